@@ -1,0 +1,2 @@
+//! The `bittrace` command.
+fn main() {}

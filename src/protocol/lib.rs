@@ -1,0 +1,17 @@
+//! The BitTorrent protocols without I/O: bytes to messages, messages to bytes, and what each byte means.
+//!
+//! Nothing in here opens a socket or a file, reads a clock, starts a thread or draws a random number.
+//! What a far end sends is never an error of ours: what cannot be understood is kept and shown.
+
+pub mod bencode;
+mod error;
+pub mod field;
+mod id;
+mod reader;
+mod time;
+
+pub use error::DecodeError;
+pub use field::{Field, Role, Value};
+pub use id::{Block, Hex, InfoHash, PeerId, PieceIndex};
+pub use reader::Reader;
+pub use time::Timestamp;
