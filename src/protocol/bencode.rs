@@ -362,7 +362,7 @@ impl Scanner<'_> {
         let mut entries: Vec<Entry> = Vec::new();
         while !self.closed("a dictionary key or the e that ends the dictionary")? {
             let start = self.at;
-            if !matches!(self.source[start], b'0'..=b'9') {
+            if !self.source[start].is_ascii_digit() {
                 return Err(DecodeError::new(start, "a dictionary key, which is a string"));
             }
             let key = self.string()?;

@@ -9,6 +9,7 @@ pub mod field;
 mod id;
 mod reader;
 mod time;
+pub mod wire;
 
 pub use error::DecodeError;
 pub use field::{Field, Role, Value};
