@@ -9,10 +9,4 @@ pub mod field;
 mod id;
 mod reader;
 mod time;
-pub mod wire;
-
-pub use error::DecodeError;
-pub use field::{Field, Role, Value};
-pub use id::{Block, Hex, InfoHash, PeerId, PieceIndex};
-pub use reader::Reader;
-pub use time::Timestamp;
+pub mod tracker;

@@ -1,0 +1,267 @@
+//! Where one HTTP/1.x message ends and the next begins (RFC 9112, section 6).
+//!
+//! Nothing is remembered between calls: the bytes are those from the start of the message on, as many as
+//! there are yet.
+
+use crate::DecodeError;
+
+use super::body::chunks;
+use super::head::{self, Header};
+use super::{BODY_TOO_LONG, MAX_BODY};
+
+/// How far the first message in some bytes goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Framing {
+    /// More bytes are needed. Where the connection has closed, the message was cut short.
+    Incomplete,
+    /// The message has this many bytes; what follows is the next one.
+    Complete(usize),
+    /// The body has no length: it ends with the connection.
+    UntilClose,
+    /// These bytes are no HTTP message, or one beyond the bounds.
+    NotHttp(DecodeError),
+}
+
+/// Frames the request that `bytes` begin with.
+pub fn frame_request(bytes: &[u8]) -> Framing {
+    match looks_like_request(bytes) {
+        Some(true) => {}
+        Some(false) => return Framing::NotHttp(DecodeError::new(0, "an HTTP request's method")),
+        None => return Framing::Incomplete,
+    }
+    match head::request_head(bytes) {
+        Ok(Some(head)) => match body_length(bytes, &head.headers) {
+            Ok(length) => framed(bytes, head.end, length.unwrap_or(Length::Bytes(0))),
+            Err(error) => Framing::NotHttp(error),
+        },
+        Ok(None) => Framing::Incomplete,
+        Err(error) => Framing::NotHttp(error),
+    }
+}
+
+/// Frames the response that `bytes` begin with. `closed` says that no more bytes will come, `answers_head`
+/// that the request was a HEAD, whose answer has no body whatever its headers say (RFC 9112, section 6.3).
+pub fn frame_response(bytes: &[u8], closed: bool, answers_head: bool) -> Framing {
+    match looks_like_response(bytes) {
+        Some(true) => {}
+        Some(false) => return Framing::NotHttp(DecodeError::new(0, "an HTTP status line")),
+        None => return Framing::Incomplete,
+    }
+    let head = match head::response_head(bytes) {
+        Ok(Some(head)) => head,
+        Ok(None) => return Framing::Incomplete,
+        Err(error) => return Framing::NotHttp(error),
+    };
+    if answers_head || matches!(head.status, 100..200 | 204 | 304) {
+        return Framing::Complete(head.end);
+    }
+    match body_length(bytes, &head.headers) {
+        Ok(Some(length)) => framed(bytes, head.end, length),
+        Ok(None) if bytes.len() - head.end > MAX_BODY => {
+            Framing::NotHttp(DecodeError::new(head.end + MAX_BODY, BODY_TOO_LONG))
+        }
+        Ok(None) if closed => Framing::Complete(bytes.len()),
+        Ok(None) => Framing::UntilClose,
+        Err(error) => Framing::NotHttp(error),
+    }
+}
+
+/// Whether a stream that begins with `bytes` begins with an HTTP request; `None` while it may.
+pub fn looks_like_request(bytes: &[u8]) -> Option<bool> {
+    begins_with_any(bytes, METHODS)
+}
+
+/// Whether a stream that begins with `bytes` begins with an HTTP response; `None` while it may.
+pub fn looks_like_response(bytes: &[u8]) -> Option<bool> {
+    begins_with_any(bytes, &[b"HTTP/1."])
+}
+
+fn begins_with_any(bytes: &[u8], beginnings: &[&[u8]]) -> Option<bool> {
+    if beginnings.iter().any(|beginning| bytes.starts_with(beginning)) {
+        return Some(true);
+    }
+    if beginnings.iter().any(|beginning| beginning.starts_with(bytes)) {
+        return None;
+    }
+    Some(false)
+}
+
+/// How the length of a body is told.
+enum Length {
+    Bytes(usize),
+    Chunked,
+}
+
+/// What the headers say of the body's length; `None` when nothing.
+fn body_length(bytes: &[u8], headers: &[Header]) -> Result<Option<Length>, DecodeError> {
+    let mut length = None;
+    for header in headers {
+        let name = &bytes[header.name.clone()];
+        let value = bytes[header.value.clone()].trim_ascii();
+        if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            let last = value.rsplit(|&byte| byte == b',').next().unwrap_or_default().trim_ascii();
+            if last.eq_ignore_ascii_case(b"chunked") {
+                // It overrides any Content-Length (RFC 9112, section 6.3).
+                return Ok(Some(Length::Chunked));
+            }
+        }
+        if name.eq_ignore_ascii_case(b"content-length") {
+            let count = std::str::from_utf8(value)
+                .ok()
+                .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+                .and_then(|text| text.parse::<u64>().ok())
+                .ok_or(DecodeError::new(header.value.start, "a Content-Length in decimal digits"))?;
+            let count = usize::try_from(count)
+                .ok()
+                .filter(|&count| count <= MAX_BODY)
+                .ok_or(DecodeError::new(header.value.start, BODY_TOO_LONG))?;
+            if length.is_some_and(|before| before != count) {
+                return Err(DecodeError::new(header.value.start, "one Content-Length, not two that differ"));
+            }
+            length = Some(count);
+        }
+    }
+    Ok(length.map(Length::Bytes))
+}
+
+fn framed(bytes: &[u8], start: usize, length: Length) -> Framing {
+    match length {
+        Length::Bytes(count) if bytes.len() - start < count => Framing::Incomplete,
+        Length::Bytes(count) => Framing::Complete(start + count),
+        Length::Chunked => match chunks(&bytes[start..]) {
+            Ok(Some(chunked)) => Framing::Complete(start + chunked.end),
+            Ok(None) => Framing::Incomplete,
+            Err(error) => Framing::NotHttp(error.shifted(start)),
+        },
+    }
+}
+
+/// The methods of RFC 9110, section 9, and PATCH.
+const METHODS: &[&[u8]] =
+    &[b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"CONNECT ", b"OPTIONS ", b"TRACE ", b"PATCH "];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ANNOUNCE: &[u8] = b"GET /announce?info_hash=x HTTP/1.1\r\nHost: t\r\n\r\n";
+
+    #[test]
+    fn gives_the_length_of_the_first_of_two_requests() {
+        let two = [ANNOUNCE, ANNOUNCE].concat();
+        assert_eq!(frame_request(&two), Framing::Complete(ANNOUNCE.len()));
+    }
+
+    #[test]
+    fn waits_for_every_cut_of_a_request() {
+        for end in 0..ANNOUNCE.len() {
+            assert_eq!(frame_request(&ANNOUNCE[..end]), Framing::Incomplete, "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn waits_for_every_cut_of_a_chunked_response() {
+        let response =
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, Chunked\r\n\r\n3;a=b\r\nabc\r\n00\r\nTrailer: x\r\n\r\n";
+        for end in 0..response.len() {
+            assert_eq!(frame_response(&response[..end], false, false), Framing::Incomplete, "cut at {end}");
+        }
+        let more = [&response[..], b"HTTP/1.1 200"].concat();
+        assert_eq!(frame_response(&more, false, false), Framing::Complete(response.len()));
+    }
+
+    #[test]
+    fn bare_line_feeds_end_lines_too() {
+        let response = b"HTTP/1.0 200 OK\nContent-Length: 2\n\nde";
+        assert_eq!(frame_response(response, false, false), Framing::Complete(response.len()));
+        let request = b"GET /a HTTP/1.0\nHost: t\n\n";
+        assert_eq!(frame_request(request), Framing::Complete(request.len()));
+    }
+
+    #[test]
+    fn a_body_without_length_ends_with_the_connection() {
+        let response = b"HTTP/1.0 200 OK\r\n\r\nde";
+        assert_eq!(frame_response(response, false, false), Framing::UntilClose);
+        assert_eq!(frame_response(response, true, false), Framing::Complete(response.len()));
+    }
+
+    #[test]
+    fn some_responses_have_no_body_whatever_their_headers_say() {
+        for status in ["100 Continue", "204 No Content", "304 Not Modified"] {
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: 9\r\n\r\n");
+            assert_eq!(frame_response(head.as_bytes(), false, false), Framing::Complete(head.len()));
+        }
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n";
+        assert_eq!(frame_response(head, false, true), Framing::Complete(head.len()));
+        assert_eq!(frame_response(head, false, false), Framing::Incomplete);
+    }
+
+    #[test]
+    fn a_content_length_that_lies_cuts_there_or_waits() {
+        let short = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\ndeXYZ";
+        assert_eq!(frame_response(short, true, false), Framing::Complete(short.len() - 3));
+        let long = b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nde";
+        assert_eq!(frame_response(long, true, false), Framing::Incomplete);
+    }
+
+    #[test]
+    fn rejects_lengths_beyond_the_bound() {
+        for length in ["16777217", "99999999999999999999999"] {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+            let Framing::NotHttp(error) = frame_response(head.as_bytes(), false, false) else {
+                panic!("{length} was taken");
+            };
+            assert_eq!(error.offset, 33);
+        }
+        let endless = [b"GET /?a HTTP/1.1\r\nX: ".to_vec(), vec![b'a'; 70_000]].concat();
+        assert_eq!(
+            frame_request(&endless),
+            Framing::NotHttp(DecodeError::new(64 * 1024, "a head of at most 64 KiB"))
+        );
+    }
+
+    #[test]
+    fn rejects_two_lengths_that_differ() {
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n";
+        assert!(matches!(frame_response(head, false, false), Framing::NotHttp(_)));
+        let same = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nde";
+        assert_eq!(frame_response(same, false, false), Framing::Complete(same.len()));
+    }
+
+    #[test]
+    fn an_error_names_the_first_wrong_byte() {
+        let request = b"GET /a HTTP/1.1\r\nGood: yes\r\nBad name: no\r\n\r\n";
+        let Framing::NotHttp(error) = frame_request(request) else { panic!("it was taken") };
+        assert_eq!(error, DecodeError::new(31, "a header's name and a colon"));
+    }
+
+    #[test]
+    fn a_peer_wire_handshake_is_not_http() {
+        assert_eq!(looks_like_request(b"\x13BitTorrent protocol"), Some(false));
+        assert_eq!(looks_like_request(b"GE"), None);
+        assert_eq!(looks_like_request(b""), None);
+        assert_eq!(looks_like_request(b"HEAD /"), Some(true));
+        assert_eq!(looks_like_response(b"HTTP/1"), None);
+        assert_eq!(looks_like_response(b"HTTP/1.0 200"), Some(true));
+        assert_eq!(looks_like_response(b"HTTP/2"), Some(false));
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_do_not_panic(
+            start in prop::sample::select(vec!["", "GET /", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"]),
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let bytes = [start.as_bytes(), &bytes].concat();
+            for framing in
+                [frame_request(&bytes), frame_response(&bytes, true, false), frame_response(&bytes, false, true)]
+            {
+                if let Framing::Complete(length) = framing {
+                    prop_assert!(length <= bytes.len());
+                }
+            }
+        }
+    }
+}
