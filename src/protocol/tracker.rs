@@ -1,6 +1,7 @@
-//! Announces and scrapes: what a client says to a tracker and what the tracker answers, over HTTP.
+//! Announces and scrapes: what a client says to a tracker and what the tracker answers, over HTTP and UDP.
 
 pub mod http;
+pub mod udp;
 
 /// Why a client announces outside its regular interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

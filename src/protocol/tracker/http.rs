@@ -19,6 +19,7 @@ pub use framing::{Framing, frame_request, frame_response, looks_like_request, lo
 pub use head::Header;
 pub use percent::{Escaping, percent_decode};
 
+pub(in crate::tracker) use reply::endpoints;
 pub use reply::{AnnounceReply, Host, PeerEntry, Reply, RetryIn, ScrapeEntry, ScrapeReply};
 pub use request::{Parameter, Request};
 pub use response::{Response, encode_response};

@@ -253,7 +253,7 @@ fn peers(value: View<'_>, six: bool, faults: &mut Vec<DecodeError>) -> Vec<PeerE
 }
 
 /// The addresses in compact form: 4 or 16 bytes and 2 of the port each. An incomplete one is left out.
-fn endpoints(bytes: &[u8], six: bool) -> Vec<SocketAddr> {
+pub(in crate::tracker) fn endpoints(bytes: &[u8], six: bool) -> Vec<SocketAddr> {
     if six {
         let (strides, _) = bytes.as_chunks::<18>();
         strides.iter().filter_map(|stride| endpoint(stride)).collect()
