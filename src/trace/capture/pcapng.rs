@@ -1,0 +1,296 @@
+//! The block format: sections of either byte order, each with its own interfaces and their clocks. Blocks
+//! that carry no packets are passed over.
+
+use bittrace_protocol::Timestamp;
+use pcap_parser::{
+    OptionCode, PcapNGOption, parse_interfacedescriptionblock_be, parse_interfacedescriptionblock_le,
+    parse_sectionheaderblock,
+};
+
+use super::input::Input;
+use super::{Fault, Found, MAX_BLOCK};
+use crate::link::LinkType;
+
+mod clock;
+use clock::Clock;
+
+/// Where one stands in a pcapng file: its section's byte order and interfaces.
+pub(super) struct PcapNg {
+    order: Order,
+    interfaces: Vec<Interface>,
+    comments: Vec<String>,
+    last: Timestamp,
+}
+
+struct Interface {
+    link: LinkType,
+    snaplen: u32,
+    clock: Clock,
+}
+
+impl PcapNg {
+    /// Whether a file that begins so is of this format.
+    pub(super) fn begins(magic: [u8; 4]) -> bool {
+        magic == SECTION_HEADER.to_le_bytes()
+    }
+
+    pub(super) fn new() -> Self {
+        Self { order: Order::Little, interfaces: Vec::new(), comments: Vec::new(), last: Timestamp::EPOCH }
+    }
+
+    /// What the sections read so far say of themselves.
+    pub(super) fn comments(&self) -> &[String] {
+        &self.comments
+    }
+
+    /// Finds the next packet. `None` when the file ends before the end of one.
+    #[inline]
+    pub(super) fn next(&mut self, input: &mut Input) -> Result<Option<Found>, Fault> {
+        loop {
+            let Some((kind, length)) = self.block(input)? else { return Ok(None) };
+            let block = &input.available()[..length];
+            let found = match kind {
+                ENHANCED_PACKET => self.enhanced(block),
+                SIMPLE_PACKET => self.simple(block),
+                OBSOLETE_PACKET => self.obsolete(block),
+                SECTION_HEADER => self.section(block).map(|()| None),
+                INTERFACE => self.interface(block).map(|()| None),
+                _ => Ok(None),
+            };
+            match found {
+                Ok(Some(found)) => {
+                    self.last = found.at;
+                    return Ok(Some(found));
+                }
+                Ok(None) => input.consume(length),
+                Err(what) => return Err(Fault::corrupt(input, what)),
+            }
+        }
+    }
+
+    /// Waits for a whole block and checks its lengths: its kind, and its length.
+    #[inline]
+    fn block(&mut self, input: &mut Input) -> Result<Option<(u32, usize)>, Fault> {
+        if !input.want(SMALLEST_BLOCK)? {
+            return Ok(None);
+        }
+        let head = input.available();
+        let kind = self.order.u32(head, 0);
+        if kind == SECTION_HEADER {
+            self.order = match head[8..12] {
+                [0x4d, 0x3c, 0x2b, 0x1a] => Order::Little,
+                [0x1a, 0x2b, 0x3c, 0x4d] => Order::Big,
+                _ => {
+                    return Err(Fault::corrupt(
+                        input,
+                        "a section header without its byte-order magic".to_owned(),
+                    ));
+                }
+            };
+        }
+        let stated = self.order.u32(head, 4);
+        let length = stated as usize;
+        if length < SMALLEST_BLOCK || !length.is_multiple_of(4) {
+            let what = format!("a block of {stated} bytes, wanted a multiple of 4 from {SMALLEST_BLOCK}");
+            return Err(Fault::corrupt(input, what));
+        }
+        if length > MAX_BLOCK {
+            return Err(Fault::corrupt(
+                input,
+                format!("a block of {stated} bytes, wanted at most {MAX_BLOCK}"),
+            ));
+        }
+        if !input.want(length)? {
+            return Ok(None);
+        }
+        let repeated = self.order.u32(input.available(), length - 4);
+        if repeated != stated {
+            let what = format!("a block that begins with length {stated} and ends with {repeated}");
+            return Err(Fault::corrupt(input, what));
+        }
+        Ok(Some((kind, length)))
+    }
+
+    fn section(&mut self, block: &[u8]) -> Result<(), String> {
+        let Ok((_, section)) = parse_sectionheaderblock(block) else {
+            return Err(format!("a section header of {} bytes, wanted at least 28", block.len()));
+        };
+        if section.major_version != 1 {
+            return Err(format!(
+                "pcapng version {}.{}, wanted 1",
+                section.major_version, section.minor_version
+            ));
+        }
+        self.interfaces.clear();
+        for option in options(&section.options).filter(|option| option.code == OptionCode::Comment) {
+            if self.comments.len() < MAX_COMMENTS
+                && let Ok(bytes) = option.as_bytes()
+            {
+                self.comments.push(String::from_utf8_lossy(bytes).into_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn interface(&mut self, block: &[u8]) -> Result<(), String> {
+        let parsed = match self.order {
+            Order::Little => parse_interfacedescriptionblock_le(block),
+            Order::Big => parse_interfacedescriptionblock_be(block),
+        };
+        let Ok((_, interface)) = parsed else {
+            return Err(format!("an interface description of {} bytes, wanted at least 20", block.len()));
+        };
+        if self.interfaces.len() >= MAX_INTERFACES {
+            return Err(format!("more than {MAX_INTERFACES} interfaces in one section"));
+        }
+        let mut clock = Clock::default();
+        for option in options(&interface.options) {
+            match (option.code, option.as_bytes()) {
+                (OptionCode::IfTsresol, Ok(&[resolution, ..])) => clock.set_resolution(resolution),
+                (OptionCode::IfTsoffset, Ok(value)) if value.len() == 8 => {
+                    let (first, second) = (self.order.u32(value, 0), self.order.u32(value, 4));
+                    let (high, low) = match self.order {
+                        Order::Little => (second, first),
+                        Order::Big => (first, second),
+                    };
+                    clock.set_offset((u64::from(high) << 32 | u64::from(low)) as i64);
+                }
+                _ => {}
+            }
+        }
+        let link = LinkType(interface.linktype.0 as u32 & 0xffff);
+        self.interfaces.push(Interface { link, snaplen: interface.snaplen, clock });
+        Ok(())
+    }
+
+    #[inline]
+    fn enhanced(&self, block: &[u8]) -> Result<Option<Found>, String> {
+        if block.len() < 32 {
+            return Err(format!("a packet block of {} bytes, wanted at least 32", block.len()));
+        }
+        self.timed(block, self.order.u32(block, 8))
+    }
+
+    fn obsolete(&self, block: &[u8]) -> Result<Option<Found>, String> {
+        if block.len() < 32 {
+            return Err(format!("an obsolete packet block of {} bytes, wanted at least 32", block.len()));
+        }
+        self.timed(block, u32::from(self.order.u16(block, 8)))
+    }
+
+    /// The part that the enhanced and the obsolete packet block share.
+    #[inline]
+    fn timed(&self, block: &[u8], number: u32) -> Result<Option<Found>, String> {
+        let interface = self.interface_of(number)?;
+        let ticks = u64::from(self.order.u32(block, 12)) << 32 | u64::from(self.order.u32(block, 16));
+        let captured = self.order.u32(block, 20) as usize;
+        let room = block.len() - 32;
+        if captured > room {
+            return Err(format!("a packet of {captured} bytes in a block with room for {room}"));
+        }
+        let padded = captured.next_multiple_of(4);
+        Ok(Some(Found {
+            at: interface.clock.moment(ticks),
+            link: interface.link,
+            original_length: self.order.u32(block, 24),
+            outgoing: if padded < room { self.direction(&block[28 + padded..block.len() - 4]) } else { None },
+            interface: number,
+            data: 28..28 + captured,
+            length: block.len(),
+        }))
+    }
+
+    fn simple(&self, block: &[u8]) -> Result<Option<Found>, String> {
+        if block.len() < 16 {
+            return Err(format!("a simple packet block of {} bytes, wanted at least 16", block.len()));
+        }
+        let interface = self.interface_of(0)?;
+        let original_length = self.order.u32(block, 8);
+        let snaplen = if interface.snaplen == 0 { u32::MAX } else { interface.snaplen };
+        let captured = original_length.min(snaplen) as usize;
+        let room = block.len() - 16;
+        if captured > room {
+            return Err(format!("a packet of {captured} bytes in a simple block with room for {room}"));
+        }
+        Ok(Some(Found {
+            // The block has no time of its own; that of the packet before keeps time from running back.
+            at: self.last,
+            link: interface.link,
+            original_length,
+            outgoing: None,
+            interface: 0,
+            data: 12..12 + captured,
+            length: block.len(),
+        }))
+    }
+
+    #[inline]
+    fn interface_of(&self, number: u32) -> Result<&Interface, String> {
+        self.interfaces.get(number as usize).ok_or_else(|| {
+            format!("a packet of interface {number}, but {} are described before it", self.interfaces.len())
+        })
+    }
+
+    /// The direction bits of `epb_flags`, which is option 2 of both kinds of packet block.
+    fn direction(&self, mut options: &[u8]) -> Option<bool> {
+        while options.len() >= 4 {
+            let (code, length) = (self.order.u16(options, 0), usize::from(self.order.u16(options, 2)));
+            if code == 2 && length == 4 && options.len() >= 8 {
+                return match self.order.u32(options, 4) & 3 {
+                    1 => Some(false),
+                    2 => Some(true),
+                    _ => None,
+                };
+            }
+            if code == 0 {
+                return None;
+            }
+            options = options.get(4 + length.next_multiple_of(4)..)?;
+        }
+        None
+    }
+}
+
+/// The options before the mark that ends them.
+fn options<'a>(options: &'a [PcapNGOption<'a>]) -> impl Iterator<Item = &'a PcapNGOption<'a>> {
+    options.iter().take_while(|option| option.code != OptionCode::EndOfOpt)
+}
+
+/// The byte order of a section.
+#[derive(Clone, Copy)]
+enum Order {
+    Little,
+    Big,
+}
+
+impl Order {
+    #[inline]
+    fn u32(self, bytes: &[u8], at: usize) -> u32 {
+        let bytes = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
+        match self {
+            Self::Little => u32::from_le_bytes(bytes),
+            Self::Big => u32::from_be_bytes(bytes),
+        }
+    }
+
+    #[inline]
+    fn u16(self, bytes: &[u8], at: usize) -> u16 {
+        let bytes = [bytes[at], bytes[at + 1]];
+        match self {
+            Self::Little => u16::from_le_bytes(bytes),
+            Self::Big => u16::from_be_bytes(bytes),
+        }
+    }
+}
+
+const SECTION_HEADER: u32 = 0x0a0d_0d0a;
+const INTERFACE: u32 = 1;
+const OBSOLETE_PACKET: u32 = 2;
+const SIMPLE_PACKET: u32 = 3;
+const ENHANCED_PACKET: u32 = 6;
+
+/// Kind, length, and the length again.
+const SMALLEST_BLOCK: usize = 12;
+/// More than any tool writes; each costs memory for as long as its section lasts.
+const MAX_INTERFACES: usize = 65_536;
+const MAX_COMMENTS: usize = 64;

@@ -1,0 +1,414 @@
+use std::io::Write;
+use std::sync::mpsc;
+
+use flate2::Compression as Level;
+use flate2::write::GzEncoder;
+
+use super::*;
+
+/// A writer of whichever byte order.
+#[derive(Clone, Copy)]
+struct Order(bool);
+
+const LITTLE: Order = Order(false);
+const BIG: Order = Order(true);
+
+impl Order {
+    fn u32(self, value: u32) -> [u8; 4] {
+        if self.0 { value.to_be_bytes() } else { value.to_le_bytes() }
+    }
+
+    fn u16(self, value: u16) -> [u8; 2] {
+        if self.0 { value.to_be_bytes() } else { value.to_le_bytes() }
+    }
+
+    fn pcap(self, magic: u32, link: u32, packets: &[(u32, u32, &[u8])]) -> Vec<u8> {
+        let mut file = self.u32(magic).to_vec();
+        file.extend([self.u16(2), self.u16(4)].concat());
+        file.extend([0, 0, 65_535, link].map(|value| self.u32(value)).concat());
+        for (seconds, fraction, data) in packets {
+            let length = data.len() as u32;
+            file.extend([*seconds, *fraction, length, length].map(|value| self.u32(value)).concat());
+            file.extend_from_slice(data);
+        }
+        file
+    }
+
+    fn block(self, kind: u32, body: &[u8]) -> Vec<u8> {
+        let mut padded = body.to_vec();
+        padded.resize(body.len().next_multiple_of(4), 0);
+        let length = self.u32(padded.len() as u32 + 12);
+        [&self.u32(kind)[..], &length, &padded, &length].concat()
+    }
+
+    fn option(self, code: u16, value: &[u8]) -> Vec<u8> {
+        let mut option = [self.u16(code), self.u16(value.len() as u16)].concat();
+        option.extend_from_slice(value);
+        option.resize(option.len().next_multiple_of(4), 0);
+        option
+    }
+
+    fn section(self, options: &[u8]) -> Vec<u8> {
+        let head = [&self.u32(0x1a2b_3c4d)[..], &self.u16(1), &self.u16(0), &[0xff; 8], options].concat();
+        self.block(0x0a0d_0d0a, &head)
+    }
+
+    fn interface(self, link: u16, snaplen: u32, options: &[u8]) -> Vec<u8> {
+        self.block(1, &[&self.u16(link)[..], &[0, 0], &self.u32(snaplen), options].concat())
+    }
+
+    fn enhanced(self, interface: u32, ticks: u64, original: u32, data: &[u8], options: &[u8]) -> Vec<u8> {
+        let head = [interface, (ticks >> 32) as u32, ticks as u32, data.len() as u32, original];
+        let mut body = head.map(|value| self.u32(value)).concat();
+        body.extend_from_slice(data);
+        body.resize(body.len().next_multiple_of(4), 0);
+        body.extend_from_slice(options);
+        self.block(6, &body)
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Level::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
+}
+
+fn open(bytes: Vec<u8>) -> Result<Capture, TraceError> {
+    Capture::from_reader("a.pcap".to_owned(), io::Cursor::new(bytes))
+}
+
+/// What one says of a packet in a test: its nanoseconds, link type, bytes.
+type Seen = (i64, u32, Vec<u8>);
+
+#[track_caller]
+fn read(bytes: Vec<u8>) -> (Vec<Seen>, Capture) {
+    let mut capture = open(bytes).unwrap();
+    let mut seen = Vec::new();
+    while let Some(packet) = capture.next_packet().unwrap() {
+        assert_eq!(packet.moment.frame, seen.len() as u64 + 1);
+        seen.push((packet.moment.at.as_nanos(), packet.link.0, packet.data.to_vec()));
+    }
+    (seen, capture)
+}
+
+/// The error of a capture, and how many packets came before it.
+#[track_caller]
+fn error(bytes: Vec<u8>) -> (usize, String) {
+    let mut capture = match open(bytes) {
+        Ok(capture) => capture,
+        Err(error) => return (0, error.to_string()),
+    };
+    let mut before = 0;
+    loop {
+        match capture.next_packet() {
+            Ok(Some(_)) => before += 1,
+            Ok(None) => panic!("no error after {before} packets"),
+            Err(error) => {
+                assert!(matches!(capture.next_packet(), Ok(None)), "nothing comes after an error");
+                return (before, error.to_string());
+            }
+        }
+    }
+}
+
+const TWO: &[(u32, u32, &[u8])] = &[(1, 500, b"first"), (2, 7, b"second packet")];
+
+fn two(nanos: i64) -> Vec<Seen> {
+    vec![
+        (1_000_000_000 + 500 * nanos, 101, b"first".to_vec()),
+        (2_000_000_000 + 7 * nanos, 101, b"second packet".to_vec()),
+    ]
+}
+
+fn pcapng(order: Order) -> Vec<u8> {
+    [
+        order.section(&[]),
+        order.interface(101, 0, &[]),
+        order.enhanced(0, 1_000_500, 5, b"first", &[]),
+        order.enhanced(0, 2_000_007, 13, b"second packet", &[]),
+    ]
+    .concat()
+}
+
+#[test]
+fn reads_pcap_of_either_order_and_precision() {
+    for (magic, nanos, format) in [(0xa1b2_c3d4, 1000, "pcap"), (0xa1b2_3c4d, 1, "nanosecond pcap")] {
+        for order in [LITTLE, BIG] {
+            let (seen, capture) = read(order.pcap(magic, 101, TWO));
+            assert_eq!((seen, capture.format()), (two(nanos), format));
+            assert_eq!((capture.packets(), capture.bytes(), capture.snapped()), (2, 18, 0));
+            assert_eq!(capture.cut(), None);
+        }
+    }
+}
+
+#[test]
+fn the_link_type_of_a_pcap_leaves_the_checksum_bits_out() {
+    let (seen, _) = read(LITTLE.pcap(0xa1b2_c3d4, 0x2400_0001, TWO));
+    assert_eq!(seen[0].1, 1);
+}
+
+#[test]
+fn reads_modified_pcap() {
+    let mut file = LITTLE.pcap(0xa1b2_cd34, 101, &[]);
+    file.extend([1, 500, 5, 5, 3, 0].map(u32::to_le_bytes).concat());
+    file.extend_from_slice(b"first");
+    let (seen, capture) = read(file);
+    assert_eq!((&seen[..], capture.format()), (&two(1000)[..1], "modified pcap"));
+}
+
+#[test]
+fn reads_sections_of_either_order_with_their_own_interfaces() {
+    let mut file = Vec::new();
+    for order in [LITTLE, BIG] {
+        let nanosecond = order.option(9, &[9]);
+        let binary = order.option(9, &[0x80 | 10]);
+        let offset = order.option(14, &if order.0 { 100i64.to_be_bytes() } else { 100i64.to_le_bytes() });
+        file.extend(order.section(&[order.option(1, b"made by hand"), order.option(0, b"")].concat()));
+        file.extend(order.interface(1, 0, &nanosecond));
+        file.extend(order.interface(101, 0, &[binary, offset].concat()));
+        file.extend(order.enhanced(1, 1536, 1, b"a", &[]));
+        file.extend(order.block(0x0bad, b"a block of a kind nobody knows"));
+        file.extend(order.enhanced(0, 77, 2, b"bc", &[]));
+    }
+    let (seen, capture) = read(file);
+    let section = [(101_500_000_000, 101, b"a".to_vec()), (77, 1, b"bc".to_vec())];
+    assert_eq!(seen, [section.clone(), section].concat());
+    assert_eq!(capture.comments(), ["made by hand", "made by hand"]);
+    assert_eq!(capture.format(), "pcapng");
+}
+
+#[test]
+fn reads_simple_and_obsolete_packet_blocks() {
+    for order in [LITTLE, BIG] {
+        let obsolete = [
+            &order.u16(0)[..],
+            &order.u16(9),
+            &[0, 1_000_500, 5, 5].map(|value| order.u32(value)).concat(),
+            b"first\0\0\0",
+            &order.option(2, &order.u32(2)),
+        ]
+        .concat();
+        let file = [
+            order.section(&[]),
+            order.interface(101, 6, &[]),
+            order.block(2, &obsolete),
+            order.block(3, &[&order.u32(13)[..], b"second"].concat()),
+        ]
+        .concat();
+        let mut capture = open(file).unwrap();
+        let packet = capture.next_packet().unwrap().unwrap();
+        assert_eq!((packet.data, packet.outgoing), (&b"first"[..], Some(true)));
+        assert_eq!(packet.moment.at.as_nanos(), 1_000_500_000);
+        let packet = capture.next_packet().unwrap().unwrap();
+        assert_eq!((packet.data, packet.original_length), (&b"second"[..], 13));
+        assert_eq!(packet.moment, Moment { at: Timestamp::from_nanos(1_000_500_000), frame: 2 });
+        assert_eq!(capture.next_packet().unwrap(), None);
+        assert_eq!((capture.cut(), capture.snapped()), (None, 1));
+    }
+}
+
+#[test]
+fn packet_flags_tell_the_direction() {
+    for order in [LITTLE, BIG] {
+        let comment = order.option(1, b"odd");
+        let mut file = [order.section(&[]), order.interface(101, 0, &[])].concat();
+        for flags in [1, 2, 0, 3] {
+            let options =
+                [comment.clone(), order.option(2, &order.u32(flags)), order.option(0, b"")].concat();
+            file.extend(order.enhanced(0, 0, 1, b"a", &options));
+        }
+        let mut capture = open(file).unwrap();
+        for expected in [Some(false), Some(true), None, None] {
+            assert_eq!(capture.next_packet().unwrap().unwrap().outgoing, expected);
+        }
+    }
+}
+
+#[test]
+fn sees_through_two_layers_of_compression() {
+    let plain = pcapng(LITTLE);
+    let members = [gzip(&plain[..40]), gzip(&plain[40..])].concat();
+    let skippable =
+        [&[0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3][..], &zstd(&plain[..40]), &zstd(&plain[40..])];
+    for (file, format) in [
+        (gzip(&plain), "pcapng, gzip"),
+        (members, "pcapng, gzip"),
+        (zstd(&plain), "pcapng, zstd"),
+        (skippable.concat(), "pcapng, zstd"),
+        (gzip(&zstd(&plain)), "pcapng, zstd, gzip"),
+    ] {
+        let (seen, capture) = read(file);
+        assert_eq!((seen, capture.format(), capture.cut()), (two(1000), format, None));
+    }
+    assert_eq!(error(gzip(&gzip(&gzip(&plain)))), (0, "a.pcap: compressed more than twice over".to_owned()));
+}
+
+#[test]
+fn a_capture_cut_anywhere_gives_its_whole_packets() {
+    for whole in
+        [LITTLE.pcap(0xa1b2_c3d4, 101, TWO), BIG.pcap(0xa1b2_c3d4, 101, TWO), pcapng(LITTLE), pcapng(BIG)]
+    {
+        let expected = two(1000);
+        for length in 4..whole.len() {
+            let (seen, capture) = read(whole[..length].to_vec());
+            assert!(seen.len() < 2);
+            assert_eq!(seen, expected[..seen.len()]);
+            let boundary = match capture.cut() {
+                Some(cut) => cut.offset as usize,
+                None => length,
+            };
+            assert!(boundary <= length && (capture.cut().is_none() || boundary < length), "cut at {length}");
+        }
+    }
+}
+
+#[test]
+fn compressed_data_that_ends_too_early_is_a_cut() {
+    let plain = LITTLE.pcap(0xa1b2_c3d4, 101, TWO);
+    for whole in [gzip(&plain), zstd(&plain)] {
+        for length in 0..whole.len() {
+            let Ok(mut capture) = open(whole[..length].to_vec()) else { continue };
+            while capture.next_packet().unwrap().is_some() {}
+            assert!(capture.cut().is_some(), "cut at {length} of {}", whole.len());
+        }
+    }
+    let mut whole = gzip(&plain);
+    whole.truncate(whole.len() - 3);
+    let (seen, capture) = read(whole);
+    assert_eq!((seen, capture.cut()), (two(1000), Some(Cut { offset: plain.len() as u64 })));
+}
+
+#[test]
+fn names_what_is_wrong() {
+    let plain = LITTLE.pcap(0xa1b2_c3d4, 101, TWO);
+    let mut lying = plain.clone();
+    lying[24 + 16 + 5 + 8 + 3] = 0x7f;
+    assert_eq!(
+        error(lying.clone()),
+        (1, "a.pcap: corrupt at byte 45: a packet of 2130706445 bytes, wanted at most 262144".to_owned())
+    );
+    assert_eq!(
+        error(gzip(&lying)).1,
+        "a.pcap: corrupt at byte 45 of the decompressed data: a packet of 2130706445 bytes, wanted at most 262144"
+    );
+
+    let ng = pcapng(LITTLE);
+    let first = 28 + 20;
+    let mut wrong = ng.clone();
+    wrong[first + 4..first + 8].copy_from_slice(&0x4000_0000u32.to_le_bytes());
+    assert_eq!(
+        error(wrong).1,
+        "a.pcap: corrupt at byte 48: a block of 1073741824 bytes, wanted at most 67108864"
+    );
+    let mut wrong = ng.clone();
+    wrong[first + 8] = 3;
+    assert_eq!(
+        error(wrong).1,
+        "a.pcap: corrupt at byte 48: a packet of interface 3, but 1 are described before it"
+    );
+    let mut wrong = ng.clone();
+    wrong[first + 20] = 9;
+    assert_eq!(error(wrong).1, "a.pcap: corrupt at byte 48: a packet of 9 bytes in a block with room for 8");
+    let mut wrong = ng.clone();
+    wrong[first + 36] = 9;
+    assert_eq!(
+        error(wrong).1,
+        "a.pcap: corrupt at byte 48: a block that begins with length 40 and ends with 9"
+    );
+    let mut wrong = ng.clone();
+    wrong[first + 4] = 42;
+    assert_eq!(
+        error(wrong).1,
+        "a.pcap: corrupt at byte 48: a block of 42 bytes, wanted a multiple of 4 from 12"
+    );
+
+    assert_eq!(error(vec![]).1, "a.pcap: empty, not a capture file");
+    assert_eq!(error(b"abc".to_vec()).1, "a.pcap: not a capture file: ends after 3 bytes");
+    let wanted = "wanted a pcap or pcapng magic number";
+    assert_eq!(
+        error(b"Hello, reader".to_vec()).1,
+        format!("a.pcap: not a capture file: begins with 48 65 6c 6c, {wanted}")
+    );
+    assert_eq!(
+        error(gzip(b"Hello, reader")).1,
+        format!("a.pcap: not a capture file: begins with 48 65 6c 6c of the decompressed data, {wanted}")
+    );
+}
+
+#[test]
+fn damage_within_compressed_data_is_an_error() {
+    let noise: Vec<u8> = (0..100_000u32).map(|n| (n.wrapping_mul(0x9e37_79b1) >> 13) as u8).collect();
+    let packets: Vec<(u32, u32, &[u8])> = noise.chunks(1000).map(|chunk| (1, 1, chunk)).collect();
+    let plain = LITTLE.pcap(0xa1b2_c3d4, 101, &packets);
+    for (mut file, layer) in [(gzip(&plain), "gzip"), (zstd(&plain), "zstd")] {
+        let last = file.len() - 6;
+        file[last] ^= 0xff;
+        // Close to the end, so that gzip's checksum is hit and zstd's last block.
+        let (_, fault) = error(file);
+        assert!(fault.starts_with(&format!("a.pcap: damaged {layer} data after byte ")), "{fault}");
+    }
+}
+
+#[test]
+fn missing_files_and_directories_are_named() {
+    let folder = env!("CARGO_MANIFEST_DIR");
+    let Err(error) = Capture::open(Path::new(folder)) else { panic!("opened a directory") };
+    assert_eq!(error.to_string(), format!("{folder}: a directory, not a capture file"));
+    let missing = format!("{folder}/no-such.pcap");
+    let Err(error) = Capture::open(Path::new(&missing)) else { panic!("opened nothing") };
+    assert_eq!(error.to_string(), format!("{missing}: no such file"));
+}
+
+#[test]
+fn a_pipe_gives_each_packet_as_soon_as_it_is_there() {
+    struct Pipe(mpsc::Receiver<Vec<u8>>, Vec<u8>);
+    impl Read for Pipe {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            if self.1.is_empty() {
+                // Waiting for what is not sent yet would hang here for ever; `try_recv` makes it fail.
+                self.1 = self.0.try_recv().map_err(|_| io::Error::from(io::ErrorKind::WouldBlock))?;
+            }
+            let length = into.len().min(self.1.len());
+            into[..length].copy_from_slice(&self.1[..length]);
+            self.1.drain(..length);
+            Ok(length)
+        }
+    }
+    for whole in [LITTLE.pcap(0xa1b2_c3d4, 101, TWO), pcapng(LITTLE)] {
+        let (send, receive) = mpsc::channel();
+        let end_of_first = if whole[0] == 0x0a { 28 + 20 + 40 } else { 24 + 16 + 5 };
+        for byte in &whole[..end_of_first] {
+            send.send(vec![*byte]).unwrap();
+        }
+        let mut capture = Capture::from_reader("-".to_owned(), Pipe(receive, Vec::new())).unwrap();
+        assert_eq!(capture.next_packet().unwrap().unwrap().data, b"first");
+        send.send(whole[end_of_first..].to_vec()).unwrap();
+        assert_eq!(capture.next_packet().unwrap().unwrap().data, b"second packet");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_flip_is_read_to_its_end(at in 0usize..200, bits in 1u8.., which in 0usize..6) {
+        let plain = [LITTLE.pcap(0xa1b2_c3d4, 101, TWO), pcapng(LITTLE), pcapng(BIG)];
+        let mut file = match which {
+            0..3 => plain[which].clone(),
+            3 | 4 => gzip(&plain[which - 3]),
+            _ => zstd(&plain[1]),
+        };
+        let at = at % file.len();
+        file[at] ^= bits;
+        if let Ok(mut capture) = open(file) {
+            let mut packets = 0;
+            while let Ok(Some(_)) = capture.next_packet() {
+                packets += 1;
+            }
+            proptest::prop_assert!(packets <= 2);
+        }
+    }
+}
