@@ -10,3 +10,10 @@ mod id;
 mod reader;
 mod time;
 pub mod tracker;
+pub mod wire;
+
+pub use error::DecodeError;
+pub use field::{Field, Role, Value};
+pub use id::{Block, Hex, InfoHash, PeerId, PieceIndex};
+pub use reader::Reader;
+pub use time::Timestamp;
