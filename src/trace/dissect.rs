@@ -1,0 +1,231 @@
+//! The only way from bursts to records: captured bytes and live bytes go through here alike.
+//!
+//! A stream is recognised by what it says, never by its ports, and gets its number when it is recognised. The
+//! records of one direction, end to end, are the stream; where packets were cut makes no difference.
+
+mod connection;
+mod datagrams;
+mod http_tracker;
+mod peer_wire;
+
+use std::net::SocketAddr;
+
+use bittrace_protocol::tracker::{http, udp};
+use bittrace_protocol::wire::{Content, Extension, Message};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::lane::Taken;
+use crate::record::{Body, Frames, Record, Speaker, Transport};
+use crate::{Closing, Direction, Flow, Interest, Moment, Opening, StreamEvent, StreamId};
+use connection::Connection;
+use datagrams::Datagrams;
+
+/// What a trace is made of.
+#[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are records, and a box each would cost more")]
+pub enum Dissected {
+    /// A message, or bytes that are none.
+    Record(Record),
+    /// A connection that carried BitTorrent, or was to, is over.
+    Connection(ConnectionEnd),
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionEnd {
+    /// Its stream; `None` when nothing was said on it and it was only tried.
+    pub stream: Option<StreamId>,
+    /// Its ends.
+    pub flow: Flow,
+    /// Whether the capture holds its beginning.
+    pub opening: Opening,
+    /// How it ended.
+    pub closing: Closing,
+    /// Its first packet.
+    pub opened: Moment,
+    /// Its last.
+    pub closed: Moment,
+}
+
+/// Turns what happens on connections, and datagrams, into records.
+#[derive(Debug, Default)]
+pub struct Dissector {
+    connections: FxHashMap<StreamId, Connection>,
+    datagrams: Datagrams,
+    recognised: Recognised,
+    /// Bytes that wait on connections of which it is not known what they are.
+    undecided: usize,
+}
+
+/// How many bytes may wait, over all connections, to be recognised.
+const UNDECIDED_BUDGET: usize = 32 << 20;
+
+impl Dissector {
+    /// A dissector that has seen nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in what happens on a connection. The answer says whether its bytes are wanted from now on.
+    pub fn handle(
+        &mut self,
+        moment: Moment,
+        event: StreamEvent<'_>,
+        out: &mut dyn FnMut(Dissected),
+    ) -> Interest {
+        if let StreamEvent::Opened { stream, flow, opening } = event {
+            self.connections.insert(stream, Connection::new(flow, opening, moment));
+            return Interest::Wanted;
+        }
+        let Some(connection) = self.connections.get_mut(&event.stream()) else {
+            return Interest::Unwanted;
+        };
+        let waited = connection.undecided_bytes();
+        let interest = match event {
+            StreamEvent::Burst { direction, bytes, .. } => {
+                connection.burst(moment, direction, bytes, &mut self.recognised, out);
+                if connection.undecided_bytes() > 0 && self.undecided > UNDECIDED_BUDGET {
+                    connection.give_up(&mut self.recognised, out);
+                }
+                connection.interest()
+            }
+            StreamEvent::Gap { direction, length, .. } => {
+                connection.gap(moment, direction, length, &mut self.recognised, out);
+                connection.interest()
+            }
+            StreamEvent::Closed { closing, .. } => {
+                connection.close(moment, closing, &mut self.recognised, out);
+                Interest::Unwanted
+            }
+            StreamEvent::Opened { .. } | StreamEvent::Established { .. } => Interest::Wanted,
+        };
+        self.undecided = self.undecided + connection.undecided_bytes() - waited;
+        if matches!(event, StreamEvent::Closed { .. }) {
+            self.connections.remove(&event.stream());
+        }
+        interest
+    }
+
+    /// Takes in a datagram.
+    pub fn datagram(
+        &mut self,
+        moment: Moment,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: &[u8],
+        out: &mut dyn FnMut(Dissected),
+    ) {
+        self.datagrams.handle(moment, source, destination, bytes, &mut self.recognised, out);
+    }
+}
+
+/// What the trace has taught so far: which streams are BitTorrent, and who is a peer.
+#[derive(Debug, Default)]
+struct Recognised {
+    streams: u32,
+    peers: FxHashSet<SocketAddr>,
+}
+
+/// How many peers are remembered. A tracker's answers could name millions.
+const PEERS: usize = 200_000;
+
+impl Recognised {
+    fn next_stream(&mut self) -> StreamId {
+        let stream = StreamId(self.streams);
+        self.streams += 1;
+        stream
+    }
+
+    fn is_peer(&self, address: SocketAddr) -> bool {
+        self.peers.contains(&address)
+    }
+
+    /// Remembers the peers that a record names: they are what makes an unreadable stream a peer's.
+    fn learn(&mut self, record: &Record) {
+        if self.peers.len() >= PEERS {
+            return;
+        }
+        match &record.body {
+            Body::Handshake(_) if record.direction == Direction::FromResponder => {
+                self.peers.insert(record.source);
+            }
+            Body::HttpRequest(_, kind) => {
+                if let http::RequestKind::Announce(announce) = &**kind
+                    && let Some(port) = announce.port
+                {
+                    self.peers.insert(SocketAddr::new(record.source.ip(), port));
+                }
+            }
+            Body::HttpResponse(_, reply) => {
+                if let http::Reply::Announce(reply) = &**reply {
+                    let peers = reply.peers.iter().filter_map(http::PeerEntry::address);
+                    self.peers.extend(peers.take(PEERS));
+                }
+            }
+            Body::UdpTracker(packet) => match &**packet {
+                udp::Packet::AnnounceRequest(announce) => {
+                    self.peers.insert(SocketAddr::new(record.source.ip(), announce.port));
+                }
+                udp::Packet::AnnounceResponse(reply) => self.peers.extend(reply.peers.iter().take(PEERS)),
+                _ => {}
+            },
+            Body::Extended(Message::Extended { payload, .. }, extension @ Extension::Handshake) => {
+                if let Ok(Content::Handshake(handshake)) = extension.decode(payload)
+                    && let Some(port) = handshake.port
+                {
+                    self.peers.insert(SocketAddr::new(record.source.ip(), port));
+                }
+            }
+            Body::Extended(Message::Extended { payload, .. }, extension @ Extension::Pex) => {
+                if let Ok(Content::Pex(pex)) = extension.decode(payload) {
+                    self.peers.extend(pex.added.iter().map(|peer| peer.address));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Where the records of one stream go.
+struct Emitter<'a> {
+    stream: StreamId,
+    flow: Flow,
+    transport: Transport,
+    recognised: &'a mut Recognised,
+    out: &'a mut dyn FnMut(Dissected),
+}
+
+impl Emitter<'_> {
+    fn emit(&mut self, direction: Direction, taken: Taken, body: Body) {
+        let (source, destination) = self.flow.ends(direction);
+        let record = Record {
+            number: 0,
+            at: taken.at,
+            stream: self.stream,
+            direction,
+            speaker: Speaker::Far,
+            source,
+            destination,
+            transport: self.transport,
+            frames: taken.frames,
+            offset: taken.offset,
+            bytes: taken.bytes,
+            body,
+            notes: Vec::new(),
+            answers: None,
+            client: None,
+            torrent: None,
+        };
+        self.recognised.learn(&record);
+        (self.out)(Dissected::Record(record));
+    }
+
+    /// A record of lost bytes, noticed at `moment`.
+    fn emit_gap(&mut self, moment: Moment, direction: Direction, offset: u64, body: Body) {
+        let frames = Frames::from_slice(&[moment.frame]);
+        self.emit(direction, Taken { bytes: bytes::Bytes::new(), offset, at: moment.at, frames }, body);
+    }
+}
+
+#[cfg(test)]
+mod tests;

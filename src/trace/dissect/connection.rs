@@ -1,0 +1,301 @@
+//! One TCP connection: what it carries is decided by its first bytes, then those bytes go one way.
+
+use bittrace_protocol::tracker::http;
+use bittrace_protocol::wire::{Prefix, handshake_prefix};
+
+use super::http_tracker::HttpTracker;
+use super::peer_wire::{CHUNK, CLEAR_WITHIN, PUBLIC_KEY, PeerWire, clear_handshake};
+use super::{ConnectionEnd, Dissected, Emitter, Recognised};
+use crate::lane::Lane;
+use crate::record::{Body, Transport};
+use crate::resync::{Search, search};
+use crate::{Closing, Direction, Flow, Interest, Moment, Opening, StreamId};
+
+/// A connection and what is known of it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    flow: Flow,
+    opening: Opening,
+    opened: Moment,
+    lanes: [Lane; 2],
+    /// Given when the connection is recognised.
+    stream: Option<StreamId>,
+    carries: Carries,
+}
+
+#[derive(Debug)]
+enum Carries {
+    /// Not known yet. The numbers say how far each lane was searched for messages.
+    Undecided([usize; 2]),
+    PeerWire(PeerWire),
+    HttpTracker(HttpTracker),
+    /// Encrypted throughout; whether the public key of each direction was shown.
+    Encrypted([bool; 2]),
+    /// No BitTorrent.
+    Other,
+}
+
+/// What the bytes so far say of a connection.
+enum Verdict {
+    Wait,
+    Is(Carries),
+}
+
+/// How many bytes one direction may send before a connection whose beginning was captured must be known.
+const DECIDED_WITHIN: usize = 8 * 1024;
+
+/// The same for a connection that was open when the capture began: room for three blocks of 32 KiB.
+const FOUND_WITHIN: usize = 96 * 1024;
+
+const BOTH: [Direction; 2] = [Direction::FromInitiator, Direction::FromResponder];
+
+impl Connection {
+    pub(super) fn new(flow: Flow, opening: Opening, opened: Moment) -> Self {
+        Self {
+            flow,
+            opening,
+            opened,
+            lanes: Default::default(),
+            stream: None,
+            carries: Carries::Undecided([0; 2]),
+        }
+    }
+
+    pub(super) const fn interest(&self) -> Interest {
+        match self.carries {
+            Carries::Other => Interest::Unwanted,
+            _ => Interest::Wanted,
+        }
+    }
+
+    /// The bytes that wait for a verdict.
+    pub(super) fn undecided_bytes(&self) -> usize {
+        match self.carries {
+            Carries::Undecided(_) => self.lanes.iter().map(|lane| lane.waiting().len()).sum(),
+            _ => 0,
+        }
+    }
+
+    pub(super) fn burst(
+        &mut self,
+        moment: Moment,
+        direction: Direction,
+        bytes: &[u8],
+        recognised: &mut Recognised,
+        out: &mut dyn FnMut(Dissected),
+    ) {
+        if matches!(self.carries, Carries::Other) {
+            return;
+        }
+        self.lanes[direction as usize].push(moment, bytes);
+        if matches!(self.carries, Carries::Undecided(_)) {
+            self.decide(false, recognised, out);
+        } else {
+            self.advance(direction, recognised, out);
+        }
+    }
+
+    pub(super) fn gap(
+        &mut self,
+        moment: Moment,
+        direction: Direction,
+        length: u64,
+        recognised: &mut Recognised,
+        out: &mut dyn FnMut(Dissected),
+    ) {
+        if let Carries::Undecided(searched) = &mut self.carries {
+            // What was said before the loss was not enough to know; what comes after must be.
+            searched[direction as usize] = 0;
+            self.opening = Opening::MidStream;
+            let lane = &mut self.lanes[direction as usize];
+            drop(lane.take_all());
+            lane.skip(length);
+            return;
+        }
+        let Some(stream) = self.stream else { return };
+        let lane = &mut self.lanes[direction as usize];
+        let mut emitter = Emitter { stream, flow: self.flow, transport: Transport::Tcp, recognised, out };
+        match &mut self.carries {
+            Carries::PeerWire(wire) => wire.gap(moment, direction, length, lane, &mut emitter),
+            Carries::HttpTracker(tracker) => tracker.gap(moment, direction, length, lane, &mut emitter),
+            Carries::Encrypted(_) => {
+                if !lane.waiting().is_empty() {
+                    emitter.emit(direction, lane.take_all(), Body::Encrypted);
+                }
+                let gap = Body::Gap(crate::record::Protocol::Mse, length);
+                emitter.emit_gap(moment, direction, lane.offset(), gap);
+                lane.skip(length);
+            }
+            Carries::Undecided(_) | Carries::Other => {}
+        }
+    }
+
+    pub(super) fn close(
+        &mut self,
+        moment: Moment,
+        closing: Closing,
+        recognised: &mut Recognised,
+        out: &mut dyn FnMut(Dissected),
+    ) {
+        self.give_up(recognised, out);
+        if let Some(stream) = self.stream {
+            let mut emitter = Emitter { stream, flow: self.flow, transport: Transport::Tcp, recognised, out };
+            for direction in BOTH {
+                let lane = &mut self.lanes[direction as usize];
+                match &mut self.carries {
+                    Carries::PeerWire(wire) => wire.finish(direction, lane, &mut emitter),
+                    Carries::HttpTracker(tracker) => tracker.finish(direction, lane, &mut emitter),
+                    Carries::Encrypted(_) if !lane.waiting().is_empty() => {
+                        emitter.emit(direction, lane.take_all(), Body::Encrypted);
+                    }
+                    Carries::Encrypted(_) | Carries::Undecided(_) | Carries::Other => {}
+                }
+            }
+        }
+        let tried = matches!(closing, Closing::Refused | Closing::Unanswered)
+            || self.lanes.iter().all(|lane| lane.end() == 0);
+        if self.stream.is_some() || tried && recognised.is_peer(self.flow.responder) {
+            out(Dissected::Connection(ConnectionEnd {
+                stream: self.stream,
+                flow: self.flow,
+                opening: self.opening,
+                closing,
+                opened: self.opened,
+                closed: moment,
+            }));
+        }
+    }
+
+    /// Decides with what is there.
+    pub(super) fn give_up(&mut self, recognised: &mut Recognised, out: &mut dyn FnMut(Dissected)) {
+        if matches!(self.carries, Carries::Undecided(_)) {
+            self.decide(true, recognised, out);
+        }
+    }
+
+    fn decide(&mut self, last: bool, recognised: &mut Recognised, out: &mut dyn FnMut(Dissected)) {
+        let Verdict::Is(carries) = self.verdict(last, recognised) else { return };
+        self.carries = carries;
+        if matches!(self.carries, Carries::Other) {
+            self.lanes = Default::default();
+            return;
+        }
+        self.stream = Some(recognised.next_stream());
+        let mut order = BOTH;
+        if let [Some(initiator), Some(responder)] =
+            BOTH.map(|direction| self.lanes[direction as usize].first_moment())
+            && responder.frame < initiator.frame
+        {
+            order.reverse();
+        }
+        for direction in order {
+            self.advance(direction, recognised, out);
+        }
+    }
+
+    fn advance(&mut self, direction: Direction, recognised: &mut Recognised, out: &mut dyn FnMut(Dissected)) {
+        let Some(stream) = self.stream else { return };
+        let lane = &mut self.lanes[direction as usize];
+        let mut emitter = Emitter { stream, flow: self.flow, transport: Transport::Tcp, recognised, out };
+        match &mut self.carries {
+            Carries::PeerWire(wire) => wire.advance(direction, lane, &mut emitter),
+            Carries::HttpTracker(tracker) => tracker.advance(direction, lane, &mut emitter),
+            Carries::Encrypted(shown) => {
+                let shown = &mut shown[direction as usize];
+                if !*shown {
+                    if lane.waiting().len() < PUBLIC_KEY {
+                        return;
+                    }
+                    *shown = true;
+                    emitter.emit(direction, lane.take(PUBLIC_KEY), Body::KeyExchange);
+                }
+                while lane.waiting().len() >= CHUNK {
+                    emitter.emit(direction, lane.take(CHUNK), Body::Encrypted);
+                }
+            }
+            Carries::Undecided(_) | Carries::Other => {}
+        }
+    }
+
+    fn verdict(&mut self, last: bool, recognised: &Recognised) -> Verdict {
+        let Carries::Undecided(searched) = &mut self.carries else { return Verdict::Wait };
+        let waiting = BOTH.map(|direction| self.lanes[direction as usize].waiting());
+        let mid_stream = self.opening == Opening::MidStream;
+        let other_when = |done: bool| if done { Verdict::Is(Carries::Other) } else { Verdict::Wait };
+
+        for bytes in waiting {
+            match handshake_prefix(bytes) {
+                Prefix::Yes if mid_stream => return Verdict::Is(Carries::PeerWire(PeerWire::mid_stream())),
+                Prefix::Yes => return Verdict::Is(Carries::PeerWire(PeerWire::from_start())),
+                Prefix::SoFar if !bytes.is_empty() => return other_when(last),
+                Prefix::SoFar | Prefix::No => {}
+            }
+        }
+        // Which end of a connection joined in the middle is the client cannot be known beforehand.
+        let askers = if mid_stream { &BOTH[..] } else { &BOTH[..1] };
+        for &asker in askers {
+            let bytes = waiting[asker as usize];
+            match http::looks_like_request(bytes) {
+                Some(true) => match http::frame_request(bytes) {
+                    http::Framing::Incomplete => return other_when(last),
+                    http::Framing::Complete(length) => {
+                        let tracker = HttpTracker::recognise(asker, &bytes[..length]);
+                        return Verdict::Is(tracker.map_or(Carries::Other, Carries::HttpTracker));
+                    }
+                    http::Framing::UntilClose | http::Framing::NotHttp(_) => {
+                        return Verdict::Is(Carries::Other);
+                    }
+                },
+                None if !bytes.is_empty() && !mid_stream => return other_when(last),
+                None | Some(false) => {}
+            }
+        }
+        if mid_stream {
+            for (bytes, searched) in waiting.iter().zip(searched) {
+                match search(bytes, *searched) {
+                    Search::Found(_) => return Verdict::Is(Carries::PeerWire(PeerWire::mid_stream())),
+                    Search::NotBefore(at) => *searched = at,
+                }
+            }
+            return other_when(last || waiting.iter().any(|bytes| bytes.len() > FOUND_WITHIN));
+        }
+        if waiting.iter().any(|bytes| clear_handshake(bytes).is_some()) {
+            return Verdict::Is(Carries::PeerWire(PeerWire::behind_key_exchange()));
+        }
+        let [initiator, responder] = waiting;
+        if !initiator.is_empty() && !could_be_key(initiator)
+            || !responder.is_empty() && !could_be_key(responder)
+        {
+            return Verdict::Is(Carries::Other);
+        }
+        let enough = waiting.iter().all(|bytes| bytes.len() > CLEAR_WITHIN + 20)
+            || waiting.iter().any(|bytes| bytes.len() > DECIDED_WITHIN);
+        if !last && !enough {
+            return Verdict::Wait;
+        }
+        // Random bytes alone are no BitTorrent. That they go to a peer, by the word of a tracker or another peer,
+        // makes them an encrypted connection.
+        if initiator.len() >= PUBLIC_KEY && recognised.is_peer(self.flow.responder) {
+            return Verdict::Is(Carries::Encrypted([false; 2]));
+        }
+        Verdict::Is(Carries::Other)
+    }
+}
+
+/// Whether a stream that begins with these bytes can begin with a public key: random, so neither text nor TLS.
+fn could_be_key(bytes: &[u8]) -> bool {
+    let start = &bytes[..bytes.len().min(PUBLIC_KEY)];
+    if matches!(start, [0x14..=0x17, 0x03, ..]) {
+        return false;
+    }
+    let text = start.iter().filter(|byte| matches!(byte, b' '..=b'~' | b'\r' | b'\n' | b'\t')).count();
+    if start.len() >= 16 && text * 8 > start.len() * 7 {
+        return false;
+    }
+    let mut seen = [false; 256];
+    for &byte in start {
+        seen[usize::from(byte)] = true;
+    }
+    // 96 random bytes have some 80 different values; fewer than 60 happen once in 10^11.
+    start.len() < PUBLIC_KEY || seen.iter().filter(|&&seen| seen).count() >= 60
+}

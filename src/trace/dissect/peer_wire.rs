@@ -1,0 +1,320 @@
+//! The two directions of a peer-wire connection: handshake, messages, and what to do where bytes are missing.
+
+use bittrace_protocol::PieceIndex;
+use bittrace_protocol::wire::{
+    Content, Extension, Frame, HANDSHAKE_LENGTH, Handshake, Message, MessageId, PROTOCOL, Prefix, frame,
+    handshake_prefix,
+};
+use memchr::memmem;
+
+use super::Emitter;
+use crate::lane::Lane;
+use crate::record::{Body, Fragment, Protocol, Reason};
+use crate::resync::{Search, reads_to_the_end, search};
+use crate::{Direction, Moment};
+
+/// What each direction of the connection is in the middle of.
+#[derive(Debug)]
+pub(super) struct PeerWire {
+    ways: [Way; 2],
+}
+
+#[derive(Debug)]
+struct Way {
+    mode: Mode,
+    /// The extensions that this direction's speaker wants to receive, by the ids it gave them.
+    extensions: Vec<(u8, Extension)>,
+}
+
+#[derive(Debug)]
+enum Mode {
+    /// A handshake comes next.
+    Handshake,
+    /// A key exchange comes next, and a handshake in clear behind it.
+    KeyExchange,
+    /// A message comes next.
+    Messages,
+    /// The rest of a message of which a part is lost, up to a stream offset.
+    Rest { fragment: Fragment, end: u64 },
+    /// The next message must be found; what stands before it is `skipped`. Nothing before `searched`, within
+    /// the bytes that wait, begins one.
+    Searching { skipped: Skipped, searched: usize },
+}
+
+/// What the bytes before the next message are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Skipped {
+    Opaque(Reason),
+    Encrypted,
+}
+
+impl Skipped {
+    const fn body(self) -> Body {
+        match self {
+            Self::Opaque(reason) => Body::Opaque(Protocol::PeerWire, reason),
+            Self::Encrypted => Body::Encrypted,
+        }
+    }
+}
+
+/// Where unexplained bytes are cut into records, counted from the first of them: not at packets, since those
+/// must make no difference.
+pub(super) const CHUNK: usize = 16 * 1024;
+
+/// The bytes of a Diffie-Hellman public key of 768 bits, which opens an encrypted connection.
+pub(super) const PUBLIC_KEY: usize = 96;
+
+/// How far into an encrypted connection a handshake in clear may begin: behind the key, 512 bytes of padding,
+/// two hashes, the negotiation (8 + 4 + 2 + 512 + 2) and a handshake sent ahead.
+pub(super) const CLEAR_WITHIN: usize = PUBLIC_KEY + 512 + 40 + 528 + HANDSHAKE_LENGTH;
+
+impl PeerWire {
+    /// A connection that begins with handshakes.
+    pub(super) fn from_start() -> Self {
+        Self::in_mode(|| Mode::Handshake)
+    }
+
+    /// A connection that begins with a key exchange and goes on in clear.
+    pub(super) fn behind_key_exchange() -> Self {
+        Self::in_mode(|| Mode::KeyExchange)
+    }
+
+    /// A connection whose beginning was not captured.
+    pub(super) fn mid_stream() -> Self {
+        Self::in_mode(|| Mode::Searching { skipped: Skipped::Opaque(Reason::BeforeBoundary), searched: 0 })
+    }
+
+    fn in_mode(mode: impl Fn() -> Mode) -> Self {
+        Self { ways: [(); 2].map(|()| Way { mode: mode(), extensions: Vec::new() }) }
+    }
+
+    /// Turns the bytes that wait in `lane` into records, as far as they go.
+    pub(super) fn advance(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+        loop {
+            let waiting = lane.waiting();
+            match &mut self.ways[direction as usize].mode {
+                Mode::Handshake => match handshake_prefix(waiting) {
+                    Prefix::Yes if waiting.len() >= HANDSHAKE_LENGTH => {
+                        self.handshake(direction, lane, emitter);
+                    }
+                    Prefix::Yes | Prefix::SoFar => return,
+                    Prefix::No => self.search(direction, Skipped::Opaque(Reason::Damaged)),
+                },
+                Mode::KeyExchange => match clear_handshake(waiting) {
+                    Some(at) => {
+                        emitter.emit(direction, lane.take(PUBLIC_KEY), Body::KeyExchange);
+                        if at > PUBLIC_KEY {
+                            emitter.emit(direction, lane.take(at - PUBLIC_KEY), Body::Encrypted);
+                        }
+                        self.ways[direction as usize].mode = Mode::Handshake;
+                    }
+                    None if waiting.len() < CLEAR_WITHIN + PROTOCOL.len() => return,
+                    None => self.key_then_search(direction, lane, emitter),
+                },
+                Mode::Messages => match frame(waiting) {
+                    Frame::Message(length) if length <= waiting.len() => {
+                        self.message(direction, length, lane, emitter);
+                    }
+                    Frame::Message(_) | Frame::Incomplete => return,
+                    Frame::Impossible(_) => self.search(direction, Skipped::Opaque(Reason::Damaged)),
+                },
+                Mode::Rest { end, .. } if lane.end() < *end => return,
+                Mode::Rest { fragment, end } => {
+                    let body = Body::Opaque(Protocol::PeerWire, Reason::Fragment(*fragment));
+                    let length = (*end - lane.offset()) as usize;
+                    self.ways[direction as usize].mode = Mode::Messages;
+                    emitter.emit(direction, lane.take(length), body);
+                }
+                Mode::Searching { skipped, searched } => {
+                    let skipped = *skipped;
+                    // A handshake may well stand first: of one direction alone the beginning was captured.
+                    match handshake_prefix(waiting) {
+                        Prefix::Yes => {
+                            self.ways[direction as usize].mode = Mode::Handshake;
+                            continue;
+                        }
+                        Prefix::SoFar => return,
+                        Prefix::No => {}
+                    }
+                    match search(waiting, *searched) {
+                        Search::Found(at) => {
+                            emit_chunks(skipped, at, direction, lane, emitter);
+                            let rest = at % CHUNK;
+                            if rest > 0 {
+                                emitter.emit(direction, lane.take(rest), skipped.body());
+                            }
+                            self.ways[direction as usize].mode = Mode::Messages;
+                        }
+                        Search::NotBefore(at) => {
+                            *searched = at % CHUNK;
+                            emit_chunks(skipped, at, direction, lane, emitter);
+                            return;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes in that the capture lost the next `length` bytes.
+    pub(super) fn gap(
+        &mut self,
+        moment: Moment,
+        direction: Direction,
+        length: u64,
+        lane: &mut Lane,
+        emitter: &mut Emitter<'_>,
+    ) {
+        let begun = self.begun(direction, lane);
+        self.flush(direction, lane, emitter);
+        let gap = Body::Gap(Protocol::PeerWire, length);
+        emitter.emit_gap(moment, direction, lane.offset(), gap);
+        lane.skip(length);
+        let way = &mut self.ways[direction as usize];
+        way.mode = match begun {
+            Some((fragment, end)) if lane.offset() < end => {
+                let start = end - fragment.total;
+                Mode::Rest { fragment: Fragment { from: lane.offset() - start, ..fragment }, end }
+            }
+            Some((_, end)) if lane.offset() == end => Mode::Messages,
+            _ => Mode::Searching { skipped: Skipped::Opaque(Reason::BeforeBoundary), searched: 0 },
+        };
+    }
+
+    /// Takes in that no more bytes come.
+    pub(super) fn finish(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+        if matches!(self.ways[direction as usize].mode, Mode::Searching { .. })
+            && reads_to_the_end(lane.waiting())
+        {
+            self.ways[direction as usize].mode = Mode::Messages;
+            self.advance(direction, lane, emitter);
+        }
+        self.flush(direction, lane, emitter);
+    }
+
+    /// The message that the waiting bytes begin or continue, and the stream offset where it ends.
+    fn begun(&self, direction: Direction, lane: &Lane) -> Option<(Fragment, u64)> {
+        match &self.ways[direction as usize].mode {
+            Mode::Handshake => {
+                let total = HANDSHAKE_LENGTH as u64;
+                Some((Fragment { id: None, block: None, from: 0, total }, lane.offset() + total))
+            }
+            Mode::Messages => {
+                let fragment = begun_message(lane.waiting())?;
+                Some((fragment, lane.offset() + fragment.total))
+            }
+            Mode::Rest { fragment, end } => Some((*fragment, *end)),
+            Mode::KeyExchange | Mode::Searching { .. } => None,
+        }
+    }
+
+    /// Makes records of all that waits, though it is not whole.
+    fn flush(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+        if lane.waiting().is_empty() {
+            return;
+        }
+        if matches!(self.ways[direction as usize].mode, Mode::KeyExchange) {
+            self.key_then_search(direction, lane, emitter);
+        }
+        let skipped = match &self.ways[direction as usize].mode {
+            Mode::Searching { skipped, .. } => *skipped,
+            Mode::Rest { fragment, .. } => Skipped::Opaque(Reason::Fragment(*fragment)),
+            Mode::Handshake | Mode::Messages | Mode::KeyExchange => match self.begun(direction, lane) {
+                Some((fragment, _)) => Skipped::Opaque(Reason::Fragment(fragment)),
+                None => Skipped::Opaque(Reason::Unfinished),
+            },
+        };
+        if let Skipped::Opaque(Reason::Fragment(_) | Reason::Unfinished) = skipped {
+            emitter.emit(direction, lane.take_all(), skipped.body());
+            return;
+        }
+        emit_chunks(skipped, lane.waiting().len(), direction, lane, emitter);
+        if !lane.waiting().is_empty() {
+            emitter.emit(direction, lane.take_all(), skipped.body());
+        }
+    }
+
+    fn search(&mut self, direction: Direction, skipped: Skipped) {
+        self.ways[direction as usize].mode = Mode::Searching { skipped, searched: 0 };
+    }
+
+    /// No handshake in clear stands behind the key: it was sent encrypted, or lost.
+    fn key_then_search(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+        let key = lane.waiting().len().min(PUBLIC_KEY);
+        emitter.emit(direction, lane.take(key), Body::KeyExchange);
+        self.search(direction, Skipped::Encrypted);
+    }
+
+    fn handshake(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+        let taken = lane.take(HANDSHAKE_LENGTH);
+        let body = match Handshake::decode(&taken.bytes) {
+            Ok(handshake) => Body::Handshake(handshake),
+            Err(_) => Body::Opaque(Protocol::PeerWire, Reason::Damaged),
+        };
+        self.ways[direction as usize].mode = Mode::Messages;
+        emitter.emit(direction, taken, body);
+    }
+
+    fn message(&mut self, direction: Direction, length: usize, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+        let taken = lane.take(length);
+        let body = match Message::decode(&taken.bytes) {
+            Ok(message @ Message::Extended { .. }) => self.extended(direction, message),
+            Ok(message) => Body::Message(message),
+            Err(_) => Body::Opaque(Protocol::PeerWire, Reason::Damaged),
+        };
+        emitter.emit(direction, taken, body);
+    }
+
+    /// Names the extension of a message by the ids that its receiver gave out (BEP 10).
+    fn extended(&mut self, direction: Direction, message: Message) -> Body {
+        let Message::Extended { id, payload } = &message else { return Body::Message(message) };
+        if *id == 0 {
+            if let Ok(Content::Handshake(handshake)) = Extension::Handshake.decode(payload) {
+                let extensions = &mut self.ways[direction as usize].extensions;
+                for (name, id) in handshake.extensions {
+                    let extension = Extension::from_name(name.as_bytes());
+                    extensions.retain(|(_, known)| *known != extension);
+                    if id != 0 {
+                        extensions.push((id, extension));
+                    }
+                }
+            }
+            return Body::Extended(message, Extension::Handshake);
+        }
+        let announced = &self.ways[direction.reverse() as usize].extensions;
+        let extension = announced.iter().find(|(known, _)| known == id);
+        let extension = extension.map_or(Extension::Unannounced, |(_, extension)| extension.clone());
+        Body::Extended(message, extension)
+    }
+}
+
+/// Where a handshake in clear stands behind a key exchange, when the bytes show one.
+pub(super) fn clear_handshake(bytes: &[u8]) -> Option<usize> {
+    let within = bytes.get(PUBLIC_KEY..bytes.len().min(CLEAR_WITHIN + PROTOCOL.len()))?;
+    memmem::find(within, PROTOCOL).map(|at| at + PUBLIC_KEY)
+}
+
+/// The message that some bytes begin but do not finish; `None` when they do not even tell its length.
+fn begun_message(bytes: &[u8]) -> Option<Fragment> {
+    let Frame::Message(total) = frame(bytes) else { return None };
+    let id = MessageId(*bytes.get(4)?);
+    let number = |at: usize| -> Option<u32> { Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?)) };
+    let block = match id {
+        MessageId::PIECE => number(5).zip(number(9)).map(|(index, begin)| (PieceIndex(index), begin)),
+        _ => None,
+    };
+    Some(Fragment { id: Some(id), block, from: 0, total: total as u64 })
+}
+
+/// Makes records of the whole chunks among the first `length` bytes that wait.
+fn emit_chunks(
+    skipped: Skipped,
+    length: usize,
+    direction: Direction,
+    lane: &mut Lane,
+    emitter: &mut Emitter<'_>,
+) {
+    for _ in 0..length / CHUNK {
+        emitter.emit(direction, lane.take(CHUNK), skipped.body());
+    }
+}

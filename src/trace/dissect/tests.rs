@@ -1,0 +1,340 @@
+//! Conversations in raw bytes, and the records they must give.
+
+use super::*;
+use crate::Reason;
+use crate::record::Protocol;
+use bittrace_protocol::Timestamp;
+
+/// What happens on one connection from 10.0.0.3:40000 to 10.0.0.2:6881.
+enum Step {
+    Says(Direction, Vec<u8>),
+    Loses(Direction, u64),
+    Closes,
+}
+
+use Direction::{FromInitiator as A, FromResponder as B};
+use Step::{Closes, Loses, Says};
+
+const STREAM: StreamId = StreamId(7);
+
+fn flow() -> Flow {
+    Flow { initiator: "10.0.0.3:40000".parse().unwrap(), responder: "10.0.0.2:6881".parse().unwrap() }
+}
+
+fn moment(frame: u64) -> Moment {
+    Moment { at: Timestamp::from_nanos(frame as i64 * 1_000_000), frame }
+}
+
+fn play(dissector: &mut Dissector, opening: Opening, steps: &[Step], cut: usize) -> Vec<Record> {
+    let mut records = Vec::new();
+    let mut out = |dissected| {
+        if let Dissected::Record(record) = dissected {
+            records.push(record);
+        }
+    };
+    let mut frame = 1;
+    let opened = StreamEvent::Opened { stream: STREAM, flow: flow(), opening };
+    dissector.handle(moment(frame), opened, &mut out);
+    for step in steps {
+        frame += 1;
+        match step {
+            Says(direction, bytes) => {
+                for part in bytes.chunks(cut) {
+                    let burst = StreamEvent::Burst { stream: STREAM, direction: *direction, bytes: part };
+                    dissector.handle(moment(frame), burst, &mut out);
+                }
+            }
+            Loses(direction, length) => {
+                let gap = StreamEvent::Gap { stream: STREAM, direction: *direction, length: *length };
+                dissector.handle(moment(frame), gap, &mut out);
+            }
+            Closes => {
+                let closed = StreamEvent::Closed { stream: STREAM, closing: Closing::Finished };
+                dissector.handle(moment(frame), closed, &mut out);
+            }
+        }
+    }
+    records
+}
+
+/// The records of a conversation: direction, message name, length. They must be the same however the bytes are
+/// cut, and cover all that was said.
+fn records(opening: Opening, steps: &[Step]) -> Vec<(Direction, &'static str, u64)> {
+    let mut seen = None;
+    for cut in [usize::MAX, 1, 2, 3, 7, 19, 68, 1448] {
+        let records = play(&mut Dissector::new(), opening, steps, cut);
+        for direction in [A, B] {
+            let said: Vec<u8> = steps
+                .iter()
+                .filter_map(|step| match step {
+                    Says(by, bytes) if *by == direction => Some(bytes.clone()),
+                    _ => None,
+                })
+                .flatten()
+                .collect();
+            let shown: Vec<u8> = records
+                .iter()
+                .filter(|record| record.direction == direction)
+                .flat_map(|record| record.bytes.to_vec())
+                .collect();
+            assert!(shown.is_empty() && records.is_empty() || shown == said, "cut at {cut}: bytes were lost");
+        }
+        let names: Vec<_> =
+            records.iter().map(|record| (record.direction, record.body.message(), record.length())).collect();
+        match &seen {
+            None => seen = Some(names),
+            Some(seen) => {
+                for direction in [A, B] {
+                    let way = |names: &[(Direction, &'static str, u64)]| -> Vec<_> {
+                        names.iter().copied().filter(|name| name.0 == direction).collect()
+                    };
+                    assert_eq!(way(&names), way(seen), "cut at {cut}");
+                }
+            }
+        }
+    }
+    seen.unwrap_or_default()
+}
+
+fn handshake(peer: &[u8; 20]) -> Vec<u8> {
+    let mut bytes = b"\x13BitTorrent protocol\0\0\0\0\0\x10\0\x04".to_vec();
+    bytes.extend([0xaa; 20]);
+    bytes.extend(peer);
+    bytes
+}
+
+fn piece(index: u8, begin: u16, length: u16, fill: u8) -> Vec<u8> {
+    let mut bytes = (u32::from(length) + 9).to_be_bytes().to_vec();
+    bytes.extend([7, 0, 0, 0, index, 0, 0]);
+    bytes.extend(begin.to_be_bytes());
+    bytes.extend(vec![fill; usize::from(length)]);
+    bytes
+}
+
+fn request(index: u8, begin: u16) -> Vec<u8> {
+    let mut bytes = vec![0, 0, 0, 13, 6, 0, 0, 0, index, 0, 0];
+    bytes.extend(begin.to_be_bytes());
+    bytes.extend([0, 0, 0x40, 0]);
+    bytes
+}
+
+/// Bytes that look random, the same every time.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+#[test]
+fn reads_a_conversation() {
+    let steps = [
+        Says(A, handshake(b"-TR3000-aaaaaaaaaaaa")),
+        Says(B, [handshake(b"A2-1-36-0-bbbbbbbbbb"), vec![0, 0, 0, 2, 5, 0xc0]].concat()),
+        Says(A, vec![0, 0, 0, 1, 2]),
+        Says(B, vec![0, 0, 0, 1, 1]),
+        Says(A, [request(0, 0), request(0, 0x4000)].concat()),
+        Says(B, piece(0, 0, 0x4000, 1)),
+        Closes,
+    ];
+    assert_eq!(
+        records(Opening::Syn, &steps),
+        [
+            (A, "handshake", 68),
+            (B, "handshake", 68),
+            (B, "bitfield", 6),
+            (A, "interested", 5),
+            (B, "unchoke", 5),
+            (A, "request", 17),
+            (A, "request", 17),
+            (B, "piece", 0x4000 + 13),
+        ]
+    );
+}
+
+#[test]
+fn names_extensions_by_the_receivers_handshake() {
+    let extended = |payload: &[u8]| {
+        let mut bytes = (payload.len() as u32 + 1).to_be_bytes().to_vec();
+        bytes.push(20);
+        bytes.extend(payload);
+        bytes
+    };
+    let steps = [
+        Says(
+            A,
+            [handshake(b"-TR3000-aaaaaaaaaaaa"), extended(b"\0d1:md11:ut_metadatai9e6:ut_pexi1eee")].concat(),
+        ),
+        Says(
+            B,
+            [handshake(b"-lt0D80-bbbbbbbbbbbb"), extended(b"\0d1:md11:ut_metadatai2e6:ut_pexi9eee")].concat(),
+        ),
+        // A uses B's number for it, and B uses A's.
+        Says(A, extended(b"\x02d8:msg_typei0e5:piecei0ee")),
+        Says(B, extended(b"\x09d8:msg_typei2e5:piecei0ee")),
+        Says(B, extended(b"\x05de")),
+    ];
+    let names: Vec<String> = play(&mut Dissector::new(), Opening::Syn, &steps, usize::MAX)
+        .iter()
+        .filter_map(|record| match &record.body {
+            Body::Extended(_, extension) => Some(extension.name().to_owned()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(names, ["handshake", "handshake", "ut_metadata", "ut_metadata", "unannounced"]);
+}
+
+#[test]
+fn goes_on_behind_a_loss_within_a_message() {
+    let whole = piece(3, 0, 0x4000, 9);
+    let steps = [
+        Says(B, handshake(b"-TR3000-aaaaaaaaaaaa")),
+        Says(B, whole[..5000].to_vec()),
+        Loses(B, 1448),
+        Says(B, whole[6448..].to_vec()),
+        Says(B, vec![0, 0, 0, 5, 4, 0, 0, 0, 1]),
+        Closes,
+    ];
+    let seen = records(Opening::Syn, &steps);
+    assert_eq!(
+        seen,
+        [
+            (B, "handshake", 68),
+            (B, "opaque", 5000),
+            (B, "gap", 1448),
+            (B, "opaque", 0x4000 + 13 - 6448),
+            (B, "have", 9),
+        ]
+    );
+    let records = play(&mut Dissector::new(), Opening::Syn, &steps, 1448);
+    let Body::Opaque(_, Reason::Fragment(fragment)) = records[3].body else { panic!("must be a fragment") };
+    assert_eq!((fragment.from, fragment.total), (6448, 0x4000 + 13));
+    assert_eq!(fragment.block.map(|(index, begin)| (index.0, begin)), Some((3, 0)));
+    assert_eq!(records[4].offset, 68 + 0x4000 + 13);
+}
+
+#[test]
+fn finds_the_next_message_behind_a_loss_of_unknown_ones() {
+    let steps = [
+        Says(A, handshake(b"-TR3000-aaaaaaaaaaaa")),
+        Loses(A, 50),
+        Says(A, request(1, 0)[9..].to_vec()),
+        Says(A, [request(1, 0x4000), request(2, 0), request(2, 0x4000)].concat()),
+    ];
+    let seen = records(Opening::Syn, &steps);
+    assert_eq!(seen[..3], [(A, "handshake", 68), (A, "gap", 50), (A, "opaque", 8)]);
+    assert_eq!(seen[3..], [(A, "request", 17); 3]);
+}
+
+#[test]
+fn joins_a_stream_in_the_middle() {
+    let mut said = vec![0; 4000];
+    for number in 0..6u16 {
+        said.extend(piece(number as u8 / 2, number % 2 * 0x4000, 0x4000, 0));
+    }
+    let steps = [Says(A, said), Says(B, vec![0, 0, 0, 5, 4, 0, 0, 0, 1]), Closes];
+    let seen = records(Opening::MidStream, &steps);
+    assert_eq!(seen[0], (A, "opaque", 4000));
+    assert_eq!(seen[1..7], [(A, "piece", 0x4000 + 13); 6]);
+    assert_eq!(seen[7..], [(B, "have", 9)]);
+}
+
+#[test]
+fn finds_the_handshake_behind_a_key_exchange() {
+    let steps = [
+        Says(A, noise(1, 300)),
+        Says(B, noise(2, 250)),
+        Says(A, [noise(3, 56), handshake(b"-TR3000-aaaaaaaaaaaa")].concat()),
+        Says(B, [noise(4, 14), handshake(b"-TR3000-bbbbbbbbbbbb"), vec![0, 0, 0, 1, 14]].concat()),
+        Closes,
+    ];
+    let seen = records(Opening::Syn, &steps);
+    let way =
+        |direction| seen.iter().filter(|seen| seen.0 == direction).map(|seen| (seen.1, seen.2)).collect();
+    let initiator: Vec<_> = way(A);
+    let responder: Vec<_> = way(B);
+    assert_eq!(initiator, [("key-exchange", 96), ("encrypted", 260), ("handshake", 68)]);
+    assert_eq!(responder, [("key-exchange", 96), ("encrypted", 168), ("handshake", 68), ("have-all", 5)]);
+}
+
+#[test]
+fn random_bytes_are_a_peers_only_by_the_word_of_a_tracker() {
+    let encrypted = [Says(A, noise(1, 9000)), Says(B, noise(2, 30_000)), Closes];
+    assert_eq!(records(Opening::Syn, &encrypted), []);
+
+    let mut dissector = Dissector::new();
+    dissector.recognised.peers.insert(flow().responder);
+    let names: Vec<_> = play(&mut dissector, Opening::Syn, &encrypted, 1448)
+        .iter()
+        .map(|record| (record.direction, record.body.message(), record.bytes.len()))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            (A, "key-exchange", 96),
+            (B, "key-exchange", 96),
+            (B, "encrypted", 16384),
+            (A, "encrypted", 8904),
+            (B, "encrypted", 30_000 - 96 - 16384),
+        ]
+    );
+}
+
+#[test]
+fn other_protocols_give_no_records() {
+    let http = b"GET /index.html HTTP/1.1\r\nHost: example\r\n\r\n".to_vec();
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello".to_vec();
+    let tls = [vec![0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3], noise(5, 600)].concat();
+    for steps in [
+        vec![Says(A, http), Says(B, answer), Closes],
+        vec![Says(A, tls.clone()), Says(B, tls), Closes],
+        vec![Says(B, b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()), Says(A, b"SSH-2.0-x\r\n".to_vec()), Closes],
+        vec![Says(A, vec![0; 50_000]), Says(B, vec![0; 50_000]), Closes],
+        vec![Says(A, noise(1, 50_000)), Says(B, noise(2, 50_000)), Closes],
+        vec![Says(A, b"\x13BitTorrent".to_vec()), Closes],
+    ] {
+        assert_eq!(records(Opening::Syn, &steps), []);
+        assert_eq!(records(Opening::MidStream, &steps), []);
+    }
+}
+
+#[test]
+fn reads_several_announces_on_one_connection() {
+    let ask = |event: &str| {
+        format!(
+            "GET /announce?info_hash=%aa%aa%aa%aa%aa%aa%aa%aa%aa%aa%aa%aa%aa%aa%aa%aa%aa%aa%aa%aa\
+             &peer_id=-TR3000-aaaaaaaaaaaa&port=6881&left=0&event={event} HTTP/1.1\r\nHost: t\r\n\r\n"
+        )
+        .into_bytes()
+    };
+    let body = b"d8:intervali1800e5:peers6:\x0a\0\0\x02\x1a\xe1e";
+    let mut reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+    reply.extend(body);
+    let steps =
+        [Says(A, ask("started")), Says(B, reply.clone()), Says(A, ask("stopped")), Says(B, reply), Closes];
+    let seen: Vec<_> = records(Opening::Syn, &steps).into_iter().map(|seen| (seen.0, seen.1)).collect();
+    assert_eq!(
+        seen,
+        [
+            (A, "announce-request"),
+            (B, "announce-response"),
+            (A, "announce-request"),
+            (B, "announce-response"),
+        ]
+    );
+}
+
+#[test]
+fn damage_is_kept_and_decoding_resumes() {
+    let steps = [
+        Says(A, handshake(b"-TR3000-aaaaaaaaaaaa")),
+        Says(A, noise(9, 500).into_iter().map(|byte| byte | 0x80).collect()),
+        Says(A, [request(1, 0), request(1, 0x4000)].concat()),
+    ];
+    let seen = records(Opening::Syn, &steps);
+    assert_eq!(seen, [(A, "handshake", 68), (A, "opaque", 500), (A, "request", 17), (A, "request", 17)]);
+    let records = play(&mut Dissector::new(), Opening::Syn, &steps, usize::MAX);
+    assert!(matches!(records[1].body, Body::Opaque(Protocol::PeerWire, Reason::Damaged)));
+}

@@ -1,0 +1,142 @@
+//! One direction of a connection: bytes that wait for the rest of their message, and the packets they came in.
+
+use std::collections::VecDeque;
+
+use bittrace_protocol::Timestamp;
+use bytes::{Bytes, BytesMut};
+
+use crate::Moment;
+use crate::record::Frames;
+
+/// Bytes in the order of the stream.
+#[derive(Debug, Default)]
+pub(crate) struct Lane {
+    buffer: BytesMut,
+    /// The stream offset of the first byte in `buffer`.
+    offset: u64,
+    /// Where each packet's bytes end, in the order of the stream.
+    marks: VecDeque<Mark>,
+    /// The last packet seen, for records without bytes.
+    last: Option<Moment>,
+}
+
+#[derive(Debug)]
+struct Mark {
+    end: u64,
+    moment: Moment,
+}
+
+/// Bytes taken off a lane, and where they came from.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) bytes: Bytes,
+    pub(crate) offset: u64,
+    pub(crate) at: Timestamp,
+    pub(crate) frames: Frames,
+}
+
+impl Lane {
+    /// Adds one packet's bytes.
+    pub(crate) fn push(&mut self, moment: Moment, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+        self.last = Some(moment);
+        let end = self.end();
+        match self.marks.back_mut() {
+            Some(mark) if mark.moment.frame == moment.frame => mark.end = end,
+            _ => self.marks.push_back(Mark { end, moment }),
+        }
+    }
+
+    /// The bytes that wait.
+    pub(crate) fn waiting(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// The stream offset of the first byte that waits, or is yet to come.
+    pub(crate) const fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The stream offset behind the last byte that waits.
+    pub(crate) fn end(&self) -> u64 {
+        self.offset + self.buffer.len() as u64
+    }
+
+    /// When the first byte that waits was captured.
+    pub(crate) fn first_moment(&self) -> Option<Moment> {
+        self.marks.front().map(|mark| mark.moment)
+    }
+
+    /// Takes the first `count` bytes that wait. `count` is at most how many wait.
+    pub(crate) fn take(&mut self, count: usize) -> Taken {
+        let offset = self.offset;
+        let bytes = self.buffer.split_to(count).freeze();
+        self.offset += count as u64;
+        let mut frames = Frames::new();
+        let mut at = self.last.map_or(Timestamp::EPOCH, |moment| moment.at);
+        let mut first = true;
+        while let Some(mark) = self.marks.front() {
+            if !frames.contains(&mark.moment.frame) {
+                frames.push(mark.moment.frame);
+            }
+            at = if first { mark.moment.at } else { at.max(mark.moment.at) };
+            first = false;
+            if mark.end > self.offset {
+                break;
+            }
+            let ends_here = mark.end == self.offset;
+            self.marks.pop_front();
+            if ends_here {
+                break;
+            }
+        }
+        Taken { bytes, offset, at, frames }
+    }
+
+    /// Takes all that wait.
+    pub(crate) fn take_all(&mut self) -> Taken {
+        self.take(self.buffer.len())
+    }
+
+    /// Passes over bytes that the capture lost. Nothing may wait.
+    pub(crate) fn skip(&mut self, length: u64) {
+        debug_assert!(self.buffer.is_empty());
+        self.marks.clear();
+        self.offset += length;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moment(frame: u64) -> Moment {
+        Moment { at: Timestamp::from_nanos(frame as i64 * 10), frame }
+    }
+
+    #[test]
+    fn a_message_names_all_packets_that_carried_it() {
+        let mut lane = Lane::default();
+        lane.push(moment(1), b"abc");
+        lane.push(moment(4), b"de");
+        lane.push(moment(9), b"fgh");
+        let first = lane.take(4);
+        assert_eq!((&first.bytes[..], first.offset, first.at), (&b"abcd"[..], 0, moment(4).at));
+        assert_eq!(first.frames.as_slice(), [1, 4]);
+        let second = lane.take(1);
+        assert_eq!((&second.bytes[..], second.frames.as_slice()), (&b"e"[..], &[4][..]));
+        assert_eq!(lane.take_all().frames.as_slice(), [9]);
+        lane.skip(100);
+        assert_eq!(lane.offset(), 108);
+    }
+
+    #[test]
+    fn a_packet_held_out_of_order_counts_when_it_was_captured() {
+        let mut lane = Lane::default();
+        lane.push(moment(7), b"ab");
+        lane.push(moment(5), b"cd");
+        let taken = lane.take(4);
+        assert_eq!(taken.at, moment(7).at);
+        assert_eq!(taken.frames.as_slice(), [7, 5]);
+    }
+}

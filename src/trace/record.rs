@@ -1,0 +1,335 @@
+//! All that people read: one protocol message with its exact bytes, its meaning, and what is to be said of it.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bittrace_protocol::field::{Field, Value};
+use bittrace_protocol::tracker::{http, udp};
+use bittrace_protocol::wire::{Extension, Handshake, Message, MessageId};
+use bittrace_protocol::{InfoHash, PieceIndex, Timestamp};
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::{Direction, StreamId};
+
+/// One message, or bytes that are none.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Its number in the trace, from 1.
+    pub number: u64,
+    /// When the last packet that carried it was captured.
+    pub at: Timestamp,
+    /// The BitTorrent stream it stands in, numbered from 0 in the order in which streams are recognised.
+    pub stream: StreamId,
+    /// Which way it went.
+    pub direction: Direction,
+    /// Whether the host the capture is about said it.
+    pub speaker: Speaker,
+    /// Who said it.
+    pub source: SocketAddr,
+    /// To whom.
+    pub destination: SocketAddr,
+    /// What carried it.
+    pub transport: Transport,
+    /// The packets that carried it, as Wireshark counts them.
+    pub frames: Frames,
+    /// Where it begins in its direction of the stream, in bytes; for a datagram, bytes of this direction before it.
+    pub offset: u64,
+    /// Its exact bytes; empty for a gap.
+    pub bytes: Bytes,
+    /// What it means.
+    pub body: Body,
+    /// What is to be said of it.
+    pub notes: Vec<Note>,
+    /// The message it answers.
+    pub answers: Option<Answer>,
+    /// The speaker's client, once it has said so.
+    pub client: Option<Arc<str>>,
+    /// The torrent it is about.
+    pub torrent: Option<InfoHash>,
+}
+
+/// Which side of a capture speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Speaker {
+    /// The host the capture is about.
+    Local,
+    /// The other end.
+    Far,
+}
+
+impl Speaker {
+    /// Its name in tables and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Far => "far",
+        }
+    }
+}
+
+/// Packet numbers.
+pub type Frames = SmallVec<[u64; 2]>;
+
+/// What carries messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// uTP over UDP (BEP 29).
+    Utp,
+}
+
+impl Transport {
+    /// Its name in tables and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Utp => "utp",
+        }
+    }
+}
+
+/// The message that a record answers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Answer {
+    /// That message's number.
+    pub number: u64,
+    /// The seconds from that message to this one.
+    pub latency: f64,
+}
+
+/// Something to be said of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// How much it matters.
+    pub severity: Severity,
+    /// The rule that says it, as `<document>.<claim>`.
+    pub rule: &'static str,
+    /// What is to be said.
+    pub text: Cow<'static, str>,
+}
+
+/// How much a note matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// How things stand.
+    Chat,
+    /// Worth knowing.
+    Note,
+    /// Against a rule, or bytes that cannot be read.
+    Warn,
+    /// A message that is broken, or data that is wrong.
+    Error,
+}
+
+impl Severity {
+    /// Its name in tables and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Note => "note",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl Note {
+    /// A note.
+    pub fn new(severity: Severity, rule: &'static str, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { severity, rule, text: text.into() }
+    }
+}
+
+/// What a record is.
+#[derive(Debug, Clone)]
+pub enum Body {
+    /// A peer-wire handshake.
+    Handshake(Handshake),
+    /// A peer-wire message.
+    Message(Message),
+    /// A peer-wire message of an extension, named by the receiver's handshake.
+    Extended(Message, Extension),
+    /// A request to an HTTP tracker.
+    HttpRequest(Arc<http::Request>, Arc<http::RequestKind>),
+    /// An HTTP tracker's answer.
+    HttpResponse(Arc<http::Response>, Arc<http::Reply>),
+    /// A message to or from a UDP tracker.
+    UdpTracker(Arc<udp::Packet>),
+    /// The public key that opens an encrypted connection.
+    KeyExchange,
+    /// Bytes of an encrypted connection.
+    Encrypted,
+    /// A datagram of a uTP connection, whose stream is not read.
+    Utp,
+    /// Bytes that no rule explains.
+    Opaque(Protocol, Reason),
+    /// Bytes that the capture lost: how many.
+    Gap(Protocol, u64),
+}
+
+/// The protocols of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// A tracker over HTTP (BEP 3).
+    HttpTracker,
+    /// A tracker over UDP (BEP 15).
+    UdpTracker,
+    /// Peers (BEP 3).
+    PeerWire,
+    /// The transport over UDP (BEP 29).
+    Utp,
+    /// Message stream encryption.
+    Mse,
+}
+
+impl Protocol {
+    /// Its name in tables and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HttpTracker => "http-tracker",
+            Self::UdpTracker => "udp-tracker",
+            Self::PeerWire => "peer-wire",
+            Self::Utp => "utp",
+            Self::Mse => "mse",
+        }
+    }
+}
+
+/// Why bytes are no message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// They belong to a message of which a part is lost or was never captured.
+    Fragment(Fragment),
+    /// They stand before the first message whose beginning can be proved: the capture begins in the middle
+    /// of the stream, or lost bytes before them.
+    BeforeBoundary,
+    /// They stand where a message should begin, but are none.
+    Damaged,
+    /// An HTTP message on a tracker's connection that is no tracker message.
+    OrdinaryHttp,
+    /// The end of a stream whose last message never came whole.
+    Unfinished,
+}
+
+/// Part of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fragment {
+    /// The message's id; `None` for a handshake.
+    pub id: Option<MessageId>,
+    /// For a piece: the piece, and the block's offset within it.
+    pub block: Option<(PieceIndex, u32)>,
+    /// Where the part begins in the message.
+    pub from: u64,
+    /// The bytes of the whole message.
+    pub total: u64,
+}
+
+impl Fragment {
+    /// The message's name.
+    pub fn name(&self) -> &'static str {
+        self.id.map_or("handshake", MessageId::name)
+    }
+}
+
+impl Body {
+    /// The protocol it belongs to.
+    pub const fn protocol(&self) -> Protocol {
+        match self {
+            Self::Handshake(_) | Self::Message(_) | Self::Extended(..) => Protocol::PeerWire,
+            Self::HttpRequest(..) | Self::HttpResponse(..) => Protocol::HttpTracker,
+            Self::UdpTracker(_) => Protocol::UdpTracker,
+            Self::KeyExchange | Self::Encrypted => Protocol::Mse,
+            Self::Utp => Protocol::Utp,
+            Self::Opaque(protocol, _) | Self::Gap(protocol, _) => *protocol,
+        }
+    }
+
+    /// The message's name, one of those that users filter by.
+    pub fn message(&self) -> &'static str {
+        match self {
+            Self::Handshake(_) => "handshake",
+            Self::Message(message) | Self::Extended(message, _) => message.name(),
+            Self::HttpRequest(_, kind) => match **kind {
+                http::RequestKind::Announce(_) => "announce-request",
+                http::RequestKind::Scrape(_) => "scrape-request",
+                http::RequestKind::Other => "opaque",
+            },
+            Self::HttpResponse(_, reply) => match **reply {
+                http::Reply::Announce(_) => "announce-response",
+                http::Reply::Scrape(_) => "scrape-response",
+                http::Reply::Failure { .. } | http::Reply::NotBencoded(_) => "error",
+            },
+            Self::UdpTracker(packet) => match **packet {
+                udp::Packet::ConnectRequest { .. } => "connect-request",
+                udp::Packet::ConnectResponse { .. } => "connect-response",
+                udp::Packet::AnnounceRequest(_) => "announce-request",
+                udp::Packet::AnnounceResponse(_) => "announce-response",
+                udp::Packet::ScrapeRequest { .. } => "scrape-request",
+                udp::Packet::ScrapeResponse { .. } => "scrape-response",
+                udp::Packet::Error { .. } => "error",
+            },
+            Self::KeyExchange => "key-exchange",
+            Self::Encrypted => "encrypted",
+            Self::Utp | Self::Opaque(..) => "opaque",
+            Self::Gap(..) => "gap",
+        }
+    }
+}
+
+impl Record {
+    /// The fields that tile the record's bytes: from 0, without gap or overlap, to the end.
+    pub fn fields(&self) -> Vec<Field> {
+        match &self.body {
+            Body::Handshake(handshake) => handshake.fields(),
+            Body::Message(message) => message.fields(),
+            Body::Extended(message, extension) => {
+                let mut fields = message.fields();
+                let name = Value::Text(extension.name().to_owned());
+                if let Some(id) = fields.iter_mut().find(|field| field.name == "extended_id") {
+                    // The id is only the receiver's number; what it stands for is the content.
+                    let Value::Unsigned(number) = id.value else { return fields };
+                    id.name = "extension".into();
+                    id.value = name;
+                    id.children =
+                        vec![Field::framing("extended_id", id.span.clone(), Value::Unsigned(number))];
+                }
+                if let Message::Extended { payload, .. } = message {
+                    let header = self.bytes.len() - payload.len();
+                    fields.retain(|field| field.name != "payload");
+                    fields.extend(extension.fields(payload).into_iter().map(|field| field.shifted(header)));
+                }
+                fields
+            }
+            Body::HttpRequest(request, _) => request.fields(),
+            Body::HttpResponse(response, _) => response.fields(),
+            Body::UdpTracker(packet) => packet.fields(),
+            Body::KeyExchange => {
+                vec![Field::content("public_key", 0..self.bytes.len(), Value::Bytes(self.bytes.to_vec()))]
+            }
+            Body::Encrypted | Body::Utp | Body::Opaque(..) => {
+                let all = 0..self.bytes.len();
+                vec![Field::content("payload", all.clone(), Value::Payload(all))]
+            }
+            Body::Gap(..) => Vec::new(),
+        }
+    }
+
+    /// How many bytes of the stream it stands for: its own, or those a gap lost.
+    pub fn length(&self) -> u64 {
+        match self.body {
+            Body::Gap(_, length) => length,
+            _ => self.bytes.len() as u64,
+        }
+    }
+
+    /// The gravest of its notes.
+    pub fn severity(&self) -> Option<Severity> {
+        self.notes.iter().map(|note| note.severity).max()
+    }
+}

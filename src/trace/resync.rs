@@ -1,0 +1,245 @@
+//! Where messages begin again after bytes were lost, proved by the grammar of the messages themselves.
+//!
+//! A place is believed when the messages that would begin there agree with the protocol in so many bits that
+//! chance cannot have done it. Zeros prove nothing: a stream of them reads as keep-alives. The verdict depends
+//! on the bytes alone, never on how they were cut into packets.
+
+use bittrace_protocol::wire::MessageId;
+
+/// How many bits of agreement prove a place.
+pub(crate) const PROOF: u32 = 80;
+
+/// How far behind a place its proof may stand: two blocks of 128 KiB, the largest that clients ask for.
+pub(crate) const REACH: usize = 256 * 1024 + 64;
+
+/// What a search found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Search {
+    /// A message begins at this offset.
+    Found(usize),
+    /// None begins before this offset; more bytes must tell about the rest.
+    NotBefore(usize),
+}
+
+/// Looks for the first place from `from` on where messages provably begin.
+pub(crate) fn search(bytes: &[u8], from: usize) -> Search {
+    for at in from..bytes.len() {
+        match judge(&bytes[at..]) {
+            Judgement::Proved => return Search::Found(at),
+            Judgement::Refuted => {}
+            Judgement::Open => return Search::NotBefore(at),
+        }
+    }
+    Search::NotBefore(bytes.len())
+}
+
+/// Whether `bytes` read as messages from the first byte to the last, with at least one that agrees in as many
+/// bits as a `have` does. For the end of a short stream that is known to be peer wire.
+pub(crate) fn reads_to_the_end(bytes: &[u8]) -> bool {
+    let mut at = 0;
+    let mut agreement = 0;
+    while at < bytes.len() {
+        match step(&bytes[at..]) {
+            Step::Message { length, bits } => {
+                at += length;
+                agreement += bits;
+            }
+            Step::KeepAlive => at += 4,
+            Step::Short | Step::Wrong => return false,
+        }
+    }
+    at == bytes.len() && agreement >= 40
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Judgement {
+    Proved,
+    Refuted,
+    Open,
+}
+
+fn judge(bytes: &[u8]) -> Judgement {
+    let mut at = 0;
+    let mut agreement = 0;
+    let mut messages = 0;
+    let mut keep_alives = 0;
+    loop {
+        if agreement >= PROOF && messages >= 2 {
+            return Judgement::Proved;
+        }
+        if at > REACH {
+            return Judgement::Refuted;
+        }
+        let Some(rest) = bytes.get(at..) else { return Judgement::Open };
+        match step(rest) {
+            Step::Message { length, bits } => {
+                at += length;
+                agreement += bits;
+                messages += 1;
+            }
+            // No client sends several in a row; zeros look like nothing else.
+            Step::KeepAlive if messages == 0 || keep_alives == 2 => return Judgement::Refuted,
+            Step::KeepAlive => {
+                at += 4;
+                keep_alives += 1;
+            }
+            Step::Short => return Judgement::Open,
+            Step::Wrong => return Judgement::Refuted,
+        }
+    }
+}
+
+enum Step {
+    /// A message, its prefix included, and the bits in which it agrees with the protocol.
+    Message {
+        length: usize,
+        bits: u32,
+    },
+    KeepAlive,
+    /// Too few bytes to tell.
+    Short,
+    Wrong,
+}
+
+/// Judges the message that `bytes` begin with, from at most its first 17 bytes.
+fn step(bytes: &[u8]) -> Step {
+    let Some(prefix) = bytes.first_chunk::<4>() else {
+        // The first byte of every believable prefix is zero.
+        return if bytes.first().is_none_or(|&byte| byte == 0) { Step::Short } else { Step::Wrong };
+    };
+    let length = u32::from_be_bytes(*prefix);
+    if length == 0 {
+        return Step::KeepAlive;
+    }
+    if length > LONGEST {
+        return Step::Wrong;
+    }
+    let Some(&id) = bytes.get(4) else { return Step::Short };
+    let number = |at: usize| -> Option<u32> { Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?)) };
+    let id = MessageId(id);
+    // Bits: 32 for an exact prefix and 8 for an id; then what the numbers that follow could have been.
+    let bits = match (id, length) {
+        (MessageId::CHOKE | MessageId::UNCHOKE | MessageId::INTERESTED | MessageId::NOT_INTERESTED, 1)
+        | (MessageId::HAVE_ALL | MessageId::HAVE_NONE, 1) => Some(20),
+        (MessageId::HAVE | MessageId::SUGGEST_PIECE | MessageId::ALLOWED_FAST, 5) => {
+            number(5).map(|index| if index < 1 << 24 { 48 } else { 0 })
+        }
+        (MessageId::REQUEST | MessageId::CANCEL | MessageId::REJECT_REQUEST, 13) => match number(13) {
+            Some(1..=0x2_0000) => {
+                Some(if bytes[11..13].iter().all(|&byte| byte & 0x3f == 0) { 60 } else { 46 })
+            }
+            Some(_) => return Step::Wrong,
+            None => None,
+        },
+        (MessageId::PIECE, 10..=0x2_0009) => number(9).map(|begin| {
+            let aligned = if begin % 0x4000 == 0 { 14 } else { 0 };
+            let small = if bytes[5] == 0 && begin < 1 << 26 { 14 } else { 0 };
+            23 + aligned + small
+        }),
+        (MessageId::PORT, 3) => Some(40),
+        (MessageId::BITFIELD, 2..=0x10_0000) => Some(16),
+        (MessageId::EXTENDED, 2..) => match (bytes.get(5), bytes.get(6), bytes.get(7)) {
+            (Some(_), Some(b'd'), Some(b'0'..=b'9')) => Some(36),
+            (Some(_), Some(_), Some(_)) => Some(8),
+            (Some(_), None, _) if length == 2 => Some(8),
+            _ => None,
+        },
+        (MessageId::HASH_REQUEST | MessageId::HASH_REJECT, 49) => Some(40),
+        (MessageId::HASHES, 49..) if (length - 49).is_multiple_of(32) => Some(24),
+        _ => return Step::Wrong,
+    };
+    match bits {
+        Some(bits) => Step::Message { length: 4 + length as usize, bits },
+        None => Step::Short,
+    }
+}
+
+/// The longest message believed while searching: smaller than what is believed where messages are known to
+/// begin, since here the length must prove something.
+const LONGEST: u32 = 0x10_0000 + 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(index: u32, begin: u32, fill: u8, length: usize) -> Vec<u8> {
+        let mut bytes = (length as u32 + 9).to_be_bytes().to_vec();
+        bytes.push(7);
+        bytes.extend(index.to_be_bytes());
+        bytes.extend(begin.to_be_bytes());
+        bytes.resize(bytes.len() + length, fill);
+        bytes
+    }
+
+    #[test]
+    fn finds_pieces_behind_the_rest_of_a_block() {
+        for fill in [0, 0xff, 7, b'd'] {
+            let mut bytes = vec![fill; 5000];
+            for number in 0..3 {
+                bytes.extend(piece(9, number * 0x4000, fill, 0x4000));
+            }
+            assert_eq!(search(&bytes, 0), Search::Found(5000), "blocks of {fill:#x}");
+        }
+    }
+
+    #[test]
+    fn finds_requests_and_haves() {
+        // the end of a request, then two whole ones: piece 3, 16 KiB at 0x4000 and 0x8000
+        let mut bytes = vec![0, 0, 0x40, 0];
+        bytes.extend([0, 0, 0, 13, 6, 0, 0, 0, 3, 0, 0, 0x40, 0, 0, 0, 0x40, 0]);
+        bytes.extend([0, 0, 0, 13, 6, 0, 0, 0, 3, 0, 0, 0x80, 0, 0, 0, 0x40, 0]);
+        assert_eq!(search(&bytes, 0), Search::Found(4));
+        let haves: Vec<u8> = (0..3u8).flat_map(|index| [0, 0, 0, 5, 4, 0, 0, 0, index]).collect();
+        assert_eq!(search(&haves, 0), Search::Found(0));
+    }
+
+    #[test]
+    fn zeros_prove_nothing() {
+        assert!(matches!(search(&[0; 300_000], 0), Search::NotBefore(_)));
+        assert!(!reads_to_the_end(&[0; 64]));
+    }
+
+    #[test]
+    fn text_and_noise_prove_nothing() {
+        let text = b"GET /announce HTTP/1.1\r\nHost: example\r\n\r\n".repeat(5000);
+        assert_eq!(search(&text, 0), Search::NotBefore(text.len()));
+        let mut state = 1u64;
+        let noise: Vec<u8> = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        })
+        .take(400_000)
+        .collect();
+        assert!(matches!(search(&noise, 0), Search::NotBefore(at) if at > 390_000));
+    }
+
+    #[test]
+    fn the_verdict_does_not_depend_on_how_the_bytes_come() {
+        let mut bytes = vec![0x55; 3000];
+        bytes.extend([0, 0, 0, 9]);
+        bytes.extend(vec![0x11; 777]);
+        for number in 0..4 {
+            bytes.extend(piece(1, number * 0x4000, 0, 0x4000));
+        }
+        let whole = search(&bytes, 0);
+        let mut from = 0;
+        let mut stepwise = None;
+        for end in (0..bytes.len()).step_by(977).chain([bytes.len()]) {
+            match search(&bytes[..end], from) {
+                Search::Found(at) => {
+                    stepwise = Some(Search::Found(at));
+                    break;
+                }
+                Search::NotBefore(at) => from = at,
+            }
+        }
+        assert_eq!(stepwise, Some(whole));
+    }
+
+    #[test]
+    fn a_short_end_reads_to_the_end() {
+        assert!(reads_to_the_end(&[0, 0, 0, 5, 4, 0, 0, 0, 1, 0, 0, 0, 0]));
+        assert!(!reads_to_the_end(&[0, 0, 0, 5, 4, 0, 0, 0, 1, 0, 0, 0]));
+        assert!(!reads_to_the_end(&[0, 0, 0, 1, 0]));
+    }
+}
