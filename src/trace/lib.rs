@@ -7,9 +7,11 @@ mod lane;
 mod link;
 pub mod record;
 mod resync;
+mod tcp;
 
 pub use burst::{Closing, Direction, Flow, Interest, Moment, Opening, StreamEvent, StreamId};
 pub use capture::{Capture, Cut, Packet, TraceError};
 pub use dissect::{ConnectionEnd, Dissected, Dissector};
 pub use link::{Datagram, LinkType, Parsed, Segment, parse};
 pub use record::{Answer, Body, Fragment, Note, Protocol, Reason, Record, Severity, Speaker, Transport};
+pub use tcp::Reassembler;

@@ -1,0 +1,261 @@
+//! One connection: how it opens, what each end says, how it closes.
+
+use super::Outlet;
+use super::half::{Half, Piece, Sink};
+use crate::burst::{Closing, Direction, Flow, Moment, Opening, StreamEvent, StreamId};
+use crate::link::Segment;
+
+/// A connection that is being followed, or was until it closed.
+pub(super) struct Connection {
+    pub(super) stream: StreamId,
+    pub(super) flow: Flow,
+    pub(super) opening: Opening,
+    pub(super) wanted: bool,
+    /// Whether it stands in the list of those with holes.
+    pub(super) listed: bool,
+    established: bool,
+    closed: Option<Closing>,
+    from_initiator: Half,
+    from_responder: Half,
+}
+
+impl Connection {
+    /// The connection that a segment on unknown ends belongs to.
+    pub(super) fn begun_by(segment: &Segment<'_>, stream: StreamId) -> Self {
+        let (src, dst) = (segment.src, segment.dst);
+        let answers_syn = segment.syn && segment.ack.is_some();
+        let (initiator, responder) = if answers_syn { (dst, src) } else { (src, dst) };
+        Self {
+            stream,
+            flow: Flow { initiator, responder },
+            // A SYN that is answered was sent: nothing of the bytes is missing.
+            opening: if segment.syn { Opening::Syn } else { Opening::MidStream },
+            wanted: true,
+            listed: false,
+            established: false,
+            closed: None,
+            from_initiator: Half::default(),
+            from_responder: Half::default(),
+        }
+    }
+
+    /// Which way a segment goes.
+    #[inline]
+    pub(super) fn direction(&self, segment: &Segment<'_>) -> Direction {
+        if segment.src == self.flow.initiator { Direction::FromInitiator } else { Direction::FromResponder }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    pub(super) fn has_hole(&self) -> bool {
+        self.from_initiator.has_hole() || self.from_responder.has_hole()
+    }
+
+    pub(super) fn held_cost(&self) -> usize {
+        self.from_initiator.held_cost() + self.from_responder.held_cost()
+    }
+
+    /// Whether a segment between the same ends is of another, later connection.
+    #[inline]
+    pub(super) fn is_replaced_by(&self, segment: &Segment<'_>) -> bool {
+        if !segment.syn && self.closed.is_none() || segment.rst {
+            return false;
+        }
+        self.begins_anew(segment)
+    }
+
+    #[cold]
+    fn begins_anew(&self, segment: &Segment<'_>) -> bool {
+        let direction = self.direction(segment);
+        let (said, heard) = match direction {
+            Direction::FromInitiator => (&self.from_initiator, &self.from_responder),
+            Direction::FromResponder => (&self.from_responder, &self.from_initiator),
+        };
+        if !segment.syn {
+            // Stragglers of a closed connection are near what it said; anything else begins mid-stream.
+            return said.begun() && !segment.payload.is_empty() && said.ahead(segment.seq).abs() > STRAGGLE;
+        }
+        if said.begun() && said.base() == segment.seq.wrapping_add(1) {
+            // The same SYN once more, unless it was turned away and this is another try.
+            return segment.ack.is_none() && self.closed == Some(Closing::Refused);
+        }
+        let Some(ack) = segment.ack else {
+            let both_at_once = direction == Direction::FromResponder
+                && self.opening == Opening::Syn
+                && !self.established
+                && !said.begun();
+            return self.closed.is_some() || !both_at_once;
+        };
+        // It answers the SYN that opened this connection, or else one that the capture missed.
+        !heard.begun()
+            || heard.base() != ack && (said.begun() || self.opening == Opening::MidStream || self.is_closed())
+    }
+
+    /// Takes in a segment of this connection.
+    #[inline]
+    pub(super) fn segment<S: Sink>(
+        &mut self,
+        moment: Moment,
+        direction: Direction,
+        segment: &Segment<'_>,
+        outlet: &mut Outlet<'_, S>,
+    ) {
+        if segment.rst {
+            self.reset(moment, direction, segment, outlet);
+            return;
+        }
+        if segment.syn {
+            self.synchronize(moment, direction, segment, outlet);
+        } else if !self.established && self.opening == Opening::Syn {
+            self.established = true;
+            outlet.emit(moment, StreamEvent::Established { stream: self.stream });
+        }
+        // The SYN itself takes the number before the first byte.
+        let seq = segment.seq.wrapping_add(u32::from(segment.syn));
+        let carries = !segment.payload.is_empty() || segment.lost_tail > 0;
+        let opening = self.opening;
+        let (said, heard) = self.halves(direction);
+        if let Some(ack) = segment.ack {
+            if heard.begun() {
+                heard.acknowledge(ack);
+            } else if opening == Opening::Syn && direction == Direction::FromInitiator && !segment.syn {
+                // The capture missed the answer to the SYN; this acknowledges it.
+                heard.begin(ack);
+            }
+        }
+        // A bare acknowledgement does not begin a direction: as a keep-alive probe its number is one too low.
+        if !said.begun() && (carries || segment.fin) {
+            said.begin(seq);
+        }
+        if carries {
+            said.push(
+                moment,
+                direction,
+                Piece { seq, payload: segment.payload, lost_tail: segment.lost_tail },
+                outlet,
+            );
+        }
+        if segment.fin {
+            let end = seq.wrapping_add(segment.payload.len() as u32).wrapping_add(segment.lost_tail);
+            said.end(moment, direction, end, outlet);
+        }
+        said.wait(moment, direction, outlet);
+        heard.wait(moment, direction.reverse(), outlet);
+        if said.finished() && heard.finished() {
+            self.close(moment, Closing::Finished, outlet);
+        }
+    }
+
+    fn synchronize<S: Sink>(
+        &mut self,
+        moment: Moment,
+        direction: Direction,
+        segment: &Segment<'_>,
+        outlet: &mut Outlet<'_, S>,
+    ) {
+        let (said, heard) = self.halves(direction);
+        if !said.begun() {
+            said.begin(segment.seq.wrapping_add(1));
+        }
+        let Some(ack) = segment.ack else { return };
+        if !heard.begun() {
+            heard.begin(ack);
+        }
+        if !self.established && self.opening == Opening::Syn {
+            self.established = true;
+            outlet.emit(moment, StreamEvent::Established { stream: self.stream });
+        }
+    }
+
+    fn reset<S: Sink>(
+        &mut self,
+        moment: Moment,
+        direction: Direction,
+        segment: &Segment<'_>,
+        outlet: &mut Outlet<'_, S>,
+    ) {
+        let unanswered = self.unanswered();
+        let (said, heard) = self.halves(direction);
+        if unanswered && direction == Direction::FromResponder {
+            // A reset that acknowledges something else turns away another SYN than this one.
+            if segment.ack.is_none_or(|ack| ack.wrapping_sub(heard.base()).cast_signed() >= 0) {
+                self.close(moment, Closing::Refused, outlet);
+            }
+        } else if !said.begun() || said.ahead(segment.seq).abs() <= STRAGGLE {
+            self.close(moment, Closing::Reset, outlet);
+        }
+    }
+
+    /// Whether a SYN was sent and nothing was heard of the other end.
+    fn unanswered(&self) -> bool {
+        self.opening == Opening::Syn && !self.established && !self.from_responder.begun()
+    }
+
+    /// How a connection ended of which nothing more is heard: as `otherwise` when nothing tells.
+    pub(super) fn fallen_silent(&self, otherwise: Closing) -> Closing {
+        if self.unanswered() {
+            Closing::Unanswered
+        } else if self.from_initiator.ends() || self.from_responder.ends() {
+            Closing::Finished
+        } else {
+            otherwise
+        }
+    }
+
+    /// Delivers what is held and says goodbye, once.
+    pub(super) fn close<S: Sink>(&mut self, moment: Moment, closing: Closing, outlet: &mut Outlet<'_, S>) {
+        if self.closed.replace(closing).is_some() {
+            return;
+        }
+        self.from_initiator.flush(moment, Direction::FromInitiator, outlet);
+        self.from_responder.flush(moment, Direction::FromResponder, outlet);
+        outlet.emit(moment, StreamEvent::Closed { stream: self.stream, closing });
+    }
+
+    /// Gives up every hole.
+    pub(super) fn give_up<S: Sink>(&mut self, moment: Moment, outlet: &mut Outlet<'_, S>) {
+        for direction in BOTH {
+            let (half, _) = self.halves(direction);
+            while half.has_hole() {
+                half.give_up(moment, direction, outlet);
+            }
+        }
+        self.close_when_finished(moment, outlet);
+    }
+
+    /// Gives up holes whose time is over.
+    pub(super) fn expire<S: Sink>(&mut self, moment: Moment, outlet: &mut Outlet<'_, S>) {
+        for direction in BOTH {
+            self.halves(direction).0.expire(moment, direction, outlet);
+        }
+        self.close_when_finished(moment, outlet);
+    }
+
+    fn close_when_finished<S: Sink>(&mut self, moment: Moment, outlet: &mut Outlet<'_, S>) {
+        if self.from_initiator.finished() && self.from_responder.finished() {
+            self.close(moment, Closing::Finished, outlet);
+        }
+    }
+
+    /// Lets go of all held bytes, as nobody wants them.
+    pub(super) fn forget_held(&mut self) {
+        self.from_initiator.forget_held();
+        self.from_responder.forget_held();
+    }
+
+    /// The direction that speaks, and the one that hears.
+    #[inline]
+    fn halves(&mut self, direction: Direction) -> (&mut Half, &mut Half) {
+        match direction {
+            Direction::FromInitiator => (&mut self.from_initiator, &mut self.from_responder),
+            Direction::FromResponder => (&mut self.from_responder, &mut self.from_initiator),
+        }
+    }
+}
+
+const BOTH: [Direction; 2] = [Direction::FromInitiator, Direction::FromResponder];
+
+/// How far from what was said last a straggling segment can be. More is in flight on no path.
+const STRAGGLE: i64 = 64 << 20;

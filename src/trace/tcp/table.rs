@@ -1,0 +1,198 @@
+//! The connections by their ends, and in the order in which they were last heard. Open and closed ones are
+//! counted apart: a closed one is only kept to know its stragglers.
+
+use std::net::{IpAddr, SocketAddr};
+
+use rustc_hash::FxHashMap;
+
+use super::connection::Connection;
+
+/// The two ends of a connection, whichever of them speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    low: u128,
+    high: u128,
+    ports: u32,
+}
+
+impl Key {
+    #[inline]
+    pub(super) fn of(a: SocketAddr, b: SocketAddr) -> Self {
+        let (a, b) = (end(a), end(b));
+        let (low, high) = if a <= b { (a, b) } else { (b, a) };
+        Self { low: low.0, high: high.0, ports: u32::from(low.1) << 16 | u32::from(high.1) }
+    }
+}
+
+#[inline]
+fn end(address: SocketAddr) -> (u128, u16) {
+    match address.ip() {
+        IpAddr::V4(ip) => (u128::from(ip.to_bits()), address.port()),
+        IpAddr::V6(ip) => (ip.to_bits(), address.port()),
+    }
+}
+
+/// The place of a connection in the table.
+pub(super) type Place = u32;
+
+/// All connections that are known.
+#[derive(Default)]
+pub(super) struct Table {
+    places: FxHashMap<Key, Place>,
+    slots: Vec<Slot>,
+    free: Vec<Place>,
+    open: List,
+    closed: List,
+    /// What was found last: most segments follow one of their own connection.
+    recent: Option<(Key, Place)>,
+}
+
+struct Slot {
+    key: Key,
+    connection: Connection,
+    older: Place,
+    newer: Place,
+    in_closed: bool,
+}
+
+/// A doubly linked list through the slots, oldest first.
+struct List {
+    oldest: Place,
+    newest: Place,
+    length: usize,
+}
+
+impl Default for List {
+    fn default() -> Self {
+        Self { oldest: NONE, newest: NONE, length: 0 }
+    }
+}
+
+impl Table {
+    #[inline]
+    pub(super) fn find(&mut self, key: &Key) -> Option<Place> {
+        if let Some((recent, place)) = &self.recent
+            && recent == key
+        {
+            return Some(*place);
+        }
+        let place = self.places.get(key).copied()?;
+        self.recent = Some((*key, place));
+        Some(place)
+    }
+
+    #[inline]
+    pub(super) fn at(&mut self, place: Place) -> &mut Connection {
+        &mut self.slots[place as usize].connection
+    }
+
+    /// How many open connections there are.
+    pub(super) fn open(&self) -> usize {
+        self.open.length
+    }
+
+    /// How many closed connections are remembered.
+    pub(super) fn closed(&self) -> usize {
+        self.closed.length
+    }
+
+    /// The open connection that was silent for longest.
+    pub(super) fn longest_idle(&self) -> Option<Place> {
+        (self.open.oldest != NONE).then_some(self.open.oldest)
+    }
+
+    /// The connection that was closed first.
+    pub(super) fn longest_closed(&self) -> Option<Place> {
+        (self.closed.oldest != NONE).then_some(self.closed.oldest)
+    }
+
+    /// The places of all open connections.
+    pub(super) fn all_open(&self) -> Vec<Place> {
+        let mut places = Vec::with_capacity(self.open.length);
+        let mut place = self.open.oldest;
+        while place != NONE {
+            places.push(place);
+            place = self.slots[place as usize].newer;
+        }
+        places
+    }
+
+    pub(super) fn insert(&mut self, key: Key, connection: Connection) -> Place {
+        let slot = Slot { key, connection, older: NONE, newer: NONE, in_closed: false };
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.slots[place as usize] = slot;
+                place
+            }
+            None => {
+                self.slots.push(slot);
+                (self.slots.len() - 1) as Place
+            }
+        };
+        self.places.insert(key, place);
+        self.append(place);
+        self.recent = Some((key, place));
+        place
+    }
+
+    pub(super) fn remove(&mut self, place: Place) {
+        self.unlink(place);
+        self.places.remove(&self.slots[place as usize].key);
+        self.free.push(place);
+        self.recent = None;
+    }
+
+    /// The connection was heard just now.
+    #[inline]
+    pub(super) fn touch(&mut self, place: Place) {
+        if self.open.newest != place {
+            self.unlink(place);
+            self.append(place);
+        }
+    }
+
+    /// The connection is closed: it no longer counts as open.
+    pub(super) fn retire(&mut self, place: Place) {
+        self.unlink(place);
+        self.slots[place as usize].in_closed = true;
+        self.append(place);
+    }
+
+    fn list(&mut self, place: Place) -> &mut List {
+        if self.slots[place as usize].in_closed { &mut self.closed } else { &mut self.open }
+    }
+
+    fn unlink(&mut self, place: Place) {
+        let Slot { older, newer, .. } = self.slots[place as usize];
+        if older != NONE {
+            self.slots[older as usize].newer = newer;
+        }
+        if newer != NONE {
+            self.slots[newer as usize].older = older;
+        }
+        let list = self.list(place);
+        list.length -= 1;
+        if list.oldest == place {
+            list.oldest = newer;
+        }
+        if list.newest == place {
+            list.newest = older;
+        }
+    }
+
+    fn append(&mut self, place: Place) {
+        let list = self.list(place);
+        let newest = std::mem::replace(&mut list.newest, place);
+        list.length += 1;
+        if newest == NONE {
+            list.oldest = place;
+        } else {
+            self.slots[newest as usize].newer = place;
+        }
+        let slot = &mut self.slots[place as usize];
+        slot.older = newest;
+        slot.newer = NONE;
+    }
+}
+
+const NONE: Place = Place::MAX;
