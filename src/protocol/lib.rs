@@ -6,7 +6,9 @@
 pub mod bencode;
 mod error;
 pub mod field;
+
 mod id;
+pub mod peer_id;
 mod reader;
 mod time;
 pub mod tracker;
