@@ -7,6 +7,7 @@ pub mod bencode;
 mod error;
 pub mod field;
 
+pub mod geometry;
 mod id;
 pub mod peer_id;
 mod reader;
