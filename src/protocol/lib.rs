@@ -9,6 +9,7 @@ pub mod field;
 
 pub mod geometry;
 mod id;
+pub mod metainfo;
 pub mod peer_id;
 mod reader;
 mod time;

@@ -1,0 +1,342 @@
+//! Torrent files (BEP 3, "metainfo files"; BEPs 12, 19, 27, 47, 52): what they say, and where.
+//!
+//! An info hash is taken over the info value's bytes as they came, never over an encoding of what was read.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde_bytes::ByteBuf;
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+
+use crate::bencode::{self, Document, View};
+use crate::geometry::Geometry;
+use crate::{DecodeError, Field, InfoHash, PieceIndex, Value};
+
+mod files;
+
+pub use files::{File, Name};
+
+/// What a torrent file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metainfo {
+    /// What names the torrent to trackers and peers: the SHA-1 of the info value; for a torrent of version 2 alone,
+    /// the first 20 bytes of its SHA-256 (BEP 52).
+    pub info_hash: InfoHash,
+    /// The SHA-256 of the info value, where the torrent is of version 2 (BEP 52).
+    pub info_hash_v2: Option<[u8; 32]>,
+    /// Whose rules it follows.
+    pub version: Version,
+    /// The name of the file, or of the folder around the files.
+    pub name: Name,
+    /// Whether it is one file, not in a folder.
+    pub single_file: bool,
+    /// The files, in order.
+    pub files: Vec<File>,
+    /// How pieces and files lie; `None` for a torrent of version 2 alone, which aligns its files to pieces.
+    pub geometry: Option<Geometry>,
+    /// The bytes of every piece but the last.
+    pub piece_length: u32,
+    /// Whether peers may come from its trackers only (BEP 27).
+    pub private: bool,
+    /// What some trackers put into the info value to make it their own.
+    pub source: Option<String>,
+    /// The tracker.
+    pub announce: Option<String>,
+    /// The tiers of trackers; where there are any, they count in place of `announce` (BEP 12).
+    pub announce_list: Vec<Vec<String>>,
+    /// Seconds since 1970.
+    pub creation_date: Option<i64>,
+    /// The program that made it.
+    pub created_by: Option<String>,
+    /// Words of whoever made it.
+    pub comment: Option<String>,
+    /// The encoding of its texts, where they are not UTF-8.
+    pub encoding: Option<String>,
+    /// Web seeds of BEP 19.
+    pub url_list: Vec<String>,
+    /// Web seeds of BEP 17.
+    pub http_seeds: Vec<String>,
+    /// Nodes of the DHT: host and port (BEP 5, "torrent file extensions").
+    pub nodes: Vec<(String, u16)>,
+    /// What does not fit and was passed over, by its offset.
+    pub faults: Vec<DecodeError>,
+    /// The hashes of the pieces, one behind the other.
+    pieces: Vec<u8>,
+}
+
+/// Whose rules a torrent follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// BEP 3.
+    V1,
+    /// BEP 52.
+    V2,
+    /// Both.
+    Hybrid,
+    /// A later one, of this `meta version`.
+    Later(u64),
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::V1 => f.write_str("1"),
+            Self::V2 => f.write_str("2"),
+            Self::Hybrid => f.write_str("1 and 2"),
+            Self::Later(version) => version.fmt(f),
+        }
+    }
+}
+
+impl Metainfo {
+    /// Reads a torrent file.
+    ///
+    /// # Errors
+    /// The offset at which the file is no bencoding, or its info value does not describe pieces and files.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let document = bencode::scan(bytes)?;
+        let root = document.root();
+        if !root.is_dictionary() {
+            return Err(DecodeError::new(0, "a bencoded dictionary"));
+        }
+        let info = root.get(b"info").ok_or(DecodeError::new(0, "a dictionary with the key info"))?;
+        let mut metainfo = Self::from_info(info)?;
+        metainfo.read_outer(&document);
+        metainfo.faults.sort_by_key(|fault| fault.offset);
+        Ok(metainfo)
+    }
+
+    /// Reads an info value alone, as peers send it (BEP 9).
+    ///
+    /// # Errors
+    /// As for [`decode`](Self::decode).
+    pub fn decode_info(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let document = bencode::scan(bytes)?;
+        let mut metainfo = Self::from_info(document.root())?;
+        metainfo.faults.extend(irregularities(&document));
+        Ok(metainfo)
+    }
+
+    /// How many pieces it has hashes of.
+    pub const fn piece_count(&self) -> usize {
+        self.pieces.len() / HASH
+    }
+
+    /// The SHA-1 of a piece; `None` where there is no such piece, as in a torrent of version 2 alone.
+    pub fn piece_hash(&self, index: PieceIndex) -> Option<[u8; 20]> {
+        let (hashes, _) = self.pieces.as_chunks();
+        hashes.get(usize::try_from(index.0).ok()?).copied()
+    }
+
+    /// The bytes of all files.
+    pub fn total(&self) -> u64 {
+        // Checked when it was read.
+        self.files.iter().map(|file| file.length).sum()
+    }
+
+    /// The trackers in the tiers of BEP 12, `announce` being the only one where there are no tiers.
+    pub fn trackers(&self) -> Vec<Vec<String>> {
+        if self.announce_list.is_empty() {
+            return self.announce.iter().map(|tracker| vec![tracker.clone()]).collect();
+        }
+        self.announce_list.clone()
+    }
+
+    /// The fields that tile a torrent file: the bytes of every value in it.
+    ///
+    /// # Errors
+    /// The offset at which the bytes are no bencoding.
+    pub fn fields(bytes: &[u8]) -> Result<Vec<Field>, DecodeError> {
+        let document = bencode::scan(bytes)?;
+        let mut fields = document.root().fields(&|key, value| {
+            (key == b"pieces").then(|| value.content_span().map(Value::Payload)).flatten()
+        });
+        let pieces = document.root().get(b"info").and_then(|info| info.get(b"pieces")?.content_span());
+        let info = fields.iter_mut().find(|field| field.name == "info");
+        if let (Some(pieces), Some(info)) = (pieces, info)
+            && let Some(field) = info.children.iter_mut().find(|child| child.span.end == pieces.end)
+        {
+            field.value = Value::Payload(pieces);
+        }
+        Ok(fields)
+    }
+
+    fn from_info(info: View<'_>) -> Result<Self, DecodeError> {
+        let start = info.span().start;
+        if !info.is_dictionary() {
+            return Err(DecodeError::new(start, "an info value that is a dictionary"));
+        }
+        let version = version(info)?;
+        let is_v1 = matches!(version, Version::V1 | Version::Hybrid);
+        let piece_length = piece_length(info)?;
+        let mut faults = Vec::new();
+        let name =
+            info.get(b"name").and_then(View::bytes).map(|name| Name(name.to_vec())).unwrap_or_default();
+        if !name.is_safe() {
+            let at = info.get(b"name").map_or(start, |name| name.span().start);
+            faults.push(DecodeError::new(at, "a name that is a plain file name"));
+        }
+        let files = if is_v1 { files::v1(info, &name, &mut faults)? } else { files::v2(info)? };
+        let total = files.iter().try_fold(0_u64, |total, file| total.checked_add(file.length));
+        if total.is_none() {
+            return Err(DecodeError::new(start, "files of less than 2^64 bytes together"));
+        }
+        let mut pieces = Vec::new();
+        let mut geometry = None;
+        if is_v1 {
+            let lengths = files.iter().map(|file| file.length);
+            let cut = Geometry::new(piece_length, lengths)
+                .ok_or(DecodeError::new(start, "files of less than 2^32 pieces together"))?;
+            pieces = hashes(info, &cut)?.to_vec();
+            geometry = Some(cut);
+        }
+        let sha256: [u8; 32] = Sha256::digest(info.raw()).into();
+        let sha1: [u8; 20] = Sha1::digest(info.raw()).into();
+        let mut short = [0; 20];
+        short.copy_from_slice(&sha256[..20]);
+        Ok(Self {
+            info_hash: InfoHash(if is_v1 { sha1 } else { short }),
+            info_hash_v2: (version != Version::V1).then_some(sha256),
+            version,
+            name,
+            single_file: is_single_file(info, is_v1, &files),
+            files,
+            geometry,
+            piece_length,
+            private: info.get(b"private").and_then(View::integer) == Some(1),
+            source: info.get(b"source").and_then(text),
+            announce: None,
+            announce_list: Vec::new(),
+            creation_date: None,
+            created_by: None,
+            comment: None,
+            encoding: None,
+            url_list: Vec::new(),
+            http_seeds: Vec::new(),
+            nodes: Vec::new(),
+            faults,
+            pieces,
+        })
+    }
+
+    /// Reads what stands beside the info value. None of it can make a torrent unreadable.
+    fn read_outer(&mut self, document: &Document<'_>) {
+        let root = document.root();
+        let mut faults = irregularities(document);
+        let mut read_text = |key: &[u8]| {
+            let value = root.get(key)?;
+            text(value).or_else(|| {
+                faults.push(DecodeError::new(value.span().start, "a string"));
+                None
+            })
+        };
+        self.announce = read_text(b"announce");
+        self.created_by = read_text(b"created by");
+        self.comment = read_text(b"comment");
+        self.encoding = read_text(b"encoding");
+        self.creation_date = root.get(b"creation date").and_then(View::integer);
+        if let Some(value) = root.get(b"announce-list") {
+            let tiers: Vec<Vec<ByteBuf>> = typed(value, "a list of lists of trackers", &mut faults);
+            self.announce_list =
+                tiers.iter().filter(|tier| !tier.is_empty()).map(|tier| texts(tier)).collect();
+        }
+        for (key, urls) in [(&b"url-list"[..], &mut self.url_list), (b"httpseeds", &mut self.http_seeds)] {
+            // One URL may stand without a list around it (BEP 19).
+            match root.get(key) {
+                Some(value) if value.bytes() == Some(b"") => {}
+                Some(value) if value.bytes().is_some() => urls.extend(text(value)),
+                Some(value) => *urls = texts(&typed::<Vec<ByteBuf>>(value, "a list of URLs", &mut faults)),
+                None => {}
+            }
+        }
+        if let Some(value) = root.get(b"nodes") {
+            let nodes: Vec<(ByteBuf, u16)> = typed(value, "a list of hosts with ports", &mut faults);
+            self.nodes = nodes.iter().map(|(host, port)| (lossy(host), *port)).collect();
+        }
+        self.faults.extend(faults);
+    }
+}
+
+/// BEP 52: `meta version` is checked before everything else.
+fn version(info: View<'_>) -> Result<Version, DecodeError> {
+    let Some(value) = info.get(b"meta version") else { return Ok(Version::V1) };
+    let number = value.unsigned().ok_or(DecodeError::new(value.span().start, "a meta version of 2"))?;
+    let has_v1 = info.get(b"pieces").is_some();
+    Ok(match number {
+        0 | 1 => Version::V1,
+        2 if has_v1 => Version::Hybrid,
+        2 => Version::V2,
+        _ => Version::Later(number),
+    })
+}
+
+fn piece_length(info: View<'_>) -> Result<u32, DecodeError> {
+    let value = info
+        .get(b"piece length")
+        .ok_or(DecodeError::new(info.span().start, "an info dictionary with the key piece length"))?;
+    value
+        .unsigned()
+        .and_then(|length| u32::try_from(length).ok())
+        .filter(|&length| length > 0)
+        .ok_or(DecodeError::new(value.span().start, "a piece length from 1 to 2^32 - 1"))
+}
+
+/// The piece hashes, as many as the files need.
+fn hashes<'d>(info: View<'d>, geometry: &Geometry) -> Result<&'d [u8], DecodeError> {
+    let value = info
+        .get(b"pieces")
+        .ok_or(DecodeError::new(info.span().start, "an info dictionary with the key pieces"))?;
+    let at = value.span().start;
+    let pieces = value.bytes().ok_or(DecodeError::new(at, "pieces in a string"))?;
+    if pieces.len() % HASH != 0 {
+        return Err(DecodeError::new(at, "pieces of a length that is a multiple of 20"));
+    }
+    if pieces.len() / HASH != geometry.piece_count() as usize {
+        return Err(DecodeError::new(at, "a hash for each piece of the files, no more, no less"));
+    }
+    Ok(pieces)
+}
+
+/// BEP 52 has one file at the top, called as the torrent, where BEP 3 has a `length`.
+fn is_single_file(info: View<'_>, is_v1: bool, files: &[File]) -> bool {
+    if is_v1 {
+        return info.get(b"length").is_some();
+    }
+    matches!(files, [file] if file.path.len() == 1)
+}
+
+/// A value by its type; the type's default, and a fault, where it is of another. The scan has bounded its depth.
+fn typed<T: DeserializeOwned + Default>(
+    value: View<'_>,
+    wanted: &'static str,
+    faults: &mut Vec<DecodeError>,
+) -> T {
+    serde_bencode::from_bytes(value.raw()).unwrap_or_else(|_| {
+        faults.push(DecodeError::new(value.span().start, wanted));
+        T::default()
+    })
+}
+
+fn text(value: View<'_>) -> Option<String> {
+    value.bytes().map(lossy)
+}
+
+fn texts(values: &[ByteBuf]) -> Vec<String> {
+    values.iter().map(|value| lossy(value)).collect()
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn irregularities(document: &Document<'_>) -> Vec<DecodeError> {
+    let found = document.irregularities().iter();
+    found.map(|found| DecodeError::new(found.offset, found.kind.wanted())).collect()
+}
+
+/// The bytes of a SHA-1.
+const HASH: usize = 20;
+
+#[cfg(test)]
+mod tests;
