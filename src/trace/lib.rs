@@ -1,5 +1,6 @@
 //! Capture files to BitTorrent messages, and back.
 
+mod annotate;
 mod burst;
 mod capture;
 mod dissect;
@@ -8,6 +9,7 @@ mod link;
 pub mod record;
 mod resync;
 mod tcp;
+mod trace;
 
 pub use burst::{Closing, Direction, Flow, Interest, Moment, Opening, StreamEvent, StreamId};
 pub use capture::{Capture, Cut, Packet, TraceError};
@@ -15,3 +17,4 @@ pub use dissect::{ConnectionEnd, Dissected, Dissector};
 pub use link::{Datagram, LinkType, Parsed, Segment, parse};
 pub use record::{Answer, Body, Fragment, Note, Protocol, Reason, Record, Severity, Speaker, Transport};
 pub use tcp::Reassembler;
+pub use trace::{Counts, Options, Trace};

@@ -1,0 +1,195 @@
+//! What can only be said of a record by remembering others: its number, who speaks, what it answers, how things
+//! stand between two peers, and whether a piece is what the torrent says.
+
+mod peers;
+mod pieces;
+mod trackers;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use bittrace_protocol::metainfo::Metainfo;
+use bittrace_protocol::wire::{Message, MessageId};
+use bittrace_protocol::{InfoHash, Timestamp};
+use rustc_hash::FxHashMap;
+
+use crate::record::{Body, Note, Protocol, Reason, Record, Severity, Speaker, Transport};
+use crate::{Dissected, Options, StreamId};
+use peers::Peers;
+use pieces::Pieces;
+use trackers::Trackers;
+
+/// Annotates the records of one trace, in their order.
+#[derive(Debug)]
+pub(crate) struct Annotator {
+    numbered: u64,
+    local: Option<IpAddr>,
+    torrents: FxHashMap<InfoHash, Arc<Metainfo>>,
+    peers: FxHashMap<StreamId, Peers>,
+    trackers: FxHashMap<StreamId, Trackers>,
+    /// The latest answer that handed out each peer, by who asked.
+    handed_out: FxHashMap<(IpAddr, SocketAddr), u64>,
+    pieces: Pieces,
+}
+
+/// How many peers are remembered by the answer that handed them out.
+const HANDED_OUT: usize = 200_000;
+
+/// How many flows to UDP trackers are remembered; they have no end.
+const UDP_FLOWS: usize = 100_000;
+
+impl Annotator {
+    pub(crate) fn new(options: Options) -> Self {
+        let mut torrents = FxHashMap::default();
+        for torrent in options.torrents {
+            // A hybrid torrent goes by both its hashes (BEP 52, "upgrade path").
+            if let Some(truncated) = torrent.info_hash_v2.as_ref().and_then(|hash| hash.first_chunk()) {
+                torrents.insert(InfoHash(*truncated), Arc::clone(&torrent));
+            }
+            torrents.insert(torrent.info_hash, torrent);
+        }
+        Self {
+            numbered: 0,
+            local: options.local,
+            torrents,
+            peers: FxHashMap::default(),
+            trackers: FxHashMap::default(),
+            handed_out: FxHashMap::default(),
+            pieces: Pieces::default(),
+        }
+    }
+
+    /// The address of the host the capture is about, as far as is known.
+    pub(crate) const fn local(&self) -> Option<IpAddr> {
+        self.local
+    }
+
+    pub(crate) fn annotate(&mut self, dissected: Dissected) -> Dissected {
+        match dissected {
+            Dissected::Record(mut record) => {
+                self.record(&mut record);
+                Dissected::Record(record)
+            }
+            Dissected::Connection(end) => {
+                if let Some(stream) = end.stream {
+                    self.peers.remove(&stream);
+                    self.trackers.remove(&stream);
+                }
+                Dissected::Connection(end)
+            }
+        }
+    }
+
+    fn record(&mut self, record: &mut Record) {
+        self.numbered += 1;
+        record.number = self.numbered;
+        record.speaker = self.speaker(record);
+        note_what_is_unread(record);
+        match record.body.protocol() {
+            Protocol::HttpTracker | Protocol::UdpTracker => {
+                if record.transport == Transport::Udp && self.trackers.len() >= UDP_FLOWS {
+                    self.trackers.clear();
+                }
+                let trackers = self.trackers.entry(record.stream).or_default();
+                trackers.annotate(record);
+                for peer in trackers::handed_out(record) {
+                    if self.handed_out.len() < HANDED_OUT {
+                        self.handed_out.insert((record.destination.ip(), peer), record.number);
+                    }
+                }
+            }
+            Protocol::PeerWire => {
+                let peers = self.peers.entry(record.stream).or_default();
+                peers.annotate(record);
+                if let Body::Handshake(_) = record.body {
+                    self.note_announce(record);
+                }
+                if let Some(torrent) = record.torrent.and_then(|hash| self.torrents.get(&hash)) {
+                    let receiver = self.peers.get(&record.stream).and_then(|peers| peers.receiver(record));
+                    self.pieces.annotate(record, receiver, torrent);
+                }
+            }
+            Protocol::Mse => self.note_announce(record),
+            Protocol::Utp => {}
+        }
+    }
+
+    /// The capture is about whoever asks a tracker first; where nobody asks, about whoever calls first.
+    fn speaker(&mut self, record: &Record) -> Speaker {
+        use crate::Direction::FromInitiator;
+        let initiator = match record.direction {
+            FromInitiator => record.source,
+            crate::Direction::FromResponder => record.destination,
+        };
+        let local = *self.local.get_or_insert(initiator.ip());
+        let ends = [record.source.ip(), record.destination.ip()];
+        let speaks = match ends.map(|end| end == local) {
+            [true, false] => true,
+            [false, true] => false,
+            // Both ends on one host, or neither on the one the capture is about.
+            [true, true] | [false, false] => record.direction == FromInitiator,
+        };
+        if speaks { Speaker::Local } else { Speaker::Far }
+    }
+
+    /// Says which answer of a tracker handed out the peer that was called.
+    fn note_announce(&mut self, record: &mut Record) {
+        if record.offset > 0 || record.direction != crate::Direction::FromInitiator {
+            return;
+        }
+        let called = (record.source.ip(), record.destination);
+        if let Some(number) = self.handed_out.get(&called) {
+            let text = format!("the tracker's answer in message {number} named {}", record.destination);
+            record.notes.push(Note::new(Severity::Chat, "bep3.peer-from-tracker", text));
+        }
+    }
+}
+
+/// The time between two moments, in seconds; never negative.
+fn latency(from: Timestamp, to: Timestamp) -> f64 {
+    to.seconds_since(from).max(0.0)
+}
+
+/// Notes on bytes that are lost, damaged or of no known message.
+fn note_what_is_unread(record: &mut Record) {
+    let note = match &record.body {
+        Body::Gap(_, length) => Note::new(
+            Severity::Warn,
+            "capture.gap",
+            format!("the capture lost {length} bytes of the stream here"),
+        ),
+        Body::Opaque(_, Reason::Damaged) => Note::new(
+            Severity::Warn,
+            "capture.damaged",
+            "a message should begin here, but these bytes are none",
+        ),
+        Body::Opaque(_, Reason::BeforeBoundary) => Note::new(
+            Severity::Note,
+            "capture.resynchronised",
+            "the stream is joined here; the next message is the first whose beginning can be proved",
+        ),
+        Body::Opaque(_, Reason::Fragment(fragment)) => Note::new(
+            Severity::Note,
+            "capture.fragment",
+            format!(
+                "part of a {} message of {} bytes; the rest is not there",
+                fragment.name(),
+                fragment.total
+            ),
+        ),
+        Body::Opaque(_, Reason::Unfinished) => {
+            Note::new(Severity::Note, "capture.unfinished", "the stream ends before this message does")
+        }
+        Body::Message(Message::Malformed { id: MessageId(id), wanted, .. })
+        | Body::Extended(Message::Malformed { id: MessageId(id), wanted, .. }, _) => {
+            Note::new(Severity::Error, "bep3.malformed", format!("message {id}: wanted {wanted}"))
+        }
+        Body::Message(Message::Unknown { id, .. }) => Note::new(
+            Severity::Note,
+            "bep4.unknown-message",
+            format!("no specification allocates message id {}", id.0),
+        ),
+        _ => return,
+    };
+    record.notes.push(note);
+}

@@ -1,0 +1,153 @@
+//! Which request a tracker answers, for whom, and about which torrent.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bittrace_protocol::peer_id::client_name;
+use bittrace_protocol::tracker::http::{self, RequestKind};
+use bittrace_protocol::tracker::udp::Packet;
+use bittrace_protocol::{InfoHash, PeerId, Timestamp};
+
+use super::latency;
+use crate::record::{Answer, Body, Note, Record, Severity};
+
+/// A connection to an HTTP tracker, or a flow of datagrams to a UDP tracker.
+#[derive(Debug, Default)]
+pub(super) struct Trackers {
+    waiting: VecDeque<Asked>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    number: u64,
+    at: Timestamp,
+    /// Only with UDP.
+    transaction: Option<u32>,
+    torrent: Option<InfoHash>,
+}
+
+/// How many requests may wait on one stream.
+const WAITING: usize = 1000;
+
+impl Trackers {
+    pub(super) fn annotate(&mut self, record: &mut Record) {
+        match &record.body {
+            Body::HttpRequest(_, kind) => {
+                let (torrent, client) = match &**kind {
+                    RequestKind::Announce(announce) => {
+                        (Some(announce.info_hash), announce.peer_id.and_then(client))
+                    }
+                    RequestKind::Scrape(scrape) => (scrape.info_hashes.first().copied(), None),
+                    RequestKind::Other => (None, None),
+                };
+                record.torrent = torrent;
+                record.client = client;
+                self.ask(record, None);
+            }
+            Body::HttpResponse(response, reply) => {
+                if response.status < 200 {
+                    return;
+                }
+                let fault = reply_note(response, reply);
+                let asked = self.waiting.pop_front();
+                answer(record, asked);
+                record.notes.extend(fault);
+            }
+            Body::UdpTracker(packet) => {
+                let packet = Arc::clone(packet);
+                let transaction = Some(packet.transaction_id());
+                match &*packet {
+                    Packet::AnnounceRequest(announce) => {
+                        record.torrent = Some(announce.info_hash);
+                        record.client = client(announce.peer_id);
+                        self.ask(record, transaction);
+                    }
+                    Packet::ScrapeRequest { info_hashes, .. } => {
+                        record.torrent = info_hashes.first().copied();
+                        self.ask(record, transaction);
+                    }
+                    Packet::ConnectRequest { .. } => self.ask(record, transaction),
+                    Packet::ConnectResponse { .. }
+                    | Packet::AnnounceResponse(_)
+                    | Packet::ScrapeResponse { .. }
+                    | Packet::Error { .. } => {
+                        let at = self.waiting.iter().position(|asked| asked.transaction == transaction);
+                        let asked = at.and_then(|at| self.waiting.remove(at));
+                        answer(record, asked);
+                        if let Packet::Error { message, .. } = &*packet {
+                            let text = format!("the tracker refuses: {}", String::from_utf8_lossy(message));
+                            record.notes.push(Note::new(Severity::Warn, "bep15.error", text));
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn ask(&mut self, record: &Record, transaction: Option<u32>) {
+        if self.waiting.len() == WAITING {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back(Asked {
+            number: record.number,
+            at: record.at,
+            transaction,
+            torrent: record.torrent,
+        });
+    }
+}
+
+/// The peers that an answer hands out.
+pub(super) fn handed_out(record: &Record) -> Vec<SocketAddr> {
+    match &record.body {
+        Body::HttpResponse(_, reply) => match &**reply {
+            http::Reply::Announce(reply) => reply.peers.iter().filter_map(http::PeerEntry::address).collect(),
+            _ => Vec::new(),
+        },
+        Body::UdpTracker(packet) => match &**packet {
+            Packet::AnnounceResponse(reply) => reply.peers.clone(),
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+fn answer(record: &mut Record, asked: Option<Asked>) {
+    let Some(asked) = asked else { return };
+    record.answers = Some(Answer { number: asked.number, latency: latency(asked.at, record.at) });
+    record.torrent = asked.torrent;
+}
+
+fn client(peer_id: PeerId) -> Option<Arc<str>> {
+    client_name(&peer_id).map(|name| name.to_string().into())
+}
+
+/// What is wrong with an answer, or with what it says.
+fn reply_note(response: &http::Response, reply: &http::Reply) -> Option<Note> {
+    let (severity, rule, text) = match reply {
+        http::Reply::Failure { reason, .. } => {
+            (Severity::Warn, "bep3.failure-reason", format!("the tracker refuses: {reason}"))
+        }
+        http::Reply::NotBencoded(_) if response.status != 200 => (
+            Severity::Warn,
+            "http.status",
+            format!("the tracker answers {} {}", response.status, response.reason),
+        ),
+        http::Reply::NotBencoded(error) => {
+            (Severity::Error, "bep3.not-bencoded", format!("the answer is no bencoded dictionary: {error}"))
+        }
+        http::Reply::Announce(reply) => match (&reply.warning, reply.faults.first()) {
+            (_, Some(fault)) => {
+                (Severity::Warn, "bep3.malformed-answer", format!("the answer's body, {fault}"))
+            }
+            (Some(warning), None) => {
+                (Severity::Note, "bep3.warning-message", format!("the tracker warns: {warning}"))
+            }
+            (None, None) => return None,
+        },
+        http::Reply::Scrape(_) => return None,
+    };
+    Some(Note::new(severity, rule, text))
+}
