@@ -1,0 +1,183 @@
+//! The laws of the design, on every reference capture.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read};
+use std::path::Path;
+
+use bittrace_protocol::field::untiled;
+use bittrace_protocol::tracker::http::{RequestKind, RequestStyle};
+use bittrace_protocol::wire::Message;
+use bittrace_trace::{Body, Dissected, Options, StreamEvent, Trace};
+use support::{Event, OwnedEvent, Sequence, Way, by_way, captures, dissect, events, flows, records, scenario};
+
+/// Law 1: the records of one direction, end to end, are the reassembled stream.
+#[test]
+fn nothing_is_lost() {
+    for path in captures() {
+        let events = events(&path);
+        let flows = flows(&events);
+        let mut streams: BTreeMap<Way, Vec<u8>> = BTreeMap::new();
+        let mut lost: BTreeMap<Way, u64> = BTreeMap::new();
+        for event in &events {
+            match event {
+                Event::Stream(_, OwnedEvent::Burst(stream, direction, bytes)) => {
+                    streams.entry(flows[stream].ends(*direction)).or_default().extend(bytes);
+                }
+                Event::Stream(_, OwnedEvent::Other(StreamEvent::Gap { stream, direction, length })) => {
+                    *lost.entry(flows[stream].ends(*direction)).or_default() += length;
+                }
+                _ => {}
+            }
+        }
+        let mut tcp_ways = 0;
+        for (way, shown) in by_way(&records(&path)) {
+            let Some(stream) = streams.get(&way) else { continue };
+            tcp_ways += 1;
+            let mut at = shown[0].1;
+            for (message, offset, length, _) in &shown {
+                assert_eq!(*offset, at, "{}: {way:?}: {message} leaves a hole", scenario(&path));
+                at += length;
+            }
+            let bytes: Vec<u8> = shown.iter().flat_map(|record| record.3.clone()).collect();
+            assert!(bytes == *stream, "{}: {way:?} shows other bytes than the stream has", scenario(&path));
+            let gaps: u64 = shown.iter().filter(|record| record.0 == "gap").map(|record| record.2).sum();
+            assert_eq!(gaps, lost.get(&way).copied().unwrap_or(0), "{}: {way:?}", scenario(&path));
+        }
+        let expected = !["not-bittorrent", "udp-tracker-fragments"].contains(&scenario(&path).as_str());
+        assert_eq!(tcp_ways > 0, expected, "{}", scenario(&path));
+    }
+}
+
+/// Law 2: the fields of a record tile its bytes.
+#[test]
+fn fields_tile_each_record() {
+    for path in captures() {
+        for record in records(&path) {
+            let fault = untiled(&record.fields(), 0..record.bytes.len());
+            assert_eq!(fault, None, "{}: message {}", scenario(&path), record.number);
+        }
+    }
+}
+
+/// Law 3: what was decoded is encoded to the same bytes.
+#[test]
+fn what_is_decoded_encodes_to_the_same_bytes() {
+    let (mut wire, mut http, mut udp) = (0, 0, 0);
+    for path in captures() {
+        for record in records(&path) {
+            let context = format!("{}: message {}", scenario(&path), record.number);
+            match &record.body {
+                Body::Handshake(handshake) => {
+                    assert_eq!(handshake.encode().as_slice(), &record.bytes[..], "{context}");
+                    wire += 1;
+                }
+                Body::Message(message) | Body::Extended(message, _) => {
+                    let mut bytes = Vec::new();
+                    message.encode(&mut bytes);
+                    assert!(bytes == record.bytes, "{context}: {}", message.name());
+                    assert!(!matches!(message, Message::Malformed { .. }), "{context}: malformed");
+                    wire += 1;
+                }
+                Body::HttpRequest(request, kind) => {
+                    let style = RequestStyle::of(request);
+                    let host = request.header("host").map(String::from_utf8_lossy).unwrap_or_default();
+                    let bytes = match &**kind {
+                        RequestKind::Announce(announce) => style.encode_announce(announce, &host),
+                        RequestKind::Scrape(scrape) => style.encode_scrape(scrape, &host),
+                        RequestKind::Other => continue,
+                    };
+                    let written = String::from_utf8_lossy(&bytes);
+                    assert_eq!(written, String::from_utf8_lossy(&record.bytes), "{context}");
+                    http += 1;
+                }
+                Body::UdpTracker(packet) => {
+                    assert_eq!(packet.encode(), record.bytes, "{context}");
+                    udp += 1;
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(wire > 1000 && http > 50 && udp >= 12, "only {wire} wire, {http} HTTP and {udp} UDP messages");
+}
+
+/// Law 4: however bursts are cut, the records are the same.
+#[test]
+fn cuts_do_not_matter() {
+    let mut sequence = Sequence::seeded("cuts_do_not_matter");
+    for path in captures() {
+        let events = events(&path);
+        let whole = by_way(&dissect(&events, |length| length));
+        assert!(whole == by_way(&dissect(&events, |_| 1)), "{}: cut into single bytes", scenario(&path));
+        for _ in 0..3 {
+            let cut = by_way(&dissect(&events, |length| 1 + sequence.below(length)));
+            assert!(whole == cut, "{}: cut at random", scenario(&path));
+        }
+    }
+}
+
+/// Law 6, as far as one trace goes: read twice, it says the same.
+#[test]
+fn a_trace_agrees_with_itself() {
+    for path in captures() {
+        let (first, second) = (records(&path), records(&path));
+        assert_eq!(format!("{first:?}"), format!("{second:?}"), "{}", scenario(&path));
+    }
+}
+
+/// Law 7: a capture with a byte flipped, or cut short, is read to its end.
+#[test]
+fn nothing_panics() {
+    let mut sequence = Sequence::seeded("nothing_panics");
+    for path in captures() {
+        let bytes = plain(&path);
+        for _ in 0..12 {
+            let mut flipped = bytes.clone();
+            let at = sequence.below(bytes.len());
+            flipped[at] ^= 1 << sequence.below(8);
+            read_to_the_end(flipped, &format!("{} with byte {at} flipped", scenario(&path)));
+            let end = sequence.below(bytes.len());
+            read_to_the_end(bytes[..end].to_vec(), &format!("{} cut at {end}", scenario(&path)));
+        }
+        // The headers, where a flipped bit matters most.
+        for at in 0..bytes.len().min(160) {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << sequence.below(8);
+            flipped.truncate(40_000);
+            read_to_the_end(flipped, &format!("{} with byte {at} flipped", scenario(&path)));
+        }
+    }
+}
+
+/// The bytes of a capture file, unpacked, so that a flipped bit is one of the capture.
+fn plain(path: &Path) -> Vec<u8> {
+    let bytes = std::fs::read(path).expect("a reference capture can be read");
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return bytes;
+    }
+    let mut unpacked = Vec::new();
+    flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut unpacked).expect("valid gzip");
+    unpacked
+}
+
+fn read_to_the_end(bytes: Vec<u8>, name: &str) {
+    println!("{name}");
+    let Ok(mut trace) = Trace::from_reader(name.to_owned(), Cursor::new(bytes), Options::default()) else {
+        return;
+    };
+    let mut errors = 0;
+    loop {
+        match trace.next() {
+            Ok(Some(Dissected::Record(record))) => {
+                let fault = untiled(&record.fields(), 0..record.bytes.len());
+                assert_eq!(fault, None, "{name}: message {}", record.number);
+            }
+            Ok(Some(Dissected::Connection(_))) => {}
+            Ok(None) => return,
+            Err(_) => errors += 1,
+        }
+        assert!(errors < 2, "{name}: an error is the end");
+    }
+}
