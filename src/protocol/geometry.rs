@@ -1,6 +1,7 @@
 //! How a torrent's bytes fall into pieces, blocks and files (BEP 3, "pieces" and "files").
 //!
-//! The files stand end to end in one row of bytes; pieces cut that row at equal lengths, the last one shorter.
+//! The files stand end to end in one row of bytes; pieces cut that row at equal lengths, the last one
+//! shorter.
 
 use std::ops::Range;
 
@@ -39,8 +40,8 @@ pub enum BlockFault {
 }
 
 impl Geometry {
-    /// The geometry of files of these lengths; `None` where the piece length is zero, or the lengths come to more
-    /// bytes than 64 bits or more pieces than 32 bits can number.
+    /// The geometry of files of these lengths; `None` where the piece length is zero, or the lengths come
+    /// to more bytes than 64 bits or more pieces than 32 bits can number.
     pub fn new(piece_length: u32, file_lengths: impl IntoIterator<Item = u64>) -> Option<Self> {
         let mut total = 0_u64;
         let mut file_ends = Vec::new();
@@ -108,7 +109,8 @@ impl Geometry {
         Ok(start..end)
     }
 
-    /// The blocks of [`BLOCK_LENGTH`] that tile a piece, the last one shorter; none where there is no such piece.
+    /// The blocks of [`BLOCK_LENGTH`] that tile a piece, the last one shorter; none where there is no
+    /// such piece.
     pub fn blocks(&self, index: PieceIndex) -> impl Iterator<Item = Block> + use<> {
         let size = self.piece_size(index).unwrap_or(0);
         (0..size.div_ceil(BLOCK_LENGTH)).map(move |number| {

@@ -9,7 +9,8 @@ pub(super) enum Scheme {
     Pairs,
     /// Two digits of the major version and two of the minor: `0171` is 1.71.
     MajorMinor,
-    /// `4060` is 4.0.6 and before that `2940` is 2.94; the last character marks betas and builds between releases.
+    /// `4060` is 4.0.6 and before that `2940` is 2.94; the last character marks betas and builds between
+    /// releases.
     Transmission,
     /// Two parts, then a third or a letter for what is no release: `22B1` is 2.2 beta 1.
     KTorrent,

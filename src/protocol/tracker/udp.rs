@@ -1,7 +1,7 @@
 //! The UDP tracker protocol (BEP 15) and the options of its announces (BEP 41).
 //!
-//! A packet may be longer than its meaning (BEP 15, "Extensions"): what follows is kept as extra bytes, so that
-//! every packet that decodes encodes to itself.
+//! A packet may be longer than its meaning (BEP 15, "Extensions"): what follows is kept as extra bytes,
+//! so that every packet that decodes encodes to itself.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -146,8 +146,8 @@ pub struct Scraped {
 }
 
 impl AnnounceRequest {
-    /// Why it is sent outside the regular interval. BEP 15 numbers three events; 4 is what libtorrent sends for
-    /// the `paused` of BEP 21.
+    /// Why it is sent outside the regular interval. BEP 15 numbers three events; 4 is what libtorrent
+    /// sends for the `paused` of BEP 21.
     pub const fn event(&self) -> Option<Event> {
         match self.event {
             1 => Some(Event::Completed),
@@ -174,8 +174,8 @@ pub fn looks_like_connect_request(bytes: &[u8]) -> bool {
     bytes.len() >= 16 && bytes[..8] == PROTOCOL_ID.to_be_bytes() && bytes[8..12] == [0; 4]
 }
 
-/// Whether `bytes` may be an announce request although no connect request was seen before them: the sizes, the
-/// action, event, port and counters are such as clients send.
+/// Whether `bytes` may be an announce request although no connect request was seen before them: the
+/// sizes, the action, event, port and counters are such as clients send.
 pub fn plausible_announce_request(bytes: &[u8]) -> bool {
     let Ok(Packet::AnnounceRequest(request)) = decode_request(bytes) else { return false };
     // Options end where the packet does, or with their end mark and a few bytes of padding.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::io::Read;
 use std::ops::Range;
 
-use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 
 use crate::DecodeError;
 
@@ -112,7 +112,7 @@ pub(super) fn unpack<'a>(body: Cow<'a, [u8]>, codings: &[u8]) -> Result<Cow<'a, 
         }
         body = match coding.trim_ascii().to_ascii_lowercase().as_slice() {
             b"" | b"identity" => body,
-            b"gzip" | b"x-gzip" => Cow::Owned(bounded(MultiGzDecoder::new(&*body), "a body packed by gzip")?),
+            b"gzip" | b"x-gzip" => Cow::Owned(bounded(GzDecoder::new(&*body), "a body packed by gzip")?),
             // Meant is zlib's format; some servers send the bare one (RFC 9110, section 8.4.1.2).
             b"deflate" => Cow::Owned(
                 bounded(ZlibDecoder::new(&*body), "a body packed by deflate")

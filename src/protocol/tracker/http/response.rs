@@ -32,8 +32,8 @@ pub struct Response {
 }
 
 impl Response {
-    /// Reads the exact bytes of one response, as [`frame_response`](super::frame_response) delimits them. A body
-    /// that cannot be unpacked is a [`fault`](Self::fault) of a response that is otherwise read.
+    /// Reads the exact bytes of one response, as [`frame_response`](super::frame_response) delimits them.
+    /// A body that cannot be unpacked is a [`fault`](Self::fault) of a response that is otherwise read.
     ///
     /// # Errors
     /// A head that is not HTTP/1.x or goes on beyond the bytes.
@@ -77,8 +77,9 @@ impl Response {
         }
     }
 
-    /// The fields that tile the response. The entries of a bencoded body stand among them, unless it was sent in
-    /// chunks or packed: then it is one field, and [`reply_fields`](Self::reply_fields) has its entries.
+    /// The fields that tile the response. The entries of a bencoded body stand among them, unless it was
+    /// sent in chunks or packed: then it is one field, and [`reply_fields`](Self::reply_fields) has its
+    /// entries.
     pub fn fields(&self) -> Vec<Field> {
         let bytes = &self.source[..];
         let framing = |name, span: Range<usize>| Field::framing(name, span, Value::None);

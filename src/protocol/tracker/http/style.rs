@@ -1,4 +1,5 @@
-//! How a client phrases its requests to trackers: the order and set of parameters, their escaping, the headers.
+//! How a client phrases its requests to trackers: the order and set of parameters, their escaping, the
+//! headers.
 //!
 //! A style holds policy only. What a request says - torrent, peer, counters, event, host - comes from a typed
 //! [`Announce`] or [`Scrape`] when it is encoded, so that one style serves every run.
@@ -94,8 +95,8 @@ impl RequestStyle {
     /// An announce in this style to the tracker at `host`, which is a name or address and a port where it is
     /// not 80.
     ///
-    /// Parameters stand in the order of the style. The optional ones that the style does not have are left out;
-    /// what a tracker must be told (BEP 3) and all of [`Announce::others`] follow at the end.
+    /// Parameters stand in the order of the style. The optional ones that the style does not have are
+    /// left out; what a tracker must be told (BEP 3) and all of [`Announce::others`] follow at the end.
     pub fn encode_announce(&self, announce: &Announce, host: &str) -> Vec<u8> {
         let mut values = announce.values();
         let known = values.len() - announce.others.len();
@@ -179,8 +180,8 @@ fn punctuation_of(user_agent: &[u8]) -> &'static [u8] {
     known.map_or(PUNCTUATION, |(_, punctuation)| punctuation)
 }
 
-/// The punctuation that clients leave bare, where it differs from RFC 3986: libtorrent goes by RFC 2396 without
-/// the apostrophe, rtorrent leaves the hyphen alone.
+/// The punctuation that clients leave bare, where it differs from RFC 3986: libtorrent goes by RFC 2396
+/// without the apostrophe, rtorrent leaves the hyphen alone.
 const ESCAPERS: &[(&[u8], &[u8])] = &[
     (b"libtorrent/", b"-_!.~*()"),
     (b"qBittorrent/", b"-_!.~*()"),
