@@ -20,8 +20,8 @@ pub use files::{File, Name};
 /// What a torrent file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metainfo {
-    /// What names the torrent to trackers and peers: the SHA-1 of the info value; for a torrent of version 2 alone,
-    /// the first 20 bytes of its SHA-256 (BEP 52).
+    /// What names the torrent to trackers and peers: the SHA-1 of the info value; for a torrent of
+    /// version 2 alone, the first 20 bytes of its SHA-256 (BEP 52).
     pub info_hash: InfoHash,
     /// The SHA-256 of the info value, where the torrent is of version 2 (BEP 52).
     pub info_hash_v2: Option<[u8; 32]>,
@@ -149,9 +149,7 @@ impl Metainfo {
     /// The offset at which the bytes are no bencoding.
     pub fn fields(bytes: &[u8]) -> Result<Vec<Field>, DecodeError> {
         let document = bencode::scan(bytes)?;
-        let mut fields = document.root().fields(&|key, value| {
-            (key == b"pieces").then(|| value.content_span().map(Value::Payload)).flatten()
-        });
+        let mut fields = document.root().fields(&|_, _| None);
         let pieces = document.root().get(b"info").and_then(|info| info.get(b"pieces")?.content_span());
         let info = fields.iter_mut().find(|field| field.name == "info");
         if let (Some(pieces), Some(info)) = (pieces, info)
@@ -177,7 +175,12 @@ impl Metainfo {
             let at = info.get(b"name").map_or(start, |name| name.span().start);
             faults.push(DecodeError::new(at, "a name that is a plain file name"));
         }
-        let files = if is_v1 { files::v1(info, &name, &mut faults)? } else { files::v2(info)? };
+        let files = match version {
+            Version::V1 | Version::Hybrid => files::v1(info, &name, &mut faults)?,
+            Version::V2 => files::v2(info)?,
+            // Its rules are not known: what looks like a file tree is shown.
+            Version::Later(_) => files::v2(info).unwrap_or_default(),
+        };
         let total = files.iter().try_fold(0_u64, |total, file| total.checked_add(file.length));
         if total.is_none() {
             return Err(DecodeError::new(start, "files of less than 2^64 bytes together"));
@@ -306,7 +309,8 @@ fn is_single_file(info: View<'_>, is_v1: bool, files: &[File]) -> bool {
     matches!(files, [file] if file.path.len() == 1)
 }
 
-/// A value by its type; the type's default, and a fault, where it is of another. The scan has bounded its depth.
+/// A value by its type; the type's default, and a fault, where it is of another. The scan has bounded its
+/// depth.
 fn typed<T: DeserializeOwned + Default>(
     value: View<'_>,
     wanted: &'static str,

@@ -1,5 +1,5 @@
-//! The files of a torrent: the `length` or `files` of BEP 3 with the attributes of BEP 47, or the `file tree` of
-//! BEP 52.
+//! The files of a torrent: the `length` or `files` of BEP 3 with the attributes of BEP 47, or the `file
+//! tree` of BEP 52.
 
 use std::fmt;
 
@@ -32,8 +32,8 @@ pub struct File {
 pub struct Name(pub Vec<u8>);
 
 impl Name {
-    /// Whether it can stand in a path without leading elsewhere: it is neither empty nor `.` nor `..`, and holds no
-    /// slash, backslash or zero.
+    /// Whether it can stand in a path without leading elsewhere: it is neither empty nor `.` nor `..`,
+    /// and holds no slash, backslash or zero.
     pub fn is_safe(&self) -> bool {
         !matches!(self.0.as_slice(), b"" | b"." | b"..")
             && !self.0.iter().any(|byte| matches!(byte, b'/' | b'\\' | 0))
@@ -110,7 +110,8 @@ pub(super) fn v1(
             }
             None => Vec::new(),
         };
-        // A link has no bytes, and may come without a length; a padding file may come without a path (BEP 47).
+        // A link has no bytes, and may come without a length; a padding file may come without a path (BEP
+        // 47).
         let length = match item.get(b"length") {
             None if described.is_symlink() => 0,
             _ => length(item)?,
@@ -136,33 +137,55 @@ pub(super) fn v2(info: View<'_>) -> Result<Vec<File>, DecodeError> {
     let start = info.span().start;
     let tree =
         info.get(b"file tree").ok_or(DecodeError::new(start, "an info dictionary with a file tree"))?;
-    let mut files = Vec::new();
-    walk(tree, &mut Vec::new(), &mut files)?;
-    Ok(files)
+    let mut walk = Walk { path: Vec::new(), path_bytes: 0, files: Vec::new(), kept_bytes: 0 };
+    walk.folder(tree)?;
+    Ok(walk.files)
 }
 
-/// Adds the files of a folder. The scan has bounded how deep it can go.
-fn walk(folder: View<'_>, path: &mut Vec<Name>, files: &mut Vec<File>) -> Result<(), DecodeError> {
-    let at = folder.span().start;
-    let entries = folder.entries().ok_or(DecodeError::new(at, "a file tree of dictionaries"))?;
-    for entry in entries {
-        if !entry.key.is_empty() {
-            path.push(Name(entry.key.to_vec()));
-            walk(entry.value, path, files)?;
-            path.pop();
-            continue;
+/// A way through a file tree.
+struct Walk {
+    path: Vec<Name>,
+    path_bytes: usize,
+    files: Vec<File>,
+    kept_bytes: usize,
+}
+
+impl Walk {
+    /// Adds the files of a folder. The scan has bounded how deep it can go.
+    fn folder(&mut self, folder: View<'_>) -> Result<(), DecodeError> {
+        let at = folder.span().start;
+        let entries = folder.entries().ok_or(DecodeError::new(at, "a file tree of dictionaries"))?;
+        for entry in entries {
+            if entry.key.is_empty() {
+                self.file(entry.value, at)?;
+                continue;
+            }
+            self.path.push(Name(entry.key.to_vec()));
+            self.path_bytes += entry.key.len();
+            self.folder(entry.value)?;
+            self.path_bytes -= entry.key.len();
+            self.path.pop();
         }
-        if path.is_empty() {
+        Ok(())
+    }
+
+    fn file(&mut self, view: View<'_>, at: usize) -> Result<(), DecodeError> {
+        if self.path.is_empty() {
             return Err(DecodeError::new(at, "a file tree whose root is no file"));
         }
-        let described = File::described(entry.value);
-        let length = match entry.value.get(b"length") {
+        // A folder's name is kept once a file: a long one with many files would fill the memory.
+        self.kept_bytes += self.path_bytes;
+        if self.kept_bytes > MAX_PATH_BYTES {
+            return Err(DecodeError::new(at, "paths of at most 256 MiB together"));
+        }
+        let described = File::described(view);
+        let length = match view.get(b"length") {
             None if described.is_symlink() => 0,
-            _ => length(entry.value)?,
+            _ => length(view)?,
         };
-        files.push(File { path: path.clone(), length, ..described });
+        self.files.push(File { path: self.path.clone(), length, ..described });
+        Ok(())
     }
-    Ok(())
 }
 
 fn length(view: View<'_>) -> Result<u64, DecodeError> {
@@ -175,3 +198,6 @@ fn path(value: View<'_>) -> Option<Vec<Name>> {
     let parts: Vec<ByteBuf> = serde_bencode::from_bytes(value.raw()).ok()?;
     Some(parts.into_iter().map(|part| Name(part.into_vec())).collect())
 }
+
+/// Far beyond any real torrent: a million files with paths of 256 bytes.
+const MAX_PATH_BYTES: usize = 256 * 1024 * 1024;

@@ -50,6 +50,45 @@ fn hashes_the_info_value_as_it_came() {
     assert_eq!(odd.faults.len(), 4);
 }
 
+/// A torrent as mktorrent 1.1 wrote it, whose clients announced 758c3826....
+const MKTORRENT: &str = "
+    64 38 3a 61 6e 6e 6f 75 6e 63 65 33 30 3a 68 74 74 70 3a 2f 2f 31 30 2e 37 37 2e 30 2e 31 3a 36 39
+    36 39 2f 61 6e 6e 6f 75 6e 63 65 31 30 3a 63 72 65 61 74 65 64 20 62 79 31 33 3a 6d 6b 74 6f 72 72
+    65 6e 74 20 31 2e 31 34 3a 69 6e 66 6f 64 36 3a 6c 65 6e 67 74 68 69 32 34 35 37 37 37 65 34 3a 6e
+    61 6d 65 31 32 3a 64 6f 77 6e 6c 6f 61 64 2e 62 69 6e 31 32 3a 70 69 65 63 65 20 6c 65 6e 67 74 68
+    69 33 32 37 36 38 65 36 3a 70 69 65 63 65 73 31 36 30 3a c1 e8 7f e9 47 a6 75 ce 51 1a b7 e9 27 98
+    ea 70 1b 50 99 d7 f4 38 7a 02 e3 f4 10 27 b7 77 79 92 54 ec 6b f1 eb ba a3 59 8d 99 24 9a ef 7e fd
+    6f 75 ed 05 36 65 ff 7a 12 64 4d 3b b4 7c 81 61 6e 7f c9 cf d5 ce 2b 11 16 9c ce c7 57 04 df 06 c0
+    2c 2f b9 d2 0a 10 53 e0 19 59 8c 5c b4 34 98 a0 7a bf 59 e3 a1 4d 1e f6 98 0e ba f4 4e 70 67 78 e6
+    b6 98 de f6 4d e1 39 f4 b9 c6 6c 83 06 f8 20 a0 42 e9 5e fb d8 fa 36 50 a7 2e b1 3c 3b f1 fc e3 0d
+    2b 8e 42 3f c3 6e b7 f0 86 e0 4e 31 ef 81 65 65";
+
+#[test]
+fn gives_the_info_hash_that_clients_announce() {
+    let digits: Vec<u32> = MKTORRENT.chars().filter_map(|digit| digit.to_digit(16)).collect();
+    let bytes: Vec<u8> = digits.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).unwrap()).collect();
+    let torrent = Metainfo::decode(&bytes).unwrap();
+    assert_eq!(torrent.info_hash.to_string(), "758c3826a6e5ddb4385453ad93c60e5d5dc88b06");
+    assert_eq!((torrent.name.to_string().as_str(), torrent.total()), ("download.bin", 245_777));
+    assert_eq!(torrent.piece_hash(PieceIndex(7)).unwrap()[..4], bytes[bytes.len() - 22..][..4]);
+}
+
+#[test]
+fn rejects_a_file_tree_that_multiplies_a_long_name() {
+    let long = "x".repeat(1 << 20);
+    let files: String = (100..400).map(|number| format!("3:{number}d0:d6:lengthi0eee")).collect();
+    let info =
+        format!("d9:file treed{}:{long}d{files}ee12:meta versioni2e12:piece lengthi16384ee", long.len());
+    let error = Metainfo::decode_info(info.as_bytes()).unwrap_err();
+    assert_eq!(error.wanted, "paths of at most 256 MiB together");
+}
+
+#[test]
+fn a_later_version_is_named_and_not_rejected() {
+    let torrent = Metainfo::decode_info(b"d12:meta versioni3e12:piece lengthi1ee").unwrap();
+    assert_eq!((torrent.version, torrent.files.len()), (Version::Later(3), 0));
+}
+
 #[test]
 fn reads_a_torrent_of_several_files() {
     let info = multi(
