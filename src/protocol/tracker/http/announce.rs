@@ -32,7 +32,7 @@ pub struct Announce {
     pub downloaded: Option<u64>,
     /// Bytes that are still missing.
     pub left: Option<u64>,
-    /// Bytes received that failed a hash check; sent by libtorrent.
+    /// Bytes received that failed a hash check; sent by libtorrent, and by Transmission when there are any.
     pub corrupt: Option<u64>,
     /// Bytes received more than once; sent by libtorrent.
     pub redundant: Option<u64>,

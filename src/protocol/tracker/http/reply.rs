@@ -106,7 +106,8 @@ pub struct ScrapeEntry {
 }
 
 impl Reply {
-    /// Reads a whole body, its codings undone.
+    /// Reads a whole body, its codings undone. Whether it answers a tracker's request is for the caller to know: a
+    /// torrent file, which is a bencoded dictionary too, reads as an announce's answer that says nothing.
     pub fn decode(body: &[u8]) -> Self {
         let document = match document(body) {
             Ok(document) => document,

@@ -92,6 +92,20 @@ impl RequestStyle {
         }
     }
 
+    /// Learns from a further request of the same client where parameters stand that the first did not have: some
+    /// clients say `event` or `corrupt` only when there is something to say.
+    pub fn extend(&mut self, request: &Request) {
+        let mut after = 0;
+        for parameter in Self::of(request).parameters {
+            if let Some(at) = self.parameters.iter().position(|known| known.name == parameter.name) {
+                after = at + 1;
+            } else {
+                self.parameters.insert(after, parameter);
+                after += 1;
+            }
+        }
+    }
+
     /// An announce in this style to the tracker at `host`, which is a name or address and a port where it is
     /// not 80.
     ///
@@ -314,6 +328,19 @@ pub(super) mod tests {
         announce.event = Some(Event::Started);
         announce.numwant = Some(50);
         assert_eq!(style.encode_announce(&announce, &host), RTORRENT);
+    }
+
+    #[test]
+    fn a_later_request_shows_the_place_of_a_parameter_that_the_first_lacked() {
+        let first = String::from_utf8(TRANSMISSION.to_vec()).unwrap().replace("&event=started", "");
+        let later =
+            String::from_utf8(TRANSMISSION.to_vec()).unwrap().replace("&event", "&corrupt=196608&event");
+        let (mut style, mut announce, host) = announce_of(first.as_bytes());
+        style.extend(&Request::decode(later.as_bytes()).unwrap());
+        assert_eq!(style.encode_announce(&announce, &host), first.as_bytes());
+        announce.event = Some(Event::Started);
+        announce.corrupt = Some(196_608);
+        assert_eq!(style.encode_announce(&announce, &host), later.as_bytes());
     }
 
     #[test]
