@@ -6,8 +6,7 @@ mod capture;
 mod dissect;
 mod lane;
 mod link;
-pub mod record;
-mod resync;
+mod recorder;
 mod tcp;
 mod trace;
 
@@ -15,6 +14,6 @@ pub use burst::{Closing, Direction, Flow, Interest, Moment, Opening, StreamEvent
 pub use capture::{Capture, Cut, Packet, TraceError};
 pub use dissect::{ConnectionEnd, Dissected, Dissector};
 pub use link::{Datagram, LinkType, Parsed, Segment, parse};
-pub use record::{Answer, Body, Fragment, Note, Protocol, Reason, Record, Severity, Speaker, Transport};
+pub use recorder::Recorder;
 pub use tcp::Reassembler;
 pub use trace::{Counts, Options, Trace};

@@ -1,0 +1,392 @@
+//! Bursts to pcapng, so that a live run leaves a capture that Wireshark opens, and that is read back through
+//! the same door as any other. The application's bytes are real; the TCP/IP around them is made up.
+//!
+//! The four kinds of block are written here rather than by pcap-parser: its encoder makes several copies of
+//! every packet, and all that is needed of the format is a length before and after.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+
+use bittrace_protocol::Timestamp;
+use etherparse::err::packet::BuildWriteError;
+use etherparse::{IpHeaders, PacketBuilder, PacketBuilderStep, TcpHeader, TcpOptionElement};
+use rustc_hash::FxHashMap;
+
+use crate::burst::{Closing, Direction, Flow, Opening, StreamId};
+use crate::link::LinkType;
+
+#[cfg(test)]
+mod tests;
+
+/// Writes connections and datagrams as a capture of raw IP packets with nanosecond times.
+///
+/// Ends are written in the family of both: an IPv4-mapped address as IPv4, and where an IPv4 end meets an IPv6
+/// one, the former as IPv4-mapped.
+pub struct Recorder<W> {
+    writer: W,
+    block: Vec<u8>,
+    lines: FxHashMap<StreamId, Line>,
+    frames: u64,
+}
+
+/// A connection that is being recorded: its ends and what number each says next.
+struct Line {
+    flow: Flow,
+    established: bool,
+    from_initiator: u32,
+    from_responder: u32,
+}
+
+impl Line {
+    fn next(&mut self, direction: Direction) -> &mut u32 {
+        match direction {
+            Direction::FromInitiator => &mut self.from_initiator,
+            Direction::FromResponder => &mut self.from_responder,
+        }
+    }
+}
+
+impl<W: Write> Recorder<W> {
+    /// Begins a capture whose section comment is `comment`, followed by a sentence on what is made up.
+    ///
+    /// # Errors
+    ///
+    /// When the writer fails, here as in all methods.
+    pub fn new(writer: W, comment: &str) -> io::Result<Self> {
+        let mut recorder = Self { writer, block: Vec::new(), lines: FxHashMap::default(), frames: 0 };
+        recorder.section(comment)?;
+        recorder.interface()?;
+        Ok(recorder)
+    }
+
+    /// How many packets were written: the frame number of the last one.
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// A connection is opened: its SYN. Of one that was open before, a bare acknowledgement from the
+    /// initiator, which tells the ends apart.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] when a connection of that number is open already.
+    pub fn opened(
+        &mut self,
+        at: Timestamp,
+        stream: StreamId,
+        flow: Flow,
+        opening: Opening,
+    ) -> io::Result<()> {
+        if self.lines.contains_key(&stream) {
+            return Err(invalid("a stream of this number is being recorded"));
+        }
+        let (initiator, responder) = same_family(flow.initiator, flow.responder);
+        // Different for each stream, so that a reader sees ports used again; and the same in every run.
+        let isn = stream.0.wrapping_mul(0x9e37_79b1);
+        let line = Line {
+            flow: Flow { initiator, responder },
+            established: opening == Opening::MidStream,
+            from_initiator: isn,
+            from_responder: isn ^ 0x5555_5555,
+        };
+        self.lines.insert(stream, line);
+        match opening {
+            Opening::Syn => {
+                self.say(at, stream, Direction::FromInitiator, Flags::SYN, &[])?;
+                self.skip(stream, Direction::FromInitiator, 1)
+            }
+            Opening::MidStream => self.say(at, stream, Direction::FromInitiator, Flags::ACK, &[]),
+        }
+    }
+
+    /// The called end accepted: the rest of the handshake, unless it was written before.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] when the stream is not open, here and below.
+    pub fn established(&mut self, at: Timestamp, stream: StreamId) -> io::Result<()> {
+        let line = self.line(stream)?;
+        if std::mem::replace(&mut line.established, true) {
+            return Ok(());
+        }
+        self.say(at, stream, Direction::FromResponder, Flags::SYN_ACK, &[])?;
+        self.skip(stream, Direction::FromResponder, 1)?;
+        self.say(at, stream, Direction::FromInitiator, Flags::ACK, &[])
+    }
+
+    /// One end says `bytes`: one packet, or several when they do not fit. Before the handshake is complete,
+    /// its rest comes first.
+    pub fn burst(
+        &mut self,
+        at: Timestamp,
+        stream: StreamId,
+        direction: Direction,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        self.established(at, stream)?;
+        for segment in bytes.chunks(MAX_SEGMENT) {
+            self.say(at, stream, direction, Flags::PSH_ACK, segment)?;
+            self.skip(stream, direction, segment.len() as u32)?;
+        }
+        Ok(())
+    }
+
+    /// `length` bytes of one end were lost: nothing but the other end's acknowledgement of them.
+    ///
+    /// A reader sees the gap unless it is what a mid-stream direction begins with, or a single byte with
+    /// nothing after it, not even a closing.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] also when more is lost than TCP can have under way (1 GiB).
+    pub fn gap(
+        &mut self,
+        at: Timestamp,
+        stream: StreamId,
+        direction: Direction,
+        length: u64,
+    ) -> io::Result<()> {
+        self.established(at, stream)?;
+        let Some(length) = u32::try_from(length).ok().filter(|&length| length <= MAX_GAP) else {
+            return Err(invalid("a gap of more than 1 GiB"));
+        };
+        self.skip(stream, direction, length)?;
+        self.say(at, stream, direction.reverse(), Flags::ACK, &[])
+    }
+
+    /// A connection is over. Nothing is written for one that was only given up on.
+    pub fn closed(&mut self, at: Timestamp, stream: StreamId, closing: Closing) -> io::Result<()> {
+        use Direction::{FromInitiator, FromResponder};
+        let established = self.line(stream)?.established;
+        match closing {
+            Closing::Finished => {
+                self.established(at, stream)?;
+                for direction in [FromInitiator, FromResponder] {
+                    self.say(at, stream, direction, Flags::FIN_ACK, &[])?;
+                    self.skip(stream, direction, 1)?;
+                }
+                self.say(at, stream, FromInitiator, Flags::ACK, &[])?;
+            }
+            Closing::Refused if !established => {
+                *self.line(stream)?.next(FromResponder) = 0;
+                self.say(at, stream, FromResponder, Flags::RST_ACK, &[])?;
+            }
+            Closing::Reset | Closing::Refused => {
+                let flags = if established { Flags::RST_ACK } else { Flags::RST };
+                self.say(at, stream, FromInitiator, flags, &[])?;
+            }
+            Closing::Unanswered | Closing::CaptureEnded | Closing::Replaced => {}
+        }
+        self.lines.remove(&stream);
+        Ok(())
+    }
+
+    /// A datagram.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] when it is longer than UDP can carry.
+    pub fn datagram(
+        &mut self,
+        at: Timestamp,
+        src: SocketAddr,
+        dst: SocketAddr,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        let (src, dst) = same_family(src, dst);
+        self.packet(at, |block| packet_between(src, dst).udp(src.port(), dst.port()).write(block, bytes))
+    }
+
+    /// Writes what is buffered and gives the writer back.
+    ///
+    /// # Errors
+    ///
+    /// When the writer cannot be flushed.
+    pub fn finish(mut self) -> io::Result<W> {
+        self.writer.flush()?;
+        Ok(self.writer)
+    }
+
+    fn line(&mut self, stream: StreamId) -> io::Result<&mut Line> {
+        self.lines.get_mut(&stream).ok_or_else(|| invalid("a stream of this number is not being recorded"))
+    }
+
+    /// Moves the number of what one end says next.
+    fn skip(&mut self, stream: StreamId, direction: Direction, length: u32) -> io::Result<()> {
+        let next = self.line(stream)?.next(direction);
+        *next = next.wrapping_add(length);
+        Ok(())
+    }
+
+    /// Writes one segment, with the numbers that both ends are at.
+    fn say(
+        &mut self,
+        at: Timestamp,
+        stream: StreamId,
+        direction: Direction,
+        flags: Flags,
+        payload: &[u8],
+    ) -> io::Result<()> {
+        let line = self.line(stream)?;
+        let (src, dst) = line.flow.ends(direction);
+        let seq = *line.next(direction);
+        let ack = *line.next(direction.reverse());
+        let mut header = TcpHeader::new(src.port(), dst.port(), seq, u16::MAX);
+        header.syn = flags.syn;
+        header.fin = flags.fin;
+        header.rst = flags.rst;
+        header.psh = flags.psh;
+        header.ack = flags.ack;
+        header.acknowledgment_number = if flags.ack { ack } else { 0 };
+        if flags.syn {
+            // Or else readers would say that the window is full: acknowledgements are few.
+            header
+                .set_options(&[TcpOptionElement::WindowScale(14)])
+                .map_err(|_| invalid("options that do not fit"))?;
+        }
+        self.packet(at, |block| packet_between(src, dst).tcp_header(header).write(block, payload))
+    }
+
+    /// Writes one enhanced packet block around what `build` appends.
+    fn packet(
+        &mut self,
+        at: Timestamp,
+        build: impl FnOnce(&mut Vec<u8>) -> Result<(), BuildWriteError>,
+    ) -> io::Result<()> {
+        let nanos = u64::try_from(at.as_nanos()).unwrap_or(0);
+        self.begin_block(ENHANCED_PACKET);
+        self.block.extend_from_slice(&[0; 4]);
+        self.block.extend_from_slice(&((nanos >> 32) as u32).to_le_bytes());
+        self.block.extend_from_slice(&(nanos as u32).to_le_bytes());
+        let lengths = self.block.len();
+        self.block.extend_from_slice(&[0; 8]);
+        let start = self.block.len();
+        build(&mut self.block).map_err(|error| match error {
+            BuildWriteError::Io(error) => error,
+            other => io::Error::new(io::ErrorKind::InvalidInput, other),
+        })?;
+        let length = ((self.block.len() - start) as u32).to_le_bytes();
+        self.block[lengths..lengths + 4].copy_from_slice(&length);
+        self.block[lengths + 4..lengths + 8].copy_from_slice(&length);
+        self.end_block()?;
+        self.frames += 1;
+        Ok(())
+    }
+
+    fn section(&mut self, comment: &str) -> io::Result<()> {
+        self.begin_block(SECTION_HEADER);
+        self.block.extend_from_slice(&BYTE_ORDER.to_le_bytes());
+        // Version 1.0, and a section of unknown length.
+        self.block.extend_from_slice(&[1, 0, 0, 0]);
+        self.block.extend_from_slice(&[0xff; 8]);
+        let comment =
+            if comment.is_empty() { SYNTHESISED.to_owned() } else { format!("{comment}\n{SYNTHESISED}") };
+        self.option(1, comment.as_bytes());
+        self.option(4, concat!("bittrace ", env!("CARGO_PKG_VERSION")).as_bytes());
+        self.option(0, &[]);
+        self.end_block()
+    }
+
+    fn interface(&mut self) -> io::Result<()> {
+        self.begin_block(INTERFACE);
+        self.block.extend_from_slice(&LinkType::RAW.0.to_le_bytes());
+        // No limit to what is captured of a packet.
+        self.block.extend_from_slice(&[0; 4]);
+        // if_tsresol: 10 to the power of -9 seconds.
+        self.option(9, &[9]);
+        self.option(0, &[]);
+        self.end_block()
+    }
+
+    fn begin_block(&mut self, kind: u32) {
+        self.block.clear();
+        self.block.extend_from_slice(&kind.to_le_bytes());
+        self.block.extend_from_slice(&[0; 4]);
+    }
+
+    fn option(&mut self, code: u16, value: &[u8]) {
+        // Cutting a long comment at 65,535 bytes may cut a character, which readers replace.
+        let value = &value[..value.len().min(usize::from(u16::MAX))];
+        self.block.extend_from_slice(&code.to_le_bytes());
+        self.block.extend_from_slice(&(value.len() as u16).to_le_bytes());
+        self.block.extend_from_slice(value);
+        self.pad();
+    }
+
+    fn end_block(&mut self) -> io::Result<()> {
+        self.pad();
+        let length = (self.block.len() as u32 + 4).to_le_bytes();
+        self.block.extend_from_slice(&length);
+        self.block[4..8].copy_from_slice(&length);
+        self.writer.write_all(&self.block)
+    }
+
+    fn pad(&mut self) {
+        self.block.resize(self.block.len().next_multiple_of(4), 0);
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Flags {
+    syn: bool,
+    fin: bool,
+    rst: bool,
+    psh: bool,
+    ack: bool,
+}
+
+impl Flags {
+    const NONE: Self = Self { syn: false, fin: false, rst: false, psh: false, ack: false };
+    const SYN: Self = Self { syn: true, ..Self::NONE };
+    const RST: Self = Self { rst: true, ..Self::NONE };
+    const ACK: Self = Self { ack: true, ..Self::NONE };
+    const SYN_ACK: Self = Self { syn: true, ..Self::ACK };
+    const PSH_ACK: Self = Self { psh: true, ..Self::ACK };
+    const FIN_ACK: Self = Self { fin: true, ..Self::ACK };
+    const RST_ACK: Self = Self { rst: true, ..Self::ACK };
+}
+
+/// Two ends in the family that fits both.
+fn same_family(a: SocketAddr, b: SocketAddr) -> (SocketAddr, SocketAddr) {
+    match (a.ip().to_canonical(), b.ip().to_canonical()) {
+        (IpAddr::V4(a_ip), IpAddr::V6(_)) => {
+            (SocketAddr::new(a_ip.to_ipv6_mapped().into(), a.port()), SocketAddr::new(b.ip(), b.port()))
+        }
+        (IpAddr::V6(_), IpAddr::V4(b_ip)) => {
+            (SocketAddr::new(a.ip(), a.port()), SocketAddr::new(b_ip.to_ipv6_mapped().into(), b.port()))
+        }
+        (a_ip, b_ip) => (SocketAddr::new(a_ip, a.port()), SocketAddr::new(b_ip, b.port())),
+    }
+}
+
+fn packet_between(src: SocketAddr, dst: SocketAddr) -> PacketBuilderStep<IpHeaders> {
+    match (src.ip(), dst.ip()) {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => PacketBuilder::ipv4(src.octets(), dst.octets(), HOPS),
+        (src, dst) => PacketBuilder::ipv6(octets(src), octets(dst), HOPS),
+    }
+}
+
+fn octets(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+        IpAddr::V6(ip) => ip.octets(),
+    }
+}
+
+fn invalid(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, what)
+}
+
+const SYNTHESISED: &str = "The payloads are real. The TCP, UDP and IP headers around them were synthesised by \
+     bittrace: sequence numbers, acknowledgements, windows and checksums say nothing about the network.";
+
+const SECTION_HEADER: u32 = 0x0a0d_0d0a;
+const BYTE_ORDER: u32 = 0x1a2b_3c4d;
+const INTERFACE: u32 = 1;
+const ENHANCED_PACKET: u32 = 6;
+
+/// What fits into one IPv4 packet beside the two headers.
+const MAX_SEGMENT: usize = 65_535 - 40;
+/// The most that TCP can have under way (RFC 7323, section 2.2).
+const MAX_GAP: u32 = 1 << 30;
+const HOPS: u8 = 64;

@@ -1,0 +1,255 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::burst::{Interest, StreamEvent};
+use crate::{Capture, Parsed, Reassembler, parse};
+
+/// One step of what is recorded; the number is that of the stream.
+#[derive(Debug, Clone)]
+enum Step {
+    Established(u32),
+    Burst(u32, Direction, Vec<u8>),
+    Gap(u32, Direction, u64),
+}
+
+/// A stream as one remembers it: bytes one by one, `None` for each that is lost.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Heard {
+    flow: Option<Flow>,
+    opening: Option<Opening>,
+    closing: Option<Closing>,
+    from_initiator: Vec<Option<u8>>,
+    from_responder: Vec<Option<u8>>,
+}
+
+impl Heard {
+    fn bytes(&mut self, direction: Direction) -> &mut Vec<Option<u8>> {
+        match direction {
+            Direction::FromInitiator => &mut self.from_initiator,
+            Direction::FromResponder => &mut self.from_responder,
+        }
+    }
+}
+
+type Datagrams = Vec<(SocketAddr, SocketAddr, Vec<u8>)>;
+
+fn read_back(file: Vec<u8>) -> (BTreeMap<u32, Heard>, Datagrams) {
+    let mut capture = Capture::from_reader("recorded".to_owned(), io::Cursor::new(file)).unwrap();
+    let mut streams: BTreeMap<u32, Heard> = BTreeMap::new();
+    let mut datagrams = Vec::new();
+    let mut reassembler = Reassembler::new();
+    let mut sink = |_, event: StreamEvent<'_>| {
+        let heard = streams.entry(event.stream().0).or_default();
+        match event {
+            StreamEvent::Opened { flow, opening, .. } => {
+                (heard.flow, heard.opening) = (Some(flow), Some(opening));
+            }
+            StreamEvent::Burst { direction, bytes, .. } => {
+                heard.bytes(direction).extend(bytes.iter().copied().map(Some));
+            }
+            StreamEvent::Gap { direction, length, .. } => {
+                heard.bytes(direction).extend(std::iter::repeat_n(None, length as usize));
+            }
+            StreamEvent::Established { .. } => {}
+            StreamEvent::Closed { closing, .. } => heard.closing = Some(closing),
+        }
+        Interest::Wanted
+    };
+    while let Some(packet) = capture.next_packet().unwrap() {
+        match parse(packet.link, packet.data) {
+            Parsed::Tcp(segment) => reassembler.segment(packet.moment, &segment, &mut sink),
+            Parsed::Udp(datagram) => {
+                datagrams.push((datagram.src, datagram.dst, datagram.payload.to_vec()));
+            }
+            Parsed::Other(reason) => panic!("{reason}"),
+        }
+    }
+    assert_eq!(capture.cut(), None);
+    reassembler.finish(&mut sink);
+    (streams, datagrams)
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_secs_nanos(seconds, 123_456_789)
+}
+
+fn recorder() -> Recorder<Vec<u8>> {
+    Recorder::new(Vec::new(), "a test").unwrap()
+}
+
+#[test]
+fn says_what_is_made_up() {
+    let file = recorder().finish().unwrap();
+    let mut capture = Capture::from_reader("recorded".to_owned(), io::Cursor::new(file)).unwrap();
+    assert!(capture.next_packet().unwrap().is_none());
+    assert_eq!(capture.comments(), [format!("a test\n{SYNTHESISED}")]);
+}
+
+#[test]
+fn keeps_nanoseconds() {
+    let mut recorder = recorder();
+    recorder.datagram(at(1_700_000_000), address("10.0.0.1:1"), address("10.0.0.2:2"), b"x").unwrap();
+    recorder.datagram(Timestamp::from_nanos(-5), address("10.0.0.1:1"), address("10.0.0.2:2"), b"x").unwrap();
+    assert_eq!(recorder.frames(), 2);
+    let file = recorder.finish().unwrap();
+    let mut capture = Capture::from_reader("recorded".to_owned(), io::Cursor::new(file)).unwrap();
+    assert_eq!(capture.next_packet().unwrap().unwrap().moment.at, at(1_700_000_000));
+    assert_eq!(capture.next_packet().unwrap().unwrap().moment.at, Timestamp::EPOCH, "pcapng begins in 1970");
+}
+
+#[test]
+fn ends_of_either_family_meet() {
+    let (v4, other_v4) = (address("10.0.0.1:1"), address("10.0.0.2:2"));
+    let (v6, mapped) = (address("[fd00::1]:3"), address("[::ffff:10.0.0.9]:4"));
+    let mut recorder = recorder();
+    for (src, dst) in [(v4, other_v4), (v6, v6), (v4, v6), (v6, v4), (mapped, v4), (mapped, v6)] {
+        recorder.datagram(at(1), src, dst, b"x").unwrap();
+    }
+    let (_, datagrams) = read_back(recorder.finish().unwrap());
+    let seen: Vec<_> = datagrams.iter().map(|(src, dst, _)| format!("{src} {dst}")).collect();
+    assert_eq!(
+        seen,
+        [
+            "10.0.0.1:1 10.0.0.2:2",
+            "[fd00::1]:3 [fd00::1]:3",
+            "[::ffff:10.0.0.1]:1 [fd00::1]:3",
+            "[fd00::1]:3 [::ffff:10.0.0.1]:1",
+            "10.0.0.9:4 10.0.0.1:1",
+            "[::ffff:10.0.0.9]:4 [fd00::1]:3",
+        ]
+    );
+}
+
+#[test]
+fn every_closing_is_read_back() {
+    let flow = Flow { initiator: address("10.0.0.1:1"), responder: address("10.0.0.2:2") };
+    let mut recorder = recorder();
+    // One after the other on the same ends: each is its own stream.
+    let cases = [
+        (true, Closing::Finished, Closing::Finished),
+        (true, Closing::Reset, Closing::Reset),
+        (false, Closing::Reset, Closing::Reset),
+        (false, Closing::Refused, Closing::Refused),
+        (false, Closing::Unanswered, Closing::Unanswered),
+        (true, Closing::Replaced, Closing::Replaced),
+        (true, Closing::CaptureEnded, Closing::CaptureEnded),
+    ];
+    for (n, (established, closing, _)) in cases.into_iter().enumerate() {
+        let stream = StreamId(n as u32);
+        recorder.opened(at(1), stream, flow, Opening::Syn).unwrap();
+        if established {
+            recorder.established(at(1), stream).unwrap();
+        }
+        recorder.closed(at(2), stream, closing).unwrap();
+    }
+    let (streams, _) = read_back(recorder.finish().unwrap());
+    let closings: Vec<_> = streams.values().filter_map(|heard| heard.closing).collect();
+    assert_eq!(closings, cases.map(|(_, _, expected)| expected));
+}
+
+#[test]
+fn bytes_of_no_stream_are_refused() {
+    let mut recorder = recorder();
+    let flow = Flow { initiator: address("10.0.0.1:1"), responder: address("10.0.0.2:2") };
+    let stream = StreamId(4);
+    assert!(recorder.burst(at(1), stream, Direction::FromInitiator, b"x").is_err());
+    recorder.opened(at(1), stream, flow, Opening::Syn).unwrap();
+    assert!(recorder.opened(at(1), stream, flow, Opening::Syn).is_err());
+    assert!(recorder.gap(at(1), stream, Direction::FromInitiator, 2 << 30).is_err());
+    assert!(recorder.datagram(at(1), flow.initiator, flow.responder, &[0; 65_508]).is_err());
+    recorder.closed(at(1), stream, Closing::Reset).unwrap();
+    assert!(recorder.closed(at(1), stream, Closing::Reset).is_err());
+    read_back(recorder.finish().unwrap());
+}
+
+#[test]
+fn long_bursts_are_cut_into_packets() {
+    let bytes: Vec<u8> = (0..200_000u32).map(|n| n as u8).collect();
+    for (initiator, responder) in [("10.0.0.1:1", "10.0.0.2:2"), ("[fd00::1]:1", "[fd00::2]:2")] {
+        let flow = Flow { initiator: address(initiator), responder: address(responder) };
+        let mut recorder = recorder();
+        recorder.opened(at(1), StreamId(0), flow, Opening::Syn).unwrap();
+        recorder.burst(at(1), StreamId(0), Direction::FromResponder, &bytes).unwrap();
+        let (streams, _) = read_back(recorder.finish().unwrap());
+        let heard: Vec<u8> = streams[&0].from_responder.iter().copied().flatten().collect();
+        assert_eq!(heard, bytes);
+    }
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let direction = || proptest::sample::select(vec![Direction::FromInitiator, Direction::FromResponder]);
+    let bytes = proptest::collection::vec(any::<u8>(), 1..50);
+    let step = prop_oneof![
+        1 => (0u32..3).prop_map(Step::Established),
+        6 => (0u32..3, direction(), bytes).prop_map(|(stream, way, bytes)| Step::Burst(stream, way, bytes)),
+        // One byte alone at the very end would look like a FIN.
+        2 => (0u32..3, direction(), 2u64..5000).prop_map(|(stream, way, length)| Step::Gap(stream, way, length)),
+    ];
+    proptest::collection::vec(step, 0..40)
+}
+
+proptest! {
+    #[test]
+    fn what_is_recorded_is_read_back(
+        steps in steps(),
+        openings in proptest::collection::vec(
+            (
+                proptest::sample::select(vec![Opening::Syn, Opening::MidStream]),
+                proptest::sample::select(vec![Closing::Finished, Closing::Reset, Closing::CaptureEnded]),
+                any::<bool>(),
+            ),
+            3,
+        ),
+    ) {
+        let mut recorder = recorder();
+        let mut expected: BTreeMap<u32, Heard> = BTreeMap::new();
+        let mut now = at(1);
+        for (n, (opening, closing, six)) in openings.iter().enumerate() {
+            let ends = if *six { ["[fd00::1]", "[fd00::2]"] } else { ["10.0.0.1", "10.0.0.2"] };
+            let flow = Flow {
+                initiator: address(&format!("{}:{}", ends[0], 1000 + n)),
+                responder: address(&format!("{}:2000", ends[1])),
+            };
+            recorder.opened(now, StreamId(n as u32), flow, *opening).unwrap();
+            if *opening == Opening::Syn {
+                recorder.established(now, StreamId(n as u32)).unwrap();
+            }
+            expected.insert(n as u32, Heard {
+                flow: Some(flow), opening: Some(*opening), closing: Some(*closing), ..Heard::default()
+            });
+        }
+        for step in &steps {
+            now = now + Duration::from_millis(300);
+            match step {
+                Step::Established(stream) => recorder.established(now, StreamId(*stream)).unwrap(),
+                Step::Burst(stream, direction, bytes) => {
+                    recorder.burst(now, StreamId(*stream), *direction, bytes).unwrap();
+                    let heard = expected.get_mut(stream).unwrap().bytes(*direction);
+                    heard.extend(bytes.iter().copied().map(Some));
+                }
+                Step::Gap(stream, direction, length) => {
+                    recorder.gap(now, StreamId(*stream), *direction, *length).unwrap();
+                    let heard = expected.get_mut(stream).unwrap();
+                    let midstream = heard.opening == Some(Opening::MidStream);
+                    let bytes = heard.bytes(*direction);
+                    // Where a direction begins mid-stream nobody knows what came before.
+                    if !midstream || !bytes.is_empty() {
+                        bytes.extend(std::iter::repeat_n(None, *length as usize));
+                    }
+                }
+            }
+        }
+        for (n, (_, closing, _)) in openings.iter().enumerate() {
+            recorder.closed(now, StreamId(n as u32), *closing).unwrap();
+        }
+        let (streams, _) = read_back(recorder.finish().unwrap());
+        prop_assert_eq!(streams, expected);
+    }
+}
