@@ -327,6 +327,8 @@ fn what_the_capture_cut_off_is_a_gap_at_once() {
         .a_cut(115, "p", 2)
         .expect("6 0> gap 2 | 8 0> p | 8 0> gap 2 | 7 0> s | 7 0> gap 1");
     talk.a_cut(100, "abc", 7).a_cut(119, "?", 3).expect("10 0> gap 3");
+    // A repetition whose captured part is all known, and whose lost part is not.
+    talk.a_cut(119, "?", 5).expect("11 0> gap 2");
 }
 
 #[test]
