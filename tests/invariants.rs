@@ -10,7 +10,9 @@ use bittrace_protocol::field::untiled;
 use bittrace_protocol::tracker::http::{RequestKind, RequestStyle};
 use bittrace_protocol::wire::Message;
 use bittrace_trace::{Body, Dissected, Options, StreamEvent, Trace};
-use support::{Event, OwnedEvent, Sequence, Way, by_way, captures, dissect, events, flows, records, scenario};
+use support::{
+    Event, OwnedEvent, Sequence, Way, by_way, captures, dissect, events, flows, records, scenario,
+};
 
 /// Law 1: the records of one direction, end to end, are the reassembled stream.
 #[test]

@@ -6,7 +6,6 @@
 pub mod bencode;
 mod error;
 pub mod field;
-
 pub mod geometry;
 mod id;
 pub mod metainfo;
@@ -18,6 +17,9 @@ pub mod wire;
 
 pub use error::DecodeError;
 pub use field::{Field, Role, Value};
+pub use geometry::Geometry;
 pub use id::{Block, Hex, InfoHash, PeerId, PieceIndex};
+pub use metainfo::Metainfo;
+pub use peer_id::{ClientName, client_name};
 pub use reader::Reader;
 pub use time::Timestamp;

@@ -6,7 +6,9 @@ mod capture;
 mod dissect;
 mod lane;
 mod link;
+pub mod record;
 mod recorder;
+mod resync;
 mod tcp;
 mod trace;
 
@@ -14,6 +16,7 @@ pub use burst::{Closing, Direction, Flow, Interest, Moment, Opening, StreamEvent
 pub use capture::{Capture, Cut, Packet, TraceError};
 pub use dissect::{ConnectionEnd, Dissected, Dissector};
 pub use link::{Datagram, LinkType, Parsed, Segment, parse};
+pub use record::{Answer, Body, Fragment, Note, Protocol, Reason, Record, Severity, Speaker, Transport};
 pub use recorder::Recorder;
 pub use tcp::Reassembler;
 pub use trace::{Counts, Options, Trace};

@@ -190,10 +190,11 @@ pub struct Sequence(u64);
 impl Sequence {
     /// The sequence of `BITTRACE_SEED`, or of the clock; prints the seed, which a failing test shows.
     pub fn seeded(test: &str) -> Self {
-        let seed = std::env::var("BITTRACE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-            now.map_or(1, |since| since.as_nanos() as u64)
-        });
+        let seed =
+            std::env::var("BITTRACE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
+                let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+                now.map_or(1, |since| since.as_nanos() as u64)
+            });
         println!("{test}: BITTRACE_SEED={seed}");
         Self(seed)
     }

@@ -79,7 +79,11 @@ impl Pieces {
         let Some(open) = self.open.remove(&key) else { return };
         self.kept -= open.kept();
         let actual: [u8; 20] = open.hash.finalize().into();
-        let name = format!("piece {index} of {} ({})", geometry.piece_count(), file_names(torrent, geometry, *index));
+        let name = format!(
+            "piece {index} of {} ({})",
+            geometry.piece_count(),
+            file_names(torrent, geometry, *index)
+        );
         record.notes.push(if actual == expected {
             Note::new(
                 Severity::Chat,

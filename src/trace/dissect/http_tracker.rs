@@ -1,5 +1,6 @@
 //! The two directions of a connection to an HTTP tracker: requests one way, answers the other.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bittrace_protocol::tracker::http::{self, Framing, RequestKind};
@@ -13,10 +14,19 @@ use crate::{Direction, Moment};
 #[derive(Debug)]
 pub(super) struct HttpTracker {
     asker: Direction,
-    /// Whether each request that waits for its answer is a HEAD, the oldest first.
-    asked: std::collections::VecDeque<bool>,
+    /// The requests that wait for their answers, the oldest first.
+    asked: VecDeque<Asked>,
     /// Whether a direction can be read no further: bytes were lost, or are no HTTP.
     lost: [bool; 2],
+}
+
+/// What a request says of its answer.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    /// It was a HEAD: the answer has no body.
+    head: bool,
+    /// It was an announce or a scrape: the answer is a tracker's.
+    tracker: bool,
 }
 
 /// How many requests may wait for their answers.
@@ -74,22 +84,22 @@ impl HttpTracker {
         if direction == self.asker {
             return http::frame_request(bytes);
         }
-        http::frame_response(bytes, closed, self.asked.front().is_some_and(|&head| head))
+        http::frame_response(bytes, closed, self.asked.front().is_some_and(|asked| asked.head))
     }
 
     fn message(&mut self, direction: Direction, length: usize, lane: &mut Lane, emitter: &mut Emitter<'_>) {
         let taken = lane.take(length);
         let damaged = Body::Opaque(Protocol::HttpTracker, Reason::Damaged);
+        let ordinary = Body::Opaque(Protocol::HttpTracker, Reason::OrdinaryHttp);
         let body = if direction == self.asker {
             match http::Request::decode(&taken.bytes) {
                 Ok(request) => {
+                    let kind = request.kind();
+                    let tracker = kind != RequestKind::Other;
                     if self.asked.len() < PIPELINE {
-                        self.asked.push_back(request.method() == b"HEAD");
+                        self.asked.push_back(Asked { head: request.method() == b"HEAD", tracker });
                     }
-                    match request.kind() {
-                        RequestKind::Other => Body::Opaque(Protocol::HttpTracker, Reason::OrdinaryHttp),
-                        kind => Body::HttpRequest(Arc::new(request), Arc::new(kind)),
-                    }
+                    if tracker { Body::HttpRequest(Arc::new(request), Arc::new(kind)) } else { ordinary }
                 }
                 Err(_) => damaged,
             }
@@ -97,11 +107,13 @@ impl HttpTracker {
             match http::Response::decode(&taken.bytes) {
                 Ok(response) => {
                     // 100 Continue comes before the answer proper.
-                    if response.status >= 200 {
-                        self.asked.pop_front();
+                    let asked = if response.status < 200 { None } else { self.asked.pop_front() };
+                    if asked.is_some_and(|asked| asked.tracker) {
+                        let reply = response.reply();
+                        Body::HttpResponse(Arc::new(response), Arc::new(reply))
+                    } else {
+                        ordinary
                     }
-                    let reply = response.reply();
-                    Body::HttpResponse(Arc::new(response), Arc::new(reply))
                 }
                 Err(_) => damaged,
             }
