@@ -3,6 +3,7 @@
 mod annotate;
 mod burst;
 mod capture;
+mod defrag;
 mod dissect;
 mod lane;
 mod link;
@@ -15,7 +16,7 @@ mod trace;
 pub use burst::{Closing, Direction, Flow, Interest, Moment, Opening, StreamEvent, StreamId};
 pub use capture::{Capture, Cut, Packet, TraceError};
 pub use dissect::{ConnectionEnd, Dissected, Dissector};
-pub use link::{Datagram, LinkType, Parsed, Segment, parse};
+pub use link::{Datagram, Fragment as IpFragment, FragmentedPacket, LinkType, Parsed, Segment, parse};
 pub use record::{Answer, Body, Fragment, Note, Protocol, Reason, Record, Severity, Speaker, Transport};
 pub use recorder::Recorder;
 pub use tcp::Reassembler;

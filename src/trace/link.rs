@@ -3,7 +3,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use etherparse::{EtherType, LaxIpPayloadSlice, LaxNetSlice, LaxSlicedPacket, TransportSlice};
+use etherparse::{
+    EtherType, IpNumber, Ipv6ExtensionSlice, LaxIpPayloadSlice, LaxNetSlice, LaxSlicedPacket, TcpSlice,
+    TransportSlice, UdpSlice,
+};
 
 /// What the bytes of a packet begin with: a number of the tcpdump.org list of link-layer header types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,8 +42,51 @@ pub enum Parsed<'a> {
     Tcp(Segment<'a>),
     /// A UDP datagram.
     Udp(Datagram<'a>),
+    /// A part of an IP packet that was cut up on its way.
+    Fragment(Fragment<'a>),
     /// Neither, or too little of either; why, in a few words.
     Other(&'static str),
+}
+
+/// A part of an IP packet (RFC 791, section 3.2; RFC 8200, section 4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fragment<'a> {
+    /// Which packet it is a part of.
+    pub packet: FragmentedPacket,
+    /// Where the part stands in the packet, in units of 8 bytes.
+    pub offset: u16,
+    /// Whether other parts follow.
+    pub more: bool,
+    /// Its bytes.
+    pub payload: &'a [u8],
+}
+
+/// What the parts of one IP packet have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FragmentedPacket {
+    /// Who sent it.
+    pub src: IpAddr,
+    /// To whom.
+    pub dst: IpAddr,
+    /// The number the sender gave it.
+    pub identification: u32,
+    /// What it carries: 6 for TCP, 17 for UDP.
+    pub protocol: u8,
+}
+
+impl FragmentedPacket {
+    /// What `payload`, the whole packet's, carries.
+    pub fn parse(self, payload: &[u8]) -> Parsed<'_> {
+        let slice = match IpNumber(self.protocol) {
+            IpNumber::TCP => TcpSlice::from_slice(payload).ok().map(TransportSlice::Tcp),
+            IpNumber::UDP => UdpSlice::from_slice(payload).ok().map(TransportSlice::Udp),
+            _ => return Parsed::Other("neither TCP nor UDP"),
+        };
+        match slice {
+            Some(slice) => carried(self.src, self.dst, &slice, 0, None),
+            None => Parsed::Other(CUT),
+        }
+    }
 }
 
 /// A TCP segment.
@@ -160,11 +206,25 @@ fn transport<'a>(packet: &LaxSlicedPacket<'a>, outgoing: Option<bool>) -> Parsed
         None => return Parsed::Other(NOT_IP),
     };
     if payload.fragmented {
-        return Parsed::Other("IP fragment");
+        return fragment(packet, src, dst, payload);
     }
-    let missing = lost(payload, missing);
     match &packet.transport {
-        Some(TransportSlice::Tcp(tcp)) => Parsed::Tcp(Segment {
+        Some(slice) => carried(src, dst, slice, lost(payload, missing), outgoing),
+        None if packet.stop_err.is_some() => Parsed::Other(CUT),
+        None => Parsed::Other("neither TCP nor UDP"),
+    }
+}
+
+/// What a transport header and what follows it say, `missing` bytes of it not captured.
+fn carried<'a>(
+    src: IpAddr,
+    dst: IpAddr,
+    slice: &TransportSlice<'a>,
+    missing: u32,
+    outgoing: Option<bool>,
+) -> Parsed<'a> {
+    match slice {
+        TransportSlice::Tcp(tcp) => Parsed::Tcp(Segment {
             src: SocketAddr::new(src, tcp.source_port()),
             dst: SocketAddr::new(dst, tcp.destination_port()),
             seq: tcp.sequence_number(),
@@ -177,7 +237,7 @@ fn transport<'a>(packet: &LaxSlicedPacket<'a>, outgoing: Option<bool>) -> Parsed
             lost_tail: missing,
             outgoing,
         }),
-        Some(TransportSlice::Udp(udp)) => {
+        TransportSlice::Udp(udp) => {
             let carried = u32::from(udp.length().saturating_sub(8));
             let present = udp.payload().len() as u32;
             Parsed::Udp(Datagram {
@@ -188,10 +248,37 @@ fn transport<'a>(packet: &LaxSlicedPacket<'a>, outgoing: Option<bool>) -> Parsed
                 outgoing,
             })
         }
-        Some(TransportSlice::Icmpv4(_) | TransportSlice::Icmpv6(_)) => Parsed::Other("ICMP"),
-        _ if packet.stop_err.is_some() => Parsed::Other(CUT),
-        _ => Parsed::Other("neither TCP nor UDP"),
+        TransportSlice::Icmpv4(_) | TransportSlice::Icmpv6(_) => Parsed::Other("ICMP"),
+        TransportSlice::Igmp(_) => Parsed::Other("IGMP"),
     }
+}
+
+fn fragment<'a>(
+    packet: &LaxSlicedPacket<'a>,
+    src: IpAddr,
+    dst: IpAddr,
+    payload: &LaxIpPayloadSlice<'a>,
+) -> Parsed<'a> {
+    if payload.incomplete {
+        return Parsed::Other(CUT);
+    }
+    let (identification, offset, more) = match &packet.net {
+        Some(LaxNetSlice::Ipv4(ip)) => {
+            let header = ip.header();
+            (u32::from(header.identification()), header.fragments_offset(), header.more_fragments())
+        }
+        Some(LaxNetSlice::Ipv6(ip)) => {
+            let header = ip.extensions().clone().into_iter().find_map(|extension| match extension {
+                Ipv6ExtensionSlice::Fragment(header) => Some(header.to_header()),
+                _ => None,
+            });
+            let Some(header) = header else { return Parsed::Other("garbled IP header") };
+            (header.identification, header.fragment_offset, header.more_fragments)
+        }
+        _ => return Parsed::Other(NOT_IP),
+    };
+    let packet = FragmentedPacket { src, dst, identification, protocol: payload.ip_number.0 };
+    Parsed::Fragment(Fragment { packet, offset: offset.value(), more, payload: payload.payload })
 }
 
 /// How many bytes the IP header promises beyond those captured. A length of 0 (a packet caught before the
@@ -345,7 +432,7 @@ mod tests {
         let ip = ipv4(b"hello");
         let mut fragment = ip.clone();
         fragment[6] = 0x20;
-        assert_eq!(parse(LinkType::RAW, &fragment), Parsed::Other("IP fragment"));
+        assert!(matches!(parse(LinkType::RAW, &fragment), Parsed::Fragment(_)));
         let mut gre = ip.clone();
         gre[9] = 47;
         assert_eq!(parse(LinkType::RAW, &gre), Parsed::Other("neither TCP nor UDP"));

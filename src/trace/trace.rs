@@ -10,8 +10,9 @@ use bittrace_protocol::metainfo::Metainfo;
 
 use crate::annotate::Annotator;
 use crate::capture::{Capture, Cut, TraceError};
+use crate::defrag::Defragmenter;
 use crate::dissect::{Dissected, Dissector};
-use crate::link::{Parsed, parse};
+use crate::link::{Datagram, Parsed, parse};
 use crate::tcp::Reassembler;
 
 /// What is known of a capture beforehand.
@@ -44,6 +45,7 @@ pub struct Counts {
 }
 
 struct Stages {
+    defragmenter: Defragmenter,
     reassembler: Reassembler,
     dissector: Dissector,
     annotator: Annotator,
@@ -72,6 +74,7 @@ impl Trace {
 
     fn over(capture: Capture, options: Options) -> Self {
         let stages = Stages {
+            defragmenter: Defragmenter::default(),
             reassembler: Reassembler::new(),
             dissector: Dissector::new(),
             annotator: Annotator::new(options),
@@ -104,23 +107,32 @@ impl Trace {
                     return Err(error);
                 }
             };
-            let Stages { reassembler, dissector, annotator } = &mut self.stages;
+            let Stages { defragmenter, reassembler, dissector, annotator } = &mut self.stages;
             let ready = &mut self.ready;
             let moment = packet.moment;
             let mut out = |dissected| ready.push_back(annotator.annotate(dissected));
-            match parse(packet.link, packet.data) {
+            let counts = &mut self.counts;
+            let mut carried = |parsed: Parsed<'_>| match parsed {
                 Parsed::Tcp(segment) => {
-                    self.counts.tcp += 1;
+                    counts.tcp += 1;
                     reassembler
                         .segment(moment, &segment, &mut |at, event| dissector.handle(at, event, &mut out));
                 }
                 Parsed::Udp(datagram) => {
-                    self.counts.udp += 1;
+                    counts.udp += 1;
                     if datagram.lost_tail == 0 {
-                        dissector.datagram(moment, datagram.src, datagram.dst, datagram.payload, &mut out);
+                        let Datagram { src, dst, payload, .. } = datagram;
+                        dissector.datagram(moment, src, dst, payload, &mut out);
                     }
                 }
-                Parsed::Other(_) => self.counts.other += 1,
+                Parsed::Fragment(_) | Parsed::Other(_) => counts.other += 1,
+            };
+            match parse(packet.link, packet.data) {
+                Parsed::Fragment(fragment) => match defragmenter.add(moment.at, &fragment) {
+                    Some(whole) => carried(whole.parse()),
+                    None => counts.other += 1,
+                },
+                parsed => carried(parsed),
             }
         }
     }
@@ -147,7 +159,7 @@ impl Trace {
 
     fn finish(&mut self) {
         self.finished = true;
-        let Stages { reassembler, dissector, annotator } = &mut self.stages;
+        let Stages { reassembler, dissector, annotator, .. } = &mut self.stages;
         let ready = &mut self.ready;
         let mut out = |dissected| ready.push_back(annotator.annotate(dissected));
         reassembler.finish(&mut |at, event| dissector.handle(at, event, &mut out));

@@ -96,7 +96,7 @@ pub fn events(path: &Path) -> Vec<Event> {
                 datagram.dst,
                 datagram.payload.to_vec(),
             )),
-            Parsed::Other(_) => {}
+            Parsed::Fragment(_) | Parsed::Other(_) => {}
         }
     }
     reassembler.finish(&mut |moment, event| {
@@ -208,4 +208,17 @@ impl Sequence {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((mixed ^ (mixed >> 31)) % bound as u64) as usize
     }
+}
+
+/// Whether a program that a test compares with is on PATH. Where it is not, says so; with
+/// `BITTRACE_REQUIRE_CLIENTS` set, as in CI, that is a failure.
+pub fn installed(program: &str) -> bool {
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
+    if !found {
+        let required = std::env::var_os("BITTRACE_REQUIRE_CLIENTS").is_some();
+        assert!(!required, "{program} is not installed, and BITTRACE_REQUIRE_CLIENTS is set");
+        eprintln!("skipped: {program} is not installed");
+    }
+    found
 }

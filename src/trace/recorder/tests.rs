@@ -64,7 +64,7 @@ fn read_back(file: Vec<u8>) -> (BTreeMap<u32, Heard>, Datagrams) {
             Parsed::Udp(datagram) => {
                 datagrams.push((datagram.src, datagram.dst, datagram.payload.to_vec()));
             }
-            Parsed::Other(reason) => panic!("{reason}"),
+            other => panic!("{other:?}"),
         }
     }
     assert_eq!(capture.cut(), None);

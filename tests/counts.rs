@@ -1,0 +1,152 @@
+//! How many messages of each type a capture holds, by others' counts.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use support::{captures, captures_folder, records};
+
+/// Messages by `protocol.message`.
+type Counts = BTreeMap<String, u64>;
+
+/// captures/expected.tsv is counted by captures/tools/count_messages.py, which shares no code with bittrace, and
+/// checked against the clients' logs when a capture is recorded.
+#[test]
+fn counts_equal_those_taken_when_the_captures_were_recorded() {
+    let mut expected: BTreeMap<String, Counts> = BTreeMap::new();
+    let table =
+        std::fs::read_to_string(captures_folder().join("expected.tsv")).expect("expected.tsv is there");
+    for line in table.lines() {
+        let [capture, message, count] = line.split('\t').collect::<Vec<_>>()[..] else {
+            panic!("expected.tsv: {line:?} is not three columns");
+        };
+        let count = count.parse().expect("the third column is a number");
+        expected.entry(capture.to_owned()).or_default().insert(message.to_owned(), count);
+    }
+    for path in captures() {
+        let name = path.file_name().expect("a capture has a name").to_string_lossy().into_owned();
+        let mut expected = expected.remove(&name).unwrap_or_else(|| panic!("{name} is not in expected.tsv"));
+        expected.retain(|message, _| message != "packets" && !is_unread(&name, message));
+        let mut counted = counts(&path);
+        counted.retain(|message, _| is_a_message(message));
+        assert_eq!(counted, expected, "{name}");
+    }
+    assert!(expected.is_empty(), "expected.tsv counts captures that are not there: {:?}", expected.keys());
+}
+
+/// Protocols that are not read yet, and what uTP carries: labelled and counted, or passed over.
+fn is_unread(capture: &str, message: &str) -> bool {
+    let unread = ["dht.", "lsd.", "web-seed."].iter().any(|other| message.starts_with(other));
+    unread || capture == "utp-download.pcap" && message.starts_with("peer-wire.")
+}
+
+/// Where tshark 4.0.17 counts otherwise than we do, and why it is wrong there.
+const TSHARK_IS_WRONG: &[(&str, &[&str], &str)] = &[
+    (
+        "hybrid-v2-hashes",
+        &["allowed-fast", "hash-request", "hashes", "interested", "request", "unchoke"],
+        "messages of BEP 52 swallow the rest of their segment",
+    ),
+    ("magnet-metadata-pex", &["extended"], "a full 16 KiB piece of metadata becomes continuation data"),
+    ("mid-stream", &["have", "piece", "request"], "what precedes the first handshake is never recognised"),
+    ("mse-plaintext", &["handshake"], "a handshake behind a key exchange is missed"),
+];
+
+#[test]
+fn counts_equal_those_of_tshark_where_it_is_right() {
+    if !support::installed("tshark") {
+        return;
+    }
+    for path in captures() {
+        let name = support::scenario(&path);
+        let (theirs, ours) = (tshark_counts(&path), counts(&path));
+        let wrong = TSHARK_IS_WRONG.iter().find(|(scenario, ..)| *scenario == name);
+        for message in MESSAGES.iter().map(|(_, message)| *message).chain(["handshake"]) {
+            let of = |counts: &Counts| counts.get(&format!("peer-wire.{message}")).copied().unwrap_or(0);
+            match wrong.filter(|(_, messages, _)| messages.contains(&message)) {
+                None => assert_eq!(of(&ours), of(&theirs), "{name}: {message}"),
+                Some((_, _, reason)) => {
+                    assert!(of(&ours) > of(&theirs), "{name}: {message}: no longer true: {reason}");
+                }
+            }
+        }
+        let ours = ["http-tracker.announce-request", "http-tracker.scrape-request"]
+            .iter()
+            .filter_map(|message| counts(&path).get(*message).copied())
+            .sum::<u64>();
+        assert_eq!(ours, tshark_tracker_requests(&path), "{name}: requests to HTTP trackers");
+    }
+}
+
+/// The message types that tshark numbers. Keep-alives have no number: it cannot count them.
+const MESSAGES: &[(u8, &str)] = &[
+    (0, "choke"),
+    (1, "unchoke"),
+    (2, "interested"),
+    (3, "not-interested"),
+    (4, "have"),
+    (5, "bitfield"),
+    (6, "request"),
+    (7, "piece"),
+    (8, "cancel"),
+    (9, "port"),
+    (13, "suggest-piece"),
+    (14, "have-all"),
+    (15, "have-none"),
+    (16, "reject-request"),
+    (17, "allowed-fast"),
+    (20, "extended"),
+    (21, "hash-request"),
+    (22, "hashes"),
+    (23, "hash-reject"),
+];
+
+fn is_a_message(message: &str) -> bool {
+    let unread = ["opaque", "gap", "key-exchange", "encrypted"];
+    !unread.iter().any(|other| message.ends_with(&format!(".{other}")))
+}
+
+fn counts(path: &Path) -> Counts {
+    let mut counts = Counts::new();
+    for record in records(path) {
+        let message = format!("{}.{}", record.body.protocol().name(), record.body.message());
+        *counts.entry(message).or_default() += 1;
+    }
+    counts
+}
+
+fn tshark(path: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("tshark")
+        .arg("-r")
+        .arg(path)
+        .args(["-o", "tcp.reassemble_out_of_order:TRUE"])
+        .args(arguments)
+        .output()
+        .expect("tshark starts");
+    assert!(output.status.success(), "tshark: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn tshark_counts(path: &Path) -> Counts {
+    let fields = ["-Y", "bittorrent", "-T", "fields"];
+    let columns = ["-e", "bittorrent.msg.type", "-e", "bittorrent.protocol.name.length"];
+    let mut counts = Counts::new();
+    for line in tshark(path, &[&fields[..], &columns[..]].concat()).lines() {
+        let (types, handshakes) = line.split_once('\t').expect("two columns were asked for");
+        for number in types.split(',').filter(|number| !number.is_empty()) {
+            let number: u8 = number.parse().expect("a message type is a number");
+            let name = MESSAGES.iter().find(|(id, _)| *id == number).map_or("unknown", |(_, name)| name);
+            *counts.entry(format!("peer-wire.{name}")).or_default() += 1;
+        }
+        let handshakes = handshakes.split(',').filter(|length| !length.is_empty()).count() as u64;
+        *counts.entry("peer-wire.handshake".to_owned()).or_default() += handshakes;
+    }
+    counts
+}
+
+fn tshark_tracker_requests(path: &Path) -> u64 {
+    let filter = "http.request.uri contains \"info_hash\" || http.request.uri contains \"/scrape\"";
+    tshark(path, &["-Y", filter, "-T", "fields", "-e", "frame.number"]).lines().count() as u64
+}
