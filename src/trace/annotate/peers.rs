@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::latency;
 use crate::Direction;
-use crate::record::{Answer, Body, Note, Record, Severity};
+use crate::record::{Answer, Body, Fragment, Note, Reason, Record, Severity};
 
 /// One connection between peers.
 #[derive(Debug, Default)]
@@ -58,6 +58,9 @@ struct Asked {
     at: Timestamp,
 }
 
+/// The bytes of a piece message in front of its block.
+const PIECE_HEADER: u64 = 13;
+
 /// How many requests of a kind may wait at one end.
 const WAITING: usize = 20_000;
 
@@ -84,6 +87,16 @@ impl Peers {
                 }
             }
             Body::Message(message) => self.message(record, message, asked),
+            // Of a block whose first part was captured it is still known which request it answers.
+            Body::Opaque(
+                _,
+                Reason::Fragment(Fragment { block: Some((index, begin)), from: 0, total, .. }),
+            ) => {
+                let length = total.saturating_sub(PIECE_HEADER) as u32;
+                let block = Block { index: *index, begin: *begin, length };
+                let requests = &mut self.ways[record.direction.reverse() as usize].requests;
+                record.answers = requests.remove(&block).map(|request| request.answered(record.at));
+            }
             Body::Extended(Message::Extended { payload, .. }, extension) => {
                 self.extended(record, extension, payload, asked);
             }
