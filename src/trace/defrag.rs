@@ -12,7 +12,7 @@ use crate::link::{Fragment, FragmentedPacket, Parsed};
 
 /// The packets of which some parts are there.
 #[derive(Debug, Default)]
-pub(crate) struct Defragmenter {
+pub struct Defragmenter {
     /// The oldest first. There are few at any time, so a search from the newest is short.
     open: VecDeque<Open>,
 }
@@ -26,13 +26,14 @@ struct Open {
 
 /// An IP packet that is whole again.
 #[derive(Debug)]
-pub(crate) struct Whole {
+pub struct Whole {
     packet: FragmentedPacket,
     payload: Vec<u8>,
 }
 
 impl Whole {
-    pub(crate) fn parse(&self) -> Parsed<'_> {
+    /// What the packet carries.
+    pub fn parse(&self) -> Parsed<'_> {
         self.packet.parse(&self.payload)
     }
 }
@@ -45,7 +46,7 @@ const PATIENCE: f64 = 30.0;
 
 impl Defragmenter {
     /// Takes in a part; gives the packet when that makes it whole.
-    pub(crate) fn add(&mut self, at: Timestamp, fragment: &Fragment<'_>) -> Option<Whole> {
+    pub fn add(&mut self, at: Timestamp, fragment: &Fragment<'_>) -> Option<Whole> {
         while self.open.front().is_some_and(|open| at.seconds_since(open.begun) > PATIENCE) {
             self.open.pop_front();
         }

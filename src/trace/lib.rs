@@ -15,6 +15,7 @@ mod trace;
 
 pub use burst::{Closing, Direction, Flow, Interest, Moment, Opening, StreamEvent, StreamId};
 pub use capture::{Capture, Cut, Packet, TraceError};
+pub use defrag::{Defragmenter, Whole};
 pub use dissect::{ConnectionEnd, Dissected, Dissector};
 pub use link::{Datagram, Fragment as IpFragment, FragmentedPacket, LinkType, Parsed, Segment, parse};
 pub use record::{Answer, Body, Fragment, Note, Protocol, Reason, Record, Severity, Speaker, Transport};

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_trace::{
-    Capture, Direction, Dissected, Dissector, Flow, Interest, Moment, Options, Parsed, Reassembler, Record,
-    StreamEvent, StreamId, Trace, parse,
+    Capture, Defragmenter, Direction, Dissected, Dissector, Flow, Interest, Moment, Options, Parsed,
+    Reassembler, Record, StreamEvent, StreamId, Trace, parse,
 };
 
 /// The folder of the reference captures.
@@ -82,10 +82,11 @@ pub enum OwnedEvent {
 /// What happened in a capture, without a dissector's word on what is of interest.
 pub fn events(path: &Path) -> Vec<Event> {
     let mut capture = Capture::open(path).unwrap_or_else(|error| panic!("{error}"));
+    let mut defragmenter = Defragmenter::default();
     let mut reassembler = Reassembler::new();
     let mut events = Vec::new();
     while let Some(packet) = capture.next_packet().unwrap_or_else(|error| panic!("{error}")) {
-        match parse(packet.link, packet.data) {
+        let mut carried = |parsed: Parsed<'_>| match parsed {
             Parsed::Tcp(segment) => reassembler.segment(packet.moment, &segment, &mut |moment, event| {
                 events.push(owned(moment, event));
                 Interest::Wanted
@@ -97,6 +98,14 @@ pub fn events(path: &Path) -> Vec<Event> {
                 datagram.payload.to_vec(),
             )),
             Parsed::Fragment(_) | Parsed::Other(_) => {}
+        };
+        match parse(packet.link, packet.data) {
+            Parsed::Fragment(fragment) => {
+                if let Some(whole) = defragmenter.add(packet.moment.at, &fragment) {
+                    carried(whole.parse());
+                }
+            }
+            parsed => carried(parsed),
         }
     }
     reassembler.finish(&mut |moment, event| {
