@@ -1,0 +1,225 @@
+//! The command line: what can be asked, and the help that says so.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// Reads BitTorrent packet captures and shows every tracker and peer message, byte for byte.
+#[derive(Debug, Parser)]
+#[command(name = "bittrace", version, max_term_width = 100, after_help = AFTER_HELP, after_long_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Common {
+    /// Colour the output; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Colour,
+    /// Say less: no warnings, no remarks on how things stand
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more: each message's packets and place in its stream, every byte of long values
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Colour {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Also into a file or a pipe
+    Always,
+    /// Not at all
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Inspect captures: who spoke, what they said, what it means
+    Analyze(Box<Analyze>),
+    /// Look into .torrent files
+    #[command(subcommand)]
+    Torrent(Torrent),
+    /// Write a completion script for a shell
+    #[command(after_help = "Example:\n  bittrace completions bash > ~/.local/share/bash-completion/completions/bittrace")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual page
+    #[command(after_help = "Examples:\n  bittrace man > bittrace.1\n  bittrace man analyze > bittrace-analyze.1\n  bittrace man analyze | man -l -")]
+    Man {
+        /// The command to write about; without one, bittrace itself
+        #[arg(value_name = "COMMAND")]
+        topic: Vec<String>,
+    },
+}
+
+/// The commands about .torrent files.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Torrent {
+    /// Show what a .torrent says, with the byte range of each value
+    Show(TorrentShow),
+}
+
+/// Show what a .torrent says.
+#[derive(Debug, Args)]
+#[command(after_help = TORRENT_EXAMPLES)]
+pub(crate) struct TorrentShow {
+    /// The .torrent file; - reads standard input
+    #[arg(value_name = "TORRENT")]
+    pub(crate) path: PathBuf,
+    /// How to write it
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
+    pub(crate) format: TorrentFormat,
+    /// List at most N files; 0 lists all
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+}
+
+/// How to write what a .torrent says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TorrentFormat {
+    /// For people
+    Table,
+    /// One JSON object
+    Json,
+}
+
+/// Inspect captures.
+#[derive(Debug, Args)]
+#[command(after_help = ANALYZE_AFTER, after_long_help = ANALYZE_EXAMPLES)]
+pub(crate) struct Analyze {
+    /// pcap or pcapng files, bare or within gzip or zstd; - reads standard input
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub(crate) captures: Vec<PathBuf>,
+    /// A torrent of the capture, for file names, piece counts and hash checks; may be given again
+    #[arg(long, value_name = "FILE")]
+    pub(crate) torrent: Vec<PathBuf>,
+    /// What to show, comma separated; without it the summary, then the first messages
+    #[arg(long, value_enum, value_name = "VIEW", value_delimiter = ',')]
+    pub(crate) view: Vec<View>,
+    /// How to write it
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
+    pub(crate) format: Format,
+    /// Only messages for which this is true, such as 'message == piece && index == 3'
+    #[arg(long, value_name = "EXPR", long_help = FILTER_HELP)]
+    pub(crate) filter: Option<String>,
+    /// Only messages of this stream; may be given again
+    #[arg(long, value_name = "N")]
+    pub(crate) stream: Vec<u32>,
+    /// These columns instead of the usual: JSON keys, and names inside "fields"
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) fields: Vec<String>,
+    /// Each message's bytes, with its fields marked
+    #[arg(long)]
+    pub(crate) hex: bool,
+    /// The address of the host the capture is about; found out when not given
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) local: Option<IpAddr>,
+    /// Only messages from this moment on: RFC 3339, or seconds since the first packet
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// Only messages up to this moment: RFC 3339, or seconds since the first packet
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+    /// At most N messages of each capture; 0 for all
+    #[arg(long, value_name = "N", long_help = LIMIT_HELP)]
+    pub(crate) limit: Option<u64>,
+    /// Exit with 1 when a chosen message has a note of this severity or above
+    #[arg(long, value_enum, value_name = "SEVERITY")]
+    pub(crate) fail_on: Option<FailOn>,
+}
+
+/// What to show of a capture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum View {
+    /// Clients, torrents, trackers, connections, counts and findings, on a page
+    Summary,
+    /// A row a message
+    Messages,
+}
+
+/// How to write what was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// An object a line (NDJSON), the last one a summary
+    Json,
+    /// A row a message, with a header
+    Csv,
+}
+
+/// The severity from which on a note makes the exit code 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    /// Worth knowing
+    Note,
+    /// Against a rule, or bytes that cannot be read
+    Warn,
+    /// Broken messages, wrong data
+    Error,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, 1 --fail-on matched, 2 could not tell, 130 interrupted.
+`bittrace --help` has examples.";
+
+const EXAMPLES: &str = "\
+Examples:
+  bittrace analyze capture.pcap                       what is in it, on a page, then its messages
+  bittrace analyze capture.pcap --torrent t.torrent   the same, with file names and hash checks
+  tcpdump -U -w - | bittrace analyze - --view messages
+                                                      messages as they are captured
+  bittrace torrent show t.torrent                     what a .torrent says
+
+Exit codes:
+    0  done, also when nothing in a capture is BitTorrent
+    1  --fail-on matched
+    2  could not tell: usage, or a file that cannot be read
+  130  interrupted; what was read until then is shown";
+
+const ANALYZE_AFTER: &str = "`bittrace analyze --help` has examples and the names for --filter and --fields.";
+
+const ANALYZE_EXAMPLES: &str = "\
+Examples:
+  bittrace analyze capture.pcap
+  bittrace analyze capture.pcapng.gz --torrent t.torrent --view messages
+  bittrace analyze capture.pcap --filter 'message == piece && index == 3' --hex
+  bittrace analyze capture.pcap --filter 'src ~ 10.0.0.0/8 and not message == have'
+  bittrace analyze capture.pcap --filter 'severity >= warn'
+  bittrace analyze capture.pcap --stream 3 --fields n,elapsed,speaker,message,index,begin
+  bittrace analyze a.pcap b.pcap --format json | jq .message
+  bittrace analyze capture.pcap --format csv > messages.csv
+  tcpdump -U -w - | bittrace analyze - --view messages
+
+--filter, --stream, --from, --to and --limit choose messages. The summary is always of the whole capture.
+
+Exit codes:
+    0  done, also when nothing in a capture is BitTorrent
+    1  --fail-on matched a message that was chosen
+    2  could not tell: usage, or a file that cannot be read
+  130  interrupted; what was read until then is shown";
+
+const FILTER_HELP: &str = "\
+Only messages for which this is true.
+
+Operators: == != < <= > >=, ~ or contains (part of a text, address in a network), a name alone (present); and && or || not !, parentheses. A comparison with something a message does not have is false.
+
+Names: n, time, elapsed, capture, frames, stream, src, dst, speaker, transport, protocol, message, offset, length, summary, client, torrent, answers, latency, severity, rule, notes; and those of the message's own fields, such as index, begin, extension, info_hash, left, m.ut_metadata. fields.NAME is the message's own NAME whatever else has that name: length is the message's, fields.length that of the block.";
+
+const LIMIT_HELP: &str = "\
+At most N messages of each capture; 0 for all. Without it, all of them where messages were asked for by --view or --format, and the first 50 behind the summary.";
+
+const TORRENT_EXAMPLES: &str = "\
+Examples:
+  bittrace torrent show t.torrent
+  bittrace torrent show t.torrent --format json | jq .info_hash";

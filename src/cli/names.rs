@@ -1,0 +1,160 @@
+//! The names by which messages are chosen and columns filled: the keys of the JSON, and what stands in its `fields`.
+
+use std::fmt;
+
+/// Something that a message has, by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// A key of the message's object.
+    Key(Key),
+    /// A path within its `fields`.
+    Field(String),
+}
+
+macro_rules! keys {
+    ($($key:ident = $name:literal,)*) => {
+        /// The keys of a message's object.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Key { $(#[doc = $name] $key,)* }
+
+        /// The names of the keys, in the order in which JSON has them.
+        pub(crate) const KEYS: &[(&str, Key)] = &[$(($name, Key::$key),)*];
+    };
+}
+
+keys! {
+    N = "n",
+    Time = "time",
+    Elapsed = "elapsed",
+    Capture = "capture",
+    Frames = "frames",
+    Stream = "stream",
+    Src = "src",
+    Dst = "dst",
+    Speaker = "speaker",
+    Transport = "transport",
+    Protocol = "protocol",
+    Message = "message",
+    Offset = "offset",
+    Length = "length",
+    Summary = "summary",
+    Client = "client",
+    Torrent = "torrent",
+    Answers = "answers",
+    Latency = "latency",
+    Notes = "notes",
+    Severity = "severity",
+    Rule = "rule",
+    Bytes = "bytes",
+}
+
+/// Names inside `fields` that may be written without `fields.` before them.
+const FIELDS: &[&str] = &[
+    "index", "begin", "block_length", "bitfield", "port", "extension", "extended_id", "m", "v", "p", "reqq",
+    "metadata_size", "yourip", "ipv4", "ipv6", "upload_only", "msg_type", "piece", "total_size", "added", "added.f",
+    "added6", "added6.f", "dropped", "dropped6", "addr", "err_code", "pieces_root", "base_layer", "proof_layers",
+    "hashes_length", "reserved", "reserved_hex", "info_hash", "peer_id", "peer_id_text", "method", "path", "version",
+    "headers", "status", "uploaded", "downloaded", "left", "corrupt", "redundant", "event", "numwant", "num_want",
+    "key", "compact", "no_peer_id", "supportcrypto", "requirecrypto", "ip", "trackerid", "interval", "min_interval",
+    "complete", "incomplete", "downloaders", "peers", "peers6", "peer_ids", "tracker_id", "warning_message",
+    "failure_reason", "retry_in", "external_ip", "files", "transaction_id", "connection_id", "seeders", "leechers",
+    "completed", "url_data", "extra", "public_key", "reason", "of", "total",
+];
+
+/// A name that nothing has, and the names that come close to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnknownName {
+    name: String,
+    close: Vec<&'static str>,
+}
+
+impl fmt::Display for UnknownName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no message has \"{}\"", self.name)?;
+        match self.close.as_slice() {
+            [] => {
+                let keys: Vec<_> = KEYS.iter().map(|(name, _)| *name).collect();
+                write!(f, "; names are {}, and those of the message's own fields: write fields.NAME", keys.join(", "))
+            }
+            close => write!(f, "; do you mean {}?", close.join(" or ")),
+        }
+    }
+}
+
+impl Name {
+    /// Reads a name. `fields.NAME` is a field whatever it is called; a path may follow a known field.
+    pub(crate) fn parse(text: &str) -> Result<Self, UnknownName> {
+        if let Some(path) = text.strip_prefix("fields.").filter(|path| !path.is_empty()) {
+            return Ok(Self::Field(path.to_owned()));
+        }
+        if let Some((_, key)) = KEYS.iter().find(|(name, _)| *name == text) {
+            return Ok(Self::Key(*key));
+        }
+        if let Some(key) = text.strip_prefix("notes.") {
+            return Self::parse(key);
+        }
+        let first = text.split('.').next().unwrap_or(text);
+        if FIELDS.contains(&text) || FIELDS.contains(&first) {
+            return Ok(Self::Field(text.to_owned()));
+        }
+        let known = KEYS.iter().map(|(name, _)| *name).chain(FIELDS.iter().copied());
+        Err(UnknownName { name: text.to_owned(), close: close_to(text, known) })
+    }
+}
+
+/// The names that `text` is likely meant to be, the closest first.
+pub(crate) fn close_to(text: &str, known: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
+    let text = text.to_ascii_lowercase();
+    let allowed = (text.chars().count() / 3).clamp(1, 3);
+    let mut close: Vec<_> = known
+        .filter_map(|name| {
+            let distance = distance(&text, name);
+            let within = text.len() >= 3 && name.contains(&text);
+            (distance <= allowed || within).then_some((distance, name))
+        })
+        .collect();
+    close.sort();
+    close.dedup();
+    close.into_iter().map(|(_, name)| name).take(3).collect()
+}
+
+/// How many letters must be changed, added, left out or swapped with their neighbour to make `b` of `a`.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let changed = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let best = changed.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+                let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                if swapped { best.min(rows[i - 2][j - 2] + 1) } else { best }
+            };
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_key_before_it_is_a_field() {
+        assert_eq!(Name::parse("length"), Ok(Name::Key(Key::Length)));
+        assert_eq!(Name::parse("fields.length"), Ok(Name::Field("length".to_owned())));
+        assert_eq!(Name::parse("m.ut_metadata"), Ok(Name::Field("m.ut_metadata".to_owned())));
+        assert_eq!(Name::parse("added.f"), Ok(Name::Field("added.f".to_owned())));
+        assert_eq!(Name::parse("notes.rule"), Ok(Name::Key(Key::Rule)));
+    }
+
+    #[test]
+    fn an_unknown_name_names_its_neighbours() {
+        let close = |text: &str| Name::parse(text).unwrap_err().close;
+        assert_eq!(close("mesage"), ["message"]);
+        assert_eq!(close("strema"), ["stream"]);
+        assert_eq!(close("xyzzy"), [""; 0]);
+    }
+}

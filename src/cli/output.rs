@@ -1,0 +1,109 @@
+//! Where results go: standard output, buffered, with or without colour.
+
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anstyle::{AnsiColor, Effects, Style};
+
+use crate::args::{Colour, Common};
+
+/// Standard output. Clones write to the same buffer.
+#[derive(Debug, Clone)]
+pub(crate) struct Output {
+    sink: Arc<Mutex<BufWriter<Stdout>>>,
+    terminal: bool,
+    pub(crate) look: Look,
+}
+
+/// What tables may look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// How many columns a line may have.
+    pub(crate) width: usize,
+    /// Whether to colour.
+    pub(crate) colour: bool,
+}
+
+/// The columns of a line where no terminal says otherwise.
+const WIDTH: usize = 80;
+
+/// Below this tables cannot be read, and above it lines cannot.
+const WIDTHS: std::ops::RangeInclusive<usize> = 60..=240;
+
+impl Output {
+    pub(crate) fn new(common: Common) -> Self {
+        let terminal = io::stdout().is_terminal();
+        let colour = match common.color {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto => terminal && is_colour_welcome(),
+        };
+        Self {
+            sink: Arc::new(Mutex::new(BufWriter::with_capacity(64 * 1024, io::stdout()))),
+            terminal,
+            look: Look { width: width(terminal), colour },
+        }
+    }
+
+    /// Whether someone watches the output come.
+    pub(crate) const fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner).flush()
+    }
+}
+
+fn is_colour_welcome() -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value: std::ffi::OsString| !value.is_empty());
+    !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+fn width(terminal: bool) -> usize {
+    let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let measured = || Some(usize::from(terminal_size::terminal_size_of(io::stdout())?.0.0));
+    let width = told.or_else(|| if terminal { measured() } else { None });
+    width.unwrap_or(WIDTH).clamp(*WIDTHS.start(), *WIDTHS.end())
+}
+
+impl Look {
+    /// `text` in a style, where colours are wanted.
+    pub(crate) fn paint(self, style: Style, text: &str) -> String {
+        if !self.colour || text.is_empty() || style == Style::new() {
+            return text.to_owned();
+        }
+        format!("{style}{text}{style:#}")
+    }
+}
+
+/// The styles of tables.
+pub(crate) mod styles {
+    use super::{AnsiColor, Effects, Style};
+
+    const fn colour(colour: AnsiColor) -> Style {
+        Style::new().fg_color(Some(anstyle::Color::Ansi(colour)))
+    }
+
+    pub(crate) const PLAIN: Style = Style::new();
+    pub(crate) const DIM: Style = Style::new().effects(Effects::DIMMED);
+    pub(crate) const HEADING: Style = Style::new().effects(Effects::BOLD);
+    pub(crate) const SENT: Style = colour(AnsiColor::Cyan);
+    pub(crate) const RECEIVED: Style = colour(AnsiColor::Green);
+    pub(crate) const NOTE: Style = colour(AnsiColor::Blue);
+    pub(crate) const WARN: Style = colour(AnsiColor::Yellow);
+    pub(crate) const ERROR: Style = colour(AnsiColor::Red).effects(Effects::BOLD);
+    /// Fields of a message side by side.
+    pub(crate) const FIELDS: [Style; 4] = [
+        colour(AnsiColor::Cyan),
+        colour(AnsiColor::Yellow),
+        colour(AnsiColor::Green),
+        colour(AnsiColor::Magenta),
+    ];
+}

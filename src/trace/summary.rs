@@ -1,0 +1,154 @@
+//! What a capture holds, in one page: gathered from its records as they pass, in bounded memory.
+//!
+//! Lists keep their first entries and count the rest; sums are of everything.
+
+mod connections;
+mod seen;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bittrace_protocol::Timestamp;
+use bittrace_protocol::metainfo::Metainfo;
+
+use crate::record::{Body, Note, Protocol, Record, Severity};
+use crate::{ConnectionEnd, Dissected};
+
+pub use connections::{Connection, Connections, Way};
+pub use seen::{Client, Clients, TorrentSeen, TorrentsSeen, Tracker, Trackers};
+
+/// What a capture holds.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// How many records there were.
+    pub records: u64,
+    /// How many streams carried them.
+    pub streams: u64,
+    /// When the first record and the last were captured.
+    pub span: Option<(Timestamp, Timestamp)>,
+    /// How many records of each protocol and message.
+    pub messages: BTreeMap<(&'static str, &'static str), u64>,
+    /// Who spoke, by address and client.
+    pub clients: Clients,
+    /// The torrents it was about.
+    pub torrents: TorrentsSeen,
+    /// The trackers that were asked.
+    pub trackers: Trackers,
+    /// The connections and flows that carried something, and those that were only tried.
+    pub connections: Connections,
+    /// The notes, by severity and rule.
+    pub findings: BTreeMap<(Severity, &'static str), Finding>,
+    /// What was not read.
+    pub unread: Unread,
+}
+
+/// Notes of one rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How many there are.
+    pub count: u64,
+    /// The number of the first record that has one.
+    pub first: u64,
+    /// What the first one says.
+    pub text: String,
+}
+
+/// Bytes that are no readable message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unread {
+    /// Bytes of encrypted connections, without their public keys.
+    pub encrypted: u64,
+    /// Datagrams of uTP connections.
+    pub utp_datagrams: u64,
+    /// The bytes of those.
+    pub utp: u64,
+    /// Bytes that no rule explains.
+    pub opaque: u64,
+    /// Bytes that the capture lost.
+    pub lost: u64,
+}
+
+impl Unread {
+    /// Whether everything was read.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How many entries the lists keep.
+pub const KEPT: usize = 10_000;
+
+impl Summary {
+    /// A summary of nothing yet, of a capture about these torrents and perhaps others.
+    pub fn new(torrents: &[Arc<Metainfo>]) -> Self {
+        Self { torrents: TorrentsSeen::new(torrents), ..Self::default() }
+    }
+
+    /// Takes in a record, or the end of a connection.
+    pub fn add(&mut self, dissected: &Dissected) {
+        match dissected {
+            Dissected::Record(record) => self.record(record),
+            Dissected::Connection(end) => self.connections.ended(end),
+        }
+    }
+
+    /// How many notes of each severity there are.
+    pub fn severities(&self) -> BTreeMap<Severity, u64> {
+        let mut counts = BTreeMap::new();
+        for ((severity, _), finding) in &self.findings {
+            *counts.entry(*severity).or_default() += finding.count;
+        }
+        counts
+    }
+
+    fn record(&mut self, record: &Record) {
+        self.records += 1;
+        self.streams = self.streams.max(u64::from(record.stream.0) + 1);
+        let (first, last) = self.span.unwrap_or((record.at, record.at));
+        self.span = Some((first.min(record.at), last.max(record.at)));
+        *self.messages.entry((record.body.protocol().name(), record.body.message())).or_default() += 1;
+        self.clients.add(record);
+        self.torrents.add(record);
+        self.trackers.add(record);
+        self.connections.add(record);
+        for note in &record.notes {
+            self.finding(record, note);
+        }
+        let length = record.length();
+        match record.body {
+            Body::Encrypted => self.unread.encrypted += length,
+            Body::Utp => {
+                self.unread.utp_datagrams += 1;
+                self.unread.utp += length;
+            }
+            Body::Opaque(..) => self.unread.opaque += length,
+            Body::Gap(..) => self.unread.lost += length,
+            _ => {}
+        }
+    }
+
+    fn finding(&mut self, record: &Record, note: &Note) {
+        let finding = self.findings.entry((note.severity, note.rule));
+        let finding = finding.or_insert_with(|| Finding {
+            count: 0,
+            first: record.number,
+            text: note.text.clone().into_owned(),
+        });
+        finding.count += 1;
+    }
+}
+
+/// Whether a connection speaks to peers, as far as a tracker's protocol does not say otherwise.
+pub(crate) const fn is_tracker(protocol: Protocol) -> bool {
+    matches!(protocol, Protocol::HttpTracker | Protocol::UdpTracker)
+}
+
+/// Kept out of [`Summary::add`]'s way: the ends of connections that never carried a record.
+impl Connections {
+    fn ended(&mut self, end: &ConnectionEnd) {
+        match end.stream {
+            Some(stream) => self.end(stream, end),
+            None => self.tried(end),
+        }
+    }
+}

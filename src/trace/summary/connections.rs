@@ -1,0 +1,199 @@
+//! The connections of a capture: who with whom, how much, and how it ended.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bittrace_protocol::wire::Message;
+use bittrace_protocol::{InfoHash, Timestamp};
+use rustc_hash::FxHashMap;
+
+use super::KEPT;
+use crate::record::{Body, Protocol, Record, Speaker, Transport};
+use crate::{Closing, ConnectionEnd, Direction, Opening, StreamId};
+
+/// Connections in the order in which they were recognised.
+#[derive(Debug, Default)]
+pub struct Connections {
+    rows: Vec<Connection>,
+    by_stream: FxHashMap<StreamId, usize>,
+    dropped: u64,
+    last_dropped: Option<StreamId>,
+}
+
+/// One connection, or flow of datagrams.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// Its stream; `None` when nothing was said on it and it was only tried.
+    pub stream: Option<StreamId>,
+    /// What carried it.
+    pub transport: Transport,
+    /// What was said on it; `None` when it was only tried.
+    pub protocol: Option<Protocol>,
+    /// The end that opened it.
+    pub initiator: SocketAddr,
+    /// The end that was called.
+    pub responder: SocketAddr,
+    /// Which of them is the host the capture is about; `None` when neither is known to be.
+    pub local: Option<Direction>,
+    /// What each of them said: first the initiator, then the responder.
+    pub ways: [Way; 2],
+    /// The torrent it was about.
+    pub torrent: Option<InfoHash>,
+    /// When it began.
+    pub opened: Timestamp,
+    /// When its last packet was captured.
+    pub closed: Timestamp,
+    /// Whether the capture holds its beginning; not known before it ends.
+    pub opening: Option<Opening>,
+    /// How it ended; `None` for datagrams, which have no end.
+    pub closing: Option<Closing>,
+    /// Whether a part of it is encrypted.
+    pub encrypted: bool,
+}
+
+/// What one end of a connection said.
+#[derive(Debug, Clone, Default)]
+pub struct Way {
+    /// Its client.
+    pub client: Option<Arc<str>>,
+    /// The bytes of its stream, those that the capture lost included.
+    pub bytes: u64,
+    /// The bytes of the blocks among them.
+    pub payload: u64,
+    /// How many blocks.
+    pub blocks: u64,
+    /// When the first block and the last were whole.
+    pub transfer: Option<(Timestamp, Timestamp)>,
+}
+
+impl Connection {
+    /// What the end that speaks in `direction` said.
+    pub const fn way(&self, direction: Direction) -> &Way {
+        &self.ways[direction as usize]
+    }
+
+    /// The seconds from its beginning to its last packet.
+    pub fn duration(&self) -> f64 {
+        self.closed.seconds_since(self.opened)
+    }
+}
+
+impl Way {
+    /// Bytes of blocks a second, from the first block to the last. The first block's own bytes took time before it
+    /// was whole, so they do not count; with one block there is no rate.
+    pub fn rate(&self) -> Option<f64> {
+        let (first, last) = self.transfer?;
+        let seconds = last.seconds_since(first);
+        if self.blocks < 2 || seconds <= 0.0 {
+            return None;
+        }
+        let first_block = self.payload as f64 / self.blocks as f64;
+        Some((self.payload as f64 - first_block) / seconds)
+    }
+}
+
+impl Connections {
+    /// The connections that are kept, in the order in which they were recognised.
+    pub fn rows(&self) -> &[Connection] {
+        &self.rows
+    }
+
+    /// How many connections there were beyond those that are kept.
+    pub const fn more(&self) -> u64 {
+        self.dropped
+    }
+
+    pub(super) fn add(&mut self, record: &Record) {
+        let Some(at) = self.place(record) else { return };
+        let row = &mut self.rows[at];
+        row.closed = row.closed.max(record.at);
+        row.opened = row.opened.min(record.at);
+        if row.torrent.is_none() {
+            row.torrent = record.torrent;
+        }
+        row.encrypted |= matches!(record.body, Body::Encrypted);
+        if record.speaker == Speaker::Local {
+            row.local = Some(record.direction);
+        }
+        let way = &mut row.ways[record.direction as usize];
+        way.bytes += record.length();
+        if let Some(client) = &record.client
+            && way.client.as_ref().is_none_or(|known| !Arc::ptr_eq(known, client))
+        {
+            way.client = Some(client.clone());
+        }
+        if let Body::Message(Message::Piece { block, .. }) = &record.body {
+            way.payload += block.len() as u64;
+            way.blocks += 1;
+            let (first, _) = way.transfer.unwrap_or((record.at, record.at));
+            way.transfer = Some((first, record.at));
+        }
+    }
+
+    fn place(&mut self, record: &Record) -> Option<usize> {
+        if let Some(at) = self.by_stream.get(&record.stream) {
+            return Some(*at);
+        }
+        if self.rows.len() >= KEPT {
+            if self.last_dropped < Some(record.stream) {
+                self.last_dropped = Some(record.stream);
+                self.dropped += 1;
+            }
+            return None;
+        }
+        let (initiator, responder) = match record.direction {
+            Direction::FromInitiator => (record.source, record.destination),
+            Direction::FromResponder => (record.destination, record.source),
+        };
+        self.by_stream.insert(record.stream, self.rows.len());
+        self.rows.push(Connection {
+            stream: Some(record.stream),
+            transport: record.transport,
+            protocol: Some(record.body.protocol()),
+            initiator,
+            responder,
+            local: None,
+            ways: Default::default(),
+            torrent: None,
+            opened: record.at,
+            closed: record.at,
+            opening: None,
+            closing: None,
+            encrypted: false,
+        });
+        Some(self.rows.len() - 1)
+    }
+
+    /// Takes in that a stream is over.
+    pub(super) fn end(&mut self, stream: StreamId, end: &ConnectionEnd) {
+        let Some(at) = self.by_stream.remove(&stream) else { return };
+        let row = &mut self.rows[at];
+        row.opened = end.opened.at;
+        row.closed = end.closed.at;
+        row.opening = Some(end.opening);
+        row.closing = Some(end.closing);
+    }
+
+    /// Takes in that a connection was tried and nothing was said on it.
+    pub(super) fn tried(&mut self, end: &ConnectionEnd) {
+        if self.rows.len() >= KEPT {
+            self.dropped += 1;
+            return;
+        }
+        self.rows.push(Connection {
+            stream: None,
+            transport: Transport::Tcp,
+            protocol: None,
+            initiator: end.flow.initiator,
+            responder: end.flow.responder,
+            local: None,
+            ways: Default::default(),
+            torrent: None,
+            opened: end.opened.at,
+            closed: end.closed.at,
+            opening: Some(end.opening),
+            closing: Some(end.closing),
+            encrypted: false,
+        });
+    }
+}

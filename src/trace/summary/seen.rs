@@ -1,0 +1,350 @@
+//! Who spoke, of which torrents, and with which trackers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use bittrace_protocol::metainfo::Metainfo;
+use bittrace_protocol::tracker::{http, udp};
+use bittrace_protocol::wire::{Content, Extension, Message};
+use bittrace_protocol::{InfoHash, PeerId, PieceIndex};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::{KEPT, is_tracker};
+use crate::record::{Body, Protocol, Record, Speaker};
+use crate::{Direction, StreamId};
+
+/// The clients of a capture. One is known by its address and the beginning of its peer id, which names its
+/// program: many draw a new id for each torrent.
+#[derive(Debug, Default)]
+pub struct Clients {
+    rows: Vec<Client>,
+    by_name: FxHashMap<(IpAddr, [u8; 8]), usize>,
+    by_way: FxHashMap<(StreamId, Direction), usize>,
+    more: u64,
+}
+
+/// A program that spoke BitTorrent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// Where it ran.
+    pub address: IpAddr,
+    /// Whether that is the host the capture is about.
+    pub local: bool,
+    /// The first peer id it showed.
+    pub peer_id: PeerId,
+    /// What that id says of the program; `None` when it says nothing.
+    pub name: Option<Arc<str>>,
+    /// What it calls itself in extended handshakes (BEP 10).
+    pub says: Option<String>,
+    /// The port on which it says it listens.
+    pub port: Option<u16>,
+    /// On how many connections it shook hands.
+    pub handshakes: u64,
+}
+
+impl Clients {
+    /// The clients in the order in which they first spoke.
+    pub fn rows(&self) -> &[Client] {
+        &self.rows
+    }
+
+    /// How many sightings there were of clients that are not kept.
+    pub const fn more(&self) -> u64 {
+        self.more
+    }
+
+    pub(super) fn add(&mut self, record: &Record) {
+        match &record.body {
+            Body::Handshake(handshake) => {
+                let Some(at) = self.place(record, handshake.peer_id) else { return };
+                self.rows[at].handshakes += 1;
+                if self.by_way.len() >= 2 * KEPT {
+                    self.by_way.clear();
+                }
+                self.by_way.insert((record.stream, record.direction), at);
+            }
+            Body::Extended(Message::Extended { payload, .. }, extension @ Extension::Handshake) => {
+                let Some(&at) = self.by_way.get(&(record.stream, record.direction)) else { return };
+                if let Ok(Content::Handshake(handshake)) = extension.decode(payload) {
+                    let client = &mut self.rows[at];
+                    client.says = handshake.client.or(client.says.take());
+                    client.port = handshake.port.or(client.port);
+                }
+            }
+            Body::HttpRequest(_, kind) => {
+                if let http::RequestKind::Announce(announce) = &**kind
+                    && let Some(peer_id) = announce.peer_id
+                    && let Some(at) = self.place(record, peer_id)
+                {
+                    self.rows[at].port = announce.port.or(self.rows[at].port);
+                }
+            }
+            Body::UdpTracker(packet) => {
+                if let udp::Packet::AnnounceRequest(announce) = &**packet
+                    && let Some(at) = self.place(record, announce.peer_id)
+                {
+                    self.rows[at].port = Some(announce.port);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn place(&mut self, record: &Record, peer_id: PeerId) -> Option<usize> {
+        let address = record.source.ip();
+        let mut program = [0; 8];
+        program.copy_from_slice(&peer_id.0[..8]);
+        let at = match self.by_name.get(&(address, program)) {
+            Some(at) => *at,
+            None if self.rows.len() >= KEPT => {
+                self.more += 1;
+                return None;
+            }
+            None => {
+                self.by_name.insert((address, program), self.rows.len());
+                self.rows.push(Client {
+                    address,
+                    local: false,
+                    peer_id,
+                    name: None,
+                    says: None,
+                    port: None,
+                    handshakes: 0,
+                });
+                self.rows.len() - 1
+            }
+        };
+        let client = &mut self.rows[at];
+        client.local |= record.speaker == Speaker::Local;
+        if client.name.is_none() {
+            client.name.clone_from(&record.client);
+        }
+        Some(at)
+    }
+}
+
+/// The torrents of a capture, those given beforehand first.
+#[derive(Debug, Default)]
+pub struct TorrentsSeen {
+    rows: Vec<TorrentSeen>,
+    by_hash: FxHashMap<InfoHash, usize>,
+    more: u64,
+}
+
+/// What was seen of a torrent.
+#[derive(Debug, Clone, Default)]
+pub struct TorrentSeen {
+    /// Its info hash; `None` only before anything is known.
+    pub info_hash: Option<InfoHash>,
+    /// What its file says, where one was given.
+    pub metainfo: Option<Arc<Metainfo>>,
+    /// How many records were about it.
+    pub records: u64,
+    /// The pieces of which a block was seen.
+    pub pieces: FxHashSet<PieceIndex>,
+    /// How many blocks were seen, those sent twice counted twice.
+    pub blocks: u64,
+    /// Their bytes.
+    pub payload: u64,
+    /// How often a piece came whole and was right.
+    pub verified: u64,
+    /// How often one came whole and was wrong.
+    pub corrupt: u64,
+}
+
+/// How many pieces are told apart in a torrent.
+const PIECES: usize = 1_000_000;
+
+impl TorrentsSeen {
+    pub(super) fn new(torrents: &[Arc<Metainfo>]) -> Self {
+        let mut seen = Self::default();
+        for metainfo in torrents {
+            if let Some(row) = seen.row(metainfo.info_hash) {
+                row.metainfo = Some(metainfo.clone());
+            }
+        }
+        seen
+    }
+
+    /// The torrents: those given beforehand, then the others as they appeared.
+    pub fn rows(&self) -> &[TorrentSeen] {
+        &self.rows
+    }
+
+    /// How many records were about torrents that are not kept.
+    pub const fn more(&self) -> u64 {
+        self.more
+    }
+
+    pub(super) fn add(&mut self, record: &Record) {
+        let Some(info_hash) = record.torrent else { return };
+        let Some(row) = self.row(info_hash) else { return };
+        row.records += 1;
+        let Body::Message(Message::Piece { index, block, .. }) = &record.body else { return };
+        row.blocks += 1;
+        row.payload += block.len() as u64;
+        if row.pieces.len() < PIECES {
+            row.pieces.insert(*index);
+        }
+        for note in &record.notes {
+            match note.rule {
+                "bep3.piece-verified" => row.verified += 1,
+                "bep3.piece-corrupt" => row.corrupt += 1,
+                _ => {}
+            }
+        }
+    }
+
+    fn row(&mut self, info_hash: InfoHash) -> Option<&mut TorrentSeen> {
+        let next = self.rows.len();
+        if next >= KEPT && !self.by_hash.contains_key(&info_hash) {
+            self.more += 1;
+            return None;
+        }
+        let at = *self.by_hash.entry(info_hash).or_insert(next);
+        if at == next {
+            self.rows.push(TorrentSeen { info_hash: Some(info_hash), ..TorrentSeen::default() });
+        }
+        self.rows.get_mut(at)
+    }
+}
+
+/// The trackers of a capture.
+#[derive(Debug, Default)]
+pub struct Trackers {
+    rows: Vec<Tracker>,
+    by_address: FxHashMap<(SocketAddr, Protocol), usize>,
+    more: u64,
+}
+
+/// What a tracker was asked, and what it answered.
+#[derive(Debug, Clone, Default)]
+pub struct Tracker {
+    /// Its URL without a query, as far as the capture tells.
+    pub url: String,
+    /// Announces by their event: `started`, ..., `regular`.
+    pub announces: BTreeMap<&'static str, u64>,
+    /// Scrapes.
+    pub scrapes: u64,
+    /// Answers to announces.
+    pub announce_answers: u64,
+    /// Answers to scrapes.
+    pub scrape_answers: u64,
+    /// Different peers among those answers, counted up to 10,000.
+    pub peers: BTreeSet<String>,
+    /// Seconds between announces, as last told.
+    pub interval: Option<u64>,
+    /// Peers that have everything, as last told.
+    pub complete: Option<u64>,
+    /// Peers that do not, as last told.
+    pub incomplete: Option<u64>,
+    /// How often it refused or answered what cannot be read.
+    pub failures: u64,
+    /// Its words when it last refused.
+    pub last_failure: Option<String>,
+}
+
+impl Tracker {
+    fn announced(&mut self, event: &'static str) {
+        *self.announces.entry(event).or_default() += 1;
+    }
+
+    fn gave(&mut self, peers: impl Iterator<Item = String>) {
+        self.announce_answers += 1;
+        for peer in peers {
+            if self.peers.len() < KEPT {
+                self.peers.insert(peer);
+            }
+        }
+    }
+
+    fn refused(&mut self, words: String) {
+        self.failures += 1;
+        self.last_failure = Some(words);
+    }
+}
+
+impl Trackers {
+    /// The trackers in the order in which they were asked.
+    pub fn rows(&self) -> &[Tracker] {
+        &self.rows
+    }
+
+    /// How many messages there were to and from trackers that are not kept.
+    pub const fn more(&self) -> u64 {
+        self.more
+    }
+
+    pub(super) fn add(&mut self, record: &Record) {
+        let protocol = record.body.protocol();
+        if !is_tracker(protocol) {
+            return;
+        }
+        let address = match record.direction {
+            Direction::FromInitiator => record.destination,
+            Direction::FromResponder => record.source,
+        };
+        let next = self.rows.len();
+        if next >= KEPT && !self.by_address.contains_key(&(address, protocol)) {
+            self.more += 1;
+            return;
+        }
+        let at = *self.by_address.entry((address, protocol)).or_insert(next);
+        if at == next {
+            let scheme = if protocol == Protocol::UdpTracker { "udp" } else { "http" };
+            self.rows.push(Tracker { url: format!("{scheme}://{address}"), ..Tracker::default() });
+        }
+        let tracker = &mut self.rows[at];
+        match &record.body {
+            Body::HttpRequest(request, kind) => match &**kind {
+                http::RequestKind::Announce(announce) => {
+                    if let Some(url) = http_url(request) {
+                        tracker.url = url;
+                    }
+                    let event = announce.event.map_or("regular", bittrace_protocol::tracker::Event::name);
+                    tracker.announced(event);
+                }
+                http::RequestKind::Scrape(_) => tracker.scrapes += 1,
+                http::RequestKind::Other => {}
+            },
+            Body::HttpResponse(response, reply) => match &**reply {
+                http::Reply::Announce(reply) => {
+                    tracker.gave(reply.peers.iter().map(ToString::to_string));
+                    tracker.interval = reply.interval.or(tracker.interval);
+                    tracker.complete = reply.complete.or(tracker.complete);
+                    tracker.incomplete = reply.incomplete.or(tracker.incomplete);
+                }
+                http::Reply::Scrape(_) => tracker.scrape_answers += 1,
+                http::Reply::Failure { reason, .. } => tracker.refused(reason.clone()),
+                http::Reply::NotBencoded(_) => {
+                    tracker.refused(format!("HTTP status {}, no bencoded answer", response.status));
+                }
+            },
+            Body::UdpTracker(packet) => match &**packet {
+                udp::Packet::AnnounceRequest(announce) => {
+                    tracker.announced(announce.event().map_or("regular", bittrace_protocol::tracker::Event::name));
+                }
+                udp::Packet::AnnounceResponse(reply) => {
+                    tracker.gave(reply.peers.iter().map(ToString::to_string));
+                    tracker.interval = Some(u64::from(reply.interval));
+                    tracker.complete = Some(u64::from(reply.seeders));
+                    tracker.incomplete = Some(u64::from(reply.leechers));
+                }
+                udp::Packet::ScrapeRequest { .. } => tracker.scrapes += 1,
+                udp::Packet::ScrapeResponse { .. } => tracker.scrape_answers += 1,
+                udp::Packet::Error { message, .. } => {
+                    tracker.refused(String::from_utf8_lossy(message).into_owned());
+                }
+                udp::Packet::ConnectRequest { .. } | udp::Packet::ConnectResponse { .. } => {}
+            },
+            _ => {}
+        }
+    }
+}
+
+/// The URL that a request was made for, without its query.
+fn http_url(request: &http::Request) -> Option<String> {
+    let host = request.header("host")?;
+    Some(format!("http://{}{}", String::from_utf8_lossy(host), String::from_utf8_lossy(request.path())))
+}

@@ -1,0 +1,125 @@
+//! Numbers as people read them: exact, with thousands apart, in round units only where they are round.
+
+use std::borrow::Cow;
+
+/// `300,000`.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 peer`, `1,200 peers`.
+pub fn counted(number: u64, one: &str) -> String {
+    let plural = match one.strip_suffix('y') {
+        Some(stem) if !one.ends_with("ay") => format!("{stem}ies"),
+        _ if one.ends_with("sh") || one.ends_with('s') => format!("{one}es"),
+        _ => format!("{one}s"),
+    };
+    format!("{} {}", count(number), if number == 1 { one } else { &plural })
+}
+
+/// A number of bytes, exactly: `16 KiB`, `1 MiB`, `300,000 bytes`.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match UNITS.iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit)) {
+        Some((unit, name)) => format!("{} {name}", count(bytes / unit)),
+        None => counted(bytes, "byte"),
+    }
+}
+
+/// A number of bytes in four figures at most: `293 KiB`, `1.4 MiB`.
+pub fn rough_size(bytes: u64) -> String {
+    if bytes < 10_000 {
+        return format!("{bytes} B");
+    }
+    let mut scaled = bytes as f64 / 1024.0;
+    for unit in ["KiB", "MiB", "GiB"] {
+        if scaled < 9.95 {
+            return format!("{scaled:.1} {unit}");
+        }
+        if scaled < 1000.0 {
+            return format!("{scaled:.0} {unit}");
+        }
+        scaled /= 1024.0;
+    }
+    format!("{scaled:.1} TiB")
+}
+
+/// A span of time in whole seconds: `27 min 49 s`.
+pub fn seconds(total: u64) -> String {
+    let (hours, minutes, seconds) = (total / 3600, total / 60 % 60, total % 60);
+    let parts = [(hours, "h"), (minutes, "min"), (seconds, "s")];
+    let said: Vec<_> =
+        parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{} {unit}", count(*n))).collect();
+    if said.is_empty() { "0 s".to_owned() } else { said.join(" ") }
+}
+
+/// A measured span of time: `41 ms`, `1.25 s`, `2 min 3 s`.
+pub fn span(seconds: f64) -> String {
+    match seconds {
+        s if s < 0.0 => format!("-{}", span(-s)),
+        s if s < 0.000_999_5 => format!("{:.0} µs", s * 1e6),
+        s if s < 0.009_95 => format!("{:.1} ms", s * 1e3),
+        s if s < 0.999_5 => format!("{:.0} ms", s * 1e3),
+        s if s < 99.995 => format!("{s:.2} s"),
+        s => self::seconds(s.round() as u64),
+    }
+}
+
+/// The first eight digits of a hash or id, for tables.
+pub fn short_hex(hex: &str) -> Cow<'_, str> {
+    match hex.get(..8) {
+        Some(start) if hex.len() > 8 => Cow::Owned(format!("{start}…")),
+        _ => Cow::Borrowed(hex),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_exact() {
+        assert_eq!(size(16384), "16 KiB");
+        assert_eq!(size(5120), "5 KiB");
+        assert_eq!(size(300_000), "300,000 bytes");
+        assert_eq!(size(1), "1 byte");
+        assert_eq!(size(0), "0 bytes");
+        assert_eq!(size(1 << 31), "2 GiB");
+    }
+
+    #[test]
+    fn rough_sizes_have_four_figures_at_most() {
+        assert_eq!(rough_size(9_999), "9999 B");
+        assert_eq!(rough_size(300_000), "293 KiB");
+        assert_eq!(rough_size(1_500_000), "1.4 MiB");
+        assert_eq!(rough_size(u64::MAX), "16777216.0 TiB");
+    }
+
+    #[test]
+    fn time_is_told_in_the_units_that_fit() {
+        assert_eq!(seconds(1669), "27 min 49 s");
+        assert_eq!(seconds(3600), "1 h");
+        assert_eq!(seconds(0), "0 s");
+        assert_eq!(span(0.000_001), "1 µs");
+        assert_eq!(span(0.0412), "41 ms");
+        assert_eq!(span(1.25), "1.25 s");
+        assert_eq!(span(125.4), "2 min 5 s");
+    }
+
+    #[test]
+    fn plurals_are_english() {
+        assert_eq!(counted(2, "reply"), "2 replies");
+        assert_eq!(counted(2, "byte"), "2 bytes");
+        assert_eq!(counted(3, "info hash"), "3 info hashes");
+        assert_eq!(counted(1, "peer"), "1 peer");
+        assert_eq!(count(1_234_567), "1,234,567");
+    }
+}
