@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Reads BitTorrent packet captures and shows every tracker and peer message, byte for byte.
 #[derive(Debug, Parser)]
@@ -48,13 +48,17 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Torrent(Torrent),
     /// Write a completion script for a shell
-    #[command(after_help = "Example:\n  bittrace completions bash > ~/.local/share/bash-completion/completions/bittrace")]
+    #[command(
+        after_help = "Example:\n  bittrace completions bash > ~/.local/share/bash-completion/completions/bittrace"
+    )]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
     /// Write the manual page
-    #[command(after_help = "Examples:\n  bittrace man > bittrace.1\n  bittrace man analyze > bittrace-analyze.1\n  bittrace man analyze | man -l -")]
+    #[command(
+        after_help = "Examples:\n  bittrace man > bittrace.1\n  bittrace man analyze > bittrace-analyze.1\n  bittrace man analyze | man -l -"
+    )]
     Man {
         /// The command to write about; without one, bittrace itself
         #[arg(value_name = "COMMAND")]

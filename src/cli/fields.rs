@@ -106,10 +106,8 @@ fn value(field: &Field) -> Value {
 /// The peers of an answer, whatever form they were sent in: `peers` always is a list of `address:port`, and the ids of
 /// the long form stand beside it.
 fn name_peers(map: &mut Map<String, Value>, reply: &bittrace_protocol::tracker::http::AnnounceReply) {
-    let in_long_form = map
-        .get("peers")
-        .and_then(Value::as_array)
-        .is_some_and(|peers| peers.iter().any(Value::is_object));
+    let in_long_form =
+        map.get("peers").and_then(Value::as_array).is_some_and(|peers| peers.iter().any(Value::is_object));
     if !in_long_form {
         return;
     }

@@ -52,8 +52,7 @@ pub(crate) struct FilterError {
 impl fmt::Display for FilterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "--filter: {}", self.what)?;
-        let line: String =
-            self.expression.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let line: String = self.expression.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         writeln!(f, "  {line}")?;
         write!(f, "  {}^", " ".repeat(self.column))
     }
@@ -104,16 +103,18 @@ fn compare(name: &Name, operator: Operator, operand: &Operand, row: &Row<'_>) ->
     let text = |text: &str| operator.accepts_item(|op| operand.compare_text(op, text));
     let key = match name {
         Name::Key(key) => key,
-        Name::Field(path) => return row.field(path).is_some_and(|value| compare_value(value, operator, operand)),
+        Name::Field(path) => {
+            return row.field(path).is_some_and(|value| compare_value(value, operator, operand));
+        }
     };
     match key {
         Key::N => number(row.number()),
         Key::Elapsed => operator.accepts_item(|op| operand.compare_number(op, row.elapsed())),
         Key::Time => operator.accepts_item(|op| operand.compare_time(op, record.at)),
         Key::Capture => text(&row.place.capture),
-        Key::Frames => accepts(operator, record.frames.iter(), |op, frame| {
-            operand.compare_number(op, *frame as f64)
-        }),
+        Key::Frames => {
+            accepts(operator, record.frames.iter(), |op, frame| operand.compare_number(op, *frame as f64))
+        }
         Key::Stream => number(u64::from(record.stream.0)),
         Key::Src => operator.accepts_item(|op| operand.compare_address(op, record.source)),
         Key::Dst => operator.accepts_item(|op| operand.compare_address(op, record.destination)),
@@ -130,9 +131,9 @@ fn compare(name: &Name, operator: Operator, operand: &Operand, row: &Row<'_>) ->
         Key::Latency => record
             .answers
             .is_some_and(|answer| operator.accepts_item(|op| operand.compare_number(op, answer.latency))),
-        Key::Severity => accepts(operator, record.notes.iter(), |op, note| {
-            operand.compare_severity(op, note.severity)
-        }),
+        Key::Severity => {
+            accepts(operator, record.notes.iter(), |op, note| operand.compare_severity(op, note.severity))
+        }
         Key::Rule => accepts(operator, record.notes.iter(), |op, note| operand.compare_text(op, note.rule)),
         Key::Notes => accepts(operator, record.notes.iter(), |op, note| operand.compare_text(op, &note.text)),
         Key::Bytes => text(&bittrace_protocol::Hex(&record.bytes).to_string()),
@@ -159,7 +160,11 @@ fn compare_single(value: &Value, operator: Operator, operand: &Operand) -> bool 
 }
 
 /// Whether one of the items compares; with `!=`, whether there are items and none is equal.
-fn accepts<T>(operator: Operator, mut items: impl ExactSizeIterator<Item = T>, one: impl Fn(Operator, T) -> bool) -> bool {
+fn accepts<T>(
+    operator: Operator,
+    mut items: impl ExactSizeIterator<Item = T>,
+    one: impl Fn(Operator, T) -> bool,
+) -> bool {
     match operator {
         Operator::NotEqual => items.len() > 0 && !items.any(|item| one(Operator::Equal, item)),
         operator => items.any(|item| one(operator, item)),

@@ -1,2 +1,123 @@
-//! The `bittrace` command.
-fn main() {}
+//! The `bittrace` command: reads its arguments, runs what they ask for, and says how it went by its exit code.
+
+mod analyze;
+mod args;
+mod csv;
+mod failure;
+mod fields;
+mod filter;
+mod hex;
+mod interrupt;
+mod json;
+mod messages;
+mod names;
+mod output;
+mod overview;
+mod row;
+mod table;
+mod time;
+mod torrent;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::{CommandFactory, Parser};
+
+use args::{Arguments, Command, Torrent};
+use output::Output;
+
+/// How a command went, the graver the later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exit {
+    /// Done, or the same.
+    Done,
+    /// The answer is no.
+    Matched,
+    /// It could not tell.
+    CouldNotTell,
+    /// Ctrl-C.
+    Interrupted,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Matched => 1,
+            Exit::CouldNotTell => 2,
+            Exit::Interrupted => interrupt::EXIT_INTERRUPTED,
+        })
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help goes to standard output, usage errors to standard error; either may be closed.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::CouldNotTell } else { Exit::Done }.into();
+        }
+    };
+    interrupt::watch();
+    let output = Output::new(arguments.common);
+    match run(arguments, output) {
+        Ok(exit) => exit.into(),
+        Err(error) if failure::is_closed_pipe(&error) => Exit::Done.into(),
+        Err(error) => {
+            failure::report(&error);
+            Exit::CouldNotTell.into()
+        }
+    }
+}
+
+fn run(arguments: Arguments, mut output: Output) -> Result<Exit> {
+    match arguments.command {
+        Command::Analyze(analyze) => return analyze::run(&analyze, arguments.common, output),
+        Command::Torrent(Torrent::Show(show)) => torrent::show(&show, arguments.common, &mut output)?,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "bittrace", &mut script);
+            output.write_all(&script)?;
+        }
+        Command::Man { topic } => output.write_all(&manual(&topic)?)?,
+    }
+    output.flush()?;
+    Ok(Exit::Done)
+}
+
+/// The manual page of a command, such as `torrent show`, in roff.
+fn manual(topic: &[String]) -> Result<Vec<u8>> {
+    let mut root = Arguments::command();
+    root.build();
+    let mut command = &root;
+    for word in topic {
+        match command.find_subcommand(word) {
+            Some(found) => command = found,
+            None => bail!("man: there is no command {}; see bittrace --help", topic.join(" ")),
+        }
+    }
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_a_manual_page() {
+        for topic in ["", "analyze", "torrent show", "completions"] {
+            let words: Vec<String> = topic.split_whitespace().map(str::to_owned).collect();
+            assert!(!manual(&words).unwrap().is_empty());
+        }
+        assert!(manual(&["dance".to_owned()]).is_err());
+    }
+}

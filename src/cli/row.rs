@@ -56,9 +56,10 @@ impl<'a> Row<'a> {
 
     /// What it says, on one line.
     pub(crate) fn summary(&self) -> String {
-        let torrent = self.record.torrent.and_then(|hash| {
-            self.place.torrents.iter().find(|torrent| torrent.info_hash == hash)
-        });
+        let torrent = self
+            .record
+            .torrent
+            .and_then(|hash| self.place.torrents.iter().find(|torrent| torrent.info_hash == hash));
         let pieces = torrent.and_then(|torrent| torrent.geometry.as_ref());
         describe_in(self.record, pieces.map(|geometry| u64::from(geometry.piece_count())))
     }
@@ -142,7 +143,10 @@ fn note(note: &Note) -> Value {
 fn find<'v>(map: &'v Map<String, Value>, path: &str) -> Option<&'v Value> {
     let same = |name: &str, wanted: &str| {
         name.len() == wanted.len()
-            && name.bytes().zip(wanted.bytes()).all(|(a, b)| a.eq_ignore_ascii_case(&b) || a == b' ' && b == b'_')
+            && name
+                .bytes()
+                .zip(wanted.bytes())
+                .all(|(a, b)| a.eq_ignore_ascii_case(&b) || a == b' ' && b == b'_')
     };
     if let Some(value) = map.get(path) {
         return Some(value);

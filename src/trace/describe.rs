@@ -186,8 +186,10 @@ fn describe_pex(pex: &Pex) -> String {
 const NAMED: usize = 2;
 
 fn describe_announce(announce: &http::Announce) -> String {
-    let mut parts =
-        vec![format!("announce {}", announce.event.map_or("regular", bittrace_protocol::tracker::Event::name))];
+    let mut parts = vec![format!(
+        "announce {}",
+        announce.event.map_or("regular", bittrace_protocol::tracker::Event::name)
+    )];
     progress(&mut parts, announce.left, announce.downloaded, announce.uploaded);
     parts.extend(announce.port.map(|port| format!("port {port}")));
     parts.extend(announce.numwant.map(|wanted| format!("wants {}", counted(u64::from(wanted), "peer"))));

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
 
 use crate::annotate::Annotator;
@@ -30,6 +31,7 @@ pub struct Trace {
     stages: Stages,
     ready: VecDeque<Dissected>,
     counts: Counts,
+    span: Option<(Timestamp, Timestamp)>,
     finished: bool,
 }
 
@@ -79,7 +81,14 @@ impl Trace {
             dissector: Dissector::new(),
             annotator: Annotator::new(options),
         };
-        Self { capture, stages, ready: VecDeque::new(), counts: Counts::default(), finished: false }
+        Self {
+            capture,
+            stages,
+            ready: VecDeque::new(),
+            counts: Counts::default(),
+            span: None,
+            finished: false,
+        }
     }
 
     /// The next record, or the end of a connection; `None` at the end of the capture.
@@ -110,6 +119,8 @@ impl Trace {
             let Stages { defragmenter, reassembler, dissector, annotator } = &mut self.stages;
             let ready = &mut self.ready;
             let moment = packet.moment;
+            let (first, last) = self.span.unwrap_or((moment.at, moment.at));
+            self.span = Some((first, last.max(moment.at)));
             let mut out = |dissected| ready.push_back(annotator.annotate(dissected));
             let counts = &mut self.counts;
             let mut carried = |parsed: Parsed<'_>| match parsed {
@@ -150,6 +161,11 @@ impl Trace {
     /// What was in the packets so far.
     pub const fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// When the first packet was captured, and the latest so far.
+    pub const fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        self.span
     }
 
     /// The address of the host the capture is about, as far as is known.

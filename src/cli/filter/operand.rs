@@ -82,9 +82,7 @@ impl Operand {
             return self.compare_address(operator, at);
         }
         match operator {
-            Operator::Contains => {
-                text.to_lowercase().contains(&self.text.to_lowercase())
-            }
+            Operator::Contains => text.to_lowercase().contains(&self.text.to_lowercase()),
             Operator::Equal if text.eq_ignore_ascii_case(&self.text) => true,
             _ => operator.accepts(text.cmp(&self.text)),
         }

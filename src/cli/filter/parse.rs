@@ -181,7 +181,9 @@ fn check(name: &Name, operator: Operator, value: &str) -> Result<(), String> {
     let Name::Key(key) = name else { return Ok(()) };
     let known: &[&str] = match key {
         Key::Severity => &["chat", "note", "warn", "error"],
-        _ if !matches!(operator, Operator::Equal | Operator::NotEqual) => return numeric(*key, operator, value),
+        _ if !matches!(operator, Operator::Equal | Operator::NotEqual) => {
+            return numeric(*key, operator, value);
+        }
         Key::Message => MESSAGES,
         Key::Protocol => PROTOCOLS,
         Key::Speaker => &["local", "far"],
@@ -202,7 +204,14 @@ fn check(name: &Name, operator: Operator, value: &str) -> Result<(), String> {
 fn numeric(key: Key, operator: Operator, value: &str) -> Result<(), String> {
     let is_number = matches!(
         key,
-        Key::N | Key::Elapsed | Key::Frames | Key::Stream | Key::Offset | Key::Length | Key::Answers | Key::Latency
+        Key::N
+            | Key::Elapsed
+            | Key::Frames
+            | Key::Stream
+            | Key::Offset
+            | Key::Length
+            | Key::Answers
+            | Key::Latency
     );
     if is_number && operator != Operator::Contains && !Operand::new(value).is_number() {
         return Err(format!("\"{value}\" is no number"));
@@ -214,8 +223,37 @@ const PROTOCOLS: &[&str] =
     &["http-tracker", "udp-tracker", "peer-wire", "dht", "lsd", "utp", "mse", "web-seed"];
 
 const MESSAGES: &[&str] = &[
-    "handshake", "keep-alive", "choke", "unchoke", "interested", "not-interested", "have", "bitfield", "request",
-    "piece", "cancel", "port", "suggest-piece", "have-all", "have-none", "reject-request", "allowed-fast", "extended",
-    "hash-request", "hashes", "hash-reject", "unknown", "opaque", "gap", "announce-request", "announce-response",
-    "scrape-request", "scrape-response", "error", "connect-request", "connect-response", "key-exchange", "encrypted",
+    "handshake",
+    "keep-alive",
+    "choke",
+    "unchoke",
+    "interested",
+    "not-interested",
+    "have",
+    "bitfield",
+    "request",
+    "piece",
+    "cancel",
+    "port",
+    "suggest-piece",
+    "have-all",
+    "have-none",
+    "reject-request",
+    "allowed-fast",
+    "extended",
+    "hash-request",
+    "hashes",
+    "hash-reject",
+    "unknown",
+    "opaque",
+    "gap",
+    "announce-request",
+    "announce-response",
+    "scrape-request",
+    "scrape-response",
+    "error",
+    "connect-request",
+    "connect-response",
+    "key-exchange",
+    "encrypted",
 ];

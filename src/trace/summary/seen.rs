@@ -323,7 +323,9 @@ impl Trackers {
             },
             Body::UdpTracker(packet) => match &**packet {
                 udp::Packet::AnnounceRequest(announce) => {
-                    tracker.announced(announce.event().map_or("regular", bittrace_protocol::tracker::Event::name));
+                    tracker.announced(
+                        announce.event().map_or("regular", bittrace_protocol::tracker::Event::name),
+                    );
                 }
                 udp::Packet::AnnounceResponse(reply) => {
                     tracker.gave(reply.peers.iter().map(ToString::to_string));

@@ -1,0 +1,49 @@
+//! What goes wrong, on one line of standard error, with what to do about it where that is known.
+
+use std::io::{self, Write};
+
+use bittrace_trace::TraceError;
+
+use crate::args::Common;
+
+/// Tells the user of an error: its causes behind it, then a hint.
+pub(crate) fn report(error: &anyhow::Error) {
+    say(&format!("bittrace: {error:#}"));
+    if let Some(hint) = hint(error) {
+        say(&format!("  {hint}"));
+    }
+}
+
+/// Tells the user of something that is no error, unless warnings are unwanted.
+pub(crate) fn warn(common: Common, text: &str) {
+    if !common.quiet {
+        say(&format!("bittrace: {text}"));
+    }
+}
+
+fn say(text: &str) {
+    // Nobody is left to be told when standard error is closed.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Whether the reader of our output has gone.
+pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn hint(error: &anyhow::Error) -> Option<&'static str> {
+    match error.downcast_ref::<TraceError>()? {
+        // Bencoded dictionaries begin with d and a digit, as torrents do: 64 31, 64 38.
+        TraceError::NotACapture { begins, .. } if begins.starts_with("64 3") => {
+            Some("it looks like a torrent: try bittrace torrent show")
+        }
+        TraceError::NotACapture { .. } | TraceError::TooShort { .. } => {
+            Some("captures are made by tcpdump -w FILE, dumpcap or Wireshark")
+        }
+        TraceError::Directory { .. } => Some("name the capture files in it, such as DIR/*.pcap"),
+        _ => None,
+    }
+}

@@ -1,0 +1,183 @@
+//! Results as NDJSON: an object a message, and one at the end that sums up all captures of the run.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use bittrace_trace::summary::{Client, Connection, TorrentSeen, Tracker};
+use bittrace_trace::{Direction, Summary, Trace};
+use serde_json::{Map, Value, json};
+
+use crate::names::Name;
+use crate::overview::outcome;
+use crate::row::Row;
+use crate::time::rfc3339;
+
+/// Writes one message: all keys, or those chosen.
+pub(crate) fn write_message(
+    row: &Row<'_>,
+    chosen: &[(Name, String)],
+    with_bytes: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let object = if chosen.is_empty() {
+        row.object(with_bytes)
+    } else {
+        let value = |name| row.value(name).unwrap_or(Value::Null);
+        chosen.iter().map(|(name, text)| (text.clone(), value(name))).collect()
+    };
+    write_line(&object, out)
+}
+
+/// Writes one object on a line.
+pub(crate) fn write_line(object: &Map<String, Value>, out: &mut dyn Write) -> io::Result<()> {
+    let mut line = serde_json::to_vec(object)?;
+    line.push(b'\n');
+    out.write_all(&line)
+}
+
+/// The closing object, gathered over the captures of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Closing {
+    packets: u64,
+    bytes: u64,
+    streams: u64,
+    messages: BTreeMap<String, u64>,
+    findings: BTreeMap<&'static str, u64>,
+    unread: [u64; 5],
+    truncated: bool,
+    captures: Vec<Value>,
+    clients: Vec<Value>,
+    torrents: Vec<Value>,
+    trackers: Vec<Value>,
+    connections: Vec<Value>,
+}
+
+impl Closing {
+    /// Takes in a capture that was read. `whole` says that its end was reached.
+    pub(crate) fn add(&mut self, name: &str, trace: &Trace, summary: &Summary, whole: bool) {
+        let capture = trace.capture();
+        let truncated = !whole || trace.cut().is_some();
+        self.packets += capture.packets();
+        self.bytes += capture.bytes();
+        self.streams += summary.streams;
+        self.truncated |= truncated;
+        for ((protocol, message), number) in &summary.messages {
+            *self.messages.entry(format!("{protocol}.{message}")).or_default() += number;
+        }
+        for (severity, number) in summary.severities() {
+            *self.findings.entry(severity.name()).or_default() += number;
+        }
+        let unread = summary.unread;
+        let unread = [unread.encrypted, unread.utp_datagrams, unread.utp, unread.opaque, unread.lost];
+        for (sum, number) in self.unread.iter_mut().zip(unread) {
+            *sum += number;
+        }
+        let span = trace.span();
+        self.captures.push(json!({
+            "capture": name,
+            "format": capture.format(),
+            "packets": capture.packets(),
+            "bytes": capture.bytes(),
+            "from": span.map(|(first, _)| rfc3339(first)),
+            "to": span.map(|(_, last)| rfc3339(last)),
+            "local": trace.local().map(|local| local.to_string()),
+            "truncated": truncated,
+        }));
+        self.clients.extend(summary.clients.rows().iter().map(client));
+        self.torrents.extend(summary.torrents.rows().iter().filter_map(torrent));
+        self.trackers.extend(summary.trackers.rows().iter().map(tracker));
+        self.connections.extend(summary.connections.rows().iter().map(connection));
+    }
+
+    /// The object that closes the stream.
+    pub(crate) fn object(self) -> Map<String, Value> {
+        let [encrypted, utp_datagrams, utp, opaque, lost] = self.unread;
+        let summary = json!({
+            "packets": self.packets,
+            "bytes": self.bytes,
+            "streams": self.streams,
+            "messages": self.messages,
+            "torrents": self.torrents,
+            "truncated": self.truncated,
+            "findings": self.findings,
+            "unread": {
+                "encrypted": encrypted, "utp_datagrams": utp_datagrams, "utp": utp, "opaque": opaque, "lost": lost,
+            },
+            "captures": self.captures,
+            "clients": self.clients,
+            "trackers": self.trackers,
+            "connections": self.connections,
+        });
+        Map::from_iter([("summary".to_owned(), summary)])
+    }
+}
+
+fn client(client: &Client) -> Value {
+    json!({
+        "address": client.address.to_string(),
+        "local": client.local,
+        "client": client.name.as_deref(),
+        "peer_id": client.peer_id.to_string(),
+        "v": client.says,
+        "port": client.port,
+        "handshakes": client.handshakes,
+    })
+}
+
+fn torrent(torrent: &TorrentSeen) -> Option<Value> {
+    let metainfo = torrent.metainfo.as_deref();
+    Some(json!({
+        "info_hash": torrent.info_hash?.to_string(),
+        "name": metainfo.map(|metainfo| metainfo.name.to_string()),
+        "size": metainfo.map(|metainfo| metainfo.total()),
+        "pieces": metainfo.map(|metainfo| metainfo.piece_count()),
+        "messages": torrent.records,
+        "pieces_seen": torrent.pieces.len(),
+        "blocks": torrent.blocks,
+        "payload": torrent.payload,
+        "verified": metainfo.map(|_| torrent.verified),
+        "corrupt": metainfo.map(|_| torrent.corrupt),
+    }))
+}
+
+fn tracker(tracker: &Tracker) -> Value {
+    json!({
+        "url": tracker.url,
+        "announces": tracker.announces,
+        "scrapes": tracker.scrapes,
+        "announce_answers": tracker.announce_answers,
+        "scrape_answers": tracker.scrape_answers,
+        "peers": tracker.peers,
+        "interval": tracker.interval,
+        "complete": tracker.complete,
+        "incomplete": tracker.incomplete,
+        "failures": tracker.failures,
+        "last_failure": tracker.last_failure,
+    })
+}
+
+fn connection(connection: &Connection) -> Value {
+    let way = |direction: Direction| {
+        let way = connection.way(direction);
+        json!({
+            "client": way.client.as_deref(),
+            "bytes": way.bytes,
+            "payload": way.payload,
+            "blocks": way.blocks,
+            "rate": way.rate(),
+        })
+    };
+    json!({
+        "stream": connection.stream.map(|stream| stream.0),
+        "transport": connection.transport.name(),
+        "protocol": connection.protocol.map(|protocol| protocol.name()),
+        "initiator": connection.initiator.to_string(),
+        "responder": connection.responder.to_string(),
+        "torrent": connection.torrent.map(|hash| hash.to_string()),
+        "opened": rfc3339(connection.opened),
+        "duration": connection.duration(),
+        "outcome": outcome(connection),
+        "from_initiator": way(Direction::FromInitiator),
+        "from_responder": way(Direction::FromResponder),
+    })
+}

@@ -1,0 +1,422 @@
+//! The summary of a capture as tables: what was captured, who spoke, of what, with whom, and what is to be said of it.
+
+use std::io::{self, Write};
+
+use bittrace_protocol::Timestamp;
+use bittrace_trace::record::{Protocol, Severity};
+use bittrace_trace::summary::{Connection, Tracker, Unread};
+use bittrace_trace::words::{count, counted, rough_size, seconds, size, span};
+use bittrace_trace::{Closing, Direction, Opening, Summary, Trace};
+
+use crate::output::{Look, styles};
+use crate::table::{Column, printable, render, wrap};
+use crate::time::rfc3339;
+
+/// Writes summaries.
+pub(crate) struct Overview<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) trace: &'a Trace,
+    pub(crate) summary: &'a Summary,
+    pub(crate) look: Look,
+    /// All rows and every remark, not only the first ones.
+    pub(crate) verbose: bool,
+}
+
+/// How many rows a table of the summary has when not all are asked for.
+const ROWS: usize = 20;
+
+/// From this width on numbers of connections have columns of their own.
+const WIDE_FROM: usize = 110;
+
+impl Overview<'_> {
+    /// Writes the whole summary.
+    pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.capture(out)?;
+        if self.summary.records == 0 && self.summary.connections.rows().is_empty() {
+            return self.paragraph("No BitTorrent in it.", out);
+        }
+        self.clients(out)?;
+        self.torrents(out)?;
+        self.trackers(out)?;
+        self.connections(out)?;
+        self.messages(out)?;
+        self.findings(out)?;
+        self.unread(out)
+    }
+
+    fn start(&self) -> Timestamp {
+        self.trace.span().map_or(Timestamp::EPOCH, |(first, _)| first)
+    }
+
+    fn capture(&self, out: &mut dyn Write) -> io::Result<()> {
+        let capture = self.trace.capture();
+        let heading = self.look.paint(styles::HEADING, &printable(self.name));
+        writeln!(out, "{heading}")?;
+        let mut facts = vec![
+            format!("{}, {}", capture.format(), counted(capture.packets(), "packet")),
+            size(capture.bytes()),
+        ];
+        if let Some((first, last)) = self.trace.span() {
+            facts.push(format!("{} from {}", span(last.seconds_since(first)), rfc3339(first)));
+        }
+        self.paragraph(&facts.join(", "), out)?;
+        let counts = self.trace.counts();
+        let kinds = [
+            (counts.tcp, counted(counts.tcp, "TCP segment")),
+            (counts.udp, counted(counts.udp, "UDP datagram")),
+            (counts.other, format!("{} of another kind", counted(counts.other, "packet"))),
+        ];
+        let mut packets: Vec<_> =
+            kinds.into_iter().filter(|(number, _)| *number > 0).map(|(_, text)| text).collect();
+        if capture.snapped() > 0 {
+            packets.push(format!("{} captured only in part", counted(capture.snapped(), "packet")));
+        }
+        let local = self.trace.local().map_or(String::new(), |local| format!("local host {local}; "));
+        self.paragraph(&format!("{local}{}", packets.join(", ")), out)?;
+        for comment in capture.comments().iter().take(3) {
+            self.paragraph(&format!("comment: {comment}"), out)?;
+        }
+        Ok(())
+    }
+
+    fn clients(&self, out: &mut dyn Write) -> io::Result<()> {
+        let clients = &self.summary.clients;
+        let rows = clients.rows().iter().map(|client| {
+            let says = client.says.as_deref().map(str::trim).unwrap_or_default();
+            let name = client.name.as_deref().unwrap_or("unknown");
+            // Most clients say in their extended handshake what their peer id says already.
+            let same = says.replace(['/', ' '], "").eq_ignore_ascii_case(&name.replace(['/', ' '], ""));
+            let local = if client.local { " (local)" } else { "" };
+            vec![
+                format!("{}{local}", client.address),
+                name.to_owned(),
+                client.peer_id.readable(),
+                if same { String::new() } else { says.to_owned() },
+                client.port.map_or(String::new(), |port| port.to_string()),
+                count(client.handshakes),
+            ]
+        });
+        let columns = [
+            Column::text("address", 13),
+            Column::text("client", 10),
+            Column::text("peer id", 10),
+            Column::text("calls itself", 10),
+            Column::numbers("port"),
+            Column::numbers("handshakes"),
+        ];
+        self.table("Clients", &columns, rows.collect(), clients.more(), out)
+    }
+
+    fn torrents(&self, out: &mut dyn Write) -> io::Result<()> {
+        let torrents = &self.summary.torrents;
+        if torrents.rows().is_empty() {
+            return Ok(());
+        }
+        self.heading("Torrents", out)?;
+        let shown = self.shown(torrents.rows().len());
+        for torrent in &torrents.rows()[..shown] {
+            let Some(info_hash) = torrent.info_hash else { continue };
+            let mut line = info_hash.to_string();
+            if let Some(metainfo) = &torrent.metainfo {
+                line.push_str(&format!("  {}", metainfo.name));
+            }
+            self.paragraph(&line, out)?;
+            let mut facts = Vec::new();
+            if let Some(metainfo) = &torrent.metainfo {
+                let files = counted(metainfo.files.len() as u64, "file");
+                facts.push(format!("{} in {files}", counted(metainfo.total(), "byte")));
+                facts.push(format!(
+                    "{} of {}",
+                    counted(metainfo.piece_count() as u64, "piece"),
+                    size(u64::from(metainfo.piece_length))
+                ));
+            }
+            if torrent.records == 0 {
+                facts.push("not in this capture".to_owned());
+            } else {
+                facts.push(format!(
+                    "seen: {} of {}, {}",
+                    counted(torrent.blocks, "block"),
+                    counted(torrent.pieces.len() as u64, "piece"),
+                    counted(torrent.payload, "byte")
+                ));
+            }
+            if torrent.metainfo.is_some() && torrent.records > 0 {
+                facts.push(format!(
+                    "{} verified, {} corrupt",
+                    count(torrent.verified),
+                    count(torrent.corrupt)
+                ));
+            }
+            self.indented(&facts.join("; "), 6, styles::PLAIN, out)?;
+        }
+        self.more(torrents.rows().len() - shown, torrents.more(), out)
+    }
+
+    fn trackers(&self, out: &mut dyn Write) -> io::Result<()> {
+        let trackers = &self.summary.trackers;
+        let rows = trackers
+            .rows()
+            .iter()
+            .map(|tracker| vec![tracker.url.clone(), asked(tracker), answered(tracker)]);
+        let columns =
+            [Column::text("tracker", 31), Column::text("was asked", 14), Column::text("answered", 18)];
+        self.table("Trackers", &columns, rows.collect(), trackers.more(), out)
+    }
+
+    fn connections(&self, out: &mut dyn Write) -> io::Result<()> {
+        let connections = &self.summary.connections;
+        let wide = self.look.width >= WIDE_FROM;
+        let local = self.trace.local();
+        let rows = connections.rows().iter().map(|connection| {
+            let local = connection.local.or_else(|| {
+                let local = local?;
+                if connection.initiator.ip() == local {
+                    Some(Direction::FromInitiator)
+                } else if connection.responder.ip() == local {
+                    Some(Direction::FromResponder)
+                } else {
+                    None
+                }
+            });
+            self.connection(connection, local, wide)
+        });
+        let ends = [Column::numbers("str"), Column::text("with", 23), Column::text("client", 12)];
+        let columns: Vec<Column> = if wide {
+            let numbers =
+                ["began", "lasted", "sent", "received", "blocks", "block rate"].map(Column::numbers);
+            ends.into_iter().chain(numbers).chain([Column::text("outcome", 10)]).collect()
+        } else {
+            let rest = [Column::text("carried", 13), Column::text("course", 14)];
+            ends.into_iter().chain(rest).collect()
+        };
+        self.table("Connections", &columns, rows.collect(), connections.more(), out)
+    }
+
+    /// A row of a connection, as the local end sees it; the initiator where neither end is local.
+    fn connection(&self, connection: &Connection, local: Option<Direction>, wide: bool) -> Vec<String> {
+        let own = local.unwrap_or(Direction::FromInitiator);
+        let with = match local {
+            Some(Direction::FromInitiator) => format!("→ {}", connection.responder),
+            Some(Direction::FromResponder) => format!("← {}", connection.initiator),
+            None => format!("{} → {}", connection.initiator, connection.responder),
+        };
+        let (sent, received) = (connection.way(own), connection.way(own.reverse()));
+        let client = |way: &bittrace_trace::summary::Way| way.client.as_deref().map(str::to_owned);
+        let who = match (connection.protocol, local) {
+            (Some(Protocol::HttpTracker), _) => "HTTP tracker".to_owned(),
+            (Some(Protocol::UdpTracker), _) => "UDP tracker".to_owned(),
+            (Some(Protocol::Utp), _) => "uTP".to_owned(),
+            (_, Some(_)) => client(received).unwrap_or_default(),
+            (_, None) => {
+                let both = [client(sent), client(received)].into_iter().flatten();
+                both.collect::<Vec<_>>().join(" → ")
+            }
+        };
+        let rate = [received, sent].into_iter().find_map(|way| way.rate());
+        let rate = rate.map(|rate| format!("{}/s", rough_size(rate as u64)));
+        let blocks = sent.blocks + received.blocks;
+        let stream = connection.stream.map_or("-".to_owned(), |stream| stream.0.to_string());
+        let began = format!("{:.3}", connection.opened.seconds_since(self.start()));
+        let lasted = span(connection.duration());
+        let outcome = outcome(connection);
+        if wide {
+            let none_or = |number: u64, text: String| if number == 0 { String::new() } else { text };
+            return vec![
+                stream,
+                with,
+                who,
+                began,
+                lasted,
+                rough_size(sent.bytes),
+                rough_size(received.bytes),
+                none_or(blocks, count(blocks)),
+                rate.unwrap_or_default(),
+                outcome,
+            ];
+        }
+        let mut carried = Vec::new();
+        if connection.stream.is_some() {
+            carried.push(format!("sent {}", rough_size(sent.bytes)));
+            carried.push(format!("got {}", rough_size(received.bytes)));
+        }
+        if blocks > 0 {
+            carried.push(counted(blocks, "block"));
+        }
+        carried.extend(rate);
+        vec![stream, with, who, carried.join(", "), format!("at {began} for {lasted}, {outcome}")]
+    }
+
+    fn messages(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut rows: Vec<Vec<String>> = Vec::new();
+        for ((protocol, message), number) in &self.summary.messages {
+            let text = format!("{message} {}", count(*number));
+            match rows.last_mut() {
+                Some(row) if row[0] == *protocol => {
+                    row[1].push_str(", ");
+                    row[1].push_str(&text);
+                }
+                _ => rows.push(vec![(*protocol).to_owned(), text]),
+            }
+        }
+        let columns = [Column::text("protocol", 12), Column::text("messages", 20)];
+        self.table("Messages", &columns, rows, 0, out)
+    }
+
+    fn findings(&self, out: &mut dyn Write) -> io::Result<()> {
+        let findings = &self.summary.findings;
+        let worth =
+            findings.iter().rev().filter(|((severity, _), _)| self.verbose || *severity > Severity::Chat);
+        let rows = worth.map(|((severity, rule), finding)| {
+            vec![
+                severity.name().to_owned(),
+                count(finding.count),
+                (*rule).to_owned(),
+                count(finding.first),
+                finding.text.clone(),
+            ]
+        });
+        let columns = [
+            Column::text("severity", 5),
+            Column::numbers("count"),
+            Column::text("rule", 12),
+            Column::numbers("first"),
+            Column::text("what the first one says", 20),
+        ];
+        self.table("Findings", &columns, rows.collect(), 0, out)
+    }
+
+    fn unread(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Unread { encrypted, utp_datagrams, utp, opaque, lost } = self.summary.unread;
+        if self.summary.unread.is_nothing() {
+            return Ok(());
+        }
+        self.heading("Not read", out)?;
+        let lines = [
+            (encrypted, format!("{} of encrypted connections", counted(encrypted, "byte"))),
+            (utp, format!("{} of uTP, {}", counted(utp_datagrams, "datagram"), counted(utp, "byte"))),
+            (opaque, format!("{} that no rule explains", counted(opaque, "byte"))),
+            (lost, format!("{} that the capture lost", counted(lost, "byte"))),
+        ];
+        for (_, line) in lines.iter().filter(|(number, _)| *number > 0) {
+            self.paragraph(line, out)?;
+        }
+        Ok(())
+    }
+
+    fn shown(&self, rows: usize) -> usize {
+        if self.verbose { rows } else { rows.min(ROWS) }
+    }
+
+    fn table(
+        &self,
+        heading: &str,
+        columns: &[Column],
+        rows: Vec<Vec<String>>,
+        not_kept: u64,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.heading(heading, out)?;
+        let shown = self.shown(rows.len());
+        out.write_all(render(columns, &rows[..shown], self.look).as_bytes())?;
+        self.more(rows.len() - shown, not_kept, out)
+    }
+
+    fn more(&self, hidden: usize, not_kept: u64, out: &mut dyn Write) -> io::Result<()> {
+        if hidden > 0 {
+            let text = format!("… {} more; -v shows them", count(hidden as u64));
+            self.indented(&text, 2, styles::DIM, out)?;
+        }
+        if not_kept > 0 {
+            self.indented(&format!("… and {} beyond those kept", count(not_kept)), 2, styles::DIM, out)?;
+        }
+        Ok(())
+    }
+
+    fn heading(&self, text: &str, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "\n{}", self.look.paint(styles::HEADING, text))
+    }
+
+    fn paragraph(&self, text: &str, out: &mut dyn Write) -> io::Result<()> {
+        self.indented(text, 2, styles::PLAIN, out)
+    }
+
+    fn indented(
+        &self,
+        text: &str,
+        indent: usize,
+        style: anstyle::Style,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        for line in wrap(&printable(text), self.look.width - indent) {
+            writeln!(out, "{}{}", " ".repeat(indent), self.look.paint(style, &line))?;
+        }
+        Ok(())
+    }
+}
+
+fn asked(tracker: &Tracker) -> String {
+    let mut parts = Vec::new();
+    let total: u64 = tracker.announces.values().sum();
+    if total > 0 {
+        let events: Vec<_> =
+            tracker.announces.iter().map(|(event, number)| format!("{event} {}", count(*number))).collect();
+        parts.push(format!("{}: {}", counted(total, "announce"), events.join(", ")));
+    }
+    if tracker.scrapes > 0 {
+        parts.push(counted(tracker.scrapes, "scrape"));
+    }
+    parts.join("; ")
+}
+
+fn answered(tracker: &Tracker) -> String {
+    let mut parts = Vec::new();
+    if tracker.announce_answers > 0 {
+        parts.push(format!(
+            "{} with {}",
+            counted(tracker.announce_answers, "announce"),
+            counted(tracker.peers.len() as u64, "peer")
+        ));
+    }
+    if tracker.scrape_answers > 0 {
+        parts.push(counted(tracker.scrape_answers, "scrape"));
+    }
+    if let Some(complete) = tracker.complete {
+        parts.push(counted(complete, "seeder"));
+    }
+    if let Some(incomplete) = tracker.incomplete {
+        parts.push(counted(incomplete, "leecher"));
+    }
+    if let Some(interval) = tracker.interval {
+        parts.push(format!("every {}", seconds(interval)));
+    }
+    if tracker.failures > 0 {
+        let words = tracker.last_failure.as_deref().unwrap_or_default();
+        parts.push(format!("{}: {words}", counted(tracker.failures, "refusal")));
+    }
+    if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
+}
+
+/// How a connection ended, in the words of the table.
+pub(crate) fn outcome(connection: &Connection) -> String {
+    let mut text = match connection.closing {
+        Some(Closing::Finished) => "finished",
+        Some(Closing::Reset) => "reset",
+        Some(Closing::Refused) => "refused",
+        Some(Closing::Unanswered) => "unanswered",
+        Some(Closing::CaptureEnded) => "open",
+        Some(Closing::Replaced) => "replaced",
+        None => "datagrams",
+    }
+    .to_owned();
+    if connection.opening == Some(Opening::MidStream) {
+        text.push_str(", joined in the middle");
+    }
+    if connection.encrypted {
+        text.push_str(", encrypted");
+    }
+    text
+}
