@@ -17,9 +17,17 @@ pub(crate) struct Arguments {
 
 /// What every command understands.
 #[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Common options")]
 pub(crate) struct Common {
-    /// Colour the output; auto: on a terminal, unless NO_COLOR is set
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
+    /// Colour the output: always, never, or auto: on a terminal, unless NO_COLOR is set
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
     pub(crate) color: Colour,
     /// Say less: no warnings, no remarks on how things stand
     #[arg(short, long, global = true, conflicts_with = "verbose")]

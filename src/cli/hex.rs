@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use bittrace_protocol::{Field, Hex, Role, Value};
-use bittrace_trace::Record;
+use bittrace_trace::record::{Body, Record};
 use bittrace_trace::words::count;
 
 use crate::output::{Look, styles};
@@ -23,7 +23,16 @@ pub(crate) fn write(record: &Record, look: Look, all: bool, out: &mut dyn Write)
     if record.bytes.is_empty() {
         return Ok(());
     }
-    write_fields(&record.fields(), &record.bytes, look, all, out)
+    let fields = record.fields();
+    write_fields(&fields, &record.bytes, look, all, out)?;
+    // What was sent in chunks or packed says nothing by its bytes: here they are as meant.
+    if let Body::HttpResponse(response, _) = &record.body
+        && fields.iter().any(|field| field.name == "body")
+    {
+        writeln!(out, "{INDENT}{}", look.paint(styles::HEADING, "the body as meant:"))?;
+        write_fields(&response.reply_fields(), response.body(), look, all, out)?;
+    }
+    Ok(())
 }
 
 /// Writes some bytes, field by field.

@@ -185,7 +185,7 @@ pub(crate) fn close_to(text: &str, known: impl Iterator<Item = &'static str>) ->
     let mut close: Vec<_> = known
         .filter_map(|name| {
             let distance = distance(&text, name);
-            let within = text.len() >= 3 && name.contains(&text);
+            let within = text.len() >= 3 && name.contains(&text) || name.len() >= 3 && text.starts_with(name);
             (distance <= allowed || within).then_some((distance, name))
         })
         .collect();

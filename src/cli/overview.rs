@@ -84,14 +84,12 @@ impl Overview<'_> {
         let rows = clients.rows().iter().map(|client| {
             let says = client.says.as_deref().map(str::trim).unwrap_or_default();
             let name = client.name.as_deref().unwrap_or("unknown");
-            // Most clients say in their extended handshake what their peer id says already.
-            let same = says.replace(['/', ' '], "").eq_ignore_ascii_case(&name.replace(['/', ' '], ""));
             let local = if client.local { " (local)" } else { "" };
             vec![
                 format!("{}{local}", client.address),
                 name.to_owned(),
                 client.peer_id.readable(),
-                if same { String::new() } else { says.to_owned() },
+                if says_the_same(name, says) { String::new() } else { says.to_owned() },
                 client.port.map_or(String::new(), |port| port.to_string()),
                 count(client.handshakes),
             ]
@@ -133,6 +131,8 @@ impl Overview<'_> {
             }
             if torrent.records == 0 {
                 facts.push("not in this capture".to_owned());
+            } else if torrent.blocks == 0 {
+                facts.push("no block seen".to_owned());
             } else {
                 facts.push(format!(
                     "seen: {} of {}, {}",
@@ -141,7 +141,7 @@ impl Overview<'_> {
                     counted(torrent.payload, "byte")
                 ));
             }
-            if torrent.metainfo.is_some() && torrent.records > 0 {
+            if torrent.metainfo.is_some() && torrent.blocks > 0 {
                 facts.push(format!(
                     "{} verified, {} corrupt",
                     count(torrent.verified),
@@ -181,7 +181,7 @@ impl Overview<'_> {
             });
             self.connection(connection, local, wide)
         });
-        let ends = [Column::numbers("str"), Column::text("with", 23), Column::text("client", 12)];
+        let ends = [Column::numbers("str"), Column::text("with", 23), Column::text("client", 18)];
         let columns: Vec<Column> = if wide {
             let numbers =
                 ["began", "lasted", "sent", "received", "blocks", "block rate"].map(Column::numbers);
@@ -358,12 +358,25 @@ impl Overview<'_> {
     }
 }
 
+/// Whether what a client calls itself is what its peer id says already, as with most.
+fn says_the_same(name: &str, says: &str) -> bool {
+    let words = |text: &str| {
+        let mut words = text.split([' ', '/']).filter(|word| !word.is_empty());
+        let program = words.next().unwrap_or_default().to_ascii_lowercase();
+        (program, words.next_back().unwrap_or_default().to_owned())
+    };
+    let ((program, version), (says_program, says_version)) = (words(name), words(says));
+    program == says_program && says_version.starts_with(&version)
+}
+
 fn asked(tracker: &Tracker) -> String {
     let mut parts = Vec::new();
     let total: u64 = tracker.announces.values().sum();
     if total > 0 {
-        let events: Vec<_> =
-            tracker.announces.iter().map(|(event, number)| format!("{event} {}", count(*number))).collect();
+        let events: Vec<_> = EVENTS
+            .iter()
+            .filter_map(|event| Some(format!("{event} {}", count(*tracker.announces.get(event)?))))
+            .collect();
         parts.push(format!("{}: {}", counted(total, "announce"), events.join(", ")));
     }
     if tracker.scrapes > 0 {
@@ -371,6 +384,9 @@ fn asked(tracker: &Tracker) -> String {
     }
     parts.join("; ")
 }
+
+/// The events of announces, in the order of a download's life.
+const EVENTS: [&str; 5] = ["started", "regular", "completed", "paused", "stopped"];
 
 fn answered(tracker: &Tracker) -> String {
     let mut parts = Vec::new();

@@ -41,9 +41,9 @@ pub fn describe_in(record: &Record, pieces: Option<u64>) -> String {
         },
         Body::HttpResponse(response, reply) => describe_reply(response, reply),
         Body::UdpTracker(packet) => describe_packet(packet),
-        Body::KeyExchange => format!("key exchange: public key of {}", size(length)),
+        Body::KeyExchange => format!("key-exchange: a public key of {}", size(length)),
         Body::Encrypted => format!("encrypted: {}, not readable", counted(length, "byte")),
-        Body::Utp => format!("uTP datagram of {}, its stream is not read", counted(length, "byte")),
+        Body::Utp => format!("uTP datagram of {}, not read", counted(length, "byte")),
         Body::Opaque(_, reason) => describe_opaque(*reason, length),
         Body::Gap(..) => format!("gap: the capture lost {}", counted(length, "byte")),
     }

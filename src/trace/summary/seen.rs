@@ -299,7 +299,9 @@ impl Trackers {
         match &record.body {
             Body::HttpRequest(request, kind) => match &**kind {
                 http::RequestKind::Announce(announce) => {
-                    if let Some(url) = http_url(request) {
+                    if tracker.announces.is_empty()
+                        && let Some(url) = http_url(request)
+                    {
                         tracker.url = url;
                     }
                     let event = announce.event.map_or("regular", bittrace_protocol::tracker::Event::name);

@@ -1,0 +1,95 @@
+//! What `--help` says, for every command: the face of the tool, read before it is changed.
+
+use std::process::{Command, Stdio};
+
+/// Runs bittrace and gives its exit code, standard output and standard error.
+fn bittrace(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_bittrace"))
+        .args(arguments)
+        .env_remove("CLICOLOR_FORCE")
+        .env("NO_COLOR", "1")
+        .env("COLUMNS", "100")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// Compares the help of a command with its snapshot.
+macro_rules! assert_help {
+    ($name:literal, $($argument:literal),*) => {
+        let (code, help, errors) = bittrace(&[$($argument,)* "--help"]);
+        assert_eq!((code, errors.as_str()), (Some(0), ""));
+        for line in help.lines() {
+            assert!(line.chars().count() <= 110, "too long: {line}");
+        }
+        let mut settings = insta::Settings::clone_current();
+        settings.set_snapshot_path("../snapshots/help");
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        settings.bind(|| insta::assert_snapshot!($name, help));
+    };
+}
+
+#[test]
+fn bittrace_help() {
+    assert_help!("bittrace",);
+}
+
+#[test]
+fn analyze_help() {
+    assert_help!("analyze", "analyze");
+}
+
+#[test]
+fn torrent_help() {
+    assert_help!("torrent", "torrent");
+}
+
+#[test]
+fn torrent_show_help() {
+    assert_help!("torrent-show", "torrent", "show");
+}
+
+#[test]
+fn completions_help() {
+    assert_help!("completions", "completions");
+}
+
+#[test]
+fn man_help() {
+    assert_help!("man", "man");
+}
+
+#[test]
+fn usage_errors_exit_with_2_and_say_what_is_wrong() {
+    for (arguments, said) in [
+        (&["analyze"][..], "CAPTURE"),
+        (&["analyze", "x.pcap", "--filter", "mesage == piece"], "do you mean message?"),
+        (&["analyze", "x.pcap", "--fields", "mesage"], "do you mean message?"),
+        (&["analyze", "x.pcap", "--from", "noon"], "neither seconds nor a time"),
+        (&["analyze", "x.pcap", "--format", "csv", "--view", "summary"], "messages only"),
+        (&["analyze", "no-such.pcap"], "bittrace: no-such.pcap: no such file"),
+        (&["torrent", "show", "no-such.torrent"], "bittrace: no-such.torrent: no such file"),
+        (&["analyze", "Cargo.toml"], "not a capture file"),
+        (&["torrent", "show", "Cargo.toml"], "not a .torrent file"),
+        (&["analyze", "src"], "a directory"),
+        (&["torrent", "show", "src"], "a directory"),
+        (&["man", "dance"], "no command dance"),
+    ] {
+        let (code, output, errors) = bittrace(arguments);
+        assert_eq!((code, output.as_str()), (Some(2), ""), "{arguments:?}: {errors}");
+        assert!(errors.contains(said), "{arguments:?}: {errors}");
+    }
+}
+
+#[test]
+fn scripts_and_pages_are_written() {
+    let (code, script, _) = bittrace(&["completions", "bash"]);
+    assert_eq!(code, Some(0));
+    assert!(script.contains("bittrace"));
+    let (code, page, _) = bittrace(&["man", "analyze"]);
+    assert_eq!(code, Some(0));
+    assert!(page.starts_with(".ie") || page.contains(".TH"), "{page}");
+}
