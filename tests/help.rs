@@ -11,8 +11,8 @@ fn bittrace(arguments: &[&str]) -> (Option<i32>, String, String) {
         .env("COLUMNS", "100")
         .stdin(Stdio::null())
         .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
+        .expect("the binary under test runs");
+    let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8");
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 

@@ -38,6 +38,7 @@ keys! {
     Offset = "offset",
     Length = "length",
     Summary = "summary",
+    Fields = "fields",
     Client = "client",
     Torrent = "torrent",
     Answers = "answers",

@@ -89,9 +89,6 @@ impl<'a> Row<'a> {
             match key {
                 Key::Severity | Key::Rule => continue,
                 Key::Bytes if !with_bytes => continue,
-                Key::Client => {
-                    object.insert("fields".to_owned(), Value::Object(self.fields().clone()));
-                }
                 _ => {}
             }
             if let Some(value) = self.key(*key) {
@@ -119,6 +116,7 @@ impl<'a> Row<'a> {
             Key::Offset => json!(record.offset),
             Key::Length => json!(record.length()),
             Key::Summary => json!(self.summary()),
+            Key::Fields => Value::Object(self.fields().clone()),
             Key::Client => json!(record.client.as_deref()?),
             Key::Torrent => json!(record.torrent?.to_string()),
             Key::Answers => json!(self.answers()?),

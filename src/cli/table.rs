@@ -21,7 +21,7 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let mut lines = vec![String::new()];
     let mut used = 0;
-    for word in text.split(' ') {
+    for word in words(text) {
         let length = columns(word);
         if used > 0 && used + 1 + length > width {
             lines.push(String::new());
@@ -42,6 +42,29 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     }
     lines
 }
+
+/// The words of a text, a number and its unit being one.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let mut end = text.find(' ').unwrap_or(text.len());
+        if text[..end].ends_with(|c: char| c.is_ascii_digit())
+            && let Some(after) = text.get(end + 1..)
+        {
+            let next = after.split(' ').next().unwrap_or_default();
+            if UNITS.contains(&next.trim_end_matches([')', ',', ';', ':'])) {
+                end += 1 + next.len();
+            }
+        }
+        rest = text.get(end + 1..);
+        Some(&text[..end])
+    })
+}
+
+/// What is not torn from the number before it.
+const UNITS: [&str; 12] =
+    ["B", "KiB", "MiB", "GiB", "KiB/s", "MiB/s", "byte", "bytes", "s", "ms", "µs", "min"];
 
 fn push(lines: &mut [String], text: &str) {
     if let Some(line) = lines.last_mut() {
@@ -104,7 +127,8 @@ pub(crate) fn render(columns: &[Column], rows: &[Vec<String>], look: Look) -> St
         align(cell, *column)
     }));
     for row in &rows {
-        table.add_row(row.iter().zip(&columns).map(|(text, column)| align(Cell::new(text), *column)));
+        let cells = row.iter().zip(&widths).map(|(text, width)| wrap(text, *width).join("\n"));
+        table.add_row(cells.zip(&columns).map(|(text, column)| align(Cell::new(text), *column)));
     }
     for (at, width) in widths.iter().enumerate() {
         let last = at + 1 == widths.len();
@@ -169,6 +193,7 @@ mod tests {
         assert_eq!(wrap("request piece 3", 9), ["request", "piece 3"]);
         assert_eq!(wrap("abcdefghij k", 4), ["abcd", "efgh", "ij k"]);
         assert_eq!(wrap("", 4), [""]);
+        assert_eq!(wrap("block of 16 KiB, 2 more", 12), ["block of", "16 KiB, 2", "more"]);
     }
 
     #[test]
