@@ -161,7 +161,7 @@ impl MessageTable {
     fn ends(&mut self, row: &Row<'_>, local: Option<IpAddr>) -> (String, anstyle::Style) {
         let record = row.record;
         let (source, destination) = (record.source, record.destination);
-        let sent = record.speaker == Speaker::Local;
+        let sent = record.speaker == Speaker::Local && local.is_none_or(|local| local == source.ip());
         let received = !sent && local.is_some_and(|local| local == destination.ip());
         let style = if sent { styles::SENT } else { styles::RECEIVED };
         let room = if matches!(self.shape, Shape::Wide) { 21 } else { ONE_END - 2 };

@@ -81,6 +81,7 @@ impl Overview<'_> {
 
     fn clients(&self, out: &mut dyn Write) -> io::Result<()> {
         let clients = &self.summary.clients;
+        let wide = self.look.width >= WIDE_FROM;
         let rows = clients.rows().iter().map(|client| {
             let says = client.says.as_deref().map(str::trim).unwrap_or_default();
             let name = client.name.as_deref().unwrap_or("unknown");
@@ -89,16 +90,16 @@ impl Overview<'_> {
                 format!("{}{local}", client.address),
                 name.to_owned(),
                 client.peer_id.readable(),
-                if says_the_same(name, says) { String::new() } else { says.to_owned() },
+                if !wide || says_the_same(name, says) { String::new() } else { says.to_owned() },
                 client.port.map_or(String::new(), |port| port.to_string()),
                 count(client.handshakes),
             ]
         });
         let columns = [
-            Column::text("address", 13),
-            Column::text("client", 10),
-            Column::text("peer id", 10),
-            Column::text("calls itself", 10),
+            Column::text("address", 17),
+            Column::text("client", 18),
+            Column::text("peer id", 20),
+            Column::text("calls itself", 12),
             Column::numbers("port"),
             Column::numbers("handshakes"),
         ];
@@ -169,16 +170,13 @@ impl Overview<'_> {
         let wide = self.look.width >= WIDE_FROM;
         let local = self.trace.local();
         let rows = connections.rows().iter().map(|connection| {
-            let local = connection.local.or_else(|| {
-                let local = local?;
-                if connection.initiator.ip() == local {
-                    Some(Direction::FromInitiator)
-                } else if connection.responder.ip() == local {
-                    Some(Direction::FromResponder)
-                } else {
-                    None
-                }
-            });
+            // Who speaks first counts as local where the host is on neither end; a row has to name both then.
+            let local = match local {
+                Some(local) if connection.initiator.ip() == local => Some(Direction::FromInitiator),
+                Some(local) if connection.responder.ip() == local => Some(Direction::FromResponder),
+                Some(_) => None,
+                None => connection.local,
+            };
             self.connection(connection, local, wide)
         });
         let ends = [Column::numbers("str"), Column::text("with", 23), Column::text("client", 18)];
