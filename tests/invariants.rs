@@ -1,4 +1,5 @@
 //! The laws of the design, on every reference capture.
+#![allow(clippy::print_stdout, reason = "a failing test shows what it was reading")]
 
 mod support;
 

@@ -1,7 +1,7 @@
 //! What the tests over the reference captures share.
 
 // Each test file uses its own part of this.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::print_stdout, clippy::print_stderr)]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -166,8 +166,11 @@ pub fn dissect(events: &[Event], mut cut: impl FnMut(usize) -> usize) -> Vec<Rec
 /// One direction of one connection or flow of datagrams.
 pub type Way = (SocketAddr, SocketAddr);
 
-/// What each direction says, record by record: message name, offset, length, bytes.
-pub fn by_way(records: &[Record]) -> BTreeMap<Way, Vec<(&'static str, u64, u64, Vec<u8>)>> {
+/// A record without its circumstances: message name, offset, length, bytes.
+pub type Said = (&'static str, u64, u64, Vec<u8>);
+
+/// What each direction says, record by record.
+pub fn by_way(records: &[Record]) -> BTreeMap<Way, Vec<Said>> {
     let mut ways: BTreeMap<Way, Vec<_>> = BTreeMap::new();
     for record in records {
         ways.entry((record.source, record.destination)).or_default().push((

@@ -1,0 +1,233 @@
+//! `bittrace analyze` as a user runs it: what it prints for every reference capture, and how it ends.
+
+mod support;
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use support::{captures, captures_folder, scenario};
+
+/// Snapshots of what a command prints, in snapshots/analyze. A macro, so that insta names the file of the test.
+macro_rules! assert_printed {
+    ($name:expr, $printed:expr) => {
+        insta::with_settings!({
+            snapshot_path => "../snapshots/analyze",
+            prepend_module_to_snapshot => false,
+            omit_expression => true,
+        }, {
+            insta::assert_snapshot!($name, $printed)
+        });
+    };
+}
+
+fn bittrace(arguments: &[&str]) -> Output {
+    command(arguments).output().expect("bittrace starts")
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bittrace"));
+    // Nothing of the terminal may show.
+    command.args(arguments).current_dir(captures_folder()).env_remove("COLUMNS").stdin(Stdio::null());
+    command
+}
+
+fn printed(arguments: &[&str]) -> String {
+    let output = bittrace(arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    assert_eq!(errors, "", "{arguments:?}");
+    String::from_utf8(output.stdout).expect("output is UTF-8")
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("bittrace ends by itself")
+}
+
+#[test]
+fn prints_every_capture() {
+    for path in captures() {
+        let file = path.file_name().expect("a capture has a name").to_string_lossy().into_owned();
+        let name = scenario(&path);
+        let torrent = format!("{name}.torrent");
+        let mut arguments = vec!["analyze", file.as_str()];
+        if captures_folder().join(&torrent).exists() {
+            arguments.extend(["--torrent", torrent.as_str()]);
+        }
+        let printed = printed(&arguments);
+        let wide = printed.lines().find(|line| line.chars().count() > 80);
+        assert_eq!(wide, None, "{name}: a line is wider than 80 columns");
+        assert_printed!(name.as_str(), printed);
+    }
+}
+
+#[test]
+fn prints_the_bytes_of_messages() {
+    let capture = "http-tracker-scrape.pcapng";
+    assert_printed!(
+        "hex-http-tracker",
+        printed(&["analyze", capture, "--view", "messages", "--hex", "--limit", "4"])
+    );
+    let capture = "udp-tracker-scrape.pcap";
+    let filter = ["--filter", "protocol == udp-tracker"];
+    assert_printed!(
+        "hex-udp-tracker",
+        printed(&[&["analyze", capture, "--view", "messages", "--hex"][..], &filter].concat())
+    );
+    let capture = "magnet-metadata-pex.pcap";
+    let filter = ["--filter", "message == extended || message == handshake", "--limit", "12"];
+    assert_printed!(
+        "hex-extended",
+        printed(&[&["analyze", capture, "--view", "messages", "--hex"][..], &filter].concat())
+    );
+}
+
+#[test]
+fn prints_json() {
+    let torrent = ["--torrent", "download-aria2.torrent"];
+    let json = printed(&[&["analyze", "download-aria2.pcap", "--format", "json"][..], &torrent].concat());
+    for line in json.lines() {
+        let object: serde_json::Value = serde_json::from_str(line).expect("each line is an object");
+        let keys = [
+            "n",
+            "time",
+            "elapsed",
+            "capture",
+            "frames",
+            "stream",
+            "src",
+            "dst",
+            "speaker",
+            "transport",
+            "protocol",
+            "message",
+            "offset",
+            "length",
+            "summary",
+            "fields",
+            "notes",
+        ];
+        let complete = keys.iter().all(|key| object.get(key).is_some());
+        assert!(complete || object["summary"]["messages"].is_object(), "{line}");
+    }
+    assert_printed!("json-download-aria2", json);
+    let magnet =
+        ["analyze", "magnet-metadata-pex.pcap", "--format", "json", "--filter", "message == extended"];
+    assert_printed!("json-extended", printed(&magnet));
+    let encodings = [
+        "analyze",
+        "http-tracker-encodings.pcapng",
+        "--format",
+        "json",
+        "--filter",
+        "protocol == http-tracker",
+    ];
+    assert_printed!("json-http-tracker", printed(&encodings));
+}
+
+#[test]
+fn prints_chosen_columns_as_csv() {
+    let columns = "n,elapsed,src,message,index,begin,length,answers,latency";
+    let arguments = ["analyze", "capture-loss.pcap", "--format", "csv", "--fields", columns, "--stream", "1"];
+    assert_printed!("csv-capture-loss", printed(&arguments));
+}
+
+#[test]
+fn a_file_that_is_no_capture_is_one_clear_line_and_code_2() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let empty = folder.path().join("empty.pcap");
+    std::fs::write(&empty, "").expect("a file can be written");
+    let empty = empty.to_string_lossy().into_owned();
+    for (file, says) in [
+        ("no-such-file.pcap", "no such file"),
+        (".", "a directory"),
+        ("README.md", "not a capture file: begins with 23 20 43"),
+        (empty.as_str(), "empty"),
+    ] {
+        let output = bittrace(&["analyze", file]);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((code(&output), output.stdout.len()), (2, 0), "{file}: {errors}");
+        let first = errors.lines().next().unwrap_or_default();
+        assert!(first.starts_with(&format!("bittrace: {file}: ")) && first.contains(says), "{errors}");
+        assert!(errors.lines().count() <= 2, "{errors}");
+    }
+}
+
+#[test]
+fn a_capture_without_bittorrent_is_told_in_a_sentence_and_code_0() {
+    let output = bittrace(&["analyze", "not-bittorrent.pcapng"]);
+    assert_eq!(code(&output), 0);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("No BitTorrent in it"));
+}
+
+#[test]
+fn a_cut_file_is_shown_as_far_as_it_goes() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let cut = folder.path().join("cut.pcap");
+    let whole =
+        std::fs::read(captures_folder().join("download-aria2.pcap")).expect("the capture can be read");
+    std::fs::write(&cut, &whole[..100_000]).expect("a file can be written");
+    let cut = cut.to_string_lossy().into_owned();
+    let output = bittrace(&["analyze", &cut, "--format", "json"]);
+    assert_eq!(code(&output), 0);
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    let last: serde_json::Value =
+        serde_json::from_str(lines.lines().last().expect("there are lines")).expect("JSON");
+    assert_eq!(last["summary"]["truncated"], true);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(errors.contains(&cut) && errors.contains("byte 99"), "{errors}");
+}
+
+#[test]
+fn standard_input_and_gzip_read_as_the_file() {
+    let path = captures_folder().join("lossy-link.pcap.gz");
+    let mut child = command(&["analyze", "-", "--view", "messages"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("bittrace starts");
+    let bytes = std::fs::read(path).expect("the capture can be read");
+    child.stdin.take().expect("a pipe").write_all(&bytes).expect("bittrace reads all");
+    let output = child.wait_with_output().expect("bittrace ends");
+    let file = printed(&["analyze", "lossy-link.pcap.gz", "--view", "messages"]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), file);
+}
+
+#[test]
+fn a_closed_pipe_ends_it_quietly() {
+    let mut child = command(&["analyze", "download-aria2.pcap", "--format", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("bittrace starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("bittrace ends");
+    assert_eq!((code(&output), String::from_utf8_lossy(&output.stderr).as_ref()), (0, ""));
+}
+
+#[test]
+fn fail_on_decides_the_exit_code() {
+    let fail_on = |capture, severity| {
+        let torrent = capture_torrent(capture);
+        code(&bittrace(&["analyze", capture, "--torrent", &torrent, "--fail-on", severity]))
+    };
+    assert_eq!(fail_on("download-aria2.pcap", "warn"), 0);
+    assert_eq!(fail_on("capture-loss.pcap", "warn"), 1);
+    assert_eq!(fail_on("capture-loss.pcap", "error"), 0);
+    assert_eq!(fail_on("corrupt-peer.pcap.gz", "error"), 1);
+}
+
+fn capture_torrent(capture: &str) -> String {
+    format!("{}.torrent", scenario(std::path::Path::new(capture)))
+}
+
+#[test]
+fn a_wrong_filter_is_shown_where_it_is_wrong() {
+    let output = bittrace(&["analyze", "download-aria2.pcap", "--filter", "message == piece && indx == 3"]);
+    assert_eq!(code(&output), 2);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    let mut lines = errors.lines();
+    assert!(lines.next().is_some_and(|line| line.contains("indx")), "{errors}");
+    let expression = lines.next().expect("the expression");
+    let caret = lines.next().expect("a caret under it");
+    assert_eq!(caret.find('^'), expression.find("indx"), "{errors}");
+}
