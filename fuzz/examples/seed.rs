@@ -1,0 +1,83 @@
+//! Fills the corpora from reference captures: `cargo run --example seed -- ../captures`.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+use bittrace_protocol::wire::Message;
+use bittrace_trace::{Body, Dissected, Options, Record, Trace};
+
+/// Longer inputs slow the fuzzer down more than they teach it.
+const LONGEST: usize = 24 * 1024;
+
+/// So many records of a kind are enough.
+const OF_A_KIND: usize = 8;
+
+fn main() -> io::Result<()> {
+    let folder = env::args().nth(1).map_or_else(|| PathBuf::from("../captures"), PathBuf::from);
+    for entry in fs::read_dir(&folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let bytes = fs::read(&path).unwrap_or_default();
+        if name.ends_with(".torrent") {
+            write("bencode", &name, &bytes)?;
+            write("metainfo", &name, &bytes)?;
+        } else if name.contains(".pcap") {
+            let start = &bytes[..bytes.len().min(LONGEST)];
+            write("capture", &name, start)?;
+            write("trace", &name, start)?;
+            records(&path, &name)?;
+        }
+    }
+    Ok(())
+}
+
+/// The messages of a capture, and the beginnings of its conversations.
+fn records(path: &Path, name: &str) -> io::Result<()> {
+    let mut trace = Trace::open(path, Options::default()).map_err(io::Error::other)?;
+    let mut kinds: HashMap<String, usize> = HashMap::new();
+    let mut conversations: HashMap<u32, [Vec<u8>; 2]> = HashMap::new();
+    while let Ok(Some(dissected)) = trace.next() {
+        let Dissected::Record(record) = dissected else { continue };
+        let said = &mut conversations.entry(record.stream.0).or_default()[record.direction as usize];
+        said.extend_from_slice(&record.bytes);
+        said.truncate(LONGEST / 2);
+        for (target, bytes) in seeds(&record) {
+            let kind = kinds.entry(format!("{target}-{}", record.body.message())).or_default();
+            *kind += 1;
+            if *kind <= OF_A_KIND && bytes.len() <= LONGEST {
+                write(target, &format!("{name}-{}", record.number), bytes)?;
+            }
+        }
+    }
+    for (stream, [ours, theirs]) in conversations {
+        for (variant, head) in [[0, 0, 90, 0, 1, 2, 3, 4], [1, 9, 90, 1, 4, 3, 2, 1]].iter().enumerate() {
+            let share = (ours.len() as u32).to_be_bytes();
+            let input = [&head[..], &share, &ours, &theirs].concat();
+            write("dissect", &format!("{name}-{stream}-{variant}"), &input)?;
+        }
+    }
+    Ok(())
+}
+
+/// The targets that a record can teach, and with which of its bytes.
+fn seeds(record: &Record) -> Vec<(&'static str, &[u8])> {
+    match &record.body {
+        Body::Handshake(_) | Body::Message(_) => vec![("wire_message", &record.bytes[..])],
+        Body::Extended(Message::Extended { payload, .. }, _) => {
+            vec![("wire_message", &record.bytes[..]), ("extended", payload), ("bencode", payload)]
+        }
+        Body::HttpRequest(..) => vec![("http_request", &record.bytes[..])],
+        Body::HttpResponse(response, _) => {
+            vec![("http_response", &record.bytes[..]), ("bencode", response.body())]
+        }
+        Body::UdpTracker(_) => vec![("udp_tracker", &record.bytes[..])],
+        _ => Vec::new(),
+    }
+}
+
+fn write(target: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(name), bytes)
+}
