@@ -53,11 +53,11 @@ pub struct Dissector {
     connections: FxHashMap<StreamId, Connection>,
     datagrams: Datagrams,
     recognised: Recognised,
-    /// Bytes that wait on connections of which it is not known what they are.
+    /// The memory of what waits on connections of which it is not known what they are.
     undecided: usize,
 }
 
-/// How many bytes may wait, over all connections, to be recognised.
+/// How much memory may be taken, over all connections, by what waits to be recognised.
 const UNDECIDED_BUDGET: usize = 32 << 20;
 
 impl Dissector {
@@ -80,11 +80,11 @@ impl Dissector {
         let Some(connection) = self.connections.get_mut(&event.stream()) else {
             return Interest::Unwanted;
         };
-        let waited = connection.undecided_bytes();
+        let waited = connection.undecided_cost();
         let interest = match event {
             StreamEvent::Burst { direction, bytes, .. } => {
                 connection.burst(moment, direction, bytes, &mut self.recognised, out);
-                if connection.undecided_bytes() > 0 && self.undecided > UNDECIDED_BUDGET {
+                if connection.undecided_cost() > 0 && self.undecided > UNDECIDED_BUDGET {
                     connection.give_up(&mut self.recognised, out);
                 }
                 connection.interest()
@@ -99,7 +99,7 @@ impl Dissector {
             }
             StreamEvent::Opened { .. } | StreamEvent::Established { .. } => Interest::Wanted,
         };
-        self.undecided = self.undecided + connection.undecided_bytes() - waited;
+        self.undecided = self.undecided + connection.undecided_cost() - waited;
         if matches!(event, StreamEvent::Closed { .. }) {
             self.connections.remove(&event.stream());
         }

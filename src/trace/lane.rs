@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bittrace_protocol::Timestamp;
 use bytes::{Bytes, BytesMut};
+use rustc_hash::FxHashSet;
 
 use crate::Moment;
 use crate::record::Frames;
@@ -52,6 +53,11 @@ impl Lane {
         &self.buffer
     }
 
+    /// The memory that waiting takes: bytes that come one a packet cost more than themselves.
+    pub(crate) fn cost(&self) -> usize {
+        self.buffer.len() + self.marks.len() * size_of::<Mark>()
+    }
+
     /// The stream offset of the first byte that waits, or is yet to come.
     pub(crate) const fn offset(&self) -> u64 {
         self.offset
@@ -76,9 +82,7 @@ impl Lane {
         let mut at = self.last.map_or(Timestamp::EPOCH, |moment| moment.at);
         let mut first = true;
         while let Some(mark) = self.marks.front() {
-            if !frames.contains(&mark.moment.frame) {
-                frames.push(mark.moment.frame);
-            }
+            frames.push(mark.moment.frame);
             at = if first { mark.moment.at } else { at.max(mark.moment.at) };
             first = false;
             if mark.end > self.offset {
@@ -90,6 +94,7 @@ impl Lane {
                 break;
             }
         }
+        drop_repeated(&mut frames);
         Taken { bytes, offset, at, frames }
     }
 
@@ -104,6 +109,16 @@ impl Lane {
         self.marks.clear();
         self.offset += length;
     }
+}
+
+/// Keeps the first of each number. Only a packet of which a part had to wait can come twice, so mostly the numbers
+/// rise.
+fn drop_repeated(frames: &mut Frames) {
+    if frames.is_sorted_by(|before, after| before < after) {
+        return;
+    }
+    let mut seen = FxHashSet::default();
+    frames.retain(|frame| seen.insert(*frame));
 }
 
 #[cfg(test)]
@@ -128,6 +143,32 @@ mod tests {
         assert_eq!(lane.take_all().frames.as_slice(), [9]);
         lane.skip(100);
         assert_eq!(lane.offset(), 108);
+    }
+
+    #[test]
+    fn a_packet_whose_bytes_stand_apart_is_named_once() {
+        let mut lane = Lane::default();
+        for frame in [5, 4, 5, 6, 4] {
+            lane.push(moment(frame), b"ab");
+        }
+        assert_eq!(lane.take_all().frames.as_slice(), [5, 4, 6]);
+    }
+
+    #[test]
+    fn a_message_in_very_many_packets_is_taken_at_once() {
+        let mut lane = Lane::default();
+        for frame in 0..400_000 {
+            lane.push(moment(frame ^ 1), b"a");
+        }
+        assert_eq!(lane.take_all().frames.len(), 400_000);
+    }
+
+    #[test]
+    fn bytes_in_packets_of_their_own_cost_more() {
+        let (mut one, mut many) = (Lane::default(), Lane::default());
+        one.push(moment(1), &[0; 1000]);
+        (0..1000).for_each(|frame| many.push(moment(frame), &[0]));
+        assert!(one.cost() < 1100 && many.cost() > 20_000);
     }
 
     #[test]

@@ -68,10 +68,10 @@ impl Connection {
         }
     }
 
-    /// The bytes that wait for a verdict.
-    pub(super) fn undecided_bytes(&self) -> usize {
+    /// The memory of what waits for a verdict.
+    pub(super) fn undecided_cost(&self) -> usize {
         match self.carries {
-            Carries::Undecided(_) => self.lanes.iter().map(|lane| lane.waiting().len()).sum(),
+            Carries::Undecided(_) => self.lanes.iter().map(Lane::cost).sum(),
             _ => 0,
         }
     }
