@@ -121,9 +121,12 @@ fn step(bytes: &[u8]) -> Step {
     let bits = match (id, length) {
         (MessageId::CHOKE | MessageId::UNCHOKE | MessageId::INTERESTED | MessageId::NOT_INTERESTED, 1)
         | (MessageId::HAVE_ALL | MessageId::HAVE_NONE, 1) => Some(20),
-        (MessageId::HAVE | MessageId::SUGGEST_PIECE | MessageId::ALLOWED_FAST, 5) => {
-            number(5).map(|index| if index < 1 << 24 { 48 } else { 0 })
-        }
+        // No torrent has so many pieces. Each message must agree in some bits, or a chain of them would be walked
+        // again from each of its places.
+        (MessageId::HAVE | MessageId::SUGGEST_PIECE | MessageId::ALLOWED_FAST, 5) => match number(5) {
+            Some(0x100_0000..) => return Step::Wrong,
+            index => index.map(|_| 48),
+        },
         (MessageId::REQUEST | MessageId::CANCEL | MessageId::REJECT_REQUEST, 13) => match number(13) {
             Some(1..=0x2_0000) => {
                 Some(if bytes[11..13].iter().all(|&byte| byte & 0x3f == 0) { 60 } else { 46 })
