@@ -252,21 +252,22 @@ impl Connection {
         }
         if mid_stream {
             for (bytes, searched) in waiting.iter().zip(searched) {
-                match search(bytes, *searched) {
+                // What comes at once beyond the bound must not be found either.
+                match search(&bytes[..bytes.len().min(FOUND_WITHIN + 1)], *searched) {
                     Search::Found(_) => return Verdict::Is(Carries::PeerWire(PeerWire::mid_stream())),
                     Search::NotBefore(at) => *searched = at,
                 }
             }
             return other_when(last || waiting.iter().any(|bytes| bytes.len() > FOUND_WITHIN));
         }
-        if waiting.iter().any(|bytes| clear_handshake(bytes).is_some()) {
-            return Verdict::Is(Carries::PeerWire(PeerWire::behind_key_exchange()));
-        }
         let [initiator, responder] = waiting;
         if !initiator.is_empty() && !could_be_key(initiator)
             || !responder.is_empty() && !could_be_key(responder)
         {
             return Verdict::Is(Carries::Other);
+        }
+        if waiting.iter().any(|bytes| clear_handshake(bytes).is_some()) {
+            return Verdict::Is(Carries::PeerWire(PeerWire::behind_key_exchange()));
         }
         let enough = waiting.iter().all(|bytes| bytes.len() > CLEAR_WITHIN + 20)
             || waiting.iter().any(|bytes| bytes.len() > DECIDED_WITHIN);
@@ -282,20 +283,40 @@ impl Connection {
     }
 }
 
-/// Whether a stream that begins with these bytes can begin with a public key: random, so neither text nor TLS.
+/// Whether a stream that begins with these bytes can begin with a public key: random, so neither text nor TLS. When
+/// it cannot, more bytes do not change that: the verdict must not depend on how they are cut.
 fn could_be_key(bytes: &[u8]) -> bool {
-    let start = &bytes[..bytes.len().min(PUBLIC_KEY)];
-    if matches!(start, [0x14..=0x17, 0x03, ..]) {
+    if matches!(bytes, [0x14..=0x17, 0x03, ..]) {
         return false;
     }
-    let text = start.iter().filter(|byte| matches!(byte, b' '..=b'~' | b'\r' | b'\n' | b'\t')).count();
-    if start.len() >= 16 && text * 8 > start.len() * 7 {
-        return false;
+    if let Some(start) = bytes.first_chunk::<32>() {
+        let text = start.iter().filter(|byte| matches!(byte, b' '..=b'~' | b'\r' | b'\n' | b'\t')).count();
+        // Of 32 random bytes, 29 are text once in 10^9.
+        if text > 28 {
+            return false;
+        }
     }
+    let Some(key) = bytes.first_chunk::<PUBLIC_KEY>() else { return true };
     let mut seen = [false; 256];
-    for &byte in start {
+    for &byte in key {
         seen[usize::from(byte)] = true;
     }
     // 96 random bytes have some 80 different values; fewer than 60 happen once in 10^11.
-    start.len() < PUBLIC_KEY || seen.iter().filter(|&&seen| seen).count() >= 60
+    seen.iter().filter(|&&seen| seen).count() >= 60
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_a_key_cannot_become_one() {
+        let noise: Vec<u8> = (0..200u8).map(|number| number.wrapping_mul(0x9d) ^ number >> 3).collect();
+        assert!(could_be_key(&noise));
+        for text in 0..noise.len() {
+            let bytes = [&[b'e'; 200][..text], &noise].concat();
+            let verdicts: Vec<bool> = (0..bytes.len()).map(|end| could_be_key(&bytes[..end])).collect();
+            assert!(verdicts.is_sorted_by(|before, after| before >= after), "{text} bytes of text");
+        }
+    }
 }

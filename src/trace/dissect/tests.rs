@@ -338,3 +338,31 @@ fn damage_is_kept_and_decoding_resumes() {
     let records = play(&mut Dissector::new(), Opening::Syn, &steps, usize::MAX);
     assert!(matches!(records[1].body, Body::Opaque(Protocol::PeerWire, Reason::Damaged)));
 }
+
+#[test]
+fn text_before_a_handshake_is_no_key_exchange() {
+    let steps = [
+        Says(
+            A,
+            [b"220 mail.example ready, and so on and on ".repeat(3), handshake(b"-TR3000-aaaaaaaaaaaa")]
+                .concat(),
+        ),
+        Closes,
+    ];
+    assert_eq!(records(Opening::Syn, &steps), []);
+}
+
+#[test]
+fn messages_far_behind_the_first_bytes_are_not_found() {
+    let far = [vec![0x55; 99_000], request(1, 0), request(1, 0x4000), request(2, 0)].concat();
+    assert_eq!(records(Opening::MidStream, &[Says(A, far), Closes]), []);
+}
+
+#[test]
+fn haves_of_impossible_pieces_prove_nothing_and_cost_nothing() {
+    let haves = [0, 0, 0, 5, 4, 0xff, 0xff, 0xff, 0xff].repeat(100_000);
+    let steps =
+        [Says(A, handshake(b"-TR3000-aaaaaaaaaaaa")), Says(B, [vec![0xff; 4], haves].concat()), Closes];
+    let play = |cut| play(&mut Dissector::new(), Opening::Syn, &steps, cut);
+    assert_eq!(play(1).len(), play(usize::MAX).len());
+}
