@@ -103,12 +103,10 @@ fn value(field: &Field) -> Value {
     }
 }
 
-/// The peers of an answer, whatever form they were sent in: `peers` always is a list of `address:port`, and the ids of
-/// the long form stand beside it.
+/// The peers of an answer, whatever form they were sent in: `peers` always is the list of all, as `address:port`. Those
+/// of IPv6 stand under the key they were sent under as well, the ids of the long form beside it.
 fn name_peers(map: &mut Map<String, Value>, reply: &bittrace_protocol::tracker::http::AnnounceReply) {
-    let in_long_form =
-        map.get("peers").and_then(Value::as_array).is_some_and(|peers| peers.iter().any(Value::is_object));
-    if !in_long_form {
+    if reply.peers.is_empty() {
         return;
     }
     map.insert("peers".to_owned(), reply.peers.iter().map(|peer| json!(peer.to_string())).collect());
