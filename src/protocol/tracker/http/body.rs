@@ -11,35 +11,84 @@ use crate::DecodeError;
 
 use super::{BODY_TOO_LONG, MAX_BODY};
 
-/// A chunked body.
-#[derive(Debug)]
-pub(super) struct Chunked {
-    /// The data of each chunk.
-    pub(super) pieces: Vec<Range<usize>>,
-    /// Where the body ends, its trailers included.
-    pub(super) end: usize,
+/// A reading of chunks that goes on where it stopped for want of bytes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Chunks {
+    /// Where the next chunk's size stands.
+    at: usize,
+    /// The data of the chunk at hand.
+    data: Option<Range<usize>>,
+    trailers: Option<Trailers>,
 }
 
-/// Reads the chunks that `bytes` begin with; `None` while they go on beyond them.
-pub(super) fn chunks(bytes: &[u8]) -> Result<Option<Chunked>, DecodeError> {
-    let mut pieces = Vec::new();
-    let mut at = 0;
-    loop {
-        let Some((size, data)) = chunk_size(bytes, at)? else { return Ok(None) };
-        if data + size > MAX_BODY {
-            return Err(DecodeError::new(at, BODY_TOO_LONG));
+impl Chunks {
+    /// Reads on in `bytes`, which begin with the body, and tells `piece` of the data of each chunk. Gives the end
+    /// of the body, its trailers included; `None` while it goes on beyond `bytes`.
+    pub(super) fn read(
+        &mut self,
+        bytes: &[u8],
+        mut piece: impl FnMut(Range<usize>),
+    ) -> Result<Option<usize>, DecodeError> {
+        loop {
+            if let Some(trailers) = &mut self.trailers {
+                return trailers.read(bytes);
+            }
+            let data = match self.data.clone() {
+                Some(data) => data,
+                None => {
+                    let Some((size, start)) = chunk_size(bytes, self.at)? else { return Ok(None) };
+                    if start + size > MAX_BODY {
+                        return Err(DecodeError::new(self.at, BODY_TOO_LONG));
+                    }
+                    if size == 0 {
+                        self.trailers = Some(Trailers { start, line: start, searched: start });
+                        continue;
+                    }
+                    start..start + size
+                }
+            };
+            let end = data.end;
+            self.data = Some(data.clone());
+            self.at = match bytes.get(end..).unwrap_or_default() {
+                [] | [b'\r'] => return Ok(None),
+                [b'\r', b'\n', ..] => end + 2,
+                [b'\n', ..] => end + 1,
+                _ => return Err(DecodeError::new(end, "the line end after a chunk")),
+            };
+            self.data = None;
+            piece(data);
         }
-        if size == 0 {
-            return Ok(trailers_end(bytes, data)?.map(|end| Chunked { pieces, end }));
+    }
+}
+
+/// A reading of the lines behind the last chunk.
+#[derive(Debug, Clone)]
+struct Trailers {
+    start: usize,
+    /// Where the line at hand begins.
+    line: usize,
+    /// It does not end before this.
+    searched: usize,
+}
+
+impl Trailers {
+    /// Where the trailers end: behind the first empty line.
+    fn read(&mut self, bytes: &[u8]) -> Result<Option<usize>, DecodeError> {
+        loop {
+            let Some(length) = bytes[self.searched..].iter().position(|&byte| byte == b'\n') else {
+                if bytes.len() - self.start > super::MAX_HEAD {
+                    return Err(DecodeError::new(self.start, "trailers of at most 64 KiB"));
+                }
+                self.searched = bytes.len();
+                return Ok(None);
+            };
+            let end = self.searched + length;
+            let line = &bytes[self.line..end];
+            (self.line, self.searched) = (end + 1, end + 1);
+            if matches!(line, [] | [b'\r']) {
+                return Ok(Some(self.line));
+            }
         }
-        let end = data + size;
-        at = match bytes.get(end..).unwrap_or_default() {
-            [] | [b'\r'] => return Ok(None),
-            [b'\r', b'\n', ..] => end + 2,
-            [b'\n', ..] => end + 1,
-            _ => return Err(DecodeError::new(end, "the line end after a chunk")),
-        };
-        pieces.push(data..end);
     }
 }
 
@@ -67,35 +116,15 @@ fn chunk_size(bytes: &[u8], at: usize) -> Result<Option<(usize, usize)>, DecodeE
     Ok(Some((size, at + end + 1)))
 }
 
-/// Where the trailers that begin at `at` end: behind the first empty line.
-fn trailers_end(bytes: &[u8], mut at: usize) -> Result<Option<usize>, DecodeError> {
-    let start = at;
-    loop {
-        let Some(length) = bytes[at..].iter().position(|&byte| byte == b'\n') else {
-            if bytes.len() - start > super::MAX_HEAD {
-                return Err(DecodeError::new(start, "trailers of at most 64 KiB"));
-            }
-            return Ok(None);
-        };
-        let line = &bytes[at..at + length];
-        at += length + 1;
-        if matches!(line, [] | [b'\r']) {
-            return Ok(Some(at));
-        }
-    }
-}
-
 /// The chunks' data in one.
 ///
 /// # Errors
 /// Where the chunks are wrong or cut short.
 pub(super) fn join_chunks(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
-    let chunked =
-        chunks(bytes)?.ok_or(DecodeError::new(bytes.len(), "the last chunk, whose size is zero"))?;
-    let mut body = Vec::with_capacity(chunked.pieces.iter().map(ExactSizeIterator::len).sum());
-    for piece in chunked.pieces {
-        body.extend_from_slice(&bytes[piece]);
-    }
+    let mut body = Vec::new();
+    Chunks::default()
+        .read(bytes, |piece| body.extend_from_slice(&bytes[piece]))?
+        .ok_or(DecodeError::new(bytes.len(), "the last chunk, whose size is zero"))?;
     Ok(body)
 }
 
@@ -203,8 +232,8 @@ mod tests {
     proptest! {
         #[test]
         fn random_chunks_do_not_panic(bytes in prop::collection::vec(prop::sample::select(b"0123af;\r\n x".to_vec()), 0..60)) {
-            if let Ok(Some(chunked)) = chunks(&bytes) {
-                prop_assert!(chunked.end <= bytes.len());
+            if let Ok(Some(end)) = Chunks::default().read(&bytes, |piece| assert!(piece.end <= bytes.len())) {
+                prop_assert!(end <= bytes.len());
             }
         }
     }

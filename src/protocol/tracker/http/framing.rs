@@ -1,13 +1,12 @@
 //! Where one HTTP/1.x message ends and the next begins (RFC 9112, section 6).
 //!
-//! Nothing is remembered between calls: the bytes are those from the start of the message on, as many as
-//! there are yet.
+//! A [`Framer`] remembers how far it has read; the functions begin anew each time.
 
 use crate::DecodeError;
 
-use super::body::chunks;
+use super::body::Chunks;
 use super::head::{self, Header};
-use super::{BODY_TOO_LONG, MAX_BODY};
+use super::{BODY_TOO_LONG, MAX_BODY, MAX_HEAD};
 
 /// How far the first message in some bytes goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,46 +23,139 @@ pub enum Framing {
 
 /// Frames the request that `bytes` begin with.
 pub fn frame_request(bytes: &[u8]) -> Framing {
-    match looks_like_request(bytes) {
-        Some(true) => {}
-        Some(false) => return Framing::NotHttp(DecodeError::new(0, "an HTTP request's method")),
-        None => return Framing::Incomplete,
-    }
-    match head::request_head(bytes) {
-        Ok(Some(head)) => match body_length(bytes, &head.headers) {
-            Ok(length) => framed(bytes, head.end, length.unwrap_or(Length::Bytes(0))),
-            Err(error) => Framing::NotHttp(error),
-        },
-        Ok(None) => Framing::Incomplete,
-        Err(error) => Framing::NotHttp(error),
-    }
+    Framer::default().request(bytes)
 }
 
 /// Frames the response that `bytes` begin with. `closed` says that no more bytes will come, `answers_head`
 /// that the request was a HEAD, whose answer has no body whatever its headers say (RFC 9112, section 6.3).
 pub fn frame_response(bytes: &[u8], closed: bool, answers_head: bool) -> Framing {
-    match looks_like_response(bytes) {
-        Some(true) => {}
-        Some(false) => return Framing::NotHttp(DecodeError::new(0, "an HTTP status line")),
-        None => return Framing::Incomplete,
+    Framer::default().response(bytes, closed, answers_head)
+}
+
+/// Frames messages while their bytes come, however few at a time, without reading any of them over and over.
+///
+/// It is given all bytes from the start of a message on, each time more of them. Once it has said how the message
+/// ends, or that it is none, it is ready for the next. A head is judged when it is whole.
+#[derive(Debug, Clone, Default)]
+pub struct Framer {
+    reading: Reading,
+}
+
+#[derive(Debug, Clone)]
+enum Reading {
+    /// The head, which does not end among the first so many bytes.
+    Head(usize),
+    /// The body, which begins at `start`.
+    Body { start: usize, bodiless: bool, length: Option<Length> },
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self::Head(0)
     }
-    let head = match head::response_head(bytes) {
-        Ok(Some(head)) => head,
-        Ok(None) => return Framing::Incomplete,
-        Err(error) => return Framing::NotHttp(error),
-    };
-    if answers_head || matches!(head.status, 100..200 | 204 | 304) {
-        return Framing::Complete(head.end);
+}
+
+impl Framer {
+    /// Frames the request that `bytes` begin with.
+    pub fn request(&mut self, bytes: &[u8]) -> Framing {
+        let framing = match looks_like_request(bytes) {
+            Some(true) => self.frame_request(bytes),
+            Some(false) => Err(DecodeError::new(0, "an HTTP request's method")),
+            None => Ok(Framing::Incomplete),
+        };
+        self.settle(framing)
     }
-    match body_length(bytes, &head.headers) {
-        Ok(Some(length)) => framed(bytes, head.end, length),
-        Ok(None) if bytes.len() - head.end > MAX_BODY => {
-            Framing::NotHttp(DecodeError::new(head.end + MAX_BODY, BODY_TOO_LONG))
+
+    /// Frames the response that `bytes` begin with; for the rest, see [`frame_response`].
+    pub fn response(&mut self, bytes: &[u8], closed: bool, answers_head: bool) -> Framing {
+        let framing = match looks_like_response(bytes) {
+            Some(true) => self.frame_response(bytes, closed, answers_head),
+            Some(false) => Err(DecodeError::new(0, "an HTTP status line")),
+            None => Ok(Framing::Incomplete),
+        };
+        self.settle(framing)
+    }
+
+    /// After the end of a message, the next one is read.
+    fn settle(&mut self, framing: Result<Framing, DecodeError>) -> Framing {
+        let framing = framing.unwrap_or_else(Framing::NotHttp);
+        if matches!(framing, Framing::Complete(_) | Framing::NotHttp(_)) {
+            *self = Self::default();
         }
-        Ok(None) if closed => Framing::Complete(bytes.len()),
-        Ok(None) => Framing::UntilClose,
-        Err(error) => Framing::NotHttp(error),
+        framing
     }
+
+    fn frame_request(&mut self, bytes: &[u8]) -> Result<Framing, DecodeError> {
+        if let Reading::Head(searched) = &mut self.reading {
+            let Some(head) = whole_head(bytes, searched, head::request_head)? else {
+                return Ok(Framing::Incomplete);
+            };
+            let length = body_length(bytes, &head.headers)?.unwrap_or(Length::Bytes(0));
+            self.reading = Reading::Body { start: head.end, bodiless: false, length: Some(length) };
+        }
+        self.body(bytes, false)
+    }
+
+    fn frame_response(
+        &mut self,
+        bytes: &[u8],
+        closed: bool,
+        answers_head: bool,
+    ) -> Result<Framing, DecodeError> {
+        if let Reading::Head(searched) = &mut self.reading {
+            let Some(head) = whole_head(bytes, searched, head::response_head)? else {
+                return Ok(Framing::Incomplete);
+            };
+            let bodiless = answers_head || matches!(head.status, 100..200 | 204 | 304);
+            let length = if bodiless { None } else { body_length(bytes, &head.headers)? };
+            self.reading = Reading::Body { start: head.end, bodiless, length };
+        }
+        self.body(bytes, closed)
+    }
+
+    fn body(&mut self, bytes: &[u8], closed: bool) -> Result<Framing, DecodeError> {
+        let Reading::Body { start, bodiless, length } = &mut self.reading else {
+            return Ok(Framing::Incomplete);
+        };
+        let start = *start;
+        Ok(match length {
+            _ if *bodiless => Framing::Complete(start),
+            Some(Length::Bytes(count)) if bytes.len() - start < *count => Framing::Incomplete,
+            Some(Length::Bytes(count)) => Framing::Complete(start + *count),
+            Some(Length::Chunked(chunks)) => match chunks.read(&bytes[start..], |_| {}) {
+                Ok(Some(end)) => Framing::Complete(start + end),
+                Ok(None) => Framing::Incomplete,
+                Err(error) => return Err(error.shifted(start)),
+            },
+            None if bytes.len() - start > MAX_BODY => {
+                return Err(DecodeError::new(start + MAX_BODY, BODY_TOO_LONG));
+            }
+            None if closed => Framing::Complete(bytes.len()),
+            None => Framing::UntilClose,
+        })
+    }
+}
+
+/// The head, once it is there to its empty line or longer than any. It does not end among the first `searched`
+/// bytes.
+fn whole_head<T>(
+    bytes: &[u8],
+    searched: &mut usize,
+    read: impl Fn(&[u8]) -> Result<Option<T>, DecodeError>,
+) -> Result<Option<T>, DecodeError> {
+    let window = &bytes[..bytes.len().min(MAX_HEAD)];
+    while let Some(end) = (*searched..window.len()).find(|&at| ends_in_empty_line(&window[..=at])) {
+        *searched = end + 1;
+        if let Some(head) = read(bytes)? {
+            return Ok(Some(head));
+        }
+    }
+    *searched = window.len();
+    if bytes.len() < MAX_HEAD { Ok(None) } else { read(bytes) }
+}
+
+fn ends_in_empty_line(bytes: &[u8]) -> bool {
+    matches!(bytes, [.., b'\n', b'\n'] | [.., b'\n', b'\r', b'\n'])
 }
 
 /// Whether a stream that begins with `bytes` begins with an HTTP request; `None` while it may.
@@ -87,9 +179,10 @@ fn begins_with_any(bytes: &[u8], beginnings: &[&[u8]]) -> Option<bool> {
 }
 
 /// How the length of a body is told.
+#[derive(Debug, Clone)]
 enum Length {
     Bytes(usize),
-    Chunked,
+    Chunked(Chunks),
 }
 
 /// What the headers say of the body's length; `None` when nothing.
@@ -102,7 +195,7 @@ fn body_length(bytes: &[u8], headers: &[Header]) -> Result<Option<Length>, Decod
             let last = value.rsplit(|&byte| byte == b',').next().unwrap_or_default().trim_ascii();
             if last.eq_ignore_ascii_case(b"chunked") {
                 // It overrides any Content-Length (RFC 9112, section 6.3).
-                return Ok(Some(Length::Chunked));
+                return Ok(Some(Length::Chunked(Chunks::default())));
             }
         }
         if name.eq_ignore_ascii_case(b"content-length") {
@@ -122,18 +215,6 @@ fn body_length(bytes: &[u8], headers: &[Header]) -> Result<Option<Length>, Decod
         }
     }
     Ok(length.map(Length::Bytes))
-}
-
-fn framed(bytes: &[u8], start: usize, length: Length) -> Framing {
-    match length {
-        Length::Bytes(count) if bytes.len() - start < count => Framing::Incomplete,
-        Length::Bytes(count) => Framing::Complete(start + count),
-        Length::Chunked => match chunks(&bytes[start..]) {
-            Ok(Some(chunked)) => Framing::Complete(start + chunked.end),
-            Ok(None) => Framing::Incomplete,
-            Err(error) => Framing::NotHttp(error.shifted(start)),
-        },
-    }
 }
 
 /// The methods of RFC 9110, section 9, and PATCH.
@@ -246,6 +327,53 @@ mod tests {
         assert_eq!(looks_like_response(b"HTTP/1"), None);
         assert_eq!(looks_like_response(b"HTTP/1.0 200"), Some(true));
         assert_eq!(looks_like_response(b"HTTP/2"), Some(false));
+    }
+
+    /// What a framer says after the last of the bytes, given in parts of `part` bytes.
+    fn in_parts(bytes: &[u8], part: usize) -> Framing {
+        let mut framer = Framer::default();
+        for end in (part..bytes.len()).step_by(part) {
+            let framing = framer.response(&bytes[..end], false, false);
+            if !matches!(framing, Framing::Incomplete | Framing::UntilClose) {
+                return framing;
+            }
+        }
+        framer.response(bytes, false, false)
+    }
+
+    #[test]
+    fn a_message_that_comes_in_parts_is_framed_as_in_one() {
+        let head = "HTTP/1.1 200 OK\r\nA: b\r\n";
+        for rest in [
+            "Content-Length: 5\r\n\r\nhello",
+            "Content-Length: 5\n\nhello",
+            "Transfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n1\nd\n0\r\nTrailer: x\r\n\r\n",
+            "Transfer-Encoding: chunked\r\n\r\n3\r\nabcdef",
+            "Content-Length: x\r\n\r\n",
+            "Bad header\r\n\r\n",
+        ] {
+            let bytes = [head, rest].concat();
+            for part in 1..bytes.len() {
+                assert_eq!(
+                    in_parts(bytes.as_bytes(), part),
+                    in_parts(bytes.as_bytes(), usize::MAX),
+                    "{rest}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn one_byte_at_a_time_is_not_read_over_and_over() {
+        let head = [b"HTTP/1.1 200 OK\r\nA: ".to_vec(), vec![b'a'; 60_000], b"\r\n".to_vec()].concat();
+        let counted = [&head[..], b"Content-Length: 100000\r\n\r\n", &[b'x'; 100_000]].concat();
+        assert_eq!(in_parts(&counted, 1), Framing::Complete(counted.len()));
+        let mut chunked = [&head[..], b"Transfer-Encoding: chunked\r\n\r\n"].concat();
+        (0..30_000).for_each(|_| chunked.extend(b"1\r\nx\r\n"));
+        chunked.extend(b"0\r\nTrailer: ");
+        chunked.resize(chunked.len() + 60_000, b'a');
+        chunked.extend(b"\r\n\r\n");
+        assert_eq!(in_parts(&chunked, 1), Framing::Complete(chunked.len()));
     }
 
     proptest! {
