@@ -25,14 +25,22 @@ pub(super) struct Connection {
 
 #[derive(Debug)]
 enum Carries {
-    /// Not known yet. The numbers say how far each lane was searched for messages.
-    Undecided([usize; 2]),
+    /// Not known yet.
+    Undecided([Looked; 2]),
     PeerWire(PeerWire),
     HttpTracker(HttpTracker),
     /// Encrypted throughout; whether the public key of each direction was shown.
     Encrypted([bool; 2]),
     /// No BitTorrent.
     Other,
+}
+
+/// How far a lane was looked through before it is known what it carries.
+#[derive(Debug, Default)]
+struct Looked {
+    /// No message begins before this.
+    searched: usize,
+    framer: http::Framer,
 }
 
 /// What the bytes so far say of a connection.
@@ -57,7 +65,7 @@ impl Connection {
             opened,
             lanes: Default::default(),
             stream: None,
-            carries: Carries::Undecided([0; 2]),
+            carries: Carries::Undecided(Default::default()),
         }
     }
 
@@ -103,9 +111,9 @@ impl Connection {
         recognised: &mut Recognised,
         out: &mut dyn FnMut(Dissected),
     ) {
-        if let Carries::Undecided(searched) = &mut self.carries {
+        if let Carries::Undecided(looked) = &mut self.carries {
             // What was said before the loss was not enough to know; what comes after must be.
-            searched[direction as usize] = 0;
+            looked[direction as usize] = Looked::default();
             self.opening = Opening::MidStream;
             let lane = &mut self.lanes[direction as usize];
             drop(lane.take_all());
@@ -218,7 +226,7 @@ impl Connection {
     }
 
     fn verdict(&mut self, last: bool, recognised: &Recognised) -> Verdict {
-        let Carries::Undecided(searched) = &mut self.carries else { return Verdict::Wait };
+        let Carries::Undecided(looked) = &mut self.carries else { return Verdict::Wait };
         let waiting = BOTH.map(|direction| self.lanes[direction as usize].waiting());
         let mid_stream = self.opening == Opening::MidStream;
         let other_when = |done: bool| if done { Verdict::Is(Carries::Other) } else { Verdict::Wait };
@@ -236,7 +244,7 @@ impl Connection {
         for &asker in askers {
             let bytes = waiting[asker as usize];
             match http::looks_like_request(bytes) {
-                Some(true) => match http::frame_request(bytes) {
+                Some(true) => match looked[asker as usize].framer.request(bytes) {
                     http::Framing::Incomplete => return other_when(last),
                     http::Framing::Complete(length) => {
                         let tracker = HttpTracker::recognise(asker, &bytes[..length]);
@@ -251,7 +259,7 @@ impl Connection {
             }
         }
         if mid_stream {
-            for (bytes, searched) in waiting.iter().zip(searched) {
+            for (bytes, Looked { searched, .. }) in waiting.iter().zip(looked) {
                 // What comes at once beyond the bound must not be found either.
                 match search(&bytes[..bytes.len().min(FOUND_WITHIN + 1)], *searched) {
                     Search::Found(_) => return Verdict::Is(Carries::PeerWire(PeerWire::mid_stream())),

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bittrace_protocol::tracker::http::{self, Framing, RequestKind};
+use bittrace_protocol::tracker::http::{self, Framer, Framing, RequestKind};
 
 use super::Emitter;
+use super::peer_wire::CHUNK;
 use crate::lane::Lane;
 use crate::record::{Body, Protocol, Reason};
 use crate::{Direction, Moment};
@@ -14,6 +15,7 @@ use crate::{Direction, Moment};
 #[derive(Debug)]
 pub(super) struct HttpTracker {
     asker: Direction,
+    framers: [Framer; 2],
     /// The requests that wait for their answers, the oldest first.
     asked: VecDeque<Asked>,
     /// Whether a direction can be read no further: bytes were lost, or are no HTTP.
@@ -29,6 +31,8 @@ struct Asked {
     tracker: bool,
 }
 
+const DAMAGED: Body = Body::Opaque(Protocol::HttpTracker, Reason::Damaged);
+
 /// How many requests may wait for their answers.
 const PIPELINE: usize = 1000;
 
@@ -39,7 +43,7 @@ impl HttpTracker {
         if request.kind() == RequestKind::Other {
             return None;
         }
-        Some(Self { asker, asked: Default::default(), lost: [false; 2] })
+        Some(Self { asker, framers: Default::default(), asked: Default::default(), lost: [false; 2] })
     }
 
     /// Turns the bytes that wait in `lane` into records, as far as they go.
@@ -51,6 +55,10 @@ impl HttpTracker {
                 Framing::Incomplete | Framing::UntilClose => return,
                 Framing::NotHttp(_) => self.lost[direction as usize] = true,
             }
+        }
+        // There may be no end to them, so they do not wait for it.
+        while self.lost[direction as usize] && lane.waiting().len() >= CHUNK {
+            emitter.emit(direction, lane.take(CHUNK), DAMAGED);
         }
     }
 
@@ -74,22 +82,26 @@ impl HttpTracker {
     /// Takes in that no more bytes come.
     pub(super) fn finish(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
         while !lane.waiting().is_empty() && !self.lost[direction as usize] {
-            let Framing::Complete(length) = self.frame(direction, lane.waiting(), true) else { break };
-            self.message(direction, length, lane, emitter);
+            match self.frame(direction, lane.waiting(), true) {
+                Framing::Complete(length) => self.message(direction, length, lane, emitter),
+                Framing::NotHttp(_) => self.lost[direction as usize] = true,
+                Framing::Incomplete | Framing::UntilClose => break,
+            }
         }
+        self.advance(direction, lane, emitter);
         self.flush(direction, lane, emitter);
     }
 
-    fn frame(&self, direction: Direction, bytes: &[u8], closed: bool) -> Framing {
+    fn frame(&mut self, direction: Direction, bytes: &[u8], closed: bool) -> Framing {
+        let framer = &mut self.framers[direction as usize];
         if direction == self.asker {
-            return http::frame_request(bytes);
+            return framer.request(bytes);
         }
-        http::frame_response(bytes, closed, self.asked.front().is_some_and(|asked| asked.head))
+        framer.response(bytes, closed, self.asked.front().is_some_and(|asked| asked.head))
     }
 
     fn message(&mut self, direction: Direction, length: usize, lane: &mut Lane, emitter: &mut Emitter<'_>) {
         let taken = lane.take(length);
-        let damaged = Body::Opaque(Protocol::HttpTracker, Reason::Damaged);
         let ordinary = Body::Opaque(Protocol::HttpTracker, Reason::OrdinaryHttp);
         let body = if direction == self.asker {
             match http::Request::decode(&taken.bytes) {
@@ -101,7 +113,7 @@ impl HttpTracker {
                     }
                     if tracker { Body::HttpRequest(Arc::new(request), Arc::new(kind)) } else { ordinary }
                 }
-                Err(_) => damaged,
+                Err(_) => DAMAGED,
             }
         } else {
             match http::Response::decode(&taken.bytes) {
@@ -115,7 +127,7 @@ impl HttpTracker {
                         ordinary
                     }
                 }
-                Err(_) => damaged,
+                Err(_) => DAMAGED,
             }
         };
         emitter.emit(direction, taken, body);
@@ -126,7 +138,8 @@ impl HttpTracker {
         if lane.waiting().is_empty() {
             return;
         }
-        let reason = if self.lost[direction as usize] { Reason::Damaged } else { Reason::Unfinished };
-        emitter.emit(direction, lane.take_all(), Body::Opaque(Protocol::HttpTracker, reason));
+        let unfinished = Body::Opaque(Protocol::HttpTracker, Reason::Unfinished);
+        let body = if self.lost[direction as usize] { DAMAGED } else { unfinished };
+        emitter.emit(direction, lane.take_all(), body);
     }
 }

@@ -366,3 +366,16 @@ fn haves_of_impossible_pieces_prove_nothing_and_cost_nothing() {
     let play = |cut| play(&mut Dissector::new(), Opening::Syn, &steps, cut);
     assert_eq!(play(1).len(), play(usize::MAX).len());
 }
+
+#[test]
+fn what_follows_a_loss_on_a_trackers_connection_does_not_wait_for_its_end() {
+    let announce = b"GET /announce?info_hash=aaaaaaaaaaaaaaaaaaaa&port=1 HTTP/1.1\r\n\r\n".to_vec();
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n".to_vec();
+    let steps = [Says(A, announce), Says(B, answer), Loses(B, 100), Says(B, vec![b'x'; 40_000]), Closes];
+    let seen = records(Opening::Syn, &steps);
+    let lengths: Vec<u64> =
+        seen.iter().filter(|seen| seen.1 != "announce-request").map(|seen| seen.2).collect();
+    assert_eq!(lengths, [44, 100, 16_384, 16_384, 7_232]);
+    let unfinished = play(&mut Dissector::new(), Opening::Syn, &steps[..4], 1000);
+    assert_eq!(unfinished.len(), 5, "what is whole is shown at once");
+}
