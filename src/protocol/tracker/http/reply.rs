@@ -153,12 +153,12 @@ pub(super) fn body_fields(body: &[u8]) -> Vec<Field> {
     };
     let root = document.root();
     let mut fields = root.fields(&meaning);
-    for (key, torrents) in root.entries().into_iter().flatten().map(|entry| (entry.key, entry.value)) {
-        let Some(entries) = torrents.entries().filter(|_| key == b"files") else { continue };
+    // The first, as everywhere, should the key stand twice.
+    if let Some((torrents, entries)) =
+        root.get(b"files").and_then(|torrents| Some((torrents, torrents.entries()?)))
+        && let Some(files) = fields.iter_mut().find(|field| field.span.end == torrents.span().end)
+    {
         // The keys are info hashes, and 20 bytes make no name.
-        let Some(files) = fields.iter_mut().find(|field| field.span.end == torrents.span().end) else {
-            continue;
-        };
         for (child, entry) in files.children.iter_mut().skip(1).zip(entries) {
             child.name = Cow::Owned(Hex(entry.key).to_string());
         }
@@ -347,6 +347,16 @@ mod tests {
 
     fn value(body: &[u8], name: &str) -> Value {
         body_fields(body).into_iter().find(|field| field.name == name).unwrap().value
+    }
+
+    #[test]
+    fn a_key_that_stands_very_often_is_read_once() {
+        let body =
+            [b"d".to_vec(), b"5:filesd20:aaaaaaaaaaaaaaaaaaaadee".repeat(50_000), b"e".to_vec()].concat();
+        let fields = body_fields(&body);
+        assert_eq!(field::untiled(&fields, 0..body.len()), None);
+        assert_eq!(fields[1].children[1].name, Hex(&[b'a'; 20]).to_string());
+        assert_eq!(fields[2].children[1].name, "aaaaaaaaaaaaaaaaaaaa");
     }
 
     #[test]
