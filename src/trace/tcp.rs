@@ -32,6 +32,8 @@ pub struct Reassembler {
     /// The connections with holes, the oldest holes first; some may be filled since.
     holes: VecDeque<(Place, StreamId)>,
     next_sweep: Option<Timestamp>,
+    /// Segments since the last sweep that found holes.
+    unswept: usize,
     last: Option<Moment>,
 }
 
@@ -163,10 +165,14 @@ impl Reassembler {
                 self.visit(place, sink, |connection, outlet| connection.give_up(moment, outlet));
             }
         }
-        let due = self.next_sweep.is_none_or(|next| moment.at >= next);
+        self.unswept += 1;
+        // However fast the capture's time runs, a sweep must not cost more than the segments before it.
+        let due =
+            self.next_sweep.is_none_or(|next| moment.at >= next) && self.unswept >= self.holes.len() / 8;
         if !due && self.holes.len() <= 2 * MAX_OPEN {
             return;
         }
+        self.unswept = 0;
         self.next_sweep = Some(moment.at + SWEEP_TIME);
         for _ in 0..self.holes.len() {
             let Some((place, stream)) = self.holes.pop_front() else { break };

@@ -136,6 +136,23 @@ fn follows_a_conversation_to_its_end() {
 }
 
 #[test]
+fn time_that_runs_fast_does_not_sweep_all_holes_with_each_packet() {
+    let mut talk = Talk::new();
+    for number in 10..20_010 {
+        for seq in [100, 200] {
+            talk.send(end(number, 1000), end(2, 2000), Said("A", seq, 1, b"a"), 0);
+        }
+        // Not acknowledged, so the hole may yet be filled.
+        talk.send(end(2, 2000), end(number, 1000), Said("A", 1, 101, b""), 0);
+        talk.log.clear();
+    }
+    for seq in 0..20_000 {
+        talk.later(2).a("A", 100 + seq, 500, "b");
+    }
+    assert_eq!(talk.log.matches("> b").count(), 20_000);
+}
+
+#[test]
 fn puts_segments_in_order_each_with_its_own_moment() {
     let mut talk = Talk::open();
     talk.a("A", 106, 500, "ghi").a("A", 103, 500, "def").expect("");
