@@ -3,6 +3,7 @@
 //! Blocks are hashed as they come; only those that come ahead of their turn are kept, within a bound.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::IpAddr;
 
 use bittrace_protocol::geometry::Geometry;
@@ -19,7 +20,7 @@ use crate::record::{Body, Note, Record, Severity};
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
     open: FxHashMap<Key, Open>,
-    /// Bytes kept of blocks that came ahead of their turn.
+    /// The memory that blocks take which came ahead of their turn.
     kept: usize,
 }
 
@@ -43,9 +44,11 @@ struct Open {
     /// How many bytes of the piece are hashed.
     hashed: u32,
     ahead: BTreeMap<u32, Bytes>,
+    /// The memory that those ahead take.
+    kept: usize,
 }
 
-/// How many bytes may be kept of blocks ahead of their turn.
+/// How much memory may be taken by blocks ahead of their turn.
 const KEPT: usize = 64 << 20;
 
 /// How many pieces may be on their way.
@@ -70,14 +73,14 @@ impl Pieces {
             self.kept = 0;
         }
         let open = self.open.entry(key).or_default();
-        let kept = open.kept();
+        let kept = open.kept;
         open.add(*begin, block.clone());
-        self.kept = self.kept + open.kept() - kept;
+        self.kept = self.kept + open.kept - kept;
         if open.hashed < size {
             return;
         }
         let Some(open) = self.open.remove(&key) else { return };
-        self.kept -= open.kept();
+        self.kept -= open.kept;
         let actual: [u8; 20] = open.hash.finalize().into();
         let name = format!(
             "piece {index} of {} ({})",
@@ -100,7 +103,10 @@ impl Pieces {
 impl Open {
     fn add(&mut self, begin: u32, block: Bytes) {
         if begin > self.hashed {
-            self.ahead.entry(begin).or_insert(block);
+            if let Entry::Vacant(place) = self.ahead.entry(begin) {
+                self.kept += cost(&block);
+                place.insert(block);
+            }
             return;
         }
         self.hash_from(begin, &block);
@@ -110,6 +116,7 @@ impl Open {
                 break;
             }
             let block = entry.remove();
+            self.kept -= cost(&block);
             self.hash_from(begin, &block);
         }
     }
@@ -122,10 +129,11 @@ impl Open {
             self.hashed += new.len() as u32;
         }
     }
+}
 
-    fn kept(&self) -> usize {
-        self.ahead.values().map(Bytes::len).sum()
-    }
+/// A block's bytes, and what it takes to keep them.
+fn cost(block: &Bytes) -> usize {
+    block.len() + 64
 }
 
 /// The files that a piece's bytes lie in, at most three by name.
@@ -138,4 +146,21 @@ fn file_names(torrent: &Metainfo, geometry: &Geometry, index: PieceIndex) -> Str
         text.push_str(&format!(" and {} more files", names.len() - 3));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn very_many_blocks_ahead_of_their_turn_are_hashed_in_order() {
+        let mut open = Open::default();
+        let bytes = Bytes::from_iter((0..100_000u32).map(|number| number as u8));
+        for begin in (0..bytes.len()).rev() {
+            assert_eq!(open.kept, (bytes.len() - 1 - begin) * 65);
+            open.add(begin as u32, bytes.slice(begin..=begin));
+        }
+        assert_eq!((open.hashed, open.kept), (100_000, 0));
+        assert_eq!(open.hash.finalize(), Sha1::digest(&bytes));
+    }
 }
