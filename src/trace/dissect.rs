@@ -178,7 +178,7 @@ impl Recognised {
             }
             Body::Extended(Message::Extended { payload, .. }, extension @ Extension::Pex) => {
                 if let Ok(Content::Pex(pex)) = extension.decode(payload) {
-                    self.peers.extend(pex.added.iter().map(|peer| peer.address));
+                    self.peers.extend(pex.added.iter().map(|peer| peer.address).take(PEERS));
                 }
             }
             _ => {}
