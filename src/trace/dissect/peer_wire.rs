@@ -274,7 +274,8 @@ impl PeerWire {
                 for (name, id) in handshake.extensions {
                     let extension = Extension::from_name(name.as_bytes());
                     extensions.retain(|(_, known)| *known != extension);
-                    if id != 0 {
+                    // The first name of an id stands, so there are never more than ids.
+                    if id != 0 && extensions.iter().all(|(known, _)| *known != id) {
                         extensions.push((id, extension));
                     }
                 }

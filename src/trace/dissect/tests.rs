@@ -379,3 +379,18 @@ fn what_follows_a_loss_on_a_trackers_connection_does_not_wait_for_its_end() {
     let unfinished = play(&mut Dissector::new(), Opening::Syn, &steps[..4], 1000);
     assert_eq!(unfinished.len(), 5, "what is whole is shown at once");
 }
+
+#[test]
+fn a_handshake_of_very_many_extensions_is_read() {
+    let names: String = (0..100_000).map(|number| format!("7:{number:07}i{}e", 1 + number % 2)).collect();
+    let payload = [b"\0d1:md", names.as_bytes(), b"ee"].concat();
+    let mut message = (payload.len() as u32 + 1).to_be_bytes().to_vec();
+    message.push(20);
+    message.extend(payload);
+    let said = [handshake(b"-TR3000-aaaaaaaaaaaa"), message].concat();
+    let used = [handshake(b"-TR3000-bbbbbbbbbbbb"), vec![0, 0, 0, 2, 20, 2]].concat();
+    let steps = [Says(A, said), Says(B, used)];
+    let records = play(&mut Dissector::new(), Opening::Syn, &steps, usize::MAX);
+    let Some(Body::Extended(_, extension)) = records.last().map(|record| &record.body) else { panic!() };
+    assert_eq!(extension.name(), "0000001");
+}
