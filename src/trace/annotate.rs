@@ -5,6 +5,7 @@ mod peers;
 mod pieces;
 mod trackers;
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ pub(crate) struct Annotator {
     peers: FxHashMap<StreamId, Peers>,
     trackers: FxHashMap<StreamId, Trackers>,
     /// The latest answer that handed out each peer, by who asked.
-    handed_out: FxHashMap<(IpAddr, SocketAddr), u64>,
+    handed_out: HashMap<(IpAddr, SocketAddr), u64>,
     pieces: Pieces,
 }
 
@@ -54,7 +55,7 @@ impl Annotator {
             torrents,
             peers: FxHashMap::default(),
             trackers: FxHashMap::default(),
-            handed_out: FxHashMap::default(),
+            handed_out: HashMap::default(),
             pieces: Pieces::default(),
         }
     }

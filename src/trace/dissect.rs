@@ -8,11 +8,12 @@ mod datagrams;
 mod http_tracker;
 mod peer_wire;
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 
 use bittrace_protocol::tracker::{http, udp};
 use bittrace_protocol::wire::{Content, Extension, Message};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::lane::Taken;
 use crate::record::{Body, Frames, Record, Speaker, Transport};
@@ -123,7 +124,7 @@ impl Dissector {
 #[derive(Debug, Default)]
 struct Recognised {
     streams: u32,
-    peers: FxHashSet<SocketAddr>,
+    peers: HashSet<SocketAddr>,
 }
 
 /// How many peers are remembered. A tracker's answers could name millions.

@@ -1,11 +1,11 @@
 //! How things stand between two peers: who they are, who chokes whom, which requests wait for an answer.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bittrace_protocol::peer_id::client_name;
 use bittrace_protocol::wire::{Content, Extension, HashRange, Message, MetadataKind};
 use bittrace_protocol::{Block, InfoHash, PeerId, Timestamp};
-use rustc_hash::FxHashMap;
 
 use super::latency;
 use crate::Direction;
@@ -28,9 +28,9 @@ struct Way {
     chokes: bool,
     interested: bool,
     handshake: Option<Asked>,
-    requests: FxHashMap<Block, Asked>,
-    metadata: FxHashMap<u32, Asked>,
-    hashes: FxHashMap<HashRange, Asked>,
+    requests: HashMap<Block, Asked>,
+    metadata: HashMap<u32, Asked>,
+    hashes: HashMap<HashRange, Asked>,
 }
 
 /// Connections start out choked and not interested (BEP 3, "peer protocol").
@@ -44,9 +44,9 @@ impl Default for Way {
             chokes: true,
             interested: false,
             handshake: None,
-            requests: FxHashMap::default(),
-            metadata: FxHashMap::default(),
-            hashes: FxHashMap::default(),
+            requests: HashMap::default(),
+            metadata: HashMap::default(),
+            hashes: HashMap::default(),
         }
     }
 }
@@ -198,7 +198,7 @@ impl Asked {
 }
 
 /// Remembers a request. One that is asked again counts from the first time.
-fn ask<K: Eq + std::hash::Hash>(waiting: &mut FxHashMap<K, Asked>, what: K, asked: Asked) {
+fn ask<K: Eq + std::hash::Hash>(waiting: &mut HashMap<K, Asked>, what: K, asked: Asked) {
     if waiting.len() < WAITING {
         waiting.entry(what).or_insert(asked);
     }

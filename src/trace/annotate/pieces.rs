@@ -2,8 +2,8 @@
 //!
 //! Blocks are hashed as they come; only those that come ahead of their turn are kept, within a bound.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use bittrace_protocol::geometry::Geometry;
@@ -11,7 +11,6 @@ use bittrace_protocol::metainfo::{File, Metainfo};
 use bittrace_protocol::wire::Message;
 use bittrace_protocol::{InfoHash, PeerId, PieceIndex};
 use bytes::Bytes;
-use rustc_hash::FxHashMap;
 use sha1::{Digest, Sha1};
 
 use crate::record::{Body, Note, Record, Severity};
@@ -19,7 +18,7 @@ use crate::record::{Body, Note, Record, Severity};
 /// The pieces that are on their way.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
-    open: FxHashMap<Key, Open>,
+    open: HashMap<Key, Open>,
     /// The memory that blocks take which came ahead of their turn.
     kept: usize,
 }

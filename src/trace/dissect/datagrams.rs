@@ -1,12 +1,12 @@
 //! Datagrams: UDP trackers (BEP 15), recognised by the number that opens them, and uTP (BEP 29), recognised by
 //! an answered SYN and not yet read any further.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bittrace_protocol::tracker::udp;
 use bytes::Bytes;
-use rustc_hash::FxHashMap;
 
 use super::{Dissected, Emitter, Recognised};
 use crate::lane::Taken;
@@ -16,7 +16,7 @@ use crate::{Direction, Flow, Moment, StreamId};
 /// The flows of datagrams that are or may become BitTorrent.
 #[derive(Debug, Default)]
 pub(super) struct Datagrams {
-    flows: FxHashMap<Flow, UdpFlow>,
+    flows: HashMap<Flow, UdpFlow>,
 }
 
 #[derive(Debug)]

@@ -1,9 +1,8 @@
 //! The connections by their ends, and in the order in which they were last heard. Open and closed ones are
 //! counted apart: a closed one is only kept to know its stragglers.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-
-use rustc_hash::FxHashMap;
 
 use super::connection::Connection;
 
@@ -38,7 +37,8 @@ pub(super) type Place = u32;
 /// All connections that are known.
 #[derive(Default)]
 pub(super) struct Table {
-    places: FxHashMap<Key, Place>,
+    /// The keys are the capture's, so the hash is one that nobody can choose them to collide in.
+    places: HashMap<Key, Place>,
     slots: Vec<Slot>,
     free: Vec<Place>,
     open: List,
