@@ -25,6 +25,9 @@ pub(super) struct Half {
     fin: Option<u64>,
     /// What came before its turn, by offset; pieces never overlap.
     held: BTreeMap<u64, Held>,
+    /// The same without the seams between pieces: where each run of them begins and ends. The first may begin with
+    /// pieces that are delivered by now.
+    runs: BTreeMap<u64, u64>,
     held_cost: usize,
     patience: Option<Patience>,
 }
@@ -192,25 +195,37 @@ impl Half {
         }
     }
 
-    /// Holds those parts of a range that are not held yet.
+    /// Holds those parts of a range that are not held yet. The runs that it touches become one, so that what is held
+    /// in small pieces is not gone through each time.
     fn hold(&mut self, moment: Moment, range: Range<u64>, content: impl Fn(Range<u64>) -> Content) {
-        let before = self.held.range(..range.start).next_back();
-        let covered = before.map_or(0, |(&start, held)| start + held.content.length());
-        let mut at = range.start.max(covered);
+        if range.is_empty() {
+            return;
+        }
+        let mut run = range.clone();
+        let mut at = range.start;
+        if let Some((&start, &end)) = self.runs.range(..range.start).next_back()
+            && end >= range.start
+        {
+            run.start = start;
+            at = end;
+        }
         while at < range.end {
-            let following = self.held.range(at..).next();
-            let following = following.map(|(&start, held)| (start, start + held.content.length()));
-            let stop = following.map_or(range.end, |(start, _)| start.min(range.end));
+            let following = self.runs.range(at..range.end).next();
+            let following = following.map(|(&start, &end)| (start, end));
+            let stop = following.map_or(range.end, |(start, _)| start);
             if at < stop {
                 let content = content(at..stop);
                 self.held_cost += content.cost();
                 self.held.insert(at, Held { moment, content });
             }
-            match following {
-                Some((_, end)) => at = end,
-                None => return,
+            at = stop;
+            if let Some((start, end)) = following {
+                self.runs.remove(&start);
+                at = end;
             }
         }
+        run.end = at.max(run.end);
+        self.runs.insert(run.start, run.end);
     }
 
     /// The direction ends before the byte of this number.
@@ -301,6 +316,7 @@ impl Half {
     /// Lets go of all held bytes.
     pub(super) fn forget_held(&mut self) {
         self.held = BTreeMap::new();
+        self.runs = BTreeMap::new();
         self.held_cost = 0;
         self.patience = None;
     }
@@ -333,6 +349,11 @@ impl Half {
         }
         if lost > 0 {
             outlet.gap(lost_at, direction, lost);
+        }
+        while let Some(run) = self.runs.first_entry()
+            && *run.get() <= self.next
+        {
+            run.remove();
         }
         if self.finished() && !self.held.is_empty() {
             self.forget_held();

@@ -136,6 +136,20 @@ fn follows_a_conversation_to_its_end() {
 }
 
 #[test]
+fn what_is_held_in_small_pieces_is_not_gone_through_each_time() {
+    let mut talk = Talk::open();
+    talk.b("A", 500, 100, "").log.clear();
+    for seq in 0..15_000 {
+        talk.a("A", 200 + 2 * seq, 500, "x");
+    }
+    for _ in 0..5_000 {
+        talk.a_cut(200, "", 30_000);
+    }
+    talk.expect("").a("A", 100, 500, &"y".repeat(100)).later(9).finish();
+    assert_eq!((talk.log.matches("> x").count(), talk.log.matches("gap 1").count()), (15_000, 15_000));
+}
+
+#[test]
 fn time_that_runs_fast_does_not_sweep_all_holes_with_each_packet() {
     let mut talk = Talk::new();
     for number in 10..20_010 {
