@@ -153,16 +153,23 @@ impl Announce {
     fn from_parameters(info_hash: InfoHash, parameters: &[Parameter]) -> Self {
         let mut announce = Self::of(info_hash);
         let mut seen_info_hash = false;
+        // Parameters whose first value did not fit. That value counts, or what is encoded would put another first.
+        let mut refused: Vec<&[u8]> = Vec::new();
         for parameter in parameters {
-            let taken = if parameter.decoded_name == b"info_hash" {
+            let name = parameter.decoded_name.as_slice();
+            let taken = if name == b"info_hash" {
                 if std::mem::replace(&mut seen_info_hash, true) { Err(ONCE) } else { Ok(()) }
+            } else if refused.contains(&name) {
+                Err(ONCE)
             } else {
                 announce.take(parameter)
             };
-            if let Err(wanted) = taken {
-                announce.others.push((parameter.decoded_name.clone(), parameter.decoded.clone()));
-                announce.faults.extend(fault(parameter, wanted));
+            let Err(wanted) = taken else { continue };
+            if (wanted != NOTHING || name == b"event") && !refused.contains(&name) {
+                refused.push(name);
             }
+            announce.others.push((parameter.decoded_name.clone(), parameter.decoded.clone()));
+            announce.faults.extend(fault(parameter, wanted));
         }
         announce
     }
@@ -335,8 +342,8 @@ mod tests {
     #[test]
     fn keeps_values_that_do_not_fit_and_names_their_faults() {
         let announce =
-            announce_of("port=70000&left=-1&event=paused&compact=yes&peer_id=short&left=7&numwant=07");
-        assert_eq!((announce.port, announce.left, announce.event), (None, Some(7), Some(Event::Paused)));
+            announce_of("port=70000&left=-1&event=paused&compact=yes&peer_id=short&key=7&numwant=07");
+        assert_eq!((announce.port, announce.left, announce.event), (None, None, Some(Event::Paused)));
         let others: Vec<_> = announce.others.iter().map(|(_, value)| value.as_slice()).collect();
         assert_eq!(others, [&b"70000"[..], b"-1", b"yes", b"short", b"07"]);
         let faults: Vec<_> = announce.faults.iter().map(|fault| fault.name.as_str()).collect();
@@ -349,6 +356,18 @@ mod tests {
         let announce = announce_of("port=1&event=");
         assert_eq!((announce.event, announce.faults.len()), (None, 0));
         assert_eq!(announce.others, [(b"event".to_vec(), Vec::new())]);
+    }
+
+    #[test]
+    fn the_first_value_of_a_parameter_counts_though_it_does_not_fit() {
+        let announce = announce_of("left=-1&left=7&event=&event=stopped&port=1");
+        assert_eq!((announce.left, announce.event, announce.port), (None, None, Some(1)));
+        let others: Vec<_> = announce.others.iter().map(|(_, value)| value.as_slice()).collect();
+        assert_eq!(others, [&b"-1"[..], b"7", b"", b"stopped"]);
+        assert_eq!(
+            announce.faults.iter().map(|fault| fault.wanted).collect::<Vec<_>>(),
+            [NUMBER, ONCE, ONCE]
+        );
     }
 
     #[test]
