@@ -1,5 +1,6 @@
 #![no_main]
-//! A capture gives the same packets however its bytes arrive, and every packet is read without panic.
+//! A capture gives the same packets however its bytes arrive, and every packet is read without panic. Where
+//! compressed data is damaged, decompressors differ in how much before it they still give.
 
 use std::io::{self, Cursor, Read};
 
@@ -10,7 +11,14 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     let whole = read(Cursor::new(bytes.to_vec()));
     let trickle = Trickle { bytes: Cursor::new(bytes.to_vec()), sequence: Sequence(bytes.len() as u64) };
-    assert_eq!(whole, read(trickle));
+    let trickled = read(trickle);
+    if bytes.starts_with(&[0x0a, 0x0d, 0x0d, 0x0a])
+        || bytes.get(1..3).is_some_and(|magic| magic == [0xc3, 0xb2])
+    {
+        assert_eq!(whole, trickled);
+    } else if let (Ok((whole, ..)), Ok((trickled, ..))) = (whole, trickled) {
+        assert!(whole.starts_with(&trickled) || trickled.starts_with(&whole));
+    }
 });
 
 /// A packet: when, what it begins with, its bytes, its length on the wire.

@@ -3,16 +3,22 @@
 
 use bittrace_fuzz::tile;
 use bittrace_protocol::tracker::http::{
-    Announce, Framing, Request, RequestKind, RequestStyle, frame_request,
+    Announce, Framer, Framing, Request, RequestKind, RequestStyle, frame_request,
 };
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let length = match frame_request(bytes) {
+    let whole = frame_request(bytes);
+    let mut framer = Framer::default();
+    let mut parts = (0..=bytes.len()).map(|end| framer.request(&bytes[..end]));
+    let framed = parts.find(|framing| !matches!(framing, Framing::Incomplete)).unwrap_or(Framing::Incomplete);
+    assert_eq!(std::mem::discriminant(&framed), std::mem::discriminant(&whole), "{framed:?} {whole:?}");
+    let length = match whole {
         Framing::Complete(length) => length,
         Framing::NotHttp(error) => return assert!(error.offset <= bytes.len(), "{error}"),
         Framing::Incomplete | Framing::UntilClose => return,
     };
+    assert_eq!(framed, Framing::Complete(length));
     let bytes = &bytes[..length];
     assert_eq!(frame_request(bytes), Framing::Complete(length));
     let request = Request::decode(bytes).expect("a framed request decodes");
