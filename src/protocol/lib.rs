@@ -11,6 +11,7 @@ mod id;
 pub mod metainfo;
 pub mod peer_id;
 mod reader;
+pub mod session;
 mod time;
 pub mod tracker;
 pub mod wire;
