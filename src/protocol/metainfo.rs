@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_bytes::ByteBuf;
 use sha1::Sha1;
@@ -63,6 +64,8 @@ pub struct Metainfo {
     pub faults: Vec<DecodeError>,
     /// The hashes of the pieces, one behind the other.
     pieces: Vec<u8>,
+    /// The info value as it came.
+    info: Bytes,
 }
 
 /// Whose rules a torrent follows.
@@ -127,6 +130,11 @@ impl Metainfo {
     pub fn piece_hash(&self, index: PieceIndex) -> Option<[u8; 20]> {
         let (hashes, _) = self.pieces.as_chunks();
         hashes.get(usize::try_from(index.0).ok()?).copied()
+    }
+
+    /// The info value as it came, which peers without it ask for (BEP 9).
+    pub const fn info_bytes(&self) -> &Bytes {
+        &self.info
     }
 
     /// The bytes of all files.
@@ -220,6 +228,7 @@ impl Metainfo {
             nodes: Vec::new(),
             faults,
             pieces,
+            info: Bytes::copy_from_slice(info.raw()),
         })
     }
 
