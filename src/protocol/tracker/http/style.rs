@@ -13,7 +13,8 @@ use super::request::{Parameter, Request};
 pub struct RequestStyle {
     /// The method.
     pub method: Vec<u8>,
-    /// The target up to its query: the tracker's, since it is part of the announce URL.
+    /// The target up to its query: the tracker's, since it is part of the announce URL. Where that URL has a query of
+    /// its own, it stands here too, and the parameters go on behind it.
     pub path: Vec<u8>,
     /// Whether a `?` follows the path.
     pub has_query: bool,
@@ -132,7 +133,13 @@ impl RequestStyle {
     /// Puts each value where the style has its name; those of one name in their order.
     fn encode(&self, mut values: Vec<(&[u8], Vec<u8>)>, host: &str) -> Vec<u8> {
         let mut out = [&self.method[..], b" ", &self.path].concat();
-        let mut delimiter = if self.has_query || !values.is_empty() { &b"?"[..] } else { b"" };
+        let mut delimiter = match self.path.iter().position(|&byte| byte == b'?') {
+            // A query of the tracker's own goes on.
+            Some(mark) if mark + 1 < self.path.len() => &b"&"[..],
+            Some(_) => b"",
+            None if self.has_query || !values.is_empty() => b"?",
+            None => b"",
+        };
         for parameter in &self.parameters {
             let Some(at) = values.iter().position(|(name, _)| *name == parameter.name) else { continue };
             let (_, value) = values.remove(at);
