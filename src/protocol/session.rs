@@ -5,171 +5,457 @@
 //! [`Output::Wait`]. There is no socket, clock, file, thread or randomness inside: `now` is a parameter, and
 //! chance comes from the seed of the [`Identity`].
 
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use crate::{Geometry, Metainfo, PieceIndex, Timestamp};
 
-use crate::tracker::http;
-use crate::{Block, InfoHash, PeerId, PieceIndex, Timestamp};
+mod announcer;
+mod blame;
+mod chance;
+mod choker;
+mod conduct;
+mod config;
+mod holding;
+mod opening;
+mod partial;
+mod peer;
+mod picker;
+mod profile;
+mod rarity;
+mod rate;
+mod receive;
+mod seam;
+mod serve;
+mod swarm;
+mod transfer;
+mod upkeep;
+mod view;
 
-/// A stream of the session: a connection to a peer or an HTTP tracker, or a flow of datagrams to a UDP tracker. The
-/// session numbers the streams it opens, the driver those it accepts: even numbers and odd ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StreamId(pub u32);
+pub use config::{Config, SeedGoal};
+pub use profile::{Interest, Opening, PieceOrder, Profile};
+pub use seam::{Closing, Endpoint, Event, Gone, Identity, Input, Output, StreamId, Violation};
+pub use view::{PeerView, Status, TrackerView};
 
-/// What a run draws at random.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// What the client calls itself.
-    pub peer_id: PeerId,
-    /// What proves to trackers that it is the same client (BEP 7).
-    pub key: u32,
-    /// Where all other chance comes from: which piece, which peer, transaction ids.
-    pub seed: u64,
+use announcer::{Announcer, Facts, Happening, Step};
+use blame::Doubts;
+use chance::Chance;
+use choker::Choker;
+use peer::{Peer, Phase};
+use picker::Picker;
+use rate::Rate;
+use swarm::Swarm;
+
+/// One torrent, being downloaded or served.
+#[derive(Debug)]
+pub struct Session {
+    config: Config,
+    torrent: Arc<Metainfo>,
+    identity: Identity,
+    chance: Chance,
+    state: State,
+    outputs: VecDeque<Output>,
+    streams: StreamIds,
+    peers: BTreeMap<StreamId, Box<Peer>>,
+    /// The peers to be looked after at the end of the step.
+    stirred: Vec<StreamId>,
+    swarm: Swarm,
+    announcer: Announcer,
+    picker: Picker,
+    choker: Choker,
+    doubts: Doubts,
+    /// Bytes handed out to be stored that are not stored yet.
+    unstored: u64,
+    totals: Totals,
+    completed_at: Option<Timestamp>,
+    /// When peers are looked after next.
+    upkeep_at: Timestamp,
 }
 
-/// What happens to a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    New,
+    Running,
+    /// Goodbyes are being said, until this moment at the latest.
+    Ending(Timestamp),
+    Over,
+}
+
+/// What has been counted.
 #[derive(Debug, Clone)]
-pub enum Input {
-    /// Time has passed.
-    Tick,
-    /// A stream that the session wanted is open, to this address (where a name stood, what it resolved to).
-    Opened(StreamId, SocketAddr),
-    /// A peer called. The driver gives the stream an odd number.
-    Accepted(StreamId, SocketAddr),
-    /// Bytes came: the next ones of a connection in any cut, or one whole datagram.
-    Received(StreamId, Bytes),
-    /// So many bytes of what was to be sent have left.
-    Sent(StreamId, usize),
-    /// A stream is over, or could not be opened. Nothing more of it comes.
-    Closed(StreamId, Closing),
-    /// Bytes of a piece were stored.
-    Stored(PieceIndex, u32),
-    /// A piece whose bytes are all stored has this SHA-1.
-    Hashed(PieceIndex, [u8; 20]),
-    /// A block that a peer asked for was read from disk; `None` when it could not be.
-    Loaded(StreamId, Block, Option<Bytes>),
-    /// An announce that the driver carried over https has this answer: a body, or why there is none.
-    Fetched(StreamId, Result<Bytes, String>),
-    /// The user wants it to end: say goodbye to trackers and peers.
-    Stop,
+struct Totals {
+    downloaded: u64,
+    uploaded: u64,
+    wasted: u64,
+    corrupt: u64,
+    hash_failures: u32,
+    peers_tried: u32,
+    giving: Rate,
+    taking: Rate,
 }
 
-/// Why a stream is over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Closing {
-    /// The other end closed it.
-    ByFarEnd,
-    /// The other end, or the network, reset it.
-    Reset,
-    /// Nobody listens there.
-    Refused,
-    /// Opening it took too long.
-    TimedOut,
-    /// The name has no address.
-    Unresolved(String),
-    /// The machine would not.
-    Failed(String),
+/// The numbers of the streams that the session opens: the even ones.
+#[derive(Debug, Default)]
+struct StreamIds(u32);
+
+impl StreamIds {
+    fn next(&mut self) -> StreamId {
+        let id = StreamId(self.0);
+        self.0 = self.0.wrapping_add(2);
+        id
+    }
 }
 
-/// What the session wants done.
-#[derive(Debug, Clone)]
-pub enum Output {
-    /// Open a stream.
-    Open(StreamId, Endpoint),
-    /// Send bytes, in the order of these outputs; to a UDP tracker, one datagram.
-    Send(StreamId, Bytes),
-    /// Close a stream once what was to be sent before has left; with what the other end did wrong, when it did.
-    Close(StreamId, Option<Violation>),
-    /// Keep bytes of a piece: the piece, the offset within it, the bytes. They come in any order and any size, each
-    /// byte at most once until the piece is hashed. When the last byte of the piece is stored, hash it.
-    Store(PieceIndex, u32, Bytes),
-    /// What was stored of a piece is worthless: it failed its hash, and will be stored anew.
-    Discard(PieceIndex),
-    /// The piece is verified: its bytes may be made part of files.
-    Keep(PieceIndex),
-    /// Read a block, to be sent on this stream.
-    Load(StreamId, Block),
-    /// Something happened that a person may want to know.
-    Event(Event),
-    /// Nothing more for now: call again at this time, or when something happens.
-    Wait(Option<Timestamp>),
-    /// The session is over.
-    Done,
-}
+impl Session {
+    /// A session that has these pieces, verified, and has not begun to talk.
+    ///
+    /// Only the v1 part of a torrent is spoken of: one of version 2 alone ends at once, incomplete.
+    pub fn new(
+        config: Config,
+        torrent: Arc<Metainfo>,
+        identity: Identity,
+        have: impl IntoIterator<Item = PieceIndex>,
+        now: Timestamp,
+    ) -> Self {
+        let mut chance = Chance::new(identity.seed);
+        let geometry = torrent.geometry.clone().or_else(|| Geometry::new(1, []));
+        let geometry = geometry.expect("a geometry without files is one");
+        let picker = Picker::new(geometry, config.profile.block_length, have, &mut chance);
+        let announcer = Announcer::new(&torrent.trackers(), now, &mut chance);
+        let mut session = Self {
+            swarm: Swarm::new(config.port, config.max_known_peers, config.single_peer),
+            choker: Choker::new(now, config.upload_limit),
+            state: State::New,
+            outputs: VecDeque::new(),
+            streams: StreamIds::default(),
+            peers: BTreeMap::new(),
+            stirred: Vec::new(),
+            announcer,
+            picker,
+            doubts: Doubts::default(),
+            unstored: 0,
+            totals: Totals {
+                downloaded: 0,
+                uploaded: 0,
+                wasted: 0,
+                corrupt: 0,
+                hash_failures: 0,
+                peers_tried: 0,
+                giving: Rate::new(now),
+                taking: Rate::new(now),
+            },
+            completed_at: None,
+            upkeep_at: now,
+            chance,
+            config,
+            torrent,
+            identity,
+        };
+        if session.is_complete() {
+            session.completed_at = Some(now);
+        }
+        session
+    }
 
-/// Where a stream leads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Endpoint {
-    /// A peer, over TCP.
-    Peer(SocketAddr),
-    /// An HTTP tracker, over TCP: its host name or address, and port.
-    HttpTracker(String, u16),
-    /// A UDP tracker.
-    UdpTracker(String, u16),
-    /// A tracker over https: the whole URL, query included. The driver fetches it.
-    HttpsTracker(String),
-}
+    /// Takes what happened at `now`.
+    pub fn handle(&mut self, now: Timestamp, input: Input) {
+        if self.state == State::Over {
+            return;
+        }
+        match input {
+            Input::Tick => {}
+            Input::Opened(stream, address) if self.announcer.owns(stream) => {
+                self.tell_announcer(now, stream, Happening::Opened(address));
+            }
+            Input::Received(stream, bytes) if self.announcer.owns(stream) => {
+                self.tell_announcer(now, stream, Happening::Received(bytes));
+            }
+            Input::Closed(stream, closing) if self.announcer.owns(stream) => {
+                self.tell_announcer(now, stream, Happening::Closed(closing));
+            }
+            Input::Fetched(stream, answer) => {
+                self.tell_announcer(now, stream, Happening::Fetched(answer));
+            }
+            Input::Opened(stream, address) => self.opened(now, stream, address),
+            Input::Accepted(stream, address) => self.accepted(now, stream, address),
+            Input::Received(stream, bytes) => self.received(now, stream, bytes),
+            Input::Sent(stream, count) => self.sent(stream, count),
+            Input::Closed(stream, closing) => {
+                if let Some(peer) = self.peers.remove(&stream) {
+                    self.forget(now, *peer, Gone::Closed(closing));
+                }
+            }
+            Input::Stored(piece, count) => self.stored(piece, count),
+            Input::Hashed(piece, digest) => self.hashed(now, piece, digest),
+            Input::Examined(piece, digests) => self.examined(now, piece, digests),
+            Input::Loaded(stream, block, bytes) => self.loaded(now, stream, block, bytes),
+            Input::Stop => self.end(now),
+        }
+        self.settle(now);
+    }
 
-/// A rule that the other end broke, for which it is not talked to any longer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Violation {
-    /// Its handshake is for another torrent.
-    WrongInfoHash(InfoHash),
-    /// It is we ourselves.
-    OurselvesCalled,
-    /// It is connected already.
-    Duplicate,
-    /// It does not speak the protocol, or a message is broken: what was wanted.
-    Malformed(&'static str),
-    /// It sent a piece index, offset or length beyond the torrent.
-    OutOfRange,
-    /// It sent blocks of a piece that failed its hash.
-    CorruptPiece(PieceIndex),
-    /// It kept silent for so long.
-    Silent(Duration),
-    /// It choked us for so long.
-    ChokedForEver(Duration),
-    /// It sent more of what nobody asked for than is bearable.
-    Flood(&'static str),
-    /// It has nothing that is missing, and there is no use in waiting.
-    Useless,
-    /// There are connections enough.
-    TooMany,
-}
+    /// What is to be done next.
+    pub fn poll(&mut self, now: Timestamp) -> Output {
+        if let Some(output) = self.outputs.pop_front() {
+            return output;
+        }
+        if self.state == State::Over {
+            return Output::Done;
+        }
+        if self.deadline(now).is_some_and(|at| at <= now) {
+            self.settle(now);
+            if let Some(output) = self.outputs.pop_front() {
+                return output;
+            }
+            if self.state == State::Over {
+                return Output::Done;
+            }
+        }
+        // A moment that has passed already would have the driver turn in circles.
+        let least = now + Duration::from_millis(1);
+        Output::Wait(self.deadline(now).map(|at| at.max(least)))
+    }
 
-/// What a person may want to know.
-#[derive(Debug, Clone)]
-pub enum Event {
-    /// An announce was sent: the tracker's URL, and the exact bytes of the request.
-    Announcing { url: Arc<str>, request: Bytes },
-    /// A tracker answered an announce.
-    Announced { url: Arc<str>, reply: Box<http::AnnounceReply> },
-    /// A tracker could not be asked, or refused.
-    TrackerFailed { url: Arc<str>, reason: String, again: Option<Duration> },
-    /// A peer is tried.
-    Trying { stream: StreamId, peer: SocketAddr },
-    /// A peer has shaken hands.
-    Connected { stream: StreamId, peer: SocketAddr, peer_id: PeerId },
-    /// A peer is gone: why, in the far end's or our own terms, and how many bytes of pieces it gave.
-    Gone { stream: StreamId, peer: SocketAddr, closing: Gone, given: u64 },
-    /// A piece is verified and kept.
-    PieceDone { index: PieceIndex, from: Vec<SocketAddr> },
-    /// A piece failed its hash.
-    PieceCorrupt { index: PieceIndex, from: Vec<SocketAddr> },
+    /// Whether every piece is there, verified.
+    pub fn is_complete(&self) -> bool {
+        self.torrent.geometry.is_some() && self.picker.is_complete()
+    }
+
+    /// Brings everything to where it should be after a step.
+    fn settle(&mut self, now: Timestamp) {
+        if self.state == State::New {
+            self.state = State::Running;
+            if self.torrent.geometry.is_none() || (self.is_complete() && self.config.seeding.is_none()) {
+                if self.is_complete() {
+                    self.outputs.push_back(Output::Event(Event::Complete));
+                }
+                self.announcer.close(&mut self.outputs);
+                self.over();
+            }
+        }
+        if self.state == State::Over {
+            return;
+        }
+        if now >= self.upkeep_at {
+            self.upkeep(now);
+        }
+        self.advance_announcer(now);
+        if self.state == State::Running {
+            self.refill(now);
+            self.dial(now);
+            self.tend(now);
+            if self.is_exhausted() {
+                self.end(now);
+                self.advance_announcer(now);
+            }
+        }
+        if let State::Ending(until) = self.state
+            && (self.announcer.has_said_goodbye() || now >= until)
+        {
+            self.announcer.close(&mut self.outputs);
+            self.over();
+        }
+    }
+
+    /// Looks after the peers to which something happened: requests, blocks to be read, and all that waits to be said.
+    fn tend(&mut self, now: Timestamp) {
+        while let Some(stream) = self.stirred.pop() {
+            let Some(mut peer) = self.peers.remove(&stream) else { continue };
+            peer.stirred = false;
+            if peer.phase == Phase::Open {
+                self.declare_interest(now, &mut peer);
+                self.ask(now, &mut peer);
+                self.serve(&mut peer);
+            }
+            self.flush(now, &mut peer);
+            self.peers.insert(stream, peer);
+        }
+    }
+
+    fn flush(&mut self, now: Timestamp, peer: &mut Peer) {
+        if let Some(bytes) = peer.said(now) {
+            self.outputs.push_back(Output::Send(peer.stream, bytes));
+        }
+    }
+
+    /// Has a peer looked after at the end of the step.
+    fn stir(&mut self, stream: StreamId) {
+        if let Some(peer) = self.peers.get_mut(&stream)
+            && !std::mem::replace(&mut peer.stirred, true)
+        {
+            self.stirred.push(stream);
+        }
+    }
+
+    fn stir_all(&mut self) {
+        for (&stream, peer) in &mut self.peers {
+            if !std::mem::replace(&mut peer.stirred, true) {
+                self.stirred.push(stream);
+            }
+        }
+    }
+
+    /// Dials while there is room.
+    fn dial(&mut self, now: Timestamp) {
+        let serves_only = self.is_complete();
+        let (most, half_open) = match self.config.single_peer {
+            true => (1, 1),
+            false => (self.config.max_peers, self.config.max_half_open),
+        };
+        let mut opening = self.peers.values().filter(|peer| peer.phase == Phase::Opening).count();
+        while !serves_only && self.peers.len() < most && opening < half_open {
+            let Some(address) = self.swarm.next(now) else { return };
+            let stream = self.streams.next();
+            self.totals.peers_tried += 1;
+            self.outputs.push_back(Output::Event(Event::Trying { stream, peer: address }));
+            self.outputs.push_back(Output::Open(stream, Endpoint::Peer(address)));
+            self.add_peer(now, stream, address, false);
+            opening += 1;
+        }
+    }
+
+    fn add_peer(&mut self, now: Timestamp, stream: StreamId, address: SocketAddr, called: bool) {
+        let (pieces, bitfield) = match &self.torrent.geometry {
+            Some(geometry) => (geometry.piece_count(), geometry.bitfield_length()),
+            None => (0, 0),
+        };
+        let mut peer = Peer::new(stream, address, called, pieces, bitfield, now);
+        peer.depth = self.config.profile.first_requests.max(1) as usize;
+        self.peers.insert(stream, Box::new(peer));
+        self.upkeep_at = self.upkeep_at.min(now + upkeep::PERIOD);
+    }
+
+    /// Whether there is nobody to turn to, now or later.
+    fn is_exhausted(&self) -> bool {
+        if self.is_complete()
+            || !self.peers.is_empty()
+            || self.swarm.waiting() > 0
+            || self.announcer.is_asking()
+        {
+            return false;
+        }
+        let enough = self.config.rounds.is_some_and(|rounds| self.announcer.rounds() >= rounds);
+        let nobody_calls = self.config.single_peer || self.config.port == 0;
+        enough || (nobody_calls && self.announcer.is_at_its_end())
+    }
+
+    /// Says goodbye to everybody.
+    fn end(&mut self, now: Timestamp) {
+        if !matches!(self.state, State::Running | State::New) {
+            return;
+        }
+        self.state = State::Ending(now + self.config.goodbye_timeout);
+        while let Some((_, peer)) = self.peers.pop_first() {
+            self.part(now, peer, Gone::Finished);
+        }
+        self.announcer.say_goodbye();
+    }
+
+    fn over(&mut self) {
+        self.state = State::Over;
+        self.outputs.push_back(Output::Done);
+    }
+
     /// Every piece is there.
-    Complete,
+    fn completed(&mut self, now: Timestamp) {
+        self.completed_at = Some(now);
+        self.outputs.push_back(Output::Event(Event::Complete));
+        self.announcer.complete();
+        if self.config.seeding.is_none() {
+            self.end(now);
+            return;
+        }
+        // Two who have everything have nothing to say to each other.
+        let seeds = self.peers.iter().filter(|(_, peer)| peer.holding.is_all() && peer.phase == Phase::Open);
+        let seeds: Vec<_> = seeds.map(|(&stream, _)| stream).collect();
+        for stream in seeds {
+            if let Some(peer) = self.peers.remove(&stream) {
+                self.part(now, peer, Gone::Finished);
+            }
+        }
+        self.stir_all();
+    }
+
+    fn advance_announcer(&mut self, now: Timestamp) {
+        let wants_peers = self.wants_peers();
+        if self.announcer.deadline(wants_peers).is_none_or(|at| at > now) && !self.announcer.has_news() {
+            return;
+        }
+        let mut step = Step {
+            now,
+            facts: self.facts(),
+            outputs: &mut self.outputs,
+            streams: &mut self.streams,
+            chance: &mut self.chance,
+            config: &self.config,
+            wants_peers,
+        };
+        self.announcer.advance(&mut step);
+    }
+
+    fn tell_announcer(&mut self, now: Timestamp, stream: StreamId, happening: Happening) {
+        let wants_peers = self.wants_peers();
+        let mut step = Step {
+            now,
+            facts: self.facts(),
+            outputs: &mut self.outputs,
+            streams: &mut self.streams,
+            chance: &mut self.chance,
+            config: &self.config,
+            wants_peers,
+        };
+        let Some(mut found) = self.announcer.handle(stream, happening, &mut step) else { return };
+        if let Some(own) = found.own_address {
+            self.swarm.note_own(own);
+        }
+        if !self.config.single_peer {
+            self.chance.shuffle(&mut found.peers);
+        }
+        found.peers.into_iter().for_each(|peer| self.swarm.learn(peer));
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            info_hash: self.torrent.info_hash,
+            identity: self.identity.clone(),
+            uploaded: self.totals.uploaded,
+            downloaded: self.totals.downloaded,
+            corrupt: self.totals.corrupt,
+            left: self.picker.left(),
+        }
+    }
+
+    fn wants_peers(&self) -> bool {
+        let few = if self.config.single_peer { 1 } else { (self.config.max_peers / 2).max(1) };
+        !self.is_complete() && self.peers.len() + self.swarm.waiting() < few
+    }
+
+    /// When something is to be done though nothing happens.
+    fn deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.state == State::New {
+            return Some(now);
+        }
+        let ending = match self.state {
+            State::Ending(until) => Some(until),
+            _ => None,
+        };
+        let running = self.state == State::Running;
+        let upkeep = (running && !self.peers.is_empty()).then_some(self.upkeep_at);
+        let waits = running && self.peers.is_empty() && !self.is_complete();
+        let dial = waits.then(|| self.swarm.ready_at(now)).flatten();
+        let goal = self.seeding_ends().filter(|_| running);
+        let serving = if running { self.choker.ready_at() } else { None };
+        let announcer = self.announcer.deadline(running && self.wants_peers());
+        [ending, upkeep, dial, goal, serving, announcer].into_iter().flatten().min()
+    }
+
+    /// When seeding has lasted as long as was wanted.
+    fn seeding_ends(&self) -> Option<Timestamp> {
+        Some(self.completed_at? + self.config.seeding?.time?)
+    }
 }
 
-/// Why a peer is gone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Gone {
-    /// The stream ended.
-    Closed(Closing),
-    /// It broke a rule.
-    Violated(Violation),
-    /// We had no more use for it.
-    Finished,
-}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,569 @@
+//! Tells trackers what happens, and asks them for peers (BEP 3, 7, 12, 15, 23, 31, 41).
+//!
+//! A tracker is in one of the tiers of BEP 12. A round asks them one after the other until one answers;
+//! completion and goodbye are told to every tracker that knows us.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::tracker;
+use crate::tracker::http::{AnnounceReply, Reply, RetryIn};
+use crate::{InfoHash, Timestamp};
+
+use super::chance::Chance;
+use super::config::Config;
+use super::{Closing, Endpoint, Event, Identity, Output, StreamId, StreamIds};
+
+mod http;
+mod place;
+mod udp;
+
+use http::HttpStage;
+use place::Place;
+use udp::{Link, UdpStage};
+
+/// The trackers of a torrent and what is under way with them.
+#[derive(Debug)]
+pub(super) struct Announcer {
+    trackers: Vec<Tracker>,
+    /// Tiers of trackers, each by its number.
+    tiers: Vec<Vec<usize>>,
+    attempts: BTreeMap<StreamId, Attempt>,
+    /// The trackers still to be asked in this round.
+    round: VecDeque<usize>,
+    /// How many rounds have ended.
+    rounds: u32,
+    /// When the next round begins, and when it may begin if peers are needed.
+    due: Option<(Timestamp, Timestamp)>,
+    goodbye: bool,
+}
+
+/// A tracker.
+#[derive(Debug)]
+pub(super) struct Tracker {
+    pub(super) url: Arc<str>,
+    place: Option<Place>,
+    /// To be repeated in announces (BEP 3, "trackerid").
+    tracker_id: Option<Vec<u8>>,
+    /// Whether it has answered a `started`.
+    knows_us: bool,
+    /// Whether it is to be told of the completion.
+    completed: bool,
+    pub(super) failures: u32,
+    /// Not to be asked before this.
+    not_before: Option<Timestamp>,
+    never: bool,
+    link: Option<Link>,
+    pub(super) last_reply: Option<(Timestamp, u64, u64)>,
+    pub(super) last_failure: Option<String>,
+}
+
+/// An announce under way.
+#[derive(Debug)]
+struct Attempt {
+    tracker: usize,
+    event: Option<tracker::Event>,
+    stage: Stage,
+    /// When it is given up, or sent again.
+    deadline: Timestamp,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Http(HttpStage),
+    Https,
+    Udp(UdpStage),
+}
+
+/// What announces say of the session.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    pub(super) info_hash: InfoHash,
+    pub(super) identity: Identity,
+    pub(super) uploaded: u64,
+    pub(super) downloaded: u64,
+    pub(super) corrupt: u64,
+    pub(super) left: u64,
+}
+
+/// What the announcer needs for a step.
+pub(super) struct Step<'a> {
+    pub(super) now: Timestamp,
+    pub(super) outputs: &'a mut VecDeque<Output>,
+    pub(super) streams: &'a mut StreamIds,
+    pub(super) chance: &'a mut Chance,
+    pub(super) config: &'a Config,
+    pub(super) facts: Facts,
+    /// Whether more peers are needed before the tracker's regular interval ends.
+    pub(super) wants_peers: bool,
+}
+
+/// What a tracker told.
+pub(super) struct Found {
+    pub(super) peers: Vec<SocketAddr>,
+    pub(super) own_address: Option<IpAddr>,
+}
+
+/// What happens to a stream to a tracker.
+pub(super) enum Happening {
+    Opened(SocketAddr),
+    Received(Bytes),
+    Closed(Closing),
+    Fetched(Result<Bytes, String>),
+}
+
+/// How an attempt stands after something happened to it.
+enum Outcome {
+    Pending,
+    Answered(Box<AnnounceReply>),
+    Failed {
+        reason: String,
+        retry_in: Option<RetryIn>,
+    },
+    /// The tracker is to be asked at another place.
+    Elsewhere {
+        place: Place,
+        redirects: u8,
+        whole_target: bool,
+    },
+}
+
+impl Outcome {
+    fn failed(reason: impl Into<String>) -> Self {
+        Self::Failed { reason: reason.into(), retry_in: None }
+    }
+
+    fn of(reply: Reply) -> Self {
+        match reply {
+            Reply::Announce(reply) => Self::Answered(reply),
+            Reply::Failure { reason, retry_in } => Self::Failed { reason, retry_in },
+            Reply::Scrape(_) => Self::failed("the tracker answered a scrape, not an announce"),
+            Reply::NotBencoded(error) => Self::failed(format!("the answer is no bencoding: {error}")),
+        }
+    }
+}
+
+impl Announcer {
+    pub(super) fn new(tiers: &[Vec<String>], now: Timestamp, chance: &mut Chance) -> Self {
+        let mut trackers: Vec<Tracker> = Vec::new();
+        let mut numbers = Vec::new();
+        for tier in tiers {
+            let mut tier: Vec<_> = tier.iter().map(|url| url.trim()).filter(|url| !url.is_empty()).collect();
+            // BEP 12: the order within a tier is drawn once.
+            chance.shuffle(&mut tier);
+            let mut known = Vec::new();
+            for url in tier {
+                if trackers.len() < MAX_TRACKERS && !trackers.iter().any(|one| &*one.url == url) {
+                    known.push(trackers.len());
+                    trackers.push(Tracker::new(url));
+                }
+            }
+            if !known.is_empty() {
+                numbers.push(known);
+            }
+        }
+        Self {
+            due: (!trackers.is_empty()).then_some((now, now)),
+            trackers,
+            tiers: numbers,
+            attempts: BTreeMap::new(),
+            round: VecDeque::new(),
+            rounds: 0,
+            goodbye: false,
+        }
+    }
+
+    /// The trackers in the order they are asked.
+    pub(super) fn trackers(&self) -> impl Iterator<Item = &Tracker> {
+        self.tiers.iter().flatten().map(|&number| &self.trackers[number])
+    }
+
+    /// When the next round begins.
+    pub(super) fn next_round(&self) -> Option<Timestamp> {
+        self.due.map(|(regular, _)| regular)
+    }
+
+    /// How many times all trackers have been asked, as far as needed.
+    pub(super) const fn rounds(&self) -> u32 {
+        self.rounds
+    }
+
+    /// Whether no tracker is being asked, and none ever will be again.
+    pub(super) fn is_at_its_end(&self) -> bool {
+        self.attempts.is_empty() && self.round.is_empty() && self.due.is_none()
+    }
+
+    /// Whether a round is under way.
+    pub(super) fn is_asking(&self) -> bool {
+        !self.round.is_empty() || !self.attempts.is_empty()
+    }
+
+    pub(super) fn owns(&self, stream: StreamId) -> bool {
+        self.attempts.contains_key(&stream) || self.link_of(stream).is_some()
+    }
+
+    /// Every piece is there: the trackers that know us are to hear of it.
+    pub(super) fn complete(&mut self) {
+        for (number, tracker) in self.trackers.iter_mut().enumerate() {
+            let asked = self.attempts.values().any(|attempt| attempt.tracker == number);
+            tracker.completed = tracker.knows_us || asked;
+        }
+    }
+
+    /// The trackers that know us are to hear that we go.
+    pub(super) fn say_goodbye(&mut self) {
+        self.goodbye = true;
+        self.round.clear();
+        self.due = None;
+    }
+
+    /// Whether every goodbye has been said.
+    pub(super) fn has_said_goodbye(&self) -> bool {
+        self.goodbye && self.attempts.is_empty() && !self.trackers.iter().any(|tracker| tracker.knows_us)
+    }
+
+    /// Drops what is under way.
+    pub(super) fn close(&mut self, outputs: &mut VecDeque<Output>) {
+        let links = self.trackers.iter_mut().filter_map(|tracker| tracker.link.take());
+        let mut streams: Vec<_> = links.map(|link| link.stream).collect();
+        streams.extend(std::mem::take(&mut self.attempts).into_keys());
+        streams.sort_unstable();
+        streams.dedup();
+        outputs.extend(streams.into_iter().map(|stream| Output::Close(stream, None)));
+    }
+
+    /// Whether a tracker that is not being asked is to hear something.
+    pub(super) fn has_news(&self) -> bool {
+        self.trackers.iter().any(|tracker| tracker.knows_us && (tracker.completed || self.goodbye))
+    }
+
+    /// When [`advance`](Self::advance) has something to do.
+    pub(super) fn deadline(&self, wants_peers: bool) -> Option<Timestamp> {
+        let attempts = self.attempts.values().map(|attempt| attempt.deadline);
+        let links = self.trackers.iter().filter_map(|tracker| tracker.link.as_ref()?.ends());
+        let due = self.due.filter(|_| !self.is_asking());
+        let due = due.map(|(regular, earliest)| if wants_peers { earliest } else { regular });
+        attempts.chain(links).chain(due).min()
+    }
+
+    /// Does what is due.
+    pub(super) fn advance(&mut self, step: &mut Step<'_>) {
+        let late = self.attempts.iter().filter(|(_, attempt)| attempt.deadline <= step.now);
+        let late: Vec<_> = late.map(|(&stream, _)| stream).collect();
+        for stream in late {
+            self.time_out(stream, step);
+        }
+        for number in 0..self.trackers.len() {
+            let busy = self.attempts.values().any(|attempt| attempt.tracker == number);
+            let tracker = &mut self.trackers[number];
+            if !busy
+                && tracker.link.as_ref().is_some_and(|link| link.ends().is_some_and(|end| end <= step.now))
+                && let Some(link) = tracker.link.take()
+            {
+                step.outputs.push_back(Output::Close(link.stream, None));
+            }
+            if busy || !tracker.knows_us {
+                continue;
+            }
+            if std::mem::take(&mut tracker.completed) {
+                self.begin(number, Some(tracker::Event::Completed), step);
+            } else if self.goodbye {
+                self.trackers[number].knows_us = false;
+                self.begin(number, Some(tracker::Event::Stopped), step);
+            }
+        }
+        if self.goodbye {
+            return;
+        }
+        if self.attempts.is_empty() && self.round.is_empty() {
+            let Some((regular, earliest)) = self.due else { return };
+            if step.now < if step.wants_peers { earliest } else { regular } {
+                return;
+            }
+            self.due = None;
+            let all = self.tiers.iter().flatten().copied();
+            let ready = all.filter(|&number| self.trackers[number].is_ready(step.now));
+            self.round = ready.collect();
+            if self.round.is_empty() {
+                self.end_round_empty(step.now);
+            }
+        }
+        self.go_on(step);
+    }
+
+    /// Asks the next tracker of the round, unless one is being asked.
+    fn go_on(&mut self, step: &mut Step<'_>) {
+        while !self.goodbye && self.attempts.is_empty() {
+            let Some(number) = self.round.pop_front() else { return };
+            let event = (!self.trackers[number].knows_us).then_some(tracker::Event::Started);
+            self.begin(number, event, step);
+            if self.attempts.is_empty() && self.round.is_empty() {
+                self.end_round_empty(step.now);
+            }
+        }
+    }
+
+    fn begin(&mut self, number: usize, event: Option<tracker::Event>, step: &mut Step<'_>) {
+        let tracker = &mut self.trackers[number];
+        let Some(place) = tracker.place.clone() else {
+            tracker.never = true;
+            let reason = "no URL of a tracker that can be asked".to_owned();
+            step.outputs.push_back(Output::Event(Event::TrackerFailed {
+                url: tracker.url.clone(),
+                reason: reason.clone(),
+                again: None,
+            }));
+            tracker.last_failure = Some(reason);
+            return;
+        };
+        let goes = event == Some(tracker::Event::Stopped);
+        let patience = if goes { step.config.goodbye_timeout } else { step.config.tracker_timeout };
+        let is_udp = matches!(place, Place::Udp { .. });
+        let (stream, stage, deadline) = match &place {
+            Place::Udp { host, port, .. } => {
+                let stage = UdpStage::new();
+                let open = tracker.link.as_ref().map(|link| link.stream);
+                let stream = open.unwrap_or_else(|| step.streams.next());
+                if open.is_none() {
+                    tracker.link = Some(Link::new(stream));
+                    step.outputs.push_back(Output::Open(stream, Endpoint::UdpTracker(host.clone(), *port)));
+                }
+                (stream, Stage::Udp(stage), step.now + step.config.tracker_timeout.min(udp::FIRST_WAIT))
+            }
+            Place::Http { .. } => {
+                let (stream, stage) = HttpStage::begin(tracker, place.clone(), 0, false, event, step);
+                (stream, Stage::Http(stage), step.now + patience)
+            }
+            Place::Https { .. } => {
+                let stream = http::fetch(tracker, &place, false, event, step);
+                (stream, Stage::Https, step.now + patience)
+            }
+        };
+        self.attempts.insert(stream, Attempt { tracker: number, event, stage, deadline });
+        // A link that is open already can be used at once.
+        if let Some(address) = self.trackers[number].link.as_ref().and_then(|link| link.address)
+            && is_udp
+        {
+            self.handle(stream, Happening::Opened(address), step);
+        }
+    }
+
+    /// Takes what happened to a stream of [these](Self::owns).
+    pub(super) fn handle(
+        &mut self,
+        stream: StreamId,
+        happening: Happening,
+        step: &mut Step<'_>,
+    ) -> Option<Found> {
+        let closed = matches!(happening, Happening::Closed(_) | Happening::Fetched(_));
+        let Some(mut attempt) = self.attempts.remove(&stream) else {
+            if closed && let Some(number) = self.link_of(stream) {
+                self.trackers[number].link = None;
+            }
+            return None;
+        };
+        let tracker = &mut self.trackers[attempt.tracker];
+        let outcome = match &mut attempt.stage {
+            Stage::Http(stage) => stage.handle(stream, happening, tracker, step),
+            Stage::Https => http::fetched(happening),
+            Stage::Udp(stage) => {
+                let (outcome, deadline) = stage.handle(happening, attempt.event, tracker, step);
+                if let Some(deadline) = deadline {
+                    attempt.deadline = deadline;
+                }
+                outcome
+            }
+        };
+        let is_udp = matches!(attempt.stage, Stage::Udp(_));
+        let over = if is_udp {
+            matches!(outcome, Outcome::Failed { .. })
+        } else {
+            !matches!(outcome, Outcome::Pending)
+        };
+        if is_udp && (closed || over) {
+            tracker.link = None;
+        }
+        if over && !closed {
+            step.outputs.push_back(Output::Close(stream, None));
+        }
+        self.conclude(stream, attempt, outcome, step)
+    }
+
+    fn conclude(
+        &mut self,
+        stream: StreamId,
+        mut attempt: Attempt,
+        outcome: Outcome,
+        step: &mut Step<'_>,
+    ) -> Option<Found> {
+        let number = attempt.tracker;
+        let found = match outcome {
+            Outcome::Pending => {
+                self.attempts.insert(stream, attempt);
+                return None;
+            }
+            Outcome::Elsewhere { place, redirects, whole_target } => {
+                let tracker = &mut self.trackers[number];
+                let event = attempt.event;
+                let stream = if matches!(place, Place::Https { .. }) {
+                    attempt.stage = Stage::Https;
+                    http::fetch(tracker, &place, whole_target, event, step)
+                } else {
+                    let (stream, stage) =
+                        HttpStage::begin(tracker, place, redirects, whole_target, event, step);
+                    attempt.stage = Stage::Http(stage);
+                    stream
+                };
+                self.attempts.insert(stream, attempt);
+                return None;
+            }
+            Outcome::Answered(reply) => self.answered(number, &attempt, reply, step),
+            Outcome::Failed { reason, retry_in } => {
+                self.failed(number, &attempt, reason, retry_in, step);
+                None
+            }
+        };
+        self.go_on(step);
+        found
+    }
+
+    fn answered(
+        &mut self,
+        number: usize,
+        attempt: &Attempt,
+        reply: Box<AnnounceReply>,
+        step: &mut Step<'_>,
+    ) -> Option<Found> {
+        let tracker = &mut self.trackers[number];
+        tracker.failures = 0;
+        tracker.not_before = None;
+        tracker.last_failure = None;
+        let count = |count: Option<u64>| count.unwrap_or(0);
+        tracker.last_reply = Some((step.now, count(reply.complete), count(reply.incomplete)));
+        if reply.tracker_id.is_some() {
+            tracker.tracker_id.clone_from(&reply.tracker_id);
+        }
+        tracker.knows_us = attempt.event != Some(tracker::Event::Stopped);
+        let found = Found {
+            peers: reply.peers.iter().filter_map(|peer| peer.address()).collect(),
+            own_address: reply.external_ip,
+        };
+        if !self.goodbye {
+            let interval = reply.interval.unwrap_or(USUAL_INTERVAL).clamp(LEAST_INTERVAL, MOST_INTERVAL);
+            let least = reply.min_interval.unwrap_or(interval).clamp(LEAST_INTERVAL, MOST_INTERVAL);
+            let after = |seconds| step.now + Duration::from_secs(seconds);
+            self.due = Some((after(interval.max(least)), after(least)));
+            // BEP 12: one that answers is moved to the front of its tier.
+            if let Some(tier) = self.tiers.iter_mut().find(|tier| tier.contains(&number)) {
+                tier.retain(|&other| other != number);
+                tier.insert(0, number);
+            }
+            self.round.clear();
+            if is_regular(attempt.event) {
+                self.rounds += 1;
+            }
+        }
+        let url = self.trackers[number].url.clone();
+        step.outputs.push_back(Output::Event(Event::Announced { url, reply }));
+        Some(found)
+    }
+
+    fn failed(
+        &mut self,
+        number: usize,
+        attempt: &Attempt,
+        reason: String,
+        retry_in: Option<RetryIn>,
+        step: &mut Step<'_>,
+    ) {
+        let tracker = &mut self.trackers[number];
+        tracker.failures += 1;
+        let wait = match retry_in {
+            Some(RetryIn::Never) => None,
+            Some(RetryIn::Minutes(minutes)) => {
+                Some(Duration::from_secs(minutes.saturating_mul(60).min(MOST_INTERVAL)))
+            }
+            None => Some(Duration::from_secs((15 << tracker.failures.min(7)).min(USUAL_INTERVAL))),
+        };
+        tracker.never = wait.is_none();
+        tracker.not_before = wait.map(|wait| step.now + wait);
+        tracker.last_failure = Some(reason.clone());
+        let again = wait.filter(|_| !self.goodbye);
+        let url = tracker.url.clone();
+        step.outputs.push_back(Output::Event(Event::TrackerFailed { url, reason, again }));
+        if !self.goodbye && self.round.is_empty() && self.due.is_none() && is_regular(attempt.event) {
+            self.end_round_empty(step.now);
+        }
+    }
+
+    /// A round in which no tracker answered is over.
+    fn end_round_empty(&mut self, now: Timestamp) {
+        self.rounds += 1;
+        let trackers = self.trackers.iter().filter(|tracker| !tracker.never);
+        let next = trackers.map(|tracker| tracker.not_before.unwrap_or(now)).min();
+        self.due = next.map(|at| (at, at));
+    }
+
+    fn time_out(&mut self, stream: StreamId, step: &mut Step<'_>) {
+        let Some(mut attempt) = self.attempts.remove(&stream) else { return };
+        let tracker = &mut self.trackers[attempt.tracker];
+        if let Stage::Udp(stage) = &mut attempt.stage
+            && let Some(deadline) = stage.again(attempt.event, tracker, step)
+        {
+            attempt.deadline = deadline;
+            self.attempts.insert(stream, attempt);
+            return;
+        }
+        tracker.link = None;
+        step.outputs.push_back(Output::Close(stream, None));
+        self.conclude(stream, attempt, Outcome::failed("no answer in time"), step);
+    }
+
+    fn link_of(&self, stream: StreamId) -> Option<usize> {
+        let is = |tracker: &Tracker| tracker.link.as_ref().is_some_and(|link| link.stream == stream);
+        self.trackers.iter().position(is)
+    }
+}
+
+impl Tracker {
+    fn new(url: &str) -> Self {
+        Self {
+            url: url.into(),
+            place: Place::of(url),
+            tracker_id: None,
+            knows_us: false,
+            completed: false,
+            failures: 0,
+            not_before: None,
+            never: false,
+            link: None,
+            last_reply: None,
+            last_failure: None,
+        }
+    }
+
+    fn is_ready(&self, now: Timestamp) -> bool {
+        !self.never && self.not_before.is_none_or(|at| at <= now)
+    }
+}
+
+/// Whether an announce with this event belongs to a round.
+const fn is_regular(event: Option<tracker::Event>) -> bool {
+    matches!(event, None | Some(tracker::Event::Started))
+}
+
+/// Nobody needs more, and a torrent file may hold millions.
+const MAX_TRACKERS: usize = 200;
+
+/// Seconds between announces where the tracker does not say: half an hour, as trackers say as a rule.
+const USUAL_INTERVAL: u64 = 1800;
+
+/// Seconds between announces at the least, whatever the tracker says.
+const LEAST_INTERVAL: u64 = 30;
+
+/// Seconds between announces at the most, whatever the tracker says.
+const MOST_INTERVAL: u64 = 24 * 3600;

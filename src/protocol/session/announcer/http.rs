@@ -1,0 +1,192 @@
+//! An announce over HTTP: the request in the profile's style, the answer framed and read, simple redirects followed.
+
+use bytes::Bytes;
+
+use crate::tracker;
+use crate::tracker::http::{Announce, Framing, Reply, Response, frame_response};
+
+use super::place::Place;
+use super::{Closing, Endpoint, Event, Happening, Outcome, Output, Step, StreamId, Tracker};
+
+/// An announce over a connection of its own.
+#[derive(Debug)]
+pub(super) struct HttpStage {
+    place: Place,
+    redirects: u8,
+    request: Bytes,
+    answer: Vec<u8>,
+}
+
+impl HttpStage {
+    /// Opens a connection to `place`, which is the tracker's or one it pointed to.
+    pub(super) fn begin(
+        tracker: &Tracker,
+        place: Place,
+        redirects: u8,
+        whole_target: bool,
+        event: Option<tracker::Event>,
+        step: &mut Step<'_>,
+    ) -> (StreamId, Self) {
+        let stream = step.streams.next();
+        if let Place::Http { host, port, .. } = &place {
+            step.outputs.push_back(Output::Open(stream, Endpoint::HttpTracker(host.clone(), *port)));
+        }
+        let request = request(tracker, &place, whole_target, event, step);
+        (stream, Self { place, redirects, request, answer: Vec::new() })
+    }
+
+    pub(super) fn handle(
+        &mut self,
+        stream: StreamId,
+        happening: Happening,
+        tracker: &Tracker,
+        step: &mut Step<'_>,
+    ) -> Outcome {
+        let closed = match happening {
+            Happening::Opened(_) => {
+                let (url, request) = (tracker.url.clone(), self.request.clone());
+                step.outputs.push_back(Output::Event(Event::Announcing { url, request }));
+                step.outputs.push_back(Output::Send(stream, self.request.clone()));
+                return Outcome::Pending;
+            }
+            Happening::Received(bytes) => {
+                if self.answer.len() + bytes.len() > MAX_ANSWER {
+                    return Outcome::failed("an answer of more than 2 MiB");
+                }
+                self.answer.extend_from_slice(&bytes);
+                None
+            }
+            Happening::Closed(closing) => Some(closing),
+            Happening::Fetched(_) => return Outcome::Pending,
+        };
+        let length = match frame_response(&self.answer, closed.is_some(), false) {
+            Framing::Complete(length) => length,
+            Framing::NotHttp(error) => return Outcome::failed(format!("the answer is no HTTP: {error}")),
+            Framing::Incomplete | Framing::UntilClose => {
+                return closed.map_or(Outcome::Pending, |closing| {
+                    Outcome::failed(match self.answer.is_empty() {
+                        true => reason(&closing),
+                        false => "the answer was cut short".to_owned(),
+                    })
+                });
+            }
+        };
+        match Response::decode(&self.answer[..length]) {
+            Ok(response) => self.read(&response),
+            Err(error) => Outcome::failed(format!("the answer is no HTTP: {error}")),
+        }
+    }
+
+    fn read(&self, response: &Response) -> Outcome {
+        let reply = response.reply();
+        match response.status {
+            200 => Outcome::of(reply),
+            301 | 302 | 303 | 307 | 308 => self.redirect(response),
+            // Some trackers refuse with a status of refusal.
+            _ if matches!(reply, Reply::Failure { .. }) => Outcome::of(reply),
+            status => {
+                Outcome::failed(format!("the tracker answered {status} {}", response.reason).trim_end())
+            }
+        }
+    }
+
+    fn redirect(&self, response: &Response) -> Outcome {
+        let location = String::from_utf8_lossy(response.header("location").unwrap_or_default()).into_owned();
+        let complaint = |what: &str| Outcome::failed(format!("the tracker redirects to {location:?}{what}"));
+        if self.redirects >= MAX_REDIRECTS {
+            return complaint(": the fourth redirect in a row");
+        }
+        let absolute = match location.starts_with('/') && !location.starts_with("//") {
+            true => format!("http://{}{location}", self.place.host()),
+            false => location.clone(),
+        };
+        match Place::of(&absolute) {
+            Some(place @ (Place::Http { .. } | Place::Https { .. })) => Outcome::Elsewhere {
+                whole_target: place.target().contains("info_hash="),
+                place,
+                redirects: self.redirects + 1,
+            },
+            _ => complaint(""),
+        }
+    }
+}
+
+/// Has the driver fetch an announce from an https tracker.
+pub(super) fn fetch(
+    tracker: &Tracker,
+    place: &Place,
+    whole_target: bool,
+    event: Option<tracker::Event>,
+    step: &mut Step<'_>,
+) -> StreamId {
+    let request = request(tracker, place, whole_target, event, step);
+    // The target stands between the first two spaces.
+    let target = request.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
+    let url = format!("https://{}{}", place.host(), String::from_utf8_lossy(target));
+    let stream = step.streams.next();
+    step.outputs.push_back(Output::Event(Event::Announcing { url: tracker.url.clone(), request }));
+    step.outputs.push_back(Output::Open(stream, Endpoint::HttpsTracker(url)));
+    stream
+}
+
+/// What the driver fetched.
+pub(super) fn fetched(happening: Happening) -> Outcome {
+    match happening {
+        Happening::Fetched(Ok(body)) => Outcome::of(Reply::decode(&body)),
+        Happening::Fetched(Err(reason)) => Outcome::failed(reason),
+        Happening::Closed(closing) => Outcome::failed(reason(&closing)),
+        Happening::Opened(_) | Happening::Received(_) => Outcome::Pending,
+    }
+}
+
+fn request(
+    tracker: &Tracker,
+    place: &Place,
+    whole_target: bool,
+    event: Option<tracker::Event>,
+    step: &Step<'_>,
+) -> Bytes {
+    let (facts, profile) = (&step.facts, &step.config.profile);
+    let mut announce = Announce::new(facts.info_hash, facts.identity.peer_id);
+    announce.port = Some(step.config.port);
+    announce.uploaded = Some(facts.uploaded);
+    announce.downloaded = Some(facts.downloaded);
+    announce.left = Some(facts.left);
+    announce.corrupt = Some(facts.corrupt);
+    announce.redundant = Some(0);
+    announce.key = Some(format!("{:08X}", facts.identity.key).into_bytes());
+    announce.event = event;
+    announce.numwant = Some(if event == Some(tracker::Event::Stopped) { 0 } else { profile.numwant });
+    announce.compact = Some(true);
+    announce.no_peer_id = Some(true);
+    announce.supportcrypto = Some(false);
+    announce.trackerid.clone_from(&tracker.tracker_id);
+    let mut style = profile.announce.clone();
+    style.path = place.target().as_bytes().to_vec();
+    let bytes = style.encode_announce(&announce, &place.host());
+    if !whole_target {
+        return bytes.into();
+    }
+    // The place we were sent to has the query of the first request in it.
+    let mut parts = bytes.splitn(3, |&byte| byte == b' ');
+    let (method, _, rest) = (parts.next(), parts.next(), parts.next());
+    let parts = [method.unwrap_or_default(), place.target().as_bytes(), rest.unwrap_or_default()];
+    parts.join(&b' ').into()
+}
+
+/// Why there is no answer.
+pub(super) fn reason(closing: &Closing) -> String {
+    match closing {
+        Closing::ByFarEnd => "the connection was closed without an answer".to_owned(),
+        Closing::Reset => "the connection was reset".to_owned(),
+        Closing::Refused => "the connection was refused".to_owned(),
+        Closing::TimedOut => "the connection took too long".to_owned(),
+        Closing::Unresolved(why) => format!("the name has no address: {why}"),
+        Closing::Failed(why) => why.clone(),
+    }
+}
+
+/// An answer with 5,000 peers as dictionaries has less than 1 MiB.
+const MAX_ANSWER: usize = 2 * 1024 * 1024;
+
+const MAX_REDIRECTS: u8 = 3;

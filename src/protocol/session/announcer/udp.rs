@@ -1,0 +1,186 @@
+//! An announce over UDP: a connection id first, then the announce, each sent again until it is answered (BEP 15).
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::Timestamp;
+use crate::tracker;
+use crate::tracker::http::{AnnounceReply, Host, PeerEntry};
+use crate::tracker::udp::{AnnounceOption, AnnounceRequest, Packet, decode_response};
+
+use super::http::reason;
+use super::place::Place;
+use super::{Event, Happening, Outcome, Output, Step, StreamId, Tracker};
+
+/// A flow of datagrams to a tracker, kept as long as its connection id is good.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) stream: StreamId,
+    /// The tracker's address, once its name is resolved.
+    pub(super) address: Option<SocketAddr>,
+    connection: Option<(u64, Timestamp)>,
+}
+
+impl Link {
+    pub(super) const fn new(stream: StreamId) -> Self {
+        Self { stream, address: None, connection: None }
+    }
+
+    /// When it is of no use any longer.
+    pub(super) fn ends(&self) -> Option<Timestamp> {
+        self.connection.map(|(_, since)| since + CONNECTION_LIFE)
+    }
+
+    fn connection_id(&self, now: Timestamp) -> Option<u64> {
+        self.connection.filter(|(_, since)| now < *since + CONNECTION_LIFE).map(|(id, _)| id)
+    }
+}
+
+/// An announce under way.
+#[derive(Debug)]
+pub(super) struct UdpStage {
+    transaction_id: u32,
+    /// Whether the announce is out, not the connect request.
+    announces: bool,
+    /// How often it was sent again.
+    again: u32,
+}
+
+impl UdpStage {
+    pub(super) const fn new() -> Self {
+        Self { transaction_id: 0, announces: false, again: 0 }
+    }
+
+    /// Takes what happened; with the time to wait until, where that changed.
+    pub(super) fn handle(
+        &mut self,
+        happening: Happening,
+        event: Option<tracker::Event>,
+        tracker: &mut Tracker,
+        step: &mut Step<'_>,
+    ) -> (Outcome, Option<Timestamp>) {
+        let Some(link) = &mut tracker.link else { return (Outcome::failed("the link is gone"), None) };
+        match happening {
+            Happening::Opened(address) => {
+                link.address = Some(address);
+                self.again = 0;
+                (Outcome::Pending, Some(self.send(event, tracker, step)))
+            }
+            Happening::Received(datagram) => {
+                let ipv6 = link.address.is_some_and(|address| address.is_ipv6());
+                // Not for us, or not to be understood: the answer may still come.
+                let Ok(packet) = decode_response(&datagram, ipv6) else { return (Outcome::Pending, None) };
+                if packet.transaction_id() != self.transaction_id {
+                    return (Outcome::Pending, None);
+                }
+                match packet {
+                    Packet::ConnectResponse { connection_id, .. } if !self.announces => {
+                        link.connection = Some((connection_id, step.now));
+                        self.again = 0;
+                        (Outcome::Pending, Some(self.send(event, tracker, step)))
+                    }
+                    Packet::AnnounceResponse(response) if self.announces => {
+                        let peers = response.peers.iter().map(|peer| PeerEntry {
+                            host: Host::Ip(peer.ip()),
+                            port: peer.port(),
+                            peer_id: None,
+                        });
+                        let reply = AnnounceReply {
+                            interval: Some(response.interval.into()),
+                            complete: Some(response.seeders.into()),
+                            incomplete: Some(response.leechers.into()),
+                            peers: peers.collect(),
+                            ..AnnounceReply::default()
+                        };
+                        (Outcome::Answered(Box::new(reply)), None)
+                    }
+                    Packet::Error { message, .. } => {
+                        // A stale connection id is refused too: the next try asks for a new one.
+                        link.connection = None;
+                        (Outcome::failed(String::from_utf8_lossy(&message).into_owned()), None)
+                    }
+                    _ => (Outcome::Pending, None),
+                }
+            }
+            Happening::Closed(closing) => (Outcome::failed(reason(&closing)), None),
+            Happening::Fetched(_) => (Outcome::Pending, None),
+        }
+    }
+
+    /// Sends it once more; until when to wait then, `None` when it has been sent often enough.
+    pub(super) fn again(
+        &mut self,
+        event: Option<tracker::Event>,
+        tracker: &mut Tracker,
+        step: &mut Step<'_>,
+    ) -> Option<Timestamp> {
+        let opened = tracker.link.as_ref().is_some_and(|link| link.address.is_some());
+        let goes = event == Some(tracker::Event::Stopped);
+        if !opened || goes || self.again >= step.config.udp_retransmissions {
+            return None;
+        }
+        self.again += 1;
+        Some(self.send(event, tracker, step))
+    }
+
+    fn send(&mut self, event: Option<tracker::Event>, tracker: &Tracker, step: &mut Step<'_>) -> Timestamp {
+        let goes = event == Some(tracker::Event::Stopped);
+        let wait = if goes { step.config.goodbye_timeout } else { FIRST_WAIT * (1 << self.again.min(8)) };
+        let Some(link) = &tracker.link else { return step.now + wait };
+        self.transaction_id = step.chance.number();
+        let connection = link.connection_id(step.now);
+        self.announces = connection.is_some();
+        let packet = match connection {
+            None => Packet::ConnectRequest { transaction_id: self.transaction_id, extra: Vec::new() },
+            Some(connection_id) => self.announce(connection_id, event, tracker, step),
+        };
+        let bytes = bytes::Bytes::from(packet.encode());
+        if self.announces {
+            let (url, request) = (tracker.url.clone(), bytes.clone());
+            step.outputs.push_back(Output::Event(Event::Announcing { url, request }));
+        }
+        step.outputs.push_back(Output::Send(link.stream, bytes));
+        step.now + wait
+    }
+
+    fn announce(
+        &self,
+        connection_id: u64,
+        event: Option<tracker::Event>,
+        tracker: &Tracker,
+        step: &Step<'_>,
+    ) -> Packet {
+        let facts = &step.facts;
+        let target = tracker.place.as_ref().map_or("", Place::target).as_bytes();
+        let options = target.chunks(255).map(|part| AnnounceOption::UrlData(part.to_vec())).collect();
+        let numwant = i32::try_from(step.config.profile.numwant).unwrap_or(-1);
+        Packet::AnnounceRequest(Box::new(AnnounceRequest {
+            connection_id,
+            transaction_id: self.transaction_id,
+            info_hash: facts.info_hash,
+            peer_id: facts.identity.peer_id,
+            downloaded: facts.downloaded,
+            left: facts.left,
+            uploaded: facts.uploaded,
+            event: match event {
+                None => 0,
+                Some(tracker::Event::Completed) => 1,
+                Some(tracker::Event::Started) => 2,
+                Some(tracker::Event::Stopped) => 3,
+                Some(tracker::Event::Paused) => 4,
+            },
+            ip: Ipv4Addr::UNSPECIFIED,
+            key: facts.identity.key,
+            num_want: if event == Some(tracker::Event::Stopped) { 0 } else { numwant },
+            port: step.config.port,
+            options,
+            extra: Vec::new(),
+        }))
+    }
+}
+
+/// How long a connection id can be used (BEP 15, "UDP connections / spoofing").
+const CONNECTION_LIFE: Duration = Duration::from_secs(60);
+
+/// How long the first answer is waited for: 15 * 2 ^ n seconds (BEP 15, "time outs").
+pub(super) const FIRST_WAIT: Duration = Duration::from_secs(15);

@@ -1,0 +1,123 @@
+//! Who sent a corrupt piece. One who sent all of it is guilty. Where several did, the hashes of its blocks are taken,
+//! the piece is fetched anew from a single peer, and the blocks compared: who sent one that differs is guilty.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use smallvec::SmallVec;
+
+use crate::{PieceIndex, Timestamp};
+
+use super::partial::Partial;
+use super::{Event, Gone, Output, Session, StreamId, Violation};
+
+/// The pieces that were corrupt, and what is known of who sent them.
+#[derive(Debug, Default)]
+pub(super) struct Doubts {
+    pieces: BTreeMap<PieceIndex, Doubt>,
+    /// Where each peer was that gave a block.
+    givers: BTreeMap<StreamId, SocketAddr>,
+}
+
+/// A piece that was corrupt and came from several.
+#[derive(Debug)]
+struct Doubt {
+    givers: Vec<SmallVec<[StreamId; 2]>>,
+    corrupt: Option<Vec<[u8; 20]>>,
+}
+
+impl Doubts {
+    pub(super) fn note_giver(&mut self, stream: StreamId, address: SocketAddr) {
+        if self.givers.len() >= MAX_GIVERS && !self.givers.contains_key(&stream) {
+            self.givers.pop_first();
+        }
+        self.givers.insert(stream, address);
+    }
+
+    pub(super) fn is_doubted(&self, piece: PieceIndex) -> bool {
+        self.pieces.contains_key(&piece)
+    }
+
+    /// Where the peers are that gave blocks of a piece.
+    pub(super) fn addresses(&self, partial: &Partial) -> Vec<SocketAddr> {
+        let mut addresses = Vec::new();
+        for stream in streams(partial) {
+            addresses.extend(self.givers.get(&stream));
+        }
+        addresses
+    }
+}
+
+/// Who gave blocks of a piece, each once.
+fn streams(partial: &Partial) -> SmallVec<[StreamId; 4]> {
+    let mut streams = SmallVec::new();
+    for &stream in partial.givers().flatten() {
+        if !streams.contains(&stream) {
+            streams.push(stream);
+        }
+    }
+    streams
+}
+
+impl Session {
+    /// A piece failed its hash.
+    pub(super) fn discard(&mut self, now: Timestamp, piece: PieceIndex) {
+        let Some(partial) = self.picker.fail(piece) else { return };
+        self.unstored -= partial.unstored().min(self.unstored);
+        let size = self.torrent.geometry.as_ref().and_then(|geometry| geometry.piece_size(piece));
+        self.totals.hash_failures += 1;
+        self.totals.corrupt += u64::from(size.unwrap_or(0));
+        self.totals.wasted += u64::from(size.unwrap_or(0));
+        let givers = streams(&partial);
+        let several = givers.len() > 1;
+        if several && !self.doubts.is_doubted(piece) && self.doubts.pieces.len() < MAX_DOUBTS {
+            let blocks = partial.givers().map(SmallVec::from_slice).collect();
+            self.doubts.pieces.insert(piece, Doubt { givers: blocks, corrupt: None });
+            self.outputs.push_back(Output::Examine(piece, self.config.profile.block_length));
+        }
+        let from = self.doubts.addresses(&partial);
+        self.outputs.push_back(Output::Event(Event::PieceCorrupt { index: piece, from }));
+        self.outputs.push_back(Output::Discard(piece));
+        if let [guilty] = givers[..] {
+            self.ban(now, guilty, piece);
+        }
+    }
+
+    /// The hashes of the blocks of a doubted piece: first as it was corrupt, then as it is right.
+    pub(super) fn examined(&mut self, now: Timestamp, piece: PieceIndex, digests: Vec<[u8; 20]>) {
+        let Some(mut doubt) = self.doubts.pieces.remove(&piece) else { return };
+        let Some(corrupt) = &doubt.corrupt else {
+            if !self.picker.is_done(piece) {
+                doubt.corrupt = Some(digests);
+                self.doubts.pieces.insert(piece, doubt);
+            }
+            return;
+        };
+        let mut guilty = Vec::new();
+        for ((wrong, right), givers) in corrupt.iter().zip(&digests).zip(&doubt.givers) {
+            // A block of several peers proves nothing against either.
+            if let [giver] = givers[..]
+                && wrong != right
+                && !guilty.contains(&giver)
+            {
+                guilty.push(giver);
+            }
+        }
+        guilty.into_iter().for_each(|stream| self.ban(now, stream, piece));
+    }
+
+    fn ban(&mut self, now: Timestamp, stream: StreamId, piece: PieceIndex) {
+        if let Some(&address) = self.doubts.givers.get(&stream) {
+            self.swarm.ban(address);
+        }
+        if let Some(peer) = self.peers.remove(&stream) {
+            self.part(now, peer, Gone::Violated(Violation::CorruptPiece(piece)));
+        }
+    }
+}
+
+/// How many pieces are doubted at once.
+const MAX_DOUBTS: usize = 64;
+
+/// How many peers that gave something are remembered.
+const MAX_GIVERS: usize = 4096;

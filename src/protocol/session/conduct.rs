@@ -1,0 +1,426 @@
+//! What a peer's messages do: the conduct of one connection (BEP 3, 5, 6, 9, 10, 11, 21, 54).
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use crate::bencode;
+use crate::geometry::BlockFault;
+use crate::wire::{Content, ExtendedHandshake, Extension, Message, Metadata, MetadataKind};
+use crate::{Block, PieceIndex, Timestamp};
+
+use super::holding::Holding;
+use super::peer::{Peer, Phase};
+use super::receive::Part;
+use super::{Closing, Event, Gone, Output, Session, State, StreamId, Violation};
+
+impl Session {
+    pub(super) fn opened(&mut self, now: Timestamp, stream: StreamId, address: SocketAddr) {
+        let Some(mut peer) = self.peers.remove(&stream) else { return };
+        if peer.phase == Phase::Opening {
+            peer.address = address;
+            peer.phase = Phase::Handshake;
+            peer.since = now;
+            peer.last_received = now;
+            self.say_handshake(&mut peer);
+        }
+        self.peers.insert(stream, peer);
+        self.stir(stream);
+    }
+
+    pub(super) fn accepted(&mut self, now: Timestamp, stream: StreamId, address: SocketAddr) {
+        let ours = stream.0.is_multiple_of(2) || self.peers.contains_key(&stream);
+        let full = self.config.single_peer || self.peers.len() >= self.config.max_peers;
+        if ours {
+            return;
+        }
+        if self.state != State::Running || full || self.swarm.is_banned(address) {
+            let fault = (self.state == State::Running && full).then_some(Violation::TooMany);
+            self.outputs.push_back(Output::Close(stream, fault));
+            return;
+        }
+        self.add_peer(now, stream, address, true);
+    }
+
+    /// Takes bytes from a peer.
+    pub(super) fn received(&mut self, now: Timestamp, stream: StreamId, mut bytes: Bytes) {
+        let Some(mut peer) = self.peers.remove(&stream) else { return };
+        peer.last_received = now;
+        let fault = loop {
+            match peer.receiver.next(&mut bytes) {
+                Ok(None) => break None,
+                Ok(Some(part)) => {
+                    if let Err(violation) = self.take_part(now, &mut peer, part) {
+                        break Some(violation);
+                    }
+                }
+                Err(wanted) => break Some(Violation::Malformed(wanted)),
+            }
+        };
+        if let Some(violation) = fault {
+            self.part(now, peer, Gone::Violated(violation));
+            return;
+        }
+        self.peers.insert(stream, peer);
+        self.stir(stream);
+    }
+
+    fn take_part(&mut self, now: Timestamp, peer: &mut Peer, part: Part) -> Result<(), Violation> {
+        match part {
+            Part::Handshake(handshake) => self.shake_hands(now, peer, &handshake),
+            Part::Message(message) => self.take_message(now, peer, message),
+            Part::BlockBegins(block) => {
+                peer.has_spoken = true;
+                self.begin_block(peer, block)
+            }
+            Part::BlockBytes { position, bytes, ends } => {
+                self.take_block_bytes(now, peer, position, bytes, ends);
+                Ok(())
+            }
+        }
+    }
+
+    fn take_message(&mut self, now: Timestamp, peer: &mut Peer, message: Message) -> Result<(), Violation> {
+        let first = !std::mem::replace(&mut peer.has_spoken, true);
+        let about_pieces = matches!(message, Message::Bitfield(_) | Message::HaveAll | Message::HaveNone);
+        if about_pieces && !first && peer.holding.count() > 0 {
+            return self.take_late_holding(peer, &message);
+        }
+        match message {
+            Message::KeepAlive => return annoy(peer, false),
+            Message::Choke => {
+                let news = !std::mem::replace(&mut peer.it_chokes, true);
+                if news {
+                    peer.choked_since = now;
+                    // BEP 6: with the fast extension each request is answered or rejected, else all are forgotten.
+                    if !peer.fast {
+                        self.give_up_requests(peer);
+                    }
+                }
+                return annoy(peer, news);
+            }
+            Message::Unchoke => {
+                let news = std::mem::replace(&mut peer.it_chokes, false);
+                if news {
+                    peer.last_block = now;
+                    peer.nothing_at = None;
+                }
+                return annoy(peer, news);
+            }
+            Message::Interested => {
+                let news = !std::mem::replace(&mut peer.it_wants, true);
+                if news {
+                    self.unchoke_if_free(now, peer);
+                }
+                return annoy(peer, news);
+            }
+            Message::NotInterested => {
+                let news = std::mem::replace(&mut peer.it_wants, false);
+                if news && !peer.we_choke {
+                    self.choke(peer);
+                }
+                return annoy(peer, news);
+            }
+            Message::Have(piece) => {
+                self.check_piece(piece)?;
+                let news = peer.holding.insert(piece);
+                if news {
+                    self.picker.rarity.more(piece, &mut self.chance);
+                    if !self.picker.is_done(piece) {
+                        peer.wanted += 1;
+                        peer.nothing_at = None;
+                    }
+                }
+                return annoy(peer, news);
+            }
+            Message::Bitfield(bits) => {
+                let total = self.piece_count();
+                let holding = Holding::from_bitfield(&bits, total)
+                    .ok_or(Violation::Malformed("a bitfield without bits beyond the last piece"))?;
+                self.set_holding(peer, holding);
+            }
+            Message::HaveAll | Message::HaveNone if !peer.fast => {
+                return Err(Violation::Malformed("messages of the fast extension only where both offer it"));
+            }
+            Message::HaveAll => {
+                let mut holding = Holding::none(self.piece_count());
+                holding.fill();
+                self.set_holding(peer, holding);
+            }
+            Message::HaveNone => {}
+            Message::Request(block) => return self.take_request(peer, block),
+            Message::Cancel(block) => {
+                self.check_block(block)?;
+                self.take_cancel(peer, block);
+            }
+            Message::RejectRequest(block) => {
+                self.check_block(block)?;
+                let known = peer.take_asked(block).is_some();
+                if known {
+                    self.picker.release(block, peer.stream);
+                    // One that refuses while it does not choke would refuse for ever.
+                    peer.allowed.remove(&block.index);
+                    self.stir_idle();
+                }
+                return annoy(peer, known);
+            }
+            Message::SuggestPiece(piece) => {
+                self.check_piece(piece)?;
+                let news = !self.picker.is_done(piece) && !peer.suggested.contains(&piece);
+                if news && peer.suggested.len() < MAX_SUGGESTED {
+                    peer.suggested.push(piece);
+                }
+                return annoy(peer, news);
+            }
+            Message::AllowedFast(piece) => {
+                self.check_piece(piece)?;
+                let news = peer.allowed.len() < MAX_SUGGESTED && peer.allowed.insert(piece);
+                peer.nothing_at = None;
+                return annoy(peer, news);
+            }
+            Message::Extended { id, payload } => self.take_extended(now, peer, id, &payload)?,
+            Message::Port(_) | Message::Unknown { .. } => return annoy(peer, false),
+            // These are passed over before they get here, and blocks come in parts.
+            Message::HashRequest(_)
+            | Message::Hashes(..)
+            | Message::HashReject(_)
+            | Message::Piece { .. } => {}
+            Message::Malformed { wanted, .. } => return Err(Violation::Malformed(wanted)),
+        }
+        Ok(())
+    }
+
+    /// A bitfield or its like where some clients send it though it is late (BEP 3 wants it first): only what is new in
+    /// it counts.
+    fn take_late_holding(&mut self, peer: &mut Peer, message: &Message) -> Result<(), Violation> {
+        let total = self.piece_count();
+        match message {
+            Message::Bitfield(bits) => {
+                let holding = Holding::from_bitfield(bits, total)
+                    .ok_or(Violation::Malformed("a bitfield without bits beyond the last piece"))?;
+                peer.noise += LATE_BITFIELD;
+                self.set_holding(peer, holding);
+            }
+            Message::HaveAll => {
+                let mut holding = Holding::none(total);
+                holding.fill();
+                peer.noise += LATE_BITFIELD;
+                self.set_holding(peer, holding);
+            }
+            _ => {}
+        }
+        annoy(peer, true)
+    }
+
+    /// A peer has exactly these pieces.
+    pub(super) fn set_holding(&mut self, peer: &mut Peer, holding: Holding) {
+        let before = std::mem::replace(&mut peer.holding, holding);
+        for piece in peer.holding.iter() {
+            if !before.has(piece) {
+                self.picker.rarity.more(piece, &mut self.chance);
+            }
+        }
+        for piece in before.iter() {
+            if !peer.holding.has(piece) {
+                self.picker.rarity.fewer(piece, &mut self.chance);
+            }
+        }
+        peer.wanted = self.picker.wanted_of(&peer.holding);
+        peer.nothing_at = None;
+    }
+
+    fn take_extended(
+        &mut self,
+        now: Timestamp,
+        peer: &mut Peer,
+        id: u8,
+        payload: &[u8],
+    ) -> Result<(), Violation> {
+        let extension = match id {
+            0 => Extension::Handshake,
+            id => match self.config.profile.extension(id) {
+                Some(name) => Extension::from_name(name.as_bytes()),
+                None => return annoy(peer, false),
+            },
+        };
+        // What cannot be read is passed over: extensions are nobody's duty.
+        let Ok(content) = extension.decode(payload) else { return annoy(peer, false) };
+        match content {
+            Content::Handshake(handshake) => {
+                self.take_extended_handshake(peer, handshake);
+                annoy(peer, false)
+            }
+            Content::Metadata(metadata) => self.take_metadata(peer, &metadata),
+            Content::DontHave(piece) => {
+                self.check_piece(piece)?;
+                if peer.holding.remove(piece) {
+                    self.picker.rarity.fewer(piece, &mut self.chance);
+                    peer.wanted -= u32::from(!self.picker.is_done(piece));
+                }
+                annoy(peer, false)
+            }
+            Content::Pex(pex) => {
+                let often = peer.pex_heard.is_some_and(|heard| now - heard < PEX_HEARD_AT_LEAST);
+                // BEP 27: peers of a private torrent come from its trackers only.
+                if !self.torrent.private && !self.config.single_peer && !often {
+                    // Some clients send the first message twice.
+                    peer.pex_heard = (!peer.pex_told.is_empty()).then_some(now);
+                    let added = pex.added.iter().take(MAX_PEX).map(|peer| peer.address);
+                    added.for_each(|address| self.swarm.learn(address));
+                }
+                annoy(peer, false)
+            }
+            Content::UploadOnly(_) | Content::Holepunch(_) | Content::Other => annoy(peer, false),
+        }
+    }
+
+    fn take_extended_handshake(&mut self, peer: &mut Peer, handshake: ExtendedHandshake) {
+        for (name, id) in &handshake.extensions {
+            match name.as_str() {
+                "ut_metadata" => peer.extensions.metadata = *id,
+                "ut_pex" => peer.extensions.pex = *id,
+                _ => {}
+            }
+        }
+        if let Some(client) = handshake.client {
+            peer.client = Some(client.chars().take(MAX_CLIENT).collect());
+        }
+        if let Some(reqq) = handshake.reqq.filter(|&reqq| reqq > 0) {
+            peer.reqq = reqq as usize;
+        }
+        if let Some(port) = handshake.port.filter(|&port| port != 0 && peer.called) {
+            let listens = SocketAddr::new(peer.address.ip(), port);
+            peer.listens = Some(listens);
+            self.swarm.note_connected(listens);
+        }
+    }
+
+    /// BEP 9: pieces of the metadata, of 16 KiB each.
+    fn take_metadata(&mut self, peer: &mut Peer, metadata: &Metadata) -> Result<(), Violation> {
+        let id = peer.extensions.metadata;
+        if metadata.kind != MetadataKind::Request || id == 0 {
+            return annoy(peer, false);
+        }
+        let info = self.torrent.info_bytes();
+        let start = (metadata.piece as usize).saturating_mul(METADATA_PIECE);
+        let mut payload = b"d8:msg_type".to_vec();
+        // One who asks faster than it reads is refused.
+        if start >= info.len() || peer.unsent + peer.saying.len() > MAX_UNSENT_METADATA {
+            bencode::put_integer(&mut payload, 2);
+            payload.extend_from_slice(b"5:piece");
+            bencode::put_integer(&mut payload, metadata.piece.into());
+            payload.push(b'e');
+        } else {
+            let end = info.len().min(start + METADATA_PIECE);
+            bencode::put_integer(&mut payload, 1);
+            payload.extend_from_slice(b"5:piece");
+            bencode::put_integer(&mut payload, metadata.piece.into());
+            payload.extend_from_slice(b"10:total_size");
+            bencode::put_integer(&mut payload, i64::try_from(info.len()).unwrap_or(i64::MAX));
+            payload.push(b'e');
+            payload.extend_from_slice(&info[start..end]);
+        }
+        peer.say(&Message::Extended { id, payload: payload.into() });
+        annoy(peer, false)
+    }
+
+    pub(super) fn piece_count(&self) -> u32 {
+        self.torrent.geometry.as_ref().map_or(0, |geometry| geometry.piece_count())
+    }
+
+    fn check_piece(&self, piece: PieceIndex) -> Result<(), Violation> {
+        if piece.0 < self.piece_count() { Ok(()) } else { Err(Violation::OutOfRange) }
+    }
+
+    pub(super) fn check_block(&self, block: Block) -> Result<(), Violation> {
+        let geometry = self.torrent.geometry.as_ref();
+        let span = geometry.map_or(Err(BlockFault::NoSuchPiece), |geometry| geometry.block_span(block));
+        span.map(|_| ()).map_err(|_| Violation::OutOfRange)
+    }
+
+    /// Ends a connection from our side.
+    pub(super) fn part(&mut self, now: Timestamp, mut peer: Box<Peer>, gone: Gone) {
+        self.flush(now, &mut peer);
+        let violation = match &gone {
+            Gone::Violated(violation) => Some(violation.clone()),
+            Gone::Closed(_) | Gone::Finished => None,
+        };
+        self.outputs.push_back(Output::Close(peer.stream, violation));
+        self.forget(now, *peer, gone);
+    }
+
+    /// A connection is over.
+    pub(super) fn forget(&mut self, now: Timestamp, mut peer: Peer, gone: Gone) {
+        self.give_up_requests(&mut peer);
+        self.picker.unreserve(peer.stream);
+        let none = Holding::none(self.piece_count());
+        self.set_holding(&mut peer, none);
+        self.choker.forget(peer.stream);
+        // A stranger who called and never shook hands left no trace worth keeping.
+        let useful = peer.given > 0 || peer.taken > 0;
+        match &gone {
+            Gone::Violated(Violation::OurselvesCalled) => self.swarm.note_ourselves(peer.address),
+            Gone::Violated(
+                Violation::CorruptPiece(_)
+                | Violation::Malformed(_)
+                | Violation::OutOfRange
+                | Violation::Flood(_)
+                | Violation::WrongInfoHash(_),
+            ) if !self.config.single_peer => {
+                let dialled = peer.listens.unwrap_or(peer.address);
+                self.swarm.ban(dialled);
+            }
+            Gone::Violated(Violation::CorruptPiece(_)) => {
+                self.swarm.ban(peer.listens.unwrap_or(peer.address));
+            }
+            _ => {}
+        }
+        if let Some(address) = peer.listens {
+            self.swarm.note_gone(address, useful, now);
+        }
+        let closing = match gone {
+            // It was not our wish, but there was nothing left to do either.
+            Gone::Closed(Closing::ByFarEnd) if self.is_complete() => Gone::Closed(Closing::ByFarEnd),
+            gone => gone,
+        };
+        let (stream, address, given) = (peer.stream, peer.address, peer.given);
+        self.outputs.push_back(Output::Event(Event::Gone { stream, peer: address, closing, given }));
+        self.stir_idle();
+    }
+}
+
+/// Counts a message that says nothing new: who says nothing else, and that often, is not listened to.
+fn annoy(peer: &mut Peer, news: bool) -> Result<(), Violation> {
+    if news {
+        return Ok(());
+    }
+    peer.noise += 1;
+    if peer.noise > MAX_NOISE {
+        return Err(Violation::Flood("messages that say nothing new"));
+    }
+    Ok(())
+}
+
+/// How many messages may say nothing new between two blocks.
+const MAX_NOISE: u32 = 10_000;
+
+/// A bitfield that comes late costs as much as so many other messages.
+const LATE_BITFIELD: u32 = 100;
+
+/// How many pieces a peer may suggest, or allow while it chokes us: BEP 6 has it send about ten.
+const MAX_SUGGESTED: usize = 64;
+
+/// The bytes of a piece of metadata (BEP 9, "metadata").
+const METADATA_PIECE: usize = 16 * 1024;
+
+/// How many bytes may wait to be sent before metadata is refused.
+const MAX_UNSENT_METADATA: usize = 1024 * 1024;
+
+/// How many peers of one message are believed: BEP 11 has senders put at most 50 there.
+const MAX_PEX: usize = 100;
+
+/// How often such messages are believed: BEP 11 has senders wait a minute.
+const PEX_HEARD_AT_LEAST: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// How many characters of a client's name are kept.
+const MAX_CLIENT: usize = 64;

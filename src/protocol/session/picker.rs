@@ -1,0 +1,332 @@
+//! Which block is asked of whom. A piece is in exactly one state: it waits, is started, is being hashed, or is done.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use smallvec::SmallVec;
+
+use crate::{Block, Geometry, PieceIndex};
+
+use super::StreamId;
+use super::chance::Chance;
+use super::holding::Holding;
+use super::partial::{Partial, Reserved};
+use super::profile::PieceOrder;
+use super::rarity::Rarity;
+
+/// What is missing, what is under way, and from whom.
+#[derive(Debug)]
+pub(super) struct Picker {
+    geometry: Geometry,
+    block_length: u32,
+    states: Vec<State>,
+    /// The pieces that wait.
+    pub(super) rarity: Rarity,
+    /// The pieces that are started or being hashed.
+    partials: BTreeMap<PieceIndex, Partial>,
+    /// The started pieces with blocks that nobody was asked for.
+    open: BTreeSet<PieceIndex>,
+    done: u32,
+    left: u64,
+    /// Grows whenever a block may be had that could not be had before.
+    version: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Started,
+    Hashing,
+    Done,
+}
+
+/// Who looks for a block, and what it may have.
+pub(super) struct Seeker<'a> {
+    pub(super) stream: StreamId,
+    pub(super) holding: &'a Holding,
+    /// Only these pieces, while it chokes us (BEP 6, "allowed fast").
+    pub(super) only: Option<&'a BTreeSet<PieceIndex>>,
+    /// The piece it gave a block of last, which it shall go on with.
+    pub(super) current: Option<PieceIndex>,
+    /// Pieces it suggests (BEP 6).
+    pub(super) suggested: &'a [PieceIndex],
+}
+
+impl Seeker<'_> {
+    fn may(&self, piece: PieceIndex) -> bool {
+        self.holding.has(piece) && self.only.is_none_or(|only| only.contains(&piece))
+    }
+}
+
+/// What some bytes of a block were good for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Arrival {
+    /// How many of the bytes, from the first, are there already.
+    pub(super) known: usize,
+    /// Whether they made the block whole.
+    pub(super) block_done: bool,
+    /// Whether they made the piece whole.
+    pub(super) piece_done: bool,
+}
+
+impl Picker {
+    pub(super) fn new(
+        geometry: Geometry,
+        block_length: u32,
+        have: impl IntoIterator<Item = PieceIndex>,
+        chance: &mut Chance,
+    ) -> Self {
+        let total = geometry.piece_count();
+        let mut picker = Self {
+            block_length: block_length.max(1),
+            states: vec![State::Waiting; total as usize],
+            rarity: Rarity::new(total, chance),
+            partials: BTreeMap::new(),
+            open: BTreeSet::new(),
+            done: 0,
+            left: geometry.total(),
+            version: 0,
+            geometry,
+        };
+        for piece in have {
+            if picker.states.get(piece.0 as usize) == Some(&State::Waiting) {
+                picker.rarity.take(piece);
+                picker.note_done(piece);
+            }
+        }
+        picker
+    }
+
+    pub(super) const fn done(&self) -> u32 {
+        self.done
+    }
+
+    /// The bytes of the pieces that are not done.
+    pub(super) const fn left(&self) -> u64 {
+        self.left
+    }
+
+    pub(super) const fn version(&self) -> u64 {
+        self.version
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.done as usize == self.states.len()
+    }
+
+    pub(super) fn is_done(&self, piece: PieceIndex) -> bool {
+        self.states.get(piece.0 as usize) == Some(&State::Done)
+    }
+
+    /// The pieces that are done, as the bits of a bitfield message.
+    pub(super) fn bitfield(&self) -> Vec<u8> {
+        let mut bits = vec![0; self.states.len().div_ceil(8)];
+        for (number, _) in self.states.iter().enumerate().filter(|(_, state)| **state == State::Done) {
+            bits[number / 8] |= 0x80 >> (number % 8);
+        }
+        bits
+    }
+
+    /// How many pieces of these are not done.
+    pub(super) fn wanted_of(&self, holding: &Holding) -> u32 {
+        if holding.is_all() {
+            return self.states.len() as u32 - self.done;
+        }
+        holding.iter().filter(|&piece| !self.is_done(piece)).count() as u32
+    }
+
+    /// The next block to ask of a peer, noted as asked of it.
+    pub(super) fn pick(
+        &mut self,
+        seeker: &Seeker<'_>,
+        order: PieceOrder,
+        random_pieces: u32,
+        chance: &mut Chance,
+    ) -> Option<Block> {
+        // Started pieces come first (BEP 3: "strict priority"), the peer's own before others.
+        if let Some(block) = seeker.current.and_then(|piece| self.pick_open(seeker, piece)) {
+            return Some(block);
+        }
+        let open = self.open.iter().copied().find(|&piece| self.is_open_to(seeker, piece));
+        if let Some(block) = open.and_then(|piece| self.pick_open(seeker, piece)) {
+            return Some(block);
+        }
+        if let Some(piece) = self.next_piece(seeker, order, random_pieces, chance) {
+            self.start(piece);
+            return self.pick_open(seeker, piece);
+        }
+        if self.rarity.waiting() == 0 && self.open.is_empty() {
+            return self.pick_double(seeker);
+        }
+        None
+    }
+
+    fn is_open_to(&self, seeker: &Seeker<'_>, piece: PieceIndex) -> bool {
+        seeker.may(piece) && self.partials.get(&piece).is_some_and(|partial| partial.is_for(seeker.stream))
+    }
+
+    fn pick_open(&mut self, seeker: &Seeker<'_>, piece: PieceIndex) -> Option<Block> {
+        if !self.open.contains(&piece) || !self.is_open_to(seeker, piece) {
+            return None;
+        }
+        let partial = self.partials.get_mut(&piece)?;
+        let number = partial.ask_next(seeker.stream)?;
+        if partial.unasked() == 0 {
+            self.open.remove(&piece);
+            if self.open.is_empty() && self.rarity.waiting() == 0 {
+                // The end game begins.
+                self.version += 1;
+            }
+        }
+        Some(self.block(piece, number))
+    }
+
+    /// A block that others were asked for already, so that the last ones do not hang on the slowest peer.
+    fn pick_double(&mut self, seeker: &Seeker<'_>) -> Option<Block> {
+        let mut best = None;
+        for (&piece, partial) in &self.partials {
+            if !seeker.may(piece) || !partial.is_for(seeker.stream) {
+                continue;
+            }
+            let Some((number, asked)) = partial.least_asked(seeker.stream) else { continue };
+            if asked < MAX_ASKED && best.is_none_or(|(_, _, least)| asked < least) {
+                best = Some((piece, number, asked));
+            }
+        }
+        let (piece, number, _) = best?;
+        self.partials.get_mut(&piece)?.ask(number, seeker.stream);
+        Some(self.block(piece, number))
+    }
+
+    fn next_piece(
+        &mut self,
+        seeker: &Seeker<'_>,
+        order: PieceOrder,
+        random_pieces: u32,
+        chance: &mut Chance,
+    ) -> Option<PieceIndex> {
+        let waits = |piece: &PieceIndex| self.states.get(piece.0 as usize) == Some(&State::Waiting);
+        if let Some(only) = seeker.only {
+            return only.iter().copied().filter(waits).find(|&piece| seeker.holding.has(piece));
+        }
+        if let Some(piece) = seeker.suggested.iter().copied().filter(waits).find(|&piece| seeker.may(piece)) {
+            return Some(piece);
+        }
+        if order == PieceOrder::InOrder {
+            return self.rarity.in_order().find(|&piece| seeker.holding.has(piece));
+        }
+        if self.done < random_pieces {
+            let tries = (0..RANDOM_TRIES).filter_map(|_| self.rarity.any(chance));
+            if let Some(piece) = tries.into_iter().find(|&piece| seeker.holding.has(piece)) {
+                return Some(piece);
+            }
+        }
+        self.rarity.rarest().find(|&piece| seeker.holding.has(piece))
+    }
+
+    fn start(&mut self, piece: PieceIndex) {
+        self.rarity.take(piece);
+        self.begin(piece, Reserved::No);
+    }
+
+    fn begin(&mut self, piece: PieceIndex, reserved: Reserved) {
+        let size = self.geometry.piece_size(piece).unwrap_or(0);
+        self.states[piece.0 as usize] = State::Started;
+        self.partials.insert(piece, Partial::new(size, self.block_length, reserved));
+        self.open.insert(piece);
+    }
+
+    fn block(&self, piece: PieceIndex, number: u32) -> Block {
+        let begin = number * self.block_length;
+        let size = self.geometry.piece_size(piece).unwrap_or(0);
+        Block { index: piece, begin, length: self.block_length.min(size.saturating_sub(begin)) }
+    }
+
+    /// A peer was asked for a block and will not be waited for any longer.
+    pub(super) fn release(&mut self, block: Block, stream: StreamId) {
+        let Some(partial) = self.partials.get_mut(&block.index) else { return };
+        if partial.release(block.begin / self.block_length, stream)
+            && self.states[block.index.0 as usize] == State::Started
+        {
+            self.open.insert(block.index);
+            self.version += 1;
+        }
+    }
+
+    /// A peer is asked for nothing of the pieces reserved for it any longer.
+    pub(super) fn unreserve(&mut self, stream: StreamId) {
+        for partial in self.partials.values_mut() {
+            if partial.unreserve(stream) {
+                self.version += 1;
+            }
+        }
+    }
+
+    /// `count` bytes of a block came, from `position` within it on.
+    pub(super) fn arrive(&mut self, block: Block, position: u32, count: usize, from: StreamId) -> Arrival {
+        let nothing = Arrival { known: count, block_done: false, piece_done: false };
+        if self.states.get(block.index.0 as usize) != Some(&State::Started) {
+            return nothing;
+        }
+        let Some(partial) = self.partials.get_mut(&block.index) else { return nothing };
+        let number = block.begin / self.block_length;
+        let asked_before = partial.unasked();
+        let Some(known) = partial.arrive(number, position, count, from) else { return nothing };
+        let block_done = known < count && partial.is_whole(number);
+        if asked_before > 0 && partial.unasked() == 0 {
+            self.open.remove(&block.index);
+        }
+        let piece_done = block_done && partial.missing() == 0;
+        if piece_done {
+            self.states[block.index.0 as usize] = State::Hashing;
+            self.open.remove(&block.index);
+        }
+        Arrival { known, block_done, piece_done }
+    }
+
+    /// Bytes of a piece were stored; how many of them were waited for.
+    pub(super) fn stored(&mut self, piece: PieceIndex, count: u32) -> u64 {
+        self.partials.get_mut(&piece).map_or(0, |partial| partial.stored(count.into()))
+    }
+
+    /// Who else was asked for a block that is whole now.
+    pub(super) fn others_asked(&self, block: Block, but: StreamId) -> SmallVec<[StreamId; 2]> {
+        let number = block.begin / self.block_length;
+        let asked = self.partials.get(&block.index).map(|partial| partial.asked(number));
+        asked.into_iter().flatten().copied().filter(|&stream| stream != but).collect()
+    }
+
+    /// Whether the piece waits for its hash.
+    pub(super) fn is_hashing(&self, piece: PieceIndex) -> bool {
+        self.states.get(piece.0 as usize) == Some(&State::Hashing)
+    }
+
+    /// A hashed piece is right: what it was made of.
+    pub(super) fn pass(&mut self, piece: PieceIndex) -> Option<Partial> {
+        let partial = self.partials.remove(&piece)?;
+        self.note_done(piece);
+        Some(partial)
+    }
+
+    /// A hashed piece is wrong: what it was made of. It is begun anew, all of it from one peer.
+    pub(super) fn fail(&mut self, piece: PieceIndex) -> Option<Partial> {
+        let partial = self.partials.remove(&piece)?;
+        self.begin(piece, Reserved::ForNext);
+        self.version += 1;
+        Some(partial)
+    }
+
+    fn note_done(&mut self, piece: PieceIndex) {
+        self.states[piece.0 as usize] = State::Done;
+        self.done += 1;
+        self.left -= u64::from(self.geometry.piece_size(piece).unwrap_or(0));
+        if self.rarity.waiting() == 0 && self.open.is_empty() {
+            self.version += 1;
+        }
+    }
+}
+
+/// In the end game, how many peers may be asked for one block.
+const MAX_ASKED: usize = 3;
+
+/// How often a random piece is tried before the rarest is taken.
+const RANDOM_TRIES: usize = 16;

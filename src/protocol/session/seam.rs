@@ -1,0 +1,224 @@
+//! What passes between a session and its driver, and what a session tells of itself.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::tracker::http;
+use crate::{Block, InfoHash, PeerId, PieceIndex, Timestamp};
+
+/// A stream of the session: a connection to a peer or an HTTP tracker, or a flow of datagrams to a UDP tracker. The
+/// session numbers the streams it opens, the driver those it accepts: even numbers and odd ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub u32);
+
+/// What a run draws at random.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// What the client calls itself.
+    pub peer_id: PeerId,
+    /// What proves to trackers that it is the same client (BEP 7).
+    pub key: u32,
+    /// Where all other chance comes from: which piece, which peer, transaction ids.
+    pub seed: u64,
+}
+
+/// What happens to a session.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Time has passed.
+    Tick,
+    /// A stream that the session wanted is open, to this address (where a name stood, what it resolved to).
+    Opened(StreamId, SocketAddr),
+    /// A peer called. The driver gives the stream an odd number.
+    Accepted(StreamId, SocketAddr),
+    /// Bytes came: the next ones of a connection in any cut, or one whole datagram.
+    Received(StreamId, Bytes),
+    /// So many bytes of what was to be sent have left.
+    Sent(StreamId, usize),
+    /// A stream is over, or could not be opened. Nothing more of it comes.
+    Closed(StreamId, Closing),
+    /// Bytes of a piece were stored.
+    Stored(PieceIndex, u32),
+    /// A piece whose bytes are all stored has this SHA-1.
+    Hashed(PieceIndex, [u8; 20]),
+    /// The SHA-1 of each block of a piece, as [`Output::Examine`] wanted them.
+    Examined(PieceIndex, Vec<[u8; 20]>),
+    /// A block that a peer asked for was read from disk; `None` when it could not be.
+    Loaded(StreamId, Block, Option<Bytes>),
+    /// An announce that the driver carried over https has this answer: a body, or why there is none.
+    Fetched(StreamId, Result<Bytes, String>),
+    /// The user wants it to end: say goodbye to trackers and peers.
+    Stop,
+}
+
+/// Why a stream is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Closing {
+    /// The other end closed it.
+    ByFarEnd,
+    /// The other end, or the network, reset it.
+    Reset,
+    /// Nobody listens there.
+    Refused,
+    /// Opening it took too long.
+    TimedOut,
+    /// The name has no address.
+    Unresolved(String),
+    /// The machine would not.
+    Failed(String),
+}
+
+/// What the session wants done.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// Open a stream.
+    Open(StreamId, Endpoint),
+    /// Send bytes, in the order of these outputs; to a UDP tracker, one datagram.
+    Send(StreamId, Bytes),
+    /// Close a stream once what was to be sent before has left; with what the other end did wrong, when it did.
+    Close(StreamId, Option<Violation>),
+    /// Keep bytes of a piece: the piece, the offset within it, the bytes. They come in any order and any size, each
+    /// byte at most once until the piece is hashed. When the last byte of the piece is stored, hash it.
+    Store(PieceIndex, u32, Bytes),
+    /// Take the SHA-1 of each block of so many bytes of a piece whose bytes are all stored, the last one shorter, before
+    /// anything that follows is done to the piece. It tells who of several peers sent the corrupt block; a driver may leave
+    /// it unanswered.
+    Examine(PieceIndex, u32),
+    /// What was stored of a piece is worthless: it failed its hash, and will be stored anew.
+    Discard(PieceIndex),
+    /// The piece is verified: its bytes may be made part of files.
+    Keep(PieceIndex),
+    /// Read a block, to be sent on this stream.
+    Load(StreamId, Block),
+    /// Something happened that a person may want to know.
+    Event(Event),
+    /// Nothing more for now: call again at this time, or when something happens.
+    Wait(Option<Timestamp>),
+    /// The session is over.
+    Done,
+}
+
+/// Where a stream leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A peer, over TCP.
+    Peer(SocketAddr),
+    /// An HTTP tracker, over TCP: its host name or address, and port.
+    HttpTracker(String, u16),
+    /// A UDP tracker.
+    UdpTracker(String, u16),
+    /// A tracker over https: the whole URL, query included. The driver fetches it.
+    HttpsTracker(String),
+}
+
+/// A rule that the other end broke, for which it is not talked to any longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Violation {
+    /// Its handshake is for another torrent.
+    WrongInfoHash(InfoHash),
+    /// It is we ourselves.
+    OurselvesCalled,
+    /// It is connected already.
+    Duplicate,
+    /// It does not speak the protocol, or a message is broken: what was wanted.
+    Malformed(&'static str),
+    /// It sent a piece index, offset or length beyond the torrent.
+    OutOfRange,
+    /// It sent blocks of a piece that failed its hash.
+    CorruptPiece(PieceIndex),
+    /// It kept silent for so long.
+    Silent(Duration),
+    /// It choked us for so long.
+    ChokedForEver(Duration),
+    /// It sent more of what nobody asked for than is bearable.
+    Flood(&'static str),
+    /// It has nothing that is missing, and there is no use in waiting.
+    Useless,
+    /// There are connections enough.
+    TooMany,
+}
+
+/// What a person may want to know.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// An announce is sent.
+    Announcing {
+        /// The tracker's URL.
+        url: Arc<str>,
+        /// The exact bytes of the request, or datagram; over https, what would be sent without encryption.
+        request: Bytes,
+    },
+    /// A tracker answered an announce.
+    Announced {
+        /// The tracker's URL.
+        url: Arc<str>,
+        /// What it says; an answer over UDP in the same words.
+        reply: Box<http::AnnounceReply>,
+    },
+    /// A tracker could not be asked, or refused.
+    TrackerFailed {
+        /// The tracker's URL.
+        url: Arc<str>,
+        /// What went wrong, in the tracker's words where it refused.
+        reason: String,
+        /// How long it is left alone; `None` when it is not asked again.
+        again: Option<Duration>,
+    },
+    /// A peer is tried.
+    Trying {
+        /// The stream to it.
+        stream: StreamId,
+        /// Its address.
+        peer: SocketAddr,
+    },
+    /// A peer has shaken hands.
+    Connected {
+        /// The stream to it.
+        stream: StreamId,
+        /// Its address.
+        peer: SocketAddr,
+        /// What it calls itself.
+        peer_id: PeerId,
+    },
+    /// A peer is gone.
+    Gone {
+        /// The stream to it.
+        stream: StreamId,
+        /// Its address.
+        peer: SocketAddr,
+        /// Why, in the far end's or our own terms.
+        closing: Gone,
+        /// How many bytes of pieces it gave.
+        given: u64,
+    },
+    /// A piece is verified and kept.
+    PieceDone {
+        /// The piece.
+        index: PieceIndex,
+        /// Who gave blocks of it.
+        from: Vec<SocketAddr>,
+    },
+    /// A piece failed its hash.
+    PieceCorrupt {
+        /// The piece.
+        index: PieceIndex,
+        /// Who gave blocks of it.
+        from: Vec<SocketAddr>,
+    },
+    /// Every piece is there.
+    Complete,
+}
+
+/// Why a peer is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gone {
+    /// The stream ended.
+    Closed(Closing),
+    /// It broke a rule.
+    Violated(Violation),
+    /// We had no more use for it.
+    Finished,
+}

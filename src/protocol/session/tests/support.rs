@@ -1,0 +1,311 @@
+//! A stage for conversations: a torrent, a clock, a disk, and what the session said so far, as lines to compare.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sha1::{Digest, Sha1};
+
+use crate::session::*;
+use crate::{Metainfo, PeerId, PieceIndex, Timestamp};
+
+pub(super) const OUR_ID: &[u8; 20] = b"-BT0001-ourselvesxyz";
+pub(super) const A_ID: &[u8; 20] = b"-XX1000-aaaaaaaaaaaa";
+pub(super) const B_ID: &[u8; 20] = b"-XX1000-bbbbbbbbbbbb";
+/// Reserved bytes that offer nothing; the fast extension; that and the extension protocol.
+pub(super) const PLAIN: [u8; 8] = [0; 8];
+pub(super) const FAST: [u8; 8] = [0, 0, 0, 0, 0, 0, 0, 4];
+pub(super) const EXTENDED: [u8; 8] = [0, 0, 0, 0, 0, 0x10, 0, 4];
+
+/// The bytes of the torrent's file: no two blocks are alike.
+pub(super) fn content(length: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let mut byte = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    (0..length).map(|_| byte()).collect()
+}
+
+/// A torrent file with these trackers around the content; `more` stands in the info dictionary behind its pieces.
+pub(super) fn torrent(length: usize, piece_length: usize, tiers: &[&[&str]], more: &str) -> Metainfo {
+    let hashes: Vec<u8> =
+        content(length).chunks(piece_length).flat_map(|piece| Sha1::digest(piece).to_vec()).collect();
+    let mut file = b"d".to_vec();
+    if !tiers.is_empty() {
+        file.extend(b"13:announce-listl");
+        for tier in tiers {
+            file.push(b'l');
+            tier.iter().for_each(|url| file.extend(format!("{}:{url}", url.len()).bytes()));
+            file.push(b'e');
+        }
+        file.push(b'e');
+    }
+    file.extend(
+        format!("4:infod6:lengthi{length}e4:name1:t12:piece lengthi{piece_length}e6:pieces{}:", hashes.len())
+            .bytes(),
+    );
+    file.extend(hashes);
+    file.extend(format!("{more}ee").bytes());
+    Metainfo::decode(&file).unwrap()
+}
+
+/// A session and the world around it.
+pub(super) struct Stage {
+    pub(super) session: Session,
+    pub(super) now: Timestamp,
+    pub(super) torrent: Arc<Metainfo>,
+    pub(super) content: Vec<u8>,
+    pub(super) disk: BTreeMap<PieceIndex, BTreeMap<u32, Bytes>>,
+    pub(super) kept: Vec<u32>,
+    /// Whether stored bytes and hashes are answered at once.
+    pub(super) disk_works: bool,
+    /// The time the session wants to be woken at, once it has nothing to say.
+    pub(super) wakes: Option<Timestamp>,
+    pub(super) over: bool,
+}
+
+pub(super) fn config() -> Config {
+    let mut config = Config::new(Profile::own("bittrace/0"));
+    config.port = 6881;
+    config
+}
+
+pub(super) fn single() -> Config {
+    Config { single_peer: true, ..config() }
+}
+
+impl Stage {
+    pub(super) fn new(config: Config, torrent: Metainfo, have: &[u32]) -> Self {
+        let torrent = Arc::new(torrent);
+        let now = Timestamp::from_secs_nanos(1_000_000, 0);
+        let identity = Identity { peer_id: PeerId(*OUR_ID), key: 0x0123_abcd, seed: 7 };
+        let have = have.iter().map(|&piece| PieceIndex(piece));
+        Self {
+            session: Session::new(config, torrent.clone(), identity, have, now),
+            now,
+            content: content(usize::try_from(torrent.total()).unwrap()),
+            torrent,
+            disk: BTreeMap::new(),
+            kept: Vec::new(),
+            disk_works: true,
+            wakes: None,
+            over: false,
+        }
+    }
+
+    /// Of one tracker over HTTP, 40,000 bytes in two pieces: blocks of 16384, 16384 and 7232.
+    pub(super) fn small(config: Config) -> Self {
+        Self::new(config, torrent(40_000, 32_768, &[&["http://t.test/announce"]], ""), &[])
+    }
+
+    /// Has something happen; what the session does then.
+    pub(super) fn hear(&mut self, input: Input) -> Vec<String> {
+        self.session.handle(self.now, input);
+        self.said()
+    }
+
+    /// What the session does now.
+    pub(super) fn said(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let output = self.session.poll(self.now);
+            match output {
+                Output::Wait(at) => {
+                    self.wakes = at;
+                    return lines;
+                }
+                Output::Done => {
+                    if !std::mem::replace(&mut self.over, true) {
+                        lines.push("done".to_owned());
+                    }
+                    return lines;
+                }
+                Output::Store(piece, offset, bytes) => self.store(piece, offset, bytes),
+                Output::Discard(piece) => {
+                    self.disk.remove(&piece);
+                    lines.push(format!("discard {piece}"));
+                }
+                Output::Keep(piece) => {
+                    self.kept.push(piece.0);
+                    lines.push(format!("keep {piece}"));
+                }
+                Output::Examine(piece, length) => {
+                    let bytes = self.piece(piece);
+                    let digests =
+                        bytes.chunks(length as usize).map(|block| Sha1::digest(block).into()).collect();
+                    self.session.handle(self.now, Input::Examined(piece, digests));
+                }
+                Output::Send(stream, bytes) => lines.push(sent(stream.0, &bytes)),
+                other => lines.extend(line(&other)),
+            }
+        }
+    }
+
+    fn store(&mut self, piece: PieceIndex, offset: u32, bytes: Bytes) {
+        let size = self.torrent.geometry.as_ref().unwrap().piece_size(piece).expect("a piece of the torrent");
+        let end = offset + bytes.len() as u32;
+        assert!(end <= size, "{piece}: {offset}..{end} is beyond {size}");
+        let parts = self.disk.entry(piece).or_default();
+        for (&start, part) in parts.iter() {
+            assert!(
+                end <= start || start + part.len() as u32 <= offset,
+                "{piece}: {offset}..{end} comes twice"
+            );
+        }
+        let count = bytes.len() as u32;
+        parts.insert(offset, bytes);
+        let whole = parts.values().map(Bytes::len).sum::<usize>() == size as usize;
+        if self.disk_works {
+            self.session.handle(self.now, Input::Stored(piece, count));
+            if whole {
+                let digest = Sha1::digest(self.piece(piece)).into();
+                self.session.handle(self.now, Input::Hashed(piece, digest));
+            }
+        }
+    }
+
+    pub(super) fn piece(&self, piece: PieceIndex) -> Vec<u8> {
+        self.disk.get(&piece).into_iter().flat_map(|parts| parts.values()).flatten().copied().collect()
+    }
+
+    /// Lets time pass, waking the session as it wishes; what it does meanwhile.
+    pub(super) fn wait(&mut self, seconds: f64) -> Vec<String> {
+        let until = self.now + Duration::from_secs_f64(seconds);
+        let mut lines = self.said();
+        let mut turns = 0;
+        while let Some(at) = self.wakes.filter(|&at| at <= until && !self.over) {
+            self.now = at;
+            lines.extend(self.hear(Input::Tick));
+            turns += 1;
+            assert!(turns < 100_000, "the session is woken again and again at {at:?}");
+        }
+        self.now = until;
+        lines.extend(self.hear(Input::Tick));
+        lines
+    }
+
+    pub(super) fn opened(&mut self, stream: u32, address: &str) -> Vec<String> {
+        self.hear(Input::Opened(StreamId(stream), address.parse().unwrap()))
+    }
+
+    pub(super) fn receive(&mut self, stream: u32, bytes: &[u8]) -> Vec<String> {
+        self.hear(Input::Received(StreamId(stream), Bytes::copy_from_slice(bytes)))
+    }
+
+    pub(super) fn closed(&mut self, stream: u32, closing: Closing) -> Vec<String> {
+        self.hear(Input::Closed(StreamId(stream), closing))
+    }
+
+    /// The tracker on stream 0 answers the first announce with these peers, half an hour to the next announce.
+    pub(super) fn announced(&mut self, peers: &[[u8; 6]]) -> Vec<String> {
+        self.said();
+        self.opened(0, "10.0.0.9:80");
+        self.receive(0, &answer(&peers.concat()))
+    }
+
+    pub(super) fn handshake(&self, reserved: [u8; 8], id: &[u8; 20]) -> Vec<u8> {
+        handshake(reserved, &self.torrent.info_hash.0, id)
+    }
+
+    /// A piece message with this much of the content.
+    pub(super) fn block(&self, index: u32, begin: u32, length: u32) -> Vec<u8> {
+        let start = (index * self.torrent.piece_length + begin) as usize;
+        let mut bytes = numbers(&[9 + length]);
+        bytes.push(7);
+        bytes.extend(numbers(&[index, begin]));
+        bytes.extend(&self.content[start..start + length as usize]);
+        bytes
+    }
+}
+
+pub(super) const PEER_A: [u8; 6] = [10, 0, 0, 1, 0x1a, 0xe1];
+pub(super) const PEER_B: [u8; 6] = [10, 0, 0, 2, 0x1a, 0xe1];
+
+pub(super) fn answer(peers: &[u8]) -> Vec<u8> {
+    let mut body = format!("d8:intervali1800e5:peers{}:", peers.len()).into_bytes();
+    body.extend(peers);
+    body.push(b'e');
+    let mut bytes = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+    bytes.extend(body);
+    bytes
+}
+
+pub(super) fn handshake(reserved: [u8; 8], info_hash: &[u8; 20], id: &[u8; 20]) -> Vec<u8> {
+    let mut bytes = b"\x13BitTorrent protocol".to_vec();
+    bytes.extend(reserved);
+    bytes.extend(info_hash);
+    bytes.extend(id);
+    bytes
+}
+
+pub(super) fn numbers(numbers: &[u32]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
+}
+
+/// A request (6), cancel (8) or reject (16).
+pub(super) fn about(id: u8, index: u32, begin: u32, length: u32) -> Vec<u8> {
+    let mut bytes = vec![0, 0, 0, 13, id];
+    bytes.extend(numbers(&[index, begin, length]));
+    bytes
+}
+
+pub(super) const CHOKE: [u8; 5] = [0, 0, 0, 1, 0];
+pub(super) const UNCHOKE: [u8; 5] = [0, 0, 0, 1, 1];
+pub(super) const INTERESTED: [u8; 5] = [0, 0, 0, 1, 2];
+pub(super) const NOT_INTERESTED: [u8; 5] = [0, 0, 0, 1, 3];
+pub(super) const HAVE_ALL: [u8; 5] = [0, 0, 0, 1, 14];
+pub(super) const HAVE_NONE: [u8; 5] = [0, 0, 0, 1, 15];
+
+/// The line for bytes sent: hex, the long run of a block cut.
+pub(super) fn sent(stream: u32, bytes: &[u8]) -> String {
+    if bytes.starts_with(b"GET ") {
+        return format!("send {stream} {}", bytes.escape_ascii());
+    }
+    let hex: Vec<_> = bytes.iter().take(400).map(|byte| format!("{byte:02x}")).collect();
+    let rest = if bytes.len() > 400 { format!(" and {} more", bytes.len() - 400) } else { String::new() };
+    format!("send {stream} {}{rest}", hex.join(" "))
+}
+
+/// The line for an output or event; what only repeats another line has none.
+fn line(output: &Output) -> Option<String> {
+    Some(match output {
+        Output::Open(stream, endpoint) => match endpoint {
+            Endpoint::Peer(peer) => format!("open {} {peer}", stream.0),
+            Endpoint::HttpTracker(host, port) => format!("open {} http {host} {port}", stream.0),
+            Endpoint::UdpTracker(host, port) => format!("open {} udp {host} {port}", stream.0),
+            Endpoint::HttpsTracker(url) => format!("open {} {url}", stream.0),
+        },
+        Output::Close(stream, None) => format!("close {}", stream.0),
+        Output::Close(stream, Some(violation)) => format!("close {} {violation:?}", stream.0),
+        Output::Load(stream, block) => {
+            format!("load {} {} {} {}", stream.0, block.index, block.begin, block.length)
+        }
+        Output::Event(Event::Gone { stream, closing, given, .. }) => {
+            format!("gone {} {closing:?} gave {given}", stream.0)
+        }
+        Output::Event(Event::Connected { stream, .. }) => format!("connected {}", stream.0),
+        Output::Event(Event::Trying { .. } | Event::Announcing { .. }) => return None,
+        Output::Event(Event::Announced { reply, .. }) => format!("announced, {} peers", reply.peers.len()),
+        Output::Event(Event::TrackerFailed { reason, again, .. }) => {
+            format!("tracker failed: {reason}; again {again:?}")
+        }
+        Output::Event(Event::PieceDone { index, from }) => format!("piece {index} done, from {from:?}"),
+        Output::Event(Event::PieceCorrupt { index, from }) => format!("piece {index} corrupt, from {from:?}"),
+        Output::Event(Event::Complete) => "complete".to_owned(),
+        _ => return None,
+    })
+}
+
+/// Compares what was said with what should have been, and shows both whole.
+#[track_caller]
+pub(super) fn assert_said(said: Vec<String>, wanted: &[String]) {
+    assert!(said == wanted, "said:\n  {}\nwanted:\n  {}", said.join("\n  "), wanted.join("\n  "));
+}
+
+/// Lines from anything that is text.
+#[macro_export]
+macro_rules! lines {
+    ($($line:expr),* $(,)?) => { &[$(String::from($line)),*] };
+}

@@ -1,0 +1,156 @@
+//! What a progress display shows of a session.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{PeerId, Timestamp};
+
+use super::peer::Phase;
+use super::{Session, StreamId};
+
+/// A session as a whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Status {
+    /// The pieces that are verified.
+    pub pieces_done: u32,
+    /// All pieces.
+    pub pieces: u32,
+    /// The bytes of all pieces.
+    pub total: u64,
+    /// The bytes of the pieces that are not verified.
+    pub left: u64,
+    /// Bytes of blocks received, each counted once.
+    pub downloaded: u64,
+    /// Bytes of blocks sent.
+    pub uploaded: u64,
+    /// Bytes of blocks received in vain: twice, unasked, or of corrupt pieces.
+    pub wasted: u64,
+    /// Pieces that failed their hash.
+    pub hash_failures: u32,
+    /// Bytes of blocks received, a second.
+    pub download_rate: f64,
+    /// Bytes of blocks sent, a second.
+    pub upload_rate: f64,
+    /// Peers that were dialled.
+    pub peers_tried: u32,
+    /// Peers that are connected.
+    pub peers_connected: usize,
+    /// Addresses of peers that are known.
+    pub peers_known: usize,
+    /// When trackers are asked next.
+    pub next_announce: Option<Timestamp>,
+}
+
+/// A connection to a peer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PeerView {
+    /// Its stream.
+    pub stream: StreamId,
+    /// Its address.
+    pub address: SocketAddr,
+    /// Whether it called us.
+    pub called: bool,
+    /// Whether handshakes are exchanged.
+    pub open: bool,
+    /// Its peer id, once it has shaken hands.
+    pub peer_id: Option<PeerId>,
+    /// What it calls itself in its extended handshake.
+    pub client: Option<String>,
+    /// Bytes of blocks it gives, a second.
+    pub download_rate: f64,
+    /// Bytes of blocks it takes, a second.
+    pub upload_rate: f64,
+    /// Bytes of blocks it gave.
+    pub given: u64,
+    /// Bytes of blocks it took.
+    pub taken: u64,
+    /// Whether it chokes us.
+    pub it_chokes: bool,
+    /// Whether it is interested in us.
+    pub it_wants: bool,
+    /// Whether we choke it.
+    pub we_choke: bool,
+    /// Whether we are interested in it.
+    pub we_want: bool,
+    /// Whether it has sent nothing for long.
+    pub snubs: bool,
+    /// How many requests wait at it.
+    pub requests: usize,
+    /// How many requests may wait at it.
+    pub depth: usize,
+    /// The shortest time from a request to its block.
+    pub latency: Option<Duration>,
+    /// How many pieces it has.
+    pub pieces: u32,
+}
+
+/// A tracker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackerView {
+    /// Its URL.
+    pub url: Arc<str>,
+    /// When it last answered, and how many seeders and leechers it told of.
+    pub answered: Option<(Timestamp, u64, u64)>,
+    /// Why it last failed, where it has not answered since.
+    pub failure: Option<String>,
+    /// How often it failed in a row.
+    pub failures: u32,
+}
+
+impl Session {
+    /// How far the session is.
+    pub fn status(&self, now: Timestamp) -> Status {
+        Status {
+            pieces_done: self.picker.done(),
+            pieces: self.piece_count(),
+            total: self.torrent.total(),
+            left: self.picker.left(),
+            downloaded: self.totals.downloaded,
+            uploaded: self.totals.uploaded,
+            wasted: self.totals.wasted,
+            hash_failures: self.totals.hash_failures,
+            download_rate: self.totals.giving.per_second(now),
+            upload_rate: self.totals.taking.per_second(now),
+            peers_tried: self.totals.peers_tried,
+            peers_connected: self.peers.values().filter(|peer| peer.phase == Phase::Open).count(),
+            peers_known: self.swarm.known(),
+            next_announce: self.announcer.next_round(),
+        }
+    }
+
+    /// The peers, those being dialled among them.
+    pub fn peers(&self, now: Timestamp) -> impl Iterator<Item = PeerView> + '_ {
+        self.peers.values().map(move |peer| PeerView {
+            stream: peer.stream,
+            address: peer.address,
+            called: peer.called,
+            open: peer.phase == Phase::Open,
+            peer_id: peer.peer_id,
+            client: peer.client.clone(),
+            download_rate: peer.giving.per_second(now),
+            upload_rate: peer.taking.per_second(now),
+            given: peer.given,
+            taken: peer.taken,
+            it_chokes: peer.it_chokes,
+            it_wants: peer.it_wants,
+            we_choke: peer.we_choke,
+            we_want: peer.we_want,
+            snubs: peer.snubs,
+            requests: peer.asked.len(),
+            depth: peer.depth.min(peer.reqq),
+            latency: peer.latency,
+            pieces: peer.holding.count(),
+        })
+    }
+
+    /// The trackers, in the order they are asked.
+    pub fn trackers(&self) -> impl Iterator<Item = TrackerView> + '_ {
+        self.announcer.trackers().map(|tracker| TrackerView {
+            url: tracker.url.clone(),
+            answered: tracker.last_reply,
+            failure: tracker.last_failure.clone(),
+            failures: tracker.failures,
+        })
+    }
+}
