@@ -164,6 +164,9 @@ impl Session {
         if self.state == State::Over {
             return;
         }
+        if self.state == State::New {
+            self.settle(now);
+        }
         match input {
             Input::Tick => {}
             Input::Opened(stream, address) if self.announcer.owns(stream) => {
@@ -243,6 +246,10 @@ impl Session {
         }
         self.advance_announcer(now);
         if self.state == State::Running {
+            if self.seeding_ends().is_some_and(|at| at <= now) {
+                self.end(now);
+                self.advance_announcer(now);
+            }
             self.refill(now);
             self.dial(now);
             self.tend(now);

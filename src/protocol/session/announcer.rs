@@ -244,7 +244,9 @@ impl Announcer {
     /// When [`advance`](Self::advance) has something to do.
     pub(super) fn deadline(&self, wants_peers: bool) -> Option<Timestamp> {
         let attempts = self.attempts.values().map(|attempt| attempt.deadline);
-        let links = self.trackers.iter().filter_map(|tracker| tracker.link.as_ref()?.ends());
+        let links = self.trackers.iter().filter_map(|tracker| tracker.link.as_ref());
+        let idle = links.filter(|link| !self.attempts.contains_key(&link.stream));
+        let links = idle.filter_map(Link::ends);
         let due = self.due.filter(|_| !self.is_asking());
         let due = due.map(|(regular, earliest)| if wants_peers { earliest } else { regular });
         attempts.chain(links).chain(due).min()

@@ -96,6 +96,7 @@ impl Session {
                     if !peer.fast {
                         self.give_up_requests(peer);
                     }
+                    self.picker.unreserve(peer.stream);
                 }
                 return annoy(peer, news);
             }
@@ -158,8 +159,13 @@ impl Session {
                 let known = peer.take_asked(block).is_some();
                 if known {
                     self.picker.release(block, peer.stream);
-                    // One that refuses while it does not choke would refuse for ever.
                     peer.allowed.remove(&block.index);
+                    if !peer.it_chokes {
+                        // It has too much to do: it would refuse again at once.
+                        peer.refused_until = Some(now + AFTER_REFUSAL);
+                        peer.depth = (peer.depth / 2).max(1);
+                        self.picker.unreserve(peer.stream);
+                    }
                     self.stir_idle();
                 }
                 return annoy(peer, known);
@@ -400,6 +406,9 @@ fn annoy(peer: &mut Peer, news: bool) -> Result<(), Violation> {
     }
     Ok(())
 }
+
+/// How long a peer that refused a request is asked for nothing.
+const AFTER_REFUSAL: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// How many messages may say nothing new between two blocks.
 const MAX_NOISE: u32 = 10_000;

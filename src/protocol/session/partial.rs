@@ -113,6 +113,22 @@ impl Partial {
         }
     }
 
+    /// `stream` is asked for a block after all, having been released from it; whether it is of use still.
+    pub(super) fn ask_again(&mut self, number: u32, stream: StreamId) -> bool {
+        let length = self.length(number);
+        let Some(block) = self.blocks.get_mut(number as usize) else { return false };
+        if block.there == length {
+            return false;
+        }
+        if block.asked.is_empty() {
+            self.unasked -= 1;
+        }
+        if !block.asked.contains(&stream) {
+            block.asked.push(stream);
+        }
+        true
+    }
+
     /// The block that the fewest are asked for, `stream` not among them, and how many are.
     pub(super) fn least_asked(&self, stream: StreamId) -> Option<(u32, usize)> {
         let blocks = (0..).zip(&self.blocks);

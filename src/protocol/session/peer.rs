@@ -55,7 +55,7 @@ pub(super) struct Peer {
     pub(super) asked: VecDeque<Asked>,
     /// The request whose block is coming.
     pub(super) coming: Option<Asked>,
-    /// Bytes of the piece message that is coming that nobody wants.
+    /// The piece of which it was last asked for a block.
     pub(super) current: Option<PieceIndex>,
     /// How many requests may wait at it.
     pub(super) depth: usize,
@@ -70,6 +70,8 @@ pub(super) struct Peer {
     pub(super) snubs: bool,
     /// Whether what it was asked for may be asked of others too.
     pub(super) lent: bool,
+    /// It is not asked for anything before this: it refused.
+    pub(super) refused_until: Option<Timestamp>,
     /// The picker's version when it last had nothing for this peer.
     pub(super) nothing_at: Option<u64>,
     /// What it asked for and has not got.
@@ -162,6 +164,7 @@ impl Peer {
             last_block: now,
             snubs: false,
             lent: false,
+            refused_until: None,
             nothing_at: None,
             serving: VecDeque::new(),
             loading: VecDeque::new(),

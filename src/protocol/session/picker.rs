@@ -252,6 +252,17 @@ impl Picker {
         }
     }
 
+    /// A peer that was released from a block gives again; whether the block is of use still.
+    pub(super) fn ask_again(&mut self, block: Block, stream: StreamId) -> bool {
+        let started = self.states.get(block.index.0 as usize) == Some(&State::Started);
+        let Some(partial) = self.partials.get_mut(&block.index).filter(|_| started) else { return false };
+        let useful = partial.is_for(stream) && partial.ask_again(block.begin / self.block_length, stream);
+        if partial.unasked() == 0 {
+            self.open.remove(&block.index);
+        }
+        useful
+    }
+
     /// A peer is asked for nothing of the pieces reserved for it any longer.
     pub(super) fn unreserve(&mut self, stream: StreamId) {
         for partial in self.partials.values_mut() {

@@ -21,6 +21,8 @@ pub(super) struct Swarm {
     most: usize,
     /// Whether a peer that failed is dialled again only when a tracker names it again.
     once: bool,
+    /// Nobody is ready before this, unless somebody new comes.
+    quiet_until: Option<Timestamp>,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +45,7 @@ impl Swarm {
             port,
             most,
             once,
+            quiet_until: None,
         }
     }
 
@@ -67,6 +70,7 @@ impl Swarm {
         if !known.waits && !known.connected && (self.once || known.failures == 0) {
             known.waits = true;
             self.waiting.push_back(address);
+            self.quiet_until = None;
         }
     }
 
@@ -99,6 +103,9 @@ impl Swarm {
 
     /// The next to be dialled, noted as connected.
     pub(super) fn next(&mut self, now: Timestamp) -> Option<SocketAddr> {
+        if self.waiting.is_empty() || self.quiet_until.is_some_and(|until| now < until) {
+            return None;
+        }
         for _ in 0..self.waiting.len() {
             let address = self.waiting.pop_front()?;
             let Some(known) = self.known.get_mut(&address) else { continue };
@@ -115,6 +122,7 @@ impl Swarm {
             }
             return Some(address);
         }
+        self.quiet_until = self.ready_at(now);
         None
     }
 
@@ -141,6 +149,7 @@ impl Swarm {
         if !once && known.failures < MAX_FAILURES && !known.waits {
             known.waits = true;
             self.waiting.push_back(address);
+            self.quiet_until = None;
         }
     }
 

@@ -23,6 +23,9 @@ impl Session {
 
     /// Asks a peer for as many blocks as it can send without a pause.
     pub(super) fn ask(&mut self, now: Timestamp, peer: &mut Peer) {
+        if peer.lent || peer.refused_until.is_some_and(|until| now < until) {
+            return;
+        }
         if !peer.is_askable()
             || self.state != State::Running
             || peer.nothing_at == Some(self.picker.version())
@@ -118,9 +121,11 @@ impl Session {
     }
 
     /// Learns from a whole block how many requests keep a peer busy.
-    fn note_pace(&self, now: Timestamp, peer: &mut Peer, asked: Asked) {
+    fn note_pace(&mut self, now: Timestamp, peer: &mut Peer, asked: Asked) {
         peer.snubs = false;
-        peer.lent = false;
+        if std::mem::take(&mut peer.lent) {
+            self.ask_again(peer);
+        }
         peer.noise = peer.noise.saturating_sub(NOISE_A_BLOCK);
         let latency = now - asked.at;
         peer.latency = Some(peer.latency.map_or(latency, |least| least.min(latency)));
@@ -128,6 +133,18 @@ impl Session {
         if now - first < SLOW_START {
             // One more a block doubles them each round trip.
             peer.depth = (peer.depth + 1).min(self.config.profile.most_requests as usize);
+        }
+    }
+
+    /// A peer that had paused gives again: what others gave meanwhile need not come.
+    fn ask_again(&mut self, peer: &mut Peer) {
+        for asked in std::mem::take(&mut peer.asked) {
+            if self.picker.ask_again(asked.block, peer.stream) {
+                peer.asked.push_back(asked);
+            } else {
+                peer.tolerated += u64::from(asked.block.length);
+                peer.say(&Message::Cancel(asked.block));
+            }
         }
     }
 

@@ -69,7 +69,16 @@ impl Session {
         // One that we have no room for cannot be waited for as long as one that nobody would replace.
         let others_wait = self.swarm.waiting() > 0 && self.peers.len() + 1 >= config.max_peers;
         let choked = now - peer.choked_since;
-        let useful = peer.taken > 0 && !peer.we_choke;
+        let useful = peer.it_wants && !peer.we_choke;
+        if self.is_complete() && peer.holding.is_all() {
+            return Some(Gone::Finished);
+        }
+        if peer.wanted == 0 && !peer.it_wants && others_wait && now - peer.since >= config.request_timeout {
+            return Some(Gone::Violated(Violation::Useless));
+        }
+        if peer.unsent > MAX_UNREAD + 2 * self.piece_count() as usize / 8 {
+            return Some(Gone::Violated(Violation::Flood("messages whose answers it does not read")));
+        }
         if peer.it_chokes
             && peer.we_want
             && choked >= config.choke_timeout
@@ -77,6 +86,15 @@ impl Session {
         {
             return Some(Gone::Violated(Violation::ChokedForEver(choked)));
         }
+        // With the fast extension it should have rejected them long since.
+        if peer.it_chokes
+            && choked >= LEND
+            && peer.asked.iter().any(|asked| !peer.allowed.contains(&asked.block.index))
+        {
+            self.give_up_requests(peer);
+            self.picker.unreserve(peer.stream);
+        }
+        let config = &self.config;
         let idle = now - peer.last_block;
         if !peer.it_chokes && peer.we_want && (!peer.asked.is_empty() || peer.coming.is_some()) {
             if idle >= config.request_timeout && config.single_peer {
@@ -84,6 +102,7 @@ impl Session {
             }
             if idle >= config.request_timeout && !peer.snubs {
                 peer.snubs = true;
+                peer.lent = false;
                 self.take_back(peer);
             } else if idle >= config.request_timeout.min(LEND) && !peer.lent && !config.single_peer {
                 // Others may be asked for the same; what comes from it first is taken still.
@@ -197,6 +216,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(100);
 
 /// How long a peer may pause before others are asked for the same blocks.
 const LEND: Duration = Duration::from_secs(10);
+
+/// How many bytes may wait to be sent to one that does not read, bitfields not counted.
+const MAX_UNREAD: usize = 4 * 1024 * 1024;
 
 /// The fewest requests that wait at a peer that gives at all.
 const LEAST_REQUESTS: u32 = 4;
