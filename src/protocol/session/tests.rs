@@ -1,4 +1,11 @@
 //! Conversations with a session under a pretend clock. The far ends say raw bytes, which none of our encoders made.
 
+mod failures;
 mod happy;
+mod hostile;
+mod noise;
+mod serving;
+mod sharing;
 mod support;
+mod swarm;
+mod trackers;

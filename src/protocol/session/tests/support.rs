@@ -131,19 +131,20 @@ impl Stage {
                     self.kept.push(piece.0);
                     lines.push(format!("keep {piece}"));
                 }
-                Output::Examine(piece, length) => {
-                    let bytes = self.piece(piece);
-                    let digests =
-                        bytes.chunks(length as usize).map(|block| Sha1::digest(block).into()).collect();
-                    self.session.handle(self.now, Input::Examined(piece, digests));
-                }
+                Output::Examine(piece, length) => self.examine(piece, length),
                 Output::Send(stream, bytes) => lines.push(sent(stream.0, &bytes)),
                 other => lines.extend(line(&other)),
             }
         }
     }
 
-    fn store(&mut self, piece: PieceIndex, offset: u32, bytes: Bytes) {
+    pub(super) fn examine(&mut self, piece: PieceIndex, length: u32) {
+        let bytes = self.piece(piece);
+        let digests = bytes.chunks(length as usize).map(|block| Sha1::digest(block).into()).collect();
+        self.session.handle(self.now, Input::Examined(piece, digests));
+    }
+
+    pub(super) fn store(&mut self, piece: PieceIndex, offset: u32, bytes: Bytes) {
         let size = self.torrent.geometry.as_ref().unwrap().piece_size(piece).expect("a piece of the torrent");
         let end = offset + bytes.len() as u32;
         assert!(end <= size, "{piece}: {offset}..{end} is beyond {size}");
@@ -192,6 +193,25 @@ impl Stage {
 
     pub(super) fn receive(&mut self, stream: u32, bytes: &[u8]) -> Vec<String> {
         self.hear(Input::Received(StreamId(stream), Bytes::copy_from_slice(bytes)))
+    }
+
+    /// Answers every request in these lines with the right block, and what is asked for then, until nothing is or this
+    /// piece is kept.
+    pub(super) fn give(&mut self, lines: Vec<String>, last: Option<u32>) -> Vec<String> {
+        let mut queue = std::collections::VecDeque::from(lines);
+        let mut all = Vec::new();
+        while let Some(line) = queue.pop_front() {
+            for (stream, index, begin, length) in requests(&line) {
+                let block = self.block(index, begin, length);
+                queue.extend(self.receive(stream, &block));
+            }
+            all.push(line);
+            if last.is_some_and(|last| self.kept.contains(&last)) {
+                all.extend(queue);
+                return all;
+            }
+        }
+        all
     }
 
     pub(super) fn closed(&mut self, stream: u32, closing: Closing) -> Vec<String> {
@@ -244,6 +264,27 @@ pub(super) fn numbers(numbers: &[u32]) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
 }
 
+/// The requests in the line for bytes sent.
+pub(super) fn requests(line: &str) -> Vec<(u32, u32, u32, u32)> {
+    let mut words = line.split(' ');
+    if words.next() != Some("send") {
+        return Vec::new();
+    }
+    let stream = words.next().unwrap().parse().unwrap();
+    let bytes: Vec<u8> = words.map_while(|word| u8::from_str_radix(word, 16).ok()).collect();
+    let (mut rest, mut found) = (&bytes[..], Vec::new());
+    while let Some(head) = rest.first_chunk::<4>() {
+        let length = 4 + u32::from_be_bytes(*head) as usize;
+        let Some(message) = rest.get(..length) else { break };
+        if message.get(4) == Some(&6) {
+            let number = |at: usize| u32::from_be_bytes(*message[at..].first_chunk::<4>().unwrap());
+            found.push((stream, number(5), number(9), number(13)));
+        }
+        rest = &rest[length..];
+    }
+    found
+}
+
 /// A request (6), cancel (8) or reject (16).
 pub(super) fn about(id: u8, index: u32, begin: u32, length: u32) -> Vec<u8> {
     let mut bytes = vec![0, 0, 0, 13, id];
@@ -254,7 +295,7 @@ pub(super) fn about(id: u8, index: u32, begin: u32, length: u32) -> Vec<u8> {
 pub(super) const CHOKE: [u8; 5] = [0, 0, 0, 1, 0];
 pub(super) const UNCHOKE: [u8; 5] = [0, 0, 0, 1, 1];
 pub(super) const INTERESTED: [u8; 5] = [0, 0, 0, 1, 2];
-pub(super) const NOT_INTERESTED: [u8; 5] = [0, 0, 0, 1, 3];
+
 pub(super) const HAVE_ALL: [u8; 5] = [0, 0, 0, 1, 14];
 pub(super) const HAVE_NONE: [u8; 5] = [0, 0, 0, 1, 15];
 

@@ -1,0 +1,247 @@
+//! Trackers of every kind, and what they may say.
+
+use super::support::*;
+use crate::lines;
+use crate::session::{Closing, Input, StreamId};
+
+fn stage(tiers: &[&[&str]]) -> Stage {
+    Stage::new(config(), torrent(40_000, 32_768, tiers, ""), &[])
+}
+
+fn respond(status: &str, headers: &str, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+#[test]
+fn a_tracker_that_refuses_is_asked_again_when_it_says() {
+    let mut stage = stage(&[&["http://t.test/announce"]]);
+    stage.said();
+    stage.opened(0, "10.0.0.9:80");
+    let body = "d14:failure reason10:Overloaded8:retry in1:5e";
+    assert_said(
+        stage.receive(0, &respond("200 OK", "", body)),
+        lines!["close 0", "tracker failed: Overloaded; again Some(300s)"],
+    );
+    assert_said(stage.wait(299.0), &[]);
+    assert_said(stage.wait(1.0), lines!["open 2 http t.test 80"]);
+}
+
+#[test]
+fn each_failure_has_its_reason_and_doubles_the_wait() {
+    let mut stage = stage(&[&["http://t.test/announce"]]);
+    stage.said();
+    assert_said(
+        stage.closed(0, Closing::Refused),
+        lines!["tracker failed: the connection was refused; again Some(30s)"],
+    );
+    assert_said(stage.wait(30.0), lines!["open 2 http t.test 80"]);
+    stage.opened(2, "10.0.0.9:80");
+    assert_said(
+        stage.receive(2, b"SSH-2.0-OpenSSH\r\n"),
+        lines![
+            "close 2",
+            "tracker failed: the answer is no HTTP: at byte 0: wanted an HTTP status line; again Some(60s)"
+        ],
+    );
+    assert_said(stage.wait(60.0), lines!["open 4 http t.test 80"]);
+    stage.opened(4, "10.0.0.9:80");
+    assert_said(stage.wait(30.0), lines!["close 4", "tracker failed: no answer in time; again Some(120s)"]);
+    stage.wait(120.0);
+    stage.opened(6, "10.0.0.9:80");
+    assert_said(
+        stage.receive(6, &respond("404 Not Found", "", "<html>")),
+        lines!["close 6", "tracker failed: the tracker answered 404 Not Found; again Some(240s)"],
+    );
+}
+
+#[test]
+fn an_answer_in_chunks_or_until_the_end_is_read() {
+    let mut stage1 = stage(&[&["http://t.test/announce"]]);
+    stage1.said();
+    stage1.opened(0, "10.0.0.9:80");
+    stage1.receive(0, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1a\r\nd8:interv");
+    let said = stage1.receive(0, b"ali1800e5:peers0:\r\n1\r\ne\r\n0\r\n\r\n");
+    assert_said(said, lines!["close 0", "announced, 0 peers"]);
+    let mut stage2 = stage(&[&["http://t.test/announce"]]);
+    stage2.said();
+    stage2.opened(0, "10.0.0.9:80");
+    assert_said(stage2.receive(0, b"HTTP/1.0 200 OK\r\n\r\nd8:intervali1800e5:peers0:e"), &[]);
+    assert_said(stage2.closed(0, Closing::ByFarEnd), lines!["announced, 0 peers"]);
+}
+
+#[test]
+fn a_redirect_is_followed_three_times() {
+    let mut stage = stage(&[&["http://t.test/announce"]]);
+    stage.said();
+    stage.opened(0, "10.0.0.9:80");
+    let to = |location: &str| respond("302 Found", &format!("Location: {location}\r\n"), "");
+    assert_said(
+        stage.receive(0, &to("http://u.test:8080/a?passkey=1")),
+        lines!["close 0", "open 2 http u.test 8080"],
+    );
+    let said = stage.opened(2, "10.0.0.8:8080");
+    assert!(said[0].starts_with("send 2 GET /a?passkey=1&info_hash="), "{said:?}");
+    assert!(said[0].contains("\\r\\nHost: u.test:8080\\r\\n"), "{said:?}");
+    assert_said(stage.receive(2, &to("/b?info_hash=x&port=1")), lines!["close 2", "open 4 http u.test 8080"]);
+    // A place with the whole query in it is asked for as it stands.
+    let said = stage.opened(4, "10.0.0.8:8080");
+    assert!(said[0].starts_with("send 4 GET /b?info_hash=x&port=1 HTTP/1.1\\r\\n"), "{said:?}");
+    stage.receive(4, &to("/c"));
+    stage.opened(6, "10.0.0.8:8080");
+    let said = stage.receive(6, &to("/d"));
+    assert_said(
+        said,
+        lines![
+            "close 6",
+            "tracker failed: the tracker redirects to \"/d\": the fourth redirect in a row; again Some(30s)"
+        ],
+    );
+}
+
+#[test]
+fn an_https_tracker_is_fetched_by_the_driver() {
+    let mut stage = stage(&[&["https://t.test/x?k=1"]]);
+    let said = stage.said();
+    assert!(said[0].starts_with("open 0 https://t.test/x?k=1&info_hash="), "{said:?}");
+    assert!(said[0].ends_with("&no_peer_id=1"), "{said:?}");
+    let body = b"d8:intervali1800e5:peers6:\x0a\0\0\x01\x1a\xe1e".as_slice();
+    let said = stage.hear(Input::Fetched(StreamId(0), Ok(body.into())));
+    assert_said(said, lines!["announced, 1 peers", "open 2 10.0.0.1:6881"]);
+    let mut stage = self::stage(&[&["https://t.test/x"]]);
+    stage.said();
+    let said = stage.hear(Input::Fetched(StreamId(0), Err("certificate has expired".into())));
+    assert_said(said, lines!["tracker failed: certificate has expired; again Some(30s)"]);
+}
+
+#[test]
+fn tiers_are_asked_in_turn_and_one_that_answers_comes_first() {
+    let tiers: &[&[&str]] = &[&["http://a.test/"], &["http://b.test/"]];
+    let mut stage = stage(tiers);
+    assert_said(stage.said(), lines!["open 0 http a.test 80"]);
+    assert_said(
+        stage.closed(0, Closing::Refused),
+        lines!["tracker failed: the connection was refused; again Some(30s)", "open 2 http b.test 80"],
+    );
+    stage.opened(2, "10.0.0.9:80");
+    stage.receive(2, &answer(b""));
+    // The first tier stays the first.
+    assert_said(stage.wait(1800.0), lines!["open 4 http a.test 80"]);
+
+    let mut stage = self::stage(&[&["http://a.test/", "http://b.test/", "http://c.test/"]]);
+    let first = stage.said();
+    stage.closed(0, Closing::Refused);
+    stage.opened(2, "10.0.0.9:80");
+    stage.receive(2, &answer(b""));
+    let second = stage.session.trackers().next().unwrap().url;
+    let again = stage.wait(1800.0);
+    assert_ne!(again[0].split(' ').nth(3), first[0].split(' ').nth(3));
+    assert!(second.contains(again[0].split(' ').nth(3).unwrap()));
+}
+
+#[test]
+fn the_tracker_id_is_repeated_and_the_regular_announce_has_no_event() {
+    let mut stage = stage(&[&["http://t.test/announce"]]);
+    stage.said();
+    stage.opened(0, "10.0.0.9:80");
+    stage
+        .receive(0, &respond("200 OK", "", "d8:intervali60e12:min intervali40e5:peers0:10:tracker id3:a&be"));
+    // Peers are needed: the least interval counts.
+    assert_said(stage.wait(39.0), &[]);
+    assert_said(stage.wait(1.0), lines!["open 2 http t.test 80"]);
+    let said = stage.opened(2, "10.0.0.9:80");
+    assert!(said[0].contains("&trackerid=a%26b ") && !said[0].contains("event="), "{said:?}");
+}
+
+#[test]
+fn what_is_no_tracker_is_said_once_and_passed_over() {
+    let mut stage = stage(&[&["wss://t.test/"], &["http://t.test/announce"]]);
+    assert_said(
+        stage.said(),
+        lines!["tracker failed: no URL of a tracker that can be asked; again None", "open 0 http t.test 80"],
+    );
+}
+
+/// The transaction id of the datagram in this line.
+fn transaction(line: &str) -> Vec<u8> {
+    let bytes: Vec<u8> = line.split(' ').skip(2).map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+    bytes[12..16].to_vec()
+}
+
+#[test]
+fn a_udp_tracker_is_asked_for_a_connection_first() {
+    let mut stage = stage(&[&["udp://t.test:1337/announce?k=1"]]);
+    assert_said(stage.said(), lines!["open 0 udp t.test 1337"]);
+    let said = stage.opened(0, "10.0.0.9:1337");
+    assert!(said[0].starts_with("send 0 00 00 04 17 27 10 19 80 00 00 00 00 "), "{said:?}");
+    // Somebody else's answer.
+    assert_said(stage.receive(0, &[0; 16]), &[]);
+    let connection = [0xc0, 1, 2, 3, 4, 5, 6, 7];
+    let said = stage.receive(0, &[&numbers(&[0])[..], &transaction(&said[0]), &connection].concat());
+    let id = transaction(&said[0]);
+    let mut wanted = connection.to_vec();
+    wanted.extend(numbers(&[1]));
+    wanted.extend(&id);
+    wanted.extend(stage.torrent.info_hash.0);
+    wanted.extend(OUR_ID);
+    wanted.extend(numbers(&[0, 0, 0, 40_000, 0, 0])); // downloaded, left, uploaded
+    wanted.extend(numbers(&[2, 0, 0x0123_abcd, 200])); // started, no address, key, numwant
+    wanted.extend(6881_u16.to_be_bytes());
+    wanted.extend(b"\x02\x0d/announce?k=1"); // BEP 41
+    assert_said(said.clone(), lines![sent(0, &wanted)]);
+    let reply = [&numbers(&[1])[..], &id, &numbers(&[1800, 0, 1]), &PEER_A].concat();
+    assert_said(stage.receive(0, &reply), lines!["announced, 1 peers", "open 2 10.0.0.1:6881"]);
+    // The link goes when its connection id is worth nothing any longer.
+    assert!(stage.wait(60.0).contains(&"close 0".to_owned()));
+}
+
+#[test]
+fn a_silent_udp_tracker_is_asked_again_at_growing_intervals() {
+    let mut stage = stage(&[&["udp://t.test:1337"]]);
+    stage.said();
+    stage.opened(0, "10.0.0.9:1337");
+    assert_said(stage.wait(14.9), &[]);
+    assert_eq!(stage.wait(0.1).len(), 1);
+    assert_said(stage.wait(29.9), &[]);
+    assert_eq!(stage.wait(0.1).len(), 1);
+    assert_said(stage.wait(59.9), &[]);
+    assert_said(stage.wait(0.1), lines!["close 0", "tracker failed: no answer in time; again Some(30s)"]);
+}
+
+#[test]
+fn a_udp_tracker_that_refuses_says_why() {
+    let mut stage = stage(&[&["udp://t.test:1337"]]);
+    stage.said();
+    let said = stage.opened(0, "10.0.0.9:1337");
+    let error = [&numbers(&[3])[..], &transaction(&said[0]), b"not registered"].concat();
+    assert_said(
+        stage.receive(0, &error),
+        lines!["close 0", "tracker failed: not registered; again Some(30s)"],
+    );
+}
+
+#[test]
+fn a_new_announce_within_a_minute_uses_the_same_connection() {
+    let mut stage = stage(&[&["udp://t.test:1337"]]);
+    stage.said();
+    let said = stage.opened(0, "10.0.0.9:1337");
+    let said = stage.receive(0, &[&numbers(&[0])[..], &transaction(&said[0]), &[7; 8]].concat());
+    let reply = [&numbers(&[1])[..], &transaction(&said[0]), &numbers(&[1800, 0, 1])].concat();
+    stage.receive(0, &reply);
+    let said = stage.hear(Input::Stop);
+    assert!(said[0].starts_with("send 0 07 07 07 07 07 07 07 07 00 00 00 01 "), "{said:?}");
+    assert!(said[0].contains(" 00 00 00 03 00 00 00 00 01 23 ab cd"), "stopped: {said:?}");
+}
+
+#[test]
+fn our_own_address_is_not_dialled() {
+    let mut stage = stage(&[&["http://t.test/announce"]]);
+    stage.said();
+    stage.opened(0, "10.0.0.9:80");
+    // External address 10.0.0.1, and 10.0.0.1:6881 among the peers; port 0 and 0.0.0.0 are nobody's.
+    let mut body = b"d11:external ip4:\x0a\0\0\x018:intervali1800e5:peers24:".to_vec();
+    body.extend([PEER_A, PEER_B, [10, 0, 0, 3, 0, 0], [0, 0, 0, 0, 0, 80]].concat());
+    body.push(b'e');
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+    let said = stage.receive(0, &[head.as_bytes(), &body].concat());
+    assert_said(said, lines!["close 0", "announced, 4 peers", "open 2 10.0.0.2:6881"]);
+}
