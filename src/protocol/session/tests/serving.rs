@@ -114,7 +114,9 @@ fn the_upload_limit_is_kept() {
 #[test]
 fn metadata_is_served_in_pieces_and_beyond_rejected() {
     let mut stage = seed(seeding(), EXTENDED, "6:source6:course");
-    stage.receive(1, &[&[0, 0, 0, 27, 20, 0][..], b"d1:md11:ut_metadatai9eee\x00"].concat()[..31].to_vec());
+    let mut hello = [&[0, 0, 0, 0, 20, 0][..], b"d1:md11:ut_metadatai9eee"].concat();
+    hello[3] = (hello.len() - 4) as u8;
+    stage.receive(1, &hello);
     let request = [&[0, 0, 0, 27, 20, 2][..], b"d8:msg_typei0e5:piecei0ee"].concat();
     let info = stage.torrent.info_bytes().clone();
     let mut wanted = format!("d8:msg_typei1e5:piecei0e10:total_sizei{}ee", info.len()).into_bytes();

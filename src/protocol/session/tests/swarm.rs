@@ -266,11 +266,11 @@ impl World {
         let at = far.busy_until.max(self.stage.now + Duration::from_millis(2 * manner.latency))
             + Duration::from_millis(manner.pace);
         far.busy_until = at;
-        if manner.leaves.is_some_and(|leaves| sent % leaves == 0) {
+        if manner.leaves.is_some_and(|leaves| sent.is_multiple_of(leaves)) {
             self.later(number, at, Arrival::Closed);
             return;
         }
-        if manner.chokes.is_some_and(|chokes| sent % chokes == 0) {
+        if manner.chokes.is_some_and(|chokes| sent.is_multiple_of(chokes)) {
             let mut said = CHOKE.to_vec();
             if manner.fast {
                 said.extend(about(16, index, begin, length));
@@ -279,12 +279,12 @@ impl World {
             self.later(number, at + Duration::from_secs(5), Arrival::Bytes(UNCHOKE.to_vec()));
             return;
         }
-        if manner.refuses && manner.fast && sent % 3 == 0 {
+        if manner.refuses && manner.fast && sent.is_multiple_of(3) {
             self.later(number, at, Arrival::Bytes(about(16, index, begin, length)));
             return;
         }
         let mut block = self.stage.block(index, begin, length);
-        if manner.corrupts.is_some_and(|corrupts| sent % corrupts == 0) {
+        if manner.corrupts.is_some_and(|corrupts| sent.is_multiple_of(corrupts)) {
             block[20] ^= 1;
         }
         // Blocks come cut in two.
