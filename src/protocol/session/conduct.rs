@@ -12,7 +12,7 @@ use crate::{Block, PieceIndex, Timestamp};
 use super::holding::Holding;
 use super::peer::{Peer, Phase};
 use super::receive::Part;
-use super::{Closing, Event, Gone, Output, Session, State, StreamId, Violation};
+use super::{Event, Gone, Output, Session, State, StreamId, Violation};
 
 impl Session {
     pub(super) fn opened(&mut self, now: Timestamp, stream: StreamId, address: SocketAddr) {
@@ -370,9 +370,10 @@ impl Session {
                 Violation::CorruptPiece(_)
                 | Violation::Malformed(_)
                 | Violation::OutOfRange
-                | Violation::Flood(_)
-                | Violation::WrongInfoHash(_),
-            ) if !self.config.single_peer => {
+                | Violation::Flood(_),
+                // One that has not shaken hands may have tried to encrypt, and calls again without; in single-peer mode the tracker
+                // may name it again.
+            ) if !self.config.single_peer && peer.phase == Phase::Open => {
                 let dialled = peer.listens.unwrap_or(peer.address);
                 self.swarm.ban(dialled);
             }
@@ -384,12 +385,7 @@ impl Session {
         if let Some(address) = peer.listens {
             self.swarm.note_gone(address, useful, now);
         }
-        let closing = match gone {
-            // It was not our wish, but there was nothing left to do either.
-            Gone::Closed(Closing::ByFarEnd) if self.is_complete() => Gone::Closed(Closing::ByFarEnd),
-            gone => gone,
-        };
-        let (stream, address, given) = (peer.stream, peer.address, peer.given);
+        let (stream, address, given, closing) = (peer.stream, peer.address, peer.given, gone);
         self.outputs.push_back(Output::Event(Event::Gone { stream, peer: address, closing, given }));
         self.stir_idle();
     }

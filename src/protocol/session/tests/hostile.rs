@@ -2,7 +2,7 @@
 
 use super::support::*;
 use crate::lines;
-use crate::session::{PieceOrder, Violation};
+use crate::session::{Input, PieceOrder, SeedGoal, StreamId, Violation};
 
 /// Peer A, whose handshake offers this much, has everything and is unchoked; blocks are asked for.
 fn open(reserved: [u8; 8]) -> Stage {
@@ -107,12 +107,12 @@ fn messages_of_the_fast_extension_need_its_bit() {
 #[test]
 fn a_flood_of_requests_is_bounded() {
     let mut config = config();
-    config.seeding = Some(crate::session::SeedGoal::default());
+    config.seeding = Some(SeedGoal::default());
     let torrent = torrent(40_000, 32_768, &[&["http://t.test/announce"]], "");
     let mut stage = Stage::new(config, torrent, &[0, 1]);
     stage.announced(&[]);
-    let id = crate::session::StreamId(1);
-    stage.hear(crate::session::Input::Accepted(id, "10.0.0.1:5000".parse().unwrap()));
+    let id = StreamId(1);
+    stage.hear(Input::Accepted(id, "10.0.0.1:5000".parse().unwrap()));
     stage.receive(1, &stage.handshake(PLAIN, A_ID));
     assert_said(stage.receive(1, &INTERESTED), lines![sent(1, &UNCHOKE)]);
     let mut flood = Vec::new();
@@ -143,4 +143,24 @@ fn a_message_of_nobody_is_skipped_without_being_kept() {
     // The next message is understood.
     assert_said(stage.receive(2, &stage.block(0, 0, 16_384)), &[]);
     assert_eq!(stage.session.status(stage.now).downloaded, 16_384);
+}
+
+#[test]
+fn who_tries_to_encrypt_first_may_call_again_in_clear() {
+    let mut stage = Stage::small(config());
+    stage.announced(&[]);
+    let call = |stage: &mut Stage, stream| {
+        let address = format!("10.0.0.1:{}", 5_000 + stream).parse().unwrap();
+        stage.hear(Input::Accepted(StreamId(stream), address))
+    };
+    call(&mut stage, 1);
+    // The beginning of a public key.
+    let said = stage.receive(1, &[0x8f; 96]);
+    assert_eq!(said[0], "close 1 Malformed(\"a handshake\")");
+    assert_said(call(&mut stage, 3), &[]);
+    let said = stage.receive(3, &stage.handshake(PLAIN, A_ID));
+    assert_eq!(said[0], "connected 3");
+    // One that breaks the rules in a conversation does not come back.
+    stage.receive(3, &[0x80, 0, 0, 0]);
+    assert_said(call(&mut stage, 5), lines!["close 5"]);
 }
