@@ -57,8 +57,9 @@ impl Escaping {
                 byte.is_ascii_alphanumeric() || punctuation.contains(&byte)
             };
         }
-        // A value that holds these bare would end there.
-        for byte in *b"&#% \r\n" {
+        // A value that holds the first of these bare would end there. Beyond ASCII some clients write text bare, but a
+        // URL of other bytes is none (RFC 3986, section 2).
+        for byte in b"&#% \r\n".iter().copied().chain(0x80..=u8::MAX) {
             bare[usize::from(byte)] = false;
         }
         let upper_case = own.upper_case.or(similar.upper_case).unwrap_or(true);
@@ -138,6 +139,14 @@ mod tests {
         let mut out = Vec::new();
         escaping.encode(value, &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn bytes_beyond_ascii_are_never_left_bare() {
+        let escaping = Escaping::learn(&["\u{31b}%ff".as_bytes()], &[], PUNCTUATION);
+        let mut out = Vec::new();
+        escaping.encode(b"a\xcc\xff", &mut out);
+        assert_eq!(out, b"a%cc%ff");
     }
 
     #[test]
