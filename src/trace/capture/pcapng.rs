@@ -94,10 +94,11 @@ impl PcapNg {
             let what = format!("a block of {stated} bytes, wanted a multiple of 4 from {SMALLEST_BLOCK}");
             return Err(Fault::corrupt(input, what));
         }
-        if length > MAX_BLOCK {
+        let longest = if matches!(kind, SECTION_HEADER | INTERFACE) { MAX_DESCRIPTION } else { MAX_BLOCK };
+        if length > longest {
             return Err(Fault::corrupt(
                 input,
-                format!("a block of {stated} bytes, wanted at most {MAX_BLOCK}"),
+                format!("a block of {stated} bytes, wanted at most {longest}"),
             ));
         }
         if !input.want(length)? {
@@ -294,3 +295,5 @@ const SMALLEST_BLOCK: usize = 12;
 /// More than any tool writes; each costs memory for as long as its section lasts.
 const MAX_INTERFACES: usize = 65_536;
 const MAX_COMMENTS: usize = 64;
+/// Of a section or an interface. Its options are listed in memory at eight times their size.
+const MAX_DESCRIPTION: usize = 4 << 20;

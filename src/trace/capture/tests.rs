@@ -341,6 +341,15 @@ fn names_what_is_wrong() {
 }
 
 #[test]
+fn a_description_of_very_many_options_is_a_lie() {
+    let file = [LITTLE.section(&[]), LITTLE.interface(1, 0, &[9, 0, 0, 0].repeat(2 << 20))].concat();
+    assert_eq!(
+        error(file),
+        (0, "a.pcap: corrupt at byte 28: a block of 8388628 bytes, wanted at most 4194304".to_owned())
+    );
+}
+
+#[test]
 fn damage_within_compressed_data_is_an_error() {
     let noise: Vec<u8> = (0..100_000u32).map(|n| (n.wrapping_mul(0x9e37_79b1) >> 13) as u8).collect();
     let packets: Vec<(u32, u32, &[u8])> = noise.chunks(1000).map(|chunk| (1, 1, chunk)).collect();
