@@ -24,8 +24,11 @@ fuzz_target!(|bytes: &[u8]| {
 /// A packet: when, what it begins with, its bytes, its length on the wire.
 type Packet = (Moment, LinkType, Vec<u8>, u32);
 
+/// What a capture says to its end: its packets, the error behind them, and where it was cut short.
+type Said = (Vec<Packet>, Option<String>, Option<Cut>);
+
 /// Everything a capture says, or the error at its beginning.
-fn read(reader: impl Read + Send + 'static) -> Result<(Vec<Packet>, Option<String>, Option<Cut>), String> {
+fn read(reader: impl Read + Send + 'static) -> Result<Said, String> {
     let mut capture = Capture::from_reader("input".to_owned(), reader).map_err(|error| error.to_string())?;
     let mut packets = Vec::new();
     let mut fault = None;
