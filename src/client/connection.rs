@@ -1,0 +1,241 @@
+//! One connection: bytes from a socket to the session and back, each past the recording.
+
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
+
+use bittrace_protocol::session::{Closing, StreamId};
+use bittrace_trace::Closing as LineClosing;
+use bytes::{Buf, Bytes};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::{Sender, UnboundedReceiver};
+use tokio::time::timeout;
+
+use crate::clock::Clock;
+use crate::gauge::Gauge;
+use crate::pool::Pool;
+use crate::record::{Line, Speaker, Tap};
+
+/// What happens on the network.
+#[derive(Debug)]
+pub(crate) enum Happened {
+    Opened(StreamId, SocketAddr),
+    Called(TcpStream, SocketAddr),
+    Received(StreamId, Bytes),
+    Sent(StreamId, usize),
+    Closed(StreamId, Closing),
+    Fetched(StreamId, Result<Bytes, String>),
+}
+
+/// What all connections share.
+#[derive(Debug, Clone)]
+pub(crate) struct Network {
+    pub(crate) clock: Clock,
+    pub(crate) tap: Tap,
+    pub(crate) pool: Pool,
+    pub(crate) gauge: Gauge,
+    pub(crate) happened: Sender<Happened>,
+    pub(crate) connect_timeout: Duration,
+}
+
+impl Network {
+    /// Opens a connection to the first of these addresses that answers, and carries bytes until it is over.
+    pub(crate) async fn dial(self, stream: StreamId, addresses: Vec<SocketAddr>, said: UnboundedReceiver<Bytes>) {
+        let mut closing = Closing::Unresolved("no address".to_owned());
+        for address in addresses {
+            match self.connect(address).await {
+                Ok((socket, line)) => {
+                    self.tell(Happened::Opened(stream, address)).await;
+                    return self.carry(stream, socket, line, said).await;
+                }
+                Err(why) => closing = why,
+            }
+        }
+        self.tell(Happened::Closed(stream, closing)).await;
+    }
+
+    /// Carries the bytes of a connection that a peer opened.
+    pub(crate) async fn answer(
+        self,
+        stream: StreamId,
+        socket: TcpStream,
+        remote: SocketAddr,
+        said: UnboundedReceiver<Bytes>,
+    ) {
+        let now = self.clock.now();
+        let local = socket.local_addr().unwrap_or(remote);
+        let line = self.tap.opened(now, Speaker::FarEnd, local, remote);
+        line.established(now);
+        self.carry(stream, socket, line, said).await;
+    }
+
+    pub(crate) async fn tell(&self, happened: Happened) {
+        // Nobody listens once the run is over.
+        let _ = self.happened.send(happened).await;
+    }
+
+    async fn connect(&self, remote: SocketAddr) -> Result<(TcpStream, Line), Closing> {
+        let failed = |error: io::Error| Closing::Failed(error.to_string());
+        let socket = Socket::new(Domain::for_address(remote), Type::STREAM.nonblocking(), Some(Protocol::TCP))
+            .map_err(failed)?;
+        let at = self.clock.now();
+        let connecting = match socket.connect(&remote.into()) {
+            Ok(()) => Ok(()),
+            Err(error) if is_under_way(&error) => Ok(()),
+            Err(error) => Err(error),
+        };
+        // The system has chosen our end by now, and said SYN, unless there is no way there.
+        let local = socket.local_addr().ok().and_then(|local| local.as_socket());
+        if let Err(error) = connecting
+            && error.kind() != io::ErrorKind::ConnectionRefused
+        {
+            return Err(failed(error));
+        }
+        let line = self.tap.opened(at, Speaker::We, local.unwrap_or(remote), remote);
+        let socket = TcpStream::from_std(socket.into()).map_err(failed)?;
+        let opened = timeout(self.connect_timeout, socket.writable()).await;
+        let now = self.clock.now();
+        let outcome = match opened {
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(())) => match socket.take_error() {
+                Ok(None) => socket.peer_addr().map(|_| ()),
+                Ok(Some(error)) | Err(error) => Err(error),
+            },
+        };
+        match outcome {
+            Ok(()) => {
+                line.established(now);
+                Ok((socket, line))
+            }
+            Err(error) => {
+                let (closing, recorded) = match error.kind() {
+                    io::ErrorKind::ConnectionRefused => (Closing::Refused, LineClosing::Refused),
+                    io::ErrorKind::TimedOut => (Closing::TimedOut, LineClosing::Unanswered),
+                    _ => (failed(error), LineClosing::Unanswered),
+                };
+                line.closed(now, recorded);
+                Err(closing)
+            }
+        }
+    }
+
+    async fn carry(self, stream: StreamId, socket: TcpStream, line: Line, said: UnboundedReceiver<Bytes>) {
+        // A request that waits for the answer to the one before would halve the speed.
+        let _ = socket.set_nodelay(true);
+        let over = tokio::select! {
+            closing = self.hear(stream, &socket, &line) => Some(closing),
+            () = self.speak(stream, &socket, &line, said) => None,
+        };
+        let now = self.clock.now();
+        match over {
+            Some(closing) => {
+                let recorded = match closing {
+                    Closing::ByFarEnd => LineClosing::Finished,
+                    _ => LineClosing::Reset,
+                };
+                line.closed(now, recorded);
+                self.tell(Happened::Closed(stream, closing)).await;
+            }
+            None => {
+                let _ = SockRef::from(&socket).shutdown(Shutdown::Write);
+                line.closed(now, LineClosing::Finished);
+            }
+        }
+    }
+
+    /// Reads until the other end has no more to say.
+    async fn hear(&self, stream: StreamId, socket: &TcpStream, line: &Line) -> Closing {
+        loop {
+            self.gauge.room().await;
+            if let Err(error) = socket.readable().await {
+                return Closing::Failed(error.to_string());
+            }
+            let mut chunk = self.pool.take();
+            match socket.try_read(chunk.room()) {
+                Ok(0) => return Closing::ByFarEnd,
+                Ok(length) => {
+                    let at = self.clock.now();
+                    let bytes = chunk.filled(length);
+                    line.burst(at, Speaker::FarEnd, &bytes);
+                    self.tell(Happened::Received(stream, bytes)).await;
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => return Closing::Reset,
+                    io::ErrorKind::TimedOut => return Closing::TimedOut,
+                    _ => return Closing::Failed(error.to_string()),
+                },
+            }
+        }
+    }
+
+    /// Writes what is said until no more will be.
+    async fn speak(&self, stream: StreamId, socket: &TcpStream, line: &Line, mut said: UnboundedReceiver<Bytes>) {
+        let mut waiting: Vec<Bytes> = Vec::new();
+        while said.recv_many(&mut waiting, MOST_AT_ONCE).await > 0 {
+            let written = write_all(self, stream, socket, line, &mut waiting);
+            // One that will not be read by a far end that we leave is not worth waiting for.
+            let written = if said.is_closed() {
+                timeout(LINGER, written).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            } else {
+                written.await
+            };
+            if written.is_err() {
+                if said.is_closed() {
+                    return;
+                }
+                // Reading finds out why, after what the far end still said.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+async fn write_all(
+    network: &Network,
+    stream: StreamId,
+    socket: &TcpStream,
+    line: &Line,
+    waiting: &mut Vec<Bytes>,
+) -> io::Result<()> {
+    let mut first = 0;
+    while first < waiting.len() {
+        network.gauge.room().await;
+        socket.writable().await?;
+        let slices: Vec<_> = waiting[first..].iter().map(|bytes| IoSlice::new(bytes)).collect();
+        let written = match socket.try_write_vectored(&slices) {
+            Ok(written) => written,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => continue,
+            Err(error) => return Err(error),
+        };
+        let at = network.clock.now();
+        let mut left = written;
+        while left > 0 {
+            let bytes = &mut waiting[first];
+            let count = left.min(bytes.len());
+            line.burst(at, Speaker::We, &bytes.slice(..count));
+            bytes.advance(count);
+            left -= count;
+            if bytes.is_empty() {
+                first += 1;
+            }
+        }
+        while waiting.get(first).is_some_and(Bytes::is_empty) {
+            first += 1;
+        }
+        network.tell(Happened::Sent(stream, written)).await;
+    }
+    waiting.clear();
+    Ok(())
+}
+
+fn is_under_way(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
+        || error.kind() == io::ErrorKind::WouldBlock
+}
+
+const MOST_AT_ONCE: usize = 64;
+/// How long what was said last may take to leave.
+const LINGER: Duration = Duration::from_secs(3);

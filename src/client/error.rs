@@ -1,0 +1,111 @@
+//! This machine's faults. What a far end does wrong is never one of them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use bittrace_protocol::DecodeError;
+use thiserror::Error;
+
+/// Why a download could not be begun or carried on: what stood in the way, by name.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// A torrent file could not be read.
+    #[error("cannot read the torrent {path}")]
+    ReadTorrent {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A torrent file could not be fetched.
+    #[error("cannot fetch the torrent {url}")]
+    FetchTorrent {
+        /// Where it should be.
+        url: String,
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// The server has another answer than a torrent file.
+    #[error("cannot fetch the torrent {url}: the server says {status}")]
+    TorrentStatus {
+        /// Where it should be.
+        url: String,
+        /// The status line's number and words.
+        status: String,
+    },
+    /// A torrent file is longer than any real one.
+    #[error("the torrent {name} is larger than {limit} bytes")]
+    TorrentTooLarge {
+        /// Its path or URL.
+        name: String,
+        /// The most that is read.
+        limit: u64,
+    },
+    /// What should be a torrent file is none.
+    #[error("{name} is not a torrent")]
+    NotATorrent {
+        /// Its path or URL.
+        name: String,
+        /// Where it stops being one.
+        source: DecodeError,
+    },
+    /// A torrent without the piece hashes of BEP 3.
+    #[error("{name} is a torrent of version 2 alone, which cannot be downloaded yet")]
+    VersionTwoOnly {
+        /// The torrent's name.
+        name: String,
+    },
+    /// A file or folder could not be used.
+    #[error("cannot {action} {path}")]
+    File {
+        /// What was wanted of it.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is in the way that is not this torrent's, or not wholly.
+    #[error("{path} exists and is not this torrent's file; move it away, or ask for it to be overwritten")]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A symbolic link stands where the torrent's files belong.
+    #[error("{path} is a symbolic link, or lies behind one, and is not followed")]
+    Symlink {
+        /// The link, or what was looked for behind it.
+        path: PathBuf,
+    },
+    /// Another run downloads the same torrent into the same folder.
+    #[error("another run is using {path}")]
+    Busy {
+        /// The state file of that run.
+        path: PathBuf,
+    },
+    /// No address could be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address and port.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The recording could not be written.
+    #[error("cannot write the recording {path}")]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The machine gave no thread, runtime, or random number.
+    #[error("cannot get {what} from the system")]
+    System {
+        /// What was wanted.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,184 @@
+//! The state file: which pieces of a torrent were verified, and that the unfinished files beside it are ours.
+//!
+//! A header names the torrent; behind it stands a record a verified piece, in the order in which they came. Records
+//! are appended, so that a run killed at any moment leaves a good file, at worst with a torn record at its end, which is
+//! passed over. It is not synced: after a power failure a record may be missing, or be there for bytes that are not. A
+//! later run therefore hashes what is on disk unless it is told to believe the file.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+
+use bittrace_protocol::{InfoHash, PieceIndex};
+use rustix::fs::{FlockOperation, flock};
+
+use crate::Error;
+use crate::folder::Folder;
+use crate::pieces::Pieces;
+
+/// A state file that is ours alone.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    file: File,
+    name: [String; 1],
+    path: PathBuf,
+}
+
+/// What an earlier run left.
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    /// Whether there was an earlier run.
+    pub(crate) ours: bool,
+    /// The pieces it verified.
+    pub(crate) verified: Pieces,
+}
+
+impl Journal {
+    /// Opens the state file of a torrent in its output folder, or begins one.
+    pub(crate) fn open(
+        folder: &Folder,
+        root: &str,
+        info_hash: InfoHash,
+        piece_count: u32,
+    ) -> Result<(Self, Remembered), Error> {
+        let [a, b, c, d, ..] = info_hash.0;
+        let name = [format!(".{root}.{a:02x}{b:02x}{c:02x}{d:02x}.bittrace")];
+        let path = folder.shown(&name, "");
+        let file = folder.write(&name, "")?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::Busy { path }),
+            // A file system without locks is no reason not to download.
+            Ok(()) | Err(_) => {}
+        }
+        let mut journal = Self { file, name, path };
+        let mut bytes = Vec::new();
+        journal.file.read_to_end(&mut bytes).map_err(|source| journal.error(source))?;
+        let header = header(info_hash, piece_count);
+        let mut verified = Pieces::none(piece_count);
+        let ours = match bytes.strip_prefix(header.as_slice()) {
+            Some(records) => {
+                read_records(records, &mut verified);
+                true
+            }
+            None => false,
+        };
+        if !ours && !bytes.is_empty() && !header.starts_with(&bytes) {
+            return Err(Error::Exists { path: journal.path });
+        }
+        Ok((journal, Remembered { ours, verified }))
+    }
+
+    /// Writes the file anew, with these pieces.
+    pub(crate) fn begin(&mut self, info_hash: InfoHash, verified: &Pieces) -> Result<(), Error> {
+        let mut bytes = header(info_hash, verified.total());
+        for piece in verified.iter() {
+            bytes.extend_from_slice(&record(piece));
+        }
+        // The header is the same as before, and records that vanish for a moment are hashed again: nothing is lost
+        // where this is cut short.
+        let written = (|| {
+            self.file.seek(SeekFrom::Start(0))?;
+            self.file.write_all(&bytes)?;
+            self.file.set_len(bytes.len() as u64)
+        })();
+        written.map_err(|source| self.error(source))
+    }
+
+    /// Appends verified pieces.
+    pub(crate) fn append(&mut self, pieces: &[PieceIndex]) -> Result<(), Error> {
+        let bytes: Vec<u8> = pieces.iter().flat_map(|&piece| record(piece)).collect();
+        self.file.write_all(&bytes).map_err(|source| self.error(source))
+    }
+
+    /// Takes the file away where nothing was ever written to it.
+    pub(crate) fn remove_if_empty(self, folder: &Folder) -> Result<(), Error> {
+        match self.file.metadata() {
+            Ok(metadata) if metadata.len() == 0 => self.remove(folder),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the file away, once nothing is left to remember.
+    pub(crate) fn remove(self, folder: &Folder) -> Result<(), Error> {
+        folder.remove(&self.name, "")
+    }
+
+    fn error(&self, source: io::Error) -> Error {
+        Error::File { action: "use the state file", path: self.path.clone(), source }
+    }
+}
+
+fn header(info_hash: InfoHash, piece_count: u32) -> Vec<u8> {
+    let mut header = b"bittrace state 1\n".to_vec();
+    header.extend_from_slice(&info_hash.0);
+    header.extend_from_slice(&piece_count.to_be_bytes());
+    header
+}
+
+/// A piece's number, and its complement, so that bytes that were never written are no record.
+fn record(piece: PieceIndex) -> [u8; RECORD] {
+    let [a, b, c, d] = piece.0.to_be_bytes();
+    [a, b, c, d, !a, !b, !c, !d]
+}
+
+fn read_records(bytes: &[u8], verified: &mut Pieces) {
+    let (records, _) = bytes.as_chunks::<RECORD>();
+    for found in records {
+        let [a, b, c, d, ..] = *found;
+        let piece = PieceIndex(u32::from_be_bytes([a, b, c, d]));
+        if record(piece) == *found {
+            verified.insert(piece);
+        }
+    }
+}
+
+const RECORD: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: InfoHash = InfoHash([7; 20]);
+
+    fn reopen(folder: &Folder) -> (Journal, Vec<u32>) {
+        let (journal, remembered) = Journal::open(folder, "x", HASH, 100).unwrap();
+        (journal, remembered.verified.iter().map(|piece| piece.0).collect())
+    }
+
+    #[test]
+    fn remembers_pieces_up_to_a_torn_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        let (mut journal, remembered) = Journal::open(&folder, "x", HASH, 100).unwrap();
+        assert!(!remembered.ours);
+        journal.begin(HASH, &remembered.verified).unwrap();
+        journal.append(&[PieceIndex(3), PieceIndex(99)]).unwrap();
+        journal.append(&[PieceIndex(100)]).unwrap();
+        journal.file.write_all(&[0, 0, 0]).unwrap();
+        drop(journal);
+        let (mut journal, pieces) = reopen(&folder);
+        assert_eq!(pieces, [3, 99]);
+        let mut kept = Pieces::none(100);
+        kept.insert(PieceIndex(99));
+        journal.begin(HASH, &kept).unwrap();
+        journal.append(&[PieceIndex(5)]).unwrap();
+        drop(journal);
+        assert_eq!(reopen(&folder).1, [5, 99]);
+    }
+
+    #[test]
+    fn is_one_runs_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        let _held = Journal::open(&folder, "x", HASH, 100).unwrap();
+        assert!(matches!(Journal::open(&folder, "x", HASH, 100), Err(Error::Busy { .. })));
+    }
+
+    #[test]
+    fn another_file_of_that_name_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        std::fs::write(dir.path().join(".x.07070707.bittrace"), "diary").unwrap();
+        assert!(matches!(Journal::open(&folder, "x", HASH, 100), Err(Error::Exists { .. })));
+    }
+}

@@ -1,0 +1,34 @@
+//! Downloads over BitTorrent: sockets, files and the clock around a session, every byte recorded.
+//!
+//! The session of `bittrace-protocol` decides; this crate does. One task owns the session and feeds it; a task a
+//! direction moves each connection's bytes; threads write, hash, and record. What a far end does wrong is the session's to
+//! judge, and never an [`Error`] here: those are this machine's faults.
+
+mod clock;
+mod connection;
+mod download;
+mod drive;
+mod error;
+mod files;
+mod folder;
+mod gauge;
+mod https;
+mod journal;
+mod listen;
+mod layout;
+mod pieces;
+mod pool;
+mod record;
+mod stop;
+mod storage;
+mod torrent_source;
+mod trackers;
+mod verify;
+
+pub use download::{Download, Notice, Options, Outcome, Report, random_identity};
+pub use error::Error;
+pub use layout::{Layout, Place};
+pub use pieces::Pieces;
+pub use stop::Stop;
+pub use torrent_source::{TorrentFile, is_url};
+pub use verify::Resume;

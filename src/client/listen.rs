@@ -1,0 +1,81 @@
+//! Where peers call: one port, on every address asked for.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+
+use crate::Error;
+use crate::connection::{Happened, Network};
+
+/// Listens on `port` of each address; with 0, on any port that is free on all. An address of a family that the machine
+/// lacks is left out, as long as there is another.
+pub(crate) fn listen(addresses: &[IpAddr], port: u16) -> Result<(Vec<TcpListener>, u16), Error> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        match listen_all(addresses, port) {
+            // The port that the first address got may be taken on the next.
+            Err(Error::Listen { source, .. })
+                if port == 0 && attempt < ATTEMPTS && source.kind() == io::ErrorKind::AddrInUse => {}
+            done => return done,
+        }
+    }
+}
+
+fn listen_all(addresses: &[IpAddr], mut port: u16) -> Result<(Vec<TcpListener>, u16), Error> {
+    let mut listeners = Vec::new();
+    let mut missing = None;
+    for &ip in addresses {
+        let address = SocketAddr::new(ip, port);
+        match listen_on(address) {
+            Ok((listener, bound)) => {
+                port = bound;
+                listeners.push(listener);
+            }
+            Err(source)
+                if matches!(source.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
+                    || source.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error()) =>
+            {
+                missing = Some(Error::Listen { address, source });
+            }
+            Err(source) => return Err(Error::Listen { address, source }),
+        }
+    }
+    match missing {
+        Some(error) if listeners.is_empty() => Err(error),
+        _ => Ok((listeners, port)),
+    }
+}
+
+fn listen_on(address: SocketAddr) -> io::Result<(TcpListener, u16)> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // IPv4 has a socket of its own.
+        socket.set_only_v6(true)?;
+    }
+    // The port of a run that has just ended can be used again.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    let listener = TcpListener::from_std(socket.into())?;
+    let port = listener.local_addr()?.port();
+    Ok((listener, port))
+}
+
+impl Network {
+    /// Lets peers in, for ever.
+    pub(crate) async fn accept(self, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((socket, remote)) => self.tell(Happened::Called(socket, remote)).await,
+                // One that is gone again, or no more files may be open: either passes.
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+            }
+        }
+    }
+}
+
+const BACKLOG: i32 = 128;
+const ATTEMPTS: u32 = 20;

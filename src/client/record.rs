@@ -1,0 +1,187 @@
+//! Every byte said and heard, as a capture file. It is written on a thread of its own, so that a download waits for it
+//! only where the disk is slower than the network for long.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bittrace_protocol::Timestamp;
+use bittrace_trace::{Closing, Direction, Flow, Opening, Recorder, StreamId};
+use bytes::Bytes;
+
+use crate::Error;
+use crate::gauge::{Gauge, Held};
+use crate::storage::spawn;
+
+/// Where all bytes pass. Nothing happens there when nothing is recorded.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tap(Option<Arc<Open>>);
+
+#[derive(Debug)]
+struct Open {
+    said: Sender<Said>,
+    streams: AtomicU32,
+    gauge: Gauge,
+}
+
+/// One connection, or one attempt at one, in the recording.
+#[derive(Debug)]
+pub(crate) struct Line {
+    tap: Tap,
+    stream: StreamId,
+    /// The way that our own words go.
+    ours: Direction,
+    over: AtomicBool,
+}
+
+/// Who says something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaker {
+    We,
+    FarEnd,
+}
+
+#[derive(Debug)]
+struct Said {
+    at: Timestamp,
+    what: What,
+    _held: Held,
+}
+
+#[derive(Debug)]
+enum What {
+    Opened(StreamId, Flow),
+    Established(StreamId),
+    Burst(StreamId, Direction, Bytes),
+    Closed(StreamId, Closing),
+    Datagram(SocketAddr, SocketAddr, Bytes),
+}
+
+impl Tap {
+    /// Begins a recording at `path`. It ends when the last tap is gone; the thread then has what became of it.
+    pub(crate) fn open(
+        path: &Path,
+        comment: String,
+        gauge: Gauge,
+    ) -> Result<(Self, JoinHandle<Result<(), Error>>), Error> {
+        let file = File::create(path).map_err(|source| Error::Record { path: path.to_owned(), source })?;
+        let (said, heard) = mpsc::channel();
+        let path = path.to_owned();
+        let (thread, result) = (move || write(file, &comment, &heard), path);
+        let thread = spawn("recorder", move || thread().map_err(|source| Error::Record { path: result, source }))?;
+        Ok((Self(Some(Arc::new(Open { said, streams: AtomicU32::new(0), gauge }))), thread))
+    }
+
+    /// A connection is being opened, by us or by the other end.
+    pub(crate) fn opened(&self, at: Timestamp, by: Speaker, local: SocketAddr, remote: SocketAddr) -> Line {
+        let number = self.0.as_ref().map_or(0, |open| open.streams.fetch_add(1, Ordering::Relaxed));
+        let (ours, flow) = match by {
+            Speaker::We => (Direction::FromInitiator, Flow { initiator: local, responder: remote }),
+            Speaker::FarEnd => (Direction::FromResponder, Flow { initiator: remote, responder: local }),
+        };
+        let line = Line { tap: self.clone(), stream: StreamId(number), ours, over: AtomicBool::new(false) };
+        self.say(at, 0, || What::Opened(line.stream, flow));
+        line
+    }
+
+    /// A datagram was sent or came.
+    pub(crate) fn datagram(&self, at: Timestamp, from: SocketAddr, to: SocketAddr, bytes: &Bytes) {
+        self.say(at, bytes.len(), || What::Datagram(from, to, bytes.clone()));
+    }
+
+    fn say(&self, at: Timestamp, length: usize, what: impl FnOnce() -> What) {
+        if let Some(open) = &self.0 {
+            // Where the thread is gone, it could not write; that is found out when it is joined.
+            let _ = open.said.send(Said { at, what: what(), _held: open.gauge.hold(length) });
+        }
+    }
+}
+
+impl Line {
+    /// The called end accepted.
+    pub(crate) fn established(&self, at: Timestamp) {
+        self.tap.say(at, 0, || What::Established(self.stream));
+    }
+
+    /// Bytes were sent, or came.
+    pub(crate) fn burst(&self, at: Timestamp, speaker: Speaker, bytes: &Bytes) {
+        let direction = match speaker {
+            Speaker::We => self.ours,
+            Speaker::FarEnd => self.ours.reverse(),
+        };
+        self.tap.say(at, bytes.len(), || What::Burst(self.stream, direction, bytes.clone()));
+    }
+
+    /// The connection is over. The first reason counts.
+    pub(crate) fn closed(&self, at: Timestamp, closing: Closing) {
+        if !self.over.swap(true, Ordering::Relaxed) {
+            self.tap.say(at, 0, || What::Closed(self.stream, closing));
+        }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        // One that is given up on ends without a word.
+        if !self.over.swap(true, Ordering::Relaxed) {
+            self.tap.say(Timestamp::EPOCH, 0, || What::Closed(self.stream, Closing::CaptureEnded));
+        }
+    }
+}
+
+fn write(file: File, comment: &str, heard: &Receiver<Said>) -> io::Result<()> {
+    let buffer = Buffer(Rc::new(RefCell::new(BufWriter::with_capacity(BUFFER, file))));
+    let mut recorder = Recorder::new(buffer.clone(), comment)?;
+    let mut flushed = Instant::now();
+    loop {
+        let said = match heard.recv_timeout(FLUSH_AFTER) {
+            Ok(said) => Some(said),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        if let Some(Said { at, what, .. }) = said {
+            match what {
+                What::Opened(stream, flow) => recorder.opened(at, stream, flow, Opening::Syn)?,
+                What::Established(stream) => recorder.established(at, stream)?,
+                What::Burst(stream, direction, bytes) => recorder.burst(at, stream, direction, &bytes)?,
+                What::Closed(stream, closing) => recorder.closed(at, stream, closing)?,
+                What::Datagram(from, to, bytes) => recorder.datagram(at, from, to, &bytes)?,
+            }
+        }
+        // A run that is killed leaves a capture with all but its last moments.
+        if flushed.elapsed() >= FLUSH_AFTER {
+            buffer.0.borrow_mut().flush()?;
+            flushed = Instant::now();
+        }
+    }
+    recorder.finish()?.0.borrow_mut().flush()
+}
+
+/// A writer that can be flushed while a recorder has it.
+#[derive(Clone)]
+struct Buffer(Rc<RefCell<BufWriter<File>>>);
+
+impl Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.borrow_mut().write_all(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.borrow_mut().flush()
+    }
+}
+
+const FLUSH_AFTER: Duration = Duration::from_millis(250);
+const BUFFER: usize = 256 * 1024;

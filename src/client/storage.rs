@@ -1,0 +1,359 @@
+//! The threads that write and hash what comes, read what peers ask for, and finish files.
+//!
+//! A piece belongs to one worker, which does all that concerns it in order. Bytes are written as they come; as long as
+//! they come in order, they are hashed while they are in the processor's cache, else read back once the piece is whole.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+
+use bittrace_protocol::session::StreamId;
+use bittrace_protocol::{Block, PieceIndex};
+use bytes::Bytes;
+use sha1::{Digest, Sha1};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::Error;
+use crate::files::Files;
+use crate::folder::Replace;
+use crate::gauge::{Gauge, Held};
+use crate::journal::Journal;
+use crate::pieces::Pieces;
+
+/// What storage is done with.
+#[derive(Debug)]
+pub(crate) enum Report {
+    Stored(PieceIndex, u32),
+    Hashed(PieceIndex, [u8; 20]),
+    Examined(PieceIndex, Vec<[u8; 20]>),
+    Loaded(StreamId, Block, Option<Bytes>),
+    /// A file has its final name.
+    Finished(usize),
+    /// Every verified piece is in the journal, every finished file has its name.
+    Settled,
+    /// The machine would not. Nothing is stored any more.
+    Failed(Error),
+}
+
+/// A handle on the threads. They end when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Storage {
+    workers: Vec<Sender<Vec<Job>>>,
+    batches: Vec<Vec<Job>>,
+    keeper: Sender<Kept>,
+    gauge: Gauge,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+enum Job {
+    Write { piece: PieceIndex, begin: u32, bytes: Bytes, _held: Held },
+    Discard(PieceIndex),
+    Examine(PieceIndex, u32),
+    Load(StreamId, Block),
+}
+
+#[derive(Debug)]
+enum Kept {
+    Piece(PieceIndex),
+    Settle,
+}
+
+impl Storage {
+    /// Starts the threads.
+    pub(crate) fn start(
+        files: &Arc<Files>,
+        verified: Pieces,
+        journal: Journal,
+        replace: Replace,
+        gauge: Gauge,
+        reports: &UnboundedSender<Report>,
+    ) -> Result<Self, Error> {
+        let mut threads = Vec::new();
+        let mut workers = Vec::new();
+        for _ in 0..WORKERS {
+            let (sender, jobs) = mpsc::channel();
+            let worker = Worker { files: files.clone(), reports: reports.clone(), under_way: HashMap::new(), failed: false };
+            threads.push(spawn("storage", move || worker.run(&jobs))?);
+            workers.push(sender);
+        }
+        let (keeper, kept) = mpsc::channel();
+        let keeping = Keeper::new(files.clone(), verified, journal, replace, reports.clone());
+        threads.push(spawn("keeper", move || keeping.run(&kept))?);
+        let batches = workers.iter().map(|_| Vec::new()).collect();
+        Ok(Self { workers, batches, keeper, gauge, threads })
+    }
+
+    /// Writes bytes of a piece.
+    pub(crate) fn store(&mut self, piece: PieceIndex, begin: u32, bytes: Bytes) {
+        let _held = self.gauge.hold(bytes.len());
+        self.push(piece, Job::Write { piece, begin, bytes, _held });
+    }
+
+    /// Forgets what was stored of a piece.
+    pub(crate) fn discard(&mut self, piece: PieceIndex) {
+        self.push(piece, Job::Discard(piece));
+    }
+
+    /// Hashes the blocks of a stored piece, each for itself.
+    pub(crate) fn examine(&mut self, piece: PieceIndex, block_length: u32) {
+        self.push(piece, Job::Examine(piece, block_length));
+    }
+
+    /// Reads a block.
+    pub(crate) fn load(&mut self, stream: StreamId, block: Block) {
+        self.push(block.index, Job::Load(stream, block));
+    }
+
+    /// Remembers a verified piece, and finishes the files that have no other missing.
+    pub(crate) fn keep(&self, piece: PieceIndex) {
+        // Where the thread is gone it has said why.
+        let _ = self.keeper.send(Kept::Piece(piece));
+    }
+
+    /// Asks for a report once all that was kept is on disk.
+    pub(crate) fn settle(&self) {
+        let _ = self.keeper.send(Kept::Settle);
+    }
+
+    /// Hands what was said since the last time to the threads.
+    pub(crate) fn flush(&mut self) {
+        for (worker, batch) in self.workers.iter().zip(&mut self.batches) {
+            if !batch.is_empty() {
+                let _ = worker.send(std::mem::take(batch));
+            }
+        }
+    }
+
+    /// Ends the threads, once they have done what they were told.
+    pub(crate) fn finish(self) {
+        let Self { workers, keeper, threads, .. } = self;
+        drop((workers, keeper));
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+
+    fn push(&mut self, piece: PieceIndex, job: Job) {
+        let worker = piece.0 as usize % self.batches.len();
+        self.batches[worker].push(job);
+    }
+}
+
+pub(crate) fn spawn<T: Send + 'static>(
+    name: &'static str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<thread::JoinHandle<T>, Error> {
+    let builder = thread::Builder::new().name(format!("bittrace-{name}"));
+    builder.spawn(run).map_err(|source| Error::System { what: "a thread", source })
+}
+
+struct Worker {
+    files: Arc<Files>,
+    reports: UnboundedSender<Report>,
+    under_way: HashMap<PieceIndex, UnderWay>,
+    failed: bool,
+}
+
+/// A piece that is not whole.
+#[derive(Default)]
+struct UnderWay {
+    hash: Sha1,
+    /// How many bytes from its first on are hashed.
+    hashed: u32,
+    stored: u32,
+}
+
+impl Worker {
+    fn run(mut self, jobs: &Receiver<Vec<Job>>) {
+        while let Ok(batch) = jobs.recv() {
+            self.work(batch);
+        }
+    }
+
+    fn work(&mut self, batch: Vec<Job>) {
+        let mut jobs = batch.into_iter().peekable();
+        while let Some(job) = jobs.next() {
+            match job {
+                Job::Write { piece, begin, bytes, _held } => {
+                    // What follows in the piece is written in the same call.
+                    let mut end = begin + bytes.len() as u32;
+                    let (mut parts, mut held) = (vec![bytes], vec![_held]);
+                    while let Some(Job::Write { bytes, _held, .. }) = jobs.next_if(
+                        |next| matches!(next, Job::Write { piece: of, begin, .. } if *of == piece && *begin == end),
+                    ) {
+                        end += bytes.len() as u32;
+                        parts.push(bytes);
+                        held.push(_held);
+                    }
+                    self.write(piece, begin, end, &parts);
+                }
+                Job::Discard(piece) => {
+                    self.under_way.remove(&piece);
+                }
+                Job::Examine(piece, block_length) => self.examine(piece, block_length),
+                Job::Load(stream, block) => {
+                    self.report(Report::Loaded(stream, block, self.files.read_block(block)));
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, piece: PieceIndex, begin: u32, end: u32, parts: &[Bytes]) {
+        if self.failed {
+            return;
+        }
+        let Some(span) = self.files.geometry.piece_span(piece) else { return };
+        if let Err(error) = self.files.write(span.start + u64::from(begin), parts) {
+            return self.fail(error);
+        }
+        let under_way = self.under_way.entry(piece).or_default();
+        if begin == under_way.hashed {
+            for part in parts {
+                under_way.hash.update(part);
+            }
+            under_way.hashed = end;
+        }
+        under_way.stored += end - begin;
+        let whole = u64::from(under_way.stored) >= span.end - span.start;
+        self.report(Report::Stored(piece, end - begin));
+        if whole {
+            self.hash(piece);
+        }
+    }
+
+    /// Hashes what has not been of a whole piece.
+    fn hash(&mut self, piece: PieceIndex) {
+        let Some(UnderWay { mut hash, hashed, .. }) = self.under_way.remove(&piece) else { return };
+        let Some(span) = self.files.geometry.piece_span(piece) else { return };
+        let mut at = span.start + u64::from(hashed);
+        let mut buffer = vec![0; READ_BACK.min(usize::try_from(span.end - at).unwrap_or(READ_BACK))];
+        while at < span.end {
+            let count = usize::try_from(span.end - at).unwrap_or(usize::MAX).min(buffer.len());
+            if let Err(error) = self.files.read(at..at + count as u64, &mut buffer[..count]) {
+                return self.fail(error);
+            }
+            hash.update(&buffer[..count]);
+            at += count as u64;
+        }
+        self.report(Report::Hashed(piece, hash.finalize().into()));
+    }
+
+    fn examine(&self, piece: PieceIndex, block_length: u32) {
+        let size = self.files.geometry.piece_size(piece).unwrap_or(0);
+        let begins = (0..size).step_by(block_length.max(1) as usize);
+        let digests = begins.map(|begin| {
+            let block = Block { index: piece, begin, length: block_length.min(size - begin) };
+            self.files.read_block(block).map(|bytes| Sha1::digest(&bytes).into())
+        });
+        // Where they cannot be read there is nothing to tell: nobody is blamed.
+        if let Some(digests) = digests.collect() {
+            self.report(Report::Examined(piece, digests));
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.failed = true;
+        self.report(Report::Failed(error));
+    }
+
+    fn report(&self, report: Report) {
+        // Where nobody listens any more, the threads end soon.
+        let _ = self.reports.send(report);
+    }
+}
+
+/// Writes down what is verified, and gives files their final names.
+struct Keeper {
+    files: Arc<Files>,
+    verified: Pieces,
+    journal: Option<Journal>,
+    replace: Replace,
+    /// How many pieces of each file are not verified.
+    missing: Vec<u32>,
+    reports: UnboundedSender<Report>,
+}
+
+impl Keeper {
+    fn new(
+        files: Arc<Files>,
+        verified: Pieces,
+        journal: Journal,
+        replace: Replace,
+        reports: UnboundedSender<Report>,
+    ) -> Self {
+        let missing = missing_pieces(&files, &verified);
+        Self { files, verified, journal: Some(journal), replace, missing, reports }
+    }
+
+    fn run(mut self, kept: &Receiver<Kept>) {
+        let mut settle = false;
+        if let Err(error) = self.end() {
+            let _ = self.reports.send(Report::Failed(error));
+        }
+        let done = loop {
+            // All that waits at once.
+            let Ok(first) = kept.recv() else { break self.end() };
+            let mut pieces = Vec::new();
+            for kept in std::iter::once(first).chain(kept.try_iter()) {
+                match kept {
+                    Kept::Piece(piece) => pieces.push(piece),
+                    Kept::Settle => settle = true,
+                }
+            }
+            if let Err(error) = self.keep(&pieces) {
+                break Err(error);
+            }
+            if std::mem::take(&mut settle) {
+                let _ = self.reports.send(Report::Settled);
+            }
+        };
+        if let Err(error) = done {
+            let _ = self.reports.send(Report::Failed(error));
+        }
+    }
+
+    fn keep(&mut self, pieces: &[PieceIndex]) -> Result<(), Error> {
+        if let Some(journal) = &mut self.journal {
+            journal.append(pieces)?;
+        }
+        for &piece in pieces {
+            if !self.verified.insert(piece) {
+                continue;
+            }
+            for range in self.files.geometry.piece_files(piece) {
+                self.missing[range.file] -= 1;
+                if self.missing[range.file] == 0 && self.files.path(range.file).is_some() {
+                    self.files.finish(range.file, self.replace)?;
+                    let _ = self.reports.send(Report::Finished(range.file));
+                }
+            }
+        }
+        if self.verified.is_all() {
+            return self.end();
+        }
+        Ok(())
+    }
+
+    /// With every file finished nothing is left to remember.
+    fn end(&mut self) -> Result<(), Error> {
+        match self.journal.take_if(|_| self.verified.is_all()) {
+            Some(journal) => journal.remove(&self.files.folder),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How many pieces of each file are not among `verified`.
+pub(crate) fn missing_pieces(files: &Files, verified: &Pieces) -> Vec<u32> {
+    let missing = |file| {
+        let pieces = files.geometry.pieces_of(file).map(PieceIndex);
+        u32::try_from(pieces.filter(|&piece| !verified.contains(piece)).count()).unwrap_or(u32::MAX)
+    };
+    (0..files.layout.places.len()).map(missing).collect()
+}
+
+/// Hashing is what takes longest, and one processor cannot hash as fast as another receives.
+const WORKERS: usize = 2;
+const READ_BACK: usize = 256 * 1024;

@@ -1,0 +1,75 @@
+//! Torrent files, from a path or over http(s).
+
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+use bittrace_protocol::Metainfo;
+use bytes::Bytes;
+
+use crate::{Error, https};
+
+/// A torrent file.
+#[derive(Debug, Clone)]
+pub struct TorrentFile {
+    /// Its bytes, as they came.
+    pub bytes: Bytes,
+    /// What they say.
+    pub metainfo: Metainfo,
+}
+
+impl TorrentFile {
+    /// Reads a torrent from a path, or fetches it where `place` is an http or https URL.
+    ///
+    /// # Errors
+    /// When it cannot be read or fetched, is larger than 64 MiB, or is no torrent.
+    pub async fn load(place: &str, limit: Duration) -> Result<Self, Error> {
+        if is_url(place) { Self::fetch(place, limit).await } else { Self::read(Path::new(place)) }
+    }
+
+    /// Reads a torrent from a path.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let wrong = |source| Error::ReadTorrent { path: path.to_owned(), source };
+        let file = std::fs::File::open(path).map_err(wrong)?;
+        let mut bytes = Vec::new();
+        file.take(MAX_TORRENT + 1).read_to_end(&mut bytes).map_err(wrong)?;
+        let name = path.display().to_string();
+        if bytes.len() as u64 > MAX_TORRENT {
+            return Err(Error::TorrentTooLarge { name, limit: MAX_TORRENT });
+        }
+        Self::decode(name, bytes.into())
+    }
+
+    /// Fetches a torrent, through redirects, within `limit`.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub async fn fetch(url: &str, limit: Duration) -> Result<Self, Error> {
+        let wrong = |source| Error::FetchTorrent { url: url.to_owned(), source };
+        let answer = https::client(limit).map_err(wrong)?.get(url).send().await.map_err(wrong)?;
+        if !answer.status().is_success() {
+            return Err(Error::TorrentStatus { url: url.to_owned(), status: answer.status().to_string() });
+        }
+        match https::body(answer, MAX_TORRENT).await.map_err(wrong)? {
+            Some(bytes) => Self::decode(url.to_owned(), bytes),
+            None => Err(Error::TorrentTooLarge { name: url.to_owned(), limit: MAX_TORRENT }),
+        }
+    }
+
+    fn decode(name: String, bytes: Bytes) -> Result<Self, Error> {
+        let metainfo = Metainfo::decode(&bytes).map_err(|source| Error::NotATorrent { name, source })?;
+        Ok(Self { bytes, metainfo })
+    }
+}
+
+/// Whether a torrent's place is a URL rather than a path.
+pub fn is_url(place: &str) -> bool {
+    let scheme = place.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    matches!(scheme.as_deref(), Some("http" | "https"))
+}
+
+/// Torrents of terabytes have 20 MiB.
+const MAX_TORRENT: u64 = 64 * 1024 * 1024;
