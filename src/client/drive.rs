@@ -297,8 +297,7 @@ impl Driver {
                 _ => {}
             }
         }
-        storage.finish();
-        drop(network);
+        drop((storage, network));
         let recorded = recording.map_or(Ok(()), |thread| thread.join().unwrap_or(Ok(())));
         match failure {
             Some(error) => Err(error),

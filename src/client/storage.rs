@@ -36,12 +36,12 @@ pub(crate) enum Report {
     Failed(Error),
 }
 
-/// A handle on the threads. They end when it is dropped.
+/// A handle on the threads. When it is dropped they end, once they have done what they were told.
 #[derive(Debug)]
 pub(crate) struct Storage {
     workers: Vec<Sender<Vec<Job>>>,
     batches: Vec<Vec<Job>>,
-    keeper: Sender<Kept>,
+    keeper: Option<Sender<Kept>>,
     gauge: Gauge,
     threads: Vec<thread::JoinHandle<()>>,
 }
@@ -82,7 +82,7 @@ impl Storage {
         let keeping = Keeper::new(files.clone(), verified, journal, replace, reports.clone());
         threads.push(spawn("keeper", move || keeping.run(&kept))?);
         let batches = workers.iter().map(|_| Vec::new()).collect();
-        Ok(Self { workers, batches, keeper, gauge, threads })
+        Ok(Self { workers, batches, keeper: Some(keeper), gauge, threads })
     }
 
     /// Writes bytes of a piece.
@@ -108,13 +108,12 @@ impl Storage {
 
     /// Remembers a verified piece, and finishes the files that have no other missing.
     pub(crate) fn keep(&self, piece: PieceIndex) {
-        // Where the thread is gone it has said why.
-        let _ = self.keeper.send(Kept::Piece(piece));
+        self.tell_keeper(Kept::Piece(piece));
     }
 
     /// Asks for a report once all that was kept is on disk.
     pub(crate) fn settle(&self) {
-        let _ = self.keeper.send(Kept::Settle);
+        self.tell_keeper(Kept::Settle);
     }
 
     /// Hands what was said since the last time to the threads.
@@ -126,13 +125,9 @@ impl Storage {
         }
     }
 
-    /// Ends the threads, once they have done what they were told.
-    pub(crate) fn finish(self) {
-        let Self { workers, keeper, threads, .. } = self;
-        drop((workers, keeper));
-        for thread in threads {
-            let _ = thread.join();
-        }
+    fn tell_keeper(&self, kept: Kept) {
+        // Where the thread is gone it has said why.
+        let _ = self.keeper.as_ref().map(|keeper| keeper.send(kept));
     }
 
     fn push(&mut self, piece: PieceIndex, job: Job) {
@@ -141,6 +136,18 @@ impl Storage {
     }
 }
 
+impl Drop for Storage {
+    fn drop(&mut self) {
+        self.workers.clear();
+        self.keeper = None;
+        // A next run in this process must find the files at rest.
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Starts a thread.
 pub(crate) fn spawn<T: Send + 'static>(
     name: &'static str,
     run: impl FnOnce() -> T + Send + 'static,

@@ -1,0 +1,112 @@
+//! Whole downloads from far ends on loopback, honest and not.
+
+mod support;
+
+use bittrace_client::{Outcome, Report};
+use support::peer::{Fault, Peer, nobody};
+use support::tracker::Tracker;
+use support::{Seed, config, options, run};
+
+const PIECE: usize = 32 * 1024;
+
+/// Downloads from these peers, in this order, one at a time or all at once; all must come, right.
+#[track_caller]
+fn download_from(faults: &[Fault], single_peer: bool) -> (Report, Vec<String>, Vec<Peer>, Tracker) {
+    // The tracker must be known before the torrent, and the torrent before the peers.
+    let named = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let naming = named.clone();
+    let tracker =
+        Tracker::start(move |_| support::tracker::ok(&support::tracker::announce_reply(&naming.lock().unwrap())));
+    let seed = Seed::folder(
+        &tracker.url(),
+        &[("a.bin", 100_000), ("sub/b.bin", 20_000), (".pad/1", 11_072), ("c.bin", 70_000), ("empty", 0)],
+        PIECE,
+    );
+    let peers: Vec<_> = faults.iter().map(|&fault| Peer::start(&seed, fault)).collect();
+    *named.lock().unwrap() = peers.iter().map(|peer| peer.address).collect();
+    let output = tempfile::tempdir().unwrap();
+    let mut config = config();
+    config.single_peer = single_peer;
+    let (result, notices) = run(&seed, options(output.path(), config));
+    let report = result.unwrap_or_else(|error| panic!("{error}: {notices:#?}"));
+    assert_eq!(report.outcome, Outcome::Complete, "{notices:#?}");
+    seed.assert_whole(output.path());
+    (report, notices, peers, tracker)
+}
+
+#[test]
+fn one_peer_gives_everything() {
+    let (report, _, peers, tracker) = download_from(&[Fault::None], true);
+    assert_eq!(tracker.events(), ["started", "completed", "stopped"]);
+    let blocks = 201_072_usize.div_ceil(16 * 1024);
+    assert_eq!(peers[0].requests().len(), blocks);
+    assert_eq!(report.status.unwrap().wasted, 0);
+}
+
+#[test]
+fn several_peers_give_everything() {
+    download_from(&[Fault::None, Fault::None, Fault::None], false);
+}
+
+#[test]
+fn dead_peers_are_passed_over() {
+    let (dead, other) = (nobody(), nobody());
+    let named = std::sync::Arc::new(std::sync::Mutex::new(vec![dead, other]));
+    let naming = named.clone();
+    let tracker =
+        Tracker::start(move |_| support::tracker::ok(&support::tracker::announce_reply(&naming.lock().unwrap())));
+    let seed = Seed::single(&tracker.url(), 300_000, PIECE);
+    let peer = Peer::start(&seed, Fault::None);
+    named.lock().unwrap().push(peer.address);
+    let output = tempfile::tempdir().unwrap();
+    let mut config = config();
+    config.single_peer = true;
+    let (result, notices) = run(&seed, options(output.path(), config));
+    assert_eq!(result.unwrap().outcome, Outcome::Complete, "{notices:#?}");
+    seed.assert_whole(output.path());
+    let refused = notices.iter().filter(|notice| notice.contains("Refused")).count();
+    assert_eq!(refused, 2, "{notices:#?}");
+}
+
+#[test]
+fn bad_peers_are_left_for_a_good_one() {
+    let mut times = Vec::new();
+    for fault in [
+        Fault::Corrupt(0),
+        Fault::Corrupt(6),
+        Fault::SaysNothing,
+        Fault::SaysNothingMore,
+        Fault::Chokes,
+        Fault::KeepsBlocks,
+        Fault::OtherTorrent,
+        Fault::Garbage,
+        Fault::HugeLength,
+        Fault::LongBlocks,
+        Fault::WrongIndex,
+        Fault::FloodsHaves,
+        Fault::Drips,
+    ] {
+        let started = std::time::Instant::now();
+        download_from(&[fault, Fault::None], true);
+        download_from(&[fault, Fault::None], false);
+        times.push((fault, started.elapsed()));
+    }
+    eprintln!("{times:?}");
+}
+
+#[test]
+fn verified_pieces_stay_when_a_peer_leaves_at_any_message() {
+    for count in 0..16 {
+        let (report, notices, peers, _) = download_from(&[Fault::ClosesAfter(count), Fault::None], true);
+        // Handshake, bitfield and unchoke come before the blocks: whatever piece both its blocks came of is not asked for
+        // again.
+        let blocks = count.saturating_sub(3);
+        let given: Vec<_> = peers[0].requests().into_iter().take(blocks).collect();
+        for piece in 0..7 {
+            let whole = given.iter().filter(|(index, _)| *index == piece).count() >= if piece == 6 { 1 } else { 2 };
+            let again = peers[1].requests().iter().any(|(index, _)| *index == piece);
+            assert!(!(whole && again), "piece {piece} came twice after {count} messages: {notices:#?}");
+        }
+        assert_eq!(report.status.unwrap().hash_failures, 0);
+    }
+}

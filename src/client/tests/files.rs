@@ -1,0 +1,292 @@
+//! What downloads do to files: resume them, protect them, and never leave the output folder.
+
+mod support;
+
+use std::path::Path;
+
+use bittrace_client::{Error, Outcome, Report, Resume};
+use support::peer::{Fault, Peer};
+use support::tracker::{Tracker, announce_reply, ok};
+use support::{Seed, all_files, config, options, run};
+
+const PIECE: usize = 32 * 1024;
+const FILES: [(&str, usize); 4] = [("a.bin", 100_000), ("sub/b.bin", 200_000), ("tiny", 5), ("c.bin", 70_000)];
+
+struct Swarm {
+    seed: Seed,
+    peer: Peer,
+    _tracker: Tracker,
+}
+
+fn swarm(make: impl FnOnce(&str) -> Seed) -> Swarm {
+    let named = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let naming = named.clone();
+    let tracker = Tracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap())));
+    let seed = make(&tracker.url());
+    let peer = Peer::start(&seed, Fault::None);
+    named.lock().unwrap().push(peer.address);
+    Swarm { seed, peer, _tracker: tracker }
+}
+
+fn folder() -> Swarm {
+    swarm(|announce| Seed::folder(announce, &FILES, PIECE))
+}
+
+impl Swarm {
+    fn download(&self, output: &Path) -> Result<Report, Error> {
+        self.download_with(output, Resume::Verify, false)
+    }
+
+    fn download_with(&self, output: &Path, resume: Resume, overwrite: bool) -> Result<Report, Error> {
+        let options = bittrace_client::Options { resume, overwrite, ..options(output, config()) };
+        run(&self.seed, options).0
+    }
+
+    fn blocks(&self) -> usize {
+        self.seed.bytes.len().div_ceil(16 * 1024)
+    }
+}
+
+#[test]
+fn what_is_whole_is_not_fetched_again() {
+    let swarm = folder();
+    let output = tempfile::tempdir().unwrap();
+    assert_eq!(swarm.download(output.path()).unwrap().outcome, Outcome::Complete);
+    let report = swarm.download(output.path()).unwrap();
+    assert_eq!((report.outcome, report.pieces_before), (Outcome::Complete, 12));
+    swarm.seed.assert_whole(output.path());
+    assert_eq!(swarm.peer.requests().len(), swarm.blocks());
+}
+
+#[test]
+fn a_missing_file_is_fetched_and_the_others_are_kept() {
+    let swarm = folder();
+    let output = tempfile::tempdir().unwrap();
+    swarm.download(output.path()).unwrap();
+    std::fs::remove_file(output.path().join("folder/sub/b.bin")).unwrap();
+    // Of the small file beside it nothing can be told without it.
+    std::fs::remove_file(output.path().join("folder/tiny")).unwrap();
+    let before = swarm.peer.requests().len();
+    assert_eq!(swarm.download(output.path()).unwrap().outcome, Outcome::Complete);
+    swarm.seed.assert_whole(output.path());
+    // Its seven pieces, of two blocks each.
+    assert_eq!(swarm.peer.requests().len() - before, 14);
+}
+
+#[test]
+fn damage_is_found_and_mended() {
+    let swarm = folder();
+    let output = tempfile::tempdir().unwrap();
+    swarm.download(output.path()).unwrap();
+    let path = output.path().join("folder/sub/b.bin");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[100_000] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    // Without an earlier run's word it could be anybody's.
+    assert!(matches!(swarm.download(output.path()), Err(Error::Exists { .. })));
+    let before = swarm.peer.requests().len();
+    let report = swarm.download_with(output.path(), Resume::Verify, true).unwrap();
+    assert_eq!((report.outcome, report.pieces_before), (Outcome::Complete, 11));
+    assert_eq!(swarm.peer.requests().len() - before, 2);
+    swarm.seed.assert_whole(output.path());
+}
+
+#[test]
+fn unrelated_files_stay() {
+    for (name, length) in [("a.bin", 100_000), ("a.bin", 3), ("sub/b.bin.part", 10), ("tiny", 5), ("tiny", 6)] {
+        let swarm = folder();
+        let output = tempfile::tempdir().unwrap();
+        let path = output.path().join("folder").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, vec![b'!'; length]).unwrap();
+        match swarm.download(output.path()) {
+            Err(Error::Exists { path: named }) => assert_eq!(named, path),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), vec![b'!'; length]);
+        assert_eq!(all_files(output.path()), [format!("folder/{name}")]);
+        // Unless that is asked for.
+        assert_eq!(
+            swarm.download_with(output.path(), Resume::Verify, true).unwrap().outcome,
+            Outcome::Complete
+        );
+        swarm.seed.assert_whole(output.path());
+    }
+}
+
+#[test]
+fn links_are_not_followed() {
+    for link in ["folder", "folder/sub", "folder/a.bin", "folder/a.bin.part"] {
+        let swarm = folder();
+        let (output, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = output.path().join(link);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(outside.path(), &path).unwrap();
+        let error = swarm.download(output.path()).unwrap_err();
+        assert!(matches!(error, Error::Symlink { .. } | Error::Exists { .. }), "{link}: {error:?}");
+        assert_eq!(all_files(outside.path()), [""; 0]);
+        assert_eq!(swarm.peer.requests().len(), 0);
+    }
+}
+
+#[test]
+fn paths_that_lead_out_stay_below() {
+    let swarm = swarm(|announce| {
+        let bytes = support::content(1, 40_000);
+        let file = |length: usize, path: &str| format!("d6:lengthi{length}e4:pathl{path}ee");
+        let files = [
+            file(10_000, "2:..2:..6:escape"),
+            file(10_000, "9:/abs/path"),
+            file(10_000, "0:1:.2:.."),
+            file(10_000, "12:..\\..\\escape"),
+        ];
+        let info = format!("5:filesl{}e4:name11:../../outer", files.concat());
+        let names = ["__/__/escape", "_abs_path", "_/_/__", ".._.._escape"];
+        let stored = names
+            .iter()
+            .zip(bytes.chunks(10_000))
+            .map(|(name, bytes)| (format!(".._.._outer/{name}"), bytes.to_vec()))
+            .collect();
+        Seed::new(announce, &info, bytes.clone(), PIECE, stored)
+    });
+    let around = tempfile::tempdir().unwrap();
+    let output = around.path().join("a/b/c");
+    assert_eq!(swarm.download(&output).unwrap().outcome, Outcome::Complete);
+    swarm.seed.assert_whole(&output);
+    assert_eq!(all_files(around.path()).len(), 4);
+}
+
+#[test]
+fn what_stands_in_the_way_is_told_and_a_later_run_carries_on() {
+    let swarm = folder();
+    let output = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(output.path().join("folder")).unwrap();
+    std::fs::write(output.path().join("folder/sub"), "a file where a folder belongs").unwrap();
+    let error = swarm.download(output.path()).unwrap_err();
+    assert!(error.to_string().contains("sub"), "{error}");
+    std::fs::remove_file(output.path().join("folder/sub")).unwrap();
+    assert_eq!(swarm.download(output.path()).unwrap().outcome, Outcome::Complete);
+    swarm.seed.assert_whole(output.path());
+}
+
+/// Says when the far end has been asked for so many blocks.
+fn wait_for(swarm: &Swarm, child: &mut std::process::Child, blocks: usize) -> bool {
+    while swarm.peer.requests().len() < blocks {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    true
+}
+
+#[test]
+fn runs_killed_at_any_moment_carry_on() {
+    let swarm = swarm(|announce| {
+        Seed::folder(announce, &[("a.bin", 3_000_000), ("sub/b.bin", 20_000), ("c.bin", 2_000_000)], PIECE)
+    });
+    let torrent = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(torrent.path(), &*swarm.seed.torrent).unwrap();
+    let (mut killed, mut remembered, mut random) = (0, 0, 1_u64);
+    for _ in 0..30 {
+        let output = tempfile::tempdir().unwrap();
+        let mut journaled = Vec::new();
+        loop {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let before = swarm.peer.requests().len();
+            let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "a_run_to_be_killed", "--ignored"])
+                .env("BITTRACE_TEST_TORRENT", torrent.path())
+                .env("BITTRACE_TEST_OUTPUT", output.path())
+                .stdout(std::process::Stdio::null())
+                .spawn()
+                .unwrap();
+            let wanted = before + (random >> 33) as usize % 200;
+            let in_time = wait_for(&swarm, &mut child, wanted);
+            if in_time {
+                child.kill().unwrap();
+            }
+            let ended = child.wait().unwrap();
+            for piece in &journaled {
+                let again = swarm.peer.requests()[before..].iter().any(|(index, _)| index == piece);
+                assert!(!again, "piece {piece} was verified, and fetched again");
+            }
+            if ended.success() {
+                break;
+            }
+            assert!(in_time, "{ended}");
+            killed += 1;
+            journaled = journal(output.path());
+            remembered += journaled.len();
+        }
+        swarm.seed.assert_whole(output.path());
+    }
+    assert!(killed >= 15 && remembered > 100, "{killed} were killed, having verified {remembered}");
+}
+
+/// The pieces that the state file in a folder names.
+fn journal(output: &Path) -> Vec<u32> {
+    let is_state = |name: &String| name.ends_with(".bittrace");
+    let Some(name) = all_files(output).into_iter().find(is_state) else { return Vec::new() };
+    let bytes = std::fs::read(output.join(name)).unwrap();
+    let records = bytes.get(17 + 20 + 4..).unwrap_or_default().chunks_exact(8);
+    records.map(|record| u32::from_be_bytes(record[..4].try_into().unwrap())).collect()
+}
+
+#[test]
+#[ignore = "another test runs it, and kills it"]
+fn a_run_to_be_killed() {
+    let (Some(torrent), Some(output)) =
+        (std::env::var_os("BITTRACE_TEST_TORRENT"), std::env::var_os("BITTRACE_TEST_OUTPUT"))
+    else {
+        return;
+    };
+    let torrent = bittrace_client::TorrentFile::read(torrent.as_ref()).unwrap();
+    let download =
+        bittrace_client::Download::new(torrent.metainfo.into(), options(output.as_ref(), config())).unwrap();
+    assert_eq!(download.run_blocking(|_| {}).unwrap().outcome, Outcome::Complete);
+}
+
+#[test]
+fn runs_dropped_at_any_moment_carry_on() {
+    let swarm = swarm(|announce| {
+        Seed::folder(announce, &[("a.bin", 3_000_000), ("sub/b.bin", 20_000), ("c.bin", 2_000_000)], PIECE)
+    });
+    let (mut cut_short, mut random) = (0, 1_u64);
+    for _ in 0..30 {
+        let output = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        loop {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let asked = swarm.peer.requests().len();
+            let download = bittrace_client::Download::new(swarm.seed.metainfo.clone(), options(output.path(), config()));
+            // So many pieces, and then the future is dropped where it stands.
+            let most = (random >> 33) as usize % 100;
+            let (done, enough) = (std::cell::Cell::new(0), tokio::sync::Notify::new());
+            let run = download.unwrap().run(|notice| {
+                if format!("{notice:?}").starts_with("Session(PieceDone") {
+                    done.set(done.get() + 1);
+                    if done.get() > most {
+                        enough.notify_one();
+                    }
+                }
+            });
+            let ended = runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    () = enough.notified() => None,
+                    report = run => Some(report.unwrap()),
+                }
+            });
+            if let Some(report) = ended {
+                assert_eq!(report.outcome, Outcome::Complete);
+                let missing = 154 - report.pieces_before as usize;
+                assert!(swarm.peer.requests().len() - asked <= missing * 2, "verified pieces were fetched again");
+                break;
+            }
+            cut_short += 1;
+        }
+        swarm.seed.assert_whole(output.path());
+    }
+    assert!(cut_short >= 20, "{cut_short}");
+}

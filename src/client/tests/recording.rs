@@ -1,0 +1,87 @@
+//! What a recording says is what was said.
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+
+use bittrace_client::Outcome;
+use bittrace_trace::{Dissected, Trace};
+use support::peer::{Fault, Peer, nobody};
+use support::tracker::{Tracker, announce_reply, ok};
+use support::{Seed, config, options, run};
+
+/// The messages of a recording, as text.
+fn messages(path: &std::path::Path) -> Vec<String> {
+    let mut trace = Trace::open(path, bittrace_trace::Options::default()).unwrap();
+    let mut messages = Vec::new();
+    while let Some(dissected) = trace.next().unwrap() {
+        messages.push(format!("{dissected:?}"));
+        let _: &Dissected = &dissected;
+    }
+    assert!(trace.cut().is_none());
+    messages
+}
+
+#[test]
+fn every_byte_is_recorded() {
+    let named = Arc::new(Mutex::new(vec![nobody()]));
+    let naming = named.clone();
+    let tracker = Tracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap())));
+    let seed = Seed::single(&tracker.url(), 500_000, 64 * 1024);
+    let peer = Peer::start(&seed, Fault::None);
+    named.lock().unwrap().push(peer.address);
+    let output = tempfile::tempdir().unwrap();
+    let path = output.path().join("live.pcapng");
+    let mut config = config();
+    config.single_peer = true;
+    let mut options = options(&output.path().join("out"), config);
+    options.record = Some(path.clone());
+    options.record_comment = "a test".to_owned();
+    let (result, _) = run(&seed, options);
+    assert_eq!(result.unwrap().outcome, Outcome::Complete);
+
+    let mut capture = bittrace_trace::Capture::open(&path).unwrap();
+    let mut reassembler = bittrace_trace::Reassembler::new();
+    let (mut blocks, mut from_peer, mut to_tracker, mut refused) = (0, Vec::new(), Vec::new(), 0);
+    let mut flows = std::collections::HashMap::new();
+    let mut sink = |_, event: bittrace_trace::StreamEvent<'_>| {
+        use bittrace_trace::{Closing, Direction, StreamEvent};
+        match event {
+            StreamEvent::Opened { stream, flow, .. } => {
+                flows.insert(stream, flow);
+            }
+            StreamEvent::Burst { stream, direction, bytes } => {
+                if flows[&stream].responder == peer.address && direction == Direction::FromResponder {
+                    from_peer.extend_from_slice(bytes);
+                }
+                if flows[&stream].responder == tracker.address && direction == Direction::FromInitiator {
+                    to_tracker.extend_from_slice(bytes);
+                }
+            }
+            StreamEvent::Closed { closing: Closing::Refused, .. } => refused += 1,
+            StreamEvent::Gap { .. } => panic!("a gap"),
+            _ => {}
+        }
+        bittrace_trace::Interest::Wanted
+    };
+    while let Some(packet) = capture.next_packet().unwrap() {
+        match bittrace_trace::parse(packet.link, packet.data) {
+            bittrace_trace::Parsed::Tcp(segment) => reassembler.segment(packet.moment, &segment, &mut sink),
+            other => panic!("{other:?}"),
+        }
+    }
+    reassembler.finish(&mut sink);
+    assert_eq!(refused, 1);
+    assert_eq!(String::from_utf8(to_tracker).unwrap(), tracker.requests().concat());
+    // Handshake, bitfield of one byte, unchoke; then blocks.
+    let mut rest = &from_peer[68 + 6 + 5..];
+    while let Some((head, after)) = rest.split_at_checked(13) {
+        let number = |at: usize| u32::from_be_bytes(head[at..at + 4].try_into().unwrap()) as usize;
+        let (length, start) = (number(0) - 9, number(5) * seed.piece_length + number(9));
+        assert_eq!(after[..length], seed.bytes[start..start + length]);
+        rest = &after[length..];
+        blocks += 1;
+    }
+    assert_eq!((blocks, rest.len()), (31, 0));
+    assert!(!messages(&path).is_empty());
+}

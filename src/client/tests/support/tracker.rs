@@ -1,0 +1,89 @@
+//! An HTTP tracker that answers with the bytes it is given.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
+
+/// A tracker on loopback.
+pub struct Tracker {
+    pub address: SocketAddr,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Tracker {
+    /// Answers each request with what `answer` makes of it; with nothing, and no end, where that is empty.
+    pub fn start(mut answer: impl FnMut(&str) -> Vec<u8> + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let noted = requests.clone();
+        std::thread::spawn(move || {
+            let mut silent = Vec::new();
+            for socket in listener.incoming() {
+                let Ok(mut socket) = socket else { continue };
+                let (mut request, mut buffer) = (Vec::new(), [0; 4096]);
+                while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+                    match socket.read(&mut buffer) {
+                        Ok(0) | Err(_) => break,
+                        Ok(count) => request.extend_from_slice(&buffer[..count]),
+                    }
+                }
+                let request = String::from_utf8_lossy(&request).into_owned();
+                if request.is_empty() {
+                    continue;
+                }
+                let bytes = answer(&request);
+                noted.lock().unwrap().push(request);
+                if bytes.is_empty() {
+                    silent.push(socket);
+                } else {
+                    let _ = socket.write_all(&bytes);
+                }
+            }
+        });
+        Self { address, requests }
+    }
+
+    /// One that always names these peers.
+    pub fn naming(peers: Vec<SocketAddr>) -> Self {
+        Self::start(move |_| ok(&announce_reply(&peers)))
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/announce", self.address)
+    }
+
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// The event of each announce; empty where there was none.
+    pub fn events(&self) -> Vec<String> {
+        let event = |request: &String| {
+            let line = request.lines().next().unwrap_or_default();
+            let value = line.split("event=").nth(1).unwrap_or_default();
+            value.split(['&', ' ']).next().unwrap_or_default().to_owned()
+        };
+        self.requests().iter().map(event).collect()
+    }
+}
+
+pub fn ok(body: &[u8]) -> Vec<u8> {
+    let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+    answer.extend_from_slice(body);
+    answer
+}
+
+pub fn announce_reply(peers: &[SocketAddr]) -> Vec<u8> {
+    let compact: Vec<u8> = peers
+        .iter()
+        .flat_map(|peer| match peer {
+            SocketAddr::V4(peer) => [&peer.ip().octets()[..], &peer.port().to_be_bytes()].concat(),
+            SocketAddr::V6(_) => Vec::new(),
+        })
+        .collect();
+    let mut body = format!("d8:intervali1800e5:peers{}:", compact.len()).into_bytes();
+    body.extend_from_slice(&compact);
+    body.push(b'e');
+    body
+}

@@ -1,0 +1,112 @@
+//! What trackers do, and downloads make of it.
+
+mod support;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use bittrace_client::Outcome;
+use support::peer::{Fault, Peer};
+use support::tracker::{Tracker, announce_reply, ok};
+use support::{Seed, config, options, run};
+
+type Named = Arc<Mutex<Vec<SocketAddr>>>;
+
+/// Downloads 100 kB through a tracker that answers so, given the peers it should name.
+fn download(mut answer: impl FnMut(&str, &[SocketAddr]) -> Vec<u8> + Send + 'static) -> (Outcome, Vec<String>) {
+    let named = Named::default();
+    let naming = named.clone();
+    let tracker = Tracker::start(move |request| answer(request, &naming.lock().unwrap()));
+    let seed = Seed::single(&tracker.url(), 100_000, 32 * 1024);
+    let peer = Peer::start(&seed, Fault::None);
+    named.lock().unwrap().push(peer.address);
+    let output = tempfile::tempdir().unwrap();
+    let mut config = config();
+    config.single_peer = true;
+    let (result, notices) = run(&seed, options(output.path(), config));
+    let outcome = result.unwrap().outcome;
+    if outcome == Outcome::Complete {
+        seed.assert_whole(output.path());
+    }
+    (outcome, notices)
+}
+
+#[track_caller]
+fn assert_fails(answer: Vec<u8>, reason: &str) {
+    let (outcome, notices) = download(move |_, _| answer.clone());
+    assert_eq!(outcome, Outcome::Incomplete);
+    let failed = notices.iter().find(|notice| notice.contains("TrackerFailed"));
+    assert!(failed.is_some_and(|failed| failed.contains(reason)), "{notices:#?}");
+}
+
+#[test]
+fn failures_are_told_in_the_trackers_words() {
+    assert_fails(ok(b"d14:failure reason12:not allowed!e"), "not allowed!");
+    assert_fails(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(), "404");
+    assert_fails(ok(b"<html>nonsense</html>"), "");
+    assert_fails(b"\x00\x01\x02nonsense\r\n\r\n".to_vec(), "");
+    assert_fails(ok(b""), "");
+}
+
+#[test]
+fn silence_ends() {
+    assert_fails(Vec::new(), "");
+}
+
+#[test]
+fn answers_may_be_chunked_compressed_or_elsewhere() {
+    let chunked = |peers: &[SocketAddr]| {
+        let body = announce_reply(peers);
+        let (first, second) = body.split_at(10);
+        let mut answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+        for part in [first, second] {
+            answer.extend_from_slice(format!("{:x}\r\n", part.len()).as_bytes());
+            answer.extend_from_slice(part);
+            answer.extend_from_slice(b"\r\n");
+        }
+        answer.extend_from_slice(b"0\r\n\r\n");
+        answer
+    };
+    assert_eq!(download(move |_, peers| chunked(peers)).0, Outcome::Complete);
+
+    let compressed = |peers: &[SocketAddr]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(&announce_reply(peers)).unwrap();
+        let body = encoder.finish().unwrap();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", body.len());
+        [head.as_bytes(), &body].concat()
+    };
+    assert_eq!(download(move |_, peers| compressed(peers)).0, Outcome::Complete);
+
+    let elsewhere = |request: &str, peers: &[SocketAddr]| {
+        if request.starts_with("GET /moved") {
+            return ok(&announce_reply(peers));
+        }
+        let target = request.split(' ').nth(1).unwrap_or_default().replace("/announce", "/moved");
+        format!("HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n").into_bytes()
+    };
+    assert_eq!(download(elsewhere).0, Outcome::Complete);
+}
+
+#[test]
+fn a_tracker_that_redirects_to_itself_fails() {
+    let round = |request: &str, _: &[SocketAddr]| {
+        let target = request.split(' ').nth(1).unwrap_or_default();
+        format!("HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n").into_bytes()
+    };
+    assert_eq!(download(round).0, Outcome::Incomplete);
+}
+
+#[test]
+fn five_thousand_peers_are_borne() {
+    let many = |_: &str, peers: &[SocketAddr]| {
+        // Ports of one address of the loopback network, where nobody listens.
+        let mut all: Vec<SocketAddr> = (1..5000).map(|port| ([127, 0, 0, 1], port).into()).collect();
+        all.retain(|address| !peers.contains(address) && ![22, 25, 53, 80, 111].contains(&address.port()));
+        all.splice(60..60, peers.iter().copied());
+        ok(&announce_reply(&all))
+    };
+    let (outcome, notices) = download(many);
+    assert_eq!(outcome, Outcome::Complete, "{notices:#?}");
+}
