@@ -41,7 +41,12 @@ pub(crate) struct Network {
 
 impl Network {
     /// Opens a connection to the first of these addresses that answers, and carries bytes until it is over.
-    pub(crate) async fn dial(self, stream: StreamId, addresses: Vec<SocketAddr>, said: UnboundedReceiver<Bytes>) {
+    pub(crate) async fn dial(
+        self,
+        stream: StreamId,
+        addresses: Vec<SocketAddr>,
+        said: UnboundedReceiver<Bytes>,
+    ) {
         let mut closing = Closing::Unresolved("no address".to_owned());
         for address in addresses {
             match self.connect(address).await {
@@ -77,8 +82,9 @@ impl Network {
 
     async fn connect(&self, remote: SocketAddr) -> Result<(TcpStream, Line), Closing> {
         let failed = |error: io::Error| Closing::Failed(error.to_string());
-        let socket = Socket::new(Domain::for_address(remote), Type::STREAM.nonblocking(), Some(Protocol::TCP))
-            .map_err(failed)?;
+        let socket =
+            Socket::new(Domain::for_address(remote), Type::STREAM.nonblocking(), Some(Protocol::TCP))
+                .map_err(failed)?;
         let at = self.clock.now();
         let connecting = match socket.connect(&remote.into()) {
             Ok(()) => Ok(()),
@@ -172,7 +178,13 @@ impl Network {
     }
 
     /// Writes what is said until no more will be.
-    async fn speak(&self, stream: StreamId, socket: &TcpStream, line: &Line, mut said: UnboundedReceiver<Bytes>) {
+    async fn speak(
+        &self,
+        stream: StreamId,
+        socket: &TcpStream,
+        line: &Line,
+        mut said: UnboundedReceiver<Bytes>,
+    ) {
         let mut waiting: Vec<Bytes> = Vec::new();
         while said.recv_many(&mut waiting, MOST_AT_ONCE).await > 0 {
             let written = write_all(self, stream, socket, line, &mut waiting);
@@ -207,7 +219,9 @@ async fn write_all(
         let slices: Vec<_> = waiting[first..].iter().map(|bytes| IoSlice::new(bytes)).collect();
         let written = match socket.try_write_vectored(&slices) {
             Ok(written) => written,
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => continue,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                continue;
+            }
             Err(error) => return Err(error),
         };
         let at = network.clock.now();

@@ -209,7 +209,8 @@ impl Download {
             }
         };
         let pieces_before = survey.verified.count();
-        let report = |outcome, status| Report { outcome, pieces_before, status, elapsed: started.elapsed(), place };
+        let report =
+            |outcome, status| Report { outcome, pieces_before, status, elapsed: started.elapsed(), place };
         if self.stop.times() > 0 {
             return Ok(report(Outcome::Stopped, None));
         }
@@ -223,7 +224,8 @@ impl Download {
 
         let Self { torrent, options, stop, .. } = self;
         let clock = Clock::new();
-        let mut driver = Driver::new(&options, clock, files, survey.verified.clone(), journal, replace, stop.clone())?;
+        let driver =
+            Driver::new(&options, clock, files, survey.verified.clone(), journal, replace, stop.clone())?;
         let Options { mut config, identity, .. } = options;
         config.port = driver.port();
         notice(Notice::Listening { port: config.port });

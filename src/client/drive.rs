@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use bittrace_protocol::session::{Endpoint, Input, Output, Session, Status, StreamId};
 use bittrace_protocol::Timestamp;
+use bittrace_protocol::session::{Endpoint, Input, Output, Session, Status, StreamId};
 use bytes::Bytes;
 use tokio::sync::mpsc::{self, Receiver, UnboundedReceiver, UnboundedSender};
 use tokio::task::{AbortHandle, JoinSet};
@@ -212,7 +212,9 @@ impl Driver {
                 self.connections.remove(&stream);
                 Input::Fetched(stream, result)
             }
-            Happened::Received(..) | Happened::Sent(..) | Happened::Closed(..) | Happened::Fetched(..) => return,
+            Happened::Received(..) | Happened::Sent(..) | Happened::Closed(..) | Happened::Fetched(..) => {
+                return;
+            }
         };
         self.tell(session, input, notice);
     }
@@ -256,8 +258,12 @@ impl Driver {
         let network = self.network.clone();
         let task = match endpoint {
             Endpoint::Peer(address) => self.tasks.spawn(network.dial(stream, vec![address], saying)),
-            Endpoint::HttpTracker(host, port) => self.tasks.spawn(network.dial_host(stream, host, port, saying)),
-            Endpoint::UdpTracker(host, port) => self.tasks.spawn(network.exchange(stream, host, port, saying)),
+            Endpoint::HttpTracker(host, port) => {
+                self.tasks.spawn(network.dial_host(stream, host, port, saying))
+            }
+            Endpoint::UdpTracker(host, port) => {
+                self.tasks.spawn(network.exchange(stream, host, port, saying))
+            }
             Endpoint::HttpsTracker(url) => self.tasks.spawn(network.fetch(stream, url, self.tracker_timeout)),
         };
         self.connections.insert(stream, Connection { said, task, open: false });
@@ -273,7 +279,12 @@ impl Driver {
     }
 
     /// Lets what was said leave, and what was verified reach the disk.
-    async fn finish(mut self, session: &Session, stops: u32, notice: &mut impl FnMut(Notice)) -> Result<Status, Error> {
+    async fn finish(
+        mut self,
+        session: &Session,
+        stops: u32,
+        notice: &mut impl FnMut(Notice),
+    ) -> Result<Status, Error> {
         let status = session.status(self.clock.now());
         // Nobody listens any longer, so that no task waits to be heard.
         self.happened.close();

@@ -61,7 +61,8 @@ impl Files {
         let Some(path) = self.path(file) else { return Ok(()) };
         let length = self.layout.places[file].length;
         let handle = self.handle(file, Handle::Writable)?;
-        let wrong = |action, source| Error::File { action, path: self.folder.shown(path, PART_SUFFIX), source };
+        let wrong =
+            |action, source| Error::File { action, path: self.folder.shown(path, PART_SUFFIX), source };
         // Something longer may have been there before.
         let longer = handle.metadata().map_err(|source| wrong("look at", source))?.len() > length;
         if longer {
@@ -133,7 +134,9 @@ impl Files {
     /// A file that can at least be read, or also written.
     fn handle(&self, file: usize, wanted: Handle) -> Result<Arc<File>, Error> {
         let mut open = self.lock();
-        let usable = |&(number, has, _): &(usize, Handle, _)| number == file && (has == wanted || has == Handle::Writable);
+        let usable = |&(number, has, _): &(usize, Handle, _)| {
+            number == file && (has == wanted || has == Handle::Writable)
+        };
         if let Some(at) = open.handles.iter().rposition(usable) {
             let handle = open.handles[at].2.clone();
             if at + 8 < open.handles.len() {

@@ -86,7 +86,13 @@ impl Folder {
     }
 
     /// Gives a file another ending. What stands there already stays, unless it is to be replaced.
-    pub(crate) fn rename(&self, parts: &[String], from: &str, to: &str, replace: Replace) -> Result<(), Error> {
+    pub(crate) fn rename(
+        &self,
+        parts: &[String],
+        from: &str,
+        to: &str,
+        replace: Replace,
+    ) -> Result<(), Error> {
         let renamed = self.parent(parts, Missing::Error).and_then(|(folder, name)| {
             let folder = folder.fd(self);
             let (old, new) = (format!("{name}{from}"), format!("{name}{to}"));
@@ -104,16 +110,22 @@ impl Folder {
 
     /// Removes a file, if it is there.
     pub(crate) fn remove(&self, parts: &[String], suffix: &str) -> Result<(), Error> {
-        let removed = self
-            .parent(parts, Missing::Error)
-            .and_then(|(folder, name)| fs::unlinkat(folder.fd(self), format!("{name}{suffix}"), AtFlags::empty()));
+        let removed = self.parent(parts, Missing::Error).and_then(|(folder, name)| {
+            fs::unlinkat(folder.fd(self), format!("{name}{suffix}"), AtFlags::empty())
+        });
         match removed {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(self.error("remove", parts, suffix, errno)),
         }
     }
 
-    fn open_at(&self, parts: &[String], suffix: &str, flags: OFlags, missing: Missing) -> Result<File, Errno> {
+    fn open_at(
+        &self,
+        parts: &[String],
+        suffix: &str,
+        flags: OFlags,
+        missing: Missing,
+    ) -> Result<File, Errno> {
         let (folder, name) = self.parent(parts, missing)?;
         // A pipe of that name would block, a device do who knows what.
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;

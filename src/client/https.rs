@@ -1,6 +1,5 @@
 //! What is fetched through a library, because the bytes are encrypted: torrent files and trackers over https.
 
-
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};

@@ -34,7 +34,10 @@ impl Layout {
         let mut folders = Folders::default();
         if metainfo.single_file {
             let root = folders.file(0, &metainfo.name);
-            let places = metainfo.files.iter().map(|file| Place { path: Some(vec![root.clone()]), length: file.length });
+            let places = metainfo
+                .files
+                .iter()
+                .map(|file| Place { path: Some(vec![root.clone()]), length: file.length });
             return Self { places: places.collect(), root };
         }
         let (top, root) = folders.folder(0, &metainfo.name);
@@ -94,8 +97,10 @@ impl Folders {
         let mut number = 1_u32;
         loop {
             let candidate = if number == 1 { safe.clone() } else { numbered(&safe, number) };
-            let keys: Vec<_> =
-                suffixes.iter().map(|suffix| (within, format!("{candidate}{suffix}").to_lowercase())).collect();
+            let keys: Vec<_> = suffixes
+                .iter()
+                .map(|suffix| (within, format!("{candidate}{suffix}").to_lowercase()))
+                .collect();
             if keys.iter().all(|key| !self.taken.contains(key)) {
                 self.taken.extend(keys);
                 return candidate;
@@ -246,7 +251,15 @@ mod tests {
     #[test]
     fn equal_names_become_distinct() {
         assert_eq!(
-            placed(&[&["a.txt"], &["A.TXT"], &["a.txt"], &["a.txt.part"], &["d", "x"], &["D", "x"], &["d", "y"]]),
+            placed(&[
+                &["a.txt"],
+                &["A.TXT"],
+                &["a.txt"],
+                &["a.txt.part"],
+                &["d", "x"],
+                &["D", "x"],
+                &["d", "y"]
+            ]),
             [
                 "top/a.txt",
                 "top/A (2).TXT",

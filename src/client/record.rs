@@ -76,7 +76,8 @@ impl Tap {
         let (said, heard) = mpsc::channel();
         let path = path.to_owned();
         let (thread, result) = (move || write(file, &comment, &heard), path);
-        let thread = spawn("recorder", move || thread().map_err(|source| Error::Record { path: result, source }))?;
+        let thread =
+            spawn("recorder", move || thread().map_err(|source| Error::Record { path: result, source }))?;
         Ok((Self(Some(Arc::new(Open { said, streams: AtomicU32::new(0), gauge }))), thread))
     }
 

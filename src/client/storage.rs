@@ -74,7 +74,12 @@ impl Storage {
         let mut workers = Vec::new();
         for _ in 0..WORKERS {
             let (sender, jobs) = mpsc::channel();
-            let worker = Worker { files: files.clone(), reports: reports.clone(), under_way: HashMap::new(), failed: false };
+            let worker = Worker {
+                files: files.clone(),
+                reports: reports.clone(),
+                under_way: HashMap::new(),
+                failed: false,
+            };
             threads.push(spawn("storage", move || worker.run(&jobs))?);
             workers.push(sender);
         }

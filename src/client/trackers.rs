@@ -15,7 +15,13 @@ use crate::https;
 
 impl Network {
     /// Opens a connection to a host and carries its bytes.
-    pub(crate) async fn dial_host(self, stream: StreamId, host: String, port: u16, said: UnboundedReceiver<Bytes>) {
+    pub(crate) async fn dial_host(
+        self,
+        stream: StreamId,
+        host: String,
+        port: u16,
+        said: UnboundedReceiver<Bytes>,
+    ) {
         match resolve(&host, port).await {
             Ok(addresses) => self.dial(stream, addresses, said).await,
             Err(closing) => self.tell(Happened::Closed(stream, closing)).await,
@@ -139,4 +145,3 @@ fn closing(error: &io::Error) -> Closing {
         _ => Closing::Failed(error.to_string()),
     }
 }
-

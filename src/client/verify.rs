@@ -192,7 +192,13 @@ impl Surveyor<'_> {
     }
 
     /// Whether a file is in the way that is not ours to change.
-    fn check(&self, file: usize, standing: &Standing, missing: &[u32], verified: &Pieces) -> Result<(), Error> {
+    fn check(
+        &self,
+        file: usize,
+        standing: &Standing,
+        missing: &[u32],
+        verified: &Pieces,
+    ) -> Result<(), Error> {
         let Some(path) = self.files.path(file) else { return Ok(()) };
         if self.replace == Replace::Always {
             return Ok(());

@@ -1,7 +1,12 @@
 //! Measures a download over loopback from a peer that does as little as possible, in another process.
 //!
 //!     cargo run --release -p bittrace-client --example loopback -- MIB PIECE_KIB FOLDER [RECORDING]
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a measurement ends at its first fault")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a measurement ends at its first fault"
+)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -77,8 +82,7 @@ fn seed(mib: usize, piece_kib: usize) {
     let distinct = ((1 << 20) / piece).max(1);
     let digests: Vec<_> = (0..distinct)
         .map(|number| {
-            let bytes: Vec<u8> =
-                (0..piece).map(|at| pattern[(number * piece + at) % (1 << 20)]).collect();
+            let bytes: Vec<u8> = (0..piece).map(|at| pattern[(number * piece + at) % (1 << 20)]).collect();
             Sha1::digest(&bytes)
         })
         .collect();
@@ -102,7 +106,9 @@ fn seed(mib: usize, piece_kib: usize) {
     std::thread::spawn(move || {
         for mut socket in tracker.incoming().flatten() {
             let _ = socket.read(&mut [0; 4096]);
-            let mut answer = b"HTTP/1.1 200 OK\r\nContent-Length: 33\r\n\r\nd8:intervali1800e5:peers6:\x7f\0\0\x01".to_vec();
+            let mut answer =
+                b"HTTP/1.1 200 OK\r\nContent-Length: 33\r\n\r\nd8:intervali1800e5:peers6:\x7f\0\0\x01"
+                    .to_vec();
             answer.extend_from_slice(&port.to_be_bytes());
             answer.push(b'e');
             let _ = socket.write_all(&answer);
@@ -118,16 +124,25 @@ fn seed(mib: usize, piece_kib: usize) {
     }
 }
 
-fn serve(mut socket: TcpStream, pattern: &[u8], hash: [u8; 20], piece: usize, count: usize) -> std::io::Result<()> {
+fn serve(
+    mut socket: TcpStream,
+    pattern: &[u8],
+    hash: [u8; 20],
+    piece: usize,
+    count: usize,
+) -> std::io::Result<()> {
     socket.set_nodelay(true)?;
     let mut hearing = BufReader::with_capacity(64 * 1024, socket.try_clone()?);
     hearing.read_exact(&mut [0; 68])?;
-    socket.write_all(&[b"\x13BitTorrent protocol\0\0\0\0\0\0\0\0", &hash[..], b"-XX0001-000000000000"].concat())?;
+    socket.write_all(
+        &[b"\x13BitTorrent protocol\0\0\0\0\0\0\0\0", &hash[..], b"-XX0001-000000000000"].concat(),
+    )?;
     let mut bits = vec![0xff_u8; count.div_ceil(8)];
     if count % 8 != 0 {
         *bits.last_mut().unwrap() = 0xff << (8 - count % 8);
     }
-    socket.write_all(&[&(bits.len() as u32 + 1).to_be_bytes()[..], &[5], &bits, &[0, 0, 0, 1, 1]].concat())?;
+    socket
+        .write_all(&[&(bits.len() as u32 + 1).to_be_bytes()[..], &[5], &bits, &[0, 0, 0, 1, 1]].concat())?;
     let mut body = Vec::new();
     let mut out: Vec<u8> = Vec::new();
     loop {

@@ -15,8 +15,9 @@ fn download_from(faults: &[Fault], single_peer: bool) -> (Report, Vec<String>, V
     // The tracker must be known before the torrent, and the torrent before the peers.
     let named = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let naming = named.clone();
-    let tracker =
-        Tracker::start(move |_| support::tracker::ok(&support::tracker::announce_reply(&naming.lock().unwrap())));
+    let tracker = Tracker::start(move |_| {
+        support::tracker::ok(&support::tracker::announce_reply(&naming.lock().unwrap()))
+    });
     let seed = Seed::folder(
         &tracker.url(),
         &[("a.bin", 100_000), ("sub/b.bin", 20_000), (".pad/1", 11_072), ("c.bin", 70_000), ("empty", 0)],
@@ -53,8 +54,9 @@ fn dead_peers_are_passed_over() {
     let (dead, other) = (nobody(), nobody());
     let named = std::sync::Arc::new(std::sync::Mutex::new(vec![dead, other]));
     let naming = named.clone();
-    let tracker =
-        Tracker::start(move |_| support::tracker::ok(&support::tracker::announce_reply(&naming.lock().unwrap())));
+    let tracker = Tracker::start(move |_| {
+        support::tracker::ok(&support::tracker::announce_reply(&naming.lock().unwrap()))
+    });
     let seed = Seed::single(&tracker.url(), 300_000, PIECE);
     let peer = Peer::start(&seed, Fault::None);
     named.lock().unwrap().push(peer.address);
@@ -103,7 +105,8 @@ fn verified_pieces_stay_when_a_peer_leaves_at_any_message() {
         let blocks = count.saturating_sub(3);
         let given: Vec<_> = peers[0].requests().into_iter().take(blocks).collect();
         for piece in 0..7 {
-            let whole = given.iter().filter(|(index, _)| *index == piece).count() >= if piece == 6 { 1 } else { 2 };
+            let whole =
+                given.iter().filter(|(index, _)| *index == piece).count() >= if piece == 6 { 1 } else { 2 };
             let again = peers[1].requests().iter().any(|(index, _)| *index == piece);
             assert!(!(whole && again), "piece {piece} came twice after {count} messages: {notices:#?}");
         }

@@ -10,7 +10,8 @@ use support::tracker::{Tracker, announce_reply, ok};
 use support::{Seed, all_files, config, options, run};
 
 const PIECE: usize = 32 * 1024;
-const FILES: [(&str, usize); 4] = [("a.bin", 100_000), ("sub/b.bin", 200_000), ("tiny", 5), ("c.bin", 70_000)];
+const FILES: [(&str, usize); 4] =
+    [("a.bin", 100_000), ("sub/b.bin", 200_000), ("tiny", 5), ("c.bin", 70_000)];
 
 struct Swarm {
     seed: Seed,
@@ -93,7 +94,8 @@ fn damage_is_found_and_mended() {
 
 #[test]
 fn unrelated_files_stay() {
-    for (name, length) in [("a.bin", 100_000), ("a.bin", 3), ("sub/b.bin.part", 10), ("tiny", 5), ("tiny", 6)] {
+    for (name, length) in [("a.bin", 100_000), ("a.bin", 3), ("sub/b.bin.part", 10), ("tiny", 5), ("tiny", 6)]
+    {
         let swarm = folder();
         let output = tempfile::tempdir().unwrap();
         let path = output.path().join("folder").join(name);
@@ -258,7 +260,8 @@ fn runs_dropped_at_any_moment_carry_on() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         loop {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let download = bittrace_client::Download::new(swarm.seed.metainfo.clone(), options(output.path(), config()));
+            let download =
+                bittrace_client::Download::new(swarm.seed.metainfo.clone(), options(output.path(), config()));
             // So many pieces, and then the future is dropped where it stands.
             let most = (random >> 33) as usize % 100;
             let (done, enough) = (std::cell::Cell::new(0), tokio::sync::Notify::new());

@@ -14,7 +14,9 @@ use support::{Seed, config, options, run};
 type Named = Arc<Mutex<Vec<SocketAddr>>>;
 
 /// Downloads 100 kB through a tracker that answers so, given the peers it should name.
-fn download(mut answer: impl FnMut(&str, &[SocketAddr]) -> Vec<u8> + Send + 'static) -> (Outcome, Vec<String>) {
+fn download(
+    mut answer: impl FnMut(&str, &[SocketAddr]) -> Vec<u8> + Send + 'static,
+) -> (Outcome, Vec<String>) {
     let named = Named::default();
     let naming = named.clone();
     let tracker = Tracker::start(move |request| answer(request, &naming.lock().unwrap()));
@@ -74,7 +76,8 @@ fn answers_may_be_chunked_compressed_or_elsewhere() {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         encoder.write_all(&announce_reply(peers)).unwrap();
         let body = encoder.finish().unwrap();
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head =
+            format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", body.len());
         [head.as_bytes(), &body].concat()
     };
     assert_eq!(download(move |_, peers| compressed(peers)).0, Outcome::Complete);

@@ -157,7 +157,8 @@ fn talk(socket: TcpStream, seed: &Seed, fault: Fault, noted: &Mutex<Vec<(u32, u3
                     },
                     Fault::Drips => {
                         speaking.say(&[0, 0, 0x40, 9, 7])?;
-                        speaking.say(&[&index.to_be_bytes()[..], &begin.to_be_bytes(), &block[..100]].concat())?;
+                        speaking
+                            .say(&[&index.to_be_bytes()[..], &begin.to_be_bytes(), &block[..100]].concat())?;
                         return wait(&mut hearing);
                     }
                     _ => {}
