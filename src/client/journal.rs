@@ -45,10 +45,9 @@ impl Journal {
         let name = [format!(".{root}.{a:02x}{b:02x}{c:02x}{d:02x}.bittrace")];
         let path = folder.shown(&name, "");
         let file = folder.write(&name, "")?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::Busy { path }),
-            // A file system without locks is no reason not to download.
-            Ok(()) | Err(_) => {}
+        // Any other error is that of a file system without locks, which is no reason not to download.
+        if flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK) {
+            return Err(Error::Busy { path });
         }
         let mut journal = Self { file, name, path };
         let mut bytes = Vec::new();
@@ -63,7 +62,7 @@ impl Journal {
             None => false,
         };
         if !ours && !bytes.is_empty() && !header.starts_with(&bytes) {
-            return Err(Error::Exists { path: journal.path });
+            return Err(Error::Exists { path: journal.path.clone() });
         }
         Ok((journal, Remembered { ours, verified }))
     }
@@ -105,6 +104,13 @@ impl Journal {
 
     fn error(&self, source: io::Error) -> Error {
         Error::File { action: "use the state file", path: self.path.clone(), source }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // Closing would not do while a process that is just being started still has a copy of the file.
+        let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }
 

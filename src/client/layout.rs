@@ -43,7 +43,7 @@ impl Layout {
         let (top, root) = folders.folder(0, &metainfo.name);
         let mut places = Vec::with_capacity(metainfo.files.len());
         for file in &metainfo.files {
-            let stored = !file.is_padding() && !(file.is_symlink() && file.length == 0);
+            let stored = !(file.is_padding() || file.is_symlink() && file.length == 0);
             let path = stored.then(|| folders.place(top, &root, &file.path));
             places.push(Place { path, length: file.length });
         }

@@ -138,7 +138,7 @@ fn serve(
         &[b"\x13BitTorrent protocol\0\0\0\0\0\0\0\0", &hash[..], b"-XX0001-000000000000"].concat(),
     )?;
     let mut bits = vec![0xff_u8; count.div_ceil(8)];
-    if count % 8 != 0 {
+    if !count.is_multiple_of(8) {
         *bits.last_mut().unwrap() = 0xff << (8 - count % 8);
     }
     socket

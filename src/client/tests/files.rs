@@ -1,5 +1,7 @@
 //! What downloads do to files: resume them, protect them, and never leave the output folder.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at its first fault")]
+
 mod support;
 
 use std::path::Path;
@@ -233,6 +235,43 @@ fn journal(output: &Path) -> Vec<u32> {
     let bytes = std::fs::read(output.join(name)).unwrap();
     let records = bytes.get(17 + 20 + 4..).unwrap_or_default().chunks_exact(8);
     records.map(|record| u32::from_be_bytes(record[..4].try_into().unwrap())).collect()
+}
+
+#[test]
+fn a_full_disk_is_told_and_a_later_run_carries_on() {
+    let mount = "mount -t tmpfs -o size=1m none \"$BITTRACE_TEST_OUTPUT\" && exec \"$0\" \"$@\"";
+    let output = tempfile::tempdir().unwrap();
+    let status = std::process::Command::new("unshare")
+        .args(["--mount", "--map-root-user", "sh", "-c", mount])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "a_run_on_a_small_disk", "--ignored", "--nocapture"])
+        .env("BITTRACE_TEST_OUTPUT", output.path())
+        .status();
+    // Where no file system can be made there is nothing to fill.
+    if let Ok(status) = status {
+        assert!(status.success() || status.code() == Some(1), "{status}");
+    }
+}
+
+#[test]
+#[ignore = "another test runs it, in a mount namespace"]
+fn a_run_on_a_small_disk() {
+    let Some(output) = std::env::var_os("BITTRACE_TEST_OUTPUT") else { return };
+    let output = Path::new(&output);
+    let swarm = swarm(|announce| Seed::folder(announce, &[("a.bin", 300_000), ("b.bin", 600_000)], PIECE));
+    let filler = output.join("filler");
+    std::fs::write(&filler, vec![0; 400_000]).unwrap();
+    let error = swarm.download(output).unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(error.to_string().contains(".bin") && cause.contains("No space"), "{error}: {cause}");
+    std::fs::remove_file(filler).unwrap();
+    let kept = journal(output);
+    let before = swarm.peer.requests().len();
+    assert_eq!(swarm.download(output).unwrap().outcome, Outcome::Complete);
+    assert!(
+        !kept.is_empty() && !swarm.peer.requests()[before..].iter().any(|(index, _)| kept.contains(index))
+    );
+    swarm.seed.assert_whole(output);
 }
 
 #[test]

@@ -1,6 +1,12 @@
 //! Real clients on loopback, as seeders and as leechers. A client that is not installed is skipped, and told of;
 //! with `BITTRACE_REQUIRE_CLIENTS` set that is a failure.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test ends at its first fault, or tells why not"
+)]
+
 mod support;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};

@@ -1,5 +1,7 @@
 //! What a recording says is what was said.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at its first fault")]
+
 mod support;
 
 use std::sync::{Arc, Mutex};

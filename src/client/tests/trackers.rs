@@ -1,9 +1,11 @@
 //! What trackers do, and downloads make of it.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at its first fault")]
+
 mod support;
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 
 use bittrace_client::Outcome;
@@ -90,6 +92,58 @@ fn answers_may_be_chunked_compressed_or_elsewhere() {
         format!("HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n").into_bytes()
     };
     assert_eq!(download(elsewhere).0, Outcome::Complete);
+}
+
+/// A UDP tracker that names this peer.
+fn udp_tracker(socket: UdpSocket, named: Named) {
+    let mut buffer = [0; 2048];
+    while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+        let (action, transaction) = (&buffer[8..12], buffer[12..16].to_vec());
+        let answer = match (length, action) {
+            (16, [0, 0, 0, 0]) => [&[0; 4][..], &transaction, b"connect!"].concat(),
+            (98.., [0, 0, 0, 1]) => {
+                assert_eq!(&buffer[..8], b"connect!");
+                // Interval, leechers, seeders.
+                let mut answer =
+                    [&[0, 0, 0, 1][..], &transaction, &[0, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 1]].concat();
+                for peer in &*named.lock().unwrap() {
+                    match peer.ip() {
+                        std::net::IpAddr::V4(ip) => answer.extend_from_slice(&ip.octets()),
+                        std::net::IpAddr::V6(ip) => answer.extend_from_slice(&ip.octets()),
+                    }
+                    answer.extend_from_slice(&peer.port().to_be_bytes());
+                }
+                answer
+            }
+            _ => [&[0, 0, 0, 3][..], &transaction, b"what?"].concat(),
+        };
+        let _ = socket.send_to(&answer, from);
+    }
+}
+
+#[test]
+fn datagrams_carry_announces_over_both_families() {
+    for host in ["127.0.0.1", "[::1]"] {
+        let Ok(socket) = UdpSocket::bind(format!("{host}:0")) else { continue };
+        let named = Named::default();
+        let seed =
+            Seed::single(&format!("udp://{}/announce", socket.local_addr().unwrap()), 100_000, 32 * 1024);
+        let naming = named.clone();
+        std::thread::spawn(move || udp_tracker(socket, naming));
+        let peer = Peer::start_at(&seed, Fault::None, &format!("{host}:0"));
+        named.lock().unwrap().push(peer.address);
+        let output = tempfile::tempdir().unwrap();
+        let path = output.path().join("live.pcapng");
+        let mut options = options(&output.path().join("out"), config());
+        options.record = Some(path.clone());
+        let (result, notices) = run(&seed, options);
+        assert_eq!(result.unwrap().outcome, Outcome::Complete, "{notices:#?}");
+        seed.assert_whole(&output.path().join("out"));
+        let mut trace = bittrace_trace::Trace::open(&path, bittrace_trace::Options::default()).unwrap();
+        while trace.next().unwrap().is_some() {}
+        // Connecting, started, completed and stopped, each answered.
+        assert!(trace.counts().udp >= 8, "{:?}", trace.counts());
+    }
 }
 
 #[test]

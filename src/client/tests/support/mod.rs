@@ -1,4 +1,5 @@
 //! Far ends on loopback that write raw bytes, and a way to run downloads from them.
+#![allow(clippy::unwrap_used, reason = "a test ends at its first fault")]
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses some of it")]
 
 pub mod peer;
