@@ -43,6 +43,11 @@ fn analyze_help() {
 }
 
 #[test]
+fn download_help() {
+    assert_help!("download", "download");
+}
+
+#[test]
 fn torrent_help() {
     assert_help!("torrent", "torrent");
 }

@@ -52,6 +52,8 @@ pub(crate) enum Colour {
 pub(crate) enum Command {
     /// Inspect captures: who spoke, what they said, what it means
     Analyze(Box<Analyze>),
+    /// Download a torrent, told as it goes; every byte can be recorded
+    Download(Box<Download>),
     /// Look into .torrent files
     #[command(subcommand)]
     Torrent(Torrent),
@@ -72,6 +74,54 @@ pub(crate) enum Command {
         #[arg(value_name = "COMMAND")]
         topic: Vec<String>,
     },
+}
+
+/// Download a torrent.
+#[derive(Debug, Args)]
+#[command(after_help = DOWNLOAD_AFTER, after_long_help = DOWNLOAD_EXAMPLES)]
+pub(crate) struct Download {
+    /// The .torrent file: a path, or an http or https URL
+    #[arg(value_name = "TORRENT")]
+    pub(crate) torrent: String,
+    /// The folder to download into
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub(crate) output: PathBuf,
+    /// Record every byte said and heard, as a capture that Wireshark and analyze read
+    #[arg(long, value_name = "FILE.pcapng")]
+    pub(crate) record: Option<PathBuf>,
+    /// One peer at a time, all pieces from it, the next one when it fails
+    #[arg(long)]
+    pub(crate) single_peer: bool,
+    /// The TCP port to listen on and announce; 0 takes any that is free
+    #[arg(long, value_name = "PORT", default_value_t = 6881)]
+    pub(crate) port: u16,
+    /// Listen on this address alone; may be given again
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Vec<IpAddr>,
+    /// Our peer id, of up to 20 characters; the rest is drawn at random
+    #[arg(long, value_name = "ID")]
+    pub(crate) peer_id: Option<String>,
+    /// The most peers at once
+    #[arg(long, value_name = "N")]
+    pub(crate) max_peers: Option<usize>,
+    /// How many seconds a tracker or peer may keep us waiting
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout: Option<u64>,
+    /// How often trackers are asked before giving up when no peer is left; 0 never gives up
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) rounds: u32,
+    /// Go on serving once complete: up to a ratio such as 1.5, or for a time such as 30min; without a value, until Ctrl-C
+    #[arg(long, value_name = "RATIO|TIME", num_args = 0..=1, default_missing_value = "", require_equals = true)]
+    pub(crate) seed: Option<String>,
+    /// Serve at most so many KiB a second
+    #[arg(long, value_name = "KIB")]
+    pub(crate) upload_limit: Option<u64>,
+    /// Begin anew, whatever an earlier run left
+    #[arg(long)]
+    pub(crate) no_resume: bool,
+    /// Replace files in the way that are not this torrent's
+    #[arg(long)]
+    pub(crate) overwrite: bool,
 }
 
 /// The commands about .torrent files.
@@ -230,6 +280,21 @@ Names: n, time, elapsed, capture, frames, stream, src, dst, speaker, transport, 
 
 const LIMIT_HELP: &str = "\
 At most N messages of each capture; 0 for all. Without it, all of them where messages were asked for by --view or --format, and the first 50 behind the summary.";
+
+const DOWNLOAD_AFTER: &str = "Examples: see bittrace download --help";
+
+const DOWNLOAD_EXAMPLES: &str = "\
+Examples:
+  bittrace download file.torrent                      into this folder
+  bittrace download file.torrent -o /tmp --seed=1.5   and serve until as much again and a half is given
+  bittrace download https://example.org/file.torrent --record live.pcapng
+  bittrace download file.torrent --single-peer        from one peer, the next one when it fails
+
+Files appear under their final names only when they are whole and verified. A run that was stopped, by whatever, goes on
+where it was when it is started again. The first Ctrl-C says goodbye to trackers and peers, the second ends at once.
+
+Exit codes: 0 complete; 1 incomplete; 2 could not tell (wrong usage, a torrent that cannot be read, a full disk);
+130 stopped by Ctrl-C";
 
 const TORRENT_EXAMPLES: &str = "\
 Examples:

@@ -3,6 +3,7 @@
 mod analyze;
 mod args;
 mod csv;
+mod download;
 mod failure;
 mod fields;
 mod filter;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments, mut output: Output) -> Result<Exit> {
     match arguments.command {
         Command::Analyze(analyze) => return analyze::run(&analyze, arguments.common, output),
+        Command::Download(download) => return download::run(&download, arguments.common, output),
         Command::Torrent(Torrent::Show(show)) => torrent::show(&show, arguments.common, &mut output)?,
         Command::Completions { shell } => {
             let mut script = Vec::new();

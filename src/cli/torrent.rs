@@ -86,21 +86,42 @@ pub(crate) fn show(arguments: &TorrentShow, common: Common, output: &mut Output)
         TorrentFormat::Table => {
             let limit = if arguments.limit == 0 || common.verbose { usize::MAX } else { arguments.limit };
             let look = output.look;
-            Sheet { file: &file, look, limit }.write(&fields, output)?;
+            Sheet { metainfo: &file.metainfo, look, limit }.write(&fields, output)?;
         }
     }
     Ok(())
 }
 
+/// Writes what a torrent holds, without its bytes and with the first of its files.
+pub(crate) fn write_contents(metainfo: &Metainfo, look: Look, out: &mut dyn Write) -> Result<()> {
+    let sheet = Sheet { metainfo, look, limit: 20 };
+    sheet.write_facts(out)?;
+    sheet.trackers(out)?;
+    sheet.files(out)?;
+    Ok(())
+}
+
 struct Sheet<'a> {
-    file: &'a TorrentFile,
+    metainfo: &'a Metainfo,
     look: Look,
     limit: usize,
 }
 
 impl Sheet<'_> {
     fn write(&self, fields: &[Field], out: &mut dyn Write) -> Result<()> {
-        let metainfo = &self.file.metainfo;
+        self.write_facts(out)?;
+        self.trackers(out)?;
+        self.files(out)?;
+        self.values(fields, out)?;
+        for fault in &self.metainfo.faults {
+            let text = format!("at byte {}: wanted {}", fault.offset, fault.wanted);
+            writeln!(out, "{}", self.look.paint(styles::WARN, &text))?;
+        }
+        Ok(())
+    }
+
+    fn write_facts(&self, out: &mut dyn Write) -> Result<()> {
+        let metainfo = self.metainfo;
         writeln!(out, "{}", self.look.paint(styles::HEADING, &printable(&metainfo.name.to_string())))?;
         for (name, value) in facts(metainfo) {
             let lines = wrap(&printable(&value), self.look.width.saturating_sub(18));
@@ -109,18 +130,11 @@ impl Sheet<'_> {
                 writeln!(out, "  {}{line}", self.look.paint(styles::DIM, &format!("{name:<16}")))?;
             }
         }
-        self.trackers(out)?;
-        self.files(out)?;
-        self.values(fields, out)?;
-        for fault in &metainfo.faults {
-            let text = format!("at byte {}: wanted {}", fault.offset, fault.wanted);
-            writeln!(out, "{}", self.look.paint(styles::WARN, &text))?;
-        }
         Ok(())
     }
 
     fn trackers(&self, out: &mut dyn Write) -> io::Result<()> {
-        let tiers = self.file.metainfo.trackers();
+        let tiers = self.metainfo.trackers();
         let rows = tiers.iter().enumerate().flat_map(|(tier, trackers)| {
             trackers.iter().map(move |tracker| vec![(tier + 1).to_string(), tracker.clone()])
         });
@@ -128,7 +142,7 @@ impl Sheet<'_> {
     }
 
     fn files(&self, out: &mut dyn Write) -> io::Result<()> {
-        let metainfo = &self.file.metainfo;
+        let metainfo = self.metainfo;
         let rows = metainfo.files.iter().enumerate().map(|(at, file)| {
             let pieces = metainfo.geometry.as_ref().map(|geometry| geometry.pieces_of(at));
             let pieces = match pieces {

@@ -191,6 +191,7 @@ const AZUREUS: &[(&[u8; 2], &str, Scheme)] = &[
     (b"XX", "Xtorrent", Scheme::Dotted(4)),
     (b"ZO", "Zona", Scheme::Dotted(4)),
     (b"ZT", "ZipTorrent", Scheme::Dotted(4)),
+    (b"bt", "bittrace", Scheme::Dotted(3)),
     (b"lt", "rtorrent/libTorrent", Scheme::Dotted(3)),
     (b"qB", "qBittorrent", Scheme::Dotted(3)),
     (b"st", "sharktorrent", Scheme::Dotted(4)),

@@ -1,0 +1,193 @@
+//! `bittrace download`: a live run, told as it goes.
+
+mod narrate;
+mod progress;
+
+use std::io::Write;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use bittrace_client::{
+    Download, Notice, Options, Outcome, Report, Resume, Stop, TorrentFile, random_identity,
+};
+use bittrace_protocol::PeerId;
+use bittrace_protocol::session::{Config, Event, Identity, Profile, SeedGoal};
+use bittrace_trace::words::{counted, rough_size, span};
+
+use crate::Exit;
+use crate::args::{self, Common};
+use crate::interrupt::interrupted;
+use crate::output::{Output, styles};
+use crate::table::{Column, render};
+use crate::torrent::write_contents;
+use narrate::Narrator;
+use progress::Progress;
+
+/// What our peer ids begin with, in the manner of BEP 20: no other client has `bt` in small letters.
+const PEER_ID_PREFIX: &[u8] = b"-bt0100-";
+
+/// How long fetching a .torrent may take.
+const FETCHED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Runs the command.
+pub(crate) fn run(arguments: &args::Download, common: Common, mut output: Output) -> Result<Exit> {
+    let torrent = load(&arguments.torrent)?;
+    let metainfo = Arc::new(torrent.metainfo);
+    if !common.quiet {
+        write_contents(&metainfo, output.look, &mut output)?;
+        output.flush()?;
+    }
+    let download = Download::new(Arc::clone(&metainfo), options(arguments)?)?;
+    stop_when_interrupted(download.stop());
+
+    let mut narrator = Narrator::new(output.look, common);
+    let mut progress = Progress::new(common.quiet);
+    let mut wrong_output = None;
+    let report = download.run_blocking(|notice| {
+        let mut lines = Vec::new();
+        match &notice {
+            Notice::Progress { status, peers } => progress.show(status, peers),
+            Notice::Checking { done, total } => progress.checking(*done, *total),
+            other => narrator.tell(other, &mut lines),
+        }
+        if matches!(notice, Notice::Session(Event::Complete)) {
+            progress.complete();
+        }
+        if !lines.is_empty() && !common.quiet {
+            let told = progress.aside(|| output.write_all(&lines).and_then(|()| output.flush()));
+            wrong_output = wrong_output.take().or(told.err());
+        }
+    });
+    progress.end();
+    let report = report?;
+    if let Some(error) = wrong_output
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        return Err(error).context("standard output cannot be written");
+    }
+    if !common.quiet {
+        closing_table(&report, arguments, &mut output)?;
+    }
+    output.flush()?;
+    Ok(match report.outcome {
+        Outcome::Complete => Exit::Done,
+        Outcome::Stopped if interrupted() => Exit::Interrupted,
+        Outcome::Incomplete | Outcome::Stopped => Exit::Matched,
+    })
+}
+
+/// Loads the torrent from a path or a URL.
+fn load(source: &str) -> Result<TorrentFile> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let loaded = runtime.block_on(TorrentFile::load(source, FETCHED_WITHIN));
+    runtime.shutdown_background();
+    Ok(loaded?)
+}
+
+fn options(arguments: &args::Download) -> Result<Options> {
+    let mut identity = random_identity(PEER_ID_PREFIX)?;
+    if let Some(peer_id) = &arguments.peer_id {
+        identity = Identity { peer_id: own_peer_id(peer_id)?, ..identity };
+    }
+    let mut config = Config::new(Profile::own(concat!("bittrace ", env!("CARGO_PKG_VERSION"))));
+    config.single_peer = arguments.single_peer;
+    config.port = arguments.port;
+    config.upload_limit = arguments.upload_limit.map(|kib| kib.saturating_mul(1024));
+    if let Some(peers) = arguments.max_peers {
+        config.max_peers = peers;
+    }
+    if let Some(seconds) = arguments.timeout {
+        let timeout = Duration::from_secs(seconds);
+        config.connect_timeout = timeout;
+        config.handshake_timeout = timeout;
+        config.request_timeout = timeout;
+        config.choke_timeout = timeout;
+        config.tracker_timeout = timeout;
+    }
+    config.seeding = arguments.seed.as_deref().map(seed_goal).transpose()?;
+    config.rounds = Some(arguments.rounds).filter(|&rounds| rounds > 0);
+    let mut options = Options::new(&arguments.output, config, identity);
+    if arguments.single_peer && arguments.seed.is_none() {
+        options.listen = Vec::new();
+    }
+    if !arguments.listen.is_empty() {
+        options.listen.clone_from(&arguments.listen);
+    }
+    options.resume = if arguments.no_resume { Resume::Ignore } else { Resume::Verify };
+    options.overwrite = arguments.overwrite;
+    options.record.clone_from(&arguments.record);
+    options.record_comment = format!("bittrace {} download", env!("CARGO_PKG_VERSION"));
+    Ok(options)
+}
+
+/// A peer id of up to 20 characters, filled up at random by the caller's own choice of prefix.
+fn own_peer_id(text: &str) -> Result<PeerId> {
+    if text.len() > 20 {
+        bail!("--peer-id: {} bytes, wanted at most 20", text.len());
+    }
+    Ok(random_identity(text.as_bytes())?.peer_id)
+}
+
+/// `RATIO` (a number), `TIME` (a number and s, min or h), or nothing: for ever.
+fn seed_goal(text: &str) -> Result<SeedGoal> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(SeedGoal::default());
+    }
+    let units = [("min", 60), ("h", 3600), ("s", 1)];
+    let time = units.iter().find_map(|(unit, seconds)| {
+        let number: u64 = text.strip_suffix(unit)?.trim().parse().ok()?;
+        Some(Duration::from_secs(number.saturating_mul(*seconds)))
+    });
+    let ratio = text.parse().ok().filter(|ratio: &f64| ratio.is_finite() && *ratio >= 0.0);
+    if time.is_none() && ratio.is_none() {
+        bail!("--seed: {text} is neither a ratio, such as 1.5, nor a time, such as 90s, 30min or 2h");
+    }
+    Ok(SeedGoal { ratio, time })
+}
+
+/// The first Ctrl-C says goodbye to trackers and peers; the second ends the process, which loses nothing verified.
+fn stop_when_interrupted(stop: Stop) {
+    thread::spawn(move || {
+        while !interrupted() {
+            thread::sleep(Duration::from_millis(50));
+        }
+        stop.stop();
+    });
+}
+
+fn closing_table(report: &Report, arguments: &args::Download, output: &mut Output) -> Result<()> {
+    let look = output.look;
+    let outcome = match report.outcome {
+        Outcome::Complete => "complete: every piece is verified",
+        Outcome::Incomplete => "incomplete: nobody is left who could have the missing pieces",
+        Outcome::Stopped => "stopped: a later run goes on from here",
+    };
+    let mut rows = vec![
+        ("outcome", outcome.to_owned()),
+        ("time", span(report.elapsed.as_secs_f64())),
+        ("place", report.place.display().to_string()),
+    ];
+    if let Some(status) = &report.status {
+        let elapsed = report.elapsed.as_secs_f64().max(0.001);
+        let rate = rough_size((status.downloaded as f64 / elapsed) as u64);
+        rows.push(("pieces", format!("{} of {}", status.pieces_done, status.pieces)));
+        if report.pieces_before > 0 {
+            rows.push(("there before", counted(u64::from(report.pieces_before), "piece")));
+        }
+        rows.push(("downloaded", format!("{}, {rate}/s", counted(status.downloaded, "byte"))));
+        rows.push(("uploaded", counted(status.uploaded, "byte")));
+        rows.push(("wasted", counted(status.wasted, "byte")));
+        rows.push(("hash failures", status.hash_failures.to_string()));
+        rows.push(("peers tried", status.peers_tried.to_string()));
+    }
+    if let Some(path) = &arguments.record {
+        rows.push(("recording", path.display().to_string()));
+    }
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    writeln!(output, "\n{}", look.paint(styles::HEADING, "Summary"))?;
+    output.write_all(render(&[Column::text("", 8), Column::text("", 20)], &rows, look).as_bytes())?;
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! How far a run is: a bar on a terminal, a line now and then elsewhere, nothing when told to be quiet. All of it goes to
+//! standard error.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use bittrace_protocol::session::{PeerView, Status};
+use bittrace_trace::words::{rough_size, seconds};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Shows how far a run is.
+pub(super) struct Progress {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    told: Option<Instant>,
+    complete: bool,
+}
+
+/// How often a line is written where there is no bar.
+const EVERY: Duration = Duration::from_secs(5);
+
+impl Progress {
+    pub(super) fn new(quiet: bool) -> Self {
+        let bar = (!quiet && io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::new(1);
+            // A template of constant text is valid, and the default is there for when it is not.
+            let style = ProgressStyle::with_template("{wide_bar} {percent:>3} %  {msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar
+        });
+        Self { bar, quiet, told: None, complete: false }
+    }
+
+    pub(super) fn show(&mut self, status: &Status, peers: &[PeerView]) {
+        let done = status.total - status.left;
+        let pieces = format!("{}/{} pieces", status.pieces_done, status.pieces);
+        let connected = peers.iter().filter(|peer| peer.open).count();
+        let down = rough_size(status.download_rate as u64);
+        let up = rough_size(status.upload_rate as u64);
+        let left = match status.download_rate {
+            rate if rate >= 1.0 && status.left > 0 => {
+                format!(", {} left", seconds((status.left as f64 / rate).ceil() as u64))
+            }
+            _ => String::new(),
+        };
+        let text = format!("{pieces}, ↓ {down}/s ↑ {up}/s, {connected} peers{left}");
+        if let Some(bar) = &self.bar {
+            bar.set_length(status.total.max(1));
+            bar.set_position(done);
+            bar.set_message(text);
+            return;
+        }
+        self.line(|| {
+            let percent = if status.total == 0 { 100.0 } else { done as f64 * 100.0 / status.total as f64 };
+            format!("{percent:.1} %: {text}")
+        });
+    }
+
+    /// What is on disk is being hashed.
+    pub(super) fn checking(&mut self, done: u64, total: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(total.max(1));
+            bar.set_position(done);
+            bar.set_message("checking what is on disk");
+            return;
+        }
+        self.line(|| format!("checking what is on disk: {} of {}", rough_size(done), rough_size(total)));
+    }
+
+    pub(super) fn complete(&mut self) {
+        self.complete = true;
+    }
+
+    /// Does something to the terminal while the bar is out of the way.
+    pub(super) fn aside<T>(&self, act: impl FnOnce() -> T) -> T {
+        match &self.bar {
+            Some(bar) => bar.suspend(act),
+            None => act(),
+        }
+    }
+
+    /// Takes the bar away.
+    pub(super) fn end(&self) {
+        if let Some(bar) = &self.bar {
+            if self.complete { bar.finish_and_clear() } else { bar.abandon() }
+        }
+    }
+
+    fn line(&mut self, text: impl FnOnce() -> String) {
+        if self.quiet || self.told.is_some_and(|told| told.elapsed() < EVERY) {
+            return;
+        }
+        self.told = Some(Instant::now());
+        // Nobody may be listening, which must not end the run.
+        let _ = writeln!(io::stderr(), "{}", text());
+    }
+}
