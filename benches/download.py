@@ -1,0 +1,179 @@
+#!/usr/bin/python3
+"""How fast bittrace downloads, beside aria2, libtorrent and (where it is installed) rqbit.
+
+    cargo build --release
+    /usr/bin/python3 benches/download.py [--gib 2] [--piece-kib 1024] [--rounds 3] [CLIENT...]
+
+All in one run, in turn, from the same seeder (libtorrent in high-performance settings) over loopback, with content and
+downloads in memory-backed storage (/dev/shm). Prints, for each client, the median of the rounds: MiB/s, CPU seconds a
+GiB (of the client alone), and peak resident memory. Debian's python3-libtorrent and aria2 are what it wants.
+"""
+import argparse
+import hashlib
+import http.server
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SEEDER_PORT = 46881
+
+SETTINGS = """
+import libtorrent as lt, sys, time
+settings = lt.high_performance_seed()
+settings.update({"listen_interfaces": "127.0.0.1:%s" % sys.argv[1], "enable_dht": False, "enable_lsd": False,
+    "enable_upnp": False, "enable_natpmp": False, "allow_multiple_connections_per_ip": True,
+    "in_enc_policy": 2, "out_enc_policy": 2, "enable_outgoing_utp": False, "enable_incoming_utp": False,
+    "unchoke_slots_limit": -1, "max_allowed_in_request_queue": 2000, "max_out_request_queue": 2000,
+    "alert_mask": 0, "announce_to_all_trackers": False})
+session = lt.session(settings)
+info = lt.torrent_info(sys.argv[2])
+"""
+
+SEED = SETTINGS + """
+session.add_torrent({"ti": info, "save_path": sys.argv[3], "flags": lt.torrent_flags.seed_mode})
+while True:
+    time.sleep(3600)
+"""
+
+LEECH = SETTINGS + """
+handle = session.add_torrent({"ti": info, "save_path": sys.argv[3]})
+while not handle.status().is_seeding:
+    time.sleep(0.01)
+"""
+
+
+class Tracker(http.server.BaseHTTPRequestHandler):
+    """Hands out the seeder, whatever is asked."""
+
+    def do_GET(self):
+        peer = bytes([127, 0, 0, 1]) + SEEDER_PORT.to_bytes(2, "big")
+        body = b"d8:completei1e10:incompletei1e8:intervali1800e5:peers6:" + peer + b"e"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def bencode(value):
+    if isinstance(value, int):
+        return b"i%de" % value
+    if isinstance(value, bytes):
+        return b"%d:%s" % (len(value), value)
+    if isinstance(value, dict):
+        return b"d" + b"".join(bencode(key) + bencode(value[key]) for key in sorted(value)) + b"e"
+    raise TypeError(value)
+
+
+def make_content(path, size, piece_length):
+    """Bytes that do not compress, and the SHA-1 of each piece."""
+    block = hashlib.shake_256(b"bittrace").digest(1 << 20)
+    hashes = []
+    with open(path, "wb") as file:
+        piece = hashlib.sha1()
+        in_piece = 0
+        for number in range(size >> 20):
+            chunk = number.to_bytes(8, "big") + block[8:]
+            file.write(chunk)
+            at = 0
+            while at < len(chunk):
+                part = chunk[at : at + piece_length - in_piece]
+                piece.update(part)
+                in_piece += len(part)
+                at += len(part)
+                if in_piece == piece_length:
+                    hashes.append(piece.digest())
+                    piece, in_piece = hashlib.sha1(), 0
+    return b"".join(hashes)
+
+
+def clients(work, torrent):
+    """Name, and the command that downloads into a folder and then ends."""
+    bittrace = ROOT / "target/release/bittrace"
+    found = {}
+    if bittrace.exists():
+        common = [str(bittrace), "download", torrent, "-q", "--port", "0", "--listen", "127.0.0.1", "-o", "{out}"]
+        found["bittrace"] = common
+        found["bittrace-recording"] = common + ["--record", f"{work}/live.pcapng"]
+    if shutil.which("aria2c"):
+        found["aria2"] = ["aria2c", "-q", "--dir={out}", "--seed-time=0", "--enable-dht=false", "--file-allocation=none",
+                          "--bt-enable-lpd=false", "--listen-port=46990", "--summary-interval=0", torrent]
+    if subprocess.run(["/usr/bin/python3", "-c", "import libtorrent"], capture_output=True).returncode == 0:
+        found["libtorrent"] = ["/usr/bin/python3", "-c", LEECH, "46991", torrent, "{out}"]
+    if shutil.which("rqbit"):
+        found["rqbit"] = ["rqbit", "--disable-dht", "download", "-e", "-o", "{out}", torrent]
+    return found
+
+
+def run(command, out):
+    """Wall seconds, CPU seconds and peak resident bytes of one download."""
+    out.mkdir()
+    command = [part.replace("{out}", str(out)) for part in command]
+    started = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.monotonic() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit(f"{command[0]} ended with {process.returncode}")
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gib", type=float, default=2)
+    parser.add_argument("--piece-kib", type=int, default=1024)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("clients", nargs="*")
+    options = parser.parse_args()
+    size = int(options.gib * 1024) << 20
+    work = pathlib.Path(tempfile.mkdtemp(prefix="bittrace-bench-", dir="/dev/shm"))
+    seeder = None
+    try:
+        tracker = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Tracker)
+        threading.Thread(target=tracker.serve_forever, daemon=True).start()
+        (work / "seed").mkdir()
+        pieces = make_content(work / "seed/content.bin", size, options.piece_kib << 10)
+        torrent = work / "content.torrent"
+        torrent.write_bytes(bencode({
+            b"announce": b"http://127.0.0.1:%d/announce" % tracker.server_port,
+            b"info": {b"length": size, b"name": b"content.bin", b"piece length": options.piece_kib << 10,
+                      b"pieces": pieces},
+        }))
+        seeder = subprocess.Popen(
+            ["/usr/bin/python3", "-c", SEED, str(SEEDER_PORT), str(torrent), str(work / "seed")])
+        time.sleep(2)
+        found = clients(work, str(torrent))
+        chosen = options.clients or list(found)
+        figures = {name: [] for name in chosen}
+        for number in range(options.rounds):
+            for name in chosen:
+                out = work / "out"
+                figures[name].append(run(found[name], out))
+                whole = (out / "content.bin").stat().st_size == size
+                if not whole:
+                    sys.exit(f"{name}: the download is not whole")
+                shutil.rmtree(out)
+                (work / "live.pcapng").unlink(missing_ok=True)
+        print(f"{options.gib:g} GiB, pieces of {options.piece_kib} KiB, {options.rounds} rounds, medians")
+        print(f"{'client':<20}{'MiB/s':>8}{'CPU s/GiB':>11}{'peak MiB':>10}")
+        for name, runs in figures.items():
+            wall, cpu, memory = (statistics.median(column) for column in zip(*runs))
+            print(f"{name:<20}{size / wall / (1 << 20):>8.0f}{cpu / options.gib:>11.2f}{memory / (1 << 20):>10.0f}")
+    finally:
+        if seeder:
+            seeder.kill()
+        shutil.rmtree(work, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
