@@ -68,10 +68,12 @@ impl Operand {
             return matches!(operator, Operator::Equal | Operator::Contains) && within(at.ip(), network);
         }
         match (operator, self.endpoint, self.address) {
-            (Operator::Contains, ..) => self.compare_text(operator, &at.to_string()),
+            (Operator::Contains, Some(endpoint), _) => at == endpoint,
+            (Operator::Contains, _, Some(address)) => at.ip().to_canonical() == address.to_canonical(),
+            (Operator::Contains, ..) => self.contained_in(&at.to_string()),
             (_, Some(endpoint), _) => operator.accepts(at.cmp(&endpoint)),
             (_, _, Some(address)) => operator.accepts(at.ip().to_canonical().cmp(&address.to_canonical())),
-            (..) => self.compare_text(operator, &at.to_string()),
+            (..) => self.compare_words(operator, &at.to_string()),
         }
     }
 
@@ -81,11 +83,20 @@ impl Operand {
         {
             return self.compare_address(operator, at);
         }
+        self.compare_words(operator, text)
+    }
+
+    /// As text and nothing else.
+    fn compare_words(&self, operator: Operator, text: &str) -> bool {
         match operator {
-            Operator::Contains => text.to_lowercase().contains(&self.text.to_lowercase()),
+            Operator::Contains => self.contained_in(text),
             Operator::Equal if text.eq_ignore_ascii_case(&self.text) => true,
             _ => operator.accepts(text.cmp(&self.text)),
         }
+    }
+
+    fn contained_in(&self, text: &str) -> bool {
+        text.to_lowercase().contains(&self.text.to_lowercase())
     }
 }
 

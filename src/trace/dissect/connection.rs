@@ -207,7 +207,12 @@ impl Connection {
         let mut emitter = Emitter { stream, flow: self.flow, transport: Transport::Tcp, recognised, out };
         match &mut self.carries {
             Carries::PeerWire(wire) => wire.advance(direction, lane, &mut emitter),
-            Carries::HttpTracker(tracker) => tracker.advance(direction, lane, &mut emitter),
+            Carries::HttpTracker(tracker) => {
+                tracker.advance(direction, lane, &mut emitter);
+                // What is said one way may be what the other waits for.
+                let other = direction.reverse();
+                tracker.advance(other, &mut self.lanes[other as usize], &mut emitter);
+            }
             Carries::Encrypted(shown) => {
                 let shown = &mut shown[direction as usize];
                 if !*shown {
@@ -269,6 +274,11 @@ impl Connection {
             return other_when(last || waiting.iter().any(|bytes| bytes.len() > FOUND_WITHIN));
         }
         let [initiator, responder] = waiting;
+        // An answer may be captured before what it answers.
+        let answers = http::looks_like_response(responder) != Some(false) && !responder.is_empty();
+        if initiator.is_empty() && answers {
+            return other_when(last || responder.len() > DECIDED_WITHIN);
+        }
         if !initiator.is_empty() && !could_be_key(initiator)
             || !responder.is_empty() && !could_be_key(responder)
         {

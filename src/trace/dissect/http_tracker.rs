@@ -48,6 +48,14 @@ impl HttpTracker {
 
     /// Turns the bytes that wait in `lane` into records, as far as they go.
     pub(super) fn advance(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+        // An answer may be captured before what it answers, and is not understood without it.
+        if direction != self.asker && self.asked.is_empty() && lane.waiting().len() < CHUNK {
+            return;
+        }
+        self.go_on(direction, lane, emitter);
+    }
+
+    fn go_on(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
         while !lane.waiting().is_empty() && !self.lost[direction as usize] {
             let framing = self.frame(direction, lane.waiting(), false);
             match framing {
@@ -88,7 +96,7 @@ impl HttpTracker {
                 Framing::Incomplete | Framing::UntilClose => break,
             }
         }
-        self.advance(direction, lane, emitter);
+        self.go_on(direction, lane, emitter);
         self.flush(direction, lane, emitter);
     }
 

@@ -327,6 +327,22 @@ fn reads_several_announces_on_one_connection() {
 }
 
 #[test]
+fn an_answer_captured_before_its_request_is_read() {
+    let ask = b"GET /announce?info_hash=%aa%aa%aa%aa%aa%aa%aa%aa%aa%aa%aa%aa%aa%aa%aa%aa%aa%aa%aa%aa\
+        &peer_id=-TR3000-aaaaaaaaaaaa&port=6881&left=0 HTTP/1.1\r\nHost: t\r\n\r\n"
+        .to_vec();
+    let body = b"d8:intervali1800e5:peers6:\x0a\0\0\x02\x1a\xe1e";
+    let mut reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+    reply.extend(body);
+    let both = [(A, "announce-request"), (B, "announce-response")];
+    for opening in [Opening::Syn, Opening::MidStream] {
+        let steps = [Says(B, reply.clone()), Says(A, ask.clone()), Closes];
+        let seen: Vec<_> = records(opening, &steps).into_iter().map(|seen| (seen.0, seen.1)).collect();
+        assert_eq!(seen, both);
+    }
+}
+
+#[test]
 fn damage_is_kept_and_decoding_resumes() {
     let steps = [
         Says(A, handshake(b"-TR3000-aaaaaaaaaaaa")),
