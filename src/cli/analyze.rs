@@ -207,6 +207,10 @@ impl<'a> Analysis<'a> {
                 ),
             );
         }
+        if let Some((packets, link)) = trace.counts().unread_link {
+            let text = format!("{name}: {} of link type {link} are not read", counted(packets, "packet"));
+            warn(self.common, &text);
+        }
         self.before += summary.records;
         self.closing.add(&name, &trace, &summary, whole && !interrupted());
         if self.format == Format::Table {

@@ -92,9 +92,9 @@ pub(crate) struct Download {
     /// One peer at a time, all pieces from it, the next one when it fails
     #[arg(long)]
     pub(crate) single_peer: bool,
-    /// The TCP port to listen on and announce; 0 takes any that is free
-    #[arg(long, value_name = "PORT", default_value_t = 6881)]
-    pub(crate) port: u16,
+    /// The TCP port to listen on and announce; 0 takes any that is free. Without it, the first free one of 6881 to 6889
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<u16>,
     /// Listen on this address alone; may be given again
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Vec<IpAddr>,
@@ -102,14 +102,15 @@ pub(crate) struct Download {
     #[arg(long, value_name = "ID")]
     pub(crate) peer_id: Option<String>,
     /// The most peers at once
-    #[arg(long, value_name = "N")]
-    pub(crate) max_peers: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) max_peers: Option<u16>,
     /// How many seconds a tracker or peer may keep us waiting
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout: Option<u64>,
-    /// How often trackers are asked before giving up when no peer is left; 0 never gives up
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub(crate) rounds: u32,
+    /// How often trackers are asked before giving up when no peer is left, 3 times if not told, once with --single-peer; 0
+    /// never gives up
+    #[arg(long, value_name = "N")]
+    pub(crate) rounds: Option<u32>,
     /// Go on serving once complete: up to a ratio such as 1.5, or for a time such as 30min; without a value, until Ctrl-C
     #[arg(long, value_name = "RATIO|TIME", num_args = 0..=1, default_missing_value = "", require_equals = true)]
     pub(crate) seed: Option<String>,

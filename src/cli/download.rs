@@ -3,8 +3,10 @@
 mod narrate;
 mod progress;
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -18,8 +20,9 @@ use bittrace_trace::words::{counted, rough_size, span};
 
 use crate::Exit;
 use crate::args::{self, Common};
+use crate::failure::warn;
 use crate::interrupt::interrupted;
-use crate::output::{Output, styles};
+use crate::output::{Look, Output, styles};
 use crate::table::{Column, render};
 use crate::torrent::write_contents;
 use narrate::Narrator;
@@ -33,11 +36,18 @@ const FETCHED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Runs the command.
 pub(crate) fn run(arguments: &args::Download, common: Common, mut output: Output) -> Result<Exit> {
-    let torrent = load(&arguments.torrent)?;
+    let Some(torrent) = load(&arguments.torrent)? else { return Ok(Exit::Interrupted) };
     let metainfo = Arc::new(torrent.metainfo);
     if !common.quiet {
-        write_contents(&metainfo, output.look, &mut output)?;
-        output.flush()?;
+        let mut contents = Vec::new();
+        write_contents(&metainfo, output.look, &mut contents)?;
+        heard(output.write_all(&contents).and_then(|()| output.flush()))?;
+    }
+    if metainfo.trackers().iter().all(Vec::is_empty) {
+        if arguments.single_peer {
+            bail!("{}: names no tracker: there is nobody to ask for peers", arguments.torrent);
+        }
+        warn(common, &format!("{}: names no tracker; waiting for peers that call", arguments.torrent));
     }
     let download = Download::new(Arc::clone(&metainfo), options(arguments)?)?;
     stop_when_interrupted(download.stop());
@@ -62,15 +72,12 @@ pub(crate) fn run(arguments: &args::Download, common: Common, mut output: Output
     });
     progress.end();
     let report = report?;
-    if let Some(error) = wrong_output
-        && error.kind() != std::io::ErrorKind::BrokenPipe
-    {
-        return Err(error).context("standard output cannot be written");
-    }
+    heard(wrong_output.map_or(Ok(()), Err))?;
     if !common.quiet {
-        closing_table(&report, arguments, &mut output)?;
+        let mut table = Vec::new();
+        closing_table(&report, arguments, output.look, &mut table)?;
+        heard(output.write_all(&table).and_then(|()| output.flush()))?;
     }
-    output.flush()?;
     Ok(match report.outcome {
         Outcome::Complete => Exit::Done,
         Outcome::Stopped if interrupted() => Exit::Interrupted,
@@ -78,12 +85,31 @@ pub(crate) fn run(arguments: &args::Download, common: Common, mut output: Output
     })
 }
 
-/// Loads the torrent from a path or a URL.
-fn load(source: &str) -> Result<TorrentFile> {
+/// What is told may find no listener, which changes nothing of the run and its outcome.
+fn heard(told: io::Result<()>) -> Result<()> {
+    match told {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        told => told.context("standard output cannot be written"),
+    }
+}
+
+/// Loads the torrent from a path or a URL; `None` after Ctrl-C.
+fn load(source: &str) -> Result<Option<TorrentFile>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let loaded = runtime.block_on(TorrentFile::load(source, FETCHED_WITHIN));
-    runtime.shutdown_background();
-    Ok(loaded?)
+    let place = source.to_owned();
+    let (sender, loaded) = mpsc::channel();
+    thread::spawn(move || {
+        // Nobody waits for it any longer after an interrupt.
+        let _ = sender.send(runtime.block_on(TorrentFile::load(&place, FETCHED_WITHIN)));
+    });
+    loop {
+        match loaded.recv_timeout(Duration::from_millis(50)) {
+            Ok(loaded) => return Ok(Some(loaded?)),
+            Err(mpsc::RecvTimeoutError::Timeout) if interrupted() => return Ok(None),
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => bail!("{source}: cannot be loaded"),
+        }
+    }
 }
 
 fn options(arguments: &args::Download) -> Result<Options> {
@@ -93,10 +119,10 @@ fn options(arguments: &args::Download) -> Result<Options> {
     }
     let mut config = Config::new(Profile::own(concat!("bittrace ", env!("CARGO_PKG_VERSION"))));
     config.single_peer = arguments.single_peer;
-    config.port = arguments.port;
+    config.port = arguments.port.unwrap_or_else(free_port);
     config.upload_limit = arguments.upload_limit.map(|kib| kib.saturating_mul(1024));
     if let Some(peers) = arguments.max_peers {
-        config.max_peers = peers;
+        config.max_peers = usize::from(peers);
     }
     if let Some(seconds) = arguments.timeout {
         let timeout = Duration::from_secs(seconds);
@@ -107,11 +133,9 @@ fn options(arguments: &args::Download) -> Result<Options> {
         config.tracker_timeout = timeout;
     }
     config.seeding = arguments.seed.as_deref().map(seed_goal).transpose()?;
-    config.rounds = Some(arguments.rounds).filter(|&rounds| rounds > 0);
+    let rounds = arguments.rounds.unwrap_or(if arguments.single_peer { 1 } else { 3 });
+    config.rounds = Some(rounds).filter(|&rounds| rounds > 0);
     let mut options = Options::new(&arguments.output, config, identity);
-    if arguments.single_peer && arguments.seed.is_none() {
-        options.listen = Vec::new();
-    }
     if !arguments.listen.is_empty() {
         options.listen.clone_from(&arguments.listen);
     }
@@ -120,6 +144,12 @@ fn options(arguments: &args::Download) -> Result<Options> {
     options.record.clone_from(&arguments.record);
     options.record_comment = format!("bittrace {} download", env!("CARGO_PKG_VERSION"));
     Ok(options)
+}
+
+/// The first port that is free of those that clients use (BEP 3, "trackers"); 0, for any, when none is.
+fn free_port() -> u16 {
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
+    (6881..=6889).find(free).unwrap_or(0)
 }
 
 /// A peer id of up to 20 characters, filled up at random by the caller's own choice of prefix.
@@ -158,8 +188,12 @@ fn stop_when_interrupted(stop: Stop) {
     });
 }
 
-fn closing_table(report: &Report, arguments: &args::Download, output: &mut Output) -> Result<()> {
-    let look = output.look;
+fn closing_table(
+    report: &Report,
+    arguments: &args::Download,
+    look: Look,
+    output: &mut Vec<u8>,
+) -> Result<()> {
     let outcome = match report.outcome {
         Outcome::Complete => "complete: every piece is verified",
         Outcome::Incomplete => "incomplete: nobody is left who could have the missing pieces",

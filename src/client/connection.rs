@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
+use std::pin::pin;
 use std::time::Duration;
 
 use bittrace_protocol::session::{Closing, StreamId};
@@ -10,7 +11,7 @@ use bytes::{Buf, Bytes};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{Sender, UnboundedReceiver};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::clock::Clock;
 use crate::gauge::Gauge;
@@ -185,22 +186,30 @@ impl Network {
         line: &Line,
         mut said: UnboundedReceiver<Bytes>,
     ) {
-        let mut waiting: Vec<Bytes> = Vec::new();
-        while said.recv_many(&mut waiting, MOST_AT_ONCE).await > 0 {
-            let written = write_all(self, stream, socket, line, &mut waiting);
-            // One that will not be read by a far end that we leave is not worth waiting for.
-            let written = if said.is_closed() {
-                timeout(LINGER, written).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            } else {
-                written.await
+        let (mut waiting, mut behind) = (Vec::new(), Vec::new());
+        let mut leave_by = None;
+        while !waiting.is_empty() || said.recv_many(&mut waiting, MOST_AT_ONCE).await > 0 {
+            let written = {
+                let mut writing = pin!(write_all(self, stream, socket, line, &mut waiting));
+                loop {
+                    tokio::select! {
+                        biased;
+                        written = &mut writing => break written,
+                        more = said.recv(), if leave_by.is_none() => match more {
+                            Some(bytes) => behind.push(bytes),
+                            None => leave_by = Some(Instant::now() + LINGER),
+                        },
+                        // What a far end that we leave does not read is not worth waiting for.
+                        () = sleep_until(leave_by.unwrap_or_else(Instant::now)), if leave_by.is_some() => return,
+                    }
+                }
             };
             if written.is_err() {
-                if said.is_closed() {
-                    return;
-                }
-                // Reading finds out why, after what the far end still said.
-                std::future::pending::<()>().await;
+                // Reading finds out why, after what the far end still said; unless we leave before.
+                while leave_by.is_none() && said.recv().await.is_some() {}
+                return;
             }
+            waiting.append(&mut behind);
         }
     }
 }
@@ -216,7 +225,7 @@ async fn write_all(
     while first < waiting.len() {
         network.gauge.room().await;
         socket.writable().await?;
-        let slices: Vec<_> = waiting[first..].iter().map(|bytes| IoSlice::new(bytes)).collect();
+        let slices: Vec<_> = waiting[first..].iter().take(MOST_AT_ONCE).map(|bytes| IoSlice::new(bytes)).collect();
         let written = match socket.try_write_vectored(&slices) {
             Ok(written) => written,
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {

@@ -11,7 +11,7 @@ use bittrace_protocol::{Geometry, Metainfo, PeerId, PieceIndex};
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::clock::Clock;
-use crate::drive::Driver;
+use crate::drive::{Driver, Ended};
 use crate::files::Files;
 use crate::folder::{Folder, Replace};
 use crate::journal::Journal;
@@ -112,6 +112,11 @@ pub enum Notice {
         /// Its peers.
         peers: Vec<PeerView>,
     },
+    /// The recording could not be written, and ends here. The run goes on.
+    RecordingFailed {
+        /// Why.
+        error: Error,
+    },
     /// A file is whole, verified, and has its final name.
     FileDone {
         /// Where it is.
@@ -131,7 +136,7 @@ pub enum Outcome {
 }
 
 /// What became of a run.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Report {
     /// How it ended.
     pub outcome: Outcome,
@@ -143,6 +148,8 @@ pub struct Report {
     pub elapsed: Duration,
     /// Where the file, or the folder around the files, is.
     pub place: PathBuf,
+    /// Why not everything was recorded, where it should have been; it was told when it happened.
+    pub recording: Option<Error>,
 }
 
 /// A run that has not begun.
@@ -196,7 +203,7 @@ impl Download {
         let folder = Folder::open(&self.options.output)?;
         let place = folder.shown(std::slice::from_ref(&layout.root), "");
         let (root, pieces) = (layout.root.clone(), self.geometry.piece_count());
-        let (mut journal, remembered) = Journal::open(&folder, &root, self.torrent.info_hash, pieces)?;
+        let (journal, remembered) = Journal::open(&folder, &root, self.torrent.info_hash, pieces)?;
         let files = Arc::new(Files::new(folder, layout, self.geometry.clone()));
         let replace = if self.options.overwrite { Replace::Always } else { Replace::Never };
 
@@ -209,12 +216,14 @@ impl Download {
             }
         };
         let pieces_before = survey.verified.count();
-        let report =
-            |outcome, status| Report { outcome, pieces_before, status, elapsed: started.elapsed(), place };
+        let report = |outcome, status, recording| {
+            let elapsed = started.elapsed();
+            Report { outcome, pieces_before, status, elapsed, place, recording }
+        };
         if self.stop.times() > 0 {
-            return Ok(report(Outcome::Stopped, None));
+            journal.remove_if_empty(&files.folder)?;
+            return Ok(report(Outcome::Stopped, None, None));
         }
-        journal.begin(self.torrent.info_hash, &survey.verified)?;
         for file in survey.finished {
             if let Some(path) = files.path(file) {
                 notice(Notice::FileDone { path: files.folder.shown(path, "") });
@@ -230,13 +239,13 @@ impl Download {
         config.port = driver.port();
         notice(Notice::Listening { port: config.port });
         let session = Session::new(config, torrent, identity, survey.verified.iter(), clock.now());
-        let status = driver.run(session, &mut notice).await?;
+        let Ended { status, recording } = driver.run(session, &mut notice).await?;
         let outcome = match status.pieces_done == status.pieces {
             true => Outcome::Complete,
             false if stop.times() > 0 => Outcome::Stopped,
             false => Outcome::Incomplete,
         };
-        Ok(report(outcome, Some(status)))
+        Ok(report(outcome, Some(status), recording))
     }
 
     /// Finds out what is on disk, on threads of its own.

@@ -1,6 +1,7 @@
 //! Between a session and the machine: what the session wants is done, and what happens is told to it.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -35,7 +36,8 @@ pub(crate) struct Driver {
     happened: Receiver<Happened>,
     connections: HashMap<StreamId, Connection>,
     tasks: JoinSet<()>,
-    recording: Option<JoinHandle<Result<(), Error>>>,
+    recording: Option<JoinHandle<()>>,
+    recording_failure: Option<Error>,
     port: u16,
     /// How many tasks wait for peers to call; they never end.
     listening: usize,
@@ -60,21 +62,34 @@ impl Driver {
         clock: Clock,
         files: Arc<Files>,
         verified: Pieces,
-        journal: Journal,
+        mut journal: Journal,
         replace: Replace,
         stop: Stop,
     ) -> Result<Self, Error> {
         let gauge = Gauge::default();
         let (reporting, reports) = mpsc::unbounded_channel();
         let (happening, happened) = mpsc::channel(MOST_HAPPENING);
-        let (tap, recording) = match &options.record {
-            Some(path) => {
-                let (tap, thread) = Tap::open(path, options.record_comment.clone(), gauge.clone())?;
-                (tap, Some(thread))
+        // What may be refused comes first, what overwrites something after it.
+        let begun = listen(&options.listen, options.config.port).and_then(|(listeners, port)| {
+            let (tap, recording) = match &options.record {
+                Some(path) => {
+                    let comment = options.record_comment.clone();
+                    let (tap, thread) = Tap::open(path, comment, gauge.clone(), reporting.clone())?;
+                    (tap, Some(thread))
+                }
+                None => (Tap::default(), None),
+            };
+            journal.begin(&verified)?;
+            Ok((listeners, port, tap, recording))
+        });
+        let (listeners, port, tap, recording) = match begun {
+            Ok(begun) => begun,
+            Err(error) => {
+                // Why it could not begin is worth more than why something is left of it.
+                let _ = journal.remove_if_empty(&files.folder);
+                return Err(error);
             }
-            None => (Tap::default(), None),
         };
-        let (listeners, port) = listen(&options.listen, options.config.port)?;
         let storage = Storage::start(&files, verified, journal, replace, gauge.clone(), &reporting)?;
         let network = Network {
             clock,
@@ -99,6 +114,7 @@ impl Driver {
             connections: HashMap::new(),
             tasks,
             recording,
+            recording_failure: None,
             port: if options.listen.is_empty() { 0 } else { port },
             listening,
             next_called: 1,
@@ -119,7 +135,7 @@ impl Driver {
         mut self,
         mut session: Session,
         notice: &mut impl FnMut(Notice),
-    ) -> Result<Status, Error> {
+    ) -> Result<Ended, Error> {
         let mut stops = 0;
         let mut progress_at = Instant::now();
         self.tell(&mut session, Input::Tick, notice);
@@ -170,7 +186,10 @@ impl Driver {
             Report::Examined(piece, digests) => Input::Examined(piece, digests),
             Report::Loaded(stream, block, bytes) => Input::Loaded(stream, block, bytes),
             Report::Finished(file) => return tell_finished(&self.files, file, notice),
-            Report::Settled => return,
+            Report::RecordingFailed(error) => {
+                self.recording_failure = Some(tell_recording(error, notice));
+                return;
+            }
             Report::Failed(error) => {
                 if self.failure.is_some() {
                     return;
@@ -284,7 +303,7 @@ impl Driver {
         session: &Session,
         stops: u32,
         notice: &mut impl FnMut(Notice),
-    ) -> Result<Status, Error> {
+    ) -> Result<Ended, Error> {
         let status = session.status(self.clock.now());
         // Nobody listens any longer, so that no task waits to be heard.
         self.happened.close();
@@ -298,23 +317,46 @@ impl Driver {
             .await;
         }
         self.tasks.shutdown().await;
-        let Self { storage, mut reports, network, files, recording, mut failure, .. } = self;
-        storage.settle();
+        let Self { mut storage, mut reports, network, files, mut failure, mut recording_failure, .. } = self;
+        storage.close();
+        drop(network);
+        // Every thread that reports ends now, also one that has failed.
         while let Some(report) = reports.recv().await {
             match report {
                 Report::Finished(file) => tell_finished(&files, file, notice),
                 Report::Failed(error) if failure.is_none() => failure = Some(error),
-                Report::Settled => break,
+                Report::RecordingFailed(error) => recording_failure = Some(tell_recording(error, notice)),
                 _ => {}
             }
         }
-        drop((storage, network));
-        let recorded = recording.map_or(Ok(()), |thread| thread.join().unwrap_or(Ok(())));
+        drop(storage);
+        if let Some(thread) = self.recording {
+            let _ = thread.join();
+        }
         match failure {
             Some(error) => Err(error),
-            None => recorded.map(|()| status),
+            None => Ok(Ended { status, recording: recording_failure }),
         }
     }
+}
+
+/// How a session ended.
+pub(crate) struct Ended {
+    pub(crate) status: Status,
+    /// Why not all of it was recorded.
+    pub(crate) recording: Option<Error>,
+}
+
+/// Tells that the recording failed, and gives the error back for the end.
+fn tell_recording(error: Error, notice: &mut impl FnMut(Notice)) -> Error {
+    if let Error::Record { path, source } = &error {
+        let source = match source.raw_os_error() {
+            Some(number) => io::Error::from_raw_os_error(number),
+            None => io::Error::new(source.kind(), source.to_string()),
+        };
+        notice(Notice::RecordingFailed { error: Error::Record { path: path.clone(), source } });
+    }
+    error
 }
 
 fn tell_finished(files: &Files, file: usize, notice: &mut impl FnMut(Notice)) {

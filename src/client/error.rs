@@ -78,10 +78,10 @@ pub enum Error {
         /// The link, or what was looked for behind it.
         path: PathBuf,
     },
-    /// Another run downloads the same torrent into the same folder.
+    /// Another run downloads this torrent, or another of the same name, into the same folder.
     #[error("another run is using {path}")]
     Busy {
-        /// The state file of that run.
+        /// The file, or the folder around the files, that it downloads.
         path: PathBuf,
     },
     /// No address could be listened on.

@@ -28,10 +28,20 @@ pub(crate) struct Files {
 
 #[derive(Debug)]
 struct Open {
-    /// Whether each file has its final name.
-    finished: Vec<bool>,
+    /// What stands of each file.
+    stands: Vec<Stands>,
     /// The files last used, the latest at the back.
     handles: VecDeque<(usize, Handle, Arc<File>)>,
+}
+
+/// What stands of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stands {
+    Nothing,
+    /// It is there under its unfinished name.
+    Unfinished,
+    /// It is there under its final name.
+    Finished,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +52,7 @@ enum Handle {
 
 impl Files {
     pub(crate) fn new(folder: Folder, layout: Layout, geometry: Geometry) -> Self {
-        let open = Open { finished: vec![false; layout.places.len()], handles: VecDeque::new() };
+        let open = Open { stands: vec![Stands::Nothing; layout.places.len()], handles: VecDeque::new() };
         Self { folder, layout, geometry, open: Mutex::new(open) }
     }
 
@@ -51,9 +61,15 @@ impl Files {
         self.layout.places.get(file)?.path.as_deref()
     }
 
-    /// Says that a file is found, or stands, under its final name or its unfinished one.
-    pub(crate) fn set_finished(&self, file: usize, finished: bool) {
-        self.lock().finished[file] = finished;
+    /// Says what stands of a file. One of which nothing stands is made when it is first written to, and then only
+    /// where nothing has come to stand meanwhile; one that stands is never made anew.
+    pub(crate) fn set_stands(&self, file: usize, stands: Stands) {
+        self.lock().stands[file] = stands;
+    }
+
+    /// Whether some of these bytes of the row are not stored.
+    pub(crate) fn has_padding(&self, span: Range<u64>) -> bool {
+        self.geometry.files_in(span).into_iter().any(|range| self.path(range.file).is_none())
     }
 
     /// Gives a file that is written in full its final name.
@@ -71,8 +87,11 @@ impl Files {
         // A final name promises the content, after a power failure too.
         handle.sync_data().map_err(|source| wrong("write", source))?;
         let mut open = self.lock();
+        if !self.folder.is_named(&handle, path, PART_SUFFIX)? {
+            return Err(wrong("rename", io::Error::new(io::ErrorKind::NotFound, "it was moved or replaced")));
+        }
         self.folder.rename(path, PART_SUFFIX, "", replace)?;
-        open.finished[file] = true;
+        open.stands[file] = Stands::Finished;
         Ok(())
     }
 
@@ -82,7 +101,7 @@ impl Files {
         let mut open = self.lock();
         open.handles.retain(|(open, ..)| *open != file);
         self.folder.rename(path, "", PART_SUFFIX, Replace::Always)?;
-        open.finished[file] = false;
+        open.stands[file] = Stands::Unfinished;
         Ok(())
     }
 
@@ -149,11 +168,16 @@ impl Files {
             let missing = io::Error::from(io::ErrorKind::NotFound);
             return Err(Error::File { action: "open", path: self.folder.shown(&[], ""), source: missing });
         };
-        let suffix = if open.finished[file] { "" } else { PART_SUFFIX };
-        let handle = Arc::new(match wanted {
-            Handle::ReadOnly => self.folder.read(path, suffix)?,
-            Handle::Writable => self.folder.write(path, suffix)?,
+        let stands = open.stands[file];
+        let suffix = stands.suffix();
+        let handle = Arc::new(match (wanted, stands) {
+            (Handle::ReadOnly, _) => self.folder.read(path, suffix)?,
+            (Handle::Writable, Stands::Nothing) => self.folder.write_new(path, suffix)?,
+            (Handle::Writable, Stands::Unfinished | Stands::Finished) => self.folder.write_old(path, suffix)?,
         });
+        if stands == Stands::Nothing && wanted == Handle::Writable {
+            open.stands[file] = Stands::Unfinished;
+        }
         if open.handles.len() >= MAX_OPEN {
             open.handles.pop_front();
         }
@@ -163,7 +187,7 @@ impl Files {
 
     /// The file's ending at present.
     pub(crate) fn suffix(&self, file: usize) -> &'static str {
-        if self.lock().finished[file] { "" } else { PART_SUFFIX }
+        self.lock().stands[file].suffix()
     }
 
     /// A file as it is at present, for reading.
@@ -173,6 +197,15 @@ impl Files {
 
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stands {
+    const fn suffix(self) -> &'static str {
+        match self {
+            Self::Nothing | Self::Unfinished => PART_SUFFIX,
+            Self::Finished => "",
+        }
     }
 }
 

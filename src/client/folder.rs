@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -13,9 +14,9 @@ use rustix::io::Errno;
 use crate::Error;
 
 /// A folder that the user named. The way to it may lead through links; below it no link is followed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Folder {
-    root: OwnedFd,
+    root: Arc<OwnedFd>,
     path: PathBuf,
 }
 
@@ -36,7 +37,7 @@ impl Folder {
         std::fs::create_dir_all(path).map_err(wrong)?;
         let root = fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|errno| wrong(errno.into()))?;
-        Ok(Self { root, path: path.to_owned() })
+        Ok(Self { root: Arc::new(root), path: path.to_owned() })
     }
 
     /// The path of something below it, for people.
@@ -74,6 +75,30 @@ impl Folder {
     pub(crate) fn write(&self, parts: &[String], suffix: &str) -> Result<File, Error> {
         self.open_at(parts, suffix, OFlags::RDWR | OFlags::CREATE, Missing::Make)
             .map_err(|errno| self.error("write", parts, suffix, errno))
+    }
+
+    /// Makes a file for reading and writing where nothing stands, and the folders on the way where they are missing.
+    pub(crate) fn write_new(&self, parts: &[String], suffix: &str) -> Result<File, Error> {
+        self.open_at(parts, suffix, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, Missing::Make)
+            .map_err(|errno| self.error("write", parts, suffix, errno))
+    }
+
+    /// Opens a file for reading and writing that must be there.
+    pub(crate) fn write_old(&self, parts: &[String], suffix: &str) -> Result<File, Error> {
+        self.open_at(parts, suffix, OFlags::RDWR, Missing::Error)
+            .map_err(|errno| self.error("write", parts, suffix, errno))
+    }
+
+    /// Whether this very file, and no other, bears the name.
+    pub(crate) fn is_named(&self, file: &File, parts: &[String], suffix: &str) -> Result<bool, Error> {
+        let wrong = |errno| self.error("look at", parts, suffix, errno);
+        let (folder, name) = self.parent(parts, Missing::Error).map_err(wrong)?;
+        let held = fs::fstat(file).map_err(wrong)?;
+        match fs::statat(folder.fd(self), format!("{name}{suffix}"), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stands) => Ok((stands.st_dev, stands.st_ino) == (held.st_dev, held.st_ino)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(wrong(errno)),
+        }
     }
 
     /// Makes an empty file, where nothing stands.

@@ -10,10 +10,10 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use bittrace_protocol::{InfoHash, PieceIndex};
-use rustix::fs::{FlockOperation, flock};
 
 use crate::Error;
 use crate::folder::Folder;
+use crate::lock::Lock;
 use crate::pieces::Pieces;
 
 /// A state file that is ours alone.
@@ -22,6 +22,8 @@ pub(crate) struct Journal {
     file: File,
     name: [String; 1],
     path: PathBuf,
+    info_hash: InfoHash,
+    _lock: Lock,
 }
 
 /// What an earlier run left.
@@ -41,15 +43,12 @@ impl Journal {
         info_hash: InfoHash,
         piece_count: u32,
     ) -> Result<(Self, Remembered), Error> {
+        let lock = Lock::take(folder, root)?;
         let [a, b, c, d, ..] = info_hash.0;
         let name = [format!(".{root}.{a:02x}{b:02x}{c:02x}{d:02x}.bittrace")];
         let path = folder.shown(&name, "");
         let file = folder.write(&name, "")?;
-        // Any other error is that of a file system without locks, which is no reason not to download.
-        if flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK) {
-            return Err(Error::Busy { path });
-        }
-        let mut journal = Self { file, name, path };
+        let mut journal = Self { file, name, path, info_hash, _lock: lock };
         let mut bytes = Vec::new();
         journal.file.read_to_end(&mut bytes).map_err(|source| journal.error(source))?;
         let header = header(info_hash, piece_count);
@@ -68,8 +67,8 @@ impl Journal {
     }
 
     /// Writes the file anew, with these pieces.
-    pub(crate) fn begin(&mut self, info_hash: InfoHash, verified: &Pieces) -> Result<(), Error> {
-        let mut bytes = header(info_hash, verified.total());
+    pub(crate) fn begin(&mut self, verified: &Pieces) -> Result<(), Error> {
+        let mut bytes = header(self.info_hash, verified.total());
         for piece in verified.iter() {
             bytes.extend_from_slice(&record(piece));
         }
@@ -104,13 +103,6 @@ impl Journal {
 
     fn error(&self, source: io::Error) -> Error {
         Error::File { action: "use the state file", path: self.path.clone(), source }
-    }
-}
-
-impl Drop for Journal {
-    fn drop(&mut self) {
-        // Closing would not do while a process that is just being started still has a copy of the file.
-        let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }
 
@@ -157,7 +149,7 @@ mod tests {
         let folder = Folder::open(dir.path()).unwrap();
         let (mut journal, remembered) = Journal::open(&folder, "x", HASH, 100).unwrap();
         assert!(!remembered.ours);
-        journal.begin(HASH, &remembered.verified).unwrap();
+        journal.begin(&remembered.verified).unwrap();
         journal.append(&[PieceIndex(3), PieceIndex(99)]).unwrap();
         journal.append(&[PieceIndex(100)]).unwrap();
         journal.file.write_all(&[0, 0, 0]).unwrap();
@@ -166,18 +158,23 @@ mod tests {
         assert_eq!(pieces, [3, 99]);
         let mut kept = Pieces::none(100);
         kept.insert(PieceIndex(99));
-        journal.begin(HASH, &kept).unwrap();
+        journal.begin(&kept).unwrap();
         journal.append(&[PieceIndex(5)]).unwrap();
         drop(journal);
         assert_eq!(reopen(&folder).1, [5, 99]);
     }
 
     #[test]
-    fn is_one_runs_alone() {
+    fn a_name_is_one_runs_alone_whatever_the_torrent() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::open(dir.path()).unwrap();
-        let _held = Journal::open(&folder, "x", HASH, 100).unwrap();
-        assert!(matches!(Journal::open(&folder, "x", HASH, 100), Err(Error::Busy { .. })));
+        let held = Journal::open(&folder, "x", HASH, 100).unwrap();
+        for hash in [HASH, InfoHash([8; 20])] {
+            assert!(matches!(Journal::open(&folder, "x", hash, 100), Err(Error::Busy { .. })));
+        }
+        Journal::open(&folder, "y", HASH, 100).unwrap();
+        drop(held);
+        Journal::open(&folder, "x", InfoHash([8; 20]), 100).unwrap();
     }
 
     #[test]

@@ -58,6 +58,8 @@ struct Folders {
     children: HashMap<(usize, Vec<u8>), (usize, String)>,
     /// Names in a folder, in lower case: on many systems those that differ only in case are one.
     taken: HashSet<(usize, String)>,
+    /// The number to try next for a name in lower case, with so many suffixes, in a folder.
+    next: HashMap<(usize, String, usize), u32>,
     count: usize,
 }
 
@@ -94,8 +96,11 @@ impl Folders {
     /// The first name of the kind that is free in the folder, with all suffixes it will bear.
     fn choose(&mut self, within: usize, name: &Name, suffixes: &[&str]) -> String {
         let safe = safe_name(name);
-        let mut number = 1_u32;
+        // All numbers before are taken, and are not tried again for each of many equal names.
+        let next = self.next.entry((within, safe.to_lowercase(), suffixes.len())).or_insert(1);
         loop {
+            let number = *next;
+            *next += 1;
             let candidate = if number == 1 { safe.clone() } else { numbered(&safe, number) };
             let keys: Vec<_> = suffixes
                 .iter()
@@ -105,7 +110,6 @@ impl Folders {
                 self.taken.extend(keys);
                 return candidate;
             }
-            number += 1;
         }
     }
 }
@@ -270,6 +274,14 @@ mod tests {
                 "top/d/y"
             ]
         );
+    }
+
+    #[test]
+    fn many_equal_names_are_numbered_one_after_another() {
+        let many = vec![&["same"][..]; 20_000];
+        let placed = placed(&many);
+        assert_eq!(placed[0], "top/same");
+        assert_eq!(placed[19_999], "top/same (20000)");
     }
 
     #[test]

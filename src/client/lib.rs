@@ -16,6 +16,7 @@ mod https;
 mod journal;
 mod layout;
 mod listen;
+mod lock;
 mod pieces;
 mod pool;
 mod record;

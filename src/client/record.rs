@@ -2,9 +2,10 @@
 //! only where the disk is slower than the network for long.
 
 use std::cell::RefCell;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,10 +17,12 @@ use std::time::{Duration, Instant};
 use bittrace_protocol::Timestamp;
 use bittrace_trace::{Closing, Direction, Flow, Opening, Recorder, StreamId};
 use bytes::Bytes;
+use rustix::fs::{OFlags, fcntl_setfl};
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::Error;
 use crate::gauge::{Gauge, Held};
-use crate::storage::spawn;
+use crate::storage::{Report, spawn};
 
 /// Where all bytes pass. Nothing happens there when nothing is recorded.
 #[derive(Debug, Clone, Default)]
@@ -66,18 +69,21 @@ enum What {
 }
 
 impl Tap {
-    /// Begins a recording at `path`. It ends when the last tap is gone; the thread then has what became of it.
+    /// Begins a recording at `path`. It ends when the last tap is gone, or cannot be written, which is reported.
     pub(crate) fn open(
         path: &Path,
         comment: String,
         gauge: Gauge,
-    ) -> Result<(Self, JoinHandle<Result<(), Error>>), Error> {
-        let file = File::create(path).map_err(|source| Error::Record { path: path.to_owned(), source })?;
+        reports: UnboundedSender<Report>,
+    ) -> Result<(Self, JoinHandle<()>), Error> {
+        let file = create(path).map_err(|source| Error::Record { path: path.to_owned(), source })?;
         let (said, heard) = mpsc::channel();
         let path = path.to_owned();
-        let (thread, result) = (move || write(file, &comment, &heard), path);
-        let thread =
-            spawn("recorder", move || thread().map_err(|source| Error::Record { path: result, source }))?;
+        let thread = spawn("recorder", move || {
+            if let Err(source) = write(file, &comment, &heard) {
+                let _ = reports.send(Report::RecordingFailed(Error::Record { path, source }));
+            }
+        })?;
         Ok((Self(Some(Arc::new(Open { said, streams: AtomicU32::new(0), gauge }))), thread))
     }
 
@@ -100,7 +106,7 @@ impl Tap {
 
     fn say(&self, at: Timestamp, length: usize, what: impl FnOnce() -> What) {
         if let Some(open) = &self.0 {
-            // Where the thread is gone, it could not write; that is found out when it is joined.
+            // Where the thread is gone, it could not write; and has reported why.
             let _ = open.said.send(Said { at, what: what(), _held: open.gauge.hold(length) });
         }
     }
@@ -136,6 +142,22 @@ impl Drop for Line {
             self.tap.say(Timestamp::EPOCH, 0, || What::Closed(self.stream, Closing::CaptureEnded));
         }
     }
+}
+
+/// Makes the file, or empties it. A pipe is refused: it would be waited for until somebody reads, and again when it is
+/// full.
+fn create(path: &Path) -> io::Result<File> {
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+    // It is not emptied before it is known to be a file.
+    let file = OpenOptions::new().write(true).create(true).truncate(false).custom_flags(flags).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() {
+        file.set_len(0)?;
+    } else if !kind.is_char_device() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    fcntl_setfl(&file, OFlags::empty())?;
+    Ok(file)
 }
 
 fn write(file: File, comment: &str, heard: &Receiver<Said>) -> io::Result<()> {

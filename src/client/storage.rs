@@ -21,7 +21,7 @@ use crate::gauge::{Gauge, Held};
 use crate::journal::Journal;
 use crate::pieces::Pieces;
 
-/// What storage is done with.
+/// What the threads are done with.
 #[derive(Debug)]
 pub(crate) enum Report {
     Stored(PieceIndex, u32),
@@ -30,10 +30,10 @@ pub(crate) enum Report {
     Loaded(StreamId, Block, Option<Bytes>),
     /// A file has its final name.
     Finished(usize),
-    /// Every verified piece is in the journal, every finished file has its name.
-    Settled,
     /// The machine would not. Nothing is stored any more.
     Failed(Error),
+    /// The recording could not be written. The run goes on without it.
+    RecordingFailed(Error),
 }
 
 /// A handle on the threads. When it is dropped they end, once they have done what they were told.
@@ -41,7 +41,7 @@ pub(crate) enum Report {
 pub(crate) struct Storage {
     workers: Vec<Sender<Vec<Job>>>,
     batches: Vec<Vec<Job>>,
-    keeper: Option<Sender<Kept>>,
+    keeper: Option<Sender<PieceIndex>>,
     gauge: Gauge,
     threads: Vec<thread::JoinHandle<()>>,
 }
@@ -52,12 +52,6 @@ enum Job {
     Discard(PieceIndex),
     Examine(PieceIndex, u32),
     Load(StreamId, Block),
-}
-
-#[derive(Debug)]
-enum Kept {
-    Piece(PieceIndex),
-    Settle,
 }
 
 impl Storage {
@@ -113,12 +107,14 @@ impl Storage {
 
     /// Remembers a verified piece, and finishes the files that have no other missing.
     pub(crate) fn keep(&self, piece: PieceIndex) {
-        self.tell_keeper(Kept::Piece(piece));
+        // Where the thread is gone it has said why.
+        let _ = self.keeper.as_ref().map(|keeper| keeper.send(piece));
     }
 
-    /// Asks for a report once all that was kept is on disk.
-    pub(crate) fn settle(&self) {
-        self.tell_keeper(Kept::Settle);
+    /// Lets the threads end once they have done what they were told: when all have, or could not, no report follows.
+    pub(crate) fn close(&mut self) {
+        self.workers.clear();
+        self.keeper = None;
     }
 
     /// Hands what was said since the last time to the threads.
@@ -130,11 +126,6 @@ impl Storage {
         }
     }
 
-    fn tell_keeper(&self, kept: Kept) {
-        // Where the thread is gone it has said why.
-        let _ = self.keeper.as_ref().map(|keeper| keeper.send(kept));
-    }
-
     fn push(&mut self, piece: PieceIndex, job: Job) {
         let worker = piece.0 as usize % self.batches.len();
         self.batches[worker].push(job);
@@ -143,8 +134,7 @@ impl Storage {
 
 impl Drop for Storage {
     fn drop(&mut self) {
-        self.workers.clear();
-        self.keeper = None;
+        self.close();
         // A next run in this process must find the files at rest.
         for thread in self.threads.drain(..) {
             let _ = thread.join();
@@ -221,7 +211,10 @@ impl Worker {
             return self.fail(error);
         }
         let under_way = self.under_way.entry(piece).or_default();
-        if begin == under_way.hashed {
+        // What comes as padding is not stored: it is hashed as what is read back, and served, in its place.
+        if begin == under_way.hashed
+            && !self.files.has_padding(span.start + u64::from(begin)..span.start + u64::from(end))
+        {
             for part in parts {
                 under_way.hash.update(part);
             }
@@ -299,31 +292,20 @@ impl Keeper {
         Self { files, verified, journal: Some(journal), replace, missing, reports }
     }
 
-    fn run(mut self, kept: &Receiver<Kept>) {
-        let mut settle = false;
-        if let Err(error) = self.end() {
+    fn run(mut self, kept: &Receiver<PieceIndex>) {
+        if let Err(error) = self.keep_all(kept) {
             let _ = self.reports.send(Report::Failed(error));
         }
-        let done = loop {
+    }
+
+    fn keep_all(&mut self, kept: &Receiver<PieceIndex>) -> Result<(), Error> {
+        self.end()?;
+        while let Ok(first) = kept.recv() {
             // All that waits at once.
-            let Ok(first) = kept.recv() else { break self.end() };
-            let mut pieces = Vec::new();
-            for kept in std::iter::once(first).chain(kept.try_iter()) {
-                match kept {
-                    Kept::Piece(piece) => pieces.push(piece),
-                    Kept::Settle => settle = true,
-                }
-            }
-            if let Err(error) = self.keep(&pieces) {
-                break Err(error);
-            }
-            if std::mem::take(&mut settle) {
-                let _ = self.reports.send(Report::Settled);
-            }
-        };
-        if let Err(error) = done {
-            let _ = self.reports.send(Report::Failed(error));
+            let pieces: Vec<_> = std::iter::once(first).chain(kept.try_iter()).collect();
+            self.keep(&pieces)?;
         }
+        Ok(())
     }
 
     fn keep(&mut self, pieces: &[PieceIndex]) -> Result<(), Error> {

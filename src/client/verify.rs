@@ -9,7 +9,7 @@ use bittrace_protocol::{Metainfo, PieceIndex};
 use sha1::{Digest, Sha1};
 
 use crate::Error;
-use crate::files::Files;
+use crate::files::{Files, Stands};
 use crate::folder::{Found, Replace};
 use crate::journal::Remembered;
 use crate::layout::PART_SUFFIX;
@@ -114,7 +114,12 @@ impl Surveyor<'_> {
             (_, Found::File(length)) => (Some(length), false),
             _ => (None, false),
         };
-        self.files.set_finished(file, is_finished);
+        let stands = match part {
+            _ if is_finished => Stands::Finished,
+            Found::File(_) => Stands::Unfinished,
+            Found::Nothing | Found::Other => Stands::Nothing,
+        };
+        self.files.set_stands(file, stands);
         Ok(Standing { finished, part, length })
     }
 
@@ -250,7 +255,7 @@ impl Surveyor<'_> {
             return Ok(true);
         }
         if self.resume == Resume::Ignore {
-            self.files.set_finished(file, false);
+            self.files.set_stands(file, Stands::Nothing);
             self.files.folder.remove(path, PART_SUFFIX)?;
             return Ok(false);
         }

@@ -6,8 +6,8 @@
 
 use std::ops::Range;
 
-use crate::DecodeError;
 use crate::field::{Field, Value, text_or_bytes};
+use crate::{DecodeError, Hex};
 
 /// How deep lists and dictionaries may nest. A v2 file tree nests once a directory; a path of more than
 /// a hundred is nobody's.
@@ -228,7 +228,11 @@ impl<'d> View<'d> {
         let mut fields = vec![Field::framing("open", start..open + 1, Value::None)];
         if let Some(entries) = self.entries() {
             for entry in entries {
-                let name = String::from_utf8_lossy(entry.key).into_owned();
+                // Keys are bytes: of those that are no text, no two may read the same.
+                let name = match std::str::from_utf8(entry.key) {
+                    Ok(name) => name.to_owned(),
+                    Err(_) => Hex(entry.key).to_string(),
+                };
                 fields.push(entry.value.tile(name, entry.key_start, meaning(entry.key, entry.value)));
             }
         }

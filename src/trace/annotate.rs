@@ -15,6 +15,7 @@ use bittrace_protocol::{InfoHash, Timestamp};
 use rustc_hash::FxHashMap;
 
 use crate::record::{Body, Note, Protocol, Reason, Record, Severity, Speaker, Transport};
+use crate::words::counted;
 use crate::{Dissected, Options, StreamId};
 use peers::Peers;
 use pieces::Pieces;
@@ -28,8 +29,8 @@ pub(crate) struct Annotator {
     torrents: FxHashMap<InfoHash, Arc<Metainfo>>,
     peers: FxHashMap<StreamId, Peers>,
     trackers: FxHashMap<StreamId, Trackers>,
-    /// The latest answer that handed out each peer, by who asked.
-    handed_out: HashMap<(IpAddr, SocketAddr), u64>,
+    /// The tracker that handed out each peer last, by who asked.
+    handed_out: HashMap<(IpAddr, SocketAddr), SocketAddr>,
     pieces: Pieces,
 }
 
@@ -95,7 +96,7 @@ impl Annotator {
                 trackers.annotate(record);
                 for peer in trackers::handed_out(record) {
                     if self.handed_out.len() < HANDED_OUT {
-                        self.handed_out.insert((record.destination.ip(), peer), record.number);
+                        self.handed_out.insert((record.destination.ip(), peer), record.source);
                     }
                 }
             }
@@ -139,8 +140,8 @@ impl Annotator {
             return;
         }
         let called = (record.source.ip(), record.destination);
-        if let Some(number) = self.handed_out.get(&called) {
-            let text = format!("the tracker's answer in message {number} named {}", record.destination);
+        if let Some(tracker) = self.handed_out.get(&called) {
+            let text = format!("the tracker at {tracker} had named {}", record.destination);
             record.notes.push(Note::new(Severity::Chat, "bep3.peer-from-tracker", text));
         }
     }
@@ -157,7 +158,7 @@ fn note_what_is_unread(record: &mut Record) {
         Body::Gap(_, length) => Note::new(
             Severity::Warn,
             "capture.gap",
-            format!("the capture lost {length} bytes of the stream here"),
+            format!("the capture lost {} of the stream here", counted(*length, "byte")),
         ),
         Body::Opaque(_, Reason::Damaged) => Note::new(
             Severity::Warn,
@@ -167,7 +168,7 @@ fn note_what_is_unread(record: &mut Record) {
         Body::Opaque(_, Reason::BeforeBoundary) => Note::new(
             Severity::Note,
             "capture.resynchronised",
-            "the stream is joined here; the next message is the first whose beginning can be proved",
+            "what precedes these bytes is missing; the next message is the first whose beginning can be proved",
         ),
         Body::Opaque(_, Reason::Fragment(fragment)) => Note::new(
             Severity::Note,

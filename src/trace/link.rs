@@ -161,7 +161,7 @@ pub fn parse(link: LinkType, data: &[u8]) -> Parsed<'_> {
                 _ => Parsed::Other(NOT_IP),
             }
         }
-        _ => Parsed::Other("link type not known"),
+        _ => Parsed::Other(UNKNOWN_LINK),
     }
 }
 
@@ -286,6 +286,9 @@ fn fragment<'a>(
 fn lost(payload: &LaxIpPayloadSlice<'_>, missing: usize) -> u32 {
     if payload.incomplete { u32::try_from(missing).unwrap_or(0) } else { 0 }
 }
+
+/// Why a packet of a link type that is not read is [`Parsed::Other`].
+pub(crate) const UNKNOWN_LINK: &str = "link type not known";
 
 const CUT: &str = "cut short";
 const NOT_IP: &str = "not IP";

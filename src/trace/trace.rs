@@ -13,7 +13,7 @@ use crate::annotate::Annotator;
 use crate::capture::{Capture, Cut, TraceError};
 use crate::defrag::Defragmenter;
 use crate::dissect::{Dissected, Dissector};
-use crate::link::{Datagram, Parsed, parse};
+use crate::link::{Datagram, Parsed, UNKNOWN_LINK, parse};
 use crate::tcp::Reassembler;
 
 /// What is known of a capture beforehand.
@@ -44,6 +44,8 @@ pub struct Counts {
     pub udp: u64,
     /// Packets that are neither, or cannot be read.
     pub other: u64,
+    /// Of those, packets of a link type that is not read: how many, and the number of the last one's type.
+    pub unread_link: Option<(u64, u32)>,
 }
 
 struct Stages {
@@ -143,6 +145,11 @@ impl Trace {
                     Some(whole) => carried(whole.parse()),
                     None => counts.other += 1,
                 },
+                Parsed::Other(UNKNOWN_LINK) => {
+                    self.counts.other += 1;
+                    let before = self.counts.unread_link.map_or(0, |(packets, _)| packets);
+                    self.counts.unread_link = Some((before + 1, packet.link.0));
+                }
                 parsed => carried(parsed),
             }
         }

@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 
 use crate::args::Common;
 use crate::output::{Look, styles};
-use crate::table::{Column, render, wrap};
+use crate::table::{Column, printable, render, wrap};
 
 /// Tells what happens.
 pub(super) struct Narrator {
@@ -45,7 +45,7 @@ impl Narrator {
                 text
             }
             Notice::Listening { port } => format!("Listening on port {port}"),
-            Notice::FileDone { path } => format!("Whole: {}", path.display()),
+            Notice::FileDone { path } => format!("Whole: {}", printable(&path.display().to_string())),
             Notice::Session(event) => return self.event(event, out),
             Notice::Checking { .. } | Notice::Progress { .. } => return,
         };
@@ -59,7 +59,7 @@ impl Narrator {
             Event::TrackerFailed { url, reason, again } => {
                 let again =
                     again.map_or(String::new(), |time| format!("; again in {}", seconds(time.as_secs())));
-                let text = format!("Tracker {url} failed: {reason}{again}");
+                let text = format!("Tracker {url} failed: {}{again}", printable(reason));
                 self.look.paint(styles::WARN, &text)
             }
             Event::Trying { peer, .. } => {

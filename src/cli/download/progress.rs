@@ -16,6 +16,12 @@ pub(super) struct Progress {
     complete: bool,
 }
 
+/// Nanoseconds since 1970, as the session's moments are.
+fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
 /// How often a line is written where there is no bar.
 const EVERY: Duration = Duration::from_secs(5);
 
@@ -43,7 +49,14 @@ impl Progress {
             }
             _ => String::new(),
         };
-        let text = format!("{pieces}, ↓ {down}/s ↑ {up}/s, {connected} peers{left}");
+        let waits = match status.next_announce {
+            Some(at) if connected == 0 && status.left > 0 => {
+                let wait = at.as_nanos().saturating_sub(now()).max(0) as u64 / 1_000_000_000;
+                format!(", nobody to ask; the tracker again in {}", seconds(wait))
+            }
+            _ => String::new(),
+        };
+        let text = format!("{pieces}, ↓ {down}/s ↑ {up}/s, {connected} peers{left}{waits}");
         if let Some(bar) = &self.bar {
             bar.set_length(status.total.max(1));
             bar.set_position(done);

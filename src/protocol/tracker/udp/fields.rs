@@ -20,7 +20,7 @@ impl Packet {
             Self::ConnectResponse { connection_id, extra, .. } => {
                 row.framing("action", 4, super::CONNECT.into());
                 row.content("transaction_id", 4, transaction_id);
-                row.content("connection_id", 8, Value::Unsigned(*connection_id));
+                row.content("connection_id", 8, Value::Bytes(connection_id.to_be_bytes().to_vec()));
                 row.extra(extra);
             }
             Self::AnnounceRequest(request) => request.fields(&mut row),
@@ -35,7 +35,7 @@ impl Packet {
                 row.extra(&response.extra);
             }
             Self::ScrapeRequest { connection_id, info_hashes, extra, .. } => {
-                row.content("connection_id", 8, Value::Unsigned(*connection_id));
+                row.content("connection_id", 8, Value::Bytes(connection_id.to_be_bytes().to_vec()));
                 row.framing("action", 4, super::SCRAPE.into());
                 row.content("transaction_id", 4, transaction_id);
                 for hash in info_hashes {
@@ -65,7 +65,7 @@ impl Packet {
 
 impl AnnounceRequest {
     fn fields(&self, row: &mut Row) {
-        row.content("connection_id", 8, Value::Unsigned(self.connection_id));
+        row.content("connection_id", 8, Value::Bytes(self.connection_id.to_be_bytes().to_vec()));
         row.framing("action", 4, super::ANNOUNCE.into());
         row.content("transaction_id", 4, Value::Unsigned(self.transaction_id.into()));
         row.content("info_hash", 20, Value::Bytes(self.info_hash.0.to_vec()));
