@@ -158,7 +158,7 @@ fn goes_through_the_peers_until_one_has_given_all() {
     }
     let analysis = bittrace(&["analyze", &record, "--torrent", &torrent, "--view", "summary"]);
     let analysis = String::from_utf8_lossy(&analysis.stdout).into_owned();
-    assert!(analysis.contains("3 verified, 0 corrupt"), "{analysis}");
+    assert!(analysis.contains("3 verified") && !analysis.contains("corrupt"), "{analysis}");
     assert!(analysis.contains("refused"), "{analysis}");
 }
 

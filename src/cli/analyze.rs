@@ -166,6 +166,7 @@ impl<'a> Analysis<'a> {
         self.begun += 1;
         let name = trace.capture().name().to_owned();
         let mut summary = Summary::new(&self.options.torrents);
+        summary.before = self.before;
         let mut reading = Reading {
             place: Place {
                 capture: name.clone(),

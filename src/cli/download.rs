@@ -78,6 +78,10 @@ pub(crate) fn run(arguments: &args::Download, common: Common, mut output: Output
         closing_table(&report, arguments, output.look, &mut table)?;
         heard(output.write_all(&table).and_then(|()| output.flush()))?;
     }
+    // The recording was asked for as well.
+    if let Some(error) = report.recording {
+        return Err(error.into());
+    }
     Ok(match report.outcome {
         Outcome::Complete => Exit::Done,
         Outcome::Stopped if interrupted() => Exit::Interrupted,

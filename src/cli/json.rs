@@ -130,13 +130,13 @@ fn torrent(torrent: &TorrentSeen) -> Option<Value> {
         "info_hash": torrent.info_hash?.to_string(),
         "name": metainfo.map(|metainfo| metainfo.name.to_string()),
         "size": metainfo.map(|metainfo| metainfo.total()),
-        "pieces": metainfo.map(|metainfo| metainfo.piece_count()),
+        "pieces": torrent.piece_count(),
         "messages": torrent.records,
         "pieces_seen": torrent.pieces.len(),
         "blocks": torrent.blocks,
         "payload": torrent.payload,
-        "verified": metainfo.map(|_| torrent.verified),
-        "corrupt": metainfo.map(|_| torrent.corrupt),
+        "verified": torrent.is_checked().then_some(torrent.verified.len()),
+        "corrupt": torrent.is_checked().then_some(torrent.corrupt),
     }))
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use bittrace_protocol::Timestamp;
 use bittrace_trace::record::{Protocol, Severity};
-use bittrace_trace::summary::{Connection, Tracker, Unread};
+use bittrace_trace::summary::{Connection, TorrentSeen, Tracker, Unread};
 use bittrace_trace::words::{count, counted, rough_size, seconds, size, span};
 use bittrace_trace::{Closing, Direction, Opening, Summary, Trace};
 
@@ -71,8 +71,12 @@ impl Overview<'_> {
         if capture.snapped() > 0 {
             packets.push(format!("{} captured only in part", counted(capture.snapped(), "packet")));
         }
-        let local = self.trace.local().map_or(String::new(), |local| format!("local host {local}; "));
-        self.paragraph(&format!("{local}{}", packets.join(", ")), out)?;
+        let local = self.trace.local().map(|local| format!("local host {local}"));
+        let packets = (!packets.is_empty()).then(|| packets.join(", "));
+        let facts: Vec<_> = local.into_iter().chain(packets).collect();
+        if !facts.is_empty() {
+            self.paragraph(&facts.join("; "), out)?;
+        }
         for comment in capture.comments().iter().take(3) {
             self.paragraph(&format!("comment: {comment}"), out)?;
         }
@@ -124,14 +128,14 @@ impl Overview<'_> {
             if let Some(metainfo) = &torrent.metainfo {
                 let files = counted(metainfo.files.len() as u64, "file");
                 facts.push(format!("{} in {files}", counted(metainfo.total(), "byte")));
-                facts.push(format!(
-                    "{} of {}",
-                    counted(metainfo.piece_count() as u64, "piece"),
-                    size(u64::from(metainfo.piece_length))
-                ));
+                let length = size(u64::from(metainfo.piece_length));
+                facts.push(match torrent.piece_count() {
+                    Some(pieces) => format!("{} of {length}", counted(pieces, "piece")),
+                    None => format!("pieces of {length}"),
+                });
             }
             if torrent.records == 0 {
-                facts.push("not in this capture".to_owned());
+                facts.push("no handshake or announce names it".to_owned());
             } else if torrent.blocks == 0 {
                 facts.push("no block seen".to_owned());
             } else {
@@ -143,11 +147,7 @@ impl Overview<'_> {
                 ));
             }
             if torrent.metainfo.is_some() && torrent.blocks > 0 {
-                facts.push(format!(
-                    "{} verified, {} corrupt",
-                    count(torrent.verified),
-                    count(torrent.corrupt)
-                ));
+                facts.extend(verdicts(torrent));
             }
             self.indented(&facts.join("; "), 6, styles::PLAIN, out)?;
         }
@@ -211,9 +211,9 @@ impl Overview<'_> {
                 both.collect::<Vec<_>>().join(" → ")
             }
         };
-        let rate = [received, sent].into_iter().find_map(|way| way.rate());
-        let rate = rate.map(|rate| format!("{}/s", rough_size(rate as u64)));
-        let blocks = sent.blocks + received.blocks;
+        let both = connection.both();
+        let rate = both.rate().map(|rate| format!("{}/s", rough_size(rate as u64)));
+        let blocks = both.blocks;
         let stream = connection.stream.map_or("-".to_owned(), |stream| stream.0.to_string());
         let began = format!("{:.3}", connection.opened.seconds_since(self.start()));
         let lasted = span(connection.duration());
@@ -270,7 +270,7 @@ impl Overview<'_> {
                 severity.name().to_owned(),
                 count(finding.count),
                 (*rule).to_owned(),
-                count(finding.first),
+                count(self.summary.before + finding.first),
                 finding.text.clone(),
             ]
         });
@@ -367,6 +367,23 @@ fn says_the_same(name: &str, says: &str) -> bool {
     program == says_program && says_version.starts_with(&version)
 }
 
+/// What became of the pieces that came whole.
+fn verdicts(torrent: &TorrentSeen) -> Vec<String> {
+    if !torrent.is_checked() {
+        return vec!["not checked".to_owned()];
+    }
+    let verified = torrent.verified.len() as u64;
+    let mut verdicts = vec![format!("{} verified", count(verified))];
+    if torrent.right > verified {
+        verdicts.push(format!("{} in all", counted(torrent.right, "time")));
+    }
+    let mut verdicts = vec![verdicts.join(", ")];
+    if torrent.corrupt > 0 {
+        verdicts.push(format!("{} corrupt", counted(torrent.corrupt, "time")));
+    }
+    verdicts
+}
+
 fn asked(tracker: &Tracker) -> String {
     let mut parts = Vec::new();
     let total: u64 = tracker.announces.values().sum();
@@ -388,30 +405,33 @@ const EVENTS: [&str; 5] = ["started", "regular", "completed", "paused", "stopped
 
 fn answered(tracker: &Tracker) -> String {
     let mut parts = Vec::new();
+    // The peers are of all answers, the rest of the last one.
+    let several = tracker.announce_answers > 1;
     if tracker.announce_answers > 0 {
         parts.push(format!(
-            "{} with {}",
+            "{} with {}{}",
             counted(tracker.announce_answers, "announce"),
-            counted(tracker.peers.len() as u64, "peer")
+            counted(tracker.peers.len() as u64, "peer"),
+            if several { " in all" } else { "" }
         ));
     }
     if tracker.scrape_answers > 0 {
         parts.push(counted(tracker.scrape_answers, "scrape"));
     }
-    if let Some(complete) = tracker.complete {
-        parts.push(counted(complete, "seeder"));
-    }
-    if let Some(incomplete) = tracker.incomplete {
-        parts.push(counted(incomplete, "leecher"));
-    }
-    if let Some(interval) = tracker.interval {
-        parts.push(format!("every {}", seconds(interval)));
+    let last = [
+        tracker.complete.map(|complete| counted(complete, "seeder")),
+        tracker.incomplete.map(|incomplete| counted(incomplete, "leecher")),
+        tracker.interval.map(|interval| format!("every {}", seconds(interval))),
+    ];
+    let last: Vec<_> = last.into_iter().flatten().collect();
+    if !last.is_empty() {
+        parts.push(format!("{}{}", if several { "last: " } else { "" }, last.join(", ")));
     }
     if tracker.failures > 0 {
         let words = tracker.last_failure.as_deref().unwrap_or_default();
         parts.push(format!("{}: {words}", counted(tracker.failures, "refusal")));
     }
-    if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
+    if parts.is_empty() { "nothing".to_owned() } else { parts.join("; ") }
 }
 
 /// How a connection ended, in the words of the table.

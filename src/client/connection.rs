@@ -225,7 +225,8 @@ async fn write_all(
     while first < waiting.len() {
         network.gauge.room().await;
         socket.writable().await?;
-        let slices: Vec<_> = waiting[first..].iter().take(MOST_AT_ONCE).map(|bytes| IoSlice::new(bytes)).collect();
+        let slices: Vec<_> =
+            waiting[first..].iter().take(MOST_AT_ONCE).map(|bytes| IoSlice::new(bytes)).collect();
         let written = match socket.try_write_vectored(&slices) {
             Ok(written) => written,
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
@@ -262,3 +263,39 @@ fn is_under_way(error: &io::Error) -> bool {
 const MOST_AT_ONCE: usize = 64;
 /// How long what was said last may take to leave.
 const LINGER: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_far_end_that_does_not_read_is_left_all_the_same() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let remote = listener.local_addr().unwrap();
+            let _never_read = TcpStream::connect(remote).await.unwrap();
+            let (socket, remote) = listener.accept().await.unwrap();
+            let (happened, mut happening) = tokio::sync::mpsc::channel(16);
+            let network = Network {
+                clock: Clock::new(),
+                tap: Tap::default(),
+                pool: Pool::default(),
+                gauge: Gauge::default(),
+                happened,
+                connect_timeout: Duration::ZERO,
+            };
+            let (said, saying) = tokio::sync::mpsc::unbounded_channel();
+            said.send(Bytes::from(vec![0; 64 * 1024 * 1024])).unwrap();
+            let leave = async move {
+                // The write is under way, and blocks before it is through.
+                assert!(matches!(happening.recv().await, Some(Happened::Sent(..))));
+                said.send(Bytes::from_static(b"more")).unwrap();
+                drop(said);
+                while happening.recv().await.is_some() {}
+            };
+            let carry = network.answer(StreamId(1), socket, remote, saying);
+            timeout(LINGER * 5, async { tokio::join!(carry, leave) }).await.unwrap();
+        });
+    }
+}

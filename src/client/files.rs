@@ -173,7 +173,9 @@ impl Files {
         let handle = Arc::new(match (wanted, stands) {
             (Handle::ReadOnly, _) => self.folder.read(path, suffix)?,
             (Handle::Writable, Stands::Nothing) => self.folder.write_new(path, suffix)?,
-            (Handle::Writable, Stands::Unfinished | Stands::Finished) => self.folder.write_old(path, suffix)?,
+            (Handle::Writable, Stands::Unfinished | Stands::Finished) => {
+                self.folder.write_old(path, suffix)?
+            }
         });
         if stands == Stands::Nothing && wanted == Handle::Writable {
             open.stands[file] = Stands::Unfinished;

@@ -207,4 +207,5 @@ impl Write for Buffer {
 }
 
 const FLUSH_AFTER: Duration = Duration::from_millis(250);
-const BUFFER: usize = 256 * 1024;
+/// Smaller than the packets of a fast download, which so go past the buffer instead of being copied into it.
+const BUFFER: usize = 32 * 1024;

@@ -20,6 +20,8 @@ pub use seen::{Client, Clients, TorrentSeen, TorrentsSeen, Tracker, Trackers};
 /// What a capture holds.
 #[derive(Debug, Default)]
 pub struct Summary {
+    /// How many records of other captures are shown before its own, and number these.
+    pub before: u64,
     /// How many records there were.
     pub records: u64,
     /// How many streams carried them.
@@ -47,7 +49,7 @@ pub struct Summary {
 pub struct Finding {
     /// How many there are.
     pub count: u64,
-    /// The number of the first record that has one.
+    /// The number of the first record that has one, in its own capture.
     pub first: u64,
     /// What the first one says.
     pub text: String,

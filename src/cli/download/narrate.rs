@@ -46,6 +46,9 @@ impl Narrator {
             }
             Notice::Listening { port } => format!("Listening on port {port}"),
             Notice::FileDone { path } => format!("Whole: {}", printable(&path.display().to_string())),
+            Notice::RecordingFailed { error } => {
+                self.look.paint(styles::WARN, &format!("The recording ends here: {error}"))
+            }
             Notice::Session(event) => return self.event(event, out),
             Notice::Checking { .. } | Notice::Progress { .. } => return,
         };

@@ -329,3 +329,135 @@ fn runs_dropped_at_any_moment_carry_on() {
     }
     assert!(cut_short >= 20, "{cut_short}");
 }
+
+/// A torrent of one file, always of the same name; its content is another for each length.
+fn single(length: usize) -> Swarm {
+    swarm(|announce| Seed::single(announce, length, PIECE))
+}
+
+/// Downloads, and does something each time a piece is done.
+fn run_and(swarm: &Swarm, output: &Path, mut piece_done: impl FnMut()) -> Result<Report, Error> {
+    let download =
+        bittrace_client::Download::new(swarm.seed.metainfo.clone(), options(output, config())).unwrap();
+    download.run_blocking(|notice| {
+        if format!("{notice:?}").starts_with("Session(PieceDone") {
+            piece_done();
+        }
+    })
+}
+
+#[test]
+fn torrents_of_one_name_are_not_mixed() {
+    let (first, second) = (single(600_000), single(500_000));
+    let output = tempfile::tempdir().unwrap();
+    let report = run_and(&first, output.path(), || {
+        if !output.path().join("file.bin.part").exists() {
+            return;
+        }
+        // A thread, since a runtime does not run in another.
+        let other =
+            std::thread::scope(|scope| scope.spawn(|| second.download(output.path())).join().unwrap());
+        match other {
+            Err(Error::Busy { path }) => assert_eq!(path, output.path().join("file.bin")),
+            // The last piece may be told after its file is whole.
+            Err(Error::Exists { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    });
+    assert_eq!(report.unwrap().outcome, Outcome::Complete);
+    first.seed.assert_whole(output.path());
+    assert_eq!(second.peer.requests().len(), 0);
+}
+
+#[test]
+fn an_unfinished_file_that_comes_to_stand_meanwhile_stays() {
+    let swarm = single(600_000);
+    let output = tempfile::tempdir().unwrap();
+    let part = output.path().join("file.bin.part");
+    let download =
+        bittrace_client::Download::new(swarm.seed.metainfo.clone(), options(output.path(), config()))
+            .unwrap();
+    let result = download.run_blocking(|notice| {
+        if matches!(notice, bittrace_client::Notice::Listening { .. }) {
+            std::fs::write(&part, "another's").unwrap();
+        }
+    });
+    assert!(matches!(&result, Err(Error::Exists { path }) if *path == part), "{result:?}");
+    assert_eq!(std::fs::read(&part).unwrap(), b"another's");
+}
+
+#[test]
+fn a_final_name_that_is_taken_meanwhile_ends_the_run() {
+    let swarm = single(600_000);
+    let output = tempfile::tempdir().unwrap();
+    let path = output.path().join("file.bin");
+    let mut taken = false;
+    let result = run_and(&swarm, output.path(), || {
+        if !std::mem::replace(&mut taken, true) {
+            std::fs::write(&path, "mine").unwrap();
+        }
+    });
+    assert!(matches!(&result, Err(Error::Exists { path: named }) if *named == path), "{result:?}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"mine");
+}
+
+#[test]
+fn an_unfinished_file_that_is_replaced_meanwhile_ends_the_run() {
+    for with in [None, Some("another's")] {
+        let swarm = single(600_000);
+        let output = tempfile::tempdir().unwrap();
+        let part = output.path().join("file.bin.part");
+        let mut gone = false;
+        let result = run_and(&swarm, output.path(), || {
+            if !std::mem::replace(&mut gone, true) {
+                std::fs::remove_file(&part).unwrap();
+                with.iter().for_each(|bytes| std::fs::write(&part, bytes).unwrap());
+            }
+        });
+        assert!(matches!(&result, Err(Error::File { path, .. }) if *path == part), "{result:?}");
+        assert!(!output.path().join("file.bin").exists());
+    }
+}
+
+#[test]
+fn a_start_that_fails_leaves_all_as_it_was() {
+    let swarm = single(100_000);
+    let around = tempfile::tempdir().unwrap();
+    let (output, recording) = (around.path().join("out"), around.path().join("old.pcapng"));
+    std::fs::write(&recording, "an older recording").unwrap();
+    let busy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut busy_port = options(&output, config());
+    busy_port.config.port = busy.local_addr().unwrap().port();
+    busy_port.record = Some(recording.clone());
+    assert!(matches!(run(&swarm.seed, busy_port).0, Err(Error::Listen { .. })));
+    assert_eq!(std::fs::read(&recording).unwrap(), b"an older recording");
+
+    let pipe = around.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let nowhere = around.path().join("missing/new.pcapng");
+    for path in [pipe, nowhere, output.clone()] {
+        let options = bittrace_client::Options { record: Some(path.clone()), ..options(&output, config()) };
+        let (result, _) = run(&swarm.seed, options);
+        assert!(matches!(&result, Err(Error::Record { path: named, .. }) if *named == path), "{result:?}");
+    }
+    assert_eq!(all_files(&output), [""; 0]);
+}
+
+#[test]
+fn what_comes_as_padding_does_not_matter() {
+    let files = [("a.bin", 100_000), (".pad/1", 31_072), ("b.bin", 50_000)];
+    let named = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let naming = named.clone();
+    let tracker = Tracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap())));
+    let seed = Seed::folder(&tracker.url(), &files, PIECE);
+    let mut bytes = seed.bytes.to_vec();
+    bytes[100_000..131_072].fill(b'!');
+    let peer = Peer::start(&Seed { bytes: bytes.into(), ..seed.clone() }, Fault::None);
+    named.lock().unwrap().push(peer.address);
+    let output = tempfile::tempdir().unwrap();
+    for pieces_before in [0, 6] {
+        let report = run(&seed, options(output.path(), config())).0.unwrap();
+        assert_eq!((report.outcome, report.pieces_before), (Outcome::Complete, pieces_before));
+        seed.assert_whole(output.path());
+    }
+}

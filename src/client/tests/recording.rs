@@ -87,3 +87,21 @@ fn every_byte_is_recorded() {
     assert_eq!((blocks, rest.len()), (31, 0));
     assert!(!messages(&path).is_empty());
 }
+
+#[test]
+fn a_recording_that_fails_is_told_and_the_download_goes_on() {
+    let named = Arc::new(Mutex::new(Vec::new()));
+    let naming = named.clone();
+    let tracker = Tracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap())));
+    let seed = Seed::single(&tracker.url(), 2_000_000, 64 * 1024);
+    named.lock().unwrap().push(Peer::start(&seed, Fault::None).address);
+    let output = tempfile::tempdir().unwrap();
+    let mut options = options(output.path(), config());
+    options.record = Some("/dev/full".into());
+    let (result, notices) = run(&seed, options);
+    let report = result.unwrap();
+    assert_eq!(report.outcome, Outcome::Complete);
+    seed.assert_whole(output.path());
+    assert!(matches!(report.recording, Some(bittrace_client::Error::Record { .. })), "{report:?}");
+    assert_eq!(notices.iter().filter(|notice| notice.starts_with("RecordingFailed")).count(), 1);
+}

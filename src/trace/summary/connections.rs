@@ -72,6 +72,22 @@ impl Connection {
         &self.ways[direction as usize]
     }
 
+    /// What both ends said together.
+    pub fn both(&self) -> Way {
+        let [there, back] = &self.ways;
+        let transfer = match (there.transfer, back.transfer) {
+            (Some(there), Some(back)) => Some((there.0.min(back.0), there.1.max(back.1))),
+            (one, other) => one.or(other),
+        };
+        Way {
+            client: None,
+            bytes: there.bytes + back.bytes,
+            payload: there.payload + back.payload,
+            blocks: there.blocks + back.blocks,
+            transfer,
+        }
+    }
+
     /// The seconds from its beginning to its last packet.
     pub fn duration(&self) -> f64 {
         self.closed.seconds_since(self.opened)

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use bittrace_protocol::metainfo::Metainfo;
+use bittrace_protocol::metainfo::{Metainfo, Version};
 use bittrace_protocol::tracker::{http, udp};
 use bittrace_protocol::wire::{Content, Extension, Message};
 use bittrace_protocol::{InfoHash, PeerId, PieceIndex};
@@ -147,8 +147,10 @@ pub struct TorrentSeen {
     pub blocks: u64,
     /// Their bytes.
     pub payload: u64,
-    /// How often a piece came whole and was right.
-    pub verified: u64,
+    /// The pieces that came whole and were right.
+    pub verified: FxHashSet<PieceIndex>,
+    /// How often one did, those that came more than once counted each time.
+    pub right: u64,
     /// How often one came whole and was wrong.
     pub corrupt: u64,
 }
@@ -156,12 +158,37 @@ pub struct TorrentSeen {
 /// How many pieces are told apart in a torrent.
 const PIECES: usize = 1_000_000;
 
+impl TorrentSeen {
+    /// How many pieces its file divides it into; `None` without a file, or with one whose rules are not known.
+    pub fn piece_count(&self) -> Option<u64> {
+        let metainfo = self.metainfo.as_deref()?;
+        match metainfo.version {
+            Version::V1 | Version::Hybrid => Some(metainfo.piece_count() as u64),
+            // Every file begins a piece (BEP 52, "file tree").
+            Version::V2 => {
+                let length = u64::from(metainfo.piece_length);
+                Some(metainfo.files.iter().map(|file| file.length.div_ceil(length)).sum())
+            }
+            Version::Later(_) => None,
+        }
+    }
+
+    /// Whether its file has the hashes that pieces are checked against: those of BEP 3.
+    pub fn is_checked(&self) -> bool {
+        self.metainfo.as_ref().is_some_and(|metainfo| metainfo.geometry.is_some())
+    }
+}
+
 impl TorrentsSeen {
     pub(super) fn new(torrents: &[Arc<Metainfo>]) -> Self {
         let mut seen = Self::default();
         for metainfo in torrents {
-            if let Some(row) = seen.row(metainfo.info_hash) {
-                row.metainfo = Some(metainfo.clone());
+            let Some(row) = seen.row(metainfo.info_hash) else { continue };
+            row.metainfo = Some(metainfo.clone());
+            // A hybrid torrent goes by both its hashes (BEP 52, "upgrade path").
+            let truncated = metainfo.info_hash_v2.as_ref().and_then(|hash| hash.first_chunk());
+            if let (Some(truncated), Some(at)) = (truncated, seen.by_hash.get(&metainfo.info_hash)) {
+                seen.by_hash.insert(InfoHash(*truncated), *at);
             }
         }
         seen
@@ -189,7 +216,12 @@ impl TorrentsSeen {
         }
         for note in &record.notes {
             match note.rule {
-                "bep3.piece-verified" => row.verified += 1,
+                "bep3.piece-verified" => {
+                    row.right += 1;
+                    if row.verified.len() < PIECES {
+                        row.verified.insert(*index);
+                    }
+                }
                 "bep3.piece-corrupt" => row.corrupt += 1,
                 _ => {}
             }
@@ -210,11 +242,15 @@ impl TorrentsSeen {
     }
 }
 
-/// The trackers of a capture.
+/// The trackers of a capture. One is known by its URL; an answer belongs to the one whose request it answers.
 #[derive(Debug, Default)]
 pub struct Trackers {
     rows: Vec<Tracker>,
-    by_address: FxHashMap<(SocketAddr, Protocol), usize>,
+    by_url: FxHashMap<String, usize>,
+    /// Which tracker a request that waits for its answer went to, by the request's number.
+    waiting: FxHashMap<u64, usize>,
+    /// Which tracker the last request of a stream went to.
+    by_stream: FxHashMap<StreamId, usize>,
     more: u64,
 }
 
@@ -277,32 +313,20 @@ impl Trackers {
     }
 
     pub(super) fn add(&mut self, record: &Record) {
-        let protocol = record.body.protocol();
-        if !is_tracker(protocol) {
+        if !is_tracker(record.body.protocol()) {
             return;
         }
-        let address = match record.direction {
-            Direction::FromInitiator => record.destination,
-            Direction::FromResponder => record.source,
-        };
-        let next = self.rows.len();
-        if next >= KEPT && !self.by_address.contains_key(&(address, protocol)) {
+        let Some(at) = self.place(record) else {
             self.more += 1;
             return;
-        }
-        let at = *self.by_address.entry((address, protocol)).or_insert(next);
-        if at == next {
-            let scheme = if protocol == Protocol::UdpTracker { "udp" } else { "http" };
-            self.rows.push(Tracker { url: format!("{scheme}://{address}"), ..Tracker::default() });
-        }
+        };
         let tracker = &mut self.rows[at];
         match &record.body {
             Body::HttpRequest(request, kind) => match &**kind {
                 http::RequestKind::Announce(announce) => {
-                    if tracker.announces.is_empty()
-                        && let Some(url) = http_url(request)
-                    {
-                        tracker.url = url;
+                    // Its name until now may be that of its scrapes.
+                    if tracker.announces.is_empty() {
+                        tracker.url = http_url(request, record.destination);
                     }
                     let event = announce.event.map_or("regular", bittrace_protocol::tracker::Event::name);
                     tracker.announced(event);
@@ -319,6 +343,8 @@ impl Trackers {
                 }
                 http::Reply::Scrape(_) => tracker.scrape_answers += 1,
                 http::Reply::Failure { reason, .. } => tracker.refused(reason.clone()),
+                // An interim answer says nothing yet (RFC 9110, 15.2).
+                http::Reply::NotBencoded(_) if response.status < 200 => {}
                 http::Reply::NotBencoded(_) => {
                     tracker.refused(format!("HTTP status {}, no bencoded answer", response.status));
                 }
@@ -345,10 +371,94 @@ impl Trackers {
             _ => {}
         }
     }
+    /// The row of the tracker that a record went to or came from.
+    fn place(&mut self, record: &Record) -> Option<usize> {
+        match &record.body {
+            Body::HttpRequest(request, kind) => {
+                let url = http_url(request, record.destination);
+                let key = match &**kind {
+                    http::RequestKind::Scrape(_) => announce_url(&url),
+                    _ => url.clone(),
+                };
+                let at = self.row(key, url);
+                self.ask(record, at);
+                at
+            }
+            Body::HttpResponse(..) => {
+                let asked = record.answers.and_then(|answer| self.waiting.remove(&answer.number));
+                if let Some(at) = asked.or_else(|| self.by_stream.get(&record.stream).copied()) {
+                    return Some(at);
+                }
+                let url = format!("http://{}", far_end(record));
+                self.row(url.clone(), url)
+            }
+            _ => {
+                let scheme = if record.body.protocol() == Protocol::UdpTracker { "udp" } else { "http" };
+                let url = format!("{scheme}://{}", far_end(record));
+                self.row(url.clone(), url)
+            }
+        }
+    }
+
+    fn ask(&mut self, record: &Record, at: Option<usize>) {
+        if self.waiting.len() >= 2 * KEPT {
+            self.waiting.clear();
+        }
+        if self.by_stream.len() >= 2 * KEPT {
+            self.by_stream.clear();
+        }
+        match at {
+            Some(at) => {
+                self.waiting.insert(record.number, at);
+                self.by_stream.insert(record.stream, at);
+            }
+            None => {
+                self.by_stream.remove(&record.stream);
+            }
+        }
+    }
+
+    fn row(&mut self, key: String, url: String) -> Option<usize> {
+        if let Some(at) = self.by_url.get(&key) {
+            return Some(*at);
+        }
+        let at = self.rows.len();
+        if at >= KEPT {
+            return None;
+        }
+        self.by_url.insert(key, at);
+        self.rows.push(Tracker { url, ..Tracker::default() });
+        Some(at)
+    }
+}
+
+/// Where the tracker of a record is.
+const fn far_end(record: &Record) -> SocketAddr {
+    match record.direction {
+        Direction::FromInitiator => record.destination,
+        Direction::FromResponder => record.source,
+    }
 }
 
 /// The URL that a request was made for, without its query.
-fn http_url(request: &http::Request) -> Option<String> {
-    let host = request.header("host")?;
-    Some(format!("http://{}{}", String::from_utf8_lossy(host), String::from_utf8_lossy(request.path())))
+fn http_url(request: &http::Request, address: SocketAddr) -> String {
+    let path = String::from_utf8_lossy(request.path());
+    // As a proxy is asked (RFC 9112, 3.2.2).
+    if path.starts_with("http://") {
+        return path.into_owned();
+    }
+    match request.header("host") {
+        Some(host) => format!("http://{}{path}", String::from_utf8_lossy(host)),
+        None => format!("http://{address}{path}"),
+    }
+}
+
+/// The URL for announces to the tracker that is scraped at `url` (BEP 48, "tracker HTTP scrape protocol").
+fn announce_url(url: &str) -> String {
+    match url.rsplit_once('/') {
+        Some((folder, name)) if name.starts_with("scrape") => {
+            format!("{folder}/announce{}", &name["scrape".len()..])
+        }
+        _ => url.to_owned(),
+    }
 }
