@@ -19,7 +19,6 @@ pub use framing::{Framer, Framing, frame_request, frame_response, looks_like_req
 pub use head::Header;
 pub use percent::{Escaping, percent_decode};
 
-pub(in crate::tracker) use reply::endpoints;
 pub use reply::{AnnounceReply, Host, PeerEntry, Reply, RetryIn, ScrapeEntry, ScrapeReply};
 pub use request::{Parameter, Request};
 pub use response::{Response, encode_response};

@@ -9,7 +9,7 @@ use crate::field::text_or_bytes;
 use crate::{DecodeError, Field, InfoHash, PeerId, Reader, Value};
 
 use super::Event;
-use super::http::endpoints;
+use crate::compact::{endpoints, stride};
 
 mod encode;
 mod fields;
@@ -322,10 +322,6 @@ fn options(bytes: &[u8], options: &mut Vec<AnnounceOption>) -> usize {
 
 fn number(entry: &[u8; 12], at: usize) -> u32 {
     u32::from_be_bytes([entry[at], entry[at + 1], entry[at + 2], entry[at + 3]])
-}
-
-const fn stride(ipv6: bool) -> usize {
-    if ipv6 { 18 } else { 6 }
 }
 
 /// What a connect request has in place of a connection id (BEP 15, "Connect").

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::bencode::{self, Document, View};
 use crate::field::{Field, Value};
-use crate::{DecodeError, PieceIndex, Reader};
+use crate::{DecodeError, PieceIndex, Reader, compact};
 
 /// An extension, by the name under which handshakes announce it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -173,7 +173,7 @@ impl ExtendedHandshake {
             port: number(b"p").and_then(|port| u16::try_from(port).ok()),
             reqq: number(b"reqq").and_then(|reqq| u32::try_from(reqq).ok()),
             metadata_size: number(b"metadata_size"),
-            your_ip: root.get(b"yourip").and_then(View::bytes).and_then(compact_address),
+            your_ip: root.get(b"yourip").and_then(View::bytes).and_then(compact::address),
             upload_only: number(b"upload_only").map(|only| only != 0),
         })
     }
@@ -259,9 +259,9 @@ impl Pex {
     fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
         let document = dictionary(payload)?;
         let root = document.root();
-        let peers = |key: &[u8], stride| -> Result<Vec<SocketAddr>, DecodeError> {
+        let peers = |key: &[u8], ipv6| -> Result<Vec<SocketAddr>, DecodeError> {
             let Some(value) = root.get(key) else { return Ok(Vec::new()) };
-            value.bytes().and_then(|bytes| compact_endpoints(bytes, stride)).ok_or(DecodeError::new(
+            value.bytes().and_then(|bytes| whole_endpoints(bytes, ipv6)).ok_or(DecodeError::new(
                 value.span().start,
                 "a string of 6 bytes an IPv4 peer, 18 an IPv6 peer",
             ))
@@ -269,13 +269,13 @@ impl Pex {
         let flags = |key: &[u8]| root.get(key).and_then(View::bytes).unwrap_or_default();
         let mut pex = Self::default();
         for (peers, flags) in
-            [(peers(b"added", 6)?, flags(b"added.f")), (peers(b"added6", 18)?, flags(b"added6.f"))]
+            [(peers(b"added", false)?, flags(b"added.f")), (peers(b"added6", true)?, flags(b"added6.f"))]
         {
             let flags = flags.iter().copied().chain(std::iter::repeat(0));
             pex.added.extend(peers.into_iter().zip(flags).map(|(address, flags)| PexPeer { address, flags }));
         }
-        pex.dropped = peers(b"dropped", 6)?;
-        pex.dropped.extend(peers(b"dropped6", 18)?);
+        pex.dropped = peers(b"dropped", false)?;
+        pex.dropped.extend(peers(b"dropped6", true)?);
         Ok(pex)
     }
 }
@@ -373,36 +373,17 @@ fn dictionary(payload: &[u8]) -> Result<Document<'_>, DecodeError> {
 fn meaning(key: &[u8], value: View<'_>) -> Option<Value> {
     let bytes = value.bytes()?;
     match key {
-        b"yourip" | b"ipv4" | b"ipv6" => compact_address(bytes).map(Value::Address),
-        b"added" | b"dropped" => compact_endpoints(bytes, 6).map(Value::Endpoints),
-        b"added6" | b"dropped6" => compact_endpoints(bytes, 18).map(Value::Endpoints),
+        b"yourip" | b"ipv4" | b"ipv6" => compact::address(bytes).map(Value::Address),
+        b"added" | b"dropped" => whole_endpoints(bytes, false).map(Value::Endpoints),
+        b"added6" | b"dropped6" => whole_endpoints(bytes, true).map(Value::Endpoints),
         b"added.f" | b"added6.f" => Some(Value::Bytes(bytes.to_vec())),
         _ => None,
     }
 }
 
-/// An address of 4 or 16 bytes.
-fn compact_address(bytes: &[u8]) -> Option<IpAddr> {
-    match bytes.len() {
-        4 => Some(IpAddr::V4(Ipv4Addr::from(*bytes.first_chunk::<4>()?))),
-        16 => Some(IpAddr::V6(Ipv6Addr::from(*bytes.first_chunk::<16>()?))),
-        _ => None,
-    }
-}
-
-/// Peers of 6 bytes each (BEP 23) or 18 bytes each (BEP 7): an address, then a port. `None` when the bytes
-/// are no whole number of peers.
-pub(crate) fn compact_endpoints(bytes: &[u8], stride: usize) -> Option<Vec<SocketAddr>> {
-    if !bytes.len().is_multiple_of(stride) {
-        return None;
-    }
-    bytes
-        .chunks_exact(stride)
-        .map(|peer| {
-            let (address, port) = peer.split_at(stride - 2);
-            Some(SocketAddr::new(compact_address(address)?, u16::from_be_bytes(*port.first_chunk::<2>()?)))
-        })
-        .collect()
+/// Peers of 6 bytes each, or 18 over IPv6. `None` when the bytes are no whole number of peers.
+fn whole_endpoints(bytes: &[u8], ipv6: bool) -> Option<Vec<SocketAddr>> {
+    bytes.len().is_multiple_of(compact::stride(ipv6)).then(|| compact::endpoints(bytes, ipv6))
 }
 
 #[cfg(test)]

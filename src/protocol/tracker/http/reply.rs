@@ -3,11 +3,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use crate::bencode::{self, Document, View};
 use crate::field::{self, Field};
-use crate::{DecodeError, Hex, InfoHash, PeerId, Value};
+use crate::{DecodeError, Hex, InfoHash, PeerId, Value, compact};
 
 /// What a tracker answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,7 +174,7 @@ fn meaning(key: &[u8], value: View<'_>) -> Option<Value> {
             let addresses: Option<Vec<_>> = peers.iter().map(PeerEntry::address).collect();
             addresses.filter(|_| faults.is_empty()).map(Value::Endpoints)
         }
-        b"external ip" => value.bytes().and_then(ip).map(Value::Address),
+        b"external ip" => value.bytes().and_then(compact::address).map(Value::Address),
         b"tracker id" => value.bytes().map(field::text_or_bytes),
         _ => None,
     }
@@ -209,7 +209,7 @@ fn announce(document: &Document<'_>) -> AnnounceReply {
     reply.tracker_id = root.get(b"tracker id").and_then(View::bytes).map(<[u8]>::to_vec);
     reply.warning = root.get(b"warning message").map(text);
     if let Some(value) = root.get(b"external ip") {
-        reply.external_ip = value.bytes().and_then(ip);
+        reply.external_ip = value.bytes().and_then(compact::address);
         if reply.external_ip.is_none() {
             faults.push(DecodeError::new(value.span().start, "an address of 4 or 16 bytes"));
         }
@@ -241,8 +241,8 @@ fn peers(value: View<'_>, six: bool, faults: &mut Vec<DecodeError>) -> Vec<PeerE
         faults.push(DecodeError::new(value.span().start, "peers in a string or a list"));
         return Vec::new();
     };
-    let addresses = endpoints(bytes, six);
-    let stride = if six { 18 } else { 6 };
+    let addresses = compact::endpoints(bytes, six);
+    let stride = compact::stride(six);
     if bytes.len() % stride != 0 {
         let wanted = if six { "18 bytes a peer" } else { "6 bytes a peer" };
         faults.push(DecodeError::new(span.start + addresses.len() * stride, wanted));
@@ -251,29 +251,6 @@ fn peers(value: View<'_>, six: bool, faults: &mut Vec<DecodeError>) -> Vec<PeerE
         .into_iter()
         .map(|address| PeerEntry { host: Host::Ip(address.ip()), port: address.port(), peer_id: None })
         .collect()
-}
-
-/// The addresses in compact form: 4 or 16 bytes and 2 of the port each. An incomplete one is left out.
-pub(in crate::tracker) fn endpoints(bytes: &[u8], six: bool) -> Vec<SocketAddr> {
-    if six {
-        let (strides, _) = bytes.as_chunks::<18>();
-        strides.iter().filter_map(|stride| endpoint(stride)).collect()
-    } else {
-        let (strides, _) = bytes.as_chunks::<6>();
-        strides.iter().filter_map(|stride| endpoint(stride)).collect()
-    }
-}
-
-fn endpoint(stride: &[u8]) -> Option<SocketAddr> {
-    let (address, port) = stride.split_last_chunk::<2>()?;
-    Some(SocketAddr::new(ip(address)?, u16::from_be_bytes(*port)))
-}
-
-fn ip(bytes: &[u8]) -> Option<IpAddr> {
-    if let Ok(four) = <[u8; 4]>::try_from(bytes) {
-        return Some(Ipv4Addr::from(four).into());
-    }
-    Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).into())
 }
 
 fn long_peer(item: View<'_>) -> Option<PeerEntry> {
