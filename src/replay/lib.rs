@@ -1,0 +1,1 @@
+//! A trace against a trace, and a trace against a session.
