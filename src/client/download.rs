@@ -74,11 +74,9 @@ pub fn random_identity(prefix: &[u8]) -> Result<Identity, Error> {
     let length = prefix.len().min(peer_id.len());
     peer_id[..length].copy_from_slice(&prefix[..length]);
     let [.., k0, k1, k2, k3, s0, s1, s2, s3, s4, s5, s6, s7] = random;
-    Ok(Identity {
-        peer_id: PeerId(peer_id),
-        key: u32::from_be_bytes([k0, k1, k2, k3]),
-        seed: u64::from_be_bytes([s0, s1, s2, s3, s4, s5, s6, s7]),
-    })
+    let key = u32::from_be_bytes([k0, k1, k2, k3]);
+    let seed = u64::from_be_bytes([s0, s1, s2, s3, s4, s5, s6, s7]);
+    Ok(Identity::new(PeerId(peer_id), key, seed))
 }
 
 /// What a person may want to know while a run goes on.

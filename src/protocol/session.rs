@@ -10,8 +10,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Geometry, Metainfo, PieceIndex, Timestamp};
+use crate::{Geometry, Metainfo, PeerId, PieceIndex, Timestamp};
 
+mod allowed_fast;
 mod announcer;
 mod blame;
 mod chance;
@@ -35,7 +36,10 @@ mod upkeep;
 mod view;
 
 pub use config::{Config, SeedGoal};
-pub use profile::{Interest, Opening, PieceOrder, Profile};
+pub use profile::{
+    Alphabet, AnnounceProfile, Haves, Interest, KeyForm, Opening, Parting, PeerIdForm, PieceOrder, Profile,
+    Refill, Says, WithoutPieces,
+};
 pub use seam::{Closing, Endpoint, Event, Gone, Identity, Input, Output, StreamId, Violation};
 pub use view::{PeerView, Status, TrackerView};
 
@@ -54,6 +58,8 @@ pub struct Session {
     config: Config,
     torrent: Arc<Metainfo>,
     identity: Identity,
+    /// The peer ids of the next connections, where each has its own.
+    connection_ids: VecDeque<PeerId>,
     chance: Chance,
     state: State,
     outputs: VecDeque<Output>,
@@ -61,6 +67,8 @@ pub struct Session {
     peers: BTreeMap<StreamId, Box<Peer>>,
     /// The peers to be looked after at the end of the step.
     stirred: Vec<StreamId>,
+    /// The pieces that are new and that peers have not been told of.
+    news: Vec<PieceIndex>,
     swarm: Swarm,
     announcer: Announcer,
     picker: Picker,
@@ -132,6 +140,8 @@ impl Session {
             streams: StreamIds::default(),
             peers: BTreeMap::new(),
             stirred: Vec::new(),
+            news: Vec::new(),
+            connection_ids: identity.connection_ids.iter().copied().collect(),
             announcer,
             picker,
             doubts: Doubts::default(),
@@ -204,11 +214,17 @@ impl Session {
         if let Some(output) = self.outputs.pop_front() {
             return output;
         }
+        // What happened at one moment is answered together, so that one message can tell of several pieces.
+        self.tend(now);
+        if let Some(output) = self.outputs.pop_front() {
+            return output;
+        }
         if self.state == State::Over {
             return Output::Done;
         }
         if self.deadline(now).is_some_and(|at| at <= now) {
             self.settle(now);
+            self.tend(now);
             if let Some(output) = self.outputs.pop_front() {
                 return output;
             }
@@ -252,7 +268,6 @@ impl Session {
             }
             self.refill(now);
             self.dial(now);
-            self.tend(now);
             if self.is_exhausted() {
                 self.end(now);
                 self.advance_announcer(now);
@@ -268,17 +283,34 @@ impl Session {
 
     /// Looks after the peers to which something happened: requests, blocks to be read, and all that waits to be said.
     fn tend(&mut self, now: Timestamp) {
-        while let Some(stream) = self.stirred.pop() {
-            let Some(mut peer) = self.peers.remove(&stream) else { continue };
-            peer.stirred = false;
-            if peer.phase == Phase::Open {
-                self.declare_interest(now, &mut peer);
-                self.ask(now, &mut peer);
-                self.serve(&mut peer);
-            }
-            self.flush(now, &mut peer);
-            self.peers.insert(stream, peer);
+        if self.state != State::Running {
+            return;
         }
+        // Every open peer is stirred by a new piece.
+        let mut news = std::mem::take(&mut self.news);
+        while !self.stirred.is_empty() {
+            for stream in std::mem::take(&mut self.stirred).into_iter().rev() {
+                let Some(mut peer) = self.peers.remove(&stream) else { continue };
+                peer.stirred = false;
+                if peer.phase == Phase::Open {
+                    self.attend(now, &mut peer, &news);
+                }
+                self.flush(now, &mut peer);
+                self.peers.insert(stream, peer);
+            }
+            news.clear();
+        }
+    }
+
+    fn attend(&mut self, now: Timestamp, peer: &mut Peer, news: &[PieceIndex]) {
+        let news = &news[std::mem::take(&mut peer.knows_news).min(news.len())..];
+        let (before, behind) =
+            if self.config.profile.haves_first { (news, &[][..]) } else { (&[][..], news) };
+        self.tell_news(peer, before);
+        self.declare_interest(now, peer);
+        self.ask(now, peer);
+        self.tell_news(peer, behind);
+        self.serve(peer);
     }
 
     fn flush(&mut self, now: Timestamp, peer: &mut Peer) {
@@ -328,7 +360,8 @@ impl Session {
             Some(geometry) => (geometry.piece_count(), geometry.bitfield_length()),
             None => (0, 0),
         };
-        let mut peer = Peer::new(stream, address, called, pieces, bitfield, now);
+        let own_id = self.identity.peer_id;
+        let mut peer = Peer::new(stream, address, called, own_id, pieces, bitfield, now);
         peer.depth = self.config.profile.first_requests.max(1) as usize;
         self.peers.insert(stream, Box::new(peer));
         self.upkeep_at = self.upkeep_at.min(now + upkeep::PERIOD);
@@ -371,6 +404,7 @@ impl Session {
         self.outputs.push_back(Output::Event(Event::Complete));
         self.announcer.complete();
         if self.config.seeding.is_none() {
+            self.say_farewell();
             self.end(now);
             return;
         }

@@ -28,7 +28,7 @@ fn main() {
 /// The time the session itself takes.
 fn download(piece_length: u32) -> Duration {
     let torrent = Arc::new(torrent(piece_length));
-    let identity = Identity { peer_id: PeerId(*b"-BT0001-benchbenchxx"), key: 1, seed: 1 };
+    let identity = Identity::new(PeerId(*b"-BT0001-benchbenchxx"), 1, 1);
     let mut now = Timestamp::from_secs_nanos(1_000_000, 0);
     let mut config = Config::new(Profile::own("bench"));
     config.port = 1;

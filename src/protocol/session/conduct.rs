@@ -22,6 +22,7 @@ impl Session {
             peer.phase = Phase::Handshake;
             peer.since = now;
             peer.last_received = now;
+            self.choose_id(&mut peer);
             self.say_handshake(&mut peer);
         }
         self.peers.insert(stream, peer);
@@ -192,6 +193,9 @@ impl Session {
             | Message::HashReject(_)
             | Message::Piece { .. } => {}
             Message::Malformed { wanted, .. } => return Err(Violation::Malformed(wanted)),
+        }
+        if about_pieces && self.config.profile.acknowledges_pieces {
+            peer.say(&Message::KeepAlive);
         }
         Ok(())
     }

@@ -6,16 +6,28 @@ use crate::bencode;
 use crate::wire::{Handshake, Message};
 use crate::{PeerId, Timestamp};
 
+use super::allowed_fast::allowed_fast;
 use super::peer::{Peer, Phase};
-use super::profile::{Interest, Opening};
+use super::profile::{Interest, Opening, Says, WithoutPieces};
 use super::{Event, Session, Violation};
 
 impl Session {
-    pub(super) fn say_handshake(&mut self, peer: &mut Peer) {
+    /// Chooses what we call ourselves on a connection.
+    pub(super) fn choose_id(&mut self, peer: &mut Peer) {
+        if !self.config.profile.peer_id.fresh {
+            return;
+        }
+        peer.own_id = match self.connection_ids.pop_front() {
+            Some(id) => id,
+            None => self.config.profile.peer_id.draw_from(&mut self.chance),
+        };
+    }
+
+    pub(super) fn say_handshake(&self, peer: &mut Peer) {
         let handshake = Handshake {
             reserved: self.config.profile.reserved,
             info_hash: self.torrent.info_hash,
-            peer_id: self.identity.peer_id,
+            peer_id: peer.own_id,
         };
         peer.saying.extend_from_slice(&handshake.encode());
     }
@@ -30,8 +42,12 @@ impl Session {
         if handshake.info_hash != self.torrent.info_hash {
             return Err(Violation::WrongInfoHash(handshake.info_hash));
         }
-        if handshake.peer_id == self.identity.peer_id {
+        let ours = |other: &Peer| other.own_id == handshake.peer_id && other.phase != Phase::Opening;
+        if handshake.peer_id == self.identity.peer_id || self.peers.values().any(|other| ours(other)) {
             return Err(Violation::OurselvesCalled);
+        }
+        if peer.called {
+            self.choose_id(peer);
         }
         self.settle_duplicate(now, peer, handshake.peer_id)?;
         if peer.called {
@@ -53,11 +69,12 @@ impl Session {
         for message in self.config.profile.opening.clone() {
             match message {
                 Opening::Extended if peer.extended => {
-                    let payload = self.extended_handshake(peer).into();
+                    let payload = self.extended_handshake(now, peer).into();
                     peer.say(&Message::Extended { id: 0, payload });
                 }
                 Opening::Extended => {}
                 Opening::Pieces => self.say_pieces(peer),
+                Opening::AllowedFast(count) => self.allow_fast(peer, count),
             }
         }
         if self.config.profile.interest == Interest::AtOnce && !self.is_complete() {
@@ -72,7 +89,7 @@ impl Session {
     fn settle_duplicate(&mut self, now: Timestamp, peer: &Peer, peer_id: PeerId) -> Result<(), Violation> {
         let other = self.peers.values().find(|other| other.peer_id == Some(peer_id));
         let Some(other) = other.map(|other| (other.stream, other.called)) else { return Ok(()) };
-        let keeps_called = peer_id > self.identity.peer_id;
+        let keeps_called = peer_id > peer.own_id;
         if other.1 == peer.called || peer.called != keeps_called {
             return Err(Violation::Duplicate);
         }
@@ -83,56 +100,92 @@ impl Session {
     }
 
     fn say_pieces(&self, peer: &mut Peer) {
-        let fast = peer.fast && self.config.profile.have_all;
-        let have = self.picker.done();
-        peer.say(&match (have, fast) {
-            (0, true) => Message::HaveNone,
-            (_, true) if self.is_complete() => Message::HaveAll,
-            (0, false) if !peer.fast => return,
-            _ => Message::Bitfield(self.picker.bitfield().into()),
+        peer.knows_news = self.news.len();
+        let profile = &self.config.profile;
+        let bitfield = || Message::Bitfield(self.picker.bitfield().into());
+        peer.say(&match (self.picker.done(), profile.without_pieces) {
+            (0, WithoutPieces::HaveNone) if peer.fast => Message::HaveNone,
+            (0, WithoutPieces::KeepAlive) if !peer.fast => Message::KeepAlive,
+            (0, WithoutPieces::HaveNone | WithoutPieces::Nothing) if !peer.fast => return,
+            (0, _) => bitfield(),
+            _ if peer.fast && profile.have_all && self.is_complete() => Message::HaveAll,
+            _ => bitfield(),
         });
     }
 
-    /// The dictionary of BEP 10, its keys in order.
-    fn extended_handshake(&self, peer: &Peer) -> Vec<u8> {
+    /// Lets a peer that has few pieces ask for some while we choke it.
+    fn allow_fast(&self, peer: &mut Peer, count: u32) {
+        let IpAddr::V4(address) = peer.address.ip() else { return };
+        if !peer.fast {
+            return;
+        }
+        for piece in allowed_fast(address, &self.torrent.info_hash, self.piece_count(), count) {
+            peer.allows.insert(piece);
+            peer.say(&Message::AllowedFast(piece));
+        }
+    }
+
+    /// The dictionary of BEP 10.
+    fn extended_handshake(&self, now: Timestamp, peer: &Peer) -> Vec<u8> {
+        let mut out = vec![b'd'];
+        for (key, says) in &self.config.profile.extended {
+            let value = self.extended_value(now, peer, says);
+            if !value.is_empty() {
+                bencode::put_string(&mut out, key);
+                out.extend_from_slice(&value);
+            }
+        }
+        out.push(b'e');
+        out
+    }
+
+    /// What an entry of the extended handshake says; nothing where it is left out.
+    fn extended_value(&self, now: Timestamp, peer: &Peer, says: &Says) -> Vec<u8> {
         let profile = &self.config.profile;
-        let mut extensions: Vec<_> = profile.extensions.iter().collect();
-        extensions.sort();
-        let mut out = b"d1:md".to_vec();
-        for (name, id) in extensions {
+        let number = |number: i64| {
+            let mut out = Vec::new();
+            bencode::put_integer(&mut out, number);
+            out
+        };
+        let text = |text: &[u8]| {
+            let mut out = Vec::new();
+            bencode::put_string(&mut out, text);
+            out
+        };
+        let port = self.config.port;
+        match says {
+            Says::Extensions => self.extensions(),
+            Says::MetadataSize => number(i64::try_from(self.torrent.info_bytes().len()).unwrap_or(i64::MAX)),
+            Says::Port | Says::PortWhenDialling if port == 0 => Vec::new(),
+            Says::PortWhenDialling if peer.called => Vec::new(),
+            Says::Port | Says::PortWhenDialling => number(port.into()),
+            Says::Reqq => number(profile.reqq.into()),
+            Says::Client if profile.client.is_empty() => Vec::new(),
+            Says::Client => text(profile.client.as_bytes()),
+            Says::YourAddress => match peer.address.ip() {
+                IpAddr::V4(ip) => text(&ip.octets()),
+                IpAddr::V6(ip) => text(&ip.octets()),
+            },
+            Says::UploadOnlyOnceComplete if !self.is_complete() => Vec::new(),
+            Says::UploadOnly | Says::UploadOnlyOnceComplete => number(self.is_complete().into()),
+            Says::CompleteAgo => {
+                let seconds = |since| i64::try_from((now - since).as_secs()).unwrap_or(i64::MAX);
+                number(self.completed_at.map_or(-1, seconds))
+            }
+            Says::Number(constant) => number(*constant),
+            Says::Text(constant) => text(constant),
+        }
+    }
+
+    fn extensions(&self) -> Vec<u8> {
+        let mut out = vec![b'd'];
+        for (name, id) in &self.config.profile.extensions {
             // BEP 27: a private torrent's peers are not passed on.
-            if name == "ut_pex" && self.torrent.private {
+            if name == "ut_pex" && *id != 0 && self.torrent.private {
                 continue;
             }
             bencode::put_string(&mut out, name.as_bytes());
             bencode::put_integer(&mut out, (*id).into());
-        }
-        out.push(b'e');
-        let number = |out: &mut Vec<u8>, key: &[u8], number: i64| {
-            bencode::put_string(out, key);
-            bencode::put_integer(out, number);
-        };
-        if profile.says_metadata_size {
-            let size = self.torrent.info_bytes().len();
-            number(&mut out, b"metadata_size", i64::try_from(size).unwrap_or(i64::MAX));
-        }
-        if profile.says_port && self.config.port != 0 && !peer.called {
-            number(&mut out, b"p", self.config.port.into());
-        }
-        number(&mut out, b"reqq", profile.reqq.into());
-        if self.is_complete() {
-            number(&mut out, b"upload_only", 1);
-        }
-        if !profile.client.is_empty() {
-            bencode::put_string(&mut out, b"v");
-            bencode::put_string(&mut out, profile.client.as_bytes());
-        }
-        if profile.says_your_ip {
-            bencode::put_string(&mut out, b"yourip");
-            match peer.address.ip() {
-                IpAddr::V4(ip) => bencode::put_string(&mut out, &ip.octets()),
-                IpAddr::V6(ip) => bencode::put_string(&mut out, &ip.octets()),
-            }
         }
         out.push(b'e');
         out

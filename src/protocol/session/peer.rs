@@ -26,6 +26,8 @@ pub(super) struct Peer {
     /// When the phase began.
     pub(super) since: Timestamp,
     pub(super) peer_id: Option<PeerId>,
+    /// What we call ourselves to it.
+    pub(super) own_id: PeerId,
     /// What it calls itself in its extended handshake.
     pub(super) client: Option<String>,
     pub(super) fast: bool,
@@ -52,7 +54,12 @@ pub(super) struct Peer {
     pub(super) allowed: BTreeSet<PieceIndex>,
     /// What it suggests (BEP 6).
     pub(super) suggested: Vec<PieceIndex>,
+    /// What it may ask for while we choke it (BEP 6).
+    pub(super) allows: BTreeSet<PieceIndex>,
     pub(super) asked: VecDeque<Asked>,
+    /// How many blocks it was asked for, and how many of them it gave.
+    pub(super) asked_in_all: u32,
+    pub(super) given_in_all: u32,
     /// The request whose block is coming.
     pub(super) coming: Option<Asked>,
     /// The piece of which it was last asked for a block.
@@ -88,6 +95,8 @@ pub(super) struct Peer {
     pub(super) tolerated: u64,
     /// Messages that said nothing new.
     pub(super) noise: u32,
+    /// How many of the pieces that are new it heard of in its opening.
+    pub(super) knows_news: usize,
     pub(super) pex_told: BTreeSet<SocketAddr>,
     pub(super) pex_at: Timestamp,
     pub(super) pex_heard: Option<Timestamp>,
@@ -125,6 +134,7 @@ impl Peer {
         stream: StreamId,
         address: SocketAddr,
         called: bool,
+        own_id: PeerId,
         pieces: u32,
         bitfield_length: usize,
         now: Timestamp,
@@ -137,6 +147,7 @@ impl Peer {
             phase: if called { Phase::Handshake } else { Phase::Opening },
             since: now,
             peer_id: None,
+            own_id,
             client: None,
             fast: false,
             extended: false,
@@ -154,7 +165,10 @@ impl Peer {
             choked_since: now,
             allowed: BTreeSet::new(),
             suggested: Vec::new(),
+            allows: BTreeSet::new(),
             asked: VecDeque::new(),
+            asked_in_all: 0,
+            given_in_all: 0,
             coming: None,
             current: None,
             depth: 0,
@@ -167,6 +181,7 @@ impl Peer {
             refused_until: None,
             nothing_at: None,
             serving: VecDeque::new(),
+            knows_news: 0,
             loading: VecDeque::new(),
             given: 0,
             taken: 0,

@@ -27,6 +27,8 @@ pub(super) struct Picker {
     open: BTreeSet<PieceIndex>,
     done: u32,
     left: u64,
+    /// The place in a listed order before which no piece waits.
+    listed: usize,
     /// Grows whenever a block may be had that could not be had before.
     version: u64,
 }
@@ -84,6 +86,7 @@ impl Picker {
             open: BTreeSet::new(),
             done: 0,
             left: geometry.total(),
+            listed: 0,
             version: 0,
             geometry,
         };
@@ -138,7 +141,7 @@ impl Picker {
     pub(super) fn pick(
         &mut self,
         seeker: &Seeker<'_>,
-        order: PieceOrder,
+        order: &PieceOrder,
         random_pieces: u32,
         chance: &mut Chance,
     ) -> Option<Block> {
@@ -200,10 +203,15 @@ impl Picker {
     fn next_piece(
         &mut self,
         seeker: &Seeker<'_>,
-        order: PieceOrder,
+        order: &PieceOrder,
         random_pieces: u32,
         chance: &mut Chance,
     ) -> Option<PieceIndex> {
+        if let PieceOrder::Listed(list) = order
+            && let Some(piece) = self.next_listed(seeker, list)
+        {
+            return Some(piece);
+        }
         let waits = |piece: &PieceIndex| self.states.get(piece.0 as usize) == Some(&State::Waiting);
         if let Some(only) = seeker.only {
             return only.iter().copied().filter(waits).find(|&piece| seeker.holding.has(piece));
@@ -211,7 +219,7 @@ impl Picker {
         if let Some(piece) = seeker.suggested.iter().copied().filter(waits).find(|&piece| seeker.may(piece)) {
             return Some(piece);
         }
-        if order == PieceOrder::InOrder {
+        if *order == PieceOrder::InOrder {
             return self.rarity.in_order().find(|&piece| seeker.holding.has(piece));
         }
         if self.done < random_pieces {
@@ -221,6 +229,13 @@ impl Picker {
             }
         }
         self.rarity.rarest().find(|&piece| seeker.holding.has(piece))
+    }
+
+    fn next_listed(&mut self, seeker: &Seeker<'_>, list: &[PieceIndex]) -> Option<PieceIndex> {
+        let waits = |piece: &PieceIndex| self.states.get(piece.0 as usize) == Some(&State::Waiting);
+        let gone = list.get(self.listed..)?.iter().take_while(|piece| !waits(piece)).count();
+        self.listed += gone;
+        list[self.listed..].iter().copied().filter(waits).find(|&piece| seeker.may(piece))
     }
 
     fn start(&mut self, piece: PieceIndex) {

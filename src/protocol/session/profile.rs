@@ -3,32 +3,36 @@
 
 use crate::geometry::BLOCK_LENGTH;
 use crate::tracker::http::{Escaping, RequestStyle, StyledHeader, StyledParameter};
+use crate::{PeerId, PieceIndex};
+
+use super::chance::Chance;
 
 /// The conduct of a client as far as it is free to choose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
-    /// How announces over HTTP are phrased; the path is taken from the tracker's URL.
-    pub announce: RequestStyle,
-    /// How many peers a tracker is asked for.
-    pub numwant: u32,
+    /// How trackers are asked.
+    pub announce: AnnounceProfile,
+    /// What its peer ids look like.
+    pub peer_id: PeerIdForm,
     /// The reserved bytes of the handshake. Fast extension and extension protocol are spoken where both ends offer them.
     pub reserved: [u8; 8],
     /// What follows the handshake, in this order.
     pub opening: Vec<Opening>,
-    /// Whether have-all and have-none stand in for a bitfield where the fast extension is spoken (BEP 6).
+    /// Whether have-all stands in for a bitfield where the fast extension is spoken (BEP 6).
     pub have_all: bool,
-    /// The entries of `m` in the extended handshake: extensions and the ids they are received under (BEP 10).
+    /// What is said of pieces while there are none.
+    pub without_pieces: WithoutPieces,
+    /// Whether a keep-alive answers a peer that tells which pieces it has.
+    pub acknowledges_pieces: bool,
+    /// The entries of `m` in the extended handshake: extensions and the ids they are received under (BEP 10), 0 for one
+    /// that is switched off.
     pub extensions: Vec<(String, u8)>,
+    /// The entries of the extended handshake, in order.
+    pub extended: Vec<(Vec<u8>, Says)>,
     /// The name in the extended handshake; none where it is empty.
     pub client: String,
     /// How many requests a peer may have waiting: what is said in the extended handshake, and kept to.
     pub reqq: u32,
-    /// Whether the extended handshake names the size of the metadata.
-    pub says_metadata_size: bool,
-    /// Whether the extended handshake names the listening port, when the peer was dialled.
-    pub says_port: bool,
-    /// Whether the extended handshake tells the peer its own address.
-    pub says_your_ip: bool,
     /// When interest is declared.
     pub interest: Interest,
     /// The bytes of a request.
@@ -37,12 +41,79 @@ pub struct Profile {
     pub first_requests: u32,
     /// How many requests wait at the fastest peer, where its own `reqq` allows.
     pub most_requests: u32,
+    /// How far requests to one peer go ahead, as long as the list lasts; after that, and with an empty list, their number
+    /// follows the peer's speed.
+    pub refills: Vec<Refill>,
     /// Which piece is begun next.
     pub piece_order: PieceOrder,
     /// How many pieces are chosen at random before rarity counts.
     pub random_pieces: u32,
+    /// How peers are told of a piece that is new.
+    pub haves: Haves,
+    /// Whether new pieces are told before more blocks are asked for.
+    pub haves_first: bool,
     /// Whether peers are told of a piece that they have themselves.
     pub redundant_haves: bool,
+    /// What is still said to a peer when the last piece is there and the connection ends, in this order.
+    pub parting: Vec<Parting>,
+}
+
+/// How trackers are asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnnounceProfile {
+    /// How announces over HTTP are phrased; the path is taken from the tracker's URL.
+    pub style: RequestStyle,
+    /// How many peers a tracker is asked for.
+    pub numwant: u32,
+    /// How many it is asked for by one who goes.
+    pub numwant_stopped: u32,
+    /// How `key` is spelled over HTTP.
+    pub key: KeyForm,
+    /// Whether peers are wanted in the compact form (BEP 23).
+    pub compact: bool,
+    /// Whether peers are wanted without their ids.
+    pub no_peer_id: bool,
+    /// What is said of encryption.
+    pub supportcrypto: bool,
+    /// Whether encryption is insisted on.
+    pub requirecrypto: bool,
+    /// Further parameters and their values.
+    pub others: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// How `key` is spelled in an announce over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyForm {
+    /// Eight hexadecimal digits with capitals.
+    UpperHex,
+    /// Eight hexadecimal digits without capitals.
+    LowerHex,
+    /// The last so many bytes of the peer id.
+    PeerIdTail(usize),
+}
+
+/// What the peer ids of a client look like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerIdForm {
+    /// What names the client and its version.
+    pub prefix: Vec<u8>,
+    /// What the rest is drawn from.
+    pub alphabet: Alphabet,
+    /// Whether each connection has a peer id of its own, other than that of the announces.
+    pub fresh: bool,
+}
+
+/// What the random part of a peer id is drawn from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alphabet {
+    /// Digits and lower-case letters.
+    LowerAlphanumeric,
+    /// Digits and letters.
+    Alphanumeric,
+    /// What stays as it is in a URL: digits, letters and some punctuation.
+    Unreserved,
+    /// Any bytes.
+    Bytes,
 }
 
 /// A message after the handshake.
@@ -50,8 +121,53 @@ pub struct Profile {
 pub enum Opening {
     /// The extended handshake, where it is spoken (BEP 10).
     Extended,
-    /// What we have: a bitfield, have-all or have-none; nothing where there is nothing to say.
+    /// What we have: a bitfield or have-all, or what [`WithoutPieces`] has for nothing.
     Pieces,
+    /// The set of pieces that may be asked for while we choke, of so many pieces at the most, where the fast extension is
+    /// spoken (BEP 6, "allowed fast set").
+    AllowedFast(u32),
+}
+
+/// What is said of pieces while there are none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithoutPieces {
+    /// Have-none where the fast extension is spoken (BEP 6), else nothing.
+    HaveNone,
+    /// A bitfield of zeros.
+    Bitfield,
+    /// A keep-alive in its place; with the fast extension, which wants something said, a bitfield of zeros.
+    KeepAlive,
+    /// Nothing; with the fast extension, which wants something said, a bitfield of zeros.
+    Nothing,
+}
+
+/// An entry of the extended handshake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Says {
+    /// The extensions and their ids.
+    Extensions,
+    /// The size of the metadata (BEP 9).
+    MetadataSize,
+    /// The port we listen on.
+    Port,
+    /// The port we listen on, where we dialled.
+    PortWhenDialling,
+    /// How many requests may wait at us.
+    Reqq,
+    /// The client's name and version.
+    Client,
+    /// The peer's own address as we see it.
+    YourAddress,
+    /// Whether we have no use for pieces (BEP 21): 0 or 1.
+    UploadOnly,
+    /// 1 where we have no use for pieces (BEP 21); nothing else.
+    UploadOnlyOnceComplete,
+    /// The seconds since completion; -1 before it.
+    CompleteAgo,
+    /// Always this number.
+    Number(i64),
+    /// Always this text.
+    Text(Vec<u8>),
 }
 
 /// When interest is declared.
@@ -63,40 +179,93 @@ pub enum Interest {
     WhenUseful,
 }
 
-/// Which piece is begun next.
+/// How far requests go ahead at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refill {
+    /// Once the peer has given so many blocks,
+    pub given: u32,
+    /// so many have been asked of it in all.
+    pub asked: u32,
+}
+
+/// Which piece is begun next.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PieceOrder {
     /// The one that the fewest peers have; of several such, any.
     RarestFirst,
     /// The first that is missing.
     InOrder,
+    /// The first of these that is missing; behind them, the one that the fewest peers have.
+    Listed(Vec<PieceIndex>),
+}
+
+/// How peers are told of pieces that are new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Haves {
+    /// A have for each.
+    Single,
+    /// What takes the fewest bytes: haves, or one bitfield; have-all where that is spoken and every piece is there.
+    Shortest,
+}
+
+/// What is still said to a peer at the end of a download.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parting {
+    /// That nothing is wanted any longer.
+    NotInterested,
+    /// The pieces that are new.
+    Haves,
 }
 
 impl Profile {
     /// The profile of bittrace itself, under this name in announces and extended handshakes.
     pub fn own(client: &str) -> Self {
         Self {
-            announce: announce_style(client),
-            numwant: 200,
+            announce: AnnounceProfile {
+                style: announce_style(client),
+                numwant: 200,
+                numwant_stopped: 0,
+                key: KeyForm::UpperHex,
+                compact: true,
+                no_peer_id: true,
+                supportcrypto: false,
+                requirecrypto: false,
+                others: Vec::new(),
+            },
+            peer_id: PeerIdForm { prefix: Vec::new(), alphabet: Alphabet::Alphanumeric, fresh: false },
             // Extension protocol (BEP 10) and fast extension (BEP 6).
             reserved: [0, 0, 0, 0, 0, 0x10, 0, 0x04],
             opening: vec![Opening::Pieces, Opening::Extended],
             have_all: true,
+            without_pieces: WithoutPieces::HaveNone,
+            acknowledges_pieces: false,
             extensions: [("lt_donthave", 4), ("upload_only", 3), ("ut_metadata", 2), ("ut_pex", 1)]
                 .map(|(name, id)| (name.to_owned(), id))
                 .to_vec(),
+            extended: [
+                (&b"m"[..], Says::Extensions),
+                (b"metadata_size", Says::MetadataSize),
+                (b"p", Says::PortWhenDialling),
+                (b"reqq", Says::Reqq),
+                (b"upload_only", Says::UploadOnlyOnceComplete),
+                (b"v", Says::Client),
+                (b"yourip", Says::YourAddress),
+            ]
+            .map(|(key, says)| (key.to_vec(), says))
+            .to_vec(),
             client: client.to_owned(),
             reqq: 500,
-            says_metadata_size: true,
-            says_port: true,
-            says_your_ip: true,
             interest: Interest::WhenUseful,
             block_length: BLOCK_LENGTH,
             first_requests: 16,
             most_requests: 1000,
+            refills: Vec::new(),
             piece_order: PieceOrder::RarestFirst,
             random_pieces: 4,
+            haves: Haves::Single,
+            haves_first: true,
             redundant_haves: false,
+            parting: vec![Parting::Haves],
         }
     }
 
@@ -104,6 +273,57 @@ impl Profile {
     pub(super) fn extension(&self, id: u8) -> Option<&str> {
         let known = self.extensions.iter().find(|(_, known)| *known == id && id != 0);
         known.map(|(name, _)| name.as_str())
+    }
+}
+
+impl KeyForm {
+    /// The key as it is spelled.
+    pub fn spell(self, key: u32, peer_id: &PeerId) -> Vec<u8> {
+        match self {
+            Self::UpperHex => format!("{key:08X}").into_bytes(),
+            Self::LowerHex => format!("{key:08x}").into_bytes(),
+            Self::PeerIdTail(length) => peer_id.0[peer_id.0.len().saturating_sub(length)..].to_vec(),
+        }
+    }
+}
+
+impl PeerIdForm {
+    /// A peer id of this form, from this seed.
+    pub fn draw(&self, seed: u64) -> PeerId {
+        self.draw_from(&mut Chance::new(seed))
+    }
+
+    pub(super) fn draw_from(&self, chance: &mut Chance) -> PeerId {
+        let letters = self.alphabet.letters();
+        let mut id = [0; 20];
+        for byte in &mut id {
+            *byte = match letters {
+                [] => chance.next() as u8,
+                letters => letters[chance.below(letters.len())],
+            };
+        }
+        let length = self.prefix.len().min(id.len());
+        id[..length].copy_from_slice(&self.prefix[..length]);
+        PeerId(id)
+    }
+}
+
+impl Alphabet {
+    /// The smallest alphabet that has all of `tail`.
+    pub fn of(tail: &[u8]) -> Self {
+        let all = [Self::LowerAlphanumeric, Self::Alphanumeric, Self::Unreserved];
+        let has = |alphabet: &Self| tail.iter().all(|byte| alphabet.letters().contains(byte));
+        all.into_iter().find(has).unwrap_or(Self::Bytes)
+    }
+
+    /// The letters; none where any byte will do.
+    const fn letters(self) -> &'static [u8] {
+        match self {
+            Self::LowerAlphanumeric => b"0123456789abcdefghijklmnopqrstuvwxyz",
+            Self::Alphanumeric => b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+            Self::Unreserved => b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_.!~*()",
+            Self::Bytes => b"",
+        }
     }
 }
 

@@ -19,10 +19,20 @@ pub struct StreamId(pub u32);
 pub struct Identity {
     /// What the client calls itself.
     pub peer_id: PeerId,
+    /// What the client calls itself on connections, in their order, where each has a peer id of its own; once these are
+    /// used up, more are drawn.
+    pub connection_ids: Vec<PeerId>,
     /// What proves to trackers that it is the same client (BEP 7).
     pub key: u32,
     /// Where all other chance comes from: which piece, which peer, transaction ids.
     pub seed: u64,
+}
+
+impl Identity {
+    /// An identity with one peer id for everybody.
+    pub const fn new(peer_id: PeerId, key: u32, seed: u64) -> Self {
+        Self { peer_id, connection_ids: Vec::new(), key, seed }
+    }
 }
 
 /// What happens to a session.

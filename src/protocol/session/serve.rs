@@ -11,7 +11,7 @@ use super::{Output, Session, State, StreamId, Violation};
 impl Session {
     pub(super) fn take_request(&mut self, peer: &mut Peer, block: Block) -> Result<(), Violation> {
         self.check_block(block)?;
-        let refused = peer.we_choke
+        let refused = (peer.we_choke && !peer.allows.contains(&block.index))
             || !self.picker.is_done(block.index)
             || block.length > MAX_SERVED
             || peer.serving.len() + peer.loading.len() >= self.config.profile.reqq as usize;

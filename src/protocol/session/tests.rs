@@ -4,6 +4,7 @@ mod failures;
 mod happy;
 mod hostile;
 mod noise;
+mod policies;
 mod serving;
 mod sharing;
 mod support;

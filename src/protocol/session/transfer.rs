@@ -7,9 +7,46 @@ use crate::{Block, PieceIndex, Timestamp};
 
 use super::peer::{Asked, Peer, Phase};
 use super::picker::Seeker;
+use super::profile::{Haves, Parting, Refill};
 use super::{Event, Output, Session, State, Violation};
 
 impl Session {
+    /// Tells a peer of pieces that are new.
+    pub(super) fn tell_news(&self, peer: &mut Peer, news: &[PieceIndex]) {
+        let profile = &self.config.profile;
+        let wanted = |piece: &&PieceIndex| profile.redundant_haves || !peer.holding.has(**piece);
+        let news: Vec<PieceIndex> = news.iter().filter(wanted).copied().collect();
+        let bitfield = self.piece_count().div_ceil(8) as usize;
+        if profile.haves == Haves::Single || news.len() * HAVE <= bitfield + HEADER {
+            news.into_iter().for_each(|piece| peer.say(&Message::Have(piece)));
+        } else if self.is_complete() && peer.fast && profile.have_all {
+            peer.say(&Message::HaveAll);
+        } else {
+            peer.say(&Message::Bitfield(self.picker.bitfield().into()));
+        }
+    }
+
+    /// Says goodbye to the peers of a download that has its last piece.
+    pub(super) fn say_farewell(&mut self) {
+        let news = std::mem::take(&mut self.news);
+        for stream in self.peers.keys().copied().collect::<Vec<_>>() {
+            let Some(mut peer) = self.peers.remove(&stream) else { continue };
+            if peer.phase == Phase::Open {
+                for parting in self.config.profile.parting.clone() {
+                    match parting {
+                        Parting::NotInterested if peer.we_want => {
+                            peer.we_want = false;
+                            peer.say(&Message::NotInterested);
+                        }
+                        Parting::NotInterested => {}
+                        Parting::Haves => self.tell_news(&mut peer, &news),
+                    }
+                }
+            }
+            self.peers.insert(stream, peer);
+        }
+    }
+
     /// Tells a peer whether it has anything we lack, when that changed.
     pub(super) fn declare_interest(&mut self, now: Timestamp, peer: &mut Peer) {
         let want = peer.wanted > 0 && self.state == State::Running;
@@ -32,9 +69,9 @@ impl Session {
         {
             return;
         }
-        let depth = if peer.snubs { 1 } else { peer.depth.min(peer.reqq) };
+        let depth = self.depth(peer);
         // Requests leave several at a time.
-        if peer.asked.len() * 4 > depth * 3 {
+        if peer.asked.len() >= depth || (peer.asked.len() * 4 > depth * 3 && self.goal(peer).is_none()) {
             return;
         }
         let only = peer.it_chokes.then(|| peer.allowed.clone());
@@ -51,15 +88,35 @@ impl Session {
             };
             let profile = &self.config.profile;
             let picked =
-                self.picker.pick(&seeker, profile.piece_order, profile.random_pieces, &mut self.chance);
+                self.picker.pick(&seeker, &profile.piece_order, profile.random_pieces, &mut self.chance);
             let Some(block) = picked else {
                 peer.nothing_at = Some(self.picker.version());
                 return;
             };
             peer.current = Some(block.index);
             peer.asked.push_back(Asked { block, at: now });
+            peer.asked_in_all = peer.asked_in_all.saturating_add(1);
             peer.say(&Message::Request(block));
         }
+    }
+
+    /// How many requests may wait at a peer now.
+    fn depth(&self, peer: &Peer) -> usize {
+        match self.goal(peer) {
+            Some(refill) => peer.asked.len() + refill.asked.saturating_sub(peer.asked_in_all) as usize,
+            None if peer.snubs => 1,
+            None => peer.depth.min(peer.reqq),
+        }
+    }
+
+    /// How far the profile has requests to a peer go ahead now; `None` where its list is used up, or does not fit what
+    /// happens, such as requests that were refused.
+    fn goal(&self, peer: &Peer) -> Option<Refill> {
+        let refills = &self.config.profile.refills;
+        let behind = refills.partition_point(|refill| refill.given <= peer.given_in_all);
+        let now = *refills.get(behind.checked_sub(1)?)?;
+        let used_up = behind == refills.len() || (peer.asked.is_empty() && peer.coming.is_none());
+        (!used_up || now.asked > peer.asked_in_all).then_some(now)
     }
 
     /// A block begins to come.
@@ -123,6 +180,7 @@ impl Session {
     /// Learns from a whole block how many requests keep a peer busy.
     fn note_pace(&mut self, now: Timestamp, peer: &mut Peer, asked: Asked) {
         peer.snubs = false;
+        peer.given_in_all = peer.given_in_all.saturating_add(1);
         if std::mem::take(&mut peer.lent) {
             self.ask_again(peer);
         }
@@ -211,17 +269,12 @@ impl Session {
         self.outputs.push_back(Output::Keep(piece));
         let from = self.doubts.addresses(&partial);
         self.outputs.push_back(Output::Event(Event::PieceDone { index: piece, from }));
-        let redundant = self.config.profile.redundant_haves;
+        self.news.push(piece);
         for (&stream, peer) in &mut self.peers {
-            let has = peer.holding.has(piece);
-            if has {
+            if peer.holding.has(piece) {
                 peer.wanted -= 1;
             }
-            if peer.phase == Phase::Open && (!has || redundant) {
-                peer.say(&Message::Have(piece));
-            }
-            let changed = !peer.saying.is_empty() || (peer.we_want && peer.wanted == 0);
-            if changed && !std::mem::replace(&mut peer.stirred, true) {
+            if peer.phase == Phase::Open && !std::mem::replace(&mut peer.stirred, true) {
                 self.stirred.push(stream);
             }
         }
@@ -230,6 +283,10 @@ impl Session {
         }
     }
 }
+
+/// The bytes of a have message, and of the head of a bitfield (BEP 3, "peer messages").
+const HAVE: usize = 9;
+const HEADER: usize = 5;
 
 /// For how long after its first block a peer is asked for ever more.
 const SLOW_START: std::time::Duration = std::time::Duration::from_secs(2);

@@ -139,7 +139,7 @@ pub fn config() -> Config {
 }
 
 pub fn options(output: &Path, config: Config) -> Options {
-    let identity = Identity { peer_id: PeerId(*b"-bt0000-abcdefghijkl"), key: 7, seed: 11 };
+    let identity = Identity::new(PeerId(*b"-bt0000-abcdefghijkl"), 7, 11);
     Options { listen: vec![Ipv4Addr::LOCALHOST.into()], ..Options::new(output, config, identity) }
 }
 

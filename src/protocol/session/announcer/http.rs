@@ -146,7 +146,7 @@ fn request(
     event: Option<tracker::Event>,
     step: &Step<'_>,
 ) -> Bytes {
-    let (facts, profile) = (&step.facts, &step.config.profile);
+    let (facts, profile) = (&step.facts, &step.config.profile.announce);
     let mut announce = Announce::new(facts.info_hash, facts.identity.peer_id);
     announce.port = Some(step.config.port);
     announce.uploaded = Some(facts.uploaded);
@@ -154,14 +154,17 @@ fn request(
     announce.left = Some(facts.left);
     announce.corrupt = Some(facts.corrupt);
     announce.redundant = Some(0);
-    announce.key = Some(format!("{:08X}", facts.identity.key).into_bytes());
+    announce.key = Some(profile.key.spell(facts.identity.key, &facts.identity.peer_id));
     announce.event = event;
-    announce.numwant = Some(if event == Some(tracker::Event::Stopped) { 0 } else { profile.numwant });
-    announce.compact = Some(true);
-    announce.no_peer_id = Some(true);
-    announce.supportcrypto = Some(false);
+    let goes = event == Some(tracker::Event::Stopped);
+    announce.numwant = Some(if goes { profile.numwant_stopped } else { profile.numwant });
+    announce.compact = Some(profile.compact);
+    announce.no_peer_id = Some(profile.no_peer_id);
+    announce.supportcrypto = Some(profile.supportcrypto);
+    announce.requirecrypto = Some(profile.requirecrypto);
+    announce.others.clone_from(&profile.others);
     announce.trackerid.clone_from(&tracker.tracker_id);
-    let mut style = profile.announce.clone();
+    let mut style = profile.style.clone();
     style.path = place.target().as_bytes().to_vec();
     let bytes = style.encode_announce(&announce, &place.host());
     if !whole_target {

@@ -153,7 +153,7 @@ impl UdpStage {
         let facts = &step.facts;
         let target = tracker.place.as_ref().map_or("", Place::target).as_bytes();
         let options = target.chunks(255).map(|part| AnnounceOption::UrlData(part.to_vec())).collect();
-        let numwant = i32::try_from(step.config.profile.numwant).unwrap_or(-1);
+        let numwant = i32::try_from(step.config.profile.announce.numwant).unwrap_or(-1);
         Packet::AnnounceRequest(Box::new(AnnounceRequest {
             connection_id,
             transaction_id: self.transaction_id,

@@ -80,7 +80,7 @@ impl Stage {
     pub(super) fn new(config: Config, torrent: Metainfo, have: &[u32]) -> Self {
         let torrent = Arc::new(torrent);
         let now = Timestamp::from_secs_nanos(1_000_000, 0);
-        let identity = Identity { peer_id: PeerId(*OUR_ID), key: 0x0123_abcd, seed: 7 };
+        let identity = Identity::new(PeerId(*OUR_ID), 0x0123_abcd, 7);
         let have = have.iter().map(|&piece| PieceIndex(piece));
         Self {
             session: Session::new(config, torrent.clone(), identity, have, now),
