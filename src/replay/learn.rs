@@ -1,0 +1,628 @@
+//! Reads off a reference how its client conducts itself. What it does not show is as bittrace does it, and said so.
+
+use std::collections::BTreeSet;
+
+use bittrace_protocol::bencode;
+use bittrace_protocol::session::{
+    Alphabet, Haves, Identity, Interest, KeyForm, Opening, Parting, PieceOrder, Profile, Refill, Says,
+    WithoutPieces,
+};
+use bittrace_protocol::tracker::Event;
+use bittrace_protocol::tracker::http::{Announce, Request, RequestKind, RequestStyle};
+use bittrace_protocol::wire::{Extension, Handshake, Message};
+use bittrace_protocol::{Block, InfoHash, PeerId, PieceIndex};
+use bittrace_trace::{Body, Record, Speaker};
+
+use crate::reference::{Connection, Reference};
+
+/// What a reference shows of its client.
+#[derive(Debug, Clone)]
+pub struct Learnt {
+    /// How it conducts itself.
+    pub profile: Profile,
+    /// What it had drawn at random.
+    pub identity: Identity,
+    /// The port it said it listens on; 0 where it said none.
+    pub port: u16,
+    /// The torrent.
+    pub torrent: InfoHash,
+    /// What the client calls itself.
+    pub client: Option<String>,
+    /// What each part of the profile rests on: its name as [`Part`] has it, and the frame of the message that shows it.
+    pub evidence: Vec<Evidence>,
+    /// What the reference does that a profile cannot say, in words.
+    pub beyond: Vec<String>,
+}
+
+/// A part of a profile, and where it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// The part, by the name of its field in the profile.
+    pub part: &'static str,
+    /// The packet that carried the message; `None` where nothing shows it, and it is as bittrace does it.
+    pub frame: Option<u64>,
+}
+
+/// Reads a profile off `reference`. Names and ways that it does not show are those of `own`.
+pub fn learn(reference: &Reference, own: Profile) -> Learnt {
+    let peer_id = PeerId([0; 20]);
+    let mut learner = Learner {
+        reference,
+        learnt: Learnt {
+            profile: own,
+            identity: Identity::new(peer_id, 0, SEED),
+            port: 0,
+            torrent: reference.torrent,
+            client: None,
+            evidence: Vec::new(),
+            beyond: Vec::new(),
+        },
+    };
+    let peers: Vec<&Connection> = reference.conversations().filter(|one| !one.tracker).collect();
+    let busiest = peers.iter().copied().max_by_key(|connection| connection.records.len());
+    learner.announces();
+    learner.peer_ids(&peers);
+    if let Some(busiest) = busiest {
+        learner.opening(busiest);
+        learner.requests(busiest);
+    }
+    learner.extended(&peers);
+    learner.pieces(&peers);
+    learner.haves(&peers);
+    learner.learnt
+}
+
+struct Learner<'a> {
+    reference: &'a Reference,
+    learnt: Learnt,
+}
+
+impl<'a> Learner<'a> {
+    fn note(&mut self, part: &'static str, record: Option<&Record>) {
+        let frame = record.and_then(|record| record.frames.first().copied());
+        self.learnt.evidence.push(Evidence { part, frame });
+    }
+
+    fn local(&self, connection: &'a Connection) -> impl Iterator<Item = &'a Record> {
+        let records = self.reference.records_of(connection);
+        records.filter(|record| record.speaker == Speaker::Local)
+    }
+
+    fn announces(&mut self) {
+        let reference = self.reference;
+        let trackers = reference.conversations().filter(|connection| connection.tracker);
+        let said = trackers.flat_map(|connection| reference.records_of(connection));
+        let announces: Vec<(&Record, &Request, &Announce)> = said.filter_map(announce_of).collect();
+        let Some(&(record, first, announce)) = announces.first() else {
+            self.note("announce", None);
+            return;
+        };
+        let mut style = RequestStyle::of(first);
+        announces.iter().skip(1).for_each(|(_, request, _)| style.extend(request));
+        let own = &mut self.learnt.profile.announce;
+        own.style = style;
+        let goes = |announce: &Announce| announce.event == Some(Event::Stopped);
+        let numwant = |stopped: bool| {
+            announces.iter().filter(move |one| goes(one.2) == stopped).find_map(|one| one.2.numwant)
+        };
+        own.numwant = numwant(false).unwrap_or(own.numwant);
+        own.numwant_stopped = numwant(true).unwrap_or(own.numwant_stopped);
+        own.compact = announce.compact.unwrap_or(own.compact);
+        own.no_peer_id = announce.no_peer_id.unwrap_or(own.no_peer_id);
+        own.supportcrypto = announce.supportcrypto.unwrap_or(own.supportcrypto);
+        own.requirecrypto = announce.requirecrypto.unwrap_or(own.requirecrypto);
+        own.others.clone_from(&announce.others);
+        if let Some(key) = &announce.key {
+            self.key(key, announce.peer_id);
+        }
+        if announce.ip.is_some() || announce.ipv4.is_some() || announce.ipv6.is_some() {
+            self.learnt.beyond.push("its announces name its own address; bittrace's do not".to_owned());
+        }
+        self.learnt.identity.peer_id = announce.peer_id.unwrap_or(self.learnt.identity.peer_id);
+        self.learnt.port = announce.port.unwrap_or(0);
+        self.learnt.client = record.client.as_deref().map(str::to_owned);
+        self.note("announce", Some(record));
+    }
+
+    fn key(&mut self, key: &[u8], peer_id: Option<PeerId>) {
+        let text = std::str::from_utf8(key).ok().filter(|text| text.len() == 8);
+        let number = text.and_then(|text| u32::from_str_radix(text, 16).ok());
+        let form = match number {
+            Some(_) if key.iter().any(u8::is_ascii_lowercase) => KeyForm::LowerHex,
+            Some(_) => KeyForm::UpperHex,
+            None if !key.is_empty() && peer_id.is_some_and(|id| id.0.ends_with(key)) => {
+                KeyForm::PeerIdTail(key.len())
+            }
+            None => {
+                self.learnt
+                    .beyond
+                    .push("its key is neither eight hexadecimal digits nor part of its peer id".into());
+                return;
+            }
+        };
+        self.learnt.profile.announce.key = form;
+        self.learnt.identity.key = number.unwrap_or(0);
+    }
+
+    /// What it calls itself: to trackers, and on each connection.
+    fn peer_ids(&mut self, peers: &[&'a Connection]) {
+        let handshake = |connection: &&'a Connection| {
+            let mut said = self.local(connection).filter_map(|record| Some((record, handshake_of(record)?)));
+            said.next()
+        };
+        let said: Vec<_> = peers.iter().filter_map(handshake).collect();
+        let announced = Some(self.learnt.identity.peer_id).filter(|id| id.0 != [0; 20]);
+        let Some(&(record, first)) = said.first() else {
+            let form = &mut self.learnt.profile.peer_id;
+            if let Some(id) = announced {
+                form.prefix = id.0[..id.client_part()].to_vec();
+                form.alphabet = Alphabet::of(&id.0[id.client_part()..]);
+            }
+            self.note("reserved", None);
+            return;
+        };
+        let identity = &mut self.learnt.identity;
+        identity.peer_id = announced.unwrap_or(first.peer_id);
+        let fresh = said.iter().any(|(_, handshake)| handshake.peer_id != identity.peer_id);
+        if fresh {
+            identity.connection_ids = said.iter().map(|(_, handshake)| handshake.peer_id).collect();
+        }
+        let id = identity.peer_id;
+        let tails = said.iter().map(|(_, handshake)| handshake.peer_id).chain([id]);
+        let tails: Vec<u8> = tails.flat_map(|id| id.0[id.client_part()..].to_vec()).collect();
+        let form = &mut self.learnt.profile.peer_id;
+        form.fresh = fresh;
+        form.prefix = id.0[..id.client_part()].to_vec();
+        form.alphabet = Alphabet::of(&tails);
+        self.learnt.profile.reserved = first.reserved;
+        if self.learnt.client.is_none() {
+            self.learnt.client = record.client.as_deref().map(str::to_owned);
+        }
+        self.note("peer_id", Some(record));
+        self.note("reserved", Some(record));
+    }
+
+    /// What follows its handshake.
+    fn opening(&mut self, connection: &'a Connection) {
+        let mut opening = Vec::new();
+        let (mut keep_alives, mut allowed, mut interest) = (0, 0, None);
+        let (mut pieces, mut far_has_told, mut shown) = (None, false, None);
+        for record in self.reference.records_of(connection) {
+            let Some(message) = message_of(record) else { continue };
+            if record.speaker == Speaker::Far {
+                far_has_told |= tells_pieces(message);
+                continue;
+            }
+            match message {
+                Message::Extended { id: 0, .. } => opening.push(Opening::Extended),
+                Message::KeepAlive if opening.contains(&Opening::Pieces) => {
+                    self.learnt.profile.acknowledges_pieces = keep_alives > 0 && far_has_told;
+                }
+                Message::KeepAlive => {
+                    keep_alives += 1;
+                    pieces = Some(WithoutPieces::KeepAlive);
+                    opening.push(Opening::Pieces);
+                }
+                Message::Bitfield(_) | Message::HaveNone | Message::HaveAll
+                    if !opening.contains(&Opening::Pieces) =>
+                {
+                    opening.push(Opening::Pieces);
+                    match message {
+                        Message::HaveNone => pieces = Some(WithoutPieces::HaveNone),
+                        Message::Bitfield(bits) if bits.iter().all(|&byte| byte == 0) => {
+                            pieces = Some(WithoutPieces::Bitfield);
+                        }
+                        _ => {}
+                    }
+                }
+                Message::AllowedFast(_) => {
+                    allowed += 1;
+                    if allowed == 1 {
+                        opening.push(Opening::AllowedFast(0));
+                    }
+                }
+                Message::Interested => {
+                    interest = Some(if far_has_told { Interest::WhenUseful } else { Interest::AtOnce });
+                    break;
+                }
+                _ => break,
+            }
+            shown = shown.or(Some(record));
+        }
+        if !opening.contains(&Opening::Pieces) {
+            // It would have said what it has.
+            pieces = pieces.or(Some(WithoutPieces::Nothing));
+            opening.push(Opening::Pieces);
+        }
+        // BEP 6 has ten; a torrent of fewer pieces shows all of them.
+        let all = self.piece_count().is_some_and(|count| allowed >= count);
+        for item in &mut opening {
+            if let Opening::AllowedFast(count) = item {
+                *count = if all { allowed.max(10) } else { allowed };
+            }
+        }
+        let profile = &mut self.learnt.profile;
+        profile.opening = opening;
+        profile.without_pieces = pieces.unwrap_or(profile.without_pieces);
+        profile.interest = interest.unwrap_or(profile.interest);
+        self.note("opening", shown);
+    }
+
+    /// How many pieces the torrent has, as far as messages show: one more than the highest they name.
+    fn piece_count(&self) -> Option<u32> {
+        let named =
+            self.reference.records.iter().filter_map(message_of).filter_map(|message| match message {
+                Message::Have(piece) | Message::AllowedFast(piece) => Some(piece.0),
+                Message::Request(block) => Some(block.index.0),
+                Message::Piece { index, .. } => Some(index.0),
+                _ => None,
+            });
+        named.max().map(|highest| highest.saturating_add(1))
+    }
+
+    fn extended(&mut self, peers: &[&'a Connection]) {
+        let shown =
+            peers.iter().flat_map(|connection| self.local(connection)).find_map(|record| {
+                match &record.body {
+                    Body::Extended(Message::Extended { payload, .. }, Extension::Handshake) => {
+                        Some((record, payload))
+                    }
+                    _ => None,
+                }
+            });
+        let Some((record, payload)) = shown else {
+            self.note("extended", None);
+            return;
+        };
+        let Ok((document, _)) = bencode::scan_prefix(payload) else { return };
+        let Some(entries) = document.root().entries() else { return };
+        let mut says_entries = Vec::new();
+        let profile = &mut self.learnt.profile;
+        for entry in entries {
+            let says = match (entry.key, entry.value.integer(), entry.value.bytes()) {
+                (b"m", ..) => {
+                    let extensions = entry.value.entries().into_iter().flatten();
+                    profile.extensions = extensions
+                        .filter_map(|one| {
+                            Some((String::from_utf8(one.key.to_vec()).ok()?, one.value.integer()?))
+                        })
+                        .filter_map(|(name, id)| Some((name, u8::try_from(id).ok()?)))
+                        .collect();
+                    Says::Extensions
+                }
+                (b"metadata_size", Some(_), _) => Says::MetadataSize,
+                (b"p", Some(_), _) => Says::Port,
+                (b"reqq", Some(reqq), _) => {
+                    profile.reqq = u32::try_from(reqq).unwrap_or(profile.reqq);
+                    Says::Reqq
+                }
+                (b"v", _, Some(name)) if std::str::from_utf8(name).is_ok() => {
+                    profile.client = String::from_utf8_lossy(name).into_owned();
+                    Says::Client
+                }
+                (b"yourip", _, Some(_)) => Says::YourAddress,
+                (b"upload_only", Some(0 | 1), _) => Says::UploadOnly,
+                (b"complete_ago", Some(_), _) => Says::CompleteAgo,
+                (b"ipv4" | b"ipv6", ..) => {
+                    self.learnt.beyond.push(format!(
+                        "its extended handshake tells its own address ({}); bittrace's does not",
+                        String::from_utf8_lossy(entry.key)
+                    ));
+                    continue;
+                }
+                (_, Some(number), _) => Says::Number(number),
+                (_, _, Some(text)) => Says::Text(text.to_vec()),
+                _ => {
+                    let key = String::from_utf8_lossy(entry.key);
+                    self.learnt
+                        .beyond
+                        .push(format!("the list or dictionary under {key:?} in its extended handshake"));
+                    continue;
+                }
+            };
+            says_entries.push((entry.key.to_vec(), says));
+        }
+        profile.extended = says_entries;
+        self.note("extended", Some(record));
+    }
+
+    /// How many requests wait, and of what size.
+    fn requests(&mut self, connection: &'a Connection) {
+        let (mut asked, mut given, mut waiting, mut most) = (0_u32, 0_u32, 0_u32, 0);
+        let mut refills: Vec<Refill> = Vec::new();
+        let (mut length, mut shown) = (0, None);
+        for record in self.reference.records_of(connection) {
+            match (record.speaker, message_of(record)) {
+                (Speaker::Local, Some(Message::Request(block))) => {
+                    asked += 1;
+                    waiting += 1;
+                    most = most.max(waiting);
+                    length = length.max(block.length);
+                    shown = shown.or(Some(record));
+                    match refills.last_mut().filter(|refill| refill.given == given) {
+                        Some(refill) => refill.asked = asked,
+                        None => refills.push(Refill { given, asked }),
+                    }
+                }
+                (Speaker::Far, Some(Message::Piece { .. })) => {
+                    given += 1;
+                    waiting = waiting.saturating_sub(1);
+                }
+                _ => {}
+            }
+        }
+        let profile = &mut self.learnt.profile;
+        if let Some(first) = refills.first() {
+            profile.first_requests = first.asked;
+            profile.most_requests = most;
+            profile.block_length = length;
+            profile.refills = refills;
+        }
+        self.note("requests", shown);
+    }
+
+    /// Which pieces it begins, in which order.
+    fn pieces(&mut self, peers: &[&'a Connection]) {
+        let mut asked: Vec<(&Record, Block)> = Vec::new();
+        for connection in peers {
+            asked.extend(self.local(connection).filter_map(|record| match message_of(record)? {
+                Message::Request(block) => Some((record, *block)),
+                _ => None,
+            }));
+        }
+        asked.sort_by_key(|(record, _)| record.number);
+        let mut seen = BTreeSet::new();
+        let order: Vec<PieceIndex> =
+            asked.iter().map(|(_, block)| block.index).filter(|&piece| seen.insert(piece)).collect();
+        let first = asked.first().map(|(record, _)| *record);
+        if !order.is_empty() {
+            let ascends = order.is_sorted() && order.len() > 1;
+            self.learnt.profile.piece_order =
+                if ascends { PieceOrder::InOrder } else { PieceOrder::Listed(order) };
+            self.learnt.profile.random_pieces = 0;
+        }
+        self.note("piece_order", first);
+    }
+
+    /// How it tells of pieces that are new, and what it says when the last one is there.
+    fn haves(&mut self, peers: &[&'a Connection]) {
+        let mut told = Told::default();
+        let mut redundant = None;
+        for connection in peers {
+            let mut holds = Holds::default();
+            let mut open = false;
+            for record in self.reference.records_of(connection) {
+                let Some(message) = message_of(record) else { continue };
+                if record.speaker == Speaker::Far {
+                    holds.hear(message);
+                    if let Message::Piece { index, .. } = message {
+                        told.given(*index);
+                    }
+                    continue;
+                }
+                let opens = !open;
+                open |= tells_pieces(message) || is_conduct(message);
+                if opens && tells_pieces(message) && !matches!(message, Message::Have(_)) {
+                    continue;
+                }
+                if let Message::Have(piece) = message {
+                    redundant = Some(redundant.unwrap_or(false) || holds.has(*piece));
+                }
+                told.say(record, message);
+            }
+        }
+        let profile = &mut self.learnt.profile;
+        if told.at_once {
+            profile.haves = Haves::Shortest;
+            redundant = Some(true);
+        }
+        profile.redundant_haves = redundant.unwrap_or(profile.redundant_haves);
+        if told.first > 0 || told.behind > 0 {
+            profile.haves_first = told.first >= told.behind;
+        }
+        if let Some(parting) = told.parting() {
+            profile.parting = parting;
+        }
+        let shown = told.shown.map(|place| Evidence { part: "haves", frame: Some(place) });
+        self.learnt.evidence.push(shown.unwrap_or(Evidence { part: "haves", frame: None }));
+    }
+}
+
+/// How new pieces were told.
+#[derive(Default)]
+struct Told {
+    /// Whether one message told of several.
+    at_once: bool,
+    /// How often they were told before requests in one packet, and behind them.
+    first: u32,
+    behind: u32,
+    /// What the last packet so far told: its number, whether it asked, whether it told.
+    packet: Option<(u64, bool, bool)>,
+    last_given: Option<PieceIndex>,
+    /// What was said since the last block.
+    since: Vec<Message>,
+    shown: Option<u64>,
+}
+
+impl Told {
+    fn given(&mut self, piece: PieceIndex) {
+        self.last_given = Some(piece);
+        self.since.clear();
+    }
+
+    fn say(&mut self, record: &Record, message: &Message) {
+        self.since.push(message.clone());
+        let frame = record.frames.first().copied().unwrap_or(0);
+        let (asked, told) = match self.packet {
+            Some((at, asked, told)) if at == frame => (asked, told),
+            _ => (false, false),
+        };
+        let asks = matches!(message, Message::Request(_));
+        let tells = tells_pieces(message);
+        self.at_once |= matches!(message, Message::Bitfield(_) | Message::HaveAll);
+        self.first += u32::from(asks && told && !asked);
+        self.behind += u32::from(tells && asked && !told);
+        if tells {
+            self.shown = self.shown.or(Some(frame));
+        }
+        self.packet = Some((frame, asked || asks, told || tells));
+    }
+
+    /// What was said behind the last block of a download; `None` where there was none.
+    fn parting(&self) -> Option<Vec<Parting>> {
+        let last = self.last_given?;
+        let mut parting = Vec::new();
+        for message in &self.since {
+            let said = match message {
+                Message::NotInterested => Parting::NotInterested,
+                Message::HaveAll | Message::Bitfield(_) => Parting::Haves,
+                Message::Have(piece) if *piece == last => Parting::Haves,
+                _ => continue,
+            };
+            if !parting.contains(&said) {
+                parting.push(said);
+            }
+        }
+        Some(parting)
+    }
+}
+
+/// Which pieces the far end has.
+#[derive(Default)]
+struct Holds {
+    all: bool,
+    pieces: BTreeSet<PieceIndex>,
+}
+
+impl Holds {
+    fn hear(&mut self, message: &Message) {
+        match message {
+            Message::HaveAll => self.all = true,
+            Message::Have(piece) => {
+                self.pieces.insert(*piece);
+            }
+            Message::Bitfield(bits) => {
+                for (place, byte) in (0_u32..).zip(bits.iter()) {
+                    let set = (0..8).filter(|bit| byte & (0x80 >> bit) != 0);
+                    self.pieces.extend(set.map(|bit| PieceIndex(place * 8 + bit)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn has(&self, piece: PieceIndex) -> bool {
+        self.all || self.pieces.contains(&piece)
+    }
+}
+
+fn tells_pieces(message: &Message) -> bool {
+    matches!(message, Message::Have(_) | Message::Bitfield(_) | Message::HaveAll | Message::HaveNone)
+}
+
+/// Whether the opening of a connection is over with this message.
+fn is_conduct(message: &Message) -> bool {
+    matches!(message, Message::Interested | Message::Request(_) | Message::Unchoke | Message::Piece { .. })
+}
+
+pub(crate) fn message_of(record: &Record) -> Option<&Message> {
+    match &record.body {
+        Body::Message(message) | Body::Extended(message, _) => Some(message),
+        _ => None,
+    }
+}
+
+fn handshake_of(record: &Record) -> Option<&Handshake> {
+    match &record.body {
+        Body::Handshake(handshake) => Some(handshake),
+        _ => None,
+    }
+}
+
+fn announce_of(record: &Record) -> Option<(&Record, &Request, &Announce)> {
+    match &record.body {
+        Body::HttpRequest(request, kind) if record.speaker == Speaker::Local => match &**kind {
+            RequestKind::Announce(announce) => Some((record, request, announce)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Where chance comes from in a rehearsal: any number, always the same.
+const SEED: u64 = 0x6269_7474_7261_6365;
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use bittrace_trace::Options;
+
+    use super::*;
+
+    fn learnt(capture: &str) -> Learnt {
+        let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../captures", capture].iter().collect();
+        let reference = Reference::open(&path, Options::default()).unwrap();
+        learn(&reference, Profile::own("bittrace"))
+    }
+
+    fn order(profile: &Profile) -> Vec<u32> {
+        match &profile.piece_order {
+            PieceOrder::Listed(list) => list.iter().map(|piece| piece.0).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn aria2_allows_pieces_and_tells_of_several_at_once() {
+        let Learnt { profile, identity, port, beyond, .. } = learnt("download-aria2.pcap");
+        assert_eq!(profile.opening, [Opening::Extended, Opening::Pieces, Opening::AllowedFast(10)]);
+        assert_eq!(profile.without_pieces, WithoutPieces::HaveNone);
+        assert_eq!(profile.haves, Haves::Shortest);
+        assert_eq!(profile.parting, [Parting::NotInterested, Parting::Haves]);
+        assert_eq!(order(&profile), [2, 7, 5, 4, 0, 1, 3, 6]);
+        assert_eq!(profile.refills, [Refill { given: 0, asked: 6 }, Refill { given: 5, asked: 16 }]);
+        assert_eq!(profile.announce.key, KeyForm::PeerIdTail(8));
+        assert_eq!((profile.announce.numwant, profile.announce.numwant_stopped), (50, 0));
+        assert_eq!(profile.peer_id.prefix, b"A2-1-36-0-");
+        assert!(identity.connection_ids.is_empty() && !profile.peer_id.fresh);
+        assert_eq!(port, 6881);
+        assert_eq!(beyond, [""; 0]);
+    }
+
+    #[test]
+    fn transmission_tells_of_single_pieces_before_it_asks_and_leaves_without_a_word() {
+        let Learnt { profile, identity, .. } = learnt("download-transmission.pcap");
+        assert_eq!(profile.opening, [Opening::Extended, Opening::Pieces]);
+        assert_eq!(
+            (profile.haves, profile.haves_first, profile.redundant_haves),
+            (Haves::Single, true, true)
+        );
+        assert_eq!(profile.parting, []);
+        assert_eq!(profile.refills, [Refill { given: 0, asked: 4 }, Refill { given: 4, asked: 16 }]);
+        assert_eq!((profile.announce.key, identity.key), (KeyForm::LowerHex, 0x2702_f8db));
+        let keys: Vec<_> = profile.extended.iter().map(|(key, _)| String::from_utf8_lossy(key)).collect();
+        assert_eq!(keys, ["e", "m", "metadata_size", "p", "reqq", "upload_only", "v"]);
+    }
+
+    #[test]
+    fn qbittorrent_has_a_peer_id_for_each_connection() {
+        let Learnt { profile, identity, .. } = learnt("download-qbittorrent.pcapng");
+        assert!(profile.peer_id.fresh);
+        assert_eq!(identity.connection_ids, [PeerId(*b"-qB4520-aOvy~!8D5wlQ")]);
+        assert_eq!(identity.peer_id, PeerId(*b"-qB4520-c6ArZfsaeoUg"));
+        assert_eq!(profile.peer_id.alphabet, Alphabet::Unreserved);
+        assert_eq!(profile.parting, [Parting::Haves]);
+        assert!(profile.extended.contains(&(b"complete_ago".to_vec(), Says::CompleteAgo)));
+    }
+
+    #[test]
+    fn rtorrent_says_keep_alive_where_others_have_a_bitfield() {
+        let Learnt { profile, .. } = learnt("download-rtorrent.pcap");
+        assert_eq!(profile.opening, [Opening::Extended, Opening::Pieces]);
+        assert_eq!(profile.without_pieces, WithoutPieces::KeepAlive);
+        assert!(profile.acknowledges_pieces && !profile.haves_first);
+        assert_eq!(profile.extensions, [("ut_metadata".to_owned(), 2), ("ut_pex".to_owned(), 0)]);
+        assert_eq!(profile.parting, []);
+    }
+}
