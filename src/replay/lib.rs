@@ -1,7 +1,17 @@
 //! A trace against a trace, and a trace against a session.
 
+mod contents;
+mod cue;
+mod far_peer;
+mod far_tracker;
 mod learn;
 mod reference;
+mod rehearse;
 
+pub use contents::Contents;
+pub use cue::Cue;
+pub use far_peer::{FarPeer, Missed};
+pub use far_tracker::{Exchange, FarTracker, Topic};
 pub use learn::{Evidence, Learnt, learn};
 pub use reference::{Connection, Reference, ReferenceError};
+pub use rehearse::{Rehearsal, rehearse};

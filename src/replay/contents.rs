@@ -1,0 +1,119 @@
+//! The bytes of a torrent's pieces, gathered from what peers sent each other in a capture, and from files.
+
+use std::collections::BTreeMap;
+
+use bittrace_protocol::wire::Message;
+use bittrace_protocol::{Block, Metainfo, PieceIndex};
+use bytes::Bytes;
+use sha1::{Digest, Sha1};
+
+use crate::learn::message_of;
+use crate::reference::Reference;
+
+/// What is known of the bytes of a torrent.
+#[derive(Debug, Default)]
+pub struct Contents {
+    pieces: BTreeMap<PieceIndex, Bytes>,
+    /// Blocks of pieces that are not whole, by piece and offset.
+    blocks: BTreeMap<(PieceIndex, u32), Bytes>,
+}
+
+impl Contents {
+    /// What `reference` holds of `torrent`: every whole piece that has its hash, and single blocks of the others.
+    pub fn of(reference: &Reference, torrent: &Metainfo) -> Self {
+        let mut contents = Self::default();
+        let mut heard: BTreeMap<PieceIndex, BTreeMap<u32, Vec<Bytes>>> = BTreeMap::new();
+        let blocks = reference.records.iter().filter(|record| record.torrent == Some(reference.torrent));
+        for message in blocks.filter_map(message_of) {
+            if let Message::Piece { index, begin, block } = message {
+                let all = heard.entry(*index).or_default().entry(*begin).or_default();
+                if !all.contains(block) {
+                    all.push(block.clone());
+                }
+            }
+        }
+        for (piece, blocks) in heard {
+            let size = torrent.geometry.as_ref().and_then(|geometry| geometry.piece_size(piece));
+            let whole = size.and_then(|size| assemble(&blocks, size as usize));
+            match whole.filter(|bytes| is_right(torrent, piece, bytes)) {
+                Some(bytes) => {
+                    contents.pieces.insert(piece, bytes);
+                }
+                None => {
+                    let each = blocks
+                        .into_iter()
+                        .filter_map(|(begin, blocks)| Some((begin, blocks.last()?.clone())));
+                    contents.blocks.extend(each.map(|(begin, block)| ((piece, begin), block)));
+                }
+            }
+        }
+        contents
+    }
+
+    /// Adds a whole piece, where it has its hash; whether it has.
+    pub fn add(&mut self, torrent: &Metainfo, piece: PieceIndex, bytes: Bytes) -> bool {
+        let right = is_right(torrent, piece, &bytes);
+        if right {
+            self.pieces.insert(piece, bytes);
+        }
+        right
+    }
+
+    /// The bytes of a block, where they are known.
+    pub fn block(&self, block: Block) -> Option<Bytes> {
+        let (begin, length) = (block.begin as usize, block.length as usize);
+        if let Some(piece) = self.pieces.get(&block.index) {
+            return (begin + length <= piece.len()).then(|| piece.slice(begin..begin + length));
+        }
+        let known = self.blocks.get(&(block.index, block.begin))?;
+        (length <= known.len()).then(|| known.slice(..length))
+    }
+
+    /// A whole piece, where it is known.
+    pub fn piece(&self, piece: PieceIndex) -> Option<&Bytes> {
+        self.pieces.get(&piece)
+    }
+
+    /// How many pieces are known whole.
+    pub fn whole(&self) -> usize {
+        self.pieces.len()
+    }
+}
+
+/// The piece that the last of each block make, where they cover it.
+fn assemble(blocks: &BTreeMap<u32, Vec<Bytes>>, size: usize) -> Option<Bytes> {
+    let mut bytes: Vec<u8> = Vec::with_capacity(size.min(MOST));
+    for (&begin, all) in blocks {
+        let (begin, block) = (begin as usize, all.last()?);
+        if begin > bytes.len() || begin + block.len() > size {
+            return None;
+        }
+        let known = bytes.len() - begin;
+        bytes.extend_from_slice(block.get(known..).unwrap_or_default());
+    }
+    (bytes.len() == size).then(|| bytes.into())
+}
+
+fn is_right(torrent: &Metainfo, piece: PieceIndex, bytes: &[u8]) -> bool {
+    torrent.piece_hash(piece) == Some(Sha1::digest(bytes).into())
+}
+
+/// No piece is longer than this before its blocks have been seen.
+const MOST: usize = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blocks(of: &[(u32, &[u8])]) -> BTreeMap<u32, Vec<Bytes>> {
+        of.iter().map(|&(begin, bytes)| (begin, vec![Bytes::copy_from_slice(bytes)])).collect()
+    }
+
+    #[test]
+    fn blocks_that_overlap_make_a_piece_and_gaps_do_not() {
+        assert_eq!(assemble(&blocks(&[(0, b"abcd"), (2, b"cdef")]), 6).as_deref(), Some(&b"abcdef"[..]));
+        assert_eq!(assemble(&blocks(&[(0, b"abcdef"), (2, b"cd")]), 6).as_deref(), Some(&b"abcdef"[..]));
+        assert_eq!(assemble(&blocks(&[(0, b"ab"), (3, b"def")]), 6), None);
+        assert_eq!(assemble(&blocks(&[(0, b"abcdefg")]), 6), None);
+    }
+}

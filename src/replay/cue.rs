@@ -1,0 +1,119 @@
+//! What a far end waits for before it speaks: how much the client has said, by kind.
+
+use bittrace_protocol::wire::Message;
+use bittrace_trace::{Body, Record};
+
+use crate::learn::message_of;
+
+/// The kinds of what a client says that far ends wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cue {
+    /// Its handshake.
+    Handshake,
+    /// Its extended handshake.
+    Extended,
+    /// Which pieces it has.
+    Pieces,
+    /// Whether it wants any.
+    Interest,
+    /// Requests.
+    Request,
+    /// Whether requests to it are answered.
+    Choke,
+    /// Blocks.
+    Piece,
+    /// Another message of an extension.
+    Extension,
+}
+
+/// How often each kind was said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts([u32; KINDS]);
+
+impl Cue {
+    /// The kind of a message; `None` for those nobody waits for.
+    pub fn of(message: &Message) -> Option<Self> {
+        Some(match message {
+            Message::Extended { id: 0, .. } => Self::Extended,
+            Message::Extended { .. } => Self::Extension,
+            Message::Bitfield(_) | Message::HaveAll | Message::HaveNone | Message::Have(_) => Self::Pieces,
+            Message::Interested | Message::NotInterested => Self::Interest,
+            Message::Request(_) => Self::Request,
+            Message::Choke | Message::Unchoke => Self::Choke,
+            Message::Piece { .. } => Self::Piece,
+            _ => return None,
+        })
+    }
+
+    pub(crate) fn of_record(record: &Record) -> Option<Self> {
+        match &record.body {
+            Body::Handshake(_) => Some(Self::Handshake),
+            _ => message_of(record).and_then(Self::of),
+        }
+    }
+
+    /// What is waited for, in words.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Handshake => "handshake",
+            Self::Extended => "extended handshake",
+            Self::Pieces => "bitfield or have",
+            Self::Interest => "interested",
+            Self::Request => "request",
+            Self::Choke => "unchoke",
+            Self::Piece => "piece",
+            Self::Extension => "message of an extension",
+        }
+    }
+}
+
+impl Counts {
+    /// One more of a kind was said.
+    pub(crate) fn add(&mut self, cue: Cue) {
+        self.0[cue as usize] = self.0[cue as usize].saturating_add(1);
+    }
+
+    /// The first kind of which less was said than `wanted`; `None` where there is enough of all.
+    pub(crate) fn lacks(&self, wanted: &Self) -> Option<(Cue, u32)> {
+        let lack = |cue: &Cue| wanted.0[*cue as usize].saturating_sub(self.0[*cue as usize]);
+        ALL.into_iter().find(|cue| lack(cue) > 0).map(|cue| (cue, lack(&cue)))
+    }
+
+    /// Only that without which a message would be out of place: the handshake, and interest once.
+    pub(crate) fn essential(&self) -> Self {
+        let mut counts = Self::default();
+        counts.0[Cue::Handshake as usize] = self.0[Cue::Handshake as usize];
+        counts.0[Cue::Interest as usize] = self.0[Cue::Interest as usize].min(1);
+        counts
+    }
+}
+
+const KINDS: usize = 8;
+
+const ALL: [Cue; KINDS] = [
+    Cue::Handshake,
+    Cue::Extended,
+    Cue::Pieces,
+    Cue::Interest,
+    Cue::Request,
+    Cue::Choke,
+    Cue::Piece,
+    Cue::Extension,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_lacking_is_named_in_the_order_of_a_connection() {
+        let (mut said, mut wanted) = (Counts::default(), Counts::default());
+        wanted.add(Cue::Request);
+        wanted.add(Cue::Request);
+        wanted.add(Cue::Handshake);
+        assert_eq!(said.lacks(&wanted), Some((Cue::Handshake, 1)));
+        said.add(Cue::Handshake);
+        assert_eq!(said.lacks(&wanted), Some((Cue::Request, 2)));
+        assert_eq!(said.lacks(&wanted.essential()), None);
+    }
+}

@@ -1,0 +1,125 @@
+//! A recorded HTTP tracker that answers again: each announce with what the reference answered to the like of it. It
+//! does no I/O.
+
+use bittrace_protocol::Timestamp;
+use bittrace_protocol::tracker::Event;
+use bittrace_protocol::tracker::http::{Request, RequestKind};
+use bittrace_trace::{Body, Record, Speaker};
+use bytes::Bytes;
+
+use crate::reference::Reference;
+
+/// A recorded tracker.
+#[derive(Debug)]
+pub struct FarTracker {
+    exchanges: Vec<Exchange>,
+}
+
+/// A request and its answer.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// What it was about.
+    pub topic: Topic,
+    /// The number of the answer in the reference.
+    pub number: u64,
+    /// When it was answered.
+    pub at: Timestamp,
+    /// The whole answer.
+    pub answer: Bytes,
+    /// The connection it stood on, by the address of the client's end.
+    pub local: std::net::SocketAddr,
+    /// The tracker's address.
+    pub far: std::net::SocketAddr,
+    used: bool,
+}
+
+/// What a request is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// An announce, for this event.
+    Announce(Option<Event>),
+    /// A scrape.
+    Scrape,
+    /// Anything else.
+    Other,
+}
+
+impl Topic {
+    /// What `request` is about.
+    pub fn of(request: &Request) -> Self {
+        Self::of_kind(&request.kind())
+    }
+
+    const fn of_kind(kind: &RequestKind) -> Self {
+        match kind {
+            RequestKind::Announce(announce) => Self::Announce(announce.event),
+            RequestKind::Scrape(_) => Self::Scrape,
+            RequestKind::Other => Self::Other,
+        }
+    }
+}
+
+impl FarTracker {
+    /// The HTTP trackers of `reference`, as one.
+    pub fn of(reference: &Reference) -> Self {
+        let mut exchanges = Vec::new();
+        for connection in reference.conversations().filter(|connection| connection.tracker) {
+            let mut waiting: Vec<Topic> = Vec::new();
+            for record in reference.records_of(connection) {
+                match (&record.body, record.speaker) {
+                    (Body::HttpRequest(_, kind), Speaker::Local) => waiting.push(Topic::of_kind(kind)),
+                    (Body::HttpResponse(..), Speaker::Far) if !waiting.is_empty() => {
+                        exchanges.push(Exchange::of(record, waiting.remove(0)));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Self { exchanges }
+    }
+
+    /// What the reference answers to the like of `request`: the first such answer not given yet, else the last one given,
+    /// else that to another announce. `None` where there is nothing of the kind.
+    pub fn answer(&mut self, request: &Request) -> Option<Exchange> {
+        let topic = Topic::of(request);
+        let place = self
+            .exchanges
+            .iter()
+            .position(|one| one.topic == topic && !one.used)
+            .or_else(|| self.exchanges.iter().rposition(|one| one.topic == topic))
+            .or_else(|| match topic {
+                Topic::Announce(_) => {
+                    self.exchanges.iter().rposition(|one| matches!(one.topic, Topic::Announce(_)))
+                }
+                _ => None,
+            })?;
+        let exchange = &mut self.exchanges[place];
+        let answer = exchange.clone();
+        exchange.used = true;
+        Some(answer)
+    }
+
+    /// The answers that nobody asked for, by their numbers in the reference.
+    pub fn unused(&self) -> impl Iterator<Item = u64> + '_ {
+        self.exchanges.iter().filter(|exchange| !exchange.used).map(|exchange| exchange.number)
+    }
+
+    /// Where the trackers are.
+    pub fn addresses(&self) -> impl Iterator<Item = std::net::SocketAddr> + '_ {
+        self.exchanges.iter().map(|exchange| exchange.far)
+    }
+}
+
+impl Exchange {
+    fn of(record: &Record, topic: Topic) -> Self {
+        Self {
+            topic,
+            number: record.number,
+            at: record.at,
+            answer: record.bytes.clone(),
+            local: record.destination,
+            far: record.source,
+            used: false,
+        }
+    }
+}

@@ -1,0 +1,489 @@
+//! A reference played to a session without a socket: the recorded far ends speak when the session has said what they
+//! wait for, under a clock that follows the reference. The same reference gives the same bytes every time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bittrace_protocol::session::{
+    Closing, Config, Endpoint, Event, Input, Output, Session, StreamId, Violation,
+};
+use bittrace_protocol::tracker::http::{Framing, Request, frame_request};
+use bittrace_protocol::{Metainfo, PieceIndex, Timestamp};
+use bittrace_trace as trace;
+use bittrace_trace::{Direction, Flow, Opening, Recorder};
+use bytes::Bytes;
+use sha1::{Digest, Sha1};
+
+use crate::contents::Contents;
+use crate::far_peer::{FarPeer, Missed};
+use crate::far_tracker::FarTracker;
+use crate::learn::Learnt;
+use crate::reference::{Connection, Reference};
+
+/// What came of a rehearsal.
+#[derive(Debug)]
+pub struct Rehearsal {
+    /// All that was said, as a capture.
+    pub capture: Vec<u8>,
+    /// Whether the session has every piece.
+    pub complete: bool,
+    /// Where it did not go as in the reference: the far end, and what was missed.
+    pub missed: Vec<(SocketAddr, Missed)>,
+    /// What else is worth knowing, in words.
+    pub remarks: Vec<String>,
+}
+
+/// Plays `reference` to a session that conducts itself as was learnt from it.
+///
+/// # Errors
+/// When the torrent is not that of the reference, in words.
+pub fn rehearse(
+    reference: &Reference,
+    learnt: &Learnt,
+    torrent: &Arc<Metainfo>,
+    contents: &Contents,
+    comment: &str,
+) -> Result<Rehearsal, String> {
+    if torrent.info_hash != reference.torrent {
+        return Err(format!("the capture is about torrent {}, not {}", reference.torrent, torrent.info_hash));
+    }
+    if torrent.geometry.is_none() {
+        return Err("the torrent is of version 2 alone, which is not spoken".to_owned());
+    }
+    let began = reference.records.first().map_or(Timestamp::EPOCH, |record| record.at);
+    let mut config = Config::new(learnt.profile.clone());
+    config.port = learnt.port;
+    config.rounds = Some(1);
+    config.max_unstored = u64::MAX;
+    let session = Session::new(config, torrent.clone(), learnt.identity.clone(), [], began);
+    let recorder = Recorder::new(Vec::new(), comment).map_err(|error| error.to_string())?;
+    let mut stage = Stage {
+        reference,
+        torrent: torrent.clone(),
+        contents,
+        session,
+        now: began,
+        wakes: None,
+        over: false,
+        tracker: FarTracker::of(reference),
+        waiting: reference.conversations().filter(|one| !one.tracker).cloned().collect(),
+        lines: BTreeMap::new(),
+        disk: BTreeMap::new(),
+        recorder,
+        recorded: 0,
+        called: 0,
+        missed: Vec::new(),
+        remarks: Vec::new(),
+    };
+    stage.run().map_err(|error| error.to_string())?;
+    stage.finish().map_err(|error| error.to_string())
+}
+
+struct Stage<'a> {
+    reference: &'a Reference,
+    torrent: Arc<Metainfo>,
+    contents: &'a Contents,
+    session: Session,
+    now: Timestamp,
+    wakes: Option<Timestamp>,
+    over: bool,
+    tracker: FarTracker,
+    /// The connections to peers that have not begun.
+    waiting: VecDeque<Connection>,
+    lines: BTreeMap<StreamId, Line>,
+    /// The bytes of each piece, and how many of them were stored.
+    disk: BTreeMap<PieceIndex, (Vec<u8>, usize)>,
+    recorder: Recorder<Vec<u8>>,
+    recorded: u32,
+    called: u32,
+    missed: Vec<(SocketAddr, Missed)>,
+    remarks: Vec<String>,
+}
+
+/// A connection of the session.
+struct Line {
+    far: SocketAddr,
+    role: Role,
+    /// Its number in the recording, once it stands there, and the way the session's words go.
+    recorded: Option<(trace::StreamId, Direction)>,
+}
+
+enum Role {
+    Peer(Box<FarPeer>),
+    Tracker(Vec<u8>),
+}
+
+impl Stage<'_> {
+    fn run(&mut self) -> std::io::Result<()> {
+        let end = self.reference.records.last().map_or(self.now, |record| record.at) + PATIENCE;
+        let mut stopped = false;
+        for _ in 0..MOST_STEPS {
+            self.drain()?;
+            if self.over {
+                return Ok(());
+            }
+            if self.play()? {
+                continue;
+            }
+            // Nobody has anything to say: time passes, until the next message of the reference is due.
+            let due = self.next_due();
+            let until = due.map_or(end, |(_, at)| at);
+            if let Some(at) = self.wakes.filter(|&at| at <= until) {
+                self.now = self.now.max(at);
+                self.session.handle(self.now, Input::Tick);
+                continue;
+            }
+            match due {
+                Some((Due::Speech(stream), at)) => {
+                    self.now = self.now.max(at);
+                    if let Some(Line { role: Role::Peer(peer), .. }) = self.lines.get_mut(&stream) {
+                        peer.waive();
+                    }
+                }
+                Some((Due::Call, at)) => {
+                    self.now = self.now.max(at);
+                    self.call()?;
+                }
+                None if !stopped => {
+                    stopped = true;
+                    self.remarks.push("the reference was over before the session was: it was stopped".into());
+                    self.session.handle(self.now, Input::Stop);
+                }
+                None => return Ok(()),
+            }
+        }
+        self.remarks.push(format!("the rehearsal was ended after {MOST_STEPS} steps"));
+        Ok(())
+    }
+
+    /// Does what the session wants.
+    fn drain(&mut self) -> std::io::Result<()> {
+        loop {
+            match self.session.poll(self.now) {
+                Output::Open(stream, endpoint) => self.open(stream, endpoint)?,
+                Output::Send(stream, bytes) => self.sent(stream, &bytes)?,
+                Output::Close(stream, violation) => self.close(stream, violation)?,
+                Output::Store(piece, offset, bytes) => self.store(piece, offset, &bytes),
+                Output::Examine(piece, length) => {
+                    let bytes = self.disk.get(&piece).map_or(&[][..], |(piece, _)| piece.as_slice());
+                    let digests = bytes
+                        .chunks(length.max(1) as usize)
+                        .map(|block| Sha1::digest(block).into())
+                        .collect();
+                    self.session.handle(self.now, Input::Examined(piece, digests));
+                }
+                Output::Discard(piece) => {
+                    self.disk.remove(&piece);
+                }
+                Output::Load(stream, block) => {
+                    let start = block.begin as usize;
+                    let own = self
+                        .disk
+                        .get(&block.index)
+                        .and_then(|(piece, _)| piece.get(start..start + block.length as usize));
+                    let bytes = own.map(Bytes::copy_from_slice);
+                    self.session.handle(self.now, Input::Loaded(stream, block, bytes));
+                }
+                Output::Event(Event::TrackerFailed { url, reason, .. }) => {
+                    self.remarks.push(format!("{url}: {reason}"));
+                }
+                Output::Keep(_) | Output::Event(_) => {}
+                Output::Wait(at) => {
+                    self.wakes = at;
+                    return Ok(());
+                }
+                Output::Done => {
+                    self.over = true;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Has the far end speak whose next words stand first in the reference; whether any had something to say.
+    fn play(&mut self) -> std::io::Result<bool> {
+        let mut order: Vec<(u64, StreamId)> = Vec::new();
+        for (&stream, line) in &self.lines {
+            if let Role::Peer(peer) = &line.role {
+                order.push((peer.pending().map_or(u64::MAX, |(number, _)| number), stream));
+            }
+        }
+        order.sort_unstable();
+        for (_, stream) in order {
+            let Some(Line { role: Role::Peer(peer), .. }) = self.lines.get_mut(&stream) else { continue };
+            if let Some((bytes, at)) = peer.speak(self.contents) {
+                self.now = self.now.max(at);
+                self.said(stream, &bytes)?;
+                self.session.handle(self.now, Input::Received(stream, bytes));
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What comes next in the reference, and when.
+    fn next_due(&self) -> Option<(Due, Timestamp)> {
+        let speech = self.lines.iter().filter_map(|(&stream, line)| match &line.role {
+            Role::Peer(peer) => peer.pending().map(|(number, at)| (number, Due::Speech(stream), at)),
+            Role::Tracker(_) => None,
+        });
+        let call = self.waiting.iter().filter(|connection| connection.called).filter_map(|connection| {
+            let number = connection.records.first()?;
+            Some((self.reference.records.get(*number)?.number, Due::Call, connection.at))
+        });
+        speech.chain(call).min_by_key(|(number, ..)| *number).map(|(_, due, at)| (due, at))
+    }
+
+    /// The first peer that calls in the reference calls.
+    fn call(&mut self) -> std::io::Result<()> {
+        let Some(place) = self.waiting.iter().position(|connection| connection.called) else { return Ok(()) };
+        let Some(connection) = self.waiting.remove(place) else { return Ok(()) };
+        // The driver's streams are odd.
+        let stream = StreamId(self.called * 2 + 1);
+        self.called += 1;
+        self.begin(stream, &connection, Direction::FromResponder)?;
+        self.session.handle(self.now, Input::Accepted(stream, connection.far));
+        Ok(())
+    }
+
+    fn open(&mut self, stream: StreamId, endpoint: Endpoint) -> std::io::Result<()> {
+        match endpoint {
+            Endpoint::Peer(address) => {
+                let dialled = |one: &Connection| !one.called && one.far == address;
+                let Some(connection) =
+                    self.waiting.iter().position(dialled).and_then(|place| self.waiting.remove(place))
+                else {
+                    // The reference's client did not dial it, or not again: nobody is there.
+                    self.session.handle(self.now, Input::Closed(stream, Closing::Refused));
+                    return Ok(());
+                };
+                self.begin(stream, &connection, Direction::FromInitiator)?;
+                self.session.handle(self.now, Input::Opened(stream, address));
+            }
+            Endpoint::HttpTracker(host, port) => {
+                let Some(far) = self.tracker.addresses().find(|address| address.port() == port) else {
+                    let why = format!("{host}:{port} is not in the reference");
+                    self.session.handle(self.now, Input::Closed(stream, Closing::Unresolved(why)));
+                    return Ok(());
+                };
+                self.lines.insert(stream, Line { far, role: Role::Tracker(Vec::new()), recorded: None });
+                self.session.handle(self.now, Input::Opened(stream, far));
+            }
+            Endpoint::UdpTracker(host, port) => {
+                let why = format!("{host}:{port}: UDP trackers are not played without sockets");
+                self.session.handle(self.now, Input::Closed(stream, Closing::Unresolved(why)));
+            }
+            Endpoint::HttpsTracker(url) => {
+                let why = format!("{url} is encrypted: no capture holds what it says");
+                self.session.handle(self.now, Input::Fetched(stream, Err(why)));
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, stream: StreamId, connection: &Connection, ours: Direction) -> std::io::Result<()> {
+        let recorded = self.record_open(connection.local, connection.far, ours)?;
+        let role = Role::Peer(Box::new(FarPeer::of(self.reference, connection)));
+        self.lines.insert(stream, Line { far: connection.far, role, recorded: Some((recorded, ours)) });
+        Ok(())
+    }
+
+    fn record_open(
+        &mut self,
+        local: SocketAddr,
+        far: SocketAddr,
+        ours: Direction,
+    ) -> std::io::Result<trace::StreamId> {
+        let number = trace::StreamId(self.recorded);
+        self.recorded += 1;
+        let flow = match ours {
+            Direction::FromInitiator => Flow { initiator: local, responder: far },
+            Direction::FromResponder => Flow { initiator: far, responder: local },
+        };
+        self.recorder.opened(self.now, number, flow, Opening::Syn)?;
+        self.recorder.established(self.now, number)?;
+        Ok(number)
+    }
+
+    /// The session says something.
+    fn sent(&mut self, stream: StreamId, bytes: &Bytes) -> std::io::Result<()> {
+        self.session.handle(self.now, Input::Sent(stream, bytes.len()));
+        let Some(line) = self.lines.get_mut(&stream) else { return Ok(()) };
+        if let Role::Peer(peer) = &mut line.role {
+            peer.hear(bytes);
+        }
+        if let Some((recorded, ours)) = line.recorded {
+            self.recorder.burst(self.now, recorded, ours, bytes)?;
+        }
+        if let Role::Tracker(asked) = &mut line.role {
+            asked.extend_from_slice(bytes);
+            if let Framing::Complete(length) = frame_request(asked) {
+                let request: Vec<u8> = asked.drain(..length).collect();
+                return self.announced(stream, &request);
+            }
+        }
+        Ok(())
+    }
+
+    fn announced(&mut self, stream: StreamId, bytes: &[u8]) -> std::io::Result<()> {
+        let exchange = Request::decode(bytes).ok().and_then(|request| self.tracker.answer(&request));
+        let Some(exchange) = exchange else {
+            self.session.handle(self.now, Input::Closed(stream, Closing::ByFarEnd));
+            return Ok(());
+        };
+        let recorded = self.record_open(exchange.local, exchange.far, Direction::FromInitiator)?;
+        self.recorder.burst(self.now, recorded, Direction::FromInitiator, bytes)?;
+        if let Some(line) = self.lines.get_mut(&stream) {
+            line.recorded = Some((recorded, Direction::FromInitiator));
+        }
+        self.now = self.now.max(exchange.at);
+        self.said(stream, &exchange.answer)?;
+        self.session.handle(self.now, Input::Received(stream, exchange.answer));
+        Ok(())
+    }
+
+    /// The far end says something.
+    fn said(&mut self, stream: StreamId, bytes: &[u8]) -> std::io::Result<()> {
+        match self.lines.get(&stream).and_then(|line| line.recorded) {
+            Some((recorded, ours)) => self.recorder.burst(self.now, recorded, ours.reverse(), bytes),
+            None => Ok(()),
+        }
+    }
+
+    fn close(&mut self, stream: StreamId, violation: Option<Violation>) -> std::io::Result<()> {
+        let Some(line) = self.lines.remove(&stream) else { return Ok(()) };
+        if let Some(violation) = violation {
+            self.remarks.push(format!("the session left {}: {violation:?}", line.far));
+        }
+        if let Role::Peer(mut peer) = line.role {
+            while !peer.is_done() {
+                peer.waive();
+            }
+            self.missed.extend(peer.missed.into_iter().map(|missed| (line.far, missed)));
+        }
+        match line.recorded {
+            Some((recorded, _)) => self.recorder.closed(self.now, recorded, trace::Closing::Finished),
+            None => Ok(()),
+        }
+    }
+
+    fn store(&mut self, piece: PieceIndex, offset: u32, bytes: &[u8]) {
+        let size =
+            self.torrent.geometry.as_ref().and_then(|geometry| geometry.piece_size(piece)).unwrap_or(0);
+        let (whole, stored) = self.disk.entry(piece).or_insert_with(|| (vec![0; size as usize], 0));
+        let start = offset as usize;
+        if let Some(place) = whole.get_mut(start..start + bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+        *stored += bytes.len();
+        let digest = (*stored >= whole.len()).then(|| Sha1::digest(whole).into());
+        let count = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        self.session.handle(self.now, Input::Stored(piece, count));
+        if let Some(digest) = digest {
+            self.session.handle(self.now, Input::Hashed(piece, digest));
+        }
+    }
+
+    fn finish(mut self) -> std::io::Result<Rehearsal> {
+        for stream in self.lines.keys().copied().collect::<Vec<_>>() {
+            self.close(stream, None)?;
+        }
+        for connection in &self.waiting {
+            self.remarks.push(format!("the session never spoke with {}", connection.far));
+        }
+        for number in self.tracker.unused() {
+            self.remarks.push(format!("the tracker's answer {number} was never asked for"));
+        }
+        Ok(Rehearsal {
+            capture: self.recorder.finish()?,
+            complete: self.session.is_complete(),
+            missed: self.missed,
+            remarks: self.remarks,
+        })
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Due {
+    Speech(StreamId),
+    Call,
+}
+
+/// How long a session may go on when the reference is over.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// More steps than any reference needs.
+const MOST_STEPS: u32 = 10_000_000;
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use bittrace_protocol::session::Profile;
+    use bittrace_trace::{Options, Speaker, Trace};
+
+    use super::*;
+    use crate::learn;
+
+    fn reference(capture: &str) -> (Reference, Arc<Metainfo>) {
+        let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../captures"].iter().collect();
+        let reference = Reference::open(&folder.join(capture), Options::default()).unwrap();
+        let torrent = std::fs::read(folder.join(capture).with_extension("torrent")).unwrap();
+        (reference, Arc::new(Metainfo::decode(&torrent).unwrap()))
+    }
+
+    fn played(reference: &Reference, torrent: &Arc<Metainfo>) -> Rehearsal {
+        let contents = Contents::of(reference, torrent);
+        let learnt = learn(reference, Profile::own("bittrace"));
+        rehearse(reference, &learnt, torrent, &contents, "a test").unwrap()
+    }
+
+    /// Each message of the host the capture is about, by its bytes, sorted.
+    fn said(reference: &Reference) -> Vec<Bytes> {
+        let local = reference.records.iter().filter(|record| record.speaker == Speaker::Local);
+        let mut said: Vec<_> = local.map(|record| record.bytes.clone()).collect();
+        said.sort();
+        said
+    }
+
+    #[test]
+    fn a_session_says_every_message_of_the_reference_and_no_other() {
+        for capture in CAPTURES {
+            let (reference, torrent) = reference(capture);
+            let rehearsal = played(&reference, &torrent);
+            assert!(rehearsal.complete, "{capture}: {:?}", rehearsal.remarks);
+            assert_eq!((&rehearsal.missed[..], &rehearsal.remarks[..]), (&[][..], &[][..]), "{capture}");
+            let bytes = std::io::Cursor::new(rehearsal.capture);
+            let trace = Trace::from_reader("rehearsal".to_owned(), bytes, Options::default()).unwrap();
+            let rehearsal = Reference::read(trace, "rehearsal").unwrap();
+            assert_eq!(said(&rehearsal), said(&reference), "{capture}");
+        }
+    }
+
+    #[test]
+    fn a_reference_gives_the_same_bytes_every_time() {
+        for capture in CAPTURES {
+            let (reference, torrent) = reference(capture);
+            let one = played(&reference, &torrent).capture;
+            assert!(one == played(&reference, &torrent).capture, "{capture}");
+        }
+    }
+
+    #[test]
+    fn another_torrent_is_refused() {
+        let (reference, _) = reference("download-aria2.pcap");
+        let (_, torrent) = self::reference("http-tracker-single-peer.pcap");
+        let learnt = learn(&reference, Profile::own("bittrace"));
+        let refused = rehearse(&reference, &learnt, &torrent, &Contents::default(), "a test");
+        assert!(refused.is_err_and(|why| why.contains("is about torrent")));
+    }
+
+    const CAPTURES: [&str; 4] = [
+        "download-aria2.pcap",
+        "download-transmission.pcap",
+        "download-qbittorrent.pcapng",
+        "download-rtorrent.pcap",
+    ];
+}
