@@ -8,7 +8,7 @@ pub(crate) const fn stride(ipv6: bool) -> usize {
 }
 
 /// Peers of 6 bytes each, or 18 over IPv6. An incomplete one at the end is left out.
-pub(crate) fn endpoints(bytes: &[u8], ipv6: bool) -> Vec<SocketAddr> {
+pub fn endpoints(bytes: &[u8], ipv6: bool) -> Vec<SocketAddr> {
     bytes.chunks_exact(stride(ipv6)).filter_map(endpoint).collect()
 }
 
@@ -23,4 +23,13 @@ pub(crate) fn address(bytes: &[u8]) -> Option<IpAddr> {
         return Some(Ipv4Addr::from(four).into());
     }
     Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).into())
+}
+
+/// Writes a peer: 6 bytes, or 18 over IPv6.
+pub fn put_endpoint(out: &mut Vec<u8>, peer: SocketAddr) {
+    match peer.ip() {
+        IpAddr::V4(ip) => out.extend_from_slice(&ip.octets()),
+        IpAddr::V6(ip) => out.extend_from_slice(&ip.octets()),
+    }
+    out.extend_from_slice(&peer.port().to_be_bytes());
 }

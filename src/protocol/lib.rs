@@ -4,7 +4,7 @@
 //! What a far end sends is never an error of ours: what cannot be understood is kept and shown.
 
 pub mod bencode;
-mod compact;
+pub mod compact;
 mod error;
 pub mod field;
 pub mod geometry;

@@ -33,8 +33,7 @@ pub struct FarPeer {
     chokes: bool,
     /// Whether the client, and whether this end, offers the fast extension.
     fast: (bool, bool),
-    /// What did not go as in the reference.
-    pub missed: Vec<Missed>,
+    missed: Vec<Missed>,
     /// Where the client's bytes stopped being messages.
     pub garbled: Option<&'static str>,
 }
@@ -126,6 +125,14 @@ impl FarPeer {
         self.lenient = true;
     }
 
+    /// Has it open the connection: its handshake comes first.
+    pub fn call(&mut self) {
+        if let Some(line) = self.lines.first_mut().filter(|line| matches!(line.says, Says::Handshake { .. }))
+        {
+            line.wants = Counts::default();
+        }
+    }
+
     /// Takes in what the client says.
     pub fn hear(&mut self, bytes: &[u8]) {
         if self.garbled.is_some() {
@@ -185,10 +192,10 @@ impl FarPeer {
         }
     }
 
-    /// What it says now: all that it need not hold back, as one run of bytes, and when the last of it was said in the
-    /// reference. `None` while it waits.
-    pub fn speak(&mut self, contents: &Contents) -> Option<(Bytes, Timestamp)> {
-        let mut out = BytesMut::new();
+    /// What it says now: each message that it need not hold back, and when the last of them was said in the reference.
+    /// `None` while it waits.
+    pub fn speak(&mut self, contents: &Contents) -> Option<(Vec<Bytes>, Timestamp)> {
+        let mut out = Vec::new();
         let mut at = None;
         while let Some(line) = self.lines.get(self.next) {
             if line.said {
@@ -216,7 +223,7 @@ impl FarPeer {
                 }
             }
         }
-        (!out.is_empty()).then(|| (out.freeze(), at.unwrap_or(Timestamp::from_secs_nanos(0, 0))))
+        (!out.is_empty()).then(|| (out, at.unwrap_or(Timestamp::EPOCH)))
     }
 
     const fn is_fast(&self) -> bool {
@@ -228,7 +235,7 @@ impl FarPeer {
     }
 
     /// Answers a request that the reference does not answer at this place; whether it could.
-    fn answer(&mut self, block: Block, contents: &Contents, out: &mut BytesMut) -> bool {
+    fn answer(&mut self, block: Block, contents: &Contents, out: &mut Vec<Bytes>) -> bool {
         let later = self.lines.iter().position(|line| !line.said && line.says == Says::Block(block));
         if let Some(place) = later {
             self.say(place, out);
@@ -248,11 +255,11 @@ impl FarPeer {
                 Message::RejectRequest(block).encode(&mut message);
             }
         }
-        out.extend_from_slice(&message);
+        out.push(message.into());
         true
     }
 
-    fn say(&mut self, place: usize, out: &mut BytesMut) {
+    fn say(&mut self, place: usize, out: &mut Vec<Bytes>) {
         let line = &mut self.lines[place];
         line.said = true;
         match &line.says {
@@ -268,12 +275,12 @@ impl FarPeer {
                 if let Some(place) = bytes.get_mut(EXTENDED_ID) {
                     *place = id;
                 }
-                out.extend_from_slice(&bytes);
+                out.push(bytes.freeze());
                 return;
             }
             Says::Block(_) | Says::Other => {}
         }
-        out.extend_from_slice(&line.bytes);
+        out.push(line.bytes.clone());
     }
 
     /// What it says next, and waits to say: the number of that message in the reference, and its time.
@@ -282,23 +289,30 @@ impl FarPeer {
         Some((line.number, line.at))
     }
 
-    /// Waits no longer for what comes next: its cue is missed, or the block is not asked for.
+    /// Waits no longer for what comes next: its cue is missed, or the block is not asked for. It is passed over, unless
+    /// the essential has been said; a block that is asked for later is sent then.
     pub fn waive(&mut self) {
         let Some(at) = self.lines[self.next..].iter().position(|line| !line.said) else { return };
         self.next += at;
         let line = &self.lines[self.next];
-        let number = line.number;
         let lacking = self.heard.lacks(&self.wants(line));
         if let Some((cue, lacking)) = lacking {
-            self.missed.push(Missed::Cue { number, cue, lacking });
+            self.missed.push(Missed::Cue { number: line.number, cue, lacking });
             if !std::mem::replace(&mut self.lenient, true) {
                 return;
             }
-        } else if let Says::Block(block) = line.says {
-            self.missed.push(Missed::NotAsked { number, block });
         }
-        self.lines[self.next].said = true;
         self.next += 1;
+    }
+
+    /// Ends its part: what did not go as in the reference.
+    pub fn finish(&mut self) -> Vec<Missed> {
+        for line in self.lines.iter().filter(|line| !line.said) {
+            if let Says::Block(block) = line.says {
+                self.missed.push(Missed::NotAsked { number: line.number, block });
+            }
+        }
+        std::mem::take(&mut self.missed)
     }
 
     /// Whether it has nothing more to say.

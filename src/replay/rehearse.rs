@@ -213,8 +213,9 @@ impl Stage<'_> {
         order.sort_unstable();
         for (_, stream) in order {
             let Some(Line { role: Role::Peer(peer), .. }) = self.lines.get_mut(&stream) else { continue };
-            if let Some((bytes, at)) = peer.speak(self.contents) {
+            if let Some((messages, at)) = peer.speak(self.contents) {
                 self.now = self.now.max(at);
+                let bytes = Bytes::from(messages.concat());
                 self.said(stream, &bytes)?;
                 self.session.handle(self.now, Input::Received(stream, bytes));
                 return Ok(true);
@@ -358,10 +359,7 @@ impl Stage<'_> {
             self.remarks.push(format!("the session left {}: {violation:?}", line.far));
         }
         if let Role::Peer(mut peer) = line.role {
-            while !peer.is_done() {
-                peer.waive();
-            }
-            self.missed.extend(peer.missed.into_iter().map(|missed| (line.far, missed)));
+            self.missed.extend(peer.finish().into_iter().map(|missed| (line.far, missed)));
         }
         match line.recorded {
             Some((recorded, _)) => self.recorder.closed(self.now, recorded, trace::Closing::Finished),

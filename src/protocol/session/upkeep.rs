@@ -1,10 +1,11 @@
 //! What time does: patience that ends, keep-alives, paces, peers passed on.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::bencode;
+use crate::compact::put_endpoint;
 use crate::wire::Message;
 use crate::{Block, Timestamp};
 
@@ -182,12 +183,8 @@ fn dialable(peer: &Peer) -> Option<SocketAddr> {
 fn pex(added: &[SocketAddr], dropped: &[SocketAddr]) -> Vec<u8> {
     let compact = |addresses: &[SocketAddr], ipv6: bool| {
         let mut out = Vec::new();
-        for address in addresses.iter().filter(|address| address.is_ipv6() == ipv6) {
-            match address.ip() {
-                IpAddr::V4(ip) => out.extend_from_slice(&ip.octets()),
-                IpAddr::V6(ip) => out.extend_from_slice(&ip.octets()),
-            }
-            out.extend_from_slice(&address.port().to_be_bytes());
+        for &address in addresses.iter().filter(|address| address.is_ipv6() == ipv6) {
+            put_endpoint(&mut out, address);
         }
         out
     };
