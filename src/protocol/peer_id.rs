@@ -41,6 +41,27 @@ impl PeerId {
         }
         text
     }
+
+    /// How many bytes at its beginning name the client and its version: the same in all runs of that client, the rest
+    /// being drawn at random. 0 where it follows no known convention.
+    pub fn client_part(&self) -> usize {
+        // Whoever the two letters stand for, what follows them is a version.
+        if azureus_style(&self.0).is_some() || (self.0[0] == b'-' && self.0[7] == b'-') {
+            return 8;
+        }
+        let prefixed = PREFIXES.iter().find(|(prefix, _, scheme)| {
+            self.0.starts_with(prefix) && (prefix.len() > 3 || scheme.read(&self.0[prefix.len()..]).is_some())
+        });
+        if let Some((prefix, _, scheme)) = prefixed {
+            return prefix.len() + scheme.length(&self.0[prefix.len()..]);
+        }
+        match (bitcomet_style(&self.0), shadow_style(&self.0)) {
+            (Some(client), _) if client.name == "BitLord" => 10,
+            (Some(_), _) => 6,
+            (None, Some(_)) => 9,
+            (None, None) => 0,
+        }
+    }
 }
 
 /// The client that `id` names; `None` where it follows no known convention.
@@ -300,6 +321,26 @@ mod tests {
         ] {
             let name = client_name(&id(beginning)).map(|name| name.to_string());
             assert_eq!(name.as_deref(), Some(wanted), "{}", beginning.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn what_names_the_client_ends_where_chance_begins() {
+        for (beginning, wanted) in [
+            (&b"-TR3000-2cwsuf1f1txi"[..], "-TR3000-"),
+            (b"-ZZ0000-", "-ZZ0000-"),
+            (b"-UT355W-\x9c\xad", "-UT355W-"),
+            (b"A2-1-36-0-K\xff", "A2-1-36-0-"),
+            (b"M7-4-3--", "M7-4-3-"),
+            (b"S58B-----", "S58B-----"),
+            (b"exbc\x00\x38", "exbc\x008"),
+            (b"exbc\x01\x01LORD", "exbc\x01\x01LORD"),
+            (b"XBT054d-", "XBT054d"),
+            (b"DansClient", "DansClient"),
+            (b"QWERTY", ""),
+        ] {
+            let id = id(beginning);
+            assert_eq!(&id.0[..id.client_part()], wanted.as_bytes(), "{}", beginning.escape_ascii());
         }
     }
 

@@ -83,6 +83,27 @@ impl Scheme {
             Self::Unknown => None,
         }
     }
+
+    /// How many of `bytes` the version takes, what ends it included; 0 where there is none.
+    pub(super) fn length(self, bytes: &[u8]) -> usize {
+        if self.read(bytes).is_none() {
+            return 0;
+        }
+        match self {
+            Self::Dotted(parts) => parts,
+            Self::Pairs | Self::MajorMinor | Self::Transmission | Self::KTorrent | Self::Build => 4,
+            // Three numbers, and a dash behind each.
+            Self::Dashed => {
+                let dashes = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'-');
+                dashes.map(|(at, _)| at + 1).nth(2).unwrap_or(0)
+            }
+            Self::UntilDash => bytes.iter().position(|&byte| byte == b'-').map_or(0, |at| at + 1),
+            Self::Xbt => 3 + usize::from(bytes.get(3) == Some(&b'd')),
+            Self::BitsOnWheels => 3,
+            Self::Shadow => 5,
+            Self::Unknown => 0,
+        }
+    }
 }
 
 fn transmission(bytes: &[u8]) -> Option<String> {
