@@ -154,6 +154,11 @@ impl Conversation {
         self.flow.ends(self.local).1
     }
 
+    /// Whether the capture lacks some of what `speaker` said.
+    pub fn is_lossy(&self, speaker: Speaker) -> bool {
+        self.opening == Opening::MidStream || self.way(speaker).messages.iter().any(Kept::is_gap)
+    }
+
     /// Whether the local host opened it.
     pub fn dialled(&self) -> bool {
         self.local == Direction::FromInitiator

@@ -7,7 +7,7 @@ use crate::compare::{self, Difference, Part};
 use crate::conversation::{Conversation, Transcript};
 use crate::couple::couple;
 use crate::kept::Kept;
-use crate::key::{Key, Keys};
+use crate::key::Keys;
 use crate::mask::{Mask, Masks, Rule};
 use crate::report::{Compared, Judged, MaskUse, Pair, Report, Verdict};
 
@@ -147,11 +147,10 @@ impl Comparison<'_> {
             };
         };
         let (ours, theirs) = (&one.way(speaker).messages, &other.way(speaker).messages);
-        let our_keys: Vec<Key> = ours.iter().map(|kept| self.keys.of(kept)).collect();
-        let their_keys: Vec<Key> = theirs.iter().map(|kept| self.keys.of(kept)).collect();
+        let (our_keys, their_keys) = (self.keys.of_way(one, speaker), self.keys.of_way(other, speaker));
         let alignment = align(&our_keys, &their_keys, |at, their| alike(&ours[at], &theirs[their]));
         let mut pairs = Vec::with_capacity(ours.len().max(theirs.len()));
-        let mut region = Region::new();
+        let mut region = Region::new([one, other].map(|end| end.is_lossy(speaker)));
         let mut taken = vec![false; theirs.len()];
         alignment.mates.iter().flatten().for_each(|mate| taken[*mate as usize] = true);
         let mut next = 0;
@@ -253,7 +252,7 @@ fn unpaired(speaker: Speaker, (reference, candidate): (Option<u32>, Option<u32>)
 /// Whether two messages of different kinds differ by no more than a damaged byte would make them.
 fn alike(one: &Kept, other: &Kept) -> bool {
     let differing = one.bytes.iter().zip(&other.bytes).filter(|(one, other)| one != other).count();
-    one.length() == other.length() && !one.is_loss() && !other.is_loss() && differing <= ALIKE
+    one.length() == other.length() && !one.is_gap() && !other.is_gap() && differing <= ALIKE
 }
 
 const ALIKE: usize = 4;
@@ -278,23 +277,25 @@ fn block_differs(one: &Kept, other: &Kept) -> Difference {
 struct Region {
     start: usize,
     first: bool,
-    /// The bytes that each capture lost: the reference's, the candidate's.
+    /// Which captures lost something: the reference's, the candidate's.
+    lossy: [bool; 2],
+    /// The bytes that each lost here.
     lost: [u64; 2],
 }
 
 impl Region {
-    const fn new() -> Self {
-        Self { start: 0, first: true, lost: [0; 2] }
+    const fn new(lossy: [bool; 2]) -> Self {
+        Self { start: 0, first: true, lossy, lost: [0; 2] }
     }
 
     fn missing(&mut self, kept: &Kept) {
-        if kept.is_loss() {
+        if self.lossy[0] && kept.is_remnant() {
             self.lost[0] += kept.length();
         }
     }
 
     fn extra(&mut self, kept: &Kept) {
-        if kept.is_loss() {
+        if self.lossy[1] && kept.is_remnant() {
             self.lost[1] += kept.length();
         }
     }
@@ -311,12 +312,12 @@ impl Region {
             }
         }
         for pair in &mut pairs[self.start..] {
-            let (kept, left) = match (pair.verdict, pair.reference, pair.candidate) {
-                (Verdict::Missing, Some(at), _) => (&ours[at as usize], &mut left[1]),
-                (Verdict::Extra, _, Some(at)) => (&theirs[at as usize], &mut left[0]),
+            let (kept, own, left) = match (pair.verdict, pair.reference, pair.candidate) {
+                (Verdict::Missing, Some(at), _) => (&ours[at as usize], self.lossy[0], &mut left[1]),
+                (Verdict::Extra, _, Some(at)) => (&theirs[at as usize], self.lossy[1], &mut left[0]),
                 _ => continue,
             };
-            if kept.is_loss() {
+            if own && kept.is_remnant() {
                 pair.lost = true;
             } else if kept.length() <= *left {
                 *left -= kept.length();

@@ -78,16 +78,15 @@ impl Kept {
         }
     }
 
-    /// Whether it only says that the capture lost something here.
-    pub fn is_loss(&self) -> bool {
+    /// Whether it stands for bytes that the capture lost.
+    pub fn is_gap(&self) -> bool {
+        matches!(&self.meaning, Meaning::Other(body) if matches!(**body, Body::Gap(..)))
+    }
+
+    /// Whether it is what a loss can leave of messages: itself, or a part of one.
+    pub(crate) fn is_remnant(&self) -> bool {
         let Meaning::Other(body) = &self.meaning else { return false };
-        match **body {
-            Body::Gap(..) => true,
-            Body::Opaque(_, reason) => {
-                matches!(reason, Reason::Fragment(_) | Reason::BeforeBoundary | Reason::Unfinished)
-            }
-            _ => false,
-        }
+        matches!(**body, Body::Gap(..) | Body::Opaque(_, Reason::Fragment(_) | Reason::BeforeBoundary))
     }
 
     /// The SHA-1 of the block, where the block itself is not kept.

@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use bittrace_protocol::tracker::http::RequestKind;
 use bittrace_protocol::tracker::{Event, udp};
 use bittrace_protocol::wire::{Content, Extension, Message, MetadataKind};
+use bittrace_trace::Speaker;
 use bittrace_trace::record::{Body, Reason};
 
+use crate::conversation::Conversation;
 use crate::kept::Kept;
 
 /// Messages with equal keys may be each other's counterpart; messages of one kind may be so at second best.
@@ -40,11 +42,14 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    pub(crate) fn of(&mut self, kept: &Kept) -> Key {
-        if kept.is_loss() {
-            let length = kept.length();
-            return Key { kind: Kind::LOSS, names: [(length >> 32) as u32, length as u32, 0] };
-        }
+    /// The keys of what one end said.
+    pub(crate) fn of_way(&mut self, conversation: &Conversation, speaker: Speaker) -> Vec<Key> {
+        let lossy = conversation.is_lossy(speaker);
+        let messages = conversation.way(speaker).messages.iter();
+        messages.map(|kept| if lossy && kept.is_remnant() { loss(kept) } else { self.of(kept) }).collect()
+    }
+
+    fn of(&mut self, kept: &Kept) -> Key {
         if kept.digest().is_some() {
             return Key { kind: message_kind(7), names: named(kept) };
         }
@@ -119,6 +124,11 @@ impl Keys {
         };
         Key { kind: Kind(kind), names }
     }
+}
+
+fn loss(kept: &Kept) -> Key {
+    let length = kept.length();
+    Key { kind: Kind::LOSS, names: [(length >> 32) as u32, length as u32, 0] }
 }
 
 fn plain(number: u32) -> Key {
