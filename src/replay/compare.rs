@@ -1,0 +1,502 @@
+//! Two messages that are counterparts, field by field: what differs, and what is thought of it.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use bittrace_protocol::field::{Field, Role, Value};
+use bittrace_protocol::tracker::http::{Request, RequestStyle};
+use bittrace_protocol::{Hex, PeerId};
+use bittrace_trace::record::Body;
+use bittrace_trace::words::size;
+use bittrace_trace::{Record, Speaker};
+
+use crate::mask::{Clash, Mask, Masks, Rule};
+
+/// A field that is not the same in both messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The field's path: its name behind those of what it stands in, joined by dots.
+    pub name: String,
+    /// What the reference has there; `None` where it has no such field.
+    pub reference: Option<Part>,
+    /// What the candidate has there; `None` where it has no such field.
+    pub candidate: Option<Part>,
+    /// What is thought of it.
+    pub rule: Rule,
+    /// Whether it makes the messages differ.
+    pub fails: bool,
+    /// What is to be said of it.
+    pub note: Option<String>,
+}
+
+/// A field of one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// What it says, readable.
+    pub text: String,
+    /// The bytes it stands in.
+    pub span: Range<usize>,
+}
+
+/// A field without parts of its own.
+#[derive(Debug, Clone)]
+struct Leaf {
+    path: String,
+    /// Which one it is of those with this path, from 0.
+    nth: usize,
+    span: Range<usize>,
+    role: Role,
+    value: Value,
+}
+
+/// What is known of two messages before the masks are asked.
+struct Found<'a> {
+    reference: Option<&'a Leaf>,
+    candidate: Option<&'a Leaf>,
+    what: What,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// The bytes are not the same.
+    Value,
+    /// One of the two has no such field.
+    Absence,
+    /// It stands elsewhere among the others.
+    Place(usize, usize),
+    /// The bytes are the same, but may not agree with what was bound before.
+    Same,
+}
+
+/// The differences of two messages, judged by `masks`. Values that are bound are taken note of, also where they are
+/// the same in both.
+pub(crate) fn compare(
+    reference: &Record,
+    candidate: &Record,
+    speaker: Speaker,
+    masks: &mut Masks,
+) -> Vec<Difference> {
+    let (ours, theirs) = (leaves(reference), leaves(candidate));
+    let mut found = match few_differing_bytes(&reference.bytes, &candidate.bytes) {
+        Some(places) if !places.is_empty() => by_bytes(&ours, &theirs, &places),
+        _ => by_name(&ours, &theirs, reference, candidate),
+    };
+    let differing = found.len();
+    found.extend(unchanged(&ours, &theirs, reference, candidate));
+    let mut judge = Judge { reference, candidate, speaker, masks };
+    let mut differences = Vec::new();
+    for (at, found) in found.iter().enumerate() {
+        let others = if at < differing { differing > 1 } else { differing > 0 };
+        differences.extend(judge.judge(found, others));
+    }
+    differences
+}
+
+/// The differing places of two messages as long as each other that are all but the same.
+fn few_differing_bytes(one: &[u8], other: &[u8]) -> Option<Vec<usize>> {
+    if one.len() != other.len() {
+        return None;
+    }
+    let places: Vec<usize> = (0..one.len()).filter(|&at| one[at] != other[at]).take(FEW + 1).collect();
+    (places.len() <= FEW).then_some(places)
+}
+
+/// Up to so many bytes of two messages may differ for the fields to be told by where those stand: a changed byte may
+/// well change what the fields are.
+const FEW: usize = 4;
+
+/// The fields of the reference that have differing bytes.
+fn by_bytes<'a>(ours: &'a [Leaf], theirs: &'a [Leaf], places: &[usize]) -> Vec<Found<'a>> {
+    let mut found = Vec::new();
+    for leaf in ours {
+        if !places.iter().any(|place| leaf.span.contains(place)) {
+            continue;
+        }
+        let candidate = theirs.iter().find(|their| their.path == leaf.path && their.span == leaf.span);
+        found.push(Found { reference: Some(leaf), candidate, what: What::Value });
+    }
+    found
+}
+
+/// The fields that differ, each compared with that of the same name.
+fn by_name<'a>(
+    ours: &'a [Leaf],
+    theirs: &'a [Leaf],
+    reference: &Record,
+    candidate: &Record,
+) -> Vec<Found<'a>> {
+    let mates = mates(ours, theirs);
+    let differs = |one: &Leaf, other: &Leaf| {
+        reference.bytes.get(one.span.clone()) != candidate.bytes.get(other.span.clone())
+    };
+    let mut found = Vec::new();
+    let mut taken = vec![false; theirs.len()];
+    for (leaf, mate) in ours.iter().zip(&mates) {
+        match mate {
+            Some(mate) => {
+                taken[*mate] = true;
+                let other = &theirs[*mate];
+                if differs(leaf, other) {
+                    found.push(Found { reference: Some(leaf), candidate: Some(other), what: What::Value });
+                }
+            }
+            None => found.push(Found { reference: Some(leaf), candidate: None, what: What::Absence }),
+        }
+    }
+    for (leaf, _) in theirs.iter().zip(&taken).filter(|(_, taken)| !**taken) {
+        found.push(Found { reference: None, candidate: Some(leaf), what: What::Absence });
+    }
+    found.extend(misplaced(ours, theirs, &mates));
+    without_consequences(found)
+}
+
+/// For each leaf that of the other message with the same name.
+fn mates(ours: &[Leaf], theirs: &[Leaf]) -> Vec<Option<usize>> {
+    let places: HashMap<(&str, usize), usize> =
+        theirs.iter().enumerate().map(|(at, leaf)| ((leaf.path.as_str(), leaf.nth), at)).collect();
+    ours.iter().map(|leaf| places.get(&(leaf.path.as_str(), leaf.nth)).copied()).collect()
+}
+
+/// The content fields that stand elsewhere among those that both messages have.
+fn misplaced<'a>(ours: &'a [Leaf], theirs: &'a [Leaf], mates: &[Option<usize>]) -> Vec<Found<'a>> {
+    let content = |leaf: &Leaf| leaf.role == Role::Content;
+    let both: Vec<(usize, usize)> = mates
+        .iter()
+        .enumerate()
+        .filter_map(|(at, mate)| Some((at, (*mate)?)))
+        .filter(|(at, _)| content(&ours[*at]))
+        .collect();
+    let numbers: Vec<Option<u32>> = both.iter().map(|(_, mate)| u32::try_from(*mate).ok()).collect();
+    let in_order = crate::align::longest_increasing(&numbers);
+    let place = |leaves: &[Leaf], at: usize| {
+        let above = |path: &str| path.rfind('.').map_or(String::new(), |dot| path[..dot].to_owned());
+        let siblings = leaves[..=at].iter().filter(|leaf| content(leaf));
+        siblings.filter(|leaf| above(&leaf.path) == above(&leaves[at].path)).count()
+    };
+    (0..both.len())
+        .filter(|at| in_order.binary_search(at).is_err())
+        .map(|at| {
+            let (one, other) = both[at];
+            let what = What::Place(place(ours, one), place(theirs, other));
+            Found { reference: Some(&ours[one]), candidate: Some(&theirs[other]), what }
+        })
+        .collect()
+}
+
+/// Leaves out delimiters that come and go with what they delimit.
+fn without_consequences(found: Vec<Found<'_>>) -> Vec<Found<'_>> {
+    let leaf = |found: &Found<'_>| -> (String, Role) {
+        let leaf = found.reference.or(found.candidate);
+        leaf.map_or((String::new(), Role::Content), |leaf| (leaf.path.clone(), leaf.role))
+    };
+    let content_came_or_went =
+        found.iter().any(|one| one.what == What::Absence && leaf(one).1 == Role::Content);
+    if !content_came_or_went {
+        return found;
+    }
+    let uneven: Vec<String> = found
+        .iter()
+        .filter(|one| one.what == What::Absence && leaf(one).1 == Role::Framing)
+        .map(|one| leaf(one).0)
+        .collect();
+    found
+        .into_iter()
+        .filter(|one| {
+            let (path, role) = leaf(one);
+            role == Role::Content || !uneven.contains(&path)
+        })
+        .collect()
+}
+
+/// The content fields that are the same in both messages.
+fn unchanged<'a>(
+    ours: &'a [Leaf],
+    theirs: &'a [Leaf],
+    reference: &'a Record,
+    candidate: &'a Record,
+) -> impl Iterator<Item = Found<'a>> {
+    ours.iter().zip(mates(ours, theirs)).filter_map(move |(leaf, mate)| {
+        let other = &theirs[mate?];
+        let same = reference.bytes.get(leaf.span.clone()) == candidate.bytes.get(other.span.clone());
+        (same && leaf.role == Role::Content).then_some(Found {
+            reference: Some(leaf),
+            candidate: Some(other),
+            what: What::Same,
+        })
+    })
+}
+
+struct Judge<'a> {
+    reference: &'a Record,
+    candidate: &'a Record,
+    speaker: Speaker,
+    masks: &'a mut Masks,
+}
+
+/// What is thought of a difference, and what is to be said of it.
+type Opinion = (Rule, bool, Option<String>);
+
+impl Judge<'_> {
+    /// What is thought of a field; `None` where there is nothing to say. `others` says that other fields differ too.
+    fn judge(&mut self, found: &Found<'_>, others: bool) -> Option<Difference> {
+        let leaf = found.reference.or(found.candidate)?;
+        let protocol = self.reference.body.protocol();
+        let line = self.masks.find(self.reference.body.message(), protocol, &leaf.path);
+        let rule = line.map_or(Rule::Exact, |line| self.masks.rule(line));
+        let (rule, fails, note) = match (found.what, rule, line) {
+            (What::Same, Rule::Bind, Some(line)) => {
+                let opinion = self.bind(found, line);
+                if !opinion.1 {
+                    return None;
+                }
+                opinion
+            }
+            (What::Same, ..) => return None,
+            (What::Place(one, other), rule, _) if !matches!(rule, Rule::Ignore | Rule::Context) => {
+                (Rule::Exact, true, Some(format!("stands {}, not {}", ordinal(other), ordinal(one))))
+            }
+            (What::Value, Rule::Exact, _) if others && self.follows(leaf) => {
+                (Rule::Follows, false, Some("follows from the others".to_owned()))
+            }
+            (What::Value, Rule::Exact, _) => (Rule::Exact, true, self.first_difference(found)),
+            (What::Absence, Rule::Exact | Rule::Bind, _) => (Rule::Exact, true, None),
+            (What::Value, Rule::Bind, Some(line)) => self.bind(found, line),
+            (What::Value, Rule::Context, _) if !self.same_extension(leaf) => (Rule::Exact, true, None),
+            (_, rule, _) => (rule, false, None),
+        };
+        if !fails && let (Some(line), true) = (line, rule != Rule::Follows) {
+            self.masks.count(line);
+        }
+        let part = |leaf: Option<&Leaf>, record: &Record| {
+            leaf.map(|leaf| Part { text: text(leaf, record), span: leaf.span.clone() })
+        };
+        let mut candidate = part(found.candidate, self.candidate);
+        // A changed byte can change what the field is; its bytes are still there.
+        if found.what == What::Value && candidate.is_none() {
+            candidate = self.candidate.bytes.get(leaf.span.clone()).map(|bytes| Part {
+                text: format!("the bytes {}", readable(bytes)),
+                span: leaf.span.clone(),
+            });
+        }
+        let reference = part(found.reference, self.reference);
+        Some(Difference { name: leaf.path.clone(), reference, candidate, rule, fails, note })
+    }
+
+    /// Whether such a field only says how long others are.
+    fn follows(&self, leaf: &Leaf) -> bool {
+        let is_length =
+            leaf.path == "length_prefix" || leaf.path.eq_ignore_ascii_case("headers.content-length");
+        is_length && self.reference.bytes.len() != self.candidate.bytes.len()
+    }
+
+    /// Two messages of one extension may have different numbers, but two extensions are not the same.
+    fn same_extension(&self, leaf: &Leaf) -> bool {
+        match (&self.reference.body, &self.candidate.body) {
+            (Body::Extended(_, one), Body::Extended(_, other)) if leaf.path == EXTENDED_ID => one == other,
+            _ => leaf.path != EXTENDED_ID,
+        }
+    }
+
+    /// Holds a value to what it stood for before.
+    fn bind(&mut self, found: &Found<'_>, line: usize) -> Opinion {
+        let fails = |note: &str| (Rule::Bind, true, Some(note.to_owned()));
+        let (Some(ours), Some(theirs)) = (found.reference, found.candidate) else {
+            return (Rule::Exact, true, None);
+        };
+        if std::mem::discriminant(&ours.value) != std::mem::discriminant(&theirs.value) {
+            return fails("a value of another kind");
+        }
+        if let (Some(one), Some(other)) = (peer_id(ours), peer_id(theirs)) {
+            let (one, other) = (&one.0[..one.client_part()], &other.0[..other.client_part()]);
+            if one != other {
+                return (Rule::Exact, true, Some("another client".to_owned()));
+            }
+        }
+        if let Some(note) = self.phrased_otherwise(ours, theirs) {
+            return (Rule::Exact, true, Some(note.to_owned()));
+        }
+        let value = |leaf: &Leaf, record: &Record| canonical(leaf, record);
+        let (one, other) = (value(ours, self.reference), value(theirs, self.candidate));
+        let numbers = (self.reference.number, self.candidate.number);
+        match self.masks.bind(line, self.speaker, one, &other, numbers) {
+            Ok(()) => (Rule::Bind, false, None),
+            Err(Clash::Reference(bound)) => fails(&format!(
+                "stood for {} in message {} of the candidate, {} of the reference",
+                shown(&bound.candidate),
+                bound.numbers.1,
+                bound.numbers.0
+            )),
+            Err(Clash::Candidate(reference)) => {
+                fails(&format!("the candidate's value stood for {} before", shown(&reference)))
+            }
+        }
+    }
+
+    /// Whether a parameter or header is spelled otherwise, or its value escaped otherwise: chance decides what the value
+    /// is, the client how it is written.
+    fn phrased_otherwise(&self, ours: &Leaf, theirs: &Leaf) -> Option<&'static str> {
+        let (Body::HttpRequest(one, _), Body::HttpRequest(other, _)) =
+            (&self.reference.body, &self.candidate.body)
+        else {
+            return None;
+        };
+        if ours.path.starts_with("headers.") {
+            let frame = |request: &Request, leaf: &Leaf| {
+                let header = request.headers.iter().find(|header| header.name.start == leaf.span.start)?;
+                Some(request.part(header.name.start..header.value.start).to_vec())
+            };
+            return (frame(one, ours) != frame(other, theirs)).then_some("spelled in another way");
+        }
+        let parameter = |request: &'_ Request, leaf: &Leaf| {
+            request.parameters().iter().position(|parameter| parameter.span() == leaf.span)
+        };
+        let (at, their_at) = (parameter(one, ours)?, parameter(other, theirs)?);
+        let (our, their) = (&one.parameters()[at], &other.parameters()[their_at]);
+        if one.part(our.name.clone()) != other.part(their.name.clone())
+            || our.value.is_some() != their.value.is_some()
+        {
+            return Some("spelled in another way");
+        }
+        // What neither value shows is not known; only when both styles write the other's value otherwise do they
+        // disagree.
+        let writes = |request: &Request, at: usize, value: &[u8], raw: &[u8]| {
+            let mut out = Vec::new();
+            let style = RequestStyle::of(request);
+            style.parameters.get(at).is_none_or(|parameter| {
+                parameter.escaping.encode(value, &mut out);
+                out == raw
+            })
+        };
+        let raw = |request: &Request, parameter: &bittrace_protocol::tracker::http::Parameter| {
+            parameter.value.clone().map_or(Vec::new(), |span| request.part(span).to_vec())
+        };
+        let agree = writes(one, at, &their.decoded, &raw(other, their))
+            || writes(other, their_at, &our.decoded, &raw(one, our));
+        (!agree).then_some("escaped in another way")
+    }
+
+    /// Where two long values first differ, since their text does not show it.
+    fn first_difference(&self, found: &Found<'_>) -> Option<String> {
+        let (ours, theirs) = (found.reference?, found.candidate?);
+        if !matches!(ours.value, Value::Payload(_)) && ours.span.len() <= LONG {
+            return None;
+        }
+        let one = self.reference.bytes.get(ours.span.clone())?;
+        let other = self.candidate.bytes.get(theirs.span.clone())?;
+        let at = one.iter().zip(other).position(|(one, other)| one != other)?;
+        let number = one.iter().zip(other).filter(|(one, other)| one != other).count();
+        Some(format!(
+            "first differs at byte {at} of the field, in {number} of {}",
+            one.len().min(other.len())
+        ))
+    }
+}
+
+const EXTENDED_ID: &str = "extension.extended_id";
+
+/// Values longer than this are not read byte by byte.
+const LONG: usize = 48;
+
+fn leaves(record: &Record) -> Vec<Leaf> {
+    let mut leaves = Vec::new();
+    for field in record.fields() {
+        collect(field, "", &mut leaves);
+    }
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for leaf in &mut leaves {
+        let nth = seen.entry(leaf.path.clone()).or_default();
+        leaf.nth = *nth;
+        *nth += 1;
+    }
+    leaves
+}
+
+fn collect(field: Field, above: &str, leaves: &mut Vec<Leaf>) {
+    let path = if above.is_empty() { field.name.into_owned() } else { format!("{above}.{}", field.name) };
+    if field.children.is_empty() {
+        leaves.push(Leaf { path, nth: 0, span: field.span, role: field.role, value: field.value });
+        return;
+    }
+    for child in field.children {
+        collect(child, &path, leaves);
+    }
+}
+
+fn peer_id(leaf: &Leaf) -> Option<PeerId> {
+    match &leaf.value {
+        Value::Bytes(bytes) if leaf.path == "peer_id" => Some(PeerId(bytes.as_slice().try_into().ok()?)),
+        _ => None,
+    }
+}
+
+/// A value in the one form in which it is bound, however it was written.
+fn canonical(leaf: &Leaf, record: &Record) -> Vec<u8> {
+    match &leaf.value {
+        Value::Unsigned(number) => number.to_string().into_bytes(),
+        Value::Signed(number) => number.to_string().into_bytes(),
+        Value::Text(text) => text.clone().into_bytes(),
+        Value::Bytes(bytes) => bytes.clone(),
+        Value::Address(address) => address.to_string().into_bytes(),
+        _ => record.bytes.get(leaf.span.clone()).unwrap_or_default().to_vec(),
+    }
+}
+
+fn text(leaf: &Leaf, record: &Record) -> String {
+    if let Some(id) = peer_id(leaf) {
+        return id.readable();
+    }
+    match &leaf.value {
+        Value::None | Value::List | Value::Map => {
+            readable(record.bytes.get(leaf.span.clone()).unwrap_or_default())
+        }
+        Value::Unsigned(number) => number.to_string(),
+        Value::Signed(number) => number.to_string(),
+        Value::Number(digits) => digits.clone(),
+        Value::Text(text) => text.clone(),
+        Value::Bytes(bytes) => Hex(bytes).to_string(),
+        Value::Payload(place) => size(place.len() as u64),
+        Value::Address(address) => address.to_string(),
+        Value::Endpoints(endpoints) => {
+            endpoints.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        }
+        Value::Flags(bits, names) => {
+            let digits = 2 * leaf.span.len();
+            format!("{bits:0digits$x} ({})", names.join(", "))
+        }
+    }
+}
+
+/// Bytes as text where they are, else in hex.
+fn readable(bytes: &[u8]) -> String {
+    match bytes.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\r' | b'\n' | b'\t')) {
+        true => format!("\"{}\"", bytes.escape_ascii()),
+        false => Hex(&bytes[..bytes.len().min(LONG)]).to_string(),
+    }
+}
+
+/// A bound value.
+fn shown(bytes: &[u8]) -> String {
+    match (<[u8; 20]>::try_from(bytes), std::str::from_utf8(bytes)) {
+        (Ok(id), _) => PeerId(id).readable(),
+        (_, Ok(text)) if !text.chars().any(char::is_control) => text.to_owned(),
+        _ => Hex(bytes).to_string(),
+    }
+}
+
+/// `1st`, `2nd`, `12th`.
+fn ordinal(number: usize) -> String {
+    let suffix = match (number % 100, number % 10) {
+        (11..=13, _) => "th",
+        (_, 1) => "st",
+        (_, 2) => "nd",
+        (_, 3) => "rd",
+        _ => "th",
+    };
+    format!("{number}{suffix}")
+}
+
+/// Whether a message has a field that `mask` is about.
+pub(crate) fn has(record: &Record, mask: &Mask) -> bool {
+    let (message, protocol) = (record.body.message(), record.body.protocol());
+    leaves(record).iter().any(|leaf| mask.covers(message, protocol, &leaf.path))
+}

@@ -1,0 +1,269 @@
+//! A capture read into conversations: each connection or flow of datagrams, what either end said on it, in order.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use bittrace_protocol::{InfoHash, PeerId, Timestamp};
+use bittrace_trace::record::{Body, Frames, Speaker, Transport};
+use bittrace_trace::{
+    Direction, Dissected, Flow, Opening, Options, Protocol, Record, StreamId, Trace, TraceError,
+};
+use bytes::Bytes;
+
+use crate::kept::{Keeper, Kept};
+
+/// How many bytes of messages are kept whole of a capture: 512 MiB. Beyond, blocks are kept as digests.
+pub const BUDGET: usize = 512 << 20;
+
+/// A capture as conversations.
+#[derive(Debug)]
+pub struct Transcript {
+    /// The capture's name.
+    pub name: String,
+    /// The host the capture is about.
+    pub local: Option<IpAddr>,
+    /// Its conversations, in the order in which they were recognised.
+    pub conversations: Vec<Conversation>,
+    /// How many records they have together.
+    pub records: u64,
+    /// How many pieces are kept as header and digest, the budget being spent.
+    pub shortened: u64,
+    /// How many packets the capture has.
+    pub packets: u64,
+    /// The byte at which the file was cut short, when it was.
+    pub cut: Option<u64>,
+}
+
+/// One connection, or flow of datagrams.
+#[derive(Debug)]
+pub struct Conversation {
+    /// Its stream in the capture.
+    pub stream: StreamId,
+    /// What carried it.
+    pub transport: Transport,
+    /// With whom the local host speaks.
+    pub role: Role,
+    /// Its ends.
+    pub flow: Flow,
+    /// The way the local host speaks.
+    pub local: Direction,
+    /// Whether the capture holds its beginning; of datagrams it does.
+    pub opening: Opening,
+    /// The torrent it is about.
+    pub torrent: Option<InfoHash>,
+    ways: [Way; 2],
+}
+
+/// What one end of a conversation said.
+#[derive(Debug, Default)]
+pub struct Way {
+    /// Its messages, in order.
+    pub messages: Vec<Kept>,
+    /// Its client, if it has said so.
+    pub client: Option<Arc<str>>,
+    /// Its peer id, if it shook hands.
+    pub peer_id: Option<PeerId>,
+}
+
+/// What the far end of a conversation is to the local host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// A tracker over HTTP.
+    HttpTracker,
+    /// A tracker over UDP.
+    UdpTracker,
+    /// A peer.
+    Peer,
+    /// A peer over uTP, whose stream is not read.
+    Utp,
+}
+
+impl Role {
+    const fn of(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::HttpTracker => Self::HttpTracker,
+            Protocol::UdpTracker => Self::UdpTracker,
+            Protocol::PeerWire | Protocol::Mse => Self::Peer,
+            Protocol::Utp => Self::Utp,
+        }
+    }
+
+    /// Its name in tables and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HttpTracker => "HTTP tracker",
+            Self::UdpTracker => "UDP tracker",
+            Self::Peer => "peer",
+            Self::Utp => "uTP peer",
+        }
+    }
+}
+
+impl Transcript {
+    /// Reads the capture file at `path`.
+    ///
+    /// # Errors
+    /// When it cannot be read to its end. A file that was cut short is read as far as it goes.
+    pub fn open(path: &Path, options: Options) -> Result<Self, TraceError> {
+        Self::read(Trace::open(path, options)?)
+    }
+
+    /// Reads a trace to its end.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn read(mut trace: Trace) -> Result<Self, TraceError> {
+        let mut transcriber = Transcriber::new(BUDGET);
+        while let Some(dissected) = trace.next()? {
+            transcriber.push(dissected);
+        }
+        Ok(transcriber.finish(&trace))
+    }
+}
+
+impl Conversation {
+    fn new(record: &Record) -> Self {
+        let (initiator, responder) = match record.direction {
+            Direction::FromInitiator => (record.source, record.destination),
+            Direction::FromResponder => (record.destination, record.source),
+        };
+        let local = match record.speaker {
+            Speaker::Local => record.direction,
+            Speaker::Far => record.direction.reverse(),
+        };
+        Self {
+            stream: record.stream,
+            transport: record.transport,
+            role: Role::of(record.body.protocol()),
+            flow: Flow { initiator, responder },
+            local,
+            opening: Opening::Syn,
+            torrent: None,
+            ways: Default::default(),
+        }
+    }
+
+    /// What `speaker` said.
+    pub const fn way(&self, speaker: Speaker) -> &Way {
+        &self.ways[speaker as usize]
+    }
+
+    /// The far end's address.
+    pub const fn far(&self) -> SocketAddr {
+        self.flow.ends(self.local).1
+    }
+
+    /// Whether the capture lacks some of what `speaker` said.
+    pub fn is_lossy(&self, speaker: Speaker) -> bool {
+        self.opening == Opening::MidStream || self.way(speaker).messages.iter().any(Kept::is_gap)
+    }
+
+    /// Whether the local host opened it.
+    pub fn dialled(&self) -> bool {
+        self.local == Direction::FromInitiator
+    }
+
+    /// A message as a record. Times, notes and answers are not kept.
+    pub fn record(&self, speaker: Speaker, kept: &Kept) -> Record {
+        let direction = match speaker {
+            Speaker::Local => self.local,
+            Speaker::Far => self.local.reverse(),
+        };
+        let (source, destination) = self.flow.ends(direction);
+        kept.fill(Record {
+            number: 0,
+            at: Timestamp::EPOCH,
+            stream: self.stream,
+            direction,
+            speaker,
+            source,
+            destination,
+            transport: self.transport,
+            frames: Frames::new(),
+            offset: 0,
+            bytes: Bytes::new(),
+            body: Body::Utp,
+            notes: Vec::new(),
+            answers: None,
+            client: self.way(speaker).client.clone(),
+            torrent: self.torrent,
+        })
+    }
+
+    /// What a message says, on one line.
+    pub fn describe(&self, speaker: Speaker, kept: &Kept) -> String {
+        kept.summary(&self.record(speaker, kept))
+    }
+
+    /// How many messages both ends said.
+    pub fn length(&self) -> usize {
+        self.ways.iter().map(|way| way.messages.len()).sum()
+    }
+}
+
+/// Takes in a trace piece by piece.
+#[derive(Debug)]
+pub struct Transcriber {
+    keeper: Keeper,
+    conversations: Vec<Conversation>,
+    records: u64,
+}
+
+impl Transcriber {
+    /// A transcriber that keeps `budget` bytes of messages whole, [`BUDGET`] as a rule.
+    pub fn new(budget: usize) -> Self {
+        Self { keeper: Keeper::new(budget), conversations: Vec::new(), records: 0 }
+    }
+
+    /// Takes in the next record, or the end of a connection.
+    pub fn push(&mut self, dissected: Dissected) {
+        match dissected {
+            Dissected::Record(record) => self.record(record),
+            Dissected::Connection(end) => {
+                let Some(stream) = end.stream else { return };
+                if let Ok(at) = self.conversations.binary_search_by_key(&stream, |known| known.stream) {
+                    self.conversations[at].opening = end.opening;
+                }
+            }
+        }
+    }
+
+    fn record(&mut self, record: Record) {
+        self.records += 1;
+        // Streams are numbered as they are recognised, and a stream is recognised by its first record.
+        let at = match self.conversations.binary_search_by_key(&record.stream, |known| known.stream) {
+            Ok(at) => at,
+            Err(at) => {
+                self.conversations.insert(at, Conversation::new(&record));
+                at
+            }
+        };
+        let conversation = &mut self.conversations[at];
+        conversation.torrent = conversation.torrent.or(record.torrent);
+        let way = &mut conversation.ways[record.speaker as usize];
+        if record.client.is_some() {
+            way.client.clone_from(&record.client);
+        }
+        if let Body::Handshake(handshake) = &record.body {
+            way.peer_id = Some(handshake.peer_id);
+        }
+        way.messages.push(self.keeper.keep(record));
+    }
+
+    /// All that was taken in. `trace` is what it came from.
+    pub fn finish(mut self, trace: &Trace) -> Transcript {
+        for conversation in &mut self.conversations {
+            conversation.ways.iter_mut().for_each(|way| way.messages.shrink_to_fit());
+        }
+        Transcript {
+            name: trace.capture().name().to_owned(),
+            local: trace.local(),
+            conversations: self.conversations,
+            records: self.records,
+            shortened: self.keeper.shortened,
+            packets: trace.capture().packets(),
+            cut: trace.cut().map(|cut| cut.offset),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Which conversation of one capture is the counterpart of which of the other.
+//!
+//! Only conversations of one role are compared. Those that have most in common are taken first: what they are about,
+//! with whom, and who opened them; where that leaves a choice, the order in which they began decides.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::net::{IpAddr, SocketAddr};
+
+use bittrace_protocol::tracker::Event;
+use bittrace_protocol::tracker::http::RequestKind;
+use bittrace_protocol::{InfoHash, PeerId};
+use bittrace_trace::Speaker;
+use bittrace_trace::record::Body;
+
+use crate::conversation::{Conversation, Role};
+
+/// Pairs of conversations by their places; each conversation is in one pair at most.
+pub(crate) fn couple(reference: &[Conversation], candidate: &[Conversation]) -> Vec<(usize, usize)> {
+    let ours: Vec<Traits> = traits(reference);
+    let theirs: Vec<Traits> = traits(candidate);
+    let mut couples =
+        Couples { pairs: Vec::new(), taken: [vec![false; reference.len()], vec![false; candidate.len()]] };
+    let alike = |one: &Traits, other: &Traits| one.score(other);
+    if ours.len().saturating_mul(theirs.len()) <= SCORED {
+        couples.best_first(&ours, &theirs, alike);
+    } else {
+        couples.in_order(&ours, &theirs, |one| (one.class(), one.torrent, one.called, one.substance));
+        couples.in_order(&ours, &theirs, |one| (one.class(), one.torrent, one.far.ip(), one.substance));
+        couples.in_order(&ours, &theirs, |one| (one.class(), one.torrent, one.substance));
+    }
+    couples.pairs.sort_unstable();
+    couples.pairs
+}
+
+/// How many pairs of conversations are looked at one by one; beyond, only what is equal pairs.
+const SCORED: usize = 4_000_000;
+
+struct Couples {
+    pairs: Vec<(usize, usize)>,
+    taken: [Vec<bool>; 2],
+}
+
+impl Couples {
+    fn pair(&mut self, one: usize, other: usize) {
+        self.taken[0][one] = true;
+        self.taken[1][other] = true;
+        self.pairs.push((one, other));
+    }
+
+    fn best_first(
+        &mut self,
+        ours: &[Traits],
+        theirs: &[Traits],
+        score: impl Fn(&Traits, &Traits) -> Option<u32>,
+    ) {
+        let mut scores = Vec::new();
+        for (one, our) in ours.iter().enumerate() {
+            for (other, their) in theirs.iter().enumerate() {
+                if let Some(score) = score(our, their) {
+                    let apart = our.rank.abs_diff(their.rank);
+                    scores.push((std::cmp::Reverse(score), apart, one, other));
+                }
+            }
+        }
+        scores.sort_unstable();
+        for (_, _, one, other) in scores {
+            if !self.taken[0][one] && !self.taken[1][other] {
+                self.pair(one, other);
+            }
+        }
+    }
+
+    fn in_order<K: Eq + Hash>(&mut self, ours: &[Traits], theirs: &[Traits], key: impl Fn(&Traits) -> K) {
+        let mut waiting: HashMap<K, VecDeque<usize>> = HashMap::new();
+        for (other, their) in theirs.iter().enumerate().filter(|(other, _)| !self.taken[1][*other]) {
+            waiting.entry(key(their)).or_default().push_back(other);
+        }
+        for (one, our) in ours.iter().enumerate() {
+            if self.taken[0][one] {
+                continue;
+            }
+            if let Some(other) = waiting.get_mut(&key(our)).and_then(VecDeque::pop_front) {
+                self.pair(one, other);
+            }
+        }
+    }
+}
+
+/// What a conversation is recognised by.
+#[derive(Debug)]
+struct Traits<'a> {
+    role: Role,
+    request: Request,
+    first: &'a [u8],
+    far: SocketAddr,
+    /// The far end's address where it is one that was called, and not a port drawn for the occasion.
+    called: Option<SocketAddr>,
+    dialled: bool,
+    peer_id: Option<PeerId>,
+    client: Option<&'a str>,
+    torrent: Option<InfoHash>,
+    /// Whether anything was said beyond a handshake.
+    substance: bool,
+    /// Its place among those of its class.
+    rank: usize,
+}
+
+/// What the first request on a tracker's connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Request {
+    None,
+    Announce(Option<Event>),
+    Scrape,
+    Other,
+}
+
+fn traits(conversations: &[Conversation]) -> Vec<Traits<'_>> {
+    let mut ranks: HashMap<(Role, Request), usize> = HashMap::new();
+    let mut all: Vec<Traits<'_>> = conversations.iter().map(Traits::of).collect();
+    for one in &mut all {
+        let rank = ranks.entry(one.class()).or_default();
+        one.rank = *rank;
+        *rank += 1;
+    }
+    all
+}
+
+impl<'a> Traits<'a> {
+    fn of(conversation: &'a Conversation) -> Self {
+        let [local, far] = [Speaker::Local, Speaker::Far].map(|speaker| conversation.way(speaker));
+        let first = local.messages.first();
+        let request = match (conversation.role, first.map(crate::kept::Kept::body)) {
+            (Role::HttpTracker, Some(Body::HttpRequest(_, kind))) => match &*kind {
+                RequestKind::Announce(announce) => Request::Announce(announce.event),
+                RequestKind::Scrape(_) => Request::Scrape,
+                RequestKind::Other => Request::Other,
+            },
+            (Role::HttpTracker, _) => Request::Other,
+            _ => Request::None,
+        };
+        let said = local.messages.iter().chain(&far.messages);
+        Self {
+            role: conversation.role,
+            request,
+            first: first.map_or(&[], |first| &first.bytes[..]),
+            far: conversation.far(),
+            called: conversation.dialled().then(|| conversation.far()),
+            dialled: conversation.dialled(),
+            peer_id: far.peer_id,
+            client: far.client.as_deref(),
+            torrent: conversation.torrent,
+            substance: said.take(3).any(|message| message.message() != "handshake"),
+            rank: 0,
+        }
+    }
+
+    fn class(&self) -> (Role, Request) {
+        (self.role, self.request)
+    }
+
+    /// How much two conversations have in common; `None` where they are not to be compared.
+    fn score(&self, other: &Self) -> Option<u32> {
+        if self.role != other.role {
+            return None;
+        }
+        if self.request != other.request && !nearly_equal(self.first, other.first) {
+            return None;
+        }
+        let host = |address: SocketAddr| -> IpAddr { address.ip().to_canonical() };
+        let both = |points: u32, equal: bool| if equal { points } else { 0 };
+        Some(
+            both(512, self.request == other.request)
+                + both(256, self.torrent == other.torrent)
+                + both(128, self.substance == other.substance)
+                + both(64, self.called.is_some() && self.called == other.called)
+                + both(32, self.peer_id.is_some() && self.peer_id == other.peer_id)
+                + both(16, host(self.far) == host(other.far))
+                + both(8, self.client.is_some() && self.client == other.client)
+                + both(4, self.dialled == other.dialled)
+                + both(2, self.far == other.far),
+        )
+    }
+}
+
+/// Whether two messages differ in a few neighbouring bytes only.
+fn nearly_equal(one: &[u8], other: &[u8]) -> bool {
+    let start = one.iter().zip(other).take_while(|(one, other)| one == other).count();
+    let (one, other) = (&one[start..], &other[start..]);
+    let end = one.iter().rev().zip(other.iter().rev()).take_while(|(one, other)| one == other).count();
+    !(start == 0 && end == 0) && one.len().max(other.len()) - end <= FEW
+}
+
+const FEW: usize = 8;

@@ -1,0 +1,358 @@
+//! Two captures against each other: conversations with their counterparts, messages with theirs, and a verdict on each.
+
+use bittrace_trace::{Opening, Speaker};
+
+use crate::align::{Alignment, align};
+use crate::compare::{self, Difference, Part};
+use crate::conversation::{Conversation, Transcript};
+use crate::couple::couple;
+use crate::kept::Kept;
+use crate::key::Keys;
+use crate::mask::{Mask, Masks, Rule};
+use crate::report::{Compared, Judged, MaskUse, Pair, Report, Verdict};
+
+/// What to compare, and what may differ.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What may differ.
+    pub masking: Masking,
+    /// Whose messages count.
+    pub side: Judged,
+    /// Only messages of these names; all when there are none.
+    pub only: Vec<String>,
+    /// Only these streams of the reference, by number, and their counterparts; all when there are none.
+    pub streams: Vec<u32>,
+}
+
+/// What may differ.
+#[derive(Debug, Clone)]
+pub enum Masking {
+    /// What the table of the house allows, those masks before it that were given by hand.
+    Table(Vec<Mask>),
+    /// Nothing.
+    None,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            masking: Masking::Table(Vec::new()),
+            side: Judged::Local,
+            only: Vec::new(),
+            streams: Vec::new(),
+        }
+    }
+}
+
+impl Options {
+    /// Every byte of both sides must be the same.
+    pub fn exact() -> Self {
+        Self { masking: Masking::None, side: Judged::Both, ..Self::default() }
+    }
+}
+
+/// A mask that was given by hand and is about no field of any message of either capture.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no message of either capture has {0}")]
+pub struct UselessMask(pub String);
+
+/// Compares two captures.
+///
+/// # Errors
+/// When a mask that was given by hand matches nothing.
+pub fn diff(
+    reference: &Transcript,
+    candidate: &Transcript,
+    options: &Options,
+) -> Result<Report, UselessMask> {
+    let masks = match &options.masking {
+        Masking::Table(by_hand) => Masks::new(by_hand),
+        Masking::None => Masks::none(),
+    };
+    let mut comparison =
+        Comparison { options, masks, keys: Keys::default(), report: Report::new(options.side) };
+    let couples = couple(&reference.conversations, &candidate.conversations);
+    let mut mates = vec![None; reference.conversations.len()];
+    let mut taken = vec![false; candidate.conversations.len()];
+    for (one, other) in couples {
+        mates[one] = Some(other);
+        taken[other] = true;
+    }
+    for (one, mate) in mates.into_iter().enumerate() {
+        let ours = &reference.conversations[one];
+        if !options.streams.is_empty() && !options.streams.contains(&ours.stream.0) {
+            continue;
+        }
+        let theirs = mate.map(|mate| &candidate.conversations[mate]);
+        let pairs = comparison.conversation(Some(ours), theirs);
+        comparison.report.conversations.push(Compared { reference: Some(one), candidate: mate, pairs });
+    }
+    for (other, theirs) in candidate.conversations.iter().enumerate() {
+        if taken[other] || !options.streams.is_empty() {
+            continue;
+        }
+        let pairs = comparison.conversation(None, Some(theirs));
+        comparison.report.conversations.push(Compared { reference: None, candidate: Some(other), pairs });
+    }
+    comparison.finish(&[reference, candidate])
+}
+
+struct Comparison<'a> {
+    options: &'a Options,
+    masks: Masks,
+    keys: Keys,
+    report: Report,
+}
+
+/// A conversation and its counterpart, as far as there are both.
+type Both<'c> = (Option<&'c Conversation>, Option<&'c Conversation>);
+
+impl Comparison<'_> {
+    fn conversation(&mut self, one: Option<&Conversation>, other: Option<&Conversation>) -> Vec<Pair> {
+        let sides = [Speaker::Local, Speaker::Far].map(|speaker| {
+            let mut pairs = self.way((one, other), speaker);
+            pairs.retain(|pair| self.wants((one, other), pair));
+            pairs
+        });
+        for pair in sides.iter().flatten() {
+            if let Some(kept) = kept_of((one, other), pair) {
+                self.report.count(kept.message(), pair);
+            }
+        }
+        let [local, far] = sides;
+        interleave(local, far, |pair| match one {
+            Some(one) => Some(one.way(pair.speaker).messages.get(pair.reference? as usize)?.number),
+            None => Some(other?.way(pair.speaker).messages.get(pair.candidate? as usize)?.number),
+        })
+    }
+
+    fn wants(&self, both: Both<'_>, pair: &Pair) -> bool {
+        let only = &self.options.only;
+        only.is_empty()
+            || kept_of(both, pair).is_some_and(|kept| only.iter().any(|name| name == kept.message()))
+    }
+
+    /// The pairs of what one side said, in the order of the reference.
+    fn way(&mut self, both: Both<'_>, speaker: Speaker) -> Vec<Pair> {
+        let messages = |conversation: Option<&'_ Conversation>| -> usize {
+            conversation.map_or(0, |conversation| conversation.way(speaker).messages.len())
+        };
+        let (Some(one), Some(other)) = both else {
+            let alone = |verdict, place: fn(u32) -> (Option<u32>, Option<u32>), number: usize| {
+                (0..number as u32).map(move |at| unpaired(speaker, place(at), verdict))
+            };
+            return match both {
+                (Some(_), _) => alone(Verdict::Missing, |at| (Some(at), None), messages(both.0)).collect(),
+                _ => alone(Verdict::Extra, |at| (None, Some(at)), messages(both.1)).collect(),
+            };
+        };
+        let (ours, theirs) = (&one.way(speaker).messages, &other.way(speaker).messages);
+        let (our_keys, their_keys) = (self.keys.of_way(one, speaker), self.keys.of_way(other, speaker));
+        let alignment = align(&our_keys, &their_keys, |at, their| alike(&ours[at], &theirs[their]));
+        let mut pairs = Vec::with_capacity(ours.len().max(theirs.len()));
+        let mut region = Region::new([one, other].map(|end| end.is_lossy(speaker)));
+        let mut taken = vec![false; theirs.len()];
+        alignment.mates.iter().flatten().for_each(|mate| taken[*mate as usize] = true);
+        let mut next = 0;
+        let Alignment { mates, moved } = &alignment;
+        for (at, mate) in mates.iter().enumerate() {
+            let Some(mate) = mate.map(|mate| mate as usize) else {
+                region.missing(&ours[at]);
+                pairs.push(unpaired(speaker, (Some(at as u32), None), Verdict::Missing));
+                continue;
+            };
+            if !moved[at] {
+                for extra in (next..mate).filter(|&at| !taken[at]) {
+                    region.extra(&theirs[extra]);
+                    pairs.push(unpaired(speaker, (None, Some(extra as u32)), Verdict::Extra));
+                }
+                next = mate + 1;
+                region.close(&mut pairs, ours, theirs, [one, other].map(|end| end.opening));
+            }
+            let (ours, theirs) = (&ours[at], &theirs[mate]);
+            let (verdict, differences) = self.judge((one, other), speaker, ours, theirs, moved[at]);
+            pairs.push(Pair {
+                speaker,
+                reference: Some(at as u32),
+                candidate: Some(mate as u32),
+                verdict,
+                moved: moved[at],
+                lost: false,
+                differences: differences.into_boxed_slice(),
+            });
+        }
+        for extra in (next..theirs.len()).filter(|&at| !taken[at]) {
+            region.extra(&theirs[extra]);
+            pairs.push(unpaired(speaker, (None, Some(extra as u32)), Verdict::Extra));
+        }
+        region.close(&mut pairs, ours, theirs, [Opening::Syn; 2]);
+        pairs
+    }
+
+    fn judge(
+        &mut self,
+        (one, other): (&Conversation, &Conversation),
+        speaker: Speaker,
+        ours: &Kept,
+        theirs: &Kept,
+        moved: bool,
+    ) -> (Verdict, Vec<Difference>) {
+        let same = ours.says_the_same(theirs);
+        let place = if moved { Verdict::Moved } else { Verdict::Same };
+        if same && !self.masks.bind_in(ours.message(), ours.protocol()) {
+            return (place, Vec::new());
+        }
+        let short = ours.digest().is_some() || theirs.digest().is_some();
+        let shortened = |kept: &Kept| if short { kept.shortened() } else { None };
+        let (our_short, their_short) = (shortened(ours), shortened(theirs));
+        let (our, their) = (our_short.as_ref().unwrap_or(ours), their_short.as_ref().unwrap_or(theirs));
+        let (one, other) = (one.record(speaker, our), other.record(speaker, their));
+        let mut differences = compare::compare(&one, &other, speaker, &mut self.masks);
+        if differences.is_empty() && !same {
+            differences.push(block_differs(our, their));
+        }
+        if !self.options.side.counts(speaker) {
+            for difference in differences.iter_mut().filter(|difference| difference.fails) {
+                difference.rule = Rule::Context;
+            }
+        }
+        let verdict = match differences.iter().any(|difference| difference.fails) {
+            true => Verdict::Differs,
+            false if moved => Verdict::Moved,
+            false if same => Verdict::Same,
+            false => Verdict::Masked,
+        };
+        (verdict, differences)
+    }
+
+    fn finish(mut self, transcripts: &[&Transcript]) -> Result<Report, UselessMask> {
+        for (mask, uses) in self.masks.uses() {
+            if mask.by_hand && uses == 0 && !transcripts.iter().any(|transcript| has(transcript, mask)) {
+                return Err(UselessMask(mask.place()));
+            }
+        }
+        let used = self.masks.uses().filter(|(mask, uses)| *uses > 0 || mask.by_hand);
+        self.report.masks = used.map(|(mask, uses)| MaskUse { mask: mask.clone(), uses }).collect();
+        Ok(self.report)
+    }
+}
+
+/// The message of a pair by whose name it goes: the reference's, where there is one.
+fn kept_of<'c>((one, other): Both<'c>, pair: &Pair) -> Option<&'c Kept> {
+    match (pair.reference, pair.candidate) {
+        (Some(at), _) => one?.way(pair.speaker).messages.get(at as usize),
+        (None, at) => other?.way(pair.speaker).messages.get(at? as usize),
+    }
+}
+
+fn unpaired(speaker: Speaker, (reference, candidate): (Option<u32>, Option<u32>), verdict: Verdict) -> Pair {
+    Pair { speaker, reference, candidate, verdict, moved: false, lost: false, differences: Box::default() }
+}
+
+/// Whether two messages of different kinds differ by no more than a damaged byte would make them.
+fn alike(one: &Kept, other: &Kept) -> bool {
+    let differing = one.bytes.iter().zip(&other.bytes).filter(|(one, other)| one != other).count();
+    one.length() == other.length() && !one.is_gap() && !other.is_gap() && differing <= ALIKE
+}
+
+const ALIKE: usize = 4;
+
+/// Two blocks of which only digests are known.
+fn block_differs(one: &Kept, other: &Kept) -> Difference {
+    let part = |kept: &Kept| {
+        let digest = kept.digest().map_or(String::new(), |digest| bittrace_protocol::Hex(digest).to_string());
+        Some(Part { text: format!("SHA-1 {digest}"), span: kept.bytes.len()..kept.length() as usize })
+    };
+    Difference {
+        name: "block".to_owned(),
+        reference: part(one),
+        candidate: part(other),
+        rule: Rule::Exact,
+        fails: true,
+        note: Some("only digests of the blocks are kept".to_owned()),
+    }
+}
+
+/// The unpaired messages between two pairs that stand in order, and what the captures say they lost there.
+struct Region {
+    start: usize,
+    first: bool,
+    /// Which captures lost something: the reference's, the candidate's.
+    lossy: [bool; 2],
+    /// The bytes that each lost here.
+    lost: [u64; 2],
+}
+
+impl Region {
+    const fn new(lossy: [bool; 2]) -> Self {
+        Self { start: 0, first: true, lossy, lost: [0; 2] }
+    }
+
+    fn missing(&mut self, kept: &Kept) {
+        if self.lossy[0] && kept.is_remnant() {
+            self.lost[0] += kept.length();
+        }
+    }
+
+    fn extra(&mut self, kept: &Kept) {
+        if self.lossy[1] && kept.is_remnant() {
+            self.lost[1] += kept.length();
+        }
+    }
+
+    /// Marks what a capture lost: what says so itself, and as many bytes of the other capture's messages. What was
+    /// said before a capture began is lost to it whole.
+    fn close(&mut self, pairs: &mut [Pair], ours: &[Kept], theirs: &[Kept], openings: [Opening; 2]) {
+        let mut left = self.lost;
+        if std::mem::replace(&mut self.first, false) {
+            for (left, opening) in left.iter_mut().zip(openings) {
+                if opening == Opening::MidStream {
+                    *left = u64::MAX;
+                }
+            }
+        }
+        for pair in &mut pairs[self.start..] {
+            let (kept, own, left) = match (pair.verdict, pair.reference, pair.candidate) {
+                (Verdict::Missing, Some(at), _) => (&ours[at as usize], self.lossy[0], &mut left[1]),
+                (Verdict::Extra, _, Some(at)) => (&theirs[at as usize], self.lossy[1], &mut left[0]),
+                _ => continue,
+            };
+            if own && kept.is_remnant() {
+                pair.lost = true;
+            } else if kept.length() <= *left {
+                *left -= kept.length();
+                pair.lost = true;
+            }
+        }
+        self.start = pairs.len();
+        self.lost = [0; 2];
+    }
+}
+
+/// What both sides said, in the order of `number`. What has none follows what stands before it.
+fn interleave(local: Vec<Pair>, far: Vec<Pair>, number: impl Fn(&Pair) -> Option<u64>) -> Vec<Pair> {
+    if local.is_empty() || far.is_empty() {
+        return if far.is_empty() { local } else { far };
+    }
+    let mut all = Vec::with_capacity(local.len() + far.len());
+    let (mut local, mut far) = (local.into_iter().peekable(), far.into_iter().peekable());
+    let (mut our, mut their) = (0, 0);
+    while let (Some(one), Some(other)) = (local.peek(), far.peek()) {
+        our = number(one).unwrap_or(our);
+        their = number(other).unwrap_or(their);
+        all.extend(if our <= their { local.next() } else { far.next() });
+    }
+    all.extend(local);
+    all.extend(far);
+    all
+}
+
+fn has(transcript: &Transcript, mask: &Mask) -> bool {
+    transcript.conversations.iter().any(|conversation| {
+        [Speaker::Local, Speaker::Far].into_iter().any(|speaker| {
+            let messages = conversation.way(speaker).messages.iter();
+            let mut about = messages.filter(|kept| mask.is_about(kept.message(), kept.protocol()));
+            about.any(|kept| compare::has(&conversation.record(speaker, kept), mask))
+        })
+    })
+}

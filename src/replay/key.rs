@@ -1,0 +1,153 @@
+//! What a message is known by when two conversations are aligned: its type, and for some types what it names.
+
+use std::collections::HashMap;
+
+use bittrace_protocol::tracker::http::RequestKind;
+use bittrace_protocol::tracker::{Event, udp};
+use bittrace_protocol::wire::{Content, Extension, Message, MetadataKind};
+use bittrace_trace::Speaker;
+use bittrace_trace::record::{Body, Reason};
+
+use crate::conversation::Conversation;
+use crate::kept::Kept;
+
+/// Messages with equal keys may be each other's counterpart; messages of one kind may be so at second best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key {
+    pub(crate) kind: Kind,
+    /// Piece, offset and length, or whatever else tells messages of the kind apart.
+    pub(crate) names: [u32; 3],
+}
+
+/// The type of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Kind(u32);
+
+impl Kind {
+    /// Bytes that the capture lost, or that belong to a message of which it lost a part: nobody's conduct, so these
+    /// only match their equals.
+    const LOSS: Self = Self(0);
+    const FIRST_EXTENSION: u32 = 1 << 16;
+
+    /// Whether messages of this kind that name different things can be counterparts.
+    pub(crate) fn is_message(self) -> bool {
+        self != Self::LOSS
+    }
+}
+
+/// Gives keys to the messages of both captures alike.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    extensions: HashMap<String, u32>,
+}
+
+impl Keys {
+    /// The keys of what one end said.
+    pub(crate) fn of_way(&mut self, conversation: &Conversation, speaker: Speaker) -> Vec<Key> {
+        let lossy = conversation.is_lossy(speaker);
+        let messages = conversation.way(speaker).messages.iter();
+        messages.map(|kept| if lossy && kept.is_remnant() { loss(kept) } else { self.of(kept) }).collect()
+    }
+
+    fn of(&mut self, kept: &Kept) -> Key {
+        if kept.digest().is_some() {
+            return Key { kind: message_kind(7), names: named(kept) };
+        }
+        match kept.body() {
+            Body::Message(message) => self.message(kept, &message),
+            Body::Extended(message, extension) => self.extended(&message, &extension),
+            Body::Handshake(_) => plain(1),
+            Body::HttpRequest(_, kind) => match &*kind {
+                RequestKind::Announce(announce) => {
+                    Key { kind: Kind(2), names: [announce.event.map_or(0, event), 0, 0] }
+                }
+                RequestKind::Scrape(_) => plain(3),
+                RequestKind::Other => plain(4),
+            },
+            Body::HttpResponse(..) => plain(5),
+            Body::UdpTracker(packet) => match &*packet {
+                udp::Packet::ConnectRequest { .. } => plain(6),
+                udp::Packet::ConnectResponse { .. } => plain(7),
+                udp::Packet::AnnounceRequest(request) => Key { kind: Kind(8), names: [request.event, 0, 0] },
+                udp::Packet::AnnounceResponse(_) => plain(9),
+                udp::Packet::ScrapeRequest { .. } => plain(10),
+                udp::Packet::ScrapeResponse { .. } => plain(11),
+                udp::Packet::Error { .. } => plain(12),
+            },
+            Body::KeyExchange => plain(13),
+            Body::Encrypted => plain(14),
+            Body::Utp => plain(15),
+            Body::Opaque(_, Reason::OrdinaryHttp) => plain(16),
+            Body::Opaque(..) | Body::Gap(..) => plain(17),
+        }
+    }
+
+    fn message(&mut self, kept: &Kept, message: &Message) -> Key {
+        let kind = message.id().map_or(Kind(18), |id| message_kind(id.0));
+        let names = match message {
+            Message::Request(block) | Message::Cancel(block) | Message::RejectRequest(block) => {
+                [block.index.0, block.begin, block.length]
+            }
+            Message::Piece { .. } => named(kept),
+            Message::Have(index) | Message::AllowedFast(index) | Message::SuggestPiece(index) => {
+                [index.0, 0, 0]
+            }
+            _ => [0; 3],
+        };
+        Key { kind, names }
+    }
+
+    fn extended(&mut self, message: &Message, extension: &Extension) -> Key {
+        let next = Kind::FIRST_EXTENSION + self.extensions.len() as u32;
+        let kind = match self.extensions.get(extension.name()) {
+            Some(&known) => known,
+            None => *self.extensions.entry(extension.name().to_owned()).or_insert(next),
+        };
+        let names = match (message, extension) {
+            (Message::Extended { payload, .. }, Extension::Metadata) => match extension.decode(payload) {
+                Ok(Content::Metadata(metadata)) => {
+                    let kind = match metadata.kind {
+                        MetadataKind::Request => 0,
+                        MetadataKind::Data => 1,
+                        MetadataKind::Reject => 2,
+                        MetadataKind::Unknown(_) => 3,
+                    };
+                    [kind, metadata.piece, 0]
+                }
+                _ => [0; 3],
+            },
+            (Message::Extended { payload, .. }, Extension::DontHave) => match extension.decode(payload) {
+                Ok(Content::DontHave(index)) => [index.0, 0, 0],
+                _ => [0; 3],
+            },
+            _ => [0; 3],
+        };
+        Key { kind: Kind(kind), names }
+    }
+}
+
+fn loss(kept: &Kept) -> Key {
+    let length = kept.length();
+    Key { kind: Kind::LOSS, names: [(length >> 32) as u32, length as u32, 0] }
+}
+
+fn plain(number: u32) -> Key {
+    Key { kind: Kind(number), names: [0; 3] }
+}
+
+fn message_kind(id: u8) -> Kind {
+    Kind(256 + u32::from(id))
+}
+
+fn named(kept: &Kept) -> [u32; 3] {
+    kept.block().map_or([0; 3], |(index, begin, length)| [index, begin, length])
+}
+
+fn event(event: Event) -> u32 {
+    match event {
+        Event::Started => 1,
+        Event::Completed => 2,
+        Event::Stopped => 3,
+        Event::Paused => 4,
+    }
+}

@@ -1,0 +1,256 @@
+//! What a comparison found: conversations with their pairs of messages, and what they add up to.
+
+use bittrace_trace::Speaker;
+
+use crate::compare::Difference;
+use crate::mask::Mask;
+
+/// What is thought of a message and its counterpart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// The same bytes at the same place.
+    Same,
+    /// The same but for what masks allow.
+    Masked,
+    /// Said otherwise.
+    Differs,
+    /// The same, but for what masks allow, at another place among the others.
+    Moved,
+    /// The candidate does not have it.
+    Missing,
+    /// Only the candidate has it.
+    Extra,
+}
+
+impl Verdict {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Same, Self::Masked, Self::Differs, Self::Moved, Self::Missing, Self::Extra];
+
+    /// Its name, as options and JSON have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Masked => "masked",
+            Self::Differs => "differs",
+            Self::Moved => "moved",
+            Self::Missing => "missing",
+            Self::Extra => "extra",
+        }
+    }
+
+    /// What kind of disagreement it is; `None` where there is none.
+    pub const fn kind(self) -> Option<Kind> {
+        match self {
+            Self::Same | Self::Masked => None,
+            Self::Differs => Some(Kind::Phrasing),
+            Self::Moved | Self::Missing | Self::Extra => Some(Kind::Choice),
+        }
+    }
+}
+
+/// The kinds of disagreement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// How a message is said.
+    Phrasing,
+    /// What is said, and when.
+    Choice,
+}
+
+impl Kind {
+    /// Its name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Phrasing => "phrasing",
+            Self::Choice => "choice",
+        }
+    }
+}
+
+/// A message and its counterpart, or one without.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pair {
+    /// Which side of its capture said it.
+    pub speaker: Speaker,
+    /// The reference's message, by its place in what that side said.
+    pub reference: Option<u32>,
+    /// The candidate's.
+    pub candidate: Option<u32>,
+    /// What is thought of them.
+    pub verdict: Verdict,
+    /// Whether it stands elsewhere among the others, also where that is not the verdict.
+    pub moved: bool,
+    /// Whether it is a capture that lacks the counterpart, and not the client.
+    pub lost: bool,
+    /// The fields that are not the same, those that masks allow included.
+    pub differences: Box<[Difference]>,
+}
+
+/// A conversation and its counterpart, or one without.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Compared {
+    /// The reference's conversation, by its place in the transcript.
+    pub reference: Option<usize>,
+    /// The candidate's.
+    pub candidate: Option<usize>,
+    /// Their messages in the order of the reference. Every message of both is in one pair.
+    pub pairs: Vec<Pair>,
+}
+
+/// A mask, and how often it let a difference pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MaskUse {
+    /// The mask.
+    pub mask: Mask,
+    /// How often.
+    pub uses: u64,
+}
+
+/// What a comparison found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// The conversations, in the order of the reference, those that only the candidate has behind them.
+    pub conversations: Vec<Compared>,
+    /// The masks that were used, in the order of the table.
+    pub masks: Vec<MaskUse>,
+    /// What counts.
+    pub side: Judged,
+    tallies: [Tallies; 2],
+}
+
+/// Whose messages count. Those of the other side are shown as context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judged {
+    /// Those of the host the captures are about.
+    Local,
+    /// Those of the far ends.
+    Far,
+    /// All.
+    Both,
+}
+
+impl Judged {
+    /// Whether messages of `speaker` count.
+    pub const fn counts(self, speaker: Speaker) -> bool {
+        match self {
+            Self::Local => matches!(speaker, Speaker::Local),
+            Self::Far => matches!(speaker, Speaker::Far),
+            Self::Both => true,
+        }
+    }
+}
+
+/// How many messages of some kind came out how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    verdicts: [u64; 6],
+    /// How many the candidate's capture lost.
+    pub lost: u64,
+    /// How many the reference's capture lost.
+    pub lost_of_reference: u64,
+}
+
+impl Tally {
+    /// How many have this verdict, those left out that a capture lost.
+    pub const fn of(&self, verdict: Verdict) -> u64 {
+        self.verdicts[verdict as usize]
+    }
+
+    /// How many messages of the reference have a counterpart.
+    pub const fn paired(&self) -> u64 {
+        self.of(Verdict::Same)
+            + self.of(Verdict::Masked)
+            + self.of(Verdict::Differs)
+            + self.of(Verdict::Moved)
+    }
+
+    /// How many messages the reference has that the candidate's capture did not lose.
+    pub const fn reference(&self) -> u64 {
+        self.paired() + self.of(Verdict::Missing)
+    }
+
+    /// How much of the reference has a counterpart, from 0 to 1.
+    pub fn coverage(&self) -> f64 {
+        ratio(self.paired(), self.reference())
+    }
+
+    /// How much of what has a counterpart has the same bytes but for what masks allow, from 0 to 1.
+    pub fn fidelity(&self) -> f64 {
+        ratio(self.paired() - self.of(Verdict::Differs), self.paired())
+    }
+
+    fn add(&mut self, pair: &Pair) {
+        match (pair.lost, pair.verdict) {
+            (true, Verdict::Extra) => self.lost_of_reference += 1,
+            (true, _) => self.lost += 1,
+            (false, verdict) => self.verdicts[verdict as usize] += 1,
+        }
+    }
+
+    fn join(mut self, other: &Self) -> Self {
+        for (sum, number) in self.verdicts.iter_mut().zip(other.verdicts) {
+            *sum += number;
+        }
+        self.lost += other.lost;
+        self.lost_of_reference += other.lost_of_reference;
+        self
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
+}
+
+/// Tallies by the names of messages, in the order in which those come up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tallies(Vec<(&'static str, Tally)>);
+
+impl Tallies {
+    /// Each name and its tally.
+    pub fn by_message(&self) -> &[(&'static str, Tally)] {
+        &self.0
+    }
+
+    /// All of them together.
+    pub fn total(&self) -> Tally {
+        self.0.iter().fold(Tally::default(), |sum, (_, tally)| sum.join(tally))
+    }
+
+    pub(crate) fn add(&mut self, message: &'static str, pair: &Pair) {
+        let at = self.0.iter().position(|(name, _)| *name == message).unwrap_or_else(|| {
+            self.0.push((message, Tally::default()));
+            self.0.len() - 1
+        });
+        self.0[at].1.add(pair);
+    }
+}
+
+impl Report {
+    pub(crate) const fn new(side: Judged) -> Self {
+        let empty = Tallies(Vec::new());
+        Self { conversations: Vec::new(), masks: Vec::new(), side, tallies: [empty, Tallies(Vec::new())] }
+    }
+
+    pub(crate) fn count(&mut self, message: &'static str, pair: &Pair) {
+        self.tallies[pair.speaker as usize].add(message, pair);
+    }
+
+    /// How one side's messages came out.
+    pub const fn tallies(&self, speaker: Speaker) -> &Tallies {
+        &self.tallies[speaker as usize]
+    }
+
+    /// How the messages that count came out, all together.
+    pub fn total(&self) -> Tally {
+        let sides = [Speaker::Local, Speaker::Far].into_iter().filter(|speaker| self.side.counts(*speaker));
+        sides.fold(Tally::default(), |sum, speaker| sum.join(&self.tallies(speaker).total()))
+    }
+
+    /// How many messages that count disagree, choices of an allowed kind left out.
+    pub fn disagreements(&self, allowed: &[Verdict]) -> u64 {
+        let total = self.total();
+        let counts = |verdict: &&Verdict| verdict.kind().is_some() && !allowed.contains(verdict);
+        Verdict::ALL.iter().filter(counts).map(|verdict| total.of(*verdict)).sum()
+    }
+}
