@@ -46,7 +46,7 @@ use choker::Choker;
 use peer::{Peer, Phase};
 use picker::Picker;
 use rate::Rate;
-use swarm::Swarm;
+use swarm::{Source, Swarm};
 
 /// One torrent, being downloaded or served.
 #[derive(Debug)]
@@ -420,7 +420,7 @@ impl Session {
         if !self.config.single_peer {
             self.chance.shuffle(&mut found.peers);
         }
-        found.peers.into_iter().for_each(|peer| self.swarm.learn(peer));
+        self.swarm.learn(Source::Tracker, found.peers);
     }
 
     fn facts(&self) -> Facts {
