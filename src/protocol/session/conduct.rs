@@ -93,6 +93,9 @@ impl Session {
                 let news = !std::mem::replace(&mut peer.it_chokes, true);
                 if news {
                     peer.choked_since = now;
+                    if std::mem::replace(&mut peer.given_at_choke, peer.given) != peer.given {
+                        peer.starves_since = now;
+                    }
                     // BEP 6: with the fast extension each request is answered or rejected, else all are forgotten.
                     if !peer.fast {
                         self.give_up_requests(peer);
