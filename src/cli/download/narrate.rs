@@ -65,6 +65,10 @@ impl Narrator {
                 let text = format!("Tracker {url} failed: {}{again}", printable(reason));
                 self.look.paint(styles::WARN, &text)
             }
+            Event::Unresolved { name, reason } => {
+                let text = format!("Peer {name}: its name has no address: {reason}");
+                self.look.paint(styles::WARN, &printable(&text))
+            }
             Event::Trying { peer, .. } => {
                 self.attempts += 1;
                 self.open.insert(*peer, self.attempts);
