@@ -3,8 +3,11 @@
 mod narrate;
 mod progress;
 
+use std::fs;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
@@ -37,6 +40,11 @@ const FETCHED_WITHIN: Duration = Duration::from_secs(60);
 /// Runs the command.
 pub(crate) fn run(arguments: &args::Download, common: Common, mut output: Output) -> Result<Exit> {
     let Some(torrent) = load(&arguments.torrent)? else { return Ok(Exit::Interrupted) };
+    if let Some(record) = &arguments.record
+        && is_same_file(Path::new(&arguments.torrent), record)
+    {
+        bail!("--record {}: that is the torrent file, which would be lost", record.display());
+    }
     let metainfo = Arc::new(torrent.metainfo);
     if !common.quiet {
         let mut contents = Vec::new();
@@ -114,6 +122,12 @@ fn load(source: &str) -> Result<Option<TorrentFile>> {
             Err(mpsc::RecvTimeoutError::Disconnected) => bail!("{source}: cannot be loaded"),
         }
     }
+}
+
+/// Whether both paths lead to one file, through whatever links.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 fn options(arguments: &args::Download) -> Result<Options> {
