@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use bittrace_client::{Download, Notice, Outcome};
@@ -19,17 +19,18 @@ fn seed_of(announce: &str) -> Seed {
     Seed::folder(announce, &[("a.bin", 3_000_000), ("sub/b.bin", 1_500_000), ("c.bin", 700_001)], PIECE)
 }
 
-fn named_by() -> (Arc<Mutex<Vec<SocketAddr>>>, Tracker) {
+/// A tracker at this address, and whom it names.
+fn named_by(host: IpAddr) -> (Arc<Mutex<Vec<SocketAddr>>>, Tracker) {
     let named = Arc::new(Mutex::new(Vec::new()));
     let naming = named.clone();
-    (named, Tracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap()))))
+    (named, Tracker::start_at(host, move |_| ok(&announce_reply(&naming.lock().unwrap()))))
 }
 
-fn gives(program: &str, client: fn(&Job<'_>) -> Client) {
-    if !is_there(program) {
+fn gives(host: IpAddr, program: &str, client: fn(&Job<'_>) -> Client) {
+    if !is_there(program) || (host.is_ipv6() && !has_ipv6()) {
         return;
     }
-    let (named, tracker) = named_by();
+    let (named, tracker) = named_by(host);
     let seed = seed_of(&tracker.url());
     let folder = tempfile::tempdir().unwrap();
     let (content, work, output) =
@@ -38,23 +39,24 @@ fn gives(program: &str, client: fn(&Job<'_>) -> Client) {
     std::fs::create_dir(&work).unwrap();
     let torrent = folder.path().join("it.torrent");
     std::fs::write(&torrent, &*seed.torrent).unwrap();
-    let port = free_port();
-    let address: SocketAddr = ([127, 0, 0, 1], port).into();
-    let _client = client(&Job { torrent: &torrent, content: &content, work: &work, port });
+    let address = SocketAddr::new(host, free_port());
+    let job = Job { torrent: &torrent, content: &content, work: &work, address, over_udp: false };
+    let _client = client(&job);
     wait_until("listening", &work.join("log"), || TcpStream::connect(address).is_ok());
     // It announces itself once its content is verified.
     wait_until("announcing", &work.join("log"), || !tracker.requests().is_empty());
     named.lock().unwrap().push(address);
-    let (result, notices) = run(&seed, options(&output, patient()));
+    let options = bittrace_client::Options { listen: vec![host], ..options(&output, patient()) };
+    let (result, notices) = run(&seed, options);
     assert_eq!(result.unwrap().outcome, Outcome::Complete, "{notices:#?}");
     seed.assert_whole(&output);
 }
 
-fn takes(program: &str, client: fn(&Job<'_>) -> Client) {
-    if !is_there(program) {
+fn takes(host: IpAddr, program: &str, client: fn(&Job<'_>) -> Client) {
+    if !is_there(program) || (host.is_ipv6() && !has_ipv6()) {
         return;
     }
-    let (named, tracker) = named_by();
+    let (named, tracker) = named_by(host);
     let seed = seed_of(&tracker.url());
     let folder = tempfile::tempdir().unwrap();
     let (content, work, output) =
@@ -65,7 +67,7 @@ fn takes(program: &str, client: fn(&Job<'_>) -> Client) {
     let torrent = folder.path().join("it.torrent");
     std::fs::write(&torrent, &*seed.torrent).unwrap();
     let config = Config { seeding: Some(SeedGoal::default()), ..patient() };
-    let options = bittrace_client::Options { listen: vec![host()], ..options(&content, config) };
+    let options = bittrace_client::Options { listen: vec![host], ..options(&content, config) };
     let download = Download::new(seed.metainfo.clone(), options).unwrap();
     let stop = download.stop();
     let (listening, port) = std::sync::mpsc::channel();
@@ -76,9 +78,11 @@ fn takes(program: &str, client: fn(&Job<'_>) -> Client) {
             }
         })
     });
-    let address = SocketAddr::new(host(), port.recv().unwrap());
+    let address = SocketAddr::new(host, port.recv().unwrap());
     named.lock().unwrap().push(address);
-    let _client = client(&Job { torrent: &torrent, content: &output, work: &work, port: free_port() });
+    let address = SocketAddr::new(host, free_port());
+    let job = Job { torrent: &torrent, content: &output, work: &work, address, over_udp: false };
+    let _client = client(&job);
     wait_until("downloading", &work.join("log"), || {
         seed.files
             .iter()
@@ -89,32 +93,39 @@ fn takes(program: &str, client: fn(&Job<'_>) -> Client) {
     assert!(report.status.unwrap().uploaded >= seed.bytes.len() as u64);
 }
 
+const IPV4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const IPV6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
+
 macro_rules! interop {
-    ($($client:ident: $program:literal, $gives:ident, $takes:ident;)*) => {$(
+    ($($host:ident $client:ident: $program:literal, $gives:ident, $takes:ident;)*) => {$(
         #[test]
         fn $gives() {
-            gives($program, $client);
+            gives($host, $program, $client);
         }
 
         #[test]
         fn $takes() {
-            takes($program, $client);
+            takes($host, $program, $client);
         }
     )*};
 }
 
 interop! {
-    aria2: "aria2c", aria2_gives, aria2_takes;
-    qbittorrent: "qbittorrent-nox", qbittorrent_gives, qbittorrent_takes;
-    rtorrent: "rtorrent", rtorrent_gives, rtorrent_takes;
-    libtorrent: "python3", libtorrent_gives, libtorrent_takes;
+    IPV4 aria2: "aria2c", aria2_gives, aria2_takes;
+    IPV4 qbittorrent: "qbittorrent-nox", qbittorrent_gives, qbittorrent_takes;
+    IPV4 rtorrent: "rtorrent", rtorrent_gives, rtorrent_takes;
+    IPV4 libtorrent: "libtorrent", libtorrent_gives, libtorrent_takes;
+    IPV6 aria2: "aria2c", aria2_gives_over_ipv6, aria2_takes_over_ipv6;
+    IPV6 qbittorrent: "qbittorrent-nox", qbittorrent_gives_over_ipv6, qbittorrent_takes_over_ipv6;
+    IPV6 libtorrent: "libtorrent", libtorrent_gives_over_ipv6, libtorrent_takes_over_ipv6;
 }
 
 #[test]
 fn transmission_gives() {
-    gives("transmission-daemon", transmission);
+    gives(IPV4, "transmission-daemon", transmission);
 }
 
+/// It takes none of the loopback network from a tracker.
 #[test]
 fn transmission_takes() {
     if is_there("transmission-daemon") && is_there("unshare") && is_there("ip") {
@@ -125,5 +136,5 @@ fn transmission_takes() {
 #[test]
 #[ignore = "another test runs it, in a network namespace"]
 fn transmission_takes_elsewhere() {
-    takes("transmission-daemon", transmission);
+    takes(IN_NAMESPACE, "transmission-daemon", transmission);
 }
