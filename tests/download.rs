@@ -221,3 +221,32 @@ fn a_torrent_that_cannot_be_read_is_code_2() {
         assert!(errors.starts_with("bittrace: ") && errors.contains(says), "{errors}");
     }
 }
+
+#[test]
+fn a_url_of_another_kind_is_refused_with_those_that_work() {
+    for url in ["ftp://example.test/file.torrent", "file:///file.torrent", "magnet:?xt=urn:btih:00"] {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let (output, _) = download(url, folder.path(), &[]);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains(url) && errors.contains("http:// or https://"), "{errors}");
+    }
+}
+
+#[test]
+fn the_torrent_is_not_recorded_over() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let torrent = write_torrent(folder.path(), tracker(vec![nobody()]));
+    let before = std::fs::read(&torrent).expect("the torrent is there");
+    let (link, symlink) = (folder.path().join("hard"), folder.path().join("soft"));
+    std::fs::hard_link(&torrent, &link).expect("a link can be made");
+    std::os::unix::fs::symlink(&torrent, &symlink).expect("a link can be made");
+    for record in [Path::new(&torrent), &link, &symlink] {
+        let record = record.to_string_lossy();
+        let (output, _) = download(&torrent, &folder.path().join("out"), &["--record", &record]);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains("--record") && errors.contains("the torrent file"), "{errors}");
+        assert_eq!(std::fs::read(&torrent).expect("the torrent is there"), before);
+    }
+}

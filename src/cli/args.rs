@@ -111,7 +111,7 @@ pub(crate) struct Download {
     /// never gives up
     #[arg(long, value_name = "N")]
     pub(crate) rounds: Option<u32>,
-    /// Go on serving once complete: up to a ratio such as 1.5, or for a time such as 30min; without a value, until Ctrl-C
+    /// Go on serving once complete: up to a ratio such as 1.5, or for a time such as 30min or 1d; without a value, until Ctrl-C
     #[arg(long, value_name = "RATIO|TIME", num_args = 0..=1, default_missing_value = "", require_equals = true)]
     pub(crate) seed: Option<String>,
     /// Serve at most so many KiB a second

@@ -3,8 +3,11 @@
 mod narrate;
 mod progress;
 
+use std::fs;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
@@ -37,6 +40,11 @@ const FETCHED_WITHIN: Duration = Duration::from_secs(60);
 /// Runs the command.
 pub(crate) fn run(arguments: &args::Download, common: Common, mut output: Output) -> Result<Exit> {
     let Some(torrent) = load(&arguments.torrent)? else { return Ok(Exit::Interrupted) };
+    if let Some(record) = &arguments.record
+        && is_same_file(Path::new(&arguments.torrent), record)
+    {
+        bail!("--record {}: that is the torrent file, which would be lost", record.display());
+    }
     let metainfo = Arc::new(torrent.metainfo);
     if !common.quiet {
         let mut contents = Vec::new();
@@ -116,6 +124,12 @@ fn load(source: &str) -> Result<Option<TorrentFile>> {
     }
 }
 
+/// Whether both paths lead to one file, through whatever links.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
+}
+
 fn options(arguments: &args::Download) -> Result<Options> {
     let mut identity = random_identity(PEER_ID_PREFIX)?;
     if let Some(peer_id) = &arguments.peer_id {
@@ -164,20 +178,20 @@ fn own_peer_id(text: &str) -> Result<PeerId> {
     Ok(random_identity(text.as_bytes())?.peer_id)
 }
 
-/// `RATIO` (a number), `TIME` (a number and s, min or h), or nothing: for ever.
+/// `RATIO` (a number), `TIME` (a number and s, min, h or d), or nothing: for ever.
 fn seed_goal(text: &str) -> Result<SeedGoal> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(SeedGoal::default());
     }
-    let units = [("min", 60), ("h", 3600), ("s", 1)];
+    let units = [("min", 60), ("h", 3600), ("d", 24 * 3600), ("s", 1)];
     let time = units.iter().find_map(|(unit, seconds)| {
         let number: u64 = text.strip_suffix(unit)?.trim().parse().ok()?;
         Some(Duration::from_secs(number.saturating_mul(*seconds)))
     });
     let ratio = text.parse().ok().filter(|ratio: &f64| ratio.is_finite() && *ratio >= 0.0);
     if time.is_none() && ratio.is_none() {
-        bail!("--seed: {text} is neither a ratio, such as 1.5, nor a time, such as 90s, 30min or 2h");
+        bail!("--seed: {text} is neither a ratio, such as 1.5, nor a time, such as 90s, 30min, 2h or 1d");
     }
     Ok(SeedGoal { ratio, time })
 }
@@ -228,4 +242,27 @@ fn closing_table(
     writeln!(output, "\n{}", look.paint(styles::HEADING, "Summary"))?;
     output.write_all(render(&[Column::text("", 8), Column::text("", 20)], &rows, look).as_bytes())?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_up_to_a_ratio_or_for_a_time() {
+        let time = |seconds| SeedGoal { ratio: None, time: Some(Duration::from_secs(seconds)) };
+        for (text, goal) in [
+            ("", SeedGoal::default()),
+            ("1.5", SeedGoal { ratio: Some(1.5), time: None }),
+            ("90s", time(90)),
+            ("30min", time(1800)),
+            ("2 h", time(7200)),
+            ("1d", time(86_400)),
+        ] {
+            assert_eq!(seed_goal(text).unwrap(), goal, "{text}");
+        }
+        for text in ["1w", "d", "-1", "nan", "1.5h"] {
+            assert!(seed_goal(text).is_err(), "{text}");
+        }
+    }
 }

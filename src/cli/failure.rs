@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use bittrace_trace::TraceError;
 
 use crate::args::Common;
+use crate::table::printable;
 
 /// Tells the user of an error: its causes behind it, then a hint.
 pub(crate) fn report(error: &anyhow::Error) {
@@ -23,7 +24,9 @@ pub(crate) fn warn(common: Common, text: &str) {
 
 fn say(text: &str) {
     // Nobody is left to be told when standard error is closed.
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    for line in text.lines() {
+        let _ = writeln!(io::stderr().lock(), "{}", printable(line));
+    }
 }
 
 /// Whether the reader of our output has gone.

@@ -6,9 +6,15 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::output::Look;
 
-/// `text` without what would move a terminal's cursor: it may come off the wire.
+/// `text` without what would disguise it on a terminal: it may come off the wire.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if disguises(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Whether a character moves a terminal's cursor, or has others stand in another order than they have (Unicode Standard
+/// Annex 9, "explicit directional" embeddings, overrides and isolates).
+pub(crate) fn disguises(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// How many columns a text takes.
@@ -206,6 +212,14 @@ mod tests {
     #[test]
     fn control_characters_never_reach_a_terminal() {
         assert_eq!(printable("a\u{1b}[2J\nb"), "a\u{fffd}[2J\u{fffd}b");
+    }
+
+    #[test]
+    fn nothing_turns_the_order_of_what_is_shown() {
+        // Shown as it is, this name would seem to end in .txt.
+        assert_eq!(printable("harmless\u{202e}txt.exe"), "harmless\u{fffd}txt.exe");
+        assert_eq!(printable("\u{2066}a\u{2069}"), "\u{fffd}a\u{fffd}");
+        assert_eq!(printable("\u{5d0}\u{5d1} na\u{ef}ve"), "\u{5d0}\u{5d1} na\u{ef}ve");
     }
 
     proptest! {

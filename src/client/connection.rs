@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::pin::pin;
 use std::time::Duration;
 
-use bittrace_protocol::session::{Closing, StreamId};
+use bittrace_protocol::session::{Closing, Name, StreamId};
 use bittrace_trace::Closing as LineClosing;
 use bytes::{Buf, Bytes};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -27,6 +27,7 @@ pub(crate) enum Happened {
     Sent(StreamId, usize),
     Closed(StreamId, Closing),
     Fetched(StreamId, Result<Bytes, String>),
+    Resolved(Name, Result<Vec<SocketAddr>, String>),
 }
 
 /// What all connections share.

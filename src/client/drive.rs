@@ -36,6 +36,8 @@ pub(crate) struct Driver {
     happened: Receiver<Happened>,
     connections: HashMap<StreamId, Connection>,
     tasks: JoinSet<()>,
+    /// Names of peers that are being looked up; nothing waits for these at the end.
+    lookups: JoinSet<()>,
     recording: Option<JoinHandle<()>>,
     recording_failure: Option<Error>,
     port: u16,
@@ -113,6 +115,7 @@ impl Driver {
             happened,
             connections: HashMap::new(),
             tasks,
+            lookups: JoinSet::new(),
             recording,
             recording_failure: None,
             port: if options.listen.is_empty() { 0 } else { port },
@@ -231,6 +234,7 @@ impl Driver {
                 self.connections.remove(&stream);
                 Input::Fetched(stream, result)
             }
+            Happened::Resolved(name, addresses) => Input::Resolved(name, addresses),
             Happened::Received(..) | Happened::Sent(..) | Happened::Closed(..) | Happened::Fetched(..) => {
                 return;
             }
@@ -243,6 +247,7 @@ impl Driver {
         self.drain(session, notice);
         // Tasks that have ended are let go.
         while self.tasks.try_join_next().is_some() {}
+        while self.lookups.try_join_next().is_some() {}
     }
 
     /// Does all that the session wants; when it wants to be called again.
@@ -250,6 +255,9 @@ impl Driver {
         loop {
             match session.poll(self.clock.now()) {
                 Output::Open(stream, endpoint) => self.open(stream, endpoint),
+                Output::Resolve(name) => {
+                    self.lookups.spawn(self.network.clone().look_up(name));
+                }
                 Output::Send(stream, bytes) => {
                     if let Some(connection) = self.connections.get(&stream) {
                         // One whose task has ended has told why.
@@ -317,6 +325,7 @@ impl Driver {
             .await;
         }
         self.tasks.shutdown().await;
+        self.lookups.shutdown().await;
         let Self { mut storage, mut reports, network, files, mut failure, mut recording_failure, .. } = self;
         storage.close();
         drop(network);

@@ -26,6 +26,12 @@ pub enum Error {
         /// Why.
         source: reqwest::Error,
     },
+    /// A URL of a kind that no torrent is fetched from.
+    #[error("cannot fetch the torrent {url}: wanted a path, or a URL with http:// or https://")]
+    OtherScheme {
+        /// The URL.
+        url: String,
+    },
     /// The server has another answer than a torrent file.
     #[error("cannot fetch the torrent {url}: the server says {status}")]
     TorrentStatus {

@@ -23,7 +23,7 @@ pub(crate) struct Journal {
     name: [String; 1],
     path: PathBuf,
     info_hash: InfoHash,
-    _lock: Lock,
+    lock: Lock,
 }
 
 /// What an earlier run left.
@@ -48,7 +48,7 @@ impl Journal {
         let name = [format!(".{root}.{a:02x}{b:02x}{c:02x}{d:02x}.bittrace")];
         let path = folder.shown(&name, "");
         let file = folder.write(&name, "")?;
-        let mut journal = Self { file, name, path, info_hash, _lock: lock };
+        let mut journal = Self { file, name, path, info_hash, lock };
         let mut bytes = Vec::new();
         journal.file.read_to_end(&mut bytes).map_err(|source| journal.error(source))?;
         let header = header(info_hash, piece_count);
@@ -91,14 +91,15 @@ impl Journal {
     /// Takes the file away where nothing was ever written to it.
     pub(crate) fn remove_if_empty(self, folder: &Folder) -> Result<(), Error> {
         match self.file.metadata() {
-            Ok(metadata) if metadata.len() == 0 => self.remove(folder),
+            Ok(metadata) if metadata.len() == 0 => self.remove(folder).map(drop),
             _ => Ok(()),
         }
     }
 
-    /// Takes the file away, once nothing is left to remember.
-    pub(crate) fn remove(self, folder: &Folder) -> Result<(), Error> {
-        folder.remove(&self.name, "")
+    /// Takes the file away, once nothing is left to remember; the name is ours as long as the lock is kept.
+    pub(crate) fn remove(self, folder: &Folder) -> Result<Lock, Error> {
+        folder.remove(&self.name, "")?;
+        Ok(self.lock)
     }
 
     fn error(&self, source: io::Error) -> Error {

@@ -19,6 +19,7 @@ use crate::files::Files;
 use crate::folder::Replace;
 use crate::gauge::{Gauge, Held};
 use crate::journal::Journal;
+use crate::lock::Lock;
 use crate::pieces::Pieces;
 
 /// What the threads are done with.
@@ -274,6 +275,8 @@ struct Keeper {
     files: Arc<Files>,
     verified: Pieces,
     journal: Option<Journal>,
+    /// What is served from must not be replaced by another run either.
+    lock: Option<Lock>,
     replace: Replace,
     /// How many pieces of each file are not verified.
     missing: Vec<u32>,
@@ -289,7 +292,7 @@ impl Keeper {
         reports: UnboundedSender<Report>,
     ) -> Self {
         let missing = missing_pieces(&files, &verified);
-        Self { files, verified, journal: Some(journal), replace, missing, reports }
+        Self { files, verified, journal: Some(journal), lock: None, replace, missing, reports }
     }
 
     fn run(mut self, kept: &Receiver<PieceIndex>) {
@@ -332,10 +335,10 @@ impl Keeper {
 
     /// With every file finished nothing is left to remember.
     fn end(&mut self) -> Result<(), Error> {
-        match self.journal.take_if(|_| self.verified.is_all()) {
-            Some(journal) => journal.remove(&self.files.folder),
-            None => Ok(()),
+        if let Some(journal) = self.journal.take_if(|_| self.verified.is_all()) {
+            self.lock = Some(journal.remove(&self.files.folder)?);
         }
+        Ok(())
     }
 }
 

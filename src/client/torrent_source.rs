@@ -22,9 +22,15 @@ impl TorrentFile {
     /// Reads a torrent from a path, or fetches it where `place` is an http or https URL.
     ///
     /// # Errors
-    /// When it cannot be read or fetched, is larger than 64 MiB, or is no torrent.
+    /// When it cannot be read or fetched, is a URL of another kind, is larger than 64 MiB, or is no torrent.
     pub async fn load(place: &str, limit: Duration) -> Result<Self, Error> {
-        if is_url(place) { Self::fetch(place, limit).await } else { Self::read(Path::new(place)) }
+        if is_url(place) {
+            return Self::fetch(place, limit).await;
+        }
+        if is_other_url(place) && !Path::new(place).exists() {
+            return Err(Error::OtherScheme { url: place.to_owned() });
+        }
+        Self::read(Path::new(place))
     }
 
     /// Reads a torrent from a path.
@@ -69,6 +75,14 @@ impl TorrentFile {
 pub fn is_url(place: &str) -> bool {
     let scheme = place.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     matches!(scheme.as_deref(), Some("http" | "https"))
+}
+
+/// Whether it is a URL of another scheme, or a magnet link.
+fn is_other_url(place: &str) -> bool {
+    let Some((scheme, rest)) = place.split_once(':') else { return false };
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    is_scheme && (rest.starts_with("//") || scheme.eq_ignore_ascii_case("magnet"))
 }
 
 /// Torrents of terabytes have 20 MiB.

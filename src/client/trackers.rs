@@ -1,10 +1,10 @@
-//! Ways to trackers: names to addresses, datagrams, and https.
+//! Ways to trackers, and to whom they name: names to addresses, datagrams, and https.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use bittrace_protocol::session::{Closing, StreamId};
+use bittrace_protocol::session::{Closing, Name, StreamId};
 use bittrace_protocol::tracker::http::MAX_BODY;
 use bytes::Bytes;
 use tokio::net::{UdpSocket, lookup_host};
@@ -24,8 +24,14 @@ impl Network {
     ) {
         match resolve(&host, port).await {
             Ok(addresses) => self.dial(stream, addresses, said).await,
-            Err(closing) => self.tell(Happened::Closed(stream, closing)).await,
+            Err(why) => self.tell(Happened::Closed(stream, Closing::Unresolved(why))).await,
         }
+    }
+
+    /// Looks up the addresses of a peer.
+    pub(crate) async fn look_up(self, name: Name) {
+        let addresses = resolve(&name.host, name.port).await;
+        self.tell(Happened::Resolved(name, addresses)).await;
     }
 
     /// Carries datagrams to and from a host.
@@ -38,7 +44,7 @@ impl Network {
     ) {
         let opened = match resolve(&host, port).await {
             Ok(addresses) => open_flow(&addresses).await,
-            Err(closing) => Err(closing),
+            Err(why) => Err(Closing::Unresolved(why)),
         };
         let closing = match opened {
             Ok((socket, remote)) => {
@@ -123,7 +129,8 @@ async fn open_flow(addresses: &[SocketAddr]) -> Result<(UdpSocket, SocketAddr), 
     Err(last)
 }
 
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Closing> {
+/// The addresses of a host, or why there are none.
+async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     match lookup_host((bare, port)).await {
         Ok(addresses) => {
@@ -135,7 +142,7 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Closing> {
             }
             Ok(distinct)
         }
-        Err(error) => Err(Closing::Unresolved(error.to_string())),
+        Err(error) => Err(error.to_string()),
     }
 }
 

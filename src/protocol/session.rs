@@ -5,7 +5,7 @@
 //! [`Output::Wait`]. There is no socket, clock, file, thread or randomness inside: `now` is a parameter, and
 //! chance comes from the seed of the [`Identity`].
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub use profile::{
     Alphabet, AnnounceProfile, Haves, Interest, KeyForm, Opening, Parting, PeerIdForm, PieceOrder, Profile,
     Refill, Says, WithoutPieces,
 };
-pub use seam::{Closing, Endpoint, Event, Gone, Identity, Input, Output, StreamId, Violation};
+pub use seam::{Closing, Endpoint, Event, Gone, Identity, Input, Name, Output, StreamId, Violation};
 pub use view::{PeerView, Status, TrackerView};
 
 use announcer::{Announcer, Facts, Happening, Step};
@@ -50,7 +50,7 @@ use choker::Choker;
 use peer::{Peer, Phase};
 use picker::Picker;
 use rate::Rate;
-use swarm::Swarm;
+use swarm::{Source, Swarm};
 
 /// One torrent, being downloaded or served.
 #[derive(Debug)]
@@ -70,6 +70,8 @@ pub struct Session {
     /// The pieces that are new and that peers have not been told of.
     news: Vec<PieceIndex>,
     swarm: Swarm,
+    /// Names of peers that are being looked up.
+    resolving: BTreeSet<Name>,
     announcer: Announcer,
     picker: Picker,
     choker: Choker,
@@ -142,6 +144,7 @@ impl Session {
             stirred: Vec::new(),
             news: Vec::new(),
             connection_ids: identity.connection_ids.iter().copied().collect(),
+            resolving: BTreeSet::new(),
             announcer,
             picker,
             doubts: Doubts::default(),
@@ -191,6 +194,7 @@ impl Session {
             Input::Fetched(stream, answer) => {
                 self.tell_announcer(now, stream, Happening::Fetched(answer));
             }
+            Input::Resolved(name, addresses) => self.resolved(name, addresses),
             Input::Opened(stream, address) => self.opened(now, stream, address),
             Input::Accepted(stream, address) => self.accepted(now, stream, address),
             Input::Received(stream, bytes) => self.received(now, stream, bytes),
@@ -372,6 +376,7 @@ impl Session {
         if self.is_complete()
             || !self.peers.is_empty()
             || self.swarm.waiting() > 0
+            || !self.resolving.is_empty()
             || self.announcer.is_asking()
         {
             return false;
@@ -454,7 +459,26 @@ impl Session {
         if !self.config.single_peer {
             self.chance.shuffle(&mut found.peers);
         }
-        found.peers.into_iter().for_each(|peer| self.swarm.learn(peer));
+        self.swarm.learn(Source::Tracker, found.peers);
+        for name in found.names {
+            if self.state == State::Running
+                && self.resolving.len() < MAX_RESOLVING
+                && self.resolving.insert(name.clone())
+            {
+                self.outputs.push_back(Output::Resolve(name));
+            }
+        }
+    }
+
+    /// A name that a tracker gave was looked up.
+    fn resolved(&mut self, name: Name, addresses: Result<Vec<SocketAddr>, String>) {
+        if !self.resolving.remove(&name) {
+            return;
+        }
+        match addresses {
+            Ok(addresses) => self.swarm.learn(Source::Tracker, addresses.into_iter().take(MAX_RESOLVED)),
+            Err(reason) => self.outputs.push_back(Output::Event(Event::Unresolved { name, reason })),
+        }
     }
 
     fn facts(&self) -> Facts {
@@ -497,6 +521,10 @@ impl Session {
         Some(self.completed_at? + self.config.seeding?.time?)
     }
 }
+
+/// How many names of peers are looked up at once, and how many addresses of each are taken: a host has few.
+const MAX_RESOLVING: usize = 50;
+const MAX_RESOLVED: usize = 4;
 
 #[cfg(test)]
 mod tests;

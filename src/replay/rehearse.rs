@@ -189,6 +189,10 @@ impl Stage<'_> {
                 Output::Event(Event::TrackerFailed { url, reason, .. }) => {
                     self.remarks.push(format!("{url}: {reason}"));
                 }
+                Output::Resolve(name) => {
+                    // A reference holds addresses alone.
+                    self.session.handle(self.now, Input::Resolved(name, Vec::new()));
+                }
                 Output::Keep(_) | Output::Event(_) => {}
                 Output::Wait(at) => {
                     self.wakes = at;

@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 
 use crate::args::Common;
 use crate::output::{Look, styles};
-use crate::table::{Column, printable, render, wrap};
+use crate::table::{Column, disguises, printable, render, wrap};
 
 /// Tells what happens.
 pub(super) struct Narrator {
@@ -62,8 +62,12 @@ impl Narrator {
             Event::TrackerFailed { url, reason, again } => {
                 let again =
                     again.map_or(String::new(), |time| format!("; again in {}", seconds(time.as_secs())));
-                let text = format!("Tracker {url} failed: {}{again}", printable(reason));
-                self.look.paint(styles::WARN, &text)
+                let text = format!("Tracker {url} failed: {reason}{again}");
+                self.look.paint(styles::WARN, &printable(&text))
+            }
+            Event::Unresolved { name, reason } => {
+                let text = format!("Peer {name}: its name has no address: {reason}");
+                self.look.paint(styles::WARN, &printable(&text))
             }
             Event::Trying { peer, .. } => {
                 self.attempts += 1;
@@ -103,7 +107,8 @@ impl Narrator {
     }
 
     fn announcing(&self, url: &str, request: &[u8], out: &mut Vec<u8>) {
-        let _ = writeln!(out, "\n{} {url}", self.look.paint(styles::HEADING, "Announcing to"));
+        let heading = self.look.paint(styles::HEADING, "Announcing to");
+        let _ = writeln!(out, "\n{heading} {}", printable(url));
         let Ok(request) = Request::decode(request) else {
             let _ = writeln!(out, "  a datagram of {}", counted(request.len() as u64, "byte"));
             return;
@@ -127,7 +132,7 @@ impl Narrator {
     }
 
     fn announced(&self, url: &str, reply: &AnnounceReply, out: &mut Vec<u8>) {
-        let _ = writeln!(out, "{} {url}", self.look.paint(styles::HEADING, "Answer of"));
+        let _ = writeln!(out, "{} {}", self.look.paint(styles::HEADING, "Answer of"), printable(url));
         let mut rows = Vec::new();
         let mut row = |name: &str, value: Option<String>| {
             if let Some(value) = value {
@@ -168,7 +173,7 @@ impl Narrator {
 /// A value of an announce as a person reads it: hex where it is no text.
 fn readable(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
-        Ok(text) if !text.chars().any(char::is_control) => text.to_owned(),
+        Ok(text) if !text.chars().any(disguises) => text.to_owned(),
         _ => bittrace_protocol::Hex(bytes).to_string(),
     }
 }

@@ -7,6 +7,7 @@ mod support;
 use std::path::Path;
 
 use bittrace_client::{Error, Outcome, Report, Resume};
+use bittrace_protocol::session::{Config, SeedGoal};
 use support::peer::{Fault, Peer};
 use support::tracker::{Tracker, announce_reply, ok};
 use support::{Seed, all_files, config, options, run};
@@ -367,6 +368,32 @@ fn torrents_of_one_name_are_not_mixed() {
     assert_eq!(report.unwrap().outcome, Outcome::Complete);
     first.seed.assert_whole(output.path());
     assert_eq!(second.peer.requests().len(), 0);
+}
+
+#[test]
+fn what_is_served_is_not_replaced_by_another_run() {
+    let (served, other) = (single(600_000), single(500_000));
+    let output = tempfile::tempdir().unwrap();
+    served.download(output.path()).unwrap();
+    let config = Config { seeding: Some(SeedGoal::default()), ..config() };
+    let download =
+        bittrace_client::Download::new(served.seed.metainfo.clone(), options(output.path(), config)).unwrap();
+    let (stop, mut refused) = (download.stop(), 0);
+    let report = download.run_blocking(|notice| {
+        if format!("{notice:?}").starts_with("Session(Announced") && refused == 0 {
+            for swarm in [&served, &other] {
+                let result = std::thread::scope(|scope| {
+                    let run = scope.spawn(|| swarm.download_with(output.path(), Resume::Verify, true));
+                    run.join().unwrap()
+                });
+                assert!(matches!(result, Err(Error::Busy { .. })), "{result:?}");
+                refused += 1;
+            }
+            stop.stop();
+        }
+    });
+    assert_eq!((report.unwrap().outcome, refused), (Outcome::Complete, 2));
+    served.seed.assert_whole(output.path());
 }
 
 #[test]

@@ -94,6 +94,16 @@ fn answers_may_be_chunked_compressed_or_elsewhere() {
     assert_eq!(download(elsewhere).0, Outcome::Complete);
 }
 
+#[test]
+fn peers_may_be_named_by_name() {
+    let named = |_: &str, peers: &[SocketAddr]| {
+        let port = peers[0].port();
+        ok(format!("d8:intervali1800e5:peersld2:ip9:localhost4:porti{port}eeee").as_bytes())
+    };
+    let (outcome, notices) = download(named);
+    assert_eq!(outcome, Outcome::Complete, "{notices:#?}");
+}
+
 /// A UDP tracker that names this peer.
 fn udp_tracker(socket: UdpSocket, named: Named) {
     let mut buffer = [0; 2048];

@@ -11,12 +11,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::tracker;
-use crate::tracker::http::{AnnounceReply, Reply, RetryIn};
+use crate::tracker::http::{AnnounceReply, Host, PeerEntry, Reply, RetryIn};
 use crate::{InfoHash, Timestamp};
 
 use super::chance::Chance;
 use super::config::Config;
-use super::{Closing, Endpoint, Event, Identity, Output, StreamId, StreamIds};
+use super::{Closing, Endpoint, Event, Identity, Name, Output, StreamId, StreamIds};
 
 mod http;
 mod place;
@@ -105,6 +105,8 @@ pub(super) struct Step<'a> {
 /// What a tracker told.
 pub(super) struct Found {
     pub(super) peers: Vec<SocketAddr>,
+    /// Those that it named by name.
+    pub(super) names: Vec<Name>,
     pub(super) own_address: Option<IpAddr>,
 }
 
@@ -452,6 +454,7 @@ impl Announcer {
         tracker.knows_us = attempt.event != Some(tracker::Event::Stopped);
         let found = Found {
             peers: reply.peers.iter().filter_map(|peer| peer.address()).collect(),
+            names: reply.peers.iter().filter_map(name).collect(),
             own_address: reply.external_ip,
         };
         if !self.goodbye {
@@ -550,6 +553,14 @@ impl Tracker {
 
     fn is_ready(&self, now: Timestamp) -> bool {
         !self.never && self.not_before.is_none_or(|at| at <= now)
+    }
+}
+
+/// The name of a peer that was not named by address.
+fn name(peer: &PeerEntry) -> Option<Name> {
+    match &peer.host {
+        Host::Name(host) => Some(Name { host: host.clone(), port: peer.port }),
+        Host::Ip(_) => None,
     }
 }
 

@@ -6,12 +6,13 @@ use bytes::Bytes;
 
 use crate::bencode;
 use crate::geometry::BlockFault;
-use crate::wire::{Content, ExtendedHandshake, Extension, Message, Metadata, MetadataKind};
+use crate::wire::{Content, ExtendedHandshake, Extension, Message, Metadata, MetadataKind, Pex};
 use crate::{Block, PieceIndex, Timestamp};
 
 use super::holding::Holding;
 use super::peer::{Peer, Phase};
 use super::receive::Part;
+use super::swarm::Source;
 use super::{Event, Gone, Output, Session, State, StreamId, Violation};
 
 impl Session {
@@ -93,6 +94,9 @@ impl Session {
                 let news = !std::mem::replace(&mut peer.it_chokes, true);
                 if news {
                     peer.choked_since = now;
+                    if std::mem::replace(&mut peer.given_at_choke, peer.given) != peer.given {
+                        peer.starves_since = now;
+                    }
                     // BEP 6: with the fast extension each request is answered or rejected, else all are forgotten.
                     if !peer.fast {
                         self.give_up_requests(peer);
@@ -270,18 +274,28 @@ impl Session {
                 annoy(peer, false)
             }
             Content::Pex(pex) => {
-                let often = peer.pex_heard.is_some_and(|heard| now - heard < PEX_HEARD_AT_LEAST);
-                // BEP 27: peers of a private torrent come from its trackers only.
-                if !self.torrent.private && !self.config.single_peer && !often {
-                    // Some clients send the first message twice.
-                    peer.pex_heard = (!peer.pex_told.is_empty()).then_some(now);
-                    let added = pex.added.iter().take(MAX_PEX).map(|peer| peer.address);
-                    added.for_each(|address| self.swarm.learn(address));
-                }
+                self.take_pex(now, peer, &pex);
                 annoy(peer, false)
             }
             Content::UploadOnly(_) | Content::Holepunch(_) | Content::Other => annoy(peer, false),
         }
+    }
+
+    /// Learns of the peers that a peer tells of. Messages that come more often than BEP 11 has them are passed over, and so
+    /// is what is beyond the number it allows: most clients of those that send more mean no harm.
+    fn take_pex(&mut self, now: Timestamp, peer: &mut Peer, pex: &Pex) {
+        // BEP 27: peers of a private torrent come from its trackers only.
+        if self.torrent.private || self.config.single_peer || pex.added.is_empty() {
+            return;
+        }
+        let most = match peer.pex_heard {
+            None => MAX_FIRST_PEX,
+            Some(heard) if now - heard < PEX_HEARD_AT_LEAST => return,
+            Some(_) => MAX_PEX,
+        };
+        peer.pex_heard = Some(now);
+        let added = pex.added.iter().take(most).map(|peer| peer.address);
+        self.swarm.learn(Source::Peer(peer.address.ip()), added);
     }
 
     fn take_extended_handshake(&mut self, peer: &mut Peer, handshake: ExtendedHandshake) {
@@ -425,11 +439,12 @@ const METADATA_PIECE: usize = 16 * 1024;
 /// How many bytes may wait to be sent before metadata is refused.
 const MAX_UNSENT_METADATA: usize = 1024 * 1024;
 
-/// How many peers of one message are believed: BEP 11 has senders put at most 50 there.
-const MAX_PEX: usize = 100;
+/// How many peers of one message are believed (BEP 11, "ut_pex"); and of the first, which may tell of all.
+const MAX_PEX: usize = 50;
+const MAX_FIRST_PEX: usize = 100;
 
-/// How often such messages are believed: BEP 11 has senders wait a minute.
-const PEX_HEARD_AT_LEAST: std::time::Duration = std::time::Duration::from_secs(30);
+/// How often such messages are believed: BEP 11 has senders wait a minute, which the network may make shorter.
+const PEX_HEARD_AT_LEAST: std::time::Duration = std::time::Duration::from_secs(55);
 
 /// How many characters of a client's name are kept.
 const MAX_CLIENT: usize = 64;

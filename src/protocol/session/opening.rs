@@ -59,6 +59,7 @@ impl Session {
         peer.phase = Phase::Open;
         peer.since = now;
         peer.choked_since = now;
+        peer.starves_since = now;
         peer.last_block = now;
         peer.peer_id = Some(handshake.peer_id);
         self.outputs.push_back(super::Output::Event(Event::Connected {

@@ -50,6 +50,10 @@ pub(super) struct Peer {
     pub(super) it_wants: bool,
     /// When it last choked us.
     pub(super) choked_since: Timestamp,
+    /// Since when all it did was choke us, now and then with a pause in which nothing came.
+    pub(super) starves_since: Timestamp,
+    /// What it had given when it last choked us.
+    pub(super) given_at_choke: u64,
     /// What it may be asked for while it chokes us (BEP 6).
     pub(super) allowed: BTreeSet<PieceIndex>,
     /// What it suggests (BEP 6).
@@ -163,6 +167,8 @@ impl Peer {
             it_chokes: true,
             it_wants: false,
             choked_since: now,
+            starves_since: now,
+            given_at_choke: 0,
             allowed: BTreeSet::new(),
             suggested: Vec::new(),
             allows: BTreeSet::new(),

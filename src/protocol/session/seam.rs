@@ -1,5 +1,6 @@
 //! What passes between a session and its driver, and what a session tells of itself.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +61,8 @@ pub enum Input {
     Loaded(StreamId, Block, Option<Bytes>),
     /// An announce that the driver carried over https has this answer: a body, or why there is none.
     Fetched(StreamId, Result<Bytes, String>),
+    /// What [`Output::Resolve`] asked: the addresses of a name, or why it has none.
+    Resolved(Name, Result<Vec<SocketAddr>, String>),
     /// The user wants it to end: say goodbye to trackers and peers.
     Stop,
 }
@@ -86,6 +89,8 @@ pub enum Closing {
 pub enum Output {
     /// Open a stream.
     Open(StreamId, Endpoint),
+    /// Look up the addresses of a name, and answer in any case.
+    Resolve(Name),
     /// Send bytes, in the order of these outputs; to a UDP tracker, one datagram.
     Send(StreamId, Bytes),
     /// Close a stream once what was to be sent before has left; with what the other end did wrong, when it did.
@@ -122,6 +127,21 @@ pub enum Endpoint {
     UdpTracker(String, u16),
     /// A tracker over https: the whole URL, query included. The driver fetches it.
     HttpsTracker(String),
+}
+
+/// The name of a host, and a port there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name {
+    /// A DNS name, as a tracker gave it.
+    pub host: String,
+    /// A TCP port.
+    pub port: u16,
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
 }
 
 /// A rule that the other end broke, for which it is not talked to any longer.
@@ -176,6 +196,13 @@ pub enum Event {
         reason: String,
         /// How long it is left alone; `None` when it is not asked again.
         again: Option<Duration>,
+    },
+    /// A tracker named a peer by a name that has no address.
+    Unresolved {
+        /// The name.
+        name: Name,
+        /// Why.
+        reason: String,
     },
     /// A peer is tried.
     Trying {

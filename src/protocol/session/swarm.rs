@@ -1,4 +1,5 @@
-//! The addresses of peers that are known, and which of them is dialled next.
+//! The addresses of peers that are known, and which of them is dialled next. What a peer says can be invented: it takes
+//! a bounded share of the room, and gives way to what a tracker says.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -10,8 +11,12 @@ use crate::Timestamp;
 #[derive(Debug)]
 pub(super) struct Swarm {
     known: BTreeMap<SocketAddr, Known>,
-    /// Those to be dialled, in order.
-    waiting: VecDeque<SocketAddr>,
+    /// Those to be dialled that a tracker named, in order.
+    named: VecDeque<SocketAddr>,
+    /// Those to be dialled that only peers told of, in order.
+    passed_on: VecDeque<SocketAddr>,
+    /// Whose turn it is where some of both wait.
+    passed_on_next: bool,
     banned: BTreeSet<SocketAddr>,
     banned_hosts: BTreeSet<IpAddr>,
     /// Addresses under which we were found ourselves.
@@ -25,19 +30,47 @@ pub(super) struct Swarm {
     quiet_until: Option<Timestamp>,
 }
 
-#[derive(Debug, Default)]
+/// Who says that a peer is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    Tracker,
+    /// Peers at this host.
+    Peer(IpAddr),
+}
+
+#[derive(Debug)]
 struct Known {
+    source: Source,
     waits: bool,
     connected: bool,
     failures: u32,
     not_before: Option<Timestamp>,
 }
 
+impl Known {
+    const fn new(source: Source) -> Self {
+        Self { source, waits: false, connected: false, failures: 0, not_before: None }
+    }
+
+    /// Whether it may be forgotten to make room for one that comes from `source`.
+    fn gives_way_to(&self, source: Source) -> bool {
+        if self.connected {
+            return false;
+        }
+        match source {
+            Source::Tracker => self.source != Source::Tracker || (self.failures > 0 && !self.waits),
+            Source::Peer(_) => self.source != Source::Tracker && self.failures > 0,
+        }
+    }
+}
+
 impl Swarm {
     pub(super) const fn new(port: u16, most: usize, once: bool) -> Self {
         Self {
             known: BTreeMap::new(),
-            waiting: VecDeque::new(),
+            named: VecDeque::new(),
+            passed_on: VecDeque::new(),
+            passed_on_next: false,
             banned: BTreeSet::new(),
             banned_hosts: BTreeSet::new(),
             own: BTreeSet::new(),
@@ -51,27 +84,69 @@ impl Swarm {
 
     /// How many peers could be dialled, now or later.
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.named.len() + self.passed_on.len()
     }
 
     pub(super) fn known(&self) -> usize {
         self.known.len()
     }
 
-    /// A peer is said to be there.
-    pub(super) fn learn(&mut self, address: SocketAddr) {
-        if !self.is_useful(address) {
-            return;
+    /// Peers are said to be there.
+    pub(super) fn learn(&mut self, source: Source, addresses: impl IntoIterator<Item = SocketAddr>) {
+        let mut has_room = true;
+        for address in addresses {
+            if !self.is_useful(address) {
+                continue;
+            }
+            if !self.known.contains_key(&address) {
+                has_room = has_room && self.make_room(source);
+                if !has_room {
+                    continue;
+                }
+            }
+            let once = self.once;
+            let known = self.known.entry(address).or_insert(Known::new(source));
+            if source == Source::Tracker && known.source != source {
+                known.source = source;
+                if known.waits {
+                    self.passed_on.retain(|&other| other != address);
+                    self.named.push_back(address);
+                }
+            }
+            if !known.waits && !known.connected && (once || known.failures == 0) {
+                self.enqueue(address);
+            }
         }
-        if self.known.len() >= self.most && !self.known.contains_key(&address) {
-            return;
+    }
+
+    /// Whether there is room for one more that comes from `source`, now that one may have been forgotten for it: what peers
+    /// told of and failed most often goes first.
+    fn make_room(&mut self, source: Source) -> bool {
+        let share = (self.most / SHARES).max(1);
+        let has_its_share = source != Source::Tracker
+            && self.known.values().filter(|known| known.source == source).count() >= share;
+        if !has_its_share && self.known.len() < self.most {
+            return true;
         }
-        let known = self.known.entry(address).or_default();
-        if !known.waits && !known.connected && (self.once || known.failures == 0) {
-            known.waits = true;
-            self.waiting.push_back(address);
-            self.quiet_until = None;
+        let yielding = self.known.iter().filter(|(_, known)| known.gives_way_to(source));
+        let yielding = yielding.filter(|(_, known)| !has_its_share || known.source == source);
+        let first = yielding.max_by_key(|(_, known)| (known.source != Source::Tracker, known.failures));
+        let Some((&address, _)) = first else { return false };
+        self.known.remove(&address);
+        self.named.retain(|&other| other != address);
+        self.passed_on.retain(|&other| other != address);
+        true
+    }
+
+    /// Has a known peer dialled after those that wait.
+    fn enqueue(&mut self, address: SocketAddr) {
+        let Some(known) = self.known.get_mut(&address) else { return };
+        known.waits = true;
+        match known.source {
+            Source::Tracker => self.named.push_back(address),
+            Source::Peer(_) => self.passed_on.push_back(address),
         }
+        self.quiet_until = None;
     }
 
     /// Our own address, as a tracker sees it.
@@ -101,41 +176,56 @@ impl Swarm {
             && !self.is_banned(address)
     }
 
-    /// The next to be dialled, noted as connected.
+    /// The next to be dialled, noted as connected: in turn one that a tracker named and one that a peer told of.
     pub(super) fn next(&mut self, now: Timestamp) -> Option<SocketAddr> {
-        if self.waiting.is_empty() || self.quiet_until.is_some_and(|until| now < until) {
+        if self.waiting() == 0 || self.quiet_until.is_some_and(|until| now < until) {
             return None;
         }
-        for _ in 0..self.waiting.len() {
-            let address = self.waiting.pop_front()?;
-            let Some(known) = self.known.get_mut(&address) else { continue };
-            if known.not_before.is_some_and(|at| at > now) {
-                self.waiting.push_back(address);
-                continue;
+        for passed_on in [self.passed_on_next, !self.passed_on_next] {
+            if let Some(address) = self.next_of(passed_on, now) {
+                self.passed_on_next = !passed_on;
+                return Some(address);
             }
-            known.waits = false;
-            if known.connected || !self.is_useful(address) {
-                continue;
-            }
-            if let Some(known) = self.known.get_mut(&address) {
-                known.connected = true;
-            }
-            return Some(address);
         }
         self.quiet_until = self.ready_at(now);
         None
     }
 
+    fn next_of(&mut self, passed_on: bool, now: Timestamp) -> Option<SocketAddr> {
+        let waiting = if passed_on { &mut self.passed_on } else { &mut self.named };
+        let mut waiting = std::mem::take(waiting);
+        let mut next = None;
+        for _ in 0..waiting.len() {
+            let Some(address) = waiting.pop_front() else { break };
+            let is_useful = self.is_useful(address);
+            let Some(known) = self.known.get_mut(&address) else { continue };
+            if known.not_before.is_some_and(|at| at > now) {
+                waiting.push_back(address);
+                continue;
+            }
+            known.waits = false;
+            if !known.connected && is_useful {
+                known.connected = true;
+                next = Some(address);
+                break;
+            }
+        }
+        *(if passed_on { &mut self.passed_on } else { &mut self.named }) = waiting;
+        next
+    }
+
     /// When the first that waits may be dialled.
     pub(super) fn ready_at(&self, now: Timestamp) -> Option<Timestamp> {
-        let known = self.waiting.iter().filter_map(|address| self.known.get(address));
+        let waiting = self.named.iter().chain(&self.passed_on);
+        let known = waiting.filter_map(|address| self.known.get(address));
         known.map(|known| known.not_before.unwrap_or(now)).min()
     }
 
-    /// A peer called from, or says it listens at, this address.
+    /// A connected peer says that it can be dialled at this address.
     pub(super) fn note_connected(&mut self, address: SocketAddr) {
-        if self.known.len() < self.most || self.known.contains_key(&address) {
-            self.known.entry(address).or_default().connected = true;
+        let source = Source::Peer(address.ip());
+        if self.known.contains_key(&address) || self.make_room(source) {
+            self.known.entry(address).or_insert(Known::new(source)).connected = true;
         }
     }
 
@@ -147,9 +237,7 @@ impl Swarm {
         known.failures = if useful { 1 } else { known.failures + 1 };
         known.not_before = (!once).then(|| now + RETRY * (1 << known.failures.min(6)));
         if !once && known.failures < MAX_FAILURES && !known.waits {
-            known.waits = true;
-            self.waiting.push_back(address);
-            self.quiet_until = None;
+            self.enqueue(address);
         }
     }
 
@@ -172,3 +260,54 @@ const RETRY: Duration = Duration::from_secs(30);
 
 /// How often a peer is dialled in vain.
 const MAX_FAILURES: u32 = 6;
+
+/// What peers at one host tell of fills one part of so many at the most.
+const SHARES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::EPOCH;
+    const GOSSIP: Source = Source::Peer(IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)));
+
+    fn at(number: u8) -> SocketAddr {
+        ([11, 0, 0, number], 6881).into()
+    }
+
+    #[test]
+    fn whom_trackers_name_and_whom_peers_tell_of_are_dialled_in_turn() {
+        let mut swarm = Swarm::new(0, 100, false);
+        swarm.learn(GOSSIP, (1..=3).map(at));
+        swarm.learn(Source::Tracker, (11..=13).map(at));
+        let order: Vec<_> = std::iter::from_fn(|| swarm.next(NOW)).collect();
+        assert_eq!(order, [11, 1, 12, 2, 13, 3].map(at));
+    }
+
+    #[test]
+    fn whom_a_tracker_names_too_is_no_longer_only_passed_on() {
+        let mut swarm = Swarm::new(0, 8, false);
+        swarm.learn(GOSSIP, [at(1)]);
+        swarm.learn(Source::Tracker, (1..=20).map(at));
+        assert_eq!(swarm.known(), 8);
+        assert_eq!(swarm.waiting(), 8);
+        assert_eq!(swarm.next(NOW), Some(at(1)));
+    }
+
+    #[test]
+    fn those_told_of_that_failed_give_way_to_others_told_of_and_no_one_else_does() {
+        let mut swarm = Swarm::new(0, 16, false);
+        swarm.learn(Source::Tracker, (101..=114).map(at));
+        swarm.learn(GOSSIP, (1..=2).map(at));
+        // The room is full, and nobody has failed.
+        swarm.learn(GOSSIP, [at(3)]);
+        swarm.learn(Source::Peer([10, 0, 0, 2].into()), [at(4)]);
+        let dialled: Vec<_> = std::iter::from_fn(|| swarm.next(NOW)).collect();
+        assert!(!dialled.contains(&at(3)) && !dialled.contains(&at(4)) && dialled.len() == 16);
+        dialled.iter().for_each(|&address| swarm.note_gone(address, false, NOW));
+        swarm.learn(Source::Peer([10, 0, 0, 2].into()), (5..=9).map(at));
+        assert_eq!(swarm.known(), 16);
+        // Its share is two.
+        assert_eq!([swarm.next(NOW), swarm.next(NOW), swarm.next(NOW)], [Some(at(5)), Some(at(6)), None]);
+    }
+}

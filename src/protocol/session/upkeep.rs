@@ -80,12 +80,13 @@ impl Session {
         if peer.unsent > MAX_UNREAD + 2 * self.piece_count() as usize / 8 {
             return Some(Gone::Violated(Violation::Flood("messages whose answers it does not read")));
         }
+        let starved = now - peer.starves_since;
         if peer.it_chokes
             && peer.we_want
-            && choked >= config.choke_timeout
+            && starved >= config.choke_timeout
             && (config.single_peer || (others_wait && !useful))
         {
-            return Some(Gone::Violated(Violation::ChokedForEver(choked)));
+            return Some(Gone::Violated(Violation::ChokedForEver(starved)));
         }
         // With the fast extension it should have rejected them long since.
         if peer.it_chokes

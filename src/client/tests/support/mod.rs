@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at its first fault")]
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses some of it")]
 
+pub mod clients;
 pub mod peer;
 pub mod tracker;
 

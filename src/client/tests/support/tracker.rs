@@ -1,7 +1,7 @@
 //! An HTTP tracker that answers with the bytes it is given.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
 /// A tracker on loopback.
@@ -12,8 +12,12 @@ pub struct Tracker {
 
 impl Tracker {
     /// Answers each request with what `answer` makes of it; with nothing, and no end, where that is empty.
-    pub fn start(mut answer: impl FnMut(&str) -> Vec<u8> + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    pub fn start(answer: impl FnMut(&str) -> Vec<u8> + Send + 'static) -> Self {
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), answer)
+    }
+
+    pub fn start_at(host: IpAddr, mut answer: impl FnMut(&str) -> Vec<u8> + Send + 'static) -> Self {
+        let listener = TcpListener::bind((host, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let noted = requests.clone();
@@ -75,15 +79,20 @@ pub fn ok(body: &[u8]) -> Vec<u8> {
 }
 
 pub fn announce_reply(peers: &[SocketAddr]) -> Vec<u8> {
-    let compact: Vec<u8> = peers
-        .iter()
-        .flat_map(|peer| match peer {
-            SocketAddr::V4(peer) => [&peer.ip().octets()[..], &peer.port().to_be_bytes()].concat(),
-            SocketAddr::V6(_) => Vec::new(),
-        })
-        .collect();
-    let mut body = format!("d8:intervali1800e5:peers{}:", compact.len()).into_bytes();
-    body.extend_from_slice(&compact);
+    let (mut ipv4, mut ipv6) = (Vec::new(), Vec::new());
+    for peer in peers {
+        match peer.ip() {
+            IpAddr::V4(ip) => ipv4.extend([&ip.octets()[..], &peer.port().to_be_bytes()].concat()),
+            IpAddr::V6(ip) => ipv6.extend([&ip.octets()[..], &peer.port().to_be_bytes()].concat()),
+        }
+    }
+    let mut body = format!("d8:intervali1800e5:peers{}:", ipv4.len()).into_bytes();
+    body.extend_from_slice(&ipv4);
+    // BEP 7.
+    if !ipv6.is_empty() {
+        body.extend(format!("6:peers6{}:", ipv6.len()).bytes());
+        body.extend_from_slice(&ipv6);
+    }
     body.push(b'e');
     body
 }

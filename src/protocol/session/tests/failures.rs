@@ -89,6 +89,33 @@ fn what_speaks_another_protocol_is_left() {
 }
 
 #[test]
+fn pauses_in_which_nothing_comes_do_not_make_a_choking_peer_useful() {
+    let mut stage = open();
+    let mut gone = Vec::new();
+    for _ in 0..12 {
+        assert!(stage.session.peers(stage.now).any(|peer| peer.stream == StreamId(2)));
+        stage.receive(2, &UNCHOKE);
+        stage.wait(5.0);
+        stage.receive(2, &CHOKE);
+        gone = stage.wait(5.0);
+    }
+    assert_said(
+        gone,
+        lines!["close 2 ChokedForEver(120s)", "gone 2 Violated(ChokedForEver(120s)) gave 0", NEXT],
+    );
+    // One that gives a block in between is worth waiting for.
+    let mut stage = open();
+    for block in [(0, 0, 16_384), (0, 16_384, 16_384), (1, 0, 7_232)] {
+        stage.receive(2, &UNCHOKE);
+        stage.receive(2, &stage.block(block.0, block.1, block.2));
+        stage.receive(2, &CHOKE);
+        stage.wait(100.0);
+        stage.receive(2, &[0; 4]);
+    }
+    assert!(stage.session.is_complete());
+}
+
+#[test]
 fn choked_for_ever_is_no_way_to_download() {
     let mut stage = open();
     assert_said(stage.wait(119.0), lines![sent(2, &[0; 4])]);

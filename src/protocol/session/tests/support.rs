@@ -323,6 +323,8 @@ fn line(output: &Output) -> Option<String> {
         Output::Load(stream, block) => {
             format!("load {} {} {} {}", stream.0, block.index, block.begin, block.length)
         }
+        Output::Resolve(name) => format!("resolve {name}"),
+        Output::Event(Event::Unresolved { name, reason }) => format!("{name} has no address: {reason}"),
         Output::Event(Event::Gone { stream, closing, given, .. }) => {
             format!("gone {} {closing:?} gave {given}", stream.0)
         }

@@ -2,7 +2,7 @@
 
 use super::support::*;
 use crate::lines;
-use crate::session::{Closing, Input, StreamId};
+use crate::session::{Closing, Config, Input, Name, StreamId};
 
 fn stage(tiers: &[&[&str]]) -> Stage {
     Stage::new(config(), torrent(40_000, 32_768, tiers, ""), &[])
@@ -244,4 +244,61 @@ fn our_own_address_is_not_dialled() {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
     let said = stage.receive(0, &[head.as_bytes(), &body].concat());
     assert_said(said, lines!["close 0", "announced, 4 peers", "open 2 10.0.0.2:6881"]);
+}
+
+/// Peers in the long form, by these hosts.
+fn long_answer(hosts: &[&str]) -> Vec<u8> {
+    let peers: String = hosts.iter().map(|host| format!("d2:ip{}:{host}4:porti6881ee", host.len())).collect();
+    respond("200 OK", "", &format!("d8:intervali1800e5:peersl{peers}ee"))
+}
+
+#[test]
+fn peers_that_are_named_by_name_are_looked_up_and_dialled() {
+    let mut stage = stage(&[&["http://t.test/announce"]]);
+    stage.said();
+    stage.opened(0, "10.0.0.9:80");
+    let said = stage.receive(0, &long_answer(&["a.test", "10.0.0.2", "b.test", "a.test"]));
+    assert_said(
+        said,
+        lines![
+            "close 0",
+            "announced, 4 peers",
+            "resolve a.test:6881",
+            "resolve b.test:6881",
+            "open 2 10.0.0.2:6881"
+        ],
+    );
+    let name = |host: &str| Name { host: host.to_owned(), port: 6881 };
+    let addresses = ["10.0.0.1:6881".parse().unwrap(), "[fd00::1]:6881".parse().unwrap()].to_vec();
+    let said = stage.hear(Input::Resolved(name("a.test"), Ok(addresses)));
+    assert_said(said, lines!["open 4 10.0.0.1:6881", "open 6 [fd00::1]:6881"]);
+    let said = stage.hear(Input::Resolved(name("b.test"), Err("no such name".to_owned())));
+    assert_said(said, lines!["b.test:6881 has no address: no such name"]);
+    // What nobody asked for is nobody's word.
+    let stranger = Input::Resolved(name("c.test"), Ok(vec!["10.0.0.3:6881".parse().unwrap()]));
+    assert_said(stage.hear(stranger), &[]);
+}
+
+#[test]
+fn a_run_does_not_end_while_a_name_is_looked_up() {
+    let torrent = torrent(40_000, 32_768, &[&["http://t.test/announce"]], "");
+    let mut stage = Stage::new(Config { rounds: Some(1), ..config() }, torrent, &[]);
+    stage.said();
+    stage.opened(0, "10.0.0.9:80");
+    let said = stage.receive(0, &long_answer(&["a.test"]));
+    assert_said(said, lines!["close 0", "announced, 1 peers", "resolve a.test:6881"]);
+    let name = Name { host: "a.test".to_owned(), port: 6881 };
+    let said = stage.hear(Input::Resolved(name, Err("no such name".to_owned())));
+    // Now there is nobody: goodbye is said to the tracker.
+    assert_said(said, lines!["a.test:6881 has no address: no such name", "open 2 http t.test 80"]);
+}
+
+#[test]
+fn a_list_of_thousands_of_names_is_not_looked_up_at_once() {
+    let mut stage = stage(&[&["http://t.test/announce"]]);
+    stage.said();
+    stage.opened(0, "10.0.0.9:80");
+    let hosts: Vec<String> = (0..5_000).map(|number| format!("{number}.test")).collect();
+    let said = stage.receive(0, &long_answer(&hosts.iter().map(String::as_str).collect::<Vec<_>>()));
+    assert_eq!(said.iter().filter(|line| line.starts_with("resolve")).count(), 50);
 }

@@ -1,0 +1,189 @@
+//! Swarms of two, us and a real client, that find each other through opentracker, over HTTP and UDP: 50 MB in several
+//! files, both ways. We and the client have a network namespace each, which takes the rights of root; without them, or without the
+//! programs, a test is skipped as those of `interop.rs` are.
+
+#![allow(clippy::unwrap_used, reason = "a test ends at its first fault")]
+
+mod support;
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+
+use bittrace_client::{Download, Notice, Options, Outcome};
+use bittrace_protocol::session::{Config, Event, SeedGoal};
+use support::clients::*;
+use support::{Seed, options, run};
+
+const FILES: [(&str, usize); 3] =
+    [("a.bin", 30_000_000), ("sub/b.bin", 19_000_000), ("sub/c.bin", 1_000_001)];
+const PIECE: usize = 256 * 1024;
+
+/// A client's name in messages, the program, and how it is started.
+type Program = (&'static str, fn(&Job<'_>) -> Client);
+
+/// A torrent on disk, its tracker at work.
+struct Scene {
+    seed: Seed,
+    torrent: PathBuf,
+    tracker: SocketAddr,
+    over_udp: bool,
+    folder: tempfile::TempDir,
+    _opentracker: Client,
+}
+
+impl Scene {
+    fn new(scheme: &str) -> Self {
+        let tracker = SocketAddr::new(IN_NAMESPACE, 6969);
+        let seed = Seed::folder(&format!("{scheme}://{tracker}/announce"), &FILES, PIECE);
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["tracker", "work", "content"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        let torrent = folder.path().join("it.torrent");
+        std::fs::write(&torrent, &*seed.torrent).unwrap();
+        let opentracker = opentracker(&folder.path().join("tracker"), tracker, &seed);
+        Self { seed, torrent, tracker, over_udp: scheme == "udp", folder, _opentracker: opentracker }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn start(&self, (_, client): Program, content: &Path) -> Client {
+        client(&Job {
+            torrent: &self.torrent,
+            content,
+            work: &self.path("work"),
+            address: SocketAddr::new(ELSEWHERE, 6891),
+            over_udp: self.over_udp,
+        })
+    }
+
+    fn options(&self, output: &Path, config: Config) -> Options {
+        Options { listen: vec![IN_NAMESPACE], ..options(output, config) }
+    }
+
+    /// Whether the tracker knows somebody who has everything (BEP 48).
+    fn has_a_seeder(&self) -> bool {
+        let mut hash = String::new();
+        self.seed.metainfo.info_hash.0.iter().for_each(|byte| write!(hash, "%{byte:02x}").unwrap());
+        let mut socket = TcpStream::connect(self.tracker).unwrap();
+        write!(socket, "GET /scrape?info_hash={hash} HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).unwrap();
+        answer.windows(13).any(|window| window == b"8:completei1e")
+    }
+}
+
+/// Debian's opentracker answers for the torrents of a list alone, which lies in the folder that it makes its root.
+fn opentracker(folder: &Path, address: SocketAddr, seed: &Seed) -> Client {
+    std::fs::write(folder.join("list"), format!("{}\n", seed.metainfo.info_hash)).unwrap();
+    // It reads it as another user.
+    for path in [folder.parent().unwrap(), folder] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let port = address.port().to_string();
+    let mut command = Command::new("opentracker");
+    command.args(["-i", &address.ip().to_string(), "-p", &port, "-P", &port, "-w", "/list", "-d"]);
+    let client = start(command.arg(folder), folder);
+    wait_until("opentracker", &folder.join("log"), || TcpStream::connect(address).is_ok());
+    client
+}
+
+fn gives(scheme: &str, program: Program) {
+    let scene = Scene::new(scheme);
+    write_content(&scene.seed, &scene.path("content"));
+    let _client = scene.start(program, &scene.path("content"));
+    wait_until("announcing", &scene.path("work/log"), || scene.has_a_seeder());
+    let output = scene.path("out");
+    let (result, notices) = run(&scene.seed, scene.options(&output, patient()));
+    assert_eq!(result.unwrap().outcome, Outcome::Complete, "{notices:#?}");
+    scene.seed.assert_whole(&output);
+}
+
+fn takes(scheme: &str, program: Program) {
+    let scene = Scene::new(scheme);
+    let output = scene.path("out");
+    std::fs::create_dir(&output).unwrap();
+    write_content(&scene.seed, &scene.path("content"));
+    let config = Config { seeding: Some(SeedGoal::default()), ..patient() };
+    let options = scene.options(&scene.path("content"), config);
+    let download = Download::new(scene.seed.metainfo.clone(), options).unwrap();
+    let stop = download.stop();
+    let (announced, announcing) = mpsc::channel();
+    let uploaded = Arc::new(AtomicU64::new(0));
+    let counted = uploaded.clone();
+    let seeder = std::thread::spawn(move || {
+        download.run_blocking(|notice| match notice {
+            Notice::Session(Event::Announced { .. }) => announced.send(()).unwrap_or(()),
+            Notice::Progress { status, .. } => counted.store(status.uploaded, Ordering::Relaxed),
+            _ => {}
+        })
+    });
+    announcing.recv().unwrap();
+    assert!(scene.has_a_seeder());
+    let _client = scene.start(program, &output);
+    let log = scene.path("work/log");
+    let total = scene.seed.bytes.len() as u64;
+    wait_until("downloading", &log, || uploaded.load(Ordering::Relaxed) >= total);
+    wait_until("writing", &log, || {
+        let files = &mut scene.seed.files.iter();
+        files.all(|(path, bytes)| std::fs::read(output.join(path)).is_ok_and(|found| found == *bytes))
+    });
+    stop.stop();
+    assert_eq!(seeder.join().unwrap().unwrap().outcome, Outcome::Complete);
+}
+
+/// Runs a test in a namespace, where it finds itself in one.
+fn swarm(test: &str, way: fn(&str, Program), scheme: &str, program: Program) {
+    if is_in_a_namespace() {
+        way(scheme, program);
+    } else if is_there(program.0) && is_there("opentracker") && can_make_namespaces() {
+        in_a_namespace(test);
+    }
+}
+
+macro_rules! swarms {
+    ($($test:ident: $way:ident, $scheme:literal, $program:expr;)*) => {$(
+        #[test]
+        fn $test() {
+            swarm(stringify!($test), $way, $scheme, $program);
+        }
+    )*};
+}
+
+const ARIA2: Program = ("aria2c", aria2);
+const LIBTORRENT: Program = ("libtorrent", libtorrent);
+const QBITTORRENT: Program = ("qbittorrent-nox", qbittorrent);
+const RTORRENT: Program = ("rtorrent", rtorrent);
+const TRANSMISSION: Program = ("transmission-daemon", transmission);
+
+swarms! {
+    aria2_gives_over_http: gives, "http", ARIA2;
+    aria2_gives_over_udp: gives, "udp", ARIA2;
+    aria2_takes_over_http: takes, "http", ARIA2;
+    aria2_takes_over_udp: takes, "udp", ARIA2;
+    libtorrent_gives_over_http: gives, "http", LIBTORRENT;
+    libtorrent_gives_over_udp: gives, "udp", LIBTORRENT;
+    libtorrent_takes_over_http: takes, "http", LIBTORRENT;
+    libtorrent_takes_over_udp: takes, "udp", LIBTORRENT;
+    qbittorrent_gives_over_http: gives, "http", QBITTORRENT;
+    qbittorrent_gives_over_udp: gives, "udp", QBITTORRENT;
+    qbittorrent_takes_over_http: takes, "http", QBITTORRENT;
+    qbittorrent_takes_over_udp: takes, "udp", QBITTORRENT;
+    rtorrent_gives_over_http: gives, "http", RTORRENT;
+    rtorrent_gives_over_udp: gives, "udp", RTORRENT;
+    rtorrent_takes_over_http: takes, "http", RTORRENT;
+    rtorrent_takes_over_udp: takes, "udp", RTORRENT;
+    transmission_gives_over_http: gives, "http", TRANSMISSION;
+    transmission_gives_over_udp: gives, "udp", TRANSMISSION;
+    transmission_takes_over_http: takes, "http", TRANSMISSION;
+    transmission_takes_over_udp: takes, "udp", TRANSMISSION;
+}
