@@ -190,8 +190,10 @@ impl Stage<'_> {
                     self.remarks.push(format!("{url}: {reason}"));
                 }
                 Output::Resolve(name) => {
-                    // A reference holds addresses alone.
-                    self.session.handle(self.now, Input::Resolved(name, Vec::new()));
+                    self.session.handle(
+                        self.now,
+                        Input::Resolved(name, Err("a reference holds addresses alone".to_owned())),
+                    );
                 }
                 Output::Keep(_) | Output::Event(_) => {}
                 Output::Wait(at) => {
