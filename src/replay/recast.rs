@@ -134,7 +134,7 @@ mod tests {
             d8:intervali9e5:peers12:\x0a\x4d\0\x03\x1a\xe1\x0a\x4d\0\x04\0\x01e";
         let recast = recast_answer(answer, &place, &["127.0.0.9:1".parse().unwrap()]);
         let wanted =
-            b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: 39\r\n\r\n\
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: 37\r\n\r\n\
             d8:intervali9e5:peers12:\x7f\0\0\x03\x1b\x58\x7f\0\0\x09\0\x01e";
         assert_eq!(recast.escape_ascii().to_string(), wanted.escape_ascii().to_string());
     }
