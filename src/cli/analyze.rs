@@ -1,12 +1,11 @@
 //! `bittrace analyze`: captures in, summaries and messages out, as they are read.
 
 use std::cmp::Ordering;
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_trace::record::Severity;
@@ -18,7 +17,8 @@ use crate::args::{Analyze, Common, FailOn, Format, View};
 use crate::csv::CsvTable;
 use crate::failure::{self, warn};
 use crate::filter::Filter;
-use crate::interrupt::{Feed, interrupted};
+use crate::input;
+use crate::interrupt::interrupted;
 use crate::json::{self, Closing};
 use crate::messages::{Detail, MessageTable};
 use crate::names::Name;
@@ -153,7 +153,7 @@ impl<'a> Analysis<'a> {
     /// Reads one capture to its end. Errors are those of the output; a capture that cannot be read is reported and
     /// the next one has its turn.
     fn capture(&mut self, path: &Path) -> Result<()> {
-        let mut trace = match self.open(path) {
+        let mut trace = match input::open(path, self.options.clone(), &self.output) {
             Ok(trace) => trace,
             Err(error) => {
                 self.report(&error);
@@ -219,22 +219,6 @@ impl<'a> Analysis<'a> {
         }
         self.output.flush()?;
         Ok(())
-    }
-
-    fn open(&self, path: &Path) -> Result<Trace> {
-        let options = self.options.clone();
-        if path == Path::new("-") {
-            let feed = Feed::new(io::stdin(), self.output.clone());
-            return Ok(Trace::from_reader("standard input".to_owned(), feed, options)?);
-        }
-        // A pipe may be written while it is read.
-        let waits = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
-        if waits {
-            let file = File::open(path).with_context(|| format!("{}: cannot be opened", path.display()))?;
-            let feed = Feed::new(file, self.output.clone());
-            return Ok(Trace::from_reader(path.display().to_string(), feed, options)?);
-        }
-        Ok(Trace::open(path, options)?)
     }
 
     fn message(&mut self, record: Record, reading: &mut Reading, trace: &Trace) -> io::Result<()> {

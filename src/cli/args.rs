@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Analyze(Box<Analyze>),
     /// Download a torrent, told as it goes; every byte can be recorded
     Download(Box<Download>),
+    /// Compare two captures, message by message and byte for byte
+    Diff(Box<Diff>),
     /// Look into .torrent files
     #[command(subcommand)]
     Torrent(Torrent),
@@ -123,6 +125,85 @@ pub(crate) struct Download {
     /// Replace files in the way that are not this torrent's
     #[arg(long)]
     pub(crate) overwrite: bool,
+}
+
+/// Compare two captures.
+#[derive(Debug, Args)]
+#[command(after_help = DIFF_AFTER, after_long_help = DIFF_EXAMPLES)]
+pub(crate) struct Diff {
+    /// The capture that says how it should be; - reads standard input
+    #[arg(value_name = "REFERENCE")]
+    pub(crate) reference: PathBuf,
+    /// The capture that is held to it; - reads standard input
+    #[arg(value_name = "CANDIDATE")]
+    pub(crate) candidate: PathBuf,
+    /// A torrent of the captures, for its name; may be given again
+    #[arg(long, value_name = "FILE")]
+    pub(crate) torrent: Vec<PathBuf>,
+    /// How to write it
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
+    pub(crate) format: DiffFormat,
+    /// Whose messages count; the other side's are context. Without it, local; with --no-mask, both
+    #[arg(long, value_enum, value_name = "SIDE")]
+    pub(crate) side: Option<Side>,
+    /// Only messages of these names, comma separated, such as handshake,request
+    #[arg(long, value_name = "MESSAGE", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Only these streams of the reference, comma separated, and what they are compared with
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    pub(crate) streams: Vec<u32>,
+    /// What a field may do: exact, bind, ignore or context; may be given again
+    #[arg(long, value_name = "MESSAGE.FIELD=RULE", long_help = MASK_HELP)]
+    pub(crate) mask: Vec<String>,
+    /// Every byte of both sides must be the same
+    #[arg(long, conflicts_with = "mask")]
+    pub(crate) no_mask: bool,
+    /// Choices that may differ without an exit code of 1, comma separated
+    #[arg(long, value_enum, value_name = "CHOICE", value_delimiter = ',')]
+    pub(crate) allow: Vec<Choice>,
+    /// Show N messages before and after each one that differs
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) context: usize,
+    /// The bytes of each field that differs, those that do marked
+    #[arg(long)]
+    pub(crate) hex: bool,
+    /// The address of the host the captures are about; found out when not given
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) local: Option<IpAddr>,
+    /// The same for the candidate, where it is another one
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) local_candidate: Option<IpAddr>,
+}
+
+/// Whose messages count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Side {
+    /// Those of the hosts the captures are about
+    Local,
+    /// Those of the far ends
+    Far,
+    /// All
+    Both,
+}
+
+/// Disagreements about what is said, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Choice {
+    /// Said at another place
+    Moved,
+    /// Not said by the candidate
+    Missing,
+    /// Said by the candidate alone
+    Extra,
+}
+
+/// How to write a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiffFormat {
+    /// For people
+    Table,
+    /// An object a line (NDJSON), the last one a summary
+    Json,
 }
 
 /// The commands about .torrent files.
@@ -233,7 +314,7 @@ pub(crate) enum FailOn {
 }
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done, 1 --fail-on matched, 2 could not tell, 130 interrupted.
+Exit codes: 0 done, 1 the answer is no, 2 could not tell, 130 interrupted.
 `bittrace --help` has examples.";
 
 const EXAMPLES: &str = "\
@@ -242,11 +323,12 @@ Examples:
   bittrace analyze capture.pcap --torrent t.torrent   the same, with file names and hash checks
   tcpdump -U -w - | bittrace analyze - --view messages
                                                       messages as they are captured
+  bittrace diff reference.pcap candidate.pcap         what one says otherwise than the other
   bittrace torrent show t.torrent                     what a .torrent says
 
 Exit codes:
-    0  done, also when nothing in a capture is BitTorrent
-    1  --fail-on matched
+    0  done, or the same; also when nothing in a capture is BitTorrent
+    1  --fail-on matched, or the captures differ
     2  could not tell: usage, or a file that cannot be read
   130  interrupted; what was read until then is shown";
 
@@ -271,6 +353,41 @@ Exit codes:
     1  --fail-on matched a message that was chosen
     2  could not tell: usage, or a file that cannot be read
   130  interrupted; what was read until then is shown";
+
+const DIFF_AFTER: &str = "\
+Exit codes: 0 the same, 1 they differ, 2 could not tell, 130 interrupted.
+`bittrace diff --help` has examples.";
+
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  bittrace diff reference.pcap candidate.pcapng
+  bittrace diff reference.pcap candidate.pcapng --only announce-request,handshake --hex
+  bittrace diff reference.pcap candidate.pcapng --mask announce-request.numwant=ignore
+  bittrace diff reference.pcap candidate.pcapng --allow moved
+  bittrace diff a.pcap a.pcap --no-mask
+  bittrace diff a.pcap b.pcap --format json | jq -c 'select(.verdict == \"differs\")'
+
+Messages pair by what they name (piece, offset, length), or by their type in order. A pair is
+  same     the same bytes at the same place
+  masked   the same but for what masks allow
+  differs  said otherwise: phrasing
+  moved    the same, at another place among the others: choice
+  missing  not said by the candidate: choice
+  extra    said by the candidate alone: choice
+Coverage is how much of the reference has a counterpart, fidelity how much of that is same, masked or moved.
+
+Exit codes:
+    0  the same, but for what masks and --allow let pass; also when neither capture has BitTorrent in it
+    1  they differ
+    2  could not tell: usage, a file that cannot be read, a mask that matches nothing
+  130  interrupted";
+
+const MASK_HELP: &str = "\
+What a field may do; may be given again. The message is a name such as announce-request, a protocol such as peer-wire, or *; the field is its path as the report has it, such as numwant, v or headers.User-Agent, and covers what stands in it.
+
+Rules: exact (no other bytes), bind (the first value seen stands for the reference's throughout the run), ignore (no matter), context (shown, no matter).
+
+What a run draws at random or is told by its surroundings is masked already: peer id (but not the client's name in it), key, ports, addresses, the tracker's host, transaction and connection ids. The report lists each use.";
 
 const FILTER_HELP: &str = "\
 Only messages for which this is true.

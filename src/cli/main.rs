@@ -3,11 +3,13 @@
 mod analyze;
 mod args;
 mod csv;
+mod diff;
 mod download;
 mod failure;
 mod fields;
 mod filter;
 mod hex;
+mod input;
 mod interrupt;
 mod json;
 mod messages;
@@ -77,6 +79,7 @@ fn run(arguments: Arguments, mut output: Output) -> Result<Exit> {
     match arguments.command {
         Command::Analyze(analyze) => return analyze::run(&analyze, arguments.common, output),
         Command::Download(download) => return download::run(&download, arguments.common, output),
+        Command::Diff(diff) => return diff::run(&diff, arguments.common, output),
         Command::Torrent(Torrent::Show(show)) => torrent::show(&show, arguments.common, &mut output)?,
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -116,7 +119,7 @@ mod tests {
 
     #[test]
     fn every_command_has_a_manual_page() {
-        for topic in ["", "analyze", "torrent show", "completions"] {
+        for topic in ["", "analyze", "diff", "torrent show", "completions"] {
             let words: Vec<String> = topic.split_whitespace().map(str::to_owned).collect();
             assert!(!manual(&words).unwrap().is_empty());
         }

@@ -10,6 +10,7 @@ use bittrace_trace::record::Body;
 use bittrace_trace::words::size;
 use bittrace_trace::{Record, Speaker};
 
+use crate::kept::Kept;
 use crate::mask::{Clash, Mask, Masks, Rule};
 
 /// A field that is not the same in both messages.
@@ -27,6 +28,14 @@ pub struct Difference {
     pub fails: bool,
     /// What is to be said of it.
     pub note: Option<String>,
+    moved: bool,
+}
+
+impl Difference {
+    /// Whether the field says the same in both, and only stands at another place.
+    pub fn is_place(&self) -> bool {
+        self.moved
+    }
 }
 
 /// A field of one message.
@@ -49,6 +58,15 @@ struct Leaf {
     value: Value,
 }
 
+/// Whether what a mask lets pass is counted: it is, where it would be held against the candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counts {
+    /// It is.
+    Yes,
+    /// It is context.
+    No,
+}
+
 /// What is known of two messages before the masks are asked.
 struct Found<'a> {
     reference: Option<&'a Leaf>,
@@ -62,8 +80,8 @@ enum What {
     Value,
     /// One of the two has no such field.
     Absence,
-    /// It stands elsewhere among the others.
-    Place(usize, usize),
+    /// It stands elsewhere among the others: behind this one of the reference's leaves there, behind that one here.
+    Place(Option<usize>, Option<usize>),
     /// The bytes are the same, but may not agree with what was bound before.
     Same,
 }
@@ -75,6 +93,7 @@ pub(crate) fn compare(
     candidate: &Record,
     speaker: Speaker,
     masks: &mut Masks,
+    counts: Counts,
 ) -> Vec<Difference> {
     let (ours, theirs) = (leaves(reference), leaves(candidate));
     let mut found = match few_differing_bytes(&reference.bytes, &candidate.bytes) {
@@ -83,7 +102,7 @@ pub(crate) fn compare(
     };
     let differing = found.len();
     found.extend(unchanged(&ours, &theirs, reference, candidate));
-    let mut judge = Judge { reference, candidate, speaker, masks };
+    let mut judge = Judge { reference, candidate, ours: &ours, speaker, masks, counts };
     let mut differences = Vec::new();
     for (at, found) in found.iter().enumerate() {
         let others = if at < differing { differing > 1 } else { differing > 0 };
@@ -168,16 +187,19 @@ fn misplaced<'a>(ours: &'a [Leaf], theirs: &'a [Leaf], mates: &[Option<usize>]) 
         .collect();
     let numbers: Vec<Option<u32>> = both.iter().map(|(_, mate)| u32::try_from(*mate).ok()).collect();
     let in_order = crate::align::longest_increasing(&numbers);
-    let place = |leaves: &[Leaf], at: usize| {
-        let above = |path: &str| path.rfind('.').map_or(String::new(), |dot| path[..dot].to_owned());
-        let siblings = leaves[..=at].iter().filter(|leaf| content(leaf));
-        siblings.filter(|leaf| above(&leaf.path) == above(&leaves[at].path)).count()
+    let mut by_mate = both.clone();
+    by_mate.sort_unstable_by_key(|(_, mate)| *mate);
+    let above = |at: usize| ours[at].path.rfind('.').map_or("", |dot| &ours[at].path[..dot]);
+    // The nearest sibling in front of it, by either order.
+    let before = |row: &[(usize, usize)], at: usize| {
+        let place = row.iter().position(|(one, _)| *one == at)?;
+        row[..place].iter().rev().map(|(one, _)| *one).find(|one| above(*one) == above(at))
     };
     (0..both.len())
         .filter(|at| in_order.binary_search(at).is_err())
         .map(|at| {
             let (one, other) = both[at];
-            let what = What::Place(place(ours, one), place(theirs, other));
+            let what = What::Place(before(&both, one), before(&by_mate, one));
             Found { reference: Some(&ours[one]), candidate: Some(&theirs[other]), what }
         })
         .collect()
@@ -229,8 +251,10 @@ fn unchanged<'a>(
 struct Judge<'a> {
     reference: &'a Record,
     candidate: &'a Record,
+    ours: &'a [Leaf],
     speaker: Speaker,
     masks: &'a mut Masks,
+    counts: Counts,
 }
 
 /// What is thought of a difference, and what is to be said of it.
@@ -253,7 +277,7 @@ impl Judge<'_> {
             }
             (What::Same, ..) => return None,
             (What::Place(one, other), rule, _) if !matches!(rule, Rule::Ignore | Rule::Context) => {
-                (Rule::Exact, true, Some(format!("stands {}, not {}", ordinal(other), ordinal(one))))
+                (Rule::Exact, true, Some(self.behind(one, other)))
             }
             (What::Value, Rule::Exact, _) if others && self.follows(leaf) => {
                 (Rule::Follows, false, Some("follows from the others".to_owned()))
@@ -264,11 +288,24 @@ impl Judge<'_> {
             (What::Value, Rule::Context, _) if !self.same_extension(leaf) => (Rule::Exact, true, None),
             (_, rule, _) => (rule, false, None),
         };
-        if !fails && let (Some(line), true) = (line, rule != Rule::Follows) {
+        let passes = !fails && rule != Rule::Follows && self.counts == Counts::Yes;
+        if let (Some(line), true) = (line, passes) {
             self.masks.count(line);
         }
+        let same_text = match (found.what, found.reference, found.candidate) {
+            (What::Value, Some(one), Some(other)) => text(one, self.reference) == text(other, self.candidate),
+            _ => false,
+        };
+        let note = if same_text && note.is_none() {
+            Some("the same value, written otherwise".to_owned())
+        } else {
+            note
+        };
         let part = |leaf: Option<&Leaf>, record: &Record| {
-            leaf.map(|leaf| Part { text: text(leaf, record), span: leaf.span.clone() })
+            let leaf = leaf?;
+            let bytes = record.bytes.get(leaf.span.clone()).unwrap_or_default();
+            let text = if same_text { readable(bytes) } else { text(leaf, record) };
+            Some(Part { text, span: leaf.span.clone() })
         };
         let mut candidate = part(found.candidate, self.candidate);
         // A changed byte can change what the field is; its bytes are still there.
@@ -279,7 +316,21 @@ impl Judge<'_> {
             });
         }
         let reference = part(found.reference, self.reference);
-        Some(Difference { name: leaf.path.clone(), reference, candidate, rule, fails, note })
+        let moved = matches!(found.what, What::Place(..));
+        Some(Difference { name: leaf.path.clone(), reference, candidate, rule, fails, note, moved })
+    }
+
+    /// Where a field stands, by what stands in front of it.
+    fn behind(&self, reference: Option<usize>, candidate: Option<usize>) -> String {
+        let name = |at: Option<usize>| {
+            at.map(|at| self.ours[at].path.rsplit('.').next().unwrap_or_default().to_owned())
+        };
+        match (name(reference), name(candidate)) {
+            (one, other) if one == other => format!("moved along with {}", one.unwrap_or_default()),
+            (Some(one), Some(other)) => format!("behind {other}, not {one}"),
+            (Some(one), None) => format!("first, not behind {one}"),
+            (None, other) => format!("behind {}, not first", other.unwrap_or_default()),
+        }
     }
 
     /// Whether such a field only says how long others are.
@@ -378,7 +429,12 @@ impl Judge<'_> {
     /// Where two long values first differ, since their text does not show it.
     fn first_difference(&self, found: &Found<'_>) -> Option<String> {
         let (ours, theirs) = (found.reference?, found.candidate?);
-        if !matches!(ours.value, Value::Payload(_)) && ours.span.len() <= LONG {
+        if !matches!(ours.value, Value::Payload(_) | Value::Bytes(_)) || ours.span.len() <= LONG {
+            return None;
+        }
+        if text(ours, self.reference) == text(theirs, self.candidate)
+            && !matches!(ours.value, Value::Payload(_))
+        {
             return None;
         }
         let one = self.reference.bytes.get(ours.span.clone())?;
@@ -483,16 +539,21 @@ fn shown(bytes: &[u8]) -> String {
     }
 }
 
-/// `1st`, `2nd`, `12th`.
-fn ordinal(number: usize) -> String {
-    let suffix = match (number % 100, number % 10) {
-        (11..=13, _) => "th",
-        (_, 1) => "st",
-        (_, 2) => "nd",
-        (_, 3) => "rd",
-        _ => "th",
+/// Two blocks of which only digests are known.
+pub(crate) fn blocks_differ(one: &Kept, other: &Kept) -> Difference {
+    let part = |kept: &Kept| {
+        let digest = kept.digest().map_or(String::new(), |digest| Hex(digest).to_string());
+        Some(Part { text: format!("SHA-1 {digest}"), span: kept.bytes.len()..kept.length() as usize })
     };
-    format!("{number}{suffix}")
+    Difference {
+        name: "block".to_owned(),
+        reference: part(one),
+        candidate: part(other),
+        rule: Rule::Exact,
+        fails: true,
+        note: Some("only digests of the blocks are kept".to_owned()),
+        moved: false,
+    }
 }
 
 /// Whether a message has a field that `mask` is about.

@@ -120,6 +120,19 @@ impl Transcript {
         }
         Ok(transcriber.finish(&trace))
     }
+
+    /// The client of the host the capture is about, if it has said so.
+    pub fn client(&self) -> Option<&str> {
+        self.conversations.iter().find_map(|one| one.way(Speaker::Local).client.as_deref())
+    }
+
+    /// The torrents that its conversations are about, each once.
+    pub fn torrents(&self) -> Vec<InfoHash> {
+        let mut torrents: Vec<_> = self.conversations.iter().filter_map(|one| one.torrent).collect();
+        torrents.sort_unstable();
+        torrents.dedup();
+        torrents
+    }
 }
 
 impl Conversation {

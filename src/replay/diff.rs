@@ -3,7 +3,7 @@
 use bittrace_trace::{Opening, Speaker};
 
 use crate::align::{Alignment, align};
-use crate::compare::{self, Difference, Part};
+use crate::compare::{self, Counts, Difference};
 use crate::conversation::{Conversation, Transcript};
 use crate::couple::couple;
 use crate::kept::Kept;
@@ -207,9 +207,10 @@ impl Comparison<'_> {
         let (our_short, their_short) = (shortened(ours), shortened(theirs));
         let (our, their) = (our_short.as_ref().unwrap_or(ours), their_short.as_ref().unwrap_or(theirs));
         let (one, other) = (one.record(speaker, our), other.record(speaker, their));
-        let mut differences = compare::compare(&one, &other, speaker, &mut self.masks);
+        let counts = if self.options.side.counts(speaker) { Counts::Yes } else { Counts::No };
+        let mut differences = compare::compare(&one, &other, speaker, &mut self.masks, counts);
         if differences.is_empty() && !same {
-            differences.push(block_differs(our, their));
+            differences.push(compare::blocks_differ(our, their));
         }
         if !self.options.side.counts(speaker) {
             for difference in differences.iter_mut().filter(|difference| difference.fails) {
@@ -256,22 +257,6 @@ fn alike(one: &Kept, other: &Kept) -> bool {
 }
 
 const ALIKE: usize = 4;
-
-/// Two blocks of which only digests are known.
-fn block_differs(one: &Kept, other: &Kept) -> Difference {
-    let part = |kept: &Kept| {
-        let digest = kept.digest().map_or(String::new(), |digest| bittrace_protocol::Hex(digest).to_string());
-        Some(Part { text: format!("SHA-1 {digest}"), span: kept.bytes.len()..kept.length() as usize })
-    };
-    Difference {
-        name: "block".to_owned(),
-        reference: part(one),
-        candidate: part(other),
-        rule: Rule::Exact,
-        fails: true,
-        note: Some("only digests of the blocks are kept".to_owned()),
-    }
-}
 
 /// The unpaired messages between two pairs that stand in order, and what the captures say they lost there.
 struct Region {

@@ -259,7 +259,7 @@ const TABLE: &[Line] = &[
     ("announce-request", "ipv6", Rule::Bind, "address", "the host's own address"),
     ("extended", "ipv4", Rule::Bind, "compact address", "the host's own address"),
     ("extended", "ipv6", Rule::Bind, "compact address", "the host's own address"),
-    ("extended", "yourip", Rule::Context, "", "it tells the far end that one's address"),
+    ("extended", "yourip", Rule::Context, "", "the far end's own address, told to it"),
     ("extended", "extension.extended_id", Rule::Context, "", "a number of the far end's choice"),
     ("udp-tracker", "transaction_id", Rule::Bind, "transaction id", "drawn at random for each request"),
     ("udp-tracker", "connection_id", Rule::Bind, "connection id", "the tracker's choice, to be repeated"),
