@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use bittrace_replay::Disturbance;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Reads BitTorrent packet captures and shows every tracker and peer message, byte for byte.
@@ -56,6 +57,10 @@ pub(crate) enum Command {
     Download(Box<Download>),
     /// Compare two captures, message by message and byte for byte
     Diff(Box<Diff>),
+    /// Play a capture again, to bittrace or to any client, and compare what it says
+    Replay(Box<Replay>),
+    /// Show how a capture's client conducts itself
+    Profile(Profile),
     /// Look into .torrent files
     #[command(subcommand)]
     Torrent(Torrent),
@@ -140,6 +145,19 @@ pub(crate) struct Diff {
     /// A torrent of the captures, for its name; may be given again
     #[arg(long, value_name = "FILE")]
     pub(crate) torrent: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) comparing: Comparing,
+    /// The address of the host the captures are about; found out when not given
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) local: Option<IpAddr>,
+    /// The same for the candidate, where it is another one
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) local_candidate: Option<IpAddr>,
+}
+
+/// How two captures are compared, and how that is shown.
+#[derive(Debug, Args)]
+pub(crate) struct Comparing {
     /// How to write it
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
     pub(crate) format: DiffFormat,
@@ -167,12 +185,57 @@ pub(crate) struct Diff {
     /// The bytes of each field that differs, those that do marked
     #[arg(long)]
     pub(crate) hex: bool,
-    /// The address of the host the captures are about; found out when not given
+}
+
+/// Play a capture again.
+#[derive(Debug, Args)]
+#[command(after_help = REPLAY_AFTER, after_long_help = REPLAY_EXAMPLES)]
+pub(crate) struct Replay {
+    /// The capture: its tracker and peers play their parts again
+    #[arg(value_name = "CAPTURE")]
+    pub(crate) capture: PathBuf,
+    /// A client to run against it, and its arguments: {torrent}, {dir} and {port} stand for the copy of the torrent, an
+    /// empty folder, and a free port
+    #[arg(last = true, value_name = "CLIENT")]
+    pub(crate) client: Vec<String>,
+    /// The torrent; without it, the one beside the capture, of the same name
+    #[arg(long, value_name = "FILE")]
+    pub(crate) torrent: Option<PathBuf>,
+    /// The torrent's file or folder, for blocks that the capture lacks
+    #[arg(long, value_name = "PATH")]
+    pub(crate) content: Option<PathBuf>,
+    /// Serve tracker and peers on real sockets: the tracker's address, such as 127.0.0.2 or 127.0.0.2:6969
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<String>,
+    /// Keep what was said, as a capture
+    #[arg(long, value_name = "FILE.pcapng")]
+    pub(crate) record: Option<PathBuf>,
+    /// How many seconds a client may be silent before the run ends
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout: u64,
+    /// What far ends do on purpose; may be given again, each for a run of its own
+    #[arg(long, value_name = "WHAT", long_help = DISTURB_HELP)]
+    pub(crate) disturb: Vec<Disturbance>,
+    #[command(flatten)]
+    pub(crate) comparing: Comparing,
+    /// The address of the host the capture is about; found out when not given
     #[arg(long, value_name = "ADDR")]
     pub(crate) local: Option<IpAddr>,
-    /// The same for the candidate, where it is another one
+}
+
+/// Show how a client conducts itself.
+#[derive(Debug, Args)]
+#[command(after_help = PROFILE_AFTER)]
+pub(crate) struct Profile {
+    /// The capture; - reads standard input
+    #[arg(value_name = "CAPTURE")]
+    pub(crate) capture: PathBuf,
+    /// How to write it
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
+    pub(crate) format: DiffFormat,
+    /// The address of the host the capture is about; found out when not given
     #[arg(long, value_name = "ADDR")]
-    pub(crate) local_candidate: Option<IpAddr>,
+    pub(crate) local: Option<IpAddr>,
 }
 
 /// Whose messages count.
@@ -381,6 +444,50 @@ Exit codes:
     1  they differ
     2  could not tell: usage, a file that cannot be read, a mask that matches nothing
   130  interrupted";
+
+const REPLAY_AFTER: &str = "\
+Exit codes: 0 the same, 1 they differ, 2 could not tell, 130 interrupted.
+`bittrace replay --help` has examples.";
+
+const REPLAY_EXAMPLES: &str = "\
+Without a client and without --listen, the capture is played to bittrace itself, which speaks as the capture's client did:
+no sockets, the same bytes every time. With a client, it is started, its tracker and peers are the recorded ones on loopback,
+and what it says is compared with what the capture's client said.
+
+Examples:
+  bittrace replay reference.pcap
+  bittrace replay reference.pcap -- aria2c --dir {dir} --seed-time=0 --listen-port {port} {torrent}
+  bittrace replay reference.pcap --record run.pcapng --hex -- transmission-cli -w {dir} -p {port} {torrent}
+  bittrace replay reference.pcap --disturb corrupt=2 --disturb drop=9 -- aria2c --dir {dir} --seed-time=0 {torrent}
+  bittrace replay reference.pcap --listen 127.0.0.2:6969       until Ctrl-C, for a client started by hand
+
+Two things are rewritten, the rest is said as recorded: the addresses in the tracker's answers, which are those of the
+played peers; and the ids of extensions, which are the receiver's to choose. Blocks are sent when they are asked for.
+
+Exit codes:
+    0  the same, but for what masks and --allow let pass; with --disturb, the client completed each time
+    1  they differ; with --disturb, it did not
+    2  could not tell: usage, a file that cannot be read, a client that cannot be started
+  130  interrupted";
+
+const PROFILE_AFTER: &str = "\
+Examples:
+  bittrace profile reference.pcap
+  bittrace profile reference.pcap --format json | jq .profile
+
+What the capture does not show is as bittrace does it, and marked. download --like and replay speak this way.";
+
+const DISTURB_HELP: &str = "\
+What far ends do on purpose, to see what the client does then; may be given again, each for a run of its own:
+  split=bytes        every byte by itself
+  split=boundaries   cuts a byte before and behind the end of each message
+  delay=MS           every message so many milliseconds late
+  reorder            blocks in the opposite order
+  drop=N             the connection ends behind message N
+  corrupt=N          block N has one byte changed
+  duplicate=N        block N comes twice
+  unknown=ID         a message with an id that nobody has allocated
+  overlong=N         a length prefix of 2 GiB behind message N";
 
 const MASK_HELP: &str = "\
 What a field may do; may be given again. The message is a name such as announce-request, a protocol such as peer-wire, or *; the field is its path as the report has it, such as numwant, v or headers.User-Agent, and covers what stands in it.

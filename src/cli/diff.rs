@@ -15,10 +15,11 @@ use bittrace_replay::{
     BUDGET, Compared, Conversation, Judged, Kept, Mask, Masking, Options, Pair, Report, Transcriber,
     Transcript, Verdict,
 };
+use bittrace_trace::Trace;
 use bittrace_trace::words::counted;
 
 use crate::Exit;
-use crate::args::{Choice, Common, Diff, DiffFormat, Side};
+use crate::args::{Choice, Common, Comparing, Diff, DiffFormat, Side};
 use crate::failure::warn;
 use crate::input;
 use crate::interrupt::interrupted;
@@ -27,7 +28,8 @@ use crate::torrent::read_torrent;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Diff, common: Common, mut output: Output) -> Result<Exit> {
-    let options = options(arguments)?;
+    // Before the captures are read, which may take long.
+    let options = options(&arguments.comparing)?;
     let torrents = arguments
         .torrent
         .iter()
@@ -43,26 +45,39 @@ pub(crate) fn run(arguments: &Diff, common: Common, mut output: Output) -> Resul
     if interrupted() {
         return Ok(Exit::Interrupted);
     }
-    let report = bittrace_replay::diff(&reference, &candidate, &options)?;
+    present(&reference, &candidate, &torrents, &options, &arguments.comparing, common, &mut output)
+}
+
+/// Compares, shows how it went, and says so.
+pub(crate) fn present(
+    reference: &Transcript,
+    candidate: &Transcript,
+    torrents: &[Arc<Metainfo>],
+    options: &Options,
+    arguments: &Comparing,
+    common: Common,
+    output: &mut Output,
+) -> Result<Exit> {
+    let report = bittrace_replay::diff(reference, candidate, options)?;
     let allowed: Vec<Verdict> = arguments.allow.iter().copied().map(verdict).collect();
     let view = View {
-        reference: &reference,
-        candidate: &candidate,
-        torrents: &torrents,
+        reference,
+        candidate,
+        torrents,
         report: &report,
         masked: !arguments.no_mask,
         disagreements: report.disagreements(&allowed),
         allowed,
     };
     match arguments.format {
-        DiffFormat::Json => json::write(&view, &mut output)?,
-        DiffFormat::Table if common.quiet => page::write_conclusion(&view, output.look, &mut output)?,
+        DiffFormat::Json => json::write(&view, output)?,
+        DiffFormat::Table if common.quiet => page::write_conclusion(&view, output.look, output)?,
         DiffFormat::Table => {
             let detail = Detail { hex: arguments.hex, context: arguments.context, all: common.verbose };
-            page::write(&view, detail, output.look, &mut output)?;
+            page::write(&view, detail, output.look, output)?;
         }
     }
-    std::io::Write::flush(&mut output)?;
+    std::io::Write::flush(output)?;
     Ok(if view.disagreements > 0 { Exit::Matched } else { Exit::Done })
 }
 
@@ -126,7 +141,11 @@ impl<'a> View<'a> {
 
 fn transcript(path: &Path, local: Option<IpAddr>, common: Common, output: &Output) -> Result<Transcript> {
     let options = bittrace_trace::Options { local, torrents: Vec::new() };
-    let mut trace = input::open(path, options, output)?;
+    transcribe(input::open(path, options, output)?, common)
+}
+
+/// Reads a capture into its conversations.
+pub(crate) fn transcribe(mut trace: Trace, common: Common) -> Result<Transcript> {
     let mut transcriber = Transcriber::new(BUDGET);
     while !interrupted() {
         match trace.next()? {
@@ -146,7 +165,7 @@ fn transcript(path: &Path, local: Option<IpAddr>, common: Common, output: &Outpu
     Ok(transcript)
 }
 
-fn options(arguments: &Diff) -> Result<Options> {
+pub(crate) fn options(arguments: &Comparing) -> Result<Options> {
     let mut by_hand = Vec::new();
     for text in &arguments.mask {
         match Mask::parse(text) {

@@ -16,6 +16,8 @@ mod messages;
 mod names;
 mod output;
 mod overview;
+mod profile;
+mod replay;
 mod row;
 mod table;
 mod time;
@@ -80,6 +82,8 @@ fn run(arguments: Arguments, mut output: Output) -> Result<Exit> {
         Command::Analyze(analyze) => return analyze::run(&analyze, arguments.common, output),
         Command::Download(download) => return download::run(&download, arguments.common, output),
         Command::Diff(diff) => return diff::run(&diff, arguments.common, output),
+        Command::Replay(replay) => return replay::run(&replay, arguments.common, output),
+        Command::Profile(profile) => profile::show(&profile, &mut output)?,
         Command::Torrent(Torrent::Show(show)) => torrent::show(&show, arguments.common, &mut output)?,
         Command::Completions { shell } => {
             let mut script = Vec::new();

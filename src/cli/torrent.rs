@@ -23,6 +23,13 @@ pub(crate) struct TorrentFile {
     pub(crate) metainfo: Metainfo,
 }
 
+impl TorrentFile {
+    /// The file as it is.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// Larger files are no torrents: those of a million files have some 100 MB.
 const MAX_FILE: u64 = 256 << 20;
 

@@ -1,7 +1,12 @@
 //! The bytes of a torrent's pieces, gathered from what peers sent each other in a capture, and from files.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 
+use bittrace_protocol::metainfo::File as TorrentFile;
 use bittrace_protocol::wire::Message;
 use bittrace_protocol::{Block, Metainfo, PieceIndex};
 use bytes::Bytes;
@@ -59,6 +64,45 @@ impl Contents {
         right
     }
 
+    /// Adds the pieces of the torrent's file, or of the folder around its files, that have their hashes, as far as they are
+    /// not known.
+    ///
+    /// # Errors
+    /// When nothing of the torrent can be read there.
+    pub fn read_from(&mut self, torrent: &Metainfo, path: &Path) -> io::Result<()> {
+        let Some(geometry) = &torrent.geometry else { return Ok(()) };
+        let mut files = Vec::new();
+        for file in &torrent.files {
+            let place = match path.is_dir() {
+                true => place_of(torrent, file, path),
+                false => Some(path.to_owned()),
+            };
+            files.push(place.and_then(|place| File::open(place).ok()));
+        }
+        if files.iter().all(Option::is_none) {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "none of the torrent's files is there"));
+        }
+        let mut found = 0;
+        for piece in (0..geometry.piece_count()).map(PieceIndex) {
+            let mut bytes = vec![0; geometry.piece_size(piece).unwrap_or(0) as usize];
+            let mut rest = &mut bytes[..];
+            for range in geometry.piece_files(piece) {
+                let length = usize::try_from(range.bytes.end - range.bytes.start).unwrap_or(usize::MAX);
+                let (part, behind) = rest.split_at_mut(length.min(rest.len()));
+                rest = behind;
+                // A padding file, or one that is missing, is zeros (BEP 47): the hash tells.
+                if let Some(Some(file)) = files.get(range.file) {
+                    let _ = file.read_exact_at(part, range.bytes.start);
+                }
+            }
+            found += u32::from(self.pieces.contains_key(&piece) || self.add(torrent, piece, bytes.into()));
+        }
+        match found {
+            0 => Err(io::Error::new(io::ErrorKind::InvalidData, "no piece of the torrent is there")),
+            _ => Ok(()),
+        }
+    }
+
     /// The bytes of a block, where they are known.
     pub fn block(&self, block: Block) -> Option<Bytes> {
         let (begin, length) = (block.begin as usize, block.length as usize);
@@ -78,6 +122,15 @@ impl Contents {
     pub fn whole(&self) -> usize {
         self.pieces.len()
     }
+}
+
+/// Where a file of the torrent lies in a folder, or in the folder of the torrent's name in it.
+fn place_of(torrent: &Metainfo, file: &TorrentFile, folder: &Path) -> Option<PathBuf> {
+    let inner: PathBuf = file.path.iter().filter(|name| name.is_safe()).map(ToString::to_string).collect();
+    let named = folder.join(torrent.name.to_string());
+    let places =
+        if torrent.single_file { vec![named] } else { vec![folder.join(&inner), named.join(&inner)] };
+    places.into_iter().find(|place| place.is_file())
 }
 
 /// The piece that the last of each block make, where they cover it.

@@ -1,0 +1,348 @@
+//! A capture's tracker and peers on real sockets, and a client against them.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use bittrace_replay::{Disturbance, ServeOptions, Served, Server, Signs};
+use bittrace_trace::{Options, Trace};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::{Play, tell, verdict};
+use crate::Exit;
+use crate::args::{self, Common, DiffFormat};
+use crate::diff;
+use crate::failure::warn;
+use crate::interrupt::interrupted;
+use crate::output::Output;
+
+/// Runs a client, or waits for one, once or once for each disturbance.
+pub(super) fn run(
+    play: &Play,
+    arguments: &args::Replay,
+    options: &bittrace_replay::Options,
+    common: Common,
+    mut output: Output,
+) -> Result<Exit> {
+    if arguments.disturb.is_empty() {
+        let run = Run::new(play, arguments, common, None)?.go()?;
+        if run.ended == Ended::Interrupted && run.served.plays.is_empty() {
+            return Ok(Exit::Interrupted);
+        }
+        let exit = run.compare(play, arguments, options, common, &mut output)?;
+        return Ok(if run.ended == Ended::Interrupted && !arguments.client.is_empty() {
+            Exit::Interrupted
+        } else {
+            exit
+        });
+    }
+    let mut verdicts = Vec::new();
+    for &what in &arguments.disturb {
+        let run = Run::new(play, arguments, common, Some(what))?.go()?;
+        if run.ended == Ended::Interrupted {
+            return Ok(Exit::Interrupted);
+        }
+        verdicts.push(verdict::of(what, &run.served, &run.ended, &run.recording, play)?);
+    }
+    match arguments.comparing.format {
+        DiffFormat::Table => verdict::write(&verdicts, &arguments.client, &mut output)?,
+        DiffFormat::Json => verdict::write_json(&verdicts, &mut output)?,
+    }
+    output.flush()?;
+    Ok(if verdicts.iter().all(|verdict| verdict.completed) { Exit::Done } else { Exit::Matched })
+}
+
+/// A run that has not begun.
+struct Run<'a> {
+    play: &'a Play,
+    arguments: &'a args::Replay,
+    common: Common,
+    disturb: Option<Disturbance>,
+    /// Goes when the run does, with what the client downloaded.
+    folder: TempDir,
+    recording: PathBuf,
+}
+
+/// A run that is over.
+struct Ran {
+    served: Served,
+    ended: Ended,
+    recording: PathBuf,
+    /// Keeps the recording until it was read.
+    _folder: TempDir,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The client ended by itself.
+    Exited(ExitStatus),
+    /// The client had said goodbye to the tracker, or was done and was ended.
+    Done,
+    /// Nothing was said for so long.
+    Silent(Duration),
+    /// Ctrl-C.
+    Interrupted,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        play: &'a Play,
+        arguments: &'a args::Replay,
+        common: Common,
+        disturb: Option<Disturbance>,
+    ) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("bittrace-").tempdir().context("no temporary folder")?;
+        let recording = match &arguments.record {
+            Some(path) if arguments.disturb.len() < 2 => path.clone(),
+            Some(_) => bail!("--record keeps one run: give one --disturb"),
+            None => folder.path().join("run.pcapng"),
+        };
+        Ok(Self { play, arguments, common, disturb, folder, recording })
+    }
+
+    fn go(self) -> Result<Ran> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (served, ended) = runtime.block_on(self.serve())?;
+        runtime.shutdown_background();
+        Ok(Ran { served, ended, recording: self.recording, _folder: self.folder })
+    }
+
+    async fn serve(&self) -> Result<(Served, Ended)> {
+        let (reference, contents) = self.play.reference()?;
+        let listen = address(self.arguments.listen.as_deref())?;
+        let options = ServeOptions {
+            listen,
+            patience: PATIENCE,
+            disturb: self.disturb,
+            comment: format!("bittrace {} replay of {}", env!("CARGO_PKG_VERSION"), self.play.path.display()),
+        };
+        let file = File::create(&self.recording)
+            .with_context(|| format!("{}: cannot be written", self.recording.display()))?;
+        let server = Server::bind(
+            reference,
+            self.play.torrent.clone(),
+            contents,
+            options,
+            Box::new(BufWriter::new(file)),
+        )
+        .await
+        .with_context(|| format!("{listen}: cannot be listened on"))?;
+        let torrent = server
+            .torrent_file(&self.play.file)
+            .ok_or_else(|| anyhow!("{}: cannot be copied", self.play.torrent_path.display()))?;
+        let copy = self.folder.path().join("replay.torrent");
+        fs::write(&copy, torrent).with_context(|| format!("{}: cannot be written", copy.display()))?;
+        self.announce(&server, &copy);
+        let signs = server.signs();
+        let over = async {
+            if self.arguments.client.is_empty() {
+                return anyhow::Ok(self.watch(signs, None).await);
+            }
+            let mut client = Client::start(&self.arguments.client, &copy, self.folder.path())?;
+            let ended = self.watch(signs, Some(&mut client.child)).await;
+            let ended = client.end(ended).await;
+            if let Ended::Exited(status) = &ended
+                && !status.success()
+            {
+                client.complain(status, self.common);
+            }
+            Ok(ended)
+        };
+        let (served, ended) = server.run(over).await.with_context(|| self.recording.display().to_string())?;
+        Ok((served, ended?))
+    }
+
+    /// Says where everything is.
+    fn announce(&self, server: &Server, copy: &Path) {
+        if self.disturb.is_some() || (!self.arguments.client.is_empty() && !self.common.verbose) {
+            return;
+        }
+        warn(self.common, &format!("the tracker is at {}", server.tracker()));
+        for (recorded, here) in server.peers() {
+            warn(self.common, &format!("the peer {recorded} is at {here}"));
+        }
+        if self.arguments.client.is_empty() {
+            warn(self.common, &format!("give a client {} ; Ctrl-C ends the run", copy.display()));
+        }
+    }
+
+    /// Waits until the client has done all it will do.
+    async fn watch(&self, mut signs: watch::Receiver<Signs>, mut child: Option<&mut Child>) -> Ended {
+        let patience = Duration::from_secs(self.arguments.timeout);
+        let began = Instant::now();
+        loop {
+            if interrupted() {
+                return Ended::Interrupted;
+            }
+            if let Some(child) = child.as_deref_mut()
+                && let Ok(Some(status)) = child.try_wait()
+            {
+                return Ended::Exited(status);
+            }
+            let now = signs.borrow_and_update().clone();
+            let quiet = now.last.unwrap_or(began).elapsed();
+            if now.stopped() && quiet > AFTER_GOODBYE {
+                return Ended::Done;
+            }
+            if child.is_some() && now.completed() && quiet > AFTER_COMPLETION {
+                return Ended::Done;
+            }
+            // One that is started by hand may take its time to begin.
+            if (child.is_some() || now.last.is_some()) && quiet > patience {
+                return Ended::Silent(patience);
+            }
+            let _ = timeout(STEP, signs.changed()).await;
+        }
+    }
+}
+
+impl Ran {
+    fn compare(
+        &self,
+        play: &Play,
+        arguments: &args::Replay,
+        options: &bittrace_replay::Options,
+        common: Common,
+        output: &mut Output,
+    ) -> Result<Exit> {
+        let trace = Trace::open(&self.recording, Options::default())?;
+        let candidate = diff::transcribe(trace, common)?;
+        let torrents = [play.torrent.clone()];
+        let exit = diff::present(
+            &play.transcript(common)?,
+            &candidate,
+            &torrents,
+            options,
+            &arguments.comparing,
+            common,
+            output,
+        )?;
+        let missed =
+            self.served.plays.iter().flat_map(|one| one.missed.iter().map(|missed| (one.far, missed)));
+        let mut remarks = self.served.remarks.clone();
+        if let Ended::Silent(patience) = self.ended {
+            remarks
+                .push(format!("the client said nothing for {} s, and the run was ended", patience.as_secs()));
+        }
+        for play in &self.served.plays {
+            if let bittrace_replay::End::Garbled(why) = play.end {
+                remarks.push(format!("a connection to {} was not understood ({why})", play.far));
+            }
+        }
+        tell(&missed.collect::<Vec<_>>(), &remarks, arguments, common, output)?;
+        output.flush()?;
+        Ok(exit)
+    }
+}
+
+/// A client that runs, in a process group of its own, which ends with this value.
+struct Client {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Client {
+    fn start(words: &[String], torrent: &Path, folder: &Path) -> Result<Self> {
+        let downloads = folder.join("downloads");
+        fs::create_dir(&downloads)?;
+        let port = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?.local_addr()?.port();
+        let words: Vec<String> = words
+            .iter()
+            .map(|word| {
+                word.replace("{torrent}", &torrent.display().to_string())
+                    .replace("{dir}", &downloads.display().to_string())
+                    .replace("{port}", &port.to_string())
+            })
+            .collect();
+        let log = folder.join("client.log");
+        let file = File::create(&log)?;
+        let [program, arguments @ ..] = &words[..] else { bail!("no client is named") };
+        let child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("{program}: cannot be started"))?;
+        Ok(Self { child, log })
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        if let Some(pid) = pid {
+            // It may be gone already.
+            let _ = kill_process_group(pid, signal);
+        }
+    }
+
+    /// Ends it, kindly first, so that it says goodbye; how the run ended.
+    async fn end(&mut self, ended: Ended) -> Ended {
+        if matches!(ended, Ended::Exited(_)) {
+            // What it said last may still be on its way.
+            sleep(AFTER_EXIT).await;
+            return ended;
+        }
+        self.signal(Signal::TERM);
+        if timeout(GOODBYE, self.child.wait()).await.is_err() {
+            self.signal(Signal::KILL);
+            let _ = self.child.wait().await;
+        }
+        sleep(AFTER_EXIT).await;
+        ended
+    }
+
+    /// Shows the last that a client wrote that failed.
+    fn complain(&self, status: &ExitStatus, common: Common) {
+        warn(common, &format!("the client ended with {status}; it wrote last:"));
+        let text = fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        for line in &lines[lines.len().saturating_sub(SHOWN)..] {
+            warn(common, &format!("  {}", crate::table::printable(line)));
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+/// An address with or without a port; without one, the second of the loopback network, so that a client at the first is
+/// told from what it talks to.
+fn address(text: Option<&str>) -> Result<SocketAddr> {
+    let Some(text) = text else { return Ok(SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), 0))) };
+    let bare = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0));
+    let address = text.parse::<SocketAddr>().or(bare);
+    address.map_err(|_| anyhow!("--listen: {text} is no address, such as 127.0.0.2 or 127.0.0.2:6969"))
+}
+
+/// How long a far end waits for a cue that does not come.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often is looked whether the run is over.
+const STEP: Duration = Duration::from_millis(100);
+
+/// How long it must be quiet for the run to be over: behind the goodbye to the tracker; and behind the announce of
+/// completion, since some say goodbye soon after.
+const AFTER_GOODBYE: Duration = Duration::from_millis(500);
+const AFTER_COMPLETION: Duration = Duration::from_secs(3);
+
+/// How long a client may take to end, and what it said to arrive.
+const GOODBYE: Duration = Duration::from_secs(10);
+const AFTER_EXIT: Duration = Duration::from_millis(200);
+
+/// How many lines of a client's output are shown.
+const SHOWN: usize = 10;
