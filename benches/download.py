@@ -136,6 +136,18 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def watch_memory(pid, peaks):
+    """Notes the most memory that a process was in, until it ends: what is counted for it at its end includes what this
+    program was in when it started it."""
+    try:
+        while True:
+            status = pathlib.Path(f"/proc/{pid}/status").read_text()
+            peaks.extend(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM"))
+            time.sleep(0.02)
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+
+
 def run(command, out, seeder):
     """Wall seconds, CPU seconds of client and seeder, and peak resident bytes of one download."""
     out.mkdir()
@@ -143,12 +155,14 @@ def run(command, out, seeder):
     seeded = cpu_seconds(seeder.pid)
     started = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    peaks = [0]
+    threading.Thread(target=watch_memory, args=[process.pid, peaks]).start()
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.monotonic() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         sys.exit(f"{command[0]} ended with {process.returncode}")
-    return wall, usage.ru_utime + usage.ru_stime, cpu_seconds(seeder.pid) - seeded, usage.ru_maxrss * 1024
+    return wall, usage.ru_utime + usage.ru_stime, cpu_seconds(seeder.pid) - seeded, max(peaks)
 
 
 def main():
