@@ -2,11 +2,16 @@
 """How fast bittrace downloads, beside aria2, libtorrent and (where it is installed) rqbit.
 
     cargo build --release
-    /usr/bin/python3 benches/download.py [--gib 2] [--piece-kib 1024] [--rounds 3] [CLIENT...]
+    cargo build --release -p bittrace-client --examples
+    /usr/bin/python3 benches/download.py [--gib 2] [--piece-kib 1024] [--rounds 3] [--seeder light] [CLIENT...]
 
-All in one run, in turn, from the same seeder (libtorrent in high-performance settings) over loopback, with content and
-downloads in memory-backed storage (/dev/shm). Prints, for each client, the median of the rounds: MiB/s, CPU seconds a
-GiB (of the client alone), and peak resident memory. Debian's python3-libtorrent and aria2 are what it wants.
+All in one run, in turn, from the same seeder over loopback, with content and downloads in memory-backed storage
+(/dev/shm). Prints, for each client, the median of the rounds: MiB/s, CPU seconds a GiB (of the client alone, then of
+the seeder), and peak resident memory. Debian's python3-libtorrent and aria2 are what it wants.
+
+The light seeder does next to nothing, so that the clients are what is measured; the other one is libtorrent in
+high-performance settings, which takes a processor for itself. The client "bare" receives, hashes and writes, and
+nothing else: no client can be much cheaper.
 """
 import argparse
 import hashlib
@@ -15,6 +20,7 @@ import os
 import pathlib
 import shutil
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -22,7 +28,9 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+RELEASE = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 SEEDER_PORT = 46881
+BLOCK = 16 << 10
 
 SETTINGS = """
 import libtorrent as lt, sys, time
@@ -74,8 +82,8 @@ def bencode(value):
     raise TypeError(value)
 
 
-def make_content(path, size, piece_length):
-    """Bytes that do not compress, and the SHA-1 of each piece."""
+def make_content(path, size, piece_length, framed):
+    """Bytes that do not compress, where framed as the piece message of each block; and the SHA-1 of each piece."""
     block = hashlib.shake_256(b"bittrace").digest(1 << 20)
     hashes = []
     with open(path, "wb") as file:
@@ -83,7 +91,13 @@ def make_content(path, size, piece_length):
         in_piece = 0
         for number in range(size >> 20):
             chunk = number.to_bytes(8, "big") + block[8:]
-            file.write(chunk)
+            if framed:
+                for at in range(0, len(chunk), BLOCK):
+                    index, begin = divmod((number << 20) + at, piece_length)
+                    file.write(struct.pack(">IBII", 9 + BLOCK, 7, index, begin))
+                    file.write(chunk[at : at + BLOCK])
+            else:
+                file.write(chunk)
             at = 0
             while at < len(chunk):
                 part = chunk[at : at + piece_length - in_piece]
@@ -96,10 +110,12 @@ def make_content(path, size, piece_length):
     return b"".join(hashes)
 
 
-def clients(work, torrent):
+def clients(work, torrent, light):
     """Name, and the command that downloads into a folder and then ends."""
-    bittrace = ROOT / "target/release/bittrace"
+    bittrace, bare = RELEASE / "bittrace", RELEASE / "examples/bare"
     found = {}
+    if light and bare.exists():
+        found["bare"] = [str(bare), torrent, str(SEEDER_PORT), "{out}/content.bin"]
     if bittrace.exists():
         common = [str(bittrace), "download", torrent, "-q", "--port", "0", "--listen", "127.0.0.1", "-o", "{out}"]
         found["bittrace"] = common
@@ -114,18 +130,39 @@ def clients(work, torrent):
     return found
 
 
-def run(command, out):
-    """Wall seconds, CPU seconds and peak resident bytes of one download."""
+def cpu_seconds(pid):
+    """The processor time that a process has had so far."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def watch_memory(pid, peaks):
+    """Notes the most memory that a process was in, until it ends: what is counted for it at its end includes what this
+    program was in when it started it."""
+    try:
+        while True:
+            status = pathlib.Path(f"/proc/{pid}/status").read_text()
+            peaks.extend(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM"))
+            time.sleep(0.02)
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+
+
+def run(command, out, seeder):
+    """Wall seconds, CPU seconds of client and seeder, and peak resident bytes of one download."""
     out.mkdir()
     command = [part.replace("{out}", str(out)) for part in command]
+    seeded = cpu_seconds(seeder.pid)
     started = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    peaks = [0]
+    threading.Thread(target=watch_memory, args=[process.pid, peaks]).start()
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.monotonic() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         sys.exit(f"{command[0]} ended with {process.returncode}")
-    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+    return wall, usage.ru_utime + usage.ru_stime, cpu_seconds(seeder.pid) - seeded, max(peaks)
 
 
 def main():
@@ -133,6 +170,7 @@ def main():
     parser.add_argument("--gib", type=float, default=2)
     parser.add_argument("--piece-kib", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seeder", choices=["light", "libtorrent"], default="light")
     parser.add_argument("clients", nargs="*")
     options = parser.parse_args()
     size = int(options.gib * 1024) << 20
@@ -142,33 +180,40 @@ def main():
         tracker = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Tracker)
         threading.Thread(target=tracker.serve_forever, daemon=True).start()
         (work / "seed").mkdir()
-        pieces = make_content(work / "seed/content.bin", size, options.piece_kib << 10)
+        light = options.seeder == "light"
+        content = work / "seed/content.bin"
+        pieces = make_content(content, size, options.piece_kib << 10, light)
         torrent = work / "content.torrent"
         torrent.write_bytes(bencode({
             b"announce": b"http://127.0.0.1:%d/announce" % tracker.server_port,
             b"info": {b"length": size, b"name": b"content.bin", b"piece length": options.piece_kib << 10,
                       b"pieces": pieces},
         }))
-        seeder = subprocess.Popen(
-            ["/usr/bin/python3", "-c", SEED, str(SEEDER_PORT), str(torrent), str(work / "seed")])
+        if light:
+            command = [str(RELEASE / "examples/seed"), str(torrent), str(content), str(SEEDER_PORT)]
+        else:
+            command = ["/usr/bin/python3", "-c", SEED, str(SEEDER_PORT), str(torrent), str(work / "seed")]
+        seeder = subprocess.Popen(command, stdin=subprocess.PIPE)
         time.sleep(2)
-        found = clients(work, str(torrent))
+        found = clients(work, str(torrent), light)
         chosen = options.clients or list(found)
         figures = {name: [] for name in chosen}
         for number in range(options.rounds):
             for name in chosen:
                 out = work / "out"
-                figures[name].append(run(found[name], out))
+                figures[name].append(run(found[name], out, seeder))
                 whole = (out / "content.bin").stat().st_size == size
                 if not whole:
                     sys.exit(f"{name}: the download is not whole")
                 shutil.rmtree(out)
                 (work / "live.pcapng").unlink(missing_ok=True)
-        print(f"{options.gib:g} GiB, pieces of {options.piece_kib} KiB, {options.rounds} rounds, medians")
-        print(f"{'client':<20}{'MiB/s':>8}{'CPU s/GiB':>11}{'peak MiB':>10}")
+        print(f"{options.gib:g} GiB, pieces of {options.piece_kib} KiB, {options.rounds} rounds, medians, "
+              f"{options.seeder} seeder")
+        print(f"{'client':<20}{'MiB/s':>8}{'CPU s/GiB':>11}{'seeder':>8}{'peak MiB':>10}")
         for name, runs in figures.items():
-            wall, cpu, memory = (statistics.median(column) for column in zip(*runs))
-            print(f"{name:<20}{size / wall / (1 << 20):>8.0f}{cpu / options.gib:>11.2f}{memory / (1 << 20):>10.0f}")
+            wall, cpu, seeding, memory = (statistics.median(column) for column in zip(*runs))
+            print(f"{name:<20}{size / wall / (1 << 20):>8.0f}{cpu / options.gib:>11.2f}"
+                  f"{seeding / options.gib:>8.2f}{memory / (1 << 20):>10.0f}")
     finally:
         if seeder:
             seeder.kill()

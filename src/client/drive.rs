@@ -149,11 +149,12 @@ impl Driver {
                 progress_at = Instant::now() + PROGRESS_EVERY;
             }
             let wait = self.drain(&mut session, notice);
-            self.storage.flush();
+            let flush_at = self.storage.flush();
             if self.over {
                 break;
             }
-            let wake = wait.map_or(progress_at, |at| self.clock.instant(at).min(progress_at));
+            let wait = wait.map(|at| self.clock.instant(at));
+            let wake = [wait, flush_at].into_iter().flatten().fold(progress_at, Instant::min);
             tokio::select! {
                 () = self.stop.said_again(stops) => {
                     stops = self.stop.times();

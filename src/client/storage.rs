@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use bittrace_protocol::session::StreamId;
 use bittrace_protocol::{Block, PieceIndex};
@@ -42,7 +43,10 @@ pub(crate) enum Report {
 pub(crate) struct Storage {
     workers: Vec<Sender<Vec<Job>>>,
     batches: Vec<Vec<Job>>,
-    keeper: Option<Sender<PieceIndex>>,
+    keeper: Option<Sender<Vec<PieceIndex>>>,
+    kept: Vec<PieceIndex>,
+    /// When the keeper may be woken again.
+    keep_at: Instant,
     gauge: Gauge,
     threads: Vec<thread::JoinHandle<()>>,
 }
@@ -72,6 +76,7 @@ impl Storage {
             let worker = Worker {
                 files: files.clone(),
                 reports: reports.clone(),
+                done: Vec::new(),
                 under_way: HashMap::new(),
                 failed: false,
             };
@@ -82,7 +87,8 @@ impl Storage {
         let keeping = Keeper::new(files.clone(), verified, journal, replace, reports.clone());
         threads.push(spawn("keeper", move || keeping.run(&kept))?);
         let batches = workers.iter().map(|_| Vec::new()).collect();
-        Ok(Self { workers, batches, keeper: Some(keeper), gauge, threads })
+        let (kept, keep_at) = (Vec::new(), Instant::now());
+        Ok(Self { workers, batches, keeper: Some(keeper), kept, keep_at, gauge, threads })
     }
 
     /// Writes bytes of a piece.
@@ -107,23 +113,40 @@ impl Storage {
     }
 
     /// Remembers a verified piece, and finishes the files that have no other missing.
-    pub(crate) fn keep(&self, piece: PieceIndex) {
-        // Where the thread is gone it has said why.
-        let _ = self.keeper.as_ref().map(|keeper| keeper.send(piece));
+    pub(crate) fn keep(&mut self, piece: PieceIndex) {
+        self.kept.push(piece);
     }
 
     /// Lets the threads end once they have done what they were told: when all have, or could not, no report follows.
     pub(crate) fn close(&mut self) {
         self.workers.clear();
+        self.hand_on_kept();
         self.keeper = None;
     }
 
-    /// Hands what was said since the last time to the threads.
-    pub(crate) fn flush(&mut self) {
+    /// Hands what was said since the last time to the threads; when to call again, where something is held back.
+    pub(crate) fn flush(&mut self) -> Option<Instant> {
         for (worker, batch) in self.workers.iter().zip(&mut self.batches) {
             if !batch.is_empty() {
                 let _ = worker.send(std::mem::take(batch));
             }
+        }
+        if self.kept.is_empty() {
+            return None;
+        }
+        let now = Instant::now();
+        if now < self.keep_at {
+            return Some(self.keep_at);
+        }
+        self.keep_at = now + KEEP_EVERY;
+        self.hand_on_kept();
+        None
+    }
+
+    fn hand_on_kept(&mut self) {
+        if let Some(keeper) = self.keeper.as_ref().filter(|_| !self.kept.is_empty()) {
+            // Where the thread is gone it has said why.
+            let _ = keeper.send(std::mem::take(&mut self.kept));
         }
     }
 
@@ -155,6 +178,8 @@ pub(crate) fn spawn<T: Send + 'static>(
 struct Worker {
     files: Arc<Files>,
     reports: UnboundedSender<Report>,
+    /// What is not reported yet.
+    done: Vec<Report>,
     under_way: HashMap<PieceIndex, UnderWay>,
     failed: bool,
 }
@@ -172,6 +197,7 @@ impl Worker {
     fn run(mut self, jobs: &Receiver<Vec<Job>>) {
         while let Ok(batch) = jobs.recv() {
             self.work(batch);
+            self.tell();
         }
     }
 
@@ -197,7 +223,10 @@ impl Worker {
                 }
                 Job::Examine(piece, block_length) => self.examine(piece, block_length),
                 Job::Load(stream, block) => {
-                    self.report(Report::Loaded(stream, block, self.files.read_block(block)));
+                    let bytes = self.files.read_block(block);
+                    self.report(Report::Loaded(stream, block, bytes));
+                    // A peer waits for it, and the next read may take long.
+                    self.tell();
                 }
             }
         }
@@ -246,7 +275,7 @@ impl Worker {
         self.report(Report::Hashed(piece, hash.finalize().into()));
     }
 
-    fn examine(&self, piece: PieceIndex, block_length: u32) {
+    fn examine(&mut self, piece: PieceIndex, block_length: u32) {
         let size = self.files.geometry.piece_size(piece).unwrap_or(0);
         let begins = (0..size).step_by(block_length.max(1) as usize);
         let digests = begins.map(|begin| {
@@ -264,9 +293,16 @@ impl Worker {
         self.report(Report::Failed(error));
     }
 
-    fn report(&self, report: Report) {
-        // Where nobody listens any more, the threads end soon.
-        let _ = self.reports.send(report);
+    fn report(&mut self, report: Report) {
+        self.done.push(report);
+    }
+
+    /// Tells what is done, all at once, so that who listens is woken once.
+    fn tell(&mut self) {
+        for report in self.done.drain(..) {
+            // Where nobody listens any more, the threads end soon.
+            let _ = self.reports.send(report);
+        }
     }
 }
 
@@ -295,17 +331,17 @@ impl Keeper {
         Self { files, verified, journal: Some(journal), lock: None, replace, missing, reports }
     }
 
-    fn run(mut self, kept: &Receiver<PieceIndex>) {
+    fn run(mut self, kept: &Receiver<Vec<PieceIndex>>) {
         if let Err(error) = self.keep_all(kept) {
             let _ = self.reports.send(Report::Failed(error));
         }
     }
 
-    fn keep_all(&mut self, kept: &Receiver<PieceIndex>) -> Result<(), Error> {
+    fn keep_all(&mut self, kept: &Receiver<Vec<PieceIndex>>) -> Result<(), Error> {
         self.end()?;
-        while let Ok(first) = kept.recv() {
+        while let Ok(mut pieces) = kept.recv() {
             // All that waits at once.
-            let pieces: Vec<_> = std::iter::once(first).chain(kept.try_iter()).collect();
+            pieces.extend(kept.try_iter().flatten());
             self.keep(&pieces)?;
         }
         Ok(())
@@ -353,4 +389,6 @@ pub(crate) fn missing_pieces(files: &Files, verified: &Pieces) -> Vec<u32> {
 
 /// Hashing is what takes longest, and one processor cannot hash as fast as another receives.
 const WORKERS: usize = 2;
+/// Small pieces come by the thousand a second, and waking a thread for each costs more than writing them down.
+const KEEP_EVERY: Duration = Duration::from_millis(50);
 const READ_BACK: usize = 256 * 1024;
