@@ -71,9 +71,9 @@ impl Signs {
         self.announced.contains(&Some(Event::Completed))
     }
 
-    /// Whether the client said goodbye to the tracker.
+    /// Whether the client said goodbye to the tracker, having been there: some say goodbye before they begin.
     pub fn stopped(&self) -> bool {
-        self.announced.last() == Some(&Some(Event::Stopped))
+        self.announced.len() > 1 && self.announced.last() == Some(&Some(Event::Stopped))
     }
 }
 
@@ -479,7 +479,8 @@ impl Drop for Guard {
         let play = Play {
             far: self.far,
             stream: self.stream.0,
-            missed: self.peer.finish(),
+            // One that was not understood comes again, as a rule.
+            missed: if matches!(self.end, End::Garbled(_)) { Vec::new() } else { self.peer.finish() },
             end: self.end.clone(),
             disturbed: self.disturber.as_ref().map(Disturber::is_done),
         };
