@@ -2,6 +2,8 @@
 
 #[path = "download/https.rs"]
 mod https;
+#[path = "download/memory.rs"]
+mod memory;
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
