@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::{Geometry, Metainfo, PieceIndex, Timestamp};
 
+mod allowed_fast;
 mod announcer;
 mod blame;
 mod chance;

@@ -1,6 +1,6 @@
 //! What is known of one peer, and what waits to be said to it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -54,6 +54,8 @@ pub(super) struct Peer {
     pub(super) given_at_choke: u64,
     /// What it may be asked for while it chokes us (BEP 6).
     pub(super) allowed: BTreeSet<PieceIndex>,
+    /// What it may have while we choke it, and how many bytes of each piece it has not had (BEP 6).
+    pub(super) granted: BTreeMap<PieceIndex, u32>,
     /// What it suggests (BEP 6).
     pub(super) suggested: Vec<PieceIndex>,
     pub(super) asked: VecDeque<Asked>,
@@ -159,6 +161,7 @@ impl Peer {
             starves_since: now,
             given_at_choke: 0,
             allowed: BTreeSet::new(),
+            granted: BTreeMap::new(),
             suggested: Vec::new(),
             asked: VecDeque::new(),
             coming: None,

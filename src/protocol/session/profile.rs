@@ -41,6 +41,8 @@ pub struct Profile {
     pub piece_order: PieceOrder,
     /// How many pieces are chosen at random before rarity counts.
     pub random_pieces: u32,
+    /// How many pieces a peer that has no more than so many may have while it is choked (BEP 6, "k"); 0 allows none.
+    pub allowed_fast: u32,
     /// Whether peers are told of a piece that they have themselves.
     pub redundant_haves: bool,
 }
@@ -96,6 +98,7 @@ impl Profile {
             most_requests: 1000,
             piece_order: PieceOrder::RarestFirst,
             random_pieces: 4,
+            allowed_fast: 10,
             redundant_haves: false,
         }
     }
