@@ -1,7 +1,12 @@
 //! `bittrace download` as a user runs it, against a tracker and a peer that are a few raw bytes on loopback.
 
+#[path = "download/https.rs"]
+mod https;
+#[path = "download/memory.rs"]
+mod memory;
+
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread;
@@ -29,14 +34,30 @@ fn info() -> Vec<u8> {
     info
 }
 
-fn write_torrent(folder: &Path, tracker: SocketAddr) -> String {
-    let announce = format!("http://{tracker}/announce");
+fn torrent(announce: &str) -> Vec<u8> {
     let mut torrent = format!("d8:announce{}:{announce}4:info", announce.len()).into_bytes();
     torrent.extend(info());
     torrent.push(b'e');
+    torrent
+}
+
+fn write_torrent(folder: &Path, tracker: SocketAddr) -> String {
     let path = folder.join("file.torrent");
-    std::fs::write(&path, torrent).expect("a torrent can be written");
+    std::fs::write(&path, torrent(&format!("http://{tracker}/announce"))).expect("a torrent can be written");
     path.to_string_lossy().into_owned()
+}
+
+/// What a tracker answers that knows these peers.
+fn answer(peers: &[SocketAddr]) -> Vec<u8> {
+    let mut body = b"d8:completei1e10:incompletei1e8:intervali1800e5:peers".to_vec();
+    body.extend(format!("{}:", peers.len() * 6).bytes());
+    for peer in peers {
+        let IpAddr::V4(ip) = peer.ip() else { panic!("{peer} does not fit") };
+        body.extend(ip.octets());
+        body.extend(peer.port().to_be_bytes());
+    }
+    body.push(b'e');
+    body
 }
 
 /// A tracker that hands out these peers, in this order, to whoever asks.
@@ -51,13 +72,7 @@ fn tracker(peers: Vec<SocketAddr>) -> SocketAddr {
             while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read == 1) {
                 request.push(byte[0]);
             }
-            let mut body = b"d8:completei1e10:incompletei1e8:intervali1800e5:peers".to_vec();
-            body.extend(format!("{}:", peers.len() * 6).bytes());
-            for peer in &peers {
-                body.extend([127, 0, 0, 1]);
-                body.extend(peer.port().to_be_bytes());
-            }
-            body.push(b'e');
+            let body = answer(&peers);
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
             let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
         }

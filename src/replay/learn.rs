@@ -242,6 +242,7 @@ impl<'a> Learner<'a> {
             }
         }
         let profile = &mut self.learnt.profile;
+        profile.allowed_fast = if all { allowed.max(10) } else { allowed };
         profile.opening = opening;
         profile.without_pieces = pieces.unwrap_or(profile.without_pieces);
         profile.interest = interest.unwrap_or(profile.interest);

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use bittrace_client::Outcome;
@@ -86,6 +87,52 @@ fn every_byte_is_recorded() {
     }
     assert_eq!((blocks, rest.len()), (31, 0));
     assert!(!messages(&path).is_empty());
+}
+
+/// An address that leaves a caller without an answer, as a host that is not there does: the queue of a listener that
+/// takes nobody out of it is full.
+fn silence() -> (socket2::Socket, TcpStream) {
+    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    // Linux lets one more in than it is told.
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    (listener, TcpStream::connect(address).unwrap())
+}
+
+#[test]
+fn an_attempt_without_answer_is_a_lone_syn_and_a_refused_one_has_its_reset() {
+    let (_listener, queued) = silence();
+    let (silent, dead) = (queued.peer_addr().unwrap(), nobody());
+    let tracker = Tracker::naming(vec![silent, dead]);
+    let seed = Seed::single(&tracker.url(), 100_000, 64 * 1024);
+    let output = tempfile::tempdir().unwrap();
+    let path = output.path().join("live.pcapng");
+    let mut config = config();
+    config.single_peer = true;
+    config.connect_timeout = std::time::Duration::from_secs(1);
+    // Here it answers.
+    config.tracker_timeout = std::time::Duration::from_secs(10);
+    let mut options = options(&output.path().join("out"), config);
+    options.record = Some(path.clone());
+    let (result, notices) = run(&seed, options);
+    assert_eq!(result.unwrap().outcome, Outcome::Incomplete);
+    assert!(notices.iter().any(|notice| notice.contains("TimedOut")), "{notices:#?}");
+
+    let mut capture = bittrace_trace::Capture::open(&path).unwrap();
+    let (mut with_silent, mut with_dead) = (Vec::new(), Vec::new());
+    while let Some(packet) = capture.next_packet().unwrap() {
+        let bittrace_trace::Parsed::Tcp(segment) = bittrace_trace::parse(packet.link, packet.data) else {
+            panic!("only TCP is spoken");
+        };
+        for (address, heard) in [(silent, &mut with_silent), (dead, &mut with_dead)] {
+            if [segment.src, segment.dst].contains(&address) {
+                heard.push((segment.dst == address, segment.syn, segment.ack.is_some(), segment.rst));
+            }
+        }
+    }
+    assert_eq!(with_silent, [(true, true, false, false)]);
+    assert_eq!(with_dead, [(true, true, false, false), (false, false, true, true)]);
 }
 
 #[test]

@@ -117,6 +117,7 @@ impl Session {
                 let news = !std::mem::replace(&mut peer.it_wants, true);
                 if news {
                     self.unchoke_if_free(now, peer);
+                    self.allow_fast(peer);
                 }
                 return annoy(peer, news);
             }

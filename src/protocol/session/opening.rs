@@ -6,7 +6,6 @@ use crate::bencode;
 use crate::wire::{Handshake, Message};
 use crate::{PeerId, Timestamp};
 
-use super::allowed_fast::allowed_fast;
 use super::peer::{Peer, Phase};
 use super::profile::{Interest, Opening, Says, WithoutPieces};
 use super::{Event, Session, Violation};
@@ -75,7 +74,7 @@ impl Session {
                 }
                 Opening::Extended => {}
                 Opening::Pieces => self.say_pieces(peer),
-                Opening::AllowedFast(count) => self.allow_fast(peer, count),
+                Opening::AllowedFast(count) => self.allow_set(peer, count),
             }
         }
         if self.config.profile.interest == Interest::AtOnce && !self.is_complete() {
@@ -112,18 +111,6 @@ impl Session {
             _ if peer.fast && profile.have_all && self.is_complete() => Message::HaveAll,
             _ => bitfield(),
         });
-    }
-
-    /// Lets a peer that has few pieces ask for some while we choke it.
-    fn allow_fast(&self, peer: &mut Peer, count: u32) {
-        let IpAddr::V4(address) = peer.address.ip() else { return };
-        if !peer.fast {
-            return;
-        }
-        for piece in allowed_fast(address, &self.torrent.info_hash, self.piece_count(), count) {
-            peer.allows.insert(piece);
-            peer.say(&Message::AllowedFast(piece));
-        }
     }
 
     /// The dictionary of BEP 10.

@@ -1,6 +1,6 @@
 //! What is known of one peer, and what waits to be said to it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -56,10 +56,11 @@ pub(super) struct Peer {
     pub(super) given_at_choke: u64,
     /// What it may be asked for while it chokes us (BEP 6).
     pub(super) allowed: BTreeSet<PieceIndex>,
+    /// What it may have while we choke it, and how many bytes of each piece it has not had (BEP 6).
+    pub(super) granted: BTreeMap<PieceIndex, u32>,
     /// What it suggests (BEP 6).
     pub(super) suggested: Vec<PieceIndex>,
-    /// What it may ask for while we choke it (BEP 6).
-    pub(super) allows: BTreeSet<PieceIndex>,
+
     pub(super) asked: VecDeque<Asked>,
     /// How many blocks it was asked for, and how many of them it gave.
     pub(super) asked_in_all: u32,
@@ -170,8 +171,9 @@ impl Peer {
             starves_since: now,
             given_at_choke: 0,
             allowed: BTreeSet::new(),
+            granted: BTreeMap::new(),
             suggested: Vec::new(),
-            allows: BTreeSet::new(),
+
             asked: VecDeque::new(),
             asked_in_all: 0,
             given_in_all: 0,

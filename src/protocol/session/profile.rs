@@ -48,6 +48,8 @@ pub struct Profile {
     pub piece_order: PieceOrder,
     /// How many pieces are chosen at random before rarity counts.
     pub random_pieces: u32,
+    /// How many pieces a peer that has no more than so many may have while it is choked (BEP 6, "k"); 0 allows none.
+    pub allowed_fast: u32,
     /// How peers are told of a piece that is new.
     pub haves: Haves,
     /// Whether new pieces are told before more blocks are asked for.
@@ -262,6 +264,7 @@ impl Profile {
             refills: Vec::new(),
             piece_order: PieceOrder::RarestFirst,
             random_pieces: 4,
+            allowed_fast: 10,
             haves: Haves::Single,
             haves_first: true,
             redundant_haves: false,

@@ -5,16 +5,17 @@ use bytes::Bytes;
 use crate::wire::Message;
 use crate::{Block, Timestamp};
 
+use super::allowed_fast::spend_grant;
 use super::peer::Peer;
 use super::{Output, Session, State, StreamId, Violation};
 
 impl Session {
     pub(super) fn take_request(&mut self, peer: &mut Peer, block: Block) -> Result<(), Violation> {
         self.check_block(block)?;
-        let refused = (peer.we_choke && !peer.allows.contains(&block.index))
-            || !self.picker.is_done(block.index)
+        let refused = !self.picker.is_done(block.index)
             || block.length > MAX_SERVED
-            || peer.serving.len() + peer.loading.len() >= self.config.profile.reqq as usize;
+            || peer.serving.len() + peer.loading.len() >= self.config.profile.reqq as usize
+            || (peer.we_choke && !spend_grant(peer, block, self.config.profile.allowed_fast));
         if !refused {
             if !peer.serving.contains(&block) && !peer.loading.contains(&block) {
                 peer.serving.push_back(block);

@@ -131,6 +131,51 @@ fn metadata_is_served_in_pieces_and_beyond_rejected() {
 }
 
 #[test]
+fn who_has_nothing_gets_a_few_pieces_while_choked_and_each_once() {
+    let config = Config { unchoke_slots: 1, ..seeding() };
+    let mut stage = seed(config, FAST, "");
+    assert_said(stage.receive(1, &INTERESTED), lines![sent(1, &UNCHOKE)]);
+    // There is no place left for these: one that has nothing, and one that has something but no fast extension.
+    let allowed = [[0, 0, 0, 5, 17, 0, 0, 0, 0], [0, 0, 0, 5, 17, 0, 0, 0, 1]];
+    for (stream, reserved, id) in [(3, FAST, B_ID), (5, PLAIN, b"-XX1000-cccccccccccc")] {
+        let address = format!("10.0.0.{stream}:5000").parse().unwrap();
+        stage.hear(Input::Accepted(StreamId(stream), address));
+        stage.receive(stream, &stage.handshake(reserved, id));
+    }
+    let said = stage.receive(3, &INTERESTED);
+    let either = [allowed.concat(), [allowed[1], allowed[0]].concat()].map(|bytes| sent(3, &bytes));
+    assert!(said.len() == 1 && either.contains(&said[0]), "{said:?}");
+    assert_said(stage.receive(5, &INTERESTED), &[]);
+    // Each block of the piece can be had, but not twice.
+    assert_said(stage.receive(3, &about(6, 1, 0, 7_000)), lines!["load 3 1 0 7000"]);
+    assert_said(stage.receive(3, &about(6, 1, 7_000, 232)), lines!["load 3 1 7000 232"]);
+    assert_said(stage.receive(3, &about(6, 1, 0, 1)), lines![sent(3, &about(16, 1, 0, 1))]);
+    let block = Block { index: PieceIndex(1), begin: 7_000, length: 232 };
+    let bytes = Bytes::from(stage.block(1, 7_000, 232).split_off(13));
+    let said = stage.hear(Input::Loaded(StreamId(3), block, Some(bytes)));
+    let message = stage.block(1, 7_000, 232);
+    assert_said(said, lines![sent(3, &message[..13]), sent(3, &message[13..])]);
+    assert_said(stage.receive(5, &about(6, 0, 0, 16_384)), &[]);
+}
+
+#[test]
+fn who_has_pieces_to_trade_with_gets_none_while_choked() {
+    let mut config = Config { unchoke_slots: 1, ..seeding() };
+    config.profile.allowed_fast = 1;
+    let torrent = torrent(40_000, 8_192, &[&["http://t.test/announce"]], "");
+    let mut stage = Stage::new(config, torrent, &[0, 1, 2, 3, 4]);
+    stage.announced(&[]);
+    for (stream, id) in [(1, A_ID), (3, B_ID)] {
+        stage.hear(Input::Accepted(StreamId(stream), format!("10.0.0.{stream}:5000").parse().unwrap()));
+        stage.receive(stream, &stage.handshake(FAST, id));
+    }
+    // Pieces 0 and 1 of five.
+    stage.receive(3, &[0, 0, 0, 2, 5, 0xc0]);
+    assert_said(stage.receive(1, &INTERESTED), lines![sent(1, &UNCHOKE)]);
+    assert_said(stage.receive(3, &INTERESTED), &[]);
+}
+
+#[test]
 fn slots_are_for_the_eager_and_one_more_for_a_try() {
     let config = Config { unchoke_slots: 2, ..seeding() };
     let mut stage = seed(config, FAST, "");
