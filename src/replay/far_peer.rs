@@ -289,18 +289,31 @@ impl FarPeer {
         Some((line.number, line.at))
     }
 
-    /// Waits no longer for what comes next: its cue is missed, or the block is not asked for. It is passed over, unless
-    /// the essential has been said; a block that is asked for later is sent then.
-    pub fn waive(&mut self) {
-        let Some(at) = self.lines[self.next..].iter().position(|line| !line.said) else { return };
+    /// Waits less: the first time, from now on for the essential only; then, no longer for blocks to be asked for that are
+    /// next, which are sent when they are asked for later. Whether that was any use: the essential is waited for still.
+    pub fn waive(&mut self) -> bool {
+        let Some(at) = self.lines[self.next..].iter().position(|line| !line.said) else { return false };
         self.next += at;
         let line = &self.lines[self.next];
-        let lacking = self.heard.lacks(&self.wants(line));
-        if let Some((cue, lacking)) = lacking {
-            self.missed.push(Missed::Cue { number: line.number, cue, lacking });
-            if !std::mem::replace(&mut self.lenient, true) {
-                return;
+        if let Some((cue, lacking)) = self.heard.lacks(&self.wants(line)) {
+            if self.lenient {
+                return false;
             }
+            self.missed.push(Missed::Cue { number: line.number, cue, lacking });
+            self.lenient = true;
+            return true;
+        }
+        let passed =
+            self.lines[self.next..].iter().take_while(|line| matches!(line.says, Says::Block(_))).count();
+        self.next += passed;
+        passed > 0
+    }
+
+    /// Gives up what comes next, and goes on behind it.
+    pub fn pass_over(&mut self) {
+        let Some(line) = self.lines.get(self.next) else { return };
+        if let Some((cue, lacking)) = self.heard.lacks(&self.wants(line)) {
+            self.missed.push(Missed::Cue { number: line.number, cue, lacking });
         }
         self.next += 1;
     }
@@ -347,3 +360,6 @@ const MOST_ASKED: usize = 10_000;
 
 /// Where the id of an extended message stands: behind the length and the message's id (BEP 10).
 const EXTENDED_ID: usize = 5;
+
+#[cfg(test)]
+mod tests;

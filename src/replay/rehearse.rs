@@ -138,8 +138,10 @@ impl Stage<'_> {
             match due {
                 Some((Due::Speech(stream), at)) => {
                     self.now = self.now.max(at);
-                    if let Some(Line { role: Role::Peer(peer), .. }) = self.lines.get_mut(&stream) {
-                        peer.waive();
+                    if let Some(Line { role: Role::Peer(peer), .. }) = self.lines.get_mut(&stream)
+                        && !peer.waive()
+                    {
+                        peer.pass_over();
                     }
                 }
                 Some((Due::Call, at)) => {

@@ -425,7 +425,9 @@ async fn play(
                 }
             }
             Ok(Err(_)) => break End::Reset,
-            Err(_) => guard.peer.waive(),
+            Err(_) => {
+                guard.peer.waive();
+            }
         }
     };
     let closing = if end == End::Reset { Closing::Reset } else { Closing::Finished };

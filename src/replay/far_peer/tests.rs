@@ -1,0 +1,149 @@
+//! A recorded peer against clients that keep its order and clients that do not. The client's words are raw bytes.
+
+use std::path::PathBuf;
+
+use bittrace_protocol::Metainfo;
+use bittrace_trace::Options;
+
+use super::*;
+
+/// The peer that aria2 downloaded from: handshake, then extended handshake and have-all, unchoke behind interested, blocks
+/// of pieces 2, 7, 5, 4, ...
+fn far() -> (FarPeer, Contents) {
+    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../captures"].iter().collect();
+    let reference = Reference::open(&folder.join("download-aria2.pcap"), Options::default()).unwrap();
+    let torrent = std::fs::read(folder.join("download-aria2.torrent")).unwrap();
+    let contents = Contents::of(&reference, &Metainfo::decode(&torrent).unwrap());
+    let connection = reference.conversations().find(|connection| !connection.tracker).unwrap();
+    (FarPeer::of(&reference, connection), contents)
+}
+
+/// The ids of what it says now: 19 for a handshake.
+fn ids(peer: &mut FarPeer, contents: &Contents) -> Vec<u8> {
+    let said = peer.speak(contents).map(|(messages, _)| messages).unwrap_or_default();
+    said.iter().map(|message| if message[0] == 19 { 19 } else { message[4] }).collect()
+}
+
+/// A handshake that offers both extensions, for any torrent.
+fn handshake() -> Vec<u8> {
+    [&b"\x13BitTorrent protocol"[..], &[0, 0, 0, 0, 0, 0x10, 0, 4], &[1; 20], b"-XX0000-abcdefghijkl"]
+        .concat()
+}
+
+fn request(piece: u8, begin: u16, length: u16) -> Vec<u8> {
+    let [b0, b1] = begin.to_be_bytes();
+    let [l0, l1] = length.to_be_bytes();
+    vec![0, 0, 0, 13, 6, 0, 0, 0, piece, 0, 0, b0, b1, 0, 0, l0, l1]
+}
+
+const HAVE_NONE: [u8; 5] = [0, 0, 0, 1, 15];
+const INTERESTED: [u8; 5] = [0, 0, 0, 1, 2];
+/// An extended handshake that receives ut_metadata as 1: `d1:md11:ut_metadatai1eee`.
+const EXTENDED: &[u8] = b"\0\0\0\x1a\x14\0d1:md11:ut_metadatai1eee";
+
+#[test]
+fn each_message_waits_for_what_came_before_it() {
+    let (mut peer, contents) = far();
+    assert_eq!(ids(&mut peer, &contents), [19], "it opened the connection");
+    peer.hear(&handshake());
+    assert_eq!(ids(&mut peer, &contents), [], "its next words follow the extended handshake and have-none");
+    peer.hear(EXTENDED);
+    assert_eq!(ids(&mut peer, &contents), []);
+    peer.hear(&HAVE_NONE);
+    assert_eq!(ids(&mut peer, &contents), [20, 14]);
+    assert_eq!(ids(&mut peer, &contents), []);
+    peer.hear(&INTERESTED);
+    assert_eq!(ids(&mut peer, &contents), [1]);
+}
+
+/// Brought to where the client may ask for blocks.
+fn unchoking() -> (FarPeer, Contents) {
+    let (mut peer, contents) = far();
+    peer.hear(&[&handshake()[..], EXTENDED, &HAVE_NONE, &INTERESTED].concat());
+    assert_eq!(ids(&mut peer, &contents), [19, 20, 14, 1]);
+    (peer, contents)
+}
+
+#[test]
+fn blocks_wait_for_as_many_requests_as_there_were() {
+    let (mut peer, contents) = unchoking();
+    for (piece, begin, length) in
+        [(2, 0, 16384), (2, 16384, 16384), (7, 0, 16384), (7, 16384, 17), (5, 0, 16384)]
+    {
+        peer.hear(&request(piece, begin, length));
+        assert_eq!(ids(&mut peer, &contents), [], "six were asked for before the first came");
+    }
+    peer.hear(&request(5, 16384, 16384));
+    assert_eq!(ids(&mut peer, &contents), [7; 5], "the sixth came after more requests");
+}
+
+#[test]
+fn a_client_that_asks_for_less_is_answered_once_the_cue_is_waived() {
+    let (mut peer, contents) = unchoking();
+    peer.hear(&request(4, 16384, 16384));
+    assert_eq!(ids(&mut peer, &contents), []);
+    assert!(peer.waive());
+    let (messages, _) = peer.speak(&contents).unwrap();
+    assert_eq!((messages.len(), &messages[0][4..13]), (1, &[7, 0, 0, 0, 4, 0, 0, 0x40, 0][..]));
+    // From now on each request is answered at once, in other sizes too.
+    peer.hear(&request(3, 1, 100));
+    let (messages, _) = peer.speak(&contents).unwrap();
+    assert_eq!((messages.len(), messages[0].len()), (1, 113));
+    assert!(matches!(peer.finish()[0], Missed::Cue { cue: Cue::Request, lacking: 5, .. }));
+}
+
+#[test]
+fn interest_is_waited_for_whatever_else_is_waived() {
+    let (mut peer, contents) = far();
+    peer.hear(&[&handshake()[..], EXTENDED, &HAVE_NONE].concat());
+    assert_eq!(ids(&mut peer, &contents), [19, 20, 14]);
+    assert!(peer.waive());
+    assert!(!peer.waive() && !peer.waive());
+    assert_eq!(ids(&mut peer, &contents), []);
+    peer.hear(&INTERESTED);
+    assert_eq!(ids(&mut peer, &contents), [1]);
+}
+
+#[test]
+fn a_block_that_nobody_has_is_refused_and_told() {
+    let (mut peer, contents) = unchoking();
+    peer.waive();
+    peer.hear(&request(200, 0, 16384));
+    assert_eq!(ids(&mut peer, &contents), [16]);
+    let missed = peer.finish();
+    assert!(
+        missed.iter().any(|missed| matches!(missed, Missed::Unknown(block) if block.index.0 == 200)),
+        "{missed:?}"
+    );
+}
+
+#[test]
+fn what_is_cancelled_is_not_sent() {
+    let (mut peer, contents) = unchoking();
+    peer.hear(&request(2, 0, 16384));
+    let mut cancel = request(2, 0, 16384);
+    cancel[4] = 8;
+    peer.hear(&cancel);
+    peer.waive();
+    assert_eq!(ids(&mut peer, &contents), []);
+}
+
+#[test]
+fn bytes_that_are_no_bittorrent_end_the_listening() {
+    let (mut peer, _) = far();
+    peer.hear(b"GET / HTTP/1.1\r\n");
+    assert!(peer.garbled.is_some());
+    let (mut peer, _) = far();
+    peer.hear(&[&handshake()[..], &[0xff; 8]].concat());
+    assert!(peer.garbled.is_some());
+}
+
+#[test]
+fn any_cut_of_what_the_client_says_is_heard_the_same() {
+    let said = [&handshake()[..], EXTENDED, &HAVE_NONE, &INTERESTED, &request(2, 0, 16384)].concat();
+    for size in [1, 2, 3, 7, 68, 70] {
+        let (mut peer, contents) = far();
+        said.chunks(size).for_each(|cut| peer.hear(cut));
+        assert_eq!(ids(&mut peer, &contents), [19, 20, 14, 1], "in cuts of {size}");
+    }
+}
