@@ -96,6 +96,12 @@ pub(crate) struct Download {
     /// Record every byte said and heard, as a capture that Wireshark and analyze read
     #[arg(long, value_name = "FILE.pcapng")]
     pub(crate) record: Option<PathBuf>,
+    /// Speak as the client of this capture does
+    #[arg(long, value_name = "CAPTURE")]
+    pub(crate) like: Option<PathBuf>,
+    /// Afterwards, compare what was said with this capture, as diff does
+    #[arg(long, value_name = "CAPTURE")]
+    pub(crate) against: Option<PathBuf>,
     /// One peer at a time, all pieces from it, the next one when it fails
     #[arg(long)]
     pub(crate) single_peer: bool,
@@ -236,6 +242,23 @@ pub(crate) struct Profile {
     /// The address of the host the capture is about; found out when not given
     #[arg(long, value_name = "ADDR")]
     pub(crate) local: Option<IpAddr>,
+}
+
+impl Default for Comparing {
+    /// As diff does it when nothing else is asked for.
+    fn default() -> Self {
+        Self {
+            format: DiffFormat::Table,
+            side: None,
+            only: Vec::new(),
+            streams: Vec::new(),
+            mask: Vec::new(),
+            no_mask: false,
+            allow: Vec::new(),
+            context: 0,
+            hex: false,
+        }
+    }
 }
 
 /// Whose messages count.
@@ -511,6 +534,8 @@ const DOWNLOAD_AFTER: &str = "Examples: see bittrace download --help";
 const DOWNLOAD_EXAMPLES: &str = "\
 Examples:
   bittrace download file.torrent                      into this folder
+  bittrace download file.torrent --like ref.pcap --against ref.pcap
+                                                      speak as the client of a capture, and compare
   bittrace download file.torrent -o /tmp --seed=1.5   and serve until as much again and a half is given
   bittrace download https://example.org/file.torrent --record live.pcapng
   bittrace download file.torrent --single-peer        from one peer, the next one when it fails

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
@@ -17,17 +17,23 @@ use anyhow::{Context, Result, bail};
 use bittrace_client::{
     Download, Notice, Options, Outcome, Report, Resume, Stop, TorrentFile, random_identity,
 };
-use bittrace_protocol::PeerId;
-use bittrace_protocol::session::{Config, Event, Identity, Profile, SeedGoal};
+use bittrace_protocol::session::{Config, Event, Identity, PieceOrder, Profile, SeedGoal};
+use bittrace_protocol::{Metainfo, PeerId};
+use bittrace_replay::{Reference, Transcript, learn};
+use bittrace_trace::Trace;
 use bittrace_trace::words::{counted, rough_size, span};
 
 use crate::Exit;
-use crate::args::{self, Common};
+use crate::args::{self, Common, Comparing};
+use crate::diff;
 use crate::failure::warn;
 use crate::interrupt::interrupted;
 use crate::output::{Look, Output, styles};
+use crate::profile::own_profile;
 use crate::table::{Column, render};
 use crate::torrent::write_contents;
+use tempfile::TempDir;
+
 use narrate::Narrator;
 use progress::Progress;
 
@@ -57,7 +63,10 @@ pub(crate) fn run(arguments: &args::Download, common: Common, mut output: Output
         }
         warn(common, &format!("{}: names no tracker; waiting for peers that call", arguments.torrent));
     }
-    let download = Download::new(Arc::clone(&metainfo), options(arguments)?)?;
+    let mut options = options(arguments, &metainfo)?;
+    let against =
+        arguments.against.as_deref().map(|path| Against::begin(path, common, &mut options)).transpose()?;
+    let download = Download::new(Arc::clone(&metainfo), options)?;
     stop_when_interrupted(download.stop());
 
     let mut narrator = Narrator::new(output.look, common);
@@ -90,11 +99,63 @@ pub(crate) fn run(arguments: &args::Download, common: Common, mut output: Output
     if let Some(error) = report.recording {
         return Err(error.into());
     }
-    Ok(match report.outcome {
+    let exit = match report.outcome {
         Outcome::Complete => Exit::Done,
         Outcome::Stopped if interrupted() => Exit::Interrupted,
         Outcome::Incomplete | Outcome::Stopped => Exit::Matched,
-    })
+    };
+    match against {
+        Some(against) if exit != Exit::Interrupted => {
+            if !common.quiet {
+                writeln!(output)?;
+            }
+            Ok(exit.max(against.compare(&metainfo, common, &mut output)?))
+        }
+        _ => Ok(exit),
+    }
+}
+
+/// A comparison of what the run says with a capture, once it is over.
+struct Against {
+    reference: Transcript,
+    recording: PathBuf,
+    /// Goes with the recording in it, where nobody asked for one.
+    _folder: Option<TempDir>,
+}
+
+impl Against {
+    /// Reads the capture before anything is downloaded, and has the run recorded.
+    fn begin(path: &Path, common: Common, options: &mut Options) -> Result<Self> {
+        let trace = Trace::open(path, bittrace_trace::Options::default())?;
+        let reference = diff::transcribe(trace, common)?;
+        let folder = match options.record {
+            Some(_) => None,
+            None => {
+                Some(tempfile::Builder::new().prefix("bittrace-").tempdir().context("no temporary folder")?)
+            }
+        };
+        if let Some(folder) = &folder {
+            options.record = Some(folder.path().join("run.pcapng"));
+        }
+        let recording = options.record.clone().unwrap_or_default();
+        Ok(Self { reference, recording, _folder: folder })
+    }
+
+    fn compare(&self, torrent: &Arc<Metainfo>, common: Common, output: &mut Output) -> Result<Exit> {
+        let trace = Trace::open(&self.recording, bittrace_trace::Options::default())?;
+        let candidate = diff::transcribe(trace, common)?;
+        let comparing = Comparing::default();
+        let options = diff::options(&comparing)?;
+        diff::present(
+            &self.reference,
+            &candidate,
+            &[Arc::clone(torrent)],
+            &options,
+            &comparing,
+            common,
+            output,
+        )
+    }
 }
 
 /// What is told may find no listener, which changes nothing of the run and its outcome.
@@ -130,12 +191,27 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
     matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-fn options(arguments: &args::Download) -> Result<Options> {
-    let mut identity = random_identity(PEER_ID_PREFIX)?;
+/// How to speak, and what to call ourselves: as the client of a capture where that is wanted.
+fn manner(arguments: &args::Download, torrent: &Metainfo) -> Result<(Profile, Identity)> {
+    let identity = random_identity(PEER_ID_PREFIX)?;
+    let Some(path) = &arguments.like else { return Ok((own_profile(), identity)) };
+    let reference = Reference::open(path, bittrace_trace::Options::default())?;
+    let mut profile = learn(&reference, own_profile()).profile;
+    if reference.torrent != torrent.info_hash {
+        // Which pieces, and how many at a time, was a choice among other pieces.
+        profile.piece_order = PieceOrder::RarestFirst;
+        profile.refills.clear();
+    }
+    let peer_id = profile.peer_id.draw(identity.seed);
+    Ok((profile, Identity { peer_id, ..identity }))
+}
+
+fn options(arguments: &args::Download, torrent: &Metainfo) -> Result<Options> {
+    let (profile, mut identity) = manner(arguments, torrent)?;
     if let Some(peer_id) = &arguments.peer_id {
         identity = Identity { peer_id: own_peer_id(peer_id)?, ..identity };
     }
-    let mut config = Config::new(Profile::own(concat!("bittrace ", env!("CARGO_PKG_VERSION"))));
+    let mut config = Config::new(profile);
     config.single_peer = arguments.single_peer;
     config.port = arguments.port.unwrap_or_else(free_port);
     config.upload_limit = arguments.upload_limit.map(|kib| kib.saturating_mul(1024));
