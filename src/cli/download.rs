@@ -201,6 +201,7 @@ fn manner(arguments: &args::Download, torrent: &Metainfo) -> Result<(Profile, Id
         // Which pieces, and how many at a time, was a choice among other pieces.
         profile.piece_order = PieceOrder::RarestFirst;
         profile.refills.clear();
+        profile.tells.clear();
     }
     let peer_id = profile.peer_id.draw(identity.seed);
     Ok((profile, Identity { peer_id, ..identity }))

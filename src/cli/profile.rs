@@ -4,7 +4,8 @@ use std::io::Write;
 
 use anyhow::Result;
 use bittrace_protocol::session::{
-    Alphabet, Haves, Interest, KeyForm, Opening, Parting, PieceOrder, Profile, Refill, Says, WithoutPieces,
+    Alphabet, Haves, Interest, KeyForm, Opening, Parting, PieceOrder, Profile, Refill, Says, Tell,
+    WithoutPieces,
 };
 use bittrace_protocol::tracker::http::RequestStyle;
 use bittrace_replay::{Learnt, Reference, learn};
@@ -123,6 +124,7 @@ fn rows(learnt: &Learnt) -> Vec<Row> {
                 Haves::Shortest => "haves, a bitfield or have-all, whichever is shortest",
             }),
         ),
+        row("tells", "haves", json!(tells(profile))),
         row("haves_first", "haves", json!(profile.haves_first)),
         row("redundant_haves", "haves", json!(profile.redundant_haves)),
         row("parting", "haves", json!(profile.parting.iter().map(parting).collect::<Vec<_>>())),
@@ -191,6 +193,11 @@ fn refills(profile: &Profile) -> Vec<String> {
         given => format!("{} in all once {given} have come", refill.asked),
     };
     profile.refills.iter().map(refill).collect()
+}
+
+fn tells(profile: &Profile) -> Vec<String> {
+    let tell = |tell: &Tell| format!("{} in all once {} blocks have come", tell.told, tell.given);
+    profile.tells.iter().map(tell).collect()
 }
 
 fn says_value(profile: &Profile, says: &Says) -> Value {

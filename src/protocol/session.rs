@@ -31,6 +31,7 @@ mod receive;
 mod seam;
 mod serve;
 mod swarm;
+mod telling;
 mod transfer;
 mod upkeep;
 mod view;
@@ -38,7 +39,7 @@ mod view;
 pub use config::{Config, SeedGoal};
 pub use profile::{
     Alphabet, AnnounceProfile, Haves, Interest, KeyForm, Opening, Parting, PeerIdForm, PieceOrder, Profile,
-    Refill, Says, WithoutPieces,
+    Refill, Says, Tell, WithoutPieces,
 };
 pub use seam::{Closing, Endpoint, Event, Gone, Identity, Input, Name, Output, StreamId, Violation};
 pub use view::{PeerView, Status, TrackerView};
@@ -51,6 +52,7 @@ use peer::{Peer, Phase};
 use picker::Picker;
 use rate::Rate;
 use swarm::{Source, Swarm};
+use telling::Telling;
 
 /// One torrent, being downloaded or served.
 #[derive(Debug)]
@@ -69,6 +71,7 @@ pub struct Session {
     stirred: Vec<StreamId>,
     /// The pieces that are new and that peers have not been told of.
     news: Vec<PieceIndex>,
+    telling: Telling,
     swarm: Swarm,
     /// Names of peers that are being looked up.
     resolving: BTreeSet<Name>,
@@ -143,6 +146,7 @@ impl Session {
             peers: BTreeMap::new(),
             stirred: Vec::new(),
             news: Vec::new(),
+            telling: Telling::default(),
             connection_ids: identity.connection_ids.iter().copied().collect(),
             resolving: BTreeSet::new(),
             announcer,
@@ -291,7 +295,7 @@ impl Session {
             return;
         }
         // Every open peer is stirred by a new piece.
-        let mut news = std::mem::take(&mut self.news);
+        let mut news = self.due_news();
         while !self.stirred.is_empty() {
             for stream in std::mem::take(&mut self.stirred).into_iter().rev() {
                 let Some(mut peer) = self.peers.remove(&stream) else { continue };
@@ -307,7 +311,9 @@ impl Session {
     }
 
     fn attend(&mut self, now: Timestamp, peer: &mut Peer, news: &[PieceIndex]) {
-        let news = &news[std::mem::take(&mut peer.knows_news).min(news.len())..];
+        let known = peer.knows_news.min(news.len());
+        peer.knows_news -= known;
+        let news = &news[known..];
         let (before, behind) =
             if self.config.profile.haves_first { (news, &[][..]) } else { (&[][..], news) };
         self.tell_news(peer, before);

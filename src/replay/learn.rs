@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bittrace_protocol::bencode;
 use bittrace_protocol::session::{
-    Alphabet, Haves, Identity, Interest, KeyForm, Opening, Parting, PieceOrder, Profile, Refill, Says,
+    Alphabet, Haves, Identity, Interest, KeyForm, Opening, Parting, PieceOrder, Profile, Refill, Says, Tell,
     WithoutPieces,
 };
 use bittrace_protocol::tracker::Event;
@@ -418,6 +418,7 @@ impl<'a> Learner<'a> {
             redundant = Some(true);
         }
         profile.redundant_haves = redundant.unwrap_or(profile.redundant_haves);
+        profile.tells = told.tells.clone();
         if told.first > 0 || told.behind > 0 {
             profile.haves_first = told.first >= told.behind;
         }
@@ -440,6 +441,10 @@ struct Told {
     /// What the last packet so far told: its number, whether it asked, whether it told.
     packet: Option<(u64, bool, bool)>,
     last_given: Option<PieceIndex>,
+    /// How many blocks had come, and how many pieces were told in all, at each moment.
+    tells: Vec<Tell>,
+    given_in_all: u32,
+    told_in_all: u32,
     /// What was said since the last block.
     since: Vec<Message>,
     shown: Option<u64>,
@@ -448,6 +453,7 @@ struct Told {
 impl Told {
     fn given(&mut self, piece: PieceIndex) {
         self.last_given = Some(piece);
+        self.given_in_all += 1;
         self.since.clear();
     }
 
@@ -461,6 +467,19 @@ impl Told {
         let asks = matches!(message, Message::Request(_));
         let tells = tells_pieces(message);
         self.at_once |= matches!(message, Message::Bitfield(_) | Message::HaveAll);
+        self.told_in_all = match message {
+            Message::Have(_) => self.told_in_all + 1,
+            Message::Bitfield(bits) => {
+                bits.iter().map(|byte| byte.count_ones()).sum::<u32>().max(self.told_in_all)
+            }
+            _ => self.told_in_all,
+        };
+        if matches!(message, Message::Have(_) | Message::Bitfield(_)) {
+            match self.tells.last_mut().filter(|tell| tell.given == self.given_in_all) {
+                Some(tell) => tell.told = self.told_in_all,
+                None => self.tells.push(Tell { given: self.given_in_all, told: self.told_in_all }),
+            }
+        }
         self.first += u32::from(asks && told && !asked);
         self.behind += u32::from(tells && asked && !told);
         if tells {
@@ -583,6 +602,7 @@ mod tests {
         assert_eq!(profile.parting, [Parting::NotInterested, Parting::Haves]);
         assert_eq!(order(&profile), [2, 7, 5, 4, 0, 1, 3, 6]);
         assert_eq!(profile.refills, [Refill { given: 0, asked: 6 }, Refill { given: 5, asked: 16 }]);
+        assert_eq!(profile.tells, [Tell { given: 5, told: 2 }, Tell { given: 6, told: 3 }]);
         assert_eq!(profile.announce.key, KeyForm::PeerIdTail(8));
         assert_eq!((profile.announce.numwant, profile.announce.numwant_stopped), (50, 0));
         assert_eq!(profile.peer_id.prefix, b"A2-1-36-0-");

@@ -77,6 +77,7 @@ impl Session {
         }
         let from = self.doubts.addresses(&partial);
         self.outputs.push_back(Output::Event(Event::PieceCorrupt { index: piece, from }));
+        self.note_worthless(piece);
         self.outputs.push_back(Output::Discard(piece));
         if let [guilty] = givers[..] {
             self.ban(now, guilty, piece);

@@ -52,6 +52,9 @@ pub struct Profile {
     pub allowed_fast: u32,
     /// How peers are told of a piece that is new.
     pub haves: Haves,
+    /// When peers are told of new pieces; with an empty list, as soon as they are verified. Behind the end of a list nothing is
+    /// told but what [`parting`](Self::parting) has.
+    pub tells: Vec<Tell>,
     /// Whether new pieces are told before more blocks are asked for.
     pub haves_first: bool,
     /// Whether peers are told of a piece that they have themselves.
@@ -190,6 +193,15 @@ pub struct Refill {
     pub asked: u32,
 }
 
+/// How many pieces peers have been told of at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tell {
+    /// Once peers have given so many blocks,
+    pub given: u32,
+    /// so many pieces have been told in all, in the order in which their last blocks came.
+    pub told: u32,
+}
+
 /// Which piece is begun next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PieceOrder {
@@ -266,6 +278,7 @@ impl Profile {
             random_pieces: 4,
             allowed_fast: 10,
             haves: Haves::Single,
+            tells: Vec::new(),
             haves_first: true,
             redundant_haves: false,
             parting: vec![Parting::Haves],

@@ -28,7 +28,7 @@ impl Session {
 
     /// Says goodbye to the peers of a download that has its last piece.
     pub(super) fn say_farewell(&mut self) {
-        let news = std::mem::take(&mut self.news);
+        let news = self.last_news();
         for stream in self.peers.keys().copied().collect::<Vec<_>>() {
             let Some(mut peer) = self.peers.remove(&stream) else { continue };
             if peer.phase == Phase::Open {
@@ -166,6 +166,9 @@ impl Session {
             peer.giving.add(now, fresh);
             self.outputs.push_back(Output::Store(coming.block.index, offset, bytes));
         }
+        if arrival.piece_done {
+            self.note_arrived(coming.block.index);
+        }
         if arrival.block_done {
             self.doubts.note_giver(peer.stream, peer.listens.unwrap_or(peer.address));
             self.cancel_others(coming.block, peer);
@@ -181,6 +184,7 @@ impl Session {
     fn note_pace(&mut self, now: Timestamp, peer: &mut Peer, asked: Asked) {
         peer.snubs = false;
         peer.given_in_all = peer.given_in_all.saturating_add(1);
+        self.telling.note_given();
         if std::mem::take(&mut peer.lent) {
             self.ask_again(peer);
         }

@@ -4,9 +4,10 @@ use super::support::*;
 use crate::lines;
 use crate::session::{
     Closing, Config, Haves, Identity, Input, KeyForm, Opening, Parting, PieceOrder, Refill, Says, Session,
-    StreamId, WithoutPieces,
+    StreamId, Tell, WithoutPieces,
 };
 use crate::{PeerId, PieceIndex};
+use sha1::{Digest, Sha1};
 
 /// Of four pieces of one block.
 fn stage(config: Config) -> Stage {
@@ -142,6 +143,30 @@ fn news_of_one_moment_is_told_in_the_fewest_bytes() {
     let said = stage.receive(2, &[stage.block(3, 0, 16_384), stage.block(1, 0, 16_384)].concat());
     let parting = [&[0, 0, 0, 1, 3][..], &HAVE_ALL].concat();
     assert!(said.contains(&sent(2, &parting)), "{said:?}");
+}
+
+#[test]
+fn pieces_are_told_at_the_moments_of_the_profile_in_the_order_in_which_they_came() {
+    let mut config = listed();
+    config.profile.tells = vec![Tell { given: 2, told: 2 }, Tell { given: 3, told: 3 }];
+    config.profile.parting = Vec::new();
+    let mut stage = stage(config);
+    connected(&mut stage);
+    stage.receive(2, &[&HAVE_ALL[..], &UNCHOKE].concat());
+    let kept = |piece: u32| [format!("keep {piece}"), format!("piece {piece} done, from [10.0.0.1:6881]")];
+    stage.disk_works = false;
+    stage.receive(2, &[stage.block(2, 0, 16_384), stage.block(0, 0, 16_384)].concat());
+    stage.disk_works = true;
+    // Piece 0 is verified first, but came behind piece 2.
+    let digest = |stage: &Stage, piece| Sha1::digest(stage.piece(PieceIndex(piece))).into();
+    let (zero, two) = (digest(&stage, 0), digest(&stage, 2));
+    assert_said(stage.hear(Input::Hashed(PieceIndex(0), zero)), &kept(0));
+    let said = stage.hear(Input::Hashed(PieceIndex(2), two));
+    assert_said(said, &[&kept(2)[..], &[sent(2, &[have(2), have(0)].concat())]].concat());
+    let said = stage.receive(2, &stage.block(3, 0, 16_384));
+    assert_said(said, &[&kept(3)[..], &[sent(2, &have(3))]].concat());
+    let said = stage.receive(2, &stage.block(1, 0, 16_384));
+    assert!(said.contains(&"complete".to_owned()) && !said.contains(&sent(2, &have(1))), "{said:?}");
 }
 
 #[test]

@@ -1,0 +1,70 @@
+//! When peers are told of pieces that are new, where a profile has a list of such moments.
+
+use std::collections::VecDeque;
+
+use crate::PieceIndex;
+
+use super::Session;
+
+/// What has come, and how much of it was told.
+#[derive(Debug, Default)]
+pub(super) struct Telling {
+    /// Pieces of which the last block has come and that were not told, in that order.
+    arrived: VecDeque<PieceIndex>,
+    /// How many blocks peers have given.
+    given: u32,
+    /// How many pieces have been told.
+    told: u32,
+}
+
+impl Telling {
+    pub(super) const fn note_given(&mut self) {
+        self.given = self.given.saturating_add(1);
+    }
+}
+
+impl Session {
+    /// The last block of a piece has come.
+    pub(super) fn note_arrived(&mut self, piece: PieceIndex) {
+        if !self.config.profile.tells.is_empty() {
+            self.telling.arrived.push_back(piece);
+        }
+    }
+
+    /// A piece that came whole was worthless.
+    pub(super) fn note_worthless(&mut self, piece: PieceIndex) {
+        self.telling.arrived.retain(|&other| other != piece);
+    }
+
+    /// The new pieces that are to be told now; every open peer is then looked after.
+    pub(super) fn due_news(&mut self) -> Vec<PieceIndex> {
+        let tells = &self.config.profile.tells;
+        if tells.is_empty() {
+            return std::mem::take(&mut self.news);
+        }
+        let telling = &mut self.telling;
+        let next = tells.partition_point(|tell| tell.told <= telling.told);
+        let Some(tell) = tells.get(next).filter(|tell| tell.given <= telling.given) else {
+            return Vec::new();
+        };
+        let wanted = (tell.told - telling.told) as usize;
+        let ready = telling.arrived.iter().take(wanted).all(|piece| self.news.contains(piece));
+        if telling.arrived.len() < wanted || !ready {
+            return Vec::new();
+        }
+        telling.told = tell.told;
+        let due: Vec<PieceIndex> = telling.arrived.drain(..wanted).collect();
+        self.news.retain(|piece| !due.contains(piece));
+        self.stir_all();
+        due
+    }
+
+    /// The new pieces that have not been told, at the end of a download.
+    pub(super) fn last_news(&mut self) -> Vec<PieceIndex> {
+        let mut news = std::mem::take(&mut self.news);
+        let place = |piece: &PieceIndex| self.telling.arrived.iter().position(|other| other == piece);
+        news.sort_by_key(place);
+        self.telling.arrived.clear();
+        news
+    }
+}
