@@ -429,12 +429,12 @@ impl Judge<'_> {
     /// Where two long values first differ, since their text does not show it.
     fn first_difference(&self, found: &Found<'_>) -> Option<String> {
         let (ours, theirs) = (found.reference?, found.candidate?);
-        if !matches!(ours.value, Value::Payload(_) | Value::Bytes(_)) || ours.span.len() <= LONG {
-            return None;
-        }
-        if text(ours, self.reference) == text(theirs, self.candidate)
-            && !matches!(ours.value, Value::Payload(_))
-        {
+        let is_long = match &ours.value {
+            Value::Payload(_) => true,
+            Value::Bytes(bytes) => bytes.len() > LONG,
+            _ => false,
+        };
+        if !is_long {
             return None;
         }
         let one = self.reference.bytes.get(ours.span.clone())?;
@@ -451,7 +451,7 @@ impl Judge<'_> {
 const EXTENDED_ID: &str = "extension.extended_id";
 
 /// Values longer than this are not read byte by byte.
-const LONG: usize = 48;
+const LONG: usize = 32;
 
 fn leaves(record: &Record) -> Vec<Leaf> {
     let mut leaves = Vec::new();
@@ -526,7 +526,7 @@ fn text(leaf: &Leaf, record: &Record) -> String {
 fn readable(bytes: &[u8]) -> String {
     match bytes.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\r' | b'\n' | b'\t')) {
         true => format!("\"{}\"", bytes.escape_ascii()),
-        false => Hex(&bytes[..bytes.len().min(LONG)]).to_string(),
+        false => Hex(bytes).to_string(),
     }
 }
 
