@@ -8,6 +8,7 @@ use crate::conversation::{Conversation, Transcript};
 use crate::couple::couple;
 use crate::kept::Kept;
 use crate::key::Keys;
+use crate::leaf;
 use crate::mask::{Mask, Masks, Rule};
 use crate::report::{Compared, Judged, MaskUse, Pair, Report, Verdict};
 
@@ -344,7 +345,7 @@ fn has(transcript: &Transcript, mask: &Mask) -> bool {
         [Speaker::Local, Speaker::Far].into_iter().any(|speaker| {
             let messages = conversation.way(speaker).messages.iter();
             let mut about = messages.filter(|kept| mask.is_about(kept.message(), kept.protocol()));
-            about.any(|kept| compare::has(&conversation.record(speaker, kept), mask))
+            about.any(|kept| leaf::has(&conversation.record(speaker, kept), mask))
         })
     })
 }
