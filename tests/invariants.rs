@@ -198,6 +198,21 @@ fn a_trace_agrees_with_itself() {
     }
 }
 
+/// A recording is compared like any capture, and agrees with its original though link type and packets are others.
+#[test]
+fn a_recording_agrees_with_its_original() {
+    for path in captures() {
+        let original = Transcript::open(&path, Options::default()).unwrap_or_else(|error| panic!("{error}"));
+        let recorded = Cursor::new(record_again(&events(&path)));
+        let trace = Trace::from_reader(scenario(&path), recorded, Options::default());
+        let again = Transcript::read(trace.expect("a recording is a capture")).expect("it is whole");
+        let report = diff(&original, &again, &bittrace_replay::Options::exact()).expect("no mask is given");
+        assert_eq!(report.disagreements(&[]), 0, "{}", scenario(&path));
+        let total = report.total();
+        assert_eq!((total.lost, total.lost_of_reference), (0, 0), "{}", scenario(&path));
+    }
+}
+
 /// However little two captures have in common, every record of both is in exactly one pair.
 #[test]
 fn every_record_is_in_one_pair() {

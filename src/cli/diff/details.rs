@@ -298,7 +298,7 @@ fn names<'d>(differences: &[&'d Difference]) -> Vec<&'d str> {
 fn row(difference: &Difference) -> Vec<String> {
     let text = |part: &Option<Part>| match part {
         None => "(absent)".to_owned(),
-        Some(_) if difference.is_place() => "(the same)".to_owned(),
+        Some(_) if difference.is_place() => "(its place)".to_owned(),
         Some(part) => shortened(&printable(&part.text)),
     };
     let remark = match (&difference.note, difference.rule) {
