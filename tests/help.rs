@@ -48,6 +48,11 @@ fn download_help() {
 }
 
 #[test]
+fn diff_help() {
+    assert_help!("diff", "diff");
+}
+
+#[test]
 fn torrent_help() {
     assert_help!("torrent", "torrent");
 }
@@ -75,6 +80,7 @@ fn usage_errors_exit_with_2_and_say_what_is_wrong() {
         (&["analyze", "x.pcap", "--fields", "mesage"], "do you mean message?"),
         (&["analyze", "x.pcap", "--from", "noon"], "neither seconds nor a time"),
         (&["analyze", "x.pcap", "--format", "csv", "--view", "summary"], "messages only"),
+        (&["diff", "a.pcap"], "CANDIDATE"),
         (&["analyze", "no-such.pcap"], "bittrace: no-such.pcap: no such file"),
         (&["torrent", "show", "no-such.torrent"], "bittrace: no-such.torrent: no such file"),
         (&["analyze", "Cargo.toml"], "not a capture file"),

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Read};
 use std::path::Path;
 
@@ -195,6 +195,49 @@ fn a_trace_agrees_with_itself() {
         assert_eq!(other, None, "{}", scenario(&path));
         assert_eq!(pairs.len(), records(&path).len(), "{}", scenario(&path));
         assert_eq!(report.disagreements(&[]), 0, "{}", scenario(&path));
+    }
+}
+
+/// A recording is compared like any capture, and agrees with its original though link type and packets are others.
+#[test]
+fn a_recording_agrees_with_its_original() {
+    for path in captures() {
+        let original = Transcript::open(&path, Options::default()).unwrap_or_else(|error| panic!("{error}"));
+        let recorded = Cursor::new(record_again(&events(&path)));
+        let trace = Trace::from_reader(scenario(&path), recorded, Options::default());
+        let again = Transcript::read(trace.expect("a recording is a capture")).expect("it is whole");
+        let report = diff(&original, &again, &bittrace_replay::Options::exact()).expect("no mask is given");
+        assert_eq!(report.disagreements(&[]), 0, "{}", scenario(&path));
+        let total = report.total();
+        assert_eq!((total.lost, total.lost_of_reference), (0, 0), "{}", scenario(&path));
+    }
+}
+
+/// However little two captures have in common, every record of both is in exactly one pair.
+#[test]
+fn every_record_is_in_one_pair() {
+    let read = |path| Transcript::open(path, Options::default()).unwrap_or_else(|error| panic!("{error}"));
+    let transcripts: Vec<Transcript> = captures().iter().map(|path| read(path)).collect();
+    for reference in &transcripts {
+        for candidate in &transcripts {
+            let options = bittrace_replay::Options::default();
+            let report = diff(reference, candidate, &options).expect("no mask is given");
+            let mut seen = [(reference, BTreeSet::new()), (candidate, BTreeSet::new())];
+            for compared in &report.conversations {
+                for pair in &compared.pairs {
+                    let places = [(compared.reference, pair.reference), (compared.candidate, pair.candidate)];
+                    for ((transcript, seen), (conversation, place)) in seen.iter_mut().zip(places) {
+                        let (Some(conversation), Some(place)) = (conversation, place) else { continue };
+                        let way = transcript.conversations[conversation].way(pair.speaker);
+                        let number = way.messages[place as usize].number;
+                        assert!(seen.insert(number), "{}: message {number} twice", transcript.name);
+                    }
+                }
+            }
+            for (transcript, seen) in seen {
+                assert_eq!(seen.len() as u64, transcript.records, "{}", transcript.name);
+            }
+        }
     }
 }
 

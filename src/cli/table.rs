@@ -69,8 +69,8 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// What is not torn from the number before it.
-const UNITS: [&str; 12] =
-    ["B", "KiB", "MiB", "GiB", "KiB/s", "MiB/s", "byte", "bytes", "s", "ms", "µs", "min"];
+const UNITS: [&str; 13] =
+    ["B", "KiB", "MiB", "GiB", "KiB/s", "MiB/s", "byte", "bytes", "s", "ms", "µs", "min", "%"];
 
 fn push(lines: &mut [String], text: &str) {
     if let Some(line) = lines.last_mut() {

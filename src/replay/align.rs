@@ -29,6 +29,10 @@ pub(crate) fn align(reference: &[Key], candidate: &[Key], alike: impl Fn(usize, 
         excess: HashMap::new(),
     };
     let (start, ends) = aligner.common_ends();
+    if start == ends.0 && start == ends.1 {
+        let moved = vec![false; reference.len()];
+        return Alignment { mates: aligner.mates, moved };
+    }
     aligner.equal_counts(start, ends);
     for gap in aligner.gaps() {
         aligner.fill(&gap);
@@ -306,3 +310,6 @@ pub(crate) fn longest_increasing(numbers: &[Option<u32>]) -> Vec<usize> {
 }
 
 const NOTHING: u32 = u32::MAX;
+
+#[cfg(test)]
+mod tests;

@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use bittrace_protocol::field::{Field, Role, Value};
+use bittrace_protocol::Hex;
+use bittrace_protocol::field::{Role, Value};
 use bittrace_protocol::tracker::http::{Request, RequestStyle};
-use bittrace_protocol::{Hex, PeerId};
 use bittrace_trace::record::Body;
-use bittrace_trace::words::size;
 use bittrace_trace::{Record, Speaker};
 
 use crate::kept::Kept;
-use crate::mask::{Clash, Mask, Masks, Rule};
+use crate::leaf::{Leaf, canonical, leaves, peer_id, readable, shown, text};
+use crate::mask::{Clash, Masks, Rule};
 
 /// A field that is not the same in both messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,17 +45,6 @@ pub struct Part {
     pub text: String,
     /// The bytes it stands in.
     pub span: Range<usize>,
-}
-
-/// A field without parts of its own.
-#[derive(Debug, Clone)]
-struct Leaf {
-    path: String,
-    /// Which one it is of those with this path, from 0.
-    nth: usize,
-    span: Range<usize>,
-    role: Role,
-    value: Value,
 }
 
 /// Whether what a mask lets pass is counted: it is, where it would be held against the candidate.
@@ -429,12 +418,12 @@ impl Judge<'_> {
     /// Where two long values first differ, since their text does not show it.
     fn first_difference(&self, found: &Found<'_>) -> Option<String> {
         let (ours, theirs) = (found.reference?, found.candidate?);
-        if !matches!(ours.value, Value::Payload(_) | Value::Bytes(_)) || ours.span.len() <= LONG {
-            return None;
-        }
-        if text(ours, self.reference) == text(theirs, self.candidate)
-            && !matches!(ours.value, Value::Payload(_))
-        {
+        let is_long = match &ours.value {
+            Value::Payload(_) => true,
+            Value::Bytes(bytes) => bytes.len() > LONG,
+            _ => false,
+        };
+        if !is_long {
             return None;
         }
         let one = self.reference.bytes.get(ours.span.clone())?;
@@ -451,93 +440,7 @@ impl Judge<'_> {
 const EXTENDED_ID: &str = "extension.extended_id";
 
 /// Values longer than this are not read byte by byte.
-const LONG: usize = 48;
-
-fn leaves(record: &Record) -> Vec<Leaf> {
-    let mut leaves = Vec::new();
-    for field in record.fields() {
-        collect(field, "", &mut leaves);
-    }
-    let mut seen: HashMap<String, usize> = HashMap::new();
-    for leaf in &mut leaves {
-        let nth = seen.entry(leaf.path.clone()).or_default();
-        leaf.nth = *nth;
-        *nth += 1;
-    }
-    leaves
-}
-
-fn collect(field: Field, above: &str, leaves: &mut Vec<Leaf>) {
-    let path = if above.is_empty() { field.name.into_owned() } else { format!("{above}.{}", field.name) };
-    if field.children.is_empty() {
-        leaves.push(Leaf { path, nth: 0, span: field.span, role: field.role, value: field.value });
-        return;
-    }
-    for child in field.children {
-        collect(child, &path, leaves);
-    }
-}
-
-fn peer_id(leaf: &Leaf) -> Option<PeerId> {
-    match &leaf.value {
-        Value::Bytes(bytes) if leaf.path == "peer_id" => Some(PeerId(bytes.as_slice().try_into().ok()?)),
-        _ => None,
-    }
-}
-
-/// A value in the one form in which it is bound, however it was written.
-fn canonical(leaf: &Leaf, record: &Record) -> Vec<u8> {
-    match &leaf.value {
-        Value::Unsigned(number) => number.to_string().into_bytes(),
-        Value::Signed(number) => number.to_string().into_bytes(),
-        Value::Text(text) => text.clone().into_bytes(),
-        Value::Bytes(bytes) => bytes.clone(),
-        Value::Address(address) => address.to_string().into_bytes(),
-        _ => record.bytes.get(leaf.span.clone()).unwrap_or_default().to_vec(),
-    }
-}
-
-fn text(leaf: &Leaf, record: &Record) -> String {
-    if let Some(id) = peer_id(leaf) {
-        return id.readable();
-    }
-    match &leaf.value {
-        Value::None | Value::List | Value::Map => {
-            readable(record.bytes.get(leaf.span.clone()).unwrap_or_default())
-        }
-        Value::Unsigned(number) => number.to_string(),
-        Value::Signed(number) => number.to_string(),
-        Value::Number(digits) => digits.clone(),
-        Value::Text(text) => text.clone(),
-        Value::Bytes(bytes) => Hex(bytes).to_string(),
-        Value::Payload(place) => size(place.len() as u64),
-        Value::Address(address) => address.to_string(),
-        Value::Endpoints(endpoints) => {
-            endpoints.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-        }
-        Value::Flags(bits, names) => {
-            let digits = 2 * leaf.span.len();
-            format!("{bits:0digits$x} ({})", names.join(", "))
-        }
-    }
-}
-
-/// Bytes as text where they are, else in hex.
-fn readable(bytes: &[u8]) -> String {
-    match bytes.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\r' | b'\n' | b'\t')) {
-        true => format!("\"{}\"", bytes.escape_ascii()),
-        false => Hex(&bytes[..bytes.len().min(LONG)]).to_string(),
-    }
-}
-
-/// A bound value.
-fn shown(bytes: &[u8]) -> String {
-    match (<[u8; 20]>::try_from(bytes), std::str::from_utf8(bytes)) {
-        (Ok(id), _) => PeerId(id).readable(),
-        (_, Ok(text)) if !text.chars().any(char::is_control) => text.to_owned(),
-        _ => Hex(bytes).to_string(),
-    }
-}
+const LONG: usize = 32;
 
 /// Two blocks of which only digests are known.
 pub(crate) fn blocks_differ(one: &Kept, other: &Kept) -> Difference {
@@ -554,10 +457,4 @@ pub(crate) fn blocks_differ(one: &Kept, other: &Kept) -> Difference {
         note: Some("only digests of the blocks are kept".to_owned()),
         moved: false,
     }
-}
-
-/// Whether a message has a field that `mask` is about.
-pub(crate) fn has(record: &Record, mask: &Mask) -> bool {
-    let (message, protocol) = (record.body.message(), record.body.protocol());
-    leaves(record).iter().any(|leaf| mask.covers(message, protocol, &leaf.path))
 }

@@ -8,6 +8,7 @@ use crate::conversation::{Conversation, Transcript};
 use crate::couple::couple;
 use crate::kept::Kept;
 use crate::key::Keys;
+use crate::leaf;
 use crate::mask::{Mask, Masks, Rule};
 use crate::report::{Compared, Judged, MaskUse, Pair, Report, Verdict};
 
@@ -111,11 +112,18 @@ impl Comparison<'_> {
     fn conversation(&mut self, one: Option<&Conversation>, other: Option<&Conversation>) -> Vec<Pair> {
         let sides = [Speaker::Local, Speaker::Far].map(|speaker| {
             let mut pairs = self.way((one, other), speaker);
-            pairs.retain(|pair| self.wants((one, other), pair));
+            if !self.options.only.is_empty() {
+                pairs.retain(|pair| {
+                    kept_of((one, other), pair).is_some_and(|kept| self.wants(kept.message()))
+                });
+            }
             pairs
         });
         for pair in sides.iter().flatten() {
-            if let Some(kept) = kept_of((one, other), pair) {
+            // What a loss left of messages is none of them.
+            if let Some(kept) = kept_of((one, other), pair)
+                && !(pair.lost && kept.is_remnant())
+            {
                 self.report.count(kept.message(), pair);
             }
         }
@@ -126,10 +134,9 @@ impl Comparison<'_> {
         })
     }
 
-    fn wants(&self, both: Both<'_>, pair: &Pair) -> bool {
+    fn wants(&self, message: &str) -> bool {
         let only = &self.options.only;
-        only.is_empty()
-            || kept_of(both, pair).is_some_and(|kept| only.iter().any(|name| name == kept.message()))
+        only.is_empty() || only.iter().any(|name| name == message)
     }
 
     /// The pairs of what one side said, in the order of the reference.
@@ -207,7 +214,8 @@ impl Comparison<'_> {
         let (our_short, their_short) = (shortened(ours), shortened(theirs));
         let (our, their) = (our_short.as_ref().unwrap_or(ours), their_short.as_ref().unwrap_or(theirs));
         let (one, other) = (one.record(speaker, our), other.record(speaker, their));
-        let counts = if self.options.side.counts(speaker) { Counts::Yes } else { Counts::No };
+        let counts = self.options.side.counts(speaker) && self.wants(ours.message());
+        let counts = if counts { Counts::Yes } else { Counts::No };
         let mut differences = compare::compare(&one, &other, speaker, &mut self.masks, counts);
         if differences.is_empty() && !same {
             differences.push(compare::blocks_differ(our, their));
@@ -337,7 +345,10 @@ fn has(transcript: &Transcript, mask: &Mask) -> bool {
         [Speaker::Local, Speaker::Far].into_iter().any(|speaker| {
             let messages = conversation.way(speaker).messages.iter();
             let mut about = messages.filter(|kept| mask.is_about(kept.message(), kept.protocol()));
-            about.any(|kept| compare::has(&conversation.record(speaker, kept), mask))
+            about.any(|kept| leaf::has(&conversation.record(speaker, kept), mask))
         })
     })
 }
+
+#[cfg(test)]
+mod tests;

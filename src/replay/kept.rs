@@ -84,7 +84,7 @@ impl Kept {
     }
 
     /// Whether it is what a loss can leave of messages: itself, or a part of one.
-    pub(crate) fn is_remnant(&self) -> bool {
+    pub fn is_remnant(&self) -> bool {
         let Meaning::Other(body) = &self.meaning else { return false };
         matches!(**body, Body::Gap(..) | Body::Opaque(_, Reason::Fragment(_) | Reason::BeforeBoundary))
     }

@@ -26,8 +26,14 @@ pub(crate) struct Kind(u32);
 impl Kind {
     /// Bytes that the capture lost, or that belong to a message of which it lost a part: nobody's conduct, so these
     /// only match their equals.
-    const LOSS: Self = Self(0);
+    pub(crate) const LOSS: Self = Self(0);
     const FIRST_EXTENSION: u32 = 1 << 16;
+
+    /// A kind for tests, which need not know the numbers of others.
+    #[cfg(test)]
+    pub(crate) const fn of_test(number: u32) -> Self {
+        Self(number)
+    }
 
     /// Whether messages of this kind that name different things can be counterparts.
     pub(crate) fn is_message(self) -> bool {

@@ -12,6 +12,7 @@ mod far_peer;
 mod far_tracker;
 mod kept;
 mod key;
+mod leaf;
 mod learn;
 mod mask;
 mod recast;

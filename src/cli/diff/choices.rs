@@ -79,8 +79,11 @@ fn lines(view: &View<'_>, detail: Detail, compared: &Compared) -> Vec<Line> {
                     .filter(|pair| pair.verdict == verdict && pair.lost == lost)
                     .filter_map(|pair| view.named(compared, pair))
                     .collect();
+                let remnants = said.iter().all(|said| said.kept.is_remnant());
                 let words = match (lost, verdict) {
                     (false, _) => words,
+                    (true, Verdict::Extra) if remnants => "in the candidate's capture, which lost packets",
+                    (true, _) if remnants => "in the reference's capture, which lost packets",
                     (true, Verdict::Extra) => "lost by the reference's capture",
                     (true, _) => "lost by the candidate's capture",
                 };

@@ -142,7 +142,8 @@ impl<'a> Details<'a> {
                 pair.verdict.name(),
                 printable(&said.conversation.describe(pair.speaker, said.kept))
             );
-            self.line(4, styles::DIM, &text)?;
+            let cut = as_far_as_it_fits(&text, self.look.width - 4);
+            writeln!(self.out, "    {}", self.look.paint(styles::DIM, &cut))?;
         }
         Ok(())
     }
@@ -196,6 +197,21 @@ impl<'a> Details<'a> {
         }
         Ok(())
     }
+}
+
+/// As much of a line as there is room for.
+fn as_far_as_it_fits(text: &str, room: usize) -> String {
+    if columns(text) <= room {
+        return text.to_owned();
+    }
+    let mut cut = String::new();
+    for letter in text.chars() {
+        if columns(&cut) + 2 > room {
+            break;
+        }
+        cut.push(letter);
+    }
+    format!("{cut}…")
 }
 
 /// The longest name of a field that is not broken.
@@ -282,7 +298,7 @@ fn names<'d>(differences: &[&'d Difference]) -> Vec<&'d str> {
 fn row(difference: &Difference) -> Vec<String> {
     let text = |part: &Option<Part>| match part {
         None => "(absent)".to_owned(),
-        Some(_) if difference.is_place() => "(the same)".to_owned(),
+        Some(_) if difference.is_place() => "(its place)".to_owned(),
         Some(part) => shortened(&printable(&part.text)),
     };
     let remark = match (&difference.note, difference.rule) {

@@ -67,6 +67,9 @@ fn field(difference: &Difference) -> Value {
                 map.insert(name.to_owned(), json!([part.span.start, part.span.end]));
             }
         }
+        if difference.is_place() {
+            map.insert("moved".to_owned(), json!(true));
+        }
         if let Some(note) = &difference.note {
             map.insert("note".to_owned(), json!(note));
         }

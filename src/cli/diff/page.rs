@@ -26,16 +26,19 @@ pub(super) fn write(view: &View<'_>, detail: Detail, look: Look, out: &mut dyn W
     page.masks()?;
     page.totals()?;
     writeln!(page.out)?;
-    write_conclusion(view, look, page.out)
-}
-
-/// Writes the answer on one line.
-pub(super) fn write_conclusion(view: &View<'_>, look: Look, out: &mut dyn Write) -> io::Result<()> {
-    let style = if view.disagreements == 0 { styles::RECEIVED } else { styles::ERROR };
     for line in wrap(&conclusion(view), look.width) {
-        writeln!(out, "{}", look.paint(style, &line))?;
+        writeln!(page.out, "{}", look.paint(conclusion_style(view), &line))?;
     }
     Ok(())
+}
+
+/// Writes the answer alone, on one line.
+pub(super) fn write_conclusion(view: &View<'_>, look: Look, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}", look.paint(conclusion_style(view), &conclusion(view)))
+}
+
+fn conclusion_style(view: &View<'_>) -> anstyle::Style {
+    if view.disagreements == 0 { styles::RECEIVED } else { styles::ERROR }
 }
 
 struct Page<'a> {
@@ -233,6 +236,7 @@ fn outcome(view: &View<'_>, compared: &Compared) -> String {
     let mut lost = 0;
     for pair in compared.pairs.iter().filter(|pair| view.counts(pair)) {
         match pair.lost {
+            true if view.named(compared, pair).is_some_and(|said| said.kept.is_remnant()) => {}
             true => lost += 1,
             false => numbers[pair.verdict as usize] += 1,
         }

@@ -1,0 +1,121 @@
+//! The fields of a message that have no parts of their own, under the names by which they are compared and masked.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use bittrace_protocol::field::{Field, Role, Value};
+use bittrace_protocol::{Hex, PeerId};
+use bittrace_trace::Record;
+use bittrace_trace::words::size;
+
+use crate::mask::Mask;
+
+/// A field without parts of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Leaf {
+    /// Its name behind those of what it stands in, joined by dots.
+    pub(crate) path: String,
+    /// Which one it is of those with this path, from 0.
+    pub(crate) nth: usize,
+    /// The bytes it stands in.
+    pub(crate) span: Range<usize>,
+    /// Whether it says something.
+    pub(crate) role: Role,
+    /// What it says.
+    pub(crate) value: Value,
+}
+
+/// The leaves of a message, in order; together they tile it.
+pub(crate) fn leaves(record: &Record) -> Vec<Leaf> {
+    let mut leaves = Vec::new();
+    for field in record.fields() {
+        collect(field, "", &mut leaves);
+    }
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for leaf in &mut leaves {
+        let nth = seen.entry(leaf.path.clone()).or_default();
+        leaf.nth = *nth;
+        *nth += 1;
+    }
+    leaves
+}
+
+fn collect(field: Field, above: &str, leaves: &mut Vec<Leaf>) {
+    let path = if above.is_empty() { field.name.into_owned() } else { format!("{above}.{}", field.name) };
+    if field.children.is_empty() {
+        leaves.push(Leaf { path, nth: 0, span: field.span, role: field.role, value: field.value });
+        return;
+    }
+    for child in field.children {
+        collect(child, &path, leaves);
+    }
+}
+
+/// The peer id that a leaf is.
+pub(crate) fn peer_id(leaf: &Leaf) -> Option<PeerId> {
+    match &leaf.value {
+        Value::Bytes(bytes) if leaf.path == "peer_id" => Some(PeerId(bytes.as_slice().try_into().ok()?)),
+        _ => None,
+    }
+}
+
+/// A value in the one form in which it is bound, however it was written.
+pub(crate) fn canonical(leaf: &Leaf, record: &Record) -> Vec<u8> {
+    match &leaf.value {
+        Value::Unsigned(number) => number.to_string().into_bytes(),
+        Value::Signed(number) => number.to_string().into_bytes(),
+        Value::Text(text) => text.clone().into_bytes(),
+        Value::Bytes(bytes) => bytes.clone(),
+        Value::Address(address) => address.to_string().into_bytes(),
+        _ => record.bytes.get(leaf.span.clone()).unwrap_or_default().to_vec(),
+    }
+}
+
+/// What a leaf says, readable.
+pub(crate) fn text(leaf: &Leaf, record: &Record) -> String {
+    if let Some(id) = peer_id(leaf) {
+        return id.readable();
+    }
+    match &leaf.value {
+        Value::None | Value::List | Value::Map => {
+            readable(record.bytes.get(leaf.span.clone()).unwrap_or_default())
+        }
+        Value::Unsigned(number) => number.to_string(),
+        Value::Signed(number) => number.to_string(),
+        Value::Number(digits) => digits.clone(),
+        Value::Text(text) => text.clone(),
+        Value::Bytes(bytes) => Hex(bytes).to_string(),
+        Value::Payload(place) => size(place.len() as u64),
+        Value::Address(address) => address.to_string(),
+        Value::Endpoints(endpoints) => {
+            endpoints.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        }
+        Value::Flags(bits, names) => {
+            let digits = 2 * leaf.span.len();
+            format!("{bits:0digits$x} ({})", names.join(", "))
+        }
+    }
+}
+
+/// Bytes as text where they are, else in hex.
+pub(crate) fn readable(bytes: &[u8]) -> String {
+    match bytes.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\r' | b'\n' | b'\t')) {
+        true => format!("\"{}\"", bytes.escape_ascii()),
+        false => Hex(bytes).to_string(),
+    }
+}
+
+/// A bound value.
+pub(crate) fn shown(bytes: &[u8]) -> String {
+    match (<[u8; 20]>::try_from(bytes), std::str::from_utf8(bytes)) {
+        (Ok(id), _) => PeerId(id).readable(),
+        (_, Ok(text)) if !text.chars().any(char::is_control) => text.to_owned(),
+        _ => Hex(bytes).to_string(),
+    }
+}
+
+/// Whether a message has a field that `mask` is about.
+pub(crate) fn has(record: &Record, mask: &Mask) -> bool {
+    let (message, protocol) = (record.body.message(), record.body.protocol());
+    leaves(record).iter().any(|leaf| mask.covers(message, protocol, &leaf.path))
+}
