@@ -1,11 +1,12 @@
 //! Reads off a reference how its client conducts itself. What it does not show is as bittrace does it, and said so.
 
+mod told;
+
 use std::collections::BTreeSet;
 
 use bittrace_protocol::bencode;
 use bittrace_protocol::session::{
-    Alphabet, Haves, Identity, Interest, KeyForm, Opening, Parting, PieceOrder, Profile, Refill, Says, Tell,
-    WithoutPieces,
+    Alphabet, Haves, Identity, Interest, KeyForm, Opening, PieceOrder, Profile, Refill, Says, WithoutPieces,
 };
 use bittrace_protocol::tracker::Event;
 use bittrace_protocol::tracker::http::{Announce, Request, RequestKind, RequestStyle};
@@ -14,6 +15,7 @@ use bittrace_protocol::{Block, InfoHash, PeerId, PieceIndex};
 use bittrace_trace::{Body, Record, Speaker};
 
 use crate::reference::{Connection, Reference};
+use told::{Holds, Told};
 
 /// What a reference shows of its client.
 #[derive(Debug, Clone)]
@@ -430,112 +432,6 @@ impl<'a> Learner<'a> {
     }
 }
 
-/// How new pieces were told.
-#[derive(Default)]
-struct Told {
-    /// Whether one message told of several.
-    at_once: bool,
-    /// How often they were told before requests in one packet, and behind them.
-    first: u32,
-    behind: u32,
-    /// What the last packet so far told: its number, whether it asked, whether it told.
-    packet: Option<(u64, bool, bool)>,
-    last_given: Option<PieceIndex>,
-    /// How many blocks had come, and how many pieces were told in all, at each moment.
-    tells: Vec<Tell>,
-    given_in_all: u32,
-    told_in_all: u32,
-    /// What was said since the last block.
-    since: Vec<Message>,
-    shown: Option<u64>,
-}
-
-impl Told {
-    fn given(&mut self, piece: PieceIndex) {
-        self.last_given = Some(piece);
-        self.given_in_all += 1;
-        self.since.clear();
-    }
-
-    fn say(&mut self, record: &Record, message: &Message) {
-        self.since.push(message.clone());
-        let frame = record.frames.first().copied().unwrap_or(0);
-        let (asked, told) = match self.packet {
-            Some((at, asked, told)) if at == frame => (asked, told),
-            _ => (false, false),
-        };
-        let asks = matches!(message, Message::Request(_));
-        let tells = tells_pieces(message);
-        self.at_once |= matches!(message, Message::Bitfield(_) | Message::HaveAll);
-        self.told_in_all = match message {
-            Message::Have(_) => self.told_in_all + 1,
-            Message::Bitfield(bits) => {
-                bits.iter().map(|byte| byte.count_ones()).sum::<u32>().max(self.told_in_all)
-            }
-            _ => self.told_in_all,
-        };
-        if matches!(message, Message::Have(_) | Message::Bitfield(_)) {
-            match self.tells.last_mut().filter(|tell| tell.given == self.given_in_all) {
-                Some(tell) => tell.told = self.told_in_all,
-                None => self.tells.push(Tell { given: self.given_in_all, told: self.told_in_all }),
-            }
-        }
-        self.first += u32::from(asks && told && !asked);
-        self.behind += u32::from(tells && asked && !told);
-        if tells {
-            self.shown = self.shown.or(Some(frame));
-        }
-        self.packet = Some((frame, asked || asks, told || tells));
-    }
-
-    /// What was said behind the last block of a download; `None` where there was none.
-    fn parting(&self) -> Option<Vec<Parting>> {
-        let last = self.last_given?;
-        let mut parting = Vec::new();
-        for message in &self.since {
-            let said = match message {
-                Message::NotInterested => Parting::NotInterested,
-                Message::HaveAll | Message::Bitfield(_) => Parting::Haves,
-                Message::Have(piece) if *piece == last => Parting::Haves,
-                _ => continue,
-            };
-            if !parting.contains(&said) {
-                parting.push(said);
-            }
-        }
-        Some(parting)
-    }
-}
-
-/// Which pieces the far end has.
-#[derive(Default)]
-struct Holds {
-    all: bool,
-    pieces: BTreeSet<PieceIndex>,
-}
-
-impl Holds {
-    fn hear(&mut self, message: &Message) {
-        match message {
-            Message::HaveAll => self.all = true,
-            Message::Have(piece) => {
-                self.pieces.insert(*piece);
-            }
-            Message::Bitfield(bits) => {
-                for (place, byte) in (0_u32..).zip(bits.iter()) {
-                    let set = (0..8).filter(|bit| byte & (0x80 >> bit) != 0);
-                    self.pieces.extend(set.map(|bit| PieceIndex(place * 8 + bit)));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn has(&self, piece: PieceIndex) -> bool {
-        self.all || self.pieces.contains(&piece)
-    }
-}
-
 fn tells_pieces(message: &Message) -> bool {
     matches!(message, Message::Have(_) | Message::Bitfield(_) | Message::HaveAll | Message::HaveNone)
 }
@@ -573,77 +469,4 @@ fn announce_of(record: &Record) -> Option<(&Record, &Request, &Announce)> {
 const SEED: u64 = 0x6269_7474_7261_6365;
 
 #[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use bittrace_trace::Options;
-
-    use super::*;
-
-    fn learnt(capture: &str) -> Learnt {
-        let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../captures", capture].iter().collect();
-        let reference = Reference::open(&path, Options::default()).unwrap();
-        learn(&reference, Profile::own("bittrace"))
-    }
-
-    fn order(profile: &Profile) -> Vec<u32> {
-        match &profile.piece_order {
-            PieceOrder::Listed(list) => list.iter().map(|piece| piece.0).collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    #[test]
-    fn aria2_allows_pieces_and_tells_of_several_at_once() {
-        let Learnt { profile, identity, port, beyond, .. } = learnt("download-aria2.pcap");
-        assert_eq!(profile.opening, [Opening::Extended, Opening::Pieces, Opening::AllowedFast(10)]);
-        assert_eq!(profile.without_pieces, WithoutPieces::HaveNone);
-        assert_eq!(profile.haves, Haves::Shortest);
-        assert_eq!(profile.parting, [Parting::NotInterested, Parting::Haves]);
-        assert_eq!(order(&profile), [2, 7, 5, 4, 0, 1, 3, 6]);
-        assert_eq!(profile.refills, [Refill { given: 0, asked: 6 }, Refill { given: 5, asked: 16 }]);
-        assert_eq!(profile.tells, [Tell { given: 5, told: 2 }, Tell { given: 6, told: 3 }]);
-        assert_eq!(profile.announce.key, KeyForm::PeerIdTail(8));
-        assert_eq!((profile.announce.numwant, profile.announce.numwant_stopped), (50, 0));
-        assert_eq!(profile.peer_id.prefix, b"A2-1-36-0-");
-        assert!(identity.connection_ids.is_empty() && !profile.peer_id.fresh);
-        assert_eq!(port, 6881);
-        assert_eq!(beyond, [""; 0]);
-    }
-
-    #[test]
-    fn transmission_tells_of_single_pieces_before_it_asks_and_leaves_without_a_word() {
-        let Learnt { profile, identity, .. } = learnt("download-transmission.pcap");
-        assert_eq!(profile.opening, [Opening::Extended, Opening::Pieces]);
-        assert_eq!(
-            (profile.haves, profile.haves_first, profile.redundant_haves),
-            (Haves::Single, true, true)
-        );
-        assert_eq!(profile.parting, []);
-        assert_eq!(profile.refills, [Refill { given: 0, asked: 4 }, Refill { given: 4, asked: 16 }]);
-        assert_eq!((profile.announce.key, identity.key), (KeyForm::LowerHex, 0x2702_f8db));
-        let keys: Vec<_> = profile.extended.iter().map(|(key, _)| String::from_utf8_lossy(key)).collect();
-        assert_eq!(keys, ["e", "m", "metadata_size", "p", "reqq", "upload_only", "v"]);
-    }
-
-    #[test]
-    fn qbittorrent_has_a_peer_id_for_each_connection() {
-        let Learnt { profile, identity, .. } = learnt("download-qbittorrent.pcapng");
-        assert!(profile.peer_id.fresh);
-        assert_eq!(identity.connection_ids, [PeerId(*b"-qB4520-aOvy~!8D5wlQ")]);
-        assert_eq!(identity.peer_id, PeerId(*b"-qB4520-c6ArZfsaeoUg"));
-        assert_eq!(profile.peer_id.alphabet, Alphabet::Unreserved);
-        assert_eq!(profile.parting, [Parting::Haves]);
-        assert!(profile.extended.contains(&(b"complete_ago".to_vec(), Says::CompleteAgo)));
-    }
-
-    #[test]
-    fn rtorrent_says_keep_alive_where_others_have_a_bitfield() {
-        let Learnt { profile, .. } = learnt("download-rtorrent.pcap");
-        assert_eq!(profile.opening, [Opening::Extended, Opening::Pieces]);
-        assert_eq!(profile.without_pieces, WithoutPieces::KeepAlive);
-        assert!(profile.acknowledges_pieces && !profile.haves_first);
-        assert_eq!(profile.extensions, [("ut_metadata".to_owned(), 2), ("ut_pex".to_owned(), 0)]);
-        assert_eq!(profile.parting, []);
-    }
-}
+mod tests;

@@ -235,7 +235,8 @@ impl Swarm {
         let Some(known) = self.known.get_mut(&address) else { return };
         known.connected = false;
         known.failures = if useful { 1 } else { known.failures + 1 };
-        known.not_before = (!once).then(|| now + RETRY * (1 << known.failures.min(6)));
+        let wait = if useful { AGAIN } else { RETRY * (1 << (known.failures - 1).min(6)) };
+        known.not_before = (!once).then(|| now + wait);
         if !once && known.failures < MAX_FAILURES && !known.waits {
             self.enqueue(address);
         }
@@ -254,6 +255,9 @@ impl Swarm {
         self.banned.contains(&address) || self.banned_hosts.contains(&address.ip())
     }
 }
+
+/// How long a peer that was of use is left alone when its connection ended: it may be the only one that has what is missing.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// How long a peer that failed is left alone at first.
 const RETRY: Duration = Duration::from_secs(30);

@@ -38,10 +38,15 @@ impl Session {
 
     /// The new pieces that are to be told now; every open peer is then looked after.
     pub(super) fn due_news(&mut self) -> Vec<PieceIndex> {
-        let tells = &self.config.profile.tells;
-        if tells.is_empty() {
-            return std::mem::take(&mut self.news);
+        match self.config.profile.tells.is_empty() {
+            true => std::mem::take(&mut self.news),
+            false => self.listed_news(),
         }
+    }
+
+    /// The new pieces that are to be told now by the profile's list.
+    pub(super) fn listed_news(&mut self) -> Vec<PieceIndex> {
+        let tells = &self.config.profile.tells;
         let telling = &mut self.telling;
         let next = tells.partition_point(|tell| tell.told <= telling.told);
         let Some(tell) = tells.get(next).filter(|tell| tell.given <= telling.given) else {
@@ -57,6 +62,15 @@ impl Session {
         self.news.retain(|piece| !due.contains(piece));
         self.stir_all();
         due
+    }
+
+    /// Whether pieces are to be told now as soon as they are verified.
+    pub(super) fn owes_news(&self) -> bool {
+        let telling = &self.telling;
+        let tells = &self.config.profile.tells;
+        let next = tells.partition_point(|tell| tell.told <= telling.told);
+        let due = tells.get(next).filter(|tell| tell.given <= telling.given);
+        due.is_some_and(|tell| telling.arrived.len() >= (tell.told - telling.told) as usize)
     }
 
     /// The new pieces that have not been told, at the end of a download.

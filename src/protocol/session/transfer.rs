@@ -28,10 +28,11 @@ impl Session {
 
     /// Says goodbye to the peers of a download that has its last piece.
     pub(super) fn say_farewell(&mut self) {
-        let news = self.last_news();
+        let (due, news) = (self.listed_news(), self.last_news());
         for stream in self.peers.keys().copied().collect::<Vec<_>>() {
             let Some(mut peer) = self.peers.remove(&stream) else { continue };
             if peer.phase == Phase::Open {
+                self.tell_news(&mut peer, &due);
                 for parting in self.config.profile.parting.clone() {
                     match parting {
                         Parting::NotInterested if peer.we_want => {
@@ -113,6 +114,9 @@ impl Session {
     /// happens, such as requests that were refused.
     fn goal(&self, peer: &Peer) -> Option<Refill> {
         let refills = &self.config.profile.refills;
+        if !refills.is_empty() && self.config.profile.haves_first && self.owes_news() {
+            return Some(Refill { given: peer.given_in_all, asked: peer.asked_in_all });
+        }
         let behind = refills.partition_point(|refill| refill.given <= peer.given_in_all);
         let now = *refills.get(behind.checked_sub(1)?)?;
         let used_up = behind == refills.len() || (peer.asked.is_empty() && peer.coming.is_none());

@@ -162,7 +162,9 @@ fn pieces_are_told_at_the_moments_of_the_profile_in_the_order_in_which_they_came
     let (zero, two) = (digest(&stage, 0), digest(&stage, 2));
     assert_said(stage.hear(Input::Hashed(PieceIndex(0), zero)), &kept(0));
     let said = stage.hear(Input::Hashed(PieceIndex(2), two));
-    assert_said(said, &[&kept(2)[..], &[sent(2, &[have(2), have(0)].concat())]].concat());
+    // What is told first is waited for before more is asked for.
+    let wanted = [have(2), have(0), request(3), request(1)].concat();
+    assert_said(said, &[&kept(2)[..], &[sent(2, &wanted)]].concat());
     let said = stage.receive(2, &stage.block(3, 0, 16_384));
     assert_said(said, &[&kept(3)[..], &[sent(2, &have(3))]].concat());
     let said = stage.receive(2, &stage.block(1, 0, 16_384));

@@ -199,8 +199,21 @@ fn a_peer_that_is_lost_is_dialled_again_after_a_while() {
     let mut stage = Stage::small(config());
     stage.announced(&[PEER_A]);
     stage.closed(2, Closing::Refused);
-    assert_said(stage.wait(59.0), &[]);
+    assert_said(stage.wait(29.0), &[]);
     assert_said(stage.wait(2.0), lines!["open 4 10.0.0.1:6881"]);
+    stage.closed(4, Closing::Refused);
+    assert_said(stage.wait(59.0), &[]);
+    assert_said(stage.wait(2.0), lines!["open 6 10.0.0.1:6881"]);
+}
+
+#[test]
+fn a_peer_that_gave_something_and_is_lost_is_dialled_again_soon() {
+    let mut stage = stage();
+    stage.receive(2, &UNCHOKE);
+    stage.receive(2, &stage.block(0, 0, 16_384));
+    stage.closed(2, Closing::Reset);
+    let said = stage.wait(6.0);
+    assert!(said.contains(&"open 6 10.0.0.2:6881".to_owned()), "{said:?}");
 }
 
 #[test]

@@ -1,0 +1,73 @@
+//! What captures of real clients show of them.
+
+use std::path::PathBuf;
+
+use bittrace_trace::Options;
+
+use bittrace_protocol::session::{Parting, Tell};
+
+use super::*;
+
+fn learnt(capture: &str) -> Learnt {
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../captures", capture].iter().collect();
+    let reference = Reference::open(&path, Options::default()).unwrap();
+    learn(&reference, Profile::own("bittrace"))
+}
+
+fn order(profile: &Profile) -> Vec<u32> {
+    match &profile.piece_order {
+        PieceOrder::Listed(list) => list.iter().map(|piece| piece.0).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn aria2_allows_pieces_and_tells_of_several_at_once() {
+    let Learnt { profile, identity, port, beyond, .. } = learnt("download-aria2.pcap");
+    assert_eq!(profile.opening, [Opening::Extended, Opening::Pieces, Opening::AllowedFast(10)]);
+    assert_eq!(profile.without_pieces, WithoutPieces::HaveNone);
+    assert_eq!(profile.haves, Haves::Shortest);
+    assert_eq!(profile.parting, [Parting::NotInterested, Parting::Haves]);
+    assert_eq!(order(&profile), [2, 7, 5, 4, 0, 1, 3, 6]);
+    assert_eq!(profile.refills, [Refill { given: 0, asked: 6 }, Refill { given: 5, asked: 16 }]);
+    assert_eq!(profile.tells, [Tell { given: 5, told: 2 }, Tell { given: 6, told: 3 }]);
+    assert_eq!(profile.announce.key, KeyForm::PeerIdTail(8));
+    assert_eq!((profile.announce.numwant, profile.announce.numwant_stopped), (50, 0));
+    assert_eq!(profile.peer_id.prefix, b"A2-1-36-0-");
+    assert!(identity.connection_ids.is_empty() && !profile.peer_id.fresh);
+    assert_eq!(port, 6881);
+    assert_eq!(beyond, [""; 0]);
+}
+
+#[test]
+fn transmission_tells_of_single_pieces_before_it_asks_and_leaves_without_a_word() {
+    let Learnt { profile, identity, .. } = learnt("download-transmission.pcap");
+    assert_eq!(profile.opening, [Opening::Extended, Opening::Pieces]);
+    assert_eq!((profile.haves, profile.haves_first, profile.redundant_haves), (Haves::Single, true, true));
+    assert_eq!(profile.parting, []);
+    assert_eq!(profile.refills, [Refill { given: 0, asked: 4 }, Refill { given: 4, asked: 16 }]);
+    assert_eq!((profile.announce.key, identity.key), (KeyForm::LowerHex, 0x2702_f8db));
+    let keys: Vec<_> = profile.extended.iter().map(|(key, _)| String::from_utf8_lossy(key)).collect();
+    assert_eq!(keys, ["e", "m", "metadata_size", "p", "reqq", "upload_only", "v"]);
+}
+
+#[test]
+fn qbittorrent_has_a_peer_id_for_each_connection() {
+    let Learnt { profile, identity, .. } = learnt("download-qbittorrent.pcapng");
+    assert!(profile.peer_id.fresh);
+    assert_eq!(identity.connection_ids, [PeerId(*b"-qB4520-aOvy~!8D5wlQ")]);
+    assert_eq!(identity.peer_id, PeerId(*b"-qB4520-c6ArZfsaeoUg"));
+    assert_eq!(profile.peer_id.alphabet, Alphabet::Unreserved);
+    assert_eq!(profile.parting, [Parting::Haves]);
+    assert!(profile.extended.contains(&(b"complete_ago".to_vec(), Says::CompleteAgo)));
+}
+
+#[test]
+fn rtorrent_says_keep_alive_where_others_have_a_bitfield() {
+    let Learnt { profile, .. } = learnt("download-rtorrent.pcap");
+    assert_eq!(profile.opening, [Opening::Extended, Opening::Pieces]);
+    assert_eq!(profile.without_pieces, WithoutPieces::KeepAlive);
+    assert!(profile.acknowledges_pieces && !profile.haves_first);
+    assert_eq!(profile.extensions, [("ut_metadata".to_owned(), 2), ("ut_pex".to_owned(), 0)]);
+    assert_eq!(profile.parting, []);
+}

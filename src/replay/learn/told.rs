@@ -1,0 +1,116 @@
+//! How a client tells of pieces that are new, and which pieces its far ends have.
+
+use std::collections::BTreeSet;
+
+use bittrace_protocol::PieceIndex;
+use bittrace_protocol::session::{Parting, Tell};
+use bittrace_protocol::wire::Message;
+use bittrace_trace::Record;
+
+use super::tells_pieces;
+
+/// How new pieces were told.
+#[derive(Default)]
+pub(super) struct Told {
+    /// Whether one message told of several.
+    pub(super) at_once: bool,
+    /// How often they were told before requests in one packet, and behind them.
+    pub(super) first: u32,
+    pub(super) behind: u32,
+    /// What the last packet so far told: its number, whether it asked, whether it told.
+    packet: Option<(u64, bool, bool)>,
+    last_given: Option<PieceIndex>,
+    /// How many blocks had come, and how many pieces were told in all, at each moment.
+    pub(super) tells: Vec<Tell>,
+    given_in_all: u32,
+    told_in_all: u32,
+    /// What was said since the last block.
+    since: Vec<Message>,
+    pub(super) shown: Option<u64>,
+}
+
+impl Told {
+    pub(super) fn given(&mut self, piece: PieceIndex) {
+        self.last_given = Some(piece);
+        self.given_in_all += 1;
+        self.since.clear();
+    }
+
+    pub(super) fn say(&mut self, record: &Record, message: &Message) {
+        self.since.push(message.clone());
+        let frame = record.frames.first().copied().unwrap_or(0);
+        let (asked, told) = match self.packet {
+            Some((at, asked, told)) if at == frame => (asked, told),
+            _ => (false, false),
+        };
+        let asks = matches!(message, Message::Request(_));
+        let tells = tells_pieces(message);
+        self.at_once |= matches!(message, Message::Bitfield(_) | Message::HaveAll);
+        self.told_in_all = match message {
+            Message::Have(_) => self.told_in_all + 1,
+            Message::Bitfield(bits) => {
+                bits.iter().map(|byte| byte.count_ones()).sum::<u32>().max(self.told_in_all)
+            }
+            _ => self.told_in_all,
+        };
+        if matches!(message, Message::Have(_) | Message::Bitfield(_)) {
+            match self.tells.last_mut().filter(|tell| tell.given == self.given_in_all) {
+                Some(tell) => tell.told = self.told_in_all,
+                None => self.tells.push(Tell { given: self.given_in_all, told: self.told_in_all }),
+            }
+        }
+        self.first += u32::from(asks && told && !asked);
+        self.behind += u32::from(tells && asked && !told);
+        if tells {
+            self.shown = self.shown.or(Some(frame));
+        }
+        self.packet = Some((frame, asked || asks, told || tells));
+    }
+
+    /// What was said behind the last block of a download; `None` where there was none.
+    pub(super) fn parting(&self) -> Option<Vec<Parting>> {
+        let last = self.last_given?;
+        let mut parting = Vec::new();
+        for message in &self.since {
+            let said = match message {
+                Message::NotInterested => Parting::NotInterested,
+                Message::HaveAll | Message::Bitfield(_) => Parting::Haves,
+                Message::Have(piece) if *piece == last => Parting::Haves,
+                _ => continue,
+            };
+            if !parting.contains(&said) {
+                parting.push(said);
+            }
+        }
+        Some(parting)
+    }
+}
+
+/// Which pieces the far end has.
+#[derive(Default)]
+pub(super) struct Holds {
+    all: bool,
+    pieces: BTreeSet<PieceIndex>,
+}
+
+impl Holds {
+    pub(super) fn hear(&mut self, message: &Message) {
+        match message {
+            Message::HaveAll => self.all = true,
+            Message::Have(piece) => {
+                self.pieces.insert(*piece);
+            }
+            Message::Bitfield(bits) => {
+                for (place, byte) in (0_u32..).zip(bits.iter()) {
+                    let set = (0..8).filter(|bit| byte & (0x80 >> bit) != 0);
+                    self.pieces.extend(set.map(|bit| PieceIndex(place * 8 + bit)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn has(&self, piece: PieceIndex) -> bool {
+        self.all || self.pieces.contains(&piece)
+    }
+}

@@ -1,0 +1,364 @@
+//! `bittrace replay`, `profile`, `download --like` and `--against` as a user runs them: captures played to bittrace, and to
+//! real clients on loopback.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use support::captures_folder;
+
+/// Snapshots of what a command prints, in snapshots/replay. A macro, so that insta names the file of the test.
+macro_rules! assert_printed {
+    ($name:expr, $printed:expr) => {
+        insta::with_settings!({
+            snapshot_path => "../snapshots/replay",
+            prepend_module_to_snapshot => false,
+            omit_expression => true,
+        }, {
+            insta::assert_snapshot!($name, $printed)
+        });
+    };
+}
+
+/// The captures of downloads, by the client that downloads.
+const REFERENCES: [(&str, &str); 4] = [
+    ("aria2", "download-aria2.pcap"),
+    ("qbittorrent", "download-qbittorrent.pcapng"),
+    ("rtorrent", "download-rtorrent.pcap"),
+    ("transmission", "download-transmission.pcap"),
+];
+
+const BITTRACE: &str = env!("CARGO_BIN_EXE_bittrace");
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(BITTRACE);
+    command.args(arguments).current_dir(folder).env_remove("COLUMNS").stdin(Stdio::null());
+    command
+}
+
+/// The exit code, standard output and standard error.
+fn run_in(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = command(folder, arguments).output().expect("bittrace starts");
+    let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8");
+    (status.code().expect("bittrace ends by itself"), text(stdout), text(stderr))
+}
+
+fn run(arguments: &[&str]) -> (i32, String, String) {
+    run_in(&captures_folder(), arguments)
+}
+
+fn capture(name: &str) -> String {
+    captures_folder().join(name).display().to_string()
+}
+
+/// The last object of NDJSON, which is the summary.
+fn summary(printed: &str) -> serde_json::Value {
+    let last = printed.lines().last().expect("something is printed");
+    let object: serde_json::Value = serde_json::from_str(last).expect("the last line is an object");
+    object["summary"].clone()
+}
+
+#[test]
+fn bittrace_says_what_each_client_said_without_a_mask() {
+    for (client, name) in REFERENCES {
+        let (code, printed, errors) = run(&["replay", name]);
+        assert_eq!(errors, "", "{client}");
+        assert!(code < 2, "{client}: {code}");
+        assert_printed!(format!("rehearsal-{client}"), printed);
+        let (_, printed, _) = run(&["replay", name, "--no-mask", "--side", "local", "--format", "json"]);
+        let summary = summary(&printed);
+        assert_eq!(
+            (summary["coverage"].as_f64(), summary["fidelity"].as_f64()),
+            (Some(1.0), Some(1.0)),
+            "{client}: {summary}"
+        );
+        assert_eq!(summary["masks"].as_object().map(serde_json::Map::len), Some(0), "{client}");
+    }
+}
+
+#[test]
+fn a_rehearsal_is_the_same_every_time() {
+    let folder = tempfile::tempdir().unwrap();
+    for (client, name) in REFERENCES {
+        let recorded = ["one.pcapng", "two.pcapng"].map(|file| {
+            let (code, ..) = run_in(folder.path(), &["replay", &capture(name), "--record", file, "-q"]);
+            assert!(code < 2, "{client}");
+            std::fs::read(folder.path().join(file)).unwrap()
+        });
+        assert!(recorded[0] == recorded[1], "{client}");
+    }
+}
+
+#[test]
+fn profiles_are_shown() {
+    for (client, name) in REFERENCES {
+        let (code, printed, errors) = run(&["profile", name]);
+        assert_eq!((code, errors.as_str()), (0, ""), "{client}");
+        let wide = printed.lines().find(|line| line.chars().count() > 80);
+        assert_eq!(wide, None, "{client}: a line is wider than 80 columns");
+        assert_printed!(format!("profile-{client}"), printed);
+        let (_, json, _) = run(&["profile", name, "--format", "json"]);
+        let profile: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(profile["profile"]["block_length"], 16384, "{client}");
+        assert!(profile["shown_in_frame"]["opening"].is_u64(), "{client}");
+    }
+}
+
+/// Ports of this run, by their places; each has five digits, as the system draws them.
+fn redacted(printed: &str) -> String {
+    let mut out = String::new();
+    let mut rest = printed;
+    while let Some(at) = rest.find("127.0.0.") {
+        let (before, address) = rest.split_at(at);
+        out.push_str(before);
+        let end = address.find(|c: char| !c.is_ascii_digit() && !".:".contains(c)).unwrap_or(address.len());
+        let (address, behind) = address.split_at(end);
+        match address.split_once(':') {
+            Some((ip, port)) if port.len() == 5 => out.push_str(&format!("{ip}:[prt]")),
+            _ => out.push_str(address),
+        }
+        rest = behind;
+    }
+    out + rest
+}
+
+/// A download by bittrace in the manner of a capture's client, from that capture's far ends on loopback.
+fn live(name: &str, more: &[&str]) -> (i32, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = capture(name);
+    let replay = [&["replay", &capture, "--record", "run.pcapng"][..], more].concat();
+    let download = ["--", BITTRACE, "download", "--like", &capture, "-o", "{dir}", "--port", "{port}"];
+    let download = [&download[..], &["--listen", "127.0.0.1", "-q", "{torrent}"]].concat();
+    run_in(folder.path(), &[replay, download].concat())
+}
+
+#[test]
+fn a_live_download_in_the_manner_of_each_client_differs_in_bound_fields_alone() {
+    for (client, name) in REFERENCES {
+        let (code, printed, errors) = live(name, &[]);
+        assert!(code < 2, "{client}: {errors}");
+        assert_printed!(format!("live-{client}"), redacted(&printed));
+        let (_, printed, _) = live(name, &["--format", "json"]);
+        let summary = summary(&printed);
+        assert_eq!(
+            (summary["coverage"].as_f64(), summary["fidelity"].as_f64()),
+            (Some(1.0), Some(1.0)),
+            "{client}: {summary}"
+        );
+        let rules = summary["masks"].to_string();
+        assert!(!rules.contains("ignore"), "{client}: {rules}");
+    }
+}
+
+#[test]
+fn a_download_is_compared_with_a_capture_when_it_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = capture("download-transmission.pcap");
+    let download = ["--", BITTRACE, "download", "--like", &capture, "--against", &capture, "-o", "{dir}"];
+    let download = [&download[..], &["--port", "{port}", "--listen", "127.0.0.1", "{torrent}"]].concat();
+    let log = folder.path().join("log");
+    // The replay shows what its client wrote only when it fails; here the client writes into a file.
+    let shell = format!("exec \"$0\" \"$@\" > '{}'", log.display());
+    let mut arguments = vec!["replay", &capture, "-q", "--", "/bin/sh", "-c", &shell];
+    arguments.extend(&download[1..]);
+    let (code, ..) = run_in(folder.path(), &arguments);
+    assert!(code < 2);
+    let told = std::fs::read_to_string(&log).unwrap();
+    assert!(told.contains("complete: every piece is verified"), "{told}");
+    assert!(told.contains("Local messages") && told.contains("coverage 100 %, fidelity 100 %"), "{told}");
+}
+
+/// A profile holds policy, never bytes: with another torrent the same client says other bytes.
+#[test]
+fn another_torrent_and_peer_id_change_what_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let reference = capture("download-transmission.pcap");
+    let other = capture("http-tracker-single-peer.pcap");
+    let like = ["--", BITTRACE, "download", "--like", &reference, "-o", "{dir}", "--port", "{port}"];
+    let like = [&like[..], &["--listen", "127.0.0.1", "-q", "{torrent}"]].concat();
+    let arguments = [&["replay", &other, "--record", "run.pcapng", "-q"][..], &like].concat();
+    let (code, _, errors) = run_in(folder.path(), &arguments);
+    assert!(code < 2, "{errors}");
+    let recording = folder.path().join("run.pcapng").display().to_string();
+    let (_, printed, _) =
+        run(&["diff", &reference, &recording, "--format", "json", "--only", "announce-request,handshake"]);
+    let differing: Vec<serde_json::Value> = printed
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|pair: &serde_json::Value| pair["verdict"] == "differs")
+        .collect();
+    let names: Vec<&str> = differing
+        .iter()
+        .flat_map(|pair| pair["fields"].as_array().unwrap())
+        .filter(|field| field["rule"].is_null() || field["rule"] == "exact")
+        .filter_map(|field| field["name"].as_str())
+        .collect();
+    assert!(names.contains(&"info_hash") && names.contains(&"left"), "{names:?}");
+    // And nothing of the phrasing: not the parameters, the headers, the reserved bits.
+    let phrasing = ["numwant", "compact", "supportcrypto", "headers.User-Agent", "reserved"];
+    assert!(!phrasing.iter().any(|name| names.contains(name)), "{names:?}");
+}
+
+#[test]
+fn mistakes_are_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let lonely = folder.path().join("lonely.pcap");
+    std::fs::copy(captures_folder().join("download-aria2.pcap"), &lonely).unwrap();
+    let lonely = lonely.display().to_string();
+    for (arguments, wanted) in [
+        (&["replay", "no-such.pcap"][..], "no-such.pcap: no such file"),
+        (&["replay", &lonely], "there is no .torrent of its name beside it: give it with --torrent"),
+        (&["replay", "download-aria2.pcap", "--torrent", "dht-get-peers.torrent"], "is about torrent"),
+        (&["replay", "not-bittorrent.pcapng", "--torrent", "download-aria2.torrent"], "holds no announce"),
+        (&["replay", "download-aria2.pcap", "--disturb", "drop"], "--disturb needs a client"),
+        (&["replay", "download-aria2.pcap", "--disturb", "dance", "--", "x"], "no disturbance"),
+        (&["replay", "download-aria2.pcap", "--mask", "x"], "--mask"),
+        (&["replay", "download-aria2.pcap", "--listen", "nowhere"], "nowhere is no address"),
+        (&["replay", "download-aria2.pcap", "--", "/no/such/client"], "/no/such/client: cannot be started"),
+        (&["replay", "download-aria2.pcap", "--content", "README.md"], "no piece of the torrent is there"),
+        (&["replay", "-"], "is played from a file"),
+        (&["profile", "not-bittorrent.pcapng"], "holds no announce"),
+    ] {
+        let (code, printed, errors) = run(arguments);
+        assert_eq!(code, 2, "{arguments:?}: {printed}{errors}");
+        assert!(errors.contains(wanted), "{arguments:?}: {errors}");
+    }
+}
+
+#[test]
+fn a_client_that_dies_ends_the_run_with_what_was_seen() {
+    let (code, printed, errors) =
+        run(&["replay", "download-aria2.pcap", "--", "/bin/sh", "-c", "echo oh dear >&2; exit 3"]);
+    assert_eq!(code, 1, "{errors}");
+    assert!(errors.contains("exit status: 3") && errors.contains("oh dear"), "{errors}");
+    assert!(printed.contains("35 missing"), "{printed}");
+}
+
+#[test]
+fn a_client_that_says_nothing_is_ended() {
+    let (code, printed, _) =
+        run(&["replay", "download-aria2.pcap", "--timeout", "1", "--", "/bin/sh", "-c", "sleep 600"]);
+    assert_eq!(code, 1);
+    assert!(printed.contains("the client said nothing for 1 s"), "{printed}");
+}
+
+#[test]
+fn bittrace_gets_over_every_disturbance() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = capture("download-transmission.pcap");
+    let what = ["split", "split=boundaries", "delay=5", "reorder", "drop=9", "duplicate=3", "unknown=200"];
+    let disturb: Vec<&str> = what.iter().flat_map(|what| ["--disturb", what]).collect();
+    let client =
+        ["--", BITTRACE, "download", "-o", "{dir}", "--port", "{port}", "--listen", "127.0.0.1", "{torrent}"];
+    let arguments = [&["replay", &capture, "--format", "json"][..], &disturb, &client].concat();
+    let (code, printed, errors) = run_in(folder.path(), &arguments);
+    for line in printed.lines() {
+        let verdict: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!((&verdict["completed"], &verdict["happened"]), (&true.into(), &true.into()), "{verdict}");
+    }
+    assert_eq!((code, printed.lines().count()), (0, what.len()), "{printed}{errors}");
+}
+
+/// Whether a program is there. Where clients are required, a missing one is a failure.
+fn has(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    if !found {
+        assert!(std::env::var_os("BITTRACE_REQUIRE_CLIENTS").is_none(), "{program} is not installed");
+        eprintln!("{program} is not installed: skipped");
+    }
+    found
+}
+
+/// Runs a client against another one's capture; it must get everything.
+fn completes(name: &str, client: &[&str], files: &[(&str, &str)]) {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, text) in files {
+        std::fs::write(folder.path().join(file), text).unwrap();
+    }
+    let content = folder.path().join("content");
+    std::fs::create_dir(&content).unwrap();
+    let place = content.display().to_string();
+    let client: Vec<String> = client.iter().map(|word| word.replace("{content}", &place)).collect();
+    let client: Vec<&str> = client.iter().map(String::as_str).collect();
+    let capture = capture(name);
+    let arguments =
+        [&["replay", &capture, "--timeout", "60", "--record", "run.pcapng", "--"][..], &client].concat();
+    let (code, printed, errors) = run_in(folder.path(), &arguments);
+    assert_eq!(code, 1, "{name}, {client:?}: {printed}{errors}");
+    let file = PathBuf::from(&content).join("download.bin");
+    let torrent = std::fs::read(captures_folder().join("download-aria2.torrent")).unwrap();
+    let torrent = bittrace_protocol::Metainfo::decode(&torrent).unwrap();
+    let bytes =
+        std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}\n{printed}{errors}", file.display()));
+    for (number, piece) in (0..).zip(bytes.chunks(torrent.piece_length as usize)) {
+        let digest: [u8; 20] =
+            sha1::Digest::finalize(sha1::Digest::chain_update(sha1::Sha1::default(), piece)).into();
+        assert_eq!(torrent.piece_hash(bittrace_protocol::PieceIndex(number)), Some(digest), "piece {number}");
+    }
+    assert!(printed.contains("Local messages") && printed.contains("They differ"), "{printed}");
+}
+
+const ARIA2: &[&str] = &[
+    "aria2c",
+    "--dir",
+    "{content}",
+    "--seed-time=0",
+    "--listen-port",
+    "{port}",
+    "--enable-dht=false",
+    "--bt-enable-lpd=false",
+    "--no-conf",
+    "{torrent}",
+];
+
+#[test]
+fn aria2_downloads_from_the_far_ends_of_other_clients() {
+    if has("aria2c") {
+        completes("download-transmission.pcap", ARIA2, &[]);
+        completes("download-qbittorrent.pcapng", ARIA2, &[]);
+        completes("download-rtorrent.pcap", ARIA2, &[]);
+    }
+}
+
+#[test]
+fn transmission_downloads_from_the_far_end_of_aria2() {
+    if has("transmission-daemon") {
+        let settings = r#"{ "encryption": 0, "dht-enabled": false, "pex-enabled": false, "lpd-enabled": false,
+            "utp-enabled": false, "port-forwarding-enabled": false, "peer-port": PORT, "rpc-enabled": false,
+            "start-added-torrents": true, "bind-address-ipv4": "127.0.0.1", "bind-address-ipv6": "::1",
+            "watch-dir-enabled": true, "watch-dir": "WATCHED", "download-dir": "CONTENT" }"#;
+        // Its settings and its folder of torrents must be there before it starts.
+        let script = r#"mkdir watched conf && cp "$1" watched/it.torrent &&
+            sed -e "s|PORT|$2|;s|WATCHED|$PWD/watched|;s|CONTENT|$3|" settings > conf/settings.json &&
+            exec transmission-daemon -f -g "$PWD/conf""#;
+        let client = ["/bin/sh", "-c", script, "sh", "{torrent}", "{port}", "{content}"];
+        completes("download-aria2.pcap", &client, &[("settings", settings)]);
+    }
+}
+
+#[test]
+fn libtorrent_downloads_from_the_far_ends_of_other_clients() {
+    if has_libtorrent() {
+        let script = include_str!("../captures/tools/replayed_libtorrent.py");
+        let client = ["/usr/bin/python3", "client.py", "{torrent}", "{content}", "{port}"];
+        completes("download-aria2.pcap", &client, &[("client.py", script)]);
+        completes("download-rtorrent.pcap", &client, &[("client.py", script)]);
+    }
+}
+
+fn has_libtorrent() -> bool {
+    let found = Command::new("/usr/bin/python3")
+        .args(["-c", "import libtorrent"])
+        .status()
+        .is_ok_and(|it| it.success());
+    if !found {
+        assert!(
+            std::env::var_os("BITTRACE_REQUIRE_CLIENTS").is_none(),
+            "python3-libtorrent is not installed"
+        );
+        eprintln!("python3-libtorrent is not installed: skipped");
+    }
+    found
+}
