@@ -84,6 +84,7 @@ fn rows(learnt: &Learnt) -> Vec<Row> {
     let announce = &profile.announce;
     let row = |name, part, value| Row { name, part, value };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let sent = |name: &str| announce.style.parameters.iter().any(|one| one.name == name.as_bytes());
     let order: Vec<Value> = match &profile.piece_order {
         PieceOrder::Listed(list) => list.iter().map(|piece| json!(piece.0)).collect(),
         PieceOrder::InOrder => vec![json!("in order")],
@@ -94,9 +95,9 @@ fn rows(learnt: &Learnt) -> Vec<Row> {
     vec![
         row("announce", "announce", json!(parameters(&announce.style))),
         row("headers", "announce", json!(headers(&announce.style))),
-        row("numwant", "announce", json!(announce.numwant)),
-        row("numwant_stopped", "announce", json!(announce.numwant_stopped)),
-        row("key", "announce", json!(key(announce.key))),
+        row("numwant", "announce", json!(sent("numwant").then_some(announce.numwant))),
+        row("numwant_stopped", "announce", json!(sent("numwant").then_some(announce.numwant_stopped))),
+        row("key", "announce", json!(sent("key").then(|| key(announce.key)))),
         row("peer_id", "peer_id", json!(peer_id(learnt))),
         row("reserved", "reserved", json!(bittrace_protocol::Hex(&profile.reserved).to_string())),
         row("opening", "opening", json!(profile.opening.iter().map(opening).collect::<Vec<_>>())),
@@ -217,10 +218,19 @@ fn says_value(profile: &Profile, says: &Says) -> Value {
     }
 }
 
+/// How many items of a list are shown; JSON has all.
+const SHOWN: usize = 24;
+
 /// A value on one line.
 fn text(value: &Value) -> String {
     match value {
+        Value::Array(items) if items.is_empty() => "nothing".to_owned(),
+        Value::Array(items) if items.len() > SHOWN => {
+            let shown: Vec<String> = items[..SHOWN].iter().map(text).collect();
+            format!("{}, and {} more", shown.join(", "), items.len() - SHOWN)
+        }
         Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
+        Value::Null => "not sent".to_owned(),
         Value::Object(entries) => entries
             .iter()
             .map(|(key, value)| match value {

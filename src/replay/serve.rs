@@ -1,6 +1,9 @@
 //! A reference's tracker and peers on real sockets, for any client: what it says is recorded, to be compared with what
 //! the reference's client said.
 
+mod play;
+mod shared;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -11,10 +14,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bittrace_protocol::tracker::Event;
-use bittrace_protocol::tracker::http::{Framing, Request, RequestKind, frame_request};
+use bittrace_protocol::tracker::http::{Framing, frame_request};
 use bittrace_protocol::{Metainfo, Timestamp};
-use bittrace_trace::{Closing, Direction, Flow, Opening, Recorder, StreamId};
-use bytes::Bytes;
+use bittrace_trace::{Closing, Direction, Flow, Recorder};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
@@ -22,11 +24,13 @@ use tokio::task::{JoinSet, LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
 use crate::contents::Contents;
-use crate::disturb::{Act, Disturbance, Disturber};
+use crate::disturb::Disturbance;
 use crate::far_peer::{FarPeer, Missed};
-use crate::far_tracker::{FarTracker, Topic};
-use crate::recast::{recast_answer, recast_torrent};
+use crate::far_tracker::FarTracker;
+use crate::recast::recast_torrent;
 use crate::reference::{Connection, Reference};
+use play::play;
+use shared::{Line, Shared};
 
 /// How a reference is served.
 #[derive(Debug, Clone)]
@@ -116,29 +120,6 @@ pub enum End {
     Garbled(&'static str),
     /// It was open when the run ended.
     Open,
-}
-
-struct Shared {
-    torrent: Arc<Metainfo>,
-    contents: Contents,
-    options: ServeOptions,
-    recorder: Recorder<Box<dyn Write>>,
-    failed: Option<io::Error>,
-    streams: u32,
-    tracker: FarTracker,
-    /// The recorded addresses of peers that listen here, and where.
-    places: BTreeMap<SocketAddr, SocketAddr>,
-    /// The connections of each recorded peer that have not been played.
-    waiting: BTreeMap<SocketAddr, Vec<Connection>>,
-    /// Where the client listens.
-    client: Option<SocketAddr>,
-    plays: Vec<Play>,
-    remarks: Vec<String>,
-    disturbed: bool,
-    /// The recorded peers that have a connection, or had one.
-    started: BTreeSet<SocketAddr>,
-    signs: watch::Sender<Signs>,
-    clock: (Timestamp, Instant),
 }
 
 impl Server {
@@ -377,256 +358,6 @@ async fn dial(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
         socket.bind(SocketAddr::new(from, 0))?;
     }
     timeout(CONNECT, socket.connect(to)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
-}
-
-/// Plays a recorded peer on a connection to its end.
-async fn play(
-    peer: FarPeer,
-    connection: Connection,
-    mut stream: TcpStream,
-    line: Line,
-    shared: Rc<RefCell<Shared>>,
-) {
-    let _ = stream.set_nodelay(true);
-    let disturber = shared.borrow().disturber();
-    let mut guard = Guard {
-        shared: shared.clone(),
-        far: connection.far,
-        stream: line.stream,
-        peer,
-        end: End::Open,
-        disturber,
-    };
-    shared.borrow().sign(|signs| {
-        signs.connections += 1;
-        signs.open += 1;
-    });
-    let patience = shared.borrow().options.patience;
-    let mut buffer = vec![0; READ];
-    let end = loop {
-        let spoken = guard.peer.speak(&shared.borrow().contents);
-        if let Some((messages, _)) = spoken {
-            match say(&mut stream, messages, &line, &shared, guard.disturber.as_mut()).await {
-                Ok(true) => continue,
-                Ok(false) => break End::ByFarEnd,
-                Err(_) => break End::Reset,
-            }
-        }
-        let read = timeout(patience, stream.read(&mut buffer));
-        match read.await {
-            Ok(Ok(0)) => break End::ByClient,
-            Ok(Ok(count)) => {
-                line.client_says(&shared, &buffer[..count]);
-                guard.peer.hear(&buffer[..count]);
-                if let Some(wanted) = guard.peer.garbled {
-                    // It may come again and say it otherwise.
-                    shared.borrow_mut().give_back(connection);
-                    break End::Garbled(wanted);
-                }
-            }
-            Ok(Err(_)) => break End::Reset,
-            Err(_) => {
-                guard.peer.waive();
-            }
-        }
-    };
-    let closing = if end == End::Reset { Closing::Reset } else { Closing::Finished };
-    line.close(&shared, closing);
-    guard.end = end;
-}
-
-/// Puts messages on the wire, disturbed where that is wanted; whether the connection goes on.
-async fn say(
-    stream: &mut TcpStream,
-    messages: Vec<Bytes>,
-    line: &Line,
-    shared: &Rc<RefCell<Shared>>,
-    disturber: Option<&mut Disturber>,
-) -> io::Result<bool> {
-    let acts = match disturber {
-        Some(disturber) => disturber.put(messages),
-        None => vec![Act::Write(messages.concat().into())],
-    };
-    let alone = acts.len() > 1;
-    for act in acts {
-        match act {
-            Act::Write(bytes) => {
-                line.far_says(shared, &bytes);
-                stream.write_all(&bytes).await?;
-                if alone {
-                    // So that what is by itself is also read by itself, as far as the system lets it.
-                    tokio::task::yield_now().await;
-                }
-            }
-            Act::Pause(by) => sleep(by).await,
-            Act::Close => return Ok(false),
-        }
-    }
-    Ok(true)
-}
-
-/// Accounts for a connection even when it is cut off.
-struct Guard {
-    shared: Rc<RefCell<Shared>>,
-    far: SocketAddr,
-    stream: StreamId,
-    peer: FarPeer,
-    end: End,
-    disturber: Option<Disturber>,
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        let mut shared = self.shared.borrow_mut();
-        let play = Play {
-            far: self.far,
-            stream: self.stream.0,
-            // One that was not understood comes again, as a rule.
-            missed: if matches!(self.end, End::Garbled(_)) { Vec::new() } else { self.peer.finish() },
-            end: self.end.clone(),
-            disturbed: self.disturber.as_ref().map(Disturber::is_done),
-        };
-        shared.disturbed |= play.disturbed == Some(true);
-        shared.plays.push(play);
-        shared.sign(|signs| signs.open = signs.open.saturating_sub(1));
-    }
-}
-
-impl Shared {
-    fn now(&self) -> Timestamp {
-        self.clock.0 + self.clock.1.elapsed()
-    }
-
-    fn sign(&self, change: impl FnOnce(&mut Signs)) {
-        self.signs.send_modify(|signs| {
-            signs.last = Some(Instant::now());
-            change(signs);
-        });
-    }
-
-    /// Notes why the recording fails, the first time.
-    fn note(&mut self, result: io::Result<()>) {
-        if let Err(error) = result {
-            self.failed.get_or_insert(error);
-        }
-    }
-
-    /// The address a recorded peer calls from.
-    fn source(&self, far: SocketAddr) -> IpAddr {
-        let number = self.waiting.keys().position(|one| *one == far).unwrap_or(0);
-        let place = self.places.get(&far).map(SocketAddr::ip);
-        place.unwrap_or_else(|| beside(self.options.listen.ip(), number as u32 + 1))
-    }
-
-    fn disturber(&self) -> Option<Disturber> {
-        let what = self.options.disturb?;
-        (!what.is_single() || !self.disturbed).then(|| Disturber::new(what))
-    }
-
-    /// The connection of a recorded peer to be played next: once all were, the last one again.
-    fn next_connection(shared: &Rc<RefCell<Self>>, far: SocketAddr) -> Option<Connection> {
-        let mut shared = shared.borrow_mut();
-        shared.started.insert(far);
-        let waiting = shared.waiting.get_mut(&far)?;
-        if waiting.len() > 1 { Some(waiting.remove(0)) } else { waiting.first().cloned() }
-    }
-
-    /// A connection is to be played again.
-    fn give_back(&mut self, connection: Connection) {
-        let waiting = self.waiting.entry(connection.far).or_default();
-        if waiting.first().is_none_or(|first| first.stream != connection.stream) {
-            waiting.insert(0, connection);
-        }
-    }
-
-    /// The answer to a request to the tracker.
-    fn answer(
-        this: &Rc<RefCell<Self>>,
-        bytes: &[u8],
-        client: SocketAddr,
-        reference: &Rc<Reference>,
-    ) -> Vec<u8> {
-        let refuse = |why: &str| {
-            let body = format!("d14:failure reason{}:{why}e", why.len());
-            bittrace_protocol::tracker::http::encode_response(
-                200,
-                "OK",
-                &[("Connection", "close")],
-                body.as_bytes(),
-            )
-        };
-        let Ok(request) = Request::decode(bytes) else { return refuse("this is no request to a tracker") };
-        let mut shared = this.borrow_mut();
-        if let RequestKind::Announce(announce) = request.kind() {
-            if announce.info_hash != shared.torrent.info_hash {
-                let remark = format!("the client announced another torrent, {}", announce.info_hash);
-                shared.remarks.push(remark);
-                return refuse("this is not the torrent of the capture");
-            }
-            let listens = SocketAddr::new(client.ip(), announce.port.unwrap_or(0));
-            let new =
-                shared.client.is_none() && listens.port() != 0 && announce.event != Some(Event::Stopped);
-            if new {
-                shared.client = Some(listens);
-                spawn_local(call_client(listens, reference.clone(), this.clone()));
-            }
-        }
-        let Some(exchange) = shared.tracker.answer(&request) else {
-            return refuse("the capture has no answer to this");
-        };
-        if let Topic::Announce(event) = Topic::of(&request) {
-            shared.sign(|signs| signs.announced.push(event));
-        }
-        let places = &shared.places;
-        let more: Vec<SocketAddr> = match Topic::of(&request) {
-            Topic::Announce(None | Some(Event::Started)) => places.values().copied().collect(),
-            _ => Vec::new(),
-        };
-        recast_answer(&exchange.answer, &|recorded| places.get(&recorded).copied(), &more)
-    }
-}
-
-/// A connection in the recording.
-struct Line {
-    stream: StreamId,
-    /// The way the client speaks.
-    client: Direction,
-}
-
-impl Line {
-    fn open(shared: &Rc<RefCell<Shared>>, flow: Flow, client: Direction) -> Self {
-        let mut shared = shared.borrow_mut();
-        let stream = StreamId(shared.streams);
-        shared.streams += 1;
-        let now = shared.now();
-        let opened = shared.recorder.opened(now, stream, flow, Opening::Syn);
-        let opened = opened.and_then(|()| shared.recorder.established(now, stream));
-        shared.note(opened);
-        Self { stream, client }
-    }
-
-    fn client_says(&self, shared: &Rc<RefCell<Shared>>, bytes: &[u8]) {
-        self.say(shared, self.client, bytes);
-    }
-
-    fn far_says(&self, shared: &Rc<RefCell<Shared>>, bytes: &[u8]) {
-        self.say(shared, self.client.reverse(), bytes);
-    }
-
-    fn say(&self, shared: &Rc<RefCell<Shared>>, direction: Direction, bytes: &[u8]) {
-        let mut shared = shared.borrow_mut();
-        let now = shared.now();
-        let said = shared.recorder.burst(now, self.stream, direction, bytes);
-        shared.note(said);
-        shared.sign(|_| {});
-    }
-
-    fn close(&self, shared: &Rc<RefCell<Shared>>, closing: Closing) {
-        let mut shared = shared.borrow_mut();
-        let now = shared.now();
-        let closed = shared.recorder.closed(now, self.stream, closing);
-        shared.note(closed);
-    }
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

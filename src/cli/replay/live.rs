@@ -214,7 +214,17 @@ impl Ran {
         common: Common,
         output: &mut Output,
     ) -> Result<Exit> {
-        let trace = Trace::open(&self.recording, Options::default())?;
+        let trace = match (&arguments.record, arguments.client.first()) {
+            (None, Some(client)) => {
+                let client = Path::new(client).file_name().unwrap_or_default().to_string_lossy();
+                Trace::from_reader(
+                    format!("a run of {client}"),
+                    File::open(&self.recording)?,
+                    Options::default(),
+                )?
+            }
+            _ => Trace::open(&self.recording, Options::default())?,
+        };
         let candidate = diff::transcribe(trace, common)?;
         let torrents = [play.torrent.clone()];
         let exit = diff::present(

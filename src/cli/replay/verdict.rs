@@ -43,7 +43,9 @@ pub(super) fn of(
     let completed = !died && (served.signs.completed() || (seen.has_all && !failed));
     let happened = !what.is_single() || served.plays.iter().any(|play| play.disturbed == Some(true));
     let disturbed = served.plays.iter().find(|play| play.disturbed == Some(true));
-    let connections = served.plays.len();
+    // One that was not understood, being encrypted as a rule, is none.
+    let understood = |play: &&bittrace_replay::Play| !matches!(play.end, End::Garbled(_));
+    let connections = served.plays.iter().filter(understood).count();
     let mut details = Vec::new();
     if !happened {
         details.push("the run never came to that point".to_owned());
@@ -72,7 +74,7 @@ pub(super) fn of(
         (_, true, _) => "crashed",
         (true, ..) if connections > 1 || seen.again > 0 => "recovered",
         (true, ..) => "unmoved",
-        (false, _, Ended::Silent(_)) => "hung",
+        (false, _, Ended::Silent(_)) => "stalled",
         (false, ..) => "gave up",
     };
     Ok(Verdict { what, happened, completed, word, details })

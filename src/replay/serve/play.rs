@@ -1,0 +1,131 @@
+//! A recorded peer on a connection to a client.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use bittrace_trace::{Closing, StreamId};
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use super::shared::{Line, Shared};
+use super::{End, Play, READ};
+use crate::disturb::{Act, Disturber};
+use crate::far_peer::FarPeer;
+use crate::reference::Connection;
+
+/// Plays a recorded peer on a connection to its end.
+pub(super) async fn play(
+    peer: FarPeer,
+    connection: Connection,
+    mut stream: TcpStream,
+    line: Line,
+    shared: Rc<RefCell<Shared>>,
+) {
+    let _ = stream.set_nodelay(true);
+    let disturber = shared.borrow().disturber();
+    let mut guard = Guard {
+        shared: shared.clone(),
+        far: connection.far,
+        stream: line.stream,
+        peer,
+        end: End::Open,
+        disturber,
+    };
+    shared.borrow().sign(|signs| {
+        signs.connections += 1;
+        signs.open += 1;
+    });
+    let patience = shared.borrow().options.patience;
+    let mut buffer = vec![0; READ];
+    let end = loop {
+        let spoken = guard.peer.speak(&shared.borrow().contents);
+        if let Some((messages, _)) = spoken {
+            match say(&mut stream, messages, &line, &shared, guard.disturber.as_mut()).await {
+                Ok(true) => continue,
+                Ok(false) => break End::ByFarEnd,
+                Err(_) => break End::Reset,
+            }
+        }
+        let read = timeout(patience, stream.read(&mut buffer));
+        match read.await {
+            Ok(Ok(0)) => break End::ByClient,
+            Ok(Ok(count)) => {
+                line.client_says(&shared, &buffer[..count]);
+                guard.peer.hear(&buffer[..count]);
+                if let Some(wanted) = guard.peer.garbled {
+                    // It may come again and say it otherwise.
+                    shared.borrow_mut().give_back(connection);
+                    break End::Garbled(wanted);
+                }
+            }
+            Ok(Err(_)) => break End::Reset,
+            Err(_) => {
+                guard.peer.waive();
+            }
+        }
+    };
+    let closing = if end == End::Reset { Closing::Reset } else { Closing::Finished };
+    line.close(&shared, closing);
+    guard.end = end;
+}
+
+/// Puts messages on the wire, disturbed where that is wanted; whether the connection goes on.
+async fn say(
+    stream: &mut TcpStream,
+    messages: Vec<Bytes>,
+    line: &Line,
+    shared: &Rc<RefCell<Shared>>,
+    disturber: Option<&mut Disturber>,
+) -> io::Result<bool> {
+    let acts = match disturber {
+        Some(disturber) => disturber.put(messages),
+        None => vec![Act::Write(messages.concat().into())],
+    };
+    let alone = acts.len() > 1;
+    for act in acts {
+        match act {
+            Act::Write(bytes) => {
+                line.far_says(shared, &bytes);
+                stream.write_all(&bytes).await?;
+                if alone {
+                    // So that what is by itself is also read by itself, as far as the system lets it.
+                    tokio::task::yield_now().await;
+                }
+            }
+            Act::Pause(by) => sleep(by).await,
+            Act::Close => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
+/// Accounts for a connection even when it is cut off.
+struct Guard {
+    shared: Rc<RefCell<Shared>>,
+    far: SocketAddr,
+    stream: StreamId,
+    peer: FarPeer,
+    end: End,
+    disturber: Option<Disturber>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let mut shared = self.shared.borrow_mut();
+        let play = Play {
+            far: self.far,
+            stream: self.stream.0,
+            // One that was not understood comes again, as a rule.
+            missed: if matches!(self.end, End::Garbled(_)) { Vec::new() } else { self.peer.finish() },
+            end: self.end.clone(),
+            disturbed: self.disturber.as_ref().map(Disturber::is_done),
+        };
+        shared.disturbed |= play.disturbed == Some(true);
+        shared.plays.push(play);
+        shared.sign(|signs| signs.open = signs.open.saturating_sub(1));
+    }
+}

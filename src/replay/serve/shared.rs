@@ -1,0 +1,187 @@
+//! What the connections of a run share: the recording, the parts still to be played, and what is known of the client.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bittrace_protocol::tracker::Event;
+use bittrace_protocol::tracker::http::{Request, RequestKind, encode_response};
+use bittrace_protocol::{Metainfo, Timestamp};
+use bittrace_trace::{Closing, Direction, Flow, Opening, Recorder, StreamId};
+use tokio::sync::watch;
+use tokio::task::spawn_local;
+
+use super::{Play, ServeOptions, Signs, beside, call_client};
+use crate::contents::Contents;
+use crate::disturb::Disturber;
+use crate::far_tracker::{FarTracker, Topic};
+use crate::recast::recast_answer;
+use crate::reference::{Connection, Reference};
+
+pub(super) struct Shared {
+    pub(super) torrent: Arc<Metainfo>,
+    pub(super) contents: Contents,
+    pub(super) options: ServeOptions,
+    pub(super) recorder: Recorder<Box<dyn Write>>,
+    pub(super) failed: Option<io::Error>,
+    pub(super) streams: u32,
+    pub(super) tracker: FarTracker,
+    /// The recorded addresses of peers that listen here, and where.
+    pub(super) places: BTreeMap<SocketAddr, SocketAddr>,
+    /// The connections of each recorded peer that have not been played.
+    pub(super) waiting: BTreeMap<SocketAddr, Vec<Connection>>,
+    /// Where the client listens.
+    pub(super) client: Option<SocketAddr>,
+    pub(super) plays: Vec<Play>,
+    pub(super) remarks: Vec<String>,
+    pub(super) disturbed: bool,
+    /// The recorded peers that have a connection, or had one.
+    pub(super) started: BTreeSet<SocketAddr>,
+    pub(super) signs: watch::Sender<Signs>,
+    pub(super) clock: (Timestamp, Instant),
+}
+
+impl Shared {
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.0 + self.clock.1.elapsed()
+    }
+
+    pub(super) fn sign(&self, change: impl FnOnce(&mut Signs)) {
+        self.signs.send_modify(|signs| {
+            signs.last = Some(Instant::now());
+            change(signs);
+        });
+    }
+
+    /// Notes why the recording fails, the first time.
+    pub(super) fn note(&mut self, result: io::Result<()>) {
+        if let Err(error) = result {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    /// The address a recorded peer calls from.
+    pub(super) fn source(&self, far: SocketAddr) -> IpAddr {
+        let number = self.waiting.keys().position(|one| *one == far).unwrap_or(0);
+        let place = self.places.get(&far).map(SocketAddr::ip);
+        place.unwrap_or_else(|| beside(self.options.listen.ip(), number as u32 + 1))
+    }
+
+    pub(super) fn disturber(&self) -> Option<Disturber> {
+        let what = self.options.disturb?;
+        (!what.is_single() || !self.disturbed).then(|| Disturber::new(what))
+    }
+
+    /// The connection of a recorded peer to be played next: once all were, the last one again.
+    pub(super) fn next_connection(shared: &Rc<RefCell<Self>>, far: SocketAddr) -> Option<Connection> {
+        let mut shared = shared.borrow_mut();
+        shared.started.insert(far);
+        let waiting = shared.waiting.get_mut(&far)?;
+        if waiting.len() > 1 { Some(waiting.remove(0)) } else { waiting.first().cloned() }
+    }
+
+    /// A connection is to be played again.
+    pub(super) fn give_back(&mut self, connection: Connection) {
+        let waiting = self.waiting.entry(connection.far).or_default();
+        if waiting.first().is_none_or(|first| first.stream != connection.stream) {
+            waiting.insert(0, connection);
+        }
+    }
+
+    /// The answer to a request to the tracker.
+    pub(super) fn answer(
+        this: &Rc<RefCell<Self>>,
+        bytes: &[u8],
+        client: SocketAddr,
+        reference: &Rc<Reference>,
+    ) -> Vec<u8> {
+        let refuse = |why: &str| {
+            let body = format!("d14:failure reason{}:{why}e", why.len());
+            encode_response(200, "OK", &[("Connection", "close")], body.as_bytes())
+        };
+        let Ok(request) = Request::decode(bytes) else { return refuse("this is no request to a tracker") };
+        let mut shared = this.borrow_mut();
+        if let RequestKind::Announce(announce) = request.kind() {
+            if announce.info_hash != shared.torrent.info_hash {
+                let remark = format!("the client announced another torrent, {}", announce.info_hash);
+                shared.remarks.push(remark);
+                return refuse("this is not the torrent of the capture");
+            }
+            let listens = SocketAddr::new(client.ip(), announce.port.unwrap_or(0));
+            let new =
+                shared.client.is_none() && listens.port() != 0 && announce.event != Some(Event::Stopped);
+            if new {
+                shared.client = Some(listens);
+                spawn_local(call_client(listens, reference.clone(), this.clone()));
+            }
+        }
+        if let Topic::Announce(event) = Topic::of(&request) {
+            shared.sign(|signs| signs.announced.push(event));
+        }
+        let answer = match (shared.tracker.answer(&request), Topic::of(&request)) {
+            (Some(exchange), _) => exchange.answer,
+            (None, Topic::Announce(_)) => {
+                let remark = "the capture has no answer of an HTTP tracker: one was made up, with its peers"
+                    .to_owned();
+                if !shared.remarks.contains(&remark) {
+                    shared.remarks.push(remark);
+                }
+                encode_response(200, "OK", &[], b"d8:intervali1800e5:peers0:e").into()
+            }
+            (None, _) => return refuse("the capture has no answer to this"),
+        };
+        let places = &shared.places;
+        let more: Vec<SocketAddr> = match Topic::of(&request) {
+            Topic::Announce(None | Some(Event::Started)) => places.values().copied().collect(),
+            _ => Vec::new(),
+        };
+        recast_answer(&answer, &|recorded| places.get(&recorded).copied(), &more)
+    }
+}
+
+/// A connection in the recording.
+pub(super) struct Line {
+    pub(super) stream: StreamId,
+    /// The way the client speaks.
+    client: Direction,
+}
+
+impl Line {
+    pub(super) fn open(shared: &Rc<RefCell<Shared>>, flow: Flow, client: Direction) -> Self {
+        let mut shared = shared.borrow_mut();
+        let stream = StreamId(shared.streams);
+        shared.streams += 1;
+        let now = shared.now();
+        let opened = shared.recorder.opened(now, stream, flow, Opening::Syn);
+        let opened = opened.and_then(|()| shared.recorder.established(now, stream));
+        shared.note(opened);
+        Self { stream, client }
+    }
+
+    pub(super) fn client_says(&self, shared: &Rc<RefCell<Shared>>, bytes: &[u8]) {
+        self.say(shared, self.client, bytes);
+    }
+
+    pub(super) fn far_says(&self, shared: &Rc<RefCell<Shared>>, bytes: &[u8]) {
+        self.say(shared, self.client.reverse(), bytes);
+    }
+
+    pub(super) fn say(&self, shared: &Rc<RefCell<Shared>>, direction: Direction, bytes: &[u8]) {
+        let mut shared = shared.borrow_mut();
+        let now = shared.now();
+        let said = shared.recorder.burst(now, self.stream, direction, bytes);
+        shared.note(said);
+        shared.sign(|_| {});
+    }
+
+    pub(super) fn close(&self, shared: &Rc<RefCell<Shared>>, closing: Closing) {
+        let mut shared = shared.borrow_mut();
+        let now = shared.now();
+        let closed = shared.recorder.closed(now, self.stream, closing);
+        shared.note(closed);
+    }
+}
