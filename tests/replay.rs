@@ -1,6 +1,12 @@
 //! `bittrace replay`, `profile`, `download --like` and `--against` as a user runs them: captures played to bittrace, and to
 //! real clients on loopback.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test ends at its first fault, and says what it skips"
+)]
+
 mod support;
 
 use std::path::{Path, PathBuf};

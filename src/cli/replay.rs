@@ -135,7 +135,6 @@ fn rehearsed(
     let name = format!("bittrace, as {}", learnt.client.as_deref().unwrap_or("its client"));
     let local = Options { local: play.local, torrents: Vec::new() };
     let candidate = Trace::from_reader(name, io::Cursor::new(rehearsal.capture), local)?;
-    let candidate = diff::transcribe(candidate, common)?;
     let told = |table: bool| table && !common.quiet;
     if told(arguments.comparing.format == DiffFormat::Table) {
         let text = format!(
@@ -149,32 +148,40 @@ fn rehearsed(
     for beyond in &learnt.beyond {
         warn(common, &format!("beyond a profile: {beyond}"));
     }
-    let torrents = [play.torrent.clone()];
-    let exit = diff::present(
-        &play.transcript(common)?,
-        &candidate,
-        &torrents,
-        options,
-        &arguments.comparing,
-        common,
-        &mut output,
-    )?;
     let missed: Vec<_> = rehearsal.missed.iter().map(|(far, missed)| (*far, missed)).collect();
-    tell(&missed, &rehearsal.remarks, arguments, common, &mut output)?;
+    let noticed = Noticed { missed: &missed, remarks: &rehearsal.remarks };
+    compare(play, candidate, noticed, arguments, options, common, &mut output)
+}
+
+/// What the far ends noticed of a run, beside what was said.
+struct Noticed<'a> {
+    missed: &'a [(SocketAddr, &'a Missed)],
+    remarks: &'a [String],
+}
+
+/// Compares what was said in a run with the capture, and shows that.
+fn compare(
+    play: &Play,
+    candidate: Trace,
+    noticed: Noticed<'_>,
+    arguments: &args::Replay,
+    options: &bittrace_replay::Options,
+    common: Common,
+    output: &mut Output,
+) -> Result<Exit> {
+    let (reference, candidate) = (play.transcript(common)?, diff::transcribe(candidate, common)?);
+    let torrents = [play.torrent.clone()];
+    let exit =
+        diff::present(&reference, &candidate, &torrents, options, &arguments.comparing, common, output)?;
+    tell(&noticed, arguments, common, output)?;
     output.flush()?;
     Ok(exit)
 }
 
 /// Tells where far ends could not do as recorded, and what else is worth knowing.
-fn tell(
-    missed: &[(SocketAddr, &Missed)],
-    remarks: &[String],
-    arguments: &args::Replay,
-    common: Common,
-    output: &mut Output,
-) -> Result<()> {
-    let lines: Vec<String> =
-        missed.iter().map(|(far, missed)| describe(*far, missed)).chain(remarks.iter().cloned()).collect();
+fn tell(noticed: &Noticed<'_>, arguments: &args::Replay, common: Common, output: &mut Output) -> Result<()> {
+    let missed = noticed.missed.iter().map(|(far, missed)| describe(*far, missed));
+    let lines: Vec<String> = missed.chain(noticed.remarks.iter().cloned()).collect();
     if lines.is_empty() || common.quiet {
         return Ok(());
     }

@@ -16,10 +16,9 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::{Play, tell, verdict};
+use super::{Noticed, Play, compare, verdict};
 use crate::Exit;
 use crate::args::{self, Common, DiffFormat};
-use crate::diff;
 use crate::failure::warn;
 use crate::interrupt::interrupted;
 use crate::output::Output;
@@ -214,7 +213,7 @@ impl Ran {
         common: Common,
         output: &mut Output,
     ) -> Result<Exit> {
-        let trace = match (&arguments.record, arguments.client.first()) {
+        let candidate = match (&arguments.record, arguments.client.first()) {
             (None, Some(client)) => {
                 let client = Path::new(client).file_name().unwrap_or_default().to_string_lossy();
                 Trace::from_reader(
@@ -225,32 +224,21 @@ impl Ran {
             }
             _ => Trace::open(&self.recording, Options::default())?,
         };
-        let candidate = diff::transcribe(trace, common)?;
-        let torrents = [play.torrent.clone()];
-        let exit = diff::present(
-            &play.transcript(common)?,
-            &candidate,
-            &torrents,
-            options,
-            &arguments.comparing,
-            common,
-            output,
-        )?;
-        let missed =
-            self.served.plays.iter().flat_map(|one| one.missed.iter().map(|missed| (one.far, missed)));
+        let plays = &self.served.plays;
+        let missed = plays.iter().flat_map(|one| one.missed.iter().map(|missed| (one.far, missed)));
+        let missed: Vec<_> = missed.collect();
         let mut remarks = self.served.remarks.clone();
         if let Ended::Silent(patience) = self.ended {
             remarks
                 .push(format!("the client said nothing for {} s, and the run was ended", patience.as_secs()));
         }
-        for play in &self.served.plays {
+        for play in plays {
             if let bittrace_replay::End::Garbled(why) = play.end {
                 remarks.push(format!("a connection to {} was not understood ({why})", play.far));
             }
         }
-        tell(&missed.collect::<Vec<_>>(), &remarks, arguments, common, output)?;
-        output.flush()?;
-        Ok(exit)
+        let noticed = Noticed { missed: &missed, remarks: &remarks };
+        compare(play, candidate, noticed, arguments, options, common, output)
     }
 }
 
