@@ -5,6 +5,7 @@
 
 pub mod bencode;
 pub mod compact;
+pub mod dht;
 mod error;
 pub mod field;
 pub mod geometry;
@@ -22,6 +23,6 @@ pub use field::{Field, Role, Value};
 pub use geometry::Geometry;
 pub use id::{Block, Hex, InfoHash, PeerId, PieceIndex};
 pub use metainfo::Metainfo;
-pub use peer_id::{ClientName, client_name};
+pub use peer_id::{ClientName, client_name, client_of_letters};
 pub use reader::Reader;
 pub use time::Timestamp;
