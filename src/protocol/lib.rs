@@ -10,6 +10,7 @@ mod error;
 pub mod field;
 pub mod geometry;
 mod id;
+pub mod lsd;
 pub mod metainfo;
 pub mod peer_id;
 mod reader;
