@@ -17,6 +17,7 @@ mod reader;
 pub mod session;
 mod time;
 pub mod tracker;
+pub mod utp;
 pub mod wire;
 
 pub use error::DecodeError;
