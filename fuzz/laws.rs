@@ -23,7 +23,8 @@ pub fn record(record: &Record) {
     tile(&record.fields(), record.bytes.len());
     assert!(!record.frames.is_empty(), "no packet carried {record:?}");
     assert!(
-        record.length() > 0 || matches!(record.body, Body::UdpTracker(_) | Body::Opaque(..)),
+        record.length() > 0
+            || matches!(record.body, Body::UdpTracker(_) | Body::Opaque(..) | Body::LostPackets(..)),
         "nothing: {record:?}"
     );
     match &record.body {

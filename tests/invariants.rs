@@ -12,7 +12,10 @@ use bittrace_protocol::field::untiled;
 use bittrace_protocol::tracker::http::{RequestKind, RequestStyle};
 use bittrace_protocol::wire::Message;
 use bittrace_replay::{Pair, Transcript, Verdict, diff};
-use bittrace_trace::{Body, Dissected, Options, Record, Recorder, StreamEvent, Trace};
+use bittrace_trace::{
+    Body, Dissected, Interest, Moment, Options, Record, Recorder, StreamEvent, Trace, Transport,
+    UtpReassembler,
+};
 use support::{
     Event, OwnedEvent, Sequence, Way, all_records, by_way, captures, dissect, events, flows, records,
     scenario,
@@ -37,10 +40,13 @@ fn nothing_is_lost() {
                 _ => {}
             }
         }
-        let mut tcp_ways = 0;
-        for (way, shown) in by_way(&records(&path)) {
+        streams.extend(utp_streams(&events));
+        let mut stream_ways = 0;
+        let mut records = records(&path);
+        records.retain(|record| record.transport != Transport::Udp);
+        for (way, shown) in by_way(&records) {
             let Some(stream) = streams.get(&way) else { continue };
-            tcp_ways += 1;
+            stream_ways += 1;
             let mut at = shown[0].1;
             for (message, offset, length, _) in &shown {
                 assert_eq!(*offset, at, "{}: {way:?}: {message} leaves a hole", scenario(&path));
@@ -52,8 +58,32 @@ fn nothing_is_lost() {
             assert_eq!(gaps, lost.get(&way).copied().unwrap_or(0), "{}: {way:?}", scenario(&path));
         }
         let expected = !["not-bittorrent", "udp-tracker-fragments"].contains(&scenario(&path).as_str());
-        assert_eq!(tcp_ways > 0, expected, "{}", scenario(&path));
+        assert_eq!(stream_ways > 0, expected, "{}", scenario(&path));
     }
+}
+
+/// What the directions of uTP connections carry. One pair of ends has one connection in all captures.
+fn utp_streams(events: &[Event]) -> BTreeMap<Way, Vec<u8>> {
+    let mut reassembler = UtpReassembler::new();
+    let mut flows = BTreeMap::new();
+    let mut streams: BTreeMap<Way, Vec<u8>> = BTreeMap::new();
+    let mut sink = |_: Moment, event: StreamEvent<'_>| {
+        match event {
+            StreamEvent::Opened { stream, flow, .. } => drop(flows.insert(stream, flow)),
+            StreamEvent::Burst { stream, direction, bytes } => {
+                streams.entry(flows[&stream].ends(direction)).or_default().extend(bytes);
+            }
+            _ => {}
+        }
+        Interest::Wanted
+    };
+    for event in events {
+        if let Event::Datagram(moment, source, destination, bytes) = event {
+            reassembler.datagram(*moment, *source, *destination, bytes, &mut sink);
+        }
+    }
+    reassembler.finish(&mut sink);
+    streams
 }
 
 /// Law 2: the fields of a record tile its bytes.
@@ -173,7 +203,7 @@ fn record_again(events: &[Event]) -> Vec<u8> {
                     recorder.gap(moment.at, stream, direction, length)
                 }
                 StreamEvent::Closed { stream, closing } => recorder.closed(moment.at, stream, closing),
-                StreamEvent::Burst { .. } => Ok(()),
+                StreamEvent::Burst { .. } | StreamEvent::Lost { .. } => Ok(()),
             },
         }
         .expect("memory takes everything");

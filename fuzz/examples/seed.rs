@@ -1,11 +1,12 @@
 //! Fills the corpora from reference captures: `cargo run --example seed -- ../captures`.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 use bittrace_protocol::wire::Message;
-use bittrace_trace::{Body, Dissected, Options, Record, Trace};
+use bittrace_trace::{Body, Capture, Dissected, Options, Parsed, Record, Trace, parse};
 
 /// Longer inputs slow the fuzzer down more than they teach it.
 const LONGEST: usize = 24 * 1024;
@@ -27,9 +28,34 @@ fn main() -> io::Result<()> {
             write("capture", &name, start)?;
             write("trace", &name, start)?;
             records(&path, &name)?;
+            datagrams(&path, &name)?;
         }
     }
     Ok(())
+}
+
+/// The datagrams of a capture, as the target of that name reads them.
+fn datagrams(path: &Path, name: &str) -> io::Result<()> {
+    let mut capture = Capture::open(path).map_err(io::Error::other)?;
+    let (mut input, mut ends) = (Vec::new(), Vec::new());
+    while let Ok(Some(packet)) = capture.next_packet() {
+        let Parsed::Udp(datagram) = parse(packet.link, packet.data) else { continue };
+        let mut number = |end: SocketAddr| {
+            let at = ends.iter().position(|known| *known == end);
+            let at = at.unwrap_or_else(|| {
+                ends.push(end);
+                ends.len() - 1
+            });
+            at as u8 & 3
+        };
+        if input.len() + datagram.payload.len() > LONGEST {
+            break;
+        }
+        input.push(number(datagram.src) | number(datagram.dst) << 2);
+        input.extend((datagram.payload.len() as u16).to_be_bytes());
+        input.extend_from_slice(datagram.payload);
+    }
+    if input.is_empty() { Ok(()) } else { write("datagrams", name, &input) }
 }
 
 /// The messages of a capture, and the beginnings of its conversations.
@@ -72,6 +98,8 @@ fn seeds(record: &Record) -> Vec<(&'static str, &[u8])> {
             vec![("http_response", &record.bytes[..]), ("bencode", response.body())]
         }
         Body::UdpTracker(_) => vec![("udp_tracker", &record.bytes[..])],
+        Body::Dht(..) => vec![("dht", &record.bytes[..]), ("bencode", &record.bytes[..])],
+        Body::Lsd(_) => vec![("lsd", &record.bytes[..])],
         _ => Vec::new(),
     }
 }

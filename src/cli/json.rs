@@ -43,7 +43,7 @@ pub(crate) struct Closing {
     streams: u64,
     messages: BTreeMap<String, u64>,
     findings: BTreeMap<&'static str, u64>,
-    unread: [u64; 5],
+    unread: [u64; 6],
     truncated: bool,
     captures: Vec<Value>,
     clients: Vec<Value>,
@@ -68,7 +68,14 @@ impl Closing {
             *self.findings.entry(severity.name()).or_default() += number;
         }
         let unread = summary.unread;
-        let unread = [unread.encrypted, unread.utp_datagrams, unread.utp, unread.opaque, unread.lost];
+        let unread = [
+            unread.encrypted,
+            unread.utp_datagrams,
+            unread.utp,
+            unread.opaque,
+            unread.lost,
+            unread.lost_packets,
+        ];
         for (sum, number) in self.unread.iter_mut().zip(unread) {
             *sum += number;
         }
@@ -91,7 +98,7 @@ impl Closing {
 
     /// The object that closes the stream.
     pub(crate) fn object(self) -> Map<String, Value> {
-        let [encrypted, utp_datagrams, utp, opaque, lost] = self.unread;
+        let [encrypted, utp_datagrams, utp, opaque, lost, lost_packets] = self.unread;
         let summary = json!({
             "packets": self.packets,
             "bytes": self.bytes,
@@ -102,6 +109,7 @@ impl Closing {
             "findings": self.findings,
             "unread": {
                 "encrypted": encrypted, "utp_datagrams": utp_datagrams, "utp": utp, "opaque": opaque, "lost": lost,
+                "lost_packets": lost_packets,
             },
             "captures": self.captures,
             "clients": self.clients,

@@ -205,6 +205,8 @@ impl Overview<'_> {
             (Some(Protocol::HttpTracker), _) => "HTTP tracker".to_owned(),
             (Some(Protocol::UdpTracker), _) => "UDP tracker".to_owned(),
             (Some(Protocol::Utp), _) => "uTP".to_owned(),
+            (Some(Protocol::Dht), _) => "DHT node".to_owned(),
+            (Some(Protocol::Lsd), _) => "local network".to_owned(),
             (_, Some(_)) => client(received).unwrap_or_default(),
             (_, None) => {
                 let both = [client(sent), client(received)].into_iter().flatten();
@@ -285,7 +287,7 @@ impl Overview<'_> {
     }
 
     fn unread(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Unread { encrypted, utp_datagrams, utp, opaque, lost } = self.summary.unread;
+        let Unread { encrypted, utp_datagrams, utp, opaque, lost, lost_packets } = self.summary.unread;
         if self.summary.unread.is_nothing() {
             return Ok(());
         }
@@ -295,6 +297,7 @@ impl Overview<'_> {
             (utp, format!("{} of uTP, {}", counted(utp_datagrams, "datagram"), counted(utp, "byte"))),
             (opaque, format!("{} that no rule explains", counted(opaque, "byte"))),
             (lost, format!("{} that the capture lost", counted(lost, "byte"))),
+            (lost_packets, format!("{} of uTP that the capture lost", counted(lost_packets, "packet"))),
         ];
         for (_, line) in lines.iter().filter(|(number, _)| *number > 0) {
             self.paragraph(line, out)?;

@@ -4,6 +4,7 @@
 //! depth, and copies nothing. What is readable but not canonical (keys out of order, leading zeros) is
 //! kept and listed, since an info hash is taken over the bytes as they came.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::field::{Field, Value, text_or_bytes};
@@ -118,6 +119,26 @@ pub struct EntryView<'d> {
     key_start: usize,
 }
 
+impl EntryView<'_> {
+    /// Where the entry stands in the document: its key and its value.
+    pub fn span(self) -> Range<usize> {
+        self.key_start..self.value.item.span.end
+    }
+
+    /// The entry as a field, which says `meaning` where more is known of it than [`View::value`] can tell.
+    pub fn field(self, name: impl Into<Cow<'static, str>>, meaning: Option<Value>) -> Field {
+        self.value.tile(name.into(), self.key_start, meaning)
+    }
+
+    /// The key as the name of a field: keys are bytes, and of those that are no text, no two may read the same.
+    pub fn name(self) -> String {
+        match std::str::from_utf8(self.key) {
+            Ok(name) => name.to_owned(),
+            Err(_) => Hex(self.key).to_string(),
+        }
+    }
+}
+
 impl<'d> View<'d> {
     /// Where the value stands in the document.
     pub fn span(self) -> Range<usize> {
@@ -228,25 +249,25 @@ impl<'d> View<'d> {
         let mut fields = vec![Field::framing("open", start..open + 1, Value::None)];
         if let Some(entries) = self.entries() {
             for entry in entries {
-                // Keys are bytes: of those that are no text, no two may read the same.
-                let name = match std::str::from_utf8(entry.key) {
-                    Ok(name) => name.to_owned(),
-                    Err(_) => Hex(entry.key).to_string(),
-                };
-                fields.push(entry.value.tile(name, entry.key_start, meaning(entry.key, entry.value)));
+                fields.push(entry.field(entry.name(), meaning(entry.key, entry.value)));
             }
         }
         if let Some(items) = self.items() {
             for (index, item) in items.enumerate() {
-                fields.push(item.tile(index.to_string(), item.item.span.start, None));
+                fields.push(item.field(index.to_string()));
             }
         }
         fields.push(Field::framing("close", end - 1..end, Value::None));
         fields
     }
 
+    /// The value as a field, without a key.
+    pub fn field(self, name: impl Into<Cow<'static, str>>) -> Field {
+        self.tile(name.into(), self.item.span.start, None)
+    }
+
     /// This value as one field that begins at `start`, with its key where it has one.
-    fn tile(self, name: String, start: usize, meaning: Option<Value>) -> Field {
+    fn tile(self, name: Cow<'static, str>, start: usize, meaning: Option<Value>) -> Field {
         let field = Field::content(name, start..self.item.span.end, meaning.unwrap_or_else(|| self.value()));
         match self.item.kind {
             Kind::List(_) | Kind::Dictionary(_) => field.with_children(self.tiles(start, &|_, _| None)),

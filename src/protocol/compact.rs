@@ -12,7 +12,8 @@ pub fn endpoints(bytes: &[u8], ipv6: bool) -> Vec<SocketAddr> {
     bytes.chunks_exact(stride(ipv6)).filter_map(endpoint).collect()
 }
 
-fn endpoint(peer: &[u8]) -> Option<SocketAddr> {
+/// A peer of 6 or 18 bytes.
+pub fn endpoint(peer: &[u8]) -> Option<SocketAddr> {
     let (host, port) = peer.split_last_chunk::<2>()?;
     Some(SocketAddr::new(address(host)?, u16::from_be_bytes(*port)))
 }

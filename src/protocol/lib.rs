@@ -5,16 +5,19 @@
 
 pub mod bencode;
 pub mod compact;
+pub mod dht;
 mod error;
 pub mod field;
 pub mod geometry;
 mod id;
+pub mod lsd;
 pub mod metainfo;
 pub mod peer_id;
 mod reader;
 pub mod session;
 mod time;
 pub mod tracker;
+pub mod utp;
 pub mod wire;
 
 pub use error::DecodeError;
@@ -22,6 +25,6 @@ pub use field::{Field, Role, Value};
 pub use geometry::Geometry;
 pub use id::{Block, Hex, InfoHash, PeerId, PieceIndex};
 pub use metainfo::Metainfo;
-pub use peer_id::{ClientName, client_name};
+pub use peer_id::{ClientName, client_name, client_of_letters};
 pub use reader::Reader;
 pub use time::Timestamp;

@@ -72,6 +72,14 @@ pub fn client_name(id: &PeerId) -> Option<ClientName> {
         .or_else(|| shadow_style(&id.0))
 }
 
+/// The client that goes by these two letters, as DHT messages name theirs (BEP 5, "KRPC protocol"; the letters are
+/// those of peer ids).
+pub fn client_of_letters(letters: [u8; 2]) -> Option<&'static str> {
+    let named = AZUREUS.iter().find(|(code, ..)| **code == letters).map(|(_, name, _)| *name);
+    // aria2 has them in the DHT alone.
+    named.or_else(|| (letters == *b"A2").then_some("aria2"))
+}
+
 /// A dash, two characters of the client, four of the version, a dash.
 fn azureus_style(id: &[u8; 20]) -> Option<ClientName> {
     let [b'-', first, second, v0, v1, v2, v3, end, ..] = *id else { return None };

@@ -75,8 +75,12 @@ pub enum Role {
     UdpTracker,
     /// A peer.
     Peer,
-    /// A peer over uTP, whose stream is not read.
+    /// A peer over uTP, whose stream is none that can be read.
     Utp,
+    /// A node of the DHT.
+    Node,
+    /// Whoever listens in the local network.
+    LocalNetwork,
 }
 
 impl Role {
@@ -86,6 +90,8 @@ impl Role {
             Protocol::UdpTracker => Self::UdpTracker,
             Protocol::PeerWire | Protocol::Mse => Self::Peer,
             Protocol::Utp => Self::Utp,
+            Protocol::Dht => Self::Node,
+            Protocol::Lsd => Self::LocalNetwork,
         }
     }
 
@@ -96,6 +102,8 @@ impl Role {
             Self::UdpTracker => "UDP tracker",
             Self::Peer => "peer",
             Self::Utp => "uTP peer",
+            Self::Node => "DHT node",
+            Self::LocalNetwork => "local network",
         }
     }
 }
@@ -253,7 +261,10 @@ impl Transcriber {
             }
         };
         let conversation = &mut self.conversations[at];
-        conversation.torrent = conversation.torrent.or(record.torrent);
+        // Nodes are asked for any torrent there is.
+        if conversation.role != Role::Node {
+            conversation.torrent = conversation.torrent.or(record.torrent);
+        }
         let way = &mut conversation.ways[record.speaker as usize];
         if record.client.is_some() {
             way.client.clone_from(&record.client);

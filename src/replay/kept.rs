@@ -80,13 +80,18 @@ impl Kept {
 
     /// Whether it stands for bytes that the capture lost.
     pub fn is_gap(&self) -> bool {
-        matches!(&self.meaning, Meaning::Other(body) if matches!(**body, Body::Gap(..)))
+        matches!(&self.meaning, Meaning::Other(body) if matches!(**body, Body::Gap(..) | Body::LostPackets(..)))
     }
 
     /// Whether it is what a loss can leave of messages: itself, or a part of one.
     pub fn is_remnant(&self) -> bool {
         let Meaning::Other(body) = &self.meaning else { return false };
-        matches!(**body, Body::Gap(..) | Body::Opaque(_, Reason::Fragment(_) | Reason::BeforeBoundary))
+        matches!(
+            **body,
+            Body::Gap(..)
+                | Body::LostPackets(..)
+                | Body::Opaque(_, Reason::Fragment(_) | Reason::BeforeBoundary)
+        )
     }
 
     /// The SHA-1 of the block, where the block itself is not kept.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bittrace_protocol::dht;
 use bittrace_protocol::tracker::http::RequestKind;
 use bittrace_protocol::tracker::{Event, udp};
 use bittrace_protocol::wire::{Content, Extension, Message, MetadataKind};
@@ -84,8 +85,30 @@ impl Keys {
             Body::Encrypted => plain(14),
             Body::Utp => plain(15),
             Body::Opaque(_, Reason::OrdinaryHttp) => plain(16),
-            Body::Opaque(..) | Body::Gap(..) => plain(17),
+            Body::Dht(message, method) => self.node(&message.kind, method.as_ref()),
+            Body::Lsd(_) => plain(19),
+            Body::Opaque(..) | Body::Gap(..) | Body::LostPackets(..) => plain(17),
         }
+    }
+
+    /// Queries and responses of one method are of one kind each.
+    fn node(&mut self, kind: &dht::Kind, method: Option<&dht::Method>) -> Key {
+        let side = match kind {
+            dht::Kind::Query(_) => "query",
+            dht::Kind::Response(_) => "response",
+            dht::Kind::Error(..) => "error",
+        };
+        let name = format!("dht {} {side}", method.map_or("", dht::Method::name));
+        Key { kind: self.named_kind(&name), names: [0; 3] }
+    }
+
+    /// The kind of messages that go by a name and not by a number.
+    fn named_kind(&mut self, name: &str) -> Kind {
+        let next = Kind::FIRST_EXTENSION + self.extensions.len() as u32;
+        Kind(match self.extensions.get(name) {
+            Some(&known) => known,
+            None => *self.extensions.entry(name.to_owned()).or_insert(next),
+        })
     }
 
     fn message(&mut self, kept: &Kept, message: &Message) -> Key {
@@ -104,11 +127,7 @@ impl Keys {
     }
 
     fn extended(&mut self, message: &Message, extension: &Extension) -> Key {
-        let next = Kind::FIRST_EXTENSION + self.extensions.len() as u32;
-        let kind = match self.extensions.get(extension.name()) {
-            Some(&known) => known,
-            None => *self.extensions.entry(extension.name().to_owned()).or_insert(next),
-        };
+        let kind = self.named_kind(extension.name());
         let names = match (message, extension) {
             (Message::Extended { payload, .. }, Extension::Metadata) => match extension.decode(payload) {
                 Ok(Content::Metadata(metadata)) => {
@@ -128,7 +147,7 @@ impl Keys {
             },
             _ => [0; 3],
         };
-        Key { kind: Kind(kind), names }
+        Key { kind, names }
     }
 }
 

@@ -153,7 +153,7 @@ fn main_torrent(records: &[Record]) -> Option<InfoHash> {
                 record.body.protocol(),
                 Protocol::PeerWire | Protocol::HttpTracker | Protocol::UdpTracker
             )
-            && !matches!(record.body, Body::Opaque(..) | Body::Gap(..))
+            && !matches!(record.body, Body::Opaque(..) | Body::Gap(..) | Body::LostPackets(..))
     };
     for torrent in records.iter().filter(shows).filter_map(|record| record.torrent) {
         *said.entry(torrent).or_default() += 1;

@@ -1,6 +1,7 @@
 //! What can only be said of a record by remembering others: its number, who speaks, what it answers, how things
 //! stand between two peers, and whether a piece is what the torrent says.
 
+mod nodes;
 mod peers;
 mod pieces;
 mod trackers;
@@ -17,6 +18,7 @@ use rustc_hash::FxHashMap;
 use crate::record::{Body, Note, Protocol, Reason, Record, Severity, Speaker, Transport};
 use crate::words::counted;
 use crate::{Dissected, Options, StreamId};
+use nodes::Nodes;
 use peers::Peers;
 use pieces::Pieces;
 use trackers::Trackers;
@@ -29,6 +31,9 @@ pub(crate) struct Annotator {
     torrents: FxHashMap<InfoHash, Arc<Metainfo>>,
     peers: FxHashMap<StreamId, Peers>,
     trackers: FxHashMap<StreamId, Trackers>,
+    nodes: FxHashMap<StreamId, Nodes>,
+    /// The ends of the first message of the DHT, when nothing else has said whose capture it is.
+    suspects: Option<[IpAddr; 2]>,
     /// The tracker that handed out each peer last, by who asked.
     handed_out: HashMap<(IpAddr, SocketAddr), SocketAddr>,
     pieces: Pieces,
@@ -37,7 +42,7 @@ pub(crate) struct Annotator {
 /// How many peers are remembered by the answer that handed them out.
 const HANDED_OUT: usize = 200_000;
 
-/// How many flows to UDP trackers are remembered; they have no end.
+/// How many flows to UDP trackers, and between nodes, are remembered; they have no end.
 const UDP_FLOWS: usize = 100_000;
 
 impl Annotator {
@@ -56,6 +61,8 @@ impl Annotator {
             torrents,
             peers: FxHashMap::default(),
             trackers: FxHashMap::default(),
+            nodes: FxHashMap::default(),
+            suspects: None,
             handed_out: HashMap::default(),
             pieces: Pieces::default(),
         }
@@ -112,19 +119,44 @@ impl Annotator {
                 }
             }
             Protocol::Mse => self.note_announce(record),
+            Protocol::Dht => {
+                if self.nodes.len() >= UDP_FLOWS {
+                    self.nodes.clear();
+                }
+                self.nodes.entry(record.stream).or_default().annotate(record);
+            }
+            Protocol::Lsd => {
+                if let Body::Lsd(announce) = &record.body {
+                    record.torrent = announce.info_hashes.first().copied();
+                }
+            }
             Protocol::Utp => {}
         }
     }
 
-    /// The capture is about whoever asks a tracker first; where nobody asks, about whoever calls first.
+    /// The capture is about whoever asks a tracker first; where nobody asks, about whoever calls first. Nodes of the
+    /// DHT speak to anyone: where they are all there is, about the one that stays when others change. Announces to
+    /// the local network tell nothing.
     fn speaker(&mut self, record: &Record) -> Speaker {
         use crate::Direction::FromInitiator;
         let initiator = match record.direction {
             FromInitiator => record.source,
             crate::Direction::FromResponder => record.destination,
         };
-        let local = *self.local.get_or_insert(initiator.ip());
         let ends = [record.source.ip(), record.destination.ip()];
+        let protocol = record.body.protocol();
+        if self.local.is_none() && protocol == Protocol::Dht {
+            let [one, other] = *self.suspects.get_or_insert(ends);
+            self.local = match (ends.contains(&one), ends.contains(&other)) {
+                (true, false) => Some(one),
+                (false, true) => Some(other),
+                (true, true) | (false, false) => None,
+            };
+        }
+        if self.local.is_none() && matches!(protocol, Protocol::Dht | Protocol::Lsd) {
+            return if record.direction == FromInitiator { Speaker::Local } else { Speaker::Far };
+        }
+        let local = *self.local.get_or_insert(initiator.ip());
         let speaks = match ends.map(|end| end == local) {
             [true, false] => true,
             [false, true] => false,
@@ -159,6 +191,11 @@ fn note_what_is_unread(record: &mut Record) {
             Severity::Warn,
             "capture.gap",
             format!("the capture lost {} of the stream here", counted(*length, "byte")),
+        ),
+        Body::LostPackets(_, packets) => Note::new(
+            Severity::Warn,
+            "capture.gap",
+            format!("the capture lost {} of the stream here", counted(*packets, "packet")),
         ),
         Body::Opaque(_, Reason::Damaged) => Note::new(
             Severity::Warn,

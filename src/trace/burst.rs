@@ -57,7 +57,7 @@ pub struct Moment {
     pub frame: u64,
 }
 
-/// What happens on TCP connections, in the order of each direction's bytes.
+/// What happens on connections, in the order of each direction's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamEvent<'a> {
     /// A connection is seen for the first time.
@@ -87,6 +87,16 @@ pub enum StreamEvent<'a> {
         /// How many bytes are lost; never 0.
         length: u64,
     },
+    /// Packets that the capture lost stand here. Of uTP alone, which numbers packets: nothing tells how many bytes
+    /// they had.
+    Lost {
+        /// The connection.
+        stream: StreamId,
+        /// The way they went.
+        direction: Direction,
+        /// How many packets are lost; never 0.
+        packets: u64,
+    },
     /// The called end acknowledged the SYN: the connection stands.
     Established {
         /// The connection.
@@ -108,6 +118,7 @@ impl StreamEvent<'_> {
             Self::Opened { stream, .. }
             | Self::Burst { stream, .. }
             | Self::Gap { stream, .. }
+            | Self::Lost { stream, .. }
             | Self::Established { stream }
             | Self::Closed { stream, .. } => *stream,
         }

@@ -1,9 +1,12 @@
 //! What a record says, on one line: the meaning in table rows, and `summary` in JSON. It begins with what is
 //! said, gives numbers as the protocol counts them, and leaves nothing open to a second reading.
 
+mod nodes;
+
 use std::net::SocketAddr;
 
 use bittrace_protocol::tracker::{http, udp};
+use bittrace_protocol::utp;
 use bittrace_protocol::wire::{
     Content, ExtendedHandshake, Extension, HashRange, Message, Metadata, MetadataKind, Pex,
 };
@@ -43,9 +46,19 @@ pub fn describe_in(record: &Record, pieces: Option<u64>) -> String {
         Body::UdpTracker(packet) => describe_packet(packet),
         Body::KeyExchange => format!("key-exchange: a public key of {}", size(length)),
         Body::Encrypted => format!("encrypted: {}, not readable", counted(length, "byte")),
-        Body::Utp => format!("uTP datagram of {}, not read", counted(length, "byte")),
+        Body::Dht(message, method) => {
+            nodes::describe_message(record.body.message(), message, method.as_ref())
+        }
+        Body::Lsd(announce) => nodes::describe_announce(announce),
+        Body::Utp => {
+            let kind = record.bytes.first().and_then(|&first| utp::kind(first)).map_or("", utp::Kind::name);
+            format!("uTP {kind} of {}, not read", counted(length, "byte"))
+        }
         Body::Opaque(_, reason) => describe_opaque(*reason, length),
         Body::Gap(..) => format!("gap: the capture lost {}", counted(length, "byte")),
+        Body::LostPackets(_, packets) => {
+            format!("gap: the capture lost {}, of a size not known", counted(*packets, "packet"))
+        }
     }
 }
 

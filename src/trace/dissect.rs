@@ -5,18 +5,22 @@
 
 mod connection;
 mod datagrams;
+mod flows;
 mod http_tracker;
+mod nodes;
 mod peer_wire;
+mod utp;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
 
+use bittrace_protocol::dht;
 use bittrace_protocol::tracker::{http, udp};
 use bittrace_protocol::wire::{Content, Extension, Message};
 use rustc_hash::FxHashMap;
 
 use crate::lane::Taken;
-use crate::record::{Body, Frames, Record, Speaker, Transport};
+use crate::record::{Body, Frames, Protocol, Record, Speaker, Transport};
 use crate::{Closing, Direction, Flow, Interest, Moment, Opening, StreamEvent, StreamId};
 use connection::Connection;
 use datagrams::Datagrams;
@@ -36,6 +40,8 @@ pub enum Dissected {
 pub struct ConnectionEnd {
     /// Its stream; `None` when nothing was said on it and it was only tried.
     pub stream: Option<StreamId>,
+    /// What carried it.
+    pub transport: Transport,
     /// Its ends.
     pub flow: Flow,
     /// Whether the capture holds its beginning.
@@ -75,7 +81,7 @@ impl Dissector {
         out: &mut dyn FnMut(Dissected),
     ) -> Interest {
         if let StreamEvent::Opened { stream, flow, opening } = event {
-            self.connections.insert(stream, Connection::new(flow, opening, moment));
+            self.connections.insert(stream, Connection::new(flow, Transport::Tcp, opening, moment));
             return Interest::Wanted;
         }
         let Some(connection) = self.connections.get_mut(&event.stream()) else {
@@ -91,7 +97,11 @@ impl Dissector {
                 connection.interest()
             }
             StreamEvent::Gap { direction, length, .. } => {
-                connection.gap(moment, direction, length, &mut self.recognised, out);
+                connection.gap(moment, direction, Loss::Bytes(length), &mut self.recognised, out);
+                connection.interest()
+            }
+            StreamEvent::Lost { direction, packets, .. } => {
+                connection.gap(moment, direction, Loss::Packets(packets), &mut self.recognised, out);
                 connection.interest()
             }
             StreamEvent::Closed { closing, .. } => {
@@ -117,6 +127,36 @@ impl Dissector {
         out: &mut dyn FnMut(Dissected),
     ) {
         self.datagrams.handle(moment, source, destination, bytes, &mut self.recognised, out);
+    }
+
+    /// Takes in that nothing more comes: connections that stand on datagrams are over. Those of
+    /// [`handle`](Self::handle) end with their own events.
+    pub fn finish(&mut self, out: &mut dyn FnMut(Dissected)) {
+        self.datagrams.finish(&mut self.recognised, out);
+    }
+}
+
+/// What a capture lost of a direction.
+#[derive(Debug, Clone, Copy)]
+enum Loss {
+    Bytes(u64),
+    /// Packets of a size that nothing tells.
+    Packets(u64),
+}
+
+impl Loss {
+    const fn bytes(self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Packets(_) => 0,
+        }
+    }
+
+    const fn body(self, protocol: Protocol) -> Body {
+        match self {
+            Self::Bytes(bytes) => Body::Gap(protocol, bytes),
+            Self::Packets(packets) => Body::LostPackets(protocol, packets),
+        }
     }
 }
 
@@ -170,6 +210,17 @@ impl Recognised {
                 udp::Packet::AnnounceResponse(reply) => self.peers.extend(reply.peers.iter().take(PEERS)),
                 _ => {}
             },
+            Body::Dht(message, _) => match &message.kind {
+                dht::Kind::Query(dht::Query { method: dht::Method::AnnouncePeer, port, .. }) => {
+                    let port = port.unwrap_or_else(|| record.source.port());
+                    self.peers.insert(SocketAddr::new(record.source.ip(), port));
+                }
+                dht::Kind::Response(response) => self.peers.extend(response.peers.iter().take(PEERS)),
+                _ => {}
+            },
+            Body::Lsd(announce) => {
+                self.peers.insert(SocketAddr::new(record.source.ip(), announce.port));
+            }
             Body::Extended(Message::Extended { payload, .. }, extension @ Extension::Handshake) => {
                 if let Ok(Content::Handshake(handshake)) = extension.decode(payload)
                     && let Some(port) = handshake.port

@@ -14,6 +14,7 @@ mod resync;
 pub mod summary;
 mod tcp;
 mod trace;
+mod utp;
 pub mod words;
 
 pub use burst::{Closing, Direction, Flow, Interest, Moment, Opening, StreamEvent, StreamId};
@@ -27,3 +28,4 @@ pub use recorder::Recorder;
 pub use summary::Summary;
 pub use tcp::Reassembler;
 pub use trace::{Counts, Options, Trace};
+pub use utp::UtpReassembler;

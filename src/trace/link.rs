@@ -1,12 +1,16 @@
 //! From a captured frame to what TCP or UDP carries. Lengths come from IP, so that padding is never taken for
 //! payload; checksums never matter, because a sending host captures packets before they have one.
 
+mod tunnel;
+
 use std::net::{IpAddr, SocketAddr};
 
 use etherparse::{
     EtherType, IpNumber, Ipv6ExtensionSlice, LaxIpPayloadSlice, LaxNetSlice, LaxSlicedPacket, TcpSlice,
     TransportSlice, UdpSlice,
 };
+
+use tunnel::Way;
 
 /// What the bytes of a packet begin with: a number of the tcpdump.org list of link-layer header types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,6 +25,12 @@ impl LinkType {
     pub const RAW: Self = Self(101);
     /// OpenBSD loopback: an address family in network byte order, then IP.
     pub const LOOP: Self = Self(108);
+    /// PPP, as modems and tunnels give it.
+    pub const PPP: Self = Self(9);
+    /// PPP in frames like those of HDLC.
+    pub const PPP_HDLC: Self = Self(50);
+    /// PPPoE with nothing before it.
+    pub const PPP_ETHERNET: Self = Self(51);
     /// Linux "cooked" capture, version 1.
     pub const LINUX_SLL: Self = Self(113);
     /// IPv4 with nothing before it.
@@ -80,10 +90,10 @@ impl FragmentedPacket {
         let slice = match IpNumber(self.protocol) {
             IpNumber::TCP => TcpSlice::from_slice(payload).ok().map(TransportSlice::Tcp),
             IpNumber::UDP => UdpSlice::from_slice(payload).ok().map(TransportSlice::Udp),
-            _ => return Parsed::Other("neither TCP nor UDP"),
+            IpNumber(other) => return tunnel::behind_ip(other, payload, Way::default()),
         };
         match slice {
-            Some(slice) => carried(self.src, self.dst, &slice, 0, None),
+            Some(slice) => carried(self.src, self.dst, &slice, 0, Way::default()),
             None => Parsed::Other(CUT),
         }
     }
@@ -136,7 +146,7 @@ pub struct Datagram<'a> {
 pub fn parse(link: LinkType, data: &[u8]) -> Parsed<'_> {
     match link {
         LinkType::ETHERNET => match LaxSlicedPacket::from_ethernet(data) {
-            Ok(packet) => transport(&packet, None),
+            Ok(packet) => transport(&packet, Way::default()),
             Err(_) => Parsed::Other(CUT),
         },
         LinkType::LINUX_SLL => {
@@ -153,6 +163,8 @@ pub fn parse(link: LinkType, data: &[u8]) -> Parsed<'_> {
         LinkType::IPV4 if data.first().is_some_and(|first| first >> 4 == 4) => ip(data),
         LinkType::IPV6 if data.first().is_some_and(|first| first >> 4 == 6) => ip(data),
         LinkType::IPV4 | LinkType::IPV6 => Parsed::Other(NOT_IP),
+        LinkType::PPP | LinkType::PPP_HDLC => tunnel::behind_ppp(data, Way::default()),
+        LinkType::PPP_ETHERNET => tunnel::behind_ether_type(tunnel::PPPOE.0, data, Way::default()),
         LinkType::NULL | LinkType::LOOP => {
             let Some((family, rest)) = data.split_first_chunk::<4>() else { return Parsed::Other(CUT) };
             // Each system has its own number for IPv6, and a file may come from a machine of either order.
@@ -172,17 +184,17 @@ fn cooked(protocol: u16, packet_type: u8, rest: &[u8]) -> Parsed<'_> {
         4 => Some(true),
         _ => None,
     };
-    transport(&LaxSlicedPacket::from_ether_type(EtherType(protocol), rest), outgoing)
+    transport(&LaxSlicedPacket::from_ether_type(EtherType(protocol), rest), Way::of(outgoing))
 }
 
 fn ip(data: &[u8]) -> Parsed<'_> {
     match LaxSlicedPacket::from_ip(data) {
-        Ok(packet) => transport(&packet, None),
+        Ok(packet) => transport(&packet, Way::default()),
         Err(_) => Parsed::Other("garbled IP header"),
     }
 }
 
-fn transport<'a>(packet: &LaxSlicedPacket<'a>, outgoing: Option<bool>) -> Parsed<'a> {
+fn transport<'a>(packet: &LaxSlicedPacket<'a>, way: Way) -> Parsed<'a> {
     let (src, dst, payload, missing) = match &packet.net {
         Some(LaxNetSlice::Ipv4(ip)) => {
             let header = ip.header();
@@ -203,26 +215,23 @@ fn transport<'a>(packet: &LaxSlicedPacket<'a>, outgoing: Option<bool>) -> Parsed
         }
         Some(LaxNetSlice::Arp(_)) => return Parsed::Other("ARP"),
         None if packet.stop_err.is_some() => return Parsed::Other("garbled IP header"),
-        None => return Parsed::Other(NOT_IP),
+        None => {
+            let Some(payload) = packet.ether_payload() else { return Parsed::Other(NOT_IP) };
+            return tunnel::behind_ether_type(payload.ether_type.0, payload.payload, way);
+        }
     };
     if payload.fragmented {
         return fragment(packet, src, dst, payload);
     }
     match &packet.transport {
-        Some(slice) => carried(src, dst, slice, lost(payload, missing), outgoing),
+        Some(slice) => carried(src, dst, slice, lost(payload, missing), way),
         None if packet.stop_err.is_some() => Parsed::Other(CUT),
-        None => Parsed::Other("neither TCP nor UDP"),
+        None => tunnel::behind_ip(payload.ip_number.0, payload.payload, way),
     }
 }
 
 /// What a transport header and what follows it say, `missing` bytes of it not captured.
-fn carried<'a>(
-    src: IpAddr,
-    dst: IpAddr,
-    slice: &TransportSlice<'a>,
-    missing: u32,
-    outgoing: Option<bool>,
-) -> Parsed<'a> {
+fn carried<'a>(src: IpAddr, dst: IpAddr, slice: &TransportSlice<'a>, missing: u32, way: Way) -> Parsed<'a> {
     match slice {
         TransportSlice::Tcp(tcp) => Parsed::Tcp(Segment {
             src: SocketAddr::new(src, tcp.source_port()),
@@ -235,9 +244,12 @@ fn carried<'a>(
             window: tcp.window_size(),
             payload: tcp.payload(),
             lost_tail: missing,
-            outgoing,
+            outgoing: way.outgoing,
         }),
         TransportSlice::Udp(udp) => {
+            if let Some(parsed) = tunnel::behind_vxlan(udp.destination_port(), udp.payload(), way) {
+                return parsed;
+            }
             let carried = u32::from(udp.length().saturating_sub(8));
             let present = udp.payload().len() as u32;
             Parsed::Udp(Datagram {
@@ -245,7 +257,7 @@ fn carried<'a>(
                 dst: SocketAddr::new(dst, udp.destination_port()),
                 payload: udp.payload(),
                 lost_tail: missing.min(carried.saturating_sub(present)),
-                outgoing,
+                outgoing: way.outgoing,
             })
         }
         TransportSlice::Icmpv4(_) | TransportSlice::Icmpv6(_) => Parsed::Other("ICMP"),
@@ -436,9 +448,9 @@ mod tests {
         let mut fragment = ip.clone();
         fragment[6] = 0x20;
         assert!(matches!(parse(LinkType::RAW, &fragment), Parsed::Fragment(_)));
-        let mut gre = ip.clone();
-        gre[9] = 47;
-        assert_eq!(parse(LinkType::RAW, &gre), Parsed::Other("neither TCP nor UDP"));
+        let mut sctp = ip.clone();
+        sctp[9] = 132;
+        assert_eq!(parse(LinkType::RAW, &sctp), Parsed::Other("neither TCP nor UDP"));
         assert_eq!(parse(LinkType(147), &ip), Parsed::Other("link type not known"));
         assert_eq!(parse(LinkType::ETHERNET, &ethernet(&[], 0x88cc, &ip)), Parsed::Other("not IP"));
         assert_eq!(parse(LinkType::NULL, &[9; 40]), Parsed::Other("not IP"));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bittrace_protocol::field::{Field, Value};
 use bittrace_protocol::tracker::{http, udp};
 use bittrace_protocol::wire::{Extension, Handshake, Message, MessageId};
-use bittrace_protocol::{InfoHash, PieceIndex, Timestamp};
+use bittrace_protocol::{InfoHash, PieceIndex, Timestamp, dht, lsd, utp};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -161,16 +161,22 @@ pub enum Body {
     HttpResponse(Arc<http::Response>, Arc<http::Reply>),
     /// A message to or from a UDP tracker.
     UdpTracker(Arc<udp::Packet>),
+    /// A message of the DHT. A response is named by the query it answers, as far as that is known.
+    Dht(Arc<dht::Message>, Option<dht::Method>),
+    /// An announce to the local network.
+    Lsd(Arc<lsd::Announce>),
     /// The public key that opens an encrypted connection.
     KeyExchange,
     /// Bytes of an encrypted connection.
     Encrypted,
-    /// A datagram of a uTP connection, whose stream is not read.
+    /// A datagram of a uTP connection whose stream is none that can be read.
     Utp,
     /// Bytes that no rule explains.
     Opaque(Protocol, Reason),
     /// Bytes that the capture lost: how many.
     Gap(Protocol, u64),
+    /// Packets that the capture lost, of a size that nothing tells: how many. Only of uTP.
+    LostPackets(Protocol, u64),
 }
 
 /// The protocols of records.
@@ -182,6 +188,10 @@ pub enum Protocol {
     UdpTracker,
     /// Peers (BEP 3).
     PeerWire,
+    /// The distributed hash table (BEP 5).
+    Dht,
+    /// Local service discovery (BEP 14).
+    Lsd,
     /// The transport over UDP (BEP 29).
     Utp,
     /// Message stream encryption.
@@ -195,6 +205,8 @@ impl Protocol {
             Self::HttpTracker => "http-tracker",
             Self::UdpTracker => "udp-tracker",
             Self::PeerWire => "peer-wire",
+            Self::Dht => "dht",
+            Self::Lsd => "lsd",
             Self::Utp => "utp",
             Self::Mse => "mse",
         }
@@ -244,9 +256,11 @@ impl Body {
             Self::Handshake(_) | Self::Message(_) | Self::Extended(..) => Protocol::PeerWire,
             Self::HttpRequest(..) | Self::HttpResponse(..) => Protocol::HttpTracker,
             Self::UdpTracker(_) => Protocol::UdpTracker,
+            Self::Dht(..) => Protocol::Dht,
+            Self::Lsd(_) => Protocol::Lsd,
             Self::KeyExchange | Self::Encrypted => Protocol::Mse,
             Self::Utp => Protocol::Utp,
-            Self::Opaque(protocol, _) | Self::Gap(protocol, _) => *protocol,
+            Self::Opaque(protocol, _) | Self::Gap(protocol, _) | Self::LostPackets(protocol, _) => *protocol,
         }
     }
 
@@ -274,11 +288,37 @@ impl Body {
                 udp::Packet::ScrapeResponse { .. } => "scrape-response",
                 udp::Packet::Error { .. } => "error",
             },
+            Self::Dht(message, method) => dht_message(&message.kind, method.as_ref()),
+            Self::Lsd(_) => "announce",
             Self::KeyExchange => "key-exchange",
             Self::Encrypted => "encrypted",
             Self::Utp | Self::Opaque(..) => "opaque",
-            Self::Gap(..) => "gap",
+            Self::Gap(..) | Self::LostPackets(..) => "gap",
         }
+    }
+}
+
+/// The name of a DHT message; plain `query` and `response` where the method is none that is known.
+const fn dht_message(kind: &dht::Kind, method: Option<&dht::Method>) -> &'static str {
+    use dht::Method::{AnnouncePeer, FindNode, Get, GetPeers, Other, Ping, Put, SampleInfohashes};
+    match (kind, method) {
+        (dht::Kind::Error(..), _) => "error",
+        (dht::Kind::Query(_), Some(Ping)) => "ping-query",
+        (dht::Kind::Query(_), Some(FindNode)) => "find_node-query",
+        (dht::Kind::Query(_), Some(GetPeers)) => "get_peers-query",
+        (dht::Kind::Query(_), Some(AnnouncePeer)) => "announce_peer-query",
+        (dht::Kind::Query(_), Some(Get)) => "get-query",
+        (dht::Kind::Query(_), Some(Put)) => "put-query",
+        (dht::Kind::Query(_), Some(SampleInfohashes)) => "sample_infohashes-query",
+        (dht::Kind::Query(_), Some(Other(_)) | None) => "query",
+        (dht::Kind::Response(_), Some(Ping)) => "ping-response",
+        (dht::Kind::Response(_), Some(FindNode)) => "find_node-response",
+        (dht::Kind::Response(_), Some(GetPeers)) => "get_peers-response",
+        (dht::Kind::Response(_), Some(AnnouncePeer)) => "announce_peer-response",
+        (dht::Kind::Response(_), Some(Get)) => "get-response",
+        (dht::Kind::Response(_), Some(Put)) => "put-response",
+        (dht::Kind::Response(_), Some(SampleInfohashes)) => "sample_infohashes-response",
+        (dht::Kind::Response(_), Some(Other(_)) | None) => "response",
     }
 }
 
@@ -312,15 +352,18 @@ impl Record {
             Body::KeyExchange => {
                 vec![Field::content("public_key", 0..self.bytes.len(), Value::Bytes(self.bytes.to_vec()))]
             }
-            Body::Encrypted | Body::Utp | Body::Opaque(..) => {
+            Body::Dht(..) => dht::fields(&self.bytes),
+            Body::Lsd(_) => lsd::fields(&self.bytes),
+            Body::Utp => utp::fields(&self.bytes),
+            Body::Encrypted | Body::Opaque(..) => {
                 let all = 0..self.bytes.len();
                 vec![Field::content("payload", all.clone(), Value::Payload(all))]
             }
-            Body::Gap(..) => Vec::new(),
+            Body::Gap(..) | Body::LostPackets(..) => Vec::new(),
         }
     }
 
-    /// How many bytes of the stream it stands for: its own, or those a gap lost.
+    /// How many bytes of the stream it stands for: its own, or those a gap lost, as far as that is known.
     pub fn length(&self) -> u64 {
         match self.body {
             Body::Gap(_, length) => length,

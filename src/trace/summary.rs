@@ -60,14 +60,16 @@ pub struct Finding {
 pub struct Unread {
     /// Bytes of encrypted connections, without their public keys.
     pub encrypted: u64,
-    /// Datagrams of uTP connections.
+    /// Datagrams of uTP connections whose stream is none that can be read.
     pub utp_datagrams: u64,
     /// The bytes of those.
     pub utp: u64,
     /// Bytes that no rule explains.
     pub opaque: u64,
-    /// Bytes that the capture lost.
+    /// Bytes that the capture lost, as far as it is known how many.
     pub lost: u64,
+    /// Packets of uTP that the capture lost.
+    pub lost_packets: u64,
 }
 
 impl Unread {
@@ -125,6 +127,7 @@ impl Summary {
             }
             Body::Opaque(..) => self.unread.opaque += length,
             Body::Gap(..) => self.unread.lost += length,
+            Body::LostPackets(_, packets) => self.unread.lost_packets += packets,
             _ => {}
         }
     }

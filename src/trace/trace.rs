@@ -186,5 +186,6 @@ impl Trace {
         let ready = &mut self.ready;
         let mut out = |dissected| ready.push_back(annotator.annotate(dissected));
         reassembler.finish(&mut |at, event| dissector.handle(at, event, &mut out));
+        dissector.finish(&mut out);
     }
 }

@@ -126,6 +126,9 @@ fn owned(moment: Moment, event: StreamEvent<'_>) -> Event {
         StreamEvent::Gap { stream, direction, length } => {
             OwnedEvent::Other(StreamEvent::Gap { stream, direction, length })
         }
+        StreamEvent::Lost { stream, direction, packets } => {
+            OwnedEvent::Other(StreamEvent::Lost { stream, direction, packets })
+        }
         StreamEvent::Established { stream } => OwnedEvent::Other(StreamEvent::Established { stream }),
         StreamEvent::Closed { stream, closing } => OwnedEvent::Other(StreamEvent::Closed { stream, closing }),
     };
@@ -160,6 +163,7 @@ pub fn dissect(events: &[Event], mut cut: impl FnMut(usize) -> usize) -> Vec<Rec
             }
         }
     }
+    dissector.finish(&mut out);
     records
 }
 

@@ -5,9 +5,9 @@ use bittrace_protocol::wire::{Prefix, handshake_prefix};
 
 use super::http_tracker::HttpTracker;
 use super::peer_wire::{CHUNK, CLEAR_WITHIN, PUBLIC_KEY, PeerWire, clear_handshake};
-use super::{ConnectionEnd, Dissected, Emitter, Recognised};
+use super::{ConnectionEnd, Dissected, Emitter, Loss, Recognised};
 use crate::lane::Lane;
-use crate::record::{Body, Transport};
+use crate::record::{Body, Protocol, Transport};
 use crate::resync::{Search, search};
 use crate::{Closing, Direction, Flow, Interest, Moment, Opening, StreamId};
 
@@ -15,6 +15,7 @@ use crate::{Closing, Direction, Flow, Interest, Moment, Opening, StreamId};
 #[derive(Debug)]
 pub(super) struct Connection {
     flow: Flow,
+    transport: Transport,
     opening: Opening,
     opened: Moment,
     lanes: [Lane; 2],
@@ -58,9 +59,10 @@ const FOUND_WITHIN: usize = 96 * 1024;
 const BOTH: [Direction; 2] = [Direction::FromInitiator, Direction::FromResponder];
 
 impl Connection {
-    pub(super) fn new(flow: Flow, opening: Opening, opened: Moment) -> Self {
+    pub(super) fn new(flow: Flow, transport: Transport, opening: Opening, opened: Moment) -> Self {
         Self {
             flow,
+            transport,
             opening,
             opened,
             lanes: Default::default(),
@@ -107,7 +109,7 @@ impl Connection {
         &mut self,
         moment: Moment,
         direction: Direction,
-        length: u64,
+        loss: Loss,
         recognised: &mut Recognised,
         out: &mut dyn FnMut(Dissected),
     ) {
@@ -117,22 +119,21 @@ impl Connection {
             self.opening = Opening::MidStream;
             let lane = &mut self.lanes[direction as usize];
             drop(lane.take_all());
-            lane.skip(length);
+            lane.skip(loss.bytes());
             return;
         }
         let Some(stream) = self.stream else { return };
         let lane = &mut self.lanes[direction as usize];
-        let mut emitter = Emitter { stream, flow: self.flow, transport: Transport::Tcp, recognised, out };
+        let mut emitter = Emitter { stream, flow: self.flow, transport: self.transport, recognised, out };
         match &mut self.carries {
-            Carries::PeerWire(wire) => wire.gap(moment, direction, length, lane, &mut emitter),
-            Carries::HttpTracker(tracker) => tracker.gap(moment, direction, length, lane, &mut emitter),
+            Carries::PeerWire(wire) => wire.gap(moment, direction, loss, lane, &mut emitter),
+            Carries::HttpTracker(tracker) => tracker.gap(moment, direction, loss, lane, &mut emitter),
             Carries::Encrypted(_) => {
                 if !lane.waiting().is_empty() {
                     emitter.emit(direction, lane.take_all(), Body::Encrypted);
                 }
-                let gap = Body::Gap(crate::record::Protocol::Mse, length);
-                emitter.emit_gap(moment, direction, lane.offset(), gap);
-                lane.skip(length);
+                emitter.emit_gap(moment, direction, lane.offset(), loss.body(Protocol::Mse));
+                lane.skip(loss.bytes());
             }
             Carries::Undecided(_) | Carries::Other => {}
         }
@@ -147,7 +148,7 @@ impl Connection {
     ) {
         self.give_up(recognised, out);
         if let Some(stream) = self.stream {
-            let mut emitter = Emitter { stream, flow: self.flow, transport: Transport::Tcp, recognised, out };
+            let mut emitter = Emitter { stream, flow: self.flow, transport: self.transport, recognised, out };
             for direction in BOTH {
                 let lane = &mut self.lanes[direction as usize];
                 match &mut self.carries {
@@ -165,6 +166,7 @@ impl Connection {
         if self.stream.is_some() || tried && recognised.is_peer(self.flow.responder) {
             out(Dissected::Connection(ConnectionEnd {
                 stream: self.stream,
+                transport: self.transport,
                 flow: self.flow,
                 opening: self.opening,
                 closing,
@@ -172,6 +174,21 @@ impl Connection {
                 closed: moment,
             }));
         }
+    }
+
+    /// Whether its stream is none that can be read.
+    pub(super) const fn is_other(&self) -> bool {
+        matches!(self.carries, Carries::Other)
+    }
+
+    /// Whether its stream is being read.
+    pub(super) const fn is_read(&self) -> bool {
+        !matches!(self.carries, Carries::Other | Carries::Undecided(_))
+    }
+
+    /// The stream under which the packets of a connection that is not read are shown.
+    pub(super) fn unread_stream(&mut self, recognised: &mut Recognised) -> StreamId {
+        *self.stream.get_or_insert_with(|| recognised.next_stream())
     }
 
     /// Decides with what is there.
@@ -204,7 +221,7 @@ impl Connection {
     fn advance(&mut self, direction: Direction, recognised: &mut Recognised, out: &mut dyn FnMut(Dissected)) {
         let Some(stream) = self.stream else { return };
         let lane = &mut self.lanes[direction as usize];
-        let mut emitter = Emitter { stream, flow: self.flow, transport: Transport::Tcp, recognised, out };
+        let mut emitter = Emitter { stream, flow: self.flow, transport: self.transport, recognised, out };
         match &mut self.carries {
             Carries::PeerWire(wire) => wire.advance(direction, lane, &mut emitter),
             Carries::HttpTracker(tracker) => {
@@ -293,8 +310,9 @@ impl Connection {
             return Verdict::Wait;
         }
         // Random bytes alone are no BitTorrent. That they go to a peer, by the word of a tracker or another peer,
-        // makes them an encrypted connection.
-        if initiator.len() >= PUBLIC_KEY && recognised.is_peer(self.flow.responder) {
+        // or over BitTorrent's own transport, makes them an encrypted connection.
+        let calls_a_peer = recognised.is_peer(self.flow.responder) || self.transport == Transport::Utp;
+        if initiator.len() >= PUBLIC_KEY && calls_a_peer {
             return Verdict::Is(Carries::Encrypted([false; 2]));
         }
         Verdict::Is(Carries::Other)

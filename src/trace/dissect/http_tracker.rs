@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bittrace_protocol::tracker::http::{self, Framer, Framing, RequestKind};
 
-use super::Emitter;
 use super::peer_wire::CHUNK;
+use super::{Emitter, Loss};
 use crate::lane::Lane;
 use crate::record::{Body, Protocol, Reason};
 use crate::{Direction, Moment};
@@ -70,20 +70,19 @@ impl HttpTracker {
         }
     }
 
-    /// Takes in that the capture lost the next `length` bytes. Where the next HTTP message begins cannot be
+    /// Takes in that the capture lost what comes next. Where the next HTTP message begins cannot be
     /// proved, so the direction is read no further.
     pub(super) fn gap(
         &mut self,
         moment: Moment,
         direction: Direction,
-        length: u64,
+        loss: Loss,
         lane: &mut Lane,
         emitter: &mut Emitter<'_>,
     ) {
         self.flush(direction, lane, emitter);
-        let gap = Body::Gap(Protocol::HttpTracker, length);
-        emitter.emit_gap(moment, direction, lane.offset(), gap);
-        lane.skip(length);
+        emitter.emit_gap(moment, direction, lane.offset(), loss.body(Protocol::HttpTracker));
+        lane.skip(loss.bytes());
         self.lost[direction as usize] = true;
     }
 

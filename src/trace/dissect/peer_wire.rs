@@ -7,7 +7,7 @@ use bittrace_protocol::wire::{
 };
 use memchr::memmem;
 
-use super::Emitter;
+use super::{Emitter, Loss};
 use crate::lane::Lane;
 use crate::record::{Body, Fragment, Protocol, Reason};
 use crate::resync::{Search, reads_to_the_end, search};
@@ -156,20 +156,20 @@ impl PeerWire {
         }
     }
 
-    /// Takes in that the capture lost the next `length` bytes.
+    /// Takes in that the capture lost what comes next.
     pub(super) fn gap(
         &mut self,
         moment: Moment,
         direction: Direction,
-        length: u64,
+        loss: Loss,
         lane: &mut Lane,
         emitter: &mut Emitter<'_>,
     ) {
-        let begun = self.begun(direction, lane);
+        // Where the next message begins is only known when it is known how much is missing.
+        let begun = self.begun(direction, lane).filter(|_| matches!(loss, Loss::Bytes(_)));
         self.flush(direction, lane, emitter);
-        let gap = Body::Gap(Protocol::PeerWire, length);
-        emitter.emit_gap(moment, direction, lane.offset(), gap);
-        lane.skip(length);
+        emitter.emit_gap(moment, direction, lane.offset(), loss.body(Protocol::PeerWire));
+        lane.skip(loss.bytes());
         let way = &mut self.ways[direction as usize];
         way.mode = match begun {
             Some((fragment, end)) if lane.offset() < end => {

@@ -198,7 +198,7 @@ impl Connections {
         }
         self.rows.push(Connection {
             stream: None,
-            transport: Transport::Tcp,
+            transport: end.transport,
             protocol: None,
             initiator: end.flow.initiator,
             responder: end.flow.responder,

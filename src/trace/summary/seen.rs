@@ -206,6 +206,10 @@ impl TorrentsSeen {
 
     pub(super) fn add(&mut self, record: &Record) {
         let Some(info_hash) = record.torrent else { return };
+        // Nodes are asked for any torrent there is, and for random ids.
+        if record.body.protocol() == Protocol::Dht && !self.by_hash.contains_key(&info_hash) {
+            return;
+        }
         let Some(row) = self.row(info_hash) else { return };
         row.records += 1;
         let Body::Message(Message::Piece { index, block, .. }) = &record.body else { return };

@@ -122,6 +122,7 @@ fn note(log: &mut String, moment: Moment, event: &StreamEvent<'_>) {
         StreamEvent::Gap { stream, direction, length } => {
             write!(log, "{}{} gap {length}", stream.0, arrow(direction))
         }
+        StreamEvent::Lost { .. } => panic!("TCP counts bytes"),
         StreamEvent::Closed { stream, closing } => write!(log, "close {} {closing:?}", stream.0),
     }
     .unwrap();
@@ -550,6 +551,7 @@ proptest! {
                 StreamEvent::Closed { .. } => assert_eq!(std::mem::replace(&mut states[stream], 0), 1),
                 StreamEvent::Burst { bytes, .. } => assert!(states[stream] == 1 && !bytes.is_empty()),
                 StreamEvent::Gap { length, .. } => assert!(states[stream] == 1 && *length > 0),
+                StreamEvent::Lost { .. } => panic!("TCP counts bytes"),
                 StreamEvent::Established { .. } => assert_eq!(states[stream], 1),
             }
             if unwanted {

@@ -1,0 +1,237 @@
+//! The examples of BEP 5 and its additions, bytes that are no message, and any bytes at all.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::Value;
+use crate::field::untiled;
+
+const ID: &[u8] = b"abcdefghij0123456789";
+const TARGET: &[u8] = b"mnopqrstuvwxyz123456";
+
+fn decode(bytes: &[u8]) -> Message {
+    assert_eq!(untiled(&fields(bytes), 0..bytes.len()), None);
+    Message::decode(bytes).unwrap()
+}
+
+fn query(bytes: &[u8]) -> Query {
+    let message = decode(bytes);
+    assert_eq!((message.transaction.as_slice(), &message.faults[..]), (b"aa".as_slice(), &[][..]));
+    let Kind::Query(query) = message.kind else { panic!("no query: {message:?}") };
+    assert_eq!(query.id.0, ID);
+    query
+}
+
+fn response(bytes: &[u8]) -> Response {
+    let message = decode(bytes);
+    assert_eq!(message.faults, []);
+    let Kind::Response(response) = message.kind else { panic!("no response: {message:?}") };
+    response
+}
+
+/// The value of a field that stands once.
+fn value(bytes: &[u8], name: &str) -> Value {
+    let fields = fields(bytes);
+    let found: Vec<_> = fields.iter().filter(|field| field.name == name).collect();
+    assert_eq!(found.len(), 1, "{name} in {fields:?}");
+    found[0].value.clone()
+}
+
+const MESSAGES: &[&[u8]] = &[
+    b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe",
+    b"d1:ad2:id20:abcdefghij01234567896:target20:mnopqrstuvwxyz123456e1:q9:find_node1:t2:aa1:y1:qe",
+    b"d1:ad2:id20:abcdefghij01234567899:info_hash20:mnopqrstuvwxyz123456e1:q9:get_peers1:t2:aa1:y1:qe",
+    b"d1:ad2:id20:abcdefghij012345678912:implied_porti1e9:info_hash20:mnopqrstuvwxyz1234564:porti6881e\
+        5:token8:aoeusnthe1:q13:announce_peer1:t2:aa1:y1:qe",
+    b"d1:ad2:id20:abcdefghij01234567893:seqi4e6:target20:mnopqrstuvwxyz123456e1:q3:get1:t2:aa1:y1:qe",
+    b"d1:ad3:casi1e2:id20:abcdefghij01234567891:k32:kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk4:salt3:nuk3:seqi4e\
+        3:sig64:ssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss5:token2:xy1:v5:helloe\
+        1:q3:put1:t2:aa1:y1:qe",
+    b"d1:ad2:id20:abcdefghij01234567896:target20:mnopqrstuvwxyz1234564:wantl2:n42:n6ee\
+        1:q17:sample_infohashes2:roi1e1:t2:aa1:v4:LT\x01\x021:y1:qe",
+    b"d1:rd2:id20:0123456789abcdefghij5:token8:aoeusnth6:valuesl6:axje.u6:idhtnmee1:t2:aa1:y1:re",
+    b"d1:eli201e23:A Generic Error Ocurrede1:t2:aa1:y1:ee",
+];
+
+#[test]
+fn reads_the_queries_of_bep_5() {
+    assert_eq!(query(MESSAGES[0]).method, Method::Ping);
+    let find_node = query(MESSAGES[1]);
+    assert_eq!((find_node.method, find_node.target.unwrap().as_slice()), (Method::FindNode, TARGET));
+    assert_eq!(decode(MESSAGES[2]).torrent().unwrap().0, TARGET);
+    assert_eq!(decode(MESSAGES[1]).torrent(), None);
+    let announce = query(MESSAGES[3]);
+    assert_eq!((announce.method, announce.port), (Method::AnnouncePeer, None), "the port is implied");
+    let explicit = b"d1:ad2:id20:abcdefghij01234567899:info_hash20:mnopqrstuvwxyz1234564:porti6881e\
+        5:token8:aoeusnthe1:q13:announce_peer1:t2:aa1:y1:qe";
+    assert_eq!(query(explicit).port, Some(6881));
+}
+
+#[test]
+fn reads_items_and_samples() {
+    assert_eq!(query(MESSAGES[4]).method, Method::Get);
+    assert_eq!(query(MESSAGES[5]).method, Method::Put);
+    for (name, said) in [("seq", Value::Unsigned(4)), ("v", Value::Text("hello".into()))] {
+        assert_eq!(value(MESSAGES[5], name), said);
+    }
+    assert_eq!(value(MESSAGES[5], "salt"), Value::Bytes(b"nuk".to_vec()));
+    let sample = decode(MESSAGES[6]);
+    assert!(sample.read_only && sample.version.as_deref() == Some(b"LT\x01\x02"));
+    let samples = b"d1:rd2:id20:abcdefghij01234567898:intervali60e5:nodes0:3:numi7e7:samples40:\
+        mnopqrstuvwxyz123456mnopqrstuvwxyz123457e1:t2:aa1:y1:re";
+    let samples = response(samples);
+    assert_eq!((samples.samples, samples.stored), (Some(2), Some(7)));
+    assert_eq!(samples.answers(), Some(Method::SampleInfohashes));
+}
+
+#[test]
+fn reads_peers_and_nodes_of_both_families() {
+    let peers = response(MESSAGES[7]);
+    assert_eq!(
+        peers.peers,
+        ["97.120.106.101:11893".parse().unwrap(), "105.100.104.116:28269".parse().unwrap()]
+    );
+    assert_eq!(value(MESSAGES[7], "values"), Value::Endpoints(peers.peers.clone()));
+    assert_eq!(peers.answers(), Some(Method::GetPeers));
+
+    let mut bytes = b"d2:ip6:\x0a\x4d\0\x03\x1a\xe51:rd2:id20:abcdefghij01234567895:nodes26:".to_vec();
+    bytes.extend(TARGET);
+    bytes.extend([10, 0, 0, 2, 0x1a, 0xe1]);
+    bytes.extend(b"6:nodes638:");
+    bytes.extend(TARGET);
+    bytes.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0x1a, 0xe2]);
+    bytes.extend(b"e1:t1:a1:y1:re");
+    let found = response(&bytes);
+    let addresses: Vec<_> = found.nodes.iter().map(|node| node.address.to_string()).collect();
+    assert_eq!(addresses, ["10.0.0.2:6881", "[fd00::1]:6882"]);
+    assert!(found.nodes.iter().all(|node| node.id.0 == TARGET));
+    assert_eq!(found.answers(), Some(Method::FindNode));
+    assert_eq!(decode(&bytes).your_address, Some("10.77.0.3:6885".parse().unwrap()));
+    assert_eq!(value(&bytes, "ip"), Value::Text("10.77.0.3:6885".into()));
+    assert_eq!(value(&bytes, "nodes6"), Value::List);
+}
+
+#[test]
+fn reads_errors() {
+    assert_eq!(decode(MESSAGES[8]).kind, Kind::Error(201, b"A Generic Error Ocurred".to_vec()));
+    assert_eq!(decode(b"d1:eli203ee1:t0:1:y1:ee").kind, Kind::Error(203, Vec::new()));
+    assert_eq!(value(MESSAGES[8], "code"), Value::Unsigned(201));
+}
+
+#[test]
+fn a_response_with_an_id_alone_does_not_tell_what_it_answers() {
+    let pong = response(b"d1:rd2:id20:mnopqrstuvwxyz123456e1:t2:aa1:y1:re");
+    assert_eq!(pong.answers(), None);
+}
+
+#[test]
+fn keeps_unknown_methods_and_keys() {
+    let bytes = b"d1:ad2:id20:abcdefghij01234567895:wordsl1:aee1:q4:vote1:t2:aa1:xi1e1:y1:qe";
+    assert_eq!(query(bytes).method, Method::Other("vote".into()));
+    assert_eq!(value(bytes, "method"), Value::Text("vote".into()));
+    assert_eq!(value(bytes, "x"), Value::Unsigned(1));
+}
+
+#[test]
+fn what_is_missing_is_a_fault_and_no_reason_to_drop_the_message() {
+    let faults = |bytes: &[u8]| -> Vec<_> { decode(bytes).faults.iter().map(|fault| fault.wanted).collect() };
+    let no_hash = b"d1:ad2:id20:abcdefghij0123456789e1:q9:get_peers1:t2:aa1:y1:qe";
+    assert_eq!(faults(no_hash), ["an info_hash of 20 bytes"]);
+    let no_token = b"d1:ad2:id20:abcdefghij01234567899:info_hash20:mnopqrstuvwxyz1234564:porti68810ee\
+        1:q13:announce_peer1:t2:aa1:y1:qe";
+    assert_eq!(faults(no_token), ["a token", "a port of 16 bits"]);
+    let half_a_node = b"d1:rd2:id20:abcdefghij01234567895:nodes3:abc6:valuesl1:xee1:t2:aa1:y1:re";
+    assert_eq!(faults(half_a_node).len(), 2);
+    let many =
+        [b"d1:rd2:id20:abcdefghij01234567896:valuesl".as_slice(), &b"1:x".repeat(500), b"ee1:t0:1:y1:re"];
+    assert_eq!(faults(&many.concat()).len(), FAULTS);
+}
+
+#[test]
+fn rejects_what_is_not_of_the_dht() {
+    for bytes in [
+        b"".as_slice(),
+        b"de",
+        b"d1:y1:qe",
+        // A tracker's answer, an extended handshake.
+        b"d8:intervali1800e5:peers6:\x0a\0\0\x02\x1a\xe1e",
+        b"d1:md11:ut_metadatai3ee1:v5:x 1.0e",
+        // No transaction; a type that does not exist; one that is a number.
+        b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:y1:qe",
+        b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:xe",
+        b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:yi1ee",
+        // No id; an id of 19 bytes; no arguments; arguments that are a list.
+        b"d1:ade1:q4:ping1:t2:aa1:y1:qe",
+        b"d1:ad2:id19:abcdefghij012345678e1:q4:ping1:t2:aa1:y1:qe",
+        b"d1:q4:ping1:t2:aa1:y1:qe",
+        b"d1:ale1:q4:ping1:t2:aa1:y1:qe",
+        b"d1:rd1:x20:abcdefghij0123456789e1:t2:aa1:y1:re",
+        // An error without a number.
+        b"d1:el5:errore1:t2:aa1:y1:ee",
+        b"d1:t2:aa1:y1:ee",
+        // Something behind the dictionary.
+        b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qee",
+    ] {
+        assert!(Message::decode(bytes).is_err(), "{}", String::from_utf8_lossy(bytes));
+    }
+}
+
+#[test]
+fn rejects_every_cut() {
+    for message in MESSAGES {
+        for end in 0..message.len() {
+            assert!(Message::decode(&message[..end]).is_err());
+        }
+    }
+}
+
+fn string(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    bencode::put_string(&mut out, bytes);
+    out
+}
+
+proptest! {
+    #[test]
+    fn what_was_written_is_read(
+        transaction in prop::collection::vec(any::<u8>(), 0..9),
+        hash in any::<[u8; 20]>(),
+        peers in prop::collection::vec((any::<[u8; 4]>(), any::<u16>()), 0..9),
+        version in prop::option::of(any::<[u8; 4]>()),
+    ) {
+        let mut bytes = b"d1:rd2:id20:".to_vec();
+        bytes.extend(hash);
+        bytes.extend(b"6:valuesl");
+        for (ip, port) in &peers {
+            bytes.extend(string(&[ip.as_slice(), &port.to_be_bytes()].concat()));
+        }
+        bytes.extend([b"ee1:t".as_slice(), &string(&transaction)].concat());
+        if let Some(version) = &version {
+            bytes.extend([b"1:v4:".as_slice(), version].concat());
+        }
+        bytes.extend(b"1:y1:re");
+        let message = decode(&bytes);
+        prop_assert_eq!(&message.transaction, &transaction);
+        prop_assert_eq!(message.version, version.map(|version| version.to_vec()));
+        let Kind::Response(response) = message.kind else { panic!("no response") };
+        prop_assert_eq!(response.id, NodeId(hash));
+        let peers: Vec<SocketAddr> = peers.iter().map(|&peer| peer.into()).collect();
+        prop_assert_eq!(response.peers, peers);
+    }
+
+    #[test]
+    fn changed_bytes_are_read_or_rejected(
+        which in 0..MESSAGES.len(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let mut bytes = MESSAGES[which].to_vec();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        prop_assert_eq!(untiled(&fields(&bytes), 0..bytes.len()), None);
+        if let Err(error) = Message::decode(&bytes) {
+            prop_assert!(error.offset <= bytes.len());
+        }
+    }
+}

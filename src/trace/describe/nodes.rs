@@ -1,0 +1,69 @@
+//! What nodes of the DHT say, and what is announced in the local network.
+
+use bittrace_protocol::dht::{Kind, Message, Method, Query, Response};
+use bittrace_protocol::{Hex, InfoHash, lsd};
+
+use super::{NAMED, listed, lossy, short_hash};
+use crate::words::{count, counted, short_hex};
+
+/// `name` is that of the record, which says query or response and of which method.
+pub(super) fn describe_message(name: &str, message: &Message, method: Option<&Method>) -> String {
+    let text = match &message.kind {
+        Kind::Query(query) => describe_query(name, query),
+        Kind::Response(response) => format!("{name}{}", describe_response(response)),
+        Kind::Error(code, text) => {
+            let asked =
+                method.map_or(String::new(), |method| format!(" to {}", lossy(method.name().as_bytes())));
+            format!("{name} {code}{asked}: {}", lossy(text))
+        }
+    };
+    match message.faults.first() {
+        Some(fault) => format!("{text}; malformed: at byte {} wanted {}", fault.offset, fault.wanted),
+        None => text,
+    }
+}
+
+fn describe_query(name: &str, query: &Query) -> String {
+    let target = query.target.map(|target| short_hex(&Hex(&target).to_string()).into_owned());
+    match (&query.method, target) {
+        (Method::Other(other), _) => format!("{name} {}", lossy(other.as_bytes())),
+        (Method::FindNode, Some(target)) => format!("{name} near {target}"),
+        (Method::AnnouncePeer, Some(target)) => {
+            let port = query.port.map_or("the port it asks from".to_owned(), |port| format!("port {port}"));
+            format!("{name} of {target}, {port}")
+        }
+        (_, Some(target)) => format!("{name} of {target}"),
+        (_, None) => name.to_owned(),
+    }
+}
+
+fn describe_response(response: &Response) -> String {
+    let mut parts = Vec::new();
+    if !response.peers.is_empty() {
+        let named: Vec<_> = response.peers.iter().take(NAMED).map(ToString::to_string).collect();
+        let more = if response.peers.len() > NAMED { ", …" } else { "" };
+        let peers = counted(response.peers.len() as u64, "peer");
+        parts.push(format!("{peers}: {}{more}", named.join(", ")));
+    }
+    if !response.nodes.is_empty() {
+        parts.push(counted(response.nodes.len() as u64, "node"));
+    }
+    if let Some(samples) = response.samples {
+        let of = response.stored.map_or(String::new(), |stored| format!(" of {}", count(stored)));
+        parts.push(format!("{}{of}", counted(samples, "info hash")));
+    }
+    if response.has_item {
+        parts.push("an item".to_owned());
+    }
+    parts.extend(response.sequence.map(|sequence| format!("sequence number {sequence}")));
+    if response.has_token {
+        parts.push("a token".to_owned());
+    }
+    if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) }
+}
+
+pub(super) fn describe_announce(announce: &lsd::Announce) -> String {
+    let some: Vec<_> =
+        announce.info_hashes.iter().take(NAMED).map(|hash: &InfoHash| short_hash(hash)).collect();
+    format!("announce {}, port {}", listed(some, announce.info_hashes.len(), "nothing"), announce.port)
+}

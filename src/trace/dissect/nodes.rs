@@ -1,0 +1,100 @@
+//! The DHT (BEP 5): each pair of nodes is a flow, and a response is named by the query it answers.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bittrace_protocol::Timestamp;
+use bittrace_protocol::dht::{Kind, Message, Method};
+use bytes::Bytes;
+
+use super::flows::{Flows, Talk};
+use super::{Dissected, Recognised};
+use crate::record::{Body, Transport};
+use crate::{Direction, Moment};
+
+/// The pairs of nodes that speak with each other.
+#[derive(Debug, Default)]
+pub(super) struct Nodes {
+    pairs: Flows<Pair>,
+}
+
+#[derive(Debug)]
+struct Pair {
+    talk: Talk,
+    /// The queries that wait for their response, the oldest first.
+    asked: VecDeque<Asked>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    transaction: Vec<u8>,
+    by: Direction,
+    method: Method,
+    at: Timestamp,
+}
+
+/// How many queries of a pair may wait.
+const ASKED: usize = 64;
+
+/// How long a response may take. Clients give up after some 15 seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a transaction may be to be remembered; clients use 2 to 8 bytes.
+const TRANSACTION: usize = 32;
+
+/// How long a method's name may be to be remembered.
+const METHOD: usize = 64;
+
+impl Nodes {
+    pub(super) fn handle(
+        &mut self,
+        moment: Moment,
+        (source, destination): (SocketAddr, SocketAddr),
+        (bytes, message): (&[u8], Message),
+        recognised: &mut Recognised,
+        out: &mut dyn FnMut(Dissected),
+    ) {
+        if self.pairs.find(source, destination).is_none() {
+            let talk = Talk::new(recognised.next_stream(), source, destination);
+            self.pairs.insert(source, destination, Pair { talk, asked: VecDeque::new() });
+        }
+        let Some(pair) = self.pairs.find(source, destination) else { return };
+        let direction = pair.talk.direction(source);
+        let method = pair.method(moment.at, direction, &message);
+        let body = Body::Dht(Arc::new(message), method);
+        let bytes = Bytes::copy_from_slice(bytes);
+        pair.talk.emit(moment, direction, (bytes, body), Transport::Udp, recognised, out);
+    }
+}
+
+impl Pair {
+    /// What a message is about: of a query what it asks, of a response or error what was asked.
+    fn method(&mut self, at: Timestamp, direction: Direction, message: &Message) -> Option<Method> {
+        while self.asked.front().is_some_and(|asked| at.seconds_since(asked.at) > PATIENCE.as_secs_f64()) {
+            self.asked.pop_front();
+        }
+        if let Kind::Query(query) = &message.kind {
+            if self.asked.len() == ASKED {
+                self.asked.pop_front();
+            }
+            if message.transaction.len() <= TRANSACTION && query.method.name().len() <= METHOD {
+                self.asked.push_back(Asked {
+                    transaction: message.transaction.clone(),
+                    by: direction,
+                    method: query.method.clone(),
+                    at,
+                });
+            }
+            return Some(query.method.clone());
+        }
+        let answers = |asked: &Asked| asked.by != direction && asked.transaction == message.transaction;
+        let asked = self.asked.iter().position(answers).and_then(|at| self.asked.remove(at));
+        match (&message.kind, asked) {
+            (_, Some(asked)) => Some(asked.method),
+            (Kind::Response(response), None) => response.answers(),
+            _ => None,
+        }
+    }
+}

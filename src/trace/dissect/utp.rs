@@ -1,0 +1,218 @@
+//! uTP connections (BEP 29): what they carry goes the way of TCP's connections. Of one that was answered and carries
+//! nothing readable, the datagrams themselves are shown.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use rustc_hash::FxHashMap;
+
+use super::connection::Connection;
+use super::flows::Talk;
+use super::{Dissected, Loss, Recognised, UNDECIDED_BUDGET};
+use crate::record::{Body, Transport};
+use crate::{Closing, Direction, Flow, Interest, Moment, Opening, StreamEvent, StreamId, UtpReassembler};
+
+/// All uTP connections that are known.
+#[derive(Debug, Default)]
+pub(super) struct UtpConnections {
+    reassembler: UtpReassembler,
+    open: Open,
+    /// The memory of what waits on connections of which it is not known what they are.
+    undecided: usize,
+}
+
+/// The connections by the numbers of the reassembler, which are no streams.
+#[derive(Debug, Default)]
+struct Open {
+    known: FxHashMap<StreamId, Known>,
+    /// Those that are over, whose last datagram may still be shown.
+    ended: Vec<(StreamId, Moment, Closing)>,
+}
+
+#[derive(Debug)]
+struct Known {
+    connection: Connection,
+    flow: Flow,
+    opening: Opening,
+    answered: bool,
+    /// The datagrams so far, as long as it is not known what they carry.
+    unread: Vec<(Moment, Direction, Bytes)>,
+    unread_cost: usize,
+    /// The stream of its datagrams, when they are shown.
+    talk: Option<Talk>,
+}
+
+/// How much the datagrams of one connection may take until it must be known what they carry.
+const UNREAD: usize = 128 * 1024;
+
+/// What a datagram that waits costs beside its bytes.
+const UNREAD_OVERHEAD: usize = 96;
+
+impl UtpConnections {
+    /// Takes in a datagram, when it belongs to a connection that is known: whether it does.
+    pub(super) fn follow(
+        &mut self,
+        moment: Moment,
+        (source, destination): (SocketAddr, SocketAddr),
+        bytes: &[u8],
+        recognised: &mut Recognised,
+        out: &mut dyn FnMut(Dissected),
+    ) -> bool {
+        let Self { reassembler, open, undecided } = self;
+        let found = reassembler.follow(moment, source, destination, bytes, &mut |at, event| {
+            open.event(at, event, undecided, recognised, out)
+        });
+        self.settle(moment, found, bytes, recognised, out);
+        found.is_some()
+    }
+
+    /// Takes in a datagram that may begin a connection.
+    pub(super) fn begin(
+        &mut self,
+        moment: Moment,
+        (source, destination): (SocketAddr, SocketAddr),
+        bytes: &[u8],
+        recognised: &mut Recognised,
+        out: &mut dyn FnMut(Dissected),
+    ) {
+        let Self { reassembler, open, undecided } = self;
+        let found = reassembler.begin(moment, source, destination, bytes, &mut |at, event| {
+            open.event(at, event, undecided, recognised, out)
+        });
+        self.settle(moment, found, bytes, recognised, out);
+    }
+
+    /// Takes in that no more datagrams come.
+    pub(super) fn finish(&mut self, recognised: &mut Recognised, out: &mut dyn FnMut(Dissected)) {
+        let Self { reassembler, open, undecided } = self;
+        reassembler.finish(&mut |at, event| open.event(at, event, undecided, recognised, out));
+        self.end(recognised, out);
+    }
+
+    /// Keeps or shows the datagram that was just taken in, where its stream is not read, and ends what is over.
+    fn settle(
+        &mut self,
+        moment: Moment,
+        found: Option<(StreamId, Direction)>,
+        bytes: &[u8],
+        recognised: &mut Recognised,
+        out: &mut dyn FnMut(Dissected),
+    ) {
+        if let Some((stream, direction)) = found
+            && let Some(known) = self.open.known.get_mut(&stream)
+        {
+            let before = known.cost();
+            known.datagram(moment, direction, bytes, recognised, out);
+            let too_much = known.unread_cost > UNREAD || self.undecided > UNDECIDED_BUDGET;
+            if too_much && known.cost() > 0 {
+                known.connection.give_up(recognised, out);
+                known.show_unread(recognised, out);
+            }
+            self.undecided = self.undecided + known.cost() - before;
+        }
+        if !self.open.ended.is_empty() {
+            self.end(recognised, out);
+        }
+    }
+
+    fn end(&mut self, recognised: &mut Recognised, out: &mut dyn FnMut(Dissected)) {
+        for (stream, moment, closing) in std::mem::take(&mut self.open.ended) {
+            let Some(mut known) = self.open.known.remove(&stream) else { continue };
+            self.undecided -= known.cost();
+            known.connection.give_up(recognised, out);
+            known.show_unread(recognised, out);
+            // Of one that was joined in the middle and never proved to be one, nothing is said.
+            if known.opening == Opening::Syn || known.connection.is_read() {
+                known.connection.close(moment, closing, recognised, out);
+            }
+        }
+    }
+}
+
+impl Open {
+    fn event(
+        &mut self,
+        moment: Moment,
+        event: StreamEvent<'_>,
+        undecided: &mut usize,
+        recognised: &mut Recognised,
+        out: &mut dyn FnMut(Dissected),
+    ) -> Interest {
+        if let StreamEvent::Opened { stream, flow, opening } = event {
+            self.known.insert(stream, Known::new(flow, opening, moment));
+            return Interest::Wanted;
+        }
+        let Some(known) = self.known.get_mut(&event.stream()) else { return Interest::Unwanted };
+        let before = known.cost();
+        match event {
+            StreamEvent::Burst { direction, bytes, .. } => {
+                known.connection.burst(moment, direction, bytes, recognised, out);
+            }
+            StreamEvent::Lost { direction, packets, .. } => {
+                known.connection.gap(moment, direction, Loss::Packets(packets), recognised, out);
+            }
+            StreamEvent::Gap { direction, length, .. } => {
+                known.connection.gap(moment, direction, Loss::Bytes(length), recognised, out);
+            }
+            StreamEvent::Established { .. } => known.answered = true,
+            StreamEvent::Closed { stream, closing } => self.ended.push((stream, moment, closing)),
+            StreamEvent::Opened { .. } => {}
+        }
+        *undecided = *undecided + known.cost() - before;
+        known.connection.interest()
+    }
+}
+
+impl Known {
+    fn new(flow: Flow, opening: Opening, moment: Moment) -> Self {
+        Self {
+            connection: Connection::new(flow, Transport::Utp, opening, moment),
+            flow,
+            opening,
+            answered: false,
+            unread: Vec::new(),
+            unread_cost: 0,
+            talk: None,
+        }
+    }
+
+    /// The memory of what waits for a verdict.
+    fn cost(&self) -> usize {
+        self.unread_cost + self.connection.undecided_cost()
+    }
+
+    fn datagram(
+        &mut self,
+        moment: Moment,
+        direction: Direction,
+        bytes: &[u8],
+        recognised: &mut Recognised,
+        out: &mut dyn FnMut(Dissected),
+    ) {
+        if self.connection.is_read() {
+            self.unread = Vec::new();
+            self.unread_cost = 0;
+        } else if self.opening == Opening::Syn {
+            self.unread.push((moment, direction, Bytes::copy_from_slice(bytes)));
+            self.unread_cost += bytes.len() + UNREAD_OVERHEAD;
+            self.show_unread(recognised, out);
+        }
+    }
+
+    /// Shows the datagrams of a connection that is uTP and carries nothing readable.
+    fn show_unread(&mut self, recognised: &mut Recognised, out: &mut dyn FnMut(Dissected)) {
+        if self.connection.is_read() || self.connection.is_other() {
+            self.unread_cost = 0;
+            let unread = std::mem::take(&mut self.unread);
+            if !self.answered || self.connection.is_read() {
+                return;
+            }
+            let Flow { initiator, responder } = self.flow;
+            let stream = self.connection.unread_stream(recognised);
+            let talk = self.talk.get_or_insert_with(|| Talk::new(stream, initiator, responder));
+            for (moment, direction, bytes) in unread {
+                talk.emit(moment, direction, (bytes, Body::Utp), Transport::Utp, recognised, out);
+            }
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! One uTP connection: which way its packets go, when it stands, and when it is over.
+
+use bittrace_protocol::utp::{Header, Kind};
+use smallvec::SmallVec;
+
+use super::half::Half;
+use super::{Line, Sink};
+use crate::burst::{Closing, Direction, Interest, Moment, Opening, StreamEvent, StreamId};
+
+/// A connection and its two directions.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: StreamId,
+    /// The names of its directions; of one joined in the middle, as far as they were heard.
+    lines: SmallVec<[Line; 2]>,
+    opening: Opening,
+    /// The number of its SYN.
+    syn: u16,
+    /// Whether either end was heard behind the SYN.
+    established: bool,
+    /// Whether the called end was heard.
+    answered: bool,
+    closed: bool,
+    wanted: bool,
+    last: Moment,
+    halves: [Half; 2],
+}
+
+const BOTH: [Direction; 2] = [Direction::FromInitiator, Direction::FromResponder];
+
+impl Connection {
+    pub(super) fn new(
+        stream: StreamId,
+        lines: SmallVec<[Line; 2]>,
+        opening: Opening,
+        moment: Moment,
+        sequence: u16,
+    ) -> Self {
+        let mut halves = <[Half; 2]>::default();
+        if opening == Opening::Syn {
+            // The SYN takes a number of its own.
+            halves[0].begin(sequence.wrapping_add(1));
+        }
+        Self {
+            stream,
+            lines,
+            opening,
+            syn: sequence,
+            established: opening == Opening::MidStream,
+            answered: opening == Opening::MidStream,
+            closed: false,
+            wanted: true,
+            last: moment,
+            halves,
+        }
+    }
+
+    /// Whether a SYN of this number is the one that opened it, sent again.
+    pub(super) fn was_opened_by(&self, sequence: u16) -> bool {
+        self.opening == Opening::Syn && self.syn == sequence
+    }
+
+    /// Takes a name for the direction that has none yet, if there is one.
+    pub(super) fn adopt(&mut self, line: Line) -> bool {
+        let free = self.lines.len() < 2;
+        if free {
+            self.lines.push(line);
+        }
+        free
+    }
+
+    pub(super) fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// How much it is worth to be remembered: more than another that sorts before it.
+    pub(super) fn worth(&self) -> (bool, u64) {
+        (self.wanted && !self.closed, self.last.frame)
+    }
+
+    pub(super) fn held_cost(&self) -> usize {
+        self.halves.iter().map(Half::held_cost).sum()
+    }
+
+    pub(super) fn emit(&mut self, moment: Moment, event: StreamEvent<'_>, sink: &mut impl Sink) {
+        if self.wanted && sink(moment, event) == Interest::Unwanted {
+            self.wanted = false;
+            self.halves.iter_mut().for_each(Half::forget_held);
+        }
+    }
+
+    /// Takes in a packet of this connection.
+    pub(super) fn packet(
+        &mut self,
+        moment: Moment,
+        direction: Direction,
+        header: &Header,
+        payload: &[u8],
+        sink: &mut impl Sink,
+    ) {
+        self.last = moment;
+        if self.closed || !self.wanted || header.kind == Kind::Syn {
+            return;
+        }
+        let stream = self.stream;
+        if header.kind == Kind::Reset {
+            let refused = !self.established && direction == Direction::FromResponder;
+            self.close(moment, if refused { Closing::Refused } else { Closing::Reset }, sink);
+            return;
+        }
+        if !self.established {
+            // The caller goes on when it was answered, and numbers its packets from its SYN on.
+            let number = match direction {
+                Direction::FromInitiator => header.sequence,
+                Direction::FromResponder => header.acknowledged,
+            };
+            if number.wrapping_sub(self.syn) > FIRST_FLIGHT {
+                return;
+            }
+            self.established = true;
+        }
+        if !self.answered && direction == Direction::FromResponder {
+            self.answered = true;
+            if header.kind == Kind::State {
+                // In a mere acknowledgement stands the number that the first packet with bytes will have.
+                self.halves[direction as usize].begin_about(header.sequence);
+            }
+            self.emit(moment, StreamEvent::Established { stream }, sink);
+        }
+        let mut events = Events { moment, stream, wanted: self.wanted, sink };
+        let [said, heard] = &mut self.halves;
+        let (said, heard) = match direction {
+            Direction::FromInitiator => (said, heard),
+            Direction::FromResponder => (heard, said),
+        };
+        heard.acknowledge(direction.reverse(), header.acknowledged, &mut events);
+        match header.kind {
+            Kind::Data => said.push(direction, header.sequence, payload, &mut events),
+            Kind::Fin => {
+                if !payload.is_empty() {
+                    said.push(direction, header.sequence, payload, &mut events);
+                }
+                said.end(direction, header.sequence, payload.is_empty(), &mut events);
+            }
+            Kind::State | Kind::Syn | Kind::Reset => {}
+        }
+        said.wait(direction, &mut events);
+        heard.wait(direction.reverse(), &mut events);
+        let finished = said.finished() && heard.finished();
+        let wanted = events.wanted;
+        self.settle(wanted);
+        if finished {
+            self.close(moment, Closing::Finished, sink);
+        }
+    }
+
+    /// Gives up all that is missing.
+    pub(super) fn give_up(&mut self, moment: Moment, sink: &mut impl Sink) {
+        let mut events = Events { moment, stream: self.stream, wanted: self.wanted, sink };
+        for direction in BOTH {
+            self.halves[direction as usize].give_up_all(direction, &mut events);
+        }
+        let wanted = events.wanted;
+        self.settle(wanted);
+    }
+
+    /// Delivers what is held and says goodbye, once. `closing` holds where nothing tells more.
+    pub(super) fn close(&mut self, moment: Moment, closing: Closing, sink: &mut impl Sink) {
+        if self.closed {
+            return;
+        }
+        self.closed = true;
+        let mut events = Events { moment, stream: self.stream, wanted: self.wanted, sink };
+        for direction in BOTH {
+            self.halves[direction as usize].flush(direction, &mut events);
+        }
+        let closing = match closing {
+            Closing::CaptureEnded | Closing::Replaced if !self.established => Closing::Unanswered,
+            Closing::CaptureEnded | Closing::Replaced if self.halves.iter().any(Half::ends) => {
+                Closing::Finished
+            }
+            other => other,
+        };
+        // Whoever wants no bytes still wants to know of the end.
+        sink(moment, StreamEvent::Closed { stream: self.stream, closing });
+    }
+
+    fn settle(&mut self, wanted: bool) {
+        if self.wanted && !wanted {
+            self.wanted = false;
+            self.halves.iter_mut().for_each(Half::forget_held);
+        }
+    }
+}
+
+/// How many packets the ends may have exchanged before the first one that the capture holds behind the SYN.
+const FIRST_FLIGHT: u16 = 64;
+
+/// Where the events of one packet go, as long as they are wanted.
+pub(super) struct Events<'a, S> {
+    pub(super) moment: Moment,
+    stream: StreamId,
+    wanted: bool,
+    sink: &'a mut S,
+}
+
+impl<S: Sink> Events<'_, S> {
+    pub(super) fn burst(&mut self, moment: Moment, direction: Direction, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.emit(moment, StreamEvent::Burst { stream: self.stream, direction, bytes });
+        }
+    }
+
+    pub(super) fn lost(&mut self, moment: Moment, direction: Direction, packets: u64) {
+        self.emit(moment, StreamEvent::Lost { stream: self.stream, direction, packets });
+    }
+
+    fn emit(&mut self, moment: Moment, event: StreamEvent<'_>) {
+        if self.wanted && (self.sink)(moment, event) == Interest::Unwanted {
+            self.wanted = false;
+        }
+    }
+}
