@@ -178,6 +178,25 @@ fn a_cut_file_is_shown_as_far_as_it_goes() {
 }
 
 #[test]
+fn half_a_header_is_no_capture() {
+    let whole =
+        std::fs::read(captures_folder().join("download-aria2.pcap")).expect("the capture can be read");
+    for (length, expected) in [(20, 2), (24, 0)] {
+        let mut child = command(&["analyze", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("bittrace starts");
+        child.stdin.take().expect("a pipe").write_all(&whole[..length]).expect("bittrace reads");
+        let output = child.wait_with_output().expect("bittrace ends");
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(code(&output), expected, "{errors}");
+        assert_eq!(errors.contains("not a capture file: ends after 20 bytes"), length == 20, "{errors}");
+    }
+}
+
+#[test]
 fn standard_input_and_gzip_read_as_the_file() {
     let path = captures_folder().join("lossy-link.pcap.gz");
     let mut child = command(&["analyze", "-", "--view", "messages"])

@@ -53,6 +53,21 @@ fn diff_help() {
 }
 
 #[test]
+fn replay_help() {
+    assert_help!("replay", "replay");
+}
+
+#[test]
+fn profile_help() {
+    assert_help!("profile", "profile");
+}
+
+#[test]
+fn extract_help() {
+    assert_help!("extract", "extract");
+}
+
+#[test]
 fn torrent_help() {
     assert_help!("torrent", "torrent");
 }
@@ -78,6 +93,11 @@ fn usage_errors_exit_with_2_and_say_what_is_wrong() {
         (&["analyze"][..], "CAPTURE"),
         (&["analyze", "x.pcap", "--filter", "mesage == piece"], "do you mean message?"),
         (&["analyze", "x.pcap", "--fields", "mesage"], "do you mean message?"),
+        (
+            &["analyze", "x.pcap", "--filter", "src ~ 10.0.0.0/99"],
+            "is no network: wanted 10.0.0.0/ and a number",
+        ),
+        (&["extract", "x.pcap", "--torrent", "no-such.torrent"], "no-such.torrent: no such file"),
         (&["analyze", "x.pcap", "--from", "noon"], "neither seconds nor a time"),
         (&["analyze", "x.pcap", "--format", "csv", "--view", "summary"], "messages only"),
         (&["diff", "a.pcap"], "CANDIDATE"),

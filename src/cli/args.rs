@@ -53,6 +53,8 @@ pub(crate) enum Colour {
 pub(crate) enum Command {
     /// Inspect captures: who spoke, what they said, what it means
     Analyze(Box<Analyze>),
+    /// Write the files that peers sent each other in captures
+    Extract(Extract),
     /// Download a torrent, told as it goes; every byte can be recorded
     Download(Box<Download>),
     /// Compare two captures, message by message and byte for byte
@@ -136,6 +138,39 @@ pub(crate) struct Download {
     /// Replace files in the way that are not this torrent's
     #[arg(long)]
     pub(crate) overwrite: bool,
+}
+
+/// Write the files that peers sent each other.
+#[derive(Debug, Args)]
+#[command(after_help = EXTRACT_AFTER, after_long_help = EXTRACT_EXAMPLES)]
+pub(crate) struct Extract {
+    /// pcap or pcapng files, bare or within gzip or zstd; - reads standard input. Blocks of all of them count together
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub(crate) captures: Vec<PathBuf>,
+    /// The folder to write into
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub(crate) output: PathBuf,
+    /// A torrent of the captures; may be given again. Without it, those whose metadata peers sent are known
+    #[arg(long, value_name = "FILE")]
+    pub(crate) torrent: Vec<PathBuf>,
+    /// Write bytes that no hash vouches for, too: to .part files
+    #[arg(long)]
+    pub(crate) unverified: bool,
+    /// Replace files that are in the way
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// How to write what was found
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
+    pub(crate) format: ExtractFormat,
+}
+
+/// How to write what was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExtractFormat {
+    /// For people
+    Table,
+    /// An object a torrent (NDJSON), the last one a summary
+    Json,
 }
 
 /// Compare two captures.
@@ -528,6 +563,29 @@ Names: n, time, elapsed, capture, frames, stream, src, dst, speaker, transport, 
 
 const LIMIT_HELP: &str = "\
 At most N messages of each capture; 0 for all. Without it, all of them where messages were asked for by --view or --format, and the first 50 behind the summary.";
+
+const EXTRACT_AFTER: &str = "\
+Exit codes: 0 all files whole, 1 something is missing, 2 could not tell, 130 interrupted.
+`bittrace extract --help` has examples.";
+
+const EXTRACT_EXAMPLES: &str = "\
+Examples:
+  bittrace extract capture.pcap --torrent t.torrent -o out
+  bittrace extract magnet.pcap -o out                 the torrent too, where peers sent it
+  bittrace extract monday.pcap tuesday.pcap.gz --torrent t.torrent -o out
+  bittrace extract lossy.pcap --torrent t.torrent -o out --unverified
+  bittrace extract capture.pcap --torrent t.torrent -o out --format json | jq '.files[]? | .missing'
+
+Blocks are taken from every connection, whoever sent them, and each piece is held to the
+torrent's SHA-1. Where several contents came for one block, those are taken that make the hash,
+and whoever sent others is named. A file of which every byte is verified gets its final name. Any
+other ends in .part, and what it lacks is a hole. Nothing is written outside DIR.
+
+Exit codes:
+    0  every file of every torrent is whole and verified
+    1  bytes are missing, or pieces do not have their hash
+    2  could not tell: usage, a file that cannot be read or is in the way, an unknown torrent
+  130  interrupted; what was read until then is written";
 
 const DOWNLOAD_AFTER: &str = "Examples: see bittrace download --help";
 

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::names::Name;
 use crate::overview::outcome;
 use crate::row::Row;
+use crate::table::disguises;
 use crate::time::rfc3339;
 
 /// Writes one message: all keys, or those chosen.
@@ -30,9 +31,16 @@ pub(crate) fn write_message(
 
 /// Writes one object on a line.
 pub(crate) fn write_line(object: &Map<String, Value>, out: &mut dyn Write) -> io::Result<()> {
-    let mut line = serde_json::to_vec(object)?;
-    line.push(b'\n');
-    out.write_all(&line)
+    let line = serde_json::to_string(object)?;
+    // What would turn the order of text on a terminal is escaped, as JSON itself has control characters escaped.
+    let mut rest = line.as_str();
+    while let Some((at, c)) = rest.char_indices().find(|(_, c)| disguises(*c)) {
+        out.write_all(&rest.as_bytes()[..at])?;
+        write!(out, "\\u{:04x}", u32::from(c))?;
+        rest = &rest[at + c.len_utf8()..];
+    }
+    out.write_all(rest.as_bytes())?;
+    out.write_all(b"\n")
 }
 
 /// The closing object, gathered over the captures of a run.
@@ -188,4 +196,20 @@ fn connection(connection: &Connection) -> Value {
         "from_initiator": way(Direction::FromInitiator),
         "from_responder": way(Direction::FromResponder),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_turns_the_order_of_what_is_shown_and_it_reads_as_it_was() {
+        let name = "harmless\u{202e}txt.exe \u{2066}\u{7f}\u{85}\n\u{e9}";
+        let object = Map::from_iter([("name".to_owned(), json!(name))]);
+        let mut line = Vec::new();
+        write_line(&object, &mut line).unwrap();
+        let line = String::from_utf8(line).unwrap();
+        assert_eq!(line, "{\"name\":\"harmless\\u202etxt.exe \\u2066\\u007f\\u0085\\n\u{e9}\"}\n");
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["name"], name);
+    }
 }

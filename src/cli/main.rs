@@ -5,6 +5,7 @@ mod args;
 mod csv;
 mod diff;
 mod download;
+mod extract;
 mod failure;
 mod fields;
 mod filter;
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments, mut output: Output) -> Result<Exit> {
     match arguments.command {
         Command::Analyze(analyze) => return analyze::run(&analyze, arguments.common, output),
+        Command::Extract(extract) => return extract::run(&extract, arguments.common, output),
         Command::Download(download) => return download::run(&download, arguments.common, output),
         Command::Diff(diff) => return diff::run(&diff, arguments.common, output),
         Command::Replay(replay) => return replay::run(&replay, arguments.common, output),
@@ -123,7 +125,7 @@ mod tests {
 
     #[test]
     fn every_command_has_a_manual_page() {
-        for topic in ["", "analyze", "diff", "torrent show", "completions"] {
+        for topic in ["", "analyze", "diff", "extract", "torrent show", "completions"] {
             let words: Vec<String> = topic.split_whitespace().map(str::to_owned).collect();
             assert!(!manual(&words).unwrap().is_empty());
         }

@@ -111,6 +111,7 @@ pub(crate) fn write_contents(metainfo: &Metainfo, look: Look, out: &mut dyn Writ
 struct Sheet<'a> {
     metainfo: &'a Metainfo,
     look: Look,
+    /// How many files are listed.
     limit: usize,
 }
 
@@ -145,7 +146,8 @@ impl Sheet<'_> {
         let rows = tiers.iter().enumerate().flat_map(|(tier, trackers)| {
             trackers.iter().map(move |tracker| vec![(tier + 1).to_string(), tracker.clone()])
         });
-        self.table("Trackers", &[Column::numbers("tier"), Column::text("tracker", 20)], rows.collect(), out)
+        let columns = [Column::numbers("tier"), Column::text("tracker", 20)];
+        self.table("Trackers", &columns, rows.collect(), usize::MAX, out)
     }
 
     fn files(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -166,7 +168,7 @@ impl Sheet<'_> {
             Column::text("file", 20),
             Column::text("remarks", 8),
         ];
-        self.table("Files", &columns, rows.collect(), out)
+        self.table("Files", &columns, rows.collect(), self.limit, out)
     }
 
     fn values(&self, fields: &[Field], out: &mut dyn Write) -> io::Result<()> {
@@ -184,7 +186,7 @@ impl Sheet<'_> {
             Column::text("value", 12),
             Column::text("says", 20),
         ];
-        self.table("Bytes", &columns, rows, out)
+        self.table("Bytes", &columns, rows, usize::MAX, out)
     }
 
     fn table(
@@ -192,13 +194,14 @@ impl Sheet<'_> {
         heading: &str,
         columns: &[Column],
         rows: Vec<Vec<String>>,
+        limit: usize,
         out: &mut dyn Write,
     ) -> io::Result<()> {
         if rows.is_empty() {
             return Ok(());
         }
         writeln!(out, "\n{}", self.look.paint(styles::HEADING, heading))?;
-        let shown = rows.len().min(self.limit);
+        let shown = rows.len().min(limit);
         out.write_all(render(columns, &rows[..shown], self.look).as_bytes())?;
         if shown < rows.len() {
             let more = format!("… {} more; --limit 0 shows all", count((rows.len() - shown) as u64));

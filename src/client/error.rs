@@ -62,6 +62,12 @@ pub enum Error {
         /// The torrent's name.
         name: String,
     },
+    /// A torrent whose lengths come to more pieces than can be numbered.
+    #[error("{name} has more pieces than can be numbered")]
+    NoPieces {
+        /// The torrent's name.
+        name: String,
+    },
     /// A file or folder could not be used.
     #[error("cannot {action} {path}")]
     File {

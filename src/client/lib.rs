@@ -1,5 +1,7 @@
 //! Downloads over BitTorrent: sockets, files and the clock around a session, every byte recorded.
 //!
+//! [`extract`] writes files out of captures, with the same care for names and links as a download.
+//!
 //! The session of `bittrace-protocol` decides; this crate does. One task owns the session and feeds it; a task a
 //! direction moves each connection's bytes; threads write, hash, and record. What a far end does wrong is the session's to
 //! judge, and never an [`Error`] here: those are this machine's faults.
@@ -9,6 +11,7 @@ mod connection;
 mod download;
 mod drive;
 mod error;
+pub mod extract;
 mod files;
 mod folder;
 mod gauge;

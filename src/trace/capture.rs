@@ -175,6 +175,16 @@ impl Capture {
             Ok(Some(found)) => found,
             Ok(None) => {
                 self.ended = true;
+                // Nothing was taken from it: its header is not whole, and without that nothing can be told.
+                if self.input.offset() == 0 {
+                    let compressed = !self.compressed.is_empty();
+                    let length = self.input.available().len();
+                    return Err(TraceError::TooShort {
+                        name: self.name.clone(),
+                        length,
+                        whose: whose(compressed),
+                    });
+                }
                 if self.input.torn() || !self.input.available().is_empty() {
                     self.cut = Some(Cut { offset: self.input.offset() });
                 }

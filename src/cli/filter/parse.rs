@@ -1,5 +1,7 @@
 //! From the text of an expression to its tree. `not` binds closer than `and`, `and` closer than `or`.
 
+use std::net::IpAddr;
+
 use super::operand::Operand;
 use super::{Expression, FilterError, Operator};
 use crate::names::{Key, Name, close_to};
@@ -178,6 +180,7 @@ impl<'t> Parser<'t> {
 
 /// Refuses values that a key never has.
 fn check(name: &Name, operator: Operator, value: &str) -> Result<(), String> {
+    network(value)?;
     let Name::Key(key) = name else { return Ok(()) };
     let known: &[&str] = match key {
         Key::Severity => &["chat", "note", "warn", "error"],
@@ -217,6 +220,17 @@ fn numeric(key: Key, operator: Operator, value: &str) -> Result<(), String> {
         return Err(format!("\"{value}\" is no number"));
     }
     Ok(())
+}
+
+/// Refuses what begins as a network and is none. Nothing a message holds has an address before a slash.
+fn network(value: &str) -> Result<(), String> {
+    let Some((address, length)) = value.split_once('/') else { return Ok(()) };
+    let Ok(address) = address.parse::<IpAddr>() else { return Ok(()) };
+    let longest = if address.is_ipv4() { 32 } else { 128 };
+    if length.parse::<u32>().is_ok_and(|length| length <= longest) {
+        return Ok(());
+    }
+    Err(format!("\"{value}\" is no network: wanted {address}/ and a number from 0 to {longest}"))
 }
 
 const PROTOCOLS: &[&str] =

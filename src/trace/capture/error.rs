@@ -32,7 +32,7 @@ pub enum TraceError {
         /// The capture, as it was named.
         name: String,
     },
-    /// The file ends before its kind can be told.
+    /// The file ends before its kind can be told, or within its header.
     #[error("{name}: not a capture file: ends after {length} bytes{whose}")]
     TooShort {
         /// The capture, as it was named.
