@@ -220,6 +220,16 @@ fn mistakes_are_explained() {
         (&["replay", "download-aria2.pcap", "--listen", "nowhere"], "nowhere is no address"),
         (&["replay", "download-aria2.pcap", "--", "/no/such/client"], "/no/such/client: cannot be started"),
         (&["replay", "download-aria2.pcap", "--content", "README.md"], "no piece of the torrent is there"),
+        (&["replay", "download-aria2.pcap", "--listen", "127.0.0.1"], "must be told from its far ends"),
+        (
+            &["replay", "download-aria2.pcap", "--record", "download-aria2.pcap"],
+            "that is the capture, which would be lost",
+        ),
+        (&["replay", "download-aria2.pcap", "--only", "handshak"], "neither capture has what --only"),
+        (
+            &["diff", "download-aria2.pcap", "download-aria2.pcap", "--streams", "77"],
+            "neither capture has what",
+        ),
         (&["replay", "-"], "is played from a file"),
         (&["profile", "not-bittorrent.pcapng"], "holds no announce"),
     ] {
@@ -236,6 +246,33 @@ fn a_client_that_dies_ends_the_run_with_what_was_seen() {
     assert_eq!(code, 1, "{errors}");
     assert!(errors.contains("exit status: 3") && errors.contains("oh dear"), "{errors}");
     assert!(printed.contains("35 missing"), "{printed}");
+}
+
+#[test]
+fn what_a_client_leaves_behind_is_ended_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().join("pid");
+    let script = format!("sleep 600 & echo $! > '{}'; exit 0", mark.display());
+    let (code, ..) = run(&["replay", "download-aria2.pcap", "-q", "--", "/bin/sh", "-c", &script]);
+    assert_eq!(code, 1);
+    let pid = std::fs::read_to_string(mark).unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    // Gone, or dead and not collected.
+    assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+}
+
+#[test]
+fn a_client_that_never_reads_has_not_completed() {
+    let script = "import sys, time\ntime.sleep(0.2)\n";
+    let client = ["/usr/bin/env", "python3", "-c", script];
+    if !has("python3") {
+        return;
+    }
+    let arguments =
+        [&["replay", "download-transmission.pcap", "--disturb", "overlong=4", "--"][..], &client].concat();
+    let (code, printed, _) = run(&arguments);
+    assert_eq!(code, 1, "{printed}");
+    assert!(printed.contains("not reached"), "{printed}");
 }
 
 #[test]

@@ -508,23 +508,20 @@ Exit codes: 0 the same, 1 they differ, 2 could not tell, 130 interrupted.
 `bittrace replay --help` has examples.";
 
 const REPLAY_EXAMPLES: &str = "\
-Without a client and without --listen, the capture is played to bittrace itself, which speaks as the capture's client did:
-no sockets, the same bytes every time. With a client, it is started, its tracker and peers are the recorded ones on loopback,
-and what it says is compared with what the capture's client said.
+Without a client and without --listen, the capture is played to bittrace itself, which speaks as the capture's client did: no sockets, the same bytes every time. With a client, it is started, its tracker and peers are the recorded ones on loopback, and what it says is compared with what the capture's client said.
 
 Examples:
-  bittrace replay reference.pcap
-  bittrace replay reference.pcap -- aria2c --dir {dir} --seed-time=0 --listen-port {port} {torrent}
-  bittrace replay reference.pcap --record run.pcapng --hex -- transmission-cli -w {dir} -p {port} {torrent}
-  bittrace replay reference.pcap --disturb corrupt=2 --disturb drop=9 -- aria2c --dir {dir} --seed-time=0 {torrent}
-  bittrace replay reference.pcap --listen 127.0.0.2:6969       until Ctrl-C, for a client started by hand
+  bittrace replay ref.pcap
+  bittrace replay ref.pcap -- aria2c -d {dir} --seed-time=0 --listen-port {port} {torrent}
+  bittrace replay ref.pcap --hex -- transmission-cli -M -w {dir} -p {port} {torrent}
+  bittrace replay ref.pcap --disturb corrupt=2 --disturb drop=9 -- aria2c -d {dir} {torrent}
+  bittrace replay ref.pcap --listen 127.0.0.2:6969     for a client started by hand
 
-Two things are rewritten, the rest is said as recorded: the addresses in the tracker's answers, which are those of the
-played peers; and the ids of extensions, which are the receiver's to choose. Blocks are sent when they are asked for.
+Two things are rewritten, the rest is said as recorded: the addresses in the tracker's answers, which are those of the played peers; and the ids of extensions, which are the receiver's to choose. Blocks are sent when they are asked for.
 
 Exit codes:
-    0  the same, but for what masks and --allow let pass; with --disturb, the client completed each time
-    1  they differ; with --disturb, it did not
+    0  the same, but for what masks and --allow let pass; under --disturb, the client completed
+    1  they differ; under --disturb, it did not complete
     2  could not tell: usage, a file that cannot be read, a client that cannot be started
   130  interrupted";
 

@@ -59,6 +59,11 @@ pub(crate) fn present(
     output: &mut Output,
 ) -> Result<Exit> {
     let report = bittrace_replay::diff(reference, candidate, options)?;
+    let chosen = report.conversations.iter().any(|compared| !compared.pairs.is_empty());
+    let some = reference.records + candidate.records > 0;
+    if some && !chosen && !(options.only.is_empty() && options.streams.is_empty()) {
+        bail!("neither capture has what --only and --streams ask for: there is nothing to compare");
+    }
     let allowed: Vec<Verdict> = arguments.allow.iter().copied().map(verdict).collect();
     let view = View {
         reference,

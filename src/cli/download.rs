@@ -34,6 +34,8 @@ use crate::table::{Column, render};
 use crate::torrent::write_contents;
 use tempfile::TempDir;
 
+pub(crate) use narrate::violation_in_words;
+
 use narrate::Narrator;
 use progress::Progress;
 
@@ -46,10 +48,11 @@ const FETCHED_WITHIN: Duration = Duration::from_secs(60);
 /// Runs the command.
 pub(crate) fn run(arguments: &args::Download, common: Common, mut output: Output) -> Result<Exit> {
     let Some(torrent) = load(&arguments.torrent)? else { return Ok(Exit::Interrupted) };
-    if let Some(record) = &arguments.record
-        && is_same_file(Path::new(&arguments.torrent), record)
-    {
-        bail!("--record {}: that is the torrent file, which would be lost", record.display());
+    if let Some(record) = &arguments.record {
+        keep("the torrent file", Path::new(&arguments.torrent), record)?;
+        for capture in arguments.like.iter().chain(&arguments.against) {
+            keep("the capture", capture, record)?;
+        }
     }
     let metainfo = Arc::new(torrent.metainfo);
     if !common.quiet {
@@ -183,6 +186,14 @@ fn load(source: &str) -> Result<Option<TorrentFile>> {
             Err(mpsc::RecvTimeoutError::Disconnected) => bail!("{source}: cannot be loaded"),
         }
     }
+}
+
+/// Refuses to record over a file that is read.
+pub(crate) fn keep(what: &str, read: &Path, record: &Path) -> Result<()> {
+    if is_same_file(read, record) {
+        bail!("--record {}: that is {what}, which would be lost", record.display());
+    }
+    Ok(())
 }
 
 /// Whether both paths lead to one file, through whatever links.

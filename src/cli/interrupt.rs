@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -18,9 +19,25 @@ pub(crate) fn watch() {
     // Without a handler Ctrl-C just ends the process, which is no reason not to begin.
     let _ = ctrlc::set_handler(|| {
         if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            if let Some(tidy) = TIDY.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                tidy();
+            }
             std::process::exit(i32::from(EXIT_INTERRUPTED));
         }
     });
+}
+
+/// What is to be done when a second Ctrl-C ends the process, since nothing else will do it then.
+static TIDY: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);
+
+/// Has this done when a second Ctrl-C ends the process; it takes the place of what was to be done before.
+pub(crate) fn tidy_with(tidy: impl FnOnce() + Send + 'static) {
+    *TIDY.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(tidy));
+}
+
+/// The interrupt has done what it was for: what follows is not to be cut short by it.
+pub(crate) fn heed() {
+    INTERRUPTED.store(false, Ordering::Relaxed);
 }
 
 /// Whether Ctrl-C was pressed.

@@ -98,6 +98,7 @@ fn rows(learnt: &Learnt) -> Vec<Row> {
         row("numwant", "announce", json!(sent("numwant").then_some(announce.numwant))),
         row("numwant_stopped", "announce", json!(sent("numwant").then_some(announce.numwant_stopped))),
         row("key", "announce", json!(sent("key").then(|| key(announce.key)))),
+        row("says_completed", "announce", json!(announce.says_completed)),
         row("peer_id", "peer_id", json!(peer_id(learnt))),
         row("reserved", "reserved", json!(bittrace_protocol::Hex(&profile.reserved).to_string())),
         row("opening", "opening", json!(profile.opening.iter().map(opening).collect::<Vec<_>>())),

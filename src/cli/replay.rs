@@ -4,6 +4,7 @@
 mod live;
 mod verdict;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use bittrace_trace::{Options, Trace};
 use crate::Exit;
 use crate::args::{self, Common, DiffFormat};
 use crate::diff;
+use crate::download::{keep, violation_in_words};
 use crate::failure::warn;
 use crate::output::{Output, styles};
 use crate::profile::own_profile;
@@ -30,6 +32,11 @@ pub(crate) fn run(arguments: &args::Replay, common: Common, output: Output) -> R
     // A mistyped mask is told before anything runs.
     let options = diff::options(&arguments.comparing)?;
     let play = Play::load(arguments)?;
+    if let Some(record) = &arguments.record {
+        keep("the capture", &play.path, record)?;
+        keep("the torrent file", &play.torrent_path, record)?;
+        play.content.iter().try_for_each(|content| keep("the content", content, record))?;
+    }
     if !arguments.client.is_empty() || arguments.listen.is_some() {
         return live::run(&play, arguments, &options, common, output);
     }
@@ -149,12 +156,19 @@ fn rehearsed(
         warn(common, &format!("beyond a profile: {beyond}"));
     }
     let missed: Vec<_> = rehearsal.missed.iter().map(|(far, missed)| (*far, missed)).collect();
-    let noticed = Noticed { missed: &missed, remarks: &rehearsal.remarks };
+    let mut remarks: Vec<String> = rehearsal
+        .left
+        .iter()
+        .map(|(far, violation)| format!("the session left {far}: {}", violation_in_words(violation)))
+        .collect();
+    remarks.extend(rehearsal.remarks);
+    let noticed = Noticed { torrent: &play.torrent, missed: &missed, remarks: &remarks };
     compare(play, candidate, noticed, arguments, options, common, &mut output)
 }
 
 /// What the far ends noticed of a run, beside what was said.
 struct Noticed<'a> {
+    torrent: &'a Metainfo,
     missed: &'a [(SocketAddr, &'a Missed)],
     remarks: &'a [String],
 }
@@ -180,8 +194,8 @@ fn compare(
 
 /// Tells where far ends could not do as recorded, and what else is worth knowing.
 fn tell(noticed: &Noticed<'_>, arguments: &args::Replay, common: Common, output: &mut Output) -> Result<()> {
-    let missed = noticed.missed.iter().map(|(far, missed)| describe(*far, missed));
-    let lines: Vec<String> = missed.chain(noticed.remarks.iter().cloned()).collect();
+    let mut lines = noticed_in_words(noticed.missed, noticed.torrent);
+    lines.extend(noticed.remarks.iter().cloned());
     if lines.is_empty() || common.quiet {
         return Ok(());
     }
@@ -203,30 +217,60 @@ fn tell(noticed: &Noticed<'_>, arguments: &args::Replay, common: Common, output:
     Ok(())
 }
 
-fn describe(far: SocketAddr, missed: &Missed) -> String {
-    match missed {
-        Missed::Cue { number, cue, lacking } => {
-            let what = cue.name();
-            let more =
-                if *lacking == 1 { format!("a further {what}") } else { format!("{lacking} more of {what}") };
-            format!("{far} waited for {more} before its message {number}, and went on without")
-        }
-        Missed::NotAsked { number, block } => format!(
-            "{far} was never asked for {} of piece {} at {} (its message {number})",
-            counted(block.length.into(), "byte"),
-            block.index,
-            block.begin
-        ),
-        Missed::Unknown(block) => format!(
-            "{far} was asked for {} of piece {} at {}, which the capture does not hold: --content can",
-            counted(block.length.into(), "byte"),
-            block.index,
-            block.begin
-        ),
-        Missed::Unspoken { number, extension } => {
-            format!("{far} left out its message {number}: the client does not speak {extension}")
+/// What far ends missed, a line each; blocks that were not asked for on one line a far end, equal lines once.
+fn noticed_in_words(all: &[(SocketAddr, &Missed)], torrent: &Metainfo) -> Vec<String> {
+    let mut lines: Vec<(String, u64)> = Vec::new();
+    let mut not_asked: BTreeMap<SocketAddr, (u64, BTreeSet<u32>)> = BTreeMap::new();
+    for (far, missed) in all {
+        let line = match missed {
+            Missed::NotAsked { block, .. } => {
+                let (blocks, pieces) = not_asked.entry(*far).or_default();
+                *blocks += 1;
+                pieces.insert(block.index.0);
+                continue;
+            }
+            Missed::Cue { number, cue, lacking } => {
+                let what = cue.name();
+                let more = if *lacking == 1 {
+                    format!("one more {what}")
+                } else {
+                    format!("{lacking} more of {what}")
+                };
+                format!("{far} waited for {more} before its message {number}, and went on without")
+            }
+            Missed::Unknown(block) => {
+                let of = torrent.geometry.as_ref().map(|geometry| geometry.block_span(*block));
+                let why = match of {
+                    Some(Err(_)) => "the torrent does not have: the client's error",
+                    _ => "the capture does not hold: --content can",
+                };
+                let length = counted(block.length.into(), "byte");
+                format!(
+                    "{far} was asked for {length} of piece {} at {}, which {why}",
+                    block.index, block.begin
+                )
+            }
+            Missed::Unspoken { number, extension } => {
+                format!("{far} left out its message {number}: the client does not speak {extension}")
+            }
+        };
+        match lines.iter_mut().find(|(known, _)| *known == line) {
+            Some((_, times)) => *times += 1,
+            None => lines.push((line, 1)),
         }
     }
+    let mut lines: Vec<String> = lines
+        .into_iter()
+        .map(|(line, times)| if times == 1 { line } else { format!("{line} ({times} times)") })
+        .collect();
+    for (far, (blocks, pieces)) in not_asked {
+        let pieces: Vec<String> = pieces.iter().map(u32::to_string).collect();
+        let shown = pieces.get(..PIECES).unwrap_or(&pieces).join(", ");
+        let more = if pieces.len() > PIECES { ", ..." } else { "" };
+        let blocks = counted(blocks, "block");
+        lines.push(format!("{far} was never asked for {blocks} that it sent then, of pieces {shown}{more}"));
+    }
+    lines
 }
 
 fn paragraph(text: &str, output: &mut Output) -> io::Result<()> {
@@ -235,6 +279,9 @@ fn paragraph(text: &str, output: &mut Output) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// How many pieces are named.
+const PIECES: usize = 20;
 
 /// How many remarks are shown.
 const SHOWN: usize = 12;

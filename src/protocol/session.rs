@@ -413,7 +413,9 @@ impl Session {
     fn completed(&mut self, now: Timestamp) {
         self.completed_at = Some(now);
         self.outputs.push_back(Output::Event(Event::Complete));
-        self.announcer.complete();
+        if self.config.profile.announce.says_completed {
+            self.announcer.complete();
+        }
         if self.config.seeding.is_none() {
             self.say_farewell();
             self.end(now);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bittrace_protocol::wire::{
     Content, ExtendedHandshake, Extension, Frame, HANDSHAKE_LENGTH, Handshake, Message, frame,
 };
-use bittrace_protocol::{Block, Timestamp};
+use bittrace_protocol::{Block, InfoHash, Timestamp};
 use bittrace_trace::{Body, Record, Speaker};
 use bytes::{Bytes, BytesMut};
 
@@ -19,6 +19,7 @@ use crate::reference::{Connection, Reference};
 #[derive(Debug)]
 pub struct FarPeer {
     lines: Vec<Line>,
+    torrent: InfoHash,
     /// The first line that was not said.
     next: usize,
     heard: Counts,
@@ -100,12 +101,18 @@ impl FarPeer {
         for record in reference.records_of(connection) {
             match record.speaker {
                 Speaker::Local => Cue::of_record(record).into_iter().for_each(|cue| wants.add(cue)),
-                Speaker::Far if record.bytes.is_empty() => {}
+                // Parts of messages, and what is none, would break the stream.
+                Speaker::Far
+                    if matches!(
+                        record.body,
+                        Body::Opaque(..) | Body::Gap(..) | Body::Encrypted | Body::KeyExchange
+                    ) => {}
                 Speaker::Far => lines.push(Line::of(record, wants)),
             }
         }
         Self {
             lines,
+            torrent: reference.torrent,
             next: 0,
             heard: Counts::default(),
             lenient: false,
@@ -149,6 +156,10 @@ impl FarPeer {
             }
             let handshake = self.received.split_to(HANDSHAKE_LENGTH);
             match Handshake::decode(&handshake) {
+                Ok(handshake) if handshake.info_hash != self.torrent => {
+                    self.garbled = Some("its handshake is for another torrent");
+                    return;
+                }
                 Ok(handshake) => self.fast.0 = handshake.offers_fast(),
                 Err(error) => {
                     self.garbled = Some(error.wanted);

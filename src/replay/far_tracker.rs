@@ -50,6 +50,16 @@ impl Topic {
         Self::of_kind(&request.kind())
     }
 
+    /// The request, in words.
+    pub fn describe(self) -> String {
+        match self {
+            Self::Announce(Some(event)) => format!("the announce {}", event.name()),
+            Self::Announce(None) => "a regular announce".to_owned(),
+            Self::Scrape => "a scrape".to_owned(),
+            Self::Other => "a request".to_owned(),
+        }
+    }
+
     const fn of_kind(kind: &RequestKind) -> Self {
         match kind {
             RequestKind::Announce(announce) => Self::Announce(announce.event),
@@ -99,9 +109,10 @@ impl FarTracker {
         Some(answer)
     }
 
-    /// The answers that nobody asked for, by their numbers in the reference.
-    pub fn unused(&self) -> impl Iterator<Item = u64> + '_ {
-        self.exchanges.iter().filter(|exchange| !exchange.used).map(|exchange| exchange.number)
+    /// The answers that nobody asked for: to what, and their numbers in the reference.
+    pub fn unused(&self) -> impl Iterator<Item = (Topic, u64)> + '_ {
+        let unused = self.exchanges.iter().filter(|exchange| !exchange.used);
+        unused.map(|exchange| (exchange.topic, exchange.number))
     }
 
     /// Where the trackers are.

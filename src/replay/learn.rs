@@ -114,6 +114,9 @@ impl<'a> Learner<'a> {
         own.supportcrypto = announce.supportcrypto.unwrap_or(own.supportcrypto);
         own.requirecrypto = announce.requirecrypto.unwrap_or(own.requirecrypto);
         own.others.clone_from(&announce.others);
+        let completed = announces.iter().any(|one| one.2.event == Some(Event::Completed));
+        // One that has nothing left had occasion to say so.
+        own.says_completed = completed || !announces.iter().any(|one| one.2.left == Some(0));
         if let Some(key) = &announce.key {
             self.key(key, announce.peer_id);
         }

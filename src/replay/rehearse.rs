@@ -31,6 +31,8 @@ pub struct Rehearsal {
     pub complete: bool,
     /// Where it did not go as in the reference: the far end, and what was missed.
     pub missed: Vec<(SocketAddr, Missed)>,
+    /// The far ends that the session closed the connection to, and why.
+    pub left: Vec<(SocketAddr, Violation)>,
     /// What else is worth knowing, in words.
     pub remarks: Vec<String>,
 }
@@ -75,6 +77,7 @@ pub fn rehearse(
         recorded: 0,
         called: 0,
         missed: Vec::new(),
+        left: Vec::new(),
         remarks: Vec::new(),
     };
     stage.run().map_err(|error| error.to_string())?;
@@ -99,6 +102,7 @@ struct Stage<'a> {
     recorded: u32,
     called: u32,
     missed: Vec<(SocketAddr, Missed)>,
+    left: Vec<(SocketAddr, Violation)>,
     remarks: Vec<String>,
 }
 
@@ -364,7 +368,7 @@ impl Stage<'_> {
     fn close(&mut self, stream: StreamId, violation: Option<Violation>) -> std::io::Result<()> {
         let Some(line) = self.lines.remove(&stream) else { return Ok(()) };
         if let Some(violation) = violation {
-            self.remarks.push(format!("the session left {}: {violation:?}", line.far));
+            self.left.push((line.far, violation));
         }
         if let Role::Peer(mut peer) = line.role {
             self.missed.extend(peer.finish().into_iter().map(|missed| (line.far, missed)));
@@ -399,13 +403,15 @@ impl Stage<'_> {
         for connection in &self.waiting {
             self.remarks.push(format!("the session never spoke with {}", connection.far));
         }
-        for number in self.tracker.unused() {
-            self.remarks.push(format!("the tracker's answer {number} was never asked for"));
+        for (topic, number) in self.tracker.unused() {
+            self.remarks
+                .push(format!("{} was not made: the tracker's answer {number} is unused", topic.describe()));
         }
         Ok(Rehearsal {
             capture: self.recorder.finish()?,
             complete: self.session.is_complete(),
             missed: self.missed,
+            left: self.left,
             remarks: self.remarks,
         })
     }

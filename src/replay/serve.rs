@@ -163,6 +163,7 @@ impl Server {
             options,
             failed: None,
             streams: 0,
+            heard: 0,
             tracker: FarTracker::of(&reference),
             places,
             waiting,
@@ -229,10 +230,10 @@ impl Server {
         let mut shared = shared.into_inner();
         let signs = shared.signs.borrow().clone();
         shared.plays.sort_by_key(|play| play.stream);
-        for number in shared.tracker.unused() {
+        for (topic, number) in shared.tracker.unused() {
             shared
                 .remarks
-                .push(format!("the tracker's answer {number} of the reference was never asked for"));
+                .push(format!("{} was not made: the tracker's answer {number} is unused", topic.describe()));
         }
         for far in shared.waiting.keys() {
             if !shared.started.contains(far) {
@@ -248,7 +249,12 @@ impl Server {
 }
 
 async fn serve_tracker(listener: TcpListener, reference: Rc<Reference>, shared: Rc<RefCell<Shared>>) {
-    while let Ok((stream, client)) = listener.accept().await {
+    loop {
+        let Ok((stream, client)) = listener.accept().await else {
+            // Too many are open, as a rule: some will end.
+            sleep(AFTER_REFUSAL).await;
+            continue;
+        };
         spawn_local(answer_client(stream, client, reference.clone(), shared.clone()));
     }
 }
@@ -268,7 +274,9 @@ async fn answer_client(
         match stream.read(&mut buffer).await {
             Ok(0) | Err(_) => return line.close(&shared, Closing::Finished),
             Ok(count) => {
-                line.client_says(&shared, &buffer[..count]);
+                if !line.client_says(&shared, &buffer[..count]) {
+                    return line.close(&shared, Closing::Finished);
+                }
                 asked.extend_from_slice(&buffer[..count]);
             }
         }
@@ -293,7 +301,11 @@ async fn serve_peer(
     reference: Rc<Reference>,
     shared: Rc<RefCell<Shared>>,
 ) {
-    while let Ok((stream, client)) = listener.accept().await {
+    loop {
+        let Ok((stream, client)) = listener.accept().await else {
+            sleep(AFTER_REFUSAL).await;
+            continue;
+        };
         let Some(connection) = Shared::next_connection(&shared, far) else { continue };
         let Ok(own) = stream.local_addr() else { continue };
         let flow = Flow { initiator: client, responder: own };
@@ -378,6 +390,9 @@ fn beside(address: IpAddr, number: u32) -> IpAddr {
         _ => address,
     }
 }
+
+/// How long no call is taken after one could not be.
+const AFTER_REFUSAL: Duration = Duration::from_millis(50);
 
 /// How much is read at once.
 const READ: usize = 64 * 1024;

@@ -195,20 +195,25 @@ fn gone(gone: &Gone) -> String {
             Closing::Unresolved(reason) => format!("its name has no address: {reason}"),
             Closing::Failed(reason) => format!("the connection failed: {reason}"),
         },
-        Gone::Violated(violation) => match violation {
-            Violation::WrongInfoHash(hash) => {
-                format!("its handshake is for another torrent, {}", short_hex(&hash.to_string()))
-            }
-            Violation::OurselvesCalled => "it is this very client".to_owned(),
-            Violation::Duplicate => "it is connected already".to_owned(),
-            Violation::Malformed(wanted) => format!("it sent what is no message: wanted {wanted}"),
-            Violation::OutOfRange => "it named pieces or blocks that the torrent does not have".to_owned(),
-            Violation::CorruptPiece(index) => format!("it sent corrupt data in piece {index}"),
-            Violation::Silent(time) => format!("silent for {}", span(time.as_secs_f64())),
-            Violation::ChokedForEver(time) => format!("choked us for {}", span(time.as_secs_f64())),
-            Violation::Flood(what) => format!("it floods: {what}"),
-            Violation::Useless => "it has nothing that is missing".to_owned(),
-            Violation::TooMany => "there are connections enough".to_owned(),
-        },
+        Gone::Violated(violation) => violation_in_words(violation),
+    }
+}
+
+/// Why a peer is not talked to any longer.
+pub(crate) fn violation_in_words(violation: &Violation) -> String {
+    match violation {
+        Violation::WrongInfoHash(hash) => {
+            format!("its handshake is for another torrent, {}", short_hex(&hash.to_string()))
+        }
+        Violation::OurselvesCalled => "it is this very client".to_owned(),
+        Violation::Duplicate => "it is connected already".to_owned(),
+        Violation::Malformed(wanted) => format!("it sent what is no message: wanted {wanted}"),
+        Violation::OutOfRange => "it named pieces or blocks that the torrent does not have".to_owned(),
+        Violation::CorruptPiece(index) => format!("it sent corrupt data in piece {index}"),
+        Violation::Silent(time) => format!("silent for {}", span(time.as_secs_f64())),
+        Violation::ChokedForEver(time) => format!("choked us for {}", span(time.as_secs_f64())),
+        Violation::Flood(what) => format!("it floods: {what}"),
+        Violation::Useless => "it has nothing that is missing".to_owned(),
+        Violation::TooMany => "there are connections enough".to_owned(),
     }
 }

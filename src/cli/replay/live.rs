@@ -2,13 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use bittrace_replay::{Disturbance, ServeOptions, Served, Server, Signs};
+use bittrace_replay::{Contents, Disturbance, ServeOptions, Served, Server, Signs};
 use bittrace_trace::{Options, Trace};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
@@ -20,7 +20,7 @@ use super::{Noticed, Play, compare, verdict};
 use crate::Exit;
 use crate::args::{self, Common, DiffFormat};
 use crate::failure::warn;
-use crate::interrupt::interrupted;
+use crate::interrupt::{heed, interrupted, tidy_with};
 use crate::output::Output;
 
 /// Runs a client, or waits for one, once or once for each disturbance.
@@ -33,6 +33,7 @@ pub(super) fn run(
 ) -> Result<Exit> {
     if arguments.disturb.is_empty() {
         let run = Run::new(play, arguments, common, None)?.go()?;
+        heed();
         if run.ended == Ended::Interrupted && run.served.plays.is_empty() {
             return Ok(Exit::Interrupted);
         }
@@ -43,20 +44,26 @@ pub(super) fn run(
             exit
         });
     }
-    let mut verdicts = Vec::new();
+    let (mut verdicts, mut stopped) = (Vec::new(), false);
     for &what in &arguments.disturb {
         let run = Run::new(play, arguments, common, Some(what))?.go()?;
         if run.ended == Ended::Interrupted {
-            return Ok(Exit::Interrupted);
+            stopped = true;
+            break;
         }
-        verdicts.push(verdict::of(what, &run.served, &run.ended, &run.recording, play)?);
+        let whole = run.is_whole(play);
+        verdicts.push(verdict::of(what, &run.served, &run.ended, &run.recording, whole));
     }
     match arguments.comparing.format {
         DiffFormat::Table => verdict::write(&verdicts, &arguments.client, &mut output)?,
         DiffFormat::Json => verdict::write_json(&verdicts, &mut output)?,
     }
     output.flush()?;
-    Ok(if verdicts.iter().all(|verdict| verdict.completed) { Exit::Done } else { Exit::Matched })
+    Ok(match verdicts.iter().all(verdict::Verdict::is_good) {
+        _ if stopped => Exit::Interrupted,
+        true => Exit::Done,
+        false => Exit::Matched,
+    })
 }
 
 /// A run that has not begun.
@@ -75,8 +82,8 @@ struct Ran {
     served: Served,
     ended: Ended,
     recording: PathBuf,
-    /// Keeps the recording until it was read.
-    _folder: TempDir,
+    /// Goes with what the client downloaded, and the recording where nobody asked for one.
+    folder: TempDir,
 }
 
 /// How a run ended.
@@ -112,7 +119,7 @@ impl<'a> Run<'a> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (served, ended) = runtime.block_on(self.serve())?;
         runtime.shutdown_background();
-        Ok(Ran { served, ended, recording: self.recording, _folder: self.folder })
+        Ok(Ran { served, ended, recording: self.recording, folder: self.folder })
     }
 
     async fn serve(&self) -> Result<(Served, Ended)> {
@@ -154,6 +161,10 @@ impl<'a> Run<'a> {
             {
                 client.complain(status, self.common);
             }
+            if client.killed {
+                let text = "the client did not end when told to, and was killed: a goodbye that is missing is no choice of it";
+                warn(self.common, text);
+            }
             Ok(ended)
         };
         let (served, ended) = server.run(over).await.with_context(|| self.recording.display().to_string())?;
@@ -170,7 +181,13 @@ impl<'a> Run<'a> {
             warn(self.common, &format!("the peer {recorded} is at {here}"));
         }
         if self.arguments.client.is_empty() {
-            warn(self.common, &format!("give a client {} ; Ctrl-C ends the run", copy.display()));
+            let seconds = self.arguments.timeout;
+            let text = format!(
+                "give a client {}; the run ends when it says goodbye to the tracker, after {seconds} s of silence, or \
+                 with Ctrl-C",
+                copy.display()
+            );
+            warn(self.common, &text);
         }
     }
 
@@ -205,6 +222,14 @@ impl<'a> Run<'a> {
 }
 
 impl Ran {
+    /// Whether the client's folder has the whole content.
+    fn is_whole(&self, play: &Play) -> bool {
+        let mut contents = Contents::default();
+        let pieces = play.torrent.geometry.as_ref().map_or(0, |geometry| geometry.piece_count());
+        let read = contents.read_from(&play.torrent, &self.folder.path().join(DOWNLOADS));
+        read.is_ok() && contents.whole() == pieces as usize
+    }
+
     fn compare(
         &self,
         play: &Play,
@@ -234,10 +259,13 @@ impl Ran {
         }
         for play in plays {
             if let bittrace_replay::End::Garbled(why) = play.end {
-                remarks.push(format!("a connection to {} was not understood ({why})", play.far));
+                let remark = format!("connections to {} were not understood ({why})", play.far);
+                if !remarks.contains(&remark) {
+                    remarks.push(remark);
+                }
             }
         }
-        let noticed = Noticed { missed: &missed, remarks: &remarks };
+        let noticed = Noticed { torrent: &play.torrent, missed: &missed, remarks: &remarks };
         compare(play, candidate, noticed, arguments, options, common, output)
     }
 }
@@ -245,12 +273,16 @@ impl Ran {
 /// A client that runs, in a process group of its own, which ends with this value.
 struct Client {
     child: Child,
+    /// Its process group, which outlives it where it leaves children behind.
+    group: Option<Pid>,
     log: PathBuf,
+    /// Whether it did not heed being told to end.
+    killed: bool,
 }
 
 impl Client {
     fn start(words: &[String], torrent: &Path, folder: &Path) -> Result<Self> {
-        let downloads = folder.join("downloads");
+        let downloads = folder.join(DOWNLOADS);
         fs::create_dir(&downloads)?;
         let port = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?.local_addr()?.port();
         let words: Vec<String> = words
@@ -273,14 +305,21 @@ impl Client {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("{program}: cannot be started"))?;
-        Ok(Self { child, log })
+        let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let place = folder.to_owned();
+        tidy_with(move || {
+            if let Some(group) = group {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+            let _ = fs::remove_dir_all(place);
+        });
+        Ok(Self { child, group, log, killed: false })
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        if let Some(pid) = pid {
+        if let Some(group) = self.group {
             // It may be gone already.
-            let _ = kill_process_group(pid, signal);
+            let _ = kill_process_group(group, signal);
         }
     }
 
@@ -293,6 +332,7 @@ impl Client {
         }
         self.signal(Signal::TERM);
         if timeout(GOODBYE, self.child.wait()).await.is_err() {
+            self.killed = true;
             self.signal(Signal::KILL);
             let _ = self.child.wait().await;
         }
@@ -302,10 +342,11 @@ impl Client {
 
     /// Shows the last that a client wrote that failed.
     fn complain(&self, status: &ExitStatus, common: Common) {
-        warn(common, &format!("the client ended with {status}; it wrote last:"));
         let text = fs::read(&self.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
+        let text = without_escapes(&String::from_utf8_lossy(&text));
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let what = if lines.is_empty() { "and wrote nothing" } else { "and wrote last:" };
+        warn(common, &format!("the client ended with {status} {what}"));
         for line in &lines[lines.len().saturating_sub(SHOWN)..] {
             warn(common, &format!("  {}", crate::table::printable(line)));
         }
@@ -318,14 +359,32 @@ impl Drop for Client {
     }
 }
 
+/// Text without the sequences that colour it on a terminal.
+fn without_escapes(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |out, part| {
+        out + part.trim_start_matches(|c: char| !c.is_ascii_alphabetic()).get(1..).unwrap_or_default()
+    })
+}
+
 /// An address with or without a port; without one, the second of the loopback network, so that a client at the first is
 /// told from what it talks to.
 fn address(text: Option<&str>) -> Result<SocketAddr> {
     let Some(text) = text else { return Ok(SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), 0))) };
     let bare = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0));
     let address = text.parse::<SocketAddr>().or(bare);
-    address.map_err(|_| anyhow!("--listen: {text} is no address, such as 127.0.0.2 or 127.0.0.2:6969"))
+    let address = address
+        .map_err(|_| anyhow!("--listen: {text} is no address, such as 127.0.0.2 or 127.0.0.2:6969"))?;
+    let ip = address.ip();
+    if ip.is_unspecified() || ip == IpAddr::V4(Ipv4Addr::LOCALHOST) || ip == IpAddr::V6(Ipv6Addr::LOCALHOST) {
+        bail!("--listen: {text}: the client must be told from its far ends by its address: try 127.0.0.2");
+    }
+    Ok(address)
 }
+
+/// The client's folder in that of the run.
+const DOWNLOADS: &str = "downloads";
 
 /// How long a far end waits for a cue that does not come.
 const PATIENCE: Duration = Duration::from_secs(2);

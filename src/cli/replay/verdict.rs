@@ -5,14 +5,13 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
+use bittrace_protocol::Block;
 use bittrace_protocol::wire::Message;
-use bittrace_protocol::{Block, PieceIndex};
 use bittrace_replay::{Disturbance, End, Reference, Served};
 use bittrace_trace::words::counted;
 use bittrace_trace::{Body, Options, Speaker};
 use serde_json::{Value, json};
 
-use super::Play;
 use super::live::Ended;
 use crate::json::write_line;
 use crate::output::{Output, styles};
@@ -35,22 +34,22 @@ pub(super) fn of(
     served: &Served,
     ended: &Ended,
     recording: &Path,
-    play: &Play,
-) -> Result<Verdict> {
-    let seen = Seen::of(recording, play)?;
+    whole: bool,
+) -> Verdict {
+    let again = asked_again(recording);
     let died = matches!(ended, Ended::Exited(status) if status.code().is_none());
-    let failed = matches!(ended, Ended::Exited(status) if !status.success());
-    let completed = !died && (served.signs.completed() || (seen.has_all && !failed));
-    let happened = !what.is_single() || served.plays.iter().any(|play| play.disturbed == Some(true));
+    let completed = !died && (whole || served.signs.completed());
     let disturbed = served.plays.iter().find(|play| play.disturbed == Some(true));
     // One that was not understood, being encrypted as a rule, is none.
     let understood = |play: &&bittrace_replay::Play| !matches!(play.end, End::Garbled(_));
     let connections = served.plays.iter().filter(understood).count();
+    let happened = if what.is_single() { disturbed.is_some() } else { connections > 0 };
     let mut details = Vec::new();
     if !happened {
         details.push("the run never came to that point".to_owned());
     }
-    if let Some(play) = disturbed {
+    let went_on = completed && connections == 1 && again == 0;
+    if let Some(play) = disturbed.filter(|_| !went_on) {
         details.push(match &play.end {
             End::ByClient => "it closed that connection".to_owned(),
             End::Reset => "it reset that connection".to_owned(),
@@ -62,8 +61,8 @@ pub(super) fn of(
     if connections > 1 {
         details.push(format!("it made {} in all", counted(connections as u64, "connection")));
     }
-    if seen.again > 0 {
-        details.push(format!("it asked for {} again", counted(seen.again, "block")));
+    if again > 0 {
+        details.push(format!("it asked for {} again", counted(again, "block")));
     }
     match ended {
         Ended::Exited(status) if !status.success() => details.push(format!("it ended with {status}")),
@@ -72,18 +71,26 @@ pub(super) fn of(
     }
     let word = match (completed, died, ended) {
         (_, true, _) => "crashed",
-        (true, ..) if connections > 1 || seen.again > 0 => "recovered",
+        _ if !happened => "not reached",
+        (true, ..) if !went_on => "recovered",
         (true, ..) => "unmoved",
         (false, _, Ended::Silent(_)) => "stalled",
         (false, ..) => "gave up",
     };
-    Ok(Verdict { what, happened, completed, word, details })
+    Verdict { what, happened, completed, word, details }
+}
+
+impl Verdict {
+    /// Whether the client got over it.
+    pub(super) const fn is_good(&self) -> bool {
+        self.completed && self.happened
+    }
 }
 
 /// Shows verdicts as a table.
 pub(super) fn write(verdicts: &[Verdict], client: &[String], output: &mut Output) -> Result<()> {
     let name = client.first().map_or("the client", String::as_str);
-    let heading = format!("What {} does when a far end", printable(name));
+    let heading = format!("What {} does when a far end misbehaves", printable(name));
     writeln!(output, "{}", output.look.paint(styles::HEADING, &heading))?;
     let rows: Vec<Vec<String>> = verdicts
         .iter()
@@ -98,7 +105,7 @@ pub(super) fn write(verdicts: &[Verdict], client: &[String], output: &mut Output
         })
         .collect();
     let columns = [
-        Column::text("...", 20),
+        Column::text("what it does", 20),
         Column::text("verdict", 9),
         Column::text("complete", 8),
         Column::text("in detail", 16),
@@ -125,27 +132,14 @@ pub(super) fn write_json(verdicts: &[Verdict], output: &mut Output) -> Result<()
     Ok(())
 }
 
-/// What a recording shows of a client.
-struct Seen {
-    /// Whether every piece was sent to it whole, and rightly.
-    has_all: bool,
-    /// How many blocks it asked for more than once.
-    again: u64,
-}
-
-impl Seen {
-    fn of(recording: &Path, play: &Play) -> Result<Self> {
-        let nothing = Self { has_all: false, again: 0 };
-        let Ok(reference) = Reference::open(recording, Options::default()) else { return Ok(nothing) };
-        let mut asked: BTreeMap<Block, u64> = BTreeMap::new();
-        for record in &reference.records {
-            if let (Speaker::Local, Body::Message(Message::Request(block))) = (record.speaker, &record.body) {
-                *asked.entry(*block).or_default() += 1;
-            }
+/// How many blocks a client asked for more than once.
+fn asked_again(recording: &Path) -> u64 {
+    let Ok(reference) = Reference::open(recording, Options::default()) else { return 0 };
+    let mut asked: BTreeMap<Block, u64> = BTreeMap::new();
+    for record in &reference.records {
+        if let (Speaker::Local, Body::Message(Message::Request(block))) = (record.speaker, &record.body) {
+            *asked.entry(*block).or_default() += 1;
         }
-        let contents = bittrace_replay::Contents::of(&reference, &play.torrent);
-        let pieces = play.torrent.geometry.as_ref().map_or(0, |geometry| geometry.piece_count());
-        let has_all = (0..pieces).all(|piece| contents.piece(PieceIndex(piece)).is_some());
-        Ok(Self { has_all, again: asked.values().map(|count| count - 1).sum() })
     }
+    asked.values().map(|count| count - 1).sum()
 }

@@ -82,6 +82,8 @@ pub struct AnnounceProfile {
     pub supportcrypto: bool,
     /// Whether encryption is insisted on.
     pub requirecrypto: bool,
+    /// Whether completion is announced.
+    pub says_completed: bool,
     /// Further parameters and their values.
     pub others: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -244,6 +246,7 @@ impl Profile {
                 no_peer_id: true,
                 supportcrypto: false,
                 requirecrypto: false,
+                says_completed: true,
                 others: Vec::new(),
             },
             peer_id: PeerIdForm { prefix: Vec::new(), alphabet: Alphabet::Alphanumeric, fresh: false },

@@ -24,10 +24,9 @@ fn ids(peer: &mut FarPeer, contents: &Contents) -> Vec<u8> {
     said.iter().map(|message| if message[0] == 19 { 19 } else { message[4] }).collect()
 }
 
-/// A handshake that offers both extensions, for any torrent.
+/// A handshake that offers both extensions, for the capture's torrent.
 fn handshake() -> Vec<u8> {
-    [&b"\x13BitTorrent protocol"[..], &[0, 0, 0, 0, 0, 0x10, 0, 4], &[1; 20], b"-XX0000-abcdefghijkl"]
-        .concat()
+    [&b"\x13BitTorrent protocol"[..], &[0, 0, 0, 0, 0, 0x10, 0, 4], TORRENT, b"-XX0000-abcdefghijkl"].concat()
 }
 
 fn request(piece: u8, begin: u16, length: u16) -> Vec<u8> {
@@ -36,6 +35,8 @@ fn request(piece: u8, begin: u16, length: u16) -> Vec<u8> {
     vec![0, 0, 0, 13, 6, 0, 0, 0, piece, 0, 0, b0, b1, 0, 0, l0, l1]
 }
 
+/// 758c3826a6e5ddb4385453ad93c60e5d5dc88b06.
+const TORRENT: &[u8] = b"u\x8c8&\xa6\xe5\xdd\xb48TS\xad\x93\xc6\x0e]]\xc8\x8b\x06";
 const HAVE_NONE: [u8; 5] = [0, 0, 0, 1, 15];
 const INTERESTED: [u8; 5] = [0, 0, 0, 1, 2];
 /// An extended handshake that receives ut_metadata as 1: `d1:md11:ut_metadatai1eee`.

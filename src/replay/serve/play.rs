@@ -54,7 +54,9 @@ pub(super) async fn play(
         match read.await {
             Ok(Ok(0)) => break End::ByClient,
             Ok(Ok(count)) => {
-                line.client_says(&shared, &buffer[..count]);
+                if !line.client_says(&shared, &buffer[..count]) {
+                    break End::ByFarEnd;
+                }
                 guard.peer.hear(&buffer[..count]);
                 if let Some(wanted) = guard.peer.garbled {
                     // It may come again and say it otherwise.

@@ -29,6 +29,8 @@ pub(super) struct Shared {
     pub(super) recorder: Recorder<Box<dyn Write>>,
     pub(super) failed: Option<io::Error>,
     pub(super) streams: u32,
+    /// How many bytes the client has said.
+    pub(super) heard: u64,
     pub(super) tracker: FarTracker,
     /// The recorded addresses of peers that listen here, and where.
     pub(super) places: BTreeMap<SocketAddr, SocketAddr>,
@@ -162,8 +164,21 @@ impl Line {
         Self { stream, client }
     }
 
-    pub(super) fn client_says(&self, shared: &Rc<RefCell<Shared>>, bytes: &[u8]) {
+    /// Records what the client says; whether it may go on.
+    pub(super) fn client_says(&self, shared: &Rc<RefCell<Shared>>, bytes: &[u8]) -> bool {
+        let mut all = shared.borrow_mut();
+        all.heard += bytes.len() as u64;
+        let most = MOST_HEARD + 2 * all.torrent.total();
+        if all.heard > most {
+            let remark = format!("the client said more than {} MiB: its connections were closed", most >> 20);
+            if !all.remarks.contains(&remark) {
+                all.remarks.push(remark);
+            }
+            return false;
+        }
+        drop(all);
         self.say(shared, self.client, bytes);
+        true
     }
 
     pub(super) fn far_says(&self, shared: &Rc<RefCell<Shared>>, bytes: &[u8]) {
@@ -185,3 +200,6 @@ impl Line {
         shared.note(closed);
     }
 }
+
+/// How much a client may say beside twice the content: no client has so much to say, and all of it is kept.
+const MOST_HEARD: u64 = 32 << 20;
