@@ -159,7 +159,8 @@ fn cuts_do_not_matter() {
 fn recording_is_faithful() {
     for path in captures() {
         let recorded = record_again(&events(&path));
-        let trace = Trace::from_reader(scenario(&path), Cursor::new(recorded), Options::default());
+        let options = Options { local: None, torrents: support::torrent(&path).into_iter().collect() };
+        let trace = Trace::from_reader(scenario(&path), Cursor::new(recorded), options);
         let again = all_records(trace.expect("a recording is a capture"), &scenario(&path));
         let original = records(&path);
         for (way, said) in by_way(&original) {
@@ -215,7 +216,8 @@ fn record_again(events: &[Event]) -> Vec<u8> {
 #[test]
 fn a_trace_agrees_with_itself() {
     for path in captures() {
-        let read = || Transcript::open(&path, Options::default()).unwrap_or_else(|error| panic!("{error}"));
+        let options = || Options { local: None, torrents: support::torrent(&path).into_iter().collect() };
+        let read = || Transcript::open(&path, options()).unwrap_or_else(|error| panic!("{error}"));
         let (first, second) = (read(), read());
         let report = diff(&first, &second, &bittrace_replay::Options::exact()).expect("no mask is given");
         let pairs: Vec<&Pair> = report.conversations.iter().flat_map(|compared| &compared.pairs).collect();

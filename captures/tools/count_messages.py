@@ -99,6 +99,33 @@ def http_tracker(request, answer):
     return found
 
 
+def seeds(capture):
+    """The URLs of the web seeds in the torrent beside the capture."""
+    path = capture.split(".pcap")[0] + ".torrent"
+    if not os.path.exists(path):
+        return []
+    with open(path, "rb") as file:
+        urls = libtorrent.bdecode(file.read()).get(b"url-list", [])
+    return [urls] if isinstance(urls, bytes) else urls
+
+
+def web_seed(requests, answers, urls):
+    """The requests of one connection, if a web seed is what they are to; the answers, and their bodies in 16 KiB."""
+    heads = [head.split(b"\r\n") for head in requests.split(b"\r\n\r\n") if head]
+    hosts = [next((line[6:] for line in head if line.lower().startswith(b"host: ")), b"") for head in heads]
+    # libtorrent leaves the port out of the Host header.
+    first = hosts[0].split(b":")[0], heads[0][0].split()[1]
+    if first not in [(url.split(b"/")[2].split(b":")[0], b"/" + url.split(b"/", 3)[3]) for url in urls]:
+        return {}
+    found, at = collections.Counter({"web-seed.request": len(heads)}), 0
+    while (end := answers.find(b"\r\n\r\n", at) + 4) > 3:
+        length = int(answers[at:end].lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        found["web-seed.response"] += 1
+        found["web-seed.data"] += -(-min(length, len(answers) - end) // 16384)
+        at = end + length
+    return found
+
+
 def udp_tracker(packet, data):
     names = ["connect", "announce", "scrape"]
     if packet["udp.dstport"] == "6969":
@@ -163,6 +190,7 @@ def count(capture):
         if stream.startswith(b"GET "):
             answers = [other for (its, *_), other in streams.items() if its == index and other is not stream]
             found.update(http_tracker(stream, answers[0] if answers else b""))
+            found.update(web_seed(stream, answers[0] if answers else b"", seeds(capture)))
     for number, stream in enumerate(utps.values()):
         streams[-1 - number, "", ""] = b"".join(stream[sequence] for sequence in sorted(stream))
         first[-1 - number, "", ""] = 0

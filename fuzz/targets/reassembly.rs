@@ -122,6 +122,7 @@ fn take(seen: &mut BTreeMap<StreamId, Seen>, event: StreamEvent<'_>, tires: bool
             assert!(!std::mem::replace(&mut seen.established, true), "established twice");
         }
         StreamEvent::Closed { .. } => seen.closed = true,
+        StreamEvent::Lost { .. } => panic!("TCP counts bytes"),
         StreamEvent::Opened { .. } => {}
     }
     if tires && seen.delivered > 100 {

@@ -26,6 +26,17 @@ pub(crate) fn fields_of(record: &Record) -> Map<String, Value> {
             }
             map
         }
+        Body::WebSeedRequest(_, part) | Body::WebSeedResponse(_, part) | Body::WebSeedData(part) => {
+            let mut map = object(&record.fields());
+            let last = part.bytes.end.saturating_sub(1);
+            map.insert("file".to_owned(), json!(part.path.as_ref()));
+            map.insert("range".to_owned(), json!(format!("{}-{last}", part.bytes.start)));
+            if !part.pieces.is_empty() {
+                let last = part.pieces.end - 1;
+                map.insert("pieces".to_owned(), json!(format!("{}-{last}", part.pieces.start)));
+            }
+            map
+        }
         Body::UdpTracker(_) | Body::Handshake(_) => {
             let mut map = object(&record.fields());
             add_readable(&mut map);

@@ -206,6 +206,7 @@ impl Overview<'_> {
             (Some(Protocol::UdpTracker), _) => "UDP tracker".to_owned(),
             (Some(Protocol::Utp), _) => "uTP".to_owned(),
             (Some(Protocol::Dht), _) => "DHT node".to_owned(),
+            (Some(Protocol::WebSeed), _) => "web seed".to_owned(),
             (Some(Protocol::Lsd), _) => "local network".to_owned(),
             (_, Some(_)) => client(received).unwrap_or_default(),
             (_, None) => {

@@ -153,6 +153,19 @@ impl Geometry {
         number(span.start / length)..number(span.end.div_ceil(length))
     }
 
+    /// The pieces in which a part of a file lies; none when it is empty or not there.
+    pub fn pieces_in(&self, part: &FileRange) -> Range<u32> {
+        if part.file >= self.file_ends.len() || part.bytes.is_empty() {
+            return 0..0;
+        }
+        let file = self.file_span(part.file);
+        let (start, end) =
+            (file.start.saturating_add(part.bytes.start), file.start.saturating_add(part.bytes.end));
+        let length = u64::from(self.piece_length);
+        let number = |pieces: u64| u32::try_from(pieces).unwrap_or(self.piece_count).min(self.piece_count);
+        number(start / length)..number(end.div_ceil(length))
+    }
+
     fn file_span(&self, file: usize) -> Range<u64> {
         let start = file.checked_sub(1).map_or(0, |before| self.file_ends[before]);
         start..self.file_ends[file]

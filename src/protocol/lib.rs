@@ -18,6 +18,7 @@ pub mod session;
 mod time;
 pub mod tracker;
 pub mod utp;
+pub mod web_seed;
 pub mod wire;
 
 pub use error::DecodeError;

@@ -79,6 +79,8 @@ pub enum Role {
     Utp,
     /// A node of the DHT.
     Node,
+    /// A web seed.
+    WebSeed,
     /// Whoever listens in the local network.
     LocalNetwork,
 }
@@ -91,6 +93,7 @@ impl Role {
             Protocol::PeerWire | Protocol::Mse => Self::Peer,
             Protocol::Utp => Self::Utp,
             Protocol::Dht => Self::Node,
+            Protocol::WebSeed => Self::WebSeed,
             Protocol::Lsd => Self::LocalNetwork,
         }
     }
@@ -103,6 +106,7 @@ impl Role {
             Self::Peer => "peer",
             Self::Utp => "uTP peer",
             Self::Node => "DHT node",
+            Self::WebSeed => "web seed",
             Self::LocalNetwork => "local network",
         }
     }

@@ -130,6 +130,7 @@ impl Annotator {
                     record.torrent = announce.info_hashes.first().copied();
                 }
             }
+            Protocol::WebSeed => self.trackers.entry(record.stream).or_default().annotate(record),
             Protocol::Utp => {}
         }
     }

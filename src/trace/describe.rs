@@ -12,7 +12,7 @@ use bittrace_protocol::wire::{
 };
 use bittrace_protocol::{Block, Hex, InfoHash};
 
-use crate::record::{Body, Fragment, Reason, Record};
+use crate::record::{Body, FilePart, Fragment, Reason, Record};
 use crate::words::{count, counted, seconds, short_hex, size};
 
 /// The meaning of a record on one line, without a full stop.
@@ -50,6 +50,11 @@ pub fn describe_in(record: &Record, pieces: Option<u64>) -> String {
             nodes::describe_message(record.body.message(), message, method.as_ref())
         }
         Body::Lsd(announce) => nodes::describe_announce(announce),
+        Body::WebSeedRequest(_, part) => format!("request {}", part_of(part)),
+        Body::WebSeedResponse(response, part) => {
+            format!("response: HTTP status {} to {}", response.status, part_of(part))
+        }
+        Body::WebSeedData(part) => format!("data {}", part_of(part)),
         Body::Utp => {
             let kind = record.bytes.first().and_then(|&first| utp::kind(first)).map_or("", utp::Kind::name);
             format!("uTP {kind} of {}, not read", counted(length, "byte"))
@@ -334,6 +339,17 @@ fn describe_fragment(fragment: &Fragment, length: u64) -> String {
         count(end),
         count(fragment.total)
     )
+}
+
+/// A part of a file: its path, which bytes, and the pieces they lie in.
+fn part_of(part: &FilePart) -> String {
+    let bytes = size(part.bytes.end - part.bytes.start);
+    let pieces = match part.pieces.end.saturating_sub(part.pieces.start) {
+        0 => String::new(),
+        1 => format!(", in piece {}", part.pieces.start),
+        _ => format!(", in pieces {} to {}", part.pieces.start, part.pieces.end - 1),
+    };
+    format!("{}, {bytes} at {}{pieces}", lossy(part.path.as_bytes()), part.bytes.start)
 }
 
 fn block_of(block: &Block) -> String {

@@ -10,11 +10,14 @@ mod http_tracker;
 mod nodes;
 mod peer_wire;
 mod utp;
+mod web_seed;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bittrace_protocol::dht;
+use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::tracker::{http, udp};
 use bittrace_protocol::wire::{Content, Extension, Message};
 use rustc_hash::FxHashMap;
@@ -71,6 +74,11 @@ impl Dissector {
     /// A dissector that has seen nothing.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A dissector that recognises the web seeds of these torrents.
+    pub fn knowing(torrents: Vec<Arc<Metainfo>>) -> Self {
+        Self { recognised: Recognised { torrents, ..Recognised::default() }, ..Self::default() }
     }
 
     /// Takes in what happens on a connection. The answer says whether its bytes are wanted from now on.
@@ -165,6 +173,8 @@ impl Loss {
 struct Recognised {
     streams: u32,
     peers: HashSet<SocketAddr>,
+    /// The torrents whose web seeds are recognised.
+    torrents: Vec<Arc<Metainfo>>,
 }
 
 /// How many peers are remembered. A tracker's answers could name millions.

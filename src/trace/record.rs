@@ -2,10 +2,14 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bittrace_protocol::field::{Field, Value};
+use bittrace_protocol::geometry::FileRange;
+use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::tracker::{http, udp};
+use bittrace_protocol::web_seed::Wanted;
 use bittrace_protocol::wire::{Extension, Handshake, Message, MessageId};
 use bittrace_protocol::{InfoHash, PieceIndex, Timestamp, dht, lsd, utp};
 use bytes::Bytes;
@@ -165,6 +169,12 @@ pub enum Body {
     Dht(Arc<dht::Message>, Option<dht::Method>),
     /// An announce to the local network.
     Lsd(Arc<lsd::Announce>),
+    /// A request to a web seed.
+    WebSeedRequest(Arc<http::Request>, Arc<FilePart>),
+    /// The head of a web seed's answer, and what was asked.
+    WebSeedResponse(Arc<http::Response>, Arc<FilePart>),
+    /// Bytes of a torrent's file, from a web seed.
+    WebSeedData(Arc<FilePart>),
     /// The public key that opens an encrypted connection.
     KeyExchange,
     /// Bytes of an encrypted connection.
@@ -177,6 +187,38 @@ pub enum Body {
     Gap(Protocol, u64),
     /// Packets that the capture lost, of a size that nothing tells: how many. Only of uTP.
     LostPackets(Protocol, u64),
+}
+
+/// A part of a torrent's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilePart {
+    /// The torrent.
+    pub torrent: InfoHash,
+    /// The file, by its number in the torrent.
+    pub file: usize,
+    /// Its path in the torrent, readable.
+    pub path: Arc<str>,
+    /// The bytes within the file.
+    pub bytes: Range<u64>,
+    /// The pieces in which they lie.
+    pub pieces: Range<u32>,
+}
+
+impl FilePart {
+    /// What a web seed is asked for.
+    pub(crate) fn new(torrent: &Metainfo, wanted: Wanted) -> Self {
+        let Wanted { part, pieces } = wanted;
+        let path = torrent.files.get(part.file).map(bittrace_protocol::metainfo::File::path_text);
+        let path = path.filter(|path| !path.is_empty()).unwrap_or_else(|| torrent.name.to_string());
+        Self { torrent: torrent.info_hash, file: part.file, path: path.into(), bytes: part.bytes, pieces }
+    }
+
+    /// Other bytes of the same file.
+    pub(crate) fn within(&self, bytes: Range<u64>, torrent: &Metainfo) -> Self {
+        let part = FileRange { file: self.file, bytes: bytes.clone() };
+        let pieces = torrent.geometry.as_ref().map_or(0..0, |geometry| geometry.pieces_in(&part));
+        Self { bytes, pieces, ..self.clone() }
+    }
 }
 
 /// The protocols of records.
@@ -194,6 +236,8 @@ pub enum Protocol {
     Lsd,
     /// The transport over UDP (BEP 29).
     Utp,
+    /// Web seeds over HTTP (BEP 19).
+    WebSeed,
     /// Message stream encryption.
     Mse,
 }
@@ -208,6 +252,7 @@ impl Protocol {
             Self::Dht => "dht",
             Self::Lsd => "lsd",
             Self::Utp => "utp",
+            Self::WebSeed => "web-seed",
             Self::Mse => "mse",
         }
     }
@@ -258,6 +303,7 @@ impl Body {
             Self::UdpTracker(_) => Protocol::UdpTracker,
             Self::Dht(..) => Protocol::Dht,
             Self::Lsd(_) => Protocol::Lsd,
+            Self::WebSeedRequest(..) | Self::WebSeedResponse(..) | Self::WebSeedData(_) => Protocol::WebSeed,
             Self::KeyExchange | Self::Encrypted => Protocol::Mse,
             Self::Utp => Protocol::Utp,
             Self::Opaque(protocol, _) | Self::Gap(protocol, _) | Self::LostPackets(protocol, _) => *protocol,
@@ -290,6 +336,9 @@ impl Body {
             },
             Self::Dht(message, method) => dht_message(&message.kind, method.as_ref()),
             Self::Lsd(_) => "announce",
+            Self::WebSeedRequest(..) => "request",
+            Self::WebSeedResponse(..) => "response",
+            Self::WebSeedData(_) => "data",
             Self::KeyExchange => "key-exchange",
             Self::Encrypted => "encrypted",
             Self::Utp | Self::Opaque(..) => "opaque",
@@ -346,8 +395,8 @@ impl Record {
                 }
                 fields
             }
-            Body::HttpRequest(request, _) => request.fields(),
-            Body::HttpResponse(response, _) => response.fields(),
+            Body::HttpRequest(request, _) | Body::WebSeedRequest(request, _) => request.fields(),
+            Body::HttpResponse(response, _) | Body::WebSeedResponse(response, _) => response.fields(),
             Body::UdpTracker(packet) => packet.fields(),
             Body::KeyExchange => {
                 vec![Field::content("public_key", 0..self.bytes.len(), Value::Bytes(self.bytes.to_vec()))]
@@ -355,7 +404,7 @@ impl Record {
             Body::Dht(..) => dht::fields(&self.bytes),
             Body::Lsd(_) => lsd::fields(&self.bytes),
             Body::Utp => utp::fields(&self.bytes),
-            Body::Encrypted | Body::Opaque(..) => {
+            Body::Encrypted | Body::WebSeedData(_) | Body::Opaque(..) => {
                 let all = 0..self.bytes.len();
                 vec![Field::content("payload", all.clone(), Value::Payload(all))]
             }

@@ -80,7 +80,7 @@ impl Trace {
         let stages = Stages {
             defragmenter: Defragmenter::default(),
             reassembler: Reassembler::new(),
-            dissector: Dissector::new(),
+            dissector: Dissector::knowing(options.torrents.clone()),
             annotator: Annotator::new(options),
         };
         Self {

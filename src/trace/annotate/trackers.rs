@@ -54,6 +54,15 @@ impl Trackers {
                 answer(record, asked);
                 record.notes.extend(fault);
             }
+            Body::WebSeedRequest(_, part) => {
+                record.torrent = Some(part.torrent);
+                self.ask(record, None);
+            }
+            Body::WebSeedResponse(..) => {
+                let asked = self.waiting.pop_front();
+                answer(record, asked);
+            }
+            Body::WebSeedData(part) => record.torrent = Some(part.torrent),
             Body::UdpTracker(packet) => {
                 let packet = Arc::clone(packet);
                 let transaction = Some(packet.transaction_id());

@@ -5,6 +5,7 @@ use bittrace_protocol::wire::{Prefix, handshake_prefix};
 
 use super::http_tracker::HttpTracker;
 use super::peer_wire::{CHUNK, CLEAR_WITHIN, PUBLIC_KEY, PeerWire, clear_handshake};
+use super::web_seed::WebSeed;
 use super::{ConnectionEnd, Dissected, Emitter, Loss, Recognised};
 use crate::lane::Lane;
 use crate::record::{Body, Protocol, Transport};
@@ -30,6 +31,7 @@ enum Carries {
     Undecided([Looked; 2]),
     PeerWire(PeerWire),
     HttpTracker(HttpTracker),
+    WebSeed(Box<WebSeed>),
     /// Encrypted throughout; whether the public key of each direction was shown.
     Encrypted([bool; 2]),
     /// No BitTorrent.
@@ -128,6 +130,7 @@ impl Connection {
         match &mut self.carries {
             Carries::PeerWire(wire) => wire.gap(moment, direction, loss, lane, &mut emitter),
             Carries::HttpTracker(tracker) => tracker.gap(moment, direction, loss, lane, &mut emitter),
+            Carries::WebSeed(seed) => seed.gap(moment, direction, loss, lane, &mut emitter),
             Carries::Encrypted(_) => {
                 if !lane.waiting().is_empty() {
                     emitter.emit(direction, lane.take_all(), Body::Encrypted);
@@ -154,6 +157,7 @@ impl Connection {
                 match &mut self.carries {
                     Carries::PeerWire(wire) => wire.finish(direction, lane, &mut emitter),
                     Carries::HttpTracker(tracker) => tracker.finish(direction, lane, &mut emitter),
+                    Carries::WebSeed(seed) => seed.finish(direction, lane, &mut emitter),
                     Carries::Encrypted(_) if !lane.waiting().is_empty() => {
                         emitter.emit(direction, lane.take_all(), Body::Encrypted);
                     }
@@ -230,6 +234,11 @@ impl Connection {
                 let other = direction.reverse();
                 tracker.advance(other, &mut self.lanes[other as usize], &mut emitter);
             }
+            Carries::WebSeed(seed) => {
+                seed.advance(direction, lane, &mut emitter);
+                let other = direction.reverse();
+                seed.advance(other, &mut self.lanes[other as usize], &mut emitter);
+            }
             Carries::Encrypted(shown) => {
                 let shown = &mut shown[direction as usize];
                 if !*shown {
@@ -269,8 +278,11 @@ impl Connection {
                 Some(true) => match looked[asker as usize].framer.request(bytes) {
                     http::Framing::Incomplete => return other_when(last),
                     http::Framing::Complete(length) => {
-                        let tracker = HttpTracker::recognise(asker, &bytes[..length]);
-                        return Verdict::Is(tracker.map_or(Carries::Other, Carries::HttpTracker));
+                        let first = &bytes[..length];
+                        let tracker = HttpTracker::recognise(asker, first).map(Carries::HttpTracker);
+                        let seed = || WebSeed::recognise(asker, first, &recognised.torrents);
+                        let carries = tracker.or_else(|| seed().map(|seed| Carries::WebSeed(Box::new(seed))));
+                        return Verdict::Is(carries.unwrap_or(Carries::Other));
                     }
                     http::Framing::UntilClose | http::Framing::NotHttp(_) => {
                         return Verdict::Is(Carries::Other);

@@ -1,6 +1,7 @@
 //! Conversations in raw bytes, and the records they must give.
 
 mod datagrams;
+mod web_seeds;
 
 use super::*;
 use crate::Reason;

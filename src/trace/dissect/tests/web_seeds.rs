@@ -1,0 +1,98 @@
+//! Connections to web seeds in raw bytes.
+
+use super::*;
+
+/// Of one file `f`, 40,000 bytes, in pieces of 16 KiB.
+fn torrent() -> Arc<Metainfo> {
+    let info = format!("6:lengthi40000e4:name1:f12:piece lengthi16384e6:pieces60:{}", "x".repeat(60));
+    let text = format!("d4:infod{info}e8:url-list15:http://seed:80/e");
+    Arc::new(Metainfo::decode(text.as_bytes()).unwrap())
+}
+
+fn ask(range: &str) -> Vec<u8> {
+    format!("GET /f HTTP/1.1\r\nHost: seed\r\nRange: bytes={range}\r\n\r\n").into_bytes()
+}
+
+fn answer(length: usize) -> Vec<u8> {
+    format!("HTTP/1.1 206 Partial Content\r\nContent-Length: {length}\r\n\r\n").into_bytes()
+}
+
+/// Name, length and summary of each record, the same however bytes are cut.
+fn said(steps: &[Step]) -> Vec<(&'static str, u64, String)> {
+    let mut seen = None;
+    for cut in [usize::MAX, 1, 19, 1448] {
+        let mut dissector = Dissector::knowing(vec![torrent()]);
+        let records = play(&mut dissector, Opening::Syn, steps, cut);
+        let mut said: Vec<_> = records
+            .iter()
+            .map(|record| (record.direction, record.body.message(), record.length(), crate::describe(record)))
+            .collect();
+        said.sort_by_key(|one| one.0);
+        let said: Vec<_> = said.into_iter().map(|(_, name, length, text)| (name, length, text)).collect();
+        assert_eq!(*seen.get_or_insert(said.clone()), said, "cut at {cut}");
+    }
+    seen.unwrap()
+}
+
+fn texts(steps: &[Step]) -> Vec<String> {
+    said(steps).into_iter().map(|(_, _, text)| text).collect()
+}
+
+#[test]
+fn bytes_of_a_file_are_named_as_they_come() {
+    let steps = [
+        Says(A, ask("16384-39999")),
+        Says(B, answer(23_616)),
+        Says(B, vec![7; 23_616]),
+        Says(A, ask("0-1")),
+        Says(B, [answer(2), vec![1, 2]].concat()),
+        Closes,
+    ];
+    let expected = [
+        "request f, 23,616 bytes at 16384, in pieces 1 to 2",
+        "request f, 2 bytes at 0, in piece 0",
+        "response: HTTP status 206 to f, 23,616 bytes at 16384, in pieces 1 to 2",
+        "data f, 16 KiB at 16384, in piece 1",
+        "data f, 7,232 bytes at 32768, in piece 2",
+        "response: HTTP status 206 to f, 2 bytes at 0, in piece 0",
+        "data f, 2 bytes at 0, in piece 0",
+    ];
+    assert_eq!(texts(&steps), expected);
+}
+
+#[test]
+fn a_loss_within_a_body_loses_no_place() {
+    let steps = [
+        Says(A, ask("0-39999")),
+        Says(B, [answer(40_000), vec![7; 10_000]].concat()),
+        Loses(B, 20_000),
+        Says(B, [vec![7; 10_000], answer(0)].concat()),
+        Closes,
+    ];
+    let said = said(&steps);
+    let names: Vec<_> = said.iter().map(|(name, length, _)| (*name, *length)).collect();
+    let lengths: Vec<_> = names.iter().map(|(_, length)| *length).collect();
+    assert_eq!(
+        names.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+        ["request", "response", "data", "gap", "data", "opaque"]
+    );
+    assert_eq!(lengths[2..5], [10_000, 20_000, 10_000]);
+    assert_eq!(said[4].2, "data f, 10,000 bytes at 30000, in pieces 1 to 2");
+}
+
+#[test]
+fn an_answer_to_something_else_is_ordinary() {
+    let page = b"GET /page HTTP/1.1\r\nHost: seed\r\n\r\n".to_vec();
+    let missing = b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone".to_vec();
+    let steps =
+        [Says(A, ask("0-9")), Says(B, missing.clone()), Says(A, page.clone()), Says(B, missing), Closes];
+    let names: Vec<_> = said(&steps).into_iter().map(|(name, _, _)| name).collect();
+    assert_eq!(names, ["request", "opaque", "response", "opaque", "opaque", "opaque"]);
+    assert_eq!(texts(&[Says(A, page), Closes]), [""; 0], "a connection that begins so is none");
+}
+
+#[test]
+fn without_the_torrent_a_web_seed_is_an_http_server() {
+    let steps = [Says(A, ask("0-9")), Says(B, answer(10)), Closes];
+    assert!(play(&mut Dissector::new(), Opening::Syn, &steps, usize::MAX).is_empty());
+}
