@@ -85,6 +85,7 @@ rules! {
     BEP4_UNKNOWN_MESSAGE: "bep4.unknown-message" Note "BEP 4" "Reserved Message IDs" "a message has an id that nobody has allocated";
     BEP5_PORT: "bep5.port-not-offered" Warn "BEP 5" "BitTorrent Protocol Extension" "a port message goes to a peer that did not offer DHT";
     BEP6_ANSWERED_TWICE: "bep6.answered-twice" Warn "BEP 6" "Modifications to Semantics of Existing Messages" "a request is answered by a block and by a reject";
+    BEP6_CANCEL_UNANSWERED: "bep6.cancel-unanswered" Warn "BEP 6" "Modifications to Semantics of Existing Messages" "a cancelled request is answered neither by a block nor by a reject";
     BEP6_HOLDING_LATE: "bep6.holding-late" Note "BEP 6" "Have All/Have None" "have-all or have-none is not the first message, or comes again";
     BEP6_NOT_OFFERED: "bep6.not-offered" Warn "BEP 6" "" "a message of the fast extension comes although an end did not offer it";
     BEP6_REJECT_UNREQUESTED: "bep6.reject-unrequested" Warn "BEP 6" "Reject Request" "a reject is about a block that was not asked for";

@@ -67,6 +67,8 @@ const CROSSING: f64 = 2.0;
 const SILENCE: f64 = 150.0;
 /// The time after which peers count as snubbed by one that sends nothing (BEP 3 leaves it open; clients take a minute).
 const SNUBBED: f64 = 60.0;
+/// A cancelled request is answered all the same (BEP 6), and what was not by then never is.
+const UNANSWERED: f64 = 60.0;
 /// No more than one PEX message a minute (BEP 11); clocks of senders and networks may be off by some seconds.
 const PEX_APART: f64 = 50.0;
 /// At most so many peers in a PEX message, but for the first (BEP 11).
@@ -129,6 +131,11 @@ impl Conduct {
             record.notes.push(rules::BEP3_IDLE.note(text));
         }
         for (side, who) in [(speaker, record.source), (receiver, record.destination)] {
+            if let Some(block) = side.requests.overdue(at, UNANSWERED).filter(|_| known) {
+                let text =
+                    format!("{who} cancelled {} at {} of piece {}", block.length, block.begin, block.index);
+                record.notes.push(rules::BEP6_CANCEL_UNANSWERED.note(text));
+            }
             let Some(since) = side.waits_since.filter(|_| known && !side.noted.snubbed) else { continue };
             if at.seconds_since(since) > SNUBBED {
                 side.noted.snubbed = true;
@@ -236,7 +243,7 @@ impl Conduct {
                 self.piece(record, block, known, fast);
             }
             Message::Cancel(block) => {
-                let asked = speaker.requests.cancel(*block, fast);
+                let asked = speaker.requests.cancel(*block, at, fast);
                 if known && !asked && speaker.requests.settled(block).is_none() && speaker.requests.is_all() {
                     let text = "no request for this block was sent before";
                     record.notes.push(rules::BEP3_CANCEL_UNREQUESTED.note(text));

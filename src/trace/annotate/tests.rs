@@ -220,6 +220,11 @@ fn rejects_answer_one_request_each() {
     let cancelled = [(2.0, A, request(0)), (2.0, A, numbers(CANCEL, &[0, 0, 16])), reject(2.5), reject(2.6)];
     assert_eq!(judged(FAST, &then(&cancelled)), ["bep6.answered-twice"]);
     assert_eq!(judged(FAST, &then(&[(2.0, A, numbers(CANCEL, &[0, 0, 16]))])), ["bep3.cancel-unrequested"]);
+    let never =
+        |seconds: f64| [cancelled[..2].to_vec(), vec![(seconds, B, vec![0; 4]), (seconds, B, vec![0; 4])]];
+    assert_eq!(judged(FAST, &then(&never(50.0).concat())), [] as [&str; 0]);
+    let judged = judged(FAST, &then(&never(70.0).concat()));
+    assert_eq!(judged, ["bep6.cancel-unanswered", "bep3.snubbed"]);
 }
 
 #[test]

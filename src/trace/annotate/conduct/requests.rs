@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bittrace_protocol::Block;
+use bittrace_protocol::{Block, Timestamp};
 use rustc_hash::FxHashMap;
 
 /// Requests that wait, and the last ones that are settled.
@@ -11,6 +11,8 @@ pub(super) struct Requests {
     waiting: FxHashMap<Block, Waiting>,
     settled: FxHashMap<Block, Settled>,
     order: VecDeque<Block>,
+    /// Those that were cancelled and are still to be answered, with when that was.
+    cancelled: VecDeque<(Timestamp, Block)>,
     /// Whether some had to be forgotten.
     forgot: bool,
 }
@@ -72,14 +74,33 @@ impl Requests {
     }
 
     /// Cancels a request; whether one waits. With the fast extension it is still to be answered (BEP 6).
-    pub(super) fn cancel(&mut self, block: Block, fast: bool) -> bool {
+    pub(super) fn cancel(&mut self, block: Block, at: Timestamp, fast: bool) -> bool {
         let Some(waiting) = self.waiting.get_mut(&block) else { return false };
         waiting.cancelled = true;
-        if !fast {
+        if fast {
+            if self.cancelled.len() < KEPT {
+                self.cancelled.push_back((at, block));
+            }
+        } else {
             self.waiting.remove(&block);
             self.settle(block, Settled::Cancelled);
         }
         true
+    }
+
+    /// A cancelled request that was not answered for so many seconds; each is given once.
+    pub(super) fn overdue(&mut self, at: Timestamp, patience: f64) -> Option<Block> {
+        while let Some(&(since, block)) = self.cancelled.front() {
+            let waits = self.waiting.get(&block).is_some_and(|waiting| waiting.cancelled);
+            if waits && at.seconds_since(since) <= patience {
+                return None;
+            }
+            self.cancelled.pop_front();
+            if waits {
+                return Some(block);
+            }
+        }
+        None
     }
 
     pub(super) fn drop_all(&mut self) {
