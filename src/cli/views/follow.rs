@@ -7,7 +7,7 @@ use bittrace_trace::record::Severity;
 
 use crate::output::{Look, styles};
 use crate::row::Row;
-use crate::table::{printable, wrap};
+use crate::table::{columns, printable, wrap};
 
 /// Tells a stream message by message.
 #[derive(Debug)]
@@ -101,7 +101,8 @@ impl Follower {
         };
         for (number, line) in wrap(&printable(&text), self.look.width - INDENT).iter().enumerate() {
             let start = if number == 0 { format!("{:>11.6} {arrow}", run.elapsed) } else { String::new() };
-            let gap = " ".repeat(INDENT - start.chars().count());
+            // A damaged capture may put centuries between two packets.
+            let gap = " ".repeat(INDENT.saturating_sub(columns(&start)).max(1));
             writeln!(out, "{}{gap}{line}", self.look.paint(style, &start))?;
         }
         for (severity, text) in run.notes {
@@ -116,5 +117,38 @@ impl Follower {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(elapsed: f64, count: u64) -> String {
+        let mut follower = Follower::new(Look { width: 80, colour: false });
+        follower.run = Some(Run {
+            direction: Direction::FromResponder,
+            message: "have",
+            elapsed,
+            count,
+            first: "have piece 1".to_owned(),
+            last: "have piece 9".to_owned(),
+            notes: Vec::new(),
+        });
+        let mut out = Vec::new();
+        follower.finish(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn runs_are_told_by_their_first_and_last() {
+        assert_eq!(told(1.5, 1), "   1.500000 ← have piece 1\n");
+        assert_eq!(told(1.5, 2), "   1.500000 ← have piece 1; have piece 9\n");
+        assert_eq!(told(1.5, 7), "   1.500000 ← have piece 1; … 7 in all, the last: have piece 9\n");
+    }
+
+    #[test]
+    fn centuries_between_packets_are_told() {
+        assert_eq!(told(4_000_000_000.25, 1), "4000000000.250000 ← have piece 1\n");
     }
 }
