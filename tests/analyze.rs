@@ -132,6 +132,104 @@ fn prints_chosen_columns_as_csv() {
 }
 
 #[test]
+fn prints_the_other_views_of_every_capture_in_80_columns() {
+    for path in captures() {
+        let file = path.file_name().expect("a capture has a name").to_string_lossy().into_owned();
+        let mut arguments = vec!["analyze", file.as_str(), "--view", "conversations,pieces,findings"];
+        let torrent = capture_torrent(&file);
+        if captures_folder().join(&torrent).exists() {
+            arguments.extend(["--torrent", torrent.as_str()]);
+        }
+        let page = printed(&arguments);
+        let wide = page.lines().find(|line| line.chars().count() > 80);
+        assert_eq!(wide, None, "{file}: a line is wider than 80 columns");
+        let name = scenario(&path);
+        if ["corrupt-peer", "capture-loss", "fast-extension", "mse-rc4"].contains(&name.as_str()) {
+            assert_printed!(format!("views-{name}"), page);
+        }
+    }
+}
+
+/// The views as objects: one conversation a stream between peers, one piece of each number, one finding a rule.
+#[test]
+fn views_are_rows_for_programs() {
+    let capture = ["analyze", "corrupt-peer.pcap.gz", "--torrent", "corrupt-peer.torrent", "--view"];
+    let objects = |view: &str, name: &str| -> Vec<serde_json::Value> {
+        let json = printed(&[&capture[..], &[view, "--format", "json"]].concat());
+        let csv = printed(&[&capture[..], &[view, "--format", "csv"]].concat());
+        let lines = json.lines().map(|line| serde_json::from_str(line).expect("an object"));
+        let mut rows: Vec<serde_json::Value> = lines.collect();
+        let summary = rows.pop().expect("a last object");
+        assert!(summary["summary"]["findings"].is_object(), "{summary}");
+        let header = csv.lines().next().expect("a header");
+        for row in &rows {
+            let keys: Vec<_> = row[name].as_object().expect(name).keys().map(String::as_str).collect();
+            assert_eq!(keys.join(","), header);
+        }
+        assert_eq!(csv.lines().count(), rows.len() + 1);
+        rows.into_iter().map(|mut row| row[name].take()).collect()
+    };
+    let conversations = objects("conversations", "conversation");
+    assert_eq!(conversations.len(), 2);
+    // 22 blocks came where 10 make the content (captures/README.md).
+    let count = |key: &str| -> u64 {
+        let ways = ["from_initiator", "from_responder"];
+        let of =
+            |row: &serde_json::Value| ways.map(|way| row[way][key].as_u64().expect("a number")).iter().sum();
+        conversations.iter().map(|row| -> u64 { of(row) }).sum()
+    };
+    assert_eq!((count("blocks"), count("requests"), count("duplicate")), (22, 22, 12 * 16_384));
+    let pieces = objects("pieces", "piece");
+    let verdicts: Vec<_> = pieces.iter().map(|row| (row["right"].as_u64(), row["wrong"].as_u64())).collect();
+    let (good, bad) = ((Some(1), Some(0)), (Some(1), Some(3)));
+    assert_eq!(verdicts, [good, bad, good, bad, good]);
+    let findings = objects("findings", "finding");
+    let corrupt = findings.iter().find(|row| row["rule"] == "bep3.piece-corrupt").expect("a finding");
+    assert_eq!((&corrupt["count"], &corrupt["document"]), (&6.into(), &"BEP 3".into()));
+}
+
+#[test]
+fn tells_a_stream_as_a_conversation() {
+    let torrent = ["--torrent", "corrupt-peer.torrent"];
+    let told = printed(&[&["analyze", "corrupt-peer.pcap.gz", "--follow", "1"][..], &torrent].concat());
+    assert_eq!(told.lines().find(|line| line.chars().count() > 80), None);
+    assert_printed!("follow-corrupt-peer", told);
+}
+
+#[test]
+fn lists_the_rules() {
+    let page = printed(&["analyze", "--list-rules"]);
+    assert_eq!(page.lines().find(|line| line.chars().count() > 80), None);
+    assert_printed!("list-rules", page);
+    let json = printed(&["analyze", "--list-rules", "--format", "json"]);
+    assert_eq!(json.lines().count(), bittrace_trace::rules::RULES.len());
+}
+
+/// Clients that keep the rules break none: what is found at warn or above in a reference capture is what its row in
+/// captures/README.md tells of.
+#[test]
+fn nothing_is_held_against_clients_that_keep_the_rules() {
+    for path in captures() {
+        let records = support::records(&path);
+        let notes = records.iter().flat_map(|record| &record.notes);
+        let grave = notes.filter(|note| note.severity >= bittrace_trace::Severity::Warn);
+        let mut rules: Vec<&str> = grave.map(|note| note.rule).collect();
+        rules.sort_unstable();
+        rules.dedup();
+        let expected: &[&str] = match scenario(&path).as_str() {
+            "capture-loss" | "mid-stream" => &["capture.gap"],
+            "corrupt-peer" => &["bep3.piece-corrupt"],
+            "http-tracker-encodings" | "http-tracker-scrape" | "hybrid-upgrade" => &["bep3.failure-reason"],
+            // libtorrent sends its first PEX message twice.
+            "magnet-metadata-pex" => &["bep11.too-often"],
+            _ => &[],
+        };
+        let unexpected: Vec<_> = rules.iter().filter(|rule| !expected.contains(rule)).collect();
+        assert!(unexpected.is_empty(), "{}: {unexpected:?}", scenario(&path));
+    }
+}
+
+#[test]
 fn a_file_that_is_no_capture_is_one_clear_line_and_code_2() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let empty = folder.path().join("empty.pcap");

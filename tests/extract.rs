@@ -325,7 +325,7 @@ fn files_in_the_way_stay_unless_they_are_to_be_replaced() {
     assert_eq!(files(into.path()).len(), 1);
 }
 
-/// The same pieces, under a name that would lead elsewhere, and behind a link.
+/// A link stands where the file belongs. Names that would lead elsewhere are tested in the client's library.
 #[test]
 fn nothing_is_written_outside_the_folder() {
     let into = folder();

@@ -28,12 +28,18 @@ use crate::row::{Place, Row};
 use crate::table::wrap;
 use crate::time::Bound;
 use crate::torrent::read_torrent;
+use crate::views::{Follower, Read, Views, list_rules};
 
 /// How many messages stand behind the summary when nobody says how many.
 const FIRST_MESSAGES: u64 = 50;
 
 /// Runs the command.
-pub(crate) fn run(arguments: &Analyze, common: Common, output: Output) -> Result<Exit> {
+pub(crate) fn run(arguments: &Analyze, common: Common, mut output: Output) -> Result<Exit> {
+    if arguments.list_rules {
+        list_rules(arguments.format, output.look, &mut output)?;
+        output.flush()?;
+        return Ok(Exit::Done);
+    }
     let mut analysis = Analysis::new(arguments, common, output)?;
     for path in &arguments.captures {
         if interrupted() {
@@ -51,6 +57,9 @@ struct Analysis<'a> {
     choice: Choice,
     columns: Vec<(Name, String)>,
     format: Format,
+    views: &'a [View],
+    /// The stream that is told as a conversation.
+    follow: Option<u32>,
     hex: bool,
     show: Show,
     csv: CsvTable,
@@ -105,9 +114,12 @@ impl<'a> Analysis<'a> {
         };
         let views = &arguments.view;
         if arguments.format == Format::Csv && views.contains(&View::Summary) {
-            bail!("--format csv has messages only; the summary is in --format table and json");
+            bail!("--format csv has rows of one view only; the summary is in --format table and json");
         }
-        let usual = views.is_empty();
+        if arguments.format == Format::Csv && views.iter().any(|view| *view != views[0]) {
+            bail!("--format csv has rows of one view only: each has columns of its own");
+        }
+        let usual = views.is_empty() && arguments.follow.is_none();
         let limit = match arguments.limit {
             Some(0) => u64::MAX,
             Some(limit) => limit,
@@ -117,7 +129,7 @@ impl<'a> Analysis<'a> {
         let summary = usual || views.contains(&View::Summary);
         let show = Show {
             summary,
-            messages: usual || views.contains(&View::Messages),
+            messages: usual || views.contains(&View::Messages) || arguments.follow.is_some(),
             held: arguments.format == Format::Table && summary && limit < u64::MAX,
             limit,
         };
@@ -132,13 +144,15 @@ impl<'a> Analysis<'a> {
             options: Options { local: arguments.local, torrents },
             choice: Choice {
                 filter: arguments.filter.as_deref().map(Filter::parse).transpose()?,
-                streams: arguments.stream.clone(),
+                streams: arguments.stream.iter().chain(&arguments.follow).copied().collect(),
                 from: bound("--from", &arguments.from)?,
                 to: bound("--to", &arguments.to)?,
             },
             csv: CsvTable::new(&columns, arguments.hex),
             columns,
             format: arguments.format,
+            views: &arguments.view,
+            follow: arguments.follow,
             hex: arguments.hex,
             show,
             closing: Closing::default(),
@@ -167,7 +181,9 @@ impl<'a> Analysis<'a> {
         let name = trace.capture().name().to_owned();
         let mut summary = Summary::new(&self.options.torrents);
         summary.before = self.before;
+        let mut views = Views::new(self.views, &self.options.torrents);
         let mut reading = Reading {
+            follower: self.follow.map(|_| Follower::new(self.output.look)),
             place: Place {
                 capture: name.clone(),
                 start: Timestamp::EPOCH,
@@ -187,6 +203,7 @@ impl<'a> Analysis<'a> {
             match trace.next() {
                 Ok(Some(dissected)) => {
                     summary.add(&dissected);
+                    views.add(&dissected);
                     if let Dissected::Record(record) = dissected {
                         reading.place.start = trace.span().map_or(record.at, |(first, _)| first);
                         self.message(record, &mut reading, &trace)?;
@@ -214,9 +231,20 @@ impl<'a> Analysis<'a> {
         }
         self.before += summary.records;
         self.closing.add(&name, &trace, &summary, whole && !interrupted());
+        if let Some(follower) = &mut reading.follower {
+            follower.finish(&mut self.output)?;
+        }
         if self.format == Format::Table {
             self.close_table(&name, &trace, &summary, reading)?;
         }
+        let read = Read {
+            name: &name,
+            start: trace.span().map_or(Timestamp::EPOCH, |(first, _)| first),
+            summary: &summary,
+            look: self.output.look,
+            verbose: self.common.verbose,
+        };
+        views.write(read, self.format, self.begun == 1, &mut self.output)?;
         self.output.flush()?;
         Ok(())
     }
@@ -236,6 +264,11 @@ impl<'a> Analysis<'a> {
         match self.format {
             Format::Json => json::write_message(&row, &self.columns, self.hex, &mut self.output)?,
             Format::Csv => self.csv.row(&row, &mut self.output)?,
+            Format::Table if reading.follower.is_some() => {
+                if let Some(follower) = &mut reading.follower {
+                    follower.tell(&row, &mut self.output)?;
+                }
+            }
             Format::Table if self.show.held => {
                 reading.held.push(record);
                 return Ok(());
@@ -302,7 +335,7 @@ impl<'a> Analysis<'a> {
     fn finish(mut self) -> Result<Exit> {
         match self.format {
             Format::Json if self.begun > 0 => json::write_line(&self.closing.object(), &mut self.output)?,
-            Format::Csv if self.begun > 0 => self.csv.header(&mut self.output)?,
+            Format::Csv if self.begun > 0 && self.show.messages => self.csv.header(&mut self.output)?,
             _ => {}
         }
         self.output.flush()?;
@@ -323,6 +356,7 @@ impl<'a> Analysis<'a> {
 struct Reading {
     place: Place,
     table: MessageTable,
+    follower: Option<Follower>,
     /// Messages that wait for the summary.
     held: Vec<Record>,
     /// How many messages were chosen.

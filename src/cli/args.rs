@@ -363,7 +363,7 @@ pub(crate) enum TorrentFormat {
 #[command(after_help = ANALYZE_AFTER, after_long_help = ANALYZE_EXAMPLES)]
 pub(crate) struct Analyze {
     /// pcap or pcapng files, bare or within gzip or zstd; - reads standard input
-    #[arg(value_name = "CAPTURE", required = true)]
+    #[arg(value_name = "CAPTURE", required_unless_present = "list_rules")]
     pub(crate) captures: Vec<PathBuf>,
     /// A torrent of the capture, for file names, piece counts and hash checks; may be given again
     #[arg(long, value_name = "FILE")]
@@ -380,6 +380,9 @@ pub(crate) struct Analyze {
     /// Only messages of this stream; may be given again
     #[arg(long, value_name = "N")]
     pub(crate) stream: Vec<u32>,
+    /// Tell this stream as a conversation: both directions in order, runs of like messages on one line
+    #[arg(long, value_name = "N", conflicts_with_all = ["view", "format", "stream", "fields", "hex"])]
+    pub(crate) follow: Option<u32>,
     /// These columns instead of the usual: JSON keys, and names inside "fields"
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) fields: Vec<String>,
@@ -401,6 +404,9 @@ pub(crate) struct Analyze {
     /// Exit with 1 when a chosen message has a note of this severity or above
     #[arg(long, value_enum, value_name = "SEVERITY")]
     pub(crate) fail_on: Option<FailOn>,
+    /// List the rules by which messages are noted, and where each is written
+    #[arg(long)]
+    pub(crate) list_rules: bool,
 }
 
 /// What to show of a capture.
@@ -410,6 +416,12 @@ pub(crate) enum View {
     Summary,
     /// A row a message
     Messages,
+    /// Each connection between peers: who, how fast, how many requests at once, latencies, chokes, waste
+    Conversations,
+    /// Each piece: who sent it, when it was whole, whether it is right, what is missing
+    Pieces,
+    /// What broke rules, by rule: how often, where the rule is written, the first packets
+    Findings,
 }
 
 /// How to write what was found.
@@ -463,11 +475,15 @@ Examples:
   bittrace analyze capture.pcap --filter 'src ~ 10.0.0.0/8 and not message == have'
   bittrace analyze capture.pcap --filter 'severity >= warn'
   bittrace analyze capture.pcap --stream 3 --fields n,elapsed,speaker,message,index,begin
+  bittrace analyze capture.pcap --torrent t.torrent --view conversations,pieces,findings
+  bittrace analyze capture.pcap --follow 1
+  bittrace analyze --list-rules
   bittrace analyze a.pcap b.pcap --format json | jq .message
   bittrace analyze capture.pcap --format csv > messages.csv
   tcpdump -U -w - | bittrace analyze - --view messages
 
---filter, --stream, --from, --to and --limit choose messages. The summary is always of the whole capture.
+--filter, --stream, --from, --to and --limit choose messages. The other views are always of
+the whole capture.
 
 Exit codes:
     0  done, also when nothing in a capture is BitTorrent

@@ -34,20 +34,21 @@ impl CsvTable {
         if std::mem::replace(&mut self.begun, true) {
             return Ok(());
         }
-        write_row(self.columns.iter().map(|(_, text)| text.clone()), out)
+        write_cells(self.columns.iter().map(|(_, text)| text.clone()), out)
     }
 
     /// Writes one message.
     pub(crate) fn row(&mut self, row: &Row<'_>, out: &mut dyn Write) -> io::Result<()> {
         self.header(out)?;
-        write_row(
+        write_cells(
             self.columns.iter().map(|(name, _)| row.value(name).map_or(String::new(), |value| cell(&value))),
             out,
         )
     }
 }
 
-fn cell(value: &Value) -> String {
+/// A value as one cell.
+pub(crate) fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
@@ -56,7 +57,8 @@ fn cell(value: &Value) -> String {
     }
 }
 
-fn write_row(cells: impl Iterator<Item = String>, out: &mut dyn Write) -> io::Result<()> {
+/// Writes cells as one row.
+pub(crate) fn write_cells(cells: impl Iterator<Item = String>, out: &mut dyn Write) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(Vec::with_capacity(256));
     writer.write_record(cells.map(String::into_bytes))?;
     let line = writer.into_inner().map_err(|error| error.into_error())?;
@@ -71,7 +73,7 @@ mod tests {
     fn cells_with_commas_and_quotes_are_quoted() {
         let mut out = Vec::new();
         let cells = ["a,b", "say \"hi\"", "plain", ""].map(str::to_owned);
-        write_row(cells.into_iter(), &mut out).unwrap();
+        write_cells(cells.into_iter(), &mut out).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "\"a,b\",\"say \"\"hi\"\"\",plain,\n");
     }
 }

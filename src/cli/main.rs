@@ -23,6 +23,7 @@ mod row;
 mod table;
 mod time;
 mod torrent;
+mod views;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -220,3 +220,6 @@ fn part_of_block(fragment: &Fragment, bytes: &Bytes) -> Option<(PieceIndex, u32,
 
 /// The bytes of a piece message before its block: length prefix, id, index, begin (BEP 3, "piece").
 const PIECE_HEADER: u64 = 13;
+
+#[cfg(test)]
+mod tests;

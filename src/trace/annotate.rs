@@ -1,6 +1,9 @@
 //! What can only be said of a record by remembering others: its number, who speaks, what it answers, how things
 //! stand between two peers, and whether a piece is what the torrent says.
 
+mod announces;
+mod conduct;
+mod metadata;
 mod nodes;
 mod peers;
 mod pieces;
@@ -16,10 +19,13 @@ use bittrace_protocol::{InfoHash, Timestamp};
 use rustc_hash::FxHashMap;
 
 use crate::record::{Body, Note, Protocol, Reason, Record, Severity, Speaker, Transport};
+use crate::rules;
 use crate::words::counted;
 use crate::{Dissected, Options, StreamId};
+use announces::Announces;
+use conduct::Conduct;
 use nodes::Nodes;
-use peers::Peers;
+use peers::{Pair, Peers};
 use pieces::Pieces;
 use trackers::Trackers;
 
@@ -30,10 +36,14 @@ pub(crate) struct Annotator {
     local: Option<IpAddr>,
     torrents: FxHashMap<InfoHash, Arc<Metainfo>>,
     peers: FxHashMap<StreamId, Peers>,
+    conduct: FxHashMap<StreamId, Conduct>,
+    /// The open connections of two peers about a torrent.
+    pairs: HashMap<Pair, StreamId>,
     trackers: FxHashMap<StreamId, Trackers>,
     nodes: FxHashMap<StreamId, Nodes>,
     /// The ends of the first message of the DHT, when nothing else has said whose capture it is.
     suspects: Option<[IpAddr; 2]>,
+    announces: Announces,
     /// The tracker that handed out each peer last, by who asked.
     handed_out: HashMap<(IpAddr, SocketAddr), SocketAddr>,
     pieces: Pieces,
@@ -41,6 +51,9 @@ pub(crate) struct Annotator {
 
 /// How many peers are remembered by the answer that handed them out.
 const HANDED_OUT: usize = 200_000;
+
+/// How many such pairs are remembered.
+const PAIRS: usize = 10_000;
 
 /// How many flows to UDP trackers, and between nodes, are remembered; they have no end.
 const UDP_FLOWS: usize = 100_000;
@@ -60,6 +73,9 @@ impl Annotator {
             local: options.local,
             torrents,
             peers: FxHashMap::default(),
+            conduct: FxHashMap::default(),
+            pairs: HashMap::default(),
+            announces: Announces::default(),
             trackers: FxHashMap::default(),
             nodes: FxHashMap::default(),
             suspects: None,
@@ -81,7 +97,13 @@ impl Annotator {
             }
             Dissected::Connection(end) => {
                 if let Some(stream) = end.stream {
-                    self.peers.remove(&stream);
+                    let peers = self.peers.remove(&stream);
+                    if let Some(pair) = peers.and_then(|peers| peers.pair())
+                        && self.pairs.get(&pair) == Some(&stream)
+                    {
+                        self.pairs.remove(&pair);
+                    }
+                    self.conduct.remove(&stream);
                     self.trackers.remove(&stream);
                 }
                 Dissected::Connection(end)
@@ -101,6 +123,7 @@ impl Annotator {
                 }
                 let trackers = self.trackers.entry(record.stream).or_default();
                 trackers.annotate(record);
+                self.announces.judge(record);
                 for peer in trackers::handed_out(record) {
                     if self.handed_out.len() < HANDED_OUT {
                         self.handed_out.insert((record.destination.ip(), peer), record.source);
@@ -110,9 +133,16 @@ impl Annotator {
             Protocol::PeerWire => {
                 let peers = self.peers.entry(record.stream).or_default();
                 peers.annotate(record);
+                let pair = peers.pair();
                 if let Body::Handshake(_) = record.body {
                     self.note_announce(record);
+                    if let Some(pair) = pair {
+                        self.note_pair(record, pair);
+                    }
                 }
+                let torrent = record.torrent.and_then(|hash| self.torrents.get(&hash));
+                let geometry = torrent.and_then(|torrent| torrent.geometry.as_ref());
+                self.conduct.entry(record.stream).or_default().judge(record, geometry);
                 if let Some(torrent) = record.torrent.and_then(|hash| self.torrents.get(&hash)) {
                     let receiver = self.peers.get(&record.stream).and_then(|peers| peers.receiver(record));
                     self.pieces.annotate(record, receiver, torrent);
@@ -165,6 +195,20 @@ impl Annotator {
             [true, true] | [false, false] => record.direction == FromInitiator,
         };
         if speaks { Speaker::Local } else { Speaker::Far }
+    }
+
+    /// Says that two peers have a connection about this torrent already.
+    fn note_pair(&mut self, record: &mut Record, pair: Pair) {
+        // A client that called itself is noted as such.
+        if pair.1 == pair.2 {
+            return;
+        }
+        if let Some(open) = self.pairs.get(&pair) {
+            let text = format!("stream {} is about the same torrent, between the same peers", open.0);
+            record.notes.push(rules::BEP3_DUPLICATE_CONNECTION.note(text));
+        } else if self.pairs.len() < PAIRS {
+            self.pairs.insert(pair, record.stream);
+        }
     }
 
     /// Says which answer of a tracker handed out the peer that was called.
@@ -233,3 +277,6 @@ fn note_what_is_unread(record: &mut Record) {
     };
     record.notes.push(note);
 }
+
+#[cfg(test)]
+mod tests;

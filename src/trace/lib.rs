@@ -11,6 +11,7 @@ mod link;
 pub mod record;
 mod recorder;
 mod resync;
+pub mod rules;
 pub mod summary;
 mod tcp;
 mod trace;

@@ -3,6 +3,8 @@
 //! Lists keep their first entries and count the rest; sums are of everything.
 
 mod connections;
+mod exchanges;
+mod pieces;
 mod seen;
 
 use std::collections::BTreeMap;
@@ -15,6 +17,8 @@ use crate::record::{Body, Note, Protocol, Record, Severity};
 use crate::{ConnectionEnd, Dissected};
 
 pub use connections::{Connection, Connections, Way};
+pub use exchanges::{Exchange, Exchanges, Given};
+pub use pieces::{PieceSeen, PiecesSeen, Verdict};
 pub use seen::{Client, Clients, TorrentSeen, TorrentsSeen, Tracker, Trackers};
 
 /// What a capture holds.
@@ -53,7 +57,12 @@ pub struct Finding {
     pub first: u64,
     /// What the first one says.
     pub text: String,
+    /// The packets that carried the first ones, at most [`FIRST_FRAMES`].
+    pub frames: Vec<u64>,
 }
+
+/// How many packets a finding names.
+pub const FIRST_FRAMES: usize = 5;
 
 /// Bytes that are no readable message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -138,8 +147,12 @@ impl Summary {
             count: 0,
             first: record.number,
             text: note.text.clone().into_owned(),
+            frames: Vec::new(),
         });
         finding.count += 1;
+        if finding.frames.len() < FIRST_FRAMES {
+            finding.frames.extend(record.frames.last());
+        }
     }
 }
 

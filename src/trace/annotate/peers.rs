@@ -51,6 +51,9 @@ impl Default for Way {
     }
 }
 
+/// Two peers and the torrent they speak about, the lesser peer id first.
+pub(super) type Pair = (InfoHash, PeerId, PeerId);
+
 /// A message that waits for its answer.
 #[derive(Debug, Clone, Copy)]
 struct Asked {
@@ -68,6 +71,13 @@ impl Peers {
     /// The peer id of the record's receiver, once it has said so.
     pub(super) fn receiver(&self, record: &Record) -> Option<PeerId> {
         self.ways[record.direction.reverse() as usize].peer_id
+    }
+
+    /// The torrent and the two peers, the lesser id first, once both have said so.
+    pub(super) fn pair(&self) -> Option<Pair> {
+        let [initiator, responder] = &self.ways;
+        let (one, other) = (initiator.peer_id?, responder.peer_id?);
+        Some((initiator.torrent?, one.min(other), one.max(other)))
     }
 
     pub(super) fn annotate(&mut self, record: &mut Record) {

@@ -4,7 +4,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bittrace_protocol::geometry::Geometry;
 use bittrace_protocol::metainfo::{File, Metainfo};
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use sha1::{Digest, Sha1};
 
 use crate::record::{Body, Note, Record, Severity};
+use crate::words::size;
 
 /// The pieces that are on their way.
 #[derive(Debug, Default)]
@@ -45,7 +46,14 @@ struct Open {
     ahead: BTreeMap<u32, Bytes>,
     /// The memory that those ahead take.
     kept: usize,
+    /// Who sent which bytes: the first, in the order in which they came.
+    sent: Vec<(SocketAddr, u32, u32)>,
 }
+
+/// How many stretches of a piece are remembered with who sent them.
+const SENT: usize = 64;
+/// How many are named.
+const NAMED: usize = 4;
 
 /// How much memory may be taken by blocks ahead of their turn.
 const KEPT: usize = 64 << 20;
@@ -74,12 +82,14 @@ impl Pieces {
         let open = self.open.entry(key).or_default();
         let kept = open.kept;
         open.add(*begin, block.clone());
+        open.note_sender(record.source, *begin, block.len() as u32);
         self.kept = self.kept + open.kept - kept;
         if open.hashed < size {
             return;
         }
         let Some(open) = self.open.remove(&key) else { return };
         self.kept -= open.kept;
+        let senders = open.senders();
         let actual: [u8; 20] = open.hash.finalize().into();
         let name = format!(
             "piece {index} of {} ({})",
@@ -93,7 +103,7 @@ impl Pieces {
                 format!("{name} is whole and its SHA-1 is right"),
             )
         } else {
-            let text = format!("{name} is whole, but its SHA-1 is wrong");
+            let text = format!("{name} is whole, but its SHA-1 is wrong; {senders}");
             Note::new(Severity::Error, "bep3.piece-corrupt", text)
         });
     }
@@ -117,6 +127,29 @@ impl Open {
             let block = entry.remove();
             self.kept -= cost(&block);
             self.hash_from(begin, &block);
+        }
+    }
+
+    fn note_sender(&mut self, peer: SocketAddr, begin: u32, length: u32) {
+        if let Some((last, start, bytes)) = self.sent.last_mut()
+            && *last == peer
+            && start.checked_add(*bytes) == Some(begin)
+        {
+            *bytes += length;
+        } else if self.sent.len() < SENT {
+            self.sent.push((peer, begin, length));
+        }
+    }
+
+    /// Who sent which bytes, in words.
+    fn senders(&self) -> String {
+        let first = self.sent.iter().take(NAMED);
+        let named: Vec<_> = first
+            .map(|(peer, begin, length)| format!("{} at {begin} from {peer}", size(u64::from(*length))))
+            .collect();
+        match self.sent.len() {
+            all if all > NAMED => format!("{} and more", named.join(", ")),
+            _ => named.join(", "),
         }
     }
 

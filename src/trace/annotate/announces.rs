@@ -1,0 +1,119 @@
+//! Whether clients announce when they may, and what they say of the bytes that are left.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use bittrace_protocol::tracker::{Event, http, udp};
+use bittrace_protocol::{InfoHash, PeerId, Timestamp};
+
+use crate::record::{Body, Record};
+use crate::rules;
+use crate::words::{count, seconds, span};
+
+/// The last announce of each client to each tracker about each torrent.
+#[derive(Debug, Default)]
+pub(super) struct Announces {
+    last: HashMap<Key, Last>,
+    /// Requests that wait for their answer, by the record's number.
+    waiting: HashMap<u64, Key>,
+}
+
+type Key = (PeerId, InfoHash, SocketAddr);
+
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    at: Timestamp,
+    left: Option<u64>,
+    /// What the last answer asked for: seconds until the next announce.
+    interval: Option<u64>,
+    /// The same, at the least.
+    min_interval: Option<u64>,
+}
+
+/// How many are remembered.
+const KEPT: usize = 20_000;
+/// What answers and clocks may be off by, seconds.
+const SLACK: f64 = 1.0;
+
+impl Announces {
+    pub(super) fn judge(&mut self, record: &mut Record) {
+        match &record.body {
+            Body::HttpRequest(_, kind) => {
+                if let http::RequestKind::Announce(announce) = &**kind
+                    && let Some(peer_id) = announce.peer_id
+                {
+                    let key = (peer_id, announce.info_hash, record.destination);
+                    let (event, left) = (announce.event, announce.left);
+                    self.announce(record, key, event, left);
+                }
+            }
+            Body::HttpResponse(_, reply) => {
+                if let http::Reply::Announce(reply) = &**reply {
+                    let (interval, min_interval) = (reply.interval, reply.min_interval);
+                    self.answer(record, interval, min_interval);
+                }
+            }
+            Body::UdpTracker(packet) => match &**packet {
+                udp::Packet::AnnounceRequest(announce) => {
+                    let key = (announce.peer_id, announce.info_hash, record.destination);
+                    let (event, left) = (announce.event(), announce.left);
+                    self.announce(record, key, event, Some(left));
+                }
+                udp::Packet::AnnounceResponse(reply) => {
+                    let interval = u64::from(reply.interval);
+                    self.answer(record, Some(interval), None);
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn announce(&mut self, record: &mut Record, key: Key, event: Option<Event>, left: Option<u64>) {
+        if event == Some(Event::Completed)
+            && let Some(left) = left.filter(|left| *left > 0)
+        {
+            let text = format!("{} bytes are left, it says", count(left));
+            record.notes.push(rules::BEP3_COMPLETED_LEFT.note(text));
+        }
+        let at = record.at;
+        if let Some(last) = self.last.get(&key) {
+            let since = at.seconds_since(last.at);
+            let wanted = last.min_interval.or(last.interval);
+            if let Some(wanted) = wanted.filter(|wanted| event.is_none() && since + SLACK < *wanted as f64) {
+                let word = if last.min_interval.is_some() { "at the earliest in" } else { "in" };
+                let text = format!(
+                    "{} after the last one; the tracker said {word} {}",
+                    span(since),
+                    seconds(wanted)
+                );
+                record.notes.push(rules::BEP3_ANNOUNCE_EARLY.note(text));
+            }
+            if let (Some(before), Some(left)) = (last.left, left)
+                && left > before
+                && event != Some(Event::Started)
+            {
+                let text = format!("{} bytes are left, it says; there were {}", count(left), count(before));
+                record.notes.push(rules::BEP3_LEFT_GREW.note(text));
+            }
+        }
+        if self.last.len() >= KEPT || self.waiting.len() >= KEPT {
+            self.last.clear();
+            self.waiting.clear();
+        }
+        let told = self.last.get(&key).map(|last| (last.interval, last.min_interval));
+        let (interval, min_interval) = told.unwrap_or_default();
+        self.last.insert(key, Last { at, left, interval, min_interval });
+        self.waiting.insert(record.number, key);
+    }
+
+    fn answer(&mut self, record: &Record, interval: Option<u64>, min_interval: Option<u64>) {
+        let Some(asked) = record.answers.and_then(|answer| self.waiting.remove(&answer.number)) else {
+            return;
+        };
+        if let Some(last) = self.last.get_mut(&asked) {
+            last.interval = interval;
+            last.min_interval = min_interval;
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Every rule by which notes are given: one table, for whoever filters by them, counts them, or looks them up.
+
+use std::borrow::Cow;
+
+use crate::record::{Note, Severity};
+
+/// A rule, and where it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// Its name, as `<document>.<claim>`.
+    pub id: &'static str,
+    /// How much it matters.
+    pub severity: Severity,
+    /// The document that makes it; `bittrace` for what follows from none.
+    pub document: &'static str,
+    /// The document's section; empty where there is none.
+    pub section: &'static str,
+    /// What is so when a note bears it.
+    pub text: &'static str,
+}
+
+impl Rule {
+    /// A note by this rule.
+    pub fn note(self, text: impl Into<Cow<'static, str>>) -> Note {
+        Note::new(self.severity, self.id, text)
+    }
+}
+
+/// The rule of that name.
+pub fn rule(id: &str) -> Option<&'static Rule> {
+    RULES.iter().find(|rule| rule.id == id)
+}
+
+macro_rules! rules {
+    ($($name:ident: $id:literal $severity:ident $document:literal $section:literal $text:literal;)*) => {
+        $(
+            #[doc = concat!("`", $id, "`: ", $text, ".")]
+            pub(crate) const $name: Rule = Rule {
+                id: $id,
+                severity: Severity::$severity,
+                document: $document,
+                section: $section,
+                text: $text,
+            };
+        )*
+
+        /// All rules, in the order of their names.
+        pub const RULES: &[Rule] = &[$($name),*];
+    };
+}
+
+rules! {
+    BEP10_MALFORMED: "bep10.malformed" Error "BEP 10" "handshake message" "an extended message is not what its extension asks for";
+    BEP10_REQQ: "bep10.reqq-exceeded" Warn "BEP 10" "handshake message" "more requests wait than the receiver keeps (reqq)";
+    BEP10_UNANNOUNCED: "bep10.unannounced" Note "BEP 10" "handshake message" "an extended message has an id that no handshake of the receiver announced";
+    BEP11_TOO_MANY: "bep11.too-many" Note "BEP 11" "Security Considerations" "a later PEX message adds or drops more than 50 peers";
+    BEP11_TOO_OFTEN: "bep11.too-often" Warn "BEP 11" "Security Considerations" "PEX messages come within less than a minute";
+    BEP15_ERROR: "bep15.error" Warn "BEP 15" "Errors" "a UDP tracker refuses";
+    BEP3_ANNOUNCE_EARLY: "bep3.announce-early" Note "BEP 3" "trackers" "a regular announce comes before the interval is over";
+    BEP3_BITFIELD_LATE: "bep3.bitfield-late" Note "BEP 3" "peer protocol" "a bitfield is not the first message, or comes again";
+    BEP3_BITFIELD_LENGTH: "bep3.bitfield-length" Warn "BEP 3" "peer protocol" "a bitfield has not a bit a piece in whole bytes, the spare ones zero";
+    BEP3_BLOCK_AFTER_CANCEL: "bep3.block-after-cancel" Chat "BEP 3" "peer messages" "a block comes that was cancelled: both were on their way";
+    BEP3_BLOCK_AGAIN: "bep3.block-again" Note "BEP 3" "peer messages" "a block comes again that was asked for once";
+    BEP3_BLOCK_UNSOLICITED: "bep3.block-unsolicited" Warn "BEP 3" "peer messages" "a block comes that was not asked for";
+    BEP3_BLOCK_WHILE_CHOKING: "bep3.block-while-choking" Note "BEP 3" "peer protocol" "a block is sent to a peer that is choked";
+    BEP3_CANCEL_UNREQUESTED: "bep3.cancel-unrequested" Note "BEP 3" "peer messages" "a cancel is about a block that was not asked for";
+    BEP3_COMPLETED_LEFT: "bep3.completed-with-bytes-left" Warn "BEP 3" "trackers" "an announce says completed and that bytes are left";
+    BEP3_DUPLICATE_CONNECTION: "bep3.duplicate-connection" Note "BEP 3" "peer protocol" "two peers have a second connection about one torrent";
+    BEP3_FAILURE_REASON: "bep3.failure-reason" Warn "BEP 3" "trackers" "an HTTP tracker refuses";
+    BEP3_IDLE: "bep3.idle" Note "BEP 3" "peer protocol" "a peer said nothing, not even keep-alives, for well over two minutes";
+    BEP3_INFO_HASH_MISMATCH: "bep3.info-hash-mismatch" Warn "BEP 3" "peer protocol" "the two handshakes are about different torrents";
+    BEP3_LEFT_GREW: "bep3.left-grew" Note "BEP 3" "trackers" "an announce says that more bytes are left than the one before";
+    BEP3_MALFORMED: "bep3.malformed" Error "BEP 3" "peer messages" "a message has a wrong length for its id";
+    BEP3_MALFORMED_ANSWER: "bep3.malformed-answer" Warn "BEP 3" "trackers" "a value of an HTTP tracker's answer is not what it should be";
+    BEP3_NOT_BENCODED: "bep3.not-bencoded" Error "BEP 3" "trackers" "an HTTP tracker's answer is no bencoded dictionary";
+    BEP3_OUT_OF_RANGE: "bep3.out-of-range" Warn "BEP 3" "peer messages" "a message names a piece or bytes that the torrent has not";
+    BEP3_PEER_FROM_TRACKER: "bep3.peer-from-tracker" Chat "BEP 3" "trackers" "a tracker had named the peer that is called";
+    BEP3_PIECE_CORRUPT: "bep3.piece-corrupt" Error "BEP 3" "metainfo files" "a piece came whole and does not have its SHA-1";
+    BEP3_PIECE_VERIFIED: "bep3.piece-verified" Chat "BEP 3" "metainfo files" "a piece came whole and has its SHA-1";
+    BEP3_REQUEST_CHOKED: "bep3.request-while-choked" Warn "BEP 3" "peer protocol" "a peer asks for a block while it is choked, and the piece is not allowed fast";
+    BEP3_REQUEST_UNINTERESTED: "bep3.request-without-interest" Note "BEP 3" "peer protocol" "a peer asks for blocks and has not said that it is interested";
+    BEP3_SELF_CONNECTION: "bep3.self-connection" Note "BEP 3" "peer protocol" "both ends have one peer id: a client called itself";
+    BEP3_SNUBBED: "bep3.snubbed" Note "BEP 3" "peer protocol" "no block came for over a minute though some were asked for and may be had";
+    BEP3_WARNING_MESSAGE: "bep3.warning-message" Note "BEP 3" "trackers" "an HTTP tracker warns";
+    BEP4_UNKNOWN_MESSAGE: "bep4.unknown-message" Note "BEP 4" "Reserved Message IDs" "a message has an id that nobody has allocated";
+    BEP5_PORT: "bep5.port-not-offered" Warn "BEP 5" "BitTorrent Protocol Extension" "a port message goes to a peer that did not offer DHT";
+    BEP6_ANSWERED_TWICE: "bep6.answered-twice" Warn "BEP 6" "Modifications to Semantics of Existing Messages" "a request is answered by a block and by a reject";
+    BEP6_CANCEL_UNANSWERED: "bep6.cancel-unanswered" Warn "BEP 6" "Modifications to Semantics of Existing Messages" "a cancelled request is answered neither by a block nor by a reject";
+    BEP6_HOLDING_LATE: "bep6.holding-late" Note "BEP 6" "Have All/Have None" "have-all or have-none is not the first message, or comes again";
+    BEP6_NOT_OFFERED: "bep6.not-offered" Warn "BEP 6" "" "a message of the fast extension comes although an end did not offer it";
+    BEP6_REJECT_UNREQUESTED: "bep6.reject-unrequested" Warn "BEP 6" "Reject Request" "a reject is about a block that was not asked for";
+    BEP9_WRONG_HASH: "bep9.wrong-hash" Error "BEP 9" "metadata" "metadata came whole and does not have the info hash";
+    BEP9_WRONG_SIZE: "bep9.wrong-size" Warn "BEP 9" "data" "a piece of metadata has a wrong length, or another total than announced";
+    CAPTURE_DAMAGED: "capture.damaged" Warn "bittrace" "" "a message should begin here, and these bytes are none";
+    CAPTURE_FRAGMENT: "capture.fragment" Note "bittrace" "" "a part of a message of which the capture lost the rest";
+    CAPTURE_GAP: "capture.gap" Warn "bittrace" "" "the capture lost bytes of the stream";
+    CAPTURE_RESYNCHRONISED: "capture.resynchronised" Note "bittrace" "" "what precedes these bytes is missing";
+    CAPTURE_UNFINISHED: "capture.unfinished" Note "bittrace" "" "the stream ends before the message does";
+    HTTP_STATUS: "http.status" Warn "RFC 9110" "15" "an HTTP tracker answers with a status other than 200";
+    STATE_CHANGED: "state.changed" Chat "BEP 3" "peer protocol" "who is choked or interested has changed";
+    STATE_UNCHANGED: "state.unchanged" Note "BEP 3" "peer protocol" "a message says what was so already";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_in_order_and_unique() {
+        assert!(RULES.is_sorted_by(|one, next| one.id < next.id));
+        assert_eq!(rule("bep3.malformed"), Some(&BEP3_MALFORMED));
+        assert_eq!(rule("bep3.none"), None);
+    }
+
+    /// Notes are made by name, or by `Note::new` with a severity and an id; each must be in the table, and every rule of
+    /// the table must be used.
+    #[test]
+    fn every_note_has_a_rule_and_every_rule_a_note() {
+        let mut files = Vec::new();
+        sources(Path::new(env!("CARGO_MANIFEST_DIR")), &mut files);
+        let mut used: BTreeMap<&str, bool> = RULES.iter().map(|rule| (rule.id, false)).collect();
+        let table = include_str!("rules.rs");
+        for path in files.iter().filter(|path| !path.ends_with("rules.rs")) {
+            let text = std::fs::read_to_string(path).unwrap();
+            for (at, _) in text.match_indices("Severity::") {
+                let after = &text[at + "Severity::".len()..];
+                let Some((severity, after)) = after.split_once(',') else { continue };
+                let Some(id) = after.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next())
+                else {
+                    continue;
+                };
+                if !severity.chars().all(char::is_alphanumeric) || !id.contains('.') {
+                    continue;
+                }
+                let rule = rule(id).unwrap_or_else(|| panic!("{}: {id} is in no table", path.display()));
+                assert_eq!(format!("{:?}", rule.severity), severity, "{id}");
+                used.insert(rule.id, true);
+            }
+            for rule in RULES {
+                let declared = format!(": \"{}\"", rule.id);
+                let line = table.lines().find(|line| line.contains(&declared)).unwrap();
+                let name = line.trim().split(':').next().unwrap();
+                if text.contains(&format!("rules::{name}")) {
+                    used.insert(rule.id, true);
+                }
+            }
+        }
+        let idle: Vec<_> = used.iter().filter(|(_, used)| !**used).map(|(id, _)| id).collect();
+        assert!(idle.is_empty(), "no note is by {idle:?}");
+    }
+}

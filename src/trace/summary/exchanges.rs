@@ -1,0 +1,201 @@
+//! How blocks were asked for and given on each connection: depth of requests, latencies, chokes, waste.
+
+use std::collections::BTreeMap;
+
+use bittrace_protocol::wire::Message;
+use bittrace_protocol::{InfoHash, PieceIndex, Timestamp};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::KEPT;
+use crate::record::{Body, Record};
+use crate::{Direction, Dissected, StreamId};
+
+/// The exchanges of a capture, by stream.
+#[derive(Debug, Default)]
+pub struct Exchanges {
+    by_stream: FxHashMap<StreamId, Exchange>,
+    /// Which blocks came to which host already.
+    came: FxHashSet<Came>,
+}
+
+/// Where a block came to: the receiver's address, the torrent, the piece, the offset within it.
+type Came = (std::net::IpAddr, Option<InfoHash>, PieceIndex, u32);
+
+/// How many blocks are told apart: 16 GiB of 16 KiB.
+const CAME: usize = 1_000_000;
+
+/// What both ends of a connection gave.
+#[derive(Debug, Clone, Default)]
+pub struct Exchange {
+    /// First what the initiator gave, then the responder.
+    pub ways: [Given; 2],
+}
+
+/// What one end gave the other, and how.
+#[derive(Debug, Clone, Default)]
+pub struct Given {
+    /// How many blocks the other end asked it for, those asked for again counted again.
+    pub requests: u64,
+    /// How many of those were still open when the capture's last message of the connection came.
+    pub open: u64,
+    /// How many requests were open, each time one was sent, with how often that was so.
+    depths: BTreeMap<u16, u64>,
+    /// Latencies by the logarithm of their microseconds, in 16 steps an octave, with how often each came.
+    latencies: BTreeMap<u16, u64>,
+    /// The longest latency, seconds.
+    pub slowest: Option<f64>,
+    /// Bytes of blocks that the receiver had from anyone before.
+    pub duplicate: u64,
+    /// Bytes of blocks that were not asked for.
+    pub unsolicited: u64,
+    /// How often it choked the other end.
+    pub chokes: u64,
+    /// Seconds for which the other end was choked, as far as the capture shows the connection's beginning.
+    choked: f64,
+    choked_since: Option<Timestamp>,
+    fast: bool,
+    last: Option<Timestamp>,
+}
+
+impl Given {
+    /// The most requests that were open at once.
+    pub fn deepest(&self) -> Option<u16> {
+        self.depths.keys().next_back().copied()
+    }
+
+    /// How many requests were open when one was sent, in half of the cases at most.
+    pub fn median_depth(&self) -> Option<u16> {
+        quantile(&self.depths, 0.5)
+    }
+
+    /// The latency in seconds that so much of all blocks kept, to a twentieth; the slowest exactly.
+    pub fn latency(&self, share: f64) -> Option<f64> {
+        let step = quantile(&self.latencies, share)?;
+        Some(((f64::from(step) / STEPS).exp2() / 1e6).min(self.slowest?))
+    }
+
+    /// Seconds for which the other end was choked; `None` where the capture does not show the beginning.
+    pub fn choked(&self) -> Option<f64> {
+        let rest = match (self.choked_since, self.last) {
+            (Some(since), Some(last)) => last.seconds_since(since).max(0.0),
+            _ => 0.0,
+        };
+        (self.choked_since.is_some() || self.choked > 0.0).then_some(self.choked + rest)
+    }
+}
+
+/// Steps an octave.
+const STEPS: f64 = 16.0;
+
+impl Exchanges {
+    /// Exchanges of nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// That of a stream.
+    pub fn of(&self, stream: StreamId) -> Option<&Exchange> {
+        self.by_stream.get(&stream)
+    }
+
+    /// Takes in a record.
+    pub fn add(&mut self, dissected: &Dissected) {
+        let Dissected::Record(record) = dissected else { return };
+        let message = match &record.body {
+            Body::Message(message) | Body::Extended(message, _) => Some(message),
+            Body::Handshake(_) => None,
+            _ => return,
+        };
+        if self.by_stream.len() >= KEPT && !self.by_stream.contains_key(&record.stream) {
+            return;
+        }
+        let came = match message {
+            Some(Message::Piece { index, begin, .. }) => {
+                let key = (record.destination.ip(), record.torrent, *index, *begin);
+                self.came.contains(&key) || self.came.len() < CAME && !self.came.insert(key)
+            }
+            _ => false,
+        };
+        let exchange = self.by_stream.entry(record.stream).or_default();
+        for given in &mut exchange.ways {
+            given.last = Some(record.at);
+        }
+        let [initiator, responder] = &mut exchange.ways;
+        let (own, other) = match record.direction {
+            Direction::FromInitiator => (initiator, responder),
+            Direction::FromResponder => (responder, initiator),
+        };
+        match message {
+            None => {
+                // Connections start out choked (BEP 3, "peer protocol").
+                own.choked_since = Some(record.at);
+                own.fast = matches!(&record.body, Body::Handshake(handshake) if handshake.offers_fast());
+            }
+            Some(message) => own.said(other, record, message, came),
+        }
+    }
+}
+
+impl Given {
+    /// Takes in what this end said; `other` is what the other one gives.
+    fn said(&mut self, other: &mut Self, record: &Record, message: &Message, came: bool) {
+        match message {
+            Message::Choke => {
+                self.chokes += 1;
+                self.choked_since.get_or_insert(record.at);
+                if !(self.fast && other.fast) {
+                    self.open = 0;
+                }
+            }
+            Message::Unchoke => {
+                if let Some(since) = self.choked_since.take() {
+                    self.choked += record.at.seconds_since(since).max(0.0);
+                }
+            }
+            Message::Request(_) => {
+                other.requests += 1;
+                other.open += 1;
+                let depth = u16::try_from(other.open).unwrap_or(u16::MAX);
+                *other.depths.entry(depth).or_default() += 1;
+            }
+            Message::Cancel(_) if !(self.fast && other.fast) => other.open = other.open.saturating_sub(1),
+            Message::RejectRequest(_) => self.open = self.open.saturating_sub(1),
+            Message::Piece { block, .. } => {
+                let length = block.len() as u64;
+                self.duplicate += if came { length } else { 0 };
+                if record.notes.iter().any(|note| note.rule == crate::rules::BEP3_BLOCK_UNSOLICITED.id) {
+                    self.unsolicited += length;
+                }
+                let Some(answer) = record.answers else { return };
+                self.open = self.open.saturating_sub(1);
+                self.slowest = Some(self.slowest.unwrap_or(0.0).max(answer.latency));
+                let step = (answer.latency * 1e6).max(1.0).log2() * STEPS;
+                *self.latencies.entry(step.ceil().min(f64::from(u16::MAX)) as u16).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The least value that so much of all have or stay below.
+fn quantile(counts: &BTreeMap<u16, u64>, share: f64) -> Option<u16> {
+    let all: u64 = counts.values().sum();
+    let wanted = (all as f64 * share).ceil() as u64;
+    let mut seen = 0;
+    counts.iter().find_map(|(value, count)| {
+        seen += count;
+        (seen >= wanted).then_some(*value)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_the_values_that_so_many_keep() {
+        let counts = BTreeMap::from([(1, 5), (2, 4), (9, 1)]);
+        assert_eq!([0.5, 0.9, 0.95, 1.0].map(|share| quantile(&counts, share)), [1, 2, 9, 9].map(Some));
+        assert_eq!(quantile(&BTreeMap::new(), 0.5), None);
+    }
+}
