@@ -83,6 +83,8 @@ rules! {
     BEP3_SNUBBED: "bep3.snubbed" Note "BEP 3" "peer protocol" "no block came for over a minute though some were asked for and may be had";
     BEP3_WARNING_MESSAGE: "bep3.warning-message" Note "BEP 3" "trackers" "an HTTP tracker warns";
     BEP4_UNKNOWN_MESSAGE: "bep4.unknown-message" Note "BEP 4" "Reserved Message IDs" "a message has an id that nobody has allocated";
+    BEP5_ERROR: "bep5.error" Note "BEP 5" "Errors" "a DHT node refuses";
+    BEP5_MALFORMED: "bep5.malformed" Warn "BEP 5" "KRPC Protocol" "a DHT message lacks what its method asks for, or has it otherwise";
     BEP5_PORT: "bep5.port-not-offered" Warn "BEP 5" "BitTorrent Protocol Extension" "a port message goes to a peer that did not offer DHT";
     BEP6_ANSWERED_TWICE: "bep6.answered-twice" Warn "BEP 6" "Modifications to Semantics of Existing Messages" "a request is answered by a block and by a reject";
     BEP6_CANCEL_UNANSWERED: "bep6.cancel-unanswered" Warn "BEP 6" "Modifications to Semantics of Existing Messages" "a cancelled request is answered neither by a block nor by a reject";

@@ -7,7 +7,8 @@ use bittrace_protocol::{InfoHash, Timestamp, client_of_letters};
 
 use super::latency;
 use crate::Direction;
-use crate::record::{Answer, Body, Note, Record, Severity};
+use crate::record::{Answer, Body, Record};
+use crate::rules;
 
 /// Two nodes of the DHT.
 #[derive(Debug, Default)]
@@ -37,7 +38,7 @@ impl Nodes {
         record.client = client(&message).map(Into::into);
         if let Some(fault) = message.faults.first() {
             let text = format!("at byte {} wanted {}", fault.offset, fault.wanted);
-            record.notes.push(Note::new(Severity::Warn, "bep5.malformed", text));
+            record.notes.push(rules::BEP5_MALFORMED.note(text));
         }
         match &message.kind {
             Kind::Query(_) => {
@@ -48,7 +49,7 @@ impl Nodes {
             Kind::Error(code, text) => {
                 self.answer(record, &message);
                 let text = format!("the node answers with error {code}: {}", String::from_utf8_lossy(text));
-                record.notes.push(Note::new(Severity::Note, "bep5.error", text));
+                record.notes.push(rules::BEP5_ERROR.note(text));
             }
         }
     }
