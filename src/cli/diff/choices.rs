@@ -108,7 +108,7 @@ fn run(name: &str, words: &str, said: &[Said<'_>]) -> String {
         true => format!(", {}", row("piece", &pieces)),
         false => String::new(),
     };
-    format!("{} {name} {words}: {}{pieces}", count(said.len() as u64), messages(&numbers))
+    format!("{} × {name}, {words}: {}{pieces}", count(said.len() as u64), messages(&numbers))
 }
 
 fn one(said: &Said<'_>, group: &[&Pair]) -> String {
