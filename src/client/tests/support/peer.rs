@@ -1,9 +1,11 @@
 //! A peer that has everything and writes raw bytes, honestly or not.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 
 use super::Seed;
 
@@ -74,7 +76,12 @@ impl Peer {
 
 /// An address where nobody listens.
 pub fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    // The port stays taken as long as the tests run, so that nobody else comes to listen there.
+    std::mem::forget(socket);
+    address
 }
 
 struct Speaking<'a> {
