@@ -12,7 +12,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use support::captures_folder;
+use support::{available, captures_folder, installed};
 
 /// Snapshots of what a command prints, in snapshots/replay. A macro, so that insta names the file of the test.
 macro_rules! assert_printed {
@@ -265,7 +265,7 @@ fn what_a_client_leaves_behind_is_ended_too() {
 fn a_client_that_never_reads_has_not_completed() {
     let script = "import sys, time\ntime.sleep(0.2)\n";
     let client = ["/usr/bin/env", "python3", "-c", script];
-    if !has("python3") {
+    if !installed("python3") {
         return;
     }
     let arguments =
@@ -298,17 +298,6 @@ fn bittrace_gets_over_every_disturbance() {
         assert_eq!((&verdict["completed"], &verdict["happened"]), (&true.into(), &true.into()), "{verdict}");
     }
     assert_eq!((code, printed.lines().count()), (0, what.len()), "{printed}{errors}");
-}
-
-/// Whether a program is there. Where clients are required, a missing one is a failure.
-fn has(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
-    if !found {
-        assert!(std::env::var_os("BITTRACE_REQUIRE_CLIENTS").is_none(), "{program} is not installed");
-        eprintln!("{program} is not installed: skipped");
-    }
-    found
 }
 
 /// Runs a client against another one's capture; it must get everything.
@@ -355,7 +344,7 @@ const ARIA2: &[&str] = &[
 
 #[test]
 fn aria2_downloads_from_the_far_ends_of_other_clients() {
-    if has("aria2c") {
+    if installed("aria2c") {
         completes("download-transmission.pcap", ARIA2, &[]);
         completes("download-qbittorrent.pcapng", ARIA2, &[]);
         completes("download-rtorrent.pcap", ARIA2, &[]);
@@ -364,7 +353,7 @@ fn aria2_downloads_from_the_far_ends_of_other_clients() {
 
 #[test]
 fn transmission_downloads_from_the_far_end_of_aria2() {
-    if has("transmission-daemon") {
+    if installed("transmission-daemon") {
         let settings = r#"{ "encryption": 0, "dht-enabled": false, "pex-enabled": false, "lpd-enabled": false,
             "utp-enabled": false, "port-forwarding-enabled": false, "peer-port": PORT, "rpc-enabled": false,
             "start-added-torrents": true, "bind-address-ipv4": "127.0.0.1", "bind-address-ipv6": "::1",
@@ -393,12 +382,5 @@ fn has_libtorrent() -> bool {
         .args(["-c", "import libtorrent"])
         .status()
         .is_ok_and(|it| it.success());
-    if !found {
-        assert!(
-            std::env::var_os("BITTRACE_REQUIRE_CLIENTS").is_none(),
-            "python3-libtorrent is not installed"
-        );
-        eprintln!("python3-libtorrent is not installed: skipped");
-    }
-    found
+    available("python3-libtorrent", found)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use bittrace_trace::summary::{Client, Connection, TorrentSeen, Tracker};
+use bittrace_trace::summary::{Client, Connection, TorrentSeen, Tracker, Way};
 use bittrace_trace::{Direction, Summary, Trace};
 use serde_json::{Map, Value, json};
 
@@ -172,17 +172,19 @@ fn tracker(tracker: &Tracker) -> Value {
     })
 }
 
+/// What one end of a connection carried.
+pub(crate) fn way(way: &Way) -> Value {
+    json!({
+        "client": way.client.as_deref(),
+        "bytes": way.bytes,
+        "payload": way.payload,
+        "blocks": way.blocks,
+        "rate": way.rate(),
+    })
+}
+
 fn connection(connection: &Connection) -> Value {
-    let way = |direction: Direction| {
-        let way = connection.way(direction);
-        json!({
-            "client": way.client.as_deref(),
-            "bytes": way.bytes,
-            "payload": way.payload,
-            "blocks": way.blocks,
-            "rate": way.rate(),
-        })
-    };
+    let way = |direction: Direction| way(connection.way(direction));
     json!({
         "stream": connection.stream.map(|stream| stream.0),
         "transport": connection.transport.name(),

@@ -127,11 +127,6 @@ impl FarPeer {
         }
     }
 
-    /// Has it wait for no more than what is essential from the start.
-    pub const fn be_lenient(&mut self) {
-        self.lenient = true;
-    }
-
     /// Has it open the connection: its handshake comes first.
     pub fn call(&mut self) {
         if let Some(line) = self.lines.first_mut().filter(|line| matches!(line.says, Says::Handshake { .. }))
@@ -337,11 +332,6 @@ impl FarPeer {
             }
         }
         std::mem::take(&mut self.missed)
-    }
-
-    /// Whether it has nothing more to say.
-    pub fn is_done(&self) -> bool {
-        self.pending().is_none()
     }
 }
 

@@ -6,8 +6,7 @@ use std::path::Path;
 
 use bittrace_protocol::{InfoHash, Timestamp};
 use bittrace_trace::{
-    Body, ConnectionEnd, Direction, Dissected, Options, Protocol, Record, Speaker, StreamId, Trace,
-    TraceError, Transport,
+    Body, Direction, Dissected, Options, Protocol, Record, Speaker, StreamId, Trace, TraceError, Transport,
 };
 
 /// What is kept of a capture to learn from it, and to play it.
@@ -40,8 +39,6 @@ pub struct Connection {
     pub at: Timestamp,
     /// The places of its records.
     pub records: Vec<usize>,
-    /// How it ended, as far as the capture tells.
-    pub end: Option<ConnectionEnd>,
 }
 
 /// Why a capture is no reference.
@@ -82,15 +79,7 @@ impl Reference {
         let mut connections: BTreeMap<StreamId, Connection> = BTreeMap::new();
         let mut size = 0;
         while let Some(dissected) = trace.next()? {
-            let record = match dissected {
-                Dissected::Record(record) => record,
-                Dissected::Connection(end) => {
-                    if let Some(connection) = end.stream.and_then(|stream| connections.get_mut(&stream)) {
-                        connection.end = Some(end);
-                    }
-                    continue;
-                }
-            };
+            let Dissected::Record(record) = dissected else { continue };
             size += record.bytes.len() + COST;
             if size > MOST {
                 return Err(ReferenceError::TooLong { name: name.to_owned() });
@@ -139,7 +128,6 @@ impl Connection {
             far,
             at: record.at,
             records: Vec::new(),
-            end: None,
         }
     }
 }

@@ -231,10 +231,15 @@ impl Sequence {
 pub fn installed(program: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
+    available(program, found)
+}
+
+/// As [`installed`], of what was looked for otherwise.
+pub fn available(what: &str, found: bool) -> bool {
     if !found {
         let required = std::env::var_os("BITTRACE_REQUIRE_CLIENTS").is_some();
-        assert!(!required, "{program} is not installed, and BITTRACE_REQUIRE_CLIENTS is set");
-        eprintln!("skipped: {program} is not installed");
+        assert!(!required, "{what} is not installed, and BITTRACE_REQUIRE_CLIENTS is set");
+        eprintln!("skipped: {what} is not installed");
     }
     found
 }

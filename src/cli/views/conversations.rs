@@ -10,6 +10,7 @@ use bittrace_trace::words::{count, counted, rough_size, short_hex, span};
 use serde_json::{Value, json};
 
 use super::{ROWS, Read, Rows, heading, more, object, paragraph};
+use crate::json;
 use crate::overview::outcome;
 use crate::time::rfc3339;
 
@@ -128,15 +129,10 @@ pub(super) fn rows(exchanges: &Exchanges, read: Read<'_>) -> Rows {
     let rows = conversations(read).map(|connection| {
         let exchange = connection.stream.and_then(|stream| exchanges.of(stream));
         let way = |direction: Direction| -> Value {
-            let way = connection.way(direction);
+            let mut way = json::way(connection.way(direction));
             let given =
                 exchange.map(|exchange| exchange.ways[direction as usize].clone()).unwrap_or_default();
-            json!({
-                "client": way.client.as_deref(),
-                "bytes": way.bytes,
-                "payload": way.payload,
-                "blocks": way.blocks,
-                "rate": way.rate(),
+            let more = json!({
                 "requests": given.requests,
                 "unanswered": given.open,
                 "depth": { "median": given.median_depth(), "max": given.deepest() },
@@ -147,7 +143,11 @@ pub(super) fn rows(exchanges: &Exchanges, read: Read<'_>) -> Rows {
                 "chokes": given.chokes,
                 "duplicate": given.duplicate,
                 "unsolicited": given.unsolicited,
-            })
+            });
+            if let (Value::Object(way), Value::Object(more)) = (&mut way, more) {
+                way.extend(more);
+            }
+            way
         };
         object([
             ("capture", json!(read.name)),

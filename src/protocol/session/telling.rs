@@ -46,18 +46,13 @@ impl Session {
 
     /// The new pieces that are to be told now by the profile's list.
     pub(super) fn listed_news(&mut self) -> Vec<PieceIndex> {
-        let tells = &self.config.profile.tells;
+        let Some(wanted) = self.news_wanted() else { return Vec::new() };
         let telling = &mut self.telling;
-        let next = tells.partition_point(|tell| tell.told <= telling.told);
-        let Some(tell) = tells.get(next).filter(|tell| tell.given <= telling.given) else {
-            return Vec::new();
-        };
-        let wanted = (tell.told - telling.told) as usize;
         let ready = telling.arrived.iter().take(wanted).all(|piece| self.news.contains(piece));
         if telling.arrived.len() < wanted || !ready {
             return Vec::new();
         }
-        telling.told = tell.told;
+        telling.told += wanted as u32;
         let due: Vec<PieceIndex> = telling.arrived.drain(..wanted).collect();
         self.news.retain(|piece| !due.contains(piece));
         self.stir_all();
@@ -66,11 +61,15 @@ impl Session {
 
     /// Whether pieces are to be told now as soon as they are verified.
     pub(super) fn owes_news(&self) -> bool {
-        let telling = &self.telling;
-        let tells = &self.config.profile.tells;
+        self.news_wanted().is_some_and(|wanted| self.telling.arrived.len() >= wanted)
+    }
+
+    /// How many more pieces are to be told by now, as the profile's list has it; `None` while its next moment is to come.
+    fn news_wanted(&self) -> Option<usize> {
+        let (telling, tells) = (&self.telling, &self.config.profile.tells);
         let next = tells.partition_point(|tell| tell.told <= telling.told);
-        let due = tells.get(next).filter(|tell| tell.given <= telling.given);
-        due.is_some_and(|tell| telling.arrived.len() >= (tell.told - telling.told) as usize)
+        let tell = tells.get(next).filter(|tell| tell.given <= telling.given)?;
+        Some((tell.told - telling.told) as usize)
     }
 
     /// The new pieces that have not been told, at the end of a download.
