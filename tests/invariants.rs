@@ -273,6 +273,40 @@ fn every_record_is_in_one_pair() {
     }
 }
 
+/// A file is read ahead by another thread where there are processors for it, a stream never: both give the same, and
+/// errors in the same place, whether the file is whole, cut short or corrupt.
+#[test]
+fn reading_ahead_makes_no_difference() {
+    let folder = tempfile::tempdir().expect("a folder for temporary files");
+    let told = |trace: Result<Trace, bittrace_trace::TraceError>| {
+        let mut trace = trace.expect("it begins as a capture");
+        let mut told = Vec::new();
+        loop {
+            match trace.next() {
+                Ok(None) => break,
+                next => told.push(format!("{next:?}")),
+            }
+        }
+        let about = trace.capture();
+        let facts = (about.packets(), about.bytes(), about.comments().to_vec(), trace.cut(), trace.counts());
+        (told, facts, trace.span(), trace.local())
+    };
+    for path in captures() {
+        let bytes = plain(&path);
+        let middle = bytes.len() / 2;
+        let mut corrupt = bytes.clone();
+        corrupt[middle..].fill(0xff);
+        for (kind, bytes) in [("whole", &bytes[..]), ("cut", &bytes[..middle]), ("corrupt", &corrupt)] {
+            let file = folder.path().join("capture");
+            std::fs::write(&file, bytes).expect("there is room for a capture");
+            let name = file.display().to_string();
+            let here = told(Trace::from_reader(name, Cursor::new(bytes.to_vec()), Options::default()));
+            let ahead = told(Trace::open(&file, Options::default()));
+            assert!(here == ahead, "{}, {kind}", scenario(&path));
+        }
+    }
+}
+
 /// Law 7: a capture with a byte flipped, or cut short, is read to its end.
 #[test]
 fn nothing_panics() {

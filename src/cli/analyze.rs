@@ -200,16 +200,17 @@ impl<'a> Analysis<'a> {
         };
         let mut whole = true;
         while !interrupted() {
-            match trace.next() {
-                Ok(Some(dissected)) => {
-                    summary.add(&dissected);
-                    views.add(&dissected);
+            match trace.advance() {
+                Ok(true) => {
+                    let Some(dissected) = trace.current() else { continue };
+                    summary.add(dissected);
+                    views.add(dissected);
                     if let Dissected::Record(record) = dissected {
                         reading.place.start = trace.span().map_or(record.at, |(first, _)| first);
                         self.message(record, &mut reading, &trace)?;
                     }
                 }
-                Ok(None) => break,
+                Ok(false) => break,
                 Err(error) => {
                     whole = false;
                     self.report(&error.into());
@@ -249,8 +250,8 @@ impl<'a> Analysis<'a> {
         Ok(())
     }
 
-    fn message(&mut self, record: Record, reading: &mut Reading, trace: &Trace) -> io::Result<()> {
-        let row = Row::new(&record, &reading.place);
+    fn message(&mut self, record: &Record, reading: &mut Reading, trace: &Trace) -> io::Result<()> {
+        let row = Row::new(record, &reading.place);
         if !self.choice.wants(&row) {
             return Ok(());
         }
@@ -270,7 +271,7 @@ impl<'a> Analysis<'a> {
                 }
             }
             Format::Table if self.show.held => {
-                reading.held.push(record);
+                reading.held.push(record.clone());
                 return Ok(());
             }
             Format::Table => reading.table.row(&row, trace.local(), &mut self.output)?,

@@ -69,7 +69,7 @@ impl Closing {
         self.bytes += capture.bytes();
         self.streams += summary.streams;
         self.truncated |= truncated;
-        for ((protocol, message), number) in &summary.messages {
+        for ((protocol, message), number) in summary.messages.by_name() {
             *self.messages.entry(format!("{protocol}.{message}")).or_default() += number;
         }
         for (severity, number) in summary.severities() {

@@ -250,8 +250,8 @@ impl Overview<'_> {
 
     fn messages(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut rows: Vec<Vec<String>> = Vec::new();
-        for ((protocol, message), number) in &self.summary.messages {
-            let text = format!("{message} {}", count(*number));
+        for ((protocol, message), number) in self.summary.messages.by_name() {
+            let text = format!("{message} {}", count(number));
             match rows.last_mut() {
                 Some(row) if row[0] == *protocol => {
                     row[1].push_str(", ");

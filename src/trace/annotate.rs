@@ -89,12 +89,9 @@ impl Annotator {
         self.local
     }
 
-    pub(crate) fn annotate(&mut self, dissected: Dissected) -> Dissected {
+    pub(crate) fn annotate(&mut self, dissected: &mut Dissected) {
         match dissected {
-            Dissected::Record(mut record) => {
-                self.record(&mut record);
-                Dissected::Record(record)
-            }
+            Dissected::Record(record) => self.record(record),
             Dissected::Connection(end) => {
                 if let Some(stream) = end.stream {
                     let peers = self.peers.remove(&stream);
@@ -106,7 +103,6 @@ impl Annotator {
                     self.conduct.remove(&stream);
                     self.trackers.remove(&stream);
                 }
-                Dissected::Connection(end)
             }
         }
     }

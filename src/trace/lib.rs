@@ -28,5 +28,5 @@ pub use record::{Answer, Body, Fragment, Note, Protocol, Reason, Record, Severit
 pub use recorder::Recorder;
 pub use summary::Summary;
 pub use tcp::Reassembler;
-pub use trace::{Counts, Options, Trace};
+pub use trace::{About, Counts, Options, Trace};
 pub use utp::UtpReassembler;

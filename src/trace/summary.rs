@@ -8,6 +8,7 @@ mod pieces;
 mod seen;
 
 use std::collections::BTreeMap;
+use std::ptr;
 use std::sync::Arc;
 
 use bittrace_protocol::Timestamp;
@@ -33,7 +34,7 @@ pub struct Summary {
     /// When the first record and the last were captured.
     pub span: Option<(Timestamp, Timestamp)>,
     /// How many records of each protocol and message.
-    pub messages: BTreeMap<(&'static str, &'static str), u64>,
+    pub messages: MessageCounts,
     /// Who spoke, by address and client.
     pub clients: Clients,
     /// The torrents it was about.
@@ -46,6 +47,33 @@ pub struct Summary {
     pub findings: BTreeMap<(Severity, &'static str), Finding>,
     /// What was not read.
     pub unread: Unread,
+}
+
+/// How many records there were of each protocol and message.
+///
+/// Their names are few and stand in few places, so the place of a name mostly tells which it is.
+#[derive(Debug, Clone, Default)]
+pub struct MessageCounts(Vec<(&'static str, &'static str, u64)>);
+
+impl MessageCounts {
+    /// The counts by protocol and message, in the order of their names.
+    pub fn by_name(&self) -> BTreeMap<(&'static str, &'static str), u64> {
+        let mut counts = BTreeMap::new();
+        for (protocol, message, count) in &self.0 {
+            *counts.entry((*protocol, *message)).or_default() += count;
+        }
+        counts
+    }
+
+    fn add(&mut self, protocol: &'static str, message: &'static str) {
+        let is_it = |row: &&mut (&'static str, &'static str, u64)| {
+            ptr::eq(row.1, message) && ptr::eq(row.0, protocol)
+        };
+        match self.0.iter_mut().find(is_it) {
+            Some((_, _, count)) => *count += 1,
+            None => self.0.push((protocol, message, 1)),
+        }
+    }
 }
 
 /// Notes of one rule.
@@ -119,7 +147,7 @@ impl Summary {
         self.streams = self.streams.max(u64::from(record.stream.0) + 1);
         let (first, last) = self.span.unwrap_or((record.at, record.at));
         self.span = Some((first.min(record.at), last.max(record.at)));
-        *self.messages.entry((record.body.protocol().name(), record.body.message())).or_default() += 1;
+        self.messages.add(record.body.protocol().name(), record.body.message());
         self.clients.add(record);
         self.torrents.add(record);
         self.trackers.add(record);

@@ -1,5 +1,8 @@
 //! A capture file from its first packet to its last, as annotated records.
 
+mod ahead;
+mod reading;
+
 use std::collections::VecDeque;
 use std::io::Read;
 use std::net::IpAddr;
@@ -11,10 +14,10 @@ use bittrace_protocol::metainfo::Metainfo;
 
 use crate::annotate::Annotator;
 use crate::capture::{Capture, Cut, TraceError};
-use crate::defrag::Defragmenter;
-use crate::dissect::{Dissected, Dissector};
-use crate::link::{Datagram, Parsed, UNKNOWN_LINK, parse};
-use crate::tcp::Reassembler;
+use crate::dissect::Dissected;
+use ahead::Ahead;
+use reading::Reading;
+pub use reading::{About, Counts};
 
 /// What is known of a capture beforehand.
 #[derive(Debug, Clone, Default)]
@@ -27,41 +30,32 @@ pub struct Options {
 
 /// Reads a capture. Memory is held for open streams only.
 pub struct Trace {
-    capture: Capture,
-    stages: Stages,
+    source: Source,
+    about: About,
+    annotator: Annotator,
     ready: VecDeque<Dissected>,
-    counts: Counts,
-    span: Option<(Timestamp, Timestamp)>,
+    /// Whether the first of those was shown.
+    shown: bool,
     finished: bool,
 }
 
-/// What was in the packets of a capture.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// TCP segments.
-    pub tcp: u64,
-    /// UDP datagrams.
-    pub udp: u64,
-    /// Packets that are neither, or cannot be read.
-    pub other: u64,
-    /// Of those, packets of a link type that is not read: how many, and the number of the last one's type.
-    pub unread_link: Option<(u64, u32)>,
-}
-
-struct Stages {
-    defragmenter: Defragmenter,
-    reassembler: Reassembler,
-    dissector: Dissector,
-    annotator: Annotator,
+/// Where records come from.
+enum Source {
+    /// They are made when one is wanted.
+    Here(Box<Reading>),
+    /// Another thread makes them.
+    Ahead(Ahead),
 }
 
 impl Trace {
-    /// Opens the capture file at `path`.
+    /// Opens the capture file at `path`. Where there is more than one processor, another thread reads ahead.
     ///
     /// # Errors
     /// When it cannot be opened, or is no capture.
     pub fn open(path: &Path, options: Options) -> Result<Self, TraceError> {
-        Ok(Self::over(Capture::open(path)?, options))
+        let reading = Reading::new(Capture::open(path)?, &options);
+        let several = std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1);
+        Ok(Self::over(reading, options, several))
     }
 
     /// Reads a capture from a stream, as its bytes come. `name` stands for it in errors.
@@ -73,24 +67,15 @@ impl Trace {
         reader: impl Read + Send + 'static,
         options: Options,
     ) -> Result<Self, TraceError> {
-        Ok(Self::over(Capture::from_reader(name, reader)?, options))
+        let reading = Reading::new(Capture::from_reader(name, reader)?, &options);
+        Ok(Self::over(reading, options, false))
     }
 
-    fn over(capture: Capture, options: Options) -> Self {
-        let stages = Stages {
-            defragmenter: Defragmenter::default(),
-            reassembler: Reassembler::new(),
-            dissector: Dissector::knowing(options.torrents.clone()),
-            annotator: Annotator::new(options),
-        };
-        Self {
-            capture,
-            stages,
-            ready: VecDeque::new(),
-            counts: Counts::default(),
-            span: None,
-            finished: false,
-        }
+    fn over(reading: Reading, options: Options, ahead: bool) -> Self {
+        let about = About::of(&reading);
+        let source = if ahead { Ahead::over(reading) } else { Source::Here(Box::new(reading)) };
+        let annotator = Annotator::new(options);
+        Self { source, about, annotator, ready: VecDeque::new(), shown: false, finished: false }
     }
 
     /// The next record, or the end of a connection; `None` at the end of the capture.
@@ -100,92 +85,69 @@ impl Trace {
     /// after the records of all streams that were open.
     #[expect(clippy::should_implement_trait, reason = "an iterator would hide the errors in its items")]
     pub fn next(&mut self) -> Result<Option<Dissected>, TraceError> {
-        loop {
-            if let Some(ready) = self.ready.pop_front() {
-                return Ok(Some(ready));
-            }
-            if self.finished {
-                return Ok(None);
-            }
-            let packet = match self.capture.next_packet() {
-                Ok(Some(packet)) => packet,
-                Ok(None) => {
-                    self.finish();
-                    continue;
-                }
-                Err(error) => {
-                    self.finish();
-                    return Err(error);
-                }
-            };
-            let Stages { defragmenter, reassembler, dissector, annotator } = &mut self.stages;
-            let ready = &mut self.ready;
-            let moment = packet.moment;
-            let (first, last) = self.span.unwrap_or((moment.at, moment.at));
-            self.span = Some((first, last.max(moment.at)));
-            let mut out = |dissected| ready.push_back(annotator.annotate(dissected));
-            let counts = &mut self.counts;
-            let mut carried = |parsed: Parsed<'_>| match parsed {
-                Parsed::Tcp(segment) => {
-                    counts.tcp += 1;
-                    reassembler
-                        .segment(moment, &segment, &mut |at, event| dissector.handle(at, event, &mut out));
-                }
-                Parsed::Udp(datagram) => {
-                    counts.udp += 1;
-                    if datagram.lost_tail == 0 {
-                        let Datagram { src, dst, payload, .. } = datagram;
-                        dissector.datagram(moment, src, dst, payload, &mut out);
-                    }
-                }
-                Parsed::Fragment(_) | Parsed::Other(_) => counts.other += 1,
-            };
-            match parse(packet.link, packet.data) {
-                Parsed::Fragment(fragment) => match defragmenter.add(moment.at, &fragment) {
-                    Some(whole) => carried(whole.parse()),
-                    None => counts.other += 1,
-                },
-                Parsed::Other(UNKNOWN_LINK) => {
-                    self.counts.other += 1;
-                    let before = self.counts.unread_link.map_or(0, |(packets, _)| packets);
-                    self.counts.unread_link = Some((before + 1, packet.link.0));
-                }
-                parsed => carried(parsed),
-            }
+        self.advance()?;
+        self.shown = false;
+        Ok(self.ready.pop_front())
+    }
+
+    /// Goes on to the next record, or end of a connection, which is then the [`current`](Self::current) one. `false`
+    /// at the end of the capture. Records are large, and who only looks at them need not have them.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn advance(&mut self) -> Result<bool, TraceError> {
+        if std::mem::take(&mut self.shown) {
+            self.ready.pop_front();
         }
+        while self.ready.is_empty() {
+            if self.finished {
+                return Ok(false);
+            }
+            let more = match &mut self.source {
+                Source::Here(reading) => {
+                    let ready = &mut self.ready;
+                    let more = reading.step(&mut |dissected| ready.push_back(dissected));
+                    self.about.update(reading);
+                    more
+                }
+                Source::Ahead(ahead) => ahead.next(&mut self.ready, &mut self.about),
+            };
+            self.finished = !more?;
+        }
+        if let Some(next) = self.ready.front_mut() {
+            self.annotator.annotate(next);
+        }
+        self.shown = true;
+        Ok(true)
+    }
+
+    /// What [`advance`](Self::advance) went on to.
+    pub fn current(&self) -> Option<&Dissected> {
+        self.ready.front().filter(|_| self.shown)
     }
 
     /// The capture being read: its format, and how far it was read.
-    pub const fn capture(&self) -> &Capture {
-        &self.capture
+    pub const fn capture(&self) -> &About {
+        &self.about
     }
 
     /// Where the file was cut short, when it was.
-    pub fn cut(&self) -> Option<Cut> {
-        self.capture.cut()
+    pub const fn cut(&self) -> Option<Cut> {
+        self.about.cut()
     }
 
     /// What was in the packets so far.
     pub const fn counts(&self) -> Counts {
-        self.counts
+        self.about.counts()
     }
 
     /// When the first packet was captured, and the latest so far.
     pub const fn span(&self) -> Option<(Timestamp, Timestamp)> {
-        self.span
+        self.about.span()
     }
 
     /// The address of the host the capture is about, as far as is known.
     pub const fn local(&self) -> Option<IpAddr> {
-        self.stages.annotator.local()
-    }
-
-    fn finish(&mut self) {
-        self.finished = true;
-        let Stages { reassembler, dissector, annotator, .. } = &mut self.stages;
-        let ready = &mut self.ready;
-        let mut out = |dissected| ready.push_back(annotator.annotate(dissected));
-        reassembler.finish(&mut |at, event| dissector.handle(at, event, &mut out));
-        dissector.finish(&mut out);
+        self.annotator.local()
     }
 }

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use bittrace_protocol::utp::{Header, Kind, kind};
+use foldhash::fast::RandomState;
 use rustc_hash::FxHashMap;
 
 use crate::burst::{Closing, Direction, Flow, Interest, Moment, Opening, StreamEvent, StreamId};
@@ -28,7 +29,7 @@ use connection::Connection;
 pub struct UtpReassembler {
     /// Which connection a packet belongs to, and which way it goes. The ids are the capture's, so the hash is one
     /// that nobody can choose them to collide in.
-    lines: HashMap<Line, (StreamId, Direction)>,
+    lines: HashMap<Line, (StreamId, Direction), RandomState>,
     connections: FxHashMap<StreamId, Connection>,
     next_stream: u32,
     held_cost: usize,

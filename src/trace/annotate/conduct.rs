@@ -295,9 +295,9 @@ impl Conduct {
     fn piece(&mut self, record: &mut Record, block: Block, known: bool, fast: bool) {
         let at = record.at;
         let (speaker, receiver) = self.ends(record);
-        let before = receiver.requests.settled(&block);
         let answered = receiver.requests.answer(block, Settled::Sent);
         if known && receiver.requests.is_all() {
+            let before = if answered.is_none() { receiver.requests.settled(&block) } else { None };
             let (rule, text) = match (answered, before) {
                 (Some(cancelled), _) => {
                     if cancelled {
@@ -332,13 +332,12 @@ impl Conduct {
 
     fn reject(&mut self, record: &mut Record, block: Block, known: bool) {
         let (_, receiver) = self.ends(record);
-        let before = receiver.requests.settled(&block);
         let answered = receiver.requests.answer(block, Settled::Rejected);
         receiver.wait_no_more();
         if !known || answered.is_some() || !receiver.requests.is_all() {
             return;
         }
-        record.notes.extend(match before {
+        record.notes.extend(match receiver.requests.settled(&block) {
             Some(Settled::Sent | Settled::Rejected) => {
                 Some(rules::BEP6_ANSWERED_TWICE.note("the request was answered already"))
             }

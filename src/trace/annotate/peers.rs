@@ -1,11 +1,13 @@
 //! How things stand between two peers: who they are, who chokes whom, which requests wait for an answer.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 use bittrace_protocol::peer_id::client_name;
 use bittrace_protocol::wire::{Content, Extension, HashRange, Message, MetadataKind};
 use bittrace_protocol::{Block, InfoHash, PeerId, Timestamp};
+use foldhash::fast::RandomState;
 
 use super::latency;
 use crate::Direction;
@@ -28,7 +30,8 @@ struct Way {
     chokes: bool,
     interested: bool,
     handshake: Option<Asked>,
-    requests: HashMap<Block, Asked>,
+    /// The keys are the far end's, so the hash is one that nobody can choose them to collide in.
+    requests: HashMap<Block, Asked, RandomState>,
     metadata: HashMap<u32, Asked>,
     hashes: HashMap<HashRange, Asked>,
 }
@@ -208,7 +211,7 @@ impl Asked {
 }
 
 /// Remembers a request. One that is asked again counts from the first time.
-fn ask<K: Eq + std::hash::Hash>(waiting: &mut HashMap<K, Asked>, what: K, asked: Asked) {
+fn ask<K: Eq + Hash, S: BuildHasher>(waiting: &mut HashMap<K, Asked, S>, what: K, asked: Asked) {
     if waiting.len() < WAITING {
         waiting.entry(what).or_insert(asked);
     }

@@ -81,7 +81,9 @@ impl Conversation {
         let moment = Moment { at: Timestamp::from_nanos((seconds * 1e9) as i64), frame: self.frame };
         let (annotator, notes) = (&mut self.annotator, &mut self.notes);
         self.dissector.handle(moment, event, &mut |dissected| {
-            if let Dissected::Record(record) = annotator.annotate(dissected) {
+            let mut dissected = dissected;
+            annotator.annotate(&mut dissected);
+            if let Dissected::Record(record) = dissected {
                 notes.extend(record.notes.iter().map(|note| (note.rule, note.severity)));
             }
         });

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 
 use super::{Dissected, Emitter, Recognised};
 use crate::lane::Taken;
@@ -15,9 +16,9 @@ use crate::{Direction, Flow, Moment, StreamId};
 #[derive(Debug)]
 pub(super) struct Flows<T> {
     /// Those heard since the last change of generations.
-    young: HashMap<Ends, T>,
+    young: HashMap<Ends, T, RandomState>,
     /// Those heard in the generation before.
-    old: HashMap<Ends, T>,
+    old: HashMap<Ends, T, RandomState>,
 }
 
 /// Two ends, whichever of them speaks.

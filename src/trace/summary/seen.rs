@@ -129,6 +129,8 @@ impl Clients {
 pub struct TorrentsSeen {
     rows: Vec<TorrentSeen>,
     by_hash: FxHashMap<InfoHash, usize>,
+    /// The last one that was asked for: mostly it is the next one too.
+    last: Option<(InfoHash, usize)>,
     more: u64,
 }
 
@@ -207,7 +209,7 @@ impl TorrentsSeen {
     pub(super) fn add(&mut self, record: &Record) {
         let Some(info_hash) = record.torrent else { return };
         // Nodes are asked for any torrent there is, and for random ids.
-        if record.body.protocol() == Protocol::Dht && !self.by_hash.contains_key(&info_hash) {
+        if matches!(record.body, Body::Dht(..)) && !self.by_hash.contains_key(&info_hash) {
             return;
         }
         let Some(row) = self.row(info_hash) else { return };
@@ -233,6 +235,11 @@ impl TorrentsSeen {
     }
 
     fn row(&mut self, info_hash: InfoHash) -> Option<&mut TorrentSeen> {
+        if let Some((last, at)) = self.last
+            && last == info_hash
+        {
+            return self.rows.get_mut(at);
+        }
         let next = self.rows.len();
         if next >= KEPT && !self.by_hash.contains_key(&info_hash) {
             self.more += 1;
@@ -242,6 +249,7 @@ impl TorrentsSeen {
         if at == next {
             self.rows.push(TorrentSeen { info_hash: Some(info_hash), ..TorrentSeen::default() });
         }
+        self.last = Some((info_hash, at));
         self.rows.get_mut(at)
     }
 }

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
+use foldhash::fast::RandomState;
+
 use super::connection::Connection;
 
 /// The two ends of a connection, whichever of them speaks.
@@ -38,7 +40,7 @@ pub(super) type Place = u32;
 #[derive(Default)]
 pub(super) struct Table {
     /// The keys are the capture's, so the hash is one that nobody can choose them to collide in.
-    places: HashMap<Key, Place>,
+    places: HashMap<Key, Place, RandomState>,
     slots: Vec<Slot>,
     free: Vec<Place>,
     open: List,

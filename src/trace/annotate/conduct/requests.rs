@@ -1,20 +1,28 @@
 //! What one end of a connection asked for, and what became of it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use bittrace_protocol::{Block, Timestamp};
-use rustc_hash::FxHashMap;
+use foldhash::fast::RandomState;
 
 /// Requests that wait, and the last ones that are settled.
+///
+/// The keys are the far end's, so the hash is one that nobody can choose them to collide in.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
-    waiting: FxHashMap<Block, Waiting>,
-    settled: FxHashMap<Block, Settled>,
-    order: VecDeque<Block>,
+    waiting: HashMap<Block, Waiting, RandomState>,
+    /// Those that are settled, in that order.
+    settled: VecDeque<(Block, Settled)>,
+    /// The number of the first of those, all that ever were counted from 0.
+    first: u64,
+    /// The number of the last one of each block. Only made when somebody asks, which is rare.
+    index: HashMap<Block, u64, RandomState>,
+    /// The number of the first one that is not in the index.
+    unindexed: u64,
     /// Those that were cancelled and are still to be answered, with when that was.
     cancelled: VecDeque<(Timestamp, Block)>,
-    /// Whether some had to be forgotten.
-    forgot: bool,
+    /// Whether more waited than are remembered.
+    overflowed: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,16 +52,27 @@ impl Requests {
 
     /// Whether none was forgotten.
     pub(super) const fn is_all(&self) -> bool {
-        !self.forgot
+        !self.overflowed && self.first == 0
     }
 
-    pub(super) fn settled(&self, block: &Block) -> Option<Settled> {
-        self.settled.get(block).copied()
+    /// What became of the last request for a block that is settled.
+    pub(super) fn settled(&mut self, block: &Block) -> Option<Settled> {
+        self.unindexed = self.unindexed.max(self.first);
+        for (block, _) in self.settled.range((self.unindexed - self.first) as usize..) {
+            self.index.insert(*block, self.unindexed);
+            self.unindexed += 1;
+        }
+        if self.index.len() > 2 * KEPT {
+            let first = self.first;
+            self.index.retain(|_, number| *number >= first);
+        }
+        let place = self.index.get(block)?.checked_sub(self.first)?;
+        self.settled.get(place as usize).map(|(_, became)| *became)
     }
 
     pub(super) fn ask(&mut self, block: Block) {
         if self.waiting.len() >= KEPT {
-            self.forgot = true;
+            self.overflowed = true;
             return;
         }
         let waiting = self.waiting.entry(block).or_default();
@@ -111,14 +130,48 @@ impl Requests {
     }
 
     fn settle(&mut self, block: Block, by: Settled) {
-        if self.settled.insert(block, by).is_none() {
-            self.order.push_back(block);
+        self.settled.push_back((block, by));
+        if self.settled.len() > KEPT {
+            self.settled.pop_front();
+            self.first += 1;
         }
-        if self.order.len() > KEPT
-            && let Some(oldest) = self.order.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn block(number: u32) -> Block {
+        Block { index: bittrace_protocol::PieceIndex(number), begin: 0, length: 16 }
+    }
+
+    #[test]
+    fn the_last_settlement_of_a_block_counts_whenever_it_is_asked_for() {
+        let mut requests = Requests::default();
+        for (by, then) in [(Settled::Rejected, Some(Settled::Rejected)), (Settled::Sent, Some(Settled::Sent))]
         {
-            self.settled.remove(&oldest);
-            self.forgot = true;
+            requests.ask(block(1));
+            assert_eq!(requests.answer(block(1), by), Some(false));
+            assert_eq!((requests.settled(&block(1)), requests.settled(&block(2))), (then, None));
         }
+    }
+
+    #[test]
+    fn what_is_too_long_ago_is_forgotten_and_said_to_be() {
+        let mut requests = Requests::default();
+        let rounds = 3 * KEPT as u32;
+        for number in 0..rounds {
+            requests.ask(block(number));
+            requests.answer(block(number), Settled::Sent);
+            if number.is_multiple_of(1000) {
+                assert_eq!(requests.settled(&block(number)), Some(Settled::Sent));
+            }
+        }
+        assert!(!requests.is_all());
+        let oldest = rounds - KEPT as u32;
+        assert_eq!(requests.settled(&block(oldest)), Some(Settled::Sent));
+        assert_eq!(requests.settled(&block(oldest - 1)), None);
+        assert!(requests.index.len() <= 2 * KEPT && requests.settled.len() == KEPT);
     }
 }

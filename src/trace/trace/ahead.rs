@@ -1,0 +1,115 @@
+//! A thread that reads a capture ahead of whoever annotates and shows its records, in the same order.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{Builder, JoinHandle};
+
+use super::Source;
+use super::reading::{About, Reading, Tally, new_comments};
+use crate::capture::TraceError;
+use crate::dissect::Dissected;
+
+/// What the thread has to hand.
+pub(super) struct Ahead {
+    batches: Receiver<Batch>,
+    thread: Option<JoinHandle<()>>,
+    /// What is to be said once the records before it were taken.
+    after: Option<Result<bool, TraceError>>,
+}
+
+/// Records that go over at once.
+struct Batch {
+    dissected: VecDeque<Dissected>,
+    /// How far the capture was read behind the last of them.
+    tally: Tally,
+    /// Comments of the capture that came up on the way.
+    comments: Vec<String>,
+    /// What comes behind them: whether there is more, or why not.
+    then: Result<bool, TraceError>,
+}
+
+/// Batches that may wait, records and bytes of a batch: enough that the threads seldom wait for each other, and few
+/// megabytes in all.
+const BATCHES: usize = 4;
+const RECORDS: usize = 512;
+const BYTES: u64 = 512 * 1024;
+
+/// Packets that are read at most before what there is goes over: a capture may hold little that is BitTorrent.
+const PACKETS: usize = 65_536;
+
+impl Ahead {
+    /// Lets another thread read on. Where the system has none to give, this one does.
+    pub(super) fn over(reading: Reading) -> Source {
+        let (sender, batches) = sync_channel(BATCHES);
+        // A thread that cannot be begun takes what it was given with it, so that goes over when it runs.
+        let (give, given) = sync_channel::<Reading>(1);
+        let begun = Builder::new().name("reader".to_owned()).spawn(move || {
+            if let Ok(reading) = given.recv() {
+                read(reading, &sender);
+            }
+        });
+        match begun {
+            Ok(thread) => match give.send(reading) {
+                Ok(()) => Source::Ahead(Self { batches, thread: Some(thread), after: None }),
+                Err(back) => Source::Here(Box::new(back.0)),
+            },
+            Err(_) => Source::Here(Box::new(reading)),
+        }
+    }
+
+    /// Waits for more records: whether more come after these.
+    pub(super) fn next(
+        &mut self,
+        ready: &mut VecDeque<Dissected>,
+        about: &mut About,
+    ) -> Result<bool, TraceError> {
+        if let Some(after) = self.after.take() {
+            return after;
+        }
+        let Ok(batch) = self.batches.recv() else { return self.gone() };
+        about.note(batch.tally, &batch.comments);
+        *ready = batch.dissected;
+        match batch.then {
+            Err(error) if !ready.is_empty() => {
+                self.after = Some(Err(error));
+                Ok(true)
+            }
+            then => then,
+        }
+    }
+
+    /// The thread is gone without having said that it is done, so it panicked: that goes on here.
+    fn gone(&mut self) -> Result<bool, TraceError> {
+        if let Some(Err(panic)) = self.thread.take().map(JoinHandle::join) {
+            std::panic::resume_unwind(panic);
+        }
+        Ok(false)
+    }
+}
+
+/// Reads to the end, or until nobody listens any more.
+fn read(mut reading: Reading, to: &SyncSender<Batch>) {
+    let mut known = 0;
+    loop {
+        let mut dissected = VecDeque::with_capacity(RECORDS + 8);
+        let mut bytes = 0;
+        let mut then = Ok(true);
+        for _ in 0..PACKETS {
+            then = reading.step(&mut |one| {
+                if let Dissected::Record(record) = &one {
+                    bytes += record.bytes.len() as u64;
+                }
+                dissected.push_back(one);
+            });
+            if !matches!(then, Ok(true)) || dissected.len() >= RECORDS || bytes >= BYTES {
+                break;
+            }
+        }
+        let comments = new_comments(&reading, known).to_vec();
+        known += comments.len();
+        let over = matches!(then, Ok(false));
+        if to.send(Batch { dissected, tally: Tally::of(&reading), comments, then }).is_err() || over {
+            return;
+        }
+    }
+}

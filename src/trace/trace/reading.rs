@@ -1,0 +1,211 @@
+//! The way from packets to records, up to where they are annotated.
+
+use bittrace_protocol::Timestamp;
+
+use super::Options;
+use crate::capture::{Capture, Cut, TraceError};
+use crate::defrag::Defragmenter;
+use crate::dissect::{Dissected, Dissector};
+use crate::link::{Datagram, Parsed, UNKNOWN_LINK, parse};
+use crate::tcp::Reassembler;
+
+/// A capture that is being read, and the stages that its packets pass.
+pub(super) struct Reading {
+    capture: Capture,
+    defragmenter: Defragmenter,
+    reassembler: Reassembler,
+    dissector: Dissector,
+    counts: Counts,
+    span: Option<(Timestamp, Timestamp)>,
+    /// Whether no packet comes any more, so that what is open is to be closed.
+    ended: bool,
+}
+
+/// What was in the packets of a capture.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// TCP segments.
+    pub tcp: u64,
+    /// UDP datagrams.
+    pub udp: u64,
+    /// Packets that are neither, or cannot be read.
+    pub other: u64,
+    /// Of those, packets of a link type that is not read: how many, and the number of the last one's type.
+    pub unread_link: Option<(u64, u32)>,
+}
+
+impl Reading {
+    pub(super) fn new(capture: Capture, options: &Options) -> Self {
+        Self {
+            capture,
+            defragmenter: Defragmenter::default(),
+            reassembler: Reassembler::new(),
+            dissector: Dissector::knowing(options.torrents.clone()),
+            counts: Counts::default(),
+            span: None,
+            ended: false,
+        }
+    }
+
+    /// Reads one packet, and gives out the records it completes. `false` when there are no more; what was open then
+    /// is closed. After an error, a next call closes it.
+    pub(super) fn step(&mut self, out: &mut dyn FnMut(Dissected)) -> Result<bool, TraceError> {
+        if self.ended {
+            self.close(out);
+            return Ok(false);
+        }
+        let packet = match self.capture.next_packet() {
+            Ok(Some(packet)) => packet,
+            Ok(None) => {
+                self.ended = true;
+                self.close(out);
+                return Ok(false);
+            }
+            Err(error) => {
+                self.ended = true;
+                return Err(error);
+            }
+        };
+        let Self { defragmenter, reassembler, dissector, counts, .. } = self;
+        let moment = packet.moment;
+        let (first, last) = self.span.unwrap_or((moment.at, moment.at));
+        self.span = Some((first, last.max(moment.at)));
+        let mut carried = |parsed: Parsed<'_>, counts: &mut Counts| match parsed {
+            Parsed::Tcp(segment) => {
+                counts.tcp += 1;
+                reassembler.segment(moment, &segment, &mut |at, event| dissector.handle(at, event, out));
+            }
+            Parsed::Udp(datagram) => {
+                counts.udp += 1;
+                if datagram.lost_tail == 0 {
+                    let Datagram { src, dst, payload, .. } = datagram;
+                    dissector.datagram(moment, src, dst, payload, out);
+                }
+            }
+            Parsed::Fragment(_) | Parsed::Other(_) => counts.other += 1,
+        };
+        match parse(packet.link, packet.data) {
+            Parsed::Fragment(fragment) => match defragmenter.add(moment.at, &fragment) {
+                Some(whole) => carried(whole.parse(), counts),
+                None => counts.other += 1,
+            },
+            Parsed::Other(UNKNOWN_LINK) => {
+                counts.other += 1;
+                let before = counts.unread_link.map_or(0, |(packets, _)| packets);
+                counts.unread_link = Some((before + 1, packet.link.0));
+            }
+            parsed => carried(parsed, counts),
+        }
+        Ok(true)
+    }
+
+    /// Closes what is open.
+    fn close(&mut self, out: &mut dyn FnMut(Dissected)) {
+        let Self { reassembler, dissector, .. } = self;
+        reassembler.finish(&mut |at, event| dissector.handle(at, event, out));
+        dissector.finish(out);
+    }
+}
+
+/// A capture, as far as it was read.
+#[derive(Debug, Clone)]
+pub struct About {
+    name: String,
+    format: String,
+    comments: Vec<String>,
+    tally: Tally,
+}
+
+/// What changes with every packet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tally {
+    packets: u64,
+    bytes: u64,
+    snapped: u64,
+    cut: Option<Cut>,
+    counts: Counts,
+    span: Option<(Timestamp, Timestamp)>,
+}
+
+impl Tally {
+    pub(super) fn of(reading: &Reading) -> Self {
+        let capture = &reading.capture;
+        Self {
+            packets: capture.packets(),
+            bytes: capture.bytes(),
+            snapped: capture.snapped(),
+            cut: capture.cut(),
+            counts: reading.counts,
+            span: reading.span,
+        }
+    }
+}
+
+impl About {
+    pub(super) fn of(reading: &Reading) -> Self {
+        Self {
+            name: reading.capture.name().to_owned(),
+            format: reading.capture.format().to_owned(),
+            comments: reading.capture.comments().to_vec(),
+            tally: Tally::of(reading),
+        }
+    }
+
+    /// Takes in how far it was read by now.
+    pub(super) fn update(&mut self, reading: &Reading) {
+        self.note(Tally::of(reading), new_comments(reading, self.comments.len()));
+    }
+
+    /// The same, from afar.
+    pub(super) fn note(&mut self, tally: Tally, comments: &[String]) {
+        self.tally = tally;
+        self.comments.extend_from_slice(comments);
+    }
+
+    /// What it is called in errors.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The format, and what it is wrapped in, as in `pcapng, gzip`.
+    pub fn format(&self) -> &str {
+        &self.format
+    }
+
+    /// What the sections of a pcapng read so far say of themselves (the first 64 comments).
+    pub fn comments(&self) -> &[String] {
+        &self.comments
+    }
+
+    /// How many packets were read.
+    pub const fn packets(&self) -> u64 {
+        self.tally.packets
+    }
+
+    /// How many bytes of packets were read: those that were captured.
+    pub const fn bytes(&self) -> u64 {
+        self.tally.bytes
+    }
+
+    /// How many packets were captured only in part.
+    pub const fn snapped(&self) -> u64 {
+        self.tally.snapped
+    }
+
+    pub(super) const fn cut(&self) -> Option<Cut> {
+        self.tally.cut
+    }
+
+    pub(super) const fn counts(&self) -> Counts {
+        self.tally.counts
+    }
+
+    pub(super) const fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        self.tally.span
+    }
+}
+
+/// The comments beyond the first `known`.
+pub(super) fn new_comments(reading: &Reading, known: usize) -> &[String] {
+    reading.capture.comments().get(known..).unwrap_or_default()
+}
