@@ -1,7 +1,10 @@
 //! Results as CSV (RFC 4180): a header, then a row a message. What is a list or an object elsewhere is JSON in its cell.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
+use std::rc::Rc;
 
+use csv::{ByteRecord, Writer};
 use serde_json::Value;
 
 use crate::names::{KEYS, Key, Name};
@@ -12,13 +15,34 @@ use crate::row::Row;
 pub(crate) struct CsvTable {
     columns: Vec<(Name, String)>,
     begun: bool,
+    writer: Writer<Line>,
+    /// What the writer wrote.
+    line: Line,
+    /// Room for the cells of a row, and for one of them.
+    cells: ByteRecord,
+    cell: Vec<u8>,
+}
+
+/// A line that is being written, and read by whoever holds the other half.
+#[derive(Debug, Clone, Default)]
+struct Line(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl CsvTable {
     /// A table of the chosen columns, or of all keys and the message's own fields.
     pub(crate) fn new(chosen: &[(Name, String)], with_bytes: bool) -> Self {
         if !chosen.is_empty() {
-            return Self { columns: chosen.to_vec(), begun: false };
+            return Self::of(chosen.to_vec());
         }
         let keys = KEYS.iter().filter(|(_, key)| match key {
             Key::Rule => false,
@@ -26,7 +50,13 @@ impl CsvTable {
             _ => true,
         });
         let columns = keys.map(|(name, key)| (Name::Key(*key), (*name).to_owned())).collect();
-        Self { columns, begun: false }
+        Self::of(columns)
+    }
+
+    fn of(columns: Vec<(Name, String)>) -> Self {
+        let line = Line::default();
+        let writer = Writer::from_writer(line.clone());
+        Self { columns, begun: false, writer, line, cells: ByteRecord::new(), cell: Vec::new() }
     }
 
     /// Writes the header, unless that is done.
@@ -40,10 +70,21 @@ impl CsvTable {
     /// Writes one message.
     pub(crate) fn row(&mut self, row: &Row<'_>, out: &mut dyn Write) -> io::Result<()> {
         self.header(out)?;
-        write_cells(
-            self.columns.iter().map(|(name, _)| row.value(name).map_or(String::new(), |value| cell(&value))),
-            out,
-        )
+        let Self { columns, cells, .. } = self;
+        cells.clear();
+        for (name, _) in columns.iter() {
+            self.cell.clear();
+            if let Some(said) = row.said(name) {
+                write!(self.cell, "{said}")?;
+            }
+            cells.push_field(&self.cell);
+        }
+        self.writer.write_byte_record(cells)?;
+        self.writer.flush()?;
+        let mut line = self.line.0.borrow_mut();
+        out.write_all(&line)?;
+        line.clear();
+        Ok(())
     }
 }
 
@@ -59,7 +100,7 @@ pub(crate) fn cell(value: &Value) -> String {
 
 /// Writes cells as one row.
 pub(crate) fn write_cells(cells: impl Iterator<Item = String>, out: &mut dyn Write) -> io::Result<()> {
-    let mut writer = csv::Writer::from_writer(Vec::with_capacity(256));
+    let mut writer = Writer::from_writer(Vec::with_capacity(256));
     writer.write_record(cells.map(String::into_bytes))?;
     let line = writer.into_inner().map_err(|error| error.into_error())?;
     out.write_all(&line)

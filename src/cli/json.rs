@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use bittrace_trace::summary::{Client, Connection, TorrentSeen, Tracker, Way};
 use bittrace_trace::{Direction, Summary, Trace};
+use serde::ser::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::names::Name;
@@ -20,18 +21,32 @@ pub(crate) fn write_message(
     with_bytes: bool,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let object = if chosen.is_empty() {
-        row.object(with_bytes)
-    } else {
-        let value = |name| row.value(name).unwrap_or(Value::Null);
-        chosen.iter().map(|(name, text)| (text.clone(), value(name))).collect()
-    };
-    write_line(&object, out)
+    write_line(&Message { row, chosen, with_bytes }, out)
+}
+
+/// A message as an object.
+struct Message<'a> {
+    row: &'a Row<'a>,
+    chosen: &'a [(Name, String)],
+    with_bytes: bool,
+}
+
+impl Serialize for Message<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.chosen.is_empty() {
+            return serializer.collect_map(self.row.entries(self.with_bytes));
+        }
+        serializer.collect_map(self.chosen.iter().map(|(name, text)| (text, self.row.said(name))))
+    }
 }
 
 /// Writes one object on a line.
-pub(crate) fn write_line(object: &Map<String, Value>, out: &mut dyn Write) -> io::Result<()> {
-    let line = serde_json::to_string(object)?;
+pub(crate) fn write_line(object: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+    let mut line = serde_json::to_string(object)?;
+    if line.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        line.push('\n');
+        return out.write_all(line.as_bytes());
+    }
     // What would turn the order of text on a terminal is escaped, as JSON itself has control characters escaped.
     let mut rest = line.as_str();
     while let Some((at, c)) = rest.char_indices().find(|(_, c)| disguises(*c)) {

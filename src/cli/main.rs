@@ -20,6 +20,7 @@ mod overview;
 mod profile;
 mod replay;
 mod row;
+mod said;
 mod table;
 mod time;
 mod torrent;

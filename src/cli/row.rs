@@ -1,17 +1,18 @@
 //! A record as the outside knows it: under the names of the interface, numbered over all captures of one run.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::sync::Arc;
 
+use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
-use bittrace_protocol::{Hex, Timestamp};
 use bittrace_trace::describe_in;
-use bittrace_trace::record::{Note, Record};
-use serde_json::{Map, Value, json};
+use bittrace_trace::record::Record;
+use serde_json::{Map, Value};
 
 use crate::fields::fields_of;
 use crate::names::{KEYS, Key, Name};
-use crate::time::rfc3339;
+use crate::said::Said;
 
 /// What the records of one capture have in common.
 #[derive(Debug, Clone)]
@@ -75,67 +76,58 @@ impl<'a> Row<'a> {
     }
 
     /// What stands under `name`; `None` when the message has nothing there.
-    pub(crate) fn value(&self, name: &Name) -> Option<Value> {
+    pub(crate) fn said(&self, name: &Name) -> Option<Said<'_>> {
         match name {
             Name::Key(key) => self.key(*key),
-            Name::Field(path) => self.field(path).cloned(),
+            Name::Field(path) => self.field(path).map(Said::Field),
         }
     }
 
-    /// The whole message as an object.
-    pub(crate) fn object(&self, with_bytes: bool) -> Map<String, Value> {
-        let mut object = Map::new();
-        for (name, key) in KEYS {
-            match key {
-                Key::Severity | Key::Rule => continue,
-                Key::Bytes if !with_bytes => continue,
-                _ => {}
-            }
-            if let Some(value) = self.key(*key) {
-                object.insert((*name).to_owned(), value);
-            }
-        }
-        object
+    /// The same as a value of its own.
+    pub(crate) fn value(&self, name: &Name) -> Option<Value> {
+        self.said(name).map(|said| said.to_value())
     }
 
-    fn key(&self, key: Key) -> Option<Value> {
-        let record = self.record;
-        Some(match key {
-            Key::N => json!(self.number()),
-            Key::Time => json!(rfc3339(record.at)),
-            Key::Elapsed => json!(self.elapsed()),
-            Key::Capture => json!(self.place.capture),
-            Key::Frames => json!(record.frames.as_slice()),
-            Key::Stream => json!(record.stream.0),
-            Key::Src => json!(record.source.to_string()),
-            Key::Dst => json!(record.destination.to_string()),
-            Key::Speaker => json!(record.speaker.name()),
-            Key::Transport => json!(record.transport.name()),
-            Key::Protocol => json!(record.body.protocol().name()),
-            Key::Message => json!(record.body.message()),
-            Key::Offset => json!(record.offset),
-            Key::Length => json!(record.length()),
-            Key::Summary => json!(self.summary()),
-            Key::Fields => Value::Object(self.fields().clone()),
-            Key::Client => json!(record.client.as_deref()?),
-            Key::Torrent => json!(record.torrent?.to_string()),
-            Key::Answers => json!(self.answers()?),
-            Key::Latency => json!(record.answers?.latency),
-            Key::Notes => record.notes.iter().map(note).collect(),
-            Key::Severity => json!(record.severity()?.name()),
-            Key::Rule => {
-                if record.notes.is_empty() {
-                    return None;
-                }
-                record.notes.iter().map(|note| json!(note.rule)).collect()
-            }
-            Key::Bytes => json!(Hex(&record.bytes).to_string()),
+    /// What stands under each key that the whole message's object has.
+    pub(crate) fn entries(&self, with_bytes: bool) -> impl Iterator<Item = (&'static str, Said<'_>)> {
+        KEYS.iter().filter_map(move |(name, key)| match key {
+            Key::Severity | Key::Rule => None,
+            Key::Bytes if !with_bytes => None,
+            key => Some((*name, self.key(*key)?)),
         })
     }
-}
 
-fn note(note: &Note) -> Value {
-    json!({ "severity": note.severity.name(), "rule": note.rule, "text": note.text })
+    fn key(&self, key: Key) -> Option<Said<'_>> {
+        let record = self.record;
+        let text = |text: &'a str| Said::Text(Cow::Borrowed(text));
+        Some(match key {
+            Key::N => Said::Number(self.number()),
+            Key::Time => Said::Time(record.at),
+            Key::Elapsed => Said::Seconds(self.elapsed()),
+            Key::Capture => text(&self.place.capture),
+            Key::Frames => Said::Frames(&record.frames),
+            Key::Stream => Said::Number(record.stream.0.into()),
+            Key::Src => Said::End(record.source),
+            Key::Dst => Said::End(record.destination),
+            Key::Speaker => text(record.speaker.name()),
+            Key::Transport => text(record.transport.name()),
+            Key::Protocol => text(record.body.protocol().name()),
+            Key::Message => text(record.body.message()),
+            Key::Offset => Said::Number(record.offset),
+            Key::Length => Said::Number(record.length()),
+            Key::Summary => Said::Text(Cow::Owned(self.summary())),
+            Key::Fields => Said::Fields(self.fields()),
+            Key::Client => text(record.client.as_deref()?),
+            Key::Torrent => Said::Hash(record.torrent?),
+            Key::Answers => Said::Number(self.answers()?),
+            Key::Latency => Said::Seconds(record.answers?.latency),
+            Key::Notes => Said::Notes(&record.notes),
+            Key::Severity => text(record.severity()?.name()),
+            Key::Rule if record.notes.is_empty() => return None,
+            Key::Rule => Said::Rules(&record.notes),
+            Key::Bytes => Said::Bytes(&record.bytes),
+        })
+    }
 }
 
 fn find<'v>(map: &'v Map<String, Value>, path: &str) -> Option<&'v Value> {

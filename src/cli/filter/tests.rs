@@ -172,5 +172,7 @@ fn an_object_has_the_keys_of_the_interface_in_order() {
             {"severity": "warn", "rule": "bep3.request-while-choked", "text": "two"},
         ],
     });
-    assert_eq!(serde_json::Value::Object(row.object(false)).to_string(), expected.to_string());
+    let mut line = Vec::new();
+    crate::json::write_message(&row, &[], false, &mut line).unwrap();
+    assert_eq!(String::from_utf8(line).unwrap(), format!("{expected}\n"));
 }
