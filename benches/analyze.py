@@ -18,6 +18,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 import captures
@@ -47,13 +48,30 @@ def readers(path, with_tshark):
 
 def run(command, output):
     """Seconds, CPU seconds, and KiB of memory that a command takes, writing its output to a file."""
+    peaks = []
     start = time.monotonic()
     with open(output, "wb") as out:
         child = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
+        watcher = threading.Thread(target=watch, args=(child.pid, peaks))
+        watcher.start()
         _, status, usage = os.wait4(child.pid, 0)
+    seconds = time.monotonic() - start
+    watcher.join()
     if status:
         sys.exit(f"{' '.join(command)} ended with status {status}")
-    return time.monotonic() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
+    return seconds, usage.ru_utime + usage.ru_stime, max(peaks, default=0)
+
+
+def watch(process, peaks):
+    """Notes the peak of a process's resident memory until it is gone. What the system tells at its end counts this
+    program's own memory, from before the other one began."""
+    try:
+        while True:
+            status = pathlib.Path(f"/proc/{process}/status").read_text()
+            peaks += [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")]
+            time.sleep(0.01)
+    except OSError:
+        pass
 
 
 def check_ours(output, expected):
