@@ -35,8 +35,9 @@ pub(crate) struct Annotator {
     numbered: u64,
     local: Option<IpAddr>,
     torrents: FxHashMap<InfoHash, Arc<Metainfo>>,
-    peers: FxHashMap<StreamId, Peers>,
-    conduct: FxHashMap<StreamId, Conduct>,
+    // Boxed: a table has room for twice as many as it holds.
+    peers: FxHashMap<StreamId, Box<Peers>>,
+    conduct: FxHashMap<StreamId, Box<Conduct>>,
     /// The open connections of two peers about a torrent.
     pairs: HashMap<Pair, StreamId>,
     trackers: FxHashMap<StreamId, Trackers>,

@@ -60,7 +60,7 @@ pub struct ConnectionEnd {
 /// Turns what happens on connections, and datagrams, into records.
 #[derive(Debug, Default)]
 pub struct Dissector {
-    connections: FxHashMap<StreamId, Connection>,
+    connections: FxHashMap<StreamId, Box<Connection>>,
     datagrams: Datagrams,
     recognised: Recognised,
     /// The memory of what waits on connections of which it is not known what they are.
@@ -89,7 +89,7 @@ impl Dissector {
         out: &mut dyn FnMut(Dissected),
     ) -> Interest {
         if let StreamEvent::Opened { stream, flow, opening } = event {
-            self.connections.insert(stream, Connection::new(flow, Transport::Tcp, opening, moment));
+            self.connections.insert(stream, Box::new(Connection::new(flow, Transport::Tcp, opening, moment)));
             return Interest::Wanted;
         }
         let Some(connection) = self.connections.get_mut(&event.stream()) else {

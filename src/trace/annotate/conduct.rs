@@ -45,7 +45,7 @@ struct Side {
     requests: Requests,
     reqq: Option<u32>,
     metadata_size: Option<u64>,
-    metadata: Option<MetadataHash>,
+    metadata: Option<Box<MetadataHash>>,
     pex_at: Option<Timestamp>,
     last_at: Option<Timestamp>,
     /// Since when it waits for blocks that it may have.
@@ -378,7 +378,7 @@ impl Conduct {
                 let total = metadata.total_size.unwrap_or(0);
                 if let (Some(bytes), Some(info_hash)) = (payload.get(metadata.data), info_hash) {
                     if metadata.piece == 0 {
-                        speaker.metadata = Some(MetadataHash::new(total));
+                        speaker.metadata = Some(Box::new(MetadataHash::new(total)));
                     }
                     let whole = speaker.metadata.as_mut().and_then(|hash| hash.push(metadata.piece, bytes));
                     if whole.is_some_and(|hashes| !hashes.contains(&info_hash)) {
