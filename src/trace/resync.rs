@@ -12,6 +12,15 @@ pub(crate) const PROOF: u32 = 80;
 /// How far behind a place its proof may stand: two blocks of 128 KiB, the largest that clients ask for.
 pub(crate) const REACH: usize = 256 * 1024 + 64;
 
+/// The bits that prove messages which nothing stands before: those of a `have`.
+const SHORT_PROOF: u32 = 40;
+
+/// The bits that prove messages behind other bytes, when they end where the stream does: that is proof as well.
+const END_PROOF: u32 = 60;
+
+/// How many keep-alives may stand among the messages of a proof: zeros look like nothing else.
+const KEEP_ALIVES: usize = 2;
+
 /// What a search found.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Search {
@@ -33,22 +42,45 @@ pub(crate) fn search(bytes: &[u8], from: usize) -> Search {
     Search::NotBefore(bytes.len())
 }
 
-/// Whether `bytes` read as messages from the first byte to the last, with at least one that agrees in as many
-/// bits as a `have` does. For the end of a short stream that is known to be peer wire.
-pub(crate) fn reads_to_the_end(bytes: &[u8]) -> bool {
+/// The first place from `from` on where messages provably begin, when `bytes` are all that there is to judge by. What
+/// could begin a long message would else hide all that stands behind it.
+pub(crate) fn search_all(bytes: &[u8], from: usize) -> Option<usize> {
+    (from..bytes.len()).find(|&at| matches!(judge(&bytes[at..]), Judgement::Proved))
+}
+
+/// Where messages begin in the last bytes of a stream that is known to be peer wire, or the last before a loss: the
+/// first place from `from` on that is proved, or from which messages read to the last byte.
+pub(crate) fn search_end(bytes: &[u8], from: usize) -> Option<usize> {
+    if reads_to_the_end(bytes, SHORT_PROOF, usize::MAX) {
+        return Some(0);
+    }
+    (from..bytes.len()).find(|&at| {
+        let rest = &bytes[at..];
+        judge(rest) == Judgement::Proved || reads_to_the_end(rest, END_PROOF, KEEP_ALIVES)
+    })
+}
+
+/// Whether `bytes` begin with a message and read as messages to the last byte, which agree in at least `proof` bits. Keep
+/// alives in front are not believed: the end of a block of zeros looks like them.
+fn reads_to_the_end(bytes: &[u8], proof: u32, keep_alives: usize) -> bool {
     let mut at = 0;
     let mut agreement = 0;
+    let mut silent = 0;
     while at < bytes.len() {
         match step(&bytes[at..]) {
             Step::Message { length, bits } => {
                 at += length;
                 agreement += bits;
             }
-            Step::KeepAlive => at += 4,
+            Step::KeepAlive if at == 0 || silent == keep_alives => return false,
+            Step::KeepAlive => {
+                at += 4;
+                silent += 1;
+            }
             Step::Short | Step::Wrong => return false,
         }
     }
-    at == bytes.len() && agreement >= 40
+    at == bytes.len() && agreement >= proof
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -63,6 +95,7 @@ fn judge(bytes: &[u8]) -> Judgement {
     let mut agreement = 0;
     let mut messages = 0;
     let mut keep_alives = 0;
+    let mut before: &[u8] = &[];
     loop {
         if agreement >= PROOF && messages >= 2 {
             return Judgement::Proved;
@@ -73,12 +106,17 @@ fn judge(bytes: &[u8]) -> Judgement {
         let Some(rest) = bytes.get(at..) else { return Judgement::Open };
         match step(rest) {
             Step::Message { length, bits } => {
+                // What repeats agrees by itself, whatever it is.
+                let head = &rest[..length.min(rest.len()).min(HEAD)];
+                if head == before {
+                    return Judgement::Refuted;
+                }
+                before = head;
                 at += length;
                 agreement += bits;
                 messages += 1;
             }
-            // No client sends several in a row; zeros look like nothing else.
-            Step::KeepAlive if messages == 0 || keep_alives == 2 => return Judgement::Refuted,
+            Step::KeepAlive if messages == 0 || keep_alives == KEEP_ALIVES => return Judgement::Refuted,
             Step::KeepAlive => {
                 at += 4;
                 keep_alives += 1;
@@ -101,7 +139,10 @@ enum Step {
     Wrong,
 }
 
-/// Judges the message that `bytes` begin with, from at most its first 17 bytes.
+/// The bytes by which a message is judged: a prefix, an id and three numbers.
+const HEAD: usize = 17;
+
+/// Judges the message that `bytes` begin with, from at most its first [`HEAD`] bytes.
 fn step(bytes: &[u8]) -> Step {
     let Some(prefix) = bytes.first_chunk::<4>() else {
         // The first byte of every believable prefix is zero.
@@ -121,12 +162,16 @@ fn step(bytes: &[u8]) -> Step {
     let bits = match (id, length) {
         (MessageId::CHOKE | MessageId::UNCHOKE | MessageId::INTERESTED | MessageId::NOT_INTERESTED, 1)
         | (MessageId::HAVE_ALL | MessageId::HAVE_NONE, 1) => Some(20),
-        // No torrent has so many pieces. Each message must agree in some bits, or a chain of them would be walked
-        // again from each of its places.
+        // Each message must agree in some bits, or a chain of them would be walked again from each of its places.
         (MessageId::HAVE | MessageId::SUGGEST_PIECE | MessageId::ALLOWED_FAST, 5) => match number(5) {
-            Some(0x100_0000..) => return Step::Wrong,
+            Some(PIECES..) => return Step::Wrong,
             index => index.map(|_| 48),
         },
+        (MessageId::REQUEST | MessageId::CANCEL | MessageId::REJECT_REQUEST | MessageId::PIECE, 10..)
+            if matches!(number(5), Some(PIECES..)) || matches!(number(9), Some(PIECE_BYTES..)) =>
+        {
+            return Step::Wrong;
+        }
         (MessageId::REQUEST | MessageId::CANCEL | MessageId::REJECT_REQUEST, 13) => match number(13) {
             Some(1..=0x2_0000) => {
                 Some(if bytes[11..13].iter().all(|&byte| byte & 0x3f == 0) { 60 } else { 46 })
@@ -141,10 +186,11 @@ fn step(bytes: &[u8]) -> Step {
         }),
         (MessageId::PORT, 3) => Some(40),
         (MessageId::BITFIELD, 2..=0x10_0000) => Some(16),
-        (MessageId::EXTENDED, 2..) => match (bytes.get(5), bytes.get(6), bytes.get(7)) {
+        // upload_only (BEP 21) has one byte behind the id, or none.
+        (MessageId::EXTENDED, 2..4) => Some(8),
+        (MessageId::EXTENDED, 4..) => match (bytes.get(5), bytes.get(6), bytes.get(7)) {
             (Some(_), Some(b'd'), Some(b'0'..=b'9')) => Some(36),
             (Some(_), Some(_), Some(_)) => Some(8),
-            (Some(_), None, _) if length == 2 => Some(8),
             _ => None,
         },
         (MessageId::HASH_REQUEST | MessageId::HASH_REJECT, 49) => Some(40),
@@ -156,6 +202,12 @@ fn step(bytes: &[u8]) -> Step {
         None => Step::Short,
     }
 }
+
+/// No torrent has so many pieces.
+const PIECES: u32 = 1 << 24;
+
+/// No piece has so many bytes: the largest that clients make are 128 MiB.
+const PIECE_BYTES: u32 = 1 << 28;
 
 /// The longest message believed while searching: smaller than what is believed where messages are known to
 /// begin, since here the length must prove something.
@@ -199,7 +251,26 @@ mod tests {
     #[test]
     fn zeros_prove_nothing() {
         assert!(matches!(search(&[0; 300_000], 0), Search::NotBefore(_)));
-        assert!(!reads_to_the_end(&[0; 64]));
+        assert_eq!(search_end(&[0; 64], 0), None);
+        let have = [0, 0, 0, 5, 4, 0, 0, 0, 1];
+        for zeros in 1..40 {
+            let bytes = [&vec![0; zeros][..], &have, &have].concat();
+            assert_eq!(search_end(&bytes, 0), Some(zeros), "no keep-alives, but the end of a block");
+        }
+    }
+
+    #[test]
+    fn what_repeats_proves_nothing() {
+        // 58 bytes, a number, none, 2004: a query of MongoDB, and "212 bytes of a message 7" within.
+        let query =
+            [&[0x3a, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0xd4, 7, 0, 0, 0, 0, 0, 0][..], &[0; 38]].concat();
+        let queries = query.repeat(2000);
+        assert!(matches!(search(&queries, 0), Search::NotBefore(_)));
+        assert_eq!(search_all(&queries, 0), None);
+        let same = piece(9, 0x4000, 1, 0x4000).repeat(5);
+        assert_eq!(search(&same, 0), Search::NotBefore(4 * (0x4000 + 13)));
+        let next = [same, piece(9, 0x8000, 1, 0x4000)].concat();
+        assert_eq!(search(&next, 0), Search::Found(4 * (0x4000 + 13)));
     }
 
     #[test]
@@ -241,8 +312,29 @@ mod tests {
 
     #[test]
     fn a_short_end_reads_to_the_end() {
-        assert!(reads_to_the_end(&[0, 0, 0, 5, 4, 0, 0, 0, 1, 0, 0, 0, 0]));
-        assert!(!reads_to_the_end(&[0, 0, 0, 5, 4, 0, 0, 0, 1, 0, 0, 0]));
-        assert!(!reads_to_the_end(&[0, 0, 0, 1, 0]));
+        assert_eq!(search_end(&[0, 0, 0, 5, 4, 0, 0, 0, 1, 0, 0, 0, 0], 0), Some(0));
+        assert_eq!(search_end(&[0, 0, 0, 5, 4, 0, 0, 0, 1, 0, 0, 0], 0), None);
+        assert_eq!(search_end(&[0, 0, 0, 1, 0], 0), None);
+    }
+
+    /// The end of an extended handshake, then have-none, port 40959 and upload_only: what µTorrent says first.
+    #[test]
+    fn messages_that_end_with_the_stream_prove_themselves() {
+        let bytes =
+            [&b"i255e1:v5:xyzzye"[..], b"\0\0\0\x01\x0f", b"\0\0\0\x03\x09\x9f\xff", b"\0\0\0\x03\x14\x03\0"];
+        assert_eq!(search_end(&bytes.concat(), 0), Some(16));
+        assert_eq!(search(&bytes.concat(), 0), Search::NotBefore(16), "more may come that refutes it");
+        assert_eq!(search_end(&[&bytes.concat()[..], b"x"].concat(), 0), None);
+    }
+
+    #[test]
+    fn what_looks_like_a_long_message_hides_none() {
+        // 00 01 00 00 07: a block of 64 KiB, so it seems
+        let mut bytes = b"xx\0\x01\0\0\x07\0yyy\0yyyyyyyyyyyyy".to_vec();
+        let begin = bytes.len();
+        bytes.extend([[0, 0, 0, 5, 4, 0, 0, 0, 1], [0, 0, 0, 5, 4, 0, 0, 0, 2]].concat());
+        assert_eq!(search(&bytes, 0), Search::NotBefore(2));
+        assert_eq!(search_all(&bytes, 0), Some(begin));
+        assert_eq!(search_end(&bytes, 2), Some(begin));
     }
 }

@@ -9,7 +9,7 @@ use super::web_seed::WebSeed;
 use super::{ConnectionEnd, Dissected, Emitter, Loss, Recognised};
 use crate::lane::Lane;
 use crate::record::{Body, Protocol, Transport};
-use crate::resync::{Search, search};
+use crate::resync::{Search, search, search_all};
 use crate::{Closing, Direction, Flow, Interest, Moment, Opening, StreamId};
 
 /// A connection and what is known of it.
@@ -295,9 +295,14 @@ impl Connection {
         if mid_stream {
             for (bytes, Looked { searched, .. }) in waiting.iter().zip(looked) {
                 // What comes at once beyond the bound must not be found either.
-                match search(&bytes[..bytes.len().min(FOUND_WITHIN + 1)], *searched) {
+                let bytes = &bytes[..bytes.len().min(FOUND_WITHIN + 1)];
+                match search(bytes, *searched) {
                     Search::Found(_) => return Verdict::Is(Carries::PeerWire(PeerWire::mid_stream())),
                     Search::NotBefore(at) => *searched = at,
+                }
+                let all = last || bytes.len() > FOUND_WITHIN;
+                if all && search_all(bytes, *searched).is_some() {
+                    return Verdict::Is(Carries::PeerWire(PeerWire::mid_stream()));
                 }
             }
             return other_when(last || waiting.iter().any(|bytes| bytes.len() > FOUND_WITHIN));

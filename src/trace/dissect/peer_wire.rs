@@ -10,7 +10,7 @@ use memchr::memmem;
 use super::{Emitter, Loss};
 use crate::lane::Lane;
 use crate::record::{Body, Fragment, Protocol, Reason};
-use crate::resync::{Search, reads_to_the_end, search};
+use crate::resync::{Search, search, search_end};
 use crate::{Direction, Moment};
 
 /// What each direction of the connection is in the middle of.
@@ -137,14 +137,7 @@ impl PeerWire {
                         Prefix::No => {}
                     }
                     match search(waiting, *searched) {
-                        Search::Found(at) => {
-                            emit_chunks(skipped, at, direction, lane, emitter);
-                            let rest = at % CHUNK;
-                            if rest > 0 {
-                                emitter.emit(direction, lane.take(rest), skipped.body());
-                            }
-                            self.ways[direction as usize].mode = Mode::Messages;
-                        }
+                        Search::Found(at) => self.found(direction, skipped, at, lane, emitter),
                         Search::NotBefore(at) => {
                             *searched = at % CHUNK;
                             emit_chunks(skipped, at, direction, lane, emitter);
@@ -165,6 +158,7 @@ impl PeerWire {
         lane: &mut Lane,
         emitter: &mut Emitter<'_>,
     ) {
+        self.settle(direction, lane, emitter);
         // Where the next message begins is only known when it is known how much is missing.
         let begun = self.begun(direction, lane).filter(|_| matches!(loss, Loss::Bytes(_)));
         self.flush(direction, lane, emitter);
@@ -183,13 +177,35 @@ impl PeerWire {
 
     /// Takes in that no more bytes come.
     pub(super) fn finish(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
-        if matches!(self.ways[direction as usize].mode, Mode::Searching { .. })
-            && reads_to_the_end(lane.waiting())
+        self.settle(direction, lane, emitter);
+        self.flush(direction, lane, emitter);
+    }
+
+    /// Finds the next message, where that is looked for, in all the bytes that there will be to judge by.
+    fn settle(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+        if let Mode::Searching { skipped, searched } = self.ways[direction as usize].mode
+            && let Some(at) = search_end(lane.waiting(), searched)
         {
-            self.ways[direction as usize].mode = Mode::Messages;
+            self.found(direction, skipped, at, lane, emitter);
             self.advance(direction, lane, emitter);
         }
-        self.flush(direction, lane, emitter);
+    }
+
+    /// The next message begins `at` bytes behind the first that wait.
+    fn found(
+        &mut self,
+        direction: Direction,
+        skipped: Skipped,
+        at: usize,
+        lane: &mut Lane,
+        emitter: &mut Emitter<'_>,
+    ) {
+        emit_chunks(skipped, at, direction, lane, emitter);
+        let rest = at % CHUNK;
+        if rest > 0 {
+            emitter.emit(direction, lane.take(rest), skipped.body());
+        }
+        self.ways[direction as usize].mode = Mode::Messages;
     }
 
     /// The message that the waiting bytes begin or continue, and the stream offset where it ends.

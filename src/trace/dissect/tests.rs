@@ -1,6 +1,8 @@
 //! Conversations in raw bytes, and the records they must give.
 
 mod datagrams;
+mod disturbed;
+mod others;
 mod web_seeds;
 
 use super::*;
@@ -283,24 +285,6 @@ fn random_bytes_are_a_peers_only_by_the_word_of_a_tracker() {
             (B, "encrypted", 30_000 - 96 - 16384),
         ]
     );
-}
-
-#[test]
-fn other_protocols_give_no_records() {
-    let http = b"GET /index.html HTTP/1.1\r\nHost: example\r\n\r\n".to_vec();
-    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello".to_vec();
-    let tls = [vec![0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3], noise(5, 600)].concat();
-    for steps in [
-        vec![Says(A, http), Says(B, answer), Closes],
-        vec![Says(A, tls.clone()), Says(B, tls), Closes],
-        vec![Says(B, b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()), Says(A, b"SSH-2.0-x\r\n".to_vec()), Closes],
-        vec![Says(A, vec![0; 50_000]), Says(B, vec![0; 50_000]), Closes],
-        vec![Says(A, noise(1, 50_000)), Says(B, noise(2, 50_000)), Closes],
-        vec![Says(A, b"\x13BitTorrent".to_vec()), Closes],
-    ] {
-        assert_eq!(records(Opening::Syn, &steps), []);
-        assert_eq!(records(Opening::MidStream, &steps), []);
-    }
 }
 
 #[test]

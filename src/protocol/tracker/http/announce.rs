@@ -206,17 +206,20 @@ impl Announce {
 }
 
 /// What a request asks for. An announce has a torrent and some mark of a peer; a scrape is known by its path
-/// (BEP 48: the last part of the path, `announce` replaced by `scrape`).
+/// (BEP 48: the last part of the path, `announce` replaced by `scrape`) and the torrents that it names, or none.
 pub(super) fn kind(request: &Request) -> RequestKind {
     if request.method() != b"GET" {
         return RequestKind::Other;
     }
     let parameters = request.parameters();
     let last = request.path().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-    if last.starts_with(b"scrape") {
+    let first = request.parameter(b"info_hash").and_then(|value| value.try_into().ok()).map(InfoHash);
+    // Without a hash it is about all torrents, and there is nothing else to say. Other sites are asked for a
+    // `/scrape` too, or a `/scraper.js`.
+    let of_all = matches!(last, b"scrape" | b"scrape.php") && parameters.is_empty();
+    if of_all || last.starts_with(b"scrape") && first.is_some() {
         return RequestKind::Scrape(scrape(parameters));
     }
-    let first = request.parameter(b"info_hash").and_then(|value| value.try_into().ok()).map(InfoHash);
     let Some(info_hash) = first else { return RequestKind::Other };
     let of_a_peer = parameters.iter().any(|parameter| {
         let name = parameter.decoded_name.as_slice();
@@ -387,6 +390,10 @@ mod tests {
         assert_eq!(kind_of(&format!("/file?{hash}")), RequestKind::Other);
         assert_eq!(kind_of("/announce?info_hash=short&port=1"), RequestKind::Other);
         assert_eq!(kind_of("/"), RequestKind::Other);
+        assert!(matches!(kind_of("/scrape.php"), RequestKind::Scrape(_)));
+        for other in ["/scraper.js", "/scrape?url=x", "/scrape?info_hash=short", "/scrapes/"] {
+            assert_eq!(kind_of(other), RequestKind::Other, "{other}");
+        }
     }
 
     #[test]

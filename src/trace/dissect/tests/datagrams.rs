@@ -20,7 +20,7 @@ fn play_datagrams(datagrams: &[(Direction, Vec<u8>)]) -> Vec<Record> {
 }
 
 /// Direction, name and length of each record.
-fn said(datagrams: &[(Direction, Vec<u8>)]) -> Vec<(Direction, &'static str, u64)> {
+pub(super) fn said(datagrams: &[(Direction, Vec<u8>)]) -> Vec<(Direction, &'static str, u64)> {
     let records = play_datagrams(datagrams);
     records.iter().map(|record| (record.direction, record.body.message(), record.length())).collect()
 }
