@@ -241,7 +241,7 @@ fn exactly_the_missing_bytes_are_named() {
         }
     }
     // What lost packets, begins in the middle, is encrypted, downloads nothing, or takes most from elsewhere.
-    for scenario in ["capture-loss", "mid-stream", "mse-rc4", "udp-tracker-fragments", "web-seed"] {
+    for scenario in ["capture-loss", "http-seed", "mid-stream", "mse-rc4", "udp-tracker-fragments", "web-seed"] {
         assert!(incomplete.iter().any(|incomplete| incomplete == scenario), "{scenario}: {incomplete:?}");
     }
 }

@@ -80,7 +80,7 @@ def without_a_beginning(stream):
 def http_tracker(request, answer):
     """One request, if a tracker is what it is to, and the answer."""
     path = request.split(b" ", 2)[1]
-    if b"info_hash=" not in path:
+    if b"info_hash=" not in path or b"&piece=" in path:
         return {}
     kind = path.split(b"?")[0].rsplit(b"/", 1)[-1].decode()
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -105,8 +105,9 @@ def seeds(capture):
     if not os.path.exists(path):
         return []
     with open(path, "rb") as file:
-        urls = libtorrent.bdecode(file.read()).get(b"url-list", [])
-    return [urls] if isinstance(urls, bytes) else urls
+        torrent = libtorrent.bdecode(file.read())
+    urls = torrent.get(b"url-list", [])
+    return ([urls] if isinstance(urls, bytes) else urls) + torrent.get(b"httpseeds", [])
 
 
 def web_seed(requests, answers, urls):
@@ -114,14 +115,15 @@ def web_seed(requests, answers, urls):
     heads = [head.split(b"\r\n") for head in requests.split(b"\r\n\r\n") if head]
     hosts = [next((line[6:] for line in head if line.lower().startswith(b"host: ")), b"") for head in heads]
     # libtorrent leaves the port out of the Host header.
-    first = hosts[0].split(b":")[0], heads[0][0].split()[1]
+    first = hosts[0].split(b":")[0], heads[0][0].split()[1].split(b"?")[0]
     if first not in [(url.split(b"/")[2].split(b":")[0], b"/" + url.split(b"/", 3)[3]) for url in urls]:
         return {}
     found, at = collections.Counter({"web-seed.request": len(heads)}), 0
     while (end := answers.find(b"\r\n\r\n", at) + 4) > 3:
         length = int(answers[at:end].lower().split(b"content-length: ")[1].split(b"\r\n")[0])
         found["web-seed.response"] += 1
-        found["web-seed.data"] += -(-min(length, len(answers) - end) // 16384)
+        if answers[at:end].split()[1].startswith(b"2"):
+            found["web-seed.data"] += -(-min(length, len(answers) - end) // 16384)
         at = end + length
     return found
 

@@ -1,10 +1,12 @@
 //! Fills the corpora from reference captures: `cargo run --example seed -- ../captures`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::{env, fs, io};
 
+use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::wire::Message;
 use bittrace_trace::{Body, Capture, Dissected, Options, Parsed, Record, Trace, parse};
 
@@ -60,7 +62,12 @@ fn datagrams(path: &Path, name: &str) -> io::Result<()> {
 
 /// The messages of a capture, and the beginnings of its conversations.
 fn records(path: &Path, name: &str) -> io::Result<()> {
-    let mut trace = Trace::open(path, Options::default()).map_err(io::Error::other)?;
+    let torrent =
+        fs::read(path.with_extension("torrent")).ok().and_then(|bytes| Metainfo::decode(&bytes).ok());
+    let torrents: Vec<_> = torrent.into_iter().map(Arc::new).collect();
+    let mut trace =
+        Trace::open(path, Options { torrents, ..Options::default() }).map_err(io::Error::other)?;
+    let mut web_seeds = HashSet::new();
     let mut kinds: HashMap<String, usize> = HashMap::new();
     let mut conversations: HashMap<u32, [Vec<u8>; 2]> = HashMap::new();
     while let Ok(Some(dissected)) = trace.next() {
@@ -68,6 +75,9 @@ fn records(path: &Path, name: &str) -> io::Result<()> {
         let said = &mut conversations.entry(record.stream.0).or_default()[record.direction as usize];
         said.extend_from_slice(&record.bytes);
         said.truncate(LONGEST / 2);
+        if let Body::WebSeedRequest(..) | Body::HttpSeedRequest(..) = record.body {
+            web_seeds.insert(record.stream.0);
+        }
         for (target, bytes) in seeds(&record) {
             let kind = kinds.entry(format!("{target}-{}", record.body.message())).or_default();
             *kind += 1;
@@ -77,6 +87,13 @@ fn records(path: &Path, name: &str) -> io::Result<()> {
         }
     }
     for (stream, [ours, theirs]) in conversations {
+        if web_seeds.contains(&stream) {
+            let share = (ours.len() as u16).to_be_bytes();
+            for lost in [[0x01, 0x90, 0], [0x01, 0x90, 1]] {
+                let input = [&lost[..], &share, &ours, &theirs].concat();
+                write("web_seed", &format!("{name}-{stream}-{}", lost[2]), &input)?;
+            }
+        }
         for (variant, head) in [[0, 0, 90, 0, 1, 2, 3, 4], [1, 9, 90, 1, 4, 3, 2, 1]].iter().enumerate() {
             let share = (ours.len() as u32).to_be_bytes();
             let input = [&head[..], &share, &ours, &theirs].concat();
@@ -93,7 +110,9 @@ fn seeds(record: &Record) -> Vec<(&'static str, &[u8])> {
         Body::Extended(Message::Extended { payload, .. }, _) => {
             vec![("wire_message", &record.bytes[..]), ("extended", payload), ("bencode", payload)]
         }
-        Body::HttpRequest(..) => vec![("http_request", &record.bytes[..])],
+        Body::HttpRequest(..) | Body::WebSeedRequest(..) | Body::HttpSeedRequest(..) => {
+            vec![("http_request", &record.bytes[..])]
+        }
         Body::HttpResponse(response, _) => {
             vec![("http_response", &record.bytes[..]), ("bencode", response.body())]
         }

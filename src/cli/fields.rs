@@ -37,6 +37,15 @@ pub(crate) fn fields_of(record: &Record) -> Map<String, Value> {
             }
             map
         }
+        Body::HttpSeedRequest(_, wanted) | Body::HttpSeedResponse(_, wanted) | Body::HttpSeedData(wanted) => {
+            let mut map = object(&record.fields());
+            map.insert("pieces".to_owned(), json!(format!("{0}-{0}", wanted.piece)));
+            if !wanted.ranges.is_empty() {
+                let ranges = wanted.ranges.iter().map(|range| format!("{}-{}", range.start, range.end - 1));
+                map.insert("ranges".to_owned(), json!(ranges.collect::<Vec<_>>().join(",")));
+            }
+            map
+        }
         Body::UdpTracker(_) | Body::Handshake(_) => {
             let mut map = object(&record.fields());
             add_readable(&mut map);

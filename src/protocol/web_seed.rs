@@ -1,10 +1,11 @@
-//! Web seeds: HTTP servers that have a torrent's files, asked for parts of them by range (BEP 19).
+//! Web seeds: HTTP servers that have a torrent's files, asked for parts of them by range (BEP 19), or for pieces (BEP 17).
 
 use std::ops::Range;
 
 use crate::geometry::FileRange;
 use crate::metainfo::Metainfo;
 use crate::tracker::http::{Request, percent_decode};
+use crate::{InfoHash, PieceIndex};
 
 /// The part of a torrent's file that a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,72 @@ pub fn wanted(metainfo: &Metainfo, request: &Request) -> Option<Wanted> {
     let pieces = metainfo.geometry.as_ref()?.pieces_in(&part);
     Some(Wanted { part, pieces })
 }
+
+/// The part of a piece that a request asks an HTTP seed for (BEP 17).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedPiece {
+    /// The torrent.
+    pub info_hash: InfoHash,
+    /// The piece.
+    pub piece: PieceIndex,
+    /// Which of its bytes, in the order asked for; none for all of them.
+    pub ranges: Vec<Range<u32>>,
+}
+
+/// What `request` asks of an HTTP seed: `info_hash`, `piece`, and `ranges` where it is not the whole piece. No torrent is
+/// needed to tell (BEP 17, "Protocol").
+pub fn wanted_piece(request: &Request) -> Option<WantedPiece> {
+    if request.method() != b"GET" {
+        return None;
+    }
+    let info_hash = InfoHash(request.parameter(b"info_hash")?.try_into().ok()?);
+    let piece = PieceIndex(number(request.parameter(b"piece")?)?);
+    let ranges = match request.parameter(b"ranges") {
+        Some(ranges) => {
+            ranges.split(|&byte| byte == b',').take(MAX_RANGES).map(range).collect::<Option<_>>()?
+        }
+        None => Vec::new(),
+    };
+    Some(WantedPiece { info_hash, piece, ranges })
+}
+
+impl WantedPiece {
+    /// The ranges of the piece that stand at `bytes` of the answer, which is all ranges asked for in one. When the whole
+    /// piece was asked for, an answer's bytes are those of the piece.
+    pub fn within(&self, bytes: Range<u64>) -> Vec<Range<u32>> {
+        let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        if self.ranges.is_empty() {
+            return std::iter::once(narrow(bytes.start)..narrow(bytes.end)).collect();
+        }
+        let mut at = 0;
+        let mut within = Vec::new();
+        for range in &self.ranges {
+            let end = at + u64::from(range.end - range.start);
+            let (from, to) = (bytes.start.clamp(at, end), bytes.end.clamp(at, end));
+            if from < to {
+                within.push(range.start + narrow(from - at)..range.start + narrow(to - at));
+            }
+            at = end;
+        }
+        within
+    }
+}
+
+/// `first-last`, which is one byte at least.
+fn range(text: &[u8]) -> Option<Range<u32>> {
+    let dash = text.iter().position(|&byte| byte == b'-')?;
+    let (first, last) = (number(&text[..dash])?, number(&text[dash + 1..])?);
+    (first <= last).then_some(first..last.checked_add(1)?)
+}
+
+/// A number of decimal digits alone.
+fn number(digits: &[u8]) -> Option<u32> {
+    let digits = std::str::from_utf8(digits).ok()?;
+    digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+/// How many ranges of a piece are read; a piece of 16 MiB has 1,024 blocks.
+const MAX_RANGES: usize = 1024;
 
 /// The file for which a web seed at `url` is asked. A URL that ends in a slash has the torrent's name behind it, and
 /// one for several files is that of the folder in which the torrent's stands (BEP 19, "metadata extension" and
@@ -145,5 +212,49 @@ mod tests {
         }
         assert_eq!(ask(&single("ftp://seed.example:8080/f"), "/f", ""), None);
         assert_eq!(ask(&single("http://elsewhere/f"), "/f", ""), None);
+    }
+
+    fn piece_of(target: &str) -> Option<(u32, Vec<Range<u32>>)> {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let wanted = wanted_piece(&Request::decode(request.as_bytes()).unwrap())?;
+        assert_eq!(wanted.info_hash.0[..3], [0x9c, 0xd9, 0x69]);
+        Some((wanted.piece.0, wanted.ranges))
+    }
+
+    /// The examples of BEP 17.
+    #[test]
+    fn an_http_seed_is_asked_for_a_piece_or_ranges_of_it() {
+        let hash = "info_hash=%9C%D9i%8A%F5Uu%1A%91%86%AE%06lW%EA%21W%235%E0";
+        assert_eq!(piece_of(&format!("/seed.php?{hash}&piece=3")), Some((3, vec![])));
+        assert_eq!(
+            piece_of(&format!("/seed.php?x=y&{hash}&piece=8&ranges=49152-131071,180224-262143")),
+            Some((8, vec![49_152..131_072, 180_224..262_144]))
+        );
+        for other in [
+            format!("/seed.php?{hash}"),
+            format!("/seed.php?{hash}&piece=-1"),
+            format!("/seed.php?{hash}&piece="),
+            format!("/seed.php?{hash}&piece=1&ranges=5-4"),
+            format!("/seed.php?{hash}&piece=1&ranges=0-4294967295"),
+            format!("/seed.php?{hash}&piece=1&ranges="),
+            "/seed.php?info_hash=short&piece=1".to_owned(),
+        ] {
+            assert_eq!(piece_of(&other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn an_answers_bytes_are_those_of_the_ranges_in_turn() {
+        let wanted = |ranges: &[Range<u32>]| WantedPiece {
+            info_hash: InfoHash([0; 20]),
+            piece: PieceIndex(1),
+            ranges: ranges.to_vec(),
+        };
+        assert_eq!(wanted(&[]).within(5..9), vec![5..9; 1]);
+        let two = wanted(&[10..20, 100..130]);
+        assert_eq!(two.within(0..40), [10..20, 100..130]);
+        assert_eq!(two.within(4..15), [14..20, 100..105]);
+        assert_eq!(two.within(10..11), vec![100..101; 1]);
+        assert_eq!(two.within(40..99), []);
     }
 }

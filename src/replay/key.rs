@@ -87,9 +87,9 @@ impl Keys {
             Body::Opaque(_, Reason::OrdinaryHttp) => plain(16),
             Body::Dht(message, method) => self.node(&message.kind, method.as_ref()),
             Body::Lsd(_) => plain(19),
-            Body::WebSeedRequest(..) => plain(20),
-            Body::WebSeedResponse(..) => plain(21),
-            Body::WebSeedData(_) => plain(22),
+            Body::WebSeedRequest(..) | Body::HttpSeedRequest(..) => plain(20),
+            Body::WebSeedResponse(..) | Body::HttpSeedResponse(..) => plain(21),
+            Body::WebSeedData(_) | Body::HttpSeedData(_) => plain(22),
             Body::Opaque(..) | Body::Gap(..) | Body::LostPackets(..) => plain(17),
         }
     }

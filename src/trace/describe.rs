@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use bittrace_protocol::tracker::{http, udp};
 use bittrace_protocol::utp;
+use bittrace_protocol::web_seed::WantedPiece;
 use bittrace_protocol::wire::{
     Content, ExtendedHandshake, Extension, HashRange, Message, Metadata, MetadataKind, Pex,
 };
@@ -55,6 +56,11 @@ pub fn describe_in(record: &Record, pieces: Option<u64>) -> String {
             format!("response: HTTP status {} to {}", response.status, part_of(part))
         }
         Body::WebSeedData(part) => format!("data {}", part_of(part)),
+        Body::HttpSeedRequest(_, piece) => format!("request {}", ranges_of(piece)),
+        Body::HttpSeedResponse(response, piece) => {
+            format!("response: HTTP status {} to {}", response.status, ranges_of(piece))
+        }
+        Body::HttpSeedData(piece) => format!("data {}", ranges_of(piece)),
         Body::Utp => {
             let kind = record.bytes.first().and_then(|&first| utp::kind(first)).map_or("", utp::Kind::name);
             format!("uTP {kind} of {}, not read", counted(length, "byte"))
@@ -350,6 +356,13 @@ fn part_of(part: &FilePart) -> String {
         _ => format!(", in pieces {} to {}", part.pieces.start, part.pieces.end - 1),
     };
     format!("{}, {bytes} at {}{pieces}", lossy(part.path.as_bytes()), part.bytes.start)
+}
+
+/// A piece, and which of its bytes.
+fn ranges_of(wanted: &WantedPiece) -> String {
+    let ranges = wanted.ranges.iter().take(NAMED);
+    let some = ranges.map(|range| format!("{} at {}", size(u64::from(range.end - range.start)), range.start));
+    format!("piece {}, {}", wanted.piece, listed(some.collect(), wanted.ranges.len(), "whole"))
 }
 
 fn block_of(block: &Block) -> String {

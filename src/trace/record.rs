@@ -9,7 +9,7 @@ use bittrace_protocol::field::{Field, Value};
 use bittrace_protocol::geometry::FileRange;
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::tracker::{http, udp};
-use bittrace_protocol::web_seed::Wanted;
+use bittrace_protocol::web_seed::{Wanted, WantedPiece};
 use bittrace_protocol::wire::{Extension, Handshake, Message, MessageId};
 use bittrace_protocol::{InfoHash, PieceIndex, Timestamp, dht, lsd, utp};
 use bytes::Bytes;
@@ -175,6 +175,12 @@ pub enum Body {
     WebSeedResponse(Arc<http::Response>, Arc<FilePart>),
     /// Bytes of a torrent's file, from a web seed.
     WebSeedData(Arc<FilePart>),
+    /// A request for a piece to a web seed of BEP 17.
+    HttpSeedRequest(Arc<http::Request>, Arc<WantedPiece>),
+    /// The head of its answer, and what was asked.
+    HttpSeedResponse(Arc<http::Response>, Arc<WantedPiece>),
+    /// Bytes of a piece from it, and which of them.
+    HttpSeedData(Arc<WantedPiece>),
     /// The public key that opens an encrypted connection.
     KeyExchange,
     /// Bytes of an encrypted connection.
@@ -236,7 +242,7 @@ pub enum Protocol {
     Lsd,
     /// The transport over UDP (BEP 29).
     Utp,
-    /// Web seeds over HTTP (BEP 19).
+    /// Web seeds over HTTP (BEPs 17 and 19).
     WebSeed,
     /// Message stream encryption.
     Mse,
@@ -303,7 +309,12 @@ impl Body {
             Self::UdpTracker(_) => Protocol::UdpTracker,
             Self::Dht(..) => Protocol::Dht,
             Self::Lsd(_) => Protocol::Lsd,
-            Self::WebSeedRequest(..) | Self::WebSeedResponse(..) | Self::WebSeedData(_) => Protocol::WebSeed,
+            Self::WebSeedRequest(..)
+            | Self::WebSeedResponse(..)
+            | Self::WebSeedData(_)
+            | Self::HttpSeedRequest(..)
+            | Self::HttpSeedResponse(..)
+            | Self::HttpSeedData(_) => Protocol::WebSeed,
             Self::KeyExchange | Self::Encrypted => Protocol::Mse,
             Self::Utp => Protocol::Utp,
             Self::Opaque(protocol, _) | Self::Gap(protocol, _) | Self::LostPackets(protocol, _) => *protocol,
@@ -336,9 +347,9 @@ impl Body {
             },
             Self::Dht(message, method) => dht_message(&message.kind, method.as_ref()),
             Self::Lsd(_) => "announce",
-            Self::WebSeedRequest(..) => "request",
-            Self::WebSeedResponse(..) => "response",
-            Self::WebSeedData(_) => "data",
+            Self::WebSeedRequest(..) | Self::HttpSeedRequest(..) => "request",
+            Self::WebSeedResponse(..) | Self::HttpSeedResponse(..) => "response",
+            Self::WebSeedData(_) | Self::HttpSeedData(_) => "data",
             Self::KeyExchange => "key-exchange",
             Self::Encrypted => "encrypted",
             Self::Utp | Self::Opaque(..) => "opaque",
@@ -395,8 +406,12 @@ impl Record {
                 }
                 fields
             }
-            Body::HttpRequest(request, _) | Body::WebSeedRequest(request, _) => request.fields(),
-            Body::HttpResponse(response, _) | Body::WebSeedResponse(response, _) => response.fields(),
+            Body::HttpRequest(request, _)
+            | Body::WebSeedRequest(request, _)
+            | Body::HttpSeedRequest(request, _) => request.fields(),
+            Body::HttpResponse(response, _)
+            | Body::WebSeedResponse(response, _)
+            | Body::HttpSeedResponse(response, _) => response.fields(),
             Body::UdpTracker(packet) => packet.fields(),
             Body::KeyExchange => {
                 vec![Field::content("public_key", 0..self.bytes.len(), Value::Bytes(self.bytes.to_vec()))]
@@ -404,7 +419,7 @@ impl Record {
             Body::Dht(..) => dht::fields(&self.bytes),
             Body::Lsd(_) => lsd::fields(&self.bytes),
             Body::Utp => utp::fields(&self.bytes),
-            Body::Encrypted | Body::WebSeedData(_) | Body::Opaque(..) => {
+            Body::Encrypted | Body::WebSeedData(_) | Body::HttpSeedData(_) | Body::Opaque(..) => {
                 let all = 0..self.bytes.len();
                 vec![Field::content("payload", all.clone(), Value::Payload(all))]
             }

@@ -58,11 +58,16 @@ impl Trackers {
                 record.torrent = Some(part.torrent);
                 self.ask(record, None);
             }
-            Body::WebSeedResponse(..) => {
+            Body::HttpSeedRequest(_, piece) => {
+                record.torrent = Some(piece.info_hash);
+                self.ask(record, None);
+            }
+            Body::WebSeedResponse(..) | Body::HttpSeedResponse(..) => {
                 let asked = self.waiting.pop_front();
                 answer(record, asked);
             }
             Body::WebSeedData(part) => record.torrent = Some(part.torrent),
+            Body::HttpSeedData(piece) => record.torrent = Some(piece.info_hash),
             Body::UdpTracker(packet) => {
                 let packet = Arc::clone(packet);
                 let transaction = Some(packet.transaction_id());

@@ -1,5 +1,5 @@
-//! The two directions of a connection to a web seed (BEP 19): requests for parts of a torrent's files one way, heads of
-//! answers and the files' bytes the other. Bytes are shown in parts as they come, since an answer may be as long as a
+//! The two directions of a connection to a web seed: requests for parts of a torrent's files (BEP 19) or of its pieces
+//! (BEP 17) one way, heads of answers and the bytes themselves the other. Bytes are shown in parts as they come, since an answer may be as long as a
 //! file.
 
 use std::collections::VecDeque;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::tracker::http::{self, Framer, Framing};
-use bittrace_protocol::web_seed;
+use bittrace_protocol::web_seed::{self, WantedPiece};
 use memchr::memmem;
 
 use super::peer_wire::CHUNK;
@@ -20,13 +20,21 @@ use crate::{Direction, Moment};
 #[derive(Debug)]
 pub(super) struct WebSeed {
     asker: Direction,
-    torrent: Arc<Metainfo>,
+    /// The torrent of BEP 19; BEP 17 needs none.
+    torrent: Option<Arc<Metainfo>>,
     requests: Framer,
     /// What the requests that wait for their answers want, the oldest first; `None` for one of ordinary HTTP.
-    asked: VecDeque<Option<Arc<FilePart>>>,
+    asked: VecDeque<Option<Part>>,
     answering: Answering,
     /// Whether a direction can be read no further: bytes were lost, or are no HTTP.
     lost: [bool; 2],
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+enum Part {
+    File(Arc<FilePart>),
+    Piece(Arc<WantedPiece>),
 }
 
 #[derive(Debug)]
@@ -34,9 +42,17 @@ enum Answering {
     Head,
     /// The body: what it holds where that is known, and how many bytes are left where that is known.
     Body {
-        holds: Option<FilePart>,
+        holds: Option<Holds>,
         left: Option<u64>,
     },
+}
+
+/// What a body holds from here on.
+#[derive(Debug)]
+enum Holds {
+    File(FilePart),
+    /// What was asked, and how many bytes of it are done with.
+    Piece(Arc<WantedPiece>, u64),
 }
 
 const DAMAGED: Body = Body::Opaque(Protocol::WebSeed, Reason::Damaged);
@@ -51,14 +67,14 @@ const MAX_HEAD: usize = 64 * 1024;
 impl WebSeed {
     /// A web seed's connection, when `first` is a request for a part of one of the torrents.
     pub(super) fn recognise(asker: Direction, first: &[u8], torrents: &[Arc<Metainfo>]) -> Option<Self> {
-        if torrents.is_empty() {
+        let request = http::Request::decode(first).ok()?;
+        let torrent = torrents.iter().find(|torrent| web_seed::wanted(torrent, &request).is_some());
+        if torrent.is_none() && web_seed::wanted_piece(&request).is_none() {
             return None;
         }
-        let request = http::Request::decode(first).ok()?;
-        let torrent = torrents.iter().find(|torrent| web_seed::wanted(torrent, &request).is_some())?;
         Some(Self {
             asker,
-            torrent: Arc::clone(torrent),
+            torrent: torrent.map(Arc::clone),
             requests: Framer::default(),
             asked: VecDeque::new(),
             answering: Answering::Head,
@@ -123,18 +139,28 @@ impl WebSeed {
         };
         let taken = lane.take(length);
         let request = http::Request::decode(&taken.bytes).ok();
-        let wanted = request.as_ref().and_then(|request| web_seed::wanted(&self.torrent, request));
-        let part = wanted.map(|wanted| Arc::new(FilePart::new(&self.torrent, wanted)));
+        let part = request.as_ref().and_then(|request| self.part(request));
         if self.asked.len() < PIPELINE {
             self.asked.push_back(part.clone());
         }
         let body = match (request, part) {
-            (Some(request), Some(part)) => Body::WebSeedRequest(Arc::new(request), part),
+            (Some(request), Some(Part::File(part))) => Body::WebSeedRequest(Arc::new(request), part),
+            (Some(request), Some(Part::Piece(piece))) => Body::HttpSeedRequest(Arc::new(request), piece),
             (Some(_), None) => ORDINARY,
             (None, _) => DAMAGED,
         };
         emitter.emit(direction, taken, body);
         true
+    }
+
+    /// What a request asks for.
+    fn part(&self, request: &http::Request) -> Option<Part> {
+        if let Some(torrent) = &self.torrent
+            && let Some(wanted) = web_seed::wanted(torrent, request)
+        {
+            return Some(Part::File(Arc::new(FilePart::new(torrent, wanted))));
+        }
+        web_seed::wanted_piece(request).map(|wanted| Part::Piece(Arc::new(wanted)))
     }
 
     /// Makes a record of the next head of an answer, or of the next part of its body: whether it is whole.
@@ -164,10 +190,13 @@ impl WebSeed {
         };
         let asked = if response.status < 200 { None } else { self.asked.pop_front().flatten() };
         let left = body_length(&response);
-        let holds = asked.as_deref().and_then(|part| match response.status {
-            206 => Some(part.clone()),
+        let holds = asked.as_ref().and_then(|part| match (part, response.status) {
+            (Part::File(part), 206) => Some(Holds::File(part.as_ref().clone())),
             // The whole file, whatever was asked.
-            200 => Some(FilePart { bytes: 0..u64::MAX, ..part.clone() }),
+            (Part::File(part), 200) => {
+                Some(Holds::File(FilePart { bytes: 0..u64::MAX, ..part.as_ref().clone() }))
+            }
+            (Part::Piece(piece), 200) => Some(Holds::Piece(Arc::clone(piece), 0)),
             _ => None,
         });
         self.answering = match left {
@@ -176,7 +205,8 @@ impl WebSeed {
         };
         let taken = lane.take(end);
         let body = match asked {
-            Some(part) => Body::WebSeedResponse(Arc::new(response), part),
+            Some(Part::File(part)) => Body::WebSeedResponse(Arc::new(response), part),
+            Some(Part::Piece(piece)) => Body::HttpSeedResponse(Arc::new(response), piece),
             None => ORDINARY,
         };
         emitter.emit(direction, taken, body);
@@ -185,10 +215,19 @@ impl WebSeed {
 
     /// Makes a record of the next `length` bytes of a body.
     fn data(&mut self, direction: Direction, length: usize, lane: &mut Lane, emitter: &mut Emitter<'_>) {
-        let body = match &self.answering {
-            Answering::Body { holds: Some(part), .. } => {
+        let body = match (&self.answering, &self.torrent) {
+            (Answering::Body { holds: Some(Holds::File(part)), .. }, Some(torrent)) => {
                 let end = part.bytes.start.saturating_add(length as u64);
-                Body::WebSeedData(Arc::new(part.within(part.bytes.start..end, &self.torrent)))
+                Body::WebSeedData(Arc::new(part.within(part.bytes.start..end, torrent)))
+            }
+            (Answering::Body { holds: Some(Holds::Piece(wanted, done)), .. }, _) => {
+                let ranges = wanted.within(*done..done.saturating_add(length as u64));
+                let &WantedPiece { info_hash, piece, .. } = wanted.as_ref();
+                // More than was asked for is nothing of the piece.
+                match ranges.is_empty() {
+                    true => ORDINARY,
+                    false => Body::HttpSeedData(Arc::new(WantedPiece { info_hash, piece, ranges })),
+                }
             }
             _ => ORDINARY,
         };
@@ -199,8 +238,10 @@ impl WebSeed {
     /// So many bytes of the body are done with.
     fn passed(&mut self, length: u64) {
         let Answering::Body { holds, left } = &mut self.answering else { return };
-        if let Some(part) = holds {
-            part.bytes.start = part.bytes.start.saturating_add(length);
+        match holds {
+            Some(Holds::File(part)) => part.bytes.start = part.bytes.start.saturating_add(length),
+            Some(Holds::Piece(_, done)) => *done = done.saturating_add(length),
+            None => {}
         }
         if let Some(left) = left {
             *left = left.saturating_sub(length);

@@ -96,3 +96,48 @@ fn without_the_torrent_a_web_seed_is_an_http_server() {
     let steps = [Says(A, ask("0-9")), Says(B, answer(10)), Closes];
     assert!(play(&mut Dissector::new(), Opening::Syn, &steps, usize::MAX).is_empty());
 }
+
+/// BEP 17: what is asked says of which torrent and piece it is.
+#[test]
+fn an_http_seed_is_known_without_the_torrent() {
+    let ask = |rest: &str| {
+        let hash = "%9C%D9i%8A%F5Uu%1A%91%86%AE%06lW%EA%21W%235%E0";
+        format!("GET /seed.php?info_hash={hash}&piece=8{rest} HTTP/1.1\r\nHost: s\r\n\r\n").into_bytes()
+    };
+    let answer = |status: &str, length: usize| {
+        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n").into_bytes()
+    };
+    let steps = [
+        Says(A, ask("&ranges=49152-65535,180224-180227")),
+        Says(B, [answer("200 OK", 16_388), vec![7; 16_388]].concat()),
+        Says(A, ask("")),
+        Says(B, [answer("503 Later", 2), b"30".to_vec()].concat()),
+        Says(A, ask("")),
+        Says(B, [answer("200 OK", 20_000), vec![7; 10_000]].concat()),
+        Loses(B, 5_000),
+        Says(B, vec![7; 5_000]),
+        Says(A, ask("&ranges=0-0")),
+        Says(B, [answer("200 OK", 2), vec![7; 2]].concat()),
+        Says(A, b"GET / HTTP/1.1\r\n\r\n".to_vec()),
+        Closes,
+    ];
+    let expected = [
+        "request piece 8, 16 KiB at 49152; 4 bytes at 180224",
+        "request piece 8, whole",
+        "request piece 8, whole",
+        "request piece 8, 1 byte at 0",
+        "18 bytes of ordinary HTTP, no tracker message",
+        "response: HTTP status 200 to piece 8, 16 KiB at 49152; 4 bytes at 180224",
+        "data piece 8, 16 KiB at 49152",
+        "data piece 8, 4 bytes at 180224",
+        "response: HTTP status 503 to piece 8, whole",
+        "2 bytes of ordinary HTTP, no tracker message",
+        "response: HTTP status 200 to piece 8, whole",
+        "data piece 8, 10,000 bytes at 0",
+        "gap: the capture lost 5,000 bytes",
+        "data piece 8, 5,000 bytes at 15000",
+        "response: HTTP status 200 to piece 8, 1 byte at 0",
+        "data piece 8, 1 byte at 0",
+    ];
+    assert_eq!(texts(&steps)[..expected.len()], expected);
+}
