@@ -104,8 +104,8 @@ impl Capture {
         loop {
             let whose = whose(!layers.is_empty());
             let mut begins = [0; 4];
-            let length = match read_up_to(&mut reader, &mut begins) {
-                Ok(length) => length,
+            let (length, torn) = match read_up_to(&mut reader, &mut begins) {
+                Ok(read) => read,
                 Err(error) => return Err(opening_fault(name, &layers, error)),
             };
             if let Some(compression) = Compression::of(&begins[..length]) {
@@ -118,6 +118,7 @@ impl Capture {
                 continue;
             }
             return match length {
+                0..4 if torn => Err(TraceError::CutShort { name, layer: layer_names(&layers), length }),
                 0 => Err(TraceError::Empty { name }),
                 1..4 => Err(TraceError::TooShort { name, length, whose }),
                 _ if Pcap::begins(begins) || PcapNg::begins(begins) => {
@@ -342,19 +343,19 @@ fn read_fault(name: String, compressed: &str, offset: u64, error: io::Error) -> 
     }
 }
 
-/// Fills as much of `into` as the reader has. Compressed data that ends too early counts as an end.
-fn read_up_to(reader: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
+/// Fills as much of `into` as the reader has: how much, and whether it ended because compressed data ended too early.
+fn read_up_to(reader: &mut impl Read, into: &mut [u8]) -> io::Result<(usize, bool)> {
     let mut filled = 0;
     while filled < into.len() {
         match reader.read(&mut into[filled..]) {
             Ok(0) => break,
             Ok(read) => filled += read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok((filled, true)),
             Err(error) => return Err(error),
         }
     }
-    Ok(filled)
+    Ok((filled, false))
 }
 
 /// A longer block or packet is a lie: found out before memory is spent on it.

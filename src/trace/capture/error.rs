@@ -32,6 +32,16 @@ pub enum TraceError {
         /// The capture, as it was named.
         name: String,
     },
+    /// The compressed data ends before it has given the first bytes of a capture.
+    #[error("{name}: cut short: the {layer} data ends after {length} bytes of what it holds")]
+    CutShort {
+        /// The capture, as it was named.
+        name: String,
+        /// The compression.
+        layer: String,
+        /// How many decompressed bytes there are.
+        length: usize,
+    },
     /// The file ends before its kind can be told, or within its header.
     #[error("{name}: not a capture file: ends after {length} bytes{whose}")]
     TooShort {

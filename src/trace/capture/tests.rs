@@ -343,6 +343,15 @@ fn names_what_is_wrong() {
 
     assert_eq!(error(vec![]).1, "a.pcap: empty, not a capture file");
     assert_eq!(error(b"abc".to_vec()).1, "a.pcap: not a capture file: ends after 3 bytes");
+    assert_eq!(error(gzip(b"")).1, "a.pcap: empty, not a capture file");
+    for (whole, layer, shortest) in [(gzip(&ng), "gzip", 2), (zstd(&ng), "zstd", 4)] {
+        for length in shortest..12 {
+            assert_eq!(
+                error(whole[..length].to_vec()).1,
+                format!("a.pcap: cut short: the {layer} data ends after 0 bytes of what it holds")
+            );
+        }
+    }
     let wanted = "wanted a pcap or pcapng magic number";
     assert_eq!(
         error(b"Hello, reader".to_vec()).1,
