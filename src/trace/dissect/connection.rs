@@ -292,6 +292,17 @@ impl Connection {
                 None | Some(false) => {}
             }
         }
+        for asker in BOTH {
+            let (asked, answered) = (waiting[asker as usize], waiting[asker.reverse() as usize]);
+            let done = last || answered.len() > DECIDED_WITHIN;
+            if asked.is_empty()
+                && done
+                && http::looks_like_response(answered) == Some(true)
+                && let Some(tracker) = HttpTracker::recognise_answer(asker, answered, last)
+            {
+                return Verdict::Is(Carries::HttpTracker(tracker));
+            }
+        }
         if mid_stream {
             for (bytes, Looked { searched, .. }) in waiting.iter().zip(looked) {
                 // What comes at once beyond the bound must not be found either.

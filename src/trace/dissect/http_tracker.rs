@@ -15,6 +15,8 @@ use crate::{Direction, Moment};
 #[derive(Debug)]
 pub(super) struct HttpTracker {
     asker: Direction,
+    /// Whether the requests were not captured.
+    answers_alone: bool,
     framers: [Framer; 2],
     /// The requests that wait for their answers, the oldest first.
     asked: VecDeque<Asked>,
@@ -43,13 +45,32 @@ impl HttpTracker {
         if request.kind() == RequestKind::Other {
             return None;
         }
-        Some(Self { asker, framers: Default::default(), asked: Default::default(), lost: [false; 2] })
+        Some(Self::of(asker, false))
+    }
+
+    /// A tracker's connection of which the requests were not captured, when `first`, said to `asker`, begins with an
+    /// answer that none but a tracker gives. `closed` says that no more bytes come.
+    pub(super) fn recognise_answer(asker: Direction, first: &[u8], closed: bool) -> Option<Self> {
+        let Framing::Complete(length) = Framer::default().response(first, closed, false) else { return None };
+        let response = http::Response::decode(&first[..length]).ok()?;
+        is_a_trackers(&response, &response.reply()).then(|| Self::of(asker, true))
+    }
+
+    fn of(asker: Direction, answers_alone: bool) -> Self {
+        Self {
+            asker,
+            answers_alone,
+            framers: Default::default(),
+            asked: Default::default(),
+            lost: [false; 2],
+        }
     }
 
     /// Turns the bytes that wait in `lane` into records, as far as they go.
     pub(super) fn advance(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
         // An answer may be captured before what it answers, and is not understood without it.
-        if direction != self.asker && self.asked.is_empty() && lane.waiting().len() < CHUNK {
+        let unasked = self.asked.is_empty() && !self.answers_alone;
+        if direction != self.asker && unasked && lane.waiting().len() < CHUNK {
             return;
         }
         self.go_on(direction, lane, emitter);
@@ -127,8 +148,9 @@ impl HttpTracker {
                 Ok(response) => {
                     // 100 Continue comes before the answer proper.
                     let asked = if response.status < 200 { None } else { self.asked.pop_front() };
-                    if asked.is_some_and(|asked| asked.tracker) {
-                        let reply = response.reply();
+                    let reply = response.reply();
+                    let alone = self.answers_alone && asked.is_none() && is_a_trackers(&response, &reply);
+                    if alone || asked.is_some_and(|asked| asked.tracker) {
                         Body::HttpResponse(Arc::new(response), Arc::new(reply))
                     } else {
                         ordinary
@@ -148,5 +170,19 @@ impl HttpTracker {
         let unfinished = Body::Opaque(Protocol::HttpTracker, Reason::Unfinished);
         let body = if self.lost[direction as usize] { DAMAGED } else { unfinished };
         emitter.emit(direction, lane.take_all(), body);
+    }
+}
+
+/// Whether an answer is a tracker's, whatever was asked: it refuses, or tells an interval and peers, or of torrents.
+fn is_a_trackers(response: &http::Response, reply: &http::Reply) -> bool {
+    match reply {
+        http::Reply::Announce(announce) => {
+            let names = response.reply_fields();
+            announce.interval.is_some()
+                && names.iter().any(|field| matches!(&*field.name, "peers" | "peers6"))
+        }
+        http::Reply::Scrape(scrape) => !scrape.files.is_empty() && scrape.faults.is_empty(),
+        http::Reply::Failure { .. } => true,
+        http::Reply::NotBencoded(_) => false,
     }
 }

@@ -330,6 +330,30 @@ fn an_answer_captured_before_its_request_is_read() {
 }
 
 #[test]
+fn answers_of_a_tracker_alone_are_known_by_what_they_say() {
+    let answer =
+        |body: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes();
+    let seen = |opening, answers: &[Vec<u8>]| -> Vec<_> {
+        let steps = [Says(B, answers.concat()), Closes];
+        records(opening, &steps).into_iter().map(|(_, name, _)| name).collect()
+    };
+    let peers = answer("d8:intervali1800e5:peers0:e");
+    let scrape = answer("d5:filesd20:aaaaaaaaaaaaaaaaaaaad8:completei1eeee");
+    for opening in [Opening::Syn, Opening::MidStream] {
+        assert_eq!(seen(opening, &[peers.clone(), scrape.clone()]), ["announce-response", "scrape-response"]);
+        assert_eq!(seen(opening, &[answer("d14:failure reason2:noe")]), ["error"]);
+        assert_eq!(seen(opening, &[peers.clone(), answer("hello")]), ["announce-response", "opaque"]);
+        for other in ["hello", "d5:peers0:e", "d8:intervali1800ee", "d5:filesdee", "d3:agei7ee", ""] {
+            assert_eq!(seen(opening, &[answer(other), peers.clone()]), [""; 0], "{other}");
+        }
+        assert_eq!(
+            seen(opening, &[b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), b"d8:intervali9e5:peers0:e".to_vec()]),
+            ["announce-response"]
+        );
+    }
+}
+
+#[test]
 fn damage_is_kept_and_decoding_resumes() {
     let steps = [
         Says(A, handshake(b"-TR3000-aaaaaaaaaaaa")),
