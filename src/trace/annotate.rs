@@ -3,6 +3,7 @@
 
 mod announces;
 mod conduct;
+mod local;
 mod metadata;
 mod nodes;
 mod peers;
@@ -162,7 +163,7 @@ impl Annotator {
         }
     }
 
-    /// The capture is about whoever asks a tracker first; where nobody asks, about whoever calls first. Nodes of the
+    /// The capture is about whoever asks a tracker first; where nobody asks, about whoever calls first, or seems to. Nodes of the
     /// DHT speak to anyone: where they are all there is, about the one that stays when others change. Announces to
     /// the local network tell nothing.
     fn speaker(&mut self, record: &Record) -> Speaker {
@@ -184,7 +185,7 @@ impl Annotator {
         if self.local.is_none() && matches!(protocol, Protocol::Dht | Protocol::Lsd) {
             return if record.direction == FromInitiator { Speaker::Local } else { Speaker::Far };
         }
-        let local = *self.local.get_or_insert(initiator.ip());
+        let local = *self.local.get_or_insert_with(|| local::likely_local(record, initiator));
         let speaks = match ends.map(|end| end == local) {
             [true, false] => true,
             [false, true] => false,

@@ -1,0 +1,88 @@
+//! Whose capture it is, where only the ends of a connection can tell.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::record::{Body, Record};
+
+/// The end that the capture is likely about, when `record` is the first of it and was said on a connection from
+/// `initiator`. Who calls is; of a connection joined in the middle, where nobody knows who called, the end whose
+/// address is private when the other's is not, or that speaks to a port on which peers listen.
+pub(super) fn likely_local(record: &Record, initiator: SocketAddr) -> IpAddr {
+    let responder = if record.source == initiator { record.destination } else { record.source };
+    let joined_in_the_middle = !matches!(
+        record.body,
+        Body::Handshake(_) | Body::KeyExchange | Body::HttpRequest(..) | Body::UdpTracker(_) | Body::Utp
+    );
+    let better = match (is_private(initiator.ip()), is_private(responder.ip())) {
+        (false, true) => true,
+        (true, false) => false,
+        _ => listens(initiator.port()) && !listens(responder.port()),
+    };
+    if joined_in_the_middle && better { responder.ip() } else { initiator.ip() }
+}
+
+/// Whether an address is of a network of its own (RFC 1918, RFC 6598, RFC 4193) or of one link.
+fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            v4.is_private() || v4.is_link_local() || v4.is_loopback() || a == 100 && b & 0xc0 == 64
+        }
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_loopback(),
+    }
+}
+
+/// Whether peers listen on a port by custom: BEP 3 names 6881 to 6889, clients go on up to 6999, and Transmission has
+/// 51413.
+const fn listens(port: u16) -> bool {
+    matches!(port, 6881..=6999 | 51413)
+}
+
+#[cfg(test)]
+mod tests {
+    use bittrace_protocol::Timestamp;
+    use bittrace_protocol::wire::Message;
+
+    use super::*;
+    use crate::record::{Frames, Protocol, Reason, Speaker, Transport};
+    use crate::{Direction, StreamId};
+
+    /// Who is taken for the local host when the first end says something to the second.
+    fn local(source: &str, destination: &str, body: Body) -> String {
+        let record = Record {
+            number: 1,
+            at: Timestamp::from_nanos(0),
+            stream: StreamId(0),
+            direction: Direction::FromInitiator,
+            speaker: Speaker::Far,
+            source: source.parse().unwrap(),
+            destination: destination.parse().unwrap(),
+            transport: Transport::Tcp,
+            frames: Frames::from_slice(&[1]),
+            offset: 0,
+            bytes: bytes::Bytes::new(),
+            body,
+            notes: Vec::new(),
+            answers: None,
+            client: None,
+            torrent: None,
+        };
+        likely_local(&record, record.source).to_string()
+    }
+
+    #[test]
+    fn of_a_connection_joined_in_the_middle_the_ends_tell() {
+        let middle = || Body::Opaque(Protocol::PeerWire, Reason::BeforeBoundary);
+        assert_eq!(local("10.0.0.2:51413", "10.0.0.3:54307", middle()), "10.0.0.3", "a port to listen on");
+        assert_eq!(local("10.0.0.3:54307", "10.0.0.2:51413", middle()), "10.0.0.3");
+        assert_eq!(local("10.0.0.3:6881", "10.0.0.2:51413", middle()), "10.0.0.3", "nothing tells");
+        assert_eq!(local("192.0.2.1:40000", "100.64.0.1:6881", middle()), "100.64.0.1", "a private address");
+        assert_eq!(local("192.168.0.1:6881", "192.0.2.1:40000", middle()), "192.168.0.1");
+        assert_eq!(local("[2001:db8::1]:1", "[fd00::1]:1", Body::Message(Message::Choke)), "fd00::1");
+    }
+
+    #[test]
+    fn who_calls_is_local_whatever_the_ends() {
+        assert_eq!(local("192.0.2.1:6881", "10.0.0.3:40000", Body::KeyExchange), "192.0.2.1");
+    }
+}
