@@ -2,6 +2,7 @@
 //! stand between two peers, and whether a piece is what the torrent says.
 
 mod announces;
+mod bencoding;
 mod conduct;
 mod local;
 mod metadata;
@@ -114,6 +115,7 @@ impl Annotator {
         record.number = self.numbered;
         record.speaker = self.speaker(record);
         note_what_is_unread(record);
+        bencoding::judge(record);
         match record.body.protocol() {
             Protocol::HttpTracker | Protocol::UdpTracker => {
                 if record.transport == Transport::Udp && self.trackers.len() >= UDP_FLOWS {

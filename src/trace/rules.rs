@@ -53,6 +53,7 @@ rules! {
     BEP10_MALFORMED: "bep10.malformed" Error "BEP 10" "handshake message" "an extended message is not what its extension asks for";
     BEP10_REQQ: "bep10.reqq-exceeded" Warn "BEP 10" "handshake message" "more requests wait than the receiver keeps (reqq)";
     BEP10_UNANNOUNCED: "bep10.unannounced" Note "BEP 10" "handshake message" "an extended message has an id that no handshake of the receiver announced";
+    BEP10_WRONG_TYPE: "bep10.wrong-type" Warn "BEP 10" "handshake message" "a known key of an extended message has a value of another type";
     BEP11_TOO_MANY: "bep11.too-many" Note "BEP 11" "Security Considerations" "a later PEX message adds or drops more than 50 peers";
     BEP11_TOO_OFTEN: "bep11.too-often" Warn "BEP 11" "Security Considerations" "PEX messages come within less than a minute";
     BEP15_ERROR: "bep15.error" Warn "BEP 15" "Errors" "a UDP tracker refuses";
@@ -69,6 +70,7 @@ rules! {
     BEP3_FAILURE_REASON: "bep3.failure-reason" Warn "BEP 3" "trackers" "an HTTP tracker refuses";
     BEP3_IDLE: "bep3.idle" Note "BEP 3" "peer protocol" "a peer said nothing, not even keep-alives, for well over two minutes";
     BEP3_INFO_HASH_MISMATCH: "bep3.info-hash-mismatch" Warn "BEP 3" "peer protocol" "the two handshakes are about different torrents";
+    BEP3_IRREGULAR_BENCODING: "bep3.irregular-bencoding" Note "BEP 3" "bencoding" "bencoding breaks its rules and can be read: keys out of order or twice, zeros in front, -0, bytes behind the value";
     BEP3_LEFT_GREW: "bep3.left-grew" Note "BEP 3" "trackers" "an announce says that more bytes are left than the one before";
     BEP3_MALFORMED: "bep3.malformed" Error "BEP 3" "peer messages" "a message has a wrong length for its id";
     BEP3_MALFORMED_ANSWER: "bep3.malformed-answer" Warn "BEP 3" "trackers" "a value of an HTTP tracker's answer is not what it should be";

@@ -357,3 +357,73 @@ fn announces_keep_the_interval_and_count_down() {
     assert_eq!(judge(&[first.clone(), answer(0.1, every), announce(1801.0, "left=101")]), ["bep3.left-grew"]);
     assert_eq!(judge(&[first, announce(5.0, "event=completed&left=1")]), ["bep3.completed-with-bytes-left"]);
 }
+
+const IRREGULAR: &str = "bep3.irregular-bencoding";
+
+#[test]
+fn bencoding_that_breaks_its_rules_is_noted() {
+    let said = |id, payload: &[u8]| {
+        judged(
+            0,
+            &[(1.0, A, extended(0, b"d1:md6:ut_pexi1e11:ut_metadatai2eee")), (2.0, B, extended(id, payload))],
+        )
+    };
+    assert_eq!(
+        said(0, b"d1:md11:ut_metadatai3e6:ut_pexi1ee1:pi6881e4:reqqi250e1:v1:xe"),
+        [IRREGULAR],
+        "A's is"
+    );
+    for irregular in [
+        &b"d4:reqqi250e1:md6:ut_pexi1eee"[..],
+        b"d1:mde1:mdee",
+        b"d1:mde4:reqqi0250ee",
+        b"d1:mde1:pi-0ee",
+        b"d1:mde1:v01:xe",
+        b"d1:mdeexyz",
+    ] {
+        assert_eq!(said(0, irregular), [IRREGULAR; 2], "{}", String::from_utf8_lossy(irregular));
+    }
+    for wrong in [&b"d1:m1:xe"[..], b"d1:md6:ut_pex1:1ee", b"d1:mde4:reqq3:250e", b"d1:mde1:vi1ee"] {
+        assert_eq!(said(0, wrong), [IRREGULAR, "bep10.wrong-type"], "{}", String::from_utf8_lossy(wrong));
+    }
+    assert_eq!(said(1, b"d5:added0:7:added.fi1ee"), [IRREGULAR, "bep10.wrong-type"]);
+    assert_eq!(said(1, b"d7:added.f0:5:added0:e"), [IRREGULAR; 2]);
+    assert_eq!(said(2, b"d5:piecei0e8:msg_typei0ee"), [IRREGULAR; 2]);
+}
+
+#[test]
+fn bencoding_of_trackers_and_nodes_is_held_to_the_rules_too() {
+    let answered = |body: &str| -> Vec<&'static str> {
+        let mut conversation = Conversation::new();
+        conversation.open(0);
+        let ask = b"GET /announce?info_hash=aaaaaaaaaaaaaaaaaaaa&port=1 HTTP/1.1\r\n\r\n";
+        conversation.say(0, 0.0, A, ask);
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        conversation.say(0, 1.0, B, answer.as_bytes());
+        conversation.notes.iter().map(|(rule, _)| *rule).collect()
+    };
+    assert_eq!(answered("d8:intervali1800e5:peers0:e"), [""; 0]);
+    for body in [
+        "d5:peers0:8:intervali1800ee",
+        "d8:intervali01e5:peers0:e",
+        "d5:filesd20:bbbbbbbbbbbbbbbbbbbbde20:aaaaaaaaaaaaaaaaaaaadeee",
+    ] {
+        assert_eq!(answered(body), [IRREGULAR], "{body}");
+    }
+    assert_eq!(answered("d8:interval1:x5:peers0:e"), ["bep3.malformed-answer"]);
+
+    let node = |bytes: &str| -> Vec<&'static str> {
+        let (mut dissector, mut annotator) = (Dissector::new(), Annotator::new(Options::default()));
+        let mut notes = Vec::new();
+        let ends = ("10.0.0.3:1".parse().unwrap(), "10.0.0.2:2".parse().unwrap());
+        let moment = Moment { at: Timestamp::from_nanos(0), frame: 1 };
+        dissector.datagram(moment, ends.0, ends.1, bytes.as_bytes(), &mut |dissected| {
+            let Dissected::Record(record) = annotator.annotate(dissected) else { return };
+            notes.extend(record.notes.iter().map(|note| note.rule));
+        });
+        notes
+    };
+    assert_eq!(node("d1:ad2:id20:aaaaaaaaaaaaaaaaaaaae1:q4:ping1:t2:x11:y1:qe"), [""; 0]);
+    assert_eq!(node("d1:t2:x11:y1:q1:q4:ping1:ad2:id20:aaaaaaaaaaaaaaaaaaaaee"), [IRREGULAR]);
+    assert_eq!(node("d1:ad2:id20:aaaaaaaaaaaaaaaaaaaae1:q4:ping1:t2:x11:vi1e1:y1:qe"), ["bep5.malformed"]);
+}

@@ -190,7 +190,7 @@ fn document(body: &[u8]) -> Result<Document<'_>, DecodeError> {
 
 fn announce(document: &Document<'_>) -> AnnounceReply {
     let root = document.root();
-    let mut faults: Vec<DecodeError> = irregularities(document);
+    let mut faults = Vec::new();
     let mut number = |key: &[u8]| {
         let value = root.get(key)?;
         value.unsigned().or_else(|| {
@@ -263,7 +263,7 @@ fn long_peer(item: View<'_>) -> Option<PeerEntry> {
 }
 
 fn scrape(document: &Document<'_>) -> ScrapeReply {
-    let mut reply = ScrapeReply { files: Vec::new(), faults: irregularities(document) };
+    let mut reply = ScrapeReply::default();
     for entry in document.root().get(b"files").and_then(View::entries).into_iter().flatten() {
         let start = entry.value.span().start;
         let Ok(hash) = entry.key.try_into() else {
@@ -295,11 +295,6 @@ fn retry_in(value: View<'_>) -> Option<RetryIn> {
 
 fn text(value: View<'_>) -> String {
     String::from_utf8_lossy(value.bytes().unwrap_or_else(|| value.raw())).into_owned()
-}
-
-fn irregularities(document: &Document<'_>) -> Vec<DecodeError> {
-    let found = document.irregularities().iter();
-    found.map(|found| DecodeError::new(found.offset, found.kind.wanted())).collect()
 }
 
 #[cfg(test)]
