@@ -12,6 +12,7 @@ pub mod geometry;
 mod id;
 pub mod lsd;
 pub mod metainfo;
+pub mod mse;
 pub mod peer_id;
 mod reader;
 pub mod session;

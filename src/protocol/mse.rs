@@ -1,0 +1,33 @@
+//! Message stream encryption, as far as one needs it who has the secret of a connection: which key is whose, what the
+//! negotiation says, and the bytes behind it.
+//!
+//! It is no BEP: the numbers here are those of "Message Stream Encryption" in Vuze's wiki, by whose names sections are
+//! cited. Both ends compute a secret S of 768 bits and derive two RC4 keys from it and the torrent's info hash, which
+//! the document calls SKEY. The initiator A and the responder B then say:
+//!
+//!     1 A -> B   Ya, PadA
+//!     2 B -> A   Yb, PadB
+//!     3 A -> B   HASH('req1', S), HASH('req2', SKEY) xor HASH('req3', S),
+//!                ENCRYPT(VC, crypto_provide, len(PadC), PadC, len(IA)), ENCRYPT(IA)
+//!     4 B -> A   ENCRYPT(VC, crypto_select, len(PadD), PadD), ENCRYPT2(payload stream)
+//!     5 A -> B   ENCRYPT2(payload stream)
+
+mod cipher;
+mod key_log;
+mod negotiation;
+
+pub use cipher::{Cipher, End, Key};
+pub use key_log::{KeyLogError, MAX_KEYS, keys_among, parse_key_log};
+pub use negotiation::{Methods, Part, Progress, Terms, terms};
+
+/// The bytes of a public key, and of the secret: numbers of 768 bits ("Declarations": P).
+pub const KEY_LENGTH: usize = 96;
+
+/// The most bytes of each padding ("Declarations": PadA, PadB, PadC, PadD).
+pub const MAX_PADDING: usize = 512;
+
+/// The bytes of a hash: SHA-1 ("Declarations": HASH).
+pub const HASH_LENGTH: usize = 20;
+
+/// The bytes of the verification constant, all of them zero ("Declarations": VC).
+pub const VERIFICATION: usize = 8;
