@@ -3,8 +3,10 @@
 mod support;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use serde_json::Value;
 use support::{captures, captures_folder, scenario};
 
 /// Snapshots of what a command prints, in snapshots/analyze. A macro, so that insta names the file of the test.
@@ -57,6 +59,69 @@ fn prints_every_capture() {
         let wide = printed.lines().find(|line| line.chars().count() > 80);
         assert_eq!(wide, None, "{name}: a line is wider than 80 columns");
         assert_printed!(name.as_str(), printed);
+    }
+}
+
+/// The keyed capture with its secrets marked as of a type that nobody knows.
+fn without_its_secrets(folder: &Path) -> String {
+    let mut bytes = std::fs::read(captures_folder().join("mse-rc4-keyed.pcapng")).expect("it can be read");
+    let kind =
+        bytes.windows(4).position(|four| four == 0x4d53_454bu32.to_le_bytes()).expect("it has secrets");
+    bytes[kind] = b'?';
+    let path = folder.join("mse-rc4-keyed.pcapng");
+    std::fs::write(&path, bytes).expect("it can be written");
+    path.to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_key_log_reads_what_secrets_in_the_capture_do() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let sealed = without_its_secrets(folder.path());
+    let shown = |arguments: &[&str]| -> Vec<Value> {
+        let fixed = ["--format", "json", "--fields", "frames,offset,length,message,decrypted,fields"];
+        let printed = printed(&[&["analyze"][..], arguments, &fixed].concat());
+        printed.lines().map(|line| serde_json::from_str(line).expect("an object")).collect()
+    };
+    let inside = shown(&["mse-rc4-keyed.pcapng"]);
+    let messages = &inside[..inside.len() - 1];
+    let decrypted = messages.iter().filter(|message| message["decrypted"] == true).count();
+    // 33 messages of peers, as expected.tsv has them, and what either end said in the negotiation.
+    assert_eq!(decrypted, 33 + 2);
+    let outside = shown(&[&sealed, "--mse-keys", "mse-rc4-keyed.keys"]);
+    assert_eq!(messages, &outside[..outside.len() - 1]);
+
+    let unread = shown(&[&sealed]);
+    assert!(unread.iter().all(|message| message.get("decrypted").is_none_or(Value::is_null)));
+    let summary = printed(&["analyze", &sealed, "--view", "summary"]);
+    assert!(summary.contains("1 encrypted connection not read: no key is known (--mse-keys"), "{summary}");
+    let of_another = folder.path().join("other.keys");
+    let log = std::fs::read_to_string(captures_folder().join("mse-rc4-keyed.keys")).expect("it can be read");
+    let other = log.replacen("69b3e5e6", "00000000", 1);
+    std::fs::write(&of_another, other).expect("it can be written");
+    let summary =
+        printed(&["analyze", &sealed, "--view", "summary", "--mse-keys", &of_another.to_string_lossy()]);
+    assert!(summary.contains("mse.other-torrent"), "{summary}");
+}
+
+#[test]
+fn a_key_log_that_is_none_is_wrong_usage() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let wrong = folder.path().join("wrong.keys");
+    std::fs::write(&wrong, "# fine\n\nMSE a-b 00 11\n").expect("it can be written");
+    let wrong = wrong.to_string_lossy().into_owned();
+    let missing = folder.path().join("missing").to_string_lossy().into_owned();
+    let cases = [
+        (&*wrong, "wrong.keys: line 3: wanted an info hash of 40 hexadecimal digits"),
+        ("mse-rc4.torrent", "mse-rc4.torrent: line 1: wanted MSE,"),
+        (&*missing, "missing: no such file"),
+    ];
+    for command in [&["analyze"][..], &["extract"], &["diff", "mse-rc4.pcap"], &["replay"], &["profile"]] {
+        for (log, said) in cases {
+            let output = bittrace(&[command, &["mse-rc4.pcap", "--mse-keys", log]].concat());
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(code(&output), 2, "{command:?}: {errors}");
+            assert!(errors.contains(said), "{command:?}: {errors}");
+        }
     }
 }
 

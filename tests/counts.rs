@@ -70,6 +70,21 @@ const TSHARK_IS_WRONG: &[(&str, &[&str], &str)] = &[
     ("magnet-metadata-pex", &["extended"], "a full 16 KiB piece of metadata becomes continuation data"),
     ("mid-stream", &["have", "piece", "request"], "what precedes the first handshake is never recognised"),
     ("mse-plaintext", &["handshake"], "a handshake behind a key exchange is missed"),
+    (
+        "mse-rc4-keyed",
+        &[
+            "extended",
+            "handshake",
+            "have",
+            "have-all",
+            "have-none",
+            "interested",
+            "piece",
+            "request",
+            "unchoke",
+        ],
+        "what is encrypted is not read",
+    ),
 ];
 
 #[test]

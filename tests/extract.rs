@@ -103,6 +103,7 @@ const WHOLE: &[(&str, &[Content])] = &[
     ("lsd-announce.pcapng", &[("lsd.bin", Some("lsd"), 100_000)]),
     ("magnet-metadata-pex.pcap", &[("sample.bin", None, 390_000)]),
     ("mse-plaintext.pcap", &[("mse.bin", Some("mse"), 150_000)]),
+    ("mse-rc4-keyed.pcapng", &[("mse-keyed.bin", Some("mse-keyed"), 150_000)]),
     (
         "multi-file-several-peers.pcap",
         &[
@@ -241,7 +242,9 @@ fn exactly_the_missing_bytes_are_named() {
         }
     }
     // What lost packets, begins in the middle, is encrypted, downloads nothing, or takes most from elsewhere.
-    for scenario in ["capture-loss", "http-seed", "mid-stream", "mse-rc4", "udp-tracker-fragments", "web-seed"] {
+    for scenario in
+        ["capture-loss", "http-seed", "mid-stream", "mse-rc4", "udp-tracker-fragments", "web-seed"]
+    {
         assert!(incomplete.iter().any(|incomplete| incomplete == scenario), "{scenario}: {incomplete:?}");
     }
 }

@@ -9,11 +9,12 @@ use std::path::Path;
 
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::field::untiled;
+use bittrace_protocol::mse::{Cipher, End, Key};
 use bittrace_protocol::tracker::http::{RequestKind, RequestStyle};
 use bittrace_protocol::wire::Message;
 use bittrace_replay::{Pair, Transcript, Verdict, diff};
 use bittrace_trace::{
-    Body, Dissected, Interest, Moment, Options, Record, Recorder, StreamEvent, Trace, Transport,
+    Body, Direction, Dissected, Interest, Moment, Options, Record, Recorder, StreamEvent, Trace, Transport,
     UtpReassembler,
 };
 use support::{
@@ -44,6 +45,7 @@ fn nothing_is_lost() {
         let mut stream_ways = 0;
         let mut records = records(&path);
         records.retain(|record| record.transport != Transport::Udp);
+        encrypt_again(&mut records, &support::mse_keys(&path));
         for (way, shown) in by_way(&records) {
             let Some(stream) = streams.get(&way) else { continue };
             stream_ways += 1;
@@ -59,6 +61,23 @@ fn nothing_is_lost() {
         }
         let expected = !["not-bittorrent", "udp-tracker-fragments"].contains(&scenario(&path).as_str());
         assert_eq!(stream_ways > 0, expected, "{}", scenario(&path));
+    }
+}
+
+/// Gives records that were decrypted the bytes that stood on the wire. One pair of ends has one connection in all
+/// captures, and no decrypted bytes are lost.
+fn encrypt_again(records: &mut [Record], keys: &[Key]) {
+    let mut ciphers: BTreeMap<Way, Cipher> = BTreeMap::new();
+    for record in records.iter_mut().filter(|record| record.decrypted) {
+        let [key] = keys else { panic!("{} keys for one connection", keys.len()) };
+        let end = match record.direction {
+            Direction::FromInitiator => End::Initiator,
+            Direction::FromResponder => End::Responder,
+        };
+        let cipher = ciphers.entry((record.source, record.destination)).or_insert_with(|| key.cipher(end));
+        let mut bytes = record.bytes.to_vec();
+        cipher.apply(&mut bytes);
+        record.bytes = bytes.into();
     }
 }
 
@@ -145,10 +164,15 @@ fn cuts_do_not_matter() {
     let mut sequence = Sequence::seeded("cuts_do_not_matter");
     for path in captures() {
         let events = events(&path);
-        let whole = by_way(&dissect(&events, |length| length));
-        assert!(whole == by_way(&dissect(&events, |_| 1)), "{}: cut into single bytes", scenario(&path));
+        let keys = support::mse_keys(&path);
+        let whole = by_way(&dissect(&events, &keys, |length| length));
+        assert!(
+            whole == by_way(&dissect(&events, &keys, |_| 1)),
+            "{}: cut into single bytes",
+            scenario(&path)
+        );
         for _ in 0..3 {
-            let cut = by_way(&dissect(&events, |length| 1 + sequence.below(length)));
+            let cut = by_way(&dissect(&events, &keys, |length| 1 + sequence.below(length)));
             assert!(whole == cut, "{}: cut at random", scenario(&path));
         }
     }
@@ -159,8 +183,7 @@ fn cuts_do_not_matter() {
 fn recording_is_faithful() {
     for path in captures() {
         let recorded = record_again(&events(&path));
-        let options = Options { local: None, torrents: support::torrent(&path).into_iter().collect() };
-        let trace = Trace::from_reader(scenario(&path), Cursor::new(recorded), options);
+        let trace = Trace::from_reader(scenario(&path), Cursor::new(recorded), support::options(&path));
         let again = all_records(trace.expect("a recording is a capture"), &scenario(&path));
         let original = records(&path);
         for (way, said) in by_way(&original) {
@@ -216,8 +239,8 @@ fn record_again(events: &[Event]) -> Vec<u8> {
 #[test]
 fn a_trace_agrees_with_itself() {
     for path in captures() {
-        let options = || Options { local: None, torrents: support::torrent(&path).into_iter().collect() };
-        let read = || Transcript::open(&path, options()).unwrap_or_else(|error| panic!("{error}"));
+        let read =
+            || Transcript::open(&path, support::options(&path)).unwrap_or_else(|error| panic!("{error}"));
         let (first, second) = (read(), read());
         let report = diff(&first, &second, &bittrace_replay::Options::exact()).expect("no mask is given");
         let pairs: Vec<&Pair> = report.conversations.iter().flat_map(|compared| &compared.pairs).collect();
@@ -234,9 +257,11 @@ fn a_trace_agrees_with_itself() {
 #[test]
 fn a_recording_agrees_with_its_original() {
     for path in captures() {
-        let original = Transcript::open(&path, Options::default()).unwrap_or_else(|error| panic!("{error}"));
+        // A recording has the bytes alone, and not the keys that its original may hold.
+        let options = || Options { mse_keys: support::mse_keys(&path), ..Options::default() };
+        let original = Transcript::open(&path, options()).unwrap_or_else(|error| panic!("{error}"));
         let recorded = Cursor::new(record_again(&events(&path)));
-        let trace = Trace::from_reader(scenario(&path), recorded, Options::default());
+        let trace = Trace::from_reader(scenario(&path), recorded, options());
         let again = Transcript::read(trace.expect("a recording is a capture")).expect("it is whole");
         let report = diff(&original, &again, &bittrace_replay::Options::exact()).expect("no mask is given");
         assert_eq!(report.disagreements(&[]), 0, "{}", scenario(&path));

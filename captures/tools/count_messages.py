@@ -2,7 +2,8 @@
 
 A witness for the tests, independent of the code they test: it knows nothing
 but framing, and leaves packets and their reassembly from fragments to tshark.
-Only whole messages count; what RC4 hides does not.
+Only whole messages count; what RC4 hides does where a .keys file beside the
+capture has the secret of the connection.
 
 usage: count_messages.py CAPTURE...
 """
@@ -15,7 +16,9 @@ import sys
 
 import libtorrent
 
-FIELDS = "tcp.stream ip.src ipv6.src tcp.srcport udp.srcport udp.dstport ip.dst tcp.seq_raw tcp.flags.syn tcp.payload udp.payload"
+import mse
+
+FIELDS = "tcp.stream ip.src ipv6.src tcp.srcport tcp.dstport udp.srcport udp.dstport ip.dst tcp.seq_raw tcp.flags.syn tcp.payload udp.payload"
 HANDSHAKE = b"\x13BitTorrent protocol"
 # Where a handshake may still begin: behind the longest MSE exchange.
 FARTHEST_HANDSHAKE = 2000
@@ -49,6 +52,37 @@ def joined(parts):
         if offset + len(part) > len(whole):
             whole[offset:] = part
     return bytes(whole)
+
+
+def joined_from(first, parts):
+    """The bytes of a TCP stream, from (sequence number, bytes) in any order; up to the first gap."""
+    start = min(sequence for sequence, _ in parts) if first is None else first
+    return joined(((sequence - start) & 0xFFFFFFFF, part) for sequence, part in parts)
+
+
+def tcp_ways(capture):
+    """What each end of a TCP connection sent, by (its address, the other's)."""
+    parts, first = collections.defaultdict(list), {}
+    for packet in packets(capture):
+        if packet["tcp.stream"]:
+            way = f"{packet['ip.src']}:{packet['tcp.srcport']}", f"{packet['ip.dst']}:{packet['tcp.dstport']}"
+            if packet["tcp.flags.syn"] in ("1", "True"):
+                first[way] = int(packet["tcp.seq_raw"]) + 1
+            parts[way].append((int(packet["tcp.seq_raw"]), payload(packet["tcp.payload"])))
+    return {way: joined_from(first.get(way), those) for way, those in parts.items()}
+
+
+def deciphered(streams, capture):
+    """Puts what an encrypted connection says in the place of its bytes, where its key is known; counts its opening."""
+    found = collections.Counter()
+    path = capture.split(".pcap")[0] + ".keys"
+    keys = mse.read_keys(path) if os.path.exists(path) else []
+    for one in list(streams) if keys else []:
+        for other in streams:
+            if other[0] == one[0] and other != one and (clear := mse.decipher(streams[one], streams[other], keys)):
+                streams[one], streams[other], opening = clear
+                found.update(opening)
+    return found
 
 
 def peer_wire(stream, at):
@@ -184,10 +218,8 @@ def count(capture):
                 if part:
                     utps[packet["ip.src"], packet["udp.srcport"]][sequence] = part
 
-    streams = {}
-    for key, parts in tcp.items():
-        start = first.get(key, min(sequence for sequence, _ in parts))
-        streams[key] = joined(((sequence - start) & 0xFFFFFFFF, part) for sequence, part in parts)
+    streams = {key: joined_from(first.get(key), parts) for key, parts in tcp.items()}
+    found.update(deciphered(streams, capture))
     for (index, *_), stream in streams.items():
         if stream.startswith(b"GET "):
             answers = [other for (its, *_), other in streams.items() if its == index and other is not stream]
@@ -212,4 +244,5 @@ def main(captures):
             print(os.path.basename(capture), message, number, sep="\t")
 
 
-main(sys.argv[1:])
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -141,7 +141,7 @@ impl<'a> Analysis<'a> {
         Ok(Self {
             common,
             output,
-            options: Options { local: arguments.local, torrents },
+            options: Options { local: arguments.local, torrents, mse_keys: arguments.key_logs.read()? },
             choice: Choice {
                 filter: arguments.filter.as_deref().map(Filter::parse).transpose()?,
                 streams: arguments.stream.iter().chain(&arguments.follow).copied().collect(),

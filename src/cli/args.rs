@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use bittrace_replay::Disturbance;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::keys::KeyLogs;
+
 /// Reads BitTorrent packet captures and shows every tracker and peer message, byte for byte.
 #[derive(Debug, Parser)]
 #[command(name = "bittrace", version, max_term_width = 100, after_help = AFTER_HELP, after_long_help = EXAMPLES)]
@@ -153,6 +155,8 @@ pub(crate) struct Extract {
     /// A torrent of the captures; may be given again. Without it, those whose metadata peers sent are known
     #[arg(long, value_name = "FILE")]
     pub(crate) torrent: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) key_logs: KeyLogs,
     /// Write bytes that no hash vouches for, too: to .part files
     #[arg(long)]
     pub(crate) unverified: bool,
@@ -188,6 +192,8 @@ pub(crate) struct Diff {
     pub(crate) torrent: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) comparing: Comparing,
+    #[command(flatten)]
+    pub(crate) key_logs: KeyLogs,
     /// The address of the host the captures are about; found out when not given
     #[arg(long, value_name = "ADDR")]
     pub(crate) local: Option<IpAddr>,
@@ -259,6 +265,8 @@ pub(crate) struct Replay {
     pub(crate) disturb: Vec<Disturbance>,
     #[command(flatten)]
     pub(crate) comparing: Comparing,
+    #[command(flatten)]
+    pub(crate) key_logs: KeyLogs,
     /// The address of the host the capture is about; found out when not given
     #[arg(long, value_name = "ADDR")]
     pub(crate) local: Option<IpAddr>,
@@ -274,6 +282,8 @@ pub(crate) struct Profile {
     /// How to write it
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
     pub(crate) format: DiffFormat,
+    #[command(flatten)]
+    pub(crate) key_logs: KeyLogs,
     /// The address of the host the capture is about; found out when not given
     #[arg(long, value_name = "ADDR")]
     pub(crate) local: Option<IpAddr>,
@@ -389,6 +399,8 @@ pub(crate) struct Analyze {
     /// Each message's bytes, with its fields marked
     #[arg(long)]
     pub(crate) hex: bool,
+    #[command(flatten)]
+    pub(crate) key_logs: KeyLogs,
     /// The address of the host the capture is about; found out when not given
     #[arg(long, value_name = "ADDR")]
     pub(crate) local: Option<IpAddr>,
@@ -477,6 +489,7 @@ Examples:
   bittrace analyze capture.pcap --stream 3 --fields n,elapsed,speaker,message,index,begin
   bittrace analyze capture.pcap --torrent t.torrent --view conversations,pieces,findings
   bittrace analyze capture.pcap --follow 1
+  bittrace analyze capture.pcap --mse-keys capture.keys
   bittrace analyze --list-rules
   bittrace analyze a.pcap b.pcap --format json | jq .message
   bittrace analyze capture.pcap --format csv > messages.csv
@@ -572,7 +585,7 @@ Only messages for which this is true.
 
 Operators: == != < <= > >=, ~ or contains (part of a text, address in a network), a name alone (present); and && or || not !, parentheses. A comparison with something a message does not have is false.
 
-Names: n, time, elapsed, capture, frames, stream, src, dst, speaker, transport, protocol, message, offset, length, summary, client, torrent, answers, latency, severity, rule, notes; and those of the message's own fields, such as index, begin, extension, info_hash, left, m.ut_metadata. fields.NAME is the message's own NAME whatever else has that name: length is the message's, fields.length that of the block.";
+Names: n, time, elapsed, capture, frames, stream, src, dst, speaker, transport, protocol, message, offset, length, summary, client, torrent, decrypted, answers, latency, severity, rule, notes; and those of the message's own fields, such as index, begin, extension, info_hash, left, m.ut_metadata. fields.NAME is the message's own NAME whatever else has that name: length is the message's, fields.length that of the block.";
 
 const LIMIT_HELP: &str = "\
 At most N messages of each capture; 0 for all. Without it, all of them where messages were asked for by --view or --format, and the first 50 behind the summary.";

@@ -5,7 +5,6 @@ mod details;
 mod json;
 mod page;
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -39,7 +38,11 @@ pub(crate) fn run(arguments: &Diff, common: Common, mut output: Output) -> Resul
     if arguments.reference == stdin && arguments.candidate == stdin {
         bail!("standard input can be the reference or the candidate, not both");
     }
-    let read = |path, local| transcript(path, local, common, &output);
+    let mse_keys = arguments.key_logs.read()?;
+    let read = |path, local| {
+        let options = bittrace_trace::Options { local, mse_keys: mse_keys.clone(), ..Default::default() };
+        transcribe(input::open(path, options, &output)?, common)
+    };
     let reference = read(&arguments.reference, arguments.local)?;
     let candidate = read(&arguments.candidate, arguments.local_candidate.or(arguments.local))?;
     if interrupted() {
@@ -142,11 +145,6 @@ impl<'a> View<'a> {
     fn counts(&self, pair: &Pair) -> bool {
         self.report.side.counts(pair.speaker)
     }
-}
-
-fn transcript(path: &Path, local: Option<IpAddr>, common: Common, output: &Output) -> Result<Transcript> {
-    let options = bittrace_trace::Options { local, torrents: Vec::new() };
-    transcribe(input::open(path, options, output)?, common)
 }
 
 /// Reads a capture into its conversations.

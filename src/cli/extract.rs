@@ -28,13 +28,15 @@ pub(crate) fn run(arguments: &Extract, common: Common, mut output: Output) -> Re
         .iter()
         .map(|path| Ok(Arc::new(read_torrent(path)?.metainfo)))
         .collect::<Result<Vec<Arc<Metainfo>>>>()?;
+    // The pieces are checked as they are put together, not as each peer received them.
+    let options = Options { mse_keys: arguments.key_logs.read()?, ..Options::default() };
     let mut extraction = Extraction::new(&arguments.output, torrents).map_err(in_the_way)?;
     let mut exit = Exit::Done;
     for path in &arguments.captures {
         if interrupted() {
             break;
         }
-        exit = exit.max(read(path, &mut extraction, common, &output)?);
+        exit = exit.max(read(path, &options, &mut extraction, common, &output)?);
     }
     let writing = Writing { overwrite: arguments.overwrite, unverified: arguments.unverified };
     let report = extraction.finish(writing).map_err(in_the_way)?;
@@ -48,10 +50,15 @@ pub(crate) fn run(arguments: &Extract, common: Common, mut output: Output) -> Re
 }
 
 /// Reads a capture to its end. One that cannot be read is reported and the next one has its turn.
-fn read(path: &Path, extraction: &mut Extraction, common: Common, output: &Output) -> Result<Exit> {
+fn read(
+    path: &Path,
+    options: &Options,
+    extraction: &mut Extraction,
+    common: Common,
+    output: &Output,
+) -> Result<Exit> {
     let mut exit = Exit::Done;
-    // The pieces are checked as they are put together, not as each peer received them.
-    let mut trace = match input::open(path, Options::default(), output) {
+    let mut trace = match input::open(path, options.clone(), output) {
         Ok(trace) => trace,
         Err(error) => {
             failure::report(&error);

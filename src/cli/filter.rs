@@ -89,6 +89,7 @@ fn is_present(name: &Name, row: &Row<'_>) -> bool {
     match name {
         Name::Key(Key::Client) => record.client.is_some(),
         Name::Key(Key::Torrent) => record.torrent.is_some(),
+        Name::Key(Key::Decrypted) => record.decrypted,
         Name::Key(Key::Answers | Key::Latency) => record.answers.is_some(),
         Name::Key(Key::Notes | Key::Severity | Key::Rule) => !record.notes.is_empty(),
         Name::Key(Key::Fields) => !row.fields().is_empty(),
@@ -129,6 +130,7 @@ fn compare(name: &Name, operator: Operator, operand: &Operand, row: &Row<'_>) ->
         Key::Fields => accepts(operator, row.fields().iter(), |op, (name, _)| operand.compare_text(op, name)),
         Key::Client => record.client.as_deref().is_some_and(text),
         Key::Torrent => record.torrent.is_some_and(|hash| text(&hash.to_string())),
+        Key::Decrypted => record.decrypted && text("true"),
         Key::Answers => row.answers().is_some_and(number),
         Key::Latency => record
             .answers

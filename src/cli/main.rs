@@ -13,6 +13,7 @@ mod hex;
 mod input;
 mod interrupt;
 mod json;
+mod keys;
 mod messages;
 mod names;
 mod output;

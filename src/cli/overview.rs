@@ -188,7 +188,28 @@ impl Overview<'_> {
             let rest = [Column::text("carried", 13), Column::text("course", 14)];
             ends.into_iter().chain(rest).collect()
         };
-        self.table("Connections", &columns, rows.collect(), connections.more(), out)
+        self.table("Connections", &columns, rows.collect(), connections.more(), out)?;
+        self.encrypted(out)
+    }
+
+    /// How many connections could only be read with a key, and how many could not be read for want of one.
+    fn encrypted(&self, out: &mut dyn Write) -> io::Result<()> {
+        let rows = self.summary.connections.rows();
+        let number = |is: fn(&Connection) -> bool| rows.iter().filter(|row| is(row)).count() as u64;
+        let (decrypted, sealed) = (number(|row| row.decrypted), number(Connection::is_sealed));
+        let mut parts = Vec::new();
+        if decrypted > 0 {
+            parts.push(format!("{} decrypted", counted(decrypted, "encrypted connection")));
+        }
+        if sealed > 0 {
+            let which = counted(sealed, "encrypted connection");
+            parts.push(format!("{which} not read: no key is known (--mse-keys FILE gives keys)"));
+        }
+        if parts.is_empty() {
+            return Ok(());
+        }
+        writeln!(out)?;
+        self.paragraph(&parts.join("; "), out)
     }
 
     /// A row of a connection, as the local end sees it; the initiator where neither end is local.
@@ -452,6 +473,9 @@ pub(crate) fn outcome(connection: &Connection) -> String {
     .to_owned();
     if connection.opening == Some(Opening::MidStream) {
         text.push_str(", joined in the middle");
+    }
+    if connection.decrypted {
+        text.push_str(", decrypted");
     }
     if connection.encrypted {
         text.push_str(", encrypted");

@@ -20,7 +20,8 @@ use crate::table::{Column, printable, render, wrap};
 
 /// Runs the command.
 pub(crate) fn show(arguments: &args::Profile, output: &mut Output) -> Result<()> {
-    let options = Options { local: arguments.local, torrents: Vec::new() };
+    let options =
+        Options { local: arguments.local, mse_keys: arguments.key_logs.read()?, ..Options::default() };
     let trace = input::open(&arguments.capture, options, output)?;
     let reference = Reference::read(trace, &arguments.capture.display().to_string())?;
     let learnt = learn(&reference, own_profile());

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use bittrace_protocol::Metainfo;
+use bittrace_protocol::mse::Key;
 use bittrace_replay::{Contents, Missed, Reference, Transcript, learn, rehearse};
 use bittrace_trace::words::counted;
 use bittrace_trace::{Options, Trace};
@@ -55,6 +56,8 @@ struct Play {
     file: Vec<u8>,
     torrent_path: PathBuf,
     content: Option<PathBuf>,
+    /// The keys of the capture's encrypted connections.
+    mse_keys: Vec<Key>,
 }
 
 impl Play {
@@ -74,11 +77,13 @@ impl Play {
             torrent: Arc::new(torrent.metainfo),
             torrent_path,
             content: arguments.content.clone(),
+            mse_keys: arguments.key_logs.read()?,
         })
     }
 
     fn trace(&self) -> Result<Trace> {
-        Ok(Trace::open(&self.path, Options { local: self.local, torrents: Vec::new() })?)
+        let mse_keys = self.mse_keys.clone();
+        Ok(Trace::open(&self.path, Options { local: self.local, mse_keys, ..Options::default() })?)
     }
 
     /// The capture to be played, and the bytes of the torrent that it or the content has.
@@ -140,7 +145,7 @@ fn rehearsed(
             .with_context(|| format!("{}: cannot be written", path.display()))?;
     }
     let name = format!("bittrace, as {}", learnt.client.as_deref().unwrap_or("its client"));
-    let local = Options { local: play.local, torrents: Vec::new() };
+    let local = Options { local: play.local, ..Options::default() };
     let candidate = Trace::from_reader(name, io::Cursor::new(rehearsal.capture), local)?;
     let told = |table: bool| table && !common.quiet;
     if told(arguments.comparing.format == DiffFormat::Table) {

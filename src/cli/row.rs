@@ -119,6 +119,8 @@ impl<'a> Row<'a> {
             Key::Fields => Said::Fields(self.fields()),
             Key::Client => text(record.client.as_deref()?),
             Key::Torrent => Said::Hash(record.torrent?),
+            Key::Decrypted if !record.decrypted => return None,
+            Key::Decrypted => Said::True,
             Key::Answers => Said::Number(self.answers()?),
             Key::Latency => Said::Seconds(record.answers?.latency),
             Key::Notes => Said::Notes(&record.notes),

@@ -14,6 +14,7 @@ use crate::time::Rfc3339;
 /// A value of a message.
 #[derive(Debug, Clone)]
 pub(crate) enum Said<'a> {
+    True,
     Number(u64),
     Seconds(f64),
     Text(Cow<'a, str>),
@@ -55,6 +56,7 @@ impl Said<'_> {
 impl Serialize for Said<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
+            Self::True => serializer.serialize_bool(true),
             Self::Number(number) => serializer.serialize_u64(*number),
             Self::Seconds(seconds) => serializer.serialize_f64(*seconds),
             Self::Text(text) => serializer.serialize_str(text),

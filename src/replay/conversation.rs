@@ -208,6 +208,7 @@ impl Conversation {
             frames: Frames::new(),
             offset: 0,
             bytes: Bytes::new(),
+            decrypted: false,
             body: Body::Utp,
             notes: Vec::new(),
             answers: None,

@@ -105,7 +105,11 @@ impl FarPeer {
                 Speaker::Far
                     if matches!(
                         record.body,
-                        Body::Opaque(..) | Body::Gap(..) | Body::Encrypted | Body::KeyExchange
+                        Body::Opaque(..)
+                            | Body::Gap(..)
+                            | Body::Encrypted
+                            | Body::KeyExchange
+                            | Body::Negotiation(_)
                     ) => {}
                 Speaker::Far => lines.push(Line::of(record, wants)),
             }

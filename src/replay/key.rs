@@ -82,6 +82,7 @@ impl Keys {
                 udp::Packet::Error { .. } => plain(12),
             },
             Body::KeyExchange => plain(13),
+            Body::Negotiation(part) => plain(23 + part as u32),
             Body::Encrypted => plain(14),
             Body::Utp => plain(15),
             Body::Opaque(_, Reason::OrdinaryHttp) => plain(16),

@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
 
-use bittrace_protocol::Timestamp;
+use bittrace_protocol::{Timestamp, mse};
 
 use crate::burst::Moment;
 use crate::link::LinkType;
@@ -60,6 +60,8 @@ pub struct Packet<'a> {
     pub outgoing: Option<bool>,
     /// Which of the section's interfaces saw it, from 0.
     pub interface: u32,
+    /// The keys of encrypted connections that the capture holds between the packet before and this one.
+    pub mse_keys: &'a [mse::Key],
 }
 
 /// The place at which a capture ends although it should not.
@@ -209,6 +211,10 @@ impl Capture {
             original_length: found.original_length,
             outgoing: found.outgoing,
             interface: found.interface,
+            mse_keys: match &self.format {
+                Format::PcapNg(pcapng) => pcapng.fresh_keys(),
+                Format::Pcap(_) | Format::PcapBegins => &[],
+            },
         }))
     }
 

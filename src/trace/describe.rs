@@ -5,6 +5,7 @@ mod nodes;
 
 use std::net::SocketAddr;
 
+use bittrace_protocol::mse::{self, End, Part, Progress};
 use bittrace_protocol::tracker::{http, udp};
 use bittrace_protocol::utp;
 use bittrace_protocol::web_seed::WantedPiece;
@@ -46,6 +47,7 @@ pub fn describe_in(record: &Record, pieces: Option<u64>) -> String {
         Body::HttpResponse(response, reply) => describe_reply(response, reply),
         Body::UdpTracker(packet) => describe_packet(packet),
         Body::KeyExchange => format!("key-exchange: a public key of {}", size(length)),
+        Body::Negotiation(part) => describe_negotiation(*part, record),
         Body::Encrypted => format!("encrypted: {}, not readable", counted(length, "byte")),
         Body::Dht(message, method) => {
             nodes::describe_message(record.body.message(), message, method.as_ref())
@@ -71,6 +73,28 @@ pub fn describe_in(record: &Record, pieces: Option<u64>) -> String {
             format!("gap: the capture lost {}, of a size not known", counted(*packets, "packet"))
         }
     }
+}
+
+fn describe_negotiation(part: Part, record: &Record) -> String {
+    let end = match part {
+        Part::Padding => return format!("padding: {}", counted(record.length(), "byte")),
+        Part::TorrentHash => return "torrent-hash: which secret and which torrent, as hashes".to_owned(),
+        Part::CryptoProvide => End::Initiator,
+        Part::CryptoSelect => End::Responder,
+    };
+    let Ok(Progress::Whole(terms)) = mse::terms(end, &record.bytes) else { return part.name().to_owned() };
+    let mut names = terms.methods.names().join(", ");
+    if names.is_empty() {
+        names = format!("{:#x}", terms.methods.0);
+    }
+    let mut text = format!("{} {names}", part.name());
+    if terms.padding > 0 {
+        text.push_str(&format!(", {} of padding", counted(terms.padding as u64, "byte")));
+    }
+    if terms.ahead > 0 {
+        text.push_str(&format!(", {} sent ahead", counted(terms.ahead.into(), "byte")));
+    }
+    text
 }
 
 fn describe_message(message: &Message, pieces: Option<u64>) -> String {

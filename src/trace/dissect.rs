@@ -7,6 +7,8 @@ mod connection;
 mod datagrams;
 mod flows;
 mod http_tracker;
+mod keys;
+mod mse;
 mod nodes;
 mod peer_wire;
 mod utp;
@@ -18,15 +20,17 @@ use std::sync::Arc;
 
 use bittrace_protocol::dht;
 use bittrace_protocol::metainfo::Metainfo;
+use bittrace_protocol::mse::Key;
 use bittrace_protocol::tracker::{http, udp};
 use bittrace_protocol::wire::{Content, Extension, Message};
 use rustc_hash::FxHashMap;
 
 use crate::lane::Taken;
-use crate::record::{Body, Frames, Protocol, Record, Speaker, Transport};
+use crate::record::{Body, Frames, Note, Protocol, Record, Speaker, Transport};
 use crate::{Closing, Direction, Flow, Interest, Moment, Opening, StreamEvent, StreamId};
 use connection::Connection;
 use datagrams::Datagrams;
+use keys::Keys;
 
 /// What a trace is made of.
 #[derive(Debug, Clone)]
@@ -79,6 +83,12 @@ impl Dissector {
     /// A dissector that recognises the web seeds of these torrents.
     pub fn knowing(torrents: Vec<Arc<Metainfo>>) -> Self {
         Self { recognised: Recognised { torrents, ..Recognised::default() }, ..Self::default() }
+    }
+
+    /// Learns the key of an encrypted connection, which must be before its negotiation is over. Keys beyond
+    /// [`MAX_KEYS`](bittrace_protocol::mse::MAX_KEYS) are not remembered.
+    pub fn learn_key(&mut self, key: &Key) {
+        self.recognised.keys.add(key);
     }
 
     /// Takes in what happens on a connection. The answer says whether its bytes are wanted from now on.
@@ -175,6 +185,8 @@ struct Recognised {
     peers: HashSet<SocketAddr>,
     /// The torrents whose web seeds are recognised.
     torrents: Vec<Arc<Metainfo>>,
+    /// The keys of encrypted connections.
+    keys: Keys,
 }
 
 /// How many peers are remembered. A tracker's answers could name millions.
@@ -253,12 +265,28 @@ struct Emitter<'a> {
     stream: StreamId,
     flow: Flow,
     transport: Transport,
+    /// The bytes before this offset of the direction were deciphered.
+    deciphered_to: u64,
     recognised: &'a mut Recognised,
     out: &'a mut dyn FnMut(Dissected),
 }
 
-impl Emitter<'_> {
+impl<'a> Emitter<'a> {
+    fn new(
+        stream: StreamId,
+        flow: Flow,
+        transport: Transport,
+        recognised: &'a mut Recognised,
+        out: &'a mut dyn FnMut(Dissected),
+    ) -> Self {
+        Self { stream, flow, transport, deciphered_to: 0, recognised, out }
+    }
+
     fn emit(&mut self, direction: Direction, taken: Taken, body: Body) {
+        self.emit_noted(direction, taken, body, Vec::new());
+    }
+
+    fn emit_noted(&mut self, direction: Direction, taken: Taken, body: Body, notes: Vec<Note>) {
         let (source, destination) = self.flow.ends(direction);
         let record = Record {
             number: 0,
@@ -271,9 +299,10 @@ impl Emitter<'_> {
             transport: self.transport,
             frames: taken.frames,
             offset: taken.offset,
+            decrypted: taken.offset < self.deciphered_to && !taken.bytes.is_empty(),
             bytes: taken.bytes,
             body,
-            notes: Vec::new(),
+            notes,
             answers: None,
             client: None,
             torrent: None,

@@ -37,6 +37,11 @@ pub(crate) struct Taken {
 }
 
 impl Lane {
+    /// A lane whose first byte stands at this offset of the stream.
+    pub(crate) fn beginning_at(offset: u64) -> Self {
+        Self { offset, ..Self::default() }
+    }
+
     /// Adds one packet's bytes.
     pub(crate) fn push(&mut self, moment: Moment, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
@@ -68,11 +73,6 @@ impl Lane {
         self.offset + self.buffer.len() as u64
     }
 
-    /// When the first byte that waits was captured.
-    pub(crate) fn first_moment(&self) -> Option<Moment> {
-        self.marks.front().map(|mark| mark.moment)
-    }
-
     /// Takes the first `count` bytes that wait. `count` is at most how many wait.
     pub(crate) fn take(&mut self, count: usize) -> Taken {
         let offset = self.offset;
@@ -101,6 +101,27 @@ impl Lane {
     /// Takes all that wait.
     pub(crate) fn take_all(&mut self) -> Taken {
         self.take(self.buffer.len())
+    }
+
+    /// Moves the first `count` bytes that wait behind those of `into`, turned by `turn`. `count` is at most how many wait.
+    pub(crate) fn pour(&mut self, count: usize, into: &mut Self, turn: impl FnOnce(&mut [u8])) {
+        debug_assert_eq!(self.offset, into.end(), "what is poured follows what is there");
+        let mut bytes = self.buffer.split_to(count);
+        turn(&mut bytes);
+        let end = self.offset + count as u64;
+        let mut poured = 0;
+        while poured < count
+            && let Some(mark) = self.marks.front()
+        {
+            let to = (mark.end.min(end) - self.offset) as usize;
+            into.push(mark.moment, &bytes[poured..to]);
+            poured = to;
+            if mark.end > end {
+                break;
+            }
+            self.marks.pop_front();
+        }
+        self.offset = end;
     }
 
     /// Passes over bytes that the capture lost. Nothing may wait.
@@ -143,6 +164,23 @@ mod tests {
         assert_eq!(lane.take_all().frames.as_slice(), [9]);
         lane.skip(100);
         assert_eq!(lane.offset(), 108);
+    }
+
+    #[test]
+    fn what_is_poured_keeps_its_place_and_its_packets() {
+        let (mut from, mut into) = (Lane::default(), Lane::beginning_at(2));
+        from.push(moment(1), b"abc");
+        from.push(moment(4), b"de");
+        from.push(moment(9), b"fgh");
+        from.take(2);
+        for count in [0, 2, 1, 1] {
+            from.pour(count, &mut into, |bytes| bytes.make_ascii_uppercase());
+        }
+        let taken = into.take(4);
+        assert_eq!((&taken.bytes[..], taken.offset, taken.at), (&b"CDEF"[..], 2, moment(9).at));
+        assert_eq!(taken.frames.as_slice(), [1, 4, 9]);
+        assert_eq!((from.offset(), from.take_all().frames.as_slice()), (6, &[9][..]));
+        assert_eq!(into.offset(), 6);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::tracker::{http, udp};
 use bittrace_protocol::web_seed::{Wanted, WantedPiece};
 use bittrace_protocol::wire::{Extension, Handshake, Message, MessageId};
-use bittrace_protocol::{InfoHash, PieceIndex, Timestamp, dht, lsd, utp};
+use bittrace_protocol::{InfoHash, PieceIndex, Timestamp, dht, lsd, mse, utp};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -40,8 +40,11 @@ pub struct Record {
     pub frames: Frames,
     /// Where it begins in its direction of the stream, in bytes; for a datagram, bytes of this direction before it.
     pub offset: u64,
-    /// Its exact bytes; empty for a gap.
+    /// Its exact bytes; empty for a gap. Of an encrypted connection whose key is known, as they were before they were
+    /// encrypted.
     pub bytes: Bytes,
+    /// Whether its bytes stood encrypted on the wire.
+    pub decrypted: bool,
     /// What it means.
     pub body: Body,
     /// What is to be said of it.
@@ -183,7 +186,9 @@ pub enum Body {
     HttpSeedData(Arc<WantedPiece>),
     /// The public key that opens an encrypted connection.
     KeyExchange,
-    /// Bytes of an encrypted connection.
+    /// A part of the negotiation of an encrypted connection whose key is known.
+    Negotiation(mse::Part),
+    /// Bytes of an encrypted connection that cannot be read.
     Encrypted,
     /// A datagram of a uTP connection whose stream is none that can be read.
     Utp,
@@ -315,7 +320,7 @@ impl Body {
             | Self::HttpSeedRequest(..)
             | Self::HttpSeedResponse(..)
             | Self::HttpSeedData(_) => Protocol::WebSeed,
-            Self::KeyExchange | Self::Encrypted => Protocol::Mse,
+            Self::KeyExchange | Self::Negotiation(_) | Self::Encrypted => Protocol::Mse,
             Self::Utp => Protocol::Utp,
             Self::Opaque(protocol, _) | Self::Gap(protocol, _) | Self::LostPackets(protocol, _) => *protocol,
         }
@@ -351,6 +356,7 @@ impl Body {
             Self::WebSeedResponse(..) | Self::HttpSeedResponse(..) => "response",
             Self::WebSeedData(_) | Self::HttpSeedData(_) => "data",
             Self::KeyExchange => "key-exchange",
+            Self::Negotiation(part) => part.name(),
             Self::Encrypted => "encrypted",
             Self::Utp | Self::Opaque(..) => "opaque",
             Self::Gap(..) | Self::LostPackets(..) => "gap",
@@ -416,6 +422,7 @@ impl Record {
             Body::KeyExchange => {
                 vec![Field::content("public_key", 0..self.bytes.len(), Value::Bytes(self.bytes.to_vec()))]
             }
+            Body::Negotiation(part) => part.fields(&self.bytes),
             Body::Dht(..) => dht::fields(&self.bytes),
             Body::Lsd(_) => lsd::fields(&self.bytes),
             Body::Utp => utp::fields(&self.bytes),

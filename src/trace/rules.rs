@@ -101,6 +101,8 @@ rules! {
     CAPTURE_RESYNCHRONISED: "capture.resynchronised" Note "bittrace" "" "what precedes these bytes is missing";
     CAPTURE_UNFINISHED: "capture.unfinished" Note "bittrace" "" "the stream ends before the message does";
     HTTP_STATUS: "http.status" Warn "RFC 9110" "15" "an HTTP tracker answers with a status other than 200";
+    MSE_NOT_DECIPHERED: "mse.not-deciphered" Note "bittrace" "" "the key of an encrypted connection is known, but what follows cannot be deciphered by it";
+    MSE_OTHER_TORRENT: "mse.other-torrent" Note "bittrace" "" "the secret of an encrypted connection is known, but with another torrent than the connection is about";
     STATE_CHANGED: "state.changed" Chat "BEP 3" "peer protocol" "who is choked or interested has changed";
     STATE_UNCHANGED: "state.unchanged" Note "BEP 3" "peer protocol" "a message says what was so already";
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
+use bittrace_protocol::mse;
 
 use crate::annotate::Annotator;
 use crate::capture::{Capture, Cut, TraceError};
@@ -26,6 +27,8 @@ pub struct Options {
     pub local: Option<IpAddr>,
     /// Torrents whose pieces are to be checked.
     pub torrents: Vec<Arc<Metainfo>>,
+    /// The keys of encrypted connections; those that the capture holds itself are found.
+    pub mse_keys: Vec<mse::Key>,
 }
 
 /// Reads a capture. Memory is held for open streams only.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bittrace_protocol::metainfo::Metainfo;
+use bittrace_protocol::mse::{Key, parse_key_log};
 use bittrace_trace::{
     Capture, Defragmenter, Direction, Dissected, Dissector, Flow, Interest, Moment, Options, Parsed,
     Reassembler, Record, StreamEvent, StreamId, Trace, parse,
@@ -43,10 +44,21 @@ pub fn torrent(path: &Path) -> Option<Arc<Metainfo>> {
     Some(Arc::new(Metainfo::decode(&bytes).expect("a reference torrent is valid")))
 }
 
+/// The keys of a capture's encrypted connections, from the key log beside it.
+pub fn mse_keys(path: &Path) -> Vec<Key> {
+    let log = captures_folder().join(format!("{}.keys", scenario(path)));
+    std::fs::read(log).map_or_else(|_| Vec::new(), |log| parse_key_log(&log).expect("a key log can be read"))
+}
+
+/// All that is known of a capture beforehand.
+pub fn options(path: &Path) -> Options {
+    let torrents = torrent(path).into_iter().collect();
+    Options { torrents, mse_keys: mse_keys(path), ..Options::default() }
+}
+
 /// All records of a capture file.
 pub fn records(path: &Path) -> Vec<Record> {
-    let options = Options { local: None, torrents: torrent(path).into_iter().collect() };
-    let trace = Trace::open(path, options).unwrap_or_else(|error| panic!("{error}"));
+    let trace = Trace::open(path, options(path)).unwrap_or_else(|error| panic!("{error}"));
     all_records(trace, &path.display().to_string())
 }
 
@@ -136,8 +148,9 @@ fn owned(moment: Moment, event: StreamEvent<'_>) -> Event {
 }
 
 /// The records of some events, each burst cut into parts by `cut`, which is told the burst's length.
-pub fn dissect(events: &[Event], mut cut: impl FnMut(usize) -> usize) -> Vec<Record> {
+pub fn dissect(events: &[Event], keys: &[Key], mut cut: impl FnMut(usize) -> usize) -> Vec<Record> {
     let mut dissector = Dissector::new();
+    keys.iter().for_each(|key| dissector.learn_key(key));
     let mut records = Vec::new();
     let mut out = |dissected| {
         if let Dissected::Record(record) = dissected {

@@ -269,5 +269,9 @@ const MESSAGES: &[&str] = &[
     "connect-request",
     "connect-response",
     "key-exchange",
+    "padding",
+    "torrent-hash",
+    "crypto-provide",
+    "crypto-select",
     "encrypted",
 ];

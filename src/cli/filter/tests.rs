@@ -30,6 +30,7 @@ fn request() -> Record {
         frames: [7, 9].into_iter().collect(),
         offset: 68,
         bytes: Bytes::from(bytes),
+        decrypted: true,
         body: Body::Message(message),
         notes: vec![
             Note::new(Severity::Chat, "state.changed", "one"),
@@ -82,6 +83,7 @@ fn true_of_the_message() {
         "frames != 8",
         "client ~ ARIA2",
         "client",
+        "decrypted && decrypted == true",
         "answers == 10",
         "latency >= 0.04",
         "severity == warn",

@@ -51,6 +51,7 @@ fn sent(peer: u8, torrent: Option<InfoHash>, index: u32, begin: u32, bytes: &[u8
         frames: Default::default(),
         offset: 0,
         bytes: Bytes::new(),
+        decrypted: false,
         body: Body::Message(Message::Piece { index: PieceIndex(index), begin, block }),
         notes: Vec::new(),
         answers: None,

@@ -61,6 +61,7 @@ mod tests {
             frames: Frames::from_slice(&[1]),
             offset: 0,
             bytes: bytes::Bytes::new(),
+            decrypted: false,
             body,
             notes: Vec::new(),
             answers: None,

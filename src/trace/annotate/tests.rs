@@ -72,7 +72,7 @@ struct Conversation {
 
 impl Conversation {
     fn new() -> Self {
-        let options = Options { local: None, torrents: vec![Arc::new(torrent())] };
+        let options = Options { torrents: vec![Arc::new(torrent())], ..Options::default() };
         Self { dissector: Dissector::new(), annotator: Annotator::new(options), frame: 0, notes: Vec::new() }
     }
 
@@ -80,8 +80,7 @@ impl Conversation {
         self.frame += 1;
         let moment = Moment { at: Timestamp::from_nanos((seconds * 1e9) as i64), frame: self.frame };
         let (annotator, notes) = (&mut self.annotator, &mut self.notes);
-        self.dissector.handle(moment, event, &mut |dissected| {
-            let mut dissected = dissected;
+        self.dissector.handle(moment, event, &mut |mut dissected| {
             annotator.annotate(&mut dissected);
             if let Dissected::Record(record) = dissected {
                 notes.extend(record.notes.iter().map(|note| (note.rule, note.severity)));
@@ -417,8 +416,9 @@ fn bencoding_of_trackers_and_nodes_is_held_to_the_rules_too() {
         let mut notes = Vec::new();
         let ends = ("10.0.0.3:1".parse().unwrap(), "10.0.0.2:2".parse().unwrap());
         let moment = Moment { at: Timestamp::from_nanos(0), frame: 1 };
-        dissector.datagram(moment, ends.0, ends.1, bytes.as_bytes(), &mut |dissected| {
-            let Dissected::Record(record) = annotator.annotate(dissected) else { return };
+        dissector.datagram(moment, ends.0, ends.1, bytes.as_bytes(), &mut |mut dissected| {
+            annotator.annotate(&mut dissected);
+            let Dissected::Record(record) = dissected else { return };
             notes.extend(record.notes.iter().map(|note| note.rule));
         });
         notes

@@ -2,6 +2,7 @@
 //! that carry no packets are passed over.
 
 use bittrace_protocol::Timestamp;
+use bittrace_protocol::mse::{Key, MAX_KEYS, keys_among};
 use pcap_parser::{
     OptionCode, PcapNGOption, parse_interfacedescriptionblock_be, parse_interfacedescriptionblock_le,
     parse_sectionheaderblock,
@@ -19,6 +20,10 @@ pub(super) struct PcapNg {
     order: Order,
     interfaces: Vec<Interface>,
     comments: Vec<String>,
+    /// The keys since the packet before.
+    fresh_keys: Vec<Key>,
+    /// How many keys there were.
+    keys: usize,
     last: Timestamp,
 }
 
@@ -35,7 +40,14 @@ impl PcapNg {
     }
 
     pub(super) fn new() -> Self {
-        Self { order: Order::Little, interfaces: Vec::new(), comments: Vec::new(), last: Timestamp::EPOCH }
+        Self {
+            order: Order::Little,
+            interfaces: Vec::new(),
+            comments: Vec::new(),
+            fresh_keys: Vec::new(),
+            keys: 0,
+            last: Timestamp::EPOCH,
+        }
     }
 
     /// What the sections read so far say of themselves.
@@ -43,9 +55,16 @@ impl PcapNg {
         &self.comments
     }
 
+    /// The keys of encrypted connections that stand between the packet before and the one found last.
+    #[inline]
+    pub(super) fn fresh_keys(&self) -> &[Key] {
+        &self.fresh_keys
+    }
+
     /// Finds the next packet. `None` when the file ends before the end of one.
     #[inline]
     pub(super) fn next(&mut self, input: &mut Input) -> Result<Option<Found>, Fault> {
+        self.fresh_keys.clear();
         loop {
             let Some((kind, length)) = self.block(input)? else { return Ok(None) };
             let block = &input.available()[..length];
@@ -55,6 +74,10 @@ impl PcapNg {
                 OBSOLETE_PACKET => self.obsolete(block),
                 SECTION_HEADER => self.section(block).map(|()| None),
                 INTERFACE => self.interface(block).map(|()| None),
+                DECRYPTION_SECRETS => {
+                    self.secrets(block);
+                    Ok(None)
+                }
                 _ => Ok(None),
             };
             match found {
@@ -127,10 +150,23 @@ impl PcapNg {
             if self.comments.len() < MAX_COMMENTS
                 && let Ok(bytes) = option.as_bytes()
             {
+                learn(bytes, &mut self.fresh_keys, &mut self.keys);
                 self.comments.push(String::from_utf8_lossy(bytes).into_owned());
             }
         }
         Ok(())
+    }
+
+    /// Takes in the secrets of a block, where they are of a kind that is known. They are not needed to read the
+    /// packets, so what is wrong with them is passed over.
+    fn secrets(&mut self, block: &[u8]) {
+        if block.len() < SMALLEST_BLOCK + 8 || self.order.u32(block, 8) != MSE_KEY_LOG {
+            return;
+        }
+        let length = self.order.u32(block, 12) as usize;
+        if let Some(log) = block[16..block.len() - 4].get(..length) {
+            learn(log, &mut self.fresh_keys, &mut self.keys);
+        }
     }
 
     fn interface(&mut self, block: &[u8]) -> Result<(), String> {
@@ -257,6 +293,13 @@ fn options<'a>(options: &'a [PcapNGOption<'a>]) -> impl Iterator<Item = &'a Pcap
     options.iter().take_while(|option| option.code != OptionCode::EndOfOpt)
 }
 
+/// Takes in the keys among some text, as long as there are not too many.
+fn learn(text: &[u8], fresh: &mut Vec<Key>, count: &mut usize) {
+    let before = fresh.len();
+    fresh.extend(keys_among(text).take(MAX_KEYS - *count));
+    *count += fresh.len() - before;
+}
+
 /// The byte order of a section.
 #[derive(Clone, Copy)]
 enum Order {
@@ -289,6 +332,11 @@ const INTERFACE: u32 = 1;
 const OBSOLETE_PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
 const ENHANCED_PACKET: u32 = 6;
+const DECRYPTION_SECRETS: u32 = 10;
+
+/// The type of secrets that are a key log of message stream encryption: `MSEK`. Registered are `TLSK`, `SSHK`, `WGKL`,
+/// `ZNWK`, `ZASP` and `UAKL` (draft-ietf-opsawg-pcapng, "Decryption Secrets Block"); the number is none of these.
+const MSE_KEY_LOG: u32 = 0x4d53_454b;
 
 /// Kind, length, and the length again.
 const SMALLEST_BLOCK: usize = 12;

@@ -229,6 +229,77 @@ fn packet_flags_tell_the_direction() {
     }
 }
 
+/// A key's line, whose secret is this byte again and again.
+fn key_line(byte: u8) -> String {
+    format!("MSE a-b {} {}\n", "11".repeat(20), format!("{byte:02x}").repeat(96))
+}
+
+/// The first byte of the secret of each key that comes with each packet.
+fn keys(bytes: Vec<u8>) -> Vec<Vec<u8>> {
+    let mut capture = open(bytes).unwrap();
+    let mut keys = Vec::new();
+    while let Some(packet) = capture.next_packet().unwrap() {
+        keys.push(packet.mse_keys.iter().map(|key| key.secret[0]).collect());
+    }
+    keys
+}
+
+#[test]
+fn keys_come_with_the_packet_they_precede() {
+    for order in [LITTLE, BIG] {
+        let packet = || order.enhanced(0, 0, 4, b"data", b"");
+        let secrets = |kind: u32, log: &str| {
+            let head = [order.u32(kind), order.u32(log.len() as u32)].concat();
+            order.block(10, &[&head[..], log.as_bytes()].concat())
+        };
+        let comment = order.option(1, format!("by hand\n{}", key_line(1)).as_bytes());
+        let log = format!("# keys\n{}not a key\n{}", key_line(2), key_line(3));
+        let bytes = [
+            order.section(&comment),
+            order.interface(1, 0, b""),
+            secrets(0x4d53_454b, &log),
+            packet(),
+            packet(),
+            secrets(0x544c_534b, &key_line(4)),
+            secrets(0x4d53_454b, &key_line(5)),
+            packet(),
+        ];
+        assert_eq!(keys(bytes.concat()), [vec![1, 2, 3], vec![], vec![5]]);
+    }
+}
+
+#[test]
+fn secrets_that_lie_are_passed_over() {
+    let packet = LITTLE.enhanced(0, 0, 4, b"data", b"");
+    let line = key_line(1);
+    let length = line.len() as u32;
+    for body in [
+        b"".to_vec(),
+        LITTLE.u32(0x4d53_454b).to_vec(),
+        [LITTLE.u32(0x4d53_454b), LITTLE.u32(0)].concat(),
+        [&LITTLE.u32(0x4d53_454b)[..], &LITTLE.u32(length + 100), line.as_bytes()].concat(),
+        [&LITTLE.u32(0x4d53_454b)[..], &LITTLE.u32(u32::MAX), line.as_bytes()].concat(),
+        [&LITTLE.u32(0x4d53_454b)[..], &LITTLE.u32(length - 2), line.as_bytes()].concat(),
+        [&LITTLE.u32(0x4d53_454b)[..], &LITTLE.u32(300), &[0xff; 300]].concat(),
+    ] {
+        let bytes =
+            [LITTLE.section(b""), LITTLE.interface(1, 0, b""), LITTLE.block(10, &body), packet.clone()];
+        assert_eq!(keys(bytes.concat()), [vec![]], "{body:02x?}");
+    }
+}
+
+#[test]
+fn no_more_keys_are_taken_than_anyone_has() {
+    let packet = LITTLE.enhanced(0, 0, 4, b"data", b"");
+    let log = key_line(7).repeat(40_000);
+    let head = [LITTLE.u32(0x4d53_454b), LITTLE.u32(log.len() as u32)].concat();
+    let secrets = LITTLE.block(10, &[&head[..], log.as_bytes()].concat());
+    let begin = [LITTLE.section(b""), LITTLE.interface(1, 0, b"")].concat();
+    let bytes = [&begin[..], &secrets, &packet, &secrets, &packet, &secrets, &packet].concat();
+    let counts: Vec<usize> = keys(bytes).iter().map(Vec::len).collect();
+    assert_eq!(counts, [40_000, 25_536, 0]);
+}
+
 #[test]
 fn sees_through_two_layers_of_compression() {
     let plain = pcapng(LITTLE);

@@ -1,15 +1,20 @@
 //! One TCP connection: what it carries is decided by its first bytes, then those bytes go one way.
 
+use std::collections::VecDeque;
+
 use bittrace_protocol::tracker::http;
 use bittrace_protocol::wire::{Prefix, handshake_prefix};
 
 use super::http_tracker::HttpTracker;
-use super::peer_wire::{CHUNK, CLEAR_WITHIN, PUBLIC_KEY, PeerWire, clear_handshake};
+use super::keys::Found;
+use super::mse::Mse;
+use super::peer_wire::{CLEAR_WITHIN, PUBLIC_KEY, PeerWire, clear_handshake};
 use super::web_seed::WebSeed;
 use super::{ConnectionEnd, Dissected, Emitter, Loss, Recognised};
 use crate::lane::Lane;
-use crate::record::{Body, Protocol, Transport};
+use crate::record::{Record, Transport};
 use crate::resync::{Search, search, search_all};
+use crate::rules::MSE_OTHER_TORRENT;
 use crate::{Closing, Direction, Flow, Interest, Moment, Opening, StreamId};
 
 /// A connection and what is known of it.
@@ -32,8 +37,7 @@ enum Carries {
     PeerWire(PeerWire),
     HttpTracker(HttpTracker),
     WebSeed(Box<WebSeed>),
-    /// Encrypted throughout; whether the public key of each direction was shown.
-    Encrypted([bool; 2]),
+    Mse(Box<Mse>),
     /// No BitTorrent.
     Other,
 }
@@ -126,18 +130,12 @@ impl Connection {
         }
         let Some(stream) = self.stream else { return };
         let lane = &mut self.lanes[direction as usize];
-        let mut emitter = Emitter { stream, flow: self.flow, transport: self.transport, recognised, out };
+        let mut emitter = Emitter::new(stream, self.flow, self.transport, recognised, out);
         match &mut self.carries {
             Carries::PeerWire(wire) => wire.gap(moment, direction, loss, lane, &mut emitter),
             Carries::HttpTracker(tracker) => tracker.gap(moment, direction, loss, lane, &mut emitter),
             Carries::WebSeed(seed) => seed.gap(moment, direction, loss, lane, &mut emitter),
-            Carries::Encrypted(_) => {
-                if !lane.waiting().is_empty() {
-                    emitter.emit(direction, lane.take_all(), Body::Encrypted);
-                }
-                emitter.emit_gap(moment, direction, lane.offset(), loss.body(Protocol::Mse));
-                lane.skip(loss.bytes());
-            }
+            Carries::Mse(mse) => mse.gap(moment, direction, loss, lane, &mut emitter),
             Carries::Undecided(_) | Carries::Other => {}
         }
     }
@@ -151,17 +149,15 @@ impl Connection {
     ) {
         self.give_up(recognised, out);
         if let Some(stream) = self.stream {
-            let mut emitter = Emitter { stream, flow: self.flow, transport: self.transport, recognised, out };
+            let mut emitter = Emitter::new(stream, self.flow, self.transport, recognised, out);
             for direction in BOTH {
                 let lane = &mut self.lanes[direction as usize];
                 match &mut self.carries {
                     Carries::PeerWire(wire) => wire.finish(direction, lane, &mut emitter),
                     Carries::HttpTracker(tracker) => tracker.finish(direction, lane, &mut emitter),
                     Carries::WebSeed(seed) => seed.finish(direction, lane, &mut emitter),
-                    Carries::Encrypted(_) if !lane.waiting().is_empty() => {
-                        emitter.emit(direction, lane.take_all(), Body::Encrypted);
-                    }
-                    Carries::Encrypted(_) | Carries::Undecided(_) | Carries::Other => {}
+                    Carries::Mse(mse) => mse.finish(direction, lane, &mut emitter),
+                    Carries::Undecided(_) | Carries::Other => {}
                 }
             }
         }
@@ -210,22 +206,27 @@ impl Connection {
             return;
         }
         self.stream = Some(recognised.next_stream());
-        let mut order = BOTH;
-        if let [Some(initiator), Some(responder)] =
-            BOTH.map(|direction| self.lanes[direction as usize].first_moment())
-            && responder.frame < initiator.frame
-        {
-            order.reverse();
+        if !matches!(self.carries, Carries::PeerWire(_) | Carries::Mse(_)) {
+            // Of questions and answers, the question comes first, whatever the capture says.
+            for direction in BOTH {
+                self.advance(direction, recognised, out);
+            }
+            return;
         }
-        for direction in order {
-            self.advance(direction, recognised, out);
+        let mut said = [VecDeque::new(), VecDeque::new()];
+        for direction in BOTH {
+            self.advance(direction, recognised, &mut |dissected| match dissected {
+                Dissected::Record(record) => said[record.direction as usize].push_back(record),
+                Dissected::Connection(_) => {}
+            });
         }
+        in_time(said, out);
     }
 
     fn advance(&mut self, direction: Direction, recognised: &mut Recognised, out: &mut dyn FnMut(Dissected)) {
         let Some(stream) = self.stream else { return };
         let lane = &mut self.lanes[direction as usize];
-        let mut emitter = Emitter { stream, flow: self.flow, transport: self.transport, recognised, out };
+        let mut emitter = Emitter::new(stream, self.flow, self.transport, recognised, out);
         match &mut self.carries {
             Carries::PeerWire(wire) => wire.advance(direction, lane, &mut emitter),
             Carries::HttpTracker(tracker) => {
@@ -239,19 +240,7 @@ impl Connection {
                 let other = direction.reverse();
                 seed.advance(other, &mut self.lanes[other as usize], &mut emitter);
             }
-            Carries::Encrypted(shown) => {
-                let shown = &mut shown[direction as usize];
-                if !*shown {
-                    if lane.waiting().len() < PUBLIC_KEY {
-                        return;
-                    }
-                    *shown = true;
-                    emitter.emit(direction, lane.take(PUBLIC_KEY), Body::KeyExchange);
-                }
-                while lane.waiting().len() >= CHUNK {
-                    emitter.emit(direction, lane.take(CHUNK), Body::Encrypted);
-                }
-            }
+            Carries::Mse(mse) => mse.advance(direction, &mut self.lanes, &mut emitter),
             Carries::Undecided(_) | Carries::Other => {}
         }
     }
@@ -329,6 +318,16 @@ impl Connection {
         {
             return Verdict::Is(Carries::Other);
         }
+        match recognised.keys.find(initiator, &mut looked[0].searched) {
+            Found::Key(key, hashes) => {
+                return Verdict::Is(Carries::Mse(Box::new(Mse::with_key(key, hashes))));
+            }
+            Found::OtherTorrent => {
+                let note = MSE_OTHER_TORRENT.note(MSE_OTHER_TORRENT.text);
+                return Verdict::Is(Carries::Mse(Box::new(Mse::sealed(Some(note)))));
+            }
+            Found::Nothing => {}
+        }
         if waiting.iter().any(|bytes| clear_handshake(bytes).is_some()) {
             return Verdict::Is(Carries::PeerWire(PeerWire::behind_key_exchange()));
         }
@@ -341,9 +340,24 @@ impl Connection {
         // or over BitTorrent's own transport, makes them an encrypted connection.
         let calls_a_peer = recognised.is_peer(self.flow.responder) || self.transport == Transport::Utp;
         if initiator.len() >= PUBLIC_KEY && calls_a_peer {
-            return Verdict::Is(Carries::Encrypted([false; 2]));
+            return Verdict::Is(Carries::Mse(Box::new(Mse::sealed(None))));
         }
         Verdict::Is(Carries::Other)
+    }
+}
+
+/// Gives what waited in both directions in the order in which it was said.
+fn in_time(mut said: [VecDeque<Record>; 2], out: &mut dyn FnMut(Dissected)) {
+    let when = |record: &Record| (record.at, record.frames.last().copied());
+    loop {
+        let [initiator, responder] = &mut said;
+        let next = match (initiator.front(), responder.front()) {
+            (Some(one), Some(other)) if when(other) < when(one) => responder.pop_front(),
+            (Some(_), _) => initiator.pop_front(),
+            (None, _) => responder.pop_front(),
+        };
+        let Some(record) = next else { return };
+        out(Dissected::Record(record));
     }
 }
 

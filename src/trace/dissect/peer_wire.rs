@@ -1,10 +1,10 @@
 //! The two directions of a peer-wire connection: handshake, messages, and what to do where bytes are missing.
 
-use bittrace_protocol::PieceIndex;
 use bittrace_protocol::wire::{
     Content, Extension, Frame, HANDSHAKE_LENGTH, Handshake, Message, MessageId, PROTOCOL, Prefix, frame,
     handshake_prefix,
 };
+use bittrace_protocol::{PieceIndex, mse};
 use memchr::memmem;
 
 use super::{Emitter, Loss};
@@ -61,8 +61,8 @@ impl Skipped {
 /// must make no difference.
 pub(super) const CHUNK: usize = 16 * 1024;
 
-/// The bytes of a Diffie-Hellman public key of 768 bits, which opens an encrypted connection.
-pub(super) const PUBLIC_KEY: usize = 96;
+/// The bytes of a public key, which opens an encrypted connection.
+pub(super) const PUBLIC_KEY: usize = mse::KEY_LENGTH;
 
 /// How far into an encrypted connection a handshake in clear may begin: behind the key, 512 bytes of padding,
 /// two hashes, the negotiation (8 + 4 + 2 + 512 + 2) and a handshake sent ahead.
@@ -86,6 +86,11 @@ impl PeerWire {
 
     fn in_mode(mode: impl Fn() -> Mode) -> Self {
         Self { ways: [(); 2].map(|()| Way { mode: mode(), extensions: Vec::new() }) }
+    }
+
+    /// Takes in that it is not known where in `direction` the next message begins.
+    pub(super) fn lose_place(&mut self, direction: Direction) {
+        self.search(direction, Skipped::Opaque(Reason::BeforeBoundary));
     }
 
     /// Turns the bytes that wait in `lane` into records, as far as they go.

@@ -2,6 +2,7 @@
 
 mod datagrams;
 mod disturbed;
+mod mse;
 mod others;
 mod web_seeds;
 

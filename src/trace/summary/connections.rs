@@ -47,8 +47,10 @@ pub struct Connection {
     pub opening: Option<Opening>,
     /// How it ended; `None` for datagrams, which have no end.
     pub closing: Option<Closing>,
-    /// Whether a part of it is encrypted.
+    /// Whether a part of it is encrypted and cannot be read.
     pub encrypted: bool,
+    /// Whether a part of it was encrypted and, its key being known, could be read.
+    pub decrypted: bool,
 }
 
 /// What one end of a connection said.
@@ -86,6 +88,11 @@ impl Connection {
             blocks: there.blocks + back.blocks,
             transfer,
         }
+    }
+
+    /// Whether nothing of what was said on it can be read, since it is encrypted.
+    pub fn is_sealed(&self) -> bool {
+        self.encrypted && !self.decrypted && self.torrent.is_none()
     }
 
     /// The seconds from its beginning to its last packet.
@@ -128,6 +135,7 @@ impl Connections {
             row.torrent = record.torrent;
         }
         row.encrypted |= matches!(record.body, Body::Encrypted);
+        row.decrypted |= record.decrypted;
         if record.speaker == Speaker::Local {
             row.local = Some(record.direction);
         }
@@ -176,6 +184,7 @@ impl Connections {
             opening: None,
             closing: None,
             encrypted: false,
+            decrypted: false,
         });
         Some(self.rows.len() - 1)
     }
@@ -210,6 +219,7 @@ impl Connections {
             opening: Some(end.opening),
             closing: Some(end.closing),
             encrypted: false,
+            decrypted: false,
         });
     }
 }

@@ -36,11 +36,13 @@ pub struct Counts {
 
 impl Reading {
     pub(super) fn new(capture: Capture, options: &Options) -> Self {
+        let mut dissector = Dissector::knowing(options.torrents.clone());
+        options.mse_keys.iter().for_each(|key| dissector.learn_key(key));
         Self {
             capture,
             defragmenter: Defragmenter::default(),
             reassembler: Reassembler::new(),
-            dissector: Dissector::knowing(options.torrents.clone()),
+            dissector,
             counts: Counts::default(),
             span: None,
             ended: false,
@@ -67,6 +69,7 @@ impl Reading {
             }
         };
         let Self { defragmenter, reassembler, dissector, counts, .. } = self;
+        packet.mse_keys.iter().for_each(|key| dissector.learn_key(key));
         let moment = packet.moment;
         let (first, last) = self.span.unwrap_or((moment.at, moment.at));
         self.span = Some((first, last.max(moment.at)));

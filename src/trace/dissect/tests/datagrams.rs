@@ -111,7 +111,7 @@ fn what_is_none_of_them_makes_no_row() {
 }
 
 /// A uTP packet without extensions, of A (which called with id 5) or B.
-fn packet(
+pub(super) fn packet(
     direction: Direction,
     kind: u8,
     sequence: u16,
@@ -128,7 +128,7 @@ fn packet(
     (direction, bytes)
 }
 
-fn opened() -> Vec<(Direction, Vec<u8>)> {
+pub(super) fn opened() -> Vec<(Direction, Vec<u8>)> {
     vec![packet(A, 4, 1, 0, &[]), packet(B, 2, 100, 1, &[])]
 }
 

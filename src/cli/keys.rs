@@ -1,0 +1,58 @@
+//! Key logs: the keys of encrypted connections, from files that the command line names.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use bittrace_protocol::mse::{Key, MAX_KEYS, parse_key_log};
+use bittrace_trace::words::{count, size};
+use clap::Args;
+
+/// Where the keys of encrypted connections are.
+#[derive(Debug, Default, Args)]
+pub(crate) struct KeyLogs {
+    /// A key log, to read encrypted connections; may be given again. Keys within captures are found
+    #[arg(long = "mse-keys", value_name = "FILE", long_help = MSE_KEYS_HELP)]
+    files: Vec<PathBuf>,
+}
+
+impl KeyLogs {
+    /// The keys of all key logs.
+    pub(crate) fn read(&self) -> Result<Vec<Key>> {
+        let mut keys = Vec::new();
+        for path in &self.files {
+            keys.append(&mut read(path)?);
+            if keys.len() > MAX_KEYS {
+                bail!("{}: more than {} keys, with those before", path.display(), count(MAX_KEYS as u64));
+            }
+        }
+        Ok(keys)
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<Key>> {
+    let name = path.display();
+    let file = File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => anyhow!("{name}: no such file"),
+        _ => anyhow!(error).context(format!("{name}: cannot be opened")),
+    })?;
+    let mut log = Vec::new();
+    file.take(MAX_FILE + 1).read_to_end(&mut log).with_context(|| format!("{name}: cannot be read"))?;
+    if log.len() as u64 > MAX_FILE {
+        bail!("{name}: larger than any key log ({})", size(MAX_FILE));
+    }
+    parse_key_log(&log).map_err(|error| anyhow!("{name}: {error}"))
+}
+
+/// Twice as much as the most keys take.
+const MAX_FILE: u64 = 64 << 20;
+
+const MSE_KEYS_HELP: &str = "\
+A key log, to read encrypted connections (message stream encryption); may be given again. A line a connection:
+
+  MSE INITIATOR-RESPONDER INFO_HASH SECRET
+
+with the socket addresses of its ends, for people alone, the torrent's info hash in 40 hexadecimal digits, and the Diffie-Hellman secret in 192. Empty lines and those that begin with # say nothing.
+
+Such lines are found in the capture itself as well, before the packets they are for: in a Decryption Secrets Block of pcapng whose secrets type is 0x4d53454b, and in the comment of a section.";

@@ -1,0 +1,104 @@
+//! The keys of encrypted connections, found by what a connection shows of its own.
+
+use std::collections::HashMap;
+
+use bittrace_protocol::mse::{HASH_LENGTH, KEY_LENGTH, Key, MAX_KEYS, MAX_PADDING};
+
+/// Keys by the hash of their secret.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    by_secret: HashMap<[u8; HASH_LENGTH], Vec<Key>>,
+    count: usize,
+}
+
+/// What the keys say of a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found<'a> {
+    /// This is its key; the initiator's hashes begin at this offset.
+    Key(&'a Key, usize),
+    /// The secret is known, but with none of the torrents it is known for.
+    OtherTorrent,
+    /// None of them is its key, as far as its bytes tell.
+    Nothing,
+}
+
+/// How many torrents are remembered for one secret. It is drawn for one connection, so for one torrent.
+const TORRENTS: usize = 16;
+
+impl Keys {
+    pub(super) fn add(&mut self, key: &Key) {
+        if self.count >= MAX_KEYS {
+            return;
+        }
+        let known = self.by_secret.entry(key.secret_hash()).or_default();
+        if known.len() < TORRENTS && !known.contains(key) {
+            known.push(key.clone());
+            self.count += 1;
+        }
+    }
+
+    /// The key of the connection whose initiator begins with `bytes`. Hashes do not begin before `searched`, which is
+    /// moved on.
+    pub(super) fn find(&self, bytes: &[u8], searched: &mut usize) -> Found<'_> {
+        if self.by_secret.is_empty() {
+            return Found::Nothing;
+        }
+        for at in (*searched).max(KEY_LENGTH)..=KEY_LENGTH + MAX_PADDING {
+            let Some(hashes) = bytes.get(at..at + 2 * HASH_LENGTH) else { return Found::Nothing };
+            *searched = at + 1;
+            let (secret, torrent) = hashes.split_at(HASH_LENGTH);
+            let Some(known) = self.by_secret.get(secret) else { continue };
+            return match known.iter().find(|key| key.torrent_hash() == *torrent) {
+                Some(key) => Found::Key(key, at),
+                None => Found::OtherTorrent,
+            };
+        }
+        Found::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bittrace_protocol::InfoHash;
+
+    use super::*;
+
+    fn key(torrent: u8) -> Key {
+        Key { info_hash: InfoHash([torrent; 20]), secret: [7; KEY_LENGTH] }
+    }
+
+    fn opening(padding: usize) -> Vec<u8> {
+        [&[0x55; KEY_LENGTH][..], &vec![0xaa; padding], &key(1).secret_hash(), &key(1).torrent_hash()]
+            .concat()
+    }
+
+    #[test]
+    fn a_key_is_found_behind_any_padding_however_the_bytes_come() {
+        let mut keys = Keys::default();
+        (0..3).for_each(|torrent| keys.add(&key(torrent)));
+        for padding in [0, 1, 511, 512] {
+            let (bytes, mut searched) = (opening(padding), 0);
+            for end in 0..bytes.len() {
+                assert_eq!(keys.find(&bytes[..end], &mut searched), Found::Nothing, "{padding}: {end}");
+            }
+            assert_eq!(keys.find(&bytes, &mut searched), Found::Key(&key(1), KEY_LENGTH + padding));
+        }
+        assert_eq!(keys.find(&opening(513), &mut 0), Found::Nothing);
+    }
+
+    #[test]
+    fn a_secret_of_another_torrent_is_no_key() {
+        let mut keys = Keys::default();
+        assert_eq!(keys.find(&opening(5), &mut 0), Found::Nothing);
+        keys.add(&key(2));
+        assert_eq!(keys.find(&opening(5), &mut 0), Found::OtherTorrent);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut keys = Keys::default();
+        (0..100).for_each(|torrent| keys.add(&key(torrent)));
+        (0..100).for_each(|_| keys.add(&key(0)));
+        assert_eq!(keys.count, TORRENTS);
+    }
+}

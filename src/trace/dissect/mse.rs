@@ -1,0 +1,462 @@
+//! An encrypted connection: with its key, the negotiation and the peer wire behind it; without, how much there is.
+//!
+//! RC4 keeps lengths, so deciphered records have the places of the bytes on the wire and tile the stream.
+
+use bittrace_protocol::mse::{
+    Cipher, End, HASH_LENGTH, KEY_LENGTH, Key, MAX_PADDING, Methods, Part, Progress, Terms, VERIFICATION,
+    terms,
+};
+use bittrace_protocol::wire::{Frame, Prefix, frame, handshake_prefix};
+use memchr::memmem;
+
+use super::peer_wire::{CHUNK, PeerWire};
+use super::{Emitter, Loss};
+use crate::lane::{Lane, Taken};
+use crate::record::{Body, Note, Protocol, Reason};
+use crate::rules::MSE_NOT_DECIPHERED;
+use crate::{Direction, Moment};
+
+/// What is known of an encrypted connection.
+#[derive(Debug)]
+pub(super) struct Mse {
+    ways: [Way; 2],
+    wire: PeerWire,
+    /// What the initiator offered, once it has.
+    provided: Option<Methods>,
+    /// How the payload goes, once that is known.
+    selected: Option<Payload>,
+}
+
+#[derive(Debug)]
+struct Way {
+    stage: Stage,
+    /// What was deciphered and waits for the rest of its message. It begins where `lane` of the connection ends.
+    clear: Lane,
+    cipher: Option<Cipher>,
+    /// The stream offset up to which bytes are enciphered, as far as is known.
+    enciphered_to: u64,
+    /// How many lost bytes the cipher may still pass over.
+    may_skip: u64,
+    /// What is to be said with the next record that was not deciphered.
+    note: Option<Note>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing can be read.
+    Sealed,
+    /// The initiator's key and padding come next, up to the hashes at this place.
+    Hashes { at: usize },
+    /// The responder's key and padding come next, up to what looks so: its verification constant.
+    Verification { looks: [u8; VERIFICATION] },
+    /// The terms come next.
+    Terms,
+    /// What the initiator sends ahead; behind it, it must be known what was selected.
+    Ahead,
+    /// Nothing but payload comes.
+    Payload,
+}
+
+/// How the payload goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Payload {
+    Plain,
+    Rc4,
+}
+
+use Direction::{FromInitiator, FromResponder};
+
+/// Where the responder's verification constant must have ended.
+const VERIFIED_WITHIN: u64 = (KEY_LENGTH + MAX_PADDING + VERIFICATION) as u64;
+
+/// How much the initiator may send before it must be known what was selected. It has to wait for that itself.
+const SELECTED_WITHIN: usize = 8 * 1024;
+
+/// How many lost bytes a cipher passes over: so many, and for each byte that came so many more. A gap costs time by its
+/// length, and nothing else says that its length is true.
+const SKIP_AT_ONCE: u64 = 4 << 20;
+const SKIP_A_BYTE: u64 = 64;
+
+impl Mse {
+    /// A connection whose key is not known; `note` says what is to be said of that.
+    pub(super) fn sealed(note: Option<Note>) -> Self {
+        let mut ways = [(); 2].map(|()| Way::new(Stage::Sealed, None));
+        ways[FromInitiator as usize].note = note;
+        Self { ways, wire: PeerWire::from_start(), provided: None, selected: None }
+    }
+
+    /// A connection whose key is known. The initiator's hashes, which wait already, stand at `hashes`.
+    pub(super) fn with_key(key: &Key, hashes: usize) -> Self {
+        let looks = key.verification(End::Responder);
+        let way = |stage, end| Way::new(stage, Some(key.cipher(end)));
+        Self {
+            ways: [
+                way(Stage::Hashes { at: hashes }, End::Initiator),
+                way(Stage::Verification { looks }, End::Responder),
+            ],
+            ..Self::sealed(None)
+        }
+    }
+
+    /// Turns the bytes that wait into records, as far as they go.
+    pub(super) fn advance(&mut self, direction: Direction, lanes: &mut [Lane; 2], emitter: &mut Emitter<'_>) {
+        self.step(direction, &mut lanes[direction as usize], emitter);
+        // What the responder selected may be what the initiator's bytes wait for.
+        if direction == FromResponder && self.stage(FromInitiator) == Stage::Ahead {
+            self.step(FromInitiator, &mut lanes[FromInitiator as usize], emitter);
+        }
+    }
+
+    /// Takes in that the capture lost what comes next.
+    pub(super) fn gap(
+        &mut self,
+        moment: Moment,
+        direction: Direction,
+        loss: Loss,
+        lane: &mut Lane,
+        emitter: &mut Emitter<'_>,
+    ) {
+        match self.stage(direction) {
+            Stage::Sealed | Stage::Hashes { .. } => {
+                self.flush_sealed(direction, lane, emitter);
+                self.set(direction, Stage::Sealed);
+            }
+            // The constant may still come, and is known by its looks.
+            Stage::Verification { .. } => self.flush_sealed(direction, lane, emitter),
+            Stage::Terms | Stage::Ahead | Stage::Payload => {
+                self.gap_behind_key(moment, direction, loss, lane, emitter);
+                return;
+            }
+        }
+        emitter.deciphered_to = 0;
+        emitter.emit_gap(moment, direction, lane.offset(), loss.body(Protocol::Mse));
+        lane.skip(loss.bytes());
+    }
+
+    /// Takes in that no more bytes come.
+    pub(super) fn finish(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+        if self.stage(direction) == Stage::Ahead && !lane.waiting().is_empty() {
+            self.guess(lane);
+            self.step(direction, lane, emitter);
+        }
+        let way = &mut self.ways[direction as usize];
+        emitter.deciphered_to = way.enciphered_to;
+        match way.stage {
+            Stage::Terms => flush_terms(direction, Reason::Unfinished, &mut way.clear, emitter),
+            Stage::Ahead | Stage::Payload => self.wire.finish(direction, &mut way.clear, emitter),
+            Stage::Sealed | Stage::Hashes { .. } | Stage::Verification { .. } => {
+                self.flush_sealed(direction, lane, emitter);
+            }
+        }
+    }
+
+    const fn stage(&self, direction: Direction) -> Stage {
+        self.ways[direction as usize].stage
+    }
+
+    const fn set(&mut self, direction: Direction, stage: Stage) {
+        self.ways[direction as usize].stage = stage;
+    }
+
+    fn step(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+        loop {
+            let goes_on = match self.stage(direction) {
+                Stage::Sealed => {
+                    self.show_sealed(direction, lane, emitter);
+                    false
+                }
+                Stage::Hashes { at } => self.show_hashes(at, direction, lane, emitter),
+                Stage::Verification { looks } => self.find_verification(looks, direction, lane, emitter),
+                Stage::Terms => self.read_terms(direction, lane, emitter),
+                Stage::Ahead => self.read_ahead(direction, lane, emitter),
+                Stage::Payload => {
+                    self.ways[direction as usize].decipher(lane.waiting().len(), lane);
+                    self.read_wire(direction, emitter);
+                    false
+                }
+            };
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    fn show_sealed(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+        if self.show_key(direction, lane, emitter) {
+            while lane.waiting().len() >= CHUNK {
+                self.emit_sealed(direction, lane.take(CHUNK), Body::Encrypted, emitter);
+            }
+        }
+    }
+
+    fn show_hashes(
+        &mut self,
+        at: usize,
+        direction: Direction,
+        lane: &mut Lane,
+        emitter: &mut Emitter<'_>,
+    ) -> bool {
+        self.show_key(direction, lane, emitter);
+        self.show_padding(at - KEY_LENGTH, direction, lane, emitter);
+        let hashes = lane.take(2 * HASH_LENGTH);
+        self.emit_sealed(direction, hashes, Body::Negotiation(Part::TorrentHash), emitter);
+        self.ways[direction as usize].begin_terms(lane);
+        true
+    }
+
+    fn find_verification(
+        &mut self,
+        looks: [u8; VERIFICATION],
+        direction: Direction,
+        lane: &mut Lane,
+        emitter: &mut Emitter<'_>,
+    ) -> bool {
+        if !self.show_key(direction, lane, emitter) {
+            return false;
+        }
+        let within = lane.waiting().len().min(VERIFIED_WITHIN.saturating_sub(lane.offset()) as usize);
+        match memmem::find(&lane.waiting()[..within], &looks) {
+            Some(at) => {
+                self.show_padding(at, direction, lane, emitter);
+                self.ways[direction as usize].begin_terms(lane);
+                true
+            }
+            None if lane.end() >= VERIFIED_WITHIN => {
+                self.seal(direction);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn read_terms(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) -> bool {
+        let way = &mut self.ways[direction as usize];
+        let end = match direction {
+            FromInitiator => End::Initiator,
+            FromResponder => End::Responder,
+        };
+        match terms(end, way.clear.waiting()) {
+            Ok(Progress::Needs(length)) => {
+                let lacking = (length - way.clear.waiting().len()).min(lane.waiting().len());
+                way.decipher(lacking, lane);
+                lacking > 0
+            }
+            Ok(Progress::Whole(Terms { methods, ahead, length, .. })) => {
+                emitter.deciphered_to = way.enciphered_to;
+                let taken = way.clear.take(length);
+                let part = match end {
+                    End::Initiator => {
+                        way.enciphered_to = way.clear.offset() + u64::from(ahead);
+                        way.stage = Stage::Ahead;
+                        self.provided = Some(methods);
+                        Part::CryptoProvide
+                    }
+                    End::Responder => {
+                        self.select(Payload::of(methods));
+                        self.enter_payload(direction);
+                        Part::CryptoSelect
+                    }
+                };
+                emitter.emit(direction, taken, Body::Negotiation(part));
+                true
+            }
+            Err(_) => {
+                emitter.deciphered_to = way.enciphered_to;
+                flush_terms(direction, Reason::Damaged, &mut way.clear, emitter);
+                self.seal(direction);
+                true
+            }
+        }
+    }
+
+    fn read_ahead(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) -> bool {
+        let way = &mut self.ways[direction as usize];
+        let left = way.enciphered_to.saturating_sub(way.clear.end());
+        let now = lane.waiting().len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        way.decipher(now, lane);
+        self.read_wire(direction, emitter);
+        if (now as u64) < left {
+            return false;
+        }
+        if self.selected.is_none() && lane.waiting().len() > SELECTED_WITHIN {
+            self.guess(lane);
+        }
+        if self.selected.is_some() {
+            self.enter_payload(direction);
+        }
+        self.selected.is_some()
+    }
+
+    fn read_wire(&mut self, direction: Direction, emitter: &mut Emitter<'_>) {
+        let way = &mut self.ways[direction as usize];
+        emitter.deciphered_to = way.enciphered_to;
+        self.wire.advance(direction, &mut way.clear, emitter);
+    }
+
+    fn enter_payload(&mut self, direction: Direction) {
+        let way = &mut self.ways[direction as usize];
+        way.stage = Stage::Payload;
+        way.enciphered_to = match self.selected {
+            Some(Payload::Plain) => way.enciphered_to.min(way.clear.end()),
+            Some(Payload::Rc4) | None => u64::MAX,
+        };
+    }
+
+    /// The first word on how the payload goes stands.
+    const fn select(&mut self, payload: Payload) {
+        if self.selected.is_none() {
+            self.selected = Some(payload);
+        }
+    }
+
+    /// Decides how the payload goes though the responder's word is missing, by the bytes that would be the first.
+    fn guess(&mut self, lane: &Lane) {
+        let bytes = lane.waiting();
+        let is_wire = matches!(frame(bytes), Frame::Message(_)) || handshake_prefix(bytes) == Prefix::Yes;
+        let payload = match self.provided {
+            Some(methods) if !methods.has(Methods::RC4) => Payload::Plain,
+            Some(methods) if methods.has(Methods::PLAINTEXT) && is_wire => Payload::Plain,
+            Some(_) | None => Payload::Rc4,
+        };
+        self.select(payload);
+    }
+
+    fn gap_behind_key(
+        &mut self,
+        moment: Moment,
+        direction: Direction,
+        loss: Loss,
+        lane: &mut Lane,
+        emitter: &mut Emitter<'_>,
+    ) {
+        let way = &mut self.ways[direction as usize];
+        // How much is lost may not be known, but it is something.
+        let passes = way.clear.end().saturating_add(loss.bytes().max(1)) > way.enciphered_to;
+        match way.stage {
+            Stage::Terms => {
+                emitter.deciphered_to = way.enciphered_to;
+                flush_terms(direction, Reason::Unfinished, &mut way.clear, emitter);
+                // Where the payload begins is lost.
+                self.wire.lose_place(direction);
+                self.guess(lane);
+                self.enter_payload(direction);
+            }
+            Stage::Ahead if passes => {
+                self.guess(lane);
+                self.enter_payload(direction);
+                self.step(direction, lane, emitter);
+            }
+            _ => {}
+        }
+        let way = &mut self.ways[direction as usize];
+        emitter.deciphered_to = way.enciphered_to;
+        let follows = way.skip(loss);
+        self.wire.gap(moment, direction, loss, &mut way.clear, emitter);
+        if !follows {
+            way.stage = Stage::Sealed;
+        }
+        lane.skip(loss.bytes());
+    }
+
+    /// Gives up a direction whose key is known, but does not fit.
+    fn seal(&mut self, direction: Direction) {
+        let way = &mut self.ways[direction as usize];
+        way.note = Some(MSE_NOT_DECIPHERED.note(MSE_NOT_DECIPHERED.text));
+        way.stage = Stage::Sealed;
+    }
+
+    /// Shows the public key, if it was not or is lost: whether that is done.
+    fn show_key(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) -> bool {
+        if lane.offset() > 0 {
+            return true;
+        }
+        if lane.waiting().len() < KEY_LENGTH {
+            return false;
+        }
+        self.emit_sealed(direction, lane.take(KEY_LENGTH), Body::KeyExchange, emitter);
+        true
+    }
+
+    fn show_padding(
+        &mut self,
+        length: usize,
+        direction: Direction,
+        lane: &mut Lane,
+        emitter: &mut Emitter<'_>,
+    ) {
+        if length > 0 {
+            let padding = lane.take(length);
+            self.emit_sealed(direction, padding, Body::Negotiation(Part::Padding), emitter);
+        }
+    }
+
+    /// Makes a record of all that waits and was not deciphered.
+    fn flush_sealed(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+        if !lane.waiting().is_empty() {
+            self.emit_sealed(direction, lane.take_all(), Body::Encrypted, emitter);
+        }
+    }
+
+    fn emit_sealed(&mut self, direction: Direction, taken: Taken, body: Body, emitter: &mut Emitter<'_>) {
+        emitter.deciphered_to = 0;
+        let note = self.ways[direction as usize].note.take();
+        emitter.emit_noted(direction, taken, body, note.into_iter().collect());
+    }
+}
+
+impl Way {
+    fn new(stage: Stage, cipher: Option<Cipher>) -> Self {
+        Self {
+            stage,
+            clear: Lane::default(),
+            cipher,
+            enciphered_to: u64::MAX,
+            may_skip: SKIP_AT_ONCE,
+            note: None,
+        }
+    }
+
+    /// The terms begin at the next byte of `lane`.
+    fn begin_terms(&mut self, lane: &Lane) {
+        self.clear = Lane::beginning_at(lane.offset());
+        self.stage = Stage::Terms;
+    }
+
+    /// Moves the next bytes of `lane` to those that are clear.
+    fn decipher(&mut self, count: usize, lane: &mut Lane) {
+        self.may_skip = self.may_skip.saturating_add(count as u64 * SKIP_A_BYTE);
+        let enciphered = self.enciphered_to > lane.offset();
+        lane.pour(count, &mut self.clear, |bytes| match &mut self.cipher {
+            Some(cipher) if enciphered => cipher.apply(bytes),
+            _ => {}
+        });
+    }
+
+    /// Has the cipher pass over lost bytes: whether what follows can be read.
+    fn skip(&mut self, loss: Loss) -> bool {
+        if self.enciphered_to <= self.clear.end() {
+            return true;
+        }
+        let (Loss::Bytes(count), Some(cipher)) = (loss, &mut self.cipher) else { return false };
+        if count > self.may_skip {
+            return false;
+        }
+        self.may_skip -= count;
+        cipher.skip(count);
+        true
+    }
+}
+
+impl Payload {
+    /// What a responder means that selects these.
+    const fn of(methods: Methods) -> Self {
+        if methods.has(Methods::PLAINTEXT) && !methods.has(Methods::RC4) { Self::Plain } else { Self::Rc4 }
+    }
+}
+
+/// Makes a record of the terms that are there, though they are not whole, or none.
+fn flush_terms(direction: Direction, reason: Reason, clear: &mut Lane, emitter: &mut Emitter<'_>) {
+    if !clear.waiting().is_empty() {
+        emitter.emit(direction, clear.take_all(), Body::Opaque(Protocol::Mse, reason));
+    }
+}
