@@ -99,6 +99,13 @@ fn records(path: &Path, name: &str) -> io::Result<()> {
             let input = [&head[..], &share, &ours, &theirs].concat();
             write("dissect", &format!("{name}-{stream}-{variant}"), &input)?;
         }
+        // Of an encrypted conversation: what is offered and taken, and the padding.
+        for (variant, head) in [[0x23, 9, 0, 90, 1, 2, 3, 4], [0x13, 0, 6, 40, 4, 3, 2, 1]].iter().enumerate()
+        {
+            let share = (ours.len() as u32).to_be_bytes();
+            let input = [&head[..], &share, &ours, &theirs].concat();
+            write("mse", &format!("{name}-{stream}-{variant}"), &input)?;
+        }
     }
     Ok(())
 }

@@ -1,0 +1,186 @@
+#![no_main]
+//! Encrypted conversations with losses, and their key: the records of a direction stand end to end however bursts are
+//! cut, and what was deciphered is, enciphered again, what was said. Any bytes are a key log, or the line is named at
+//! which they are none.
+//!
+//! An input is twelve bytes that say how the rest is to be taken, then what both ends say.
+
+use std::collections::BTreeMap;
+
+use bittrace_fuzz::{Sequence, Ways, record};
+use bittrace_protocol::mse::{Cipher, End, Key, keys_among, parse_key_log};
+use bittrace_protocol::{InfoHash, Timestamp};
+use bittrace_trace::{
+    Closing, Direction, Dissected, Dissector, Flow, Moment, Opening, StreamEvent, StreamId,
+};
+use libfuzzer_sys::fuzz_target;
+
+const STREAM: StreamId = StreamId(0);
+
+use Direction::{FromInitiator, FromResponder};
+
+enum Step {
+    Says(Direction, Vec<u8>),
+    Loses(Direction, u64),
+}
+
+fuzz_target!(|input: &[u8]| {
+    if let Err(error) = parse_key_log(input) {
+        assert!(error.line <= input.split(|&byte| byte == b'\n').count());
+    }
+    keys_among(input).for_each(|key| assert_eq!(parse_key_log(line(&key).as_bytes()), Ok(vec![key])));
+
+    let Some((&[methods, padding, losses, burst, seed, damage, s0, s1], rest)) =
+        input.split_first_chunk::<8>()
+    else {
+        return;
+    };
+    let Some((&share, rest)) = rest.split_first_chunk::<4>() else { return };
+    let (ours, theirs) = rest.split_at(u32::from_be_bytes(share) as usize % (rest.len() + 1));
+    let mut sequence = Sequence(u64::from_be_bytes([methods, padding, losses, burst, seed, damage, s0, s1]));
+    let call = said(FromInitiator, ours, methods, padding, &mut sequence);
+    let mut answer = said(FromResponder, theirs, methods, padding, &mut sequence);
+    if damage & 1 == 1 && !answer.is_empty() {
+        let at = sequence.below(answer.len());
+        answer[at] ^= 1;
+    }
+    let steps = conversation([&call, &answer], losses, burst, &mut sequence);
+    let whole = dissect(&steps, |length| length);
+    assert_eq!(whole, dissect(&steps, |_| 1), "cut into single bytes");
+    assert_eq!(whole, dissect(&steps, |length| 1 + sequence.below(length)), "cut at random");
+});
+
+fn key() -> Key {
+    Key { info_hash: InfoHash([0xaa; 20]), secret: std::array::from_fn(|at| at as u8) }
+}
+
+fn line(key: &Key) -> String {
+    let end = (std::net::Ipv4Addr::LOCALHOST, 1).into();
+    key.to_line(end, end)
+}
+
+fn cipher(direction: Direction) -> Cipher {
+    key().cipher(match direction {
+        FromInitiator => End::Initiator,
+        FromResponder => End::Responder,
+    })
+}
+
+/// All that one end says: its part of the negotiation, then `payload`, of which the initiator sends some ahead.
+fn said(direction: Direction, payload: &[u8], methods: u8, padding: u8, sequence: &mut Sequence) -> Vec<u8> {
+    let padding = usize::from(padding) * 2;
+    let mut wire: Vec<u8> = (0..96 + padding).map(|_| sequence.number() as u8).collect();
+    if direction == FromInitiator {
+        wire.extend([key().secret_hash(), key().torrent_hash()].concat());
+    }
+    let method = if direction == FromInitiator { methods & 7 } else { methods >> 4 };
+    let mut clear = [&[0; 8][..], &[0, 0, 0, method], &(padding as u16).to_be_bytes()].concat();
+    clear.resize(clear.len() + padding, 0);
+    let mut ahead = 0;
+    if direction == FromInitiator {
+        ahead = sequence.below(payload.len().min(usize::from(u16::MAX)) + 1);
+        clear.extend((ahead as u16).to_be_bytes());
+    }
+    clear.extend_from_slice(&payload[..ahead]);
+    let enciphered = clear.len();
+    clear.extend_from_slice(&payload[ahead..]);
+    let plain = methods >> 4 == 1;
+    let to = if plain { enciphered } else { clear.len() };
+    cipher(direction).apply(&mut clear[..to]);
+    wire.extend(clear);
+    wire
+}
+
+/// What the two ends say in turn, in bursts of up to `burst` times 16 bytes.
+fn conversation(mut left: [&[u8]; 2], losses: u8, burst: u8, sequence: &mut Sequence) -> Vec<Step> {
+    let mut steps = Vec::new();
+    while left.iter().any(|left| !left.is_empty()) {
+        let direction = if sequence.below(2) == 0 { FromInitiator } else { FromResponder };
+        let left = &mut left[direction as usize];
+        if left.is_empty() {
+            continue;
+        }
+        let (part, more) = left.split_at((1 + sequence.below(1 + usize::from(burst) * 16)).min(left.len()));
+        *left = more;
+        let lost = sequence.below(256) < usize::from(losses / 4);
+        steps.push(match lost {
+            true => Step::Loses(direction, part.len() as u64),
+            false => Step::Says(direction, part.to_vec()),
+        });
+    }
+    steps
+}
+
+fn dissect(steps: &[Step], mut cut: impl FnMut(usize) -> usize) -> Ways {
+    let end = |last, port| (std::net::Ipv4Addr::new(10, 0, 0, last), port).into();
+    let flow = Flow { initiator: end(1, 40_000), responder: end(2, 6881) };
+    let mut ways = Ways::default();
+    // The offset of the first record that was deciphered, and what the wire had from there on as far as is known.
+    let mut again: BTreeMap<bool, (u64, Cipher)> = BTreeMap::new();
+    let wire = |direction: Direction| wire_of(steps, direction);
+    let streams = [wire(FromInitiator), wire(FromResponder)];
+    let mut dissector = Dissector::new();
+    dissector.learn_key(&key());
+    let mut take = |dissected| {
+        let Dissected::Record(one) = dissected else { return };
+        record(&one);
+        ways.push(&one);
+        let stream = &streams[one.direction as usize];
+        let on_wire = &stream[one.offset as usize..][..one.bytes.len()];
+        if !one.decrypted {
+            // Of a connection whose payload is plain, a message may begin in what was sent ahead and end behind it.
+            assert!(on_wire.iter().zip(&one.bytes).all(|(wire, byte)| *wire == Some(*byte)));
+            return;
+        }
+        let (at, cipher) = again
+            .entry(one.direction == FromInitiator)
+            .or_insert_with(|| (one.offset, cipher(one.direction)));
+        cipher.skip(one.offset - *at);
+        let mut bytes = one.bytes.to_vec();
+        cipher.apply(&mut bytes);
+        *at = one.offset + bytes.len() as u64;
+        let plain = |at: usize| on_wire[at] == Some(one.bytes[at]);
+        let same =
+            bytes.iter().zip(on_wire).enumerate().all(|(at, (byte, wire))| *wire == Some(*byte) || plain(at));
+        assert!(same, "{one:?} was not deciphered");
+    };
+    let mut moment = Moment { at: Timestamp::EPOCH, frame: 1 };
+    let opening = Opening::Syn;
+    dissector.handle(moment, StreamEvent::Opened { stream: STREAM, flow, opening }, &mut take);
+    for step in steps {
+        moment.frame += 1;
+        match step {
+            Step::Loses(direction, length) => {
+                let gap = StreamEvent::Gap { stream: STREAM, direction: *direction, length: *length };
+                dissector.handle(moment, gap, &mut take);
+            }
+            Step::Says(direction, bytes) => {
+                let mut rest = &bytes[..];
+                while !rest.is_empty() {
+                    let (part, more) = rest.split_at(cut(rest.len()));
+                    let burst = StreamEvent::Burst { stream: STREAM, direction: *direction, bytes: part };
+                    dissector.handle(moment, burst, &mut take);
+                    rest = more;
+                }
+            }
+        }
+    }
+    let closed = StreamEvent::Closed { stream: STREAM, closing: Closing::Finished };
+    dissector.handle(moment, closed, &mut take);
+    ways
+}
+
+/// The stream of a direction; `None` where bytes are lost.
+fn wire_of(steps: &[Step], direction: Direction) -> Vec<Option<u8>> {
+    let mut stream = Vec::new();
+    for step in steps {
+        match step {
+            Step::Says(by, part) if *by == direction => stream.extend(part.iter().copied().map(Some)),
+            Step::Loses(by, length) if *by == direction => {
+                stream.resize(stream.len() + *length as usize, None);
+            }
+            _ => {}
+        }
+    }
+    stream
+}
