@@ -5,12 +5,14 @@
 //! cited. Both ends compute a secret S of 768 bits and derive two RC4 keys from it and the torrent's info hash, which
 //! the document calls SKEY. The initiator A and the responder B then say:
 //!
-//!     1 A -> B   Ya, PadA
-//!     2 B -> A   Yb, PadB
-//!     3 A -> B   HASH('req1', S), HASH('req2', SKEY) xor HASH('req3', S),
-//!                ENCRYPT(VC, crypto_provide, len(PadC), PadC, len(IA)), ENCRYPT(IA)
-//!     4 B -> A   ENCRYPT(VC, crypto_select, len(PadD), PadD), ENCRYPT2(payload stream)
-//!     5 A -> B   ENCRYPT2(payload stream)
+//! ```text
+//! 1 A -> B   Ya, PadA
+//! 2 B -> A   Yb, PadB
+//! 3 A -> B   HASH('req1', S), HASH('req2', SKEY) xor HASH('req3', S),
+//!            ENCRYPT(VC, crypto_provide, len(PadC), PadC, len(IA)), ENCRYPT(IA)
+//! 4 B -> A   ENCRYPT(VC, crypto_select, len(PadD), PadD), ENCRYPT2(payload stream)
+//! 5 A -> B   ENCRYPT2(payload stream)
+//! ```
 
 mod cipher;
 mod key_log;

@@ -2,7 +2,9 @@
 //!
 //! A line a connection, its parts apart by blanks; empty lines and those that begin with `#` say nothing:
 //!
-//!     MSE 10.0.0.3:49335-10.0.0.2:51413 <info hash, 40 hex digits> <secret, 192 hex digits>
+//! ```text
+//! MSE 10.0.0.3:49335-10.0.0.2:51413 <info hash, 40 hex digits> <secret, 192 hex digits>
+//! ```
 //!
 //! The ends, initiator first, are for people: a connection's key is found by the hash of the secret, which the
 //! connection shows, so neither address translation nor a port used twice does harm.
