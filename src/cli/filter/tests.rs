@@ -168,7 +168,7 @@ fn an_object_has_the_keys_of_the_interface_in_order() {
         "protocol": "peer-wire", "message": "request", "offset": 68, "length": 17,
         "summary": "request piece 3, 16 KiB at 32768",
         "fields": {"index": 3, "begin": 32768, "length": 16384},
-        "client": "aria2 1.36.0", "answers": 10, "latency": 0.041,
+        "client": "aria2 1.36.0", "decrypted": true, "answers": 10, "latency": 0.041,
         "notes": [
             {"severity": "chat", "rule": "state.changed", "text": "one"},
             {"severity": "warn", "rule": "bep3.request-while-choked", "text": "two"},
