@@ -1,6 +1,7 @@
 //! One conversation, disturbed in every way that captures are: what is found of it must have been said, and what was
 //! said and captured must be found.
 
+use super::datagrams::{opened, packet};
 use super::*;
 use crate::{Reassembler, Segment};
 
@@ -292,6 +293,49 @@ fn a_lost_segment_costs_what_it_held_and_what_proves_the_rest() {
             });
             let allowed = if known { 0 } else { PROOF };
             assert!(missing <= allowed, "{size}, {lost} ({begin} to {end}): {missing} are missing");
+        }
+    }
+}
+
+/// uTP counts packets, so where a message stands behind a loss cannot be told; which they are, and in which order, can.
+#[test]
+fn a_lost_packet_of_utp_costs_what_it_held_and_what_proves_the_rest() {
+    let said = conversation();
+    let all = places(&said);
+    let parts = parts(&said, 1380);
+    let packets = |lost: usize| -> Vec<(Direction, Vec<u8>)> {
+        let mut next = [2u16, 100];
+        let mut packets = opened();
+        for (number, Part { direction, bytes, .. }) in parts.iter().enumerate() {
+            let heard = next[direction.reverse() as usize] - 1;
+            if number != lost {
+                packets.push(packet(*direction, 0, next[*direction as usize], heard, bytes));
+            }
+            next[*direction as usize] += 1;
+        }
+        packets
+    };
+    for (lost, part) in parts.iter().enumerate() {
+        let found: Vec<_> = super::datagrams::said(&packets(lost))
+            .into_iter()
+            .filter(|(_, name, _)| !matches!(*name, "opaque" | "gap"))
+            .collect();
+        let (begin, end, direction) = (part.begin, part.begin + part.bytes.len() as u64, part.direction);
+        for way in [A, B] {
+            let mut found = found.iter().filter(|(direction, ..)| *direction == way).peekable();
+            let of_way = || all.iter().filter(move |place| place.0 == way);
+            let held = |place: &&Place| way != direction || place.1 + place.2 <= begin || end <= place.1;
+            let mut missing = 0;
+            for place in of_way().filter(held) {
+                let is_next =
+                    |(_, name, length): &&(Direction, &str, u64)| (*name, *length) == (place.3, place.2);
+                if found.next_if(is_next).is_none() {
+                    missing += 1;
+                }
+            }
+            let allowed = if way == direction { PROOF } else { 0 };
+            assert_eq!(found.next(), None, "packet {lost}: invented, or out of order");
+            assert!(missing <= allowed, "packet {lost}: {missing} are missing");
         }
     }
 }
