@@ -186,6 +186,8 @@ fn tshark_counts(path: &Path) -> Counts {
 }
 
 fn tshark_tracker_requests(path: &Path) -> u64 {
-    let filter = "http.request.uri contains \"info_hash\" || http.request.uri contains \"/scrape\"";
+    // A web seed of BEP 17 is asked by info hash and piece.
+    let filter = "(http.request.uri contains \"info_hash\" || http.request.uri contains \"/scrape\") \
+        && !(http.request.uri contains \"&piece=\")";
     tshark(path, &["-Y", filter, "-T", "fields", "-e", "frame.number"]).lines().count() as u64
 }
