@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use bittrace_protocol::metainfo::{File, Metainfo};
-use bittrace_protocol::{Field, Hex, Role, Timestamp, Value as FieldValue};
+use bittrace_protocol::{Field, Geometry, Hex, Role, Timestamp, Value as FieldValue};
 use bittrace_trace::words::{count, counted, size};
 use serde_json::{Map, Value, json};
 
@@ -153,7 +153,7 @@ impl Sheet<'_> {
     fn files(&self, out: &mut dyn Write) -> io::Result<()> {
         let metainfo = self.metainfo;
         let rows = metainfo.files.iter().enumerate().map(|(at, file)| {
-            let pieces = metainfo.geometry.as_ref().map(|geometry| geometry.pieces_of(at));
+            let pieces = metainfo.placement().map(|geometry| geometry.pieces_of(at));
             let pieces = match pieces {
                 Some(pieces) if pieces.is_empty() => "none".to_owned(),
                 Some(pieces) if pieces.len() == 1 => pieces.start.to_string(),
@@ -218,11 +218,11 @@ fn facts(metainfo: &Metainfo) -> Vec<(&'static str, String)> {
     let files = counted(metainfo.files.len() as u64, "file");
     facts.push(("size", format!("{} in {files}", counted(metainfo.total(), "byte"))));
     let length = size(u64::from(metainfo.piece_length));
-    facts.push(match metainfo.piece_count() {
+    facts.push(match metainfo.placement().map_or(0, Geometry::piece_count) {
         0 => ("piece length", length),
-        pieces => ("pieces", format!("{} of {length}", count(pieces as u64))),
+        pieces => ("pieces", format!("{} of {length}", count(pieces.into()))),
     });
-    if let Some(geometry) = &metainfo.geometry
+    if let Some(geometry) = metainfo.placement()
         && let Some(last) = geometry.piece_count().checked_sub(1)
         && let Some(bytes) = geometry.piece_size(bittrace_protocol::PieceIndex(last))
         && bytes != metainfo.piece_length
@@ -310,7 +310,7 @@ fn json_object(file: &TorrentFile, fields: &[Field]) -> Map<String, Value> {
         .iter()
         .enumerate()
         .map(|(at, file)| {
-            let pieces = metainfo.geometry.as_ref().map(|geometry| geometry.pieces_of(at));
+            let pieces = metainfo.placement().map(|geometry| geometry.pieces_of(at));
             json!({
                 "path": path(metainfo, file),
                 "length": file.length,
@@ -332,7 +332,7 @@ fn json_object(file: &TorrentFile, fields: &[Field]) -> Map<String, Value> {
         "version": metainfo.version.to_string(),
         "size": metainfo.total(),
         "piece_length": metainfo.piece_length,
-        "pieces": metainfo.piece_count(),
+        "pieces": metainfo.placement().map_or(0, Geometry::piece_count),
         "files": files,
         "trackers": metainfo.trackers(),
         "private": metainfo.private,

@@ -3,7 +3,6 @@
 //! Blocks go to disk as they come. Only bytes of pieces that have their hash are written to files, unless more is asked
 //! for, and only files of which every byte is verified get their final name.
 
-mod merkle;
 mod metadata;
 mod piece;
 mod ranges;
@@ -199,14 +198,8 @@ impl Extraction {
     }
 
     fn is_known(&self, info_hash: InfoHash) -> bool {
-        self.torrents.iter().any(|(torrent, _)| goes_by(torrent, info_hash))
+        self.torrents.iter().any(|(torrent, _)| torrent.goes_by(info_hash))
     }
-}
-
-/// Whether a torrent has this info hash. A hybrid one goes by both of its hashes (BEP 52, "upgrade path").
-fn goes_by(torrent: &Metainfo, info_hash: InfoHash) -> bool {
-    let truncated = torrent.info_hash_v2.as_ref().and_then(|hash| hash.first_chunk());
-    torrent.info_hash == info_hash || truncated == Some(&info_hash.0)
 }
 
 /// The bytes of a block in a part of its message, and where they begin in the piece.

@@ -1,7 +1,7 @@
 //! How a torrent's bytes fall into pieces, blocks and files (BEP 3, "pieces" and "files").
 //!
 //! The files stand end to end in one row of bytes; pieces cut that row at equal lengths, the last one
-//! shorter.
+//! shorter. Where BEP 52 alone rules, every file begins a piece, and the last piece of each may be shorter.
 
 use std::ops::Range;
 
@@ -15,8 +15,10 @@ pub const BLOCK_LENGTH: u32 = 16 * 1024;
 pub struct Geometry {
     piece_length: u32,
     piece_count: u32,
-    /// Where each file ends in the row; empty files end where they begin.
+    /// Where each file ends in the row; empty files end where the one before does.
     file_ends: Vec<u64>,
+    /// Whether every file begins a piece.
+    aligned: bool,
 }
 
 /// A part of a file.
@@ -43,25 +45,43 @@ impl Geometry {
     /// The geometry of files of these lengths; `None` where the piece length is zero, or the lengths come
     /// to more bytes than 64 bits or more pieces than 32 bits can number.
     pub fn new(piece_length: u32, file_lengths: impl IntoIterator<Item = u64>) -> Option<Self> {
-        let mut total = 0_u64;
-        let mut file_ends = Vec::new();
-        for length in file_lengths {
-            total = total.checked_add(length)?;
-            file_ends.push(total);
-        }
+        Self::of(piece_length, file_lengths, false)
+    }
+
+    /// The geometry of files that begin a piece each (BEP 52, "info dictionary"). What lies between the end of one and
+    /// the next piece is nobody's.
+    pub fn aligned(piece_length: u32, file_lengths: impl IntoIterator<Item = u64>) -> Option<Self> {
+        Self::of(piece_length, file_lengths, true)
+    }
+
+    fn of(piece_length: u32, file_lengths: impl IntoIterator<Item = u64>, aligned: bool) -> Option<Self> {
         if piece_length == 0 {
             return None;
         }
+        let mut total = 0_u64;
+        let mut file_ends = Vec::new();
+        for length in file_lengths {
+            if aligned && length > 0 {
+                total = total.checked_next_multiple_of(piece_length.into())?;
+            }
+            total = total.checked_add(length)?;
+            file_ends.push(total);
+        }
         let piece_count = u32::try_from(total.div_ceil(piece_length.into())).ok()?;
-        Some(Self { piece_length, piece_count, file_ends })
+        Some(Self { piece_length, piece_count, file_ends, aligned })
     }
 
-    /// The bytes of all files.
+    /// Whether every file begins a piece, so that the last piece of each may be shorter.
+    pub const fn is_aligned(&self) -> bool {
+        self.aligned
+    }
+
+    /// The bytes of the row: those of all files, and of what lies between them.
     pub fn total(&self) -> u64 {
         self.file_ends.last().copied().unwrap_or(0)
     }
 
-    /// The bytes of every piece but the last.
+    /// The bytes of every piece but the last, or but that of each file.
     pub const fn piece_length(&self) -> u32 {
         self.piece_length
     }
@@ -89,7 +109,11 @@ impl Geometry {
         }
         let length = u64::from(self.piece_length);
         let start = u64::from(index.0) * length;
-        Some(start..start.saturating_add(length).min(self.total()))
+        let row_ends = match self.aligned {
+            true => self.file_ends[self.file_ends.partition_point(|&end| end <= start)],
+            false => self.total(),
+        };
+        Some(start..start.saturating_add(length).min(row_ends))
     }
 
     /// Where a block stands in the row.
@@ -166,9 +190,19 @@ impl Geometry {
         number(start / length)..number(end.div_ceil(length))
     }
 
+    /// Where a file begins in the row; `None` where there is no such file.
+    pub fn file_start(&self, file: usize) -> Option<u64> {
+        (file < self.file_ends.len()).then(|| self.file_span(file).start)
+    }
+
     fn file_span(&self, file: usize) -> Range<u64> {
+        let end = self.file_ends[file];
         let start = file.checked_sub(1).map_or(0, |before| self.file_ends[before]);
-        start..self.file_ends[file]
+        if !self.aligned {
+            return start..end;
+        }
+        // An empty file stands nowhere; what follows begins the next piece.
+        start.checked_next_multiple_of(self.piece_length.into()).unwrap_or(end).min(end)..end
     }
 }
 
@@ -214,6 +248,22 @@ mod tests {
         assert_eq!(span(0, u32::MAX, u32::MAX), Err(BlockFault::BeyondPiece));
         assert_eq!(span(2, 0, 1), Err(BlockFault::NoSuchPiece));
         assert_eq!(span(0, 0, 0), Err(BlockFault::Empty));
+    }
+
+    #[test]
+    fn files_that_begin_a_piece_each_end_within_one() {
+        let geometry = Geometry::aligned(10, [3, 0, 24, 0, 10]).unwrap();
+        assert_eq!((geometry.piece_count(), geometry.total()), (5, 50));
+        let sizes: Vec<_> = (0..6).map(|index| geometry.piece_size(PieceIndex(index))).collect();
+        assert_eq!(sizes, [Some(3), Some(10), Some(10), Some(4), Some(10), None]);
+        assert_eq!(geometry.piece_files(PieceIndex(0)), [range(0, 0..3)]);
+        assert_eq!(geometry.piece_files(PieceIndex(3)), [range(2, 20..24)]);
+        assert_eq!([0, 1, 2, 3, 4].map(|file| geometry.pieces_of(file)), [0..1, 0..0, 1..4, 0..0, 4..5]);
+        assert_eq!(geometry.pieces_in(&range(2, 5..15)), 1..3);
+        let beyond = Block { index: PieceIndex(3), begin: 0, length: 5 };
+        assert_eq!(geometry.block_span(beyond), Err(BlockFault::BeyondPiece));
+        assert_eq!(Geometry::aligned(10, [u64::MAX, 1]), None);
+        assert_eq!(Geometry::aligned(10, [0, 0]).unwrap().piece_count(), 0);
     }
 
     #[test]

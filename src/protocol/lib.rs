@@ -11,6 +11,7 @@ pub mod field;
 pub mod geometry;
 mod id;
 pub mod lsd;
+pub mod merkle;
 pub mod metainfo;
 pub mod mse;
 pub mod peer_id;

@@ -2,6 +2,7 @@
 //!
 //! An info hash is taken over the info value's bytes as they came, never over an encoding of what was read.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
@@ -12,11 +13,14 @@ use sha2::{Digest, Sha256};
 
 use crate::bencode::{self, Document, View};
 use crate::geometry::Geometry;
+use crate::merkle::Hash;
 use crate::{DecodeError, Field, InfoHash, PieceIndex, Value};
 
 mod files;
+mod trees;
 
 pub use files::{File, Name};
+pub use trees::{PieceHash, PieceHasher, TreePiece};
 
 /// What a torrent file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +38,8 @@ pub struct Metainfo {
     pub single_file: bool,
     /// The files, in order.
     pub files: Vec<File>,
-    /// How pieces and files lie; `None` for a torrent of version 2 alone, which aligns its files to pieces.
+    /// How pieces and files lie by BEP 3; `None` for a torrent of version 2 alone: see
+    /// [`placement`](Self::placement).
     pub geometry: Option<Geometry>,
     /// The bytes of every piece but the last.
     pub piece_length: u32,
@@ -62,6 +67,14 @@ pub struct Metainfo {
     pub nodes: Vec<(String, u16)>,
     /// What does not fit and was passed over, by its offset.
     pub faults: Vec<DecodeError>,
+    /// How pieces and files lie in a torrent of version 2 alone.
+    aligned: Option<Geometry>,
+    /// Whether some files are padding.
+    has_padding: bool,
+    /// Whether files have hash trees whose piece layers are of their pieces.
+    has_trees: bool,
+    /// The piece layers that have the roots they stand under: hashes one behind the other (BEP 52, "piece layers").
+    layers: BTreeMap<Hash, Vec<u8>>,
     /// The hashes of the pieces, one behind the other.
     pieces: Vec<u8>,
     /// The info value as it came.
@@ -106,6 +119,7 @@ impl Metainfo {
         let info = root.get(b"info").ok_or(DecodeError::new(0, "a dictionary with the key info"))?;
         let mut metainfo = Self::from_info(info)?;
         metainfo.read_outer(&document);
+        metainfo.read_layers(document.root());
         metainfo.faults.sort_by_key(|fault| fault.offset);
         Ok(metainfo)
     }
@@ -121,7 +135,36 @@ impl Metainfo {
         Ok(metainfo)
     }
 
-    /// How many pieces it has hashes of.
+    /// Whether it has this info hash. A hybrid one goes by both of its hashes (BEP 52, "Upgrade Path").
+    pub fn goes_by(&self, info_hash: InfoHash) -> bool {
+        self.info_hash == info_hash || self.truncated_v2() == Some(info_hash)
+    }
+
+    /// The info hash of version 2 as trackers and peers have it, cut to 20 bytes (BEP 52, "infohash").
+    pub fn truncated_v2(&self) -> Option<InfoHash> {
+        self.info_hash_v2.as_ref().and_then(|hash| hash.first_chunk().copied().map(InfoHash))
+    }
+
+    /// The bytes of a piece that peers need to send: without the padding at its end, which is zero (BEP 47). `None` where
+    /// there is no such piece.
+    pub fn piece_content(&self, index: PieceIndex) -> Option<u32> {
+        let geometry = self.placement()?;
+        let size = geometry.piece_size(index)?;
+        if !self.has_padding {
+            return Some(size);
+        }
+        let files = geometry.piece_files(index);
+        let padding = files.iter().rev().take_while(|range| self.files[range.file].is_padding());
+        let zeros: u64 = padding.map(|range| range.bytes.end - range.bytes.start).sum();
+        u32::try_from(u64::from(size).saturating_sub(zeros)).ok()
+    }
+
+    /// How pieces and files lie, whatever its version; `None` where that is not known.
+    pub fn placement(&self) -> Option<&Geometry> {
+        self.geometry.as_ref().or(self.aligned.as_ref())
+    }
+
+    /// How many pieces it has hashes of by BEP 3.
     pub const fn piece_count(&self) -> usize {
         self.pieces.len() / HASH
     }
@@ -183,7 +226,7 @@ impl Metainfo {
             let at = info.get(b"name").map_or(start, |name| name.span().start);
             faults.push(DecodeError::new(at, "a name that is a plain file name"));
         }
-        let files = match version {
+        let mut files = match version {
             Version::V1 | Version::Hybrid => files::v1(info, &name, &mut faults)?,
             Version::V2 => files::v2(info)?,
             // Its rules are not known: what looks like a file tree is shown.
@@ -202,6 +245,12 @@ impl Metainfo {
             pieces = hashes(info, &cut)?.to_vec();
             geometry = Some(cut);
         }
+        let has_padding = files.iter().any(File::is_padding);
+        let (aligned, has_trees) = match version {
+            Version::V1 | Version::Later(_) => (None, false),
+            Version::V2 => trees::aligned(info, piece_length, &files, &mut faults),
+            Version::Hybrid => (None, trees::joined(info, piece_length, &mut files, &mut faults)),
+        };
         let sha256: [u8; 32] = Sha256::digest(info.raw()).into();
         let sha1: [u8; 20] = Sha1::digest(info.raw()).into();
         let mut short = [0; 20];
@@ -227,6 +276,10 @@ impl Metainfo {
             http_seeds: Vec::new(),
             nodes: Vec::new(),
             faults,
+            aligned,
+            has_padding,
+            has_trees,
+            layers: BTreeMap::new(),
             pieces,
             info: Bytes::copy_from_slice(info.raw()),
         })

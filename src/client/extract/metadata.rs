@@ -6,8 +6,6 @@ use bittrace_protocol::wire::{Content, Extension, MetadataKind};
 use bittrace_protocol::{InfoHash, Metainfo};
 use bytes::Bytes;
 
-use super::goes_by;
-
 /// The pieces of metadata so far.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
@@ -59,7 +57,7 @@ impl Gathered {
         }
         let found = combinations(pieces).find_map(|bytes| {
             let torrent = Metainfo::decode_info(&bytes).ok()?;
-            goes_by(&torrent, info_hash).then_some(torrent)
+            torrent.goes_by(info_hash).then_some(torrent)
         })?;
         for versions in self.torrents.remove(&(info_hash, total)).into_iter().flat_map(BTreeMap::into_values)
         {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 use bittrace_protocol::PieceIndex;
-use sha1::{Digest, Sha1};
+use bittrace_protocol::metainfo::{PieceHash, PieceHasher};
 use smallvec::SmallVec;
 
 use super::spool::{Heard, Spool};
@@ -173,15 +173,20 @@ impl<'a> Assembly<'a> {
         self.stretches.iter().all(|stretch| stretch.choices.iter().all(|choice| choice.named))
     }
 
-    /// The contents that make the piece's hash.
-    pub(super) fn find(&self, hash: [u8; 20]) -> Result<Option<Taken>, Error> {
+    /// The contents that make the piece's hash, which is over the first `length` bytes.
+    pub(super) fn find(
+        &self,
+        hash: PieceHash,
+        hasher: &PieceHasher,
+        length: u32,
+    ) -> Result<Option<Taken>, Error> {
         let mut hashed = 0;
         for taken in self.of_each_peer().chain(self.combinations()).take(TRIES) {
             if hashed > HASHED {
                 break;
             }
             hashed += u64::from(self.size);
-            if self.hash(&taken)? == hash {
+            if self.hash(&taken, hasher.clone(), length)?.is(hash) {
                 return Ok(Some(taken));
             }
         }
@@ -257,15 +262,15 @@ impl<'a> Assembly<'a> {
         })
     }
 
-    fn hash(&self, taken: &Taken) -> Result<[u8; 20], Error> {
-        let mut hash = Sha1::new();
-        for (_, length, place) in self.parts(taken) {
+    fn hash(&self, taken: &Taken, mut hasher: PieceHasher, end: u32) -> Result<PieceHasher, Error> {
+        for (begin, length, place) in self.parts(taken) {
+            let length = length.min(end.saturating_sub(begin));
             self.spool.each_chunk(place, length, &mut |chunk| {
-                hash.update(chunk);
+                hasher.update(chunk);
                 Ok(())
             })?;
         }
-        Ok(hash.finalize().into())
+        Ok(hasher)
     }
 
     fn are_same(&self, one: Place, other: Place, length: u32) -> Result<bool, Error> {

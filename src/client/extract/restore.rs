@@ -6,13 +6,13 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+use bittrace_protocol::merkle::{Hasher, LEAF};
 use bittrace_protocol::{Geometry, InfoHash, Metainfo, PieceIndex};
 
-use super::merkle::{LEAF, Tree};
 use super::piece::{Assembly, PieceFault, Place, Taken};
 use super::ranges::Ranges;
 use super::spool::Spool;
-use super::{Extracted, ExtractedFile, Origin, goes_by};
+use super::{Extracted, ExtractedFile, Origin};
 use crate::Error;
 use crate::folder::{Folder, Found, Replace};
 use crate::layout::{Layout, PART_SUFFIX};
@@ -100,11 +100,11 @@ impl<'a> Restore<'a> {
             Origin::Metadata => Some(self.write_torrent()?),
         };
         let torrent = self.torrent;
-        let wanted = |bucket: Option<InfoHash>| bucket.is_none_or(|info_hash| goes_by(torrent, info_hash));
+        let wanted = |bucket: Option<InfoHash>| bucket.is_none_or(|info_hash| torrent.goes_by(info_hash));
         for piece in self.spool.pieces(&wanted) {
             self.piece(piece, &wanted, unverified, alone)?;
         }
-        let own = |bucket: Option<InfoHash>| bucket.map_or(alone, |info_hash| goes_by(torrent, info_hash));
+        let own = |bucket: Option<InfoHash>| bucket.map_or(alone, |info_hash| torrent.goes_by(info_hash));
         let buckets = self.spool.buckets().iter().filter(|bucket| own(bucket.info_hash));
         let blocks = buckets.map(|bucket| bucket.blocks).sum();
         self.open = None;
@@ -146,10 +146,12 @@ impl<'a> Restore<'a> {
         self.beyond += beyond.count() as u64;
         let padding = self.padding(piece, span.start);
         let assembly = Assembly::new(self.spool, &heard, &padding, size)?;
-        // Torrents of version 2 alone have no hash of a piece here: their files are verified whole.
-        let hash = self.torrent.piece_hash(piece);
+        // Where no piece layer is known, as in a torrent that peers described, files of version 2 are verified whole.
+        let hash = self.torrent.check_of(piece);
         if let (true, Some(hash)) = (assembly.is_covered(), hash) {
-            let taken = assembly.find(hash)?;
+            // Trees know nothing of the padding that fills up a file's last piece.
+            let hashed = self.torrent.placement().and_then(|geometry| geometry.piece_size(piece));
+            let taken = assembly.find(hash, &self.torrent.piece_hasher(), hashed.unwrap_or(size))?;
             if taken.is_some() || assembly.is_named() {
                 self.note_fault(assembly.fault(piece, taken.as_ref()));
             }
@@ -354,19 +356,12 @@ impl Row {
 
 /// Whether a file has the root of its hash tree; not where it has none.
 fn has_root(mut file: File, root: Option<[u8; 32]>) -> std::io::Result<bool> {
-    let mut tree = Tree::default();
-    let mut block = vec![0; LEAF];
+    let mut hasher = Hasher::default();
+    let mut bytes = vec![0; LEAF];
     loop {
-        let mut filled = 0;
-        while filled < LEAF {
-            match file.read(&mut block[filled..])? {
-                0 => break,
-                read => filled += read,
-            }
+        match file.read(&mut bytes)? {
+            0 => return Ok(root.is_some() && hasher.root() == root),
+            read => hasher.update(&bytes[..read]),
         }
-        if filled == 0 {
-            return Ok(root.is_some() && tree.root() == root);
-        }
-        tree.push(&block[..filled]);
     }
 }

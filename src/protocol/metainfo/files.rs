@@ -142,6 +142,22 @@ pub(super) fn v2(info: View<'_>) -> Result<Vec<File>, DecodeError> {
     Ok(walk.files)
 }
 
+/// Gives the files of BEP 3 the roots that the file tree has for them; padding has none. Whether the tree describes the
+/// same files in the same order, as it must (BEP 52, "Upgrade Path"). `single` is that the torrent is one file.
+pub(super) fn join(files: &mut [File], tree: &[File], single: bool) -> bool {
+    let is_same = |(file, described): (&File, &File)| {
+        file.length == described.length && (single || file.path == described.path)
+    };
+    let real = || files.iter().filter(|file| !file.is_padding());
+    if real().count() != tree.len() || !real().zip(tree).all(is_same) {
+        return false;
+    }
+    for (file, described) in files.iter_mut().filter(|file| !file.is_padding()).zip(tree) {
+        file.pieces_root = described.pieces_root;
+    }
+    true
+}
+
 /// A way through a file tree.
 struct Walk {
     path: Vec<Name>,
