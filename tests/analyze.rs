@@ -253,6 +253,39 @@ fn views_are_rows_for_programs() {
     assert_eq!((&corrupt["count"], &corrupt["document"]), (&6.into(), &"BEP 3".into()));
 }
 
+/// The verdicts on a capture's pieces, and who sent them.
+fn verdicts(arguments: &[&str]) -> Vec<(String, bool)> {
+    let json = printed(&[&["analyze", "--view", "pieces", "--format", "json"][..], arguments].concat());
+    let objects =
+        json.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("an object"));
+    let pieces = objects.map(|mut object| object["piece"].take()).filter(|piece| piece.is_object());
+    let verdict = |piece: serde_json::Value| {
+        let is_web_seed = piece["from"][0]["web_seed"] == true;
+        (piece["verdict"].as_str().expect("a verdict").to_owned(), is_web_seed)
+    };
+    pieces.map(verdict).collect()
+}
+
+#[test]
+fn pieces_are_checked_against_what_peers_tell_of_the_torrent() {
+    for (capture, pieces) in [("magnet-metadata-pex", 24), ("hybrid-v2-hashes", 13), ("dht-get-peers", 4)] {
+        let right = ("right".to_owned(), false);
+        assert_eq!(verdicts(&[&format!("{capture}.pcap")]), vec![right; pieces], "{capture}");
+    }
+}
+
+#[test]
+fn pieces_of_version_2_and_of_web_seeds_are_checked() {
+    let right = |is_web_seed| ("right".to_owned(), is_web_seed);
+    let v2 = verdicts(&["v2-download.pcapng", "--torrent", "v2-download.torrent"]);
+    assert_eq!(v2, vec![right(false); 5]);
+    let seed = verdicts(&["web-seed.pcap", "--torrent", "web-seed.torrent"]);
+    assert_eq!(seed, vec![right(true); 7]);
+    let json = ["analyze", "web-seed.pcap", "--torrent", "web-seed.torrent", "--format", "json"];
+    let notes = printed(&json);
+    assert!(notes.contains("its SHA-1 is right, from web seed 10.77.0.4:8080"));
+}
+
 #[test]
 fn tells_a_stream_as_a_conversation() {
     let torrent = ["--torrent", "corrupt-peer.torrent"];

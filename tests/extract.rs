@@ -26,6 +26,16 @@ fn extract(arguments: &[&str], into: &Path) -> Output {
         .expect("bittrace starts")
 }
 
+fn analyze(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bittrace"))
+        .arg("analyze")
+        .args(arguments)
+        .current_dir(captures_folder())
+        .stdin(Stdio::null())
+        .output()
+        .expect("bittrace starts")
+}
+
 fn code(output: &Output) -> i32 {
     output.status.code().expect("bittrace ends by itself")
 }
@@ -246,6 +256,42 @@ fn exactly_the_missing_bytes_are_named() {
         ["capture-loss", "http-seed", "mid-stream", "mse-rc4", "udp-tracker-fragments", "web-seed"]
     {
         assert!(incomplete.iter().any(|incomplete| incomplete == scenario), "{scenario}: {incomplete:?}");
+    }
+}
+
+/// What the view of pieces says is missing, by the same count. Padding is not missing, and what a web seed sent is not in
+/// that count.
+#[test]
+fn the_view_of_pieces_names_the_same_bytes() {
+    for path in captures().into_iter().filter(|path| scenario(path) != "web-seed") {
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let Some(torrent) = torrent(&path).filter(|torrent| torrent.geometry.is_some()) else { continue };
+        let mut there = seen(&path);
+        let mut start = 0;
+        for file in &torrent.files {
+            let length = file.length as usize;
+            if file.is_padding() {
+                there[start..start + length].fill(true);
+            }
+            start += length;
+        }
+        let arguments = [&name, "--torrent", &torrent_file(&name), "--view", "pieces", "--format", "json"];
+        for row in objects(&analyze(&arguments)).iter().map(|object| &object["piece"]) {
+            // The last object closes the stream.
+            if row["torrent"].as_str() != Some(&torrent.info_hash.to_string()) {
+                continue;
+            }
+            let (piece, size) =
+                (row["piece"].as_u64().expect("a piece"), row["size"].as_u64().expect("a size"));
+            let start = piece as usize * torrent.piece_length as usize;
+            let mut told = vec![true; size as usize];
+            for range in row["missing"].as_array().expect("ranges") {
+                let (first, last) = (range[0].as_u64().expect("first"), range[1].as_u64().expect("last"));
+                told[first as usize..=last as usize].fill(false);
+            }
+            assert_eq!(told, there[start..start + size as usize], "{name}: piece {piece}");
+            assert_eq!(row["complete"].is_number(), !told.contains(&false), "{name}: piece {piece}");
+        }
     }
 }
 

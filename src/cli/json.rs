@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use bittrace_protocol::Hex;
 use bittrace_trace::summary::{Client, Connection, TorrentSeen, Tracker, Way};
 use bittrace_trace::{Direction, Summary, Trace};
 use serde::ser::{Serialize, Serializer};
@@ -159,6 +160,7 @@ fn torrent(torrent: &TorrentSeen) -> Option<Value> {
     let metainfo = torrent.metainfo.as_deref();
     Some(json!({
         "info_hash": torrent.info_hash?.to_string(),
+        "info_hash_v2": metainfo.and_then(|metainfo| metainfo.info_hash_v2).map(|hash| Hex(&hash).to_string()),
         "name": metainfo.map(|metainfo| metainfo.name.to_string()),
         "size": metainfo.map(|metainfo| metainfo.total()),
         "pieces": torrent.piece_count(),

@@ -125,6 +125,9 @@ impl Overview<'_> {
             }
             self.paragraph(&line, out)?;
             let mut facts = Vec::new();
+            facts.extend(
+                torrent.other_hash().map(|hash| format!("goes by {hash} too, its version 2 info hash")),
+            );
             if let Some(metainfo) = &torrent.metainfo {
                 let files = counted(metainfo.files.len() as u64, "file");
                 facts.push(format!("{} in {files}", counted(metainfo.total(), "byte")));
@@ -146,7 +149,7 @@ impl Overview<'_> {
                     counted(torrent.payload, "byte")
                 ));
             }
-            if torrent.metainfo.is_some() && torrent.blocks > 0 {
+            if torrent.metainfo.is_some() && torrent.blocks + torrent.right + torrent.corrupt > 0 {
                 facts.extend(verdicts(torrent));
             }
             self.indented(&facts.join("; "), 6, styles::PLAIN, out)?;

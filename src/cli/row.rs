@@ -60,8 +60,8 @@ impl<'a> Row<'a> {
         let torrent = self
             .record
             .torrent
-            .and_then(|hash| self.place.torrents.iter().find(|torrent| torrent.info_hash == hash));
-        let pieces = torrent.and_then(|torrent| torrent.geometry.as_ref());
+            .and_then(|hash| self.place.torrents.iter().find(|torrent| torrent.goes_by(hash)));
+        let pieces = torrent.and_then(|torrent| torrent.placement());
         describe_in(self.record, pieces.map(|geometry| u64::from(geometry.piece_count())))
     }
 

@@ -3,7 +3,6 @@
 //! Blocks go to disk as they come. Only bytes of pieces that have their hash are written to files, unless more is asked
 //! for, and only files of which every byte is verified get their final name.
 
-mod metadata;
 mod piece;
 mod ranges;
 mod restore;
@@ -13,14 +12,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bittrace_protocol::wire::{Extension, Message, MessageId};
-use bittrace_protocol::{InfoHash, Metainfo, PieceIndex};
-use bittrace_trace::{Body, Fragment, Reason, Record};
-use bytes::Bytes;
+use bittrace_protocol::wire::Message;
+use bittrace_protocol::{InfoHash, Metainfo};
+use bittrace_trace::{Body, Reason, Record};
 
 use crate::Error;
 use crate::folder::{Folder, Replace};
-use metadata::Gathered;
 use spool::{Bucket, Spool};
 
 pub use piece::{FaultKind, PieceFault, Sent};
@@ -39,7 +36,6 @@ pub struct Writing {
 pub struct Extraction {
     folder: Folder,
     spool: Spool,
-    gathered: Gathered,
     torrents: Vec<(Arc<Metainfo>, Origin)>,
 }
 
@@ -135,7 +131,6 @@ impl Extraction {
         Ok(Self {
             folder: Folder::open(folder)?,
             spool: Spool::new(folder)?,
-            gathered: Gathered::default(),
             torrents: torrents.into_iter().map(|torrent| (torrent, Origin::Given)).collect(),
         })
     }
@@ -145,23 +140,19 @@ impl Extraction {
     /// # Errors
     /// When its block cannot be written to the disk.
     pub fn add(&mut self, record: &Record) -> Result<(), Error> {
+        if let Some(torrent) = &record.describes
+            && !self.is_known(torrent.info_hash)
+        {
+            self.torrents.push((Arc::clone(torrent), Origin::Metadata));
+        }
         match &record.body {
             Body::Message(Message::Piece { index, begin, block }) => {
                 self.spool.add(record, *index, *begin, block)
             }
-            Body::Opaque(_, Reason::Fragment(fragment)) => match part_of_block(fragment, &record.bytes) {
+            Body::Opaque(_, Reason::Fragment(fragment)) => match fragment.part_of_block(&record.bytes) {
                 Some((index, begin, bytes)) => self.spool.add(record, index, begin, &bytes),
                 None => Ok(()),
             },
-            Body::Extended(Message::Extended { payload, .. }, extension @ Extension::Metadata) => {
-                if let Some(info_hash) = record.torrent
-                    && !self.is_known(info_hash)
-                    && let Some(torrent) = self.gathered.add(info_hash, extension, payload)
-                {
-                    self.torrents.push((Arc::new(torrent), Origin::Metadata));
-                }
-                Ok(())
-            }
             _ => Ok(()),
         }
     }
@@ -201,18 +192,6 @@ impl Extraction {
         self.torrents.iter().any(|(torrent, _)| torrent.goes_by(info_hash))
     }
 }
-
-/// The bytes of a block in a part of its message, and where they begin in the piece.
-fn part_of_block(fragment: &Fragment, bytes: &Bytes) -> Option<(PieceIndex, u32, Bytes)> {
-    let (index, begin) = fragment.block.filter(|_| fragment.id == Some(MessageId::PIECE))?;
-    let header = PIECE_HEADER.saturating_sub(fragment.from).min(bytes.len() as u64);
-    let block = bytes.slice(header as usize..);
-    let before = u32::try_from(fragment.from.saturating_sub(PIECE_HEADER)).ok()?;
-    Some((index, begin.checked_add(before)?, block))
-}
-
-/// The bytes of a piece message before its block: length prefix, id, index, begin (BEP 3, "piece").
-const PIECE_HEADER: u64 = 13;
 
 #[cfg(test)]
 mod tests;

@@ -190,6 +190,19 @@ impl Geometry {
         number(start / length)..number(end.div_ceil(length))
     }
 
+    /// A part of a file as parts of pieces: each piece, where the part begins in it, and which bytes of `part` those are.
+    pub fn blocks_in(&self, part: &FileRange) -> impl Iterator<Item = (PieceIndex, u32, Range<u64>)> + use<> {
+        let length = u64::from(self.piece_length);
+        let start = self.file_start(part.file).unwrap_or(0).saturating_add(part.bytes.start);
+        let bytes = part.bytes.end.saturating_sub(part.bytes.start);
+        self.pieces_in(part).map(move |index| {
+            let piece = u64::from(index) * length;
+            let from = piece.max(start);
+            let to = piece.saturating_add(length).min(start.saturating_add(bytes));
+            (PieceIndex(index), (from - piece) as u32, from - start..to.max(from) - start)
+        })
+    }
+
     /// Where a file begins in the row; `None` where there is no such file.
     pub fn file_start(&self, file: usize) -> Option<u64> {
         (file < self.file_ends.len()).then(|| self.file_span(file).start)
@@ -264,6 +277,19 @@ mod tests {
         assert_eq!(geometry.block_span(beyond), Err(BlockFault::BeyondPiece));
         assert_eq!(Geometry::aligned(10, [u64::MAX, 1]), None);
         assert_eq!(Geometry::aligned(10, [0, 0]).unwrap().piece_count(), 0);
+    }
+
+    #[test]
+    fn parts_of_files_are_parts_of_pieces() {
+        let parts = |geometry: Geometry, file, bytes| -> Vec<_> {
+            geometry.blocks_in(&range(file, bytes)).map(|(index, begin, of)| (index.0, begin, of)).collect()
+        };
+        let row = || Geometry::new(10, [3, 24]).unwrap();
+        assert_eq!(parts(row(), 1, 2..20), [(0, 5, 0..5), (1, 0, 5..15), (2, 0, 15..18)]);
+        assert_eq!(parts(row(), 1, 3..3), []);
+        assert_eq!(parts(row(), 2, 0..3), []);
+        let aligned = Geometry::aligned(10, [3, 24]).unwrap();
+        assert_eq!(parts(aligned, 1, 2..20), [(1, 2, 0..8), (2, 0, 8..18)]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub fn wanted(metainfo: &Metainfo, request: &Request) -> Option<Wanted> {
         None => 0..length,
     };
     let part = FileRange { file, bytes };
-    let pieces = metainfo.geometry.as_ref()?.pieces_in(&part);
+    let pieces = metainfo.placement()?.pieces_in(&part);
     Some(Wanted { part, pieces })
 }
 
@@ -183,6 +183,17 @@ mod tests {
         );
         assert_eq!(ask(&torrent, "/pub/n%20m/a", "bytes=19999-"), Some((0, 19_999..20_000, 1..2)));
         assert_eq!(ask(&torrent, "/pub/n%20m/a", "bytes=-10"), Some((0, 19_990..20_000, 1..2)));
+    }
+
+    /// Every file begins a piece (BEP 52).
+    #[test]
+    fn files_of_version_2_are_asked_for_too() {
+        let file = |length| format!("d0:d6:lengthi{length}e11:pieces root32:{}ee", "r".repeat(32));
+        let (a, b) = (file(20_000), file(40_000));
+        let info = format!("9:file treed1:a{a}1:b{b}e12:meta versioni2e4:name1:n12:piece lengthi16384e");
+        let text = format!("d4:infod{info}e8:url-list26:http://seed.example:8080/xe");
+        let torrent = Metainfo::decode(text.as_bytes()).unwrap();
+        assert_eq!(ask(&torrent, "/x/n/b", "bytes=0-16384"), Some((1, 0..16_385, 2..4)));
     }
 
     #[test]

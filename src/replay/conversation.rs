@@ -214,6 +214,7 @@ impl Conversation {
             answers: None,
             client: self.way(speaker).client.clone(),
             torrent: self.torrent,
+            describes: None,
         })
     }
 

@@ -4,6 +4,7 @@
 mod announces;
 mod bencoding;
 mod conduct;
+mod hashes;
 mod local;
 mod metadata;
 mod nodes;
@@ -16,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bittrace_protocol::metainfo::Metainfo;
-use bittrace_protocol::wire::{Message, MessageId};
+use bittrace_protocol::wire::{Extension, Message, MessageId};
 use bittrace_protocol::{InfoHash, Timestamp};
 use rustc_hash::FxHashMap;
 
@@ -26,6 +27,8 @@ use crate::words::counted;
 use crate::{Dissected, Options, StreamId};
 use announces::Announces;
 use conduct::Conduct;
+use hashes::Trees;
+use metadata::Gathered;
 use nodes::Nodes;
 use peers::{Pair, Peers};
 use pieces::Pieces;
@@ -50,7 +53,15 @@ pub(crate) struct Annotator {
     /// The tracker that handed out each peer last, by who asked.
     handed_out: HashMap<(IpAddr, SocketAddr), SocketAddr>,
     pieces: Pieces,
+    trees: Trees,
+    gathered: Gathered,
+    /// The bytes of the descriptions that peers told, and a share for each.
+    told: usize,
 }
+
+/// How many bytes of descriptions are learnt from peers, and what each counts beside its own.
+const TOLD: usize = 64 << 20;
+const TORRENT: usize = 64 << 10;
 
 /// How many peers are remembered by the answer that handed them out.
 const HANDED_OUT: usize = 200_000;
@@ -63,18 +74,10 @@ const UDP_FLOWS: usize = 100_000;
 
 impl Annotator {
     pub(crate) fn new(options: Options) -> Self {
-        let mut torrents = FxHashMap::default();
-        for torrent in options.torrents {
-            // A hybrid torrent goes by both its hashes (BEP 52, "upgrade path").
-            if let Some(truncated) = torrent.info_hash_v2.as_ref().and_then(|hash| hash.first_chunk()) {
-                torrents.insert(InfoHash(*truncated), Arc::clone(&torrent));
-            }
-            torrents.insert(torrent.info_hash, torrent);
-        }
-        Self {
+        let mut annotator = Self {
             numbered: 0,
             local: options.local,
-            torrents,
+            torrents: FxHashMap::default(),
             peers: FxHashMap::default(),
             conduct: FxHashMap::default(),
             pairs: HashMap::default(),
@@ -84,7 +87,40 @@ impl Annotator {
             suspects: None,
             handed_out: HashMap::default(),
             pieces: Pieces::default(),
+            trees: Trees::default(),
+            gathered: Gathered::default(),
+            told: 0,
+        };
+        for torrent in options.torrents {
+            annotator.know(torrent);
         }
+        annotator
+    }
+
+    /// Takes in a torrent. A hybrid one goes by both its hashes (BEP 52, "Upgrade Path").
+    fn know(&mut self, torrent: Arc<Metainfo>) {
+        self.trees.add(&torrent);
+        if let Some(truncated) = torrent.truncated_v2() {
+            self.torrents.insert(truncated, Arc::clone(&torrent));
+        }
+        self.torrents.insert(torrent.info_hash, torrent);
+    }
+
+    /// Takes in metadata, and knows the torrent once it is whole.
+    fn learn(&mut self, record: &mut Record) {
+        let Body::Extended(Message::Extended { payload, .. }, extension @ Extension::Metadata) = &record.body
+        else {
+            return;
+        };
+        let Some(info_hash) = record.torrent.filter(|hash| !self.torrents.contains_key(hash)) else { return };
+        if self.told + payload.len() > TOLD {
+            return;
+        }
+        let Some(torrent) = self.gathered.add(info_hash, extension, payload) else { return };
+        self.told += torrent.info_bytes().len() + TORRENT;
+        let torrent = Arc::new(torrent);
+        record.describes = Some(Arc::clone(&torrent));
+        self.know(torrent);
     }
 
     /// The address of the host the capture is about, as far as is known.
@@ -140,12 +176,20 @@ impl Annotator {
                         self.note_pair(record, pair);
                     }
                 }
+                self.learn(record);
                 let torrent = record.torrent.and_then(|hash| self.torrents.get(&hash));
-                let geometry = torrent.and_then(|torrent| torrent.geometry.as_ref());
-                self.conduct.entry(record.stream).or_default().judge(record, geometry);
-                if let Some(torrent) = record.torrent.and_then(|hash| self.torrents.get(&hash)) {
+                let about = match record.body {
+                    // An answer may name another torrent than the one that was asked for.
+                    Body::Handshake(_) => {
+                        torrent.or_else(|| pair.and_then(|(asked, ..)| self.torrents.get(&asked)))
+                    }
+                    _ => torrent,
+                };
+                self.conduct.entry(record.stream).or_default().judge(record, about.map(Arc::as_ref));
+                self.trees.judge(record, torrent);
+                if let Some(torrent) = torrent {
                     let receiver = self.peers.get(&record.stream).and_then(|peers| peers.receiver(record));
-                    self.pieces.annotate(record, receiver, torrent);
+                    self.pieces.annotate(record, receiver, torrent, &self.trees);
                 }
             }
             Protocol::Mse => self.note_announce(record),
@@ -160,7 +204,15 @@ impl Annotator {
                     record.torrent = announce.info_hashes.first().copied();
                 }
             }
-            Protocol::WebSeed => self.trackers.entry(record.stream).or_default().annotate(record),
+            Protocol::WebSeed => {
+                self.trackers.entry(record.stream).or_default().annotate(record);
+                if let Body::WebSeedData(part) = &record.body
+                    && let Some(torrent) = self.torrents.get(&part.torrent)
+                {
+                    let part = Arc::clone(part);
+                    self.pieces.take_web_seed(record, &part, torrent, &self.trees);
+                }
+            }
             Protocol::Utp => {}
         }
     }

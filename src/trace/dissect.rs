@@ -306,6 +306,7 @@ impl<'a> Emitter<'a> {
             answers: None,
             client: None,
             torrent: None,
+            describes: None,
         };
         self.recognised.learn(&record);
         (self.out)(Dissected::Record(record));

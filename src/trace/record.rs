@@ -55,6 +55,8 @@ pub struct Record {
     pub client: Option<Arc<str>>,
     /// The torrent it is about.
     pub torrent: Option<InfoHash>,
+    /// The torrent, where this message is what made its description whole (BEP 9) and nothing else had told it.
+    pub describes: Option<Arc<Metainfo>>,
 }
 
 /// Which side of a capture speaks.
@@ -119,6 +121,8 @@ pub struct Note {
     pub rule: &'static str,
     /// What is to be said.
     pub text: Cow<'static, str>,
+    /// The piece of the record's torrent that it is about, where it says of a piece whether it is right.
+    pub piece: Option<PieceIndex>,
 }
 
 /// How much a note matters.
@@ -149,7 +153,7 @@ impl Severity {
 impl Note {
     /// A note.
     pub fn new(severity: Severity, rule: &'static str, text: impl Into<Cow<'static, str>>) -> Self {
-        Self { severity, rule, text: text.into() }
+        Self { severity, rule, text: text.into(), piece: None }
     }
 }
 
@@ -227,7 +231,7 @@ impl FilePart {
     /// Other bytes of the same file.
     pub(crate) fn within(&self, bytes: Range<u64>, torrent: &Metainfo) -> Self {
         let part = FileRange { file: self.file, bytes: bytes.clone() };
-        let pieces = torrent.geometry.as_ref().map_or(0..0, |geometry| geometry.pieces_in(&part));
+        let pieces = torrent.placement().map_or(0..0, |geometry| geometry.pieces_in(&part));
         Self { bytes, pieces, ..self.clone() }
     }
 }
@@ -298,7 +302,20 @@ pub struct Fragment {
     pub total: u64,
 }
 
+/// The bytes of a piece message in front of its block: length prefix, id, index, begin (BEP 3, "piece").
+pub(crate) const PIECE_HEADER: u64 = 13;
+
 impl Fragment {
+    /// The bytes of a block in a part of its message, `bytes`, and where they begin in the piece; `None` where it is part
+    /// of another message, or the capture lacks which block it is.
+    pub fn part_of_block(&self, bytes: &Bytes) -> Option<(PieceIndex, u32, Bytes)> {
+        let (index, begin) = self.block.filter(|_| self.id == Some(MessageId::PIECE))?;
+        let header = PIECE_HEADER.saturating_sub(self.from).min(bytes.len() as u64);
+        let block = bytes.slice(header as usize..);
+        let before = u32::try_from(self.from.saturating_sub(PIECE_HEADER)).ok()?;
+        Some((index, begin.checked_add(before)?, block))
+    }
+
     /// The message's name.
     pub fn name(&self) -> &'static str {
         self.id.map_or("handshake", MessageId::name)

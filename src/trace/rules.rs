@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use bittrace_protocol::PieceIndex;
+
 use crate::record::{Note, Severity};
 
 /// A rule, and where it is written.
@@ -24,6 +26,16 @@ impl Rule {
     pub fn note(self, text: impl Into<Cow<'static, str>>) -> Note {
         Note::new(self.severity, self.id, text)
     }
+}
+
+/// The piece of which a note says that it came whole, and whether it was right.
+pub fn verdict_on_piece(note: &Note) -> Option<(PieceIndex, bool)> {
+    let piece = note.piece?;
+    let is = |rules: [Rule; 2]| rules.iter().any(|rule| rule.id == note.rule);
+    if is([BEP3_PIECE_VERIFIED, BEP52_PIECE_VERIFIED]) {
+        return Some((piece, true));
+    }
+    is([BEP3_PIECE_CORRUPT, BEP52_PIECE_CORRUPT]).then_some((piece, false))
 }
 
 /// The rule of that name.
@@ -88,6 +100,16 @@ rules! {
     BEP5_ERROR: "bep5.error" Note "BEP 5" "Errors" "a DHT node refuses";
     BEP5_MALFORMED: "bep5.malformed" Warn "BEP 5" "KRPC Protocol" "a DHT message lacks what its method asks for, or has it otherwise";
     BEP5_PORT: "bep5.port-not-offered" Warn "BEP 5" "BitTorrent Protocol Extension" "a port message goes to a peer that did not offer DHT";
+    BEP52_MALFORMED_RANGE: "bep52.hash-malformed" Warn "BEP 52" "peer messages" "a message names hashes that there cannot be";
+    BEP52_UNKNOWN_ROOT: "bep52.hash-root-unknown" Warn "BEP 52" "peer messages" "a message names the root of a file that the torrent has not";
+    BEP52_MANY_HASHES: "bep52.hash-too-many" Note "BEP 52" "peer messages" "more than 512 hashes are asked for at once";
+    BEP52_HASHES_UNSOLICITED: "bep52.hashes-unsolicited" Warn "BEP 52" "peer messages" "hashes come that were not asked for";
+    BEP52_HASHES_VERIFIED: "bep52.hashes-verified" Chat "BEP 52" "peer messages" "hashes came that lead to the root of their file, or to a hash that is known of it";
+    BEP52_HASHES_WRONG: "bep52.hashes-wrong" Error "BEP 52" "peer messages" "hashes came that do not lead to the root of their file, or not as many as asked for";
+    BEP52_PIECE_CORRUPT: "bep52.piece-corrupt" Error "BEP 52" "info dictionary" "a piece came whole and does not have its place in the hash tree of its file";
+    BEP52_PIECE_VERIFIED: "bep52.piece-verified" Chat "BEP 52" "info dictionary" "a piece came whole and has its place in the hash tree of its file";
+    BEP52_REJECT_UNREQUESTED: "bep52.reject-unrequested" Warn "BEP 52" "peer messages" "a hash reject is about hashes that were not asked for";
+    BEP52_UPGRADED: "bep52.upgraded" Chat "BEP 52" "Upgrade Path" "the answer to a handshake has the other info hash of a hybrid torrent";
     BEP6_ANSWERED_TWICE: "bep6.answered-twice" Warn "BEP 6" "Modifications to Semantics of Existing Messages" "a request is answered by a block and by a reject";
     BEP6_CANCEL_UNANSWERED: "bep6.cancel-unanswered" Warn "BEP 6" "Modifications to Semantics of Existing Messages" "a cancelled request is answered neither by a block nor by a reject";
     BEP6_HOLDING_LATE: "bep6.holding-late" Note "BEP 6" "Have All/Have None" "have-all or have-none is not the first message, or comes again";

@@ -19,7 +19,7 @@ use crate::{ConnectionEnd, Dissected};
 
 pub use connections::{Connection, Connections, Way};
 pub use exchanges::{Exchange, Exchanges, Given};
-pub use pieces::{PieceSeen, PiecesSeen, Verdict};
+pub use pieces::{PieceSeen, PiecesSeen, Sender, Verdict};
 pub use seen::{Client, Clients, TorrentSeen, TorrentsSeen, Tracker, Trackers};
 
 /// What a capture holds.

@@ -39,6 +39,7 @@ fn request() -> Record {
         answers: Some(Answer { number: 10, latency: 0.041 }),
         client: Some("aria2 1.36.0".into()),
         torrent: None,
+        describes: None,
     }
 }
 

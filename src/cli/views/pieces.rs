@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::ops::Range;
 
-use bittrace_trace::summary::{PieceSeen, PiecesSeen};
+use bittrace_trace::summary::{PieceSeen, PiecesSeen, Sender, Verdict};
 use bittrace_trace::words::{count, counted};
 use serde_json::json;
 
@@ -38,10 +38,12 @@ pub(super) fn write_table(pieces: &PiecesSeen, read: Read<'_>, out: &mut dyn Wri
                 vec![piece.to_string(), complete, verdict(seen), from(seen), missing(seen)]
             })
             .collect();
+        let is_v1 = torrent.is_none_or(|torrent| torrent.geometry.is_some());
+        let hash = if is_v1 { "SHA-1" } else { "SHA-256" };
         let columns = [
             Column::numbers("piece"),
             Column::numbers("complete"),
-            Column::text("SHA-1", 7),
+            Column::text(hash, 7),
             Column::text("blocks from", 20),
             Column::text("missing", 12),
         ];
@@ -55,6 +57,15 @@ pub(super) fn write_table(pieces: &PiecesSeen, read: Read<'_>, out: &mut dyn Wri
                 paragraph(&text, 2, look, out)?;
             }
             None => paragraph("--torrent FILE gives lengths and verdicts", 2, look, out)?,
+        }
+        let own = pieces.rows().filter(|(of, ..)| *of == info_hash);
+        let early = own.filter(|(.., seen)| seen.verdict() == Verdict::NotChecked).count() as u64;
+        if early > 0 {
+            let text = format!(
+                "{} came before peers had told what the torrent is, and could not be checked; --torrent FILE does",
+                counted(early, "piece")
+            );
+            paragraph(&text, 2, look, out)?;
         }
     }
     if pieces.more() > 0 {
@@ -74,9 +85,15 @@ fn verdict(seen: &PieceSeen) -> String {
 }
 
 fn from(seen: &PieceSeen) -> String {
-    let first: Vec<String> =
-        seen.from.iter().take(NAMED).map(|(peer, blocks)| format!("{peer} ({})", count(*blocks))).collect();
-    more_than(first, seen.from.len())
+    let first = seen.from.iter().take(NAMED).map(|sender| {
+        let Sender { address, is_web_seed, blocks, parts } = *sender;
+        match (is_web_seed, blocks, parts) {
+            (true, ..) => format!("web seed {address}"),
+            (false, blocks, 0) => format!("{address} ({})", count(blocks)),
+            (false, blocks, parts) => format!("{address} ({}, {})", count(blocks), counted(parts, "part")),
+        }
+    });
+    more_than(first.collect(), seen.from.len())
 }
 
 fn missing(seen: &PieceSeen) -> String {
@@ -101,7 +118,14 @@ pub(super) fn rows(pieces: &PiecesSeen, read: Read<'_>) -> Rows {
         let from: Vec<_> = seen
             .from
             .iter()
-            .map(|(peer, blocks)| json!({ "peer": peer.to_string(), "blocks": blocks }))
+            .map(|sender| {
+                json!({
+                    "peer": sender.address.to_string(),
+                    "web_seed": sender.is_web_seed,
+                    "blocks": sender.blocks,
+                    "parts": sender.parts,
+                })
+            })
             .collect();
         object([
             ("capture", json!(read.name)),

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use bittrace_protocol::Timestamp;
+use bittrace_protocol::{PieceIndex, Timestamp};
 use bittrace_trace::{Direction, Speaker, StreamId, Transport};
+use bytes::Bytes;
 use sha1::{Digest, Sha1};
 
 use super::*;
@@ -57,6 +58,7 @@ fn sent(peer: u8, torrent: Option<InfoHash>, index: u32, begin: u32, bytes: &[u8
         answers: None,
         client: None,
         torrent,
+        describes: None,
     }
 }
 

@@ -7,17 +7,18 @@ mod requests;
 
 use std::collections::HashSet;
 
-use bittrace_protocol::geometry::Geometry;
+use bittrace_protocol::geometry::{BlockFault, Geometry};
+use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::wire::{
-    Content, ExtendedHandshake, Extension, Handshake, Message, Metadata, MetadataKind, Pex,
+    Content, ExtendedHandshake, Extension, Handshake, HashRange, Message, Metadata, MetadataKind, Pex,
 };
 use bittrace_protocol::{Block, PieceIndex, Timestamp};
 
 use super::metadata::MetadataHash;
 use crate::record::{Body, Record};
-use crate::rules;
+use crate::rules::{self, Rule};
 use crate::words::{counted, size, span};
-use requests::{Requests, Settled};
+use requests::{HashRequests, Requests, Settled};
 
 /// The conduct of both ends of a connection.
 #[derive(Debug, Default)]
@@ -43,6 +44,8 @@ struct Side {
     allowed: HashSet<PieceIndex>,
     /// What it asked for.
     requests: Requests,
+    /// The hashes that it asked for.
+    hashes: HashRequests,
     reqq: Option<u32>,
     metadata_size: Option<u64>,
     metadata: Option<Box<MetadataHash>>,
@@ -77,14 +80,14 @@ const PEX_PEERS: usize = 50;
 const ALLOWED: usize = 4096;
 
 impl Conduct {
-    /// Takes in a record of the connection, and says what is against the rules. `geometry` is its torrent's, where known.
-    pub(super) fn judge(&mut self, record: &mut Record, geometry: Option<&Geometry>) {
+    /// Takes in a record of the connection, and says what is against the rules. `torrent` is what it is about, where known.
+    pub(super) fn judge(&mut self, record: &mut Record, torrent: Option<&Metainfo>) {
         let body = record.body.clone();
         self.silence(record);
         match &body {
-            Body::Handshake(handshake) => self.handshake(record, handshake),
+            Body::Handshake(handshake) => self.handshake(record, handshake, torrent),
             Body::Message(message) => {
-                self.range(record, message, geometry);
+                self.range(record, message, torrent.and_then(Metainfo::placement));
                 self.message(record, message);
                 self.speaker(record).spoke = true;
             }
@@ -145,7 +148,7 @@ impl Conduct {
         }
     }
 
-    fn handshake(&mut self, record: &mut Record, handshake: &Handshake) {
+    fn handshake(&mut self, record: &mut Record, handshake: &Handshake, torrent: Option<&Metainfo>) {
         let (speaker, receiver) = self.ends(record);
         speaker.handshake = Some(*handshake);
         let Some(other) = receiver.handshake else { return };
@@ -153,12 +156,24 @@ impl Conduct {
             record.notes.push(rules::BEP3_SELF_CONNECTION.note("both ends have the same peer id"));
         }
         // Whoever offers version 2 may be answered with the other hash of a hybrid torrent (BEP 52, "Upgrade Path").
-        let upgrades = other.reserved[7] & OFFERS_V2 != 0;
-        if other.info_hash != handshake.info_hash && !upgrades {
+        let upgrades = other.reserved[7] & OFFERS_V2 != 0
+            && torrent.is_none_or(|torrent| {
+                torrent.goes_by(other.info_hash) && torrent.goes_by(handshake.info_hash)
+            });
+        if other.info_hash == handshake.info_hash {
+            return;
+        }
+        record.notes.push(if upgrades {
+            let text = format!(
+                "it was asked for {}, with the offer to speak version 2, and answers by the other info hash of that torrent",
+                other.info_hash
+            );
+            rules::BEP52_UPGRADED.note(text)
+        } else {
             let text =
                 format!("it was asked for {}, and answers for {}", other.info_hash, handshake.info_hash);
-            record.notes.push(rules::BEP3_INFO_HASH_MISMATCH.note(text));
-        }
+            rules::BEP3_INFO_HASH_MISMATCH.note(text)
+        });
     }
 
     /// What a message names that the torrent has not.
@@ -176,9 +191,16 @@ impl Conduct {
             _ => return,
         };
         if let Err(fault) = geometry.block_span(block) {
+            // Where files begin a piece each, libtorrent asks for the zeros between them too, and sends them.
+            if geometry.is_aligned()
+                && fault == BlockFault::BeyondPiece
+                && fits_piece(block, geometry.piece_length())
+            {
+                return;
+            }
             let pieces = counted(u64::from(geometry.piece_count()), "piece");
             let text = match (fault, geometry.piece_size(block.index)) {
-                (bittrace_protocol::geometry::BlockFault::Empty, _) => "no bytes are named".to_owned(),
+                (BlockFault::Empty, _) => "no bytes are named".to_owned(),
                 (_, Some(bytes)) => format!("piece {} ends at {bytes}", block.index),
                 (_, None) => format!("the torrent has {pieces}"),
             };
@@ -251,6 +273,13 @@ impl Conduct {
                 speaker.wait_no_more();
             }
             Message::RejectRequest(block) => self.reject(record, *block, known),
+            Message::HashRequest(range) => speaker.hashes.ask(*range),
+            Message::Hashes(range, _) => {
+                self.hashes(record, range, known, rules::BEP52_HASHES_UNSOLICITED);
+            }
+            Message::HashReject(range) => {
+                self.hashes(record, range, known, rules::BEP52_REJECT_UNREQUESTED);
+            }
             _ => {}
         }
     }
@@ -346,6 +375,15 @@ impl Conduct {
         });
     }
 
+    /// Settles a request for hashes; where there is none, the rule says what its answer is.
+    fn hashes(&mut self, record: &mut Record, range: &HashRange, known: bool, rule: Rule) {
+        let (_, receiver) = self.ends(record);
+        if !receiver.hashes.answer(range) && known {
+            let text = format!("{} did not ask for them", record.destination);
+            record.notes.push(rule.note(text));
+        }
+    }
+
     fn extended(&mut self, record: &mut Record, extension: &Extension, content: Content, payload: &[u8]) {
         let known = self.is_known();
         let at = record.at;
@@ -407,6 +445,10 @@ impl Side {
 
 /// The bit of the last reserved byte that offers version 2 (BEP 52, "Upgrade Path").
 const OFFERS_V2: u8 = 0x10;
+
+fn fits_piece(block: Block, piece_length: u32) -> bool {
+    block.begin.checked_add(block.length).is_some_and(|end| end <= piece_length)
+}
 
 fn bitfield(record: &mut Record, bits: &[u8], geometry: &Geometry) {
     let wanted = geometry.bitfield_length();

@@ -62,6 +62,7 @@ mod tests {
             offset: 0,
             bytes: bytes::Bytes::new(),
             decrypted: false,
+            describes: None,
             body,
             notes: Vec::new(),
             answers: None,

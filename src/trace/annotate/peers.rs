@@ -11,7 +11,7 @@ use foldhash::fast::RandomState;
 
 use super::latency;
 use crate::Direction;
-use crate::record::{Answer, Body, Fragment, Note, Reason, Record, Severity};
+use crate::record::{Answer, Body, Fragment, Note, PIECE_HEADER, Reason, Record, Severity};
 
 /// One connection between peers.
 #[derive(Debug, Default)]
@@ -63,9 +63,6 @@ struct Asked {
     number: u64,
     at: Timestamp,
 }
-
-/// The bytes of a piece message in front of its block.
-const PIECE_HEADER: u64 = 13;
 
 /// How many requests of a kind may wait at one end.
 const WAITING: usize = 20_000;

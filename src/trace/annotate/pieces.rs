@@ -1,19 +1,22 @@
-//! Whether the pieces that a peer received are what the torrent says.
+//! Whether the pieces that a peer received are what the torrent says, from peers and from web seeds.
 //!
-//! Blocks are hashed as they come; only those that come ahead of their turn are kept, within a bound.
+//! Blocks are hashed as they come; only those that come ahead of their turn are kept, within a bound. A hybrid torrent's
+//! pieces are checked by their SHA-1: it is in the info dictionary itself, while piece layers may be missing.
 
 use std::collections::btree_map::Entry;
+use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
-use bittrace_protocol::geometry::Geometry;
-use bittrace_protocol::metainfo::{File, Metainfo};
+use bittrace_protocol::geometry::{FileRange, Geometry};
+use bittrace_protocol::metainfo::{File, Metainfo, PieceHash, PieceHasher};
 use bittrace_protocol::wire::Message;
 use bittrace_protocol::{InfoHash, PeerId, PieceIndex};
 use bytes::Bytes;
-use sha1::{Digest, Sha1};
 
-use crate::record::{Body, Note, Record, Severity};
+use super::hashes::Trees;
+use crate::record::{Body, FilePart, Note, Record};
+use crate::rules;
 use crate::words::size;
 
 /// The pieces that are on their way.
@@ -24,7 +27,7 @@ pub(super) struct Pieces {
     kept: usize,
 }
 
-/// Who receives which piece. A peer is known by its id, which is the same on all its connections.
+/// Who receives which piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     receiver: Receiver,
@@ -34,15 +37,33 @@ struct Key {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Receiver {
+    /// A client by its address and the beginning of its peer id, which names its program: some draw a new id for every
+    /// connection.
+    Program(IpAddr, [u8; 8]),
+    /// On the loopback interface several clients may have one address.
     Peer(PeerId),
+    /// A host, where no handshake tells more.
     Address(IpAddr),
 }
 
-#[derive(Debug, Default)]
+impl Receiver {
+    fn new(address: IpAddr, peer_id: Option<PeerId>) -> Self {
+        let Some(peer_id) = peer_id else { return Self::Address(address) };
+        match peer_id.0.first_chunk() {
+            Some(program) if !address.is_loopback() => Self::Program(address, *program),
+            _ => Self::Peer(peer_id),
+        }
+    }
+}
+
+/// A piece of which not all has come.
+#[derive(Debug)]
 struct Open {
-    hash: Sha1,
+    hash: PieceHasher,
     /// How many bytes of the piece are hashed.
     hashed: u32,
+    /// How many bytes are sent of it: what follows is padding.
+    content: u32,
     ahead: BTreeMap<u32, Bytes>,
     /// The memory that those ahead take.
     kept: usize,
@@ -63,53 +84,131 @@ const OPEN: usize = 20_000;
 
 impl Pieces {
     /// Takes in a block, and says of the one that makes its piece whole whether the piece is right.
-    pub(super) fn annotate(&mut self, record: &mut Record, receiver: Option<PeerId>, torrent: &Metainfo) {
+    pub(super) fn annotate(
+        &mut self,
+        record: &mut Record,
+        receiver: Option<PeerId>,
+        torrent: &Metainfo,
+        trees: &Trees,
+    ) {
         let Body::Message(Message::Piece { index, begin, block }) = &record.body else { return };
-        let Some(geometry) = &torrent.geometry else { return };
-        let (Some(expected), Some(size)) = (torrent.piece_hash(*index), geometry.piece_size(*index)) else {
-            return;
-        };
-        let in_piece = begin.checked_add(block.len() as u32).is_some_and(|end| end <= size);
-        if !in_piece || block.is_empty() {
+        let (index, begin, block) = (*index, *begin, block.clone());
+        let receiver = Receiver::new(record.destination.ip(), receiver);
+        let key = Key { receiver, torrent: torrent.info_hash, index };
+        self.take(record, key, begin, block, torrent, trees);
+    }
+
+    /// Takes in bytes of a file from a web seed.
+    pub(super) fn take_web_seed(
+        &mut self,
+        record: &mut Record,
+        part: &FilePart,
+        torrent: &Metainfo,
+        trees: &Trees,
+    ) {
+        let receiver = Receiver::new(record.destination.ip(), None);
+        let Some(geometry) = torrent.placement() else { return };
+        let part = FileRange { file: part.file, bytes: part.bytes.clone() };
+        for (index, begin, bytes) in geometry.blocks_in(&part) {
+            let key = Key { receiver, torrent: torrent.info_hash, index };
+            let bytes = bytes.start as usize..bytes.end as usize;
+            if bytes.end > record.bytes.len() {
+                return;
+            }
+            let block = record.bytes.slice(bytes);
+            self.take(record, key, begin, block, torrent, trees);
+        }
+    }
+
+    fn take(
+        &mut self,
+        record: &mut Record,
+        key: Key,
+        begin: u32,
+        mut block: Bytes,
+        torrent: &Metainfo,
+        trees: &Trees,
+    ) {
+        let Some(geometry) = torrent.placement() else { return };
+        let Some(size) = geometry.piece_size(key.index) else { return };
+        // libtorrent fills the last block of a file up with zeros, which are no part of a tree.
+        if geometry.is_aligned() {
+            block.truncate(size.saturating_sub(begin) as usize);
+        }
+        let length = block.len() as u32;
+        if block.is_empty() || begin.checked_add(length).is_none_or(|end| end > size) {
             return;
         }
-        let receiver = receiver.map_or(Receiver::Address(record.destination.ip()), Receiver::Peer);
-        let key = Key { receiver, torrent: torrent.info_hash, index: *index };
         if self.kept + block.len() > KEPT || self.open.len() >= OPEN {
             self.open.clear();
             self.kept = 0;
         }
-        let open = self.open.entry(key).or_default();
+        let open = match self.open.entry(key) {
+            Slot::Occupied(open) => open.into_mut(),
+            Slot::Vacant(place) => {
+                let open = Open::new(torrent, key.index, size);
+                // Padding that somebody sends all the same is taken for the zeros that it is.
+                if begin >= open.content {
+                    return;
+                }
+                place.insert(open)
+            }
+        };
         let kept = open.kept;
-        open.add(*begin, block.clone());
-        open.note_sender(record.source, *begin, block.len() as u32);
+        open.add(begin, block);
+        open.note_sender(record.source, begin, length);
         self.kept = self.kept + open.kept - kept;
-        if open.hashed < size {
+        if open.hashed < open.content {
             return;
         }
         let Some(open) = self.open.remove(&key) else { return };
         self.kept -= open.kept;
-        let senders = open.senders();
-        let actual: [u8; 20] = open.hash.finalize().into();
-        let name = format!(
-            "piece {index} of {} ({})",
-            geometry.piece_count(),
-            file_names(torrent, geometry, *index)
-        );
-        record.notes.push(if actual == expected {
-            Note::new(
-                Severity::Chat,
-                "bep3.piece-verified",
-                format!("{name} is whole and its SHA-1 is right"),
-            )
-        } else {
-            let text = format!("{name} is whole, but its SHA-1 is wrong; {senders}");
-            Note::new(Severity::Error, "bep3.piece-corrupt", text)
-        });
+        let Some(expected) = trees.check_of(torrent, key.index) else { return };
+        let pieces = geometry.piece_count();
+        let name = format!("piece {} of {pieces} ({})", key.index, file_names(torrent, geometry, key.index));
+        let note = open.judge(record, &name, expected, size);
+        record.notes.push(Note { piece: Some(key.index), ..note });
     }
 }
 
 impl Open {
+    fn new(torrent: &Metainfo, index: PieceIndex, size: u32) -> Self {
+        Self {
+            hash: torrent.piece_hasher(),
+            hashed: 0,
+            // A piece that is padding alone counts when it comes.
+            content: torrent.piece_content(index).filter(|content| *content > 0).unwrap_or(size),
+            ahead: BTreeMap::new(),
+            kept: 0,
+            sent: Vec::new(),
+        }
+    }
+
+    /// Says whether the piece is right, now that it is whole.
+    fn judge(mut self, record: &Record, name: &str, expected: PieceHash, size: u32) -> Note {
+        let is_seed = matches!(record.body, Body::WebSeedData(_));
+        let senders = self.senders(if is_seed { "from web seed" } else { "from" });
+        let (hash, right, wrong) = match expected {
+            PieceHash::Sha1(_) => ("SHA-1", rules::BEP3_PIECE_VERIFIED, rules::BEP3_PIECE_CORRUPT),
+            PieceHash::Node(..) | PieceHash::Root(_) => {
+                ("SHA-256", rules::BEP52_PIECE_VERIFIED, rules::BEP52_PIECE_CORRUPT)
+            }
+        };
+        // Padding that nobody sent is zero (BEP 47).
+        let zeros = [0; 4096];
+        while self.hashed < size {
+            let part = &zeros[..zeros.len().min((size - self.hashed) as usize)];
+            self.hash.update(part);
+            self.hashed += part.len() as u32;
+        }
+        if self.hash.is(expected) {
+            let by = if is_seed { format!(", from web seed {}", record.source) } else { String::new() };
+            right.note(format!("{name} is whole and its {hash} is right{by}"))
+        } else {
+            wrong.note(format!("{name} is whole, but its {hash} is wrong; {senders}"))
+        }
+    }
+
     fn add(&mut self, begin: u32, block: Bytes) {
         if begin > self.hashed {
             if let Entry::Vacant(place) = self.ahead.entry(begin) {
@@ -142,10 +241,10 @@ impl Open {
     }
 
     /// Who sent which bytes, in words.
-    fn senders(&self) -> String {
+    fn senders(&self, from: &str) -> String {
         let first = self.sent.iter().take(NAMED);
         let named: Vec<_> = first
-            .map(|(peer, begin, length)| format!("{} at {begin} from {peer}", size(u64::from(*length))))
+            .map(|(peer, begin, length)| format!("{} at {begin} {from} {peer}", size(u64::from(*length))))
             .collect();
         match self.sent.len() {
             all if all > NAMED => format!("{} and more", named.join(", ")),
@@ -182,17 +281,26 @@ fn file_names(torrent: &Metainfo, geometry: &Geometry, index: PieceIndex) -> Str
 
 #[cfg(test)]
 mod tests {
+    use sha1::{Digest, Sha1};
+
     use super::*;
 
     #[test]
     fn very_many_blocks_ahead_of_their_turn_are_hashed_in_order() {
-        let mut open = Open::default();
+        let mut open = Open {
+            hash: PieceHasher::Sha1(Sha1::new()),
+            hashed: 0,
+            content: 100_000,
+            ahead: BTreeMap::new(),
+            kept: 0,
+            sent: Vec::new(),
+        };
         let bytes = Bytes::from_iter((0..100_000u32).map(|number| number as u8));
         for begin in (0..bytes.len()).rev() {
             assert_eq!(open.kept, (bytes.len() - 1 - begin) * 65);
             open.add(begin as u32, bytes.slice(begin..=begin));
         }
         assert_eq!((open.hashed, open.kept), (100_000, 0));
-        assert_eq!(open.hash.finalize(), Sha1::digest(&bytes));
+        assert!(open.hash.is(PieceHash::Sha1(Sha1::digest(&bytes).into())));
     }
 }

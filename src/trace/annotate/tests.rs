@@ -8,7 +8,10 @@ use sha1::{Digest, Sha1};
 use super::*;
 use crate::Direction::{self, FromInitiator as A, FromResponder as B};
 use crate::record::Severity;
+use crate::summary::PiecesSeen;
 use crate::{Dissector, Flow, Moment, Opening, StreamEvent};
+
+mod trees;
 
 const LAST_BYTE: usize = 27;
 
@@ -68,20 +71,28 @@ struct Conversation {
     annotator: Annotator,
     frame: u64,
     notes: Vec<(&'static str, Severity)>,
+    pieces: PiecesSeen,
 }
 
 impl Conversation {
     fn new() -> Self {
-        let options = Options { torrents: vec![Arc::new(torrent())], ..Options::default() };
-        Self { dissector: Dissector::new(), annotator: Annotator::new(options), frame: 0, notes: Vec::new() }
+        Self::knowing(vec![Arc::new(torrent())])
+    }
+
+    fn knowing(torrents: Vec<Arc<Metainfo>>) -> Self {
+        let pieces = PiecesSeen::new(&torrents);
+        let annotator = Annotator::new(Options { torrents, ..Options::default() });
+        Self { dissector: Dissector::new(), annotator, frame: 0, notes: Vec::new(), pieces }
     }
 
     fn handle(&mut self, seconds: f64, event: StreamEvent<'_>) {
         self.frame += 1;
         let moment = Moment { at: Timestamp::from_nanos((seconds * 1e9) as i64), frame: self.frame };
-        let (annotator, notes) = (&mut self.annotator, &mut self.notes);
-        self.dissector.handle(moment, event, &mut |mut dissected| {
+        let Self { annotator, notes, pieces, .. } = self;
+        self.dissector.handle(moment, event, &mut |dissected| {
+            let mut dissected = dissected;
             annotator.annotate(&mut dissected);
+            pieces.add(&dissected);
             if let Dissected::Record(record) = dissected {
                 notes.extend(record.notes.iter().map(|note| (note.rule, note.severity)));
             }
@@ -112,7 +123,14 @@ fn judged_from(
     opening: &[(f64, Direction, Vec<u8>)],
     steps: &[(f64, Direction, Vec<u8>)],
 ) -> Vec<&'static str> {
-    let mut conversation = Conversation::new();
+    told(Conversation::new(), opening, steps)
+}
+
+fn told(
+    mut conversation: Conversation,
+    opening: &[(f64, Direction, Vec<u8>)],
+    steps: &[(f64, Direction, Vec<u8>)],
+) -> Vec<&'static str> {
     conversation.open(0);
     for (seconds, direction, bytes) in opening.iter().chain(steps) {
         conversation.say(0, *seconds, *direction, bytes);
@@ -260,8 +278,10 @@ fn handshakes_must_fit_together() {
     let mut other = handshake(2, 0);
     other[28] ^= 1;
     assert_eq!(steps(other.clone()), ["bep3.info-hash-mismatch"]);
-    // Who calls offers version 2 (BEP 52): the answer may bear the other hash of a hybrid torrent.
-    assert_eq!(judged_from(&[(0.0, A, handshake(1, 0x10)), (0.0, B, other)], &[]), [] as [&str; 0]);
+    // Who calls offers version 2 (BEP 52), but the torrent is none of that version.
+    let offers = [(0.0, A, handshake(1, 0x10)), (0.0, B, other)];
+    assert_eq!(judged_from(&offers, &[]), ["bep3.info-hash-mismatch"]);
+    assert_eq!(told(Conversation::knowing(Vec::new()), &offers, &[]), ["bep52.upgraded"]);
 }
 
 #[test]

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
+use bittrace_protocol::geometry::FileRange;
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::wire::Message;
 use bittrace_protocol::{InfoHash, PieceIndex, Timestamp};
 
 use crate::Dissected;
-use crate::record::{Body, Record};
-use crate::rules::{BEP3_PIECE_CORRUPT, BEP3_PIECE_VERIFIED};
+use crate::record::{Body, FilePart, Reason, Record};
+use crate::rules;
 
 /// The pieces of a capture, by torrent and number.
 #[derive(Debug, Default)]
@@ -26,8 +27,10 @@ pub struct PiecesSeen {
 pub struct PieceSeen {
     /// Its bytes; `None` where its torrent is not known.
     pub size: Option<u32>,
-    /// Who sent blocks of it: the first of them, with how many.
-    pub from: Vec<(SocketAddr, u64)>,
+    /// Those of them that need be sent: what follows is padding.
+    content: Option<u32>,
+    /// Who sent bytes of it: the first of them.
+    pub from: Vec<Sender>,
     /// The bytes that came, in order, apart from each other.
     pub came: Vec<Range<u32>>,
     /// When its last missing byte came, and the number of the message that brought it.
@@ -36,6 +39,23 @@ pub struct PieceSeen {
     pub right: u64,
     /// How often a peer had it whole and wrong.
     pub wrong: u64,
+    /// Whether bytes of it came before peers had told what it should be.
+    pub early: bool,
+    /// The last message that brought bytes of it.
+    last: Option<(Timestamp, u64)>,
+}
+
+/// Who sent bytes of a piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sender {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Whether it is a web seed.
+    pub is_web_seed: bool,
+    /// How many blocks it sent of which the capture has all.
+    pub blocks: u64,
+    /// How many parts of others; of a web seed, parts as its answers came.
+    pub parts: u64,
 }
 
 /// Whether a piece is what the torrent says.
@@ -45,7 +65,9 @@ pub enum Verdict {
     Right,
     /// Whenever it was whole, it had not its hash.
     Wrong,
-    /// No peer had it whole, or its torrent is not known.
+    /// It came before peers had told what it should be.
+    NotChecked,
+    /// No peer had it whole, or its hash is not known.
     Unknown,
 }
 
@@ -55,6 +77,7 @@ impl Verdict {
         match self {
             Self::Right => "right",
             Self::Wrong => "wrong",
+            Self::NotChecked => "not checked",
             Self::Unknown => "unknown",
         }
     }
@@ -71,25 +94,62 @@ impl PieceSeen {
         match (self.right, self.wrong) {
             (1.., _) => Verdict::Right,
             (0, 1..) => Verdict::Wrong,
+            (0, 0) if self.early => Verdict::NotChecked,
             (0, 0) => Verdict::Unknown,
         }
     }
 
-    /// The bytes that nobody sent in whole blocks; `None` where the piece's length is not known.
+    /// The bytes that nobody sent, padding left out; `None` where the piece's length is not known.
     pub fn missing(&self) -> Option<Vec<Range<u32>>> {
-        let size = self.size?;
+        let content = self.content?;
         let mut missing = Vec::new();
         let mut at = 0;
         for range in &self.came {
             if range.start > at {
-                missing.push(at..range.start);
+                missing.push(at..range.start.min(content));
             }
             at = range.end;
+            if at >= content {
+                return Some(missing);
+            }
         }
-        if at < size {
-            missing.push(at..size);
-        }
+        missing.push(at..content);
         Some(missing)
+    }
+
+    fn is_whole(&self) -> bool {
+        self.content.is_some_and(|content| {
+            self.came.first().is_some_and(|first| first.start == 0 && first.end >= content)
+        })
+    }
+
+    /// Takes in what the torrent says of it.
+    fn describe(&mut self, torrent: &Metainfo, index: PieceIndex) {
+        self.size = torrent.placement().and_then(|geometry| geometry.piece_size(index));
+        self.content = torrent.piece_content(index);
+        self.note_whole();
+    }
+
+    fn note_whole(&mut self) {
+        if self.complete.is_none() && self.is_whole() {
+            self.complete = self.last;
+        }
+    }
+
+    fn sent_by(&mut self, record: &Record, came: Came) {
+        let is_web_seed = came == Came::FromWebSeed;
+        let known = |sender: &Sender| sender.address == record.source && sender.is_web_seed == is_web_seed;
+        let at = self.from.iter().position(known).unwrap_or(self.from.len());
+        if at == self.from.len() {
+            if at >= SENDERS {
+                return;
+            }
+            self.from.push(Sender { address: record.source, is_web_seed, blocks: 0, parts: 0 });
+        }
+        match came {
+            Came::Whole => self.from[at].blocks += 1,
+            Came::InPart | Came::FromWebSeed => self.from[at].parts += 1,
+        }
     }
 
     fn add(&mut self, range: Range<u32>) {
@@ -106,6 +166,16 @@ impl PieceSeen {
     }
 }
 
+/// How bytes came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Came {
+    /// As a block.
+    Whole,
+    /// As what the capture has of one.
+    InPart,
+    FromWebSeed,
+}
+
 impl PiecesSeen {
     /// Pieces of these torrents, and of others.
     pub fn new(torrents: &[Arc<Metainfo>]) -> Self {
@@ -119,18 +189,14 @@ impl PiecesSeen {
 
     /// How many of a torrent's pieces no block came of; `None` where the torrent is not known.
     pub fn unseen(&self, info_hash: InfoHash) -> Option<u64> {
-        let torrent = self.torrent(info_hash)?;
+        let pieces = self.torrent(info_hash)?.placement()?.piece_count();
         let seen = self.rows.range((info_hash, PieceIndex(0))..=(info_hash, PieceIndex(u32::MAX))).count();
-        Some((torrent.piece_count() as u64).saturating_sub(seen as u64))
+        Some(u64::from(pieces).saturating_sub(seen as u64))
     }
 
-    /// The torrent of that info hash, where it was given.
+    /// The torrent of that info hash, where it was given or peers told it.
     pub fn torrent(&self, info_hash: InfoHash) -> Option<&Arc<Metainfo>> {
-        self.torrents.iter().find(|torrent| {
-            // A hybrid torrent goes by both its hashes (BEP 52, "upgrade path").
-            let truncated = torrent.info_hash_v2.as_ref().and_then(|hash| hash.first_chunk());
-            torrent.info_hash == info_hash || truncated == Some(&info_hash.0)
-        })
+        self.torrents.iter().find(|torrent| torrent.goes_by(info_hash))
     }
 
     /// How many blocks there were of pieces beyond those that are kept.
@@ -140,41 +206,74 @@ impl PiecesSeen {
 
     /// Takes in a record.
     pub fn add(&mut self, dissected: &Dissected) {
-        if let Dissected::Record(record) = dissected
-            && let Body::Message(Message::Piece { index, begin, block }) = &record.body
-            && let Some(info_hash) = record.torrent
-        {
-            self.block(record, info_hash, *index, *begin, block.len() as u32);
+        let Dissected::Record(record) = dissected else { return };
+        match &record.body {
+            Body::Message(Message::Piece { index, begin, block }) => {
+                self.bytes(record, *index, *begin, block.len() as u32, Came::Whole);
+            }
+            Body::Opaque(_, Reason::Fragment(fragment)) => {
+                if let Some((index, begin, block)) = fragment.part_of_block(&record.bytes) {
+                    self.bytes(record, index, begin, block.len() as u32, Came::InPart);
+                }
+            }
+            Body::WebSeedData(part) => self.take_web_seed(record, part),
+            _ => {}
+        }
+        if let Some(torrent) = &record.describes {
+            self.describe(torrent);
         }
     }
 
-    fn block(&mut self, record: &Record, info_hash: InfoHash, index: PieceIndex, begin: u32, length: u32) {
-        let torrent = self.torrent(info_hash).map(Arc::clone);
-        let info_hash = torrent.as_ref().map_or(info_hash, |torrent| torrent.info_hash);
-        let size = torrent.as_ref().and_then(|torrent| torrent.geometry.as_ref()?.piece_size(index));
-        let key = (info_hash, index);
+    /// Takes in what a torrent is, of which blocks may have come already, under either of its info hashes.
+    fn describe(&mut self, torrent: &Arc<Metainfo>) {
+        self.torrents.push(Arc::clone(torrent));
+        let hashes = [Some(torrent.info_hash), torrent.truncated_v2()];
+        for hash in hashes.into_iter().flatten() {
+            let all = (hash, PieceIndex(0))..=(hash, PieceIndex(u32::MAX));
+            let pieces: Vec<PieceIndex> = self.rows.range(all).map(|((_, piece), _)| *piece).collect();
+            for piece in pieces {
+                let Some(mut seen) = self.rows.remove(&(hash, piece)) else { continue };
+                seen.early = true;
+                seen.describe(torrent, piece);
+                self.rows.insert((torrent.info_hash, piece), seen);
+            }
+        }
+    }
+
+    fn take_web_seed(&mut self, record: &Record, part: &FilePart) {
+        let Some(torrent) = self.torrent(part.torrent).map(Arc::clone) else { return };
+        let Some(geometry) = torrent.placement() else { return };
+        let part = FileRange { file: part.file, bytes: part.bytes.clone() };
+        for (index, begin, bytes) in geometry.blocks_in(&part) {
+            self.bytes(record, index, begin, (bytes.end - bytes.start) as u32, Came::FromWebSeed);
+        }
+    }
+
+    fn bytes(&mut self, record: &Record, index: PieceIndex, begin: u32, length: u32, came: Came) {
+        let Some(info_hash) = record.torrent else { return };
+        let torrent = self.torrents.iter().find(|torrent| torrent.goes_by(info_hash));
+        let key = (torrent.map_or(info_hash, |torrent| torrent.info_hash), index);
         if self.rows.len() >= PIECES && !self.rows.contains_key(&key) {
             self.more += 1;
             return;
         }
-        let seen = self.rows.entry(key).or_default();
-        seen.size = size;
-        match seen.from.iter().position(|(peer, _)| *peer == record.source) {
-            Some(at) => seen.from[at].1 += 1,
-            None if seen.from.len() < SENDERS => seen.from.push((record.source, 1)),
-            None => {}
-        }
-        let end = begin.saturating_add(length).min(size.unwrap_or(u32::MAX));
+        let seen = self.rows.entry(key).or_insert_with(|| {
+            let mut seen = PieceSeen::default();
+            if let Some(torrent) = torrent {
+                seen.describe(torrent, index);
+            }
+            seen
+        });
+        seen.sent_by(record, came);
+        let end = begin.saturating_add(length).min(seen.size.unwrap_or(u32::MAX));
         if begin < end {
             seen.add(begin..end);
         }
-        let whole = size.is_some_and(|size| matches!(seen.came.as_slice(), [all] if *all == (0..size)));
-        if whole && seen.complete.is_none() {
-            seen.complete = Some((record.at, record.number));
-        }
-        for note in &record.notes {
-            seen.right += u64::from(note.rule == BEP3_PIECE_VERIFIED.id);
-            seen.wrong += u64::from(note.rule == BEP3_PIECE_CORRUPT.id);
+        seen.last = Some((record.at, record.number));
+        seen.note_whole();
+        for (piece, is_right) in record.notes.iter().filter_map(rules::verdict_on_piece) {
+            seen.right += u64::from(is_right && piece == index);
+            seen.wrong += u64::from(!is_right && piece == index);
         }
     }
 }
@@ -185,13 +284,18 @@ mod tests {
 
     #[test]
     fn bytes_that_meet_become_one_range_and_gaps_are_missing() {
-        let mut seen = PieceSeen { size: Some(40), ..PieceSeen::default() };
+        let mut seen = PieceSeen { content: Some(40), ..PieceSeen::default() };
         for range in [20..25, 5..10, 10..12, 24..30, 5..6] {
             seen.add(range);
         }
         assert_eq!(seen.came, [5..12, 20..30]);
         assert_eq!(seen.missing(), Some(vec![0..5, 12..20, 30..40]));
+        // What lies behind them is padding.
+        seen.content = Some(25);
+        assert_eq!(seen.missing(), Some(vec![0..5, 12..20]));
+        seen.content = Some(16);
+        assert_eq!(seen.missing(), Some(vec![0..5, 12..16]));
         seen.add(0..40);
-        assert_eq!((seen.came.len(), seen.missing()), (1, Some(Vec::new())));
+        assert_eq!((seen.came.len(), seen.missing(), seen.is_whole()), (1, Some(Vec::new()), true));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use bittrace_protocol::metainfo::{Metainfo, Version};
+use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::tracker::{http, udp};
 use bittrace_protocol::wire::{Content, Extension, Message};
 use bittrace_protocol::{InfoHash, PeerId, PieceIndex};
@@ -12,6 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{KEPT, is_tracker};
 use crate::record::{Body, Protocol, Record, Speaker};
+use crate::rules;
 use crate::{Direction, StreamId};
 
 /// The clients of a capture. One is known by its address and the beginning of its peer id, which names its
@@ -137,7 +138,7 @@ pub struct TorrentsSeen {
 /// What was seen of a torrent.
 #[derive(Debug, Clone, Default)]
 pub struct TorrentSeen {
-    /// Its info hash; `None` only before anything is known.
+    /// Its info hash; `None` where this turned out to be the same torrent as another, which has all that was seen of it.
     pub info_hash: Option<InfoHash>,
     /// What its file says, where one was given.
     pub metainfo: Option<Arc<Metainfo>>,
@@ -163,21 +164,28 @@ const PIECES: usize = 1_000_000;
 impl TorrentSeen {
     /// How many pieces its file divides it into; `None` without a file, or with one whose rules are not known.
     pub fn piece_count(&self) -> Option<u64> {
-        let metainfo = self.metainfo.as_deref()?;
-        match metainfo.version {
-            Version::V1 | Version::Hybrid => Some(metainfo.piece_count() as u64),
-            // Every file begins a piece (BEP 52, "file tree").
-            Version::V2 => {
-                let length = u64::from(metainfo.piece_length);
-                Some(metainfo.files.iter().map(|file| file.length.div_ceil(length)).sum())
-            }
-            Version::Later(_) => None,
-        }
+        Some(self.metainfo.as_deref()?.placement()?.piece_count().into())
     }
 
-    /// Whether its file has the hashes that pieces are checked against: those of BEP 3.
+    /// Whether pieces can be checked against hashes.
     pub fn is_checked(&self) -> bool {
-        self.metainfo.as_ref().is_some_and(|metainfo| metainfo.geometry.is_some())
+        self.piece_count().is_some()
+    }
+
+    /// Its other info hash, that of version 2 cut to 20 bytes, where it is a hybrid torrent (BEP 52, "Upgrade Path").
+    pub fn other_hash(&self) -> Option<InfoHash> {
+        self.metainfo.as_deref()?.truncated_v2().filter(|hash| Some(*hash) != self.info_hash)
+    }
+
+    /// Takes over what was seen of the same torrent under its other info hash.
+    fn join(&mut self, other: Self) {
+        self.records += other.records;
+        self.blocks += other.blocks;
+        self.payload += other.payload;
+        self.right += other.right;
+        self.corrupt += other.corrupt;
+        self.pieces.extend(other.pieces);
+        self.verified.extend(other.verified);
     }
 }
 
@@ -185,15 +193,35 @@ impl TorrentsSeen {
     pub(super) fn new(torrents: &[Arc<Metainfo>]) -> Self {
         let mut seen = Self::default();
         for metainfo in torrents {
-            let Some(row) = seen.row(metainfo.info_hash) else { continue };
-            row.metainfo = Some(metainfo.clone());
-            // A hybrid torrent goes by both its hashes (BEP 52, "upgrade path").
-            let truncated = metainfo.info_hash_v2.as_ref().and_then(|hash| hash.first_chunk());
-            if let (Some(truncated), Some(at)) = (truncated, seen.by_hash.get(&metainfo.info_hash)) {
-                seen.by_hash.insert(InfoHash(*truncated), *at);
-            }
+            seen.describe(metainfo);
         }
         seen
+    }
+
+    /// Takes in what a torrent is. A hybrid one goes by both its hashes (BEP 52, "Upgrade Path"): what was seen of either
+    /// is one row then.
+    fn describe(&mut self, metainfo: &Arc<Metainfo>) {
+        let other = metainfo.truncated_v2().filter(|hash| *hash != metainfo.info_hash);
+        let known = other.and_then(|hash| self.by_hash.get(&hash).copied());
+        let known = known.filter(|_| !self.by_hash.contains_key(&metainfo.info_hash));
+        if let Some(at) = known {
+            self.by_hash.insert(metainfo.info_hash, at);
+        }
+        if self.row(metainfo.info_hash).is_none() {
+            return;
+        }
+        let Some(&at) = self.by_hash.get(&metainfo.info_hash) else { return };
+        if let Some(other) = other
+            && let Some(from) = self.by_hash.insert(other, at)
+            && from != at
+        {
+            // Its place stays, as others count on theirs.
+            let seen = std::mem::take(&mut self.rows[from]);
+            self.rows[at].join(seen);
+        }
+        let row = &mut self.rows[at];
+        row.info_hash = Some(metainfo.info_hash);
+        row.metainfo = Some(Arc::clone(metainfo));
     }
 
     /// The torrents: those given beforehand, then the others as they appeared.
@@ -212,24 +240,26 @@ impl TorrentsSeen {
         if matches!(record.body, Body::Dht(..)) && !self.by_hash.contains_key(&info_hash) {
             return;
         }
+        if let Some(metainfo) = &record.describes {
+            self.describe(metainfo);
+        }
         let Some(row) = self.row(info_hash) else { return };
         row.records += 1;
-        let Body::Message(Message::Piece { index, block, .. }) = &record.body else { return };
-        row.blocks += 1;
-        row.payload += block.len() as u64;
-        if row.pieces.len() < PIECES {
-            row.pieces.insert(*index);
+        if let Body::Message(Message::Piece { index, block, .. }) = &record.body {
+            row.blocks += 1;
+            row.payload += block.len() as u64;
+            if row.pieces.len() < PIECES {
+                row.pieces.insert(*index);
+            }
         }
-        for note in &record.notes {
-            match note.rule {
-                "bep3.piece-verified" => {
-                    row.right += 1;
-                    if row.verified.len() < PIECES {
-                        row.verified.insert(*index);
-                    }
-                }
-                "bep3.piece-corrupt" => row.corrupt += 1,
-                _ => {}
+        for (piece, is_right) in record.notes.iter().filter_map(rules::verdict_on_piece) {
+            if !is_right {
+                row.corrupt += 1;
+                continue;
+            }
+            row.right += 1;
+            if row.verified.len() < PIECES {
+                row.verified.insert(piece);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use bittrace_protocol::wire::HashRange;
 use bittrace_protocol::{Block, Timestamp};
 use foldhash::fast::RandomState;
 
@@ -135,6 +136,34 @@ impl Requests {
             self.settled.pop_front();
             self.first += 1;
         }
+    }
+}
+
+/// Requests for hashes that wait (BEP 52, "peer messages").
+#[derive(Debug, Default)]
+pub(super) struct HashRequests {
+    waiting: HashMap<HashRange, u32, RandomState>,
+    /// Whether some had to be forgotten.
+    forgot: bool,
+}
+
+impl HashRequests {
+    pub(super) fn ask(&mut self, range: HashRange) {
+        if self.waiting.len() >= KEPT {
+            self.forgot = true;
+            return;
+        }
+        *self.waiting.entry(range).or_default() += 1;
+    }
+
+    /// Settles a request; whether one waits, as far as is known.
+    pub(super) fn answer(&mut self, range: &HashRange) -> bool {
+        let Some(times) = self.waiting.get_mut(range) else { return self.forgot };
+        *times -= 1;
+        if *times == 0 {
+            self.waiting.remove(range);
+        }
+        true
     }
 }
 
