@@ -5,6 +5,7 @@ mod announces;
 mod bencoding;
 mod conduct;
 mod hashes;
+mod left;
 mod local;
 mod metadata;
 mod nodes;
@@ -25,9 +26,10 @@ use crate::record::{Body, Note, Protocol, Reason, Record, Severity, Speaker, Tra
 use crate::rules;
 use crate::words::counted;
 use crate::{Dissected, Options, StreamId};
-use announces::Announces;
+use announces::{Announced, Announces};
 use conduct::Conduct;
 use hashes::Trees;
+use left::Left;
 use metadata::Gathered;
 use nodes::Nodes;
 use peers::{Pair, Peers};
@@ -53,6 +55,7 @@ pub(crate) struct Annotator {
     /// The tracker that handed out each peer last, by who asked.
     handed_out: HashMap<(IpAddr, SocketAddr), SocketAddr>,
     pieces: Pieces,
+    left: Left,
     trees: Trees,
     gathered: Gathered,
     /// The bytes of the descriptions that peers told, and a share for each.
@@ -87,6 +90,7 @@ impl Annotator {
             suspects: None,
             handed_out: HashMap::default(),
             pieces: Pieces::default(),
+            left: Left::default(),
             trees: Trees::default(),
             gathered: Gathered::default(),
             told: 0,
@@ -160,6 +164,11 @@ impl Annotator {
                 let trackers = self.trackers.entry(record.stream).or_default();
                 trackers.annotate(record);
                 self.announces.judge(record);
+                if let Some(announced) = Announced::of(record)
+                    && let Some(torrent) = self.torrents.get(&announced.info_hash)
+                {
+                    self.left.judge(record, &announced, torrent);
+                }
                 for peer in trackers::handed_out(record) {
                     if self.handed_out.len() < HANDED_OUT {
                         self.handed_out.insert((record.destination.ip(), peer), record.source);
@@ -190,6 +199,9 @@ impl Annotator {
                 if let Some(torrent) = torrent {
                     let receiver = self.peers.get(&record.stream).and_then(|peers| peers.receiver(record));
                     self.pieces.annotate(record, receiver, torrent, &self.trees);
+                    if let Some((index, true)) = record.notes.last().and_then(rules::verdict_on_piece) {
+                        self.left.verified(record, receiver, torrent, index);
+                    }
                 }
             }
             Protocol::Mse => self.note_announce(record),

@@ -84,6 +84,7 @@ rules! {
     BEP3_INFO_HASH_MISMATCH: "bep3.info-hash-mismatch" Warn "BEP 3" "peer protocol" "the two handshakes are about different torrents";
     BEP3_IRREGULAR_BENCODING: "bep3.irregular-bencoding" Note "BEP 3" "bencoding" "bencoding breaks its rules and can be read: keys out of order or twice, zeros in front, -0, bytes behind the value";
     BEP3_LEFT_GREW: "bep3.left-grew" Note "BEP 3" "trackers" "an announce says that more bytes are left than the one before";
+    BEP3_LEFT_TOO_MUCH: "bep3.left-too-much" Note "BEP 3" "trackers" "an announce says that more bytes are left than the torrent has, without the pieces that came right before";
     BEP3_MALFORMED: "bep3.malformed" Error "BEP 3" "peer messages" "a message has a wrong length for its id";
     BEP3_MALFORMED_ANSWER: "bep3.malformed-answer" Warn "BEP 3" "trackers" "a value of an HTTP tracker's answer is not what it should be";
     BEP3_NOT_BENCODED: "bep3.not-bencoded" Error "BEP 3" "trackers" "an HTTP tracker's answer is no bencoded dictionary";

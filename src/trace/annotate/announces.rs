@@ -35,41 +35,59 @@ const KEPT: usize = 20_000;
 /// What answers and clocks may be off by, seconds.
 const SLACK: f64 = 1.0;
 
-impl Announces {
-    pub(super) fn judge(&mut self, record: &mut Record) {
+/// What an announce says of its client.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Announced {
+    pub(super) peer_id: PeerId,
+    pub(super) info_hash: InfoHash,
+    pub(super) event: Option<Event>,
+    pub(super) left: Option<u64>,
+}
+
+impl Announced {
+    /// What a record says, where it is an announce with a peer id.
+    pub(super) fn of(record: &Record) -> Option<Self> {
         match &record.body {
             Body::HttpRequest(_, kind) => {
-                if let http::RequestKind::Announce(announce) = &**kind
-                    && let Some(peer_id) = announce.peer_id
-                {
-                    let key = (peer_id, announce.info_hash, record.destination);
-                    let (event, left) = (announce.event, announce.left);
-                    self.announce(record, key, event, left);
-                }
+                let http::RequestKind::Announce(announce) = &**kind else { return None };
+                let (event, left) = (announce.event, announce.left);
+                Some(Self { peer_id: announce.peer_id?, info_hash: announce.info_hash, event, left })
             }
+            Body::UdpTracker(packet) => {
+                let udp::Packet::AnnounceRequest(announce) = &**packet else { return None };
+                let (peer_id, info_hash) = (announce.peer_id, announce.info_hash);
+                Some(Self { peer_id, info_hash, event: announce.event(), left: Some(announce.left) })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Announces {
+    pub(super) fn judge(&mut self, record: &mut Record) {
+        if let Some(announced) = Announced::of(record) {
+            return self.announce(record, announced);
+        }
+        match &record.body {
             Body::HttpResponse(_, reply) => {
                 if let http::Reply::Announce(reply) = &**reply {
                     let (interval, min_interval) = (reply.interval, reply.min_interval);
                     self.answer(record, interval, min_interval);
                 }
             }
-            Body::UdpTracker(packet) => match &**packet {
-                udp::Packet::AnnounceRequest(announce) => {
-                    let key = (announce.peer_id, announce.info_hash, record.destination);
-                    let (event, left) = (announce.event(), announce.left);
-                    self.announce(record, key, event, Some(left));
-                }
-                udp::Packet::AnnounceResponse(reply) => {
+            Body::UdpTracker(packet) => {
+                if let udp::Packet::AnnounceResponse(reply) = &**packet {
                     let interval = u64::from(reply.interval);
                     self.answer(record, Some(interval), None);
                 }
-                _ => {}
-            },
+            }
             _ => {}
         }
     }
 
-    fn announce(&mut self, record: &mut Record, key: Key, event: Option<Event>, left: Option<u64>) {
+    fn announce(&mut self, record: &mut Record, announced: Announced) {
+        let Announced { peer_id, info_hash, event, left } = announced;
+        let key = (peer_id, info_hash, record.destination);
         if event == Some(Event::Completed)
             && let Some(left) = left.filter(|left| *left > 0)
         {

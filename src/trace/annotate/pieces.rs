@@ -36,7 +36,7 @@ struct Key {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Receiver {
+pub(super) enum Receiver {
     /// A client by its address and the beginning of its peer id, which names its program: some draw a new id for every
     /// connection.
     Program(IpAddr, [u8; 8]),
@@ -47,7 +47,7 @@ enum Receiver {
 }
 
 impl Receiver {
-    fn new(address: IpAddr, peer_id: Option<PeerId>) -> Self {
+    pub(super) fn new(address: IpAddr, peer_id: Option<PeerId>) -> Self {
         let Some(peer_id) = peer_id else { return Self::Address(address) };
         match peer_id.0.first_chunk() {
             Some(program) if !address.is_loopback() => Self::Program(address, *program),

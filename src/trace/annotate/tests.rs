@@ -447,3 +447,42 @@ fn bencoding_of_trackers_and_nodes_is_held_to_the_rules_too() {
     assert_eq!(node("d1:t2:x11:y1:q1:q4:ping1:ad2:id20:aaaaaaaaaaaaaaaaaaaaee"), [IRREGULAR]);
     assert_eq!(node("d1:ad2:id20:aaaaaaaaaaaaaaaaaaaae1:q4:ping1:t2:x11:vi1e1:y1:qe"), ["bep5.malformed"]);
 }
+
+/// The torrent's second piece comes, and after some seconds an announce.
+#[test]
+fn bytes_that_came_are_not_left() {
+    let judged = |after: f64, program: u8, query: &str| {
+        let mut conversation = Conversation::new();
+        for (stream, direction, at, bytes) in [
+            (0, A, 0.0, handshake(1, 0)),
+            (0, B, 0.0, handshake(2, 0)),
+            (0, A, 0.5, message(INTERESTED, &[])),
+            (0, B, 0.5, message(UNCHOKE, &[])),
+            (0, A, 1.0, numbers(6, &[1, 0, 20_000])),
+            (0, B, 1.0, message(7, &[&[0, 0, 0, 1, 0, 0, 0, 0][..], &[0; 20_000]].concat())),
+            (1, A, 1.0 + after, announce(program, query)),
+        ] {
+            if at == 0.0 && direction == A || stream == 1 {
+                conversation.open(stream);
+            }
+            conversation.say(stream, at, direction, &bytes);
+        }
+        let rules = conversation.notes.iter().map(|(rule, _)| *rule);
+        rules.filter(|rule| *rule != "state.changed" && *rule != "bep3.piece-verified").collect::<Vec<_>>()
+    };
+    let wrong = ["bep3.left-too-much"];
+    // Two pieces of 32 KiB at most, without the 20,000 bytes.
+    assert_eq!(judged(6.0, 1, "left=45536"), [] as [&str; 0]);
+    assert_eq!(judged(6.0, 1, "left=45537"), wrong);
+    assert_eq!(judged(4.0, 1, "left=52768"), [] as [&str; 0], "it may not have looked at it");
+    assert_eq!(judged(6.0, 3, "left=52768"), [] as [&str; 0], "another client of the host");
+    assert_eq!(judged(6.0, 1, "event=started&left=52768"), [] as [&str; 0], "it begins anew");
+    assert_eq!(judged(6.0, 1, "event=started&left=65537"), wrong, "the torrent is not so long");
+}
+
+fn announce(peer: u8, query: &str) -> Vec<u8> {
+    let escaped = |bytes: [u8; 20]| bytes.iter().map(|byte| format!("%{byte:02x}")).collect::<String>();
+    let (hash, peer) = (escaped(torrent().info_hash.0), escaped([peer; 20]));
+    format!("GET /announce?info_hash={hash}&peer_id={peer}&port=1&{query} HTTP/1.1\r\nHost: t\r\n\r\n")
+        .into_bytes()
+}
