@@ -150,17 +150,23 @@ impl Geometry {
 
     /// The files in which `span` of the row lies, in order; empty files lie in none.
     pub fn files_in(&self, span: Range<u64>) -> Vec<FileRange> {
-        let first = self.file_ends.partition_point(|&end| end <= span.start);
         let mut ranges = Vec::new();
-        for file in first..self.file_ends.len() {
+        let mut at = span.start;
+        while at < span.end {
+            // The next that ends behind it: of empty files there may be very many in between.
+            let file = self.file_ends.partition_point(|&end| end <= at);
+            if file >= self.file_ends.len() {
+                break;
+            }
             let within = self.file_span(file);
+            let bytes = at.max(within.start) - within.start..span.end.min(within.end) - within.start;
             if within.start >= span.end {
                 break;
             }
-            let bytes = span.start.max(within.start) - within.start..span.end.min(within.end) - within.start;
             if !bytes.is_empty() {
                 ranges.push(FileRange { file, bytes });
             }
+            at = within.end;
         }
         ranges
     }

@@ -189,17 +189,18 @@ pub struct Top {
     pub index: u32,
 }
 
-/// Joins the hashes of a `hashes` message, and then its uncles, the lowest first. The work is a hash for each of them.
+/// Joins the hashes of a `hashes` message, and then its uncles, the lowest first. The work is a hash for each of them. There
+/// may be fewer uncles than were asked for: a tree has none beyond its root.
 ///
 /// # Errors
-/// How many hashes there should be, and [`None`] where the range itself is wrong, but for asking for too many.
+/// How many hashes there may be, and [`None`] where the range itself is wrong, but for asking for too many.
 pub fn climb(range: &HashRange, hashes: &[u8]) -> Result<Top, Option<u64>> {
     if !matches!(range.fault(), None | Some(RangeFault::TooMany)) {
         return Err(None);
     }
     let wanted = u64::from(range.length) + u64::from(range.uncles());
     let (hashes, rest) = hashes.as_chunks::<32>();
-    if hashes.len() as u64 != wanted || !rest.is_empty() {
+    if hashes.len() as u64 > wanted || hashes.len() < range.length as usize || !rest.is_empty() {
         return Err(Some(wanted));
     }
     let (own, uncles) = hashes.split_at(range.length as usize);
@@ -289,7 +290,8 @@ mod tests {
 
     #[test]
     fn says_how_many_hashes_there_should_be() {
-        assert_eq!(climb(&range(0, 0, 4, 3), &[0; 32 * 5]), Err(Some(6)));
+        assert_eq!(climb(&range(0, 0, 4, 3), &[0; 32 * 7]), Err(Some(6)));
+        assert_eq!(climb(&range(0, 0, 4, 3), &[0; 32 * 3]), Err(Some(6)));
         assert_eq!(climb(&range(0, 0, 4, 0), &[0; 32 * 4 + 1]), Err(Some(4)));
         assert_eq!(climb(&range(0, 1, 2, 0), &[0; 64]), Err(None));
     }

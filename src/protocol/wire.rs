@@ -6,7 +6,8 @@ mod handshake;
 mod message;
 
 pub use extended::{
-    Content, ExtendedHandshake, Extension, Holepunch, HolepunchKind, Metadata, MetadataKind, Pex, PexPeer,
+    Content, ExtendedHandshake, Extension, Holepunch, HolepunchKind, METADATA_PIECE, Metadata, MetadataKind,
+    Pex, PexPeer,
 };
 pub use framing::{Frame, MAX_MESSAGE, Oddity, frame, oddity};
 pub use handshake::{HANDSHAKE_LENGTH, Handshake, PROTOCOL, Prefix, ReservedBit, handshake_prefix};

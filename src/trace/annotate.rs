@@ -20,6 +20,7 @@ use std::sync::Arc;
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::wire::{Extension, Message, MessageId};
 use bittrace_protocol::{InfoHash, Timestamp};
+use foldhash::fast::RandomState;
 use rustc_hash::FxHashMap;
 
 use crate::record::{Body, Note, Protocol, Reason, Record, Severity, Speaker, Transport};
@@ -41,7 +42,7 @@ use trackers::Trackers;
 pub(crate) struct Annotator {
     numbered: u64,
     local: Option<IpAddr>,
-    torrents: FxHashMap<InfoHash, Arc<Metainfo>>,
+    torrents: HashMap<InfoHash, Arc<Metainfo>, RandomState>,
     // Boxed: a table has room for twice as many as it holds.
     peers: FxHashMap<StreamId, Box<Peers>>,
     conduct: FxHashMap<StreamId, Box<Conduct>>,
@@ -62,9 +63,10 @@ pub(crate) struct Annotator {
     told: usize,
 }
 
-/// How many bytes of descriptions are learnt from peers, and what each counts beside its own.
-const TOLD: usize = 64 << 20;
+/// How many bytes of descriptions are learnt from peers, and what each counts beside its own, and each of its files.
+const TOLD: usize = 128 << 20;
 const TORRENT: usize = 64 << 10;
+const FILE: usize = 512;
 
 /// How many peers are remembered by the answer that handed them out.
 const HANDED_OUT: usize = 200_000;
@@ -80,7 +82,7 @@ impl Annotator {
         let mut annotator = Self {
             numbered: 0,
             local: options.local,
-            torrents: FxHashMap::default(),
+            torrents: HashMap::default(),
             peers: FxHashMap::default(),
             conduct: FxHashMap::default(),
             pairs: HashMap::default(),
@@ -121,10 +123,13 @@ impl Annotator {
             return;
         }
         let Some(torrent) = self.gathered.add(info_hash, extension, payload) else { return };
-        self.told += torrent.info_bytes().len() + TORRENT;
+        let cost = torrent.info_bytes().len() + TORRENT + torrent.files.len() * FILE;
         let torrent = Arc::new(torrent);
         record.describes = Some(Arc::clone(&torrent));
-        self.know(torrent);
+        if self.told + cost <= TOLD {
+            self.told += cost;
+            self.know(torrent);
+        }
     }
 
     /// The address of the host the capture is about, as far as is known.

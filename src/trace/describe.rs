@@ -10,7 +10,7 @@ use bittrace_protocol::tracker::{http, udp};
 use bittrace_protocol::utp;
 use bittrace_protocol::web_seed::WantedPiece;
 use bittrace_protocol::wire::{
-    Content, ExtendedHandshake, Extension, HashRange, Message, Metadata, MetadataKind, Pex,
+    Content, ExtendedHandshake, Extension, HashRange, METADATA_PIECE, Message, Metadata, MetadataKind, Pex,
 };
 use bittrace_protocol::{Block, Hex, InfoHash};
 
@@ -212,9 +212,6 @@ fn describe_metadata(metadata: &Metadata) -> String {
     }
     text
 }
-
-/// The bytes of each piece of metadata but the last (BEP 9, "extension message").
-const METADATA_PIECE: u64 = 16 * 1024;
 
 fn describe_pex(pex: &Pex) -> String {
     let some = |word: &str, mut peers: Box<dyn Iterator<Item = SocketAddr> + '_>, total: usize| {

@@ -31,7 +31,8 @@ pub struct Options {
     pub mse_keys: Vec<mse::Key>,
 }
 
-/// Reads a capture. Memory is held for open streams only.
+/// Reads a capture. Memory is held for what is open: streams, pieces on their way, and torrents that peers describe (each
+/// within a bound).
 pub struct Trace {
     source: Source,
     about: About,

@@ -6,7 +6,9 @@ use bytes::Bytes;
 
 use crate::bencode;
 use crate::geometry::BlockFault;
-use crate::wire::{Content, ExtendedHandshake, Extension, Message, Metadata, MetadataKind, Pex};
+use crate::wire::{
+    Content, ExtendedHandshake, Extension, METADATA_PIECE, Message, Metadata, MetadataKind, Pex,
+};
 use crate::{Block, PieceIndex, Timestamp};
 
 use super::holding::Holding;
@@ -327,7 +329,7 @@ impl Session {
             return annoy(peer, false);
         }
         let info = self.torrent.info_bytes();
-        let start = (metadata.piece as usize).saturating_mul(METADATA_PIECE);
+        let start = (metadata.piece as usize).saturating_mul(METADATA_PIECE as usize);
         let mut payload = b"d8:msg_type".to_vec();
         // One who asks faster than it reads is refused.
         if start >= info.len() || peer.unsent + peer.saying.len() > MAX_UNSENT_METADATA {
@@ -336,7 +338,7 @@ impl Session {
             bencode::put_integer(&mut payload, metadata.piece.into());
             payload.push(b'e');
         } else {
-            let end = info.len().min(start + METADATA_PIECE);
+            let end = info.len().min(start + METADATA_PIECE as usize);
             bencode::put_integer(&mut payload, 1);
             payload.extend_from_slice(b"5:piece");
             bencode::put_integer(&mut payload, metadata.piece.into());
@@ -433,9 +435,6 @@ const LATE_BITFIELD: u32 = 100;
 
 /// How many pieces a peer may suggest, or allow while it chokes us: BEP 6 has it send about ten.
 const MAX_SUGGESTED: usize = 64;
-
-/// The bytes of a piece of metadata (BEP 9, "metadata").
-const METADATA_PIECE: usize = 16 * 1024;
 
 /// How many bytes may wait to be sent before metadata is refused.
 const MAX_UNSENT_METADATA: usize = 1024 * 1024;

@@ -7,6 +7,9 @@ use crate::bencode::{self, Document, View};
 use crate::field::{Field, Value};
 use crate::{DecodeError, PieceIndex, Reader, compact};
 
+/// The bytes of each piece of metadata but the last (BEP 9, "extension message").
+pub const METADATA_PIECE: u64 = 16 * 1024;
+
 /// An extension, by the name under which handshakes announce it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Extension {

@@ -50,17 +50,22 @@ impl Announced {
         match &record.body {
             Body::HttpRequest(_, kind) => {
                 let http::RequestKind::Announce(announce) = &**kind else { return None };
-                let (event, left) = (announce.event, announce.left);
+                let (event, left) = (announce.event, known(announce.left));
                 Some(Self { peer_id: announce.peer_id?, info_hash: announce.info_hash, event, left })
             }
             Body::UdpTracker(packet) => {
                 let udp::Packet::AnnounceRequest(announce) = &**packet else { return None };
                 let (peer_id, info_hash) = (announce.peer_id, announce.info_hash);
-                Some(Self { peer_id, info_hash, event: announce.event(), left: Some(announce.left) })
+                Some(Self { peer_id, info_hash, event: announce.event(), left: known(Some(announce.left)) })
             }
             _ => None,
         }
     }
+}
+
+/// How much is left, where the client knows: without the metadata, Transmission says 2^63 - 1, and before that 2^64 - 1.
+fn known(left: Option<u64>) -> Option<u64> {
+    left.filter(|left| *left < i64::MAX as u64)
 }
 
 impl Announces {

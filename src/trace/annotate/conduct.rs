@@ -10,7 +10,8 @@ use std::collections::HashSet;
 use bittrace_protocol::geometry::{BlockFault, Geometry};
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::wire::{
-    Content, ExtendedHandshake, Extension, Handshake, HashRange, Message, Metadata, MetadataKind, Pex,
+    Content, ExtendedHandshake, Extension, Handshake, HashRange, METADATA_PIECE, Message, Metadata,
+    MetadataKind, Pex,
 };
 use bittrace_protocol::{Block, PieceIndex, Timestamp};
 
@@ -96,7 +97,9 @@ impl Conduct {
                     self.extended(record, extension, content, payload);
                 }
             }
-            Body::Gap(..) | Body::Opaque(..) | Body::Encrypted => self.speaker(record).lost = true,
+            Body::Gap(..) | Body::LostPackets(..) | Body::Opaque(..) | Body::Encrypted => {
+                self.speaker(record).lost = true;
+            }
             _ => {}
         }
     }
@@ -466,12 +469,11 @@ fn bitfield(record: &mut Record, bits: &[u8], geometry: &Geometry) {
 
 /// What is wrong with the size of a piece of metadata.
 fn wrong_size(metadata: &Metadata, announced: Option<u64>) -> Option<String> {
-    const PIECE: u64 = 16 * 1024;
     let length = metadata.data.len() as u64;
     let total = metadata.total_size?;
     if let Some(announced) = announced.filter(|announced| *announced != total) {
         return Some(format!("{total} bytes in all; the handshake announced {announced}"));
     }
-    let wanted = total.saturating_sub(u64::from(metadata.piece) * PIECE).min(PIECE);
+    let wanted = total.saturating_sub(u64::from(metadata.piece) * METADATA_PIECE).min(METADATA_PIECE);
     (wanted != length).then(|| format!("{}, wanted {wanted}", counted(length, "byte")))
 }

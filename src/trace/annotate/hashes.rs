@@ -88,9 +88,10 @@ impl Trees {
         torrent: Option<&Arc<Metainfo>>,
     ) {
         let came = hashes.len() / 32;
+        let wanted = wanted(range, height);
         let top = match merkle::climb(range, hashes) {
-            Ok(top) => top,
-            Err(Some(wanted)) => {
+            Ok(top) if height.is_none() || came as u64 == wanted => top,
+            Ok(_) | Err(Some(_)) => {
                 let text = format!("{} came, wanted {}", counted(came as u64, "hash"), count(wanted));
                 record.notes.push(rules::BEP52_HASHES_WRONG.note(text));
                 return;
@@ -103,6 +104,8 @@ impl Trees {
             Some(_) => Some(false),
             // It may be that a larger tree has this root; a hash that is the root by chance there is not.
             None if height.is_none() && top.hash == range.pieces_root => Some(true),
+            // Fewer uncles than were asked for there are only where they end at the root.
+            None if height.is_none() && (came as u64) < wanted => Some(false),
             None => None,
         };
         let place = match height {
@@ -146,7 +149,7 @@ impl Trees {
 
     fn learn(&mut self, range: &HashRange, hashes: &[u8]) {
         let (hashes, _) = hashes.as_chunks();
-        for (index, hash) in (range.index..).zip(hashes.iter().take(range.length as usize)) {
+        for (index, hash) in (range.index..=u32::MAX).zip(hashes.iter().take(range.length as usize)) {
             if self.learnt.len() < LEARNT {
                 self.learnt.insert((range.pieces_root, range.base_layer, index), *hash);
             }
@@ -156,6 +159,14 @@ impl Trees {
     fn is_complete(&self) -> bool {
         self.files.len() < FILES
     }
+}
+
+/// How many hashes answer a request: there are no uncles beyond the root of a tree of so many layers, however many are
+/// asked for.
+fn wanted(range: &HashRange, height: Option<u32>) -> u64 {
+    let own = range.base_layer.saturating_add(range.length.max(1).ilog2());
+    let uncles = height.map_or(range.uncles(), |height| range.uncles().min(height.saturating_sub(own)));
+    u64::from(range.length) + u64::from(uncles)
 }
 
 /// What is wrong with a range of hashes, of a file whose tree has so many layers, where that is known.

@@ -3,12 +3,12 @@
 //! Only too many bytes contradict: fewer may have come from a disk, or on connections that cannot be read. A client that
 //! begins anew (`started`) may have lost what it had.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::tracker::Event;
 use bittrace_protocol::{InfoHash, PeerId, PieceIndex, Timestamp};
-use rustc_hash::FxHashSet;
+use foldhash::fast::RandomState;
 
 use super::announces::Announced;
 use super::pieces::Receiver;
@@ -24,7 +24,7 @@ pub(super) struct Left {
 
 #[derive(Debug, Default)]
 struct Got {
-    pieces: FxHashSet<PieceIndex>,
+    pieces: HashSet<PieceIndex, RandomState>,
     /// The bytes of those that came long enough ago.
     settled: u64,
     /// The bytes of the others, with when they came.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use bittrace_protocol::wire::{Content, Extension, MetadataKind};
+use bittrace_protocol::wire::{Content, Extension, METADATA_PIECE, MetadataKind};
 use bittrace_protocol::{InfoHash, Metainfo};
 use bytes::Bytes;
 use sha1::Sha1;
@@ -53,8 +53,6 @@ pub(super) struct Gathered {
     tried: u64,
 }
 
-/// The bytes of each piece of metadata but the last (BEP 9, "extension message").
-const PIECE: u64 = 16 * 1024;
 /// No metadata is longer: that of a million files has some 100 MB.
 const LONGEST: u64 = 128 << 20;
 /// How much memory may be taken by what waits.
@@ -79,8 +77,8 @@ impl Gathered {
             return None;
         }
         let total = metadata.total_size.filter(|total| (1..=LONGEST).contains(total))?;
-        let start = u64::from(metadata.piece) * PIECE;
-        let wanted = total.checked_sub(start)?.min(PIECE);
+        let start = u64::from(metadata.piece) * METADATA_PIECE;
+        let wanted = total.checked_sub(start).filter(|rest| *rest > 0)?.min(METADATA_PIECE);
         if metadata.data.len() as u64 != wanted || self.kept + metadata.data.len() > KEPT {
             return None;
         }
@@ -93,7 +91,7 @@ impl Gathered {
         }
         self.kept += cost(&bytes);
         versions.push(bytes);
-        if pieces.len() as u64 != total.div_ceil(PIECE) {
+        if pieces.len() as u64 != total.div_ceil(METADATA_PIECE) {
             return None;
         }
         let mut found = None;
@@ -102,17 +100,18 @@ impl Gathered {
                 return None;
             }
             if has_hash(&bytes, info_hash) {
-                found = Metainfo::decode_info(&bytes).ok();
+                found = Some(bytes);
                 break;
             }
             self.tried += total;
         }
+        // What has the hash is what the torrent is, though it may be no info dictionary.
         let found = found?;
         for versions in self.torrents.remove(&(info_hash, total)).into_iter().flat_map(BTreeMap::into_values)
         {
             self.kept -= versions.iter().map(cost).sum::<usize>();
         }
-        Some(found)
+        Metainfo::decode_info(&found).ok()
     }
 }
 
@@ -175,6 +174,34 @@ mod tests {
         assert_eq!(add(0, first), Some(wanted.clone()));
         // The altered piece was tried twice.
         assert_eq!((gathered.kept, gathered.tried), (0, 2 * info.len() as u64));
+    }
+
+    #[test]
+    fn what_has_the_hash_is_not_tried_again() {
+        let nonsense = [7; 20_000];
+        let info_hash = InfoHash(Sha1::digest(nonsense).into());
+        let mut gathered = Gathered::default();
+        let mut add = |piece, bytes: &[u8]| {
+            gathered.add(info_hash, &Extension::Metadata, &data(piece, nonsense.len(), bytes))
+        };
+        assert_eq!((add(0, &nonsense[..16_384]), add(1, &nonsense[16_384..])), (None, None));
+        assert_eq!((gathered.torrents.len(), gathered.kept), (0, 0));
+    }
+
+    #[test]
+    fn a_piece_behind_the_last_does_no_harm() {
+        let mut info = info();
+        info.truncate(20_000);
+        info.extend((20_000..32_768).map(|number| number as u8));
+        let mut gathered = Gathered::default();
+        let mut add = |piece, bytes: &[u8]| {
+            gathered.add(InfoHash([1; 20]), &Extension::Metadata, &data(piece, info.len(), bytes))
+        };
+        assert_eq!((add(2, b""), add(0, &info[..16_384]), add(1, &info[16_384..])), (None, None, None));
+        assert_eq!(
+            (gathered.torrents.values().map(BTreeMap::len).sum::<usize>(), gathered.tried),
+            (2, 32_768)
+        );
     }
 
     #[test]

@@ -177,6 +177,27 @@ fn requests_while_choked_are_noted_unless_allowed_fast() {
     assert_eq!(judged(0, &then(&later)), ["bep3.request-while-choked"]);
 }
 
+/// Over uTP it is not known how many bytes a lost packet had, and the next one may begin with a message.
+#[test]
+fn nobody_is_judged_once_packets_are_lost() {
+    let after = |lost: Option<Direction>| {
+        let mut conversation = Conversation::new();
+        conversation.open(0);
+        for (direction, bytes) in [(A, handshake(1, 0)), (B, handshake(2, 0)), (B, message(UNCHOKE, &[]))] {
+            conversation.say(0, 0.0, direction, &bytes);
+        }
+        if let Some(direction) = lost {
+            conversation.handle(0.5, StreamEvent::Lost { stream: StreamId(0), direction, packets: 1 });
+        }
+        conversation.say(0, 1.0, A, &[message(INTERESTED, &[]), request(1)].concat());
+        conversation.say(0, 2.0, B, &[block(1), block(0)].concat());
+        let rules: Vec<_> = conversation.notes.iter().map(|(rule, _)| *rule).collect();
+        rules.into_iter().filter(|rule| rule.starts_with("bep3.")).collect::<Vec<_>>()
+    };
+    assert_eq!(after(None), ["bep3.block-unsolicited"]);
+    assert_eq!((after(Some(A)), after(Some(B))), (Vec::new(), Vec::new()));
+}
+
 #[test]
 fn requests_without_interest_are_noted_once() {
     let steps = [(1.0, B, message(UNCHOKE, &[])), (2.0, A, request(0)), (2.0, A, request(1))];
@@ -478,6 +499,9 @@ fn bytes_that_came_are_not_left() {
     assert_eq!(judged(6.0, 3, "left=52768"), [] as [&str; 0], "another client of the host");
     assert_eq!(judged(6.0, 1, "event=started&left=52768"), [] as [&str; 0], "it begins anew");
     assert_eq!(judged(6.0, 1, "event=started&left=65537"), wrong, "the torrent is not so long");
+    for unknown in [i64::MAX as u64, u64::MAX] {
+        assert_eq!(judged(6.0, 1, &format!("left={unknown}")), [] as [&str; 0], "it does not know");
+    }
 }
 
 fn announce(peer: u8, query: &str) -> Vec<u8> {

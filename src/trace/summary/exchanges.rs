@@ -1,10 +1,11 @@
 //! How blocks were asked for and given on each connection: depth of requests, latencies, chokes, waste.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use bittrace_protocol::wire::Message;
 use bittrace_protocol::{InfoHash, PieceIndex, Timestamp};
-use rustc_hash::{FxHashMap, FxHashSet};
+use foldhash::fast::RandomState;
+use rustc_hash::FxHashMap;
 
 use super::KEPT;
 use crate::record::{Body, Record};
@@ -15,7 +16,7 @@ use crate::{Direction, Dissected, StreamId};
 pub struct Exchanges {
     by_stream: FxHashMap<StreamId, Exchange>,
     /// Which blocks came to which host already.
-    came: FxHashSet<Came>,
+    came: HashSet<Came, RandomState>,
 }
 
 /// Where a block came to: the receiver's address, the torrent, the piece, the offset within it.

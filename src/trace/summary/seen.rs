@@ -1,6 +1,6 @@
 //! Who spoke, of which torrents, and with which trackers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -8,7 +8,8 @@ use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::tracker::{http, udp};
 use bittrace_protocol::wire::{Content, Extension, Message};
 use bittrace_protocol::{InfoHash, PeerId, PieceIndex};
-use rustc_hash::{FxHashMap, FxHashSet};
+use foldhash::fast::RandomState;
+use rustc_hash::FxHashMap;
 
 use super::{KEPT, is_tracker};
 use crate::record::{Body, Protocol, Record, Speaker};
@@ -20,7 +21,7 @@ use crate::{Direction, StreamId};
 #[derive(Debug, Default)]
 pub struct Clients {
     rows: Vec<Client>,
-    by_name: FxHashMap<(IpAddr, [u8; 8]), usize>,
+    by_name: HashMap<(IpAddr, [u8; 8]), usize, RandomState>,
     by_way: FxHashMap<(StreamId, Direction), usize>,
     more: u64,
 }
@@ -129,7 +130,7 @@ impl Clients {
 #[derive(Debug, Default)]
 pub struct TorrentsSeen {
     rows: Vec<TorrentSeen>,
-    by_hash: FxHashMap<InfoHash, usize>,
+    by_hash: HashMap<InfoHash, usize, RandomState>,
     /// The last one that was asked for: mostly it is the next one too.
     last: Option<(InfoHash, usize)>,
     more: u64,
@@ -145,13 +146,13 @@ pub struct TorrentSeen {
     /// How many records were about it.
     pub records: u64,
     /// The pieces of which a block was seen.
-    pub pieces: FxHashSet<PieceIndex>,
+    pub pieces: HashSet<PieceIndex, RandomState>,
     /// How many blocks were seen, those sent twice counted twice.
     pub blocks: u64,
     /// Their bytes.
     pub payload: u64,
     /// The pieces that came whole and were right.
-    pub verified: FxHashSet<PieceIndex>,
+    pub verified: HashSet<PieceIndex, RandomState>,
     /// How often one did, those that came more than once counted each time.
     pub right: u64,
     /// How often one came whole and was wrong.
@@ -288,7 +289,7 @@ impl TorrentsSeen {
 #[derive(Debug, Default)]
 pub struct Trackers {
     rows: Vec<Tracker>,
-    by_url: FxHashMap<String, usize>,
+    by_url: HashMap<String, usize, RandomState>,
     /// Which tracker a request that waits for its answer went to, by the request's number.
     waiting: FxHashMap<u64, usize>,
     /// Which tracker the last request of a stream went to.

@@ -112,6 +112,10 @@ fn hashes_that_lead_to_their_root_are_verified_with_a_torrent_or_without() {
         assert_eq!(judged(exchange(root(), [1, 0, 8, 2], &pieces)), [VERIFIED]);
         assert_eq!(judged(exchange(root(), [1, 4, 4, 2], &half)), [VERIFIED]);
         assert_eq!(judged(exchange(root(), [1, 2, 2, 2], &quarter)), [VERIFIED]);
+        // More layers are asked for than there are up to the root.
+        assert_eq!(judged(exchange(root(), [1, 4, 4, 9], &half)), [VERIFIED]);
+        let beyond = [&half[..], &[[0; 32]]].concat();
+        assert_eq!(judged(exchange(root(), [1, 4, 4, 9], &beyond)), [WRONG]);
     }
 }
 
@@ -125,6 +129,7 @@ fn hashes_that_do_not_lead_to_their_root_are_wrong() {
     let swapped = [&pieces[2..4], &three[1..], &two[..1]].concat();
     assert_eq!(judged(exchange(root(), [1, 2, 2, 2], &swapped)), [WRONG]);
     assert_eq!(judged(exchange(root(), [1, 0, 8, 2], &pieces[..7])), [WRONG]);
+    assert_eq!(judged_knowing(vec![], &exchange(root(), [1, 0, 8, 9], &altered)), [WRONG]);
     // Without a torrent nobody knows whether the tree is larger, and the proof only a part.
     assert_eq!(judged_knowing(vec![], &exchange(root(), [1, 0, 8, 2], &altered)), [] as [&str; 0]);
 }
