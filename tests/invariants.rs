@@ -227,7 +227,7 @@ fn record_again(events: &[Event]) -> Vec<u8> {
                     recorder.gap(moment.at, stream, direction, length)
                 }
                 StreamEvent::Closed { stream, closing } => recorder.closed(moment.at, stream, closing),
-                StreamEvent::Burst { .. } | StreamEvent::Lost { .. } => Ok(()),
+                StreamEvent::Burst { .. } | StreamEvent::Lost { .. } | StreamEvent::Awaited { .. } => Ok(()),
             },
         }
         .expect("memory takes everything");

@@ -123,7 +123,7 @@ fn take(seen: &mut BTreeMap<StreamId, Seen>, event: StreamEvent<'_>, tires: bool
         }
         StreamEvent::Closed { .. } => seen.closed = true,
         StreamEvent::Lost { .. } => panic!("TCP counts bytes"),
-        StreamEvent::Opened { .. } => {}
+        StreamEvent::Opened { .. } | StreamEvent::Awaited { .. } => {}
     }
     if tires && seen.delivered > 100 {
         // Nothing may come of it from now on.

@@ -120,7 +120,7 @@ fn take(seen: &mut BTreeMap<StreamId, Seen>, event: &StreamEvent<'_>, raw: bool)
             let next = next(seen, *direction);
             *next = next.map(|next| next.wrapping_add(*packets as u8));
         }
-        StreamEvent::Gap { .. } => panic!("bytes cannot be counted"),
+        StreamEvent::Gap { .. } | StreamEvent::Awaited { .. } => panic!("bytes cannot be counted"),
         StreamEvent::Closed { .. } => seen.closed = true,
         StreamEvent::Established { .. } | StreamEvent::Opened { .. } => {}
     }

@@ -215,6 +215,7 @@ impl Conversation {
             client: self.way(speaker).client.clone(),
             torrent: self.torrent,
             describes: None,
+            in_doubt: false,
         })
     }
 

@@ -97,6 +97,16 @@ pub enum StreamEvent<'a> {
         /// How many packets are lost; never 0.
         packets: u64,
     },
+    /// Bytes of a direction are out, or are not any more, that the capture has not shown yet: others behind them came, or
+    /// their receiver has them. They may be late or lost; what the other end says meanwhile may answer them. Of TCP alone.
+    Awaited {
+        /// The connection.
+        stream: StreamId,
+        /// The way they went.
+        direction: Direction,
+        /// Whether there are such bytes now.
+        missing: bool,
+    },
     /// The called end acknowledged the SYN: the connection stands.
     Established {
         /// The connection.
@@ -119,6 +129,7 @@ impl StreamEvent<'_> {
             | Self::Burst { stream, .. }
             | Self::Gap { stream, .. }
             | Self::Lost { stream, .. }
+            | Self::Awaited { stream, .. }
             | Self::Established { stream }
             | Self::Closed { stream, .. } => *stream,
         }

@@ -126,6 +126,10 @@ impl Dissector {
                 connection.close(moment, closing, &mut self.recognised, out);
                 Interest::Unwanted
             }
+            StreamEvent::Awaited { direction, missing, .. } => {
+                connection.awaits(direction, missing);
+                connection.interest()
+            }
             StreamEvent::Opened { .. } | StreamEvent::Established { .. } => Interest::Wanted,
         };
         self.undecided = self.undecided + connection.undecided_cost() - waited;
@@ -267,6 +271,8 @@ struct Emitter<'a> {
     transport: Transport,
     /// The bytes before this offset of the direction were deciphered.
     deciphered_to: u64,
+    /// Whether bytes of a direction are missing that were said by now.
+    missing: [bool; 2],
     recognised: &'a mut Recognised,
     out: &'a mut dyn FnMut(Dissected),
 }
@@ -279,7 +285,7 @@ impl<'a> Emitter<'a> {
         recognised: &'a mut Recognised,
         out: &'a mut dyn FnMut(Dissected),
     ) -> Self {
-        Self { stream, flow, transport, deciphered_to: 0, recognised, out }
+        Self { stream, flow, transport, deciphered_to: 0, missing: [false; 2], recognised, out }
     }
 
     fn emit(&mut self, direction: Direction, taken: Taken, body: Body) {
@@ -307,6 +313,7 @@ impl<'a> Emitter<'a> {
             client: None,
             torrent: None,
             describes: None,
+            in_doubt: self.missing[direction.reverse() as usize],
         };
         self.recognised.learn(&record);
         (self.out)(Dissected::Record(record));

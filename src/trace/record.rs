@@ -40,6 +40,8 @@ pub struct Record {
     pub frames: Frames,
     /// Where it begins in its direction of the stream, in bytes; for a datagram, bytes of this direction before it.
     pub offset: u64,
+    /// Whether the other end said bytes before that the capture had not shown by then, or never does.
+    pub in_doubt: bool,
     /// Its exact bytes; empty for a gap. Of an encrypted connection whose key is known, as they were before they were
     /// encrypted.
     pub bytes: Bytes,

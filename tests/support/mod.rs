@@ -141,6 +141,9 @@ fn owned(moment: Moment, event: StreamEvent<'_>) -> Event {
         StreamEvent::Lost { stream, direction, packets } => {
             OwnedEvent::Other(StreamEvent::Lost { stream, direction, packets })
         }
+        StreamEvent::Awaited { stream, direction, missing } => {
+            OwnedEvent::Other(StreamEvent::Awaited { stream, direction, missing })
+        }
         StreamEvent::Established { stream } => OwnedEvent::Other(StreamEvent::Established { stream }),
         StreamEvent::Closed { stream, closing } => OwnedEvent::Other(StreamEvent::Closed { stream, closing }),
     };

@@ -40,6 +40,7 @@ fn request() -> Record {
         client: Some("aria2 1.36.0".into()),
         torrent: None,
         describes: None,
+        in_doubt: false,
     }
 }
 

@@ -24,6 +24,8 @@ use requests::{HashRequests, Requests, Settled};
 /// The conduct of both ends of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Conduct {
+    /// Whether what is judged may answer what the capture lacks.
+    in_doubt: bool,
     sides: [Side; 2],
 }
 
@@ -84,6 +86,7 @@ impl Conduct {
     /// Takes in a record of the connection, and says what is against the rules. `torrent` is what it is about, where known.
     pub(super) fn judge(&mut self, record: &mut Record, torrent: Option<&Metainfo>) {
         let body = record.body.clone();
+        self.in_doubt = record.in_doubt;
         self.silence(record);
         match &body {
             Body::Handshake(handshake) => self.handshake(record, handshake, torrent),
@@ -119,7 +122,7 @@ impl Conduct {
 
     /// Whether all that both ends said until now is known.
     fn is_known(&self) -> bool {
-        self.sides.iter().all(|side| side.handshake.is_some() && !side.lost)
+        !self.in_doubt && self.sides.iter().all(|side| side.handshake.is_some() && !side.lost)
     }
 
     fn is_fast(&self) -> bool {

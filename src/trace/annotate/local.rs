@@ -63,6 +63,7 @@ mod tests {
             bytes: bytes::Bytes::new(),
             decrypted: false,
             describes: None,
+            in_doubt: false,
             body,
             notes: Vec::new(),
             answers: None,

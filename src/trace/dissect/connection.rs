@@ -25,6 +25,7 @@ pub(super) struct Connection {
     opening: Opening,
     opened: Moment,
     lanes: [Lane; 2],
+    missing: [bool; 2],
     /// Given when the connection is recognised.
     stream: Option<StreamId>,
     carries: Carries,
@@ -72,9 +73,15 @@ impl Connection {
             opening,
             opened,
             lanes: Default::default(),
+            missing: [false; 2],
             stream: None,
             carries: Carries::Undecided(Default::default()),
         }
+    }
+
+    /// Takes in whether bytes of a direction are missing that were said by now.
+    pub(super) const fn awaits(&mut self, direction: Direction, missing: bool) {
+        self.missing[direction as usize] = missing;
     }
 
     pub(super) const fn interest(&self) -> Interest {
@@ -131,6 +138,7 @@ impl Connection {
         let Some(stream) = self.stream else { return };
         let lane = &mut self.lanes[direction as usize];
         let mut emitter = Emitter::new(stream, self.flow, self.transport, recognised, out);
+        emitter.missing = self.missing;
         match &mut self.carries {
             Carries::PeerWire(wire) => wire.gap(moment, direction, loss, lane, &mut emitter),
             Carries::HttpTracker(tracker) => tracker.gap(moment, direction, loss, lane, &mut emitter),
@@ -150,6 +158,7 @@ impl Connection {
         self.give_up(recognised, out);
         if let Some(stream) = self.stream {
             let mut emitter = Emitter::new(stream, self.flow, self.transport, recognised, out);
+            emitter.missing = self.missing;
             for direction in BOTH {
                 let lane = &mut self.lanes[direction as usize];
                 match &mut self.carries {
@@ -227,6 +236,7 @@ impl Connection {
         let Some(stream) = self.stream else { return };
         let lane = &mut self.lanes[direction as usize];
         let mut emitter = Emitter::new(stream, self.flow, self.transport, recognised, out);
+        emitter.missing = self.missing;
         match &mut self.carries {
             Carries::PeerWire(wire) => wire.advance(direction, lane, &mut emitter),
             Carries::HttpTracker(tracker) => {

@@ -156,7 +156,7 @@ impl Open {
             }
             StreamEvent::Established { .. } => known.answered = true,
             StreamEvent::Closed { stream, closing } => self.ended.push((stream, moment, closing)),
-            StreamEvent::Opened { .. } => {}
+            StreamEvent::Opened { .. } | StreamEvent::Awaited { .. } => {}
         }
         *undecided = *undecided + known.cost() - before;
         known.connection.interest()

@@ -54,7 +54,7 @@ fn read_back(file: Vec<u8>) -> (BTreeMap<u32, Heard>, Datagrams) {
                 heard.bytes(direction).extend(std::iter::repeat_n(None, length as usize));
             }
             StreamEvent::Lost { .. } => panic!("TCP counts bytes"),
-            StreamEvent::Established { .. } => {}
+            StreamEvent::Established { .. } | StreamEvent::Awaited { .. } => {}
             StreamEvent::Closed { closing, .. } => heard.closing = Some(closing),
         }
         Interest::Wanted

@@ -17,6 +17,8 @@ pub(super) struct Connection {
     closed: Option<Closing>,
     from_initiator: Half,
     from_responder: Half,
+    /// Whether bytes of a direction were said to be missing.
+    missing: [bool; 2],
 }
 
 impl Connection {
@@ -36,6 +38,7 @@ impl Connection {
             closed: None,
             from_initiator: Half::default(),
             from_responder: Half::default(),
+            missing: [false; 2],
         }
     }
 
@@ -130,13 +133,11 @@ impl Connection {
             said.begin(seq);
         }
         if carries {
-            said.push(
-                moment,
-                direction,
-                Piece { seq, payload: segment.payload, lost_tail: segment.lost_tail },
-                outlet,
-            );
+            self.tell_of_missing(moment, direction.reverse(), outlet);
+            let piece = Piece { seq, payload: segment.payload, lost_tail: segment.lost_tail };
+            self.halves(direction).0.push(moment, direction, piece, outlet);
         }
+        let (said, heard) = self.halves(direction);
         if segment.fin {
             let end = seq.wrapping_add(segment.payload.len() as u32).wrapping_add(segment.lost_tail);
             said.end(moment, direction, end, outlet);
@@ -209,14 +210,27 @@ impl Connection {
         if self.closed.replace(closing).is_some() {
             return;
         }
-        self.from_initiator.flush(moment, Direction::FromInitiator, outlet);
-        self.from_responder.flush(moment, Direction::FromResponder, outlet);
+        for direction in BOTH {
+            self.tell_of_missing(moment, direction.reverse(), outlet);
+            self.halves(direction).0.flush(moment, direction, outlet);
+        }
         outlet.emit(moment, StreamEvent::Closed { stream: self.stream, closing });
+    }
+
+    /// Says whether bytes of a direction are missing, when that has changed.
+    #[inline]
+    fn tell_of_missing<S: Sink>(&mut self, moment: Moment, direction: Direction, outlet: &mut Outlet<'_, S>) {
+        let missing = self.halves(direction).0.misses();
+        if self.missing[direction as usize] != missing {
+            self.missing[direction as usize] = missing;
+            outlet.emit(moment, StreamEvent::Awaited { stream: self.stream, direction, missing });
+        }
     }
 
     /// Gives up every hole.
     pub(super) fn give_up<S: Sink>(&mut self, moment: Moment, outlet: &mut Outlet<'_, S>) {
         for direction in BOTH {
+            self.tell_of_missing(moment, direction.reverse(), outlet);
             let (half, _) = self.halves(direction);
             while half.has_hole() {
                 half.give_up(moment, direction, outlet);
@@ -228,6 +242,7 @@ impl Connection {
     /// Gives up holes whose time is over.
     pub(super) fn expire<S: Sink>(&mut self, moment: Moment, outlet: &mut Outlet<'_, S>) {
         for direction in BOTH {
+            self.tell_of_missing(moment, direction.reverse(), outlet);
             self.halves(direction).0.expire(moment, direction, outlet);
         }
         self.close_when_finished(moment, outlet);

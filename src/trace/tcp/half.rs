@@ -110,6 +110,14 @@ impl Half {
         self.hole_end().is_some()
     }
 
+    /// Whether bytes are out that were not delivered: such as stand before others, or such as the receiver has.
+    #[inline]
+    pub(super) fn misses(&self) -> bool {
+        // The end takes a number of its own.
+        let delivered = self.next + u64::from(self.fin.is_some());
+        self.acked.is_some_and(|acked| acked > delivered) || self.has_hole()
+    }
+
     /// The memory that held bytes take.
     pub(super) fn held_cost(&self) -> usize {
         self.held_cost

@@ -108,6 +108,10 @@ impl Talk {
 }
 
 fn note(log: &mut String, moment: Moment, event: &StreamEvent<'_>) {
+    // What is awaited has tests of its own: it stands between all the others.
+    if let StreamEvent::Awaited { .. } = event {
+        return;
+    }
     write!(log, " | {} ", moment.frame).unwrap();
     let arrow = |direction: &Direction| if *direction == Direction::FromInitiator { '>' } else { '<' };
     match event {
@@ -122,7 +126,7 @@ fn note(log: &mut String, moment: Moment, event: &StreamEvent<'_>) {
         StreamEvent::Gap { stream, direction, length } => {
             write!(log, "{}{} gap {length}", stream.0, arrow(direction))
         }
-        StreamEvent::Lost { .. } => panic!("TCP counts bytes"),
+        StreamEvent::Lost { .. } | StreamEvent::Awaited { .. } => panic!("TCP counts bytes"),
         StreamEvent::Closed { stream, closing } => write!(log, "close {} {closing:?}", stream.0),
     }
     .unwrap();
@@ -312,6 +316,57 @@ fn a_hole_waits_for_the_receiver_to_have_its_bytes() {
         talk.b("A", 500, 100, "");
     }
     talk.expect("").a("A", 100, 500, "abc").expect("105 0> abc | 4 0> def");
+}
+
+/// Which directions miss bytes while each burst is told: `A` the called end's, for what the caller says.
+#[test]
+fn what_may_answer_bytes_that_are_missing_is_known() {
+    let told = |segments: &[(bool, u32, u32, &str)]| {
+        let mut reassembler = Reassembler::new();
+        let (mut missing, mut log) = ([false; 2], Vec::new());
+        let opening = [(true, 99, 0, "S"), (false, 499, 100, "SA"), (true, 100, 500, "A")];
+        let all = opening.iter().map(|said| (true, said)).chain(segments.iter().map(|said| (false, said)));
+        for (frame, (opens, (calls, seq, ack, text))) in all.enumerate() {
+            let (src, dst) = if *calls { (end(1, 1000), end(2, 2000)) } else { (end(2, 2000), end(1, 1000)) };
+            let flags = if opens { text } else { "A" };
+            let segment = Segment {
+                src,
+                dst,
+                seq: *seq,
+                ack: flags.contains('A').then_some(*ack),
+                syn: flags.contains('S'),
+                fin: false,
+                rst: false,
+                window: 100,
+                payload: if opens { b"" } else { text.as_bytes() },
+                lost_tail: 0,
+                outgoing: None,
+            };
+            let moment = Moment { at: Timestamp::from_nanos(frame as i64), frame: frame as u64 };
+            reassembler.segment(moment, &segment, &mut |_, event| {
+                match event {
+                    StreamEvent::Awaited { direction, missing: now, .. } => missing[direction as usize] = now,
+                    StreamEvent::Burst { direction, bytes, .. } => {
+                        let doubt = if missing[direction.reverse() as usize] { "?" } else { "" };
+                        log.push(format!("{}{doubt}", String::from_utf8_lossy(bytes)));
+                    }
+                    _ => {}
+                }
+                Interest::Wanted
+            });
+        }
+        log.join(" ")
+    };
+    assert_eq!(
+        told(&[(false, 500, 100, "hi"), (true, 100, 502, "yes"), (false, 502, 103, "ok")]),
+        "hi yes ok"
+    );
+    // The caller has what the called end said, and the capture has not; or it has what came behind that.
+    assert_eq!(told(&[(true, 100, 502, "yes"), (true, 103, 502, "and")]), "yes? and?");
+    assert_eq!(told(&[(false, 502, 100, "ho"), (true, 100, 500, "yes")]), "yes?");
+    // It was only late.
+    let late = [(true, 100, 502, "yes"), (false, 500, 103, "hi"), (true, 103, 502, "and")];
+    assert_eq!(told(&late), "yes? hi and");
 }
 
 #[test]
@@ -552,7 +607,9 @@ proptest! {
                 StreamEvent::Burst { bytes, .. } => assert!(states[stream] == 1 && !bytes.is_empty()),
                 StreamEvent::Gap { length, .. } => assert!(states[stream] == 1 && *length > 0),
                 StreamEvent::Lost { .. } => panic!("TCP counts bytes"),
-                StreamEvent::Established { .. } => assert_eq!(states[stream], 1),
+                StreamEvent::Established { .. } | StreamEvent::Awaited { .. } => {
+                    assert_eq!(states[stream], 1);
+                }
             }
             if unwanted {
                 states[stream] = 2;

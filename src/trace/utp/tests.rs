@@ -66,7 +66,7 @@ fn play(packets: &[(Direction, Vec<u8>)]) -> Vec<String> {
                 format!("{} {}", way(direction), String::from_utf8_lossy(bytes))
             }
             StreamEvent::Lost { direction, packets, .. } => format!("{} lost {packets}", way(direction)),
-            StreamEvent::Gap { .. } => panic!("bytes cannot be counted"),
+            StreamEvent::Gap { .. } | StreamEvent::Awaited { .. } => panic!("bytes cannot be counted"),
             StreamEvent::Closed { closing, .. } => format!("closed {closing:?}"),
         });
         Interest::Wanted
