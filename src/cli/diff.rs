@@ -46,6 +46,7 @@ pub(crate) fn run(arguments: &Diff, common: Common, mut output: Output) -> Resul
     let reference = read(&arguments.reference, arguments.local)?;
     let candidate = read(&arguments.candidate, arguments.local_candidate.or(arguments.local))?;
     if interrupted() {
+        warn(common, "interrupted before both captures were read");
         return Ok(Exit::Interrupted);
     }
     present(&reference, &candidate, &torrents, &options, &arguments.comparing, common, &mut output)

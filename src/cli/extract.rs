@@ -39,6 +39,9 @@ pub(crate) fn run(arguments: &Extract, common: Common, mut output: Output) -> Re
         exit = exit.max(read(path, &options, &mut extraction, common, &output)?);
     }
     let writing = Writing { overwrite: arguments.overwrite, unverified: arguments.unverified };
+    if interrupted() {
+        warn(common, "interrupted: what follows is of the part that was read");
+    }
     let report = extraction.finish(writing).map_err(in_the_way)?;
     match arguments.format {
         ExtractFormat::Table => page::write_table(&report, &mut output)?,

@@ -130,10 +130,17 @@ const FIELDS: &[&str] = &[
     "url_data",
     "extra",
     "public_key",
+    "ranges",
+    "seed",
+    "noseed",
+    "complete_ago",
+    "e",
     "req1",
     "req2_xor_req3",
     "crypto_provide",
+    "crypto_provide_hex",
     "crypto_select",
+    "crypto_select_hex",
     "sent_ahead",
     "file",
     "range",
@@ -175,7 +182,7 @@ pub(crate) struct UnknownName {
 
 impl fmt::Display for UnknownName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no message has \"{}\"", self.name)?;
+        write!(f, "\"{}\" is no name that is known", self.name)?;
         match self.close.as_slice() {
             [] => {
                 let keys: Vec<_> = KEYS.iter().map(|(name, _)| *name).collect();
@@ -185,7 +192,12 @@ impl fmt::Display for UnknownName {
                     keys.join(", ")
                 )
             }
-            close => write!(f, "; do you mean {}?", close.join(" or ")),
+            close => write!(
+                f,
+                "; do you mean {}? (fields.{} is whatever stands under it in `fields`)",
+                close.join(" or "),
+                self.name
+            ),
         }
     }
 }

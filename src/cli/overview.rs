@@ -206,7 +206,14 @@ impl Overview<'_> {
         }
         if sealed > 0 {
             let which = counted(sealed, "encrypted connection");
-            parts.push(format!("{which} not read: no key is known (--mse-keys FILE gives keys)"));
+            parts.push(match self.trace.capture().mse_keys() {
+                0 => format!("{which} not read: no key is known (--mse-keys FILE gives keys)"),
+                1 => format!("{which} not read: the key that is known does not fit"),
+                keys => format!(
+                    "{which} not read: none of the {} that are known fits",
+                    counted(keys as u64, "key")
+                ),
+            });
         }
         if parts.is_empty() {
             return Ok(());

@@ -91,6 +91,11 @@ impl Dissector {
         self.recognised.keys.add(key);
     }
 
+    /// How many keys of encrypted connections are known.
+    pub fn keys(&self) -> usize {
+        self.recognised.keys.count()
+    }
+
     /// Takes in what happens on a connection. The answer says whether its bytes are wanted from now on.
     pub fn handle(
         &mut self,

@@ -90,7 +90,7 @@ fn write_torrent(extracted: &Extracted, look: Look, out: &mut dyn Write) -> io::
         .map(|fault| vec![fault.piece.to_string(), verdict(fault.kind).to_owned(), blocks(fault)])
         .collect();
     let columns =
-        [Column::numbers("piece"), Column::text("SHA-1", 16), Column::text("blocks that are wrong", 30)];
+        [Column::numbers("piece"), Column::text("hash", 16), Column::text("blocks that are wrong", 30)];
     writeln!(out)?;
     out.write_all(render(&columns, &rows, look).as_bytes())?;
     let more = (extracted.faults.len().saturating_sub(ROWS)) as u64 + extracted.more_faults;

@@ -38,8 +38,11 @@ pub(super) fn write_table(pieces: &PiecesSeen, read: Read<'_>, out: &mut dyn Wri
                 vec![piece.to_string(), complete, verdict(seen), from(seen), missing(seen)]
             })
             .collect();
-        let is_v1 = torrent.is_none_or(|torrent| torrent.geometry.is_some());
-        let hash = if is_v1 { "SHA-1" } else { "SHA-256" };
+        let hash = match torrent {
+            Some(torrent) if torrent.geometry.is_some() => "SHA-1",
+            Some(_) => "SHA-256",
+            None => "hash",
+        };
         let columns = [
             Column::numbers("piece"),
             Column::numbers("complete"),

@@ -35,6 +35,8 @@ pub struct KeyLogError {
 /// At the first line that is none, and where there are more keys than [`MAX_KEYS`].
 pub fn parse_key_log(log: &[u8]) -> Result<Vec<Key>, KeyLogError> {
     let mut keys = Vec::new();
+    // Some editors put a byte order mark in front.
+    let log = log.strip_prefix(b"\xef\xbb\xbf").unwrap_or(log);
     for (at, line) in lines(log).enumerate() {
         let error = |wanted| KeyLogError { line: at + 1, wanted };
         if let Some(key) = parse_line(line).map_err(error)? {
@@ -122,6 +124,8 @@ mod tests {
         let log = format!("# a comment\r\n\r\n  {}\t\r\n#{}", line(), line());
         assert_eq!(parse_key_log(log.as_bytes()).unwrap().len(), 1);
         assert_eq!(parse_key_log(b""), Ok(Vec::new()));
+        let marked = [b"\xef\xbb\xbf", line().as_bytes()].concat();
+        assert_eq!(parse_key_log(&marked).unwrap().len(), 1);
     }
 
     #[test]

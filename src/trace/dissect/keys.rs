@@ -37,6 +37,11 @@ impl Keys {
         }
     }
 
+    /// How many there are.
+    pub(super) const fn count(&self) -> usize {
+        self.count
+    }
+
     /// The key of the connection whose initiator begins with `bytes`. Hashes do not begin before `searched`, which is
     /// moved on.
     pub(super) fn find(&self, bytes: &[u8], searched: &mut usize) -> Found<'_> {

@@ -134,6 +134,10 @@ impl Connections {
         if row.torrent.is_none() {
             row.torrent = record.torrent;
         }
+        // Behind a key exchange peers speak as elsewhere, in clear or deciphered.
+        if row.protocol == Some(Protocol::Mse) && record.body.protocol() == Protocol::PeerWire {
+            row.protocol = Some(Protocol::PeerWire);
+        }
         row.encrypted |= matches!(record.body, Body::Encrypted);
         row.decrypted |= record.decrypted;
         if record.speaker == Speaker::Local {

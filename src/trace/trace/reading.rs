@@ -128,6 +128,7 @@ pub(super) struct Tally {
     cut: Option<Cut>,
     counts: Counts,
     span: Option<(Timestamp, Timestamp)>,
+    mse_keys: usize,
 }
 
 impl Tally {
@@ -140,6 +141,7 @@ impl Tally {
             cut: capture.cut(),
             counts: reading.counts,
             span: reading.span,
+            mse_keys: reading.dissector.keys(),
         }
     }
 }
@@ -193,6 +195,11 @@ impl About {
     /// How many packets were captured only in part.
     pub const fn snapped(&self) -> u64 {
         self.tally.snapped
+    }
+
+    /// How many keys of encrypted connections are known, those that were given and those that it holds itself.
+    pub const fn mse_keys(&self) -> usize {
+        self.tally.mse_keys
     }
 
     pub(super) const fn cut(&self) -> Option<Cut> {
