@@ -51,36 +51,45 @@ pub(crate) fn search_all(bytes: &[u8], from: usize) -> Option<usize> {
 /// Where messages begin in the last bytes of a stream that is known to be peer wire, or the last before a loss: the
 /// first place from `from` on that is proved, or from which messages read to the last byte.
 pub(crate) fn search_end(bytes: &[u8], from: usize) -> Option<usize> {
-    if reads_to_the_end(bytes, SHORT_PROOF, usize::MAX) {
+    let runs = runs(bytes);
+    // Keep-alives in front are not believed: the end of a block of zeros looks like them.
+    let reads = |at: usize, proof: u32, keep_alives: usize| match runs[at] {
+        Some(run) if run.bits >= proof && run.keep_alives <= keep_alives => !bytes[at..].starts_with(&[0; 4]),
+        Some(_) | None => false,
+    };
+    if reads(0, SHORT_PROOF, usize::MAX) {
         return Some(0);
     }
-    (from..bytes.len()).find(|&at| {
-        let rest = &bytes[at..];
-        judge(rest) == Judgement::Proved || reads_to_the_end(rest, END_PROOF, KEEP_ALIVES)
-    })
+    (from..bytes.len())
+        .find(|&at| judge(&bytes[at..]) == Judgement::Proved || reads(at, END_PROOF, KEEP_ALIVES))
 }
 
-/// Whether `bytes` begin with a message and read as messages to the last byte, which agree in at least `proof` bits. Keep
-/// alives in front are not believed: the end of a block of zeros looks like them.
-fn reads_to_the_end(bytes: &[u8], proof: u32, keep_alives: usize) -> bool {
-    let mut at = 0;
-    let mut agreement = 0;
-    let mut silent = 0;
-    while at < bytes.len() {
-        match step(&bytes[at..]) {
-            Step::Message { length, bits } => {
-                at += length;
-                agreement += bits;
-            }
-            Step::KeepAlive if at == 0 || silent == keep_alives => return false,
-            Step::KeepAlive => {
-                at += 4;
-                silent += 1;
-            }
-            Step::Short | Step::Wrong => return false,
-        }
+/// Messages that stand one behind the other, up to the last byte.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    /// In how many bits they agree with the protocol.
+    bits: u32,
+    keep_alives: usize,
+}
+
+/// The messages that begin at each place of `bytes`, and at their end, where they read to the last byte. What stands behind
+/// a message is judged once for all that lead there, so the time grows with the number of bytes and no faster.
+fn runs(bytes: &[u8]) -> Vec<Option<Run>> {
+    let mut runs = vec![None; bytes.len() + 1];
+    runs[bytes.len()] = Some(Run { bits: 0, keep_alives: 0 });
+    for at in (0..bytes.len()).rev() {
+        let (length, bits, keep_alives) = match step(&bytes[at..]) {
+            Step::Message { length, bits } => (length, bits, 0),
+            Step::KeepAlive => (4, 0, 1),
+            Step::Short | Step::Wrong => continue,
+        };
+        let Some(&Some(behind)) = runs.get(at + length) else { continue };
+        runs[at] = Some(Run {
+            bits: behind.bits.saturating_add(bits),
+            keep_alives: behind.keep_alives + keep_alives,
+        });
     }
-    at == bytes.len() && agreement >= proof
+    runs
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -271,6 +280,27 @@ mod tests {
         assert_eq!(search(&same, 0), Search::NotBefore(4 * (0x4000 + 13)));
         let next = [same, piece(9, 0x8000, 1, 0x4000)].concat();
         assert_eq!(search(&next, 0), Search::Found(4 * (0x4000 + 13)));
+    }
+
+    /// Walked from each message anew, any of these would take hours.
+    #[test]
+    fn repeats_are_walked_once_whatever_ends_them() {
+        // the end of something, a bitfield of 0x3ff00 bytes and 800,000 chokes
+        let mut bytes = vec![0xff, 0, 3, 0xff, 0, 5];
+        bytes.resize(5 + 0x3ff00, 0xff);
+        bytes.extend(b"\0\0\0\x01\0".repeat(800_000));
+        let end = bytes.len();
+        let have = [0, 0, 0, 5, 4, 0, 0, 0, 1];
+        let ends = [
+            (vec![0xff], None),
+            (vec![0, 0, 0, 5, 4], None),
+            // three keep-alives, which are one more than is believed
+            ([&[0; 12][..], &[0xff]].concat(), None),
+            ([&[0; 12][..], &have, &have].concat(), Some(end + 12)),
+        ];
+        for (last, found) in ends {
+            assert_eq!(search_end(&[&bytes[..], &last].concat(), 0), found, "{last:02x?}");
+        }
     }
 
     #[test]
