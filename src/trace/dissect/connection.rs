@@ -49,6 +49,8 @@ struct Looked {
     /// No message begins before this.
     searched: usize,
     framer: http::Framer,
+    /// It begins with an answer that is no tracker's, or with none.
+    no_answer: bool,
 }
 
 /// What the bytes so far say of a connection.
@@ -294,12 +296,23 @@ impl Connection {
         for asker in BOTH {
             let (asked, answered) = (waiting[asker as usize], waiting[asker.reverse() as usize]);
             let done = last || answered.len() > DECIDED_WITHIN;
-            if asked.is_empty()
-                && done
-                && http::looks_like_response(answered) == Some(true)
-                && let Some(tracker) = HttpTracker::recognise_answer(asker, answered, last)
+            let looked = &mut looked[asker.reverse() as usize];
+            if looked.no_answer
+                || !asked.is_empty()
+                || !done
+                || http::looks_like_response(answered) != Some(true)
             {
-                return Verdict::Is(Carries::HttpTracker(tracker));
+                continue;
+            }
+            match looked.framer.response(answered, last, false) {
+                http::Framing::Complete(length) => {
+                    match HttpTracker::recognise_answer(asker, &answered[..length]) {
+                        Some(tracker) => return Verdict::Is(Carries::HttpTracker(tracker)),
+                        None => looked.no_answer = true,
+                    }
+                }
+                http::Framing::NotHttp(_) => looked.no_answer = true,
+                http::Framing::Incomplete | http::Framing::UntilClose => {}
             }
         }
         if mid_stream {

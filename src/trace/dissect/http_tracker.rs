@@ -48,11 +48,10 @@ impl HttpTracker {
         Some(Self::of(asker, false))
     }
 
-    /// A tracker's connection of which the requests were not captured, when `first`, said to `asker`, begins with an
-    /// answer that none but a tracker gives. `closed` says that no more bytes come.
-    pub(super) fn recognise_answer(asker: Direction, first: &[u8], closed: bool) -> Option<Self> {
-        let Framing::Complete(length) = Framer::default().response(first, closed, false) else { return None };
-        let response = http::Response::decode(&first[..length]).ok()?;
+    /// A tracker's connection of which the requests were not captured, when `first` is an answer to `asker` that none
+    /// but a tracker gives.
+    pub(super) fn recognise_answer(asker: Direction, first: &[u8]) -> Option<Self> {
+        let response = http::Response::decode(first).ok()?;
         is_a_trackers(&response, &response.reply()).then(|| Self::of(asker, true))
     }
 

@@ -6,6 +6,8 @@ mod mse;
 mod others;
 mod web_seeds;
 
+use std::io::Write;
+
 use super::*;
 use crate::Reason;
 use crate::record::Protocol;
@@ -352,6 +354,20 @@ fn answers_of_a_tracker_alone_are_known_by_what_they_say() {
             ["announce-response"]
         );
     }
+}
+
+/// Unpacked anew for each of the segments that follow, it would be 300 GiB.
+#[test]
+fn an_answer_that_is_no_trackers_is_read_once() {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    packer.write_all(&vec![0; 4_000_000]).unwrap();
+    let packed = packer.finish().unwrap();
+    let head =
+        format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", packed.len());
+    let answer = [head.into_bytes(), packed].concat();
+    assert!(answer.len() < 10_000);
+    let steps = [Says(B, answer), Says(B, vec![b'x'; 88_000]), Closes];
+    assert!(play(&mut Dissector::new(), Opening::MidStream, &steps, 1).is_empty());
 }
 
 #[test]
