@@ -20,7 +20,7 @@ mod negotiation;
 
 pub use cipher::{Cipher, End, Key};
 pub use key_log::{KeyLogError, MAX_KEYS, keys_among, parse_key_log};
-pub use negotiation::{Methods, Part, Progress, Terms, terms};
+pub use negotiation::{MAX_TERMS, Methods, Part, Progress, Terms, terms};
 
 /// The bytes of a public key, and of the secret: numbers of 768 bits ("Declarations": P).
 pub const KEY_LENGTH: usize = 96;

@@ -151,6 +151,9 @@ fn payload(bytes: &[u8]) -> Field {
 /// VC, crypto_provide or crypto_select, and the length of the padding.
 const HEAD: usize = VERIFICATION + 4 + 2;
 
+/// The most bytes that an end says in its negotiation: an initiator's, with the length of what it sends ahead.
+pub const MAX_TERMS: usize = HEAD + MAX_PADDING + 2;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 
+use bittrace_protocol::mse::KEY_LENGTH;
 use bittrace_protocol::tracker::http;
-use bittrace_protocol::wire::{Prefix, handshake_prefix};
+use bittrace_protocol::wire::{PROTOCOL, Prefix, handshake_prefix};
 
 use super::http_tracker::HttpTracker;
 use super::keys::Found;
 use super::mse::Mse;
-use super::peer_wire::{CLEAR_WITHIN, PUBLIC_KEY, PeerWire, clear_handshake};
+use super::peer_wire::{CLEAR_WITHIN, PeerWire, clear_handshake};
 use super::web_seed::WebSeed;
 use super::{ConnectionEnd, Dissected, Emitter, Loss, Recognised};
 use crate::lane::Lane;
@@ -354,7 +355,7 @@ impl Connection {
         if waiting.iter().any(|bytes| clear_handshake(bytes).is_some()) {
             return Verdict::Is(Carries::PeerWire(PeerWire::behind_key_exchange()));
         }
-        let enough = waiting.iter().all(|bytes| bytes.len() > CLEAR_WITHIN + 20)
+        let enough = waiting.iter().all(|bytes| bytes.len() > CLEAR_WITHIN + PROTOCOL.len())
             || waiting.iter().any(|bytes| bytes.len() > DECIDED_WITHIN);
         if !last && !enough {
             return Verdict::Wait;
@@ -362,7 +363,7 @@ impl Connection {
         // Random bytes alone are no BitTorrent. That they go to a peer, by the word of a tracker or another peer,
         // or over BitTorrent's own transport, makes them an encrypted connection.
         let calls_a_peer = recognised.is_peer(self.flow.responder) || self.transport == Transport::Utp;
-        if initiator.len() >= PUBLIC_KEY && calls_a_peer {
+        if initiator.len() >= KEY_LENGTH && calls_a_peer {
             return Verdict::Is(Carries::Mse(Box::new(Mse::sealed(None))));
         }
         Verdict::Is(Carries::Other)
@@ -397,7 +398,7 @@ fn could_be_key(bytes: &[u8]) -> bool {
             return false;
         }
     }
-    let Some(key) = bytes.first_chunk::<PUBLIC_KEY>() else { return true };
+    let Some(key) = bytes.first_chunk::<KEY_LENGTH>() else { return true };
     let mut seen = [false; 256];
     for &byte in key {
         seen[usize::from(byte)] = true;

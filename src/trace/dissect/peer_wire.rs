@@ -1,10 +1,11 @@
 //! The two directions of a peer-wire connection: handshake, messages, and what to do where bytes are missing.
 
+use bittrace_protocol::PieceIndex;
+use bittrace_protocol::mse::{HASH_LENGTH, KEY_LENGTH, MAX_PADDING, MAX_TERMS};
 use bittrace_protocol::wire::{
     Content, Extension, Frame, HANDSHAKE_LENGTH, Handshake, Message, MessageId, PROTOCOL, Prefix, frame,
     handshake_prefix,
 };
-use bittrace_protocol::{PieceIndex, mse};
 use memchr::memmem;
 
 use super::{Emitter, Loss};
@@ -61,12 +62,10 @@ impl Skipped {
 /// must make no difference.
 pub(super) const CHUNK: usize = 16 * 1024;
 
-/// The bytes of a public key, which opens an encrypted connection.
-pub(super) const PUBLIC_KEY: usize = mse::KEY_LENGTH;
-
-/// How far into an encrypted connection a handshake in clear may begin: behind the key, 512 bytes of padding,
-/// two hashes, the negotiation (8 + 4 + 2 + 512 + 2) and a handshake sent ahead.
-pub(super) const CLEAR_WITHIN: usize = PUBLIC_KEY + 512 + 40 + 528 + HANDSHAKE_LENGTH;
+/// How far into an encrypted connection a handshake in clear may begin: behind the key, its padding, two hashes, the
+/// longest negotiation and a handshake sent ahead.
+pub(super) const CLEAR_WITHIN: usize =
+    KEY_LENGTH + MAX_PADDING + 2 * HASH_LENGTH + MAX_TERMS + HANDSHAKE_LENGTH;
 
 impl PeerWire {
     /// A connection that begins with handshakes.
@@ -107,9 +106,9 @@ impl PeerWire {
                 },
                 Mode::KeyExchange => match clear_handshake(waiting) {
                     Some(at) => {
-                        emitter.emit(direction, lane.take(PUBLIC_KEY), Body::KeyExchange);
-                        if at > PUBLIC_KEY {
-                            emitter.emit(direction, lane.take(at - PUBLIC_KEY), Body::Encrypted);
+                        emitter.emit(direction, lane.take(KEY_LENGTH), Body::KeyExchange);
+                        if at > KEY_LENGTH {
+                            emitter.emit(direction, lane.take(at - KEY_LENGTH), Body::Encrypted);
                         }
                         self.ways[direction as usize].mode = Mode::Handshake;
                     }
@@ -261,7 +260,7 @@ impl PeerWire {
 
     /// No handshake in clear stands behind the key: it was sent encrypted, or lost.
     fn key_then_search(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
-        let key = lane.waiting().len().min(PUBLIC_KEY);
+        let key = lane.waiting().len().min(KEY_LENGTH);
         emitter.emit(direction, lane.take(key), Body::KeyExchange);
         self.search(direction, Skipped::Encrypted);
     }
@@ -312,8 +311,8 @@ impl PeerWire {
 
 /// Where a handshake in clear stands behind a key exchange, when the bytes show one.
 pub(super) fn clear_handshake(bytes: &[u8]) -> Option<usize> {
-    let within = bytes.get(PUBLIC_KEY..bytes.len().min(CLEAR_WITHIN + PROTOCOL.len()))?;
-    memmem::find(within, PROTOCOL).map(|at| at + PUBLIC_KEY)
+    let within = bytes.get(KEY_LENGTH..bytes.len().min(CLEAR_WITHIN + PROTOCOL.len()))?;
+    memmem::find(within, PROTOCOL).map(|at| at + KEY_LENGTH)
 }
 
 /// The message that some bytes begin but do not finish; `None` when they do not even tell its length.
