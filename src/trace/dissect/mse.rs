@@ -13,6 +13,7 @@ use super::peer_wire::{CHUNK, PeerWire};
 use super::{Emitter, Loss};
 use crate::lane::{Lane, Taken};
 use crate::record::{Body, Note, Protocol, Reason};
+use crate::resync::search_all;
 use crate::rules::MSE_NOT_DECIPHERED;
 use crate::{Direction, Moment};
 
@@ -51,7 +52,7 @@ enum Stage {
     Verification { looks: [u8; VERIFICATION] },
     /// The terms come next.
     Terms,
-    /// What the initiator sends ahead; behind it, it must be known what was selected.
+    /// What the initiator sends ahead, or what a loss put in its place; behind it, it must be known what was selected.
     Ahead,
     /// Nothing but payload comes.
     Payload,
@@ -69,7 +70,7 @@ use Direction::{FromInitiator, FromResponder};
 /// Where the responder's verification constant must have ended.
 const VERIFIED_WITHIN: u64 = (KEY_LENGTH + MAX_PADDING + VERIFICATION) as u64;
 
-/// How much the initiator may send before it must be known what was selected. It has to wait for that itself.
+/// How much an end may send before it must be known what was selected. The initiator has to wait for that itself.
 const SELECTED_WITHIN: usize = 8 * 1024;
 
 /// How many lost bytes a cipher passes over: so many, and for each byte that came so many more. A gap costs time by its
@@ -101,9 +102,10 @@ impl Mse {
     /// Turns the bytes that wait into records, as far as they go.
     pub(super) fn advance(&mut self, direction: Direction, lanes: &mut [Lane; 2], emitter: &mut Emitter<'_>) {
         self.step(direction, &mut lanes[direction as usize], emitter);
-        // What the responder selected may be what the initiator's bytes wait for.
-        if direction == FromResponder && self.stage(FromInitiator) == Stage::Ahead {
-            self.step(FromInitiator, &mut lanes[FromInitiator as usize], emitter);
+        // What one end selected, or shows, may be what the other's bytes wait for.
+        let other = direction.reverse();
+        if self.selected.is_some() && self.stage(other) == Stage::Ahead {
+            self.step(other, &mut lanes[other as usize], emitter);
         }
     }
 
@@ -252,8 +254,14 @@ impl Mse {
                         Part::CryptoProvide
                     }
                     End::Responder => {
-                        self.select(Payload::of(methods));
+                        // This is known, whatever was guessed before.
+                        self.selected = Some(Payload::of(methods));
                         self.enter_payload(direction);
+                        if self.selected == Some(Payload::Plain)
+                            && self.stage(FromInitiator) == Stage::Payload
+                        {
+                            self.enter_payload(FromInitiator);
+                        }
                         Part::CryptoSelect
                     }
                 };
@@ -278,7 +286,7 @@ impl Mse {
         if (now as u64) < left {
             return false;
         }
-        if self.selected.is_none() && lane.waiting().len() > SELECTED_WITHIN {
+        if lane.waiting().len() > SELECTED_WITHIN {
             self.guess(lane);
         }
         if self.selected.is_some() {
@@ -293,32 +301,32 @@ impl Mse {
         self.wire.advance(direction, &mut way.clear, emitter);
     }
 
+    /// The next bytes of a direction are payload, as it was selected.
     fn enter_payload(&mut self, direction: Direction) {
         let way = &mut self.ways[direction as usize];
-        way.stage = Stage::Payload;
-        way.enciphered_to = match self.selected {
-            Some(Payload::Plain) => way.enciphered_to.min(way.clear.end()),
-            Some(Payload::Rc4) | None => u64::MAX,
-        };
-    }
-
-    /// The first word on how the payload goes stands.
-    const fn select(&mut self, payload: Payload) {
-        if self.selected.is_none() {
-            self.selected = Some(payload);
+        match self.selected {
+            Some(Payload::Plain) => {
+                way.stage = Stage::Payload;
+                way.enciphered_to = way.enciphered_to.min(way.clear.end());
+            }
+            Some(Payload::Rc4) if way.cipher.is_some() => {
+                way.stage = Stage::Payload;
+                way.enciphered_to = u64::MAX;
+            }
+            Some(Payload::Rc4) | None => way.stage = Stage::Sealed,
         }
     }
 
-    /// Decides how the payload goes though the responder's word is missing, by the bytes that would be the first.
+    /// Decides how the payload goes while the responder's word is missing, by the bytes that would be the first.
     fn guess(&mut self, lane: &Lane) {
-        let bytes = lane.waiting();
-        let is_wire = matches!(frame(bytes), Frame::Message(_)) || handshake_prefix(bytes) == Prefix::Yes;
-        let payload = match self.provided {
-            Some(methods) if !methods.has(Methods::RC4) => Payload::Plain,
-            Some(methods) if methods.has(Methods::PLAINTEXT) && is_wire => Payload::Plain,
-            Some(_) | None => Payload::Rc4,
-        };
-        self.select(payload);
+        // How many more came at once must make no difference.
+        let bytes = &lane.waiting()[..lane.waiting().len().min(SELECTED_WITHIN + 1)];
+        if self.selected.is_some() || bytes.is_empty() {
+            return;
+        }
+        let offers = |method| self.provided.is_none_or(|methods| methods.has(method));
+        let plain = !offers(Methods::RC4) || offers(Methods::PLAINTEXT) && is_wire(bytes);
+        self.selected = Some(if plain { Payload::Plain } else { Payload::Rc4 });
     }
 
     fn gap_behind_key(
@@ -330,29 +338,30 @@ impl Mse {
         emitter: &mut Emitter<'_>,
     ) {
         let way = &mut self.ways[direction as usize];
+        if way.stage == Stage::Terms {
+            emitter.deciphered_to = way.enciphered_to;
+            flush_terms(direction, Reason::Unfinished, &mut way.clear, emitter);
+            // Where the payload begins is lost.
+            self.wire.lose_place(direction);
+            way.enciphered_to = way.clear.end();
+            way.stage = Stage::Ahead;
+        }
         // How much is lost may not be known, but it is something.
         let passes = way.clear.end().saturating_add(loss.bytes().max(1)) > way.enciphered_to;
-        match way.stage {
-            Stage::Terms => {
-                emitter.deciphered_to = way.enciphered_to;
-                flush_terms(direction, Reason::Unfinished, &mut way.clear, emitter);
-                // Where the payload begins is lost.
-                self.wire.lose_place(direction);
-                self.guess(lane);
-                self.enter_payload(direction);
-            }
-            Stage::Ahead if passes => {
-                self.guess(lane);
+        if way.stage == Stage::Ahead && passes {
+            self.guess(lane);
+            if self.selected.is_some() {
                 self.enter_payload(direction);
                 self.step(direction, lane, emitter);
             }
-            _ => {}
         }
+        let waits = self.stage(direction) == Stage::Ahead && passes;
         let way = &mut self.ways[direction as usize];
         emitter.deciphered_to = way.enciphered_to;
         let follows = way.skip(loss);
         self.wire.gap(moment, direction, loss, &mut way.clear, emitter);
-        if !follows {
+        // What is not known to be enciphered may yet be read without the cipher.
+        if !follows && !waits {
             way.stage = Stage::Sealed;
         }
         lane.skip(loss.bytes());
@@ -432,18 +441,22 @@ impl Way {
         });
     }
 
-    /// Has the cipher pass over lost bytes: whether what follows can be read.
+    /// Has the cipher pass over lost bytes: whether it can go on behind them. Else there is none any more.
     fn skip(&mut self, loss: Loss) -> bool {
-        if self.enciphered_to <= self.clear.end() {
+        if self.stage == Stage::Payload && self.enciphered_to <= self.clear.end() {
             return true;
         }
-        let (Loss::Bytes(count), Some(cipher)) = (loss, &mut self.cipher) else { return false };
-        if count > self.may_skip {
-            return false;
+        match (loss, &mut self.cipher) {
+            (Loss::Bytes(count), Some(cipher)) if count <= self.may_skip => {
+                self.may_skip -= count;
+                cipher.skip(count);
+                true
+            }
+            _ => {
+                self.cipher = None;
+                false
+            }
         }
-        self.may_skip -= count;
-        cipher.skip(count);
-        true
     }
 }
 
@@ -452,6 +465,13 @@ impl Payload {
     const fn of(methods: Methods) -> Self {
         if methods.has(Methods::PLAINTEXT) && !methods.has(Methods::RC4) { Self::Plain } else { Self::Rc4 }
     }
+}
+
+/// Whether bytes that may be enciphered are the peer wire as they stand.
+fn is_wire(bytes: &[u8]) -> bool {
+    matches!(frame(bytes), Frame::Message(_))
+        || handshake_prefix(bytes) == Prefix::Yes
+        || search_all(bytes, 0).is_some()
 }
 
 /// Makes a record of the terms that are there, though they are not whole, or none.

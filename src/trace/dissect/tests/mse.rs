@@ -283,6 +283,88 @@ fn without_the_responders_word_the_bytes_tell_what_was_selected() {
     }
 }
 
+const BOTH: u32 = Methods::RC4 | Methods::PLAINTEXT;
+
+/// What the initiator says up to the end of what it sends ahead, which is followed by `then`; then the responder's word,
+/// and three requests. The last `lost` bytes up to there are lost, and so are `more` that nobody sees.
+fn loses_before_the_word(select: u32, then: &[u8], lost: usize, more: u64) -> [Vec<Shown>; 2] {
+    let mut talk = Talk::new(BOTH, select);
+    let mut steps = vec![talk.public_key(A), talk.public_key(B)];
+    let (Says(_, provides), Says(_, then)) = (talk.provides(&handshake(&[b'a'; 20])), talk.says(A, then))
+    else {
+        unreachable!()
+    };
+    let said = [provides, then].concat();
+    let kept = said.len() - lost;
+    steps.push(Says(A, said[..kept].to_vec()));
+    steps.push(Loses(A, lost as u64 + more));
+    steps.push(talk.selects());
+    steps.push(talk.says(B, &handshake(&[b'b'; 20])));
+    for index in 1..4 {
+        steps.push(talk.says(A, &request(index, 0)));
+    }
+    steps.push(Closes);
+    shown(&steps)
+}
+
+#[test]
+fn a_loss_before_the_responders_word_decides_nothing() {
+    for select in [Methods::RC4, Methods::PLAINTEXT] {
+        let rc4 = select == Methods::RC4;
+        let requests = vec![("request", 17, rc4); 3];
+        // 20 bytes of the handshake that is sent ahead, and the first message behind it
+        let [initiator, responder] = loses_before_the_word(select, &[0, 0, 0, 1, 2], 25, 0);
+        let says = [("opaque", 48, true), ("gap", 25, false)];
+        assert_eq!(initiator[4..], [&says[..], &requests].concat());
+        assert_eq!(responder[3..], [("handshake", 68, rc4)]);
+        // That message alone
+        let [initiator, _] = loses_before_the_word(select, &[0, 0, 0, 1, 2], 5, 0);
+        assert_eq!(initiator[4..], [&[HANDSHAKE, ("gap", 5, false)][..], &requests].concat());
+        // Its end: what is there of it is too short to tell how it goes.
+        let [initiator, _] = loses_before_the_word(select, &[0, 0, 0, 1, 2], 2, 0);
+        let says = [HANDSHAKE, ("opaque", 3, true), ("gap", 2, false)];
+        assert_eq!(initiator[4..], [&says[..], &requests].concat());
+    }
+}
+
+#[test]
+fn behind_a_loss_that_cannot_be_believed_only_plaintext_is_read() {
+    let [initiator, _] = loses_before_the_word(Methods::RC4, &[], 0, 1 << 30);
+    assert_eq!(initiator[4..], [HANDSHAKE, ("gap", 1 << 30, false), ("encrypted", 51, false)]);
+    let [initiator, _] = loses_before_the_word(Methods::PLAINTEXT, &[], 0, 1 << 30);
+    let says = [HANDSHAKE, ("gap", 1 << 30, false)];
+    assert_eq!(initiator[4..], [&says[..], &[("request", 17, false); 3]].concat());
+    // Within what is sent ahead, which is enciphered in any case.
+    let [initiator, _] = loses_before_the_word(Methods::PLAINTEXT, &[], 20, 1 << 30);
+    assert_eq!(initiator[4..6], [("opaque", 48, true), ("gap", 20 + (1 << 30), false)]);
+    assert_eq!(initiator[6..], [("request", 17, false); 3]);
+}
+
+#[test]
+fn where_the_responders_word_is_lost_what_follows_tells_how_it_goes() {
+    // Behind the end of a block: less than can wait, or more.
+    for count in [5u16, 1000] {
+        let haves: Vec<u8> =
+            (0..count).flat_map(|index| [0, 0, 0, 5, 4, 0, 0, (index >> 8) as u8, index as u8]).collect();
+        for select in [Methods::RC4, Methods::PLAINTEXT] {
+            let rc4 = select == Methods::RC4;
+            let mut talk = Talk::new(BOTH, select);
+            let mut steps = talk.opening(true);
+            let Some(Says(B, mut word)) = steps.splice(3.., []).next() else { unreachable!() };
+            word.truncate(10);
+            steps.push(Says(B, word));
+            talk.ciphers[1].apply(&mut [0; 100]);
+            steps.push(Loses(B, 13 + 68 + 100));
+            steps.push(talk.says(B, &[vec![0x77; 50], haves.clone()].concat()));
+            steps.push(Closes);
+            let [_, responder] = shown(&steps);
+            let says = [("opaque", 10, true), ("gap", 13 + 68 + 100, false), ("opaque", 50, rc4)];
+            assert_eq!(responder[2..5], says, "{count}");
+            assert_eq!(responder[5..], vec![("have", 9, rc4); usize::from(count)]);
+        }
+    }
+}
+
 #[test]
 fn a_loss_longer_than_can_be_believed_ends_the_deciphering() {
     let mut talk = Talk::new(Methods::RC4, Methods::RC4);
