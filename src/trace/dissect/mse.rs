@@ -2,9 +2,10 @@
 //!
 //! RC4 keeps lengths, so deciphered records have the places of the bytes on the wire and tile the stream.
 
+mod way;
+
 use bittrace_protocol::mse::{
-    Cipher, End, HASH_LENGTH, KEY_LENGTH, Key, MAX_PADDING, Methods, Part, Progress, Terms, VERIFICATION,
-    terms,
+    End, HASH_LENGTH, KEY_LENGTH, Key, MAX_PADDING, Methods, Part, Progress, Terms, VERIFICATION, terms,
 };
 use bittrace_protocol::wire::{Frame, Prefix, frame, handshake_prefix};
 use memchr::memmem;
@@ -16,6 +17,7 @@ use crate::record::{Body, Note, Protocol, Reason};
 use crate::resync::search_all;
 use crate::rules::MSE_NOT_DECIPHERED;
 use crate::{Direction, Moment};
+use way::{Stage, Way};
 
 /// What is known of an encrypted connection.
 #[derive(Debug)]
@@ -26,36 +28,6 @@ pub(super) struct Mse {
     provided: Option<Methods>,
     /// How the payload goes, once that is known.
     selected: Option<Payload>,
-}
-
-#[derive(Debug)]
-struct Way {
-    stage: Stage,
-    /// What was deciphered and waits for the rest of its message. It begins where `lane` of the connection ends.
-    clear: Lane,
-    cipher: Option<Cipher>,
-    /// The stream offset up to which bytes are enciphered, as far as is known.
-    enciphered_to: u64,
-    /// How many lost bytes the cipher may still pass over.
-    may_skip: u64,
-    /// What is to be said with the next record that was not deciphered.
-    note: Option<Note>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// Nothing can be read.
-    Sealed,
-    /// The initiator's key and padding come next, up to the hashes at this place.
-    Hashes { at: usize },
-    /// The responder's key and padding come next, up to what looks so: its verification constant.
-    Verification { looks: [u8; VERIFICATION] },
-    /// The terms come next.
-    Terms,
-    /// What the initiator sends ahead, or what a loss put in its place; behind it, it must be known what was selected.
-    Ahead,
-    /// Nothing but payload comes.
-    Payload,
 }
 
 /// How the payload goes.
@@ -72,11 +44,6 @@ const VERIFIED_WITHIN: u64 = (KEY_LENGTH + MAX_PADDING + VERIFICATION) as u64;
 
 /// How much an end may send before it must be known what was selected. The initiator has to wait for that itself.
 const SELECTED_WITHIN: usize = 8 * 1024;
-
-/// How many lost bytes a cipher passes over: so many, and for each byte that came so many more. A gap costs time by its
-/// length, and nothing else says that its length is true.
-const SKIP_AT_ONCE: u64 = 4 << 20;
-const SKIP_A_BYTE: u64 = 64;
 
 impl Mse {
     /// A connection whose key is not known; `note` says what is to be said of that.
@@ -410,53 +377,6 @@ impl Mse {
         emitter.deciphered_to = 0;
         let note = self.ways[direction as usize].note.take();
         emitter.emit_noted(direction, taken, body, note.into_iter().collect());
-    }
-}
-
-impl Way {
-    fn new(stage: Stage, cipher: Option<Cipher>) -> Self {
-        Self {
-            stage,
-            clear: Lane::default(),
-            cipher,
-            enciphered_to: u64::MAX,
-            may_skip: SKIP_AT_ONCE,
-            note: None,
-        }
-    }
-
-    /// The terms begin at the next byte of `lane`.
-    fn begin_terms(&mut self, lane: &Lane) {
-        self.clear = Lane::beginning_at(lane.offset());
-        self.stage = Stage::Terms;
-    }
-
-    /// Moves the next bytes of `lane` to those that are clear.
-    fn decipher(&mut self, count: usize, lane: &mut Lane) {
-        self.may_skip = self.may_skip.saturating_add(count as u64 * SKIP_A_BYTE);
-        let enciphered = self.enciphered_to > lane.offset();
-        lane.pour(count, &mut self.clear, |bytes| match &mut self.cipher {
-            Some(cipher) if enciphered => cipher.apply(bytes),
-            _ => {}
-        });
-    }
-
-    /// Has the cipher pass over lost bytes: whether it can go on behind them. Else there is none any more.
-    fn skip(&mut self, loss: Loss) -> bool {
-        if self.stage == Stage::Payload && self.enciphered_to <= self.clear.end() {
-            return true;
-        }
-        match (loss, &mut self.cipher) {
-            (Loss::Bytes(count), Some(cipher)) if count <= self.may_skip => {
-                self.may_skip -= count;
-                cipher.skip(count);
-                true
-            }
-            _ => {
-                self.cipher = None;
-                false
-            }
-        }
     }
 }
 
