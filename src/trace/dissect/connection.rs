@@ -27,6 +27,8 @@ pub(super) struct Connection {
     opened: Moment,
     lanes: [Lane; 2],
     missing: [bool; 2],
+    /// Whether it began like an encrypted connection of peers before bytes of it were lost.
+    began_sealed: bool,
     /// Given when the connection is recognised.
     stream: Option<StreamId>,
     carries: Carries,
@@ -77,6 +79,7 @@ impl Connection {
             opened,
             lanes: Default::default(),
             missing: [false; 2],
+            began_sealed: false,
             stream: None,
             carries: Carries::Undecided(Default::default()),
         }
@@ -129,6 +132,7 @@ impl Connection {
         recognised: &mut Recognised,
         out: &mut dyn FnMut(Dissected),
     ) {
+        self.began_sealed |= self.begins_sealed(recognised);
         if let Carries::Undecided(looked) = &mut self.carries {
             // What was said before the loss was not enough to know; what comes after must be.
             looked[direction as usize] = Looked::default();
@@ -329,7 +333,10 @@ impl Connection {
                     return Verdict::Is(Carries::PeerWire(PeerWire::mid_stream()));
                 }
             }
-            return other_when(last || waiting.iter().any(|bytes| bytes.len() > FOUND_WITHIN));
+            return match last || waiting.iter().any(|bytes| bytes.len() > FOUND_WITHIN) {
+                true if self.began_sealed => Verdict::Is(Carries::Mse(Box::new(Mse::sealed(None)))),
+                done => other_when(done),
+            };
         }
         let [initiator, responder] = waiting;
         // An answer may be captured before what it answers.
@@ -360,13 +367,26 @@ impl Connection {
         if !last && !enough {
             return Verdict::Wait;
         }
-        // Random bytes alone are no BitTorrent. That they go to a peer, by the word of a tracker or another peer,
-        // or over BitTorrent's own transport, makes them an encrypted connection.
-        let calls_a_peer = recognised.is_peer(self.flow.responder) || self.transport == Transport::Utp;
-        if initiator.len() >= KEY_LENGTH && calls_a_peer {
+        if initiator.len() >= KEY_LENGTH && self.calls_a_peer(recognised) {
             return Verdict::Is(Carries::Mse(Box::new(Mse::sealed(None))));
         }
         Verdict::Is(Carries::Other)
+    }
+
+    /// Random bytes alone are no BitTorrent. That they go to a peer, by the word of a tracker or another peer, or over
+    /// BitTorrent's own transport, makes them an encrypted connection.
+    fn calls_a_peer(&self, recognised: &Recognised) -> bool {
+        recognised.is_peer(self.flow.responder) || self.transport == Transport::Utp
+    }
+
+    /// Whether an end has shown what can only be its public key, and neither anything else.
+    fn begins_sealed(&self, recognised: &Recognised) -> bool {
+        let waiting = BOTH.map(|direction| self.lanes[direction as usize].waiting());
+        matches!(self.carries, Carries::Undecided(_))
+            && self.opening == Opening::Syn
+            && self.calls_a_peer(recognised)
+            && waiting.iter().any(|bytes| bytes.len() >= KEY_LENGTH)
+            && waiting.iter().all(|bytes| could_be_key(bytes))
     }
 }
 

@@ -31,8 +31,10 @@ struct Way {
 enum Mode {
     /// A handshake comes next.
     Handshake,
-    /// A key exchange comes next, and a handshake in clear behind it.
+    /// A public key comes next.
     KeyExchange,
+    /// What stands between the key and a handshake in clear comes next.
+    Negotiation,
     /// A message comes next.
     Messages,
     /// The rest of a message of which a part is lost, up to a stream offset.
@@ -104,16 +106,21 @@ impl PeerWire {
                     Prefix::Yes | Prefix::SoFar => return,
                     Prefix::No => self.search(direction, Skipped::Opaque(Reason::Damaged)),
                 },
-                Mode::KeyExchange => match clear_handshake(waiting) {
+                Mode::KeyExchange if waiting.len() < KEY_LENGTH => return,
+                Mode::KeyExchange => {
+                    emitter.emit(direction, lane.take(KEY_LENGTH), Body::KeyExchange);
+                    self.ways[direction as usize].mode = Mode::Negotiation;
+                }
+                Mode::Negotiation => match handshake_behind(waiting) {
                     Some(at) => {
-                        emitter.emit(direction, lane.take(KEY_LENGTH), Body::KeyExchange);
-                        if at > KEY_LENGTH {
-                            emitter.emit(direction, lane.take(at - KEY_LENGTH), Body::Encrypted);
+                        if at > 0 {
+                            emitter.emit(direction, lane.take(at), Body::Encrypted);
                         }
                         self.ways[direction as usize].mode = Mode::Handshake;
                     }
-                    None if waiting.len() < CLEAR_WITHIN + PROTOCOL.len() => return,
-                    None => self.key_then_search(direction, lane, emitter),
+                    None if waiting.len() < CLEAR_WITHIN - KEY_LENGTH + PROTOCOL.len() => return,
+                    // It was sent encrypted, or lost.
+                    None => self.search(direction, Skipped::Encrypted),
                 },
                 Mode::Messages => match frame(waiting) {
                     Frame::Message(length) if length <= waiting.len() => {
@@ -224,7 +231,7 @@ impl PeerWire {
                 Some((fragment, lane.offset() + fragment.total))
             }
             Mode::Rest { fragment, end } => Some((*fragment, *end)),
-            Mode::KeyExchange | Mode::Searching { .. } => None,
+            Mode::KeyExchange | Mode::Negotiation | Mode::Searching { .. } => None,
         }
     }
 
@@ -233,13 +240,18 @@ impl PeerWire {
         if lane.waiting().is_empty() {
             return;
         }
-        if matches!(self.ways[direction as usize].mode, Mode::KeyExchange) {
-            self.key_then_search(direction, lane, emitter);
+        match self.ways[direction as usize].mode {
+            Mode::KeyExchange => {
+                emitter.emit(direction, lane.take_all(), Body::KeyExchange);
+                return self.search(direction, Skipped::Encrypted);
+            }
+            Mode::Negotiation => self.search(direction, Skipped::Encrypted),
+            _ => {}
         }
         let skipped = match &self.ways[direction as usize].mode {
             Mode::Searching { skipped, .. } => *skipped,
             Mode::Rest { fragment, .. } => Skipped::Opaque(Reason::Fragment(*fragment)),
-            Mode::Handshake | Mode::Messages | Mode::KeyExchange => match self.begun(direction, lane) {
+            _ => match self.begun(direction, lane) {
                 Some((fragment, _)) => Skipped::Opaque(Reason::Fragment(fragment)),
                 None => Skipped::Opaque(Reason::Unfinished),
             },
@@ -256,13 +268,6 @@ impl PeerWire {
 
     fn search(&mut self, direction: Direction, skipped: Skipped) {
         self.ways[direction as usize].mode = Mode::Searching { skipped, searched: 0 };
-    }
-
-    /// No handshake in clear stands behind the key: it was sent encrypted, or lost.
-    fn key_then_search(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
-        let key = lane.waiting().len().min(KEY_LENGTH);
-        emitter.emit(direction, lane.take(key), Body::KeyExchange);
-        self.search(direction, Skipped::Encrypted);
     }
 
     fn handshake(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
@@ -311,8 +316,12 @@ impl PeerWire {
 
 /// Where a handshake in clear stands behind a key exchange, when the bytes show one.
 pub(super) fn clear_handshake(bytes: &[u8]) -> Option<usize> {
-    let within = bytes.get(KEY_LENGTH..bytes.len().min(CLEAR_WITHIN + PROTOCOL.len()))?;
-    memmem::find(within, PROTOCOL).map(|at| at + KEY_LENGTH)
+    handshake_behind(bytes.get(KEY_LENGTH..)?).map(|at| at + KEY_LENGTH)
+}
+
+/// Where it stands among the bytes behind the key.
+fn handshake_behind(bytes: &[u8]) -> Option<usize> {
+    memmem::find(&bytes[..bytes.len().min(CLEAR_WITHIN - KEY_LENGTH + PROTOCOL.len())], PROTOCOL)
 }
 
 /// The message that some bytes begin but do not finish; `None` when they do not even tell its length.

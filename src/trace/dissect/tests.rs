@@ -267,6 +267,27 @@ fn finds_the_handshake_behind_a_key_exchange() {
     assert_eq!(responder, [("key-exchange", 96), ("encrypted", 168), ("handshake", 68), ("have-all", 5)]);
 }
 
+/// The key is told when it was said, not when the handshake behind it came.
+#[test]
+fn the_keys_of_a_plaintext_connection_come_first() {
+    let steps = [
+        Says(A, noise(1, 300)),
+        Says(B, [noise(4, 214), handshake(b"-TR3000-bbbbbbbbbbbb"), vec![0, 0, 0, 1, 14]].concat()),
+        Says(A, [noise(3, 56), handshake(b"-TR3000-aaaaaaaaaaaa")].concat()),
+    ];
+    let all: Vec<_> = records(Opening::Syn, &steps).into_iter().map(|seen| (seen.0, seen.1)).collect();
+    let expected = [
+        (A, "key-exchange"),
+        (B, "key-exchange"),
+        (B, "encrypted"),
+        (B, "handshake"),
+        (B, "have-all"),
+        (A, "encrypted"),
+        (A, "handshake"),
+    ];
+    assert_eq!(all, expected);
+}
+
 #[test]
 fn random_bytes_are_a_peers_only_by_the_word_of_a_tracker() {
     let encrypted = [Says(A, noise(1, 9000)), Says(B, noise(2, 30_000)), Closes];
@@ -288,6 +309,22 @@ fn random_bytes_are_a_peers_only_by_the_word_of_a_tracker() {
             (B, "encrypted", 30_000 - 96 - 16384),
         ]
     );
+}
+
+/// What begins with public keys is counted though bytes of it are lost before it was known what it is.
+#[test]
+fn an_encrypted_connection_that_lost_bytes_at_once_is_counted() {
+    let steps =
+        [Says(A, noise(1, 300)), Loses(A, 700), Says(B, noise(2, 400)), Says(A, noise(3, 5000)), Closes];
+    let mut dissector = Dissector::new();
+    dissector.recognised.peers.insert(flow().responder);
+    let names: Vec<_> = play(&mut dissector, Opening::Syn, &steps, 1448)
+        .iter()
+        .map(|record| (record.direction, record.body.message(), record.offset, record.bytes.len()))
+        .collect();
+    let expected = [(B, "key-exchange", 0, 96), (A, "encrypted", 1000, 5000), (B, "encrypted", 96, 304)];
+    assert_eq!(names, expected);
+    assert_eq!(records(Opening::Syn, &steps), [], "nobody says that it is a peer's");
 }
 
 #[test]
