@@ -1,6 +1,7 @@
 //! Web seeds: HTTP servers that have a torrent's files, asked for parts of them by range (BEP 19), or for pieces (BEP 17).
 
 use std::ops::Range;
+use std::str::FromStr;
 
 use crate::geometry::FileRange;
 use crate::metainfo::Metainfo;
@@ -81,17 +82,23 @@ impl WantedPiece {
         }
         within
     }
+
+    /// How many bytes are asked for; `None` for the whole piece.
+    pub fn length(&self) -> Option<u64> {
+        let lengths = self.ranges.iter().map(|range| u64::from(range.end - range.start));
+        (!self.ranges.is_empty()).then(|| lengths.sum())
+    }
 }
 
 /// `first-last`, which is one byte at least.
 fn range(text: &[u8]) -> Option<Range<u32>> {
     let dash = text.iter().position(|&byte| byte == b'-')?;
-    let (first, last) = (number(&text[..dash])?, number(&text[dash + 1..])?);
+    let (first, last) = (number::<u32>(&text[..dash])?, number(&text[dash + 1..])?);
     (first <= last).then_some(first..last.checked_add(1)?)
 }
 
 /// A number of decimal digits alone.
-fn number(digits: &[u8]) -> Option<u32> {
+fn number<T: FromStr>(digits: &[u8]) -> Option<T> {
     let digits = std::str::from_utf8(digits).ok()?;
     digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok())?
 }
@@ -137,14 +144,26 @@ fn without_port(host: &[u8]) -> &[u8] {
 /// for several parts, for none that there is, or in other units.
 pub fn bytes_of(range: &[u8], length: u64) -> Option<Range<u64>> {
     let (first, last) = std::str::from_utf8(range).ok()?.strip_prefix("bytes=")?.split_once('-')?;
-    let number =
-        |digits: &str| digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok())?;
     let bytes = match (first, last) {
-        ("", count) => length.saturating_sub(number(count)?)..length,
-        (first, "") => number(first)?..length,
-        (first, last) => number(first)?..u64::min(number(last)?.checked_add(1)?, length),
+        ("", count) => length.saturating_sub(number(count.as_bytes())?)..length,
+        (first, "") => number(first.as_bytes())?..length,
+        (first, last) => {
+            number(first.as_bytes())?..u64::min(number::<u64>(last.as_bytes())?.checked_add(1)?, length)
+        }
     };
     (bytes.start < bytes.end).then_some(bytes)
+}
+
+/// The bytes that an answer with this Content-Range header has, `bytes first-last/length` with `*` for a length that is
+/// not known (RFC 9110, section 14.4). `None` when it is not so written, or has none.
+pub fn content_range(value: &[u8]) -> Option<Range<u64>> {
+    let (unit, range) = std::str::from_utf8(value).ok()?.trim_ascii().split_once(' ')?;
+    let (bytes, length) = range.trim_ascii().split_once('/')?;
+    let (first, last) = bytes.split_once('-')?;
+    let end = number::<u64>(last.as_bytes())?.checked_add(1)?;
+    let bytes: Range<u64> = number(first.as_bytes())?..end;
+    let fits = length == "*" || number::<u64>(length.as_bytes())? >= end;
+    (unit.eq_ignore_ascii_case("bytes") && fits && bytes.start < bytes.end).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -225,6 +244,26 @@ mod tests {
         assert_eq!(ask(&single("http://elsewhere/f"), "/f", ""), None);
     }
 
+    #[test]
+    fn a_content_range_says_which_bytes_come() {
+        for (value, bytes) in [
+            ("bytes 0-0/1", Some(0..1)),
+            ("Bytes 16384-39999/40000", Some(16_384..40_000)),
+            ("bytes 5-9/*", Some(5..10)),
+            ("bytes */40000", None),
+            ("bytes 5-4/10", None),
+            ("bytes 5-10/10", None),
+            ("bytes=5-9/10", None),
+            ("bytes 5-9", None),
+            ("bytes +5-9/10", None),
+            ("bytes 0-18446744073709551615/*", None),
+            ("lines 5-9/10", None),
+            ("", None),
+        ] {
+            assert_eq!(content_range(value.as_bytes()), bytes, "{value}");
+        }
+    }
+
     fn piece_of(target: &str) -> Option<(u32, Vec<Range<u32>>)> {
         let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
         let wanted = wanted_piece(&Request::decode(request.as_bytes()).unwrap())?;
@@ -261,8 +300,9 @@ mod tests {
             piece: PieceIndex(1),
             ranges: ranges.to_vec(),
         };
-        assert_eq!(wanted(&[]).within(5..9), vec![5..9; 1]);
+        assert_eq!((wanted(&[]).within(5..9), wanted(&[]).length()), (vec![5..9; 1], None));
         let two = wanted(&[10..20, 100..130]);
+        assert_eq!(two.length(), Some(40));
         assert_eq!(two.within(0..40), [10..20, 100..130]);
         assert_eq!(two.within(4..15), [14..20, 100..105]);
         assert_eq!(two.within(10..11), vec![100..101; 1]);

@@ -47,12 +47,51 @@ enum Answering {
     },
 }
 
-/// What a body holds from here on.
+/// What a body holds from here on: as many bytes of that as are left of it, what follows is nothing of the torrent.
 #[derive(Debug)]
 enum Holds {
     File(FilePart),
     /// What was asked, and how many bytes of it are done with.
     Piece(Arc<WantedPiece>, u64),
+}
+
+impl Holds {
+    /// What an answer to `asked` holds. Only bytes that are sent as they stand are a file's: neither in chunks nor packed.
+    fn of(asked: &Part, response: &http::Response, torrent: Option<&Metainfo>) -> Option<Self> {
+        if !is_verbatim(response) {
+            return None;
+        }
+        let part = match asked {
+            Part::Piece(piece) if response.status == 200 => return Some(Self::Piece(Arc::clone(piece), 0)),
+            Part::Piece(_) => return None,
+            Part::File(part) => part.as_ref(),
+        };
+        let length = torrent?.files.get(part.file)?.length;
+        let bytes = match response.status {
+            // The whole file, whatever was asked.
+            200 => 0..length,
+            206 => web_seed::content_range(response.header("content-range")?)?,
+            _ => return None,
+        };
+        let bytes = bytes.start..bytes.end.min(length);
+        (bytes.start < bytes.end).then(|| Self::File(FilePart { bytes, ..part.clone() }))
+    }
+
+    /// How many bytes are left of it.
+    fn left(&self) -> u64 {
+        match self {
+            Self::File(part) => part.bytes.end.saturating_sub(part.bytes.start),
+            Self::Piece(wanted, done) => wanted.length().unwrap_or(u32::MAX.into()).saturating_sub(*done),
+        }
+    }
+
+    /// So many of them are done with.
+    fn pass(&mut self, length: u64) {
+        match self {
+            Self::File(part) => part.bytes.start = part.bytes.start.saturating_add(length),
+            Self::Piece(_, done) => *done = done.saturating_add(length),
+        }
+    }
 }
 
 const DAMAGED: Body = Body::Opaque(Protocol::WebSeed, Reason::Damaged);
@@ -166,8 +205,9 @@ impl WebSeed {
     /// Makes a record of the next head of an answer, or of the next part of its body: whether it is whole.
     fn answer(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) -> bool {
         let waiting = lane.waiting();
-        if let Answering::Body { left, .. } = &self.answering {
-            let next = left.map_or(CHUNK, |left| usize::try_from(left).unwrap_or(CHUNK).min(CHUNK));
+        if let Answering::Body { holds, left } = &self.answering {
+            let ends = [*left, holds.as_ref().map(Holds::left)];
+            let next = ends.into_iter().flatten().fold(CHUNK as u64, u64::min) as usize;
             if waiting.len() < next {
                 return false;
             }
@@ -190,15 +230,7 @@ impl WebSeed {
         };
         let asked = if response.status < 200 { None } else { self.asked.pop_front().flatten() };
         let left = body_length(&response);
-        let holds = asked.as_ref().and_then(|part| match (part, response.status) {
-            (Part::File(part), 206) => Some(Holds::File(part.as_ref().clone())),
-            // The whole file, whatever was asked.
-            (Part::File(part), 200) => {
-                Some(Holds::File(FilePart { bytes: 0..u64::MAX, ..part.as_ref().clone() }))
-            }
-            (Part::Piece(piece), 200) => Some(Holds::Piece(Arc::clone(piece), 0)),
-            _ => None,
-        });
+        let holds = asked.as_ref().and_then(|part| Holds::of(part, &response, self.torrent.as_deref()));
         self.answering = match left {
             Some(0) => Answering::Head,
             left => Answering::Body { holds, left },
@@ -213,7 +245,7 @@ impl WebSeed {
         true
     }
 
-    /// Makes a record of the next `length` bytes of a body.
+    /// Makes a record of the next `length` bytes of a body, which are no more than are left of what it holds.
     fn data(&mut self, direction: Direction, length: usize, lane: &mut Lane, emitter: &mut Emitter<'_>) {
         let body = match (&self.answering, &self.torrent) {
             (Answering::Body { holds: Some(Holds::File(part)), .. }, Some(torrent)) => {
@@ -223,11 +255,7 @@ impl WebSeed {
             (Answering::Body { holds: Some(Holds::Piece(wanted, done)), .. }, _) => {
                 let ranges = wanted.within(*done..done.saturating_add(length as u64));
                 let &WantedPiece { info_hash, piece, .. } = wanted.as_ref();
-                // More than was asked for is nothing of the piece.
-                match ranges.is_empty() {
-                    true => ORDINARY,
-                    false => Body::HttpSeedData(Arc::new(WantedPiece { info_hash, piece, ranges })),
-                }
+                Body::HttpSeedData(Arc::new(WantedPiece { info_hash, piece, ranges }))
             }
             _ => ORDINARY,
         };
@@ -238,10 +266,11 @@ impl WebSeed {
     /// So many bytes of the body are done with.
     fn passed(&mut self, length: u64) {
         let Answering::Body { holds, left } = &mut self.answering else { return };
-        match holds {
-            Some(Holds::File(part)) => part.bytes.start = part.bytes.start.saturating_add(length),
-            Some(Holds::Piece(_, done)) => *done = done.saturating_add(length),
-            None => {}
+        if let Some(held) = holds {
+            held.pass(length);
+            if held.left() == 0 {
+                *holds = None;
+            }
         }
         if let Some(left) = left {
             *left = left.saturating_sub(length);
@@ -266,6 +295,13 @@ impl WebSeed {
             emitter.emit(direction, lane.take_all(), unfinished);
         }
     }
+}
+
+/// Whether the bytes of a body are those of what it holds (RFC 9112, section 6.1; RFC 9110, section 8.4).
+fn is_verbatim(response: &http::Response) -> bool {
+    let coding = response.header("content-encoding").unwrap_or_default().trim_ascii();
+    response.header("transfer-encoding").is_none()
+        && (coding.is_empty() || coding.eq_ignore_ascii_case(b"identity"))
 }
 
 /// How many bytes follow the head of an answer to a GET; `None` when only the end of the connection tells (RFC 9112,

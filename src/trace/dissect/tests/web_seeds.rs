@@ -1,5 +1,7 @@
 //! Connections to web seeds in raw bytes.
 
+use std::ops::Range;
+
 use super::*;
 
 /// Of one file `f`, 40,000 bytes, in pieces of 16 KiB.
@@ -13,8 +15,14 @@ fn ask(range: &str) -> Vec<u8> {
     format!("GET /f HTTP/1.1\r\nHost: seed\r\nRange: bytes={range}\r\n\r\n").into_bytes()
 }
 
-fn answer(length: usize) -> Vec<u8> {
-    format!("HTTP/1.1 206 Partial Content\r\nContent-Length: {length}\r\n\r\n").into_bytes()
+/// The head of an answer that has these bytes of the file.
+fn answer(bytes: Range<usize>) -> Vec<u8> {
+    let range = format!("Content-Range: bytes {}-{}/40000", bytes.start, bytes.end - 1);
+    head("206 Partial Content", &format!("Content-Length: {}\r\n{range}", bytes.len()))
+}
+
+fn head(status: &str, headers: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\n{headers}\r\n\r\n").into_bytes()
 }
 
 /// Name, length and summary of each record, the same however bytes are cut.
@@ -42,10 +50,10 @@ fn texts(steps: &[Step]) -> Vec<String> {
 fn bytes_of_a_file_are_named_as_they_come() {
     let steps = [
         Says(A, ask("16384-39999")),
-        Says(B, answer(23_616)),
+        Says(B, answer(16_384..40_000)),
         Says(B, vec![7; 23_616]),
         Says(A, ask("0-1")),
-        Says(B, [answer(2), vec![1, 2]].concat()),
+        Says(B, [answer(0..2), vec![1, 2]].concat()),
         Closes,
     ];
     let expected = [
@@ -64,9 +72,9 @@ fn bytes_of_a_file_are_named_as_they_come() {
 fn a_loss_within_a_body_loses_no_place() {
     let steps = [
         Says(A, ask("0-39999")),
-        Says(B, [answer(40_000), vec![7; 10_000]].concat()),
+        Says(B, [answer(0..40_000), vec![7; 10_000]].concat()),
         Loses(B, 20_000),
-        Says(B, [vec![7; 10_000], answer(0)].concat()),
+        Says(B, [vec![7; 10_000], head("204 Nothing", "A: b")].concat()),
         Closes,
     ];
     let said = said(&steps);
@@ -93,8 +101,79 @@ fn an_answer_to_something_else_is_ordinary() {
 
 #[test]
 fn without_the_torrent_a_web_seed_is_an_http_server() {
-    let steps = [Says(A, ask("0-9")), Says(B, answer(10)), Closes];
+    let steps = [Says(A, ask("0-9")), Says(B, answer(0..10)), Closes];
     assert!(play(&mut Dissector::new(), Opening::Syn, &steps, usize::MAX).is_empty());
+}
+
+/// What the data of an answer to the request for the bytes 16384 to 16403 are said to be.
+fn data_of(status: &str, headers: &str, body: &[u8]) -> Vec<String> {
+    let steps = [Says(A, ask("16384-16403")), Says(B, [&head(status, headers), body].concat()), Closes];
+    let texts = texts(&steps);
+    assert!(texts[1].starts_with("response: HTTP status"), "{texts:?}");
+    texts[2..].to_vec()
+}
+
+#[test]
+fn an_answer_has_the_bytes_that_it_says_not_those_that_were_asked() {
+    let partial = |range: &str, length: usize| {
+        let headers = format!("Content-Length: {length}\r\nContent-Range: {range}");
+        data_of("206 Partial Content", &headers, &vec![7; length])
+    };
+    let ordinary = |length: u64| format!("{length} bytes of ordinary HTTP, no tracker message");
+    assert_eq!(partial("bytes 16390-16394/40000", 5), ["data f, 5 bytes at 16390, in piece 1"]);
+    // Longer than it says, and than the file.
+    let expected = ["data f, 4 bytes at 16384, in piece 1".to_owned(), ordinary(16)];
+    assert_eq!(partial("bytes 16384-16387/40000", 20), expected);
+    let expected = ["data f, 2 bytes at 39998, in piece 2".to_owned(), ordinary(18)];
+    assert_eq!(partial("bytes 39998-40017/*", 20), expected);
+    for range in ["bytes 40000-40019/*", "bytes */40000", "16384-16403/40000", "bytes 16403-16384/40000"] {
+        assert_eq!(partial(range, 20), [ordinary(20)], "{range}");
+    }
+    let parts = b"--x\r\nContent-Range: bytes 16384-16393/40000\r\n\r\n0123456789\r\n--x--\r\n";
+    let multipart =
+        format!("Content-Type: multipart/byteranges; boundary=x\r\nContent-Length: {}", parts.len());
+    assert_eq!(data_of("206 Partial Content", &multipart, parts), [ordinary(parts.len() as u64)]);
+}
+
+#[test]
+fn an_answer_of_the_whole_file_ends_with_it() {
+    let steps = [
+        Says(A, ask("16384-16403")),
+        Says(B, [head("200 OK", "Content-Length: 40010"), vec![7; 40_010]].concat()),
+        Says(A, ask("0-1")),
+        Says(B, [answer(0..2), vec![1, 2]].concat()),
+        Closes,
+    ];
+    let expected = [
+        "data f, 16 KiB at 0, in piece 0",
+        "data f, 16 KiB at 16384, in piece 1",
+        "data f, 7,232 bytes at 32768, in piece 2",
+        "10 bytes of ordinary HTTP, no tracker message",
+        "response: HTTP status 206 to f, 2 bytes at 0, in piece 0",
+        "data f, 2 bytes at 0, in piece 0",
+    ];
+    assert_eq!(texts(&steps)[3..], expected);
+    // Nothing tells the length but the end of the connection.
+    let expected = ["data f, 16 KiB at 0, in piece 0", "data f, 16 bytes at 16384, in piece 1"];
+    assert_eq!(data_of("200 OK", "Connection: close", &[7; 16_400]), expected);
+}
+
+#[test]
+fn bytes_in_chunks_or_packed_are_none_of_the_file() {
+    let chunks = b"5\r\nabcde\r\n5\r\nfghij\r\n0\r\n\r\n";
+    let range = "Content-Range: bytes 16384-16393/40000";
+    let chunked = format!("Transfer-Encoding: chunked\r\n{range}");
+    let nothing = ["25 bytes of ordinary HTTP, no tracker message"];
+    assert_eq!(data_of("206 Partial Content", &chunked, chunks), nothing);
+    assert_eq!(data_of("200 OK", "Transfer-Encoding: chunked", chunks), nothing);
+    for (coding, is_verbatim) in [("gzip", false), ("identity", true), ("Identity, br", false)] {
+        let headers = format!("Content-Length: 10\r\nContent-Encoding: {coding}\r\n{range}");
+        let expected = match is_verbatim {
+            true => "data f, 10 bytes at 16384, in piece 1",
+            false => "10 bytes of ordinary HTTP, no tracker message",
+        };
+        assert_eq!(data_of("206 Partial Content", &headers, &[7; 10]), [expected], "{coding}");
+    }
 }
 
 /// BEP 17: what is asked says of which torrent and piece it is.
@@ -138,6 +217,10 @@ fn an_http_seed_is_known_without_the_torrent() {
         "data piece 8, 5,000 bytes at 15000",
         "response: HTTP status 200 to piece 8, 1 byte at 0",
         "data piece 8, 1 byte at 0",
+        "1 byte of ordinary HTTP, no tracker message",
     ];
-    assert_eq!(texts(&steps)[..expected.len()], expected);
+    assert_eq!(texts(&steps), expected);
+    let packed = [head("200 OK", "Content-Encoding: gzip\r\nContent-Length: 2"), vec![7; 2]].concat();
+    let steps = [Says(A, ask("&ranges=0-1")), Says(B, packed), Closes];
+    assert_eq!(texts(&steps)[2..], ["2 bytes of ordinary HTTP, no tracker message"]);
 }
