@@ -28,8 +28,10 @@ pub(crate) fn run(arguments: &Extract, common: Common, mut output: Output) -> Re
         .iter()
         .map(|path| Ok(Arc::new(read_torrent(path)?.metainfo)))
         .collect::<Result<Vec<Arc<Metainfo>>>>()?;
-    // The pieces are checked as they are put together, not as each peer received them.
-    let options = Options { mse_keys: arguments.key_logs.read()?, ..Options::default() };
+    // The pieces are checked as they are put together, not as each peer received them. Requests to web seeds are known
+    // by the torrent alone.
+    let seeded = torrents.iter().filter(|torrent| !torrent.url_list.is_empty()).map(Arc::clone).collect();
+    let options = Options { torrents: seeded, mse_keys: arguments.key_logs.read()?, ..Options::default() };
     let mut extraction = Extraction::new(&arguments.output, torrents).map_err(in_the_way)?;
     let mut exit = Exit::Done;
     for path in &arguments.captures {

@@ -1,4 +1,5 @@
-//! A torrent's files out of a capture: from the blocks that peers sent each other, in either direction.
+//! A torrent's files out of a capture: from the blocks that peers sent each other, in either direction, and what web seeds
+//! sent.
 //!
 //! Blocks go to disk as they come. Only bytes of pieces that have their hash are written to files, unless more is asked
 //! for, and only files of which every byte is verified get their final name.
@@ -63,7 +64,8 @@ pub struct Extracted {
     pub verified: u64,
     /// How many pieces it has.
     pub pieces: u64,
-    /// How many blocks of it were seen, those sent twice counted twice; of one that the capture lost bytes of, each part.
+    /// How many blocks of it were seen, those sent twice counted twice; of one that the capture lost bytes of, and of what
+    /// web seeds sent, each part.
     pub blocks: u64,
     /// How many of those lie beyond the torrent's pieces, and were passed over.
     pub beyond: u64,
@@ -153,6 +155,13 @@ impl Extraction {
                 Some((index, begin, bytes)) => self.spool.add(record, index, begin, &bytes),
                 None => Ok(()),
             },
+            Body::WebSeedData(_) | Body::HttpSeedData(_) => {
+                let torrent = record.torrent.and_then(|info_hash| self.known(info_hash));
+                for (index, begin, bytes) in record.web_seed_parts(torrent.map(Arc::as_ref)) {
+                    self.spool.add(record, index, begin, &bytes)?;
+                }
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -189,7 +198,11 @@ impl Extraction {
     }
 
     fn is_known(&self, info_hash: InfoHash) -> bool {
-        self.torrents.iter().any(|(torrent, _)| torrent.goes_by(info_hash))
+        self.known(info_hash).is_some()
+    }
+
+    fn known(&self, info_hash: InfoHash) -> Option<&Arc<Metainfo>> {
+        self.torrents.iter().map(|(torrent, _)| torrent).find(|torrent| torrent.goes_by(info_hash))
     }
 }
 

@@ -223,11 +223,8 @@ impl Annotator {
             }
             Protocol::WebSeed => {
                 self.trackers.entry(record.stream).or_default().annotate(record);
-                if let Body::WebSeedData(part) = &record.body
-                    && let Some(torrent) = self.torrents.get(&part.torrent)
-                {
-                    let part = Arc::clone(part);
-                    self.pieces.take_web_seed(record, &part, torrent, &self.trees);
+                if let Some(torrent) = record.torrent.and_then(|hash| self.torrents.get(&hash)) {
+                    self.pieces.take_web_seed(record, torrent, &self.trees);
                 }
             }
             Protocol::Utp => {}

@@ -1,5 +1,7 @@
 //! All that people read: one protocol message with its exact bytes, its meaning, and what is to be said of it.
 
+mod web_seed;
+
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::ops::Range;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use bittrace_protocol::web_seed::WantedPiece;
 use bittrace_protocol::{PieceIndex, Timestamp};
 use bittrace_trace::{Direction, Speaker, StreamId, Transport};
 use bytes::Bytes;
@@ -188,4 +189,28 @@ fn connections_that_name_no_torrent_count_where_the_hash_says_so() {
     let writing = Writing { overwrite: true, ..Writing::default() };
     assert!(extracted(folder.path(), &torrent, &records, writing).unwrap().is_whole());
     assert_eq!(below(folder.path()), BTreeSet::from([".._up/x".to_owned()]));
+}
+
+/// Of BEP 17: ranges stand end to end, and nothing tells how long a whole piece is but the torrent.
+#[test]
+fn what_an_http_seed_sent_counts_as_blocks_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = content(1500);
+    let torrent = torrent(&[("x", 1500)], &bytes);
+    let seeded = |index: u32, ranges: Vec<Range<u32>>, bytes: Vec<u8>| {
+        let piece = PieceIndex(index);
+        let data = WantedPiece { info_hash: torrent.info_hash, piece, ranges };
+        let record = sent(9, Some(torrent.info_hash), 0, 0, &[]);
+        Record { bytes: bytes.into(), body: Body::HttpSeedData(Arc::new(data)), ..record }
+    };
+    let two = [&bytes[900..1000], &bytes[..500]].concat();
+    let records = [
+        seeded(0, vec![900..1000, 0..500], two),
+        sent(1, Some(torrent.info_hash), 0, 500, &bytes[500..900]),
+        seeded(1, vec![0..600; 1], [&bytes[1000..], &[7; 100]].concat()),
+    ];
+    let extracted = extracted(folder.path(), &torrent, &records, Writing::default()).unwrap();
+    assert!(extracted.is_whole());
+    assert_eq!((extracted.blocks, extracted.beyond), (4, 0));
+    assert_eq!(std::fs::read(folder.path().join(".._up/x")).unwrap(), bytes);
 }

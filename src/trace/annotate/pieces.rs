@@ -8,14 +8,14 @@ use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
-use bittrace_protocol::geometry::{FileRange, Geometry};
+use bittrace_protocol::geometry::Geometry;
 use bittrace_protocol::metainfo::{File, Metainfo, PieceHash, PieceHasher};
 use bittrace_protocol::wire::Message;
 use bittrace_protocol::{InfoHash, PeerId, PieceIndex};
 use bytes::Bytes;
 
 use super::hashes::Trees;
-use crate::record::{Body, FilePart, Note, Record};
+use crate::record::{Body, Note, Record};
 use crate::rules;
 use crate::words::size;
 
@@ -98,25 +98,12 @@ impl Pieces {
         self.take(record, key, begin, block, torrent, trees);
     }
 
-    /// Takes in bytes of a file from a web seed.
-    pub(super) fn take_web_seed(
-        &mut self,
-        record: &mut Record,
-        part: &FilePart,
-        torrent: &Metainfo,
-        trees: &Trees,
-    ) {
+    /// Takes in bytes of pieces from a web seed.
+    pub(super) fn take_web_seed(&mut self, record: &mut Record, torrent: &Metainfo, trees: &Trees) {
         let receiver = Receiver::new(record.destination.ip(), None);
-        let Some(geometry) = torrent.placement() else { return };
-        let part = FileRange { file: part.file, bytes: part.bytes.clone() };
-        for (index, begin, bytes) in geometry.blocks_in(&part) {
+        for (index, begin, bytes) in record.web_seed_parts(Some(torrent)) {
             let key = Key { receiver, torrent: torrent.info_hash, index };
-            let bytes = bytes.start as usize..bytes.end as usize;
-            if bytes.end > record.bytes.len() {
-                return;
-            }
-            let block = record.bytes.slice(bytes);
-            self.take(record, key, begin, block, torrent, trees);
+            self.take(record, key, begin, bytes, torrent, trees);
         }
     }
 
@@ -186,7 +173,7 @@ impl Open {
 
     /// Says whether the piece is right, now that it is whole.
     fn judge(mut self, record: &Record, name: &str, expected: PieceHash, size: u32) -> Note {
-        let is_seed = matches!(record.body, Body::WebSeedData(_));
+        let is_seed = matches!(record.body, Body::WebSeedData(_) | Body::HttpSeedData(_));
         let senders = self.senders(if is_seed { "from web seed" } else { "from" });
         let (hash, right, wrong) = match expected {
             PieceHash::Sha1(_) => ("SHA-1", rules::BEP3_PIECE_VERIFIED, rules::BEP3_PIECE_CORRUPT),

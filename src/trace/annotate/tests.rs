@@ -11,6 +11,7 @@ use crate::record::Severity;
 use crate::summary::PiecesSeen;
 use crate::{Dissector, Flow, Moment, Opening, StreamEvent};
 
+mod http_seeds;
 mod trees;
 
 const LAST_BYTE: usize = 27;

@@ -5,13 +5,12 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bittrace_protocol::geometry::FileRange;
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::wire::Message;
 use bittrace_protocol::{InfoHash, PieceIndex, Timestamp};
 
 use crate::Dissected;
-use crate::record::{Body, FilePart, Reason, Record};
+use crate::record::{Body, Reason, Record};
 use crate::rules;
 
 /// The pieces of a capture, by torrent and number.
@@ -216,9 +215,10 @@ impl PiecesSeen {
                     self.bytes(record, index, begin, block.len() as u32, Came::InPart);
                 }
             }
-            Body::WebSeedData(part) => self.take_web_seed(record, part),
+            Body::WebSeedData(_) | Body::HttpSeedData(_) => self.take_web_seed(record),
             _ => {}
         }
+        self.verdicts(record);
         if let Some(torrent) = &record.describes {
             self.describe(torrent);
         }
@@ -240,12 +240,10 @@ impl PiecesSeen {
         }
     }
 
-    fn take_web_seed(&mut self, record: &Record, part: &FilePart) {
-        let Some(torrent) = self.torrent(part.torrent).map(Arc::clone) else { return };
-        let Some(geometry) = torrent.placement() else { return };
-        let part = FileRange { file: part.file, bytes: part.bytes.clone() };
-        for (index, begin, bytes) in geometry.blocks_in(&part) {
-            self.bytes(record, index, begin, (bytes.end - bytes.start) as u32, Came::FromWebSeed);
+    fn take_web_seed(&mut self, record: &Record) {
+        let torrent = record.torrent.and_then(|hash| self.torrent(hash)).map(Arc::clone);
+        for (index, begin, bytes) in record.web_seed_parts(torrent.as_deref()) {
+            self.bytes(record, index, begin, bytes.len() as u32, Came::FromWebSeed);
         }
     }
 
@@ -271,10 +269,22 @@ impl PiecesSeen {
         }
         seen.last = Some((record.at, record.number));
         seen.note_whole();
+    }
+
+    /// Takes in what a message that made pieces whole is said to have made of them.
+    fn verdicts(&mut self, record: &Record) {
+        let Some(info_hash) = record.torrent else { return };
         for (piece, is_right) in record.notes.iter().filter_map(rules::verdict_on_piece) {
-            seen.right += u64::from(is_right && piece == index);
-            seen.wrong += u64::from(!is_right && piece == index);
+            let key = (self.known_as(info_hash), piece);
+            let Some(seen) = self.rows.get_mut(&key) else { continue };
+            seen.right += u64::from(is_right);
+            seen.wrong += u64::from(!is_right);
         }
+    }
+
+    /// The hash by which a torrent's rows go.
+    fn known_as(&self, info_hash: InfoHash) -> InfoHash {
+        self.torrent(info_hash).map_or(info_hash, |torrent| torrent.info_hash)
     }
 }
 
