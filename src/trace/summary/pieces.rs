@@ -1,6 +1,6 @@
 //! What came of each piece: from whom, when it was whole, whether it was right, which bytes nobody sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::wire::Message;
 use bittrace_protocol::{InfoHash, PieceIndex, Timestamp};
+use foldhash::fast::RandomState;
 
 use crate::Dissected;
 use crate::record::{Body, Reason, Record};
@@ -16,7 +17,8 @@ use crate::rules;
 /// The pieces of a capture, by torrent and number.
 #[derive(Debug, Default)]
 pub struct PiecesSeen {
-    torrents: Vec<Arc<Metainfo>>,
+    /// By each hash that they go by: blocks are looked up here one by one.
+    torrents: HashMap<InfoHash, Arc<Metainfo>, RandomState>,
     rows: BTreeMap<(InfoHash, PieceIndex), PieceSeen>,
     more: u64,
 }
@@ -122,6 +124,27 @@ impl PieceSeen {
         })
     }
 
+    /// Takes in what was seen of the same piece under another hash of its torrent.
+    fn merge(&mut self, other: Self) {
+        for range in other.came {
+            self.add(range);
+        }
+        for sender in other.from {
+            let known =
+                |own: &&mut Sender| (own.address, own.is_web_seed) == (sender.address, sender.is_web_seed);
+            if let Some(own) = self.from.iter_mut().find(known) {
+                own.blocks += sender.blocks;
+                own.parts += sender.parts;
+            } else if self.from.len() < SENDERS {
+                self.from.push(sender);
+            }
+        }
+        self.right += other.right;
+        self.wrong += other.wrong;
+        self.complete = self.complete.or(other.complete);
+        self.last = self.last.max(other.last);
+    }
+
     /// Takes in what the torrent says of it.
     fn describe(&mut self, torrent: &Metainfo, index: PieceIndex) {
         self.size = torrent.placement().and_then(|geometry| geometry.piece_size(index));
@@ -178,7 +201,18 @@ enum Came {
 impl PiecesSeen {
     /// Pieces of these torrents, and of others.
     pub fn new(torrents: &[Arc<Metainfo>]) -> Self {
-        Self { torrents: torrents.to_vec(), ..Self::default() }
+        let mut pieces = Self::default();
+        for torrent in torrents {
+            pieces.know(torrent);
+        }
+        pieces
+    }
+
+    /// Takes in a torrent under each of its hashes. The first that goes by a hash keeps it.
+    fn know(&mut self, torrent: &Arc<Metainfo>) {
+        for hash in hashes_of(torrent) {
+            self.torrents.entry(hash).or_insert_with(|| Arc::clone(torrent));
+        }
     }
 
     /// The pieces that blocks came of.
@@ -195,7 +229,7 @@ impl PiecesSeen {
 
     /// The torrent of that info hash, where it was given or peers told it.
     pub fn torrent(&self, info_hash: InfoHash) -> Option<&Arc<Metainfo>> {
-        self.torrents.iter().find(|torrent| torrent.goes_by(info_hash))
+        self.torrents.get(&info_hash)
     }
 
     /// How many blocks there were of pieces beyond those that are kept.
@@ -226,16 +260,19 @@ impl PiecesSeen {
 
     /// Takes in what a torrent is, of which blocks may have come already, under either of its info hashes.
     fn describe(&mut self, torrent: &Arc<Metainfo>) {
-        self.torrents.push(Arc::clone(torrent));
-        let hashes = [Some(torrent.info_hash), torrent.truncated_v2()];
-        for hash in hashes.into_iter().flatten() {
+        self.know(torrent);
+        for hash in hashes_of(torrent) {
             let all = (hash, PieceIndex(0))..=(hash, PieceIndex(u32::MAX));
             let pieces: Vec<PieceIndex> = self.rows.range(all).map(|((_, piece), _)| *piece).collect();
             for piece in pieces {
                 let Some(mut seen) = self.rows.remove(&(hash, piece)) else { continue };
+                let key = (torrent.info_hash, piece);
+                if let Some(other) = self.rows.remove(&key) {
+                    seen.merge(other);
+                }
                 seen.early = true;
                 seen.describe(torrent, piece);
-                self.rows.insert((torrent.info_hash, piece), seen);
+                self.rows.insert(key, seen);
             }
         }
     }
@@ -249,7 +286,7 @@ impl PiecesSeen {
 
     fn bytes(&mut self, record: &Record, index: PieceIndex, begin: u32, length: u32, came: Came) {
         let Some(info_hash) = record.torrent else { return };
-        let torrent = self.torrents.iter().find(|torrent| torrent.goes_by(info_hash));
+        let torrent = self.torrents.get(&info_hash);
         let key = (torrent.map_or(info_hash, |torrent| torrent.info_hash), index);
         if self.rows.len() >= PIECES && !self.rows.contains_key(&key) {
             self.more += 1;
@@ -286,6 +323,12 @@ impl PiecesSeen {
     fn known_as(&self, info_hash: InfoHash) -> InfoHash {
         self.torrent(info_hash).map_or(info_hash, |torrent| torrent.info_hash)
     }
+}
+
+/// The hashes that peers call a torrent by: two of a hybrid one (BEP 52, "Upgrade Path").
+fn hashes_of(torrent: &Metainfo) -> impl Iterator<Item = InfoHash> + use<> {
+    let truncated = torrent.truncated_v2().filter(|hash| *hash != torrent.info_hash);
+    std::iter::once(torrent.info_hash).chain(truncated)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Torrents of version 2 (BEP 52): hashes that peers ask for and send, and pieces checked by them.
 
-use bittrace_protocol::InfoHash;
+use bittrace_protocol::{InfoHash, PieceIndex};
 use sha2::{Digest, Sha256};
 
 use super::*;
@@ -214,10 +214,13 @@ fn pieces_are_checked_by_what_peers_proved_of_the_tree() {
 
 /// A peer sends the info dictionary.
 fn metadata() -> Vec<(f64, Direction, Vec<u8>)> {
-    let info = info();
+    metadata_of(&info())
+}
+
+fn metadata_of(info: &[u8]) -> Vec<(f64, Direction, Vec<u8>)> {
     let announces = || extended(0, b"d1:md11:ut_metadatai1eee");
     let mut data = format!("d8:msg_typei1e5:piecei0e10:total_sizei{}ee", info.len()).into_bytes();
-    data.extend(&info);
+    data.extend(info);
     vec![(1.5, A, announces()), (1.5, B, announces()), (1.6, B, extended(1, &data))]
 }
 
@@ -265,4 +268,37 @@ fn pieces_that_came_before_the_metadata_are_not_checked() {
         ]
     );
     assert_eq!(conversation.pieces.unseen(info_hash), Some(2));
+}
+
+/// One connection calls a hybrid torrent by its one hash, one by the other, before a peer says what it is.
+#[test]
+fn a_piece_seen_under_both_hashes_of_a_hybrid_torrent_is_one() {
+    let bytes = piece(0);
+    let halves = bytes.split_at(16_384);
+    let root = pair(Sha256::digest(halves.0).into(), Sha256::digest(halves.1).into());
+    let tree = [b"d1:xd0:d6:lengthi32768e11:pieces root32:".as_slice(), &root, b"eee"].concat();
+    let rest = b"6:lengthi32768e12:meta versioni2e4:name1:x12:piece lengthi32768e6:pieces20:";
+    let info = [b"d9:file tree", tree.as_slice(), rest, &Sha1::digest(&bytes), b"e"].concat();
+    let hybrid = Metainfo::decode_info(&info).unwrap();
+    let hashes = [hybrid.info_hash, hybrid.truncated_v2().unwrap()];
+    assert_ne!(hashes[0], hashes[1]);
+    let block = |half: usize| blocks(0, &bytes).remove(half);
+    for (first, second) in [(0, 1), (1, 0)] {
+        let mut conversation = Conversation::knowing(vec![]);
+        for (stream, hash, half) in [(0, hashes[0], first), (1, hashes[1], second)] {
+            conversation.open(stream);
+            let opening = vec![(0.0, A, shake(1, hash)), (0.0, B, shake(2, hash))];
+            for (at, direction, bytes) in [opening, begun(), vec![block(half)]].concat() {
+                conversation.say(stream, at, direction, &bytes);
+            }
+        }
+        assert_eq!(conversation.pieces.rows().count(), 2);
+        for (at, direction, bytes) in metadata_of(&info) {
+            conversation.say(0, at, direction, &bytes);
+        }
+        let rows: Vec<_> = conversation.pieces.rows().collect();
+        let [(hash, PieceIndex(0), seen)] = rows[..] else { panic!("{rows:?}") };
+        assert_eq!((hash, missing(seen), seen.complete.is_some()), (hashes[0], vec![], true));
+        assert_eq!((seen.from.len(), seen.from[0].blocks, seen.verdict().name()), (1, 2, "not checked"));
+    }
 }
