@@ -55,7 +55,7 @@ pub(crate) enum Colour {
 pub(crate) enum Command {
     /// Inspect captures: who spoke, what they said, what it means
     Analyze(Box<Analyze>),
-    /// Write the files that peers sent each other in captures
+    /// Write the files that peers and web seeds sent in captures
     Extract(Extract),
     /// Download a torrent, told as it goes; every byte can be recorded
     Download(Box<Download>),
@@ -142,7 +142,7 @@ pub(crate) struct Download {
     pub(crate) overwrite: bool,
 }
 
-/// Write the files that peers sent each other.
+/// Write the files that peers and web seeds sent.
 #[derive(Debug, Args)]
 #[command(after_help = EXTRACT_AFTER, after_long_help = EXTRACT_EXAMPLES)]
 pub(crate) struct Extract {
@@ -603,7 +603,7 @@ Examples:
   bittrace extract capture.pcap --torrent t.torrent -o out --format json | jq '.files[]? | .missing'
 
 Blocks are taken from every connection, whoever sent them, and each piece is held to the
-torrent's SHA-1. Where several contents came for one block, those are taken that make the hash,
+torrent's hash. Where several contents came for one block, those are taken that make the hash,
 and whoever sent others is named. A file of which every byte is verified gets its final name. Any
 other ends in .part, and what it lacks is a hole. Nothing is written outside DIR.
 

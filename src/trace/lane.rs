@@ -27,6 +27,11 @@ struct Mark {
     moment: Moment,
 }
 
+/// A lane that had so many bytes gets room for more than one small message at once, all of which share its memory: the
+/// records that another thread still holds would have each message allocated on its own.
+const BUSY: u64 = 16 * 1024;
+const ROOM: usize = 2 * 1024;
+
 /// Bytes taken off a lane, and where they came from.
 #[derive(Debug)]
 pub(crate) struct Taken {
@@ -44,6 +49,9 @@ impl Lane {
 
     /// Adds one packet's bytes.
     pub(crate) fn push(&mut self, moment: Moment, bytes: &[u8]) {
+        if self.offset > BUSY && self.buffer.capacity() - self.buffer.len() < bytes.len() {
+            self.buffer.reserve(bytes.len().max(ROOM));
+        }
         self.buffer.extend_from_slice(bytes);
         self.last = Some(moment);
         let end = self.end();
