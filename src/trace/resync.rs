@@ -116,9 +116,14 @@ fn judge(bytes: &[u8]) -> Judgement {
         match step(rest) {
             Step::Message { length, bits } => {
                 // What repeats agrees by itself, whatever it is.
-                let head = &rest[..length.min(rest.len()).min(HEAD)];
+                let whole = length.min(HEAD);
+                let head = &rest[..whole.min(rest.len())];
                 if head == before {
                     return Judgement::Refuted;
+                }
+                // What more bytes may yet show to be the same is not another message.
+                if head.len() < whole && before.starts_with(head) {
+                    return Judgement::Open;
                 }
                 before = head;
                 at += length;
@@ -225,6 +230,16 @@ const LONGEST: u32 = 0x10_0000 + 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_that_repeats_proves_nothing_while_it_comes() {
+        let extended = [&[0, 0, 0, 22, 20, 1][..], b"d5:added6:abcdefe..."].concat();
+        let bytes = [&[0, 0, 0, 1, 1][..], &extended, &extended].concat();
+        for end in 0..bytes.len() {
+            assert_ne!(judge(&bytes[..end]), Judgement::Proved, "{end} bytes");
+        }
+        assert_eq!(judge(&bytes), Judgement::Refuted);
+    }
 
     fn piece(index: u32, begin: u32, fill: u8, length: usize) -> Vec<u8> {
         let mut bytes = (length as u32 + 9).to_be_bytes().to_vec();
