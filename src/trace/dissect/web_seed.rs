@@ -218,10 +218,14 @@ impl WebSeed {
         if self.asked.is_empty() && waiting.len() < MAX_HEAD {
             return false;
         }
+        // An empty line in front makes it none, however much has come.
+        if http::looks_like_response(waiting) == Some(false) {
+            self.lost[direction as usize] = true;
+            return true;
+        }
         let head = memmem::find(&waiting[..waiting.len().min(MAX_HEAD)], b"\r\n\r\n");
         let Some(end) = head.map(|end| end + 4) else {
-            self.lost[direction as usize] =
-                waiting.len() >= MAX_HEAD || http::looks_like_response(waiting) == Some(false);
+            self.lost[direction as usize] = waiting.len() >= MAX_HEAD;
             return self.lost[direction as usize];
         };
         let Ok(response) = http::Response::decode(&waiting[..end]) else {
