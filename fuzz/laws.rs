@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use bittrace_protocol::Timestamp;
 use bittrace_protocol::field::{Field, untiled};
-use bittrace_trace::{Body, Record, StreamId};
+use bittrace_trace::{
+    Body, Closing, Direction, Dissected, Dissector, Flow, Moment, Opening, Record, StreamEvent, StreamId,
+};
 
 /// Fields tile the bytes of their message.
 ///
@@ -87,4 +90,84 @@ impl Sequence {
     pub fn below(&mut self, bound: usize) -> usize {
         (self.number() % bound as u64) as usize
     }
+}
+
+/// What happens in a conversation.
+#[derive(Debug)]
+pub enum Step {
+    /// An end says something.
+    Says(Direction, Vec<u8>),
+    /// The capture loses so many bytes of what an end says.
+    Loses(Direction, u64),
+}
+
+/// What two ends say in turn, in bursts of up to `burst` times 16 bytes. Where `far`, now and then more is lost than was
+/// there.
+pub fn conversation(
+    mut left: [&[u8]; 2],
+    losses: u8,
+    burst: u8,
+    far: bool,
+    sequence: &mut Sequence,
+) -> Vec<Step> {
+    let mut steps = Vec::new();
+    while left.iter().any(|left| !left.is_empty()) {
+        let direction =
+            if sequence.below(2) == 0 { Direction::FromInitiator } else { Direction::FromResponder };
+        let left = &mut left[direction as usize];
+        if left.is_empty() {
+            continue;
+        }
+        let (part, more) = left.split_at((1 + sequence.below(1 + usize::from(burst) * 16)).min(left.len()));
+        *left = more;
+        let lost = sequence.below(256) < usize::from(losses / 4);
+        steps.push(match lost {
+            true => {
+                let beyond = if far { sequence.number() % 8 / 7 * 100_000 } else { 0 };
+                Step::Loses(direction, part.len() as u64 + beyond)
+            }
+            false => Step::Says(direction, part.to_vec()),
+        });
+    }
+    steps
+}
+
+/// The stream of such a conversation.
+pub const STREAM: StreamId = StreamId(0);
+
+/// Its ends.
+pub fn flow() -> Flow {
+    let end = |last, port| (std::net::Ipv4Addr::new(10, 0, 0, last), port).into();
+    Flow { initiator: end(1, 40_000), responder: end(2, 6881) }
+}
+
+/// Plays a conversation from its opening to its end. `cut` says of so many bytes how many come at once, at least one.
+pub fn play(
+    dissector: &mut Dissector,
+    opening: Opening,
+    steps: &[Step],
+    mut cut: impl FnMut(usize) -> usize,
+    out: &mut dyn FnMut(Dissected),
+) {
+    let mut moment = Moment { at: Timestamp::EPOCH, frame: 1 };
+    dissector.handle(moment, StreamEvent::Opened { stream: STREAM, flow: flow(), opening }, out);
+    for step in steps {
+        moment.frame += 1;
+        match step {
+            Step::Loses(direction, length) => {
+                let gap = StreamEvent::Gap { stream: STREAM, direction: *direction, length: *length };
+                dissector.handle(moment, gap, out);
+            }
+            Step::Says(direction, bytes) => {
+                let mut rest = &bytes[..];
+                while !rest.is_empty() {
+                    let (part, more) = rest.split_at(cut(rest.len()));
+                    let burst = StreamEvent::Burst { stream: STREAM, direction: *direction, bytes: part };
+                    dissector.handle(moment, burst, out);
+                    rest = more;
+                }
+            }
+        }
+    }
+    dissector.handle(moment, StreamEvent::Closed { stream: STREAM, closing: Closing::Finished }, out);
 }

@@ -4,19 +4,10 @@
 //!
 //! An input is twelve bytes that say how the rest is to be taken, then what both ends say.
 
-use bittrace_fuzz::{Said, Sequence, Ways, record};
+use bittrace_fuzz::{Said, Sequence, Step, Ways, conversation, flow, play, record};
 use bittrace_protocol::Timestamp;
-use bittrace_trace::{
-    Closing, Direction, Dissected, Dissector, Flow, Moment, Opening, StreamEvent, StreamId,
-};
+use bittrace_trace::{Direction, Dissected, Dissector, Moment, Opening};
 use libfuzzer_sys::fuzz_target;
-
-const STREAM: StreamId = StreamId(0);
-
-enum Step {
-    Says(Direction, Vec<u8>),
-    Loses(Direction, u64),
-}
 
 fuzz_target!(|input: &[u8]| {
     let Some((&[opening, losses, burst, seed, s0, s1, s2, s3], rest)) = input.split_first_chunk::<8>() else {
@@ -25,7 +16,7 @@ fuzz_target!(|input: &[u8]| {
     let Some((&share, rest)) = rest.split_first_chunk::<4>() else { return };
     let mut sequence = Sequence(u64::from(u32::from_be_bytes([s0, s1, s2, s3])));
     let (ours, theirs) = rest.split_at(u32::from_be_bytes(share) as usize % (rest.len() + 1));
-    let steps = conversation(ours, theirs, losses, burst, &mut sequence);
+    let steps = conversation([ours, theirs], losses, burst, true, &mut sequence);
     let opening = if opening & 1 == 0 { Opening::Syn } else { Opening::MidStream };
     let called_a_peer = seed & 1 == 0;
 
@@ -36,40 +27,7 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(whole, cut, "cut at random");
 });
 
-/// What the two ends say in turn, in bursts of up to `burst` times 16 bytes.
-fn conversation(ours: &[u8], theirs: &[u8], losses: u8, burst: u8, sequence: &mut Sequence) -> Vec<Step> {
-    let mut steps = Vec::new();
-    let mut left = [ours, theirs];
-    while left.iter().any(|left| !left.is_empty()) {
-        let direction =
-            if sequence.below(2) == 0 { Direction::FromInitiator } else { Direction::FromResponder };
-        let left = &mut left[direction as usize];
-        if left.is_empty() {
-            continue;
-        }
-        let (part, more) = left.split_at((1 + sequence.below(1 + usize::from(burst) * 16)).min(left.len()));
-        *left = more;
-        let lost = sequence.below(256) < usize::from(losses / 4);
-        steps.push(match lost {
-            // Now and then more is lost than was there.
-            true => Step::Loses(direction, part.len() as u64 + (sequence.number() % 8 / 7) * 100_000),
-            false => Step::Says(direction, part.to_vec()),
-        });
-    }
-    steps
-}
-
-fn flow() -> Flow {
-    let end = |last, port| (std::net::Ipv4Addr::new(10, 0, 0, last), port).into();
-    Flow { initiator: end(1, 40_000), responder: end(2, 6881) }
-}
-
-fn dissect(
-    steps: &[Step],
-    opening: Opening,
-    called_a_peer: bool,
-    mut cut: impl FnMut(usize) -> usize,
-) -> Ways {
+fn dissect(steps: &[Step], opening: Opening, called_a_peer: bool, cut: impl FnMut(usize) -> usize) -> Ways {
     let mut ways = Ways::default();
     let mut ends = 0;
     let mut dissector = Dissector::new();
@@ -80,37 +38,17 @@ fn dissect(
         }
         Dissected::Connection(_) => ends += 1,
     };
-    let mut moment = Moment { at: Timestamp::EPOCH, frame: 1 };
     if called_a_peer {
-        announce(&mut dissector, moment);
+        announce(&mut dissector);
     }
-    dissector.handle(moment, StreamEvent::Opened { stream: STREAM, flow: flow(), opening }, &mut take);
-    for step in steps {
-        moment.frame += 1;
-        match step {
-            Step::Loses(direction, length) => {
-                let gap = StreamEvent::Gap { stream: STREAM, direction: *direction, length: *length };
-                dissector.handle(moment, gap, &mut take);
-            }
-            Step::Says(direction, bytes) => {
-                let mut rest = &bytes[..];
-                while !rest.is_empty() {
-                    let (part, more) = rest.split_at(cut(rest.len()));
-                    let burst = StreamEvent::Burst { stream: STREAM, direction: *direction, bytes: part };
-                    dissector.handle(moment, burst, &mut take);
-                    rest = more;
-                }
-            }
-        }
-    }
-    let closed = StreamEvent::Closed { stream: STREAM, closing: Closing::Finished };
-    dissector.handle(moment, closed, &mut take);
+    play(&mut dissector, opening, steps, cut, &mut take);
     assert!(ends <= 1);
     ways
 }
 
 /// Makes the called end known as a peer: it announces itself to a UDP tracker.
-fn announce(dissector: &mut Dissector, moment: Moment) {
+fn announce(dissector: &mut Dissector) {
+    let moment = Moment { at: Timestamp::EPOCH, frame: 1 };
     let mut packet = vec![1; 8];
     packet.extend([0, 0, 0, 1, 0, 0, 0, 9]);
     packet.extend([b'x'; 40]);

@@ -7,22 +7,13 @@
 
 use std::collections::BTreeMap;
 
-use bittrace_fuzz::{Sequence, Ways, record};
+use bittrace_fuzz::{Sequence, Step, Ways, conversation, play, record};
+use bittrace_protocol::InfoHash;
 use bittrace_protocol::mse::{Cipher, End, Key, keys_among, parse_key_log};
-use bittrace_protocol::{InfoHash, Timestamp};
-use bittrace_trace::{
-    Closing, Direction, Dissected, Dissector, Flow, Moment, Opening, StreamEvent, StreamId,
-};
+use bittrace_trace::{Direction, Dissected, Dissector, Opening};
 use libfuzzer_sys::fuzz_target;
 
-const STREAM: StreamId = StreamId(0);
-
 use Direction::{FromInitiator, FromResponder};
-
-enum Step {
-    Says(Direction, Vec<u8>),
-    Loses(Direction, u64),
-}
 
 fuzz_target!(|input: &[u8]| {
     if let Err(error) = parse_key_log(input) {
@@ -44,7 +35,7 @@ fuzz_target!(|input: &[u8]| {
         let at = sequence.below(answer.len());
         answer[at] ^= 1;
     }
-    let steps = conversation([&call, &answer], losses, burst, &mut sequence);
+    let steps = conversation([&call, &answer], losses, burst, false, &mut sequence);
     let whole = dissect(&steps, |length| length);
     assert_eq!(whole, dissect(&steps, |_| 1), "cut into single bytes");
     assert_eq!(whole, dissect(&steps, |length| 1 + sequence.below(length)), "cut at random");
@@ -91,29 +82,7 @@ fn said(direction: Direction, payload: &[u8], methods: u8, padding: u8, sequence
     wire
 }
 
-/// What the two ends say in turn, in bursts of up to `burst` times 16 bytes.
-fn conversation(mut left: [&[u8]; 2], losses: u8, burst: u8, sequence: &mut Sequence) -> Vec<Step> {
-    let mut steps = Vec::new();
-    while left.iter().any(|left| !left.is_empty()) {
-        let direction = if sequence.below(2) == 0 { FromInitiator } else { FromResponder };
-        let left = &mut left[direction as usize];
-        if left.is_empty() {
-            continue;
-        }
-        let (part, more) = left.split_at((1 + sequence.below(1 + usize::from(burst) * 16)).min(left.len()));
-        *left = more;
-        let lost = sequence.below(256) < usize::from(losses / 4);
-        steps.push(match lost {
-            true => Step::Loses(direction, part.len() as u64),
-            false => Step::Says(direction, part.to_vec()),
-        });
-    }
-    steps
-}
-
-fn dissect(steps: &[Step], mut cut: impl FnMut(usize) -> usize) -> Ways {
-    let end = |last, port| (std::net::Ipv4Addr::new(10, 0, 0, last), port).into();
-    let flow = Flow { initiator: end(1, 40_000), responder: end(2, 6881) };
+fn dissect(steps: &[Step], cut: impl FnMut(usize) -> usize) -> Ways {
     let mut ways = Ways::default();
     // The offset of the first record that was deciphered, and what the wire had from there on as far as is known.
     let mut again: BTreeMap<bool, (u64, Cipher)> = BTreeMap::new();
@@ -144,29 +113,7 @@ fn dissect(steps: &[Step], mut cut: impl FnMut(usize) -> usize) -> Ways {
             bytes.iter().zip(on_wire).enumerate().all(|(at, (byte, wire))| *wire == Some(*byte) || plain(at));
         assert!(same, "{one:?} was not deciphered");
     };
-    let mut moment = Moment { at: Timestamp::EPOCH, frame: 1 };
-    let opening = Opening::Syn;
-    dissector.handle(moment, StreamEvent::Opened { stream: STREAM, flow, opening }, &mut take);
-    for step in steps {
-        moment.frame += 1;
-        match step {
-            Step::Loses(direction, length) => {
-                let gap = StreamEvent::Gap { stream: STREAM, direction: *direction, length: *length };
-                dissector.handle(moment, gap, &mut take);
-            }
-            Step::Says(direction, bytes) => {
-                let mut rest = &bytes[..];
-                while !rest.is_empty() {
-                    let (part, more) = rest.split_at(cut(rest.len()));
-                    let burst = StreamEvent::Burst { stream: STREAM, direction: *direction, bytes: part };
-                    dissector.handle(moment, burst, &mut take);
-                    rest = more;
-                }
-            }
-        }
-    }
-    let closed = StreamEvent::Closed { stream: STREAM, closing: Closing::Finished };
-    dissector.handle(moment, closed, &mut take);
+    play(&mut dissector, Opening::Syn, steps, cut, &mut take);
     ways
 }
 
