@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::names::{KEYS, Key, Name};
 use crate::row::Row;
+use crate::said::Said;
 
 /// Writes messages as CSV.
 #[derive(Debug)]
@@ -90,12 +91,7 @@ impl CsvTable {
 
 /// A value as one cell.
 pub(crate) fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) if items.is_empty() => String::new(),
-        other => other.to_string(),
-    }
+    Said::Field(value).to_string()
 }
 
 /// Writes cells as one row.

@@ -231,9 +231,9 @@ impl Annotator {
         }
     }
 
-    /// The capture is about whoever asks a tracker first; where nobody asks, about whoever calls first, or seems to. Nodes of the
-    /// DHT speak to anyone: where they are all there is, about the one that stays when others change. Announces to
-    /// the local network tell nothing.
+    /// The capture is about whoever asks a tracker first; where nobody asks, about whoever calls first, or seems to.
+    /// Nodes of the DHT speak to anyone: where they are all there is, about the one that stays when others change.
+    /// Announces to the local network tell nothing.
     fn speaker(&mut self, record: &Record) -> Speaker {
         use crate::Direction::FromInitiator;
         let initiator = match record.direction {

@@ -25,7 +25,7 @@ use bittrace_protocol::tracker::{http, udp};
 use bittrace_protocol::wire::{Content, Extension, Message};
 use rustc_hash::FxHashMap;
 
-use crate::lane::Taken;
+use crate::lane::{Lane, Taken};
 use crate::record::{Body, Frames, Note, Protocol, Record, Speaker, Transport};
 use crate::{Closing, Direction, Flow, Interest, Moment, Opening, StreamEvent, StreamId};
 use connection::Connection;
@@ -269,6 +269,10 @@ impl Recognised {
     }
 }
 
+/// Where unexplained bytes are cut into records, counted from the first of them: not at packets, since those
+/// must make no difference.
+const CHUNK: usize = 16 * 1024;
+
 /// Where the records of one stream go.
 struct Emitter<'a> {
     stream: StreamId,
@@ -287,10 +291,11 @@ impl<'a> Emitter<'a> {
         stream: StreamId,
         flow: Flow,
         transport: Transport,
+        missing: [bool; 2],
         recognised: &'a mut Recognised,
         out: &'a mut dyn FnMut(Dissected),
     ) -> Self {
-        Self { stream, flow, transport, deciphered_to: 0, missing: [false; 2], recognised, out }
+        Self { stream, flow, transport, deciphered_to: 0, missing, recognised, out }
     }
 
     fn emit(&mut self, direction: Direction, taken: Taken, body: Body) {
@@ -324,10 +329,26 @@ impl<'a> Emitter<'a> {
         (self.out)(Dissected::Record(record));
     }
 
-    /// A record of lost bytes, noticed at `moment`.
-    fn emit_gap(&mut self, moment: Moment, direction: Direction, offset: u64, body: Body) {
-        let frames = Frames::from_slice(&[moment.frame]);
-        self.emit(direction, Taken { bytes: bytes::Bytes::new(), offset, at: moment.at, frames }, body);
+    /// Makes records of the whole chunks among the first `length` bytes that wait, which nothing explains.
+    fn emit_chunks(&mut self, direction: Direction, lane: &mut Lane, length: usize, body: &Body) {
+        for _ in 0..length / CHUNK {
+            self.emit(direction, lane.take(CHUNK), body.clone());
+        }
+    }
+
+    /// Makes a record of what the capture lost, noticed at `moment`, and passes over it. Nothing may wait.
+    fn lose(
+        &mut self,
+        moment: Moment,
+        direction: Direction,
+        loss: Loss,
+        protocol: Protocol,
+        lane: &mut Lane,
+    ) {
+        let (bytes, frames) = (bytes::Bytes::new(), Frames::from_slice(&[moment.frame]));
+        let nothing = Taken { bytes, offset: lane.offset(), at: moment.at, frames };
+        self.emit(direction, nothing, loss.body(protocol));
+        lane.skip(loss.bytes());
     }
 }
 

@@ -15,7 +15,9 @@ mod response;
 mod style;
 
 pub use announce::{Announce, ParameterFault, RequestKind, Scrape};
-pub use framing::{Framer, Framing, frame_request, frame_response, looks_like_request, looks_like_response};
+pub use framing::{
+    Framer, Framing, content_length, frame_request, frame_response, looks_like_request, looks_like_response,
+};
 pub use head::Header;
 pub use percent::{Escaping, percent_decode};
 

@@ -144,8 +144,7 @@ impl Connection {
         }
         let Some(stream) = self.stream else { return };
         let lane = &mut self.lanes[direction as usize];
-        let mut emitter = Emitter::new(stream, self.flow, self.transport, recognised, out);
-        emitter.missing = self.missing;
+        let mut emitter = Emitter::new(stream, self.flow, self.transport, self.missing, recognised, out);
         match &mut self.carries {
             Carries::PeerWire(wire) => wire.gap(moment, direction, loss, lane, &mut emitter),
             Carries::HttpTracker(tracker) => tracker.gap(moment, direction, loss, lane, &mut emitter),
@@ -164,8 +163,7 @@ impl Connection {
     ) {
         self.give_up(recognised, out);
         if let Some(stream) = self.stream {
-            let mut emitter = Emitter::new(stream, self.flow, self.transport, recognised, out);
-            emitter.missing = self.missing;
+            let mut emitter = Emitter::new(stream, self.flow, self.transport, self.missing, recognised, out);
             for direction in BOTH {
                 let lane = &mut self.lanes[direction as usize];
                 match &mut self.carries {
@@ -242,8 +240,7 @@ impl Connection {
     fn advance(&mut self, direction: Direction, recognised: &mut Recognised, out: &mut dyn FnMut(Dissected)) {
         let Some(stream) = self.stream else { return };
         let lane = &mut self.lanes[direction as usize];
-        let mut emitter = Emitter::new(stream, self.flow, self.transport, recognised, out);
-        emitter.missing = self.missing;
+        let mut emitter = Emitter::new(stream, self.flow, self.transport, self.missing, recognised, out);
         match &mut self.carries {
             Carries::PeerWire(wire) => wire.advance(direction, lane, &mut emitter),
             Carries::HttpTracker(tracker) => {

@@ -94,7 +94,7 @@ impl Talk {
         let offset = self.offsets[direction as usize];
         self.offsets[direction as usize] += bytes.len() as u64;
         let frames = Frames::from_slice(&[moment.frame]);
-        let mut emitter = Emitter::new(self.stream, self.flow, transport, recognised, out);
+        let mut emitter = Emitter::new(self.stream, self.flow, transport, [false; 2], recognised, out);
         emitter.emit(direction, Taken { bytes, offset, at: moment.at, frames }, body);
     }
 }

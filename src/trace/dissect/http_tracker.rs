@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use bittrace_protocol::tracker::http::{self, Framer, Framing, RequestKind};
 
-use super::peer_wire::CHUNK;
-use super::{Emitter, Loss};
+use super::{CHUNK, Emitter, Loss};
 use crate::lane::Lane;
 use crate::record::{Body, Protocol, Reason};
 use crate::{Direction, Moment};
@@ -85,8 +84,8 @@ impl HttpTracker {
             }
         }
         // There may be no end to them, so they do not wait for it.
-        while self.lost[direction as usize] && lane.waiting().len() >= CHUNK {
-            emitter.emit(direction, lane.take(CHUNK), DAMAGED);
+        if self.lost[direction as usize] {
+            emitter.emit_chunks(direction, lane, lane.waiting().len(), &DAMAGED);
         }
     }
 
@@ -101,8 +100,7 @@ impl HttpTracker {
         emitter: &mut Emitter<'_>,
     ) {
         self.flush(direction, lane, emitter);
-        emitter.emit_gap(moment, direction, lane.offset(), loss.body(Protocol::HttpTracker));
-        lane.skip(loss.bytes());
+        emitter.lose(moment, direction, loss, Protocol::HttpTracker, lane);
         self.lost[direction as usize] = true;
     }
 

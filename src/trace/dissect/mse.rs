@@ -10,8 +10,8 @@ use bittrace_protocol::mse::{
 use bittrace_protocol::wire::{Frame, Prefix, frame, handshake_prefix};
 use memchr::memmem;
 
-use super::peer_wire::{CHUNK, PeerWire};
-use super::{Emitter, Loss};
+use super::peer_wire::PeerWire;
+use super::{CHUNK, Emitter, Loss};
 use crate::lane::{Lane, Taken};
 use crate::record::{Body, Note, Protocol, Reason};
 use crate::resync::search_all;
@@ -98,8 +98,7 @@ impl Mse {
             }
         }
         emitter.deciphered_to = 0;
-        emitter.emit_gap(moment, direction, lane.offset(), loss.body(Protocol::Mse));
-        lane.skip(loss.bytes());
+        emitter.lose(moment, direction, loss, Protocol::Mse, lane);
     }
 
     /// Takes in that no more bytes come.

@@ -8,7 +8,7 @@ use bittrace_protocol::wire::{
 };
 use memchr::memmem;
 
-use super::{Emitter, Loss};
+use super::{CHUNK, Emitter, Loss};
 use crate::lane::Lane;
 use crate::record::{Body, Fragment, Protocol, Reason};
 use crate::resync::{Search, search, search_end};
@@ -59,10 +59,6 @@ impl Skipped {
         }
     }
 }
-
-/// Where unexplained bytes are cut into records, counted from the first of them: not at packets, since those
-/// must make no difference.
-pub(super) const CHUNK: usize = 16 * 1024;
 
 /// How far into an encrypted connection a handshake in clear may begin: behind the key, its padding, two hashes, the
 /// longest negotiation and a handshake sent ahead.
@@ -151,7 +147,7 @@ impl PeerWire {
                         Search::Found(at) => self.found(direction, skipped, at, lane, emitter),
                         Search::NotBefore(at) => {
                             *searched = at % CHUNK;
-                            emit_chunks(skipped, at, direction, lane, emitter);
+                            emitter.emit_chunks(direction, lane, at, &skipped.body());
                             return;
                         }
                     }
@@ -173,8 +169,7 @@ impl PeerWire {
         // Where the next message begins is only known when it is known how much is missing.
         let begun = self.begun(direction, lane).filter(|_| matches!(loss, Loss::Bytes(_)));
         self.flush(direction, lane, emitter);
-        emitter.emit_gap(moment, direction, lane.offset(), loss.body(Protocol::PeerWire));
-        lane.skip(loss.bytes());
+        emitter.lose(moment, direction, loss, Protocol::PeerWire, lane);
         let way = &mut self.ways[direction as usize];
         way.mode = match begun {
             Some((fragment, end)) if lane.offset() < end => {
@@ -211,7 +206,7 @@ impl PeerWire {
         lane: &mut Lane,
         emitter: &mut Emitter<'_>,
     ) {
-        emit_chunks(skipped, at, direction, lane, emitter);
+        emitter.emit_chunks(direction, lane, at, &skipped.body());
         let rest = at % CHUNK;
         if rest > 0 {
             emitter.emit(direction, lane.take(rest), skipped.body());
@@ -260,7 +255,7 @@ impl PeerWire {
             emitter.emit(direction, lane.take_all(), skipped.body());
             return;
         }
-        emit_chunks(skipped, lane.waiting().len(), direction, lane, emitter);
+        emitter.emit_chunks(direction, lane, lane.waiting().len(), &skipped.body());
         if !lane.waiting().is_empty() {
             emitter.emit(direction, lane.take_all(), skipped.body());
         }
@@ -334,17 +329,4 @@ fn begun_message(bytes: &[u8]) -> Option<Fragment> {
         _ => None,
     };
     Some(Fragment { id: Some(id), block, from: 0, total: total as u64 })
-}
-
-/// Makes records of the whole chunks among the first `length` bytes that wait.
-fn emit_chunks(
-    skipped: Skipped,
-    length: usize,
-    direction: Direction,
-    lane: &mut Lane,
-    emitter: &mut Emitter<'_>,
-) {
-    for _ in 0..length / CHUNK {
-        emitter.emit(direction, lane.take(CHUNK), skipped.body());
-    }
 }

@@ -1,6 +1,6 @@
 //! The two directions of a connection to a web seed: requests for parts of a torrent's files (BEP 19) or of its pieces
-//! (BEP 17) one way, heads of answers and the bytes themselves the other. Bytes are shown in parts as they come, since an answer may be as long as a
-//! file.
+//! (BEP 17) one way, heads of answers and the bytes themselves the other. Bytes are shown in parts as they come, since
+//! an answer may be as long as a file.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,8 +10,7 @@ use bittrace_protocol::tracker::http::{self, Framer, Framing};
 use bittrace_protocol::web_seed::{self, WantedPiece};
 use memchr::memmem;
 
-use super::peer_wire::CHUNK;
-use super::{Emitter, Loss};
+use super::{CHUNK, Emitter, Loss};
 use crate::lane::Lane;
 use crate::record::{Body, FilePart, Protocol, Reason};
 use crate::{Direction, Moment};
@@ -133,8 +132,8 @@ impl WebSeed {
                 return;
             }
         }
-        while self.lost[direction as usize] && lane.waiting().len() >= CHUNK {
-            emitter.emit(direction, lane.take(CHUNK), DAMAGED);
+        if self.lost[direction as usize] {
+            emitter.emit_chunks(direction, lane, lane.waiting().len(), &DAMAGED);
         }
     }
 
@@ -148,8 +147,7 @@ impl WebSeed {
         emitter: &mut Emitter<'_>,
     ) {
         self.flush(direction, lane, emitter);
-        emitter.emit_gap(moment, direction, lane.offset(), loss.body(Protocol::WebSeed));
-        lane.skip(loss.bytes());
+        emitter.lose(moment, direction, loss, Protocol::WebSeed, lane);
         match (&self.answering, loss) {
             (Answering::Body { left: Some(left), .. }, Loss::Bytes(lost))
                 if direction != self.asker && lost <= *left =>
@@ -317,5 +315,5 @@ fn body_length(response: &http::Response) -> Option<u64> {
     if response.header("transfer-encoding").is_some() {
         return None;
     }
-    std::str::from_utf8(response.header("content-length")?).ok()?.parse().ok()
+    http::content_length(response.header("content-length")?)
 }

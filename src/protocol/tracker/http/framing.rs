@@ -199,10 +199,7 @@ fn body_length(bytes: &[u8], headers: &[Header]) -> Result<Option<Length>, Decod
             }
         }
         if name.eq_ignore_ascii_case(b"content-length") {
-            let count = std::str::from_utf8(value)
-                .ok()
-                .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
-                .and_then(|text| text.parse::<u64>().ok())
+            let count = content_length(value)
                 .ok_or(DecodeError::new(header.value.start, "a Content-Length in decimal digits"))?;
             let count = usize::try_from(count)
                 .ok()
@@ -217,6 +214,12 @@ fn body_length(bytes: &[u8], headers: &[Header]) -> Result<Option<Length>, Decod
     Ok(length.map(Length::Bytes))
 }
 
+/// The number of bytes in the value of a Content-Length header: decimal digits alone (RFC 9110, section 8.6).
+pub fn content_length(value: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(value.trim_ascii()).ok()?;
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
 /// The methods of RFC 9110, section 9, and PATCH.
 const METHODS: &[&[u8]] =
     &[b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"CONNECT ", b"OPTIONS ", b"TRACE ", b"PATCH "];
@@ -228,6 +231,12 @@ mod tests {
     use super::*;
 
     const ANNOUNCE: &[u8] = b"GET /announce?info_hash=x HTTP/1.1\r\nHost: t\r\n\r\n";
+
+    #[test]
+    fn a_content_length_is_digits_alone() {
+        let lengths = [&b" 17 "[..], b"+5", b"-0", b"", b"1e3", b"18446744073709551616"].map(content_length);
+        assert_eq!(lengths, [Some(17), None, None, None, None, None]);
+    }
 
     #[test]
     fn gives_the_length_of_the_first_of_two_requests() {
