@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_trace::record::Severity;
-use bittrace_trace::words::{count, counted};
+use bittrace_trace::units::{count, counted};
 use bittrace_trace::{Dissected, Options, Record, Summary, Trace};
 
 use crate::Exit;

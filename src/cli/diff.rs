@@ -15,7 +15,7 @@ use bittrace_replay::{
     Transcript, Verdict,
 };
 use bittrace_trace::Trace;
-use bittrace_trace::words::counted;
+use bittrace_trace::units::counted;
 
 use crate::Exit;
 use crate::args::{Choice, Common, Comparing, Diff, DiffFormat, Side};

@@ -21,7 +21,7 @@ use bittrace_protocol::session::{Config, Event, Identity, PieceOrder, Profile, S
 use bittrace_protocol::{Metainfo, PeerId};
 use bittrace_replay::{Reference, Transcript, learn};
 use bittrace_trace::Trace;
-use bittrace_trace::words::{counted, rough_size, span};
+use bittrace_trace::units::{counted, rough_size, span};
 
 use crate::Exit;
 use crate::args::{self, Common, Comparing};

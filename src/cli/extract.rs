@@ -10,7 +10,7 @@ use anyhow::{Result, anyhow};
 use bittrace_client::Error;
 use bittrace_client::extract::{Extraction, ExtractionReport, Writing};
 use bittrace_protocol::metainfo::Metainfo;
-use bittrace_trace::words::counted;
+use bittrace_trace::units::counted;
 use bittrace_trace::{Dissected, Options};
 
 use crate::Exit;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use bittrace_protocol::{Field, Hex, Role, Value};
 use bittrace_trace::record::{Body, Record};
-use bittrace_trace::words::count;
+use bittrace_trace::units::count;
 
 use crate::output::{Look, styles};
 use crate::table::{columns, pad, printable, wrap};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use bittrace_protocol::Hex;
-use bittrace_trace::summary::{Client, Connection, TorrentSeen, Tracker, Way};
+use bittrace_trace::statistics::{Client, Connection, TorrentSeen, Tracker, Way};
 use bittrace_trace::{Direction, Summary, Trace};
 use serde::ser::{Serialize, Serializer};
 use serde_json::{Map, Value, json};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use bittrace_protocol::mse::{Key, MAX_KEYS, parse_key_log};
-use bittrace_trace::words::{count, size};
+use bittrace_trace::units::{count, size};
 use clap::Args;
 
 /// Where the keys of encrypted connections are.

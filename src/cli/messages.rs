@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use bittrace_trace::Speaker;
 use bittrace_trace::record::Severity;
-use bittrace_trace::words::span;
+use bittrace_trace::units::span;
 
 use crate::hex;
 use crate::names::Name;

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use bittrace_protocol::Timestamp;
 use bittrace_trace::record::{Protocol, Severity};
-use bittrace_trace::summary::{Connection, TorrentSeen, Tracker, Unread};
-use bittrace_trace::words::{count, counted, rough_size, seconds, size, span};
+use bittrace_trace::statistics::{Connection, TorrentSeen, Tracker, Unread};
+use bittrace_trace::units::{count, counted, rough_size, seconds, size, span};
 use bittrace_trace::{Closing, Direction, Opening, Summary, Trace};
 
 use crate::output::{Look, styles};
@@ -231,7 +231,7 @@ impl Overview<'_> {
             None => format!("{} → {}", connection.initiator, connection.responder),
         };
         let (sent, received) = (connection.way(own), connection.way(own.reverse()));
-        let client = |way: &bittrace_trace::summary::Way| way.client.as_deref().map(str::to_owned);
+        let client = |way: &bittrace_trace::statistics::Way| way.client.as_deref().map(str::to_owned);
         let who = match (connection.protocol, local) {
             (Some(Protocol::HttpTracker), _) => "HTTP tracker".to_owned(),
             (Some(Protocol::UdpTracker), _) => "UDP tracker".to_owned(),

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use bittrace_protocol::Metainfo;
 use bittrace_protocol::mse::Key;
 use bittrace_replay::{Contents, Missed, Reference, Transcript, learn, rehearse};
-use bittrace_trace::words::counted;
+use bittrace_trace::units::counted;
 use bittrace_trace::{Options, Trace};
 
 use crate::Exit;

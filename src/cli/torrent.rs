@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use bittrace_protocol::metainfo::{File, Metainfo};
 use bittrace_protocol::{Field, Geometry, Hex, Role, Timestamp, Value as FieldValue};
-use bittrace_trace::words::{count, counted, size};
+use bittrace_trace::units::{count, counted, size};
 use serde_json::{Map, Value, json};
 
 use crate::args::{Common, TorrentFormat, TorrentShow};

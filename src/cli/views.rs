@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
-use bittrace_trace::summary::{Exchanges, PiecesSeen};
+use bittrace_trace::statistics::{Exchanges, PiecesSeen};
 use bittrace_trace::{Dissected, Summary};
 use serde_json::{Map, Value};
 
@@ -143,7 +143,7 @@ fn paragraph(text: &str, indent: usize, look: Look, out: &mut dyn Write) -> io::
 
 fn more(hidden: u64, look: Look, out: &mut dyn Write) -> io::Result<()> {
     if hidden > 0 {
-        paragraph(&format!("… {} more; -v shows them", bittrace_trace::words::count(hidden)), 2, look, out)?;
+        paragraph(&format!("… {} more; -v shows them", bittrace_trace::units::count(hidden)), 2, look, out)?;
     }
     Ok(())
 }

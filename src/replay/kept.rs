@@ -4,7 +4,7 @@
 use bittrace_protocol::wire::{Extension, Message, MessageId};
 use bittrace_protocol::{Hex, PieceIndex};
 use bittrace_trace::record::{Body, Frames, Reason};
-use bittrace_trace::words::size;
+use bittrace_trace::units::size;
 use bittrace_trace::{Protocol, Record, describe};
 use bytes::{Bytes, BytesMut};
 use sha1::{Digest, Sha1};

@@ -6,7 +6,7 @@ use std::ops::Range;
 use bittrace_protocol::field::{Field, Role, Value};
 use bittrace_protocol::{Hex, PeerId};
 use bittrace_trace::Record;
-use bittrace_trace::words::size;
+use bittrace_trace::units::size;
 
 use crate::mask::Mask;
 

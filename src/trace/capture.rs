@@ -12,7 +12,7 @@ use std::path::Path;
 use bittrace_protocol::{Timestamp, mse};
 
 use crate::burst::Moment;
-use crate::link::LinkType;
+use crate::packet::link::LinkType;
 
 mod compression;
 mod error;

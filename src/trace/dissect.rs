@@ -5,12 +5,14 @@
 
 mod connection;
 mod datagrams;
+mod dht_flows;
 mod flows;
 mod http_tracker;
 mod keys;
 mod mse;
-mod nodes;
 mod peer_wire;
+mod resync;
+mod stream_buffer;
 mod utp;
 mod web_seed;
 
@@ -25,7 +27,7 @@ use bittrace_protocol::tracker::{http, udp};
 use bittrace_protocol::wire::{Content, Extension, Message};
 use rustc_hash::FxHashMap;
 
-use crate::lane::{Lane, Taken};
+use crate::dissect::stream_buffer::{Lane, Taken};
 use crate::record::{Body, Frames, Note, Protocol, Record, Speaker, Transport};
 use crate::{Closing, Direction, Flow, Interest, Moment, Opening, StreamEvent, StreamId};
 use connection::Connection;

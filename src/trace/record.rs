@@ -1,5 +1,7 @@
 //! All that people read: one protocol message with its exact bytes, its meaning, and what is to be said of it.
 
+mod summary_line;
+pub mod units;
 mod web_seed;
 
 use std::borrow::Cow;
@@ -18,6 +20,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::{Direction, StreamId};
+pub use summary_line::{describe, describe_in};
 
 /// One message, or bytes that are none.
 #[derive(Debug, Clone)]

@@ -13,7 +13,7 @@ use etherparse::{IpHeaders, PacketBuilder, PacketBuilderStep, TcpHeader, TcpOpti
 use rustc_hash::FxHashMap;
 
 use crate::burst::{Closing, Direction, Flow, Opening, StreamId};
-use crate::link::LinkType;
+use crate::packet::link::LinkType;
 
 #[cfg(test)]
 mod tests;

@@ -13,9 +13,9 @@ use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::mse;
 
-use crate::annotate::Annotator;
 use crate::capture::{Capture, Cut, TraceError};
 use crate::dissect::Dissected;
+use crate::expert::Annotator;
 use ahead::Ahead;
 use reading::Reading;
 pub use reading::{About, Counts};

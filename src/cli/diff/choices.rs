@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use bittrace_protocol::wire::Message;
 use bittrace_replay::{Compared, Pair, Verdict};
 use bittrace_trace::Body;
-use bittrace_trace::words::{count, counted};
+use bittrace_trace::units::{count, counted};
 
 use super::page::place;
 use super::{Detail, Said, View};

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use bittrace_protocol::Hex;
 use bittrace_replay::{Compared, Difference, Pair, Part, Rule, Verdict};
 use bittrace_trace::Speaker;
-use bittrace_trace::words::count;
+use bittrace_trace::units::count;
 
 use super::page::place;
 use super::{Detail, Said, View};

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use bittrace_protocol::InfoHash;
 use bittrace_replay::{Compared, Conversation, Judged, Tally, Transcript, Verdict};
 use bittrace_trace::Speaker;
-use bittrace_trace::words::{count, counted};
+use bittrace_trace::units::{count, counted};
 
 use super::{Detail, View, choices, details};
 use crate::output::{Look, styles};

@@ -7,7 +7,7 @@ use bittrace_client::Notice;
 use bittrace_protocol::client_name;
 use bittrace_protocol::session::{Closing, Event, Gone, Violation};
 use bittrace_protocol::tracker::http::{AnnounceReply, Request};
-use bittrace_trace::words::{counted, rough_size, seconds, short_hex, span};
+use bittrace_trace::units::{counted, rough_size, seconds, short_hex, span};
 use rustc_hash::FxHashMap;
 
 use crate::args::Common;

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use bittrace_protocol::session::{PeerView, Status};
-use bittrace_trace::words::{rough_size, seconds};
+use bittrace_trace::units::{rough_size, seconds};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Shows how far a run is.

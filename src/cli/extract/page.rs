@@ -6,7 +6,7 @@ use std::ops::Range;
 use bittrace_client::extract::{
     Extracted, ExtractedFile, ExtractionReport, FaultKind, Origin, PieceFault, Sent, Undescribed,
 };
-use bittrace_trace::words::{count, counted, size};
+use bittrace_trace::units::{count, counted, size};
 use serde_json::{Map, Value, json};
 
 use crate::json::write_line;

@@ -8,7 +8,7 @@ use anyhow::Result;
 use bittrace_protocol::Block;
 use bittrace_protocol::wire::Message;
 use bittrace_replay::{Disturbance, End, Reference, Served};
-use bittrace_trace::words::counted;
+use bittrace_trace::units::counted;
 use bittrace_trace::{Body, Options, Speaker};
 use serde_json::{Value, json};
 

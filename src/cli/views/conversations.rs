@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use bittrace_protocol::Timestamp;
 use bittrace_trace::Direction;
 use bittrace_trace::record::Protocol;
-use bittrace_trace::summary::{Connection, Exchanges, Given};
-use bittrace_trace::words::{count, counted, rough_size, short_hex, span};
+use bittrace_trace::statistics::{Connection, Exchanges, Given};
+use bittrace_trace::units::{count, counted, rough_size, short_hex, span};
 use serde_json::{Value, json};
 
 use super::{ROWS, Read, Rows, heading, more, object, paragraph};

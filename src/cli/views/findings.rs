@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use bittrace_trace::record::Severity;
 use bittrace_trace::rules::rule;
-use bittrace_trace::words::count;
+use bittrace_trace::units::count;
 use serde_json::json;
 
 use super::{Read, Rows, heading, object, paragraph};

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::ops::Range;
 
-use bittrace_trace::summary::{PieceSeen, PiecesSeen, Sender, Verdict};
-use bittrace_trace::words::{count, counted};
+use bittrace_trace::statistics::{PieceSeen, PiecesSeen, Sender, Verdict};
+use bittrace_trace::units::{count, counted};
 use serde_json::json;
 
 use super::{ROWS, Read, Rows, heading, more, object, paragraph};

@@ -10,7 +10,7 @@ use pcap_parser::{
 
 use super::input::Input;
 use super::{Fault, Found, MAX_BLOCK};
-use crate::link::LinkType;
+use crate::packet::link::LinkType;
 
 /// Where one stands in a pcap file: its header, which governs every packet.
 pub(super) struct Pcap {

@@ -10,7 +10,7 @@ use pcap_parser::{
 
 use super::input::Input;
 use super::{Fault, Found, MAX_BLOCK};
-use crate::link::LinkType;
+use crate::packet::link::LinkType;
 
 mod clock;
 use clock::Clock;

@@ -12,10 +12,10 @@ use super::mse::Mse;
 use super::peer_wire::{CLEAR_WITHIN, PeerWire, clear_handshake};
 use super::web_seed::WebSeed;
 use super::{ConnectionEnd, Dissected, Emitter, Loss, Recognised};
-use crate::lane::Lane;
+use crate::dissect::resync::{Search, search, search_all};
+use crate::dissect::stream_buffer::Lane;
+use crate::expert::rules::MSE_OTHER_TORRENT;
 use crate::record::{Record, Transport};
-use crate::resync::{Search, search, search_all};
-use crate::rules::MSE_OTHER_TORRENT;
 use crate::{Closing, Direction, Flow, Interest, Moment, Opening, StreamId};
 
 /// A connection and what is known of it.

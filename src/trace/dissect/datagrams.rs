@@ -8,8 +8,8 @@ use bittrace_protocol::tracker::udp;
 use bittrace_protocol::{dht, lsd};
 use bytes::Bytes;
 
+use super::dht_flows::Nodes;
 use super::flows::{Flows, Talk};
-use super::nodes::Nodes;
 use super::utp::UtpConnections;
 use super::{Dissected, Recognised};
 use crate::record::{Body, Protocol, Reason, Transport};

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 
 use super::{Dissected, Emitter, Recognised};
-use crate::lane::Taken;
+use crate::dissect::stream_buffer::Taken;
 use crate::record::{Body, Frames, Transport};
 use crate::{Direction, Flow, Moment, StreamId};
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bittrace_protocol::tracker::http::{self, Framer, Framing, RequestKind};
 
 use super::{CHUNK, Emitter, Loss};
-use crate::lane::Lane;
+use crate::dissect::stream_buffer::Lane;
 use crate::record::{Body, Protocol, Reason};
 use crate::{Direction, Moment};
 

@@ -12,10 +12,10 @@ use memchr::memmem;
 
 use super::peer_wire::PeerWire;
 use super::{CHUNK, Emitter, Loss};
-use crate::lane::{Lane, Taken};
+use crate::dissect::resync::search_all;
+use crate::dissect::stream_buffer::{Lane, Taken};
+use crate::expert::rules::MSE_NOT_DECIPHERED;
 use crate::record::{Body, Note, Protocol, Reason};
-use crate::resync::search_all;
-use crate::rules::MSE_NOT_DECIPHERED;
 use crate::{Direction, Moment};
 use way::{Stage, Way};
 

@@ -9,9 +9,9 @@ use bittrace_protocol::wire::{
 use memchr::memmem;
 
 use super::{CHUNK, Emitter, Loss};
-use crate::lane::Lane;
+use crate::dissect::resync::{Search, search, search_end};
+use crate::dissect::stream_buffer::Lane;
 use crate::record::{Body, Fragment, Protocol, Reason};
-use crate::resync::{Search, search, search_end};
 use crate::{Direction, Moment};
 
 /// What each direction of the connection is in the middle of.

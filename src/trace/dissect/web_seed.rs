@@ -11,7 +11,7 @@ use bittrace_protocol::web_seed::{self, WantedPiece};
 use memchr::memmem;
 
 use super::{CHUNK, Emitter, Loss};
-use crate::lane::Lane;
+use crate::dissect::stream_buffer::Lane;
 use crate::record::{Body, FilePart, Protocol, Reason};
 use crate::{Direction, Moment};
 

@@ -4,10 +4,10 @@ use bittrace_protocol::Timestamp;
 
 use super::Options;
 use crate::capture::{Capture, Cut, TraceError};
-use crate::defrag::Defragmenter;
 use crate::dissect::{Dissected, Dissector};
-use crate::link::{Datagram, Parsed, UNKNOWN_LINK, parse};
-use crate::tcp::Reassembler;
+use crate::packet::defrag::Defragmenter;
+use crate::packet::link::{Datagram, Parsed, UNKNOWN_LINK, parse};
+use crate::reassembly::tcp::Reassembler;
 
 /// A capture that is being read, and the stages that its packets pass.
 pub(super) struct Reading {

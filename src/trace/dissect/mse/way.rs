@@ -3,7 +3,7 @@
 use bittrace_protocol::mse::{Cipher, VERIFICATION};
 
 use crate::dissect::Loss;
-use crate::lane::Lane;
+use crate::dissect::stream_buffer::Lane;
 use crate::record::Note;
 
 /// How far a direction is.

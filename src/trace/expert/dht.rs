@@ -7,8 +7,8 @@ use bittrace_protocol::{InfoHash, Timestamp, client_of_letters};
 
 use super::latency;
 use crate::Direction;
+use crate::expert::rules;
 use crate::record::{Answer, Body, Record};
-use crate::rules;
 
 /// Two nodes of the DHT.
 #[derive(Debug, Default)]

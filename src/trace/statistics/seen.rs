@@ -12,8 +12,8 @@ use foldhash::fast::RandomState;
 use rustc_hash::FxHashMap;
 
 use super::{KEPT, is_tracker};
+use crate::expert::rules;
 use crate::record::{Body, Protocol, Record, Speaker};
-use crate::rules;
 use crate::{Direction, StreamId};
 
 /// The clients of a capture. One is known by its address and the beginning of its peer id, which names its

@@ -4,7 +4,7 @@ use bittrace_protocol::dht::{Kind, Message, Method, Query, Response};
 use bittrace_protocol::{Hex, InfoHash, lsd};
 
 use super::{NAMED, listed, lossy, short_hash};
-use crate::words::{count, counted, short_hex};
+use crate::record::units::{count, counted, short_hex};
 
 /// `name` is that of the record, which says query or response and of which method.
 pub(super) fn describe_message(name: &str, message: &Message, method: Option<&Method>) -> String {

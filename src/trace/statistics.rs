@@ -3,9 +3,9 @@
 //! Lists keep their first entries and count the rest; sums are of everything.
 
 mod connections;
-mod exchanges;
 mod pieces;
 mod seen;
+mod transfers;
 
 use std::collections::BTreeMap;
 use std::ptr;
@@ -18,9 +18,9 @@ use crate::record::{Body, Note, Protocol, Record, Severity};
 use crate::{ConnectionEnd, Dissected};
 
 pub use connections::{Connection, Connections, Way};
-pub use exchanges::{Exchange, Exchanges, Given};
 pub use pieces::{PieceSeen, PiecesSeen, Sender, Verdict};
 pub use seen::{Client, Clients, TorrentSeen, TorrentsSeen, Tracker, Trackers};
+pub use transfers::{Exchange, Exchanges, Given};
 
 /// What a capture holds.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@ use bittrace_protocol::{InfoHash, PieceIndex};
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::summary::PieceSeen;
+use crate::statistics::PieceSeen;
 
 const HASH_REQUEST: u8 = 21;
 const HASHES: u8 = 22;

@@ -3,14 +3,15 @@
 
 mod announces;
 mod bencoding;
-mod conduct;
-mod hashes;
-mod left;
-mod local;
+mod dht;
+mod hash_proofs;
+mod left_check;
+mod local_host;
 mod metadata;
-mod nodes;
+mod peer_rules;
 mod peers;
-mod pieces;
+mod piece_check;
+pub mod rules;
 mod trackers;
 
 use std::collections::HashMap;
@@ -23,18 +24,17 @@ use bittrace_protocol::{InfoHash, Timestamp};
 use foldhash::fast::RandomState;
 use rustc_hash::FxHashMap;
 
+use crate::record::units::counted;
 use crate::record::{Body, Note, Protocol, Reason, Record, Severity, Speaker, Transport};
-use crate::rules;
-use crate::words::counted;
 use crate::{Dissected, Options, StreamId};
 use announces::{Announced, Announces};
-use conduct::Conduct;
-use hashes::Trees;
-use left::Left;
+use dht::Nodes;
+use hash_proofs::Trees;
+use left_check::Left;
 use metadata::Gathered;
-use nodes::Nodes;
+use peer_rules::Conduct;
 use peers::{Pair, Peers};
-use pieces::Pieces;
+use piece_check::Pieces;
 use trackers::Trackers;
 
 /// Annotates the records of one trace, in their order.
@@ -253,7 +253,7 @@ impl Annotator {
         if self.local.is_none() && matches!(protocol, Protocol::Dht | Protocol::Lsd) {
             return if record.direction == FromInitiator { Speaker::Local } else { Speaker::Far };
         }
-        let local = *self.local.get_or_insert_with(|| local::likely_local(record, initiator));
+        let local = *self.local.get_or_insert_with(|| local_host::likely_local(record, initiator));
         let speaks = match ends.map(|end| end == local) {
             [true, false] => true,
             [false, true] => false,

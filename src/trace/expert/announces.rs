@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use bittrace_protocol::tracker::{Event, http, udp};
 use bittrace_protocol::{InfoHash, PeerId, Timestamp};
 
+use crate::expert::rules;
+use crate::record::units::{count, seconds, span};
 use crate::record::{Body, Record};
-use crate::rules;
-use crate::words::{count, seconds, span};
 
 /// The last announce of each client to each tracker about each torrent.
 #[derive(Debug, Default)]

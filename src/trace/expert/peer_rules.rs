@@ -16,9 +16,9 @@ use bittrace_protocol::wire::{
 use bittrace_protocol::{Block, PieceIndex, Timestamp};
 
 use super::metadata::MetadataHash;
+use crate::expert::rules::{self, Rule};
+use crate::record::units::{counted, size, span};
 use crate::record::{Body, Record};
-use crate::rules::{self, Rule};
-use crate::words::{counted, size, span};
 use requests::{HashRequests, Requests, Settled};
 
 /// The conduct of both ends of a connection.

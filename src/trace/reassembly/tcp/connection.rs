@@ -3,7 +3,7 @@
 use super::Outlet;
 use super::half::{Half, Piece, Sink};
 use crate::burst::{Closing, Direction, Flow, Moment, Opening, StreamEvent, StreamId};
-use crate::link::Segment;
+use crate::packet::link::Segment;
 
 /// A connection that is being followed, or was until it closed.
 pub(super) struct Connection {

@@ -11,8 +11,8 @@ use bittrace_protocol::{InfoHash, PieceIndex, Timestamp};
 use foldhash::fast::RandomState;
 
 use crate::Dissected;
+use crate::expert::rules;
 use crate::record::{Body, Reason, Record};
-use crate::rules;
 
 /// The pieces of a capture, by torrent and number.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use sha1::{Digest, Sha1};
 use super::*;
 use crate::Direction::{self, FromInitiator as A, FromResponder as B};
 use crate::record::Severity;
-use crate::summary::PiecesSeen;
+use crate::statistics::PiecesSeen;
 use crate::{Dissector, Flow, Moment, Opening, StreamEvent};
 
 mod http_seeds;

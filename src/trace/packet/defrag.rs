@@ -8,7 +8,7 @@ use bittrace_protocol::Timestamp;
 use etherparse::defrag::IpDefragBuf;
 use etherparse::{IpFragOffset, IpNumber};
 
-use crate::link::{Fragment, FragmentedPacket, Parsed};
+use crate::packet::link::{Fragment, FragmentedPacket, Parsed};
 
 /// The packets of which some parts are there.
 #[derive(Debug, Default)]

@@ -11,10 +11,10 @@ use bittrace_protocol::{InfoHash, PeerId, PieceIndex, Timestamp};
 use foldhash::fast::RandomState;
 
 use super::announces::Announced;
-use super::pieces::Receiver;
+use super::piece_check::Receiver;
+use crate::expert::rules;
 use crate::record::Record;
-use crate::rules;
-use crate::words::{count, counted};
+use crate::record::units::{count, counted};
 
 /// What clients received of torrents.
 #[derive(Debug, Default)]

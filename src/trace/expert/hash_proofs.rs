@@ -12,9 +12,9 @@ use bittrace_protocol::wire::{HashRange, Message};
 use bittrace_protocol::{Hex, InfoHash, PieceIndex};
 use foldhash::fast::RandomState;
 
+use crate::expert::rules;
+use crate::record::units::{count, counted};
 use crate::record::{Body, Record};
-use crate::rules;
-use crate::words::{count, counted};
 
 /// The trees of the torrents that are known, and what peers taught of them.
 #[derive(Debug, Default)]

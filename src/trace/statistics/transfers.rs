@@ -164,7 +164,11 @@ impl Given {
             Message::Piece { block, .. } => {
                 let length = block.len() as u64;
                 self.duplicate += if came { length } else { 0 };
-                if record.notes.iter().any(|note| note.rule == crate::rules::BEP3_BLOCK_UNSOLICITED.id) {
+                if record
+                    .notes
+                    .iter()
+                    .any(|note| note.rule == crate::expert::rules::BEP3_BLOCK_UNSOLICITED.id)
+                {
                     self.unsolicited += length;
                 }
                 let Some(answer) = record.answers else { return };

@@ -1,7 +1,7 @@
 //! What a record says, on one line: the meaning in table rows, and `summary` in JSON. It begins with what is
 //! said, gives numbers as the protocol counts them, and leaves nothing open to a second reading.
 
-mod nodes;
+mod dht;
 
 use std::net::SocketAddr;
 
@@ -14,8 +14,8 @@ use bittrace_protocol::wire::{
 };
 use bittrace_protocol::{Block, Hex, InfoHash};
 
+use crate::record::units::{count, counted, seconds, short_hex, size};
 use crate::record::{Body, FilePart, Fragment, Reason, Record};
-use crate::words::{count, counted, seconds, short_hex, size};
 
 /// The meaning of a record on one line, without a full stop.
 pub fn describe(record: &Record) -> String {
@@ -49,10 +49,8 @@ pub fn describe_in(record: &Record, pieces: Option<u64>) -> String {
         Body::KeyExchange => format!("key-exchange: a public key of {}", size(length)),
         Body::Negotiation(part) => describe_negotiation(*part, record),
         Body::Encrypted => format!("encrypted: {}, not readable", counted(length, "byte")),
-        Body::Dht(message, method) => {
-            nodes::describe_message(record.body.message(), message, method.as_ref())
-        }
-        Body::Lsd(announce) => nodes::describe_announce(announce),
+        Body::Dht(message, method) => dht::describe_message(record.body.message(), message, method.as_ref()),
+        Body::Lsd(announce) => dht::describe_announce(announce),
         Body::WebSeedRequest(_, part) => format!("request {}", part_of(part)),
         Body::WebSeedResponse(response, part) => {
             format!("response: HTTP status {} to {}", response.status, part_of(part))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bittrace_protocol::Timestamp;
 
 use crate::burst::{Closing, Direction, Interest, Moment, StreamEvent, StreamId};
-use crate::link::Segment;
+use crate::packet::link::Segment;
 
 mod connection;
 mod half;

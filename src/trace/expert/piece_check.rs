@@ -14,10 +14,10 @@ use bittrace_protocol::wire::Message;
 use bittrace_protocol::{InfoHash, PeerId, PieceIndex};
 use bytes::Bytes;
 
-use super::hashes::Trees;
+use super::hash_proofs::Trees;
+use crate::expert::rules;
+use crate::record::units::size;
 use crate::record::{Body, Note, Record};
-use crate::rules;
-use crate::words::size;
 
 /// The pieces that are on their way.
 #[derive(Debug, Default)]

@@ -4,8 +4,8 @@
 use bittrace_protocol::bencode::{self, Document, View};
 use bittrace_protocol::wire::{Extension, Message};
 
+use crate::expert::rules;
 use crate::record::{Body, Record};
-use crate::rules;
 
 /// Notes what is irregular in a record's bencoding.
 pub(super) fn judge(record: &mut Record) {

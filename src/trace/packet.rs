@@ -1,0 +1,7 @@
+//! From a captured frame to the payload of TCP or UDP: link layers, tunnels, and IP fragments.
+
+pub(crate) mod defrag;
+pub(crate) mod link;
+
+pub use defrag::{Defragmenter, Whole};
+pub use link::{Datagram, Fragment as IpFragment, FragmentedPacket, LinkType, Parsed, Segment, parse};
