@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use bittrace_trace::TraceError;
 
 use crate::args::Common;
-use crate::table::printable;
+use crate::print::table::printable;
 
 /// Tells the user of an error: its causes behind it, then a hint.
 pub(crate) fn report(error: &anyhow::Error) {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use bittrace_trace::{Options, Trace};
 
 use crate::interrupt::Feed;
-use crate::output::Output;
+use crate::print::output::Output;
 
 /// Opens a capture; `-` is standard input. Whoever waits for a pipe sees what is known put out before.
 pub(crate) fn open(path: &Path, options: Options, output: &Output) -> Result<Trace> {

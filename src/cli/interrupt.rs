@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::output::Output;
+use crate::print::output::Output;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 

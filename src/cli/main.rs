@@ -1,31 +1,13 @@
 //! The `bittrace` command: reads its arguments, runs what they ask for, and says how it went by its exit code.
 
-mod analyze;
 mod args;
-mod csv;
-mod diff;
-mod download;
-mod extract;
+mod commands;
 mod failure;
-mod fields;
-mod filter;
-mod hex;
 mod input;
 mod interrupt;
-mod json;
 mod keys;
-mod messages;
-mod names;
-mod output;
-mod overview;
-mod profile;
-mod replay;
-mod row;
-mod said;
-mod table;
-mod time;
-mod torrent;
-mod views;
+mod print;
+mod query;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -34,7 +16,8 @@ use anyhow::{Result, bail};
 use clap::{CommandFactory, Parser};
 
 use args::{Arguments, Command, Torrent};
-use output::Output;
+use commands::{analyze, diff, download, extract, profile, replay, torrent};
+use print::output::Output;
 
 /// How a command went, the graver the later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

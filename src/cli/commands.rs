@@ -1,0 +1,9 @@
+//! The subcommands, a file each: what they read, in which order, and their exit codes.
+
+pub(crate) mod analyze;
+pub(crate) mod diff;
+pub(crate) mod download;
+pub(crate) mod extract;
+pub(crate) mod profile;
+pub(crate) mod replay;
+pub(crate) mod torrent;

@@ -1,0 +1,383 @@
+//! `bittrace analyze`: captures in, summaries and messages out, as they are read.
+
+use std::cmp::Ordering;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use bittrace_protocol::Timestamp;
+use bittrace_protocol::metainfo::Metainfo;
+use bittrace_trace::record::Severity;
+use bittrace_trace::units::{count, counted};
+use bittrace_trace::{Dissected, Options, Record, Summary, Trace};
+
+use crate::Exit;
+use crate::args::{Analyze, Common, FailOn, Format, View};
+use crate::commands::torrent::read_torrent;
+use crate::failure::{self, warn};
+use crate::input;
+use crate::interrupt::interrupted;
+use crate::print::csv::CsvTable;
+use crate::print::json::{self, Closing};
+use crate::print::message_table::{Detail, MessageTable};
+use crate::print::output::{Output, styles};
+use crate::print::overview::Overview;
+use crate::print::table::wrap;
+use crate::print::units::Bound;
+use crate::print::views::{Follower, Read, Views, list_rules};
+use crate::query::filter::Filter;
+use crate::query::names::Name;
+use crate::query::row::{Place, Row};
+
+/// How many messages stand behind the summary when nobody says how many.
+const FIRST_MESSAGES: u64 = 50;
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Analyze, common: Common, mut output: Output) -> Result<Exit> {
+    if arguments.list_rules {
+        list_rules(arguments.format, output.look, &mut output)?;
+        output.flush()?;
+        return Ok(Exit::Done);
+    }
+    let mut analysis = Analysis::new(arguments, common, output)?;
+    for path in &arguments.captures {
+        if interrupted() {
+            break;
+        }
+        analysis.capture(path)?;
+    }
+    analysis.finish()
+}
+
+struct Analysis<'a> {
+    common: Common,
+    output: Output,
+    options: Options,
+    choice: Choice,
+    columns: Vec<(Name, String)>,
+    format: Format,
+    views: &'a [View],
+    /// The stream that is told as a conversation.
+    follow: Option<u32>,
+    hex: bool,
+    show: Show,
+    csv: CsvTable,
+    closing: Closing,
+    fail_on: Option<Severity>,
+    /// How many messages earlier captures had.
+    before: u64,
+    /// How many captures were begun.
+    begun: usize,
+    captures: &'a [PathBuf],
+    exit: Exit,
+}
+
+/// What to show of each capture, and when.
+#[derive(Debug, Clone, Copy)]
+struct Show {
+    summary: bool,
+    messages: bool,
+    /// Messages wait for the summary, which stands first. Of messages without a limit none is kept: the summary
+    /// then stands behind them.
+    held: bool,
+    limit: u64,
+}
+
+/// Which messages are wanted.
+struct Choice {
+    filter: Option<Filter>,
+    streams: Vec<u32>,
+    from: Option<Bound>,
+    to: Option<Bound>,
+}
+
+impl<'a> Analysis<'a> {
+    fn new(arguments: &'a Analyze, common: Common, output: Output) -> Result<Self> {
+        let columns = arguments
+            .fields
+            .iter()
+            .map(|text| match Name::parse(text.trim()) {
+                Ok(name) => Ok((name, text.trim().to_owned())),
+                Err(unknown) => bail!("--fields: {unknown}"),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let bound = |option: &str, text: &Option<String>| match text
+            .as_deref()
+            .map(|text| (text, Bound::parse(text)))
+        {
+            None => Ok(None),
+            Some((_, Some(bound))) => Ok(Some(bound)),
+            Some((text, None)) => {
+                bail!("{option}: \"{text}\" is neither seconds nor a time such as 2026-01-02T03:04:05Z")
+            }
+        };
+        let views = &arguments.view;
+        if arguments.format == Format::Csv && views.contains(&View::Summary) {
+            bail!("--format csv has rows of one view only; the summary is in --format table and json");
+        }
+        if arguments.format == Format::Csv && views.iter().any(|view| *view != views[0]) {
+            bail!("--format csv has rows of one view only: each has columns of its own");
+        }
+        let usual = views.is_empty() && arguments.follow.is_none();
+        let limit = match arguments.limit {
+            Some(0) => u64::MAX,
+            Some(limit) => limit,
+            None if usual && arguments.format == Format::Table => FIRST_MESSAGES,
+            None => u64::MAX,
+        };
+        let summary = usual || views.contains(&View::Summary);
+        let show = Show {
+            summary,
+            messages: usual || views.contains(&View::Messages) || arguments.follow.is_some(),
+            held: arguments.format == Format::Table && summary && limit < u64::MAX,
+            limit,
+        };
+        let torrents = arguments
+            .torrent
+            .iter()
+            .map(|path| Ok(Arc::new(read_torrent(path)?.metainfo)))
+            .collect::<Result<Vec<Arc<Metainfo>>>>()?;
+        Ok(Self {
+            common,
+            output,
+            options: Options { local: arguments.local, torrents, mse_keys: arguments.key_logs.read()? },
+            choice: Choice {
+                filter: arguments.filter.as_deref().map(Filter::parse).transpose()?,
+                streams: arguments.stream.iter().chain(&arguments.follow).copied().collect(),
+                from: bound("--from", &arguments.from)?,
+                to: bound("--to", &arguments.to)?,
+            },
+            csv: CsvTable::new(&columns, arguments.hex),
+            columns,
+            format: arguments.format,
+            views: &arguments.view,
+            follow: arguments.follow,
+            hex: arguments.hex,
+            show,
+            closing: Closing::default(),
+            fail_on: arguments.fail_on.map(severity),
+            before: 0,
+            begun: 0,
+            captures: &arguments.captures,
+            exit: Exit::Done,
+        })
+    }
+
+    /// Reads one capture to its end. Errors are those of the output; a capture that cannot be read is reported and
+    /// the next one has its turn.
+    fn capture(&mut self, path: &Path) -> Result<()> {
+        let mut trace = match input::open(path, self.options.clone(), &self.output) {
+            Ok(trace) => trace,
+            Err(error) => {
+                self.report(&error);
+                return Ok(());
+            }
+        };
+        if self.begun > 0 && self.format == Format::Table {
+            writeln!(self.output)?;
+        }
+        self.begun += 1;
+        let name = trace.capture().name().to_owned();
+        let mut summary = Summary::new(&self.options.torrents);
+        summary.before = self.before;
+        let mut views = Views::new(self.views, &self.options.torrents);
+        let mut reading = Reading {
+            follower: self.follow.map(|_| Follower::new(self.output.look)),
+            place: Place {
+                capture: name.clone(),
+                start: Timestamp::EPOCH,
+                before: self.before,
+                torrents: self.options.torrents.clone(),
+            },
+            table: MessageTable::new(
+                self.output.look,
+                &self.columns,
+                Detail { hex: self.hex, verbose: self.common.verbose, quiet: self.common.quiet },
+            ),
+            held: Vec::new(),
+            chosen: 0,
+        };
+        let mut whole = true;
+        while !interrupted() {
+            match trace.advance() {
+                Ok(true) => {
+                    let Some(dissected) = trace.current() else { continue };
+                    summary.add(dissected);
+                    views.add(dissected);
+                    if let Dissected::Record(record) = dissected {
+                        reading.place.start = trace.span().map_or(record.at, |(first, _)| first);
+                        self.message(record, &mut reading, &trace)?;
+                    }
+                }
+                Ok(false) => break,
+                Err(error) => {
+                    whole = false;
+                    self.report(&error.into());
+                }
+            }
+        }
+        if let (Some(cut), false) = (trace.cut(), interrupted()) {
+            warn(
+                self.common,
+                &format!(
+                    "{name}: cut short: the packet at byte {} is not whole; all before it is shown",
+                    cut.offset
+                ),
+            );
+        }
+        if let Some((packets, link)) = trace.counts().unread_link {
+            let text = format!("{name}: {} of link type {link} are not read", counted(packets, "packet"));
+            warn(self.common, &text);
+        }
+        self.before += summary.records;
+        self.closing.add(&name, &trace, &summary, whole && !interrupted());
+        if let Some(follower) = &mut reading.follower {
+            follower.finish(&mut self.output)?;
+        }
+        if self.format == Format::Table {
+            self.close_table(&name, &trace, &summary, reading)?;
+        }
+        let read = Read {
+            name: &name,
+            start: trace.span().map_or(Timestamp::EPOCH, |(first, _)| first),
+            summary: &summary,
+            look: self.output.look,
+            verbose: self.common.verbose,
+        };
+        views.write(read, self.format, self.begun == 1, &mut self.output)?;
+        self.output.flush()?;
+        Ok(())
+    }
+
+    fn message(&mut self, record: &Record, reading: &mut Reading, trace: &Trace) -> io::Result<()> {
+        let row = Row::new(record, &reading.place);
+        if !self.choice.wants(&row) {
+            return Ok(());
+        }
+        reading.chosen += 1;
+        if self.fail_on.is_some_and(|severity| record.severity() >= Some(severity)) {
+            self.exit = self.exit.max(Exit::Matched);
+        }
+        if !self.show.messages || reading.chosen > self.show.limit {
+            return Ok(());
+        }
+        match self.format {
+            Format::Json => json::write_message(&row, &self.columns, self.hex, &mut self.output)?,
+            Format::Csv => self.csv.row(&row, &mut self.output)?,
+            Format::Table if reading.follower.is_some() => {
+                if let Some(follower) = &mut reading.follower {
+                    follower.tell(&row, &mut self.output)?;
+                }
+            }
+            Format::Table if self.show.held => {
+                reading.held.push(record.clone());
+                return Ok(());
+            }
+            Format::Table => reading.table.row(&row, trace.local(), &mut self.output)?,
+        }
+        if self.output.is_terminal() {
+            self.output.flush()?;
+        }
+        Ok(())
+    }
+
+    fn close_table(
+        &mut self,
+        name: &str,
+        trace: &Trace,
+        summary: &Summary,
+        mut reading: Reading,
+    ) -> io::Result<()> {
+        let look = self.output.look;
+        if self.show.summary {
+            if !self.show.held && self.show.messages {
+                writeln!(self.output)?;
+            }
+            Overview { name, trace, summary, look, verbose: self.common.verbose }.write(&mut self.output)?;
+        } else if summary.records == 0 {
+            writeln!(
+                self.output,
+                "{name}: no BitTorrent in {}",
+                counted(trace.capture().packets(), "packet")
+            )?;
+        }
+        if !self.show.messages || summary.records == 0 {
+            return Ok(());
+        }
+        if self.show.held && !reading.held.is_empty() {
+            writeln!(self.output)?;
+            for record in &reading.held {
+                let row = Row::new(record, &reading.place);
+                reading.table.row(&row, trace.local(), &mut self.output)?;
+            }
+        }
+        let tail = if reading.chosen == 0 {
+            format!("none of {} was chosen", counted(summary.records, "message"))
+        } else if reading.chosen > self.show.limit {
+            format!(
+                "… {} more; --view messages shows all, --limit N the first N, --filter those you choose",
+                counted(reading.chosen - self.show.limit, "message")
+            )
+        } else {
+            return Ok(());
+        };
+        for line in wrap(&tail, look.width) {
+            writeln!(self.output, "{}", look.paint(styles::DIM, &line))?;
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, error: &anyhow::Error) {
+        failure::report(error);
+        self.exit = self.exit.max(Exit::CouldNotTell);
+    }
+
+    fn finish(mut self) -> Result<Exit> {
+        match self.format {
+            Format::Json if self.begun > 0 => json::write_line(&self.closing.object(), &mut self.output)?,
+            Format::Csv if self.begun > 0 && self.show.messages => self.csv.header(&mut self.output)?,
+            _ => {}
+        }
+        self.output.flush()?;
+        if interrupted() {
+            let unread = self.captures.len() - self.begun.min(self.captures.len());
+            if unread > 0 {
+                warn(self.common, &format!("interrupted; {} not read", counted(unread as u64, "capture")));
+            } else {
+                warn(self.common, &format!("interrupted after {} messages", count(self.before)));
+            }
+            return Ok(Exit::Interrupted);
+        }
+        Ok(self.exit)
+    }
+}
+
+/// One capture that is being read.
+struct Reading {
+    place: Place,
+    table: MessageTable,
+    follower: Option<Follower>,
+    /// Messages that wait for the summary.
+    held: Vec<Record>,
+    /// How many messages were chosen.
+    chosen: u64,
+}
+
+impl Choice {
+    fn wants(&self, row: &Row<'_>) -> bool {
+        let (at, start) = (row.record.at, row.place.start);
+        (self.streams.is_empty() || self.streams.contains(&row.record.stream.0))
+            && self.from.is_none_or(|from| from.cmp_to(at, start) != Ordering::Less)
+            && self.to.is_none_or(|to| to.cmp_to(at, start) != Ordering::Greater)
+            && self.filter.as_ref().is_none_or(|filter| filter.matches(row))
+    }
+}
+
+const fn severity(fail_on: FailOn) -> Severity {
+    match fail_on {
+        FailOn::Note => Severity::Note,
+        FailOn::Warn => Severity::Warn,
+        FailOn::Error => Severity::Error,
+    }
+}

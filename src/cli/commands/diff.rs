@@ -1,0 +1,199 @@
+//! `bittrace diff`: two captures in, what one says otherwise than the other out.
+
+mod choices;
+mod details;
+mod json;
+mod page;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use bittrace_protocol::metainfo::Metainfo;
+use bittrace_replay::{
+    BUDGET, Compared, Conversation, Judged, Kept, Mask, Masking, Options, Pair, Report, Transcriber,
+    Transcript, Verdict,
+};
+use bittrace_trace::Trace;
+use bittrace_trace::units::counted;
+
+use crate::Exit;
+use crate::args::{Choice, Common, Comparing, Diff, DiffFormat, Side};
+use crate::commands::torrent::read_torrent;
+use crate::failure::warn;
+use crate::input;
+use crate::interrupt::interrupted;
+use crate::print::output::Output;
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Diff, common: Common, mut output: Output) -> Result<Exit> {
+    // Before the captures are read, which may take long.
+    let options = options(&arguments.comparing)?;
+    let torrents = arguments
+        .torrent
+        .iter()
+        .map(|path| Ok(Arc::new(read_torrent(path)?.metainfo)))
+        .collect::<Result<Vec<Arc<Metainfo>>>>()?;
+    let stdin = Path::new("-");
+    if arguments.reference == stdin && arguments.candidate == stdin {
+        bail!("standard input can be the reference or the candidate, not both");
+    }
+    let mse_keys = arguments.key_logs.read()?;
+    let read = |path, local| {
+        let options = bittrace_trace::Options { local, mse_keys: mse_keys.clone(), ..Default::default() };
+        transcribe(input::open(path, options, &output)?, common)
+    };
+    let reference = read(&arguments.reference, arguments.local)?;
+    let candidate = read(&arguments.candidate, arguments.local_candidate.or(arguments.local))?;
+    if interrupted() {
+        warn(common, "interrupted before both captures were read");
+        return Ok(Exit::Interrupted);
+    }
+    present(&reference, &candidate, &torrents, &options, &arguments.comparing, common, &mut output)
+}
+
+/// Compares, shows how it went, and says so.
+pub(crate) fn present(
+    reference: &Transcript,
+    candidate: &Transcript,
+    torrents: &[Arc<Metainfo>],
+    options: &Options,
+    arguments: &Comparing,
+    common: Common,
+    output: &mut Output,
+) -> Result<Exit> {
+    let report = bittrace_replay::diff(reference, candidate, options)?;
+    let chosen = report.conversations.iter().any(|compared| !compared.pairs.is_empty());
+    let some = reference.records + candidate.records > 0;
+    if some && !chosen && !(options.only.is_empty() && options.streams.is_empty()) {
+        bail!("neither capture has what --only and --streams ask for: there is nothing to compare");
+    }
+    let allowed: Vec<Verdict> = arguments.allow.iter().copied().map(verdict).collect();
+    let view = View {
+        reference,
+        candidate,
+        torrents,
+        report: &report,
+        masked: !arguments.no_mask,
+        disagreements: report.disagreements(&allowed),
+        allowed,
+    };
+    match arguments.format {
+        DiffFormat::Json => json::write(&view, output)?,
+        DiffFormat::Table if common.quiet => page::write_conclusion(&view, output.look, output)?,
+        DiffFormat::Table => {
+            let detail = Detail { hex: arguments.hex, context: arguments.context, all: common.verbose };
+            page::write(&view, detail, output.look, output)?;
+        }
+    }
+    std::io::Write::flush(output)?;
+    Ok(if view.disagreements > 0 { Exit::Matched } else { Exit::Done })
+}
+
+/// A comparison, and what it is of.
+struct View<'a> {
+    reference: &'a Transcript,
+    candidate: &'a Transcript,
+    torrents: &'a [Arc<Metainfo>],
+    report: &'a Report,
+    /// Whether masks may let anything pass.
+    masked: bool,
+    allowed: Vec<Verdict>,
+    /// How many messages disagree that are not allowed to.
+    disagreements: u64,
+}
+
+/// What is shown of each difference.
+#[derive(Debug, Clone, Copy)]
+struct Detail {
+    hex: bool,
+    /// How many messages before and after it.
+    context: usize,
+    /// Also those that differ as others before them do.
+    all: bool,
+}
+
+/// A message, and the conversation it stands in.
+#[derive(Debug, Clone, Copy)]
+struct Said<'a> {
+    conversation: &'a Conversation,
+    kept: &'a Kept,
+}
+
+impl<'a> View<'a> {
+    fn conversations(&self, compared: &Compared) -> (Option<&'a Conversation>, Option<&'a Conversation>) {
+        let of = |transcript: &'a Transcript, at: Option<usize>| transcript.conversations.get(at?);
+        (of(self.reference, compared.reference), of(self.candidate, compared.candidate))
+    }
+
+    /// The messages of a pair.
+    fn said(&self, compared: &Compared, pair: &Pair) -> (Option<Said<'a>>, Option<Said<'a>>) {
+        let of = |conversation: Option<&'a Conversation>, at: Option<u32>| {
+            let conversation = conversation?;
+            let kept = conversation.way(pair.speaker).messages.get(at? as usize)?;
+            Some(Said { conversation, kept })
+        };
+        let (one, other) = self.conversations(compared);
+        (of(one, pair.reference), of(other, pair.candidate))
+    }
+
+    /// The message by whose name a pair goes: the reference's, where there is one.
+    fn named(&self, compared: &Compared, pair: &Pair) -> Option<Said<'a>> {
+        let (one, other) = self.said(compared, pair);
+        one.or(other)
+    }
+
+    fn counts(&self, pair: &Pair) -> bool {
+        self.report.side.counts(pair.speaker)
+    }
+}
+
+/// Reads a capture into its conversations.
+pub(crate) fn transcribe(mut trace: Trace, common: Common) -> Result<Transcript> {
+    let mut transcriber = Transcriber::new(BUDGET);
+    while !interrupted() {
+        match trace.next()? {
+            Some(dissected) => transcriber.push(dissected),
+            None => break,
+        }
+    }
+    let transcript = transcriber.finish(&trace);
+    if let (Some(offset), false) = (transcript.cut, interrupted()) {
+        let name = &transcript.name;
+        warn(common, &format!("{name}: cut short: the packet at byte {offset} is not whole"));
+    }
+    if transcript.shortened > 0 {
+        let pieces = counted(transcript.shortened, "block");
+        warn(common, &format!("{}: {pieces} beyond 512 MiB are compared by their SHA-1", transcript.name));
+    }
+    Ok(transcript)
+}
+
+pub(crate) fn options(arguments: &Comparing) -> Result<Options> {
+    let mut by_hand = Vec::new();
+    for text in &arguments.mask {
+        match Mask::parse(text) {
+            Ok(mask) => by_hand.push(mask),
+            Err(error) => bail!("--mask: {error}"),
+        }
+    }
+    let side = match (arguments.side, arguments.no_mask) {
+        (Some(Side::Local), _) | (None, false) => Judged::Local,
+        (Some(Side::Far), _) => Judged::Far,
+        (Some(Side::Both), _) | (None, true) => Judged::Both,
+    };
+    Ok(Options {
+        masking: if arguments.no_mask { Masking::None } else { Masking::Table(by_hand) },
+        side,
+        only: arguments.only.iter().map(|name| name.trim().to_owned()).collect(),
+        streams: arguments.streams.clone(),
+    })
+}
+
+const fn verdict(choice: Choice) -> Verdict {
+    match choice {
+        Choice::Moved => Verdict::Moved,
+        Choice::Missing => Verdict::Missing,
+        Choice::Extra => Verdict::Extra,
+    }
+}

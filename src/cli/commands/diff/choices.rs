@@ -1,0 +1,229 @@
+//! What was said at another time, not at all, or by the candidate alone, condensed: a line a kind of message and
+//! conversation.
+
+use std::io::{self, Write};
+
+use bittrace_protocol::wire::Message;
+use bittrace_replay::{Compared, Pair, Verdict};
+use bittrace_trace::Body;
+use bittrace_trace::units::{count, counted};
+
+use super::page::place;
+use super::{Detail, Said, View};
+use crate::print::output::{Look, styles};
+use crate::print::table::{printable, wrap};
+
+/// Writes the choices of all conversations that count.
+pub(super) fn write(view: &View<'_>, detail: Detail, look: Look, out: &mut dyn Write) -> io::Result<()> {
+    let mut begun = false;
+    for (at, compared) in view.report.conversations.iter().enumerate() {
+        let lines = lines(view, detail, compared);
+        if lines.is_empty() {
+            continue;
+        }
+        if !std::mem::replace(&mut begun, true) {
+            writeln!(out, "\n{}", look.paint(styles::HEADING, "Chosen otherwise"))?;
+        }
+        let heading = match view.conversations(compared) {
+            (Some(one), None) => format!("{}: stream {}, in the reference only", one.role.name(), place(one)),
+            (None, Some(other)) => {
+                format!("{}: stream {}, in the candidate only", other.role.name(), place(other))
+            }
+            (one, other) => format!(
+                "{}: stream {}, against stream {}",
+                one.map_or("", |one| one.role.name()),
+                one.map_or(String::new(), place),
+                other.map_or(String::new(), place)
+            ),
+        };
+        for line in wrap(&format!("conversation {}, {heading}", at + 1), look.width - 2) {
+            writeln!(out, "  {}", look.paint(styles::HEADING, &line))?;
+        }
+        for (indent, line) in lines {
+            for (number, line) in wrap(&printable(&line), look.width - indent - 2).into_iter().enumerate() {
+                writeln!(out, "{}{line}", " ".repeat(indent + if number > 0 { 2 } else { 0 }))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A line and how far it is indented.
+type Line = (usize, String);
+
+fn lines(view: &View<'_>, detail: Detail, compared: &Compared) -> Vec<Line> {
+    let counted = |pair: &&Pair| view.counts(pair);
+    let mut names: Vec<&'static str> = Vec::new();
+    for pair in compared.pairs.iter().filter(counted) {
+        let chosen = pair.lost || matches!(pair.verdict, Verdict::Moved | Verdict::Missing | Verdict::Extra);
+        if let (true, Some(said)) = (chosen, view.named(compared, pair))
+            && !names.contains(&said.kept.message())
+        {
+            names.push(said.kept.message());
+        }
+    }
+    let mut lines = Vec::new();
+    for name in names {
+        let group: Vec<&Pair> = compared
+            .pairs
+            .iter()
+            .filter(counted)
+            .filter(|pair| view.named(compared, pair).is_some_and(|said| said.kept.message() == name))
+            .collect();
+        for (verdict, words) in
+            [(Verdict::Missing, "not said by the candidate"), (Verdict::Extra, "said by the candidate alone")]
+        {
+            for lost in [false, true] {
+                let said: Vec<Said<'_>> = group
+                    .iter()
+                    .filter(|pair| pair.verdict == verdict && pair.lost == lost)
+                    .filter_map(|pair| view.named(compared, pair))
+                    .collect();
+                let remnants = said.iter().all(|said| said.kept.is_remnant());
+                let words = match (lost, verdict) {
+                    (false, _) => words,
+                    (true, Verdict::Extra) if remnants => "in the candidate's capture, which lost packets",
+                    (true, _) if remnants => "in the reference's capture, which lost packets",
+                    (true, Verdict::Extra) => "lost by the reference's capture",
+                    (true, _) => "lost by the candidate's capture",
+                };
+                if !said.is_empty() {
+                    lines.push((4, run(name, words, &said)));
+                    if detail.all {
+                        lines.extend(said.iter().map(|said| (6, one(said, &group))));
+                    }
+                }
+            }
+        }
+        lines.extend(moved(view, compared, name, &group));
+    }
+    lines
+}
+
+/// Messages of one name that stand on one side only.
+fn run(name: &str, words: &str, said: &[Said<'_>]) -> String {
+    let numbers: Vec<u64> = said.iter().map(|said| said.kept.number).collect();
+    let pieces: Vec<u32> = said.iter().filter_map(|said| piece(said)).collect();
+    let pieces = match pieces.len() == said.len() {
+        true => format!(", {}", row("piece", &pieces)),
+        false => String::new(),
+    };
+    format!("{} × {name}, {words}: {}{pieces}", count(said.len() as u64), messages(&numbers))
+}
+
+fn one(said: &Said<'_>, group: &[&Pair]) -> String {
+    let speaker = group.first().map_or(bittrace_trace::Speaker::Local, |pair| pair.speaker);
+    format!("{}: {}", said.kept.number, said.conversation.describe(speaker, said.kept))
+}
+
+/// Messages of one name that stand elsewhere.
+fn moved(view: &View<'_>, compared: &Compared, name: &str, group: &[&Pair]) -> Vec<Line> {
+    let moved = group.iter().filter(|pair| pair.verdict == Verdict::Moved).count() as u64;
+    if moved == 0 {
+        return Vec::new();
+    }
+    // All of the name, in the order of either side.
+    let mut both: Vec<(Said<'_>, Said<'_>)> = group
+        .iter()
+        .filter_map(|pair| match view.said(compared, pair) {
+            (Some(one), Some(other)) => Some((one, other)),
+            _ => None,
+        })
+        .collect();
+    let numbers = |both: &[(Said<'_>, Said<'_>)]| -> (Vec<u64>, Vec<u64>) {
+        both.iter().map(|(one, other)| (one.kept.number, other.kept.number)).unzip()
+    };
+    let (our_numbers, their_numbers) = numbers(&both);
+    let ours: Vec<Option<u32>> = both.iter().map(|(one, _)| piece(one)).collect();
+    let in_order = their_numbers.is_sorted();
+    both.sort_by_key(|(_, other)| other.kept.number);
+    let theirs: Vec<Option<u32>> = both.iter().map(|(_, other)| piece(other)).collect();
+    let all = count(both.len() as u64);
+    let pieces = |pieces: &[Option<u32>]| -> Vec<u32> { pieces.iter().copied().flatten().collect() };
+    if !in_order && ours.iter().all(Option::is_some) {
+        return vec![
+            (4, format!("{} of {all} {name} messages in another order", count(moved))),
+            (6, format!("reference  {}", row("piece", &pieces(&ours)))),
+            (6, format!("candidate  {}", row("piece", &pieces(&theirs)))),
+        ];
+    }
+    let (ours, theirs): (Vec<u64>, Vec<u64>) = our_numbers
+        .iter()
+        .zip(&their_numbers)
+        .zip(group.iter().filter(|pair| pair.reference.is_some() && pair.candidate.is_some()))
+        .filter(|(_, pair)| pair.verdict == Verdict::Moved)
+        .map(|((one, other), _)| (*one, *other))
+        .unzip();
+    let text = format!(
+        "{} of {all} {name} messages at another place among the others: {} of the reference, {} of the candidate",
+        count(moved),
+        messages(&ours),
+        messages(&theirs)
+    );
+    vec![(4, text)]
+}
+
+fn piece(said: &Said<'_>) -> Option<u32> {
+    match said.kept.body() {
+        Body::Message(Message::Request(block) | Message::Cancel(block) | Message::RejectRequest(block)) => {
+            Some(block.index.0)
+        }
+        Body::Message(
+            Message::Piece { index, .. }
+            | Message::Have(index)
+            | Message::AllowedFast(index)
+            | Message::SuggestPiece(index),
+        ) => Some(index.0),
+        _ => None,
+    }
+}
+
+/// `piece 3`, `pieces 7 0 3 to 5`: neighbours of one piece once, rows of pieces by their ends.
+fn row(noun: &str, pieces: &[u32]) -> String {
+    let mut pieces = pieces.to_vec();
+    pieces.dedup();
+    let numbers: Vec<u64> = pieces.iter().map(|piece| u64::from(*piece)).collect();
+    let noun = if numbers.len() == 1 { noun.to_owned() } else { format!("{noun}s") };
+    format!("{noun} {}", ranges(&numbers))
+}
+
+/// `message 12`, `messages 12 to 20, 31`.
+pub(super) fn messages(numbers: &[u64]) -> String {
+    let noun = if numbers.len() == 1 { "message" } else { "messages" };
+    format!("{noun} {}", ranges(numbers))
+}
+
+/// Numbers in their order, rows of three and more by their ends, and no more than can be read.
+fn ranges(numbers: &[u64]) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut left = numbers;
+    while let Some(&first) = left.first() {
+        if parts.len() == RANGES {
+            parts.push(format!("… {}", counted(left.len() as u64, "other")));
+            break;
+        }
+        let length = left.iter().zip(first..).take_while(|(number, wanted)| **number == *wanted).count();
+        match length {
+            0..3 => parts.push(first.to_string()),
+            _ => parts.push(format!("{first} to {}", first + length as u64 - 1)),
+        }
+        left = &left[if length < 3 { 1 } else { length }..];
+    }
+    parts.join(", ")
+}
+
+const RANGES: usize = 24;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_numbers_are_told_by_their_ends() {
+        assert_eq!(messages(&[4]), "message 4");
+        assert_eq!(messages(&[4, 5]), "messages 4, 5");
+        assert_eq!(messages(&[7, 1, 2, 3, 4, 9]), "messages 7, 1 to 4, 9");
+        assert_eq!(row("piece", &[7, 7, 0, 0, 3]), "pieces 7, 0, 3");
+        assert!(ranges(&(0..99).map(|n| n * 2).collect::<Vec<_>>()).ends_with("… 75 others"));
+    }
+}

@@ -1,0 +1,324 @@
+//! Messages that are said otherwise, one by one: their fields, what either says there, and its bytes if wanted.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+
+use bittrace_protocol::Hex;
+use bittrace_replay::{Compared, Difference, Pair, Part, Rule, Verdict};
+use bittrace_trace::Speaker;
+use bittrace_trace::units::count;
+
+use super::page::place;
+use super::{Detail, Said, View};
+use crate::print::output::{Look, styles};
+use crate::print::table::{Column, columns, pad, printable, render, wrap};
+
+/// Writes all messages that differ and count, conversation by conversation.
+pub(super) fn write(view: &View<'_>, detail: Detail, look: Look, out: &mut dyn Write) -> io::Result<()> {
+    let mut details = Details { view, detail, look, shown: HashMap::new(), out };
+    let mut begun = false;
+    for (at, compared) in view.report.conversations.iter().enumerate() {
+        let differing = |pair: &Pair| pair.verdict == Verdict::Differs && view.counts(pair);
+        if !compared.pairs.iter().any(differing) {
+            continue;
+        }
+        writeln!(details.out)?;
+        if !std::mem::replace(&mut begun, true) {
+            details.line(0, styles::HEADING, "Said otherwise")?;
+        }
+        details.conversation(at, compared)?;
+    }
+    Ok(())
+}
+
+struct Details<'a> {
+    view: &'a View<'a>,
+    detail: Detail,
+    look: Look,
+    /// What was shown of messages of a name, and of which first.
+    shown: HashMap<(&'static str, Vec<String>), u64>,
+    out: &'a mut dyn Write,
+}
+
+impl<'a> Details<'a> {
+    fn conversation(&mut self, at: usize, compared: &'a Compared) -> io::Result<()> {
+        let (Some(one), Some(other)) = self.view.conversations(compared) else { return Ok(()) };
+        let heading = format!(
+            "conversation {}, {}: stream {}, against stream {}",
+            at + 1,
+            one.role.name(),
+            place(one),
+            place(other)
+        );
+        self.line(2, styles::HEADING, &heading)?;
+        let mut more: Vec<(&'static str, Vec<u64>)> = Vec::new();
+        for (at, pair) in compared.pairs.iter().enumerate() {
+            if pair.verdict != Verdict::Differs || !self.view.counts(pair) {
+                continue;
+            }
+            let (Some(one), Some(other)) = self.view.said(compared, pair) else { continue };
+            let name = one.kept.message();
+            let rows: Vec<&Difference> =
+                pair.differences.iter().filter(|difference| difference.rule != Rule::Follows).collect();
+            let (known, news): (Vec<&Difference>, Vec<&Difference>) =
+                rows.into_iter().partition(|difference| {
+                    !self.detail.all && self.shown.contains_key(&(name, row(difference)))
+                });
+            if news.is_empty() {
+                match more.iter_mut().find(|(known, _)| *known == name) {
+                    Some((_, numbers)) => numbers.push(one.kept.number),
+                    None => more.push((name, vec![one.kept.number])),
+                }
+                continue;
+            }
+            let context = self.detail.context;
+            self.neighbours(compared, &compared.pairs[at.saturating_sub(context)..at])?;
+            self.pair(pair, one, other, &news)?;
+            self.known(name, &known)?;
+            for difference in news {
+                self.shown.entry((name, row(difference))).or_insert(one.kept.number);
+            }
+            let end = (at + 1 + context).min(compared.pairs.len());
+            self.neighbours(compared, &compared.pairs[at + 1..end])?;
+        }
+        for (name, numbers) in more {
+            let text = format!(
+                "{name}: {} {} in the same ways as those shown; -v shows them",
+                super::choices::messages(&numbers),
+                if numbers.len() == 1 { "differs" } else { "differ" }
+            );
+            self.line(4, styles::DIM, &text)?;
+        }
+        Ok(())
+    }
+
+    fn pair(&mut self, pair: &Pair, one: Said<'_>, other: Said<'_>, news: &[&Difference]) -> io::Result<()> {
+        writeln!(self.out)?;
+        let (message, their) = (one.kept.message(), other.kept.message());
+        let name = if message == their { message.to_owned() } else { format!("{message} became {their}") };
+        let text = format!("{name}: {} against {}", whereabouts(one), whereabouts(other));
+        self.line(4, styles::SENT, &text)?;
+        self.line(4, styles::PLAIN, &sentence(pair))?;
+        let rows: Vec<Vec<String>> = news.iter().copied().map(row).collect();
+        let longest = rows.iter().map(|row| columns(&row[0])).max().unwrap_or(0);
+        let table = [
+            Column::text("field", longest.min(FIELD)),
+            Column::text("reference", 16),
+            Column::text("candidate", 16),
+            Column::text("remark", 12),
+        ];
+        let look = Look { width: self.look.width - 2, ..self.look };
+        for line in render(&table, &rows, look).lines() {
+            writeln!(self.out, "  {line}")?;
+        }
+        if self.detail.hex {
+            for difference in news {
+                self.bytes(difference, one, other)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was shown before of another message, and not again.
+    fn known(&mut self, name: &'static str, known: &[&Difference]) -> io::Result<()> {
+        let first = known.iter().filter_map(|difference| self.shown.get(&(name, row(difference)))).min();
+        let Some(first) = first else { return Ok(()) };
+        let text = format!("and as message {first}: {}", names(known).join(", "));
+        self.line(4, styles::DIM, &text)
+    }
+
+    /// Messages around one that differs.
+    fn neighbours(&mut self, compared: &Compared, pairs: &[Pair]) -> io::Result<()> {
+        for pair in pairs {
+            let (one, other) = self.view.said(compared, pair);
+            let Some(said) = one.or(other) else { continue };
+            let number =
+                |said: Option<Said<'_>>| said.map_or("-".to_owned(), |said| said.kept.number.to_string());
+            let arrow = if pair.speaker == Speaker::Local { "→" } else { "←" };
+            let text = format!(
+                "{:>5} {:>5}  {:8} {arrow} {}",
+                number(one),
+                number(other),
+                pair.verdict.name(),
+                printable(&said.conversation.describe(pair.speaker, said.kept))
+            );
+            let cut = as_far_as_it_fits(&text, self.look.width - 4);
+            writeln!(self.out, "    {}", self.look.paint(styles::DIM, &cut))?;
+        }
+        Ok(())
+    }
+
+    /// The bytes of a field in both messages, those that differ under carets.
+    fn bytes(&mut self, difference: &Difference, one: Said<'_>, other: Said<'_>) -> io::Result<()> {
+        let (start, ours) = slice(difference.reference.as_ref(), one);
+        let (their_start, theirs) = slice(difference.candidate.as_ref(), other);
+        if ours.is_empty() && theirs.is_empty() {
+            return Ok(());
+        }
+        self.line(6, styles::DIM, &format!("{}:", difference.name))?;
+        let rows = ours.len().max(theirs.len()).div_ceil(ROW);
+        let mut left_out = 0;
+        let mut shown = 0;
+        for at in (0..rows).map(|row| row * ROW) {
+            let row = |bytes: &'_ [u8]| -> Vec<u8> { bytes.iter().skip(at).take(ROW).copied().collect() };
+            let (our, their) = (row(ours), row(theirs));
+            if our == their || shown == ROWS {
+                left_out += usize::from(our != their);
+                continue;
+            }
+            shown += 1;
+            let marks: String = (0..our.len().max(their.len()))
+                .map(|at| if our.get(at) == their.get(at) { "   " } else { "^^ " })
+                .collect();
+            for (side, start, bytes) in [("reference", start, &our), ("candidate", their_start, &their)] {
+                if !bytes.is_empty() {
+                    let line = format!(
+                        "{side}  {:04x}  {}  {}",
+                        start + at,
+                        pad(&spaced(bytes), 3 * ROW - 1),
+                        ascii(bytes)
+                    );
+                    self.line(8, styles::PLAIN, &line)?;
+                }
+            }
+            writeln!(self.out, "{}{}", " ".repeat(8 + 17), self.look.paint(styles::ERROR, marks.trim_end()))?;
+        }
+        if left_out > 0 {
+            self.line(8, styles::DIM, &format!("… {} more rows differ", count(left_out as u64)))?;
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, indent: usize, style: anstyle::Style, text: &str) -> io::Result<()> {
+        let room = self.look.width - indent;
+        let lines = if columns(text) <= room { vec![text.to_owned()] } else { wrap(text, room) };
+        for line in lines {
+            writeln!(self.out, "{}{}", " ".repeat(indent), self.look.paint(style, &line))?;
+        }
+        Ok(())
+    }
+}
+
+/// As much of a line as there is room for.
+fn as_far_as_it_fits(text: &str, room: usize) -> String {
+    if columns(text) <= room {
+        return text.to_owned();
+    }
+    let mut cut = String::new();
+    for letter in text.chars() {
+        if columns(&cut) + 2 > room {
+            break;
+        }
+        cut.push(letter);
+    }
+    format!("{cut}…")
+}
+
+/// The longest name of a field that is not broken.
+const FIELD: usize = 24;
+
+/// The bytes on a row, and the rows of a field.
+const ROW: usize = 8;
+const ROWS: usize = 8;
+
+fn slice<'s>(part: Option<&Part>, said: Said<'s>) -> (usize, &'s [u8]) {
+    let Some(part) = part else { return (0, &[]) };
+    (part.span.start, said.kept.bytes.get(part.span.clone()).unwrap_or_default())
+}
+
+fn spaced(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| Hex(&[*byte]).to_string()).collect::<Vec<_>>().join(" ")
+}
+
+fn ascii(bytes: &[u8]) -> String {
+    bytes.iter().map(|&byte| if matches!(byte, b' '..=b'~') { char::from(byte) } else { '.' }).collect()
+}
+
+/// A message's number, and the packets that carried it.
+fn whereabouts(said: Said<'_>) -> String {
+    let frames = said.kept.frames.as_slice();
+    let packets = match frames {
+        [] => String::new(),
+        [one] => format!(" (packet {one})"),
+        [first, .., last] => format!(" (packets {first} to {last})"),
+    };
+    format!("message {}{packets}", said.kept.number)
+}
+
+/// How the messages differ, in words.
+fn sentence(pair: &Pair) -> String {
+    let mut other = 0_u64;
+    let (mut absent, mut added, mut place) = (Vec::new(), Vec::new(), 0_u64);
+    for difference in pair.differences.iter().filter(|difference| difference.fails) {
+        match (&difference.reference, &difference.candidate) {
+            (Some(_), None) => absent.push(difference.name.as_str()),
+            (None, Some(_)) => added.push(difference.name.as_str()),
+            _ if difference.is_place() => place += 1,
+            _ => other += 1,
+        }
+    }
+    let verb = |number: u64, one: &str, more: &str| {
+        let noun = if number == 1 { "field" } else { "fields" };
+        format!("{number} {noun} {}", if number == 1 { one } else { more })
+    };
+    let mut parts = Vec::new();
+    if other > 0 {
+        parts.push(verb(other, "differs", "differ"));
+    }
+    if place > 0 {
+        parts.push(verb(place, "stands at another place", "stand at other places"));
+    }
+    if !absent.is_empty() {
+        parts.push(format!("the candidate has no {}", absent.join(", ")));
+    }
+    if !added.is_empty() {
+        parts.push(format!("only the candidate has {}", added.join(", ")));
+    }
+    if pair.moved {
+        parts.push("it also stands elsewhere among the other messages".to_owned());
+    }
+    let mut text = parts.join("; ");
+    if let Some(first) = text.get(..1).map(str::to_uppercase) {
+        text.replace_range(..1, &first);
+    }
+    format!("{text}.")
+}
+
+/// The names of some fields, each once.
+fn names<'d>(differences: &[&'d Difference]) -> Vec<&'d str> {
+    let mut names: Vec<&str> = Vec::new();
+    for difference in differences {
+        if !names.contains(&difference.name.as_str()) {
+            names.push(&difference.name);
+        }
+    }
+    names
+}
+
+fn row(difference: &Difference) -> Vec<String> {
+    let text = |part: &Option<Part>| match part {
+        None => "(absent)".to_owned(),
+        Some(_) if difference.is_place() => "(its place)".to_owned(),
+        Some(part) => shortened(&printable(&part.text)),
+    };
+    let remark = match (&difference.note, difference.rule) {
+        (Some(note), _) => note.clone(),
+        (None, Rule::Exact) => String::new(),
+        (None, rule) if difference.fails => rule.name().to_owned(),
+        (None, rule) => format!("masked: {}", rule.name()),
+    };
+    vec![difference.name.clone(), text(&difference.reference), text(&difference.candidate), remark]
+}
+
+/// The beginning and end of a value that is too long for a table.
+fn shortened(text: &str) -> String {
+    let letters: Vec<char> = text.chars().collect();
+    if letters.len() <= LETTERS {
+        return text.to_owned();
+    }
+    let half = LETTERS / 2;
+    let (start, end) = (&letters[..half], &letters[letters.len() - half..]);
+    format!("{}…{}", start.iter().collect::<String>(), end.iter().collect::<String>())
+}
+
+const LETTERS: usize = 80;

@@ -1,0 +1,136 @@
+//! A comparison as NDJSON: an object a pair of messages, and one at the end that sums up.
+
+use std::io::{self, Write};
+
+use bittrace_replay::{Compared, Difference, Pair, Part, Tally, Transcript, Verdict};
+use bittrace_trace::Speaker;
+use serde_json::{Map, Value, json};
+
+use super::View;
+use crate::print::json::write_line;
+
+/// Writes all pairs, then the summary.
+pub(super) fn write(view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {
+    for compared in &view.report.conversations {
+        for pair in &compared.pairs {
+            write_line(&object(view, compared, pair), out)?;
+        }
+    }
+    write_line(&summary(view), out)
+}
+
+fn object(view: &View<'_>, compared: &Compared, pair: &Pair) -> Map<String, Value> {
+    let (one, other) = view.said(compared, pair);
+    let mut object = Map::new();
+    let mut put = |name: &str, value: Value| object.insert(name.to_owned(), value);
+    put("verdict", json!(pair.verdict.name()));
+    if let Some(kind) = pair.verdict.kind() {
+        put("kind", json!(kind.name()));
+    }
+    put("counts", json!(view.counts(pair)));
+    put("speaker", json!(pair.speaker.name()));
+    if let Some(said) = one.or(other) {
+        put("protocol", json!(said.kept.protocol().name()));
+        put("message", json!(said.kept.message()));
+        put("summary", json!(said.conversation.describe(pair.speaker, said.kept)));
+    }
+    for (side, said) in [("reference", one), ("candidate", other)] {
+        let Some(said) = said else { continue };
+        put(side, json!(said.kept.number));
+        put(&format!("{side}_stream"), json!(said.conversation.stream.0));
+        put(&format!("{side}_frames"), json!(said.kept.frames.as_slice()));
+    }
+    if pair.moved {
+        put("moved", json!(true));
+    }
+    if pair.lost {
+        put("lost", json!(true));
+    }
+    put("fields", pair.differences.iter().map(field).collect());
+    object
+}
+
+fn field(difference: &Difference) -> Value {
+    let text = |part: &Option<Part>| part.as_ref().map(|part| part.text.clone());
+    let mut field = json!({
+        "name": difference.name,
+        "reference": text(&difference.reference),
+        "candidate": text(&difference.candidate),
+        "rule": difference.rule.name(),
+        "differs": difference.fails,
+    });
+    if let Some(map) = field.as_object_mut() {
+        for (name, part) in
+            [("reference_bytes", &difference.reference), ("candidate_bytes", &difference.candidate)]
+        {
+            if let Some(part) = part {
+                map.insert(name.to_owned(), json!([part.span.start, part.span.end]));
+            }
+        }
+        if difference.is_place() {
+            map.insert("moved".to_owned(), json!(true));
+        }
+        if let Some(note) = &difference.note {
+            map.insert("note".to_owned(), json!(note));
+        }
+    }
+    field
+}
+
+fn summary(view: &View<'_>) -> Map<String, Value> {
+    let report = view.report;
+    let total = report.total();
+    let masks: Map<String, Value> = report
+        .masks
+        .iter()
+        .map(|used| {
+            let mask = &used.mask;
+            let value = json!({ "rule": mask.rule.name(), "uses": used.uses, "reason": mask.reason });
+            (mask.place(), value)
+        })
+        .collect();
+    let sides: Map<String, Value> = [Speaker::Local, Speaker::Far]
+        .into_iter()
+        .map(|speaker| {
+            let messages: Map<String, Value> = report
+                .tallies(speaker)
+                .by_message()
+                .iter()
+                .map(|(name, tally)| ((*name).to_owned(), json!({ "verdicts": verdicts(tally), "coverage": tally.coverage(), "fidelity": tally.fidelity() })))
+                .collect();
+            (speaker.name().to_owned(), Value::Object(messages))
+        })
+        .collect();
+    let summary = json!({
+        "same": view.disagreements == 0,
+        "verdicts": verdicts(&total),
+        "masks": masks,
+        "coverage": total.coverage(),
+        "fidelity": total.fidelity(),
+        "lost": { "reference": total.lost_of_reference, "candidate": total.lost },
+        "conversations": {
+            "paired": report.conversations.iter().filter(|one| one.reference.is_some() && one.candidate.is_some()).count(),
+            "missing": report.conversations.iter().filter(|one| one.candidate.is_none()).count(),
+            "extra": report.conversations.iter().filter(|one| one.reference.is_none()).count(),
+        },
+        "sides": sides,
+        "captures": { "reference": capture(view.reference), "candidate": capture(view.candidate) },
+    });
+    Map::from_iter([("summary".to_owned(), summary)])
+}
+
+fn verdicts(tally: &Tally) -> Value {
+    Verdict::ALL.iter().map(|verdict| (verdict.name().to_owned(), json!(tally.of(*verdict)))).collect()
+}
+
+fn capture(transcript: &Transcript) -> Value {
+    json!({
+        "capture": transcript.name,
+        "local": transcript.local.map(|local| local.to_string()),
+        "client": transcript.client(),
+        "torrents": transcript.torrents().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "messages": transcript.records,
+        "shortened": transcript.shortened,
+        "truncated": transcript.cut.is_some(),
+    })
+}

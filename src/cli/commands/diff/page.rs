@@ -1,0 +1,340 @@
+//! A comparison for people: what is compared, what differs, what was let pass, and what that adds up to.
+
+use std::io::{self, Write};
+
+use bittrace_protocol::InfoHash;
+use bittrace_replay::{Compared, Conversation, Judged, Tally, Transcript, Verdict};
+use bittrace_trace::Speaker;
+use bittrace_trace::units::{count, counted};
+
+use super::{Detail, View, choices, details};
+use crate::print::output::{Look, styles};
+use crate::print::table::{Column, printable, render, wrap};
+
+/// Writes the whole page.
+pub(super) fn write(view: &View<'_>, detail: Detail, look: Look, out: &mut dyn Write) -> io::Result<()> {
+    let mut page = Page { view, look, out };
+    page.captures()?;
+    if view.reference.records + view.candidate.records == 0 {
+        return page.paragraph("No BitTorrent in either of them: there is nothing to compare.", 0);
+    }
+    page.torrents()?;
+    page.conversations()?;
+    details::write(view, detail, look, page.out)?;
+    choices::write(view, detail, look, page.out)?;
+    page.context()?;
+    page.masks()?;
+    page.totals()?;
+    writeln!(page.out)?;
+    for line in wrap(&conclusion(view), look.width) {
+        writeln!(page.out, "{}", look.paint(conclusion_style(view), &line))?;
+    }
+    Ok(())
+}
+
+/// Writes the answer alone, on one line.
+pub(super) fn write_conclusion(view: &View<'_>, look: Look, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}", look.paint(conclusion_style(view), &conclusion(view)))
+}
+
+fn conclusion_style(view: &View<'_>) -> anstyle::Style {
+    if view.disagreements == 0 { styles::RECEIVED } else { styles::ERROR }
+}
+
+struct Page<'a> {
+    view: &'a View<'a>,
+    look: Look,
+    out: &'a mut dyn Write,
+}
+
+impl Page<'_> {
+    fn captures(&mut self) -> io::Result<()> {
+        for (side, transcript) in [("reference", self.view.reference), ("candidate", self.view.candidate)] {
+            let name = self.look.paint(styles::HEADING, &printable(&transcript.name));
+            writeln!(self.out, "{side}  {name}")?;
+            self.paragraph(&about(transcript), 11)?;
+        }
+        Ok(())
+    }
+
+    fn torrents(&mut self) -> io::Result<()> {
+        let (ours, theirs) = (self.view.reference.torrents(), self.view.candidate.torrents());
+        if ours == theirs {
+            for hash in ours.iter().take(TORRENTS) {
+                writeln!(self.out, "torrent    {hash}{}", self.name(*hash))?;
+            }
+            return Ok(());
+        }
+        let shared = ours.iter().filter(|hash| theirs.contains(hash)).count();
+        for (side, torrents) in [("reference", &ours), ("candidate", &theirs)] {
+            for hash in torrents.iter().take(TORRENTS) {
+                writeln!(self.out, "torrent    {hash}{}, of the {side}", self.name(*hash))?;
+            }
+        }
+        if shared == 0 && !ours.is_empty() && !theirs.is_empty() {
+            let text = "The captures are of different torrents: what they say about pieces cannot agree.";
+            for line in wrap(text, self.look.width) {
+                writeln!(self.out, "{}", self.look.paint(styles::WARN, &line))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&self, hash: InfoHash) -> String {
+        let torrent = self.view.torrents.iter().find(|torrent| torrent.info_hash == hash);
+        torrent.map_or(String::new(), |torrent| format!("  {}", printable(&torrent.name.to_string())))
+    }
+
+    fn conversations(&mut self) -> io::Result<()> {
+        let mut rows = Vec::new();
+        let compared = self.view.report.conversations.iter().enumerate();
+        for (at, compared) in compared.filter(|(_, compared)| !compared.pairs.is_empty()) {
+            let (one, other) = self.view.conversations(compared);
+            let role = one.or(other).map_or("", |conversation| conversation.role.name());
+            rows.push(vec![
+                (at + 1).to_string(),
+                role.to_owned(),
+                one.map_or("-".to_owned(), place),
+                other.map_or("-".to_owned(), place),
+                outcome(self.view, compared),
+            ]);
+        }
+        self.heading("Conversations")?;
+        let more = rows.len().saturating_sub(CONVERSATIONS);
+        rows.truncate(CONVERSATIONS);
+        let columns = [
+            Column::numbers("#"),
+            Column::text("with", 8),
+            Column::text("reference", 20),
+            Column::text("candidate", 20),
+            Column::text("outcome", 10),
+        ];
+        write!(self.out, "{}", render(&columns, &rows, self.look))?;
+        if more > 0 {
+            self.paragraph(&format!("… {} more", count(more as u64)), 2)?;
+        }
+        Ok(())
+    }
+
+    /// The side that does not count, in a sentence.
+    fn context(&mut self) -> io::Result<()> {
+        let (speaker, who) = match self.view.report.side {
+            Judged::Local => (Speaker::Far, "The far ends"),
+            Judged::Far => (Speaker::Local, "The local hosts"),
+            Judged::Both => return Ok(()),
+        };
+        let total = self.view.report.tallies(speaker).total();
+        let parts: Vec<String> = Verdict::ALL
+            .iter()
+            .filter(|verdict| total.of(**verdict) > 0)
+            .map(|verdict| format!("{} {}", count(total.of(*verdict)), word(*verdict)))
+            .collect();
+        if parts.is_empty() {
+            return Ok(());
+        }
+        self.heading("Context")?;
+        self.paragraph(&format!("{who} do not count; what they said: {}.", parts.join(", ")), 2)
+    }
+
+    fn masks(&mut self) -> io::Result<()> {
+        if !self.view.masked {
+            return Ok(());
+        }
+        let masks = &self.view.report.masks;
+        let rows: Vec<Vec<String>> = masks
+            .iter()
+            .map(|used| {
+                vec![
+                    used.mask.place(),
+                    used.mask.rule.name().to_owned(),
+                    count(used.uses),
+                    used.mask.reason.to_string(),
+                ]
+            })
+            .collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.heading("Masks used")?;
+        let columns = [
+            Column::text("field", 16),
+            Column::text("rule", 6),
+            Column::numbers("uses"),
+            Column::text("reason", 20),
+        ];
+        write!(self.out, "{}", render(&columns, &rows, self.look))
+    }
+
+    fn totals(&mut self) -> io::Result<()> {
+        for (speaker, heading) in [(Speaker::Local, "Local messages"), (Speaker::Far, "Far messages")] {
+            if !self.view.report.side.counts(speaker) {
+                continue;
+            }
+            let tallies = self.view.report.tallies(speaker);
+            let mut rows: Vec<Vec<String>> =
+                tallies.by_message().iter().map(|(name, tally)| row(name, tally)).collect();
+            if rows.is_empty() {
+                continue;
+            }
+            rows.push(row("all", &tallies.total()));
+            self.heading(heading)?;
+            let columns = [
+                Column::text("message", 16),
+                Column::numbers("all"),
+                Column::numbers("same"),
+                Column::numbers("masked"),
+                Column::numbers("differ"),
+                Column::text("choices", 12),
+                Column::numbers("coverage"),
+                Column::numbers("fidelity"),
+            ];
+            write!(self.out, "{}", render(&columns, &rows, self.look))?;
+        }
+        Ok(())
+    }
+
+    fn heading(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "\n{}", self.look.paint(styles::HEADING, text))
+    }
+
+    fn paragraph(&mut self, text: &str, indent: usize) -> io::Result<()> {
+        for line in wrap(&printable(text), self.look.width - indent) {
+            writeln!(self.out, "{}{line}", " ".repeat(indent))?;
+        }
+        Ok(())
+    }
+}
+
+/// How many rows such tables have at most.
+const CONVERSATIONS: usize = 40;
+const TORRENTS: usize = 5;
+
+fn about(transcript: &Transcript) -> String {
+    let client = transcript.client().unwrap_or("a client that is not named");
+    let local = transcript.local.map_or(String::new(), |local| format!(" at {local}"));
+    let conversations = counted(transcript.conversations.len() as u64, "conversation");
+    match transcript.records {
+        0 => format!("no BitTorrent in {}", counted(transcript.packets, "packet")),
+        records => format!("{client}{local}; {} in {conversations}", counted(records, "message")),
+    }
+}
+
+/// Where a conversation is in its capture, and with whom.
+pub(super) fn place(conversation: &Conversation) -> String {
+    let arrow = if conversation.dialled() { "→" } else { "←" };
+    format!("{} {arrow} {}", conversation.stream.0, conversation.far())
+}
+
+/// How a conversation came out, as far as it counts.
+fn outcome(view: &View<'_>, compared: &Compared) -> String {
+    match (compared.reference, compared.candidate) {
+        (Some(_), None) => return "missing".to_owned(),
+        (None, Some(_)) => return "extra".to_owned(),
+        _ => {}
+    }
+    let mut numbers = [0_u64; 6];
+    let mut lost = 0;
+    for pair in compared.pairs.iter().filter(|pair| view.counts(pair)) {
+        match pair.lost {
+            true if view.named(compared, pair).is_some_and(|said| said.kept.is_remnant()) => {}
+            true => lost += 1,
+            false => numbers[pair.verdict as usize] += 1,
+        }
+    }
+    let mut parts: Vec<String> = Verdict::ALL
+        .iter()
+        .filter(|verdict| numbers[**verdict as usize] > 0)
+        .map(|verdict| format!("{} {}", count(numbers[*verdict as usize]), word(*verdict)))
+        .collect();
+    if lost > 0 {
+        parts.push(format!("{} lost by a capture", count(lost)));
+    }
+    parts.join(", ")
+}
+
+const fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Differs => "differ",
+        other => other.name(),
+    }
+}
+
+fn row(name: &str, tally: &Tally) -> Vec<String> {
+    let number = |number: u64| if number == 0 { String::new() } else { count(number) };
+    let mut chosen: Vec<String> = [Verdict::Moved, Verdict::Missing, Verdict::Extra]
+        .into_iter()
+        .filter(|verdict| tally.of(*verdict) > 0)
+        .map(|verdict| format!("{} {}", count(tally.of(verdict)), verdict.name()))
+        .collect();
+    if tally.lost > 0 {
+        chosen.push(format!("{} lost by the candidate's capture", count(tally.lost)));
+    }
+    if tally.lost_of_reference > 0 {
+        chosen.push(format!("{} lost by the reference's capture", count(tally.lost_of_reference)));
+    }
+    let share = |share: f64, of: u64| if of == 0 { String::new() } else { percent(share) };
+    vec![
+        name.to_owned(),
+        count(tally.reference()),
+        number(tally.of(Verdict::Same)),
+        number(tally.of(Verdict::Masked)),
+        number(tally.of(Verdict::Differs)),
+        chosen.join(", "),
+        share(tally.coverage(), tally.reference()),
+        share(tally.fidelity(), tally.paired()),
+    ]
+}
+
+/// `100 %` only where it is all of it.
+fn percent(share: f64) -> String {
+    let hundredths = (share * 10_000.0).floor() / 100.0;
+    match hundredths.fract() == 0.0 {
+        true => format!("{hundredths:.0} %"),
+        false => format!("{hundredths:.1} %"),
+    }
+}
+
+fn conclusion(view: &View<'_>) -> String {
+    let total = view.report.total();
+    let whose = match view.report.side {
+        Judged::Local => "local message",
+        Judged::Far => "far message",
+        Judged::Both => "message",
+    };
+    if view.reference.records + view.candidate.records == 0 {
+        return "No BitTorrent in either of them: there is nothing to compare.".to_owned();
+    }
+    if total.paired() == 0 && view.disagreements > 0 {
+        return format!("Nothing to compare: no {whose} of the one has a counterpart in the other.");
+    }
+    let masked = match (view.masked, total.of(Verdict::Masked)) {
+        (false, _) => "under no mask".to_owned(),
+        (true, 0) if view.report.masks.iter().all(|used| used.uses == 0) => "no mask needed".to_owned(),
+        (true, 0) => "none masked".to_owned(),
+        (true, masked) => format!("of which {} masked", count(masked)),
+    };
+    let figures =
+        format!("coverage {}, fidelity {}, {masked}", percent(total.coverage()), percent(total.fidelity()));
+    let lost = match total.lost + total.lost_of_reference {
+        0 => String::new(),
+        lost => format!("; {} lost by a capture left out", counted(lost, "message")),
+    };
+    let disagreements: Vec<String> = Verdict::ALL
+        .into_iter()
+        .filter(|verdict| verdict.kind().is_some() && total.of(*verdict) > 0)
+        .map(|verdict| {
+            let allowed = if view.allowed.contains(&verdict) { " (allowed)" } else { "" };
+            format!("{} {}{allowed}", count(total.of(verdict)), word(verdict))
+        })
+        .collect();
+    let first = match (view.disagreements, disagreements.is_empty()) {
+        (0, true) => format!("The same: {}", counted(total.paired(), whose)),
+        (0, false) => format!(
+            "Nothing that counts: of {}, {}",
+            counted(total.reference(), whose),
+            disagreements.join(", ")
+        ),
+        _ => format!("They differ: of {}, {}", counted(total.reference(), whose), disagreements.join(", ")),
+    };
+    format!("{first}; {figures}{lost}.")
+}

@@ -1,0 +1,356 @@
+//! `bittrace download`: a live run, told as it goes.
+
+mod narrate;
+mod progress;
+
+use std::fs;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use bittrace_client::{
+    Download, Notice, Options, Outcome, Report, Resume, Stop, TorrentFile, random_identity,
+};
+use bittrace_protocol::session::{Config, Event, Identity, PieceOrder, Profile, SeedGoal};
+use bittrace_protocol::{Metainfo, PeerId};
+use bittrace_replay::{Reference, Transcript, learn};
+use bittrace_trace::Trace;
+use bittrace_trace::units::{counted, rough_size, span};
+
+use crate::Exit;
+use crate::args::{self, Common, Comparing};
+use crate::commands::diff;
+use crate::commands::profile::own_profile;
+use crate::commands::torrent::write_contents;
+use crate::failure::warn;
+use crate::interrupt::interrupted;
+use crate::print::output::{Look, Output, styles};
+use crate::print::table::{Column, render};
+use tempfile::TempDir;
+
+pub(crate) use narrate::violation_in_words;
+
+use narrate::Narrator;
+use progress::Progress;
+
+/// What our peer ids begin with, in the manner of BEP 20: no other client has `bt` in small letters.
+const PEER_ID_PREFIX: &[u8] = b"-bt0100-";
+
+/// How long fetching a .torrent may take.
+const FETCHED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Runs the command.
+pub(crate) fn run(arguments: &args::Download, common: Common, mut output: Output) -> Result<Exit> {
+    let Some(torrent) = load(&arguments.torrent)? else { return Ok(Exit::Interrupted) };
+    if let Some(record) = &arguments.record {
+        keep("the torrent file", Path::new(&arguments.torrent), record)?;
+        for capture in arguments.like.iter().chain(&arguments.against) {
+            keep("the capture", capture, record)?;
+        }
+    }
+    let metainfo = Arc::new(torrent.metainfo);
+    if !common.quiet {
+        let mut contents = Vec::new();
+        write_contents(&metainfo, output.look, &mut contents)?;
+        heard(output.write_all(&contents).and_then(|()| output.flush()))?;
+    }
+    if metainfo.trackers().iter().all(Vec::is_empty) {
+        if arguments.single_peer {
+            bail!("{}: names no tracker: there is nobody to ask for peers", arguments.torrent);
+        }
+        warn(common, &format!("{}: names no tracker; waiting for peers that call", arguments.torrent));
+    }
+    let mut options = options(arguments, &metainfo)?;
+    let against =
+        arguments.against.as_deref().map(|path| Against::begin(path, common, &mut options)).transpose()?;
+    let download = Download::new(Arc::clone(&metainfo), options)?;
+    stop_when_interrupted(download.stop());
+
+    let mut narrator = Narrator::new(output.look, common);
+    let mut progress = Progress::new(common.quiet);
+    let mut wrong_output = None;
+    let report = download.run_blocking(|notice| {
+        let mut lines = Vec::new();
+        match &notice {
+            Notice::Progress { status, peers } => progress.show(status, peers),
+            Notice::Checking { done, total } => progress.checking(*done, *total),
+            other => narrator.tell(other, &mut lines),
+        }
+        if matches!(notice, Notice::Session(Event::Complete)) {
+            progress.complete();
+        }
+        if !lines.is_empty() && !common.quiet {
+            let told = progress.aside(|| output.write_all(&lines).and_then(|()| output.flush()));
+            wrong_output = wrong_output.take().or(told.err());
+        }
+    });
+    progress.end();
+    let report = report?;
+    heard(wrong_output.map_or(Ok(()), Err))?;
+    if !common.quiet {
+        let mut table = Vec::new();
+        closing_table(&report, arguments, output.look, &mut table)?;
+        heard(output.write_all(&table).and_then(|()| output.flush()))?;
+    }
+    // The recording was asked for as well.
+    if let Some(error) = report.recording {
+        return Err(error.into());
+    }
+    let exit = match report.outcome {
+        Outcome::Complete => Exit::Done,
+        Outcome::Stopped if interrupted() => Exit::Interrupted,
+        Outcome::Incomplete | Outcome::Stopped => Exit::Matched,
+    };
+    match against {
+        Some(against) if exit != Exit::Interrupted => {
+            if !common.quiet {
+                writeln!(output)?;
+            }
+            Ok(exit.max(against.compare(&metainfo, common, &mut output)?))
+        }
+        _ => Ok(exit),
+    }
+}
+
+/// A comparison of what the run says with a capture, once it is over.
+struct Against {
+    reference: Transcript,
+    recording: PathBuf,
+    /// Goes with the recording in it, where nobody asked for one.
+    _folder: Option<TempDir>,
+}
+
+impl Against {
+    /// Reads the capture before anything is downloaded, and has the run recorded.
+    fn begin(path: &Path, common: Common, options: &mut Options) -> Result<Self> {
+        let trace = Trace::open(path, bittrace_trace::Options::default())?;
+        let reference = diff::transcribe(trace, common)?;
+        let folder = match options.record {
+            Some(_) => None,
+            None => {
+                Some(tempfile::Builder::new().prefix("bittrace-").tempdir().context("no temporary folder")?)
+            }
+        };
+        if let Some(folder) = &folder {
+            options.record = Some(folder.path().join("run.pcapng"));
+        }
+        let recording = options.record.clone().unwrap_or_default();
+        Ok(Self { reference, recording, _folder: folder })
+    }
+
+    fn compare(&self, torrent: &Arc<Metainfo>, common: Common, output: &mut Output) -> Result<Exit> {
+        let trace = Trace::open(&self.recording, bittrace_trace::Options::default())?;
+        let candidate = diff::transcribe(trace, common)?;
+        let comparing = Comparing::default();
+        let options = diff::options(&comparing)?;
+        diff::present(
+            &self.reference,
+            &candidate,
+            &[Arc::clone(torrent)],
+            &options,
+            &comparing,
+            common,
+            output,
+        )
+    }
+}
+
+/// What is told may find no listener, which changes nothing of the run and its outcome.
+fn heard(told: io::Result<()>) -> Result<()> {
+    match told {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        told => told.context("standard output cannot be written"),
+    }
+}
+
+/// Loads the torrent from a path or a URL; `None` after Ctrl-C.
+fn load(source: &str) -> Result<Option<TorrentFile>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let place = source.to_owned();
+    let (sender, loaded) = mpsc::channel();
+    thread::spawn(move || {
+        // Nobody waits for it any longer after an interrupt.
+        let _ = sender.send(runtime.block_on(TorrentFile::load(&place, FETCHED_WITHIN)));
+    });
+    loop {
+        match loaded.recv_timeout(Duration::from_millis(50)) {
+            Ok(loaded) => return Ok(Some(loaded?)),
+            Err(mpsc::RecvTimeoutError::Timeout) if interrupted() => return Ok(None),
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => bail!("{source}: cannot be loaded"),
+        }
+    }
+}
+
+/// Refuses to record over a file that is read.
+pub(crate) fn keep(what: &str, read: &Path, record: &Path) -> Result<()> {
+    if is_same_file(read, record) {
+        bail!("--record {}: that is {what}, which would be lost", record.display());
+    }
+    Ok(())
+}
+
+/// Whether both paths lead to one file, through whatever links.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// How to speak, and what to call ourselves: as the client of a capture where that is wanted.
+fn manner(arguments: &args::Download, torrent: &Metainfo) -> Result<(Profile, Identity)> {
+    let identity = random_identity(PEER_ID_PREFIX)?;
+    let Some(path) = &arguments.like else { return Ok((own_profile(), identity)) };
+    let reference = Reference::open(path, bittrace_trace::Options::default())?;
+    let mut profile = learn(&reference, own_profile()).profile;
+    if reference.torrent != torrent.info_hash {
+        // Which pieces, and how many at a time, was a choice among other pieces.
+        profile.piece_order = PieceOrder::RarestFirst;
+        profile.refills.clear();
+        profile.tells.clear();
+    }
+    let peer_id = profile.peer_id.draw(identity.seed);
+    Ok((profile, Identity { peer_id, ..identity }))
+}
+
+fn options(arguments: &args::Download, torrent: &Metainfo) -> Result<Options> {
+    let (profile, mut identity) = manner(arguments, torrent)?;
+    if let Some(peer_id) = &arguments.peer_id {
+        identity = Identity { peer_id: own_peer_id(peer_id)?, ..identity };
+    }
+    let mut config = Config::new(profile);
+    config.single_peer = arguments.single_peer;
+    config.port = arguments.port.unwrap_or_else(free_port);
+    config.upload_limit = arguments.upload_limit.map(|kib| kib.saturating_mul(1024));
+    if let Some(peers) = arguments.max_peers {
+        config.max_peers = usize::from(peers);
+    }
+    if let Some(seconds) = arguments.timeout {
+        let timeout = Duration::from_secs(seconds);
+        config.connect_timeout = timeout;
+        config.handshake_timeout = timeout;
+        config.request_timeout = timeout;
+        config.choke_timeout = timeout;
+        config.tracker_timeout = timeout;
+    }
+    config.seeding = arguments.seed.as_deref().map(seed_goal).transpose()?;
+    let rounds = arguments.rounds.unwrap_or(if arguments.single_peer { 1 } else { 3 });
+    config.rounds = Some(rounds).filter(|&rounds| rounds > 0);
+    let mut options = Options::new(&arguments.output, config, identity);
+    if !arguments.listen.is_empty() {
+        options.listen.clone_from(&arguments.listen);
+    }
+    options.resume = if arguments.no_resume { Resume::Ignore } else { Resume::Verify };
+    options.overwrite = arguments.overwrite;
+    options.record.clone_from(&arguments.record);
+    options.record_comment = format!("bittrace {} download", env!("CARGO_PKG_VERSION"));
+    Ok(options)
+}
+
+/// The first port that is free of those that clients use (BEP 3, "trackers"); 0, for any, when none is.
+fn free_port() -> u16 {
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
+    (6881..=6889).find(free).unwrap_or(0)
+}
+
+/// A peer id of up to 20 characters, filled up at random by the caller's own choice of prefix.
+fn own_peer_id(text: &str) -> Result<PeerId> {
+    if text.len() > 20 {
+        bail!("--peer-id: {} bytes, wanted at most 20", text.len());
+    }
+    Ok(random_identity(text.as_bytes())?.peer_id)
+}
+
+/// `RATIO` (a number), `TIME` (a number and s, min, h or d), or nothing: for ever.
+fn seed_goal(text: &str) -> Result<SeedGoal> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(SeedGoal::default());
+    }
+    let units = [("min", 60), ("h", 3600), ("d", 24 * 3600), ("s", 1)];
+    let time = units.iter().find_map(|(unit, seconds)| {
+        let number: u64 = text.strip_suffix(unit)?.trim().parse().ok()?;
+        Some(Duration::from_secs(number.saturating_mul(*seconds)))
+    });
+    let ratio = text.parse().ok().filter(|ratio: &f64| ratio.is_finite() && *ratio >= 0.0);
+    if time.is_none() && ratio.is_none() {
+        bail!("--seed: {text} is neither a ratio, such as 1.5, nor a time, such as 90s, 30min, 2h or 1d");
+    }
+    Ok(SeedGoal { ratio, time })
+}
+
+/// The first Ctrl-C says goodbye to trackers and peers; the second ends the process, which loses nothing verified.
+fn stop_when_interrupted(stop: Stop) {
+    thread::spawn(move || {
+        while !interrupted() {
+            thread::sleep(Duration::from_millis(50));
+        }
+        stop.stop();
+    });
+}
+
+fn closing_table(
+    report: &Report,
+    arguments: &args::Download,
+    look: Look,
+    output: &mut Vec<u8>,
+) -> Result<()> {
+    let outcome = match report.outcome {
+        Outcome::Complete => "complete: every piece is verified",
+        Outcome::Incomplete => "incomplete: nobody is left who could have the missing pieces",
+        Outcome::Stopped => "stopped: a later run goes on from here",
+    };
+    let mut rows = vec![
+        ("outcome", outcome.to_owned()),
+        ("time", span(report.elapsed.as_secs_f64())),
+        ("place", report.place.display().to_string()),
+    ];
+    if let Some(status) = &report.status {
+        let elapsed = report.elapsed.as_secs_f64().max(0.001);
+        let rate = rough_size((status.downloaded as f64 / elapsed) as u64);
+        rows.push(("pieces", format!("{} of {}", status.pieces_done, status.pieces)));
+        if report.pieces_before > 0 {
+            rows.push(("there before", counted(u64::from(report.pieces_before), "piece")));
+        }
+        rows.push(("downloaded", format!("{}, {rate}/s", counted(status.downloaded, "byte"))));
+        rows.push(("uploaded", counted(status.uploaded, "byte")));
+        rows.push(("wasted", counted(status.wasted, "byte")));
+        rows.push(("hash failures", status.hash_failures.to_string()));
+        rows.push(("peers tried", status.peers_tried.to_string()));
+    }
+    if let Some(path) = &arguments.record {
+        rows.push(("recording", path.display().to_string()));
+    }
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    writeln!(output, "\n{}", look.paint(styles::HEADING, "Summary"))?;
+    output.write_all(render(&[Column::text("", 8), Column::text("", 20)], &rows, look).as_bytes())?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_up_to_a_ratio_or_for_a_time() {
+        let time = |seconds| SeedGoal { ratio: None, time: Some(Duration::from_secs(seconds)) };
+        for (text, goal) in [
+            ("", SeedGoal::default()),
+            ("1.5", SeedGoal { ratio: Some(1.5), time: None }),
+            ("90s", time(90)),
+            ("30min", time(1800)),
+            ("2 h", time(7200)),
+            ("1d", time(86_400)),
+        ] {
+            assert_eq!(seed_goal(text).unwrap(), goal, "{text}");
+        }
+        for text in ["1w", "d", "-1", "nan", "1.5h"] {
+            assert!(seed_goal(text).is_err(), "{text}");
+        }
+    }
+}

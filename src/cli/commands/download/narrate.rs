@@ -1,0 +1,219 @@
+//! What happens in a run, in lines: who was asked, what they answered, who was tried and why it failed.
+
+use std::io::Write;
+use std::net::SocketAddr;
+
+use bittrace_client::Notice;
+use bittrace_protocol::client_name;
+use bittrace_protocol::session::{Closing, Event, Gone, Violation};
+use bittrace_protocol::tracker::http::{AnnounceReply, Request};
+use bittrace_trace::units::{counted, rough_size, seconds, short_hex, span};
+use rustc_hash::FxHashMap;
+
+use crate::args::Common;
+use crate::print::output::{Look, styles};
+use crate::print::table::{Column, disguises, printable, render, wrap};
+
+/// Tells what happens.
+pub(super) struct Narrator {
+    look: Look,
+    verbose: bool,
+    attempts: u32,
+    /// The number of each attempt that goes on, for its outcome.
+    open: FxHashMap<SocketAddr, u32>,
+}
+
+/// How many peers of an answer are listed.
+const PEERS: usize = 20;
+
+impl Narrator {
+    pub(super) fn new(look: Look, common: Common) -> Self {
+        Self { look, verbose: common.verbose, attempts: 0, open: FxHashMap::default() }
+    }
+
+    /// Writes the lines that `notice` is worth. Writing to memory does not fail.
+    pub(super) fn tell(&mut self, notice: &Notice, out: &mut Vec<u8>) {
+        let line = match notice {
+            Notice::Checked { verified, damaged } => {
+                if verified.count() == 0 && damaged.is_empty() {
+                    return;
+                }
+                let mut text = format!("On disk: {} verified", counted(u64::from(verified.count()), "piece"));
+                if !damaged.is_empty() {
+                    text.push_str(&format!(", {} damaged since", counted(damaged.len() as u64, "piece")));
+                }
+                text
+            }
+            Notice::Listening { port } => format!("Listening on port {port}"),
+            Notice::FileDone { path } => format!("Whole: {}", printable(&path.display().to_string())),
+            Notice::RecordingFailed { error } => {
+                self.look.paint(styles::WARN, &format!("The recording ends here: {error}"))
+            }
+            Notice::Session(event) => return self.event(event, out),
+            Notice::Checking { .. } | Notice::Progress { .. } => return,
+        };
+        let _ = writeln!(out, "{line}");
+    }
+
+    fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
+        let line = match event {
+            Event::Announcing { url, request } => return self.announcing(url, request, out),
+            Event::Announced { url, reply } => return self.announced(url, reply, out),
+            Event::TrackerFailed { url, reason, again } => {
+                let again =
+                    again.map_or(String::new(), |time| format!("; again in {}", seconds(time.as_secs())));
+                let text = format!("Tracker {url} failed: {reason}{again}");
+                self.look.paint(styles::WARN, &printable(&text))
+            }
+            Event::Unresolved { name, reason } => {
+                let text = format!("Peer {name}: its name has no address: {reason}");
+                self.look.paint(styles::WARN, &printable(&text))
+            }
+            Event::Trying { peer, .. } => {
+                self.attempts += 1;
+                self.open.insert(*peer, self.attempts);
+                format!("Peer {}: {peer}: connecting", self.attempts)
+            }
+            Event::Connected { peer, peer_id, .. } => {
+                let client = client_name(peer_id).map_or_else(|| peer_id.readable(), |name| name.to_string());
+                format!("Peer {}: {peer}: connected, {client}", self.number(*peer))
+            }
+            Event::Gone { peer, closing, given, .. } => {
+                let number = self.number(*peer);
+                self.open.remove(peer);
+                let gave = if *given > 0 { format!(", gave {}", rough_size(*given)) } else { String::new() };
+                let text = format!("Peer {number}: {peer}: {}{gave}", gone(closing));
+                match closing {
+                    Gone::Finished | Gone::Closed(Closing::ByFarEnd) => text,
+                    _ => self.look.paint(styles::WARN, &text),
+                }
+            }
+            Event::PieceDone { index, from } if self.verbose => {
+                format!("Piece {index} verified, from {}", addresses(from))
+            }
+            Event::PieceDone { .. } => return,
+            Event::PieceCorrupt { index, from } => {
+                let text = format!("Piece {index} failed its SHA-1; it came from {}", addresses(from));
+                self.look.paint(styles::WARN, &text)
+            }
+            Event::Complete => "Every piece is verified".to_owned(),
+        };
+        let _ = writeln!(out, "{line}");
+    }
+
+    fn number(&mut self, peer: SocketAddr) -> String {
+        // One that called has no attempt of ours.
+        self.open.get(&peer).map_or_else(|| "←".to_owned(), u32::to_string)
+    }
+
+    fn announcing(&self, url: &str, request: &[u8], out: &mut Vec<u8>) {
+        let heading = self.look.paint(styles::HEADING, "Announcing to");
+        let _ = writeln!(out, "\n{heading} {}", printable(url));
+        let Ok(request) = Request::decode(request) else {
+            let _ = writeln!(out, "  a datagram of {}", counted(request.len() as u64, "byte"));
+            return;
+        };
+        let rows: Vec<Vec<String>> = request
+            .parameters()
+            .iter()
+            .map(|parameter| {
+                let name = String::from_utf8_lossy(&parameter.decoded_name).into_owned();
+                vec![name, readable(&parameter.decoded)]
+            })
+            .collect();
+        let _ = out.write_all(
+            render(&[Column::text("parameter", 10), Column::text("value", 20)], &rows, self.look).as_bytes(),
+        );
+        if self.verbose {
+            for line in wrap(&String::from_utf8_lossy(&request.source), self.look.width.saturating_sub(2)) {
+                let _ = writeln!(out, "  {}", self.look.paint(styles::DIM, &line));
+            }
+        }
+    }
+
+    fn announced(&self, url: &str, reply: &AnnounceReply, out: &mut Vec<u8>) {
+        let _ = writeln!(out, "{} {}", self.look.paint(styles::HEADING, "Answer of"), printable(url));
+        let mut rows = Vec::new();
+        let mut row = |name: &str, value: Option<String>| {
+            if let Some(value) = value {
+                rows.push(vec![name.to_owned(), value]);
+            }
+        };
+        row("interval", reply.interval.map(seconds));
+        row("min interval", reply.min_interval.map(seconds));
+        row("seeders", reply.complete.map(|count| count.to_string()));
+        row("leechers", reply.incomplete.map(|count| count.to_string()));
+        row("downloaded", reply.downloaded.map(|count| counted(count, "time")));
+        row("external ip", reply.external_ip.map(|ip| ip.to_string()));
+        row("warning", reply.warning.clone());
+        row("peers", Some(reply.peers.len().to_string()));
+        let columns = [Column::text("key", 10), Column::text("value", 20)];
+        let _ = out.write_all(render(&columns, &rows, self.look).as_bytes());
+        if reply.peers.is_empty() {
+            return;
+        }
+        let peers: Vec<Vec<String>> = reply
+            .peers
+            .iter()
+            .take(PEERS)
+            .enumerate()
+            .map(|(at, peer)| {
+                let id = peer.peer_id.map_or_else(String::new, |id| id.readable());
+                vec![(at + 1).to_string(), peer.to_string(), id]
+            })
+            .collect();
+        let columns = [Column::numbers("n"), Column::text("peer", 20), Column::text("peer id", 20)];
+        let _ = out.write_all(render(&columns, &peers, self.look).as_bytes());
+        if reply.peers.len() > PEERS {
+            let _ = writeln!(out, "  … {} more", reply.peers.len() - PEERS);
+        }
+    }
+}
+
+/// A value of an announce as a person reads it: hex where it is no text.
+fn readable(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.chars().any(disguises) => text.to_owned(),
+        _ => bittrace_protocol::Hex(bytes).to_string(),
+    }
+}
+
+fn addresses(peers: &[SocketAddr]) -> String {
+    let names: Vec<String> = peers.iter().map(SocketAddr::to_string).collect();
+    if names.is_empty() { "disk".to_owned() } else { names.join(", ") }
+}
+
+/// Why a peer is gone, in words.
+fn gone(gone: &Gone) -> String {
+    match gone {
+        Gone::Finished => "done with it".to_owned(),
+        Gone::Closed(closing) => match closing {
+            Closing::ByFarEnd => "it closed the connection".to_owned(),
+            Closing::Reset => "it reset the connection".to_owned(),
+            Closing::Refused => "connection refused".to_owned(),
+            Closing::TimedOut => "no answer to the connection attempt".to_owned(),
+            Closing::Unresolved(reason) => format!("its name has no address: {reason}"),
+            Closing::Failed(reason) => format!("the connection failed: {reason}"),
+        },
+        Gone::Violated(violation) => violation_in_words(violation),
+    }
+}
+
+/// Why a peer is not talked to any longer.
+pub(crate) fn violation_in_words(violation: &Violation) -> String {
+    match violation {
+        Violation::WrongInfoHash(hash) => {
+            format!("its handshake is for another torrent, {}", short_hex(&hash.to_string()))
+        }
+        Violation::OurselvesCalled => "it is this very client".to_owned(),
+        Violation::Duplicate => "it is connected already".to_owned(),
+        Violation::Malformed(wanted) => format!("it sent what is no message: wanted {wanted}"),
+        Violation::OutOfRange => "it named pieces or blocks that the torrent does not have".to_owned(),
+        Violation::CorruptPiece(index) => format!("it sent corrupt data in piece {index}"),
+        Violation::Silent(time) => format!("silent for {}", span(time.as_secs_f64())),
+        Violation::ChokedForEver(time) => format!("choked us for {}", span(time.as_secs_f64())),
+        Violation::Flood(what) => format!("it floods: {what}"),
+        Violation::Useless => "it has nothing that is missing".to_owned(),
+        Violation::TooMany => "there are connections enough".to_owned(),
+    }
+}

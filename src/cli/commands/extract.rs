@@ -1,0 +1,126 @@
+//! `bittrace extract`: captures in, the files that peers sent each other out.
+
+mod page;
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow};
+use bittrace_client::Error;
+use bittrace_client::extract::{Extraction, ExtractionReport, Writing};
+use bittrace_protocol::metainfo::Metainfo;
+use bittrace_trace::units::counted;
+use bittrace_trace::{Dissected, Options};
+
+use crate::Exit;
+use crate::args::{Common, Extract, ExtractFormat};
+use crate::commands::torrent::read_torrent;
+use crate::failure::{self, warn};
+use crate::input;
+use crate::interrupt::interrupted;
+use crate::print::output::Output;
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Extract, common: Common, mut output: Output) -> Result<Exit> {
+    let torrents = arguments
+        .torrent
+        .iter()
+        .map(|path| Ok(Arc::new(read_torrent(path)?.metainfo)))
+        .collect::<Result<Vec<Arc<Metainfo>>>>()?;
+    // The pieces are checked as they are put together, not as each peer received them. Requests to web seeds are known
+    // by the torrent alone.
+    let seeded = torrents.iter().filter(|torrent| !torrent.url_list.is_empty()).map(Arc::clone).collect();
+    let options = Options { torrents: seeded, mse_keys: arguments.key_logs.read()?, ..Options::default() };
+    let mut extraction = Extraction::new(&arguments.output, torrents).map_err(in_the_way)?;
+    let mut exit = Exit::Done;
+    for path in &arguments.captures {
+        if interrupted() {
+            break;
+        }
+        exit = exit.max(read(path, &options, &mut extraction, common, &output)?);
+    }
+    let writing = Writing { overwrite: arguments.overwrite, unverified: arguments.unverified };
+    if interrupted() {
+        warn(common, "interrupted: what follows is of the part that was read");
+    }
+    let report = extraction.finish(writing).map_err(in_the_way)?;
+    match arguments.format {
+        ExtractFormat::Table => page::write_table(&report, &mut output)?,
+        ExtractFormat::Json => page::write_json(&report, &mut output)?,
+    }
+    output.flush()?;
+    exit = exit.max(verdict(report, common));
+    Ok(if interrupted() { Exit::Interrupted } else { exit })
+}
+
+/// Reads a capture to its end. One that cannot be read is reported and the next one has its turn.
+fn read(
+    path: &Path,
+    options: &Options,
+    extraction: &mut Extraction,
+    common: Common,
+    output: &Output,
+) -> Result<Exit> {
+    let mut exit = Exit::Done;
+    let mut trace = match input::open(path, options.clone(), output) {
+        Ok(trace) => trace,
+        Err(error) => {
+            failure::report(&error);
+            return Ok(Exit::CouldNotTell);
+        }
+    };
+    while !interrupted() {
+        match trace.next() {
+            Ok(Some(Dissected::Record(record))) => extraction.add(&record).map_err(in_the_way)?,
+            Ok(Some(Dissected::Connection(_))) => {}
+            Ok(None) => break,
+            Err(error) => {
+                failure::report(&error.into());
+                exit = Exit::CouldNotTell;
+            }
+        }
+    }
+    if let (Some(cut), false) = (trace.cut(), interrupted()) {
+        let name = trace.capture().name();
+        warn(common, &format!("{name}: cut short: the packet at byte {} is not whole", cut.offset));
+    }
+    Ok(exit)
+}
+
+/// Reports what could not be done, and gives the exit code.
+fn verdict(report: ExtractionReport, common: Common) -> Exit {
+    let mut exit = Exit::Done;
+    if report.torrents.is_empty() {
+        exit = Exit::CouldNotTell;
+    }
+    for (_, extracted) in report.torrents {
+        exit = exit.max(match extracted {
+            Ok(extracted) if extracted.is_whole() => Exit::Done,
+            Ok(_) => Exit::Matched,
+            Err(error) => {
+                failure::report(&in_the_way(error));
+                Exit::CouldNotTell
+            }
+        });
+    }
+    if report.dropped > 0 {
+        let text = format!("{} passed over: there are too many", counted(report.dropped, "block"));
+        warn(common, &text);
+        exit = exit.max(Exit::CouldNotTell);
+    }
+    if !report.undescribed.is_empty() {
+        exit = exit.max(Exit::CouldNotTell);
+    }
+    exit
+}
+
+/// The error, in the words of this command.
+fn in_the_way(error: Error) -> anyhow::Error {
+    match error {
+        Error::Exists { path } => {
+            anyhow!("{}: exists already; --overwrite replaces it", path.display())
+        }
+        other => other.into(),
+    }
+}

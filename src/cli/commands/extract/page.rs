@@ -1,0 +1,263 @@
+//! What was found, as tables and as JSON.
+
+use std::io::{self, Write};
+use std::ops::Range;
+
+use bittrace_client::extract::{
+    Extracted, ExtractedFile, ExtractionReport, FaultKind, Origin, PieceFault, Sent, Undescribed,
+};
+use bittrace_trace::units::{count, counted, size};
+use serde_json::{Map, Value, json};
+
+use crate::print::json::write_line;
+use crate::print::output::{Look, Output, styles};
+use crate::print::table::{Column, printable, render, wrap};
+
+/// How many ranges of a file, rows of a table, and blocks of a piece are named.
+const NAMED: usize = 8;
+const ROWS: usize = 200;
+
+/// Writes the tables.
+pub(crate) fn write_table(report: &ExtractionReport, output: &mut Output) -> io::Result<()> {
+    let look = output.look;
+    let found = report.torrents.iter().filter_map(|(_, extracted)| extracted.as_ref().ok());
+    for (number, extracted) in found.enumerate() {
+        if number > 0 {
+            writeln!(output)?;
+        }
+        write_torrent(extracted, look, output)?;
+    }
+    for undescribed in &report.undescribed {
+        paragraph(&sentence(undescribed), look, output)?;
+    }
+    if report.torrents.is_empty() && report.undescribed.is_empty() {
+        paragraph(
+            "No block of a torrent, and no description of one: there is nothing to write.",
+            look,
+            output,
+        )?;
+    }
+    Ok(())
+}
+
+fn write_torrent(extracted: &Extracted, look: Look, out: &mut dyn Write) -> io::Result<()> {
+    let torrent = &extracted.torrent;
+    writeln!(out, "{}", look.paint(styles::HEADING, &printable(&torrent.name.to_string())))?;
+    let mut facts = vec![format!("info hash {}", torrent.info_hash)];
+    if extracted.origin == Origin::Metadata {
+        facts.push("described by peers in the capture".to_owned());
+    }
+    paragraph(&facts.join(", "), look, out)?;
+    if let Some(path) = &extracted.torrent_file {
+        paragraph(&format!("wrote {}", path.display()), look, out)?;
+    }
+    let mut seen = format!(
+        "{} of {} verified, from {}",
+        count(extracted.verified),
+        counted(extracted.pieces, "piece"),
+        counted(extracted.blocks, "block")
+    );
+    if extracted.beyond > 0 {
+        seen.push_str(&format!(
+            "; {} beyond the torrent's end passed over",
+            counted(extracted.beyond, "block")
+        ));
+    }
+    paragraph(&seen, look, out)?;
+    let rows: Vec<Vec<String>> = extracted
+        .files
+        .iter()
+        .take(ROWS)
+        .map(|file| {
+            let written = file.written.as_ref().map_or("-".to_owned(), |path| path.display().to_string());
+            vec![count(file.length), written, what_of(file)]
+        })
+        .collect();
+    let columns = [Column::numbers("bytes"), Column::text("written as", 20), Column::text("what of it", 20)];
+    writeln!(out)?;
+    out.write_all(render(&columns, &rows, look).as_bytes())?;
+    if extracted.files.len() > ROWS {
+        let more = extracted.files.len() - ROWS;
+        paragraph(&format!("… {} more; --format json has all", count(more as u64)), look, out)?;
+    }
+    if extracted.faults.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<Vec<String>> = extracted
+        .faults
+        .iter()
+        .take(ROWS)
+        .map(|fault| vec![fault.piece.to_string(), verdict(fault.kind).to_owned(), blocks(fault)])
+        .collect();
+    let columns =
+        [Column::numbers("piece"), Column::text("hash", 16), Column::text("blocks that are wrong", 30)];
+    writeln!(out)?;
+    out.write_all(render(&columns, &rows, look).as_bytes())?;
+    let more = (extracted.faults.len().saturating_sub(ROWS)) as u64 + extracted.more_faults;
+    if more > 0 {
+        paragraph(&format!("… {} more", count(more)), look, out)?;
+    }
+    Ok(())
+}
+
+fn what_of(file: &ExtractedFile) -> String {
+    if file.whole {
+        return "whole, verified".to_owned();
+    }
+    let mut parts = Vec::new();
+    for (word, ranges) in
+        [("missing", &file.missing), ("not verified", &file.unverified), ("wrong", &file.wrong)]
+    {
+        let bytes: u64 = ranges.iter().map(|range| range.end - range.start).sum();
+        match bytes {
+            0 => {}
+            bytes if bytes == file.length => parts.push(format!("all {word}")),
+            bytes => parts.push(format!("{word} {}: {}", size(bytes), listed(ranges))),
+        }
+    }
+    if parts.is_empty() {
+        return "not seen".to_owned();
+    }
+    parts.join("; ")
+}
+
+/// Ranges by their first byte and their last.
+fn listed(ranges: &[Range<u64>]) -> String {
+    let first: Vec<String> =
+        ranges.iter().take(NAMED).map(|range| format!("{}-{}", range.start, range.end - 1)).collect();
+    match ranges.len() {
+        all if all > NAMED => format!("{} and {} more", first.join(", "), count((all - NAMED) as u64)),
+        _ => first.join(", "),
+    }
+}
+
+const fn verdict(kind: FaultKind) -> &'static str {
+    match kind {
+        FaultKind::Mended => "right in the end",
+        FaultKind::Failed => "wrong",
+    }
+}
+
+fn blocks(fault: &PieceFault) -> String {
+    let first: Vec<String> = fault.blocks.iter().take(NAMED).map(block).collect();
+    let which = match fault.kind {
+        FaultKind::Mended => "",
+        FaultKind::Failed => "some of: ",
+    };
+    match fault.blocks.len() {
+        all if all > NAMED => format!("{which}{} and {} more", first.join("; "), all - NAMED),
+        _ => format!("{which}{}", first.join("; ")),
+    }
+}
+
+fn block(sent: &Sent) -> String {
+    let from: Vec<String> = sent.from.iter().map(ToString::to_string).collect();
+    format!("{} at {} from {}", size(u64::from(sent.length)), sent.begin, from.join(", "))
+}
+
+fn sentence(undescribed: &Undescribed) -> String {
+    let seen = format!("{} ({})", counted(undescribed.blocks, "block"), counted(undescribed.bytes, "byte"));
+    match undescribed.info_hash {
+        Some(info_hash) => format!(
+            "{info_hash}: {seen} seen, but nothing describes this torrent: nothing is written. Give it with --torrent."
+        ),
+        None => format!(
+            "{seen} on connections whose beginning was not captured, of no known torrent: nothing is written. Give the \
+             torrent with --torrent."
+        ),
+    }
+}
+
+fn paragraph(text: &str, look: Look, out: &mut dyn Write) -> io::Result<()> {
+    for line in wrap(&printable(text), look.width - 2) {
+        writeln!(out, "  {line}")?;
+    }
+    Ok(())
+}
+
+/// Writes an object a torrent, and one that sums up.
+pub(crate) fn write_json(report: &ExtractionReport, output: &mut Output) -> io::Result<()> {
+    let mut whole = 0;
+    for (info_hash, extracted) in &report.torrents {
+        let object = match extracted {
+            Ok(extracted) => {
+                whole += u64::from(extracted.is_whole());
+                torrent(extracted)
+            }
+            Err(error) => json!({ "info_hash": info_hash.to_string(), "error": error.to_string() }),
+        };
+        write_object(object, output)?;
+    }
+    let undescribed: Vec<Value> = report
+        .undescribed
+        .iter()
+        .map(|undescribed| {
+            json!({
+                "info_hash": undescribed.info_hash.map(|info_hash| info_hash.to_string()),
+                "blocks": undescribed.blocks,
+                "bytes": undescribed.bytes,
+            })
+        })
+        .collect();
+    let summary = json!({
+        "torrents": report.torrents.len(),
+        "whole": whole,
+        "undescribed": undescribed,
+        "dropped": report.dropped,
+    });
+    write_line(&Map::from_iter([("summary".to_owned(), summary)]), output)
+}
+
+fn write_object(value: Value, output: &mut Output) -> io::Result<()> {
+    match value {
+        Value::Object(object) => write_line(&object, output),
+        _ => Ok(()),
+    }
+}
+
+fn torrent(extracted: &Extracted) -> Value {
+    let faults: Vec<Value> = extracted
+        .faults
+        .iter()
+        .map(|fault| {
+            json!({
+                "piece": fault.piece.0,
+                "mended": fault.kind == FaultKind::Mended,
+                "blocks": fault.blocks.iter().map(|sent| json!({
+                    "begin": sent.begin,
+                    "length": sent.length,
+                    "from": sent.from.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                })).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    json!({
+        "info_hash": extracted.torrent.info_hash.to_string(),
+        "name": extracted.torrent.name.to_string(),
+        "origin": match extracted.origin { Origin::Given => "given", Origin::Metadata => "metadata" },
+        "torrent_file": extracted.torrent_file.as_ref().map(|path| path.display().to_string()),
+        "whole": extracted.is_whole(),
+        "pieces": extracted.pieces,
+        "verified": extracted.verified,
+        "blocks": extracted.blocks,
+        "beyond": extracted.beyond,
+        "files": extracted.files.iter().map(file).collect::<Vec<_>>(),
+        "wrong_pieces": faults,
+        "more_wrong_pieces": extracted.more_faults,
+    })
+}
+
+/// Ranges are pairs: the first byte and the last.
+fn file(file: &ExtractedFile) -> Value {
+    let ranges =
+        |ranges: &[Range<u64>]| ranges.iter().map(|range| [range.start, range.end - 1]).collect::<Vec<_>>();
+    json!({
+        "name": file.name,
+        "written": file.written.as_ref().map(|path| path.display().to_string()),
+        "length": file.length,
+        "whole": file.whole,
+        "missing": ranges(&file.missing),
+        "unverified": ranges(&file.unverified),
+        "wrong": ranges(&file.wrong),
+    })
+}

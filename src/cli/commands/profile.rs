@@ -1,0 +1,249 @@
+//! `bittrace profile`: how a capture's client conducts itself, and which packet shows it.
+
+use std::io::Write;
+
+use anyhow::Result;
+use bittrace_protocol::session::{
+    Alphabet, Haves, Interest, KeyForm, Opening, Parting, PieceOrder, Profile, Refill, Says, Tell,
+    WithoutPieces,
+};
+use bittrace_protocol::tracker::http::RequestStyle;
+use bittrace_replay::{Learnt, Reference, learn};
+use bittrace_trace::Options;
+use serde_json::{Map, Value, json};
+
+use crate::args::{self, DiffFormat};
+use crate::input;
+use crate::print::json::write_line;
+use crate::print::output::{Look, Output, styles};
+use crate::print::table::{Column, printable, render, wrap};
+
+/// Runs the command.
+pub(crate) fn show(arguments: &args::Profile, output: &mut Output) -> Result<()> {
+    let options =
+        Options { local: arguments.local, mse_keys: arguments.key_logs.read()?, ..Options::default() };
+    let trace = input::open(&arguments.capture, options, output)?;
+    let reference = Reference::read(trace, &arguments.capture.display().to_string())?;
+    let learnt = learn(&reference, own_profile());
+    match arguments.format {
+        DiffFormat::Json => {
+            let object = json!({
+                "client": learnt.client,
+                "torrent": learnt.torrent.to_string(),
+                "profile": Value::Object(rows(&learnt).into_iter().map(|row| (row.name.to_owned(), row.value)).collect()),
+                "shown_in_frame": Value::Object(
+                    learnt.evidence.iter().map(|one| (one.part.to_owned(), json!(one.frame))).collect::<Map<_, _>>()
+                ),
+                "beyond": learnt.beyond,
+            });
+            if let Value::Object(object) = object {
+                write_line(&object, output)?;
+            }
+        }
+        DiffFormat::Table => write(&learnt, output.look, output)?,
+    }
+    Ok(())
+}
+
+/// The profile of this program.
+pub(crate) fn own_profile() -> Profile {
+    Profile::own(concat!("bittrace ", env!("CARGO_PKG_VERSION")))
+}
+
+fn write(learnt: &Learnt, look: Look, out: &mut dyn Write) -> Result<()> {
+    let client = learnt.client.as_deref().unwrap_or("an unnamed client");
+    writeln!(out, "{}", look.paint(styles::HEADING, &format!("How {} conducts itself", printable(client))))?;
+    let frame = |part: &str| learnt.evidence.iter().find(|one| one.part == part).and_then(|one| one.frame);
+    let rows: Vec<Vec<String>> = rows(learnt)
+        .into_iter()
+        .map(|row| {
+            let shown = frame(row.part).map_or_else(|| "not shown".to_owned(), |frame| frame.to_string());
+            vec![row.name.to_owned(), printable(&text(&row.value)), shown]
+        })
+        .collect();
+    let columns = [Column::text("part", 12), Column::text("what it does", 24), Column::text("frame", 5)];
+    out.write_all(render(&columns, &rows, look).as_bytes())?;
+    for beyond in &learnt.beyond {
+        let line = format!("Beyond a profile: {beyond}.");
+        for line in wrap(&line, look.width) {
+            writeln!(out, "{}", printable(&line))?;
+        }
+    }
+    Ok(())
+}
+
+/// A line of a profile.
+struct Row {
+    name: &'static str,
+    /// The part of the profile that shows it.
+    part: &'static str,
+    value: Value,
+}
+
+fn rows(learnt: &Learnt) -> Vec<Row> {
+    let profile = &learnt.profile;
+    let announce = &profile.announce;
+    let row = |name, part, value| Row { name, part, value };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let sent = |name: &str| announce.style.parameters.iter().any(|one| one.name == name.as_bytes());
+    let order: Vec<Value> = match &profile.piece_order {
+        PieceOrder::Listed(list) => list.iter().map(|piece| json!(piece.0)).collect(),
+        PieceOrder::InOrder => vec![json!("in order")],
+        PieceOrder::RarestFirst => vec![json!("rarest first")],
+    };
+    let extended: Map<String, Value> =
+        profile.extended.iter().map(|(key, says)| (text(key), says_value(profile, says))).collect();
+    vec![
+        row("announce", "announce", json!(parameters(&announce.style))),
+        row("headers", "announce", json!(headers(&announce.style))),
+        row("numwant", "announce", json!(sent("numwant").then_some(announce.numwant))),
+        row("numwant_stopped", "announce", json!(sent("numwant").then_some(announce.numwant_stopped))),
+        row("key", "announce", json!(sent("key").then(|| key(announce.key)))),
+        row("says_completed", "announce", json!(announce.says_completed)),
+        row("peer_id", "peer_id", json!(peer_id(learnt))),
+        row("reserved", "reserved", json!(bittrace_protocol::Hex(&profile.reserved).to_string())),
+        row("opening", "opening", json!(profile.opening.iter().map(opening).collect::<Vec<_>>())),
+        row("without_pieces", "opening", json!(without_pieces(profile.without_pieces))),
+        row("acknowledges_pieces", "opening", json!(profile.acknowledges_pieces)),
+        row(
+            "interest",
+            "opening",
+            json!(match profile.interest {
+                Interest::AtOnce => "at once",
+                Interest::WhenUseful => "when the peer has a piece that is missing",
+            }),
+        ),
+        row("extended", "extended", Value::Object(extended)),
+        row("block_length", "requests", json!(profile.block_length)),
+        row("first_requests", "requests", json!(profile.first_requests)),
+        row("most_requests", "requests", json!(profile.most_requests)),
+        row("refills", "requests", json!(refills(profile))),
+        row("piece_order", "piece_order", Value::Array(order)),
+        row(
+            "haves",
+            "haves",
+            json!(match profile.haves {
+                Haves::Single => "a have for each piece",
+                Haves::Shortest => "haves, a bitfield or have-all, whichever is shortest",
+            }),
+        ),
+        row("tells", "haves", json!(tells(profile))),
+        row("haves_first", "haves", json!(profile.haves_first)),
+        row("redundant_haves", "haves", json!(profile.redundant_haves)),
+        row("parting", "haves", json!(profile.parting.iter().map(parting).collect::<Vec<_>>())),
+    ]
+}
+
+fn parameters(style: &RequestStyle) -> Vec<String> {
+    style.parameters.iter().map(|one| String::from_utf8_lossy(&one.spelled).into_owned()).collect()
+}
+
+fn headers(style: &RequestStyle) -> Vec<String> {
+    let header = |one: &bittrace_protocol::tracker::http::StyledHeader| {
+        let value = one.value.as_deref().map_or("the tracker's host".into(), String::from_utf8_lossy);
+        format!("{}: {value}", String::from_utf8_lossy(&one.name))
+    };
+    style.headers.iter().map(header).collect()
+}
+
+fn key(form: KeyForm) -> String {
+    match form {
+        KeyForm::UpperHex => "eight hexadecimal digits, capitals".to_owned(),
+        KeyForm::LowerHex => "eight hexadecimal digits, small".to_owned(),
+        KeyForm::PeerIdTail(length) => format!("the last {length} bytes of the peer id"),
+    }
+}
+
+fn peer_id(learnt: &Learnt) -> String {
+    let form = &learnt.profile.peer_id;
+    let from = match form.alphabet {
+        Alphabet::LowerAlphanumeric => "digits and small letters",
+        Alphabet::Alphanumeric => "digits and letters",
+        Alphabet::Unreserved => "digits, letters and punctuation",
+        Alphabet::Bytes => "any bytes",
+    };
+    let each = if form.fresh { "; another for each connection" } else { "" };
+    format!("{} and {from}{each}", String::from_utf8_lossy(&form.prefix))
+}
+
+fn opening(opening: &Opening) -> String {
+    match opening {
+        Opening::Extended => "extended handshake".to_owned(),
+        Opening::Pieces => "pieces".to_owned(),
+        Opening::AllowedFast(count) => format!("allowed fast set of {count}"),
+    }
+}
+
+const fn without_pieces(says: WithoutPieces) -> &'static str {
+    match says {
+        WithoutPieces::HaveNone => "have-none",
+        WithoutPieces::Bitfield => "a bitfield of zeros",
+        WithoutPieces::KeepAlive => "a keep-alive",
+        WithoutPieces::Nothing => "nothing",
+    }
+}
+
+const fn parting(parting: &Parting) -> &'static str {
+    match parting {
+        Parting::NotInterested => "not-interested",
+        Parting::Haves => "the last pieces",
+    }
+}
+
+fn refills(profile: &Profile) -> Vec<String> {
+    let refill = |refill: &Refill| match refill.given {
+        0 => format!("{} at first", refill.asked),
+        given => format!("{} in all once {given} have come", refill.asked),
+    };
+    profile.refills.iter().map(refill).collect()
+}
+
+fn tells(profile: &Profile) -> Vec<String> {
+    let tell = |tell: &Tell| format!("{} in all once {} blocks have come", tell.told, tell.given);
+    profile.tells.iter().map(tell).collect()
+}
+
+fn says_value(profile: &Profile, says: &Says) -> Value {
+    match says {
+        Says::Extensions => profile.extensions.iter().map(|(name, id)| (name.clone(), json!(id))).collect(),
+        Says::MetadataSize => json!("the size of the metadata"),
+        Says::Port => json!("the port listened on"),
+        Says::PortWhenDialling => json!("the port listened on, when dialling"),
+        Says::Reqq => json!(profile.reqq),
+        Says::Client => json!(profile.client),
+        Says::YourAddress => json!("the peer's address"),
+        Says::UploadOnly => json!("0, and 1 once complete"),
+        Says::UploadOnlyOnceComplete => json!("1 once complete"),
+        Says::CompleteAgo => json!("seconds since completion, or -1"),
+        Says::Number(number) => json!(number),
+        Says::Text(text) => json!(String::from_utf8_lossy(text)),
+    }
+}
+
+/// How many items of a list are shown; JSON has all.
+const SHOWN: usize = 24;
+
+/// A value on one line.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Array(items) if items.is_empty() => "nothing".to_owned(),
+        Value::Array(items) if items.len() > SHOWN => {
+            let shown: Vec<String> = items[..SHOWN].iter().map(text).collect();
+            format!("{}, and {} more", shown.join(", "), items.len() - SHOWN)
+        }
+        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
+        Value::Null => "not sent".to_owned(),
+        Value::Object(entries) => entries
+            .iter()
+            .map(|(key, value)| match value {
+                Value::Object(_) => format!("{key} ({})", text(value)),
+                _ => format!("{key}: {}", text(value)),
+            })
+            .collect::<Vec<_>>()
+            .join("; "),
+        Value::String(text) => text.clone(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        other => other.to_string(),
+    }
+}

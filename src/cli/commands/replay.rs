@@ -1,0 +1,292 @@
+//! `bittrace replay`: a capture's far ends play their parts again, to bittrace itself or to any client, and what that
+//! says is compared with what the capture's client said.
+
+mod live;
+mod verdict;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail};
+use bittrace_protocol::Metainfo;
+use bittrace_protocol::mse::Key;
+use bittrace_replay::{Contents, Missed, Reference, Transcript, learn, rehearse};
+use bittrace_trace::units::counted;
+use bittrace_trace::{Options, Trace};
+
+use crate::Exit;
+use crate::args::{self, Common, DiffFormat};
+use crate::commands::diff;
+use crate::commands::download::{keep, violation_in_words};
+use crate::commands::profile::own_profile;
+use crate::commands::torrent::read_torrent;
+use crate::failure::warn;
+use crate::print::output::{Output, styles};
+use crate::print::table::{printable, wrap};
+
+/// Runs the command.
+pub(crate) fn run(arguments: &args::Replay, common: Common, output: Output) -> Result<Exit> {
+    // A mistyped mask is told before anything runs.
+    let options = diff::options(&arguments.comparing)?;
+    let play = Play::load(arguments)?;
+    if let Some(record) = &arguments.record {
+        keep("the capture", &play.path, record)?;
+        keep("the torrent file", &play.torrent_path, record)?;
+        play.content.iter().try_for_each(|content| keep("the content", content, record))?;
+    }
+    if !arguments.client.is_empty() || arguments.listen.is_some() {
+        return live::run(&play, arguments, &options, common, output);
+    }
+    if !arguments.disturb.is_empty() {
+        bail!("--disturb needs a client to disturb: name it behind --");
+    }
+    rehearsed(&play, arguments, &options, common, output)
+}
+
+/// A capture that is to be played, and what belongs to it.
+struct Play {
+    path: PathBuf,
+    local: Option<std::net::IpAddr>,
+    torrent: Arc<Metainfo>,
+    /// The torrent file as it is.
+    file: Vec<u8>,
+    torrent_path: PathBuf,
+    content: Option<PathBuf>,
+    /// The keys of the capture's encrypted connections.
+    mse_keys: Vec<Key>,
+}
+
+impl Play {
+    fn load(arguments: &args::Replay) -> Result<Self> {
+        if arguments.capture == Path::new("-") {
+            bail!("a capture is played from a file: it is read more than once");
+        }
+        let torrent_path = match &arguments.torrent {
+            Some(path) => path.clone(),
+            None => beside(&arguments.capture)?,
+        };
+        let torrent = read_torrent(&torrent_path)?;
+        Ok(Self {
+            path: arguments.capture.clone(),
+            local: arguments.local,
+            file: torrent.bytes().to_vec(),
+            torrent: Arc::new(torrent.metainfo),
+            torrent_path,
+            content: arguments.content.clone(),
+            mse_keys: arguments.key_logs.read()?,
+        })
+    }
+
+    fn trace(&self) -> Result<Trace> {
+        let mse_keys = self.mse_keys.clone();
+        Ok(Trace::open(&self.path, Options { local: self.local, mse_keys, ..Options::default() })?)
+    }
+
+    /// The capture to be played, and the bytes of the torrent that it or the content has.
+    fn reference(&self) -> Result<(Reference, Contents)> {
+        let name = self.path.display().to_string();
+        let reference = Reference::read(self.trace()?, &name)?;
+        if reference.torrent != self.torrent.info_hash {
+            bail!(
+                "{name} is about torrent {}, but {} is {}",
+                reference.torrent,
+                self.torrent_path.display(),
+                self.torrent.info_hash
+            );
+        }
+        let mut contents = Contents::of(&reference, &self.torrent);
+        if let Some(path) = &self.content {
+            contents.read_from(&self.torrent, path).with_context(|| path.display().to_string())?;
+        }
+        Ok((reference, contents))
+    }
+
+    fn transcript(&self, common: Common) -> Result<Transcript> {
+        diff::transcribe(self.trace()?, common)
+    }
+}
+
+/// The torrent of the same name in the same folder: `a.torrent` for `a.pcap` and `a.pcap.gz`.
+fn beside(capture: &Path) -> Result<PathBuf> {
+    if !capture.exists() {
+        bail!("{}: no such file", capture.display());
+    }
+    let name = capture.file_name().unwrap_or_default().to_string_lossy();
+    let stems = [".gz", ".zst"].iter().filter_map(|packed| name.strip_suffix(packed)).chain([&*name]);
+    let found = stems
+        .filter_map(|stem| stem.rsplit_once('.'))
+        .map(|(stem, _)| capture.with_file_name(format!("{stem}.torrent")))
+        .find(|path| path.is_file());
+    found.ok_or_else(|| {
+        anyhow!("{}: there is no .torrent of its name beside it: give it with --torrent", capture.display())
+    })
+}
+
+/// Plays the capture to bittrace, without sockets.
+fn rehearsed(
+    play: &Play,
+    arguments: &args::Replay,
+    options: &bittrace_replay::Options,
+    common: Common,
+    mut output: Output,
+) -> Result<Exit> {
+    let (reference, contents) = play.reference()?;
+    let learnt = learn(&reference, own_profile());
+    let comment = format!("bittrace {} replay of {}", env!("CARGO_PKG_VERSION"), play.path.display());
+    let rehearsal =
+        rehearse(&reference, &learnt, &play.torrent, &contents, &comment).map_err(|why| anyhow!(why))?;
+    drop(reference);
+    if let Some(path) = &arguments.record {
+        fs::write(path, &rehearsal.capture)
+            .with_context(|| format!("{}: cannot be written", path.display()))?;
+    }
+    let name = format!("bittrace, as {}", learnt.client.as_deref().unwrap_or("its client"));
+    let local = Options { local: play.local, ..Options::default() };
+    let candidate = Trace::from_reader(name, io::Cursor::new(rehearsal.capture), local)?;
+    let told = |table: bool| table && !common.quiet;
+    if told(arguments.comparing.format == DiffFormat::Table) {
+        let text = format!(
+            "The far ends of {} played to bittrace, which spoke as {} did; no sockets.",
+            play.path.display(),
+            learnt.client.as_deref().unwrap_or("its client")
+        );
+        paragraph(&text, &mut output)?;
+        writeln!(output)?;
+    }
+    for beyond in &learnt.beyond {
+        warn(common, &format!("beyond a profile: {beyond}"));
+    }
+    let missed: Vec<_> = rehearsal.missed.iter().map(|(far, missed)| (*far, missed)).collect();
+    let mut remarks: Vec<String> = rehearsal
+        .left
+        .iter()
+        .map(|(far, violation)| format!("the session left {far}: {}", violation_in_words(violation)))
+        .collect();
+    remarks.extend(rehearsal.remarks);
+    let noticed = Noticed { torrent: &play.torrent, missed: &missed, remarks: &remarks };
+    compare(play, candidate, noticed, arguments, options, common, &mut output)
+}
+
+/// What the far ends noticed of a run, beside what was said.
+struct Noticed<'a> {
+    torrent: &'a Metainfo,
+    missed: &'a [(SocketAddr, &'a Missed)],
+    remarks: &'a [String],
+}
+
+/// Compares what was said in a run with the capture, and shows that.
+fn compare(
+    play: &Play,
+    candidate: Trace,
+    noticed: Noticed<'_>,
+    arguments: &args::Replay,
+    options: &bittrace_replay::Options,
+    common: Common,
+    output: &mut Output,
+) -> Result<Exit> {
+    let (reference, candidate) = (play.transcript(common)?, diff::transcribe(candidate, common)?);
+    let torrents = [play.torrent.clone()];
+    let exit =
+        diff::present(&reference, &candidate, &torrents, options, &arguments.comparing, common, output)?;
+    tell(&noticed, arguments, common, output)?;
+    output.flush()?;
+    Ok(exit)
+}
+
+/// Tells where far ends could not do as recorded, and what else is worth knowing.
+fn tell(noticed: &Noticed<'_>, arguments: &args::Replay, common: Common, output: &mut Output) -> Result<()> {
+    let mut lines = noticed_in_words(noticed.missed, noticed.torrent);
+    lines.extend(noticed.remarks.iter().cloned());
+    if lines.is_empty() || common.quiet {
+        return Ok(());
+    }
+    if arguments.comparing.format == DiffFormat::Json {
+        lines.iter().for_each(|line| warn(common, line));
+        return Ok(());
+    }
+    writeln!(output, "\n{}", output.look.paint(styles::HEADING, "What the far ends noticed"))?;
+    let shown = if common.verbose { lines.len() } else { SHOWN.min(lines.len()) };
+    for line in &lines[..shown] {
+        paragraph(&format!("- {line}."), output)?;
+    }
+    if shown < lines.len() {
+        paragraph(
+            &format!("- and {} more; -v shows them.", counted((lines.len() - shown) as u64, "remark")),
+            output,
+        )?;
+    }
+    Ok(())
+}
+
+/// What far ends missed, a line each; blocks that were not asked for on one line a far end, equal lines once.
+fn noticed_in_words(all: &[(SocketAddr, &Missed)], torrent: &Metainfo) -> Vec<String> {
+    let mut lines: Vec<(String, u64)> = Vec::new();
+    let mut not_asked: BTreeMap<SocketAddr, (u64, BTreeSet<u32>)> = BTreeMap::new();
+    for (far, missed) in all {
+        let line = match missed {
+            Missed::NotAsked { block, .. } => {
+                let (blocks, pieces) = not_asked.entry(*far).or_default();
+                *blocks += 1;
+                pieces.insert(block.index.0);
+                continue;
+            }
+            Missed::Cue { number, cue, lacking } => {
+                let what = cue.name();
+                let more = if *lacking == 1 {
+                    format!("one more {what}")
+                } else {
+                    format!("{lacking} more of {what}")
+                };
+                format!("{far} waited for {more} before its message {number}, and went on without")
+            }
+            Missed::Unknown(block) => {
+                let of = torrent.geometry.as_ref().map(|geometry| geometry.block_span(*block));
+                let why = match of {
+                    Some(Err(_)) => "the torrent does not have: the client's error",
+                    _ => "the capture does not hold: --content can",
+                };
+                let length = counted(block.length.into(), "byte");
+                format!(
+                    "{far} was asked for {length} of piece {} at {}, which {why}",
+                    block.index, block.begin
+                )
+            }
+            Missed::Unspoken { number, extension } => {
+                format!("{far} left out its message {number}: the client does not speak {extension}")
+            }
+        };
+        match lines.iter_mut().find(|(known, _)| *known == line) {
+            Some((_, times)) => *times += 1,
+            None => lines.push((line, 1)),
+        }
+    }
+    let mut lines: Vec<String> = lines
+        .into_iter()
+        .map(|(line, times)| if times == 1 { line } else { format!("{line} ({times} times)") })
+        .collect();
+    for (far, (blocks, pieces)) in not_asked {
+        let pieces: Vec<String> = pieces.iter().map(u32::to_string).collect();
+        let shown = pieces.get(..PIECES).unwrap_or(&pieces).join(", ");
+        let more = if pieces.len() > PIECES { ", ..." } else { "" };
+        let blocks = counted(blocks, "block");
+        lines.push(format!("{far} was never asked for {blocks} that it sent then, of pieces {shown}{more}"));
+    }
+    lines
+}
+
+fn paragraph(text: &str, output: &mut Output) -> io::Result<()> {
+    for line in wrap(&printable(text), output.look.width) {
+        writeln!(output, "{line}")?;
+    }
+    Ok(())
+}
+
+/// How many pieces are named.
+const PIECES: usize = 20;
+
+/// How many remarks are shown.
+const SHOWN: usize = 12;

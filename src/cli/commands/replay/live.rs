@@ -1,0 +1,405 @@
+//! A capture's tracker and peers on real sockets, and a client against them.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use bittrace_replay::{Contents, Disturbance, ServeOptions, Served, Server, Signs};
+use bittrace_trace::{Options, Trace};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::{Noticed, Play, compare, verdict};
+use crate::Exit;
+use crate::args::{self, Common, DiffFormat};
+use crate::failure::warn;
+use crate::interrupt::{heed, interrupted, tidy_with};
+use crate::print::output::Output;
+
+/// Runs a client, or waits for one, once or once for each disturbance.
+pub(super) fn run(
+    play: &Play,
+    arguments: &args::Replay,
+    options: &bittrace_replay::Options,
+    common: Common,
+    mut output: Output,
+) -> Result<Exit> {
+    if arguments.disturb.is_empty() {
+        let run = Run::new(play, arguments, common, None)?.go()?;
+        heed();
+        if run.ended == Ended::Interrupted && run.served.plays.is_empty() {
+            return Ok(Exit::Interrupted);
+        }
+        let exit = run.compare(play, arguments, options, common, &mut output)?;
+        return Ok(if run.ended == Ended::Interrupted && !arguments.client.is_empty() {
+            Exit::Interrupted
+        } else {
+            exit
+        });
+    }
+    let (mut verdicts, mut stopped) = (Vec::new(), false);
+    for &what in &arguments.disturb {
+        let run = Run::new(play, arguments, common, Some(what))?.go()?;
+        if run.ended == Ended::Interrupted {
+            stopped = true;
+            break;
+        }
+        let whole = run.is_whole(play);
+        verdicts.push(verdict::of(what, &run.served, &run.ended, &run.recording, whole));
+    }
+    match arguments.comparing.format {
+        DiffFormat::Table => verdict::write(&verdicts, &arguments.client, &mut output)?,
+        DiffFormat::Json => verdict::write_json(&verdicts, &mut output)?,
+    }
+    output.flush()?;
+    Ok(match verdicts.iter().all(verdict::Verdict::is_good) {
+        _ if stopped => Exit::Interrupted,
+        true => Exit::Done,
+        false => Exit::Matched,
+    })
+}
+
+/// A run that has not begun.
+struct Run<'a> {
+    play: &'a Play,
+    arguments: &'a args::Replay,
+    common: Common,
+    disturb: Option<Disturbance>,
+    /// Goes when the run does, with what the client downloaded.
+    folder: TempDir,
+    recording: PathBuf,
+}
+
+/// A run that is over.
+struct Ran {
+    served: Served,
+    ended: Ended,
+    recording: PathBuf,
+    /// Goes with what the client downloaded, and the recording where nobody asked for one.
+    folder: TempDir,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The client ended by itself.
+    Exited(ExitStatus),
+    /// The client had said goodbye to the tracker, or was done and was ended.
+    Done,
+    /// Nothing was said for so long.
+    Silent(Duration),
+    /// Ctrl-C.
+    Interrupted,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        play: &'a Play,
+        arguments: &'a args::Replay,
+        common: Common,
+        disturb: Option<Disturbance>,
+    ) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("bittrace-").tempdir().context("no temporary folder")?;
+        let recording = match &arguments.record {
+            Some(path) if arguments.disturb.len() < 2 => path.clone(),
+            Some(_) => bail!("--record keeps one run: give one --disturb"),
+            None => folder.path().join("run.pcapng"),
+        };
+        Ok(Self { play, arguments, common, disturb, folder, recording })
+    }
+
+    fn go(self) -> Result<Ran> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (served, ended) = runtime.block_on(self.serve())?;
+        runtime.shutdown_background();
+        Ok(Ran { served, ended, recording: self.recording, folder: self.folder })
+    }
+
+    async fn serve(&self) -> Result<(Served, Ended)> {
+        let (reference, contents) = self.play.reference()?;
+        let listen = address(self.arguments.listen.as_deref())?;
+        let options = ServeOptions {
+            listen,
+            patience: PATIENCE,
+            disturb: self.disturb,
+            comment: format!("bittrace {} replay of {}", env!("CARGO_PKG_VERSION"), self.play.path.display()),
+        };
+        let file = File::create(&self.recording)
+            .with_context(|| format!("{}: cannot be written", self.recording.display()))?;
+        let server = Server::bind(
+            reference,
+            self.play.torrent.clone(),
+            contents,
+            options,
+            Box::new(BufWriter::new(file)),
+        )
+        .await
+        .with_context(|| format!("{listen}: cannot be listened on"))?;
+        let torrent = server
+            .torrent_file(&self.play.file)
+            .ok_or_else(|| anyhow!("{}: cannot be copied", self.play.torrent_path.display()))?;
+        let copy = self.folder.path().join("replay.torrent");
+        fs::write(&copy, torrent).with_context(|| format!("{}: cannot be written", copy.display()))?;
+        self.announce(&server, &copy);
+        let signs = server.signs();
+        let over = async {
+            if self.arguments.client.is_empty() {
+                return anyhow::Ok(self.watch(signs, None).await);
+            }
+            let mut client = Client::start(&self.arguments.client, &copy, self.folder.path())?;
+            let ended = self.watch(signs, Some(&mut client.child)).await;
+            let ended = client.end(ended).await;
+            if let Ended::Exited(status) = &ended
+                && !status.success()
+            {
+                client.complain(status, self.common);
+            }
+            if client.killed {
+                let text = "the client did not end when told to, and was killed: a goodbye that is missing is no choice of it";
+                warn(self.common, text);
+            }
+            Ok(ended)
+        };
+        let (served, ended) = server.run(over).await.with_context(|| self.recording.display().to_string())?;
+        Ok((served, ended?))
+    }
+
+    /// Says where everything is.
+    fn announce(&self, server: &Server, copy: &Path) {
+        if self.disturb.is_some() || (!self.arguments.client.is_empty() && !self.common.verbose) {
+            return;
+        }
+        warn(self.common, &format!("the tracker is at {}", server.tracker()));
+        for (recorded, here) in server.peers() {
+            warn(self.common, &format!("the peer {recorded} is at {here}"));
+        }
+        if self.arguments.client.is_empty() {
+            let seconds = self.arguments.timeout;
+            let text = format!(
+                "give a client {}; the run ends when it says goodbye to the tracker, after {seconds} s of silence, or \
+                 with Ctrl-C",
+                copy.display()
+            );
+            warn(self.common, &text);
+        }
+    }
+
+    /// Waits until the client has done all it will do.
+    async fn watch(&self, mut signs: watch::Receiver<Signs>, mut child: Option<&mut Child>) -> Ended {
+        let patience = Duration::from_secs(self.arguments.timeout);
+        let began = Instant::now();
+        loop {
+            if interrupted() {
+                return Ended::Interrupted;
+            }
+            if let Some(child) = child.as_deref_mut()
+                && let Ok(Some(status)) = child.try_wait()
+            {
+                return Ended::Exited(status);
+            }
+            let now = signs.borrow_and_update().clone();
+            let quiet = now.last.unwrap_or(began).elapsed();
+            if now.stopped() && quiet > AFTER_GOODBYE {
+                return Ended::Done;
+            }
+            if child.is_some() && now.completed() && quiet > AFTER_COMPLETION {
+                return Ended::Done;
+            }
+            // One that is started by hand may take its time to begin.
+            if (child.is_some() || now.last.is_some()) && quiet > patience {
+                return Ended::Silent(patience);
+            }
+            let _ = timeout(STEP, signs.changed()).await;
+        }
+    }
+}
+
+impl Ran {
+    /// Whether the client's folder has the whole content.
+    fn is_whole(&self, play: &Play) -> bool {
+        let mut contents = Contents::default();
+        let pieces = play.torrent.geometry.as_ref().map_or(0, |geometry| geometry.piece_count());
+        let read = contents.read_from(&play.torrent, &self.folder.path().join(DOWNLOADS));
+        read.is_ok() && contents.whole() == pieces as usize
+    }
+
+    fn compare(
+        &self,
+        play: &Play,
+        arguments: &args::Replay,
+        options: &bittrace_replay::Options,
+        common: Common,
+        output: &mut Output,
+    ) -> Result<Exit> {
+        let candidate = match (&arguments.record, arguments.client.first()) {
+            (None, Some(client)) => {
+                let client = Path::new(client).file_name().unwrap_or_default().to_string_lossy();
+                Trace::from_reader(
+                    format!("a run of {client}"),
+                    File::open(&self.recording)?,
+                    Options::default(),
+                )?
+            }
+            _ => Trace::open(&self.recording, Options::default())?,
+        };
+        let plays = &self.served.plays;
+        let missed = plays.iter().flat_map(|one| one.missed.iter().map(|missed| (one.far, missed)));
+        let missed: Vec<_> = missed.collect();
+        let mut remarks = self.served.remarks.clone();
+        if let Ended::Silent(patience) = self.ended {
+            remarks
+                .push(format!("the client said nothing for {} s, and the run was ended", patience.as_secs()));
+        }
+        for play in plays {
+            if let bittrace_replay::End::Garbled(why) = play.end {
+                let remark = format!("connections to {} were not understood ({why})", play.far);
+                if !remarks.contains(&remark) {
+                    remarks.push(remark);
+                }
+            }
+        }
+        let noticed = Noticed { torrent: &play.torrent, missed: &missed, remarks: &remarks };
+        compare(play, candidate, noticed, arguments, options, common, output)
+    }
+}
+
+/// A client that runs, in a process group of its own, which ends with this value.
+struct Client {
+    child: Child,
+    /// Its process group, which outlives it where it leaves children behind.
+    group: Option<Pid>,
+    log: PathBuf,
+    /// Whether it did not heed being told to end.
+    killed: bool,
+}
+
+impl Client {
+    fn start(words: &[String], torrent: &Path, folder: &Path) -> Result<Self> {
+        let downloads = folder.join(DOWNLOADS);
+        fs::create_dir(&downloads)?;
+        let port = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?.local_addr()?.port();
+        let words: Vec<String> = words
+            .iter()
+            .map(|word| {
+                word.replace("{torrent}", &torrent.display().to_string())
+                    .replace("{dir}", &downloads.display().to_string())
+                    .replace("{port}", &port.to_string())
+            })
+            .collect();
+        let log = folder.join("client.log");
+        let file = File::create(&log)?;
+        let [program, arguments @ ..] = &words[..] else { bail!("no client is named") };
+        let child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("{program}: cannot be started"))?;
+        let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let place = folder.to_owned();
+        tidy_with(move || {
+            if let Some(group) = group {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+            let _ = fs::remove_dir_all(place);
+        });
+        Ok(Self { child, group, log, killed: false })
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.group {
+            // It may be gone already.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+
+    /// Ends it, kindly first, so that it says goodbye; how the run ended.
+    async fn end(&mut self, ended: Ended) -> Ended {
+        if matches!(ended, Ended::Exited(_)) {
+            // What it said last may still be on its way.
+            sleep(AFTER_EXIT).await;
+            return ended;
+        }
+        self.signal(Signal::TERM);
+        if timeout(GOODBYE, self.child.wait()).await.is_err() {
+            self.killed = true;
+            self.signal(Signal::KILL);
+            let _ = self.child.wait().await;
+        }
+        sleep(AFTER_EXIT).await;
+        ended
+    }
+
+    /// Shows the last that a client wrote that failed.
+    fn complain(&self, status: &ExitStatus, common: Common) {
+        let text = fs::read(&self.log).unwrap_or_default();
+        let text = without_escapes(&String::from_utf8_lossy(&text));
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let what = if lines.is_empty() { "and wrote nothing" } else { "and wrote last:" };
+        warn(common, &format!("the client ended with {status} {what}"));
+        for line in &lines[lines.len().saturating_sub(SHOWN)..] {
+            warn(common, &format!("  {}", crate::print::table::printable(line)));
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+/// Text without the sequences that colour it on a terminal.
+fn without_escapes(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |out, part| {
+        out + part.trim_start_matches(|c: char| !c.is_ascii_alphabetic()).get(1..).unwrap_or_default()
+    })
+}
+
+/// An address with or without a port; without one, the second of the loopback network, so that a client at the first is
+/// told from what it talks to.
+fn address(text: Option<&str>) -> Result<SocketAddr> {
+    let Some(text) = text else { return Ok(SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), 0))) };
+    let bare = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0));
+    let address = text.parse::<SocketAddr>().or(bare);
+    let address = address
+        .map_err(|_| anyhow!("--listen: {text} is no address, such as 127.0.0.2 or 127.0.0.2:6969"))?;
+    let ip = address.ip();
+    if ip.is_unspecified() || ip == IpAddr::V4(Ipv4Addr::LOCALHOST) || ip == IpAddr::V6(Ipv6Addr::LOCALHOST) {
+        bail!("--listen: {text}: the client must be told from its far ends by its address: try 127.0.0.2");
+    }
+    Ok(address)
+}
+
+/// The client's folder in that of the run.
+const DOWNLOADS: &str = "downloads";
+
+/// How long a far end waits for a cue that does not come.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often is looked whether the run is over.
+const STEP: Duration = Duration::from_millis(100);
+
+/// How long it must be quiet for the run to be over: behind the goodbye to the tracker; and behind the announce of
+/// completion, since some say goodbye soon after.
+const AFTER_GOODBYE: Duration = Duration::from_millis(500);
+const AFTER_COMPLETION: Duration = Duration::from_secs(3);
+
+/// How long a client may take to end, and what it said to arrive.
+const GOODBYE: Duration = Duration::from_secs(10);
+const AFTER_EXIT: Duration = Duration::from_millis(200);
+
+/// How many lines of a client's output are shown.
+const SHOWN: usize = 10;

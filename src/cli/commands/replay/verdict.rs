@@ -1,0 +1,145 @@
+//! What a client did when its far ends disturbed it, in words for its author.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Result;
+use bittrace_protocol::Block;
+use bittrace_protocol::wire::Message;
+use bittrace_replay::{Disturbance, End, Reference, Served};
+use bittrace_trace::units::counted;
+use bittrace_trace::{Body, Options, Speaker};
+use serde_json::{Value, json};
+
+use super::live::Ended;
+use crate::print::json::write_line;
+use crate::print::output::{Output, styles};
+use crate::print::table::{Column, printable, render};
+
+/// What a client did in one run.
+pub(super) struct Verdict {
+    what: Disturbance,
+    /// Whether the far end came to do it.
+    happened: bool,
+    /// Whether the client got everything.
+    pub(super) completed: bool,
+    word: &'static str,
+    details: Vec<String>,
+}
+
+/// Judges a run by its recording.
+pub(super) fn of(
+    what: Disturbance,
+    served: &Served,
+    ended: &Ended,
+    recording: &Path,
+    whole: bool,
+) -> Verdict {
+    let again = asked_again(recording);
+    let died = matches!(ended, Ended::Exited(status) if status.code().is_none());
+    let completed = !died && (whole || served.signs.completed());
+    let disturbed = served.plays.iter().find(|play| play.disturbed == Some(true));
+    // One that was not understood, being encrypted as a rule, is none.
+    let understood = |play: &&bittrace_replay::Play| !matches!(play.end, End::Garbled(_));
+    let connections = served.plays.iter().filter(understood).count();
+    let happened = if what.is_single() { disturbed.is_some() } else { connections > 0 };
+    let mut details = Vec::new();
+    if !happened {
+        details.push("the run never came to that point".to_owned());
+    }
+    let went_on = completed && connections == 1 && again == 0;
+    if let Some(play) = disturbed.filter(|_| !went_on) {
+        details.push(match &play.end {
+            End::ByClient => "it closed that connection".to_owned(),
+            End::Reset => "it reset that connection".to_owned(),
+            End::ByFarEnd => "that connection ended".to_owned(),
+            End::Garbled(why) => format!("it said what is no BitTorrent ({why})"),
+            End::Open => "it kept that connection".to_owned(),
+        });
+    }
+    if connections > 1 {
+        details.push(format!("it made {} in all", counted(connections as u64, "connection")));
+    }
+    if again > 0 {
+        details.push(format!("it asked for {} again", counted(again, "block")));
+    }
+    match ended {
+        Ended::Exited(status) if !status.success() => details.push(format!("it ended with {status}")),
+        Ended::Silent(patience) => details.push(format!("it said nothing for {} s", patience.as_secs())),
+        _ => {}
+    }
+    let word = match (completed, died, ended) {
+        (_, true, _) => "crashed",
+        _ if !happened => "not reached",
+        (true, ..) if !went_on => "recovered",
+        (true, ..) => "unmoved",
+        (false, _, Ended::Silent(_)) => "stalled",
+        (false, ..) => "gave up",
+    };
+    Verdict { what, happened, completed, word, details }
+}
+
+impl Verdict {
+    /// Whether the client got over it.
+    pub(super) const fn is_good(&self) -> bool {
+        self.completed && self.happened
+    }
+}
+
+/// Shows verdicts as a table.
+pub(super) fn write(verdicts: &[Verdict], client: &[String], output: &mut Output) -> Result<()> {
+    let name = client.first().map_or("the client", String::as_str);
+    let heading = format!("What {} does when a far end misbehaves", printable(name));
+    writeln!(output, "{}", output.look.paint(styles::HEADING, &heading))?;
+    let rows: Vec<Vec<String>> = verdicts
+        .iter()
+        .map(|verdict| {
+            let complete = if verdict.completed { "yes" } else { "no" };
+            vec![
+                verdict.what.describe(),
+                verdict.word.to_owned(),
+                complete.to_owned(),
+                verdict.details.join("; "),
+            ]
+        })
+        .collect();
+    let columns = [
+        Column::text("what it does", 20),
+        Column::text("verdict", 9),
+        Column::text("complete", 8),
+        Column::text("in detail", 16),
+    ];
+    let table = render(&columns, &rows, output.look);
+    output.write_all(table.as_bytes())?;
+    Ok(())
+}
+
+/// Writes verdicts as objects, one a line.
+pub(super) fn write_json(verdicts: &[Verdict], output: &mut Output) -> Result<()> {
+    for verdict in verdicts {
+        let object = json!({
+            "disturbance": verdict.what.describe(),
+            "happened": verdict.happened,
+            "verdict": verdict.word,
+            "completed": verdict.completed,
+            "details": verdict.details,
+        });
+        if let Value::Object(object) = object {
+            write_line(&object, output)?;
+        }
+    }
+    Ok(())
+}
+
+/// How many blocks a client asked for more than once.
+fn asked_again(recording: &Path) -> u64 {
+    let Ok(reference) = Reference::open(recording, Options::default()) else { return 0 };
+    let mut asked: BTreeMap<Block, u64> = BTreeMap::new();
+    for record in &reference.records {
+        if let (Speaker::Local, Body::Message(Message::Request(block))) = (record.speaker, &record.body) {
+            *asked.entry(*block).or_default() += 1;
+        }
+    }
+    asked.values().map(|count| count - 1).sum()
+}

@@ -1,0 +1,11 @@
+//! How results look: tables of text, JSON and CSV.
+
+pub(crate) mod csv;
+pub(crate) mod hex;
+pub(crate) mod json;
+pub(crate) mod message_table;
+pub(crate) mod output;
+pub(crate) mod overview;
+pub(crate) mod table;
+pub(crate) mod units;
+pub(crate) mod views;

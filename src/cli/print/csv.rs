@@ -1,0 +1,116 @@
+//! Results as CSV (RFC 4180): a header, then a row a message. What is a list or an object elsewhere is JSON in its cell.
+
+use std::cell::RefCell;
+use std::io::{self, Write};
+use std::rc::Rc;
+
+use csv::{ByteRecord, Writer};
+use serde_json::Value;
+
+use crate::query::cell_value::Said;
+use crate::query::names::{KEYS, Key, Name};
+use crate::query::row::Row;
+
+/// Writes messages as CSV.
+#[derive(Debug)]
+pub(crate) struct CsvTable {
+    columns: Vec<(Name, String)>,
+    begun: bool,
+    writer: Writer<Line>,
+    /// What the writer wrote.
+    line: Line,
+    /// Room for the cells of a row, and for one of them.
+    cells: ByteRecord,
+    cell: Vec<u8>,
+}
+
+/// A line that is being written, and read by whoever holds the other half.
+#[derive(Debug, Clone, Default)]
+struct Line(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl CsvTable {
+    /// A table of the chosen columns, or of all keys and the message's own fields.
+    pub(crate) fn new(chosen: &[(Name, String)], with_bytes: bool) -> Self {
+        if !chosen.is_empty() {
+            return Self::of(chosen.to_vec());
+        }
+        let keys = KEYS.iter().filter(|(_, key)| match key {
+            Key::Rule => false,
+            Key::Bytes => with_bytes,
+            _ => true,
+        });
+        let columns = keys.map(|(name, key)| (Name::Key(*key), (*name).to_owned())).collect();
+        Self::of(columns)
+    }
+
+    fn of(columns: Vec<(Name, String)>) -> Self {
+        let line = Line::default();
+        let writer = Writer::from_writer(line.clone());
+        Self { columns, begun: false, writer, line, cells: ByteRecord::new(), cell: Vec::new() }
+    }
+
+    /// Writes the header, unless that is done.
+    pub(crate) fn header(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        if std::mem::replace(&mut self.begun, true) {
+            return Ok(());
+        }
+        write_cells(self.columns.iter().map(|(_, text)| text.clone()), out)
+    }
+
+    /// Writes one message.
+    pub(crate) fn row(&mut self, row: &Row<'_>, out: &mut dyn Write) -> io::Result<()> {
+        self.header(out)?;
+        let Self { columns, cells, .. } = self;
+        cells.clear();
+        for (name, _) in columns.iter() {
+            self.cell.clear();
+            if let Some(said) = row.said(name) {
+                write!(self.cell, "{said}")?;
+            }
+            cells.push_field(&self.cell);
+        }
+        self.writer.write_byte_record(cells)?;
+        self.writer.flush()?;
+        let mut line = self.line.0.borrow_mut();
+        out.write_all(&line)?;
+        line.clear();
+        Ok(())
+    }
+}
+
+/// A value as one cell.
+pub(crate) fn cell(value: &Value) -> String {
+    Said::Field(value).to_string()
+}
+
+/// Writes cells as one row.
+pub(crate) fn write_cells(cells: impl Iterator<Item = String>, out: &mut dyn Write) -> io::Result<()> {
+    let mut writer = Writer::from_writer(Vec::with_capacity(256));
+    writer.write_record(cells.map(String::into_bytes))?;
+    let line = writer.into_inner().map_err(|error| error.into_error())?;
+    out.write_all(&line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_with_commas_and_quotes_are_quoted() {
+        let mut out = Vec::new();
+        let cells = ["a,b", "say \"hi\"", "plain", ""].map(str::to_owned);
+        write_cells(cells.into_iter(), &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "\"a,b\",\"say \"\"hi\"\"\",plain,\n");
+    }
+}

@@ -1,0 +1,494 @@
+//! The summary of a capture as tables: what was captured, who spoke, of what, with whom, and what is to be said of it.
+
+use std::io::{self, Write};
+
+use bittrace_protocol::Timestamp;
+use bittrace_trace::record::{Protocol, Severity};
+use bittrace_trace::statistics::{Connection, TorrentSeen, Tracker, Unread};
+use bittrace_trace::units::{count, counted, rough_size, seconds, size, span};
+use bittrace_trace::{Closing, Direction, Opening, Summary, Trace};
+
+use crate::print::output::{Look, styles};
+use crate::print::table::{Column, printable, render, wrap};
+use crate::print::units::rfc3339;
+
+/// Writes summaries.
+pub(crate) struct Overview<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) trace: &'a Trace,
+    pub(crate) summary: &'a Summary,
+    pub(crate) look: Look,
+    /// All rows and every remark, not only the first ones.
+    pub(crate) verbose: bool,
+}
+
+/// How many rows a table of the summary has when not all are asked for.
+const ROWS: usize = 20;
+
+/// From this width on numbers of connections have columns of their own.
+const WIDE_FROM: usize = 110;
+
+impl Overview<'_> {
+    /// Writes the whole summary.
+    pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.capture(out)?;
+        if self.summary.records == 0 && self.summary.connections.rows().is_empty() {
+            return self.paragraph("No BitTorrent in it.", out);
+        }
+        self.clients(out)?;
+        self.torrents(out)?;
+        self.trackers(out)?;
+        self.connections(out)?;
+        self.messages(out)?;
+        self.findings(out)?;
+        self.unread(out)
+    }
+
+    fn start(&self) -> Timestamp {
+        self.trace.span().map_or(Timestamp::EPOCH, |(first, _)| first)
+    }
+
+    fn capture(&self, out: &mut dyn Write) -> io::Result<()> {
+        let capture = self.trace.capture();
+        let heading = self.look.paint(styles::HEADING, &printable(self.name));
+        writeln!(out, "{heading}")?;
+        let mut facts = vec![
+            format!("{}, {}", capture.format(), counted(capture.packets(), "packet")),
+            size(capture.bytes()),
+        ];
+        if let Some((first, last)) = self.trace.span() {
+            facts.push(format!("{} from {}", span(last.seconds_since(first)), rfc3339(first)));
+        }
+        self.paragraph(&facts.join(", "), out)?;
+        let counts = self.trace.counts();
+        let kinds = [
+            (counts.tcp, counted(counts.tcp, "TCP segment")),
+            (counts.udp, counted(counts.udp, "UDP datagram")),
+            (counts.other, format!("{} of another kind", counted(counts.other, "packet"))),
+        ];
+        let mut packets: Vec<_> =
+            kinds.into_iter().filter(|(number, _)| *number > 0).map(|(_, text)| text).collect();
+        if capture.snapped() > 0 {
+            packets.push(format!("{} captured only in part", counted(capture.snapped(), "packet")));
+        }
+        let local = self.trace.local().map(|local| format!("local host {local}"));
+        let packets = (!packets.is_empty()).then(|| packets.join(", "));
+        let facts: Vec<_> = local.into_iter().chain(packets).collect();
+        if !facts.is_empty() {
+            self.paragraph(&facts.join("; "), out)?;
+        }
+        for comment in capture.comments().iter().take(3) {
+            self.paragraph(&format!("comment: {comment}"), out)?;
+        }
+        Ok(())
+    }
+
+    fn clients(&self, out: &mut dyn Write) -> io::Result<()> {
+        let clients = &self.summary.clients;
+        let wide = self.look.width >= WIDE_FROM;
+        let rows = clients.rows().iter().map(|client| {
+            let says = client.says.as_deref().map(str::trim).unwrap_or_default();
+            let name = client.name.as_deref().unwrap_or("unknown");
+            let local = if client.local { " (local)" } else { "" };
+            vec![
+                format!("{}{local}", client.address),
+                name.to_owned(),
+                client.peer_id.readable(),
+                if !wide || says_the_same(name, says) { String::new() } else { says.to_owned() },
+                client.port.map_or(String::new(), |port| port.to_string()),
+                count(client.handshakes),
+            ]
+        });
+        let columns = [
+            Column::text("address", 17),
+            Column::text("client", 18),
+            Column::text("peer id", 20),
+            Column::text("calls itself", 12),
+            Column::numbers("port"),
+            Column::numbers("handshakes"),
+        ];
+        self.table("Clients", &columns, rows.collect(), clients.more(), out)
+    }
+
+    fn torrents(&self, out: &mut dyn Write) -> io::Result<()> {
+        let torrents = &self.summary.torrents;
+        if torrents.rows().is_empty() {
+            return Ok(());
+        }
+        self.heading("Torrents", out)?;
+        let shown = self.shown(torrents.rows().len());
+        for torrent in &torrents.rows()[..shown] {
+            let Some(info_hash) = torrent.info_hash else { continue };
+            let mut line = info_hash.to_string();
+            if let Some(metainfo) = &torrent.metainfo {
+                line.push_str(&format!("  {}", metainfo.name));
+            }
+            self.paragraph(&line, out)?;
+            let mut facts = Vec::new();
+            facts.extend(
+                torrent.other_hash().map(|hash| format!("goes by {hash} too, its version 2 info hash")),
+            );
+            if let Some(metainfo) = &torrent.metainfo {
+                let files = counted(metainfo.files.len() as u64, "file");
+                facts.push(format!("{} in {files}", counted(metainfo.total(), "byte")));
+                let length = size(u64::from(metainfo.piece_length));
+                facts.push(match torrent.piece_count() {
+                    Some(pieces) => format!("{} of {length}", counted(pieces, "piece")),
+                    None => format!("pieces of {length}"),
+                });
+            }
+            if torrent.records == 0 {
+                facts.push("no handshake or announce names it".to_owned());
+            } else if torrent.blocks == 0 {
+                facts.push("no block seen".to_owned());
+            } else {
+                facts.push(format!(
+                    "seen: {} of {}, {}",
+                    counted(torrent.blocks, "block"),
+                    counted(torrent.pieces.len() as u64, "piece"),
+                    counted(torrent.payload, "byte")
+                ));
+            }
+            if torrent.metainfo.is_some() && torrent.blocks + torrent.right + torrent.corrupt > 0 {
+                facts.extend(verdicts(torrent));
+            }
+            self.indented(&facts.join("; "), 6, styles::PLAIN, out)?;
+        }
+        self.more(torrents.rows().len() - shown, torrents.more(), out)
+    }
+
+    fn trackers(&self, out: &mut dyn Write) -> io::Result<()> {
+        let trackers = &self.summary.trackers;
+        let rows = trackers
+            .rows()
+            .iter()
+            .map(|tracker| vec![tracker.url.clone(), asked(tracker), answered(tracker)]);
+        let columns =
+            [Column::text("tracker", 31), Column::text("was asked", 14), Column::text("answered", 18)];
+        self.table("Trackers", &columns, rows.collect(), trackers.more(), out)
+    }
+
+    fn connections(&self, out: &mut dyn Write) -> io::Result<()> {
+        let connections = &self.summary.connections;
+        let wide = self.look.width >= WIDE_FROM;
+        let local = self.trace.local();
+        let rows = connections.rows().iter().map(|connection| {
+            // Who speaks first counts as local where the host is on neither end; a row has to name both then.
+            let local = match local {
+                Some(local) if connection.initiator.ip() == local => Some(Direction::FromInitiator),
+                Some(local) if connection.responder.ip() == local => Some(Direction::FromResponder),
+                Some(_) => None,
+                None => connection.local,
+            };
+            self.connection(connection, local, wide)
+        });
+        let ends = [Column::numbers("str"), Column::text("with", 23), Column::text("client", 18)];
+        let columns: Vec<Column> = if wide {
+            let numbers =
+                ["began", "lasted", "sent", "received", "blocks", "block rate"].map(Column::numbers);
+            ends.into_iter().chain(numbers).chain([Column::text("outcome", 10)]).collect()
+        } else {
+            let rest = [Column::text("carried", 13), Column::text("course", 14)];
+            ends.into_iter().chain(rest).collect()
+        };
+        self.table("Connections", &columns, rows.collect(), connections.more(), out)?;
+        self.encrypted(out)
+    }
+
+    /// How many connections could only be read with a key, and how many could not be read for want of one.
+    fn encrypted(&self, out: &mut dyn Write) -> io::Result<()> {
+        let rows = self.summary.connections.rows();
+        let number = |is: fn(&Connection) -> bool| rows.iter().filter(|row| is(row)).count() as u64;
+        let (decrypted, sealed) = (number(|row| row.decrypted), number(Connection::is_sealed));
+        let mut parts = Vec::new();
+        if decrypted > 0 {
+            parts.push(format!("{} decrypted", counted(decrypted, "encrypted connection")));
+        }
+        if sealed > 0 {
+            let which = counted(sealed, "encrypted connection");
+            parts.push(match self.trace.capture().mse_keys() {
+                0 => format!("{which} not read: no key is known (--mse-keys FILE gives keys)"),
+                1 => format!("{which} not read: the key that is known does not fit"),
+                keys => format!(
+                    "{which} not read: none of the {} that are known fits",
+                    counted(keys as u64, "key")
+                ),
+            });
+        }
+        if parts.is_empty() {
+            return Ok(());
+        }
+        writeln!(out)?;
+        self.paragraph(&parts.join("; "), out)
+    }
+
+    /// A row of a connection, as the local end sees it; the initiator where neither end is local.
+    fn connection(&self, connection: &Connection, local: Option<Direction>, wide: bool) -> Vec<String> {
+        let own = local.unwrap_or(Direction::FromInitiator);
+        let with = match local {
+            Some(Direction::FromInitiator) => format!("→ {}", connection.responder),
+            Some(Direction::FromResponder) => format!("← {}", connection.initiator),
+            None => format!("{} → {}", connection.initiator, connection.responder),
+        };
+        let (sent, received) = (connection.way(own), connection.way(own.reverse()));
+        let client = |way: &bittrace_trace::statistics::Way| way.client.as_deref().map(str::to_owned);
+        let who = match (connection.protocol, local) {
+            (Some(Protocol::HttpTracker), _) => "HTTP tracker".to_owned(),
+            (Some(Protocol::UdpTracker), _) => "UDP tracker".to_owned(),
+            (Some(Protocol::Utp), _) => "uTP".to_owned(),
+            (Some(Protocol::Dht), _) => "DHT node".to_owned(),
+            (Some(Protocol::WebSeed), _) => "web seed".to_owned(),
+            (Some(Protocol::Lsd), _) => "local network".to_owned(),
+            (_, Some(_)) => client(received).unwrap_or_default(),
+            (_, None) => {
+                let both = [client(sent), client(received)].into_iter().flatten();
+                both.collect::<Vec<_>>().join(" → ")
+            }
+        };
+        let both = connection.both();
+        let rate = both.rate().map(|rate| format!("{}/s", rough_size(rate as u64)));
+        let blocks = both.blocks;
+        let stream = connection.stream.map_or("-".to_owned(), |stream| stream.0.to_string());
+        let began = format!("{:.3}", connection.opened.seconds_since(self.start()));
+        let lasted = span(connection.duration());
+        let outcome = outcome(connection);
+        if wide {
+            let none_or = |number: u64, text: String| if number == 0 { String::new() } else { text };
+            return vec![
+                stream,
+                with,
+                who,
+                began,
+                lasted,
+                rough_size(sent.bytes),
+                rough_size(received.bytes),
+                none_or(blocks, count(blocks)),
+                rate.unwrap_or_default(),
+                outcome,
+            ];
+        }
+        let mut carried = Vec::new();
+        if connection.stream.is_some() {
+            carried.push(format!("sent {}", rough_size(sent.bytes)));
+            carried.push(format!("got {}", rough_size(received.bytes)));
+        }
+        if blocks > 0 {
+            carried.push(counted(blocks, "block"));
+        }
+        carried.extend(rate);
+        vec![stream, with, who, carried.join(", "), format!("at {began} for {lasted}, {outcome}")]
+    }
+
+    fn messages(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut rows: Vec<Vec<String>> = Vec::new();
+        for ((protocol, message), number) in self.summary.messages.by_name() {
+            let text = format!("{message} {}", count(number));
+            match rows.last_mut() {
+                Some(row) if row[0] == *protocol => {
+                    row[1].push_str(", ");
+                    row[1].push_str(&text);
+                }
+                _ => rows.push(vec![(*protocol).to_owned(), text]),
+            }
+        }
+        let columns = [Column::text("protocol", 12), Column::text("messages", 20)];
+        self.table("Messages", &columns, rows, 0, out)
+    }
+
+    fn findings(&self, out: &mut dyn Write) -> io::Result<()> {
+        let findings = &self.summary.findings;
+        let worth =
+            findings.iter().rev().filter(|((severity, _), _)| self.verbose || *severity > Severity::Chat);
+        let rows = worth.map(|((severity, rule), finding)| {
+            vec![
+                severity.name().to_owned(),
+                count(finding.count),
+                (*rule).to_owned(),
+                count(self.summary.before + finding.first),
+                finding.text.clone(),
+            ]
+        });
+        let columns = [
+            Column::text("severity", 5),
+            Column::numbers("count"),
+            Column::text("rule", 12),
+            Column::numbers("first"),
+            Column::text("what the first one says", 20),
+        ];
+        self.table("Findings", &columns, rows.collect(), 0, out)
+    }
+
+    fn unread(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Unread { encrypted, utp_datagrams, utp, opaque, lost, lost_packets } = self.summary.unread;
+        if self.summary.unread.is_nothing() {
+            return Ok(());
+        }
+        self.heading("Not read", out)?;
+        let lines = [
+            (encrypted, format!("{} of encrypted connections", counted(encrypted, "byte"))),
+            (utp, format!("{} of uTP, {}", counted(utp_datagrams, "datagram"), counted(utp, "byte"))),
+            (opaque, format!("{} that no rule explains", counted(opaque, "byte"))),
+            (lost, format!("{} that the capture lost", counted(lost, "byte"))),
+            (lost_packets, format!("{} of uTP that the capture lost", counted(lost_packets, "packet"))),
+        ];
+        for (_, line) in lines.iter().filter(|(number, _)| *number > 0) {
+            self.paragraph(line, out)?;
+        }
+        Ok(())
+    }
+
+    fn shown(&self, rows: usize) -> usize {
+        if self.verbose { rows } else { rows.min(ROWS) }
+    }
+
+    fn table(
+        &self,
+        heading: &str,
+        columns: &[Column],
+        rows: Vec<Vec<String>>,
+        not_kept: u64,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.heading(heading, out)?;
+        let shown = self.shown(rows.len());
+        out.write_all(render(columns, &rows[..shown], self.look).as_bytes())?;
+        self.more(rows.len() - shown, not_kept, out)
+    }
+
+    fn more(&self, hidden: usize, not_kept: u64, out: &mut dyn Write) -> io::Result<()> {
+        if hidden > 0 {
+            let text = format!("… {} more; -v shows them", count(hidden as u64));
+            self.indented(&text, 2, styles::DIM, out)?;
+        }
+        if not_kept > 0 {
+            self.indented(&format!("… and {} beyond those kept", count(not_kept)), 2, styles::DIM, out)?;
+        }
+        Ok(())
+    }
+
+    fn heading(&self, text: &str, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "\n{}", self.look.paint(styles::HEADING, text))
+    }
+
+    fn paragraph(&self, text: &str, out: &mut dyn Write) -> io::Result<()> {
+        self.indented(text, 2, styles::PLAIN, out)
+    }
+
+    fn indented(
+        &self,
+        text: &str,
+        indent: usize,
+        style: anstyle::Style,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        for line in wrap(&printable(text), self.look.width - indent) {
+            writeln!(out, "{}{}", " ".repeat(indent), self.look.paint(style, &line))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether what a client calls itself is what its peer id says already, as with most.
+fn says_the_same(name: &str, says: &str) -> bool {
+    let words = |text: &str| {
+        let mut words = text.split([' ', '/']).filter(|word| !word.is_empty());
+        let program = words.next().unwrap_or_default().to_ascii_lowercase();
+        (program, words.next_back().unwrap_or_default().to_owned())
+    };
+    let ((program, version), (says_program, says_version)) = (words(name), words(says));
+    program == says_program && says_version.starts_with(&version)
+}
+
+/// What became of the pieces that came whole.
+fn verdicts(torrent: &TorrentSeen) -> Vec<String> {
+    if !torrent.is_checked() {
+        return vec!["not checked".to_owned()];
+    }
+    let verified = torrent.verified.len() as u64;
+    let mut verdicts = vec![format!("{} verified", count(verified))];
+    if torrent.right > verified {
+        verdicts.push(format!("{} in all", counted(torrent.right, "time")));
+    }
+    let mut verdicts = vec![verdicts.join(", ")];
+    if torrent.corrupt > 0 {
+        verdicts.push(format!("{} corrupt", counted(torrent.corrupt, "time")));
+    }
+    verdicts
+}
+
+fn asked(tracker: &Tracker) -> String {
+    let mut parts = Vec::new();
+    let total: u64 = tracker.announces.values().sum();
+    if total > 0 {
+        let events: Vec<_> = EVENTS
+            .iter()
+            .filter_map(|event| Some(format!("{event} {}", count(*tracker.announces.get(event)?))))
+            .collect();
+        parts.push(format!("{}: {}", counted(total, "announce"), events.join(", ")));
+    }
+    if tracker.scrapes > 0 {
+        parts.push(counted(tracker.scrapes, "scrape"));
+    }
+    parts.join("; ")
+}
+
+/// The events of announces, in the order of a download's life.
+const EVENTS: [&str; 5] = ["started", "regular", "completed", "paused", "stopped"];
+
+fn answered(tracker: &Tracker) -> String {
+    let mut parts = Vec::new();
+    // The peers are of all answers, the rest of the last one.
+    let several = tracker.announce_answers > 1;
+    if tracker.announce_answers > 0 {
+        parts.push(format!(
+            "{} with {}{}",
+            counted(tracker.announce_answers, "announce"),
+            counted(tracker.peers.len() as u64, "peer"),
+            if several { " in all" } else { "" }
+        ));
+    }
+    if tracker.scrape_answers > 0 {
+        parts.push(counted(tracker.scrape_answers, "scrape"));
+    }
+    let last = [
+        tracker.complete.map(|complete| counted(complete, "seeder")),
+        tracker.incomplete.map(|incomplete| counted(incomplete, "leecher")),
+        tracker.interval.map(|interval| format!("every {}", seconds(interval))),
+    ];
+    let last: Vec<_> = last.into_iter().flatten().collect();
+    if !last.is_empty() {
+        parts.push(format!("{}{}", if several { "last: " } else { "" }, last.join(", ")));
+    }
+    if tracker.failures > 0 {
+        let words = tracker.last_failure.as_deref().unwrap_or_default();
+        parts.push(format!("{}: {words}", counted(tracker.failures, "refusal")));
+    }
+    if parts.is_empty() { "nothing".to_owned() } else { parts.join("; ") }
+}
+
+/// How a connection ended, in the words of the table.
+pub(crate) fn outcome(connection: &Connection) -> String {
+    let mut text = match connection.closing {
+        Some(Closing::Finished) => "finished",
+        Some(Closing::Reset) => "reset",
+        Some(Closing::Refused) => "refused",
+        Some(Closing::Unanswered) => "unanswered",
+        Some(Closing::CaptureEnded) => "open",
+        Some(Closing::Replaced) => "replaced",
+        None => "datagrams",
+    }
+    .to_owned();
+    if connection.opening == Some(Opening::MidStream) {
+        text.push_str(", joined in the middle");
+    }
+    if connection.decrypted {
+        text.push_str(", decrypted");
+    }
+    if connection.encrypted {
+        text.push_str(", encrypted");
+    }
+    text
+}

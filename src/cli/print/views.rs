@@ -1,0 +1,149 @@
+//! The views of a capture beside its summary and its messages: conversations, pieces, findings.
+//!
+//! Each is a list of rows that are gathered while the capture is read, and written at its end in the chosen format.
+
+mod conversations;
+mod findings;
+mod follow;
+mod pieces;
+mod rules;
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use bittrace_protocol::Timestamp;
+use bittrace_protocol::metainfo::Metainfo;
+use bittrace_trace::statistics::{Exchanges, PiecesSeen};
+use bittrace_trace::{Dissected, Summary};
+use serde_json::{Map, Value};
+
+use crate::args::{Format, View};
+use crate::print::csv;
+use crate::print::json::write_line;
+use crate::print::output::{Look, styles};
+use crate::print::table::{printable, wrap};
+
+pub(crate) use follow::Follower;
+pub(crate) use rules::list_rules;
+
+/// What the chosen views need of a capture beside its summary.
+#[derive(Debug, Default)]
+pub(crate) struct Views {
+    exchanges: Option<Exchanges>,
+    pieces: Option<PiecesSeen>,
+    findings: bool,
+}
+
+/// A capture, once it is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Read<'a> {
+    /// Its name.
+    pub(crate) name: &'a str,
+    /// When its first packet was captured.
+    pub(crate) start: Timestamp,
+    pub(crate) summary: &'a Summary,
+    pub(crate) look: Look,
+    /// All rows, not only the first ones.
+    pub(crate) verbose: bool,
+}
+
+/// The rows of a view, for programs: always the same keys.
+struct Rows {
+    /// What an object of it is called in JSON.
+    name: &'static str,
+    columns: &'static [&'static str],
+    rows: Vec<Map<String, Value>>,
+}
+
+/// How many rows a table has when not all are asked for.
+const ROWS: usize = 100;
+
+impl Views {
+    pub(crate) fn new(chosen: &[View], torrents: &[Arc<Metainfo>]) -> Self {
+        Self {
+            exchanges: chosen.contains(&View::Conversations).then(Exchanges::new),
+            pieces: chosen.contains(&View::Pieces).then(|| PiecesSeen::new(torrents)),
+            findings: chosen.contains(&View::Findings),
+        }
+    }
+
+    /// Takes in a record, or the end of a connection.
+    pub(crate) fn add(&mut self, dissected: &Dissected) {
+        if let Some(exchanges) = &mut self.exchanges {
+            exchanges.add(dissected);
+        }
+        if let Some(pieces) = &mut self.pieces {
+            pieces.add(dissected);
+        }
+    }
+
+    /// Writes the views of a capture. `first` says that no view was written before, of any capture.
+    pub(crate) fn write(
+        &self,
+        read: Read<'_>,
+        format: Format,
+        first: bool,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        if let Some(exchanges) = &self.exchanges {
+            match format {
+                Format::Table => conversations::write_table(exchanges, read, out)?,
+                _ => conversations::rows(exchanges, read).write(format, first, out)?,
+            }
+        }
+        if let Some(pieces) = &self.pieces {
+            match format {
+                Format::Table => pieces::write_table(pieces, read, out)?,
+                _ => pieces::rows(pieces, read).write(format, first, out)?,
+            }
+        }
+        if self.findings {
+            match format {
+                Format::Table => findings::write_table(read, out)?,
+                _ => findings::rows(read).write(format, first, out)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Rows {
+    fn write(self, format: Format, first: bool, out: &mut dyn Write) -> io::Result<()> {
+        if format == Format::Csv && first {
+            csv::write_cells(self.columns.iter().map(|column| (*column).to_owned()), out)?;
+        }
+        for row in self.rows {
+            if format == Format::Csv {
+                let cells =
+                    self.columns.iter().map(|column| row.get(*column).map_or(String::new(), csv::cell));
+                csv::write_cells(cells, out)?;
+            } else {
+                write_line(&Map::from_iter([(self.name.to_owned(), Value::Object(row))]), out)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An object of these keys and values, in their order.
+fn object<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
+    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+fn heading(text: &str, look: Look, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\n{}", look.paint(styles::HEADING, &printable(text)))
+}
+
+fn paragraph(text: &str, indent: usize, look: Look, out: &mut dyn Write) -> io::Result<()> {
+    for line in wrap(&printable(text), look.width - indent) {
+        writeln!(out, "{}{line}", " ".repeat(indent))?;
+    }
+    Ok(())
+}
+
+fn more(hidden: u64, look: Look, out: &mut dyn Write) -> io::Result<()> {
+    if hidden > 0 {
+        paragraph(&format!("… {} more; -v shows them", bittrace_trace::units::count(hidden)), 2, look, out)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! What is to be said of a capture, by rule: how often, how grave, where the rule is written, which packets first.
+
+use std::io::{self, Write};
+
+use bittrace_trace::record::Severity;
+use bittrace_trace::rules::rule;
+use bittrace_trace::units::count;
+use serde_json::json;
+
+use super::{Read, Rows, heading, object, paragraph};
+use crate::print::table::{Column, render};
+
+const COLUMNS: &[&str] =
+    &["capture", "severity", "rule", "count", "document", "section", "text", "first", "frames", "says"];
+
+pub(super) fn write_table(read: Read<'_>, out: &mut dyn Write) -> io::Result<()> {
+    heading(&format!("Findings in {}", read.name), read.look, out)?;
+    let findings = read.summary.findings.iter().rev();
+    let worth = findings.filter(|((severity, _), _)| read.verbose || *severity > Severity::Chat);
+    let rows: Vec<Vec<String>> = worth
+        .map(|((severity, id), finding)| {
+            let source = rule(id).map_or(String::new(), |rule| source(rule.document, rule.section));
+            let frames: Vec<String> = finding.frames.iter().map(u64::to_string).collect();
+            let more = if finding.count > frames.len() as u64 { " …" } else { "" };
+            vec![
+                severity.name().to_owned(),
+                count(finding.count),
+                (*id).to_owned(),
+                source,
+                format!("{}{more}", frames.join(" ")),
+                finding.text.clone(),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return paragraph("None.", 2, read.look, out);
+    }
+    let columns = [
+        Column::text("severity", 5),
+        Column::numbers("count"),
+        Column::text("rule", 26),
+        Column::text("source", 8),
+        Column::text("packets", 7),
+        Column::text("what the first one says", 14),
+    ];
+    out.write_all(render(&columns, &rows, read.look).as_bytes())
+}
+
+/// A document and its section.
+pub(super) fn source(document: &str, section: &str) -> String {
+    match (document, section) {
+        ("bittrace", _) => String::new(),
+        (document, "") => document.to_owned(),
+        (document, section) => format!("{document}, {section}"),
+    }
+}
+
+pub(super) fn rows(read: Read<'_>) -> Rows {
+    let rows = read.summary.findings.iter().rev().map(|((severity, id), finding)| {
+        let known = rule(id);
+        object([
+            ("capture", json!(read.name)),
+            ("severity", json!(severity.name())),
+            ("rule", json!(id)),
+            ("count", json!(finding.count)),
+            ("document", json!(known.map(|rule| rule.document))),
+            ("section", json!(known.map(|rule| rule.section))),
+            ("text", json!(known.map(|rule| rule.text))),
+            ("first", json!(read.summary.before + finding.first)),
+            ("frames", json!(finding.frames)),
+            ("says", json!(finding.text)),
+        ])
+    });
+    Rows { name: "finding", columns: COLUMNS, rows: rows.collect() }
+}

@@ -1,0 +1,154 @@
+//! `analyze --follow N`: one stream as a conversation, both directions in order, runs of like messages on one line.
+
+use std::io::{self, Write};
+
+use bittrace_trace::Direction;
+use bittrace_trace::record::Severity;
+
+use crate::print::output::{Look, styles};
+use crate::print::table::{columns, printable, wrap};
+use crate::query::row::Row;
+
+/// Tells a stream message by message.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    look: Look,
+    begun: bool,
+    run: Option<Run>,
+}
+
+/// Messages of one name that one end said one after another.
+#[derive(Debug)]
+struct Run {
+    direction: Direction,
+    message: &'static str,
+    elapsed: f64,
+    count: u64,
+    first: String,
+    last: String,
+    /// What is to be said of them, each once.
+    notes: Vec<(Severity, String)>,
+}
+
+/// Messages that come in runs.
+const RUNS: [&str; 7] =
+    ["request", "piece", "have", "cancel", "reject-request", "allowed-fast", "suggest-piece"];
+
+/// How many notes of a run are told.
+const NOTES: usize = 4;
+
+/// Where what is said begins.
+const INDENT: usize = 14;
+
+impl Follower {
+    pub(crate) const fn new(look: Look) -> Self {
+        Self { look, begun: false, run: None }
+    }
+
+    /// Takes in a message of the stream.
+    pub(crate) fn tell(&mut self, row: &Row<'_>, out: &mut dyn Write) -> io::Result<()> {
+        let record = row.record;
+        if !std::mem::replace(&mut self.begun, true) {
+            let (one, other) = match record.direction {
+                Direction::FromInitiator => (record.source, record.destination),
+                Direction::FromResponder => (record.destination, record.source),
+            };
+            let text = format!("stream {}: {one} →, ← {other}", record.stream.0);
+            writeln!(out, "{}", self.look.paint(styles::HEADING, &text))?;
+        }
+        let message = record.body.message();
+        let graver = record.notes.iter().filter(|note| note.severity > Severity::Chat);
+        let notes: Vec<(Severity, String)> =
+            graver.map(|note| (note.severity, format!("{} [{}]", note.text, note.rule))).collect();
+        if let Some(run) = &mut self.run
+            && run.message == message
+            && run.direction == record.direction
+            && RUNS.contains(&message)
+        {
+            run.count += 1;
+            run.last = row.summary();
+            for note in notes {
+                if run.notes.len() < NOTES && !run.notes.contains(&note) {
+                    run.notes.push(note);
+                }
+            }
+            return Ok(());
+        }
+        self.finish(out)?;
+        self.run = Some(Run {
+            direction: record.direction,
+            message,
+            elapsed: row.elapsed(),
+            count: 1,
+            first: row.summary(),
+            last: String::new(),
+            notes,
+        });
+        Ok(())
+    }
+
+    /// Writes what waits.
+    pub(crate) fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        let Some(run) = self.run.take() else { return Ok(()) };
+        let (arrow, style) = match run.direction {
+            Direction::FromInitiator => ("→", styles::SENT),
+            Direction::FromResponder => ("←", styles::RECEIVED),
+        };
+        let text = match run.count {
+            1 => run.first,
+            2 => format!("{}; {}", run.first, run.last),
+            count => format!("{}; … {} in all, the last: {}", run.first, count, run.last),
+        };
+        for (number, line) in wrap(&printable(&text), self.look.width - INDENT).iter().enumerate() {
+            let start = if number == 0 { format!("{:>11.6} {arrow}", run.elapsed) } else { String::new() };
+            // A damaged capture may put centuries between two packets.
+            let gap = " ".repeat(INDENT.saturating_sub(columns(&start)).max(1));
+            writeln!(out, "{}{gap}{line}", self.look.paint(style, &start))?;
+        }
+        for (severity, text) in run.notes {
+            let style = match severity {
+                Severity::Error => styles::ERROR,
+                Severity::Warn => styles::WARN,
+                _ => styles::NOTE,
+            };
+            let text = format!("{}: {text}", severity.name());
+            for line in wrap(&printable(&text), self.look.width - INDENT - 2) {
+                writeln!(out, "{}{}", " ".repeat(INDENT + 2), self.look.paint(style, &line))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(elapsed: f64, count: u64) -> String {
+        let mut follower = Follower::new(Look { width: 80, colour: false });
+        follower.run = Some(Run {
+            direction: Direction::FromResponder,
+            message: "have",
+            elapsed,
+            count,
+            first: "have piece 1".to_owned(),
+            last: "have piece 9".to_owned(),
+            notes: Vec::new(),
+        });
+        let mut out = Vec::new();
+        follower.finish(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn runs_are_told_by_their_first_and_last() {
+        assert_eq!(told(1.5, 1), "   1.500000 ← have piece 1\n");
+        assert_eq!(told(1.5, 2), "   1.500000 ← have piece 1; have piece 9\n");
+        assert_eq!(told(1.5, 7), "   1.500000 ← have piece 1; … 7 in all, the last: have piece 9\n");
+    }
+
+    #[test]
+    fn centuries_between_packets_are_told() {
+        assert_eq!(told(4_000_000_000.25, 1), "4000000000.250000 ← have piece 1\n");
+    }
+}

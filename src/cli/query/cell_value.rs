@@ -1,0 +1,104 @@
+//! What a message has under one name, lent from its record: written as JSON or as a cell without being copied first.
+
+use std::borrow::Cow;
+use std::fmt::{self, Display};
+use std::net::SocketAddr;
+
+use bittrace_protocol::{Hex, InfoHash, Timestamp};
+use bittrace_trace::record::Note;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Map, Value};
+
+use crate::print::units::Rfc3339;
+
+/// A value of a message.
+#[derive(Debug, Clone)]
+pub(crate) enum Said<'a> {
+    True,
+    Number(u64),
+    Seconds(f64),
+    Text(Cow<'a, str>),
+    Time(Timestamp),
+    End(SocketAddr),
+    Hash(InfoHash),
+    Bytes(&'a [u8]),
+    Frames(&'a [u64]),
+    Notes(&'a [Note]),
+    Rules(&'a [Note]),
+    Fields(&'a Map<String, Value>),
+    Field(&'a Value),
+}
+
+impl Said<'_> {
+    /// The same as a value of its own.
+    pub(crate) fn to_value(&self) -> Value {
+        match self {
+            Self::Fields(map) => Value::Object((*map).clone()),
+            Self::Field(value) => (*value).clone(),
+            // Nothing here fails to be JSON.
+            said => serde_json::to_value(said).unwrap_or_default(),
+        }
+    }
+
+    /// What there is to display, where it is one thing and no JSON of its own.
+    pub(crate) fn plain(&self) -> Option<&dyn Display> {
+        match self {
+            Self::Number(number) => Some(number),
+            Self::Text(text) => Some(text),
+            Self::End(end) => Some(end),
+            Self::Hash(hash) => Some(hash),
+            Self::Field(Value::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl Serialize for Said<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::True => serializer.serialize_bool(true),
+            Self::Number(number) => serializer.serialize_u64(*number),
+            Self::Seconds(seconds) => serializer.serialize_f64(*seconds),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Time(at) => serializer.collect_str(&Rfc3339(*at)),
+            Self::End(end) => serializer.collect_str(end),
+            Self::Hash(hash) => serializer.collect_str(hash),
+            Self::Bytes(bytes) => serializer.collect_str(&Hex(bytes)),
+            Self::Frames(frames) => frames.serialize(serializer),
+            Self::Notes(notes) => serializer.collect_seq(notes.iter().map(AsJson)),
+            Self::Rules(notes) => serializer.collect_seq(notes.iter().map(|note| note.rule)),
+            Self::Fields(map) => map.serialize(serializer),
+            Self::Field(value) => value.serialize(serializer),
+        }
+    }
+}
+
+/// A note as an object.
+struct AsJson<'a>(&'a Note);
+
+impl Serialize for AsJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(3))?;
+        map.serialize_entry("severity", self.0.severity.name())?;
+        map.serialize_entry("rule", self.0.rule)?;
+        map.serialize_entry("text", &self.0.text)?;
+        map.end()
+    }
+}
+
+impl Display for Said<'_> {
+    /// As one cell of CSV: a list or an object is JSON, an empty list and null are nothing.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(plain) = self.plain() {
+            return plain.fmt(f);
+        }
+        match self {
+            Self::Time(at) => Rfc3339(*at).fmt(f),
+            Self::Bytes(bytes) => Hex(bytes).fmt(f),
+            Self::Field(Value::Null) => Ok(()),
+            Self::Frames([]) | Self::Notes([]) | Self::Rules([]) => Ok(()),
+            Self::Field(Value::Array(items)) if items.is_empty() => Ok(()),
+            said => f.write_str(&serde_json::to_string(said).map_err(|_| fmt::Error)?),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! `--filter`: an expression over the names of the interface, much as Wireshark's display filters.
+//!
+//! A comparison with something that a message does not have is false, also with `!=`. A list compares by its items:
+//! `==` wants one of them, `!=` none.
+
+mod operand;
+mod parse;
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use bittrace_trace::record::Severity;
+use serde_json::Value;
+
+use crate::query::names::{Key, Name};
+use crate::query::row::Row;
+use operand::Operand;
+
+/// An expression that is true of some messages.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Filter(Expression);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Expression {
+    Or(Box<Expression>, Box<Expression>),
+    And(Box<Expression>, Box<Expression>),
+    Not(Box<Expression>),
+    Present(Name),
+    Compare(Name, Operator, Operand),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    Contains,
+}
+
+/// What is wrong with an expression, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FilterError {
+    expression: String,
+    /// The place, in characters.
+    column: usize,
+    what: String,
+}
+
+impl fmt::Display for FilterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "--filter: {}", self.what)?;
+        let line: String = self.expression.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        writeln!(f, "  {line}")?;
+        write!(f, "  {}^", " ".repeat(self.column))
+    }
+}
+
+impl std::error::Error for FilterError {}
+
+impl Filter {
+    /// Reads an expression.
+    pub(crate) fn parse(text: &str) -> Result<Self, FilterError> {
+        parse::parse(text).map(Self)
+    }
+
+    /// Whether it is true of a message.
+    pub(crate) fn matches(&self, row: &Row<'_>) -> bool {
+        self.0.holds(row)
+    }
+}
+
+impl Expression {
+    fn holds(&self, row: &Row<'_>) -> bool {
+        match self {
+            Self::Or(left, right) => left.holds(row) || right.holds(row),
+            Self::And(left, right) => left.holds(row) && right.holds(row),
+            Self::Not(inner) => !inner.holds(row),
+            Self::Present(name) => is_present(name, row),
+            Self::Compare(name, operator, operand) => compare(name, *operator, operand, row),
+        }
+    }
+}
+
+fn is_present(name: &Name, row: &Row<'_>) -> bool {
+    let record = row.record;
+    match name {
+        Name::Key(Key::Client) => record.client.is_some(),
+        Name::Key(Key::Torrent) => record.torrent.is_some(),
+        Name::Key(Key::Decrypted) => record.decrypted,
+        Name::Key(Key::Answers | Key::Latency) => record.answers.is_some(),
+        Name::Key(Key::Notes | Key::Severity | Key::Rule) => !record.notes.is_empty(),
+        Name::Key(Key::Fields) => !row.fields().is_empty(),
+        Name::Key(Key::Bytes) => !record.bytes.is_empty(),
+        Name::Key(_) => true,
+        Name::Field(path) => row.field(path).is_some(),
+    }
+}
+
+fn compare(name: &Name, operator: Operator, operand: &Operand, row: &Row<'_>) -> bool {
+    let record = row.record;
+    let number = |number: u64| operator.accepts_item(|op| operand.compare_number(op, number as f64));
+    let text = |text: &str| operator.accepts_item(|op| operand.compare_text(op, text));
+    let key = match name {
+        Name::Key(key) => key,
+        Name::Field(path) => {
+            return row.field(path).is_some_and(|value| compare_value(value, operator, operand));
+        }
+    };
+    match key {
+        Key::N => number(row.number()),
+        Key::Elapsed => operator.accepts_item(|op| operand.compare_number(op, row.elapsed())),
+        Key::Time => operator.accepts_item(|op| operand.compare_time(op, record.at)),
+        Key::Capture => text(&row.place.capture),
+        Key::Frames => {
+            accepts(operator, record.frames.iter(), |op, frame| operand.compare_number(op, *frame as f64))
+        }
+        Key::Stream => number(u64::from(record.stream.0)),
+        Key::Src => operator.accepts_item(|op| operand.compare_address(op, record.source)),
+        Key::Dst => operator.accepts_item(|op| operand.compare_address(op, record.destination)),
+        Key::Speaker => text(record.speaker.name()),
+        Key::Transport => text(record.transport.name()),
+        Key::Protocol => text(record.body.protocol().name()),
+        Key::Message => text(record.body.message()),
+        Key::Offset => number(record.offset),
+        Key::Length => number(record.length()),
+        Key::Summary => text(&row.summary()),
+        Key::Fields => accepts(operator, row.fields().iter(), |op, (name, _)| operand.compare_text(op, name)),
+        Key::Client => record.client.as_deref().is_some_and(text),
+        Key::Torrent => record.torrent.is_some_and(|hash| text(&hash.to_string())),
+        Key::Decrypted => record.decrypted && text("true"),
+        Key::Answers => row.answers().is_some_and(number),
+        Key::Latency => record
+            .answers
+            .is_some_and(|answer| operator.accepts_item(|op| operand.compare_number(op, answer.latency))),
+        Key::Severity => {
+            accepts(operator, record.notes.iter(), |op, note| operand.compare_severity(op, note.severity))
+        }
+        Key::Rule => accepts(operator, record.notes.iter(), |op, note| operand.compare_text(op, note.rule)),
+        Key::Notes => accepts(operator, record.notes.iter(), |op, note| operand.compare_text(op, &note.text)),
+        Key::Bytes => text(&bittrace_protocol::Hex(&record.bytes).to_string()),
+    }
+}
+
+fn compare_value(value: &Value, operator: Operator, operand: &Operand) -> bool {
+    match value {
+        Value::Array(items) => accepts(operator, items.iter(), |op, item| compare_single(item, op, operand)),
+        Value::Object(entries) => {
+            accepts(operator, entries.iter(), |op, (name, _)| operand.compare_text(op, name))
+        }
+        single => operator.accepts_item(|op| compare_single(single, op, operand)),
+    }
+}
+
+fn compare_single(value: &Value, operator: Operator, operand: &Operand) -> bool {
+    match value {
+        Value::Number(number) => operand.compare_number(operator, number.as_f64().unwrap_or(f64::NAN)),
+        Value::String(text) => operand.compare_text(operator, text),
+        Value::Array(_) | Value::Object(_) => compare_value(value, operator, operand),
+        Value::Bool(_) | Value::Null => false,
+    }
+}
+
+/// Whether one of the items compares; with `!=`, whether there are items and none is equal.
+fn accepts<T>(
+    operator: Operator,
+    mut items: impl ExactSizeIterator<Item = T>,
+    one: impl Fn(Operator, T) -> bool,
+) -> bool {
+    match operator {
+        Operator::NotEqual => items.len() > 0 && !items.any(|item| one(Operator::Equal, item)),
+        operator => items.any(|item| one(operator, item)),
+    }
+}
+
+impl Operator {
+    fn accepts_item(self, one: impl Fn(Self) -> bool) -> bool {
+        match self {
+            Self::NotEqual => !one(Self::Equal),
+            operator => one(operator),
+        }
+    }
+
+    const fn accepts(self, ordering: Ordering) -> bool {
+        match self {
+            Self::Equal => ordering.is_eq(),
+            Self::NotEqual => ordering.is_ne(),
+            Self::Less => ordering.is_lt(),
+            Self::LessOrEqual => ordering.is_le(),
+            Self::Greater => ordering.is_gt(),
+            Self::GreaterOrEqual => ordering.is_ge(),
+            Self::Contains => false,
+        }
+    }
+}
+
+/// The severity of a name.
+fn severity(name: &str) -> Option<Severity> {
+    [Severity::Chat, Severity::Note, Severity::Warn, Severity::Error]
+        .into_iter()
+        .find(|severity| severity.name().eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! From the text of an expression to its tree. `not` binds closer than `and`, `and` closer than `or`.
+
+use std::net::IpAddr;
+
+use super::operand::Operand;
+use super::{Expression, FilterError, Operator};
+use crate::query::names::{Key, Name, close_to};
+
+#[derive(Debug, Clone, PartialEq)]
+struct Token {
+    kind: Kind,
+    /// Where it begins, in characters.
+    column: usize,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Kind {
+    Word(String),
+    Quoted(String),
+    Operator(Operator),
+    And,
+    Or,
+    Not,
+    Open,
+    Close,
+}
+
+/// How deep expressions may nest.
+const MAX_DEPTH: usize = 200;
+
+pub(super) fn parse(text: &str) -> Result<Expression, FilterError> {
+    let fail = |(column, what): Fault| FilterError { expression: text.to_owned(), column, what };
+    let tokens = tokens(text).map_err(fail)?;
+    let mut parser = Parser { tokens: &tokens, at: 0, end: text.chars().count(), depth: 0 };
+    let expression = parser.alternatives().map_err(fail)?;
+    match parser.peek() {
+        None => Ok(expression),
+        Some(token) => Err(fail((token.column, "wanted and, or, or the end here".to_owned()))),
+    }
+}
+
+type Fault = (usize, String);
+
+fn tokens(text: &str) -> Result<Vec<Token>, Fault> {
+    let characters: Vec<char> = text.chars().collect();
+    let mut tokens = Vec::new();
+    let mut at = 0;
+    while let Some(&c) = characters.get(at) {
+        let column = at;
+        let next = characters.get(at + 1);
+        let (kind, length) = match (c, next) {
+            (c, _) if c.is_whitespace() => {
+                at += 1;
+                continue;
+            }
+            ('(', _) => (Kind::Open, 1),
+            (')', _) => (Kind::Close, 1),
+            ('=', Some('=')) => (Kind::Operator(Operator::Equal), 2),
+            ('=', _) => (Kind::Operator(Operator::Equal), 1),
+            ('!', Some('=')) => (Kind::Operator(Operator::NotEqual), 2),
+            ('!', _) => (Kind::Not, 1),
+            ('<', Some('=')) => (Kind::Operator(Operator::LessOrEqual), 2),
+            ('<', _) => (Kind::Operator(Operator::Less), 1),
+            ('>', Some('=')) => (Kind::Operator(Operator::GreaterOrEqual), 2),
+            ('>', _) => (Kind::Operator(Operator::Greater), 1),
+            ('~', _) => (Kind::Operator(Operator::Contains), 1),
+            ('&', Some('&')) => (Kind::And, 2),
+            ('|', Some('|')) => (Kind::Or, 2),
+            ('&' | '|', _) => return Err((column, format!("wanted {c}{c} here"))),
+            ('"' | '\'', _) => {
+                let rest = &characters[at + 1..];
+                let Some(length) = rest.iter().position(|&other| other == c) else {
+                    return Err((column, "this quote is never closed".to_owned()));
+                };
+                (Kind::Quoted(rest[..length].iter().collect()), length + 2)
+            }
+            _ => {
+                let ends = |c: &char| c.is_whitespace() || "()=!<>~&|\"'".contains(*c);
+                let length = characters[at..].iter().position(ends).unwrap_or(characters.len() - at);
+                (word(characters[at..at + length].iter().collect()), length)
+            }
+        };
+        tokens.push(Token { kind, column });
+        at += length;
+    }
+    Ok(tokens)
+}
+
+fn word(text: String) -> Kind {
+    match text.to_ascii_lowercase().as_str() {
+        "and" => Kind::And,
+        "or" => Kind::Or,
+        "not" => Kind::Not,
+        "contains" => Kind::Operator(Operator::Contains),
+        _ => Kind::Word(text),
+    }
+}
+
+struct Parser<'t> {
+    tokens: &'t [Token],
+    at: usize,
+    end: usize,
+    depth: usize,
+}
+
+impl<'t> Parser<'t> {
+    fn peek(&self) -> Option<&'t Token> {
+        self.tokens.get(self.at)
+    }
+
+    fn takes(&mut self, kind: &Kind) -> bool {
+        let found = self.peek().is_some_and(|token| token.kind == *kind);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn column(&self) -> usize {
+        self.peek().map_or(self.end, |token| token.column)
+    }
+
+    fn alternatives(&mut self) -> Result<Expression, Fault> {
+        let mut expression = self.conditions()?;
+        while self.takes(&Kind::Or) {
+            expression = Expression::Or(Box::new(expression), Box::new(self.conditions()?));
+        }
+        Ok(expression)
+    }
+
+    fn conditions(&mut self) -> Result<Expression, Fault> {
+        let mut expression = self.condition()?;
+        while self.takes(&Kind::And) {
+            expression = Expression::And(Box::new(expression), Box::new(self.condition()?));
+        }
+        Ok(expression)
+    }
+
+    fn condition(&mut self) -> Result<Expression, Fault> {
+        let column = self.column();
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err((column, "this is nested too deep".to_owned()));
+        }
+        let expression = if self.takes(&Kind::Not) {
+            Expression::Not(Box::new(self.condition()?))
+        } else if self.takes(&Kind::Open) {
+            let inner = self.alternatives()?;
+            if !self.takes(&Kind::Close) {
+                return Err((self.column(), "wanted ) here".to_owned()));
+            }
+            inner
+        } else {
+            self.comparison()?
+        };
+        self.depth -= 1;
+        Ok(expression)
+    }
+
+    fn comparison(&mut self) -> Result<Expression, Fault> {
+        let column = self.column();
+        let Some(Token { kind: Kind::Word(name), .. }) = self.peek() else {
+            return Err((column, "wanted a name here, such as message or src".to_owned()));
+        };
+        let name = Name::parse(name).map_err(|unknown| (column, unknown.to_string()))?;
+        self.at += 1;
+        let Some(Token { kind: Kind::Operator(operator), .. }) = self.peek() else {
+            return Ok(Expression::Present(name));
+        };
+        self.at += 1;
+        let column = self.column();
+        let value = match self.peek().map(|token| &token.kind) {
+            Some(Kind::Word(value) | Kind::Quoted(value)) => value,
+            _ => return Err((column, "wanted a value here".to_owned())),
+        };
+        self.at += 1;
+        let operand = Operand::new(value);
+        check(&name, *operator, operand.text()).map_err(|what| (column, what))?;
+        Ok(Expression::Compare(name, *operator, operand))
+    }
+}
+
+/// Refuses values that a key never has.
+fn check(name: &Name, operator: Operator, value: &str) -> Result<(), String> {
+    network(value)?;
+    let Name::Key(key) = name else { return Ok(()) };
+    let known: &[&str] = match key {
+        Key::Severity => &["chat", "note", "warn", "error"],
+        _ if !matches!(operator, Operator::Equal | Operator::NotEqual) => {
+            return numeric(*key, operator, value);
+        }
+        Key::Message => MESSAGES,
+        Key::Protocol => PROTOCOLS,
+        Key::Speaker => &["local", "far"],
+        Key::Transport => &["tcp", "udp", "utp"],
+        _ => return numeric(*key, operator, value),
+    };
+    if known.iter().any(|known| known.eq_ignore_ascii_case(value)) {
+        return Ok(());
+    }
+    let close = close_to(value, known.iter().copied());
+    Err(if close.is_empty() {
+        format!("\"{value}\" is none of {}", known.join(", "))
+    } else {
+        format!("there is no \"{value}\"; do you mean {}?", close.join(" or "))
+    })
+}
+
+fn numeric(key: Key, operator: Operator, value: &str) -> Result<(), String> {
+    let is_number = matches!(
+        key,
+        Key::N
+            | Key::Elapsed
+            | Key::Frames
+            | Key::Stream
+            | Key::Offset
+            | Key::Length
+            | Key::Answers
+            | Key::Latency
+    );
+    if is_number && operator != Operator::Contains && !Operand::new(value).is_number() {
+        return Err(format!("\"{value}\" is no number"));
+    }
+    Ok(())
+}
+
+/// Refuses what begins as a network and is none. Nothing a message holds has an address before a slash.
+fn network(value: &str) -> Result<(), String> {
+    let Some((address, length)) = value.split_once('/') else { return Ok(()) };
+    let Ok(address) = address.parse::<IpAddr>() else { return Ok(()) };
+    let longest = if address.is_ipv4() { 32 } else { 128 };
+    if length.parse::<u32>().is_ok_and(|length| length <= longest) {
+        return Ok(());
+    }
+    Err(format!("\"{value}\" is no network: wanted {address}/ and a number from 0 to {longest}"))
+}
+
+const PROTOCOLS: &[&str] =
+    &["http-tracker", "udp-tracker", "peer-wire", "dht", "lsd", "utp", "mse", "web-seed"];
+
+const MESSAGES: &[&str] = &[
+    "handshake",
+    "keep-alive",
+    "choke",
+    "unchoke",
+    "interested",
+    "not-interested",
+    "have",
+    "bitfield",
+    "request",
+    "piece",
+    "cancel",
+    "port",
+    "suggest-piece",
+    "have-all",
+    "have-none",
+    "reject-request",
+    "allowed-fast",
+    "extended",
+    "hash-request",
+    "hashes",
+    "hash-reject",
+    "unknown",
+    "opaque",
+    "gap",
+    "announce-request",
+    "announce-response",
+    "scrape-request",
+    "scrape-response",
+    "error",
+    "connect-request",
+    "connect-response",
+    "key-exchange",
+    "padding",
+    "torrent-hash",
+    "crypto-provide",
+    "crypto-select",
+    "encrypted",
+];

@@ -1,0 +1,172 @@
+//! A record as the outside knows it: under the names of the interface, numbered over all captures of one run.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use bittrace_protocol::Timestamp;
+use bittrace_protocol::metainfo::Metainfo;
+use bittrace_trace::describe_in;
+use bittrace_trace::record::Record;
+use serde_json::{Map, Value};
+
+use crate::query::cell_value::Said;
+use crate::query::fields::fields_of;
+use crate::query::names::{KEYS, Key, Name};
+
+/// What the records of one capture have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// The capture's name.
+    pub(crate) capture: String,
+    /// When its first packet was captured.
+    pub(crate) start: Timestamp,
+    /// How many messages earlier captures had.
+    pub(crate) before: u64,
+    /// The torrents that were given.
+    pub(crate) torrents: Vec<Arc<Metainfo>>,
+}
+
+/// One record under the names of the interface. Its fields are computed once, when something asks for them.
+#[derive(Debug)]
+pub(crate) struct Row<'a> {
+    pub(crate) record: &'a Record,
+    pub(crate) place: &'a Place,
+    fields: OnceCell<Map<String, Value>>,
+}
+
+impl<'a> Row<'a> {
+    pub(crate) const fn new(record: &'a Record, place: &'a Place) -> Self {
+        Self { record, place, fields: OnceCell::new() }
+    }
+
+    /// The message's number over all captures.
+    pub(crate) const fn number(&self) -> u64 {
+        self.place.before + self.record.number
+    }
+
+    /// Seconds since the capture's first packet.
+    pub(crate) fn elapsed(&self) -> f64 {
+        self.record.at.seconds_since(self.place.start)
+    }
+
+    /// The number of the message this one answers.
+    pub(crate) fn answers(&self) -> Option<u64> {
+        Some(self.place.before + self.record.answers?.number)
+    }
+
+    /// What it says, on one line.
+    pub(crate) fn summary(&self) -> String {
+        let torrent = self
+            .record
+            .torrent
+            .and_then(|hash| self.place.torrents.iter().find(|torrent| torrent.goes_by(hash)));
+        let pieces = torrent.and_then(|torrent| torrent.placement());
+        describe_in(self.record, pieces.map(|geometry| u64::from(geometry.piece_count())))
+    }
+
+    /// What the message itself says.
+    pub(crate) fn fields(&self) -> &Map<String, Value> {
+        self.fields.get_or_init(|| fields_of(self.record))
+    }
+
+    /// What the message has under `path` in its fields. A blank in a name may be written as `_`.
+    pub(crate) fn field(&self, path: &str) -> Option<&Value> {
+        find(self.fields(), path)
+    }
+
+    /// What stands under `name`; `None` when the message has nothing there.
+    pub(crate) fn said(&self, name: &Name) -> Option<Said<'_>> {
+        match name {
+            Name::Key(key) => self.key(*key),
+            Name::Field(path) => self.field(path).map(Said::Field),
+        }
+    }
+
+    /// The same as a value of its own.
+    pub(crate) fn value(&self, name: &Name) -> Option<Value> {
+        self.said(name).map(|said| said.to_value())
+    }
+
+    /// What stands under each key that the whole message's object has.
+    pub(crate) fn entries(&self, with_bytes: bool) -> impl Iterator<Item = (&'static str, Said<'_>)> {
+        KEYS.iter().filter_map(move |(name, key)| match key {
+            Key::Severity | Key::Rule => None,
+            Key::Bytes if !with_bytes => None,
+            key => Some((*name, self.key(*key)?)),
+        })
+    }
+
+    fn key(&self, key: Key) -> Option<Said<'_>> {
+        let record = self.record;
+        let text = |text: &'a str| Said::Text(Cow::Borrowed(text));
+        Some(match key {
+            Key::N => Said::Number(self.number()),
+            Key::Time => Said::Time(record.at),
+            Key::Elapsed => Said::Seconds(self.elapsed()),
+            Key::Capture => text(&self.place.capture),
+            Key::Frames => Said::Frames(&record.frames),
+            Key::Stream => Said::Number(record.stream.0.into()),
+            Key::Src => Said::End(record.source),
+            Key::Dst => Said::End(record.destination),
+            Key::Speaker => text(record.speaker.name()),
+            Key::Transport => text(record.transport.name()),
+            Key::Protocol => text(record.body.protocol().name()),
+            Key::Message => text(record.body.message()),
+            Key::Offset => Said::Number(record.offset),
+            Key::Length => Said::Number(record.length()),
+            Key::Summary => Said::Text(Cow::Owned(self.summary())),
+            Key::Fields => Said::Fields(self.fields()),
+            Key::Client => text(record.client.as_deref()?),
+            Key::Torrent => Said::Hash(record.torrent?),
+            Key::Decrypted if !record.decrypted => return None,
+            Key::Decrypted => Said::True,
+            Key::Answers => Said::Number(self.answers()?),
+            Key::Latency => Said::Seconds(record.answers?.latency),
+            Key::Notes => Said::Notes(&record.notes),
+            Key::Severity => text(record.severity()?.name()),
+            Key::Rule if record.notes.is_empty() => return None,
+            Key::Rule => Said::Rules(&record.notes),
+            Key::Bytes => Said::Bytes(&record.bytes),
+        })
+    }
+}
+
+fn find<'v>(map: &'v Map<String, Value>, path: &str) -> Option<&'v Value> {
+    let same = |name: &str, wanted: &str| {
+        name.len() == wanted.len()
+            && name
+                .bytes()
+                .zip(wanted.bytes())
+                .all(|(a, b)| a.eq_ignore_ascii_case(&b) || a == b' ' && b == b'_')
+    };
+    if let Some(value) = map.get(path) {
+        return Some(value);
+    }
+    if let Some((_, value)) = map.iter().find(|(name, _)| same(name, path)) {
+        return Some(value);
+    }
+    let (first, rest) = path.split_once('.')?;
+    find(map.get(first)?.as_object()?, rest)
+}
+
+/// A value as one cell of a table.
+pub(crate) fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(item).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}
+
+fn item(value: &Value) -> String {
+    match value.as_object() {
+        // A note among notes.
+        Some(note) if note.contains_key("rule") => {
+            let part = |name| note.get(name).and_then(Value::as_str).unwrap_or_default();
+            format!("{} {}: {}.", part("severity"), part("rule"), part("text"))
+        }
+        _ => cell(value),
+    }
+}
