@@ -9,6 +9,8 @@ import hashlib
 import struct
 import sys
 
+import streams
+
 KEY, PADDING, VC = 96, 512, 8
 PLAINTEXT, RC4 = 1, 2
 # The secrets type of the block, MSEK.
@@ -92,11 +94,9 @@ def decipher(initiator, responder, keys):
 
 
 def keys(capture, secrets, info_hash):
-    import count_messages
-
     with open(secrets) as file:
         known = {digest(b"req1", bytes.fromhex(line)): line.strip() for line in file}
-    for (initiator, responder), stream in count_messages.tcp_ways(capture).items():
+    for (initiator, responder), stream in streams.tcp_ways(capture).items():
         for at in range(KEY, min(KEY + PADDING + 20, len(stream))):
             secret = known.get(stream[at : at + 20])
             if secret:

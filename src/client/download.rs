@@ -1,13 +1,12 @@
 //! A run: one task that owns the session, tells it what happens, and does what it wants.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bittrace_protocol::session::{Config, Event, Identity, PeerView, Session, Status};
-use bittrace_protocol::{Geometry, Metainfo, PeerId, PieceIndex};
+use bittrace_protocol::session::{Session, Status};
+use bittrace_protocol::{Geometry, Metainfo};
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::clock::Clock;
@@ -16,111 +15,11 @@ use crate::files::Files;
 use crate::folder::{Folder, Replace};
 use crate::journal::Journal;
 use crate::layout::Layout;
-use crate::pieces::Pieces;
+use crate::notice::Notice;
+use crate::options::Options;
 use crate::storage::spawn;
-use crate::verify::{Resume, Survey, Surveyor};
+use crate::verify::{Survey, Surveyor};
 use crate::{Error, Stop};
-
-/// What a user wants of a run.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The folder that the torrent's file, or the folder around its files, goes into. It is made where it is missing.
-    pub output: PathBuf,
-    /// How the session conducts itself. Its port is the one to listen on; 0 stands for any that is free.
-    pub config: Config,
-    /// What the run draws at random.
-    pub identity: Identity,
-    /// The addresses to listen on; with none, nobody can call.
-    pub listen: Vec<IpAddr>,
-    /// What is made of the work of earlier runs.
-    pub resume: Resume,
-    /// Whether files in the way that are not this torrent's are replaced.
-    pub overwrite: bool,
-    /// The capture file that every byte said and heard is recorded in.
-    pub record: Option<PathBuf>,
-    /// What the recording says of itself.
-    pub record_comment: String,
-}
-
-impl Options {
-    /// Ordinary options: listening everywhere, under this session's conduct.
-    pub fn new(output: impl Into<PathBuf>, config: Config, identity: Identity) -> Self {
-        Self {
-            output: output.into(),
-            config,
-            identity,
-            listen: vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
-            resume: Resume::Verify,
-            overwrite: false,
-            record: None,
-            record_comment: String::new(),
-        }
-    }
-}
-
-/// Draws an identity whose peer id begins with `prefix`.
-///
-/// # Errors
-/// When the system has no random numbers.
-pub fn random_identity(prefix: &[u8]) -> Result<Identity, Error> {
-    let mut random = [0; 32];
-    getrandom::fill(&mut random)
-        .map_err(|error| Error::System { what: "random numbers", source: std::io::Error::other(error) })?;
-    let mut peer_id = [0; 20];
-    for (byte, random) in peer_id.iter_mut().zip(random) {
-        // Letters and digits, which every program shows as they are.
-        *byte = ALPHABET[usize::from(random) % ALPHABET.len()];
-    }
-    let length = prefix.len().min(peer_id.len());
-    peer_id[..length].copy_from_slice(&prefix[..length]);
-    let [.., k0, k1, k2, k3, s0, s1, s2, s3, s4, s5, s6, s7] = random;
-    let key = u32::from_be_bytes([k0, k1, k2, k3]);
-    let seed = u64::from_be_bytes([s0, s1, s2, s3, s4, s5, s6, s7]);
-    Ok(Identity::new(PeerId(peer_id), key, seed))
-}
-
-/// What a person may want to know while a run goes on.
-#[derive(Debug)]
-pub enum Notice {
-    /// What is on disk is being hashed: so many of so many bytes.
-    Checking {
-        /// Bytes hashed.
-        done: u64,
-        /// Bytes to hash.
-        total: u64,
-    },
-    /// What was on disk.
-    Checked {
-        /// The pieces that are right.
-        verified: Pieces,
-        /// The pieces that an earlier run had verified and that are not right any longer.
-        damaged: Vec<PieceIndex>,
-    },
-    /// Peers can call on this port.
-    Listening {
-        /// The TCP port, on all addresses listened on.
-        port: u16,
-    },
-    /// The session has something to tell.
-    Session(Event),
-    /// How far it is, twice a second.
-    Progress {
-        /// The session as a whole.
-        status: Status,
-        /// Its peers.
-        peers: Vec<PeerView>,
-    },
-    /// The recording could not be written, and ends here. The run goes on.
-    RecordingFailed {
-        /// Why.
-        error: Error,
-    },
-    /// A file is whole, verified, and has its final name.
-    FileDone {
-        /// Where it is.
-        path: PathBuf,
-    },
-}
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -303,5 +202,3 @@ impl Drop for GiveUp {
         self.0.store(true, Ordering::Relaxed);
     }
 }
-
-const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";

@@ -14,12 +14,13 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::clock::Clock;
 use crate::connection::{Happened, Network};
-use crate::download::{Notice, Options};
 use crate::files::Files;
 use crate::folder::Replace;
 use crate::gauge::Gauge;
 use crate::journal::Journal;
 use crate::listen::listen;
+use crate::notice::Notice;
+use crate::options::Options;
 use crate::pieces::Pieces;
 use crate::pool::Pool;
 use crate::record::Tap;

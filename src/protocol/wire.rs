@@ -3,12 +3,14 @@
 mod extended;
 mod framing;
 mod handshake;
+mod id;
 mod message;
 
 pub use extended::{
     Content, ExtendedHandshake, Extension, Holepunch, HolepunchKind, METADATA_PIECE, Metadata, MetadataKind,
     Pex, PexPeer,
 };
-pub use framing::{Frame, MAX_MESSAGE, Oddity, frame, oddity};
+pub use framing::{Frame, LengthFault, MAX_MESSAGE, frame, length_fault};
 pub use handshake::{HANDSHAKE_LENGTH, Handshake, PROTOCOL, Prefix, ReservedBit, handshake_prefix};
-pub use message::{HashRange, Message, MessageId};
+pub use id::MessageId;
+pub use message::{HashRange, Message};

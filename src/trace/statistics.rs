@@ -2,9 +2,11 @@
 //!
 //! Lists keep their first entries and count the rest; sums are of everything.
 
+mod clients;
 mod connections;
 mod pieces;
-mod seen;
+mod torrents;
+mod trackers;
 mod transfers;
 
 use std::collections::BTreeMap;
@@ -17,9 +19,11 @@ use bittrace_protocol::metainfo::Metainfo;
 use crate::record::{Body, Note, Protocol, Record, Severity};
 use crate::{ConnectionEnd, Dissected};
 
+pub use clients::{Client, Clients};
 pub use connections::{Connection, Connections, Way};
 pub use pieces::{PieceSeen, PiecesSeen, Sender, Verdict};
-pub use seen::{Client, Clients, TorrentSeen, TorrentsSeen, Tracker, Trackers};
+pub use torrents::{TorrentSeen, TorrentsSeen};
+pub use trackers::{Tracker, Trackers};
 pub use transfers::{Exchange, Exchanges, Given};
 
 /// What a capture holds.

@@ -4,6 +4,7 @@ mod choices;
 mod details;
 mod json;
 mod page;
+mod phrases;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! `bittrace replay`: a capture's far ends play their parts again, to bittrace itself or to any client, and what that
 //! says is compared with what the capture's client said.
 
+mod ended;
 mod live;
 mod verdict;
 

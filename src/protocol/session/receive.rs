@@ -4,7 +4,7 @@
 use bytes::{Buf, Bytes};
 
 use crate::wire::{
-    Frame, HANDSHAKE_LENGTH, Handshake, Message, MessageId, Prefix, frame, handshake_prefix, oddity,
+    Frame, HANDSHAKE_LENGTH, Handshake, Message, MessageId, Prefix, frame, handshake_prefix, length_fault,
 };
 use crate::{Block, PieceIndex};
 
@@ -174,7 +174,7 @@ impl Receiver {
             // Nothing is done with the hashes of BEP 52, or with what nobody has allocated.
             Some(MessageId::HASH_REQUEST | MessageId::HASHES | MessageId::HASH_REJECT) => whole.skip(),
             Some(id) if id.name() == "unknown" => whole.skip(),
-            Some(id) => match oddity(id, length as u32 - 4) {
+            Some(id) => match length_fault(id, length as u32 - 4) {
                 // It ends the conversation: its rest need not come.
                 Some(_) => return Err("a message of the length its id has"),
                 None => whole,

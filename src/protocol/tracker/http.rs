@@ -8,6 +8,7 @@ mod announce;
 mod body;
 mod framing;
 mod head;
+mod number;
 mod percent;
 mod reply;
 mod request;

@@ -1,6 +1,6 @@
 //! Where a message ends, known from its first five bytes, before memory is spent on the rest.
 
-use super::message::MessageId;
+use super::id::MessageId;
 use crate::DecodeError;
 
 /// The longest message believed: the bitfield of a torrent of 134 million pieces, and sixteen times the
@@ -41,24 +41,24 @@ pub fn frame(bytes: &[u8]) -> Frame {
             false => Frame::Incomplete,
         };
     };
-    match oddity(MessageId(id), length) {
-        Some(Oddity::Impossible(wanted)) => Frame::Impossible(DecodeError::new(0, wanted)),
-        Some(Oddity::Malformed(_)) | None => Frame::Message(4 + length as usize),
+    match length_fault(MessageId(id), length) {
+        Some(LengthFault::Impossible(wanted)) => Frame::Impossible(DecodeError::new(0, wanted)),
+        Some(LengthFault::Malformed(_)) | None => Frame::Message(4 + length as usize),
     }
 }
 
 /// A length that does not suit the message's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Oddity {
+pub enum LengthFault {
     /// The message has a wrong length, but can be skipped: what it should have been.
     Malformed(&'static str),
     /// The length cannot be believed: what it should have been.
     Impossible(&'static str),
 }
 
-/// What is odd about a message with this id and length prefix; `None` when the two suit each other. The
-/// lengths are those of BEP 3, 5, 6, 10 and 52.
-pub const fn oddity(id: MessageId, length: u32) -> Option<Oddity> {
+/// What is wrong with the length of a message with this id and length prefix; `None` when the two suit each other.
+/// The lengths are those of BEP 3, 5, 6, 10 and 52.
+pub const fn length_fault(id: MessageId, length: u32) -> Option<LengthFault> {
     let (exact, wanted) = match id {
         MessageId::CHOKE
         | MessageId::UNCHOKE
@@ -76,14 +76,14 @@ pub const fn oddity(id: MessageId, length: u32) -> Option<Oddity> {
         MessageId::HASHES => {
             return match at_least(49, length, "a hashes message of 49 bytes to 16 MiB") {
                 None if !(length - 49).is_multiple_of(32) => {
-                    Some(Oddity::Malformed("hashes of 32 bytes each"))
+                    Some(LengthFault::Malformed("hashes of 32 bytes each"))
                 }
                 other => other,
             };
         }
         _ => {
             return match length > MAX_UNKNOWN {
-                true => Some(Oddity::Impossible("a message of at most 1 MiB under an unknown id")),
+                true => Some(LengthFault::Impossible("a message of at most 1 MiB under an unknown id")),
                 false => None,
             };
         }
@@ -91,17 +91,17 @@ pub const fn oddity(id: MessageId, length: u32) -> Option<Oddity> {
     if length == exact {
         None
     } else if length > MAX_MALFORMED {
-        Some(Oddity::Impossible(wanted))
+        Some(LengthFault::Impossible(wanted))
     } else {
-        Some(Oddity::Malformed(wanted))
+        Some(LengthFault::Malformed(wanted))
     }
 }
 
-const fn at_least(least: u32, length: u32, wanted: &'static str) -> Option<Oddity> {
+const fn at_least(least: u32, length: u32, wanted: &'static str) -> Option<LengthFault> {
     if length as usize > MAX_MESSAGE {
-        Some(Oddity::Impossible(wanted))
+        Some(LengthFault::Impossible(wanted))
     } else if length < least {
-        Some(Oddity::Malformed(wanted))
+        Some(LengthFault::Malformed(wanted))
     } else {
         None
     }
@@ -134,8 +134,11 @@ mod tests {
     #[test]
     fn a_short_message_of_a_wrong_length_can_be_skipped() {
         assert_eq!(frame(&[0, 0, 0, 7, 4]), Frame::Message(11));
-        assert_eq!(oddity(MessageId::HAVE, 7), Some(Oddity::Malformed("a message of 5 bytes")));
-        assert_eq!(oddity(MessageId::HAVE, 5), None);
-        assert_eq!(oddity(MessageId::HASHES, 49 + 31), Some(Oddity::Malformed("hashes of 32 bytes each")));
+        assert_eq!(length_fault(MessageId::HAVE, 7), Some(LengthFault::Malformed("a message of 5 bytes")));
+        assert_eq!(length_fault(MessageId::HAVE, 5), None);
+        assert_eq!(
+            length_fault(MessageId::HASHES, 49 + 31),
+            Some(LengthFault::Malformed("hashes of 32 bytes each"))
+        );
     }
 }

@@ -2,51 +2,10 @@
 
 use bytes::Bytes;
 
-use super::framing::{Oddity, oddity};
+use super::framing::{LengthFault, length_fault};
+use super::id::MessageId;
 use crate::field::{Field, Value};
 use crate::{Block, DecodeError, PieceIndex, Reader};
-
-/// The byte after the length prefix (BEP 4, "Reserved Message IDs").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct MessageId(pub u8);
-
-macro_rules! message_ids {
-    ($($constant:ident = $id:literal $name:literal,)*) => {
-        impl MessageId {
-            $(#[doc = concat!("The id of `", $name, "`.")] pub const $constant: Self = Self($id);)*
-
-            /// The message's name, with words joined by hyphens; `unknown` for an id nobody has allocated.
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$constant => $name,)*
-                    _ => "unknown",
-                }
-            }
-        }
-    };
-}
-
-message_ids! {
-    CHOKE = 0 "choke",
-    UNCHOKE = 1 "unchoke",
-    INTERESTED = 2 "interested",
-    NOT_INTERESTED = 3 "not-interested",
-    HAVE = 4 "have",
-    BITFIELD = 5 "bitfield",
-    REQUEST = 6 "request",
-    PIECE = 7 "piece",
-    CANCEL = 8 "cancel",
-    PORT = 9 "port",
-    SUGGEST_PIECE = 13 "suggest-piece",
-    HAVE_ALL = 14 "have-all",
-    HAVE_NONE = 15 "have-none",
-    REJECT_REQUEST = 16 "reject-request",
-    ALLOWED_FAST = 17 "allowed-fast",
-    EXTENDED = 20 "extended",
-    HASH_REQUEST = 21 "hash-request",
-    HASHES = 22 "hashes",
-    HASH_REJECT = 23 "hash-reject",
-}
 
 /// One message. Blocks, bitfields and payloads are slices of the bytes it was decoded from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,7 +111,9 @@ impl Message {
             return Ok(Self::KeepAlive);
         }
         let id = MessageId(reader.u8("a message id")?);
-        if let Some(Oddity::Malformed(wanted) | Oddity::Impossible(wanted)) = oddity(id, length) {
+        if let Some(LengthFault::Malformed(wanted) | LengthFault::Impossible(wanted)) =
+            length_fault(id, length)
+        {
             return Ok(Self::Malformed { id, payload: bytes.slice(5..), wanted });
         }
         Ok(match id {

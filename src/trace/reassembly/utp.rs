@@ -15,6 +15,7 @@ use rustc_hash::FxHashMap;
 use crate::burst::{Closing, Direction, Flow, Interest, Moment, Opening, StreamEvent, StreamId};
 
 mod connection;
+mod events;
 mod half;
 #[cfg(test)]
 mod tests;

@@ -6,9 +6,9 @@ use std::io::{self, Write};
 use bittrace_protocol::wire::Message;
 use bittrace_replay::{Compared, Pair, Verdict};
 use bittrace_trace::Body;
-use bittrace_trace::units::{count, counted};
+use bittrace_trace::units::count;
 
-use super::page::place;
+use super::phrases::{messages, place, ranges};
 use super::{Detail, Said, View};
 use crate::print::output::{Look, styles};
 use crate::print::table::{printable, wrap};
@@ -187,43 +187,12 @@ fn row(noun: &str, pieces: &[u32]) -> String {
     format!("{noun} {}", ranges(&numbers))
 }
 
-/// `message 12`, `messages 12 to 20, 31`.
-pub(super) fn messages(numbers: &[u64]) -> String {
-    let noun = if numbers.len() == 1 { "message" } else { "messages" };
-    format!("{noun} {}", ranges(numbers))
-}
-
-/// Numbers in their order, rows of three and more by their ends, and no more than can be read.
-fn ranges(numbers: &[u64]) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    let mut left = numbers;
-    while let Some(&first) = left.first() {
-        if parts.len() == RANGES {
-            parts.push(format!("… {}", counted(left.len() as u64, "other")));
-            break;
-        }
-        let length = left.iter().zip(first..).take_while(|(number, wanted)| **number == *wanted).count();
-        match length {
-            0..3 => parts.push(first.to_string()),
-            _ => parts.push(format!("{first} to {}", first + length as u64 - 1)),
-        }
-        left = &left[if length < 3 { 1 } else { length }..];
-    }
-    parts.join(", ")
-}
-
-const RANGES: usize = 24;
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn rows_of_numbers_are_told_by_their_ends() {
-        assert_eq!(messages(&[4]), "message 4");
-        assert_eq!(messages(&[4, 5]), "messages 4, 5");
-        assert_eq!(messages(&[7, 1, 2, 3, 4, 9]), "messages 7, 1 to 4, 9");
+    fn pieces_in_a_row_are_told_by_their_ends() {
         assert_eq!(row("piece", &[7, 7, 0, 0, 3]), "pieces 7, 0, 3");
-        assert!(ranges(&(0..99).map(|n| n * 2).collect::<Vec<_>>()).ends_with("… 75 others"));
     }
 }

@@ -8,7 +8,7 @@ use bittrace_replay::{Compared, Difference, Pair, Part, Rule, Verdict};
 use bittrace_trace::Speaker;
 use bittrace_trace::units::count;
 
-use super::page::place;
+use super::phrases::{messages, place};
 use super::{Detail, Said, View};
 use crate::print::output::{Look, styles};
 use crate::print::table::{Column, columns, pad, printable, render, wrap};
@@ -84,7 +84,7 @@ impl<'a> Details<'a> {
         for (name, numbers) in more {
             let text = format!(
                 "{name}: {} {} in the same ways as those shown; -v shows them",
-                super::choices::messages(&numbers),
+                messages(&numbers),
                 if numbers.len() == 1 { "differs" } else { "differ" }
             );
             self.line(4, styles::DIM, &text)?;

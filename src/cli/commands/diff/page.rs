@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 
 use bittrace_protocol::InfoHash;
-use bittrace_replay::{Compared, Conversation, Judged, Tally, Transcript, Verdict};
+use bittrace_replay::{Compared, Judged, Tally, Transcript, Verdict};
 use bittrace_trace::Speaker;
 use bittrace_trace::units::{count, counted};
 
+use super::phrases::place;
 use super::{Detail, View, choices, details};
 use crate::print::output::{Look, styles};
 use crate::print::table::{Column, printable, render, wrap};
@@ -217,12 +218,6 @@ fn about(transcript: &Transcript) -> String {
         0 => format!("no BitTorrent in {}", counted(transcript.packets, "packet")),
         records => format!("{client}{local}; {} in {conversations}", counted(records, "message")),
     }
-}
-
-/// Where a conversation is in its capture, and with whom.
-pub(super) fn place(conversation: &Conversation) -> String {
-    let arrow = if conversation.dialled() { "→" } else { "←" };
-    format!("{} {arrow} {}", conversation.stream.0, conversation.far())
 }
 
 /// How a conversation came out, as far as it counts.

@@ -16,6 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use super::ended::Ended;
 use super::{Noticed, Play, compare, verdict};
 use crate::Exit;
 use crate::args::{self, Common, DiffFormat};
@@ -84,19 +85,6 @@ struct Ran {
     recording: PathBuf,
     /// Goes with what the client downloaded, and the recording where nobody asked for one.
     folder: TempDir,
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Ended {
-    /// The client ended by itself.
-    Exited(ExitStatus),
-    /// The client had said goodbye to the tracker, or was done and was ended.
-    Done,
-    /// Nothing was said for so long.
-    Silent(Duration),
-    /// Ctrl-C.
-    Interrupted,
 }
 
 impl<'a> Run<'a> {

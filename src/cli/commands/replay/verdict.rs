@@ -12,7 +12,7 @@ use bittrace_trace::units::counted;
 use bittrace_trace::{Body, Options, Speaker};
 use serde_json::{Value, json};
 
-use super::live::Ended;
+use super::ended::Ended;
 use crate::print::json::write_line;
 use crate::print::output::{Output, styles};
 use crate::print::table::{Column, printable, render};

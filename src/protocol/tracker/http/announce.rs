@@ -4,6 +4,7 @@
 use crate::tracker::Event;
 use crate::{InfoHash, PeerId};
 
+use super::number::number;
 use super::request::{Parameter, Request};
 
 /// What a request asks of a tracker.
@@ -205,33 +206,35 @@ impl Announce {
     }
 }
 
-/// What a request asks for. An announce has a torrent and some mark of a peer; a scrape is known by its path
-/// (BEP 48: the last part of the path, `announce` replaced by `scrape`) and the torrents that it names, or none.
-pub(super) fn kind(request: &Request) -> RequestKind {
-    if request.method() != b"GET" {
-        return RequestKind::Other;
+impl Request {
+    /// What a request asks for. An announce has a torrent and some mark of a peer; a scrape is known by its path
+    /// (BEP 48: the last part of the path, `announce` replaced by `scrape`) and the torrents that it names, or none.
+    pub fn kind(&self) -> RequestKind {
+        if self.method() != b"GET" {
+            return RequestKind::Other;
+        }
+        let parameters = self.parameters();
+        let last = self.path().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        let first = self.parameter(b"info_hash").and_then(|value| value.try_into().ok()).map(InfoHash);
+        // Without a hash it is about all torrents, and there is nothing else to say. Other sites are asked for a
+        // `/scrape` too, or a `/scraper.js`.
+        let of_all = matches!(last, b"scrape" | b"scrape.php") && parameters.is_empty();
+        if of_all || last.starts_with(b"scrape") && first.is_some() {
+            return RequestKind::Scrape(scrape(parameters));
+        }
+        let Some(info_hash) = first else { return RequestKind::Other };
+        let of_a_peer = parameters.iter().any(|parameter| {
+            let name = parameter.decoded_name.as_slice();
+            matches!(name, b"peer_id" | b"port" | b"left" | b"uploaded" | b"downloaded")
+        });
+        if of_a_peer {
+            return RequestKind::Announce(Box::new(Announce::from_parameters(info_hash, parameters)));
+        }
+        if self.path().windows(b"scrape".len()).any(|part| part == b"scrape") {
+            return RequestKind::Scrape(scrape(parameters));
+        }
+        RequestKind::Other
     }
-    let parameters = request.parameters();
-    let last = request.path().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-    let first = request.parameter(b"info_hash").and_then(|value| value.try_into().ok()).map(InfoHash);
-    // Without a hash it is about all torrents, and there is nothing else to say. Other sites are asked for a
-    // `/scrape` too, or a `/scraper.js`.
-    let of_all = matches!(last, b"scrape" | b"scrape.php") && parameters.is_empty();
-    if of_all || last.starts_with(b"scrape") && first.is_some() {
-        return RequestKind::Scrape(scrape(parameters));
-    }
-    let Some(info_hash) = first else { return RequestKind::Other };
-    let of_a_peer = parameters.iter().any(|parameter| {
-        let name = parameter.decoded_name.as_slice();
-        matches!(name, b"peer_id" | b"port" | b"left" | b"uploaded" | b"downloaded")
-    });
-    if of_a_peer {
-        return RequestKind::Announce(Box::new(Announce::from_parameters(info_hash, parameters)));
-    }
-    if request.path().windows(b"scrape".len()).any(|part| part == b"scrape") {
-        return RequestKind::Scrape(scrape(parameters));
-    }
-    RequestKind::Other
 }
 
 fn scrape(parameters: &[Parameter]) -> Scrape {
@@ -249,31 +252,6 @@ fn scrape(parameters: &[Parameter]) -> Scrape {
         scrape.others.push((parameter.decoded_name.clone(), parameter.decoded.clone()));
     }
     scrape
-}
-
-/// Whether a parameter is a number in decimal.
-pub(super) fn is_numeric(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"port"
-            | b"uploaded"
-            | b"downloaded"
-            | b"left"
-            | b"corrupt"
-            | b"redundant"
-            | b"numwant"
-            | b"compact"
-            | b"no_peer_id"
-            | b"supportcrypto"
-            | b"requirecrypto"
-    )
-}
-
-/// A number as encoders write it: a second way to write it would not come out again.
-pub(super) fn number(value: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(value).ok()?;
-    let canonical = text == "0" || text.starts_with(|first: char| matches!(first, '1'..='9'));
-    text.parse().ok().filter(|_| canonical)
 }
 
 fn narrow<T: TryFrom<u64>>(value: &[u8]) -> Option<T> {

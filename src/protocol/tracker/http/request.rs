@@ -6,8 +6,8 @@ use std::ops::Range;
 use crate::field::text_or_bytes;
 use crate::{DecodeError, Field, Value};
 
-use super::announce::{self, RequestKind};
 use super::head::{self, Header};
+use super::number;
 use super::percent::percent_decode;
 
 /// One HTTP request.
@@ -102,11 +102,6 @@ impl Request {
         head::header(&self.source, &self.headers, name)
     }
 
-    /// Whether it is an announce, a scrape, or none of a tracker's business.
-    pub fn kind(&self) -> RequestKind {
-        announce::kind(self)
-    }
-
     /// The fields that tile the request. A parameter is called as in the query, its value decoded.
     pub fn fields(&self) -> Vec<Field> {
         let mut tiles = Tiles { fields: Vec::new(), at: 0 };
@@ -180,7 +175,7 @@ fn meaning(parameter: &Parameter) -> Value {
     let text = || std::str::from_utf8(value).ok();
     match parameter.decoded_name.as_slice() {
         b"info_hash" | b"peer_id" => Some(Value::Bytes(value.clone())),
-        name if announce::is_numeric(name) => announce::number(value).map(Value::Unsigned),
+        name if number::is_numeric(name) => number::number(value).map(Value::Unsigned),
         b"ip" | b"ipv4" | b"ipv6" => text().and_then(|text| text.parse::<IpAddr>().ok()).map(Value::Address),
         _ => None,
     }

@@ -3,6 +3,7 @@
 use bittrace_protocol::utp::{Header, Kind};
 use smallvec::SmallVec;
 
+use super::events::Events;
 use super::half::Half;
 use super::{Line, Sink};
 use crate::burst::{Closing, Direction, Interest, Moment, Opening, StreamEvent, StreamId};
@@ -195,29 +196,3 @@ impl Connection {
 
 /// How many packets the ends may have exchanged before the first one that the capture holds behind the SYN.
 const FIRST_FLIGHT: u16 = 64;
-
-/// Where the events of one packet go, as long as they are wanted.
-pub(super) struct Events<'a, S> {
-    pub(super) moment: Moment,
-    stream: StreamId,
-    wanted: bool,
-    sink: &'a mut S,
-}
-
-impl<S: Sink> Events<'_, S> {
-    pub(super) fn burst(&mut self, moment: Moment, direction: Direction, bytes: &[u8]) {
-        if !bytes.is_empty() {
-            self.emit(moment, StreamEvent::Burst { stream: self.stream, direction, bytes });
-        }
-    }
-
-    pub(super) fn lost(&mut self, moment: Moment, direction: Direction, packets: u64) {
-        self.emit(moment, StreamEvent::Lost { stream: self.stream, direction, packets });
-    }
-
-    fn emit(&mut self, moment: Moment, event: StreamEvent<'_>) {
-        if self.wanted && (self.sink)(moment, event) == Interest::Unwanted {
-            self.wanted = false;
-        }
-    }
-}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bittrace_protocol::Timestamp;
 
 use super::Sink;
-use super::connection::Events;
+use super::events::Events;
 use crate::burst::{Direction, Moment};
 
 /// One direction of a connection. Places count its packets from 0 and never wrap.

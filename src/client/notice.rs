@@ -1,0 +1,52 @@
+//! What a run tells while it goes on.
+
+use std::path::PathBuf;
+
+use bittrace_protocol::PieceIndex;
+use bittrace_protocol::session::{Event, PeerView, Status};
+
+use crate::Error;
+use crate::pieces::Pieces;
+
+/// What a person may want to know while a run goes on.
+#[derive(Debug)]
+pub enum Notice {
+    /// What is on disk is being hashed: so many of so many bytes.
+    Checking {
+        /// Bytes hashed.
+        done: u64,
+        /// Bytes to hash.
+        total: u64,
+    },
+    /// What was on disk.
+    Checked {
+        /// The pieces that are right.
+        verified: Pieces,
+        /// The pieces that an earlier run had verified and that are not right any longer.
+        damaged: Vec<PieceIndex>,
+    },
+    /// Peers can call on this port.
+    Listening {
+        /// The TCP port, on all addresses listened on.
+        port: u16,
+    },
+    /// The session has something to tell.
+    Session(Event),
+    /// How far it is, twice a second.
+    Progress {
+        /// The session as a whole.
+        status: Status,
+        /// Its peers.
+        peers: Vec<PeerView>,
+    },
+    /// The recording could not be written, and ends here. The run goes on.
+    RecordingFailed {
+        /// Why.
+        error: Error,
+    },
+    /// A file is whole, verified, and has its final name.
+    FileDone {
+        /// Where it is.
+        path: PathBuf,
+    },
+}

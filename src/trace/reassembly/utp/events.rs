@@ -1,0 +1,30 @@
+//! What one packet of a uTP connection makes known, handed on as long as it is wanted.
+
+use super::Sink;
+use crate::burst::{Direction, Interest, Moment, StreamEvent, StreamId};
+
+/// Where the events of one packet go, as long as they are wanted.
+pub(super) struct Events<'a, S> {
+    pub(super) moment: Moment,
+    pub(super) stream: StreamId,
+    pub(super) wanted: bool,
+    pub(super) sink: &'a mut S,
+}
+
+impl<S: Sink> Events<'_, S> {
+    pub(super) fn burst(&mut self, moment: Moment, direction: Direction, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.emit(moment, StreamEvent::Burst { stream: self.stream, direction, bytes });
+        }
+    }
+
+    pub(super) fn lost(&mut self, moment: Moment, direction: Direction, packets: u64) {
+        self.emit(moment, StreamEvent::Lost { stream: self.stream, direction, packets });
+    }
+
+    fn emit(&mut self, moment: Moment, event: StreamEvent<'_>) {
+        if self.wanted && (self.sink)(moment, event) == Interest::Unwanted {
+            self.wanted = false;
+        }
+    }
+}
