@@ -14,45 +14,45 @@ use crate::{Geometry, Metainfo, PeerId, PieceIndex, Timestamp};
 
 mod allowed_fast;
 mod announcer;
-mod blame;
-mod chance;
 mod choker;
-mod conduct;
 mod config;
+mod download;
+mod handshake;
+mod have_schedule;
 mod holding;
-mod opening;
+mod io;
+mod message_reader;
+mod on_message;
 mod partial;
 mod peer;
 mod picker;
 mod profile;
 mod rarity;
 mod rate;
-mod receive;
-mod seam;
-mod serve;
+mod rng;
+mod smart_ban;
 mod swarm;
-mod telling;
-mod transfer;
-mod upkeep;
+mod tick;
+mod upload;
 mod view;
 
 pub use config::{Config, SeedGoal};
+pub use io::{Closing, Endpoint, Event, Gone, Identity, Input, Name, Output, StreamId, Violation};
 pub use profile::{
     Alphabet, AnnounceProfile, Haves, Interest, KeyForm, Opening, Parting, PeerIdForm, PieceOrder, Profile,
     Refill, Says, Tell, WithoutPieces,
 };
-pub use seam::{Closing, Endpoint, Event, Gone, Identity, Input, Name, Output, StreamId, Violation};
 pub use view::{PeerView, Status, TrackerView};
 
 use announcer::{Announcer, Facts, Happening, Step};
-use blame::Doubts;
-use chance::Chance;
 use choker::Choker;
+use have_schedule::Telling;
 use peer::{Peer, Phase};
 use picker::Picker;
 use rate::Rate;
+use rng::Chance;
+use smart_ban::Doubts;
 use swarm::{Source, Swarm};
-use telling::Telling;
 
 /// One torrent, being downloaded or served.
 #[derive(Debug)]
@@ -374,7 +374,7 @@ impl Session {
         let mut peer = Peer::new(stream, address, called, own_id, pieces, bitfield, now);
         peer.depth = self.config.profile.first_requests.max(1) as usize;
         self.peers.insert(stream, Box::new(peer));
-        self.upkeep_at = self.upkeep_at.min(now + upkeep::PERIOD);
+        self.upkeep_at = self.upkeep_at.min(now + tick::PERIOD);
     }
 
     /// Whether there is nobody to turn to, now or later.

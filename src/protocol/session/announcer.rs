@@ -14,16 +14,16 @@ use crate::tracker;
 use crate::tracker::http::{AnnounceReply, Host, PeerEntry, Reply, RetryIn};
 use crate::{InfoHash, Timestamp};
 
-use super::chance::Chance;
 use super::config::Config;
+use super::rng::Chance;
 use super::{Closing, Endpoint, Event, Identity, Name, Output, StreamId, StreamIds};
 
 mod http;
-mod place;
+mod tracker_url;
 mod udp;
 
 use http::HttpStage;
-use place::Place;
+use tracker_url::Place;
 use udp::{Link, UdpStage};
 
 /// The trackers of a torrent and what is under way with them.

@@ -10,8 +10,8 @@ use crate::{Block, PeerId, PieceIndex, Timestamp};
 
 use super::StreamId;
 use super::holding::Holding;
+use super::message_reader::Receiver;
 use super::rate::Rate;
-use super::receive::Receiver;
 
 /// A connection to a peer, from the moment it is dialled or calls.
 #[derive(Debug)]

@@ -7,11 +7,11 @@ use smallvec::SmallVec;
 use crate::{Block, Geometry, PieceIndex};
 
 use super::StreamId;
-use super::chance::Chance;
 use super::holding::Holding;
 use super::partial::{Partial, Reserved};
 use super::profile::PieceOrder;
 use super::rarity::Rarity;
+use super::rng::Chance;
 
 /// What is missing, what is under way, and from whom.
 #[derive(Debug)]

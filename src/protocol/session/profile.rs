@@ -5,7 +5,7 @@ use crate::geometry::BLOCK_LENGTH;
 use crate::tracker::http::{Escaping, RequestStyle, StyledHeader, StyledParameter};
 use crate::{PeerId, PieceIndex};
 
-use super::chance::Chance;
+use super::rng::Chance;
 
 /// The conduct of a client as far as it is free to choose.
 #[derive(Debug, Clone, PartialEq, Eq)]

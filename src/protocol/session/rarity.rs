@@ -3,7 +3,7 @@
 
 use crate::PieceIndex;
 
-use super::chance::Chance;
+use super::rng::Chance;
 
 /// How many peers have each piece, and the waiting pieces in that order.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::tracker;
 use crate::tracker::http::{Announce, Framing, Reply, Response, frame_response};
 
-use super::place::Place;
+use super::tracker_url::Place;
 use super::{Closing, Endpoint, Event, Happening, Outcome, Output, Step, StreamId, Tracker};
 
 /// An announce over a connection of its own.

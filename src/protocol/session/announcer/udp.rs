@@ -9,7 +9,7 @@ use crate::tracker::http::{AnnounceReply, Host, PeerEntry};
 use crate::tracker::udp::{AnnounceOption, AnnounceRequest, Packet, decode_response};
 
 use super::http::reason;
-use super::place::Place;
+use super::tracker_url::Place;
 use super::{Event, Happening, Outcome, Output, Step, StreamId, Tracker};
 
 /// A flow of datagrams to a tracker, kept as long as its connection id is good.

@@ -12,8 +12,8 @@ use crate::wire::{
 use crate::{Block, PieceIndex, Timestamp};
 
 use super::holding::Holding;
+use super::message_reader::Part;
 use super::peer::{Peer, Phase};
-use super::receive::Part;
 use super::swarm::Source;
 use super::{Event, Gone, Output, Session, State, StreamId, Violation};
 
