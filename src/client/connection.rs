@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::pin::pin;
 use std::time::Duration;
 
-use bittrace_protocol::session::{Closing, Name, StreamId};
+use bittrace_protocol::session::{CloseReason, HostPort, SessionStreamId};
 use bittrace_trace::Closing as LineClosing;
 use bytes::{Buf, Bytes};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -21,13 +21,13 @@ use crate::record::{Line, Speaker, Tap};
 /// What happens on the network.
 #[derive(Debug)]
 pub(crate) enum Happened {
-    Opened(StreamId, SocketAddr),
+    Opened(SessionStreamId, SocketAddr),
     Called(TcpStream, SocketAddr),
-    Received(StreamId, Bytes),
-    Sent(StreamId, usize),
-    Closed(StreamId, Closing),
-    Fetched(StreamId, Result<Bytes, String>),
-    Resolved(Name, Result<Vec<SocketAddr>, String>),
+    Received(SessionStreamId, Bytes),
+    Sent(SessionStreamId, usize),
+    Closed(SessionStreamId, CloseReason),
+    Fetched(SessionStreamId, Result<Bytes, String>),
+    Resolved(HostPort, Result<Vec<SocketAddr>, String>),
 }
 
 /// What all connections share.
@@ -45,11 +45,11 @@ impl Network {
     /// Opens a connection to the first of these addresses that answers, and carries bytes until it is over.
     pub(crate) async fn dial(
         self,
-        stream: StreamId,
+        stream: SessionStreamId,
         addresses: Vec<SocketAddr>,
         said: UnboundedReceiver<Bytes>,
     ) {
-        let mut closing = Closing::Unresolved("no address".to_owned());
+        let mut closing = CloseReason::Unresolved("no address".to_owned());
         for address in addresses {
             match self.connect(address).await {
                 Ok((socket, line)) => {
@@ -65,7 +65,7 @@ impl Network {
     /// Carries the bytes of a connection that a peer opened.
     pub(crate) async fn answer(
         self,
-        stream: StreamId,
+        stream: SessionStreamId,
         socket: TcpStream,
         remote: SocketAddr,
         said: UnboundedReceiver<Bytes>,
@@ -82,8 +82,8 @@ impl Network {
         let _ = self.happened.send(happened).await;
     }
 
-    async fn connect(&self, remote: SocketAddr) -> Result<(TcpStream, Line), Closing> {
-        let failed = |error: io::Error| Closing::Failed(error.to_string());
+    async fn connect(&self, remote: SocketAddr) -> Result<(TcpStream, Line), CloseReason> {
+        let failed = |error: io::Error| CloseReason::Failed(error.to_string());
         let socket =
             Socket::new(Domain::for_address(remote), Type::STREAM.nonblocking(), Some(Protocol::TCP))
                 .map_err(failed)?;
@@ -119,8 +119,8 @@ impl Network {
             }
             Err(error) => {
                 let (closing, recorded) = match error.kind() {
-                    io::ErrorKind::ConnectionRefused => (Closing::Refused, LineClosing::Refused),
-                    io::ErrorKind::TimedOut => (Closing::TimedOut, LineClosing::Unanswered),
+                    io::ErrorKind::ConnectionRefused => (CloseReason::Refused, LineClosing::Refused),
+                    io::ErrorKind::TimedOut => (CloseReason::TimedOut, LineClosing::Unanswered),
                     _ => (failed(error), LineClosing::Unanswered),
                 };
                 line.closed(now, recorded);
@@ -129,7 +129,13 @@ impl Network {
         }
     }
 
-    async fn carry(self, stream: StreamId, socket: TcpStream, line: Line, said: UnboundedReceiver<Bytes>) {
+    async fn carry(
+        self,
+        stream: SessionStreamId,
+        socket: TcpStream,
+        line: Line,
+        said: UnboundedReceiver<Bytes>,
+    ) {
         // A request that waits for the answer to the one before would halve the speed.
         let _ = socket.set_nodelay(true);
         let over = tokio::select! {
@@ -140,7 +146,7 @@ impl Network {
         match over {
             Some(closing) => {
                 let recorded = match closing {
-                    Closing::ByFarEnd => LineClosing::Finished,
+                    CloseReason::ByRemote => LineClosing::Finished,
                     _ => LineClosing::Reset,
                 };
                 line.closed(now, recorded);
@@ -154,15 +160,15 @@ impl Network {
     }
 
     /// Reads until the other end has no more to say.
-    async fn hear(&self, stream: StreamId, socket: &TcpStream, line: &Line) -> Closing {
+    async fn hear(&self, stream: SessionStreamId, socket: &TcpStream, line: &Line) -> CloseReason {
         loop {
             self.gauge.room().await;
             if let Err(error) = socket.readable().await {
-                return Closing::Failed(error.to_string());
+                return CloseReason::Failed(error.to_string());
             }
             let mut chunk = self.pool.take();
             match socket.try_read(chunk.room()) {
-                Ok(0) => return Closing::ByFarEnd,
+                Ok(0) => return CloseReason::ByRemote,
                 Ok(length) => {
                     let at = self.clock.now();
                     let bytes = chunk.filled(length);
@@ -171,9 +177,9 @@ impl Network {
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => return Closing::Reset,
-                    io::ErrorKind::TimedOut => return Closing::TimedOut,
-                    _ => return Closing::Failed(error.to_string()),
+                    io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => return CloseReason::Reset,
+                    io::ErrorKind::TimedOut => return CloseReason::TimedOut,
+                    _ => return CloseReason::Failed(error.to_string()),
                 },
             }
         }
@@ -182,7 +188,7 @@ impl Network {
     /// Writes what is said until no more will be.
     async fn speak(
         &self,
-        stream: StreamId,
+        stream: SessionStreamId,
         socket: &TcpStream,
         line: &Line,
         mut said: UnboundedReceiver<Bytes>,
@@ -217,7 +223,7 @@ impl Network {
 
 async fn write_all(
     network: &Network,
-    stream: StreamId,
+    stream: SessionStreamId,
     socket: &TcpStream,
     line: &Line,
     waiting: &mut Vec<Bytes>,
@@ -295,7 +301,7 @@ mod tests {
                 drop(said);
                 while happening.recv().await.is_some() {}
             };
-            let carry = network.answer(StreamId(1), socket, remote, saying);
+            let carry = network.answer(SessionStreamId(1), socket, remote, saying);
             timeout(LINGER * 5, async { tokio::join!(carry, leave) }).await.unwrap();
         });
     }

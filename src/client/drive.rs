@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bittrace_protocol::Timestamp;
-use bittrace_protocol::session::{Endpoint, Input, Output, Session, Status, StreamId};
+use bittrace_protocol::session::{Endpoint, Input, Output, Session, SessionStreamId, Status};
 use bytes::Bytes;
 use tokio::sync::mpsc::{self, Receiver, UnboundedReceiver, UnboundedSender};
 use tokio::task::{AbortHandle, JoinSet};
@@ -35,7 +35,7 @@ pub(crate) struct Driver {
     reports: UnboundedReceiver<Report>,
     network: Network,
     happened: Receiver<Happened>,
-    connections: HashMap<StreamId, Connection>,
+    connections: HashMap<SessionStreamId, Connection>,
     tasks: JoinSet<()>,
     /// Names of peers that are being looked up; nothing waits for these at the end.
     lookups: JoinSet<()>,
@@ -188,7 +188,7 @@ impl Driver {
         let input = match report {
             Report::Stored(piece, count) => Input::Stored(piece, count),
             Report::Hashed(piece, digest) => Input::Hashed(piece, digest),
-            Report::Examined(piece, digests) => Input::Examined(piece, digests),
+            Report::Examined(piece, digests) => Input::BlockHashes(piece, digests),
             Report::Loaded(stream, block, bytes) => Input::Loaded(stream, block, bytes),
             Report::Finished(file) => return tell_finished(&self.files, file, notice),
             Report::RecordingFailed(error) => {
@@ -218,7 +218,7 @@ impl Driver {
                 if self.connections.len() >= MOST_CONNECTIONS {
                     return;
                 }
-                let stream = StreamId(self.next_called);
+                let stream = SessionStreamId(self.next_called);
                 self.next_called = self.next_called.wrapping_add(2);
                 let (said, saying) = mpsc::unbounded_channel();
                 let task = self.tasks.spawn(self.network.clone().answer(stream, socket, remote, saying));
@@ -269,8 +269,8 @@ impl Driver {
                 Output::Close(stream, _) => self.close(stream),
                 Output::Store(piece, begin, bytes) => self.storage.store(piece, begin, bytes),
                 Output::Discard(piece) => self.storage.discard(piece),
-                Output::Examine(piece, block_length) => self.storage.examine(piece, block_length),
-                Output::Keep(piece) => self.storage.keep(piece),
+                Output::HashBlocks(piece, block_length) => self.storage.examine(piece, block_length),
+                Output::Commit(piece) => self.storage.keep(piece),
                 Output::Load(stream, block) => self.storage.load(stream, block),
                 Output::Event(event) => notice(Notice::Session(event)),
                 Output::Wait(at) => return at,
@@ -282,7 +282,7 @@ impl Driver {
         }
     }
 
-    fn open(&mut self, stream: StreamId, endpoint: Endpoint) {
+    fn open(&mut self, stream: SessionStreamId, endpoint: Endpoint) {
         let (said, saying) = mpsc::unbounded_channel();
         let network = self.network.clone();
         let task = match endpoint {
@@ -299,7 +299,7 @@ impl Driver {
     }
 
     /// Ends a stream once what was said has left; one that is not open, at once.
-    fn close(&mut self, stream: StreamId) {
+    fn close(&mut self, stream: SessionStreamId) {
         if let Some(connection) = self.connections.remove(&stream)
             && !connection.open
         {

@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bittrace_protocol::session::StreamId;
+use bittrace_protocol::session::SessionStreamId;
 use bittrace_protocol::{Block, PieceIndex};
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
@@ -29,7 +29,7 @@ pub(crate) enum Report {
     Stored(PieceIndex, u32),
     Hashed(PieceIndex, [u8; 20]),
     Examined(PieceIndex, Vec<[u8; 20]>),
-    Loaded(StreamId, Block, Option<Bytes>),
+    Loaded(SessionStreamId, Block, Option<Bytes>),
     /// A file has its final name.
     Finished(usize),
     /// The machine would not. Nothing is stored any more.
@@ -56,7 +56,7 @@ enum Job {
     Write { piece: PieceIndex, begin: u32, bytes: Bytes, _held: Held },
     Discard(PieceIndex),
     Examine(PieceIndex, u32),
-    Load(StreamId, Block),
+    Load(SessionStreamId, Block),
 }
 
 impl Storage {
@@ -108,7 +108,7 @@ impl Storage {
     }
 
     /// Reads a block.
-    pub(crate) fn load(&mut self, stream: StreamId, block: Block) {
+    pub(crate) fn load(&mut self, stream: SessionStreamId, block: Block) {
         self.push(block.index, Job::Load(stream, block));
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use bittrace_protocol::session::{Closing, Name, StreamId};
+use bittrace_protocol::session::{CloseReason, HostPort, SessionStreamId};
 use bittrace_protocol::tracker::http::MAX_BODY;
 use bytes::Bytes;
 use tokio::net::{UdpSocket, lookup_host};
@@ -17,19 +17,19 @@ impl Network {
     /// Opens a connection to a host and carries its bytes.
     pub(crate) async fn dial_host(
         self,
-        stream: StreamId,
+        stream: SessionStreamId,
         host: String,
         port: u16,
         said: UnboundedReceiver<Bytes>,
     ) {
         match resolve(&host, port).await {
             Ok(addresses) => self.dial(stream, addresses, said).await,
-            Err(why) => self.tell(Happened::Closed(stream, Closing::Unresolved(why))).await,
+            Err(why) => self.tell(Happened::Closed(stream, CloseReason::Unresolved(why))).await,
         }
     }
 
     /// Looks up the addresses of a peer.
-    pub(crate) async fn look_up(self, name: Name) {
+    pub(crate) async fn look_up(self, name: HostPort) {
         let addresses = resolve(&name.host, name.port).await;
         self.tell(Happened::Resolved(name, addresses)).await;
     }
@@ -37,14 +37,14 @@ impl Network {
     /// Carries datagrams to and from a host.
     pub(crate) async fn exchange(
         self,
-        stream: StreamId,
+        stream: SessionStreamId,
         host: String,
         port: u16,
         said: UnboundedReceiver<Bytes>,
     ) {
         let opened = match resolve(&host, port).await {
             Ok(addresses) => open_flow(&addresses).await,
-            Err(why) => Err(Closing::Unresolved(why)),
+            Err(why) => Err(CloseReason::Unresolved(why)),
         };
         let closing = match opened {
             Ok((socket, remote)) => {
@@ -59,7 +59,7 @@ impl Network {
     }
 
     /// Fetches the answer of a tracker over https. Nothing is recorded: no clear bytes are seen.
-    pub(crate) async fn fetch(self, stream: StreamId, url: String, limit: Duration) {
+    pub(crate) async fn fetch(self, stream: SessionStreamId, url: String, limit: Duration) {
         let fetched = async {
             let client = https::client(limit)?;
             let answer = client.get(&url).send().await?;
@@ -76,11 +76,11 @@ impl Network {
     /// `None` when we have no more to say.
     async fn carry_datagrams(
         &self,
-        stream: StreamId,
+        stream: SessionStreamId,
         socket: &UdpSocket,
         remote: SocketAddr,
         mut said: UnboundedReceiver<Bytes>,
-    ) -> Option<Closing> {
+    ) -> Option<CloseReason> {
         let local = socket.local_addr().unwrap_or(remote);
         let mut buffer = vec![0; usize::from(u16::MAX)];
         loop {
@@ -108,8 +108,8 @@ impl Network {
 }
 
 /// A socket that speaks with one tracker alone.
-async fn open_flow(addresses: &[SocketAddr]) -> Result<(UdpSocket, SocketAddr), Closing> {
-    let mut last = Closing::Unresolved("no address".to_owned());
+async fn open_flow(addresses: &[SocketAddr]) -> Result<(UdpSocket, SocketAddr), CloseReason> {
+    let mut last = CloseReason::Unresolved("no address".to_owned());
     for &remote in addresses {
         let any: IpAddr = match remote {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -146,9 +146,9 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     }
 }
 
-fn closing(error: &io::Error) -> Closing {
+fn closing(error: &io::Error) -> CloseReason {
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => Closing::Refused,
-        _ => Closing::Failed(error.to_string()),
+        io::ErrorKind::ConnectionRefused => CloseReason::Refused,
+        _ => CloseReason::Failed(error.to_string()),
     }
 }

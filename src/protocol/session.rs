@@ -37,22 +37,25 @@ mod upload;
 mod view;
 
 pub use config::{Config, SeedGoal};
-pub use io::{Closing, Endpoint, Event, Gone, Identity, Input, Name, Output, StreamId, Violation};
+pub use io::{
+    CloseReason, DisconnectReason, Endpoint, Event, HostPort, Identity, Input, Output, SessionStreamId,
+    Violation,
+};
 pub use profile::{
-    Alphabet, AnnounceProfile, Haves, Interest, KeyForm, Opening, Parting, PeerIdForm, PieceOrder, Profile,
-    Refill, Says, Tell, WithoutPieces,
+    Alphabet, AnnounceProfile, ExtendedEntry, FirstMessage, HaveStep, Haves, Interest, KeyForm, LastMessage,
+    PeerIdForm, PieceOrder, Profile, RequestStep, WithoutPieces,
 };
 pub use view::{PeerView, Status, TrackerView};
 
-use announcer::{Announcer, Facts, Happening, Step};
+use announcer::{AnnounceFacts, Announcer, AnnouncerContext, Happening};
 use choker::Choker;
-use have_schedule::Telling;
+use have_schedule::HaveSchedule;
 use peer::{Peer, Phase};
 use picker::Picker;
 use rate::Rate;
-use rng::Chance;
-use smart_ban::Doubts;
-use swarm::{Source, Swarm};
+use rng::Rng;
+use smart_ban::Suspects;
+use swarm::{PeerSource, Swarm};
 
 /// One torrent, being downloaded or served.
 #[derive(Debug)]
@@ -62,23 +65,23 @@ pub struct Session {
     identity: Identity,
     /// The peer ids of the next connections, where each has its own.
     connection_ids: VecDeque<PeerId>,
-    chance: Chance,
-    state: State,
+    rng: Rng,
+    state: SessionState,
     outputs: VecDeque<Output>,
     streams: StreamIds,
-    peers: BTreeMap<StreamId, Box<Peer>>,
+    peers: BTreeMap<SessionStreamId, Box<Peer>>,
     /// The peers to be looked after at the end of the step.
-    stirred: Vec<StreamId>,
+    dirty: Vec<SessionStreamId>,
     /// The pieces that are new and that peers have not been told of.
-    news: Vec<PieceIndex>,
-    telling: Telling,
+    pending_haves: Vec<PieceIndex>,
+    have_schedule: HaveSchedule,
     swarm: Swarm,
     /// Names of peers that are being looked up.
-    resolving: BTreeSet<Name>,
+    resolving: BTreeSet<HostPort>,
     announcer: Announcer,
     picker: Picker,
     choker: Choker,
-    doubts: Doubts,
+    suspects: Suspects,
     /// Bytes handed out to be stored that are not stored yet.
     unstored: u64,
     totals: Totals,
@@ -88,7 +91,7 @@ pub struct Session {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum SessionState {
     New,
     Running,
     /// Goodbyes are being said, until this moment at the latest.
@@ -105,8 +108,8 @@ struct Totals {
     corrupt: u64,
     hash_failures: u32,
     peers_tried: u32,
-    giving: Rate,
-    taking: Rate,
+    download_rate: Rate,
+    upload_rate: Rate,
 }
 
 /// The numbers of the streams that the session opens: the even ones.
@@ -114,8 +117,8 @@ struct Totals {
 struct StreamIds(u32);
 
 impl StreamIds {
-    fn next(&mut self) -> StreamId {
-        let id = StreamId(self.0);
+    fn next(&mut self) -> SessionStreamId {
+        let id = SessionStreamId(self.0);
         self.0 = self.0.wrapping_add(2);
         id
     }
@@ -132,26 +135,26 @@ impl Session {
         have: impl IntoIterator<Item = PieceIndex>,
         now: Timestamp,
     ) -> Self {
-        let mut chance = Chance::new(identity.seed);
+        let mut rng = Rng::new(identity.seed);
         let geometry = torrent.geometry.clone().or_else(|| Geometry::new(1, []));
         let geometry = geometry.expect("a geometry without files is one");
-        let picker = Picker::new(geometry, config.profile.block_length, have, &mut chance);
-        let announcer = Announcer::new(&torrent.trackers(), now, &mut chance);
+        let picker = Picker::new(geometry, config.profile.block_length, have, &mut rng);
+        let announcer = Announcer::new(&torrent.trackers(), now, &mut rng);
         let mut session = Self {
             swarm: Swarm::new(config.port, config.max_known_peers, config.single_peer),
             choker: Choker::new(now, config.upload_limit),
-            state: State::New,
+            state: SessionState::New,
             outputs: VecDeque::new(),
             streams: StreamIds::default(),
             peers: BTreeMap::new(),
-            stirred: Vec::new(),
-            news: Vec::new(),
-            telling: Telling::default(),
+            dirty: Vec::new(),
+            pending_haves: Vec::new(),
+            have_schedule: HaveSchedule::default(),
             connection_ids: identity.connection_ids.iter().copied().collect(),
             resolving: BTreeSet::new(),
             announcer,
             picker,
-            doubts: Doubts::default(),
+            suspects: Suspects::default(),
             unstored: 0,
             totals: Totals {
                 downloaded: 0,
@@ -160,12 +163,12 @@ impl Session {
                 corrupt: 0,
                 hash_failures: 0,
                 peers_tried: 0,
-                giving: Rate::new(now),
-                taking: Rate::new(now),
+                download_rate: Rate::new(now),
+                upload_rate: Rate::new(now),
             },
             completed_at: None,
             upkeep_at: now,
-            chance,
+            rng,
             config,
             torrent,
             identity,
@@ -178,11 +181,11 @@ impl Session {
 
     /// Takes what happened at `now`.
     pub fn handle(&mut self, now: Timestamp, input: Input) {
-        if self.state == State::Over {
+        if self.state == SessionState::Over {
             return;
         }
-        if self.state == State::New {
-            self.settle(now);
+        if self.state == SessionState::New {
+            self.advance(now);
         }
         match input {
             Input::Tick => {}
@@ -205,16 +208,16 @@ impl Session {
             Input::Sent(stream, count) => self.sent(stream, count),
             Input::Closed(stream, closing) => {
                 if let Some(peer) = self.peers.remove(&stream) {
-                    self.forget(now, *peer, Gone::Closed(closing));
+                    self.forget(now, *peer, DisconnectReason::Closed(closing));
                 }
             }
             Input::Stored(piece, count) => self.stored(piece, count),
             Input::Hashed(piece, digest) => self.hashed(now, piece, digest),
-            Input::Examined(piece, digests) => self.examined(now, piece, digests),
+            Input::BlockHashes(piece, digests) => self.block_hashes(now, piece, digests),
             Input::Loaded(stream, block, bytes) => self.loaded(now, stream, block, bytes),
             Input::Stop => self.end(now),
         }
-        self.settle(now);
+        self.advance(now);
     }
 
     /// What is to be done next.
@@ -223,20 +226,20 @@ impl Session {
             return output;
         }
         // What happened at one moment is answered together, so that one message can tell of several pieces.
-        self.tend(now);
+        self.service_dirty_peers(now);
         if let Some(output) = self.outputs.pop_front() {
             return output;
         }
-        if self.state == State::Over {
+        if self.state == SessionState::Over {
             return Output::Done;
         }
         if self.deadline(now).is_some_and(|at| at <= now) {
-            self.settle(now);
-            self.tend(now);
+            self.advance(now);
+            self.service_dirty_peers(now);
             if let Some(output) = self.outputs.pop_front() {
                 return output;
             }
-            if self.state == State::Over {
+            if self.state == SessionState::Over {
                 return Output::Done;
             }
         }
@@ -251,9 +254,9 @@ impl Session {
     }
 
     /// Brings everything to where it should be after a step.
-    fn settle(&mut self, now: Timestamp) {
-        if self.state == State::New {
-            self.state = State::Running;
+    fn advance(&mut self, now: Timestamp) {
+        if self.state == SessionState::New {
+            self.state = SessionState::Running;
             if self.torrent.geometry.is_none() || (self.is_complete() && self.config.seeding.is_none()) {
                 if self.is_complete() {
                     self.outputs.push_back(Output::Event(Event::Complete));
@@ -262,26 +265,26 @@ impl Session {
                 self.over();
             }
         }
-        if self.state == State::Over {
+        if self.state == SessionState::Over {
             return;
         }
         if now >= self.upkeep_at {
-            self.upkeep(now);
+            self.tick(now);
         }
         self.advance_announcer(now);
-        if self.state == State::Running {
+        if self.state == SessionState::Running {
             if self.seeding_ends().is_some_and(|at| at <= now) {
                 self.end(now);
                 self.advance_announcer(now);
             }
             self.refill(now);
-            self.dial(now);
+            self.connect_peers(now);
             if self.is_exhausted() {
                 self.end(now);
                 self.advance_announcer(now);
             }
         }
-        if let State::Ending(until) = self.state
+        if let SessionState::Ending(until) = self.state
             && (self.announcer.has_said_goodbye() || now >= until)
         {
             self.announcer.close(&mut self.outputs);
@@ -290,18 +293,18 @@ impl Session {
     }
 
     /// Looks after the peers to which something happened: requests, blocks to be read, and all that waits to be said.
-    fn tend(&mut self, now: Timestamp) {
-        if self.state != State::Running {
+    fn service_dirty_peers(&mut self, now: Timestamp) {
+        if self.state != SessionState::Running {
             return;
         }
-        // Every open peer is stirred by a new piece.
-        let mut news = self.due_news();
-        while !self.stirred.is_empty() {
-            for stream in std::mem::take(&mut self.stirred).into_iter().rev() {
+        // A new piece marks every open peer as dirty.
+        let mut news = self.due_haves();
+        while !self.dirty.is_empty() {
+            for stream in std::mem::take(&mut self.dirty).into_iter().rev() {
                 let Some(mut peer) = self.peers.remove(&stream) else { continue };
-                peer.stirred = false;
+                peer.dirty = false;
                 if peer.phase == Phase::Open {
-                    self.attend(now, &mut peer, &news);
+                    self.service_peer(now, &mut peer, &news);
                 }
                 self.flush(now, &mut peer);
                 self.peers.insert(stream, peer);
@@ -310,50 +313,50 @@ impl Session {
         }
     }
 
-    fn attend(&mut self, now: Timestamp, peer: &mut Peer, news: &[PieceIndex]) {
-        let known = peer.knows_news.min(news.len());
-        peer.knows_news -= known;
+    fn service_peer(&mut self, now: Timestamp, peer: &mut Peer, news: &[PieceIndex]) {
+        let known = peer.known_pending_haves.min(news.len());
+        peer.known_pending_haves -= known;
         let news = &news[known..];
         let (before, behind) =
             if self.config.profile.haves_first { (news, &[][..]) } else { (&[][..], news) };
-        self.tell_news(peer, before);
-        self.declare_interest(now, peer);
-        self.ask(now, peer);
-        self.tell_news(peer, behind);
-        self.serve(peer);
+        self.send_haves(peer, before);
+        self.update_interest(now, peer);
+        self.request_blocks(now, peer);
+        self.send_haves(peer, behind);
+        self.load_blocks(peer);
     }
 
     fn flush(&mut self, now: Timestamp, peer: &mut Peer) {
-        if let Some(bytes) = peer.said(now) {
+        if let Some(bytes) = peer.take_send_buffer(now) {
             self.outputs.push_back(Output::Send(peer.stream, bytes));
         }
     }
 
     /// Has a peer looked after at the end of the step.
-    fn stir(&mut self, stream: StreamId) {
+    fn mark_dirty(&mut self, stream: SessionStreamId) {
         if let Some(peer) = self.peers.get_mut(&stream)
-            && !std::mem::replace(&mut peer.stirred, true)
+            && !std::mem::replace(&mut peer.dirty, true)
         {
-            self.stirred.push(stream);
+            self.dirty.push(stream);
         }
     }
 
-    fn stir_all(&mut self) {
+    fn mark_all_dirty(&mut self) {
         for (&stream, peer) in &mut self.peers {
-            if !std::mem::replace(&mut peer.stirred, true) {
-                self.stirred.push(stream);
+            if !std::mem::replace(&mut peer.dirty, true) {
+                self.dirty.push(stream);
             }
         }
     }
 
     /// Dials while there is room.
-    fn dial(&mut self, now: Timestamp) {
+    fn connect_peers(&mut self, now: Timestamp) {
         let serves_only = self.is_complete();
         let (most, half_open) = match self.config.single_peer {
             true => (1, 1),
             false => (self.config.max_peers, self.config.max_half_open),
         };
-        let mut opening = self.peers.values().filter(|peer| peer.phase == Phase::Opening).count();
+        let mut opening = self.peers.values().filter(|peer| peer.phase == Phase::Connecting).count();
         while !serves_only && self.peers.len() < most && opening < half_open {
             let Some(address) = self.swarm.next(now) else { return };
             let stream = self.streams.next();
@@ -365,14 +368,14 @@ impl Session {
         }
     }
 
-    fn add_peer(&mut self, now: Timestamp, stream: StreamId, address: SocketAddr, called: bool) {
+    fn add_peer(&mut self, now: Timestamp, stream: SessionStreamId, address: SocketAddr, called: bool) {
         let (pieces, bitfield) = match &self.torrent.geometry {
             Some(geometry) => (geometry.piece_count(), geometry.bitfield_length()),
             None => (0, 0),
         };
         let own_id = self.identity.peer_id;
         let mut peer = Peer::new(stream, address, called, own_id, pieces, bitfield, now);
-        peer.depth = self.config.profile.first_requests.max(1) as usize;
+        peer.pipeline_depth = self.config.profile.initial_pipeline.max(1) as usize;
         self.peers.insert(stream, Box::new(peer));
         self.upkeep_at = self.upkeep_at.min(now + tick::PERIOD);
     }
@@ -394,18 +397,18 @@ impl Session {
 
     /// Says goodbye to everybody.
     fn end(&mut self, now: Timestamp) {
-        if !matches!(self.state, State::Running | State::New) {
+        if !matches!(self.state, SessionState::Running | SessionState::New) {
             return;
         }
-        self.state = State::Ending(now + self.config.goodbye_timeout);
+        self.state = SessionState::Ending(now + self.config.goodbye_timeout);
         while let Some((_, peer)) = self.peers.pop_first() {
-            self.part(now, peer, Gone::Finished);
+            self.disconnect(now, peer, DisconnectReason::Finished);
         }
         self.announcer.say_goodbye();
     }
 
     fn over(&mut self) {
-        self.state = State::Over;
+        self.state = SessionState::Over;
         self.outputs.push_back(Output::Done);
     }
 
@@ -417,19 +420,19 @@ impl Session {
             self.announcer.complete();
         }
         if self.config.seeding.is_none() {
-            self.say_farewell();
+            self.send_last_messages();
             self.end(now);
             return;
         }
         // Two who have everything have nothing to say to each other.
-        let seeds = self.peers.iter().filter(|(_, peer)| peer.holding.is_all() && peer.phase == Phase::Open);
+        let seeds = self.peers.iter().filter(|(_, peer)| peer.pieces.is_all() && peer.phase == Phase::Open);
         let seeds: Vec<_> = seeds.map(|(&stream, _)| stream).collect();
         for stream in seeds {
             if let Some(peer) = self.peers.remove(&stream) {
-                self.part(now, peer, Gone::Finished);
+                self.disconnect(now, peer, DisconnectReason::Finished);
             }
         }
-        self.stir_all();
+        self.mark_all_dirty();
     }
 
     fn advance_announcer(&mut self, now: Timestamp) {
@@ -437,26 +440,26 @@ impl Session {
         if self.announcer.deadline(wants_peers).is_none_or(|at| at > now) && !self.announcer.has_news() {
             return;
         }
-        let mut step = Step {
+        let mut step = AnnouncerContext {
             now,
             facts: self.facts(),
             outputs: &mut self.outputs,
             streams: &mut self.streams,
-            chance: &mut self.chance,
+            rng: &mut self.rng,
             config: &self.config,
             wants_peers,
         };
         self.announcer.advance(&mut step);
     }
 
-    fn tell_announcer(&mut self, now: Timestamp, stream: StreamId, happening: Happening) {
+    fn tell_announcer(&mut self, now: Timestamp, stream: SessionStreamId, happening: Happening) {
         let wants_peers = self.wants_peers();
-        let mut step = Step {
+        let mut step = AnnouncerContext {
             now,
             facts: self.facts(),
             outputs: &mut self.outputs,
             streams: &mut self.streams,
-            chance: &mut self.chance,
+            rng: &mut self.rng,
             config: &self.config,
             wants_peers,
         };
@@ -465,11 +468,11 @@ impl Session {
             self.swarm.note_own(own);
         }
         if !self.config.single_peer {
-            self.chance.shuffle(&mut found.peers);
+            self.rng.shuffle(&mut found.peers);
         }
-        self.swarm.learn(Source::Tracker, found.peers);
+        self.swarm.learn(PeerSource::Tracker, found.peers);
         for name in found.names {
-            if self.state == State::Running
+            if self.state == SessionState::Running
                 && self.resolving.len() < MAX_RESOLVING
                 && self.resolving.insert(name.clone())
             {
@@ -479,18 +482,18 @@ impl Session {
     }
 
     /// A name that a tracker gave was looked up.
-    fn resolved(&mut self, name: Name, addresses: Result<Vec<SocketAddr>, String>) {
+    fn resolved(&mut self, name: HostPort, addresses: Result<Vec<SocketAddr>, String>) {
         if !self.resolving.remove(&name) {
             return;
         }
         match addresses {
-            Ok(addresses) => self.swarm.learn(Source::Tracker, addresses.into_iter().take(MAX_RESOLVED)),
+            Ok(addresses) => self.swarm.learn(PeerSource::Tracker, addresses.into_iter().take(MAX_RESOLVED)),
             Err(reason) => self.outputs.push_back(Output::Event(Event::Unresolved { name, reason })),
         }
     }
 
-    fn facts(&self) -> Facts {
-        Facts {
+    fn facts(&self) -> AnnounceFacts {
+        AnnounceFacts {
             info_hash: self.torrent.info_hash,
             identity: self.identity.clone(),
             uploaded: self.totals.uploaded,
@@ -507,14 +510,14 @@ impl Session {
 
     /// When something is to be done though nothing happens.
     fn deadline(&self, now: Timestamp) -> Option<Timestamp> {
-        if self.state == State::New {
+        if self.state == SessionState::New {
             return Some(now);
         }
         let ending = match self.state {
-            State::Ending(until) => Some(until),
+            SessionState::Ending(until) => Some(until),
             _ => None,
         };
-        let running = self.state == State::Running;
+        let running = self.state == SessionState::Running;
         let upkeep = (running && !self.peers.is_empty()).then_some(self.upkeep_at);
         let waits = running && self.peers.is_empty() && !self.is_complete();
         let dial = waits.then(|| self.swarm.ready_at(now)).flatten();

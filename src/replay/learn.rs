@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 
 use bittrace_protocol::bencode;
 use bittrace_protocol::session::{
-    Alphabet, Haves, Identity, Interest, KeyForm, Opening, PieceOrder, Profile, Refill, Says, WithoutPieces,
+    Alphabet, ExtendedEntry, FirstMessage, Haves, Identity, Interest, KeyForm, PieceOrder, Profile,
+    RequestStep, WithoutPieces,
 };
 use bittrace_protocol::tracker::Event;
 use bittrace_protocol::tracker::http::{Announce, Request, RequestKind, RequestStyle};
@@ -199,19 +200,19 @@ impl<'a> Learner<'a> {
                 continue;
             }
             match message {
-                Message::Extended { id: 0, .. } => opening.push(Opening::Extended),
-                Message::KeepAlive if opening.contains(&Opening::Pieces) => {
+                Message::Extended { id: 0, .. } => opening.push(FirstMessage::Extended),
+                Message::KeepAlive if opening.contains(&FirstMessage::Pieces) => {
                     self.learnt.profile.acknowledges_pieces = keep_alives > 0 && far_has_told;
                 }
                 Message::KeepAlive => {
                     keep_alives += 1;
                     pieces = Some(WithoutPieces::KeepAlive);
-                    opening.push(Opening::Pieces);
+                    opening.push(FirstMessage::Pieces);
                 }
                 Message::Bitfield(_) | Message::HaveNone | Message::HaveAll
-                    if !opening.contains(&Opening::Pieces) =>
+                    if !opening.contains(&FirstMessage::Pieces) =>
                 {
-                    opening.push(Opening::Pieces);
+                    opening.push(FirstMessage::Pieces);
                     match message {
                         Message::HaveNone => pieces = Some(WithoutPieces::HaveNone),
                         Message::Bitfield(bits) if bits.iter().all(|&byte| byte == 0) => {
@@ -223,7 +224,7 @@ impl<'a> Learner<'a> {
                 Message::AllowedFast(_) => {
                     allowed += 1;
                     if allowed == 1 {
-                        opening.push(Opening::AllowedFast(0));
+                        opening.push(FirstMessage::AllowedFast(0));
                     }
                 }
                 Message::Interested => {
@@ -234,21 +235,21 @@ impl<'a> Learner<'a> {
             }
             shown = shown.or(Some(record));
         }
-        if !opening.contains(&Opening::Pieces) {
+        if !opening.contains(&FirstMessage::Pieces) {
             // It would have said what it has.
             pieces = pieces.or(Some(WithoutPieces::Nothing));
-            opening.push(Opening::Pieces);
+            opening.push(FirstMessage::Pieces);
         }
         // BEP 6 has ten; a torrent of fewer pieces shows all of them.
         let all = self.piece_count().is_some_and(|count| allowed >= count);
         for item in &mut opening {
-            if let Opening::AllowedFast(count) = item {
+            if let FirstMessage::AllowedFast(count) = item {
                 *count = if all { allowed.max(10) } else { allowed };
             }
         }
         let profile = &mut self.learnt.profile;
         profile.allowed_fast = if all { allowed.max(10) } else { allowed };
-        profile.opening = opening;
+        profile.first_messages = opening;
         profile.without_pieces = pieces.unwrap_or(profile.without_pieces);
         profile.interest = interest.unwrap_or(profile.interest);
         self.note("opening", shown);
@@ -294,21 +295,21 @@ impl<'a> Learner<'a> {
                         })
                         .filter_map(|(name, id)| Some((name, u8::try_from(id).ok()?)))
                         .collect();
-                    Says::Extensions
+                    ExtendedEntry::Extensions
                 }
-                (b"metadata_size", Some(_), _) => Says::MetadataSize,
-                (b"p", Some(_), _) => Says::Port,
+                (b"metadata_size", Some(_), _) => ExtendedEntry::MetadataSize,
+                (b"p", Some(_), _) => ExtendedEntry::Port,
                 (b"reqq", Some(reqq), _) => {
                     profile.reqq = u32::try_from(reqq).unwrap_or(profile.reqq);
-                    Says::Reqq
+                    ExtendedEntry::Reqq
                 }
                 (b"v", _, Some(name)) if std::str::from_utf8(name).is_ok() => {
                     profile.client = String::from_utf8_lossy(name).into_owned();
-                    Says::Client
+                    ExtendedEntry::Client
                 }
-                (b"yourip", _, Some(_)) => Says::YourAddress,
-                (b"upload_only", Some(0 | 1), _) => Says::UploadOnly,
-                (b"complete_ago", Some(_), _) => Says::CompleteAgo,
+                (b"yourip", _, Some(_)) => ExtendedEntry::YourAddress,
+                (b"upload_only", Some(0 | 1), _) => ExtendedEntry::UploadOnly,
+                (b"complete_ago", Some(_), _) => ExtendedEntry::CompleteAgo,
                 (b"ipv4" | b"ipv6", ..) => {
                     self.learnt.beyond.push(format!(
                         "its extended handshake tells its own address ({}); bittrace's does not",
@@ -316,8 +317,8 @@ impl<'a> Learner<'a> {
                     ));
                     continue;
                 }
-                (_, Some(number), _) => Says::Number(number),
-                (_, _, Some(text)) => Says::Text(text.to_vec()),
+                (_, Some(number), _) => ExtendedEntry::Number(number),
+                (_, _, Some(text)) => ExtendedEntry::Text(text.to_vec()),
                 _ => {
                     let key = String::from_utf8_lossy(entry.key);
                     self.learnt
@@ -335,7 +336,7 @@ impl<'a> Learner<'a> {
     /// How many requests wait, and of what size.
     fn requests(&mut self, connection: &'a Connection) {
         let (mut asked, mut given, mut waiting, mut most) = (0_u32, 0_u32, 0_u32, 0);
-        let mut refills: Vec<Refill> = Vec::new();
+        let mut refills: Vec<RequestStep> = Vec::new();
         let (mut length, mut shown) = (0, None);
         for record in self.reference.records_of(connection) {
             match (record.speaker, message_of(record)) {
@@ -345,9 +346,9 @@ impl<'a> Learner<'a> {
                     most = most.max(waiting);
                     length = length.max(block.length);
                     shown = shown.or(Some(record));
-                    match refills.last_mut().filter(|refill| refill.given == given) {
-                        Some(refill) => refill.asked = asked,
-                        None => refills.push(Refill { given, asked }),
+                    match refills.last_mut().filter(|refill| refill.blocks_received == given) {
+                        Some(refill) => refill.requests_sent = asked,
+                        None => refills.push(RequestStep { blocks_received: given, requests_sent: asked }),
                     }
                 }
                 (Speaker::Far, Some(Message::Piece { .. })) => {
@@ -359,10 +360,10 @@ impl<'a> Learner<'a> {
         }
         let profile = &mut self.learnt.profile;
         if let Some(first) = refills.first() {
-            profile.first_requests = first.asked;
-            profile.most_requests = most;
+            profile.initial_pipeline = first.requests_sent;
+            profile.max_pipeline = most;
             profile.block_length = length;
-            profile.refills = refills;
+            profile.request_steps = refills;
         }
         self.note("requests", shown);
     }
@@ -423,12 +424,12 @@ impl<'a> Learner<'a> {
             redundant = Some(true);
         }
         profile.redundant_haves = redundant.unwrap_or(profile.redundant_haves);
-        profile.tells = told.tells.clone();
+        profile.have_steps = told.tells.clone();
         if told.first > 0 || told.behind > 0 {
             profile.haves_first = told.first >= told.behind;
         }
         if let Some(parting) = told.parting() {
-            profile.parting = parting;
+            profile.last_messages = parting;
         }
         let shown = told.shown.map(|place| Evidence { part: "haves", frame: Some(place) });
         self.learnt.evidence.push(shown.unwrap_or(Evidence { part: "haves", frame: None }));

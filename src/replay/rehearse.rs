@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bittrace_protocol::session::{
-    Closing, Config, Endpoint, Event, Input, Output, Session, StreamId, Violation,
+    CloseReason, Config, Endpoint, Event, Input, Output, Session, SessionStreamId, Violation,
 };
 use bittrace_protocol::tracker::http::{Framing, Request, frame_request};
 use bittrace_protocol::{Metainfo, PieceIndex, Timestamp};
@@ -95,7 +95,7 @@ struct Stage<'a> {
     tracker: FarTracker,
     /// The connections to peers that have not begun.
     waiting: VecDeque<Connection>,
-    lines: BTreeMap<StreamId, Line>,
+    lines: BTreeMap<SessionStreamId, Line>,
     /// The bytes of each piece, and how many of them were stored.
     disk: BTreeMap<PieceIndex, (Vec<u8>, usize)>,
     recorder: Recorder<Vec<u8>>,
@@ -172,13 +172,13 @@ impl Stage<'_> {
                 Output::Send(stream, bytes) => self.sent(stream, &bytes)?,
                 Output::Close(stream, violation) => self.close(stream, violation)?,
                 Output::Store(piece, offset, bytes) => self.store(piece, offset, &bytes),
-                Output::Examine(piece, length) => {
+                Output::HashBlocks(piece, length) => {
                     let bytes = self.disk.get(&piece).map_or(&[][..], |(piece, _)| piece.as_slice());
                     let digests = bytes
                         .chunks(length.max(1) as usize)
                         .map(|block| Sha1::digest(block).into())
                         .collect();
-                    self.session.handle(self.now, Input::Examined(piece, digests));
+                    self.session.handle(self.now, Input::BlockHashes(piece, digests));
                 }
                 Output::Discard(piece) => {
                     self.disk.remove(&piece);
@@ -201,7 +201,7 @@ impl Stage<'_> {
                         Input::Resolved(name, Err("a reference holds addresses alone".to_owned())),
                     );
                 }
-                Output::Keep(_) | Output::Event(_) => {}
+                Output::Commit(_) | Output::Event(_) => {}
                 Output::Wait(at) => {
                     self.wakes = at;
                     return Ok(());
@@ -216,7 +216,7 @@ impl Stage<'_> {
 
     /// Has the far end speak whose next words stand first in the reference; whether any had something to say.
     fn play(&mut self) -> std::io::Result<bool> {
-        let mut order: Vec<(u64, StreamId)> = Vec::new();
+        let mut order: Vec<(u64, SessionStreamId)> = Vec::new();
         for (&stream, line) in &self.lines {
             if let Role::Peer(peer) = &line.role {
                 order.push((peer.pending().map_or(u64::MAX, |(number, _)| number), stream));
@@ -254,14 +254,14 @@ impl Stage<'_> {
         let Some(place) = self.waiting.iter().position(|connection| connection.called) else { return Ok(()) };
         let Some(connection) = self.waiting.remove(place) else { return Ok(()) };
         // The driver's streams are odd.
-        let stream = StreamId(self.called * 2 + 1);
+        let stream = SessionStreamId(self.called * 2 + 1);
         self.called += 1;
         self.begin(stream, &connection, Direction::FromResponder)?;
         self.session.handle(self.now, Input::Accepted(stream, connection.far));
         Ok(())
     }
 
-    fn open(&mut self, stream: StreamId, endpoint: Endpoint) -> std::io::Result<()> {
+    fn open(&mut self, stream: SessionStreamId, endpoint: Endpoint) -> std::io::Result<()> {
         match endpoint {
             Endpoint::Peer(address) => {
                 let dialled = |one: &Connection| !one.called && one.far == address;
@@ -269,7 +269,7 @@ impl Stage<'_> {
                     self.waiting.iter().position(dialled).and_then(|place| self.waiting.remove(place))
                 else {
                     // The reference's client did not dial it, or not again: nobody is there.
-                    self.session.handle(self.now, Input::Closed(stream, Closing::Refused));
+                    self.session.handle(self.now, Input::Closed(stream, CloseReason::Refused));
                     return Ok(());
                 };
                 self.begin(stream, &connection, Direction::FromInitiator)?;
@@ -278,7 +278,7 @@ impl Stage<'_> {
             Endpoint::HttpTracker(host, port) => {
                 let Some(far) = self.tracker.addresses().find(|address| address.port() == port) else {
                     let why = format!("{host}:{port} is not in the reference");
-                    self.session.handle(self.now, Input::Closed(stream, Closing::Unresolved(why)));
+                    self.session.handle(self.now, Input::Closed(stream, CloseReason::Unresolved(why)));
                     return Ok(());
                 };
                 self.lines.insert(stream, Line { far, role: Role::Tracker(Vec::new()), recorded: None });
@@ -286,7 +286,7 @@ impl Stage<'_> {
             }
             Endpoint::UdpTracker(host, port) => {
                 let why = format!("{host}:{port}: UDP trackers are not played without sockets");
-                self.session.handle(self.now, Input::Closed(stream, Closing::Unresolved(why)));
+                self.session.handle(self.now, Input::Closed(stream, CloseReason::Unresolved(why)));
             }
             Endpoint::HttpsTracker(url) => {
                 let why = format!("{url} is encrypted: no capture holds what it says");
@@ -296,7 +296,12 @@ impl Stage<'_> {
         Ok(())
     }
 
-    fn begin(&mut self, stream: StreamId, connection: &Connection, ours: Direction) -> std::io::Result<()> {
+    fn begin(
+        &mut self,
+        stream: SessionStreamId,
+        connection: &Connection,
+        ours: Direction,
+    ) -> std::io::Result<()> {
         let recorded = self.record_open(connection.local, connection.far, ours)?;
         let role = Role::Peer(Box::new(FarPeer::of(self.reference, connection)));
         self.lines.insert(stream, Line { far: connection.far, role, recorded: Some((recorded, ours)) });
@@ -321,7 +326,7 @@ impl Stage<'_> {
     }
 
     /// The session says something.
-    fn sent(&mut self, stream: StreamId, bytes: &Bytes) -> std::io::Result<()> {
+    fn sent(&mut self, stream: SessionStreamId, bytes: &Bytes) -> std::io::Result<()> {
         self.session.handle(self.now, Input::Sent(stream, bytes.len()));
         let Some(line) = self.lines.get_mut(&stream) else { return Ok(()) };
         if let Role::Peer(peer) = &mut line.role {
@@ -340,10 +345,10 @@ impl Stage<'_> {
         Ok(())
     }
 
-    fn announced(&mut self, stream: StreamId, bytes: &[u8]) -> std::io::Result<()> {
+    fn announced(&mut self, stream: SessionStreamId, bytes: &[u8]) -> std::io::Result<()> {
         let exchange = Request::decode(bytes).ok().and_then(|request| self.tracker.answer(&request));
         let Some(exchange) = exchange else {
-            self.session.handle(self.now, Input::Closed(stream, Closing::ByFarEnd));
+            self.session.handle(self.now, Input::Closed(stream, CloseReason::ByRemote));
             return Ok(());
         };
         let recorded = self.record_open(exchange.local, exchange.far, Direction::FromInitiator)?;
@@ -358,14 +363,14 @@ impl Stage<'_> {
     }
 
     /// The far end says something.
-    fn said(&mut self, stream: StreamId, bytes: &[u8]) -> std::io::Result<()> {
+    fn said(&mut self, stream: SessionStreamId, bytes: &[u8]) -> std::io::Result<()> {
         match self.lines.get(&stream).and_then(|line| line.recorded) {
             Some((recorded, ours)) => self.recorder.burst(self.now, recorded, ours.reverse(), bytes),
             None => Ok(()),
         }
     }
 
-    fn close(&mut self, stream: StreamId, violation: Option<Violation>) -> std::io::Result<()> {
+    fn close(&mut self, stream: SessionStreamId, violation: Option<Violation>) -> std::io::Result<()> {
         let Some(line) = self.lines.remove(&stream) else { return Ok(()) };
         if let Some(violation) = violation {
             self.left.push((line.far, violation));
@@ -419,7 +424,7 @@ impl Stage<'_> {
 
 #[derive(Clone, Copy)]
 enum Due {
-    Speech(StreamId),
+    Speech(SessionStreamId),
     Call,
 }
 

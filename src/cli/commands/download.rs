@@ -211,8 +211,8 @@ fn manner(arguments: &args::Download, torrent: &Metainfo) -> Result<(Profile, Id
     if reference.torrent != torrent.info_hash {
         // Which pieces, and how many at a time, was a choice among other pieces.
         profile.piece_order = PieceOrder::RarestFirst;
-        profile.refills.clear();
-        profile.tells.clear();
+        profile.request_steps.clear();
+        profile.have_steps.clear();
     }
     let peer_id = profile.peer_id.draw(identity.seed);
     Ok((profile, Identity { peer_id, ..identity }))

@@ -4,8 +4,8 @@ use std::io::Write;
 
 use anyhow::Result;
 use bittrace_protocol::session::{
-    Alphabet, Haves, Interest, KeyForm, Opening, Parting, PieceOrder, Profile, Refill, Says, Tell,
-    WithoutPieces,
+    Alphabet, ExtendedEntry, FirstMessage, HaveStep, Haves, Interest, KeyForm, LastMessage, PieceOrder,
+    Profile, RequestStep, WithoutPieces,
 };
 use bittrace_protocol::tracker::http::RequestStyle;
 use bittrace_replay::{Learnt, Reference, learn};
@@ -102,7 +102,7 @@ fn rows(learnt: &Learnt) -> Vec<Row> {
         row("says_completed", "announce", json!(announce.says_completed)),
         row("peer_id", "peer_id", json!(peer_id(learnt))),
         row("reserved", "reserved", json!(bittrace_protocol::Hex(&profile.reserved).to_string())),
-        row("opening", "opening", json!(profile.opening.iter().map(opening).collect::<Vec<_>>())),
+        row("opening", "opening", json!(profile.first_messages.iter().map(opening).collect::<Vec<_>>())),
         row("without_pieces", "opening", json!(without_pieces(profile.without_pieces))),
         row("acknowledges_pieces", "opening", json!(profile.acknowledges_pieces)),
         row(
@@ -115,8 +115,8 @@ fn rows(learnt: &Learnt) -> Vec<Row> {
         ),
         row("extended", "extended", Value::Object(extended)),
         row("block_length", "requests", json!(profile.block_length)),
-        row("first_requests", "requests", json!(profile.first_requests)),
-        row("most_requests", "requests", json!(profile.most_requests)),
+        row("first_requests", "requests", json!(profile.initial_pipeline)),
+        row("most_requests", "requests", json!(profile.max_pipeline)),
         row("refills", "requests", json!(refills(profile))),
         row("piece_order", "piece_order", Value::Array(order)),
         row(
@@ -130,7 +130,7 @@ fn rows(learnt: &Learnt) -> Vec<Row> {
         row("tells", "haves", json!(tells(profile))),
         row("haves_first", "haves", json!(profile.haves_first)),
         row("redundant_haves", "haves", json!(profile.redundant_haves)),
-        row("parting", "haves", json!(profile.parting.iter().map(parting).collect::<Vec<_>>())),
+        row("parting", "haves", json!(profile.last_messages.iter().map(parting).collect::<Vec<_>>())),
     ]
 }
 
@@ -166,11 +166,11 @@ fn peer_id(learnt: &Learnt) -> String {
     format!("{} and {from}{each}", String::from_utf8_lossy(&form.prefix))
 }
 
-fn opening(opening: &Opening) -> String {
+fn opening(opening: &FirstMessage) -> String {
     match opening {
-        Opening::Extended => "extended handshake".to_owned(),
-        Opening::Pieces => "pieces".to_owned(),
-        Opening::AllowedFast(count) => format!("allowed fast set of {count}"),
+        FirstMessage::Extended => "extended handshake".to_owned(),
+        FirstMessage::Pieces => "pieces".to_owned(),
+        FirstMessage::AllowedFast(count) => format!("allowed fast set of {count}"),
     }
 }
 
@@ -183,40 +183,44 @@ const fn without_pieces(says: WithoutPieces) -> &'static str {
     }
 }
 
-const fn parting(parting: &Parting) -> &'static str {
+const fn parting(parting: &LastMessage) -> &'static str {
     match parting {
-        Parting::NotInterested => "not-interested",
-        Parting::Haves => "the last pieces",
+        LastMessage::NotInterested => "not-interested",
+        LastMessage::Haves => "the last pieces",
     }
 }
 
 fn refills(profile: &Profile) -> Vec<String> {
-    let refill = |refill: &Refill| match refill.given {
-        0 => format!("{} at first", refill.asked),
-        given => format!("{} in all once {given} have come", refill.asked),
+    let refill = |refill: &RequestStep| match refill.blocks_received {
+        0 => format!("{} at first", refill.requests_sent),
+        given => format!("{} in all once {given} have come", refill.requests_sent),
     };
-    profile.refills.iter().map(refill).collect()
+    profile.request_steps.iter().map(refill).collect()
 }
 
 fn tells(profile: &Profile) -> Vec<String> {
-    let tell = |tell: &Tell| format!("{} in all once {} blocks have come", tell.told, tell.given);
-    profile.tells.iter().map(tell).collect()
+    let tell = |tell: &HaveStep| {
+        format!("{} in all once {} blocks have come", tell.haves_sent, tell.blocks_received)
+    };
+    profile.have_steps.iter().map(tell).collect()
 }
 
-fn says_value(profile: &Profile, says: &Says) -> Value {
+fn says_value(profile: &Profile, says: &ExtendedEntry) -> Value {
     match says {
-        Says::Extensions => profile.extensions.iter().map(|(name, id)| (name.clone(), json!(id))).collect(),
-        Says::MetadataSize => json!("the size of the metadata"),
-        Says::Port => json!("the port listened on"),
-        Says::PortWhenDialling => json!("the port listened on, when dialling"),
-        Says::Reqq => json!(profile.reqq),
-        Says::Client => json!(profile.client),
-        Says::YourAddress => json!("the peer's address"),
-        Says::UploadOnly => json!("0, and 1 once complete"),
-        Says::UploadOnlyOnceComplete => json!("1 once complete"),
-        Says::CompleteAgo => json!("seconds since completion, or -1"),
-        Says::Number(number) => json!(number),
-        Says::Text(text) => json!(String::from_utf8_lossy(text)),
+        ExtendedEntry::Extensions => {
+            profile.extensions.iter().map(|(name, id)| (name.clone(), json!(id))).collect()
+        }
+        ExtendedEntry::MetadataSize => json!("the size of the metadata"),
+        ExtendedEntry::Port => json!("the port listened on"),
+        ExtendedEntry::PortWhenDialling => json!("the port listened on, when dialling"),
+        ExtendedEntry::Reqq => json!(profile.reqq),
+        ExtendedEntry::Client => json!(profile.client),
+        ExtendedEntry::YourAddress => json!("the peer's address"),
+        ExtendedEntry::UploadOnly => json!("0, and 1 once complete"),
+        ExtendedEntry::UploadOnlyOnceComplete => json!("1 once complete"),
+        ExtendedEntry::CompleteAgo => json!("seconds since completion, or -1"),
+        ExtendedEntry::Number(number) => json!(number),
+        ExtendedEntry::Text(text) => json!(String::from_utf8_lossy(text)),
     }
 }
 

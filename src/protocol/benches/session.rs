@@ -8,7 +8,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bittrace_protocol::session::{Config, Endpoint, Identity, Input, Output, Profile, Session, StreamId};
+use bittrace_protocol::session::{
+    Config, Endpoint, Identity, Input, Output, Profile, Session, SessionStreamId,
+};
 use bittrace_protocol::{Metainfo, PeerId, Timestamp};
 use bytes::Bytes;
 
@@ -35,8 +37,8 @@ fn download(piece_length: u32) -> Duration {
     let mut session = Session::new(config, torrent.clone(), identity, [], now);
     let (mut peer, mut asked, mut stored) = (None, VecDeque::new(), vec![0_u32; torrent.piece_count()]);
     let mut inputs =
-        VecDeque::from([Input::Accepted(StreamId(1), "10.0.0.1:1".parse().expect("an address"))]);
-    inputs.push_back(Input::Received(StreamId(1), opening(&torrent)));
+        VecDeque::from([Input::Accepted(SessionStreamId(1), "10.0.0.1:1".parse().expect("an address"))]);
+    inputs.push_back(Input::Received(SessionStreamId(1), opening(&torrent)));
     let mut spare = Bytes::from(vec![0x55; CHUNK + CHUNK / BLOCK * 13]);
     let mut spent = Duration::ZERO;
     while !session.is_complete() {
@@ -58,7 +60,7 @@ fn download(piece_length: u32) -> Duration {
         for output in outputs {
             match output {
                 Output::Open(stream, Endpoint::Peer(_)) => peer = Some(stream),
-                Output::Send(StreamId(1), bytes) => hear(&bytes, &mut asked),
+                Output::Send(SessionStreamId(1), bytes) => hear(&bytes, &mut asked),
                 Output::Store(piece, _, bytes) => {
                     let count = bytes.len() as u32;
                     inputs.push_back(Input::Stored(piece, count));
@@ -124,5 +126,5 @@ fn blocks(spare: &mut Bytes, asked: &mut VecDeque<[u8; 8]>) -> Option<Input> {
         head[5..13].copy_from_slice(&place);
     }
     *spare = chunk.freeze();
-    Some(Input::Received(StreamId(1), spare.slice(..count * (13 + BLOCK))))
+    Some(Input::Received(SessionStreamId(1), spare.slice(..count * (13 + BLOCK))))
 }

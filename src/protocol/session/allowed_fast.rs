@@ -16,15 +16,15 @@ impl Session {
     pub(super) fn allow_fast(&mut self, peer: &mut Peer) {
         let most = self.config.profile.allowed_fast;
         let IpAddr::V4(host) = peer.address.ip().to_canonical() else { return };
-        let starts = peer.holding.count() <= most;
-        if !peer.fast || !peer.we_choke || !starts || !peer.granted.is_empty() {
+        let starts = peer.pieces.count() <= most;
+        if !peer.fast || !peer.am_choking || !starts || !peer.granted_fast.is_empty() {
             return;
         }
         let Some(geometry) = &self.torrent.geometry else { return };
         for piece in allowed_fast(most, geometry.piece_count(), self.torrent.info_hash, host.octets()) {
-            if self.picker.is_done(piece) && !peer.holding.has(piece) {
-                peer.granted.insert(piece, geometry.piece_size(piece).unwrap_or(0));
-                peer.say(&Message::AllowedFast(piece));
+            if self.picker.is_done(piece) && !peer.pieces.has(piece) {
+                peer.granted_fast.insert(piece, geometry.piece_size(piece).unwrap_or(0));
+                peer.send(&Message::AllowedFast(piece));
             }
         }
     }
@@ -38,16 +38,16 @@ impl Session {
         let Some(geometry) = self.torrent.geometry.as_ref().filter(|_| peer.fast) else { return };
         let count = count.min(MOST);
         for piece in allowed_fast(count, geometry.piece_count(), self.torrent.info_hash, host.octets()) {
-            peer.granted.insert(piece, geometry.piece_size(piece).unwrap_or(0));
-            peer.say(&Message::AllowedFast(piece));
+            peer.granted_fast.insert(piece, geometry.piece_size(piece).unwrap_or(0));
+            peer.send(&Message::AllowedFast(piece));
         }
     }
 }
 
 /// Whether a choked peer may have this block, which is then taken from what it may have: each piece once.
 pub(super) fn spend_grant(peer: &mut Peer, block: Block, most: u32) -> bool {
-    let starts = peer.holding.count() <= most;
-    let Some(left) = peer.granted.get_mut(&block.index).filter(|left| starts && **left >= block.length)
+    let starts = peer.pieces.count() <= most;
+    let Some(left) = peer.granted_fast.get_mut(&block.index).filter(|left| starts && **left >= block.length)
     else {
         return false;
     };

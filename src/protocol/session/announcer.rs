@@ -15,15 +15,15 @@ use crate::tracker::http::{AnnounceReply, Host, PeerEntry, Reply, RetryIn};
 use crate::{InfoHash, Timestamp};
 
 use super::config::Config;
-use super::rng::Chance;
-use super::{Closing, Endpoint, Event, Identity, Name, Output, StreamId, StreamIds};
+use super::rng::Rng;
+use super::{CloseReason, Endpoint, Event, HostPort, Identity, Output, SessionStreamId, StreamIds};
 
 mod http;
 mod tracker_url;
 mod udp;
 
 use http::HttpStage;
-use tracker_url::Place;
+use tracker_url::TrackerUrl;
 use udp::{Link, UdpStage};
 
 /// The trackers of a torrent and what is under way with them.
@@ -32,7 +32,7 @@ pub(super) struct Announcer {
     trackers: Vec<Tracker>,
     /// Tiers of trackers, each by its number.
     tiers: Vec<Vec<usize>>,
-    attempts: BTreeMap<StreamId, Attempt>,
+    attempts: BTreeMap<SessionStreamId, Attempt>,
     /// The trackers still to be asked in this round.
     round: VecDeque<usize>,
     /// How many rounds have ended.
@@ -46,7 +46,7 @@ pub(super) struct Announcer {
 #[derive(Debug)]
 pub(super) struct Tracker {
     pub(super) url: Arc<str>,
-    place: Option<Place>,
+    location: Option<TrackerUrl>,
     /// To be repeated in announces (BEP 3, "trackerid").
     tracker_id: Option<Vec<u8>>,
     /// Whether it has answered a `started`.
@@ -67,13 +67,13 @@ pub(super) struct Tracker {
 struct Attempt {
     tracker: usize,
     event: Option<tracker::Event>,
-    stage: Stage,
+    stage: AttemptStage,
     /// When it is given up, or sent again.
     deadline: Timestamp,
 }
 
 #[derive(Debug)]
-enum Stage {
+enum AttemptStage {
     Http(HttpStage),
     Https,
     Udp(UdpStage),
@@ -81,7 +81,7 @@ enum Stage {
 
 /// What announces say of the session.
 #[derive(Debug, Clone)]
-pub(super) struct Facts {
+pub(super) struct AnnounceFacts {
     pub(super) info_hash: InfoHash,
     pub(super) identity: Identity,
     pub(super) uploaded: u64,
@@ -91,22 +91,22 @@ pub(super) struct Facts {
 }
 
 /// What the announcer needs for a step.
-pub(super) struct Step<'a> {
+pub(super) struct AnnouncerContext<'a> {
     pub(super) now: Timestamp,
     pub(super) outputs: &'a mut VecDeque<Output>,
     pub(super) streams: &'a mut StreamIds,
-    pub(super) chance: &'a mut Chance,
+    pub(super) rng: &'a mut Rng,
     pub(super) config: &'a Config,
-    pub(super) facts: Facts,
+    pub(super) facts: AnnounceFacts,
     /// Whether more peers are needed before the tracker's regular interval ends.
     pub(super) wants_peers: bool,
 }
 
 /// What a tracker told.
-pub(super) struct Found {
+pub(super) struct FoundPeers {
     pub(super) peers: Vec<SocketAddr>,
     /// Those that it named by name.
-    pub(super) names: Vec<Name>,
+    pub(super) names: Vec<HostPort>,
     pub(super) own_address: Option<IpAddr>,
 }
 
@@ -114,12 +114,12 @@ pub(super) struct Found {
 pub(super) enum Happening {
     Opened(SocketAddr),
     Received(Bytes),
-    Closed(Closing),
+    Closed(CloseReason),
     Fetched(Result<Bytes, String>),
 }
 
 /// How an attempt stands after something happened to it.
-enum Outcome {
+enum AttemptOutcome {
     Pending,
     Answered(Box<AnnounceReply>),
     Failed {
@@ -128,13 +128,13 @@ enum Outcome {
     },
     /// The tracker is to be asked at another place.
     Elsewhere {
-        place: Place,
+        place: TrackerUrl,
         redirects: u8,
         whole_target: bool,
     },
 }
 
-impl Outcome {
+impl AttemptOutcome {
     fn failed(reason: impl Into<String>) -> Self {
         Self::Failed { reason: reason.into(), retry_in: None }
     }
@@ -150,13 +150,13 @@ impl Outcome {
 }
 
 impl Announcer {
-    pub(super) fn new(tiers: &[Vec<String>], now: Timestamp, chance: &mut Chance) -> Self {
+    pub(super) fn new(tiers: &[Vec<String>], now: Timestamp, rng: &mut Rng) -> Self {
         let mut trackers: Vec<Tracker> = Vec::new();
         let mut numbers = Vec::new();
         for tier in tiers {
             let mut tier: Vec<_> = tier.iter().map(|url| url.trim()).filter(|url| !url.is_empty()).collect();
             // BEP 12: the order within a tier is drawn once.
-            chance.shuffle(&mut tier);
+            rng.shuffle(&mut tier);
             let mut known = Vec::new();
             for url in tier {
                 if trackers.len() < MAX_TRACKERS && !trackers.iter().any(|one| &*one.url == url) {
@@ -204,7 +204,7 @@ impl Announcer {
         !self.round.is_empty() || !self.attempts.is_empty()
     }
 
-    pub(super) fn owns(&self, stream: StreamId) -> bool {
+    pub(super) fn owns(&self, stream: SessionStreamId) -> bool {
         self.attempts.contains_key(&stream) || self.link_of(stream).is_some()
     }
 
@@ -255,7 +255,7 @@ impl Announcer {
     }
 
     /// Does what is due.
-    pub(super) fn advance(&mut self, step: &mut Step<'_>) {
+    pub(super) fn advance(&mut self, step: &mut AnnouncerContext<'_>) {
         let late = self.attempts.iter().filter(|(_, attempt)| attempt.deadline <= step.now);
         let late: Vec<_> = late.map(|(&stream, _)| stream).collect();
         for stream in late {
@@ -300,7 +300,7 @@ impl Announcer {
     }
 
     /// Asks the next tracker of the round, unless one is being asked.
-    fn go_on(&mut self, step: &mut Step<'_>) {
+    fn go_on(&mut self, step: &mut AnnouncerContext<'_>) {
         while !self.goodbye && self.attempts.is_empty() {
             let Some(number) = self.round.pop_front() else { return };
             let event = (!self.trackers[number].knows_us).then_some(tracker::Event::Started);
@@ -311,9 +311,9 @@ impl Announcer {
         }
     }
 
-    fn begin(&mut self, number: usize, event: Option<tracker::Event>, step: &mut Step<'_>) {
+    fn begin(&mut self, number: usize, event: Option<tracker::Event>, step: &mut AnnouncerContext<'_>) {
         let tracker = &mut self.trackers[number];
-        let Some(place) = tracker.place.clone() else {
+        let Some(place) = tracker.location.clone() else {
             tracker.never = true;
             let reason = "no URL of a tracker that can be asked".to_owned();
             step.outputs.push_back(Output::Event(Event::TrackerFailed {
@@ -326,9 +326,9 @@ impl Announcer {
         };
         let goes = event == Some(tracker::Event::Stopped);
         let patience = if goes { step.config.goodbye_timeout } else { step.config.tracker_timeout };
-        let is_udp = matches!(place, Place::Udp { .. });
+        let is_udp = matches!(place, TrackerUrl::Udp { .. });
         let (stream, stage, deadline) = match &place {
-            Place::Udp { host, port, .. } => {
+            TrackerUrl::Udp { host, port, .. } => {
                 let stage = UdpStage::new();
                 let open = tracker.link.as_ref().map(|link| link.stream);
                 let stream = open.unwrap_or_else(|| step.streams.next());
@@ -336,15 +336,19 @@ impl Announcer {
                     tracker.link = Some(Link::new(stream));
                     step.outputs.push_back(Output::Open(stream, Endpoint::UdpTracker(host.clone(), *port)));
                 }
-                (stream, Stage::Udp(stage), step.now + step.config.tracker_timeout.min(udp::FIRST_WAIT))
+                (
+                    stream,
+                    AttemptStage::Udp(stage),
+                    step.now + step.config.tracker_timeout.min(udp::FIRST_WAIT),
+                )
             }
-            Place::Http { .. } => {
+            TrackerUrl::Http { .. } => {
                 let (stream, stage) = HttpStage::begin(tracker, place.clone(), 0, false, event, step);
-                (stream, Stage::Http(stage), step.now + patience)
+                (stream, AttemptStage::Http(stage), step.now + patience)
             }
-            Place::Https { .. } => {
+            TrackerUrl::Https { .. } => {
                 let stream = http::fetch(tracker, &place, false, event, step);
-                (stream, Stage::Https, step.now + patience)
+                (stream, AttemptStage::Https, step.now + patience)
             }
         };
         self.attempts.insert(stream, Attempt { tracker: number, event, stage, deadline });
@@ -359,10 +363,10 @@ impl Announcer {
     /// Takes what happened to a stream of [these](Self::owns).
     pub(super) fn handle(
         &mut self,
-        stream: StreamId,
+        stream: SessionStreamId,
         happening: Happening,
-        step: &mut Step<'_>,
-    ) -> Option<Found> {
+        step: &mut AnnouncerContext<'_>,
+    ) -> Option<FoundPeers> {
         let closed = matches!(happening, Happening::Closed(_) | Happening::Fetched(_));
         let Some(mut attempt) = self.attempts.remove(&stream) else {
             if closed && let Some(number) = self.link_of(stream) {
@@ -372,9 +376,9 @@ impl Announcer {
         };
         let tracker = &mut self.trackers[attempt.tracker];
         let outcome = match &mut attempt.stage {
-            Stage::Http(stage) => stage.handle(stream, happening, tracker, step),
-            Stage::Https => http::fetched(happening),
-            Stage::Udp(stage) => {
+            AttemptStage::Http(stage) => stage.handle(stream, happening, tracker, step),
+            AttemptStage::Https => http::fetched(happening),
+            AttemptStage::Udp(stage) => {
                 let (outcome, deadline) = stage.handle(happening, attempt.event, tracker, step);
                 if let Some(deadline) = deadline {
                     attempt.deadline = deadline;
@@ -382,11 +386,11 @@ impl Announcer {
                 outcome
             }
         };
-        let is_udp = matches!(attempt.stage, Stage::Udp(_));
+        let is_udp = matches!(attempt.stage, AttemptStage::Udp(_));
         let over = if is_udp {
-            matches!(outcome, Outcome::Failed { .. })
+            matches!(outcome, AttemptOutcome::Failed { .. })
         } else {
-            !matches!(outcome, Outcome::Pending)
+            !matches!(outcome, AttemptOutcome::Pending)
         };
         if is_udp && (closed || over) {
             tracker.link = None;
@@ -399,34 +403,34 @@ impl Announcer {
 
     fn conclude(
         &mut self,
-        stream: StreamId,
+        stream: SessionStreamId,
         mut attempt: Attempt,
-        outcome: Outcome,
-        step: &mut Step<'_>,
-    ) -> Option<Found> {
+        outcome: AttemptOutcome,
+        step: &mut AnnouncerContext<'_>,
+    ) -> Option<FoundPeers> {
         let number = attempt.tracker;
         let found = match outcome {
-            Outcome::Pending => {
+            AttemptOutcome::Pending => {
                 self.attempts.insert(stream, attempt);
                 return None;
             }
-            Outcome::Elsewhere { place, redirects, whole_target } => {
+            AttemptOutcome::Elsewhere { place, redirects, whole_target } => {
                 let tracker = &mut self.trackers[number];
                 let event = attempt.event;
-                let stream = if matches!(place, Place::Https { .. }) {
-                    attempt.stage = Stage::Https;
+                let stream = if matches!(place, TrackerUrl::Https { .. }) {
+                    attempt.stage = AttemptStage::Https;
                     http::fetch(tracker, &place, whole_target, event, step)
                 } else {
                     let (stream, stage) =
                         HttpStage::begin(tracker, place, redirects, whole_target, event, step);
-                    attempt.stage = Stage::Http(stage);
+                    attempt.stage = AttemptStage::Http(stage);
                     stream
                 };
                 self.attempts.insert(stream, attempt);
                 return None;
             }
-            Outcome::Answered(reply) => self.answered(number, &attempt, reply, step),
-            Outcome::Failed { reason, retry_in } => {
+            AttemptOutcome::Answered(reply) => self.answered(number, &attempt, reply, step),
+            AttemptOutcome::Failed { reason, retry_in } => {
                 self.failed(number, &attempt, reason, retry_in, step);
                 None
             }
@@ -440,8 +444,8 @@ impl Announcer {
         number: usize,
         attempt: &Attempt,
         reply: Box<AnnounceReply>,
-        step: &mut Step<'_>,
-    ) -> Option<Found> {
+        step: &mut AnnouncerContext<'_>,
+    ) -> Option<FoundPeers> {
         let tracker = &mut self.trackers[number];
         tracker.failures = 0;
         tracker.not_before = None;
@@ -452,7 +456,7 @@ impl Announcer {
             tracker.tracker_id.clone_from(&reply.tracker_id);
         }
         tracker.knows_us = attempt.event != Some(tracker::Event::Stopped);
-        let found = Found {
+        let found = FoundPeers {
             peers: reply.peers.iter().filter_map(|peer| peer.address()).collect(),
             names: reply.peers.iter().filter_map(name).collect(),
             own_address: reply.external_ip,
@@ -483,7 +487,7 @@ impl Announcer {
         attempt: &Attempt,
         reason: String,
         retry_in: Option<RetryIn>,
-        step: &mut Step<'_>,
+        step: &mut AnnouncerContext<'_>,
     ) {
         let tracker = &mut self.trackers[number];
         tracker.failures += 1;
@@ -513,10 +517,10 @@ impl Announcer {
         self.due = next.map(|at| (at, at));
     }
 
-    fn time_out(&mut self, stream: StreamId, step: &mut Step<'_>) {
+    fn time_out(&mut self, stream: SessionStreamId, step: &mut AnnouncerContext<'_>) {
         let Some(mut attempt) = self.attempts.remove(&stream) else { return };
         let tracker = &mut self.trackers[attempt.tracker];
-        if let Stage::Udp(stage) = &mut attempt.stage
+        if let AttemptStage::Udp(stage) = &mut attempt.stage
             && let Some(deadline) = stage.again(attempt.event, tracker, step)
         {
             attempt.deadline = deadline;
@@ -525,10 +529,10 @@ impl Announcer {
         }
         tracker.link = None;
         step.outputs.push_back(Output::Close(stream, None));
-        self.conclude(stream, attempt, Outcome::failed("no answer in time"), step);
+        self.conclude(stream, attempt, AttemptOutcome::failed("no answer in time"), step);
     }
 
-    fn link_of(&self, stream: StreamId) -> Option<usize> {
+    fn link_of(&self, stream: SessionStreamId) -> Option<usize> {
         let is = |tracker: &Tracker| tracker.link.as_ref().is_some_and(|link| link.stream == stream);
         self.trackers.iter().position(is)
     }
@@ -538,7 +542,7 @@ impl Tracker {
     fn new(url: &str) -> Self {
         Self {
             url: url.into(),
-            place: Place::of(url),
+            location: TrackerUrl::parse(url),
             tracker_id: None,
             knows_us: false,
             completed: false,
@@ -557,9 +561,9 @@ impl Tracker {
 }
 
 /// The name of a peer that was not named by address.
-fn name(peer: &PeerEntry) -> Option<Name> {
+fn name(peer: &PeerEntry) -> Option<HostPort> {
     match &peer.host {
-        Host::Name(host) => Some(Name { host: host.clone(), port: peer.port }),
+        Host::Name(host) => Some(HostPort { host: host.clone(), port: peer.port }),
         Host::Ip(_) => None,
     }
 }

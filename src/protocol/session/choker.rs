@@ -7,7 +7,7 @@ use crate::Timestamp;
 use crate::wire::Message;
 
 use super::peer::{Peer, Phase};
-use super::{Session, StreamId};
+use super::{Session, SessionStreamId};
 
 /// When places are given anew, and how much may be sent.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(super) struct Choker {
     regular_at: Timestamp,
     optimistic_at: Timestamp,
     /// The one that is served for a try.
-    optimistic: Option<StreamId>,
+    optimistic: Option<SessionStreamId>,
     bucket: Option<Bucket>,
 }
 
@@ -26,7 +26,7 @@ struct Bucket {
     tokens: f64,
     filled_at: Timestamp,
     /// Whether somebody waits for it to fill.
-    waiting: Vec<StreamId>,
+    waiting: Vec<SessionStreamId>,
 }
 
 impl Choker {
@@ -41,7 +41,7 @@ impl Choker {
     }
 
     /// Takes the bytes of a block from what may be sent; whether there was any left. One block may go into debt.
-    pub(super) fn spend(&mut self, length: u32, stream: StreamId) -> bool {
+    pub(super) fn spend(&mut self, length: u32, stream: SessionStreamId) -> bool {
         let Some(bucket) = &mut self.bucket else { return true };
         if bucket.tokens <= 0.0 {
             if !bucket.waiting.contains(&stream) {
@@ -62,7 +62,7 @@ impl Choker {
     }
 
     /// Who can be served again.
-    fn take_waiting(&mut self) -> Vec<StreamId> {
+    fn take_waiting(&mut self) -> Vec<SessionStreamId> {
         let filled = self.bucket.as_mut().filter(|bucket| bucket.tokens > 0.0);
         filled.map(|bucket| std::mem::take(&mut bucket.waiting)).unwrap_or_default()
     }
@@ -74,7 +74,7 @@ impl Choker {
         Some(bucket.filled_at + Duration::from_secs_f64(seconds) + LEAST_PAUSE)
     }
 
-    pub(super) fn forget(&mut self, stream: StreamId) {
+    pub(super) fn forget(&mut self, stream: SessionStreamId) {
         if self.optimistic == Some(stream) {
             self.optimistic = None;
         }
@@ -89,7 +89,7 @@ impl Session {
     pub(super) fn refill(&mut self, now: Timestamp) {
         self.choker.refill(now);
         for stream in self.choker.take_waiting() {
-            self.stir(stream);
+            self.mark_dirty(stream);
         }
     }
 
@@ -102,10 +102,10 @@ impl Session {
         let serves_only = self.is_complete();
         let mut eager: Vec<_> = self.peers.values().filter(|peer| is_eager(peer)).collect();
         let rate = |peer: &Peer| match serves_only {
-            true => peer.taking.per_second(now),
+            true => peer.upload_rate.per_second(now),
             // One that gives nothing though it does not choke earns no regular place.
-            false if peer.snubs => -1.0,
-            false => peer.giving.per_second(now),
+            false if peer.snubbed => -1.0,
+            false => peer.download_rate.per_second(now),
         };
         eager.sort_by(|one, other| rate(other).total_cmp(&rate(one)));
         let mut eager: Vec<_> = eager.iter().map(|peer| peer.stream).collect();
@@ -118,7 +118,7 @@ impl Session {
                 Some(stream) => stream,
                 None => {
                     self.choker.optimistic_at = now + OPTIMISTIC;
-                    rest[self.chance.below(rest.len())]
+                    rest[self.rng.below(rest.len())]
                 }
             };
             self.choker.optimistic = Some(tried);
@@ -127,47 +127,47 @@ impl Session {
         for stream in self.peers.keys().copied().collect::<Vec<_>>() {
             let Some(mut peer) = self.peers.remove(&stream) else { continue };
             let serve = served.contains(&stream);
-            if serve && peer.we_choke {
+            if serve && peer.am_choking {
                 unchoke(&mut peer);
-            } else if !serve && !peer.we_choke {
+            } else if !serve && !peer.am_choking {
                 self.choke(&mut peer);
             }
-            let changed = !peer.saying.is_empty();
+            let changed = !peer.send_buffer.is_empty();
             self.peers.insert(stream, peer);
             if changed {
-                self.stir(stream);
+                self.mark_dirty(stream);
             }
         }
     }
 
     /// Serves a peer that has become interested at once, where a place is free.
     pub(super) fn unchoke_if_free(&mut self, _now: Timestamp, peer: &mut Peer) {
-        let served = self.peers.values().filter(|other| !other.we_choke).count();
-        if served < self.config.unchoke_slots && is_eager(peer) && peer.we_choke {
+        let served = self.peers.values().filter(|other| !other.am_choking).count();
+        if served < self.config.unchoke_slots && is_eager(peer) && peer.am_choking {
             unchoke(peer);
         }
     }
 
     pub(super) fn choke(&mut self, peer: &mut Peer) {
-        peer.we_choke = true;
-        peer.say(&Message::Choke);
-        let refused: Vec<_> = peer.serving.drain(..).chain(peer.loading.drain(..)).collect();
+        peer.am_choking = true;
+        peer.send(&Message::Choke);
+        let refused: Vec<_> = peer.upload_queue.drain(..).chain(peer.loading.drain(..)).collect();
         // BEP 6: what will not be answered is rejected.
         if peer.fast {
             for block in refused {
-                peer.say(&Message::RejectRequest(block));
+                peer.send(&Message::RejectRequest(block));
             }
         }
     }
 }
 
 fn unchoke(peer: &mut Peer) {
-    peer.we_choke = false;
-    peer.say(&Message::Unchoke);
+    peer.am_choking = false;
+    peer.send(&Message::Unchoke);
 }
 
 fn is_eager(peer: &Peer) -> bool {
-    peer.phase == Phase::Open && peer.it_wants && !peer.holding.is_all()
+    peer.phase == Phase::Open && peer.peer_interested && !peer.pieces.is_all()
 }
 
 /// How often places are given anew (BEP 3).

@@ -5,42 +5,42 @@ use bytes::Bytes;
 use crate::wire::Message;
 use crate::{Block, PieceIndex, Timestamp};
 
-use super::peer::{Asked, Peer, Phase};
+use super::peer::{OutstandingRequest, Peer, Phase};
 use super::picker::Seeker;
-use super::profile::{Haves, Parting, Refill};
-use super::{Event, Output, Session, State, Violation};
+use super::profile::{Haves, LastMessage, RequestStep};
+use super::{Event, Output, Session, SessionState, Violation};
 
 impl Session {
     /// Tells a peer of pieces that are new.
-    pub(super) fn tell_news(&self, peer: &mut Peer, news: &[PieceIndex]) {
+    pub(super) fn send_haves(&self, peer: &mut Peer, news: &[PieceIndex]) {
         let profile = &self.config.profile;
-        let wanted = |piece: &&PieceIndex| profile.redundant_haves || !peer.holding.has(**piece);
+        let wanted = |piece: &&PieceIndex| profile.redundant_haves || !peer.pieces.has(**piece);
         let news: Vec<PieceIndex> = news.iter().filter(wanted).copied().collect();
         let bitfield = self.piece_count().div_ceil(8) as usize;
         if profile.haves == Haves::Single || news.len() * HAVE <= bitfield + HEADER {
-            news.into_iter().for_each(|piece| peer.say(&Message::Have(piece)));
+            news.into_iter().for_each(|piece| peer.send(&Message::Have(piece)));
         } else if self.is_complete() && peer.fast && profile.have_all {
-            peer.say(&Message::HaveAll);
+            peer.send(&Message::HaveAll);
         } else {
-            peer.say(&Message::Bitfield(self.picker.bitfield().into()));
+            peer.send(&Message::Bitfield(self.picker.bitfield().into()));
         }
     }
 
     /// Says goodbye to the peers of a download that has its last piece.
-    pub(super) fn say_farewell(&mut self) {
-        let (due, news) = (self.listed_news(), self.last_news());
+    pub(super) fn send_last_messages(&mut self) {
+        let (due, news) = (self.scheduled_haves(), self.last_haves());
         for stream in self.peers.keys().copied().collect::<Vec<_>>() {
             let Some(mut peer) = self.peers.remove(&stream) else { continue };
             if peer.phase == Phase::Open {
-                self.tell_news(&mut peer, &due);
-                for parting in self.config.profile.parting.clone() {
+                self.send_haves(&mut peer, &due);
+                for parting in self.config.profile.last_messages.clone() {
                     match parting {
-                        Parting::NotInterested if peer.we_want => {
-                            peer.we_want = false;
-                            peer.say(&Message::NotInterested);
+                        LastMessage::NotInterested if peer.am_interested => {
+                            peer.am_interested = false;
+                            peer.send(&Message::NotInterested);
                         }
-                        Parting::NotInterested => {}
-                        Parting::Haves => self.tell_news(&mut peer, &news),
+                        LastMessage::NotInterested => {}
+                        LastMessage::Haves => self.send_haves(&mut peer, &news),
                     }
                 }
             }
@@ -49,90 +49,97 @@ impl Session {
     }
 
     /// Tells a peer whether it has anything we lack, when that changed.
-    pub(super) fn declare_interest(&mut self, now: Timestamp, peer: &mut Peer) {
-        let want = peer.wanted > 0 && self.state == State::Running;
-        if want == peer.we_want || (!want && !peer.has_spoken) {
+    pub(super) fn update_interest(&mut self, now: Timestamp, peer: &mut Peer) {
+        let want = peer.wanted_pieces > 0 && self.state == SessionState::Running;
+        if want == peer.am_interested || (!want && !peer.has_sent_message) {
             return;
         }
-        peer.we_want = want;
-        peer.last_block = now;
-        peer.say(if want { &Message::Interested } else { &Message::NotInterested });
+        peer.am_interested = want;
+        peer.last_block_at = now;
+        peer.send(if want { &Message::Interested } else { &Message::NotInterested });
     }
 
     /// Asks a peer for as many blocks as it can send without a pause.
-    pub(super) fn ask(&mut self, now: Timestamp, peer: &mut Peer) {
-        if peer.lent || peer.refused_until.is_some_and(|until| now < until) {
+    pub(super) fn request_blocks(&mut self, now: Timestamp, peer: &mut Peer) {
+        if peer.requests_shared || peer.refused_until.is_some_and(|until| now < until) {
             return;
         }
         if !peer.is_askable()
-            || self.state != State::Running
-            || peer.nothing_at == Some(self.picker.version())
+            || self.state != SessionState::Running
+            || peer.nothing_to_pick_at == Some(self.picker.version())
         {
             return;
         }
         let depth = self.depth(peer);
         // Requests leave several at a time.
-        if peer.asked.len() >= depth || (peer.asked.len() * 4 > depth * 3 && self.goal(peer).is_none()) {
+        if peer.outstanding.len() >= depth
+            || (peer.outstanding.len() * 4 > depth * 3 && self.scheduled_step(peer).is_none())
+        {
             return;
         }
-        let only = peer.it_chokes.then(|| peer.allowed.clone());
-        if peer.asked.is_empty() && peer.coming.is_none() {
-            peer.last_block = now;
+        let only = peer.peer_choking.then(|| peer.allowed_fast.clone());
+        if peer.outstanding.is_empty() && peer.receiving.is_none() {
+            peer.last_block_at = now;
         }
-        while peer.asked.len() < depth && self.unstored < self.config.max_unstored {
+        while peer.outstanding.len() < depth && self.unstored < self.config.max_unstored {
             let seeker = Seeker {
                 stream: peer.stream,
-                holding: &peer.holding,
+                pieces: &peer.pieces,
                 only: only.as_ref(),
-                current: peer.current,
+                current: peer.current_piece,
                 suggested: &peer.suggested,
             };
             let profile = &self.config.profile;
             let picked =
-                self.picker.pick(&seeker, &profile.piece_order, profile.random_pieces, &mut self.chance);
+                self.picker.pick(&seeker, &profile.piece_order, profile.random_pieces, &mut self.rng);
             let Some(block) = picked else {
-                peer.nothing_at = Some(self.picker.version());
+                peer.nothing_to_pick_at = Some(self.picker.version());
                 return;
             };
-            peer.current = Some(block.index);
-            peer.asked.push_back(Asked { block, at: now });
-            peer.asked_in_all = peer.asked_in_all.saturating_add(1);
-            peer.say(&Message::Request(block));
+            peer.current_piece = Some(block.index);
+            peer.outstanding.push_back(OutstandingRequest { block, at: now });
+            peer.requests_sent = peer.requests_sent.saturating_add(1);
+            peer.send(&Message::Request(block));
         }
     }
 
     /// How many requests may wait at a peer now.
     fn depth(&self, peer: &Peer) -> usize {
-        match self.goal(peer) {
-            Some(refill) => peer.asked.len() + refill.asked.saturating_sub(peer.asked_in_all) as usize,
-            None if peer.snubs => 1,
-            None => peer.depth.min(peer.reqq),
+        match self.scheduled_step(peer) {
+            Some(refill) => {
+                peer.outstanding.len() + refill.requests_sent.saturating_sub(peer.requests_sent) as usize
+            }
+            None if peer.snubbed => 1,
+            None => peer.pipeline_depth.min(peer.reqq),
         }
     }
 
     /// How far the profile has requests to a peer go ahead now; `None` where its list is used up, or does not fit what
     /// happens, such as requests that were refused.
-    fn goal(&self, peer: &Peer) -> Option<Refill> {
-        let refills = &self.config.profile.refills;
-        if !refills.is_empty() && self.config.profile.haves_first && self.owes_news() {
-            return Some(Refill { given: peer.given_in_all, asked: peer.asked_in_all });
+    fn scheduled_step(&self, peer: &Peer) -> Option<RequestStep> {
+        let refills = &self.config.profile.request_steps;
+        if !refills.is_empty() && self.config.profile.haves_first && self.owes_haves() {
+            return Some(RequestStep {
+                blocks_received: peer.blocks_received,
+                requests_sent: peer.requests_sent,
+            });
         }
-        let behind = refills.partition_point(|refill| refill.given <= peer.given_in_all);
+        let behind = refills.partition_point(|refill| refill.blocks_received <= peer.blocks_received);
         let now = *refills.get(behind.checked_sub(1)?)?;
-        let used_up = behind == refills.len() || (peer.asked.is_empty() && peer.coming.is_none());
-        (!used_up || now.asked > peer.asked_in_all).then_some(now)
+        let used_up = behind == refills.len() || (peer.outstanding.is_empty() && peer.receiving.is_none());
+        (!used_up || now.requests_sent > peer.requests_sent).then_some(now)
     }
 
     /// A block begins to come.
     pub(super) fn begin_block(&mut self, peer: &mut Peer, block: Block) -> Result<(), Violation> {
         self.check_block(block)?;
-        peer.coming = peer.take_asked(block);
-        if peer.coming.is_some() {
+        peer.receiving = peer.take_outstanding(block);
+        if peer.receiving.is_some() {
             return Ok(());
         }
         // Cancelled, or given up; or nobody ever asked for it.
-        match peer.tolerated.checked_sub(block.length.into()) {
-            Some(left) => peer.tolerated = left,
+        match peer.tolerated_bytes.checked_sub(block.length.into()) {
+            Some(left) => peer.tolerated_bytes = left,
             None => {
                 peer.noise += 1 + block.length / UNASKED_UNIT;
                 if peer.noise > MAX_UNASKED {
@@ -152,11 +159,11 @@ impl Session {
         ends: bool,
     ) {
         let count = bytes.len();
-        let Some(coming) = peer.coming else {
+        let Some(coming) = peer.receiving else {
             self.totals.wasted += count as u64;
             return;
         };
-        peer.last_block = now;
+        peer.last_block_at = now;
         let arrival = self.picker.arrive(coming.block, position, count, peer.stream);
         let fresh = (count - arrival.known) as u64;
         self.totals.wasted += arrival.known as u64;
@@ -165,51 +172,51 @@ impl Session {
             let offset = coming.block.begin + position + arrival.known as u32;
             self.unstored += fresh;
             self.totals.downloaded += fresh;
-            self.totals.giving.add(now, fresh);
-            peer.given += fresh;
-            peer.giving.add(now, fresh);
+            self.totals.download_rate.add(now, fresh);
+            peer.downloaded += fresh;
+            peer.download_rate.add(now, fresh);
             self.outputs.push_back(Output::Store(coming.block.index, offset, bytes));
         }
         if arrival.piece_done {
             self.note_arrived(coming.block.index);
         }
         if arrival.block_done {
-            self.doubts.note_giver(peer.stream, peer.listens.unwrap_or(peer.address));
+            self.suspects.note_giver(peer.stream, peer.listen_address.unwrap_or(peer.address));
             self.cancel_others(coming.block, peer);
         }
         if ends {
-            peer.coming = None;
+            peer.receiving = None;
             self.picker.release(coming.block, peer.stream);
             self.note_pace(now, peer, coming);
         }
     }
 
     /// Learns from a whole block how many requests keep a peer busy.
-    fn note_pace(&mut self, now: Timestamp, peer: &mut Peer, asked: Asked) {
-        peer.snubs = false;
-        peer.given_in_all = peer.given_in_all.saturating_add(1);
-        self.telling.note_given();
-        if std::mem::take(&mut peer.lent) {
+    fn note_pace(&mut self, now: Timestamp, peer: &mut Peer, asked: OutstandingRequest) {
+        peer.snubbed = false;
+        peer.blocks_received = peer.blocks_received.saturating_add(1);
+        self.have_schedule.note_given();
+        if std::mem::take(&mut peer.requests_shared) {
             self.ask_again(peer);
         }
         peer.noise = peer.noise.saturating_sub(NOISE_A_BLOCK);
         let latency = now - asked.at;
         peer.latency = Some(peer.latency.map_or(latency, |least| least.min(latency)));
-        let first = *peer.first_block.get_or_insert(now);
+        let first = *peer.first_block_at.get_or_insert(now);
         if now - first < SLOW_START {
             // One more a block doubles them each round trip.
-            peer.depth = (peer.depth + 1).min(self.config.profile.most_requests as usize);
+            peer.pipeline_depth = (peer.pipeline_depth + 1).min(self.config.profile.max_pipeline as usize);
         }
     }
 
     /// A peer that had paused gives again: what others gave meanwhile need not come.
     fn ask_again(&mut self, peer: &mut Peer) {
-        for asked in std::mem::take(&mut peer.asked) {
+        for asked in std::mem::take(&mut peer.outstanding) {
             if self.picker.ask_again(asked.block, peer.stream) {
-                peer.asked.push_back(asked);
+                peer.outstanding.push_back(asked);
             } else {
-                peer.tolerated += u64::from(asked.block.length);
-                peer.say(&Message::Cancel(asked.block));
+                peer.tolerated_bytes += u64::from(asked.block.length);
+                peer.send(&Message::Cancel(asked.block));
             }
         }
     }
@@ -218,32 +225,34 @@ impl Session {
     fn cancel_others(&mut self, block: Block, but: &Peer) {
         for stream in self.picker.others_asked(block, but.stream) {
             let Some(other) = self.peers.get_mut(&stream) else { continue };
-            if other.take_asked(block).is_some() {
-                other.tolerated += u64::from(block.length);
-                other.say(&Message::Cancel(block));
+            if other.take_outstanding(block).is_some() {
+                other.tolerated_bytes += u64::from(block.length);
+                other.send(&Message::Cancel(block));
                 self.picker.release(block, stream);
-                self.stir(stream);
+                self.mark_dirty(stream);
             }
         }
     }
 
     /// What a peer was asked for is asked of it no longer.
-    pub(super) fn give_up_requests(&mut self, peer: &mut Peer) {
-        let coming = peer.coming.take();
-        for asked in peer.asked.drain(..).chain(coming) {
-            peer.tolerated += u64::from(asked.block.length);
+    pub(super) fn forget_outstanding(&mut self, peer: &mut Peer) {
+        let coming = peer.receiving.take();
+        for asked in peer.outstanding.drain(..).chain(coming) {
+            peer.tolerated_bytes += u64::from(asked.block.length);
             self.picker.release(asked.block, peer.stream);
         }
-        peer.current = None;
-        self.stir_idle();
+        peer.current_piece = None;
+        self.mark_idle_dirty();
     }
 
     /// Has those looked after who could be asked for more.
-    pub(super) fn stir_idle(&mut self) {
+    pub(super) fn mark_idle_dirty(&mut self) {
         for (&stream, peer) in &mut self.peers {
-            let idle = peer.phase == Phase::Open && peer.asked.len() < peer.depth && peer.wanted > 0;
-            if idle && !std::mem::replace(&mut peer.stirred, true) {
-                self.stirred.push(stream);
+            let idle = peer.phase == Phase::Open
+                && peer.outstanding.len() < peer.pipeline_depth
+                && peer.wanted_pieces > 0;
+            if idle && !std::mem::replace(&mut peer.dirty, true) {
+                self.dirty.push(stream);
             }
         }
     }
@@ -252,7 +261,7 @@ impl Session {
         let full = self.unstored >= self.config.max_unstored;
         self.unstored -= self.picker.stored(piece, count).min(self.unstored);
         if full && self.unstored < self.config.max_unstored {
-            self.stir_idle();
+            self.mark_idle_dirty();
         }
     }
 
@@ -265,25 +274,25 @@ impl Session {
         } else {
             self.discard(now, piece);
         }
-        self.stir_idle();
+        self.mark_idle_dirty();
     }
 
     fn keep(&mut self, now: Timestamp, piece: PieceIndex) {
         let Some(partial) = self.picker.pass(piece) else { return };
         self.unstored -= partial.unstored().min(self.unstored);
-        if self.doubts.is_doubted(piece) {
-            self.outputs.push_back(Output::Examine(piece, self.config.profile.block_length));
+        if self.suspects.is_suspect(piece) {
+            self.outputs.push_back(Output::HashBlocks(piece, self.config.profile.block_length));
         }
-        self.outputs.push_back(Output::Keep(piece));
-        let from = self.doubts.addresses(&partial);
+        self.outputs.push_back(Output::Commit(piece));
+        let from = self.suspects.addresses(&partial);
         self.outputs.push_back(Output::Event(Event::PieceDone { index: piece, from }));
-        self.news.push(piece);
+        self.pending_haves.push(piece);
         for (&stream, peer) in &mut self.peers {
-            if peer.holding.has(piece) {
-                peer.wanted -= 1;
+            if peer.pieces.has(piece) {
+                peer.wanted_pieces -= 1;
             }
-            if peer.phase == Phase::Open && !std::mem::replace(&mut peer.stirred, true) {
-                self.stirred.push(stream);
+            if peer.phase == Phase::Open && !std::mem::replace(&mut peer.dirty, true) {
+                self.dirty.push(stream);
             }
         }
         if self.picker.is_complete() {

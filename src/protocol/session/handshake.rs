@@ -7,7 +7,7 @@ use crate::wire::{Handshake, Message};
 use crate::{PeerId, Timestamp};
 
 use super::peer::{Peer, Phase};
-use super::profile::{Interest, Opening, Says, WithoutPieces};
+use super::profile::{ExtendedEntry, FirstMessage, Interest, WithoutPieces};
 use super::{Event, Session, Violation};
 
 impl Session {
@@ -18,21 +18,21 @@ impl Session {
         }
         peer.own_id = match self.connection_ids.pop_front() {
             Some(id) => id,
-            None => self.config.profile.peer_id.draw_from(&mut self.chance),
+            None => self.config.profile.peer_id.draw_from(&mut self.rng),
         };
     }
 
-    pub(super) fn say_handshake(&self, peer: &mut Peer) {
+    pub(super) fn send_handshake(&self, peer: &mut Peer) {
         let handshake = Handshake {
             reserved: self.config.profile.reserved,
             info_hash: self.torrent.info_hash,
             peer_id: peer.own_id,
         };
-        peer.saying.extend_from_slice(&handshake.encode());
+        peer.send_buffer.extend_from_slice(&handshake.encode());
     }
 
     /// Takes a peer's handshake, and says what follows it.
-    pub(super) fn shake_hands(
+    pub(super) fn on_handshake(
         &mut self,
         now: Timestamp,
         peer: &mut Peer,
@@ -41,69 +41,69 @@ impl Session {
         if handshake.info_hash != self.torrent.info_hash {
             return Err(Violation::WrongInfoHash(handshake.info_hash));
         }
-        let ours = |other: &Peer| other.own_id == handshake.peer_id && other.phase != Phase::Opening;
+        let ours = |other: &Peer| other.own_id == handshake.peer_id && other.phase != Phase::Connecting;
         if handshake.peer_id == self.identity.peer_id || self.peers.values().any(|other| ours(other)) {
-            return Err(Violation::OurselvesCalled);
+            return Err(Violation::SelfConnection);
         }
-        if peer.called {
+        if peer.incoming {
             self.choose_id(peer);
         }
-        self.settle_duplicate(now, peer, handshake.peer_id)?;
-        if peer.called {
-            self.say_handshake(peer);
+        self.resolve_duplicate(now, peer, handshake.peer_id)?;
+        if peer.incoming {
+            self.send_handshake(peer);
         }
         let ours = Handshake { reserved: self.config.profile.reserved, ..*handshake };
         peer.fast = ours.offers_fast() && handshake.offers_fast();
         peer.extended = ours.offers_extended() && handshake.offers_extended();
         peer.phase = Phase::Open;
-        peer.since = now;
+        peer.phase_since = now;
         peer.choked_since = now;
-        peer.starves_since = now;
-        peer.last_block = now;
+        peer.choked_idle_since = now;
+        peer.last_block_at = now;
         peer.peer_id = Some(handshake.peer_id);
         self.outputs.push_back(super::Output::Event(Event::Connected {
             stream: peer.stream,
             peer: peer.address,
             peer_id: handshake.peer_id,
         }));
-        for message in self.config.profile.opening.clone() {
+        for message in self.config.profile.first_messages.clone() {
             match message {
-                Opening::Extended if peer.extended => {
+                FirstMessage::Extended if peer.extended => {
                     let payload = self.extended_handshake(now, peer).into();
-                    peer.say(&Message::Extended { id: 0, payload });
+                    peer.send(&Message::Extended { id: 0, payload });
                 }
-                Opening::Extended => {}
-                Opening::Pieces => self.say_pieces(peer),
-                Opening::AllowedFast(count) => self.allow_set(peer, count),
+                FirstMessage::Extended => {}
+                FirstMessage::Pieces => self.send_pieces(peer),
+                FirstMessage::AllowedFast(count) => self.allow_set(peer, count),
             }
         }
         if self.config.profile.interest == Interest::AtOnce && !self.is_complete() {
-            peer.we_want = true;
-            peer.say(&Message::Interested);
+            peer.am_interested = true;
+            peer.send(&Message::Interested);
         }
         Ok(())
     }
 
     /// Two connections to one peer are one too many. Where each end dialled, both must keep the same one: that of the end
     /// with the greater peer id.
-    fn settle_duplicate(&mut self, now: Timestamp, peer: &Peer, peer_id: PeerId) -> Result<(), Violation> {
+    fn resolve_duplicate(&mut self, now: Timestamp, peer: &Peer, peer_id: PeerId) -> Result<(), Violation> {
         let other = self.peers.values().find(|other| other.peer_id == Some(peer_id));
-        let Some(other) = other.map(|other| (other.stream, other.called)) else { return Ok(()) };
+        let Some(other) = other.map(|other| (other.stream, other.incoming)) else { return Ok(()) };
         let keeps_called = peer_id > peer.own_id;
-        if other.1 == peer.called || peer.called != keeps_called {
+        if other.1 == peer.incoming || peer.incoming != keeps_called {
             return Err(Violation::Duplicate);
         }
         if let Some(other) = self.peers.remove(&other.0) {
-            self.part(now, other, super::Gone::Violated(Violation::Duplicate));
+            self.disconnect(now, other, super::DisconnectReason::Violated(Violation::Duplicate));
         }
         Ok(())
     }
 
-    fn say_pieces(&self, peer: &mut Peer) {
-        peer.knows_news = self.news.len();
+    fn send_pieces(&self, peer: &mut Peer) {
+        peer.known_pending_haves = self.pending_haves.len();
         let profile = &self.config.profile;
         let bitfield = || Message::Bitfield(self.picker.bitfield().into());
-        peer.say(&match (self.picker.done(), profile.without_pieces) {
+        peer.send(&match (self.picker.done(), profile.without_pieces) {
             (0, WithoutPieces::HaveNone) if peer.fast => Message::HaveNone,
             (0, WithoutPieces::KeepAlive) if !peer.fast => Message::KeepAlive,
             (0, WithoutPieces::HaveNone | WithoutPieces::Nothing) if !peer.fast => return,
@@ -128,7 +128,7 @@ impl Session {
     }
 
     /// What an entry of the extended handshake says; nothing where it is left out.
-    fn extended_value(&self, now: Timestamp, peer: &Peer, says: &Says) -> Vec<u8> {
+    fn extended_value(&self, now: Timestamp, peer: &Peer, says: &ExtendedEntry) -> Vec<u8> {
         let profile = &self.config.profile;
         let number = |number: i64| {
             let mut out = Vec::new();
@@ -142,26 +142,30 @@ impl Session {
         };
         let port = self.config.port;
         match says {
-            Says::Extensions => self.extensions(),
-            Says::MetadataSize => number(i64::try_from(self.torrent.info_bytes().len()).unwrap_or(i64::MAX)),
-            Says::Port | Says::PortWhenDialling if port == 0 => Vec::new(),
-            Says::PortWhenDialling if peer.called => Vec::new(),
-            Says::Port | Says::PortWhenDialling => number(port.into()),
-            Says::Reqq => number(profile.reqq.into()),
-            Says::Client if profile.client.is_empty() => Vec::new(),
-            Says::Client => text(profile.client.as_bytes()),
-            Says::YourAddress => match peer.address.ip() {
+            ExtendedEntry::Extensions => self.extensions(),
+            ExtendedEntry::MetadataSize => {
+                number(i64::try_from(self.torrent.info_bytes().len()).unwrap_or(i64::MAX))
+            }
+            ExtendedEntry::Port | ExtendedEntry::PortWhenDialling if port == 0 => Vec::new(),
+            ExtendedEntry::PortWhenDialling if peer.incoming => Vec::new(),
+            ExtendedEntry::Port | ExtendedEntry::PortWhenDialling => number(port.into()),
+            ExtendedEntry::Reqq => number(profile.reqq.into()),
+            ExtendedEntry::Client if profile.client.is_empty() => Vec::new(),
+            ExtendedEntry::Client => text(profile.client.as_bytes()),
+            ExtendedEntry::YourAddress => match peer.address.ip() {
                 IpAddr::V4(ip) => text(&ip.octets()),
                 IpAddr::V6(ip) => text(&ip.octets()),
             },
-            Says::UploadOnlyOnceComplete if !self.is_complete() => Vec::new(),
-            Says::UploadOnly | Says::UploadOnlyOnceComplete => number(self.is_complete().into()),
-            Says::CompleteAgo => {
+            ExtendedEntry::UploadOnlyOnceComplete if !self.is_complete() => Vec::new(),
+            ExtendedEntry::UploadOnly | ExtendedEntry::UploadOnlyOnceComplete => {
+                number(self.is_complete().into())
+            }
+            ExtendedEntry::CompleteAgo => {
                 let seconds = |since| i64::try_from((now - since).as_secs()).unwrap_or(i64::MAX);
                 number(self.completed_at.map_or(-1, seconds))
             }
-            Says::Number(constant) => number(*constant),
-            Says::Text(constant) => text(constant),
+            ExtendedEntry::Number(constant) => number(*constant),
+            ExtendedEntry::Text(constant) => text(constant),
         }
     }
 

@@ -4,14 +4,14 @@ use crate::PieceIndex;
 
 /// A set of pieces of one torrent. One who has all costs no memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Holding {
+pub(super) struct PieceSet {
     /// A bit a piece, the high bit of the first byte for piece 0; empty for none and for all.
     bits: Vec<u8>,
     count: u32,
     total: u32,
 }
 
-impl Holding {
+impl PieceSet {
     /// None of `total` pieces.
     pub(super) const fn none(total: u32) -> Self {
         Self { bits: Vec::new(), count: 0, total }
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn a_bitfield_is_read_bit_by_bit() {
         for bits in [[0b1010_0000, 0b0100_0000], [0xff, 0xc0], [0, 0]] {
-            let mut holding = Holding::from_bitfield(&bits, 10).unwrap();
+            let mut holding = PieceSet::from_bitfield(&bits, 10).unwrap();
             let pieces: Vec<_> = holding.iter().map(|piece| piece.0).collect();
             let wanted: Vec<_> =
                 (0..10).filter(|&piece| bits[piece as usize / 8] & (0x80 >> (piece % 8)) != 0).collect();
@@ -117,14 +117,14 @@ mod tests {
 
     #[test]
     fn rejects_bitfields_of_a_wrong_length_or_with_spare_bits() {
-        assert_eq!(Holding::from_bitfield(&[0xff], 10), None);
-        assert_eq!(Holding::from_bitfield(&[0xff, 0xc0, 0], 10), None);
-        assert_eq!(Holding::from_bitfield(&[0, 0x20], 10), None);
+        assert_eq!(PieceSet::from_bitfield(&[0xff], 10), None);
+        assert_eq!(PieceSet::from_bitfield(&[0xff, 0xc0, 0], 10), None);
+        assert_eq!(PieceSet::from_bitfield(&[0, 0x20], 10), None);
     }
 
     #[test]
     fn one_piece_less_than_all_is_not_all() {
-        let mut holding = Holding::none(10);
+        let mut holding = PieceSet::none(10);
         holding.fill();
         assert!(holding.is_all() && holding.has(PieceIndex(9)) && !holding.has(PieceIndex(10)));
         assert!(holding.remove(PieceIndex(3)) && !holding.remove(PieceIndex(3)));

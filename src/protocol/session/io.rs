@@ -13,7 +13,7 @@ use crate::{Block, InfoHash, PeerId, PieceIndex, Timestamp};
 /// A stream of the session: a connection to a peer or an HTTP tracker, or a flow of datagrams to a UDP tracker. The
 /// session numbers the streams it opens, the driver those it accepts: even numbers and odd ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StreamId(pub u32);
+pub struct SessionStreamId(pub u32);
 
 /// What a run draws at random.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,36 +42,36 @@ pub enum Input {
     /// Time has passed.
     Tick,
     /// A stream that the session wanted is open, to this address (where a name stood, what it resolved to).
-    Opened(StreamId, SocketAddr),
+    Opened(SessionStreamId, SocketAddr),
     /// A peer called. The driver gives the stream an odd number.
-    Accepted(StreamId, SocketAddr),
+    Accepted(SessionStreamId, SocketAddr),
     /// Bytes came: the next ones of a connection in any cut, or one whole datagram.
-    Received(StreamId, Bytes),
+    Received(SessionStreamId, Bytes),
     /// So many bytes of what was to be sent have left.
-    Sent(StreamId, usize),
+    Sent(SessionStreamId, usize),
     /// A stream is over, or could not be opened. Nothing more of it comes.
-    Closed(StreamId, Closing),
+    Closed(SessionStreamId, CloseReason),
     /// Bytes of a piece were stored.
     Stored(PieceIndex, u32),
     /// A piece whose bytes are all stored has this SHA-1.
     Hashed(PieceIndex, [u8; 20]),
     /// The SHA-1 of each block of a piece, as [`Output::Examine`] wanted them.
-    Examined(PieceIndex, Vec<[u8; 20]>),
+    BlockHashes(PieceIndex, Vec<[u8; 20]>),
     /// A block that a peer asked for was read from disk; `None` when it could not be.
-    Loaded(StreamId, Block, Option<Bytes>),
+    Loaded(SessionStreamId, Block, Option<Bytes>),
     /// An announce that the driver carried over https has this answer: a body, or why there is none.
-    Fetched(StreamId, Result<Bytes, String>),
+    Fetched(SessionStreamId, Result<Bytes, String>),
     /// What [`Output::Resolve`] asked: the addresses of a name, or why it has none.
-    Resolved(Name, Result<Vec<SocketAddr>, String>),
+    Resolved(HostPort, Result<Vec<SocketAddr>, String>),
     /// The user wants it to end: say goodbye to trackers and peers.
     Stop,
 }
 
 /// Why a stream is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Closing {
+pub enum CloseReason {
     /// The other end closed it.
-    ByFarEnd,
+    ByRemote,
     /// The other end, or the network, reset it.
     Reset,
     /// Nobody listens there.
@@ -88,26 +88,26 @@ pub enum Closing {
 #[derive(Debug, Clone)]
 pub enum Output {
     /// Open a stream.
-    Open(StreamId, Endpoint),
+    Open(SessionStreamId, Endpoint),
     /// Look up the addresses of a name, and answer in any case.
-    Resolve(Name),
+    Resolve(HostPort),
     /// Send bytes, in the order of these outputs; to a UDP tracker, one datagram.
-    Send(StreamId, Bytes),
+    Send(SessionStreamId, Bytes),
     /// Close a stream once what was to be sent before has left; with what the other end did wrong, when it did.
-    Close(StreamId, Option<Violation>),
+    Close(SessionStreamId, Option<Violation>),
     /// Keep bytes of a piece: the piece, the offset within it, the bytes. They come in any order and any size, each
     /// byte at most once until the piece is hashed. When the last byte of the piece is stored, hash it.
     Store(PieceIndex, u32, Bytes),
     /// Take the SHA-1 of each block of so many bytes of a piece whose bytes are all stored, the last one shorter, before
     /// anything that follows is done to the piece. It tells who of several peers sent the corrupt block; a driver may leave
     /// it unanswered.
-    Examine(PieceIndex, u32),
+    HashBlocks(PieceIndex, u32),
     /// What was stored of a piece is worthless: it failed its hash, and will be stored anew.
     Discard(PieceIndex),
     /// The piece is verified: its bytes may be made part of files.
-    Keep(PieceIndex),
+    Commit(PieceIndex),
     /// Read a block, to be sent on this stream.
-    Load(StreamId, Block),
+    Load(SessionStreamId, Block),
     /// Something happened that a person may want to know.
     Event(Event),
     /// Nothing more for now: call again at this time, or when something happens.
@@ -131,14 +131,14 @@ pub enum Endpoint {
 
 /// The name of a host, and a port there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name {
+pub struct HostPort {
     /// A DNS name, as a tracker gave it.
     pub host: String,
     /// A TCP port.
     pub port: u16,
 }
 
-impl fmt::Display for Name {
+impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
     }
@@ -150,7 +150,7 @@ pub enum Violation {
     /// Its handshake is for another torrent.
     WrongInfoHash(InfoHash),
     /// It is we ourselves.
-    OurselvesCalled,
+    SelfConnection,
     /// It is connected already.
     Duplicate,
     /// It does not speak the protocol, or a message is broken: what was wanted.
@@ -162,13 +162,13 @@ pub enum Violation {
     /// It kept silent for so long.
     Silent(Duration),
     /// It choked us for so long.
-    ChokedForEver(Duration),
+    ChokedTooLong(Duration),
     /// It sent more of what nobody asked for than is bearable.
     Flood(&'static str),
     /// It has nothing that is missing, and there is no use in waiting.
     Useless,
     /// There are connections enough.
-    TooMany,
+    TooManyConnections,
 }
 
 /// What a person may want to know.
@@ -200,36 +200,36 @@ pub enum Event {
     /// A tracker named a peer by a name that has no address.
     Unresolved {
         /// The name.
-        name: Name,
+        name: HostPort,
         /// Why.
         reason: String,
     },
     /// A peer is tried.
     Trying {
         /// The stream to it.
-        stream: StreamId,
+        stream: SessionStreamId,
         /// Its address.
         peer: SocketAddr,
     },
     /// A peer has shaken hands.
     Connected {
         /// The stream to it.
-        stream: StreamId,
+        stream: SessionStreamId,
         /// Its address.
         peer: SocketAddr,
         /// What it calls itself.
         peer_id: PeerId,
     },
     /// A peer is gone.
-    Gone {
+    Disconnected {
         /// The stream to it.
-        stream: StreamId,
+        stream: SessionStreamId,
         /// Its address.
         peer: SocketAddr,
         /// Why, in the far end's or our own terms.
-        closing: Gone,
+        reason: DisconnectReason,
         /// How many bytes of pieces it gave.
-        given: u64,
+        downloaded: u64,
     },
     /// A piece is verified and kept.
     PieceDone {
@@ -251,9 +251,9 @@ pub enum Event {
 
 /// Why a peer is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Gone {
+pub enum DisconnectReason {
     /// The stream ended.
-    Closed(Closing),
+    Closed(CloseReason),
     /// It broke a rule.
     Violated(Violation),
     /// We had no more use for it.

@@ -10,15 +10,15 @@ use crate::{Block, PieceIndex};
 
 /// The place in a peer's stream.
 #[derive(Debug)]
-pub(super) struct Receiver {
-    state: State,
+pub(super) struct MessageReader {
+    state: ReaderState,
     /// The beginning of a message whose rest has not come.
     begun: Vec<u8>,
     bitfield_length: usize,
 }
 
 #[derive(Debug)]
-enum State {
+enum ReaderState {
     Handshake,
     Message,
     Block { block: Block, position: u32 },
@@ -27,7 +27,7 @@ enum State {
 
 /// What was said.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum StreamPart {
     Handshake(Handshake),
     /// Any message but a piece.
     Message(Message),
@@ -41,23 +41,23 @@ pub(super) enum Part {
     },
 }
 
-impl Receiver {
+impl MessageReader {
     /// A receiver at the handshake of a peer of a torrent whose bitfields have so many bytes.
     pub(super) const fn new(bitfield_length: usize) -> Self {
-        Self { state: State::Handshake, begun: Vec::new(), bitfield_length }
+        Self { state: ReaderState::Handshake, begun: Vec::new(), bitfield_length }
     }
 
     /// Takes what `input` begins with; `None` when all of it is taken.
     ///
     /// # Errors
     /// What was wanted in place of what came.
-    pub(super) fn next(&mut self, input: &mut Bytes) -> Result<Option<Part>, &'static str> {
+    pub(super) fn next(&mut self, input: &mut Bytes) -> Result<Option<StreamPart>, &'static str> {
         loop {
             if input.is_empty() {
                 return Ok(None);
             }
             match &mut self.state {
-                State::Handshake => {
+                ReaderState::Handshake => {
                     self.collect(input, HANDSHAKE_LENGTH);
                     if handshake_prefix(&self.begun) == Prefix::No {
                         return Err("a handshake");
@@ -67,29 +67,29 @@ impl Receiver {
                     }
                     let handshake = Handshake::decode(&self.begun).map_err(|error| error.wanted)?;
                     self.begun.clear();
-                    self.state = State::Message;
-                    return Ok(Some(Part::Handshake(handshake)));
+                    self.state = ReaderState::Message;
+                    return Ok(Some(StreamPart::Handshake(handshake)));
                 }
-                State::Skip(left) => {
+                ReaderState::Skip(left) => {
                     let skipped = input.len().min(*left);
                     input.advance(skipped);
                     *left -= skipped;
                     if *left == 0 {
-                        self.state = State::Message;
+                        self.state = ReaderState::Message;
                     }
                 }
-                State::Block { block, position } => {
+                ReaderState::Block { block, position } => {
                     let start = *position;
                     let left = (block.length - start) as usize;
                     let bytes = input.split_to(input.len().min(left));
                     *position += bytes.len() as u32;
                     let ends = *position == block.length;
                     if ends {
-                        self.state = State::Message;
+                        self.state = ReaderState::Message;
                     }
-                    return Ok(Some(Part::BlockBytes { position: start, bytes, ends }));
+                    return Ok(Some(StreamPart::BlockBytes { position: start, bytes, ends }));
                 }
-                State::Message => {
+                ReaderState::Message => {
                     if let Some(part) = self.message(input)? {
                         return Ok(Some(part));
                     }
@@ -98,7 +98,7 @@ impl Receiver {
         }
     }
 
-    fn message(&mut self, input: &mut Bytes) -> Result<Option<Part>, &'static str> {
+    fn message(&mut self, input: &mut Bytes) -> Result<Option<StreamPart>, &'static str> {
         // A message that begins and ends in what came is not copied.
         let whole = self.begun.is_empty().then(|| self.extent(input)).transpose()?.flatten();
         let (mut head, extent) = match whole {
@@ -109,26 +109,26 @@ impl Receiver {
             }
         };
         if extent.skipped > 0 {
-            self.state = State::Skip(extent.skipped);
+            self.state = ReaderState::Skip(extent.skipped);
             return Ok(None);
         }
         if !extent.is_piece {
             return match Message::decode(&head).map_err(|error| error.wanted)? {
                 Message::Malformed { wanted, .. } => Err(wanted),
-                message => Ok(Some(Part::Message(message))),
+                message => Ok(Some(StreamPart::Message(message))),
             };
         }
         let length = head.get_u32() - 9;
         head.advance(1);
         let block = Block { index: PieceIndex(head.get_u32()), begin: head.get_u32(), length };
         if length > 0 {
-            self.state = State::Block { block, position: 0 };
+            self.state = ReaderState::Block { block, position: 0 };
         }
-        Ok(Some(Part::BlockBegins(block)))
+        Ok(Some(StreamPart::BlockBegins(block)))
     }
 
     /// Collects all that must be seen of a message at once; `None` until that has come.
-    fn collect_head(&mut self, input: &mut Bytes) -> Result<Option<Extent>, &'static str> {
+    fn collect_head(&mut self, input: &mut Bytes) -> Result<Option<MessageExtent>, &'static str> {
         loop {
             let (extent, wanted) = match self.extent(&self.begun)? {
                 Some(extent) => (Some(extent), extent.collected),
@@ -152,17 +152,17 @@ impl Receiver {
     }
 
     /// How far the message goes that `bytes` begin with; `None` while they are too few to tell.
-    fn extent(&self, bytes: &[u8]) -> Result<Option<Extent>, &'static str> {
+    fn extent(&self, bytes: &[u8]) -> Result<Option<MessageExtent>, &'static str> {
         let length = match frame(bytes) {
             Frame::Incomplete => return Ok(None),
             Frame::Impossible(error) => return Err(error.wanted),
             Frame::Message(length) => length,
         };
         let id = bytes.get(4).filter(|_| length > 4).map(|&id| MessageId(id));
-        let whole = Extent { collected: length, skipped: 0, is_piece: false };
+        let whole = MessageExtent { collected: length, skipped: 0, is_piece: false };
         Ok(Some(match id {
             Some(MessageId::PIECE) if length >= PIECE_HEAD => {
-                Extent { collected: PIECE_HEAD, is_piece: true, ..whole }
+                MessageExtent { collected: PIECE_HEAD, is_piece: true, ..whole }
             }
             Some(MessageId::BITFIELD) if length != 5 + self.bitfield_length => {
                 return Err("a bitfield with a bit for each piece");
@@ -185,7 +185,7 @@ impl Receiver {
 
 /// How far a message goes.
 #[derive(Debug, Clone, Copy)]
-struct Extent {
+struct MessageExtent {
     /// The bytes that are needed at once.
     collected: usize,
     /// The bytes behind them that nobody reads.
@@ -193,7 +193,7 @@ struct Extent {
     is_piece: bool,
 }
 
-impl Extent {
+impl MessageExtent {
     const fn skip(self) -> Self {
         Self { collected: 5, skipped: self.collected - 5, is_piece: false }
     }
@@ -223,22 +223,22 @@ mod tests {
         bytes
     }
 
-    fn parts(receiver: &mut Receiver, cuts: &[Vec<u8>]) -> Vec<String> {
+    fn parts(receiver: &mut MessageReader, cuts: &[Vec<u8>]) -> Vec<String> {
         let (mut said, mut block) = (Vec::new(), Vec::new());
         for cut in cuts {
             let mut input = Bytes::copy_from_slice(cut);
             while let Some(part) = receiver.next(&mut input).unwrap() {
                 match part {
-                    Part::BlockBytes { bytes, ends, position } => {
+                    StreamPart::BlockBytes { bytes, ends, position } => {
                         assert_eq!(position as usize, block.len());
                         block.extend_from_slice(&bytes);
                         if ends {
                             said.push(format!("{:?}", std::mem::take(&mut block)));
                         }
                     }
-                    Part::Handshake(handshake) => said.push(format!("{:?}", handshake.peer_id)),
-                    Part::Message(message) => said.push(message.name().to_owned()),
-                    Part::BlockBegins(block) => said.push(format!("{} {}", block.begin, block.length)),
+                    StreamPart::Handshake(handshake) => said.push(format!("{:?}", handshake.peer_id)),
+                    StreamPart::Message(message) => said.push(message.name().to_owned()),
+                    StreamPart::BlockBegins(block) => said.push(format!("{} {}", block.begin, block.length)),
                 }
             }
         }
@@ -257,15 +257,15 @@ mod tests {
 
     #[test]
     fn messages_come_whole_from_one_chunk() {
-        assert_eq!(parts(&mut Receiver::new(2), &[stream()]), SAID);
+        assert_eq!(parts(&mut MessageReader::new(2), &[stream()]), SAID);
     }
 
     #[test]
     fn blocks_are_slices_of_what_was_received() {
         let bytes = Bytes::from(stream());
-        let (mut input, mut receiver) = (bytes.clone(), Receiver::new(2));
+        let (mut input, mut receiver) = (bytes.clone(), MessageReader::new(2));
         let block = loop {
-            if let Some(Part::BlockBytes { bytes, .. }) = receiver.next(&mut input).unwrap() {
+            if let Some(StreamPart::BlockBytes { bytes, .. }) = receiver.next(&mut input).unwrap() {
                 break bytes;
             }
         };
@@ -282,7 +282,7 @@ mod tests {
             (&[&stream()[..68], &[0, 0, 0, 4, 7]].concat(), "a message of the length its id has"),
             (&[&stream()[..68], &[0, 8, 0, 0, 20]].concat(), "an extended message of at most 256 KiB"),
         ] {
-            let mut receiver = Receiver::new(2);
+            let mut receiver = MessageReader::new(2);
             let mut input = Bytes::copy_from_slice(bytes);
             let error = loop {
                 match receiver.next(&mut input) {
@@ -304,7 +304,7 @@ mod tests {
                 cuts.push(std::mem::replace(&mut rest, tail));
             }
             cuts.push(rest);
-            prop_assert_eq!(parts(&mut Receiver::new(2), &cuts), SAID);
+            prop_assert_eq!(parts(&mut MessageReader::new(2), &cuts), SAID);
         }
     }
 }

@@ -11,35 +11,36 @@ use crate::wire::{
 };
 use crate::{Block, PieceIndex, Timestamp};
 
-use super::holding::Holding;
-use super::message_reader::Part;
+use super::holding::PieceSet;
+use super::message_reader::StreamPart;
 use super::peer::{Peer, Phase};
-use super::swarm::Source;
-use super::{Event, Gone, Output, Session, State, StreamId, Violation};
+use super::swarm::PeerSource;
+use super::{DisconnectReason, Event, Output, Session, SessionState, SessionStreamId, Violation};
 
 impl Session {
-    pub(super) fn opened(&mut self, now: Timestamp, stream: StreamId, address: SocketAddr) {
+    pub(super) fn opened(&mut self, now: Timestamp, stream: SessionStreamId, address: SocketAddr) {
         let Some(mut peer) = self.peers.remove(&stream) else { return };
-        if peer.phase == Phase::Opening {
+        if peer.phase == Phase::Connecting {
             peer.address = address;
             peer.phase = Phase::Handshake;
-            peer.since = now;
+            peer.phase_since = now;
             peer.last_received = now;
             self.choose_id(&mut peer);
-            self.say_handshake(&mut peer);
+            self.send_handshake(&mut peer);
         }
         self.peers.insert(stream, peer);
-        self.stir(stream);
+        self.mark_dirty(stream);
     }
 
-    pub(super) fn accepted(&mut self, now: Timestamp, stream: StreamId, address: SocketAddr) {
+    pub(super) fn accepted(&mut self, now: Timestamp, stream: SessionStreamId, address: SocketAddr) {
         let ours = stream.0.is_multiple_of(2) || self.peers.contains_key(&stream);
         let full = self.config.single_peer || self.peers.len() >= self.config.max_peers;
         if ours {
             return;
         }
-        if self.state != State::Running || full || self.swarm.is_banned(address) {
-            let fault = (self.state == State::Running && full).then_some(Violation::TooMany);
+        if self.state != SessionState::Running || full || self.swarm.is_banned(address) {
+            let fault =
+                (self.state == SessionState::Running && full).then_some(Violation::TooManyConnections);
             self.outputs.push_back(Output::Close(stream, fault));
             return;
         }
@@ -47,14 +48,14 @@ impl Session {
     }
 
     /// Takes bytes from a peer.
-    pub(super) fn received(&mut self, now: Timestamp, stream: StreamId, mut bytes: Bytes) {
+    pub(super) fn received(&mut self, now: Timestamp, stream: SessionStreamId, mut bytes: Bytes) {
         let Some(mut peer) = self.peers.remove(&stream) else { return };
         peer.last_received = now;
         let fault = loop {
-            match peer.receiver.next(&mut bytes) {
+            match peer.reader.next(&mut bytes) {
                 Ok(None) => break None,
                 Ok(Some(part)) => {
-                    if let Err(violation) = self.take_part(now, &mut peer, part) {
+                    if let Err(violation) = self.on_part(now, &mut peer, part) {
                         break Some(violation);
                     }
                 }
@@ -62,121 +63,121 @@ impl Session {
             }
         };
         if let Some(violation) = fault {
-            self.part(now, peer, Gone::Violated(violation));
+            self.disconnect(now, peer, DisconnectReason::Violated(violation));
             return;
         }
         self.peers.insert(stream, peer);
-        self.stir(stream);
+        self.mark_dirty(stream);
     }
 
-    fn take_part(&mut self, now: Timestamp, peer: &mut Peer, part: Part) -> Result<(), Violation> {
+    fn on_part(&mut self, now: Timestamp, peer: &mut Peer, part: StreamPart) -> Result<(), Violation> {
         match part {
-            Part::Handshake(handshake) => self.shake_hands(now, peer, &handshake),
-            Part::Message(message) => self.take_message(now, peer, message),
-            Part::BlockBegins(block) => {
-                peer.has_spoken = true;
+            StreamPart::Handshake(handshake) => self.on_handshake(now, peer, &handshake),
+            StreamPart::Message(message) => self.on_message(now, peer, message),
+            StreamPart::BlockBegins(block) => {
+                peer.has_sent_message = true;
                 self.begin_block(peer, block)
             }
-            Part::BlockBytes { position, bytes, ends } => {
+            StreamPart::BlockBytes { position, bytes, ends } => {
                 self.take_block_bytes(now, peer, position, bytes, ends);
                 Ok(())
             }
         }
     }
 
-    fn take_message(&mut self, now: Timestamp, peer: &mut Peer, message: Message) -> Result<(), Violation> {
-        let first = !std::mem::replace(&mut peer.has_spoken, true);
+    fn on_message(&mut self, now: Timestamp, peer: &mut Peer, message: Message) -> Result<(), Violation> {
+        let first = !std::mem::replace(&mut peer.has_sent_message, true);
         let about_pieces = matches!(message, Message::Bitfield(_) | Message::HaveAll | Message::HaveNone);
-        if about_pieces && !first && peer.holding.count() > 0 {
+        if about_pieces && !first && peer.pieces.count() > 0 {
             return self.take_late_holding(peer, &message);
         }
         match message {
-            Message::KeepAlive => return annoy(peer, false),
+            Message::KeepAlive => return count_noise(peer, false),
             Message::Choke => {
-                let news = !std::mem::replace(&mut peer.it_chokes, true);
+                let news = !std::mem::replace(&mut peer.peer_choking, true);
                 if news {
                     peer.choked_since = now;
-                    if std::mem::replace(&mut peer.given_at_choke, peer.given) != peer.given {
-                        peer.starves_since = now;
+                    if std::mem::replace(&mut peer.downloaded_at_choke, peer.downloaded) != peer.downloaded {
+                        peer.choked_idle_since = now;
                     }
                     // BEP 6: with the fast extension each request is answered or rejected, else all are forgotten.
                     if !peer.fast {
-                        self.give_up_requests(peer);
+                        self.forget_outstanding(peer);
                     }
                     self.picker.unreserve(peer.stream);
                 }
-                return annoy(peer, news);
+                return count_noise(peer, news);
             }
             Message::Unchoke => {
-                let news = std::mem::replace(&mut peer.it_chokes, false);
+                let news = std::mem::replace(&mut peer.peer_choking, false);
                 if news {
-                    peer.last_block = now;
-                    peer.nothing_at = None;
+                    peer.last_block_at = now;
+                    peer.nothing_to_pick_at = None;
                 }
-                return annoy(peer, news);
+                return count_noise(peer, news);
             }
             Message::Interested => {
-                let news = !std::mem::replace(&mut peer.it_wants, true);
+                let news = !std::mem::replace(&mut peer.peer_interested, true);
                 if news {
                     self.unchoke_if_free(now, peer);
                     self.allow_fast(peer);
                 }
-                return annoy(peer, news);
+                return count_noise(peer, news);
             }
             Message::NotInterested => {
-                let news = std::mem::replace(&mut peer.it_wants, false);
-                if news && !peer.we_choke {
+                let news = std::mem::replace(&mut peer.peer_interested, false);
+                if news && !peer.am_choking {
                     self.choke(peer);
                 }
-                return annoy(peer, news);
+                return count_noise(peer, news);
             }
             Message::Have(piece) => {
                 self.check_piece(piece)?;
-                let news = peer.holding.insert(piece);
+                let news = peer.pieces.insert(piece);
                 if news {
-                    self.picker.rarity.more(piece, &mut self.chance);
+                    self.picker.rarity.more(piece, &mut self.rng);
                     if !self.picker.is_done(piece) {
-                        peer.wanted += 1;
-                        peer.nothing_at = None;
+                        peer.wanted_pieces += 1;
+                        peer.nothing_to_pick_at = None;
                     }
                 }
-                return annoy(peer, news);
+                return count_noise(peer, news);
             }
             Message::Bitfield(bits) => {
                 let total = self.piece_count();
-                let holding = Holding::from_bitfield(&bits, total)
+                let holding = PieceSet::from_bitfield(&bits, total)
                     .ok_or(Violation::Malformed("a bitfield without bits beyond the last piece"))?;
-                self.set_holding(peer, holding);
+                self.set_pieces(peer, holding);
             }
             Message::HaveAll | Message::HaveNone if !peer.fast => {
                 return Err(Violation::Malformed("messages of the fast extension only where both offer it"));
             }
             Message::HaveAll => {
-                let mut holding = Holding::none(self.piece_count());
+                let mut holding = PieceSet::none(self.piece_count());
                 holding.fill();
-                self.set_holding(peer, holding);
+                self.set_pieces(peer, holding);
             }
             Message::HaveNone => {}
-            Message::Request(block) => return self.take_request(peer, block),
+            Message::Request(block) => return self.on_request(peer, block),
             Message::Cancel(block) => {
                 self.check_block(block)?;
-                self.take_cancel(peer, block);
+                self.on_cancel(peer, block);
             }
             Message::RejectRequest(block) => {
                 self.check_block(block)?;
-                let known = peer.take_asked(block).is_some();
+                let known = peer.take_outstanding(block).is_some();
                 if known {
                     self.picker.release(block, peer.stream);
-                    peer.allowed.remove(&block.index);
-                    if !peer.it_chokes {
+                    peer.allowed_fast.remove(&block.index);
+                    if !peer.peer_choking {
                         // It has too much to do: it would refuse again at once.
                         peer.refused_until = Some(now + AFTER_REFUSAL);
-                        peer.depth = (peer.depth / 2).max(1);
+                        peer.pipeline_depth = (peer.pipeline_depth / 2).max(1);
                         self.picker.unreserve(peer.stream);
                     }
-                    self.stir_idle();
+                    self.mark_idle_dirty();
                 }
-                return annoy(peer, known);
+                return count_noise(peer, known);
             }
             Message::SuggestPiece(piece) => {
                 self.check_piece(piece)?;
@@ -184,16 +185,16 @@ impl Session {
                 if news && peer.suggested.len() < MAX_SUGGESTED {
                     peer.suggested.push(piece);
                 }
-                return annoy(peer, news);
+                return count_noise(peer, news);
             }
             Message::AllowedFast(piece) => {
                 self.check_piece(piece)?;
-                let news = peer.allowed.len() < MAX_SUGGESTED && peer.allowed.insert(piece);
-                peer.nothing_at = None;
-                return annoy(peer, news);
+                let news = peer.allowed_fast.len() < MAX_SUGGESTED && peer.allowed_fast.insert(piece);
+                peer.nothing_to_pick_at = None;
+                return count_noise(peer, news);
             }
             Message::Extended { id, payload } => self.take_extended(now, peer, id, &payload)?,
-            Message::Port(_) | Message::Unknown { .. } => return annoy(peer, false),
+            Message::Port(_) | Message::Unknown { .. } => return count_noise(peer, false),
             // These are passed over before they get here, and blocks come in parts.
             Message::HashRequest(_)
             | Message::Hashes(..)
@@ -202,7 +203,7 @@ impl Session {
             Message::Malformed { wanted, .. } => return Err(Violation::Malformed(wanted)),
         }
         if about_pieces && self.config.profile.acknowledges_pieces {
-            peer.say(&Message::KeepAlive);
+            peer.send(&Message::KeepAlive);
         }
         Ok(())
     }
@@ -213,37 +214,37 @@ impl Session {
         let total = self.piece_count();
         match message {
             Message::Bitfield(bits) => {
-                let holding = Holding::from_bitfield(bits, total)
+                let holding = PieceSet::from_bitfield(bits, total)
                     .ok_or(Violation::Malformed("a bitfield without bits beyond the last piece"))?;
                 peer.noise += LATE_BITFIELD;
-                self.set_holding(peer, holding);
+                self.set_pieces(peer, holding);
             }
             Message::HaveAll => {
-                let mut holding = Holding::none(total);
+                let mut holding = PieceSet::none(total);
                 holding.fill();
                 peer.noise += LATE_BITFIELD;
-                self.set_holding(peer, holding);
+                self.set_pieces(peer, holding);
             }
             _ => {}
         }
-        annoy(peer, true)
+        count_noise(peer, true)
     }
 
     /// A peer has exactly these pieces.
-    pub(super) fn set_holding(&mut self, peer: &mut Peer, holding: Holding) {
-        let before = std::mem::replace(&mut peer.holding, holding);
-        for piece in peer.holding.iter() {
+    pub(super) fn set_pieces(&mut self, peer: &mut Peer, holding: PieceSet) {
+        let before = std::mem::replace(&mut peer.pieces, holding);
+        for piece in peer.pieces.iter() {
             if !before.has(piece) {
-                self.picker.rarity.more(piece, &mut self.chance);
+                self.picker.rarity.more(piece, &mut self.rng);
             }
         }
         for piece in before.iter() {
-            if !peer.holding.has(piece) {
-                self.picker.rarity.fewer(piece, &mut self.chance);
+            if !peer.pieces.has(piece) {
+                self.picker.rarity.fewer(piece, &mut self.rng);
             }
         }
-        peer.wanted = self.picker.wanted_of(&peer.holding);
-        peer.nothing_at = None;
+        peer.wanted_pieces = self.picker.wanted_of(&peer.pieces);
+        peer.nothing_to_pick_at = None;
     }
 
     fn take_extended(
@@ -257,30 +258,30 @@ impl Session {
             0 => Extension::Handshake,
             id => match self.config.profile.extension(id) {
                 Some(name) => Extension::from_name(name.as_bytes()),
-                None => return annoy(peer, false),
+                None => return count_noise(peer, false),
             },
         };
         // What cannot be read is passed over: extensions are nobody's duty.
-        let Ok(content) = extension.decode(payload) else { return annoy(peer, false) };
+        let Ok(content) = extension.decode(payload) else { return count_noise(peer, false) };
         match content {
             Content::Handshake(handshake) => {
                 self.take_extended_handshake(peer, handshake);
-                annoy(peer, false)
+                count_noise(peer, false)
             }
             Content::Metadata(metadata) => self.take_metadata(peer, &metadata),
             Content::DontHave(piece) => {
                 self.check_piece(piece)?;
-                if peer.holding.remove(piece) {
-                    self.picker.rarity.fewer(piece, &mut self.chance);
-                    peer.wanted -= u32::from(!self.picker.is_done(piece));
+                if peer.pieces.remove(piece) {
+                    self.picker.rarity.fewer(piece, &mut self.rng);
+                    peer.wanted_pieces -= u32::from(!self.picker.is_done(piece));
                 }
-                annoy(peer, false)
+                count_noise(peer, false)
             }
             Content::Pex(pex) => {
                 self.take_pex(now, peer, &pex);
-                annoy(peer, false)
+                count_noise(peer, false)
             }
-            Content::UploadOnly(_) | Content::Holepunch(_) | Content::Other => annoy(peer, false),
+            Content::UploadOnly(_) | Content::Holepunch(_) | Content::Other => count_noise(peer, false),
         }
     }
 
@@ -291,21 +292,21 @@ impl Session {
         if self.torrent.private || self.config.single_peer || pex.added.is_empty() {
             return;
         }
-        let most = match peer.pex_heard {
+        let most = match peer.pex_received_at {
             None => MAX_FIRST_PEX,
             Some(heard) if now - heard < PEX_HEARD_AT_LEAST => return,
             Some(_) => MAX_PEX,
         };
-        peer.pex_heard = Some(now);
+        peer.pex_received_at = Some(now);
         let added = pex.added.iter().take(most).map(|peer| peer.address);
-        self.swarm.learn(Source::Peer(peer.address.ip()), added);
+        self.swarm.learn(PeerSource::Peer(peer.address.ip()), added);
     }
 
     fn take_extended_handshake(&mut self, peer: &mut Peer, handshake: ExtendedHandshake) {
         for (name, id) in &handshake.extensions {
             match name.as_str() {
-                "ut_metadata" => peer.extensions.metadata = *id,
-                "ut_pex" => peer.extensions.pex = *id,
+                "ut_metadata" => peer.extension_ids.metadata = *id,
+                "ut_pex" => peer.extension_ids.pex = *id,
                 _ => {}
             }
         }
@@ -315,24 +316,24 @@ impl Session {
         if let Some(reqq) = handshake.reqq.filter(|&reqq| reqq > 0) {
             peer.reqq = reqq as usize;
         }
-        if let Some(port) = handshake.port.filter(|&port| port != 0 && peer.called) {
+        if let Some(port) = handshake.port.filter(|&port| port != 0 && peer.incoming) {
             let listens = SocketAddr::new(peer.address.ip(), port);
-            peer.listens = Some(listens);
+            peer.listen_address = Some(listens);
             self.swarm.note_connected(listens);
         }
     }
 
     /// BEP 9: pieces of the metadata, of 16 KiB each.
     fn take_metadata(&mut self, peer: &mut Peer, metadata: &Metadata) -> Result<(), Violation> {
-        let id = peer.extensions.metadata;
+        let id = peer.extension_ids.metadata;
         if metadata.kind != MetadataKind::Request || id == 0 {
-            return annoy(peer, false);
+            return count_noise(peer, false);
         }
         let info = self.torrent.info_bytes();
         let start = (metadata.piece as usize).saturating_mul(METADATA_PIECE as usize);
         let mut payload = b"d8:msg_type".to_vec();
         // One who asks faster than it reads is refused.
-        if start >= info.len() || peer.unsent + peer.saying.len() > MAX_UNSENT_METADATA {
+        if start >= info.len() || peer.unsent + peer.send_buffer.len() > MAX_UNSENT_METADATA {
             bencode::put_integer(&mut payload, 2);
             payload.extend_from_slice(b"5:piece");
             bencode::put_integer(&mut payload, metadata.piece.into());
@@ -347,8 +348,8 @@ impl Session {
             payload.push(b'e');
             payload.extend_from_slice(&info[start..end]);
         }
-        peer.say(&Message::Extended { id, payload: payload.into() });
-        annoy(peer, false)
+        peer.send(&Message::Extended { id, payload: payload.into() });
+        count_noise(peer, false)
     }
 
     pub(super) fn piece_count(&self) -> u32 {
@@ -366,28 +367,28 @@ impl Session {
     }
 
     /// Ends a connection from our side.
-    pub(super) fn part(&mut self, now: Timestamp, mut peer: Box<Peer>, gone: Gone) {
+    pub(super) fn disconnect(&mut self, now: Timestamp, mut peer: Box<Peer>, gone: DisconnectReason) {
         self.flush(now, &mut peer);
         let violation = match &gone {
-            Gone::Violated(violation) => Some(violation.clone()),
-            Gone::Closed(_) | Gone::Finished => None,
+            DisconnectReason::Violated(violation) => Some(violation.clone()),
+            DisconnectReason::Closed(_) | DisconnectReason::Finished => None,
         };
         self.outputs.push_back(Output::Close(peer.stream, violation));
         self.forget(now, *peer, gone);
     }
 
     /// A connection is over.
-    pub(super) fn forget(&mut self, now: Timestamp, mut peer: Peer, gone: Gone) {
-        self.give_up_requests(&mut peer);
+    pub(super) fn forget(&mut self, now: Timestamp, mut peer: Peer, gone: DisconnectReason) {
+        self.forget_outstanding(&mut peer);
         self.picker.unreserve(peer.stream);
-        let none = Holding::none(self.piece_count());
-        self.set_holding(&mut peer, none);
+        let none = PieceSet::none(self.piece_count());
+        self.set_pieces(&mut peer, none);
         self.choker.forget(peer.stream);
         // A stranger who called and never shook hands left no trace worth keeping.
-        let useful = peer.given > 0 || peer.taken > 0;
+        let useful = peer.downloaded > 0 || peer.uploaded > 0;
         match &gone {
-            Gone::Violated(Violation::OurselvesCalled) => self.swarm.note_ourselves(peer.address),
-            Gone::Violated(
+            DisconnectReason::Violated(Violation::SelfConnection) => self.swarm.note_ourselves(peer.address),
+            DisconnectReason::Violated(
                 Violation::CorruptPiece(_)
                 | Violation::Malformed(_)
                 | Violation::OutOfRange
@@ -395,25 +396,30 @@ impl Session {
                 // One that has not shaken hands may have tried to encrypt, and calls again without; in single-peer mode the tracker
                 // may name it again.
             ) if !self.config.single_peer && peer.phase == Phase::Open => {
-                let dialled = peer.listens.unwrap_or(peer.address);
+                let dialled = peer.listen_address.unwrap_or(peer.address);
                 self.swarm.ban(dialled);
             }
-            Gone::Violated(Violation::CorruptPiece(_)) => {
-                self.swarm.ban(peer.listens.unwrap_or(peer.address));
+            DisconnectReason::Violated(Violation::CorruptPiece(_)) => {
+                self.swarm.ban(peer.listen_address.unwrap_or(peer.address));
             }
             _ => {}
         }
-        if let Some(address) = peer.listens {
+        if let Some(address) = peer.listen_address {
             self.swarm.note_gone(address, useful, now);
         }
-        let (stream, address, given, closing) = (peer.stream, peer.address, peer.given, gone);
-        self.outputs.push_back(Output::Event(Event::Gone { stream, peer: address, closing, given }));
-        self.stir_idle();
+        let (stream, address, given, closing) = (peer.stream, peer.address, peer.downloaded, gone);
+        self.outputs.push_back(Output::Event(Event::Disconnected {
+            stream,
+            peer: address,
+            reason: closing,
+            downloaded: given,
+        }));
+        self.mark_idle_dirty();
     }
 }
 
 /// Counts a message that says nothing new: who says nothing else, and that often, is not listened to.
-fn annoy(peer: &mut Peer, news: bool) -> Result<(), Violation> {
+fn count_noise(peer: &mut Peer, news: bool) -> Result<(), Violation> {
     if news {
         return Ok(());
     }

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::StreamId;
+use super::SessionStreamId;
 
 /// A piece under way.
 #[derive(Debug)]
@@ -29,15 +29,15 @@ pub(super) enum Reserved {
     /// The next who asks, and then only that one.
     ForNext,
     /// Only this one.
-    For(StreamId),
+    For(SessionStreamId),
 }
 
 #[derive(Debug, Default, Clone)]
 struct BlockState {
     /// How many of its bytes are there, from the first on.
     there: u32,
-    asked: SmallVec<[StreamId; 2]>,
-    from: SmallVec<[StreamId; 2]>,
+    asked: SmallVec<[SessionStreamId; 2]>,
+    from: SmallVec<[SessionStreamId; 2]>,
 }
 
 impl Partial {
@@ -67,7 +67,7 @@ impl Partial {
         self.unstored
     }
 
-    pub(super) fn is_for(&self, stream: StreamId) -> bool {
+    pub(super) fn is_for(&self, stream: SessionStreamId) -> bool {
         match self.reserved {
             Reserved::No | Reserved::ForNext => true,
             Reserved::For(owner) => owner == stream,
@@ -75,7 +75,7 @@ impl Partial {
     }
 
     /// Lets others have a piece reserved for `stream`; whether it was.
-    pub(super) fn unreserve(&mut self, stream: StreamId) -> bool {
+    pub(super) fn unreserve(&mut self, stream: SessionStreamId) -> bool {
         let was = self.reserved == Reserved::For(stream);
         if was {
             self.reserved = Reserved::ForNext;
@@ -83,17 +83,17 @@ impl Partial {
         was
     }
 
-    pub(super) fn asked(&self, number: u32) -> &[StreamId] {
+    pub(super) fn asked(&self, number: u32) -> &[SessionStreamId] {
         self.blocks.get(number as usize).map_or(&[], |block| &block.asked)
     }
 
     /// Who gave bytes of a block.
-    pub(super) fn givers(&self) -> impl Iterator<Item = &[StreamId]> {
+    pub(super) fn givers(&self) -> impl Iterator<Item = &[SessionStreamId]> {
         self.blocks.iter().map(|block| block.from.as_slice())
     }
 
     /// Notes that `stream` is asked for the first block that nobody is asked for.
-    pub(super) fn ask_next(&mut self, stream: StreamId) -> Option<u32> {
+    pub(super) fn ask_next(&mut self, stream: SessionStreamId) -> Option<u32> {
         while let Some(block) = self.blocks.get(self.first_unasked as usize) {
             let number = self.first_unasked;
             self.first_unasked += 1;
@@ -106,7 +106,7 @@ impl Partial {
         None
     }
 
-    pub(super) fn ask(&mut self, number: u32, stream: StreamId) {
+    pub(super) fn ask(&mut self, number: u32, stream: SessionStreamId) {
         self.blocks[number as usize].asked.push(stream);
         if self.reserved == Reserved::ForNext {
             self.reserved = Reserved::For(stream);
@@ -114,7 +114,7 @@ impl Partial {
     }
 
     /// `stream` is asked for a block after all, having been released from it; whether it is of use still.
-    pub(super) fn ask_again(&mut self, number: u32, stream: StreamId) -> bool {
+    pub(super) fn ask_again(&mut self, number: u32, stream: SessionStreamId) -> bool {
         let length = self.length(number);
         let Some(block) = self.blocks.get_mut(number as usize) else { return false };
         if block.there == length {
@@ -130,7 +130,7 @@ impl Partial {
     }
 
     /// The block that the fewest are asked for, `stream` not among them, and how many are.
-    pub(super) fn least_asked(&self, stream: StreamId) -> Option<(u32, usize)> {
+    pub(super) fn least_asked(&self, stream: SessionStreamId) -> Option<(u32, usize)> {
         let blocks = (0..).zip(&self.blocks);
         let open = blocks
             .filter(|(number, block)| block.there < self.length(*number) && !block.asked.contains(&stream));
@@ -138,7 +138,7 @@ impl Partial {
     }
 
     /// `stream` is not asked for a block any longer; whether nobody is now, and it is not whole.
-    pub(super) fn release(&mut self, number: u32, stream: StreamId) -> bool {
+    pub(super) fn release(&mut self, number: u32, stream: SessionStreamId) -> bool {
         let length = self.length(number);
         let Some(block) = self.blocks.get_mut(number as usize) else { return false };
         let Some(at) = block.asked.iter().position(|&asked| asked == stream) else { return false };
@@ -158,7 +158,7 @@ impl Partial {
         number: u32,
         position: u32,
         count: usize,
-        from: StreamId,
+        from: SessionStreamId,
     ) -> Option<usize> {
         let length = self.length(number);
         let block = self.blocks.get_mut(number as usize)?;

@@ -8,23 +8,23 @@ use bytes::Bytes;
 use crate::wire::Message;
 use crate::{Block, PeerId, PieceIndex, Timestamp};
 
-use super::StreamId;
-use super::holding::Holding;
-use super::message_reader::Receiver;
+use super::SessionStreamId;
+use super::holding::PieceSet;
+use super::message_reader::MessageReader;
 use super::rate::Rate;
 
 /// A connection to a peer, from the moment it is dialled or calls.
 #[derive(Debug)]
 pub(super) struct Peer {
-    pub(super) stream: StreamId,
+    pub(super) stream: SessionStreamId,
     pub(super) address: SocketAddr,
     /// Whether it called us.
-    pub(super) called: bool,
+    pub(super) incoming: bool,
     /// Where it can be dialled, when that is known.
-    pub(super) listens: Option<SocketAddr>,
+    pub(super) listen_address: Option<SocketAddr>,
     pub(super) phase: Phase,
     /// When the phase began.
-    pub(super) since: Timestamp,
+    pub(super) phase_since: Timestamp,
     pub(super) peer_id: Option<PeerId>,
     /// What we call ourselves to it.
     pub(super) own_id: PeerId,
@@ -33,87 +33,87 @@ pub(super) struct Peer {
     pub(super) fast: bool,
     pub(super) extended: bool,
     /// The ids under which it receives extensions.
-    pub(super) extensions: Extensions,
-    pub(super) receiver: Receiver,
+    pub(super) extension_ids: ExtensionIds,
+    pub(super) reader: MessageReader,
     /// Messages that wait for the end of the step, to leave together.
-    pub(super) saying: Vec<u8>,
+    pub(super) send_buffer: Vec<u8>,
     /// Bytes handed out to be sent that have not left.
     pub(super) unsent: usize,
-    pub(super) holding: Holding,
+    pub(super) pieces: PieceSet,
     /// Whether it has said anything after its handshake: a bitfield must come first.
-    pub(super) has_spoken: bool,
+    pub(super) has_sent_message: bool,
     /// How many of its pieces we lack.
-    pub(super) wanted: u32,
-    pub(super) we_choke: bool,
-    pub(super) we_want: bool,
-    pub(super) it_chokes: bool,
-    pub(super) it_wants: bool,
+    pub(super) wanted_pieces: u32,
+    pub(super) am_choking: bool,
+    pub(super) am_interested: bool,
+    pub(super) peer_choking: bool,
+    pub(super) peer_interested: bool,
     /// When it last choked us.
     pub(super) choked_since: Timestamp,
     /// Since when all it did was choke us, now and then with a pause in which nothing came.
-    pub(super) starves_since: Timestamp,
+    pub(super) choked_idle_since: Timestamp,
     /// What it had given when it last choked us.
-    pub(super) given_at_choke: u64,
+    pub(super) downloaded_at_choke: u64,
     /// What it may be asked for while it chokes us (BEP 6).
-    pub(super) allowed: BTreeSet<PieceIndex>,
+    pub(super) allowed_fast: BTreeSet<PieceIndex>,
     /// What it may have while we choke it, and how many bytes of each piece it has not had (BEP 6).
-    pub(super) granted: BTreeMap<PieceIndex, u32>,
+    pub(super) granted_fast: BTreeMap<PieceIndex, u32>,
     /// What it suggests (BEP 6).
     pub(super) suggested: Vec<PieceIndex>,
 
-    pub(super) asked: VecDeque<Asked>,
+    pub(super) outstanding: VecDeque<OutstandingRequest>,
     /// How many blocks it was asked for, and how many of them it gave.
-    pub(super) asked_in_all: u32,
-    pub(super) given_in_all: u32,
+    pub(super) requests_sent: u32,
+    pub(super) blocks_received: u32,
     /// The request whose block is coming.
-    pub(super) coming: Option<Asked>,
+    pub(super) receiving: Option<OutstandingRequest>,
     /// The piece of which it was last asked for a block.
-    pub(super) current: Option<PieceIndex>,
+    pub(super) current_piece: Option<PieceIndex>,
     /// How many requests may wait at it.
-    pub(super) depth: usize,
+    pub(super) pipeline_depth: usize,
     /// The most it takes.
     pub(super) reqq: usize,
     /// The shortest time from a request to its block.
     pub(super) latency: Option<std::time::Duration>,
     /// When its first block came.
-    pub(super) first_block: Option<Timestamp>,
+    pub(super) first_block_at: Option<Timestamp>,
     /// When it last sent of a block, or was first asked since it had nothing to do.
-    pub(super) last_block: Timestamp,
-    pub(super) snubs: bool,
+    pub(super) last_block_at: Timestamp,
+    pub(super) snubbed: bool,
     /// Whether what it was asked for may be asked of others too.
-    pub(super) lent: bool,
+    pub(super) requests_shared: bool,
     /// It is not asked for anything before this: it refused.
     pub(super) refused_until: Option<Timestamp>,
     /// The picker's version when it last had nothing for this peer.
-    pub(super) nothing_at: Option<u64>,
+    pub(super) nothing_to_pick_at: Option<u64>,
     /// What it asked for and has not got.
-    pub(super) serving: VecDeque<Block>,
+    pub(super) upload_queue: VecDeque<Block>,
     /// Blocks that are being read for it.
     pub(super) loading: VecDeque<Block>,
-    pub(super) given: u64,
-    pub(super) taken: u64,
-    pub(super) giving: Rate,
-    pub(super) taking: Rate,
+    pub(super) downloaded: u64,
+    pub(super) uploaded: u64,
+    pub(super) download_rate: Rate,
+    pub(super) upload_rate: Rate,
     pub(super) last_received: Timestamp,
     pub(super) last_sent: Timestamp,
     /// Bytes of blocks that may come though nobody waits for them: cancelled, or given up.
-    pub(super) tolerated: u64,
+    pub(super) tolerated_bytes: u64,
     /// Messages that said nothing new.
     pub(super) noise: u32,
     /// How many of the pieces that are new it heard of in its opening.
-    pub(super) knows_news: usize,
-    pub(super) pex_told: BTreeSet<SocketAddr>,
-    pub(super) pex_at: Timestamp,
-    pub(super) pex_heard: Option<Timestamp>,
+    pub(super) known_pending_haves: usize,
+    pub(super) pex_sent: BTreeSet<SocketAddr>,
+    pub(super) next_pex_at: Timestamp,
+    pub(super) pex_received_at: Option<Timestamp>,
     /// Whether it is among those to be looked after at the end of the step.
-    pub(super) stirred: bool,
+    pub(super) dirty: bool,
 }
 
 /// How far a connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// It was dialled.
-    Opening,
+    Connecting,
     /// Its handshake has not come.
     Handshake,
     /// Handshakes are exchanged.
@@ -122,21 +122,21 @@ pub(super) enum Phase {
 
 /// A request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct OutstandingRequest {
     pub(super) block: Block,
     pub(super) at: Timestamp,
 }
 
 /// The ids under which a peer receives the extensions we speak; 0 where it does not.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Extensions {
+pub(super) struct ExtensionIds {
     pub(super) metadata: u8,
     pub(super) pex: u8,
 }
 
 impl Peer {
     pub(super) fn new(
-        stream: StreamId,
+        stream: SessionStreamId,
         address: SocketAddr,
         called: bool,
         own_id: PeerId,
@@ -147,89 +147,91 @@ impl Peer {
         Self {
             stream,
             address,
-            called,
-            listens: (!called).then_some(address),
-            phase: if called { Phase::Handshake } else { Phase::Opening },
-            since: now,
+            incoming: called,
+            listen_address: (!called).then_some(address),
+            phase: if called { Phase::Handshake } else { Phase::Connecting },
+            phase_since: now,
             peer_id: None,
             own_id,
             client: None,
             fast: false,
             extended: false,
-            extensions: Extensions::default(),
-            receiver: Receiver::new(bitfield_length),
-            saying: Vec::new(),
+            extension_ids: ExtensionIds::default(),
+            reader: MessageReader::new(bitfield_length),
+            send_buffer: Vec::new(),
             unsent: 0,
-            holding: Holding::none(pieces),
-            has_spoken: false,
-            wanted: 0,
-            we_choke: true,
-            we_want: false,
-            it_chokes: true,
-            it_wants: false,
+            pieces: PieceSet::none(pieces),
+            has_sent_message: false,
+            wanted_pieces: 0,
+            am_choking: true,
+            am_interested: false,
+            peer_choking: true,
+            peer_interested: false,
             choked_since: now,
-            starves_since: now,
-            given_at_choke: 0,
-            allowed: BTreeSet::new(),
-            granted: BTreeMap::new(),
+            choked_idle_since: now,
+            downloaded_at_choke: 0,
+            allowed_fast: BTreeSet::new(),
+            granted_fast: BTreeMap::new(),
             suggested: Vec::new(),
 
-            asked: VecDeque::new(),
-            asked_in_all: 0,
-            given_in_all: 0,
-            coming: None,
-            current: None,
-            depth: 0,
+            outstanding: VecDeque::new(),
+            requests_sent: 0,
+            blocks_received: 0,
+            receiving: None,
+            current_piece: None,
+            pipeline_depth: 0,
             reqq: DEFAULT_REQQ,
             latency: None,
-            first_block: None,
-            last_block: now,
-            snubs: false,
-            lent: false,
+            first_block_at: None,
+            last_block_at: now,
+            snubbed: false,
+            requests_shared: false,
             refused_until: None,
-            nothing_at: None,
-            serving: VecDeque::new(),
-            knows_news: 0,
+            nothing_to_pick_at: None,
+            upload_queue: VecDeque::new(),
+            known_pending_haves: 0,
             loading: VecDeque::new(),
-            given: 0,
-            taken: 0,
-            giving: Rate::new(now),
-            taking: Rate::new(now),
+            downloaded: 0,
+            uploaded: 0,
+            download_rate: Rate::new(now),
+            upload_rate: Rate::new(now),
             last_received: now,
             last_sent: now,
-            tolerated: 0,
+            tolerated_bytes: 0,
             noise: 0,
-            pex_told: BTreeSet::new(),
-            pex_at: now,
-            pex_heard: None,
-            stirred: false,
+            pex_sent: BTreeSet::new(),
+            next_pex_at: now,
+            pex_received_at: None,
+            dirty: false,
         }
     }
 
     /// Puts a message behind what waits to be said.
-    pub(super) fn say(&mut self, message: &Message) {
-        message.encode(&mut self.saying);
+    pub(super) fn send(&mut self, message: &Message) {
+        message.encode(&mut self.send_buffer);
     }
 
     /// What waits to be said, noted as sent.
-    pub(super) fn said(&mut self, now: Timestamp) -> Option<Bytes> {
-        if self.saying.is_empty() {
+    pub(super) fn take_send_buffer(&mut self, now: Timestamp) -> Option<Bytes> {
+        if self.send_buffer.is_empty() {
             return None;
         }
         self.last_sent = now;
-        self.unsent += self.saying.len();
-        Some(Bytes::from(std::mem::take(&mut self.saying)))
+        self.unsent += self.send_buffer.len();
+        Some(Bytes::from(std::mem::take(&mut self.send_buffer)))
     }
 
     /// Takes the request for this block out of those that wait.
-    pub(super) fn take_asked(&mut self, block: Block) -> Option<Asked> {
-        let at = self.asked.iter().position(|asked| asked.block == block)?;
-        self.asked.remove(at)
+    pub(super) fn take_outstanding(&mut self, block: Block) -> Option<OutstandingRequest> {
+        let at = self.outstanding.iter().position(|asked| asked.block == block)?;
+        self.outstanding.remove(at)
     }
 
     /// Whether it can be asked for anything now.
     pub(super) fn is_askable(&self) -> bool {
-        self.phase == Phase::Open && self.we_want && (!self.it_chokes || !self.allowed.is_empty())
+        self.phase == Phase::Open
+            && self.am_interested
+            && (!self.peer_choking || !self.allowed_fast.is_empty())
     }
 }
 

@@ -6,19 +6,19 @@ use smallvec::SmallVec;
 
 use crate::{Block, Geometry, PieceIndex};
 
-use super::StreamId;
-use super::holding::Holding;
+use super::SessionStreamId;
+use super::holding::PieceSet;
 use super::partial::{Partial, Reserved};
 use super::profile::PieceOrder;
 use super::rarity::Rarity;
-use super::rng::Chance;
+use super::rng::Rng;
 
 /// What is missing, what is under way, and from whom.
 #[derive(Debug)]
 pub(super) struct Picker {
     geometry: Geometry,
     block_length: u32,
-    states: Vec<State>,
+    states: Vec<PieceState>,
     /// The pieces that wait.
     pub(super) rarity: Rarity,
     /// The pieces that are started or being hashed.
@@ -34,7 +34,7 @@ pub(super) struct Picker {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum PieceState {
     Waiting,
     Started,
     Hashing,
@@ -43,8 +43,8 @@ enum State {
 
 /// Who looks for a block, and what it may have.
 pub(super) struct Seeker<'a> {
-    pub(super) stream: StreamId,
-    pub(super) holding: &'a Holding,
+    pub(super) stream: SessionStreamId,
+    pub(super) pieces: &'a PieceSet,
     /// Only these pieces, while it chokes us (BEP 6, "allowed fast").
     pub(super) only: Option<&'a BTreeSet<PieceIndex>>,
     /// The piece it gave a block of last, which it shall go on with.
@@ -55,7 +55,7 @@ pub(super) struct Seeker<'a> {
 
 impl Seeker<'_> {
     fn may(&self, piece: PieceIndex) -> bool {
-        self.holding.has(piece) && self.only.is_none_or(|only| only.contains(&piece))
+        self.pieces.has(piece) && self.only.is_none_or(|only| only.contains(&piece))
     }
 }
 
@@ -75,13 +75,13 @@ impl Picker {
         geometry: Geometry,
         block_length: u32,
         have: impl IntoIterator<Item = PieceIndex>,
-        chance: &mut Chance,
+        rng: &mut Rng,
     ) -> Self {
         let total = geometry.piece_count();
         let mut picker = Self {
             block_length: block_length.max(1),
-            states: vec![State::Waiting; total as usize],
-            rarity: Rarity::new(total, chance),
+            states: vec![PieceState::Waiting; total as usize],
+            rarity: Rarity::new(total, rng),
             partials: BTreeMap::new(),
             open: BTreeSet::new(),
             done: 0,
@@ -91,7 +91,7 @@ impl Picker {
             geometry,
         };
         for piece in have {
-            if picker.states.get(piece.0 as usize) == Some(&State::Waiting) {
+            if picker.states.get(piece.0 as usize) == Some(&PieceState::Waiting) {
                 picker.rarity.take(piece);
                 picker.note_done(piece);
             }
@@ -117,20 +117,20 @@ impl Picker {
     }
 
     pub(super) fn is_done(&self, piece: PieceIndex) -> bool {
-        self.states.get(piece.0 as usize) == Some(&State::Done)
+        self.states.get(piece.0 as usize) == Some(&PieceState::Done)
     }
 
     /// The pieces that are done, as the bits of a bitfield message.
     pub(super) fn bitfield(&self) -> Vec<u8> {
         let mut bits = vec![0; self.states.len().div_ceil(8)];
-        for (number, _) in self.states.iter().enumerate().filter(|(_, state)| **state == State::Done) {
+        for (number, _) in self.states.iter().enumerate().filter(|(_, state)| **state == PieceState::Done) {
             bits[number / 8] |= 0x80 >> (number % 8);
         }
         bits
     }
 
     /// How many pieces of these are not done.
-    pub(super) fn wanted_of(&self, holding: &Holding) -> u32 {
+    pub(super) fn wanted_of(&self, holding: &PieceSet) -> u32 {
         if holding.is_all() {
             return self.states.len() as u32 - self.done;
         }
@@ -143,7 +143,7 @@ impl Picker {
         seeker: &Seeker<'_>,
         order: &PieceOrder,
         random_pieces: u32,
-        chance: &mut Chance,
+        rng: &mut Rng,
     ) -> Option<Block> {
         // Started pieces come first (BEP 3: "strict priority"), the peer's own before others.
         if let Some(block) = seeker.current.and_then(|piece| self.pick_open(seeker, piece)) {
@@ -153,7 +153,7 @@ impl Picker {
         if let Some(block) = open.and_then(|piece| self.pick_open(seeker, piece)) {
             return Some(block);
         }
-        if let Some(piece) = self.next_piece(seeker, order, random_pieces, chance) {
+        if let Some(piece) = self.next_piece(seeker, order, random_pieces, rng) {
             self.start(piece);
             return self.pick_open(seeker, piece);
         }
@@ -205,34 +205,34 @@ impl Picker {
         seeker: &Seeker<'_>,
         order: &PieceOrder,
         random_pieces: u32,
-        chance: &mut Chance,
+        rng: &mut Rng,
     ) -> Option<PieceIndex> {
         if let PieceOrder::Listed(list) = order
             && let Some(piece) = self.next_listed(seeker, list)
         {
             return Some(piece);
         }
-        let waits = |piece: &PieceIndex| self.states.get(piece.0 as usize) == Some(&State::Waiting);
+        let waits = |piece: &PieceIndex| self.states.get(piece.0 as usize) == Some(&PieceState::Waiting);
         if let Some(only) = seeker.only {
-            return only.iter().copied().filter(waits).find(|&piece| seeker.holding.has(piece));
+            return only.iter().copied().filter(waits).find(|&piece| seeker.pieces.has(piece));
         }
         if let Some(piece) = seeker.suggested.iter().copied().filter(waits).find(|&piece| seeker.may(piece)) {
             return Some(piece);
         }
         if *order == PieceOrder::InOrder {
-            return self.rarity.in_order().find(|&piece| seeker.holding.has(piece));
+            return self.rarity.in_order().find(|&piece| seeker.pieces.has(piece));
         }
         if self.done < random_pieces {
-            let tries = (0..RANDOM_TRIES).filter_map(|_| self.rarity.any(chance));
-            if let Some(piece) = tries.into_iter().find(|&piece| seeker.holding.has(piece)) {
+            let tries = (0..RANDOM_TRIES).filter_map(|_| self.rarity.any(rng));
+            if let Some(piece) = tries.into_iter().find(|&piece| seeker.pieces.has(piece)) {
                 return Some(piece);
             }
         }
-        self.rarity.rarest().find(|&piece| seeker.holding.has(piece))
+        self.rarity.rarest().find(|&piece| seeker.pieces.has(piece))
     }
 
     fn next_listed(&mut self, seeker: &Seeker<'_>, list: &[PieceIndex]) -> Option<PieceIndex> {
-        let waits = |piece: &PieceIndex| self.states.get(piece.0 as usize) == Some(&State::Waiting);
+        let waits = |piece: &PieceIndex| self.states.get(piece.0 as usize) == Some(&PieceState::Waiting);
         let gone = list.get(self.listed..)?.iter().take_while(|piece| !waits(piece)).count();
         self.listed += gone;
         list[self.listed..].iter().copied().filter(waits).find(|&piece| seeker.may(piece))
@@ -245,7 +245,7 @@ impl Picker {
 
     fn begin(&mut self, piece: PieceIndex, reserved: Reserved) {
         let size = self.geometry.piece_size(piece).unwrap_or(0);
-        self.states[piece.0 as usize] = State::Started;
+        self.states[piece.0 as usize] = PieceState::Started;
         self.partials.insert(piece, Partial::new(size, self.block_length, reserved));
         self.open.insert(piece);
     }
@@ -257,10 +257,10 @@ impl Picker {
     }
 
     /// A peer was asked for a block and will not be waited for any longer.
-    pub(super) fn release(&mut self, block: Block, stream: StreamId) {
+    pub(super) fn release(&mut self, block: Block, stream: SessionStreamId) {
         let Some(partial) = self.partials.get_mut(&block.index) else { return };
         if partial.release(block.begin / self.block_length, stream)
-            && self.states[block.index.0 as usize] == State::Started
+            && self.states[block.index.0 as usize] == PieceState::Started
         {
             self.open.insert(block.index);
             self.version += 1;
@@ -268,8 +268,8 @@ impl Picker {
     }
 
     /// A peer that was released from a block gives again; whether the block is of use still.
-    pub(super) fn ask_again(&mut self, block: Block, stream: StreamId) -> bool {
-        let started = self.states.get(block.index.0 as usize) == Some(&State::Started);
+    pub(super) fn ask_again(&mut self, block: Block, stream: SessionStreamId) -> bool {
+        let started = self.states.get(block.index.0 as usize) == Some(&PieceState::Started);
         let Some(partial) = self.partials.get_mut(&block.index).filter(|_| started) else { return false };
         let useful = partial.is_for(stream) && partial.ask_again(block.begin / self.block_length, stream);
         if partial.unasked() == 0 {
@@ -279,7 +279,7 @@ impl Picker {
     }
 
     /// A peer is asked for nothing of the pieces reserved for it any longer.
-    pub(super) fn unreserve(&mut self, stream: StreamId) {
+    pub(super) fn unreserve(&mut self, stream: SessionStreamId) {
         for partial in self.partials.values_mut() {
             if partial.unreserve(stream) {
                 self.version += 1;
@@ -288,9 +288,15 @@ impl Picker {
     }
 
     /// `count` bytes of a block came, from `position` within it on.
-    pub(super) fn arrive(&mut self, block: Block, position: u32, count: usize, from: StreamId) -> Arrival {
+    pub(super) fn arrive(
+        &mut self,
+        block: Block,
+        position: u32,
+        count: usize,
+        from: SessionStreamId,
+    ) -> Arrival {
         let nothing = Arrival { known: count, block_done: false, piece_done: false };
-        if self.states.get(block.index.0 as usize) != Some(&State::Started) {
+        if self.states.get(block.index.0 as usize) != Some(&PieceState::Started) {
             return nothing;
         }
         let Some(partial) = self.partials.get_mut(&block.index) else { return nothing };
@@ -303,7 +309,7 @@ impl Picker {
         }
         let piece_done = block_done && partial.missing() == 0;
         if piece_done {
-            self.states[block.index.0 as usize] = State::Hashing;
+            self.states[block.index.0 as usize] = PieceState::Hashing;
             self.open.remove(&block.index);
         }
         Arrival { known, block_done, piece_done }
@@ -315,7 +321,7 @@ impl Picker {
     }
 
     /// Who else was asked for a block that is whole now.
-    pub(super) fn others_asked(&self, block: Block, but: StreamId) -> SmallVec<[StreamId; 2]> {
+    pub(super) fn others_asked(&self, block: Block, but: SessionStreamId) -> SmallVec<[SessionStreamId; 2]> {
         let number = block.begin / self.block_length;
         let asked = self.partials.get(&block.index).map(|partial| partial.asked(number));
         asked.into_iter().flatten().copied().filter(|&stream| stream != but).collect()
@@ -323,7 +329,7 @@ impl Picker {
 
     /// Whether the piece waits for its hash.
     pub(super) fn is_hashing(&self, piece: PieceIndex) -> bool {
-        self.states.get(piece.0 as usize) == Some(&State::Hashing)
+        self.states.get(piece.0 as usize) == Some(&PieceState::Hashing)
     }
 
     /// A hashed piece is right: what it was made of.
@@ -342,7 +348,7 @@ impl Picker {
     }
 
     fn note_done(&mut self, piece: PieceIndex) {
-        self.states[piece.0 as usize] = State::Done;
+        self.states[piece.0 as usize] = PieceState::Done;
         self.done += 1;
         self.left -= u64::from(self.geometry.piece_size(piece).unwrap_or(0));
         if self.rarity.waiting() == 0 && self.open.is_empty() {

@@ -5,7 +5,7 @@ use crate::geometry::BLOCK_LENGTH;
 use crate::tracker::http::{Escaping, RequestStyle, StyledHeader, StyledParameter};
 use crate::{PeerId, PieceIndex};
 
-use super::rng::Chance;
+use super::rng::Rng;
 
 /// The conduct of a client as far as it is free to choose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Profile {
     /// The reserved bytes of the handshake. Fast extension and extension protocol are spoken where both ends offer them.
     pub reserved: [u8; 8],
     /// What follows the handshake, in this order.
-    pub opening: Vec<Opening>,
+    pub first_messages: Vec<FirstMessage>,
     /// Whether have-all stands in for a bitfield where the fast extension is spoken (BEP 6).
     pub have_all: bool,
     /// What is said of pieces while there are none.
@@ -28,7 +28,7 @@ pub struct Profile {
     /// that is switched off.
     pub extensions: Vec<(String, u8)>,
     /// The entries of the extended handshake, in order.
-    pub extended: Vec<(Vec<u8>, Says)>,
+    pub extended: Vec<(Vec<u8>, ExtendedEntry)>,
     /// The name in the extended handshake; none where it is empty.
     pub client: String,
     /// How many requests a peer may have waiting: what is said in the extended handshake, and kept to.
@@ -38,12 +38,12 @@ pub struct Profile {
     /// The bytes of a request.
     pub block_length: u32,
     /// How many requests wait at a peer before its speed is known.
-    pub first_requests: u32,
+    pub initial_pipeline: u32,
     /// How many requests wait at the fastest peer, where its own `reqq` allows.
-    pub most_requests: u32,
+    pub max_pipeline: u32,
     /// How far requests to one peer go ahead, as long as the list lasts; after that, and with an empty list, their number
     /// follows the peer's speed.
-    pub refills: Vec<Refill>,
+    pub request_steps: Vec<RequestStep>,
     /// Which piece is begun next.
     pub piece_order: PieceOrder,
     /// How many pieces are chosen at random before rarity counts.
@@ -54,13 +54,13 @@ pub struct Profile {
     pub haves: Haves,
     /// When peers are told of new pieces; with an empty list, as soon as they are verified. Behind the end of a list nothing is
     /// told but what [`parting`](Self::parting) has.
-    pub tells: Vec<Tell>,
+    pub have_steps: Vec<HaveStep>,
     /// Whether new pieces are told before more blocks are asked for.
     pub haves_first: bool,
     /// Whether peers are told of a piece that they have themselves.
     pub redundant_haves: bool,
     /// What is still said to a peer when the last piece is there and the connection ends, in this order.
-    pub parting: Vec<Parting>,
+    pub last_messages: Vec<LastMessage>,
 }
 
 /// How trackers are asked.
@@ -125,7 +125,7 @@ pub enum Alphabet {
 
 /// A message after the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Opening {
+pub enum FirstMessage {
     /// The extended handshake, where it is spoken (BEP 10).
     Extended,
     /// What we have: a bitfield or have-all, or what [`WithoutPieces`] has for nothing.
@@ -150,7 +150,7 @@ pub enum WithoutPieces {
 
 /// An entry of the extended handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Says {
+pub enum ExtendedEntry {
     /// The extensions and their ids.
     Extensions,
     /// The size of the metadata (BEP 9).
@@ -188,20 +188,20 @@ pub enum Interest {
 
 /// How far requests go ahead at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refill {
+pub struct RequestStep {
     /// Once the peer has given so many blocks,
-    pub given: u32,
+    pub blocks_received: u32,
     /// so many have been asked of it in all.
-    pub asked: u32,
+    pub requests_sent: u32,
 }
 
 /// How many pieces peers have been told of at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tell {
+pub struct HaveStep {
     /// Once peers have given so many blocks,
-    pub given: u32,
+    pub blocks_received: u32,
     /// so many pieces have been told in all, in the order in which their last blocks came.
-    pub told: u32,
+    pub haves_sent: u32,
 }
 
 /// Which piece is begun next.
@@ -226,7 +226,7 @@ pub enum Haves {
 
 /// What is still said to a peer at the end of a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parting {
+pub enum LastMessage {
     /// That nothing is wanted any longer.
     NotInterested,
     /// The pieces that are new.
@@ -252,7 +252,7 @@ impl Profile {
             peer_id: PeerIdForm { prefix: Vec::new(), alphabet: Alphabet::Alphanumeric, fresh: false },
             // Extension protocol (BEP 10) and fast extension (BEP 6).
             reserved: [0, 0, 0, 0, 0, 0x10, 0, 0x04],
-            opening: vec![Opening::Pieces, Opening::Extended],
+            first_messages: vec![FirstMessage::Pieces, FirstMessage::Extended],
             have_all: true,
             without_pieces: WithoutPieces::HaveNone,
             acknowledges_pieces: false,
@@ -260,13 +260,13 @@ impl Profile {
                 .map(|(name, id)| (name.to_owned(), id))
                 .to_vec(),
             extended: [
-                (&b"m"[..], Says::Extensions),
-                (b"metadata_size", Says::MetadataSize),
-                (b"p", Says::PortWhenDialling),
-                (b"reqq", Says::Reqq),
-                (b"upload_only", Says::UploadOnlyOnceComplete),
-                (b"v", Says::Client),
-                (b"yourip", Says::YourAddress),
+                (&b"m"[..], ExtendedEntry::Extensions),
+                (b"metadata_size", ExtendedEntry::MetadataSize),
+                (b"p", ExtendedEntry::PortWhenDialling),
+                (b"reqq", ExtendedEntry::Reqq),
+                (b"upload_only", ExtendedEntry::UploadOnlyOnceComplete),
+                (b"v", ExtendedEntry::Client),
+                (b"yourip", ExtendedEntry::YourAddress),
             ]
             .map(|(key, says)| (key.to_vec(), says))
             .to_vec(),
@@ -274,17 +274,17 @@ impl Profile {
             reqq: 500,
             interest: Interest::WhenUseful,
             block_length: BLOCK_LENGTH,
-            first_requests: 16,
-            most_requests: 1000,
-            refills: Vec::new(),
+            initial_pipeline: 16,
+            max_pipeline: 1000,
+            request_steps: Vec::new(),
             piece_order: PieceOrder::RarestFirst,
             random_pieces: 4,
             allowed_fast: 10,
             haves: Haves::Single,
-            tells: Vec::new(),
+            have_steps: Vec::new(),
             haves_first: true,
             redundant_haves: false,
-            parting: vec![Parting::Haves],
+            last_messages: vec![LastMessage::Haves],
         }
     }
 
@@ -309,16 +309,16 @@ impl KeyForm {
 impl PeerIdForm {
     /// A peer id of this form, from this seed.
     pub fn draw(&self, seed: u64) -> PeerId {
-        self.draw_from(&mut Chance::new(seed))
+        self.draw_from(&mut Rng::new(seed))
     }
 
-    pub(super) fn draw_from(&self, chance: &mut Chance) -> PeerId {
+    pub(super) fn draw_from(&self, rng: &mut Rng) -> PeerId {
         let letters = self.alphabet.letters();
         let mut id = [0; 20];
         for byte in &mut id {
             *byte = match letters {
-                [] => chance.next() as u8,
-                letters => letters[chance.below(letters.len())],
+                [] => rng.next() as u8,
+                letters => letters[rng.below(letters.len())],
             };
         }
         let length = self.prefix.len().min(id.len());

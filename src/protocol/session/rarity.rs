@@ -3,7 +3,7 @@
 
 use crate::PieceIndex;
 
-use super::rng::Chance;
+use super::rng::Rng;
 
 /// How many peers have each piece, and the waiting pieces in that order.
 #[derive(Debug)]
@@ -22,9 +22,9 @@ pub(super) struct Rarity {
 
 impl Rarity {
     /// All of `total` pieces wait, and no peer has any.
-    pub(super) fn new(total: u32, chance: &mut Chance) -> Self {
+    pub(super) fn new(total: u32, rng: &mut Rng) -> Self {
         let mut order: Vec<u32> = (0..total).collect();
-        chance.shuffle(&mut order);
+        rng.shuffle(&mut order);
         let mut places = vec![0; total as usize];
         for (place, &piece) in (0..).zip(&order) {
             places[piece as usize] = place;
@@ -52,12 +52,12 @@ impl Rarity {
     }
 
     /// One of the waiting pieces.
-    pub(super) fn any(&self, chance: &mut Chance) -> Option<PieceIndex> {
-        self.order.get(chance.below(self.order.len())).map(|&piece| PieceIndex(piece))
+    pub(super) fn any(&self, rng: &mut Rng) -> Option<PieceIndex> {
+        self.order.get(rng.below(self.order.len())).map(|&piece| PieceIndex(piece))
     }
 
     /// One more peer has a piece.
-    pub(super) fn more(&mut self, piece: PieceIndex, chance: &mut Chance) {
+    pub(super) fn more(&mut self, piece: PieceIndex, rng: &mut Rng) {
         let count = self.counts[piece.0 as usize] as usize;
         self.counts[piece.0 as usize] += 1;
         let place = self.places[piece.0 as usize];
@@ -69,11 +69,11 @@ impl Rarity {
         }
         self.starts[count + 1] -= 1;
         self.swap(place, self.starts[count + 1]);
-        self.mix(piece, chance);
+        self.mix(piece, rng);
     }
 
     /// One peer less has a piece.
-    pub(super) fn fewer(&mut self, piece: PieceIndex, chance: &mut Chance) {
+    pub(super) fn fewer(&mut self, piece: PieceIndex, rng: &mut Rng) {
         let count = self.counts[piece.0 as usize] as usize;
         debug_assert!(count > 0, "a peer that had the piece was counted");
         self.counts[piece.0 as usize] = (count as u32).saturating_sub(1);
@@ -83,7 +83,7 @@ impl Rarity {
         }
         self.swap(place, self.starts[count]);
         self.starts[count] += 1;
-        self.mix(piece, chance);
+        self.mix(piece, rng);
     }
 
     /// A piece does not wait any longer.
@@ -106,10 +106,10 @@ impl Rarity {
     }
 
     /// Puts a piece at a random place among those as rare.
-    fn mix(&mut self, piece: PieceIndex, chance: &mut Chance) {
+    fn mix(&mut self, piece: PieceIndex, rng: &mut Rng) {
         let group = self.counts[piece.0 as usize] as usize;
         let start = self.starts[group];
-        let other = start + chance.below((self.end(group) - start) as usize) as u32;
+        let other = start + rng.below((self.end(group) - start) as usize) as u32;
         self.swap(self.places[piece.0 as usize], other);
     }
 
@@ -129,7 +129,7 @@ const AWAY: u32 = u32::MAX;
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use proptest::prelude::{prop, proptest};
 
     use super::*;
 
@@ -146,13 +146,13 @@ mod tests {
     proptest! {
         #[test]
         fn the_rarest_stand_first_whatever_happens(steps in prop::collection::vec((0..3u8, 0..40u32), 0..200)) {
-            let mut chance = Chance::new(1);
-            let mut rarity = Rarity::new(40, &mut chance);
+            let mut rng = Rng::new(1);
+            let mut rarity = Rarity::new(40, &mut rng);
             for (step, piece) in steps {
                 let piece = PieceIndex(piece);
                 match step {
-                    0 => rarity.more(piece, &mut chance),
-                    1 if rarity.counts[piece.0 as usize] > 0 => rarity.fewer(piece, &mut chance),
+                    0 => rarity.more(piece, &mut rng),
+                    1 if rarity.counts[piece.0 as usize] > 0 => rarity.fewer(piece, &mut rng),
                     2 => rarity.take(piece),
                     _ => {}
                 }

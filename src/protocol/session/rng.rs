@@ -2,9 +2,9 @@
 
 /// A row of numbers that look random (SplitMix64). They need not be secret, only well spread.
 #[derive(Debug, Clone)]
-pub(super) struct Chance(u64);
+pub(super) struct Rng(u64);
 
-impl Chance {
+impl Rng {
     pub(super) const fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -40,10 +40,10 @@ mod tests {
 
     #[test]
     fn numbers_stay_below_their_bound_and_reach_each_value() {
-        let mut chance = Chance::new(7);
+        let mut rng = Rng::new(7);
         let mut seen = [0; 6];
-        (0..600).for_each(|_| seen[chance.below(6)] += 1);
+        (0..600).for_each(|_| seen[rng.below(6)] += 1);
         assert!(seen.iter().all(|&count| count > 50), "{seen:?}");
-        assert_eq!(chance.below(0), 0);
+        assert_eq!(rng.below(0), 0);
     }
 }

@@ -9,32 +9,32 @@ use smallvec::SmallVec;
 use crate::{PieceIndex, Timestamp};
 
 use super::partial::Partial;
-use super::{Event, Gone, Output, Session, StreamId, Violation};
+use super::{DisconnectReason, Event, Output, Session, SessionStreamId, Violation};
 
 /// The pieces that were corrupt, and what is known of who sent them.
 #[derive(Debug, Default)]
-pub(super) struct Doubts {
-    pieces: BTreeMap<PieceIndex, Doubt>,
+pub(super) struct Suspects {
+    pieces: BTreeMap<PieceIndex, SuspectPiece>,
     /// Where each peer was that gave a block.
-    givers: BTreeMap<StreamId, SocketAddr>,
+    givers: BTreeMap<SessionStreamId, SocketAddr>,
 }
 
 /// A piece that was corrupt and came from several.
 #[derive(Debug)]
-struct Doubt {
-    givers: Vec<SmallVec<[StreamId; 2]>>,
+struct SuspectPiece {
+    givers: Vec<SmallVec<[SessionStreamId; 2]>>,
     corrupt: Option<Vec<[u8; 20]>>,
 }
 
-impl Doubts {
-    pub(super) fn note_giver(&mut self, stream: StreamId, address: SocketAddr) {
+impl Suspects {
+    pub(super) fn note_giver(&mut self, stream: SessionStreamId, address: SocketAddr) {
         if self.givers.len() >= MAX_GIVERS && !self.givers.contains_key(&stream) {
             self.givers.pop_first();
         }
         self.givers.insert(stream, address);
     }
 
-    pub(super) fn is_doubted(&self, piece: PieceIndex) -> bool {
+    pub(super) fn is_suspect(&self, piece: PieceIndex) -> bool {
         self.pieces.contains_key(&piece)
     }
 
@@ -49,7 +49,7 @@ impl Doubts {
 }
 
 /// Who gave blocks of a piece, each once.
-fn streams(partial: &Partial) -> SmallVec<[StreamId; 4]> {
+fn streams(partial: &Partial) -> SmallVec<[SessionStreamId; 4]> {
     let mut streams = SmallVec::new();
     for &stream in partial.givers().flatten() {
         if !streams.contains(&stream) {
@@ -70,12 +70,12 @@ impl Session {
         self.totals.wasted += u64::from(size.unwrap_or(0));
         let givers = streams(&partial);
         let several = givers.len() > 1;
-        if several && !self.doubts.is_doubted(piece) && self.doubts.pieces.len() < MAX_DOUBTS {
+        if several && !self.suspects.is_suspect(piece) && self.suspects.pieces.len() < MAX_DOUBTS {
             let blocks = partial.givers().map(SmallVec::from_slice).collect();
-            self.doubts.pieces.insert(piece, Doubt { givers: blocks, corrupt: None });
-            self.outputs.push_back(Output::Examine(piece, self.config.profile.block_length));
+            self.suspects.pieces.insert(piece, SuspectPiece { givers: blocks, corrupt: None });
+            self.outputs.push_back(Output::HashBlocks(piece, self.config.profile.block_length));
         }
-        let from = self.doubts.addresses(&partial);
+        let from = self.suspects.addresses(&partial);
         self.outputs.push_back(Output::Event(Event::PieceCorrupt { index: piece, from }));
         self.note_worthless(piece);
         self.outputs.push_back(Output::Discard(piece));
@@ -85,12 +85,12 @@ impl Session {
     }
 
     /// The hashes of the blocks of a doubted piece: first as it was corrupt, then as it is right.
-    pub(super) fn examined(&mut self, now: Timestamp, piece: PieceIndex, digests: Vec<[u8; 20]>) {
-        let Some(mut doubt) = self.doubts.pieces.remove(&piece) else { return };
+    pub(super) fn block_hashes(&mut self, now: Timestamp, piece: PieceIndex, digests: Vec<[u8; 20]>) {
+        let Some(mut doubt) = self.suspects.pieces.remove(&piece) else { return };
         let Some(corrupt) = &doubt.corrupt else {
             if !self.picker.is_done(piece) {
                 doubt.corrupt = Some(digests);
-                self.doubts.pieces.insert(piece, doubt);
+                self.suspects.pieces.insert(piece, doubt);
             }
             return;
         };
@@ -107,12 +107,12 @@ impl Session {
         guilty.into_iter().for_each(|stream| self.ban(now, stream, piece));
     }
 
-    fn ban(&mut self, now: Timestamp, stream: StreamId, piece: PieceIndex) {
-        if let Some(&address) = self.doubts.givers.get(&stream) {
+    fn ban(&mut self, now: Timestamp, stream: SessionStreamId, piece: PieceIndex) {
+        if let Some(&address) = self.suspects.givers.get(&stream) {
             self.swarm.ban(address);
         }
         if let Some(peer) = self.peers.remove(&stream) {
-            self.part(now, peer, Gone::Violated(Violation::CorruptPiece(piece)));
+            self.disconnect(now, peer, DisconnectReason::Violated(Violation::CorruptPiece(piece)));
         }
     }
 }

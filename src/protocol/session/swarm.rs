@@ -10,7 +10,7 @@ use crate::Timestamp;
 /// What is known of peers that are not connected.
 #[derive(Debug)]
 pub(super) struct Swarm {
-    known: BTreeMap<SocketAddr, Known>,
+    known: BTreeMap<SocketAddr, KnownPeer>,
     /// Those to be dialled that a tracker named, in order.
     named: VecDeque<SocketAddr>,
     /// Those to be dialled that only peers told of, in order.
@@ -32,34 +32,34 @@ pub(super) struct Swarm {
 
 /// Who says that a peer is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum PeerSource {
     Tracker,
     /// Peers at this host.
     Peer(IpAddr),
 }
 
 #[derive(Debug)]
-struct Known {
-    source: Source,
+struct KnownPeer {
+    source: PeerSource,
     waits: bool,
     connected: bool,
     failures: u32,
     not_before: Option<Timestamp>,
 }
 
-impl Known {
-    const fn new(source: Source) -> Self {
+impl KnownPeer {
+    const fn new(source: PeerSource) -> Self {
         Self { source, waits: false, connected: false, failures: 0, not_before: None }
     }
 
     /// Whether it may be forgotten to make room for one that comes from `source`.
-    fn gives_way_to(&self, source: Source) -> bool {
+    fn gives_way_to(&self, source: PeerSource) -> bool {
         if self.connected {
             return false;
         }
         match source {
-            Source::Tracker => self.source != Source::Tracker || (self.failures > 0 && !self.waits),
-            Source::Peer(_) => self.source != Source::Tracker && self.failures > 0,
+            PeerSource::Tracker => self.source != PeerSource::Tracker || (self.failures > 0 && !self.waits),
+            PeerSource::Peer(_) => self.source != PeerSource::Tracker && self.failures > 0,
         }
     }
 }
@@ -92,7 +92,7 @@ impl Swarm {
     }
 
     /// Peers are said to be there.
-    pub(super) fn learn(&mut self, source: Source, addresses: impl IntoIterator<Item = SocketAddr>) {
+    pub(super) fn learn(&mut self, source: PeerSource, addresses: impl IntoIterator<Item = SocketAddr>) {
         let mut has_room = true;
         for address in addresses {
             if !self.is_useful(address) {
@@ -105,8 +105,8 @@ impl Swarm {
                 }
             }
             let once = self.once;
-            let known = self.known.entry(address).or_insert(Known::new(source));
-            if source == Source::Tracker && known.source != source {
+            let known = self.known.entry(address).or_insert(KnownPeer::new(source));
+            if source == PeerSource::Tracker && known.source != source {
                 known.source = source;
                 if known.waits {
                     self.passed_on.retain(|&other| other != address);
@@ -121,16 +121,16 @@ impl Swarm {
 
     /// Whether there is room for one more that comes from `source`, now that one may have been forgotten for it: what peers
     /// told of and failed most often goes first.
-    fn make_room(&mut self, source: Source) -> bool {
+    fn make_room(&mut self, source: PeerSource) -> bool {
         let share = (self.most / SHARES).max(1);
-        let has_its_share = source != Source::Tracker
+        let has_its_share = source != PeerSource::Tracker
             && self.known.values().filter(|known| known.source == source).count() >= share;
         if !has_its_share && self.known.len() < self.most {
             return true;
         }
         let yielding = self.known.iter().filter(|(_, known)| known.gives_way_to(source));
         let yielding = yielding.filter(|(_, known)| !has_its_share || known.source == source);
-        let first = yielding.max_by_key(|(_, known)| (known.source != Source::Tracker, known.failures));
+        let first = yielding.max_by_key(|(_, known)| (known.source != PeerSource::Tracker, known.failures));
         let Some((&address, _)) = first else { return false };
         self.known.remove(&address);
         self.named.retain(|&other| other != address);
@@ -143,8 +143,8 @@ impl Swarm {
         let Some(known) = self.known.get_mut(&address) else { return };
         known.waits = true;
         match known.source {
-            Source::Tracker => self.named.push_back(address),
-            Source::Peer(_) => self.passed_on.push_back(address),
+            PeerSource::Tracker => self.named.push_back(address),
+            PeerSource::Peer(_) => self.passed_on.push_back(address),
         }
         self.quiet_until = None;
     }
@@ -223,9 +223,9 @@ impl Swarm {
 
     /// A connected peer says that it can be dialled at this address.
     pub(super) fn note_connected(&mut self, address: SocketAddr) {
-        let source = Source::Peer(address.ip());
+        let source = PeerSource::Peer(address.ip());
         if self.known.contains_key(&address) || self.make_room(source) {
-            self.known.entry(address).or_insert(Known::new(source)).connected = true;
+            self.known.entry(address).or_insert(KnownPeer::new(source)).connected = true;
         }
     }
 
@@ -273,7 +273,7 @@ mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp::EPOCH;
-    const GOSSIP: Source = Source::Peer(IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)));
+    const GOSSIP: PeerSource = PeerSource::Peer(IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)));
 
     fn at(number: u8) -> SocketAddr {
         ([11, 0, 0, number], 6881).into()
@@ -283,7 +283,7 @@ mod tests {
     fn whom_trackers_name_and_whom_peers_tell_of_are_dialled_in_turn() {
         let mut swarm = Swarm::new(0, 100, false);
         swarm.learn(GOSSIP, (1..=3).map(at));
-        swarm.learn(Source::Tracker, (11..=13).map(at));
+        swarm.learn(PeerSource::Tracker, (11..=13).map(at));
         let order: Vec<_> = std::iter::from_fn(|| swarm.next(NOW)).collect();
         assert_eq!(order, [11, 1, 12, 2, 13, 3].map(at));
     }
@@ -292,7 +292,7 @@ mod tests {
     fn whom_a_tracker_names_too_is_no_longer_only_passed_on() {
         let mut swarm = Swarm::new(0, 8, false);
         swarm.learn(GOSSIP, [at(1)]);
-        swarm.learn(Source::Tracker, (1..=20).map(at));
+        swarm.learn(PeerSource::Tracker, (1..=20).map(at));
         assert_eq!(swarm.known(), 8);
         assert_eq!(swarm.waiting(), 8);
         assert_eq!(swarm.next(NOW), Some(at(1)));
@@ -301,15 +301,15 @@ mod tests {
     #[test]
     fn those_told_of_that_failed_give_way_to_others_told_of_and_no_one_else_does() {
         let mut swarm = Swarm::new(0, 16, false);
-        swarm.learn(Source::Tracker, (101..=114).map(at));
+        swarm.learn(PeerSource::Tracker, (101..=114).map(at));
         swarm.learn(GOSSIP, (1..=2).map(at));
         // The room is full, and nobody has failed.
         swarm.learn(GOSSIP, [at(3)]);
-        swarm.learn(Source::Peer([10, 0, 0, 2].into()), [at(4)]);
+        swarm.learn(PeerSource::Peer([10, 0, 0, 2].into()), [at(4)]);
         let dialled: Vec<_> = std::iter::from_fn(|| swarm.next(NOW)).collect();
         assert!(!dialled.contains(&at(3)) && !dialled.contains(&at(4)) && dialled.len() == 16);
         dialled.iter().for_each(|&address| swarm.note_gone(address, false, NOW));
-        swarm.learn(Source::Peer([10, 0, 0, 2].into()), (5..=9).map(at));
+        swarm.learn(PeerSource::Peer([10, 0, 0, 2].into()), (5..=9).map(at));
         assert_eq!(swarm.known(), 16);
         // Its share is two.
         assert_eq!([swarm.next(NOW), swarm.next(NOW), swarm.next(NOW)], [Some(at(5)), Some(at(6)), None]);

@@ -10,13 +10,13 @@ use crate::wire::Message;
 use crate::{Block, Timestamp};
 
 use super::peer::{Peer, Phase};
-use super::{Closing, Gone, Session, State, Violation};
+use super::{CloseReason, DisconnectReason, Session, SessionState, Violation};
 
 impl Session {
     /// Looks after every peer, once a [`PERIOD`].
-    pub(super) fn upkeep(&mut self, now: Timestamp) {
+    pub(super) fn tick(&mut self, now: Timestamp) {
         self.upkeep_at = now + PERIOD;
-        if self.state != State::Running {
+        if self.state != SessionState::Running {
             return;
         }
         if self.has_seeded_enough(now) {
@@ -27,144 +27,155 @@ impl Session {
         for stream in self.peers.keys().copied().collect::<Vec<_>>() {
             let Some(mut peer) = self.peers.remove(&stream) else { continue };
             if let Some(gone) = self.end_of_patience(now, &mut peer) {
-                self.part(now, peer, gone);
+                self.disconnect(now, peer, gone);
                 continue;
             }
-            self.set_pace(now, &mut peer);
+            self.update_pipeline_depth(now, &mut peer);
             if peer.phase == Phase::Open {
-                self.pass_on(now, &mut peer, &dialable);
-                if now - peer.last_sent >= KEEP_ALIVE && peer.saying.is_empty() {
-                    peer.say(&Message::KeepAlive);
+                self.send_pex(now, &mut peer, &dialable);
+                if now - peer.last_sent >= KEEP_ALIVE && peer.send_buffer.is_empty() {
+                    peer.send(&Message::KeepAlive);
                 }
             }
             self.peers.insert(stream, peer);
-            self.stir(stream);
+            self.mark_dirty(stream);
         }
         self.rechoke(now);
     }
 
     /// Why a peer is waited for no longer.
-    fn end_of_patience(&mut self, now: Timestamp, peer: &mut Peer) -> Option<Gone> {
+    fn end_of_patience(&mut self, now: Timestamp, peer: &mut Peer) -> Option<DisconnectReason> {
         let config = &self.config;
         let silent = now - peer.last_received;
         match peer.phase {
-            Phase::Opening if now - peer.since >= config.connect_timeout => {
-                return Some(Gone::Closed(Closing::TimedOut));
+            Phase::Connecting if now - peer.phase_since >= config.connect_timeout => {
+                return Some(DisconnectReason::Closed(CloseReason::TimedOut));
             }
-            Phase::Handshake if now - peer.since >= config.handshake_timeout => {
-                return Some(Gone::Violated(Violation::Silent(now - peer.since)));
+            Phase::Handshake if now - peer.phase_since >= config.handshake_timeout => {
+                return Some(DisconnectReason::Violated(Violation::Silent(now - peer.phase_since)));
             }
-            Phase::Opening | Phase::Handshake => return None,
+            Phase::Connecting | Phase::Handshake => return None,
             Phase::Open => {}
         }
         if silent >= config.silence_timeout {
-            return Some(Gone::Violated(Violation::Silent(silent)));
+            return Some(DisconnectReason::Violated(Violation::Silent(silent)));
         }
-        if peer.wanted == 0
+        if peer.wanted_pieces == 0
             && !self.is_complete()
             && config.single_peer
-            && now - peer.since >= config.request_timeout
+            && now - peer.phase_since >= config.request_timeout
         {
-            return Some(Gone::Violated(Violation::Useless));
+            return Some(DisconnectReason::Violated(Violation::Useless));
         }
         // One that we have no room for cannot be waited for as long as one that nobody would replace.
         let others_wait = self.swarm.waiting() > 0 && self.peers.len() + 1 >= config.max_peers;
         let choked = now - peer.choked_since;
-        let useful = peer.it_wants && !peer.we_choke;
-        if self.is_complete() && peer.holding.is_all() {
-            return Some(Gone::Finished);
+        let useful = peer.peer_interested && !peer.am_choking;
+        if self.is_complete() && peer.pieces.is_all() {
+            return Some(DisconnectReason::Finished);
         }
-        if peer.wanted == 0 && !peer.it_wants && others_wait && now - peer.since >= config.request_timeout {
-            return Some(Gone::Violated(Violation::Useless));
+        if peer.wanted_pieces == 0
+            && !peer.peer_interested
+            && others_wait
+            && now - peer.phase_since >= config.request_timeout
+        {
+            return Some(DisconnectReason::Violated(Violation::Useless));
         }
         if peer.unsent > MAX_UNREAD + 2 * self.piece_count() as usize / 8 {
-            return Some(Gone::Violated(Violation::Flood("messages whose answers it does not read")));
+            return Some(DisconnectReason::Violated(Violation::Flood(
+                "messages whose answers it does not read",
+            )));
         }
-        let starved = now - peer.starves_since;
-        if peer.it_chokes
-            && peer.we_want
+        let starved = now - peer.choked_idle_since;
+        if peer.peer_choking
+            && peer.am_interested
             && starved >= config.choke_timeout
             && (config.single_peer || (others_wait && !useful))
         {
-            return Some(Gone::Violated(Violation::ChokedForEver(starved)));
+            return Some(DisconnectReason::Violated(Violation::ChokedTooLong(starved)));
         }
         // With the fast extension it should have rejected them long since.
-        if peer.it_chokes
+        if peer.peer_choking
             && choked >= LEND
-            && peer.asked.iter().any(|asked| !peer.allowed.contains(&asked.block.index))
+            && peer.outstanding.iter().any(|asked| !peer.allowed_fast.contains(&asked.block.index))
         {
-            self.give_up_requests(peer);
+            self.forget_outstanding(peer);
             self.picker.unreserve(peer.stream);
         }
         let config = &self.config;
-        let idle = now - peer.last_block;
-        if !peer.it_chokes && peer.we_want && (!peer.asked.is_empty() || peer.coming.is_some()) {
+        let idle = now - peer.last_block_at;
+        if !peer.peer_choking
+            && peer.am_interested
+            && (!peer.outstanding.is_empty() || peer.receiving.is_some())
+        {
             if idle >= config.request_timeout && config.single_peer {
-                return Some(Gone::Violated(Violation::Silent(idle)));
+                return Some(DisconnectReason::Violated(Violation::Silent(idle)));
             }
-            if idle >= config.request_timeout && !peer.snubs {
-                peer.snubs = true;
-                peer.lent = false;
-                self.take_back(peer);
-            } else if idle >= config.request_timeout.min(LEND) && !peer.lent && !config.single_peer {
+            if idle >= config.request_timeout && !peer.snubbed {
+                peer.snubbed = true;
+                peer.requests_shared = false;
+                self.cancel_outstanding(peer);
+            } else if idle >= config.request_timeout.min(LEND) && !peer.requests_shared && !config.single_peer
+            {
                 // Others may be asked for the same; what comes from it first is taken still.
-                peer.lent = true;
+                peer.requests_shared = true;
                 let lent: Vec<Block> =
-                    peer.asked.iter().chain(&peer.coming).map(|asked| asked.block).collect();
+                    peer.outstanding.iter().chain(&peer.receiving).map(|asked| asked.block).collect();
                 lent.into_iter().for_each(|block| self.picker.release(block, peer.stream));
                 self.picker.unreserve(peer.stream);
-                self.stir_idle();
+                self.mark_idle_dirty();
             }
         }
         None
     }
 
     /// Cancels all that a peer was asked for.
-    fn take_back(&mut self, peer: &mut Peer) {
-        let blocks: Vec<Block> = peer.asked.iter().map(|asked| asked.block).collect();
+    fn cancel_outstanding(&mut self, peer: &mut Peer) {
+        let blocks: Vec<Block> = peer.outstanding.iter().map(|asked| asked.block).collect();
         for block in blocks {
-            peer.say(&Message::Cancel(block));
+            peer.send(&Message::Cancel(block));
         }
-        let coming = peer.coming;
-        self.give_up_requests(peer);
-        peer.coming = coming;
+        let coming = peer.receiving;
+        self.forget_outstanding(peer);
+        peer.receiving = coming;
         self.picker.unreserve(peer.stream);
     }
 
     /// Sets how many requests wait at a peer by what it gave lately: enough for a round trip and a second more.
-    fn set_pace(&self, now: Timestamp, peer: &mut Peer) {
-        let Some(first) = peer.first_block else { return };
+    fn update_pipeline_depth(&self, now: Timestamp, peer: &mut Peer) {
+        let Some(first) = peer.first_block_at else { return };
         if now - first < Duration::from_secs(2) {
             return;
         }
         let latency = peer.latency.unwrap_or_default().as_secs_f64().min(MOST_LATENCY);
-        let bytes = peer.giving.per_second(now) * (latency * 2.0 + 1.0);
+        let bytes = peer.download_rate.per_second(now) * (latency * 2.0 + 1.0);
         let blocks = bytes / f64::from(self.config.profile.block_length.max(1));
-        let most = self.config.profile.most_requests.max(LEAST_REQUESTS);
-        peer.depth = blocks.clamp(f64::from(LEAST_REQUESTS), f64::from(most)) as usize;
+        let most = self.config.profile.max_pipeline.max(LEAST_REQUESTS);
+        peer.pipeline_depth = blocks.clamp(f64::from(LEAST_REQUESTS), f64::from(most)) as usize;
     }
 
     /// Tells a peer of others, at most once a minute (BEP 11).
-    fn pass_on(&self, now: Timestamp, peer: &mut Peer, dialable: &BTreeSet<SocketAddr>) {
-        let id = peer.extensions.pex;
+    fn send_pex(&self, now: Timestamp, peer: &mut Peer, dialable: &BTreeSet<SocketAddr>) {
+        let id = peer.extension_ids.pex;
         let offered = self.config.profile.extensions.iter().any(|(name, _)| name == "ut_pex");
-        if id == 0 || !offered || self.torrent.private || now < peer.pex_at {
+        if id == 0 || !offered || self.torrent.private || now < peer.next_pex_at {
             return;
         }
-        let others = dialable.difference(&peer.pex_told).copied().filter(|&one| Some(one) != peer.listens);
+        let others =
+            dialable.difference(&peer.pex_sent).copied().filter(|&one| Some(one) != peer.listen_address);
         let added: Vec<_> = others.take(MAX_PEX).collect();
-        let dropped: Vec<_> = peer.pex_told.difference(dialable).copied().take(MAX_PEX).collect();
+        let dropped: Vec<_> = peer.pex_sent.difference(dialable).copied().take(MAX_PEX).collect();
         if added.is_empty() && dropped.is_empty() {
             return;
         }
-        peer.pex_at = now + PEX_INTERVAL;
+        peer.next_pex_at = now + PEX_INTERVAL;
         added.iter().for_each(|&address| {
-            peer.pex_told.insert(address);
+            peer.pex_sent.insert(address);
         });
         dropped.iter().for_each(|address| {
-            peer.pex_told.remove(address);
+            peer.pex_sent.remove(address);
         });
-        peer.say(&Message::Extended { id, payload: pex(&added, &dropped).into() });
+        peer.send(&Message::Extended { id, payload: pex(&added, &dropped).into() });
     }
 
     fn has_seeded_enough(&self, now: Timestamp) -> bool {
@@ -177,7 +188,7 @@ impl Session {
 
 /// Where others can reach a peer.
 fn dialable(peer: &Peer) -> Option<SocketAddr> {
-    peer.listens.filter(|_| peer.phase == Phase::Open)
+    peer.listen_address.filter(|_| peer.phase == Phase::Open)
 }
 
 /// The dictionary of BEP 11, its keys in order.

@@ -7,18 +7,18 @@ use crate::{Block, Timestamp};
 
 use super::allowed_fast::spend_grant;
 use super::peer::Peer;
-use super::{Output, Session, State, StreamId, Violation};
+use super::{Output, Session, SessionState, SessionStreamId, Violation};
 
 impl Session {
-    pub(super) fn take_request(&mut self, peer: &mut Peer, block: Block) -> Result<(), Violation> {
+    pub(super) fn on_request(&mut self, peer: &mut Peer, block: Block) -> Result<(), Violation> {
         self.check_block(block)?;
         let refused = !self.picker.is_done(block.index)
             || block.length > MAX_SERVED
-            || peer.serving.len() + peer.loading.len() >= self.config.profile.reqq as usize
-            || (peer.we_choke && !spend_grant(peer, block, self.config.profile.allowed_fast));
+            || peer.upload_queue.len() + peer.loading.len() >= self.config.profile.reqq as usize
+            || (peer.am_choking && !spend_grant(peer, block, self.config.profile.allowed_fast));
         if !refused {
-            if !peer.serving.contains(&block) && !peer.loading.contains(&block) {
-                peer.serving.push_back(block);
+            if !peer.upload_queue.contains(&block) && !peer.loading.contains(&block) {
+                peer.upload_queue.push_back(block);
             }
             return Ok(());
         }
@@ -27,78 +27,84 @@ impl Session {
             return Err(Violation::Flood("requests that cannot be answered"));
         }
         // One that reads nothing need not be answered either.
-        if peer.fast && peer.unsent + peer.saying.len() < MAX_UNSENT {
-            peer.say(&Message::RejectRequest(block));
+        if peer.fast && peer.unsent + peer.send_buffer.len() < MAX_UNSENT {
+            peer.send(&Message::RejectRequest(block));
         }
         Ok(())
     }
 
-    pub(super) fn take_cancel(&mut self, peer: &mut Peer, block: Block) {
-        let waiting = peer.serving.len() + peer.loading.len();
-        peer.serving.retain(|&other| other != block);
+    pub(super) fn on_cancel(&mut self, peer: &mut Peer, block: Block) {
+        let waiting = peer.upload_queue.len() + peer.loading.len();
+        peer.upload_queue.retain(|&other| other != block);
         peer.loading.retain(|&other| other != block);
         // BEP 6: each request is answered or rejected, cancelled ones too.
-        if peer.fast && peer.serving.len() + peer.loading.len() < waiting {
-            peer.say(&Message::RejectRequest(block));
+        if peer.fast && peer.upload_queue.len() + peer.loading.len() < waiting {
+            peer.send(&Message::RejectRequest(block));
         }
         peer.noise += 1;
     }
 
     /// Has blocks read for a peer, as many as can leave soon.
-    pub(super) fn serve(&mut self, peer: &mut Peer) {
-        while let Some(&block) = peer.serving.front() {
+    pub(super) fn load_blocks(&mut self, peer: &mut Peer) {
+        while let Some(&block) = peer.upload_queue.front() {
             let loading: usize = peer.loading.iter().map(|block| block.length as usize).sum();
-            if peer.unsent + loading >= MAX_UNSENT || self.state != State::Running {
+            if peer.unsent + loading >= MAX_UNSENT || self.state != SessionState::Running {
                 return;
             }
             if !self.choker.spend(block.length, peer.stream) {
                 return;
             }
-            peer.serving.pop_front();
+            peer.upload_queue.pop_front();
             peer.loading.push_back(block);
             self.outputs.push_back(Output::Load(peer.stream, block));
         }
     }
 
     /// A block was read.
-    pub(super) fn loaded(&mut self, now: Timestamp, stream: StreamId, block: Block, bytes: Option<Bytes>) {
+    pub(super) fn loaded(
+        &mut self,
+        now: Timestamp,
+        stream: SessionStreamId,
+        block: Block,
+        bytes: Option<Bytes>,
+    ) {
         let Some(mut peer) = self.peers.remove(&stream) else { return };
         // Cancelled, or choked, meanwhile.
         if let Some(at) = peer.loading.iter().position(|&other| other == block) {
             peer.loading.remove(at);
             match bytes.filter(|bytes| bytes.len() == block.length as usize) {
                 Some(bytes) => self.send_block(now, &mut peer, block, bytes),
-                None if peer.fast => peer.say(&Message::RejectRequest(block)),
+                None if peer.fast => peer.send(&Message::RejectRequest(block)),
                 None => {}
             }
         }
         self.peers.insert(stream, peer);
-        self.stir(stream);
+        self.mark_dirty(stream);
     }
 
     fn send_block(&mut self, now: Timestamp, peer: &mut Peer, block: Block, bytes: Bytes) {
         // The head of a piece message (BEP 3); the block follows as it was read, not copied.
-        peer.saying.extend_from_slice(&(9 + block.length).to_be_bytes());
-        peer.saying.push(7);
-        peer.saying.extend_from_slice(&block.index.0.to_be_bytes());
-        peer.saying.extend_from_slice(&block.begin.to_be_bytes());
+        peer.send_buffer.extend_from_slice(&(9 + block.length).to_be_bytes());
+        peer.send_buffer.push(7);
+        peer.send_buffer.extend_from_slice(&block.index.0.to_be_bytes());
+        peer.send_buffer.extend_from_slice(&block.begin.to_be_bytes());
         self.flush(now, peer);
         let count = u64::from(block.length);
         peer.unsent += bytes.len();
-        peer.taken += count;
-        peer.taking.add(now, count);
+        peer.uploaded += count;
+        peer.upload_rate.add(now, count);
         peer.noise = peer.noise.saturating_sub(1);
         self.totals.uploaded += count;
-        self.totals.taking.add(now, count);
+        self.totals.upload_rate.add(now, count);
         self.outputs.push_back(Output::Send(peer.stream, bytes));
     }
 
     /// Bytes have left.
-    pub(super) fn sent(&mut self, stream: StreamId, count: usize) {
+    pub(super) fn sent(&mut self, stream: SessionStreamId, count: usize) {
         let Some(peer) = self.peers.get_mut(&stream) else { return };
         peer.unsent = peer.unsent.saturating_sub(count);
-        if !peer.serving.is_empty() {
-            self.stir(stream);
+        if !peer.upload_queue.is_empty() {
+            self.mark_dirty(stream);
         }
     }
 }

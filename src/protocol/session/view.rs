@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::{PeerId, Timestamp};
 
 use super::peer::Phase;
-use super::{Session, StreamId};
+use super::{Session, SessionStreamId};
 
 /// A session as a whole.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,11 +46,11 @@ pub struct Status {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeerView {
     /// Its stream.
-    pub stream: StreamId,
+    pub stream: SessionStreamId,
     /// Its address.
     pub address: SocketAddr,
     /// Whether it called us.
-    pub called: bool,
+    pub incoming: bool,
     /// Whether handshakes are exchanged.
     pub open: bool,
     /// Its peer id, once it has shaken hands.
@@ -62,23 +62,23 @@ pub struct PeerView {
     /// Bytes of blocks it takes, a second.
     pub upload_rate: f64,
     /// Bytes of blocks it gave.
-    pub given: u64,
+    pub downloaded: u64,
     /// Bytes of blocks it took.
-    pub taken: u64,
+    pub uploaded: u64,
     /// Whether it chokes us.
-    pub it_chokes: bool,
+    pub peer_choking: bool,
     /// Whether it is interested in us.
-    pub it_wants: bool,
+    pub peer_interested: bool,
     /// Whether we choke it.
-    pub we_choke: bool,
+    pub am_choking: bool,
     /// Whether we are interested in it.
-    pub we_want: bool,
+    pub am_interested: bool,
     /// Whether it has sent nothing for long.
-    pub snubs: bool,
+    pub snubbed: bool,
     /// How many requests wait at it.
-    pub requests: usize,
+    pub outstanding: usize,
     /// How many requests may wait at it.
-    pub depth: usize,
+    pub pipeline_depth: usize,
     /// The shortest time from a request to its block.
     pub latency: Option<Duration>,
     /// How many pieces it has.
@@ -110,8 +110,8 @@ impl Session {
             uploaded: self.totals.uploaded,
             wasted: self.totals.wasted,
             hash_failures: self.totals.hash_failures,
-            download_rate: self.totals.giving.per_second(now),
-            upload_rate: self.totals.taking.per_second(now),
+            download_rate: self.totals.download_rate.per_second(now),
+            upload_rate: self.totals.upload_rate.per_second(now),
             peers_tried: self.totals.peers_tried,
             peers_connected: self.peers.values().filter(|peer| peer.phase == Phase::Open).count(),
             peers_known: self.swarm.known(),
@@ -124,23 +124,23 @@ impl Session {
         self.peers.values().map(move |peer| PeerView {
             stream: peer.stream,
             address: peer.address,
-            called: peer.called,
+            incoming: peer.incoming,
             open: peer.phase == Phase::Open,
             peer_id: peer.peer_id,
             client: peer.client.clone(),
-            download_rate: peer.giving.per_second(now),
-            upload_rate: peer.taking.per_second(now),
-            given: peer.given,
-            taken: peer.taken,
-            it_chokes: peer.it_chokes,
-            it_wants: peer.it_wants,
-            we_choke: peer.we_choke,
-            we_want: peer.we_want,
-            snubs: peer.snubs,
-            requests: peer.asked.len(),
-            depth: peer.depth.min(peer.reqq),
+            download_rate: peer.download_rate.per_second(now),
+            upload_rate: peer.upload_rate.per_second(now),
+            downloaded: peer.downloaded,
+            uploaded: peer.uploaded,
+            peer_choking: peer.peer_choking,
+            peer_interested: peer.peer_interested,
+            am_choking: peer.am_choking,
+            am_interested: peer.am_interested,
+            snubbed: peer.snubbed,
+            outstanding: peer.outstanding.len(),
+            pipeline_depth: peer.pipeline_depth.min(peer.reqq),
             latency: peer.latency,
-            pieces: peer.holding.count(),
+            pieces: peer.pieces.count(),
         })
     }
 

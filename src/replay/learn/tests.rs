@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bittrace_trace::Options;
 
-use bittrace_protocol::session::{Parting, Tell};
+use bittrace_protocol::session::{HaveStep, LastMessage};
 
 use super::*;
 
@@ -24,13 +24,25 @@ fn order(profile: &Profile) -> Vec<u32> {
 #[test]
 fn aria2_allows_pieces_and_tells_of_several_at_once() {
     let Learnt { profile, identity, port, beyond, .. } = learnt("download-aria2.pcap");
-    assert_eq!(profile.opening, [Opening::Extended, Opening::Pieces, Opening::AllowedFast(10)]);
+    assert_eq!(
+        profile.first_messages,
+        [FirstMessage::Extended, FirstMessage::Pieces, FirstMessage::AllowedFast(10)]
+    );
     assert_eq!(profile.without_pieces, WithoutPieces::HaveNone);
     assert_eq!(profile.haves, Haves::Shortest);
-    assert_eq!(profile.parting, [Parting::NotInterested, Parting::Haves]);
+    assert_eq!(profile.last_messages, [LastMessage::NotInterested, LastMessage::Haves]);
     assert_eq!(order(&profile), [2, 7, 5, 4, 0, 1, 3, 6]);
-    assert_eq!(profile.refills, [Refill { given: 0, asked: 6 }, Refill { given: 5, asked: 16 }]);
-    assert_eq!(profile.tells, [Tell { given: 5, told: 2 }, Tell { given: 6, told: 3 }]);
+    assert_eq!(
+        profile.request_steps,
+        [
+            RequestStep { blocks_received: 0, requests_sent: 6 },
+            RequestStep { blocks_received: 5, requests_sent: 16 }
+        ]
+    );
+    assert_eq!(
+        profile.have_steps,
+        [HaveStep { blocks_received: 5, haves_sent: 2 }, HaveStep { blocks_received: 6, haves_sent: 3 }]
+    );
     assert_eq!(profile.announce.key, KeyForm::PeerIdTail(8));
     assert_eq!((profile.announce.numwant, profile.announce.numwant_stopped), (50, 0));
     assert_eq!(profile.peer_id.prefix, b"A2-1-36-0-");
@@ -42,10 +54,16 @@ fn aria2_allows_pieces_and_tells_of_several_at_once() {
 #[test]
 fn transmission_tells_of_single_pieces_before_it_asks_and_leaves_without_a_word() {
     let Learnt { profile, identity, .. } = learnt("download-transmission.pcap");
-    assert_eq!(profile.opening, [Opening::Extended, Opening::Pieces]);
+    assert_eq!(profile.first_messages, [FirstMessage::Extended, FirstMessage::Pieces]);
     assert_eq!((profile.haves, profile.haves_first, profile.redundant_haves), (Haves::Single, true, true));
-    assert_eq!(profile.parting, []);
-    assert_eq!(profile.refills, [Refill { given: 0, asked: 4 }, Refill { given: 4, asked: 16 }]);
+    assert_eq!(profile.last_messages, []);
+    assert_eq!(
+        profile.request_steps,
+        [
+            RequestStep { blocks_received: 0, requests_sent: 4 },
+            RequestStep { blocks_received: 4, requests_sent: 16 }
+        ]
+    );
     assert_eq!((profile.announce.key, identity.key), (KeyForm::LowerHex, 0x2702_f8db));
     let keys: Vec<_> = profile.extended.iter().map(|(key, _)| String::from_utf8_lossy(key)).collect();
     assert_eq!(keys, ["e", "m", "metadata_size", "p", "reqq", "upload_only", "v"]);
@@ -58,16 +76,16 @@ fn qbittorrent_has_a_peer_id_for_each_connection() {
     assert_eq!(identity.connection_ids, [PeerId(*b"-qB4520-aOvy~!8D5wlQ")]);
     assert_eq!(identity.peer_id, PeerId(*b"-qB4520-c6ArZfsaeoUg"));
     assert_eq!(profile.peer_id.alphabet, Alphabet::Unreserved);
-    assert_eq!(profile.parting, [Parting::Haves]);
-    assert!(profile.extended.contains(&(b"complete_ago".to_vec(), Says::CompleteAgo)));
+    assert_eq!(profile.last_messages, [LastMessage::Haves]);
+    assert!(profile.extended.contains(&(b"complete_ago".to_vec(), ExtendedEntry::CompleteAgo)));
 }
 
 #[test]
 fn rtorrent_says_keep_alive_where_others_have_a_bitfield() {
     let Learnt { profile, .. } = learnt("download-rtorrent.pcap");
-    assert_eq!(profile.opening, [Opening::Extended, Opening::Pieces]);
+    assert_eq!(profile.first_messages, [FirstMessage::Extended, FirstMessage::Pieces]);
     assert_eq!(profile.without_pieces, WithoutPieces::KeepAlive);
     assert!(profile.acknowledges_pieces && !profile.haves_first);
     assert_eq!(profile.extensions, [("ut_metadata".to_owned(), 2), ("ut_pex".to_owned(), 0)]);
-    assert_eq!(profile.parting, []);
+    assert_eq!(profile.last_messages, []);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bittrace_protocol::PieceIndex;
-use bittrace_protocol::session::{Parting, Tell};
+use bittrace_protocol::session::{HaveStep, LastMessage};
 use bittrace_protocol::wire::Message;
 use bittrace_trace::Record;
 
@@ -21,7 +21,7 @@ pub(super) struct Told {
     packet: Option<(u64, bool, bool)>,
     last_given: Option<PieceIndex>,
     /// How many blocks had come, and how many pieces were told in all, at each moment.
-    pub(super) tells: Vec<Tell>,
+    pub(super) tells: Vec<HaveStep>,
     given_in_all: u32,
     told_in_all: u32,
     /// What was said since the last block.
@@ -54,9 +54,11 @@ impl Told {
             _ => self.told_in_all,
         };
         if matches!(message, Message::Have(_) | Message::Bitfield(_)) {
-            match self.tells.last_mut().filter(|tell| tell.given == self.given_in_all) {
-                Some(tell) => tell.told = self.told_in_all,
-                None => self.tells.push(Tell { given: self.given_in_all, told: self.told_in_all }),
+            match self.tells.last_mut().filter(|tell| tell.blocks_received == self.given_in_all) {
+                Some(tell) => tell.haves_sent = self.told_in_all,
+                None => self
+                    .tells
+                    .push(HaveStep { blocks_received: self.given_in_all, haves_sent: self.told_in_all }),
             }
         }
         self.first += u32::from(asks && told && !asked);
@@ -68,14 +70,14 @@ impl Told {
     }
 
     /// What was said behind the last block of a download; `None` where there was none.
-    pub(super) fn parting(&self) -> Option<Vec<Parting>> {
+    pub(super) fn parting(&self) -> Option<Vec<LastMessage>> {
         let last = self.last_given?;
         let mut parting = Vec::new();
         for message in &self.since {
             let said = match message {
-                Message::NotInterested => Parting::NotInterested,
-                Message::HaveAll | Message::Bitfield(_) => Parting::Haves,
-                Message::Have(piece) if *piece == last => Parting::Haves,
+                Message::NotInterested => LastMessage::NotInterested,
+                Message::HaveAll | Message::Bitfield(_) => LastMessage::Haves,
+                Message::Have(piece) if *piece == last => LastMessage::Haves,
                 _ => continue,
             };
             if !parting.contains(&said) {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use bittrace_client::Notice;
 use bittrace_protocol::client_name;
-use bittrace_protocol::session::{Closing, Event, Gone, Violation};
+use bittrace_protocol::session::{CloseReason, DisconnectReason, Event, Violation};
 use bittrace_protocol::tracker::http::{AnnounceReply, Request};
 use bittrace_trace::units::{counted, rough_size, seconds, short_hex, span};
 use rustc_hash::FxHashMap;
@@ -78,13 +78,13 @@ impl Narrator {
                 let client = client_name(peer_id).map_or_else(|| peer_id.readable(), |name| name.to_string());
                 format!("Peer {}: {peer}: connected, {client}", self.number(*peer))
             }
-            Event::Gone { peer, closing, given, .. } => {
+            Event::Disconnected { peer, reason: closing, downloaded: given, .. } => {
                 let number = self.number(*peer);
                 self.open.remove(peer);
                 let gave = if *given > 0 { format!(", gave {}", rough_size(*given)) } else { String::new() };
                 let text = format!("Peer {number}: {peer}: {}{gave}", gone(closing));
                 match closing {
-                    Gone::Finished | Gone::Closed(Closing::ByFarEnd) => text,
+                    DisconnectReason::Finished | DisconnectReason::Closed(CloseReason::ByRemote) => text,
                     _ => self.look.paint(styles::WARN, &text),
                 }
             }
@@ -184,18 +184,18 @@ fn addresses(peers: &[SocketAddr]) -> String {
 }
 
 /// Why a peer is gone, in words.
-fn gone(gone: &Gone) -> String {
+fn gone(gone: &DisconnectReason) -> String {
     match gone {
-        Gone::Finished => "done with it".to_owned(),
-        Gone::Closed(closing) => match closing {
-            Closing::ByFarEnd => "it closed the connection".to_owned(),
-            Closing::Reset => "it reset the connection".to_owned(),
-            Closing::Refused => "connection refused".to_owned(),
-            Closing::TimedOut => "no answer to the connection attempt".to_owned(),
-            Closing::Unresolved(reason) => format!("its name has no address: {reason}"),
-            Closing::Failed(reason) => format!("the connection failed: {reason}"),
+        DisconnectReason::Finished => "done with it".to_owned(),
+        DisconnectReason::Closed(closing) => match closing {
+            CloseReason::ByRemote => "it closed the connection".to_owned(),
+            CloseReason::Reset => "it reset the connection".to_owned(),
+            CloseReason::Refused => "connection refused".to_owned(),
+            CloseReason::TimedOut => "no answer to the connection attempt".to_owned(),
+            CloseReason::Unresolved(reason) => format!("its name has no address: {reason}"),
+            CloseReason::Failed(reason) => format!("the connection failed: {reason}"),
         },
-        Gone::Violated(violation) => violation_in_words(violation),
+        DisconnectReason::Violated(violation) => violation_in_words(violation),
     }
 }
 
@@ -205,15 +205,15 @@ pub(crate) fn violation_in_words(violation: &Violation) -> String {
         Violation::WrongInfoHash(hash) => {
             format!("its handshake is for another torrent, {}", short_hex(&hash.to_string()))
         }
-        Violation::OurselvesCalled => "it is this very client".to_owned(),
+        Violation::SelfConnection => "it is this very client".to_owned(),
         Violation::Duplicate => "it is connected already".to_owned(),
         Violation::Malformed(wanted) => format!("it sent what is no message: wanted {wanted}"),
         Violation::OutOfRange => "it named pieces or blocks that the torrent does not have".to_owned(),
         Violation::CorruptPiece(index) => format!("it sent corrupt data in piece {index}"),
         Violation::Silent(time) => format!("silent for {}", span(time.as_secs_f64())),
-        Violation::ChokedForEver(time) => format!("choked us for {}", span(time.as_secs_f64())),
+        Violation::ChokedTooLong(time) => format!("choked us for {}", span(time.as_secs_f64())),
         Violation::Flood(what) => format!("it floods: {what}"),
         Violation::Useless => "it has nothing that is missing".to_owned(),
-        Violation::TooMany => "there are connections enough".to_owned(),
+        Violation::TooManyConnections => "there are connections enough".to_owned(),
     }
 }

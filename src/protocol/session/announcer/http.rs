@@ -5,13 +5,16 @@ use bytes::Bytes;
 use crate::tracker;
 use crate::tracker::http::{Announce, Framing, Reply, Response, frame_response};
 
-use super::tracker_url::Place;
-use super::{Closing, Endpoint, Event, Happening, Outcome, Output, Step, StreamId, Tracker};
+use super::tracker_url::TrackerUrl;
+use super::{
+    AnnouncerContext, AttemptOutcome, CloseReason, Endpoint, Event, Happening, Output, SessionStreamId,
+    Tracker,
+};
 
 /// An announce over a connection of its own.
 #[derive(Debug)]
 pub(super) struct HttpStage {
-    place: Place,
+    place: TrackerUrl,
     redirects: u8,
     request: Bytes,
     answer: Vec<u8>,
@@ -21,14 +24,14 @@ impl HttpStage {
     /// Opens a connection to `place`, which is the tracker's or one it pointed to.
     pub(super) fn begin(
         tracker: &Tracker,
-        place: Place,
+        place: TrackerUrl,
         redirects: u8,
         whole_target: bool,
         event: Option<tracker::Event>,
-        step: &mut Step<'_>,
-    ) -> (StreamId, Self) {
+        step: &mut AnnouncerContext<'_>,
+    ) -> (SessionStreamId, Self) {
         let stream = step.streams.next();
-        if let Place::Http { host, port, .. } = &place {
+        if let TrackerUrl::Http { host, port, .. } = &place {
             step.outputs.push_back(Output::Open(stream, Endpoint::HttpTracker(host.clone(), *port)));
         }
         let request = request(tracker, &place, whole_target, event, step);
@@ -37,34 +40,36 @@ impl HttpStage {
 
     pub(super) fn handle(
         &mut self,
-        stream: StreamId,
+        stream: SessionStreamId,
         happening: Happening,
         tracker: &Tracker,
-        step: &mut Step<'_>,
-    ) -> Outcome {
+        step: &mut AnnouncerContext<'_>,
+    ) -> AttemptOutcome {
         let closed = match happening {
             Happening::Opened(_) => {
                 let (url, request) = (tracker.url.clone(), self.request.clone());
                 step.outputs.push_back(Output::Event(Event::Announcing { url, request }));
                 step.outputs.push_back(Output::Send(stream, self.request.clone()));
-                return Outcome::Pending;
+                return AttemptOutcome::Pending;
             }
             Happening::Received(bytes) => {
                 if self.answer.len() + bytes.len() > MAX_ANSWER {
-                    return Outcome::failed("an answer of more than 2 MiB");
+                    return AttemptOutcome::failed("an answer of more than 2 MiB");
                 }
                 self.answer.extend_from_slice(&bytes);
                 None
             }
             Happening::Closed(closing) => Some(closing),
-            Happening::Fetched(_) => return Outcome::Pending,
+            Happening::Fetched(_) => return AttemptOutcome::Pending,
         };
         let length = match frame_response(&self.answer, closed.is_some(), false) {
             Framing::Complete(length) => length,
-            Framing::NotHttp(error) => return Outcome::failed(format!("the answer is no HTTP: {error}")),
+            Framing::NotHttp(error) => {
+                return AttemptOutcome::failed(format!("the answer is no HTTP: {error}"));
+            }
             Framing::Incomplete | Framing::UntilClose => {
-                return closed.map_or(Outcome::Pending, |closing| {
-                    Outcome::failed(match self.answer.is_empty() {
+                return closed.map_or(AttemptOutcome::Pending, |closing| {
+                    AttemptOutcome::failed(match self.answer.is_empty() {
                         true => reason(&closing),
                         false => "the answer was cut short".to_owned(),
                     })
@@ -73,26 +78,27 @@ impl HttpStage {
         };
         match Response::decode(&self.answer[..length]) {
             Ok(response) => self.read(&response),
-            Err(error) => Outcome::failed(format!("the answer is no HTTP: {error}")),
+            Err(error) => AttemptOutcome::failed(format!("the answer is no HTTP: {error}")),
         }
     }
 
-    fn read(&self, response: &Response) -> Outcome {
+    fn read(&self, response: &Response) -> AttemptOutcome {
         let reply = response.reply();
         match response.status {
-            200 => Outcome::of(reply),
+            200 => AttemptOutcome::of(reply),
             301 | 302 | 303 | 307 | 308 => self.redirect(response),
             // Some trackers refuse with a status of refusal.
-            _ if matches!(reply, Reply::Failure { .. }) => Outcome::of(reply),
-            status => {
-                Outcome::failed(format!("the tracker answered {status} {}", response.reason).trim_end())
-            }
+            _ if matches!(reply, Reply::Failure { .. }) => AttemptOutcome::of(reply),
+            status => AttemptOutcome::failed(
+                format!("the tracker answered {status} {}", response.reason).trim_end(),
+            ),
         }
     }
 
-    fn redirect(&self, response: &Response) -> Outcome {
+    fn redirect(&self, response: &Response) -> AttemptOutcome {
         let location = String::from_utf8_lossy(response.header("location").unwrap_or_default()).into_owned();
-        let complaint = |what: &str| Outcome::failed(format!("the tracker redirects to {location:?}{what}"));
+        let complaint =
+            |what: &str| AttemptOutcome::failed(format!("the tracker redirects to {location:?}{what}"));
         if self.redirects >= MAX_REDIRECTS {
             return complaint(": the fourth redirect in a row");
         }
@@ -100,8 +106,8 @@ impl HttpStage {
             true => format!("http://{}{location}", self.place.host()),
             false => location.clone(),
         };
-        match Place::of(&absolute) {
-            Some(place @ (Place::Http { .. } | Place::Https { .. })) => Outcome::Elsewhere {
+        match TrackerUrl::parse(&absolute) {
+            Some(place @ (TrackerUrl::Http { .. } | TrackerUrl::Https { .. })) => AttemptOutcome::Elsewhere {
                 whole_target: place.target().contains("info_hash="),
                 place,
                 redirects: self.redirects + 1,
@@ -114,11 +120,11 @@ impl HttpStage {
 /// Has the driver fetch an announce from an https tracker.
 pub(super) fn fetch(
     tracker: &Tracker,
-    place: &Place,
+    place: &TrackerUrl,
     whole_target: bool,
     event: Option<tracker::Event>,
-    step: &mut Step<'_>,
-) -> StreamId {
+    step: &mut AnnouncerContext<'_>,
+) -> SessionStreamId {
     let request = request(tracker, place, whole_target, event, step);
     // The target stands between the first two spaces.
     let target = request.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
@@ -130,21 +136,21 @@ pub(super) fn fetch(
 }
 
 /// What the driver fetched.
-pub(super) fn fetched(happening: Happening) -> Outcome {
+pub(super) fn fetched(happening: Happening) -> AttemptOutcome {
     match happening {
-        Happening::Fetched(Ok(body)) => Outcome::of(Reply::decode(&body)),
-        Happening::Fetched(Err(reason)) => Outcome::failed(reason),
-        Happening::Closed(closing) => Outcome::failed(reason(&closing)),
-        Happening::Opened(_) | Happening::Received(_) => Outcome::Pending,
+        Happening::Fetched(Ok(body)) => AttemptOutcome::of(Reply::decode(&body)),
+        Happening::Fetched(Err(reason)) => AttemptOutcome::failed(reason),
+        Happening::Closed(closing) => AttemptOutcome::failed(reason(&closing)),
+        Happening::Opened(_) | Happening::Received(_) => AttemptOutcome::Pending,
     }
 }
 
 fn request(
     tracker: &Tracker,
-    place: &Place,
+    place: &TrackerUrl,
     whole_target: bool,
     event: Option<tracker::Event>,
-    step: &Step<'_>,
+    step: &AnnouncerContext<'_>,
 ) -> Bytes {
     let (facts, profile) = (&step.facts, &step.config.profile.announce);
     let mut announce = Announce::new(facts.info_hash, facts.identity.peer_id);
@@ -178,14 +184,14 @@ fn request(
 }
 
 /// Why there is no answer.
-pub(super) fn reason(closing: &Closing) -> String {
+pub(super) fn reason(closing: &CloseReason) -> String {
     match closing {
-        Closing::ByFarEnd => "the connection was closed without an answer".to_owned(),
-        Closing::Reset => "the connection was reset".to_owned(),
-        Closing::Refused => "the connection was refused".to_owned(),
-        Closing::TimedOut => "the connection took too long".to_owned(),
-        Closing::Unresolved(why) => format!("the name has no address: {why}"),
-        Closing::Failed(why) => why.clone(),
+        CloseReason::ByRemote => "the connection was closed without an answer".to_owned(),
+        CloseReason::Reset => "the connection was reset".to_owned(),
+        CloseReason::Refused => "the connection was refused".to_owned(),
+        CloseReason::TimedOut => "the connection took too long".to_owned(),
+        CloseReason::Unresolved(why) => format!("the name has no address: {why}"),
+        CloseReason::Failed(why) => why.clone(),
     }
 }
 

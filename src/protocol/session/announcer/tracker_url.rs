@@ -2,15 +2,15 @@
 
 /// A tracker's place. Targets hold no byte that could end a request line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum TrackerUrl {
     Http { host: String, port: u16, target: String },
     Https { host: String, port: u16, target: String },
     Udp { host: String, port: u16, target: String },
 }
 
-impl Place {
+impl TrackerUrl {
     /// The place that `url` names; `None` where it is no URL of a tracker.
-    pub(super) fn of(url: &str) -> Option<Self> {
+    pub(super) fn parse(url: &str) -> Option<Self> {
         let (scheme, rest) = url.trim().split_once("://")?;
         let rest = rest.split('#').next().unwrap_or_default();
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -82,26 +82,26 @@ fn plain(target: &str) -> String {
 mod tests {
     use super::*;
 
-    fn http(host: &str, port: u16, target: &str) -> Option<Place> {
-        Some(Place::Http { host: host.into(), port, target: target.into() })
+    fn http(host: &str, port: u16, target: &str) -> Option<TrackerUrl> {
+        Some(TrackerUrl::Http { host: host.into(), port, target: target.into() })
     }
 
     #[test]
     fn reads_hosts_ports_paths_and_queries() {
-        assert_eq!(Place::of("http://t.test/announce"), http("t.test", 80, "/announce"));
-        assert_eq!(Place::of("HTTP://1.2.3.4:6969/a?k=%20x#f"), http("1.2.3.4", 6969, "/a?k=%20x"));
-        assert_eq!(Place::of("http://[2001:db8::1]:80/"), http("2001:db8::1", 80, "/"));
-        assert_eq!(Place::of("http://t.test?passkey=1"), http("t.test", 80, "/?passkey=1"));
-        let udp = Place::Udp { host: "t.test".into(), port: 1337, target: String::new() };
-        assert_eq!(Place::of("udp://t.test:1337"), Some(udp));
-        let https = Place::of("https://t.test/x").unwrap();
+        assert_eq!(TrackerUrl::parse("http://t.test/announce"), http("t.test", 80, "/announce"));
+        assert_eq!(TrackerUrl::parse("HTTP://1.2.3.4:6969/a?k=%20x#f"), http("1.2.3.4", 6969, "/a?k=%20x"));
+        assert_eq!(TrackerUrl::parse("http://[2001:db8::1]:80/"), http("2001:db8::1", 80, "/"));
+        assert_eq!(TrackerUrl::parse("http://t.test?passkey=1"), http("t.test", 80, "/?passkey=1"));
+        let udp = TrackerUrl::Udp { host: "t.test".into(), port: 1337, target: String::new() };
+        assert_eq!(TrackerUrl::parse("udp://t.test:1337"), Some(udp));
+        let https = TrackerUrl::parse("https://t.test/x").unwrap();
         assert_eq!((https.host().as_str(), https.target()), ("t.test", "/x"));
     }
 
     #[test]
     fn the_host_header_has_brackets_and_unusual_ports() {
-        assert_eq!(Place::of("http://t.test:80/").unwrap().host(), "t.test");
-        assert_eq!(Place::of("http://[::1]:6969/").unwrap().host(), "[::1]:6969");
+        assert_eq!(TrackerUrl::parse("http://t.test:80/").unwrap().host(), "t.test");
+        assert_eq!(TrackerUrl::parse("http://[::1]:6969/").unwrap().host(), "[::1]:6969");
     }
 
     #[test]
@@ -109,13 +109,13 @@ mod tests {
         for url in
             ["", "announce", "wss://t.test/", "udp://t.test/", "http:///a", "http://a b/", "http://[x]/"]
         {
-            assert_eq!(Place::of(url), None, "{url}");
+            assert_eq!(TrackerUrl::parse(url), None, "{url}");
         }
     }
 
     #[test]
     fn a_target_cannot_end_the_request_line() {
-        let place = Place::of("http://t.test/a b\r\nX: é").unwrap();
+        let place = TrackerUrl::parse("http://t.test/a b\r\nX: é").unwrap();
         assert_eq!(place.target(), "/a%20b%0D%0AX:%20%C3%A9");
     }
 }

@@ -9,20 +9,20 @@ use crate::tracker::http::{AnnounceReply, Host, PeerEntry};
 use crate::tracker::udp::{AnnounceOption, AnnounceRequest, Packet, decode_response};
 
 use super::http::reason;
-use super::tracker_url::Place;
-use super::{Event, Happening, Outcome, Output, Step, StreamId, Tracker};
+use super::tracker_url::TrackerUrl;
+use super::{AnnouncerContext, AttemptOutcome, Event, Happening, Output, SessionStreamId, Tracker};
 
 /// A flow of datagrams to a tracker, kept as long as its connection id is good.
 #[derive(Debug)]
 pub(super) struct Link {
-    pub(super) stream: StreamId,
+    pub(super) stream: SessionStreamId,
     /// The tracker's address, once its name is resolved.
     pub(super) address: Option<SocketAddr>,
     connection: Option<(u64, Timestamp)>,
 }
 
 impl Link {
-    pub(super) const fn new(stream: StreamId) -> Self {
+    pub(super) const fn new(stream: SessionStreamId) -> Self {
         Self { stream, address: None, connection: None }
     }
 
@@ -57,27 +57,29 @@ impl UdpStage {
         happening: Happening,
         event: Option<tracker::Event>,
         tracker: &mut Tracker,
-        step: &mut Step<'_>,
-    ) -> (Outcome, Option<Timestamp>) {
-        let Some(link) = &mut tracker.link else { return (Outcome::failed("the link is gone"), None) };
+        step: &mut AnnouncerContext<'_>,
+    ) -> (AttemptOutcome, Option<Timestamp>) {
+        let Some(link) = &mut tracker.link else { return (AttemptOutcome::failed("the link is gone"), None) };
         match happening {
             Happening::Opened(address) => {
                 link.address = Some(address);
                 self.again = 0;
-                (Outcome::Pending, Some(self.send(event, tracker, step)))
+                (AttemptOutcome::Pending, Some(self.send(event, tracker, step)))
             }
             Happening::Received(datagram) => {
                 let ipv6 = link.address.is_some_and(|address| address.is_ipv6());
                 // Not for us, or not to be understood: the answer may still come.
-                let Ok(packet) = decode_response(&datagram, ipv6) else { return (Outcome::Pending, None) };
+                let Ok(packet) = decode_response(&datagram, ipv6) else {
+                    return (AttemptOutcome::Pending, None);
+                };
                 if packet.transaction_id() != self.transaction_id {
-                    return (Outcome::Pending, None);
+                    return (AttemptOutcome::Pending, None);
                 }
                 match packet {
                     Packet::ConnectResponse { connection_id, .. } if !self.announces => {
                         link.connection = Some((connection_id, step.now));
                         self.again = 0;
-                        (Outcome::Pending, Some(self.send(event, tracker, step)))
+                        (AttemptOutcome::Pending, Some(self.send(event, tracker, step)))
                     }
                     Packet::AnnounceResponse(response) if self.announces => {
                         let peers = response.peers.iter().map(|peer| PeerEntry {
@@ -92,18 +94,18 @@ impl UdpStage {
                             peers: peers.collect(),
                             ..AnnounceReply::default()
                         };
-                        (Outcome::Answered(Box::new(reply)), None)
+                        (AttemptOutcome::Answered(Box::new(reply)), None)
                     }
                     Packet::Error { message, .. } => {
                         // A stale connection id is refused too: the next try asks for a new one.
                         link.connection = None;
-                        (Outcome::failed(String::from_utf8_lossy(&message).into_owned()), None)
+                        (AttemptOutcome::failed(String::from_utf8_lossy(&message).into_owned()), None)
                     }
-                    _ => (Outcome::Pending, None),
+                    _ => (AttemptOutcome::Pending, None),
                 }
             }
-            Happening::Closed(closing) => (Outcome::failed(reason(&closing)), None),
-            Happening::Fetched(_) => (Outcome::Pending, None),
+            Happening::Closed(closing) => (AttemptOutcome::failed(reason(&closing)), None),
+            Happening::Fetched(_) => (AttemptOutcome::Pending, None),
         }
     }
 
@@ -112,7 +114,7 @@ impl UdpStage {
         &mut self,
         event: Option<tracker::Event>,
         tracker: &mut Tracker,
-        step: &mut Step<'_>,
+        step: &mut AnnouncerContext<'_>,
     ) -> Option<Timestamp> {
         let opened = tracker.link.as_ref().is_some_and(|link| link.address.is_some());
         let goes = event == Some(tracker::Event::Stopped);
@@ -123,11 +125,16 @@ impl UdpStage {
         Some(self.send(event, tracker, step))
     }
 
-    fn send(&mut self, event: Option<tracker::Event>, tracker: &Tracker, step: &mut Step<'_>) -> Timestamp {
+    fn send(
+        &mut self,
+        event: Option<tracker::Event>,
+        tracker: &Tracker,
+        step: &mut AnnouncerContext<'_>,
+    ) -> Timestamp {
         let goes = event == Some(tracker::Event::Stopped);
         let wait = if goes { step.config.goodbye_timeout } else { FIRST_WAIT * (1 << self.again.min(8)) };
         let Some(link) = &tracker.link else { return step.now + wait };
-        self.transaction_id = step.chance.number();
+        self.transaction_id = step.rng.number();
         let connection = link.connection_id(step.now);
         self.announces = connection.is_some();
         let packet = match connection {
@@ -148,10 +155,10 @@ impl UdpStage {
         connection_id: u64,
         event: Option<tracker::Event>,
         tracker: &Tracker,
-        step: &Step<'_>,
+        step: &AnnouncerContext<'_>,
     ) -> Packet {
         let facts = &step.facts;
-        let target = tracker.place.as_ref().map_or("", Place::target).as_bytes();
+        let target = tracker.location.as_ref().map_or("", TrackerUrl::target).as_bytes();
         let options = target.chunks(255).map(|part| AnnounceOption::UrlData(part.to_vec())).collect();
         let numwant = i32::try_from(step.config.profile.announce.numwant).unwrap_or(-1);
         Packet::AnnounceRequest(Box::new(AnnounceRequest {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::support::*;
-use crate::session::{Closing, Config, Input, StreamId};
+use crate::session::{CloseReason, Config, Input, SessionStreamId};
 
 /// Addresses of nobody.
 fn invented(number: u8, count: u8) -> Vec<[u8; 6]> {
@@ -43,7 +43,7 @@ fn one_peer_fills_an_eighth_of_the_room_at_most() {
     stage.receive(2, &pex(&invented(1, 100)));
     assert_eq!(known(&stage), 1 + 10);
     // A second connection from the same host has no share of its own.
-    stage.hear(Input::Accepted(StreamId(1), "10.0.0.1:5000".parse().unwrap()));
+    stage.hear(Input::Accepted(SessionStreamId(1), "10.0.0.1:5000".parse().unwrap()));
     stage.receive(1, &stage.handshake(EXTENDED, B_ID));
     stage.receive(1, &pex(&invented(2, 100)));
     assert_eq!(known(&stage), 1 + 10);
@@ -82,7 +82,7 @@ fn whom_a_tracker_names_displaces_whom_peers_told_of() {
     for caller in 1..=8_u8 {
         let stream = u32::from(caller) * 2 - 1;
         let address = format!("10.0.1.{caller}:5000").parse().unwrap();
-        stage.hear(Input::Accepted(StreamId(stream), address));
+        stage.hear(Input::Accepted(SessionStreamId(stream), address));
         let mut id = *A_ID;
         id[19] = caller;
         stage.receive(stream, &stage.handshake(EXTENDED, &id));
@@ -93,10 +93,10 @@ fn whom_a_tracker_names_displaces_whom_peers_told_of() {
     let named: Vec<_> = (1..=40_u8).map(|host| [12, 0, 0, host, 0x1a, 0xe1]).collect();
     stage.receive(0, &answer(&named.concat()));
     assert_eq!(known(&stage), 16);
-    let mut next = stage.closed(2, Closing::Refused);
+    let mut next = stage.closed(2, CloseReason::Refused);
     for stream in (4..).step_by(2).take(15) {
         let dialled = dialled(&next);
         assert!(dialled.len() == 1 && dialled[0].ip().to_string().starts_with("12."), "{next:#?}");
-        next = stage.closed(stream, Closing::Refused);
+        next = stage.closed(stream, CloseReason::Refused);
     }
 }

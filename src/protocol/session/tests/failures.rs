@@ -2,7 +2,7 @@
 
 use super::support::*;
 use crate::lines;
-use crate::session::{Closing, Input, PieceOrder, StreamId, Violation};
+use crate::session::{CloseReason, Input, PieceOrder, SessionStreamId, Violation};
 
 fn stage() -> Stage {
     let mut config = single();
@@ -25,7 +25,7 @@ const NEXT: &str = "open 4 10.0.0.2:6881";
 
 #[test]
 fn a_refused_connection_leads_to_the_next_peer() {
-    for closing in [Closing::Refused, Closing::TimedOut, Closing::Failed("no route".into())] {
+    for closing in [CloseReason::Refused, CloseReason::TimedOut, CloseReason::Failed("no route".into())] {
         let gone = format!("gone 2 Closed({closing:?}) gave 0");
         assert_said(stage().closed(2, closing), lines![gone, NEXT]);
     }
@@ -41,7 +41,7 @@ fn a_connection_that_never_opens_is_given_up() {
 #[test]
 fn a_reset_leads_to_the_next_peer() {
     let mut stage = open();
-    assert_said(stage.closed(2, Closing::Reset), lines!["gone 2 Closed(Reset) gave 0", NEXT]);
+    assert_said(stage.closed(2, CloseReason::Reset), lines!["gone 2 Closed(Reset) gave 0", NEXT]);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn we_do_not_talk_to_ourselves() {
     stage.opened(2, "10.0.0.1:6881");
     assert_said(
         stage.receive(2, &stage.handshake(PLAIN, OUR_ID)),
-        lines!["close 2 OurselvesCalled", "gone 2 Violated(OurselvesCalled) gave 0", NEXT],
+        lines!["close 2 SelfConnection", "gone 2 Violated(SelfConnection) gave 0", NEXT],
     );
 }
 
@@ -93,7 +93,7 @@ fn pauses_in_which_nothing_comes_do_not_make_a_choking_peer_useful() {
     let mut stage = open();
     let mut gone = Vec::new();
     for _ in 0..12 {
-        assert!(stage.session.peers(stage.now).any(|peer| peer.stream == StreamId(2)));
+        assert!(stage.session.peers(stage.now).any(|peer| peer.stream == SessionStreamId(2)));
         stage.receive(2, &UNCHOKE);
         stage.wait(5.0);
         stage.receive(2, &CHOKE);
@@ -101,7 +101,7 @@ fn pauses_in_which_nothing_comes_do_not_make_a_choking_peer_useful() {
     }
     assert_said(
         gone,
-        lines!["close 2 ChokedForEver(120s)", "gone 2 Violated(ChokedForEver(120s)) gave 0", NEXT],
+        lines!["close 2 ChokedTooLong(120s)", "gone 2 Violated(ChokedTooLong(120s)) gave 0", NEXT],
     );
     // One that gives a block in between is worth waiting for.
     let mut stage = open();
@@ -121,7 +121,7 @@ fn choked_for_ever_is_no_way_to_download() {
     assert_said(stage.wait(119.0), lines![sent(2, &[0; 4])]);
     assert_said(
         stage.wait(1.0),
-        lines!["close 2 ChokedForEver(120s)", "gone 2 Violated(ChokedForEver(120s)) gave 0", NEXT],
+        lines!["close 2 ChokedTooLong(120s)", "gone 2 Violated(ChokedTooLong(120s)) gave 0", NEXT],
     );
 }
 
@@ -180,7 +180,7 @@ fn half_a_block_from_one_peer_is_gone_on_with_by_the_next() {
     let mut stage = open();
     stage.receive(2, &UNCHOKE);
     stage.receive(2, &stage.block(0, 0, 16_384)[..5_000]);
-    stage.closed(2, Closing::ByFarEnd);
+    stage.closed(2, CloseReason::ByRemote);
     stage.opened(4, "10.0.0.2:6881");
     stage.receive(4, &stage.handshake(PLAIN, B_ID));
     stage.receive(4, &[0, 0, 0, 2, 5, 0xc0]);
@@ -204,8 +204,8 @@ fn a_peer_that_has_nothing_is_left_after_a_while() {
 #[test]
 fn when_all_have_failed_the_tracker_is_asked_again_after_its_interval() {
     let mut stage = stage();
-    stage.closed(2, Closing::Refused);
-    assert_said(stage.closed(4, Closing::Refused), lines!["gone 4 Closed(Refused) gave 0"]);
+    stage.closed(2, CloseReason::Refused);
+    assert_said(stage.closed(4, CloseReason::Refused), lines!["gone 4 Closed(Refused) gave 0"]);
     assert_said(stage.wait(1799.0), &[]);
     assert_said(stage.wait(1.0), lines!["open 6 http t.test 80"]);
     stage.opened(6, "10.0.0.9:80");
@@ -223,7 +223,7 @@ fn when_all_have_failed_and_one_round_was_wanted_it_ends_incomplete() {
     let mut stage = Stage::small(config);
     stage.announced(&[PEER_A]);
     assert_said(
-        stage.closed(2, Closing::Refused),
+        stage.closed(2, CloseReason::Refused),
         lines!["gone 2 Closed(Refused) gave 0", "open 4 http t.test 80"],
     );
     stage.opened(4, "10.0.0.9:80");
@@ -243,6 +243,6 @@ fn without_a_tracker_and_a_listener_there_is_nothing_to_wait_for() {
 #[test]
 fn who_calls_is_not_let_in() {
     let mut stage = open();
-    let said = stage.hear(Input::Accepted(StreamId(1), "10.0.0.3:5000".parse().unwrap()));
-    assert_said(said, lines!["close 1 TooMany"]);
+    let said = stage.hear(Input::Accepted(SessionStreamId(1), "10.0.0.3:5000".parse().unwrap()));
+    assert_said(said, lines!["close 1 TooManyConnections"]);
 }

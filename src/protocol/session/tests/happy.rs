@@ -2,7 +2,7 @@
 
 use super::support::*;
 use crate::lines;
-use crate::session::{Closing, Config, Input, Interest, Opening, PieceOrder};
+use crate::session::{CloseReason, Config, FirstMessage, Input, Interest, PieceOrder};
 
 fn announce(event: &str, downloaded: u64, left: u64, numwant: u32) -> String {
     let hash: String = {
@@ -104,7 +104,7 @@ fn any_cut_of_what_the_peer_says_gives_the_same() {
 #[test]
 fn a_peer_of_both_extensions_is_greeted_in_the_order_of_the_profile() {
     let mut config = plain_config();
-    config.profile.opening = vec![Opening::Extended, Opening::Pieces];
+    config.profile.first_messages = vec![FirstMessage::Extended, FirstMessage::Pieces];
     config.profile.interest = Interest::AtOnce;
     let mut stage = Stage::small(config);
     stage.announced(&[PEER_A]);
@@ -142,7 +142,7 @@ fn stop_says_goodbye_to_tracker_and_peer() {
     let request = announce("stopped", 0, 40_000, 0);
     assert_said(stage.opened(4, "10.0.0.9:80"), lines![format!("send 4 {request}")]);
     assert_said(
-        stage.closed(4, Closing::Reset),
+        stage.closed(4, CloseReason::Reset),
         lines!["tracker failed: the connection was reset; again None", "done"],
     );
     assert!(!stage.session.is_complete());

@@ -2,7 +2,7 @@
 
 use super::support::*;
 use crate::lines;
-use crate::session::{Input, PieceOrder, SeedGoal, StreamId, Violation};
+use crate::session::{Input, PieceOrder, SeedGoal, SessionStreamId, Violation};
 
 /// Peer A, whose handshake offers this much, has everything and is unchoked; blocks are asked for.
 fn open(reserved: [u8; 8]) -> Stage {
@@ -111,7 +111,7 @@ fn a_flood_of_requests_is_bounded() {
     let torrent = torrent(40_000, 32_768, &[&["http://t.test/announce"]], "");
     let mut stage = Stage::new(config, torrent, &[0, 1]);
     stage.announced(&[]);
-    let id = StreamId(1);
+    let id = SessionStreamId(1);
     stage.hear(Input::Accepted(id, "10.0.0.1:5000".parse().unwrap()));
     stage.receive(1, &stage.handshake(PLAIN, A_ID));
     assert_said(stage.receive(1, &INTERESTED), lines![sent(1, &UNCHOKE)]);
@@ -151,7 +151,7 @@ fn who_tries_to_encrypt_first_may_call_again_in_clear() {
     stage.announced(&[]);
     let call = |stage: &mut Stage, stream| {
         let address = format!("10.0.0.1:{}", 5_000 + stream).parse().unwrap();
-        stage.hear(Input::Accepted(StreamId(stream), address))
+        stage.hear(Input::Accepted(SessionStreamId(stream), address))
     };
     call(&mut stage, 1);
     // The beginning of a public key.

@@ -54,7 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn input(stage: &Stage, step: Step) -> Option<Input> {
-    let stream = StreamId;
+    let stream = SessionStreamId;
     let message = |id: u8, payload: &[u8]| {
         let mut bytes = numbers(&[1 + payload.len() as u32]);
         bytes.push(id);
@@ -87,11 +87,11 @@ fn input(stage: &Stage, step: Step) -> Option<Input> {
             let reserved = [0, 0, 0, 0, 0, bits & 0x10, 0, bits & 0x05];
             Input::Received(stream(s), stage.handshake(reserved, &peer_id).into())
         }
-        Step::Closed(s) => Input::Closed(stream(s), Closing::Reset),
+        Step::Closed(s) => Input::Closed(stream(s), CloseReason::Reset),
         Step::Sent(s, count) => Input::Sent(stream(s), count),
         Step::Stored(piece, count) => Input::Stored(PieceIndex(piece), count),
         Step::Hashed(piece) => Input::Hashed(PieceIndex(piece), [9; 20]),
-        Step::Examined(piece) => Input::Examined(PieceIndex(piece), vec![[9; 20]; 2]),
+        Step::Examined(piece) => Input::BlockHashes(PieceIndex(piece), vec![[9; 20]; 2]),
         Step::Loaded(s, piece, begin, right) => {
             let block = Block { index: PieceIndex(piece), begin, length: 16_384 };
             Input::Loaded(stream(s), block, right.then(|| Bytes::from(vec![0; 16_384])))
@@ -133,7 +133,7 @@ proptest! {
             let status = stage.session.status(stage.now);
             prop_assert!(status.peers_known <= 2_000 && status.pieces_done <= 2);
             for peer in stage.session.peers(stage.now) {
-                prop_assert!(peer.requests <= 1_000);
+                prop_assert!(peer.outstanding <= 1_000);
             }
         }
         // Nothing wrong is kept.

@@ -3,8 +3,8 @@
 use super::support::*;
 use crate::lines;
 use crate::session::{
-    Closing, Config, Haves, Identity, Input, KeyForm, Opening, Parting, PieceOrder, Refill, Says, Session,
-    StreamId, Tell, WithoutPieces,
+    CloseReason, Config, ExtendedEntry, FirstMessage, HaveStep, Haves, Identity, Input, KeyForm, LastMessage,
+    PieceOrder, RequestStep, Session, SessionStreamId, WithoutPieces,
 };
 use crate::{PeerId, PieceIndex};
 use sha1::{Digest, Sha1};
@@ -35,7 +35,7 @@ fn request(piece: u32) -> Vec<u8> {
 fn a_keep_alive_stands_in_for_pieces_and_acknowledges_them() {
     let mut config = single();
     config.profile.reserved = PLAIN;
-    config.profile.opening = vec![Opening::Pieces];
+    config.profile.first_messages = vec![FirstMessage::Pieces];
     config.profile.without_pieces = WithoutPieces::KeepAlive;
     config.profile.acknowledges_pieces = true;
     let mut stage = stage(config);
@@ -47,17 +47,17 @@ fn a_keep_alive_stands_in_for_pieces_and_acknowledges_them() {
 #[test]
 fn the_extended_handshake_says_what_its_entries_say() {
     let mut config = single();
-    config.profile.opening = vec![Opening::Extended];
+    config.profile.first_messages = vec![FirstMessage::Extended];
     config.profile.extensions = vec![("ut_pex".into(), 0), ("ut_metadata".into(), 2)];
     config.profile.client = "Other 1".into();
     config.profile.extended = [
-        ("complete_ago", Says::CompleteAgo),
-        ("e", Says::Number(0)),
-        ("m", Says::Extensions),
-        ("p", Says::Port),
-        ("upload_only", Says::UploadOnly),
-        ("v", Says::Client),
-        ("x", Says::Text(b"y".to_vec())),
+        ("complete_ago", ExtendedEntry::CompleteAgo),
+        ("e", ExtendedEntry::Number(0)),
+        ("m", ExtendedEntry::Extensions),
+        ("p", ExtendedEntry::Port),
+        ("upload_only", ExtendedEntry::UploadOnly),
+        ("v", ExtendedEntry::Client),
+        ("x", ExtendedEntry::Text(b"y".to_vec())),
     ]
     .map(|(key, says)| (key.into(), says))
     .into();
@@ -72,11 +72,11 @@ fn the_extended_handshake_says_what_its_entries_say() {
 fn a_choked_peer_may_have_the_pieces_that_are_allowed() {
     let mut config = config();
     config.seeding = Some(Default::default());
-    config.profile.opening = vec![Opening::AllowedFast(2), Opening::Pieces];
+    config.profile.first_messages = vec![FirstMessage::AllowedFast(2), FirstMessage::Pieces];
     let torrent = torrent(65_536, 16_384, &[&["http://t.test/announce"]], "");
     let mut stage = Stage::new(config, torrent, &[0, 1, 2, 3]);
     stage.said();
-    stage.hear(Input::Accepted(StreamId(1), "10.0.0.1:50000".parse().unwrap()));
+    stage.hear(Input::Accepted(SessionStreamId(1), "10.0.0.1:50000".parse().unwrap()));
     let said = stage.receive(1, &stage.handshake(FAST, A_ID));
     // Which two of the four follows from the address and the info hash.
     let allowed: Vec<u32> = (0..4)
@@ -95,9 +95,12 @@ fn a_choked_peer_may_have_the_pieces_that_are_allowed() {
 /// A client that asks for pieces 2, 0, 3, 1: two at first, the others once both have come.
 fn listed() -> Config {
     let mut config = single();
-    config.profile.opening = vec![Opening::Pieces];
+    config.profile.first_messages = vec![FirstMessage::Pieces];
     config.profile.piece_order = PieceOrder::Listed([2, 0, 3, 1].map(PieceIndex).to_vec());
-    config.profile.refills = vec![Refill { given: 0, asked: 2 }, Refill { given: 2, asked: 4 }];
+    config.profile.request_steps = vec![
+        RequestStep { blocks_received: 0, requests_sent: 2 },
+        RequestStep { blocks_received: 2, requests_sent: 4 },
+    ];
     config.profile.redundant_haves = true;
     config
 }
@@ -132,7 +135,7 @@ fn news_of_one_moment_is_told_in_the_fewest_bytes() {
     let mut config = listed();
     config.profile.haves = Haves::Shortest;
     config.profile.haves_first = false;
-    config.profile.parting = vec![Parting::NotInterested, Parting::Haves];
+    config.profile.last_messages = vec![LastMessage::NotInterested, LastMessage::Haves];
     let mut stage = stage(config);
     connected(&mut stage);
     stage.receive(2, &[&HAVE_ALL[..], &UNCHOKE].concat());
@@ -148,8 +151,9 @@ fn news_of_one_moment_is_told_in_the_fewest_bytes() {
 #[test]
 fn pieces_are_told_at_the_moments_of_the_profile_in_the_order_in_which_they_came() {
     let mut config = listed();
-    config.profile.tells = vec![Tell { given: 2, told: 2 }, Tell { given: 3, told: 3 }];
-    config.profile.parting = Vec::new();
+    config.profile.have_steps =
+        vec![HaveStep { blocks_received: 2, haves_sent: 2 }, HaveStep { blocks_received: 3, haves_sent: 3 }];
+    config.profile.last_messages = Vec::new();
     let mut stage = stage(config);
     connected(&mut stage);
     stage.receive(2, &[&HAVE_ALL[..], &UNCHOKE].concat());
@@ -174,7 +178,7 @@ fn pieces_are_told_at_the_moments_of_the_profile_in_the_order_in_which_they_came
 #[test]
 fn one_who_leaves_without_a_word_says_none() {
     let mut config = listed();
-    config.profile.parting = Vec::new();
+    config.profile.last_messages = Vec::new();
     let mut stage = stage(config);
     connected(&mut stage);
     stage.receive(2, &[&HAVE_ALL[..], &UNCHOKE].concat());
@@ -196,7 +200,7 @@ fn each_connection_has_the_next_peer_id_and_then_one_that_is_drawn() {
     stage.announced(&[PEER_A, PEER_B]);
     let ours = stage.handshake([0, 0, 0, 0, 0, 0x10, 0, 4], b"-XY0001-firstfirstfi");
     assert_said(stage.opened(2, "10.0.0.1:6881"), lines![sent(2, &ours)]);
-    stage.closed(2, Closing::Reset);
+    stage.closed(2, CloseReason::Reset);
     let said = stage.opened(4, "10.0.0.2:6881");
     assert_eq!(said.len(), 1, "{said:?}");
     // A handshake that ends in another id with the same prefix.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::support::*;
 use crate::lines;
-use crate::session::{Config, Input, SeedGoal, StreamId};
+use crate::session::{Config, Input, SeedGoal, SessionStreamId};
 use crate::{Block, PieceIndex};
 
 /// A seed that A has called on stream 1, with handshakes exchanged.
@@ -12,7 +12,7 @@ fn seed(config: Config, reserved: [u8; 8], more: &str) -> Stage {
     let torrent = torrent(40_000, 32_768, &[&["http://t.test/announce"]], more);
     let mut stage = Stage::new(config, torrent, &[0, 1]);
     stage.announced(&[]);
-    stage.hear(Input::Accepted(StreamId(1), "10.0.0.1:5000".parse().unwrap()));
+    stage.hear(Input::Accepted(SessionStreamId(1), "10.0.0.1:5000".parse().unwrap()));
     stage.receive(1, &stage.handshake(reserved, A_ID));
     stage
 }
@@ -24,14 +24,14 @@ fn seeding() -> Config {
 fn loaded(stage: &mut Stage, index: u32, begin: u32, length: u32) -> Vec<String> {
     let block = Block { index: PieceIndex(index), begin, length };
     let bytes = stage.block(index, begin, length).split_off(13);
-    stage.hear(Input::Loaded(StreamId(1), block, Some(Bytes::from(bytes))))
+    stage.hear(Input::Loaded(SessionStreamId(1), block, Some(Bytes::from(bytes))))
 }
 
 #[test]
 fn a_caller_hears_our_handshake_after_its_own() {
     let torrent = torrent(40_000, 32_768, &[], "");
     let mut stage = Stage::new(seeding(), torrent, &[0, 1]);
-    assert_said(stage.hear(Input::Accepted(StreamId(1), "10.0.0.1:5000".parse().unwrap())), &[]);
+    assert_said(stage.hear(Input::Accepted(SessionStreamId(1), "10.0.0.1:5000".parse().unwrap())), &[]);
     let mut wanted = stage.handshake([0, 0, 0, 0, 0, 0x10, 0, 4], OUR_ID);
     wanted.extend(HAVE_ALL);
     assert_said(stage.receive(1, &stage.handshake(FAST, A_ID)), lines!["connected 1", sent(1, &wanted)]);
@@ -56,7 +56,7 @@ fn what_cannot_be_served_is_rejected() {
     // What cannot be read.
     stage.receive(1, &about(6, 0, 0, 16_384));
     let block = Block { index: PieceIndex(0), begin: 0, length: 16_384 };
-    let said = stage.hear(Input::Loaded(StreamId(1), block, None));
+    let said = stage.hear(Input::Loaded(SessionStreamId(1), block, None));
     assert_said(said, lines![sent(1, &about(16, 0, 0, 16_384))]);
 }
 
@@ -81,7 +81,7 @@ fn no_more_is_read_than_leaves() {
     config.profile.reqq = 1000;
     let torrent = torrent(4_000_000, 1 << 20, &[], "");
     let mut stage = Stage::new(config, torrent, &[0, 1, 2, 3]);
-    stage.hear(Input::Accepted(StreamId(1), "10.0.0.1:5000".parse().unwrap()));
+    stage.hear(Input::Accepted(SessionStreamId(1), "10.0.0.1:5000".parse().unwrap()));
     stage.receive(1, &stage.handshake(FAST, A_ID));
     stage.receive(1, &INTERESTED);
     let requests: Vec<u8> =
@@ -93,7 +93,7 @@ fn no_more_is_read_than_leaves() {
         said.extend(loaded(&mut stage, 0, n * 16_384, 16_384));
     }
     assert!(!said.iter().any(|line| line.starts_with("load")), "nothing has left yet");
-    let said = stage.hear(Input::Sent(StreamId(1), 100_000));
+    let said = stage.hear(Input::Sent(SessionStreamId(1), 100_000));
     assert_eq!(said.len(), 7);
 }
 
@@ -139,7 +139,7 @@ fn who_has_nothing_gets_a_few_pieces_while_choked_and_each_once() {
     let allowed = [[0, 0, 0, 5, 17, 0, 0, 0, 0], [0, 0, 0, 5, 17, 0, 0, 0, 1]];
     for (stream, reserved, id) in [(3, FAST, B_ID), (5, PLAIN, b"-XX1000-cccccccccccc")] {
         let address = format!("10.0.0.{stream}:5000").parse().unwrap();
-        stage.hear(Input::Accepted(StreamId(stream), address));
+        stage.hear(Input::Accepted(SessionStreamId(stream), address));
         stage.receive(stream, &stage.handshake(reserved, id));
     }
     let said = stage.receive(3, &INTERESTED);
@@ -152,7 +152,7 @@ fn who_has_nothing_gets_a_few_pieces_while_choked_and_each_once() {
     assert_said(stage.receive(3, &about(6, 1, 0, 1)), lines![sent(3, &about(16, 1, 0, 1))]);
     let block = Block { index: PieceIndex(1), begin: 7_000, length: 232 };
     let bytes = Bytes::from(stage.block(1, 7_000, 232).split_off(13));
-    let said = stage.hear(Input::Loaded(StreamId(3), block, Some(bytes)));
+    let said = stage.hear(Input::Loaded(SessionStreamId(3), block, Some(bytes)));
     let message = stage.block(1, 7_000, 232);
     assert_said(said, lines![sent(3, &message[..13]), sent(3, &message[13..])]);
     assert_said(stage.receive(5, &about(6, 0, 0, 16_384)), &[]);
@@ -166,7 +166,8 @@ fn who_has_pieces_to_trade_with_gets_none_while_choked() {
     let mut stage = Stage::new(config, torrent, &[0, 1, 2, 3, 4]);
     stage.announced(&[]);
     for (stream, id) in [(1, A_ID), (3, B_ID)] {
-        stage.hear(Input::Accepted(StreamId(stream), format!("10.0.0.{stream}:5000").parse().unwrap()));
+        stage
+            .hear(Input::Accepted(SessionStreamId(stream), format!("10.0.0.{stream}:5000").parse().unwrap()));
         stage.receive(stream, &stage.handshake(FAST, id));
     }
     // Pieces 0 and 1 of five.
@@ -181,12 +182,12 @@ fn slots_are_for_the_eager_and_one_more_for_a_try() {
     let mut stage = seed(config, FAST, "");
     for stream in [3, 5, 7] {
         let address = format!("10.0.0.{stream}:5000").parse().unwrap();
-        stage.hear(Input::Accepted(StreamId(stream), address));
+        stage.hear(Input::Accepted(SessionStreamId(stream), address));
         let mut id = *B_ID;
         id[19] = stream as u8;
         stage.receive(stream, &stage.handshake(FAST, &id));
     }
-    let unchoked = |stage: &Stage| stage.session.peers(stage.now).filter(|peer| !peer.we_choke).count();
+    let unchoked = |stage: &Stage| stage.session.peers(stage.now).filter(|peer| !peer.am_choking).count();
     for stream in [1, 3, 5, 7] {
         stage.receive(stream, &INTERESTED);
     }
@@ -198,7 +199,7 @@ fn slots_are_for_the_eager_and_one_more_for_a_try() {
             stage.receive(stream, &[0; 4]);
         }
         assert_eq!(unchoked(&stage), 2);
-        tried.extend(stage.session.peers(stage.now).filter(|peer| !peer.we_choke).map(|peer| peer.stream));
+        tried.extend(stage.session.peers(stage.now).filter(|peer| !peer.am_choking).map(|peer| peer.stream));
     }
     assert_eq!(tried.len(), 4, "everybody gets a try");
 }

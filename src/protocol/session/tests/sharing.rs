@@ -3,14 +3,14 @@
 use super::support::*;
 use crate::PieceIndex;
 use crate::lines;
-use crate::session::{Closing, Event, Input, Output, PieceOrder, StreamId};
+use crate::session::{CloseReason, Event, Input, Output, PieceOrder, SessionStreamId};
 
 /// Peers A and B, both with everything, on the streams 2 and 4 as they were dialled. Whoever unchokes first is asked first.
 fn stage() -> Stage {
     let mut config = config();
     config.profile.piece_order = PieceOrder::InOrder;
     config.profile.random_pieces = 0;
-    config.profile.first_requests = 2;
+    config.profile.initial_pipeline = 2;
     let mut stage = Stage::small(config);
     stage.announced(&[PEER_A, PEER_B]);
     for (stream, id) in [(2, A_ID), (4, B_ID)] {
@@ -47,7 +47,7 @@ fn others_are_told_of_a_piece_they_lack() {
     let mut stage = stage();
     stage.receive(2, &UNCHOKE);
     // B has lost piece 0 of its own accord: lt_donthave was not agreed on, so a third peer lacks it.
-    stage.hear(Input::Accepted(StreamId(1), "10.0.0.3:5000".parse().unwrap()));
+    stage.hear(Input::Accepted(SessionStreamId(1), "10.0.0.3:5000".parse().unwrap()));
     stage.receive(1, &stage.handshake(FAST, b"-XX1000-cccccccccccc"));
     stage.receive(2, &stage.block(0, 0, 16_384));
     let said = stage.receive(2, &stage.block(0, 16_384, 16_384));
@@ -74,7 +74,7 @@ fn when_both_dialled_the_one_with_the_greater_id_keeps_its_call() {
     stage.announced(&[PEER_A]);
     stage.opened(2, "10.0.0.1:6881");
     stage.receive(2, &stage.handshake(PLAIN, A_ID));
-    stage.hear(Input::Accepted(StreamId(1), "10.0.0.1:5000".parse().unwrap()));
+    stage.hear(Input::Accepted(SessionStreamId(1), "10.0.0.1:5000".parse().unwrap()));
     let said = stage.receive(1, &stage.handshake(PLAIN, A_ID));
     assert_eq!(said[..2], ["close 2 Duplicate", "gone 2 Violated(Duplicate) gave 0"]);
     // With a smaller one it is ours.
@@ -83,7 +83,7 @@ fn when_both_dialled_the_one_with_the_greater_id_keeps_its_call() {
     stage.opened(2, "10.0.0.1:6881");
     let small = b"-AA0000-aaaaaaaaaaaa";
     stage.receive(2, &stage.handshake(PLAIN, small));
-    stage.hear(Input::Accepted(StreamId(1), "10.0.0.1:5000".parse().unwrap()));
+    stage.hear(Input::Accepted(SessionStreamId(1), "10.0.0.1:5000".parse().unwrap()));
     let said = stage.receive(1, &stage.handshake(PLAIN, small));
     assert_said(said, lines!["close 1 Duplicate", "gone 1 Violated(Duplicate) gave 0"]);
 }
@@ -94,7 +94,7 @@ fn of_two_peers_the_one_that_sent_the_corrupt_block_is_banned() {
     let mut config = config();
     config.profile.piece_order = PieceOrder::InOrder;
     config.profile.random_pieces = 0;
-    config.profile.first_requests = 1;
+    config.profile.initial_pipeline = 1;
     let torrent = torrent(400_000, 32_768, &[&["http://t.test/announce"]], "");
     let mut stage = Stage::new(config, torrent, &[]);
     stage.announced(&[PEER_A, PEER_B]);
@@ -135,7 +135,7 @@ fn a_peer_that_pauses_lends_its_blocks_and_then_loses_them() {
     let cancels = [about(8, 0, 0, 16_384), about(8, 0, 16_384, 16_384)].concat();
     assert!(lines.iter().any(|line| line.starts_with(&sent(2, &cancels))), "{lines:#?}");
     // Each is asked for one block now, until it gives again.
-    let asked: Vec<_> = stage.session.peers(stage.now).map(|peer| peer.requests).collect();
+    let asked: Vec<_> = stage.session.peers(stage.now).map(|peer| peer.outstanding).collect();
     assert!(asked.iter().all(|&requests| requests <= 1), "{asked:?}");
     stage.give(lines, None);
     assert!(stage.session.is_complete());
@@ -169,7 +169,7 @@ fn pieces_allowed_fast_are_asked_for_while_choked() {
 fn nothing_is_asked_for_while_what_came_waits_to_be_stored() {
     let mut config = config();
     config.max_unstored = 16_000;
-    config.profile.first_requests = 1;
+    config.profile.initial_pipeline = 1;
     config.profile.piece_order = PieceOrder::InOrder;
     let mut stage = Stage::small(config);
     stage.disk_works = false;
@@ -198,10 +198,10 @@ fn five_thousand_peers_do_not_all_become_state() {
 fn a_peer_that_is_lost_is_dialled_again_after_a_while() {
     let mut stage = Stage::small(config());
     stage.announced(&[PEER_A]);
-    stage.closed(2, Closing::Refused);
+    stage.closed(2, CloseReason::Refused);
     assert_said(stage.wait(29.0), &[]);
     assert_said(stage.wait(2.0), lines!["open 4 10.0.0.1:6881"]);
-    stage.closed(4, Closing::Refused);
+    stage.closed(4, CloseReason::Refused);
     assert_said(stage.wait(59.0), &[]);
     assert_said(stage.wait(2.0), lines!["open 6 10.0.0.1:6881"]);
 }
@@ -211,7 +211,7 @@ fn a_peer_that_gave_something_and_is_lost_is_dialled_again_soon() {
     let mut stage = stage();
     stage.receive(2, &UNCHOKE);
     stage.receive(2, &stage.block(0, 0, 16_384));
-    stage.closed(2, Closing::Reset);
+    stage.closed(2, CloseReason::Reset);
     let said = stage.wait(6.0);
     assert!(said.contains(&"open 6 10.0.0.2:6881".to_owned()), "{said:?}");
 }
@@ -220,13 +220,13 @@ fn a_peer_that_gave_something_and_is_lost_is_dialled_again_soon() {
 fn events_name_the_peer_that_gave() {
     let mut stage = stage();
     stage.receive(2, &UNCHOKE);
-    stage.session.handle(stage.now, Input::Received(StreamId(2), stage.block(0, 0, 16_384).into()));
+    stage.session.handle(stage.now, Input::Received(SessionStreamId(2), stage.block(0, 0, 16_384).into()));
     while !matches!(stage.session.poll(stage.now), Output::Wait(_)) {}
-    stage.session.handle(stage.now, Input::Closed(StreamId(2), Closing::Reset));
+    stage.session.handle(stage.now, Input::Closed(SessionStreamId(2), CloseReason::Reset));
     let mut given = None;
     loop {
         match stage.session.poll(stage.now) {
-            Output::Event(Event::Gone { given: bytes, .. }) => given = Some(bytes),
+            Output::Event(Event::Disconnected { downloaded: bytes, .. }) => given = Some(bytes),
             Output::Wait(_) => break,
             _ => {}
         }

@@ -127,11 +127,11 @@ impl Stage {
                     self.disk.remove(&piece);
                     lines.push(format!("discard {piece}"));
                 }
-                Output::Keep(piece) => {
+                Output::Commit(piece) => {
                     self.kept.push(piece.0);
                     lines.push(format!("keep {piece}"));
                 }
-                Output::Examine(piece, length) => self.examine(piece, length),
+                Output::HashBlocks(piece, length) => self.examine(piece, length),
                 Output::Send(stream, bytes) => lines.push(sent(stream.0, &bytes)),
                 other => lines.extend(line(&other)),
             }
@@ -141,7 +141,7 @@ impl Stage {
     pub(super) fn examine(&mut self, piece: PieceIndex, length: u32) {
         let bytes = self.piece(piece);
         let digests = bytes.chunks(length as usize).map(|block| Sha1::digest(block).into()).collect();
-        self.session.handle(self.now, Input::Examined(piece, digests));
+        self.session.handle(self.now, Input::BlockHashes(piece, digests));
     }
 
     pub(super) fn store(&mut self, piece: PieceIndex, offset: u32, bytes: Bytes) {
@@ -188,11 +188,11 @@ impl Stage {
     }
 
     pub(super) fn opened(&mut self, stream: u32, address: &str) -> Vec<String> {
-        self.hear(Input::Opened(StreamId(stream), address.parse().unwrap()))
+        self.hear(Input::Opened(SessionStreamId(stream), address.parse().unwrap()))
     }
 
     pub(super) fn receive(&mut self, stream: u32, bytes: &[u8]) -> Vec<String> {
-        self.hear(Input::Received(StreamId(stream), Bytes::copy_from_slice(bytes)))
+        self.hear(Input::Received(SessionStreamId(stream), Bytes::copy_from_slice(bytes)))
     }
 
     /// Answers every request in these lines with the right block, and what is asked for then, until nothing is or this
@@ -214,8 +214,8 @@ impl Stage {
         all
     }
 
-    pub(super) fn closed(&mut self, stream: u32, closing: Closing) -> Vec<String> {
-        self.hear(Input::Closed(StreamId(stream), closing))
+    pub(super) fn closed(&mut self, stream: u32, closing: CloseReason) -> Vec<String> {
+        self.hear(Input::Closed(SessionStreamId(stream), closing))
     }
 
     /// The tracker on stream 0 answers the first announce with these peers, half an hour to the next announce.
@@ -325,7 +325,7 @@ fn line(output: &Output) -> Option<String> {
         }
         Output::Resolve(name) => format!("resolve {name}"),
         Output::Event(Event::Unresolved { name, reason }) => format!("{name} has no address: {reason}"),
-        Output::Event(Event::Gone { stream, closing, given, .. }) => {
+        Output::Event(Event::Disconnected { stream, reason: closing, downloaded: given, .. }) => {
             format!("gone {} {closing:?} gave {given}", stream.0)
         }
         Output::Event(Event::Connected { stream, .. }) => format!("connected {}", stream.0),

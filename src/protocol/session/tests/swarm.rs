@@ -100,7 +100,7 @@ impl World {
             stage,
         };
         world.run_outputs();
-        let tracker = StreamId(0);
+        let tracker = SessionStreamId(0);
         world.stage.session.handle(now, Input::Opened(tracker, "10.0.0.99:80".parse().unwrap()));
         world.stage.session.handle(now, Input::Received(tracker, answer(&peers.concat()).into()));
         world
@@ -134,7 +134,7 @@ impl World {
                 if self.fars[far].stream != Some(stream) {
                     continue;
                 }
-                let id = StreamId(stream);
+                let id = SessionStreamId(stream);
                 let address = format!("10.0.0.{}:6881", self.fars[far].number).parse().unwrap();
                 match arrival {
                     Arrival::Opened => self.stage.session.handle(now, Input::Opened(id, address)),
@@ -143,7 +143,7 @@ impl World {
                     }
                     Arrival::Closed => {
                         self.fars[far].stream = None;
-                        self.stage.session.handle(now, Input::Closed(id, Closing::Reset));
+                        self.stage.session.handle(now, Input::Closed(id, CloseReason::Reset));
                     }
                 }
             } else {
@@ -192,15 +192,15 @@ impl World {
                 Output::Discard(piece) => {
                     self.stage.disk.remove(&piece);
                 }
-                Output::Keep(piece) => self.stage.kept.push(piece.0),
+                Output::Commit(piece) => self.stage.kept.push(piece.0),
                 Output::Store(piece, offset, bytes) => self.stage.store(piece, offset, bytes),
-                Output::Examine(piece, length) => self.stage.examine(piece, length),
+                Output::HashBlocks(piece, length) => self.stage.examine(piece, length),
                 _ => {}
             }
         }
     }
 
-    fn far_of(&self, stream: StreamId) -> Option<usize> {
+    fn far_of(&self, stream: SessionStreamId) -> Option<usize> {
         self.fars.iter().position(|far| far.stream == Some(stream.0))
     }
 
@@ -291,7 +291,7 @@ impl World {
         let tail = block.split_off(block.len() / 3);
         self.later(number, at, Arrival::Bytes(block));
         self.later(number, at, Arrival::Bytes(tail));
-        let asked = self.stage.session.peers(self.stage.now).map(|peer| peer.requests).sum();
+        let asked = self.stage.session.peers(self.stage.now).map(|peer| peer.outstanding).sum();
         self.most_asked = self.most_asked.max(asked);
     }
 }

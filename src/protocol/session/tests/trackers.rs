@@ -2,7 +2,7 @@
 
 use super::support::*;
 use crate::lines;
-use crate::session::{Closing, Config, Input, Name, StreamId};
+use crate::session::{CloseReason, Config, HostPort, Input, SessionStreamId};
 
 fn stage(tiers: &[&[&str]]) -> Stage {
     Stage::new(config(), torrent(40_000, 32_768, tiers, ""), &[])
@@ -31,7 +31,7 @@ fn each_failure_has_its_reason_and_doubles_the_wait() {
     let mut stage = stage(&[&["http://t.test/announce"]]);
     stage.said();
     assert_said(
-        stage.closed(0, Closing::Refused),
+        stage.closed(0, CloseReason::Refused),
         lines!["tracker failed: the connection was refused; again Some(30s)"],
     );
     assert_said(stage.wait(30.0), lines!["open 2 http t.test 80"]);
@@ -66,7 +66,7 @@ fn an_answer_in_chunks_or_until_the_end_is_read() {
     stage2.said();
     stage2.opened(0, "10.0.0.9:80");
     assert_said(stage2.receive(0, b"HTTP/1.0 200 OK\r\n\r\nd8:intervali1800e5:peers0:e"), &[]);
-    assert_said(stage2.closed(0, Closing::ByFarEnd), lines!["announced, 0 peers"]);
+    assert_said(stage2.closed(0, CloseReason::ByRemote), lines!["announced, 0 peers"]);
 }
 
 #[test]
@@ -105,11 +105,11 @@ fn an_https_tracker_is_fetched_by_the_driver() {
     assert!(said[0].starts_with("open 0 https://t.test/x?k=1&info_hash="), "{said:?}");
     assert!(said[0].ends_with("&no_peer_id=1"), "{said:?}");
     let body = b"d8:intervali1800e5:peers6:\x0a\0\0\x01\x1a\xe1e".as_slice();
-    let said = stage.hear(Input::Fetched(StreamId(0), Ok(body.into())));
+    let said = stage.hear(Input::Fetched(SessionStreamId(0), Ok(body.into())));
     assert_said(said, lines!["announced, 1 peers", "open 2 10.0.0.1:6881"]);
     let mut stage = self::stage(&[&["https://t.test/x"]]);
     stage.said();
-    let said = stage.hear(Input::Fetched(StreamId(0), Err("certificate has expired".into())));
+    let said = stage.hear(Input::Fetched(SessionStreamId(0), Err("certificate has expired".into())));
     assert_said(said, lines!["tracker failed: certificate has expired; again Some(30s)"]);
 }
 
@@ -119,7 +119,7 @@ fn tiers_are_asked_in_turn_and_one_that_answers_comes_first() {
     let mut stage = stage(tiers);
     assert_said(stage.said(), lines!["open 0 http a.test 80"]);
     assert_said(
-        stage.closed(0, Closing::Refused),
+        stage.closed(0, CloseReason::Refused),
         lines!["tracker failed: the connection was refused; again Some(30s)", "open 2 http b.test 80"],
     );
     stage.opened(2, "10.0.0.9:80");
@@ -129,7 +129,7 @@ fn tiers_are_asked_in_turn_and_one_that_answers_comes_first() {
 
     let mut stage = self::stage(&[&["http://a.test/", "http://b.test/", "http://c.test/"]]);
     let first = stage.said();
-    stage.closed(0, Closing::Refused);
+    stage.closed(0, CloseReason::Refused);
     stage.opened(2, "10.0.0.9:80");
     stage.receive(2, &answer(b""));
     let second = stage.session.trackers().next().unwrap().url;
@@ -268,7 +268,7 @@ fn peers_that_are_named_by_name_are_looked_up_and_dialled() {
             "open 2 10.0.0.2:6881"
         ],
     );
-    let name = |host: &str| Name { host: host.to_owned(), port: 6881 };
+    let name = |host: &str| HostPort { host: host.to_owned(), port: 6881 };
     let addresses = ["10.0.0.1:6881".parse().unwrap(), "[fd00::1]:6881".parse().unwrap()].to_vec();
     let said = stage.hear(Input::Resolved(name("a.test"), Ok(addresses)));
     assert_said(said, lines!["open 4 10.0.0.1:6881", "open 6 [fd00::1]:6881"]);
@@ -287,7 +287,7 @@ fn a_run_does_not_end_while_a_name_is_looked_up() {
     stage.opened(0, "10.0.0.9:80");
     let said = stage.receive(0, &long_answer(&["a.test"]));
     assert_said(said, lines!["close 0", "announced, 1 peers", "resolve a.test:6881"]);
-    let name = Name { host: "a.test".to_owned(), port: 6881 };
+    let name = HostPort { host: "a.test".to_owned(), port: 6881 };
     let said = stage.hear(Input::Resolved(name, Err("no such name".to_owned())));
     // Now there is nobody: goodbye is said to the tracker.
     assert_said(said, lines!["a.test:6881 has no address: no such name", "open 2 http t.test 80"]);
