@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::field::{Field, untiled};
 use bittrace_trace::{
-    Body, Closing, Direction, Dissected, Dissector, Flow, Moment, Opening, Record, StreamEvent, StreamId,
+    Body, Closing, Direction, Dissected, Dissector, Flow, Moment, Opening, PeerWireBody, Record, StreamEvent,
+    StreamId, Unreadable,
 };
 
 /// Fields tile the bytes of their message.
@@ -27,12 +28,17 @@ pub fn record(record: &Record) {
     assert!(!record.frames.is_empty(), "no packet carried {record:?}");
     assert!(
         record.length() > 0
-            || matches!(record.body, Body::UdpTracker(_) | Body::Opaque(..) | Body::LostPackets(..)),
+            || matches!(
+                record.body,
+                Body::UdpTracker(_) | Body::Unreadable(_, Unreadable::Opaque(_) | Unreadable::LostPackets(_))
+            ),
         "nothing: {record:?}"
     );
     match &record.body {
-        Body::Handshake(handshake) => assert_eq!(handshake.encode(), record.bytes[..]),
-        Body::Message(message) | Body::Extended(message, _) => {
+        Body::PeerWire(PeerWireBody::Handshake(handshake)) => {
+            assert_eq!(handshake.encode(), record.bytes[..])
+        }
+        Body::PeerWire(PeerWireBody::Message(message) | PeerWireBody::Extended(message, _)) => {
             let mut bytes = Vec::new();
             message.encode(&mut bytes);
             assert_eq!(bytes, record.bytes);

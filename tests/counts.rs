@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use bittrace_trace::{Body, Reason};
+use bittrace_trace::{Body, Reason, Unreadable};
 use support::{captures, captures_folder, records};
 
 /// Messages by `protocol.message`.
@@ -47,13 +47,15 @@ fn a_lost_packet_costs_one_message_alone() {
     let records = records(&captures_folder().join("capture-loss.pcap"));
     let whole = records.iter().filter(|record| record.body.message() == "piece").count();
     let begun = records.iter().filter(|record| match &record.body {
-        Body::Opaque(_, Reason::Fragment(fragment)) => fragment.name() == "piece" && fragment.from == 0,
+        Body::Unreadable(_, Unreadable::Opaque(Reason::Fragment(fragment))) => {
+            fragment.name() == "piece" && fragment.from == 0
+        }
         _ => false,
     });
-    let gaps = records.iter().filter(|record| matches!(record.body, Body::Gap(..)));
+    let gaps = records.iter().filter(|record| matches!(record.body, Body::Unreadable(_, Unreadable::Gap(_))));
     assert_eq!((whole, begun.count(), gaps.count()), (12, 7, 7));
     let answered = records.iter().filter(|record| {
-        let piece = matches!(&record.body, Body::Opaque(_, Reason::Fragment(fragment)) if fragment.from == 0);
+        let piece = matches!(&record.body, Body::Unreadable(_, Unreadable::Opaque(Reason::Fragment(fragment))) if fragment.from == 0);
         (piece || record.body.message() == "piece") && record.answers.is_some()
     });
     assert_eq!(answered.count(), 19);

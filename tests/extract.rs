@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use bittrace_protocol::wire::Message;
-use bittrace_trace::{Body, Reason};
+use bittrace_trace::{Body, PeerWireBody, Reason, Unreadable, WebSeedBody};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use support::{captures, captures_folder, records, scenario, torrent};
@@ -195,10 +195,10 @@ fn seen(capture: &Path) -> Vec<bool> {
     };
     for record in records(capture) {
         match &record.body {
-            Body::Message(Message::Piece { index, begin, block }) => {
+            Body::PeerWire(PeerWireBody::Message(Message::Piece { index, begin, block })) => {
                 mark(index.0, *begin as usize, block.len())
             }
-            Body::Opaque(_, Reason::Fragment(fragment)) => {
+            Body::Unreadable(_, Unreadable::Opaque(Reason::Fragment(fragment))) => {
                 let Some((index, begin)) = fragment.block else { continue };
                 for at in fragment.from..fragment.from + record.bytes.len() as u64 {
                     if at >= 13 {
@@ -206,12 +206,14 @@ fn seen(capture: &Path) -> Vec<bool> {
                     }
                 }
             }
-            Body::WebSeedData(part) => {
+            Body::WebSeed(WebSeedBody::FileData(part)) => {
                 let before: u64 = torrent.files[..part.file].iter().map(|file| file.length).sum();
                 mark(0, (before + part.bytes.start) as usize, record.bytes.len());
             }
             // Ranges of a block each are asked for one by one.
-            Body::HttpSeedData(data) => mark(data.piece.0, data.ranges[0].start as usize, record.bytes.len()),
+            Body::WebSeed(WebSeedBody::PieceData(data)) => {
+                mark(data.piece.0, data.ranges[0].start as usize, record.bytes.len())
+            }
             _ => {}
         }
     }

@@ -14,8 +14,8 @@ use bittrace_protocol::tracker::http::{RequestKind, RequestStyle};
 use bittrace_protocol::wire::Message;
 use bittrace_replay::{Pair, Transcript, Verdict, diff};
 use bittrace_trace::{
-    Body, Direction, Dissected, Interest, Moment, Options, Record, Recorder, StreamEvent, Trace, Transport,
-    UtpReassembler,
+    Body, Direction, Dissected, HttpTrackerBody, Interest, Moment, Options, PeerWireBody, Record, Recorder,
+    StreamEvent, Trace, Transport, Unreadable, UtpReassembler,
 };
 use support::{
     Event, OwnedEvent, Sequence, Way, all_records, by_way, captures, dissect, events, flows, records,
@@ -124,18 +124,18 @@ fn what_is_decoded_encodes_to_the_same_bytes() {
         for record in records(&path) {
             let context = format!("{}: message {}", scenario(&path), record.number);
             match &record.body {
-                Body::Handshake(handshake) => {
+                Body::PeerWire(PeerWireBody::Handshake(handshake)) => {
                     assert_eq!(handshake.encode().as_slice(), &record.bytes[..], "{context}");
                     wire += 1;
                 }
-                Body::Message(message) | Body::Extended(message, _) => {
+                Body::PeerWire(PeerWireBody::Message(message) | PeerWireBody::Extended(message, _)) => {
                     let mut bytes = Vec::new();
                     message.encode(&mut bytes);
                     assert!(bytes == record.bytes, "{context}: {}", message.name());
                     assert!(!matches!(message, Message::Malformed { .. }), "{context}: malformed");
                     wire += 1;
                 }
-                Body::HttpRequest(request, kind) => {
+                Body::HttpTracker(HttpTrackerBody::Request(request, kind)) => {
                     let style = RequestStyle::of(request);
                     let host = request.header("host").map(String::from_utf8_lossy).unwrap_or_default();
                     let bytes = match &**kind {
@@ -201,7 +201,7 @@ fn recording_is_faithful() {
             times
         };
         // Bytes a capture lost are noticed when later ones come, which the recording tells otherwise.
-        if !original.iter().any(|record| matches!(record.body, Body::Gap(..))) {
+        if !original.iter().any(|record| matches!(record.body, Body::Unreadable(_, Unreadable::Gap(_)))) {
             assert_eq!(times(&original), times(&again), "{}", scenario(&path));
         }
     }

@@ -8,7 +8,10 @@ use std::{env, fs, io};
 
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::wire::Message;
-use bittrace_trace::{Body, Capture, Dissected, Options, Parsed, Record, Trace, parse};
+use bittrace_trace::{
+    Body, Capture, Dissected, HttpTrackerBody, Options, Parsed, PeerWireBody, Record, Trace, WebSeedBody,
+    parse,
+};
 
 /// Longer inputs slow the fuzzer down more than they teach it.
 const LONGEST: usize = 24 * 1024;
@@ -75,7 +78,7 @@ fn records(path: &Path, name: &str) -> io::Result<()> {
         let said = &mut conversations.entry(record.stream.0).or_default()[record.direction as usize];
         said.extend_from_slice(&record.bytes);
         said.truncate(LONGEST / 2);
-        if let Body::WebSeedRequest(..) | Body::HttpSeedRequest(..) = record.body {
+        if let Body::WebSeed(WebSeedBody::FileRequest(..) | WebSeedBody::PieceRequest(..)) = record.body {
             web_seeds.insert(record.stream.0);
         }
         for (target, bytes) in seeds(&record) {
@@ -113,14 +116,17 @@ fn records(path: &Path, name: &str) -> io::Result<()> {
 /// The targets that a record can teach, and with which of its bytes.
 fn seeds(record: &Record) -> Vec<(&'static str, &[u8])> {
     match &record.body {
-        Body::Handshake(_) | Body::Message(_) => vec![("wire_message", &record.bytes[..])],
-        Body::Extended(Message::Extended { payload, .. }, _) => {
+        Body::PeerWire(PeerWireBody::Handshake(_) | PeerWireBody::Message(_)) => {
+            vec![("wire_message", &record.bytes[..])]
+        }
+        Body::PeerWire(PeerWireBody::Extended(Message::Extended { payload, .. }, _)) => {
             vec![("wire_message", &record.bytes[..]), ("extended", payload), ("bencode", payload)]
         }
-        Body::HttpRequest(..) | Body::WebSeedRequest(..) | Body::HttpSeedRequest(..) => {
+        Body::HttpTracker(HttpTrackerBody::Request(..))
+        | Body::WebSeed(WebSeedBody::FileRequest(..) | WebSeedBody::PieceRequest(..)) => {
             vec![("http_request", &record.bytes[..])]
         }
-        Body::HttpResponse(response, _) => {
+        Body::HttpTracker(HttpTrackerBody::Response(response, _)) => {
             vec![("http_response", &record.bytes[..]), ("bencode", response.body())]
         }
         Body::UdpTracker(_) => vec![("udp_tracker", &record.bytes[..])],

@@ -11,7 +11,7 @@ use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::tracker::http::Request;
 use bittrace_protocol::{Timestamp, web_seed};
 use bittrace_trace::{
-    Body, Closing, Direction, Dissected, Dissector, Flow, Moment, Opening, StreamEvent, StreamId,
+    Body, Closing, Direction, Dissected, Dissector, Flow, Moment, Opening, StreamEvent, StreamId, WebSeedBody,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -62,7 +62,7 @@ fn dissect((asked, (before, after)): (&[u8], (&[u8], &[u8])), lost: u8, cut: usi
     let mut take = |dissected| {
         if let Dissected::Record(one) = dissected {
             record(&one);
-            if let Body::WebSeedData(part) = &one.body {
+            if let Body::WebSeed(WebSeedBody::FileData(part)) = &one.body {
                 assert_eq!(part.bytes.end - part.bytes.start, one.length());
             }
             ways.push(&one);

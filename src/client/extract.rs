@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use bittrace_protocol::wire::Message;
 use bittrace_protocol::{InfoHash, Metainfo};
-use bittrace_trace::{Body, Reason, Record};
+use bittrace_trace::{Body, PeerWireBody, Reason, Record, Unreadable, WebSeedBody};
 
 use crate::Error;
 use crate::folder::{Folder, Replace};
@@ -148,14 +148,16 @@ impl Extraction {
             self.torrents.push((Arc::clone(torrent), Origin::Metadata));
         }
         match &record.body {
-            Body::Message(Message::Piece { index, begin, block }) => {
+            Body::PeerWire(PeerWireBody::Message(Message::Piece { index, begin, block })) => {
                 self.spool.add(record, *index, *begin, block)
             }
-            Body::Opaque(_, Reason::Fragment(fragment)) => match fragment.part_of_block(&record.bytes) {
-                Some((index, begin, bytes)) => self.spool.add(record, index, begin, &bytes),
-                None => Ok(()),
-            },
-            Body::WebSeedData(_) | Body::HttpSeedData(_) => {
+            Body::Unreadable(_, Unreadable::Opaque(Reason::Fragment(fragment))) => {
+                match fragment.part_of_block(&record.bytes) {
+                    Some((index, begin, bytes)) => self.spool.add(record, index, begin, &bytes),
+                    None => Ok(()),
+                }
+            }
+            Body::WebSeed(WebSeedBody::FileData(_) | WebSeedBody::PieceData(_)) => {
                 let torrent = record.torrent.and_then(|info_hash| self.known(info_hash));
                 for (index, begin, bytes) in record.web_seed_parts(torrent.map(Arc::as_ref)) {
                     self.spool.add(record, index, begin, &bytes)?;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use bittrace_protocol::Hex;
 use bittrace_protocol::field::{Role, Value};
 use bittrace_protocol::tracker::http::{Request, RequestStyle};
-use bittrace_trace::record::Body;
+use bittrace_trace::record::{Body, HttpTrackerBody, PeerWireBody};
 use bittrace_trace::{Record, Speaker};
 
 use crate::kept::Kept;
@@ -332,7 +332,10 @@ impl Judge<'_> {
     /// Two messages of one extension may have different numbers, but two extensions are not the same.
     fn same_extension(&self, leaf: &Leaf) -> bool {
         match (&self.reference.body, &self.candidate.body) {
-            (Body::Extended(_, one), Body::Extended(_, other)) if leaf.path == EXTENDED_ID => one == other,
+            (
+                Body::PeerWire(PeerWireBody::Extended(_, one)),
+                Body::PeerWire(PeerWireBody::Extended(_, other)),
+            ) if leaf.path == EXTENDED_ID => one == other,
             _ => leaf.path != EXTENDED_ID,
         }
     }
@@ -375,8 +378,10 @@ impl Judge<'_> {
     /// Whether a parameter or header is spelled otherwise, or its value escaped otherwise: chance decides what the value
     /// is, the client how it is written.
     fn phrased_otherwise(&self, ours: &Leaf, theirs: &Leaf) -> Option<&'static str> {
-        let (Body::HttpRequest(one, _), Body::HttpRequest(other, _)) =
-            (&self.reference.body, &self.candidate.body)
+        let (
+            Body::HttpTracker(HttpTrackerBody::Request(one, _)),
+            Body::HttpTracker(HttpTrackerBody::Request(other, _)),
+        ) = (&self.reference.body, &self.candidate.body)
         else {
             return None;
         };

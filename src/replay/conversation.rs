@@ -5,10 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bittrace_protocol::{InfoHash, PeerId, Timestamp};
-use bittrace_trace::record::{Body, Frames, Speaker, Transport};
-use bittrace_trace::{
-    Direction, Dissected, Flow, Opening, Options, Protocol, Record, StreamId, Trace, TraceError,
-};
+use bittrace_trace::record::{Body, Frames, PeerWireBody, Protocol, Speaker, Transport, Unreadable};
+use bittrace_trace::{Direction, Dissected, Flow, Opening, Options, Record, StreamId, Trace, TraceError};
 use bytes::Bytes;
 
 use crate::kept::{Keeper, Kept};
@@ -209,7 +207,7 @@ impl Conversation {
             offset: 0,
             bytes: Bytes::new(),
             decrypted: false,
-            body: Body::Utp,
+            body: Body::Unreadable(Protocol::Utp, Unreadable::Datagram),
             notes: Vec::new(),
             answers: None,
             client: self.way(speaker).client.clone(),
@@ -276,7 +274,7 @@ impl Transcriber {
         if record.client.is_some() {
             way.client.clone_from(&record.client);
         }
-        if let Body::Handshake(handshake) = &record.body {
+        if let Body::PeerWire(PeerWireBody::Handshake(handshake)) = &record.body {
             way.peer_id = Some(handshake.peer_id);
         }
         way.messages.push(self.keeper.keep(record));

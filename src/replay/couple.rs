@@ -11,7 +11,7 @@ use bittrace_protocol::tracker::Event;
 use bittrace_protocol::tracker::http::RequestKind;
 use bittrace_protocol::{InfoHash, PeerId};
 use bittrace_trace::Speaker;
-use bittrace_trace::record::Body;
+use bittrace_trace::record::{Body, HttpTrackerBody};
 
 use crate::conversation::{Conversation, Role};
 
@@ -131,7 +131,7 @@ impl<'a> Traits<'a> {
         let [local, far] = [Speaker::Local, Speaker::Far].map(|speaker| conversation.way(speaker));
         let first = local.messages.first();
         let request = match (conversation.role, first.map(crate::kept::Kept::body)) {
-            (Role::HttpTracker, Some(Body::HttpRequest(_, kind))) => match &*kind {
+            (Role::HttpTracker, Some(Body::HttpTracker(HttpTrackerBody::Request(_, kind)))) => match &*kind {
                 RequestKind::Announce(announce) => Request::Announce(announce.event),
                 RequestKind::Scrape(_) => Request::Scrape,
                 RequestKind::Other => Request::Other,

@@ -1,7 +1,7 @@
 //! What a far end waits for before it speaks: how much the client has said, by kind.
 
 use bittrace_protocol::wire::Message;
-use bittrace_trace::{Body, Record};
+use bittrace_trace::{Body, PeerWireBody, Record};
 
 use crate::learn::message_of;
 
@@ -47,7 +47,7 @@ impl Cue {
 
     pub(crate) fn of_record(record: &Record) -> Option<Self> {
         match &record.body {
-            Body::Handshake(_) => Some(Self::Handshake),
+            Body::PeerWire(PeerWireBody::Handshake(_)) => Some(Self::Handshake),
             _ => message_of(record).and_then(Self::of),
         }
     }

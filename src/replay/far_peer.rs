@@ -7,7 +7,7 @@ use bittrace_protocol::wire::{
     Content, ExtendedHandshake, Extension, Frame, HANDSHAKE_LENGTH, Handshake, Message, frame,
 };
 use bittrace_protocol::{Block, InfoHash, Timestamp};
-use bittrace_trace::{Body, Record, Speaker};
+use bittrace_trace::{Body, MseBody, PeerWireBody, Record, Speaker, Unreadable};
 use bytes::{Bytes, BytesMut};
 
 use crate::contents::Contents;
@@ -105,11 +105,8 @@ impl FarPeer {
                 Speaker::Far
                     if matches!(
                         record.body,
-                        Body::Opaque(..)
-                            | Body::Gap(..)
-                            | Body::Encrypted
-                            | Body::KeyExchange
-                            | Body::Negotiation(_)
+                        Body::Unreadable(_, Unreadable::Opaque(_) | Unreadable::Gap(_))
+                            | Body::Mse(MseBody::Encrypted | MseBody::KeyExchange | MseBody::Negotiation(_))
                     ) => {}
                 Speaker::Far => lines.push(Line::of(record, wants)),
             }
@@ -342,8 +339,10 @@ impl FarPeer {
 impl Line {
     fn of(record: &Record, wants: Counts) -> Self {
         let says = match &record.body {
-            Body::Handshake(handshake) => Says::Handshake { fast: handshake.offers_fast() },
-            Body::Extended(Message::Extended { id, .. }, extension) if *id != 0 => {
+            Body::PeerWire(PeerWireBody::Handshake(handshake)) => {
+                Says::Handshake { fast: handshake.offers_fast() }
+            }
+            Body::PeerWire(PeerWireBody::Extended(Message::Extended { id, .. }, extension)) if *id != 0 => {
                 Says::Extension(extension.name().to_owned())
             }
             _ => match message_of(record) {

@@ -4,7 +4,7 @@
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::tracker::Event;
 use bittrace_protocol::tracker::http::{Request, RequestKind};
-use bittrace_trace::{Body, Record, Speaker};
+use bittrace_trace::{Body, HttpTrackerBody, Record, Speaker};
 use bytes::Bytes;
 
 use crate::reference::Reference;
@@ -77,8 +77,12 @@ impl FarTracker {
             let mut waiting: Vec<Topic> = Vec::new();
             for record in reference.records_of(connection) {
                 match (&record.body, record.speaker) {
-                    (Body::HttpRequest(_, kind), Speaker::Local) => waiting.push(Topic::of_kind(kind)),
-                    (Body::HttpResponse(..), Speaker::Far) if !waiting.is_empty() => {
+                    (Body::HttpTracker(HttpTrackerBody::Request(_, kind)), Speaker::Local) => {
+                        waiting.push(Topic::of_kind(kind))
+                    }
+                    (Body::HttpTracker(HttpTrackerBody::Response(..)), Speaker::Far)
+                        if !waiting.is_empty() =>
+                    {
                         exchanges.push(Exchange::of(record, waiting.remove(0)));
                     }
                     _ => {}

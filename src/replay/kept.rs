@@ -3,7 +3,7 @@
 
 use bittrace_protocol::wire::{Extension, Message, MessageId};
 use bittrace_protocol::{Hex, PieceIndex};
-use bittrace_trace::record::{Body, Frames, Reason};
+use bittrace_trace::record::{Body, Frames, PeerWireBody, Reason, Unreadable};
 use bittrace_trace::units::size;
 use bittrace_trace::{Protocol, Record, describe};
 use bytes::{Bytes, BytesMut};
@@ -50,14 +50,21 @@ impl Kept {
 
     /// What it means, read again from its bytes. Of a shortened piece the block is empty.
     pub fn body(&self) -> Body {
-        let opaque = || Body::Opaque(Protocol::PeerWire, Reason::Damaged);
+        let opaque = || Body::Unreadable(Protocol::PeerWire, Unreadable::Opaque(Reason::Damaged));
         match &self.meaning {
-            Meaning::Message => Message::decode(&self.bytes).map_or_else(|_| opaque(), Body::Message),
-            Meaning::Extended(extension) => Message::decode(&self.bytes)
-                .map_or_else(|_| opaque(), |message| Body::Extended(message, (**extension).clone())),
+            Meaning::Message => Message::decode(&self.bytes)
+                .map_or_else(|_| opaque(), |message| Body::PeerWire(PeerWireBody::Message(message))),
+            Meaning::Extended(extension) => Message::decode(&self.bytes).map_or_else(
+                |_| opaque(),
+                |message| Body::PeerWire(PeerWireBody::Extended(message, (**extension).clone())),
+            ),
             Meaning::Shortened(_) => {
                 let (index, begin, _) = self.block().unwrap_or_default();
-                Body::Message(Message::Piece { index: PieceIndex(index), begin, block: Bytes::new() })
+                Body::PeerWire(PeerWireBody::Message(Message::Piece {
+                    index: PieceIndex(index),
+                    begin,
+                    block: Bytes::new(),
+                }))
             }
             Meaning::Other(body) => (**body).clone(),
         }
@@ -71,7 +78,7 @@ impl Kept {
                 4 + u64::from(u32::from_be_bytes(prefix))
             }
             Meaning::Other(body) => match **body {
-                Body::Gap(_, length) => length,
+                Body::Unreadable(_, Unreadable::Gap(length)) => length,
                 _ => self.bytes.len() as u64,
             },
             _ => self.bytes.len() as u64,
@@ -80,7 +87,7 @@ impl Kept {
 
     /// Whether it stands for bytes that the capture lost.
     pub fn is_gap(&self) -> bool {
-        matches!(&self.meaning, Meaning::Other(body) if matches!(**body, Body::Gap(..) | Body::LostPackets(..)))
+        matches!(&self.meaning, Meaning::Other(body) if matches!(**body, Body::Unreadable(_, Unreadable::Gap(_) | Unreadable::LostPackets(_))))
     }
 
     /// Whether it is what a loss can leave of messages: itself, or a part of one.
@@ -88,9 +95,12 @@ impl Kept {
         let Meaning::Other(body) = &self.meaning else { return false };
         matches!(
             **body,
-            Body::Gap(..)
-                | Body::LostPackets(..)
-                | Body::Opaque(_, Reason::Fragment(_) | Reason::BeforeBoundary)
+            Body::Unreadable(
+                _,
+                Unreadable::Gap(_)
+                    | Unreadable::LostPackets(_)
+                    | Unreadable::Opaque(Reason::Fragment(_) | Reason::BeforeBoundary)
+            )
         )
     }
 
@@ -173,7 +183,7 @@ impl Keeper {
     pub(crate) fn keep(&mut self, record: Record) -> Kept {
         let Record { number, mut frames, bytes, body, .. } = record;
         frames.shrink_to_fit();
-        let is_piece = matches!(body, Body::Message(Message::Piece { .. }));
+        let is_piece = matches!(body, Body::PeerWire(PeerWireBody::Message(Message::Piece { .. })));
         if is_piece && bytes.len() > self.left {
             self.shortened += 1;
             let digest = Sha1::digest(&bytes[PIECE_HEADER..]);
@@ -183,8 +193,8 @@ impl Keeper {
         self.left = self.left.saturating_sub(bytes.len());
         let bytes = self.copy(&bytes);
         let meaning = match body {
-            Body::Message(_) => Meaning::Message,
-            Body::Extended(_, extension) => Meaning::Extended(Box::new(extension)),
+            Body::PeerWire(PeerWireBody::Message(_)) => Meaning::Message,
+            Body::PeerWire(PeerWireBody::Extended(_, extension)) => Meaning::Extended(Box::new(extension)),
             body => Meaning::Other(Box::new(body)),
         };
         Kept { number, frames, bytes, meaning }

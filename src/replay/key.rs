@@ -7,7 +7,7 @@ use bittrace_protocol::tracker::http::RequestKind;
 use bittrace_protocol::tracker::{Event, udp};
 use bittrace_protocol::wire::{Content, Extension, Message, MetadataKind};
 use bittrace_trace::Speaker;
-use bittrace_trace::record::{Body, Reason};
+use bittrace_trace::record::{Body, HttpTrackerBody, MseBody, PeerWireBody, Reason, Unreadable, WebSeedBody};
 
 use crate::conversation::Conversation;
 use crate::kept::Kept;
@@ -61,17 +61,17 @@ impl Keys {
             return Key { kind: message_kind(7), names: named(kept) };
         }
         match kept.body() {
-            Body::Message(message) => self.message(kept, &message),
-            Body::Extended(message, extension) => self.extended(&message, &extension),
-            Body::Handshake(_) => plain(1),
-            Body::HttpRequest(_, kind) => match &*kind {
+            Body::PeerWire(PeerWireBody::Message(message)) => self.message(kept, &message),
+            Body::PeerWire(PeerWireBody::Extended(message, extension)) => self.extended(&message, &extension),
+            Body::PeerWire(PeerWireBody::Handshake(_)) => plain(1),
+            Body::HttpTracker(HttpTrackerBody::Request(_, kind)) => match &*kind {
                 RequestKind::Announce(announce) => {
                     Key { kind: Kind(2), names: [announce.event.map_or(0, event), 0, 0] }
                 }
                 RequestKind::Scrape(_) => plain(3),
                 RequestKind::Other => plain(4),
             },
-            Body::HttpResponse(..) => plain(5),
+            Body::HttpTracker(HttpTrackerBody::Response(..)) => plain(5),
             Body::UdpTracker(packet) => match &*packet {
                 udp::Packet::ConnectRequest { .. } => plain(6),
                 udp::Packet::ConnectResponse { .. } => plain(7),
@@ -81,17 +81,19 @@ impl Keys {
                 udp::Packet::ScrapeResponse { .. } => plain(11),
                 udp::Packet::Error { .. } => plain(12),
             },
-            Body::KeyExchange => plain(13),
-            Body::Negotiation(part) => plain(23 + part as u32),
-            Body::Encrypted => plain(14),
-            Body::Utp => plain(15),
-            Body::Opaque(_, Reason::OrdinaryHttp) => plain(16),
+            Body::Mse(MseBody::KeyExchange) => plain(13),
+            Body::Mse(MseBody::Negotiation(part)) => plain(23 + part as u32),
+            Body::Mse(MseBody::Encrypted) => plain(14),
+            Body::Unreadable(_, Unreadable::Datagram) => plain(15),
+            Body::Unreadable(_, Unreadable::Opaque(Reason::OrdinaryHttp)) => plain(16),
             Body::Dht(message, method) => self.node(&message.kind, method.as_ref()),
             Body::Lsd(_) => plain(19),
-            Body::WebSeedRequest(..) | Body::HttpSeedRequest(..) => plain(20),
-            Body::WebSeedResponse(..) | Body::HttpSeedResponse(..) => plain(21),
-            Body::WebSeedData(_) | Body::HttpSeedData(_) => plain(22),
-            Body::Opaque(..) | Body::Gap(..) | Body::LostPackets(..) => plain(17),
+            Body::WebSeed(WebSeedBody::FileRequest(..) | WebSeedBody::PieceRequest(..)) => plain(20),
+            Body::WebSeed(WebSeedBody::FileResponse(..) | WebSeedBody::PieceResponse(..)) => plain(21),
+            Body::WebSeed(WebSeedBody::FileData(_) | WebSeedBody::PieceData(_)) => plain(22),
+            Body::Unreadable(_, Unreadable::Opaque(_) | Unreadable::Gap(_) | Unreadable::LostPackets(_)) => {
+                plain(17)
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use bittrace_protocol::tracker::Event;
 use bittrace_protocol::tracker::http::{Announce, Request, RequestKind, RequestStyle};
 use bittrace_protocol::wire::{Extension, Handshake, Message};
 use bittrace_protocol::{Block, InfoHash, PeerId, PieceIndex};
-use bittrace_trace::{Body, Record, Speaker};
+use bittrace_trace::{Body, HttpTrackerBody, PeerWireBody, Record, Speaker};
 
 use crate::reference::{Connection, Reference};
 use told::{Holds, Told};
@@ -271,9 +271,10 @@ impl<'a> Learner<'a> {
         let shown =
             peers.iter().flat_map(|connection| self.local(connection)).find_map(|record| {
                 match &record.body {
-                    Body::Extended(Message::Extended { payload, .. }, Extension::Handshake) => {
-                        Some((record, payload))
-                    }
+                    Body::PeerWire(PeerWireBody::Extended(
+                        Message::Extended { payload, .. },
+                        Extension::Handshake,
+                    )) => Some((record, payload)),
                     _ => None,
                 }
             });
@@ -447,24 +448,26 @@ fn is_conduct(message: &Message) -> bool {
 
 pub(crate) fn message_of(record: &Record) -> Option<&Message> {
     match &record.body {
-        Body::Message(message) | Body::Extended(message, _) => Some(message),
+        Body::PeerWire(PeerWireBody::Message(message) | PeerWireBody::Extended(message, _)) => Some(message),
         _ => None,
     }
 }
 
 fn handshake_of(record: &Record) -> Option<&Handshake> {
     match &record.body {
-        Body::Handshake(handshake) => Some(handshake),
+        Body::PeerWire(PeerWireBody::Handshake(handshake)) => Some(handshake),
         _ => None,
     }
 }
 
 fn announce_of(record: &Record) -> Option<(&Record, &Request, &Announce)> {
     match &record.body {
-        Body::HttpRequest(request, kind) if record.speaker == Speaker::Local => match &**kind {
-            RequestKind::Announce(announce) => Some((record, request, announce)),
-            _ => None,
-        },
+        Body::HttpTracker(HttpTrackerBody::Request(request, kind)) if record.speaker == Speaker::Local => {
+            match &**kind {
+                RequestKind::Announce(announce) => Some((record, request, announce)),
+                _ => None,
+            }
+        }
         _ => None,
     }
 }

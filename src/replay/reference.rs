@@ -7,6 +7,7 @@ use std::path::Path;
 use bittrace_protocol::{InfoHash, Timestamp};
 use bittrace_trace::{
     Body, Direction, Dissected, Options, Protocol, Record, Speaker, StreamId, Trace, TraceError, Transport,
+    Unreadable,
 };
 
 /// What is kept of a capture to learn from it, and to play it.
@@ -141,7 +142,10 @@ fn main_torrent(records: &[Record]) -> Option<InfoHash> {
                 record.body.protocol(),
                 Protocol::PeerWire | Protocol::HttpTracker | Protocol::UdpTracker
             )
-            && !matches!(record.body, Body::Opaque(..) | Body::Gap(..) | Body::LostPackets(..))
+            && !matches!(
+                record.body,
+                Body::Unreadable(_, Unreadable::Opaque(_) | Unreadable::Gap(_) | Unreadable::LostPackets(_))
+            )
     };
     for torrent in records.iter().filter(shows).filter_map(|record| record.torrent) {
         *said.entry(torrent).or_default() += 1;

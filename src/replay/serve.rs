@@ -193,7 +193,7 @@ impl Server {
     /// A copy of the torrent file whose tracker is this one. `None` where `file` is no torrent file.
     pub fn torrent_file(&self, file: &[u8]) -> Option<Vec<u8>> {
         let path = self.reference.records.iter().find_map(|record| match &record.body {
-            bittrace_trace::Body::HttpRequest(request, _) => {
+            bittrace_trace::Body::HttpTracker(bittrace_trace::HttpTrackerBody::Request(request, _)) => {
                 Some(String::from_utf8_lossy(request.path()).into_owned())
             }
             _ => None,

@@ -28,7 +28,9 @@ use bittrace_protocol::wire::{Content, Extension, Message};
 use rustc_hash::FxHashMap;
 
 use crate::dissect::stream_buffer::{Lane, Taken};
-use crate::record::{Body, Frames, Note, Protocol, Record, Speaker, Transport};
+use crate::record::{
+    Body, Frames, HttpTrackerBody, Note, PeerWireBody, Protocol, Record, Speaker, Transport, Unreadable,
+};
 use crate::{Closing, Direction, Flow, Interest, Moment, Opening, StreamEvent, StreamId};
 use connection::Connection;
 use datagrams::Datagrams;
@@ -183,8 +185,8 @@ impl Loss {
 
     const fn body(self, protocol: Protocol) -> Body {
         match self {
-            Self::Bytes(bytes) => Body::Gap(protocol, bytes),
-            Self::Packets(packets) => Body::LostPackets(protocol, packets),
+            Self::Bytes(bytes) => Body::Unreadable(protocol, Unreadable::Gap(bytes)),
+            Self::Packets(packets) => Body::Unreadable(protocol, Unreadable::LostPackets(packets)),
         }
     }
 }
@@ -220,17 +222,17 @@ impl Recognised {
             return;
         }
         match &record.body {
-            Body::Handshake(_) if record.direction == Direction::FromResponder => {
+            Body::PeerWire(PeerWireBody::Handshake(_)) if record.direction == Direction::FromResponder => {
                 self.peers.insert(record.source);
             }
-            Body::HttpRequest(_, kind) => {
+            Body::HttpTracker(HttpTrackerBody::Request(_, kind)) => {
                 if let http::RequestKind::Announce(announce) = &**kind
                     && let Some(port) = announce.port
                 {
                     self.peers.insert(SocketAddr::new(record.source.ip(), port));
                 }
             }
-            Body::HttpResponse(_, reply) => {
+            Body::HttpTracker(HttpTrackerBody::Response(_, reply)) => {
                 if let http::Reply::Announce(reply) = &**reply {
                     let peers = reply.peers.iter().filter_map(http::PeerEntry::address);
                     self.peers.extend(peers.take(PEERS));
@@ -254,14 +256,20 @@ impl Recognised {
             Body::Lsd(announce) => {
                 self.peers.insert(SocketAddr::new(record.source.ip(), announce.port));
             }
-            Body::Extended(Message::Extended { payload, .. }, extension @ Extension::Handshake) => {
+            Body::PeerWire(PeerWireBody::Extended(
+                Message::Extended { payload, .. },
+                extension @ Extension::Handshake,
+            )) => {
                 if let Ok(Content::Handshake(handshake)) = extension.decode(payload)
                     && let Some(port) = handshake.port
                 {
                     self.peers.insert(SocketAddr::new(record.source.ip(), port));
                 }
             }
-            Body::Extended(Message::Extended { payload, .. }, extension @ Extension::Pex) => {
+            Body::PeerWire(PeerWireBody::Extended(
+                Message::Extended { payload, .. },
+                extension @ Extension::Pex,
+            )) => {
                 if let Ok(Content::Pex(pex)) = extension.decode(payload) {
                     self.peers.extend(pex.added.iter().map(|peer| peer.address).take(PEERS));
                 }

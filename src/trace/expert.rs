@@ -25,7 +25,9 @@ use foldhash::fast::RandomState;
 use rustc_hash::FxHashMap;
 
 use crate::record::units::counted;
-use crate::record::{Body, Note, Protocol, Reason, Record, Severity, Speaker, Transport};
+use crate::record::{
+    Body, Note, PeerWireBody, Protocol, Reason, Record, Severity, Speaker, Transport, Unreadable,
+};
 use crate::{Dissected, Options, StreamId};
 use announces::{Announced, Announces};
 use dht::Nodes;
@@ -114,7 +116,10 @@ impl Annotator {
 
     /// Takes in metadata, and knows the torrent once it is whole.
     fn learn(&mut self, record: &mut Record) {
-        let Body::Extended(Message::Extended { payload, .. }, extension @ Extension::Metadata) = &record.body
+        let Body::PeerWire(PeerWireBody::Extended(
+            Message::Extended { payload, .. },
+            extension @ Extension::Metadata,
+        )) = &record.body
         else {
             return;
         };
@@ -184,7 +189,7 @@ impl Annotator {
                 let peers = self.peers.entry(record.stream).or_default();
                 peers.annotate(record);
                 let pair = peers.pair();
-                if let Body::Handshake(_) = record.body {
+                if let Body::PeerWire(PeerWireBody::Handshake(_)) = record.body {
                     self.note_announce(record);
                     if let Some(pair) = pair {
                         self.note_pair(record, pair);
@@ -194,7 +199,7 @@ impl Annotator {
                 let torrent = record.torrent.and_then(|hash| self.torrents.get(&hash));
                 let about = match record.body {
                     // An answer may name another torrent than the one that was asked for.
-                    Body::Handshake(_) => {
+                    Body::PeerWire(PeerWireBody::Handshake(_)) => {
                         torrent.or_else(|| pair.and_then(|(asked, ..)| self.torrents.get(&asked)))
                     }
                     _ => torrent,
@@ -298,27 +303,27 @@ fn latency(from: Timestamp, to: Timestamp) -> f64 {
 /// Notes on bytes that are lost, damaged or of no known message.
 fn note_what_is_unread(record: &mut Record) {
     let note = match &record.body {
-        Body::Gap(_, length) => Note::new(
+        Body::Unreadable(_, Unreadable::Gap(length)) => Note::new(
             Severity::Warn,
             "capture.gap",
             format!("the capture lost {} of the stream here", counted(*length, "byte")),
         ),
-        Body::LostPackets(_, packets) => Note::new(
+        Body::Unreadable(_, Unreadable::LostPackets(packets)) => Note::new(
             Severity::Warn,
             "capture.gap",
             format!("the capture lost {} of the stream here", counted(*packets, "packet")),
         ),
-        Body::Opaque(_, Reason::Damaged) => Note::new(
+        Body::Unreadable(_, Unreadable::Opaque(Reason::Damaged)) => Note::new(
             Severity::Warn,
             "capture.damaged",
             "a message should begin here, but these bytes are none",
         ),
-        Body::Opaque(_, Reason::BeforeBoundary) => Note::new(
+        Body::Unreadable(_, Unreadable::Opaque(Reason::BeforeBoundary)) => Note::new(
             Severity::Note,
             "capture.resynchronised",
             "what precedes these bytes is missing; the next message is the first whose beginning can be proved",
         ),
-        Body::Opaque(_, Reason::Fragment(fragment)) => Note::new(
+        Body::Unreadable(_, Unreadable::Opaque(Reason::Fragment(fragment))) => Note::new(
             Severity::Note,
             "capture.fragment",
             format!(
@@ -327,14 +332,14 @@ fn note_what_is_unread(record: &mut Record) {
                 fragment.total
             ),
         ),
-        Body::Opaque(_, Reason::Unfinished) => {
+        Body::Unreadable(_, Unreadable::Opaque(Reason::Unfinished)) => {
             Note::new(Severity::Note, "capture.unfinished", "the stream ends before this message does")
         }
-        Body::Message(Message::Malformed { id: MessageId(id), wanted, .. })
-        | Body::Extended(Message::Malformed { id: MessageId(id), wanted, .. }, _) => {
-            Note::new(Severity::Error, "bep3.malformed", format!("message {id}: wanted {wanted}"))
-        }
-        Body::Message(Message::Unknown { id, .. }) => Note::new(
+        Body::PeerWire(
+            PeerWireBody::Message(Message::Malformed { id: MessageId(id), wanted, .. })
+            | PeerWireBody::Extended(Message::Malformed { id: MessageId(id), wanted, .. }, _),
+        ) => Note::new(Severity::Error, "bep3.malformed", format!("message {id}: wanted {wanted}")),
+        Body::PeerWire(PeerWireBody::Message(Message::Unknown { id, .. })) => Note::new(
             Severity::Note,
             "bep4.unknown-message",
             format!("no specification allocates message id {}", id.0),

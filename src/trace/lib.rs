@@ -19,8 +19,10 @@ pub use packet::{
     Datagram, Defragmenter, FragmentedPacket, IpFragment, LinkType, Parsed, Segment, Whole, parse,
 };
 pub use reassembly::{Reassembler, UtpReassembler};
-pub use record::{Answer, Body, Fragment, Note, Protocol, Reason, Record, Severity, Speaker, Transport};
-pub use record::{describe, describe_in, units};
+pub use record::{
+    Answer, Body, Fragment, HttpTrackerBody, MseBody, Note, PeerWireBody, Protocol, Reason, Record, Severity,
+    Speaker, Transport, Unreadable, WebSeedBody, describe, describe_in, units,
+};
 pub use recorder::Recorder;
 pub use statistics::Summary;
 pub use trace::{About, Counts, Options, Trace};

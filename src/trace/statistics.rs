@@ -16,7 +16,7 @@ use std::sync::Arc;
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
 
-use crate::record::{Body, Note, Protocol, Record, Severity};
+use crate::record::{Body, MseBody, Note, Protocol, Record, Severity, Unreadable};
 use crate::{ConnectionEnd, Dissected};
 
 pub use clients::{Client, Clients};
@@ -161,14 +161,14 @@ impl Summary {
         }
         let length = record.length();
         match record.body {
-            Body::Encrypted => self.unread.encrypted += length,
-            Body::Utp => {
+            Body::Mse(MseBody::Encrypted) => self.unread.encrypted += length,
+            Body::Unreadable(_, Unreadable::Datagram) => {
                 self.unread.utp_datagrams += 1;
                 self.unread.utp += length;
             }
-            Body::Opaque(..) => self.unread.opaque += length,
-            Body::Gap(..) => self.unread.lost += length,
-            Body::LostPackets(_, packets) => self.unread.lost_packets += packets,
+            Body::Unreadable(_, Unreadable::Opaque(_)) => self.unread.opaque += length,
+            Body::Unreadable(_, Unreadable::Gap(_)) => self.unread.lost += length,
+            Body::Unreadable(_, Unreadable::LostPackets(packets)) => self.unread.lost_packets += packets,
             _ => {}
         }
     }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use bittrace_protocol::{Field, Hex, Role, Value};
-use bittrace_trace::record::{Body, Record};
+use bittrace_trace::record::{Body, HttpTrackerBody, Record};
 use bittrace_trace::units::count;
 
 use crate::print::output::{Look, styles};
@@ -26,7 +26,7 @@ pub(crate) fn write(record: &Record, look: Look, all: bool, out: &mut dyn Write)
     let fields = record.fields();
     write_fields(&fields, &record.bytes, look, all, out)?;
     // What was sent in chunks or packed says nothing by its bytes: here they are as meant.
-    if let Body::HttpResponse(response, _) = &record.body
+    if let Body::HttpTracker(HttpTrackerBody::Response(response, _)) = &record.body
         && fields.iter().any(|field| field.name == "body")
     {
         writeln!(out, "{INDENT}{}", look.paint(styles::HEADING, "the body as meant:"))?;

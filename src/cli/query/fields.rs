@@ -1,63 +1,12 @@
 //! What a message says, as a JSON object: its content fields, typed, under the protocol's names.
 
-use bittrace_protocol::tracker::http::Reply;
-use bittrace_protocol::{Field, Hex, PeerId, Role, Value as FieldValue};
-use bittrace_trace::record::{Body, Reason, Record};
+use bittrace_protocol::{Field, Hex, Role, Value as FieldValue};
+use bittrace_trace::Record;
 use serde_json::{Map, Value, json};
 
 /// The `fields` of a record.
 pub(crate) fn fields_of(record: &Record) -> Map<String, Value> {
-    match &record.body {
-        Body::HttpRequest(..) => {
-            let mut map = object(&record.fields());
-            add_readable(&mut map);
-            map
-        }
-        Body::HttpResponse(response, reply) => {
-            let mut fields = record.fields();
-            // A body in chunks or packed is one field of the bytes; what it says is found behind that.
-            if let Some(at) = fields.iter().position(|field| field.name == "body") {
-                fields.truncate(at);
-                fields.extend(response.reply_fields());
-            }
-            let mut map = object(&fields);
-            if let Reply::Announce(reply) = &**reply {
-                name_peers(&mut map, reply);
-            }
-            map
-        }
-        Body::WebSeedRequest(_, part) | Body::WebSeedResponse(_, part) | Body::WebSeedData(part) => {
-            let mut map = object(&record.fields());
-            let last = part.bytes.end.saturating_sub(1);
-            map.insert("file".to_owned(), json!(part.path.as_ref()));
-            map.insert("range".to_owned(), json!(format!("{}-{last}", part.bytes.start)));
-            if !part.pieces.is_empty() {
-                let last = part.pieces.end - 1;
-                map.insert("pieces".to_owned(), json!(format!("{}-{last}", part.pieces.start)));
-            }
-            map
-        }
-        Body::HttpSeedRequest(_, wanted) | Body::HttpSeedResponse(_, wanted) | Body::HttpSeedData(wanted) => {
-            let mut map = object(&record.fields());
-            map.insert("pieces".to_owned(), json!(format!("{0}-{0}", wanted.piece)));
-            if !wanted.ranges.is_empty() {
-                let ranges = wanted.ranges.iter().map(|range| format!("{}-{}", range.start, range.end - 1));
-                map.insert("ranges".to_owned(), json!(ranges.collect::<Vec<_>>().join(",")));
-            }
-            map
-        }
-        Body::UdpTracker(_) | Body::Handshake(_) => {
-            let mut map = object(&record.fields());
-            add_readable(&mut map);
-            map
-        }
-        Body::Opaque(_, reason) => {
-            let mut map = object(&record.fields());
-            add_reason(&mut map, *reason);
-            map
-        }
-        _ => object(&record.fields()),
-    }
+    object(&record.content())
 }
 
 /// The content of some fields as an object.
@@ -121,58 +70,6 @@ fn value(field: &Field) -> Value {
         }
         FieldValue::Map => Value::Object(object(&field.children)),
     }
-}
-
-/// The peers of an answer, whatever form they were sent in: `peers` always is the list of all, as `address:port`. Those
-/// of IPv6 stand under the key they were sent under as well, the ids of the long form beside it.
-fn name_peers(map: &mut Map<String, Value>, reply: &bittrace_protocol::tracker::http::AnnounceReply) {
-    if reply.peers.is_empty() {
-        return;
-    }
-    map.insert("peers".to_owned(), reply.peers.iter().map(|peer| json!(peer.to_string())).collect());
-    let ids: Vec<_> =
-        reply.peers.iter().filter_map(|peer| peer.peer_id).map(|id| json!(id.to_string())).collect();
-    if !ids.is_empty() {
-        map.insert("peer_ids".to_owned(), Value::Array(ids));
-    }
-}
-
-/// A peer id's readable form behind its hex.
-fn add_readable(map: &mut Map<String, Value>) {
-    let Some(hex) = map.get("peer_id").and_then(Value::as_str) else { return };
-    if let Some(id) = peer_id(hex) {
-        map.insert("peer_id_text".to_owned(), json!(id.readable()));
-    }
-}
-
-fn peer_id(hex: &str) -> Option<PeerId> {
-    let mut id = [0; 20];
-    if hex.len() != 40 {
-        return None;
-    }
-    for (at, byte) in id.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(hex.get(2 * at..2 * at + 2)?, 16).ok()?;
-    }
-    Some(PeerId(id))
-}
-
-fn add_reason(map: &mut Map<String, Value>, reason: Reason) {
-    let name = match reason {
-        Reason::Fragment(_) => "fragment",
-        Reason::BeforeBoundary => "before-boundary",
-        Reason::Damaged => "damaged",
-        Reason::OrdinaryHttp => "ordinary-http",
-        Reason::Unfinished => "unfinished",
-    };
-    map.insert("reason".to_owned(), json!(name));
-    let Reason::Fragment(fragment) = reason else { return };
-    map.insert("of".to_owned(), json!(fragment.name()));
-    if let Some((index, begin)) = fragment.block {
-        map.insert("index".to_owned(), json!(index.0));
-        map.insert("begin".to_owned(), json!(begin));
-    }
-    map.insert("from".to_owned(), json!(fragment.from));
-    map.insert("total".to_owned(), json!(fragment.total));
 }
 
 #[cfg(test)]

@@ -54,7 +54,11 @@ fn sent(peer: u8, torrent: Option<InfoHash>, index: u32, begin: u32, bytes: &[u8
         offset: 0,
         bytes: Bytes::new(),
         decrypted: false,
-        body: Body::Message(Message::Piece { index: PieceIndex(index), begin, block }),
+        body: Body::PeerWire(PeerWireBody::Message(Message::Piece {
+            index: PieceIndex(index),
+            begin,
+            block,
+        })),
         notes: Vec::new(),
         answers: None,
         client: None,
@@ -201,7 +205,7 @@ fn what_an_http_seed_sent_counts_as_blocks_do() {
         let piece = PieceIndex(index);
         let data = WantedPiece { info_hash: torrent.info_hash, piece, ranges };
         let record = sent(9, Some(torrent.info_hash), 0, 0, &[]);
-        Record { bytes: bytes.into(), body: Body::HttpSeedData(Arc::new(data)), ..record }
+        Record { bytes: bytes.into(), body: Body::WebSeed(WebSeedBody::PieceData(Arc::new(data))), ..record }
     };
     let two = [&bytes[900..1000], &bytes[..500]].concat();
     let records = [

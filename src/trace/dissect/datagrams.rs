@@ -12,7 +12,7 @@ use super::dht_flows::Nodes;
 use super::flows::{Flows, Talk};
 use super::utp::UtpConnections;
 use super::{Dissected, Recognised};
-use crate::record::{Body, Protocol, Reason, Transport};
+use crate::record::{Body, Protocol, Reason, Transport, Unreadable};
 use crate::{Direction, Moment};
 
 /// The flows of datagrams that are or may become BitTorrent.
@@ -108,7 +108,7 @@ impl Tracker {
             Direction::FromResponder => udp::decode_response(bytes, self.talk.responder().is_ipv6()),
         };
         let Ok(packet) = decoded else {
-            return Body::Opaque(Protocol::UdpTracker, Reason::Damaged);
+            return Body::Unreadable(Protocol::UdpTracker, Unreadable::Opaque(Reason::Damaged));
         };
         let transaction = packet.transaction_id();
         if direction == Direction::FromInitiator {
@@ -117,7 +117,7 @@ impl Tracker {
             }
             self.waiting.push(transaction);
         } else if !self.waiting.contains(&transaction) {
-            return Body::Opaque(Protocol::UdpTracker, Reason::Damaged);
+            return Body::Unreadable(Protocol::UdpTracker, Unreadable::Opaque(Reason::Damaged));
         }
         Body::UdpTracker(Arc::new(packet))
     }

@@ -7,7 +7,7 @@ use bittrace_protocol::tracker::http::{self, Framer, Framing, RequestKind};
 
 use super::{CHUNK, Emitter, Loss};
 use crate::dissect::stream_buffer::Lane;
-use crate::record::{Body, Protocol, Reason};
+use crate::record::{Body, HttpTrackerBody, Protocol, Reason, Unreadable};
 use crate::{Direction, Moment};
 
 /// What each direction of the connection is in the middle of.
@@ -32,7 +32,7 @@ struct Asked {
     tracker: bool,
 }
 
-const DAMAGED: Body = Body::Opaque(Protocol::HttpTracker, Reason::Damaged);
+const DAMAGED: Body = Body::Unreadable(Protocol::HttpTracker, Unreadable::Opaque(Reason::Damaged));
 
 /// How many requests may wait for their answers.
 const PIPELINE: usize = 1000;
@@ -127,7 +127,7 @@ impl HttpTracker {
 
     fn message(&mut self, direction: Direction, length: usize, lane: &mut Lane, emitter: &mut Emitter<'_>) {
         let taken = lane.take(length);
-        let ordinary = Body::Opaque(Protocol::HttpTracker, Reason::OrdinaryHttp);
+        let ordinary = Body::Unreadable(Protocol::HttpTracker, Unreadable::Opaque(Reason::OrdinaryHttp));
         let body = if direction == self.asker {
             match http::Request::decode(&taken.bytes) {
                 Ok(request) => {
@@ -136,7 +136,11 @@ impl HttpTracker {
                     if self.asked.len() < PIPELINE {
                         self.asked.push_back(Asked { head: request.method() == b"HEAD", tracker });
                     }
-                    if tracker { Body::HttpRequest(Arc::new(request), Arc::new(kind)) } else { ordinary }
+                    if tracker {
+                        Body::HttpTracker(HttpTrackerBody::Request(Arc::new(request), Arc::new(kind)))
+                    } else {
+                        ordinary
+                    }
                 }
                 Err(_) => DAMAGED,
             }
@@ -148,7 +152,7 @@ impl HttpTracker {
                     let reply = response.reply();
                     let alone = self.answers_alone && asked.is_none() && is_a_trackers(&response, &reply);
                     if alone || asked.is_some_and(|asked| asked.tracker) {
-                        Body::HttpResponse(Arc::new(response), Arc::new(reply))
+                        Body::HttpTracker(HttpTrackerBody::Response(Arc::new(response), Arc::new(reply)))
                     } else {
                         ordinary
                     }
@@ -164,7 +168,7 @@ impl HttpTracker {
         if lane.waiting().is_empty() {
             return;
         }
-        let unfinished = Body::Opaque(Protocol::HttpTracker, Reason::Unfinished);
+        let unfinished = Body::Unreadable(Protocol::HttpTracker, Unreadable::Opaque(Reason::Unfinished));
         let body = if self.lost[direction as usize] { DAMAGED } else { unfinished };
         emitter.emit(direction, lane.take_all(), body);
     }

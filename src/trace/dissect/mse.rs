@@ -15,7 +15,7 @@ use super::{CHUNK, Emitter, Loss};
 use crate::dissect::resync::search_all;
 use crate::dissect::stream_buffer::{Lane, Taken};
 use crate::expert::rules::MSE_NOT_DECIPHERED;
-use crate::record::{Body, Note, Protocol, Reason};
+use crate::record::{Body, MseBody, Note, Protocol, Reason, Unreadable};
 use crate::{Direction, Moment};
 use way::{Stage, Way};
 
@@ -152,7 +152,7 @@ impl Mse {
     fn show_sealed(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
         if self.show_key(direction, lane, emitter) {
             while lane.waiting().len() >= CHUNK {
-                self.emit_sealed(direction, lane.take(CHUNK), Body::Encrypted, emitter);
+                self.emit_sealed(direction, lane.take(CHUNK), Body::Mse(MseBody::Encrypted), emitter);
             }
         }
     }
@@ -167,7 +167,7 @@ impl Mse {
         self.show_key(direction, lane, emitter);
         self.show_padding(at - KEY_LENGTH, direction, lane, emitter);
         let hashes = lane.take(2 * HASH_LENGTH);
-        self.emit_sealed(direction, hashes, Body::Negotiation(Part::TorrentHash), emitter);
+        self.emit_sealed(direction, hashes, Body::Mse(MseBody::Negotiation(Part::TorrentHash)), emitter);
         self.ways[direction as usize].begin_terms(lane);
         true
     }
@@ -231,7 +231,7 @@ impl Mse {
                         Part::CryptoSelect
                     }
                 };
-                emitter.emit(direction, taken, Body::Negotiation(part));
+                emitter.emit(direction, taken, Body::Mse(MseBody::Negotiation(part)));
                 true
             }
             Err(_) => {
@@ -348,7 +348,7 @@ impl Mse {
         if lane.waiting().len() < KEY_LENGTH {
             return false;
         }
-        self.emit_sealed(direction, lane.take(KEY_LENGTH), Body::KeyExchange, emitter);
+        self.emit_sealed(direction, lane.take(KEY_LENGTH), Body::Mse(MseBody::KeyExchange), emitter);
         true
     }
 
@@ -361,14 +361,14 @@ impl Mse {
     ) {
         if length > 0 {
             let padding = lane.take(length);
-            self.emit_sealed(direction, padding, Body::Negotiation(Part::Padding), emitter);
+            self.emit_sealed(direction, padding, Body::Mse(MseBody::Negotiation(Part::Padding)), emitter);
         }
     }
 
     /// Makes a record of all that waits and was not deciphered.
     fn flush_sealed(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
         if !lane.waiting().is_empty() {
-            self.emit_sealed(direction, lane.take_all(), Body::Encrypted, emitter);
+            self.emit_sealed(direction, lane.take_all(), Body::Mse(MseBody::Encrypted), emitter);
         }
     }
 
@@ -396,6 +396,10 @@ fn is_wire(bytes: &[u8]) -> bool {
 /// Makes a record of the terms that are there, though they are not whole, or none.
 fn flush_terms(direction: Direction, reason: Reason, clear: &mut Lane, emitter: &mut Emitter<'_>) {
     if !clear.waiting().is_empty() {
-        emitter.emit(direction, clear.take_all(), Body::Opaque(Protocol::Mse, reason));
+        emitter.emit(
+            direction,
+            clear.take_all(),
+            Body::Unreadable(Protocol::Mse, Unreadable::Opaque(reason)),
+        );
     }
 }

@@ -11,7 +11,7 @@ use memchr::memmem;
 use super::{CHUNK, Emitter, Loss};
 use crate::dissect::resync::{Search, search, search_end};
 use crate::dissect::stream_buffer::Lane;
-use crate::record::{Body, Fragment, Protocol, Reason};
+use crate::record::{Body, Fragment, MseBody, PeerWireBody, Protocol, Reason, Unreadable};
 use crate::{Direction, Moment};
 
 /// What each direction of the connection is in the middle of.
@@ -54,8 +54,8 @@ enum Skipped {
 impl Skipped {
     const fn body(self) -> Body {
         match self {
-            Self::Opaque(reason) => Body::Opaque(Protocol::PeerWire, reason),
-            Self::Encrypted => Body::Encrypted,
+            Self::Opaque(reason) => Body::Unreadable(Protocol::PeerWire, Unreadable::Opaque(reason)),
+            Self::Encrypted => Body::Mse(MseBody::Encrypted),
         }
     }
 }
@@ -104,13 +104,13 @@ impl PeerWire {
                 },
                 Mode::KeyExchange if waiting.len() < KEY_LENGTH => return,
                 Mode::KeyExchange => {
-                    emitter.emit(direction, lane.take(KEY_LENGTH), Body::KeyExchange);
+                    emitter.emit(direction, lane.take(KEY_LENGTH), Body::Mse(MseBody::KeyExchange));
                     self.ways[direction as usize].mode = Mode::Negotiation;
                 }
                 Mode::Negotiation => match handshake_behind(waiting) {
                     Some(at) => {
                         if at > 0 {
-                            emitter.emit(direction, lane.take(at), Body::Encrypted);
+                            emitter.emit(direction, lane.take(at), Body::Mse(MseBody::Encrypted));
                         }
                         self.ways[direction as usize].mode = Mode::Handshake;
                     }
@@ -127,7 +127,8 @@ impl PeerWire {
                 },
                 Mode::Rest { end, .. } if lane.end() < *end => return,
                 Mode::Rest { fragment, end } => {
-                    let body = Body::Opaque(Protocol::PeerWire, Reason::Fragment(*fragment));
+                    let body =
+                        Body::Unreadable(Protocol::PeerWire, Unreadable::Opaque(Reason::Fragment(*fragment)));
                     let length = (*end - lane.offset()) as usize;
                     self.ways[direction as usize].mode = Mode::Messages;
                     emitter.emit(direction, lane.take(length), body);
@@ -237,7 +238,7 @@ impl PeerWire {
         }
         match self.ways[direction as usize].mode {
             Mode::KeyExchange => {
-                emitter.emit(direction, lane.take_all(), Body::KeyExchange);
+                emitter.emit(direction, lane.take_all(), Body::Mse(MseBody::KeyExchange));
                 return self.search(direction, Skipped::Encrypted);
             }
             Mode::Negotiation => self.search(direction, Skipped::Encrypted),
@@ -268,8 +269,8 @@ impl PeerWire {
     fn handshake(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
         let taken = lane.take(HANDSHAKE_LENGTH);
         let body = match Handshake::decode(&taken.bytes) {
-            Ok(handshake) => Body::Handshake(handshake),
-            Err(_) => Body::Opaque(Protocol::PeerWire, Reason::Damaged),
+            Ok(handshake) => Body::PeerWire(PeerWireBody::Handshake(handshake)),
+            Err(_) => Body::Unreadable(Protocol::PeerWire, Unreadable::Opaque(Reason::Damaged)),
         };
         self.ways[direction as usize].mode = Mode::Messages;
         emitter.emit(direction, taken, body);
@@ -279,15 +280,17 @@ impl PeerWire {
         let taken = lane.take(length);
         let body = match Message::decode(&taken.bytes) {
             Ok(message @ Message::Extended { .. }) => self.extended(direction, message),
-            Ok(message) => Body::Message(message),
-            Err(_) => Body::Opaque(Protocol::PeerWire, Reason::Damaged),
+            Ok(message) => Body::PeerWire(PeerWireBody::Message(message)),
+            Err(_) => Body::Unreadable(Protocol::PeerWire, Unreadable::Opaque(Reason::Damaged)),
         };
         emitter.emit(direction, taken, body);
     }
 
     /// Names the extension of a message by the ids that its receiver gave out (BEP 10).
     fn extended(&mut self, direction: Direction, message: Message) -> Body {
-        let Message::Extended { id, payload } = &message else { return Body::Message(message) };
+        let Message::Extended { id, payload } = &message else {
+            return Body::PeerWire(PeerWireBody::Message(message));
+        };
         if *id == 0 {
             if let Ok(Content::Handshake(handshake)) = Extension::Handshake.decode(payload) {
                 let extensions = &mut self.ways[direction as usize].extensions;
@@ -300,12 +303,12 @@ impl PeerWire {
                     }
                 }
             }
-            return Body::Extended(message, Extension::Handshake);
+            return Body::PeerWire(PeerWireBody::Extended(message, Extension::Handshake));
         }
         let announced = &self.ways[direction.reverse() as usize].extensions;
         let extension = announced.iter().find(|(known, _)| known == id);
         let extension = extension.map_or(Extension::Unannounced, |(_, extension)| extension.clone());
-        Body::Extended(message, extension)
+        Body::PeerWire(PeerWireBody::Extended(message, extension))
     }
 }
 

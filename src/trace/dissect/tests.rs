@@ -187,7 +187,7 @@ fn names_extensions_by_the_receivers_handshake() {
     let names: Vec<String> = play(&mut Dissector::new(), Opening::Syn, &steps, usize::MAX)
         .iter()
         .filter_map(|record| match &record.body {
-            Body::Extended(_, extension) => Some(extension.name().to_owned()),
+            Body::PeerWire(PeerWireBody::Extended(_, extension)) => Some(extension.name().to_owned()),
             _ => None,
         })
         .collect();
@@ -217,7 +217,9 @@ fn goes_on_behind_a_loss_within_a_message() {
         ]
     );
     let records = play(&mut Dissector::new(), Opening::Syn, &steps, 1448);
-    let Body::Opaque(_, Reason::Fragment(fragment)) = records[3].body else { panic!("must be a fragment") };
+    let Body::Unreadable(_, Unreadable::Opaque(Reason::Fragment(fragment))) = records[3].body else {
+        panic!("must be a fragment")
+    };
     assert_eq!((fragment.from, fragment.total), (6448, 0x4000 + 13));
     assert_eq!(fragment.block.map(|(index, begin)| (index.0, begin)), Some((3, 0)));
     assert_eq!(records[4].offset, 68 + 0x4000 + 13);
@@ -417,7 +419,10 @@ fn damage_is_kept_and_decoding_resumes() {
     let seen = records(Opening::Syn, &steps);
     assert_eq!(seen, [(A, "handshake", 68), (A, "opaque", 500), (A, "request", 17), (A, "request", 17)]);
     let records = play(&mut Dissector::new(), Opening::Syn, &steps, usize::MAX);
-    assert!(matches!(records[1].body, Body::Opaque(Protocol::PeerWire, Reason::Damaged)));
+    assert!(matches!(
+        records[1].body,
+        Body::Unreadable(Protocol::PeerWire, Unreadable::Opaque(Reason::Damaged))
+    ));
 }
 
 #[test]
@@ -472,6 +477,10 @@ fn a_handshake_of_very_many_extensions_is_read() {
     let used = [handshake(b"-TR3000-bbbbbbbbbbbb"), vec![0, 0, 0, 2, 20, 2]].concat();
     let steps = [Says(A, said), Says(B, used)];
     let records = play(&mut Dissector::new(), Opening::Syn, &steps, usize::MAX);
-    let Some(Body::Extended(_, extension)) = records.last().map(|record| &record.body) else { panic!() };
+    let Some(Body::PeerWire(PeerWireBody::Extended(_, extension))) =
+        records.last().map(|record| &record.body)
+    else {
+        panic!()
+    };
     assert_eq!(extension.name(), "0000001");
 }

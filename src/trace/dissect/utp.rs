@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use super::connection::Connection;
 use super::flows::Talk;
 use super::{Dissected, Loss, Recognised, UNDECIDED_BUDGET};
-use crate::record::{Body, Transport};
+use crate::record::{Body, Protocol, Transport, Unreadable};
 use crate::{Closing, Direction, Flow, Interest, Moment, Opening, StreamEvent, StreamId, UtpReassembler};
 
 /// All uTP connections that are known.
@@ -211,7 +211,14 @@ impl Known {
             let stream = self.connection.unread_stream(recognised);
             let talk = self.talk.get_or_insert_with(|| Talk::new(stream, initiator, responder));
             for (moment, direction, bytes) in unread {
-                talk.emit(moment, direction, (bytes, Body::Utp), Transport::Utp, recognised, out);
+                talk.emit(
+                    moment,
+                    direction,
+                    (bytes, Body::Unreadable(Protocol::Utp, Unreadable::Datagram)),
+                    Transport::Utp,
+                    recognised,
+                    out,
+                );
             }
         }
     }

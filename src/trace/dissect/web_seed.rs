@@ -12,7 +12,7 @@ use memchr::memmem;
 
 use super::{CHUNK, Emitter, Loss};
 use crate::dissect::stream_buffer::Lane;
-use crate::record::{Body, FilePart, Protocol, Reason};
+use crate::record::{Body, FilePart, Protocol, Reason, Unreadable, WebSeedBody};
 use crate::{Direction, Moment};
 
 /// What each direction of the connection is in the middle of.
@@ -93,8 +93,8 @@ impl Holds {
     }
 }
 
-const DAMAGED: Body = Body::Opaque(Protocol::WebSeed, Reason::Damaged);
-const ORDINARY: Body = Body::Opaque(Protocol::WebSeed, Reason::OrdinaryHttp);
+const DAMAGED: Body = Body::Unreadable(Protocol::WebSeed, Unreadable::Opaque(Reason::Damaged));
+const ORDINARY: Body = Body::Unreadable(Protocol::WebSeed, Unreadable::Opaque(Reason::OrdinaryHttp));
 
 /// How many requests may wait for their answers.
 const PIPELINE: usize = 1000;
@@ -181,8 +181,12 @@ impl WebSeed {
             self.asked.push_back(part.clone());
         }
         let body = match (request, part) {
-            (Some(request), Some(Part::File(part))) => Body::WebSeedRequest(Arc::new(request), part),
-            (Some(request), Some(Part::Piece(piece))) => Body::HttpSeedRequest(Arc::new(request), piece),
+            (Some(request), Some(Part::File(part))) => {
+                Body::WebSeed(WebSeedBody::FileRequest(Arc::new(request), part))
+            }
+            (Some(request), Some(Part::Piece(piece))) => {
+                Body::WebSeed(WebSeedBody::PieceRequest(Arc::new(request), piece))
+            }
             (Some(_), None) => ORDINARY,
             (None, _) => DAMAGED,
         };
@@ -239,8 +243,8 @@ impl WebSeed {
         };
         let taken = lane.take(end);
         let body = match asked {
-            Some(Part::File(part)) => Body::WebSeedResponse(Arc::new(response), part),
-            Some(Part::Piece(piece)) => Body::HttpSeedResponse(Arc::new(response), piece),
+            Some(Part::File(part)) => Body::WebSeed(WebSeedBody::FileResponse(Arc::new(response), part)),
+            Some(Part::Piece(piece)) => Body::WebSeed(WebSeedBody::PieceResponse(Arc::new(response), piece)),
             None => ORDINARY,
         };
         emitter.emit(direction, taken, body);
@@ -252,12 +256,12 @@ impl WebSeed {
         let body = match (&self.answering, &self.torrent) {
             (Answering::Body { holds: Some(Holds::File(part)), .. }, Some(torrent)) => {
                 let end = part.bytes.start.saturating_add(length as u64);
-                Body::WebSeedData(Arc::new(part.within(part.bytes.start..end, torrent)))
+                Body::WebSeed(WebSeedBody::FileData(Arc::new(part.within(part.bytes.start..end, torrent))))
             }
             (Answering::Body { holds: Some(Holds::Piece(wanted, done)), .. }, _) => {
                 let ranges = wanted.within(*done..done.saturating_add(length as u64));
                 let &WantedPiece { info_hash, piece, .. } = wanted.as_ref();
-                Body::HttpSeedData(Arc::new(WantedPiece { info_hash, piece, ranges }))
+                Body::WebSeed(WebSeedBody::PieceData(Arc::new(WantedPiece { info_hash, piece, ranges })))
             }
             _ => ORDINARY,
         };
@@ -293,7 +297,7 @@ impl WebSeed {
         } else if direction != self.asker && matches!(self.answering, Answering::Body { .. }) {
             self.data(direction, waiting, lane, emitter);
         } else {
-            let unfinished = Body::Opaque(Protocol::WebSeed, Reason::Unfinished);
+            let unfinished = Body::Unreadable(Protocol::WebSeed, Unreadable::Opaque(Reason::Unfinished));
             emitter.emit(direction, lane.take_all(), unfinished);
         }
     }

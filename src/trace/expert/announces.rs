@@ -8,7 +8,7 @@ use bittrace_protocol::{InfoHash, PeerId, Timestamp};
 
 use crate::expert::rules;
 use crate::record::units::{count, seconds, span};
-use crate::record::{Body, Record};
+use crate::record::{Body, HttpTrackerBody, Record};
 
 /// The last announce of each client to each tracker about each torrent.
 #[derive(Debug, Default)]
@@ -48,7 +48,7 @@ impl Announced {
     /// What a record says, where it is an announce with a peer id.
     pub(super) fn of(record: &Record) -> Option<Self> {
         match &record.body {
-            Body::HttpRequest(_, kind) => {
+            Body::HttpTracker(HttpTrackerBody::Request(_, kind)) => {
                 let http::RequestKind::Announce(announce) = &**kind else { return None };
                 let (event, left) = (announce.event, known(announce.left));
                 Some(Self { peer_id: announce.peer_id?, info_hash: announce.info_hash, event, left })
@@ -74,7 +74,7 @@ impl Announces {
             return self.announce(record, announced);
         }
         match &record.body {
-            Body::HttpResponse(_, reply) => {
+            Body::HttpTracker(HttpTrackerBody::Response(_, reply)) => {
                 if let http::Reply::Announce(reply) = &**reply {
                     let (interval, min_interval) = (reply.interval, reply.min_interval);
                     self.answer(record, interval, min_interval);

@@ -5,17 +5,23 @@ use bittrace_protocol::bencode::{self, Document, View};
 use bittrace_protocol::wire::{Extension, Message};
 
 use crate::expert::rules;
-use crate::record::{Body, Record};
+use crate::record::{Body, HttpTrackerBody, PeerWireBody, Record};
 
 /// Notes what is irregular in a record's bencoding.
 pub(super) fn judge(record: &mut Record) {
     let (bytes, known, ends): (&[u8], Known, bool) = match &record.body {
-        Body::Extended(Message::Extended { payload, .. }, Extension::Handshake) => (payload, HANDSHAKE, true),
-        Body::Extended(Message::Extended { payload, .. }, Extension::Pex) => (payload, PEX, true),
+        Body::PeerWire(PeerWireBody::Extended(Message::Extended { payload, .. }, Extension::Handshake)) => {
+            (payload, HANDSHAKE, true)
+        }
+        Body::PeerWire(PeerWireBody::Extended(Message::Extended { payload, .. }, Extension::Pex)) => {
+            (payload, PEX, true)
+        }
         // Metadata stands behind the dictionary of its message (BEP 9).
-        Body::Extended(Message::Extended { payload, .. }, Extension::Metadata) => (payload, METADATA, false),
+        Body::PeerWire(PeerWireBody::Extended(Message::Extended { payload, .. }, Extension::Metadata)) => {
+            (payload, METADATA, false)
+        }
         Body::Dht(..) => (&record.bytes, DHT, true),
-        Body::HttpResponse(response, _) => (response.body(), &[], true),
+        Body::HttpTracker(HttpTrackerBody::Response(response, _)) => (response.body(), &[], true),
         _ => return,
     };
     // What cannot be read is noted elsewhere.

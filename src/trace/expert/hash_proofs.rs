@@ -14,7 +14,7 @@ use foldhash::fast::RandomState;
 
 use crate::expert::rules;
 use crate::record::units::{count, counted};
-use crate::record::{Body, Record};
+use crate::record::{Body, PeerWireBody, Record};
 
 /// The trees of the torrents that are known, and what peers taught of them.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ impl Trees {
 
     /// Says of a message about hashes whether it keeps the rules and whether the hashes are right.
     pub(super) fn judge(&mut self, record: &mut Record, torrent: Option<&Arc<Metainfo>>) {
-        let Body::Message(message) = &record.body else { return };
+        let Body::PeerWire(PeerWireBody::Message(message)) = &record.body else { return };
         let (range, hashes) = match message {
             Message::HashRequest(range) => (*range, None),
             Message::Hashes(range, hashes) => (*range, Some(hashes.clone())),

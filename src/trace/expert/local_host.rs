@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::record::{Body, Record};
+use crate::record::{Body, HttpTrackerBody, MseBody, PeerWireBody, Record, Unreadable};
 
 /// The end that the capture is likely about, when `record` is the first of it and was said on a connection from
 /// `initiator`. Who calls is; of a connection joined in the middle, where nobody knows who called, the end whose
@@ -11,7 +11,11 @@ pub(super) fn likely_local(record: &Record, initiator: SocketAddr) -> IpAddr {
     let responder = if record.source == initiator { record.destination } else { record.source };
     let joined_in_the_middle = !matches!(
         record.body,
-        Body::Handshake(_) | Body::KeyExchange | Body::HttpRequest(..) | Body::UdpTracker(_) | Body::Utp
+        Body::PeerWire(PeerWireBody::Handshake(_))
+            | Body::Mse(MseBody::KeyExchange)
+            | Body::HttpTracker(HttpTrackerBody::Request(..))
+            | Body::UdpTracker(_)
+            | Body::Unreadable(_, Unreadable::Datagram)
     );
     let better = match (is_private(initiator.ip()), is_private(responder.ip())) {
         (false, true) => true,
@@ -75,17 +79,20 @@ mod tests {
 
     #[test]
     fn of_a_connection_joined_in_the_middle_the_ends_tell() {
-        let middle = || Body::Opaque(Protocol::PeerWire, Reason::BeforeBoundary);
+        let middle = || Body::Unreadable(Protocol::PeerWire, Unreadable::Opaque(Reason::BeforeBoundary));
         assert_eq!(local("10.0.0.2:51413", "10.0.0.3:54307", middle()), "10.0.0.3", "a port to listen on");
         assert_eq!(local("10.0.0.3:54307", "10.0.0.2:51413", middle()), "10.0.0.3");
         assert_eq!(local("10.0.0.3:6881", "10.0.0.2:51413", middle()), "10.0.0.3", "nothing tells");
         assert_eq!(local("192.0.2.1:40000", "100.64.0.1:6881", middle()), "100.64.0.1", "a private address");
         assert_eq!(local("192.168.0.1:6881", "192.0.2.1:40000", middle()), "192.168.0.1");
-        assert_eq!(local("[2001:db8::1]:1", "[fd00::1]:1", Body::Message(Message::Choke)), "fd00::1");
+        assert_eq!(
+            local("[2001:db8::1]:1", "[fd00::1]:1", Body::PeerWire(PeerWireBody::Message(Message::Choke))),
+            "fd00::1"
+        );
     }
 
     #[test]
     fn who_calls_is_local_whatever_the_ends() {
-        assert_eq!(local("192.0.2.1:6881", "10.0.0.3:40000", Body::KeyExchange), "192.0.2.1");
+        assert_eq!(local("192.0.2.1:6881", "10.0.0.3:40000", Body::Mse(MseBody::KeyExchange)), "192.0.2.1");
     }
 }

@@ -18,7 +18,7 @@ use bittrace_protocol::{Block, PieceIndex, Timestamp};
 use super::metadata::MetadataHash;
 use crate::expert::rules::{self, Rule};
 use crate::record::units::{counted, size, span};
-use crate::record::{Body, Record};
+use crate::record::{Body, MseBody, PeerWireBody, Record, Unreadable};
 use requests::{HashRequests, Requests, Settled};
 
 /// The conduct of both ends of a connection.
@@ -89,18 +89,19 @@ impl Conduct {
         self.in_doubt = record.in_doubt;
         self.silence(record);
         match &body {
-            Body::Handshake(handshake) => self.handshake(record, handshake, torrent),
-            Body::Message(message) => {
+            Body::PeerWire(PeerWireBody::Handshake(handshake)) => self.handshake(record, handshake, torrent),
+            Body::PeerWire(PeerWireBody::Message(message)) => {
                 self.range(record, message, torrent.and_then(Metainfo::placement));
                 self.message(record, message);
                 self.speaker(record).spoke = true;
             }
-            Body::Extended(Message::Extended { payload, .. }, extension) => {
+            Body::PeerWire(PeerWireBody::Extended(Message::Extended { payload, .. }, extension)) => {
                 if let Ok(content) = extension.decode(payload) {
                     self.extended(record, extension, content, payload);
                 }
             }
-            Body::Gap(..) | Body::LostPackets(..) | Body::Opaque(..) | Body::Encrypted => {
+            Body::Unreadable(_, Unreadable::Gap(_) | Unreadable::LostPackets(_) | Unreadable::Opaque(_))
+            | Body::Mse(MseBody::Encrypted) => {
                 self.speaker(record).lost = true;
             }
             _ => {}

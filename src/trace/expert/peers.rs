@@ -11,7 +11,9 @@ use foldhash::fast::RandomState;
 
 use super::latency;
 use crate::Direction;
-use crate::record::{Answer, Body, Fragment, Note, PIECE_HEADER, Reason, Record, Severity};
+use crate::record::{
+    Answer, Body, Fragment, Note, PIECE_HEADER, PeerWireBody, Reason, Record, Severity, Unreadable,
+};
 
 /// One connection between peers.
 #[derive(Debug, Default)]
@@ -84,7 +86,7 @@ impl Peers {
         let asked = Asked { number: record.number, at: record.at };
         let body = record.body.clone();
         match &body {
-            Body::Handshake(handshake) => {
+            Body::PeerWire(PeerWireBody::Handshake(handshake)) => {
                 let way = &mut self.ways[record.direction as usize];
                 way.peer_id = Some(handshake.peer_id);
                 way.client = client_name(&handshake.peer_id).map(|name| name.to_string().into());
@@ -96,18 +98,23 @@ impl Peers {
                     record.answers = called.map(|called| called.answered(record.at));
                 }
             }
-            Body::Message(message) => self.message(record, message, asked),
+            Body::PeerWire(PeerWireBody::Message(message)) => self.message(record, message, asked),
             // Of a block whose first part was captured it is still known which request it answers.
-            Body::Opaque(
+            Body::Unreadable(
                 _,
-                Reason::Fragment(Fragment { block: Some((index, begin)), from: 0, total, .. }),
+                Unreadable::Opaque(Reason::Fragment(Fragment {
+                    block: Some((index, begin)),
+                    from: 0,
+                    total,
+                    ..
+                })),
             ) => {
                 let length = total.saturating_sub(PIECE_HEADER) as u32;
                 let block = Block { index: *index, begin: *begin, length };
                 let requests = &mut self.ways[record.direction.reverse() as usize].requests;
                 record.answers = requests.remove(&block).map(|request| request.answered(record.at));
             }
-            Body::Extended(Message::Extended { payload, .. }, extension) => {
+            Body::PeerWire(PeerWireBody::Extended(Message::Extended { payload, .. }, extension)) => {
                 self.extended(record, extension, payload, asked);
             }
             _ => {}

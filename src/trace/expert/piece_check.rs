@@ -17,7 +17,7 @@ use bytes::Bytes;
 use super::hash_proofs::Trees;
 use crate::expert::rules;
 use crate::record::units::size;
-use crate::record::{Body, Note, Record};
+use crate::record::{Body, Note, PeerWireBody, Record, WebSeedBody};
 
 /// The pieces that are on their way.
 #[derive(Debug, Default)]
@@ -91,7 +91,10 @@ impl Pieces {
         torrent: &Metainfo,
         trees: &Trees,
     ) {
-        let Body::Message(Message::Piece { index, begin, block }) = &record.body else { return };
+        let Body::PeerWire(PeerWireBody::Message(Message::Piece { index, begin, block })) = &record.body
+        else {
+            return;
+        };
         let (index, begin, block) = (*index, *begin, block.clone());
         let receiver = Receiver::new(record.destination.ip(), receiver);
         let key = Key { receiver, torrent: torrent.info_hash, index };
@@ -173,7 +176,8 @@ impl Open {
 
     /// Says whether the piece is right, now that it is whole.
     fn judge(mut self, record: &Record, name: &str, expected: PieceHash, size: u32) -> Note {
-        let is_seed = matches!(record.body, Body::WebSeedData(_) | Body::HttpSeedData(_));
+        let is_seed =
+            matches!(record.body, Body::WebSeed(WebSeedBody::FileData(_) | WebSeedBody::PieceData(_)));
         let senders = self.senders(if is_seed { "from web seed" } else { "from" });
         let (hash, right, wrong) = match expected {
             PieceHash::Sha1(_) => ("SHA-1", rules::BEP3_PIECE_VERIFIED, rules::BEP3_PIECE_CORRUPT),

@@ -10,7 +10,7 @@ use bittrace_protocol::tracker::udp::Packet;
 use bittrace_protocol::{InfoHash, PeerId, Timestamp};
 
 use super::latency;
-use crate::record::{Answer, Body, Note, Record, Severity};
+use crate::record::{Answer, Body, HttpTrackerBody, Note, Record, Severity, WebSeedBody};
 
 /// A connection to an HTTP tracker, or a flow of datagrams to a UDP tracker.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ const WAITING: usize = 1000;
 impl Trackers {
     pub(super) fn annotate(&mut self, record: &mut Record) {
         match &record.body {
-            Body::HttpRequest(_, kind) => {
+            Body::HttpTracker(HttpTrackerBody::Request(_, kind)) => {
                 let (torrent, client) = match &**kind {
                     RequestKind::Announce(announce) => {
                         (Some(announce.info_hash), announce.peer_id.and_then(client))
@@ -45,7 +45,7 @@ impl Trackers {
                 record.client = client;
                 self.ask(record, None);
             }
-            Body::HttpResponse(response, reply) => {
+            Body::HttpTracker(HttpTrackerBody::Response(response, reply)) => {
                 if response.status < 200 {
                     return;
                 }
@@ -54,20 +54,20 @@ impl Trackers {
                 answer(record, asked);
                 record.notes.extend(fault);
             }
-            Body::WebSeedRequest(_, part) => {
+            Body::WebSeed(WebSeedBody::FileRequest(_, part)) => {
                 record.torrent = Some(part.torrent);
                 self.ask(record, None);
             }
-            Body::HttpSeedRequest(_, piece) => {
+            Body::WebSeed(WebSeedBody::PieceRequest(_, piece)) => {
                 record.torrent = Some(piece.info_hash);
                 self.ask(record, None);
             }
-            Body::WebSeedResponse(..) | Body::HttpSeedResponse(..) => {
+            Body::WebSeed(WebSeedBody::FileResponse(..) | WebSeedBody::PieceResponse(..)) => {
                 let asked = self.waiting.pop_front();
                 answer(record, asked);
             }
-            Body::WebSeedData(part) => record.torrent = Some(part.torrent),
-            Body::HttpSeedData(piece) => record.torrent = Some(piece.info_hash),
+            Body::WebSeed(WebSeedBody::FileData(part)) => record.torrent = Some(part.torrent),
+            Body::WebSeed(WebSeedBody::PieceData(piece)) => record.torrent = Some(piece.info_hash),
             Body::UdpTracker(packet) => {
                 let packet = Arc::clone(packet);
                 let transaction = Some(packet.transaction_id());
@@ -116,7 +116,7 @@ impl Trackers {
 /// The peers that an answer hands out.
 pub(super) fn handed_out(record: &Record) -> Vec<SocketAddr> {
     match &record.body {
-        Body::HttpResponse(_, reply) => match &**reply {
+        Body::HttpTracker(HttpTrackerBody::Response(_, reply)) => match &**reply {
             http::Reply::Announce(reply) => reply.peers.iter().filter_map(http::PeerEntry::address).collect(),
             _ => Vec::new(),
         },

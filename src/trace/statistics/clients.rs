@@ -11,7 +11,7 @@ use foldhash::fast::RandomState;
 use rustc_hash::FxHashMap;
 
 use super::KEPT;
-use crate::record::{Body, Record, Speaker};
+use crate::record::{Body, HttpTrackerBody, PeerWireBody, Record, Speaker};
 use crate::{Direction, StreamId};
 
 /// The clients of a capture. One is known by its address and the beginning of its peer id, which names its
@@ -56,7 +56,7 @@ impl Clients {
 
     pub(super) fn add(&mut self, record: &Record) {
         match &record.body {
-            Body::Handshake(handshake) => {
+            Body::PeerWire(PeerWireBody::Handshake(handshake)) => {
                 let Some(at) = self.place(record, handshake.peer_id) else { return };
                 self.rows[at].handshakes += 1;
                 if self.by_way.len() >= 2 * KEPT {
@@ -64,7 +64,10 @@ impl Clients {
                 }
                 self.by_way.insert((record.stream, record.direction), at);
             }
-            Body::Extended(Message::Extended { payload, .. }, extension @ Extension::Handshake) => {
+            Body::PeerWire(PeerWireBody::Extended(
+                Message::Extended { payload, .. },
+                extension @ Extension::Handshake,
+            )) => {
                 let Some(&at) = self.by_way.get(&(record.stream, record.direction)) else { return };
                 if let Ok(Content::Handshake(handshake)) = extension.decode(payload) {
                     let client = &mut self.rows[at];
@@ -72,7 +75,7 @@ impl Clients {
                     client.port = handshake.port.or(client.port);
                 }
             }
-            Body::HttpRequest(_, kind) => {
+            Body::HttpTracker(HttpTrackerBody::Request(_, kind)) => {
                 if let http::RequestKind::Announce(announce) = &**kind
                     && let Some(peer_id) = announce.peer_id
                     && let Some(at) = self.place(record, peer_id)

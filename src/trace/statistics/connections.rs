@@ -8,7 +8,7 @@ use bittrace_protocol::{InfoHash, Timestamp};
 use rustc_hash::FxHashMap;
 
 use super::KEPT;
-use crate::record::{Body, Protocol, Record, Speaker, Transport};
+use crate::record::{Body, MseBody, PeerWireBody, Protocol, Record, Speaker, Transport};
 use crate::{Closing, ConnectionEnd, Direction, Opening, StreamId};
 
 /// Connections in the order in which they were recognised.
@@ -138,7 +138,7 @@ impl Connections {
         if row.protocol == Some(Protocol::Mse) && record.body.protocol() == Protocol::PeerWire {
             row.protocol = Some(Protocol::PeerWire);
         }
-        row.encrypted |= matches!(record.body, Body::Encrypted);
+        row.encrypted |= matches!(record.body, Body::Mse(MseBody::Encrypted));
         row.decrypted |= record.decrypted;
         if record.speaker == Speaker::Local {
             row.local = Some(record.direction);
@@ -150,7 +150,7 @@ impl Connections {
         {
             way.client = Some(client.clone());
         }
-        if let Body::Message(Message::Piece { block, .. }) = &record.body {
+        if let Body::PeerWire(PeerWireBody::Message(Message::Piece { block, .. })) = &record.body {
             way.payload += block.len() as u64;
             way.blocks += 1;
             let (first, _) = way.transfer.unwrap_or((record.at, record.at));

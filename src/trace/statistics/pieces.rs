@@ -12,7 +12,7 @@ use foldhash::fast::RandomState;
 
 use crate::Dissected;
 use crate::expert::rules;
-use crate::record::{Body, Reason, Record};
+use crate::record::{Body, PeerWireBody, Reason, Record, Unreadable, WebSeedBody};
 
 /// The pieces of a capture, by torrent and number.
 #[derive(Debug, Default)]
@@ -241,15 +241,15 @@ impl PiecesSeen {
     pub fn add(&mut self, dissected: &Dissected) {
         let Dissected::Record(record) = dissected else { return };
         match &record.body {
-            Body::Message(Message::Piece { index, begin, block }) => {
+            Body::PeerWire(PeerWireBody::Message(Message::Piece { index, begin, block })) => {
                 self.bytes(record, *index, *begin, block.len() as u32, Came::Whole);
             }
-            Body::Opaque(_, Reason::Fragment(fragment)) => {
+            Body::Unreadable(_, Unreadable::Opaque(Reason::Fragment(fragment))) => {
                 if let Some((index, begin, block)) = fragment.part_of_block(&record.bytes) {
                     self.bytes(record, index, begin, block.len() as u32, Came::InPart);
                 }
             }
-            Body::WebSeedData(_) | Body::HttpSeedData(_) => self.take_web_seed(record),
+            Body::WebSeed(WebSeedBody::FileData(_) | WebSeedBody::PieceData(_)) => self.take_web_seed(record),
             _ => {}
         }
         self.verdicts(record);

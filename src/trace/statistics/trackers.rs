@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use rustc_hash::FxHashMap;
 
 use super::{KEPT, is_tracker};
-use crate::record::{Body, Protocol, Record};
+use crate::record::{Body, HttpTrackerBody, Protocol, Record};
 use crate::{Direction, StreamId};
 
 /// The trackers of a capture. One is known by its URL; an answer belongs to the one whose request it answers.
@@ -91,7 +91,7 @@ impl Trackers {
         };
         let tracker = &mut self.rows[at];
         match &record.body {
-            Body::HttpRequest(request, kind) => match &**kind {
+            Body::HttpTracker(HttpTrackerBody::Request(request, kind)) => match &**kind {
                 http::RequestKind::Announce(announce) => {
                     // Its name until now may be that of its scrapes.
                     if tracker.announces.is_empty() {
@@ -103,7 +103,7 @@ impl Trackers {
                 http::RequestKind::Scrape(_) => tracker.scrapes += 1,
                 http::RequestKind::Other => {}
             },
-            Body::HttpResponse(response, reply) => match &**reply {
+            Body::HttpTracker(HttpTrackerBody::Response(response, reply)) => match &**reply {
                 http::Reply::Announce(reply) => {
                     tracker.gave(reply.peers.iter().map(ToString::to_string));
                     tracker.interval = reply.interval.or(tracker.interval);
@@ -143,7 +143,7 @@ impl Trackers {
     /// The row of the tracker that a record went to or came from.
     fn place(&mut self, record: &Record) -> Option<usize> {
         match &record.body {
-            Body::HttpRequest(request, kind) => {
+            Body::HttpTracker(HttpTrackerBody::Request(request, kind)) => {
                 let url = http_url(request, record.destination);
                 let key = match &**kind {
                     http::RequestKind::Scrape(_) => announce_url(&url),
@@ -153,7 +153,7 @@ impl Trackers {
                 self.ask(record, at);
                 at
             }
-            Body::HttpResponse(..) => {
+            Body::HttpTracker(HttpTrackerBody::Response(..)) => {
                 let asked = record.answers.and_then(|answer| self.waiting.remove(&answer.number));
                 if let Some(at) = asked.or_else(|| self.by_stream.get(&record.stream).copied()) {
                     return Some(at);

@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use rustc_hash::FxHashMap;
 
 use super::KEPT;
-use crate::record::{Body, Record};
+use crate::record::{Body, PeerWireBody, Record};
 use crate::{Direction, Dissected, StreamId};
 
 /// The exchanges of a capture, by stream.
@@ -103,8 +103,10 @@ impl Exchanges {
     pub fn add(&mut self, dissected: &Dissected) {
         let Dissected::Record(record) = dissected else { return };
         let message = match &record.body {
-            Body::Message(message) | Body::Extended(message, _) => Some(message),
-            Body::Handshake(_) => None,
+            Body::PeerWire(PeerWireBody::Message(message) | PeerWireBody::Extended(message, _)) => {
+                Some(message)
+            }
+            Body::PeerWire(PeerWireBody::Handshake(_)) => None,
             _ => return,
         };
         if self.by_stream.len() >= KEPT && !self.by_stream.contains_key(&record.stream) {
@@ -130,7 +132,7 @@ impl Exchanges {
             None => {
                 // Connections start out choked (BEP 3, "peer protocol").
                 own.choked_since = Some(record.at);
-                own.fast = matches!(&record.body, Body::Handshake(handshake) if handshake.offers_fast());
+                own.fast = matches!(&record.body, Body::PeerWire(PeerWireBody::Handshake(handshake)) if handshake.offers_fast());
             }
             Some(message) => own.said(other, record, message, came),
         }

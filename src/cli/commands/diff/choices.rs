@@ -5,8 +5,8 @@ use std::io::{self, Write};
 
 use bittrace_protocol::wire::Message;
 use bittrace_replay::{Compared, Pair, Verdict};
-use bittrace_trace::Body;
 use bittrace_trace::units::count;
+use bittrace_trace::{Body, PeerWireBody};
 
 use super::phrases::{messages, place, ranges};
 use super::{Detail, Said, View};
@@ -165,15 +165,15 @@ fn moved(view: &View<'_>, compared: &Compared, name: &str, group: &[&Pair]) -> V
 
 fn piece(said: &Said<'_>) -> Option<u32> {
     match said.kept.body() {
-        Body::Message(Message::Request(block) | Message::Cancel(block) | Message::RejectRequest(block)) => {
-            Some(block.index.0)
-        }
-        Body::Message(
+        Body::PeerWire(PeerWireBody::Message(
+            Message::Request(block) | Message::Cancel(block) | Message::RejectRequest(block),
+        )) => Some(block.index.0),
+        Body::PeerWire(PeerWireBody::Message(
             Message::Piece { index, .. }
             | Message::Have(index)
             | Message::AllowedFast(index)
             | Message::SuggestPiece(index),
-        ) => Some(index.0),
+        )) => Some(index.0),
         _ => None,
     }
 }

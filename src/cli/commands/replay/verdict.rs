@@ -9,7 +9,7 @@ use bittrace_protocol::Block;
 use bittrace_protocol::wire::Message;
 use bittrace_replay::{Disturbance, End, Reference, Served};
 use bittrace_trace::units::counted;
-use bittrace_trace::{Body, Options, Speaker};
+use bittrace_trace::{Body, Options, PeerWireBody, Speaker};
 use serde_json::{Value, json};
 
 use super::ended::Ended;
@@ -137,7 +137,9 @@ fn asked_again(recording: &Path) -> u64 {
     let Ok(reference) = Reference::open(recording, Options::default()) else { return 0 };
     let mut asked: BTreeMap<Block, u64> = BTreeMap::new();
     for record in &reference.records {
-        if let (Speaker::Local, Body::Message(Message::Request(block))) = (record.speaker, &record.body) {
+        if let (Speaker::Local, Body::PeerWire(PeerWireBody::Message(Message::Request(block)))) =
+            (record.speaker, &record.body)
+        {
             *asked.entry(*block).or_default() += 1;
         }
     }

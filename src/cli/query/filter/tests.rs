@@ -2,7 +2,7 @@
 
 use bittrace_protocol::wire::Message;
 use bittrace_protocol::{Block, PieceIndex, Timestamp};
-use bittrace_trace::record::{Answer, Body, Note, Record, Severity, Speaker, Transport};
+use bittrace_trace::record::{Answer, Body, Note, PeerWireBody, Record, Severity, Speaker, Transport};
 use bittrace_trace::{Direction, StreamId};
 use bytes::Bytes;
 
@@ -31,7 +31,7 @@ fn request() -> Record {
         offset: 68,
         bytes: Bytes::from(bytes),
         decrypted: true,
-        body: Body::Message(message),
+        body: Body::PeerWire(PeerWireBody::Message(message)),
         notes: vec![
             Note::new(Severity::Chat, "state.changed", "one"),
             Note::new(Severity::Warn, "bep3.request-while-choked", "two"),

@@ -179,7 +179,7 @@ fn packets_that_the_capture_lost_cost_what_they_carried_alone() {
     ];
     assert_eq!(said, expected);
     let gap = play_datagrams(&datagrams)[3].clone();
-    assert!(matches!(gap.body, Body::LostPackets(Protocol::PeerWire, 1)));
+    assert!(matches!(gap.body, Body::Unreadable(Protocol::PeerWire, Unreadable::LostPackets(1))));
 }
 
 #[test]
@@ -188,7 +188,11 @@ fn a_connection_over_utp_that_carries_nothing_known_is_shown_by_its_datagrams() 
     datagrams.extend([packet(A, 0, 2, 99, b"GET / HTTP/1.1\r\n\r\n"), packet(B, 2, 100, 2, &[])]);
     let expected = [(A, "opaque", 20), (B, "opaque", 20), (A, "opaque", 38), (B, "opaque", 20)];
     assert_eq!(said(&datagrams), expected);
-    assert!(play_datagrams(&datagrams).iter().all(|record| matches!(record.body, Body::Utp)));
+    assert!(
+        play_datagrams(&datagrams)
+            .iter()
+            .all(|record| matches!(record.body, Body::Unreadable(Protocol::Utp, Unreadable::Datagram)))
+    );
     assert_eq!(said(&opened()).len(), 2, "opened, and nothing said");
     assert_eq!(said(&datagrams[..1]), [], "a SYN that nobody answered may be anything");
     // Joined in the middle, it may be anything as well.

@@ -1,13 +1,37 @@
-//! What nodes of the DHT say, and what is announced in the local network.
+//! Messages of the DHT (BEPs 5, 44 and 51): names, and a line for each.
 
-use bittrace_protocol::dht::{Kind, Message, Method, Query, Response};
-use bittrace_protocol::{Hex, InfoHash, lsd};
+use bittrace_protocol::Hex;
+use bittrace_protocol::dht::{self, Kind, Message, Method, Query, Response};
 
-use super::{NAMED, listed, lossy, short_hash};
-use crate::record::units::{count, counted, short_hex};
+use super::content::{NAMED, lossy};
+use super::units::{count, counted, short_hex};
+
+/// The name of a DHT message; plain `query` and `response` where the method is unknown.
+pub(super) const fn name(kind: &dht::Kind, method: Option<&dht::Method>) -> &'static str {
+    use dht::Method::{AnnouncePeer, FindNode, Get, GetPeers, Other, Ping, Put, SampleInfohashes};
+    match (kind, method) {
+        (dht::Kind::Error(..), _) => "error",
+        (dht::Kind::Query(_), Some(Ping)) => "ping-query",
+        (dht::Kind::Query(_), Some(FindNode)) => "find_node-query",
+        (dht::Kind::Query(_), Some(GetPeers)) => "get_peers-query",
+        (dht::Kind::Query(_), Some(AnnouncePeer)) => "announce_peer-query",
+        (dht::Kind::Query(_), Some(Get)) => "get-query",
+        (dht::Kind::Query(_), Some(Put)) => "put-query",
+        (dht::Kind::Query(_), Some(SampleInfohashes)) => "sample_infohashes-query",
+        (dht::Kind::Query(_), Some(Other(_)) | None) => "query",
+        (dht::Kind::Response(_), Some(Ping)) => "ping-response",
+        (dht::Kind::Response(_), Some(FindNode)) => "find_node-response",
+        (dht::Kind::Response(_), Some(GetPeers)) => "get_peers-response",
+        (dht::Kind::Response(_), Some(AnnouncePeer)) => "announce_peer-response",
+        (dht::Kind::Response(_), Some(Get)) => "get-response",
+        (dht::Kind::Response(_), Some(Put)) => "put-response",
+        (dht::Kind::Response(_), Some(SampleInfohashes)) => "sample_infohashes-response",
+        (dht::Kind::Response(_), Some(Other(_)) | None) => "response",
+    }
+}
 
 /// `name` is that of the record, which says query or response and of which method.
-pub(super) fn describe_message(name: &str, message: &Message, method: Option<&Method>) -> String {
+pub(super) fn describe(name: &str, message: &Message, method: Option<&Method>) -> String {
     let text = match &message.kind {
         Kind::Query(query) => describe_query(name, query),
         Kind::Response(response) => format!("{name}{}", describe_response(response)),
@@ -60,10 +84,4 @@ fn describe_response(response: &Response) -> String {
         parts.push("a token".to_owned());
     }
     if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) }
-}
-
-pub(super) fn describe_announce(announce: &lsd::Announce) -> String {
-    let some: Vec<_> =
-        announce.info_hashes.iter().take(NAMED).map(|hash: &InfoHash| short_hash(hash)).collect();
-    format!("announce {}, port {}", listed(some, announce.info_hashes.len(), "nothing"), announce.port)
 }

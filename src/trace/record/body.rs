@@ -1,0 +1,153 @@
+//! What a record is, by protocol. Each protocol has its own file beside this one: the names of its messages, their
+//! fields, and the line that tells people of each.
+
+use std::sync::Arc;
+
+use bittrace_protocol::field::{Field, Value};
+use bittrace_protocol::tracker::udp;
+use bittrace_protocol::{dht, lsd, utp};
+use bytes::Bytes;
+
+use super::http_tracker::HttpTrackerBody;
+use super::mse::MseBody;
+use super::peer_wire::PeerWireBody;
+use super::unreadable::Unreadable;
+use super::web_seed::WebSeedBody;
+use super::{Record, content, udp_tracker};
+
+/// What a record is.
+#[derive(Debug, Clone)]
+pub enum Body {
+    /// What peers send each other.
+    PeerWire(PeerWireBody),
+    /// A request to an HTTP tracker, or the response.
+    HttpTracker(HttpTrackerBody),
+    /// A message to or from a UDP tracker.
+    UdpTracker(Arc<udp::Packet>),
+    /// A message of the DHT. A response has the method of the query that it answers, where the capture has that query.
+    Dht(Arc<dht::Message>, Option<dht::Method>),
+    /// An announce to the local network.
+    Lsd(Arc<lsd::Announce>),
+    /// A request to a web seed, or a part of the response.
+    WebSeed(WebSeedBody),
+    /// A part of an encrypted connection.
+    Mse(MseBody),
+    /// Bytes of this protocol that are not a message, or bytes that the capture lost.
+    Unreadable(Protocol, Unreadable),
+}
+
+/// The protocols of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// A tracker over HTTP (BEP 3).
+    HttpTracker,
+    /// A tracker over UDP (BEP 15).
+    UdpTracker,
+    /// Peers (BEP 3).
+    PeerWire,
+    /// The distributed hash table (BEP 5).
+    Dht,
+    /// Local service discovery (BEP 14).
+    Lsd,
+    /// The transport over UDP (BEP 29).
+    Utp,
+    /// Web seeds over HTTP (BEPs 17 and 19).
+    WebSeed,
+    /// Message stream encryption.
+    Mse,
+}
+
+impl Protocol {
+    /// Its name in tables and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HttpTracker => "http-tracker",
+            Self::UdpTracker => "udp-tracker",
+            Self::PeerWire => "peer-wire",
+            Self::Dht => "dht",
+            Self::Lsd => "lsd",
+            Self::Utp => "utp",
+            Self::WebSeed => "web-seed",
+            Self::Mse => "mse",
+        }
+    }
+}
+
+impl Body {
+    /// The protocol that the record belongs to.
+    pub const fn protocol(&self) -> Protocol {
+        match self {
+            Self::PeerWire(_) => Protocol::PeerWire,
+            Self::HttpTracker(_) => Protocol::HttpTracker,
+            Self::UdpTracker(_) => Protocol::UdpTracker,
+            Self::Dht(..) => Protocol::Dht,
+            Self::Lsd(_) => Protocol::Lsd,
+            Self::WebSeed(_) => Protocol::WebSeed,
+            Self::Mse(_) => Protocol::Mse,
+            Self::Unreadable(protocol, _) => *protocol,
+        }
+    }
+
+    /// The message's name, one of those that users filter by.
+    pub fn message(&self) -> &'static str {
+        match self {
+            Self::PeerWire(body) => body.name(),
+            Self::HttpTracker(body) => body.name(),
+            Self::UdpTracker(packet) => udp_tracker::name(packet),
+            Self::Dht(message, method) => super::dht::name(&message.kind, method.as_ref()),
+            Self::Lsd(_) => "announce",
+            Self::WebSeed(body) => body.name(),
+            Self::Mse(body) => body.name(),
+            Self::Unreadable(_, body) => body.name(),
+        }
+    }
+
+    /// The fields that tile the record's `bytes`.
+    pub(super) fn fields(&self, bytes: &Bytes) -> Vec<Field> {
+        match self {
+            Self::PeerWire(body) => body.fields(bytes),
+            Self::HttpTracker(body) => body.fields(),
+            Self::UdpTracker(packet) => packet.fields(),
+            Self::Dht(..) => dht::fields(bytes),
+            Self::Lsd(_) => lsd::fields(bytes),
+            Self::WebSeed(body) => body.fields(bytes),
+            Self::Mse(body) => body.fields(bytes),
+            Self::Unreadable(_, Unreadable::Datagram) => utp::fields(bytes),
+            Self::Unreadable(_, Unreadable::Opaque(_)) => payload(bytes),
+            Self::Unreadable(_, Unreadable::Gap(_) | Unreadable::LostPackets(_)) => Vec::new(),
+        }
+    }
+
+    /// What `fields` mean: content that stands in them only in another form is added, or takes their place.
+    pub(super) fn add_meaning(&self, fields: &mut Vec<Field>) {
+        match self {
+            Self::PeerWire(PeerWireBody::Handshake(_)) | Self::UdpTracker(_) => {
+                content::add_readable_peer_id(fields)
+            }
+            Self::HttpTracker(body) => body.add_meaning(fields),
+            Self::WebSeed(body) => body.add_meaning(fields),
+            Self::Unreadable(_, body) => body.add_meaning(fields),
+            Self::PeerWire(_) | Self::Dht(..) | Self::Lsd(_) | Self::Mse(_) => {}
+        }
+    }
+
+    /// The meaning on one line; `pieces` is the number of pieces of the torrent, where that is known.
+    pub(super) fn describe(&self, record: &Record, pieces: Option<u64>) -> String {
+        match self {
+            Self::PeerWire(body) => body.describe(record, pieces),
+            Self::HttpTracker(body) => body.describe(),
+            Self::UdpTracker(packet) => udp_tracker::describe(packet),
+            Self::Dht(message, method) => super::dht::describe(self.message(), message, method.as_ref()),
+            Self::Lsd(announce) => super::lsd::describe(announce),
+            Self::WebSeed(body) => body.describe(),
+            Self::Mse(body) => body.describe(record),
+            Self::Unreadable(_, body) => body.describe(record),
+        }
+    }
+}
+
+/// All of `bytes` as one field without a meaning.
+pub(super) fn payload(bytes: &Bytes) -> Vec<Field> {
+    let all = 0..bytes.len();
+    vec![Field::content("payload", all.clone(), Value::Payload(all))]
+}

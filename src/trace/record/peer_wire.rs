@@ -1,0 +1,226 @@
+//! What peers send each other: names, fields, and a line for each message.
+
+use std::net::SocketAddr;
+
+use bittrace_protocol::Block;
+use bittrace_protocol::Hex;
+use bittrace_protocol::field::{Field, Value};
+use bittrace_protocol::wire::{
+    Content, ExtendedHandshake, Extension, Handshake, HashRange, METADATA_PIECE, Message, Metadata,
+    MetadataKind, Pex,
+};
+use bytes::Bytes;
+
+use super::Record;
+use super::content::{NAMED, short_hash};
+use super::units::{count, counted, short_hex, size};
+
+/// What peers send each other (BEPs 3, 5, 6, 10 and 52).
+#[derive(Debug, Clone)]
+pub enum PeerWireBody {
+    /// A handshake.
+    Handshake(Handshake),
+    /// A message.
+    Message(Message),
+    /// A message of an extension, named by the receiver's extended handshake.
+    Extended(Message, Extension),
+}
+
+impl PeerWireBody {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Handshake(_) => "handshake",
+            Self::Message(message) | Self::Extended(message, _) => message.name(),
+        }
+    }
+
+    pub(super) fn fields(&self, bytes: &Bytes) -> Vec<Field> {
+        match self {
+            Self::Handshake(handshake) => handshake.fields(),
+            Self::Message(message) => message.fields(),
+            Self::Extended(message, extension) => extended_fields(message, extension, bytes),
+        }
+    }
+
+    pub(super) fn describe(&self, record: &Record, pieces: Option<u64>) -> String {
+        match self {
+            Self::Handshake(handshake) => describe_handshake(handshake, record),
+            Self::Message(message) => describe_message(message, pieces),
+            Self::Extended(message, extension) => describe_extended(message, extension),
+        }
+    }
+}
+
+/// The fields of an extension's message, those of its payload included.
+fn extended_fields(message: &Message, extension: &Extension, bytes: &Bytes) -> Vec<Field> {
+    let mut fields = message.fields();
+    let name = Value::Text(extension.name().to_owned());
+    if let Some(id) = fields.iter_mut().find(|field| field.name == "extended_id") {
+        // The id is only the receiver's number; what it stands for is the content.
+        let Value::Unsigned(number) = id.value else { return fields };
+        id.name = "extension".into();
+        id.value = name;
+        id.children = vec![Field::framing("extended_id", id.span.clone(), Value::Unsigned(number))];
+    }
+    if let Message::Extended { payload, .. } = message {
+        let header = bytes.len() - payload.len();
+        fields.retain(|field| field.name != "payload");
+        fields.extend(extension.fields(payload).into_iter().map(|field| field.shifted(header)));
+    }
+    fields
+}
+
+fn describe_handshake(handshake: &Handshake, record: &Record) -> String {
+    let mut parts = vec![format!("handshake for {}", short_hash(&handshake.info_hash))];
+    parts.extend(record.client.as_deref().map(str::to_owned));
+    let offers: Vec<_> = handshake.reserved_bits().iter().map(|bit| bit.name).collect();
+    if !offers.is_empty() {
+        parts.push(format!("offers {}", offers.join(", ")));
+    }
+    parts.join(", ")
+}
+
+fn describe_message(message: &Message, pieces: Option<u64>) -> String {
+    match message {
+        Message::KeepAlive => "keep-alive".to_owned(),
+        Message::Choke => "choke".to_owned(),
+        Message::Unchoke => "unchoke".to_owned(),
+        Message::Interested => "interested".to_owned(),
+        Message::NotInterested => "not-interested".to_owned(),
+        Message::Have(index) => format!("have piece {index}"),
+        Message::Bitfield(bits) => {
+            let set: u64 = bits.iter().map(|byte| u64::from(byte.count_ones())).sum();
+            match pieces {
+                Some(pieces) => format!("bitfield: {} of {} pieces", count(set), count(pieces)),
+                None => {
+                    let room = bits.len() as u64 * 8;
+                    format!("bitfield: {}, room for {}", counted(set, "piece"), count(room))
+                }
+            }
+        }
+        Message::Request(block) => format!("request {}", block_of(block)),
+        Message::Piece { index, begin, block } => {
+            format!("piece {index}, {} at {begin}", size(block.len() as u64))
+        }
+        Message::Cancel(block) => format!("cancel {}", block_of(block)),
+        Message::RejectRequest(block) => format!("reject-request {}", block_of(block)),
+        Message::Port(port) => format!("port {port} for DHT"),
+        Message::SuggestPiece(index) => format!("suggest-piece {index}"),
+        Message::AllowedFast(index) => format!("allowed-fast piece {index}"),
+        Message::HaveAll => "have-all".to_owned(),
+        Message::HaveNone => "have-none".to_owned(),
+        Message::Extended { id, payload } => {
+            format!("extended id {id}, {}", size(payload.len() as u64))
+        }
+        Message::HashRequest(range) => format!("hash-request {}", hashes_of(range)),
+        Message::Hashes(range, bytes) => {
+            format!("hashes {}, {}", hashes_of(range), counted(bytes.len() as u64 / 32, "hash"))
+        }
+        Message::HashReject(range) => format!("hash-reject {}", hashes_of(range)),
+        Message::Unknown { id, payload } => {
+            format!("unknown message id {}, {}", id.0, size(payload.len() as u64))
+        }
+        Message::Malformed { id, payload, wanted } => format!(
+            "malformed {} with {} behind its id: wanted {wanted}",
+            id.name(),
+            counted(payload.len() as u64, "byte")
+        ),
+    }
+}
+
+fn describe_extended(message: &Message, extension: &Extension) -> String {
+    let Message::Extended { id, payload } = message else { return describe_message(message, None) };
+    let name = match extension {
+        Extension::Handshake => "extended handshake",
+        other => other.name(),
+    };
+    match extension.decode(payload) {
+        Ok(Content::Handshake(handshake)) => describe_extended_handshake(&handshake),
+        Ok(Content::Metadata(metadata)) => describe_metadata(&metadata),
+        Ok(Content::Pex(pex)) => describe_pex(&pex),
+        Ok(Content::DontHave(index)) => format!("{name} piece {index}"),
+        Ok(Content::UploadOnly(only)) => {
+            format!("{name}: {}", if only { "only uploads from now on" } else { "downloads again" })
+        }
+        Ok(Content::Holepunch(holepunch)) => {
+            let failed = match holepunch.error {
+                0 => String::new(),
+                error => format!(", error {error}"),
+            };
+            format!("{name} {} {}{failed}", holepunch.kind.name(), holepunch.endpoint)
+        }
+        Ok(Content::Other) if *extension == Extension::Unannounced => {
+            format!("extended id {id}, which no handshake has named, {}", size(payload.len() as u64))
+        }
+        Ok(Content::Other) => format!("{name}, {}", size(payload.len() as u64)),
+        Err(error) => format!(
+            "malformed {name}, {}: at byte {} wanted {}",
+            size(payload.len() as u64),
+            error.offset,
+            error.wanted
+        ),
+    }
+}
+
+fn describe_extended_handshake(handshake: &ExtendedHandshake) -> String {
+    let mut parts = Vec::new();
+    parts.extend(handshake.client.as_deref().map(|client| client.trim().to_owned()));
+    parts.extend(handshake.extensions.iter().map(|(name, id)| match id {
+        0 => format!("{name} off"),
+        id => format!("{name} {id}"),
+    }));
+    parts.extend(handshake.metadata_size.map(|bytes| format!("metadata {}", size(bytes))));
+    parts.extend(handshake.port.map(|port| format!("port {port}")));
+    parts.extend(handshake.reqq.map(|reqq| format!("keeps {}", counted(u64::from(reqq), "request"))));
+    parts.extend(handshake.your_ip.map(|ip| format!("sees you at {ip}")));
+    if handshake.upload_only == Some(true) {
+        parts.push("only uploads".to_owned());
+    }
+    if parts.is_empty() {
+        return "extended handshake, empty".to_owned();
+    }
+    format!("extended handshake: {}", parts.join(", "))
+}
+
+fn describe_metadata(metadata: &Metadata) -> String {
+    let mut text = match metadata.kind {
+        MetadataKind::Unknown(kind) => format!("ut_metadata type {kind}, piece {}", metadata.piece),
+        kind => format!("ut_metadata {} piece {}", kind.name(), metadata.piece),
+    };
+    if let Some(total) = metadata.total_size {
+        text.push_str(&format!(" ({} in all)", total.div_ceil(METADATA_PIECE)));
+    }
+    if !metadata.data.is_empty() {
+        text.push_str(&format!(", {}", size(metadata.data.len() as u64)));
+    }
+    text
+}
+
+fn describe_pex(pex: &Pex) -> String {
+    let some = |word: &str, mut peers: Box<dyn Iterator<Item = SocketAddr> + '_>, total: usize| {
+        let named: Vec<_> = peers.by_ref().take(NAMED).map(|peer| peer.to_string()).collect();
+        let more = if total > NAMED { ", …" } else { "" };
+        match total {
+            0 => format!("{word} 0"),
+            _ => format!("{word} {}: {}{more}", count(total as u64), named.join(", ")),
+        }
+    };
+    let added = some("adds", Box::new(pex.added.iter().map(|peer| peer.address)), pex.added.len());
+    let dropped = some("drops", Box::new(pex.dropped.iter().copied()), pex.dropped.len());
+    format!("ut_pex {added}; {dropped}")
+}
+
+fn block_of(block: &Block) -> String {
+    format!("piece {}, {} at {}", block.index, size(u64::from(block.length)), block.begin)
+}
+
+fn hashes_of(range: &HashRange) -> String {
+    format!(
+        "of {}, layer {}, {} from {}, {}",
+        short_hex(&Hex(&range.pieces_root).to_string()),
+        range.base_layer,
+        range.length,
+        range.index,
+        counted(u64::from(range.proof_layers), "proof layer")
+    )
+}

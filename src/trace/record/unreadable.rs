@@ -1,0 +1,149 @@
+//! Bytes that are not a message, and bytes that the capture lost.
+
+use bittrace_protocol::PieceIndex;
+use bittrace_protocol::field::{Field, Value};
+use bittrace_protocol::utp;
+use bittrace_protocol::wire::MessageId;
+use bytes::Bytes;
+
+use super::Record;
+use super::content::derived;
+use super::units::{count, counted};
+
+/// Why a record is not a message.
+#[derive(Debug, Clone)]
+pub enum Unreadable {
+    /// A uTP datagram whose payload is not BitTorrent.
+    Datagram,
+    /// Bytes that no rule explains.
+    Opaque(Reason),
+    /// Bytes that the capture lost: how many.
+    Gap(u64),
+    /// Packets of unknown size that the capture lost: how many. Only uTP counts packets and not bytes.
+    LostPackets(u64),
+}
+
+/// Why bytes are no message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// They belong to a message of which a part is lost or was never captured.
+    Fragment(Fragment),
+    /// They stand before the first message whose beginning can be proved: the capture begins in the middle
+    /// of the stream, or lost bytes before them.
+    BeforeBoundary,
+    /// They stand where a message should begin, but are none.
+    Damaged,
+    /// An HTTP message on a tracker's connection that is no tracker message.
+    OrdinaryHttp,
+    /// The end of a stream whose last message never came whole.
+    Unfinished,
+}
+
+/// Part of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fragment {
+    /// The message's id; `None` for a handshake.
+    pub id: Option<MessageId>,
+    /// For a piece: the piece, and the block's offset within it.
+    pub block: Option<(PieceIndex, u32)>,
+    /// Where the part begins in the message.
+    pub from: u64,
+    /// The bytes of the whole message.
+    pub total: u64,
+}
+
+/// The bytes of a piece message in front of its block: length prefix, id, index, begin (BEP 3, "piece").
+pub(crate) const PIECE_HEADER: u64 = 13;
+
+impl Fragment {
+    /// The bytes of a block in a part of its message, `bytes`, and where they begin in the piece; `None` where it is part
+    /// of another message, or the capture lacks which block it is.
+    pub fn part_of_block(&self, bytes: &Bytes) -> Option<(PieceIndex, u32, Bytes)> {
+        let (index, begin) = self.block.filter(|_| self.id == Some(MessageId::PIECE))?;
+        let header = PIECE_HEADER.saturating_sub(self.from).min(bytes.len() as u64);
+        let block = bytes.slice(header as usize..);
+        let before = u32::try_from(self.from.saturating_sub(PIECE_HEADER)).ok()?;
+        Some((index, begin.checked_add(before)?, block))
+    }
+
+    /// The message's name.
+    pub fn name(&self) -> &'static str {
+        self.id.map_or("handshake", MessageId::name)
+    }
+}
+
+impl Reason {
+    /// The name of the reason in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fragment(_) => "fragment",
+            Self::BeforeBoundary => "before-boundary",
+            Self::Damaged => "damaged",
+            Self::OrdinaryHttp => "ordinary-http",
+            Self::Unfinished => "unfinished",
+        }
+    }
+}
+
+impl Unreadable {
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Datagram | Self::Opaque(_) => "opaque",
+            Self::Gap(_) | Self::LostPackets(_) => "gap",
+        }
+    }
+
+    pub(super) fn add_meaning(&self, fields: &mut Vec<Field>) {
+        let Self::Opaque(reason) = self else { return };
+        fields.push(derived("reason", Value::Text(reason.name().to_owned())));
+        let Reason::Fragment(fragment) = reason else { return };
+        fields.push(derived("of", Value::Text(fragment.name().to_owned())));
+        if let Some((index, begin)) = fragment.block {
+            fields.push(derived("index", Value::Unsigned(index.0.into())));
+            fields.push(derived("begin", Value::Unsigned(begin.into())));
+        }
+        fields.push(derived("from", Value::Unsigned(fragment.from)));
+        fields.push(derived("total", Value::Unsigned(fragment.total)));
+    }
+
+    pub(super) fn describe(&self, record: &Record) -> String {
+        let length = record.length();
+        match self {
+            Self::Datagram => {
+                let kind =
+                    record.bytes.first().and_then(|&first| utp::kind(first)).map_or("", utp::Kind::name);
+                format!("uTP {kind} of {}, not read", counted(length, "byte"))
+            }
+            Self::Opaque(reason) => describe_opaque(*reason, length),
+            Self::Gap(_) => format!("gap: the capture lost {}", counted(length, "byte")),
+            Self::LostPackets(packets) => {
+                format!("gap: the capture lost {}, of a size not known", counted(*packets, "packet"))
+            }
+        }
+    }
+}
+
+fn describe_opaque(reason: Reason, length: u64) -> String {
+    let bytes = counted(length, "byte");
+    match reason {
+        Reason::Fragment(fragment) => describe_fragment(&fragment, length),
+        Reason::BeforeBoundary => format!("{bytes} before the first message that can be proved"),
+        Reason::Damaged => format!("{bytes} that are no message"),
+        Reason::OrdinaryHttp => format!("{bytes} of ordinary HTTP, no tracker message"),
+        Reason::Unfinished => format!("{bytes} of a message that never came whole"),
+    }
+}
+
+fn describe_fragment(fragment: &Fragment, length: u64) -> String {
+    let what = match fragment.block {
+        Some((index, begin)) => format!("piece {index} at {begin}"),
+        None => fragment.name().to_owned(),
+    };
+    let end = (fragment.from + length).max(1) - 1;
+    format!(
+        "part of {what}: bytes {} to {} of {}, the others are lost",
+        count(fragment.from),
+        count(end),
+        count(fragment.total)
+    )
+}
