@@ -14,6 +14,7 @@ pub mod lsd;
 pub mod merkle;
 pub mod metainfo;
 pub mod mse;
+pub mod peer;
 pub mod peer_id;
 mod reader;
 pub mod session;

@@ -110,6 +110,12 @@ impl Handshake {
         self.reserved[7] & 0x01 != 0
     }
 
+    /// Whether version 2 is offered, so that the answer may have the other info hash of a hybrid torrent (BEP 52, "Upgrade
+    /// Path").
+    pub const fn offers_v2(&self) -> bool {
+        self.reserved[7] & 0x10 != 0
+    }
+
     /// The fields that tile the handshake's bytes.
     pub fn fields(&self) -> Vec<Field> {
         let names = self.reserved_bits().iter().map(|bit| bit.name).collect();

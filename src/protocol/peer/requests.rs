@@ -1,0 +1,356 @@
+//! The requests of one side of a connection: which are outstanding, and how the latest ones ended.
+//!
+//! The keys come from the network, so the hash function is seeded: no sender can choose keys that collide.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+
+use foldhash::fast::RandomState;
+
+use crate::{Block, Timestamp};
+
+/// When a message was sent, and its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SentMessage {
+    /// The number that the caller gave the message.
+    pub number: u64,
+    /// When the message was observed.
+    pub at: Timestamp,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RequestEnd {
+    /// The block came.
+    Answered,
+    /// The receiver rejected the request (BEP 6).
+    Rejected,
+    /// The sender cancelled the request, and the fast extension does not ask for an answer.
+    Cancelled,
+    /// The receiver choked, which ends requests unless both sides speak the fast extension.
+    Choked,
+}
+
+/// Requests for blocks.
+#[derive(Debug)]
+pub(super) struct BlockRequests {
+    open: HashMap<Block, OpenRequest, RandomState>,
+    /// The requests for blocks that are in `open` already, in the order in which they were sent.
+    repeated: HashMap<Block, VecDeque<SentMessage>, RandomState>,
+    /// How many requests are outstanding, repeated ones included.
+    outstanding: usize,
+    /// How many chokes may have ended requests. Requests sent before the last of them are doubtful.
+    chokes: u32,
+    /// The latest requests that ended, in that order.
+    ended: VecDeque<(Block, RequestEnd)>,
+    /// How many requests ended before the first in `ended`.
+    forgotten: u64,
+    /// The number of the last request in `ended` for each block, all that ever ended counted from 0. Only made when it is
+    /// needed, which is rare.
+    index: HashMap<Block, u64, RandomState>,
+    /// The number of the first request that is not in the index.
+    unindexed: u64,
+    /// The requests that were cancelled and are still to be answered, with the time of the cancel.
+    cancelled: VecDeque<(Timestamp, Block)>,
+    /// Whether there were more outstanding requests than can be remembered.
+    overflowed: bool,
+    capacity: RequestCapacity,
+}
+
+/// How many requests one side of a connection may have in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestCapacity {
+    /// How many outstanding requests.
+    pub outstanding: usize,
+    /// How many requests that ended. With more, faults that need the whole history are no longer reported.
+    pub ended: usize,
+}
+
+#[derive(Debug)]
+struct OpenRequest {
+    sent: SentMessage,
+    /// The count of chokes when the request was sent.
+    chokes: u32,
+    cancelled: bool,
+    repeated: bool,
+}
+
+/// An outstanding request that a message ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct EndedRequest {
+    pub(super) sent: SentMessage,
+    pub(super) cancelled: bool,
+}
+
+impl BlockRequests {
+    pub(super) fn new(capacity: RequestCapacity) -> Self {
+        Self {
+            open: HashMap::default(),
+            repeated: HashMap::default(),
+            outstanding: 0,
+            chokes: 0,
+            ended: VecDeque::new(),
+            forgotten: 0,
+            index: HashMap::default(),
+            unindexed: 0,
+            cancelled: VecDeque::new(),
+            overflowed: false,
+            capacity,
+        }
+    }
+
+    /// How many requests are outstanding, those for the same block counted each.
+    pub(super) const fn outstanding(&self) -> usize {
+        self.outstanding
+    }
+
+    /// For how many different blocks requests are outstanding.
+    pub(super) fn blocks(&self) -> usize {
+        self.open.len()
+    }
+
+    /// The oldest outstanding request for a block.
+    pub(super) fn get(&self, block: Block) -> Option<SentMessage> {
+        self.open.get(&block).filter(|request| request.chokes == self.chokes).map(|request| request.sent)
+    }
+
+    /// The outstanding blocks, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Block, SentMessage)> + '_ {
+        let current = self.open.iter().filter(|(_, request)| request.chokes == self.chokes);
+        current.map(|(block, request)| (*block, request.sent))
+    }
+
+    /// Whether every request that was ever sent is remembered.
+    pub(super) const fn is_whole(&self) -> bool {
+        !self.overflowed && self.forgotten == 0
+    }
+
+    /// Takes a request. `false` where a request for that block is outstanding already, or there are too many.
+    pub(super) fn send(&mut self, block: Block, sent: SentMessage) -> bool {
+        if self.outstanding >= self.capacity.outstanding {
+            self.overflowed = true;
+            return false;
+        }
+        if self.open.len() >= self.capacity.outstanding {
+            let (open, repeated, chokes) = (&mut self.open, &mut self.repeated, self.chokes);
+            open.retain(|block, request| {
+                let keep = request.chokes == chokes;
+                if request.repeated && !keep {
+                    repeated.remove(block);
+                }
+                keep
+            });
+        }
+        self.outstanding += 1;
+        let request = OpenRequest { sent, chokes: self.chokes, cancelled: false, repeated: false };
+        match self.open.entry(block) {
+            Entry::Vacant(place) => {
+                place.insert(request);
+                true
+            }
+            // The first request ended, as far as is known.
+            Entry::Occupied(mut place) if place.get().chokes != self.chokes => {
+                if place.insert(request).repeated {
+                    self.repeated.remove(&block);
+                }
+                true
+            }
+            Entry::Occupied(mut place) => {
+                let first = place.get_mut();
+                first.cancelled = false;
+                first.repeated = true;
+                self.repeated.entry(block).or_default().push_back(sent);
+                false
+            }
+        }
+    }
+
+    /// Ends the oldest outstanding request for a block; `None` where there is none.
+    pub(super) fn end(&mut self, block: Block, by: RequestEnd) -> Option<EndedRequest> {
+        let Entry::Occupied(mut place) = self.open.entry(block) else { return None };
+        let request = place.get_mut();
+        let ended = EndedRequest { sent: request.sent, cancelled: request.cancelled };
+        if request.chokes == self.chokes {
+            self.outstanding -= 1;
+        }
+        let mut next = None;
+        if request.repeated
+            && let Some(repeats) = self.repeated.get_mut(&block)
+        {
+            next = repeats.pop_front();
+            if repeats.is_empty() {
+                self.repeated.remove(&block);
+                request.repeated = false;
+            }
+        }
+        match next {
+            Some(next) => request.sent = next,
+            None => {
+                place.remove();
+            }
+        }
+        self.note_end(block, by);
+        Some(ended)
+    }
+
+    /// Cancels the requests for a block; whether one is open. `answered` says whether a cancelled request is answered all the
+    /// same, as the fast extension has it (BEP 6); `None` where that is not known.
+    pub(super) fn cancel(&mut self, block: Block, at: Timestamp, answered: Option<bool>) -> bool {
+        let Some(request) = self.open.get_mut(&block) else { return false };
+        request.cancelled = true;
+        if answered == Some(true) {
+            if self.cancelled.len() < self.capacity.outstanding {
+                self.cancelled.push_back((at, block));
+            }
+            return true;
+        }
+        if request.chokes == self.chokes {
+            let repeats =
+                if request.repeated { self.repeated.get(&block).map_or(0, VecDeque::len) } else { 0 };
+            self.outstanding -= 1 + repeats;
+        }
+        if answered.is_none() {
+            // A block may answer the request still, but the next request for the block counts anew.
+            request.chokes = self.chokes.wrapping_sub(1);
+            return true;
+        }
+        if request.repeated {
+            self.repeated.remove(&block);
+        }
+        self.open.remove(&block);
+        self.note_end(block, RequestEnd::Cancelled);
+        true
+    }
+
+    /// The block of a cancelled request that was not answered within `patience`. Each is given once.
+    pub(super) fn unanswered_cancel(
+        &mut self,
+        at: Timestamp,
+        patience: std::time::Duration,
+    ) -> Option<Block> {
+        while let Some(&(since, block)) = self.cancelled.front() {
+            let waits = self.open.get(&block).is_some_and(|request| request.cancelled);
+            if waits && at - since <= patience {
+                return None;
+            }
+            self.cancelled.pop_front();
+            if waits {
+                return Some(block);
+            }
+        }
+        None
+    }
+
+    /// Ends all requests: the receiver choked.
+    pub(super) fn end_all(&mut self) {
+        let all: Vec<Block> = self.open.drain().map(|(block, _)| block).collect();
+        for block in all {
+            self.note_end(block, RequestEnd::Choked);
+        }
+        self.repeated.clear();
+        self.outstanding = 0;
+    }
+
+    /// Takes in that all requests may have ended: the receiver choked, and whether both sides speak the fast extension is not
+    /// known. None counts as outstanding; a block or a reject that comes nevertheless answers its request.
+    pub(super) fn doubt_all(&mut self) {
+        self.chokes = self.chokes.wrapping_add(1);
+        self.outstanding = 0;
+    }
+
+    /// How the last request for a block ended that is not outstanding any more.
+    pub(super) fn last_end(&mut self, block: Block) -> Option<RequestEnd> {
+        self.unindexed = self.unindexed.max(self.forgotten);
+        for (block, _) in self.ended.range((self.unindexed - self.forgotten) as usize..) {
+            self.index.insert(*block, self.unindexed);
+            self.unindexed += 1;
+        }
+        if self.index.len() > 2 * self.capacity.ended {
+            let first = self.forgotten;
+            self.index.retain(|_, number| *number >= first);
+        }
+        let place = self.index.get(&block)?.checked_sub(self.forgotten)?;
+        self.ended.get(place as usize).map(|(_, by)| *by)
+    }
+
+    fn note_end(&mut self, block: Block, by: RequestEnd) {
+        self.ended.push_back((block, by));
+        if self.ended.len() > self.capacity.ended {
+            self.ended.pop_front();
+            self.forgotten += 1;
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        let repeats: usize = self.repeated.values().map(VecDeque::len).sum();
+        self.open.len() + repeats + self.ended.len() + self.index.len() + self.cancelled.len()
+    }
+}
+
+/// Requests of another kind: for pieces of metadata (BEP 9), or hashes (BEP 52).
+#[derive(Debug)]
+pub(super) struct OtherRequests<K> {
+    open: HashMap<K, RepeatedRequest, RandomState>,
+    /// Whether there were more than can be remembered.
+    overflowed: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct RepeatedRequest {
+    first: SentMessage,
+    last: SentMessage,
+    times: u32,
+}
+
+/// The most requests of another kind that one side may have outstanding in memory. Metadata of 8,192 pieces has 128 MiB, more
+/// than any torrent; and a client asks for the hashes of a few pieces at a time.
+const MAX_OTHER_REQUESTS: usize = 8_192;
+
+impl<K: Eq + Hash> OtherRequests<K> {
+    pub(super) fn new() -> Self {
+        Self { open: HashMap::default(), overflowed: false }
+    }
+
+    pub(super) fn send(&mut self, key: K, sent: SentMessage) {
+        let full = self.open.len() >= MAX_OTHER_REQUESTS;
+        match self.open.entry(key) {
+            Entry::Occupied(mut request) => {
+                let request = request.get_mut();
+                request.last = sent;
+                request.times = request.times.saturating_add(1);
+            }
+            Entry::Vacant(_) if full => self.overflowed = true,
+            Entry::Vacant(place) => {
+                place.insert(RepeatedRequest { first: sent, last: sent, times: 1 });
+            }
+        }
+    }
+
+    /// Ends the oldest request for a key; `None` where there is none.
+    pub(super) fn end(&mut self, key: K) -> Option<SentMessage> {
+        let Entry::Occupied(mut place) = self.open.entry(key) else { return None };
+        let request = place.get_mut();
+        let sent = request.first;
+        request.first = request.last;
+        request.times -= 1;
+        if request.times == 0 {
+            place.remove();
+        }
+        Some(sent)
+    }
+
+    /// Whether every outstanding request is remembered.
+    pub(super) const fn is_whole(&self) -> bool {
+        !self.overflowed
+    }
+
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.open.len()
+    }
+}
+
+#[cfg(test)]
+mod tests;

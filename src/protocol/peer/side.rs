@@ -1,0 +1,206 @@
+//! What one side of a connection has said so far.
+
+use std::collections::HashSet;
+
+use foldhash::fast::RandomState;
+
+use crate::wire::{ExtendedHandshake, Extension, Handshake, HashRange};
+use crate::{Block, PieceIndex, Timestamp};
+
+use super::requests::{BlockRequests, OtherRequests, RequestCapacity, SentMessage};
+
+/// One side of a connection: what it said, and what it waits for.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that one message sets")]
+pub struct SideState {
+    pub(super) handshake: Option<Handshake>,
+    pub(super) handshake_sent: Option<SentMessage>,
+    /// Whether bytes of this side will never be observed, and whether bytes are still to come.
+    pub(super) lost: bool,
+    pub(super) unseen: bool,
+    /// Whether it sent a message that may only come after the message about its pieces.
+    pub(super) has_spoken: bool,
+    /// Whether it sent a message about all its pieces.
+    pub(super) has_told_pieces: bool,
+    pub(super) choking: bool,
+    /// When it last choked the other side.
+    pub(super) choked_at: Option<Timestamp>,
+    pub(super) interested: bool,
+    pub(super) allowed_fast: HashSet<PieceIndex, RandomState>,
+    pub(super) suggested: Vec<PieceIndex>,
+    pub(super) requests: BlockRequests,
+    pub(super) metadata_requests: OtherRequests<u32>,
+    pub(super) hash_requests: OtherRequests<HashRange>,
+    /// The extensions that it wants to receive, by the ids it gave them.
+    extensions: Vec<(u8, Extension)>,
+    pub(super) reqq: Option<u32>,
+    pub(super) metadata_size: Option<u64>,
+    pub(super) upload_only: bool,
+    pub(super) pex_at: Option<Timestamp>,
+    pub(super) last_at: Option<Timestamp>,
+    /// Since when it waits for blocks without being choked.
+    pub(super) waits_since: Option<Timestamp>,
+    /// Which faults were reported that are reported once per side.
+    pub(super) noted_uninterested: bool,
+    pub(super) noted_reqq: bool,
+    pub(super) noted_snubbed: bool,
+}
+
+/// How many pieces allowed fast, and how many suggestions, are remembered of a side. Clients allow ten (BEP 6, "Allowed Fast
+/// Set Generation") and suggest as many.
+const MAX_ALLOWED_FAST: usize = 4_096;
+const MAX_SUGGESTED: usize = 64;
+
+/// The longest name of an extension that is remembered, bytes. An id is one byte, so that there are at most 255 names.
+const MAX_EXTENSION_NAME: usize = 1_024;
+
+impl SideState {
+    pub(super) fn new(capacity: RequestCapacity) -> Self {
+        Self {
+            handshake: None,
+            handshake_sent: None,
+            lost: false,
+            unseen: false,
+            has_spoken: false,
+            has_told_pieces: false,
+            // Connections begin choked and not interested (BEP 3, "peer protocol").
+            choking: true,
+            choked_at: None,
+            interested: false,
+            allowed_fast: HashSet::default(),
+            suggested: Vec::new(),
+            requests: BlockRequests::new(capacity),
+            metadata_requests: OtherRequests::new(),
+            hash_requests: OtherRequests::new(),
+            extensions: Vec::new(),
+            reqq: None,
+            metadata_size: None,
+            upload_only: false,
+            pex_at: None,
+            last_at: None,
+            waits_since: None,
+            noted_uninterested: false,
+            noted_reqq: false,
+            noted_snubbed: false,
+        }
+    }
+
+    /// Its handshake.
+    pub const fn handshake(&self) -> Option<&Handshake> {
+        self.handshake.as_ref()
+    }
+
+    /// Whether it chokes the other side. Connections begin choked (BEP 3).
+    pub const fn is_choking(&self) -> bool {
+        self.choking
+    }
+
+    /// Whether it is interested in pieces of the other side. Connections begin not interested (BEP 3).
+    pub const fn is_interested(&self) -> bool {
+        self.interested
+    }
+
+    /// Whether it allows the other side to request this piece while choked (BEP 6).
+    pub fn allows_fast(&self, piece: PieceIndex) -> bool {
+        self.allowed_fast.contains(&piece)
+    }
+
+    /// The pieces it suggests (BEP 6), each once, in the order in which they came. The first 64 are remembered.
+    pub fn suggested(&self) -> &[PieceIndex] {
+        &self.suggested
+    }
+
+    /// How many blocks it requested that were neither sent, rejected nor cancelled, those requested again counted again.
+    pub const fn outstanding(&self) -> usize {
+        self.requests.outstanding()
+    }
+
+    /// Its oldest outstanding request for a block.
+    pub fn request(&self, block: Block) -> Option<SentMessage> {
+        self.requests.get(block)
+    }
+
+    /// Its outstanding requests, one for each block, in no order.
+    pub fn requests(&self) -> impl Iterator<Item = (Block, SentMessage)> + '_ {
+        self.requests.iter()
+    }
+
+    /// The id under which it receives messages of an extension (BEP 10); `None` where it does not.
+    pub fn extension_id(&self, extension: &Extension) -> Option<u8> {
+        self.extensions.iter().find(|(_, known)| known == extension).map(|(id, _)| *id)
+    }
+
+    /// The extension whose messages it receives under an id (BEP 10).
+    pub fn extension(&self, id: u8) -> Option<&Extension> {
+        self.extensions.iter().find(|(known, _)| *known == id).map(|(_, extension)| extension)
+    }
+
+    /// How many requests it keeps without dropping any (BEP 10, "reqq"); `None` where it has not said.
+    pub const fn reqq(&self) -> Option<u32> {
+        self.reqq
+    }
+
+    /// The bytes of the torrent's metadata, as its handshake has them (BEP 9).
+    pub const fn metadata_size(&self) -> Option<u64> {
+        self.metadata_size
+    }
+
+    /// Whether it only uploads (BEP 21).
+    pub const fn is_upload_only(&self) -> bool {
+        self.upload_only
+    }
+
+    /// Takes an extended handshake, which may come again to change what the first one said (BEP 10).
+    pub(super) fn extend(&mut self, handshake: &ExtendedHandshake) {
+        self.reqq = handshake.reqq.or(self.reqq);
+        self.metadata_size = handshake.metadata_size.or(self.metadata_size);
+        self.upload_only = handshake.upload_only.unwrap_or(self.upload_only);
+        for (name, id) in &handshake.extensions {
+            if name.len() > MAX_EXTENSION_NAME {
+                continue;
+            }
+            let extension = Extension::from_name(name.as_bytes());
+            self.extensions.retain(|(_, known)| *known != extension);
+            // The first name of an id stands, so that there are never more names than ids.
+            if *id != 0 && self.extensions.iter().all(|(known, _)| known != id) {
+                self.extensions.push((*id, extension));
+            }
+        }
+    }
+
+    /// Takes a piece that it allows; whether that is new.
+    pub(super) fn allow_fast(&mut self, piece: PieceIndex) -> bool {
+        self.allowed_fast.len() < MAX_ALLOWED_FAST && self.allowed_fast.insert(piece)
+    }
+
+    /// Takes a piece that it suggests; whether that is new.
+    pub(super) fn suggest(&mut self, piece: PieceIndex) -> bool {
+        let new = self.suggested.len() < MAX_SUGGESTED && !self.suggested.contains(&piece);
+        if new {
+            self.suggested.push(piece);
+        }
+        new
+    }
+
+    /// Begins to wait for blocks, where requests are outstanding and it is not choked.
+    pub(super) fn wait(&mut self, at: Timestamp, choked: bool) {
+        self.waits_since = (!choked && self.requests.outstanding() > 0).then_some(at);
+    }
+
+    /// Ends the wait for blocks, where no request is outstanding.
+    pub(super) const fn end_wait(&mut self) {
+        if self.requests.outstanding() == 0 {
+            self.waits_since = None;
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.requests.memory()
+            + self.metadata_requests.memory()
+            + self.hash_requests.memory()
+            + self.allowed_fast.len()
+            + self.suggested.len()
+            + self.extensions.len()
+    }
+}
