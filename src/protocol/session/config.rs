@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Profile;
+use crate::peer::limits::{SILENCE, SNUBBED};
 
 /// The settings of a session.
 #[derive(Debug, Clone)]
@@ -72,9 +73,9 @@ impl Config {
             rounds: None,
             connect_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(15),
-            request_timeout: Duration::from_secs(60),
+            request_timeout: SNUBBED,
             choke_timeout: Duration::from_secs(120),
-            silence_timeout: Duration::from_secs(150),
+            silence_timeout: SILENCE,
             tracker_timeout: Duration::from_secs(30),
             udp_retransmissions: 2,
             goodbye_timeout: Duration::from_secs(5),

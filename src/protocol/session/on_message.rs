@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::bencode;
 use crate::geometry::BlockFault;
+use crate::peer::limits::{MAX_FIRST_PEX_PEERS, MAX_PEX_PEERS, PEX_TOO_SOON};
 use crate::wire::{
     Content, ExtendedHandshake, Extension, METADATA_PIECE, Message, Metadata, MetadataKind, Pex,
 };
@@ -293,9 +294,9 @@ impl Session {
             return;
         }
         let most = match peer.pex_received_at {
-            None => MAX_FIRST_PEX,
-            Some(heard) if now - heard < PEX_HEARD_AT_LEAST => return,
-            Some(_) => MAX_PEX,
+            None => MAX_FIRST_PEX_PEERS,
+            Some(heard) if now - heard < PEX_TOO_SOON => return,
+            Some(_) => MAX_PEX_PEERS,
         };
         peer.pex_received_at = Some(now);
         let added = pex.added.iter().take(most).map(|peer| peer.address);
@@ -444,13 +445,6 @@ const MAX_SUGGESTED: usize = 64;
 
 /// How many bytes may wait to be sent before metadata is refused.
 const MAX_UNSENT_METADATA: usize = 1024 * 1024;
-
-/// How many peers of one message are believed (BEP 11, "ut_pex"); and of the first, which may tell of all.
-const MAX_PEX: usize = 50;
-const MAX_FIRST_PEX: usize = 100;
-
-/// How often such messages are believed: BEP 11 has senders wait a minute, which the network may make shorter.
-const PEX_HEARD_AT_LEAST: std::time::Duration = std::time::Duration::from_secs(55);
 
 /// How many characters of a client's name are kept.
 const MAX_CLIENT: usize = 64;

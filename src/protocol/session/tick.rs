@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::bencode;
 use crate::compact::put_endpoint;
+use crate::peer::limits::{MAX_PEX_PEERS, PEX_INTERVAL};
 use crate::wire::Message;
 use crate::{Block, Timestamp};
 
@@ -163,8 +164,8 @@ impl Session {
         }
         let others =
             dialable.difference(&peer.pex_sent).copied().filter(|&one| Some(one) != peer.listen_address);
-        let added: Vec<_> = others.take(MAX_PEX).collect();
-        let dropped: Vec<_> = peer.pex_sent.difference(dialable).copied().take(MAX_PEX).collect();
+        let added: Vec<_> = others.take(MAX_PEX_PEERS).collect();
+        let dropped: Vec<_> = peer.pex_sent.difference(dialable).copied().take(MAX_PEX_PEERS).collect();
         if added.is_empty() && dropped.is_empty() {
             return;
         }
@@ -234,7 +235,3 @@ const LEAST_REQUESTS: u32 = 4;
 
 /// A block that took longer, in seconds, stood in a queue.
 const MOST_LATENCY: f64 = 2.0;
-
-/// How often peers are passed on, and how many (BEP 11).
-const PEX_INTERVAL: Duration = Duration::from_secs(60);
-const MAX_PEX: usize = 50;
