@@ -1,16 +1,25 @@
 //! Two captures against each other: conversations with their counterparts, messages with theirs, and a verdict on each.
 
+mod align_messages;
+mod alignment_key;
+mod compare_fields;
+mod field_path;
+mod mask;
+mod match_connections;
+mod report;
+
 use bittrace_trace::{Opening, Speaker};
 
-use crate::align::{Alignment, align};
-use crate::compare::{self, Counts, Difference};
-use crate::conversation::{Conversation, Transcript};
-use crate::couple::couple;
-use crate::kept::Kept;
-use crate::key::Keys;
-use crate::leaf;
-use crate::mask::{Mask, Masks, Rule};
-use crate::report::{Compared, Judged, MaskUse, Pair, Report, Verdict};
+use crate::model::message::Kept;
+use crate::model::transcript::{Conversation, Transcript};
+use align_messages::{Alignment, align};
+use alignment_key::Keys;
+use compare_fields::Counts;
+pub use compare_fields::{Difference, Part};
+use mask::Masks;
+pub use mask::{Mask, MaskError, Rule};
+use match_connections::couple;
+pub use report::{Compared, Judged, Kind, MaskUse, Pair, Report, Tallies, Tally, Verdict};
 
 /// What to compare, and what may differ.
 #[derive(Debug, Clone)]
@@ -216,9 +225,9 @@ impl Comparison<'_> {
         let (one, other) = (one.record(speaker, our), other.record(speaker, their));
         let counts = self.options.side.counts(speaker) && self.wants(ours.message());
         let counts = if counts { Counts::Yes } else { Counts::No };
-        let mut differences = compare::compare(&one, &other, speaker, &mut self.masks, counts);
+        let mut differences = compare_fields::compare(&one, &other, speaker, &mut self.masks, counts);
         if differences.is_empty() && !same {
-            differences.push(compare::blocks_differ(our, their));
+            differences.push(compare_fields::blocks_differ(our, their));
         }
         if !self.options.side.counts(speaker) {
             for difference in differences.iter_mut().filter(|difference| difference.fails) {
@@ -345,7 +354,7 @@ fn has(transcript: &Transcript, mask: &Mask) -> bool {
         [Speaker::Local, Speaker::Far].into_iter().any(|speaker| {
             let messages = conversation.way(speaker).messages.iter();
             let mut about = messages.filter(|kept| mask.is_about(kept.message(), kept.protocol()));
-            about.any(|kept| leaf::has(&conversation.record(speaker, kept), mask))
+            about.any(|kept| field_path::has(&conversation.record(speaker, kept), mask))
         })
     })
 }

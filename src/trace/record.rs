@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use bittrace_protocol::field::Field;
 use bittrace_protocol::metainfo::Metainfo;
+use bittrace_protocol::wire::Message;
 use bittrace_protocol::{InfoHash, PieceIndex, Timestamp};
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -185,6 +186,16 @@ impl Record {
         let mut fields = self.fields();
         self.body.add_meaning(&mut fields);
         fields
+    }
+
+    /// The peer-wire message that the record is; `None` for a handshake, and for records of other protocols.
+    pub const fn peer_message(&self) -> Option<&Message> {
+        match &self.body {
+            Body::PeerWire(PeerWireBody::Message(message) | PeerWireBody::Extended(message, _)) => {
+                Some(message)
+            }
+            _ => None,
+        }
     }
 
     /// How many bytes of the stream the record stands for: its own, or those that a gap lost, as far as that is known.

@@ -1,7 +1,5 @@
 //! Reads off a reference how its client conducts itself. What it does not show is as bittrace does it, and said so.
 
-mod told;
-
 use std::collections::BTreeSet;
 
 use bittrace_protocol::bencode;
@@ -15,8 +13,8 @@ use bittrace_protocol::wire::{Extension, Handshake, Message};
 use bittrace_protocol::{Block, InfoHash, PeerId, PieceIndex};
 use bittrace_trace::{Body, HttpTrackerBody, PeerWireBody, Record, Speaker};
 
-use crate::reference::{Connection, Reference};
-use told::{Holds, Told};
+use super::have_schedule::{Holds, Told, tells_pieces};
+use crate::model::reference::{Connection, Reference};
 
 /// What a reference shows of its client.
 #[derive(Debug, Clone)]
@@ -194,7 +192,7 @@ impl<'a> Learner<'a> {
         let (mut keep_alives, mut allowed, mut interest) = (0, 0, None);
         let (mut pieces, mut far_has_told, mut shown) = (None, false, None);
         for record in self.reference.records_of(connection) {
-            let Some(message) = message_of(record) else { continue };
+            let Some(message) = record.peer_message() else { continue };
             if record.speaker == Speaker::Far {
                 far_has_told |= tells_pieces(message);
                 continue;
@@ -258,12 +256,14 @@ impl<'a> Learner<'a> {
     /// How many pieces the torrent has, as far as messages show: one more than the highest they name.
     fn piece_count(&self) -> Option<u32> {
         let named =
-            self.reference.records.iter().filter_map(message_of).filter_map(|message| match message {
-                Message::Have(piece) | Message::AllowedFast(piece) => Some(piece.0),
-                Message::Request(block) => Some(block.index.0),
-                Message::Piece { index, .. } => Some(index.0),
-                _ => None,
-            });
+            self.reference.records.iter().filter_map(Record::peer_message).filter_map(
+                |message| match message {
+                    Message::Have(piece) | Message::AllowedFast(piece) => Some(piece.0),
+                    Message::Request(block) => Some(block.index.0),
+                    Message::Piece { index, .. } => Some(index.0),
+                    _ => None,
+                },
+            );
         named.max().map(|highest| highest.saturating_add(1))
     }
 
@@ -340,7 +340,7 @@ impl<'a> Learner<'a> {
         let mut refills: Vec<RequestStep> = Vec::new();
         let (mut length, mut shown) = (0, None);
         for record in self.reference.records_of(connection) {
-            match (record.speaker, message_of(record)) {
+            match (record.speaker, record.peer_message()) {
                 (Speaker::Local, Some(Message::Request(block))) => {
                     asked += 1;
                     waiting += 1;
@@ -373,7 +373,7 @@ impl<'a> Learner<'a> {
     fn pieces(&mut self, peers: &[&'a Connection]) {
         let mut asked: Vec<(&Record, Block)> = Vec::new();
         for connection in peers {
-            asked.extend(self.local(connection).filter_map(|record| match message_of(record)? {
+            asked.extend(self.local(connection).filter_map(|record| match record.peer_message()? {
                 Message::Request(block) => Some((record, *block)),
                 _ => None,
             }));
@@ -400,7 +400,7 @@ impl<'a> Learner<'a> {
             let mut holds = Holds::default();
             let mut open = false;
             for record in self.reference.records_of(connection) {
-                let Some(message) = message_of(record) else { continue };
+                let Some(message) = record.peer_message() else { continue };
                 if record.speaker == Speaker::Far {
                     holds.hear(message);
                     if let Message::Piece { index, .. } = message {
@@ -437,20 +437,9 @@ impl<'a> Learner<'a> {
     }
 }
 
-fn tells_pieces(message: &Message) -> bool {
-    matches!(message, Message::Have(_) | Message::Bitfield(_) | Message::HaveAll | Message::HaveNone)
-}
-
 /// Whether the opening of a connection is over with this message.
 fn is_conduct(message: &Message) -> bool {
     matches!(message, Message::Interested | Message::Request(_) | Message::Unchoke | Message::Piece { .. })
-}
-
-pub(crate) fn message_of(record: &Record) -> Option<&Message> {
-    match &record.body {
-        Body::PeerWire(PeerWireBody::Message(message) | PeerWireBody::Extended(message, _)) => Some(message),
-        _ => None,
-    }
 }
 
 fn handshake_of(record: &Record) -> Option<&Handshake> {

@@ -1,8 +1,8 @@
 //! A reference's tracker and peers on real sockets, for any client: what it says is recorded, to be compared with what
 //! the reference's client said.
 
-mod play;
-mod shared;
+mod peer_task;
+mod state;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,14 +23,14 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
-use crate::contents::Contents;
-use crate::disturb::Disturbance;
-use crate::far_peer::{FarPeer, Missed};
-use crate::far_tracker::FarTracker;
-use crate::recast::recast_torrent;
-use crate::reference::{Connection, Reference};
-use play::play;
-use shared::{Line, Shared};
+use crate::model::reference::{Connection, Reference};
+use crate::play::fault::Disturbance;
+use crate::play::pieces::Contents;
+use crate::play::replay_peer::{FarPeer, Missed};
+use crate::play::replay_tracker::FarTracker;
+use crate::play::rewrite::recast_torrent;
+use peer_task::play;
+use state::{Line, Shared};
 
 /// How a reference is served.
 #[derive(Debug, Clone)]

@@ -2,8 +2,8 @@
 
 use bittrace_trace::Speaker;
 
-use crate::compare::Difference;
-use crate::mask::Mask;
+use crate::diff::compare_fields::Difference;
+use crate::diff::mask::Mask;
 
 /// What is thought of a message and its counterpart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

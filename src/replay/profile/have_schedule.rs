@@ -7,8 +7,6 @@ use bittrace_protocol::session::{HaveStep, LastMessage};
 use bittrace_protocol::wire::Message;
 use bittrace_trace::Record;
 
-use super::tells_pieces;
-
 /// How new pieces were told.
 #[derive(Default)]
 pub(super) struct Told {
@@ -115,4 +113,9 @@ impl Holds {
     pub(super) fn has(&self, piece: PieceIndex) -> bool {
         self.all || self.pieces.contains(&piece)
     }
+}
+
+/// Whether a message says which pieces its sender has.
+pub(super) fn tells_pieces(message: &Message) -> bool {
+    matches!(message, Message::Have(_) | Message::Bitfield(_) | Message::HaveAll | Message::HaveNone)
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::key::Kind;
+use crate::diff::alignment_key::Kind;
 
 fn keys(text: &str) -> Vec<Key> {
     text.split_whitespace().map(key).collect()

@@ -9,9 +9,9 @@ use bittrace_protocol::tracker::http::{Request, RequestStyle};
 use bittrace_trace::record::{Body, HttpTrackerBody, PeerWireBody};
 use bittrace_trace::{Record, Speaker};
 
-use crate::kept::Kept;
-use crate::leaf::{Leaf, canonical, leaves, peer_id, readable, shown, text};
-use crate::mask::{Clash, Masks, Rule};
+use crate::diff::field_path::{Leaf, canonical, leaves, peer_id, readable, shown, text};
+use crate::diff::mask::{Clash, Masks, Rule};
+use crate::model::message::Kept;
 
 /// A field that is not the same in both messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,7 +175,7 @@ fn misplaced<'a>(ours: &'a [Leaf], theirs: &'a [Leaf], mates: &[Option<usize>]) 
         .filter(|(at, _)| content(&ours[*at]))
         .collect();
     let numbers: Vec<Option<u32>> = both.iter().map(|(_, mate)| u32::try_from(*mate).ok()).collect();
-    let in_order = crate::align::longest_increasing(&numbers);
+    let in_order = crate::diff::align_messages::longest_increasing(&numbers);
     let mut by_mate = both.clone();
     by_mate.sort_unstable_by_key(|(_, mate)| *mate);
     let above = |at: usize| ours[at].path.rfind('.').map_or("", |dot| &ours[at].path[..dot]);

@@ -9,8 +9,8 @@ use bittrace_protocol::wire::{Content, Extension, Message, MetadataKind};
 use bittrace_trace::Speaker;
 use bittrace_trace::record::{Body, HttpTrackerBody, MseBody, PeerWireBody, Reason, Unreadable, WebSeedBody};
 
-use crate::conversation::Conversation;
-use crate::kept::Kept;
+use crate::model::message::Kept;
+use crate::model::transcript::Conversation;
 
 /// Messages with equal keys may be each other's counterpart; messages of one kind may be so at second best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,8 +3,6 @@
 use bittrace_protocol::wire::Message;
 use bittrace_trace::{Body, PeerWireBody, Record};
 
-use crate::learn::message_of;
-
 /// The kinds of what a client says that far ends wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cue {
@@ -48,7 +46,7 @@ impl Cue {
     pub(crate) fn of_record(record: &Record) -> Option<Self> {
         match &record.body {
             Body::PeerWire(PeerWireBody::Handshake(_)) => Some(Self::Handshake),
-            _ => message_of(record).and_then(Self::of),
+            _ => record.peer_message().and_then(Self::of),
         }
     }
 

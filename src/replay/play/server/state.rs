@@ -16,11 +16,11 @@ use tokio::sync::watch;
 use tokio::task::spawn_local;
 
 use super::{Play, ServeOptions, Signs, beside, call_client};
-use crate::contents::Contents;
-use crate::disturb::Disturber;
-use crate::far_tracker::{FarTracker, Topic};
-use crate::recast::recast_answer;
-use crate::reference::{Connection, Reference};
+use crate::model::reference::{Connection, Reference};
+use crate::play::fault::Disturber;
+use crate::play::pieces::Contents;
+use crate::play::replay_tracker::{FarTracker, Topic};
+use crate::play::rewrite::recast_answer;
 
 pub(super) struct Shared {
     pub(super) torrent: Arc<Metainfo>,

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::key::Key;
+use crate::diff::alignment_key::Key;
 
 /// The counterparts of one side's messages.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use bittrace_trace::record::{Body, Frames, PeerWireBody, Protocol, Speaker, Tran
 use bittrace_trace::{Direction, Dissected, Flow, Opening, Options, Record, StreamId, Trace, TraceError};
 use bytes::Bytes;
 
-use crate::kept::{Keeper, Kept};
+use crate::model::message::{Keeper, Kept};
 
 /// How many bytes of messages are kept whole of a capture: 512 MiB. Beyond, blocks are kept as digests.
 pub const BUDGET: usize = 512 << 20;

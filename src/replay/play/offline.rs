@@ -16,11 +16,11 @@ use bittrace_trace::{Direction, Flow, Opening, Recorder};
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
 
-use crate::contents::Contents;
-use crate::far_peer::{FarPeer, Missed};
-use crate::far_tracker::FarTracker;
-use crate::learn::Learnt;
-use crate::reference::{Connection, Reference};
+use crate::model::reference::{Connection, Reference};
+use crate::play::pieces::Contents;
+use crate::play::replay_peer::{FarPeer, Missed};
+use crate::play::replay_tracker::FarTracker;
+use crate::profile::Learnt;
 
 /// What came of a rehearsal.
 #[derive(Debug)]

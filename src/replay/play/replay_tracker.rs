@@ -7,7 +7,7 @@ use bittrace_protocol::tracker::http::{Request, RequestKind};
 use bittrace_trace::{Body, HttpTrackerBody, Record, Speaker};
 use bytes::Bytes;
 
-use crate::reference::Reference;
+use crate::model::reference::Reference;
 
 /// A recorded tracker.
 #[derive(Debug)]

@@ -10,10 +10,9 @@ use bittrace_protocol::{Block, InfoHash, Timestamp};
 use bittrace_trace::{Body, MseBody, PeerWireBody, Record, Speaker, Unreadable};
 use bytes::{Bytes, BytesMut};
 
-use crate::contents::Contents;
-use crate::cue::{Counts, Cue};
-use crate::learn::message_of;
-use crate::reference::{Connection, Reference};
+use crate::model::reference::{Connection, Reference};
+use crate::play::pieces::Contents;
+use crate::play::precondition::{Counts, Cue};
 
 /// A recorded peer.
 #[derive(Debug)]
@@ -345,7 +344,7 @@ impl Line {
             Body::PeerWire(PeerWireBody::Extended(Message::Extended { id, .. }, extension)) if *id != 0 => {
                 Says::Extension(extension.name().to_owned())
             }
-            _ => match message_of(record) {
+            _ => match record.peer_message() {
                 Some(Message::Piece { index, begin, block }) => {
                     let length = u32::try_from(block.len()).unwrap_or(u32::MAX);
                     Says::Block(Block { index: *index, begin: *begin, length })

@@ -11,11 +11,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::shared::{Line, Shared};
+use super::state::{Line, Shared};
 use super::{End, Play, READ};
-use crate::disturb::{Act, Disturber};
-use crate::far_peer::FarPeer;
-use crate::reference::Connection;
+use crate::model::reference::Connection;
+use crate::play::fault::{Act, Disturber};
+use crate::play::replay_peer::FarPeer;
 
 /// Plays a recorded peer on a connection to its end.
 pub(super) async fn play(

@@ -12,8 +12,7 @@ use bittrace_protocol::{Block, Metainfo, PieceIndex};
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
 
-use crate::learn::message_of;
-use crate::reference::Reference;
+use crate::model::reference::Reference;
 
 /// What is known of the bytes of a torrent.
 #[derive(Debug, Default)]
@@ -29,7 +28,7 @@ impl Contents {
         let mut contents = Self::default();
         let mut heard: BTreeMap<PieceIndex, BTreeMap<u32, Vec<Bytes>>> = BTreeMap::new();
         let blocks = reference.records.iter().filter(|record| record.torrent == Some(reference.torrent));
-        for message in blocks.filter_map(message_of) {
+        for message in blocks.filter_map(bittrace_trace::Record::peer_message) {
             if let Message::Piece { index, begin, block } = message {
                 let all = heard.entry(*index).or_default().entry(*begin).or_default();
                 if !all.contains(block) {

@@ -13,7 +13,7 @@ use bittrace_protocol::{InfoHash, PeerId};
 use bittrace_trace::Speaker;
 use bittrace_trace::record::{Body, HttpTrackerBody};
 
-use crate::conversation::{Conversation, Role};
+use crate::model::transcript::{Conversation, Role};
 
 /// Pairs of conversations by their places; each conversation is in one pair at most.
 pub(crate) fn couple(reference: &[Conversation], candidate: &[Conversation]) -> Vec<(usize, usize)> {
@@ -130,7 +130,7 @@ impl<'a> Traits<'a> {
     fn of(conversation: &'a Conversation) -> Self {
         let [local, far] = [Speaker::Local, Speaker::Far].map(|speaker| conversation.way(speaker));
         let first = local.messages.first();
-        let request = match (conversation.role, first.map(crate::kept::Kept::body)) {
+        let request = match (conversation.role, first.map(crate::model::message::Kept::body)) {
             (Role::HttpTracker, Some(Body::HttpTracker(HttpTrackerBody::Request(_, kind)))) => match &*kind {
                 RequestKind::Announce(announce) => Request::Announce(announce.event),
                 RequestKind::Scrape(_) => Request::Scrape,

@@ -8,7 +8,7 @@ use bittrace_protocol::{Hex, PeerId};
 use bittrace_trace::Record;
 use bittrace_trace::units::size;
 
-use crate::mask::Mask;
+use crate::diff::mask::Mask;
 
 /// A field without parts of its own.
 #[derive(Debug, Clone)]
