@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::net::SocketAddr;
 
-use bittrace_replay::{BUDGET, Options, Pair, Report, Transcriber, Transcript, Verdict, diff};
+use bittrace_replay::{
+    BUDGET, DiffOptions, DiffReport, MessagePair, PairVerdict, Transcriber, Transcript, diff,
+};
 use bittrace_trace::{Dissected, LinkType, Parsed, Record, Trace, parse};
 use support::captures_folder;
 
@@ -39,7 +41,7 @@ impl Original {
     /// Flips the byte at `at` and holds what is found to what is true.
     fn check(&self, at: usize, told: &mut BTreeMap<&'static str, u64>) {
         let (candidate, flipped) = read(&self.flipped(at));
-        let report = diff(&self.transcript, &candidate, &Options::exact()).expect("no mask is given");
+        let report = diff(&self.transcript, &candidate, &DiffOptions::exact()).expect("no mask is given");
         let Some((number, place)) = self.changed(&flipped) else {
             // Sent again, or of no stream that is read: nothing that anyone was told has changed.
             assert_eq!(report.disagreements(&[]), 0, "byte {at}");
@@ -51,7 +53,7 @@ impl Original {
             records.iter().map(|record| record.body.protocol().name()).collect()
         };
         let intact = frames(&self.records) == frames(&flipped) && kinds(&self.records) == kinds(&flipped);
-        let others: Vec<(usize, &Pair)> = others(&report);
+        let others: Vec<(usize, &MessagePair)> = others(&report);
         if !intact {
             self.check_first(&report, number, at);
             *told.entry("framing").or_default() += 1;
@@ -65,7 +67,7 @@ impl Original {
         let kept = &way.messages[pair.reference.expect("it is paired") as usize];
         assert_eq!(
             (kept.number, pair.verdict, pair.moved),
-            (number as u64 + 1, Verdict::Differs, false),
+            (number as u64 + 1, PairVerdict::Differs, false),
             "byte {at}"
         );
         let names = pair.differences.iter().all(|difference| {
@@ -100,7 +102,7 @@ impl Original {
     }
 
     /// Where the byte holds the stream together, what follows is read otherwise; what precedes is the same.
-    fn check_first(&self, report: &Report, number: usize, at: usize) {
+    fn check_first(&self, report: &DiffReport, number: usize, at: usize) {
         let culprit = &self.records[number];
         for (conversation, pair) in others(report) {
             let Some(reference) = report.conversations[conversation].reference else { continue };
@@ -127,10 +129,10 @@ impl Original {
     }
 }
 
-fn others(report: &Report) -> Vec<(usize, &Pair)> {
+fn others(report: &DiffReport) -> Vec<(usize, &MessagePair)> {
     let all = report.conversations.iter().enumerate();
     all.flat_map(|(at, compared)| compared.pairs.iter().map(move |pair| (at, pair)))
-        .filter(|(_, pair)| pair.verdict != Verdict::Same)
+        .filter(|(_, pair)| pair.verdict != PairVerdict::Same)
         .collect()
 }
 

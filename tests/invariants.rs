@@ -12,7 +12,7 @@ use bittrace_protocol::field::untiled;
 use bittrace_protocol::mse::{Cipher, End, Key};
 use bittrace_protocol::tracker::http::{RequestKind, RequestStyle};
 use bittrace_protocol::wire::Message;
-use bittrace_replay::{Pair, Transcript, Verdict, diff};
+use bittrace_replay::{MessagePair, PairVerdict, Transcript, diff};
 use bittrace_trace::{
     Body, Direction, Dissected, HttpTrackerBody, Interest, Moment, Options, PeerWireBody, Record, Recorder,
     StreamEvent, Trace, Transport, Unreadable, UtpReassembler,
@@ -242,10 +242,11 @@ fn a_trace_agrees_with_itself() {
         let read =
             || Transcript::open(&path, support::options(&path)).unwrap_or_else(|error| panic!("{error}"));
         let (first, second) = (read(), read());
-        let report = diff(&first, &second, &bittrace_replay::Options::exact()).expect("no mask is given");
-        let pairs: Vec<&Pair> = report.conversations.iter().flat_map(|compared| &compared.pairs).collect();
+        let report = diff(&first, &second, &bittrace_replay::DiffOptions::exact()).expect("no mask is given");
+        let pairs: Vec<&MessagePair> =
+            report.conversations.iter().flat_map(|compared| &compared.pairs).collect();
         let other = pairs.iter().find(|pair| {
-            pair.verdict != Verdict::Same || pair.moved || pair.lost || pair.reference != pair.candidate
+            pair.verdict != PairVerdict::Same || pair.moved || pair.lost || pair.reference != pair.candidate
         });
         assert_eq!(other, None, "{}", scenario(&path));
         assert_eq!(pairs.len(), records(&path).len(), "{}", scenario(&path));
@@ -263,7 +264,8 @@ fn a_recording_agrees_with_its_original() {
         let recorded = Cursor::new(record_again(&events(&path)));
         let trace = Trace::from_reader(scenario(&path), recorded, options());
         let again = Transcript::read(trace.expect("a recording is a capture")).expect("it is whole");
-        let report = diff(&original, &again, &bittrace_replay::Options::exact()).expect("no mask is given");
+        let report =
+            diff(&original, &again, &bittrace_replay::DiffOptions::exact()).expect("no mask is given");
         assert_eq!(report.disagreements(&[]), 0, "{}", scenario(&path));
         let total = report.total();
         assert_eq!((total.lost, total.lost_of_reference), (0, 0), "{}", scenario(&path));
@@ -277,7 +279,7 @@ fn every_record_is_in_one_pair() {
     let transcripts: Vec<Transcript> = captures().iter().map(|path| read(path)).collect();
     for reference in &transcripts {
         for candidate in &transcripts {
-            let options = bittrace_replay::Options::default();
+            let options = bittrace_replay::DiffOptions::default();
             let report = diff(reference, candidate, &options).expect("no mask is given");
             let mut seen = [(reference, BTreeSet::new()), (candidate, BTreeSet::new())];
             for compared in &report.conversations {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use bittrace_replay::Disturbance;
+use bittrace_replay::InjectedFault;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::keys::KeyLogs;
@@ -262,7 +262,7 @@ pub(crate) struct Replay {
     pub(crate) timeout: u64,
     /// What far ends do on purpose; may be given again, each for a run of its own
     #[arg(long, value_name = "WHAT", long_help = DISTURB_HELP)]
-    pub(crate) disturb: Vec<Disturbance>,
+    pub(crate) disturb: Vec<InjectedFault>,
     #[command(flatten)]
     pub(crate) comparing: Comparing,
     #[command(flatten)]

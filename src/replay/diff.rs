@@ -10,20 +10,22 @@ mod report;
 
 use bittrace_trace::{Opening, Speaker};
 
-use crate::model::message::Kept;
+use crate::model::message::StoredMessage;
 use crate::model::transcript::{Conversation, Transcript};
 use align_messages::{Alignment, align};
-use alignment_key::Keys;
-use compare_fields::Counts;
-pub use compare_fields::{Difference, Part};
+use alignment_key::AlignmentKeys;
+use compare_fields::MaskCounts;
+pub use compare_fields::{Difference, FieldSide};
 use mask::Masks;
-pub use mask::{Mask, MaskError, Rule};
-use match_connections::couple;
-pub use report::{Compared, Judged, Kind, MaskUse, Pair, Report, Tallies, Tally, Verdict};
+pub use mask::{Mask, MaskError, MaskRule};
+use match_connections::match_connections;
+pub use report::{
+    ComparedConversation, DiffReport, Judged, MaskUse, MessagePair, PairVerdict, ReportKind, Tallies, Tally,
+};
 
 /// What to compare, and what may differ.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct DiffOptions {
     /// What may differ.
     pub masking: Masking,
     /// Whose messages count.
@@ -43,7 +45,7 @@ pub enum Masking {
     None,
 }
 
-impl Default for Options {
+impl Default for DiffOptions {
     fn default() -> Self {
         Self {
             masking: Masking::Table(Vec::new()),
@@ -54,7 +56,7 @@ impl Default for Options {
     }
 }
 
-impl Options {
+impl DiffOptions {
     /// Every byte of both sides must be the same.
     pub fn exact() -> Self {
         Self { masking: Masking::None, side: Judged::Both, ..Self::default() }
@@ -73,15 +75,15 @@ pub struct UselessMask(pub String);
 pub fn diff(
     reference: &Transcript,
     candidate: &Transcript,
-    options: &Options,
-) -> Result<Report, UselessMask> {
+    options: &DiffOptions,
+) -> Result<DiffReport, UselessMask> {
     let masks = match &options.masking {
         Masking::Table(by_hand) => Masks::new(by_hand),
         Masking::None => Masks::none(),
     };
     let mut comparison =
-        Comparison { options, masks, keys: Keys::default(), report: Report::new(options.side) };
-    let couples = couple(&reference.conversations, &candidate.conversations);
+        Comparison { options, masks, keys: AlignmentKeys::default(), report: DiffReport::new(options.side) };
+    let couples = match_connections(&reference.conversations, &candidate.conversations);
     let mut mates = vec![None; reference.conversations.len()];
     let mut taken = vec![false; candidate.conversations.len()];
     for (one, other) in couples {
@@ -95,30 +97,38 @@ pub fn diff(
         }
         let theirs = mate.map(|mate| &candidate.conversations[mate]);
         let pairs = comparison.conversation(Some(ours), theirs);
-        comparison.report.conversations.push(Compared { reference: Some(one), candidate: mate, pairs });
+        comparison.report.conversations.push(ComparedConversation {
+            reference: Some(one),
+            candidate: mate,
+            pairs,
+        });
     }
     for (other, theirs) in candidate.conversations.iter().enumerate() {
         if taken[other] || !options.streams.is_empty() {
             continue;
         }
         let pairs = comparison.conversation(None, Some(theirs));
-        comparison.report.conversations.push(Compared { reference: None, candidate: Some(other), pairs });
+        comparison.report.conversations.push(ComparedConversation {
+            reference: None,
+            candidate: Some(other),
+            pairs,
+        });
     }
     comparison.finish(&[reference, candidate])
 }
 
 struct Comparison<'a> {
-    options: &'a Options,
+    options: &'a DiffOptions,
     masks: Masks,
-    keys: Keys,
-    report: Report,
+    keys: AlignmentKeys,
+    report: DiffReport,
 }
 
 /// A conversation and its counterpart, as far as there are both.
 type Both<'c> = (Option<&'c Conversation>, Option<&'c Conversation>);
 
 impl Comparison<'_> {
-    fn conversation(&mut self, one: Option<&Conversation>, other: Option<&Conversation>) -> Vec<Pair> {
+    fn conversation(&mut self, one: Option<&Conversation>, other: Option<&Conversation>) -> Vec<MessagePair> {
         let sides = [Speaker::Local, Speaker::Far].map(|speaker| {
             let mut pairs = self.way((one, other), speaker);
             if !self.options.only.is_empty() {
@@ -149,7 +159,7 @@ impl Comparison<'_> {
     }
 
     /// The pairs of what one side said, in the order of the reference.
-    fn way(&mut self, both: Both<'_>, speaker: Speaker) -> Vec<Pair> {
+    fn way(&mut self, both: Both<'_>, speaker: Speaker) -> Vec<MessagePair> {
         let messages = |conversation: Option<&'_ Conversation>| -> usize {
             conversation.map_or(0, |conversation| conversation.way(speaker).messages.len())
         };
@@ -158,8 +168,10 @@ impl Comparison<'_> {
                 (0..number as u32).map(move |at| unpaired(speaker, place(at), verdict))
             };
             return match both {
-                (Some(_), _) => alone(Verdict::Missing, |at| (Some(at), None), messages(both.0)).collect(),
-                _ => alone(Verdict::Extra, |at| (None, Some(at)), messages(both.1)).collect(),
+                (Some(_), _) => {
+                    alone(PairVerdict::Missing, |at| (Some(at), None), messages(both.0)).collect()
+                }
+                _ => alone(PairVerdict::Extra, |at| (None, Some(at)), messages(both.1)).collect(),
             };
         };
         let (ours, theirs) = (&one.way(speaker).messages, &other.way(speaker).messages);
@@ -174,20 +186,20 @@ impl Comparison<'_> {
         for (at, mate) in mates.iter().enumerate() {
             let Some(mate) = mate.map(|mate| mate as usize) else {
                 region.missing(&ours[at]);
-                pairs.push(unpaired(speaker, (Some(at as u32), None), Verdict::Missing));
+                pairs.push(unpaired(speaker, (Some(at as u32), None), PairVerdict::Missing));
                 continue;
             };
             if !moved[at] {
                 for extra in (next..mate).filter(|&at| !taken[at]) {
                     region.extra(&theirs[extra]);
-                    pairs.push(unpaired(speaker, (None, Some(extra as u32)), Verdict::Extra));
+                    pairs.push(unpaired(speaker, (None, Some(extra as u32)), PairVerdict::Extra));
                 }
                 next = mate + 1;
                 region.close(&mut pairs, ours, theirs, [one, other].map(|end| end.opening));
             }
             let (ours, theirs) = (&ours[at], &theirs[mate]);
             let (verdict, differences) = self.judge((one, other), speaker, ours, theirs, moved[at]);
-            pairs.push(Pair {
+            pairs.push(MessagePair {
                 speaker,
                 reference: Some(at as u32),
                 candidate: Some(mate as u32),
@@ -199,7 +211,7 @@ impl Comparison<'_> {
         }
         for extra in (next..theirs.len()).filter(|&at| !taken[at]) {
             region.extra(&theirs[extra]);
-            pairs.push(unpaired(speaker, (None, Some(extra as u32)), Verdict::Extra));
+            pairs.push(unpaired(speaker, (None, Some(extra as u32)), PairVerdict::Extra));
         }
         region.close(&mut pairs, ours, theirs, [Opening::Syn; 2]);
         pairs
@@ -209,41 +221,41 @@ impl Comparison<'_> {
         &mut self,
         (one, other): (&Conversation, &Conversation),
         speaker: Speaker,
-        ours: &Kept,
-        theirs: &Kept,
+        ours: &StoredMessage,
+        theirs: &StoredMessage,
         moved: bool,
-    ) -> (Verdict, Vec<Difference>) {
-        let same = ours.says_the_same(theirs);
-        let place = if moved { Verdict::Moved } else { Verdict::Same };
+    ) -> (PairVerdict, Vec<Difference>) {
+        let same = ours.same_bytes(theirs);
+        let place = if moved { PairVerdict::Moved } else { PairVerdict::Same };
         if same && !self.masks.bind_in(ours.message(), ours.protocol()) {
             return (place, Vec::new());
         }
         let short = ours.digest().is_some() || theirs.digest().is_some();
-        let shortened = |kept: &Kept| if short { kept.shortened() } else { None };
+        let shortened = |kept: &StoredMessage| if short { kept.shortened() } else { None };
         let (our_short, their_short) = (shortened(ours), shortened(theirs));
         let (our, their) = (our_short.as_ref().unwrap_or(ours), their_short.as_ref().unwrap_or(theirs));
         let (one, other) = (one.record(speaker, our), other.record(speaker, their));
         let counts = self.options.side.counts(speaker) && self.wants(ours.message());
-        let counts = if counts { Counts::Yes } else { Counts::No };
+        let counts = if counts { MaskCounts::Yes } else { MaskCounts::No };
         let mut differences = compare_fields::compare(&one, &other, speaker, &mut self.masks, counts);
         if differences.is_empty() && !same {
             differences.push(compare_fields::blocks_differ(our, their));
         }
         if !self.options.side.counts(speaker) {
             for difference in differences.iter_mut().filter(|difference| difference.fails) {
-                difference.rule = Rule::Context;
+                difference.rule = MaskRule::Context;
             }
         }
         let verdict = match differences.iter().any(|difference| difference.fails) {
-            true => Verdict::Differs,
-            false if moved => Verdict::Moved,
-            false if same => Verdict::Same,
-            false => Verdict::Masked,
+            true => PairVerdict::Differs,
+            false if moved => PairVerdict::Moved,
+            false if same => PairVerdict::Same,
+            false => PairVerdict::Masked,
         };
         (verdict, differences)
     }
 
-    fn finish(mut self, transcripts: &[&Transcript]) -> Result<Report, UselessMask> {
+    fn finish(mut self, transcripts: &[&Transcript]) -> Result<DiffReport, UselessMask> {
         for (mask, uses) in self.masks.uses() {
             if mask.by_hand && uses == 0 && !transcripts.iter().any(|transcript| has(transcript, mask)) {
                 return Err(UselessMask(mask.place()));
@@ -256,19 +268,31 @@ impl Comparison<'_> {
 }
 
 /// The message of a pair by whose name it goes: the reference's, where there is one.
-fn kept_of<'c>((one, other): Both<'c>, pair: &Pair) -> Option<&'c Kept> {
+fn kept_of<'c>((one, other): Both<'c>, pair: &MessagePair) -> Option<&'c StoredMessage> {
     match (pair.reference, pair.candidate) {
         (Some(at), _) => one?.way(pair.speaker).messages.get(at as usize),
         (None, at) => other?.way(pair.speaker).messages.get(at? as usize),
     }
 }
 
-fn unpaired(speaker: Speaker, (reference, candidate): (Option<u32>, Option<u32>), verdict: Verdict) -> Pair {
-    Pair { speaker, reference, candidate, verdict, moved: false, lost: false, differences: Box::default() }
+fn unpaired(
+    speaker: Speaker,
+    (reference, candidate): (Option<u32>, Option<u32>),
+    verdict: PairVerdict,
+) -> MessagePair {
+    MessagePair {
+        speaker,
+        reference,
+        candidate,
+        verdict,
+        moved: false,
+        lost: false,
+        differences: Box::default(),
+    }
 }
 
 /// Whether two messages of different kinds differ by no more than a damaged byte would make them.
-fn alike(one: &Kept, other: &Kept) -> bool {
+fn alike(one: &StoredMessage, other: &StoredMessage) -> bool {
     let differing = one.bytes.iter().zip(&other.bytes).filter(|(one, other)| one != other).count();
     one.length() == other.length() && !one.is_gap() && !other.is_gap() && differing <= ALIKE
 }
@@ -290,13 +314,13 @@ impl Region {
         Self { start: 0, first: true, lossy, lost: [0; 2] }
     }
 
-    fn missing(&mut self, kept: &Kept) {
+    fn missing(&mut self, kept: &StoredMessage) {
         if self.lossy[0] && kept.is_remnant() {
             self.lost[0] += kept.length();
         }
     }
 
-    fn extra(&mut self, kept: &Kept) {
+    fn extra(&mut self, kept: &StoredMessage) {
         if self.lossy[1] && kept.is_remnant() {
             self.lost[1] += kept.length();
         }
@@ -304,7 +328,13 @@ impl Region {
 
     /// Marks what a capture lost: what says so itself, and as many bytes of the other capture's messages. What was
     /// said before a capture began is lost to it whole.
-    fn close(&mut self, pairs: &mut [Pair], ours: &[Kept], theirs: &[Kept], openings: [Opening; 2]) {
+    fn close(
+        &mut self,
+        pairs: &mut [MessagePair],
+        ours: &[StoredMessage],
+        theirs: &[StoredMessage],
+        openings: [Opening; 2],
+    ) {
         let mut left = self.lost;
         if std::mem::replace(&mut self.first, false) {
             for (left, opening) in left.iter_mut().zip(openings) {
@@ -315,8 +345,8 @@ impl Region {
         }
         for pair in &mut pairs[self.start..] {
             let (kept, own, left) = match (pair.verdict, pair.reference, pair.candidate) {
-                (Verdict::Missing, Some(at), _) => (&ours[at as usize], self.lossy[0], &mut left[1]),
-                (Verdict::Extra, _, Some(at)) => (&theirs[at as usize], self.lossy[1], &mut left[0]),
+                (PairVerdict::Missing, Some(at), _) => (&ours[at as usize], self.lossy[0], &mut left[1]),
+                (PairVerdict::Extra, _, Some(at)) => (&theirs[at as usize], self.lossy[1], &mut left[0]),
                 _ => continue,
             };
             if own && kept.is_remnant() {
@@ -332,7 +362,11 @@ impl Region {
 }
 
 /// What both sides said, in the order of `number`. What has none follows what stands before it.
-fn interleave(local: Vec<Pair>, far: Vec<Pair>, number: impl Fn(&Pair) -> Option<u64>) -> Vec<Pair> {
+fn interleave(
+    local: Vec<MessagePair>,
+    far: Vec<MessagePair>,
+    number: impl Fn(&MessagePair) -> Option<u64>,
+) -> Vec<MessagePair> {
     if local.is_empty() || far.is_empty() {
         return if far.is_empty() { local } else { far };
     }

@@ -6,14 +6,16 @@ mod play;
 mod profile;
 
 pub use diff::{
-    Compared, Difference, Judged, Kind, Mask, MaskError, MaskUse, Masking, Options, Pair, Part, Report, Rule,
-    Tallies, Tally, UselessMask, Verdict, diff,
+    ComparedConversation, DiffOptions, DiffReport, Difference, FieldSide, Judged, Mask, MaskError, MaskRule,
+    MaskUse, Masking, MessagePair, PairVerdict, ReportKind, Tallies, Tally, UselessMask, diff,
 };
 pub use model::{
-    BUDGET, Connection, Conversation, Kept, Reference, ReferenceError, Role, Transcriber, Transcript, Way,
+    BUDGET, Conversation, ConversationRole, DirectionTranscript, RecordedConnection, Reference,
+    ReferenceError, StoredMessage, Transcriber, Transcript,
 };
 pub use play::{
-    Contents, Cue, DISTURBANCES, Disturbance, End, Exchange, FarPeer, FarTracker, Missed, Play, Rehearsal,
-    ServeOptions, Served, Server, Signs, Topic, rehearse,
+    ClientStatus, DISTURBANCES, InjectedFault, Missed, OfflineRun, PeerRun, PeerRunEnd, Precondition,
+    RecordedPieces, ReplayPeer, ReplayTracker, ServeOptions, Served, Server, Topic, TrackerExchange,
+    replay_offline,
 };
-pub use profile::{Evidence, Learnt, learn};
+pub use profile::{InferredProfile, ProfileEvidence, infer_profile};

@@ -4,6 +4,6 @@ pub(crate) mod message;
 pub(crate) mod reference;
 pub(crate) mod transcript;
 
-pub use message::Kept;
-pub use reference::{Connection, Reference, ReferenceError};
-pub use transcript::{BUDGET, Conversation, Role, Transcriber, Transcript, Way};
+pub use message::StoredMessage;
+pub use reference::{RecordedConnection, Reference, ReferenceError};
+pub use transcript::{BUDGET, Conversation, ConversationRole, DirectionTranscript, Transcriber, Transcript};

@@ -9,10 +9,10 @@ mod replay_tracker;
 mod rewrite;
 mod server;
 
-pub use fault::{Disturbance, NAMES as DISTURBANCES};
-pub use offline::{Rehearsal, rehearse};
-pub use pieces::Contents;
-pub use precondition::Cue;
-pub use replay_peer::{FarPeer, Missed};
-pub use replay_tracker::{Exchange, FarTracker, Topic};
-pub use server::{End, Play, ServeOptions, Served, Server, Signs};
+pub use fault::{InjectedFault, NAMES as DISTURBANCES};
+pub use offline::{OfflineRun, replay_offline};
+pub use pieces::RecordedPieces;
+pub use precondition::Precondition;
+pub use replay_peer::{Missed, ReplayPeer};
+pub use replay_tracker::{ReplayTracker, Topic, TrackerExchange};
+pub use server::{ClientStatus, PeerRun, PeerRunEnd, ServeOptions, Served, Server};

@@ -3,4 +3,4 @@
 mod have_schedule;
 mod infer;
 
-pub use infer::{Evidence, Learnt, learn};
+pub use infer::{InferredProfile, ProfileEvidence, infer_profile};

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_replay::{
-    BUDGET, Compared, Conversation, Judged, Kept, Mask, Masking, Options, Pair, Report, Transcriber,
-    Transcript, Verdict,
+    BUDGET, ComparedConversation, Conversation, DiffOptions, DiffReport, Judged, Mask, Masking, MessagePair,
+    PairVerdict, StoredMessage, Transcriber, Transcript,
 };
 use bittrace_trace::Trace;
 use bittrace_trace::units::counted;
@@ -58,7 +58,7 @@ pub(crate) fn present(
     reference: &Transcript,
     candidate: &Transcript,
     torrents: &[Arc<Metainfo>],
-    options: &Options,
+    options: &DiffOptions,
     arguments: &Comparing,
     common: Common,
     output: &mut Output,
@@ -69,7 +69,7 @@ pub(crate) fn present(
     if some && !chosen && !(options.only.is_empty() && options.streams.is_empty()) {
         bail!("neither capture has what --only and --streams ask for: there is nothing to compare");
     }
-    let allowed: Vec<Verdict> = arguments.allow.iter().copied().map(verdict).collect();
+    let allowed: Vec<PairVerdict> = arguments.allow.iter().copied().map(verdict).collect();
     let view = View {
         reference,
         candidate,
@@ -96,10 +96,10 @@ struct View<'a> {
     reference: &'a Transcript,
     candidate: &'a Transcript,
     torrents: &'a [Arc<Metainfo>],
-    report: &'a Report,
+    report: &'a DiffReport,
     /// Whether masks may let anything pass.
     masked: bool,
-    allowed: Vec<Verdict>,
+    allowed: Vec<PairVerdict>,
     /// How many messages disagree that are not allowed to.
     disagreements: u64,
 }
@@ -118,17 +118,24 @@ struct Detail {
 #[derive(Debug, Clone, Copy)]
 struct Said<'a> {
     conversation: &'a Conversation,
-    kept: &'a Kept,
+    kept: &'a StoredMessage,
 }
 
 impl<'a> View<'a> {
-    fn conversations(&self, compared: &Compared) -> (Option<&'a Conversation>, Option<&'a Conversation>) {
+    fn conversations(
+        &self,
+        compared: &ComparedConversation,
+    ) -> (Option<&'a Conversation>, Option<&'a Conversation>) {
         let of = |transcript: &'a Transcript, at: Option<usize>| transcript.conversations.get(at?);
         (of(self.reference, compared.reference), of(self.candidate, compared.candidate))
     }
 
     /// The messages of a pair.
-    fn said(&self, compared: &Compared, pair: &Pair) -> (Option<Said<'a>>, Option<Said<'a>>) {
+    fn said(
+        &self,
+        compared: &ComparedConversation,
+        pair: &MessagePair,
+    ) -> (Option<Said<'a>>, Option<Said<'a>>) {
         let of = |conversation: Option<&'a Conversation>, at: Option<u32>| {
             let conversation = conversation?;
             let kept = conversation.way(pair.speaker).messages.get(at? as usize)?;
@@ -139,12 +146,12 @@ impl<'a> View<'a> {
     }
 
     /// The message by whose name a pair goes: the reference's, where there is one.
-    fn named(&self, compared: &Compared, pair: &Pair) -> Option<Said<'a>> {
+    fn named(&self, compared: &ComparedConversation, pair: &MessagePair) -> Option<Said<'a>> {
         let (one, other) = self.said(compared, pair);
         one.or(other)
     }
 
-    fn counts(&self, pair: &Pair) -> bool {
+    fn counts(&self, pair: &MessagePair) -> bool {
         self.report.side.counts(pair.speaker)
     }
 }
@@ -170,7 +177,7 @@ pub(crate) fn transcribe(mut trace: Trace, common: Common) -> Result<Transcript>
     Ok(transcript)
 }
 
-pub(crate) fn options(arguments: &Comparing) -> Result<Options> {
+pub(crate) fn options(arguments: &Comparing) -> Result<DiffOptions> {
     let mut by_hand = Vec::new();
     for text in &arguments.mask {
         match Mask::parse(text) {
@@ -183,7 +190,7 @@ pub(crate) fn options(arguments: &Comparing) -> Result<Options> {
         (Some(Side::Far), _) => Judged::Far,
         (Some(Side::Both), _) | (None, true) => Judged::Both,
     };
-    Ok(Options {
+    Ok(DiffOptions {
         masking: if arguments.no_mask { Masking::None } else { Masking::Table(by_hand) },
         side,
         only: arguments.only.iter().map(|name| name.trim().to_owned()).collect(),
@@ -191,10 +198,10 @@ pub(crate) fn options(arguments: &Comparing) -> Result<Options> {
     })
 }
 
-const fn verdict(choice: Choice) -> Verdict {
+const fn verdict(choice: Choice) -> PairVerdict {
     match choice {
-        Choice::Moved => Verdict::Moved,
-        Choice::Missing => Verdict::Missing,
-        Choice::Extra => Verdict::Extra,
+        Choice::Moved => PairVerdict::Moved,
+        Choice::Missing => PairVerdict::Missing,
+        Choice::Extra => PairVerdict::Extra,
     }
 }

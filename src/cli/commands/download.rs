@@ -19,7 +19,7 @@ use bittrace_client::{
 };
 use bittrace_protocol::session::{Config, Event, Identity, PieceOrder, Profile, SeedGoal};
 use bittrace_protocol::{Metainfo, PeerId};
-use bittrace_replay::{Reference, Transcript, learn};
+use bittrace_replay::{Reference, Transcript, infer_profile};
 use bittrace_trace::Trace;
 use bittrace_trace::units::{counted, rough_size, span};
 
@@ -207,7 +207,7 @@ fn manner(arguments: &args::Download, torrent: &Metainfo) -> Result<(Profile, Id
     let identity = random_identity(PEER_ID_PREFIX)?;
     let Some(path) = &arguments.like else { return Ok((own_profile(), identity)) };
     let reference = Reference::open(path, bittrace_trace::Options::default())?;
-    let mut profile = learn(&reference, own_profile()).profile;
+    let mut profile = infer_profile(&reference, own_profile()).profile;
     if reference.torrent != torrent.info_hash {
         // Which pieces, and how many at a time, was a choice among other pieces.
         profile.piece_order = PieceOrder::RarestFirst;

@@ -8,7 +8,7 @@ use bittrace_protocol::session::{
     Profile, RequestStep, WithoutPieces,
 };
 use bittrace_protocol::tracker::http::RequestStyle;
-use bittrace_replay::{Learnt, Reference, learn};
+use bittrace_replay::{InferredProfile, Reference, infer_profile};
 use bittrace_trace::Options;
 use serde_json::{Map, Value, json};
 
@@ -24,7 +24,7 @@ pub(crate) fn show(arguments: &args::Profile, output: &mut Output) -> Result<()>
         Options { local: arguments.local, mse_keys: arguments.key_logs.read()?, ..Options::default() };
     let trace = input::open(&arguments.capture, options, output)?;
     let reference = Reference::read(trace, &arguments.capture.display().to_string())?;
-    let learnt = learn(&reference, own_profile());
+    let learnt = infer_profile(&reference, own_profile());
     match arguments.format {
         DiffFormat::Json => {
             let object = json!({
@@ -50,7 +50,7 @@ pub(crate) fn own_profile() -> Profile {
     Profile::own(concat!("bittrace ", env!("CARGO_PKG_VERSION")))
 }
 
-fn write(learnt: &Learnt, look: Look, out: &mut dyn Write) -> Result<()> {
+fn write(learnt: &InferredProfile, look: Look, out: &mut dyn Write) -> Result<()> {
     let client = learnt.client.as_deref().unwrap_or("an unnamed client");
     writeln!(out, "{}", look.paint(styles::HEADING, &format!("How {} conducts itself", printable(client))))?;
     let frame = |part: &str| learnt.evidence.iter().find(|one| one.part == part).and_then(|one| one.frame);
@@ -80,7 +80,7 @@ struct Row {
     value: Value,
 }
 
-fn rows(learnt: &Learnt) -> Vec<Row> {
+fn rows(learnt: &InferredProfile) -> Vec<Row> {
     let profile = &learnt.profile;
     let announce = &profile.announce;
     let row = |name, part, value| Row { name, part, value };
@@ -154,7 +154,7 @@ fn key(form: KeyForm) -> String {
     }
 }
 
-fn peer_id(learnt: &Learnt) -> String {
+fn peer_id(learnt: &InferredProfile) -> String {
     let form = &learnt.profile.peer_id;
     let from = match form.alphabet {
         Alphabet::LowerAlphanumeric => "digits and small letters",

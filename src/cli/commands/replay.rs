@@ -15,7 +15,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail};
 use bittrace_protocol::Metainfo;
 use bittrace_protocol::mse::Key;
-use bittrace_replay::{Contents, Missed, Reference, Transcript, learn, rehearse};
+use bittrace_replay::{Missed, RecordedPieces, Reference, Transcript, infer_profile, replay_offline};
 use bittrace_trace::units::counted;
 use bittrace_trace::{Options, Trace};
 
@@ -88,7 +88,7 @@ impl Play {
     }
 
     /// The capture to be played, and the bytes of the torrent that it or the content has.
-    fn reference(&self) -> Result<(Reference, Contents)> {
+    fn reference(&self) -> Result<(Reference, RecordedPieces)> {
         let name = self.path.display().to_string();
         let reference = Reference::read(self.trace()?, &name)?;
         if reference.torrent != self.torrent.info_hash {
@@ -99,7 +99,7 @@ impl Play {
                 self.torrent.info_hash
             );
         }
-        let mut contents = Contents::of(&reference, &self.torrent);
+        let mut contents = RecordedPieces::of(&reference, &self.torrent);
         if let Some(path) = &self.content {
             contents.read_from(&self.torrent, path).with_context(|| path.display().to_string())?;
         }
@@ -131,15 +131,15 @@ fn beside(capture: &Path) -> Result<PathBuf> {
 fn rehearsed(
     play: &Play,
     arguments: &args::Replay,
-    options: &bittrace_replay::Options,
+    options: &bittrace_replay::DiffOptions,
     common: Common,
     mut output: Output,
 ) -> Result<Exit> {
     let (reference, contents) = play.reference()?;
-    let learnt = learn(&reference, own_profile());
+    let learnt = infer_profile(&reference, own_profile());
     let comment = format!("bittrace {} replay of {}", env!("CARGO_PKG_VERSION"), play.path.display());
-    let rehearsal =
-        rehearse(&reference, &learnt, &play.torrent, &contents, &comment).map_err(|why| anyhow!(why))?;
+    let rehearsal = replay_offline(&reference, &learnt, &play.torrent, &contents, &comment)
+        .map_err(|why| anyhow!(why))?;
     drop(reference);
     if let Some(path) = &arguments.record {
         fs::write(path, &rehearsal.capture)
@@ -185,7 +185,7 @@ fn compare(
     candidate: Trace,
     noticed: Noticed<'_>,
     arguments: &args::Replay,
-    options: &bittrace_replay::Options,
+    options: &bittrace_replay::DiffOptions,
     common: Common,
     output: &mut Output,
 ) -> Result<Exit> {

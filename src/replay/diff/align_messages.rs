@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::diff::alignment_key::Key;
+use crate::diff::alignment_key::AlignmentKey;
 
 /// The counterparts of one side's messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,11 @@ pub(crate) struct Alignment {
 
 /// Aligns two sides. `alike` says of one message of each whether they differ so little that they can be counterparts
 /// though they are of different kinds.
-pub(crate) fn align(reference: &[Key], candidate: &[Key], alike: impl Fn(usize, usize) -> bool) -> Alignment {
+pub(crate) fn align(
+    reference: &[AlignmentKey],
+    candidate: &[AlignmentKey],
+    alike: impl Fn(usize, usize) -> bool,
+) -> Alignment {
     let mut aligner = Aligner {
         reference,
         candidate,
@@ -53,16 +57,16 @@ pub(crate) fn align(reference: &[Key], candidate: &[Key], alike: impl Fn(usize, 
 }
 
 struct Aligner<'a> {
-    reference: &'a [Key],
-    candidate: &'a [Key],
+    reference: &'a [AlignmentKey],
+    candidate: &'a [AlignmentKey],
     mates: Vec<Option<u32>>,
     taken: Vec<bool>,
-    excess: HashMap<Key, Side>,
+    excess: HashMap<AlignmentKey, AlignedSide>,
 }
 
 /// The side that has more messages of some key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
+enum AlignedSide {
     Reference,
     Candidate,
 }
@@ -93,7 +97,7 @@ impl Aligner<'_> {
 
     /// Pairs what both sides begin and end with. Gives where the rest begins, and where it ends on each side.
     fn common_ends(&mut self) -> (usize, (usize, usize)) {
-        let common = |(one, other): &(&Key, &Key)| one == other;
+        let common = |(one, other): &(&AlignmentKey, &AlignmentKey)| one == other;
         let start = self.reference.iter().zip(self.candidate).take_while(common).count();
         let (reference, candidate) = (&self.reference[start..], &self.candidate[start..]);
         let tail = reference.iter().rev().zip(candidate.iter().rev()).take_while(common).count();
@@ -113,8 +117,8 @@ impl Aligner<'_> {
                 std::cmp::Ordering::Equal => {
                     one.iter().zip(other).for_each(|(&one, &other)| self.pair(one, other));
                 }
-                std::cmp::Ordering::Less => drop(self.excess.insert(key, Side::Candidate)),
-                std::cmp::Ordering::Greater => drop(self.excess.insert(key, Side::Reference)),
+                std::cmp::Ordering::Less => drop(self.excess.insert(key, AlignedSide::Candidate)),
+                std::cmp::Ordering::Greater => drop(self.excess.insert(key, AlignedSide::Reference)),
             }
         }
     }
@@ -212,8 +216,8 @@ impl Aligner<'_> {
         }
         let changed = one.kind == other.kind
             && one.kind.is_message()
-            && self.excess.get(one) == Some(&Side::Reference)
-            && self.excess.get(other) == Some(&Side::Candidate);
+            && self.excess.get(one) == Some(&AlignedSide::Reference)
+            && self.excess.get(other) == Some(&AlignedSide::Candidate);
         changed.then_some(CHANGED)
     }
 
@@ -249,19 +253,19 @@ const CHANGED: u32 = 3;
 /// The steps that the search within a gap may take.
 const STEPS: usize = 1 << 20;
 
-fn by_key(keys: &[Key], mut places: Vec<usize>) -> Vec<usize> {
+fn by_key(keys: &[AlignmentKey], mut places: Vec<usize>) -> Vec<usize> {
     places.sort_unstable_by_key(|&at| (keys[at], at));
     places
 }
 
-type Group<'g> = (Key, (&'g [usize], &'g [usize]));
+type Group<'g> = (AlignmentKey, (&'g [usize], &'g [usize]));
 
 /// The places of each key on both sides, which are sorted by it. A key that only one side has comes with an empty
 /// list for the other.
 fn groups<'g>(
-    reference: &'g [Key],
+    reference: &'g [AlignmentKey],
     mut one: &'g [usize],
-    candidate: &'g [Key],
+    candidate: &'g [AlignmentKey],
     mut other: &'g [usize],
 ) -> impl Iterator<Item = Group<'g>> {
     std::iter::from_fn(move || {

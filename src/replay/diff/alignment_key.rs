@@ -9,22 +9,22 @@ use bittrace_protocol::wire::{Content, Extension, Message, MetadataKind};
 use bittrace_trace::Speaker;
 use bittrace_trace::record::{Body, HttpTrackerBody, MseBody, PeerWireBody, Reason, Unreadable, WebSeedBody};
 
-use crate::model::message::Kept;
+use crate::model::message::StoredMessage;
 use crate::model::transcript::Conversation;
 
 /// Messages with equal keys may be each other's counterpart; messages of one kind may be so at second best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Key {
-    pub(crate) kind: Kind,
+pub(crate) struct AlignmentKey {
+    pub(crate) kind: AlignmentKind,
     /// Piece, offset and length, or whatever else tells messages of the kind apart.
     pub(crate) names: [u32; 3],
 }
 
 /// The type of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Kind(u32);
+pub(crate) struct AlignmentKind(u32);
 
-impl Kind {
+impl AlignmentKind {
     /// Bytes that the capture lost, or that belong to a message of which it lost a part: nobody's conduct, so these
     /// only match their equals.
     pub(crate) const LOSS: Self = Self(0);
@@ -44,21 +44,21 @@ impl Kind {
 
 /// Gives keys to the messages of both captures alike.
 #[derive(Debug, Default)]
-pub(crate) struct Keys {
+pub(crate) struct AlignmentKeys {
     extensions: HashMap<String, u32>,
 }
 
-impl Keys {
+impl AlignmentKeys {
     /// The keys of what one end said.
-    pub(crate) fn of_way(&mut self, conversation: &Conversation, speaker: Speaker) -> Vec<Key> {
+    pub(crate) fn of_way(&mut self, conversation: &Conversation, speaker: Speaker) -> Vec<AlignmentKey> {
         let lossy = conversation.is_lossy(speaker);
         let messages = conversation.way(speaker).messages.iter();
         messages.map(|kept| if lossy && kept.is_remnant() { loss(kept) } else { self.of(kept) }).collect()
     }
 
-    fn of(&mut self, kept: &Kept) -> Key {
+    fn of(&mut self, kept: &StoredMessage) -> AlignmentKey {
         if kept.digest().is_some() {
-            return Key { kind: message_kind(7), names: named(kept) };
+            return AlignmentKey { kind: message_kind(7), names: named(kept) };
         }
         match kept.body() {
             Body::PeerWire(PeerWireBody::Message(message)) => self.message(kept, &message),
@@ -66,7 +66,7 @@ impl Keys {
             Body::PeerWire(PeerWireBody::Handshake(_)) => plain(1),
             Body::HttpTracker(HttpTrackerBody::Request(_, kind)) => match &*kind {
                 RequestKind::Announce(announce) => {
-                    Key { kind: Kind(2), names: [announce.event.map_or(0, event), 0, 0] }
+                    AlignmentKey { kind: AlignmentKind(2), names: [announce.event.map_or(0, event), 0, 0] }
                 }
                 RequestKind::Scrape(_) => plain(3),
                 RequestKind::Other => plain(4),
@@ -75,7 +75,9 @@ impl Keys {
             Body::UdpTracker(packet) => match &*packet {
                 udp::Packet::ConnectRequest { .. } => plain(6),
                 udp::Packet::ConnectResponse { .. } => plain(7),
-                udp::Packet::AnnounceRequest(request) => Key { kind: Kind(8), names: [request.event, 0, 0] },
+                udp::Packet::AnnounceRequest(request) => {
+                    AlignmentKey { kind: AlignmentKind(8), names: [request.event, 0, 0] }
+                }
                 udp::Packet::AnnounceResponse(_) => plain(9),
                 udp::Packet::ScrapeRequest { .. } => plain(10),
                 udp::Packet::ScrapeResponse { .. } => plain(11),
@@ -98,27 +100,27 @@ impl Keys {
     }
 
     /// Queries and responses of one method are of one kind each.
-    fn node(&mut self, kind: &dht::Kind, method: Option<&dht::Method>) -> Key {
+    fn node(&mut self, kind: &dht::Kind, method: Option<&dht::Method>) -> AlignmentKey {
         let side = match kind {
             dht::Kind::Query(_) => "query",
             dht::Kind::Response(_) => "response",
             dht::Kind::Error(..) => "error",
         };
         let name = format!("dht {} {side}", method.map_or("", dht::Method::name));
-        Key { kind: self.named_kind(&name), names: [0; 3] }
+        AlignmentKey { kind: self.named_kind(&name), names: [0; 3] }
     }
 
     /// The kind of messages that go by a name and not by a number.
-    fn named_kind(&mut self, name: &str) -> Kind {
-        let next = Kind::FIRST_EXTENSION + self.extensions.len() as u32;
-        Kind(match self.extensions.get(name) {
+    fn named_kind(&mut self, name: &str) -> AlignmentKind {
+        let next = AlignmentKind::FIRST_EXTENSION + self.extensions.len() as u32;
+        AlignmentKind(match self.extensions.get(name) {
             Some(&known) => known,
             None => *self.extensions.entry(name.to_owned()).or_insert(next),
         })
     }
 
-    fn message(&mut self, kept: &Kept, message: &Message) -> Key {
-        let kind = message.id().map_or(Kind(18), |id| message_kind(id.0));
+    fn message(&mut self, kept: &StoredMessage, message: &Message) -> AlignmentKey {
+        let kind = message.id().map_or(AlignmentKind(18), |id| message_kind(id.0));
         let names = match message {
             Message::Request(block) | Message::Cancel(block) | Message::RejectRequest(block) => {
                 [block.index.0, block.begin, block.length]
@@ -129,10 +131,10 @@ impl Keys {
             }
             _ => [0; 3],
         };
-        Key { kind, names }
+        AlignmentKey { kind, names }
     }
 
-    fn extended(&mut self, message: &Message, extension: &Extension) -> Key {
+    fn extended(&mut self, message: &Message, extension: &Extension) -> AlignmentKey {
         let kind = self.named_kind(extension.name());
         let names = match (message, extension) {
             (Message::Extended { payload, .. }, Extension::Metadata) => match extension.decode(payload) {
@@ -153,24 +155,24 @@ impl Keys {
             },
             _ => [0; 3],
         };
-        Key { kind, names }
+        AlignmentKey { kind, names }
     }
 }
 
-fn loss(kept: &Kept) -> Key {
+fn loss(kept: &StoredMessage) -> AlignmentKey {
     let length = kept.length();
-    Key { kind: Kind::LOSS, names: [(length >> 32) as u32, length as u32, 0] }
+    AlignmentKey { kind: AlignmentKind::LOSS, names: [(length >> 32) as u32, length as u32, 0] }
 }
 
-fn plain(number: u32) -> Key {
-    Key { kind: Kind(number), names: [0; 3] }
+fn plain(number: u32) -> AlignmentKey {
+    AlignmentKey { kind: AlignmentKind(number), names: [0; 3] }
 }
 
-fn message_kind(id: u8) -> Kind {
-    Kind(256 + u32::from(id))
+fn message_kind(id: u8) -> AlignmentKind {
+    AlignmentKind(256 + u32::from(id))
 }
 
-fn named(kept: &Kept) -> [u32; 3] {
+fn named(kept: &StoredMessage) -> [u32; 3] {
     kept.block().map_or([0; 3], |(index, begin, length)| [index, begin, length])
 }
 

@@ -9,9 +9,9 @@ use bittrace_protocol::tracker::http::{Request, RequestStyle};
 use bittrace_trace::record::{Body, HttpTrackerBody, PeerWireBody};
 use bittrace_trace::{Record, Speaker};
 
-use crate::diff::field_path::{Leaf, canonical, leaves, peer_id, readable, shown, text};
-use crate::diff::mask::{Clash, Masks, Rule};
-use crate::model::message::Kept;
+use crate::diff::field_path::{FlatField, canonical, flat_fields, peer_id, readable, shown, text};
+use crate::diff::mask::{Clash, MaskRule, Masks};
+use crate::model::message::StoredMessage;
 
 /// A field that is not the same in both messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,11 +19,11 @@ pub struct Difference {
     /// The field's path: its name behind those of what it stands in, joined by dots.
     pub name: String,
     /// What the reference has there; `None` where it has no such field.
-    pub reference: Option<Part>,
+    pub reference: Option<FieldSide>,
     /// What the candidate has there; `None` where it has no such field.
-    pub candidate: Option<Part>,
+    pub candidate: Option<FieldSide>,
     /// What is thought of it.
-    pub rule: Rule,
+    pub rule: MaskRule,
     /// Whether it makes the messages differ.
     pub fails: bool,
     /// What is to be said of it.
@@ -40,7 +40,7 @@ impl Difference {
 
 /// A field of one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
+pub struct FieldSide {
     /// What it says, readable.
     pub text: String,
     /// The bytes it stands in.
@@ -49,7 +49,7 @@ pub struct Part {
 
 /// Whether what a mask lets pass is counted: it is, where it would be held against the candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Counts {
+pub(crate) enum MaskCounts {
     /// It is.
     Yes,
     /// It is context.
@@ -57,9 +57,9 @@ pub(crate) enum Counts {
 }
 
 /// What is known of two messages before the masks are asked.
-struct Found<'a> {
-    reference: Option<&'a Leaf>,
-    candidate: Option<&'a Leaf>,
+struct ComparedField<'a> {
+    reference: Option<&'a FlatField>,
+    candidate: Option<&'a FlatField>,
     what: What,
 }
 
@@ -82,9 +82,9 @@ pub(crate) fn compare(
     candidate: &Record,
     speaker: Speaker,
     masks: &mut Masks,
-    counts: Counts,
+    counts: MaskCounts,
 ) -> Vec<Difference> {
-    let (ours, theirs) = (leaves(reference), leaves(candidate));
+    let (ours, theirs) = (flat_fields(reference), flat_fields(candidate));
     let mut found = match few_differing_bytes(&reference.bytes, &candidate.bytes) {
         Some(places) if !places.is_empty() => by_bytes(&ours, &theirs, &places),
         _ => by_name(&ours, &theirs, reference, candidate),
@@ -114,27 +114,27 @@ fn few_differing_bytes(one: &[u8], other: &[u8]) -> Option<Vec<usize>> {
 const FEW: usize = 4;
 
 /// The fields of the reference that have differing bytes.
-fn by_bytes<'a>(ours: &'a [Leaf], theirs: &'a [Leaf], places: &[usize]) -> Vec<Found<'a>> {
+fn by_bytes<'a>(ours: &'a [FlatField], theirs: &'a [FlatField], places: &[usize]) -> Vec<ComparedField<'a>> {
     let mut found = Vec::new();
     for leaf in ours {
         if !places.iter().any(|place| leaf.span.contains(place)) {
             continue;
         }
         let candidate = theirs.iter().find(|their| their.path == leaf.path && their.span == leaf.span);
-        found.push(Found { reference: Some(leaf), candidate, what: What::Value });
+        found.push(ComparedField { reference: Some(leaf), candidate, what: What::Value });
     }
     found
 }
 
 /// The fields that differ, each compared with that of the same name.
 fn by_name<'a>(
-    ours: &'a [Leaf],
-    theirs: &'a [Leaf],
+    ours: &'a [FlatField],
+    theirs: &'a [FlatField],
     reference: &Record,
     candidate: &Record,
-) -> Vec<Found<'a>> {
+) -> Vec<ComparedField<'a>> {
     let mates = mates(ours, theirs);
-    let differs = |one: &Leaf, other: &Leaf| {
+    let differs = |one: &FlatField, other: &FlatField| {
         reference.bytes.get(one.span.clone()) != candidate.bytes.get(other.span.clone())
     };
     let mut found = Vec::new();
@@ -145,29 +145,37 @@ fn by_name<'a>(
                 taken[*mate] = true;
                 let other = &theirs[*mate];
                 if differs(leaf, other) {
-                    found.push(Found { reference: Some(leaf), candidate: Some(other), what: What::Value });
+                    found.push(ComparedField {
+                        reference: Some(leaf),
+                        candidate: Some(other),
+                        what: What::Value,
+                    });
                 }
             }
-            None => found.push(Found { reference: Some(leaf), candidate: None, what: What::Absence }),
+            None => found.push(ComparedField { reference: Some(leaf), candidate: None, what: What::Absence }),
         }
     }
     for (leaf, _) in theirs.iter().zip(&taken).filter(|(_, taken)| !**taken) {
-        found.push(Found { reference: None, candidate: Some(leaf), what: What::Absence });
+        found.push(ComparedField { reference: None, candidate: Some(leaf), what: What::Absence });
     }
     found.extend(misplaced(ours, theirs, &mates));
     without_consequences(found)
 }
 
 /// For each leaf that of the other message with the same name.
-fn mates(ours: &[Leaf], theirs: &[Leaf]) -> Vec<Option<usize>> {
+fn mates(ours: &[FlatField], theirs: &[FlatField]) -> Vec<Option<usize>> {
     let places: HashMap<(&str, usize), usize> =
         theirs.iter().enumerate().map(|(at, leaf)| ((leaf.path.as_str(), leaf.nth), at)).collect();
     ours.iter().map(|leaf| places.get(&(leaf.path.as_str(), leaf.nth)).copied()).collect()
 }
 
 /// The content fields that stand elsewhere among those that both messages have.
-fn misplaced<'a>(ours: &'a [Leaf], theirs: &'a [Leaf], mates: &[Option<usize>]) -> Vec<Found<'a>> {
-    let content = |leaf: &Leaf| leaf.role == Role::Content;
+fn misplaced<'a>(
+    ours: &'a [FlatField],
+    theirs: &'a [FlatField],
+    mates: &[Option<usize>],
+) -> Vec<ComparedField<'a>> {
+    let content = |leaf: &FlatField| leaf.role == Role::Content;
     let both: Vec<(usize, usize)> = mates
         .iter()
         .enumerate()
@@ -189,14 +197,14 @@ fn misplaced<'a>(ours: &'a [Leaf], theirs: &'a [Leaf], mates: &[Option<usize>]) 
         .map(|at| {
             let (one, other) = both[at];
             let what = What::Place(before(&both, one), before(&by_mate, one));
-            Found { reference: Some(&ours[one]), candidate: Some(&theirs[other]), what }
+            ComparedField { reference: Some(&ours[one]), candidate: Some(&theirs[other]), what }
         })
         .collect()
 }
 
 /// Leaves out delimiters that come and go with what they delimit.
-fn without_consequences(found: Vec<Found<'_>>) -> Vec<Found<'_>> {
-    let leaf = |found: &Found<'_>| -> (String, Role) {
+fn without_consequences(found: Vec<ComparedField<'_>>) -> Vec<ComparedField<'_>> {
+    let leaf = |found: &ComparedField<'_>| -> (String, Role) {
         let leaf = found.reference.or(found.candidate);
         leaf.map_or((String::new(), Role::Content), |leaf| (leaf.path.clone(), leaf.role))
     };
@@ -221,15 +229,15 @@ fn without_consequences(found: Vec<Found<'_>>) -> Vec<Found<'_>> {
 
 /// The content fields that are the same in both messages.
 fn unchanged<'a>(
-    ours: &'a [Leaf],
-    theirs: &'a [Leaf],
+    ours: &'a [FlatField],
+    theirs: &'a [FlatField],
     reference: &'a Record,
     candidate: &'a Record,
-) -> impl Iterator<Item = Found<'a>> {
+) -> impl Iterator<Item = ComparedField<'a>> {
     ours.iter().zip(mates(ours, theirs)).filter_map(move |(leaf, mate)| {
         let other = &theirs[mate?];
         let same = reference.bytes.get(leaf.span.clone()) == candidate.bytes.get(other.span.clone());
-        (same && leaf.role == Role::Content).then_some(Found {
+        (same && leaf.role == Role::Content).then_some(ComparedField {
             reference: Some(leaf),
             candidate: Some(other),
             what: What::Same,
@@ -240,24 +248,24 @@ fn unchanged<'a>(
 struct Judge<'a> {
     reference: &'a Record,
     candidate: &'a Record,
-    ours: &'a [Leaf],
+    ours: &'a [FlatField],
     speaker: Speaker,
     masks: &'a mut Masks,
-    counts: Counts,
+    counts: MaskCounts,
 }
 
 /// What is thought of a difference, and what is to be said of it.
-type Opinion = (Rule, bool, Option<String>);
+type Opinion = (MaskRule, bool, Option<String>);
 
 impl Judge<'_> {
     /// What is thought of a field; `None` where there is nothing to say. `others` says that other fields differ too.
-    fn judge(&mut self, found: &Found<'_>, others: bool) -> Option<Difference> {
+    fn judge(&mut self, found: &ComparedField<'_>, others: bool) -> Option<Difference> {
         let leaf = found.reference.or(found.candidate)?;
         let protocol = self.reference.body.protocol();
         let line = self.masks.find(self.reference.body.message(), protocol, &leaf.path);
-        let rule = line.map_or(Rule::Exact, |line| self.masks.rule(line));
+        let rule = line.map_or(MaskRule::Exact, |line| self.masks.rule(line));
         let (rule, fails, note) = match (found.what, rule, line) {
-            (What::Same, Rule::Bind, Some(line)) => {
+            (What::Same, MaskRule::Bind, Some(line)) => {
                 let opinion = self.bind(found, line);
                 if !opinion.1 {
                     return None;
@@ -265,19 +273,21 @@ impl Judge<'_> {
                 opinion
             }
             (What::Same, ..) => return None,
-            (What::Place(one, other), rule, _) if !matches!(rule, Rule::Ignore | Rule::Context) => {
-                (Rule::Exact, true, Some(self.behind(one, other)))
+            (What::Place(one, other), rule, _) if !matches!(rule, MaskRule::Ignore | MaskRule::Context) => {
+                (MaskRule::Exact, true, Some(self.behind(one, other)))
             }
-            (What::Value, Rule::Exact, _) if others && self.follows(leaf) => {
-                (Rule::Follows, false, Some("follows from the others".to_owned()))
+            (What::Value, MaskRule::Exact, _) if others && self.follows(leaf) => {
+                (MaskRule::Follows, false, Some("follows from the others".to_owned()))
             }
-            (What::Value, Rule::Exact, _) => (Rule::Exact, true, self.first_difference(found)),
-            (What::Absence, Rule::Exact | Rule::Bind, _) => (Rule::Exact, true, None),
-            (What::Value, Rule::Bind, Some(line)) => self.bind(found, line),
-            (What::Value, Rule::Context, _) if !self.same_extension(leaf) => (Rule::Exact, true, None),
+            (What::Value, MaskRule::Exact, _) => (MaskRule::Exact, true, self.first_difference(found)),
+            (What::Absence, MaskRule::Exact | MaskRule::Bind, _) => (MaskRule::Exact, true, None),
+            (What::Value, MaskRule::Bind, Some(line)) => self.bind(found, line),
+            (What::Value, MaskRule::Context, _) if !self.same_extension(leaf) => {
+                (MaskRule::Exact, true, None)
+            }
             (_, rule, _) => (rule, false, None),
         };
-        let passes = !fails && rule != Rule::Follows && self.counts == Counts::Yes;
+        let passes = !fails && rule != MaskRule::Follows && self.counts == MaskCounts::Yes;
         if let (Some(line), true) = (line, passes) {
             self.masks.count(line);
         }
@@ -290,16 +300,16 @@ impl Judge<'_> {
         } else {
             note
         };
-        let part = |leaf: Option<&Leaf>, record: &Record| {
+        let part = |leaf: Option<&FlatField>, record: &Record| {
             let leaf = leaf?;
             let bytes = record.bytes.get(leaf.span.clone()).unwrap_or_default();
             let text = if same_text { readable(bytes) } else { text(leaf, record) };
-            Some(Part { text, span: leaf.span.clone() })
+            Some(FieldSide { text, span: leaf.span.clone() })
         };
         let mut candidate = part(found.candidate, self.candidate);
         // A changed byte can change what the field is; its bytes are still there.
         if found.what == What::Value && candidate.is_none() {
-            candidate = self.candidate.bytes.get(leaf.span.clone()).map(|bytes| Part {
+            candidate = self.candidate.bytes.get(leaf.span.clone()).map(|bytes| FieldSide {
                 text: format!("the bytes {}", readable(bytes)),
                 span: leaf.span.clone(),
             });
@@ -323,14 +333,14 @@ impl Judge<'_> {
     }
 
     /// Whether such a field only says how long others are.
-    fn follows(&self, leaf: &Leaf) -> bool {
+    fn follows(&self, leaf: &FlatField) -> bool {
         let is_length =
             leaf.path == "length_prefix" || leaf.path.eq_ignore_ascii_case("headers.content-length");
         is_length && self.reference.bytes.len() != self.candidate.bytes.len()
     }
 
     /// Two messages of one extension may have different numbers, but two extensions are not the same.
-    fn same_extension(&self, leaf: &Leaf) -> bool {
+    fn same_extension(&self, leaf: &FlatField) -> bool {
         match (&self.reference.body, &self.candidate.body) {
             (
                 Body::PeerWire(PeerWireBody::Extended(_, one)),
@@ -341,10 +351,10 @@ impl Judge<'_> {
     }
 
     /// Holds a value to what it stood for before.
-    fn bind(&mut self, found: &Found<'_>, line: usize) -> Opinion {
-        let fails = |note: &str| (Rule::Bind, true, Some(note.to_owned()));
+    fn bind(&mut self, found: &ComparedField<'_>, line: usize) -> Opinion {
+        let fails = |note: &str| (MaskRule::Bind, true, Some(note.to_owned()));
         let (Some(ours), Some(theirs)) = (found.reference, found.candidate) else {
-            return (Rule::Exact, true, None);
+            return (MaskRule::Exact, true, None);
         };
         if std::mem::discriminant(&ours.value) != std::mem::discriminant(&theirs.value) {
             return fails("a value of another kind");
@@ -352,17 +362,17 @@ impl Judge<'_> {
         if let (Some(one), Some(other)) = (peer_id(ours), peer_id(theirs)) {
             let (one, other) = (&one.0[..one.client_part()], &other.0[..other.client_part()]);
             if one != other {
-                return (Rule::Exact, true, Some("another client".to_owned()));
+                return (MaskRule::Exact, true, Some("another client".to_owned()));
             }
         }
         if let Some(note) = self.phrased_otherwise(ours, theirs) {
-            return (Rule::Exact, true, Some(note.to_owned()));
+            return (MaskRule::Exact, true, Some(note.to_owned()));
         }
-        let value = |leaf: &Leaf, record: &Record| canonical(leaf, record);
+        let value = |leaf: &FlatField, record: &Record| canonical(leaf, record);
         let (one, other) = (value(ours, self.reference), value(theirs, self.candidate));
         let numbers = (self.reference.number, self.candidate.number);
         match self.masks.bind(line, self.speaker, one, &other, numbers) {
-            Ok(()) => (Rule::Bind, false, None),
+            Ok(()) => (MaskRule::Bind, false, None),
             Err(Clash::Reference(bound)) => fails(&format!(
                 "stood for {} in message {} of the candidate, {} of the reference",
                 shown(&bound.candidate),
@@ -377,7 +387,7 @@ impl Judge<'_> {
 
     /// Whether a parameter or header is spelled otherwise, or its value escaped otherwise: chance decides what the value
     /// is, the client how it is written.
-    fn phrased_otherwise(&self, ours: &Leaf, theirs: &Leaf) -> Option<&'static str> {
+    fn phrased_otherwise(&self, ours: &FlatField, theirs: &FlatField) -> Option<&'static str> {
         let (
             Body::HttpTracker(HttpTrackerBody::Request(one, _)),
             Body::HttpTracker(HttpTrackerBody::Request(other, _)),
@@ -386,13 +396,13 @@ impl Judge<'_> {
             return None;
         };
         if ours.path.starts_with("headers.") {
-            let frame = |request: &Request, leaf: &Leaf| {
+            let frame = |request: &Request, leaf: &FlatField| {
                 let header = request.headers.iter().find(|header| header.name.start == leaf.span.start)?;
                 Some(request.part(header.name.start..header.value.start).to_vec())
             };
             return (frame(one, ours) != frame(other, theirs)).then_some("spelled in another way");
         }
-        let parameter = |request: &'_ Request, leaf: &Leaf| {
+        let parameter = |request: &'_ Request, leaf: &FlatField| {
             request.parameters().iter().position(|parameter| parameter.span() == leaf.span)
         };
         let (at, their_at) = (parameter(one, ours)?, parameter(other, theirs)?);
@@ -421,7 +431,7 @@ impl Judge<'_> {
     }
 
     /// Where two long values first differ, since their text does not show it.
-    fn first_difference(&self, found: &Found<'_>) -> Option<String> {
+    fn first_difference(&self, found: &ComparedField<'_>) -> Option<String> {
         let (ours, theirs) = (found.reference?, found.candidate?);
         let is_long = match &ours.value {
             Value::Payload(_) => true,
@@ -448,16 +458,16 @@ const EXTENDED_ID: &str = "extension.extended_id";
 const LONG: usize = 32;
 
 /// Two blocks of which only digests are known.
-pub(crate) fn blocks_differ(one: &Kept, other: &Kept) -> Difference {
-    let part = |kept: &Kept| {
+pub(crate) fn blocks_differ(one: &StoredMessage, other: &StoredMessage) -> Difference {
+    let part = |kept: &StoredMessage| {
         let digest = kept.digest().map_or(String::new(), |digest| Hex(digest).to_string());
-        Some(Part { text: format!("SHA-1 {digest}"), span: kept.bytes.len()..kept.length() as usize })
+        Some(FieldSide { text: format!("SHA-1 {digest}"), span: kept.bytes.len()..kept.length() as usize })
     };
     Difference {
         name: "block".to_owned(),
         reference: part(one),
         candidate: part(other),
-        rule: Rule::Exact,
+        rule: MaskRule::Exact,
         fails: true,
         note: Some("only digests of the blocks are kept".to_owned()),
         moved: false,

@@ -12,7 +12,7 @@ use crate::diff::mask::Mask;
 
 /// A field without parts of its own.
 #[derive(Debug, Clone)]
-pub(crate) struct Leaf {
+pub(crate) struct FlatField {
     /// Its name behind those of what it stands in, joined by dots.
     pub(crate) path: String,
     /// Which one it is of those with this path, from 0.
@@ -26,7 +26,7 @@ pub(crate) struct Leaf {
 }
 
 /// The leaves of a message, in order; together they tile it.
-pub(crate) fn leaves(record: &Record) -> Vec<Leaf> {
+pub(crate) fn flat_fields(record: &Record) -> Vec<FlatField> {
     let mut leaves = Vec::new();
     for field in record.fields() {
         collect(field, "", &mut leaves);
@@ -40,10 +40,10 @@ pub(crate) fn leaves(record: &Record) -> Vec<Leaf> {
     leaves
 }
 
-fn collect(field: Field, above: &str, leaves: &mut Vec<Leaf>) {
+fn collect(field: Field, above: &str, leaves: &mut Vec<FlatField>) {
     let path = if above.is_empty() { field.name.into_owned() } else { format!("{above}.{}", field.name) };
     if field.children.is_empty() {
-        leaves.push(Leaf { path, nth: 0, span: field.span, role: field.role, value: field.value });
+        leaves.push(FlatField { path, nth: 0, span: field.span, role: field.role, value: field.value });
         return;
     }
     for child in field.children {
@@ -52,7 +52,7 @@ fn collect(field: Field, above: &str, leaves: &mut Vec<Leaf>) {
 }
 
 /// The peer id that a leaf is.
-pub(crate) fn peer_id(leaf: &Leaf) -> Option<PeerId> {
+pub(crate) fn peer_id(leaf: &FlatField) -> Option<PeerId> {
     match &leaf.value {
         Value::Bytes(bytes) if leaf.path == "peer_id" => Some(PeerId(bytes.as_slice().try_into().ok()?)),
         _ => None,
@@ -60,7 +60,7 @@ pub(crate) fn peer_id(leaf: &Leaf) -> Option<PeerId> {
 }
 
 /// A value in the one form in which it is bound, however it was written.
-pub(crate) fn canonical(leaf: &Leaf, record: &Record) -> Vec<u8> {
+pub(crate) fn canonical(leaf: &FlatField, record: &Record) -> Vec<u8> {
     match &leaf.value {
         Value::Unsigned(number) => number.to_string().into_bytes(),
         Value::Signed(number) => number.to_string().into_bytes(),
@@ -72,7 +72,7 @@ pub(crate) fn canonical(leaf: &Leaf, record: &Record) -> Vec<u8> {
 }
 
 /// What a leaf says, readable.
-pub(crate) fn text(leaf: &Leaf, record: &Record) -> String {
+pub(crate) fn text(leaf: &FlatField, record: &Record) -> String {
     if let Some(id) = peer_id(leaf) {
         return id.readable();
     }
@@ -117,5 +117,5 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
 /// Whether a message has a field that `mask` is about.
 pub(crate) fn has(record: &Record, mask: &Mask) -> bool {
     let (message, protocol) = (record.body.message(), record.body.protocol());
-    leaves(record).iter().any(|leaf| mask.covers(message, protocol, &leaf.path))
+    flat_fields(record).iter().any(|leaf| mask.covers(message, protocol, &leaf.path))
 }

@@ -7,7 +7,7 @@ use bittrace_trace::{Protocol, Speaker};
 
 /// What is to be thought of a field that is not the same in both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Rule {
+pub enum MaskRule {
     /// It must be.
     Exact,
     /// The value that stands first for another stands for it throughout the run, and for no other.
@@ -20,7 +20,7 @@ pub enum Rule {
     Follows,
 }
 
-impl Rule {
+impl MaskRule {
     /// Its name, as options and JSON have it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -41,7 +41,7 @@ pub struct Mask {
     /// The field's path: its name behind those of what it stands in, joined by dots.
     pub field: Cow<'static, str>,
     /// What is thought of it.
-    pub rule: Rule,
+    pub rule: MaskRule,
     /// Fields of one class share what is bound.
     class: Cow<'static, str>,
     /// Why.
@@ -72,7 +72,7 @@ impl Mask {
     pub fn parse(text: &str) -> Result<Self, MaskError> {
         let (place, rule) = text.rsplit_once('=').ok_or_else(|| MaskError::NoRule(text.to_owned()))?;
         let (message, field) = place.split_once('.').ok_or_else(|| MaskError::NoField(place.to_owned()))?;
-        let rules = [Rule::Exact, Rule::Bind, Rule::Ignore, Rule::Context];
+        let rules = [MaskRule::Exact, MaskRule::Bind, MaskRule::Ignore, MaskRule::Context];
         let rule = rules
             .into_iter()
             .find(|known| known.name() == rule.trim())
@@ -114,7 +114,7 @@ impl Mask {
 pub(crate) struct Masks {
     table: Vec<Mask>,
     uses: Vec<u64>,
-    bound: HashMap<Whose, Bound>,
+    bound: HashMap<Whose, BoundValue>,
     bound_back: HashMap<Whose, Vec<u8>>,
     binding: HashMap<(&'static str, Protocol), bool>,
 }
@@ -124,7 +124,7 @@ type Whose = (Cow<'static, str>, Option<Speaker>, Vec<u8>);
 
 /// What one value stands for, and where that was seen first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Bound {
+pub(crate) struct BoundValue {
     /// The candidate's value.
     pub(crate) candidate: Vec<u8>,
     /// The numbers of the messages that had them, in the reference and in the candidate.
@@ -135,7 +135,7 @@ pub(crate) struct Bound {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Clash {
     /// The reference's value already stands for another.
-    Reference(Bound),
+    Reference(BoundValue),
     /// The candidate's value already stands for another of the reference.
     Candidate(Vec<u8>),
 }
@@ -167,7 +167,7 @@ impl Masks {
         self.table.iter().position(|mask| mask.covers(message, protocol, path))
     }
 
-    pub(crate) fn rule(&self, line: usize) -> Rule {
+    pub(crate) fn rule(&self, line: usize) -> MaskRule {
         self.table[line].rule
     }
 
@@ -178,7 +178,7 @@ impl Masks {
     /// Whether such messages have fields that are bound, and have to be looked into though they are the same.
     pub(crate) fn bind_in(&mut self, message: &'static str, protocol: Protocol) -> bool {
         *self.binding.entry((message, protocol)).or_insert_with(|| {
-            self.table.iter().any(|mask| mask.rule == Rule::Bind && mask.is_about(message, protocol))
+            self.table.iter().any(|mask| mask.rule == MaskRule::Bind && mask.is_about(message, protocol))
         })
     }
 
@@ -203,7 +203,7 @@ impl Masks {
             return Err(Clash::Candidate(reference.clone()));
         }
         self.bound_back.insert(back, there.2.clone());
-        self.bound.insert(there, Bound { candidate: candidate.to_vec(), numbers });
+        self.bound.insert(there, BoundValue { candidate: candidate.to_vec(), numbers });
         Ok(())
     }
 
@@ -218,7 +218,7 @@ fn table() -> Vec<Mask> {
     let line = |(message, field, rule, class, reason): &(
         &'static str,
         &'static str,
-        Rule,
+        MaskRule,
         &'static str,
         &'static str,
     )| Mask {
@@ -232,57 +232,57 @@ fn table() -> Vec<Mask> {
     TABLE.iter().map(line).collect()
 }
 
-type Line = (&'static str, &'static str, Rule, &'static str, &'static str);
+type Line = (&'static str, &'static str, MaskRule, &'static str, &'static str);
 
 const TABLE: &[Line] = &[
     (
         "announce-request",
         "peer_id",
-        Rule::Bind,
+        MaskRule::Bind,
         "peer id",
         "its tail is drawn at random; the client's name in it is not",
     ),
-    ("handshake", "peer_id", Rule::Bind, "peer id", "it must be that of the announce"),
-    ("announce-request", "key", Rule::Bind, "key", "drawn at random, and the same throughout a run"),
-    ("announce-request", "port", Rule::Bind, "port", "where the client happens to listen"),
-    ("extended", "p", Rule::Bind, "port", "the port of the announce"),
-    ("port", "port", Rule::Bind, "DHT port", "where its DHT node happens to listen"),
+    ("handshake", "peer_id", MaskRule::Bind, "peer id", "it must be that of the announce"),
+    ("announce-request", "key", MaskRule::Bind, "key", "drawn at random, and the same throughout a run"),
+    ("announce-request", "port", MaskRule::Bind, "port", "where the client happens to listen"),
+    ("extended", "p", MaskRule::Bind, "port", "the port of the announce"),
+    ("port", "port", MaskRule::Bind, "DHT port", "where its DHT node happens to listen"),
     (
         "http-tracker",
         "headers.Host",
-        Rule::Bind,
+        MaskRule::Bind,
         "tracker",
         "the tracker's address is not the client's choice",
     ),
-    ("announce-request", "ip", Rule::Bind, "address", "the host's own address"),
-    ("announce-request", "ipv4", Rule::Bind, "address", "the host's own address"),
-    ("announce-request", "ipv6", Rule::Bind, "address", "the host's own address"),
-    ("extended", "ipv4", Rule::Bind, "compact address", "the host's own address"),
-    ("extended", "ipv6", Rule::Bind, "compact address", "the host's own address"),
-    ("extended", "yourip", Rule::Context, "", "the far end's own address, told to it"),
-    ("extended", "extension.extended_id", Rule::Context, "", "a number of the far end's choice"),
-    ("udp-tracker", "transaction_id", Rule::Bind, "transaction id", "drawn at random for each request"),
-    ("udp-tracker", "connection_id", Rule::Bind, "connection id", "the tracker's choice, to be repeated"),
-    ("key-exchange", "public_key", Rule::Ignore, "", "drawn at random for each connection"),
-    ("torrent-hash", "req1", Rule::Ignore, "", "made of a secret drawn at random for each connection"),
+    ("announce-request", "ip", MaskRule::Bind, "address", "the host's own address"),
+    ("announce-request", "ipv4", MaskRule::Bind, "address", "the host's own address"),
+    ("announce-request", "ipv6", MaskRule::Bind, "address", "the host's own address"),
+    ("extended", "ipv4", MaskRule::Bind, "compact address", "the host's own address"),
+    ("extended", "ipv6", MaskRule::Bind, "compact address", "the host's own address"),
+    ("extended", "yourip", MaskRule::Context, "", "the far end's own address, told to it"),
+    ("extended", "extension.extended_id", MaskRule::Context, "", "a number of the far end's choice"),
+    ("udp-tracker", "transaction_id", MaskRule::Bind, "transaction id", "drawn at random for each request"),
+    ("udp-tracker", "connection_id", MaskRule::Bind, "connection id", "the tracker's choice, to be repeated"),
+    ("key-exchange", "public_key", MaskRule::Ignore, "", "drawn at random for each connection"),
+    ("torrent-hash", "req1", MaskRule::Ignore, "", "made of a secret drawn at random for each connection"),
     (
         "torrent-hash",
         "req2_xor_req3",
-        Rule::Ignore,
+        MaskRule::Ignore,
         "",
         "made of a secret drawn at random for each connection",
     ),
-    ("padding", "payload", Rule::Ignore, "", "drawn at random, as is its length"),
-    ("crypto-provide", "padding_length", Rule::Ignore, "", "drawn at random"),
-    ("crypto-provide", "padding", Rule::Ignore, "", "drawn at random, as is its length"),
-    ("crypto-select", "padding_length", Rule::Ignore, "", "drawn at random"),
-    ("crypto-select", "padding", Rule::Ignore, "", "drawn at random, as is its length"),
+    ("padding", "payload", MaskRule::Ignore, "", "drawn at random, as is its length"),
+    ("crypto-provide", "padding_length", MaskRule::Ignore, "", "drawn at random"),
+    ("crypto-provide", "padding", MaskRule::Ignore, "", "drawn at random, as is its length"),
+    ("crypto-select", "padding_length", MaskRule::Ignore, "", "drawn at random"),
+    ("crypto-select", "padding", MaskRule::Ignore, "", "drawn at random, as is its length"),
     (
         "encrypted",
         "payload",
-        Rule::Ignore,
+        MaskRule::Ignore,
         "",
         "under a key drawn at random; only its length can be compared",
     ),
-    ("utp", "payload", Rule::Ignore, "", "uTP is counted, and not read"),
+    ("utp", "payload", MaskRule::Ignore, "", "uTP is counted, and not read"),
 ];

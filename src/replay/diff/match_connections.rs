@@ -13,10 +13,13 @@ use bittrace_protocol::{InfoHash, PeerId};
 use bittrace_trace::Speaker;
 use bittrace_trace::record::{Body, HttpTrackerBody};
 
-use crate::model::transcript::{Conversation, Role};
+use crate::model::transcript::{Conversation, ConversationRole};
 
 /// Pairs of conversations by their places; each conversation is in one pair at most.
-pub(crate) fn couple(reference: &[Conversation], candidate: &[Conversation]) -> Vec<(usize, usize)> {
+pub(crate) fn match_connections(
+    reference: &[Conversation],
+    candidate: &[Conversation],
+) -> Vec<(usize, usize)> {
     let ours: Vec<Traits> = traits(reference);
     let theirs: Vec<Traits> = traits(candidate);
     let mut couples =
@@ -90,8 +93,8 @@ impl Couples {
 /// What a conversation is recognised by.
 #[derive(Debug)]
 struct Traits<'a> {
-    role: Role,
-    request: Request,
+    role: ConversationRole,
+    request: RequestMark,
     first: &'a [u8],
     far: SocketAddr,
     /// The far end's address where it is one that was called, and not a port drawn for the occasion.
@@ -108,7 +111,7 @@ struct Traits<'a> {
 
 /// What the first request on a tracker's connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Request {
+enum RequestMark {
     None,
     Announce(Option<Event>),
     Scrape,
@@ -116,7 +119,7 @@ enum Request {
 }
 
 fn traits(conversations: &[Conversation]) -> Vec<Traits<'_>> {
-    let mut ranks: HashMap<(Role, Request), usize> = HashMap::new();
+    let mut ranks: HashMap<(ConversationRole, RequestMark), usize> = HashMap::new();
     let mut all: Vec<Traits<'_>> = conversations.iter().map(Traits::of).collect();
     for one in &mut all {
         let rank = ranks.entry(one.class()).or_default();
@@ -130,14 +133,16 @@ impl<'a> Traits<'a> {
     fn of(conversation: &'a Conversation) -> Self {
         let [local, far] = [Speaker::Local, Speaker::Far].map(|speaker| conversation.way(speaker));
         let first = local.messages.first();
-        let request = match (conversation.role, first.map(crate::model::message::Kept::body)) {
-            (Role::HttpTracker, Some(Body::HttpTracker(HttpTrackerBody::Request(_, kind)))) => match &*kind {
-                RequestKind::Announce(announce) => Request::Announce(announce.event),
-                RequestKind::Scrape(_) => Request::Scrape,
-                RequestKind::Other => Request::Other,
-            },
-            (Role::HttpTracker, _) => Request::Other,
-            _ => Request::None,
+        let request = match (conversation.role, first.map(crate::model::message::StoredMessage::body)) {
+            (ConversationRole::HttpTracker, Some(Body::HttpTracker(HttpTrackerBody::Request(_, kind)))) => {
+                match &*kind {
+                    RequestKind::Announce(announce) => RequestMark::Announce(announce.event),
+                    RequestKind::Scrape(_) => RequestMark::Scrape,
+                    RequestKind::Other => RequestMark::Other,
+                }
+            }
+            (ConversationRole::HttpTracker, _) => RequestMark::Other,
+            _ => RequestMark::None,
         };
         let said = local.messages.iter().chain(&far.messages);
         Self {
@@ -155,7 +160,7 @@ impl<'a> Traits<'a> {
         }
     }
 
-    fn class(&self) -> (Role, Request) {
+    fn class(&self) -> (ConversationRole, RequestMark) {
         (self.role, self.request)
     }
 

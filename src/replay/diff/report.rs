@@ -7,7 +7,7 @@ use crate::diff::mask::Mask;
 
 /// What is thought of a message and its counterpart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Verdict {
+pub enum PairVerdict {
     /// The same bytes at the same place.
     Same,
     /// The same but for what masks allow.
@@ -22,7 +22,7 @@ pub enum Verdict {
     Extra,
 }
 
-impl Verdict {
+impl PairVerdict {
     /// All of them.
     pub const ALL: [Self; 6] =
         [Self::Same, Self::Masked, Self::Differs, Self::Moved, Self::Missing, Self::Extra];
@@ -40,25 +40,25 @@ impl Verdict {
     }
 
     /// What kind of disagreement it is; `None` where there is none.
-    pub const fn kind(self) -> Option<Kind> {
+    pub const fn kind(self) -> Option<ReportKind> {
         match self {
             Self::Same | Self::Masked => None,
-            Self::Differs => Some(Kind::Phrasing),
-            Self::Moved | Self::Missing | Self::Extra => Some(Kind::Choice),
+            Self::Differs => Some(ReportKind::Phrasing),
+            Self::Moved | Self::Missing | Self::Extra => Some(ReportKind::Choice),
         }
     }
 }
 
 /// The kinds of disagreement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum ReportKind {
     /// How a message is said.
     Phrasing,
     /// What is said, and when.
     Choice,
 }
 
-impl Kind {
+impl ReportKind {
     /// Its name in JSON.
     pub const fn name(self) -> &'static str {
         match self {
@@ -70,7 +70,7 @@ impl Kind {
 
 /// A message and its counterpart, or one without.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Pair {
+pub struct MessagePair {
     /// Which side of its capture said it.
     pub speaker: Speaker,
     /// The reference's message, by its place in what that side said.
@@ -78,7 +78,7 @@ pub struct Pair {
     /// The candidate's.
     pub candidate: Option<u32>,
     /// What is thought of them.
-    pub verdict: Verdict,
+    pub verdict: PairVerdict,
     /// Whether it stands elsewhere among the others, also where that is not the verdict.
     pub moved: bool,
     /// Whether it is a capture that lacks the counterpart, and not the client.
@@ -89,13 +89,13 @@ pub struct Pair {
 
 /// A conversation and its counterpart, or one without.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Compared {
+pub struct ComparedConversation {
     /// The reference's conversation, by its place in the transcript.
     pub reference: Option<usize>,
     /// The candidate's.
     pub candidate: Option<usize>,
     /// Their messages in the order of the reference. Every message of both is in one pair.
-    pub pairs: Vec<Pair>,
+    pub pairs: Vec<MessagePair>,
 }
 
 /// A mask, and how often it let a difference pass.
@@ -109,9 +109,9 @@ pub struct MaskUse {
 
 /// What a comparison found.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Report {
+pub struct DiffReport {
     /// The conversations, in the order of the reference, those that only the candidate has behind them.
-    pub conversations: Vec<Compared>,
+    pub conversations: Vec<ComparedConversation>,
     /// The masks that were used, in the order of the table.
     pub masks: Vec<MaskUse>,
     /// What counts.
@@ -153,21 +153,21 @@ pub struct Tally {
 
 impl Tally {
     /// How many have this verdict, those left out that a capture lost.
-    pub const fn of(&self, verdict: Verdict) -> u64 {
+    pub const fn of(&self, verdict: PairVerdict) -> u64 {
         self.verdicts[verdict as usize]
     }
 
     /// How many messages of the reference have a counterpart.
     pub const fn paired(&self) -> u64 {
-        self.of(Verdict::Same)
-            + self.of(Verdict::Masked)
-            + self.of(Verdict::Differs)
-            + self.of(Verdict::Moved)
+        self.of(PairVerdict::Same)
+            + self.of(PairVerdict::Masked)
+            + self.of(PairVerdict::Differs)
+            + self.of(PairVerdict::Moved)
     }
 
     /// How many messages the reference has that the candidate's capture did not lose.
     pub const fn reference(&self) -> u64 {
-        self.paired() + self.of(Verdict::Missing)
+        self.paired() + self.of(PairVerdict::Missing)
     }
 
     /// How much of the reference has a counterpart, from 0 to 1.
@@ -177,12 +177,12 @@ impl Tally {
 
     /// How much of what has a counterpart has the same bytes but for what masks allow, from 0 to 1.
     pub fn fidelity(&self) -> f64 {
-        ratio(self.paired() - self.of(Verdict::Differs), self.paired())
+        ratio(self.paired() - self.of(PairVerdict::Differs), self.paired())
     }
 
-    fn add(&mut self, pair: &Pair) {
+    fn add(&mut self, pair: &MessagePair) {
         match (pair.lost, pair.verdict) {
-            (true, Verdict::Extra) => self.lost_of_reference += 1,
+            (true, PairVerdict::Extra) => self.lost_of_reference += 1,
             (true, _) => self.lost += 1,
             (false, verdict) => self.verdicts[verdict as usize] += 1,
         }
@@ -217,7 +217,7 @@ impl Tallies {
         self.0.iter().fold(Tally::default(), |sum, (_, tally)| sum.join(tally))
     }
 
-    pub(crate) fn add(&mut self, message: &'static str, pair: &Pair) {
+    pub(crate) fn add(&mut self, message: &'static str, pair: &MessagePair) {
         let at = self.0.iter().position(|(name, _)| *name == message).unwrap_or_else(|| {
             self.0.push((message, Tally::default()));
             self.0.len() - 1
@@ -226,13 +226,13 @@ impl Tallies {
     }
 }
 
-impl Report {
+impl DiffReport {
     pub(crate) const fn new(side: Judged) -> Self {
         let empty = Tallies(Vec::new());
         Self { conversations: Vec::new(), masks: Vec::new(), side, tallies: [empty, Tallies(Vec::new())] }
     }
 
-    pub(crate) fn count(&mut self, message: &'static str, pair: &Pair) {
+    pub(crate) fn count(&mut self, message: &'static str, pair: &MessagePair) {
         self.tallies[pair.speaker as usize].add(message, pair);
     }
 
@@ -248,9 +248,9 @@ impl Report {
     }
 
     /// How many messages that count disagree, choices of an allowed kind left out.
-    pub fn disagreements(&self, allowed: &[Verdict]) -> u64 {
+    pub fn disagreements(&self, allowed: &[PairVerdict]) -> u64 {
         let total = self.total();
-        let counts = |verdict: &&Verdict| verdict.kind().is_some() && !allowed.contains(verdict);
-        Verdict::ALL.iter().filter(counts).map(|verdict| total.of(*verdict)).sum()
+        let counts = |verdict: &&PairVerdict| verdict.kind().is_some() && !allowed.contains(verdict);
+        PairVerdict::ALL.iter().filter(counts).map(|verdict| total.of(*verdict)).sum()
     }
 }

@@ -8,7 +8,7 @@ use bittrace_protocol::Timestamp;
 use bittrace_trace::{Closing, Direction, Flow, Recorder, StreamId, Trace};
 
 use super::*;
-use crate::{MaskError, Report, Verdict};
+use crate::{DiffReport, MaskError, PairVerdict};
 
 use Direction::{FromInitiator as Ours, FromResponder as Theirs};
 
@@ -103,9 +103,9 @@ fn extended(dictionary: &str) -> Vec<u8> {
     [&length[..], &[20, 0], dictionary.as_bytes()].concat()
 }
 
-fn compare_runs(reference: Run, candidate: Run) -> (Transcript, Transcript, Report) {
+fn compare_runs(reference: Run, candidate: Run) -> (Transcript, Transcript, DiffReport) {
     let (reference, candidate) = (reference.end(), candidate.end());
-    let report = diff(&reference, &candidate, &Options::default()).unwrap();
+    let report = diff(&reference, &candidate, &DiffOptions::default()).unwrap();
     (reference, candidate, report)
 }
 
@@ -115,7 +115,7 @@ fn told(reference: Run, candidate: Run) -> Vec<String> {
     let mut lines = Vec::new();
     for compared in &report.conversations {
         for pair in &compared.pairs {
-            if pair.speaker == Speaker::Far || pair.verdict == Verdict::Same {
+            if pair.speaker == Speaker::Far || pair.verdict == PairVerdict::Same {
                 continue;
             }
             let of = |transcript: &Transcript, at: Option<usize>, place: Option<u32>| {
@@ -268,7 +268,7 @@ fn masks_by_hand_come_first_and_must_be_of_use() {
     let run = |numwant: u32| Run::new().announce(&format!("port=1&numwant={numwant}"), "t");
     let masked = |mask: &str| {
         let masking = Masking::Table(vec![Mask::parse(mask).unwrap()]);
-        let options = Options { masking, ..Options::default() };
+        let options = DiffOptions { masking, ..DiffOptions::default() };
         diff(&run(50).end(), &run(80).end(), &options).map(|report| report.disagreements(&[]))
     };
     assert_eq!(masked("announce-request.numwant=ignore"), Ok(0));
@@ -307,9 +307,9 @@ fn blocks_beyond_the_budget_are_compared_by_their_digests() {
         transcriber.finish(&trace)
     };
     let disagreements = |one: &Transcript, other: &Transcript| {
-        let report = diff(one, other, &Options::exact()).unwrap();
+        let report = diff(one, other, &DiffOptions::exact()).unwrap();
         let pairs = report.conversations.iter().flat_map(|compared| &compared.pairs);
-        let differing: Vec<_> = pairs.filter(|pair| pair.verdict != Verdict::Same).collect();
+        let differing: Vec<_> = pairs.filter(|pair| pair.verdict != PairVerdict::Same).collect();
         differing.iter().flat_map(|pair| &pair.differences).map(|one| one.name.clone()).collect::<Vec<_>>()
     };
     assert_eq!(read(1, 0).shortened, 1);

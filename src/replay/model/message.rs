@@ -11,7 +11,7 @@ use sha1::{Digest, Sha1};
 
 /// A message of a conversation.
 #[derive(Debug, Clone)]
-pub struct Kept {
+pub struct StoredMessage {
     /// Its number in its capture, from 1.
     pub number: u64,
     /// The packets that carried it, as Wireshark counts them.
@@ -31,7 +31,7 @@ enum Meaning {
     Other(Box<Body>),
 }
 
-impl Kept {
+impl StoredMessage {
     /// The message's name, as [`Body::message`] has it.
     pub fn message(&self) -> &'static str {
         match &self.meaning {
@@ -113,12 +113,12 @@ impl Kept {
     }
 
     /// Whether two messages have the same bytes. A block that is not kept is judged by its digest.
-    pub fn says_the_same(&self, other: &Self) -> bool {
+    pub fn same_bytes(&self, other: &Self) -> bool {
         match (self.digest(), other.digest()) {
             (None, None) => self.bytes == other.bytes && self.length() == other.length(),
             (Some(one), Some(two)) => self.bytes == other.bytes && one == two,
-            (Some(_), None) => other.shortened().is_some_and(|other| self.says_the_same(&other)),
-            (None, Some(_)) => other.says_the_same(self),
+            (Some(_), None) => other.shortened().is_some_and(|other| self.same_bytes(&other)),
+            (None, Some(_)) => other.same_bytes(self),
         }
     }
 
@@ -164,7 +164,7 @@ const PIECE_HEADER: usize = 13;
 /// Copies what is to be kept into memory of its own, since a slice of a record's bytes holds the whole buffer they
 /// were read into.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct MessageStore {
     chunk: BytesMut,
     left: usize,
     /// How many pieces were shortened.
@@ -174,13 +174,13 @@ pub(crate) struct Keeper {
 /// How much is asked of the allocator at once.
 const CHUNK: usize = 256 * 1024;
 
-impl Keeper {
+impl MessageStore {
     /// A keeper that keeps blocks whole while all bytes together are within `budget`.
     pub(crate) fn new(budget: usize) -> Self {
         Self { chunk: BytesMut::new(), left: budget, shortened: 0 }
     }
 
-    pub(crate) fn keep(&mut self, record: Record) -> Kept {
+    pub(crate) fn keep(&mut self, record: Record) -> StoredMessage {
         let Record { number, mut frames, bytes, body, .. } = record;
         frames.shrink_to_fit();
         let is_piece = matches!(body, Body::PeerWire(PeerWireBody::Message(Message::Piece { .. })));
@@ -188,7 +188,12 @@ impl Keeper {
             self.shortened += 1;
             let digest = Sha1::digest(&bytes[PIECE_HEADER..]);
             let bytes = self.copy(&bytes[..PIECE_HEADER]);
-            return Kept { number, frames, bytes, meaning: Meaning::Shortened(Box::new(digest.into())) };
+            return StoredMessage {
+                number,
+                frames,
+                bytes,
+                meaning: Meaning::Shortened(Box::new(digest.into())),
+            };
         }
         self.left = self.left.saturating_sub(bytes.len());
         let bytes = self.copy(&bytes);
@@ -197,7 +202,7 @@ impl Keeper {
             Body::PeerWire(PeerWireBody::Extended(_, extension)) => Meaning::Extended(Box::new(extension)),
             body => Meaning::Other(Box::new(body)),
         };
-        Kept { number, frames, bytes, meaning }
+        StoredMessage { number, frames, bytes, meaning }
     }
 
     fn copy(&mut self, bytes: &[u8]) -> Bytes {

@@ -16,14 +16,14 @@ pub struct Reference {
     /// Its records, in their order.
     pub records: Vec<Record>,
     /// The connections, by their streams.
-    pub connections: BTreeMap<StreamId, Connection>,
+    pub connections: BTreeMap<StreamId, RecordedConnection>,
     /// The torrent it is mostly about.
     pub torrent: InfoHash,
 }
 
 /// A connection of a reference, or flow of datagrams.
 #[derive(Debug, Clone)]
-pub struct Connection {
+pub struct RecordedConnection {
     /// Its number in the capture.
     pub stream: StreamId,
     /// What carried it.
@@ -77,7 +77,7 @@ impl Reference {
     /// As for [`open`](Self::open).
     pub fn read(mut trace: Trace, name: &str) -> Result<Self, ReferenceError> {
         let mut records = Vec::new();
-        let mut connections: BTreeMap<StreamId, Connection> = BTreeMap::new();
+        let mut connections: BTreeMap<StreamId, RecordedConnection> = BTreeMap::new();
         let mut size = 0;
         while let Some(dissected) = trace.next()? {
             let Dissected::Record(record) = dissected else { continue };
@@ -85,7 +85,8 @@ impl Reference {
             if size > MOST {
                 return Err(ReferenceError::TooLong { name: name.to_owned() });
             }
-            let connection = connections.entry(record.stream).or_insert_with(|| Connection::of(&record));
+            let connection =
+                connections.entry(record.stream).or_insert_with(|| RecordedConnection::of(&record));
             connection.records.push(records.len());
             records.push(record);
         }
@@ -95,25 +96,25 @@ impl Reference {
     }
 
     /// The connections about the torrent, in the order in which they began.
-    pub fn conversations(&self) -> impl Iterator<Item = &Connection> {
+    pub fn conversations(&self) -> impl Iterator<Item = &RecordedConnection> {
         let mut all: Vec<_> = self.connections.values().filter(|one| self.is_about(one)).collect();
         all.sort_by_key(|connection| connection.records.first());
         all.into_iter()
     }
 
     /// The records of a connection.
-    pub fn records_of<'a>(&'a self, connection: &'a Connection) -> impl Iterator<Item = &'a Record> {
+    pub fn records_of<'a>(&'a self, connection: &'a RecordedConnection) -> impl Iterator<Item = &'a Record> {
         connection.records.iter().filter_map(|&place| self.records.get(place))
     }
 
-    fn is_about(&self, connection: &Connection) -> bool {
+    fn is_about(&self, connection: &RecordedConnection) -> bool {
         let mut torrents = self.records_of(connection).filter_map(|record| record.torrent);
         connection.transport != Transport::Utp
             && torrents.next().is_none_or(|torrent| torrent == self.torrent)
     }
 }
 
-impl Connection {
+impl RecordedConnection {
     fn of(record: &Record) -> Self {
         let says = record.speaker == Speaker::Local;
         let (local, far) = match says {

@@ -9,7 +9,7 @@ use bittrace_trace::record::{Body, Frames, PeerWireBody, Protocol, Speaker, Tran
 use bittrace_trace::{Direction, Dissected, Flow, Opening, Options, Record, StreamId, Trace, TraceError};
 use bytes::Bytes;
 
-use crate::model::message::{Keeper, Kept};
+use crate::model::message::{MessageStore, StoredMessage};
 
 /// How many bytes of messages are kept whole of a capture: 512 MiB. Beyond, blocks are kept as digests.
 pub const BUDGET: usize = 512 << 20;
@@ -41,7 +41,7 @@ pub struct Conversation {
     /// What carried it.
     pub transport: Transport,
     /// With whom the local host speaks.
-    pub role: Role,
+    pub role: ConversationRole,
     /// Its ends.
     pub flow: Flow,
     /// The way the local host speaks.
@@ -50,14 +50,14 @@ pub struct Conversation {
     pub opening: Opening,
     /// The torrent it is about.
     pub torrent: Option<InfoHash>,
-    ways: [Way; 2],
+    ways: [DirectionTranscript; 2],
 }
 
 /// What one end of a conversation said.
 #[derive(Debug, Default)]
-pub struct Way {
+pub struct DirectionTranscript {
     /// Its messages, in order.
-    pub messages: Vec<Kept>,
+    pub messages: Vec<StoredMessage>,
     /// Its client, if it has said so.
     pub client: Option<Arc<str>>,
     /// Its peer id, if it shook hands.
@@ -66,7 +66,7 @@ pub struct Way {
 
 /// What the far end of a conversation is to the local host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Role {
+pub enum ConversationRole {
     /// A tracker over HTTP.
     HttpTracker,
     /// A tracker over UDP.
@@ -83,7 +83,7 @@ pub enum Role {
     LocalNetwork,
 }
 
-impl Role {
+impl ConversationRole {
     const fn of(protocol: Protocol) -> Self {
         match protocol {
             Protocol::HttpTracker => Self::HttpTracker,
@@ -158,7 +158,7 @@ impl Conversation {
         Self {
             stream: record.stream,
             transport: record.transport,
-            role: Role::of(record.body.protocol()),
+            role: ConversationRole::of(record.body.protocol()),
             flow: Flow { initiator, responder },
             local,
             opening: Opening::Syn,
@@ -168,7 +168,7 @@ impl Conversation {
     }
 
     /// What `speaker` said.
-    pub const fn way(&self, speaker: Speaker) -> &Way {
+    pub const fn way(&self, speaker: Speaker) -> &DirectionTranscript {
         &self.ways[speaker as usize]
     }
 
@@ -179,7 +179,7 @@ impl Conversation {
 
     /// Whether the capture lacks some of what `speaker` said.
     pub fn is_lossy(&self, speaker: Speaker) -> bool {
-        self.opening == Opening::MidStream || self.way(speaker).messages.iter().any(Kept::is_gap)
+        self.opening == Opening::MidStream || self.way(speaker).messages.iter().any(StoredMessage::is_gap)
     }
 
     /// Whether the local host opened it.
@@ -188,7 +188,7 @@ impl Conversation {
     }
 
     /// A message as a record. Times, notes and answers are not kept.
-    pub fn record(&self, speaker: Speaker, kept: &Kept) -> Record {
+    pub fn record(&self, speaker: Speaker, kept: &StoredMessage) -> Record {
         let direction = match speaker {
             Speaker::Local => self.local,
             Speaker::Far => self.local.reverse(),
@@ -218,7 +218,7 @@ impl Conversation {
     }
 
     /// What a message says, on one line.
-    pub fn describe(&self, speaker: Speaker, kept: &Kept) -> String {
+    pub fn describe(&self, speaker: Speaker, kept: &StoredMessage) -> String {
         kept.summary(&self.record(speaker, kept))
     }
 
@@ -231,7 +231,7 @@ impl Conversation {
 /// Takes in a trace piece by piece.
 #[derive(Debug)]
 pub struct Transcriber {
-    keeper: Keeper,
+    keeper: MessageStore,
     conversations: Vec<Conversation>,
     records: u64,
 }
@@ -239,7 +239,7 @@ pub struct Transcriber {
 impl Transcriber {
     /// A transcriber that keeps `budget` bytes of messages whole, [`BUDGET`] as a rule.
     pub fn new(budget: usize) -> Self {
-        Self { keeper: Keeper::new(budget), conversations: Vec::new(), records: 0 }
+        Self { keeper: MessageStore::new(budget), conversations: Vec::new(), records: 0 }
     }
 
     /// Takes in the next record, or the end of a connection.
@@ -267,7 +267,7 @@ impl Transcriber {
         };
         let conversation = &mut self.conversations[at];
         // Nodes are asked for any torrent there is.
-        if conversation.role != Role::Node {
+        if conversation.role != ConversationRole::Node {
             conversation.torrent = conversation.torrent.or(record.torrent);
         }
         let way = &mut conversation.ways[record.speaker as usize];

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 /// A disturbance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Disturbance {
+pub enum InjectedFault {
     /// Every byte by itself.
     SplitBytes,
     /// Each message cut so that one read ends a byte before its end and the next a byte behind.
@@ -42,14 +42,14 @@ pub(crate) enum Act {
 
 /// A disturbance on its way through a connection.
 #[derive(Debug, Clone)]
-pub(crate) struct Disturber {
-    what: Disturbance,
+pub(crate) struct FaultInjector {
+    what: InjectedFault,
     messages: u32,
     blocks: u32,
     done: bool,
 }
 
-impl Disturbance {
+impl InjectedFault {
     /// What it does, in words that go on from "the far end ...".
     pub fn describe(self) -> String {
         match self {
@@ -73,7 +73,7 @@ impl Disturbance {
     }
 }
 
-impl FromStr for Disturbance {
+impl FromStr for InjectedFault {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -117,9 +117,9 @@ impl FromStr for Disturbance {
 pub const NAMES: &str = "split=bytes, split=boundaries, delay=MS, reorder, drop=MESSAGE, corrupt=BLOCK, \
                          duplicate=BLOCK, unknown=ID, overlong=MESSAGE";
 
-impl Disturber {
+impl FaultInjector {
     /// A disturbance of a connection on which nothing was said.
-    pub(crate) const fn new(what: Disturbance) -> Self {
+    pub(crate) const fn new(what: InjectedFault) -> Self {
         Self { what, messages: 0, blocks: 0, done: false }
     }
 
@@ -130,7 +130,7 @@ impl Disturber {
 
     /// How these messages, each whole, are put on the wire.
     pub(crate) fn put(&mut self, mut messages: Vec<Bytes>) -> Vec<Act> {
-        if self.what == Disturbance::Reorder {
+        if self.what == InjectedFault::Reorder {
             reverse_blocks(&mut messages);
         }
         let mut acts = Vec::new();
@@ -140,11 +140,11 @@ impl Disturber {
             self.blocks += u32::from(is_block);
             let here = is_block && !self.done;
             match self.what {
-                Disturbance::SplitBytes => {
+                InjectedFault::SplitBytes => {
                     acts.extend((0..message.len()).map(|at| Act::Write(message.slice(at..=at))));
                 }
-                Disturbance::Delay(by) => acts.extend([Act::Pause(by), Act::Write(message)]),
-                Disturbance::Corrupt(block) if here && self.blocks == block => {
+                InjectedFault::Delay(by) => acts.extend([Act::Pause(by), Act::Write(message)]),
+                InjectedFault::Corrupt(block) if here && self.blocks == block => {
                     let mut bytes = BytesMut::from(&message[..]);
                     if let Some(last) = bytes.last_mut() {
                         *last ^= 0xff;
@@ -152,18 +152,18 @@ impl Disturber {
                     self.done = true;
                     acts.push(Act::Write(bytes.freeze()));
                 }
-                Disturbance::Duplicate(block) if here && self.blocks == block => {
+                InjectedFault::Duplicate(block) if here && self.blocks == block => {
                     self.done = true;
                     acts.extend([Act::Write(message.clone()), Act::Write(message)]);
                 }
-                Disturbance::Unknown(id) if !self.done && self.messages == 2 => {
+                InjectedFault::Unknown(id) if !self.done && self.messages == 2 => {
                     self.done = true;
                     let mut unknown = Vec::new();
                     Message::Unknown { id: MessageId(id), payload: Bytes::from_static(b"what") }
                         .encode(&mut unknown);
                     acts.extend([Act::Write(message), Act::Write(unknown.into())]);
                 }
-                Disturbance::Overlong(after) if !self.done && self.messages == after => {
+                InjectedFault::Overlong(after) if !self.done && self.messages == after => {
                     self.done = true;
                     acts.extend([
                         Act::Write(message),
@@ -171,7 +171,7 @@ impl Disturber {
                     ]);
                     return acts;
                 }
-                Disturbance::Drop(after) if !self.done && self.messages == after => {
+                InjectedFault::Drop(after) if !self.done && self.messages == after => {
                     self.done = true;
                     acts.extend([Act::Write(message), Act::Close]);
                     return acts;
@@ -180,7 +180,7 @@ impl Disturber {
             }
         }
         match self.what {
-            Disturbance::SplitBoundaries => around_boundaries(&acts),
+            InjectedFault::SplitBoundaries => around_boundaries(&acts),
             _ => acts,
         }
     }
@@ -223,7 +223,7 @@ mod tests {
 
     fn put(what: &str, messages: &[&'static [u8]]) -> Vec<Act> {
         let messages = messages.iter().map(|message| Bytes::from_static(message)).collect();
-        Disturber::new(what.parse().unwrap()).put(messages)
+        FaultInjector::new(what.parse().unwrap()).put(messages)
     }
 
     fn bytes(acts: &[Act]) -> Vec<u8> {
@@ -276,7 +276,7 @@ mod tests {
             ("unknown=7", "7 is the id of piece"),
             ("delay=soon", "milliseconds"),
         ] {
-            let error = text.parse::<Disturbance>().unwrap_err();
+            let error = text.parse::<InjectedFault>().unwrap_err();
             assert!(error.contains(wanted), "{error}");
         }
     }

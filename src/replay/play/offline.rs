@@ -16,15 +16,15 @@ use bittrace_trace::{Direction, Flow, Opening, Recorder};
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
 
-use crate::model::reference::{Connection, Reference};
-use crate::play::pieces::Contents;
-use crate::play::replay_peer::{FarPeer, Missed};
-use crate::play::replay_tracker::FarTracker;
-use crate::profile::Learnt;
+use crate::model::reference::{RecordedConnection, Reference};
+use crate::play::pieces::RecordedPieces;
+use crate::play::replay_peer::{Missed, ReplayPeer};
+use crate::play::replay_tracker::ReplayTracker;
+use crate::profile::InferredProfile;
 
 /// What came of a rehearsal.
 #[derive(Debug)]
-pub struct Rehearsal {
+pub struct OfflineRun {
     /// All that was said, as a capture.
     pub capture: Vec<u8>,
     /// Whether the session has every piece.
@@ -41,13 +41,13 @@ pub struct Rehearsal {
 ///
 /// # Errors
 /// When the torrent is not that of the reference, in words.
-pub fn rehearse(
+pub fn replay_offline(
     reference: &Reference,
-    learnt: &Learnt,
+    learnt: &InferredProfile,
     torrent: &Arc<Metainfo>,
-    contents: &Contents,
+    contents: &RecordedPieces,
     comment: &str,
-) -> Result<Rehearsal, String> {
+) -> Result<OfflineRun, String> {
     if torrent.info_hash != reference.torrent {
         return Err(format!("the capture is about torrent {}, not {}", reference.torrent, torrent.info_hash));
     }
@@ -61,7 +61,7 @@ pub fn rehearse(
     config.max_unstored = u64::MAX;
     let session = Session::new(config, torrent.clone(), learnt.identity.clone(), [], began);
     let recorder = Recorder::new(Vec::new(), comment).map_err(|error| error.to_string())?;
-    let mut stage = Stage {
+    let mut stage = Simulation {
         reference,
         torrent: torrent.clone(),
         contents,
@@ -69,7 +69,7 @@ pub fn rehearse(
         now: began,
         wakes: None,
         over: false,
-        tracker: FarTracker::of(reference),
+        tracker: ReplayTracker::of(reference),
         waiting: reference.conversations().filter(|one| !one.tracker).cloned().collect(),
         lines: BTreeMap::new(),
         disk: BTreeMap::new(),
@@ -84,18 +84,18 @@ pub fn rehearse(
     stage.finish().map_err(|error| error.to_string())
 }
 
-struct Stage<'a> {
+struct Simulation<'a> {
     reference: &'a Reference,
     torrent: Arc<Metainfo>,
-    contents: &'a Contents,
+    contents: &'a RecordedPieces,
     session: Session,
     now: Timestamp,
     wakes: Option<Timestamp>,
     over: bool,
-    tracker: FarTracker,
+    tracker: ReplayTracker,
     /// The connections to peers that have not begun.
-    waiting: VecDeque<Connection>,
-    lines: BTreeMap<SessionStreamId, Line>,
+    waiting: VecDeque<RecordedConnection>,
+    lines: BTreeMap<SessionStreamId, SimulatedConnection>,
     /// The bytes of each piece, and how many of them were stored.
     disk: BTreeMap<PieceIndex, (Vec<u8>, usize)>,
     recorder: Recorder<Vec<u8>>,
@@ -107,19 +107,19 @@ struct Stage<'a> {
 }
 
 /// A connection of the session.
-struct Line {
+struct SimulatedConnection {
     far: SocketAddr,
-    role: Role,
+    role: RemoteRole,
     /// Its number in the recording, once it stands there, and the way the session's words go.
     recorded: Option<(trace::StreamId, Direction)>,
 }
 
-enum Role {
-    Peer(Box<FarPeer>),
+enum RemoteRole {
+    Peer(Box<ReplayPeer>),
     Tracker(Vec<u8>),
 }
 
-impl Stage<'_> {
+impl Simulation<'_> {
     fn run(&mut self) -> std::io::Result<()> {
         let end = self.reference.records.last().map_or(self.now, |record| record.at) + PATIENCE;
         let mut stopped = false;
@@ -142,7 +142,8 @@ impl Stage<'_> {
             match due {
                 Some((Due::Speech(stream), at)) => {
                     self.now = self.now.max(at);
-                    if let Some(Line { role: Role::Peer(peer), .. }) = self.lines.get_mut(&stream)
+                    if let Some(SimulatedConnection { role: RemoteRole::Peer(peer), .. }) =
+                        self.lines.get_mut(&stream)
                         && !peer.waive()
                     {
                         peer.pass_over();
@@ -218,13 +219,16 @@ impl Stage<'_> {
     fn play(&mut self) -> std::io::Result<bool> {
         let mut order: Vec<(u64, SessionStreamId)> = Vec::new();
         for (&stream, line) in &self.lines {
-            if let Role::Peer(peer) = &line.role {
+            if let RemoteRole::Peer(peer) = &line.role {
                 order.push((peer.pending().map_or(u64::MAX, |(number, _)| number), stream));
             }
         }
         order.sort_unstable();
         for (_, stream) in order {
-            let Some(Line { role: Role::Peer(peer), .. }) = self.lines.get_mut(&stream) else { continue };
+            let Some(SimulatedConnection { role: RemoteRole::Peer(peer), .. }) = self.lines.get_mut(&stream)
+            else {
+                continue;
+            };
             if let Some((messages, at)) = peer.speak(self.contents) {
                 self.now = self.now.max(at);
                 let bytes = Bytes::from(messages.concat());
@@ -239,8 +243,8 @@ impl Stage<'_> {
     /// What comes next in the reference, and when.
     fn next_due(&self) -> Option<(Due, Timestamp)> {
         let speech = self.lines.iter().filter_map(|(&stream, line)| match &line.role {
-            Role::Peer(peer) => peer.pending().map(|(number, at)| (number, Due::Speech(stream), at)),
-            Role::Tracker(_) => None,
+            RemoteRole::Peer(peer) => peer.pending().map(|(number, at)| (number, Due::Speech(stream), at)),
+            RemoteRole::Tracker(_) => None,
         });
         let call = self.waiting.iter().filter(|connection| connection.called).filter_map(|connection| {
             let number = connection.records.first()?;
@@ -264,7 +268,7 @@ impl Stage<'_> {
     fn open(&mut self, stream: SessionStreamId, endpoint: Endpoint) -> std::io::Result<()> {
         match endpoint {
             Endpoint::Peer(address) => {
-                let dialled = |one: &Connection| !one.called && one.far == address;
+                let dialled = |one: &RecordedConnection| !one.called && one.far == address;
                 let Some(connection) =
                     self.waiting.iter().position(dialled).and_then(|place| self.waiting.remove(place))
                 else {
@@ -281,7 +285,10 @@ impl Stage<'_> {
                     self.session.handle(self.now, Input::Closed(stream, CloseReason::Unresolved(why)));
                     return Ok(());
                 };
-                self.lines.insert(stream, Line { far, role: Role::Tracker(Vec::new()), recorded: None });
+                self.lines.insert(
+                    stream,
+                    SimulatedConnection { far, role: RemoteRole::Tracker(Vec::new()), recorded: None },
+                );
                 self.session.handle(self.now, Input::Opened(stream, far));
             }
             Endpoint::UdpTracker(host, port) => {
@@ -299,12 +306,15 @@ impl Stage<'_> {
     fn begin(
         &mut self,
         stream: SessionStreamId,
-        connection: &Connection,
+        connection: &RecordedConnection,
         ours: Direction,
     ) -> std::io::Result<()> {
         let recorded = self.record_open(connection.local, connection.far, ours)?;
-        let role = Role::Peer(Box::new(FarPeer::of(self.reference, connection)));
-        self.lines.insert(stream, Line { far: connection.far, role, recorded: Some((recorded, ours)) });
+        let role = RemoteRole::Peer(Box::new(ReplayPeer::of(self.reference, connection)));
+        self.lines.insert(
+            stream,
+            SimulatedConnection { far: connection.far, role, recorded: Some((recorded, ours)) },
+        );
         Ok(())
     }
 
@@ -329,13 +339,13 @@ impl Stage<'_> {
     fn sent(&mut self, stream: SessionStreamId, bytes: &Bytes) -> std::io::Result<()> {
         self.session.handle(self.now, Input::Sent(stream, bytes.len()));
         let Some(line) = self.lines.get_mut(&stream) else { return Ok(()) };
-        if let Role::Peer(peer) = &mut line.role {
+        if let RemoteRole::Peer(peer) = &mut line.role {
             peer.hear(bytes);
         }
         if let Some((recorded, ours)) = line.recorded {
             self.recorder.burst(self.now, recorded, ours, bytes)?;
         }
-        if let Role::Tracker(asked) = &mut line.role {
+        if let RemoteRole::Tracker(asked) = &mut line.role {
             asked.extend_from_slice(bytes);
             if let Framing::Complete(length) = frame_request(asked) {
                 let request: Vec<u8> = asked.drain(..length).collect();
@@ -375,7 +385,7 @@ impl Stage<'_> {
         if let Some(violation) = violation {
             self.left.push((line.far, violation));
         }
-        if let Role::Peer(mut peer) = line.role {
+        if let RemoteRole::Peer(mut peer) = line.role {
             self.missed.extend(peer.finish().into_iter().map(|missed| (line.far, missed)));
         }
         match line.recorded {
@@ -401,7 +411,7 @@ impl Stage<'_> {
         }
     }
 
-    fn finish(mut self) -> std::io::Result<Rehearsal> {
+    fn finish(mut self) -> std::io::Result<OfflineRun> {
         for stream in self.lines.keys().copied().collect::<Vec<_>>() {
             self.close(stream, None)?;
         }
@@ -412,7 +422,7 @@ impl Stage<'_> {
             self.remarks
                 .push(format!("{} was not made: the tracker's answer {number} is unused", topic.describe()));
         }
-        Ok(Rehearsal {
+        Ok(OfflineRun {
             capture: self.recorder.finish()?,
             complete: self.session.is_complete(),
             missed: self.missed,
@@ -442,7 +452,7 @@ mod tests {
     use bittrace_trace::{Options, Speaker, Trace};
 
     use super::*;
-    use crate::learn;
+    use crate::infer_profile;
 
     fn reference(capture: &str) -> (Reference, Arc<Metainfo>) {
         let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../captures"].iter().collect();
@@ -451,10 +461,10 @@ mod tests {
         (reference, Arc::new(Metainfo::decode(&torrent).unwrap()))
     }
 
-    fn played(reference: &Reference, torrent: &Arc<Metainfo>) -> Rehearsal {
-        let contents = Contents::of(reference, torrent);
-        let learnt = learn(reference, Profile::own("bittrace"));
-        rehearse(reference, &learnt, torrent, &contents, "a test").unwrap()
+    fn played(reference: &Reference, torrent: &Arc<Metainfo>) -> OfflineRun {
+        let contents = RecordedPieces::of(reference, torrent);
+        let learnt = infer_profile(reference, Profile::own("bittrace"));
+        replay_offline(reference, &learnt, torrent, &contents, "a test").unwrap()
     }
 
     /// Each message of the host the capture is about, by its bytes, sorted.
@@ -492,8 +502,8 @@ mod tests {
     fn another_torrent_is_refused() {
         let (reference, _) = reference("download-aria2.pcap");
         let (_, torrent) = self::reference("http-tracker-single-peer.pcap");
-        let learnt = learn(&reference, Profile::own("bittrace"));
-        let refused = rehearse(&reference, &learnt, &torrent, &Contents::default(), "a test");
+        let learnt = infer_profile(&reference, Profile::own("bittrace"));
+        let refused = replay_offline(&reference, &learnt, &torrent, &RecordedPieces::default(), "a test");
         assert!(refused.is_err_and(|why| why.contains("is about torrent")));
     }
 

@@ -16,13 +16,13 @@ use crate::model::reference::Reference;
 
 /// What is known of the bytes of a torrent.
 #[derive(Debug, Default)]
-pub struct Contents {
+pub struct RecordedPieces {
     pieces: BTreeMap<PieceIndex, Bytes>,
     /// Blocks of pieces that are not whole, by piece and offset.
     blocks: BTreeMap<(PieceIndex, u32), Bytes>,
 }
 
-impl Contents {
+impl RecordedPieces {
     /// What `reference` holds of `torrent`: every whole piece that has its hash, and single blocks of the others.
     pub fn of(reference: &Reference, torrent: &Metainfo) -> Self {
         let mut contents = Self::default();

@@ -5,7 +5,7 @@ use bittrace_trace::{Body, PeerWireBody, Record};
 
 /// The kinds of what a client says that far ends wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cue {
+pub enum Precondition {
     /// Its handshake.
     Handshake,
     /// Its extended handshake.
@@ -26,9 +26,9 @@ pub enum Cue {
 
 /// How often each kind was said.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counts([u32; KINDS]);
+pub(crate) struct PreconditionCounts([u32; KINDS]);
 
-impl Cue {
+impl Precondition {
     /// The kind of a message; `None` for those nobody waits for.
     pub fn of(message: &Message) -> Option<Self> {
         Some(match message {
@@ -65,38 +65,38 @@ impl Cue {
     }
 }
 
-impl Counts {
+impl PreconditionCounts {
     /// One more of a kind was said.
-    pub(crate) fn add(&mut self, cue: Cue) {
+    pub(crate) fn add(&mut self, cue: Precondition) {
         self.0[cue as usize] = self.0[cue as usize].saturating_add(1);
     }
 
     /// The first kind of which less was said than `wanted`; `None` where there is enough of all.
-    pub(crate) fn lacks(&self, wanted: &Self) -> Option<(Cue, u32)> {
-        let lack = |cue: &Cue| wanted.0[*cue as usize].saturating_sub(self.0[*cue as usize]);
+    pub(crate) fn lacks(&self, wanted: &Self) -> Option<(Precondition, u32)> {
+        let lack = |cue: &Precondition| wanted.0[*cue as usize].saturating_sub(self.0[*cue as usize]);
         ALL.into_iter().find(|cue| lack(cue) > 0).map(|cue| (cue, lack(&cue)))
     }
 
     /// Only that without which a message would be out of place: the handshake, and interest once.
     pub(crate) fn essential(&self) -> Self {
         let mut counts = Self::default();
-        counts.0[Cue::Handshake as usize] = self.0[Cue::Handshake as usize];
-        counts.0[Cue::Interest as usize] = self.0[Cue::Interest as usize].min(1);
+        counts.0[Precondition::Handshake as usize] = self.0[Precondition::Handshake as usize];
+        counts.0[Precondition::Interest as usize] = self.0[Precondition::Interest as usize].min(1);
         counts
     }
 }
 
 const KINDS: usize = 8;
 
-const ALL: [Cue; KINDS] = [
-    Cue::Handshake,
-    Cue::Extended,
-    Cue::Pieces,
-    Cue::Interest,
-    Cue::Request,
-    Cue::Choke,
-    Cue::Piece,
-    Cue::Extension,
+const ALL: [Precondition; KINDS] = [
+    Precondition::Handshake,
+    Precondition::Extended,
+    Precondition::Pieces,
+    Precondition::Interest,
+    Precondition::Request,
+    Precondition::Choke,
+    Precondition::Piece,
+    Precondition::Extension,
 ];
 
 #[cfg(test)]
@@ -105,13 +105,13 @@ mod tests {
 
     #[test]
     fn what_is_lacking_is_named_in_the_order_of_a_connection() {
-        let (mut said, mut wanted) = (Counts::default(), Counts::default());
-        wanted.add(Cue::Request);
-        wanted.add(Cue::Request);
-        wanted.add(Cue::Handshake);
-        assert_eq!(said.lacks(&wanted), Some((Cue::Handshake, 1)));
-        said.add(Cue::Handshake);
-        assert_eq!(said.lacks(&wanted), Some((Cue::Request, 2)));
+        let (mut said, mut wanted) = (PreconditionCounts::default(), PreconditionCounts::default());
+        wanted.add(Precondition::Request);
+        wanted.add(Precondition::Request);
+        wanted.add(Precondition::Handshake);
+        assert_eq!(said.lacks(&wanted), Some((Precondition::Handshake, 1)));
+        said.add(Precondition::Handshake);
+        assert_eq!(said.lacks(&wanted), Some((Precondition::Request, 2)));
         assert_eq!(said.lacks(&wanted.essential()), None);
     }
 }

@@ -10,18 +10,18 @@ use bittrace_protocol::{Block, InfoHash, Timestamp};
 use bittrace_trace::{Body, MseBody, PeerWireBody, Record, Speaker, Unreadable};
 use bytes::{Bytes, BytesMut};
 
-use crate::model::reference::{Connection, Reference};
-use crate::play::pieces::Contents;
-use crate::play::precondition::{Counts, Cue};
+use crate::model::reference::{RecordedConnection, Reference};
+use crate::play::pieces::RecordedPieces;
+use crate::play::precondition::{Precondition, PreconditionCounts};
 
 /// A recorded peer.
 #[derive(Debug)]
-pub struct FarPeer {
-    lines: Vec<Line>,
+pub struct ReplayPeer {
+    lines: Vec<ScriptedMessage>,
     torrent: InfoHash,
     /// The first line that was not said.
     next: usize,
-    heard: Counts,
+    heard: PreconditionCounts,
     /// Whether only the essential is waited for, a cue having been missed.
     lenient: bool,
     received: BytesMut,
@@ -40,18 +40,18 @@ pub struct FarPeer {
 
 /// Something the far end says in the reference.
 #[derive(Debug)]
-struct Line {
+struct ScriptedMessage {
     at: Timestamp,
     number: u64,
     bytes: Bytes,
-    says: Says,
+    says: ScriptedKind,
     /// What the client had said before it.
-    wants: Counts,
+    wants: PreconditionCounts,
     said: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Says {
+enum ScriptedKind {
     Handshake {
         fast: bool,
     },
@@ -70,7 +70,7 @@ pub enum Missed {
         /// The message of the far end, by its number in the reference.
         number: u64,
         /// What was waited for.
-        cue: Cue,
+        cue: Precondition,
         /// How many more of it there are in the reference.
         lacking: u32,
     },
@@ -92,14 +92,14 @@ pub enum Missed {
     },
 }
 
-impl FarPeer {
+impl ReplayPeer {
     /// The far end of a connection of `reference`.
-    pub fn of(reference: &Reference, connection: &Connection) -> Self {
+    pub fn of(reference: &Reference, connection: &RecordedConnection) -> Self {
         let mut lines = Vec::new();
-        let mut wants = Counts::default();
+        let mut wants = PreconditionCounts::default();
         for record in reference.records_of(connection) {
             match record.speaker {
-                Speaker::Local => Cue::of_record(record).into_iter().for_each(|cue| wants.add(cue)),
+                Speaker::Local => Precondition::of_record(record).into_iter().for_each(|cue| wants.add(cue)),
                 // Parts of messages, and what is none, would break the stream.
                 Speaker::Far
                     if matches!(
@@ -107,14 +107,14 @@ impl FarPeer {
                         Body::Unreadable(_, Unreadable::Opaque(_) | Unreadable::Gap(_))
                             | Body::Mse(MseBody::Encrypted | MseBody::KeyExchange | MseBody::Negotiation(_))
                     ) => {}
-                Speaker::Far => lines.push(Line::of(record, wants)),
+                Speaker::Far => lines.push(ScriptedMessage::of(record, wants)),
             }
         }
         Self {
             lines,
             torrent: reference.torrent,
             next: 0,
-            heard: Counts::default(),
+            heard: PreconditionCounts::default(),
             lenient: false,
             received: BytesMut::new(),
             shaken: false,
@@ -129,9 +129,10 @@ impl FarPeer {
 
     /// Has it open the connection: its handshake comes first.
     pub fn call(&mut self) {
-        if let Some(line) = self.lines.first_mut().filter(|line| matches!(line.says, Says::Handshake { .. }))
+        if let Some(line) =
+            self.lines.first_mut().filter(|line| matches!(line.says, ScriptedKind::Handshake { .. }))
         {
-            line.wants = Counts::default();
+            line.wants = PreconditionCounts::default();
         }
     }
 
@@ -162,7 +163,7 @@ impl FarPeer {
                 }
             }
             self.shaken = true;
-            self.heard.add(Cue::Handshake);
+            self.heard.add(Precondition::Handshake);
         }
         loop {
             match frame(&self.received) {
@@ -183,7 +184,7 @@ impl FarPeer {
     }
 
     fn take(&mut self, message: &Message) {
-        Cue::of(message).into_iter().for_each(|cue| self.heard.add(cue));
+        Precondition::of(message).into_iter().for_each(|cue| self.heard.add(cue));
         match message {
             Message::Request(block) if self.asked.len() < MOST_ASKED => self.asked.push_back(*block),
             Message::Cancel(block) => self.asked.retain(|asked| asked != block),
@@ -200,7 +201,7 @@ impl FarPeer {
 
     /// What it says now: each message that it need not hold back, and when the last of them was said in the reference.
     /// `None` while it waits.
-    pub fn speak(&mut self, contents: &Contents) -> Option<(Vec<Bytes>, Timestamp)> {
+    pub fn speak(&mut self, contents: &RecordedPieces) -> Option<(Vec<Bytes>, Timestamp)> {
         let mut out = Vec::new();
         let mut at = None;
         while let Some(line) = self.lines.get(self.next) {
@@ -211,7 +212,7 @@ impl FarPeer {
             if self.heard.lacks(&self.wants(line)).is_some() {
                 break;
             }
-            if let Says::Block(block) = line.says {
+            if let ScriptedKind::Block(block) = line.says {
                 let Some(place) = self.asked.iter().position(|asked| *asked == block) else { break };
                 self.asked.remove(place);
             }
@@ -219,7 +220,7 @@ impl FarPeer {
             self.say(self.next, &mut out);
         }
         // What was asked for in another order, or in other sizes than in the reference.
-        let holds = |line: &Line| self.heard.lacks(&line.wants).is_some();
+        let holds = |line: &ScriptedMessage| self.heard.lacks(&line.wants).is_some();
         let held = !self.lenient && self.lines.get(self.next).is_some_and(holds);
         if self.shaken && !held && (!self.chokes || self.is_fast()) {
             let last = self.lines.get(self.next).or(self.lines.last()).map(|line| line.at);
@@ -236,13 +237,13 @@ impl FarPeer {
         self.fast.0 && self.fast.1
     }
 
-    fn wants(&self, line: &Line) -> Counts {
+    fn wants(&self, line: &ScriptedMessage) -> PreconditionCounts {
         if self.lenient { line.wants.essential() } else { line.wants }
     }
 
     /// Answers a request that the reference does not answer at this place; whether it could.
-    fn answer(&mut self, block: Block, contents: &Contents, out: &mut Vec<Bytes>) -> bool {
-        let later = self.lines.iter().position(|line| !line.said && line.says == Says::Block(block));
+    fn answer(&mut self, block: Block, contents: &RecordedPieces, out: &mut Vec<Bytes>) -> bool {
+        let later = self.lines.iter().position(|line| !line.said && line.says == ScriptedKind::Block(block));
         if let Some(place) = later {
             self.say(place, out);
             return true;
@@ -269,9 +270,9 @@ impl FarPeer {
         let line = &mut self.lines[place];
         line.said = true;
         match &line.says {
-            Says::Handshake { fast } => self.fast.1 = *fast,
-            Says::Chokes(chokes) => self.chokes = *chokes,
-            Says::Extension(name) => {
+            ScriptedKind::Handshake { fast } => self.fast.1 = *fast,
+            ScriptedKind::Chokes(chokes) => self.chokes = *chokes,
+            ScriptedKind::Extension(name) => {
                 let Some(&id) = self.extensions.get(name).filter(|&&id| id != 0) else {
                     self.missed.push(Missed::Unspoken { number: line.number, extension: name.clone() });
                     return;
@@ -284,7 +285,7 @@ impl FarPeer {
                 out.push(bytes.freeze());
                 return;
             }
-            Says::Block(_) | Says::Other => {}
+            ScriptedKind::Block(_) | ScriptedKind::Other => {}
         }
         out.push(line.bytes.clone());
     }
@@ -309,8 +310,10 @@ impl FarPeer {
             self.lenient = true;
             return true;
         }
-        let passed =
-            self.lines[self.next..].iter().take_while(|line| matches!(line.says, Says::Block(_))).count();
+        let passed = self.lines[self.next..]
+            .iter()
+            .take_while(|line| matches!(line.says, ScriptedKind::Block(_)))
+            .count();
         self.next += passed;
         passed > 0
     }
@@ -327,7 +330,7 @@ impl FarPeer {
     /// Ends its part: what did not go as in the reference.
     pub fn finish(&mut self) -> Vec<Missed> {
         for line in self.lines.iter().filter(|line| !line.said) {
-            if let Says::Block(block) = line.says {
+            if let ScriptedKind::Block(block) = line.says {
                 self.missed.push(Missed::NotAsked { number: line.number, block });
             }
         }
@@ -335,23 +338,23 @@ impl FarPeer {
     }
 }
 
-impl Line {
-    fn of(record: &Record, wants: Counts) -> Self {
+impl ScriptedMessage {
+    fn of(record: &Record, wants: PreconditionCounts) -> Self {
         let says = match &record.body {
             Body::PeerWire(PeerWireBody::Handshake(handshake)) => {
-                Says::Handshake { fast: handshake.offers_fast() }
+                ScriptedKind::Handshake { fast: handshake.offers_fast() }
             }
             Body::PeerWire(PeerWireBody::Extended(Message::Extended { id, .. }, extension)) if *id != 0 => {
-                Says::Extension(extension.name().to_owned())
+                ScriptedKind::Extension(extension.name().to_owned())
             }
             _ => match record.peer_message() {
                 Some(Message::Piece { index, begin, block }) => {
                     let length = u32::try_from(block.len()).unwrap_or(u32::MAX);
-                    Says::Block(Block { index: *index, begin: *begin, length })
+                    ScriptedKind::Block(Block { index: *index, begin: *begin, length })
                 }
-                Some(Message::Choke) => Says::Chokes(true),
-                Some(Message::Unchoke) => Says::Chokes(false),
-                _ => Says::Other,
+                Some(Message::Choke) => ScriptedKind::Chokes(true),
+                Some(Message::Unchoke) => ScriptedKind::Chokes(false),
+                _ => ScriptedKind::Other,
             },
         };
         Self { at: record.at, number: record.number, bytes: record.bytes.clone(), says, wants, said: false }

@@ -11,13 +11,13 @@ use crate::model::reference::Reference;
 
 /// A recorded tracker.
 #[derive(Debug)]
-pub struct FarTracker {
-    exchanges: Vec<Exchange>,
+pub struct ReplayTracker {
+    exchanges: Vec<TrackerExchange>,
 }
 
 /// A request and its answer.
 #[derive(Debug, Clone)]
-pub struct Exchange {
+pub struct TrackerExchange {
     /// What it was about.
     pub topic: Topic,
     /// The number of the answer in the reference.
@@ -69,7 +69,7 @@ impl Topic {
     }
 }
 
-impl FarTracker {
+impl ReplayTracker {
     /// The HTTP trackers of `reference`, as one.
     pub fn of(reference: &Reference) -> Self {
         let mut exchanges = Vec::new();
@@ -83,7 +83,7 @@ impl FarTracker {
                     (Body::HttpTracker(HttpTrackerBody::Response(..)), Speaker::Far)
                         if !waiting.is_empty() =>
                     {
-                        exchanges.push(Exchange::of(record, waiting.remove(0)));
+                        exchanges.push(TrackerExchange::of(record, waiting.remove(0)));
                     }
                     _ => {}
                 }
@@ -94,7 +94,7 @@ impl FarTracker {
 
     /// What the reference answers to the like of `request`: the first such answer not given yet, else the last one given,
     /// else that to another announce. `None` where there is nothing of the kind.
-    pub fn answer(&mut self, request: &Request) -> Option<Exchange> {
+    pub fn answer(&mut self, request: &Request) -> Option<TrackerExchange> {
         let topic = Topic::of(request);
         let place = self
             .exchanges
@@ -125,7 +125,7 @@ impl FarTracker {
     }
 }
 
-impl Exchange {
+impl TrackerExchange {
     fn of(record: &Record, topic: Topic) -> Self {
         Self {
             topic,

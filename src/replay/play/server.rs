@@ -23,14 +23,14 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
-use crate::model::reference::{Connection, Reference};
-use crate::play::fault::Disturbance;
-use crate::play::pieces::Contents;
-use crate::play::replay_peer::{FarPeer, Missed};
-use crate::play::replay_tracker::FarTracker;
+use crate::model::reference::{RecordedConnection, Reference};
+use crate::play::fault::InjectedFault;
+use crate::play::pieces::RecordedPieces;
+use crate::play::replay_peer::{Missed, ReplayPeer};
+use crate::play::replay_tracker::ReplayTracker;
 use crate::play::rewrite::recast_torrent;
 use peer_task::play;
-use state::{Line, Shared};
+use state::{RecordedStream, Shared};
 
 /// How a reference is served.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ pub struct ServeOptions {
     /// How long a client may say nothing before what a far end waits for is given up.
     pub patience: Duration,
     /// What far ends do on purpose.
-    pub disturb: Option<Disturbance>,
+    pub disturb: Option<InjectedFault>,
     /// What the recording says of itself.
     pub comment: String,
 }
@@ -53,12 +53,12 @@ pub struct Server {
     tracker: TcpListener,
     tracker_address: SocketAddr,
     shared: Rc<RefCell<Shared>>,
-    signs: watch::Receiver<Signs>,
+    signs: watch::Receiver<ClientStatus>,
 }
 
 /// What can be seen of a client while it runs.
 #[derive(Debug, Clone, Default)]
-pub struct Signs {
+pub struct ClientStatus {
     /// The announces that were answered, by their events.
     pub announced: Vec<Option<Event>>,
     /// How many connections to peers were made.
@@ -69,7 +69,7 @@ pub struct Signs {
     pub last: Option<Instant>,
 }
 
-impl Signs {
+impl ClientStatus {
     /// Whether the client said that it has everything.
     pub fn completed(&self) -> bool {
         self.announced.contains(&Some(Event::Completed))
@@ -85,16 +85,16 @@ impl Signs {
 #[derive(Debug)]
 pub struct Served {
     /// The connections to peers, in their order.
-    pub plays: Vec<Play>,
+    pub plays: Vec<PeerRun>,
     /// What is worth knowing, in words.
     pub remarks: Vec<String>,
     /// What was seen of the client.
-    pub signs: Signs,
+    pub signs: ClientStatus,
 }
 
 /// What became of one connection to a peer.
 #[derive(Debug)]
-pub struct Play {
+pub struct PeerRun {
     /// The recorded peer.
     pub far: SocketAddr,
     /// Its number in the recording.
@@ -102,14 +102,14 @@ pub struct Play {
     /// Where it did not go as in the reference.
     pub missed: Vec<Missed>,
     /// How it ended.
-    pub end: End,
+    pub end: PeerRunEnd,
     /// Whether the far end was to disturb the client here, and did.
     pub disturbed: Option<bool>,
 }
 
 /// How a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
+pub enum PeerRunEnd {
     /// The client closed it.
     ByClient,
     /// The client reset it.
@@ -130,13 +130,13 @@ impl Server {
     pub async fn bind(
         reference: Reference,
         torrent: Arc<Metainfo>,
-        contents: Contents,
+        contents: RecordedPieces,
         options: ServeOptions,
         record: Box<dyn Write>,
     ) -> io::Result<Self> {
         let tracker = listen(options.listen)?;
         let tracker_address = tracker.local_addr()?;
-        let mut waiting: BTreeMap<SocketAddr, Vec<Connection>> = BTreeMap::new();
+        let mut waiting: BTreeMap<SocketAddr, Vec<RecordedConnection>> = BTreeMap::new();
         let mut order = Vec::new();
         for connection in reference.conversations().filter(|connection| !connection.tracker) {
             if !waiting.contains_key(&connection.far) {
@@ -154,7 +154,7 @@ impl Server {
             }
             listeners.push((far, listener));
         }
-        let (news, signs) = watch::channel(Signs::default());
+        let (news, signs) = watch::channel(ClientStatus::default());
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let shared = Shared {
             torrent,
@@ -164,7 +164,7 @@ impl Server {
             failed: None,
             streams: 0,
             heard: 0,
-            tracker: FarTracker::of(&reference),
+            tracker: ReplayTracker::of(&reference),
             places,
             waiting,
             client: None,
@@ -203,7 +203,7 @@ impl Server {
     }
 
     /// What can be seen of the client, as it changes.
-    pub fn signs(&self) -> watch::Receiver<Signs> {
+    pub fn signs(&self) -> watch::Receiver<ClientStatus> {
         self.signs.clone()
     }
 
@@ -267,7 +267,8 @@ async fn answer_client(
     shared: Rc<RefCell<Shared>>,
 ) {
     let Ok(own) = stream.local_addr() else { return };
-    let line = Line::open(&shared, Flow { initiator: client, responder: own }, Direction::FromInitiator);
+    let line =
+        RecordedStream::open(&shared, Flow { initiator: client, responder: own }, Direction::FromInitiator);
     let mut asked = Vec::new();
     let mut buffer = vec![0; READ];
     loop {
@@ -309,8 +310,8 @@ async fn serve_peer(
         let Some(connection) = Shared::next_connection(&shared, far) else { continue };
         let Ok(own) = stream.local_addr() else { continue };
         let flow = Flow { initiator: client, responder: own };
-        let line = Line::open(&shared, flow, Direction::FromInitiator);
-        let peer = FarPeer::of(&reference, &connection);
+        let line = RecordedStream::open(&shared, flow, Direction::FromInitiator);
+        let peer = ReplayPeer::of(&reference, &connection);
         spawn_local(play(peer, connection, stream, line, shared.clone()));
     }
 }
@@ -319,9 +320,9 @@ async fn serve_peer(
 /// told of them.
 async fn call_client(client: SocketAddr, reference: Rc<Reference>, shared: Rc<RefCell<Shared>>) {
     let mut late = Vec::new();
-    let all: Vec<(SocketAddr, Connection)> = {
+    let all: Vec<(SocketAddr, RecordedConnection)> = {
         let shared = shared.borrow();
-        let first = |(far, all): (&SocketAddr, &Vec<Connection>)| Some((*far, all.first()?.clone()));
+        let first = |(far, all): (&SocketAddr, &Vec<RecordedConnection>)| Some((*far, all.first()?.clone()));
         shared.waiting.iter().filter_map(first).collect()
     };
     for (far, connection) in all {
@@ -355,8 +356,8 @@ async fn call(client: SocketAddr, far: SocketAddr, reference: Rc<Reference>, sha
         let Some(connection) = Shared::next_connection(&shared, far) else { return };
         let Ok(own) = stream.local_addr() else { return };
         let flow = Flow { initiator: own, responder: client };
-        let line = Line::open(&shared, flow, Direction::FromResponder);
-        let mut peer = FarPeer::of(&reference, &connection);
+        let line = RecordedStream::open(&shared, flow, Direction::FromResponder);
+        let mut peer = ReplayPeer::of(&reference, &connection);
         peer.call();
         return play(peer, connection, stream, line, shared).await;
     }

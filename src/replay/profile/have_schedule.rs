@@ -9,7 +9,7 @@ use bittrace_trace::Record;
 
 /// How new pieces were told.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct HaveTimes {
     /// Whether one message told of several.
     pub(super) at_once: bool,
     /// How often they were told before requests in one packet, and behind them.
@@ -27,7 +27,7 @@ pub(super) struct Told {
     pub(super) shown: Option<u64>,
 }
 
-impl Told {
+impl HaveTimes {
     pub(super) fn given(&mut self, piece: PieceIndex) {
         self.last_given = Some(piece);
         self.given_in_all += 1;

@@ -13,12 +13,12 @@ use bittrace_protocol::wire::{Extension, Handshake, Message};
 use bittrace_protocol::{Block, InfoHash, PeerId, PieceIndex};
 use bittrace_trace::{Body, HttpTrackerBody, PeerWireBody, Record, Speaker};
 
-use super::have_schedule::{Holds, Told, tells_pieces};
-use crate::model::reference::{Connection, Reference};
+use super::have_schedule::{HaveTimes, Holds, tells_pieces};
+use crate::model::reference::{RecordedConnection, Reference};
 
 /// What a reference shows of its client.
 #[derive(Debug, Clone)]
-pub struct Learnt {
+pub struct InferredProfile {
     /// How it conducts itself.
     pub profile: Profile,
     /// What it had drawn at random.
@@ -29,15 +29,15 @@ pub struct Learnt {
     pub torrent: InfoHash,
     /// What the client calls itself.
     pub client: Option<String>,
-    /// What each part of the profile rests on: its name as [`Part`] has it, and the frame of the message that shows it.
-    pub evidence: Vec<Evidence>,
+    /// What each part of the profile rests on: its name, and the frame of the message that shows it.
+    pub evidence: Vec<ProfileEvidence>,
     /// What the reference does that a profile cannot say, in words.
     pub beyond: Vec<String>,
 }
 
 /// A part of a profile, and where it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Evidence {
+pub struct ProfileEvidence {
     /// The part, by the name of its field in the profile.
     pub part: &'static str,
     /// The packet that carried the message; `None` where nothing shows it, and it is as bittrace does it.
@@ -45,11 +45,11 @@ pub struct Evidence {
 }
 
 /// Reads a profile off `reference`. Names and ways that it does not show are those of `own`.
-pub fn learn(reference: &Reference, own: Profile) -> Learnt {
+pub fn infer_profile(reference: &Reference, own: Profile) -> InferredProfile {
     let peer_id = PeerId([0; 20]);
     let mut learner = Learner {
         reference,
-        learnt: Learnt {
+        learnt: InferredProfile {
             profile: own,
             identity: Identity::new(peer_id, 0, SEED),
             port: 0,
@@ -59,7 +59,7 @@ pub fn learn(reference: &Reference, own: Profile) -> Learnt {
             beyond: Vec::new(),
         },
     };
-    let peers: Vec<&Connection> = reference.conversations().filter(|one| !one.tracker).collect();
+    let peers: Vec<&RecordedConnection> = reference.conversations().filter(|one| !one.tracker).collect();
     let busiest = peers.iter().copied().max_by_key(|connection| connection.records.len());
     learner.announces();
     learner.peer_ids(&peers);
@@ -75,16 +75,16 @@ pub fn learn(reference: &Reference, own: Profile) -> Learnt {
 
 struct Learner<'a> {
     reference: &'a Reference,
-    learnt: Learnt,
+    learnt: InferredProfile,
 }
 
 impl<'a> Learner<'a> {
     fn note(&mut self, part: &'static str, record: Option<&Record>) {
         let frame = record.and_then(|record| record.frames.first().copied());
-        self.learnt.evidence.push(Evidence { part, frame });
+        self.learnt.evidence.push(ProfileEvidence { part, frame });
     }
 
-    fn local(&self, connection: &'a Connection) -> impl Iterator<Item = &'a Record> {
+    fn local(&self, connection: &'a RecordedConnection) -> impl Iterator<Item = &'a Record> {
         let records = self.reference.records_of(connection);
         records.filter(|record| record.speaker == Speaker::Local)
     }
@@ -149,8 +149,8 @@ impl<'a> Learner<'a> {
     }
 
     /// What it calls itself: to trackers, and on each connection.
-    fn peer_ids(&mut self, peers: &[&'a Connection]) {
-        let handshake = |connection: &&'a Connection| {
+    fn peer_ids(&mut self, peers: &[&'a RecordedConnection]) {
+        let handshake = |connection: &&'a RecordedConnection| {
             let mut said = self.local(connection).filter_map(|record| Some((record, handshake_of(record)?)));
             said.next()
         };
@@ -187,7 +187,7 @@ impl<'a> Learner<'a> {
     }
 
     /// What follows its handshake.
-    fn opening(&mut self, connection: &'a Connection) {
+    fn opening(&mut self, connection: &'a RecordedConnection) {
         let mut opening = Vec::new();
         let (mut keep_alives, mut allowed, mut interest) = (0, 0, None);
         let (mut pieces, mut far_has_told, mut shown) = (None, false, None);
@@ -267,7 +267,7 @@ impl<'a> Learner<'a> {
         named.max().map(|highest| highest.saturating_add(1))
     }
 
-    fn extended(&mut self, peers: &[&'a Connection]) {
+    fn extended(&mut self, peers: &[&'a RecordedConnection]) {
         let shown =
             peers.iter().flat_map(|connection| self.local(connection)).find_map(|record| {
                 match &record.body {
@@ -335,7 +335,7 @@ impl<'a> Learner<'a> {
     }
 
     /// How many requests wait, and of what size.
-    fn requests(&mut self, connection: &'a Connection) {
+    fn requests(&mut self, connection: &'a RecordedConnection) {
         let (mut asked, mut given, mut waiting, mut most) = (0_u32, 0_u32, 0_u32, 0);
         let mut refills: Vec<RequestStep> = Vec::new();
         let (mut length, mut shown) = (0, None);
@@ -370,7 +370,7 @@ impl<'a> Learner<'a> {
     }
 
     /// Which pieces it begins, in which order.
-    fn pieces(&mut self, peers: &[&'a Connection]) {
+    fn pieces(&mut self, peers: &[&'a RecordedConnection]) {
         let mut asked: Vec<(&Record, Block)> = Vec::new();
         for connection in peers {
             asked.extend(self.local(connection).filter_map(|record| match record.peer_message()? {
@@ -393,8 +393,8 @@ impl<'a> Learner<'a> {
     }
 
     /// How it tells of pieces that are new, and what it says when the last one is there.
-    fn haves(&mut self, peers: &[&'a Connection]) {
-        let mut told = Told::default();
+    fn haves(&mut self, peers: &[&'a RecordedConnection]) {
+        let mut told = HaveTimes::default();
         let mut redundant = None;
         for connection in peers {
             let mut holds = Holds::default();
@@ -432,8 +432,8 @@ impl<'a> Learner<'a> {
         if let Some(parting) = told.parting() {
             profile.last_messages = parting;
         }
-        let shown = told.shown.map(|place| Evidence { part: "haves", frame: Some(place) });
-        self.learnt.evidence.push(shown.unwrap_or(Evidence { part: "haves", frame: None }));
+        let shown = told.shown.map(|place| ProfileEvidence { part: "haves", frame: Some(place) });
+        self.learnt.evidence.push(shown.unwrap_or(ProfileEvidence { part: "haves", frame: None }));
     }
 }
 

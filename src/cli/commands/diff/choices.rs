@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use bittrace_protocol::wire::Message;
-use bittrace_replay::{Compared, Pair, Verdict};
+use bittrace_replay::{ComparedConversation, MessagePair, PairVerdict};
 use bittrace_trace::units::count;
 use bittrace_trace::{Body, PeerWireBody};
 
@@ -51,11 +51,12 @@ pub(super) fn write(view: &View<'_>, detail: Detail, look: Look, out: &mut dyn W
 /// A line and how far it is indented.
 type Line = (usize, String);
 
-fn lines(view: &View<'_>, detail: Detail, compared: &Compared) -> Vec<Line> {
-    let counted = |pair: &&Pair| view.counts(pair);
+fn lines(view: &View<'_>, detail: Detail, compared: &ComparedConversation) -> Vec<Line> {
+    let counted = |pair: &&MessagePair| view.counts(pair);
     let mut names: Vec<&'static str> = Vec::new();
     for pair in compared.pairs.iter().filter(counted) {
-        let chosen = pair.lost || matches!(pair.verdict, Verdict::Moved | Verdict::Missing | Verdict::Extra);
+        let chosen = pair.lost
+            || matches!(pair.verdict, PairVerdict::Moved | PairVerdict::Missing | PairVerdict::Extra);
         if let (true, Some(said)) = (chosen, view.named(compared, pair))
             && !names.contains(&said.kept.message())
         {
@@ -64,15 +65,16 @@ fn lines(view: &View<'_>, detail: Detail, compared: &Compared) -> Vec<Line> {
     }
     let mut lines = Vec::new();
     for name in names {
-        let group: Vec<&Pair> = compared
+        let group: Vec<&MessagePair> = compared
             .pairs
             .iter()
             .filter(counted)
             .filter(|pair| view.named(compared, pair).is_some_and(|said| said.kept.message() == name))
             .collect();
-        for (verdict, words) in
-            [(Verdict::Missing, "not said by the candidate"), (Verdict::Extra, "said by the candidate alone")]
-        {
+        for (verdict, words) in [
+            (PairVerdict::Missing, "not said by the candidate"),
+            (PairVerdict::Extra, "said by the candidate alone"),
+        ] {
             for lost in [false, true] {
                 let said: Vec<Said<'_>> = group
                     .iter()
@@ -82,9 +84,11 @@ fn lines(view: &View<'_>, detail: Detail, compared: &Compared) -> Vec<Line> {
                 let remnants = said.iter().all(|said| said.kept.is_remnant());
                 let words = match (lost, verdict) {
                     (false, _) => words,
-                    (true, Verdict::Extra) if remnants => "in the candidate's capture, which lost packets",
+                    (true, PairVerdict::Extra) if remnants => {
+                        "in the candidate's capture, which lost packets"
+                    }
                     (true, _) if remnants => "in the reference's capture, which lost packets",
-                    (true, Verdict::Extra) => "lost by the reference's capture",
+                    (true, PairVerdict::Extra) => "lost by the reference's capture",
                     (true, _) => "lost by the candidate's capture",
                 };
                 if !said.is_empty() {
@@ -111,14 +115,14 @@ fn run(name: &str, words: &str, said: &[Said<'_>]) -> String {
     format!("{} × {name}, {words}: {}{pieces}", count(said.len() as u64), messages(&numbers))
 }
 
-fn one(said: &Said<'_>, group: &[&Pair]) -> String {
+fn one(said: &Said<'_>, group: &[&MessagePair]) -> String {
     let speaker = group.first().map_or(bittrace_trace::Speaker::Local, |pair| pair.speaker);
     format!("{}: {}", said.kept.number, said.conversation.describe(speaker, said.kept))
 }
 
 /// Messages of one name that stand elsewhere.
-fn moved(view: &View<'_>, compared: &Compared, name: &str, group: &[&Pair]) -> Vec<Line> {
-    let moved = group.iter().filter(|pair| pair.verdict == Verdict::Moved).count() as u64;
+fn moved(view: &View<'_>, compared: &ComparedConversation, name: &str, group: &[&MessagePair]) -> Vec<Line> {
+    let moved = group.iter().filter(|pair| pair.verdict == PairVerdict::Moved).count() as u64;
     if moved == 0 {
         return Vec::new();
     }
@@ -151,7 +155,7 @@ fn moved(view: &View<'_>, compared: &Compared, name: &str, group: &[&Pair]) -> V
         .iter()
         .zip(&their_numbers)
         .zip(group.iter().filter(|pair| pair.reference.is_some() && pair.candidate.is_some()))
-        .filter(|(_, pair)| pair.verdict == Verdict::Moved)
+        .filter(|(_, pair)| pair.verdict == PairVerdict::Moved)
         .map(|((one, other), _)| (*one, *other))
         .unzip();
     let text = format!(

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 
 use bittrace_protocol::Hex;
-use bittrace_replay::{Compared, Difference, Pair, Part, Rule, Verdict};
+use bittrace_replay::{ComparedConversation, Difference, FieldSide, MaskRule, MessagePair, PairVerdict};
 use bittrace_trace::Speaker;
 use bittrace_trace::units::count;
 
@@ -18,7 +18,7 @@ pub(super) fn write(view: &View<'_>, detail: Detail, look: Look, out: &mut dyn W
     let mut details = Details { view, detail, look, shown: HashMap::new(), out };
     let mut begun = false;
     for (at, compared) in view.report.conversations.iter().enumerate() {
-        let differing = |pair: &Pair| pair.verdict == Verdict::Differs && view.counts(pair);
+        let differing = |pair: &MessagePair| pair.verdict == PairVerdict::Differs && view.counts(pair);
         if !compared.pairs.iter().any(differing) {
             continue;
         }
@@ -41,7 +41,7 @@ struct Details<'a> {
 }
 
 impl<'a> Details<'a> {
-    fn conversation(&mut self, at: usize, compared: &'a Compared) -> io::Result<()> {
+    fn conversation(&mut self, at: usize, compared: &'a ComparedConversation) -> io::Result<()> {
         let (Some(one), Some(other)) = self.view.conversations(compared) else { return Ok(()) };
         let heading = format!(
             "conversation {}, {}: stream {}, against stream {}",
@@ -53,13 +53,13 @@ impl<'a> Details<'a> {
         self.line(2, styles::HEADING, &heading)?;
         let mut more: Vec<(&'static str, Vec<u64>)> = Vec::new();
         for (at, pair) in compared.pairs.iter().enumerate() {
-            if pair.verdict != Verdict::Differs || !self.view.counts(pair) {
+            if pair.verdict != PairVerdict::Differs || !self.view.counts(pair) {
                 continue;
             }
             let (Some(one), Some(other)) = self.view.said(compared, pair) else { continue };
             let name = one.kept.message();
             let rows: Vec<&Difference> =
-                pair.differences.iter().filter(|difference| difference.rule != Rule::Follows).collect();
+                pair.differences.iter().filter(|difference| difference.rule != MaskRule::Follows).collect();
             let (known, news): (Vec<&Difference>, Vec<&Difference>) =
                 rows.into_iter().partition(|difference| {
                     !self.detail.all && self.shown.contains_key(&(name, row(difference)))
@@ -92,7 +92,13 @@ impl<'a> Details<'a> {
         Ok(())
     }
 
-    fn pair(&mut self, pair: &Pair, one: Said<'_>, other: Said<'_>, news: &[&Difference]) -> io::Result<()> {
+    fn pair(
+        &mut self,
+        pair: &MessagePair,
+        one: Said<'_>,
+        other: Said<'_>,
+        news: &[&Difference],
+    ) -> io::Result<()> {
         writeln!(self.out)?;
         let (message, their) = (one.kept.message(), other.kept.message());
         let name = if message == their { message.to_owned() } else { format!("{message} became {their}") };
@@ -128,7 +134,7 @@ impl<'a> Details<'a> {
     }
 
     /// Messages around one that differs.
-    fn neighbours(&mut self, compared: &Compared, pairs: &[Pair]) -> io::Result<()> {
+    fn neighbours(&mut self, compared: &ComparedConversation, pairs: &[MessagePair]) -> io::Result<()> {
         for pair in pairs {
             let (one, other) = self.view.said(compared, pair);
             let Some(said) = one.or(other) else { continue };
@@ -221,7 +227,7 @@ const FIELD: usize = 24;
 const ROW: usize = 8;
 const ROWS: usize = 8;
 
-fn slice<'s>(part: Option<&Part>, said: Said<'s>) -> (usize, &'s [u8]) {
+fn slice<'s>(part: Option<&FieldSide>, said: Said<'s>) -> (usize, &'s [u8]) {
     let Some(part) = part else { return (0, &[]) };
     (part.span.start, said.kept.bytes.get(part.span.clone()).unwrap_or_default())
 }
@@ -246,7 +252,7 @@ fn whereabouts(said: Said<'_>) -> String {
 }
 
 /// How the messages differ, in words.
-fn sentence(pair: &Pair) -> String {
+fn sentence(pair: &MessagePair) -> String {
     let mut other = 0_u64;
     let (mut absent, mut added, mut place) = (Vec::new(), Vec::new(), 0_u64);
     for difference in pair.differences.iter().filter(|difference| difference.fails) {
@@ -296,14 +302,14 @@ fn names<'d>(differences: &[&'d Difference]) -> Vec<&'d str> {
 }
 
 fn row(difference: &Difference) -> Vec<String> {
-    let text = |part: &Option<Part>| match part {
+    let text = |part: &Option<FieldSide>| match part {
         None => "(absent)".to_owned(),
         Some(_) if difference.is_place() => "(its place)".to_owned(),
         Some(part) => shortened(&printable(&part.text)),
     };
     let remark = match (&difference.note, difference.rule) {
         (Some(note), _) => note.clone(),
-        (None, Rule::Exact) => String::new(),
+        (None, MaskRule::Exact) => String::new(),
         (None, rule) if difference.fails => rule.name().to_owned(),
         (None, rule) => format!("masked: {}", rule.name()),
     };

@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use bittrace_replay::{Compared, Difference, Pair, Part, Tally, Transcript, Verdict};
+use bittrace_replay::{
+    ComparedConversation, Difference, FieldSide, MessagePair, PairVerdict, Tally, Transcript,
+};
 use bittrace_trace::Speaker;
 use serde_json::{Map, Value, json};
 
@@ -19,7 +21,7 @@ pub(super) fn write(view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {
     write_line(&summary(view), out)
 }
 
-fn object(view: &View<'_>, compared: &Compared, pair: &Pair) -> Map<String, Value> {
+fn object(view: &View<'_>, compared: &ComparedConversation, pair: &MessagePair) -> Map<String, Value> {
     let (one, other) = view.said(compared, pair);
     let mut object = Map::new();
     let mut put = |name: &str, value: Value| object.insert(name.to_owned(), value);
@@ -51,7 +53,7 @@ fn object(view: &View<'_>, compared: &Compared, pair: &Pair) -> Map<String, Valu
 }
 
 fn field(difference: &Difference) -> Value {
-    let text = |part: &Option<Part>| part.as_ref().map(|part| part.text.clone());
+    let text = |part: &Option<FieldSide>| part.as_ref().map(|part| part.text.clone());
     let mut field = json!({
         "name": difference.name,
         "reference": text(&difference.reference),
@@ -120,7 +122,7 @@ fn summary(view: &View<'_>) -> Map<String, Value> {
 }
 
 fn verdicts(tally: &Tally) -> Value {
-    Verdict::ALL.iter().map(|verdict| (verdict.name().to_owned(), json!(tally.of(*verdict)))).collect()
+    PairVerdict::ALL.iter().map(|verdict| (verdict.name().to_owned(), json!(tally.of(*verdict)))).collect()
 }
 
 fn capture(transcript: &Transcript) -> Value {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use bittrace_protocol::InfoHash;
-use bittrace_replay::{Compared, Judged, Tally, Transcript, Verdict};
+use bittrace_replay::{ComparedConversation, Judged, PairVerdict, Tally, Transcript};
 use bittrace_trace::Speaker;
 use bittrace_trace::units::{count, counted};
 
@@ -125,7 +125,7 @@ impl Page<'_> {
             Judged::Both => return Ok(()),
         };
         let total = self.view.report.tallies(speaker).total();
-        let parts: Vec<String> = Verdict::ALL
+        let parts: Vec<String> = PairVerdict::ALL
             .iter()
             .filter(|verdict| total.of(**verdict) > 0)
             .map(|verdict| format!("{} {}", count(total.of(*verdict)), word(*verdict)))
@@ -221,7 +221,7 @@ fn about(transcript: &Transcript) -> String {
 }
 
 /// How a conversation came out, as far as it counts.
-fn outcome(view: &View<'_>, compared: &Compared) -> String {
+fn outcome(view: &View<'_>, compared: &ComparedConversation) -> String {
     match (compared.reference, compared.candidate) {
         (Some(_), None) => return "missing".to_owned(),
         (None, Some(_)) => return "extra".to_owned(),
@@ -236,7 +236,7 @@ fn outcome(view: &View<'_>, compared: &Compared) -> String {
             false => numbers[pair.verdict as usize] += 1,
         }
     }
-    let mut parts: Vec<String> = Verdict::ALL
+    let mut parts: Vec<String> = PairVerdict::ALL
         .iter()
         .filter(|verdict| numbers[**verdict as usize] > 0)
         .map(|verdict| format!("{} {}", count(numbers[*verdict as usize]), word(*verdict)))
@@ -247,16 +247,16 @@ fn outcome(view: &View<'_>, compared: &Compared) -> String {
     parts.join(", ")
 }
 
-const fn word(verdict: Verdict) -> &'static str {
+const fn word(verdict: PairVerdict) -> &'static str {
     match verdict {
-        Verdict::Differs => "differ",
+        PairVerdict::Differs => "differ",
         other => other.name(),
     }
 }
 
 fn row(name: &str, tally: &Tally) -> Vec<String> {
     let number = |number: u64| if number == 0 { String::new() } else { count(number) };
-    let mut chosen: Vec<String> = [Verdict::Moved, Verdict::Missing, Verdict::Extra]
+    let mut chosen: Vec<String> = [PairVerdict::Moved, PairVerdict::Missing, PairVerdict::Extra]
         .into_iter()
         .filter(|verdict| tally.of(*verdict) > 0)
         .map(|verdict| format!("{} {}", count(tally.of(verdict)), verdict.name()))
@@ -271,9 +271,9 @@ fn row(name: &str, tally: &Tally) -> Vec<String> {
     vec![
         name.to_owned(),
         count(tally.reference()),
-        number(tally.of(Verdict::Same)),
-        number(tally.of(Verdict::Masked)),
-        number(tally.of(Verdict::Differs)),
+        number(tally.of(PairVerdict::Same)),
+        number(tally.of(PairVerdict::Masked)),
+        number(tally.of(PairVerdict::Differs)),
         chosen.join(", "),
         share(tally.coverage(), tally.reference()),
         share(tally.fidelity(), tally.paired()),
@@ -302,7 +302,7 @@ fn conclusion(view: &View<'_>) -> String {
     if total.paired() == 0 && view.disagreements > 0 {
         return format!("Nothing to compare: no {whose} of the one has a counterpart in the other.");
     }
-    let masked = match (view.masked, total.of(Verdict::Masked)) {
+    let masked = match (view.masked, total.of(PairVerdict::Masked)) {
         (false, _) => "under no mask".to_owned(),
         (true, 0) if view.report.masks.iter().all(|used| used.uses == 0) => "no mask needed".to_owned(),
         (true, 0) => "none masked".to_owned(),
@@ -314,7 +314,7 @@ fn conclusion(view: &View<'_>) -> String {
         0 => String::new(),
         lost => format!("; {} lost by a capture left out", counted(lost, "message")),
     };
-    let disagreements: Vec<String> = Verdict::ALL
+    let disagreements: Vec<String> = PairVerdict::ALL
         .into_iter()
         .filter(|verdict| verdict.kind().is_some() && total.of(*verdict) > 0)
         .map(|verdict| {

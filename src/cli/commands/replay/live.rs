@@ -8,7 +8,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use bittrace_replay::{Contents, Disturbance, ServeOptions, Served, Server, Signs};
+use bittrace_replay::{ClientStatus, InjectedFault, RecordedPieces, ServeOptions, Served, Server};
 use bittrace_trace::{Options, Trace};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
@@ -28,7 +28,7 @@ use crate::print::output::Output;
 pub(super) fn run(
     play: &Play,
     arguments: &args::Replay,
-    options: &bittrace_replay::Options,
+    options: &bittrace_replay::DiffOptions,
     common: Common,
     mut output: Output,
 ) -> Result<Exit> {
@@ -72,7 +72,7 @@ struct Run<'a> {
     play: &'a Play,
     arguments: &'a args::Replay,
     common: Common,
-    disturb: Option<Disturbance>,
+    disturb: Option<InjectedFault>,
     /// Goes when the run does, with what the client downloaded.
     folder: TempDir,
     recording: PathBuf,
@@ -92,7 +92,7 @@ impl<'a> Run<'a> {
         play: &'a Play,
         arguments: &'a args::Replay,
         common: Common,
-        disturb: Option<Disturbance>,
+        disturb: Option<InjectedFault>,
     ) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("bittrace-").tempdir().context("no temporary folder")?;
         let recording = match &arguments.record {
@@ -180,7 +180,7 @@ impl<'a> Run<'a> {
     }
 
     /// Waits until the client has done all it will do.
-    async fn watch(&self, mut signs: watch::Receiver<Signs>, mut child: Option<&mut Child>) -> Ended {
+    async fn watch(&self, mut signs: watch::Receiver<ClientStatus>, mut child: Option<&mut Child>) -> Ended {
         let patience = Duration::from_secs(self.arguments.timeout);
         let began = Instant::now();
         loop {
@@ -212,7 +212,7 @@ impl<'a> Run<'a> {
 impl Ran {
     /// Whether the client's folder has the whole content.
     fn is_whole(&self, play: &Play) -> bool {
-        let mut contents = Contents::default();
+        let mut contents = RecordedPieces::default();
         let pieces = play.torrent.geometry.as_ref().map_or(0, |geometry| geometry.piece_count());
         let read = contents.read_from(&play.torrent, &self.folder.path().join(DOWNLOADS));
         read.is_ok() && contents.whole() == pieces as usize
@@ -222,7 +222,7 @@ impl Ran {
         &self,
         play: &Play,
         arguments: &args::Replay,
-        options: &bittrace_replay::Options,
+        options: &bittrace_replay::DiffOptions,
         common: Common,
         output: &mut Output,
     ) -> Result<Exit> {
@@ -246,7 +246,7 @@ impl Ran {
                 .push(format!("the client said nothing for {} s, and the run was ended", patience.as_secs()));
         }
         for play in plays {
-            if let bittrace_replay::End::Garbled(why) = play.end {
+            if let bittrace_replay::PeerRunEnd::Garbled(why) = play.end {
                 let remark = format!("connections to {} were not understood ({why})", play.far);
                 if !remarks.contains(&remark) {
                     remarks.push(remark);

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Result;
 use bittrace_protocol::Block;
 use bittrace_protocol::wire::Message;
-use bittrace_replay::{Disturbance, End, Reference, Served};
+use bittrace_replay::{InjectedFault, PeerRunEnd, Reference, Served};
 use bittrace_trace::units::counted;
 use bittrace_trace::{Body, Options, PeerWireBody, Speaker};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use crate::print::table::{Column, printable, render};
 
 /// What a client did in one run.
 pub(super) struct Verdict {
-    what: Disturbance,
+    what: InjectedFault,
     /// Whether the far end came to do it.
     happened: bool,
     /// Whether the client got everything.
@@ -30,7 +30,7 @@ pub(super) struct Verdict {
 
 /// Judges a run by its recording.
 pub(super) fn of(
-    what: Disturbance,
+    what: InjectedFault,
     served: &Served,
     ended: &Ended,
     recording: &Path,
@@ -41,7 +41,7 @@ pub(super) fn of(
     let completed = !died && (whole || served.signs.completed());
     let disturbed = served.plays.iter().find(|play| play.disturbed == Some(true));
     // One that was not understood, being encrypted as a rule, is none.
-    let understood = |play: &&bittrace_replay::Play| !matches!(play.end, End::Garbled(_));
+    let understood = |play: &&bittrace_replay::PeerRun| !matches!(play.end, PeerRunEnd::Garbled(_));
     let connections = served.plays.iter().filter(understood).count();
     let happened = if what.is_single() { disturbed.is_some() } else { connections > 0 };
     let mut details = Vec::new();
@@ -51,11 +51,11 @@ pub(super) fn of(
     let went_on = completed && connections == 1 && again == 0;
     if let Some(play) = disturbed.filter(|_| !went_on) {
         details.push(match &play.end {
-            End::ByClient => "it closed that connection".to_owned(),
-            End::Reset => "it reset that connection".to_owned(),
-            End::ByFarEnd => "that connection ended".to_owned(),
-            End::Garbled(why) => format!("it said what is no BitTorrent ({why})"),
-            End::Open => "it kept that connection".to_owned(),
+            PeerRunEnd::ByClient => "it closed that connection".to_owned(),
+            PeerRunEnd::Reset => "it reset that connection".to_owned(),
+            PeerRunEnd::ByFarEnd => "that connection ended".to_owned(),
+            PeerRunEnd::Garbled(why) => format!("it said what is no BitTorrent ({why})"),
+            PeerRunEnd::Open => "it kept that connection".to_owned(),
         });
     }
     if connections > 1 {

@@ -3,16 +3,16 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::diff::alignment_key::Kind;
+use crate::diff::alignment_key::AlignmentKind;
 
-fn keys(text: &str) -> Vec<Key> {
+fn keys(text: &str) -> Vec<AlignmentKey> {
     text.split_whitespace().map(key).collect()
 }
 
-fn key(word: &str) -> Key {
+fn key(word: &str) -> AlignmentKey {
     let (letter, number) = word.split_at(1);
-    let kind = Kind::of_test(u32::from(letter.as_bytes()[0]));
-    Key { kind, names: [number.parse().unwrap_or(0), 0, 0] }
+    let kind = AlignmentKind::of_test(u32::from(letter.as_bytes()[0]));
+    AlignmentKey { kind, names: [number.parse().unwrap_or(0), 0, 0] }
 }
 
 /// The pairs as `reference=candidate`, `~` for one that moved; what has no counterpart as `-` and `+`.
@@ -94,7 +94,7 @@ fn a_message_whose_kind_was_damaged_pairs_where_it_alone_is_left() {
 
 #[test]
 fn what_a_capture_lost_pairs_with_nothing_but_its_equal() {
-    let loss = |length| Key { kind: Kind::LOSS, names: [0, length, 0] };
+    let loss = |length| AlignmentKey { kind: AlignmentKind::LOSS, names: [0, length, 0] };
     let (h, i) = (key("h"), key("i"));
     let alignment = align(&[h, loss(5), i], &[h, loss(6), i], |_, _| false);
     assert_eq!(alignment.mates, [Some(0), None, Some(2)]);
@@ -104,7 +104,7 @@ fn what_a_capture_lost_pairs_with_nothing_but_its_equal() {
 
 #[test]
 fn a_hundred_thousand_messages_in_another_order_take_no_time() {
-    let ours: Vec<Key> = (0..100_000_u32).map(|n| key(&format!("r{n}"))).collect();
+    let ours: Vec<AlignmentKey> = (0..100_000_u32).map(|n| key(&format!("r{n}"))).collect();
     let mut theirs = ours.clone();
     theirs.sort_by_key(|key| key.names[0].wrapping_mul(0x9e37_79b1));
     theirs.truncate(90_000);
@@ -112,9 +112,10 @@ fn a_hundred_thousand_messages_in_another_order_take_no_time() {
     assert_eq!(alignment.mates.iter().flatten().count(), 90_000);
 }
 
-fn conversation() -> impl Strategy<Value = Vec<Key>> {
+fn conversation() -> impl Strategy<Value = Vec<AlignmentKey>> {
     let message = (0..4_u32, 0..5_u32);
-    let key = message.prop_map(|(kind, name)| Key { kind: Kind::of_test(kind), names: [name, 0, 0] });
+    let key = message
+        .prop_map(|(kind, name)| AlignmentKey { kind: AlignmentKind::of_test(kind), names: [name, 0, 0] });
     prop::collection::vec(key, 0..40)
 }
 
@@ -137,7 +138,7 @@ proptest! {
     #[test]
     fn what_both_have_is_paired(ours in conversation(), theirs in conversation()) {
         let alignment = align(&ours, &theirs, |_, _| false);
-        let left = |key: &Key| {
+        let left = |key: &AlignmentKey| {
             let of_ours = ours.iter().zip(&alignment.mates).any(|(our, mate)| our == key && mate.is_none());
             let taken: Vec<_> = alignment.mates.iter().flatten().collect();
             let of_theirs =

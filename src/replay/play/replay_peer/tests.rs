@@ -9,17 +9,17 @@ use super::*;
 
 /// The peer that aria2 downloaded from: handshake, then extended handshake and have-all, unchoke behind interested, blocks
 /// of pieces 2, 7, 5, 4, ...
-fn far() -> (FarPeer, Contents) {
+fn far() -> (ReplayPeer, RecordedPieces) {
     let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../captures"].iter().collect();
     let reference = Reference::open(&folder.join("download-aria2.pcap"), Options::default()).unwrap();
     let torrent = std::fs::read(folder.join("download-aria2.torrent")).unwrap();
-    let contents = Contents::of(&reference, &Metainfo::decode(&torrent).unwrap());
+    let contents = RecordedPieces::of(&reference, &Metainfo::decode(&torrent).unwrap());
     let connection = reference.conversations().find(|connection| !connection.tracker).unwrap();
-    (FarPeer::of(&reference, connection), contents)
+    (ReplayPeer::of(&reference, connection), contents)
 }
 
 /// The ids of what it says now: 19 for a handshake.
-fn ids(peer: &mut FarPeer, contents: &Contents) -> Vec<u8> {
+fn ids(peer: &mut ReplayPeer, contents: &RecordedPieces) -> Vec<u8> {
     let said = peer.speak(contents).map(|(messages, _)| messages).unwrap_or_default();
     said.iter().map(|message| if message[0] == 19 { 19 } else { message[4] }).collect()
 }
@@ -58,7 +58,7 @@ fn each_message_waits_for_what_came_before_it() {
 }
 
 /// Brought to where the client may ask for blocks.
-fn unchoking() -> (FarPeer, Contents) {
+fn unchoking() -> (ReplayPeer, RecordedPieces) {
     let (mut peer, contents) = far();
     peer.hear(&[&handshake()[..], EXTENDED, &HAVE_NONE, &INTERESTED].concat());
     assert_eq!(ids(&mut peer, &contents), [19, 20, 14, 1]);
@@ -90,7 +90,7 @@ fn a_client_that_asks_for_less_is_answered_once_the_cue_is_waived() {
     peer.hear(&request(3, 1, 100));
     let (messages, _) = peer.speak(&contents).unwrap();
     assert_eq!((messages.len(), messages[0].len()), (1, 113));
-    assert!(matches!(peer.finish()[0], Missed::Cue { cue: Cue::Request, lacking: 5, .. }));
+    assert!(matches!(peer.finish()[0], Missed::Cue { cue: Precondition::Request, lacking: 5, .. }));
 }
 
 #[test]

@@ -11,18 +11,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::state::{Line, Shared};
-use super::{End, Play, READ};
-use crate::model::reference::Connection;
-use crate::play::fault::{Act, Disturber};
-use crate::play::replay_peer::FarPeer;
+use super::state::{RecordedStream, Shared};
+use super::{PeerRun, PeerRunEnd, READ};
+use crate::model::reference::RecordedConnection;
+use crate::play::fault::{Act, FaultInjector};
+use crate::play::replay_peer::ReplayPeer;
 
 /// Plays a recorded peer on a connection to its end.
 pub(super) async fn play(
-    peer: FarPeer,
-    connection: Connection,
+    peer: ReplayPeer,
+    connection: RecordedConnection,
     mut stream: TcpStream,
-    line: Line,
+    line: RecordedStream,
     shared: Rc<RefCell<Shared>>,
 ) {
     let _ = stream.set_nodelay(true);
@@ -32,7 +32,7 @@ pub(super) async fn play(
         far: connection.far,
         stream: line.stream,
         peer,
-        end: End::Open,
+        end: PeerRunEnd::Open,
         disturber,
     };
     shared.borrow().sign(|signs| {
@@ -46,31 +46,31 @@ pub(super) async fn play(
         if let Some((messages, _)) = spoken {
             match say(&mut stream, messages, &line, &shared, guard.disturber.as_mut()).await {
                 Ok(true) => continue,
-                Ok(false) => break End::ByFarEnd,
-                Err(_) => break End::Reset,
+                Ok(false) => break PeerRunEnd::ByFarEnd,
+                Err(_) => break PeerRunEnd::Reset,
             }
         }
         let read = timeout(patience, stream.read(&mut buffer));
         match read.await {
-            Ok(Ok(0)) => break End::ByClient,
+            Ok(Ok(0)) => break PeerRunEnd::ByClient,
             Ok(Ok(count)) => {
                 if !line.client_says(&shared, &buffer[..count]) {
-                    break End::ByFarEnd;
+                    break PeerRunEnd::ByFarEnd;
                 }
                 guard.peer.hear(&buffer[..count]);
                 if let Some(wanted) = guard.peer.garbled {
                     // It may come again and say it otherwise.
                     shared.borrow_mut().give_back(connection);
-                    break End::Garbled(wanted);
+                    break PeerRunEnd::Garbled(wanted);
                 }
             }
-            Ok(Err(_)) => break End::Reset,
+            Ok(Err(_)) => break PeerRunEnd::Reset,
             Err(_) => {
                 guard.peer.waive();
             }
         }
     };
-    let closing = if end == End::Reset { Closing::Reset } else { Closing::Finished };
+    let closing = if end == PeerRunEnd::Reset { Closing::Reset } else { Closing::Finished };
     line.close(&shared, closing);
     guard.end = end;
 }
@@ -79,9 +79,9 @@ pub(super) async fn play(
 async fn say(
     stream: &mut TcpStream,
     messages: Vec<Bytes>,
-    line: &Line,
+    line: &RecordedStream,
     shared: &Rc<RefCell<Shared>>,
-    disturber: Option<&mut Disturber>,
+    disturber: Option<&mut FaultInjector>,
 ) -> io::Result<bool> {
     let acts = match disturber {
         Some(disturber) => disturber.put(messages),
@@ -110,21 +110,21 @@ struct Guard {
     shared: Rc<RefCell<Shared>>,
     far: SocketAddr,
     stream: StreamId,
-    peer: FarPeer,
-    end: End,
-    disturber: Option<Disturber>,
+    peer: ReplayPeer,
+    end: PeerRunEnd,
+    disturber: Option<FaultInjector>,
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
         let mut shared = self.shared.borrow_mut();
-        let play = Play {
+        let play = PeerRun {
             far: self.far,
             stream: self.stream.0,
             // One that was not understood comes again, as a rule.
-            missed: if matches!(self.end, End::Garbled(_)) { Vec::new() } else { self.peer.finish() },
+            missed: if matches!(self.end, PeerRunEnd::Garbled(_)) { Vec::new() } else { self.peer.finish() },
             end: self.end.clone(),
-            disturbed: self.disturber.as_ref().map(Disturber::is_done),
+            disturbed: self.disturber.as_ref().map(FaultInjector::is_done),
         };
         shared.disturbed |= play.disturbed == Some(true);
         shared.plays.push(play);

@@ -15,35 +15,35 @@ use bittrace_trace::{Closing, Direction, Flow, Opening, Recorder, StreamId};
 use tokio::sync::watch;
 use tokio::task::spawn_local;
 
-use super::{Play, ServeOptions, Signs, beside, call_client};
-use crate::model::reference::{Connection, Reference};
-use crate::play::fault::Disturber;
-use crate::play::pieces::Contents;
-use crate::play::replay_tracker::{FarTracker, Topic};
+use super::{ClientStatus, PeerRun, ServeOptions, beside, call_client};
+use crate::model::reference::{RecordedConnection, Reference};
+use crate::play::fault::FaultInjector;
+use crate::play::pieces::RecordedPieces;
+use crate::play::replay_tracker::{ReplayTracker, Topic};
 use crate::play::rewrite::recast_answer;
 
 pub(super) struct Shared {
     pub(super) torrent: Arc<Metainfo>,
-    pub(super) contents: Contents,
+    pub(super) contents: RecordedPieces,
     pub(super) options: ServeOptions,
     pub(super) recorder: Recorder<Box<dyn Write>>,
     pub(super) failed: Option<io::Error>,
     pub(super) streams: u32,
     /// How many bytes the client has said.
     pub(super) heard: u64,
-    pub(super) tracker: FarTracker,
+    pub(super) tracker: ReplayTracker,
     /// The recorded addresses of peers that listen here, and where.
     pub(super) places: BTreeMap<SocketAddr, SocketAddr>,
     /// The connections of each recorded peer that have not been played.
-    pub(super) waiting: BTreeMap<SocketAddr, Vec<Connection>>,
+    pub(super) waiting: BTreeMap<SocketAddr, Vec<RecordedConnection>>,
     /// Where the client listens.
     pub(super) client: Option<SocketAddr>,
-    pub(super) plays: Vec<Play>,
+    pub(super) plays: Vec<PeerRun>,
     pub(super) remarks: Vec<String>,
     pub(super) disturbed: bool,
     /// The recorded peers that have a connection, or had one.
     pub(super) started: BTreeSet<SocketAddr>,
-    pub(super) signs: watch::Sender<Signs>,
+    pub(super) signs: watch::Sender<ClientStatus>,
     pub(super) clock: (Timestamp, Instant),
 }
 
@@ -52,7 +52,7 @@ impl Shared {
         self.clock.0 + self.clock.1.elapsed()
     }
 
-    pub(super) fn sign(&self, change: impl FnOnce(&mut Signs)) {
+    pub(super) fn sign(&self, change: impl FnOnce(&mut ClientStatus)) {
         self.signs.send_modify(|signs| {
             signs.last = Some(Instant::now());
             change(signs);
@@ -73,13 +73,13 @@ impl Shared {
         place.unwrap_or_else(|| beside(self.options.listen.ip(), number as u32 + 1))
     }
 
-    pub(super) fn disturber(&self) -> Option<Disturber> {
+    pub(super) fn disturber(&self) -> Option<FaultInjector> {
         let what = self.options.disturb?;
-        (!what.is_single() || !self.disturbed).then(|| Disturber::new(what))
+        (!what.is_single() || !self.disturbed).then(|| FaultInjector::new(what))
     }
 
     /// The connection of a recorded peer to be played next: once all were, the last one again.
-    pub(super) fn next_connection(shared: &Rc<RefCell<Self>>, far: SocketAddr) -> Option<Connection> {
+    pub(super) fn next_connection(shared: &Rc<RefCell<Self>>, far: SocketAddr) -> Option<RecordedConnection> {
         let mut shared = shared.borrow_mut();
         shared.started.insert(far);
         let waiting = shared.waiting.get_mut(&far)?;
@@ -87,7 +87,7 @@ impl Shared {
     }
 
     /// A connection is to be played again.
-    pub(super) fn give_back(&mut self, connection: Connection) {
+    pub(super) fn give_back(&mut self, connection: RecordedConnection) {
         let waiting = self.waiting.entry(connection.far).or_default();
         if waiting.first().is_none_or(|first| first.stream != connection.stream) {
             waiting.insert(0, connection);
@@ -146,13 +146,13 @@ impl Shared {
 }
 
 /// A connection in the recording.
-pub(super) struct Line {
+pub(super) struct RecordedStream {
     pub(super) stream: StreamId,
     /// The way the client speaks.
     client: Direction,
 }
 
-impl Line {
+impl RecordedStream {
     pub(super) fn open(shared: &Rc<RefCell<Shared>>, flow: Flow, client: Direction) -> Self {
         let mut shared = shared.borrow_mut();
         let stream = StreamId(shared.streams);

@@ -8,10 +8,10 @@ use bittrace_protocol::session::{HaveStep, LastMessage};
 
 use super::*;
 
-fn learnt(capture: &str) -> Learnt {
+fn learnt(capture: &str) -> InferredProfile {
     let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../captures", capture].iter().collect();
     let reference = Reference::open(&path, Options::default()).unwrap();
-    learn(&reference, Profile::own("bittrace"))
+    infer_profile(&reference, Profile::own("bittrace"))
 }
 
 fn order(profile: &Profile) -> Vec<u32> {
@@ -23,7 +23,7 @@ fn order(profile: &Profile) -> Vec<u32> {
 
 #[test]
 fn aria2_allows_pieces_and_tells_of_several_at_once() {
-    let Learnt { profile, identity, port, beyond, .. } = learnt("download-aria2.pcap");
+    let InferredProfile { profile, identity, port, beyond, .. } = learnt("download-aria2.pcap");
     assert_eq!(
         profile.first_messages,
         [FirstMessage::Extended, FirstMessage::Pieces, FirstMessage::AllowedFast(10)]
@@ -53,7 +53,7 @@ fn aria2_allows_pieces_and_tells_of_several_at_once() {
 
 #[test]
 fn transmission_tells_of_single_pieces_before_it_asks_and_leaves_without_a_word() {
-    let Learnt { profile, identity, .. } = learnt("download-transmission.pcap");
+    let InferredProfile { profile, identity, .. } = learnt("download-transmission.pcap");
     assert_eq!(profile.first_messages, [FirstMessage::Extended, FirstMessage::Pieces]);
     assert_eq!((profile.haves, profile.haves_first, profile.redundant_haves), (Haves::Single, true, true));
     assert_eq!(profile.last_messages, []);
@@ -71,7 +71,7 @@ fn transmission_tells_of_single_pieces_before_it_asks_and_leaves_without_a_word(
 
 #[test]
 fn qbittorrent_has_a_peer_id_for_each_connection() {
-    let Learnt { profile, identity, .. } = learnt("download-qbittorrent.pcapng");
+    let InferredProfile { profile, identity, .. } = learnt("download-qbittorrent.pcapng");
     assert!(profile.peer_id.fresh);
     assert_eq!(identity.connection_ids, [PeerId(*b"-qB4520-aOvy~!8D5wlQ")]);
     assert_eq!(identity.peer_id, PeerId(*b"-qB4520-c6ArZfsaeoUg"));
@@ -82,7 +82,7 @@ fn qbittorrent_has_a_peer_id_for_each_connection() {
 
 #[test]
 fn rtorrent_says_keep_alive_where_others_have_a_bitfield() {
-    let Learnt { profile, .. } = learnt("download-rtorrent.pcap");
+    let InferredProfile { profile, .. } = learnt("download-rtorrent.pcap");
     assert_eq!(profile.first_messages, [FirstMessage::Extended, FirstMessage::Pieces]);
     assert_eq!(profile.without_pieces, WithoutPieces::KeepAlive);
     assert!(profile.acknowledges_pieces && !profile.haves_first);
