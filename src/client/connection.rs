@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::pin::pin;
 use std::time::Duration;
 
-use bittrace_protocol::session::{CloseReason, HostPort, SessionStreamId};
+use bittrace_protocol::session::{CloseReason, Input, SessionStreamId};
 use bittrace_trace::Closing as LineClosing;
 use bytes::{Buf, Bytes};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -14,21 +14,10 @@ use tokio::sync::mpsc::{Sender, UnboundedReceiver};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::clock::Clock;
+use crate::event::DriverEvent;
 use crate::gauge::Gauge;
 use crate::pool::Pool;
 use crate::record::{Line, Speaker, Tap};
-
-/// What happens on the network.
-#[derive(Debug)]
-pub(crate) enum Happened {
-    Opened(SessionStreamId, SocketAddr),
-    Called(TcpStream, SocketAddr),
-    Received(SessionStreamId, Bytes),
-    Sent(SessionStreamId, usize),
-    Closed(SessionStreamId, CloseReason),
-    Fetched(SessionStreamId, Result<Bytes, String>),
-    Resolved(HostPort, Result<Vec<SocketAddr>, String>),
-}
 
 /// What all connections share.
 #[derive(Debug, Clone)]
@@ -37,7 +26,7 @@ pub(crate) struct Network {
     pub(crate) tap: Tap,
     pub(crate) pool: Pool,
     pub(crate) gauge: Gauge,
-    pub(crate) happened: Sender<Happened>,
+    pub(crate) events: Sender<DriverEvent>,
     pub(crate) connect_timeout: Duration,
 }
 
@@ -53,13 +42,13 @@ impl Network {
         for address in addresses {
             match self.connect(address).await {
                 Ok((socket, line)) => {
-                    self.tell(Happened::Opened(stream, address)).await;
+                    self.tell(Input::Opened(stream, address)).await;
                     return self.carry(stream, socket, line, said).await;
                 }
                 Err(why) => closing = why,
             }
         }
-        self.tell(Happened::Closed(stream, closing)).await;
+        self.tell(Input::Closed(stream, closing)).await;
     }
 
     /// Carries the bytes of a connection that a peer opened.
@@ -77,9 +66,9 @@ impl Network {
         self.carry(stream, socket, line, said).await;
     }
 
-    pub(crate) async fn tell(&self, happened: Happened) {
+    pub(crate) async fn tell(&self, event: impl Into<DriverEvent>) {
         // Nobody listens once the run is over.
-        let _ = self.happened.send(happened).await;
+        let _ = self.events.send(event.into()).await;
     }
 
     async fn connect(&self, remote: SocketAddr) -> Result<(TcpStream, Line), CloseReason> {
@@ -150,7 +139,7 @@ impl Network {
                     _ => LineClosing::Reset,
                 };
                 line.closed(now, recorded);
-                self.tell(Happened::Closed(stream, closing)).await;
+                self.tell(Input::Closed(stream, closing)).await;
             }
             None => {
                 let _ = SockRef::from(&socket).shutdown(Shutdown::Write);
@@ -173,7 +162,7 @@ impl Network {
                     let at = self.clock.now();
                     let bytes = chunk.filled(length);
                     line.burst(at, Speaker::FarEnd, &bytes);
-                    self.tell(Happened::Received(stream, bytes)).await;
+                    self.tell(Input::Received(stream, bytes)).await;
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
@@ -256,7 +245,7 @@ async fn write_all(
         while waiting.get(first).is_some_and(Bytes::is_empty) {
             first += 1;
         }
-        network.tell(Happened::Sent(stream, written)).await;
+        network.tell(Input::Sent(stream, written)).await;
     }
     waiting.clear();
     Ok(())
@@ -283,23 +272,23 @@ mod tests {
             let remote = listener.local_addr().unwrap();
             let _never_read = TcpStream::connect(remote).await.unwrap();
             let (socket, remote) = listener.accept().await.unwrap();
-            let (happened, mut happening) = tokio::sync::mpsc::channel(16);
+            let (events, mut told) = tokio::sync::mpsc::channel(16);
             let network = Network {
                 clock: Clock::new(),
                 tap: Tap::default(),
                 pool: Pool::default(),
                 gauge: Gauge::default(),
-                happened,
+                events,
                 connect_timeout: Duration::ZERO,
             };
             let (said, saying) = tokio::sync::mpsc::unbounded_channel();
             said.send(Bytes::from(vec![0; 64 * 1024 * 1024])).unwrap();
             let leave = async move {
                 // The write is under way, and blocks before it is through.
-                assert!(matches!(happening.recv().await, Some(Happened::Sent(..))));
+                assert!(matches!(told.recv().await, Some(DriverEvent::Input(Input::Sent(..)))));
                 said.send(Bytes::from_static(b"more")).unwrap();
                 drop(said);
-                while happening.recv().await.is_some() {}
+                while told.recv().await.is_some() {}
             };
             let carry = network.answer(SessionStreamId(1), socket, remote, saying);
             timeout(LINGER * 5, async { tokio::join!(carry, leave) }).await.unwrap();

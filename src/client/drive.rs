@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -9,11 +10,13 @@ use std::time::{Duration, Instant};
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::session::{Endpoint, Input, Output, Session, SessionStreamId, Status};
 use bytes::Bytes;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::{self, Receiver, UnboundedReceiver, UnboundedSender};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::clock::Clock;
-use crate::connection::{Happened, Network};
+use crate::connection::Network;
+use crate::event::DriverEvent;
 use crate::files::Files;
 use crate::folder::Replace;
 use crate::gauge::Gauge;
@@ -24,7 +27,7 @@ use crate::options::Options;
 use crate::pieces::Pieces;
 use crate::pool::Pool;
 use crate::record::Tap;
-use crate::storage::{Report, Storage};
+use crate::storage::Storage;
 use crate::{Error, Stop};
 
 /// The sockets, threads and timers of a run.
@@ -32,9 +35,9 @@ pub(crate) struct Driver {
     clock: Clock,
     files: Arc<Files>,
     storage: Storage,
-    reports: UnboundedReceiver<Report>,
+    disk_events: UnboundedReceiver<DriverEvent>,
     network: Network,
-    happened: Receiver<Happened>,
+    network_events: Receiver<DriverEvent>,
     connections: HashMap<SessionStreamId, Connection>,
     tasks: JoinSet<()>,
     /// Names of peers that are being looked up; nothing waits for these at the end.
@@ -42,10 +45,10 @@ pub(crate) struct Driver {
     recording: Option<JoinHandle<()>>,
     recording_failure: Option<Error>,
     port: u16,
-    /// How many tasks wait for peers to call; they never end.
+    /// How many tasks wait for incoming connections; they never end.
     listening: usize,
-    /// The odd number that the next peer who calls gets.
-    next_called: u32,
+    /// The odd number that the next incoming connection gets.
+    next_incoming: u32,
     tracker_timeout: Duration,
     stop: Stop,
     over: bool,
@@ -70,14 +73,14 @@ impl Driver {
         stop: Stop,
     ) -> Result<Self, Error> {
         let gauge = Gauge::default();
-        let (reporting, reports) = mpsc::unbounded_channel();
-        let (happening, happened) = mpsc::channel(MOST_HAPPENING);
+        let (disk_sender, disk_events) = mpsc::unbounded_channel();
+        let (network_sender, network_events) = mpsc::channel(MAX_NETWORK_EVENTS);
         // What may be refused comes first, what overwrites something after it.
         let begun = listen(&options.listen, options.config.port).and_then(|(listeners, port)| {
             let (tap, recording) = match &options.record {
                 Some(path) => {
                     let comment = options.record_comment.clone();
-                    let (tap, thread) = Tap::open(path, comment, gauge.clone(), reporting.clone())?;
+                    let (tap, thread) = Tap::open(path, comment, gauge.clone(), disk_sender.clone())?;
                     (tap, Some(thread))
                 }
                 None => (Tap::default(), None),
@@ -93,13 +96,13 @@ impl Driver {
                 return Err(error);
             }
         };
-        let storage = Storage::start(&files, verified, journal, replace, gauge.clone(), &reporting)?;
+        let storage = Storage::start(&files, verified, journal, replace, gauge.clone(), &disk_sender)?;
         let network = Network {
             clock,
             tap,
             pool: Pool::default(),
             gauge,
-            happened: happening,
+            events: network_sender,
             connect_timeout: options.config.connect_timeout,
         };
         let mut tasks = JoinSet::new();
@@ -111,9 +114,9 @@ impl Driver {
             clock,
             files,
             storage,
-            reports,
+            disk_events,
             network,
-            happened,
+            network_events,
             connections: HashMap::new(),
             tasks,
             lookups: JoinSet::new(),
@@ -121,7 +124,7 @@ impl Driver {
             recording_failure: None,
             port: if options.listen.is_empty() { 0 } else { port },
             listening,
-            next_called: 1,
+            next_incoming: 1,
             tracker_timeout: options.config.tracker_timeout,
             stop,
             over: false,
@@ -164,18 +167,18 @@ impl Driver {
                     }
                     self.tell(&mut session, Input::Stop, notice);
                 }
-                Some(report) = self.reports.recv() => {
-                    self.take_report(&mut session, report, notice);
-                    while let Ok(report) = self.reports.try_recv() {
-                        self.take_report(&mut session, report, notice);
+                Some(event) = self.disk_events.recv() => {
+                    self.take(&mut session, event, notice);
+                    while let Ok(event) = self.disk_events.try_recv() {
+                        self.take(&mut session, event, notice);
                     }
                 }
-                Some(happened) = self.happened.recv() => {
-                    self.take(&mut session, happened, notice);
-                    // Some more, but not so many that what storage reports would wait for long.
-                    for _ in 0..MOST_HAPPENING {
-                        let Ok(happened) = self.happened.try_recv() else { break };
-                        self.take(&mut session, happened, notice);
+                Some(event) = self.network_events.recv() => {
+                    self.take(&mut session, event, notice);
+                    // Some more, but not so many that what storage tells would wait for long.
+                    for _ in 0..MAX_NETWORK_EVENTS {
+                        let Ok(event) = self.network_events.try_recv() else { break };
+                        self.take(&mut session, event, notice);
                     }
                 }
                 () = tokio::time::sleep_until(wake.into()) => self.tell(&mut session, Input::Tick, notice),
@@ -184,18 +187,21 @@ impl Driver {
         self.finish(&session, stops, notice).await
     }
 
-    fn take_report(&mut self, session: &mut Session, report: Report, notice: &mut impl FnMut(Notice)) {
-        let input = match report {
-            Report::Stored(piece, count) => Input::Stored(piece, count),
-            Report::Hashed(piece, digest) => Input::Hashed(piece, digest),
-            Report::Examined(piece, digests) => Input::BlockHashes(piece, digests),
-            Report::Loaded(stream, block, bytes) => Input::Loaded(stream, block, bytes),
-            Report::Finished(file) => return tell_finished(&self.files, file, notice),
-            Report::RecordingFailed(error) => {
+    fn take(&mut self, session: &mut Session, event: DriverEvent, notice: &mut impl FnMut(Notice)) {
+        let input = match event {
+            DriverEvent::Input(input) if self.is_current(&input) => input,
+            // What a stream still sends that the session has closed is nobody's.
+            DriverEvent::Input(_) => return,
+            DriverEvent::Incoming(socket, remote) => {
+                let Some(stream) = self.accept(socket, remote) else { return };
+                Input::Accepted(stream, remote)
+            }
+            DriverEvent::FileFinished(file) => return tell_finished(&self.files, file, notice),
+            DriverEvent::RecordingFailed(error) => {
                 self.recording_failure = Some(tell_recording(error, notice));
                 return;
             }
-            Report::Failed(error) => {
+            DriverEvent::StorageFailed(error) => {
                 if self.failure.is_some() {
                     return;
                 }
@@ -206,42 +212,30 @@ impl Driver {
         self.tell(session, input, notice);
     }
 
-    fn take(&mut self, session: &mut Session, happened: Happened, notice: &mut impl FnMut(Notice)) {
-        let known = |stream| self.connections.contains_key(&stream);
-        let input = match happened {
-            Happened::Opened(stream, address) => {
-                let Some(connection) = self.connections.get_mut(&stream) else { return };
-                connection.open = true;
-                Input::Opened(stream, address)
+    /// Notes what an input says of a stream; whether the session has not closed the stream.
+    fn is_current(&mut self, input: &Input) -> bool {
+        match input {
+            Input::Opened(stream, _) => {
+                let connection = self.connections.get_mut(stream);
+                connection.map(|connection| connection.open = true).is_some()
             }
-            Happened::Called(socket, remote) => {
-                if self.connections.len() >= MOST_CONNECTIONS {
-                    return;
-                }
-                let stream = SessionStreamId(self.next_called);
-                self.next_called = self.next_called.wrapping_add(2);
-                let (said, saying) = mpsc::unbounded_channel();
-                let task = self.tasks.spawn(self.network.clone().answer(stream, socket, remote, saying));
-                self.connections.insert(stream, Connection { said, task, open: true });
-                Input::Accepted(stream, remote)
-            }
-            // What a stream that the session has closed still says is nobody's.
-            Happened::Received(stream, bytes) if known(stream) => Input::Received(stream, bytes),
-            Happened::Sent(stream, count) if known(stream) => Input::Sent(stream, count),
-            Happened::Closed(stream, closing) if known(stream) => {
-                self.connections.remove(&stream);
-                Input::Closed(stream, closing)
-            }
-            Happened::Fetched(stream, result) if known(stream) => {
-                self.connections.remove(&stream);
-                Input::Fetched(stream, result)
-            }
-            Happened::Resolved(name, addresses) => Input::Resolved(name, addresses),
-            Happened::Received(..) | Happened::Sent(..) | Happened::Closed(..) | Happened::Fetched(..) => {
-                return;
-            }
-        };
-        self.tell(session, input, notice);
+            Input::Received(stream, _) | Input::Sent(stream, _) => self.connections.contains_key(stream),
+            Input::Closed(stream, _) | Input::Fetched(stream, _) => self.connections.remove(stream).is_some(),
+            _ => true,
+        }
+    }
+
+    /// Begins to carry the bytes of an incoming connection; its stream, where there is room.
+    fn accept(&mut self, socket: TcpStream, remote: SocketAddr) -> Option<SessionStreamId> {
+        if self.connections.len() >= MOST_CONNECTIONS {
+            return None;
+        }
+        let stream = SessionStreamId(self.next_incoming);
+        self.next_incoming = self.next_incoming.wrapping_add(2);
+        let (said, saying) = mpsc::unbounded_channel();
+        let task = self.tasks.spawn(self.network.clone().answer(stream, socket, remote, saying));
+        self.connections.insert(stream, Connection { said, task, open: true });
+        Some(stream)
     }
 
     fn tell(&mut self, session: &mut Session, input: Input, notice: &mut impl FnMut(Notice)) {
@@ -254,8 +248,9 @@ impl Driver {
 
     /// Does all that the session wants; when it wants to be called again.
     fn drain(&mut self, session: &mut Session, notice: &mut impl FnMut(Notice)) -> Option<Timestamp> {
+        let now = self.clock.now();
         loop {
-            match session.poll(self.clock.now()) {
+            match session.poll() {
                 Output::Open(stream, endpoint) => self.open(stream, endpoint),
                 Output::Resolve(name) => {
                     self.lookups.spawn(self.network.clone().look_up(name));
@@ -269,10 +264,11 @@ impl Driver {
                 Output::Close(stream, _) => self.close(stream),
                 Output::Store(piece, begin, bytes) => self.storage.store(piece, begin, bytes),
                 Output::Discard(piece) => self.storage.discard(piece),
-                Output::HashBlocks(piece, block_length) => self.storage.examine(piece, block_length),
-                Output::Commit(piece) => self.storage.keep(piece),
+                Output::HashBlocks(piece, block_length) => self.storage.hash_blocks(piece, block_length),
+                Output::Commit(piece) => self.storage.commit(piece),
                 Output::Load(stream, block) => self.storage.load(stream, block),
                 Output::Event(event) => notice(Notice::Session(event)),
+                Output::Wait(Some(at)) if at <= now => session.handle(now, Input::Tick),
                 Output::Wait(at) => return at,
                 Output::Done => {
                     self.over = true;
@@ -316,8 +312,8 @@ impl Driver {
     ) -> Result<Ended, Error> {
         let status = session.status(self.clock.now());
         // Nobody listens any longer, so that no task waits to be heard.
-        self.happened.close();
-        while self.happened.try_recv().is_ok() {}
+        self.network_events.close();
+        while self.network_events.try_recv().is_ok() {}
         let open: Vec<_> = self.connections.keys().copied().collect();
         open.into_iter().for_each(|stream| self.close(stream));
         if stops < 2 {
@@ -328,15 +324,18 @@ impl Driver {
         }
         self.tasks.shutdown().await;
         self.lookups.shutdown().await;
-        let Self { mut storage, mut reports, network, files, mut failure, mut recording_failure, .. } = self;
+        let Self { mut storage, mut disk_events, network, files, mut failure, mut recording_failure, .. } =
+            self;
         storage.close();
         drop(network);
         // Every thread that reports ends now, also one that has failed.
-        while let Some(report) = reports.recv().await {
-            match report {
-                Report::Finished(file) => tell_finished(&files, file, notice),
-                Report::Failed(error) if failure.is_none() => failure = Some(error),
-                Report::RecordingFailed(error) => recording_failure = Some(tell_recording(error, notice)),
+        while let Some(event) = disk_events.recv().await {
+            match event {
+                DriverEvent::FileFinished(file) => tell_finished(&files, file, notice),
+                DriverEvent::StorageFailed(error) if failure.is_none() => failure = Some(error),
+                DriverEvent::RecordingFailed(error) => {
+                    recording_failure = Some(tell_recording(error, notice))
+                }
                 _ => {}
             }
         }
@@ -377,7 +376,7 @@ fn tell_finished(files: &Files, file: usize, notice: &mut impl FnMut(Notice)) {
 }
 
 /// How much of what happens on the network may wait: each may hold a chunk of what was received.
-const MOST_HAPPENING: usize = 16;
+const MAX_NETWORK_EVENTS: usize = 16;
 /// Beyond the connections that a session keeps, for those who call in vain.
 const MOST_CONNECTIONS: usize = 1_000;
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);

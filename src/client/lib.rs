@@ -11,6 +11,7 @@ mod connection;
 mod download;
 mod drive;
 mod error;
+mod event;
 pub mod extract;
 mod files;
 mod folder;

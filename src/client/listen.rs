@@ -7,7 +7,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
 use crate::Error;
-use crate::connection::{Happened, Network};
+use crate::connection::Network;
+use crate::event::DriverEvent;
 
 /// Listens on `port` of each address; with 0, on any port that is free on all. An address of a family that the machine
 /// lacks is left out, as long as there is another.
@@ -69,7 +70,7 @@ impl Network {
     pub(crate) async fn accept(self, listener: TcpListener) {
         loop {
             match listener.accept().await {
-                Ok((socket, remote)) => self.tell(Happened::Called(socket, remote)).await,
+                Ok((socket, remote)) => self.tell(DriverEvent::Incoming(socket, remote)).await,
                 // One that is gone again, or no more files may be open: either passes.
                 Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
             }

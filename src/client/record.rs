@@ -21,8 +21,9 @@ use rustix::fs::{OFlags, fcntl_setfl};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::Error;
+use crate::event::DriverEvent;
 use crate::gauge::{Gauge, Held};
-use crate::storage::{Report, spawn};
+use crate::storage::spawn;
 
 /// Where all bytes pass. Nothing happens there when nothing is recorded.
 #[derive(Debug, Clone, Default)]
@@ -74,14 +75,14 @@ impl Tap {
         path: &Path,
         comment: String,
         gauge: Gauge,
-        reports: UnboundedSender<Report>,
+        events: UnboundedSender<DriverEvent>,
     ) -> Result<(Self, JoinHandle<()>), Error> {
         let file = create(path).map_err(|source| Error::Record { path: path.to_owned(), source })?;
         let (said, heard) = mpsc::channel();
         let path = path.to_owned();
         let thread = spawn("recorder", move || {
             if let Err(source) = write(file, &comment, &heard) {
-                let _ = reports.send(Report::RecordingFailed(Error::Record { path, source }));
+                let _ = events.send(DriverEvent::RecordingFailed(Error::Record { path, source }));
             }
         })?;
         Ok((Self(Some(Arc::new(Open { said, streams: AtomicU32::new(0), gauge }))), thread))

@@ -9,13 +9,14 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bittrace_protocol::session::SessionStreamId;
+use bittrace_protocol::session::{Input, SessionStreamId};
 use bittrace_protocol::{Block, PieceIndex};
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::Error;
+use crate::event::DriverEvent;
 use crate::files::Files;
 use crate::folder::Replace;
 use crate::gauge::{Gauge, Held};
@@ -23,30 +24,16 @@ use crate::journal::Journal;
 use crate::lock::Lock;
 use crate::pieces::Pieces;
 
-/// What the threads are done with.
-#[derive(Debug)]
-pub(crate) enum Report {
-    Stored(PieceIndex, u32),
-    Hashed(PieceIndex, [u8; 20]),
-    Examined(PieceIndex, Vec<[u8; 20]>),
-    Loaded(SessionStreamId, Block, Option<Bytes>),
-    /// A file has its final name.
-    Finished(usize),
-    /// The machine would not. Nothing is stored any more.
-    Failed(Error),
-    /// The recording could not be written. The run goes on without it.
-    RecordingFailed(Error),
-}
-
 /// A handle on the threads. When it is dropped they end, once they have done what they were told.
 #[derive(Debug)]
 pub(crate) struct Storage {
     workers: Vec<Sender<Vec<Job>>>,
     batches: Vec<Vec<Job>>,
-    keeper: Option<Sender<Vec<PieceIndex>>>,
-    kept: Vec<PieceIndex>,
-    /// When the keeper may be woken again.
-    keep_at: Instant,
+    finisher: Option<Sender<Vec<PieceIndex>>>,
+    /// Verified pieces that the finisher was not told of.
+    committed: Vec<PieceIndex>,
+    /// When the finisher may be woken again.
+    commit_at: Instant,
     gauge: Gauge,
     threads: Vec<thread::JoinHandle<()>>,
 }
@@ -55,7 +42,7 @@ pub(crate) struct Storage {
 enum Job {
     Write { piece: PieceIndex, begin: u32, bytes: Bytes, _held: Held },
     Discard(PieceIndex),
-    Examine(PieceIndex, u32),
+    HashBlocks(PieceIndex, u32),
     Load(SessionStreamId, Block),
 }
 
@@ -67,7 +54,7 @@ impl Storage {
         journal: Journal,
         replace: Replace,
         gauge: Gauge,
-        reports: &UnboundedSender<Report>,
+        events: &UnboundedSender<DriverEvent>,
     ) -> Result<Self, Error> {
         let mut threads = Vec::new();
         let mut workers = Vec::new();
@@ -75,7 +62,7 @@ impl Storage {
             let (sender, jobs) = mpsc::channel();
             let worker = Worker {
                 files: files.clone(),
-                reports: reports.clone(),
+                events: events.clone(),
                 done: Vec::new(),
                 under_way: HashMap::new(),
                 failed: false,
@@ -83,12 +70,12 @@ impl Storage {
             threads.push(spawn("storage", move || worker.run(&jobs))?);
             workers.push(sender);
         }
-        let (keeper, kept) = mpsc::channel();
-        let keeping = Keeper::new(files.clone(), verified, journal, replace, reports.clone());
-        threads.push(spawn("keeper", move || keeping.run(&kept))?);
+        let (finisher, committed) = mpsc::channel();
+        let finishing = Finisher::new(files.clone(), verified, journal, replace, events.clone());
+        threads.push(spawn("finisher", move || finishing.run(&committed))?);
         let batches = workers.iter().map(|_| Vec::new()).collect();
-        let (kept, keep_at) = (Vec::new(), Instant::now());
-        Ok(Self { workers, batches, keeper: Some(keeper), kept, keep_at, gauge, threads })
+        let (committed, commit_at) = (Vec::new(), Instant::now());
+        Ok(Self { workers, batches, finisher: Some(finisher), committed, commit_at, gauge, threads })
     }
 
     /// Writes bytes of a piece.
@@ -103,8 +90,8 @@ impl Storage {
     }
 
     /// Hashes the blocks of a stored piece, each for itself.
-    pub(crate) fn examine(&mut self, piece: PieceIndex, block_length: u32) {
-        self.push(piece, Job::Examine(piece, block_length));
+    pub(crate) fn hash_blocks(&mut self, piece: PieceIndex, block_length: u32) {
+        self.push(piece, Job::HashBlocks(piece, block_length));
     }
 
     /// Reads a block.
@@ -113,15 +100,15 @@ impl Storage {
     }
 
     /// Remembers a verified piece, and finishes the files that have no other missing.
-    pub(crate) fn keep(&mut self, piece: PieceIndex) {
-        self.kept.push(piece);
+    pub(crate) fn commit(&mut self, piece: PieceIndex) {
+        self.committed.push(piece);
     }
 
     /// Lets the threads end once they have done what they were told: when all have, or could not, no report follows.
     pub(crate) fn close(&mut self) {
         self.workers.clear();
-        self.hand_on_kept();
-        self.keeper = None;
+        self.hand_on_committed();
+        self.finisher = None;
     }
 
     /// Hands what was said since the last time to the threads; when to call again, where something is held back.
@@ -131,22 +118,22 @@ impl Storage {
                 let _ = worker.send(std::mem::take(batch));
             }
         }
-        if self.kept.is_empty() {
+        if self.committed.is_empty() {
             return None;
         }
         let now = Instant::now();
-        if now < self.keep_at {
-            return Some(self.keep_at);
+        if now < self.commit_at {
+            return Some(self.commit_at);
         }
-        self.keep_at = now + KEEP_EVERY;
-        self.hand_on_kept();
+        self.commit_at = now + COMMIT_EVERY;
+        self.hand_on_committed();
         None
     }
 
-    fn hand_on_kept(&mut self) {
-        if let Some(keeper) = self.keeper.as_ref().filter(|_| !self.kept.is_empty()) {
+    fn hand_on_committed(&mut self) {
+        if let Some(finisher) = self.finisher.as_ref().filter(|_| !self.committed.is_empty()) {
             // Where the thread is gone it has said why.
-            let _ = keeper.send(std::mem::take(&mut self.kept));
+            let _ = finisher.send(std::mem::take(&mut self.committed));
         }
     }
 
@@ -177,9 +164,9 @@ pub(crate) fn spawn<T: Send + 'static>(
 
 struct Worker {
     files: Arc<Files>,
-    reports: UnboundedSender<Report>,
+    events: UnboundedSender<DriverEvent>,
     /// What is not reported yet.
-    done: Vec<Report>,
+    done: Vec<DriverEvent>,
     under_way: HashMap<PieceIndex, UnderWay>,
     failed: bool,
 }
@@ -221,10 +208,10 @@ impl Worker {
                 Job::Discard(piece) => {
                     self.under_way.remove(&piece);
                 }
-                Job::Examine(piece, block_length) => self.examine(piece, block_length),
+                Job::HashBlocks(piece, block_length) => self.hash_blocks(piece, block_length),
                 Job::Load(stream, block) => {
                     let bytes = self.files.read_block(block);
-                    self.report(Report::Loaded(stream, block, bytes));
+                    self.report(Input::Loaded(stream, block, bytes));
                     // A peer waits for it, and the next read may take long.
                     self.tell();
                 }
@@ -252,7 +239,7 @@ impl Worker {
         }
         under_way.stored += end - begin;
         let whole = u64::from(under_way.stored) >= span.end - span.start;
-        self.report(Report::Stored(piece, end - begin));
+        self.report(Input::Stored(piece, end - begin));
         if whole {
             self.hash(piece);
         }
@@ -272,10 +259,10 @@ impl Worker {
             hash.update(&buffer[..count]);
             at += count as u64;
         }
-        self.report(Report::Hashed(piece, hash.finalize().into()));
+        self.report(Input::Hashed(piece, hash.finalize().into()));
     }
 
-    fn examine(&mut self, piece: PieceIndex, block_length: u32) {
+    fn hash_blocks(&mut self, piece: PieceIndex, block_length: u32) {
         let size = self.files.geometry.piece_size(piece).unwrap_or(0);
         let begins = (0..size).step_by(block_length.max(1) as usize);
         let digests = begins.map(|begin| {
@@ -284,30 +271,30 @@ impl Worker {
         });
         // Where they cannot be read there is nothing to tell: nobody is blamed.
         if let Some(digests) = digests.collect() {
-            self.report(Report::Examined(piece, digests));
+            self.report(Input::BlockHashes(piece, digests));
         }
     }
 
     fn fail(&mut self, error: Error) {
         self.failed = true;
-        self.report(Report::Failed(error));
+        self.report(DriverEvent::StorageFailed(error));
     }
 
-    fn report(&mut self, report: Report) {
-        self.done.push(report);
+    fn report(&mut self, event: impl Into<DriverEvent>) {
+        self.done.push(event.into());
     }
 
     /// Tells what is done, all at once, so that who listens is woken once.
     fn tell(&mut self) {
-        for report in self.done.drain(..) {
+        for event in self.done.drain(..) {
             // Where nobody listens any more, the threads end soon.
-            let _ = self.reports.send(report);
+            let _ = self.events.send(event);
         }
     }
 }
 
 /// Writes down what is verified, and gives files their final names.
-struct Keeper {
+struct Finisher {
     files: Arc<Files>,
     verified: Pieces,
     journal: Option<Journal>,
@@ -316,38 +303,38 @@ struct Keeper {
     replace: Replace,
     /// How many pieces of each file are not verified.
     missing: Vec<u32>,
-    reports: UnboundedSender<Report>,
+    events: UnboundedSender<DriverEvent>,
 }
 
-impl Keeper {
+impl Finisher {
     fn new(
         files: Arc<Files>,
         verified: Pieces,
         journal: Journal,
         replace: Replace,
-        reports: UnboundedSender<Report>,
+        events: UnboundedSender<DriverEvent>,
     ) -> Self {
         let missing = missing_pieces(&files, &verified);
-        Self { files, verified, journal: Some(journal), lock: None, replace, missing, reports }
+        Self { files, verified, journal: Some(journal), lock: None, replace, missing, events }
     }
 
-    fn run(mut self, kept: &Receiver<Vec<PieceIndex>>) {
-        if let Err(error) = self.keep_all(kept) {
-            let _ = self.reports.send(Report::Failed(error));
+    fn run(mut self, committed: &Receiver<Vec<PieceIndex>>) {
+        if let Err(error) = self.finish_all(committed) {
+            let _ = self.events.send(DriverEvent::StorageFailed(error));
         }
     }
 
-    fn keep_all(&mut self, kept: &Receiver<Vec<PieceIndex>>) -> Result<(), Error> {
+    fn finish_all(&mut self, committed: &Receiver<Vec<PieceIndex>>) -> Result<(), Error> {
         self.end()?;
-        while let Ok(mut pieces) = kept.recv() {
+        while let Ok(mut pieces) = committed.recv() {
             // All that waits at once.
-            pieces.extend(kept.try_iter().flatten());
-            self.keep(&pieces)?;
+            pieces.extend(committed.try_iter().flatten());
+            self.finish(&pieces)?;
         }
         Ok(())
     }
 
-    fn keep(&mut self, pieces: &[PieceIndex]) -> Result<(), Error> {
+    fn finish(&mut self, pieces: &[PieceIndex]) -> Result<(), Error> {
         if let Some(journal) = &mut self.journal {
             journal.append(pieces)?;
         }
@@ -359,7 +346,7 @@ impl Keeper {
                 self.missing[range.file] -= 1;
                 if self.missing[range.file] == 0 && self.files.path(range.file).is_some() {
                     self.files.finish(range.file, self.replace)?;
-                    let _ = self.reports.send(Report::Finished(range.file));
+                    let _ = self.events.send(DriverEvent::FileFinished(range.file));
                 }
             }
         }
@@ -390,5 +377,5 @@ pub(crate) fn missing_pieces(files: &Files, verified: &Pieces) -> Vec<u32> {
 /// Hashing is what takes longest, and one processor cannot hash as fast as another receives.
 const WORKERS: usize = 2;
 /// Small pieces come by the thousand a second, and waking a thread for each costs more than writing them down.
-const KEEP_EVERY: Duration = Duration::from_millis(50);
+const COMMIT_EVERY: Duration = Duration::from_millis(50);
 const READ_BACK: usize = 256 * 1024;

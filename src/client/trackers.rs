@@ -4,13 +4,13 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use bittrace_protocol::session::{CloseReason, HostPort, SessionStreamId};
+use bittrace_protocol::session::{CloseReason, HostPort, Input, SessionStreamId};
 use bittrace_protocol::tracker::http::MAX_BODY;
 use bytes::Bytes;
 use tokio::net::{UdpSocket, lookup_host};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::connection::{Happened, Network};
+use crate::connection::Network;
 use crate::https;
 
 impl Network {
@@ -24,14 +24,14 @@ impl Network {
     ) {
         match resolve(&host, port).await {
             Ok(addresses) => self.dial(stream, addresses, said).await,
-            Err(why) => self.tell(Happened::Closed(stream, CloseReason::Unresolved(why))).await,
+            Err(why) => self.tell(Input::Closed(stream, CloseReason::Unresolved(why))).await,
         }
     }
 
     /// Looks up the addresses of a peer.
     pub(crate) async fn look_up(self, name: HostPort) {
         let addresses = resolve(&name.host, name.port).await;
-        self.tell(Happened::Resolved(name, addresses)).await;
+        self.tell(Input::Resolved(name, addresses)).await;
     }
 
     /// Carries datagrams to and from a host.
@@ -48,13 +48,13 @@ impl Network {
         };
         let closing = match opened {
             Ok((socket, remote)) => {
-                self.tell(Happened::Opened(stream, remote)).await;
+                self.tell(Input::Opened(stream, remote)).await;
                 self.carry_datagrams(stream, &socket, remote, said).await
             }
             Err(closing) => Some(closing),
         };
         if let Some(closing) = closing {
-            self.tell(Happened::Closed(stream, closing)).await;
+            self.tell(Input::Closed(stream, closing)).await;
         }
     }
 
@@ -70,7 +70,7 @@ impl Network {
             Ok(None) => Err(format!("an answer of more than {MAX_BODY} bytes")),
             Err(error) => Err(https::reason(&error)),
         };
-        self.tell(Happened::Fetched(stream, result)).await;
+        self.tell(Input::Fetched(stream, result)).await;
     }
 
     /// `None` when we have no more to say.
@@ -90,7 +90,7 @@ impl Network {
                     let sent = socket.send(&bytes).await;
                     self.tap.datagram(self.clock.now(), local, remote, &bytes);
                     match sent {
-                        Ok(count) => self.tell(Happened::Sent(stream, count)).await,
+                        Ok(count) => self.tell(Input::Sent(stream, count)).await,
                         Err(error) => return Some(closing(&error)),
                     }
                 }
@@ -98,7 +98,7 @@ impl Network {
                     Ok(length) => {
                         let bytes = Bytes::copy_from_slice(&buffer[..length]);
                         self.tap.datagram(self.clock.now(), remote, local, &bytes);
-                        self.tell(Happened::Received(stream, bytes)).await;
+                        self.tell(Input::Received(stream, bytes)).await;
                     }
                     Err(error) => return Some(closing(&error)),
                 },

@@ -51,7 +51,8 @@ fn download(piece_length: u32) -> Duration {
         session.handle(now, input);
         let mut outputs = Vec::with_capacity(64);
         loop {
-            match session.poll(now) {
+            match session.poll() {
+                Output::Wait(Some(at)) if at <= now => session.handle(now, Input::Tick),
                 Output::Wait(_) | Output::Done => break,
                 output => outputs.push(output),
             }

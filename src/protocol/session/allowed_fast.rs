@@ -8,29 +8,29 @@ use sha1::{Digest, Sha1};
 use crate::wire::Message;
 use crate::{Block, InfoHash, PieceIndex};
 
-use super::Session;
+use super::core::Core;
 use super::peer::Peer;
 
-impl Session {
+impl Core {
     /// Allows a choked peer that has hardly anything the pieces of its set that we have and it lacks, once.
     pub(super) fn allow_fast(&mut self, peer: &mut Peer) {
         let most = self.config.profile.allowed_fast;
         let IpAddr::V4(host) = peer.address.ip().to_canonical() else { return };
         let starts = peer.pieces.count() <= most;
-        if !peer.fast || !peer.am_choking || !starts || !peer.granted_fast.is_empty() {
+        if !peer.fast || !peer.choke.am_choking || !starts || !peer.choke.granted_fast.is_empty() {
             return;
         }
         let Some(geometry) = &self.torrent.geometry else { return };
         for piece in allowed_fast(most, geometry.piece_count(), self.torrent.info_hash, host.octets()) {
             if self.picker.is_done(piece) && !peer.pieces.has(piece) {
-                peer.granted_fast.insert(piece, geometry.piece_size(piece).unwrap_or(0));
+                peer.choke.granted_fast.insert(piece, geometry.piece_size(piece).unwrap_or(0));
                 peer.send(&Message::AllowedFast(piece));
             }
         }
     }
 }
 
-impl Session {
+impl Core {
     /// Allows a peer the whole set of so many pieces, whatever we have and it lacks, as some clients do when they have shaken
     /// hands.
     pub(super) fn allow_set(&self, peer: &mut Peer, count: u32) {
@@ -38,7 +38,7 @@ impl Session {
         let Some(geometry) = self.torrent.geometry.as_ref().filter(|_| peer.fast) else { return };
         let count = count.min(MOST);
         for piece in allowed_fast(count, geometry.piece_count(), self.torrent.info_hash, host.octets()) {
-            peer.granted_fast.insert(piece, geometry.piece_size(piece).unwrap_or(0));
+            peer.choke.granted_fast.insert(piece, geometry.piece_size(piece).unwrap_or(0));
             peer.send(&Message::AllowedFast(piece));
         }
     }
@@ -47,7 +47,8 @@ impl Session {
 /// Whether a choked peer may have this block, which is then taken from what it may have: each piece once.
 pub(super) fn spend_grant(peer: &mut Peer, block: Block, most: u32) -> bool {
     let starts = peer.pieces.count() <= most;
-    let Some(left) = peer.granted_fast.get_mut(&block.index).filter(|left| starts && **left >= block.length)
+    let Some(left) =
+        peer.choke.granted_fast.get_mut(&block.index).filter(|left| starts && **left >= block.length)
     else {
         return false;
     };

@@ -53,13 +53,11 @@ pub(super) struct Tracker {
     knows_us: bool,
     /// Whether it is to be told of the completion.
     completed: bool,
-    pub(super) failures: u32,
+    failures: u32,
     /// Not to be asked before this.
     not_before: Option<Timestamp>,
     never: bool,
     link: Option<Link>,
-    pub(super) last_reply: Option<(Timestamp, u64, u64)>,
-    pub(super) last_failure: Option<String>,
 }
 
 /// An announce under way.
@@ -177,11 +175,6 @@ impl Announcer {
             rounds: 0,
             goodbye: false,
         }
-    }
-
-    /// The trackers in the order they are asked.
-    pub(super) fn trackers(&self) -> impl Iterator<Item = &Tracker> {
-        self.tiers.iter().flatten().map(|&number| &self.trackers[number])
     }
 
     /// When the next round begins.
@@ -318,10 +311,9 @@ impl Announcer {
             let reason = "no URL of a tracker that can be asked".to_owned();
             step.outputs.push_back(Output::Event(Event::TrackerFailed {
                 url: tracker.url.clone(),
-                reason: reason.clone(),
+                reason,
                 again: None,
             }));
-            tracker.last_failure = Some(reason);
             return;
         };
         let goes = event == Some(tracker::Event::Stopped);
@@ -449,9 +441,6 @@ impl Announcer {
         let tracker = &mut self.trackers[number];
         tracker.failures = 0;
         tracker.not_before = None;
-        tracker.last_failure = None;
-        let count = |count: Option<u64>| count.unwrap_or(0);
-        tracker.last_reply = Some((step.now, count(reply.complete), count(reply.incomplete)));
         if reply.tracker_id.is_some() {
             tracker.tracker_id.clone_from(&reply.tracker_id);
         }
@@ -500,7 +489,6 @@ impl Announcer {
         };
         tracker.never = wait.is_none();
         tracker.not_before = wait.map(|wait| step.now + wait);
-        tracker.last_failure = Some(reason.clone());
         let again = wait.filter(|_| !self.goodbye);
         let url = tracker.url.clone();
         step.outputs.push_back(Output::Event(Event::TrackerFailed { url, reason, again }));
@@ -550,8 +538,6 @@ impl Tracker {
             not_before: None,
             never: false,
             link: None,
-            last_reply: None,
-            last_failure: None,
         }
     }
 

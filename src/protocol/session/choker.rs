@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::Timestamp;
 use crate::wire::Message;
 
-use super::peer::{Peer, Phase};
+use super::core::Core;
+use super::peer::Peer;
 use super::{Session, SessionStreamId};
 
 /// When places are given anew, and how much may be sent.
@@ -16,6 +17,8 @@ pub(super) struct Choker {
     optimistic_at: Timestamp,
     /// The one that is served for a try.
     optimistic: Option<SessionStreamId>,
+    /// How many peers are not choked.
+    pub(super) unchoked: usize,
     bucket: Option<Bucket>,
 }
 
@@ -37,7 +40,7 @@ impl Choker {
             filled_at: now,
             waiting: Vec::new(),
         });
-        Self { regular_at: now, optimistic_at: now, optimistic: None, bucket }
+        Self { regular_at: now, optimistic_at: now, optimistic: None, unchoked: 0, bucket }
     }
 
     /// Takes the bytes of a block from what may be sent; whether there was any left. One block may go into debt.
@@ -74,7 +77,10 @@ impl Choker {
         Some(bucket.filled_at + Duration::from_secs_f64(seconds) + LEAST_PAUSE)
     }
 
-    pub(super) fn forget(&mut self, stream: SessionStreamId) {
+    /// A peer is gone.
+    pub(super) fn forget(&mut self, peer: &Peer) {
+        let stream = peer.stream;
+        self.unchoked -= usize::from(!peer.choke.am_choking);
         if self.optimistic == Some(stream) {
             self.optimistic = None;
         }
@@ -85,73 +91,86 @@ impl Choker {
 }
 
 impl Session {
-    /// Serves on those for whom there was nothing left to send.
-    pub(super) fn refill(&mut self, now: Timestamp) {
-        self.choker.refill(now);
-        for stream in self.choker.take_waiting() {
-            self.mark_dirty(stream);
+    /// Lets blocks leave again to the peers for which the upload limit left nothing.
+    pub(super) fn refill_upload(&mut self, now: Timestamp) {
+        self.core.choker.refill(now);
+        for stream in self.core.choker.take_waiting() {
+            self.peers.mark_dirty(stream);
         }
     }
 
     /// Gives the places anew, when it is time.
     pub(super) fn rechoke(&mut self, now: Timestamp) {
-        if now < self.choker.regular_at {
+        if now < self.core.choker.regular_at {
             return;
         }
-        self.choker.regular_at = now + REGULAR;
-        let serves_only = self.is_complete();
-        let mut eager: Vec<_> = self.peers.values().filter(|peer| is_eager(peer)).collect();
-        let rate = |peer: &Peer| match serves_only {
-            true => peer.upload_rate.per_second(now),
-            // One that gives nothing though it does not choke earns no regular place.
-            false if peer.snubbed => -1.0,
-            false => peer.download_rate.per_second(now),
-        };
-        eager.sort_by(|one, other| rate(other).total_cmp(&rate(one)));
-        let mut eager: Vec<_> = eager.iter().map(|peer| peer.stream).collect();
-        let regular = eager.len().min(self.config.unchoke_slots.saturating_sub(1).max(1));
-        let rest = eager.split_off(regular);
-        let mut served = eager;
-        if self.config.unchoke_slots > 1 && !rest.is_empty() {
-            let tried = self.choker.optimistic.filter(|stream| rest.contains(stream));
-            let tried = match tried.filter(|_| now < self.choker.optimistic_at) {
-                Some(stream) => stream,
-                None => {
-                    self.choker.optimistic_at = now + OPTIMISTIC;
-                    rest[self.rng.below(rest.len())]
-                }
-            };
-            self.choker.optimistic = Some(tried);
-            served.push(tried);
-        }
-        for stream in self.peers.keys().copied().collect::<Vec<_>>() {
-            let Some(mut peer) = self.peers.remove(&stream) else { continue };
-            let serve = served.contains(&stream);
-            if serve && peer.am_choking {
-                unchoke(&mut peer);
-            } else if !serve && !peer.am_choking {
-                self.choke(&mut peer);
+        self.core.choker.regular_at = now + REGULAR;
+        let unchoked = self.unchoked(now);
+        for stream in self.peers.streams() {
+            let Some(peer) = self.peers.get_mut(stream) else { continue };
+            let unchoke = unchoked.contains(&stream);
+            if unchoke && peer.choke.am_choking {
+                self.core.unchoke(peer);
+            } else if !unchoke && !peer.choke.am_choking {
+                self.core.choke(peer);
             }
-            let changed = !peer.send_buffer.is_empty();
-            self.peers.insert(stream, peer);
-            if changed {
-                self.mark_dirty(stream);
+            if !peer.send_buffer.is_empty() {
+                self.peers.mark_dirty(stream);
             }
         }
     }
 
-    /// Serves a peer that has become interested at once, where a place is free.
-    pub(super) fn unchoke_if_free(&mut self, _now: Timestamp, peer: &mut Peer) {
-        let served = self.peers.values().filter(|other| !other.am_choking).count();
-        if served < self.config.unchoke_slots && is_eager(peer) && peer.am_choking {
-            unchoke(peer);
+    /// The peers that have a place now: the fastest, and one for a try.
+    fn unchoked(&mut self, now: Timestamp) -> Vec<SessionStreamId> {
+        let core = &mut self.core;
+        let serves_only = core.is_complete();
+        let rate = |peer: &Peer| match serves_only {
+            true => peer.upload.rate.per_second(now),
+            // One that gives nothing though it does not choke earns no regular place.
+            false if peer.download.snubbed => -1.0,
+            false => peer.download.rate.per_second(now),
+        };
+        let mut eager: Vec<_> = self.peers.iter().filter(|peer| peer.is_eager()).collect();
+        eager.sort_by(|one, other| rate(other).total_cmp(&rate(one)));
+        let mut unchoked: Vec<_> = eager.iter().map(|peer| peer.stream).collect();
+        let slots = core.config.unchoke_slots;
+        let rest = unchoked.split_off(unchoked.len().min(slots.saturating_sub(1).max(1)));
+        if slots > 1 && !rest.is_empty() {
+            let tried = core.choker.optimistic.filter(|stream| rest.contains(stream));
+            let tried = match tried.filter(|_| now < core.choker.optimistic_at) {
+                Some(stream) => stream,
+                None => {
+                    core.choker.optimistic_at = now + OPTIMISTIC;
+                    rest[core.rng.below(rest.len())]
+                }
+            };
+            core.choker.optimistic = Some(tried);
+            unchoked.push(tried);
         }
+        unchoked
+    }
+}
+
+impl Core {
+    /// Unchokes a peer that has become interested at once, where a place is free.
+    pub(super) fn unchoke_if_free(&mut self, peer: &mut Peer) {
+        let free = self.choker.unchoked < self.config.unchoke_slots;
+        if free && peer.is_eager() && peer.choke.am_choking {
+            self.unchoke(peer);
+        }
+    }
+
+    fn unchoke(&mut self, peer: &mut Peer) {
+        peer.choke.am_choking = false;
+        self.choker.unchoked += 1;
+        peer.send(&Message::Unchoke);
     }
 
     pub(super) fn choke(&mut self, peer: &mut Peer) {
-        peer.am_choking = true;
+        peer.choke.am_choking = true;
+        self.choker.unchoked -= 1;
         peer.send(&Message::Choke);
-        let refused: Vec<_> = peer.upload_queue.drain(..).chain(peer.loading.drain(..)).collect();
+        let refused: Vec<_> = peer.upload.queue.drain(..).chain(peer.upload.loading.drain(..)).collect();
         // BEP 6: what will not be answered is rejected.
         if peer.fast {
             for block in refused {
@@ -159,15 +178,6 @@ impl Session {
             }
         }
     }
-}
-
-fn unchoke(peer: &mut Peer) {
-    peer.am_choking = false;
-    peer.send(&Message::Unchoke);
-}
-
-fn is_eager(peer: &Peer) -> bool {
-    peer.phase == Phase::Open && peer.peer_interested && !peer.pieces.is_all()
 }
 
 /// How often places are given anew (BEP 3).

@@ -5,12 +5,13 @@ use bytes::Bytes;
 use crate::wire::Message;
 use crate::{Block, PieceIndex, Timestamp};
 
+use super::core::Core;
 use super::peer::{OutstandingRequest, Peer, Phase};
 use super::picker::Seeker;
 use super::profile::{Haves, LastMessage, RequestStep};
-use super::{Event, Output, Session, SessionState, Violation};
+use super::{Event, Output, Session, Violation};
 
-impl Session {
+impl Core {
     /// Tells a peer of pieces that are new.
     pub(super) fn send_haves(&self, peer: &mut Peer, news: &[PieceIndex]) {
         let profile = &self.config.profile;
@@ -26,79 +27,57 @@ impl Session {
         }
     }
 
-    /// Says goodbye to the peers of a download that has its last piece.
-    pub(super) fn send_last_messages(&mut self) {
-        let (due, news) = (self.scheduled_haves(), self.last_haves());
-        for stream in self.peers.keys().copied().collect::<Vec<_>>() {
-            let Some(mut peer) = self.peers.remove(&stream) else { continue };
-            if peer.phase == Phase::Open {
-                self.send_haves(&mut peer, &due);
-                for parting in self.config.profile.last_messages.clone() {
-                    match parting {
-                        LastMessage::NotInterested if peer.am_interested => {
-                            peer.am_interested = false;
-                            peer.send(&Message::NotInterested);
-                        }
-                        LastMessage::NotInterested => {}
-                        LastMessage::Haves => self.send_haves(&mut peer, &news),
-                    }
-                }
-            }
-            self.peers.insert(stream, peer);
-        }
-    }
-
     /// Tells a peer whether it has anything we lack, when that changed.
     pub(super) fn update_interest(&mut self, now: Timestamp, peer: &mut Peer) {
-        let want = peer.wanted_pieces > 0 && self.state == SessionState::Running;
-        if want == peer.am_interested || (!want && !peer.has_sent_message) {
+        let want = peer.wanted_pieces > 0 && self.is_running();
+        if want == peer.choke.am_interested || (!want && !peer.has_sent_message) {
             return;
         }
-        peer.am_interested = want;
-        peer.last_block_at = now;
+        peer.choke.am_interested = want;
+        peer.download.last_block_at = now;
         peer.send(if want { &Message::Interested } else { &Message::NotInterested });
     }
 
     /// Asks a peer for as many blocks as it can send without a pause.
     pub(super) fn request_blocks(&mut self, now: Timestamp, peer: &mut Peer) {
-        if peer.requests_shared || peer.refused_until.is_some_and(|until| now < until) {
+        if peer.download.requests_shared || peer.download.refused_until.is_some_and(|until| now < until) {
             return;
         }
         if !peer.is_askable()
-            || self.state != SessionState::Running
-            || peer.nothing_to_pick_at == Some(self.picker.version())
+            || !self.is_running()
+            || peer.download.nothing_to_pick_at == Some(self.picker.version())
         {
             return;
         }
         let depth = self.depth(peer);
         // Requests leave several at a time.
-        if peer.outstanding.len() >= depth
-            || (peer.outstanding.len() * 4 > depth * 3 && self.scheduled_step(peer).is_none())
+        if peer.download.outstanding.len() >= depth
+            || (peer.download.outstanding.len() * 4 > depth * 3 && self.scheduled_step(peer).is_none())
         {
             return;
         }
-        let only = peer.peer_choking.then(|| peer.allowed_fast.clone());
-        if peer.outstanding.is_empty() && peer.receiving.is_none() {
-            peer.last_block_at = now;
+        let only = peer.choke.peer_choking.then(|| peer.choke.allowed_fast.clone());
+        if !peer.download.is_busy() {
+            peer.download.last_block_at = now;
         }
-        while peer.outstanding.len() < depth && self.unstored < self.config.max_unstored {
+        while peer.download.outstanding.len() < depth && self.unstored < self.config.max_unstored {
             let seeker = Seeker {
                 stream: peer.stream,
                 pieces: &peer.pieces,
                 only: only.as_ref(),
-                current: peer.current_piece,
+                current: peer.download.current_piece,
                 suggested: &peer.suggested,
             };
             let profile = &self.config.profile;
             let picked =
                 self.picker.pick(&seeker, &profile.piece_order, profile.random_pieces, &mut self.rng);
             let Some(block) = picked else {
-                peer.nothing_to_pick_at = Some(self.picker.version());
+                peer.download.nothing_to_pick_at = Some(self.picker.version());
                 return;
             };
-            peer.current_piece = Some(block.index);
-            peer.outstanding.push_back(OutstandingRequest { block, at: now });
-            peer.requests_sent = peer.requests_sent.saturating_add(1);
+            peer.download.current_piece = Some(block.index);
+            peer.download.outstanding.push_back(OutstandingRequest { block, at: now });
+            peer.download.requests_sent = peer.download.requests_sent.saturating_add(1);
             peer.send(&Message::Request(block));
         }
     }
@@ -107,10 +86,11 @@ impl Session {
     fn depth(&self, peer: &Peer) -> usize {
         match self.scheduled_step(peer) {
             Some(refill) => {
-                peer.outstanding.len() + refill.requests_sent.saturating_sub(peer.requests_sent) as usize
+                peer.download.outstanding.len()
+                    + refill.requests_sent.saturating_sub(peer.download.requests_sent) as usize
             }
-            None if peer.snubbed => 1,
-            None => peer.pipeline_depth.min(peer.reqq),
+            None if peer.download.snubbed => 1,
+            None => peer.download.pipeline_depth.min(peer.download.reqq),
         }
     }
 
@@ -120,26 +100,28 @@ impl Session {
         let refills = &self.config.profile.request_steps;
         if !refills.is_empty() && self.config.profile.haves_first && self.owes_haves() {
             return Some(RequestStep {
-                blocks_received: peer.blocks_received,
-                requests_sent: peer.requests_sent,
+                blocks_received: peer.download.blocks_received,
+                requests_sent: peer.download.requests_sent,
             });
         }
-        let behind = refills.partition_point(|refill| refill.blocks_received <= peer.blocks_received);
+        let behind =
+            refills.partition_point(|refill| refill.blocks_received <= peer.download.blocks_received);
         let now = *refills.get(behind.checked_sub(1)?)?;
-        let used_up = behind == refills.len() || (peer.outstanding.is_empty() && peer.receiving.is_none());
-        (!used_up || now.requests_sent > peer.requests_sent).then_some(now)
+        let used_up = behind == refills.len()
+            || (peer.download.outstanding.is_empty() && peer.download.receiving.is_none());
+        (!used_up || now.requests_sent > peer.download.requests_sent).then_some(now)
     }
 
     /// A block begins to come.
     pub(super) fn begin_block(&mut self, peer: &mut Peer, block: Block) -> Result<(), Violation> {
         self.check_block(block)?;
-        peer.receiving = peer.take_outstanding(block);
-        if peer.receiving.is_some() {
+        peer.download.receiving = peer.download.take_outstanding(block);
+        if peer.download.receiving.is_some() {
             return Ok(());
         }
         // Cancelled, or given up; or nobody ever asked for it.
-        match peer.tolerated_bytes.checked_sub(block.length.into()) {
-            Some(left) => peer.tolerated_bytes = left,
+        match peer.download.tolerated_bytes.checked_sub(block.length.into()) {
+            Some(left) => peer.download.tolerated_bytes = left,
             None => {
                 peer.noise += 1 + block.length / UNASKED_UNIT;
                 if peer.noise > MAX_UNASKED {
@@ -159,11 +141,11 @@ impl Session {
         ends: bool,
     ) {
         let count = bytes.len();
-        let Some(coming) = peer.receiving else {
+        let Some(coming) = peer.download.receiving else {
             self.totals.wasted += count as u64;
             return;
         };
-        peer.last_block_at = now;
+        peer.download.last_block_at = now;
         let arrival = self.picker.arrive(coming.block, position, count, peer.stream);
         let fresh = (count - arrival.known) as u64;
         self.totals.wasted += arrival.known as u64;
@@ -173,19 +155,20 @@ impl Session {
             self.unstored += fresh;
             self.totals.downloaded += fresh;
             self.totals.download_rate.add(now, fresh);
-            peer.downloaded += fresh;
-            peer.download_rate.add(now, fresh);
+            peer.download.bytes += fresh;
+            peer.download.rate.add(now, fresh);
             self.outputs.push_back(Output::Store(coming.block.index, offset, bytes));
         }
         if arrival.piece_done {
             self.note_arrived(coming.block.index);
         }
         if arrival.block_done {
-            self.suspects.note_giver(peer.stream, peer.listen_address.unwrap_or(peer.address));
-            self.cancel_others(coming.block, peer);
+            self.suspects.note_giver(peer.stream, peer.known_address());
+            let others = self.picker.others_asked(coming.block, peer.stream);
+            self.deferred.answered_elsewhere.extend(others.into_iter().map(|other| (other, coming.block)));
         }
         if ends {
-            peer.receiving = None;
+            peer.download.receiving = None;
             self.picker.release(coming.block, peer.stream);
             self.note_pace(now, peer, coming);
         }
@@ -193,110 +176,115 @@ impl Session {
 
     /// Learns from a whole block how many requests keep a peer busy.
     fn note_pace(&mut self, now: Timestamp, peer: &mut Peer, asked: OutstandingRequest) {
-        peer.snubbed = false;
-        peer.blocks_received = peer.blocks_received.saturating_add(1);
+        peer.download.snubbed = false;
+        peer.download.blocks_received = peer.download.blocks_received.saturating_add(1);
         self.have_schedule.note_given();
-        if std::mem::take(&mut peer.requests_shared) {
+        if std::mem::take(&mut peer.download.requests_shared) {
             self.ask_again(peer);
         }
         peer.noise = peer.noise.saturating_sub(NOISE_A_BLOCK);
         let latency = now - asked.at;
-        peer.latency = Some(peer.latency.map_or(latency, |least| least.min(latency)));
-        let first = *peer.first_block_at.get_or_insert(now);
+        peer.download.latency = Some(peer.download.latency.map_or(latency, |least| least.min(latency)));
+        let first = *peer.download.first_block_at.get_or_insert(now);
         if now - first < SLOW_START {
             // One more a block doubles them each round trip.
-            peer.pipeline_depth = (peer.pipeline_depth + 1).min(self.config.profile.max_pipeline as usize);
+            peer.download.pipeline_depth =
+                (peer.download.pipeline_depth + 1).min(self.config.profile.max_pipeline as usize);
         }
     }
 
     /// A peer that had paused gives again: what others gave meanwhile need not come.
     fn ask_again(&mut self, peer: &mut Peer) {
-        for asked in std::mem::take(&mut peer.outstanding) {
+        for asked in std::mem::take(&mut peer.download.outstanding) {
             if self.picker.ask_again(asked.block, peer.stream) {
-                peer.outstanding.push_back(asked);
+                peer.download.outstanding.push_back(asked);
             } else {
-                peer.tolerated_bytes += u64::from(asked.block.length);
+                peer.download.tolerated_bytes += u64::from(asked.block.length);
                 peer.send(&Message::Cancel(asked.block));
             }
         }
     }
 
-    /// A block is whole: others who were asked for it need not send it.
-    fn cancel_others(&mut self, block: Block, but: &Peer) {
-        for stream in self.picker.others_asked(block, but.stream) {
-            let Some(other) = self.peers.get_mut(&stream) else { continue };
-            if other.take_outstanding(block).is_some() {
-                other.tolerated_bytes += u64::from(block.length);
-                other.send(&Message::Cancel(block));
-                self.picker.release(block, stream);
-                self.mark_dirty(stream);
-            }
+    /// A block that a peer was asked for came from another peer; whether the request was outstanding.
+    pub(super) fn cancel_answered(&mut self, peer: &mut Peer, block: Block) -> bool {
+        let outstanding = peer.download.take_outstanding(block).is_some();
+        if outstanding {
+            peer.download.tolerated_bytes += u64::from(block.length);
+            peer.send(&Message::Cancel(block));
+            self.picker.release(block, peer.stream);
         }
+        outstanding
     }
 
     /// What a peer was asked for is asked of it no longer.
     pub(super) fn forget_outstanding(&mut self, peer: &mut Peer) {
-        let coming = peer.receiving.take();
-        for asked in peer.outstanding.drain(..).chain(coming) {
-            peer.tolerated_bytes += u64::from(asked.block.length);
+        let coming = peer.download.receiving.take();
+        for asked in peer.download.outstanding.drain(..).chain(coming) {
+            peer.download.tolerated_bytes += u64::from(asked.block.length);
             self.picker.release(asked.block, peer.stream);
         }
-        peer.current_piece = None;
-        self.mark_idle_dirty();
-    }
-
-    /// Has those looked after who could be asked for more.
-    pub(super) fn mark_idle_dirty(&mut self) {
-        for (&stream, peer) in &mut self.peers {
-            let idle = peer.phase == Phase::Open
-                && peer.outstanding.len() < peer.pipeline_depth
-                && peer.wanted_pieces > 0;
-            if idle && !std::mem::replace(&mut peer.dirty, true) {
-                self.dirty.push(stream);
-            }
-        }
+        peer.download.current_piece = None;
+        self.deferred.blocks_freed = true;
     }
 
     pub(super) fn stored(&mut self, piece: PieceIndex, count: u32) {
         let full = self.unstored >= self.config.max_unstored;
         self.unstored -= self.picker.stored(piece, count).min(self.unstored);
         if full && self.unstored < self.config.max_unstored {
-            self.mark_idle_dirty();
+            self.deferred.blocks_freed = true;
         }
     }
+}
 
+impl Session {
     pub(super) fn hashed(&mut self, now: Timestamp, piece: PieceIndex, digest: [u8; 20]) {
-        if !self.picker.is_hashing(piece) {
+        if !self.core.picker.is_hashing(piece) {
             return;
         }
-        if self.torrent.piece_hash(piece) == Some(digest) {
-            self.keep(now, piece);
+        if self.core.torrent.piece_hash(piece) == Some(digest) {
+            self.commit(now, piece);
         } else {
             self.discard(now, piece);
         }
-        self.mark_idle_dirty();
+        self.core.deferred.blocks_freed = true;
     }
 
-    fn keep(&mut self, now: Timestamp, piece: PieceIndex) {
-        let Some(partial) = self.picker.pass(piece) else { return };
-        self.unstored -= partial.unstored().min(self.unstored);
-        if self.suspects.is_suspect(piece) {
-            self.outputs.push_back(Output::HashBlocks(piece, self.config.profile.block_length));
+    fn commit(&mut self, now: Timestamp, piece: PieceIndex) {
+        let core = &mut self.core;
+        let Some(partial) = core.picker.pass(piece) else { return };
+        core.unstored -= partial.unstored().min(core.unstored);
+        if core.suspects.is_suspect(piece) {
+            core.outputs.push_back(Output::HashBlocks(piece, core.config.profile.block_length));
         }
-        self.outputs.push_back(Output::Commit(piece));
-        let from = self.suspects.addresses(&partial);
-        self.outputs.push_back(Output::Event(Event::PieceDone { index: piece, from }));
-        self.pending_haves.push(piece);
-        for (&stream, peer) in &mut self.peers {
-            if peer.pieces.has(piece) {
-                peer.wanted_pieces -= 1;
-            }
-            if peer.phase == Phase::Open && !std::mem::replace(&mut peer.dirty, true) {
-                self.dirty.push(stream);
-            }
+        core.outputs.push_back(Output::Commit(piece));
+        let from = core.suspects.addresses(&partial);
+        core.outputs.push_back(Output::Event(Event::PieceDone { index: piece, from }));
+        core.pending_haves.push(piece);
+        for peer in self.peers.iter_mut().filter(|peer| peer.pieces.has(piece)) {
+            peer.wanted_pieces -= 1;
         }
-        if self.picker.is_complete() {
+        self.peers.mark_open_dirty();
+        if self.core.picker.is_complete() {
             self.completed(now);
+        }
+    }
+
+    /// Sends the last messages of a download that has its last piece.
+    pub(super) fn send_last_messages(&mut self) {
+        let core = &mut self.core;
+        let (due, rest) = (core.scheduled_haves(), core.last_haves());
+        for peer in self.peers.iter_mut().filter(|peer| peer.phase == Phase::Open) {
+            core.send_haves(peer, &due);
+            for message in &core.config.profile.last_messages {
+                match message {
+                    LastMessage::NotInterested if peer.choke.am_interested => {
+                        peer.choke.am_interested = false;
+                        peer.send(&Message::NotInterested);
+                    }
+                    LastMessage::NotInterested => {}
+                    LastMessage::Haves => core.send_haves(peer, &rest),
+                }
+            }
         }
     }
 }

@@ -2,15 +2,57 @@
 
 use std::net::IpAddr;
 
+use crate::Timestamp;
 use crate::bencode;
 use crate::wire::{Handshake, Message};
-use crate::{PeerId, Timestamp};
 
+use super::core::Core;
 use super::peer::{Peer, Phase};
 use super::profile::{ExtendedEntry, FirstMessage, Interest, WithoutPieces};
-use super::{Event, Session, Violation};
+use super::{DisconnectReason, Event, Output, Session, SessionStreamId, Violation};
 
 impl Session {
+    /// Takes a peer's handshake, and sends what follows it.
+    pub(super) fn on_handshake(
+        &mut self,
+        now: Timestamp,
+        stream: SessionStreamId,
+        handshake: &Handshake,
+    ) -> Result<(), Violation> {
+        if handshake.info_hash != self.core.torrent.info_hash {
+            return Err(Violation::WrongInfoHash(handshake.info_hash));
+        }
+        let others = || self.peers.iter().filter(|other| other.stream != stream);
+        let is_ours = |other: &Peer| other.own_id == handshake.peer_id && other.phase != Phase::Connecting;
+        if handshake.peer_id == self.core.identity.peer_id || others().any(is_ours) {
+            return Err(Violation::SelfConnection);
+        }
+        let duplicate = others().find(|other| other.peer_id == Some(handshake.peer_id));
+        let duplicate = duplicate.map(|other| (other.stream, other.incoming));
+        let Some(peer) = self.peers.get_mut(stream) else { return Ok(()) };
+        if peer.incoming {
+            self.core.choose_id(peer);
+        }
+        // Two connections to one peer are one too many. Where each side opened one, both must keep the same: that of the side
+        // with the greater peer id.
+        if let Some((other, incoming)) = duplicate {
+            let keeps_incoming = handshake.peer_id > peer.own_id;
+            if incoming == peer.incoming || peer.incoming != keeps_incoming {
+                return Err(Violation::Duplicate);
+            }
+            self.disconnect(now, other, DisconnectReason::Violated(Violation::Duplicate));
+        }
+        if let Some(peer) = self.peers.get_mut(stream) {
+            if peer.incoming {
+                self.core.send_handshake(peer);
+            }
+            self.core.open(now, peer, handshake);
+        }
+        Ok(())
+    }
+}
+
+impl Core {
     /// Chooses what we call ourselves on a connection.
     pub(super) fn choose_id(&mut self, peer: &mut Peer) {
         if !self.config.profile.peer_id.fresh {
@@ -31,42 +73,18 @@ impl Session {
         peer.send_buffer.extend_from_slice(&handshake.encode());
     }
 
-    /// Takes a peer's handshake, and says what follows it.
-    pub(super) fn on_handshake(
-        &mut self,
-        now: Timestamp,
-        peer: &mut Peer,
-        handshake: &Handshake,
-    ) -> Result<(), Violation> {
-        if handshake.info_hash != self.torrent.info_hash {
-            return Err(Violation::WrongInfoHash(handshake.info_hash));
-        }
-        let ours = |other: &Peer| other.own_id == handshake.peer_id && other.phase != Phase::Connecting;
-        if handshake.peer_id == self.identity.peer_id || self.peers.values().any(|other| ours(other)) {
-            return Err(Violation::SelfConnection);
-        }
-        if peer.incoming {
-            self.choose_id(peer);
-        }
-        self.resolve_duplicate(now, peer, handshake.peer_id)?;
-        if peer.incoming {
-            self.send_handshake(peer);
-        }
+    /// Sends what follows the handshakes.
+    fn open(&mut self, now: Timestamp, peer: &mut Peer, handshake: &Handshake) {
         let ours = Handshake { reserved: self.config.profile.reserved, ..*handshake };
         peer.fast = ours.offers_fast() && handshake.offers_fast();
         peer.extended = ours.offers_extended() && handshake.offers_extended();
-        peer.phase = Phase::Open;
-        peer.phase_since = now;
-        peer.choked_since = now;
-        peer.choked_idle_since = now;
-        peer.last_block_at = now;
-        peer.peer_id = Some(handshake.peer_id);
-        self.outputs.push_back(super::Output::Event(Event::Connected {
+        peer.begin(handshake.peer_id, now);
+        self.outputs.push_back(Output::Event(Event::Connected {
             stream: peer.stream,
             peer: peer.address,
             peer_id: handshake.peer_id,
         }));
-        for message in self.config.profile.first_messages.clone() {
+        for &message in &self.config.profile.first_messages {
             match message {
                 FirstMessage::Extended if peer.extended => {
                     let payload = self.extended_handshake(now, peer).into();
@@ -78,25 +96,9 @@ impl Session {
             }
         }
         if self.config.profile.interest == Interest::AtOnce && !self.is_complete() {
-            peer.am_interested = true;
+            peer.choke.am_interested = true;
             peer.send(&Message::Interested);
         }
-        Ok(())
-    }
-
-    /// Two connections to one peer are one too many. Where each end dialled, both must keep the same one: that of the end
-    /// with the greater peer id.
-    fn resolve_duplicate(&mut self, now: Timestamp, peer: &Peer, peer_id: PeerId) -> Result<(), Violation> {
-        let other = self.peers.values().find(|other| other.peer_id == Some(peer_id));
-        let Some(other) = other.map(|other| (other.stream, other.incoming)) else { return Ok(()) };
-        let keeps_called = peer_id > peer.own_id;
-        if other.1 == peer.incoming || peer.incoming != keeps_called {
-            return Err(Violation::Duplicate);
-        }
-        if let Some(other) = self.peers.remove(&other.0) {
-            self.disconnect(now, other, super::DisconnectReason::Violated(Violation::Duplicate));
-        }
-        Ok(())
     }
 
     fn send_pieces(&self, peer: &mut Peer) {

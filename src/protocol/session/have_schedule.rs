@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use crate::PieceIndex;
 
 use super::Session;
+use super::core::Core;
 
 /// What has come, and how much of it was told.
 #[derive(Debug, Default)]
@@ -23,7 +24,7 @@ impl HaveSchedule {
     }
 }
 
-impl Session {
+impl Core {
     /// The last block of a piece has come.
     pub(super) fn note_arrived(&mut self, piece: PieceIndex) {
         if !self.config.profile.have_steps.is_empty() {
@@ -36,26 +37,17 @@ impl Session {
         self.have_schedule.arrived.retain(|&other| other != piece);
     }
 
-    /// The new pieces that are to be told now; every open peer is then looked after.
-    pub(super) fn due_haves(&mut self) -> Vec<PieceIndex> {
-        match self.config.profile.have_steps.is_empty() {
-            true => std::mem::take(&mut self.pending_haves),
-            false => self.scheduled_haves(),
-        }
-    }
-
-    /// The new pieces that are to be told now by the profile's list.
+    /// The new pieces that the list has told now; none while a piece of them is not verified.
     pub(super) fn scheduled_haves(&mut self) -> Vec<PieceIndex> {
         let Some(wanted) = self.haves_wanted() else { return Vec::new() };
-        let telling = &mut self.have_schedule;
-        let ready = telling.arrived.iter().take(wanted).all(|piece| self.pending_haves.contains(piece));
-        if telling.arrived.len() < wanted || !ready {
+        let schedule = &mut self.have_schedule;
+        let ready = schedule.arrived.iter().take(wanted).all(|piece| self.pending_haves.contains(piece));
+        if schedule.arrived.len() < wanted || !ready {
             return Vec::new();
         }
-        telling.haves_sent += wanted as u32;
-        let due: Vec<PieceIndex> = telling.arrived.drain(..wanted).collect();
+        schedule.haves_sent += wanted as u32;
+        let due: Vec<PieceIndex> = schedule.arrived.drain(..wanted).collect();
         self.pending_haves.retain(|piece| !due.contains(piece));
-        self.mark_all_dirty();
         due
     }
 
@@ -66,18 +58,32 @@ impl Session {
 
     /// How many more pieces are to be told by now, as the profile's list has it; `None` while its next moment is to come.
     fn haves_wanted(&self) -> Option<usize> {
-        let (telling, tells) = (&self.have_schedule, &self.config.profile.have_steps);
-        let next = tells.partition_point(|tell| tell.haves_sent <= telling.haves_sent);
-        let tell = tells.get(next).filter(|tell| tell.blocks_received <= telling.blocks_received)?;
-        Some((tell.haves_sent - telling.haves_sent) as usize)
+        let (schedule, steps) = (&self.have_schedule, &self.config.profile.have_steps);
+        let next = steps.partition_point(|step| step.haves_sent <= schedule.haves_sent);
+        let step = steps.get(next).filter(|step| step.blocks_received <= schedule.blocks_received)?;
+        Some((step.haves_sent - schedule.haves_sent) as usize)
     }
 
     /// The new pieces that have not been told, at the end of a download.
     pub(super) fn last_haves(&mut self) -> Vec<PieceIndex> {
-        let mut news = std::mem::take(&mut self.pending_haves);
+        let mut haves = std::mem::take(&mut self.pending_haves);
         let place = |piece: &PieceIndex| self.have_schedule.arrived.iter().position(|other| other == piece);
-        news.sort_by_key(place);
+        haves.sort_by_key(place);
         self.have_schedule.arrived.clear();
-        news
+        haves
+    }
+}
+
+impl Session {
+    /// The new pieces that peers are told of now; every peer is then serviced.
+    pub(super) fn due_haves(&mut self) -> Vec<PieceIndex> {
+        if self.core.config.profile.have_steps.is_empty() {
+            return std::mem::take(&mut self.core.pending_haves);
+        }
+        let due = self.core.scheduled_haves();
+        if !due.is_empty() {
+            self.peers.mark_all_dirty();
+        }
+        due
     }
 }

@@ -17,6 +17,11 @@ impl PieceSet {
         Self { bits: Vec::new(), count: 0, total }
     }
 
+    /// All of `total` pieces.
+    pub(super) const fn all(total: u32) -> Self {
+        Self { bits: Vec::new(), count: total, total }
+    }
+
     /// What a bitfield says; `None` where its length is wrong, or a bit beyond the last piece is set (BEP 3).
     pub(super) fn from_bitfield(bits: &[u8], total: u32) -> Option<Self> {
         if bits.len() != total.div_ceil(8) as usize {
@@ -75,11 +80,6 @@ impl PieceSet {
         true
     }
 
-    pub(super) fn fill(&mut self) {
-        self.bits = Vec::new();
-        self.count = self.total;
-    }
-
     pub(super) fn iter(&self) -> impl Iterator<Item = PieceIndex> + '_ {
         let total = if self.count == 0 { 0 } else { self.total };
         (0..total).map(PieceIndex).filter(|&piece| self.has(piece))
@@ -124,8 +124,7 @@ mod tests {
 
     #[test]
     fn one_piece_less_than_all_is_not_all() {
-        let mut holding = PieceSet::none(10);
-        holding.fill();
+        let mut holding = PieceSet::all(10);
         assert!(holding.is_all() && holding.has(PieceIndex(9)) && !holding.has(PieceIndex(10)));
         assert!(holding.remove(PieceIndex(3)) && !holding.remove(PieceIndex(3)));
         assert_eq!(holding.iter().count(), 9);

@@ -5,44 +5,43 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use crate::bencode;
-use crate::geometry::BlockFault;
 use crate::peer::limits::{MAX_FIRST_PEX_PEERS, MAX_PEX_PEERS, PEX_TOO_SOON};
 use crate::wire::{
     Content, ExtendedHandshake, Extension, METADATA_PIECE, Message, Metadata, MetadataKind, Pex,
 };
 use crate::{Block, PieceIndex, Timestamp};
 
+use super::core::Core;
 use super::holding::PieceSet;
 use super::message_reader::StreamPart;
 use super::peer::{Peer, Phase};
 use super::swarm::PeerSource;
-use super::{DisconnectReason, Event, Output, Session, SessionState, SessionStreamId, Violation};
+use super::{DisconnectReason, Output, Session, SessionStreamId, Violation};
 
 impl Session {
     pub(super) fn opened(&mut self, now: Timestamp, stream: SessionStreamId, address: SocketAddr) {
-        let Some(mut peer) = self.peers.remove(&stream) else { return };
+        let Some(peer) = self.peers.get_mut(stream) else { return };
         if peer.phase == Phase::Connecting {
             peer.address = address;
             peer.phase = Phase::Handshake;
             peer.phase_since = now;
             peer.last_received = now;
-            self.choose_id(&mut peer);
-            self.send_handshake(&mut peer);
+            self.core.choose_id(peer);
+            self.core.send_handshake(peer);
         }
-        self.peers.insert(stream, peer);
-        self.mark_dirty(stream);
+        self.peers.mark_dirty(stream);
     }
 
     pub(super) fn accepted(&mut self, now: Timestamp, stream: SessionStreamId, address: SocketAddr) {
-        let ours = stream.0.is_multiple_of(2) || self.peers.contains_key(&stream);
-        let full = self.config.single_peer || self.peers.len() >= self.config.max_peers;
+        let core = &mut self.core;
+        let ours = stream.0.is_multiple_of(2) || self.peers.contains(stream);
+        let full = core.config.single_peer || self.peers.len() >= core.config.max_peers;
         if ours {
             return;
         }
-        if self.state != SessionState::Running || full || self.swarm.is_banned(address) {
-            let fault =
-                (self.state == SessionState::Running && full).then_some(Violation::TooManyConnections);
-            self.outputs.push_back(Output::Close(stream, fault));
+        if !core.is_running() || full || core.swarm.is_banned(address) {
+            let fault = (core.is_running() && full).then_some(Violation::TooManyConnections);
+            core.outputs.push_back(Output::Close(stream, fault));
             return;
         }
         self.add_peer(now, stream, address, true);
@@ -50,185 +49,205 @@ impl Session {
 
     /// Takes bytes from a peer.
     pub(super) fn received(&mut self, now: Timestamp, stream: SessionStreamId, mut bytes: Bytes) {
-        let Some(mut peer) = self.peers.remove(&stream) else { return };
+        match self.take_bytes(now, stream, &mut bytes) {
+            Ok(()) => {
+                self.step_others(Some(stream));
+                self.peers.mark_dirty(stream);
+            }
+            Err(violation) => self.disconnect(now, stream, DisconnectReason::Violated(violation)),
+        }
+    }
+
+    fn take_bytes(
+        &mut self,
+        now: Timestamp,
+        stream: SessionStreamId,
+        bytes: &mut Bytes,
+    ) -> Result<(), Violation> {
+        let Some(mut peer) = self.peers.get_mut(stream) else { return Ok(()) };
         peer.last_received = now;
-        let fault = loop {
-            match peer.reader.next(&mut bytes) {
-                Ok(None) => break None,
-                Ok(Some(part)) => {
-                    if let Err(violation) = self.on_part(now, &mut peer, part) {
-                        break Some(violation);
-                    }
+        while let Some(part) = peer.reader.next(bytes).map_err(Violation::Malformed)? {
+            match part {
+                StreamPart::Handshake(handshake) => {
+                    self.on_handshake(now, stream, &handshake)?;
+                    let Some(again) = self.peers.get_mut(stream) else { return Ok(()) };
+                    peer = again;
                 }
-                Err(wanted) => break Some(Violation::Malformed(wanted)),
-            }
-        };
-        if let Some(violation) = fault {
-            self.disconnect(now, peer, DisconnectReason::Violated(violation));
-            return;
-        }
-        self.peers.insert(stream, peer);
-        self.mark_dirty(stream);
-    }
-
-    fn on_part(&mut self, now: Timestamp, peer: &mut Peer, part: StreamPart) -> Result<(), Violation> {
-        match part {
-            StreamPart::Handshake(handshake) => self.on_handshake(now, peer, &handshake),
-            StreamPart::Message(message) => self.on_message(now, peer, message),
-            StreamPart::BlockBegins(block) => {
-                peer.has_sent_message = true;
-                self.begin_block(peer, block)
-            }
-            StreamPart::BlockBytes { position, bytes, ends } => {
-                self.take_block_bytes(now, peer, position, bytes, ends);
-                Ok(())
+                StreamPart::Message(message) => self.core.on_message(now, peer, message)?,
+                StreamPart::BlockBegins(block) => {
+                    peer.has_sent_message = true;
+                    self.core.begin_block(peer, block)?;
+                }
+                StreamPart::BlockBytes { position, bytes, ends } => {
+                    self.core.take_block_bytes(now, peer, position, bytes, ends);
+                }
             }
         }
+        Ok(())
     }
+}
 
-    fn on_message(&mut self, now: Timestamp, peer: &mut Peer, message: Message) -> Result<(), Violation> {
+impl Core {
+    /// Takes a message, not a block. What says nothing new is counted: see [`count_noise`].
+    pub(super) fn on_message(
+        &mut self,
+        now: Timestamp,
+        peer: &mut Peer,
+        message: Message,
+    ) -> Result<(), Violation> {
         let first = !std::mem::replace(&mut peer.has_sent_message, true);
         let about_pieces = matches!(message, Message::Bitfield(_) | Message::HaveAll | Message::HaveNone);
         if about_pieces && !first && peer.pieces.count() > 0 {
-            return self.take_late_holding(peer, &message);
+            return self.on_late_pieces(peer, &message);
         }
-        match message {
-            Message::KeepAlive => return count_noise(peer, false),
-            Message::Choke => {
-                let news = !std::mem::replace(&mut peer.peer_choking, true);
-                if news {
-                    peer.choked_since = now;
-                    if std::mem::replace(&mut peer.downloaded_at_choke, peer.downloaded) != peer.downloaded {
-                        peer.choked_idle_since = now;
-                    }
-                    // BEP 6: with the fast extension each request is answered or rejected, else all are forgotten.
-                    if !peer.fast {
-                        self.forget_outstanding(peer);
-                    }
-                    self.picker.unreserve(peer.stream);
-                }
-                return count_noise(peer, news);
+        let news = match message {
+            Message::Choke => self.on_choke(now, peer),
+            Message::Unchoke => on_unchoke(now, peer),
+            Message::Interested => self.on_interested(peer),
+            Message::NotInterested => self.on_not_interested(peer),
+            Message::Have(piece) => self.on_have(peer, piece)?,
+            Message::Bitfield(_) | Message::HaveAll | Message::HaveNone => {
+                self.on_pieces(peer, &message)?;
+                true
             }
-            Message::Unchoke => {
-                let news = std::mem::replace(&mut peer.peer_choking, false);
-                if news {
-                    peer.last_block_at = now;
-                    peer.nothing_to_pick_at = None;
-                }
-                return count_noise(peer, news);
+            Message::Request(block) => {
+                self.on_request(peer, block)?;
+                true
             }
-            Message::Interested => {
-                let news = !std::mem::replace(&mut peer.peer_interested, true);
-                if news {
-                    self.unchoke_if_free(now, peer);
-                    self.allow_fast(peer);
-                }
-                return count_noise(peer, news);
-            }
-            Message::NotInterested => {
-                let news = std::mem::replace(&mut peer.peer_interested, false);
-                if news && !peer.am_choking {
-                    self.choke(peer);
-                }
-                return count_noise(peer, news);
-            }
-            Message::Have(piece) => {
-                self.check_piece(piece)?;
-                let news = peer.pieces.insert(piece);
-                if news {
-                    self.picker.rarity.more(piece, &mut self.rng);
-                    if !self.picker.is_done(piece) {
-                        peer.wanted_pieces += 1;
-                        peer.nothing_to_pick_at = None;
-                    }
-                }
-                return count_noise(peer, news);
-            }
-            Message::Bitfield(bits) => {
-                let total = self.piece_count();
-                let holding = PieceSet::from_bitfield(&bits, total)
-                    .ok_or(Violation::Malformed("a bitfield without bits beyond the last piece"))?;
-                self.set_pieces(peer, holding);
-            }
-            Message::HaveAll | Message::HaveNone if !peer.fast => {
-                return Err(Violation::Malformed("messages of the fast extension only where both offer it"));
-            }
-            Message::HaveAll => {
-                let mut holding = PieceSet::none(self.piece_count());
-                holding.fill();
-                self.set_pieces(peer, holding);
-            }
-            Message::HaveNone => {}
-            Message::Request(block) => return self.on_request(peer, block),
             Message::Cancel(block) => {
                 self.check_block(block)?;
                 self.on_cancel(peer, block);
+                true
             }
-            Message::RejectRequest(block) => {
-                self.check_block(block)?;
-                let known = peer.take_outstanding(block).is_some();
-                if known {
-                    self.picker.release(block, peer.stream);
-                    peer.allowed_fast.remove(&block.index);
-                    if !peer.peer_choking {
-                        // It has too much to do: it would refuse again at once.
-                        peer.refused_until = Some(now + AFTER_REFUSAL);
-                        peer.pipeline_depth = (peer.pipeline_depth / 2).max(1);
-                        self.picker.unreserve(peer.stream);
-                    }
-                    self.mark_idle_dirty();
-                }
-                return count_noise(peer, known);
-            }
-            Message::SuggestPiece(piece) => {
-                self.check_piece(piece)?;
-                let news = !self.picker.is_done(piece) && !peer.suggested.contains(&piece);
-                if news && peer.suggested.len() < MAX_SUGGESTED {
-                    peer.suggested.push(piece);
-                }
-                return count_noise(peer, news);
-            }
-            Message::AllowedFast(piece) => {
-                self.check_piece(piece)?;
-                let news = peer.allowed_fast.len() < MAX_SUGGESTED && peer.allowed_fast.insert(piece);
-                peer.nothing_to_pick_at = None;
-                return count_noise(peer, news);
-            }
-            Message::Extended { id, payload } => self.take_extended(now, peer, id, &payload)?,
-            Message::Port(_) | Message::Unknown { .. } => return count_noise(peer, false),
-            // These are passed over before they get here, and blocks come in parts.
+            Message::RejectRequest(block) => self.on_reject(now, peer, block)?,
+            Message::SuggestPiece(piece) => self.on_suggest(peer, piece)?,
+            Message::AllowedFast(piece) => self.on_allowed_fast(peer, piece)?,
+            Message::Extended { id, payload } => self.on_extended(now, peer, id, &payload)?,
+            Message::KeepAlive | Message::Port(_) | Message::Unknown { .. } => false,
+            // The reader passes over these, and blocks come in parts.
             Message::HashRequest(_)
             | Message::Hashes(..)
             | Message::HashReject(_)
-            | Message::Piece { .. } => {}
+            | Message::Piece { .. } => true,
             Message::Malformed { wanted, .. } => return Err(Violation::Malformed(wanted)),
+        };
+        count_noise(peer, news)
+    }
+
+    fn on_choke(&mut self, now: Timestamp, peer: &mut Peer) -> bool {
+        if std::mem::replace(&mut peer.choke.peer_choking, true) {
+            return false;
         }
-        if about_pieces && self.config.profile.acknowledges_pieces {
+        peer.choke.choked_since = now;
+        if std::mem::replace(&mut peer.choke.downloaded_at_choke, peer.download.bytes) != peer.download.bytes
+        {
+            peer.choke.choked_idle_since = now;
+        }
+        // BEP 6: with the fast extension each request is answered or rejected, else all are forgotten.
+        if !peer.fast {
+            self.forget_outstanding(peer);
+        }
+        self.picker.unreserve(peer.stream);
+        true
+    }
+
+    fn on_interested(&mut self, peer: &mut Peer) -> bool {
+        let news = !std::mem::replace(&mut peer.choke.peer_interested, true);
+        if news {
+            self.unchoke_if_free(peer);
+            self.allow_fast(peer);
+        }
+        news
+    }
+
+    fn on_not_interested(&mut self, peer: &mut Peer) -> bool {
+        let news = std::mem::replace(&mut peer.choke.peer_interested, false);
+        if news && !peer.choke.am_choking {
+            self.choke(peer);
+        }
+        news
+    }
+
+    fn on_have(&mut self, peer: &mut Peer, piece: PieceIndex) -> Result<bool, Violation> {
+        self.check_piece(piece)?;
+        let news = peer.pieces.insert(piece);
+        if news {
+            self.picker.rarity.more(piece, &mut self.rng);
+            if !self.picker.is_done(piece) {
+                peer.wanted_pieces += 1;
+                peer.download.nothing_to_pick_at = None;
+            }
+        }
+        Ok(news)
+    }
+
+    /// A message that tells all pieces of a peer.
+    fn on_pieces(&mut self, peer: &mut Peer, message: &Message) -> Result<(), Violation> {
+        if !peer.fast && !matches!(message, Message::Bitfield(_)) {
+            return Err(Violation::Malformed("messages of the fast extension only where both offer it"));
+        }
+        if let Some(pieces) = self.told_pieces(message)? {
+            self.set_pieces(peer, pieces);
+        }
+        if self.config.profile.acknowledges_pieces {
             peer.send(&Message::KeepAlive);
         }
         Ok(())
     }
 
-    /// A bitfield or its like where some clients send it though it is late (BEP 3 wants it first): only what is new in
-    /// it counts.
-    fn take_late_holding(&mut self, peer: &mut Peer, message: &Message) -> Result<(), Violation> {
+    /// The pieces of a bitfield or have-all; `None` where no piece is told.
+    fn told_pieces(&self, message: &Message) -> Result<Option<PieceSet>, Violation> {
         let total = self.piece_count();
         match message {
-            Message::Bitfield(bits) => {
-                let holding = PieceSet::from_bitfield(bits, total)
-                    .ok_or(Violation::Malformed("a bitfield without bits beyond the last piece"))?;
-                peer.noise += LATE_BITFIELD;
-                self.set_pieces(peer, holding);
-            }
-            Message::HaveAll => {
-                let mut holding = PieceSet::none(total);
-                holding.fill();
-                peer.noise += LATE_BITFIELD;
-                self.set_pieces(peer, holding);
-            }
-            _ => {}
+            Message::Bitfield(bits) => match PieceSet::from_bitfield(bits, total) {
+                Some(pieces) => Ok(Some(pieces)),
+                None => Err(Violation::Malformed("a bitfield without bits beyond the last piece")),
+            },
+            Message::HaveAll => Ok(Some(PieceSet::all(total))),
+            _ => Ok(None),
         }
-        count_noise(peer, true)
+    }
+
+    fn on_reject(&mut self, now: Timestamp, peer: &mut Peer, block: Block) -> Result<bool, Violation> {
+        self.check_block(block)?;
+        if peer.download.take_outstanding(block).is_none() {
+            return Ok(false);
+        }
+        self.picker.release(block, peer.stream);
+        peer.choke.allowed_fast.remove(&block.index);
+        if !peer.choke.peer_choking {
+            // It has too much to do: it would refuse again at once.
+            peer.download.refused_until = Some(now + AFTER_REFUSAL);
+            peer.download.pipeline_depth = (peer.download.pipeline_depth / 2).max(1);
+            self.picker.unreserve(peer.stream);
+        }
+        self.deferred.blocks_freed = true;
+        Ok(true)
+    }
+
+    fn on_suggest(&self, peer: &mut Peer, piece: PieceIndex) -> Result<bool, Violation> {
+        self.check_piece(piece)?;
+        let news = !self.picker.is_done(piece) && !peer.suggested.contains(&piece);
+        if news && peer.suggested.len() < MAX_SUGGESTED {
+            peer.suggested.push(piece);
+        }
+        Ok(news)
+    }
+
+    fn on_allowed_fast(&self, peer: &mut Peer, piece: PieceIndex) -> Result<bool, Violation> {
+        self.check_piece(piece)?;
+        let allowed = &mut peer.choke.allowed_fast;
+        peer.download.nothing_to_pick_at = None;
+        Ok(allowed.len() < MAX_SUGGESTED && allowed.insert(piece))
+    }
+
+    /// A message that tells all pieces of a peer, but comes late, as some clients send it (BEP 3 wants it first).
+    fn on_late_pieces(&mut self, peer: &mut Peer, message: &Message) -> Result<(), Violation> {
+        if let Some(pieces) = self.told_pieces(message)? {
+            peer.noise += LATE_BITFIELD;
+            self.set_pieces(peer, pieces);
+        }
+        Ok(())
     }
 
     /// A peer has exactly these pieces.
@@ -245,65 +264,62 @@ impl Session {
             }
         }
         peer.wanted_pieces = self.picker.wanted_of(&peer.pieces);
-        peer.nothing_to_pick_at = None;
+        peer.download.nothing_to_pick_at = None;
     }
 
-    fn take_extended(
+    /// Takes a message of the extension protocol (BEP 10): whether it counts as news. What cannot be read is passed over:
+    /// extensions are nobody's duty.
+    fn on_extended(
         &mut self,
         now: Timestamp,
         peer: &mut Peer,
         id: u8,
         payload: &[u8],
-    ) -> Result<(), Violation> {
+    ) -> Result<bool, Violation> {
         let extension = match id {
             0 => Extension::Handshake,
             id => match self.config.profile.extension(id) {
                 Some(name) => Extension::from_name(name.as_bytes()),
-                None => return count_noise(peer, false),
+                None => return Ok(false),
             },
         };
-        // What cannot be read is passed over: extensions are nobody's duty.
-        let Ok(content) = extension.decode(payload) else { return count_noise(peer, false) };
-        match content {
-            Content::Handshake(handshake) => {
-                self.take_extended_handshake(peer, handshake);
-                count_noise(peer, false)
-            }
-            Content::Metadata(metadata) => self.take_metadata(peer, &metadata),
-            Content::DontHave(piece) => {
-                self.check_piece(piece)?;
-                if peer.pieces.remove(piece) {
-                    self.picker.rarity.fewer(piece, &mut self.rng);
-                    peer.wanted_pieces -= u32::from(!self.picker.is_done(piece));
-                }
-                count_noise(peer, false)
-            }
-            Content::Pex(pex) => {
-                self.take_pex(now, peer, &pex);
-                count_noise(peer, false)
-            }
-            Content::UploadOnly(_) | Content::Holepunch(_) | Content::Other => count_noise(peer, false),
+        match extension.decode(payload) {
+            Ok(Content::Handshake(handshake)) => self.on_extended_handshake(peer, handshake),
+            Ok(Content::Metadata(metadata)) => self.on_metadata(peer, &metadata),
+            Ok(Content::DontHave(piece)) => self.on_dont_have(peer, piece)?,
+            Ok(Content::Pex(pex)) => self.on_pex(now, peer, &pex),
+            Ok(Content::UploadOnly(_) | Content::Holepunch(_) | Content::Other) | Err(_) => {}
         }
+        Ok(false)
+    }
+
+    fn on_dont_have(&mut self, peer: &mut Peer, piece: PieceIndex) -> Result<(), Violation> {
+        self.check_piece(piece)?;
+        if peer.pieces.remove(piece) {
+            self.picker.rarity.fewer(piece, &mut self.rng);
+            peer.wanted_pieces -= u32::from(!self.picker.is_done(piece));
+        }
+        Ok(())
     }
 
     /// Learns of the peers that a peer tells of. Messages that come more often than BEP 11 has them are passed over, and so
     /// is what is beyond the number it allows: most clients of those that send more mean no harm.
-    fn take_pex(&mut self, now: Timestamp, peer: &mut Peer, pex: &Pex) {
+    fn on_pex(&mut self, now: Timestamp, peer: &mut Peer, pex: &Pex) {
         // BEP 27: peers of a private torrent come from its trackers only.
         if self.torrent.private || self.config.single_peer || pex.added.is_empty() {
             return;
         }
-        let most = match peer.pex_received_at {
+        let most = match peer.pex.received_at {
             None => MAX_FIRST_PEX_PEERS,
             Some(heard) if now - heard < PEX_TOO_SOON => return,
             Some(_) => MAX_PEX_PEERS,
         };
-        peer.pex_received_at = Some(now);
+        peer.pex.received_at = Some(now);
         let added = pex.added.iter().take(most).map(|peer| peer.address);
         self.swarm.learn(PeerSource::Peer(peer.address.ip()), added);
     }
 
-    fn take_extended_handshake(&mut self, peer: &mut Peer, handshake: ExtendedHandshake) {
+    fn on_extended_handshake(&mut self, peer: &mut Peer, handshake: ExtendedHandshake) {
         for (name, id) in &handshake.extensions {
             match name.as_str() {
                 "ut_metadata" => peer.extension_ids.metadata = *id,
@@ -315,7 +331,7 @@ impl Session {
             peer.client = Some(client.chars().take(MAX_CLIENT).collect());
         }
         if let Some(reqq) = handshake.reqq.filter(|&reqq| reqq > 0) {
-            peer.reqq = reqq as usize;
+            peer.download.reqq = reqq as usize;
         }
         if let Some(port) = handshake.port.filter(|&port| port != 0 && peer.incoming) {
             let listens = SocketAddr::new(peer.address.ip(), port);
@@ -325,10 +341,10 @@ impl Session {
     }
 
     /// BEP 9: pieces of the metadata, of 16 KiB each.
-    fn take_metadata(&mut self, peer: &mut Peer, metadata: &Metadata) -> Result<(), Violation> {
+    fn on_metadata(&self, peer: &mut Peer, metadata: &Metadata) {
         let id = peer.extension_ids.metadata;
         if metadata.kind != MetadataKind::Request || id == 0 {
-            return count_noise(peer, false);
+            return;
         }
         let info = self.torrent.info_bytes();
         let start = (metadata.piece as usize).saturating_mul(METADATA_PIECE as usize);
@@ -350,73 +366,16 @@ impl Session {
             payload.extend_from_slice(&info[start..end]);
         }
         peer.send(&Message::Extended { id, payload: payload.into() });
-        count_noise(peer, false)
     }
+}
 
-    pub(super) fn piece_count(&self) -> u32 {
-        self.torrent.geometry.as_ref().map_or(0, |geometry| geometry.piece_count())
+fn on_unchoke(now: Timestamp, peer: &mut Peer) -> bool {
+    let news = std::mem::replace(&mut peer.choke.peer_choking, false);
+    if news {
+        peer.download.last_block_at = now;
+        peer.download.nothing_to_pick_at = None;
     }
-
-    fn check_piece(&self, piece: PieceIndex) -> Result<(), Violation> {
-        if piece.0 < self.piece_count() { Ok(()) } else { Err(Violation::OutOfRange) }
-    }
-
-    pub(super) fn check_block(&self, block: Block) -> Result<(), Violation> {
-        let geometry = self.torrent.geometry.as_ref();
-        let span = geometry.map_or(Err(BlockFault::NoSuchPiece), |geometry| geometry.block_span(block));
-        span.map(|_| ()).map_err(|_| Violation::OutOfRange)
-    }
-
-    /// Ends a connection from our side.
-    pub(super) fn disconnect(&mut self, now: Timestamp, mut peer: Box<Peer>, gone: DisconnectReason) {
-        self.flush(now, &mut peer);
-        let violation = match &gone {
-            DisconnectReason::Violated(violation) => Some(violation.clone()),
-            DisconnectReason::Closed(_) | DisconnectReason::Finished => None,
-        };
-        self.outputs.push_back(Output::Close(peer.stream, violation));
-        self.forget(now, *peer, gone);
-    }
-
-    /// A connection is over.
-    pub(super) fn forget(&mut self, now: Timestamp, mut peer: Peer, gone: DisconnectReason) {
-        self.forget_outstanding(&mut peer);
-        self.picker.unreserve(peer.stream);
-        let none = PieceSet::none(self.piece_count());
-        self.set_pieces(&mut peer, none);
-        self.choker.forget(peer.stream);
-        // A stranger who called and never shook hands left no trace worth keeping.
-        let useful = peer.downloaded > 0 || peer.uploaded > 0;
-        match &gone {
-            DisconnectReason::Violated(Violation::SelfConnection) => self.swarm.note_ourselves(peer.address),
-            DisconnectReason::Violated(
-                Violation::CorruptPiece(_)
-                | Violation::Malformed(_)
-                | Violation::OutOfRange
-                | Violation::Flood(_),
-                // One that has not shaken hands may have tried to encrypt, and calls again without; in single-peer mode the tracker
-                // may name it again.
-            ) if !self.config.single_peer && peer.phase == Phase::Open => {
-                let dialled = peer.listen_address.unwrap_or(peer.address);
-                self.swarm.ban(dialled);
-            }
-            DisconnectReason::Violated(Violation::CorruptPiece(_)) => {
-                self.swarm.ban(peer.listen_address.unwrap_or(peer.address));
-            }
-            _ => {}
-        }
-        if let Some(address) = peer.listen_address {
-            self.swarm.note_gone(address, useful, now);
-        }
-        let (stream, address, given, closing) = (peer.stream, peer.address, peer.downloaded, gone);
-        self.outputs.push_back(Output::Event(Event::Disconnected {
-            stream,
-            peer: address,
-            reason: closing,
-            downloaded: given,
-        }));
-        self.mark_idle_dirty();
-    }
+    news
 }
 
 /// Counts a message that says nothing new: who says nothing else, and that often, is not listened to.

@@ -62,40 +62,41 @@ fn streams(partial: &Partial) -> SmallVec<[SessionStreamId; 4]> {
 impl Session {
     /// A piece failed its hash.
     pub(super) fn discard(&mut self, now: Timestamp, piece: PieceIndex) {
-        let Some(partial) = self.picker.fail(piece) else { return };
-        self.unstored -= partial.unstored().min(self.unstored);
-        let size = self.torrent.geometry.as_ref().and_then(|geometry| geometry.piece_size(piece));
-        self.totals.hash_failures += 1;
-        self.totals.corrupt += u64::from(size.unwrap_or(0));
-        self.totals.wasted += u64::from(size.unwrap_or(0));
+        let Some(partial) = self.core.picker.fail(piece) else { return };
+        self.core.unstored -= partial.unstored().min(self.core.unstored);
+        let size = self.core.torrent.geometry.as_ref().and_then(|geometry| geometry.piece_size(piece));
+        self.core.totals.hash_failures += 1;
+        self.core.totals.corrupt += u64::from(size.unwrap_or(0));
+        self.core.totals.wasted += u64::from(size.unwrap_or(0));
         let givers = streams(&partial);
         let several = givers.len() > 1;
-        if several && !self.suspects.is_suspect(piece) && self.suspects.pieces.len() < MAX_DOUBTS {
+        if several && !self.core.suspects.is_suspect(piece) && self.core.suspects.pieces.len() < MAX_SUSPECTS
+        {
             let blocks = partial.givers().map(SmallVec::from_slice).collect();
-            self.suspects.pieces.insert(piece, SuspectPiece { givers: blocks, corrupt: None });
-            self.outputs.push_back(Output::HashBlocks(piece, self.config.profile.block_length));
+            self.core.suspects.pieces.insert(piece, SuspectPiece { givers: blocks, corrupt: None });
+            self.core.outputs.push_back(Output::HashBlocks(piece, self.core.config.profile.block_length));
         }
-        let from = self.suspects.addresses(&partial);
-        self.outputs.push_back(Output::Event(Event::PieceCorrupt { index: piece, from }));
-        self.note_worthless(piece);
-        self.outputs.push_back(Output::Discard(piece));
+        let from = self.core.suspects.addresses(&partial);
+        self.core.outputs.push_back(Output::Event(Event::PieceCorrupt { index: piece, from }));
+        self.core.note_worthless(piece);
+        self.core.outputs.push_back(Output::Discard(piece));
         if let [guilty] = givers[..] {
             self.ban(now, guilty, piece);
         }
     }
 
-    /// The hashes of the blocks of a doubted piece: first as it was corrupt, then as it is right.
+    /// The hashes of the blocks of a suspect piece: first as it was corrupt, then as it is right.
     pub(super) fn block_hashes(&mut self, now: Timestamp, piece: PieceIndex, digests: Vec<[u8; 20]>) {
-        let Some(mut doubt) = self.suspects.pieces.remove(&piece) else { return };
-        let Some(corrupt) = &doubt.corrupt else {
-            if !self.picker.is_done(piece) {
-                doubt.corrupt = Some(digests);
-                self.suspects.pieces.insert(piece, doubt);
+        let Some(mut suspect) = self.core.suspects.pieces.remove(&piece) else { return };
+        let Some(corrupt) = &suspect.corrupt else {
+            if !self.core.picker.is_done(piece) {
+                suspect.corrupt = Some(digests);
+                self.core.suspects.pieces.insert(piece, suspect);
             }
             return;
         };
         let mut guilty = Vec::new();
-        for ((wrong, right), givers) in corrupt.iter().zip(&digests).zip(&doubt.givers) {
+        for ((wrong, right), givers) in corrupt.iter().zip(&digests).zip(&suspect.givers) {
             // A block of several peers proves nothing against either.
             if let [giver] = givers[..]
                 && wrong != right
@@ -108,17 +109,15 @@ impl Session {
     }
 
     fn ban(&mut self, now: Timestamp, stream: SessionStreamId, piece: PieceIndex) {
-        if let Some(&address) = self.suspects.givers.get(&stream) {
-            self.swarm.ban(address);
+        if let Some(&address) = self.core.suspects.givers.get(&stream) {
+            self.core.swarm.ban(address);
         }
-        if let Some(peer) = self.peers.remove(&stream) {
-            self.disconnect(now, peer, DisconnectReason::Violated(Violation::CorruptPiece(piece)));
-        }
+        self.disconnect(now, stream, DisconnectReason::Violated(Violation::CorruptPiece(piece)));
     }
 }
 
-/// How many pieces are doubted at once.
-const MAX_DOUBTS: usize = 64;
+/// How many suspect pieces are remembered at once.
+const MAX_SUSPECTS: usize = 64;
 
 /// How many peers that gave something are remembered.
 const MAX_GIVERS: usize = 4096;

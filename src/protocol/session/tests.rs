@@ -10,4 +10,5 @@ mod serving;
 mod sharing;
 mod support;
 mod swarm;
+mod timers;
 mod trackers;

@@ -10,171 +10,212 @@ use crate::peer::limits::{MAX_PEX_PEERS, PEX_INTERVAL};
 use crate::wire::Message;
 use crate::{Block, Timestamp};
 
-use super::peer::{Peer, Phase};
-use super::{CloseReason, DisconnectReason, Session, SessionState, Violation};
+use super::core::Core;
+use super::peer::{OutstandingRequest, Peer, Phase};
+use super::{CloseReason, DisconnectReason, Session, Violation};
 
 impl Session {
     /// Looks after every peer, once a [`PERIOD`].
     pub(super) fn tick(&mut self, now: Timestamp) {
-        self.upkeep_at = now + PERIOD;
-        if self.state != SessionState::Running {
-            return;
-        }
-        if self.has_seeded_enough(now) {
+        self.core.tick_at = now + PERIOD;
+        if self.core.has_seeded_enough(now) {
             self.end(now);
             return;
         }
-        let dialable: BTreeSet<SocketAddr> = self.peers.values().filter_map(|peer| dialable(peer)).collect();
-        for stream in self.peers.keys().copied().collect::<Vec<_>>() {
-            let Some(mut peer) = self.peers.remove(&stream) else { continue };
-            if let Some(gone) = self.end_of_patience(now, &mut peer) {
-                self.disconnect(now, peer, gone);
+        let dialable: BTreeSet<SocketAddr> = self.peers.iter().filter_map(Peer::dialable).collect();
+        for stream in self.peers.streams() {
+            // A peer that there is no room for is not waited for as long as one that nobody would replace.
+            let others_wait = self.core.swarm.waiting() > 0 && self.peers.len() >= self.core.config.max_peers;
+            let Some(peer) = self.peers.get_mut(stream) else { continue };
+            if let Some(reason) = self.core.end_of_patience(now, peer, others_wait) {
+                self.disconnect(now, stream, reason);
                 continue;
             }
-            self.update_pipeline_depth(now, &mut peer);
-            if peer.phase == Phase::Open {
-                self.send_pex(now, &mut peer, &dialable);
-                if now - peer.last_sent >= KEEP_ALIVE && peer.send_buffer.is_empty() {
-                    peer.send(&Message::KeepAlive);
-                }
-            }
-            self.peers.insert(stream, peer);
-            self.mark_dirty(stream);
+            self.core.look_after(now, peer, &dialable);
+            self.step_others(Some(stream));
+            self.peers.mark_dirty(stream);
         }
         self.rechoke(now);
     }
+}
 
-    /// Why a peer is waited for no longer.
-    fn end_of_patience(&mut self, now: Timestamp, peer: &mut Peer) -> Option<DisconnectReason> {
-        let config = &self.config;
-        let silent = now - peer.last_received;
+impl Core {
+    /// Why a peer is waited for no longer. The order of the reasons decides what a user reads and whether the address is banned:
+    /// a peer that is silent, or of no use, is not banned for answers that it does not read.
+    fn end_of_patience(&self, now: Timestamp, peer: &Peer, others_wait: bool) -> Option<DisconnectReason> {
+        if peer.phase != Phase::Open {
+            return self.opened_too_slowly(now, peer);
+        }
+        let violation =
+            self.silent(now, peer).or_else(|| self.useless_alone(now, peer)).map(DisconnectReason::Violated);
+        let finished = || self.both_complete(peer).then_some(DisconnectReason::Finished);
+        violation.or_else(finished).or_else(|| {
+            let violation = self
+                .useless(now, peer, others_wait)
+                .or_else(|| self.does_not_read(peer))
+                .or_else(|| self.choked_too_long(now, peer, others_wait))
+                .or_else(|| self.sends_no_block(now, peer));
+            violation.map(DisconnectReason::Violated)
+        })
+    }
+
+    /// A connection that is not open in time, or a handshake that does not come.
+    fn opened_too_slowly(&self, now: Timestamp, peer: &Peer) -> Option<DisconnectReason> {
+        let waited = now - peer.phase_since;
         match peer.phase {
-            Phase::Connecting if now - peer.phase_since >= config.connect_timeout => {
-                return Some(DisconnectReason::Closed(CloseReason::TimedOut));
+            Phase::Connecting if waited >= self.config.connect_timeout => {
+                Some(DisconnectReason::Closed(CloseReason::TimedOut))
             }
-            Phase::Handshake if now - peer.phase_since >= config.handshake_timeout => {
-                return Some(DisconnectReason::Violated(Violation::Silent(now - peer.phase_since)));
+            Phase::Handshake if waited >= self.config.handshake_timeout => {
+                Some(DisconnectReason::Violated(Violation::Silent(waited)))
             }
-            Phase::Connecting | Phase::Handshake => return None,
-            Phase::Open => {}
+            _ => None,
         }
-        if silent >= config.silence_timeout {
-            return Some(DisconnectReason::Violated(Violation::Silent(silent)));
-        }
-        if peer.wanted_pieces == 0
+    }
+
+    fn silent(&self, now: Timestamp, peer: &Peer) -> Option<Violation> {
+        let silent = now - peer.last_received;
+        (silent >= self.config.silence_timeout).then_some(Violation::Silent(silent))
+    }
+
+    /// The only peer has nothing that is missing.
+    fn useless_alone(&self, now: Timestamp, peer: &Peer) -> Option<Violation> {
+        let useless = self.config.single_peer
+            && peer.wanted_pieces == 0
             && !self.is_complete()
-            && config.single_peer
-            && now - peer.phase_since >= config.request_timeout
-        {
-            return Some(DisconnectReason::Violated(Violation::Useless));
+            && now - peer.phase_since >= self.config.request_timeout;
+        useless.then_some(Violation::Useless)
+    }
+
+    /// Neither side has any use for the other.
+    fn both_complete(&self, peer: &Peer) -> bool {
+        self.is_complete() && peer.pieces.is_all()
+    }
+
+    /// Neither side wants anything of the other, and others wait for the place.
+    fn useless(&self, now: Timestamp, peer: &Peer, others_wait: bool) -> Option<Violation> {
+        let useless = others_wait
+            && peer.wanted_pieces == 0
+            && !peer.choke.peer_interested
+            && now - peer.phase_since >= self.config.request_timeout;
+        useless.then_some(Violation::Useless)
+    }
+
+    fn does_not_read(&self, peer: &Peer) -> Option<Violation> {
+        let unread = peer.unsent > MAX_UNREAD + 2 * self.piece_count() as usize / 8;
+        unread.then_some(Violation::Flood("messages whose answers it does not read"))
+    }
+
+    fn choked_too_long(&self, now: Timestamp, peer: &Peer, others_wait: bool) -> Option<Violation> {
+        let choke = &peer.choke;
+        let starved = now - choke.choked_idle_since;
+        let uploads = choke.peer_interested && !choke.am_choking;
+        let replaceable = self.config.single_peer || (others_wait && !uploads);
+        let choked = choke.peer_choking && choke.am_interested && starved >= self.config.choke_timeout;
+        (choked && replaceable).then_some(Violation::ChokedTooLong(starved))
+    }
+
+    /// The only peer does not answer requests.
+    fn sends_no_block(&self, now: Timestamp, peer: &Peer) -> Option<Violation> {
+        let idle = now - peer.download.last_block_at;
+        let stalled = self.config.single_peer && is_downloading(peer) && idle >= self.config.request_timeout;
+        stalled.then_some(Violation::Silent(idle))
+    }
+
+    /// What time does to a peer that stays.
+    fn look_after(&mut self, now: Timestamp, peer: &mut Peer, dialable: &BTreeSet<SocketAddr>) {
+        if peer.phase != Phase::Open {
+            return;
         }
-        // One that we have no room for cannot be waited for as long as one that nobody would replace.
-        let others_wait = self.swarm.waiting() > 0 && self.peers.len() + 1 >= config.max_peers;
-        let choked = now - peer.choked_since;
-        let useful = peer.peer_interested && !peer.am_choking;
-        if self.is_complete() && peer.pieces.is_all() {
-            return Some(DisconnectReason::Finished);
+        self.reclaim_requests(now, peer);
+        self.update_pipeline_depth(now, peer);
+        self.send_pex(now, peer, dialable);
+        if now - peer.last_sent >= KEEP_ALIVE && peer.send_buffer.is_empty() {
+            peer.send(&Message::KeepAlive);
         }
-        if peer.wanted_pieces == 0
-            && !peer.peer_interested
-            && others_wait
-            && now - peer.phase_since >= config.request_timeout
-        {
-            return Some(DisconnectReason::Violated(Violation::Useless));
-        }
-        if peer.unsent > MAX_UNREAD + 2 * self.piece_count() as usize / 8 {
-            return Some(DisconnectReason::Violated(Violation::Flood(
-                "messages whose answers it does not read",
-            )));
-        }
-        let starved = now - peer.choked_idle_since;
-        if peer.peer_choking
-            && peer.am_interested
-            && starved >= config.choke_timeout
-            && (config.single_peer || (others_wait && !useful))
-        {
-            return Some(DisconnectReason::Violated(Violation::ChokedTooLong(starved)));
-        }
-        // With the fast extension it should have rejected them long since.
-        if peer.peer_choking
-            && choked >= LEND
-            && peer.outstanding.iter().any(|asked| !peer.allowed_fast.contains(&asked.block.index))
+    }
+
+    /// Lets others have the blocks for which a peer takes too long.
+    fn reclaim_requests(&mut self, now: Timestamp, peer: &mut Peer) {
+        // With the fast extension the peer should have rejected them when it choked (BEP 6).
+        let choke = &peer.choke;
+        let rejected = |request: &OutstandingRequest| !choke.allowed_fast.contains(&request.block.index);
+        if choke.peer_choking
+            && now - choke.choked_since >= SHARE
+            && peer.download.outstanding.iter().any(rejected)
         {
             self.forget_outstanding(peer);
             self.picker.unreserve(peer.stream);
         }
-        let config = &self.config;
-        let idle = now - peer.last_block_at;
-        if !peer.peer_choking
-            && peer.am_interested
-            && (!peer.outstanding.is_empty() || peer.receiving.is_some())
-        {
-            if idle >= config.request_timeout && config.single_peer {
-                return Some(DisconnectReason::Violated(Violation::Silent(idle)));
-            }
-            if idle >= config.request_timeout && !peer.snubbed {
-                peer.snubbed = true;
-                peer.requests_shared = false;
-                self.cancel_outstanding(peer);
-            } else if idle >= config.request_timeout.min(LEND) && !peer.requests_shared && !config.single_peer
-            {
-                // Others may be asked for the same; what comes from it first is taken still.
-                peer.requests_shared = true;
-                let lent: Vec<Block> =
-                    peer.outstanding.iter().chain(&peer.receiving).map(|asked| asked.block).collect();
-                lent.into_iter().for_each(|block| self.picker.release(block, peer.stream));
-                self.picker.unreserve(peer.stream);
-                self.mark_idle_dirty();
-            }
+        let idle = now - peer.download.last_block_at;
+        let timeout = self.config.request_timeout;
+        if !is_downloading(peer) {
+            return;
         }
-        None
+        if idle >= timeout && !peer.download.snubbed {
+            peer.download.snubbed = true;
+            peer.download.requests_shared = false;
+            self.cancel_outstanding(peer);
+        } else if idle >= timeout.min(SHARE) && !peer.download.requests_shared && !self.config.single_peer {
+            self.share_requests(peer);
+        }
+    }
+
+    /// Lets others be asked for the same blocks; what comes from the peer first is taken still.
+    fn share_requests(&mut self, peer: &mut Peer) {
+        peer.download.requests_shared = true;
+        for request in peer.download.outstanding.iter().chain(&peer.download.receiving) {
+            self.picker.release(request.block, peer.stream);
+        }
+        self.picker.unreserve(peer.stream);
+        self.deferred.blocks_freed = true;
     }
 
     /// Cancels all that a peer was asked for.
     fn cancel_outstanding(&mut self, peer: &mut Peer) {
-        let blocks: Vec<Block> = peer.outstanding.iter().map(|asked| asked.block).collect();
+        let blocks: Vec<Block> = peer.download.outstanding.iter().map(|asked| asked.block).collect();
         for block in blocks {
             peer.send(&Message::Cancel(block));
         }
-        let coming = peer.receiving;
+        let coming = peer.download.receiving;
         self.forget_outstanding(peer);
-        peer.receiving = coming;
+        peer.download.receiving = coming;
         self.picker.unreserve(peer.stream);
     }
 
     /// Sets how many requests wait at a peer by what it gave lately: enough for a round trip and a second more.
     fn update_pipeline_depth(&self, now: Timestamp, peer: &mut Peer) {
-        let Some(first) = peer.first_block_at else { return };
+        let Some(first) = peer.download.first_block_at else { return };
         if now - first < Duration::from_secs(2) {
             return;
         }
-        let latency = peer.latency.unwrap_or_default().as_secs_f64().min(MOST_LATENCY);
-        let bytes = peer.download_rate.per_second(now) * (latency * 2.0 + 1.0);
+        let latency = peer.download.latency.unwrap_or_default().as_secs_f64().min(MOST_LATENCY);
+        let bytes = peer.download.rate.per_second(now) * (latency * 2.0 + 1.0);
         let blocks = bytes / f64::from(self.config.profile.block_length.max(1));
         let most = self.config.profile.max_pipeline.max(LEAST_REQUESTS);
-        peer.pipeline_depth = blocks.clamp(f64::from(LEAST_REQUESTS), f64::from(most)) as usize;
+        peer.download.pipeline_depth = blocks.clamp(f64::from(LEAST_REQUESTS), f64::from(most)) as usize;
     }
 
     /// Tells a peer of others, at most once a minute (BEP 11).
     fn send_pex(&self, now: Timestamp, peer: &mut Peer, dialable: &BTreeSet<SocketAddr>) {
         let id = peer.extension_ids.pex;
         let offered = self.config.profile.extensions.iter().any(|(name, _)| name == "ut_pex");
-        if id == 0 || !offered || self.torrent.private || now < peer.next_pex_at {
+        if id == 0 || !offered || self.torrent.private || peer.pex.next_at.is_some_and(|at| now < at) {
             return;
         }
         let others =
-            dialable.difference(&peer.pex_sent).copied().filter(|&one| Some(one) != peer.listen_address);
+            dialable.difference(&peer.pex.sent).copied().filter(|&one| Some(one) != peer.listen_address);
         let added: Vec<_> = others.take(MAX_PEX_PEERS).collect();
-        let dropped: Vec<_> = peer.pex_sent.difference(dialable).copied().take(MAX_PEX_PEERS).collect();
+        let dropped: Vec<_> = peer.pex.sent.difference(dialable).copied().take(MAX_PEX_PEERS).collect();
         if added.is_empty() && dropped.is_empty() {
             return;
         }
-        peer.next_pex_at = now + PEX_INTERVAL;
+        peer.pex.next_at = Some(now + PEX_INTERVAL);
         added.iter().for_each(|&address| {
-            peer.pex_sent.insert(address);
+            peer.pex.sent.insert(address);
         });
         dropped.iter().for_each(|address| {
-            peer.pex_sent.remove(address);
+            peer.pex.sent.remove(address);
         });
         peer.send(&Message::Extended { id, payload: pex(&added, &dropped).into() });
     }
@@ -187,9 +228,9 @@ impl Session {
     }
 }
 
-/// Where others can reach a peer.
-fn dialable(peer: &Peer) -> Option<SocketAddr> {
-    peer.listen_address.filter(|_| peer.phase == Phase::Open)
+/// Whether the peer should send a block.
+fn is_downloading(peer: &Peer) -> bool {
+    !peer.choke.peer_choking && peer.choke.am_interested && peer.download.is_busy()
 }
 
 /// The dictionary of BEP 11, its keys in order.
@@ -225,7 +266,7 @@ pub(super) const PERIOD: Duration = Duration::from_secs(1);
 const KEEP_ALIVE: Duration = Duration::from_secs(100);
 
 /// How long a peer may pause before others are asked for the same blocks.
-const LEND: Duration = Duration::from_secs(10);
+const SHARE: Duration = Duration::from_secs(10);
 
 /// How many bytes may wait to be sent to one that does not read, bitfields not counted.
 const MAX_UNREAD: usize = 4 * 1024 * 1024;

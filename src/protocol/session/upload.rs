@@ -6,19 +6,20 @@ use crate::wire::Message;
 use crate::{Block, Timestamp};
 
 use super::allowed_fast::spend_grant;
+use super::core::Core;
 use super::peer::Peer;
-use super::{Output, Session, SessionState, SessionStreamId, Violation};
+use super::{Output, Session, SessionStreamId, Violation};
 
-impl Session {
+impl Core {
     pub(super) fn on_request(&mut self, peer: &mut Peer, block: Block) -> Result<(), Violation> {
         self.check_block(block)?;
         let refused = !self.picker.is_done(block.index)
             || block.length > MAX_SERVED
-            || peer.upload_queue.len() + peer.loading.len() >= self.config.profile.reqq as usize
-            || (peer.am_choking && !spend_grant(peer, block, self.config.profile.allowed_fast));
+            || peer.upload.waiting() >= self.config.profile.reqq as usize
+            || (peer.choke.am_choking && !spend_grant(peer, block, self.config.profile.allowed_fast));
         if !refused {
-            if !peer.upload_queue.contains(&block) && !peer.loading.contains(&block) {
-                peer.upload_queue.push_back(block);
+            if !peer.upload.queue.contains(&block) && !peer.upload.loading.contains(&block) {
+                peer.upload.queue.push_back(block);
             }
             return Ok(());
         }
@@ -34,11 +35,11 @@ impl Session {
     }
 
     pub(super) fn on_cancel(&mut self, peer: &mut Peer, block: Block) {
-        let waiting = peer.upload_queue.len() + peer.loading.len();
-        peer.upload_queue.retain(|&other| other != block);
-        peer.loading.retain(|&other| other != block);
+        let waiting = peer.upload.waiting();
+        peer.upload.queue.retain(|&other| other != block);
+        peer.upload.loading.retain(|&other| other != block);
         // BEP 6: each request is answered or rejected, cancelled ones too.
-        if peer.fast && peer.upload_queue.len() + peer.loading.len() < waiting {
+        if peer.fast && peer.upload.waiting() < waiting {
             peer.send(&Message::RejectRequest(block));
         }
         peer.noise += 1;
@@ -46,40 +47,18 @@ impl Session {
 
     /// Has blocks read for a peer, as many as can leave soon.
     pub(super) fn load_blocks(&mut self, peer: &mut Peer) {
-        while let Some(&block) = peer.upload_queue.front() {
-            let loading: usize = peer.loading.iter().map(|block| block.length as usize).sum();
-            if peer.unsent + loading >= MAX_UNSENT || self.state != SessionState::Running {
+        while let Some(&block) = peer.upload.queue.front() {
+            let loading: usize = peer.upload.loading.iter().map(|block| block.length as usize).sum();
+            if peer.unsent + loading >= MAX_UNSENT || !self.is_running() {
                 return;
             }
             if !self.choker.spend(block.length, peer.stream) {
                 return;
             }
-            peer.upload_queue.pop_front();
-            peer.loading.push_back(block);
+            peer.upload.queue.pop_front();
+            peer.upload.loading.push_back(block);
             self.outputs.push_back(Output::Load(peer.stream, block));
         }
-    }
-
-    /// A block was read.
-    pub(super) fn loaded(
-        &mut self,
-        now: Timestamp,
-        stream: SessionStreamId,
-        block: Block,
-        bytes: Option<Bytes>,
-    ) {
-        let Some(mut peer) = self.peers.remove(&stream) else { return };
-        // Cancelled, or choked, meanwhile.
-        if let Some(at) = peer.loading.iter().position(|&other| other == block) {
-            peer.loading.remove(at);
-            match bytes.filter(|bytes| bytes.len() == block.length as usize) {
-                Some(bytes) => self.send_block(now, &mut peer, block, bytes),
-                None if peer.fast => peer.send(&Message::RejectRequest(block)),
-                None => {}
-            }
-        }
-        self.peers.insert(stream, peer);
-        self.mark_dirty(stream);
     }
 
     fn send_block(&mut self, now: Timestamp, peer: &mut Peer, block: Block, bytes: Bytes) {
@@ -91,20 +70,43 @@ impl Session {
         self.flush(now, peer);
         let count = u64::from(block.length);
         peer.unsent += bytes.len();
-        peer.uploaded += count;
-        peer.upload_rate.add(now, count);
+        peer.upload.bytes += count;
+        peer.upload.rate.add(now, count);
         peer.noise = peer.noise.saturating_sub(1);
         self.totals.uploaded += count;
         self.totals.upload_rate.add(now, count);
         self.outputs.push_back(Output::Send(peer.stream, bytes));
     }
+}
+
+impl Session {
+    /// A block was read.
+    pub(super) fn loaded(
+        &mut self,
+        now: Timestamp,
+        stream: SessionStreamId,
+        block: Block,
+        bytes: Option<Bytes>,
+    ) {
+        let Some(peer) = self.peers.get_mut(stream) else { return };
+        // The request may have been cancelled, or the peer choked, meanwhile.
+        if let Some(at) = peer.upload.loading.iter().position(|&other| other == block) {
+            peer.upload.loading.remove(at);
+            match bytes.filter(|bytes| bytes.len() == block.length as usize) {
+                Some(bytes) => self.core.send_block(now, peer, block, bytes),
+                None if peer.fast => peer.send(&Message::RejectRequest(block)),
+                None => {}
+            }
+        }
+        self.peers.mark_dirty(stream);
+    }
 
     /// Bytes have left.
     pub(super) fn sent(&mut self, stream: SessionStreamId, count: usize) {
-        let Some(peer) = self.peers.get_mut(&stream) else { return };
+        let Some(peer) = self.peers.get_mut(stream) else { return };
         peer.unsent = peer.unsent.saturating_sub(count);
-        if !peer.upload_queue.is_empty() {
-            self.mark_dirty(stream);
+        if !peer.upload.queue.is_empty() {
+            self.peers.mark_dirty(stream);
         }
     }
 }

@@ -1,7 +1,6 @@
 //! What a progress display shows of a session.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{PeerId, Timestamp};
@@ -85,72 +84,49 @@ pub struct PeerView {
     pub pieces: u32,
 }
 
-/// A tracker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrackerView {
-    /// Its URL.
-    pub url: Arc<str>,
-    /// When it last answered, and how many seeders and leechers it told of.
-    pub answered: Option<(Timestamp, u64, u64)>,
-    /// Why it last failed, where it has not answered since.
-    pub failure: Option<String>,
-    /// How often it failed in a row.
-    pub failures: u32,
-}
-
 impl Session {
     /// How far the session is.
     pub fn status(&self, now: Timestamp) -> Status {
         Status {
-            pieces_done: self.picker.done(),
-            pieces: self.piece_count(),
-            total: self.torrent.total(),
-            left: self.picker.left(),
-            downloaded: self.totals.downloaded,
-            uploaded: self.totals.uploaded,
-            wasted: self.totals.wasted,
-            hash_failures: self.totals.hash_failures,
-            download_rate: self.totals.download_rate.per_second(now),
-            upload_rate: self.totals.upload_rate.per_second(now),
-            peers_tried: self.totals.peers_tried,
-            peers_connected: self.peers.values().filter(|peer| peer.phase == Phase::Open).count(),
-            peers_known: self.swarm.known(),
-            next_announce: self.announcer.next_round(),
+            pieces_done: self.core.picker.done(),
+            pieces: self.core.piece_count(),
+            total: self.core.torrent.total(),
+            left: self.core.picker.left(),
+            downloaded: self.core.totals.downloaded,
+            uploaded: self.core.totals.uploaded,
+            wasted: self.core.totals.wasted,
+            hash_failures: self.core.totals.hash_failures,
+            download_rate: self.core.totals.download_rate.per_second(now),
+            upload_rate: self.core.totals.upload_rate.per_second(now),
+            peers_tried: self.core.totals.peers_tried,
+            peers_connected: self.peers.iter().filter(|peer| peer.phase == Phase::Open).count(),
+            peers_known: self.core.swarm.known(),
+            next_announce: self.core.announcer.next_round(),
         }
     }
 
     /// The peers, those being dialled among them.
     pub fn peers(&self, now: Timestamp) -> impl Iterator<Item = PeerView> + '_ {
-        self.peers.values().map(move |peer| PeerView {
+        self.peers.iter().map(move |peer| PeerView {
             stream: peer.stream,
             address: peer.address,
             incoming: peer.incoming,
             open: peer.phase == Phase::Open,
             peer_id: peer.peer_id,
             client: peer.client.clone(),
-            download_rate: peer.download_rate.per_second(now),
-            upload_rate: peer.upload_rate.per_second(now),
-            downloaded: peer.downloaded,
-            uploaded: peer.uploaded,
-            peer_choking: peer.peer_choking,
-            peer_interested: peer.peer_interested,
-            am_choking: peer.am_choking,
-            am_interested: peer.am_interested,
-            snubbed: peer.snubbed,
-            outstanding: peer.outstanding.len(),
-            pipeline_depth: peer.pipeline_depth.min(peer.reqq),
-            latency: peer.latency,
+            download_rate: peer.download.rate.per_second(now),
+            upload_rate: peer.upload.rate.per_second(now),
+            downloaded: peer.download.bytes,
+            uploaded: peer.upload.bytes,
+            peer_choking: peer.choke.peer_choking,
+            peer_interested: peer.choke.peer_interested,
+            am_choking: peer.choke.am_choking,
+            am_interested: peer.choke.am_interested,
+            snubbed: peer.download.snubbed,
+            outstanding: peer.download.outstanding.len(),
+            pipeline_depth: peer.download.pipeline_depth.min(peer.download.reqq),
+            latency: peer.download.latency,
             pieces: peer.pieces.count(),
-        })
-    }
-
-    /// The trackers, in the order they are asked.
-    pub fn trackers(&self) -> impl Iterator<Item = TrackerView> + '_ {
-        self.announcer.trackers().map(|tracker| TrackerView {
-            url: tracker.url.clone(),
-            answered: tracker.last_reply,
-            failure: tracker.last_failure.clone(),
-            failures: tracker.failures,
         })
     }
 }

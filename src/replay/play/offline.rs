@@ -168,7 +168,7 @@ impl Simulation<'_> {
     /// Does what the session wants.
     fn drain(&mut self) -> std::io::Result<()> {
         loop {
-            match self.session.poll(self.now) {
+            match self.session.poll() {
                 Output::Open(stream, endpoint) => self.open(stream, endpoint)?,
                 Output::Send(stream, bytes) => self.sent(stream, &bytes)?,
                 Output::Close(stream, violation) => self.close(stream, violation)?,
@@ -203,6 +203,7 @@ impl Simulation<'_> {
                     );
                 }
                 Output::Commit(_) | Output::Event(_) => {}
+                Output::Wait(Some(at)) if at <= self.now => self.session.handle(self.now, Input::Tick),
                 Output::Wait(at) => {
                     self.wakes = at;
                     return Ok(());

@@ -221,11 +221,11 @@ fn events_name_the_peer_that_gave() {
     let mut stage = stage();
     stage.receive(2, &UNCHOKE);
     stage.session.handle(stage.now, Input::Received(SessionStreamId(2), stage.block(0, 0, 16_384).into()));
-    while !matches!(stage.session.poll(stage.now), Output::Wait(_)) {}
+    while !matches!(stage.session.poll(), Output::Wait(_)) {}
     stage.session.handle(stage.now, Input::Closed(SessionStreamId(2), CloseReason::Reset));
     let mut given = None;
     loop {
-        match stage.session.poll(stage.now) {
+        match stage.session.poll() {
             Output::Event(Event::Disconnected { downloaded: bytes, .. }) => given = Some(bytes),
             Output::Wait(_) => break,
             _ => {}

@@ -110,8 +110,9 @@ impl Stage {
     pub(super) fn said(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         loop {
-            let output = self.session.poll(self.now);
+            let output = self.session.poll();
             match output {
+                Output::Wait(Some(at)) if at <= self.now => self.session.handle(self.now, Input::Tick),
                 Output::Wait(at) => {
                     self.wakes = at;
                     return lines;

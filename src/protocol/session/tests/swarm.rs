@@ -155,7 +155,8 @@ impl World {
     fn run_outputs(&mut self) -> Option<Timestamp> {
         loop {
             let now = self.stage.now;
-            match self.stage.session.poll(now) {
+            match self.stage.session.poll() {
+                Output::Wait(Some(at)) if at <= now => self.stage.session.handle(now, Input::Tick),
                 Output::Wait(at) => return at,
                 Output::Done => {
                     self.stage.over = true;

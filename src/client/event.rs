@@ -1,0 +1,29 @@
+//! What the tasks and threads of a run tell its driver.
+
+use std::net::SocketAddr;
+
+use bittrace_protocol::session::Input;
+use tokio::net::TcpStream;
+
+use crate::Error;
+
+/// Something that happened to a socket, on disk or to the recording.
+#[derive(Debug)]
+pub(crate) enum DriverEvent {
+    /// The session is told the same.
+    Input(Input),
+    /// A peer opened a connection, which has no stream number yet.
+    Incoming(TcpStream, SocketAddr),
+    /// The file with this number has its final name.
+    FileFinished(usize),
+    /// The machine cannot store any more.
+    StorageFailed(Error),
+    /// The recording could not be written. The run goes on without it.
+    RecordingFailed(Error),
+}
+
+impl From<Input> for DriverEvent {
+    fn from(input: Input) -> Self {
+        Self::Input(input)
+    }
+}

@@ -1,0 +1,226 @@
+//! All of a session but its peers: what a step on one peer reads and changes.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::geometry::BlockFault;
+use crate::{Block, Geometry, Metainfo, PeerId, PieceIndex, Timestamp};
+
+use super::announcer::{AnnounceFacts, Announcer, AnnouncerContext};
+use super::choker::Choker;
+use super::have_schedule::HaveSchedule;
+use super::peer::Peer;
+use super::picker::Picker;
+use super::rate::Rate;
+use super::rng::Rng;
+use super::smart_ban::Suspects;
+use super::swarm::Swarm;
+use super::{Config, HostPort, Identity, Output, SessionStreamId, Violation};
+
+/// What all peers share. Its methods take the one peer that a step is about; what a step means for other peers is noted in
+/// [`Deferred`].
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) config: Config,
+    pub(super) torrent: Arc<Metainfo>,
+    pub(super) identity: Identity,
+    /// The peer ids of the next connections, where each connection has its own.
+    pub(super) connection_ids: VecDeque<PeerId>,
+    pub(super) rng: Rng,
+    pub(super) state: SessionState,
+    /// The time of the last input.
+    pub(super) now: Timestamp,
+    pub(super) outputs: VecDeque<Output>,
+    pub(super) deferred: Deferred,
+    pub(super) streams: StreamIds,
+    /// The pieces that are new and that peers have not been told of.
+    pub(super) pending_haves: Vec<PieceIndex>,
+    pub(super) have_schedule: HaveSchedule,
+    pub(super) swarm: Swarm,
+    /// Names of peers that are being looked up.
+    pub(super) resolving: BTreeSet<HostPort>,
+    pub(super) announcer: Announcer,
+    pub(super) picker: Picker,
+    pub(super) choker: Choker,
+    pub(super) suspects: Suspects,
+    /// Bytes handed out to be stored that are not stored yet.
+    pub(super) unstored: u64,
+    pub(super) totals: Totals,
+    pub(super) completed_at: Option<Timestamp>,
+    /// When peers are looked after next.
+    pub(super) tick_at: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SessionState {
+    New,
+    Running,
+    /// Goodbyes are being said, until this moment at the latest.
+    Ending(Timestamp),
+    Over,
+}
+
+/// What a step on one peer means for the others. It is done when the step is over.
+#[derive(Debug, Default)]
+pub(super) struct Deferred {
+    /// Blocks became free: peers that could be sent more requests are to be serviced.
+    pub(super) blocks_freed: bool,
+    /// Requests whose blocks came from another peer.
+    pub(super) answered_elsewhere: Vec<(SessionStreamId, Block)>,
+}
+
+/// What has been counted.
+#[derive(Debug, Clone)]
+pub(super) struct Totals {
+    pub(super) downloaded: u64,
+    pub(super) uploaded: u64,
+    pub(super) wasted: u64,
+    pub(super) corrupt: u64,
+    pub(super) hash_failures: u32,
+    pub(super) peers_tried: u32,
+    pub(super) download_rate: Rate,
+    pub(super) upload_rate: Rate,
+}
+
+/// The numbers of the streams that the session opens: the even ones.
+#[derive(Debug, Default)]
+pub(super) struct StreamIds(u32);
+
+impl StreamIds {
+    pub(super) const fn next(&mut self) -> SessionStreamId {
+        let id = SessionStreamId(self.0);
+        self.0 = self.0.wrapping_add(2);
+        id
+    }
+}
+
+impl Core {
+    pub(super) fn new(
+        config: Config,
+        torrent: Arc<Metainfo>,
+        identity: Identity,
+        have: impl IntoIterator<Item = PieceIndex>,
+        now: Timestamp,
+    ) -> Self {
+        let mut rng = Rng::new(identity.seed);
+        let geometry = torrent.geometry.clone().or_else(|| Geometry::new(1, []));
+        let geometry = geometry.expect("a geometry without files is one");
+        let picker = Picker::new(geometry, config.profile.block_length, have, &mut rng);
+        let announcer = Announcer::new(&torrent.trackers(), now, &mut rng);
+        let mut core = Self {
+            swarm: Swarm::new(config.port, config.max_known_peers, config.single_peer),
+            choker: Choker::new(now, config.upload_limit),
+            state: SessionState::New,
+            now,
+            outputs: VecDeque::new(),
+            deferred: Deferred::default(),
+            streams: StreamIds::default(),
+            pending_haves: Vec::new(),
+            have_schedule: HaveSchedule::default(),
+            connection_ids: identity.connection_ids.iter().copied().collect(),
+            resolving: BTreeSet::new(),
+            announcer,
+            picker,
+            suspects: Suspects::default(),
+            unstored: 0,
+            totals: Totals {
+                downloaded: 0,
+                uploaded: 0,
+                wasted: 0,
+                corrupt: 0,
+                hash_failures: 0,
+                peers_tried: 0,
+                download_rate: Rate::new(now),
+                upload_rate: Rate::new(now),
+            },
+            completed_at: None,
+            tick_at: now,
+            rng,
+            config,
+            torrent,
+            identity,
+        };
+        core.completed_at = core.is_complete().then_some(now);
+        core
+    }
+
+    /// Whether every piece is there, verified.
+    pub(super) fn is_complete(&self) -> bool {
+        self.torrent.geometry.is_some() && self.picker.is_complete()
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.state == SessionState::Running
+    }
+
+    pub(super) fn piece_count(&self) -> u32 {
+        self.torrent.geometry.as_ref().map_or(0, |geometry| geometry.piece_count())
+    }
+
+    /// When seeding has lasted as long as was wanted.
+    pub(super) fn seeding_ends(&self) -> Option<Timestamp> {
+        Some(self.completed_at? + self.config.seeding?.time?)
+    }
+
+    pub(super) fn check_piece(&self, piece: PieceIndex) -> Result<(), Violation> {
+        if piece.0 < self.piece_count() { Ok(()) } else { Err(Violation::OutOfRange) }
+    }
+
+    pub(super) fn check_block(&self, block: Block) -> Result<(), Violation> {
+        let geometry = self.torrent.geometry.as_ref();
+        let span = geometry.map_or(Err(BlockFault::NoSuchPiece), |geometry| geometry.block_span(block));
+        span.map(|_| ()).map_err(|_| Violation::OutOfRange)
+    }
+
+    /// Hands what waits to be sent to a peer to the driver.
+    pub(super) fn flush(&mut self, now: Timestamp, peer: &mut Peer) {
+        if let Some(bytes) = peer.take_send_buffer(now) {
+            self.outputs.push_back(Output::Send(peer.stream, bytes));
+        }
+    }
+
+    /// The announcer, with what it needs for a step.
+    pub(super) fn announcer(
+        &mut self,
+        now: Timestamp,
+        wants_peers: bool,
+    ) -> (&mut Announcer, AnnouncerContext<'_>) {
+        let facts = AnnounceFacts {
+            info_hash: self.torrent.info_hash,
+            identity: self.identity.clone(),
+            uploaded: self.totals.uploaded,
+            downloaded: self.totals.downloaded,
+            corrupt: self.totals.corrupt,
+            left: self.picker.left(),
+        };
+        let context = AnnouncerContext {
+            now,
+            facts,
+            outputs: &mut self.outputs,
+            streams: &mut self.streams,
+            rng: &mut self.rng,
+            config: &self.config,
+            wants_peers,
+        };
+        (&mut self.announcer, context)
+    }
+
+    /// A name that a tracker gave was looked up.
+    pub(super) fn resolved(&mut self, name: HostPort, addresses: Result<Vec<SocketAddr>, String>) {
+        if !self.resolving.remove(&name) {
+            return;
+        }
+        match addresses {
+            Ok(addresses) => {
+                self.swarm.learn(super::swarm::PeerSource::Tracker, addresses.into_iter().take(MAX_RESOLVED));
+            }
+            Err(reason) => {
+                self.outputs.push_back(Output::Event(super::Event::Unresolved { name, reason }));
+            }
+        }
+    }
+}
+
+/// How many addresses of a name are taken: a host has few.
+const MAX_RESOLVED: usize = 4;

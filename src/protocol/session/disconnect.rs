@@ -1,0 +1,60 @@
+//! The end of a connection to a peer, and what it means for the peer's address.
+
+use crate::Timestamp;
+
+use super::core::Core;
+use super::holding::PieceSet;
+use super::peer::{Peer, Phase};
+use super::{DisconnectReason, Event, Output, Violation};
+
+impl Core {
+    /// Ends a connection from our side.
+    pub(super) fn disconnect(&mut self, now: Timestamp, peer: &mut Peer, reason: DisconnectReason) {
+        self.flush(now, peer);
+        let violation = match &reason {
+            DisconnectReason::Violated(violation) => Some(violation.clone()),
+            DisconnectReason::Closed(_) | DisconnectReason::Finished => None,
+        };
+        self.outputs.push_back(Output::Close(peer.stream, violation));
+        self.forget(now, peer, reason);
+    }
+
+    /// A connection is over.
+    pub(super) fn forget(&mut self, now: Timestamp, peer: &mut Peer, reason: DisconnectReason) {
+        self.forget_outstanding(peer);
+        self.picker.unreserve(peer.stream);
+        self.set_pieces(peer, PieceSet::none(self.piece_count()));
+        self.choker.forget(peer);
+        match &reason {
+            DisconnectReason::Violated(Violation::SelfConnection) => self.swarm.note_ourselves(peer.address),
+            DisconnectReason::Violated(violation) if self.is_banned_for(violation, peer) => {
+                self.swarm.ban(peer.known_address());
+            }
+            _ => {}
+        }
+        if let Some(address) = peer.listen_address {
+            // A peer that exchanged no block left no trace worth keeping.
+            let useful = peer.download.bytes > 0 || peer.upload.bytes > 0;
+            self.swarm.note_gone(address, useful, now);
+        }
+        self.outputs.push_back(Output::Event(Event::Disconnected {
+            stream: peer.stream,
+            peer: peer.address,
+            reason,
+            downloaded: peer.download.bytes,
+        }));
+        self.deferred.blocks_freed = true;
+    }
+
+    /// Whether a peer is never connected to again. One that has not sent its handshake may have tried to encrypt, and connects
+    /// again without; in single-peer mode the tracker may name the peer again.
+    fn is_banned_for(&self, violation: &Violation, peer: &Peer) -> bool {
+        match violation {
+            Violation::CorruptPiece(_) => true,
+            Violation::Malformed(_) | Violation::OutOfRange | Violation::Flood(_) => {
+                !self.config.single_peer && peer.phase == Phase::Open
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Why a session wakes, and what it does then.
+
+use crate::Timestamp;
+
+use super::{Session, SessionState};
+
+/// A reason to wake. Where several are due at one moment, they act in the order in which they stand here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// The first step: nothing has been done yet.
+    Start,
+    /// Every peer is looked after: patience that ends, keep-alives, pipeline depths, peer exchange, unchoking.
+    Peers,
+    /// A tracker did not answer in time, is asked again, or is told of something new.
+    Announce,
+    /// Seeding has lasted as long as was wanted.
+    SeedGoal,
+    /// The upload limit lets blocks leave again.
+    UploadLimit,
+    /// Peers are connected to, where there is room and a peer may be tried.
+    Connect,
+    /// No peer is connected, and none will ever be.
+    Exhausted,
+    /// Every tracker was told goodbye, or did not answer for too long.
+    Goodbye,
+}
+
+impl Timer {
+    const IN_ORDER: [Self; 8] = [
+        Self::Start,
+        Self::Peers,
+        Self::Announce,
+        Self::SeedGoal,
+        Self::UploadLimit,
+        Self::Connect,
+        Self::Exhausted,
+        Self::Goodbye,
+    ];
+}
+
+impl Session {
+    /// Does what is due at `now`, each thing once.
+    pub(super) fn advance(&mut self, now: Timestamp) {
+        for timer in Timer::IN_ORDER {
+            if self.acts(timer, now) {
+                self.act(timer, now);
+            }
+        }
+    }
+
+    /// When the session wakes next though nothing happens, and why.
+    pub(super) fn next_timer(&self) -> Option<(Timestamp, Timer)> {
+        let due = Timer::IN_ORDER.into_iter().filter_map(|timer| Some((self.due(timer)?, timer)));
+        due.min_by_key(|&(at, _)| at)
+    }
+
+    /// When a timer is due. What only follows from something that happened has no time.
+    fn due(&self, timer: Timer) -> Option<Timestamp> {
+        let core = &self.core;
+        let running = core.state == SessionState::Running;
+        match timer {
+            Timer::Start => (core.state == SessionState::New).then_some(core.now),
+            Timer::Peers => (running && !self.peers.is_empty()).then_some(core.tick_at),
+            Timer::Announce => core.announcer.deadline(running && self.wants_peers()),
+            Timer::SeedGoal => core.seeding_ends().filter(|_| running),
+            Timer::UploadLimit => core.choker.ready_at().filter(|_| running),
+            // With peers, the tick looks for more.
+            Timer::Connect if running && self.peers.is_empty() && !core.is_complete() => {
+                core.swarm.ready_at(core.now)
+            }
+            Timer::Connect | Timer::Exhausted => None,
+            Timer::Goodbye => match core.state {
+                SessionState::Ending(until) => Some(until),
+                _ => None,
+            },
+        }
+    }
+
+    /// Whether a timer acts at `now`: it is due, or something happened for which it need not wait.
+    fn acts(&self, timer: Timer, now: Timestamp) -> bool {
+        let core = &self.core;
+        let running = core.state == SessionState::Running;
+        match timer {
+            Timer::Peers => running && core.tick_at <= now,
+            Timer::Announce if core.state == SessionState::Over => false,
+            Timer::Announce => core.announcer.has_news() || self.due(timer).is_some_and(|at| at <= now),
+            Timer::UploadLimit | Timer::Connect => running,
+            Timer::Exhausted => running && self.is_exhausted(),
+            Timer::Goodbye => match core.state {
+                SessionState::Ending(until) => until <= now || core.announcer.has_said_goodbye(),
+                _ => false,
+            },
+            Timer::Start | Timer::SeedGoal => self.due(timer).is_some_and(|at| at <= now),
+        }
+    }
+
+    fn act(&mut self, timer: Timer, now: Timestamp) {
+        match timer {
+            Timer::Start => self.start(),
+            Timer::Peers => self.tick(now),
+            Timer::Announce => self.advance_announcer(now),
+            Timer::SeedGoal | Timer::Exhausted => self.end(now),
+            Timer::UploadLimit => self.refill_upload(now),
+            Timer::Connect => self.connect_peers(now),
+            Timer::Goodbye => self.over(),
+        }
+    }
+}
