@@ -310,8 +310,8 @@ fn nothing_is_held_against_clients_that_keep_the_rules() {
     for path in captures() {
         let records = support::records(&path);
         let notes = records.iter().flat_map(|record| &record.notes);
-        let grave = notes.filter(|note| note.severity >= bittrace_trace::Severity::Warn);
-        let mut rules: Vec<&str> = grave.map(|note| note.rule).collect();
+        let grave = notes.filter(|note| note.rule.severity >= bittrace_trace::Severity::Warn);
+        let mut rules: Vec<&str> = grave.map(|note| note.rule.id).collect();
         rules.sort_unstable();
         rules.dedup();
         let expected: &[&str] = match scenario(&path).as_str() {

@@ -4,6 +4,7 @@
 //! records of one direction, end to end, are the stream; where packets were cut makes no difference.
 
 mod connection;
+mod conversation;
 mod datagrams;
 mod dht_flows;
 mod flows;
@@ -16,7 +17,7 @@ mod stream_buffer;
 mod utp;
 mod web_seed;
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -24,15 +25,17 @@ use bittrace_protocol::dht;
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::mse::Key;
 use bittrace_protocol::tracker::{http, udp};
-use bittrace_protocol::wire::{Content, Extension, Message};
+use bittrace_protocol::wire::Content;
 use rustc_hash::FxHashMap;
 
 use crate::dissect::stream_buffer::{Lane, Taken};
 use crate::record::{
-    Body, Frames, HttpTrackerBody, Note, PeerWireBody, Protocol, Record, Speaker, Transport, Unreadable,
+    Body, Frames, HttpTrackerBody, Note, PeerEffect, PeerWireBody, Protocol, Record, Speaker, Transport,
+    Unreadable,
 };
 use crate::{Closing, Direction, Flow, Interest, Moment, Opening, StreamEvent, StreamId};
 use connection::Connection;
+use conversation::PeerConversation;
 use datagrams::Datagrams;
 use keys::Keys;
 
@@ -195,6 +198,8 @@ impl Loss {
 #[derive(Debug, Default)]
 struct Recognised {
     streams: u32,
+    /// How many records were given out.
+    records: u64,
     peers: HashSet<SocketAddr>,
     /// The torrents whose web seeds are recognised.
     torrents: Vec<Arc<Metainfo>>,
@@ -216,8 +221,29 @@ impl Recognised {
         self.peers.contains(&address)
     }
 
-    /// Remembers the peers that a record names: they are what makes an unreadable stream a peer's.
-    fn learn(&mut self, record: &Record) {
+    /// Gives out a record, in the order in which records are numbered. What it does to the state of a connection between peers
+    /// depends on that order.
+    fn give_out(
+        &mut self,
+        mut record: Record,
+        conversation: Option<&mut PeerConversation>,
+        out: &mut dyn FnMut(Dissected),
+    ) {
+        self.records += 1;
+        record.number = self.records;
+        let content = match conversation {
+            Some(conversation) if record.body.protocol() == Protocol::PeerWire => {
+                conversation.observe(&mut record)
+            }
+            _ => None,
+        };
+        self.learn(&record, content.as_ref());
+        out(Dissected::Record(record));
+    }
+
+    /// Remembers the peers that a record names: they are what makes an unreadable stream a peer's. `content` is what an
+    /// extended message says.
+    fn learn(&mut self, record: &Record, content: Option<&Content>) {
         if self.peers.len() >= PEERS {
             return;
         }
@@ -256,24 +282,16 @@ impl Recognised {
             Body::Lsd(announce) => {
                 self.peers.insert(SocketAddr::new(record.source.ip(), announce.port));
             }
-            Body::PeerWire(PeerWireBody::Extended(
-                Message::Extended { payload, .. },
-                extension @ Extension::Handshake,
-            )) => {
-                if let Ok(Content::Handshake(handshake)) = extension.decode(payload)
-                    && let Some(port) = handshake.port
-                {
-                    self.peers.insert(SocketAddr::new(record.source.ip(), port));
+            Body::PeerWire(PeerWireBody::Extended(..)) => match content {
+                Some(Content::Handshake(handshake)) => {
+                    let listens = handshake.port.map(|port| SocketAddr::new(record.source.ip(), port));
+                    self.peers.extend(listens);
                 }
-            }
-            Body::PeerWire(PeerWireBody::Extended(
-                Message::Extended { payload, .. },
-                extension @ Extension::Pex,
-            )) => {
-                if let Ok(Content::Pex(pex)) = extension.decode(payload) {
+                Some(Content::Pex(pex)) => {
                     self.peers.extend(pex.added.iter().map(|peer| peer.address).take(PEERS));
                 }
-            }
+                _ => {}
+            },
             _ => {}
         }
     }
@@ -293,7 +311,15 @@ struct Emitter<'a> {
     /// Whether bytes of a direction are missing that were said by now.
     missing: [bool; 2],
     recognised: &'a mut Recognised,
-    out: &'a mut dyn FnMut(Dissected),
+    sink: Sink<'a>,
+}
+
+/// What becomes of records.
+enum Sink<'a> {
+    /// They are given out. Those of a connection between peers change its state.
+    Out(Option<&'a mut PeerConversation>, &'a mut dyn FnMut(Dissected)),
+    /// They wait, by direction, until those of both directions can be put in order.
+    Held(&'a mut [VecDeque<Record>; 2]),
 }
 
 impl<'a> Emitter<'a> {
@@ -303,9 +329,9 @@ impl<'a> Emitter<'a> {
         transport: Transport,
         missing: [bool; 2],
         recognised: &'a mut Recognised,
-        out: &'a mut dyn FnMut(Dissected),
+        sink: Sink<'a>,
     ) -> Self {
-        Self { stream, flow, transport, deciphered_to: 0, missing, recognised, out }
+        Self { stream, flow, transport, deciphered_to: 0, missing, recognised, sink }
     }
 
     fn emit(&mut self, direction: Direction, taken: Taken, body: Body) {
@@ -330,13 +356,18 @@ impl<'a> Emitter<'a> {
             body,
             notes,
             answers: None,
+            effect: PeerEffect::default(),
             client: None,
             torrent: None,
             describes: None,
             in_doubt: self.missing[direction.reverse() as usize],
         };
-        self.recognised.learn(&record);
-        (self.out)(Dissected::Record(record));
+        match &mut self.sink {
+            Sink::Out(conversation, out) => {
+                self.recognised.give_out(record, conversation.as_deref_mut(), *out);
+            }
+            Sink::Held(held) => held[direction as usize].push_back(record),
+        }
     }
 
     /// Makes records of the whole chunks among the first `length` bytes that wait, which nothing explains.

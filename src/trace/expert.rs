@@ -1,5 +1,5 @@
-//! What can only be said of a record by remembering others: its number, who speaks, what it answers, how things
-//! stand between two peers, and whether a piece is what the torrent says.
+//! What can only be said of a record by remembering others: who speaks, which request a tracker or a node answers, which
+//! rules a peer broke, and whether a piece is what the torrent says.
 
 mod announces;
 mod bencoding;
@@ -8,7 +8,6 @@ mod hash_proofs;
 mod left_check;
 mod local_host;
 mod metadata;
-mod peer_rules;
 mod peers;
 mod piece_check;
 pub mod rules;
@@ -19,22 +18,19 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bittrace_protocol::metainfo::Metainfo;
-use bittrace_protocol::wire::{Extension, Message, MessageId};
+use bittrace_protocol::wire::{Extension, Message};
 use bittrace_protocol::{InfoHash, Timestamp};
 use foldhash::fast::RandomState;
 use rustc_hash::FxHashMap;
 
 use crate::record::units::counted;
-use crate::record::{
-    Body, Note, PeerWireBody, Protocol, Reason, Record, Severity, Speaker, Transport, Unreadable,
-};
+use crate::record::{Body, PeerWireBody, Protocol, Reason, Record, Speaker, Transport, Unreadable};
 use crate::{Dissected, Options, StreamId};
 use announces::{Announced, Announces};
 use dht::Nodes;
 use hash_proofs::Trees;
 use left_check::Left;
 use metadata::Gathered;
-use peer_rules::Conduct;
 use peers::{Pair, Peers};
 use piece_check::Pieces;
 use trackers::Trackers;
@@ -42,12 +38,10 @@ use trackers::Trackers;
 /// Annotates the records of one trace, in their order.
 #[derive(Debug)]
 pub(crate) struct Annotator {
-    numbered: u64,
     local: Option<IpAddr>,
     torrents: HashMap<InfoHash, Arc<Metainfo>, RandomState>,
     // Boxed: a table has room for twice as many as it holds.
     peers: FxHashMap<StreamId, Box<Peers>>,
-    conduct: FxHashMap<StreamId, Box<Conduct>>,
     /// The open connections of two peers about a torrent.
     pairs: HashMap<Pair, StreamId>,
     trackers: FxHashMap<StreamId, Trackers>,
@@ -82,11 +76,9 @@ const UDP_FLOWS: usize = 100_000;
 impl Annotator {
     pub(crate) fn new(options: Options) -> Self {
         let mut annotator = Self {
-            numbered: 0,
             local: options.local,
             torrents: HashMap::default(),
             peers: FxHashMap::default(),
-            conduct: FxHashMap::default(),
             pairs: HashMap::default(),
             announces: Announces::default(),
             trackers: FxHashMap::default(),
@@ -153,7 +145,6 @@ impl Annotator {
                     {
                         self.pairs.remove(&pair);
                     }
-                    self.conduct.remove(&stream);
                     self.trackers.remove(&stream);
                 }
             }
@@ -161,8 +152,6 @@ impl Annotator {
     }
 
     fn record(&mut self, record: &mut Record) {
-        self.numbered += 1;
-        record.number = self.numbered;
         record.speaker = self.speaker(record);
         note_what_is_unread(record);
         bencoding::judge(record);
@@ -186,25 +175,25 @@ impl Annotator {
                 }
             }
             Protocol::PeerWire => {
-                let peers = self.peers.entry(record.stream).or_default();
-                peers.annotate(record);
-                let pair = peers.pair();
+                let mut pair = None;
                 if let Body::PeerWire(PeerWireBody::Handshake(_)) = record.body {
+                    let peers = self.peers.entry(record.stream).or_default();
+                    peers.meet(record);
+                    pair = peers.pair();
                     self.note_announce(record);
                     if let Some(pair) = pair {
                         self.note_pair(record, pair);
                     }
                 }
+                peers::note_change(record);
                 self.learn(record);
                 let torrent = record.torrent.and_then(|hash| self.torrents.get(&hash));
-                let about = match record.body {
-                    // An answer may name another torrent than the one that was asked for.
-                    Body::PeerWire(PeerWireBody::Handshake(_)) => {
-                        torrent.or_else(|| pair.and_then(|(asked, ..)| self.torrents.get(&asked)))
-                    }
-                    _ => torrent,
-                };
-                self.conduct.entry(record.stream).or_default().judge(record, about.map(Arc::as_ref));
+                // An answer may name another torrent than the one that was asked for.
+                let about = torrent.or_else(|| pair.and_then(|(asked, ..)| self.torrents.get(&asked)));
+                peers::note_faults(record, about.map(Arc::as_ref));
+                if let Body::PeerWire(PeerWireBody::Extended(_, Extension::Metadata)) = record.body {
+                    self.peers.entry(record.stream).or_default().check_metadata(record);
+                }
                 self.trees.judge(record, torrent);
                 if let Some(torrent) = torrent {
                     let receiver = self.peers.get(&record.stream).and_then(|peers| peers.receiver(record));
@@ -290,7 +279,7 @@ impl Annotator {
         let called = (record.source.ip(), record.destination);
         if let Some(tracker) = self.handed_out.get(&called) {
             let text = format!("the tracker at {tracker} had named {}", record.destination);
-            record.notes.push(Note::new(Severity::Chat, "bep3.peer-from-tracker", text));
+            record.notes.push(rules::BEP3_PEER_FROM_TRACKER.note(text));
         }
     }
 }
@@ -302,48 +291,24 @@ fn latency(from: Timestamp, to: Timestamp) -> f64 {
 
 /// Notes on bytes that are lost, damaged or of no known message.
 fn note_what_is_unread(record: &mut Record) {
+    let gap = |lost| rules::CAPTURE_GAP.note(format!("the capture lost {lost} of the stream here"));
     let note = match &record.body {
-        Body::Unreadable(_, Unreadable::Gap(length)) => Note::new(
-            Severity::Warn,
-            "capture.gap",
-            format!("the capture lost {} of the stream here", counted(*length, "byte")),
-        ),
-        Body::Unreadable(_, Unreadable::LostPackets(packets)) => Note::new(
-            Severity::Warn,
-            "capture.gap",
-            format!("the capture lost {} of the stream here", counted(*packets, "packet")),
-        ),
-        Body::Unreadable(_, Unreadable::Opaque(Reason::Damaged)) => Note::new(
-            Severity::Warn,
-            "capture.damaged",
-            "a message should begin here, but these bytes are none",
-        ),
-        Body::Unreadable(_, Unreadable::Opaque(Reason::BeforeBoundary)) => Note::new(
-            Severity::Note,
-            "capture.resynchronised",
+        Body::Unreadable(_, Unreadable::Gap(length)) => gap(counted(*length, "byte")),
+        Body::Unreadable(_, Unreadable::LostPackets(packets)) => gap(counted(*packets, "packet")),
+        Body::Unreadable(_, Unreadable::Opaque(Reason::Damaged)) => {
+            rules::CAPTURE_DAMAGED.note("a message should begin here, but these bytes are none")
+        }
+        Body::Unreadable(_, Unreadable::Opaque(Reason::BeforeBoundary)) => rules::CAPTURE_RESYNCHRONISED.note(
             "what precedes these bytes is missing; the next message is the first whose beginning can be proved",
         ),
-        Body::Unreadable(_, Unreadable::Opaque(Reason::Fragment(fragment))) => Note::new(
-            Severity::Note,
-            "capture.fragment",
-            format!(
-                "part of a {} message of {} bytes; the rest is not there",
-                fragment.name(),
-                fragment.total
-            ),
-        ),
+        Body::Unreadable(_, Unreadable::Opaque(Reason::Fragment(fragment))) => rules::CAPTURE_FRAGMENT.note(format!(
+            "part of a {} message of {} bytes; the rest is not there",
+            fragment.name(),
+            fragment.total
+        )),
         Body::Unreadable(_, Unreadable::Opaque(Reason::Unfinished)) => {
-            Note::new(Severity::Note, "capture.unfinished", "the stream ends before this message does")
+            rules::CAPTURE_UNFINISHED.note("the stream ends before this message does")
         }
-        Body::PeerWire(
-            PeerWireBody::Message(Message::Malformed { id: MessageId(id), wanted, .. })
-            | PeerWireBody::Extended(Message::Malformed { id: MessageId(id), wanted, .. }, _),
-        ) => Note::new(Severity::Error, "bep3.malformed", format!("message {id}: wanted {wanted}")),
-        Body::PeerWire(PeerWireBody::Message(Message::Unknown { id, .. })) => Note::new(
-            Severity::Note,
-            "bep4.unknown-message",
-            format!("no specification allocates message id {}", id.0),
-        ),
         _ => return,
     };
     record.notes.push(note);

@@ -20,8 +20,8 @@ pub use packet::{
 };
 pub use reassembly::{Reassembler, UtpReassembler};
 pub use record::{
-    Answer, Body, Fragment, HttpTrackerBody, MseBody, Note, PeerWireBody, Protocol, Reason, Record, Severity,
-    Speaker, Transport, Unreadable, WebSeedBody, describe, describe_in, units,
+    Answer, Body, Fragment, HttpTrackerBody, MseBody, Note, PeerEffect, PeerWireBody, Protocol, Reason,
+    Record, Rule, Severity, Speaker, Transport, Unreadable, WebSeedBody, describe, describe_in, units,
 };
 pub use recorder::Recorder;
 pub use statistics::Summary;

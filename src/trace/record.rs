@@ -3,30 +3,33 @@
 mod body;
 mod content;
 mod dht;
+mod effect;
 mod http_tracker;
 mod lsd;
 mod mse;
+mod note;
 mod peer_wire;
 mod udp_tracker;
 pub mod units;
 mod unreadable;
 mod web_seed;
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bittrace_protocol::field::Field;
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::wire::Message;
-use bittrace_protocol::{InfoHash, PieceIndex, Timestamp};
+use bittrace_protocol::{InfoHash, Timestamp};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::{Direction, StreamId};
 pub use body::{Body, Protocol};
+pub use effect::PeerEffect;
 pub use http_tracker::HttpTrackerBody;
 pub use mse::MseBody;
+pub use note::{Note, Rule, Severity};
 pub use peer_wire::PeerWireBody;
 pub(crate) use unreadable::PIECE_HEADER;
 pub use unreadable::{Fragment, Reason, Unreadable};
@@ -68,6 +71,8 @@ pub struct Record {
     pub notes: Vec<Note>,
     /// The message it answers.
     pub answers: Option<Answer>,
+    /// What it did to the state of its connection between peers.
+    pub effect: PeerEffect,
     /// The speaker's client, once it has said so.
     pub client: Option<Arc<str>>,
     /// The torrent it is about.
@@ -129,51 +134,6 @@ pub struct Answer {
     pub latency: f64,
 }
 
-/// Something to be said of a record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
-    /// How much it matters.
-    pub severity: Severity,
-    /// The rule that says it, as `<document>.<claim>`.
-    pub rule: &'static str,
-    /// What is to be said.
-    pub text: Cow<'static, str>,
-    /// The piece of the record's torrent that it is about, where it says of a piece whether it is right.
-    pub piece: Option<PieceIndex>,
-}
-
-/// How much a note matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// How things stand.
-    Chat,
-    /// Worth knowing.
-    Note,
-    /// Against a rule, or bytes that cannot be read.
-    Warn,
-    /// A message that is broken, or data that is wrong.
-    Error,
-}
-
-impl Severity {
-    /// Its name in tables and JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Chat => "chat",
-            Self::Note => "note",
-            Self::Warn => "warn",
-            Self::Error => "error",
-        }
-    }
-}
-
-impl Note {
-    /// A note.
-    pub fn new(severity: Severity, rule: &'static str, text: impl Into<Cow<'static, str>>) -> Self {
-        Self { severity, rule, text: text.into(), piece: None }
-    }
-}
-
 impl Record {
     /// The fields that tile the record's bytes: from 0, without gap or overlap, to the end.
     pub fn fields(&self) -> Vec<Field> {
@@ -208,7 +168,7 @@ impl Record {
 
     /// The gravest of its notes.
     pub fn severity(&self) -> Option<Severity> {
-        self.notes.iter().map(|note| note.severity).max()
+        self.notes.iter().map(|note| note.rule.severity).max()
     }
 }
 

@@ -174,7 +174,7 @@ impl Summary {
     }
 
     fn finding(&mut self, record: &Record, note: &Note) {
-        let finding = self.findings.entry((note.severity, note.rule));
+        let finding = self.findings.entry((note.rule.severity, note.rule.id));
         let finding = finding.or_insert_with(|| Finding {
             count: 0,
             first: record.number,

@@ -200,15 +200,18 @@ impl MessageTable {
     fn beneath(&self, row: &Row<'_>, indent: usize, out: &mut dyn Write) -> io::Result<()> {
         let record = row.record;
         for note in &record.notes {
-            let (style, mark) = match note.severity {
+            let (style, mark) = match note.rule.severity {
                 Severity::Chat if self.detail.quiet => continue,
                 Severity::Chat => (styles::DIM, String::new()),
                 Severity::Note => (styles::NOTE, "note: ".to_owned()),
                 Severity::Warn => (styles::WARN, "warn: ".to_owned()),
                 Severity::Error => (styles::ERROR, "error: ".to_owned()),
             };
-            let rule =
-                if note.severity == Severity::Chat { String::new() } else { format!(" [{}]", note.rule) };
+            let rule = if note.rule.severity == Severity::Chat {
+                String::new()
+            } else {
+                format!(" [{}]", note.rule.id)
+            };
             self.under(&format!("{mark}{}{rule}", note.text), style, indent, out)?;
         }
         if self.detail.verbose {

@@ -66,7 +66,7 @@ impl Serialize for Said<'_> {
             Self::Bytes(bytes) => serializer.collect_str(&Hex(bytes)),
             Self::Frames(frames) => frames.serialize(serializer),
             Self::Notes(notes) => serializer.collect_seq(notes.iter().map(AsJson)),
-            Self::Rules(notes) => serializer.collect_seq(notes.iter().map(|note| note.rule)),
+            Self::Rules(notes) => serializer.collect_seq(notes.iter().map(|note| note.rule.id)),
             Self::Fields(map) => map.serialize(serializer),
             Self::Field(value) => value.serialize(serializer),
         }
@@ -79,8 +79,8 @@ struct AsJson<'a>(&'a Note);
 impl Serialize for AsJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(3))?;
-        map.serialize_entry("severity", self.0.severity.name())?;
-        map.serialize_entry("rule", self.0.rule)?;
+        map.serialize_entry("severity", self.0.rule.severity.name())?;
+        map.serialize_entry("rule", self.0.rule.id)?;
         map.serialize_entry("text", &self.0.text)?;
         map.end()
     }

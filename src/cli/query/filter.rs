@@ -135,10 +135,12 @@ fn compare(name: &Name, operator: Operator, operand: &Operand, row: &Row<'_>) ->
         Key::Latency => record
             .answers
             .is_some_and(|answer| operator.accepts_item(|op| operand.compare_number(op, answer.latency))),
-        Key::Severity => {
-            accepts(operator, record.notes.iter(), |op, note| operand.compare_severity(op, note.severity))
+        Key::Severity => accepts(operator, record.notes.iter(), |op, note| {
+            operand.compare_severity(op, note.rule.severity)
+        }),
+        Key::Rule => {
+            accepts(operator, record.notes.iter(), |op, note| operand.compare_text(op, note.rule.id))
         }
-        Key::Rule => accepts(operator, record.notes.iter(), |op, note| operand.compare_text(op, note.rule)),
         Key::Notes => accepts(operator, record.notes.iter(), |op, note| operand.compare_text(op, &note.text)),
         Key::Bytes => text(&bittrace_protocol::Hex(&record.bytes).to_string()),
     }

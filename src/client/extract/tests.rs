@@ -61,6 +61,7 @@ fn sent(peer: u8, torrent: Option<InfoHash>, index: u32, begin: u32, bytes: &[u8
         })),
         notes: Vec::new(),
         answers: None,
+        effect: bittrace_trace::PeerEffect::default(),
         client: None,
         torrent,
         describes: None,

@@ -210,6 +210,7 @@ impl Conversation {
             body: Body::Unreadable(Protocol::Utp, Unreadable::Datagram),
             notes: Vec::new(),
             answers: None,
+            effect: bittrace_trace::PeerEffect::default(),
             client: self.way(speaker).client.clone(),
             torrent: self.torrent,
             describes: None,

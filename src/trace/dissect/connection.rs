@@ -6,12 +6,13 @@ use bittrace_protocol::mse::KEY_LENGTH;
 use bittrace_protocol::tracker::http;
 use bittrace_protocol::wire::{PROTOCOL, Prefix, handshake_prefix};
 
+use super::conversation::PeerConversation;
 use super::http_tracker::HttpTracker;
 use super::keys::Found;
 use super::mse::Mse;
 use super::peer_wire::{CLEAR_WITHIN, PeerWire, clear_handshake};
 use super::web_seed::WebSeed;
-use super::{ConnectionEnd, Dissected, Emitter, Loss, Recognised};
+use super::{ConnectionEnd, Dissected, Emitter, Loss, Recognised, Sink};
 use crate::dissect::resync::{Search, search, search_all};
 use crate::dissect::stream_buffer::Lane;
 use crate::expert::rules::MSE_OTHER_TORRENT;
@@ -32,6 +33,8 @@ pub(super) struct Connection {
     /// Given when the connection is recognised.
     stream: Option<StreamId>,
     carries: Carries,
+    /// The state of a connection between peers.
+    conversation: Option<Box<PeerConversation>>,
 }
 
 #[derive(Debug)]
@@ -70,6 +73,27 @@ const FOUND_WITHIN: usize = 96 * 1024;
 
 const BOTH: [Direction; 2] = [Direction::FromInitiator, Direction::FromResponder];
 
+impl Carries {
+    /// Turns the bytes that wait into records, as far as they go.
+    fn advance(&mut self, direction: Direction, lanes: &mut [Lane; 2], emitter: &mut Emitter<'_>) {
+        let other = direction.reverse();
+        match self {
+            Self::PeerWire(wire) => wire.advance(direction, &mut lanes[direction as usize], emitter),
+            Self::HttpTracker(tracker) => {
+                tracker.advance(direction, &mut lanes[direction as usize], emitter);
+                // What is said one way may be what the other waits for.
+                tracker.advance(other, &mut lanes[other as usize], emitter);
+            }
+            Self::WebSeed(seed) => {
+                seed.advance(direction, &mut lanes[direction as usize], emitter);
+                seed.advance(other, &mut lanes[other as usize], emitter);
+            }
+            Self::Mse(mse) => mse.advance(direction, lanes, emitter),
+            Self::Undecided(_) | Self::Other => {}
+        }
+    }
+}
+
 impl Connection {
     pub(super) fn new(flow: Flow, transport: Transport, opening: Opening, opened: Moment) -> Self {
         Self {
@@ -82,6 +106,7 @@ impl Connection {
             began_sealed: false,
             stream: None,
             carries: Carries::Undecided(Default::default()),
+            conversation: None,
         }
     }
 
@@ -144,7 +169,8 @@ impl Connection {
         }
         let Some(stream) = self.stream else { return };
         let lane = &mut self.lanes[direction as usize];
-        let mut emitter = Emitter::new(stream, self.flow, self.transport, self.missing, recognised, out);
+        let sink = Sink::Out(self.conversation.as_deref_mut(), out);
+        let mut emitter = Emitter::new(stream, self.flow, self.transport, self.missing, recognised, sink);
         match &mut self.carries {
             Carries::PeerWire(wire) => wire.gap(moment, direction, loss, lane, &mut emitter),
             Carries::HttpTracker(tracker) => tracker.gap(moment, direction, loss, lane, &mut emitter),
@@ -163,7 +189,8 @@ impl Connection {
     ) {
         self.give_up(recognised, out);
         if let Some(stream) = self.stream {
-            let mut emitter = Emitter::new(stream, self.flow, self.transport, self.missing, recognised, out);
+            let sink = Sink::Out(self.conversation.as_deref_mut(), out);
+            let mut emitter = Emitter::new(stream, self.flow, self.transport, self.missing, recognised, sink);
             for direction in BOTH {
                 let lane = &mut self.lanes[direction as usize];
                 match &mut self.carries {
@@ -219,7 +246,8 @@ impl Connection {
             self.lanes = Default::default();
             return;
         }
-        self.stream = Some(recognised.next_stream());
+        let stream = recognised.next_stream();
+        self.stream = Some(stream);
         if !matches!(self.carries, Carries::PeerWire(_) | Carries::Mse(_)) {
             // Of questions and answers, the question comes first, whatever the capture says.
             for direction in BOTH {
@@ -227,36 +255,21 @@ impl Connection {
             }
             return;
         }
-        let mut said = [VecDeque::new(), VecDeque::new()];
+        let mut held = [VecDeque::new(), VecDeque::new()];
         for direction in BOTH {
-            self.advance(direction, recognised, &mut |dissected| match dissected {
-                Dissected::Record(record) => said[record.direction as usize].push_back(record),
-                Dissected::Connection(_) => {}
-            });
+            let sink = Sink::Held(&mut held);
+            let mut emitter = Emitter::new(stream, self.flow, self.transport, self.missing, recognised, sink);
+            self.carries.advance(direction, &mut self.lanes, &mut emitter);
         }
-        in_time(said, out);
+        let conversation = self.conversation.insert(Box::default());
+        in_time(held, &mut |record| recognised.give_out(record, Some(conversation), out));
     }
 
     fn advance(&mut self, direction: Direction, recognised: &mut Recognised, out: &mut dyn FnMut(Dissected)) {
         let Some(stream) = self.stream else { return };
-        let lane = &mut self.lanes[direction as usize];
-        let mut emitter = Emitter::new(stream, self.flow, self.transport, self.missing, recognised, out);
-        match &mut self.carries {
-            Carries::PeerWire(wire) => wire.advance(direction, lane, &mut emitter),
-            Carries::HttpTracker(tracker) => {
-                tracker.advance(direction, lane, &mut emitter);
-                // What is said one way may be what the other waits for.
-                let other = direction.reverse();
-                tracker.advance(other, &mut self.lanes[other as usize], &mut emitter);
-            }
-            Carries::WebSeed(seed) => {
-                seed.advance(direction, lane, &mut emitter);
-                let other = direction.reverse();
-                seed.advance(other, &mut self.lanes[other as usize], &mut emitter);
-            }
-            Carries::Mse(mse) => mse.advance(direction, &mut self.lanes, &mut emitter),
-            Carries::Undecided(_) | Carries::Other => {}
-        }
+        let sink = Sink::Out(self.conversation.as_deref_mut(), out);
+        let mut emitter = Emitter::new(stream, self.flow, self.transport, self.missing, recognised, sink);
+        self.carries.advance(direction, &mut self.lanes, &mut emitter);
     }
 
     fn verdict(&mut self, last: bool, recognised: &Recognised) -> Verdict {
@@ -388,7 +401,7 @@ impl Connection {
 }
 
 /// Gives what waited in both directions in the order in which it was said.
-fn in_time(mut said: [VecDeque<Record>; 2], out: &mut dyn FnMut(Dissected)) {
+fn in_time(mut said: [VecDeque<Record>; 2], out: &mut dyn FnMut(Record)) {
     let when = |record: &Record| (record.at, record.frames.last().copied());
     loop {
         let [initiator, responder] = &mut said;
@@ -398,7 +411,7 @@ fn in_time(mut said: [VecDeque<Record>; 2], out: &mut dyn FnMut(Dissected)) {
             (None, _) => responder.pop_front(),
         };
         let Some(record) = next else { return };
-        out(Dissected::Record(record));
+        out(record);
     }
 }
 

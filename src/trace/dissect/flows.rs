@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 
-use super::{Dissected, Emitter, Recognised};
+use super::{Dissected, Emitter, Recognised, Sink};
 use crate::dissect::stream_buffer::Taken;
 use crate::record::{Body, Frames, Transport};
 use crate::{Direction, Flow, Moment, StreamId};
@@ -94,7 +94,8 @@ impl Talk {
         let offset = self.offsets[direction as usize];
         self.offsets[direction as usize] += bytes.len() as u64;
         let frames = Frames::from_slice(&[moment.frame]);
-        let mut emitter = Emitter::new(self.stream, self.flow, transport, [false; 2], recognised, out);
+        let mut emitter =
+            Emitter::new(self.stream, self.flow, transport, [false; 2], recognised, Sink::Out(None, out));
         emitter.emit(direction, Taken { bytes, offset, at: moment.at, frames }, body);
     }
 }

@@ -3,8 +3,7 @@
 use bittrace_protocol::PieceIndex;
 use bittrace_protocol::mse::{HASH_LENGTH, KEY_LENGTH, MAX_PADDING, MAX_TERMS};
 use bittrace_protocol::wire::{
-    Content, Extension, Frame, HANDSHAKE_LENGTH, Handshake, Message, MessageId, PROTOCOL, Prefix, frame,
-    handshake_prefix,
+    Frame, HANDSHAKE_LENGTH, Handshake, Message, MessageId, PROTOCOL, Prefix, frame, handshake_prefix,
 };
 use memchr::memmem;
 
@@ -17,14 +16,7 @@ use crate::{Direction, Moment};
 /// What each direction of the connection is in the middle of.
 #[derive(Debug)]
 pub(super) struct PeerWire {
-    ways: [Way; 2],
-}
-
-#[derive(Debug)]
-struct Way {
-    mode: Mode,
-    /// The extensions that this direction's speaker wants to receive, by the ids it gave them.
-    extensions: Vec<(u8, Extension)>,
+    modes: [Mode; 2],
 }
 
 #[derive(Debug)]
@@ -82,7 +74,7 @@ impl PeerWire {
     }
 
     fn in_mode(mode: impl Fn() -> Mode) -> Self {
-        Self { ways: [(); 2].map(|()| Way { mode: mode(), extensions: Vec::new() }) }
+        Self { modes: [(); 2].map(|()| mode()) }
     }
 
     /// Takes in that it is not known where in `direction` the next message begins.
@@ -94,7 +86,7 @@ impl PeerWire {
     pub(super) fn advance(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
         loop {
             let waiting = lane.waiting();
-            match &mut self.ways[direction as usize].mode {
+            match &mut self.modes[direction as usize] {
                 Mode::Handshake => match handshake_prefix(waiting) {
                     Prefix::Yes if waiting.len() >= HANDSHAKE_LENGTH => {
                         self.handshake(direction, lane, emitter);
@@ -105,14 +97,14 @@ impl PeerWire {
                 Mode::KeyExchange if waiting.len() < KEY_LENGTH => return,
                 Mode::KeyExchange => {
                     emitter.emit(direction, lane.take(KEY_LENGTH), Body::Mse(MseBody::KeyExchange));
-                    self.ways[direction as usize].mode = Mode::Negotiation;
+                    self.modes[direction as usize] = Mode::Negotiation;
                 }
                 Mode::Negotiation => match handshake_behind(waiting) {
                     Some(at) => {
                         if at > 0 {
                             emitter.emit(direction, lane.take(at), Body::Mse(MseBody::Encrypted));
                         }
-                        self.ways[direction as usize].mode = Mode::Handshake;
+                        self.modes[direction as usize] = Mode::Handshake;
                     }
                     None if waiting.len() < CLEAR_WITHIN - KEY_LENGTH + PROTOCOL.len() => return,
                     // It was sent encrypted, or lost.
@@ -130,7 +122,7 @@ impl PeerWire {
                     let body =
                         Body::Unreadable(Protocol::PeerWire, Unreadable::Opaque(Reason::Fragment(*fragment)));
                     let length = (*end - lane.offset()) as usize;
-                    self.ways[direction as usize].mode = Mode::Messages;
+                    self.modes[direction as usize] = Mode::Messages;
                     emitter.emit(direction, lane.take(length), body);
                 }
                 Mode::Searching { skipped, searched } => {
@@ -138,7 +130,7 @@ impl PeerWire {
                     // A handshake may well stand first: of one direction alone the beginning was captured.
                     match handshake_prefix(waiting) {
                         Prefix::Yes => {
-                            self.ways[direction as usize].mode = Mode::Handshake;
+                            self.modes[direction as usize] = Mode::Handshake;
                             continue;
                         }
                         Prefix::SoFar => return,
@@ -171,8 +163,7 @@ impl PeerWire {
         let begun = self.begun(direction, lane).filter(|_| matches!(loss, Loss::Bytes(_)));
         self.flush(direction, lane, emitter);
         emitter.lose(moment, direction, loss, Protocol::PeerWire, lane);
-        let way = &mut self.ways[direction as usize];
-        way.mode = match begun {
+        self.modes[direction as usize] = match begun {
             Some((fragment, end)) if lane.offset() < end => {
                 let start = end - fragment.total;
                 Mode::Rest { fragment: Fragment { from: lane.offset() - start, ..fragment }, end }
@@ -190,7 +181,7 @@ impl PeerWire {
 
     /// Finds the next message, where that is looked for, in all the bytes that there will be to judge by.
     fn settle(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
-        if let Mode::Searching { skipped, searched } = self.ways[direction as usize].mode
+        if let Mode::Searching { skipped, searched } = self.modes[direction as usize]
             && let Some(at) = search_end(lane.waiting(), searched)
         {
             self.found(direction, skipped, at, lane, emitter);
@@ -212,12 +203,12 @@ impl PeerWire {
         if rest > 0 {
             emitter.emit(direction, lane.take(rest), skipped.body());
         }
-        self.ways[direction as usize].mode = Mode::Messages;
+        self.modes[direction as usize] = Mode::Messages;
     }
 
     /// The message that the waiting bytes begin or continue, and the stream offset where it ends.
     fn begun(&self, direction: Direction, lane: &Lane) -> Option<(Fragment, u64)> {
-        match &self.ways[direction as usize].mode {
+        match &self.modes[direction as usize] {
             Mode::Handshake => {
                 let total = HANDSHAKE_LENGTH as u64;
                 Some((Fragment { id: None, block: None, from: 0, total }, lane.offset() + total))
@@ -236,7 +227,7 @@ impl PeerWire {
         if lane.waiting().is_empty() {
             return;
         }
-        match self.ways[direction as usize].mode {
+        match self.modes[direction as usize] {
             Mode::KeyExchange => {
                 emitter.emit(direction, lane.take_all(), Body::Mse(MseBody::KeyExchange));
                 return self.search(direction, Skipped::Encrypted);
@@ -244,7 +235,7 @@ impl PeerWire {
             Mode::Negotiation => self.search(direction, Skipped::Encrypted),
             _ => {}
         }
-        let skipped = match &self.ways[direction as usize].mode {
+        let skipped = match &self.modes[direction as usize] {
             Mode::Searching { skipped, .. } => *skipped,
             Mode::Rest { fragment, .. } => Skipped::Opaque(Reason::Fragment(*fragment)),
             _ => match self.begun(direction, lane) {
@@ -263,7 +254,7 @@ impl PeerWire {
     }
 
     fn search(&mut self, direction: Direction, skipped: Skipped) {
-        self.ways[direction as usize].mode = Mode::Searching { skipped, searched: 0 };
+        self.modes[direction as usize] = Mode::Searching { skipped, searched: 0 };
     }
 
     fn handshake(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
@@ -272,43 +263,17 @@ impl PeerWire {
             Ok(handshake) => Body::PeerWire(PeerWireBody::Handshake(handshake)),
             Err(_) => Body::Unreadable(Protocol::PeerWire, Unreadable::Opaque(Reason::Damaged)),
         };
-        self.ways[direction as usize].mode = Mode::Messages;
+        self.modes[direction as usize] = Mode::Messages;
         emitter.emit(direction, taken, body);
     }
 
     fn message(&mut self, direction: Direction, length: usize, lane: &mut Lane, emitter: &mut Emitter<'_>) {
         let taken = lane.take(length);
         let body = match Message::decode(&taken.bytes) {
-            Ok(message @ Message::Extended { .. }) => self.extended(direction, message),
             Ok(message) => Body::PeerWire(PeerWireBody::Message(message)),
             Err(_) => Body::Unreadable(Protocol::PeerWire, Unreadable::Opaque(Reason::Damaged)),
         };
         emitter.emit(direction, taken, body);
-    }
-
-    /// Names the extension of a message by the ids that its receiver gave out (BEP 10).
-    fn extended(&mut self, direction: Direction, message: Message) -> Body {
-        let Message::Extended { id, payload } = &message else {
-            return Body::PeerWire(PeerWireBody::Message(message));
-        };
-        if *id == 0 {
-            if let Ok(Content::Handshake(handshake)) = Extension::Handshake.decode(payload) {
-                let extensions = &mut self.ways[direction as usize].extensions;
-                for (name, id) in handshake.extensions {
-                    let extension = Extension::from_name(name.as_bytes());
-                    extensions.retain(|(_, known)| *known != extension);
-                    // The first name of an id stands, so there are never more than ids.
-                    if id != 0 && extensions.iter().all(|(known, _)| *known != id) {
-                        extensions.push((id, extension));
-                    }
-                }
-            }
-            return Body::PeerWire(PeerWireBody::Extended(message, Extension::Handshake));
-        }
-        let announced = &self.ways[direction.reverse() as usize].extensions;
-        let extension = announced.iter().find(|(known, _)| known == id);
-        let extension = extension.map_or(Extension::Unannounced, |(_, extension)| extension.clone());
-        Body::PeerWire(PeerWireBody::Extended(message, extension))
     }
 }
 

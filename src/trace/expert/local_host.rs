@@ -71,6 +71,7 @@ mod tests {
             body,
             notes: Vec::new(),
             answers: None,
+            effect: crate::record::PeerEffect::default(),
             client: None,
             torrent: None,
         };

@@ -157,7 +157,7 @@ impl Pieces {
         let pieces = geometry.piece_count();
         let name = format!("piece {} of {pieces} ({})", key.index, file_names(torrent, geometry, key.index));
         let note = open.judge(record, &name, expected, size);
-        record.notes.push(Note { piece: Some(key.index), ..note });
+        record.notes.push(note.about(key.index));
     }
 }
 

@@ -11,6 +11,7 @@ use crate::record::Severity;
 use crate::statistics::PiecesSeen;
 use crate::{Dissector, Flow, Moment, Opening, StreamEvent};
 
+mod choke;
 mod http_seeds;
 mod trees;
 
@@ -95,7 +96,7 @@ impl Conversation {
             annotator.annotate(&mut dissected);
             pieces.add(&dissected);
             if let Dissected::Record(record) = dissected {
-                notes.extend(record.notes.iter().map(|note| (note.rule, note.severity)));
+                notes.extend(record.notes.iter().map(|note| (note.rule.id, note.rule.severity)));
             }
         });
     }
@@ -461,7 +462,7 @@ fn bencoding_of_trackers_and_nodes_is_held_to_the_rules_too() {
         dissector.datagram(moment, ends.0, ends.1, bytes.as_bytes(), &mut |mut dissected| {
             annotator.annotate(&mut dissected);
             let Dissected::Record(record) = dissected else { return };
-            notes.extend(record.notes.iter().map(|note| note.rule));
+            notes.extend(record.notes.iter().map(|note| note.rule.id));
         });
         notes
     };

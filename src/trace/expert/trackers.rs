@@ -10,7 +10,8 @@ use bittrace_protocol::tracker::udp::Packet;
 use bittrace_protocol::{InfoHash, PeerId, Timestamp};
 
 use super::latency;
-use crate::record::{Answer, Body, HttpTrackerBody, Note, Record, Severity, WebSeedBody};
+use crate::expert::rules;
+use crate::record::{Answer, Body, HttpTrackerBody, Note, Record, WebSeedBody};
 
 /// A connection to an HTTP tracker, or a flow of datagrams to a UDP tracker.
 #[derive(Debug, Default)]
@@ -91,7 +92,7 @@ impl Trackers {
                         answer(record, asked);
                         if let Packet::Error { message, .. } = &*packet {
                             let text = format!("the tracker refuses: {}", String::from_utf8_lossy(message));
-                            record.notes.push(Note::new(Severity::Warn, "bep15.error", text));
+                            record.notes.push(rules::BEP15_ERROR.note(text));
                         }
                     }
                 }
@@ -140,28 +141,23 @@ fn client(peer_id: PeerId) -> Option<Arc<str>> {
 
 /// What is wrong with an answer, or with what it says.
 fn reply_note(response: &http::Response, reply: &http::Reply) -> Option<Note> {
-    let (severity, rule, text) = match reply {
+    Some(match reply {
         http::Reply::Failure { reason, .. } => {
-            (Severity::Warn, "bep3.failure-reason", format!("the tracker refuses: {reason}"))
+            rules::BEP3_FAILURE_REASON.note(format!("the tracker refuses: {reason}"))
         }
-        http::Reply::NotBencoded(_) if response.status != 200 => (
-            Severity::Warn,
-            "http.status",
-            format!("the tracker answers {} {}", response.status, response.reason),
-        ),
+        http::Reply::NotBencoded(_) if response.status != 200 => {
+            rules::HTTP_STATUS.note(format!("the tracker answers {} {}", response.status, response.reason))
+        }
         http::Reply::NotBencoded(error) => {
-            (Severity::Error, "bep3.not-bencoded", format!("the answer is no bencoded dictionary: {error}"))
+            rules::BEP3_NOT_BENCODED.note(format!("the answer is no bencoded dictionary: {error}"))
         }
         http::Reply::Announce(reply) => match (&reply.warning, reply.faults.first()) {
-            (_, Some(fault)) => {
-                (Severity::Warn, "bep3.malformed-answer", format!("the answer's body, {fault}"))
-            }
+            (_, Some(fault)) => rules::BEP3_MALFORMED_ANSWER.note(format!("the answer's body, {fault}")),
             (Some(warning), None) => {
-                (Severity::Note, "bep3.warning-message", format!("the tracker warns: {warning}"))
+                rules::BEP3_WARNING_MESSAGE.note(format!("the tracker warns: {warning}"))
             }
             (None, None) => return None,
         },
         http::Reply::Scrape(_) => return None,
-    };
-    Some(Note::new(severity, rule, text))
+    })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use bittrace_protocol::peer::PeerFault;
 use bittrace_protocol::wire::Message;
 use bittrace_protocol::{InfoHash, PieceIndex, Timestamp};
 use foldhash::fast::RandomState;
@@ -54,7 +55,6 @@ pub struct Given {
     /// Seconds for which the other end was choked, as far as the capture shows the connection's beginning.
     choked: f64,
     choked_since: Option<Timestamp>,
-    fast: bool,
     last: Option<Timestamp>,
 }
 
@@ -120,10 +120,13 @@ impl Exchanges {
             _ => false,
         };
         let exchange = self.by_stream.entry(record.stream).or_default();
-        for given in &mut exchange.ways {
-            given.last = Some(record.at);
-        }
         let [initiator, responder] = &mut exchange.ways;
+        // What the initiator requests is given by the responder.
+        let [by_initiator, by_responder] = record.effect.outstanding.map(u64::from);
+        for (given, open) in [(&mut *initiator, by_responder), (&mut *responder, by_initiator)] {
+            given.last = Some(record.at);
+            given.open = open;
+        }
         let (own, other) = match record.direction {
             Direction::FromInitiator => (initiator, responder),
             Direction::FromResponder => (responder, initiator),
@@ -132,7 +135,6 @@ impl Exchanges {
             None => {
                 // Connections start out choked (BEP 3, "peer protocol").
                 own.choked_since = Some(record.at);
-                own.fast = matches!(&record.body, Body::PeerWire(PeerWireBody::Handshake(handshake)) if handshake.offers_fast());
             }
             Some(message) => own.said(other, record, message, came),
         }
@@ -146,9 +148,6 @@ impl Given {
             Message::Choke => {
                 self.chokes += 1;
                 self.choked_since.get_or_insert(record.at);
-                if !(self.fast && other.fast) {
-                    self.open = 0;
-                }
             }
             Message::Unchoke => {
                 if let Some(since) = self.choked_since.take() {
@@ -157,24 +156,16 @@ impl Given {
             }
             Message::Request(_) => {
                 other.requests += 1;
-                other.open += 1;
                 let depth = u16::try_from(other.open).unwrap_or(u16::MAX);
                 *other.depths.entry(depth).or_default() += 1;
             }
-            Message::Cancel(_) if !(self.fast && other.fast) => other.open = other.open.saturating_sub(1),
-            Message::RejectRequest(_) => self.open = self.open.saturating_sub(1),
             Message::Piece { block, .. } => {
                 let length = block.len() as u64;
                 self.duplicate += if came { length } else { 0 };
-                if record
-                    .notes
-                    .iter()
-                    .any(|note| note.rule == crate::expert::rules::BEP3_BLOCK_UNSOLICITED.id)
-                {
+                if record.effect.faults.contains(&PeerFault::BlockUnsolicited) {
                     self.unsolicited += length;
                 }
                 let Some(answer) = record.answers else { return };
-                self.open = self.open.saturating_sub(1);
                 self.slowest = Some(self.slowest.unwrap_or(0.0).max(answer.latency));
                 let step = (answer.latency * 1e6).max(1.0).log2() * STEPS;
                 *self.latencies.entry(step.ceil().min(f64::from(u16::MAX)) as u16).or_default() += 1;

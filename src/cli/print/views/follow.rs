@@ -57,9 +57,9 @@ impl Follower {
             writeln!(out, "{}", self.look.paint(styles::HEADING, &text))?;
         }
         let message = record.body.message();
-        let graver = record.notes.iter().filter(|note| note.severity > Severity::Chat);
+        let graver = record.notes.iter().filter(|note| note.rule.severity > Severity::Chat);
         let notes: Vec<(Severity, String)> =
-            graver.map(|note| (note.severity, format!("{} [{}]", note.text, note.rule))).collect();
+            graver.map(|note| (note.rule.severity, format!("{} [{}]", note.text, note.rule.id))).collect();
         if let Some(run) = &mut self.run
             && run.message == message
             && run.direction == record.direction

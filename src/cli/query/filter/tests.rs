@@ -2,7 +2,8 @@
 
 use bittrace_protocol::wire::Message;
 use bittrace_protocol::{Block, PieceIndex, Timestamp};
-use bittrace_trace::record::{Answer, Body, Note, PeerWireBody, Record, Severity, Speaker, Transport};
+use bittrace_trace::record::{Answer, Body, PeerEffect, PeerWireBody, Record, Speaker, Transport};
+use bittrace_trace::rules::rule;
 use bittrace_trace::{Direction, StreamId};
 use bytes::Bytes;
 
@@ -33,10 +34,11 @@ fn request() -> Record {
         decrypted: true,
         body: Body::PeerWire(PeerWireBody::Message(message)),
         notes: vec![
-            Note::new(Severity::Chat, "state.changed", "one"),
-            Note::new(Severity::Warn, "bep3.request-while-choked", "two"),
+            rule("state.changed").unwrap().note("one"),
+            rule("bep3.request-while-choked").unwrap().note("two"),
         ],
         answers: Some(Answer { number: 10, latency: 0.041 }),
+        effect: PeerEffect::default(),
         client: Some("aria2 1.36.0".into()),
         torrent: None,
         describes: None,

@@ -393,7 +393,7 @@ fn another_key_reads_nothing() {
     let mut dissector = Dissector::new();
     dissector.learn_key(&other_torrent);
     let records = play(&mut dissector, Opening::Syn, &steps, 1448);
-    let noted: Vec<_> = records.iter().flat_map(|record| &record.notes).map(|note| note.rule).collect();
+    let noted: Vec<_> = records.iter().flat_map(|record| &record.notes).map(|note| note.rule.id).collect();
     assert_eq!(noted, ["mse.other-torrent"]);
 }
 
@@ -411,7 +411,7 @@ fn terms_that_are_none_are_shown_and_noted() {
     dissector.learn_key(&key());
     let records = play(&mut dissector, Opening::Syn, &steps, 1448);
     let noted = records.iter().find(|record| !record.notes.is_empty()).unwrap();
-    assert_eq!((noted.body.message(), noted.notes[0].rule), ("encrypted", "mse.not-deciphered"));
+    assert_eq!((noted.body.message(), noted.notes[0].rule.id), ("encrypted", "mse.not-deciphered"));
 }
 
 #[test]
