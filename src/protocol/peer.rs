@@ -12,7 +12,7 @@ mod side;
 
 use std::time::Duration;
 
-use crate::wire::{Content, Extension};
+use crate::wire::{Content, Extension, PieceSet};
 use crate::{PieceIndex, Timestamp};
 
 pub use faults::PeerFault;
@@ -124,6 +124,14 @@ impl ConnectionState {
     /// A connection of which nothing was seen.
     pub fn with_capacity(capacity: RequestCapacity) -> Self {
         Self { sides: PeerSide::BOTH.map(|_| SideState::new(capacity)) }
+    }
+
+    /// Says how many pieces the torrent has. From then on the pieces of both sides are known; a caller says so before the
+    /// first message.
+    pub fn set_piece_count(&mut self, count: u32) {
+        for side in &mut self.sides {
+            side.pieces = Some(PieceSet::none(count));
+        }
     }
 
     /// One side.

@@ -42,7 +42,6 @@ mod disconnect;
 mod download;
 mod handshake;
 mod have_schedule;
-mod holding;
 mod io;
 mod message_reader;
 mod on_message;

@@ -5,6 +5,7 @@ mod framing;
 mod handshake;
 mod id;
 mod message;
+mod piece_set;
 
 pub use extended::{
     Content, ExtendedHandshake, Extension, Holepunch, HolepunchKind, METADATA_PIECE, Metadata, MetadataKind,
@@ -14,3 +15,4 @@ pub use framing::{Frame, LengthFault, MAX_MESSAGE, frame, length_fault};
 pub use handshake::{HANDSHAKE_LENGTH, Handshake, PROTOCOL, Prefix, ReservedBit, handshake_prefix};
 pub use id::MessageId;
 pub use message::{HashRange, Message};
+pub use piece_set::PieceSet;

@@ -169,7 +169,9 @@ impl ConnectionState {
                     });
                 }
                 own.has_told_pieces = true;
+                observed.repeated = !own.take_pieces(message);
             }
+            Message::Have(_) => observed.repeated = !own.take_pieces(message),
             Message::AllowedFast(piece) => observed.repeated = !own.allow_fast(*piece),
             Message::SuggestPiece(piece) => observed.repeated = !own.suggest(*piece),
             Message::Port(_) => {
@@ -196,7 +198,6 @@ impl ConnectionState {
                 self.take_hashes(occasion, *range, PeerFault::HashRejectUnrequested, observed);
             }
             Message::KeepAlive
-            | Message::Have(_)
             | Message::Piece { .. }
             | Message::Extended { .. }
             | Message::Unknown { .. }
@@ -358,7 +359,8 @@ impl ConnectionState {
             Content::UploadOnly(only) => own.upload_only = *only,
             Content::Metadata(metadata) => self.take_metadata(occasion, metadata, observed),
             Content::Pex(pex) => self.take_pex(occasion, pex, observed),
-            Content::DontHave(_) | Content::Holepunch(_) | Content::Other => {}
+            Content::DontHave(piece) => observed.repeated = !own.drop_piece(*piece),
+            Content::Holepunch(_) | Content::Other => {}
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use foldhash::fast::RandomState;
 
-use crate::wire::{ExtendedHandshake, Extension, Handshake, HashRange};
+use crate::wire::{ExtendedHandshake, Extension, Handshake, HashRange, Message, PieceSet};
 use crate::{Block, PieceIndex, Timestamp};
 
 use super::requests::{BlockRequests, OtherRequests, RequestCapacity, SentMessage};
@@ -26,6 +26,8 @@ pub struct SideState {
     /// When it last choked the other side.
     pub(super) choked_at: Option<Timestamp>,
     pub(super) interested: bool,
+    /// The pieces it has, where it is known how many the torrent has.
+    pub(super) pieces: Option<PieceSet>,
     pub(super) allowed_fast: HashSet<PieceIndex, RandomState>,
     pub(super) suggested: Vec<PieceIndex>,
     pub(super) requests: BlockRequests,
@@ -67,6 +69,7 @@ impl SideState {
             choking: true,
             choked_at: None,
             interested: false,
+            pieces: None,
             allowed_fast: HashSet::default(),
             suggested: Vec::new(),
             requests: BlockRequests::new(capacity),
@@ -98,6 +101,12 @@ impl SideState {
     /// Whether it is interested in pieces of the other side. Connections begin not interested (BEP 3).
     pub const fn is_interested(&self) -> bool {
         self.interested
+    }
+
+    /// The pieces it has said it has; `None` where the number of pieces of the torrent is not known. See
+    /// [`set_piece_count`](super::ConnectionState::set_piece_count).
+    pub const fn pieces(&self) -> Option<&PieceSet> {
+        self.pieces.as_ref()
     }
 
     /// Whether it allows the other side to request this piece while choked (BEP 6).
@@ -166,6 +175,27 @@ impl SideState {
                 self.extensions.push((*id, extension));
             }
         }
+    }
+
+    /// Takes a message about the pieces it has; whether the message adds or removes any. A bitfield of a wrong length, and a
+    /// piece that the torrent does not have, change nothing.
+    pub(super) fn take_pieces(&mut self, message: &Message) -> bool {
+        let Some(pieces) = &mut self.pieces else { return true };
+        let said = match message {
+            Message::Have(piece) => return pieces.insert(*piece),
+            Message::Bitfield(bits) => PieceSet::from_bitfield(bits, pieces.total()),
+            Message::HaveAll => Some(PieceSet::all(pieces.total())),
+            Message::HaveNone => Some(PieceSet::none(pieces.total())),
+            _ => None,
+        };
+        let Some(said) = said.filter(|said| said != pieces) else { return false };
+        *pieces = said;
+        true
+    }
+
+    /// Takes a piece that it no longer has (BEP 54); whether it had the piece.
+    pub(super) fn drop_piece(&mut self, piece: PieceIndex) -> bool {
+        self.pieces.as_mut().is_none_or(|pieces| pieces.remove(piece))
     }
 
     /// Takes a piece that it allows; whether that is new.

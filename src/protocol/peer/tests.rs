@@ -233,6 +233,33 @@ fn the_message_about_all_pieces_comes_first_and_once() {
 }
 
 #[test]
+fn the_pieces_of_a_side_are_those_it_said_last() {
+    let mut talk = Conversation::open(FAST);
+    talk.state.set_piece_count(10);
+    let bits = |bytes: &'static [u8]| Message::Bitfield(Bytes::from_static(bytes));
+    talk.quietly(Responder, &extended(0, b"d1:md11:lt_donthavei7eee"));
+    let steps = [
+        (bits(&[0x80, 0x40]), vec![0, 9], false),
+        (Message::Have(PieceIndex(9)), vec![0, 9], true),
+        (Message::Have(PieceIndex(3)), vec![0, 3, 9], false),
+        (Message::Have(PieceIndex(10)), vec![0, 3, 9], true),
+        (bits(&[0x80, 0x20]), vec![0, 3, 9], true),
+        (extended(7, &[0, 0, 0, 9]), vec![0, 3], false),
+        (extended(7, &[0, 0, 0, 9]), vec![0, 3], true),
+        (Message::HaveAll, (0..10).collect(), false),
+        (Message::HaveNone, vec![], false),
+    ];
+    for (message, pieces, repeated) in steps {
+        let observed = talk.says(Initiator, &message);
+        let known: Vec<u32> =
+            talk.state.side(Initiator).pieces().unwrap().iter().map(|piece| piece.0).collect();
+        assert_eq!((known, observed.repeated), (pieces, repeated), "{message:?}");
+    }
+    assert_eq!(talk.state.side(Responder).pieces().unwrap().count(), 0);
+    assert_eq!(Conversation::open(FAST).state.side(Initiator).pieces(), None);
+}
+
+#[test]
 fn what_was_not_offered_may_not_be_sent() {
     let mut talk = Conversation::open(PLAIN);
     assert_eq!(talk.faults(Initiator, &Message::HaveNone), [FastNotOffered]);

@@ -3,9 +3,9 @@
 use crate::Timestamp;
 
 use super::core::Core;
-use super::holding::PieceSet;
 use super::peer::{Peer, Phase};
 use super::{DisconnectReason, Event, Output, Violation};
+use crate::wire::PieceSet;
 
 impl Core {
     /// Ends a connection from our side.

@@ -7,12 +7,11 @@ use bytes::Bytes;
 use crate::bencode;
 use crate::peer::limits::{MAX_FIRST_PEX_PEERS, MAX_PEX_PEERS, PEX_TOO_SOON};
 use crate::wire::{
-    Content, ExtendedHandshake, Extension, METADATA_PIECE, Message, Metadata, MetadataKind, Pex,
+    Content, ExtendedHandshake, Extension, METADATA_PIECE, Message, Metadata, MetadataKind, Pex, PieceSet,
 };
 use crate::{Block, PieceIndex, Timestamp};
 
 use super::core::Core;
-use super::holding::PieceSet;
 use super::message_reader::StreamPart;
 use super::peer::{Peer, Phase};
 use super::swarm::PeerSource;

@@ -10,9 +10,9 @@ use crate::wire::Message;
 use crate::{Block, PeerId, PieceIndex, Timestamp};
 
 use super::SessionStreamId;
-use super::holding::PieceSet;
 use super::message_reader::MessageReader;
 use super::rate::Rate;
+use crate::wire::PieceSet;
 
 /// A connection to a peer, from the moment that one side opens it.
 #[derive(Debug)]

@@ -7,11 +7,11 @@ use smallvec::SmallVec;
 use crate::{Block, Geometry, PieceIndex};
 
 use super::SessionStreamId;
-use super::holding::PieceSet;
 use super::partial::{Partial, Reserved};
 use super::profile::PieceOrder;
 use super::rarity::Rarity;
 use super::rng::Rng;
+use crate::wire::PieceSet;
 
 /// What is missing, what is under way, and from whom.
 #[derive(Debug)]

@@ -1,10 +1,10 @@
-//! The pieces somebody has.
+//! The pieces that a peer has.
 
 use crate::PieceIndex;
 
-/// A set of pieces of one torrent. One who has all costs no memory.
+/// A set of pieces of a torrent with a known number of pieces. A set of all pieces, or of none, has no bits in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PieceSet {
+pub struct PieceSet {
     /// A bit a piece, the high bit of the first byte for piece 0; empty for none and for all.
     bits: Vec<u8>,
     count: u32,
@@ -12,18 +12,19 @@ pub(super) struct PieceSet {
 }
 
 impl PieceSet {
-    /// None of `total` pieces.
-    pub(super) const fn none(total: u32) -> Self {
+    /// No piece of a torrent that has `total` pieces.
+    pub const fn none(total: u32) -> Self {
         Self { bits: Vec::new(), count: 0, total }
     }
 
-    /// All of `total` pieces.
-    pub(super) const fn all(total: u32) -> Self {
+    /// Every piece of a torrent that has `total` pieces.
+    pub const fn all(total: u32) -> Self {
         Self { bits: Vec::new(), count: total, total }
     }
 
-    /// What a bitfield says; `None` where its length is wrong, or a bit beyond the last piece is set (BEP 3).
-    pub(super) fn from_bitfield(bits: &[u8], total: u32) -> Option<Self> {
+    /// The pieces of a bitfield (BEP 3, "bitfield"); `None` where its length is wrong, or a bit after that of the last piece is
+    /// set.
+    pub fn from_bitfield(bits: &[u8], total: u32) -> Option<Self> {
         if bits.len() != total.div_ceil(8) as usize {
             return None;
         }
@@ -36,15 +37,23 @@ impl PieceSet {
         Some(Self { bits, count, total })
     }
 
-    pub(super) const fn count(&self) -> u32 {
+    /// How many pieces the torrent has.
+    pub const fn total(&self) -> u32 {
+        self.total
+    }
+
+    /// How many pieces are in the set.
+    pub const fn count(&self) -> u32 {
         self.count
     }
 
-    pub(super) const fn is_all(&self) -> bool {
+    /// Whether every piece of the torrent is in the set.
+    pub const fn is_all(&self) -> bool {
         self.count == self.total
     }
 
-    pub(super) fn has(&self, piece: PieceIndex) -> bool {
+    /// Whether a piece is in the set.
+    pub fn has(&self, piece: PieceIndex) -> bool {
         if self.bits.is_empty() {
             return self.count > 0 && piece.0 < self.total;
         }
@@ -52,8 +61,8 @@ impl PieceSet {
         byte & (0x80 >> (piece.0 % 8)) != 0
     }
 
-    /// Adds a piece below the total; whether it is new.
-    pub(super) fn insert(&mut self, piece: PieceIndex) -> bool {
+    /// Adds a piece; whether it is new. A piece that the torrent does not have is not added.
+    pub fn insert(&mut self, piece: PieceIndex) -> bool {
         if piece.0 >= self.total || self.has(piece) {
             return false;
         }
@@ -66,8 +75,8 @@ impl PieceSet {
         true
     }
 
-    /// Takes a piece out; whether it was there.
-    pub(super) fn remove(&mut self, piece: PieceIndex) -> bool {
+    /// Removes a piece; whether it was in the set.
+    pub fn remove(&mut self, piece: PieceIndex) -> bool {
         if !self.has(piece) {
             return false;
         }
@@ -80,7 +89,8 @@ impl PieceSet {
         true
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = PieceIndex> + '_ {
+    /// The pieces in the set, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = PieceIndex> + '_ {
         let total = if self.count == 0 { 0 } else { self.total };
         (0..total).map(PieceIndex).filter(|&piece| self.has(piece))
     }
