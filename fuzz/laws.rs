@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::field::{Field, untiled};
 use bittrace_trace::{
-    Body, Closing, Direction, Dissected, Dissector, Flow, Moment, Opening, PeerWireBody, Record, StreamEvent,
-    StreamId, Unreadable,
+    Body, Direction, Dissected, Dissector, Flow, Moment, PeerWireBody, Record, StreamClosing, StreamEvent,
+    StreamId, StreamOpening, Unreadable,
 };
 
 /// Fields tile the bytes of their message.
@@ -150,7 +150,7 @@ pub fn flow() -> Flow {
 /// Plays a conversation from its opening to its end. `cut` says of so many bytes how many come at once, at least one.
 pub fn play(
     dissector: &mut Dissector,
-    opening: Opening,
+    opening: StreamOpening,
     steps: &[Step],
     mut cut: impl FnMut(usize) -> usize,
     out: &mut dyn FnMut(Dissected),
@@ -175,5 +175,5 @@ pub fn play(
             }
         }
     }
-    dissector.handle(moment, StreamEvent::Closed { stream: STREAM, closing: Closing::Finished }, out);
+    dissector.handle(moment, StreamEvent::Closed { stream: STREAM, closing: StreamClosing::Finished }, out);
 }

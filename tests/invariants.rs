@@ -9,13 +9,13 @@ use std::path::Path;
 
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::field::untiled;
-use bittrace_protocol::mse::{Cipher, End, Key};
+use bittrace_protocol::mse::{Cipher, End, MseKey};
 use bittrace_protocol::tracker::http::{RequestKind, RequestStyle};
 use bittrace_protocol::wire::Message;
 use bittrace_replay::{MessagePair, PairVerdict, Transcript, diff};
 use bittrace_trace::{
-    Body, Direction, Dissected, HttpTrackerBody, Interest, Moment, Options, PeerWireBody, Record, Recorder,
-    StreamEvent, Trace, Transport, Unreadable, UtpReassembler,
+    Body, Direction, Dissected, HttpTrackerBody, Moment, PeerWireBody, Record, Recorder, StreamEvent,
+    StreamInterest, Trace, TraceOptions, Transport, Unreadable, UtpReassembler,
 };
 use support::{
     Event, OwnedEvent, Sequence, Way, all_records, by_way, captures, dissect, events, flows, records,
@@ -66,7 +66,7 @@ fn nothing_is_lost() {
 
 /// Gives records that were decrypted the bytes that stood on the wire. One pair of ends has one connection in all
 /// captures, and no decrypted bytes are lost.
-fn encrypt_again(records: &mut [Record], keys: &[Key]) {
+fn encrypt_again(records: &mut [Record], keys: &[MseKey]) {
     let mut ciphers: BTreeMap<Way, Cipher> = BTreeMap::new();
     for record in records.iter_mut().filter(|record| record.decrypted) {
         let [key] = keys else { panic!("{} keys for one connection", keys.len()) };
@@ -94,7 +94,7 @@ fn utp_streams(events: &[Event]) -> BTreeMap<Way, Vec<u8>> {
             }
             _ => {}
         }
-        Interest::Wanted
+        StreamInterest::Wanted
     };
     for event in events {
         if let Event::Datagram(moment, source, destination, bytes) = event {
@@ -259,7 +259,7 @@ fn a_trace_agrees_with_itself() {
 fn a_recording_agrees_with_its_original() {
     for path in captures() {
         // A recording has the bytes alone, and not the keys that its original may hold.
-        let options = || Options { mse_keys: support::mse_keys(&path), ..Options::default() };
+        let options = || TraceOptions { mse_keys: support::mse_keys(&path), ..TraceOptions::default() };
         let original = Transcript::open(&path, options()).unwrap_or_else(|error| panic!("{error}"));
         let recorded = Cursor::new(record_again(&events(&path)));
         let trace = Trace::from_reader(scenario(&path), recorded, options());
@@ -275,7 +275,8 @@ fn a_recording_agrees_with_its_original() {
 /// However little two captures have in common, every record of both is in exactly one pair.
 #[test]
 fn every_record_is_in_one_pair() {
-    let read = |path| Transcript::open(path, Options::default()).unwrap_or_else(|error| panic!("{error}"));
+    let read =
+        |path| Transcript::open(path, TraceOptions::default()).unwrap_or_else(|error| panic!("{error}"));
     let transcripts: Vec<Transcript> = captures().iter().map(|path| read(path)).collect();
     for reference in &transcripts {
         for candidate in &transcripts {
@@ -327,8 +328,8 @@ fn reading_ahead_makes_no_difference() {
             let file = folder.path().join("capture");
             std::fs::write(&file, bytes).expect("there is room for a capture");
             let name = file.display().to_string();
-            let here = told(Trace::from_reader(name, Cursor::new(bytes.to_vec()), Options::default()));
-            let ahead = told(Trace::open(&file, Options::default()));
+            let here = told(Trace::from_reader(name, Cursor::new(bytes.to_vec()), TraceOptions::default()));
+            let ahead = told(Trace::open(&file, TraceOptions::default()));
             assert!(here == ahead, "{}, {kind}", scenario(&path));
         }
     }
@@ -371,7 +372,8 @@ fn plain(path: &Path) -> Vec<u8> {
 
 fn read_to_the_end(bytes: Vec<u8>, name: &str) {
     println!("{name}");
-    let Ok(mut trace) = Trace::from_reader(name.to_owned(), Cursor::new(bytes), Options::default()) else {
+    let Ok(mut trace) = Trace::from_reader(name.to_owned(), Cursor::new(bytes), TraceOptions::default())
+    else {
         return;
     };
     let mut errors = 0;

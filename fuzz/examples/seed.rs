@@ -9,8 +9,8 @@ use std::{env, fs, io};
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::wire::Message;
 use bittrace_trace::{
-    Body, Capture, Dissected, HttpTrackerBody, Options, Parsed, PeerWireBody, Record, Trace, WebSeedBody,
-    parse,
+    Body, Capture, Dissected, HttpTrackerBody, Parsed, PeerWireBody, Record, Trace, TraceOptions,
+    WebSeedBody, parse,
 };
 
 /// Longer inputs slow the fuzzer down more than they teach it.
@@ -69,7 +69,7 @@ fn records(path: &Path, name: &str) -> io::Result<()> {
         fs::read(path.with_extension("torrent")).ok().and_then(|bytes| Metainfo::decode(&bytes).ok());
     let torrents: Vec<_> = torrent.into_iter().map(Arc::new).collect();
     let mut trace =
-        Trace::open(path, Options { torrents, ..Options::default() }).map_err(io::Error::other)?;
+        Trace::open(path, TraceOptions { torrents, ..TraceOptions::default() }).map_err(io::Error::other)?;
     let mut web_seeds = HashSet::new();
     let mut kinds: HashMap<String, usize> = HashMap::new();
     let mut conversations: HashMap<u32, [Vec<u8>; 2]> = HashMap::new();

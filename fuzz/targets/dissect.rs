@@ -6,7 +6,7 @@
 
 use bittrace_fuzz::{Said, Sequence, Step, Ways, conversation, flow, play, record};
 use bittrace_protocol::Timestamp;
-use bittrace_trace::{Direction, Dissected, Dissector, Moment, Opening};
+use bittrace_trace::{Direction, Dissected, Dissector, Moment, StreamOpening};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -17,7 +17,7 @@ fuzz_target!(|input: &[u8]| {
     let mut sequence = Sequence(u64::from(u32::from_be_bytes([s0, s1, s2, s3])));
     let (ours, theirs) = rest.split_at(u32::from_be_bytes(share) as usize % (rest.len() + 1));
     let steps = conversation([ours, theirs], losses, burst, true, &mut sequence);
-    let opening = if opening & 1 == 0 { Opening::Syn } else { Opening::MidStream };
+    let opening = if opening & 1 == 0 { StreamOpening::Syn } else { StreamOpening::MidStream };
     let called_a_peer = seed & 1 == 0;
 
     let whole = dissect(&steps, opening, called_a_peer, |length| length);
@@ -27,7 +27,12 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(whole, cut, "cut at random");
 });
 
-fn dissect(steps: &[Step], opening: Opening, called_a_peer: bool, cut: impl FnMut(usize) -> usize) -> Ways {
+fn dissect(
+    steps: &[Step],
+    opening: StreamOpening,
+    called_a_peer: bool,
+    cut: impl FnMut(usize) -> usize,
+) -> Ways {
     let mut ways = Ways::default();
     let mut ends = 0;
     let mut dissector = Dissector::new();

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use bittrace_fuzz::{Sequence, Step, Ways, conversation, play, record};
 use bittrace_protocol::InfoHash;
-use bittrace_protocol::mse::{Cipher, End, Key, keys_among, parse_key_log};
-use bittrace_trace::{Direction, Dissected, Dissector, Opening};
+use bittrace_protocol::mse::{Cipher, End, MseKey, keys_among, parse_key_log};
+use bittrace_trace::{Direction, Dissected, Dissector, StreamOpening};
 use libfuzzer_sys::fuzz_target;
 
 use Direction::{FromInitiator, FromResponder};
@@ -41,8 +41,8 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(whole, dissect(&steps, |length| 1 + sequence.below(length)), "cut at random");
 });
 
-fn key() -> Key {
-    Key { info_hash: InfoHash([0xaa; 20]), secret: std::array::from_fn(|at| at as u8) }
+fn key() -> MseKey {
+    MseKey { info_hash: InfoHash([0xaa; 20]), secret: std::array::from_fn(|at| at as u8) }
 }
 
 fn line(key: &Key) -> String {
@@ -113,7 +113,7 @@ fn dissect(steps: &[Step], cut: impl FnMut(usize) -> usize) -> Ways {
             bytes.iter().zip(on_wire).enumerate().all(|(at, (byte, wire))| *wire == Some(*byte) || plain(at));
         assert!(same, "{one:?} was not deciphered");
     };
-    play(&mut dissector, Opening::Syn, steps, cut, &mut take);
+    play(&mut dissector, StreamOpening::Syn, steps, cut, &mut take);
     ways
 }
 

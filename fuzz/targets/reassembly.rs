@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use arbitrary::Arbitrary;
 use bittrace_protocol::Timestamp;
-use bittrace_trace::{Direction, Interest, Moment, Reassembler, Segment, StreamEvent, StreamId};
+use bittrace_trace::{Direction, Moment, Reassembler, Segment, StreamEvent, StreamId, StreamInterest};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Debug, Arbitrary)]
@@ -95,11 +95,11 @@ fuzz_target!(|input: Input| {
     assert!(seen.values().map(|seen| seen.delivered).sum::<u64>() <= said);
 });
 
-fn take(seen: &mut BTreeMap<StreamId, Seen>, event: StreamEvent<'_>, tires: bool) -> Interest {
+fn take(seen: &mut BTreeMap<StreamId, Seen>, event: StreamEvent<'_>, tires: bool) -> StreamInterest {
     let stream = event.stream();
     if let StreamEvent::Opened { .. } = event {
         assert!(seen.insert(stream, Seen::default()).is_none(), "{stream:?} was opened twice");
-        return Interest::Wanted;
+        return StreamInterest::Wanted;
     }
     let seen = seen.get_mut(&stream).expect("a connection is opened first");
     assert!(!seen.closed, "{event:?} after the end");
@@ -128,9 +128,9 @@ fn take(seen: &mut BTreeMap<StreamId, Seen>, event: StreamEvent<'_>, tires: bool
     if tires && seen.delivered > 100 {
         // Nothing may come of it from now on.
         seen.closed = true;
-        return Interest::Unwanted;
+        return StreamInterest::Unwanted;
     }
-    Interest::Wanted
+    StreamInterest::Wanted
 }
 
 fn next(seen: &mut Seen, direction: Direction) -> &mut Option<u8> {

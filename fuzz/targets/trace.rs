@@ -4,12 +4,14 @@
 use std::io::Cursor;
 
 use bittrace_fuzz::{Ways, record};
-use bittrace_trace::{Dissected, Options, Trace, Transport};
+use bittrace_trace::{Dissected, Trace, TraceOptions, Transport};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let input = Cursor::new(bytes.to_vec());
-    let Ok(mut trace) = Trace::from_reader("input".to_owned(), input, Options::default()) else { return };
+    let Ok(mut trace) = Trace::from_reader("input".to_owned(), input, TraceOptions::default()) else {
+        return;
+    };
     let mut ways = Ways::default();
     let (mut errors, mut number, mut last_frame) = (0, 0, 0);
     loop {

@@ -9,7 +9,7 @@ use arbitrary::Arbitrary;
 use bittrace_fuzz::tile;
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::utp::{Header, fields};
-use bittrace_trace::{Direction, Interest, Moment, StreamEvent, StreamId, UtpReassembler};
+use bittrace_trace::{Direction, Moment, StreamEvent, StreamId, StreamInterest, UtpReassembler};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Debug, Arbitrary)]
@@ -94,14 +94,14 @@ fuzz_target!(|input: Input| {
     assert!(seen.values().all(|seen| seen.closed), "a connection was not closed");
 });
 
-fn take(seen: &mut BTreeMap<StreamId, Seen>, event: &StreamEvent<'_>, raw: bool) -> Interest {
+fn take(seen: &mut BTreeMap<StreamId, Seen>, event: &StreamEvent<'_>, raw: bool) -> StreamInterest {
     let stream = event.stream();
     if let StreamEvent::Opened { .. } = event {
         assert!(
             seen.insert(stream, Seen { raw, ..Seen::default() }).is_none(),
             "{stream:?} was opened twice"
         );
-        return Interest::Wanted;
+        return StreamInterest::Wanted;
     }
     let seen = seen.get_mut(&stream).expect("a connection is opened first");
     assert!(!seen.closed, "{event:?} after the end");
@@ -109,7 +109,7 @@ fn take(seen: &mut BTreeMap<StreamId, Seen>, event: &StreamEvent<'_>, raw: bool)
         StreamEvent::Burst { direction, bytes, .. } => {
             assert!(!bytes.is_empty());
             if seen.raw {
-                return Interest::Wanted;
+                return StreamInterest::Wanted;
             }
             let next = next(seen, *direction);
             assert!(next.is_none_or(|next| next == bytes[0]), "packet {} where {next:?} belongs", bytes[0]);
@@ -124,7 +124,7 @@ fn take(seen: &mut BTreeMap<StreamId, Seen>, event: &StreamEvent<'_>, raw: bool)
         StreamEvent::Closed { .. } => seen.closed = true,
         StreamEvent::Established { .. } | StreamEvent::Opened { .. } => {}
     }
-    Interest::Wanted
+    StreamInterest::Wanted
 }
 
 fn next(seen: &mut Seen, direction: Direction) -> &mut Option<u8> {

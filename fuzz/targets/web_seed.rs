@@ -11,7 +11,8 @@ use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::tracker::http::Request;
 use bittrace_protocol::{Timestamp, web_seed};
 use bittrace_trace::{
-    Body, Closing, Direction, Dissected, Dissector, Flow, Moment, Opening, StreamEvent, StreamId, WebSeedBody,
+    Body, Direction, Dissected, Dissector, Flow, Moment, StreamClosing, StreamEvent, StreamId, StreamOpening,
+    WebSeedBody,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -72,7 +73,7 @@ fn dissect((asked, (before, after)): (&[u8], (&[u8], &[u8])), lost: u8, cut: usi
         dissector.handle(moment, event, &mut take);
     };
     let answers = Direction::FromResponder;
-    handle(StreamEvent::Opened { stream: STREAM, flow, opening: Opening::Syn });
+    handle(StreamEvent::Opened { stream: STREAM, flow, opening: StreamOpening::Syn });
     for bytes in asked.chunks(cut) {
         handle(StreamEvent::Burst { stream: STREAM, direction: Direction::FromInitiator, bytes });
     }
@@ -85,6 +86,6 @@ fn dissect((asked, (before, after)): (&[u8], (&[u8], &[u8])), lost: u8, cut: usi
     for bytes in after.chunks(cut) {
         handle(StreamEvent::Burst { stream: STREAM, direction: answers, bytes });
     }
-    handle(StreamEvent::Closed { stream: STREAM, closing: Closing::Finished });
+    handle(StreamEvent::Closed { stream: STREAM, closing: StreamClosing::Finished });
     ways
 }

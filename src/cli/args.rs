@@ -380,7 +380,7 @@ pub(crate) struct Analyze {
     pub(crate) torrent: Vec<PathBuf>,
     /// What to show, comma separated; without it the summary, then the first messages
     #[arg(long, value_enum, value_name = "VIEW", value_delimiter = ',')]
-    pub(crate) view: Vec<View>,
+    pub(crate) view: Vec<ViewName>,
     /// How to write it
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
     pub(crate) format: Format,
@@ -423,7 +423,7 @@ pub(crate) struct Analyze {
 
 /// What to show of a capture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum View {
+pub(crate) enum ViewName {
     /// Clients, torrents, trackers, connections, counts and findings, on a page
     Summary,
     /// A row a message

@@ -5,13 +5,13 @@ use std::io;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use bittrace_trace::{Options, Trace};
+use bittrace_trace::{Trace, TraceOptions};
 
 use crate::interrupt::Feed;
 use crate::print::output::Output;
 
 /// Opens a capture; `-` is standard input. Whoever waits for a pipe sees what is known put out before.
-pub(crate) fn open(path: &Path, options: Options, output: &Output) -> Result<Trace> {
+pub(crate) fn open(path: &Path, options: TraceOptions, output: &Output) -> Result<Trace> {
     if path == Path::new("-") {
         let feed = Feed::new(io::stdin(), output.clone());
         return Ok(Trace::from_reader("standard input".to_owned(), feed, options)?);

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use bittrace_protocol::mse::{Key, MAX_KEYS, parse_key_log};
+use bittrace_protocol::mse::{MAX_KEYS, MseKey, parse_key_log};
 use bittrace_trace::units::{count, size};
 use clap::Args;
 
@@ -19,7 +19,7 @@ pub(crate) struct KeyLogs {
 
 impl KeyLogs {
     /// The keys of all key logs.
-    pub(crate) fn read(&self) -> Result<Vec<Key>> {
+    pub(crate) fn read(&self) -> Result<Vec<MseKey>> {
         let mut keys = Vec::new();
         for path in &self.files {
             keys.append(&mut read(path)?);
@@ -31,7 +31,7 @@ impl KeyLogs {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<Key>> {
+fn read(path: &Path) -> Result<Vec<MseKey>> {
     let name = path.display();
     let file = File::open(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => anyhow!("{name}: no such file"),

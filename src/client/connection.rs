@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bittrace_protocol::session::{CloseReason, Input, SessionStreamId};
-use bittrace_trace::Closing as LineClosing;
+use bittrace_trace::StreamClosing as LineClosing;
 use bytes::{Buf, Bytes};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpStream;
@@ -15,9 +15,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::clock::Clock;
 use crate::event::DriverEvent;
-use crate::gauge::Gauge;
+use crate::gauge::MemoryBudget;
 use crate::pool::Pool;
-use crate::record::{Line, Speaker, Tap};
+use crate::record::{SpeakingSide, Tap, TappedConnection};
 
 /// What all connections share.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ pub(crate) struct Network {
     pub(crate) clock: Clock,
     pub(crate) tap: Tap,
     pub(crate) pool: Pool,
-    pub(crate) gauge: Gauge,
+    pub(crate) gauge: MemoryBudget,
     pub(crate) events: Sender<DriverEvent>,
     pub(crate) connect_timeout: Duration,
 }
@@ -61,7 +61,7 @@ impl Network {
     ) {
         let now = self.clock.now();
         let local = socket.local_addr().unwrap_or(remote);
-        let line = self.tap.opened(now, Speaker::FarEnd, local, remote);
+        let line = self.tap.opened(now, SpeakingSide::FarEnd, local, remote);
         line.established(now);
         self.carry(stream, socket, line, said).await;
     }
@@ -71,7 +71,7 @@ impl Network {
         let _ = self.events.send(event.into()).await;
     }
 
-    async fn connect(&self, remote: SocketAddr) -> Result<(TcpStream, Line), CloseReason> {
+    async fn connect(&self, remote: SocketAddr) -> Result<(TcpStream, TappedConnection), CloseReason> {
         let failed = |error: io::Error| CloseReason::Failed(error.to_string());
         let socket =
             Socket::new(Domain::for_address(remote), Type::STREAM.nonblocking(), Some(Protocol::TCP))
@@ -89,7 +89,7 @@ impl Network {
         {
             return Err(failed(error));
         }
-        let line = self.tap.opened(at, Speaker::We, local.unwrap_or(remote), remote);
+        let line = self.tap.opened(at, SpeakingSide::We, local.unwrap_or(remote), remote);
         let socket = TcpStream::from_std(socket.into()).map_err(failed)?;
         let opened = timeout(self.connect_timeout, socket.writable()).await;
         let now = self.clock.now();
@@ -122,7 +122,7 @@ impl Network {
         self,
         stream: SessionStreamId,
         socket: TcpStream,
-        line: Line,
+        line: TappedConnection,
         said: UnboundedReceiver<Bytes>,
     ) {
         // A request that waits for the answer to the one before would halve the speed.
@@ -149,7 +149,12 @@ impl Network {
     }
 
     /// Reads until the other end has no more to say.
-    async fn hear(&self, stream: SessionStreamId, socket: &TcpStream, line: &Line) -> CloseReason {
+    async fn hear(
+        &self,
+        stream: SessionStreamId,
+        socket: &TcpStream,
+        line: &TappedConnection,
+    ) -> CloseReason {
         loop {
             self.gauge.room().await;
             if let Err(error) = socket.readable().await {
@@ -161,7 +166,7 @@ impl Network {
                 Ok(length) => {
                     let at = self.clock.now();
                     let bytes = chunk.filled(length);
-                    line.burst(at, Speaker::FarEnd, &bytes);
+                    line.burst(at, SpeakingSide::FarEnd, &bytes);
                     self.tell(Input::Received(stream, bytes)).await;
                 }
                 Err(error) => match error.kind() {
@@ -179,7 +184,7 @@ impl Network {
         &self,
         stream: SessionStreamId,
         socket: &TcpStream,
-        line: &Line,
+        line: &TappedConnection,
         mut said: UnboundedReceiver<Bytes>,
     ) {
         let (mut waiting, mut behind) = (Vec::new(), Vec::new());
@@ -214,7 +219,7 @@ async fn write_all(
     network: &Network,
     stream: SessionStreamId,
     socket: &TcpStream,
-    line: &Line,
+    line: &TappedConnection,
     waiting: &mut Vec<Bytes>,
 ) -> io::Result<()> {
     let mut first = 0;
@@ -235,7 +240,7 @@ async fn write_all(
         while left > 0 {
             let bytes = &mut waiting[first];
             let count = left.min(bytes.len());
-            line.burst(at, Speaker::We, &bytes.slice(..count));
+            line.burst(at, SpeakingSide::We, &bytes.slice(..count));
             bytes.advance(count);
             left -= count;
             if bytes.is_empty() {
@@ -277,7 +282,7 @@ mod tests {
                 clock: Clock::new(),
                 tap: Tap::default(),
                 pool: Pool::default(),
-                gauge: Gauge::default(),
+                gauge: MemoryBudget::default(),
                 events,
                 connect_timeout: Duration::ZERO,
             };

@@ -16,7 +16,7 @@ use crate::folder::{Folder, Replace};
 use crate::journal::Journal;
 use crate::layout::Layout;
 use crate::notice::Notice;
-use crate::options::Options;
+use crate::options::DownloadOptions;
 use crate::storage::spawn;
 use crate::verify::{Survey, Surveyor};
 use crate::{Error, Stop};
@@ -34,7 +34,7 @@ pub enum Outcome {
 
 /// What became of a run.
 #[derive(Debug)]
-pub struct Report {
+pub struct DownloadReport {
     /// How it ended.
     pub outcome: Outcome,
     /// How many pieces were right before it began.
@@ -54,7 +54,7 @@ pub struct Report {
 pub struct Download {
     torrent: Arc<Metainfo>,
     geometry: Geometry,
-    options: Options,
+    options: DownloadOptions,
     stop: Stop,
 }
 
@@ -63,7 +63,7 @@ impl Download {
     ///
     /// # Errors
     /// [`Error::VersionTwoOnly`] for a torrent without the piece hashes of BEP 3.
-    pub fn new(torrent: Arc<Metainfo>, options: Options) -> Result<Self, Error> {
+    pub fn new(torrent: Arc<Metainfo>, options: DownloadOptions) -> Result<Self, Error> {
         let Some(geometry) = torrent.geometry.clone() else {
             return Err(Error::VersionTwoOnly { name: torrent.name.to_string() });
         };
@@ -79,7 +79,7 @@ impl Download {
     ///
     /// # Errors
     /// As for [`run`](Self::run).
-    pub fn run_blocking(self, notice: impl FnMut(Notice)) -> Result<Report, Error> {
+    pub fn run_blocking(self, notice: impl FnMut(Notice)) -> Result<DownloadReport, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -94,7 +94,7 @@ impl Download {
     ///
     /// # Errors
     /// When this machine stands in the way. What was verified before is kept.
-    pub async fn run(self, mut notice: impl FnMut(Notice)) -> Result<Report, Error> {
+    pub async fn run(self, mut notice: impl FnMut(Notice)) -> Result<DownloadReport, Error> {
         let started = Instant::now();
         let layout = Layout::new(&self.torrent);
         let folder = Folder::open(&self.options.output)?;
@@ -115,7 +115,7 @@ impl Download {
         let pieces_before = survey.verified.count();
         let report = |outcome, status, recording| {
             let elapsed = started.elapsed();
-            Report { outcome, pieces_before, status, elapsed, place, recording }
+            DownloadReport { outcome, pieces_before, status, elapsed, place, recording }
         };
         if self.stop.times() > 0 {
             journal.remove_if_empty(&files.folder)?;
@@ -132,7 +132,7 @@ impl Download {
         let clock = Clock::new();
         let driver =
             Driver::new(&options, clock, files, survey.verified.clone(), journal, replace, stop.clone())?;
-        let Options { mut config, identity, .. } = options;
+        let DownloadOptions { mut config, identity, .. } = options;
         config.port = driver.port();
         notice(Notice::Listening { port: config.port });
         let session = Session::new(config, torrent, identity, survey.verified.iter(), clock.now());

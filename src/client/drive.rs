@@ -19,11 +19,11 @@ use crate::connection::Network;
 use crate::event::DriverEvent;
 use crate::files::Files;
 use crate::folder::Replace;
-use crate::gauge::Gauge;
+use crate::gauge::MemoryBudget;
 use crate::journal::Journal;
 use crate::listen::listen;
 use crate::notice::Notice;
-use crate::options::Options;
+use crate::options::DownloadOptions;
 use crate::pieces::Pieces;
 use crate::pool::Pool;
 use crate::record::Tap;
@@ -64,7 +64,7 @@ struct Connection {
 
 impl Driver {
     pub(crate) fn new(
-        options: &Options,
+        options: &DownloadOptions,
         clock: Clock,
         files: Arc<Files>,
         verified: Pieces,
@@ -72,7 +72,7 @@ impl Driver {
         replace: Replace,
         stop: Stop,
     ) -> Result<Self, Error> {
-        let gauge = Gauge::default();
+        let gauge = MemoryBudget::default();
         let (disk_sender, disk_events) = mpsc::unbounded_channel();
         let (network_sender, network_events) = mpsc::channel(MAX_NETWORK_EVENTS);
         // What may be refused comes first, what overwrites something after it.

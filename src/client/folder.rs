@@ -22,7 +22,7 @@ pub(crate) struct Folder {
 
 /// What stands at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(crate) enum PathEntry {
     Nothing,
     /// A file of this length.
     File(u64),
@@ -49,19 +49,19 @@ impl Folder {
     }
 
     /// What stands there. Nothing stands where a folder on the way is missing.
-    pub(crate) fn look(&self, parts: &[String], suffix: &str) -> Result<Found, Error> {
+    pub(crate) fn look(&self, parts: &[String], suffix: &str) -> Result<PathEntry, Error> {
         let (folder, name) = match self.parent(parts, Missing::Error) {
-            Err(Errno::NOENT) => return Ok(Found::Nothing),
+            Err(Errno::NOENT) => return Ok(PathEntry::Nothing),
             Err(errno) => return Err(self.error("look at", parts, suffix, errno)),
             Ok(parent) => parent,
         };
         match fs::statat(folder.fd(self), format!("{name}{suffix}"), AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => Ok(Found::Nothing),
+            Err(Errno::NOENT) => Ok(PathEntry::Nothing),
             Err(errno) => Err(self.error("look at", parts, suffix, errno)),
             Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
-                Ok(Found::File(u64::try_from(stat.st_size).unwrap_or(0)))
+                Ok(PathEntry::File(u64::try_from(stat.st_size).unwrap_or(0)))
             }
-            Ok(_) => Ok(Found::Other),
+            Ok(_) => Ok(PathEntry::Other),
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 /// Counts bytes that wait.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Gauge(Arc<Inner>);
+pub(crate) struct MemoryBudget(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -18,16 +18,16 @@ struct Inner {
 
 /// Bytes that are counted until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Held {
-    gauge: Gauge,
+pub(crate) struct Permit {
+    gauge: MemoryBudget,
     count: usize,
 }
 
-impl Gauge {
+impl MemoryBudget {
     /// Counts bytes.
-    pub(crate) fn hold(&self, count: usize) -> Held {
+    pub(crate) fn hold(&self, count: usize) -> Permit {
         self.0.waiting.fetch_add(count, Ordering::Relaxed);
-        Held { gauge: self.clone(), count }
+        Permit { gauge: self.clone(), count }
     }
 
     /// Waits until there is room for more.
@@ -42,7 +42,7 @@ impl Gauge {
     }
 }
 
-impl Drop for Held {
+impl Drop for Permit {
     fn drop(&mut self) {
         let before = self.gauge.0.waiting.fetch_sub(self.count, Ordering::AcqRel);
         if before > MOST_WAITING && before - self.count <= MOST_WAITING {

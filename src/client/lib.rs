@@ -32,11 +32,11 @@ mod torrent_source;
 mod trackers;
 mod verify;
 
-pub use download::{Download, Outcome, Report};
+pub use download::{Download, DownloadReport, Outcome};
 pub use error::Error;
 pub use layout::{Layout, Place};
 pub use notice::Notice;
-pub use options::{Options, random_identity};
+pub use options::{DownloadOptions, random_identity};
 pub use pieces::Pieces;
 pub use stop::Stop;
 pub use torrent_source::{TorrentFile, is_url};

@@ -11,7 +11,7 @@ use crate::verify::Resume;
 
 /// What a user wants of a run.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct DownloadOptions {
     /// The folder that the torrent's file, or the folder around its files, goes into. It is made where it is missing.
     pub output: PathBuf,
     /// How the session conducts itself. Its port is the one to listen on; 0 stands for any that is free.
@@ -30,7 +30,7 @@ pub struct Options {
     pub record_comment: String,
 }
 
-impl Options {
+impl DownloadOptions {
     /// Ordinary options: listening everywhere, under this session's conduct.
     pub fn new(output: impl Into<PathBuf>, config: Config, identity: Identity) -> Self {
         Self {

@@ -15,30 +15,30 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bittrace_protocol::Timestamp;
-use bittrace_trace::{Closing, Direction, Flow, Opening, Recorder, StreamId};
+use bittrace_trace::{Direction, Flow, Recorder, StreamClosing, StreamId, StreamOpening};
 use bytes::Bytes;
 use rustix::fs::{OFlags, fcntl_setfl};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::Error;
 use crate::event::DriverEvent;
-use crate::gauge::{Gauge, Held};
+use crate::gauge::{MemoryBudget, Permit};
 use crate::storage::spawn;
 
 /// Where all bytes pass. Nothing happens there when nothing is recorded.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Tap(Option<Arc<Open>>);
+pub(crate) struct Tap(Option<Arc<RecordingQueue>>);
 
 #[derive(Debug)]
-struct Open {
+struct RecordingQueue {
     said: Sender<Said>,
     streams: AtomicU32,
-    gauge: Gauge,
+    gauge: MemoryBudget,
 }
 
 /// One connection, or one attempt at one, in the recording.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct TappedConnection {
     tap: Tap,
     stream: StreamId,
     /// The way that our own words go.
@@ -48,7 +48,7 @@ pub(crate) struct Line {
 
 /// Who says something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Speaker {
+pub(crate) enum SpeakingSide {
     We,
     FarEnd,
 }
@@ -56,16 +56,16 @@ pub(crate) enum Speaker {
 #[derive(Debug)]
 struct Said {
     at: Timestamp,
-    what: What,
-    _held: Held,
+    what: Recordable,
+    _held: Permit,
 }
 
 #[derive(Debug)]
-enum What {
+enum Recordable {
     Opened(StreamId, Flow),
     Established(StreamId),
     Burst(StreamId, Direction, Bytes),
-    Closed(StreamId, Closing),
+    Closed(StreamId, StreamClosing),
     Datagram(SocketAddr, SocketAddr, Bytes),
 }
 
@@ -74,7 +74,7 @@ impl Tap {
     pub(crate) fn open(
         path: &Path,
         comment: String,
-        gauge: Gauge,
+        gauge: MemoryBudget,
         events: UnboundedSender<DriverEvent>,
     ) -> Result<(Self, JoinHandle<()>), Error> {
         let file = create(path).map_err(|source| Error::Record { path: path.to_owned(), source })?;
@@ -85,27 +85,38 @@ impl Tap {
                 let _ = events.send(DriverEvent::RecordingFailed(Error::Record { path, source }));
             }
         })?;
-        Ok((Self(Some(Arc::new(Open { said, streams: AtomicU32::new(0), gauge }))), thread))
+        Ok((Self(Some(Arc::new(RecordingQueue { said, streams: AtomicU32::new(0), gauge }))), thread))
     }
 
     /// A connection is being opened, by us or by the other end.
-    pub(crate) fn opened(&self, at: Timestamp, by: Speaker, local: SocketAddr, remote: SocketAddr) -> Line {
+    pub(crate) fn opened(
+        &self,
+        at: Timestamp,
+        by: SpeakingSide,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> TappedConnection {
         let number = self.0.as_ref().map_or(0, |open| open.streams.fetch_add(1, Ordering::Relaxed));
         let (ours, flow) = match by {
-            Speaker::We => (Direction::FromInitiator, Flow { initiator: local, responder: remote }),
-            Speaker::FarEnd => (Direction::FromResponder, Flow { initiator: remote, responder: local }),
+            SpeakingSide::We => (Direction::FromInitiator, Flow { initiator: local, responder: remote }),
+            SpeakingSide::FarEnd => (Direction::FromResponder, Flow { initiator: remote, responder: local }),
         };
-        let line = Line { tap: self.clone(), stream: StreamId(number), ours, over: AtomicBool::new(false) };
-        self.say(at, 0, || What::Opened(line.stream, flow));
+        let line = TappedConnection {
+            tap: self.clone(),
+            stream: StreamId(number),
+            ours,
+            over: AtomicBool::new(false),
+        };
+        self.say(at, 0, || Recordable::Opened(line.stream, flow));
         line
     }
 
     /// A datagram was sent or came.
     pub(crate) fn datagram(&self, at: Timestamp, from: SocketAddr, to: SocketAddr, bytes: &Bytes) {
-        self.say(at, bytes.len(), || What::Datagram(from, to, bytes.clone()));
+        self.say(at, bytes.len(), || Recordable::Datagram(from, to, bytes.clone()));
     }
 
-    fn say(&self, at: Timestamp, length: usize, what: impl FnOnce() -> What) {
+    fn say(&self, at: Timestamp, length: usize, what: impl FnOnce() -> Recordable) {
         if let Some(open) = &self.0 {
             // Where the thread is gone, it could not write; and has reported why.
             let _ = open.said.send(Said { at, what: what(), _held: open.gauge.hold(length) });
@@ -113,34 +124,35 @@ impl Tap {
     }
 }
 
-impl Line {
+impl TappedConnection {
     /// The called end accepted.
     pub(crate) fn established(&self, at: Timestamp) {
-        self.tap.say(at, 0, || What::Established(self.stream));
+        self.tap.say(at, 0, || Recordable::Established(self.stream));
     }
 
     /// Bytes were sent, or came.
-    pub(crate) fn burst(&self, at: Timestamp, speaker: Speaker, bytes: &Bytes) {
+    pub(crate) fn burst(&self, at: Timestamp, speaker: SpeakingSide, bytes: &Bytes) {
         let direction = match speaker {
-            Speaker::We => self.ours,
-            Speaker::FarEnd => self.ours.reverse(),
+            SpeakingSide::We => self.ours,
+            SpeakingSide::FarEnd => self.ours.reverse(),
         };
-        self.tap.say(at, bytes.len(), || What::Burst(self.stream, direction, bytes.clone()));
+        self.tap.say(at, bytes.len(), || Recordable::Burst(self.stream, direction, bytes.clone()));
     }
 
     /// The connection is over. The first reason counts.
-    pub(crate) fn closed(&self, at: Timestamp, closing: Closing) {
+    pub(crate) fn closed(&self, at: Timestamp, closing: StreamClosing) {
         if !self.over.swap(true, Ordering::Relaxed) {
-            self.tap.say(at, 0, || What::Closed(self.stream, closing));
+            self.tap.say(at, 0, || Recordable::Closed(self.stream, closing));
         }
     }
 }
 
-impl Drop for Line {
+impl Drop for TappedConnection {
     fn drop(&mut self) {
         // One that is given up on ends without a word.
         if !self.over.swap(true, Ordering::Relaxed) {
-            self.tap.say(Timestamp::EPOCH, 0, || What::Closed(self.stream, Closing::CaptureEnded));
+            self.tap
+                .say(Timestamp::EPOCH, 0, || Recordable::Closed(self.stream, StreamClosing::CaptureEnded));
         }
     }
 }
@@ -173,11 +185,13 @@ fn write(file: File, comment: &str, heard: &Receiver<Said>) -> io::Result<()> {
         };
         if let Some(Said { at, what, .. }) = said {
             match what {
-                What::Opened(stream, flow) => recorder.opened(at, stream, flow, Opening::Syn)?,
-                What::Established(stream) => recorder.established(at, stream)?,
-                What::Burst(stream, direction, bytes) => recorder.burst(at, stream, direction, &bytes)?,
-                What::Closed(stream, closing) => recorder.closed(at, stream, closing)?,
-                What::Datagram(from, to, bytes) => recorder.datagram(at, from, to, &bytes)?,
+                Recordable::Opened(stream, flow) => recorder.opened(at, stream, flow, StreamOpening::Syn)?,
+                Recordable::Established(stream) => recorder.established(at, stream)?,
+                Recordable::Burst(stream, direction, bytes) => {
+                    recorder.burst(at, stream, direction, &bytes)?
+                }
+                Recordable::Closed(stream, closing) => recorder.closed(at, stream, closing)?,
+                Recordable::Datagram(from, to, bytes) => recorder.datagram(at, from, to, &bytes)?,
             }
         }
         // A run that is killed leaves a capture with all but its last moments.

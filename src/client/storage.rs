@@ -19,7 +19,7 @@ use crate::Error;
 use crate::event::DriverEvent;
 use crate::files::Files;
 use crate::folder::Replace;
-use crate::gauge::{Gauge, Held};
+use crate::gauge::{MemoryBudget, Permit};
 use crate::journal::Journal;
 use crate::lock::Lock;
 use crate::pieces::Pieces;
@@ -34,13 +34,13 @@ pub(crate) struct Storage {
     committed: Vec<PieceIndex>,
     /// When the finisher may be woken again.
     commit_at: Instant,
-    gauge: Gauge,
+    gauge: MemoryBudget,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
 #[derive(Debug)]
 enum Job {
-    Write { piece: PieceIndex, begin: u32, bytes: Bytes, _held: Held },
+    Write { piece: PieceIndex, begin: u32, bytes: Bytes, _held: Permit },
     Discard(PieceIndex),
     HashBlocks(PieceIndex, u32),
     Load(SessionStreamId, Block),
@@ -53,7 +53,7 @@ impl Storage {
         verified: Pieces,
         journal: Journal,
         replace: Replace,
-        gauge: Gauge,
+        gauge: MemoryBudget,
         events: &UnboundedSender<DriverEvent>,
     ) -> Result<Self, Error> {
         let mut threads = Vec::new();

@@ -10,7 +10,7 @@ use sha1::{Digest, Sha1};
 
 use crate::Error;
 use crate::files::{Files, Stands};
-use crate::folder::{Found, Replace};
+use crate::folder::{PathEntry, Replace};
 use crate::journal::Remembered;
 use crate::layout::PART_SUFFIX;
 use crate::pieces::Pieces;
@@ -54,8 +54,8 @@ pub(crate) struct Surveyor<'a> {
 /// What stands where a file belongs.
 #[derive(Debug, Clone, Copy)]
 struct Standing {
-    finished: Found,
-    part: Found,
+    finished: PathEntry,
+    part: PathEntry,
     /// How many bytes can be read of what is taken for it.
     length: Option<u64>,
 }
@@ -96,28 +96,28 @@ impl Surveyor<'_> {
 
     fn look(&self, file: usize) -> Result<Standing, Error> {
         let Some(path) = self.files.path(file) else {
-            return Ok(Standing { finished: Found::Nothing, part: Found::Nothing, length: None });
+            return Ok(Standing { finished: PathEntry::Nothing, part: PathEntry::Nothing, length: None });
         };
         let finished = self.files.folder.look(path, "")?;
         let part = self.files.folder.look(path, PART_SUFFIX)?;
         for (found, suffix) in [(finished, ""), (part, PART_SUFFIX)] {
-            if found == Found::Other {
+            if found == PathEntry::Other {
                 return Err(Error::Exists { path: self.files.folder.shown(path, suffix) });
             }
         }
         let wanted = self.files.layout.places[file].length;
         let (length, is_finished) = match (finished, part) {
-            (Found::File(length), Found::Nothing) if length == wanted => (Some(length), true),
-            (Found::File(length), Found::File(_)) if length == wanted && !self.remembered.ours => {
+            (PathEntry::File(length), PathEntry::Nothing) if length == wanted => (Some(length), true),
+            (PathEntry::File(length), PathEntry::File(_)) if length == wanted && !self.remembered.ours => {
                 (Some(length), true)
             }
-            (_, Found::File(length)) => (Some(length), false),
+            (_, PathEntry::File(length)) => (Some(length), false),
             _ => (None, false),
         };
         let stands = match part {
             _ if is_finished => Stands::Finished,
-            Found::File(_) => Stands::Unfinished,
-            Found::Nothing | Found::Other => Stands::Nothing,
+            PathEntry::File(_) => Stands::Unfinished,
+            PathEntry::Nothing | PathEntry::Other => Stands::Nothing,
         };
         self.files.set_stands(file, stands);
         Ok(Standing { finished, part, length })
@@ -212,10 +212,10 @@ impl Surveyor<'_> {
         let wanted = self.files.layout.places[file].length;
         let is_finished = self.files.suffix(file).is_empty();
         if wanted == 0 {
-            return if matches!(standing.finished, Found::File(1..)) { in_the_way("") } else { Ok(()) };
+            return if matches!(standing.finished, PathEntry::File(1..)) { in_the_way("") } else { Ok(()) };
         }
         let pieces = self.files.geometry.pieces_of(file);
-        if matches!(standing.finished, Found::File(_)) {
+        if matches!(standing.finished, PathEntry::File(_)) {
             // It was finished once, or all of it but what it shares with other files is right: then those are what is
             // missing.
             let was_ours = pieces.clone().all(|piece| self.remembered.verified.contains(PieceIndex(piece)));
@@ -226,7 +226,7 @@ impl Surveyor<'_> {
                 return in_the_way("");
             }
         }
-        if matches!(standing.part, Found::File(1..)) && !self.remembered.ours {
+        if matches!(standing.part, PathEntry::File(1..)) && !self.remembered.ours {
             let some_right = pieces.clone().any(|piece| verified.contains(PieceIndex(piece)));
             if !some_right {
                 return in_the_way(PART_SUFFIX);
@@ -247,9 +247,9 @@ impl Surveyor<'_> {
         let Some(path) = self.files.path(file) else { return Ok(false) };
         if self.files.layout.places[file].length == 0 {
             match standing.finished {
-                Found::File(0) => return Ok(false),
-                Found::File(_) => self.files.folder.remove(path, "")?,
-                Found::Nothing | Found::Other => {}
+                PathEntry::File(0) => return Ok(false),
+                PathEntry::File(_) => self.files.folder.remove(path, "")?,
+                PathEntry::Nothing | PathEntry::Other => {}
             }
             self.files.folder.create_empty(path)?;
             return Ok(true);

@@ -153,7 +153,7 @@ impl<'d> View<'d> {
     /// A string's bytes.
     pub fn bytes(self) -> Option<&'d [u8]> {
         match &self.item.kind {
-            Kind::String(content) => Some(&self.source[content.clone()]),
+            NodeKind::String(content) => Some(&self.source[content.clone()]),
             _ => None,
         }
     }
@@ -161,7 +161,7 @@ impl<'d> View<'d> {
     /// Where a string's bytes stand, without its length prefix.
     pub fn content_span(self) -> Option<Range<usize>> {
         match &self.item.kind {
-            Kind::String(content) => Some(content.clone()),
+            NodeKind::String(content) => Some(content.clone()),
             _ => None,
         }
     }
@@ -184,7 +184,7 @@ impl<'d> View<'d> {
     /// An integer as written.
     pub fn digits(self) -> Option<&'d str> {
         match &self.item.kind {
-            Kind::Integer(digits) => std::str::from_utf8(&self.source[digits.clone()]).ok(),
+            NodeKind::Integer(digits) => std::str::from_utf8(&self.source[digits.clone()]).ok(),
             _ => None,
         }
     }
@@ -192,7 +192,7 @@ impl<'d> View<'d> {
     /// A list's items; `None` when this is no list.
     pub fn items(self) -> Option<impl ExactSizeIterator<Item = View<'d>>> {
         match &self.item.kind {
-            Kind::List(items) => Some(items.iter().map(move |item| View { source: self.source, item })),
+            NodeKind::List(items) => Some(items.iter().map(move |item| View { source: self.source, item })),
             _ => None,
         }
     }
@@ -200,7 +200,7 @@ impl<'d> View<'d> {
     /// A dictionary's entries in the order they stand; `None` when this is no dictionary.
     pub fn entries(self) -> Option<impl ExactSizeIterator<Item = EntryView<'d>>> {
         match &self.item.kind {
-            Kind::Dictionary(entries) => Some(entries.iter().map(move |entry| EntryView {
+            NodeKind::Dictionary(entries) => Some(entries.iter().map(move |entry| EntryView {
                 key: &self.source[entry.key.clone()],
                 value: View { source: self.source, item: &entry.value },
                 key_start: entry.start,
@@ -216,20 +216,20 @@ impl<'d> View<'d> {
 
     /// Whether this is a dictionary.
     pub const fn is_dictionary(self) -> bool {
-        matches!(self.item.kind, Kind::Dictionary(_))
+        matches!(self.item.kind, NodeKind::Dictionary(_))
     }
 
     /// What the value says when nothing more is known of it.
     pub fn value(self) -> Value {
         match &self.item.kind {
-            Kind::Integer(_) => match (self.unsigned(), self.integer()) {
+            NodeKind::Integer(_) => match (self.unsigned(), self.integer()) {
                 (Some(number), _) => Value::Unsigned(number),
                 (None, Some(number)) => Value::Signed(number),
                 (None, None) => Value::Number(self.digits().unwrap_or_default().to_owned()),
             },
-            Kind::String(content) => text_or_bytes(&self.source[content.clone()]),
-            Kind::List(_) => Value::List,
-            Kind::Dictionary(_) => Value::Map,
+            NodeKind::String(content) => text_or_bytes(&self.source[content.clone()]),
+            NodeKind::List(_) => Value::List,
+            NodeKind::Dictionary(_) => Value::Map,
         }
     }
 
@@ -238,8 +238,8 @@ impl<'d> View<'d> {
     pub fn fields(self, meaning: &dyn Fn(&[u8], View<'_>) -> Option<Value>) -> Vec<Field> {
         let span = self.item.span.clone();
         match &self.item.kind {
-            Kind::Integer(_) | Kind::String(_) => vec![Field::content("value", span, self.value())],
-            Kind::List(_) | Kind::Dictionary(_) => self.tiles(span.start, meaning),
+            NodeKind::Integer(_) | NodeKind::String(_) => vec![Field::content("value", span, self.value())],
+            NodeKind::List(_) | NodeKind::Dictionary(_) => self.tiles(span.start, meaning),
         }
     }
 
@@ -270,8 +270,10 @@ impl<'d> View<'d> {
     fn tile(self, name: Cow<'static, str>, start: usize, meaning: Option<Value>) -> Field {
         let field = Field::content(name, start..self.item.span.end, meaning.unwrap_or_else(|| self.value()));
         match self.item.kind {
-            Kind::List(_) | Kind::Dictionary(_) => field.with_children(self.tiles(start, &|_, _| None)),
-            Kind::Integer(_) | Kind::String(_) => field,
+            NodeKind::List(_) | NodeKind::Dictionary(_) => {
+                field.with_children(self.tiles(start, &|_, _| None))
+            }
+            NodeKind::Integer(_) | NodeKind::String(_) => field,
         }
     }
 }
@@ -293,11 +295,11 @@ pub fn put_integer(out: &mut Vec<u8>, number: i64) {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Item {
     span: Range<usize>,
-    kind: Kind,
+    kind: NodeKind,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Kind {
+enum NodeKind {
     /// The digits with their sign, without `i` and `e`.
     Integer(Range<usize>),
     /// The bytes without their length.
@@ -332,7 +334,7 @@ impl Scanner<'_> {
         }
         let kind = match self.source.get(start) {
             Some(b'i') => self.integer()?,
-            Some(b'0'..=b'9') => Kind::String(self.string()?),
+            Some(b'0'..=b'9') => NodeKind::String(self.string()?),
             Some(b'l' | b'd') if depth == MAX_DEPTH => {
                 return Err(DecodeError::new(start, "lists and dictionaries at most 128 deep"));
             }
@@ -343,7 +345,7 @@ impl Scanner<'_> {
         Ok(Item { span: start..self.at, kind })
     }
 
-    fn integer(&mut self) -> Result<Kind, DecodeError> {
+    fn integer(&mut self) -> Result<NodeKind, DecodeError> {
         self.at += 1;
         let start = self.at;
         let negative = self.source.get(start) == Some(&b'-');
@@ -355,7 +357,7 @@ impl Scanner<'_> {
             self.irregular(start, IrregularityKind::NegativeZero);
         }
         self.expect(b'e', "a digit or the e that ends an integer")?;
-        Ok(Kind::Integer(start..digits.end))
+        Ok(NodeKind::Integer(start..digits.end))
     }
 
     fn string(&mut self) -> Result<Range<usize>, DecodeError> {
@@ -373,16 +375,16 @@ impl Scanner<'_> {
         Ok(content)
     }
 
-    fn list(&mut self, depth: usize) -> Result<Kind, DecodeError> {
+    fn list(&mut self, depth: usize) -> Result<NodeKind, DecodeError> {
         self.at += 1;
         let mut items = Vec::new();
         while !self.closed("a list item or the e that ends the list")? {
             items.push(self.value(depth)?);
         }
-        Ok(Kind::List(items))
+        Ok(NodeKind::List(items))
     }
 
-    fn dictionary(&mut self, depth: usize) -> Result<Kind, DecodeError> {
+    fn dictionary(&mut self, depth: usize) -> Result<NodeKind, DecodeError> {
         self.at += 1;
         let mut entries: Vec<Entry> = Vec::new();
         while !self.closed("a dictionary key or the e that ends the dictionary")? {
@@ -401,7 +403,7 @@ impl Scanner<'_> {
             let value = self.value(depth)?;
             entries.push(Entry { start, key, value });
         }
-        Ok(Kind::Dictionary(entries))
+        Ok(NodeKind::Dictionary(entries))
     }
 
     /// Whether an `e` stands here, which is taken.

@@ -34,14 +34,14 @@ impl Announce {
             let value = &bytes[header.value.clone()];
             let text = || String::from_utf8_lossy(value).into_owned();
             match header.name {
-                Name::Host => announce.host = Some(text()),
-                Name::Port => port = Some(number(value).ok_or(header.wrong("a port of 16 bits"))?),
-                Name::InfoHash => {
+                HeaderName::Host => announce.host = Some(text()),
+                HeaderName::Port => port = Some(number(value).ok_or(header.wrong("a port of 16 bits"))?),
+                HeaderName::InfoHash => {
                     let hash = info_hash(value).ok_or(header.wrong("an info hash in 40 hex digits"))?;
                     announce.info_hashes.push(hash);
                 }
-                Name::Cookie => announce.cookie = Some(text()),
-                Name::Other(_) => {}
+                HeaderName::Cookie => announce.cookie = Some(text()),
+                HeaderName::Other(_) => {}
             }
         }
         announce.port = port.ok_or(DecodeError::new(START.len(), "a header with the port"))?;
@@ -63,16 +63,16 @@ pub fn fields(bytes: &[u8]) -> Vec<Field> {
         let value = &bytes[header.value.clone()];
         let as_text = || text_or_bytes(value);
         let (name, value) = match header.name {
-            Name::Host => ("host".to_owned(), as_text()),
-            Name::Port => {
+            HeaderName::Host => ("host".to_owned(), as_text()),
+            HeaderName::Port => {
                 ("port".to_owned(), number(value).map_or_else(as_text, |port| Value::Unsigned(port.into())))
             }
-            Name::InfoHash => {
+            HeaderName::InfoHash => {
                 let hash = info_hash(value).map(|hash| Value::Bytes(hash.0.to_vec()));
                 ("info_hash".to_owned(), hash.unwrap_or_else(as_text))
             }
-            Name::Cookie => ("cookie".to_owned(), as_text()),
-            Name::Other(name) => (name, as_text()),
+            HeaderName::Cookie => ("cookie".to_owned(), as_text()),
+            HeaderName::Other(name) => (name, as_text()),
         };
         fields.push(Field::content(name, header.line, value));
     }
@@ -82,13 +82,13 @@ pub fn fields(bytes: &[u8]) -> Vec<Field> {
 }
 
 struct Header {
-    name: Name,
+    name: HeaderName,
     /// The whole line, its end included.
     line: Range<usize>,
     value: Range<usize>,
 }
 
-enum Name {
+enum HeaderName {
     Host,
     Port,
     InfoHash,
@@ -120,11 +120,11 @@ fn headers(bytes: &[u8]) -> Result<Vec<Header>, DecodeError> {
         let colon = rest[..length].iter().position(|&byte| byte == b':');
         let colon = colon.ok_or(DecodeError::new(at, "a header: name, colon, value"))?;
         let name = match rest[..colon].to_ascii_lowercase().as_slice() {
-            b"host" => Name::Host,
-            b"port" => Name::Port,
-            b"infohash" => Name::InfoHash,
-            b"cookie" => Name::Cookie,
-            other => Name::Other(String::from_utf8_lossy(other).into_owned()),
+            b"host" => HeaderName::Host,
+            b"port" => HeaderName::Port,
+            b"infohash" => HeaderName::InfoHash,
+            b"cookie" => HeaderName::Cookie,
+            other => HeaderName::Other(String::from_utf8_lossy(other).into_owned()),
         };
         let value = &rest[colon + 1..length];
         let start = at + colon + 1 + (value.len() - value.trim_ascii_start().len());

@@ -18,7 +18,7 @@ mod cipher;
 mod key_log;
 mod negotiation;
 
-pub use cipher::{Cipher, End, Key};
+pub use cipher::{Cipher, End, MseKey};
 pub use key_log::{KeyLogError, MAX_KEYS, keys_among, parse_key_log};
 pub use negotiation::{MAX_TERMS, Methods, Part, Progress, Terms, terms};
 

@@ -8,7 +8,7 @@ mod mask;
 mod match_connections;
 mod report;
 
-use bittrace_trace::{Opening, Speaker};
+use bittrace_trace::{Speaker, StreamOpening};
 
 use crate::model::message::StoredMessage;
 use crate::model::transcript::{Conversation, Transcript};
@@ -213,7 +213,7 @@ impl Comparison<'_> {
             region.extra(&theirs[extra]);
             pairs.push(unpaired(speaker, (None, Some(extra as u32)), PairVerdict::Extra));
         }
-        region.close(&mut pairs, ours, theirs, [Opening::Syn; 2]);
+        region.close(&mut pairs, ours, theirs, [StreamOpening::Syn; 2]);
         pairs
     }
 
@@ -333,12 +333,12 @@ impl Region {
         pairs: &mut [MessagePair],
         ours: &[StoredMessage],
         theirs: &[StoredMessage],
-        openings: [Opening; 2],
+        openings: [StreamOpening; 2],
     ) {
         let mut left = self.lost;
         if std::mem::replace(&mut self.first, false) {
             for (left, opening) in left.iter_mut().zip(openings) {
-                if opening == Opening::MidStream {
+                if opening == StreamOpening::MidStream {
                     *left = u64::MAX;
                 }
             }

@@ -67,7 +67,7 @@ pub enum StreamEvent<'a> {
         /// Its ends.
         flow: Flow,
         /// Whether the capture holds its beginning.
-        opening: Opening,
+        opening: StreamOpening,
     },
     /// The next bytes of one direction. They never overlap bytes delivered before.
     Burst {
@@ -117,7 +117,7 @@ pub enum StreamEvent<'a> {
         /// The connection.
         stream: StreamId,
         /// Why.
-        closing: Closing,
+        closing: StreamClosing,
     },
 }
 
@@ -138,7 +138,7 @@ impl StreamEvent<'_> {
 
 /// Whether a capture holds the beginning of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Opening {
+pub enum StreamOpening {
     /// Its SYN was seen.
     Syn,
     /// It was open when the capture began.
@@ -147,7 +147,7 @@ pub enum Opening {
 
 /// Why nothing more comes of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Closing {
+pub enum StreamClosing {
     /// Both ends sent FIN, or one did and the other fell silent.
     Finished,
     /// An end reset it after it stood.
@@ -165,7 +165,7 @@ pub enum Closing {
 
 /// Whether the bytes of a connection are still wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Interest {
+pub enum StreamInterest {
     /// Go on.
     Wanted,
     /// Deliver nothing more of it and keep no bytes for it.

@@ -35,7 +35,7 @@ pub struct Capture {
     label: String,
     compressed: String,
     input: Input,
-    format: Format,
+    format: CaptureFormat,
     lent: usize,
     packets: u64,
     bytes: u64,
@@ -46,7 +46,7 @@ pub struct Capture {
 
 /// One packet as a capture holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Packet<'a> {
+pub struct CapturedPacket<'a> {
     /// When it was captured, and its number as Wireshark counts: every packet of every interface, from 1. A
     /// simple packet block has no time and takes that of the packet before it.
     pub moment: Moment,
@@ -61,7 +61,7 @@ pub struct Packet<'a> {
     /// Which of the section's interfaces saw it, from 0.
     pub interface: u32,
     /// The keys of encrypted connections that the capture holds between the packet before and this one.
-    pub mse_keys: &'a [mse::Key],
+    pub mse_keys: &'a [mse::MseKey],
 }
 
 /// The place at which a capture ends although it should not.
@@ -138,8 +138,8 @@ impl Capture {
     fn begun(name: String, layers: &[Compression], magic: [u8; 4], reader: Box<dyn Read + Send>) -> Self {
         let compressed = layer_names(layers);
         let (format, mut label) = match Pcap::name(magic) {
-            Some(variant) => (Format::PcapBegins, variant.to_owned()),
-            None => (Format::PcapNg(PcapNg::new()), "pcapng".to_owned()),
+            Some(variant) => (CaptureFormat::PcapBegins, variant.to_owned()),
+            None => (CaptureFormat::PcapNg(PcapNg::new()), "pcapng".to_owned()),
         };
         if !compressed.is_empty() {
             label.push_str(", ");
@@ -168,7 +168,7 @@ impl Capture {
     ///
     /// When the system cannot read on, or what comes cannot be part of a capture. After an error comes `None`.
     #[inline]
-    pub fn next_packet(&mut self) -> Result<Option<Packet<'_>>, TraceError> {
+    pub fn next_packet(&mut self) -> Result<Option<CapturedPacket<'_>>, TraceError> {
         if self.ended {
             return Ok(None);
         }
@@ -204,7 +204,7 @@ impl Capture {
         if (found.data.len() as u64) < u64::from(found.original_length) {
             self.snapped += 1;
         }
-        Ok(Some(Packet {
+        Ok(Some(CapturedPacket {
             moment: Moment { at: found.at, frame: self.packets },
             link: found.link,
             data: &self.input.available()[found.data],
@@ -212,21 +212,21 @@ impl Capture {
             outgoing: found.outgoing,
             interface: found.interface,
             mse_keys: match &self.format {
-                Format::PcapNg(pcapng) => pcapng.fresh_keys(),
-                Format::Pcap(_) | Format::PcapBegins => &[],
+                CaptureFormat::PcapNg(pcapng) => pcapng.fresh_keys(),
+                CaptureFormat::Pcap(_) | CaptureFormat::PcapBegins => &[],
             },
         }))
     }
 
     #[inline]
-    fn find(&mut self) -> Result<Option<Found>, Fault> {
+    fn find(&mut self) -> Result<Option<PacketRecord>, Fault> {
         match &mut self.format {
-            Format::PcapNg(pcapng) => pcapng.next(&mut self.input),
-            Format::Pcap(pcap) => pcap.next(&mut self.input),
-            Format::PcapBegins => {
+            CaptureFormat::PcapNg(pcapng) => pcapng.next(&mut self.input),
+            CaptureFormat::Pcap(pcap) => pcap.next(&mut self.input),
+            CaptureFormat::PcapBegins => {
                 let Some(pcap) = Pcap::open(&mut self.input)? else { return Ok(None) };
                 let found = pcap.next(&mut self.input);
-                self.format = Format::Pcap(pcap);
+                self.format = CaptureFormat::Pcap(pcap);
                 found
             }
         }
@@ -260,7 +260,7 @@ impl Capture {
     /// What the sections of a pcapng read so far say of themselves (the first 64 comments).
     pub fn comments(&self) -> &[String] {
         match &self.format {
-            Format::PcapNg(pcapng) => pcapng.comments(),
+            CaptureFormat::PcapNg(pcapng) => pcapng.comments(),
             _ => &[],
         }
     }
@@ -286,7 +286,7 @@ impl Capture {
     }
 }
 
-enum Format {
+enum CaptureFormat {
     /// A pcap whose header is not read yet, so that opening does not wait for it.
     PcapBegins,
     Pcap(Pcap),
@@ -294,7 +294,7 @@ enum Format {
 }
 
 /// A packet within the available bytes of the input.
-struct Found {
+struct PacketRecord {
     at: Timestamp,
     link: LinkType,
     original_length: u32,

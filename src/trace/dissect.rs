@@ -23,21 +23,21 @@ use std::sync::Arc;
 
 use bittrace_protocol::dht;
 use bittrace_protocol::metainfo::Metainfo;
-use bittrace_protocol::mse::Key;
+use bittrace_protocol::mse::MseKey;
 use bittrace_protocol::tracker::{http, udp};
 use bittrace_protocol::wire::Content;
 use rustc_hash::FxHashMap;
 
-use crate::dissect::stream_buffer::{Lane, Taken};
+use crate::dissect::stream_buffer::{BufferSlice, StreamBuffer};
 use crate::record::{
     Body, Frames, HttpTrackerBody, Note, PeerEffect, PeerWireBody, Protocol, Record, Speaker, Transport,
     Unreadable,
 };
-use crate::{Closing, Direction, Flow, Interest, Moment, Opening, StreamEvent, StreamId};
-use connection::Connection;
+use crate::{Direction, Flow, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest, StreamOpening};
+use connection::StreamDissector;
 use conversation::PeerConversation;
 use datagrams::Datagrams;
-use keys::Keys;
+use keys::KeyRing;
 
 /// What a trace is made of.
 #[derive(Debug, Clone)]
@@ -59,9 +59,9 @@ pub struct ConnectionEnd {
     /// Its ends.
     pub flow: Flow,
     /// Whether the capture holds its beginning.
-    pub opening: Opening,
+    pub opening: StreamOpening,
     /// How it ended.
-    pub closing: Closing,
+    pub closing: StreamClosing,
     /// Its first packet.
     pub opened: Moment,
     /// Its last.
@@ -71,9 +71,9 @@ pub struct ConnectionEnd {
 /// Turns what happens on connections, and datagrams, into records.
 #[derive(Debug, Default)]
 pub struct Dissector {
-    connections: FxHashMap<StreamId, Box<Connection>>,
+    connections: FxHashMap<StreamId, Box<StreamDissector>>,
     datagrams: Datagrams,
-    recognised: Recognised,
+    recognised: DissectContext,
     /// The memory of what waits on connections of which it is not known what they are.
     undecided: usize,
 }
@@ -89,12 +89,12 @@ impl Dissector {
 
     /// A dissector that recognises the web seeds of these torrents.
     pub fn knowing(torrents: Vec<Arc<Metainfo>>) -> Self {
-        Self { recognised: Recognised { torrents, ..Recognised::default() }, ..Self::default() }
+        Self { recognised: DissectContext { torrents, ..DissectContext::default() }, ..Self::default() }
     }
 
-    /// Learns the key of an encrypted connection, which must be before its negotiation is over. Keys beyond
+    /// Learns the key of an encrypted connection, which must be before its negotiation is over. KeyRing beyond
     /// [`MAX_KEYS`](bittrace_protocol::mse::MAX_KEYS) are not remembered.
-    pub fn learn_key(&mut self, key: &Key) {
+    pub fn learn_key(&mut self, key: &MseKey) {
         self.recognised.keys.add(key);
     }
 
@@ -109,13 +109,14 @@ impl Dissector {
         moment: Moment,
         event: StreamEvent<'_>,
         out: &mut dyn FnMut(Dissected),
-    ) -> Interest {
+    ) -> StreamInterest {
         if let StreamEvent::Opened { stream, flow, opening } = event {
-            self.connections.insert(stream, Box::new(Connection::new(flow, Transport::Tcp, opening, moment)));
-            return Interest::Wanted;
+            self.connections
+                .insert(stream, Box::new(StreamDissector::new(flow, Transport::Tcp, opening, moment)));
+            return StreamInterest::Wanted;
         }
         let Some(connection) = self.connections.get_mut(&event.stream()) else {
-            return Interest::Unwanted;
+            return StreamInterest::Unwanted;
         };
         let waited = connection.undecided_cost();
         let interest = match event {
@@ -136,13 +137,13 @@ impl Dissector {
             }
             StreamEvent::Closed { closing, .. } => {
                 connection.close(moment, closing, &mut self.recognised, out);
-                Interest::Unwanted
+                StreamInterest::Unwanted
             }
             StreamEvent::Awaited { direction, missing, .. } => {
                 connection.awaits(direction, missing);
                 connection.interest()
             }
-            StreamEvent::Opened { .. } | StreamEvent::Established { .. } => Interest::Wanted,
+            StreamEvent::Opened { .. } | StreamEvent::Established { .. } => StreamInterest::Wanted,
         };
         self.undecided = self.undecided + connection.undecided_cost() - waited;
         if matches!(event, StreamEvent::Closed { .. }) {
@@ -196,7 +197,7 @@ impl Loss {
 
 /// What the trace has taught so far: which streams are BitTorrent, and who is a peer.
 #[derive(Debug, Default)]
-struct Recognised {
+struct DissectContext {
     streams: u32,
     /// How many records were given out.
     records: u64,
@@ -204,13 +205,13 @@ struct Recognised {
     /// The torrents whose web seeds are recognised.
     torrents: Vec<Arc<Metainfo>>,
     /// The keys of encrypted connections.
-    keys: Keys,
+    keys: KeyRing,
 }
 
 /// How many peers are remembered. A tracker's answers could name millions.
 const PEERS: usize = 200_000;
 
-impl Recognised {
+impl DissectContext {
     fn next_stream(&mut self) -> StreamId {
         let stream = StreamId(self.streams);
         self.streams += 1;
@@ -310,7 +311,7 @@ struct Emitter<'a> {
     deciphered_to: u64,
     /// Whether bytes of a direction are missing that were said by now.
     missing: [bool; 2],
-    recognised: &'a mut Recognised,
+    recognised: &'a mut DissectContext,
     sink: Sink<'a>,
 }
 
@@ -328,17 +329,17 @@ impl<'a> Emitter<'a> {
         flow: Flow,
         transport: Transport,
         missing: [bool; 2],
-        recognised: &'a mut Recognised,
+        recognised: &'a mut DissectContext,
         sink: Sink<'a>,
     ) -> Self {
         Self { stream, flow, transport, deciphered_to: 0, missing, recognised, sink }
     }
 
-    fn emit(&mut self, direction: Direction, taken: Taken, body: Body) {
+    fn emit(&mut self, direction: Direction, taken: BufferSlice, body: Body) {
         self.emit_noted(direction, taken, body, Vec::new());
     }
 
-    fn emit_noted(&mut self, direction: Direction, taken: Taken, body: Body, notes: Vec<Note>) {
+    fn emit_noted(&mut self, direction: Direction, taken: BufferSlice, body: Body, notes: Vec<Note>) {
         let (source, destination) = self.flow.ends(direction);
         let record = Record {
             number: 0,
@@ -371,7 +372,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// Makes records of the whole chunks among the first `length` bytes that wait, which nothing explains.
-    fn emit_chunks(&mut self, direction: Direction, lane: &mut Lane, length: usize, body: &Body) {
+    fn emit_chunks(&mut self, direction: Direction, lane: &mut StreamBuffer, length: usize, body: &Body) {
         for _ in 0..length / CHUNK {
             self.emit(direction, lane.take(CHUNK), body.clone());
         }
@@ -384,10 +385,10 @@ impl<'a> Emitter<'a> {
         direction: Direction,
         loss: Loss,
         protocol: Protocol,
-        lane: &mut Lane,
+        lane: &mut StreamBuffer,
     ) {
         let (bytes, frames) = (bytes::Bytes::new(), Frames::from_slice(&[moment.frame]));
-        let nothing = Taken { bytes, offset: lane.offset(), at: moment.at, frames };
+        let nothing = BufferSlice { bytes, offset: lane.offset(), at: moment.at, frames };
         self.emit(direction, nothing, loss.body(protocol));
         lane.skip(loss.bytes());
     }

@@ -25,7 +25,7 @@ use rustc_hash::FxHashMap;
 
 use crate::record::units::counted;
 use crate::record::{Body, PeerWireBody, Protocol, Reason, Record, Speaker, Transport, Unreadable};
-use crate::{Dissected, Options, StreamId};
+use crate::{Dissected, StreamId, TraceOptions};
 use announces::{Announced, Announces};
 use dht::Nodes;
 use hash_proofs::Trees;
@@ -74,7 +74,7 @@ const PAIRS: usize = 10_000;
 const UDP_FLOWS: usize = 100_000;
 
 impl Annotator {
-    pub(crate) fn new(options: Options) -> Self {
+    pub(crate) fn new(options: TraceOptions) -> Self {
         let mut annotator = Self {
             local: options.local,
             torrents: HashMap::default(),

@@ -11,8 +11,10 @@ mod recorder;
 pub mod statistics;
 mod trace;
 
-pub use burst::{Closing, Direction, Flow, Interest, Moment, Opening, StreamEvent, StreamId};
-pub use capture::{Capture, Cut, Packet, TraceError};
+pub use burst::{
+    Direction, Flow, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest, StreamOpening,
+};
+pub use capture::{Capture, CapturedPacket, Cut, TraceError};
 pub use dissect::{ConnectionEnd, Dissected, Dissector};
 pub use expert::rules;
 pub use packet::{
@@ -25,4 +27,4 @@ pub use record::{
 };
 pub use recorder::Recorder;
 pub use statistics::Summary;
-pub use trace::{About, Counts, Options, Trace};
+pub use trace::{About, Counts, Trace, TraceOptions};

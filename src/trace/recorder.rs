@@ -12,7 +12,7 @@ use etherparse::err::packet::BuildWriteError;
 use etherparse::{IpHeaders, PacketBuilder, PacketBuilderStep, TcpHeader, TcpOptionElement};
 use rustc_hash::FxHashMap;
 
-use crate::burst::{Closing, Direction, Flow, Opening, StreamId};
+use crate::burst::{Direction, Flow, StreamClosing, StreamId, StreamOpening};
 use crate::packet::link::LinkType;
 
 #[cfg(test)]
@@ -25,19 +25,19 @@ mod tests;
 pub struct Recorder<W> {
     writer: W,
     block: Vec<u8>,
-    lines: FxHashMap<StreamId, Line>,
+    lines: FxHashMap<StreamId, SynthesisedConnection>,
     frames: u64,
 }
 
 /// A connection that is being recorded: its ends and what number each says next.
-struct Line {
+struct SynthesisedConnection {
     flow: Flow,
     established: bool,
     from_initiator: u32,
     from_responder: u32,
 }
 
-impl Line {
+impl SynthesisedConnection {
     fn next(&mut self, direction: Direction) -> &mut u32 {
         match direction {
             Direction::FromInitiator => &mut self.from_initiator,
@@ -75,7 +75,7 @@ impl<W: Write> Recorder<W> {
         at: Timestamp,
         stream: StreamId,
         flow: Flow,
-        opening: Opening,
+        opening: StreamOpening,
     ) -> io::Result<()> {
         if self.lines.contains_key(&stream) {
             return Err(invalid("a stream of this number is being recorded"));
@@ -83,19 +83,19 @@ impl<W: Write> Recorder<W> {
         let (initiator, responder) = same_family(flow.initiator, flow.responder);
         // Different for each stream, so that a reader sees ports used again; and the same in every run.
         let isn = stream.0.wrapping_mul(0x9e37_79b1);
-        let line = Line {
+        let line = SynthesisedConnection {
             flow: Flow { initiator, responder },
-            established: opening == Opening::MidStream,
+            established: opening == StreamOpening::MidStream,
             from_initiator: isn,
             from_responder: isn ^ 0x5555_5555,
         };
         self.lines.insert(stream, line);
         match opening {
-            Opening::Syn => {
+            StreamOpening::Syn => {
                 self.say(at, stream, Direction::FromInitiator, Flags::SYN, &[])?;
                 self.skip(stream, Direction::FromInitiator, 1)
             }
-            Opening::MidStream => self.say(at, stream, Direction::FromInitiator, Flags::ACK, &[]),
+            StreamOpening::MidStream => self.say(at, stream, Direction::FromInitiator, Flags::ACK, &[]),
         }
     }
 
@@ -155,11 +155,11 @@ impl<W: Write> Recorder<W> {
     }
 
     /// A connection is over. Nothing is written for one that was only given up on.
-    pub fn closed(&mut self, at: Timestamp, stream: StreamId, closing: Closing) -> io::Result<()> {
+    pub fn closed(&mut self, at: Timestamp, stream: StreamId, closing: StreamClosing) -> io::Result<()> {
         use Direction::{FromInitiator, FromResponder};
         let established = self.line(stream)?.established;
         match closing {
-            Closing::Finished => {
+            StreamClosing::Finished => {
                 self.established(at, stream)?;
                 for direction in [FromInitiator, FromResponder] {
                     self.say(at, stream, direction, Flags::FIN_ACK, &[])?;
@@ -167,15 +167,15 @@ impl<W: Write> Recorder<W> {
                 }
                 self.say(at, stream, FromInitiator, Flags::ACK, &[])?;
             }
-            Closing::Refused if !established => {
+            StreamClosing::Refused if !established => {
                 *self.line(stream)?.next(FromResponder) = 0;
                 self.say(at, stream, FromResponder, Flags::RST_ACK, &[])?;
             }
-            Closing::Reset | Closing::Refused => {
+            StreamClosing::Reset | StreamClosing::Refused => {
                 let flags = if established { Flags::RST_ACK } else { Flags::RST };
                 self.say(at, stream, FromInitiator, flags, &[])?;
             }
-            Closing::Unanswered | Closing::CaptureEnded | Closing::Replaced => {}
+            StreamClosing::Unanswered | StreamClosing::CaptureEnded | StreamClosing::Replaced => {}
         }
         self.lines.remove(&stream);
         Ok(())
@@ -207,7 +207,7 @@ impl<W: Write> Recorder<W> {
         Ok(self.writer)
     }
 
-    fn line(&mut self, stream: StreamId) -> io::Result<&mut Line> {
+    fn line(&mut self, stream: StreamId) -> io::Result<&mut SynthesisedConnection> {
         self.lines.get_mut(&stream).ok_or_else(|| invalid("a stream of this number is not being recorded"))
     }
 

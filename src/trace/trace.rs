@@ -17,18 +17,18 @@ use crate::capture::{Capture, Cut, TraceError};
 use crate::dissect::Dissected;
 use crate::expert::Annotator;
 use ahead::Ahead;
-use reading::Reading;
+use reading::CaptureReader;
 pub use reading::{About, Counts};
 
 /// What is known of a capture beforehand.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct TraceOptions {
     /// The address of the host the capture is about; found out when absent.
     pub local: Option<IpAddr>,
     /// Torrents whose pieces are to be checked.
     pub torrents: Vec<Arc<Metainfo>>,
     /// The keys of encrypted connections; those that the capture holds itself are found.
-    pub mse_keys: Vec<mse::Key>,
+    pub mse_keys: Vec<mse::MseKey>,
 }
 
 /// Reads a capture. Memory is held for what is open: streams, pieces on their way, and torrents that peers describe (each
@@ -46,7 +46,7 @@ pub struct Trace {
 /// Where records come from.
 enum Source {
     /// They are made when one is wanted.
-    Here(Box<Reading>),
+    Here(Box<CaptureReader>),
     /// Another thread makes them.
     Ahead(Ahead),
 }
@@ -56,8 +56,8 @@ impl Trace {
     ///
     /// # Errors
     /// When it cannot be opened, or is no capture.
-    pub fn open(path: &Path, options: Options) -> Result<Self, TraceError> {
-        let reading = Reading::new(Capture::open(path)?, &options);
+    pub fn open(path: &Path, options: TraceOptions) -> Result<Self, TraceError> {
+        let reading = CaptureReader::new(Capture::open(path)?, &options);
         let several = std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1);
         Ok(Self::over(reading, options, several))
     }
@@ -69,13 +69,13 @@ impl Trace {
     pub fn from_reader(
         name: String,
         reader: impl Read + Send + 'static,
-        options: Options,
+        options: TraceOptions,
     ) -> Result<Self, TraceError> {
-        let reading = Reading::new(Capture::from_reader(name, reader)?, &options);
+        let reading = CaptureReader::new(Capture::from_reader(name, reader)?, &options);
         Ok(Self::over(reading, options, false))
     }
 
-    fn over(reading: Reading, options: Options, ahead: bool) -> Self {
+    fn over(reading: CaptureReader, options: TraceOptions, ahead: bool) -> Self {
         let about = About::of(&reading);
         let source = if ahead { Ahead::over(reading) } else { Source::Here(Box::new(reading)) };
         let annotator = Annotator::new(options);

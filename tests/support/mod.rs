@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bittrace_protocol::metainfo::Metainfo;
-use bittrace_protocol::mse::{Key, parse_key_log};
+use bittrace_protocol::mse::{MseKey, parse_key_log};
 use bittrace_trace::{
-    Capture, Defragmenter, Direction, Dissected, Dissector, Flow, Interest, Moment, Options, Parsed,
-    Reassembler, Record, StreamEvent, StreamId, Trace, parse,
+    Capture, Defragmenter, Direction, Dissected, Dissector, Flow, Moment, Parsed, Reassembler, Record,
+    StreamEvent, StreamId, StreamInterest, Trace, TraceOptions, parse,
 };
 
 /// The folder of the reference captures.
@@ -45,15 +45,15 @@ pub fn torrent(path: &Path) -> Option<Arc<Metainfo>> {
 }
 
 /// The keys of a capture's encrypted connections, from the key log beside it.
-pub fn mse_keys(path: &Path) -> Vec<Key> {
+pub fn mse_keys(path: &Path) -> Vec<MseKey> {
     let log = captures_folder().join(format!("{}.keys", scenario(path)));
     std::fs::read(log).map_or_else(|_| Vec::new(), |log| parse_key_log(&log).expect("a key log can be read"))
 }
 
 /// All that is known of a capture beforehand.
-pub fn options(path: &Path) -> Options {
+pub fn options(path: &Path) -> TraceOptions {
     let torrents = torrent(path).into_iter().collect();
-    Options { torrents, mse_keys: mse_keys(path), ..Options::default() }
+    TraceOptions { torrents, mse_keys: mse_keys(path), ..TraceOptions::default() }
 }
 
 /// All records of a capture file.
@@ -101,7 +101,7 @@ pub fn events(path: &Path) -> Vec<Event> {
         let mut carried = |parsed: Parsed<'_>| match parsed {
             Parsed::Tcp(segment) => reassembler.segment(packet.moment, &segment, &mut |moment, event| {
                 events.push(owned(moment, event));
-                Interest::Wanted
+                StreamInterest::Wanted
             }),
             Parsed::Udp(datagram) => events.push(Event::Datagram(
                 packet.moment,
@@ -122,7 +122,7 @@ pub fn events(path: &Path) -> Vec<Event> {
     }
     reassembler.finish(&mut |moment, event| {
         events.push(owned(moment, event));
-        Interest::Wanted
+        StreamInterest::Wanted
     });
     events
 }
@@ -151,7 +151,7 @@ fn owned(moment: Moment, event: StreamEvent<'_>) -> Event {
 }
 
 /// The records of some events, each burst cut into parts by `cut`, which is told the burst's length.
-pub fn dissect(events: &[Event], keys: &[Key], mut cut: impl FnMut(usize) -> usize) -> Vec<Record> {
+pub fn dissect(events: &[Event], keys: &[MseKey], mut cut: impl FnMut(usize) -> usize) -> Vec<Record> {
     let mut dissector = Dissector::new();
     keys.iter().for_each(|key| dissector.learn_key(key));
     let mut records = Vec::new();

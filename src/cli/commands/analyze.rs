@@ -10,16 +10,16 @@ use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_trace::record::Severity;
 use bittrace_trace::units::{count, counted};
-use bittrace_trace::{Dissected, Options, Record, Summary, Trace};
+use bittrace_trace::{Dissected, Record, Summary, Trace, TraceOptions};
 
 use crate::Exit;
-use crate::args::{Analyze, Common, FailOn, Format, View};
+use crate::args::{Analyze, Common, FailOn, Format, ViewName};
 use crate::commands::torrent::read_torrent;
 use crate::failure::{self, warn};
 use crate::input;
 use crate::interrupt::interrupted;
 use crate::print::csv::CsvTable;
-use crate::print::json::{self, Closing};
+use crate::print::json::{self, JsonSummary};
 use crate::print::message_table::{Detail, MessageTable};
 use crate::print::output::{Output, styles};
 use crate::print::overview::Overview;
@@ -28,7 +28,7 @@ use crate::print::units::Bound;
 use crate::print::views::{Follower, Read, Views, list_rules};
 use crate::query::filter::Filter;
 use crate::query::names::Name;
-use crate::query::row::{Place, Row};
+use crate::query::row::{CaptureContext, Row};
 
 /// How many messages stand behind the summary when nobody says how many.
 const FIRST_MESSAGES: u64 = 50;
@@ -53,17 +53,17 @@ pub(crate) fn run(arguments: &Analyze, common: Common, mut output: Output) -> Re
 struct Analysis<'a> {
     common: Common,
     output: Output,
-    options: Options,
-    choice: Choice,
+    options: TraceOptions,
+    choice: OutputChoice,
     columns: Vec<(Name, String)>,
     format: Format,
-    views: &'a [View],
+    views: &'a [ViewName],
     /// The stream that is told as a conversation.
     follow: Option<u32>,
     hex: bool,
     show: Show,
     csv: CsvTable,
-    closing: Closing,
+    closing: JsonSummary,
     fail_on: Option<Severity>,
     /// How many messages earlier captures had.
     before: u64,
@@ -85,7 +85,7 @@ struct Show {
 }
 
 /// Which messages are wanted.
-struct Choice {
+struct OutputChoice {
     filter: Option<Filter>,
     streams: Vec<u32>,
     from: Option<Bound>,
@@ -113,7 +113,7 @@ impl<'a> Analysis<'a> {
             }
         };
         let views = &arguments.view;
-        if arguments.format == Format::Csv && views.contains(&View::Summary) {
+        if arguments.format == Format::Csv && views.contains(&ViewName::Summary) {
             bail!("--format csv has rows of one view only; the summary is in --format table and json");
         }
         if arguments.format == Format::Csv && views.iter().any(|view| *view != views[0]) {
@@ -126,10 +126,10 @@ impl<'a> Analysis<'a> {
             None if usual && arguments.format == Format::Table => FIRST_MESSAGES,
             None => u64::MAX,
         };
-        let summary = usual || views.contains(&View::Summary);
+        let summary = usual || views.contains(&ViewName::Summary);
         let show = Show {
             summary,
-            messages: usual || views.contains(&View::Messages) || arguments.follow.is_some(),
+            messages: usual || views.contains(&ViewName::Messages) || arguments.follow.is_some(),
             held: arguments.format == Format::Table && summary && limit < u64::MAX,
             limit,
         };
@@ -141,8 +141,8 @@ impl<'a> Analysis<'a> {
         Ok(Self {
             common,
             output,
-            options: Options { local: arguments.local, torrents, mse_keys: arguments.key_logs.read()? },
-            choice: Choice {
+            options: TraceOptions { local: arguments.local, torrents, mse_keys: arguments.key_logs.read()? },
+            choice: OutputChoice {
                 filter: arguments.filter.as_deref().map(Filter::parse).transpose()?,
                 streams: arguments.stream.iter().chain(&arguments.follow).copied().collect(),
                 from: bound("--from", &arguments.from)?,
@@ -155,7 +155,7 @@ impl<'a> Analysis<'a> {
             follow: arguments.follow,
             hex: arguments.hex,
             show,
-            closing: Closing::default(),
+            closing: JsonSummary::default(),
             fail_on: arguments.fail_on.map(severity),
             before: 0,
             begun: 0,
@@ -182,9 +182,9 @@ impl<'a> Analysis<'a> {
         let mut summary = Summary::new(&self.options.torrents);
         summary.before = self.before;
         let mut views = Views::new(self.views, &self.options.torrents);
-        let mut reading = Reading {
+        let mut reading = CaptureReading {
             follower: self.follow.map(|_| Follower::new(self.output.look)),
-            place: Place {
+            place: CaptureContext {
                 capture: name.clone(),
                 start: Timestamp::EPOCH,
                 before: self.before,
@@ -250,7 +250,7 @@ impl<'a> Analysis<'a> {
         Ok(())
     }
 
-    fn message(&mut self, record: &Record, reading: &mut Reading, trace: &Trace) -> io::Result<()> {
+    fn message(&mut self, record: &Record, reading: &mut CaptureReading, trace: &Trace) -> io::Result<()> {
         let row = Row::new(record, &reading.place);
         if !self.choice.wants(&row) {
             return Ok(());
@@ -287,7 +287,7 @@ impl<'a> Analysis<'a> {
         name: &str,
         trace: &Trace,
         summary: &Summary,
-        mut reading: Reading,
+        mut reading: CaptureReading,
     ) -> io::Result<()> {
         let look = self.output.look;
         if self.show.summary {
@@ -354,8 +354,8 @@ impl<'a> Analysis<'a> {
 }
 
 /// One capture that is being read.
-struct Reading {
-    place: Place,
+struct CaptureReading {
+    place: CaptureContext,
     table: MessageTable,
     follower: Option<Follower>,
     /// Messages that wait for the summary.
@@ -364,7 +364,7 @@ struct Reading {
     chosen: u64,
 }
 
-impl Choice {
+impl OutputChoice {
     fn wants(&self, row: &Row<'_>) -> bool {
         let (at, start) = (row.record.at, row.place.start);
         (self.streams.is_empty() || self.streams.contains(&row.record.stream.0))

@@ -41,7 +41,8 @@ pub(crate) fn run(arguments: &Diff, common: Common, mut output: Output) -> Resul
     }
     let mse_keys = arguments.key_logs.read()?;
     let read = |path, local| {
-        let options = bittrace_trace::Options { local, mse_keys: mse_keys.clone(), ..Default::default() };
+        let options =
+            bittrace_trace::TraceOptions { local, mse_keys: mse_keys.clone(), ..Default::default() };
         transcribe(input::open(path, options, &output)?, common)
     };
     let reference = read(&arguments.reference, arguments.local)?;
@@ -70,7 +71,7 @@ pub(crate) fn present(
         bail!("neither capture has what --only and --streams ask for: there is nothing to compare");
     }
     let allowed: Vec<PairVerdict> = arguments.allow.iter().copied().map(verdict).collect();
-    let view = View {
+    let view = DiffView {
         reference,
         candidate,
         torrents,
@@ -83,7 +84,7 @@ pub(crate) fn present(
         DiffFormat::Json => json::write(&view, output)?,
         DiffFormat::Table if common.quiet => page::write_conclusion(&view, output.look, output)?,
         DiffFormat::Table => {
-            let detail = Detail { hex: arguments.hex, context: arguments.context, all: common.verbose };
+            let detail = DiffDetail { hex: arguments.hex, context: arguments.context, all: common.verbose };
             page::write(&view, detail, output.look, output)?;
         }
     }
@@ -92,7 +93,7 @@ pub(crate) fn present(
 }
 
 /// A comparison, and what it is of.
-struct View<'a> {
+struct DiffView<'a> {
     reference: &'a Transcript,
     candidate: &'a Transcript,
     torrents: &'a [Arc<Metainfo>],
@@ -106,7 +107,7 @@ struct View<'a> {
 
 /// What is shown of each difference.
 #[derive(Debug, Clone, Copy)]
-struct Detail {
+struct DiffDetail {
     hex: bool,
     /// How many messages before and after it.
     context: usize,
@@ -116,12 +117,12 @@ struct Detail {
 
 /// A message, and the conversation it stands in.
 #[derive(Debug, Clone, Copy)]
-struct Said<'a> {
+struct NamedMessage<'a> {
     conversation: &'a Conversation,
     kept: &'a StoredMessage,
 }
 
-impl<'a> View<'a> {
+impl<'a> DiffView<'a> {
     fn conversations(
         &self,
         compared: &ComparedConversation,
@@ -135,18 +136,18 @@ impl<'a> View<'a> {
         &self,
         compared: &ComparedConversation,
         pair: &MessagePair,
-    ) -> (Option<Said<'a>>, Option<Said<'a>>) {
+    ) -> (Option<NamedMessage<'a>>, Option<NamedMessage<'a>>) {
         let of = |conversation: Option<&'a Conversation>, at: Option<u32>| {
             let conversation = conversation?;
             let kept = conversation.way(pair.speaker).messages.get(at? as usize)?;
-            Some(Said { conversation, kept })
+            Some(NamedMessage { conversation, kept })
         };
         let (one, other) = self.conversations(compared);
         (of(one, pair.reference), of(other, pair.candidate))
     }
 
     /// The message by whose name a pair goes: the reference's, where there is one.
-    fn named(&self, compared: &ComparedConversation, pair: &MessagePair) -> Option<Said<'a>> {
+    fn named(&self, compared: &ComparedConversation, pair: &MessagePair) -> Option<NamedMessage<'a>> {
         let (one, other) = self.said(compared, pair);
         one.or(other)
     }

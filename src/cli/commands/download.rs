@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bittrace_client::{
-    Download, Notice, Options, Outcome, Report, Resume, Stop, TorrentFile, random_identity,
+    Download, DownloadOptions, DownloadReport, Notice, Outcome, Resume, Stop, TorrentFile, random_identity,
 };
 use bittrace_protocol::session::{Config, Event, Identity, PieceOrder, Profile, SeedGoal};
 use bittrace_protocol::{Metainfo, PeerId};
@@ -128,8 +128,8 @@ struct Against {
 
 impl Against {
     /// Reads the capture before anything is downloaded, and has the run recorded.
-    fn begin(path: &Path, common: Common, options: &mut Options) -> Result<Self> {
-        let trace = Trace::open(path, bittrace_trace::Options::default())?;
+    fn begin(path: &Path, common: Common, options: &mut DownloadOptions) -> Result<Self> {
+        let trace = Trace::open(path, bittrace_trace::TraceOptions::default())?;
         let reference = diff::transcribe(trace, common)?;
         let folder = match options.record {
             Some(_) => None,
@@ -145,7 +145,7 @@ impl Against {
     }
 
     fn compare(&self, torrent: &Arc<Metainfo>, common: Common, output: &mut Output) -> Result<Exit> {
-        let trace = Trace::open(&self.recording, bittrace_trace::Options::default())?;
+        let trace = Trace::open(&self.recording, bittrace_trace::TraceOptions::default())?;
         let candidate = diff::transcribe(trace, common)?;
         let comparing = Comparing::default();
         let options = diff::options(&comparing)?;
@@ -206,7 +206,7 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
 fn manner(arguments: &args::Download, torrent: &Metainfo) -> Result<(Profile, Identity)> {
     let identity = random_identity(PEER_ID_PREFIX)?;
     let Some(path) = &arguments.like else { return Ok((own_profile(), identity)) };
-    let reference = Reference::open(path, bittrace_trace::Options::default())?;
+    let reference = Reference::open(path, bittrace_trace::TraceOptions::default())?;
     let mut profile = infer_profile(&reference, own_profile()).profile;
     if reference.torrent != torrent.info_hash {
         // Which pieces, and how many at a time, was a choice among other pieces.
@@ -218,7 +218,7 @@ fn manner(arguments: &args::Download, torrent: &Metainfo) -> Result<(Profile, Id
     Ok((profile, Identity { peer_id, ..identity }))
 }
 
-fn options(arguments: &args::Download, torrent: &Metainfo) -> Result<Options> {
+fn options(arguments: &args::Download, torrent: &Metainfo) -> Result<DownloadOptions> {
     let (profile, mut identity) = manner(arguments, torrent)?;
     if let Some(peer_id) = &arguments.peer_id {
         identity = Identity { peer_id: own_peer_id(peer_id)?, ..identity };
@@ -241,7 +241,7 @@ fn options(arguments: &args::Download, torrent: &Metainfo) -> Result<Options> {
     config.seeding = arguments.seed.as_deref().map(seed_goal).transpose()?;
     let rounds = arguments.rounds.unwrap_or(if arguments.single_peer { 1 } else { 3 });
     config.rounds = Some(rounds).filter(|&rounds| rounds > 0);
-    let mut options = Options::new(&arguments.output, config, identity);
+    let mut options = DownloadOptions::new(&arguments.output, config, identity);
     if !arguments.listen.is_empty() {
         options.listen.clone_from(&arguments.listen);
     }
@@ -295,7 +295,7 @@ fn stop_when_interrupted(stop: Stop) {
 }
 
 fn closing_table(
-    report: &Report,
+    report: &DownloadReport,
     arguments: &args::Download,
     look: Look,
     output: &mut Vec<u8>,

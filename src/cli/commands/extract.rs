@@ -11,7 +11,7 @@ use bittrace_client::Error;
 use bittrace_client::extract::{Extraction, ExtractionReport, Writing};
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_trace::units::counted;
-use bittrace_trace::{Dissected, Options};
+use bittrace_trace::{Dissected, TraceOptions};
 
 use crate::Exit;
 use crate::args::{Common, Extract, ExtractFormat};
@@ -31,7 +31,8 @@ pub(crate) fn run(arguments: &Extract, common: Common, mut output: Output) -> Re
     // The pieces are checked as they are put together, not as each peer received them. Requests to web seeds are known
     // by the torrent alone.
     let seeded = torrents.iter().filter(|torrent| !torrent.url_list.is_empty()).map(Arc::clone).collect();
-    let options = Options { torrents: seeded, mse_keys: arguments.key_logs.read()?, ..Options::default() };
+    let options =
+        TraceOptions { torrents: seeded, mse_keys: arguments.key_logs.read()?, ..TraceOptions::default() };
     let mut extraction = Extraction::new(&arguments.output, torrents).map_err(in_the_way)?;
     let mut exit = Exit::Done;
     for path in &arguments.captures {
@@ -57,7 +58,7 @@ pub(crate) fn run(arguments: &Extract, common: Common, mut output: Output) -> Re
 /// Reads a capture to its end. One that cannot be read is reported and the next one has its turn.
 fn read(
     path: &Path,
-    options: &Options,
+    options: &TraceOptions,
     extraction: &mut Extraction,
     common: Common,
     output: &Output,

@@ -9,7 +9,7 @@ use bittrace_protocol::session::{
 };
 use bittrace_protocol::tracker::http::RequestStyle;
 use bittrace_replay::{InferredProfile, Reference, infer_profile};
-use bittrace_trace::Options;
+use bittrace_trace::TraceOptions;
 use serde_json::{Map, Value, json};
 
 use crate::args::{self, DiffFormat};
@@ -20,8 +20,11 @@ use crate::print::table::{Column, printable, render, wrap};
 
 /// Runs the command.
 pub(crate) fn show(arguments: &args::Profile, output: &mut Output) -> Result<()> {
-    let options =
-        Options { local: arguments.local, mse_keys: arguments.key_logs.read()?, ..Options::default() };
+    let options = TraceOptions {
+        local: arguments.local,
+        mse_keys: arguments.key_logs.read()?,
+        ..TraceOptions::default()
+    };
     let trace = input::open(&arguments.capture, options, output)?;
     let reference = Reference::read(trace, &arguments.capture.display().to_string())?;
     let learnt = infer_profile(&reference, own_profile());
@@ -73,17 +76,17 @@ fn write(learnt: &InferredProfile, look: Look, out: &mut dyn Write) -> Result<()
 }
 
 /// A line of a profile.
-struct Row {
+struct ProfileRow {
     name: &'static str,
     /// The part of the profile that shows it.
     part: &'static str,
     value: Value,
 }
 
-fn rows(learnt: &InferredProfile) -> Vec<Row> {
+fn rows(learnt: &InferredProfile) -> Vec<ProfileRow> {
     let profile = &learnt.profile;
     let announce = &profile.announce;
-    let row = |name, part, value| Row { name, part, value };
+    let row = |name, part, value| ProfileRow { name, part, value };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let sent = |name: &str| announce.style.parameters.iter().any(|one| one.name == name.as_bytes());
     let order: Vec<Value> = match &profile.piece_order {

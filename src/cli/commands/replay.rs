@@ -14,10 +14,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use bittrace_protocol::Metainfo;
-use bittrace_protocol::mse::Key;
+use bittrace_protocol::mse::MseKey;
 use bittrace_replay::{Missed, RecordedPieces, Reference, Transcript, infer_profile, replay_offline};
 use bittrace_trace::units::counted;
-use bittrace_trace::{Options, Trace};
+use bittrace_trace::{Trace, TraceOptions};
 
 use crate::Exit;
 use crate::args::{self, Common, DiffFormat};
@@ -33,7 +33,7 @@ use crate::print::table::{printable, wrap};
 pub(crate) fn run(arguments: &args::Replay, common: Common, output: Output) -> Result<Exit> {
     // A mistyped mask is told before anything runs.
     let options = diff::options(&arguments.comparing)?;
-    let play = Play::load(arguments)?;
+    let play = ReplayPlan::load(arguments)?;
     if let Some(record) = &arguments.record {
         keep("the capture", &play.path, record)?;
         keep("the torrent file", &play.torrent_path, record)?;
@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &args::Replay, common: Common, output: Output) -> R
 }
 
 /// A capture that is to be played, and what belongs to it.
-struct Play {
+struct ReplayPlan {
     path: PathBuf,
     local: Option<std::net::IpAddr>,
     torrent: Arc<Metainfo>,
@@ -58,10 +58,10 @@ struct Play {
     torrent_path: PathBuf,
     content: Option<PathBuf>,
     /// The keys of the capture's encrypted connections.
-    mse_keys: Vec<Key>,
+    mse_keys: Vec<MseKey>,
 }
 
-impl Play {
+impl ReplayPlan {
     fn load(arguments: &args::Replay) -> Result<Self> {
         if arguments.capture == Path::new("-") {
             bail!("a capture is played from a file: it is read more than once");
@@ -84,7 +84,7 @@ impl Play {
 
     fn trace(&self) -> Result<Trace> {
         let mse_keys = self.mse_keys.clone();
-        Ok(Trace::open(&self.path, Options { local: self.local, mse_keys, ..Options::default() })?)
+        Ok(Trace::open(&self.path, TraceOptions { local: self.local, mse_keys, ..TraceOptions::default() })?)
     }
 
     /// The capture to be played, and the bytes of the torrent that it or the content has.
@@ -129,7 +129,7 @@ fn beside(capture: &Path) -> Result<PathBuf> {
 
 /// Plays the capture to bittrace, without sockets.
 fn rehearsed(
-    play: &Play,
+    play: &ReplayPlan,
     arguments: &args::Replay,
     options: &bittrace_replay::DiffOptions,
     common: Common,
@@ -146,7 +146,7 @@ fn rehearsed(
             .with_context(|| format!("{}: cannot be written", path.display()))?;
     }
     let name = format!("bittrace, as {}", learnt.client.as_deref().unwrap_or("its client"));
-    let local = Options { local: play.local, ..Options::default() };
+    let local = TraceOptions { local: play.local, ..TraceOptions::default() };
     let candidate = Trace::from_reader(name, io::Cursor::new(rehearsal.capture), local)?;
     let told = |table: bool| table && !common.quiet;
     if told(arguments.comparing.format == DiffFormat::Table) {
@@ -181,7 +181,7 @@ struct Noticed<'a> {
 
 /// Compares what was said in a run with the capture, and shows that.
 fn compare(
-    play: &Play,
+    play: &ReplayPlan,
     candidate: Trace,
     noticed: Noticed<'_>,
     arguments: &args::Replay,

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use csv::{ByteRecord, Writer};
 use serde_json::Value;
 
-use crate::query::cell_value::Said;
-use crate::query::names::{KEYS, Key, Name};
+use crate::query::cell_value::CellValue;
+use crate::query::names::{KEYS, Name, RowKey};
 use crate::query::row::Row;
 
 /// Writes messages as CSV.
@@ -16,9 +16,9 @@ use crate::query::row::Row;
 pub(crate) struct CsvTable {
     columns: Vec<(Name, String)>,
     begun: bool,
-    writer: Writer<Line>,
+    writer: Writer<CsvLine>,
     /// What the writer wrote.
-    line: Line,
+    line: CsvLine,
     /// Room for the cells of a row, and for one of them.
     cells: ByteRecord,
     cell: Vec<u8>,
@@ -26,9 +26,9 @@ pub(crate) struct CsvTable {
 
 /// A line that is being written, and read by whoever holds the other half.
 #[derive(Debug, Clone, Default)]
-struct Line(Rc<RefCell<Vec<u8>>>);
+struct CsvLine(Rc<RefCell<Vec<u8>>>);
 
-impl Write for Line {
+impl Write for CsvLine {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.borrow_mut().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -46,8 +46,8 @@ impl CsvTable {
             return Self::of(chosen.to_vec());
         }
         let keys = KEYS.iter().filter(|(_, key)| match key {
-            Key::Rule => false,
-            Key::Bytes => with_bytes,
+            RowKey::Rule => false,
+            RowKey::Bytes => with_bytes,
             _ => true,
         });
         let columns = keys.map(|(name, key)| (Name::Key(*key), (*name).to_owned())).collect();
@@ -55,7 +55,7 @@ impl CsvTable {
     }
 
     fn of(columns: Vec<(Name, String)>) -> Self {
-        let line = Line::default();
+        let line = CsvLine::default();
         let writer = Writer::from_writer(line.clone());
         Self { columns, begun: false, writer, line, cells: ByteRecord::new(), cell: Vec::new() }
     }
@@ -91,7 +91,7 @@ impl CsvTable {
 
 /// A value as one cell.
 pub(crate) fn cell(value: &Value) -> String {
-    Said::Field(value).to_string()
+    CellValue::Field(value).to_string()
 }
 
 /// Writes cells as one row.

@@ -22,17 +22,17 @@ pub(crate) fn write_message(
     with_bytes: bool,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    write_line(&Message { row, chosen, with_bytes }, out)
+    write_line(&JsonMessage { row, chosen, with_bytes }, out)
 }
 
 /// A message as an object.
-struct Message<'a> {
+struct JsonMessage<'a> {
     row: &'a Row<'a>,
     chosen: &'a [(Name, String)],
     with_bytes: bool,
 }
 
-impl Serialize for Message<'_> {
+impl Serialize for JsonMessage<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.chosen.is_empty() {
             return serializer.collect_map(self.row.entries(self.with_bytes));
@@ -61,7 +61,7 @@ pub(crate) fn write_line(object: &impl Serialize, out: &mut dyn Write) -> io::Re
 
 /// The closing object, gathered over the captures of a run.
 #[derive(Debug, Default)]
-pub(crate) struct Closing {
+pub(crate) struct JsonSummary {
     packets: u64,
     bytes: u64,
     streams: u64,
@@ -76,7 +76,7 @@ pub(crate) struct Closing {
     connections: Vec<Value>,
 }
 
-impl Closing {
+impl JsonSummary {
     /// Takes in a capture that was read. `whole` says that its end was reached.
     pub(crate) fn add(&mut self, name: &str, trace: &Trace, summary: &Summary, whole: bool) {
         let capture = trace.capture();

@@ -88,7 +88,7 @@ impl MessageTable {
         if !std::mem::replace(&mut self.begun, true) {
             self.headings(local, out)?;
         }
-        let mut line = Line::new(self.look);
+        let mut line = TableLine::new(self.look);
         if let Shape::Chosen(chosen) = &self.shape {
             for (at, (name, _, width)) in chosen.iter().enumerate() {
                 let text = row.value(name).map_or(String::new(), |value| printable(&cell(&value)));
@@ -129,7 +129,7 @@ impl MessageTable {
     }
 
     fn headings(&self, local: Option<IpAddr>, out: &mut dyn Write) -> io::Result<()> {
-        let mut line = Line::new(self.look);
+        let mut line = TableLine::new(self.look);
         let heading = styles::HEADING;
         if let Shape::Chosen(chosen) = &self.shape {
             for (_, name, width) in chosen {
@@ -288,13 +288,13 @@ fn chosen_widths(chosen: &[(Name, String)], width: usize) -> Vec<(Name, String, 
 }
 
 /// Cells side by side, each wrapped within its width, so that the line is as high as the highest.
-struct Line {
+struct TableLine {
     look: Look,
     cells: Vec<(Vec<String>, usize, anstyle::Style)>,
     used: usize,
 }
 
-impl Line {
+impl TableLine {
     const fn new(look: Look) -> Self {
         Self { look, cells: Vec::new(), used: 0 }
     }
@@ -371,7 +371,7 @@ mod tests {
     fn rows_keep_within_the_width() {
         for width in [60, 80, 140] {
             let look = Look { width, colour: false };
-            let mut line = Line::new(look);
+            let mut line = TableLine::new(look);
             line.number("123456789", NUMBER, styles::PLAIN);
             line.cell("[2001:db8:1111:2222:3333:4444:5555:6666]:51413", ONE_END, styles::PLAIN);
             line.rest(&"words and more words ".repeat(9), styles::PLAIN);

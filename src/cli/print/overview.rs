@@ -6,7 +6,7 @@ use bittrace_protocol::Timestamp;
 use bittrace_trace::record::{Protocol, Severity};
 use bittrace_trace::statistics::{Connection, TorrentSeen, Tracker, Unread};
 use bittrace_trace::units::{count, counted, rough_size, seconds, size, span};
-use bittrace_trace::{Closing, Direction, Opening, Summary, Trace};
+use bittrace_trace::{Direction, StreamClosing, StreamOpening, Summary, Trace};
 
 use crate::print::output::{Look, styles};
 use crate::print::table::{Column, printable, render, wrap};
@@ -472,16 +472,16 @@ fn answered(tracker: &Tracker) -> String {
 /// How a connection ended, in the words of the table.
 pub(crate) fn outcome(connection: &Connection) -> String {
     let mut text = match connection.closing {
-        Some(Closing::Finished) => "finished",
-        Some(Closing::Reset) => "reset",
-        Some(Closing::Refused) => "refused",
-        Some(Closing::Unanswered) => "unanswered",
-        Some(Closing::CaptureEnded) => "open",
-        Some(Closing::Replaced) => "replaced",
+        Some(StreamClosing::Finished) => "finished",
+        Some(StreamClosing::Reset) => "reset",
+        Some(StreamClosing::Refused) => "refused",
+        Some(StreamClosing::Unanswered) => "unanswered",
+        Some(StreamClosing::CaptureEnded) => "open",
+        Some(StreamClosing::Replaced) => "replaced",
         None => "datagrams",
     }
     .to_owned();
-    if connection.opening == Some(Opening::MidStream) {
+    if connection.opening == Some(StreamOpening::MidStream) {
         text.push_str(", joined in the middle");
     }
     if connection.decrypted {

@@ -17,7 +17,7 @@ use bittrace_trace::statistics::{Exchanges, PiecesSeen};
 use bittrace_trace::{Dissected, Summary};
 use serde_json::{Map, Value};
 
-use crate::args::{Format, View};
+use crate::args::{Format, ViewName};
 use crate::print::csv;
 use crate::print::json::write_line;
 use crate::print::output::{Look, styles};
@@ -59,11 +59,11 @@ struct Rows {
 const ROWS: usize = 100;
 
 impl Views {
-    pub(crate) fn new(chosen: &[View], torrents: &[Arc<Metainfo>]) -> Self {
+    pub(crate) fn new(chosen: &[ViewName], torrents: &[Arc<Metainfo>]) -> Self {
         Self {
-            exchanges: chosen.contains(&View::Conversations).then(Exchanges::new),
-            pieces: chosen.contains(&View::Pieces).then(|| PiecesSeen::new(torrents)),
-            findings: chosen.contains(&View::Findings),
+            exchanges: chosen.contains(&ViewName::Conversations).then(Exchanges::new),
+            pieces: chosen.contains(&ViewName::Pieces).then(|| PiecesSeen::new(torrents)),
+            findings: chosen.contains(&ViewName::Findings),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::print::units::Rfc3339;
 
 /// A value of a message.
 #[derive(Debug, Clone)]
-pub(crate) enum Said<'a> {
+pub(crate) enum CellValue<'a> {
     True,
     Number(u64),
     Seconds(f64),
@@ -29,7 +29,7 @@ pub(crate) enum Said<'a> {
     Field(&'a Value),
 }
 
-impl Said<'_> {
+impl CellValue<'_> {
     /// The same as a value of its own.
     pub(crate) fn to_value(&self) -> Value {
         match self {
@@ -53,7 +53,7 @@ impl Said<'_> {
     }
 }
 
-impl Serialize for Said<'_> {
+impl Serialize for CellValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::True => serializer.serialize_bool(true),
@@ -86,7 +86,7 @@ impl Serialize for AsJson<'_> {
     }
 }
 
-impl Display for Said<'_> {
+impl Display for CellValue<'_> {
     /// As one cell of CSV: a list or an object is JSON, an empty list and null are nothing.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(plain) = self.plain() {

@@ -12,7 +12,7 @@ use std::fmt;
 use bittrace_trace::record::Severity;
 use serde_json::Value;
 
-use crate::query::names::{Key, Name};
+use crate::query::names::{Name, RowKey};
 use crate::query::row::Row;
 use operand::Operand;
 
@@ -87,13 +87,13 @@ impl Expression {
 fn is_present(name: &Name, row: &Row<'_>) -> bool {
     let record = row.record;
     match name {
-        Name::Key(Key::Client) => record.client.is_some(),
-        Name::Key(Key::Torrent) => record.torrent.is_some(),
-        Name::Key(Key::Decrypted) => record.decrypted,
-        Name::Key(Key::Answers | Key::Latency) => record.answers.is_some(),
-        Name::Key(Key::Notes | Key::Severity | Key::Rule) => !record.notes.is_empty(),
-        Name::Key(Key::Fields) => !row.fields().is_empty(),
-        Name::Key(Key::Bytes) => !record.bytes.is_empty(),
+        Name::Key(RowKey::Client) => record.client.is_some(),
+        Name::Key(RowKey::Torrent) => record.torrent.is_some(),
+        Name::Key(RowKey::Decrypted) => record.decrypted,
+        Name::Key(RowKey::Answers | RowKey::Latency) => record.answers.is_some(),
+        Name::Key(RowKey::Notes | RowKey::Severity | RowKey::Rule) => !record.notes.is_empty(),
+        Name::Key(RowKey::Fields) => !row.fields().is_empty(),
+        Name::Key(RowKey::Bytes) => !record.bytes.is_empty(),
         Name::Key(_) => true,
         Name::Field(path) => row.field(path).is_some(),
     }
@@ -110,39 +110,43 @@ fn compare(name: &Name, operator: Operator, operand: &Operand, row: &Row<'_>) ->
         }
     };
     match key {
-        Key::N => number(row.number()),
-        Key::Elapsed => operator.accepts_item(|op| operand.compare_number(op, row.elapsed())),
-        Key::Time => operator.accepts_item(|op| operand.compare_time(op, record.at)),
-        Key::Capture => text(&row.place.capture),
-        Key::Frames => {
+        RowKey::N => number(row.number()),
+        RowKey::Elapsed => operator.accepts_item(|op| operand.compare_number(op, row.elapsed())),
+        RowKey::Time => operator.accepts_item(|op| operand.compare_time(op, record.at)),
+        RowKey::Capture => text(&row.place.capture),
+        RowKey::Frames => {
             accepts(operator, record.frames.iter(), |op, frame| operand.compare_number(op, *frame as f64))
         }
-        Key::Stream => number(u64::from(record.stream.0)),
-        Key::Src => operator.accepts_item(|op| operand.compare_address(op, record.source)),
-        Key::Dst => operator.accepts_item(|op| operand.compare_address(op, record.destination)),
-        Key::Speaker => text(record.speaker.name()),
-        Key::Transport => text(record.transport.name()),
-        Key::Protocol => text(record.body.protocol().name()),
-        Key::Message => text(record.body.message()),
-        Key::Offset => number(record.offset),
-        Key::Length => number(record.length()),
-        Key::Summary => text(&row.summary()),
-        Key::Fields => accepts(operator, row.fields().iter(), |op, (name, _)| operand.compare_text(op, name)),
-        Key::Client => record.client.as_deref().is_some_and(text),
-        Key::Torrent => record.torrent.is_some_and(|hash| text(&hash.to_string())),
-        Key::Decrypted => record.decrypted && text("true"),
-        Key::Answers => row.answers().is_some_and(number),
-        Key::Latency => record
+        RowKey::Stream => number(u64::from(record.stream.0)),
+        RowKey::Src => operator.accepts_item(|op| operand.compare_address(op, record.source)),
+        RowKey::Dst => operator.accepts_item(|op| operand.compare_address(op, record.destination)),
+        RowKey::Speaker => text(record.speaker.name()),
+        RowKey::Transport => text(record.transport.name()),
+        RowKey::Protocol => text(record.body.protocol().name()),
+        RowKey::Message => text(record.body.message()),
+        RowKey::Offset => number(record.offset),
+        RowKey::Length => number(record.length()),
+        RowKey::Summary => text(&row.summary()),
+        RowKey::Fields => {
+            accepts(operator, row.fields().iter(), |op, (name, _)| operand.compare_text(op, name))
+        }
+        RowKey::Client => record.client.as_deref().is_some_and(text),
+        RowKey::Torrent => record.torrent.is_some_and(|hash| text(&hash.to_string())),
+        RowKey::Decrypted => record.decrypted && text("true"),
+        RowKey::Answers => row.answers().is_some_and(number),
+        RowKey::Latency => record
             .answers
             .is_some_and(|answer| operator.accepts_item(|op| operand.compare_number(op, answer.latency))),
-        Key::Severity => accepts(operator, record.notes.iter(), |op, note| {
+        RowKey::Severity => accepts(operator, record.notes.iter(), |op, note| {
             operand.compare_severity(op, note.rule.severity)
         }),
-        Key::Rule => {
+        RowKey::Rule => {
             accepts(operator, record.notes.iter(), |op, note| operand.compare_text(op, note.rule.id))
         }
-        Key::Notes => accepts(operator, record.notes.iter(), |op, note| operand.compare_text(op, &note.text)),
-        Key::Bytes => text(&bittrace_protocol::Hex(&record.bytes).to_string()),
+        RowKey::Notes => {
+            accepts(operator, record.notes.iter(), |op, note| operand.compare_text(op, &note.text))
+        }
+        RowKey::Bytes => text(&bittrace_protocol::Hex(&record.bytes).to_string()),
     }
 }
 

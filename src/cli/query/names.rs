@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Name {
     /// A key of the message's object.
-    Key(Key),
+    Key(RowKey),
     /// A path within its `fields`.
     Field(String),
 }
@@ -15,10 +15,10 @@ macro_rules! keys {
     ($($key:ident = $name:literal,)*) => {
         /// The keys of a message's object.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(crate) enum Key { $(#[doc = $name] $key,)* }
+        pub(crate) enum RowKey { $(#[doc = $name] $key,)* }
 
         /// The names of the keys, in the order in which JSON has them.
-        pub(crate) const KEYS: &[(&str, Key)] = &[$(($name, Key::$key),)*];
+        pub(crate) const KEYS: &[(&str, RowKey)] = &[$(($name, RowKey::$key),)*];
     };
 }
 
@@ -264,11 +264,11 @@ mod tests {
 
     #[test]
     fn a_name_is_a_key_before_it_is_a_field() {
-        assert_eq!(Name::parse("length"), Ok(Name::Key(Key::Length)));
+        assert_eq!(Name::parse("length"), Ok(Name::Key(RowKey::Length)));
         assert_eq!(Name::parse("fields.length"), Ok(Name::Field("length".to_owned())));
         assert_eq!(Name::parse("m.ut_metadata"), Ok(Name::Field("m.ut_metadata".to_owned())));
         assert_eq!(Name::parse("added.f"), Ok(Name::Field("added.f".to_owned())));
-        assert_eq!(Name::parse("notes.rule"), Ok(Name::Key(Key::Rule)));
+        assert_eq!(Name::parse("notes.rule"), Ok(Name::Key(RowKey::Rule)));
     }
 
     #[test]

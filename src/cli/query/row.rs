@@ -10,13 +10,13 @@ use bittrace_trace::describe_in;
 use bittrace_trace::record::Record;
 use serde_json::{Map, Value};
 
-use crate::query::cell_value::Said;
+use crate::query::cell_value::CellValue;
 use crate::query::fields::fields_of;
-use crate::query::names::{KEYS, Key, Name};
+use crate::query::names::{KEYS, Name, RowKey};
 
 /// What the records of one capture have in common.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct CaptureContext {
     /// The capture's name.
     pub(crate) capture: String,
     /// When its first packet was captured.
@@ -31,12 +31,12 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) struct Row<'a> {
     pub(crate) record: &'a Record,
-    pub(crate) place: &'a Place,
+    pub(crate) place: &'a CaptureContext,
     fields: OnceCell<Map<String, Value>>,
 }
 
 impl<'a> Row<'a> {
-    pub(crate) const fn new(record: &'a Record, place: &'a Place) -> Self {
+    pub(crate) const fn new(record: &'a Record, place: &'a CaptureContext) -> Self {
         Self { record, place, fields: OnceCell::new() }
     }
 
@@ -76,10 +76,10 @@ impl<'a> Row<'a> {
     }
 
     /// What stands under `name`; `None` when the message has nothing there.
-    pub(crate) fn said(&self, name: &Name) -> Option<Said<'_>> {
+    pub(crate) fn said(&self, name: &Name) -> Option<CellValue<'_>> {
         match name {
             Name::Key(key) => self.key(*key),
-            Name::Field(path) => self.field(path).map(Said::Field),
+            Name::Field(path) => self.field(path).map(CellValue::Field),
         }
     }
 
@@ -89,45 +89,45 @@ impl<'a> Row<'a> {
     }
 
     /// What stands under each key that the whole message's object has.
-    pub(crate) fn entries(&self, with_bytes: bool) -> impl Iterator<Item = (&'static str, Said<'_>)> {
+    pub(crate) fn entries(&self, with_bytes: bool) -> impl Iterator<Item = (&'static str, CellValue<'_>)> {
         KEYS.iter().filter_map(move |(name, key)| match key {
-            Key::Severity | Key::Rule => None,
-            Key::Bytes if !with_bytes => None,
+            RowKey::Severity | RowKey::Rule => None,
+            RowKey::Bytes if !with_bytes => None,
             key => Some((*name, self.key(*key)?)),
         })
     }
 
-    fn key(&self, key: Key) -> Option<Said<'_>> {
+    fn key(&self, key: RowKey) -> Option<CellValue<'_>> {
         let record = self.record;
-        let text = |text: &'a str| Said::Text(Cow::Borrowed(text));
+        let text = |text: &'a str| CellValue::Text(Cow::Borrowed(text));
         Some(match key {
-            Key::N => Said::Number(self.number()),
-            Key::Time => Said::Time(record.at),
-            Key::Elapsed => Said::Seconds(self.elapsed()),
-            Key::Capture => text(&self.place.capture),
-            Key::Frames => Said::Frames(&record.frames),
-            Key::Stream => Said::Number(record.stream.0.into()),
-            Key::Src => Said::End(record.source),
-            Key::Dst => Said::End(record.destination),
-            Key::Speaker => text(record.speaker.name()),
-            Key::Transport => text(record.transport.name()),
-            Key::Protocol => text(record.body.protocol().name()),
-            Key::Message => text(record.body.message()),
-            Key::Offset => Said::Number(record.offset),
-            Key::Length => Said::Number(record.length()),
-            Key::Summary => Said::Text(Cow::Owned(self.summary())),
-            Key::Fields => Said::Fields(self.fields()),
-            Key::Client => text(record.client.as_deref()?),
-            Key::Torrent => Said::Hash(record.torrent?),
-            Key::Decrypted if !record.decrypted => return None,
-            Key::Decrypted => Said::True,
-            Key::Answers => Said::Number(self.answers()?),
-            Key::Latency => Said::Seconds(record.answers?.latency),
-            Key::Notes => Said::Notes(&record.notes),
-            Key::Severity => text(record.severity()?.name()),
-            Key::Rule if record.notes.is_empty() => return None,
-            Key::Rule => Said::Rules(&record.notes),
-            Key::Bytes => Said::Bytes(&record.bytes),
+            RowKey::N => CellValue::Number(self.number()),
+            RowKey::Time => CellValue::Time(record.at),
+            RowKey::Elapsed => CellValue::Seconds(self.elapsed()),
+            RowKey::Capture => text(&self.place.capture),
+            RowKey::Frames => CellValue::Frames(&record.frames),
+            RowKey::Stream => CellValue::Number(record.stream.0.into()),
+            RowKey::Src => CellValue::End(record.source),
+            RowKey::Dst => CellValue::End(record.destination),
+            RowKey::Speaker => text(record.speaker.name()),
+            RowKey::Transport => text(record.transport.name()),
+            RowKey::Protocol => text(record.body.protocol().name()),
+            RowKey::Message => text(record.body.message()),
+            RowKey::Offset => CellValue::Number(record.offset),
+            RowKey::Length => CellValue::Number(record.length()),
+            RowKey::Summary => CellValue::Text(Cow::Owned(self.summary())),
+            RowKey::Fields => CellValue::Fields(self.fields()),
+            RowKey::Client => text(record.client.as_deref()?),
+            RowKey::Torrent => CellValue::Hash(record.torrent?),
+            RowKey::Decrypted if !record.decrypted => return None,
+            RowKey::Decrypted => CellValue::True,
+            RowKey::Answers => CellValue::Number(self.answers()?),
+            RowKey::Latency => CellValue::Seconds(record.answers?.latency),
+            RowKey::Notes => CellValue::Notes(&record.notes),
+            RowKey::Severity => text(record.severity()?.name()),
+            RowKey::Rule if record.notes.is_empty() => return None,
+            RowKey::Rule => CellValue::Rules(&record.notes),
+            RowKey::Bytes => CellValue::Bytes(&record.bytes),
         })
     }
 }

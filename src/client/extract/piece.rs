@@ -55,18 +55,18 @@ struct Stretch {
     begin: u32,
     length: u32,
     /// The different contents, those that most peers sent first.
-    choices: Vec<Choice>,
+    choices: Vec<BlockChoice>,
 }
 
 #[derive(Debug)]
-struct Choice {
-    place: Place,
+struct BlockChoice {
+    place: PiecePlace,
     peers: SmallVec<[u32; 2]>,
     named: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum PiecePlace {
     /// In the spool.
     Spooled(u64),
     /// Padding: nobody need send it (BEP 47).
@@ -120,9 +120,9 @@ impl<'a> Assembly<'a> {
     }
 
     fn stretch(&mut self, begin: u32, length: u32, here: &[&Heard], padded: bool) -> Result<(), Error> {
-        let mut choices: Vec<Choice> = Vec::new();
+        let mut choices: Vec<BlockChoice> = Vec::new();
         for heard in here {
-            let place = Place::Spooled(heard.version.place + u64::from(begin - heard.begin));
+            let place = PiecePlace::Spooled(heard.version.place + u64::from(begin - heard.begin));
             let mut known = None;
             for (at, choice) in choices.iter().enumerate() {
                 if self.are_same(choice.place, place, length)? {
@@ -142,13 +142,13 @@ impl<'a> Assembly<'a> {
                 }
                 None => {
                     let peers = heard.version.peers.clone();
-                    choices.push(Choice { place, peers, named: heard.named });
+                    choices.push(BlockChoice { place, peers, named: heard.named });
                 }
             }
         }
         choices.sort_by_key(|choice| std::cmp::Reverse(choice.peers.len()));
         if padded {
-            choices.push(Choice { place: Place::Zeros, peers: SmallVec::new(), named: true });
+            choices.push(BlockChoice { place: PiecePlace::Zeros, peers: SmallVec::new(), named: true });
         }
         if !choices.is_empty() {
             self.stretches.push(Stretch { begin, length, choices });
@@ -199,7 +199,7 @@ impl<'a> Assembly<'a> {
     }
 
     /// What is taken, as parts of the piece, where they begin and how long they are.
-    pub(super) fn parts(&self, taken: &Taken) -> impl Iterator<Item = (u32, u32, Place)> {
+    pub(super) fn parts(&self, taken: &Taken) -> impl Iterator<Item = (u32, u32, PiecePlace)> {
         self.stretches
             .iter()
             .zip(taken)
@@ -218,7 +218,7 @@ impl<'a> Assembly<'a> {
         for (number, stretch) in self.stretches.iter().enumerate() {
             let right = taken.map(|taken| taken[number]);
             for (at, choice) in stretch.choices.iter().enumerate() {
-                if right == Some(at) || choice.place == Place::Zeros || blocks.len() >= NAMED {
+                if right == Some(at) || choice.place == PiecePlace::Zeros || blocks.len() >= NAMED {
                     continue;
                 }
                 let from = choice.peers.iter().filter_map(|peer| self.spool.peer_address(*peer));
@@ -273,13 +273,13 @@ impl<'a> Assembly<'a> {
         Ok(hasher)
     }
 
-    fn are_same(&self, one: Place, other: Place, length: u32) -> Result<bool, Error> {
+    fn are_same(&self, one: PiecePlace, other: PiecePlace, length: u32) -> Result<bool, Error> {
         let mut at = 0;
         let mut same = true;
         self.spool.each_chunk(one, length, &mut |chunk| {
             if same {
                 let mut against = vec![0; chunk.len()];
-                if let Place::Spooled(place) = other {
+                if let PiecePlace::Spooled(place) = other {
                     self.spool.read(place + at, &mut against)?;
                 }
                 same = against == chunk;
@@ -295,7 +295,7 @@ impl Spool {
     /// Reads bytes back, a part at a time.
     pub(super) fn each_chunk(
         &self,
-        place: Place,
+        place: PiecePlace,
         length: u32,
         tell: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
@@ -303,7 +303,7 @@ impl Spool {
         let mut at = 0;
         while at < length {
             let part = &mut chunk[..CHUNK.min((length - at) as usize)];
-            if let Place::Spooled(place) = place {
+            if let PiecePlace::Spooled(place) = place {
                 self.read(place + u64::from(at), part)?;
             }
             tell(part)?;

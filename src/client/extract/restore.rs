@@ -9,12 +9,12 @@ use std::path::PathBuf;
 use bittrace_protocol::merkle::{Hasher, LEAF};
 use bittrace_protocol::{Geometry, InfoHash, Metainfo, PieceIndex};
 
-use super::piece::{Assembly, PieceFault, Place, Taken};
+use super::piece::{Assembly, PieceFault, PiecePlace, Taken};
 use super::ranges::Ranges;
 use super::spool::Spool;
 use super::{Extracted, ExtractedFile, Origin};
 use crate::Error;
-use crate::folder::{Folder, Found, Replace};
+use crate::folder::{Folder, PathEntry, Replace};
 use crate::layout::{Layout, PART_SUFFIX};
 
 /// Writes the files of one torrent.
@@ -24,7 +24,7 @@ pub(super) struct Restore<'a> {
     torrent: &'a std::sync::Arc<Metainfo>,
     replace: Replace,
     layout: Layout,
-    row: Row,
+    row: FilesEndToEnd,
     /// The file that was written last.
     open: Option<(usize, File)>,
     /// Which files were begun.
@@ -40,7 +40,7 @@ pub(super) struct Restore<'a> {
 
 /// The files end to end. In a torrent of version 2 every file begins a piece, as if padding stood before it (BEP 52,
 /// "info dictionary").
-struct Row {
+struct FilesEndToEnd {
     geometry: Geometry,
     /// What stands in the row: a file of the torrent, or padding.
     parts: Vec<Option<usize>>,
@@ -63,16 +63,17 @@ impl<'a> Restore<'a> {
         for path in layout.places.iter().filter_map(|place| place.path.as_deref()) {
             for suffix in ["", PART_SUFFIX] {
                 let free = match folder.look(path, suffix)? {
-                    Found::Nothing => true,
-                    Found::File(_) => replace == Replace::Always,
-                    Found::Other => false,
+                    PathEntry::Nothing => true,
+                    PathEntry::File(_) => replace == Replace::Always,
+                    PathEntry::Other => false,
                 };
                 if !free {
                     return Err(Error::Exists { path: folder.shown(path, suffix) });
                 }
             }
         }
-        let row = Row::new(torrent).ok_or_else(|| Error::NoPieces { name: torrent.name.to_string() })?;
+        let row =
+            FilesEndToEnd::new(torrent).ok_or_else(|| Error::NoPieces { name: torrent.name.to_string() })?;
         Ok(Self {
             folder,
             spool,
@@ -211,7 +212,7 @@ impl<'a> Restore<'a> {
         let spool = self.spool;
         for (begin, length, place) in assembly.parts(taken) {
             // What is never written reads as zeros.
-            if place == Place::Zeros {
+            if place == PiecePlace::Zeros {
                 continue;
             }
             let mut at = start + u64::from(begin);
@@ -309,8 +310,8 @@ impl<'a> Restore<'a> {
         bytes.extend_from_slice(self.torrent.info_bytes());
         bytes.push(b'e');
         match self.folder.look(&path, "")? {
-            Found::Nothing => {}
-            Found::File(length) if length == bytes.len() as u64 && self.replace == Replace::Never => {
+            PathEntry::Nothing => {}
+            PathEntry::File(length) if length == bytes.len() as u64 && self.replace == Replace::Never => {
                 let mut known = Vec::new();
                 let mut file = self.folder.read(&path, "")?;
                 file.read_to_end(&mut known).map_err(|source| wrong("read", source))?;
@@ -319,7 +320,7 @@ impl<'a> Restore<'a> {
                 }
                 return Ok(shown);
             }
-            Found::File(_) if self.replace == Replace::Always => self.folder.remove(&path, "")?,
+            PathEntry::File(_) if self.replace == Replace::Always => self.folder.remove(&path, "")?,
             _ => return Err(Error::Exists { path: shown }),
         }
         let file = self.folder.write_new(&path, "")?;
@@ -328,7 +329,7 @@ impl<'a> Restore<'a> {
     }
 }
 
-impl Row {
+impl FilesEndToEnd {
     fn new(torrent: &Metainfo) -> Option<Self> {
         let lengths: Vec<(Option<usize>, u64)> = if torrent.geometry.is_some() {
             torrent.files.iter().enumerate().map(|(number, file)| (Some(number), file.length)).collect()

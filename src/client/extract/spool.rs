@@ -26,7 +26,7 @@ pub(super) struct Spool {
     flushed: u64,
     buckets: Vec<Bucket>,
     by_hash: HashMap<Option<InfoHash>, u32>,
-    blocks: BTreeMap<Key, SmallVec<[Version; 1]>>,
+    blocks: BTreeMap<SpoolKey, SmallVec<[Version; 1]>>,
     kept: usize,
     dropped: u64,
     peers: Vec<SocketAddr>,
@@ -43,7 +43,7 @@ pub(super) struct Bucket {
 }
 
 /// Bucket, piece, begin, length.
-type Key = (u32, PieceIndex, u32, u32);
+type SpoolKey = (u32, PieceIndex, u32, u32);
 
 /// Bytes that came for a block.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@
 
 mod support;
 
-use bittrace_client::{Outcome, Report};
+use bittrace_client::{DownloadReport, Outcome};
 use support::peer::{Fault, Peer, nobody};
 use support::tracker::Tracker;
 use support::{Seed, config, options, run};
@@ -13,7 +13,7 @@ const PIECE: usize = 32 * 1024;
 
 /// Downloads from these peers, in this order, one at a time or all at once; all must come, right.
 #[track_caller]
-fn download_from(faults: &[Fault], single_peer: bool) -> (Report, Vec<String>, Vec<Peer>, Tracker) {
+fn download_from(faults: &[Fault], single_peer: bool) -> (DownloadReport, Vec<String>, Vec<Peer>, Tracker) {
     // The tracker must be known before the torrent, and the torrent before the peers.
     let named = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let naming = named.clone();

@@ -6,7 +6,7 @@ mod support;
 
 use std::path::Path;
 
-use bittrace_client::{Error, Outcome, Report, Resume};
+use bittrace_client::{DownloadReport, Error, Outcome, Resume};
 use bittrace_protocol::session::{Config, SeedGoal};
 use support::peer::{Fault, Peer};
 use support::tracker::{Tracker, announce_reply, ok};
@@ -37,12 +37,12 @@ fn folder() -> Swarm {
 }
 
 impl Swarm {
-    fn download(&self, output: &Path) -> Result<Report, Error> {
+    fn download(&self, output: &Path) -> Result<DownloadReport, Error> {
         self.download_with(output, Resume::Verify, false)
     }
 
-    fn download_with(&self, output: &Path, resume: Resume, overwrite: bool) -> Result<Report, Error> {
-        let options = bittrace_client::Options { resume, overwrite, ..options(output, config()) };
+    fn download_with(&self, output: &Path, resume: Resume, overwrite: bool) -> Result<DownloadReport, Error> {
+        let options = bittrace_client::DownloadOptions { resume, overwrite, ..options(output, config()) };
         run(&self.seed, options).0
     }
 
@@ -316,7 +316,7 @@ fn runs_dropped_at_any_moment_carry_on() {
             let ended = runtime.block_on(async {
                 tokio::select! {
                     biased;
-                    () = enough.notified() => None::<Report>,
+                    () = enough.notified() => None::<DownloadReport>,
                     report = run => Some(report.unwrap()),
                 }
             });
@@ -337,7 +337,7 @@ fn single(length: usize) -> Swarm {
 }
 
 /// Downloads, and does something each time a piece is done.
-fn run_and(swarm: &Swarm, output: &Path, mut piece_done: impl FnMut()) -> Result<Report, Error> {
+fn run_and(swarm: &Swarm, output: &Path, mut piece_done: impl FnMut()) -> Result<DownloadReport, Error> {
     let download =
         bittrace_client::Download::new(swarm.seed.metainfo.clone(), options(output, config())).unwrap();
     download.run_blocking(|notice| {
@@ -463,7 +463,8 @@ fn a_start_that_fails_leaves_all_as_it_was() {
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let nowhere = around.path().join("missing/new.pcapng");
     for path in [pipe, nowhere, output.clone()] {
-        let options = bittrace_client::Options { record: Some(path.clone()), ..options(&output, config()) };
+        let options =
+            bittrace_client::DownloadOptions { record: Some(path.clone()), ..options(&output, config()) };
         let (result, _) = run(&swarm.seed, options);
         assert!(matches!(&result, Err(Error::Record { path: named, .. }) if *named == path), "{result:?}");
     }

@@ -46,7 +46,7 @@ fn gives(host: IpAddr, program: &str, client: fn(&Job<'_>) -> Client) {
     // It announces itself once its content is verified.
     wait_until("announcing", &work.join("log"), || !tracker.requests().is_empty());
     named.lock().unwrap().push(address);
-    let options = bittrace_client::Options { listen: vec![host], ..options(&output, patient()) };
+    let options = bittrace_client::DownloadOptions { listen: vec![host], ..options(&output, patient()) };
     let (result, notices) = run(&seed, options);
     assert_eq!(result.unwrap().outcome, Outcome::Complete, "{notices:#?}");
     seed.assert_whole(&output);
@@ -67,7 +67,7 @@ fn takes(host: IpAddr, program: &str, client: fn(&Job<'_>) -> Client) {
     let torrent = folder.path().join("it.torrent");
     std::fs::write(&torrent, &*seed.torrent).unwrap();
     let config = Config { seeding: Some(SeedGoal::default()), ..patient() };
-    let options = bittrace_client::Options { listen: vec![host], ..options(&content, config) };
+    let options = bittrace_client::DownloadOptions { listen: vec![host], ..options(&content, config) };
     let download = Download::new(seed.metainfo.clone(), options).unwrap();
     let stop = download.stop();
     let (listening, port) = std::sync::mpsc::channel();

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
-use bittrace_client::{Download, Notice, Options, Outcome};
+use bittrace_client::{Download, DownloadOptions, Notice, Outcome};
 use bittrace_protocol::session::{Config, Event, SeedGoal};
 use support::clients::*;
 use support::{Seed, options, run};
@@ -66,8 +66,8 @@ impl Scene {
         })
     }
 
-    fn options(&self, output: &Path, config: Config) -> Options {
-        Options { listen: vec![IN_NAMESPACE], ..options(output, config) }
+    fn options(&self, output: &Path, config: Config) -> DownloadOptions {
+        DownloadOptions { listen: vec![IN_NAMESPACE], ..options(output, config) }
     }
 
     /// Whether the tracker knows somebody who has everything (BEP 48).

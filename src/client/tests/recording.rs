@@ -15,7 +15,7 @@ use support::{Seed, config, options, run};
 
 /// The messages of a recording, as text.
 fn messages(path: &std::path::Path) -> Vec<String> {
-    let mut trace = Trace::open(path, bittrace_trace::Options::default()).unwrap();
+    let mut trace = Trace::open(path, bittrace_trace::TraceOptions::default()).unwrap();
     let mut messages = Vec::new();
     while let Some(dissected) = trace.next().unwrap() {
         messages.push(format!("{dissected:?}"));
@@ -48,7 +48,7 @@ fn every_byte_is_recorded() {
     let (mut blocks, mut from_peer, mut to_tracker, mut refused) = (0, Vec::new(), Vec::new(), 0);
     let mut flows = std::collections::HashMap::new();
     let mut sink = |_, event: bittrace_trace::StreamEvent<'_>| {
-        use bittrace_trace::{Closing, Direction, StreamEvent};
+        use bittrace_trace::{Direction, StreamClosing, StreamEvent};
         match event {
             StreamEvent::Opened { stream, flow, .. } => {
                 flows.insert(stream, flow);
@@ -61,11 +61,11 @@ fn every_byte_is_recorded() {
                     to_tracker.extend_from_slice(bytes);
                 }
             }
-            StreamEvent::Closed { closing: Closing::Refused, .. } => refused += 1,
+            StreamEvent::Closed { closing: StreamClosing::Refused, .. } => refused += 1,
             StreamEvent::Gap { .. } => panic!("a gap"),
             _ => {}
         }
-        bittrace_trace::Interest::Wanted
+        bittrace_trace::StreamInterest::Wanted
     };
     while let Some(packet) = capture.next_packet().unwrap() {
         match bittrace_trace::parse(packet.link, packet.data) {

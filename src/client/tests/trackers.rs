@@ -149,7 +149,7 @@ fn datagrams_carry_announces_over_both_families() {
         let (result, notices) = run(&seed, options);
         assert_eq!(result.unwrap().outcome, Outcome::Complete, "{notices:#?}");
         seed.assert_whole(&output.path().join("out"));
-        let mut trace = bittrace_trace::Trace::open(&path, bittrace_trace::Options::default()).unwrap();
+        let mut trace = bittrace_trace::Trace::open(&path, bittrace_trace::TraceOptions::default()).unwrap();
         while trace.next().unwrap().is_some() {}
         // Connecting, started, completed and stopped, each answered.
         assert!(trace.counts().udp >= 8, "{:?}", trace.counts());

@@ -10,7 +10,7 @@ use crate::InfoHash;
 
 /// All that reading an encrypted connection takes.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Key {
+pub struct MseKey {
     /// The torrent it is about: SKEY.
     pub info_hash: InfoHash,
     /// What both ends computed, most significant byte first: S.
@@ -26,7 +26,7 @@ pub enum End {
     Responder,
 }
 
-impl Key {
+impl MseKey {
     /// By what the responder finds the end of the padding: HASH('req1', S). It stands in clear, so it also tells
     /// whether this is a connection's secret.
     pub fn secret_hash(&self) -> [u8; HASH_LENGTH] {
@@ -63,7 +63,7 @@ impl Key {
     }
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for MseKey {
     /// Without the secret, which is nobody's who reads logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Key").field("info_hash", &self.info_hash).finish_non_exhaustive()
@@ -110,8 +110,8 @@ mod tests {
     use super::*;
     use crate::Hex;
 
-    fn key() -> Key {
-        Key { info_hash: InfoHash([0x11; 20]), secret: std::array::from_fn(|at| at as u8) }
+    fn key() -> MseKey {
+        MseKey { info_hash: InfoHash([0x11; 20]), secret: std::array::from_fn(|at| at as u8) }
     }
 
     fn keystream(end: End, count: usize) -> String {

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 
 use thiserror::Error;
 
-use super::{KEY_LENGTH, Key};
+use super::{KEY_LENGTH, MseKey};
 use crate::{Hex, InfoHash};
 
 /// How many keys a key log may have.
@@ -33,7 +33,7 @@ pub struct KeyLogError {
 ///
 /// # Errors
 /// At the first line that is none, and where there are more keys than [`MAX_KEYS`].
-pub fn parse_key_log(log: &[u8]) -> Result<Vec<Key>, KeyLogError> {
+pub fn parse_key_log(log: &[u8]) -> Result<Vec<MseKey>, KeyLogError> {
     let mut keys = Vec::new();
     // Some editors put a byte order mark in front.
     let log = log.strip_prefix(b"\xef\xbb\xbf").unwrap_or(log);
@@ -50,11 +50,11 @@ pub fn parse_key_log(log: &[u8]) -> Result<Vec<Key>, KeyLogError> {
 }
 
 /// The keys in text that may say other things as well, such as a capture's comment; at most [`MAX_KEYS`].
-pub fn keys_among(text: &[u8]) -> impl Iterator<Item = Key> {
+pub fn keys_among(text: &[u8]) -> impl Iterator<Item = MseKey> {
     lines(text).filter_map(|line| parse_line(line).ok().flatten()).take(MAX_KEYS)
 }
 
-impl Key {
+impl MseKey {
     /// Its line in a key log, without the end of the line.
     pub fn to_line(&self, initiator: SocketAddr, responder: SocketAddr) -> String {
         format!("{LABEL} {initiator}-{responder} {} {}", self.info_hash, Hex(&self.secret))
@@ -69,7 +69,7 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The key of a line; `None` of one that says nothing.
-fn parse_line(line: &[u8]) -> Result<Option<Key>, &'static str> {
+fn parse_line(line: &[u8]) -> Result<Option<MseKey>, &'static str> {
     let line = line.trim_ascii();
     if line.is_empty() || line.starts_with(b"#") {
         return Ok(None);
@@ -83,7 +83,7 @@ fn parse_line(line: &[u8]) -> Result<Option<Key>, &'static str> {
     let secret: [u8; KEY_LENGTH] =
         parts.next().and_then(unhex).ok_or("a secret of 192 hexadecimal digits")?;
     match parts.next() {
-        None => Ok(Some(Key { info_hash: InfoHash(info_hash), secret })),
+        None => Ok(Some(MseKey { info_hash: InfoHash(info_hash), secret })),
         Some(_) => Err("nothing behind the secret"),
     }
 }
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let key = Key { info_hash: InfoHash([0xa5; 20]), secret: std::array::from_fn(|at| at as u8) };
+        let key = MseKey { info_hash: InfoHash([0xa5; 20]), secret: std::array::from_fn(|at| at as u8) };
         let ends = ["10.0.0.3:49335", "[fd77::2]:51413"].map(|end| end.parse().unwrap());
         let line = key.to_line(ends[0], ends[1]);
         assert!(line.starts_with("MSE 10.0.0.3:49335-[fd77::2]:51413 a5a5"));

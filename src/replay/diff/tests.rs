@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bittrace_protocol::Timestamp;
-use bittrace_trace::{Closing, Direction, Flow, Recorder, StreamId, Trace};
+use bittrace_trace::{Direction, Flow, Recorder, StreamClosing, StreamId, Trace};
 
 use super::*;
 use crate::{DiffReport, MaskError, PairVerdict};
@@ -25,7 +25,7 @@ impl Run {
         Self { recorder, at: Timestamp::EPOCH, streams: 0 }
     }
 
-    fn open(&mut self, responder: &str, opening: Opening) -> StreamId {
+    fn open(&mut self, responder: &str, opening: StreamOpening) -> StreamId {
         let stream = StreamId(self.streams);
         self.streams += 1;
         let initiator = SocketAddr::new("10.0.0.3".parse().unwrap(), 40_000 + self.streams as u16);
@@ -40,18 +40,18 @@ impl Run {
     }
 
     fn announce(mut self, query: &str, host: &str) -> Self {
-        let stream = self.open("10.0.0.1:6969", Opening::Syn);
+        let stream = self.open("10.0.0.1:6969", StreamOpening::Syn);
         let hash = "info_hash=aaaaaaaaaaaaaaaaaaaa";
         let request = format!("GET /announce?{hash}&{query} HTTP/1.1\r\nHost: {host}\r\n\r\n");
         self.say(stream, Ours, request.as_bytes());
         self.say(stream, Theirs, b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\nd8:intervali9ee");
-        self.recorder.closed(self.at, stream, Closing::Finished).unwrap();
+        self.recorder.closed(self.at, stream, StreamClosing::Finished).unwrap();
         self
     }
 
     /// A connection to a seeder on which `said` is said.
     fn peer(mut self, peer_id: &str, said: &[Vec<u8>]) -> Self {
-        let stream = self.open("10.0.0.2:6881", Opening::Syn);
+        let stream = self.open("10.0.0.2:6881", StreamOpening::Syn);
         self.say(stream, Ours, &handshake(peer_id));
         self.say(stream, Theirs, &handshake("-TR3000-seederseeder"));
         for message in said {
@@ -62,7 +62,7 @@ impl Run {
                 None => self.say(stream, Ours, message),
             }
         }
-        self.recorder.closed(self.at, stream, Closing::Finished).unwrap();
+        self.recorder.closed(self.at, stream, StreamClosing::Finished).unwrap();
         self
     }
 

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use bittrace_protocol::{InfoHash, Timestamp};
 use bittrace_trace::{
-    Body, Direction, Dissected, Options, Protocol, Record, Speaker, StreamId, Trace, TraceError, Transport,
-    Unreadable,
+    Body, Direction, Dissected, Protocol, Record, Speaker, StreamId, Trace, TraceError, TraceOptions,
+    Transport, Unreadable,
 };
 
 /// What is kept of a capture to learn from it, and to play it.
@@ -67,7 +67,7 @@ impl Reference {
     ///
     /// # Errors
     /// When it cannot be read, is too long, or shows no client.
-    pub fn open(path: &Path, options: Options) -> Result<Self, ReferenceError> {
+    pub fn open(path: &Path, options: TraceOptions) -> Result<Self, ReferenceError> {
         Self::read(Trace::open(path, options)?, &path.display().to_string())
     }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use bittrace_protocol::{InfoHash, PeerId, Timestamp};
 use bittrace_trace::record::{Body, Frames, PeerWireBody, Protocol, Speaker, Transport, Unreadable};
-use bittrace_trace::{Direction, Dissected, Flow, Opening, Options, Record, StreamId, Trace, TraceError};
+use bittrace_trace::{
+    Direction, Dissected, Flow, Record, StreamId, StreamOpening, Trace, TraceError, TraceOptions,
+};
 use bytes::Bytes;
 
 use crate::model::message::{MessageStore, StoredMessage};
@@ -47,7 +49,7 @@ pub struct Conversation {
     /// The way the local host speaks.
     pub local: Direction,
     /// Whether the capture holds its beginning; of datagrams it does.
-    pub opening: Opening,
+    pub opening: StreamOpening,
     /// The torrent it is about.
     pub torrent: Option<InfoHash>,
     ways: [DirectionTranscript; 2],
@@ -115,7 +117,7 @@ impl Transcript {
     ///
     /// # Errors
     /// When it cannot be read to its end. A file that was cut short is read as far as it goes.
-    pub fn open(path: &Path, options: Options) -> Result<Self, TraceError> {
+    pub fn open(path: &Path, options: TraceOptions) -> Result<Self, TraceError> {
         Self::read(Trace::open(path, options)?)
     }
 
@@ -161,7 +163,7 @@ impl Conversation {
             role: ConversationRole::of(record.body.protocol()),
             flow: Flow { initiator, responder },
             local,
-            opening: Opening::Syn,
+            opening: StreamOpening::Syn,
             torrent: None,
             ways: Default::default(),
         }
@@ -179,7 +181,8 @@ impl Conversation {
 
     /// Whether the capture lacks some of what `speaker` said.
     pub fn is_lossy(&self, speaker: Speaker) -> bool {
-        self.opening == Opening::MidStream || self.way(speaker).messages.iter().any(StoredMessage::is_gap)
+        self.opening == StreamOpening::MidStream
+            || self.way(speaker).messages.iter().any(StoredMessage::is_gap)
     }
 
     /// Whether the local host opened it.

@@ -12,7 +12,7 @@ use bittrace_protocol::session::{
 use bittrace_protocol::tracker::http::{Framing, Request, frame_request};
 use bittrace_protocol::{Metainfo, PieceIndex, Timestamp};
 use bittrace_trace as trace;
-use bittrace_trace::{Direction, Flow, Opening, Recorder};
+use bittrace_trace::{Direction, Flow, Recorder, StreamOpening};
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
 
@@ -331,7 +331,7 @@ impl Simulation<'_> {
             Direction::FromInitiator => Flow { initiator: local, responder: far },
             Direction::FromResponder => Flow { initiator: far, responder: local },
         };
-        self.recorder.opened(self.now, number, flow, Opening::Syn)?;
+        self.recorder.opened(self.now, number, flow, StreamOpening::Syn)?;
         self.recorder.established(self.now, number)?;
         Ok(number)
     }
@@ -390,7 +390,7 @@ impl Simulation<'_> {
             self.missed.extend(peer.finish().into_iter().map(|missed| (line.far, missed)));
         }
         match line.recorded {
-            Some((recorded, _)) => self.recorder.closed(self.now, recorded, trace::Closing::Finished),
+            Some((recorded, _)) => self.recorder.closed(self.now, recorded, trace::StreamClosing::Finished),
             None => Ok(()),
         }
     }
@@ -450,14 +450,14 @@ mod tests {
     use std::path::PathBuf;
 
     use bittrace_protocol::session::Profile;
-    use bittrace_trace::{Options, Speaker, Trace};
+    use bittrace_trace::{Speaker, Trace, TraceOptions};
 
     use super::*;
     use crate::infer_profile;
 
     fn reference(capture: &str) -> (Reference, Arc<Metainfo>) {
         let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../captures"].iter().collect();
-        let reference = Reference::open(&folder.join(capture), Options::default()).unwrap();
+        let reference = Reference::open(&folder.join(capture), TraceOptions::default()).unwrap();
         let torrent = std::fs::read(folder.join(capture).with_extension("torrent")).unwrap();
         (reference, Arc::new(Metainfo::decode(&torrent).unwrap()))
     }
@@ -484,7 +484,7 @@ mod tests {
             assert!(rehearsal.complete, "{capture}: {:?}", rehearsal.remarks);
             assert_eq!((&rehearsal.missed[..], &rehearsal.remarks[..]), (&[][..], &[][..]), "{capture}");
             let bytes = std::io::Cursor::new(rehearsal.capture);
-            let trace = Trace::from_reader("rehearsal".to_owned(), bytes, Options::default()).unwrap();
+            let trace = Trace::from_reader("rehearsal".to_owned(), bytes, TraceOptions::default()).unwrap();
             let rehearsal = Reference::read(trace, "rehearsal").unwrap();
             assert_eq!(said(&rehearsal), said(&reference), "{capture}");
         }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bittrace_protocol::tracker::Event;
 use bittrace_protocol::tracker::http::{Framing, frame_request};
 use bittrace_protocol::{Metainfo, Timestamp};
-use bittrace_trace::{Closing, Direction, Flow, Recorder};
+use bittrace_trace::{Direction, Flow, Recorder, StreamClosing};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
@@ -273,10 +273,10 @@ async fn answer_client(
     let mut buffer = vec![0; READ];
     loop {
         match stream.read(&mut buffer).await {
-            Ok(0) | Err(_) => return line.close(&shared, Closing::Finished),
+            Ok(0) | Err(_) => return line.close(&shared, StreamClosing::Finished),
             Ok(count) => {
                 if !line.client_says(&shared, &buffer[..count]) {
-                    return line.close(&shared, Closing::Finished);
+                    return line.close(&shared, StreamClosing::Finished);
                 }
                 asked.extend_from_slice(&buffer[..count]);
             }
@@ -287,11 +287,11 @@ async fn answer_client(
             line.far_says(&shared, &answer);
             // An answer ends its connection, and says so.
             if stream.write_all(&answer).await.is_err() || stream.shutdown().await.is_err() {
-                return line.close(&shared, Closing::Reset);
+                return line.close(&shared, StreamClosing::Reset);
             }
         }
         if asked.len() > MOST_ASKED {
-            return line.close(&shared, Closing::Finished);
+            return line.close(&shared, StreamClosing::Finished);
         }
     }
 }

@@ -9,7 +9,7 @@ use pcap_parser::{
 };
 
 use super::input::Input;
-use super::{Fault, Found, MAX_BLOCK};
+use super::{Fault, MAX_BLOCK, PacketRecord};
 use crate::packet::link::LinkType;
 
 /// Where one stands in a pcap file: its header, which governs every packet.
@@ -71,7 +71,7 @@ impl Pcap {
 
     /// Finds the next packet. `None` when the file ends before the end of one.
     #[inline]
-    pub(super) fn next(&self, input: &mut Input) -> Result<Option<Found>, Fault> {
+    pub(super) fn next(&self, input: &mut Input) -> Result<Option<PacketRecord>, Fault> {
         loop {
             let available = input.available();
             let missing = match (self.frame)(available) {
@@ -89,13 +89,13 @@ impl Pcap {
         }
     }
 
-    fn found(&self, packet: &LegacyPcapBlock<'_>, input: &Input) -> Result<Found, Fault> {
+    fn found(&self, packet: &LegacyPcapBlock<'_>, input: &Input) -> Result<PacketRecord, Fault> {
         if packet.caplen > self.max_captured {
             return Err(self.oversized(packet.caplen as usize, input));
         }
         let end = self.frame_header + packet.data.len();
         let nanos = i64::from(packet.ts_usec).saturating_mul(self.nanos_per_unit);
-        Ok(Found {
+        Ok(PacketRecord {
             at: Timestamp::from_nanos(
                 i64::from(packet.ts_sec).saturating_mul(1_000_000_000).saturating_add(nanos),
             ),

@@ -2,14 +2,14 @@
 //! that carry no packets are passed over.
 
 use bittrace_protocol::Timestamp;
-use bittrace_protocol::mse::{Key, MAX_KEYS, keys_among};
+use bittrace_protocol::mse::{MAX_KEYS, MseKey, keys_among};
 use pcap_parser::{
     OptionCode, PcapNGOption, parse_interfacedescriptionblock_be, parse_interfacedescriptionblock_le,
     parse_sectionheaderblock,
 };
 
 use super::input::Input;
-use super::{Fault, Found, MAX_BLOCK};
+use super::{Fault, MAX_BLOCK, PacketRecord};
 use crate::packet::link::LinkType;
 
 mod clock;
@@ -21,7 +21,7 @@ pub(super) struct PcapNg {
     interfaces: Vec<Interface>,
     comments: Vec<String>,
     /// The keys since the packet before.
-    fresh_keys: Vec<Key>,
+    fresh_keys: Vec<MseKey>,
     /// How many keys there were.
     keys: usize,
     last: Timestamp,
@@ -57,13 +57,13 @@ impl PcapNg {
 
     /// The keys of encrypted connections that stand between the packet before and the one found last.
     #[inline]
-    pub(super) fn fresh_keys(&self) -> &[Key] {
+    pub(super) fn fresh_keys(&self) -> &[MseKey] {
         &self.fresh_keys
     }
 
     /// Finds the next packet. `None` when the file ends before the end of one.
     #[inline]
-    pub(super) fn next(&mut self, input: &mut Input) -> Result<Option<Found>, Fault> {
+    pub(super) fn next(&mut self, input: &mut Input) -> Result<Option<PacketRecord>, Fault> {
         self.fresh_keys.clear();
         loop {
             let Some((kind, length)) = self.block(input)? else { return Ok(None) };
@@ -201,14 +201,14 @@ impl PcapNg {
     }
 
     #[inline]
-    fn enhanced(&self, block: &[u8]) -> Result<Option<Found>, String> {
+    fn enhanced(&self, block: &[u8]) -> Result<Option<PacketRecord>, String> {
         if block.len() < 32 {
             return Err(format!("a packet block of {} bytes, wanted at least 32", block.len()));
         }
         self.timed(block, self.order.u32(block, 8))
     }
 
-    fn obsolete(&self, block: &[u8]) -> Result<Option<Found>, String> {
+    fn obsolete(&self, block: &[u8]) -> Result<Option<PacketRecord>, String> {
         if block.len() < 32 {
             return Err(format!("an obsolete packet block of {} bytes, wanted at least 32", block.len()));
         }
@@ -217,7 +217,7 @@ impl PcapNg {
 
     /// The part that the enhanced and the obsolete packet block share.
     #[inline]
-    fn timed(&self, block: &[u8], number: u32) -> Result<Option<Found>, String> {
+    fn timed(&self, block: &[u8], number: u32) -> Result<Option<PacketRecord>, String> {
         let interface = self.interface_of(number)?;
         let ticks = u64::from(self.order.u32(block, 12)) << 32 | u64::from(self.order.u32(block, 16));
         let captured = self.order.u32(block, 20) as usize;
@@ -226,7 +226,7 @@ impl PcapNg {
             return Err(format!("a packet of {captured} bytes in a block with room for {room}"));
         }
         let padded = captured.next_multiple_of(4);
-        Ok(Some(Found {
+        Ok(Some(PacketRecord {
             at: interface.clock.moment(ticks),
             link: interface.link,
             original_length: self.order.u32(block, 24),
@@ -237,7 +237,7 @@ impl PcapNg {
         }))
     }
 
-    fn simple(&self, block: &[u8]) -> Result<Option<Found>, String> {
+    fn simple(&self, block: &[u8]) -> Result<Option<PacketRecord>, String> {
         if block.len() < 16 {
             return Err(format!("a simple packet block of {} bytes, wanted at least 16", block.len()));
         }
@@ -249,7 +249,7 @@ impl PcapNg {
         if captured > room {
             return Err(format!("a packet of {captured} bytes in a simple block with room for {room}"));
         }
-        Ok(Some(Found {
+        Ok(Some(PacketRecord {
             // The block has no time of its own; that of the packet before keeps time from running back.
             at: self.last,
             link: interface.link,
@@ -294,7 +294,7 @@ fn options<'a>(options: &'a [PcapNGOption<'a>]) -> impl Iterator<Item = &'a Pcap
 }
 
 /// Takes in the keys among some text, as long as there are not too many.
-fn learn(text: &[u8], fresh: &mut Vec<Key>, count: &mut usize) {
+fn learn(text: &[u8], fresh: &mut Vec<MseKey>, count: &mut usize) {
     let before = fresh.len();
     fresh.extend(keys_among(text).take(MAX_KEYS - *count));
     *count += fresh.len() - before;

@@ -8,25 +8,25 @@ use bittrace_protocol::wire::{PROTOCOL, Prefix, handshake_prefix};
 
 use super::conversation::PeerConversation;
 use super::http_tracker::HttpTracker;
-use super::keys::Found;
+use super::keys::FoundKey;
 use super::mse::Mse;
 use super::peer_wire::{CLEAR_WITHIN, PeerWire, clear_handshake};
 use super::web_seed::WebSeed;
-use super::{ConnectionEnd, Dissected, Emitter, Loss, Recognised, Sink};
+use super::{ConnectionEnd, DissectContext, Dissected, Emitter, Loss, Sink};
 use crate::dissect::resync::{Search, search, search_all};
-use crate::dissect::stream_buffer::Lane;
+use crate::dissect::stream_buffer::StreamBuffer;
 use crate::expert::rules::MSE_OTHER_TORRENT;
 use crate::record::{Record, Transport};
-use crate::{Closing, Direction, Flow, Interest, Moment, Opening, StreamId};
+use crate::{Direction, Flow, Moment, StreamClosing, StreamId, StreamInterest, StreamOpening};
 
 /// A connection and what is known of it.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct StreamDissector {
     flow: Flow,
     transport: Transport,
-    opening: Opening,
+    opening: StreamOpening,
     opened: Moment,
-    lanes: [Lane; 2],
+    lanes: [StreamBuffer; 2],
     missing: [bool; 2],
     /// Whether it began like an encrypted connection of peers before bytes of it were lost.
     began_sealed: bool,
@@ -60,7 +60,7 @@ struct Looked {
 }
 
 /// What the bytes so far say of a connection.
-enum Verdict {
+enum Classification {
     Wait,
     Is(Carries),
 }
@@ -75,7 +75,7 @@ const BOTH: [Direction; 2] = [Direction::FromInitiator, Direction::FromResponder
 
 impl Carries {
     /// Turns the bytes that wait into records, as far as they go.
-    fn advance(&mut self, direction: Direction, lanes: &mut [Lane; 2], emitter: &mut Emitter<'_>) {
+    fn advance(&mut self, direction: Direction, lanes: &mut [StreamBuffer; 2], emitter: &mut Emitter<'_>) {
         let other = direction.reverse();
         match self {
             Self::PeerWire(wire) => wire.advance(direction, &mut lanes[direction as usize], emitter),
@@ -94,8 +94,8 @@ impl Carries {
     }
 }
 
-impl Connection {
-    pub(super) fn new(flow: Flow, transport: Transport, opening: Opening, opened: Moment) -> Self {
+impl StreamDissector {
+    pub(super) fn new(flow: Flow, transport: Transport, opening: StreamOpening, opened: Moment) -> Self {
         Self {
             flow,
             transport,
@@ -115,17 +115,17 @@ impl Connection {
         self.missing[direction as usize] = missing;
     }
 
-    pub(super) const fn interest(&self) -> Interest {
+    pub(super) const fn interest(&self) -> StreamInterest {
         match self.carries {
-            Carries::Other => Interest::Unwanted,
-            _ => Interest::Wanted,
+            Carries::Other => StreamInterest::Unwanted,
+            _ => StreamInterest::Wanted,
         }
     }
 
     /// The memory of what waits for a verdict.
     pub(super) fn undecided_cost(&self) -> usize {
         match self.carries {
-            Carries::Undecided(_) => self.lanes.iter().map(Lane::cost).sum(),
+            Carries::Undecided(_) => self.lanes.iter().map(StreamBuffer::cost).sum(),
             _ => 0,
         }
     }
@@ -135,7 +135,7 @@ impl Connection {
         moment: Moment,
         direction: Direction,
         bytes: &[u8],
-        recognised: &mut Recognised,
+        recognised: &mut DissectContext,
         out: &mut dyn FnMut(Dissected),
     ) {
         if matches!(self.carries, Carries::Other) {
@@ -154,14 +154,14 @@ impl Connection {
         moment: Moment,
         direction: Direction,
         loss: Loss,
-        recognised: &mut Recognised,
+        recognised: &mut DissectContext,
         out: &mut dyn FnMut(Dissected),
     ) {
         self.began_sealed |= self.begins_sealed(recognised);
         if let Carries::Undecided(looked) = &mut self.carries {
             // What was said before the loss was not enough to know; what comes after must be.
             looked[direction as usize] = Looked::default();
-            self.opening = Opening::MidStream;
+            self.opening = StreamOpening::MidStream;
             let lane = &mut self.lanes[direction as usize];
             drop(lane.take_all());
             lane.skip(loss.bytes());
@@ -183,8 +183,8 @@ impl Connection {
     pub(super) fn close(
         &mut self,
         moment: Moment,
-        closing: Closing,
-        recognised: &mut Recognised,
+        closing: StreamClosing,
+        recognised: &mut DissectContext,
         out: &mut dyn FnMut(Dissected),
     ) {
         self.give_up(recognised, out);
@@ -202,7 +202,7 @@ impl Connection {
                 }
             }
         }
-        let tried = matches!(closing, Closing::Refused | Closing::Unanswered)
+        let tried = matches!(closing, StreamClosing::Refused | StreamClosing::Unanswered)
             || self.lanes.iter().all(|lane| lane.end() == 0);
         if self.stream.is_some() || tried && recognised.is_peer(self.flow.responder) {
             out(Dissected::Connection(ConnectionEnd {
@@ -228,19 +228,19 @@ impl Connection {
     }
 
     /// The stream under which the packets of a connection that is not read are shown.
-    pub(super) fn unread_stream(&mut self, recognised: &mut Recognised) -> StreamId {
+    pub(super) fn unread_stream(&mut self, recognised: &mut DissectContext) -> StreamId {
         *self.stream.get_or_insert_with(|| recognised.next_stream())
     }
 
     /// Decides with what is there.
-    pub(super) fn give_up(&mut self, recognised: &mut Recognised, out: &mut dyn FnMut(Dissected)) {
+    pub(super) fn give_up(&mut self, recognised: &mut DissectContext, out: &mut dyn FnMut(Dissected)) {
         if matches!(self.carries, Carries::Undecided(_)) {
             self.decide(true, recognised, out);
         }
     }
 
-    fn decide(&mut self, last: bool, recognised: &mut Recognised, out: &mut dyn FnMut(Dissected)) {
-        let Verdict::Is(carries) = self.verdict(last, recognised) else { return };
+    fn decide(&mut self, last: bool, recognised: &mut DissectContext, out: &mut dyn FnMut(Dissected)) {
+        let Classification::Is(carries) = self.verdict(last, recognised) else { return };
         self.carries = carries;
         if matches!(self.carries, Carries::Other) {
             self.lanes = Default::default();
@@ -265,23 +265,31 @@ impl Connection {
         in_time(held, &mut |record| recognised.give_out(record, Some(conversation), out));
     }
 
-    fn advance(&mut self, direction: Direction, recognised: &mut Recognised, out: &mut dyn FnMut(Dissected)) {
+    fn advance(
+        &mut self,
+        direction: Direction,
+        recognised: &mut DissectContext,
+        out: &mut dyn FnMut(Dissected),
+    ) {
         let Some(stream) = self.stream else { return };
         let sink = Sink::Out(self.conversation.as_deref_mut(), out);
         let mut emitter = Emitter::new(stream, self.flow, self.transport, self.missing, recognised, sink);
         self.carries.advance(direction, &mut self.lanes, &mut emitter);
     }
 
-    fn verdict(&mut self, last: bool, recognised: &Recognised) -> Verdict {
-        let Carries::Undecided(looked) = &mut self.carries else { return Verdict::Wait };
+    fn verdict(&mut self, last: bool, recognised: &DissectContext) -> Classification {
+        let Carries::Undecided(looked) = &mut self.carries else { return Classification::Wait };
         let waiting = BOTH.map(|direction| self.lanes[direction as usize].waiting());
-        let mid_stream = self.opening == Opening::MidStream;
-        let other_when = |done: bool| if done { Verdict::Is(Carries::Other) } else { Verdict::Wait };
+        let mid_stream = self.opening == StreamOpening::MidStream;
+        let other_when =
+            |done: bool| if done { Classification::Is(Carries::Other) } else { Classification::Wait };
 
         for bytes in waiting {
             match handshake_prefix(bytes) {
-                Prefix::Yes if mid_stream => return Verdict::Is(Carries::PeerWire(PeerWire::mid_stream())),
-                Prefix::Yes => return Verdict::Is(Carries::PeerWire(PeerWire::from_start())),
+                Prefix::Yes if mid_stream => {
+                    return Classification::Is(Carries::PeerWire(PeerWire::mid_stream()));
+                }
+                Prefix::Yes => return Classification::Is(Carries::PeerWire(PeerWire::from_start())),
                 Prefix::SoFar if !bytes.is_empty() => return other_when(last),
                 Prefix::SoFar | Prefix::No => {}
             }
@@ -298,10 +306,10 @@ impl Connection {
                         let tracker = HttpTracker::recognise(asker, first).map(Carries::HttpTracker);
                         let seed = || WebSeed::recognise(asker, first, &recognised.torrents);
                         let carries = tracker.or_else(|| seed().map(|seed| Carries::WebSeed(Box::new(seed))));
-                        return Verdict::Is(carries.unwrap_or(Carries::Other));
+                        return Classification::Is(carries.unwrap_or(Carries::Other));
                     }
                     http::Framing::UntilClose | http::Framing::NotHttp(_) => {
-                        return Verdict::Is(Carries::Other);
+                        return Classification::Is(Carries::Other);
                     }
                 },
                 None if !bytes.is_empty() && !mid_stream => return other_when(last),
@@ -322,7 +330,7 @@ impl Connection {
             match looked.framer.response(answered, last, false) {
                 http::Framing::Complete(length) => {
                     match HttpTracker::recognise_answer(asker, &answered[..length]) {
-                        Some(tracker) => return Verdict::Is(Carries::HttpTracker(tracker)),
+                        Some(tracker) => return Classification::Is(Carries::HttpTracker(tracker)),
                         None => looked.no_answer = true,
                     }
                 }
@@ -335,16 +343,16 @@ impl Connection {
                 // What comes at once beyond the bound must not be found either.
                 let bytes = &bytes[..bytes.len().min(FOUND_WITHIN + 1)];
                 match search(bytes, *searched) {
-                    Search::Found(_) => return Verdict::Is(Carries::PeerWire(PeerWire::mid_stream())),
+                    Search::Found(_) => return Classification::Is(Carries::PeerWire(PeerWire::mid_stream())),
                     Search::NotBefore(at) => *searched = at,
                 }
                 let all = last || bytes.len() > FOUND_WITHIN;
                 if all && search_all(bytes, *searched).is_some() {
-                    return Verdict::Is(Carries::PeerWire(PeerWire::mid_stream()));
+                    return Classification::Is(Carries::PeerWire(PeerWire::mid_stream()));
                 }
             }
             return match last || waiting.iter().any(|bytes| bytes.len() > FOUND_WITHIN) {
-                true if self.began_sealed => Verdict::Is(Carries::Mse(Box::new(Mse::sealed(None)))),
+                true if self.began_sealed => Classification::Is(Carries::Mse(Box::new(Mse::sealed(None)))),
                 done => other_when(done),
             };
         }
@@ -357,43 +365,43 @@ impl Connection {
         if !initiator.is_empty() && !could_be_key(initiator)
             || !responder.is_empty() && !could_be_key(responder)
         {
-            return Verdict::Is(Carries::Other);
+            return Classification::Is(Carries::Other);
         }
         match recognised.keys.find(initiator, &mut looked[0].searched) {
-            Found::Key(key, hashes) => {
-                return Verdict::Is(Carries::Mse(Box::new(Mse::with_key(key, hashes))));
+            FoundKey::MseKey(key, hashes) => {
+                return Classification::Is(Carries::Mse(Box::new(Mse::with_key(key, hashes))));
             }
-            Found::OtherTorrent => {
+            FoundKey::OtherTorrent => {
                 let note = MSE_OTHER_TORRENT.note(MSE_OTHER_TORRENT.text);
-                return Verdict::Is(Carries::Mse(Box::new(Mse::sealed(Some(note)))));
+                return Classification::Is(Carries::Mse(Box::new(Mse::sealed(Some(note)))));
             }
-            Found::Nothing => {}
+            FoundKey::Nothing => {}
         }
         if waiting.iter().any(|bytes| clear_handshake(bytes).is_some()) {
-            return Verdict::Is(Carries::PeerWire(PeerWire::behind_key_exchange()));
+            return Classification::Is(Carries::PeerWire(PeerWire::behind_key_exchange()));
         }
         let enough = waiting.iter().all(|bytes| bytes.len() > CLEAR_WITHIN + PROTOCOL.len())
             || waiting.iter().any(|bytes| bytes.len() > DECIDED_WITHIN);
         if !last && !enough {
-            return Verdict::Wait;
+            return Classification::Wait;
         }
         if initiator.len() >= KEY_LENGTH && self.calls_a_peer(recognised) {
-            return Verdict::Is(Carries::Mse(Box::new(Mse::sealed(None))));
+            return Classification::Is(Carries::Mse(Box::new(Mse::sealed(None))));
         }
-        Verdict::Is(Carries::Other)
+        Classification::Is(Carries::Other)
     }
 
     /// Random bytes alone are no BitTorrent. That they go to a peer, by the word of a tracker or another peer, or over
     /// BitTorrent's own transport, makes them an encrypted connection.
-    fn calls_a_peer(&self, recognised: &Recognised) -> bool {
+    fn calls_a_peer(&self, recognised: &DissectContext) -> bool {
         recognised.is_peer(self.flow.responder) || self.transport == Transport::Utp
     }
 
     /// Whether an end has shown what can only be its public key, and neither anything else.
-    fn begins_sealed(&self, recognised: &Recognised) -> bool {
+    fn begins_sealed(&self, recognised: &DissectContext) -> bool {
         let waiting = BOTH.map(|direction| self.lanes[direction as usize].waiting());
         matches!(self.carries, Carries::Undecided(_))
-            && self.opening == Opening::Syn
+            && self.opening == StreamOpening::Syn
             && self.calls_a_peer(recognised)
             && waiting.iter().any(|bytes| bytes.len() >= KEY_LENGTH)
             && waiting.iter().all(|bytes| could_be_key(bytes))

@@ -9,25 +9,25 @@ use bittrace_protocol::{dht, lsd};
 use bytes::Bytes;
 
 use super::dht_flows::Nodes;
-use super::flows::{Flows, Talk};
+use super::flows::{Flows, UdpFlow};
 use super::utp::UtpConnections;
-use super::{Dissected, Recognised};
+use super::{DissectContext, Dissected};
 use crate::record::{Body, Protocol, Reason, Transport, Unreadable};
 use crate::{Direction, Moment};
 
 /// The flows of datagrams that are or may become BitTorrent.
 #[derive(Debug, Default)]
 pub(super) struct Datagrams {
-    trackers: Flows<Tracker>,
+    trackers: Flows<TrackerFlow>,
     nodes: Nodes,
     /// Who announces to whom in the local network.
-    announcers: Flows<Talk>,
+    announcers: Flows<UdpFlow>,
     utp: UtpConnections,
 }
 
 #[derive(Debug)]
-struct Tracker {
-    talk: Talk,
+struct TrackerFlow {
+    talk: UdpFlow,
     /// The ids of transactions that wait for their answer, the oldest first.
     waiting: Vec<u32>,
 }
@@ -42,7 +42,7 @@ impl Datagrams {
         source: SocketAddr,
         destination: SocketAddr,
         bytes: &[u8],
-        recognised: &mut Recognised,
+        recognised: &mut DissectContext,
         out: &mut dyn FnMut(Dissected),
     ) {
         let ends = (source, destination);
@@ -66,8 +66,8 @@ impl Datagrams {
                 self.utp.begin(moment, ends, bytes, recognised, out);
                 return;
             }
-            let talk = Talk::new(recognised.next_stream(), source, destination);
-            self.trackers.insert(source, destination, Tracker { talk, waiting: Vec::new() });
+            let talk = UdpFlow::new(recognised.next_stream(), source, destination);
+            self.trackers.insert(source, destination, TrackerFlow { talk, waiting: Vec::new() });
         }
         let Some(tracker) = self.trackers.find(source, destination) else { return };
         let direction = tracker.talk.direction(source);
@@ -77,7 +77,7 @@ impl Datagrams {
     }
 
     /// Takes in that no more datagrams come.
-    pub(super) fn finish(&mut self, recognised: &mut Recognised, out: &mut dyn FnMut(Dissected)) {
+    pub(super) fn finish(&mut self, recognised: &mut DissectContext, out: &mut dyn FnMut(Dissected)) {
         self.utp.finish(recognised, out);
     }
 
@@ -86,11 +86,11 @@ impl Datagrams {
         moment: Moment,
         (source, destination): (SocketAddr, SocketAddr),
         (bytes, announce): (&[u8], lsd::Announce),
-        recognised: &mut Recognised,
+        recognised: &mut DissectContext,
         out: &mut dyn FnMut(Dissected),
     ) {
         if self.announcers.find(source, destination).is_none() {
-            let talk = Talk::new(recognised.next_stream(), source, destination);
+            let talk = UdpFlow::new(recognised.next_stream(), source, destination);
             self.announcers.insert(source, destination, talk);
         }
         let Some(talk) = self.announcers.find(source, destination) else { return };
@@ -99,7 +99,7 @@ impl Datagrams {
     }
 }
 
-impl Tracker {
+impl TrackerFlow {
     /// What a datagram between a client and a UDP tracker says. An answer is believed when it answers a transaction
     /// of this flow.
     fn body(&mut self, direction: Direction, bytes: &Bytes) -> Body {

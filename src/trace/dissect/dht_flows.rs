@@ -9,26 +9,26 @@ use bittrace_protocol::Timestamp;
 use bittrace_protocol::dht::{Kind, Message, Method};
 use bytes::Bytes;
 
-use super::flows::{Flows, Talk};
-use super::{Dissected, Recognised};
+use super::flows::{Flows, UdpFlow};
+use super::{DissectContext, Dissected};
 use crate::record::{Body, Transport};
 use crate::{Direction, Moment};
 
 /// The pairs of nodes that speak with each other.
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
-    pairs: Flows<Pair>,
+    pairs: Flows<NodePair>,
 }
 
 #[derive(Debug)]
-struct Pair {
-    talk: Talk,
+struct NodePair {
+    talk: UdpFlow,
     /// The queries that wait for their response, the oldest first.
-    asked: VecDeque<Asked>,
+    asked: VecDeque<PendingQuery>,
 }
 
 #[derive(Debug)]
-struct Asked {
+struct PendingQuery {
     transaction: Vec<u8>,
     by: Direction,
     method: Method,
@@ -53,12 +53,12 @@ impl Nodes {
         moment: Moment,
         (source, destination): (SocketAddr, SocketAddr),
         (bytes, message): (&[u8], Message),
-        recognised: &mut Recognised,
+        recognised: &mut DissectContext,
         out: &mut dyn FnMut(Dissected),
     ) {
         if self.pairs.find(source, destination).is_none() {
-            let talk = Talk::new(recognised.next_stream(), source, destination);
-            self.pairs.insert(source, destination, Pair { talk, asked: VecDeque::new() });
+            let talk = UdpFlow::new(recognised.next_stream(), source, destination);
+            self.pairs.insert(source, destination, NodePair { talk, asked: VecDeque::new() });
         }
         let Some(pair) = self.pairs.find(source, destination) else { return };
         let direction = pair.talk.direction(source);
@@ -69,7 +69,7 @@ impl Nodes {
     }
 }
 
-impl Pair {
+impl NodePair {
     /// What a message is about: of a query what it asks, of a response or error what was asked.
     fn method(&mut self, at: Timestamp, direction: Direction, message: &Message) -> Option<Method> {
         while self.asked.front().is_some_and(|asked| at.seconds_since(asked.at) > PATIENCE.as_secs_f64()) {
@@ -80,7 +80,7 @@ impl Pair {
                 self.asked.pop_front();
             }
             if message.transaction.len() <= TRANSACTION && query.method.name().len() <= METHOD {
-                self.asked.push_back(Asked {
+                self.asked.push_back(PendingQuery {
                     transaction: message.transaction.clone(),
                     by: direction,
                     method: query.method.clone(),
@@ -89,7 +89,8 @@ impl Pair {
             }
             return Some(query.method.clone());
         }
-        let answers = |asked: &Asked| asked.by != direction && asked.transaction == message.transaction;
+        let answers =
+            |asked: &PendingQuery| asked.by != direction && asked.transaction == message.transaction;
         let asked = self.asked.iter().position(answers).and_then(|at| self.asked.remove(at));
         match (&message.kind, asked) {
             (_, Some(asked)) => Some(asked.method),

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 
-use super::{Dissected, Emitter, Recognised, Sink};
-use crate::dissect::stream_buffer::Taken;
+use super::{DissectContext, Dissected, Emitter, Sink};
+use crate::dissect::stream_buffer::BufferSlice;
 use crate::record::{Body, Frames, Transport};
 use crate::{Direction, Flow, Moment, StreamId};
 
@@ -58,14 +58,14 @@ fn ends(a: SocketAddr, b: SocketAddr) -> Ends {
 
 /// The stream of a flow, and how far each direction of it is.
 #[derive(Debug)]
-pub(super) struct Talk {
+pub(super) struct UdpFlow {
     stream: StreamId,
     flow: Flow,
     /// The bytes of each direction before the next datagram.
     offsets: [u64; 2],
 }
 
-impl Talk {
+impl UdpFlow {
     /// A flow whose first datagram goes from `initiator` to `responder`.
     pub(super) const fn new(stream: StreamId, initiator: SocketAddr, responder: SocketAddr) -> Self {
         Self { stream, flow: Flow { initiator, responder }, offsets: [0; 2] }
@@ -88,7 +88,7 @@ impl Talk {
         direction: Direction,
         (bytes, body): (Bytes, Body),
         transport: Transport,
-        recognised: &mut Recognised,
+        recognised: &mut DissectContext,
         out: &mut dyn FnMut(Dissected),
     ) {
         let offset = self.offsets[direction as usize];
@@ -96,7 +96,7 @@ impl Talk {
         let frames = Frames::from_slice(&[moment.frame]);
         let mut emitter =
             Emitter::new(self.stream, self.flow, transport, [false; 2], recognised, Sink::Out(None, out));
-        emitter.emit(direction, Taken { bytes, offset, at: moment.at, frames }, body);
+        emitter.emit(direction, BufferSlice { bytes, offset, at: moment.at, frames }, body);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bittrace_protocol::tracker::http::{self, Framer, Framing, RequestKind};
 
 use super::{CHUNK, Emitter, Loss};
-use crate::dissect::stream_buffer::Lane;
+use crate::dissect::stream_buffer::StreamBuffer;
 use crate::record::{Body, HttpTrackerBody, Protocol, Reason, Unreadable};
 use crate::{Direction, Moment};
 
@@ -18,14 +18,14 @@ pub(super) struct HttpTracker {
     answers_alone: bool,
     framers: [Framer; 2],
     /// The requests that wait for their answers, the oldest first.
-    asked: VecDeque<Asked>,
+    asked: VecDeque<PendingRequest>,
     /// Whether a direction can be read no further: bytes were lost, or are no HTTP.
     lost: [bool; 2],
 }
 
 /// What a request says of its answer.
 #[derive(Debug, Clone, Copy)]
-struct Asked {
+struct PendingRequest {
     /// It was a HEAD: the answer has no body.
     head: bool,
     /// It was an announce or a scrape: the answer is a tracker's.
@@ -65,7 +65,12 @@ impl HttpTracker {
     }
 
     /// Turns the bytes that wait in `lane` into records, as far as they go.
-    pub(super) fn advance(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+    pub(super) fn advance(
+        &mut self,
+        direction: Direction,
+        lane: &mut StreamBuffer,
+        emitter: &mut Emitter<'_>,
+    ) {
         // An answer may be captured before what it answers, and is not understood without it.
         let unasked = self.asked.is_empty() && !self.answers_alone;
         if direction != self.asker && unasked && lane.waiting().len() < CHUNK {
@@ -74,7 +79,7 @@ impl HttpTracker {
         self.go_on(direction, lane, emitter);
     }
 
-    fn go_on(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+    fn go_on(&mut self, direction: Direction, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) {
         while !lane.waiting().is_empty() && !self.lost[direction as usize] {
             let framing = self.frame(direction, lane.waiting(), false);
             match framing {
@@ -96,7 +101,7 @@ impl HttpTracker {
         moment: Moment,
         direction: Direction,
         loss: Loss,
-        lane: &mut Lane,
+        lane: &mut StreamBuffer,
         emitter: &mut Emitter<'_>,
     ) {
         self.flush(direction, lane, emitter);
@@ -105,7 +110,12 @@ impl HttpTracker {
     }
 
     /// Takes in that no more bytes come.
-    pub(super) fn finish(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+    pub(super) fn finish(
+        &mut self,
+        direction: Direction,
+        lane: &mut StreamBuffer,
+        emitter: &mut Emitter<'_>,
+    ) {
         while !lane.waiting().is_empty() && !self.lost[direction as usize] {
             match self.frame(direction, lane.waiting(), true) {
                 Framing::Complete(length) => self.message(direction, length, lane, emitter),
@@ -125,7 +135,13 @@ impl HttpTracker {
         framer.response(bytes, closed, self.asked.front().is_some_and(|asked| asked.head))
     }
 
-    fn message(&mut self, direction: Direction, length: usize, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+    fn message(
+        &mut self,
+        direction: Direction,
+        length: usize,
+        lane: &mut StreamBuffer,
+        emitter: &mut Emitter<'_>,
+    ) {
         let taken = lane.take(length);
         let ordinary = Body::Unreadable(Protocol::HttpTracker, Unreadable::Opaque(Reason::OrdinaryHttp));
         let body = if direction == self.asker {
@@ -134,7 +150,7 @@ impl HttpTracker {
                     let kind = request.kind();
                     let tracker = kind != RequestKind::Other;
                     if self.asked.len() < PIPELINE {
-                        self.asked.push_back(Asked { head: request.method() == b"HEAD", tracker });
+                        self.asked.push_back(PendingRequest { head: request.method() == b"HEAD", tracker });
                     }
                     if tracker {
                         Body::HttpTracker(HttpTrackerBody::Request(Arc::new(request), Arc::new(kind)))
@@ -164,7 +180,7 @@ impl HttpTracker {
     }
 
     /// Makes one record of all that waits, though it is no whole message.
-    fn flush(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+    fn flush(&mut self, direction: Direction, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) {
         if lane.waiting().is_empty() {
             return;
         }

@@ -2,10 +2,10 @@
 //!
 //! RC4 keeps lengths, so deciphered records have the places of the bytes on the wire and tile the stream.
 
-mod way;
+mod direction;
 
 use bittrace_protocol::mse::{
-    End, HASH_LENGTH, KEY_LENGTH, Key, MAX_PADDING, Methods, Part, Progress, Terms, VERIFICATION, terms,
+    End, HASH_LENGTH, KEY_LENGTH, MAX_PADDING, Methods, MseKey, Part, Progress, Terms, VERIFICATION, terms,
 };
 use bittrace_protocol::wire::{Frame, Prefix, frame, handshake_prefix};
 use memchr::memmem;
@@ -13,16 +13,16 @@ use memchr::memmem;
 use super::peer_wire::PeerWire;
 use super::{CHUNK, Emitter, Loss};
 use crate::dissect::resync::search_all;
-use crate::dissect::stream_buffer::{Lane, Taken};
+use crate::dissect::stream_buffer::{BufferSlice, StreamBuffer};
 use crate::expert::rules::MSE_NOT_DECIPHERED;
 use crate::record::{Body, MseBody, Note, Protocol, Reason, Unreadable};
 use crate::{Direction, Moment};
-use way::{Stage, Way};
+use direction::{MseDirection, MseStage};
 
 /// What is known of an encrypted connection.
 #[derive(Debug)]
 pub(super) struct Mse {
-    ways: [Way; 2],
+    ways: [MseDirection; 2],
     wire: PeerWire,
     /// What the initiator offered, once it has.
     provided: Option<Methods>,
@@ -48,30 +48,35 @@ const SELECTED_WITHIN: usize = 8 * 1024;
 impl Mse {
     /// A connection whose key is not known; `note` says what is to be said of that.
     pub(super) fn sealed(note: Option<Note>) -> Self {
-        let mut ways = [(); 2].map(|()| Way::new(Stage::Sealed, None));
+        let mut ways = [(); 2].map(|()| MseDirection::new(MseStage::Sealed, None));
         ways[FromInitiator as usize].note = note;
         Self { ways, wire: PeerWire::from_start(), provided: None, selected: None }
     }
 
     /// A connection whose key is known. The initiator's hashes, which wait already, stand at `hashes`.
-    pub(super) fn with_key(key: &Key, hashes: usize) -> Self {
+    pub(super) fn with_key(key: &MseKey, hashes: usize) -> Self {
         let looks = key.verification(End::Responder);
-        let way = |stage, end| Way::new(stage, Some(key.cipher(end)));
+        let way = |stage, end| MseDirection::new(stage, Some(key.cipher(end)));
         Self {
             ways: [
-                way(Stage::Hashes { at: hashes }, End::Initiator),
-                way(Stage::Verification { looks }, End::Responder),
+                way(MseStage::Hashes { at: hashes }, End::Initiator),
+                way(MseStage::Verification { looks }, End::Responder),
             ],
             ..Self::sealed(None)
         }
     }
 
     /// Turns the bytes that wait into records, as far as they go.
-    pub(super) fn advance(&mut self, direction: Direction, lanes: &mut [Lane; 2], emitter: &mut Emitter<'_>) {
+    pub(super) fn advance(
+        &mut self,
+        direction: Direction,
+        lanes: &mut [StreamBuffer; 2],
+        emitter: &mut Emitter<'_>,
+    ) {
         self.step(direction, &mut lanes[direction as usize], emitter);
         // What one end selected, or shows, may be what the other's bytes wait for.
         let other = direction.reverse();
-        if self.selected.is_some() && self.stage(other) == Stage::Ahead {
+        if self.selected.is_some() && self.stage(other) == MseStage::Ahead {
             self.step(other, &mut lanes[other as usize], emitter);
         }
     }
@@ -82,17 +87,17 @@ impl Mse {
         moment: Moment,
         direction: Direction,
         loss: Loss,
-        lane: &mut Lane,
+        lane: &mut StreamBuffer,
         emitter: &mut Emitter<'_>,
     ) {
         match self.stage(direction) {
-            Stage::Sealed | Stage::Hashes { .. } => {
+            MseStage::Sealed | MseStage::Hashes { .. } => {
                 self.flush_sealed(direction, lane, emitter);
-                self.set(direction, Stage::Sealed);
+                self.set(direction, MseStage::Sealed);
             }
             // The constant may still come, and is known by its looks.
-            Stage::Verification { .. } => self.flush_sealed(direction, lane, emitter),
-            Stage::Terms | Stage::Ahead | Stage::Payload => {
+            MseStage::Verification { .. } => self.flush_sealed(direction, lane, emitter),
+            MseStage::Terms | MseStage::Ahead | MseStage::Payload => {
                 self.gap_behind_key(moment, direction, loss, lane, emitter);
                 return;
             }
@@ -102,42 +107,47 @@ impl Mse {
     }
 
     /// Takes in that no more bytes come.
-    pub(super) fn finish(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
-        if self.stage(direction) == Stage::Ahead && !lane.waiting().is_empty() {
+    pub(super) fn finish(
+        &mut self,
+        direction: Direction,
+        lane: &mut StreamBuffer,
+        emitter: &mut Emitter<'_>,
+    ) {
+        if self.stage(direction) == MseStage::Ahead && !lane.waiting().is_empty() {
             self.guess(lane);
             self.step(direction, lane, emitter);
         }
         let way = &mut self.ways[direction as usize];
         emitter.deciphered_to = way.enciphered_to;
         match way.stage {
-            Stage::Terms => flush_terms(direction, Reason::Unfinished, &mut way.clear, emitter),
-            Stage::Ahead | Stage::Payload => self.wire.finish(direction, &mut way.clear, emitter),
-            Stage::Sealed | Stage::Hashes { .. } | Stage::Verification { .. } => {
+            MseStage::Terms => flush_terms(direction, Reason::Unfinished, &mut way.clear, emitter),
+            MseStage::Ahead | MseStage::Payload => self.wire.finish(direction, &mut way.clear, emitter),
+            MseStage::Sealed | MseStage::Hashes { .. } | MseStage::Verification { .. } => {
                 self.flush_sealed(direction, lane, emitter);
             }
         }
     }
 
-    const fn stage(&self, direction: Direction) -> Stage {
+    const fn stage(&self, direction: Direction) -> MseStage {
         self.ways[direction as usize].stage
     }
 
-    const fn set(&mut self, direction: Direction, stage: Stage) {
+    const fn set(&mut self, direction: Direction, stage: MseStage) {
         self.ways[direction as usize].stage = stage;
     }
 
-    fn step(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+    fn step(&mut self, direction: Direction, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) {
         loop {
             let goes_on = match self.stage(direction) {
-                Stage::Sealed => {
+                MseStage::Sealed => {
                     self.show_sealed(direction, lane, emitter);
                     false
                 }
-                Stage::Hashes { at } => self.show_hashes(at, direction, lane, emitter),
-                Stage::Verification { looks } => self.find_verification(looks, direction, lane, emitter),
-                Stage::Terms => self.read_terms(direction, lane, emitter),
-                Stage::Ahead => self.read_ahead(direction, lane, emitter),
-                Stage::Payload => {
+                MseStage::Hashes { at } => self.show_hashes(at, direction, lane, emitter),
+                MseStage::Verification { looks } => self.find_verification(looks, direction, lane, emitter),
+                MseStage::Terms => self.read_terms(direction, lane, emitter),
+                MseStage::Ahead => self.read_ahead(direction, lane, emitter),
+                MseStage::Payload => {
                     self.ways[direction as usize].decipher(lane.waiting().len(), lane);
                     self.read_wire(direction, emitter);
                     false
@@ -149,7 +159,7 @@ impl Mse {
         }
     }
 
-    fn show_sealed(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+    fn show_sealed(&mut self, direction: Direction, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) {
         if self.show_key(direction, lane, emitter) {
             while lane.waiting().len() >= CHUNK {
                 self.emit_sealed(direction, lane.take(CHUNK), Body::Mse(MseBody::Encrypted), emitter);
@@ -161,7 +171,7 @@ impl Mse {
         &mut self,
         at: usize,
         direction: Direction,
-        lane: &mut Lane,
+        lane: &mut StreamBuffer,
         emitter: &mut Emitter<'_>,
     ) -> bool {
         self.show_key(direction, lane, emitter);
@@ -176,7 +186,7 @@ impl Mse {
         &mut self,
         looks: [u8; VERIFICATION],
         direction: Direction,
-        lane: &mut Lane,
+        lane: &mut StreamBuffer,
         emitter: &mut Emitter<'_>,
     ) -> bool {
         if !self.show_key(direction, lane, emitter) {
@@ -197,7 +207,12 @@ impl Mse {
         }
     }
 
-    fn read_terms(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) -> bool {
+    fn read_terms(
+        &mut self,
+        direction: Direction,
+        lane: &mut StreamBuffer,
+        emitter: &mut Emitter<'_>,
+    ) -> bool {
         let way = &mut self.ways[direction as usize];
         let end = match direction {
             FromInitiator => End::Initiator,
@@ -215,7 +230,7 @@ impl Mse {
                 let part = match end {
                     End::Initiator => {
                         way.enciphered_to = way.clear.offset() + u64::from(ahead);
-                        way.stage = Stage::Ahead;
+                        way.stage = MseStage::Ahead;
                         self.provided = Some(methods);
                         Part::CryptoProvide
                     }
@@ -224,7 +239,7 @@ impl Mse {
                         self.selected = Some(Payload::of(methods));
                         self.enter_payload(direction);
                         if self.selected == Some(Payload::Plain)
-                            && self.stage(FromInitiator) == Stage::Payload
+                            && self.stage(FromInitiator) == MseStage::Payload
                         {
                             self.enter_payload(FromInitiator);
                         }
@@ -243,7 +258,12 @@ impl Mse {
         }
     }
 
-    fn read_ahead(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) -> bool {
+    fn read_ahead(
+        &mut self,
+        direction: Direction,
+        lane: &mut StreamBuffer,
+        emitter: &mut Emitter<'_>,
+    ) -> bool {
         let way = &mut self.ways[direction as usize];
         let left = way.enciphered_to.saturating_sub(way.clear.end());
         let now = lane.waiting().len().min(usize::try_from(left).unwrap_or(usize::MAX));
@@ -272,19 +292,19 @@ impl Mse {
         let way = &mut self.ways[direction as usize];
         match self.selected {
             Some(Payload::Plain) => {
-                way.stage = Stage::Payload;
+                way.stage = MseStage::Payload;
                 way.enciphered_to = way.enciphered_to.min(way.clear.end());
             }
             Some(Payload::Rc4) if way.cipher.is_some() => {
-                way.stage = Stage::Payload;
+                way.stage = MseStage::Payload;
                 way.enciphered_to = u64::MAX;
             }
-            Some(Payload::Rc4) | None => way.stage = Stage::Sealed,
+            Some(Payload::Rc4) | None => way.stage = MseStage::Sealed,
         }
     }
 
     /// Decides how the payload goes while the responder's word is missing, by the bytes that would be the first.
-    fn guess(&mut self, lane: &Lane) {
+    fn guess(&mut self, lane: &StreamBuffer) {
         // How many more came at once must make no difference.
         let bytes = &lane.waiting()[..lane.waiting().len().min(SELECTED_WITHIN + 1)];
         if self.selected.is_some() || bytes.is_empty() {
@@ -300,35 +320,35 @@ impl Mse {
         moment: Moment,
         direction: Direction,
         loss: Loss,
-        lane: &mut Lane,
+        lane: &mut StreamBuffer,
         emitter: &mut Emitter<'_>,
     ) {
         let way = &mut self.ways[direction as usize];
-        if way.stage == Stage::Terms {
+        if way.stage == MseStage::Terms {
             emitter.deciphered_to = way.enciphered_to;
             flush_terms(direction, Reason::Unfinished, &mut way.clear, emitter);
             // Where the payload begins is lost.
             self.wire.lose_place(direction);
             way.enciphered_to = way.clear.end();
-            way.stage = Stage::Ahead;
+            way.stage = MseStage::Ahead;
         }
         // How much is lost may not be known, but it is something.
         let passes = way.clear.end().saturating_add(loss.bytes().max(1)) > way.enciphered_to;
-        if way.stage == Stage::Ahead && passes {
+        if way.stage == MseStage::Ahead && passes {
             self.guess(lane);
             if self.selected.is_some() {
                 self.enter_payload(direction);
                 self.step(direction, lane, emitter);
             }
         }
-        let waits = self.stage(direction) == Stage::Ahead && passes;
+        let waits = self.stage(direction) == MseStage::Ahead && passes;
         let way = &mut self.ways[direction as usize];
         emitter.deciphered_to = way.enciphered_to;
         let follows = way.skip(loss);
         self.wire.gap(moment, direction, loss, &mut way.clear, emitter);
         // What is not known to be enciphered may yet be read without the cipher.
         if !follows && !waits {
-            way.stage = Stage::Sealed;
+            way.stage = MseStage::Sealed;
         }
         lane.skip(loss.bytes());
     }
@@ -337,11 +357,11 @@ impl Mse {
     fn seal(&mut self, direction: Direction) {
         let way = &mut self.ways[direction as usize];
         way.note = Some(MSE_NOT_DECIPHERED.note(MSE_NOT_DECIPHERED.text));
-        way.stage = Stage::Sealed;
+        way.stage = MseStage::Sealed;
     }
 
     /// Shows the public key, if it was not or is lost: whether that is done.
-    fn show_key(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) -> bool {
+    fn show_key(&mut self, direction: Direction, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) -> bool {
         if lane.offset() > 0 {
             return true;
         }
@@ -356,7 +376,7 @@ impl Mse {
         &mut self,
         length: usize,
         direction: Direction,
-        lane: &mut Lane,
+        lane: &mut StreamBuffer,
         emitter: &mut Emitter<'_>,
     ) {
         if length > 0 {
@@ -366,13 +386,19 @@ impl Mse {
     }
 
     /// Makes a record of all that waits and was not deciphered.
-    fn flush_sealed(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+    fn flush_sealed(&mut self, direction: Direction, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) {
         if !lane.waiting().is_empty() {
             self.emit_sealed(direction, lane.take_all(), Body::Mse(MseBody::Encrypted), emitter);
         }
     }
 
-    fn emit_sealed(&mut self, direction: Direction, taken: Taken, body: Body, emitter: &mut Emitter<'_>) {
+    fn emit_sealed(
+        &mut self,
+        direction: Direction,
+        taken: BufferSlice,
+        body: Body,
+        emitter: &mut Emitter<'_>,
+    ) {
         emitter.deciphered_to = 0;
         let note = self.ways[direction as usize].note.take();
         emitter.emit_noted(direction, taken, body, note.into_iter().collect());
@@ -394,7 +420,7 @@ fn is_wire(bytes: &[u8]) -> bool {
 }
 
 /// Makes a record of the terms that are there, though they are not whole, or none.
-fn flush_terms(direction: Direction, reason: Reason, clear: &mut Lane, emitter: &mut Emitter<'_>) {
+fn flush_terms(direction: Direction, reason: Reason, clear: &mut StreamBuffer, emitter: &mut Emitter<'_>) {
     if !clear.waiting().is_empty() {
         emitter.emit(
             direction,

@@ -9,7 +9,7 @@ use memchr::memmem;
 
 use super::{CHUNK, Emitter, Loss};
 use crate::dissect::resync::{Search, search, search_end};
-use crate::dissect::stream_buffer::Lane;
+use crate::dissect::stream_buffer::StreamBuffer;
 use crate::record::{Body, Fragment, MseBody, PeerWireBody, Protocol, Reason, Unreadable};
 use crate::{Direction, Moment};
 
@@ -83,7 +83,12 @@ impl PeerWire {
     }
 
     /// Turns the bytes that wait in `lane` into records, as far as they go.
-    pub(super) fn advance(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+    pub(super) fn advance(
+        &mut self,
+        direction: Direction,
+        lane: &mut StreamBuffer,
+        emitter: &mut Emitter<'_>,
+    ) {
         loop {
             let waiting = lane.waiting();
             match &mut self.modes[direction as usize] {
@@ -155,7 +160,7 @@ impl PeerWire {
         moment: Moment,
         direction: Direction,
         loss: Loss,
-        lane: &mut Lane,
+        lane: &mut StreamBuffer,
         emitter: &mut Emitter<'_>,
     ) {
         self.settle(direction, lane, emitter);
@@ -174,13 +179,18 @@ impl PeerWire {
     }
 
     /// Takes in that no more bytes come.
-    pub(super) fn finish(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+    pub(super) fn finish(
+        &mut self,
+        direction: Direction,
+        lane: &mut StreamBuffer,
+        emitter: &mut Emitter<'_>,
+    ) {
         self.settle(direction, lane, emitter);
         self.flush(direction, lane, emitter);
     }
 
     /// Finds the next message, where that is looked for, in all the bytes that there will be to judge by.
-    fn settle(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+    fn settle(&mut self, direction: Direction, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) {
         if let Mode::Searching { skipped, searched } = self.modes[direction as usize]
             && let Some(at) = search_end(lane.waiting(), searched)
         {
@@ -195,7 +205,7 @@ impl PeerWire {
         direction: Direction,
         skipped: Skipped,
         at: usize,
-        lane: &mut Lane,
+        lane: &mut StreamBuffer,
         emitter: &mut Emitter<'_>,
     ) {
         emitter.emit_chunks(direction, lane, at, &skipped.body());
@@ -207,7 +217,7 @@ impl PeerWire {
     }
 
     /// The message that the waiting bytes begin or continue, and the stream offset where it ends.
-    fn begun(&self, direction: Direction, lane: &Lane) -> Option<(Fragment, u64)> {
+    fn begun(&self, direction: Direction, lane: &StreamBuffer) -> Option<(Fragment, u64)> {
         match &self.modes[direction as usize] {
             Mode::Handshake => {
                 let total = HANDSHAKE_LENGTH as u64;
@@ -223,7 +233,7 @@ impl PeerWire {
     }
 
     /// Makes records of all that waits, though it is not whole.
-    fn flush(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+    fn flush(&mut self, direction: Direction, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) {
         if lane.waiting().is_empty() {
             return;
         }
@@ -257,7 +267,7 @@ impl PeerWire {
         self.modes[direction as usize] = Mode::Searching { skipped, searched: 0 };
     }
 
-    fn handshake(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+    fn handshake(&mut self, direction: Direction, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) {
         let taken = lane.take(HANDSHAKE_LENGTH);
         let body = match Handshake::decode(&taken.bytes) {
             Ok(handshake) => Body::PeerWire(PeerWireBody::Handshake(handshake)),
@@ -267,7 +277,13 @@ impl PeerWire {
         emitter.emit(direction, taken, body);
     }
 
-    fn message(&mut self, direction: Direction, length: usize, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+    fn message(
+        &mut self,
+        direction: Direction,
+        length: usize,
+        lane: &mut StreamBuffer,
+        emitter: &mut Emitter<'_>,
+    ) {
         let taken = lane.take(length);
         let body = match Message::decode(&taken.bytes) {
             Ok(message) => Body::PeerWire(PeerWireBody::Message(message)),

@@ -66,7 +66,7 @@ pub(crate) fn search_end(bytes: &[u8], from: usize) -> Option<usize> {
 
 /// Messages that stand one behind the other, up to the last byte.
 #[derive(Debug, Clone, Copy)]
-struct Run {
+struct MessageChain {
     /// In how many bits they agree with the protocol.
     bits: u32,
     keep_alives: usize,
@@ -74,9 +74,9 @@ struct Run {
 
 /// The messages that begin at each place of `bytes`, and at their end, where they read to the last byte. What stands behind
 /// a message is judged once for all that lead there, so the time grows with the number of bytes and no faster.
-fn runs(bytes: &[u8]) -> Vec<Option<Run>> {
+fn runs(bytes: &[u8]) -> Vec<Option<MessageChain>> {
     let mut runs = vec![None; bytes.len() + 1];
-    runs[bytes.len()] = Some(Run { bits: 0, keep_alives: 0 });
+    runs[bytes.len()] = Some(MessageChain { bits: 0, keep_alives: 0 });
     for at in (0..bytes.len()).rev() {
         let (length, bits, keep_alives) = match step(&bytes[at..]) {
             Step::Message { length, bits } => (length, bits, 0),
@@ -84,7 +84,7 @@ fn runs(bytes: &[u8]) -> Vec<Option<Run>> {
             Step::Short | Step::Wrong => continue,
         };
         let Some(&Some(behind)) = runs.get(at + length) else { continue };
-        runs[at] = Some(Run {
+        runs[at] = Some(MessageChain {
             bits: behind.bits.saturating_add(bits),
             keep_alives: behind.keep_alives + keep_alives,
         });

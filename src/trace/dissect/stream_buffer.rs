@@ -11,7 +11,7 @@ use crate::record::Frames;
 
 /// Bytes in the order of the stream.
 #[derive(Debug, Default)]
-pub(crate) struct Lane {
+pub(crate) struct StreamBuffer {
     buffer: BytesMut,
     /// The stream offset of the first byte in `buffer`.
     offset: u64,
@@ -34,14 +34,14 @@ const ROOM: usize = 2 * 1024;
 
 /// Bytes taken off a lane, and where they came from.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub(crate) struct BufferSlice {
     pub(crate) bytes: Bytes,
     pub(crate) offset: u64,
     pub(crate) at: Timestamp,
     pub(crate) frames: Frames,
 }
 
-impl Lane {
+impl StreamBuffer {
     /// A lane whose first byte stands at this offset of the stream.
     pub(crate) fn beginning_at(offset: u64) -> Self {
         Self { offset, ..Self::default() }
@@ -82,7 +82,7 @@ impl Lane {
     }
 
     /// Takes the first `count` bytes that wait. `count` is at most how many wait.
-    pub(crate) fn take(&mut self, count: usize) -> Taken {
+    pub(crate) fn take(&mut self, count: usize) -> BufferSlice {
         let offset = self.offset;
         let bytes = self.buffer.split_to(count).freeze();
         self.offset += count as u64;
@@ -103,11 +103,11 @@ impl Lane {
             }
         }
         drop_repeated(&mut frames);
-        Taken { bytes, offset, at, frames }
+        BufferSlice { bytes, offset, at, frames }
     }
 
     /// Takes all that wait.
-    pub(crate) fn take_all(&mut self) -> Taken {
+    pub(crate) fn take_all(&mut self) -> BufferSlice {
         self.take(self.buffer.len())
     }
 
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_message_names_all_packets_that_carried_it() {
-        let mut lane = Lane::default();
+        let mut lane = StreamBuffer::default();
         lane.push(moment(1), b"abc");
         lane.push(moment(4), b"de");
         lane.push(moment(9), b"fgh");
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_is_poured_keeps_its_place_and_its_packets() {
-        let (mut from, mut into) = (Lane::default(), Lane::beginning_at(2));
+        let (mut from, mut into) = (StreamBuffer::default(), StreamBuffer::beginning_at(2));
         from.push(moment(1), b"abc");
         from.push(moment(4), b"de");
         from.push(moment(9), b"fgh");
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_packet_whose_bytes_stand_apart_is_named_once() {
-        let mut lane = Lane::default();
+        let mut lane = StreamBuffer::default();
         for frame in [5, 4, 5, 6, 4] {
             lane.push(moment(frame), b"ab");
         }
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_message_in_very_many_packets_is_taken_at_once() {
-        let mut lane = Lane::default();
+        let mut lane = StreamBuffer::default();
         for frame in 0..400_000 {
             lane.push(moment(frame ^ 1), b"a");
         }
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn bytes_in_packets_of_their_own_cost_more() {
-        let (mut one, mut many) = (Lane::default(), Lane::default());
+        let (mut one, mut many) = (StreamBuffer::default(), StreamBuffer::default());
         one.push(moment(1), &[0; 1000]);
         (0..1000).for_each(|frame| many.push(moment(frame), &[0]));
         assert!(one.cost() < 1100 && many.cost() > 20_000);
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_packet_held_out_of_order_counts_when_it_was_captured() {
-        let mut lane = Lane::default();
+        let mut lane = StreamBuffer::default();
         lane.push(moment(7), b"ab");
         lane.push(moment(5), b"cd");
         let taken = lane.take(4);

@@ -33,7 +33,7 @@ fn moment(frame: u64) -> Moment {
     Moment { at: Timestamp::from_nanos(frame as i64 * 1_000_000), frame }
 }
 
-fn play(dissector: &mut Dissector, opening: Opening, steps: &[Step], cut: usize) -> Vec<Record> {
+fn play(dissector: &mut Dissector, opening: StreamOpening, steps: &[Step], cut: usize) -> Vec<Record> {
     let mut records = Vec::new();
     let mut out = |dissected| {
         if let Dissected::Record(record) = dissected {
@@ -57,7 +57,7 @@ fn play(dissector: &mut Dissector, opening: Opening, steps: &[Step], cut: usize)
                 dissector.handle(moment(frame), gap, &mut out);
             }
             Closes => {
-                let closed = StreamEvent::Closed { stream: STREAM, closing: Closing::Finished };
+                let closed = StreamEvent::Closed { stream: STREAM, closing: StreamClosing::Finished };
                 dissector.handle(moment(frame), closed, &mut out);
             }
         }
@@ -67,7 +67,7 @@ fn play(dissector: &mut Dissector, opening: Opening, steps: &[Step], cut: usize)
 
 /// The records of a conversation: direction, message name, length. They must be the same however the bytes are
 /// cut, and cover all that was said.
-fn records(opening: Opening, steps: &[Step]) -> Vec<(Direction, &'static str, u64)> {
+fn records(opening: StreamOpening, steps: &[Step]) -> Vec<(Direction, &'static str, u64)> {
     let mut seen = None;
     for cut in [usize::MAX, 1, 2, 3, 7, 19, 68, 1448] {
         let records = play(&mut Dissector::new(), opening, steps, cut);
@@ -148,7 +148,7 @@ fn reads_a_conversation() {
         Closes,
     ];
     assert_eq!(
-        records(Opening::Syn, &steps),
+        records(StreamOpening::Syn, &steps),
         [
             (A, "handshake", 68),
             (B, "handshake", 68),
@@ -184,7 +184,7 @@ fn names_extensions_by_the_receivers_handshake() {
         Says(B, extended(b"\x09d8:msg_typei2e5:piecei0ee")),
         Says(B, extended(b"\x05de")),
     ];
-    let names: Vec<String> = play(&mut Dissector::new(), Opening::Syn, &steps, usize::MAX)
+    let names: Vec<String> = play(&mut Dissector::new(), StreamOpening::Syn, &steps, usize::MAX)
         .iter()
         .filter_map(|record| match &record.body {
             Body::PeerWire(PeerWireBody::Extended(_, extension)) => Some(extension.name().to_owned()),
@@ -205,7 +205,7 @@ fn goes_on_behind_a_loss_within_a_message() {
         Says(B, vec![0, 0, 0, 5, 4, 0, 0, 0, 1]),
         Closes,
     ];
-    let seen = records(Opening::Syn, &steps);
+    let seen = records(StreamOpening::Syn, &steps);
     assert_eq!(
         seen,
         [
@@ -216,7 +216,7 @@ fn goes_on_behind_a_loss_within_a_message() {
             (B, "have", 9),
         ]
     );
-    let records = play(&mut Dissector::new(), Opening::Syn, &steps, 1448);
+    let records = play(&mut Dissector::new(), StreamOpening::Syn, &steps, 1448);
     let Body::Unreadable(_, Unreadable::Opaque(Reason::Fragment(fragment))) = records[3].body else {
         panic!("must be a fragment")
     };
@@ -233,7 +233,7 @@ fn finds_the_next_message_behind_a_loss_of_unknown_ones() {
         Says(A, request(1, 0)[9..].to_vec()),
         Says(A, [request(1, 0x4000), request(2, 0), request(2, 0x4000)].concat()),
     ];
-    let seen = records(Opening::Syn, &steps);
+    let seen = records(StreamOpening::Syn, &steps);
     assert_eq!(seen[..3], [(A, "handshake", 68), (A, "gap", 50), (A, "opaque", 8)]);
     assert_eq!(seen[3..], [(A, "request", 17); 3]);
 }
@@ -245,7 +245,7 @@ fn joins_a_stream_in_the_middle() {
         said.extend(piece(number as u8 / 2, number % 2 * 0x4000, 0x4000, 0));
     }
     let steps = [Says(A, said), Says(B, vec![0, 0, 0, 5, 4, 0, 0, 0, 1]), Closes];
-    let seen = records(Opening::MidStream, &steps);
+    let seen = records(StreamOpening::MidStream, &steps);
     assert_eq!(seen[0], (A, "opaque", 4000));
     assert_eq!(seen[1..7], [(A, "piece", 0x4000 + 13); 6]);
     assert_eq!(seen[7..], [(B, "have", 9)]);
@@ -260,7 +260,7 @@ fn finds_the_handshake_behind_a_key_exchange() {
         Says(B, [noise(4, 14), handshake(b"-TR3000-bbbbbbbbbbbb"), vec![0, 0, 0, 1, 14]].concat()),
         Closes,
     ];
-    let seen = records(Opening::Syn, &steps);
+    let seen = records(StreamOpening::Syn, &steps);
     let way =
         |direction| seen.iter().filter(|seen| seen.0 == direction).map(|seen| (seen.1, seen.2)).collect();
     let initiator: Vec<_> = way(A);
@@ -277,7 +277,7 @@ fn the_keys_of_a_plaintext_connection_come_first() {
         Says(B, [noise(4, 214), handshake(b"-TR3000-bbbbbbbbbbbb"), vec![0, 0, 0, 1, 14]].concat()),
         Says(A, [noise(3, 56), handshake(b"-TR3000-aaaaaaaaaaaa")].concat()),
     ];
-    let all: Vec<_> = records(Opening::Syn, &steps).into_iter().map(|seen| (seen.0, seen.1)).collect();
+    let all: Vec<_> = records(StreamOpening::Syn, &steps).into_iter().map(|seen| (seen.0, seen.1)).collect();
     let expected = [
         (A, "key-exchange"),
         (B, "key-exchange"),
@@ -293,11 +293,11 @@ fn the_keys_of_a_plaintext_connection_come_first() {
 #[test]
 fn random_bytes_are_a_peers_only_by_the_word_of_a_tracker() {
     let encrypted = [Says(A, noise(1, 9000)), Says(B, noise(2, 30_000)), Closes];
-    assert_eq!(records(Opening::Syn, &encrypted), []);
+    assert_eq!(records(StreamOpening::Syn, &encrypted), []);
 
     let mut dissector = Dissector::new();
     dissector.recognised.peers.insert(flow().responder);
-    let names: Vec<_> = play(&mut dissector, Opening::Syn, &encrypted, 1448)
+    let names: Vec<_> = play(&mut dissector, StreamOpening::Syn, &encrypted, 1448)
         .iter()
         .map(|record| (record.direction, record.body.message(), record.bytes.len()))
         .collect();
@@ -320,13 +320,13 @@ fn an_encrypted_connection_that_lost_bytes_at_once_is_counted() {
         [Says(A, noise(1, 300)), Loses(A, 700), Says(B, noise(2, 400)), Says(A, noise(3, 5000)), Closes];
     let mut dissector = Dissector::new();
     dissector.recognised.peers.insert(flow().responder);
-    let names: Vec<_> = play(&mut dissector, Opening::Syn, &steps, 1448)
+    let names: Vec<_> = play(&mut dissector, StreamOpening::Syn, &steps, 1448)
         .iter()
         .map(|record| (record.direction, record.body.message(), record.offset, record.bytes.len()))
         .collect();
     let expected = [(B, "key-exchange", 0, 96), (A, "encrypted", 1000, 5000), (B, "encrypted", 96, 304)];
     assert_eq!(names, expected);
-    assert_eq!(records(Opening::Syn, &steps), [], "nobody says that it is a peer's");
+    assert_eq!(records(StreamOpening::Syn, &steps), [], "nobody says that it is a peer's");
 }
 
 #[test]
@@ -343,7 +343,7 @@ fn reads_several_announces_on_one_connection() {
     reply.extend(body);
     let steps =
         [Says(A, ask("started")), Says(B, reply.clone()), Says(A, ask("stopped")), Says(B, reply), Closes];
-    let seen: Vec<_> = records(Opening::Syn, &steps).into_iter().map(|seen| (seen.0, seen.1)).collect();
+    let seen: Vec<_> = records(StreamOpening::Syn, &steps).into_iter().map(|seen| (seen.0, seen.1)).collect();
     assert_eq!(
         seen,
         [
@@ -364,7 +364,7 @@ fn an_answer_captured_before_its_request_is_read() {
     let mut reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
     reply.extend(body);
     let both = [(A, "announce-request"), (B, "announce-response")];
-    for opening in [Opening::Syn, Opening::MidStream] {
+    for opening in [StreamOpening::Syn, StreamOpening::MidStream] {
         let steps = [Says(B, reply.clone()), Says(A, ask.clone()), Closes];
         let seen: Vec<_> = records(opening, &steps).into_iter().map(|seen| (seen.0, seen.1)).collect();
         assert_eq!(seen, both);
@@ -381,7 +381,7 @@ fn answers_of_a_tracker_alone_are_known_by_what_they_say() {
     };
     let peers = answer("d8:intervali1800e5:peers0:e");
     let scrape = answer("d5:filesd20:aaaaaaaaaaaaaaaaaaaad8:completei1eeee");
-    for opening in [Opening::Syn, Opening::MidStream] {
+    for opening in [StreamOpening::Syn, StreamOpening::MidStream] {
         assert_eq!(seen(opening, &[peers.clone(), scrape.clone()]), ["announce-response", "scrape-response"]);
         assert_eq!(seen(opening, &[answer("d14:failure reason2:noe")]), ["error"]);
         assert_eq!(seen(opening, &[peers.clone(), answer("hello")]), ["announce-response", "opaque"]);
@@ -406,7 +406,7 @@ fn an_answer_that_is_no_trackers_is_read_once() {
     let answer = [head.into_bytes(), packed].concat();
     assert!(answer.len() < 10_000);
     let steps = [Says(B, answer), Says(B, vec![b'x'; 88_000]), Closes];
-    assert!(play(&mut Dissector::new(), Opening::MidStream, &steps, 1).is_empty());
+    assert!(play(&mut Dissector::new(), StreamOpening::MidStream, &steps, 1).is_empty());
 }
 
 #[test]
@@ -416,9 +416,9 @@ fn damage_is_kept_and_decoding_resumes() {
         Says(A, noise(9, 500).into_iter().map(|byte| byte | 0x80).collect()),
         Says(A, [request(1, 0), request(1, 0x4000)].concat()),
     ];
-    let seen = records(Opening::Syn, &steps);
+    let seen = records(StreamOpening::Syn, &steps);
     assert_eq!(seen, [(A, "handshake", 68), (A, "opaque", 500), (A, "request", 17), (A, "request", 17)]);
-    let records = play(&mut Dissector::new(), Opening::Syn, &steps, usize::MAX);
+    let records = play(&mut Dissector::new(), StreamOpening::Syn, &steps, usize::MAX);
     assert!(matches!(
         records[1].body,
         Body::Unreadable(Protocol::PeerWire, Unreadable::Opaque(Reason::Damaged))
@@ -435,13 +435,13 @@ fn text_before_a_handshake_is_no_key_exchange() {
         ),
         Closes,
     ];
-    assert_eq!(records(Opening::Syn, &steps), []);
+    assert_eq!(records(StreamOpening::Syn, &steps), []);
 }
 
 #[test]
 fn messages_far_behind_the_first_bytes_are_not_found() {
     let far = [vec![0x55; 99_000], request(1, 0), request(1, 0x4000), request(2, 0)].concat();
-    assert_eq!(records(Opening::MidStream, &[Says(A, far), Closes]), []);
+    assert_eq!(records(StreamOpening::MidStream, &[Says(A, far), Closes]), []);
 }
 
 #[test]
@@ -449,7 +449,7 @@ fn haves_of_impossible_pieces_prove_nothing_and_cost_nothing() {
     let haves = [0, 0, 0, 5, 4, 0xff, 0xff, 0xff, 0xff].repeat(100_000);
     let steps =
         [Says(A, handshake(b"-TR3000-aaaaaaaaaaaa")), Says(B, [vec![0xff; 4], haves].concat()), Closes];
-    let play = |cut| play(&mut Dissector::new(), Opening::Syn, &steps, cut);
+    let play = |cut| play(&mut Dissector::new(), StreamOpening::Syn, &steps, cut);
     assert_eq!(play(1).len(), play(usize::MAX).len());
 }
 
@@ -458,11 +458,11 @@ fn what_follows_a_loss_on_a_trackers_connection_does_not_wait_for_its_end() {
     let announce = b"GET /announce?info_hash=aaaaaaaaaaaaaaaaaaaa&port=1 HTTP/1.1\r\n\r\n".to_vec();
     let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n".to_vec();
     let steps = [Says(A, announce), Says(B, answer), Loses(B, 100), Says(B, vec![b'x'; 40_000]), Closes];
-    let seen = records(Opening::Syn, &steps);
+    let seen = records(StreamOpening::Syn, &steps);
     let lengths: Vec<u64> =
         seen.iter().filter(|seen| seen.1 != "announce-request").map(|seen| seen.2).collect();
     assert_eq!(lengths, [44, 100, 16_384, 16_384, 7_232]);
-    let unfinished = play(&mut Dissector::new(), Opening::Syn, &steps[..4], 1000);
+    let unfinished = play(&mut Dissector::new(), StreamOpening::Syn, &steps[..4], 1000);
     assert_eq!(unfinished.len(), 5, "what is whole is shown at once");
 }
 
@@ -476,7 +476,7 @@ fn a_handshake_of_very_many_extensions_is_read() {
     let said = [handshake(b"-TR3000-aaaaaaaaaaaa"), message].concat();
     let used = [handshake(b"-TR3000-bbbbbbbbbbbb"), vec![0, 0, 0, 2, 20, 2]].concat();
     let steps = [Says(A, said), Says(B, used)];
-    let records = play(&mut Dissector::new(), Opening::Syn, &steps, usize::MAX);
+    let records = play(&mut Dissector::new(), StreamOpening::Syn, &steps, usize::MAX);
     let Some(Body::PeerWire(PeerWireBody::Extended(_, extension))) =
         records.last().map(|record| &record.body)
     else {

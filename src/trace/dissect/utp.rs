@@ -6,40 +6,43 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
-use super::connection::Connection;
-use super::flows::Talk;
-use super::{Dissected, Loss, Recognised, UNDECIDED_BUDGET};
+use super::connection::StreamDissector;
+use super::flows::UdpFlow;
+use super::{DissectContext, Dissected, Loss, UNDECIDED_BUDGET};
 use crate::record::{Body, Protocol, Transport, Unreadable};
-use crate::{Closing, Direction, Flow, Interest, Moment, Opening, StreamEvent, StreamId, UtpReassembler};
+use crate::{
+    Direction, Flow, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest, StreamOpening,
+    UtpReassembler,
+};
 
 /// All uTP connections that are known.
 #[derive(Debug, Default)]
 pub(super) struct UtpConnections {
     reassembler: UtpReassembler,
-    open: Open,
+    open: OpenUtpConnections,
     /// The memory of what waits on connections of which it is not known what they are.
     undecided: usize,
 }
 
 /// The connections by the numbers of the reassembler, which are no streams.
 #[derive(Debug, Default)]
-struct Open {
-    known: FxHashMap<StreamId, Known>,
+struct OpenUtpConnections {
+    known: FxHashMap<StreamId, UtpConnectionEntry>,
     /// Those that are over, whose last datagram may still be shown.
-    ended: Vec<(StreamId, Moment, Closing)>,
+    ended: Vec<(StreamId, Moment, StreamClosing)>,
 }
 
 #[derive(Debug)]
-struct Known {
-    connection: Connection,
+struct UtpConnectionEntry {
+    connection: StreamDissector,
     flow: Flow,
-    opening: Opening,
+    opening: StreamOpening,
     answered: bool,
     /// The datagrams so far, as long as it is not known what they carry.
     unread: Vec<(Moment, Direction, Bytes)>,
     unread_cost: usize,
     /// The stream of its datagrams, when they are shown.
-    talk: Option<Talk>,
+    talk: Option<UdpFlow>,
 }
 
 /// How much the datagrams of one connection may take until it must be known what they carry.
@@ -55,7 +58,7 @@ impl UtpConnections {
         moment: Moment,
         (source, destination): (SocketAddr, SocketAddr),
         bytes: &[u8],
-        recognised: &mut Recognised,
+        recognised: &mut DissectContext,
         out: &mut dyn FnMut(Dissected),
     ) -> bool {
         let Self { reassembler, open, undecided } = self;
@@ -72,7 +75,7 @@ impl UtpConnections {
         moment: Moment,
         (source, destination): (SocketAddr, SocketAddr),
         bytes: &[u8],
-        recognised: &mut Recognised,
+        recognised: &mut DissectContext,
         out: &mut dyn FnMut(Dissected),
     ) {
         let Self { reassembler, open, undecided } = self;
@@ -83,7 +86,7 @@ impl UtpConnections {
     }
 
     /// Takes in that no more datagrams come.
-    pub(super) fn finish(&mut self, recognised: &mut Recognised, out: &mut dyn FnMut(Dissected)) {
+    pub(super) fn finish(&mut self, recognised: &mut DissectContext, out: &mut dyn FnMut(Dissected)) {
         let Self { reassembler, open, undecided } = self;
         reassembler.finish(&mut |at, event| open.event(at, event, undecided, recognised, out));
         self.end(recognised, out);
@@ -95,7 +98,7 @@ impl UtpConnections {
         moment: Moment,
         found: Option<(StreamId, Direction)>,
         bytes: &[u8],
-        recognised: &mut Recognised,
+        recognised: &mut DissectContext,
         out: &mut dyn FnMut(Dissected),
     ) {
         if let Some((stream, direction)) = found
@@ -115,34 +118,34 @@ impl UtpConnections {
         }
     }
 
-    fn end(&mut self, recognised: &mut Recognised, out: &mut dyn FnMut(Dissected)) {
+    fn end(&mut self, recognised: &mut DissectContext, out: &mut dyn FnMut(Dissected)) {
         for (stream, moment, closing) in std::mem::take(&mut self.open.ended) {
             let Some(mut known) = self.open.known.remove(&stream) else { continue };
             self.undecided -= known.cost();
             known.connection.give_up(recognised, out);
             known.show_unread(recognised, out);
             // Of one that was joined in the middle and never proved to be one, nothing is said.
-            if known.opening == Opening::Syn || known.connection.is_read() {
+            if known.opening == StreamOpening::Syn || known.connection.is_read() {
                 known.connection.close(moment, closing, recognised, out);
             }
         }
     }
 }
 
-impl Open {
+impl OpenUtpConnections {
     fn event(
         &mut self,
         moment: Moment,
         event: StreamEvent<'_>,
         undecided: &mut usize,
-        recognised: &mut Recognised,
+        recognised: &mut DissectContext,
         out: &mut dyn FnMut(Dissected),
-    ) -> Interest {
+    ) -> StreamInterest {
         if let StreamEvent::Opened { stream, flow, opening } = event {
-            self.known.insert(stream, Known::new(flow, opening, moment));
-            return Interest::Wanted;
+            self.known.insert(stream, UtpConnectionEntry::new(flow, opening, moment));
+            return StreamInterest::Wanted;
         }
-        let Some(known) = self.known.get_mut(&event.stream()) else { return Interest::Unwanted };
+        let Some(known) = self.known.get_mut(&event.stream()) else { return StreamInterest::Unwanted };
         let before = known.cost();
         match event {
             StreamEvent::Burst { direction, bytes, .. } => {
@@ -163,10 +166,10 @@ impl Open {
     }
 }
 
-impl Known {
-    fn new(flow: Flow, opening: Opening, moment: Moment) -> Self {
+impl UtpConnectionEntry {
+    fn new(flow: Flow, opening: StreamOpening, moment: Moment) -> Self {
         Self {
-            connection: Connection::new(flow, Transport::Utp, opening, moment),
+            connection: StreamDissector::new(flow, Transport::Utp, opening, moment),
             flow,
             opening,
             answered: false,
@@ -186,13 +189,13 @@ impl Known {
         moment: Moment,
         direction: Direction,
         bytes: &[u8],
-        recognised: &mut Recognised,
+        recognised: &mut DissectContext,
         out: &mut dyn FnMut(Dissected),
     ) {
         if self.connection.is_read() {
             self.unread = Vec::new();
             self.unread_cost = 0;
-        } else if self.opening == Opening::Syn {
+        } else if self.opening == StreamOpening::Syn {
             self.unread.push((moment, direction, Bytes::copy_from_slice(bytes)));
             self.unread_cost += bytes.len() + UNREAD_OVERHEAD;
             self.show_unread(recognised, out);
@@ -200,7 +203,7 @@ impl Known {
     }
 
     /// Shows the datagrams of a connection that is uTP and carries nothing readable.
-    fn show_unread(&mut self, recognised: &mut Recognised, out: &mut dyn FnMut(Dissected)) {
+    fn show_unread(&mut self, recognised: &mut DissectContext, out: &mut dyn FnMut(Dissected)) {
         if self.connection.is_read() || self.connection.is_other() {
             self.unread_cost = 0;
             let unread = std::mem::take(&mut self.unread);
@@ -209,7 +212,7 @@ impl Known {
             }
             let Flow { initiator, responder } = self.flow;
             let stream = self.connection.unread_stream(recognised);
-            let talk = self.talk.get_or_insert_with(|| Talk::new(stream, initiator, responder));
+            let talk = self.talk.get_or_insert_with(|| UdpFlow::new(stream, initiator, responder));
             for (moment, direction, bytes) in unread {
                 talk.emit(
                     moment,

@@ -11,7 +11,7 @@ use bittrace_protocol::web_seed::{self, WantedPiece};
 use memchr::memmem;
 
 use super::{CHUNK, Emitter, Loss};
-use crate::dissect::stream_buffer::Lane;
+use crate::dissect::stream_buffer::StreamBuffer;
 use crate::record::{Body, FilePart, Protocol, Reason, Unreadable, WebSeedBody};
 use crate::{Direction, Moment};
 
@@ -23,7 +23,7 @@ pub(super) struct WebSeed {
     torrent: Option<Arc<Metainfo>>,
     requests: Framer,
     /// What the requests that wait for their answers want, the oldest first; `None` for one of ordinary HTTP.
-    asked: VecDeque<Option<Part>>,
+    asked: VecDeque<Option<ResponsePart>>,
     answering: Answering,
     /// Whether a direction can be read no further: bytes were lost, or are no HTTP.
     lost: [bool; 2],
@@ -31,7 +31,7 @@ pub(super) struct WebSeed {
 
 /// What is asked for.
 #[derive(Debug, Clone)]
-enum Part {
+enum ResponsePart {
     File(Arc<FilePart>),
     Piece(Arc<WantedPiece>),
 }
@@ -56,14 +56,16 @@ enum Holds {
 
 impl Holds {
     /// What an answer to `asked` holds. Only bytes that are sent as they stand are a file's: neither in chunks nor packed.
-    fn of(asked: &Part, response: &http::Response, torrent: Option<&Metainfo>) -> Option<Self> {
+    fn of(asked: &ResponsePart, response: &http::Response, torrent: Option<&Metainfo>) -> Option<Self> {
         if !is_verbatim(response) {
             return None;
         }
         let part = match asked {
-            Part::Piece(piece) if response.status == 200 => return Some(Self::Piece(Arc::clone(piece), 0)),
-            Part::Piece(_) => return None,
-            Part::File(part) => part.as_ref(),
+            ResponsePart::Piece(piece) if response.status == 200 => {
+                return Some(Self::Piece(Arc::clone(piece), 0));
+            }
+            ResponsePart::Piece(_) => return None,
+            ResponsePart::File(part) => part.as_ref(),
         };
         let length = torrent?.files.get(part.file)?.length;
         let bytes = match response.status {
@@ -121,7 +123,12 @@ impl WebSeed {
     }
 
     /// Turns the bytes that wait in `lane` into records, as far as they go.
-    pub(super) fn advance(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+    pub(super) fn advance(
+        &mut self,
+        direction: Direction,
+        lane: &mut StreamBuffer,
+        emitter: &mut Emitter<'_>,
+    ) {
         while !lane.waiting().is_empty() && !self.lost[direction as usize] {
             let went_on = if direction == self.asker {
                 self.request(direction, lane, emitter)
@@ -143,7 +150,7 @@ impl WebSeed {
         moment: Moment,
         direction: Direction,
         loss: Loss,
-        lane: &mut Lane,
+        lane: &mut StreamBuffer,
         emitter: &mut Emitter<'_>,
     ) {
         self.flush(direction, lane, emitter);
@@ -159,13 +166,18 @@ impl WebSeed {
     }
 
     /// Takes in that no more bytes come.
-    pub(super) fn finish(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+    pub(super) fn finish(
+        &mut self,
+        direction: Direction,
+        lane: &mut StreamBuffer,
+        emitter: &mut Emitter<'_>,
+    ) {
         self.advance(direction, lane, emitter);
         self.flush(direction, lane, emitter);
     }
 
     /// Makes a record of the next request: whether it is whole.
-    fn request(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) -> bool {
+    fn request(&mut self, direction: Direction, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) -> bool {
         let length = match self.requests.request(lane.waiting()) {
             Framing::Complete(length) => length,
             Framing::Incomplete | Framing::UntilClose => return false,
@@ -181,10 +193,10 @@ impl WebSeed {
             self.asked.push_back(part.clone());
         }
         let body = match (request, part) {
-            (Some(request), Some(Part::File(part))) => {
+            (Some(request), Some(ResponsePart::File(part))) => {
                 Body::WebSeed(WebSeedBody::FileRequest(Arc::new(request), part))
             }
-            (Some(request), Some(Part::Piece(piece))) => {
+            (Some(request), Some(ResponsePart::Piece(piece))) => {
                 Body::WebSeed(WebSeedBody::PieceRequest(Arc::new(request), piece))
             }
             (Some(_), None) => ORDINARY,
@@ -195,17 +207,17 @@ impl WebSeed {
     }
 
     /// What a request asks for.
-    fn part(&self, request: &http::Request) -> Option<Part> {
+    fn part(&self, request: &http::Request) -> Option<ResponsePart> {
         if let Some(torrent) = &self.torrent
             && let Some(wanted) = web_seed::wanted(torrent, request)
         {
-            return Some(Part::File(Arc::new(FilePart::new(torrent, wanted))));
+            return Some(ResponsePart::File(Arc::new(FilePart::new(torrent, wanted))));
         }
-        web_seed::wanted_piece(request).map(|wanted| Part::Piece(Arc::new(wanted)))
+        web_seed::wanted_piece(request).map(|wanted| ResponsePart::Piece(Arc::new(wanted)))
     }
 
     /// Makes a record of the next head of an answer, or of the next part of its body: whether it is whole.
-    fn answer(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) -> bool {
+    fn answer(&mut self, direction: Direction, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) -> bool {
         let waiting = lane.waiting();
         if let Answering::Body { holds, left } = &self.answering {
             let ends = [*left, holds.as_ref().map(Holds::left)];
@@ -243,8 +255,12 @@ impl WebSeed {
         };
         let taken = lane.take(end);
         let body = match asked {
-            Some(Part::File(part)) => Body::WebSeed(WebSeedBody::FileResponse(Arc::new(response), part)),
-            Some(Part::Piece(piece)) => Body::WebSeed(WebSeedBody::PieceResponse(Arc::new(response), piece)),
+            Some(ResponsePart::File(part)) => {
+                Body::WebSeed(WebSeedBody::FileResponse(Arc::new(response), part))
+            }
+            Some(ResponsePart::Piece(piece)) => {
+                Body::WebSeed(WebSeedBody::PieceResponse(Arc::new(response), piece))
+            }
             None => ORDINARY,
         };
         emitter.emit(direction, taken, body);
@@ -252,7 +268,13 @@ impl WebSeed {
     }
 
     /// Makes a record of the next `length` bytes of a body, which are no more than are left of what it holds.
-    fn data(&mut self, direction: Direction, length: usize, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+    fn data(
+        &mut self,
+        direction: Direction,
+        length: usize,
+        lane: &mut StreamBuffer,
+        emitter: &mut Emitter<'_>,
+    ) {
         let body = match (&self.answering, &self.torrent) {
             (Answering::Body { holds: Some(Holds::File(part)), .. }, Some(torrent)) => {
                 let end = part.bytes.start.saturating_add(length as u64);
@@ -287,7 +309,7 @@ impl WebSeed {
     }
 
     /// Makes one record of all that waits, though it is no whole message.
-    fn flush(&mut self, direction: Direction, lane: &mut Lane, emitter: &mut Emitter<'_>) {
+    fn flush(&mut self, direction: Direction, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) {
         let waiting = lane.waiting().len();
         if waiting == 0 {
             return;

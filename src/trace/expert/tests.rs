@@ -9,7 +9,7 @@ use super::*;
 use crate::Direction::{self, FromInitiator as A, FromResponder as B};
 use crate::record::Severity;
 use crate::statistics::PiecesSeen;
-use crate::{Dissector, Flow, Moment, Opening, StreamEvent};
+use crate::{Dissector, Flow, Moment, StreamEvent, StreamOpening};
 
 mod choke;
 mod http_seeds;
@@ -83,7 +83,7 @@ impl Conversation {
 
     fn knowing(torrents: Vec<Arc<Metainfo>>) -> Self {
         let pieces = PiecesSeen::new(&torrents);
-        let annotator = Annotator::new(Options { torrents, ..Options::default() });
+        let annotator = Annotator::new(TraceOptions { torrents, ..TraceOptions::default() });
         Self { dissector: Dissector::new(), annotator, frame: 0, notes: Vec::new(), pieces }
     }
 
@@ -107,7 +107,7 @@ impl Conversation {
             responder: "10.0.0.2:6881".parse().unwrap(),
         };
         let stream = StreamId(stream);
-        self.handle(0.0, StreamEvent::Opened { stream, flow, opening: Opening::Syn });
+        self.handle(0.0, StreamEvent::Opened { stream, flow, opening: StreamOpening::Syn });
     }
 
     fn say(&mut self, stream: u32, seconds: f64, direction: Direction, bytes: &[u8]) {
@@ -316,7 +316,7 @@ fn a_second_connection_is_noted_while_the_first_is_open() {
             conversation.say(stream, 1.0, A, &handshake(1, 0));
             conversation.say(stream, 1.0, B, &handshake(2, 0));
             if ends {
-                let closing = crate::Closing::Finished;
+                let closing = crate::StreamClosing::Finished;
                 conversation.handle(2.0, StreamEvent::Closed { stream: StreamId(stream), closing });
             }
         }
@@ -455,7 +455,7 @@ fn bencoding_of_trackers_and_nodes_is_held_to_the_rules_too() {
     assert_eq!(answered("d8:interval1:x5:peers0:e"), ["bep3.malformed-answer"]);
 
     let node = |bytes: &str| -> Vec<&'static str> {
-        let (mut dissector, mut annotator) = (Dissector::new(), Annotator::new(Options::default()));
+        let (mut dissector, mut annotator) = (Dissector::new(), Annotator::new(TraceOptions::default()));
         let mut notes = Vec::new();
         let ends = ("10.0.0.3:1".parse().unwrap(), "10.0.0.2:2".parse().unwrap());
         let moment = Moment { at: Timestamp::from_nanos(0), frame: 1 };

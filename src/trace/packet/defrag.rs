@@ -14,11 +14,11 @@ use crate::packet::link::{Fragment, FragmentedPacket, Parsed};
 #[derive(Debug, Default)]
 pub struct Defragmenter {
     /// The oldest first. There are few at any time, so a search from the newest is short.
-    open: VecDeque<Open>,
+    open: VecDeque<PartialDatagram>,
 }
 
 #[derive(Debug)]
-struct Open {
+struct PartialDatagram {
     packet: FragmentedPacket,
     begun: Timestamp,
     parts: IpDefragBuf,
@@ -58,7 +58,7 @@ impl Defragmenter {
                     self.open.pop_front();
                 }
                 let parts = IpDefragBuf::new(IpNumber(packet.protocol), Vec::new(), Vec::new());
-                self.open.push_back(Open { packet, begun: at, parts });
+                self.open.push_back(PartialDatagram { packet, begun: at, parts });
                 self.open.len() - 1
             }
         };

@@ -10,7 +10,7 @@ use etherparse::{
     LaxSlicedPacket, TcpSlice, TransportSlice, UdpSlice,
 };
 
-use tunnel::Way;
+use tunnel::Arrival;
 
 /// What the bytes of a packet begin with: a number of the tcpdump.org list of link-layer header types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,10 +90,10 @@ impl FragmentedPacket {
         let slice = match IpNumber(self.protocol) {
             IpNumber::TCP => TcpSlice::from_slice(payload).ok().map(TransportSlice::Tcp),
             IpNumber::UDP => UdpSlice::from_slice(payload).ok().map(TransportSlice::Udp),
-            IpNumber(other) => return tunnel::behind_ip(other, payload, Way::default()),
+            IpNumber(other) => return tunnel::behind_ip(other, payload, Arrival::default()),
         };
         match slice {
-            Some(slice) => carried(self.src, self.dst, &slice, 0, Way::default()),
+            Some(slice) => carried(self.src, self.dst, &slice, 0, Arrival::default()),
             None => Parsed::Other(CUT),
         }
     }
@@ -161,7 +161,7 @@ fn whole_tcp(data: &[u8]) -> Option<Parsed<'_>> {
     }
     let tcp = TransportSlice::Tcp(TcpSlice::from_slice(bytes).ok()?);
     let (src, dst) = (IpAddr::V4(ip.source_addr()), IpAddr::V4(ip.destination_addr()));
-    Some(carried(src, dst, &tcp, 0, Way::default()))
+    Some(carried(src, dst, &tcp, 0, Arrival::default()))
 }
 
 /// What stands behind an Ethernet header that is followed by IPv4 at once; nothing when it is not.
@@ -177,7 +177,7 @@ fn behind_ethernet(data: &[u8]) -> &[u8] {
 fn parse_any(link: LinkType, data: &[u8]) -> Parsed<'_> {
     match link {
         LinkType::ETHERNET => match LaxSlicedPacket::from_ethernet(data) {
-            Ok(packet) => transport(&packet, Way::default()),
+            Ok(packet) => transport(&packet, Arrival::default()),
             Err(_) => Parsed::Other(CUT),
         },
         LinkType::LINUX_SLL => {
@@ -194,8 +194,8 @@ fn parse_any(link: LinkType, data: &[u8]) -> Parsed<'_> {
         LinkType::IPV4 if data.first().is_some_and(|first| first >> 4 == 4) => ip(data),
         LinkType::IPV6 if data.first().is_some_and(|first| first >> 4 == 6) => ip(data),
         LinkType::IPV4 | LinkType::IPV6 => Parsed::Other(NOT_IP),
-        LinkType::PPP | LinkType::PPP_HDLC => tunnel::behind_ppp(data, Way::default()),
-        LinkType::PPP_ETHERNET => tunnel::behind_ether_type(tunnel::PPPOE.0, data, Way::default()),
+        LinkType::PPP | LinkType::PPP_HDLC => tunnel::behind_ppp(data, Arrival::default()),
+        LinkType::PPP_ETHERNET => tunnel::behind_ether_type(tunnel::PPPOE.0, data, Arrival::default()),
         LinkType::NULL | LinkType::LOOP => {
             let Some((family, rest)) = data.split_first_chunk::<4>() else { return Parsed::Other(CUT) };
             // Each system has its own number for IPv6, and a file may come from a machine of either order.
@@ -215,17 +215,17 @@ fn cooked(protocol: u16, packet_type: u8, rest: &[u8]) -> Parsed<'_> {
         4 => Some(true),
         _ => None,
     };
-    transport(&LaxSlicedPacket::from_ether_type(EtherType(protocol), rest), Way::of(outgoing))
+    transport(&LaxSlicedPacket::from_ether_type(EtherType(protocol), rest), Arrival::of(outgoing))
 }
 
 fn ip(data: &[u8]) -> Parsed<'_> {
     match LaxSlicedPacket::from_ip(data) {
-        Ok(packet) => transport(&packet, Way::default()),
+        Ok(packet) => transport(&packet, Arrival::default()),
         Err(_) => Parsed::Other("garbled IP header"),
     }
 }
 
-fn transport<'a>(packet: &LaxSlicedPacket<'a>, way: Way) -> Parsed<'a> {
+fn transport<'a>(packet: &LaxSlicedPacket<'a>, way: Arrival) -> Parsed<'a> {
     let (src, dst, payload, missing) = match &packet.net {
         Some(LaxNetSlice::Ipv4(ip)) => {
             let header = ip.header();
@@ -262,7 +262,13 @@ fn transport<'a>(packet: &LaxSlicedPacket<'a>, way: Way) -> Parsed<'a> {
 }
 
 /// What a transport header and what follows it say, `missing` bytes of it not captured.
-fn carried<'a>(src: IpAddr, dst: IpAddr, slice: &TransportSlice<'a>, missing: u32, way: Way) -> Parsed<'a> {
+fn carried<'a>(
+    src: IpAddr,
+    dst: IpAddr,
+    slice: &TransportSlice<'a>,
+    missing: u32,
+    way: Arrival,
+) -> Parsed<'a> {
     match slice {
         TransportSlice::Tcp(tcp) => Parsed::Tcp(Segment {
             src: SocketAddr::new(src, tcp.source_port()),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bittrace_protocol::Timestamp;
 
-use crate::burst::{Closing, Direction, Interest, Moment, StreamEvent, StreamId};
+use crate::burst::{Direction, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest};
 use crate::packet::link::Segment;
 
 mod connection;
@@ -16,9 +16,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use connection::Connection;
+use connection::TcpConnection;
 use half::Sink;
-use table::{Key, Place, Table};
+use table::{FourTuple, Table, TableSlot};
 
 /// Follows all TCP connections of a capture.
 ///
@@ -30,7 +30,7 @@ pub struct Reassembler {
     next_stream: u32,
     held_cost: usize,
     /// The connections with holes, the oldest holes first; some may be filled since.
-    holes: VecDeque<(Place, StreamId)>,
+    holes: VecDeque<(TableSlot, StreamId)>,
     next_sweep: Option<Timestamp>,
     /// Segments since the last sweep that found holes.
     unswept: usize,
@@ -52,10 +52,10 @@ impl Reassembler {
         &mut self,
         moment: Moment,
         segment: &Segment<'_>,
-        sink: &mut impl FnMut(Moment, StreamEvent<'_>) -> Interest,
+        sink: &mut impl FnMut(Moment, StreamEvent<'_>) -> StreamInterest,
     ) {
         self.last = Some(moment);
-        let key = Key::of(segment.src, segment.dst);
+        let key = FourTuple::of(segment.src, segment.dst);
         let mut found = self.table.find(&key);
         if let Some(place) = found
             && self.table.at(place).is_replaced_by(segment)
@@ -82,17 +82,23 @@ impl Reassembler {
     }
 
     /// The capture has ended: gives up all holes and closes every connection.
-    pub fn finish(&mut self, sink: &mut impl FnMut(Moment, StreamEvent<'_>) -> Interest) {
+    pub fn finish(&mut self, sink: &mut impl FnMut(Moment, StreamEvent<'_>) -> StreamInterest) {
         let Some(last) = self.last else { return };
         let mut open = self.table.all_open();
         open.sort_unstable_by_key(|&place| self.table.at(place).stream);
         for place in open {
-            let closing = self.table.at(place).fallen_silent(Closing::CaptureEnded);
+            let closing = self.table.at(place).fallen_silent(StreamClosing::CaptureEnded);
             self.visit(place, sink, |connection, outlet| connection.close(last, closing, outlet));
         }
     }
 
-    fn open(&mut self, key: Key, moment: Moment, segment: &Segment<'_>, sink: &mut impl Sink) -> Place {
+    fn open(
+        &mut self,
+        key: FourTuple,
+        moment: Moment,
+        segment: &Segment<'_>,
+        sink: &mut impl Sink,
+    ) -> TableSlot {
         if self.table.open() >= MAX_OPEN
             && let Some(idle) = self.table.longest_idle()
         {
@@ -100,7 +106,7 @@ impl Reassembler {
         }
         let stream = StreamId(self.next_stream);
         self.next_stream += 1;
-        let connection = Connection::begun_by(segment, stream);
+        let connection = TcpConnection::begun_by(segment, stream);
         let (flow, opening) = (connection.flow, connection.opening);
         let place = self.table.insert(key, connection);
         self.visit(place, sink, |_, outlet| {
@@ -110,8 +116,8 @@ impl Reassembler {
     }
 
     /// Closes a connection, if it is not yet, and forgets it.
-    fn replace(&mut self, place: Place, moment: Moment, sink: &mut impl Sink) {
-        let closing = self.table.at(place).fallen_silent(Closing::Replaced);
+    fn replace(&mut self, place: TableSlot, moment: Moment, sink: &mut impl Sink) {
+        let closing = self.table.at(place).fallen_silent(StreamClosing::Replaced);
         self.visit(place, sink, |connection, outlet| connection.close(moment, closing, outlet));
         self.table.remove(place);
     }
@@ -120,9 +126,9 @@ impl Reassembler {
     #[inline]
     fn visit<S: Sink>(
         &mut self,
-        place: Place,
+        place: TableSlot,
         sink: &mut S,
-        happen: impl FnOnce(&mut Connection, &mut Outlet<'_, S>),
+        happen: impl FnOnce(&mut TcpConnection, &mut Outlet<'_, S>),
     ) {
         let connection = self.table.at(place);
         let was_closed = connection.is_closed();
@@ -147,7 +153,7 @@ impl Reassembler {
     }
 
     #[cold]
-    fn retire(&mut self, place: Place) {
+    fn retire(&mut self, place: TableSlot) {
         self.table.retire(place);
         if self.table.closed() > MAX_CLOSED
             && let Some(oldest) = self.table.longest_closed()
@@ -184,7 +190,7 @@ impl Reassembler {
 
     /// Marks a connection as no longer in the list of holes: whether it has one. Its place may be another's by
     /// now.
-    fn unlist(&mut self, place: Place, stream: StreamId) -> bool {
+    fn unlist(&mut self, place: TableSlot, stream: StreamId) -> bool {
         let connection = self.table.at(place);
         if connection.stream != stream {
             return false;
@@ -208,7 +214,7 @@ impl<S: Sink> Outlet<'_, S> {
 
     #[inline]
     fn emit(&mut self, moment: Moment, event: StreamEvent<'_>) {
-        if self.wanted && (self.sink)(moment, event) == Interest::Unwanted {
+        if self.wanted && (self.sink)(moment, event) == StreamInterest::Unwanted {
             self.wanted = false;
         }
     }

@@ -12,7 +12,9 @@ use bittrace_protocol::utp::{Header, Kind, kind};
 use foldhash::fast::RandomState;
 use rustc_hash::FxHashMap;
 
-use crate::burst::{Closing, Direction, Flow, Interest, Moment, Opening, StreamEvent, StreamId};
+use crate::burst::{
+    Direction, Flow, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest, StreamOpening,
+};
 
 mod connection;
 mod events;
@@ -20,7 +22,7 @@ mod half;
 #[cfg(test)]
 mod tests;
 
-use connection::Connection;
+use connection::UtpStream;
 
 /// Follows all uTP connections of a capture.
 ///
@@ -30,8 +32,8 @@ use connection::Connection;
 pub struct UtpReassembler {
     /// Which connection a packet belongs to, and which way it goes. The ids are the capture's, so the hash is one
     /// that nobody can choose them to collide in.
-    lines: HashMap<Line, (StreamId, Direction), RandomState>,
-    connections: FxHashMap<StreamId, Connection>,
+    lines: HashMap<UtpDirectionId, (StreamId, Direction), RandomState>,
+    connections: FxHashMap<StreamId, UtpStream>,
     next_stream: u32,
     held_cost: usize,
     last: Option<Moment>,
@@ -39,22 +41,22 @@ pub struct UtpReassembler {
 
 /// One direction of a connection, as its packets name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Line {
+struct UtpDirectionId {
     source: SocketAddr,
     destination: SocketAddr,
     id: u16,
 }
 
-impl Line {
+impl UtpDirectionId {
     const fn back(self, id: u16) -> Self {
         Self { source: self.destination, destination: self.source, id }
     }
 }
 
 /// What takes the events of a reassembly, and says whether it wants more of that connection.
-pub(crate) trait Sink: FnMut(Moment, StreamEvent<'_>) -> Interest {}
+pub(crate) trait Sink: FnMut(Moment, StreamEvent<'_>) -> StreamInterest {}
 
-impl<F: FnMut(Moment, StreamEvent<'_>) -> Interest> Sink for F {}
+impl<F: FnMut(Moment, StreamEvent<'_>) -> StreamInterest> Sink for F {}
 
 impl UtpReassembler {
     /// A reassembler that knows of no connection.
@@ -70,7 +72,7 @@ impl UtpReassembler {
         source: SocketAddr,
         destination: SocketAddr,
         bytes: &[u8],
-        sink: &mut impl FnMut(Moment, StreamEvent<'_>) -> Interest,
+        sink: &mut impl FnMut(Moment, StreamEvent<'_>) -> StreamInterest,
     ) -> Option<(StreamId, Direction)> {
         let known = self.follow(moment, source, destination, bytes, sink);
         known.or_else(|| self.begin(moment, source, destination, bytes, sink))
@@ -89,7 +91,7 @@ impl UtpReassembler {
             return None;
         }
         let header = Header::decode(bytes).ok()?;
-        let line = Line { source, destination, id: header.connection };
+        let line = UtpDirectionId { source, destination, id: header.connection };
         let (stream, direction) = self.find(line, &header)?;
         self.last = Some(moment);
         let connection = self.connections.get_mut(&stream)?;
@@ -114,8 +116,8 @@ impl UtpReassembler {
         kind(*bytes.first()?)?;
         let header = Header::decode(bytes).ok()?;
         let opening = match header.kind {
-            Kind::Syn if header.acknowledged == 0 => Opening::Syn,
-            Kind::Data if header.length < bytes.len() => Opening::MidStream,
+            Kind::Syn if header.acknowledged == 0 => StreamOpening::Syn,
+            Kind::Data if header.length < bytes.len() => StreamOpening::MidStream,
             _ => return None,
         };
         self.last = Some(moment);
@@ -124,16 +126,16 @@ impl UtpReassembler {
         }
         let stream = StreamId(self.next_stream);
         self.next_stream += 1;
-        let line = Line { source, destination, id: header.connection };
+        let line = UtpDirectionId { source, destination, id: header.connection };
         let direction = Direction::FromInitiator;
         let lines = match opening {
             // The caller is answered under the id of its SYN, and goes on under the next.
-            Opening::Syn => [
-                (Line { id: line.id.wrapping_add(1), ..line }, direction),
+            StreamOpening::Syn => [
+                (UtpDirectionId { id: line.id.wrapping_add(1), ..line }, direction),
                 (line.back(line.id), direction.reverse()),
             ]
             .to_vec(),
-            Opening::MidStream => vec![(line, direction)],
+            StreamOpening::MidStream => vec![(line, direction)],
         };
         for (line, direction) in &lines {
             if let Some((replaced, _)) = self.lines.get(line).copied() {
@@ -143,7 +145,7 @@ impl UtpReassembler {
         }
         let flow = Flow { initiator: source, responder: destination };
         let lines = lines.into_iter().map(|(line, _)| line).collect();
-        let mut connection = Connection::new(stream, lines, opening, moment, header.sequence);
+        let mut connection = UtpStream::new(stream, lines, opening, moment, header.sequence);
         connection.emit(moment, StreamEvent::Opened { stream, flow, opening }, sink);
         connection.packet(moment, direction, &header, &bytes[header.length..], sink);
         self.connections.insert(stream, connection);
@@ -151,13 +153,13 @@ impl UtpReassembler {
     }
 
     /// The capture has ended: gives up all that is missing and closes every connection.
-    pub fn finish(&mut self, sink: &mut impl FnMut(Moment, StreamEvent<'_>) -> Interest) {
+    pub fn finish(&mut self, sink: &mut impl FnMut(Moment, StreamEvent<'_>) -> StreamInterest) {
         let Some(last) = self.last else { return };
         let mut streams: Vec<_> = self.connections.keys().copied().collect();
         streams.sort_unstable();
         for stream in streams {
             if let Some(connection) = self.connections.get_mut(&stream) {
-                connection.close(last, Closing::CaptureEnded, sink);
+                connection.close(last, StreamClosing::CaptureEnded, sink);
             }
         }
         self.lines.clear();
@@ -166,10 +168,11 @@ impl UtpReassembler {
     }
 
     /// The connection of a packet and the way it goes.
-    fn find(&mut self, line: Line, header: &Header) -> Option<(StreamId, Direction)> {
+    fn find(&mut self, line: UtpDirectionId, header: &Header) -> Option<(StreamId, Direction)> {
         if header.kind == Kind::Syn {
             // A SYN has the id of its sender, which is one less than that of all that follow.
-            let (stream, direction) = *self.lines.get(&Line { id: line.id.wrapping_add(1), ..line })?;
+            let (stream, direction) =
+                *self.lines.get(&UtpDirectionId { id: line.id.wrapping_add(1), ..line })?;
             let same = self.connections.get(&stream)?.was_opened_by(header.sequence);
             return (same && direction == Direction::FromInitiator).then_some((stream, direction));
         }
@@ -196,7 +199,7 @@ impl UtpReassembler {
     fn remove(&mut self, stream: StreamId, moment: Moment, sink: &mut impl Sink) {
         let Some(mut connection) = self.connections.remove(&stream) else { return };
         self.held_cost -= connection.held_cost();
-        connection.close(moment, Closing::Replaced, sink);
+        connection.close(moment, StreamClosing::Replaced, sink);
         for line in connection.lines() {
             self.lines.remove(line);
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::burst::{Interest, StreamEvent};
+use crate::burst::{StreamEvent, StreamInterest};
 use crate::{Capture, Parsed, Reassembler, parse};
 
 /// One step of what is recorded; the number is that of the stream.
@@ -19,8 +19,8 @@ enum Step {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Heard {
     flow: Option<Flow>,
-    opening: Option<Opening>,
-    closing: Option<Closing>,
+    opening: Option<StreamOpening>,
+    closing: Option<StreamClosing>,
     from_initiator: Vec<Option<u8>>,
     from_responder: Vec<Option<u8>>,
 }
@@ -57,7 +57,7 @@ fn read_back(file: Vec<u8>) -> (BTreeMap<u32, Heard>, Datagrams) {
             StreamEvent::Established { .. } | StreamEvent::Awaited { .. } => {}
             StreamEvent::Closed { closing, .. } => heard.closing = Some(closing),
         }
-        Interest::Wanted
+        StreamInterest::Wanted
     };
     while let Some(packet) = capture.next_packet().unwrap() {
         match parse(packet.link, packet.data) {
@@ -134,17 +134,17 @@ fn every_closing_is_read_back() {
     let mut recorder = recorder();
     // One after the other on the same ends: each is its own stream.
     let cases = [
-        (true, Closing::Finished, Closing::Finished),
-        (true, Closing::Reset, Closing::Reset),
-        (false, Closing::Reset, Closing::Reset),
-        (false, Closing::Refused, Closing::Refused),
-        (false, Closing::Unanswered, Closing::Unanswered),
-        (true, Closing::Replaced, Closing::Replaced),
-        (true, Closing::CaptureEnded, Closing::CaptureEnded),
+        (true, StreamClosing::Finished, StreamClosing::Finished),
+        (true, StreamClosing::Reset, StreamClosing::Reset),
+        (false, StreamClosing::Reset, StreamClosing::Reset),
+        (false, StreamClosing::Refused, StreamClosing::Refused),
+        (false, StreamClosing::Unanswered, StreamClosing::Unanswered),
+        (true, StreamClosing::Replaced, StreamClosing::Replaced),
+        (true, StreamClosing::CaptureEnded, StreamClosing::CaptureEnded),
     ];
     for (n, (established, closing, _)) in cases.into_iter().enumerate() {
         let stream = StreamId(n as u32);
-        recorder.opened(at(1), stream, flow, Opening::Syn).unwrap();
+        recorder.opened(at(1), stream, flow, StreamOpening::Syn).unwrap();
         if established {
             recorder.established(at(1), stream).unwrap();
         }
@@ -161,12 +161,12 @@ fn bytes_of_no_stream_are_refused() {
     let flow = Flow { initiator: address("10.0.0.1:1"), responder: address("10.0.0.2:2") };
     let stream = StreamId(4);
     assert!(recorder.burst(at(1), stream, Direction::FromInitiator, b"x").is_err());
-    recorder.opened(at(1), stream, flow, Opening::Syn).unwrap();
-    assert!(recorder.opened(at(1), stream, flow, Opening::Syn).is_err());
+    recorder.opened(at(1), stream, flow, StreamOpening::Syn).unwrap();
+    assert!(recorder.opened(at(1), stream, flow, StreamOpening::Syn).is_err());
     assert!(recorder.gap(at(1), stream, Direction::FromInitiator, 2 << 30).is_err());
     assert!(recorder.datagram(at(1), flow.initiator, flow.responder, &[0; 65_508]).is_err());
-    recorder.closed(at(1), stream, Closing::Reset).unwrap();
-    assert!(recorder.closed(at(1), stream, Closing::Reset).is_err());
+    recorder.closed(at(1), stream, StreamClosing::Reset).unwrap();
+    assert!(recorder.closed(at(1), stream, StreamClosing::Reset).is_err());
     read_back(recorder.finish().unwrap());
 }
 
@@ -176,7 +176,7 @@ fn long_bursts_are_cut_into_packets() {
     for (initiator, responder) in [("10.0.0.1:1", "10.0.0.2:2"), ("[fd00::1]:1", "[fd00::2]:2")] {
         let flow = Flow { initiator: address(initiator), responder: address(responder) };
         let mut recorder = recorder();
-        recorder.opened(at(1), StreamId(0), flow, Opening::Syn).unwrap();
+        recorder.opened(at(1), StreamId(0), flow, StreamOpening::Syn).unwrap();
         recorder.burst(at(1), StreamId(0), Direction::FromResponder, &bytes).unwrap();
         let (streams, _) = read_back(recorder.finish().unwrap());
         let heard: Vec<u8> = streams[&0].from_responder.iter().copied().flatten().collect();
@@ -202,8 +202,8 @@ proptest! {
         steps in steps(),
         openings in proptest::collection::vec(
             (
-                proptest::sample::select(vec![Opening::Syn, Opening::MidStream]),
-                proptest::sample::select(vec![Closing::Finished, Closing::Reset, Closing::CaptureEnded]),
+                proptest::sample::select(vec![StreamOpening::Syn, StreamOpening::MidStream]),
+                proptest::sample::select(vec![StreamClosing::Finished, StreamClosing::Reset, StreamClosing::CaptureEnded]),
                 any::<bool>(),
             ),
             3,
@@ -219,7 +219,7 @@ proptest! {
                 responder: address(&format!("{}:2000", ends[1])),
             };
             recorder.opened(now, StreamId(n as u32), flow, *opening).unwrap();
-            if *opening == Opening::Syn {
+            if *opening == StreamOpening::Syn {
                 recorder.established(now, StreamId(n as u32)).unwrap();
             }
             expected.insert(n as u32, Heard {
@@ -238,7 +238,7 @@ proptest! {
                 Step::Gap(stream, direction, length) => {
                     recorder.gap(now, StreamId(*stream), *direction, *length).unwrap();
                     let heard = expected.get_mut(stream).unwrap();
-                    let midstream = heard.opening == Some(Opening::MidStream);
+                    let midstream = heard.opening == Some(StreamOpening::MidStream);
                     let bytes = heard.bytes(*direction);
                     // Where a direction begins mid-stream nobody knows what came before.
                     if !midstream || !bytes.is_empty() {

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::KEPT;
 use crate::record::{Body, MseBody, PeerWireBody, Protocol, Record, Speaker, Transport};
-use crate::{Closing, ConnectionEnd, Direction, Opening, StreamId};
+use crate::{ConnectionEnd, Direction, StreamClosing, StreamId, StreamOpening};
 
 /// Connections in the order in which they were recognised.
 #[derive(Debug, Default)]
@@ -44,9 +44,9 @@ pub struct Connection {
     /// When its last packet was captured.
     pub closed: Timestamp,
     /// Whether the capture holds its beginning; not known before it ends.
-    pub opening: Option<Opening>,
+    pub opening: Option<StreamOpening>,
     /// How it ended; `None` for datagrams, which have no end.
-    pub closing: Option<Closing>,
+    pub closing: Option<StreamClosing>,
     /// Whether a part of it is encrypted and cannot be read.
     pub encrypted: bool,
     /// Whether a part of it was encrypted and, its key being known, could be read.

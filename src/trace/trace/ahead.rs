@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
 use super::Source;
-use super::reading::{About, Reading, Tally, new_comments};
+use super::reading::{About, CaptureReader, Tally, new_comments};
 use crate::capture::TraceError;
 use crate::dissect::Dissected;
 
@@ -39,10 +39,10 @@ const PACKETS: usize = 65_536;
 
 impl Ahead {
     /// Lets another thread read on. Where the system has none to give, this one does.
-    pub(super) fn over(reading: Reading) -> Source {
+    pub(super) fn over(reading: CaptureReader) -> Source {
         let (sender, batches) = sync_channel(BATCHES);
         // A thread that cannot be begun takes what it was given with it, so that goes over when it runs.
-        let (give, given) = sync_channel::<Reading>(1);
+        let (give, given) = sync_channel::<CaptureReader>(1);
         let begun = Builder::new().name("reader".to_owned()).spawn(move || {
             if let Ok(reading) = given.recv() {
                 read(reading, &sender);
@@ -88,7 +88,7 @@ impl Ahead {
 }
 
 /// Reads to the end, or until nobody listens any more.
-fn read(mut reading: Reading, to: &SyncSender<Batch>) {
+fn read(mut reading: CaptureReader, to: &SyncSender<Batch>) {
     let mut known = 0;
     loop {
         let mut dissected = VecDeque::with_capacity(RECORDS + 8);

@@ -2,7 +2,7 @@
 
 use bittrace_protocol::Timestamp;
 
-use super::Options;
+use super::TraceOptions;
 use crate::capture::{Capture, Cut, TraceError};
 use crate::dissect::{Dissected, Dissector};
 use crate::packet::defrag::Defragmenter;
@@ -10,7 +10,7 @@ use crate::packet::link::{Datagram, Parsed, UNKNOWN_LINK, parse};
 use crate::reassembly::tcp::Reassembler;
 
 /// A capture that is being read, and the stages that its packets pass.
-pub(super) struct Reading {
+pub(super) struct CaptureReader {
     capture: Capture,
     defragmenter: Defragmenter,
     reassembler: Reassembler,
@@ -34,8 +34,8 @@ pub struct Counts {
     pub unread_link: Option<(u64, u32)>,
 }
 
-impl Reading {
-    pub(super) fn new(capture: Capture, options: &Options) -> Self {
+impl CaptureReader {
+    pub(super) fn new(capture: Capture, options: &TraceOptions) -> Self {
         let mut dissector = Dissector::knowing(options.torrents.clone());
         options.mse_keys.iter().for_each(|key| dissector.learn_key(key));
         Self {
@@ -132,7 +132,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn of(reading: &Reading) -> Self {
+    pub(super) fn of(reading: &CaptureReader) -> Self {
         let capture = &reading.capture;
         Self {
             packets: capture.packets(),
@@ -147,7 +147,7 @@ impl Tally {
 }
 
 impl About {
-    pub(super) fn of(reading: &Reading) -> Self {
+    pub(super) fn of(reading: &CaptureReader) -> Self {
         Self {
             name: reading.capture.name().to_owned(),
             format: reading.capture.format().to_owned(),
@@ -157,7 +157,7 @@ impl About {
     }
 
     /// Takes in how far it was read by now.
-    pub(super) fn update(&mut self, reading: &Reading) {
+    pub(super) fn update(&mut self, reading: &CaptureReader) {
         self.note(Tally::of(reading), new_comments(reading, self.comments.len()));
     }
 
@@ -216,6 +216,6 @@ impl About {
 }
 
 /// The comments beyond the first `known`.
-pub(super) fn new_comments(reading: &Reading, known: usize) -> &[String] {
+pub(super) fn new_comments(reading: &CaptureReader, known: usize) -> &[String] {
     reading.capture.comments().get(known..).unwrap_or_default()
 }

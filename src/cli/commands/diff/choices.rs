@@ -9,12 +9,17 @@ use bittrace_trace::units::count;
 use bittrace_trace::{Body, PeerWireBody};
 
 use super::phrases::{messages, place, ranges};
-use super::{Detail, Said, View};
+use super::{DiffDetail, DiffView, NamedMessage};
 use crate::print::output::{Look, styles};
 use crate::print::table::{printable, wrap};
 
 /// Writes the choices of all conversations that count.
-pub(super) fn write(view: &View<'_>, detail: Detail, look: Look, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(
+    view: &DiffView<'_>,
+    detail: DiffDetail,
+    look: Look,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut begun = false;
     for (at, compared) in view.report.conversations.iter().enumerate() {
         let lines = lines(view, detail, compared);
@@ -49,9 +54,9 @@ pub(super) fn write(view: &View<'_>, detail: Detail, look: Look, out: &mut dyn W
 }
 
 /// A line and how far it is indented.
-type Line = (usize, String);
+type IndentedLine = (usize, String);
 
-fn lines(view: &View<'_>, detail: Detail, compared: &ComparedConversation) -> Vec<Line> {
+fn lines(view: &DiffView<'_>, detail: DiffDetail, compared: &ComparedConversation) -> Vec<IndentedLine> {
     let counted = |pair: &&MessagePair| view.counts(pair);
     let mut names: Vec<&'static str> = Vec::new();
     for pair in compared.pairs.iter().filter(counted) {
@@ -76,7 +81,7 @@ fn lines(view: &View<'_>, detail: Detail, compared: &ComparedConversation) -> Ve
             (PairVerdict::Extra, "said by the candidate alone"),
         ] {
             for lost in [false, true] {
-                let said: Vec<Said<'_>> = group
+                let said: Vec<NamedMessage<'_>> = group
                     .iter()
                     .filter(|pair| pair.verdict == verdict && pair.lost == lost)
                     .filter_map(|pair| view.named(compared, pair))
@@ -105,7 +110,7 @@ fn lines(view: &View<'_>, detail: Detail, compared: &ComparedConversation) -> Ve
 }
 
 /// Messages of one name that stand on one side only.
-fn run(name: &str, words: &str, said: &[Said<'_>]) -> String {
+fn run(name: &str, words: &str, said: &[NamedMessage<'_>]) -> String {
     let numbers: Vec<u64> = said.iter().map(|said| said.kept.number).collect();
     let pieces: Vec<u32> = said.iter().filter_map(|said| piece(said)).collect();
     let pieces = match pieces.len() == said.len() {
@@ -115,26 +120,31 @@ fn run(name: &str, words: &str, said: &[Said<'_>]) -> String {
     format!("{} × {name}, {words}: {}{pieces}", count(said.len() as u64), messages(&numbers))
 }
 
-fn one(said: &Said<'_>, group: &[&MessagePair]) -> String {
+fn one(said: &NamedMessage<'_>, group: &[&MessagePair]) -> String {
     let speaker = group.first().map_or(bittrace_trace::Speaker::Local, |pair| pair.speaker);
     format!("{}: {}", said.kept.number, said.conversation.describe(speaker, said.kept))
 }
 
 /// Messages of one name that stand elsewhere.
-fn moved(view: &View<'_>, compared: &ComparedConversation, name: &str, group: &[&MessagePair]) -> Vec<Line> {
+fn moved(
+    view: &DiffView<'_>,
+    compared: &ComparedConversation,
+    name: &str,
+    group: &[&MessagePair],
+) -> Vec<IndentedLine> {
     let moved = group.iter().filter(|pair| pair.verdict == PairVerdict::Moved).count() as u64;
     if moved == 0 {
         return Vec::new();
     }
     // All of the name, in the order of either side.
-    let mut both: Vec<(Said<'_>, Said<'_>)> = group
+    let mut both: Vec<(NamedMessage<'_>, NamedMessage<'_>)> = group
         .iter()
         .filter_map(|pair| match view.said(compared, pair) {
             (Some(one), Some(other)) => Some((one, other)),
             _ => None,
         })
         .collect();
-    let numbers = |both: &[(Said<'_>, Said<'_>)]| -> (Vec<u64>, Vec<u64>) {
+    let numbers = |both: &[(NamedMessage<'_>, NamedMessage<'_>)]| -> (Vec<u64>, Vec<u64>) {
         both.iter().map(|(one, other)| (one.kept.number, other.kept.number)).unzip()
     };
     let (our_numbers, their_numbers) = numbers(&both);
@@ -167,7 +177,7 @@ fn moved(view: &View<'_>, compared: &ComparedConversation, name: &str, group: &[
     vec![(4, text)]
 }
 
-fn piece(said: &Said<'_>) -> Option<u32> {
+fn piece(said: &NamedMessage<'_>) -> Option<u32> {
     match said.kept.body() {
         Body::PeerWire(PeerWireBody::Message(
             Message::Request(block) | Message::Cancel(block) | Message::RejectRequest(block),

@@ -9,12 +9,17 @@ use bittrace_trace::Speaker;
 use bittrace_trace::units::count;
 
 use super::phrases::{messages, place};
-use super::{Detail, Said, View};
+use super::{DiffDetail, DiffView, NamedMessage};
 use crate::print::output::{Look, styles};
 use crate::print::table::{Column, columns, pad, printable, render, wrap};
 
 /// Writes all messages that differ and count, conversation by conversation.
-pub(super) fn write(view: &View<'_>, detail: Detail, look: Look, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(
+    view: &DiffView<'_>,
+    detail: DiffDetail,
+    look: Look,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut details = Details { view, detail, look, shown: HashMap::new(), out };
     let mut begun = false;
     for (at, compared) in view.report.conversations.iter().enumerate() {
@@ -32,8 +37,8 @@ pub(super) fn write(view: &View<'_>, detail: Detail, look: Look, out: &mut dyn W
 }
 
 struct Details<'a> {
-    view: &'a View<'a>,
-    detail: Detail,
+    view: &'a DiffView<'a>,
+    detail: DiffDetail,
     look: Look,
     /// What was shown of messages of a name, and of which first.
     shown: HashMap<(&'static str, Vec<String>), u64>,
@@ -95,8 +100,8 @@ impl<'a> Details<'a> {
     fn pair(
         &mut self,
         pair: &MessagePair,
-        one: Said<'_>,
-        other: Said<'_>,
+        one: NamedMessage<'_>,
+        other: NamedMessage<'_>,
         news: &[&Difference],
     ) -> io::Result<()> {
         writeln!(self.out)?;
@@ -138,8 +143,9 @@ impl<'a> Details<'a> {
         for pair in pairs {
             let (one, other) = self.view.said(compared, pair);
             let Some(said) = one.or(other) else { continue };
-            let number =
-                |said: Option<Said<'_>>| said.map_or("-".to_owned(), |said| said.kept.number.to_string());
+            let number = |said: Option<NamedMessage<'_>>| {
+                said.map_or("-".to_owned(), |said| said.kept.number.to_string())
+            };
             let arrow = if pair.speaker == Speaker::Local { "→" } else { "←" };
             let text = format!(
                 "{:>5} {:>5}  {:8} {arrow} {}",
@@ -155,7 +161,12 @@ impl<'a> Details<'a> {
     }
 
     /// The bytes of a field in both messages, those that differ under carets.
-    fn bytes(&mut self, difference: &Difference, one: Said<'_>, other: Said<'_>) -> io::Result<()> {
+    fn bytes(
+        &mut self,
+        difference: &Difference,
+        one: NamedMessage<'_>,
+        other: NamedMessage<'_>,
+    ) -> io::Result<()> {
         let (start, ours) = slice(difference.reference.as_ref(), one);
         let (their_start, theirs) = slice(difference.candidate.as_ref(), other);
         if ours.is_empty() && theirs.is_empty() {
@@ -227,7 +238,7 @@ const FIELD: usize = 24;
 const ROW: usize = 8;
 const ROWS: usize = 8;
 
-fn slice<'s>(part: Option<&FieldSide>, said: Said<'s>) -> (usize, &'s [u8]) {
+fn slice<'s>(part: Option<&FieldSide>, said: NamedMessage<'s>) -> (usize, &'s [u8]) {
     let Some(part) = part else { return (0, &[]) };
     (part.span.start, said.kept.bytes.get(part.span.clone()).unwrap_or_default())
 }
@@ -241,7 +252,7 @@ fn ascii(bytes: &[u8]) -> String {
 }
 
 /// A message's number, and the packets that carried it.
-fn whereabouts(said: Said<'_>) -> String {
+fn whereabouts(said: NamedMessage<'_>) -> String {
     let frames = said.kept.frames.as_slice();
     let packets = match frames {
         [] => String::new(),

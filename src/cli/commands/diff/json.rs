@@ -8,11 +8,11 @@ use bittrace_replay::{
 use bittrace_trace::Speaker;
 use serde_json::{Map, Value, json};
 
-use super::View;
+use super::DiffView;
 use crate::print::json::write_line;
 
 /// Writes all pairs, then the summary.
-pub(super) fn write(view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(view: &DiffView<'_>, out: &mut dyn Write) -> io::Result<()> {
     for compared in &view.report.conversations {
         for pair in &compared.pairs {
             write_line(&object(view, compared, pair), out)?;
@@ -21,7 +21,7 @@ pub(super) fn write(view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {
     write_line(&summary(view), out)
 }
 
-fn object(view: &View<'_>, compared: &ComparedConversation, pair: &MessagePair) -> Map<String, Value> {
+fn object(view: &DiffView<'_>, compared: &ComparedConversation, pair: &MessagePair) -> Map<String, Value> {
     let (one, other) = view.said(compared, pair);
     let mut object = Map::new();
     let mut put = |name: &str, value: Value| object.insert(name.to_owned(), value);
@@ -79,7 +79,7 @@ fn field(difference: &Difference) -> Value {
     field
 }
 
-fn summary(view: &View<'_>) -> Map<String, Value> {
+fn summary(view: &DiffView<'_>) -> Map<String, Value> {
     let report = view.report;
     let total = report.total();
     let masks: Map<String, Value> = report

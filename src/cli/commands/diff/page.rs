@@ -8,12 +8,17 @@ use bittrace_trace::Speaker;
 use bittrace_trace::units::{count, counted};
 
 use super::phrases::place;
-use super::{Detail, View, choices, details};
+use super::{DiffDetail, DiffView, choices, details};
 use crate::print::output::{Look, styles};
 use crate::print::table::{Column, printable, render, wrap};
 
 /// Writes the whole page.
-pub(super) fn write(view: &View<'_>, detail: Detail, look: Look, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(
+    view: &DiffView<'_>,
+    detail: DiffDetail,
+    look: Look,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut page = Page { view, look, out };
     page.captures()?;
     if view.reference.records + view.candidate.records == 0 {
@@ -34,16 +39,16 @@ pub(super) fn write(view: &View<'_>, detail: Detail, look: Look, out: &mut dyn W
 }
 
 /// Writes the answer alone, on one line.
-pub(super) fn write_conclusion(view: &View<'_>, look: Look, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write_conclusion(view: &DiffView<'_>, look: Look, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}", look.paint(conclusion_style(view), &conclusion(view)))
 }
 
-fn conclusion_style(view: &View<'_>) -> anstyle::Style {
+fn conclusion_style(view: &DiffView<'_>) -> anstyle::Style {
     if view.disagreements == 0 { styles::RECEIVED } else { styles::ERROR }
 }
 
 struct Page<'a> {
-    view: &'a View<'a>,
+    view: &'a DiffView<'a>,
     look: Look,
     out: &'a mut dyn Write,
 }
@@ -221,7 +226,7 @@ fn about(transcript: &Transcript) -> String {
 }
 
 /// How a conversation came out, as far as it counts.
-fn outcome(view: &View<'_>, compared: &ComparedConversation) -> String {
+fn outcome(view: &DiffView<'_>, compared: &ComparedConversation) -> String {
     match (compared.reference, compared.candidate) {
         (Some(_), None) => return "missing".to_owned(),
         (None, Some(_)) => return "extra".to_owned(),
@@ -289,7 +294,7 @@ fn percent(share: f64) -> String {
     }
 }
 
-fn conclusion(view: &View<'_>) -> String {
+fn conclusion(view: &DiffView<'_>) -> String {
     let total = view.report.total();
     let whose = match view.report.side {
         Judged::Local => "local message",

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use bittrace_replay::{ClientStatus, InjectedFault, RecordedPieces, ServeOptions, Served, Server};
-use bittrace_trace::{Options, Trace};
+use bittrace_trace::{Trace, TraceOptions};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::ended::Ended;
-use super::{Noticed, Play, compare, verdict};
+use super::{Noticed, ReplayPlan, compare, verdict};
 use crate::Exit;
 use crate::args::{self, Common, DiffFormat};
 use crate::failure::warn;
@@ -26,14 +26,14 @@ use crate::print::output::Output;
 
 /// Runs a client, or waits for one, once or once for each disturbance.
 pub(super) fn run(
-    play: &Play,
+    play: &ReplayPlan,
     arguments: &args::Replay,
     options: &bittrace_replay::DiffOptions,
     common: Common,
     mut output: Output,
 ) -> Result<Exit> {
     if arguments.disturb.is_empty() {
-        let run = Run::new(play, arguments, common, None)?.go()?;
+        let run = ClientRun::new(play, arguments, common, None)?.go()?;
         heed();
         if run.ended == Ended::Interrupted && run.served.plays.is_empty() {
             return Ok(Exit::Interrupted);
@@ -47,7 +47,7 @@ pub(super) fn run(
     }
     let (mut verdicts, mut stopped) = (Vec::new(), false);
     for &what in &arguments.disturb {
-        let run = Run::new(play, arguments, common, Some(what))?.go()?;
+        let run = ClientRun::new(play, arguments, common, Some(what))?.go()?;
         if run.ended == Ended::Interrupted {
             stopped = true;
             break;
@@ -60,7 +60,7 @@ pub(super) fn run(
         DiffFormat::Json => verdict::write_json(&verdicts, &mut output)?,
     }
     output.flush()?;
-    Ok(match verdicts.iter().all(verdict::Verdict::is_good) {
+    Ok(match verdicts.iter().all(verdict::FaultVerdict::is_good) {
         _ if stopped => Exit::Interrupted,
         true => Exit::Done,
         false => Exit::Matched,
@@ -68,8 +68,8 @@ pub(super) fn run(
 }
 
 /// A run that has not begun.
-struct Run<'a> {
-    play: &'a Play,
+struct ClientRun<'a> {
+    play: &'a ReplayPlan,
     arguments: &'a args::Replay,
     common: Common,
     disturb: Option<InjectedFault>,
@@ -87,9 +87,9 @@ struct Ran {
     folder: TempDir,
 }
 
-impl<'a> Run<'a> {
+impl<'a> ClientRun<'a> {
     fn new(
-        play: &'a Play,
+        play: &'a ReplayPlan,
         arguments: &'a args::Replay,
         common: Common,
         disturb: Option<InjectedFault>,
@@ -211,7 +211,7 @@ impl<'a> Run<'a> {
 
 impl Ran {
     /// Whether the client's folder has the whole content.
-    fn is_whole(&self, play: &Play) -> bool {
+    fn is_whole(&self, play: &ReplayPlan) -> bool {
         let mut contents = RecordedPieces::default();
         let pieces = play.torrent.geometry.as_ref().map_or(0, |geometry| geometry.piece_count());
         let read = contents.read_from(&play.torrent, &self.folder.path().join(DOWNLOADS));
@@ -220,7 +220,7 @@ impl Ran {
 
     fn compare(
         &self,
-        play: &Play,
+        play: &ReplayPlan,
         arguments: &args::Replay,
         options: &bittrace_replay::DiffOptions,
         common: Common,
@@ -232,10 +232,10 @@ impl Ran {
                 Trace::from_reader(
                     format!("a run of {client}"),
                     File::open(&self.recording)?,
-                    Options::default(),
+                    TraceOptions::default(),
                 )?
             }
-            _ => Trace::open(&self.recording, Options::default())?,
+            _ => Trace::open(&self.recording, TraceOptions::default())?,
         };
         let plays = &self.served.plays;
         let missed = plays.iter().flat_map(|one| one.missed.iter().map(|missed| (one.far, missed)));

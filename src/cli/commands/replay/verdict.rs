@@ -9,7 +9,7 @@ use bittrace_protocol::Block;
 use bittrace_protocol::wire::Message;
 use bittrace_replay::{InjectedFault, PeerRunEnd, Reference, Served};
 use bittrace_trace::units::counted;
-use bittrace_trace::{Body, Options, PeerWireBody, Speaker};
+use bittrace_trace::{Body, PeerWireBody, Speaker, TraceOptions};
 use serde_json::{Value, json};
 
 use super::ended::Ended;
@@ -18,7 +18,7 @@ use crate::print::output::{Output, styles};
 use crate::print::table::{Column, printable, render};
 
 /// What a client did in one run.
-pub(super) struct Verdict {
+pub(super) struct FaultVerdict {
     what: InjectedFault,
     /// Whether the far end came to do it.
     happened: bool,
@@ -35,7 +35,7 @@ pub(super) fn of(
     ended: &Ended,
     recording: &Path,
     whole: bool,
-) -> Verdict {
+) -> FaultVerdict {
     let again = asked_again(recording);
     let died = matches!(ended, Ended::Exited(status) if status.code().is_none());
     let completed = !died && (whole || served.signs.completed());
@@ -77,10 +77,10 @@ pub(super) fn of(
         (false, _, Ended::Silent(_)) => "stalled",
         (false, ..) => "gave up",
     };
-    Verdict { what, happened, completed, word, details }
+    FaultVerdict { what, happened, completed, word, details }
 }
 
-impl Verdict {
+impl FaultVerdict {
     /// Whether the client got over it.
     pub(super) const fn is_good(&self) -> bool {
         self.completed && self.happened
@@ -88,7 +88,7 @@ impl Verdict {
 }
 
 /// Shows verdicts as a table.
-pub(super) fn write(verdicts: &[Verdict], client: &[String], output: &mut Output) -> Result<()> {
+pub(super) fn write(verdicts: &[FaultVerdict], client: &[String], output: &mut Output) -> Result<()> {
     let name = client.first().map_or("the client", String::as_str);
     let heading = format!("What {} does when a far end misbehaves", printable(name));
     writeln!(output, "{}", output.look.paint(styles::HEADING, &heading))?;
@@ -116,7 +116,7 @@ pub(super) fn write(verdicts: &[Verdict], client: &[String], output: &mut Output
 }
 
 /// Writes verdicts as objects, one a line.
-pub(super) fn write_json(verdicts: &[Verdict], output: &mut Output) -> Result<()> {
+pub(super) fn write_json(verdicts: &[FaultVerdict], output: &mut Output) -> Result<()> {
     for verdict in verdicts {
         let object = json!({
             "disturbance": verdict.what.describe(),
@@ -134,7 +134,7 @@ pub(super) fn write_json(verdicts: &[Verdict], output: &mut Output) -> Result<()
 
 /// How many blocks a client asked for more than once.
 fn asked_again(recording: &Path) -> u64 {
-    let Ok(reference) = Reference::open(recording, Options::default()) else { return 0 };
+    let Ok(reference) = Reference::open(recording, TraceOptions::default()) else { return 0 };
     let mut asked: BTreeMap<Block, u64> = BTreeMap::new();
     for record in &reference.records {
         if let (Speaker::Local, Body::PeerWire(PeerWireBody::Message(Message::Request(block)))) =

@@ -14,12 +14,12 @@ use crate::query::row::Row;
 pub(crate) struct Follower {
     look: Look,
     begun: bool,
-    run: Option<Run>,
+    run: Option<MessageRun>,
 }
 
 /// Messages of one name that one end said one after another.
 #[derive(Debug)]
-struct Run {
+struct MessageRun {
     direction: Direction,
     message: &'static str,
     elapsed: f64,
@@ -75,7 +75,7 @@ impl Follower {
             return Ok(());
         }
         self.finish(out)?;
-        self.run = Some(Run {
+        self.run = Some(MessageRun {
             direction: record.direction,
             message,
             elapsed: row.elapsed(),
@@ -126,7 +126,7 @@ mod tests {
 
     fn told(elapsed: f64, count: u64) -> String {
         let mut follower = Follower::new(Look { width: 80, colour: false });
-        follower.run = Some(Run {
+        follower.run = Some(MessageRun {
             direction: Direction::FromResponder,
             message: "have",
             elapsed,

@@ -4,17 +4,17 @@ use std::net::IpAddr;
 
 use super::operand::Operand;
 use super::{Expression, FilterError, Operator};
-use crate::query::names::{Key, Name, close_to};
+use crate::query::names::{Name, RowKey, close_to};
 
 #[derive(Debug, Clone, PartialEq)]
 struct Token {
-    kind: Kind,
+    kind: TokenKind,
     /// Where it begins, in characters.
     column: usize,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Kind {
+enum TokenKind {
     Word(String),
     Quoted(String),
     Operator(Operator),
@@ -53,26 +53,26 @@ fn tokens(text: &str) -> Result<Vec<Token>, Fault> {
                 at += 1;
                 continue;
             }
-            ('(', _) => (Kind::Open, 1),
-            (')', _) => (Kind::Close, 1),
-            ('=', Some('=')) => (Kind::Operator(Operator::Equal), 2),
-            ('=', _) => (Kind::Operator(Operator::Equal), 1),
-            ('!', Some('=')) => (Kind::Operator(Operator::NotEqual), 2),
-            ('!', _) => (Kind::Not, 1),
-            ('<', Some('=')) => (Kind::Operator(Operator::LessOrEqual), 2),
-            ('<', _) => (Kind::Operator(Operator::Less), 1),
-            ('>', Some('=')) => (Kind::Operator(Operator::GreaterOrEqual), 2),
-            ('>', _) => (Kind::Operator(Operator::Greater), 1),
-            ('~', _) => (Kind::Operator(Operator::Contains), 1),
-            ('&', Some('&')) => (Kind::And, 2),
-            ('|', Some('|')) => (Kind::Or, 2),
+            ('(', _) => (TokenKind::Open, 1),
+            (')', _) => (TokenKind::Close, 1),
+            ('=', Some('=')) => (TokenKind::Operator(Operator::Equal), 2),
+            ('=', _) => (TokenKind::Operator(Operator::Equal), 1),
+            ('!', Some('=')) => (TokenKind::Operator(Operator::NotEqual), 2),
+            ('!', _) => (TokenKind::Not, 1),
+            ('<', Some('=')) => (TokenKind::Operator(Operator::LessOrEqual), 2),
+            ('<', _) => (TokenKind::Operator(Operator::Less), 1),
+            ('>', Some('=')) => (TokenKind::Operator(Operator::GreaterOrEqual), 2),
+            ('>', _) => (TokenKind::Operator(Operator::Greater), 1),
+            ('~', _) => (TokenKind::Operator(Operator::Contains), 1),
+            ('&', Some('&')) => (TokenKind::And, 2),
+            ('|', Some('|')) => (TokenKind::Or, 2),
             ('&' | '|', _) => return Err((column, format!("wanted {c}{c} here"))),
             ('"' | '\'', _) => {
                 let rest = &characters[at + 1..];
                 let Some(length) = rest.iter().position(|&other| other == c) else {
                     return Err((column, "this quote is never closed".to_owned()));
                 };
-                (Kind::Quoted(rest[..length].iter().collect()), length + 2)
+                (TokenKind::Quoted(rest[..length].iter().collect()), length + 2)
             }
             _ => {
                 let ends = |c: &char| c.is_whitespace() || "()=!<>~&|\"'".contains(*c);
@@ -86,13 +86,13 @@ fn tokens(text: &str) -> Result<Vec<Token>, Fault> {
     Ok(tokens)
 }
 
-fn word(text: String) -> Kind {
+fn word(text: String) -> TokenKind {
     match text.to_ascii_lowercase().as_str() {
-        "and" => Kind::And,
-        "or" => Kind::Or,
-        "not" => Kind::Not,
-        "contains" => Kind::Operator(Operator::Contains),
-        _ => Kind::Word(text),
+        "and" => TokenKind::And,
+        "or" => TokenKind::Or,
+        "not" => TokenKind::Not,
+        "contains" => TokenKind::Operator(Operator::Contains),
+        _ => TokenKind::Word(text),
     }
 }
 
@@ -108,7 +108,7 @@ impl<'t> Parser<'t> {
         self.tokens.get(self.at)
     }
 
-    fn takes(&mut self, kind: &Kind) -> bool {
+    fn takes(&mut self, kind: &TokenKind) -> bool {
         let found = self.peek().is_some_and(|token| token.kind == *kind);
         self.at += usize::from(found);
         found
@@ -120,7 +120,7 @@ impl<'t> Parser<'t> {
 
     fn alternatives(&mut self) -> Result<Expression, Fault> {
         let mut expression = self.conditions()?;
-        while self.takes(&Kind::Or) {
+        while self.takes(&TokenKind::Or) {
             expression = Expression::Or(Box::new(expression), Box::new(self.conditions()?));
         }
         Ok(expression)
@@ -128,7 +128,7 @@ impl<'t> Parser<'t> {
 
     fn conditions(&mut self) -> Result<Expression, Fault> {
         let mut expression = self.condition()?;
-        while self.takes(&Kind::And) {
+        while self.takes(&TokenKind::And) {
             expression = Expression::And(Box::new(expression), Box::new(self.condition()?));
         }
         Ok(expression)
@@ -140,11 +140,11 @@ impl<'t> Parser<'t> {
         if self.depth > MAX_DEPTH {
             return Err((column, "this is nested too deep".to_owned()));
         }
-        let expression = if self.takes(&Kind::Not) {
+        let expression = if self.takes(&TokenKind::Not) {
             Expression::Not(Box::new(self.condition()?))
-        } else if self.takes(&Kind::Open) {
+        } else if self.takes(&TokenKind::Open) {
             let inner = self.alternatives()?;
-            if !self.takes(&Kind::Close) {
+            if !self.takes(&TokenKind::Close) {
                 return Err((self.column(), "wanted ) here".to_owned()));
             }
             inner
@@ -157,18 +157,18 @@ impl<'t> Parser<'t> {
 
     fn comparison(&mut self) -> Result<Expression, Fault> {
         let column = self.column();
-        let Some(Token { kind: Kind::Word(name), .. }) = self.peek() else {
+        let Some(Token { kind: TokenKind::Word(name), .. }) = self.peek() else {
             return Err((column, "wanted a name here, such as message or src".to_owned()));
         };
         let name = Name::parse(name).map_err(|unknown| (column, unknown.to_string()))?;
         self.at += 1;
-        let Some(Token { kind: Kind::Operator(operator), .. }) = self.peek() else {
+        let Some(Token { kind: TokenKind::Operator(operator), .. }) = self.peek() else {
             return Ok(Expression::Present(name));
         };
         self.at += 1;
         let column = self.column();
         let value = match self.peek().map(|token| &token.kind) {
-            Some(Kind::Word(value) | Kind::Quoted(value)) => value,
+            Some(TokenKind::Word(value) | TokenKind::Quoted(value)) => value,
             _ => return Err((column, "wanted a value here".to_owned())),
         };
         self.at += 1;
@@ -183,14 +183,14 @@ fn check(name: &Name, operator: Operator, value: &str) -> Result<(), String> {
     network(value)?;
     let Name::Key(key) = name else { return Ok(()) };
     let known: &[&str] = match key {
-        Key::Severity => &["chat", "note", "warn", "error"],
+        RowKey::Severity => &["chat", "note", "warn", "error"],
         _ if !matches!(operator, Operator::Equal | Operator::NotEqual) => {
             return numeric(*key, operator, value);
         }
-        Key::Message => MESSAGES,
-        Key::Protocol => PROTOCOLS,
-        Key::Speaker => &["local", "far"],
-        Key::Transport => &["tcp", "udp", "utp"],
+        RowKey::Message => MESSAGES,
+        RowKey::Protocol => PROTOCOLS,
+        RowKey::Speaker => &["local", "far"],
+        RowKey::Transport => &["tcp", "udp", "utp"],
         _ => return numeric(*key, operator, value),
     };
     if known.iter().any(|known| known.eq_ignore_ascii_case(value)) {
@@ -204,17 +204,17 @@ fn check(name: &Name, operator: Operator, value: &str) -> Result<(), String> {
     })
 }
 
-fn numeric(key: Key, operator: Operator, value: &str) -> Result<(), String> {
+fn numeric(key: RowKey, operator: Operator, value: &str) -> Result<(), String> {
     let is_number = matches!(
         key,
-        Key::N
-            | Key::Elapsed
-            | Key::Frames
-            | Key::Stream
-            | Key::Offset
-            | Key::Length
-            | Key::Answers
-            | Key::Latency
+        RowKey::N
+            | RowKey::Elapsed
+            | RowKey::Frames
+            | RowKey::Stream
+            | RowKey::Offset
+            | RowKey::Length
+            | RowKey::Answers
+            | RowKey::Latency
     );
     if is_number && operator != Operator::Contains && !Operand::new(value).is_number() {
         return Err(format!("\"{value}\" is no number"));

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bittrace_client::{Download, Error, Notice, Options, Report};
+use bittrace_client::{Download, DownloadOptions, DownloadReport, Error, Notice};
 use bittrace_protocol::session::{Config, Identity, Profile};
 use bittrace_protocol::{Metainfo, PeerId};
 use sha1::{Digest, Sha1};
@@ -139,13 +139,16 @@ pub fn config() -> Config {
     }
 }
 
-pub fn options(output: &Path, config: Config) -> Options {
+pub fn options(output: &Path, config: Config) -> DownloadOptions {
     let identity = Identity::new(PeerId(*b"-bt0000-abcdefghijkl"), 7, 11);
-    Options { listen: vec![Ipv4Addr::LOCALHOST.into()], ..Options::new(output, config, identity) }
+    DownloadOptions {
+        listen: vec![Ipv4Addr::LOCALHOST.into()],
+        ..DownloadOptions::new(output, config, identity)
+    }
 }
 
 /// Runs a download to its end, which must come soon.
-pub fn run(seed: &Seed, options: Options) -> (Result<Report, Error>, Vec<String>) {
+pub fn run(seed: &Seed, options: DownloadOptions) -> (Result<DownloadReport, Error>, Vec<String>) {
     let mut notices = Vec::new();
     let download = Download::new(seed.metainfo.clone(), options).unwrap();
     let stop = download.stop();

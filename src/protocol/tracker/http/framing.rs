@@ -38,18 +38,18 @@ pub fn frame_response(bytes: &[u8], closed: bool, answers_head: bool) -> Framing
 /// ends, or that it is none, it is ready for the next. A head is judged when it is whole.
 #[derive(Debug, Clone, Default)]
 pub struct Framer {
-    reading: Reading,
+    reading: ChunkReading,
 }
 
 #[derive(Debug, Clone)]
-enum Reading {
+enum ChunkReading {
     /// The head, which does not end among the first so many bytes.
     Head(usize),
     /// The body, which begins at `start`.
     Body { start: usize, bodiless: bool, length: Option<Length> },
 }
 
-impl Default for Reading {
+impl Default for ChunkReading {
     fn default() -> Self {
         Self::Head(0)
     }
@@ -86,12 +86,12 @@ impl Framer {
     }
 
     fn frame_request(&mut self, bytes: &[u8]) -> Result<Framing, DecodeError> {
-        if let Reading::Head(searched) = &mut self.reading {
+        if let ChunkReading::Head(searched) = &mut self.reading {
             let Some(head) = whole_head(bytes, searched, head::request_head)? else {
                 return Ok(Framing::Incomplete);
             };
             let length = body_length(bytes, &head.headers)?.unwrap_or(Length::Bytes(0));
-            self.reading = Reading::Body { start: head.end, bodiless: false, length: Some(length) };
+            self.reading = ChunkReading::Body { start: head.end, bodiless: false, length: Some(length) };
         }
         self.body(bytes, false)
     }
@@ -102,19 +102,19 @@ impl Framer {
         closed: bool,
         answers_head: bool,
     ) -> Result<Framing, DecodeError> {
-        if let Reading::Head(searched) = &mut self.reading {
+        if let ChunkReading::Head(searched) = &mut self.reading {
             let Some(head) = whole_head(bytes, searched, head::response_head)? else {
                 return Ok(Framing::Incomplete);
             };
             let bodiless = answers_head || matches!(head.status, 100..200 | 204 | 304);
             let length = if bodiless { None } else { body_length(bytes, &head.headers)? };
-            self.reading = Reading::Body { start: head.end, bodiless, length };
+            self.reading = ChunkReading::Body { start: head.end, bodiless, length };
         }
         self.body(bytes, closed)
     }
 
     fn body(&mut self, bytes: &[u8], closed: bool) -> Result<Framing, DecodeError> {
-        let Reading::Body { start, bodiless, length } = &mut self.reading else {
+        let ChunkReading::Body { start, bodiless, length } = &mut self.reading else {
             return Ok(Framing::Incomplete);
         };
         let start = *start;

@@ -8,7 +8,7 @@ use super::{Field, Value, text_or_bytes};
 impl Packet {
     /// The fields that tile the packet's bytes.
     pub fn fields(&self) -> Vec<Field> {
-        let mut row = Row { fields: Vec::new(), at: 0 };
+        let mut row = FieldRow { fields: Vec::new(), at: 0 };
         let transaction_id = Value::Unsigned(self.transaction_id().into());
         match self {
             Self::ConnectRequest { extra, .. } => {
@@ -64,7 +64,7 @@ impl Packet {
 }
 
 impl AnnounceRequest {
-    fn fields(&self, row: &mut Row) {
+    fn fields(&self, row: &mut FieldRow) {
         row.content("connection_id", 8, Value::Bytes(self.connection_id.to_be_bytes().to_vec()));
         row.framing("action", 4, super::ANNOUNCE.into());
         row.content("transaction_id", 4, Value::Unsigned(self.transaction_id.into()));
@@ -94,12 +94,12 @@ impl AnnounceRequest {
 }
 
 /// Fields one behind the other.
-struct Row {
+struct FieldRow {
     fields: Vec<Field>,
     at: usize,
 }
 
-impl Row {
+impl FieldRow {
     fn content(&mut self, name: &'static str, length: usize, value: Value) {
         self.fields.push(Field::content(name, self.at..self.at + length, value));
         self.at += length;

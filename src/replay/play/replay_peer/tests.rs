@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bittrace_protocol::Metainfo;
-use bittrace_trace::Options;
+use bittrace_trace::TraceOptions;
 
 use super::*;
 
@@ -11,7 +11,7 @@ use super::*;
 /// of pieces 2, 7, 5, 4, ...
 fn far() -> (ReplayPeer, RecordedPieces) {
     let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../captures"].iter().collect();
-    let reference = Reference::open(&folder.join("download-aria2.pcap"), Options::default()).unwrap();
+    let reference = Reference::open(&folder.join("download-aria2.pcap"), TraceOptions::default()).unwrap();
     let torrent = std::fs::read(folder.join("download-aria2.torrent")).unwrap();
     let contents = RecordedPieces::of(&reference, &Metainfo::decode(&torrent).unwrap());
     let connection = reference.conversations().find(|connection| !connection.tracker).unwrap();

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use bittrace_trace::{Closing, StreamId};
+use bittrace_trace::{StreamClosing, StreamId};
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -70,7 +70,7 @@ pub(super) async fn play(
             }
         }
     };
-    let closing = if end == PeerRunEnd::Reset { Closing::Reset } else { Closing::Finished };
+    let closing = if end == PeerRunEnd::Reset { StreamClosing::Reset } else { StreamClosing::Finished };
     line.close(&shared, closing);
     guard.end = end;
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use bittrace_protocol::tracker::Event;
 use bittrace_protocol::tracker::http::{Request, RequestKind, encode_response};
 use bittrace_protocol::{Metainfo, Timestamp};
-use bittrace_trace::{Closing, Direction, Flow, Opening, Recorder, StreamId};
+use bittrace_trace::{Direction, Flow, Recorder, StreamClosing, StreamId, StreamOpening};
 use tokio::sync::watch;
 use tokio::task::spawn_local;
 
@@ -158,7 +158,7 @@ impl RecordedStream {
         let stream = StreamId(shared.streams);
         shared.streams += 1;
         let now = shared.now();
-        let opened = shared.recorder.opened(now, stream, flow, Opening::Syn);
+        let opened = shared.recorder.opened(now, stream, flow, StreamOpening::Syn);
         let opened = opened.and_then(|()| shared.recorder.established(now, stream));
         shared.note(opened);
         Self { stream, client }
@@ -193,7 +193,7 @@ impl RecordedStream {
         shared.sign(|_| {});
     }
 
-    pub(super) fn close(&self, shared: &Rc<RefCell<Shared>>, closing: Closing) {
+    pub(super) fn close(&self, shared: &Rc<RefCell<Shared>>, closing: StreamClosing) {
         let mut shared = shared.borrow_mut();
         let now = shared.now();
         let closed = shared.recorder.closed(now, self.stream, closing);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bittrace_trace::Options;
+use bittrace_trace::TraceOptions;
 
 use bittrace_protocol::session::{HaveStep, LastMessage};
 
@@ -10,7 +10,7 @@ use super::*;
 
 fn learnt(capture: &str) -> InferredProfile {
     let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../captures", capture].iter().collect();
-    let reference = Reference::open(&path, Options::default()).unwrap();
+    let reference = Reference::open(&path, TraceOptions::default()).unwrap();
     infer_profile(&reference, Profile::own("bittrace"))
 }
 

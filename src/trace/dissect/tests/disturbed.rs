@@ -109,7 +109,7 @@ fn parts(said: &[Said], size: usize) -> Vec<Part> {
 
 /// What is found in a capture of these segments, by the places of the first bytes that it holds. Everything between
 /// the first and the last byte must be accounted for.
-fn found(parts: &[Part], opening: Opening) -> Vec<Place> {
+fn found(parts: &[Part], opening: StreamOpening) -> Vec<Place> {
     const FIRST: u32 = 0xffff_f000;
     let mut reassembler = Reassembler::new();
     let mut dissector = Dissector::new();
@@ -122,8 +122,8 @@ fn found(parts: &[Part], opening: Opening) -> Vec<Place> {
     let mut sink = |at, event: StreamEvent<'_>| dissector.handle(at, event, &mut out);
     let held = |direction| parts.iter().filter(move |part| part.direction == direction);
     let base = [A, B].map(|direction| match opening {
-        Opening::Syn => 0,
-        Opening::MidStream => held(direction).map(|part| part.begin).min().unwrap_or(0),
+        StreamOpening::Syn => 0,
+        StreamOpening::MidStream => held(direction).map(|part| part.begin).min().unwrap_or(0),
     });
     let mut frame = 0;
     let mut send = |direction: Direction, syn: bool, seq: u64, payload: &[u8]| {
@@ -145,7 +145,7 @@ fn found(parts: &[Part], opening: Opening) -> Vec<Place> {
         };
         reassembler.segment(moment(frame), &segment, &mut sink);
     };
-    if opening == Opening::Syn {
+    if opening == StreamOpening::Syn {
         send(A, true, u64::MAX, &[]);
         send(B, true, u64::MAX, &[]);
     }
@@ -195,7 +195,7 @@ fn segments_of_any_size_in_any_order_hold_every_message() {
     let said = conversation();
     let all = sorted(places(&said));
     for size in [1, 5, 536, 1448, 65_000] {
-        assert_eq!(sorted(found(&parts(&said, size), Opening::Syn)), all, "{size} bytes a segment");
+        assert_eq!(sorted(found(&parts(&said, size), StreamOpening::Syn)), all, "{size} bytes a segment");
     }
     for seed in 1..40 {
         let mut random = random(seed);
@@ -208,7 +208,7 @@ fn segments_of_any_size_in_any_order_hold_every_message() {
                 _ => {}
             }
         }
-        assert_eq!(sorted(found(&parts, Opening::Syn)), all, "disorder {seed}");
+        assert_eq!(sorted(found(&parts, StreamOpening::Syn)), all, "disorder {seed}");
     }
 }
 
@@ -223,9 +223,9 @@ fn a_handshake_may_be_split_anywhere() {
             let bytes = parts[first].bytes.split_off(at);
             parts.insert(first + 1, Part { direction, begin: at as u64, bytes });
         }
-        assert_eq!(sorted(found(&parts, Opening::Syn)), all, "split at {at}");
+        assert_eq!(sorted(found(&parts, StreamOpening::Syn)), all, "split at {at}");
         parts.swap(0, 1);
-        assert_eq!(sorted(found(&parts, Opening::Syn)), all, "split at {at}, the second part first");
+        assert_eq!(sorted(found(&parts, StreamOpening::Syn)), all, "split at {at}, the second part first");
     }
 }
 
@@ -264,7 +264,7 @@ fn a_capture_that_begins_anywhere_holds_the_messages_from_there_on() {
                 .into_iter()
                 .filter(|&(direction, begin, ..)| first(direction).is_some_and(|first| first <= begin))
                 .collect();
-            let found = found(&rest, Opening::MidStream);
+            let found = found(&rest, StreamOpening::MidStream);
             recognised += usize::from(!found.is_empty());
             assert_held(&found, &held, &format!("from segment {from}, byte {skip}"));
         }
@@ -283,7 +283,7 @@ fn a_lost_segment_costs_what_it_held_and_what_proves_the_rest() {
             let mut rest = parts.clone();
             let Part { direction, begin, bytes } = rest.remove(lost);
             let end = begin + bytes.len() as u64;
-            let found = found(&rest, Opening::Syn);
+            let found = found(&rest, StreamOpening::Syn);
             assert!(found.iter().all(|place| all.contains(place)), "{size}, {lost}: invented in {found:?}");
             let whole = |place: &&Place| place.0 != direction || place.1 + place.2 <= begin || end <= place.1;
             let missing = all.iter().filter(whole).filter(|place| !found.contains(place)).count();

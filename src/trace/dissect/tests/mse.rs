@@ -1,12 +1,12 @@
 //! Encrypted connections, with their keys and with others.
 
 use bittrace_protocol::InfoHash;
-use bittrace_protocol::mse::{Cipher, End, Key, Methods};
+use bittrace_protocol::mse::{Cipher, End, Methods, MseKey};
 
 use super::*;
 
-fn key() -> Key {
-    Key { info_hash: InfoHash([0xaa; 20]), secret: std::array::from_fn(|at| at as u8 ^ 0x5a) }
+fn key() -> MseKey {
+    MseKey { info_hash: InfoHash([0xaa; 20]), secret: std::array::from_fn(|at| at as u8 ^ 0x5a) }
 }
 
 /// What the two ends of a connection say, and how.
@@ -82,12 +82,12 @@ impl Talk {
 type Shown = (&'static str, u64, bool);
 
 /// The records of either direction. They must be the same however the bytes are cut, and tile the streams.
-fn shown_with(keys: &[Key], steps: &[Step]) -> [Vec<Shown>; 2] {
+fn shown_with(keys: &[MseKey], steps: &[Step]) -> [Vec<Shown>; 2] {
     let mut seen: Option<[Vec<Shown>; 2]> = None;
     for cut in [usize::MAX, 1, 2, 7, 19, 68, 97, 1448] {
         let mut dissector = Dissector::new();
         keys.iter().for_each(|key| dissector.learn_key(key));
-        let records = play(&mut dissector, Opening::Syn, steps, cut);
+        let records = play(&mut dissector, StreamOpening::Syn, steps, cut);
         let ways = [A, B].map(|direction| {
             let mut at = 0;
             let way: Vec<_> = records
@@ -160,7 +160,7 @@ fn what_is_deciphered_is_what_was_said() {
     steps.push(talk.says(A, &request(3, 0x4000)));
     let mut dissector = Dissector::new();
     dissector.learn_key(&key());
-    let records = play(&mut dissector, Opening::Syn, &steps, 50);
+    let records = play(&mut dissector, StreamOpening::Syn, &steps, 50);
     let last = records.last().unwrap();
     assert_eq!(last.bytes, request(3, 0x4000));
     assert_eq!((last.offset, last.frames.as_slice()), (96 + 260 + 40 + 21 + 68, &[7][..]));
@@ -383,16 +383,16 @@ fn another_key_reads_nothing() {
     steps.push(talk.says(A, &vec![0; 3000]));
     steps.push(talk.says(B, &vec![0; 3000]));
     steps.push(Closes);
-    let other_secret = Key { secret: [1; 96], ..key() };
+    let other_secret = MseKey { secret: [1; 96], ..key() };
     assert_eq!(shown_with(&[other_secret], &steps), [vec![], vec![]], "nothing says that it is a peer's");
 
-    let other_torrent = Key { info_hash: InfoHash([1; 20]), ..key() };
+    let other_torrent = MseKey { info_hash: InfoHash([1; 20]), ..key() };
     let [initiator, responder] = shown_with(std::slice::from_ref(&other_torrent), &steps);
     assert_eq!(initiator, [("key-exchange", 96, false), ("encrypted", 260 + 40 + 21 + 68 + 3000, false)]);
     assert_eq!(responder, [("key-exchange", 96, false), ("encrypted", 17 + 23 + 68 + 3000, false)]);
     let mut dissector = Dissector::new();
     dissector.learn_key(&other_torrent);
-    let records = play(&mut dissector, Opening::Syn, &steps, 1448);
+    let records = play(&mut dissector, StreamOpening::Syn, &steps, 1448);
     let noted: Vec<_> = records.iter().flat_map(|record| &record.notes).map(|note| note.rule.id).collect();
     assert_eq!(noted, ["mse.other-torrent"]);
 }
@@ -409,7 +409,7 @@ fn terms_that_are_none_are_shown_and_noted() {
     assert_eq!(responder.last(), Some(&HANDSHAKE));
     let mut dissector = Dissector::new();
     dissector.learn_key(&key());
-    let records = play(&mut dissector, Opening::Syn, &steps, 1448);
+    let records = play(&mut dissector, StreamOpening::Syn, &steps, 1448);
     let noted = records.iter().find(|record| !record.notes.is_empty()).unwrap();
     assert_eq!((noted.body.message(), noted.notes[0].rule.id), ("encrypted", "mse.not-deciphered"));
 }

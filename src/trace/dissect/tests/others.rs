@@ -106,7 +106,7 @@ fn connections_of_other_protocols_make_no_row() {
                 Says(B, long(&answered)),
             ],
         ] {
-            for opening in [Opening::Syn, Opening::MidStream] {
+            for opening in [StreamOpening::Syn, StreamOpening::MidStream] {
                 assert_eq!(records(opening, &steps), [], "{name}, {opening:?}");
             }
         }
@@ -121,8 +121,8 @@ fn connections_that_begin_with_much_of_nothing_make_no_row() {
         (vec![0; 3], noise(3, 90_000)),
     ] {
         let steps = [Says(A, mine), Says(B, theirs), Closes];
-        assert_eq!(records(Opening::Syn, &steps), []);
-        assert_eq!(records(Opening::MidStream, &steps), []);
+        assert_eq!(records(StreamOpening::Syn, &steps), []);
+        assert_eq!(records(StreamOpening::MidStream, &steps), []);
     }
 }
 

@@ -30,7 +30,7 @@ fn said(steps: &[Step]) -> Vec<(&'static str, u64, String)> {
     let mut seen = None;
     for cut in [usize::MAX, 1, 19, 1448] {
         let mut dissector = Dissector::knowing(vec![torrent()]);
-        let records = play(&mut dissector, Opening::Syn, steps, cut);
+        let records = play(&mut dissector, StreamOpening::Syn, steps, cut);
         let mut said: Vec<_> = records
             .iter()
             .map(|record| (record.direction, record.body.message(), record.length(), crate::describe(record)))
@@ -102,7 +102,7 @@ fn an_answer_to_something_else_is_ordinary() {
 #[test]
 fn without_the_torrent_a_web_seed_is_an_http_server() {
     let steps = [Says(A, ask("0-9")), Says(B, answer(0..10)), Closes];
-    assert!(play(&mut Dissector::new(), Opening::Syn, &steps, usize::MAX).is_empty());
+    assert!(play(&mut Dissector::new(), StreamOpening::Syn, &steps, usize::MAX).is_empty());
 }
 
 /// What the data of an answer to the request for the bytes 16384 to 16403 are said to be.

@@ -7,7 +7,7 @@ use crate::statistics::Exchanges;
 /// What each block of a conversation answers, and what the responder gave. Steps are seconds, the sender and the bytes; both
 /// handshakes offer what `last` says.
 fn blocks(last: u8, steps: &[(f64, Direction, Vec<u8>)]) -> (Vec<Option<Answer>>, Exchanges) {
-    let (mut dissector, mut annotator) = (Dissector::new(), Annotator::new(Options::default()));
+    let (mut dissector, mut annotator) = (Dissector::new(), Annotator::new(TraceOptions::default()));
     let (mut exchanges, mut answers) = (Exchanges::new(), Vec::new());
     let mut handle = |seconds: f64, event: StreamEvent<'_>| {
         let moment = Moment { at: Timestamp::from_nanos((seconds * 1e9).round() as i64), frame: 1 };
@@ -24,7 +24,7 @@ fn blocks(last: u8, steps: &[(f64, Direction, Vec<u8>)]) -> (Vec<Option<Answer>>
     let flow =
         Flow { initiator: "10.0.0.3:40000".parse().unwrap(), responder: "10.0.0.2:6881".parse().unwrap() };
     let stream = StreamId(0);
-    handle(0.0, StreamEvent::Opened { stream, flow, opening: Opening::Syn });
+    handle(0.0, StreamEvent::Opened { stream, flow, opening: StreamOpening::Syn });
     let opening = [
         (0.0, A, handshake(1, last)),
         (0.0, B, handshake(2, last)),

@@ -6,7 +6,7 @@ use super::{CUT, NOT_IP, Parsed, transport};
 
 /// How a packet was come by.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Way {
+pub(super) struct Arrival {
     /// Whether the capturing machine sent it, where the link layer says.
     pub(super) outgoing: Option<bool>,
     /// In how many others it travels.
@@ -16,7 +16,7 @@ pub(super) struct Way {
 /// How many packets may travel in each other. Two are seen; a hostile packet could hold hundreds.
 const DEEPEST: u8 = 4;
 
-impl Way {
+impl Arrival {
     pub(super) const fn of(outgoing: Option<bool>) -> Self {
         Self { outgoing, depth: 0 }
     }
@@ -27,7 +27,7 @@ impl Way {
 }
 
 /// What follows an Ethernet type that is neither IP nor a VLAN tag.
-pub(super) fn behind_ether_type(ether_type: u16, data: &[u8], way: Way) -> Parsed<'_> {
+pub(super) fn behind_ether_type(ether_type: u16, data: &[u8], way: Arrival) -> Parsed<'_> {
     let Some(way) = way.deeper() else { return Parsed::Other(TOO_DEEP) };
     match EtherType(ether_type) {
         EtherType::IPV4 | EtherType::IPV6 | EtherType::VLAN_TAGGED_FRAME | EtherType::PROVIDER_BRIDGING => {
@@ -46,7 +46,7 @@ pub(super) fn behind_ether_type(ether_type: u16, data: &[u8], way: Way) -> Parse
 }
 
 /// What follows an IP header that announces neither TCP nor UDP.
-pub(super) fn behind_ip(protocol: u8, data: &[u8], way: Way) -> Parsed<'_> {
+pub(super) fn behind_ip(protocol: u8, data: &[u8], way: Arrival) -> Parsed<'_> {
     let Some(way) = way.deeper() else { return Parsed::Other(TOO_DEEP) };
     match IpNumber(protocol) {
         IpNumber::IPV4 | IpNumber::IPV6 => ip(data, way),
@@ -62,7 +62,7 @@ pub(super) fn behind_ip(protocol: u8, data: &[u8], way: Way) -> Parsed<'_> {
 
 /// The frame in a VXLAN datagram: flags that say there is a network number, three bytes of zeros, that number, a byte
 /// of zeros (RFC 7348, section 5). `None` when it is none.
-pub(super) fn behind_vxlan(port: u16, data: &[u8], way: Way) -> Option<Parsed<'_>> {
+pub(super) fn behind_vxlan(port: u16, data: &[u8], way: Arrival) -> Option<Parsed<'_>> {
     match data {
         [0x08, 0, 0, 0, _, _, _, 0, frame @ ..] if port == VXLAN_PORT => Some(ethernet(frame, way.deeper()?)),
         _ => None,
@@ -71,7 +71,7 @@ pub(super) fn behind_vxlan(port: u16, data: &[u8], way: Way) -> Option<Parsed<'_
 
 /// What follows the header of PPP: mostly address and control, then the protocol, of which a first byte of zeros may
 /// be left out (RFC 1661, section 2; RFC 1662, section 3.1).
-pub(super) fn behind_ppp(data: &[u8], way: Way) -> Parsed<'_> {
+pub(super) fn behind_ppp(data: &[u8], way: Arrival) -> Parsed<'_> {
     let data = data.strip_prefix(&[0xff, 0x03]).unwrap_or(data);
     match data {
         [0, 0x21, packet @ ..] | [0x21, packet @ ..] | [0, 0x57, packet @ ..] | [0x57, packet @ ..] => {
@@ -85,7 +85,7 @@ pub(super) fn behind_ppp(data: &[u8], way: Way) -> Parsed<'_> {
 
 /// What follows a stack of MPLS labels, the last of which is marked (RFC 3032, section 2.1). Nothing tells what that
 /// is but its first bits.
-fn behind_labels(data: &[u8], way: Way) -> Parsed<'_> {
+fn behind_labels(data: &[u8], way: Arrival) -> Parsed<'_> {
     let labels = data.chunks_exact(4).take(MOST_LABELS);
     let Some(last) = labels.into_iter().position(|label| label[2] & 1 == 1) else {
         return Parsed::Other(CUT);
@@ -101,7 +101,7 @@ fn behind_labels(data: &[u8], way: Way) -> Parsed<'_> {
 
 /// What follows the header of GRE, whose flags tell its length (RFC 2784, section 2; RFC 2890, section 2; for version 1
 /// RFC 2637, section 4.1).
-fn behind_gre(data: &[u8], way: Way) -> Parsed<'_> {
+fn behind_gre(data: &[u8], way: Arrival) -> Parsed<'_> {
     let Some((&[flags, more, high, low], rest)) = data.split_first_chunk::<4>() else {
         return Parsed::Other(CUT);
     };
@@ -119,14 +119,14 @@ fn behind_gre(data: &[u8], way: Way) -> Parsed<'_> {
     }
 }
 
-fn ip(data: &[u8], way: Way) -> Parsed<'_> {
+fn ip(data: &[u8], way: Arrival) -> Parsed<'_> {
     match LaxSlicedPacket::from_ip(data) {
         Ok(packet) => transport(&packet, way),
         Err(_) => Parsed::Other("garbled IP header"),
     }
 }
 
-fn ethernet(data: &[u8], way: Way) -> Parsed<'_> {
+fn ethernet(data: &[u8], way: Arrival) -> Parsed<'_> {
     match LaxSlicedPacket::from_ethernet(data) {
         Ok(packet) => transport(&packet, way),
         Err(_) => Parsed::Other(CUT),

@@ -2,26 +2,26 @@
 
 use super::Outlet;
 use super::half::{Half, Piece, Sink};
-use crate::burst::{Closing, Direction, Flow, Moment, Opening, StreamEvent, StreamId};
+use crate::burst::{Direction, Flow, Moment, StreamClosing, StreamEvent, StreamId, StreamOpening};
 use crate::packet::link::Segment;
 
 /// A connection that is being followed, or was until it closed.
-pub(super) struct Connection {
+pub(super) struct TcpConnection {
     pub(super) stream: StreamId,
     pub(super) flow: Flow,
-    pub(super) opening: Opening,
+    pub(super) opening: StreamOpening,
     pub(super) wanted: bool,
     /// Whether it stands in the list of those with holes.
     pub(super) listed: bool,
     established: bool,
-    closed: Option<Closing>,
+    closed: Option<StreamClosing>,
     from_initiator: Half,
     from_responder: Half,
     /// Whether bytes of a direction were said to be missing.
     missing: [bool; 2],
 }
 
-impl Connection {
+impl TcpConnection {
     /// The connection that a segment on unknown ends belongs to.
     pub(super) fn begun_by(segment: &Segment<'_>, stream: StreamId) -> Self {
         let (src, dst) = (segment.src, segment.dst);
@@ -31,7 +31,7 @@ impl Connection {
             stream,
             flow: Flow { initiator, responder },
             // A SYN that is answered was sent: nothing of the bytes is missing.
-            opening: if segment.syn { Opening::Syn } else { Opening::MidStream },
+            opening: if segment.syn { StreamOpening::Syn } else { StreamOpening::MidStream },
             wanted: true,
             listed: false,
             established: false,
@@ -82,18 +82,19 @@ impl Connection {
         }
         if said.begun() && said.base() == segment.seq.wrapping_add(1) {
             // The same SYN once more, unless it was turned away and this is another try.
-            return segment.ack.is_none() && self.closed == Some(Closing::Refused);
+            return segment.ack.is_none() && self.closed == Some(StreamClosing::Refused);
         }
         let Some(ack) = segment.ack else {
             let both_at_once = direction == Direction::FromResponder
-                && self.opening == Opening::Syn
+                && self.opening == StreamOpening::Syn
                 && !self.established
                 && !said.begun();
             return self.closed.is_some() || !both_at_once;
         };
         // It answers the SYN that opened this connection, or else one that the capture missed.
         !heard.begun()
-            || heard.base() != ack && (said.begun() || self.opening == Opening::MidStream || self.is_closed())
+            || heard.base() != ack
+                && (said.begun() || self.opening == StreamOpening::MidStream || self.is_closed())
     }
 
     /// Takes in a segment of this connection.
@@ -111,7 +112,7 @@ impl Connection {
         }
         if segment.syn {
             self.synchronize(moment, direction, segment, outlet);
-        } else if !self.established && self.opening == Opening::Syn {
+        } else if !self.established && self.opening == StreamOpening::Syn {
             self.established = true;
             outlet.emit(moment, StreamEvent::Established { stream: self.stream });
         }
@@ -123,7 +124,7 @@ impl Connection {
         if let Some(ack) = segment.ack {
             if heard.begun() {
                 heard.acknowledge(ack);
-            } else if opening == Opening::Syn && direction == Direction::FromInitiator && !segment.syn {
+            } else if opening == StreamOpening::Syn && direction == Direction::FromInitiator && !segment.syn {
                 // The capture missed the answer to the SYN; this acknowledges it.
                 heard.begin(ack);
             }
@@ -145,7 +146,7 @@ impl Connection {
         said.wait(moment, direction, outlet);
         heard.wait(moment, direction.reverse(), outlet);
         if said.finished() && heard.finished() {
-            self.close(moment, Closing::Finished, outlet);
+            self.close(moment, StreamClosing::Finished, outlet);
         }
     }
 
@@ -164,7 +165,7 @@ impl Connection {
         if !heard.begun() {
             heard.begin(ack);
         }
-        if !self.established && self.opening == Opening::Syn {
+        if !self.established && self.opening == StreamOpening::Syn {
             self.established = true;
             outlet.emit(moment, StreamEvent::Established { stream: self.stream });
         }
@@ -182,31 +183,36 @@ impl Connection {
         if unanswered && direction == Direction::FromResponder {
             // A reset that acknowledges something else turns away another SYN than this one.
             if segment.ack.is_none_or(|ack| ack.wrapping_sub(heard.base()).cast_signed() >= 0) {
-                self.close(moment, Closing::Refused, outlet);
+                self.close(moment, StreamClosing::Refused, outlet);
             }
         } else if !said.begun() || said.ahead(segment.seq).abs() <= STRAGGLE {
-            self.close(moment, Closing::Reset, outlet);
+            self.close(moment, StreamClosing::Reset, outlet);
         }
     }
 
     /// Whether a SYN was sent and nothing was heard of the other end.
     fn unanswered(&self) -> bool {
-        self.opening == Opening::Syn && !self.established && !self.from_responder.begun()
+        self.opening == StreamOpening::Syn && !self.established && !self.from_responder.begun()
     }
 
     /// How a connection ended of which nothing more is heard: as `otherwise` when nothing tells.
-    pub(super) fn fallen_silent(&self, otherwise: Closing) -> Closing {
+    pub(super) fn fallen_silent(&self, otherwise: StreamClosing) -> StreamClosing {
         if self.unanswered() {
-            Closing::Unanswered
+            StreamClosing::Unanswered
         } else if self.from_initiator.ends() || self.from_responder.ends() {
-            Closing::Finished
+            StreamClosing::Finished
         } else {
             otherwise
         }
     }
 
     /// Delivers what is held and says goodbye, once.
-    pub(super) fn close<S: Sink>(&mut self, moment: Moment, closing: Closing, outlet: &mut Outlet<'_, S>) {
+    pub(super) fn close<S: Sink>(
+        &mut self,
+        moment: Moment,
+        closing: StreamClosing,
+        outlet: &mut Outlet<'_, S>,
+    ) {
         if self.closed.replace(closing).is_some() {
             return;
         }
@@ -250,7 +256,7 @@ impl Connection {
 
     fn close_when_finished<S: Sink>(&mut self, moment: Moment, outlet: &mut Outlet<'_, S>) {
         if self.from_initiator.finished() && self.from_responder.finished() {
-            self.close(moment, Closing::Finished, outlet);
+            self.close(moment, StreamClosing::Finished, outlet);
         }
     }
 

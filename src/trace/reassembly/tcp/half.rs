@@ -9,7 +9,7 @@ use std::time::Duration;
 use bittrace_protocol::Timestamp;
 
 use super::Outlet;
-use crate::burst::{Direction, Interest, Moment, StreamEvent};
+use crate::burst::{Direction, Moment, StreamEvent, StreamInterest};
 
 /// One direction of a connection. Offsets count its bytes from 0 and never wrap.
 #[derive(Default)]
@@ -385,9 +385,9 @@ impl Half {
 }
 
 /// What takes the events of a reassembly, and says whether it wants more of that connection.
-pub(super) trait Sink: FnMut(Moment, StreamEvent<'_>) -> Interest {}
+pub(super) trait Sink: FnMut(Moment, StreamEvent<'_>) -> StreamInterest {}
 
-impl<F: FnMut(Moment, StreamEvent<'_>) -> Interest> Sink for F {}
+impl<F: FnMut(Moment, StreamEvent<'_>) -> StreamInterest> Sink for F {}
 
 /// The largest window that TCP can offer (RFC 7323, section 2.2): what lies farther ahead is not a part of
 /// the connection.

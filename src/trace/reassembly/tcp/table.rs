@@ -6,17 +6,17 @@ use std::net::{IpAddr, SocketAddr};
 
 use foldhash::fast::RandomState;
 
-use super::connection::Connection;
+use super::connection::TcpConnection;
 
 /// The two ends of a connection, whichever of them speaks.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Key {
+pub(super) struct FourTuple {
     low: u128,
     high: u128,
     ports: u32,
 }
 
-impl Key {
+impl FourTuple {
     #[inline]
     pub(super) fn of(a: SocketAddr, b: SocketAddr) -> Self {
         let (a, b) = (end(a), end(b));
@@ -34,33 +34,33 @@ fn end(address: SocketAddr) -> (u128, u16) {
 }
 
 /// The place of a connection in the table.
-pub(super) type Place = u32;
+pub(super) type TableSlot = u32;
 
 /// All connections that are known.
 #[derive(Default)]
 pub(super) struct Table {
     /// The keys are the capture's, so the hash is one that nobody can choose them to collide in.
-    places: HashMap<Key, Place, RandomState>,
+    places: HashMap<FourTuple, TableSlot, RandomState>,
     slots: Vec<Slot>,
-    free: Vec<Place>,
+    free: Vec<TableSlot>,
     open: List,
     closed: List,
     /// What was found last: most segments follow one of their own connection.
-    recent: Option<(Key, Place)>,
+    recent: Option<(FourTuple, TableSlot)>,
 }
 
 struct Slot {
-    key: Key,
-    connection: Connection,
-    older: Place,
-    newer: Place,
+    key: FourTuple,
+    connection: TcpConnection,
+    older: TableSlot,
+    newer: TableSlot,
     in_closed: bool,
 }
 
 /// A doubly linked list through the slots, oldest first.
 struct List {
-    oldest: Place,
-    newest: Place,
+    oldest: TableSlot,
+    newest: TableSlot,
     length: usize,
 }
 
@@ -72,7 +72,7 @@ impl Default for List {
 
 impl Table {
     #[inline]
-    pub(super) fn find(&mut self, key: &Key) -> Option<Place> {
+    pub(super) fn find(&mut self, key: &FourTuple) -> Option<TableSlot> {
         if let Some((recent, place)) = &self.recent
             && recent == key
         {
@@ -84,7 +84,7 @@ impl Table {
     }
 
     #[inline]
-    pub(super) fn at(&mut self, place: Place) -> &mut Connection {
+    pub(super) fn at(&mut self, place: TableSlot) -> &mut TcpConnection {
         &mut self.slots[place as usize].connection
     }
 
@@ -99,17 +99,17 @@ impl Table {
     }
 
     /// The open connection that was silent for longest.
-    pub(super) fn longest_idle(&self) -> Option<Place> {
+    pub(super) fn longest_idle(&self) -> Option<TableSlot> {
         (self.open.oldest != NONE).then_some(self.open.oldest)
     }
 
     /// The connection that was closed first.
-    pub(super) fn longest_closed(&self) -> Option<Place> {
+    pub(super) fn longest_closed(&self) -> Option<TableSlot> {
         (self.closed.oldest != NONE).then_some(self.closed.oldest)
     }
 
     /// The places of all open connections.
-    pub(super) fn all_open(&self) -> Vec<Place> {
+    pub(super) fn all_open(&self) -> Vec<TableSlot> {
         let mut places = Vec::with_capacity(self.open.length);
         let mut place = self.open.oldest;
         while place != NONE {
@@ -119,7 +119,7 @@ impl Table {
         places
     }
 
-    pub(super) fn insert(&mut self, key: Key, connection: Connection) -> Place {
+    pub(super) fn insert(&mut self, key: FourTuple, connection: TcpConnection) -> TableSlot {
         let slot = Slot { key, connection, older: NONE, newer: NONE, in_closed: false };
         let place = match self.free.pop() {
             Some(place) => {
@@ -128,7 +128,7 @@ impl Table {
             }
             None => {
                 self.slots.push(slot);
-                (self.slots.len() - 1) as Place
+                (self.slots.len() - 1) as TableSlot
             }
         };
         self.places.insert(key, place);
@@ -137,7 +137,7 @@ impl Table {
         place
     }
 
-    pub(super) fn remove(&mut self, place: Place) {
+    pub(super) fn remove(&mut self, place: TableSlot) {
         self.unlink(place);
         self.places.remove(&self.slots[place as usize].key);
         self.free.push(place);
@@ -146,7 +146,7 @@ impl Table {
 
     /// The connection was heard just now.
     #[inline]
-    pub(super) fn touch(&mut self, place: Place) {
+    pub(super) fn touch(&mut self, place: TableSlot) {
         if self.open.newest != place {
             self.unlink(place);
             self.append(place);
@@ -154,17 +154,17 @@ impl Table {
     }
 
     /// The connection is closed: it no longer counts as open.
-    pub(super) fn retire(&mut self, place: Place) {
+    pub(super) fn retire(&mut self, place: TableSlot) {
         self.unlink(place);
         self.slots[place as usize].in_closed = true;
         self.append(place);
     }
 
-    fn list(&mut self, place: Place) -> &mut List {
+    fn list(&mut self, place: TableSlot) -> &mut List {
         if self.slots[place as usize].in_closed { &mut self.closed } else { &mut self.open }
     }
 
-    fn unlink(&mut self, place: Place) {
+    fn unlink(&mut self, place: TableSlot) {
         let Slot { older, newer, .. } = self.slots[place as usize];
         if older != NONE {
             self.slots[older as usize].newer = newer;
@@ -182,7 +182,7 @@ impl Table {
         }
     }
 
-    fn append(&mut self, place: Place) {
+    fn append(&mut self, place: TableSlot) {
         let list = self.list(place);
         let newest = std::mem::replace(&mut list.newest, place);
         list.length += 1;
@@ -197,4 +197,4 @@ impl Table {
     }
 }
 
-const NONE: Place = Place::MAX;
+const NONE: TableSlot = TableSlot::MAX;

@@ -54,7 +54,7 @@ impl Talk {
         let moment = Moment { at: self.at, frame: self.frame };
         self.reassembler.segment(moment, &segment, &mut |moment, event| {
             note(log, moment, &event);
-            if unwanted { Interest::Unwanted } else { Interest::Wanted }
+            if unwanted { StreamInterest::Unwanted } else { StreamInterest::Wanted }
         });
     }
 
@@ -93,7 +93,7 @@ impl Talk {
         let log = &mut self.log;
         self.reassembler.finish(&mut |moment, event| {
             note(log, moment, &event);
-            Interest::Wanted
+            StreamInterest::Wanted
         });
         self
     }
@@ -116,7 +116,7 @@ fn note(log: &mut String, moment: Moment, event: &StreamEvent<'_>) {
     let arrow = |direction: &Direction| if *direction == Direction::FromInitiator { '>' } else { '<' };
     match event {
         StreamEvent::Opened { stream, flow, opening } => {
-            let how = if *opening == crate::Opening::Syn { "syn" } else { "mid" };
+            let how = if *opening == crate::StreamOpening::Syn { "syn" } else { "mid" };
             write!(log, "open {} {}>{} {how}", stream.0, flow.initiator.port(), flow.responder.port())
         }
         StreamEvent::Established { stream } => write!(log, "up {}", stream.0),
@@ -243,7 +243,7 @@ fn offsets_do_not_wrap_with_the_numbers() {
             if let StreamEvent::Burst { bytes: burst, .. } = event {
                 bytes += burst.len() as u64;
             }
-            Interest::Wanted
+            StreamInterest::Wanted
         });
     }
     assert_eq!(bytes, 5 << 30);
@@ -352,7 +352,7 @@ fn what_may_answer_bytes_that_are_missing_is_known() {
                     }
                     _ => {}
                 }
-                Interest::Wanted
+                StreamInterest::Wanted
             });
         }
         log.join(" ")
@@ -516,7 +516,7 @@ fn come_to(segments: &[(u32, &[u8])], isn: u32) -> Vec<Option<u8>> {
             }
             _ => {}
         }
-        Interest::Wanted
+        StreamInterest::Wanted
     };
     let mut reassembler = Reassembler::new();
     let opening = [(isn, &b""[..])];
@@ -614,7 +614,7 @@ proptest! {
             if unwanted {
                 states[stream] = 2;
             }
-            if unwanted { Interest::Unwanted } else { Interest::Wanted }
+            if unwanted { StreamInterest::Unwanted } else { StreamInterest::Wanted }
         };
         let mut frame = 0;
         for (src, dst, seq, ack, flags, length, lost_tail, chance, seconds) in segments {

@@ -5,16 +5,16 @@ use smallvec::SmallVec;
 
 use super::events::Events;
 use super::half::Half;
-use super::{Line, Sink};
-use crate::burst::{Closing, Direction, Interest, Moment, Opening, StreamEvent, StreamId};
+use super::{Sink, UtpDirectionId};
+use crate::burst::{Direction, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest, StreamOpening};
 
 /// A connection and its two directions.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct UtpStream {
     stream: StreamId,
     /// The names of its directions; of one joined in the middle, as far as they were heard.
-    lines: SmallVec<[Line; 2]>,
-    opening: Opening,
+    lines: SmallVec<[UtpDirectionId; 2]>,
+    opening: StreamOpening,
     /// The number of its SYN.
     syn: u16,
     /// Whether either end was heard behind the SYN.
@@ -29,16 +29,16 @@ pub(super) struct Connection {
 
 const BOTH: [Direction; 2] = [Direction::FromInitiator, Direction::FromResponder];
 
-impl Connection {
+impl UtpStream {
     pub(super) fn new(
         stream: StreamId,
-        lines: SmallVec<[Line; 2]>,
-        opening: Opening,
+        lines: SmallVec<[UtpDirectionId; 2]>,
+        opening: StreamOpening,
         moment: Moment,
         sequence: u16,
     ) -> Self {
         let mut halves = <[Half; 2]>::default();
-        if opening == Opening::Syn {
+        if opening == StreamOpening::Syn {
             // The SYN takes a number of its own.
             halves[0].begin(sequence.wrapping_add(1));
         }
@@ -47,8 +47,8 @@ impl Connection {
             lines,
             opening,
             syn: sequence,
-            established: opening == Opening::MidStream,
-            answered: opening == Opening::MidStream,
+            established: opening == StreamOpening::MidStream,
+            answered: opening == StreamOpening::MidStream,
             closed: false,
             wanted: true,
             last: moment,
@@ -58,11 +58,11 @@ impl Connection {
 
     /// Whether a SYN of this number is the one that opened it, sent again.
     pub(super) fn was_opened_by(&self, sequence: u16) -> bool {
-        self.opening == Opening::Syn && self.syn == sequence
+        self.opening == StreamOpening::Syn && self.syn == sequence
     }
 
     /// Takes a name for the direction that has none yet, if there is one.
-    pub(super) fn adopt(&mut self, line: Line) -> bool {
+    pub(super) fn adopt(&mut self, line: UtpDirectionId) -> bool {
         let free = self.lines.len() < 2;
         if free {
             self.lines.push(line);
@@ -70,7 +70,7 @@ impl Connection {
         free
     }
 
-    pub(super) fn lines(&self) -> &[Line] {
+    pub(super) fn lines(&self) -> &[UtpDirectionId] {
         &self.lines
     }
 
@@ -84,7 +84,7 @@ impl Connection {
     }
 
     pub(super) fn emit(&mut self, moment: Moment, event: StreamEvent<'_>, sink: &mut impl Sink) {
-        if self.wanted && sink(moment, event) == Interest::Unwanted {
+        if self.wanted && sink(moment, event) == StreamInterest::Unwanted {
             self.wanted = false;
             self.halves.iter_mut().for_each(Half::forget_held);
         }
@@ -106,7 +106,7 @@ impl Connection {
         let stream = self.stream;
         if header.kind == Kind::Reset {
             let refused = !self.established && direction == Direction::FromResponder;
-            self.close(moment, if refused { Closing::Refused } else { Closing::Reset }, sink);
+            self.close(moment, if refused { StreamClosing::Refused } else { StreamClosing::Reset }, sink);
             return;
         }
         if !self.established {
@@ -151,7 +151,7 @@ impl Connection {
         let wanted = events.wanted;
         self.settle(wanted);
         if finished {
-            self.close(moment, Closing::Finished, sink);
+            self.close(moment, StreamClosing::Finished, sink);
         }
     }
 
@@ -166,7 +166,7 @@ impl Connection {
     }
 
     /// Delivers what is held and says goodbye, once. `closing` holds where nothing tells more.
-    pub(super) fn close(&mut self, moment: Moment, closing: Closing, sink: &mut impl Sink) {
+    pub(super) fn close(&mut self, moment: Moment, closing: StreamClosing, sink: &mut impl Sink) {
         if self.closed {
             return;
         }
@@ -176,9 +176,11 @@ impl Connection {
             self.halves[direction as usize].flush(direction, &mut events);
         }
         let closing = match closing {
-            Closing::CaptureEnded | Closing::Replaced if !self.established => Closing::Unanswered,
-            Closing::CaptureEnded | Closing::Replaced if self.halves.iter().any(Half::ends) => {
-                Closing::Finished
+            StreamClosing::CaptureEnded | StreamClosing::Replaced if !self.established => {
+                StreamClosing::Unanswered
+            }
+            StreamClosing::CaptureEnded | StreamClosing::Replaced if self.halves.iter().any(Half::ends) => {
+                StreamClosing::Finished
             }
             other => other,
         };

@@ -1,7 +1,7 @@
 //! What one packet of a uTP connection makes known, handed on as long as it is wanted.
 
 use super::Sink;
-use crate::burst::{Direction, Interest, Moment, StreamEvent, StreamId};
+use crate::burst::{Direction, Moment, StreamEvent, StreamId, StreamInterest};
 
 /// Where the events of one packet go, as long as they are wanted.
 pub(super) struct Events<'a, S> {
@@ -23,7 +23,7 @@ impl<S: Sink> Events<'_, S> {
     }
 
     fn emit(&mut self, moment: Moment, event: StreamEvent<'_>) {
-        if self.wanted && (self.sink)(moment, event) == Interest::Unwanted {
+        if self.wanted && (self.sink)(moment, event) == StreamInterest::Unwanted {
             self.wanted = false;
         }
     }

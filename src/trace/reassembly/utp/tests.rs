@@ -69,7 +69,7 @@ fn play(packets: &[(Direction, Vec<u8>)]) -> Vec<String> {
             StreamEvent::Gap { .. } | StreamEvent::Awaited { .. } => panic!("bytes cannot be counted"),
             StreamEvent::Closed { closing, .. } => format!("closed {closing:?}"),
         });
-        Interest::Wanted
+        StreamInterest::Wanted
     };
     for (frame, (direction, bytes)) in (1..).zip(packets) {
         let moment = Moment { at: Timestamp::from_nanos(frame as i64 * 1_000_000), frame };
@@ -217,7 +217,7 @@ fn no_more_connections_are_kept_than_there_is_room_for() {
             StreamEvent::Closed { .. } => -1,
             _ => 0,
         };
-        Interest::Wanted
+        StreamInterest::Wanted
     };
     for number in 0..MAX_CONNECTIONS as u64 * 2 {
         let from = SocketAddr::from(([10, 0, (number >> 8) as u8, number as u8], (number >> 16) as u16 + 1));

@@ -3,15 +3,15 @@
 use bittrace_protocol::mse::{Cipher, VERIFICATION};
 
 use crate::dissect::Loss;
-use crate::dissect::stream_buffer::Lane;
+use crate::dissect::stream_buffer::StreamBuffer;
 use crate::record::Note;
 
 /// How far a direction is.
 #[derive(Debug)]
-pub(super) struct Way {
-    pub(super) stage: Stage,
+pub(super) struct MseDirection {
+    pub(super) stage: MseStage,
     /// What was deciphered and waits for the rest of its message. It begins where `lane` of the connection ends.
-    pub(super) clear: Lane,
+    pub(super) clear: StreamBuffer,
     pub(super) cipher: Option<Cipher>,
     /// The stream offset up to which bytes are enciphered, as far as is known.
     pub(super) enciphered_to: u64,
@@ -22,7 +22,7 @@ pub(super) struct Way {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum MseStage {
     /// Nothing can be read.
     Sealed,
     /// The initiator's key and padding come next, up to the hashes at this place.
@@ -42,11 +42,11 @@ pub(super) enum Stage {
 const SKIP_AT_ONCE: u64 = 4 << 20;
 const SKIP_A_BYTE: u64 = 64;
 
-impl Way {
-    pub(super) fn new(stage: Stage, cipher: Option<Cipher>) -> Self {
+impl MseDirection {
+    pub(super) fn new(stage: MseStage, cipher: Option<Cipher>) -> Self {
         Self {
             stage,
-            clear: Lane::default(),
+            clear: StreamBuffer::default(),
             cipher,
             enciphered_to: u64::MAX,
             may_skip: SKIP_AT_ONCE,
@@ -55,13 +55,13 @@ impl Way {
     }
 
     /// The terms begin at the next byte of `lane`.
-    pub(super) fn begin_terms(&mut self, lane: &Lane) {
-        self.clear = Lane::beginning_at(lane.offset());
-        self.stage = Stage::Terms;
+    pub(super) fn begin_terms(&mut self, lane: &StreamBuffer) {
+        self.clear = StreamBuffer::beginning_at(lane.offset());
+        self.stage = MseStage::Terms;
     }
 
     /// Moves the next bytes of `lane` to those that are clear.
-    pub(super) fn decipher(&mut self, count: usize, lane: &mut Lane) {
+    pub(super) fn decipher(&mut self, count: usize, lane: &mut StreamBuffer) {
         self.may_skip = self.may_skip.saturating_add(count as u64 * SKIP_A_BYTE);
         let enciphered = self.enciphered_to > lane.offset();
         lane.pour(count, &mut self.clear, |bytes| match &mut self.cipher {
@@ -72,7 +72,7 @@ impl Way {
 
     /// Has the cipher pass over lost bytes: whether it can go on behind them. Else there is none any more.
     pub(super) fn skip(&mut self, loss: Loss) -> bool {
-        if self.stage == Stage::Payload && self.enciphered_to <= self.clear.end() {
+        if self.stage == MseStage::Payload && self.enciphered_to <= self.clear.end() {
             return true;
         }
         match (loss, &mut self.cipher) {
