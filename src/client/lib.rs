@@ -5,6 +5,26 @@
 //! The session of `bittrace-protocol` decides; this crate does. One task owns the session and feeds it; a task a
 //! direction moves each connection's bytes; threads write, hash, and record. What a far end does wrong is the session's to
 //! judge, and never an [`Error`] here: those are this machine's faults.
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use std::sync::Arc;
+//!
+//! use bittrace_client::{Download, DownloadOptions, Notice, TorrentFile, random_identity};
+//! use bittrace_protocol::session::{Config, Profile};
+//!
+//! let torrent = TorrentFile::read(Path::new("file.torrent"))?;
+//! let config = Config::new(Profile::own("example/1.0"));
+//! let mut options = DownloadOptions::new("downloads", config, random_identity(b"-XX0100-")?);
+//! options.record = Some("live.pcapng".into());
+//! let report = Download::new(Arc::new(torrent.metainfo), options)?.run_blocking(|notice| {
+//!     if let Notice::FileDone { path } = notice {
+//!         println!("{} is whole", path.display());
+//!     }
+//! })?;
+//! println!("{:?} after {:?}", report.outcome, report.elapsed);
+//! # Ok::<(), bittrace_client::Error>(())
+//! ```
 
 mod clock;
 mod connection;

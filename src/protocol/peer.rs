@@ -51,7 +51,7 @@ impl PeerSide {
 ///
 /// let mut state = ConnectionState::new();
 /// let block = Block { index: PieceIndex(0), begin: 0, length: 4 };
-/// let at = |millis| Timestamp::from_nanos(millis * 1_000_000);
+/// let at = |millis: i64| Timestamp::from_nanos(millis * 1_000_000);
 /// state.observe(PeerSide::Initiator, at(0), 1, &Message::Request(block));
 /// let piece = Message::Piece { index: block.index, begin: 0, block: (&b"data"[..]).into() };
 /// let observed = state.observe(PeerSide::Responder, at(50), 2, &piece);

@@ -1,4 +1,26 @@
 //! Capture files to BitTorrent messages, and back.
+//!
+//! [`Trace`] reads a capture from its first packet to its last. Each [`Record`] is one message, with its exact bytes, its
+//! meaning, what it answers, and the notes of the rules that it broke. [`Recorder`] writes live bytes as a capture.
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use bittrace_trace::{Dissected, Trace, TraceOptions, describe};
+//!
+//! let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../captures");
+//! let mut trace = Trace::open(&folder.join("download-aria2.pcap"), TraceOptions::default())?;
+//! let mut rows = Vec::new();
+//! while let Some(dissected) = trace.next()? {
+//!     if let Dissected::Record(record) = dissected {
+//!         let (number, protocol) = (record.number, record.body.protocol().name());
+//!         rows.push(format!("{number} {} -> {} {protocol}: {}", record.source, record.destination, describe(&record)));
+//!     }
+//! }
+//! assert!(rows[0].starts_with("1 10.77.0.3:"));
+//! assert!(rows[0].contains("10.77.0.1:6969 http-tracker: announce"));
+//! # Ok::<(), bittrace_trace::TraceError>(())
+//! ```
 
 mod burst;
 mod capture;

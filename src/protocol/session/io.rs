@@ -55,7 +55,7 @@ pub enum Input {
     Stored(PieceIndex, u32),
     /// A piece whose bytes are all stored has this SHA-1.
     Hashed(PieceIndex, [u8; 20]),
-    /// The SHA-1 of each block of a piece, as [`Output::Examine`] wanted them.
+    /// The SHA-1 of each block of a piece, as [`Output::HashBlocks`] wanted them.
     BlockHashes(PieceIndex, Vec<[u8; 20]>),
     /// A block that a peer asked for was read from disk; `None` when it could not be.
     Loaded(SessionStreamId, Block, Option<Bytes>),

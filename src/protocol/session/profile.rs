@@ -53,7 +53,7 @@ pub struct Profile {
     /// How peers are told of a piece that is new.
     pub haves: Haves,
     /// When peers are told of new pieces; with an empty list, as soon as they are verified. Behind the end of a list nothing is
-    /// told but what [`parting`](Self::parting) has.
+    /// told but what [`last_messages`](Self::last_messages) has.
     pub have_steps: Vec<HaveStep>,
     /// Whether new pieces are told before more blocks are asked for.
     pub haves_first: bool,
