@@ -12,7 +12,7 @@ use bittrace_protocol::{InfoHash, PieceIndex};
 use bytes::Bytes;
 
 use super::body::payload;
-use super::content::{NAMED, derived, listed, lossy};
+use super::content::{NAMED, derived, listed, lossy, set};
 use super::units::size;
 use super::{Body, Record};
 
@@ -87,18 +87,18 @@ impl WebSeedBody {
         match self {
             Self::FileRequest(_, part) | Self::FileResponse(_, part) | Self::FileData(part) => {
                 let last = part.bytes.end.saturating_sub(1);
-                fields.push(text("file", part.path.to_string()));
-                fields.push(text("range", format!("{}-{last}", part.bytes.start)));
+                set(fields, text("file", part.path.to_string()));
+                set(fields, text("range", format!("{}-{last}", part.bytes.start)));
                 if !part.pieces.is_empty() {
-                    fields.push(text("pieces", format!("{}-{}", part.pieces.start, part.pieces.end - 1)));
+                    set(fields, text("pieces", format!("{}-{}", part.pieces.start, part.pieces.end - 1)));
                 }
             }
             Self::PieceRequest(_, wanted) | Self::PieceResponse(_, wanted) | Self::PieceData(wanted) => {
-                fields.push(text("pieces", format!("{0}-{0}", wanted.piece)));
+                set(fields, text("pieces", format!("{0}-{0}", wanted.piece)));
                 if !wanted.ranges.is_empty() {
                     let ranges =
                         wanted.ranges.iter().map(|range| format!("{}-{}", range.start, range.end - 1));
-                    fields.push(text("ranges", ranges.collect::<Vec<_>>().join(",")));
+                    set(fields, text("ranges", ranges.collect::<Vec<_>>().join(",")));
                 }
             }
         }
@@ -177,5 +177,21 @@ impl Record {
     fn part(&self, start: usize, length: usize) -> Bytes {
         let start = start.min(self.bytes.len());
         self.bytes.slice(start..start.saturating_add(length).min(self.bytes.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_the_query_has_too_is_told_once() {
+        let ranges = std::iter::once(0..16384).collect();
+        let wanted = WantedPiece { info_hash: InfoHash([0; 20]), piece: PieceIndex(3), ranges };
+        let mut fields = vec![derived("ranges", Value::Text("0-16383".to_owned()))];
+        WebSeedBody::PieceData(Arc::new(wanted)).add_meaning(&mut fields);
+        let told: Vec<_> = fields.iter().map(|field| (field.name.as_ref(), field.value.clone())).collect();
+        let text = |text: &str| Value::Text(text.to_owned());
+        assert_eq!(told, [("ranges", text("0-16383")), ("pieces", text("3-3"))]);
     }
 }
