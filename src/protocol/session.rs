@@ -53,6 +53,7 @@ mod profile;
 mod rarity;
 mod rate;
 mod rng;
+mod schedule;
 mod smart_ban;
 mod swarm;
 mod tick;
@@ -66,10 +67,11 @@ pub use io::{
     Violation,
 };
 pub use profile::{
-    Alphabet, AnnounceProfile, ExtendedEntry, FirstMessage, HaveStep, Haves, Interest, KeyForm, LastMessage,
-    PeerIdForm, PieceOrder, Profile, RequestStep, WithoutPieces,
+    Alphabet, AnnounceProfile, ExtendedEntry, FirstMessage, Haves, Interest, KeyForm, LastMessage,
+    PeerIdForm, PieceOrder, Profile, WithoutPieces,
 };
-pub use view::{PeerView, Status};
+pub use schedule::{HaveStep, RequestStep, Schedule};
+pub use view::{MessageCounts, PeerView, Status};
 
 use announcer::Happening;
 use core::{Core, SessionState, StreamIds};
@@ -360,10 +362,10 @@ impl Core {
         let haves = &haves[known..];
         let (before, after) =
             if self.config.profile.haves_first { (haves, &[][..]) } else { (&[][..], haves) };
-        self.send_haves(peer, before);
+        self.send_due_haves(peer, before);
         self.update_interest(now, peer);
         self.request_blocks(now, peer);
-        self.send_haves(peer, after);
+        self.send_due_haves(peer, after);
         self.load_blocks(peer);
     }
 }

@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail};
 use bittrace_client::{
     Download, DownloadOptions, DownloadReport, Notice, Outcome, Resume, Stop, TorrentFile, random_identity,
 };
-use bittrace_protocol::session::{Config, Event, Identity, PieceOrder, Profile, SeedGoal};
+use bittrace_protocol::session::{Config, Event, Identity, SeedGoal};
 use bittrace_protocol::{Metainfo, PeerId};
 use bittrace_replay::{Reference, Transcript, infer_profile};
 use bittrace_trace::Trace;
@@ -203,27 +203,24 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
 }
 
 /// How to speak, and what to call ourselves: as the client of a capture where that is wanted.
-fn manner(arguments: &args::Download, torrent: &Metainfo) -> Result<(Profile, Identity)> {
+fn manner(arguments: &args::Download, torrent: &Metainfo) -> Result<(Config, Identity)> {
     let identity = random_identity(PEER_ID_PREFIX)?;
-    let Some(path) = &arguments.like else { return Ok((own_profile(), identity)) };
+    let Some(path) = &arguments.like else { return Ok((Config::new(own_profile()), identity)) };
     let reference = Reference::open(path, bittrace_trace::TraceOptions::default())?;
-    let mut profile = infer_profile(&reference, own_profile()).profile;
-    if reference.torrent != torrent.info_hash {
-        // Which pieces, and how many at a time, was a choice among other pieces.
-        profile.piece_order = PieceOrder::RarestFirst;
-        profile.request_steps.clear();
-        profile.have_steps.clear();
+    let learnt = infer_profile(&reference, own_profile());
+    let peer_id = learnt.profile.peer_id.draw(identity.seed);
+    let mut config = Config::new(learnt.profile);
+    if reference.torrent == torrent.info_hash {
+        config.schedule = learnt.schedule;
     }
-    let peer_id = profile.peer_id.draw(identity.seed);
-    Ok((profile, Identity { peer_id, ..identity }))
+    Ok((config, Identity { peer_id, ..identity }))
 }
 
 fn options(arguments: &args::Download, torrent: &Metainfo) -> Result<DownloadOptions> {
-    let (profile, mut identity) = manner(arguments, torrent)?;
+    let (mut config, mut identity) = manner(arguments, torrent)?;
     if let Some(peer_id) = &arguments.peer_id {
         identity = Identity { peer_id: own_peer_id(peer_id)?, ..identity };
     }
-    let mut config = Config::new(profile);
     config.single_peer = arguments.single_peer;
     config.port = arguments.port.unwrap_or_else(free_port);
     config.upload_limit = arguments.upload_limit.map(|kib| kib.saturating_mul(1024));

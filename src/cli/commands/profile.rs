@@ -5,11 +5,12 @@ use std::io::Write;
 use anyhow::Result;
 use bittrace_protocol::session::{
     Alphabet, ExtendedEntry, FirstMessage, HaveStep, Haves, Interest, KeyForm, LastMessage, PieceOrder,
-    Profile, RequestStep, WithoutPieces,
+    Profile, RequestStep, Schedule, WithoutPieces,
 };
 use bittrace_protocol::tracker::http::RequestStyle;
 use bittrace_replay::{InferredProfile, Reference, infer_profile};
 use bittrace_trace::TraceOptions;
+use bittrace_trace::units::counted;
 use serde_json::{Map, Value, json};
 
 use crate::args::{self, DiffFormat};
@@ -37,6 +38,7 @@ pub(crate) fn show(arguments: &args::Profile, output: &mut Output) -> Result<()>
                 "shown_in_frame": Value::Object(
                     learnt.evidence.iter().map(|one| (one.part.to_owned(), json!(one.frame))).collect::<Map<_, _>>()
                 ),
+                "schedule": schedule_counts(&learnt.schedule),
                 "beyond": learnt.beyond,
             });
             if let Value::Object(object) = object {
@@ -66,13 +68,48 @@ fn write(learnt: &InferredProfile, look: Look, out: &mut dyn Write) -> Result<()
         .collect();
     let columns = [Column::text("part", 12), Column::text("what it does", 24), Column::text("frame", 5)];
     out.write_all(render(&columns, &rows, look).as_bytes())?;
-    for beyond in &learnt.beyond {
-        let line = format!("Beyond a profile: {beyond}.");
-        for line in wrap(&line, look.width) {
+    let mut lines: Vec<String> = schedule_in_words(&learnt.schedule).into_iter().collect();
+    lines.extend(learnt.beyond.iter().map(|beyond| format!("Beyond a profile: {beyond}.")));
+    for line in &lines {
+        for line in wrap(line, look.width) {
             writeln!(out, "{}", printable(&line))?;
         }
     }
     Ok(())
+}
+
+/// How much of a run a schedule holds: the pieces, requests and haves that it places.
+fn schedule_counts(schedule: &Schedule) -> Value {
+    json!({
+        "pieces": schedule.pieces.len(),
+        "requests": schedule.requests.last().map_or(0, |step| step.requests_sent),
+        "haves": schedule.haves.last().map_or(0, |step| step.haves_sent),
+    })
+}
+
+/// Which of the rows are a schedule, and how much it holds; `None` where nothing is.
+fn schedule_in_words(schedule: &Schedule) -> Option<String> {
+    let rows = [
+        (!schedule.pieces.is_empty()).then(|| {
+            ("piece_order", format!("an order of {}", counted(schedule.pieces.len() as u64, "piece")))
+        }),
+        schedule.requests.last().map(|step| {
+            ("refills", format!("the moments of {}", counted(step.requests_sent.into(), "request")))
+        }),
+        schedule
+            .haves
+            .last()
+            .map(|step| ("tells", format!("the moments of {}", counted(step.haves_sent.into(), "have")))),
+    ];
+    let (names, contents): (Vec<_>, Vec<_>) = rows.into_iter().flatten().unzip();
+    if names.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "Schedule of this torrent: {} ({}). All else is policy, for any torrent.",
+        names.join(", "),
+        contents.join(", ")
+    ))
 }
 
 /// A line of a profile.
@@ -89,8 +126,9 @@ fn rows(learnt: &InferredProfile) -> Vec<ProfileRow> {
     let row = |name, part, value| ProfileRow { name, part, value };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let sent = |name: &str| announce.style.parameters.iter().any(|one| one.name == name.as_bytes());
-    let order: Vec<Value> = match &profile.piece_order {
-        PieceOrder::Listed(list) => list.iter().map(|piece| json!(piece.0)).collect(),
+    let schedule = &learnt.schedule;
+    let order: Vec<Value> = match profile.piece_order {
+        _ if !schedule.pieces.is_empty() => schedule.pieces.iter().map(|piece| json!(piece.0)).collect(),
         PieceOrder::InOrder => vec![json!("in order")],
         PieceOrder::RarestFirst => vec![json!("rarest first")],
     };
@@ -120,7 +158,7 @@ fn rows(learnt: &InferredProfile) -> Vec<ProfileRow> {
         row("block_length", "requests", json!(profile.block_length)),
         row("first_requests", "requests", json!(profile.initial_pipeline)),
         row("most_requests", "requests", json!(profile.max_pipeline)),
-        row("refills", "requests", json!(refills(profile))),
+        row("refills", "requests", json!(refills(schedule))),
         row("piece_order", "piece_order", Value::Array(order)),
         row(
             "haves",
@@ -130,7 +168,7 @@ fn rows(learnt: &InferredProfile) -> Vec<ProfileRow> {
                 Haves::Shortest => "haves, a bitfield or have-all, whichever is shortest",
             }),
         ),
-        row("tells", "haves", json!(tells(profile))),
+        row("tells", "haves", json!(tells(schedule))),
         row("haves_first", "haves", json!(profile.haves_first)),
         row("redundant_haves", "haves", json!(profile.redundant_haves)),
         row("parting", "haves", json!(profile.last_messages.iter().map(parting).collect::<Vec<_>>())),
@@ -193,19 +231,19 @@ const fn parting(parting: &LastMessage) -> &'static str {
     }
 }
 
-fn refills(profile: &Profile) -> Vec<String> {
+fn refills(schedule: &Schedule) -> Vec<String> {
     let refill = |refill: &RequestStep| match refill.blocks_received {
         0 => format!("{} at first", refill.requests_sent),
         given => format!("{} in all once {given} have come", refill.requests_sent),
     };
-    profile.request_steps.iter().map(refill).collect()
+    schedule.requests.iter().map(refill).collect()
 }
 
-fn tells(profile: &Profile) -> Vec<String> {
+fn tells(schedule: &Schedule) -> Vec<String> {
     let tell = |tell: &HaveStep| {
         format!("{} in all once {} blocks have come", tell.haves_sent, tell.blocks_received)
     };
-    profile.have_steps.iter().map(tell).collect()
+    schedule.haves.iter().map(tell).collect()
 }
 
 fn says_value(profile: &Profile, says: &ExtendedEntry) -> Value {

@@ -15,9 +15,11 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail};
 use bittrace_protocol::Metainfo;
 use bittrace_protocol::mse::MseKey;
+use bittrace_protocol::session::MessageCounts;
 use bittrace_replay::{Missed, RecordedPieces, Reference, Transcript, infer_profile, replay_offline};
 use bittrace_trace::units::counted;
 use bittrace_trace::{Trace, TraceOptions};
+use serde_json::{Map, Value, json};
 
 use crate::Exit;
 use crate::args::{self, Common, DiffFormat};
@@ -26,6 +28,7 @@ use crate::commands::download::{keep, violation_in_words};
 use crate::commands::profile::own_profile;
 use crate::commands::torrent::read_torrent;
 use crate::failure::warn;
+use crate::print::json::write_line;
 use crate::print::output::{Output, styles};
 use crate::print::table::{printable, wrap};
 
@@ -156,7 +159,11 @@ fn rehearsed(
             learnt.client.as_deref().unwrap_or("its client")
         );
         paragraph(&text, &mut output)?;
+        paragraph(&choices_in_words(rehearsal.messages), &mut output)?;
         writeln!(output)?;
+    }
+    if arguments.comparing.format == DiffFormat::Json {
+        write_line(&choices(rehearsal.messages), &mut output)?;
     }
     for beyond in &learnt.beyond {
         warn(common, &format!("beyond a profile: {beyond}"));
@@ -170,6 +177,29 @@ fn rehearsed(
     remarks.extend(rehearsal.remarks);
     let noticed = Noticed { torrent: &play.torrent, missed: &missed, remarks: &remarks };
     compare(play, candidate, noticed, arguments, options, common, &mut output)
+}
+
+/// How much of what was said to peers was chosen by the schedule of the capture, and how much by policy.
+fn choices_in_words(messages: MessageCounts) -> String {
+    let haves = counted(messages.scheduled_haves, "message");
+    format!(
+        "Of {} to peers, the schedule of the capture placed {}: {} and {haves} about new pieces. Policy chose the \
+         other {}.",
+        counted(messages.sent, "message"),
+        messages.scheduled(),
+        counted(messages.scheduled_requests, "request"),
+        messages.sent - messages.scheduled(),
+    )
+}
+
+fn choices(messages: MessageCounts) -> Map<String, Value> {
+    let counts = json!({
+        "sent": messages.sent,
+        "scheduled_requests": messages.scheduled_requests,
+        "scheduled_haves": messages.scheduled_haves,
+        "by_policy": messages.sent - messages.scheduled(),
+    });
+    Map::from_iter([("messages_to_peers".to_owned(), counts)])
 }
 
 /// What the far ends noticed of a run, beside what was said.

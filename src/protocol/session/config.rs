@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Profile;
+use super::{Profile, Schedule};
 use crate::peer::limits::{SILENCE, SNUBBED};
 
 /// The settings of a session.
@@ -10,6 +10,8 @@ use crate::peer::limits::{SILENCE, SNUBBED};
 pub struct Config {
     /// How we phrase and pace what we say.
     pub profile: Profile,
+    /// The choices of an earlier run of this torrent, to be made again.
+    pub schedule: Schedule,
     /// One peer at a time, in the tracker's order, the next one when it fails; nobody who calls is let in.
     pub single_peer: bool,
     /// The most peers connected at once.
@@ -63,6 +65,7 @@ impl Config {
     pub const fn new(profile: Profile) -> Self {
         Self {
             profile,
+            schedule: Schedule { pieces: Vec::new(), requests: Vec::new(), haves: Vec::new() },
             single_peer: false,
             max_peers: 50,
             max_half_open: 10,

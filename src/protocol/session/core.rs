@@ -16,7 +16,7 @@ use super::rate::Rate;
 use super::rng::Rng;
 use super::smart_ban::Suspects;
 use super::swarm::Swarm;
-use super::{Config, HostPort, Identity, Output, SessionStreamId, Violation};
+use super::{Config, HostPort, Identity, MessageCounts, Output, SessionStreamId, Violation};
 
 /// What all peers share. Its methods take the one peer that a step is about; what a step means for other peers is noted in
 /// [`Deferred`].
@@ -37,6 +37,8 @@ pub(super) struct Core {
     /// The pieces that are new and that peers have not been told of.
     pub(super) pending_haves: Vec<PieceIndex>,
     pub(super) have_schedule: HaveSchedule,
+    /// The pieces that the schedule lists.
+    pub(super) scheduled_pieces: BTreeSet<PieceIndex>,
     pub(super) swarm: Swarm,
     /// Names of peers that are being looked up.
     pub(super) resolving: BTreeSet<HostPort>,
@@ -79,6 +81,8 @@ pub(super) struct Totals {
     pub(super) corrupt: u64,
     pub(super) hash_failures: u32,
     pub(super) peers_tried: u32,
+    /// Messages to peers that are gone.
+    pub(super) messages: MessageCounts,
     pub(super) download_rate: Rate,
     pub(super) upload_rate: Rate,
 }
@@ -118,6 +122,7 @@ impl Core {
             streams: StreamIds::default(),
             pending_haves: Vec::new(),
             have_schedule: HaveSchedule::default(),
+            scheduled_pieces: config.schedule.pieces.iter().copied().collect(),
             connection_ids: identity.connection_ids.iter().copied().collect(),
             resolving: BTreeSet::new(),
             announcer,
@@ -131,6 +136,7 @@ impl Core {
                 corrupt: 0,
                 hash_failures: 0,
                 peers_tried: 0,
+                messages: MessageCounts::default(),
                 download_rate: Rate::new(now),
                 upload_rate: Rate::new(now),
             },

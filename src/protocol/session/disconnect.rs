@@ -25,6 +25,7 @@ impl Core {
         self.picker.unreserve(peer.stream);
         self.set_pieces(peer, PieceSet::none(self.piece_count()));
         self.choker.forget(peer);
+        self.totals.messages.add(peer.messages);
         match &reason {
             DisconnectReason::Violated(Violation::SelfConnection) => self.swarm.note_ourselves(peer.address),
             DisconnectReason::Violated(violation) if self.is_banned_for(violation, peer) => {

@@ -7,11 +7,21 @@ use crate::{Block, PieceIndex, Timestamp};
 
 use super::core::Core;
 use super::peer::{OutstandingRequest, Peer, Phase};
-use super::picker::Seeker;
-use super::profile::{Haves, LastMessage, RequestStep};
+use super::picker::{PieceChoice, Seeker};
+use super::profile::{Haves, LastMessage};
+use super::schedule::RequestStep;
 use super::{Event, Output, Session, Violation};
 
 impl Core {
+    /// Tells a peer of pieces that are due to be told.
+    pub(super) fn send_due_haves(&self, peer: &mut Peer, haves: &[PieceIndex]) {
+        let before = peer.messages.sent;
+        self.send_haves(peer, haves);
+        if !self.config.schedule.haves.is_empty() {
+            peer.messages.scheduled_haves += peer.messages.sent - before;
+        }
+    }
+
     /// Tells a peer of pieces that are new.
     pub(super) fn send_haves(&self, peer: &mut Peer, news: &[PieceIndex]) {
         let profile = &self.config.profile;
@@ -49,10 +59,11 @@ impl Core {
         {
             return;
         }
-        let depth = self.depth(peer);
+        let step = self.scheduled_step(peer);
+        let (paced, depth) = (step.is_some(), self.depth(peer, step));
         // Requests leave several at a time.
         if peer.download.outstanding.len() >= depth
-            || (peer.download.outstanding.len() * 4 > depth * 3 && self.scheduled_step(peer).is_none())
+            || (peer.download.outstanding.len() * 4 > depth * 3 && !paced)
         {
             return;
         }
@@ -68,10 +79,12 @@ impl Core {
                 current: peer.download.current_piece,
                 suggested: &peer.suggested,
             };
-            let profile = &self.config.profile;
-            let picked =
-                self.picker.pick(&seeker, &profile.piece_order, profile.random_pieces, &mut self.rng);
-            let Some(block) = picked else {
+            let choice = PieceChoice {
+                listed: &self.config.schedule.pieces,
+                order: self.config.profile.piece_order,
+                random_pieces: self.config.profile.random_pieces,
+            };
+            let Some(block) = self.picker.pick(&seeker, &choice, &mut self.rng) else {
                 peer.download.nothing_to_pick_at = Some(self.picker.version());
                 return;
             };
@@ -79,37 +92,37 @@ impl Core {
             peer.download.outstanding.push_back(OutstandingRequest { block, at: now });
             peer.download.requests_sent = peer.download.requests_sent.saturating_add(1);
             peer.send(&Message::Request(block));
+            let scheduled = paced || self.scheduled_pieces.contains(&block.index);
+            peer.messages.scheduled_requests += u64::from(scheduled);
         }
     }
 
     /// How many requests may wait at a peer now.
-    fn depth(&self, peer: &Peer) -> usize {
-        match self.scheduled_step(peer) {
-            Some(refill) => {
+    fn depth(&self, peer: &Peer, step: Option<RequestStep>) -> usize {
+        match step {
+            Some(step) => {
                 peer.download.outstanding.len()
-                    + refill.requests_sent.saturating_sub(peer.download.requests_sent) as usize
+                    + step.requests_sent.saturating_sub(peer.download.requests_sent) as usize
             }
             None if peer.download.snubbed => 1,
             None => peer.download.pipeline_depth.min(peer.download.reqq),
         }
     }
 
-    /// How far the profile has requests to a peer go ahead now; `None` where its list is used up, or does not fit what
-    /// happens, such as requests that were refused.
+    /// How far the schedule has requests to a peer go ahead now; `None` where its list has ended, or does not fit what
+    /// happens, such as requests that were rejected.
     fn scheduled_step(&self, peer: &Peer) -> Option<RequestStep> {
-        let refills = &self.config.profile.request_steps;
-        if !refills.is_empty() && self.config.profile.haves_first && self.owes_haves() {
+        let steps = &self.config.schedule.requests;
+        if !steps.is_empty() && self.config.profile.haves_first && self.owes_haves() {
             return Some(RequestStep {
                 blocks_received: peer.download.blocks_received,
                 requests_sent: peer.download.requests_sent,
             });
         }
-        let behind =
-            refills.partition_point(|refill| refill.blocks_received <= peer.download.blocks_received);
-        let now = *refills.get(behind.checked_sub(1)?)?;
-        let used_up = behind == refills.len()
-            || (peer.download.outstanding.is_empty() && peer.download.receiving.is_none());
-        (!used_up || now.requests_sent > peer.download.requests_sent).then_some(now)
+        let reached = steps.partition_point(|step| step.blocks_received <= peer.download.blocks_received);
+        let now = *steps.get(reached.checked_sub(1)?)?;
+        let ended = reached == steps.len() || !peer.download.is_busy();
+        (!ended || now.requests_sent > peer.download.requests_sent).then_some(now)
     }
 
     /// A block begins to come.
@@ -274,7 +287,7 @@ impl Session {
         let core = &mut self.core;
         let (due, rest) = (core.scheduled_haves(), core.last_haves());
         for peer in self.peers.iter_mut().filter(|peer| peer.phase == Phase::Open) {
-            core.send_haves(peer, &due);
+            core.send_due_haves(peer, &due);
             for message in &core.config.profile.last_messages {
                 match message {
                     LastMessage::NotInterested if peer.choke.am_interested => {

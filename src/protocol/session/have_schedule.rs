@@ -27,7 +27,7 @@ impl HaveSchedule {
 impl Core {
     /// The last block of a piece has come.
     pub(super) fn note_arrived(&mut self, piece: PieceIndex) {
-        if !self.config.profile.have_steps.is_empty() {
+        if !self.config.schedule.haves.is_empty() {
             self.have_schedule.arrived.push_back(piece);
         }
     }
@@ -58,7 +58,7 @@ impl Core {
 
     /// How many more pieces are to be told by now, as the profile's list has it; `None` while its next moment is to come.
     fn haves_wanted(&self) -> Option<usize> {
-        let (schedule, steps) = (&self.have_schedule, &self.config.profile.have_steps);
+        let (schedule, steps) = (&self.have_schedule, &self.config.schedule.haves);
         let next = steps.partition_point(|step| step.haves_sent <= schedule.haves_sent);
         let step = steps.get(next).filter(|step| step.blocks_received <= schedule.blocks_received)?;
         Some((step.haves_sent - schedule.haves_sent) as usize)
@@ -77,7 +77,7 @@ impl Core {
 impl Session {
     /// The new pieces that peers are told of now; every peer is then serviced.
     pub(super) fn due_haves(&mut self) -> Vec<PieceIndex> {
-        if self.core.config.profile.have_steps.is_empty() {
+        if self.core.config.schedule.haves.is_empty() {
             return std::mem::take(&mut self.core.pending_haves);
         }
         let due = self.core.scheduled_haves();

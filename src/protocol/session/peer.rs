@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::wire::Message;
+use crate::wire::{Message, PieceSet};
 use crate::{Block, PeerId, PieceIndex, Timestamp};
 
-use super::SessionStreamId;
 use super::message_reader::MessageReader;
 use super::rate::Rate;
-use crate::wire::PieceSet;
+use super::{MessageCounts, SessionStreamId};
 
 /// A connection to a peer, from the moment that one side opens it.
 #[derive(Debug)]
@@ -40,6 +39,8 @@ pub(super) struct Peer {
     pub(super) reader: MessageReader,
     /// Messages that wait for the end of the step, to leave together.
     pub(super) send_buffer: Vec<u8>,
+    /// How many messages were sent, and which of them the schedule chose.
+    pub(super) messages: MessageCounts,
     /// Bytes handed to the driver that have not left yet.
     pub(super) unsent: usize,
     /// The pieces that the peer has.
@@ -197,6 +198,7 @@ impl Peer {
             extension_ids: ExtensionIds::default(),
             reader: MessageReader::new(new.bitfield_length),
             send_buffer: Vec::new(),
+            messages: MessageCounts::default(),
             unsent: 0,
             pieces: PieceSet::none(new.piece_count),
             wanted_pieces: 0,
@@ -227,6 +229,7 @@ impl Peer {
     /// Adds a message to those that wait to be sent.
     pub(super) fn send(&mut self, message: &Message) {
         message.encode(&mut self.send_buffer);
+        self.messages.sent += 1;
     }
 
     /// The messages that wait, noted as sent.

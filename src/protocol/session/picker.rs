@@ -53,6 +53,15 @@ pub(super) struct Seeker<'a> {
     pub(super) suggested: &'a [PieceIndex],
 }
 
+/// How the next piece is chosen.
+pub(super) struct PieceChoice<'a> {
+    /// The first of these that is missing; after them, by the order.
+    pub(super) listed: &'a [PieceIndex],
+    pub(super) order: PieceOrder,
+    /// How many pieces are chosen at random before rarity counts.
+    pub(super) random_pieces: u32,
+}
+
 impl Seeker<'_> {
     fn may(&self, piece: PieceIndex) -> bool {
         self.pieces.has(piece) && self.only.is_none_or(|only| only.contains(&piece))
@@ -141,8 +150,7 @@ impl Picker {
     pub(super) fn pick(
         &mut self,
         seeker: &Seeker<'_>,
-        order: &PieceOrder,
-        random_pieces: u32,
+        choice: &PieceChoice<'_>,
         rng: &mut Rng,
     ) -> Option<Block> {
         // Started pieces come first (BEP 3: "strict priority"), the peer's own before others.
@@ -153,7 +161,7 @@ impl Picker {
         if let Some(block) = open.and_then(|piece| self.pick_open(seeker, piece)) {
             return Some(block);
         }
-        if let Some(piece) = self.next_piece(seeker, order, random_pieces, rng) {
+        if let Some(piece) = self.next_piece(seeker, choice, rng) {
             self.start(piece);
             return self.pick_open(seeker, piece);
         }
@@ -203,13 +211,10 @@ impl Picker {
     fn next_piece(
         &mut self,
         seeker: &Seeker<'_>,
-        order: &PieceOrder,
-        random_pieces: u32,
+        choice: &PieceChoice<'_>,
         rng: &mut Rng,
     ) -> Option<PieceIndex> {
-        if let PieceOrder::Listed(list) = order
-            && let Some(piece) = self.next_listed(seeker, list)
-        {
+        if let Some(piece) = self.next_listed(seeker, choice.listed) {
             return Some(piece);
         }
         let waits = |piece: &PieceIndex| self.states.get(piece.0 as usize) == Some(&PieceState::Waiting);
@@ -219,10 +224,10 @@ impl Picker {
         if let Some(piece) = seeker.suggested.iter().copied().filter(waits).find(|&piece| seeker.may(piece)) {
             return Some(piece);
         }
-        if *order == PieceOrder::InOrder {
+        if choice.order == PieceOrder::InOrder {
             return self.rarity.in_order().find(|&piece| seeker.pieces.has(piece));
         }
-        if self.done < random_pieces {
+        if self.done < choice.random_pieces {
             let tries = (0..RANDOM_TRIES).filter_map(|_| self.rarity.any(rng));
             if let Some(piece) = tries.into_iter().find(|&piece| seeker.pieces.has(piece)) {
                 return Some(piece);

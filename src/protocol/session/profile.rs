@@ -1,13 +1,14 @@
 //! How a client phrases and paces what it says. A profile holds policy and parameters, never bytes of a
 //! message: those always come from our own encoders.
 
+use crate::PeerId;
 use crate::geometry::BLOCK_LENGTH;
 use crate::tracker::http::{Escaping, RequestStyle, StyledHeader, StyledParameter};
-use crate::{PeerId, PieceIndex};
 
 use super::rng::Rng;
 
-/// The conduct of a client as far as it is free to choose.
+/// The conduct of a client as far as it is free to choose: its policy, for any torrent. What it chose among the pieces of one
+/// torrent is a [`Schedule`](super::Schedule).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     /// How trackers are asked.
@@ -41,9 +42,6 @@ pub struct Profile {
     pub initial_pipeline: u32,
     /// How many requests wait at the fastest peer, where its own `reqq` allows.
     pub max_pipeline: u32,
-    /// How far requests to one peer go ahead, as long as the list lasts; after that, and with an empty list, their number
-    /// follows the peer's speed.
-    pub request_steps: Vec<RequestStep>,
     /// Which piece is begun next.
     pub piece_order: PieceOrder,
     /// How many pieces are chosen at random before rarity counts.
@@ -52,9 +50,6 @@ pub struct Profile {
     pub allowed_fast: u32,
     /// How peers are told of a piece that is new.
     pub haves: Haves,
-    /// When peers are told of new pieces; with an empty list, as soon as they are verified. Behind the end of a list nothing is
-    /// told but what [`last_messages`](Self::last_messages) has.
-    pub have_steps: Vec<HaveStep>,
     /// Whether new pieces are told before more blocks are asked for.
     pub haves_first: bool,
     /// Whether peers are told of a piece that they have themselves.
@@ -186,33 +181,13 @@ pub enum Interest {
     WhenUseful,
 }
 
-/// How far requests go ahead at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RequestStep {
-    /// Once the peer has given so many blocks,
-    pub blocks_received: u32,
-    /// so many have been asked of it in all.
-    pub requests_sent: u32,
-}
-
-/// How many pieces peers have been told of at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HaveStep {
-    /// Once peers have given so many blocks,
-    pub blocks_received: u32,
-    /// so many pieces have been told in all, in the order in which their last blocks came.
-    pub haves_sent: u32,
-}
-
 /// Which piece is begun next.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PieceOrder {
     /// The one that the fewest peers have; of several such, any.
     RarestFirst,
     /// The first that is missing.
     InOrder,
-    /// The first of these that is missing; behind them, the one that the fewest peers have.
-    Listed(Vec<PieceIndex>),
 }
 
 /// How peers are told of pieces that are new.
@@ -276,12 +251,10 @@ impl Profile {
             block_length: BLOCK_LENGTH,
             initial_pipeline: 16,
             max_pipeline: 1000,
-            request_steps: Vec::new(),
             piece_order: PieceOrder::RarestFirst,
             random_pieces: 4,
             allowed_fast: 10,
             haves: Haves::Single,
-            have_steps: Vec::new(),
             haves_first: true,
             redundant_haves: false,
             last_messages: vec![LastMessage::Haves],

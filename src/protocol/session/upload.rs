@@ -67,6 +67,7 @@ impl Core {
         peer.send_buffer.push(7);
         peer.send_buffer.extend_from_slice(&block.index.0.to_be_bytes());
         peer.send_buffer.extend_from_slice(&block.begin.to_be_bytes());
+        peer.messages.sent += 1;
         self.flush(now, peer);
         let count = u64::from(block.length);
         peer.unsent += bytes.len();

@@ -84,7 +84,39 @@ pub struct PeerView {
     pub pieces: u32,
 }
 
+/// How many messages were sent to peers, handshakes left out, and how many of them the [`Schedule`](super::Schedule) chose.
+/// The others follow from the [`Profile`](super::Profile).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MessageCounts {
+    /// All messages.
+    pub sent: u64,
+    /// Requests whose piece or moment the schedule chose.
+    pub scheduled_requests: u64,
+    /// Messages about new pieces whose moment the schedule chose.
+    pub scheduled_haves: u64,
+}
+
+impl MessageCounts {
+    /// How many messages the schedule chose.
+    pub const fn scheduled(self) -> u64 {
+        self.scheduled_requests + self.scheduled_haves
+    }
+
+    pub(super) const fn add(&mut self, other: Self) {
+        self.sent += other.sent;
+        self.scheduled_requests += other.scheduled_requests;
+        self.scheduled_haves += other.scheduled_haves;
+    }
+}
+
 impl Session {
+    /// How many messages were sent to peers so far, and how many of them the schedule chose.
+    pub fn message_counts(&self) -> MessageCounts {
+        let mut counts = self.core.totals.messages;
+        self.peers.iter().for_each(|peer| counts.add(peer.messages));
+        counts
+    }
+
     /// How far the session is.
     pub fn status(&self, now: Timestamp) -> Status {
         Status {

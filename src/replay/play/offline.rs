@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bittrace_protocol::session::{
-    CloseReason, Config, Endpoint, Event, Input, Output, Session, SessionStreamId, Violation,
+    CloseReason, Config, Endpoint, Event, Input, MessageCounts, Output, Session, SessionStreamId, Violation,
 };
 use bittrace_protocol::tracker::http::{Framing, Request, frame_request};
 use bittrace_protocol::{Metainfo, PieceIndex, Timestamp};
@@ -33,6 +33,8 @@ pub struct OfflineRun {
     pub missed: Vec<(SocketAddr, Missed)>,
     /// The far ends that the session closed the connection to, and why.
     pub left: Vec<(SocketAddr, Violation)>,
+    /// How many messages the session sent to peers, and how many of them the schedule of the reference chose.
+    pub messages: MessageCounts,
     /// What else is worth knowing, in words.
     pub remarks: Vec<String>,
 }
@@ -56,6 +58,7 @@ pub fn replay_offline(
     }
     let began = reference.records.first().map_or(Timestamp::EPOCH, |record| record.at);
     let mut config = Config::new(learnt.profile.clone());
+    config.schedule = learnt.schedule.clone();
     config.port = learnt.port;
     config.rounds = Some(1);
     config.max_unstored = u64::MAX;
@@ -427,6 +430,7 @@ impl Simulation<'_> {
             capture: self.recorder.finish()?,
             complete: self.session.is_complete(),
             missed: self.missed,
+            messages: self.session.message_counts(),
             left: self.left,
             remarks: self.remarks,
         })

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bittrace_protocol::bencode;
 use bittrace_protocol::session::{
     Alphabet, ExtendedEntry, FirstMessage, Haves, Identity, Interest, KeyForm, PieceOrder, Profile,
-    RequestStep, WithoutPieces,
+    RequestStep, Schedule, WithoutPieces,
 };
 use bittrace_protocol::tracker::Event;
 use bittrace_protocol::tracker::http::{Announce, Request, RequestKind, RequestStyle};
@@ -19,8 +19,10 @@ use crate::model::reference::{RecordedConnection, Reference};
 /// What a reference shows of its client.
 #[derive(Debug, Clone)]
 pub struct InferredProfile {
-    /// How it conducts itself.
+    /// How it conducts itself, with any torrent.
     pub profile: Profile,
+    /// What it chose among the pieces of this torrent.
+    pub schedule: Schedule,
     /// What it had drawn at random.
     pub identity: Identity,
     /// The port it said it listens on; 0 where it said none.
@@ -51,6 +53,7 @@ pub fn infer_profile(reference: &Reference, own: Profile) -> InferredProfile {
         reference,
         learnt: InferredProfile {
             profile: own,
+            schedule: Schedule::default(),
             identity: Identity::new(peer_id, 0, SEED),
             port: 0,
             torrent: reference.torrent,
@@ -364,7 +367,7 @@ impl<'a> Learner<'a> {
             profile.initial_pipeline = first.requests_sent;
             profile.max_pipeline = most;
             profile.block_length = length;
-            profile.request_steps = refills;
+            self.learnt.schedule.requests = refills;
         }
         self.note("requests", shown);
     }
@@ -385,8 +388,11 @@ impl<'a> Learner<'a> {
         let first = asked.first().map(|(record, _)| *record);
         if !order.is_empty() {
             let ascends = order.is_sorted() && order.len() > 1;
-            self.learnt.profile.piece_order =
-                if ascends { PieceOrder::InOrder } else { PieceOrder::Listed(order) };
+            if ascends {
+                self.learnt.profile.piece_order = PieceOrder::InOrder;
+            } else {
+                self.learnt.schedule.pieces = order;
+            }
             self.learnt.profile.random_pieces = 0;
         }
         self.note("piece_order", first);
@@ -425,7 +431,7 @@ impl<'a> Learner<'a> {
             redundant = Some(true);
         }
         profile.redundant_haves = redundant.unwrap_or(profile.redundant_haves);
-        profile.have_steps = told.tells.clone();
+        self.learnt.schedule.haves.clone_from(&told.tells);
         if told.first > 0 || told.behind > 0 {
             profile.haves_first = told.first >= told.behind;
         }

@@ -4,7 +4,7 @@ use super::support::*;
 use crate::lines;
 use crate::session::{
     CloseReason, Config, ExtendedEntry, FirstMessage, HaveStep, Haves, Identity, Input, KeyForm, LastMessage,
-    PieceOrder, RequestStep, Session, SessionStreamId, WithoutPieces,
+    RequestStep, Session, SessionStreamId, WithoutPieces,
 };
 use crate::{PeerId, PieceIndex};
 use sha1::{Digest, Sha1};
@@ -96,8 +96,8 @@ fn a_choked_peer_may_have_the_pieces_that_are_allowed() {
 fn listed() -> Config {
     let mut config = single();
     config.profile.first_messages = vec![FirstMessage::Pieces];
-    config.profile.piece_order = PieceOrder::Listed([2, 0, 3, 1].map(PieceIndex).to_vec());
-    config.profile.request_steps = vec![
+    config.schedule.pieces = [2, 0, 3, 1].map(PieceIndex).to_vec();
+    config.schedule.requests = vec![
         RequestStep { blocks_received: 0, requests_sent: 2 },
         RequestStep { blocks_received: 2, requests_sent: 4 },
     ];
@@ -116,6 +116,9 @@ fn pieces_are_asked_for_in_the_order_and_pace_of_the_profile() {
     let said = stage.receive(2, &stage.block(0, 0, 16_384));
     let wanted = [have(0), request(3), request(1)].concat();
     assert_said(said, lines!["keep 0", "piece 0 done, from [10.0.0.1:6881]", sent(2, &wanted)]);
+    // Interested and two haves are policy, the four requests are not.
+    let counts = stage.session.message_counts();
+    assert_eq!((counts.sent, counts.scheduled_requests, counts.scheduled_haves), (8, 4, 0));
 }
 
 #[test]
@@ -151,7 +154,7 @@ fn news_of_one_moment_is_told_in_the_fewest_bytes() {
 #[test]
 fn pieces_are_told_at_the_moments_of_the_profile_in_the_order_in_which_they_came() {
     let mut config = listed();
-    config.profile.have_steps =
+    config.schedule.haves =
         vec![HaveStep { blocks_received: 2, haves_sent: 2 }, HaveStep { blocks_received: 3, haves_sent: 3 }];
     config.profile.last_messages = Vec::new();
     let mut stage = stage(config);

@@ -14,16 +14,13 @@ fn learnt(capture: &str) -> InferredProfile {
     infer_profile(&reference, Profile::own("bittrace"))
 }
 
-fn order(profile: &Profile) -> Vec<u32> {
-    match &profile.piece_order {
-        PieceOrder::Listed(list) => list.iter().map(|piece| piece.0).collect(),
-        _ => Vec::new(),
-    }
+fn order(schedule: &Schedule) -> Vec<u32> {
+    schedule.pieces.iter().map(|piece| piece.0).collect()
 }
 
 #[test]
 fn aria2_allows_pieces_and_tells_of_several_at_once() {
-    let InferredProfile { profile, identity, port, beyond, .. } = learnt("download-aria2.pcap");
+    let InferredProfile { profile, schedule, identity, port, beyond, .. } = learnt("download-aria2.pcap");
     assert_eq!(
         profile.first_messages,
         [FirstMessage::Extended, FirstMessage::Pieces, FirstMessage::AllowedFast(10)]
@@ -31,16 +28,16 @@ fn aria2_allows_pieces_and_tells_of_several_at_once() {
     assert_eq!(profile.without_pieces, WithoutPieces::HaveNone);
     assert_eq!(profile.haves, Haves::Shortest);
     assert_eq!(profile.last_messages, [LastMessage::NotInterested, LastMessage::Haves]);
-    assert_eq!(order(&profile), [2, 7, 5, 4, 0, 1, 3, 6]);
+    assert_eq!(order(&schedule), [2, 7, 5, 4, 0, 1, 3, 6]);
     assert_eq!(
-        profile.request_steps,
+        schedule.requests,
         [
             RequestStep { blocks_received: 0, requests_sent: 6 },
             RequestStep { blocks_received: 5, requests_sent: 16 }
         ]
     );
     assert_eq!(
-        profile.have_steps,
+        schedule.haves,
         [HaveStep { blocks_received: 5, haves_sent: 2 }, HaveStep { blocks_received: 6, haves_sent: 3 }]
     );
     assert_eq!(profile.announce.key, KeyForm::PeerIdTail(8));
@@ -53,12 +50,12 @@ fn aria2_allows_pieces_and_tells_of_several_at_once() {
 
 #[test]
 fn transmission_tells_of_single_pieces_before_it_asks_and_leaves_without_a_word() {
-    let InferredProfile { profile, identity, .. } = learnt("download-transmission.pcap");
+    let InferredProfile { profile, schedule, identity, .. } = learnt("download-transmission.pcap");
     assert_eq!(profile.first_messages, [FirstMessage::Extended, FirstMessage::Pieces]);
     assert_eq!((profile.haves, profile.haves_first, profile.redundant_haves), (Haves::Single, true, true));
     assert_eq!(profile.last_messages, []);
     assert_eq!(
-        profile.request_steps,
+        schedule.requests,
         [
             RequestStep { blocks_received: 0, requests_sent: 4 },
             RequestStep { blocks_received: 4, requests_sent: 16 }
