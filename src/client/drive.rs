@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::session::{Endpoint, Input, Output, Session, SessionStreamId, Status};
+use bittrace_protocol::wire::PieceSet;
 use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{self, Receiver, UnboundedReceiver, UnboundedSender};
@@ -24,7 +25,6 @@ use crate::journal::Journal;
 use crate::listen::listen;
 use crate::notice::Notice;
 use crate::options::DownloadOptions;
-use crate::pieces::Pieces;
 use crate::pool::Pool;
 use crate::record::Tap;
 use crate::storage::Storage;
@@ -67,7 +67,7 @@ impl Driver {
         options: &DownloadOptions,
         clock: Clock,
         files: Arc<Files>,
-        verified: Pieces,
+        verified: PieceSet,
         mut journal: Journal,
         replace: Replace,
         stop: Stop,

@@ -9,12 +9,12 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
+use bittrace_protocol::wire::PieceSet;
 use bittrace_protocol::{InfoHash, PieceIndex};
 
 use crate::Error;
 use crate::folder::Folder;
 use crate::lock::Lock;
-use crate::pieces::Pieces;
 
 /// A state file that is ours alone.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(crate) struct Remembered {
     /// Whether there was an earlier run.
     pub(crate) ours: bool,
     /// The pieces it verified.
-    pub(crate) verified: Pieces,
+    pub(crate) verified: PieceSet,
 }
 
 impl Journal {
@@ -52,7 +52,7 @@ impl Journal {
         let mut bytes = Vec::new();
         journal.file.read_to_end(&mut bytes).map_err(|source| journal.error(source))?;
         let header = header(info_hash, piece_count);
-        let mut verified = Pieces::none(piece_count);
+        let mut verified = PieceSet::none(piece_count);
         let ours = match bytes.strip_prefix(header.as_slice()) {
             Some(records) => {
                 read_records(records, &mut verified);
@@ -67,7 +67,7 @@ impl Journal {
     }
 
     /// Writes the file anew, with these pieces.
-    pub(crate) fn begin(&mut self, verified: &Pieces) -> Result<(), Error> {
+    pub(crate) fn begin(&mut self, verified: &PieceSet) -> Result<(), Error> {
         let mut bytes = header(self.info_hash, verified.total());
         for piece in verified.iter() {
             bytes.extend_from_slice(&record(piece));
@@ -120,7 +120,7 @@ fn record(piece: PieceIndex) -> [u8; RECORD] {
     [a, b, c, d, !a, !b, !c, !d]
 }
 
-fn read_records(bytes: &[u8], verified: &mut Pieces) {
+fn read_records(bytes: &[u8], verified: &mut PieceSet) {
     let (records, _) = bytes.as_chunks::<RECORD>();
     for found in records {
         let [a, b, c, d, ..] = *found;
@@ -157,7 +157,7 @@ mod tests {
         drop(journal);
         let (mut journal, pieces) = reopen(&folder);
         assert_eq!(pieces, [3, 99]);
-        let mut kept = Pieces::none(100);
+        let mut kept = PieceSet::none(100);
         kept.insert(PieceIndex(99));
         journal.begin(&kept).unwrap();
         journal.append(&[PieceIndex(5)]).unwrap();

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use bittrace_protocol::PieceIndex;
 use bittrace_protocol::session::{Event, PeerView, Status};
+use bittrace_protocol::wire::PieceSet;
 
 use crate::Error;
-use crate::pieces::Pieces;
 
 /// What a person may want to know while a run goes on.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub enum Notice {
     /// What was on disk.
     Checked {
         /// The pieces that are right.
-        verified: Pieces,
+        verified: PieceSet,
         /// The pieces that an earlier run had verified and that are not right any longer.
         damaged: Vec<PieceIndex>,
     },

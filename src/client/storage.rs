@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bittrace_protocol::session::{Input, SessionStreamId};
+use bittrace_protocol::wire::PieceSet;
 use bittrace_protocol::{Block, PieceIndex};
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
@@ -22,7 +23,6 @@ use crate::folder::Replace;
 use crate::gauge::{MemoryBudget, Permit};
 use crate::journal::Journal;
 use crate::lock::Lock;
-use crate::pieces::Pieces;
 
 /// A handle on the threads. When it is dropped they end, once they have done what they were told.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Storage {
     /// Starts the threads.
     pub(crate) fn start(
         files: &Arc<Files>,
-        verified: Pieces,
+        verified: PieceSet,
         journal: Journal,
         replace: Replace,
         gauge: MemoryBudget,
@@ -296,7 +296,7 @@ impl Worker {
 /// Writes down what is verified, and gives files their final names.
 struct Finisher {
     files: Arc<Files>,
-    verified: Pieces,
+    verified: PieceSet,
     journal: Option<Journal>,
     /// What is served from must not be replaced by another run either.
     lock: Option<Lock>,
@@ -309,7 +309,7 @@ struct Finisher {
 impl Finisher {
     fn new(
         files: Arc<Files>,
-        verified: Pieces,
+        verified: PieceSet,
         journal: Journal,
         replace: Replace,
         events: UnboundedSender<DriverEvent>,
@@ -366,7 +366,7 @@ impl Finisher {
 }
 
 /// How many pieces of each file are not among `verified`.
-pub(crate) fn missing_pieces(files: &Files, verified: &Pieces) -> Vec<u32> {
+pub(crate) fn missing_pieces(files: &Files, verified: &PieceSet) -> Vec<u32> {
     let missing = |file| {
         let pieces = files.geometry.pieces_of(file).map(PieceIndex);
         u32::try_from(pieces.filter(|&piece| !verified.contains(piece)).count()).unwrap_or(u32::MAX)

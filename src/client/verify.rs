@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread;
 
+use bittrace_protocol::wire::PieceSet;
 use bittrace_protocol::{Metainfo, PieceIndex};
 use sha1::{Digest, Sha1};
 
@@ -13,7 +14,6 @@ use crate::files::{Files, Stands};
 use crate::folder::{PathEntry, Replace};
 use crate::journal::Remembered;
 use crate::layout::PART_SUFFIX;
-use crate::pieces::Pieces;
 use crate::storage::missing_pieces;
 
 /// What is made of the work of earlier runs.
@@ -31,7 +31,7 @@ pub enum Resume {
 /// How the bytes on disk compare with the torrent.
 #[derive(Debug)]
 pub(crate) struct Survey {
-    pub(crate) verified: Pieces,
+    pub(crate) verified: PieceSet,
     /// Pieces that an earlier run had verified and that are not right any longer.
     pub(crate) damaged: Vec<PieceIndex>,
     /// Files that were given their final name now.
@@ -66,7 +66,7 @@ impl Surveyor<'_> {
         let standing =
             (0..self.files.layout.places.len()).map(|file| self.look(file)).collect::<Result<Vec<_>, _>>()?;
         let verified = match self.resume {
-            Resume::Ignore => Pieces::none(self.remembered.verified.total()),
+            Resume::Ignore => PieceSet::none(self.remembered.verified.total()),
             Resume::Trust => self.believe(&standing),
             Resume::Verify => self.verify(&standing),
         };
@@ -123,8 +123,8 @@ impl Surveyor<'_> {
         Ok(Standing { finished, part, length })
     }
 
-    fn believe(&self, standing: &[Standing]) -> Pieces {
-        let mut believed = Pieces::none(self.remembered.verified.total());
+    fn believe(&self, standing: &[Standing]) -> PieceSet {
+        let mut believed = PieceSet::none(self.remembered.verified.total());
         for piece in self.remembered.verified.iter().filter(|&piece| self.is_there(piece, standing)) {
             believed.insert(piece);
         }
@@ -139,14 +139,14 @@ impl Surveyor<'_> {
         })
     }
 
-    fn verify(&self, standing: &[Standing]) -> Pieces {
+    fn verify(&self, standing: &[Standing]) -> PieceSet {
         let count = self.remembered.verified.total();
         let candidates: Vec<_> =
             (0..count).map(PieceIndex).filter(|&piece| self.is_there(piece, standing)).collect();
         let sizes = candidates.iter().filter_map(|&piece| self.files.geometry.piece_size(piece));
         let total = sizes.map(u64::from).sum();
         let (next, done) = (AtomicU32::new(0), AtomicU64::new(0));
-        let verified = Mutex::new(Pieces::none(count));
+        let verified = Mutex::new(PieceSet::none(count));
         let work = || {
             let mut buffer = vec![0; READ];
             while !self.stop.load(Ordering::Relaxed) {
@@ -202,7 +202,7 @@ impl Surveyor<'_> {
         file: usize,
         standing: &Standing,
         missing: &[u32],
-        verified: &Pieces,
+        verified: &PieceSet,
     ) -> Result<(), Error> {
         let Some(path) = self.files.path(file) else { return Ok(()) };
         if self.replace == Replace::Always {
@@ -236,7 +236,7 @@ impl Surveyor<'_> {
     }
 
     /// Whether every piece that lies in this file alone is right, and there is one.
-    fn is_right_within(&self, file: usize, verified: &Pieces) -> bool {
+    fn is_right_within(&self, file: usize, verified: &PieceSet) -> bool {
         let alone = |&piece: &PieceIndex| self.files.geometry.piece_files(piece).len() == 1;
         let mut pieces = self.files.geometry.pieces_of(file).map(PieceIndex).filter(alone).peekable();
         pieces.peek().is_some() && pieces.all(|piece| verified.contains(piece))

@@ -22,7 +22,7 @@ impl Core {
         }
         let Some(geometry) = &self.torrent.geometry else { return };
         for piece in allowed_fast(most, geometry.piece_count(), self.torrent.info_hash, host.octets()) {
-            if self.picker.is_done(piece) && !peer.pieces.has(piece) {
+            if self.picker.is_done(piece) && !peer.pieces.contains(piece) {
                 peer.choke.granted_fast.insert(piece, geometry.piece_size(piece).unwrap_or(0));
                 peer.send(&Message::AllowedFast(piece));
             }

@@ -25,7 +25,7 @@ impl Core {
     /// Tells a peer of pieces that are new.
     pub(super) fn send_haves(&self, peer: &mut Peer, news: &[PieceIndex]) {
         let profile = &self.config.profile;
-        let wanted = |piece: &&PieceIndex| profile.redundant_haves || !peer.pieces.has(**piece);
+        let wanted = |piece: &&PieceIndex| profile.redundant_haves || !peer.pieces.contains(**piece);
         let news: Vec<PieceIndex> = news.iter().filter(wanted).copied().collect();
         let bitfield = self.piece_count().div_ceil(8) as usize;
         if profile.haves == Haves::Single || news.len() * HAVE <= bitfield + HEADER {
@@ -273,7 +273,7 @@ impl Session {
         let from = core.suspects.addresses(&partial);
         core.outputs.push_back(Output::Event(Event::PieceDone { index: piece, from }));
         core.pending_haves.push(piece);
-        for peer in self.peers.iter_mut().filter(|peer| peer.pieces.has(piece)) {
+        for peer in self.peers.iter_mut().filter(|peer| peer.pieces.contains(piece)) {
             peer.wanted_pieces -= 1;
         }
         self.peers.mark_open_dirty();

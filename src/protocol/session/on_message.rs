@@ -250,15 +250,15 @@ impl Core {
     }
 
     /// A peer has exactly these pieces.
-    pub(super) fn set_pieces(&mut self, peer: &mut Peer, holding: PieceSet) {
-        let before = std::mem::replace(&mut peer.pieces, holding);
+    pub(super) fn set_pieces(&mut self, peer: &mut Peer, pieces: PieceSet) {
+        let before = std::mem::replace(&mut peer.pieces, pieces);
         for piece in peer.pieces.iter() {
-            if !before.has(piece) {
+            if !before.contains(piece) {
                 self.picker.rarity.more(piece, &mut self.rng);
             }
         }
         for piece in before.iter() {
-            if !peer.pieces.has(piece) {
+            if !peer.pieces.contains(piece) {
                 self.picker.rarity.fewer(piece, &mut self.rng);
             }
         }

@@ -25,7 +25,7 @@ pub(super) struct Picker {
     partials: BTreeMap<PieceIndex, Partial>,
     /// The started pieces with blocks that nobody was asked for.
     open: BTreeSet<PieceIndex>,
-    done: u32,
+    done: PieceSet,
     left: u64,
     /// The place in a listed order before which no piece waits.
     listed: usize,
@@ -64,7 +64,7 @@ pub(super) struct PieceChoice<'a> {
 
 impl Seeker<'_> {
     fn may(&self, piece: PieceIndex) -> bool {
-        self.pieces.has(piece) && self.only.is_none_or(|only| only.contains(&piece))
+        self.pieces.contains(piece) && self.only.is_none_or(|only| only.contains(&piece))
     }
 }
 
@@ -93,7 +93,7 @@ impl Picker {
             rarity: Rarity::new(total, rng),
             partials: BTreeMap::new(),
             open: BTreeSet::new(),
-            done: 0,
+            done: PieceSet::none(total),
             left: geometry.total(),
             listed: 0,
             version: 0,
@@ -109,7 +109,7 @@ impl Picker {
     }
 
     pub(super) const fn done(&self) -> u32 {
-        self.done
+        self.done.count()
     }
 
     /// The bytes of the pieces that are not done.
@@ -122,28 +122,24 @@ impl Picker {
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        self.done as usize == self.states.len()
+        self.done.is_all()
     }
 
     pub(super) fn is_done(&self, piece: PieceIndex) -> bool {
         self.states.get(piece.0 as usize) == Some(&PieceState::Done)
     }
 
-    /// The pieces that are done, as the bits of a bitfield message.
+    /// The pieces that are done, as a bitfield message has them.
     pub(super) fn bitfield(&self) -> Vec<u8> {
-        let mut bits = vec![0; self.states.len().div_ceil(8)];
-        for (number, _) in self.states.iter().enumerate().filter(|(_, state)| **state == PieceState::Done) {
-            bits[number / 8] |= 0x80 >> (number % 8);
-        }
-        bits
+        self.done.to_bitfield()
     }
 
     /// How many pieces of these are not done.
-    pub(super) fn wanted_of(&self, holding: &PieceSet) -> u32 {
-        if holding.is_all() {
-            return self.states.len() as u32 - self.done;
+    pub(super) fn wanted_of(&self, pieces: &PieceSet) -> u32 {
+        if pieces.is_all() {
+            return self.done.total() - self.done.count();
         }
-        holding.iter().filter(|&piece| !self.is_done(piece)).count() as u32
+        pieces.iter().filter(|&piece| !self.is_done(piece)).count() as u32
     }
 
     /// The next block to ask of a peer, noted as asked of it.
@@ -219,21 +215,21 @@ impl Picker {
         }
         let waits = |piece: &PieceIndex| self.states.get(piece.0 as usize) == Some(&PieceState::Waiting);
         if let Some(only) = seeker.only {
-            return only.iter().copied().filter(waits).find(|&piece| seeker.pieces.has(piece));
+            return only.iter().copied().filter(waits).find(|&piece| seeker.pieces.contains(piece));
         }
         if let Some(piece) = seeker.suggested.iter().copied().filter(waits).find(|&piece| seeker.may(piece)) {
             return Some(piece);
         }
         if choice.order == PieceOrder::InOrder {
-            return self.rarity.in_order().find(|&piece| seeker.pieces.has(piece));
+            return self.rarity.in_order().find(|&piece| seeker.pieces.contains(piece));
         }
-        if self.done < choice.random_pieces {
+        if self.done.count() < choice.random_pieces {
             let tries = (0..RANDOM_TRIES).filter_map(|_| self.rarity.any(rng));
-            if let Some(piece) = tries.into_iter().find(|&piece| seeker.pieces.has(piece)) {
+            if let Some(piece) = tries.into_iter().find(|&piece| seeker.pieces.contains(piece)) {
                 return Some(piece);
             }
         }
-        self.rarity.rarest().find(|&piece| seeker.pieces.has(piece))
+        self.rarity.rarest().find(|&piece| seeker.pieces.contains(piece))
     }
 
     fn next_listed(&mut self, seeker: &Seeker<'_>, list: &[PieceIndex]) -> Option<PieceIndex> {
@@ -354,7 +350,7 @@ impl Picker {
 
     fn note_done(&mut self, piece: PieceIndex) {
         self.states[piece.0 as usize] = PieceState::Done;
-        self.done += 1;
+        self.done.insert(piece);
         self.left -= u64::from(self.geometry.piece_size(piece).unwrap_or(0));
         if self.rarity.waiting() == 0 && self.open.is_empty() {
             self.version += 1;
