@@ -5,6 +5,7 @@ mod failures;
 mod happy;
 mod hostile;
 mod noise;
+mod observer;
 mod policies;
 mod serving;
 mod sharing;

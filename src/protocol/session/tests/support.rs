@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
 
+use super::observer::Observers;
 use crate::session::*;
 use crate::{Metainfo, PeerId, PieceIndex, Timestamp};
 
@@ -64,6 +65,7 @@ pub(super) struct Stage {
     /// The time the session wants to be woken at, once it has nothing to say.
     pub(super) wakes: Option<Timestamp>,
     pub(super) over: bool,
+    pub(super) observers: Observers,
 }
 
 pub(super) fn config() -> Config {
@@ -92,6 +94,7 @@ impl Stage {
             disk_works: true,
             wakes: None,
             over: false,
+            observers: Observers::default(),
         }
     }
 
@@ -102,6 +105,7 @@ impl Stage {
 
     /// Has something happen; what the session does then.
     pub(super) fn hear(&mut self, input: Input) -> Vec<String> {
+        self.observers.hear(&self.session, self.now, &input);
         self.session.handle(self.now, input);
         self.said()
     }
@@ -111,9 +115,11 @@ impl Stage {
         let mut lines = Vec::new();
         loop {
             let output = self.session.poll();
+            self.observers.see(&self.session, self.now, &output);
             match output {
                 Output::Wait(Some(at)) if at <= self.now => self.session.handle(self.now, Input::Tick),
                 Output::Wait(at) => {
+                    self.observers.check(&self.session);
                     self.wakes = at;
                     return lines;
                 }
