@@ -43,6 +43,7 @@ mod download;
 mod handshake;
 mod have_schedule;
 mod io;
+mod memory_disk;
 mod message_reader;
 mod on_message;
 mod partial;
@@ -66,6 +67,7 @@ pub use io::{
     CloseReason, DisconnectReason, Endpoint, Event, HostPort, Identity, Input, Output, SessionStreamId,
     Violation,
 };
+pub use memory_disk::MemoryDisk;
 pub use profile::{
     Alphabet, AnnounceProfile, ExtendedEntry, FirstMessage, Haves, Interest, KeyForm, LastMessage,
     PeerIdForm, PieceOrder, Profile, WithoutPieces,

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bittrace_protocol::session::{
-    CloseReason, Config, Endpoint, Event, Input, MessageCounts, Output, Session, SessionStreamId, Violation,
+    CloseReason, Config, Endpoint, Event, Input, MemoryDisk, MessageCounts, Output, Session, SessionStreamId,
+    Violation,
 };
 use bittrace_protocol::tracker::http::{Framing, Request, frame_request};
-use bittrace_protocol::{Metainfo, PieceIndex, Timestamp};
+use bittrace_protocol::{Metainfo, Timestamp};
 use bittrace_trace as trace;
 use bittrace_trace::{Direction, Flow, Recorder, StreamOpening};
 use bytes::Bytes;
-use sha1::{Digest, Sha1};
 
 use crate::model::reference::{RecordedConnection, Reference};
 use crate::play::pieces::RecordedPieces;
@@ -53,9 +53,9 @@ pub fn replay_offline(
     if torrent.info_hash != reference.torrent {
         return Err(format!("the capture is about torrent {}, not {}", reference.torrent, torrent.info_hash));
     }
-    if torrent.geometry.is_none() {
+    let Some(geometry) = torrent.geometry.clone() else {
         return Err("the torrent is of version 2 alone, which is not spoken".to_owned());
-    }
+    };
     let began = reference.records.first().map_or(Timestamp::EPOCH, |record| record.at);
     let mut config = Config::new(learnt.profile.clone());
     config.schedule = learnt.schedule.clone();
@@ -66,7 +66,6 @@ pub fn replay_offline(
     let recorder = Recorder::new(Vec::new(), comment).map_err(|error| error.to_string())?;
     let mut stage = Simulation {
         reference,
-        torrent: torrent.clone(),
         contents,
         session,
         now: began,
@@ -75,7 +74,7 @@ pub fn replay_offline(
         tracker: ReplayTracker::of(reference),
         waiting: reference.conversations().filter(|one| !one.tracker).cloned().collect(),
         lines: BTreeMap::new(),
-        disk: BTreeMap::new(),
+        disk: MemoryDisk::new(geometry),
         recorder,
         recorded: 0,
         called: 0,
@@ -89,7 +88,6 @@ pub fn replay_offline(
 
 struct Simulation<'a> {
     reference: &'a Reference,
-    torrent: Arc<Metainfo>,
     contents: &'a RecordedPieces,
     session: Session,
     now: Timestamp,
@@ -99,8 +97,7 @@ struct Simulation<'a> {
     /// The connections to peers that have not begun.
     waiting: VecDeque<RecordedConnection>,
     lines: BTreeMap<SessionStreamId, SimulatedConnection>,
-    /// The bytes of each piece, and how many of them were stored.
-    disk: BTreeMap<PieceIndex, (Vec<u8>, usize)>,
+    disk: MemoryDisk,
     recorder: Recorder<Vec<u8>>,
     recorded: u32,
     called: u32,
@@ -171,31 +168,15 @@ impl Simulation<'_> {
     /// Does what the session wants.
     fn drain(&mut self) -> std::io::Result<()> {
         loop {
-            match self.session.poll() {
+            let output = self.session.poll();
+            if let Some(inputs) = self.disk.handle(&output) {
+                inputs.into_iter().for_each(|input| self.session.handle(self.now, input));
+                continue;
+            }
+            match output {
                 Output::Open(stream, endpoint) => self.open(stream, endpoint)?,
                 Output::Send(stream, bytes) => self.sent(stream, &bytes)?,
                 Output::Close(stream, violation) => self.close(stream, violation)?,
-                Output::Store(piece, offset, bytes) => self.store(piece, offset, &bytes),
-                Output::HashBlocks(piece, length) => {
-                    let bytes = self.disk.get(&piece).map_or(&[][..], |(piece, _)| piece.as_slice());
-                    let digests = bytes
-                        .chunks(length.max(1) as usize)
-                        .map(|block| Sha1::digest(block).into())
-                        .collect();
-                    self.session.handle(self.now, Input::BlockHashes(piece, digests));
-                }
-                Output::Discard(piece) => {
-                    self.disk.remove(&piece);
-                }
-                Output::Load(stream, block) => {
-                    let start = block.begin as usize;
-                    let own = self
-                        .disk
-                        .get(&block.index)
-                        .and_then(|(piece, _)| piece.get(start..start + block.length as usize));
-                    let bytes = own.map(Bytes::copy_from_slice);
-                    self.session.handle(self.now, Input::Loaded(stream, block, bytes));
-                }
                 Output::Event(Event::TrackerFailed { url, reason, .. }) => {
                     self.remarks.push(format!("{url}: {reason}"));
                 }
@@ -205,7 +186,12 @@ impl Simulation<'_> {
                         Input::Resolved(name, Err("a reference holds addresses alone".to_owned())),
                     );
                 }
-                Output::Commit(_) | Output::Event(_) => {}
+                Output::Store(..)
+                | Output::HashBlocks(..)
+                | Output::Discard(_)
+                | Output::Load(..)
+                | Output::Commit(_)
+                | Output::Event(_) => {}
                 Output::Wait(Some(at)) if at <= self.now => self.session.handle(self.now, Input::Tick),
                 Output::Wait(at) => {
                     self.wakes = at;
@@ -395,23 +381,6 @@ impl Simulation<'_> {
         match line.recorded {
             Some((recorded, _)) => self.recorder.closed(self.now, recorded, trace::StreamClosing::Finished),
             None => Ok(()),
-        }
-    }
-
-    fn store(&mut self, piece: PieceIndex, offset: u32, bytes: &[u8]) {
-        let size =
-            self.torrent.geometry.as_ref().and_then(|geometry| geometry.piece_size(piece)).unwrap_or(0);
-        let (whole, stored) = self.disk.entry(piece).or_insert_with(|| (vec![0; size as usize], 0));
-        let start = offset as usize;
-        if let Some(place) = whole.get_mut(start..start + bytes.len()) {
-            place.copy_from_slice(bytes);
-        }
-        *stored += bytes.len();
-        let digest = (*stored >= whole.len()).then(|| Sha1::digest(whole).into());
-        let count = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        self.session.handle(self.now, Input::Stored(piece, count));
-        if let Some(digest) = digest {
-            self.session.handle(self.now, Input::Hashed(piece, digest));
         }
     }
 

@@ -117,16 +117,20 @@ impl Observed {
     #[track_caller]
     fn check(&self, peer: &Peer) {
         let (ours, theirs) = (self.state.side(self.ours), self.state.side(self.ours.other()));
-        let session =
-            [peer.choke.am_choking, peer.choke.am_interested, peer.choke.peer_choking, peer.choke.peer_interested];
-        let observed =
-            [ours.is_choking(), ours.is_interested(), theirs.is_choking(), theirs.is_interested()];
+        let session = [
+            peer.choke.am_choking,
+            peer.choke.am_interested,
+            peer.choke.peer_choking,
+            peer.choke.peer_interested,
+        ];
+        let observed = [ours.is_choking(), ours.is_interested(), theirs.is_choking(), theirs.is_interested()];
         assert_eq!(session, observed, "choking and interest of us, then of the peer");
         assert_eq!(peer.fast, self.state.is_fast() == Some(true));
         assert_eq!(peer.extended, self.state.is_extended());
 
         // With the fast extension, a request that we cancelled or gave up is outstanding until it is answered.
-        let waiting: BTreeSet<Block> = peer.download.outstanding.iter().map(|request| request.block).collect();
+        let waiting: BTreeSet<Block> =
+            peer.download.outstanding.iter().map(|request| request.block).collect();
         let observed: BTreeSet<Block> = ours.requests().map(|(block, _)| block).collect();
         assert!(waiting.is_subset(&observed), "we wait for {waiting:?}, requests are {observed:?}");
         if !peer.fast && !self.rejected {

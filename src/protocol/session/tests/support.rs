@@ -9,7 +9,7 @@ use sha1::{Digest, Sha1};
 
 use super::observer::Observers;
 use crate::session::*;
-use crate::{Metainfo, PeerId, PieceIndex, Timestamp};
+use crate::{Geometry, Metainfo, PeerId, PieceIndex, Timestamp};
 
 pub(super) const OUR_ID: &[u8; 20] = b"-BT0001-ourselvesxyz";
 pub(super) const A_ID: &[u8; 20] = b"-XX1000-aaaaaaaaaaaa";
@@ -58,7 +58,9 @@ pub(super) struct Stage {
     pub(super) now: Timestamp,
     pub(super) torrent: Arc<Metainfo>,
     pub(super) content: Vec<u8>,
-    pub(super) disk: BTreeMap<PieceIndex, BTreeMap<u32, Bytes>>,
+    pub(super) disk: MemoryDisk,
+    /// The ranges that were stored of each piece, so that none is stored twice.
+    stored: BTreeMap<PieceIndex, BTreeMap<u32, u32>>,
     pub(super) kept: Vec<u32>,
     /// Whether stored bytes and hashes are answered at once.
     pub(super) disk_works: bool,
@@ -88,8 +90,9 @@ impl Stage {
             session: Session::new(config, torrent.clone(), identity, have, now),
             now,
             content: content(usize::try_from(torrent.total()).unwrap()),
+            disk: MemoryDisk::new(torrent.geometry.clone().unwrap_or_else(|| Geometry::new(1, []).unwrap())),
             torrent,
-            disk: BTreeMap::new(),
+            stored: BTreeMap::new(),
             kept: Vec::new(),
             disk_works: true,
             wakes: None,
@@ -129,53 +132,50 @@ impl Stage {
                     }
                     return lines;
                 }
-                Output::Store(piece, offset, bytes) => self.store(piece, offset, bytes),
+                Output::Store(..) | Output::HashBlocks(..) => self.work(&output),
                 Output::Discard(piece) => {
-                    self.disk.remove(&piece);
+                    self.work(&output);
                     lines.push(format!("discard {piece}"));
                 }
                 Output::Commit(piece) => {
                     self.kept.push(piece.0);
                     lines.push(format!("keep {piece}"));
                 }
-                Output::HashBlocks(piece, length) => self.examine(piece, length),
                 Output::Send(stream, bytes) => lines.push(sent(stream.0, &bytes)),
                 other => lines.extend(line(&other)),
             }
         }
     }
 
-    pub(super) fn examine(&mut self, piece: PieceIndex, length: u32) {
-        let bytes = self.piece(piece);
-        let digests = bytes.chunks(length as usize).map(|block| Sha1::digest(block).into()).collect();
-        self.session.handle(self.now, Input::BlockHashes(piece, digests));
+    /// Does what an output wants of the disk, and tells the session where the disk works.
+    pub(super) fn work(&mut self, output: &Output) {
+        match output {
+            Output::Store(piece, offset, bytes) => self.note_stored(*piece, *offset, bytes.len() as u32),
+            Output::Discard(piece) => {
+                self.stored.remove(piece);
+            }
+            _ => {}
+        }
+        let inputs = self.disk.handle(output).expect("an output about the disk");
+        if self.disk_works {
+            inputs.into_iter().for_each(|input| self.session.handle(self.now, input));
+        }
     }
 
-    pub(super) fn store(&mut self, piece: PieceIndex, offset: u32, bytes: Bytes) {
+    /// Nothing may be stored outside the piece or twice.
+    fn note_stored(&mut self, piece: PieceIndex, offset: u32, count: u32) {
         let size = self.torrent.geometry.as_ref().unwrap().piece_size(piece).expect("a piece of the torrent");
-        let end = offset + bytes.len() as u32;
+        let end = offset + count;
         assert!(end <= size, "{piece}: {offset}..{end} is beyond {size}");
-        let parts = self.disk.entry(piece).or_default();
-        for (&start, part) in parts.iter() {
-            assert!(
-                end <= start || start + part.len() as u32 <= offset,
-                "{piece}: {offset}..{end} comes twice"
-            );
+        let parts = self.stored.entry(piece).or_default();
+        for (&start, &part) in parts.iter() {
+            assert!(end <= start || start + part <= offset, "{piece}: {offset}..{end} comes twice");
         }
-        let count = bytes.len() as u32;
-        parts.insert(offset, bytes);
-        let whole = parts.values().map(Bytes::len).sum::<usize>() == size as usize;
-        if self.disk_works {
-            self.session.handle(self.now, Input::Stored(piece, count));
-            if whole {
-                let digest = Sha1::digest(self.piece(piece)).into();
-                self.session.handle(self.now, Input::Hashed(piece, digest));
-            }
-        }
+        parts.insert(offset, count);
     }
 
     pub(super) fn piece(&self, piece: PieceIndex) -> Vec<u8> {
-        self.disk.get(&piece).into_iter().flat_map(|parts| parts.values()).flatten().copied().collect()
+        self.disk.piece(piece).to_vec()
     }
 
     /// Lets time pass, waking the session as it wishes; what it does meanwhile.

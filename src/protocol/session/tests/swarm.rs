@@ -155,7 +155,8 @@ impl World {
     fn run_outputs(&mut self) -> Option<Timestamp> {
         loop {
             let now = self.stage.now;
-            match self.stage.session.poll() {
+            let output = self.stage.session.poll();
+            match output {
                 Output::Wait(Some(at)) if at <= now => self.stage.session.handle(now, Input::Tick),
                 Output::Wait(at) => return at,
                 Output::Done => {
@@ -190,12 +191,8 @@ impl World {
                         self.fars[far].stream = None;
                     }
                 }
-                Output::Discard(piece) => {
-                    self.stage.disk.remove(&piece);
-                }
                 Output::Commit(piece) => self.stage.kept.push(piece.0),
-                Output::Store(piece, offset, bytes) => self.stage.store(piece, offset, bytes),
-                Output::HashBlocks(piece, length) => self.stage.examine(piece, length),
+                Output::Store(..) | Output::HashBlocks(..) | Output::Discard(_) => self.stage.work(&output),
                 _ => {}
             }
         }
