@@ -1,4 +1,4 @@
-//! Where each value of a bencoded document stands in its bytes (BEP 3, "bencoding").
+//! Where each value of a bencoded document stands in its bytes (BEP 3, "bencoding"), and how values are written.
 //!
 //! The scan runs before anything else looks at bencoded bytes: it is strict about syntax, bounded in
 //! depth, and copies nothing. What is readable but not canonical (keys out of order, leading zeros) is
@@ -9,6 +9,12 @@ use std::ops::Range;
 
 use crate::field::{Field, Value, text_or_bytes};
 use crate::{DecodeError, Hex};
+
+mod other_entries;
+mod writer;
+
+pub use other_entries::OtherEntries;
+pub use writer::{DictionaryWriter, Writer, dictionary};
 
 /// How deep lists and dictionaries may nest. A v2 file tree nests once a directory; a path of more than
 /// a hundred is nobody's.
@@ -94,6 +100,11 @@ impl<'a> Document<'a> {
     /// What is readable but forbidden, in the order of the bytes.
     pub fn irregularities(&self) -> &[Irregularity] {
         &self.irregularities
+    }
+
+    /// Whether the document is as BEP 3 wants it, so that its values alone determine its bytes.
+    pub fn is_regular(&self) -> bool {
+        self.irregularities.is_empty()
     }
 
     /// The scanned bytes.
@@ -276,20 +287,6 @@ impl<'d> View<'d> {
             NodeKind::Integer(_) | NodeKind::String(_) => field,
         }
     }
-}
-
-/// Writes a string: its length in decimal, a colon, its bytes.
-pub fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.extend_from_slice(bytes.len().to_string().as_bytes());
-    out.push(b':');
-    out.extend_from_slice(bytes);
-}
-
-/// Writes an integer.
-pub fn put_integer(out: &mut Vec<u8>, number: i64) {
-    out.push(b'i');
-    out.extend_from_slice(number.to_string().as_bytes());
-    out.push(b'e');
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -532,9 +529,9 @@ mod tests {
         let leaf = prop_oneof![
             any::<i64>().prop_map(|number| format!("i{number}e").into_bytes()),
             prop::collection::vec(any::<u8>(), 0..20).prop_map(|bytes| {
-                let mut out = Vec::new();
-                put_string(&mut out, &bytes);
-                out
+                let mut out = Writer::default();
+                out.bytes(&bytes);
+                out.into_bytes()
             }),
         ];
         leaf.prop_recursive(5, 60, 6, |inner| {
@@ -546,15 +543,7 @@ mod tests {
                 ]
                 .concat()),
                 prop::collection::btree_map(prop::collection::vec(any::<u8>(), 0..6), inner, 0..6).prop_map(
-                    |entries| {
-                        let mut out = b"d".to_vec();
-                        for (key, value) in entries {
-                            put_string(&mut out, &key);
-                            out.extend(value);
-                        }
-                        out.push(b'e');
-                        out
-                    }
+                    |entries| dictionary(|out| entries.iter().for_each(|(key, value)| out.raw(key, value)))
                 ),
             ]
         })

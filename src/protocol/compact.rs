@@ -26,6 +26,14 @@ pub(crate) fn address(bytes: &[u8]) -> Option<IpAddr> {
     Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).into())
 }
 
+/// The 4 or 16 bytes of an address.
+pub(crate) fn address_bytes(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    }
+}
+
 /// Writes a peer: 6 bytes, or 18 over IPv6.
 pub fn put_endpoint(out: &mut Vec<u8>, peer: SocketAddr) {
     match peer.ip() {

@@ -14,5 +14,5 @@ pub use extended::{
 pub use framing::{Frame, LengthFault, MAX_MESSAGE, frame, length_fault};
 pub use handshake::{HANDSHAKE_LENGTH, Handshake, PROTOCOL, Prefix, ReservedBit, handshake_prefix};
 pub use id::MessageId;
-pub use message::{HashRange, Message};
+pub use message::{HashRange, Message, PIECE_HEADER};
 pub use piece_set::PieceSet;

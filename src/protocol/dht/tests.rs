@@ -186,8 +186,8 @@ fn rejects_every_cut() {
 }
 
 fn string(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    bencode::put_string(&mut out, bytes);
+    let mut out = format!("{}:", bytes.len()).into_bytes();
+    out.extend_from_slice(bytes);
     out
 }
 

@@ -1,10 +1,8 @@
 //! The first messages of a connection, both ways: handshake, pieces, extended handshake.
 
-use std::net::IpAddr;
-
-use crate::Timestamp;
-use crate::bencode;
+use crate::bencode::{self, DictionaryWriter};
 use crate::wire::{Handshake, Message};
+use crate::{Timestamp, compact};
 
 use super::core::Core;
 use super::peer::{Peer, Phase};
@@ -115,73 +113,56 @@ impl Core {
         });
     }
 
-    /// The dictionary of BEP 10.
+    /// The dictionary of BEP 10: the entries of the profile, in its order.
     fn extended_handshake(&self, now: Timestamp, peer: &Peer) -> Vec<u8> {
-        let mut out = vec![b'd'];
-        for (key, says) in &self.config.profile.extended {
-            let value = self.extended_value(now, peer, says);
-            if !value.is_empty() {
-                bencode::put_string(&mut out, key);
-                out.extend_from_slice(&value);
+        bencode::dictionary(|out| {
+            for (key, entry) in &self.config.profile.extended {
+                self.write_extended(now, peer, key, entry, out);
             }
-        }
-        out.push(b'e');
-        out
+        })
     }
 
-    /// What an entry of the extended handshake says; nothing where it is left out.
-    fn extended_value(&self, now: Timestamp, peer: &Peer, says: &ExtendedEntry) -> Vec<u8> {
+    /// Writes an entry of the extended handshake, or nothing where the entry is to be left out.
+    fn write_extended(
+        &self,
+        now: Timestamp,
+        peer: &Peer,
+        key: &[u8],
+        entry: &ExtendedEntry,
+        out: &mut DictionaryWriter<'_>,
+    ) {
         let profile = &self.config.profile;
-        let number = |number: i64| {
-            let mut out = Vec::new();
-            bencode::put_integer(&mut out, number);
-            out
-        };
-        let text = |text: &[u8]| {
-            let mut out = Vec::new();
-            bencode::put_string(&mut out, text);
-            out
-        };
         let port = self.config.port;
-        match says {
-            ExtendedEntry::Extensions => self.extensions(),
-            ExtendedEntry::MetadataSize => {
-                number(i64::try_from(self.torrent.info_bytes().len()).unwrap_or(i64::MAX))
-            }
-            ExtendedEntry::Port | ExtendedEntry::PortWhenDialling if port == 0 => Vec::new(),
-            ExtendedEntry::PortWhenDialling if peer.incoming => Vec::new(),
-            ExtendedEntry::Port | ExtendedEntry::PortWhenDialling => number(port.into()),
-            ExtendedEntry::Reqq => number(profile.reqq.into()),
-            ExtendedEntry::Client if profile.client.is_empty() => Vec::new(),
-            ExtendedEntry::Client => text(profile.client.as_bytes()),
-            ExtendedEntry::YourAddress => match peer.address.ip() {
-                IpAddr::V4(ip) => text(&ip.octets()),
-                IpAddr::V6(ip) => text(&ip.octets()),
-            },
-            ExtendedEntry::UploadOnlyOnceComplete if !self.is_complete() => Vec::new(),
+        match entry {
+            ExtendedEntry::Extensions => out.dictionary(key, |out| self.write_extensions(out)),
+            ExtendedEntry::MetadataSize => out.integer(key, self.torrent.info_bytes().len() as u64),
+            ExtendedEntry::Port | ExtendedEntry::PortWhenDialling if port == 0 => {}
+            ExtendedEntry::PortWhenDialling if peer.incoming => {}
+            ExtendedEntry::Port | ExtendedEntry::PortWhenDialling => out.integer(key, port),
+            ExtendedEntry::Reqq => out.integer(key, profile.reqq),
+            ExtendedEntry::Client if profile.client.is_empty() => {}
+            ExtendedEntry::Client => out.bytes(key, &profile.client),
+            ExtendedEntry::YourAddress => out.bytes(key, compact::address_bytes(peer.address.ip())),
+            ExtendedEntry::UploadOnlyOnceComplete if !self.is_complete() => {}
             ExtendedEntry::UploadOnly | ExtendedEntry::UploadOnlyOnceComplete => {
-                number(self.is_complete().into())
+                out.integer(key, u8::from(self.is_complete()));
             }
-            ExtendedEntry::CompleteAgo => {
-                let seconds = |since| i64::try_from((now - since).as_secs()).unwrap_or(i64::MAX);
-                number(self.completed_at.map_or(-1, seconds))
-            }
-            ExtendedEntry::Number(constant) => number(*constant),
-            ExtendedEntry::Text(constant) => text(constant),
+            ExtendedEntry::CompleteAgo => match self.completed_at {
+                Some(since) => out.integer(key, (now - since).as_secs()),
+                None => out.integer(key, -1),
+            },
+            ExtendedEntry::Number(constant) => out.integer(key, *constant),
+            ExtendedEntry::Text(constant) => out.bytes(key, constant),
         }
     }
 
-    fn extensions(&self) -> Vec<u8> {
-        let mut out = vec![b'd'];
+    fn write_extensions(&self, out: &mut DictionaryWriter<'_>) {
         for (name, id) in &self.config.profile.extensions {
             // BEP 27: a private torrent's peers are not passed on.
             if name == "ut_pex" && *id != 0 && self.torrent.private {
                 continue;
             }
-            bencode::put_string(&mut out, name.as_bytes());
-            bencode::put_integer(&mut out, (*id).into());
+            out.integer(name, *id);
         }
-        out.push(b'e');
-        out
     }
 }

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use crate::bencode;
 use crate::peer::limits::{MAX_FIRST_PEX_PEERS, MAX_PEX_PEERS, PEX_TOO_SOON};
 use crate::wire::{
     Content, ExtendedHandshake, Extension, METADATA_PIECE, Message, Metadata, MetadataKind, Pex, PieceSet,
@@ -347,24 +346,14 @@ impl Core {
         }
         let info = self.torrent.info_bytes();
         let start = (metadata.piece as usize).saturating_mul(METADATA_PIECE as usize);
-        let mut payload = b"d8:msg_type".to_vec();
-        // One who asks faster than it reads is refused.
-        if start >= info.len() || peer.unsent + peer.send_buffer.len() > MAX_UNSENT_METADATA {
-            bencode::put_integer(&mut payload, 2);
-            payload.extend_from_slice(b"5:piece");
-            bencode::put_integer(&mut payload, metadata.piece.into());
-            payload.push(b'e');
+        // A peer that asks faster than it reads is refused.
+        let answer = if start >= info.len() || peer.unsent + peer.send_buffer.len() > MAX_UNSENT_METADATA {
+            Metadata::reject(metadata.piece)
         } else {
             let end = info.len().min(start + METADATA_PIECE as usize);
-            bencode::put_integer(&mut payload, 1);
-            payload.extend_from_slice(b"5:piece");
-            bencode::put_integer(&mut payload, metadata.piece.into());
-            payload.extend_from_slice(b"10:total_size");
-            bencode::put_integer(&mut payload, i64::try_from(info.len()).unwrap_or(i64::MAX));
-            payload.push(b'e');
-            payload.extend_from_slice(&info[start..end]);
-        }
-        peer.send(&Message::Extended { id, payload: payload.into() });
+            Metadata::data(metadata.piece, info.len() as u64, info[start..end].to_vec())
+        };
+        peer.send(&Message::Extended { id, payload: answer.encode().into() });
     }
 }
 

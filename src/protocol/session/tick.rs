@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::bencode;
-use crate::compact::put_endpoint;
 use crate::peer::limits::{MAX_PEX_PEERS, PEX_INTERVAL};
-use crate::wire::Message;
+use crate::wire::{Message, Pex, PexPeer};
 use crate::{Block, Timestamp};
 
 use super::core::Core;
@@ -217,7 +215,9 @@ impl Core {
         dropped.iter().for_each(|address| {
             peer.pex.sent.remove(address);
         });
-        peer.send(&Message::Extended { id, payload: pex(&added, &dropped).into() });
+        let added = added.into_iter().map(|address| PexPeer { address, flags: 0 }).collect();
+        let pex = Pex { added, dropped, ..Pex::default() };
+        peer.send(&Message::Extended { id, payload: pex.encode().into() });
     }
 
     fn has_seeded_enough(&self, now: Timestamp) -> bool {
@@ -231,32 +231,6 @@ impl Core {
 /// Whether the peer should send a block.
 fn is_downloading(peer: &Peer) -> bool {
     !peer.choke.peer_choking && peer.choke.am_interested && peer.download.is_busy()
-}
-
-/// The dictionary of BEP 11, its keys in order.
-fn pex(added: &[SocketAddr], dropped: &[SocketAddr]) -> Vec<u8> {
-    let compact = |addresses: &[SocketAddr], ipv6: bool| {
-        let mut out = Vec::new();
-        for &address in addresses.iter().filter(|address| address.is_ipv6() == ipv6) {
-            put_endpoint(&mut out, address);
-        }
-        out
-    };
-    let flags = |ipv6| vec![0; added.iter().filter(|address| address.is_ipv6() == ipv6).count()];
-    let mut out = vec![b'd'];
-    for (key, value) in [
-        (&b"added"[..], compact(added, false)),
-        (b"added.f", flags(false)),
-        (b"added6", compact(added, true)),
-        (b"added6.f", flags(true)),
-        (b"dropped", compact(dropped, false)),
-        (b"dropped6", compact(dropped, true)),
-    ] {
-        bencode::put_string(&mut out, key);
-        bencode::put_string(&mut out, &value);
-    }
-    out.push(b'e');
-    out
 }
 
 /// How often peers are looked after.

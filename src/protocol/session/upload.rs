@@ -62,11 +62,8 @@ impl Core {
     }
 
     fn send_block(&mut self, now: Timestamp, peer: &mut Peer, block: Block, bytes: Bytes) {
-        // The head of a piece message (BEP 3); the block follows as it was read, not copied.
-        peer.send_buffer.extend_from_slice(&(9 + block.length).to_be_bytes());
-        peer.send_buffer.push(7);
-        peer.send_buffer.extend_from_slice(&block.index.0.to_be_bytes());
-        peer.send_buffer.extend_from_slice(&block.begin.to_be_bytes());
+        // The block follows as it was read, not copied.
+        peer.send_buffer.extend_from_slice(&Message::piece_header(block));
         peer.messages.sent += 1;
         self.flush(now, peer);
         let count = u64::from(block.length);

@@ -1,14 +1,20 @@
 //! What extended messages say (BEP 10), once the receiver's handshake has given their ids a name.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::ops::Range;
-
-use crate::bencode::{self, Document, View};
+use crate::bencode::{self, View};
 use crate::field::{Field, Value};
 use crate::{DecodeError, PieceIndex, Reader, compact};
 
-/// The bytes of each piece of metadata but the last (BEP 9, "extension message").
-pub const METADATA_PIECE: u64 = 16 * 1024;
+mod handshake;
+mod holepunch;
+mod metadata;
+mod pex;
+
+pub use handshake::ExtendedHandshake;
+pub use holepunch::{Holepunch, HolepunchKind};
+pub use metadata::{METADATA_PIECE, Metadata, MetadataKind};
+pub use pex::{Pex, PexPeer};
+
+use pex::whole_endpoints;
 
 /// An extension, by the name under which handshakes announce it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -99,7 +105,7 @@ impl Extension {
             (Self::UploadOnly, Ok(Content::UploadOnly(only))) => {
                 vec![Field::content("upload_only", 0..1, Value::Unsigned(u64::from(only)))]
             }
-            (Self::Holepunch, Ok(Content::Holepunch(holepunch))) => holepunch.fields(payload.len()),
+            (Self::Holepunch, Ok(Content::Holepunch(holepunch))) => holepunch.fields(),
             (Self::Handshake | Self::Pex | Self::Other(_) | Self::Metadata | Self::Unannounced, _) => {
                 let Ok((document, end)) = bencode::scan_prefix(payload) else {
                     return whole();
@@ -139,237 +145,23 @@ pub enum Content {
     Other,
 }
 
-/// The dictionary that opens the extension protocol, and may come again to change it (BEP 10, "handshake
-/// message"). Absent keys are `None`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ExtendedHandshake {
-    /// Each extension and the id under which the speaker wants to receive it; 0 switches it off.
-    pub extensions: Vec<(String, u8)>,
-    /// The client's name and version.
-    pub client: Option<String>,
-    /// The TCP port the speaker listens on.
-    pub port: Option<u16>,
-    /// How many requests the speaker keeps without dropping any.
-    pub reqq: Option<u32>,
-    /// The bytes of the torrent's info dictionary (BEP 9).
-    pub metadata_size: Option<u64>,
-    /// The receiver's address as the speaker sees it.
-    pub your_ip: Option<IpAddr>,
-    /// Whether the speaker only uploads (BEP 21).
-    pub upload_only: Option<bool>,
-}
-
-impl ExtendedHandshake {
-    fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
-        let document = dictionary(payload)?;
-        let root = document.root();
-        let number = |key: &[u8]| root.get(key).and_then(View::unsigned);
-        let extensions = root.get(b"m").and_then(View::entries).into_iter().flatten();
-        Ok(Self {
-            extensions: extensions
-                .filter_map(|entry| {
-                    let id = u8::try_from(entry.value.unsigned()?).ok()?;
-                    Some((String::from_utf8_lossy(entry.key).into_owned(), id))
-                })
-                .collect(),
-            client: root.get(b"v").and_then(View::bytes).map(|v| String::from_utf8_lossy(v).into_owned()),
-            port: number(b"p").and_then(|port| u16::try_from(port).ok()),
-            reqq: number(b"reqq").and_then(|reqq| u32::try_from(reqq).ok()),
-            metadata_size: number(b"metadata_size"),
-            your_ip: root.get(b"yourip").and_then(View::bytes).and_then(compact::address),
-            upload_only: number(b"upload_only").map(|only| only != 0),
+impl Content {
+    /// The payload that says this: the bytes after the extended id. `None` for [`Content::Other`], which keeps nothing
+    /// of its payload.
+    ///
+    /// What was decoded is encoded to the same bytes, except for a dictionary whose own keys were out of order, twice,
+    /// or had lengths with leading zeros (those of BEP 3 are written), and for an `upload_only` of neither 0 nor 1.
+    pub fn encode(&self) -> Option<Vec<u8>> {
+        Some(match self {
+            Self::Handshake(handshake) => handshake.encode(),
+            Self::Metadata(metadata) => metadata.encode(),
+            Self::Pex(pex) => pex.encode(),
+            Self::DontHave(piece) => piece.0.to_be_bytes().to_vec(),
+            Self::Holepunch(holepunch) => holepunch.encode(),
+            Self::UploadOnly(only) => vec![u8::from(*only)],
+            Self::Other => return None,
         })
     }
-}
-
-/// A message of ut_metadata (BEP 9): a dictionary, and for data the piece's bytes behind it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Metadata {
-    /// Request, data or reject.
-    pub kind: MetadataKind,
-    /// The 16 KiB piece of the metadata it is about.
-    pub piece: u32,
-    /// With data: the bytes of the whole metadata.
-    pub total_size: Option<u64>,
-    /// With data: where the piece stands in the payload.
-    pub data: Range<usize>,
-}
-
-/// The `msg_type` of a ut_metadata message (BEP 9, "extension message").
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MetadataKind {
-    /// 0
-    Request,
-    /// 1
-    Data,
-    /// 2
-    Reject,
-    /// Anything else: to be ignored.
-    Unknown(u64),
-}
-
-impl MetadataKind {
-    /// The document's word for it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Request => "request",
-            Self::Data => "data",
-            Self::Reject => "reject",
-            Self::Unknown(_) => "unknown",
-        }
-    }
-}
-
-impl Metadata {
-    fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
-        let (document, end) = bencode::scan_prefix(payload)?;
-        let number = |key: &[u8]| document.root().get(key).and_then(View::unsigned);
-        let kind = number(b"msg_type").ok_or(DecodeError::new(0, "a dictionary with a msg_type"))?;
-        let piece = number(b"piece").and_then(|piece| u32::try_from(piece).ok());
-        Ok(Self {
-            kind: match kind {
-                0 => MetadataKind::Request,
-                1 => MetadataKind::Data,
-                2 => MetadataKind::Reject,
-                other => MetadataKind::Unknown(other),
-            },
-            piece: piece.ok_or(DecodeError::new(0, "a dictionary with a piece of 32 bits"))?,
-            total_size: number(b"total_size"),
-            data: end..payload.len(),
-        })
-    }
-}
-
-/// Peers that the speaker connected to and lost since its last message (BEP 11).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pex {
-    /// Peers connected, IPv4 then IPv6.
-    pub added: Vec<PexPeer>,
-    /// Peers lost, IPv4 then IPv6.
-    pub dropped: Vec<SocketAddr>,
-}
-
-/// A peer in a ut_pex message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PexPeer {
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// The flags of `added.f`, 0 where there are none (BEP 11, "Protocol Extension").
-    pub flags: u8,
-}
-
-impl Pex {
-    fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
-        let document = dictionary(payload)?;
-        let root = document.root();
-        let peers = |key: &[u8], ipv6| -> Result<Vec<SocketAddr>, DecodeError> {
-            let Some(value) = root.get(key) else { return Ok(Vec::new()) };
-            value.bytes().and_then(|bytes| whole_endpoints(bytes, ipv6)).ok_or(DecodeError::new(
-                value.span().start,
-                "a string of 6 bytes an IPv4 peer, 18 an IPv6 peer",
-            ))
-        };
-        let flags = |key: &[u8]| root.get(key).and_then(View::bytes).unwrap_or_default();
-        let mut pex = Self::default();
-        for (peers, flags) in
-            [(peers(b"added", false)?, flags(b"added.f")), (peers(b"added6", true)?, flags(b"added6.f"))]
-        {
-            let flags = flags.iter().copied().chain(std::iter::repeat(0));
-            pex.added.extend(peers.into_iter().zip(flags).map(|(address, flags)| PexPeer { address, flags }));
-        }
-        pex.dropped = peers(b"dropped", false)?;
-        pex.dropped.extend(peers(b"dropped6", true)?);
-        Ok(pex)
-    }
-}
-
-/// A message of ut_holepunch (BEP 55).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Holepunch {
-    /// Rendezvous, connect or error.
-    pub kind: HolepunchKind,
-    /// The endpoint it is about.
-    pub endpoint: SocketAddr,
-    /// Why a rendezvous failed; 0 otherwise.
-    pub error: u32,
-}
-
-/// The `msg_type` of a ut_holepunch message (BEP 55).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HolepunchKind {
-    /// 0
-    Rendezvous,
-    /// 1
-    Connect,
-    /// 2
-    Error,
-    /// Anything else.
-    Unknown(u8),
-}
-
-impl HolepunchKind {
-    /// The document's word for it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Rendezvous => "rendezvous",
-            Self::Connect => "connect",
-            Self::Error => "error",
-            Self::Unknown(_) => "unknown",
-        }
-    }
-}
-
-impl Holepunch {
-    fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(payload);
-        let kind = match reader.u8("a message type")? {
-            0 => HolepunchKind::Rendezvous,
-            1 => HolepunchKind::Connect,
-            2 => HolepunchKind::Error,
-            other => HolepunchKind::Unknown(other),
-        };
-        let address = match reader.u8("an address type")? {
-            0 => IpAddr::V4(Ipv4Addr::from(reader.array::<4>("an IPv4 address")?)),
-            1 => IpAddr::V6(Ipv6Addr::from(reader.array::<16>("an IPv6 address")?)),
-            _ => return Err(DecodeError::new(1, "address type 0 (IPv4) or 1 (IPv6)")),
-        };
-        let endpoint = SocketAddr::new(address, reader.u16("a port")?);
-        // Some clients leave the error code out of messages that are no errors.
-        let error = if reader.remaining() == 0 { 0 } else { reader.u32("an error code")? };
-        reader.end("the end of the message")?;
-        Ok(Self { kind, endpoint, error })
-    }
-
-    fn fields(&self, end: usize) -> Vec<Field> {
-        let address_end = if self.endpoint.is_ipv4() { 6 } else { 18 };
-        let mut fields = vec![
-            Field::content("msg_type", 0..1, Value::Text(self.kind.name().to_owned())),
-            Field::framing("addr_type", 1..2, Value::Unsigned(u64::from(self.endpoint.is_ipv6()))),
-            Field::content("addr", 2..address_end, Value::Address(self.endpoint.ip())),
-            Field::content(
-                "port",
-                address_end..address_end + 2,
-                Value::Unsigned(u64::from(self.endpoint.port())),
-            ),
-        ];
-        if end > address_end + 2 {
-            fields.push(Field::content(
-                "err_code",
-                address_end + 2..end,
-                Value::Unsigned(u64::from(self.error)),
-            ));
-        }
-        fields
-    }
-}
-
-/// The dictionary that all of `payload` must be, except for what lenient clients let follow it.
-fn dictionary(payload: &[u8]) -> Result<Document<'_>, DecodeError> {
-    let (document, _) = bencode::scan_prefix(payload)?;
-    if !document.root().is_dictionary() {
-        return Err(DecodeError::new(0, "a dictionary"));
-    }
-    Ok(document)
 }
 
 /// What the strings of the extension protocol's dictionaries say beyond text (BEP 10, BEP 11).
@@ -382,11 +174,6 @@ fn meaning(key: &[u8], value: View<'_>) -> Option<Value> {
         b"added.f" | b"added6.f" => Some(Value::Bytes(bytes.to_vec())),
         _ => None,
     }
-}
-
-/// Peers of 6 bytes each, or 18 over IPv6. `None` when the bytes are no whole number of peers.
-fn whole_endpoints(bytes: &[u8], ipv6: bool) -> Option<Vec<SocketAddr>> {
-    bytes.len().is_multiple_of(compact::stride(ipv6)).then(|| compact::endpoints(bytes, ipv6))
 }
 
 #[cfg(test)]
@@ -419,7 +206,7 @@ mod tests {
         let Content::Metadata(metadata) = decode(&Extension::Metadata, payload) else { panic!() };
         assert_eq!((metadata.kind, metadata.piece), (MetadataKind::Data, 2));
         assert_eq!(metadata.total_size, Some(34256));
-        assert_eq!(&payload[metadata.data], b"xxxx");
+        assert_eq!(metadata.data, b"xxxx");
     }
 
     #[test]
@@ -439,11 +226,6 @@ mod tests {
     }
 
     #[test]
-    fn rejects_peers_of_a_wrong_stride() {
-        assert_eq!(Extension::Pex.decode(b"d5:added5:abcdee").unwrap_err().offset, 8);
-    }
-
-    #[test]
     fn reads_the_binary_extensions() {
         assert_eq!(decode(&Extension::DontHave, &[0, 0, 0, 7]), Content::DontHave(PieceIndex(7)));
         assert_eq!(decode(&Extension::UploadOnly, &[1]), Content::UploadOnly(true));
@@ -452,6 +234,14 @@ mod tests {
         let Content::Holepunch(holepunch) = decode(&Extension::Holepunch, &payload) else { panic!() };
         assert_eq!(holepunch.kind, HolepunchKind::Rendezvous);
         assert_eq!(holepunch.endpoint, "10.0.0.9:6881".parse().unwrap());
+    }
+
+    #[test]
+    fn the_binary_extensions_encode_to_their_bytes() {
+        assert_eq!(Content::DontHave(PieceIndex(0x0102_0304)).encode(), Some(vec![1, 2, 3, 4]));
+        assert_eq!(Content::UploadOnly(true).encode(), Some(vec![1]));
+        assert_eq!(Content::UploadOnly(false).encode(), Some(vec![0]));
+        assert_eq!(Content::Other.encode(), None);
     }
 
     #[test]
@@ -468,6 +258,31 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_decoded_of_any_regular_dictionary_encodes_to_it(
+            entries in prop::collection::btree_map(
+                prop::sample::select(vec![
+                    "added", "added.f", "added6", "dropped", "m", "msg_type", "p", "piece", "reqq", "total_size",
+                    "upload_only", "v", "yourip", "zz",
+                ]),
+                prop_oneof![
+                    Just(b"i0e".to_vec()), Just(b"i1e".to_vec()), Just(b"i-1e".to_vec()), Just(b"i99999e".to_vec()),
+                    Just(b"0:".to_vec()), Just(b"1:\xff".to_vec()), Just(b"6:abcdef".to_vec()), Just(b"le".to_vec()),
+                    Just(b"d6:ut_pexi1ee".to_vec()),
+                ],
+                0..14,
+            ),
+            behind in prop::sample::select(vec!["", "x"]),
+        ) {
+            let mut payload = bencode::dictionary(|out| entries.iter().for_each(|(key, value)| out.raw(key, value)));
+            payload.extend(behind.bytes());
+            for extension in [Extension::Handshake, Extension::Metadata, Extension::Pex] {
+                if let Ok(content) = extension.decode(&payload) {
+                    prop_assert_eq!(content.encode().unwrap(), payload.clone());
+                }
+            }
+        }
+
         #[test]
         fn fields_tile_any_payload(payload in prop::collection::vec(any::<u8>(), 0..80), which in 0..7usize) {
             use Extension::*;

@@ -7,6 +7,9 @@ use super::id::MessageId;
 use crate::field::{Field, Value};
 use crate::{Block, DecodeError, PieceIndex, Reader};
 
+/// The bytes of a piece message before its block (BEP 3): 4 of its length, 1 of its id, 4 each of piece and offset.
+pub const PIECE_HEADER: usize = 13;
+
 /// One message. Blocks, bitfields and payloads are slices of the bytes it was decoded from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
@@ -194,6 +197,21 @@ impl Message {
         out[start..start + 4].copy_from_slice(&length.to_be_bytes());
     }
 
+    /// The [`PIECE_HEADER`] bytes of a piece message before its block, for a block that is sent without being copied:
+    /// length, id, piece, offset (BEP 3).
+    ///
+    /// # Panics
+    /// When the block exceeds 4 GiB less 9 bytes.
+    pub fn piece_header(block: Block) -> [u8; PIECE_HEADER] {
+        let mut header = [0; PIECE_HEADER];
+        let length = block.length.checked_add(9).expect("a message is shorter than 4 GiB");
+        header[..4].copy_from_slice(&length.to_be_bytes());
+        header[4] = MessageId::PIECE.0;
+        header[5..9].copy_from_slice(&block.index.0.to_be_bytes());
+        header[9..].copy_from_slice(&block.begin.to_be_bytes());
+        header
+    }
+
     /// The byte that names the message; a keep-alive has none.
     pub const fn id(&self) -> Option<MessageId> {
         Some(match self {
@@ -360,6 +378,17 @@ mod tests {
         assert_eq!(message.encoded_length(), bytes.len());
         assert_eq!(untiled(&message.fields(), 0..bytes.len()), None);
         message
+    }
+
+    #[test]
+    fn a_piece_header_is_the_beginning_of_the_piece_message() {
+        // length 9 + 3, id 7, piece 3, offset 0x4000
+        let header = [0, 0, 0, 12, 7, 0, 0, 0, 3, 0, 0, 0x40, 0];
+        assert_eq!(Message::piece_header(Block { index: PieceIndex(3), begin: 0x4000, length: 3 }), header);
+        let mut message = Vec::new();
+        let block = Bytes::from_static(&[1, 2, 3]);
+        Message::Piece { index: PieceIndex(3), begin: 0x4000, block }.encode(&mut message);
+        assert_eq!(message[..PIECE_HEADER], header);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use bittrace_protocol::bencode::{self, View};
+use bittrace_protocol::bencode::{self, View, Writer};
 use bittrace_protocol::compact::{endpoints, put_endpoint};
 use bittrace_protocol::tracker::http::{Response, encode_response};
 
@@ -40,41 +40,39 @@ fn recast_body(
     more: &[SocketAddr],
 ) -> Option<Vec<u8>> {
     let document = bencode::scan(body).ok()?;
-    let mut out = vec![b'd'];
-    for entry in document.root().entries()? {
-        let ipv6 = match entry.key {
-            b"peers" => false,
-            b"peers6" => true,
-            _ => {
-                bencode::put_string(&mut out, entry.key);
-                out.extend_from_slice(entry.value.raw());
-                continue;
-            }
-        };
-        bencode::put_string(&mut out, entry.key);
-        match entry.value.bytes() {
-            Some(compact) => {
-                let told = endpoints(compact, ipv6).into_iter().filter_map(place);
-                let mut peers: Vec<_> = told.filter(|peer| peer.is_ipv6() == ipv6).collect();
-                for &peer in more.iter().filter(|peer| peer.is_ipv6() == ipv6) {
-                    if !peers.contains(&peer) {
-                        peers.push(peer);
-                    }
+    let entries = document.root().entries()?;
+    Some(bencode::dictionary(|out| {
+        for entry in entries {
+            let ipv6 = match entry.key {
+                b"peers" => false,
+                b"peers6" => true,
+                _ => {
+                    out.raw(entry.key, entry.value.raw());
+                    continue;
                 }
-                let mut told = Vec::new();
-                peers.into_iter().for_each(|peer| put_endpoint(&mut told, peer));
-                bencode::put_string(&mut out, &told);
+            };
+            match entry.value.bytes() {
+                Some(compact) => {
+                    let told = endpoints(compact, ipv6).into_iter().filter_map(place);
+                    let mut peers: Vec<_> = told.filter(|peer| peer.is_ipv6() == ipv6).collect();
+                    for &peer in more.iter().filter(|peer| peer.is_ipv6() == ipv6) {
+                        if !peers.contains(&peer) {
+                            peers.push(peer);
+                        }
+                    }
+                    let mut told = Vec::new();
+                    peers.into_iter().for_each(|peer| put_endpoint(&mut told, peer));
+                    out.bytes(entry.key, &told);
+                }
+                None => out.list(entry.key, |out| write_peers(out, entry.value, place, more)),
             }
-            None => put_list(&mut out, entry.value, place, more),
         }
-    }
-    out.push(b'e');
-    Some(out)
+    }))
 }
 
 /// Peers as dictionaries, without their ids: other ones will call themselves otherwise.
-fn put_list(
-    out: &mut Vec<u8>,
+fn write_peers(
+    out: &mut Writer,
     list: View<'_>,
     place: &dyn Fn(SocketAddr) -> Option<SocketAddr>,
     more: &[SocketAddr],
@@ -90,32 +88,28 @@ fn put_list(
             peers.push(peer);
         }
     }
-    out.push(b'l');
     for peer in peers {
-        out.extend_from_slice(b"d2:ip");
-        bencode::put_string(out, peer.ip().to_string().as_bytes());
-        out.extend_from_slice(b"4:port");
-        bencode::put_integer(out, peer.port().into());
-        out.push(b'e');
+        out.dictionary(|out| {
+            out.bytes("ip", peer.ip().to_string());
+            out.integer("port", peer.port());
+        });
     }
-    out.push(b'e');
 }
 
 /// A copy of a torrent file whose only tracker is at `url`: the info value as it stands, so that its hash stays, and
 /// nothing that would lead elsewhere. `None` where the bytes are no torrent file.
 pub(crate) fn recast_torrent(file: &[u8], url: &str) -> Option<Vec<u8>> {
     let document = bencode::scan(file).ok()?;
-    let mut out = b"d8:announce".to_vec();
-    bencode::put_string(&mut out, url.as_bytes());
-    bencode::put_string(&mut out, b"info");
-    out.extend_from_slice(document.root().get(b"info")?.raw());
+    let info = document.root().get(b"info")?.raw();
     // The only other entry that belongs to the content (BEP 52).
-    if let Some(layers) = document.root().get(b"piece layers") {
-        bencode::put_string(&mut out, b"piece layers");
-        out.extend_from_slice(layers.raw());
-    }
-    out.push(b'e');
-    Some(out)
+    let layers = document.root().get(b"piece layers");
+    Some(bencode::dictionary(|out| {
+        out.bytes("announce", url);
+        out.raw("info", info);
+        if let Some(layers) = layers {
+            out.raw("piece layers", layers.raw());
+        }
+    }))
 }
 
 #[cfg(test)]

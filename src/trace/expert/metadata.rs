@@ -83,7 +83,7 @@ impl Gathered {
             return None;
         }
         // A copy: the message it stands in would be kept whole.
-        let bytes = Bytes::copy_from_slice(payload.get(metadata.data)?);
+        let bytes = Bytes::from(metadata.data);
         let pieces = self.torrents.entry((info_hash, total)).or_default();
         let versions = pieces.entry(metadata.piece).or_default();
         if versions.len() >= VERSIONS || versions.contains(&bytes) {

@@ -51,12 +51,11 @@ impl Peers {
         };
         let Ok(Content::Metadata(metadata)) = extension.decode(payload) else { return };
         let Some(info_hash) = record.torrent.filter(|_| metadata.kind == MetadataKind::Data) else { return };
-        let Some(bytes) = payload.get(metadata.data) else { return };
         let sender = &mut self.metadata[record.direction as usize];
         if metadata.piece == 0 {
             *sender = Some(Box::new(MetadataHash::new(metadata.total_size.unwrap_or(0))));
         }
-        let whole = sender.as_mut().and_then(|hash| hash.push(metadata.piece, bytes));
+        let whole = sender.as_mut().and_then(|hash| hash.push(metadata.piece, &metadata.data));
         if whole.is_some_and(|hashes| !hashes.contains(&info_hash)) {
             let text = format!("all of it came, and its hash is not {info_hash}");
             record.notes.push(rules::BEP9_WRONG_HASH.note(text));

@@ -144,8 +144,8 @@ fn describe_extended(message: &Message, extension: &Extension) -> String {
         }
         Ok(Content::Holepunch(holepunch)) => {
             let failed = match holepunch.error {
-                0 => String::new(),
-                error => format!(", error {error}"),
+                None | Some(0) => String::new(),
+                Some(error) => format!(", error {error}"),
             };
             format!("{name} {} {}{failed}", holepunch.kind.name(), holepunch.endpoint)
         }

@@ -416,11 +416,10 @@ mod tests {
     proptest! {
         #[test]
         fn odd_peers_never_panic(peers: Vec<u8>, peers6: Vec<u8>) {
-            let mut body = b"d5:peers".to_vec();
-            bencode::put_string(&mut body, &peers);
-            body.extend(b"6:peers6");
-            bencode::put_string(&mut body, &peers6);
-            body.push(b'e');
+            let body = bencode::dictionary(|out| {
+                out.bytes("peers", &peers);
+                out.bytes("peers6", &peers6);
+            });
             let reply = announce_of(&body);
             prop_assert_eq!(reply.peers.len(), peers.len() / 6 + peers6.len() / 18);
         }
