@@ -128,9 +128,10 @@ impl Observed {
         assert_eq!(peer.fast, self.state.is_fast() == Some(true));
         assert_eq!(peer.extended, self.state.is_extended());
 
-        // With the fast extension, a request that we cancelled or gave up is outstanding until it is answered.
-        let waiting: BTreeSet<Block> =
-            peer.download.outstanding.iter().map(|request| request.block).collect();
+        // With the fast extension, a request that we cancelled or gave up is outstanding until it is answered. A block that is
+        // being received has not been observed yet.
+        let waiting = peer.download.outstanding.iter().chain(&peer.download.receiving);
+        let waiting: BTreeSet<Block> = waiting.map(|request| request.block).collect();
         let observed: BTreeSet<Block> = ours.requests().map(|(block, _)| block).collect();
         assert!(waiting.is_subset(&observed), "we wait for {waiting:?}, requests are {observed:?}");
         if !peer.fast && !self.rejected {
