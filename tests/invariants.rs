@@ -8,6 +8,7 @@ use std::io::{Cursor, Read};
 use std::path::Path;
 
 use bittrace_protocol::Timestamp;
+use bittrace_protocol::bencode::scan_prefix;
 use bittrace_protocol::field::untiled;
 use bittrace_protocol::mse::{Cipher, End, MseKey};
 use bittrace_protocol::tracker::http::{RequestKind, RequestStyle};
@@ -120,6 +121,7 @@ fn fields_tile_each_record() {
 #[test]
 fn what_is_decoded_encodes_to_the_same_bytes() {
     let (mut wire, mut http, mut udp) = (0, 0, 0);
+    let mut contents: BTreeMap<String, usize> = BTreeMap::new();
     for path in captures() {
         for record in records(&path) {
             let context = format!("{}: message {}", scenario(&path), record.number);
@@ -134,6 +136,21 @@ fn what_is_decoded_encodes_to_the_same_bytes() {
                     assert!(bytes == record.bytes, "{context}: {}", message.name());
                     assert!(!matches!(message, Message::Malformed { .. }), "{context}: malformed");
                     wire += 1;
+                    if let Body::PeerWire(PeerWireBody::Extended(
+                        Message::Extended { payload, .. },
+                        extension,
+                    )) = &record.body
+                        && let Ok(content) = extension.decode(payload)
+                        && let Some(again) = content.encode()
+                        && scan_prefix(payload).map_or(true, |(document, _)| document.is_regular())
+                    {
+                        assert_eq!(
+                            again.escape_ascii().to_string(),
+                            payload.escape_ascii().to_string(),
+                            "{context}"
+                        );
+                        *contents.entry(extension.name().to_owned()).or_default() += 1;
+                    }
                 }
                 Body::HttpTracker(HttpTrackerBody::Request(request, kind)) => {
                     let style = RequestStyle::of(request);
@@ -154,6 +171,9 @@ fn what_is_decoded_encodes_to_the_same_bytes() {
                 _ => {}
             }
         }
+    }
+    for kind in ["handshake", "ut_metadata", "ut_pex"] {
+        assert!(contents.contains_key(kind), "no {kind} was covered: {contents:?}");
     }
     assert!(wire > 1000 && http > 50 && udp >= 12, "only {wire} wire, {http} HTTP and {udp} UDP messages");
 }

@@ -2,7 +2,7 @@
 //! Any value that is scanned has its parts where it says, and fields that tile it.
 
 use bittrace_fuzz::tile;
-use bittrace_protocol::bencode::{View, put_integer, put_string, scan, scan_prefix};
+use bittrace_protocol::bencode::{View, Writer, scan, scan_prefix};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -19,30 +19,29 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(end == 0 || scan_prefix(&bytes[..end - 1]).is_err(), "the value ends before its last byte");
     tile(&document.root().fields(&|_, _| None), end);
     if document.irregularities().is_empty() {
-        let mut again = Vec::new();
+        let mut again = Writer::default();
         encode(document.root(), &mut again);
-        assert_eq!(again, &bytes[..end]);
+        assert_eq!(again.into_bytes(), &bytes[..end]);
     }
 });
 
 /// Writes a value by the rules of BEP 3. Integers beyond 64 bits stand as they came.
-fn encode(view: View<'_>, out: &mut Vec<u8>) {
+fn encode(view: View<'_>, out: &mut Writer) {
     if let Some(bytes) = view.bytes() {
-        put_string(out, bytes);
+        out.bytes(bytes);
     } else if let Some(number) = view.integer() {
-        put_integer(out, number);
+        out.integer(number);
     } else if let Some(items) = view.items() {
-        out.push(b'l');
-        items.for_each(|item| encode(item, out));
-        out.push(b'e');
+        out.list(|out| items.for_each(|item| encode(item, out)));
     } else if let Some(entries) = view.entries() {
-        out.push(b'd');
-        for entry in entries {
-            put_string(out, entry.key);
-            encode(entry.value, out);
-        }
-        out.push(b'e');
+        out.dictionary(|out| {
+            for entry in entries {
+                let mut value = Writer::default();
+                encode(entry.value, &mut value);
+                out.raw(entry.key, &value.into_bytes());
+            }
+        });
     } else {
-        out.extend_from_slice(view.raw());
+        out.raw(view.raw());
     }
 }

@@ -1,7 +1,9 @@
 #![no_main]
-//! The payload of every extension, decodable or not, has fields that tile it.
+//! The payload of every extension, decodable or not, has fields that tile it. What was decoded encodes to the same
+//! bytes where the bencoding was regular.
 
 use bittrace_fuzz::tile;
+use bittrace_protocol::bencode::scan_prefix;
 use bittrace_protocol::wire::{Content, Extension};
 use libfuzzer_sys::fuzz_target;
 
@@ -18,13 +20,27 @@ fuzz_target!(|payload: &[u8]| {
     ] {
         tile(&extension.fields(payload), payload.len());
         match extension.decode(payload) {
-            Ok(Content::Metadata(metadata)) => {
-                assert_eq!(metadata.data.end, payload.len());
-                assert!(metadata.data.start <= metadata.data.end);
+            Ok(content) => {
+                if let Content::Pex(pex) = &content {
+                    assert!(pex.added.len() * 6 <= payload.len());
+                }
+                let Some(again) = content.encode() else { continue };
+                let exact = match &content {
+                    Content::Handshake(_) | Content::Metadata(_) | Content::Pex(_) => is_regular(payload),
+                    Content::UploadOnly(_) => payload[0] <= 1,
+                    _ => true,
+                };
+                if exact {
+                    assert_eq!(again, payload);
+                    assert_eq!(extension.decode(&again), Ok(content));
+                }
             }
-            Ok(Content::Pex(pex)) => assert!(pex.added.len() * 6 <= payload.len()),
-            Ok(_) => {}
             Err(error) => assert!(error.offset <= payload.len(), "{error}"),
         }
     }
 });
+
+/// Whether the dictionary that a payload begins with is bencoded as BEP 3 wants it.
+fn is_regular(payload: &[u8]) -> bool {
+    scan_prefix(payload).is_ok_and(|(document, _)| document.irregularities().is_empty())
+}

@@ -45,7 +45,7 @@ fn key() -> MseKey {
     MseKey { info_hash: InfoHash([0xaa; 20]), secret: std::array::from_fn(|at| at as u8) }
 }
 
-fn line(key: &Key) -> String {
+fn line(key: &MseKey) -> String {
     let end = (std::net::Ipv4Addr::LOCALHOST, 1).into();
     key.to_line(end, end)
 }
