@@ -13,7 +13,7 @@ mod side;
 use std::time::Duration;
 
 use crate::wire::{Content, Extension, PieceSet};
-use crate::{PieceIndex, Timestamp};
+use crate::{Block, PieceIndex, Timestamp};
 
 pub use faults::PeerFault;
 pub use requests::{RequestCapacity, SentMessage};
@@ -172,6 +172,14 @@ impl ConnectionState {
     /// Meanwhile no fault of the other side is reported that could be wrong because of them.
     pub const fn set_unseen(&mut self, side: PeerSide, unseen: bool) {
         self.sides[side as usize].unseen = unseen;
+    }
+
+    /// Says that the other side will not answer the requests of `side` for a block, which no message has said. They no longer
+    /// count as outstanding; a block that comes nevertheless answers them.
+    pub fn abandon_requests(&mut self, side: PeerSide, block: Block) {
+        let side = &mut self.sides[side as usize];
+        side.requests.doubt(block);
+        side.end_wait();
     }
 
     /// Whether all that both sides said before a message of `sender` was observed.

@@ -205,22 +205,23 @@ impl BlockRequests {
             }
             return true;
         }
-        if request.chokes == self.chokes {
-            let repeats =
-                if request.repeated { self.repeated.get(&block).map_or(0, VecDeque::len) } else { 0 };
-            self.outstanding -= 1 + repeats;
-        }
-        if answered.is_none() {
-            // A block may answer the request still, but the next request for the block counts anew.
-            request.chokes = self.chokes.wrapping_sub(1);
-            return true;
-        }
-        if request.repeated {
+        self.doubt(block);
+        if answered == Some(false) {
+            self.open.remove(&block);
             self.repeated.remove(&block);
+            self.note_end(block, RequestEnd::Cancelled);
         }
-        self.open.remove(&block);
-        self.note_end(block, RequestEnd::Cancelled);
         true
+    }
+
+    /// Takes in that the requests for a block may have ended. They do not count as outstanding; a block or a reject that comes
+    /// nevertheless answers them, and the next request for the block counts anew.
+    pub(super) fn doubt(&mut self, block: Block) {
+        let current = self.open.get_mut(&block).filter(|request| request.chokes == self.chokes);
+        let Some(request) = current else { return };
+        let repeats = if request.repeated { self.repeated.get(&block).map_or(0, VecDeque::len) } else { 0 };
+        self.outstanding -= 1 + repeats;
+        request.chokes = self.chokes.wrapping_sub(1);
     }
 
     /// The block of a cancelled request that was not answered within `patience`. Each is given once.

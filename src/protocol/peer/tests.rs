@@ -169,6 +169,28 @@ fn with_the_fast_extension_a_cancelled_request_is_answered() {
 }
 
 #[test]
+fn an_abandoned_request_is_not_outstanding_and_may_be_answered() {
+    for offers in [PLAIN, FAST] {
+        let mut talk = Conversation::unchoked(offers);
+        talk.at(0).quietly(Initiator, &request(0));
+        talk.says(Initiator, &request(0));
+        talk.quietly(Initiator, &request(1));
+        talk.state.abandon_requests(Initiator, block(0));
+        talk.state.abandon_requests(Initiator, block(0));
+        talk.state.abandon_requests(Initiator, block(7));
+        let side = talk.state.side(Initiator);
+        assert_eq!((side.outstanding(), side.request(block(0))), (1, None));
+        assert_eq!(talk.at(10).answers(Responder, &piece(0)), Some((5, 10)));
+        talk.quietly(Initiator, &request(2));
+        assert_eq!(talk.state.side(Initiator).outstanding(), 2);
+        talk.quietly(Responder, &piece(1));
+        talk.state.abandon_requests(Initiator, block(2));
+        // Nothing is outstanding, so that nothing is waited for.
+        talk.at(70_000).quietly(Responder, &Message::KeepAlive);
+    }
+}
+
+#[test]
 fn blocks_are_held_against_the_requests_for_them() {
     let mut talk = Conversation::unchoked(FAST);
     assert_eq!(talk.faults(Responder, &piece(5)), [BlockUnsolicited]);
@@ -355,14 +377,21 @@ fn nothing_is_judged_where_bytes_were_lost_or_are_still_to_come() {
     assert_eq!(talk.answers(Responder, &piece(3)), Some((8, 0)));
 }
 
-/// Any message: few pieces, so that messages meet, and numbers from all of 32 bits.
-fn any_message() -> impl Strategy<Value = Message> {
-    let number = prop_oneof![4 => 0..4_u32, 1 => any::<u32>()];
-    let block = (number.clone(), 0..2_u32, 0..2_u32).prop_map(|(index, begin, length)| Block {
+/// Few numbers, so that messages meet, and numbers from all of 32 bits.
+fn any_number() -> impl Strategy<Value = u32> + Clone {
+    prop_oneof![4 => 0..4_u32, 1 => any::<u32>()]
+}
+
+fn any_block() -> impl Strategy<Value = Block> + Clone {
+    (any_number(), 0..2_u32, 0..2_u32).prop_map(|(index, begin, length)| Block {
         index: PieceIndex(index),
         begin,
         length,
-    });
+    })
+}
+
+fn any_message() -> impl Strategy<Value = Message> {
+    let (number, block) = (any_number(), any_block());
     let payload = prop_oneof![
         prop::collection::vec(any::<u8>(), 0..20),
         Just(b"d1:md6:ut_pexi1e11:ut_metadatai2ee4:reqqi1ee".to_vec()),
@@ -409,6 +438,7 @@ enum Step {
     Handshake(bool, u8),
     Lost(bool),
     Unseen(bool, bool),
+    Abandoned(bool, Block),
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -417,6 +447,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (any::<bool>(), any::<u8>()).prop_map(|(side, offers)| Step::Handshake(side, offers)),
         1 => any::<bool>().prop_map(Step::Lost),
         1 => (any::<bool>(), any::<bool>()).prop_map(|(side, unseen)| Step::Unseen(side, unseen)),
+        1 => (any::<bool>(), any_block()).prop_map(|(side, block)| Step::Abandoned(side, block)),
     ]
 }
 
@@ -458,6 +489,7 @@ proptest! {
                     state.observe_unreadable(side(first), at);
                 }
                 Step::Unseen(first, unseen) => state.set_unseen(side(first), unseen),
+                Step::Abandoned(first, block) => state.abandon_requests(side(first), block),
             }
             for side in PeerSide::BOTH {
                 let side = state.side(side);
