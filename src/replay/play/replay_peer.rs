@@ -1,11 +1,8 @@
 //! A recorded peer that plays its part again: each of its messages is held until the client has said what came before
 //! it in the reference, and blocks until they are asked for. It does no I/O.
 
-use std::collections::{BTreeMap, VecDeque};
-
-use bittrace_protocol::wire::{
-    Content, ExtendedHandshake, Extension, Frame, HANDSHAKE_LENGTH, Handshake, Message, frame,
-};
+use bittrace_protocol::peer::{ConnectionState, PeerSide, RequestCapacity};
+use bittrace_protocol::wire::{Extension, Frame, HANDSHAKE_LENGTH, Handshake, Message, frame};
 use bittrace_protocol::{Block, InfoHash, Timestamp};
 use bittrace_trace::{Body, MseBody, PeerWireBody, Record, Speaker, Unreadable};
 use bytes::{Bytes, BytesMut};
@@ -25,14 +22,12 @@ pub struct ReplayPeer {
     /// Whether only the essential is waited for, a cue having been missed.
     lenient: bool,
     received: BytesMut,
-    shaken: bool,
-    /// The ids under which the client receives extensions.
-    extensions: BTreeMap<String, u8>,
-    asked: VecDeque<Block>,
-    /// Whether the last of choke and unchoke that was said chokes.
-    chokes: bool,
-    /// Whether the client, and whether this end, offers the fast extension.
-    fast: (bool, bool),
+    /// What both sides have said on this connection.
+    state: ConnectionState,
+    /// The side of the recorded peer.
+    side: PeerSide,
+    /// How many messages were observed.
+    observed: u64,
     missed: Vec<Missed>,
     /// Where the client's bytes stopped being messages.
     pub garbled: Option<&'static str>,
@@ -50,15 +45,14 @@ struct ScriptedMessage {
     said: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 enum ScriptedKind {
-    Handshake {
-        fast: bool,
-    },
+    Handshake(Handshake),
     Block(Block),
-    Chokes(bool),
     /// A message of an extension, whose id is the receiver's number.
-    Extension(String),
+    Extension(Extension),
+    Message(Message),
+    /// What is not of the peer wire protocol.
     Other,
 }
 
@@ -117,11 +111,9 @@ impl ReplayPeer {
             heard: PreconditionCounts::default(),
             lenient: false,
             received: BytesMut::new(),
-            shaken: false,
-            extensions: BTreeMap::new(),
-            asked: VecDeque::new(),
-            chokes: true,
-            fast: (false, false),
+            state: ConnectionState::with_capacity(RequestCapacity::CLIENT),
+            side: if connection.called { PeerSide::Initiator } else { PeerSide::Responder },
+            observed: 0,
             missed: Vec::new(),
             garbled: None,
         }
@@ -129,8 +121,9 @@ impl ReplayPeer {
 
     /// Has it open the connection: its handshake comes first.
     pub fn call(&mut self) {
+        self.side = PeerSide::Initiator;
         if let Some(line) =
-            self.lines.first_mut().filter(|line| matches!(line.says, ScriptedKind::Handshake { .. }))
+            self.lines.first_mut().filter(|line| matches!(line.says, ScriptedKind::Handshake(_)))
         {
             line.wants = PreconditionCounts::default();
         }
@@ -142,7 +135,7 @@ impl ReplayPeer {
             return;
         }
         self.received.extend_from_slice(bytes);
-        if !self.shaken {
+        if self.state.side(self.client()).handshake().is_none() {
             if self.received.first().is_some_and(|&length| length != 19) {
                 self.garbled = Some("its first bytes are no handshake: it may encrypt");
                 return;
@@ -156,13 +149,12 @@ impl ReplayPeer {
                     self.garbled = Some("its handshake is for another torrent");
                     return;
                 }
-                Ok(handshake) => self.fast.0 = handshake.offers_fast(),
+                Ok(handshake) => self.observe_handshake(self.client(), &handshake),
                 Err(error) => {
                     self.garbled = Some(error.wanted);
                     return;
                 }
             }
-            self.shaken = true;
             self.heard.add(Precondition::Handshake);
         }
         loop {
@@ -185,18 +177,37 @@ impl ReplayPeer {
 
     fn take(&mut self, message: &Message) {
         Precondition::of(message).into_iter().for_each(|cue| self.heard.add(cue));
-        match message {
-            Message::Request(block) if self.asked.len() < MOST_ASKED => self.asked.push_back(*block),
-            Message::Cancel(block) => self.asked.retain(|asked| asked != block),
-            Message::Extended { id: 0, payload } => {
-                if let Ok(Content::Handshake(ExtendedHandshake { extensions, .. })) =
-                    Extension::Handshake.decode(payload)
-                {
-                    self.extensions.extend(extensions);
-                }
-            }
-            _ => {}
+        self.observe(self.client(), message);
+        if let Message::Cancel(block) = message {
+            // Where the recorded peer answers a cancel, its answer is one of the lines.
+            self.state.abandon_requests(self.client(), *block);
         }
+    }
+
+    const fn client(&self) -> PeerSide {
+        self.side.other()
+    }
+
+    fn observe_handshake(&mut self, sender: PeerSide, handshake: &Handshake) {
+        self.observed += 1;
+        self.state.observe_handshake(sender, UNTIMED, self.observed, handshake);
+    }
+
+    fn observe(&mut self, sender: PeerSide, message: &Message) {
+        self.observed += 1;
+        self.state.observe(sender, UNTIMED, self.observed, message);
+    }
+
+    /// Whether the client requested a block that is still to be sent.
+    fn is_requested(&self, block: Block) -> bool {
+        self.state.side(self.client()).request(block).is_some()
+    }
+
+    /// The blocks that the client requested and that are still to be sent, the oldest request first.
+    fn requested(&self) -> Vec<Block> {
+        let mut requests: Vec<_> = self.state.side(self.client()).requests().collect();
+        requests.sort_unstable_by_key(|(_, sent)| sent.number);
+        requests.into_iter().map(|(block, _)| block).collect()
     }
 
     /// What it says now: each message that it need not hold back, and when the last of them was said in the reference.
@@ -212,9 +223,10 @@ impl ReplayPeer {
             if self.heard.lacks(&self.wants(line)).is_some() {
                 break;
             }
-            if let ScriptedKind::Block(block) = line.says {
-                let Some(place) = self.asked.iter().position(|asked| *asked == block) else { break };
-                self.asked.remove(place);
+            if let ScriptedKind::Block(block) = line.says
+                && !self.is_requested(block)
+            {
+                break;
             }
             at = Some(line.at);
             self.say(self.next, &mut out);
@@ -222,59 +234,76 @@ impl ReplayPeer {
         // What was asked for in another order, or in other sizes than in the reference.
         let holds = |line: &ScriptedMessage| self.heard.lacks(&line.wants).is_some();
         let held = !self.lenient && self.lines.get(self.next).is_some_and(holds);
-        if self.shaken && !held && (!self.chokes || self.is_fast()) {
+        let shaken = self.state.side(self.client()).handshake().is_some();
+        if shaken && !held && (!self.state.side(self.side).is_choking() || self.is_fast()) {
             let last = self.lines.get(self.next).or(self.lines.last()).map(|line| line.at);
-            while let Some(block) = self.asked.pop_front() {
-                if self.answer(block, contents, &mut out) {
-                    at = at.or(last);
+            for block in self.requested() {
+                while self.is_requested(block) {
+                    if self.answer(block, contents, &mut out) {
+                        at = at.or(last);
+                    }
                 }
             }
         }
         (!out.is_empty()).then(|| (out, at.unwrap_or(Timestamp::EPOCH)))
     }
 
-    const fn is_fast(&self) -> bool {
-        self.fast.0 && self.fast.1
+    fn is_fast(&self) -> bool {
+        self.state.is_fast() == Some(true)
     }
 
     fn wants(&self, line: &ScriptedMessage) -> PreconditionCounts {
         if self.lenient { line.wants.essential() } else { line.wants }
     }
 
-    /// Answers a request that the reference does not answer at this place; whether it could.
+    /// Answers a request that the reference does not answer at this place, so that the request is not outstanding any more;
+    /// whether there is an answer.
     fn answer(&mut self, block: Block, contents: &RecordedPieces, out: &mut Vec<Bytes>) -> bool {
-        let later = self.lines.iter().position(|line| !line.said && line.says == ScriptedKind::Block(block));
+        let later = self
+            .lines
+            .iter()
+            .position(|line| !line.said && matches!(line.says, ScriptedKind::Block(said) if said == block));
         if let Some(place) = later {
             self.say(place, out);
             return true;
         }
-        let mut message = Vec::new();
-        let known = contents.block(block);
-        match known {
-            Some(bytes) => {
-                Message::Piece { index: block.index, begin: block.begin, block: bytes }.encode(&mut message);
-            }
+        let message = match contents.block(block) {
+            Some(bytes) => Message::Piece { index: block.index, begin: block.begin, block: bytes },
             None => {
                 self.missed.push(Missed::Unknown(block));
                 if !self.is_fast() {
+                    self.state.abandon_requests(self.client(), block);
                     return false;
                 }
-                Message::RejectRequest(block).encode(&mut message);
+                Message::RejectRequest(block)
             }
-        }
-        out.push(message.into());
+        };
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        self.observe(self.side, &message);
+        out.push(bytes.into());
         true
     }
 
     fn say(&mut self, place: usize, out: &mut Vec<Bytes>) {
         let line = &mut self.lines[place];
         line.said = true;
+        self.observed += 1;
+        let (state, side, number) = (&mut self.state, self.side, self.observed);
         match &line.says {
-            ScriptedKind::Handshake { fast } => self.fast.1 = *fast,
-            ScriptedKind::Chokes(chokes) => self.chokes = *chokes,
-            ScriptedKind::Extension(name) => {
-                let Some(&id) = self.extensions.get(name).filter(|&&id| id != 0) else {
-                    self.missed.push(Missed::Unspoken { number: line.number, extension: name.clone() });
+            ScriptedKind::Handshake(handshake) => {
+                state.observe_handshake(side, UNTIMED, number, handshake);
+            }
+            ScriptedKind::Block(block) => {
+                state.observe_block(side, UNTIMED, number, *block);
+            }
+            ScriptedKind::Message(message) => {
+                state.observe(side, UNTIMED, number, message);
+            }
+            ScriptedKind::Extension(extension) => {
+                let Some(id) = state.side(side.other()).extension_id(extension) else {
+                    let extension = extension.name().to_owned();
+                    self.missed.push(Missed::Unspoken { number: line.number, extension });
                     return;
                 };
                 // Its number is the receiver's choice (BEP 10).
@@ -282,10 +311,14 @@ impl ReplayPeer {
                 if let Some(place) = bytes.get_mut(EXTENDED_ID) {
                     *place = id;
                 }
-                out.push(bytes.freeze());
+                let bytes = bytes.freeze();
+                if let Ok(message) = Message::decode(&bytes) {
+                    state.observe(side, UNTIMED, number, &message);
+                }
+                out.push(bytes);
                 return;
             }
-            ScriptedKind::Block(_) | ScriptedKind::Other => {}
+            ScriptedKind::Other => {}
         }
         out.push(line.bytes.clone());
     }
@@ -341,28 +374,25 @@ impl ReplayPeer {
 impl ScriptedMessage {
     fn of(record: &Record, wants: PreconditionCounts) -> Self {
         let says = match &record.body {
-            Body::PeerWire(PeerWireBody::Handshake(handshake)) => {
-                ScriptedKind::Handshake { fast: handshake.offers_fast() }
-            }
+            Body::PeerWire(PeerWireBody::Handshake(handshake)) => ScriptedKind::Handshake(*handshake),
             Body::PeerWire(PeerWireBody::Extended(Message::Extended { id, .. }, extension)) if *id != 0 => {
-                ScriptedKind::Extension(extension.name().to_owned())
+                ScriptedKind::Extension(extension.clone())
             }
             _ => match record.peer_message() {
                 Some(Message::Piece { index, begin, block }) => {
                     let length = u32::try_from(block.len()).unwrap_or(u32::MAX);
                     ScriptedKind::Block(Block { index: *index, begin: *begin, length })
                 }
-                Some(Message::Choke) => ScriptedKind::Chokes(true),
-                Some(Message::Unchoke) => ScriptedKind::Chokes(false),
-                _ => ScriptedKind::Other,
+                Some(message) => ScriptedKind::Message(message.clone()),
+                None => ScriptedKind::Other,
             },
         };
         Self { at: record.at, number: record.number, bytes: record.bytes.clone(), says, wants, said: false }
     }
 }
 
-/// How many requests of a client are remembered.
-const MOST_ASKED: usize = 10_000;
+/// A recorded peer waits for messages, not for times, so that it observes without a clock.
+const UNTIMED: Timestamp = Timestamp::EPOCH;
 
 /// Where the id of an extended message stands: behind the length and the message's id (BEP 10).
 const EXTENDED_ID: usize = 5;

@@ -26,7 +26,13 @@ fn ids(peer: &mut ReplayPeer, contents: &RecordedPieces) -> Vec<u8> {
 
 /// A handshake that offers both extensions, for the capture's torrent.
 fn handshake() -> Vec<u8> {
-    [&b"\x13BitTorrent protocol"[..], &[0, 0, 0, 0, 0, 0x10, 0, 4], TORRENT, b"-XX0000-abcdefghijkl"].concat()
+    offering(4)
+}
+
+/// A handshake with this last reserved byte, in which 4 offers the fast extension.
+fn offering(last: u8) -> Vec<u8> {
+    let reserved = [0, 0, 0, 0, 0, 0x10, 0, last];
+    [&b"\x13BitTorrent protocol"[..], &reserved, TORRENT, b"-XX0000-abcdefghijkl"].concat()
 }
 
 fn request(piece: u8, begin: u16, length: u16) -> Vec<u8> {
@@ -127,6 +133,49 @@ fn what_is_cancelled_is_not_sent() {
     peer.hear(&cancel);
     peer.waive();
     assert_eq!(ids(&mut peer, &contents), []);
+}
+
+#[test]
+fn a_choke_ends_requests_unless_both_sides_speak_the_fast_extension() {
+    for (last, answered) in [(0, vec![]), (4, vec![7])] {
+        let (mut peer, contents) = far();
+        peer.hear(&[&offering(last)[..], EXTENDED, &HAVE_NONE, &INTERESTED].concat());
+        assert_eq!(ids(&mut peer, &contents), [19, 20, 14, 1]);
+        peer.hear(&request(4, 16384, 16384));
+        for (id, message) in [(0, Message::Choke), (1, Message::Unchoke)] {
+            peer.lines.insert(
+                peer.next,
+                ScriptedMessage {
+                    at: Timestamp::EPOCH,
+                    number: 0,
+                    bytes: vec![0, 0, 0, 1, id].into(),
+                    says: ScriptedKind::Message(message),
+                    wants: PreconditionCounts::default(),
+                    said: false,
+                },
+            );
+            assert_eq!(ids(&mut peer, &contents), [id]);
+        }
+        assert!(peer.waive());
+        assert_eq!(ids(&mut peer, &contents), answered, "reserved byte {last}");
+        // A request after the unchoke is answered in any case.
+        peer.hear(&request(4, 0, 16384));
+        assert_eq!(ids(&mut peer, &contents), [7]);
+    }
+}
+
+#[test]
+fn a_block_that_nobody_has_is_missed_once_where_it_cannot_be_refused() {
+    let (mut peer, contents) = far();
+    peer.hear(&[&offering(0)[..], EXTENDED, &HAVE_NONE, &INTERESTED].concat());
+    assert_eq!(ids(&mut peer, &contents), [19, 20, 14, 1]);
+    peer.waive();
+    for _ in 0..2 {
+        peer.hear(&request(200, 0, 16384));
+    }
+    assert_eq!([(); 3].map(|()| ids(&mut peer, &contents).len()), [0; 3]);
+    let unknown = |missed: &&Missed| matches!(missed, Missed::Unknown(_));
+    assert_eq!(peer.finish().iter().filter(unknown).count(), 1);
 }
 
 #[test]
