@@ -1,6 +1,4 @@
-//! How a client tells of pieces that are new, and which pieces its far ends have.
-
-use std::collections::BTreeSet;
+//! How a client tells of pieces that are new.
 
 use bittrace_protocol::PieceIndex;
 use bittrace_protocol::session::{HaveStep, LastMessage};
@@ -83,35 +81,6 @@ impl HaveTimes {
             }
         }
         Some(parting)
-    }
-}
-
-/// Which pieces the far end has.
-#[derive(Default)]
-pub(super) struct Holds {
-    all: bool,
-    pieces: BTreeSet<PieceIndex>,
-}
-
-impl Holds {
-    pub(super) fn hear(&mut self, message: &Message) {
-        match message {
-            Message::HaveAll => self.all = true,
-            Message::Have(piece) => {
-                self.pieces.insert(*piece);
-            }
-            Message::Bitfield(bits) => {
-                for (place, byte) in (0_u32..).zip(bits.iter()) {
-                    let set = (0..8).filter(|bit| byte & (0x80 >> bit) != 0);
-                    self.pieces.extend(set.map(|bit| PieceIndex(place * 8 + bit)));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    pub(super) fn has(&self, piece: PieceIndex) -> bool {
-        self.all || self.pieces.contains(&piece)
     }
 }
 

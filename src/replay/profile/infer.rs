@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bittrace_protocol::bencode;
+use bittrace_protocol::peer::{ConnectionState, PeerSide};
 use bittrace_protocol::session::{
     Alphabet, ExtendedEntry, FirstMessage, Haves, Identity, Interest, KeyForm, PieceOrder, Profile,
     RequestStep, Schedule, WithoutPieces,
@@ -13,7 +14,7 @@ use bittrace_protocol::wire::{Extension, Handshake, Message};
 use bittrace_protocol::{Block, InfoHash, PeerId, PieceIndex};
 use bittrace_trace::{Body, HttpTrackerBody, PeerWireBody, Record, Speaker};
 
-use super::have_schedule::{HaveTimes, Holds, tells_pieces};
+use super::have_schedule::{HaveTimes, tells_pieces};
 use crate::model::reference::{RecordedConnection, Reference};
 
 /// What a reference shows of its client.
@@ -258,16 +259,19 @@ impl<'a> Learner<'a> {
 
     /// How many pieces the torrent has, as far as messages show: one more than the highest they name.
     fn piece_count(&self) -> Option<u32> {
-        let named =
-            self.reference.records.iter().filter_map(Record::peer_message).filter_map(
-                |message| match message {
-                    Message::Have(piece) | Message::AllowedFast(piece) => Some(piece.0),
-                    Message::Request(block) => Some(block.index.0),
-                    Message::Piece { index, .. } => Some(index.0),
-                    _ => None,
-                },
-            );
-        named.max().map(|highest| highest.saturating_add(1))
+        let messages = self.reference.records.iter().filter_map(Record::peer_message);
+        messages.filter_map(named_piece).max().map(|highest| highest.0.saturating_add(1))
+    }
+
+    /// No fewer pieces than the torrent has: as many as a bitfield has bits, else as many as messages of the connection name.
+    fn piece_bound(&self, connection: &'a RecordedConnection) -> u32 {
+        let messages = || self.reference.records_of(connection).filter_map(Record::peer_message);
+        let bits = messages().find_map(|message| match message {
+            Message::Bitfield(bits) => u32::try_from(bits.len() * 8).ok(),
+            _ => None,
+        });
+        let named = || messages().filter_map(named_piece).map(|piece| piece.0.saturating_add(1)).max();
+        bits.or_else(named).unwrap_or(0).min(MAX_PIECES)
     }
 
     fn extended(&mut self, peers: &[&'a RecordedConnection]) {
@@ -339,15 +343,14 @@ impl<'a> Learner<'a> {
 
     /// How many requests wait, and of what size.
     fn requests(&mut self, connection: &'a RecordedConnection) {
-        let (mut asked, mut given, mut waiting, mut most) = (0_u32, 0_u32, 0_u32, 0);
+        let (mut asked, mut given, mut most) = (0_u32, 0_u32, 0);
         let mut refills: Vec<RequestStep> = Vec::new();
         let (mut length, mut shown) = (0, None);
         for record in self.reference.records_of(connection) {
             match (record.speaker, record.peer_message()) {
                 (Speaker::Local, Some(Message::Request(block))) => {
                     asked += 1;
-                    waiting += 1;
-                    most = most.max(waiting);
+                    most = most.max(record.effect.outstanding[PeerSide::from(record.direction) as usize]);
                     length = length.max(block.length);
                     shown = shown.or(Some(record));
                     match refills.last_mut().filter(|refill| refill.blocks_received == given) {
@@ -355,10 +358,7 @@ impl<'a> Learner<'a> {
                         None => refills.push(RequestStep { blocks_received: given, requests_sent: asked }),
                     }
                 }
-                (Speaker::Far, Some(Message::Piece { .. })) => {
-                    given += 1;
-                    waiting = waiting.saturating_sub(1);
-                }
+                (Speaker::Far, Some(Message::Piece { .. })) => given += 1,
                 _ => {}
             }
         }
@@ -403,12 +403,14 @@ impl<'a> Learner<'a> {
         let mut told = HaveTimes::default();
         let mut redundant = None;
         for connection in peers {
-            let mut holds = Holds::default();
+            let mut state = ConnectionState::new();
+            state.set_piece_count(self.piece_bound(connection));
             let mut open = false;
             for record in self.reference.records_of(connection) {
                 let Some(message) = record.peer_message() else { continue };
+                let sender = PeerSide::from(record.direction);
+                state.observe(sender, record.at, record.number, message);
                 if record.speaker == Speaker::Far {
-                    holds.hear(message);
                     if let Message::Piece { index, .. } = message {
                         told.given(*index);
                     }
@@ -420,7 +422,8 @@ impl<'a> Learner<'a> {
                     continue;
                 }
                 if let Message::Have(piece) = message {
-                    redundant = Some(redundant.unwrap_or(false) || holds.has(*piece));
+                    let far_has = state.side(sender.other()).pieces().is_some_and(|far| far.contains(*piece));
+                    redundant = Some(redundant.unwrap_or(false) || far_has);
                 }
                 told.say(record, message);
             }
@@ -440,6 +443,16 @@ impl<'a> Learner<'a> {
         }
         let shown = told.shown.map(|place| ProfileEvidence { part: "haves", frame: Some(place) });
         self.learnt.evidence.push(shown.unwrap_or(ProfileEvidence { part: "haves", frame: None }));
+    }
+}
+
+/// The piece that a message names.
+const fn named_piece(message: &Message) -> Option<PieceIndex> {
+    match message {
+        Message::Have(piece) | Message::AllowedFast(piece) => Some(*piece),
+        Message::Request(block) => Some(block.index),
+        Message::Piece { index, .. } => Some(*index),
+        _ => None,
     }
 }
 
@@ -466,6 +479,9 @@ fn announce_of(record: &Record) -> Option<(&Record, &Request, &Announce)> {
         _ => None,
     }
 }
+
+/// More pieces than any torrent has: their hashes alone would be 320 MiB. A message may name any number.
+const MAX_PIECES: u32 = 1 << 24;
 
 /// Where chance comes from in a rehearsal: any number, always the same.
 const SEED: u64 = 0x6269_7474_7261_6365;
