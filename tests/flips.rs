@@ -63,7 +63,7 @@ impl Original {
         assert_eq!(others.len(), 1, "byte {at}: {place} of {message} {}: {others:?}", number + 1);
         let (conversation, pair) = others[0];
         let reference = report.conversations[conversation].reference.expect("it is paired");
-        let way = self.transcript.conversations[reference].way(pair.speaker);
+        let way = self.transcript.conversations[reference].way(pair.side);
         let kept = &way.messages[pair.reference.expect("it is paired") as usize];
         assert_eq!(
             (kept.number, pair.verdict, pair.moved),
@@ -108,7 +108,7 @@ impl Original {
             let Some(reference) = report.conversations[conversation].reference else { continue };
             let conversation = &self.transcript.conversations[reference];
             let Some(place) = pair.reference else { continue };
-            let kept = &conversation.way(pair.speaker).messages[place as usize];
+            let kept = &conversation.way(pair.side).messages[place as usize];
             let same_stream = conversation.stream == culprit.stream;
             assert!(
                 same_stream,
@@ -116,7 +116,7 @@ impl Original {
                 number + 1,
                 kept.number
             );
-            let same_way = pair.speaker == culprit.speaker;
+            let same_way = pair.side == culprit.side;
             assert!(
                 !same_way || kept.number > number as u64,
                 "byte {at}: message {} before {} is {:?}",

@@ -210,7 +210,7 @@ pub(crate) struct Comparing {
     pub(crate) format: DiffFormat,
     /// Whose messages count; the other side's are context. Without it, local; with --no-mask, both
     #[arg(long, value_enum, value_name = "SIDE")]
-    pub(crate) side: Option<Side>,
+    pub(crate) side: Option<JudgedSides>,
     /// Only messages of these names, comma separated, such as handshake,request
     #[arg(long, value_name = "MESSAGE", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
@@ -308,7 +308,7 @@ impl Default for Comparing {
 
 /// Whose messages count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Side {
+pub(crate) enum JudgedSides {
     /// Those of the hosts the captures are about
     Local,
     /// Those of the far ends

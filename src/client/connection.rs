@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bittrace_protocol::session::{CloseReason, Input, SessionStreamId};
-use bittrace_trace::StreamClosing as LineClosing;
+use bittrace_trace::{Side, StreamClosing as LineClosing};
 use bytes::{Buf, Bytes};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpStream;
@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::event::DriverEvent;
 use crate::gauge::MemoryBudget;
 use crate::pool::Pool;
-use crate::record::{SpeakingSide, Tap, TappedConnection};
+use crate::record::{Tap, TappedConnection};
 
 /// What all connections share.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ impl Network {
     ) {
         let now = self.clock.now();
         let local = socket.local_addr().unwrap_or(remote);
-        let line = self.tap.opened(now, SpeakingSide::FarEnd, local, remote);
+        let line = self.tap.opened(now, Side::Remote, local, remote);
         line.established(now);
         self.carry(stream, socket, line, said).await;
     }
@@ -89,7 +89,7 @@ impl Network {
         {
             return Err(failed(error));
         }
-        let line = self.tap.opened(at, SpeakingSide::We, local.unwrap_or(remote), remote);
+        let line = self.tap.opened(at, Side::Local, local.unwrap_or(remote), remote);
         let socket = TcpStream::from_std(socket.into()).map_err(failed)?;
         let opened = timeout(self.connect_timeout, socket.writable()).await;
         let now = self.clock.now();
@@ -166,7 +166,7 @@ impl Network {
                 Ok(length) => {
                     let at = self.clock.now();
                     let bytes = chunk.filled(length);
-                    line.burst(at, SpeakingSide::FarEnd, &bytes);
+                    line.burst(at, Side::Remote, &bytes);
                     self.tell(Input::Received(stream, bytes)).await;
                 }
                 Err(error) => match error.kind() {
@@ -240,7 +240,7 @@ async fn write_all(
         while left > 0 {
             let bytes = &mut waiting[first];
             let count = left.min(bytes.len());
-            line.burst(at, SpeakingSide::We, &bytes.slice(..count));
+            line.burst(at, Side::Local, &bytes.slice(..count));
             bytes.advance(count);
             left -= count;
             if bytes.is_empty() {

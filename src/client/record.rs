@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bittrace_protocol::Timestamp;
-use bittrace_trace::{Direction, Flow, Recorder, StreamClosing, StreamId, StreamOpening};
+use bittrace_trace::{Direction, Flow, Recorder, Side, StreamClosing, StreamId, StreamOpening};
 use bytes::Bytes;
 use rustix::fs::{OFlags, fcntl_setfl};
 use tokio::sync::mpsc::UnboundedSender;
@@ -44,13 +44,6 @@ pub(crate) struct TappedConnection {
     /// The way that our own words go.
     ours: Direction,
     over: AtomicBool,
-}
-
-/// Who says something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SpeakingSide {
-    We,
-    FarEnd,
 }
 
 #[derive(Debug)]
@@ -88,18 +81,18 @@ impl Tap {
         Ok((Self(Some(Arc::new(RecordingQueue { said, streams: AtomicU32::new(0), gauge }))), thread))
     }
 
-    /// A connection is being opened, by us or by the other end.
+    /// A connection is being opened, by this host or by the remote.
     pub(crate) fn opened(
         &self,
         at: Timestamp,
-        by: SpeakingSide,
+        by: Side,
         local: SocketAddr,
         remote: SocketAddr,
     ) -> TappedConnection {
         let number = self.0.as_ref().map_or(0, |open| open.streams.fetch_add(1, Ordering::Relaxed));
         let (ours, flow) = match by {
-            SpeakingSide::We => (Direction::FromInitiator, Flow { initiator: local, responder: remote }),
-            SpeakingSide::FarEnd => (Direction::FromResponder, Flow { initiator: remote, responder: local }),
+            Side::Local => (Direction::FromInitiator, Flow { initiator: local, responder: remote }),
+            Side::Remote => (Direction::FromResponder, Flow { initiator: remote, responder: local }),
         };
         let line = TappedConnection {
             tap: self.clone(),
@@ -131,10 +124,10 @@ impl TappedConnection {
     }
 
     /// Bytes were sent, or came.
-    pub(crate) fn burst(&self, at: Timestamp, speaker: SpeakingSide, bytes: &Bytes) {
-        let direction = match speaker {
-            SpeakingSide::We => self.ours,
-            SpeakingSide::FarEnd => self.ours.reverse(),
+    pub(crate) fn burst(&self, at: Timestamp, side: Side, bytes: &Bytes) {
+        let direction = match side {
+            Side::Local => self.ours,
+            Side::Remote => self.ours.reverse(),
         };
         self.tap.say(at, bytes.len(), || Recordable::Burst(self.stream, direction, bytes.clone()));
     }

@@ -8,7 +8,7 @@ mod mask;
 mod match_connections;
 mod report;
 
-use bittrace_trace::{Speaker, StreamOpening};
+use bittrace_trace::{Side, StreamOpening};
 
 use crate::model::message::StoredMessage;
 use crate::model::transcript::{Conversation, Transcript};
@@ -29,7 +29,7 @@ pub struct DiffOptions {
     /// What may differ.
     pub masking: Masking,
     /// Whose messages count.
-    pub side: Judged,
+    pub judged: Judged,
     /// Only messages of these names; all when there are none.
     pub only: Vec<String>,
     /// Only these streams of the reference, by number, and their counterparts; all when there are none.
@@ -49,7 +49,7 @@ impl Default for DiffOptions {
     fn default() -> Self {
         Self {
             masking: Masking::Table(Vec::new()),
-            side: Judged::Local,
+            judged: Judged::Local,
             only: Vec::new(),
             streams: Vec::new(),
         }
@@ -59,7 +59,7 @@ impl Default for DiffOptions {
 impl DiffOptions {
     /// Every byte of both sides must be the same.
     pub fn exact() -> Self {
-        Self { masking: Masking::None, side: Judged::Both, ..Self::default() }
+        Self { masking: Masking::None, judged: Judged::Both, ..Self::default() }
     }
 }
 
@@ -81,8 +81,12 @@ pub fn diff(
         Masking::Table(by_hand) => Masks::new(by_hand),
         Masking::None => Masks::none(),
     };
-    let mut comparison =
-        Comparison { options, masks, keys: AlignmentKeys::default(), report: DiffReport::new(options.side) };
+    let mut comparison = Comparison {
+        options,
+        masks,
+        keys: AlignmentKeys::default(),
+        report: DiffReport::new(options.judged),
+    };
     let couples = match_connections(&reference.conversations, &candidate.conversations);
     let mut mates = vec![None; reference.conversations.len()];
     let mut taken = vec![false; candidate.conversations.len()];
@@ -129,8 +133,8 @@ type Both<'c> = (Option<&'c Conversation>, Option<&'c Conversation>);
 
 impl Comparison<'_> {
     fn conversation(&mut self, one: Option<&Conversation>, other: Option<&Conversation>) -> Vec<MessagePair> {
-        let sides = [Speaker::Local, Speaker::Far].map(|speaker| {
-            let mut pairs = self.way((one, other), speaker);
+        let sides = [Side::Local, Side::Remote].map(|side| {
+            let mut pairs = self.way((one, other), side);
             if !self.options.only.is_empty() {
                 pairs.retain(|pair| {
                     kept_of((one, other), pair).is_some_and(|kept| self.wants(kept.message()))
@@ -148,8 +152,8 @@ impl Comparison<'_> {
         }
         let [local, far] = sides;
         interleave(local, far, |pair| match one {
-            Some(one) => Some(one.way(pair.speaker).messages.get(pair.reference? as usize)?.number),
-            None => Some(other?.way(pair.speaker).messages.get(pair.candidate? as usize)?.number),
+            Some(one) => Some(one.way(pair.side).messages.get(pair.reference? as usize)?.number),
+            None => Some(other?.way(pair.side).messages.get(pair.candidate? as usize)?.number),
         })
     }
 
@@ -159,13 +163,13 @@ impl Comparison<'_> {
     }
 
     /// The pairs of what one side said, in the order of the reference.
-    fn way(&mut self, both: Both<'_>, speaker: Speaker) -> Vec<MessagePair> {
+    fn way(&mut self, both: Both<'_>, side: Side) -> Vec<MessagePair> {
         let messages = |conversation: Option<&'_ Conversation>| -> usize {
-            conversation.map_or(0, |conversation| conversation.way(speaker).messages.len())
+            conversation.map_or(0, |conversation| conversation.way(side).messages.len())
         };
         let (Some(one), Some(other)) = both else {
             let alone = |verdict, place: fn(u32) -> (Option<u32>, Option<u32>), number: usize| {
-                (0..number as u32).map(move |at| unpaired(speaker, place(at), verdict))
+                (0..number as u32).map(move |at| unpaired(side, place(at), verdict))
             };
             return match both {
                 (Some(_), _) => {
@@ -174,11 +178,11 @@ impl Comparison<'_> {
                 _ => alone(PairVerdict::Extra, |at| (None, Some(at)), messages(both.1)).collect(),
             };
         };
-        let (ours, theirs) = (&one.way(speaker).messages, &other.way(speaker).messages);
-        let (our_keys, their_keys) = (self.keys.of_way(one, speaker), self.keys.of_way(other, speaker));
+        let (ours, theirs) = (&one.way(side).messages, &other.way(side).messages);
+        let (our_keys, their_keys) = (self.keys.of_way(one, side), self.keys.of_way(other, side));
         let alignment = align(&our_keys, &their_keys, |at, their| alike(&ours[at], &theirs[their]));
         let mut pairs = Vec::with_capacity(ours.len().max(theirs.len()));
-        let mut region = Region::new([one, other].map(|end| end.is_lossy(speaker)));
+        let mut region = Region::new([one, other].map(|end| end.is_lossy(side)));
         let mut taken = vec![false; theirs.len()];
         alignment.mates.iter().flatten().for_each(|mate| taken[*mate as usize] = true);
         let mut next = 0;
@@ -186,21 +190,21 @@ impl Comparison<'_> {
         for (at, mate) in mates.iter().enumerate() {
             let Some(mate) = mate.map(|mate| mate as usize) else {
                 region.missing(&ours[at]);
-                pairs.push(unpaired(speaker, (Some(at as u32), None), PairVerdict::Missing));
+                pairs.push(unpaired(side, (Some(at as u32), None), PairVerdict::Missing));
                 continue;
             };
             if !moved[at] {
                 for extra in (next..mate).filter(|&at| !taken[at]) {
                     region.extra(&theirs[extra]);
-                    pairs.push(unpaired(speaker, (None, Some(extra as u32)), PairVerdict::Extra));
+                    pairs.push(unpaired(side, (None, Some(extra as u32)), PairVerdict::Extra));
                 }
                 next = mate + 1;
                 region.close(&mut pairs, ours, theirs, [one, other].map(|end| end.opening));
             }
             let (ours, theirs) = (&ours[at], &theirs[mate]);
-            let (verdict, differences) = self.judge((one, other), speaker, ours, theirs, moved[at]);
+            let (verdict, differences) = self.judge((one, other), side, ours, theirs, moved[at]);
             pairs.push(MessagePair {
-                speaker,
+                side,
                 reference: Some(at as u32),
                 candidate: Some(mate as u32),
                 verdict,
@@ -211,7 +215,7 @@ impl Comparison<'_> {
         }
         for extra in (next..theirs.len()).filter(|&at| !taken[at]) {
             region.extra(&theirs[extra]);
-            pairs.push(unpaired(speaker, (None, Some(extra as u32)), PairVerdict::Extra));
+            pairs.push(unpaired(side, (None, Some(extra as u32)), PairVerdict::Extra));
         }
         region.close(&mut pairs, ours, theirs, [StreamOpening::Syn; 2]);
         pairs
@@ -220,7 +224,7 @@ impl Comparison<'_> {
     fn judge(
         &mut self,
         (one, other): (&Conversation, &Conversation),
-        speaker: Speaker,
+        side: Side,
         ours: &StoredMessage,
         theirs: &StoredMessage,
         moved: bool,
@@ -234,14 +238,14 @@ impl Comparison<'_> {
         let shortened = |kept: &StoredMessage| if short { kept.shortened() } else { None };
         let (our_short, their_short) = (shortened(ours), shortened(theirs));
         let (our, their) = (our_short.as_ref().unwrap_or(ours), their_short.as_ref().unwrap_or(theirs));
-        let (one, other) = (one.record(speaker, our), other.record(speaker, their));
-        let counts = self.options.side.counts(speaker) && self.wants(ours.message());
+        let (one, other) = (one.record(side, our), other.record(side, their));
+        let counts = self.options.judged.counts(side) && self.wants(ours.message());
         let counts = if counts { MaskCounts::Yes } else { MaskCounts::No };
-        let mut differences = compare_fields::compare(&one, &other, speaker, &mut self.masks, counts);
+        let mut differences = compare_fields::compare(&one, &other, side, &mut self.masks, counts);
         if differences.is_empty() && !same {
             differences.push(compare_fields::blocks_differ(our, their));
         }
-        if !self.options.side.counts(speaker) {
+        if !self.options.judged.counts(side) {
             for difference in differences.iter_mut().filter(|difference| difference.fails) {
                 difference.rule = MaskRule::Context;
             }
@@ -270,18 +274,18 @@ impl Comparison<'_> {
 /// The message of a pair by whose name it goes: the reference's, where there is one.
 fn kept_of<'c>((one, other): Both<'c>, pair: &MessagePair) -> Option<&'c StoredMessage> {
     match (pair.reference, pair.candidate) {
-        (Some(at), _) => one?.way(pair.speaker).messages.get(at as usize),
-        (None, at) => other?.way(pair.speaker).messages.get(at? as usize),
+        (Some(at), _) => one?.way(pair.side).messages.get(at as usize),
+        (None, at) => other?.way(pair.side).messages.get(at? as usize),
     }
 }
 
 fn unpaired(
-    speaker: Speaker,
+    side: Side,
     (reference, candidate): (Option<u32>, Option<u32>),
     verdict: PairVerdict,
 ) -> MessagePair {
     MessagePair {
-        speaker,
+        side,
         reference,
         candidate,
         verdict,
@@ -385,10 +389,10 @@ fn interleave(
 
 fn has(transcript: &Transcript, mask: &Mask) -> bool {
     transcript.conversations.iter().any(|conversation| {
-        [Speaker::Local, Speaker::Far].into_iter().any(|speaker| {
-            let messages = conversation.way(speaker).messages.iter();
+        [Side::Local, Side::Remote].into_iter().any(|side| {
+            let messages = conversation.way(side).messages.iter();
             let mut about = messages.filter(|kept| mask.is_about(kept.message(), kept.protocol()));
-            about.any(|kept| field_path::has(&conversation.record(speaker, kept), mask))
+            about.any(|kept| field_path::has(&conversation.record(side, kept), mask))
         })
     })
 }

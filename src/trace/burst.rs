@@ -1,4 +1,4 @@
-//! The seam where captured bytes and live bytes meet: these bytes, this stream, this speaker, this moment.
+//! The seam where captured bytes and live bytes meet: these bytes, this stream, this direction, this moment.
 
 use std::net::SocketAddr;
 

@@ -30,7 +30,7 @@ use rustc_hash::FxHashMap;
 
 use crate::dissect::stream_buffer::{BufferSlice, StreamBuffer};
 use crate::record::{
-    Body, Frames, HttpTrackerBody, Note, PeerEffect, PeerWireBody, Protocol, Record, Speaker, Transport,
+    Body, Frames, HttpTrackerBody, Note, PeerEffect, PeerWireBody, Protocol, Record, Side, Transport,
     Unreadable,
 };
 use crate::{Direction, Flow, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest, StreamOpening};
@@ -346,7 +346,7 @@ impl<'a> Emitter<'a> {
             at: taken.at,
             stream: self.stream,
             direction,
-            speaker: Speaker::Far,
+            side: Side::Remote,
             source,
             destination,
             transport: self.transport,

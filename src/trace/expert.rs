@@ -24,7 +24,7 @@ use foldhash::fast::RandomState;
 use rustc_hash::FxHashMap;
 
 use crate::record::units::counted;
-use crate::record::{Body, PeerWireBody, Protocol, Reason, Record, Speaker, Transport, Unreadable};
+use crate::record::{Body, PeerWireBody, Protocol, Reason, Record, Side, Transport, Unreadable};
 use crate::{Dissected, StreamId, TraceOptions};
 use announces::{Announced, Announces};
 use dht::Nodes;
@@ -152,7 +152,7 @@ impl Annotator {
     }
 
     fn record(&mut self, record: &mut Record) {
-        record.speaker = self.speaker(record);
+        record.side = self.side(record);
         note_what_is_unread(record);
         bencoding::judge(record);
         match record.body.protocol() {
@@ -228,7 +228,7 @@ impl Annotator {
     /// The capture is about whoever asks a tracker first; where nobody asks, about whoever calls first, or seems to.
     /// Nodes of the DHT speak to anyone: where they are all there is, about the one that stays when others change.
     /// Announces to the local network tell nothing.
-    fn speaker(&mut self, record: &Record) -> Speaker {
+    fn side(&mut self, record: &Record) -> Side {
         use crate::Direction::FromInitiator;
         let initiator = match record.direction {
             FromInitiator => record.source,
@@ -245,7 +245,7 @@ impl Annotator {
             };
         }
         if self.local.is_none() && matches!(protocol, Protocol::Dht | Protocol::Lsd) {
-            return if record.direction == FromInitiator { Speaker::Local } else { Speaker::Far };
+            return if record.direction == FromInitiator { Side::Local } else { Side::Remote };
         }
         let local = *self.local.get_or_insert_with(|| local_host::likely_local(record, initiator));
         let speaks = match ends.map(|end| end == local) {
@@ -254,7 +254,7 @@ impl Annotator {
             // Both ends on one host, or neither on the one the capture is about.
             [true, true] | [false, false] => record.direction == FromInitiator,
         };
-        if speaks { Speaker::Local } else { Speaker::Far }
+        if speaks { Side::Local } else { Side::Remote }
     }
 
     /// Says that two peers have a connection about this torrent already.

@@ -46,9 +46,9 @@ pub struct Record {
     pub stream: StreamId,
     /// Which way it went.
     pub direction: Direction,
-    /// Whether the host the capture is about said it.
-    pub speaker: Speaker,
-    /// Who said it.
+    /// Whether the host the capture is about sent it, or the remote.
+    pub side: Side,
+    /// The address that sent it.
     pub source: SocketAddr,
     /// To whom.
     pub destination: SocketAddr,
@@ -73,7 +73,7 @@ pub struct Record {
     pub answers: Option<Answer>,
     /// What it did to the state of its connection between peers.
     pub effect: PeerEffect,
-    /// The speaker's client, once it has said so.
+    /// The sender's client, once it has said so.
     pub client: Option<Arc<str>>,
     /// The torrent it is about.
     pub torrent: Option<InfoHash>,
@@ -81,21 +81,21 @@ pub struct Record {
     pub describes: Option<Arc<Metainfo>>,
 }
 
-/// Which side of a capture speaks.
+/// Which side of a capture sent a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Speaker {
+pub enum Side {
     /// The host the capture is about.
     Local,
-    /// The other end.
-    Far,
+    /// The peer, tracker or node that it exchanges messages with.
+    Remote,
 }
 
-impl Speaker {
+impl Side {
     /// Its name in tables and JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Local => "local",
-            Self::Far => "far",
+            Self::Remote => "far",
         }
     }
 }

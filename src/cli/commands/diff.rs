@@ -19,7 +19,7 @@ use bittrace_trace::Trace;
 use bittrace_trace::units::counted;
 
 use crate::Exit;
-use crate::args::{Choice, Common, Comparing, Diff, DiffFormat, Side};
+use crate::args::{Choice, Common, Comparing, Diff, DiffFormat, JudgedSides};
 use crate::commands::torrent::read_torrent;
 use crate::failure::warn;
 use crate::input;
@@ -139,7 +139,7 @@ impl<'a> DiffView<'a> {
     ) -> (Option<NamedMessage<'a>>, Option<NamedMessage<'a>>) {
         let of = |conversation: Option<&'a Conversation>, at: Option<u32>| {
             let conversation = conversation?;
-            let kept = conversation.way(pair.speaker).messages.get(at? as usize)?;
+            let kept = conversation.way(pair.side).messages.get(at? as usize)?;
             Some(NamedMessage { conversation, kept })
         };
         let (one, other) = self.conversations(compared);
@@ -153,7 +153,7 @@ impl<'a> DiffView<'a> {
     }
 
     fn counts(&self, pair: &MessagePair) -> bool {
-        self.report.side.counts(pair.speaker)
+        self.report.judged.counts(pair.side)
     }
 }
 
@@ -187,13 +187,13 @@ pub(crate) fn options(arguments: &Comparing) -> Result<DiffOptions> {
         }
     }
     let side = match (arguments.side, arguments.no_mask) {
-        (Some(Side::Local), _) | (None, false) => Judged::Local,
-        (Some(Side::Far), _) => Judged::Far,
-        (Some(Side::Both), _) | (None, true) => Judged::Both,
+        (Some(JudgedSides::Local), _) | (None, false) => Judged::Local,
+        (Some(JudgedSides::Far), _) => Judged::Remote,
+        (Some(JudgedSides::Both), _) | (None, true) => Judged::Both,
     };
     Ok(DiffOptions {
         masking: if arguments.no_mask { Masking::None } else { Masking::Table(by_hand) },
-        side,
+        judged: side,
         only: arguments.only.iter().map(|name| name.trim().to_owned()).collect(),
         streams: arguments.streams.clone(),
     })

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 
-use bittrace_trace::Speaker;
+use bittrace_trace::Side;
 use bittrace_trace::record::Severity;
 use bittrace_trace::units::span;
 
@@ -161,7 +161,7 @@ impl MessageTable {
     fn ends(&mut self, row: &Row<'_>, local: Option<IpAddr>) -> (String, anstyle::Style) {
         let record = row.record;
         let (source, destination) = (record.source, record.destination);
-        let sent = record.speaker == Speaker::Local && local.is_none_or(|local| local == source.ip());
+        let sent = record.side == Side::Local && local.is_none_or(|local| local == source.ip());
         let received = !sent && local.is_some_and(|local| local == destination.ip());
         let style = if sent { styles::SENT } else { styles::RECEIVED };
         let room = if matches!(self.shape, Shape::Wide) { 21 } else { ONE_END - 2 };

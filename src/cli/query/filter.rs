@@ -120,7 +120,7 @@ fn compare(name: &Name, operator: Operator, operand: &Operand, row: &Row<'_>) ->
         RowKey::Stream => number(u64::from(record.stream.0)),
         RowKey::Src => operator.accepts_item(|op| operand.compare_address(op, record.source)),
         RowKey::Dst => operator.accepts_item(|op| operand.compare_address(op, record.destination)),
-        RowKey::Speaker => text(record.speaker.name()),
+        RowKey::Side => text(record.side.name()),
         RowKey::Transport => text(record.transport.name()),
         RowKey::Protocol => text(record.body.protocol().name()),
         RowKey::Message => text(record.body.message()),

@@ -31,7 +31,7 @@ keys! {
     Stream = "stream",
     Src = "src",
     Dst = "dst",
-    Speaker = "speaker",
+    Side = "speaker",
     Transport = "transport",
     Protocol = "protocol",
     Message = "message",

@@ -109,7 +109,7 @@ impl<'a> Row<'a> {
             RowKey::Stream => CellValue::Number(record.stream.0.into()),
             RowKey::Src => CellValue::End(record.source),
             RowKey::Dst => CellValue::End(record.destination),
-            RowKey::Speaker => text(record.speaker.name()),
+            RowKey::Side => text(record.side.name()),
             RowKey::Transport => text(record.transport.name()),
             RowKey::Protocol => text(record.body.protocol().name()),
             RowKey::Message => text(record.body.message()),

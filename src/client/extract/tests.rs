@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use bittrace_protocol::web_seed::WantedPiece;
 use bittrace_protocol::{PieceIndex, Timestamp};
-use bittrace_trace::{Direction, Speaker, StreamId, Transport};
+use bittrace_trace::{Direction, Side, StreamId, Transport};
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
 
@@ -46,7 +46,7 @@ fn sent(peer: u8, torrent: Option<InfoHash>, index: u32, begin: u32, bytes: &[u8
         at: Timestamp::EPOCH,
         stream: StreamId(u32::from(peer)),
         direction: Direction::FromResponder,
-        speaker: Speaker::Far,
+        side: Side::Remote,
         source: address(peer),
         destination: address(0),
         transport: Transport::Tcp,

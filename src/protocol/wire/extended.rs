@@ -29,7 +29,7 @@ pub enum Extension {
     DontHave,
     /// Two peers behind NAT brought together (BEP 55).
     Holepunch,
-    /// Whether the speaker only uploads (BEP 21).
+    /// Whether the sender only uploads (BEP 21).
     UploadOnly,
     /// Any other, by its name.
     Other(String),
@@ -135,11 +135,11 @@ pub enum Content {
     Metadata(Metadata),
     /// See [`Pex`].
     Pex(Pex),
-    /// The piece the speaker no longer has.
+    /// The piece the sender no longer has.
     DontHave(PieceIndex),
     /// See [`Holepunch`].
     Holepunch(Holepunch),
-    /// Whether the speaker only uploads from now on.
+    /// Whether the sender only uploads from now on.
     UploadOnly(bool),
     /// Nothing this crate knows more about.
     Other,

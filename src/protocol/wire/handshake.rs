@@ -16,7 +16,7 @@ pub struct Handshake {
     pub reserved: [u8; 8],
     /// The torrent.
     pub info_hash: InfoHash,
-    /// The speaker.
+    /// The sender.
     pub peer_id: PeerId,
 }
 

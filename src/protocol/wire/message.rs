@@ -19,13 +19,13 @@ pub enum Message {
     Choke,
     /// Requests will be answered.
     Unchoke,
-    /// The speaker wants pieces the receiver has.
+    /// The sender wants pieces the receiver has.
     Interested,
-    /// The speaker wants no piece the receiver has.
+    /// The sender wants no piece the receiver has.
     NotInterested,
-    /// The speaker has this piece, verified.
+    /// The sender has this piece, verified.
     Have(PieceIndex),
-    /// A bit a piece the speaker has, the high bit of the first byte for piece 0.
+    /// A bit a piece the sender has, the high bit of the first byte for piece 0.
     Bitfield(Bytes),
     /// Wants a block.
     Request(Block),
@@ -40,13 +40,13 @@ pub enum Message {
     },
     /// No longer wants a block.
     Cancel(Block),
-    /// The UDP port of the speaker's DHT node (BEP 5).
+    /// The UDP port of the sender's DHT node (BEP 5).
     Port(u16),
-    /// The speaker would like this piece to be asked for (BEP 6).
+    /// The sender would like this piece to be asked for (BEP 6).
     SuggestPiece(PieceIndex),
-    /// The speaker has every piece (BEP 6).
+    /// The sender has every piece (BEP 6).
     HaveAll,
-    /// The speaker has no piece (BEP 6).
+    /// The sender has no piece (BEP 6).
     HaveNone,
     /// A request will not be answered (BEP 6).
     RejectRequest(Block),

@@ -6,7 +6,7 @@ use bittrace_protocol::dht;
 use bittrace_protocol::tracker::http::RequestKind;
 use bittrace_protocol::tracker::{Event, udp};
 use bittrace_protocol::wire::{Content, Extension, Message, MetadataKind};
-use bittrace_trace::Speaker;
+use bittrace_trace::Side;
 use bittrace_trace::record::{Body, HttpTrackerBody, MseBody, PeerWireBody, Reason, Unreadable, WebSeedBody};
 
 use crate::model::message::StoredMessage;
@@ -50,9 +50,9 @@ pub(crate) struct AlignmentKeys {
 
 impl AlignmentKeys {
     /// The keys of what one end said.
-    pub(crate) fn of_way(&mut self, conversation: &Conversation, speaker: Speaker) -> Vec<AlignmentKey> {
-        let lossy = conversation.is_lossy(speaker);
-        let messages = conversation.way(speaker).messages.iter();
+    pub(crate) fn of_way(&mut self, conversation: &Conversation, side: Side) -> Vec<AlignmentKey> {
+        let lossy = conversation.is_lossy(side);
+        let messages = conversation.way(side).messages.iter();
         messages.map(|kept| if lossy && kept.is_remnant() { loss(kept) } else { self.of(kept) }).collect()
     }
 

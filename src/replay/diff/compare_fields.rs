@@ -7,7 +7,7 @@ use bittrace_protocol::Hex;
 use bittrace_protocol::field::{Role, Value};
 use bittrace_protocol::tracker::http::{Request, RequestStyle};
 use bittrace_trace::record::{Body, HttpTrackerBody, PeerWireBody};
-use bittrace_trace::{Record, Speaker};
+use bittrace_trace::{Record, Side};
 
 use crate::diff::field_path::{FlatField, canonical, flat_fields, peer_id, readable, shown, text};
 use crate::diff::mask::{Clash, MaskRule, Masks};
@@ -80,7 +80,7 @@ enum What {
 pub(crate) fn compare(
     reference: &Record,
     candidate: &Record,
-    speaker: Speaker,
+    side: Side,
     masks: &mut Masks,
     counts: MaskCounts,
 ) -> Vec<Difference> {
@@ -91,7 +91,7 @@ pub(crate) fn compare(
     };
     let differing = found.len();
     found.extend(unchanged(&ours, &theirs, reference, candidate));
-    let mut judge = Judge { reference, candidate, ours: &ours, speaker, masks, counts };
+    let mut judge = Judge { reference, candidate, ours: &ours, side, masks, counts };
     let mut differences = Vec::new();
     for (at, found) in found.iter().enumerate() {
         let others = if at < differing { differing > 1 } else { differing > 0 };
@@ -249,7 +249,7 @@ struct Judge<'a> {
     reference: &'a Record,
     candidate: &'a Record,
     ours: &'a [FlatField],
-    speaker: Speaker,
+    side: Side,
     masks: &'a mut Masks,
     counts: MaskCounts,
 }
@@ -371,7 +371,7 @@ impl Judge<'_> {
         let value = |leaf: &FlatField, record: &Record| canonical(leaf, record);
         let (one, other) = (value(ours, self.reference), value(theirs, self.candidate));
         let numbers = (self.reference.number, self.candidate.number);
-        match self.masks.bind(line, self.speaker, one, &other, numbers) {
+        match self.masks.bind(line, self.side, one, &other, numbers) {
             Ok(()) => (MaskRule::Bind, false, None),
             Err(Clash::Reference(bound)) => fails(&format!(
                 "stood for {} in message {} of the candidate, {} of the reference",

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use bittrace_trace::{Protocol, Speaker};
+use bittrace_trace::{Protocol, Side};
 
 /// What is to be thought of a field that is not the same in both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -120,7 +120,7 @@ pub(crate) struct Masks {
 }
 
 /// A value: its class, which side's it is where that matters, and its bytes.
-type Whose = (Cow<'static, str>, Option<Speaker>, Vec<u8>);
+type Whose = (Cow<'static, str>, Option<Side>, Vec<u8>);
 
 /// What one value stands for, and where that was seen first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,16 +186,16 @@ impl Masks {
     pub(crate) fn bind(
         &mut self,
         line: usize,
-        speaker: Speaker,
+        side: Side,
         reference: Vec<u8>,
         candidate: &[u8],
         numbers: (u64, u64),
     ) -> Result<(), Clash> {
         let class = &self.table[line].class;
         // A transaction's numbers are repeated by the other end; the rest is each end's own.
-        let speaker = (!class.ends_with(" id") || class == "peer id").then_some(speaker);
-        let there = (class.clone(), speaker, reference);
-        let back = (class.clone(), speaker, candidate.to_vec());
+        let side = (!class.ends_with(" id") || class == "peer id").then_some(side);
+        let there = (class.clone(), side, reference);
+        let back = (class.clone(), side, candidate.to_vec());
         if let Some(bound) = self.bound.get(&there) {
             return if bound.candidate == candidate { Ok(()) } else { Err(Clash::Reference(bound.clone())) };
         }

@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use bittrace_protocol::tracker::Event;
 use bittrace_protocol::tracker::http::RequestKind;
 use bittrace_protocol::{InfoHash, PeerId};
-use bittrace_trace::Speaker;
+use bittrace_trace::Side;
 use bittrace_trace::record::{Body, HttpTrackerBody};
 
 use crate::model::transcript::{Conversation, ConversationRole};
@@ -131,7 +131,7 @@ fn traits(conversations: &[Conversation]) -> Vec<Traits<'_>> {
 
 impl<'a> Traits<'a> {
     fn of(conversation: &'a Conversation) -> Self {
-        let [local, far] = [Speaker::Local, Speaker::Far].map(|speaker| conversation.way(speaker));
+        let [local, far] = [Side::Local, Side::Remote].map(|side| conversation.way(side));
         let first = local.messages.first();
         let request = match (conversation.role, first.map(crate::model::message::StoredMessage::body)) {
             (ConversationRole::HttpTracker, Some(Body::HttpTracker(HttpTrackerBody::Request(_, kind)))) => {

@@ -1,6 +1,6 @@
 //! What a comparison found: conversations with their pairs of messages, and what they add up to.
 
-use bittrace_trace::Speaker;
+use bittrace_trace::Side;
 
 use crate::diff::compare_fields::Difference;
 use crate::diff::mask::Mask;
@@ -72,7 +72,7 @@ impl ReportKind {
 #[derive(Debug, Clone, PartialEq)]
 pub struct MessagePair {
     /// Which side of its capture said it.
-    pub speaker: Speaker,
+    pub side: Side,
     /// The reference's message, by its place in what that side said.
     pub reference: Option<u32>,
     /// The candidate's.
@@ -115,7 +115,7 @@ pub struct DiffReport {
     /// The masks that were used, in the order of the table.
     pub masks: Vec<MaskUse>,
     /// What counts.
-    pub side: Judged,
+    pub judged: Judged,
     tallies: [Tallies; 2],
 }
 
@@ -125,17 +125,17 @@ pub enum Judged {
     /// Those of the host the captures are about.
     Local,
     /// Those of the far ends.
-    Far,
+    Remote,
     /// All.
     Both,
 }
 
 impl Judged {
-    /// Whether messages of `speaker` count.
-    pub const fn counts(self, speaker: Speaker) -> bool {
+    /// Whether messages of `side` count.
+    pub const fn counts(self, side: Side) -> bool {
         match self {
-            Self::Local => matches!(speaker, Speaker::Local),
-            Self::Far => matches!(speaker, Speaker::Far),
+            Self::Local => matches!(side, Side::Local),
+            Self::Remote => matches!(side, Side::Remote),
             Self::Both => true,
         }
     }
@@ -229,22 +229,27 @@ impl Tallies {
 impl DiffReport {
     pub(crate) const fn new(side: Judged) -> Self {
         let empty = Tallies(Vec::new());
-        Self { conversations: Vec::new(), masks: Vec::new(), side, tallies: [empty, Tallies(Vec::new())] }
+        Self {
+            conversations: Vec::new(),
+            masks: Vec::new(),
+            judged: side,
+            tallies: [empty, Tallies(Vec::new())],
+        }
     }
 
     pub(crate) fn count(&mut self, message: &'static str, pair: &MessagePair) {
-        self.tallies[pair.speaker as usize].add(message, pair);
+        self.tallies[pair.side as usize].add(message, pair);
     }
 
     /// How one side's messages came out.
-    pub const fn tallies(&self, speaker: Speaker) -> &Tallies {
-        &self.tallies[speaker as usize]
+    pub const fn tallies(&self, side: Side) -> &Tallies {
+        &self.tallies[side as usize]
     }
 
     /// How the messages that count came out, all together.
     pub fn total(&self) -> Tally {
-        let sides = [Speaker::Local, Speaker::Far].into_iter().filter(|speaker| self.side.counts(*speaker));
-        sides.fold(Tally::default(), |sum, speaker| sum.join(&self.tallies(speaker).total()))
+        let sides = [Side::Local, Side::Remote].into_iter().filter(|side| self.judged.counts(*side));
+        sides.fold(Tally::default(), |sum, side| sum.join(&self.tallies(side).total()))
     }
 
     /// How many messages that count disagree, choices of an allowed kind left out.

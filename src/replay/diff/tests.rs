@@ -115,11 +115,11 @@ fn told(reference: Run, candidate: Run) -> Vec<String> {
     let mut lines = Vec::new();
     for compared in &report.conversations {
         for pair in &compared.pairs {
-            if pair.speaker == Speaker::Far || pair.verdict == PairVerdict::Same {
+            if pair.side == Side::Remote || pair.verdict == PairVerdict::Same {
                 continue;
             }
             let of = |transcript: &Transcript, at: Option<usize>, place: Option<u32>| {
-                let way = transcript.conversations.get(at?)?.way(Speaker::Local);
+                let way = transcript.conversations.get(at?)?.way(Side::Local);
                 Some(way.messages.get(place? as usize)?.message())
             };
             let name = of(&reference, compared.reference, pair.reference)

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use bittrace_protocol::{InfoHash, Timestamp};
 use bittrace_trace::{
-    Body, Direction, Dissected, Protocol, Record, Speaker, StreamId, Trace, TraceError, TraceOptions,
-    Transport, Unreadable,
+    Body, Direction, Dissected, Protocol, Record, Side, StreamId, Trace, TraceError, TraceOptions, Transport,
+    Unreadable,
 };
 
 /// What is kept of a capture to learn from it, and to play it.
@@ -116,7 +116,7 @@ impl Reference {
 
 impl RecordedConnection {
     fn of(record: &Record) -> Self {
-        let says = record.speaker == Speaker::Local;
+        let says = record.side == Side::Local;
         let (local, far) = match says {
             true => (record.source, record.destination),
             false => (record.destination, record.source),
@@ -138,7 +138,7 @@ impl RecordedConnection {
 fn main_torrent(records: &[Record]) -> Option<InfoHash> {
     let mut said: BTreeMap<InfoHash, u64> = BTreeMap::new();
     let shows = |record: &&Record| {
-        record.speaker == Speaker::Local
+        record.side == Side::Local
             && matches!(
                 record.body.protocol(),
                 Protocol::PeerWire | Protocol::HttpTracker | Protocol::UdpTracker

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bittrace_protocol::{InfoHash, PeerId, Timestamp};
-use bittrace_trace::record::{Body, Frames, PeerWireBody, Protocol, Speaker, Transport, Unreadable};
+use bittrace_trace::record::{Body, Frames, PeerWireBody, Protocol, Side, Transport, Unreadable};
 use bittrace_trace::{
     Direction, Dissected, Flow, Record, StreamId, StreamOpening, Trace, TraceError, TraceOptions,
 };
@@ -135,7 +135,7 @@ impl Transcript {
 
     /// The client of the host the capture is about, if it has said so.
     pub fn client(&self) -> Option<&str> {
-        self.conversations.iter().find_map(|one| one.way(Speaker::Local).client.as_deref())
+        self.conversations.iter().find_map(|one| one.way(Side::Local).client.as_deref())
     }
 
     /// The torrents that its conversations are about, each once.
@@ -153,9 +153,9 @@ impl Conversation {
             Direction::FromInitiator => (record.source, record.destination),
             Direction::FromResponder => (record.destination, record.source),
         };
-        let local = match record.speaker {
-            Speaker::Local => record.direction,
-            Speaker::Far => record.direction.reverse(),
+        let local = match record.side {
+            Side::Local => record.direction,
+            Side::Remote => record.direction.reverse(),
         };
         Self {
             stream: record.stream,
@@ -169,9 +169,9 @@ impl Conversation {
         }
     }
 
-    /// What `speaker` said.
-    pub const fn way(&self, speaker: Speaker) -> &DirectionTranscript {
-        &self.ways[speaker as usize]
+    /// The messages that `side` sent.
+    pub const fn way(&self, side: Side) -> &DirectionTranscript {
+        &self.ways[side as usize]
     }
 
     /// The far end's address.
@@ -179,10 +179,9 @@ impl Conversation {
         self.flow.ends(self.local).1
     }
 
-    /// Whether the capture lacks some of what `speaker` said.
-    pub fn is_lossy(&self, speaker: Speaker) -> bool {
-        self.opening == StreamOpening::MidStream
-            || self.way(speaker).messages.iter().any(StoredMessage::is_gap)
+    /// Whether the capture lacks bytes that `side` sent.
+    pub fn is_lossy(&self, side: Side) -> bool {
+        self.opening == StreamOpening::MidStream || self.way(side).messages.iter().any(StoredMessage::is_gap)
     }
 
     /// Whether the local host opened it.
@@ -191,10 +190,10 @@ impl Conversation {
     }
 
     /// A message as a record. Times, notes and answers are not kept.
-    pub fn record(&self, speaker: Speaker, kept: &StoredMessage) -> Record {
-        let direction = match speaker {
-            Speaker::Local => self.local,
-            Speaker::Far => self.local.reverse(),
+    pub fn record(&self, side: Side, kept: &StoredMessage) -> Record {
+        let direction = match side {
+            Side::Local => self.local,
+            Side::Remote => self.local.reverse(),
         };
         let (source, destination) = self.flow.ends(direction);
         kept.fill(Record {
@@ -202,7 +201,7 @@ impl Conversation {
             at: Timestamp::EPOCH,
             stream: self.stream,
             direction,
-            speaker,
+            side,
             source,
             destination,
             transport: self.transport,
@@ -214,7 +213,7 @@ impl Conversation {
             notes: Vec::new(),
             answers: None,
             effect: bittrace_trace::PeerEffect::default(),
-            client: self.way(speaker).client.clone(),
+            client: self.way(side).client.clone(),
             torrent: self.torrent,
             describes: None,
             in_doubt: false,
@@ -222,8 +221,8 @@ impl Conversation {
     }
 
     /// What a message says, on one line.
-    pub fn describe(&self, speaker: Speaker, kept: &StoredMessage) -> String {
-        kept.summary(&self.record(speaker, kept))
+    pub fn describe(&self, side: Side, kept: &StoredMessage) -> String {
+        kept.summary(&self.record(side, kept))
     }
 
     /// How many messages both ends said.
@@ -274,7 +273,7 @@ impl Transcriber {
         if conversation.role != ConversationRole::Node {
             conversation.torrent = conversation.torrent.or(record.torrent);
         }
-        let way = &mut conversation.ways[record.speaker as usize];
+        let way = &mut conversation.ways[record.side as usize];
         if record.client.is_some() {
             way.client.clone_from(&record.client);
         }

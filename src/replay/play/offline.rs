@@ -423,7 +423,7 @@ mod tests {
     use std::path::PathBuf;
 
     use bittrace_protocol::session::Profile;
-    use bittrace_trace::{Speaker, Trace, TraceOptions};
+    use bittrace_trace::{Side, Trace, TraceOptions};
 
     use super::*;
     use crate::infer_profile;
@@ -443,7 +443,7 @@ mod tests {
 
     /// Each message of the host the capture is about, by its bytes, sorted.
     fn said(reference: &Reference) -> Vec<Bytes> {
-        let local = reference.records.iter().filter(|record| record.speaker == Speaker::Local);
+        let local = reference.records.iter().filter(|record| record.side == Side::Local);
         let mut said: Vec<_> = local.map(|record| record.bytes.clone()).collect();
         said.sort();
         said

@@ -4,7 +4,7 @@
 use bittrace_protocol::peer::{ConnectionState, PeerSide, RequestCapacity};
 use bittrace_protocol::wire::{Extension, Frame, HANDSHAKE_LENGTH, Handshake, Message, frame};
 use bittrace_protocol::{Block, InfoHash, Timestamp};
-use bittrace_trace::{Body, MseBody, PeerWireBody, Record, Speaker, Unreadable};
+use bittrace_trace::{Body, MseBody, PeerWireBody, Record, Side, Unreadable};
 use bytes::{Bytes, BytesMut};
 
 use crate::model::reference::{RecordedConnection, Reference};
@@ -92,16 +92,16 @@ impl ReplayPeer {
         let mut lines = Vec::new();
         let mut wants = PreconditionCounts::default();
         for record in reference.records_of(connection) {
-            match record.speaker {
-                Speaker::Local => Precondition::of_record(record).into_iter().for_each(|cue| wants.add(cue)),
+            match record.side {
+                Side::Local => Precondition::of_record(record).into_iter().for_each(|cue| wants.add(cue)),
                 // Parts of messages, and what is none, would break the stream.
-                Speaker::Far
+                Side::Remote
                     if matches!(
                         record.body,
                         Body::Unreadable(_, Unreadable::Opaque(_) | Unreadable::Gap(_))
                             | Body::Mse(MseBody::Encrypted | MseBody::KeyExchange | MseBody::Negotiation(_))
                     ) => {}
-                Speaker::Far => lines.push(ScriptedMessage::of(record, wants)),
+                Side::Remote => lines.push(ScriptedMessage::of(record, wants)),
             }
         }
         Self {

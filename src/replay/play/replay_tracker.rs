@@ -4,7 +4,7 @@
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::tracker::Event;
 use bittrace_protocol::tracker::http::{Request, RequestKind};
-use bittrace_trace::{Body, HttpTrackerBody, Record, Speaker};
+use bittrace_trace::{Body, HttpTrackerBody, Record, Side};
 use bytes::Bytes;
 
 use crate::model::reference::Reference;
@@ -76,11 +76,11 @@ impl ReplayTracker {
         for connection in reference.conversations().filter(|connection| connection.tracker) {
             let mut waiting: Vec<Topic> = Vec::new();
             for record in reference.records_of(connection) {
-                match (&record.body, record.speaker) {
-                    (Body::HttpTracker(HttpTrackerBody::Request(_, kind)), Speaker::Local) => {
+                match (&record.body, record.side) {
+                    (Body::HttpTracker(HttpTrackerBody::Request(_, kind)), Side::Local) => {
                         waiting.push(Topic::of_kind(kind))
                     }
-                    (Body::HttpTracker(HttpTrackerBody::Response(..)), Speaker::Far)
+                    (Body::HttpTracker(HttpTrackerBody::Response(..)), Side::Remote)
                         if !waiting.is_empty() =>
                     {
                         exchanges.push(TrackerExchange::of(record, waiting.remove(0)));

@@ -12,7 +12,7 @@ use bittrace_protocol::tracker::Event;
 use bittrace_protocol::tracker::http::{Announce, Request, RequestKind, RequestStyle};
 use bittrace_protocol::wire::{Extension, Handshake, Message};
 use bittrace_protocol::{Block, InfoHash, PeerId, PieceIndex};
-use bittrace_trace::{Body, HttpTrackerBody, PeerWireBody, Record, Speaker};
+use bittrace_trace::{Body, HttpTrackerBody, PeerWireBody, Record, Side};
 
 use super::have_schedule::{HaveTimes, tells_pieces};
 use crate::model::reference::{RecordedConnection, Reference};
@@ -90,7 +90,7 @@ impl<'a> Learner<'a> {
 
     fn local(&self, connection: &'a RecordedConnection) -> impl Iterator<Item = &'a Record> {
         let records = self.reference.records_of(connection);
-        records.filter(|record| record.speaker == Speaker::Local)
+        records.filter(|record| record.side == Side::Local)
     }
 
     fn announces(&mut self) {
@@ -197,7 +197,7 @@ impl<'a> Learner<'a> {
         let (mut pieces, mut far_has_told, mut shown) = (None, false, None);
         for record in self.reference.records_of(connection) {
             let Some(message) = record.peer_message() else { continue };
-            if record.speaker == Speaker::Far {
+            if record.side == Side::Remote {
                 far_has_told |= tells_pieces(message);
                 continue;
             }
@@ -347,8 +347,8 @@ impl<'a> Learner<'a> {
         let mut refills: Vec<RequestStep> = Vec::new();
         let (mut length, mut shown) = (0, None);
         for record in self.reference.records_of(connection) {
-            match (record.speaker, record.peer_message()) {
-                (Speaker::Local, Some(Message::Request(block))) => {
+            match (record.side, record.peer_message()) {
+                (Side::Local, Some(Message::Request(block))) => {
                     asked += 1;
                     most = most.max(record.effect.outstanding[PeerSide::from(record.direction) as usize]);
                     length = length.max(block.length);
@@ -358,7 +358,7 @@ impl<'a> Learner<'a> {
                         None => refills.push(RequestStep { blocks_received: given, requests_sent: asked }),
                     }
                 }
-                (Speaker::Far, Some(Message::Piece { .. })) => given += 1,
+                (Side::Remote, Some(Message::Piece { .. })) => given += 1,
                 _ => {}
             }
         }
@@ -410,7 +410,7 @@ impl<'a> Learner<'a> {
                 let Some(message) = record.peer_message() else { continue };
                 let sender = PeerSide::from(record.direction);
                 state.observe(sender, record.at, record.number, message);
-                if record.speaker == Speaker::Far {
+                if record.side == Side::Remote {
                     if let Message::Piece { index, .. } = message {
                         told.given(*index);
                     }
@@ -470,7 +470,7 @@ fn handshake_of(record: &Record) -> Option<&Handshake> {
 
 fn announce_of(record: &Record) -> Option<(&Record, &Request, &Announce)> {
     match &record.body {
-        Body::HttpTracker(HttpTrackerBody::Request(request, kind)) if record.speaker == Speaker::Local => {
+        Body::HttpTracker(HttpTrackerBody::Request(request, kind)) if record.side == Side::Local => {
             match &**kind {
                 RequestKind::Announce(announce) => Some((record, request, announce)),
                 _ => None,

@@ -48,7 +48,7 @@ mod tests {
     use bittrace_protocol::wire::Message;
 
     use super::*;
-    use crate::record::{Frames, Protocol, Reason, Speaker, Transport};
+    use crate::record::{Frames, Protocol, Reason, Side, Transport};
     use crate::{Direction, StreamId};
 
     /// Who is taken for the local host when the first end says something to the second.
@@ -58,7 +58,7 @@ mod tests {
             at: Timestamp::from_nanos(0),
             stream: StreamId(0),
             direction: Direction::FromInitiator,
-            speaker: Speaker::Far,
+            side: Side::Remote,
             source: source.parse().unwrap(),
             destination: destination.parse().unwrap(),
             transport: Transport::Tcp,

@@ -46,7 +46,7 @@ impl MetadataHash {
 /// The pieces of metadata so far.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
-    /// By torrent, and by the length that the speaker gives the whole.
+    /// By torrent, and by the length that the sender gives for the whole.
     torrents: BTreeMap<(InfoHash, u64), BTreeMap<u32, Vec<Bytes>>>,
     kept: usize,
     /// How many bytes of combinations were hashed, that do not have their hash.

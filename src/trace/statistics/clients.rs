@@ -11,7 +11,7 @@ use foldhash::fast::RandomState;
 use rustc_hash::FxHashMap;
 
 use super::KEPT;
-use crate::record::{Body, HttpTrackerBody, PeerWireBody, Record, Speaker};
+use crate::record::{Body, HttpTrackerBody, PeerWireBody, Record, Side};
 use crate::{Direction, StreamId};
 
 /// The clients of a capture. One is known by its address and the beginning of its peer id, which names its
@@ -119,7 +119,7 @@ impl Clients {
             }
         };
         let client = &mut self.rows[at];
-        client.local |= record.speaker == Speaker::Local;
+        client.local |= record.side == Side::Local;
         if client.name.is_none() {
             client.name.clone_from(&record.client);
         }

@@ -8,7 +8,7 @@ use bittrace_protocol::{InfoHash, Timestamp};
 use rustc_hash::FxHashMap;
 
 use super::KEPT;
-use crate::record::{Body, MseBody, PeerWireBody, Protocol, Record, Speaker, Transport};
+use crate::record::{Body, MseBody, PeerWireBody, Protocol, Record, Side, Transport};
 use crate::{ConnectionEnd, Direction, StreamClosing, StreamId, StreamOpening};
 
 /// Connections in the order in which they were recognised.
@@ -140,7 +140,7 @@ impl Connections {
         }
         row.encrypted |= matches!(record.body, Body::Mse(MseBody::Encrypted));
         row.decrypted |= record.decrypted;
-        if record.speaker == Speaker::Local {
+        if record.side == Side::Local {
             row.local = Some(record.direction);
         }
         let way = &mut row.ways[record.direction as usize];

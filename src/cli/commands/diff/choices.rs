@@ -121,8 +121,8 @@ fn run(name: &str, words: &str, said: &[NamedMessage<'_>]) -> String {
 }
 
 fn one(said: &NamedMessage<'_>, group: &[&MessagePair]) -> String {
-    let speaker = group.first().map_or(bittrace_trace::Speaker::Local, |pair| pair.speaker);
-    format!("{}: {}", said.kept.number, said.conversation.describe(speaker, said.kept))
+    let side = group.first().map_or(bittrace_trace::Side::Local, |pair| pair.side);
+    format!("{}: {}", said.kept.number, said.conversation.describe(side, said.kept))
 }
 
 /// Messages of one name that stand elsewhere.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use bittrace_protocol::Hex;
 use bittrace_replay::{ComparedConversation, Difference, FieldSide, MaskRule, MessagePair, PairVerdict};
-use bittrace_trace::Speaker;
+use bittrace_trace::Side;
 use bittrace_trace::units::count;
 
 use super::phrases::{messages, place};
@@ -146,13 +146,13 @@ impl<'a> Details<'a> {
             let number = |said: Option<NamedMessage<'_>>| {
                 said.map_or("-".to_owned(), |said| said.kept.number.to_string())
             };
-            let arrow = if pair.speaker == Speaker::Local { "→" } else { "←" };
+            let arrow = if pair.side == Side::Local { "→" } else { "←" };
             let text = format!(
                 "{:>5} {:>5}  {:8} {arrow} {}",
                 number(one),
                 number(other),
                 pair.verdict.name(),
-                printable(&said.conversation.describe(pair.speaker, said.kept))
+                printable(&said.conversation.describe(pair.side, said.kept))
             );
             let cut = as_far_as_it_fits(&text, self.look.width - 4);
             writeln!(self.out, "    {}", self.look.paint(styles::DIM, &cut))?;

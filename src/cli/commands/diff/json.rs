@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use bittrace_replay::{
     ComparedConversation, Difference, FieldSide, MessagePair, PairVerdict, Tally, Transcript,
 };
-use bittrace_trace::Speaker;
+use bittrace_trace::Side;
 use serde_json::{Map, Value, json};
 
 use super::DiffView;
@@ -30,11 +30,11 @@ fn object(view: &DiffView<'_>, compared: &ComparedConversation, pair: &MessagePa
         put("kind", json!(kind.name()));
     }
     put("counts", json!(view.counts(pair)));
-    put("speaker", json!(pair.speaker.name()));
+    put("speaker", json!(pair.side.name()));
     if let Some(said) = one.or(other) {
         put("protocol", json!(said.kept.protocol().name()));
         put("message", json!(said.kept.message()));
-        put("summary", json!(said.conversation.describe(pair.speaker, said.kept)));
+        put("summary", json!(said.conversation.describe(pair.side, said.kept)));
     }
     for (side, said) in [("reference", one), ("candidate", other)] {
         let Some(said) = said else { continue };
@@ -91,16 +91,16 @@ fn summary(view: &DiffView<'_>) -> Map<String, Value> {
             (mask.place(), value)
         })
         .collect();
-    let sides: Map<String, Value> = [Speaker::Local, Speaker::Far]
+    let sides: Map<String, Value> = [Side::Local, Side::Remote]
         .into_iter()
-        .map(|speaker| {
+        .map(|side| {
             let messages: Map<String, Value> = report
-                .tallies(speaker)
+                .tallies(side)
                 .by_message()
                 .iter()
                 .map(|(name, tally)| ((*name).to_owned(), json!({ "verdicts": verdicts(tally), "coverage": tally.coverage(), "fidelity": tally.fidelity() })))
                 .collect();
-            (speaker.name().to_owned(), Value::Object(messages))
+            (side.name().to_owned(), Value::Object(messages))
         })
         .collect();
     let summary = json!({

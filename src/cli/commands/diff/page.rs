@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use bittrace_protocol::InfoHash;
 use bittrace_replay::{ComparedConversation, Judged, PairVerdict, Tally, Transcript};
-use bittrace_trace::Speaker;
+use bittrace_trace::Side;
 use bittrace_trace::units::{count, counted};
 
 use super::phrases::place;
@@ -124,12 +124,12 @@ impl Page<'_> {
 
     /// The side that does not count, in a sentence.
     fn context(&mut self) -> io::Result<()> {
-        let (speaker, who) = match self.view.report.side {
-            Judged::Local => (Speaker::Far, "The far ends"),
-            Judged::Far => (Speaker::Local, "The local hosts"),
+        let (side, who) = match self.view.report.judged {
+            Judged::Local => (Side::Remote, "The far ends"),
+            Judged::Remote => (Side::Local, "The local hosts"),
             Judged::Both => return Ok(()),
         };
-        let total = self.view.report.tallies(speaker).total();
+        let total = self.view.report.tallies(side).total();
         let parts: Vec<String> = PairVerdict::ALL
             .iter()
             .filter(|verdict| total.of(**verdict) > 0)
@@ -172,11 +172,11 @@ impl Page<'_> {
     }
 
     fn totals(&mut self) -> io::Result<()> {
-        for (speaker, heading) in [(Speaker::Local, "Local messages"), (Speaker::Far, "Far messages")] {
-            if !self.view.report.side.counts(speaker) {
+        for (side, heading) in [(Side::Local, "Local messages"), (Side::Remote, "Far messages")] {
+            if !self.view.report.judged.counts(side) {
                 continue;
             }
-            let tallies = self.view.report.tallies(speaker);
+            let tallies = self.view.report.tallies(side);
             let mut rows: Vec<Vec<String>> =
                 tallies.by_message().iter().map(|(name, tally)| row(name, tally)).collect();
             if rows.is_empty() {
@@ -296,9 +296,9 @@ fn percent(share: f64) -> String {
 
 fn conclusion(view: &DiffView<'_>) -> String {
     let total = view.report.total();
-    let whose = match view.report.side {
+    let whose = match view.report.judged {
         Judged::Local => "local message",
-        Judged::Far => "far message",
+        Judged::Remote => "far message",
         Judged::Both => "message",
     };
     if view.reference.records + view.candidate.records == 0 {

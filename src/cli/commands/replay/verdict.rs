@@ -9,7 +9,7 @@ use bittrace_protocol::Block;
 use bittrace_protocol::wire::Message;
 use bittrace_replay::{InjectedFault, PeerRunEnd, Reference, Served};
 use bittrace_trace::units::counted;
-use bittrace_trace::{Body, PeerWireBody, Speaker, TraceOptions};
+use bittrace_trace::{Body, PeerWireBody, Side, TraceOptions};
 use serde_json::{Value, json};
 
 use super::ended::Ended;
@@ -137,8 +137,8 @@ fn asked_again(recording: &Path) -> u64 {
     let Ok(reference) = Reference::open(recording, TraceOptions::default()) else { return 0 };
     let mut asked: BTreeMap<Block, u64> = BTreeMap::new();
     for record in &reference.records {
-        if let (Speaker::Local, Body::PeerWire(PeerWireBody::Message(Message::Request(block)))) =
-            (record.speaker, &record.body)
+        if let (Side::Local, Body::PeerWire(PeerWireBody::Message(Message::Request(block)))) =
+            (record.side, &record.body)
         {
             *asked.entry(*block).or_default() += 1;
         }

@@ -189,7 +189,7 @@ fn check(name: &Name, operator: Operator, value: &str) -> Result<(), String> {
         }
         RowKey::Message => MESSAGES,
         RowKey::Protocol => PROTOCOLS,
-        RowKey::Speaker => &["local", "far"],
+        RowKey::Side => &["local", "far"],
         RowKey::Transport => &["tcp", "udp", "utp"],
         _ => return numeric(*key, operator, value),
     };

@@ -2,7 +2,7 @@
 
 use bittrace_protocol::wire::Message;
 use bittrace_protocol::{Block, PieceIndex, Timestamp};
-use bittrace_trace::record::{Answer, Body, PeerEffect, PeerWireBody, Record, Speaker, Transport};
+use bittrace_trace::record::{Answer, Body, PeerEffect, PeerWireBody, Record, Side, Transport};
 use bittrace_trace::rules::rule;
 use bittrace_trace::{Direction, StreamId};
 use bytes::Bytes;
@@ -24,7 +24,7 @@ fn request() -> Record {
         at: Timestamp::from_secs_nanos(1, 500_000_000),
         stream: StreamId(2),
         direction: Direction::FromInitiator,
-        speaker: Speaker::Local,
+        side: Side::Local,
         source: "10.0.0.3:40000".parse().unwrap(),
         destination: "[2001:db8::7]:6881".parse().unwrap(),
         transport: Transport::Tcp,

@@ -9,19 +9,19 @@ use crate::{DecodeError, compact};
 /// message"). Absent keys are `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExtendedHandshake {
-    /// Each extension and the id under which the speaker wants to receive it; 0 switches it off.
+    /// Each extension and the id under which the sender wants to receive it; 0 switches it off.
     pub extensions: Vec<(String, u8)>,
     /// The client's name and version.
     pub client: Option<String>,
-    /// The TCP port the speaker listens on.
+    /// The TCP port the sender listens on.
     pub port: Option<u16>,
-    /// How many requests the speaker keeps without dropping any.
+    /// How many requests the sender keeps without dropping any.
     pub reqq: Option<u32>,
     /// The bytes of the torrent's info dictionary (BEP 9).
     pub metadata_size: Option<u64>,
-    /// The receiver's address as the speaker sees it.
+    /// The receiver's address as the sender sees it.
     pub your_ip: Option<IpAddr>,
-    /// Whether the speaker only uploads (BEP 21).
+    /// Whether the sender only uploads (BEP 21).
     pub upload_only: Option<bool>,
     /// All else that the dictionary has, such as `complete_ago` or `e`.
     pub others: OtherEntries,

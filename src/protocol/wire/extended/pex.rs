@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::bencode::{self, DictionaryWriter, OtherEntries, View};
 use crate::{DecodeError, compact};
 
-/// Peers that the speaker connected to and lost since its last message (BEP 11).
+/// Peers that the sender connected to and lost since its last message (BEP 11).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pex {
     /// Peers connected, IPv4 then IPv6.
