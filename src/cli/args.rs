@@ -54,17 +54,17 @@ pub(crate) enum Colour {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Inspect captures: who spoke, what they said, what it means
-    Analyze(Box<Analyze>),
+    Analyze(Box<AnalyzeArguments>),
     /// Write the files that peers and web seeds sent in captures
-    Extract(Extract),
+    Extract(ExtractArguments),
     /// Download a torrent, told as it goes; every byte can be recorded
-    Download(Box<Download>),
+    Download(Box<DownloadArguments>),
     /// Compare two captures, message by message and byte for byte
-    Diff(Box<Diff>),
+    Diff(Box<DiffArguments>),
     /// Play a capture again, to bittrace or to any client, and compare what it says
-    Replay(Box<Replay>),
+    Replay(Box<ReplayArguments>),
     /// Show how a capture's client conducts itself
-    Profile(Profile),
+    Profile(ProfileArguments),
     /// Look into .torrent files
     #[command(subcommand)]
     Torrent(Torrent),
@@ -90,7 +90,7 @@ pub(crate) enum Command {
 /// Download a torrent.
 #[derive(Debug, Args)]
 #[command(after_help = DOWNLOAD_AFTER, after_long_help = DOWNLOAD_EXAMPLES)]
-pub(crate) struct Download {
+pub(crate) struct DownloadArguments {
     /// The .torrent file: a path, or an http or https URL
     #[arg(value_name = "TORRENT")]
     pub(crate) torrent: String,
@@ -145,7 +145,7 @@ pub(crate) struct Download {
 /// Write the files that peers and web seeds sent.
 #[derive(Debug, Args)]
 #[command(after_help = EXTRACT_AFTER, after_long_help = EXTRACT_EXAMPLES)]
-pub(crate) struct Extract {
+pub(crate) struct ExtractArguments {
     /// pcap or pcapng files, bare or within gzip or zstd; - reads standard input. Blocks of all of them count together
     #[arg(value_name = "CAPTURE", required = true)]
     pub(crate) captures: Vec<PathBuf>,
@@ -180,7 +180,7 @@ pub(crate) enum ExtractFormat {
 /// Compare two captures.
 #[derive(Debug, Args)]
 #[command(after_help = DIFF_AFTER, after_long_help = DIFF_EXAMPLES)]
-pub(crate) struct Diff {
+pub(crate) struct DiffArguments {
     /// The capture that says how it should be; - reads standard input
     #[arg(value_name = "REFERENCE")]
     pub(crate) reference: PathBuf,
@@ -237,7 +237,7 @@ pub(crate) struct Comparing {
 /// Play a capture again.
 #[derive(Debug, Args)]
 #[command(after_help = REPLAY_AFTER, after_long_help = REPLAY_EXAMPLES)]
-pub(crate) struct Replay {
+pub(crate) struct ReplayArguments {
     /// The capture: its tracker and peers play their parts again
     #[arg(value_name = "CAPTURE")]
     pub(crate) capture: PathBuf,
@@ -275,7 +275,7 @@ pub(crate) struct Replay {
 /// Show how a client conducts itself.
 #[derive(Debug, Args)]
 #[command(after_help = PROFILE_AFTER)]
-pub(crate) struct Profile {
+pub(crate) struct ProfileArguments {
     /// The capture; - reads standard input
     #[arg(value_name = "CAPTURE")]
     pub(crate) capture: PathBuf,
@@ -371,7 +371,7 @@ pub(crate) enum TorrentFormat {
 /// Inspect captures.
 #[derive(Debug, Args)]
 #[command(after_help = ANALYZE_AFTER, after_long_help = ANALYZE_EXAMPLES)]
-pub(crate) struct Analyze {
+pub(crate) struct AnalyzeArguments {
     /// pcap or pcapng files, bare or within gzip or zstd; - reads standard input
     #[arg(value_name = "CAPTURE", required_unless_present = "list_rules")]
     pub(crate) captures: Vec<PathBuf>,

@@ -10,7 +10,7 @@ use bittrace_protocol::{Geometry, Metainfo};
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::clock::Clock;
-use crate::drive::{Driver, Ended};
+use crate::drive::{Driver, SessionEnd};
 use crate::files::Files;
 use crate::folder::{Folder, Replace};
 use crate::journal::Journal;
@@ -136,7 +136,7 @@ impl Download {
         config.port = driver.port();
         notice(Notice::Listening { port: config.port });
         let session = Session::new(config, torrent, identity, survey.verified.iter(), clock.now());
-        let Ended { status, recording } = driver.run(session, &mut notice).await?;
+        let SessionEnd { status, recording } = driver.run(session, &mut notice).await?;
         let outcome = match status.pieces_done == status.pieces {
             true => Outcome::Complete,
             false if stop.times() > 0 => Outcome::Stopped,

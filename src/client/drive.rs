@@ -38,7 +38,7 @@ pub(crate) struct Driver {
     disk_events: UnboundedReceiver<DriverEvent>,
     network: Network,
     network_events: Receiver<DriverEvent>,
-    connections: HashMap<SessionStreamId, Connection>,
+    connections: HashMap<SessionStreamId, ConnectionTask>,
     tasks: JoinSet<()>,
     /// Names of peers that are being looked up; nothing waits for these at the end.
     lookups: JoinSet<()>,
@@ -56,7 +56,7 @@ pub(crate) struct Driver {
 }
 
 /// A stream from the driver's side.
-struct Connection {
+struct ConnectionTask {
     said: UnboundedSender<Bytes>,
     task: AbortHandle,
     open: bool,
@@ -142,7 +142,7 @@ impl Driver {
         mut self,
         mut session: Session,
         notice: &mut impl FnMut(Notice),
-    ) -> Result<Ended, Error> {
+    ) -> Result<SessionEnd, Error> {
         let mut stops = 0;
         let mut progress_at = Instant::now();
         self.tell(&mut session, Input::Tick, notice);
@@ -234,7 +234,7 @@ impl Driver {
         self.next_incoming = self.next_incoming.wrapping_add(2);
         let (said, saying) = mpsc::unbounded_channel();
         let task = self.tasks.spawn(self.network.clone().answer(stream, socket, remote, saying));
-        self.connections.insert(stream, Connection { said, task, open: true });
+        self.connections.insert(stream, ConnectionTask { said, task, open: true });
         Some(stream)
     }
 
@@ -291,7 +291,7 @@ impl Driver {
             }
             Endpoint::HttpsTracker(url) => self.tasks.spawn(network.fetch(stream, url, self.tracker_timeout)),
         };
-        self.connections.insert(stream, Connection { said, task, open: false });
+        self.connections.insert(stream, ConnectionTask { said, task, open: false });
     }
 
     /// Ends a stream once what was said has left; one that is not open, at once.
@@ -309,7 +309,7 @@ impl Driver {
         session: &Session,
         stops: u32,
         notice: &mut impl FnMut(Notice),
-    ) -> Result<Ended, Error> {
+    ) -> Result<SessionEnd, Error> {
         let status = session.status(self.clock.now());
         // Nobody listens any longer, so that no task waits to be heard.
         self.network_events.close();
@@ -345,13 +345,13 @@ impl Driver {
         }
         match failure {
             Some(error) => Err(error),
-            None => Ok(Ended { status, recording: recording_failure }),
+            None => Ok(SessionEnd { status, recording: recording_failure }),
         }
     }
 }
 
 /// How a session ended.
-pub(crate) struct Ended {
+pub(crate) struct SessionEnd {
     pub(crate) status: Status,
     /// Why not all of it was recorded.
     pub(crate) recording: Option<Error>,

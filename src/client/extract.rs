@@ -19,7 +19,7 @@ use bittrace_trace::{Body, PeerWireBody, Reason, Record, Unreadable, WebSeedBody
 
 use crate::Error;
 use crate::folder::{Folder, Replace};
-use spool::{Bucket, Spool};
+use spool::{Spool, TorrentBlocks};
 
 pub use piece::{FaultKind, PieceFault, Sent};
 
@@ -184,7 +184,7 @@ impl Extraction {
                 None => !self.torrents.is_empty(),
             };
             if !known {
-                let Bucket { info_hash, blocks, bytes } = *bucket;
+                let TorrentBlocks { info_hash, blocks, bytes } = *bucket;
                 undescribed.push(Undescribed { info_hash, blocks, bytes });
             }
         }

@@ -23,11 +23,11 @@ pub(crate) struct Files {
     pub(crate) folder: Folder,
     pub(crate) layout: Layout,
     pub(crate) geometry: Geometry,
-    open: Mutex<Open>,
+    open: Mutex<OpenFiles>,
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenFiles {
     /// What stands of each file.
     stands: Vec<Stands>,
     /// The files last used, the latest at the back.
@@ -52,7 +52,7 @@ enum Handle {
 
 impl Files {
     pub(crate) fn new(folder: Folder, layout: Layout, geometry: Geometry) -> Self {
-        let open = Open { stands: vec![Stands::Nothing; layout.places.len()], handles: VecDeque::new() };
+        let open = OpenFiles { stands: vec![Stands::Nothing; layout.places.len()], handles: VecDeque::new() };
         Self { folder, layout, geometry, open: Mutex::new(open) }
     }
 
@@ -197,7 +197,7 @@ impl Files {
         self.handle(file, Handle::ReadOnly)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    fn lock(&self) -> MutexGuard<'_, OpenFiles> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,10 +8,10 @@ use tokio::sync::Notify;
 
 /// Counts bytes that wait.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct MemoryBudget(Arc<Inner>);
+pub(crate) struct MemoryBudget(Arc<BudgetState>);
 
 #[derive(Debug, Default)]
-struct Inner {
+struct BudgetState {
     waiting: AtomicUsize,
     eased: Notify,
 }

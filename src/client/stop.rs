@@ -8,10 +8,10 @@ use tokio::sync::Notify;
 /// Ends a run: the first time with goodbyes to trackers and peers, the second time at once. Either way what is verified
 /// stays, and a later run carries on.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<Inner>);
+pub struct Stop(Arc<StopState>);
 
 #[derive(Debug, Default)]
-struct Inner {
+struct StopState {
     times: AtomicU32,
     said: Notify,
 }

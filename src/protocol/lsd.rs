@@ -81,7 +81,7 @@ pub fn fields(bytes: &[u8]) -> Vec<Field> {
     fields
 }
 
-struct Header {
+struct HeaderLine {
     name: HeaderName,
     /// The whole line, its end included.
     line: Range<usize>,
@@ -97,14 +97,14 @@ enum HeaderName {
     Other(String),
 }
 
-impl Header {
+impl HeaderLine {
     const fn wrong(&self, wanted: &'static str) -> DecodeError {
         DecodeError::new(self.value.start, wanted)
     }
 }
 
 /// The headers up to the empty line; behind that only ends of lines follow.
-fn headers(bytes: &[u8]) -> Result<Vec<Header>, DecodeError> {
+fn headers(bytes: &[u8]) -> Result<Vec<HeaderLine>, DecodeError> {
     if !bytes.starts_with(START) {
         return Err(DecodeError::new(0, "BT-SEARCH * HTTP/1.1"));
     }
@@ -129,7 +129,7 @@ fn headers(bytes: &[u8]) -> Result<Vec<Header>, DecodeError> {
         let value = &rest[colon + 1..length];
         let start = at + colon + 1 + (value.len() - value.trim_ascii_start().len());
         let end = start + value.trim_ascii().len();
-        headers.push(Header { name, line: at..at + length + 2, value: start..end });
+        headers.push(HeaderLine { name, line: at..at + length + 2, value: start..end });
         at += length + 2;
     }
     match bytes[at..].iter().position(|byte| !matches!(byte, b'\r' | b'\n')) {

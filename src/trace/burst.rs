@@ -171,3 +171,8 @@ pub enum StreamInterest {
     /// Deliver nothing more of it and keep no bytes for it.
     Unwanted,
 }
+
+/// Receives the events of a reassembler, and answers whether more of the connection is wanted.
+pub(crate) trait StreamSink: FnMut(Moment, StreamEvent<'_>) -> StreamInterest {}
+
+impl<F: FnMut(Moment, StreamEvent<'_>) -> StreamInterest> StreamSink for F {}

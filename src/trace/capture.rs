@@ -25,7 +25,7 @@ mod tests;
 pub use error::TraceError;
 
 use compression::Compression;
-use input::Input;
+use input::CaptureInput;
 use pcap::Pcap;
 use pcapng::PcapNg;
 
@@ -34,7 +34,7 @@ pub struct Capture {
     name: String,
     label: String,
     compressed: String,
-    input: Input,
+    input: CaptureInput,
     format: CaptureFormat,
     lent: usize,
     packets: u64,
@@ -145,7 +145,7 @@ impl Capture {
             label.push_str(", ");
             label.push_str(&compressed);
         }
-        let input = Input::new(reader);
+        let input = CaptureInput::new(reader);
         Self {
             name,
             label,
@@ -313,7 +313,7 @@ enum Fault {
 impl Fault {
     /// What stands at the first available byte cannot be part of a capture.
     #[cold]
-    fn corrupt(input: &Input, what: String) -> Self {
+    fn corrupt(input: &CaptureInput, what: String) -> Self {
         Self::Corrupt { offset: input.offset(), what }
     }
 }

@@ -312,11 +312,11 @@ struct Emitter<'a> {
     /// Whether bytes of a direction are missing that were said by now.
     missing: [bool; 2],
     recognised: &'a mut DissectContext,
-    sink: Sink<'a>,
+    sink: RecordSink<'a>,
 }
 
 /// What becomes of records.
-enum Sink<'a> {
+enum RecordSink<'a> {
     /// They are given out. Those of a connection between peers change its state.
     Out(Option<&'a mut PeerConversation>, &'a mut dyn FnMut(Dissected)),
     /// They wait, by direction, until those of both directions can be put in order.
@@ -330,7 +330,7 @@ impl<'a> Emitter<'a> {
         transport: Transport,
         missing: [bool; 2],
         recognised: &'a mut DissectContext,
-        sink: Sink<'a>,
+        sink: RecordSink<'a>,
     ) -> Self {
         Self { stream, flow, transport, deciphered_to: 0, missing, recognised, sink }
     }
@@ -364,10 +364,10 @@ impl<'a> Emitter<'a> {
             in_doubt: self.missing[direction.reverse() as usize],
         };
         match &mut self.sink {
-            Sink::Out(conversation, out) => {
+            RecordSink::Out(conversation, out) => {
                 self.recognised.give_out(record, conversation.as_deref_mut(), *out);
             }
-            Sink::Held(held) => held[direction as usize].push_back(record),
+            RecordSink::Held(held) => held[direction as usize].push_back(record),
         }
     }
 

@@ -27,13 +27,13 @@ use crate::record::units::counted;
 use crate::record::{Body, PeerWireBody, Protocol, Reason, Record, Side, Transport, Unreadable};
 use crate::{Dissected, StreamId, TraceOptions};
 use announces::{Announced, Announces};
-use dht::Nodes;
+use dht::DhtQueries;
 use hash_proofs::Trees;
 use left_check::Left;
 use metadata::Gathered;
-use peers::{Pair, Peers};
+use peers::{Pair, PeerPair};
 use piece_check::Pieces;
-use trackers::Trackers;
+use trackers::TrackerRequests;
 
 /// Annotates the records of one trace, in their order.
 #[derive(Debug)]
@@ -41,11 +41,11 @@ pub(crate) struct Annotator {
     local: Option<IpAddr>,
     torrents: HashMap<InfoHash, Arc<Metainfo>, RandomState>,
     // Boxed: a table has room for twice as many as it holds.
-    peers: FxHashMap<StreamId, Box<Peers>>,
+    peers: FxHashMap<StreamId, Box<PeerPair>>,
     /// The open connections of two peers about a torrent.
     pairs: HashMap<Pair, StreamId>,
-    trackers: FxHashMap<StreamId, Trackers>,
-    nodes: FxHashMap<StreamId, Nodes>,
+    trackers: FxHashMap<StreamId, TrackerRequests>,
+    nodes: FxHashMap<StreamId, DhtQueries>,
     /// The ends of the first message of the DHT, when nothing else has said whose capture it is.
     suspects: Option<[IpAddr; 2]>,
     announces: Announces,

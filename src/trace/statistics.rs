@@ -38,7 +38,7 @@ pub struct Summary {
     /// When the first record and the last were captured.
     pub span: Option<(Timestamp, Timestamp)>,
     /// How many records of each protocol and message.
-    pub messages: MessageCounts,
+    pub messages: RecordCounts,
     /// Who spoke, by address and client.
     pub clients: Clients,
     /// The torrents it was about.
@@ -57,9 +57,9 @@ pub struct Summary {
 ///
 /// Their names are few and stand in few places, so the place of a name mostly tells which it is.
 #[derive(Debug, Clone, Default)]
-pub struct MessageCounts(Vec<(&'static str, &'static str, u64)>);
+pub struct RecordCounts(Vec<(&'static str, &'static str, u64)>);
 
-impl MessageCounts {
+impl RecordCounts {
     /// The counts by protocol and message, in the order of their names.
     pub fn by_name(&self) -> BTreeMap<(&'static str, &'static str), u64> {
         let mut counts = BTreeMap::new();

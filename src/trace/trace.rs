@@ -34,7 +34,7 @@ pub struct TraceOptions {
 /// Reads a capture. Memory is held for what is open: streams, pieces on their way, and torrents that peers describe (each
 /// within a bound).
 pub struct Trace {
-    source: Source,
+    source: RecordSource,
     about: About,
     annotator: Annotator,
     ready: VecDeque<Dissected>,
@@ -44,7 +44,7 @@ pub struct Trace {
 }
 
 /// Where records come from.
-enum Source {
+enum RecordSource {
     /// They are made when one is wanted.
     Here(Box<CaptureReader>),
     /// Another thread makes them.
@@ -77,7 +77,7 @@ impl Trace {
 
     fn over(reading: CaptureReader, options: TraceOptions, ahead: bool) -> Self {
         let about = About::of(&reading);
-        let source = if ahead { Ahead::over(reading) } else { Source::Here(Box::new(reading)) };
+        let source = if ahead { Ahead::over(reading) } else { RecordSource::Here(Box::new(reading)) };
         let annotator = Annotator::new(options);
         Self { source, about, annotator, ready: VecDeque::new(), shown: false, finished: false }
     }
@@ -108,13 +108,13 @@ impl Trace {
                 return Ok(false);
             }
             let more = match &mut self.source {
-                Source::Here(reading) => {
+                RecordSource::Here(reading) => {
                     let ready = &mut self.ready;
                     let more = reading.step(&mut |dissected| ready.push_back(dissected));
                     self.about.update(reading);
                     more
                 }
-                Source::Ahead(ahead) => ahead.next(&mut self.ready, &mut self.about),
+                RecordSource::Ahead(ahead) => ahead.next(&mut self.ready, &mut self.about),
             };
             self.finished = !more?;
         }

@@ -13,7 +13,7 @@ use bittrace_trace::units::{count, counted};
 use bittrace_trace::{Dissected, Record, Summary, Trace, TraceOptions};
 
 use crate::Exit;
-use crate::args::{Analyze, Common, FailOn, Format, ViewName};
+use crate::args::{AnalyzeArguments, Common, FailOn, Format, ViewName};
 use crate::commands::torrent::read_torrent;
 use crate::failure::{self, warn};
 use crate::input;
@@ -27,14 +27,14 @@ use crate::print::table::wrap;
 use crate::print::units::Bound;
 use crate::print::views::{Follower, Read, Views, list_rules};
 use crate::query::filter::Filter;
-use crate::query::names::Name;
+use crate::query::names::FieldName;
 use crate::query::row::{CaptureContext, Row};
 
 /// How many messages stand behind the summary when nobody says how many.
 const FIRST_MESSAGES: u64 = 50;
 
 /// Runs the command.
-pub(crate) fn run(arguments: &Analyze, common: Common, mut output: Output) -> Result<Exit> {
+pub(crate) fn run(arguments: &AnalyzeArguments, common: Common, mut output: Output) -> Result<Exit> {
     if arguments.list_rules {
         list_rules(arguments.format, output.look, &mut output)?;
         output.flush()?;
@@ -55,7 +55,7 @@ struct Analysis<'a> {
     output: Output,
     options: TraceOptions,
     choice: OutputChoice,
-    columns: Vec<(Name, String)>,
+    columns: Vec<(FieldName, String)>,
     format: Format,
     views: &'a [ViewName],
     /// The stream that is told as a conversation.
@@ -93,11 +93,11 @@ struct OutputChoice {
 }
 
 impl<'a> Analysis<'a> {
-    fn new(arguments: &'a Analyze, common: Common, output: Output) -> Result<Self> {
+    fn new(arguments: &'a AnalyzeArguments, common: Common, output: Output) -> Result<Self> {
         let columns = arguments
             .fields
             .iter()
-            .map(|text| match Name::parse(text.trim()) {
+            .map(|text| match FieldName::parse(text.trim()) {
                 Ok(name) => Ok((name, text.trim().to_owned())),
                 Err(unknown) => bail!("--fields: {unknown}"),
             })

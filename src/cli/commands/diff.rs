@@ -19,7 +19,7 @@ use bittrace_trace::Trace;
 use bittrace_trace::units::counted;
 
 use crate::Exit;
-use crate::args::{Choice, Common, Comparing, Diff, DiffFormat, JudgedSides};
+use crate::args::{Choice, Common, Comparing, DiffArguments, DiffFormat, JudgedSides};
 use crate::commands::torrent::read_torrent;
 use crate::failure::warn;
 use crate::input;
@@ -27,7 +27,7 @@ use crate::interrupt::interrupted;
 use crate::print::output::Output;
 
 /// Runs the command.
-pub(crate) fn run(arguments: &Diff, common: Common, mut output: Output) -> Result<Exit> {
+pub(crate) fn run(arguments: &DiffArguments, common: Common, mut output: Output) -> Result<Exit> {
     // Before the captures are read, which may take long.
     let options = options(&arguments.comparing)?;
     let torrents = arguments

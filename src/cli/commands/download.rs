@@ -37,7 +37,7 @@ use tempfile::TempDir;
 pub(crate) use narrate::violation_in_words;
 
 use narrate::Narrator;
-use progress::Progress;
+use progress::ProgressLine;
 
 /// What our peer ids begin with, in the manner of BEP 20: no other client has `bt` in small letters.
 const PEER_ID_PREFIX: &[u8] = b"-bt0100-";
@@ -46,7 +46,7 @@ const PEER_ID_PREFIX: &[u8] = b"-bt0100-";
 const FETCHED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Runs the command.
-pub(crate) fn run(arguments: &args::Download, common: Common, mut output: Output) -> Result<Exit> {
+pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, mut output: Output) -> Result<Exit> {
     let Some(torrent) = load(&arguments.torrent)? else { return Ok(Exit::Interrupted) };
     if let Some(record) = &arguments.record {
         keep("the torrent file", Path::new(&arguments.torrent), record)?;
@@ -73,7 +73,7 @@ pub(crate) fn run(arguments: &args::Download, common: Common, mut output: Output
     stop_when_interrupted(download.stop());
 
     let mut narrator = Narrator::new(output.look, common);
-    let mut progress = Progress::new(common.quiet);
+    let mut progress = ProgressLine::new(common.quiet);
     let mut wrong_output = None;
     let report = download.run_blocking(|notice| {
         let mut lines = Vec::new();
@@ -203,7 +203,7 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
 }
 
 /// How to speak, and what to call ourselves: as the client of a capture where that is wanted.
-fn manner(arguments: &args::Download, torrent: &Metainfo) -> Result<(Config, Identity)> {
+fn manner(arguments: &args::DownloadArguments, torrent: &Metainfo) -> Result<(Config, Identity)> {
     let identity = random_identity(PEER_ID_PREFIX)?;
     let Some(path) = &arguments.like else { return Ok((Config::new(own_profile()), identity)) };
     let reference = Reference::open(path, bittrace_trace::TraceOptions::default())?;
@@ -216,7 +216,7 @@ fn manner(arguments: &args::Download, torrent: &Metainfo) -> Result<(Config, Ide
     Ok((config, Identity { peer_id, ..identity }))
 }
 
-fn options(arguments: &args::Download, torrent: &Metainfo) -> Result<DownloadOptions> {
+fn options(arguments: &args::DownloadArguments, torrent: &Metainfo) -> Result<DownloadOptions> {
     let (mut config, mut identity) = manner(arguments, torrent)?;
     if let Some(peer_id) = &arguments.peer_id {
         identity = Identity { peer_id: own_peer_id(peer_id)?, ..identity };
@@ -293,7 +293,7 @@ fn stop_when_interrupted(stop: Stop) {
 
 fn closing_table(
     report: &DownloadReport,
-    arguments: &args::Download,
+    arguments: &args::DownloadArguments,
     look: Look,
     output: &mut Vec<u8>,
 ) -> Result<()> {

@@ -14,7 +14,7 @@ use bittrace_trace::units::counted;
 use bittrace_trace::{Dissected, TraceOptions};
 
 use crate::Exit;
-use crate::args::{Common, Extract, ExtractFormat};
+use crate::args::{Common, ExtractArguments, ExtractFormat};
 use crate::commands::torrent::read_torrent;
 use crate::failure::{self, warn};
 use crate::input;
@@ -22,7 +22,7 @@ use crate::interrupt::interrupted;
 use crate::print::output::Output;
 
 /// Runs the command.
-pub(crate) fn run(arguments: &Extract, common: Common, mut output: Output) -> Result<Exit> {
+pub(crate) fn run(arguments: &ExtractArguments, common: Common, mut output: Output) -> Result<Exit> {
     let torrents = arguments
         .torrent
         .iter()

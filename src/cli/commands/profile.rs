@@ -20,7 +20,7 @@ use crate::print::output::{Look, Output, styles};
 use crate::print::table::{Column, printable, render, wrap};
 
 /// Runs the command.
-pub(crate) fn show(arguments: &args::Profile, output: &mut Output) -> Result<()> {
+pub(crate) fn show(arguments: &args::ProfileArguments, output: &mut Output) -> Result<()> {
     let options = TraceOptions {
         local: arguments.local,
         mse_keys: arguments.key_logs.read()?,

@@ -33,7 +33,7 @@ use crate::print::output::{Output, styles};
 use crate::print::table::{printable, wrap};
 
 /// Runs the command.
-pub(crate) fn run(arguments: &args::Replay, common: Common, output: Output) -> Result<Exit> {
+pub(crate) fn run(arguments: &args::ReplayArguments, common: Common, output: Output) -> Result<Exit> {
     // A mistyped mask is told before anything runs.
     let options = diff::options(&arguments.comparing)?;
     let play = ReplayPlan::load(arguments)?;
@@ -65,7 +65,7 @@ struct ReplayPlan {
 }
 
 impl ReplayPlan {
-    fn load(arguments: &args::Replay) -> Result<Self> {
+    fn load(arguments: &args::ReplayArguments) -> Result<Self> {
         if arguments.capture == Path::new("-") {
             bail!("a capture is played from a file: it is read more than once");
         }
@@ -133,7 +133,7 @@ fn beside(capture: &Path) -> Result<PathBuf> {
 /// Plays the capture to bittrace, without sockets.
 fn rehearsed(
     play: &ReplayPlan,
-    arguments: &args::Replay,
+    arguments: &args::ReplayArguments,
     options: &bittrace_replay::DiffOptions,
     common: Common,
     mut output: Output,
@@ -214,7 +214,7 @@ fn compare(
     play: &ReplayPlan,
     candidate: Trace,
     noticed: Noticed<'_>,
-    arguments: &args::Replay,
+    arguments: &args::ReplayArguments,
     options: &bittrace_replay::DiffOptions,
     common: Common,
     output: &mut Output,
@@ -229,7 +229,12 @@ fn compare(
 }
 
 /// Tells where far ends could not do as recorded, and what else is worth knowing.
-fn tell(noticed: &Noticed<'_>, arguments: &args::Replay, common: Common, output: &mut Output) -> Result<()> {
+fn tell(
+    noticed: &Noticed<'_>,
+    arguments: &args::ReplayArguments,
+    common: Common,
+    output: &mut Output,
+) -> Result<()> {
     let mut lines = noticed_in_words(noticed.missed, noticed.torrent);
     lines.extend(noticed.remarks.iter().cloned());
     if lines.is_empty() || common.quiet {

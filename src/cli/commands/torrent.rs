@@ -16,14 +16,14 @@ use crate::print::table::{Column, printable, render, wrap};
 use crate::print::units::rfc3339;
 use crate::query::fields::object;
 
-/// A torrent file that was read.
-pub(crate) struct TorrentFile {
+/// A torrent file that was read, with the name it is shown under.
+pub(crate) struct NamedTorrent {
     name: String,
     bytes: Vec<u8>,
     pub(crate) metainfo: Metainfo,
 }
 
-impl TorrentFile {
+impl NamedTorrent {
     /// The file as it is.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -34,7 +34,7 @@ impl TorrentFile {
 const MAX_FILE: u64 = 256 << 20;
 
 /// Reads a torrent file; `-` is standard input.
-pub(crate) fn read_torrent(path: &Path) -> Result<TorrentFile> {
+pub(crate) fn read_torrent(path: &Path) -> Result<NamedTorrent> {
     let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
     let mut bytes = Vec::new();
     if path == Path::new("-") {
@@ -67,7 +67,7 @@ pub(crate) fn read_torrent(path: &Path) -> Result<TorrentFile> {
         };
         anyhow!("{name}: {what}: {error}{hint}")
     })?;
-    Ok(TorrentFile { name, bytes, metainfo })
+    Ok(NamedTorrent { name, bytes, metainfo })
 }
 
 /// The first bytes of pcap in either order, pcapng, gzip and zstd.
@@ -303,7 +303,7 @@ fn shortened(text: &str) -> String {
     }
 }
 
-fn json_object(file: &TorrentFile, fields: &[Field]) -> Map<String, Value> {
+fn json_object(file: &NamedTorrent, fields: &[Field]) -> Map<String, Value> {
     let metainfo = &file.metainfo;
     let files: Vec<Value> = metainfo
         .files

@@ -8,13 +8,13 @@ use csv::{ByteRecord, Writer};
 use serde_json::Value;
 
 use crate::query::cell_value::CellValue;
-use crate::query::names::{KEYS, Name, RowKey};
+use crate::query::names::{FieldName, KEYS, RowKey};
 use crate::query::row::Row;
 
 /// Writes messages as CSV.
 #[derive(Debug)]
 pub(crate) struct CsvTable {
-    columns: Vec<(Name, String)>,
+    columns: Vec<(FieldName, String)>,
     begun: bool,
     writer: Writer<CsvLine>,
     /// What the writer wrote.
@@ -41,7 +41,7 @@ impl Write for CsvLine {
 
 impl CsvTable {
     /// A table of the chosen columns, or of all keys and the message's own fields.
-    pub(crate) fn new(chosen: &[(Name, String)], with_bytes: bool) -> Self {
+    pub(crate) fn new(chosen: &[(FieldName, String)], with_bytes: bool) -> Self {
         if !chosen.is_empty() {
             return Self::of(chosen.to_vec());
         }
@@ -50,11 +50,11 @@ impl CsvTable {
             RowKey::Bytes => with_bytes,
             _ => true,
         });
-        let columns = keys.map(|(name, key)| (Name::Key(*key), (*name).to_owned())).collect();
+        let columns = keys.map(|(name, key)| (FieldName::Key(*key), (*name).to_owned())).collect();
         Self::of(columns)
     }
 
-    fn of(columns: Vec<(Name, String)>) -> Self {
+    fn of(columns: Vec<(FieldName, String)>) -> Self {
         let line = CsvLine::default();
         let writer = Writer::from_writer(line.clone());
         Self { columns, begun: false, writer, line, cells: ByteRecord::new(), cell: Vec::new() }

@@ -12,13 +12,13 @@ use serde_json::{Map, Value, json};
 use crate::print::overview::outcome;
 use crate::print::table::disguises;
 use crate::print::units::rfc3339;
-use crate::query::names::Name;
+use crate::query::names::FieldName;
 use crate::query::row::Row;
 
 /// Writes one message: all keys, or those chosen.
 pub(crate) fn write_message(
     row: &Row<'_>,
-    chosen: &[(Name, String)],
+    chosen: &[(FieldName, String)],
     with_bytes: bool,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -28,7 +28,7 @@ pub(crate) fn write_message(
 /// A message as an object.
 struct JsonMessage<'a> {
     row: &'a Row<'a>,
-    chosen: &'a [(Name, String)],
+    chosen: &'a [(FieldName, String)],
     with_bytes: bool,
 }
 

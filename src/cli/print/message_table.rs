@@ -11,7 +11,7 @@ use bittrace_trace::units::span;
 use crate::print::hex;
 use crate::print::output::{Look, styles};
 use crate::print::table::{columns, pad, printable, wrap};
-use crate::query::names::Name;
+use crate::query::names::FieldName;
 use crate::query::row::{Row, cell};
 
 /// Writes rows of messages.
@@ -45,7 +45,7 @@ enum Shape {
     /// Both addresses as well.
     Wide,
     /// Columns that the user chose.
-    Chosen(Vec<(Name, String, usize)>),
+    Chosen(Vec<(FieldName, String, usize)>),
 }
 
 const NUMBER: usize = 5;
@@ -68,7 +68,7 @@ const SHORTENED: usize = 10_000;
 
 impl MessageTable {
     /// A table of the usual columns, or of those chosen.
-    pub(crate) fn new(look: Look, chosen: &[(Name, String)], detail: Detail) -> Self {
+    pub(crate) fn new(look: Look, chosen: &[(FieldName, String)], detail: Detail) -> Self {
         let shape = match look.width {
             _ if !chosen.is_empty() => Shape::Chosen(chosen_widths(chosen, look.width)),
             width if width >= WIDE_FROM => Shape::Wide,
@@ -263,7 +263,7 @@ fn message_style(message: &str) -> anstyle::Style {
 }
 
 /// The widths of chosen columns; the last one has what is left.
-fn chosen_widths(chosen: &[(Name, String)], width: usize) -> Vec<(Name, String, usize)> {
+fn chosen_widths(chosen: &[(FieldName, String)], width: usize) -> Vec<(FieldName, String, usize)> {
     let usual = |name: &str| match name {
         "n" | "stream" | "index" | "answers" => 6,
         "begin" | "length" | "fields.length" | "offset" | "left" => 9,

@@ -12,7 +12,7 @@ use std::fmt;
 use bittrace_trace::record::Severity;
 use serde_json::Value;
 
-use crate::query::names::{Name, RowKey};
+use crate::query::names::{FieldName, RowKey};
 use crate::query::row::Row;
 use operand::Operand;
 
@@ -25,8 +25,8 @@ enum Expression {
     Or(Box<Expression>, Box<Expression>),
     And(Box<Expression>, Box<Expression>),
     Not(Box<Expression>),
-    Present(Name),
-    Compare(Name, Operator, Operand),
+    Present(FieldName),
+    Compare(FieldName, Operator, Operand),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,28 +84,28 @@ impl Expression {
     }
 }
 
-fn is_present(name: &Name, row: &Row<'_>) -> bool {
+fn is_present(name: &FieldName, row: &Row<'_>) -> bool {
     let record = row.record;
     match name {
-        Name::Key(RowKey::Client) => record.client.is_some(),
-        Name::Key(RowKey::Torrent) => record.torrent.is_some(),
-        Name::Key(RowKey::Decrypted) => record.decrypted,
-        Name::Key(RowKey::Answers | RowKey::Latency) => record.answers.is_some(),
-        Name::Key(RowKey::Notes | RowKey::Severity | RowKey::Rule) => !record.notes.is_empty(),
-        Name::Key(RowKey::Fields) => !row.fields().is_empty(),
-        Name::Key(RowKey::Bytes) => !record.bytes.is_empty(),
-        Name::Key(_) => true,
-        Name::Field(path) => row.field(path).is_some(),
+        FieldName::Key(RowKey::Client) => record.client.is_some(),
+        FieldName::Key(RowKey::Torrent) => record.torrent.is_some(),
+        FieldName::Key(RowKey::Decrypted) => record.decrypted,
+        FieldName::Key(RowKey::Answers | RowKey::Latency) => record.answers.is_some(),
+        FieldName::Key(RowKey::Notes | RowKey::Severity | RowKey::Rule) => !record.notes.is_empty(),
+        FieldName::Key(RowKey::Fields) => !row.fields().is_empty(),
+        FieldName::Key(RowKey::Bytes) => !record.bytes.is_empty(),
+        FieldName::Key(_) => true,
+        FieldName::Field(path) => row.field(path).is_some(),
     }
 }
 
-fn compare(name: &Name, operator: Operator, operand: &Operand, row: &Row<'_>) -> bool {
+fn compare(name: &FieldName, operator: Operator, operand: &Operand, row: &Row<'_>) -> bool {
     let record = row.record;
     let number = |number: u64| operator.accepts_item(|op| operand.compare_number(op, number as f64));
     let text = |text: &str| operator.accepts_item(|op| operand.compare_text(op, text));
     let key = match name {
-        Name::Key(key) => key,
-        Name::Field(path) => {
+        FieldName::Key(key) => key,
+        FieldName::Field(path) => {
             return row.field(path).is_some_and(|value| compare_value(value, operator, operand));
         }
     };

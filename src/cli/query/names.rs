@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Something that a message has, by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Name {
+pub(crate) enum FieldName {
     /// A key of the message's object.
     Key(RowKey),
     /// A path within its `fields`.
@@ -202,7 +202,7 @@ impl fmt::Display for UnknownName {
     }
 }
 
-impl Name {
+impl FieldName {
     /// Reads a name. `fields.NAME` is a field whatever it is called; a path may follow a known field.
     pub(crate) fn parse(text: &str) -> Result<Self, UnknownName> {
         if let Some(path) = text.strip_prefix("fields.").filter(|path| !path.is_empty()) {
@@ -264,16 +264,16 @@ mod tests {
 
     #[test]
     fn a_name_is_a_key_before_it_is_a_field() {
-        assert_eq!(Name::parse("length"), Ok(Name::Key(RowKey::Length)));
-        assert_eq!(Name::parse("fields.length"), Ok(Name::Field("length".to_owned())));
-        assert_eq!(Name::parse("m.ut_metadata"), Ok(Name::Field("m.ut_metadata".to_owned())));
-        assert_eq!(Name::parse("added.f"), Ok(Name::Field("added.f".to_owned())));
-        assert_eq!(Name::parse("notes.rule"), Ok(Name::Key(RowKey::Rule)));
+        assert_eq!(FieldName::parse("length"), Ok(FieldName::Key(RowKey::Length)));
+        assert_eq!(FieldName::parse("fields.length"), Ok(FieldName::Field("length".to_owned())));
+        assert_eq!(FieldName::parse("m.ut_metadata"), Ok(FieldName::Field("m.ut_metadata".to_owned())));
+        assert_eq!(FieldName::parse("added.f"), Ok(FieldName::Field("added.f".to_owned())));
+        assert_eq!(FieldName::parse("notes.rule"), Ok(FieldName::Key(RowKey::Rule)));
     }
 
     #[test]
     fn an_unknown_name_names_its_neighbours() {
-        let close = |text: &str| Name::parse(text).unwrap_err().close;
+        let close = |text: &str| FieldName::parse(text).unwrap_err().close;
         assert_eq!(close("mesage"), ["message"]);
         assert_eq!(close("strema"), ["stream"]);
         assert_eq!(close("xyzzy"), [""; 0]);

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::query::cell_value::CellValue;
 use crate::query::fields::fields_of;
-use crate::query::names::{KEYS, Name, RowKey};
+use crate::query::names::{FieldName, KEYS, RowKey};
 
 /// What the records of one capture have in common.
 #[derive(Debug, Clone)]
@@ -76,15 +76,15 @@ impl<'a> Row<'a> {
     }
 
     /// What stands under `name`; `None` when the message has nothing there.
-    pub(crate) fn said(&self, name: &Name) -> Option<CellValue<'_>> {
+    pub(crate) fn said(&self, name: &FieldName) -> Option<CellValue<'_>> {
         match name {
-            Name::Key(key) => self.key(*key),
-            Name::Field(path) => self.field(path).map(CellValue::Field),
+            FieldName::Key(key) => self.key(*key),
+            FieldName::Field(path) => self.field(path).map(CellValue::Field),
         }
     }
 
     /// The same as a value of its own.
-    pub(crate) fn value(&self, name: &Name) -> Option<Value> {
+    pub(crate) fn value(&self, name: &FieldName) -> Option<Value> {
         self.said(name).map(|said| said.to_value())
     }
 

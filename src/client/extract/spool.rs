@@ -24,9 +24,9 @@ pub(super) struct Spool {
     end: u64,
     /// The end of what a reader sees.
     flushed: u64,
-    buckets: Vec<Bucket>,
+    buckets: Vec<TorrentBlocks>,
     by_hash: HashMap<Option<InfoHash>, u32>,
-    blocks: BTreeMap<SpoolKey, SmallVec<[Version; 1]>>,
+    blocks: BTreeMap<SpoolKey, SmallVec<[BlockVersion; 1]>>,
     kept: usize,
     dropped: u64,
     peers: Vec<SocketAddr>,
@@ -35,7 +35,7 @@ pub(super) struct Spool {
 
 /// The blocks of connections about one torrent.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bucket {
+pub(super) struct TorrentBlocks {
     /// The torrent; `None` for connections whose beginning was not captured.
     pub(super) info_hash: Option<InfoHash>,
     pub(super) blocks: u64,
@@ -47,7 +47,7 @@ type SpoolKey = (u32, PieceIndex, u32, u32);
 
 /// Bytes that came for a block.
 #[derive(Debug, Clone)]
-pub(super) struct Version {
+pub(super) struct BlockVersion {
     /// Where they stand in the file.
     pub(super) place: u64,
     /// Who sent them: the first of them.
@@ -59,7 +59,7 @@ pub(super) struct Version {
 pub(super) struct Heard {
     pub(super) begin: u32,
     pub(super) length: u32,
-    pub(super) version: Version,
+    pub(super) version: BlockVersion,
     /// Whether the connection named the torrent.
     pub(super) named: bool,
 }
@@ -135,7 +135,7 @@ impl Spool {
         let place = self.end;
         self.file.write_all(block).map_err(|source| self.wrong("write", source))?;
         self.end += block.len() as u64;
-        let version = Version { place, peers: SmallVec::from_slice(&[peer]) };
+        let version = BlockVersion { place, peers: SmallVec::from_slice(&[peer]) };
         self.blocks.entry(key).or_default().push(version);
         Ok(())
     }
@@ -152,7 +152,7 @@ impl Spool {
         self.file.get_ref().read_exact_at(into, place).map_err(|source| self.wrong("read", source))
     }
 
-    pub(super) fn buckets(&self) -> &[Bucket] {
+    pub(super) fn buckets(&self) -> &[TorrentBlocks] {
         &self.buckets
     }
 
@@ -206,7 +206,7 @@ impl Spool {
     fn wanted<'a>(
         &'a self,
         wanted: &'a dyn Fn(Option<InfoHash>) -> bool,
-    ) -> impl Iterator<Item = (u32, &'a Bucket)> {
+    ) -> impl Iterator<Item = (u32, &'a TorrentBlocks)> {
         (0..).zip(&self.buckets).filter(|(_, bucket)| wanted(bucket.info_hash))
     }
 
@@ -217,7 +217,7 @@ impl Spool {
         }
         let bucket = *self.by_hash.entry(info_hash).or_insert(next as u32);
         if bucket as usize == next {
-            self.buckets.push(Bucket { info_hash, blocks: 0, bytes: 0 });
+            self.buckets.push(TorrentBlocks { info_hash, blocks: 0, bytes: 0 });
         }
         Some(bucket)
     }

@@ -29,7 +29,7 @@ use udp::{Link, UdpStage};
 /// The trackers of a torrent and what is under way with them.
 #[derive(Debug)]
 pub(super) struct Announcer {
-    trackers: Vec<Tracker>,
+    trackers: Vec<TrackerState>,
     /// Tiers of trackers, each by its number.
     tiers: Vec<Vec<usize>>,
     attempts: BTreeMap<SessionStreamId, Attempt>,
@@ -44,7 +44,7 @@ pub(super) struct Announcer {
 
 /// A tracker.
 #[derive(Debug)]
-pub(super) struct Tracker {
+pub(super) struct TrackerState {
     pub(super) url: Arc<str>,
     location: Option<TrackerUrl>,
     /// To be repeated in announces (BEP 3, "trackerid").
@@ -149,7 +149,7 @@ impl AttemptOutcome {
 
 impl Announcer {
     pub(super) fn new(tiers: &[Vec<String>], now: Timestamp, rng: &mut Rng) -> Self {
-        let mut trackers: Vec<Tracker> = Vec::new();
+        let mut trackers: Vec<TrackerState> = Vec::new();
         let mut numbers = Vec::new();
         for tier in tiers {
             let mut tier: Vec<_> = tier.iter().map(|url| url.trim()).filter(|url| !url.is_empty()).collect();
@@ -159,7 +159,7 @@ impl Announcer {
             for url in tier {
                 if trackers.len() < MAX_TRACKERS && !trackers.iter().any(|one| &*one.url == url) {
                     known.push(trackers.len());
-                    trackers.push(Tracker::new(url));
+                    trackers.push(TrackerState::new(url));
                 }
             }
             if !known.is_empty() {
@@ -521,12 +521,12 @@ impl Announcer {
     }
 
     fn link_of(&self, stream: SessionStreamId) -> Option<usize> {
-        let is = |tracker: &Tracker| tracker.link.as_ref().is_some_and(|link| link.stream == stream);
+        let is = |tracker: &TrackerState| tracker.link.as_ref().is_some_and(|link| link.stream == stream);
         self.trackers.iter().position(is)
     }
 }
 
-impl Tracker {
+impl TrackerState {
     fn new(url: &str) -> Self {
         Self {
             url: url.into(),

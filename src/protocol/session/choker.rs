@@ -19,12 +19,12 @@ pub(super) struct Choker {
     optimistic: Option<SessionStreamId>,
     /// How many peers are not choked.
     pub(super) unchoked: usize,
-    bucket: Option<Bucket>,
+    bucket: Option<TokenBucket>,
 }
 
 /// A token bucket: what may be sent now, filled at the rate of the limit.
 #[derive(Debug)]
-struct Bucket {
+struct TokenBucket {
     limit: f64,
     tokens: f64,
     filled_at: Timestamp,
@@ -34,7 +34,7 @@ struct Bucket {
 
 impl Choker {
     pub(super) fn new(now: Timestamp, limit: Option<u64>) -> Self {
-        let bucket = limit.map(|limit| Bucket {
+        let bucket = limit.map(|limit| TokenBucket {
             limit: limit.max(1) as f64,
             tokens: limit.max(1) as f64,
             filled_at: now,

@@ -57,10 +57,10 @@ pub(super) struct Peer {
     pub(super) noise: u32,
     pub(super) last_received: Timestamp,
     pub(super) last_sent: Timestamp,
-    pub(super) choke: Choke,
-    pub(super) download: Download,
-    pub(super) upload: Upload,
-    pub(super) pex: Pex,
+    pub(super) choke: ChokeState,
+    pub(super) download: PeerDownload,
+    pub(super) upload: PeerUpload,
+    pub(super) pex: PexState,
     /// Whether the peer is in the list of peers to be serviced.
     pub(super) dirty: bool,
 }
@@ -78,7 +78,7 @@ pub(super) enum Phase {
 
 /// Who chokes whom, and who is interested (BEP 3).
 #[derive(Debug)]
-pub(super) struct Choke {
+pub(super) struct ChokeState {
     pub(super) am_choking: bool,
     pub(super) am_interested: bool,
     pub(super) peer_choking: bool,
@@ -97,7 +97,7 @@ pub(super) struct Choke {
 
 /// Blocks from the peer.
 #[derive(Debug)]
-pub(super) struct Download {
+pub(super) struct PeerDownload {
     pub(super) outstanding: VecDeque<OutstandingRequest>,
     /// How many requests were sent.
     pub(super) requests_sent: u32,
@@ -133,7 +133,7 @@ pub(super) struct Download {
 
 /// Blocks to the peer.
 #[derive(Debug)]
-pub(super) struct Upload {
+pub(super) struct PeerUpload {
     /// Requests that wait.
     pub(super) queue: VecDeque<Block>,
     /// Requests whose blocks are being read from disk.
@@ -145,7 +145,7 @@ pub(super) struct Upload {
 
 /// Peer exchange (BEP 11).
 #[derive(Debug, Default)]
-pub(super) struct Pex {
+pub(super) struct PexState {
     /// The addresses that the peer was told of.
     pub(super) sent: BTreeSet<SocketAddr>,
     /// No message is sent before this time.
@@ -208,10 +208,10 @@ impl Peer {
             noise: 0,
             last_received: now,
             last_sent: now,
-            choke: Choke::default(),
-            download: Download::new(new.pipeline_depth, now),
-            upload: Upload::new(now),
-            pex: Pex::default(),
+            choke: ChokeState::default(),
+            download: PeerDownload::new(new.pipeline_depth, now),
+            upload: PeerUpload::new(now),
+            pex: PexState::default(),
             dirty: false,
         }
     }
@@ -272,7 +272,7 @@ impl Peer {
     }
 }
 
-impl Default for Choke {
+impl Default for ChokeState {
     /// Connections begin choked and not interested (BEP 3).
     fn default() -> Self {
         Self {
@@ -289,7 +289,7 @@ impl Default for Choke {
     }
 }
 
-impl Download {
+impl PeerDownload {
     const fn new(pipeline_depth: usize, now: Timestamp) -> Self {
         Self {
             outstanding: VecDeque::new(),
@@ -324,7 +324,7 @@ impl Download {
     }
 }
 
-impl Upload {
+impl PeerUpload {
     const fn new(now: Timestamp) -> Self {
         Self { queue: VecDeque::new(), loading: VecDeque::new(), bytes: 0, rate: Rate::new(now) }
     }

@@ -70,7 +70,7 @@ impl Seeker<'_> {
 
 /// What some bytes of a block were good for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Arrival {
+pub(super) struct BlockArrival {
     /// How many of the bytes, from the first, are there already.
     pub(super) known: usize,
     /// Whether they made the block whole.
@@ -295,8 +295,8 @@ impl Picker {
         position: u32,
         count: usize,
         from: SessionStreamId,
-    ) -> Arrival {
-        let nothing = Arrival { known: count, block_done: false, piece_done: false };
+    ) -> BlockArrival {
+        let nothing = BlockArrival { known: count, block_done: false, piece_done: false };
         if self.states.get(block.index.0 as usize) != Some(&PieceState::Started) {
             return nothing;
         }
@@ -313,7 +313,7 @@ impl Picker {
             self.states[block.index.0 as usize] = PieceState::Hashing;
             self.open.remove(&block.index);
         }
-        Arrival { known, block_done, piece_done }
+        BlockArrival { known, block_done, piece_done }
     }
 
     /// Bytes of a piece were stored; how many of them were waited for.

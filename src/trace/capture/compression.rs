@@ -39,14 +39,14 @@ impl Compression {
         let reader = BufReader::with_capacity(COMPRESSED_BUFFER, reader);
         match self {
             Self::Gzip => Box::new(MultiGzDecoder::new(reader)),
-            Self::Zstd => Box::new(Zstd { source: Source { reader, dry: false }, frame: None }),
+            Self::Zstd => Box::new(Zstd { source: CompressedSource { reader, dry: false }, frame: None }),
         }
     }
 }
 
 /// All frames of a zstd file, one after the other.
 struct Zstd {
-    source: Source,
+    source: CompressedSource,
     frame: Option<FrameDecoder>,
 }
 
@@ -102,12 +102,12 @@ impl Zstd {
 }
 
 /// Remembers whether the file ran out, because the decoder tells that in a dozen ways.
-struct Source {
+struct CompressedSource {
     reader: BufReader<Box<dyn Read + Send>>,
     dry: bool,
 }
 
-impl Source {
+impl CompressedSource {
     fn explain(&self, error: &FrameDecoderError) -> io::Error {
         if self.dry {
             return io::ErrorKind::UnexpectedEof.into();
@@ -124,7 +124,7 @@ impl Source {
     }
 }
 
-impl Read for Source {
+impl Read for CompressedSource {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.reader.read(into)?;
         self.dry |= read == 0 && !into.is_empty();

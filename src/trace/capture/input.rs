@@ -4,7 +4,7 @@
 use std::io::{self, Read};
 
 /// A window onto the decompressed bytes of a capture.
-pub(super) struct Input {
+pub(super) struct CaptureInput {
     reader: Box<dyn Read + Send>,
     buffer: Vec<u8>,
     start: usize,
@@ -14,7 +14,7 @@ pub(super) struct Input {
     torn: bool,
 }
 
-impl Input {
+impl CaptureInput {
     pub(super) fn new(reader: Box<dyn Read + Send>) -> Self {
         Self { reader, buffer: vec![0; USUAL_SIZE], start: 0, end: 0, offset: 0, ended: false, torn: false }
     }
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn grows_only_with_what_arrives() {
-        let mut input = Input::new(Box::new(io::repeat(7).take(1000)));
+        let mut input = CaptureInput::new(Box::new(io::repeat(7).take(1000)));
         assert!(!input.want(60 << 20).unwrap());
         assert_eq!(input.available().len(), 1000);
         assert_eq!(input.buffer.len(), USUAL_SIZE);
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn gives_back_the_memory_of_a_huge_block() {
-        let mut input = Input::new(Box::new(io::repeat(7).take(9 << 20)));
+        let mut input = CaptureInput::new(Box::new(io::repeat(7).take(9 << 20)));
         assert!(input.want(5 << 20).unwrap());
         input.consume(5 << 20);
         while input.want(1000).unwrap() {

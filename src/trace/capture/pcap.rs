@@ -8,7 +8,7 @@ use pcap_parser::{
     parse_pcap_header,
 };
 
-use super::input::Input;
+use super::input::CaptureInput;
 use super::{Fault, MAX_BLOCK, PacketRecord};
 use crate::packet::link::LinkType;
 
@@ -38,7 +38,7 @@ impl Pcap {
     }
 
     /// Reads the file's header. `None` when the file ends within it.
-    pub(super) fn open(input: &mut Input) -> Result<Option<Self>, Fault> {
+    pub(super) fn open(input: &mut CaptureInput) -> Result<Option<Self>, Fault> {
         if !input.want(HEADER)? {
             return Ok(None);
         }
@@ -71,7 +71,7 @@ impl Pcap {
 
     /// Finds the next packet. `None` when the file ends before the end of one.
     #[inline]
-    pub(super) fn next(&self, input: &mut Input) -> Result<Option<PacketRecord>, Fault> {
+    pub(super) fn next(&self, input: &mut CaptureInput) -> Result<Option<PacketRecord>, Fault> {
         loop {
             let available = input.available();
             let missing = match (self.frame)(available) {
@@ -89,7 +89,7 @@ impl Pcap {
         }
     }
 
-    fn found(&self, packet: &LegacyPcapBlock<'_>, input: &Input) -> Result<PacketRecord, Fault> {
+    fn found(&self, packet: &LegacyPcapBlock<'_>, input: &CaptureInput) -> Result<PacketRecord, Fault> {
         if packet.caplen > self.max_captured {
             return Err(self.oversized(packet.caplen as usize, input));
         }
@@ -108,7 +108,7 @@ impl Pcap {
         })
     }
 
-    fn oversized(&self, length: usize, input: &Input) -> Fault {
+    fn oversized(&self, length: usize, input: &CaptureInput) -> Fault {
         Fault::corrupt(input, format!("a packet of {length} bytes, wanted at most {}", self.max_captured))
     }
 }

@@ -8,12 +8,12 @@ use pcap_parser::{
     parse_sectionheaderblock,
 };
 
-use super::input::Input;
+use super::input::CaptureInput;
 use super::{Fault, MAX_BLOCK, PacketRecord};
 use crate::packet::link::LinkType;
 
 mod clock;
-use clock::Clock;
+use clock::InterfaceClock;
 
 /// Where one stands in a pcapng file: its section's byte order and interfaces.
 pub(super) struct PcapNg {
@@ -30,7 +30,7 @@ pub(super) struct PcapNg {
 struct Interface {
     link: LinkType,
     snaplen: u32,
-    clock: Clock,
+    clock: InterfaceClock,
 }
 
 impl PcapNg {
@@ -63,7 +63,7 @@ impl PcapNg {
 
     /// Finds the next packet. `None` when the file ends before the end of one.
     #[inline]
-    pub(super) fn next(&mut self, input: &mut Input) -> Result<Option<PacketRecord>, Fault> {
+    pub(super) fn next(&mut self, input: &mut CaptureInput) -> Result<Option<PacketRecord>, Fault> {
         self.fresh_keys.clear();
         loop {
             let Some((kind, length)) = self.block(input)? else { return Ok(None) };
@@ -93,7 +93,7 @@ impl PcapNg {
 
     /// Waits for a whole block and checks its lengths: its kind, and its length.
     #[inline]
-    fn block(&mut self, input: &mut Input) -> Result<Option<(u32, usize)>, Fault> {
+    fn block(&mut self, input: &mut CaptureInput) -> Result<Option<(u32, usize)>, Fault> {
         if !input.want(SMALLEST_BLOCK)? {
             return Ok(None);
         }
@@ -180,7 +180,7 @@ impl PcapNg {
         if self.interfaces.len() >= MAX_INTERFACES {
             return Err(format!("more than {MAX_INTERFACES} interfaces in one section"));
         }
-        let mut clock = Clock::default();
+        let mut clock = InterfaceClock::default();
         for option in options(&interface.options) {
             match (option.code, option.as_bytes()) {
                 (OptionCode::IfTsresol, Ok(&[resolution, ..])) => clock.set_resolution(resolution),

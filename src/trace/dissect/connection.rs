@@ -12,7 +12,7 @@ use super::keys::FoundKey;
 use super::mse::Mse;
 use super::peer_wire::{CLEAR_WITHIN, PeerWire, clear_handshake};
 use super::web_seed::WebSeed;
-use super::{ConnectionEnd, DissectContext, Dissected, Emitter, Loss, Sink};
+use super::{ConnectionEnd, DissectContext, Dissected, Emitter, Loss, RecordSink};
 use crate::dissect::resync::{Search, search, search_all};
 use crate::dissect::stream_buffer::StreamBuffer;
 use crate::expert::rules::MSE_OTHER_TORRENT;
@@ -169,7 +169,7 @@ impl StreamDissector {
         }
         let Some(stream) = self.stream else { return };
         let lane = &mut self.lanes[direction as usize];
-        let sink = Sink::Out(self.conversation.as_deref_mut(), out);
+        let sink = RecordSink::Out(self.conversation.as_deref_mut(), out);
         let mut emitter = Emitter::new(stream, self.flow, self.transport, self.missing, recognised, sink);
         match &mut self.carries {
             Carries::PeerWire(wire) => wire.gap(moment, direction, loss, lane, &mut emitter),
@@ -189,7 +189,7 @@ impl StreamDissector {
     ) {
         self.give_up(recognised, out);
         if let Some(stream) = self.stream {
-            let sink = Sink::Out(self.conversation.as_deref_mut(), out);
+            let sink = RecordSink::Out(self.conversation.as_deref_mut(), out);
             let mut emitter = Emitter::new(stream, self.flow, self.transport, self.missing, recognised, sink);
             for direction in BOTH {
                 let lane = &mut self.lanes[direction as usize];
@@ -257,7 +257,7 @@ impl StreamDissector {
         }
         let mut held = [VecDeque::new(), VecDeque::new()];
         for direction in BOTH {
-            let sink = Sink::Held(&mut held);
+            let sink = RecordSink::Held(&mut held);
             let mut emitter = Emitter::new(stream, self.flow, self.transport, self.missing, recognised, sink);
             self.carries.advance(direction, &mut self.lanes, &mut emitter);
         }
@@ -272,7 +272,7 @@ impl StreamDissector {
         out: &mut dyn FnMut(Dissected),
     ) {
         let Some(stream) = self.stream else { return };
-        let sink = Sink::Out(self.conversation.as_deref_mut(), out);
+        let sink = RecordSink::Out(self.conversation.as_deref_mut(), out);
         let mut emitter = Emitter::new(stream, self.flow, self.transport, self.missing, recognised, sink);
         self.carries.advance(direction, &mut self.lanes, &mut emitter);
     }

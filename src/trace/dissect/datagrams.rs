@@ -8,7 +8,7 @@ use bittrace_protocol::tracker::udp;
 use bittrace_protocol::{dht, lsd};
 use bytes::Bytes;
 
-use super::dht_flows::Nodes;
+use super::dht_flows::NodePairs;
 use super::flows::{Flows, UdpFlow};
 use super::utp::UtpConnections;
 use super::{DissectContext, Dissected};
@@ -19,7 +19,7 @@ use crate::{Direction, Moment};
 #[derive(Debug, Default)]
 pub(super) struct Datagrams {
     trackers: Flows<TrackerFlow>,
-    nodes: Nodes,
+    nodes: NodePairs,
     /// Who announces to whom in the local network.
     announcers: Flows<UdpFlow>,
     utp: UtpConnections,

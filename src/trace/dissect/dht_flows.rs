@@ -16,7 +16,7 @@ use crate::{Direction, Moment};
 
 /// The pairs of nodes that speak with each other.
 #[derive(Debug, Default)]
-pub(super) struct Nodes {
+pub(super) struct NodePairs {
     pairs: Flows<NodePair>,
 }
 
@@ -47,7 +47,7 @@ const TRANSACTION: usize = 32;
 /// How long a method's name may be to be remembered.
 const METHOD: usize = 64;
 
-impl Nodes {
+impl NodePairs {
     pub(super) fn handle(
         &mut self,
         moment: Moment,

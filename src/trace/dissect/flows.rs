@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 
-use super::{DissectContext, Dissected, Emitter, Sink};
+use super::{DissectContext, Dissected, Emitter, RecordSink};
 use crate::dissect::stream_buffer::BufferSlice;
 use crate::record::{Body, Frames, Transport};
 use crate::{Direction, Flow, Moment, StreamId};
@@ -94,8 +94,14 @@ impl UdpFlow {
         let offset = self.offsets[direction as usize];
         self.offsets[direction as usize] += bytes.len() as u64;
         let frames = Frames::from_slice(&[moment.frame]);
-        let mut emitter =
-            Emitter::new(self.stream, self.flow, transport, [false; 2], recognised, Sink::Out(None, out));
+        let mut emitter = Emitter::new(
+            self.stream,
+            self.flow,
+            transport,
+            [false; 2],
+            recognised,
+            RecordSink::Out(None, out),
+        );
         emitter.emit(direction, BufferSlice { bytes, offset, at: moment.at, frames }, body);
     }
 }

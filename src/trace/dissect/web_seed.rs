@@ -41,20 +41,20 @@ enum Answering {
     Head,
     /// The body: what it holds where that is known, and how many bytes are left where that is known.
     Body {
-        holds: Option<Holds>,
+        holds: Option<BodyContent>,
         left: Option<u64>,
     },
 }
 
 /// What a body holds from here on: as many bytes of that as are left of it, what follows is nothing of the torrent.
 #[derive(Debug)]
-enum Holds {
+enum BodyContent {
     File(FilePart),
     /// What was asked, and how many bytes of it are done with.
     Piece(Arc<WantedPiece>, u64),
 }
 
-impl Holds {
+impl BodyContent {
     /// What an answer to `asked` holds. Only bytes that are sent as they stand are a file's: neither in chunks nor packed.
     fn of(asked: &ResponsePart, response: &http::Response, torrent: Option<&Metainfo>) -> Option<Self> {
         if !is_verbatim(response) {
@@ -220,7 +220,7 @@ impl WebSeed {
     fn answer(&mut self, direction: Direction, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) -> bool {
         let waiting = lane.waiting();
         if let Answering::Body { holds, left } = &self.answering {
-            let ends = [*left, holds.as_ref().map(Holds::left)];
+            let ends = [*left, holds.as_ref().map(BodyContent::left)];
             let next = ends.into_iter().flatten().fold(CHUNK as u64, u64::min) as usize;
             if waiting.len() < next {
                 return false;
@@ -248,7 +248,7 @@ impl WebSeed {
         };
         let asked = if response.status < 200 { None } else { self.asked.pop_front().flatten() };
         let left = body_length(&response);
-        let holds = asked.as_ref().and_then(|part| Holds::of(part, &response, self.torrent.as_deref()));
+        let holds = asked.as_ref().and_then(|part| BodyContent::of(part, &response, self.torrent.as_deref()));
         self.answering = match left {
             Some(0) => Answering::Head,
             left => Answering::Body { holds, left },
@@ -276,11 +276,11 @@ impl WebSeed {
         emitter: &mut Emitter<'_>,
     ) {
         let body = match (&self.answering, &self.torrent) {
-            (Answering::Body { holds: Some(Holds::File(part)), .. }, Some(torrent)) => {
+            (Answering::Body { holds: Some(BodyContent::File(part)), .. }, Some(torrent)) => {
                 let end = part.bytes.start.saturating_add(length as u64);
                 Body::WebSeed(WebSeedBody::FileData(Arc::new(part.within(part.bytes.start..end, torrent))))
             }
-            (Answering::Body { holds: Some(Holds::Piece(wanted, done)), .. }, _) => {
+            (Answering::Body { holds: Some(BodyContent::Piece(wanted, done)), .. }, _) => {
                 let ranges = wanted.within(*done..done.saturating_add(length as u64));
                 let &WantedPiece { info_hash, piece, .. } = wanted.as_ref();
                 Body::WebSeed(WebSeedBody::PieceData(Arc::new(WantedPiece { info_hash, piece, ranges })))

@@ -12,12 +12,12 @@ use crate::record::{Answer, Body, Record};
 
 /// Two nodes of the DHT.
 #[derive(Debug, Default)]
-pub(super) struct Nodes {
-    waiting: VecDeque<Asked>,
+pub(super) struct DhtQueries {
+    waiting: VecDeque<DhtQuery>,
 }
 
 #[derive(Debug)]
-struct Asked {
+struct DhtQuery {
     number: u64,
     at: Timestamp,
     by: Direction,
@@ -31,7 +31,7 @@ const WAITING: usize = 64;
 /// How long a transaction may be to be remembered; clients use 2 to 8 bytes.
 const TRANSACTION: usize = 32;
 
-impl Nodes {
+impl DhtQueries {
     pub(super) fn annotate(&mut self, record: &mut Record) {
         let Body::Dht(message, _) = &record.body else { return };
         let message = std::sync::Arc::clone(message);
@@ -61,7 +61,7 @@ impl Nodes {
         if self.waiting.len() == WAITING {
             self.waiting.pop_front();
         }
-        self.waiting.push_back(Asked {
+        self.waiting.push_back(DhtQuery {
             number: record.number,
             at: record.at,
             by: record.direction,
@@ -72,7 +72,7 @@ impl Nodes {
 
     fn answer(&mut self, record: &mut Record, message: &Message) {
         let answers =
-            |asked: &Asked| asked.by != record.direction && asked.transaction == message.transaction;
+            |asked: &DhtQuery| asked.by != record.direction && asked.transaction == message.transaction;
         let asked = self.waiting.iter().position(answers).and_then(|at| self.waiting.remove(at));
         let Some(asked) = asked.filter(|asked| latency(asked.at, record.at) <= PATIENCE) else { return };
         record.answers = Some(Answer { number: asked.number, latency: latency(asked.at, record.at) });

@@ -11,7 +11,7 @@ use crate::record::{Body, Note, PeerWireBody, Record};
 
 /// The ends of one connection between peers.
 #[derive(Debug, Default)]
-pub(super) struct Peers {
+pub(super) struct PeerPair {
     /// The info hash and the peer id of each handshake.
     handshakes: [Option<(InfoHash, PeerId)>; 2],
     /// The metadata that each end is sending.
@@ -21,7 +21,7 @@ pub(super) struct Peers {
 /// Two peers and the torrent they speak about, the lesser peer id first.
 pub(super) type Pair = (InfoHash, PeerId, PeerId);
 
-impl Peers {
+impl PeerPair {
     /// The peer id of the record's receiver, once it has said so.
     pub(super) fn receiver(&self, record: &Record) -> Option<PeerId> {
         self.handshakes[record.direction.reverse() as usize].map(|(_, peer_id)| peer_id)

@@ -22,7 +22,7 @@ use crate::record::{Body, Note, PeerWireBody, Record, WebSeedBody};
 /// The pieces that are on their way.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
-    open: HashMap<Key, Open>,
+    open: HashMap<Key, OpenPiece>,
     /// The memory that blocks take which came ahead of their turn.
     kept: usize,
 }
@@ -58,7 +58,7 @@ impl Receiver {
 
 /// A piece of which not all has come.
 #[derive(Debug)]
-struct Open {
+struct OpenPiece {
     hash: PieceHasher,
     /// How many bytes of the piece are hashed.
     hashed: u32,
@@ -136,7 +136,7 @@ impl Pieces {
         let open = match self.open.entry(key) {
             Slot::Occupied(open) => open.into_mut(),
             Slot::Vacant(place) => {
-                let open = Open::new(torrent, key.index, size);
+                let open = OpenPiece::new(torrent, key.index, size);
                 // Padding that somebody sends all the same is taken for the zeros that it is.
                 if begin >= open.content {
                     return;
@@ -161,7 +161,7 @@ impl Pieces {
     }
 }
 
-impl Open {
+impl OpenPiece {
     fn new(torrent: &Metainfo, index: PieceIndex, size: u32) -> Self {
         Self {
             hash: torrent.piece_hasher(),
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn very_many_blocks_ahead_of_their_turn_are_hashed_in_order() {
-        let mut open = Open {
+        let mut open = OpenPiece {
             hash: PieceHasher::Sha1(Sha1::new()),
             hashed: 0,
             content: 100_000,

@@ -15,12 +15,12 @@ use crate::record::{Answer, Body, HttpTrackerBody, Note, Record, WebSeedBody};
 
 /// A connection to an HTTP tracker, or a flow of datagrams to a UDP tracker.
 #[derive(Debug, Default)]
-pub(super) struct Trackers {
-    waiting: VecDeque<Asked>,
+pub(super) struct TrackerRequests {
+    waiting: VecDeque<TrackerRequest>,
 }
 
 #[derive(Debug)]
-struct Asked {
+struct TrackerRequest {
     number: u64,
     at: Timestamp,
     /// Only with UDP.
@@ -31,7 +31,7 @@ struct Asked {
 /// How many requests may wait on one stream.
 const WAITING: usize = 1000;
 
-impl Trackers {
+impl TrackerRequests {
     pub(super) fn annotate(&mut self, record: &mut Record) {
         match &record.body {
             Body::HttpTracker(HttpTrackerBody::Request(_, kind)) => {
@@ -105,7 +105,7 @@ impl Trackers {
         if self.waiting.len() == WAITING {
             self.waiting.pop_front();
         }
-        self.waiting.push_back(Asked {
+        self.waiting.push_back(TrackerRequest {
             number: record.number,
             at: record.at,
             transaction,
@@ -129,7 +129,7 @@ pub(super) fn handed_out(record: &Record) -> Vec<SocketAddr> {
     }
 }
 
-fn answer(record: &mut Record, asked: Option<Asked>) {
+fn answer(record: &mut Record, asked: Option<TrackerRequest>) {
     let Some(asked) = asked else { return };
     record.answers = Some(Answer { number: asked.number, latency: latency(asked.at, record.at) });
     record.torrent = asked.torrent;

@@ -8,7 +8,7 @@ use bittrace_protocol::Timestamp;
 use etherparse::defrag::IpDefragBuf;
 use etherparse::{IpFragOffset, IpNumber};
 
-use crate::packet::link::{Fragment, FragmentedPacket, Parsed};
+use crate::packet::link::{FragmentedPacket, IpFragment, Parsed};
 
 /// The packets of which some parts are there.
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ const PATIENCE: f64 = 30.0;
 
 impl Defragmenter {
     /// Takes in a part; gives the packet when that makes it whole.
-    pub fn add(&mut self, at: Timestamp, fragment: &Fragment<'_>) -> Option<Whole> {
+    pub fn add(&mut self, at: Timestamp, fragment: &IpFragment<'_>) -> Option<Whole> {
         while self.open.front().is_some_and(|open| at.seconds_since(open.begun) > PATIENCE) {
             self.open.pop_front();
         }
@@ -91,10 +91,10 @@ mod tests {
     /// A UDP datagram from port 6969 to port 6881 with 16 bytes of payload.
     const DATAGRAM: &[u8] = b"\x1b\x39\x1a\xe1\x00\x18\x00\x000123456789abcdef";
 
-    fn part(offset: u16, more: bool) -> Fragment<'static> {
+    fn part(offset: u16, more: bool) -> IpFragment<'static> {
         let start = usize::from(offset) * 8;
         let end = if more { start + 8 } else { DATAGRAM.len() };
-        Fragment { packet: PACKET, offset, more, payload: &DATAGRAM[start..end] }
+        IpFragment { packet: PACKET, offset, more, payload: &DATAGRAM[start..end] }
     }
 
     fn at(seconds: i64) -> Timestamp {
@@ -131,7 +131,7 @@ mod tests {
         let mut defragmenter = Defragmenter::default();
         for identification in 0..10_000 {
             let packet = FragmentedPacket { identification, ..PACKET };
-            defragmenter.add(at(0), &Fragment { packet, ..part(0, true) });
+            defragmenter.add(at(0), &IpFragment { packet, ..part(0, true) });
         }
         assert_eq!(defragmenter.open.len(), OPEN);
     }

@@ -10,7 +10,7 @@ use etherparse::{
     LaxSlicedPacket, TcpSlice, TransportSlice, UdpSlice,
 };
 
-use tunnel::Arrival;
+use tunnel::PacketOrigin;
 
 /// What the bytes of a packet begin with: a number of the tcpdump.org list of link-layer header types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,14 +53,14 @@ pub enum Parsed<'a> {
     /// A UDP datagram.
     Udp(Datagram<'a>),
     /// A part of an IP packet that was cut up on its way.
-    Fragment(Fragment<'a>),
+    Fragment(IpFragment<'a>),
     /// Neither, or too little of either; why, in a few words.
     Other(&'static str),
 }
 
 /// A part of an IP packet (RFC 791, section 3.2; RFC 8200, section 4.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fragment<'a> {
+pub struct IpFragment<'a> {
     /// Which packet it is a part of.
     pub packet: FragmentedPacket,
     /// Where the part stands in the packet, in units of 8 bytes.
@@ -90,10 +90,10 @@ impl FragmentedPacket {
         let slice = match IpNumber(self.protocol) {
             IpNumber::TCP => TcpSlice::from_slice(payload).ok().map(TransportSlice::Tcp),
             IpNumber::UDP => UdpSlice::from_slice(payload).ok().map(TransportSlice::Udp),
-            IpNumber(other) => return tunnel::behind_ip(other, payload, Arrival::default()),
+            IpNumber(other) => return tunnel::behind_ip(other, payload, PacketOrigin::default()),
         };
         match slice {
-            Some(slice) => carried(self.src, self.dst, &slice, 0, Arrival::default()),
+            Some(slice) => carried(self.src, self.dst, &slice, 0, PacketOrigin::default()),
             None => Parsed::Other(CUT),
         }
     }
@@ -161,7 +161,7 @@ fn whole_tcp(data: &[u8]) -> Option<Parsed<'_>> {
     }
     let tcp = TransportSlice::Tcp(TcpSlice::from_slice(bytes).ok()?);
     let (src, dst) = (IpAddr::V4(ip.source_addr()), IpAddr::V4(ip.destination_addr()));
-    Some(carried(src, dst, &tcp, 0, Arrival::default()))
+    Some(carried(src, dst, &tcp, 0, PacketOrigin::default()))
 }
 
 /// What stands behind an Ethernet header that is followed by IPv4 at once; nothing when it is not.
@@ -177,7 +177,7 @@ fn behind_ethernet(data: &[u8]) -> &[u8] {
 fn parse_any(link: LinkType, data: &[u8]) -> Parsed<'_> {
     match link {
         LinkType::ETHERNET => match LaxSlicedPacket::from_ethernet(data) {
-            Ok(packet) => transport(&packet, Arrival::default()),
+            Ok(packet) => transport(&packet, PacketOrigin::default()),
             Err(_) => Parsed::Other(CUT),
         },
         LinkType::LINUX_SLL => {
@@ -194,8 +194,8 @@ fn parse_any(link: LinkType, data: &[u8]) -> Parsed<'_> {
         LinkType::IPV4 if data.first().is_some_and(|first| first >> 4 == 4) => ip(data),
         LinkType::IPV6 if data.first().is_some_and(|first| first >> 4 == 6) => ip(data),
         LinkType::IPV4 | LinkType::IPV6 => Parsed::Other(NOT_IP),
-        LinkType::PPP | LinkType::PPP_HDLC => tunnel::behind_ppp(data, Arrival::default()),
-        LinkType::PPP_ETHERNET => tunnel::behind_ether_type(tunnel::PPPOE.0, data, Arrival::default()),
+        LinkType::PPP | LinkType::PPP_HDLC => tunnel::behind_ppp(data, PacketOrigin::default()),
+        LinkType::PPP_ETHERNET => tunnel::behind_ether_type(tunnel::PPPOE.0, data, PacketOrigin::default()),
         LinkType::NULL | LinkType::LOOP => {
             let Some((family, rest)) = data.split_first_chunk::<4>() else { return Parsed::Other(CUT) };
             // Each system has its own number for IPv6, and a file may come from a machine of either order.
@@ -215,17 +215,17 @@ fn cooked(protocol: u16, packet_type: u8, rest: &[u8]) -> Parsed<'_> {
         4 => Some(true),
         _ => None,
     };
-    transport(&LaxSlicedPacket::from_ether_type(EtherType(protocol), rest), Arrival::of(outgoing))
+    transport(&LaxSlicedPacket::from_ether_type(EtherType(protocol), rest), PacketOrigin::of(outgoing))
 }
 
 fn ip(data: &[u8]) -> Parsed<'_> {
     match LaxSlicedPacket::from_ip(data) {
-        Ok(packet) => transport(&packet, Arrival::default()),
+        Ok(packet) => transport(&packet, PacketOrigin::default()),
         Err(_) => Parsed::Other("garbled IP header"),
     }
 }
 
-fn transport<'a>(packet: &LaxSlicedPacket<'a>, way: Arrival) -> Parsed<'a> {
+fn transport<'a>(packet: &LaxSlicedPacket<'a>, origin: PacketOrigin) -> Parsed<'a> {
     let (src, dst, payload, missing) = match &packet.net {
         Some(LaxNetSlice::Ipv4(ip)) => {
             let header = ip.header();
@@ -248,16 +248,16 @@ fn transport<'a>(packet: &LaxSlicedPacket<'a>, way: Arrival) -> Parsed<'a> {
         None if packet.stop_err.is_some() => return Parsed::Other("garbled IP header"),
         None => {
             let Some(payload) = packet.ether_payload() else { return Parsed::Other(NOT_IP) };
-            return tunnel::behind_ether_type(payload.ether_type.0, payload.payload, way);
+            return tunnel::behind_ether_type(payload.ether_type.0, payload.payload, origin);
         }
     };
     if payload.fragmented {
         return fragment(packet, src, dst, payload);
     }
     match &packet.transport {
-        Some(slice) => carried(src, dst, slice, lost(payload, missing), way),
+        Some(slice) => carried(src, dst, slice, lost(payload, missing), origin),
         None if packet.stop_err.is_some() => Parsed::Other(CUT),
-        None => tunnel::behind_ip(payload.ip_number.0, payload.payload, way),
+        None => tunnel::behind_ip(payload.ip_number.0, payload.payload, origin),
     }
 }
 
@@ -267,7 +267,7 @@ fn carried<'a>(
     dst: IpAddr,
     slice: &TransportSlice<'a>,
     missing: u32,
-    way: Arrival,
+    origin: PacketOrigin,
 ) -> Parsed<'a> {
     match slice {
         TransportSlice::Tcp(tcp) => Parsed::Tcp(Segment {
@@ -281,10 +281,10 @@ fn carried<'a>(
             window: tcp.window_size(),
             payload: tcp.payload(),
             lost_tail: missing,
-            outgoing: way.outgoing,
+            outgoing: origin.outgoing,
         }),
         TransportSlice::Udp(udp) => {
-            if let Some(parsed) = tunnel::behind_vxlan(udp.destination_port(), udp.payload(), way) {
+            if let Some(parsed) = tunnel::behind_vxlan(udp.destination_port(), udp.payload(), origin) {
                 return parsed;
             }
             let carried = u32::from(udp.length().saturating_sub(8));
@@ -294,7 +294,7 @@ fn carried<'a>(
                 dst: SocketAddr::new(dst, udp.destination_port()),
                 payload: udp.payload(),
                 lost_tail: missing.min(carried.saturating_sub(present)),
-                outgoing: way.outgoing,
+                outgoing: origin.outgoing,
             })
         }
         TransportSlice::Icmpv4(_) | TransportSlice::Icmpv6(_) => Parsed::Other("ICMP"),
@@ -327,7 +327,7 @@ fn fragment<'a>(
         _ => return Parsed::Other(NOT_IP),
     };
     let packet = FragmentedPacket { src, dst, identification, protocol: payload.ip_number.0 };
-    Parsed::Fragment(Fragment { packet, offset: offset.value(), more, payload: payload.payload })
+    Parsed::Fragment(IpFragment { packet, offset: offset.value(), more, payload: payload.payload })
 }
 
 /// How many bytes the IP header promises beyond those captured. A length of 0 (a packet caught before the

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bittrace_protocol::Timestamp;
 
-use crate::burst::{Direction, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest};
+use crate::burst::{Direction, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest, StreamSink};
 use crate::packet::link::Segment;
 
 mod connection;
@@ -17,7 +17,6 @@ mod table;
 mod tests;
 
 use connection::TcpConnection;
-use half::Sink;
 use table::{FourTuple, Table, TableSlot};
 
 /// Follows all TCP connections of a capture.
@@ -97,7 +96,7 @@ impl Reassembler {
         key: FourTuple,
         moment: Moment,
         segment: &Segment<'_>,
-        sink: &mut impl Sink,
+        sink: &mut impl StreamSink,
     ) -> TableSlot {
         if self.table.open() >= MAX_OPEN
             && let Some(idle) = self.table.longest_idle()
@@ -116,7 +115,7 @@ impl Reassembler {
     }
 
     /// Closes a connection, if it is not yet, and forgets it.
-    fn replace(&mut self, place: TableSlot, moment: Moment, sink: &mut impl Sink) {
+    fn replace(&mut self, place: TableSlot, moment: Moment, sink: &mut impl StreamSink) {
         let closing = self.table.at(place).fallen_silent(StreamClosing::Replaced);
         self.visit(place, sink, |connection, outlet| connection.close(moment, closing, outlet));
         self.table.remove(place);
@@ -124,7 +123,7 @@ impl Reassembler {
 
     /// Lets something happen to a connection, and keeps the books.
     #[inline]
-    fn visit<S: Sink>(
+    fn visit<S: StreamSink>(
         &mut self,
         place: TableSlot,
         sink: &mut S,
@@ -164,7 +163,7 @@ impl Reassembler {
 
     /// Gives up the oldest holes when too much is held, and now and then those of silent connections.
     #[cold]
-    fn tend_holes(&mut self, moment: Moment, sink: &mut impl Sink) {
+    fn tend_holes(&mut self, moment: Moment, sink: &mut impl StreamSink) {
         while self.held_cost > MAX_HELD {
             let Some((place, stream)) = self.holes.pop_front() else { break };
             if self.unlist(place, stream) {
@@ -207,7 +206,7 @@ struct Outlet<'s, S> {
     wanted: bool,
 }
 
-impl<S: Sink> Outlet<'_, S> {
+impl<S: StreamSink> Outlet<'_, S> {
     fn wanted(&self) -> bool {
         self.wanted
     }

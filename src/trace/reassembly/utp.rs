@@ -13,7 +13,7 @@ use foldhash::fast::RandomState;
 use rustc_hash::FxHashMap;
 
 use crate::burst::{
-    Direction, Flow, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest, StreamOpening,
+    Direction, Flow, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest, StreamOpening, StreamSink,
 };
 
 mod connection;
@@ -53,11 +53,6 @@ impl UtpDirectionId {
     }
 }
 
-/// What takes the events of a reassembly, and says whether it wants more of that connection.
-pub(crate) trait Sink: FnMut(Moment, StreamEvent<'_>) -> StreamInterest {}
-
-impl<F: FnMut(Moment, StreamEvent<'_>) -> StreamInterest> Sink for F {}
-
 impl UtpReassembler {
     /// A reassembler that knows of no connection.
     pub fn new() -> Self {
@@ -85,7 +80,7 @@ impl UtpReassembler {
         source: SocketAddr,
         destination: SocketAddr,
         bytes: &[u8],
-        sink: &mut impl Sink,
+        sink: &mut impl StreamSink,
     ) -> Option<(StreamId, Direction)> {
         if self.lines.is_empty() || kind(*bytes.first()?).is_none() {
             return None;
@@ -111,7 +106,7 @@ impl UtpReassembler {
         source: SocketAddr,
         destination: SocketAddr,
         bytes: &[u8],
-        sink: &mut impl Sink,
+        sink: &mut impl StreamSink,
     ) -> Option<(StreamId, Direction)> {
         kind(*bytes.first()?)?;
         let header = Header::decode(bytes).ok()?;
@@ -196,7 +191,7 @@ impl UtpReassembler {
         None
     }
 
-    fn remove(&mut self, stream: StreamId, moment: Moment, sink: &mut impl Sink) {
+    fn remove(&mut self, stream: StreamId, moment: Moment, sink: &mut impl StreamSink) {
         let Some(mut connection) = self.connections.remove(&stream) else { return };
         self.held_cost -= connection.held_cost();
         connection.close(moment, StreamClosing::Replaced, sink);
@@ -207,7 +202,7 @@ impl UtpReassembler {
 
     /// Closes half of the connections: first those that are over or of no interest, then the longest silent.
     #[cold]
-    fn forget_half(&mut self, moment: Moment, sink: &mut impl Sink) {
+    fn forget_half(&mut self, moment: Moment, sink: &mut impl StreamSink) {
         let known = self.connections.iter().map(|(&stream, connection)| (connection.worth(), stream));
         let mut known: Vec<_> = known.collect();
         known.sort_unstable();

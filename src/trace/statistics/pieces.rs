@@ -158,8 +158,8 @@ impl PieceSeen {
         }
     }
 
-    fn sent_by(&mut self, record: &Record, came: Came) {
-        let is_web_seed = came == Came::FromWebSeed;
+    fn sent_by(&mut self, record: &Record, came: BlockOrigin) {
+        let is_web_seed = came == BlockOrigin::FromWebSeed;
         let known = |sender: &Sender| sender.address == record.source && sender.is_web_seed == is_web_seed;
         let at = self.from.iter().position(known).unwrap_or(self.from.len());
         if at == self.from.len() {
@@ -169,8 +169,8 @@ impl PieceSeen {
             self.from.push(Sender { address: record.source, is_web_seed, blocks: 0, parts: 0 });
         }
         match came {
-            Came::Whole => self.from[at].blocks += 1,
-            Came::InPart | Came::FromWebSeed => self.from[at].parts += 1,
+            BlockOrigin::Whole => self.from[at].blocks += 1,
+            BlockOrigin::InPart | BlockOrigin::FromWebSeed => self.from[at].parts += 1,
         }
     }
 
@@ -190,7 +190,7 @@ impl PieceSeen {
 
 /// How bytes came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Came {
+enum BlockOrigin {
     /// As a block.
     Whole,
     /// As what the capture has of one.
@@ -242,11 +242,11 @@ impl PiecesSeen {
         let Dissected::Record(record) = dissected else { return };
         match &record.body {
             Body::PeerWire(PeerWireBody::Message(Message::Piece { index, begin, block })) => {
-                self.bytes(record, *index, *begin, block.len() as u32, Came::Whole);
+                self.bytes(record, *index, *begin, block.len() as u32, BlockOrigin::Whole);
             }
             Body::Unreadable(_, Unreadable::Opaque(Reason::Fragment(fragment))) => {
                 if let Some((index, begin, block)) = fragment.part_of_block(&record.bytes) {
-                    self.bytes(record, index, begin, block.len() as u32, Came::InPart);
+                    self.bytes(record, index, begin, block.len() as u32, BlockOrigin::InPart);
                 }
             }
             Body::WebSeed(WebSeedBody::FileData(_) | WebSeedBody::PieceData(_)) => self.take_web_seed(record),
@@ -280,11 +280,11 @@ impl PiecesSeen {
     fn take_web_seed(&mut self, record: &Record) {
         let torrent = record.torrent.and_then(|hash| self.torrent(hash)).map(Arc::clone);
         for (index, begin, bytes) in record.web_seed_parts(torrent.as_deref()) {
-            self.bytes(record, index, begin, bytes.len() as u32, Came::FromWebSeed);
+            self.bytes(record, index, begin, bytes.len() as u32, BlockOrigin::FromWebSeed);
         }
     }
 
-    fn bytes(&mut self, record: &Record, index: PieceIndex, begin: u32, length: u32, came: Came) {
+    fn bytes(&mut self, record: &Record, index: PieceIndex, begin: u32, length: u32, came: BlockOrigin) {
         let Some(info_hash) = record.torrent else { return };
         let torrent = self.torrents.get(&info_hash);
         let key = (torrent.map_or(info_hash, |torrent| torrent.info_hash), index);

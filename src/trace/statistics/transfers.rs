@@ -17,11 +17,11 @@ use crate::{Direction, Dissected, StreamId};
 pub struct Exchanges {
     by_stream: FxHashMap<StreamId, Exchange>,
     /// Which blocks came to which host already.
-    came: HashSet<Came, RandomState>,
+    came: HashSet<BlockPlace, RandomState>,
 }
 
 /// Where a block came to: the receiver's address, the torrent, the piece, the offset within it.
-type Came = (std::net::IpAddr, Option<InfoHash>, PieceIndex, u32);
+type BlockPlace = (std::net::IpAddr, Option<InfoHash>, PieceIndex, u32);
 
 /// How many blocks are told apart: 16 GiB of 16 KiB.
 const CAME: usize = 1_000_000;

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
-use super::Source;
-use super::reading::{About, CaptureReader, Tally, new_comments};
+use super::RecordSource;
+use super::reading::{About, CaptureReader, PacketTally, new_comments};
 use crate::capture::TraceError;
 use crate::dissect::Dissected;
 
@@ -21,7 +21,7 @@ pub(super) struct Ahead {
 struct Batch {
     dissected: VecDeque<Dissected>,
     /// How far the capture was read behind the last of them.
-    tally: Tally,
+    tally: PacketTally,
     /// Comments of the capture that came up on the way.
     comments: Vec<String>,
     /// What comes behind them: whether there is more, or why not.
@@ -39,7 +39,7 @@ const PACKETS: usize = 65_536;
 
 impl Ahead {
     /// Lets another thread read on. Where the system has none to give, this one does.
-    pub(super) fn over(reading: CaptureReader) -> Source {
+    pub(super) fn over(reading: CaptureReader) -> RecordSource {
         let (sender, batches) = sync_channel(BATCHES);
         // A thread that cannot be begun takes what it was given with it, so that goes over when it runs.
         let (give, given) = sync_channel::<CaptureReader>(1);
@@ -50,10 +50,10 @@ impl Ahead {
         });
         match begun {
             Ok(thread) => match give.send(reading) {
-                Ok(()) => Source::Ahead(Self { batches, thread: Some(thread), after: None }),
-                Err(back) => Source::Here(Box::new(back.0)),
+                Ok(()) => RecordSource::Ahead(Self { batches, thread: Some(thread), after: None }),
+                Err(back) => RecordSource::Here(Box::new(back.0)),
             },
-            Err(_) => Source::Here(Box::new(reading)),
+            Err(_) => RecordSource::Here(Box::new(reading)),
         }
     }
 
@@ -108,7 +108,7 @@ fn read(mut reading: CaptureReader, to: &SyncSender<Batch>) {
         let comments = new_comments(&reading, known).to_vec();
         known += comments.len();
         let over = matches!(then, Ok(false));
-        if to.send(Batch { dissected, tally: Tally::of(&reading), comments, then }).is_err() || over {
+        if to.send(Batch { dissected, tally: PacketTally::of(&reading), comments, then }).is_err() || over {
             return;
         }
     }

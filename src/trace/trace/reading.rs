@@ -116,12 +116,12 @@ pub struct About {
     name: String,
     format: String,
     comments: Vec<String>,
-    tally: Tally,
+    tally: PacketTally,
 }
 
 /// What changes with every packet.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tally {
+pub(super) struct PacketTally {
     packets: u64,
     bytes: u64,
     snapped: u64,
@@ -131,7 +131,7 @@ pub(super) struct Tally {
     mse_keys: usize,
 }
 
-impl Tally {
+impl PacketTally {
     pub(super) fn of(reading: &CaptureReader) -> Self {
         let capture = &reading.capture;
         Self {
@@ -152,17 +152,17 @@ impl About {
             name: reading.capture.name().to_owned(),
             format: reading.capture.format().to_owned(),
             comments: reading.capture.comments().to_vec(),
-            tally: Tally::of(reading),
+            tally: PacketTally::of(reading),
         }
     }
 
     /// Takes in how far it was read by now.
     pub(super) fn update(&mut self, reading: &CaptureReader) {
-        self.note(Tally::of(reading), new_comments(reading, self.comments.len()));
+        self.note(PacketTally::of(reading), new_comments(reading, self.comments.len()));
     }
 
     /// The same, from afar.
-    pub(super) fn note(&mut self, tally: Tally, comments: &[String]) {
+    pub(super) fn note(&mut self, tally: PacketTally, comments: &[String]) {
         self.tally = tally;
         self.comments.extend_from_slice(comments);
     }

@@ -9,7 +9,7 @@ use bittrace_trace::units::{rough_size, seconds};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Shows how far a run is.
-pub(super) struct Progress {
+pub(super) struct ProgressLine {
     bar: Option<ProgressBar>,
     quiet: bool,
     told: Option<Instant>,
@@ -25,7 +25,7 @@ fn now() -> i64 {
 /// How often a line is written where there is no bar.
 const EVERY: Duration = Duration::from_secs(5);
 
-impl Progress {
+impl ProgressLine {
     pub(super) fn new(quiet: bool) -> Self {
         let bar = (!quiet && io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new(1);

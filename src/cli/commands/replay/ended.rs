@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum RunEnd {
     /// The client ended by itself.
     Exited(ExitStatus),
     /// The client had said goodbye to the tracker, or was done and was ended.

@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::ended::Ended;
+use super::ended::RunEnd;
 use super::{Noticed, ReplayPlan, compare, verdict};
 use crate::Exit;
 use crate::args::{self, Common, DiffFormat};
@@ -27,7 +27,7 @@ use crate::print::output::Output;
 /// Runs a client, or waits for one, once or once for each disturbance.
 pub(super) fn run(
     play: &ReplayPlan,
-    arguments: &args::Replay,
+    arguments: &args::ReplayArguments,
     options: &bittrace_replay::DiffOptions,
     common: Common,
     mut output: Output,
@@ -35,11 +35,11 @@ pub(super) fn run(
     if arguments.disturb.is_empty() {
         let run = ClientRun::new(play, arguments, common, None)?.go()?;
         heed();
-        if run.ended == Ended::Interrupted && run.served.plays.is_empty() {
+        if run.ended == RunEnd::Interrupted && run.served.plays.is_empty() {
             return Ok(Exit::Interrupted);
         }
         let exit = run.compare(play, arguments, options, common, &mut output)?;
-        return Ok(if run.ended == Ended::Interrupted && !arguments.client.is_empty() {
+        return Ok(if run.ended == RunEnd::Interrupted && !arguments.client.is_empty() {
             Exit::Interrupted
         } else {
             exit
@@ -48,7 +48,7 @@ pub(super) fn run(
     let (mut verdicts, mut stopped) = (Vec::new(), false);
     for &what in &arguments.disturb {
         let run = ClientRun::new(play, arguments, common, Some(what))?.go()?;
-        if run.ended == Ended::Interrupted {
+        if run.ended == RunEnd::Interrupted {
             stopped = true;
             break;
         }
@@ -70,7 +70,7 @@ pub(super) fn run(
 /// A run that has not begun.
 struct ClientRun<'a> {
     play: &'a ReplayPlan,
-    arguments: &'a args::Replay,
+    arguments: &'a args::ReplayArguments,
     common: Common,
     disturb: Option<InjectedFault>,
     /// Goes when the run does, with what the client downloaded.
@@ -81,7 +81,7 @@ struct ClientRun<'a> {
 /// A run that is over.
 struct Ran {
     served: Served,
-    ended: Ended,
+    ended: RunEnd,
     recording: PathBuf,
     /// Goes with what the client downloaded, and the recording where nobody asked for one.
     folder: TempDir,
@@ -90,7 +90,7 @@ struct Ran {
 impl<'a> ClientRun<'a> {
     fn new(
         play: &'a ReplayPlan,
-        arguments: &'a args::Replay,
+        arguments: &'a args::ReplayArguments,
         common: Common,
         disturb: Option<InjectedFault>,
     ) -> Result<Self> {
@@ -110,7 +110,7 @@ impl<'a> ClientRun<'a> {
         Ok(Ran { served, ended, recording: self.recording, folder: self.folder })
     }
 
-    async fn serve(&self) -> Result<(Served, Ended)> {
+    async fn serve(&self) -> Result<(Served, RunEnd)> {
         let (reference, contents) = self.play.reference()?;
         let listen = address(self.arguments.listen.as_deref())?;
         let options = ServeOptions {
@@ -141,10 +141,10 @@ impl<'a> ClientRun<'a> {
             if self.arguments.client.is_empty() {
                 return anyhow::Ok(self.watch(signs, None).await);
             }
-            let mut client = Client::start(&self.arguments.client, &copy, self.folder.path())?;
+            let mut client = ClientProcess::start(&self.arguments.client, &copy, self.folder.path())?;
             let ended = self.watch(signs, Some(&mut client.child)).await;
             let ended = client.end(ended).await;
-            if let Ended::Exited(status) = &ended
+            if let RunEnd::Exited(status) = &ended
                 && !status.success()
             {
                 client.complain(status, self.common);
@@ -180,29 +180,29 @@ impl<'a> ClientRun<'a> {
     }
 
     /// Waits until the client has done all it will do.
-    async fn watch(&self, mut signs: watch::Receiver<ClientStatus>, mut child: Option<&mut Child>) -> Ended {
+    async fn watch(&self, mut signs: watch::Receiver<ClientStatus>, mut child: Option<&mut Child>) -> RunEnd {
         let patience = Duration::from_secs(self.arguments.timeout);
         let began = Instant::now();
         loop {
             if interrupted() {
-                return Ended::Interrupted;
+                return RunEnd::Interrupted;
             }
             if let Some(child) = child.as_deref_mut()
                 && let Ok(Some(status)) = child.try_wait()
             {
-                return Ended::Exited(status);
+                return RunEnd::Exited(status);
             }
             let now = signs.borrow_and_update().clone();
             let quiet = now.last.unwrap_or(began).elapsed();
             if now.stopped() && quiet > AFTER_GOODBYE {
-                return Ended::Done;
+                return RunEnd::Done;
             }
             if child.is_some() && now.completed() && quiet > AFTER_COMPLETION {
-                return Ended::Done;
+                return RunEnd::Done;
             }
             // One that is started by hand may take its time to begin.
             if (child.is_some() || now.last.is_some()) && quiet > patience {
-                return Ended::Silent(patience);
+                return RunEnd::Silent(patience);
             }
             let _ = timeout(STEP, signs.changed()).await;
         }
@@ -221,7 +221,7 @@ impl Ran {
     fn compare(
         &self,
         play: &ReplayPlan,
-        arguments: &args::Replay,
+        arguments: &args::ReplayArguments,
         options: &bittrace_replay::DiffOptions,
         common: Common,
         output: &mut Output,
@@ -241,7 +241,7 @@ impl Ran {
         let missed = plays.iter().flat_map(|one| one.missed.iter().map(|missed| (one.far, missed)));
         let missed: Vec<_> = missed.collect();
         let mut remarks = self.served.remarks.clone();
-        if let Ended::Silent(patience) = self.ended {
+        if let RunEnd::Silent(patience) = self.ended {
             remarks
                 .push(format!("the client said nothing for {} s, and the run was ended", patience.as_secs()));
         }
@@ -259,7 +259,7 @@ impl Ran {
 }
 
 /// A client that runs, in a process group of its own, which ends with this value.
-struct Client {
+struct ClientProcess {
     child: Child,
     /// Its process group, which outlives it where it leaves children behind.
     group: Option<Pid>,
@@ -268,7 +268,7 @@ struct Client {
     killed: bool,
 }
 
-impl Client {
+impl ClientProcess {
     fn start(words: &[String], torrent: &Path, folder: &Path) -> Result<Self> {
         let downloads = folder.join(DOWNLOADS);
         fs::create_dir(&downloads)?;
@@ -312,8 +312,8 @@ impl Client {
     }
 
     /// Ends it, kindly first, so that it says goodbye; how the run ended.
-    async fn end(&mut self, ended: Ended) -> Ended {
-        if matches!(ended, Ended::Exited(_)) {
+    async fn end(&mut self, ended: RunEnd) -> RunEnd {
+        if matches!(ended, RunEnd::Exited(_)) {
             // What it said last may still be on its way.
             sleep(AFTER_EXIT).await;
             return ended;
@@ -341,7 +341,7 @@ impl Client {
     }
 }
 
-impl Drop for Client {
+impl Drop for ClientProcess {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
     }

@@ -12,7 +12,7 @@ use bittrace_trace::units::counted;
 use bittrace_trace::{Body, PeerWireBody, Side, TraceOptions};
 use serde_json::{Value, json};
 
-use super::ended::Ended;
+use super::ended::RunEnd;
 use crate::print::json::write_line;
 use crate::print::output::{Output, styles};
 use crate::print::table::{Column, printable, render};
@@ -32,12 +32,12 @@ pub(super) struct FaultVerdict {
 pub(super) fn of(
     what: InjectedFault,
     served: &Served,
-    ended: &Ended,
+    ended: &RunEnd,
     recording: &Path,
     whole: bool,
 ) -> FaultVerdict {
     let again = asked_again(recording);
-    let died = matches!(ended, Ended::Exited(status) if status.code().is_none());
+    let died = matches!(ended, RunEnd::Exited(status) if status.code().is_none());
     let completed = !died && (whole || served.signs.completed());
     let disturbed = served.plays.iter().find(|play| play.disturbed == Some(true));
     // One that was not understood, being encrypted as a rule, is none.
@@ -65,8 +65,8 @@ pub(super) fn of(
         details.push(format!("it asked for {} again", counted(again, "block")));
     }
     match ended {
-        Ended::Exited(status) if !status.success() => details.push(format!("it ended with {status}")),
-        Ended::Silent(patience) => details.push(format!("it said nothing for {} s", patience.as_secs())),
+        RunEnd::Exited(status) if !status.success() => details.push(format!("it ended with {status}")),
+        RunEnd::Silent(patience) => details.push(format!("it said nothing for {} s", patience.as_secs())),
         _ => {}
     }
     let word = match (completed, died, ended) {
@@ -74,7 +74,7 @@ pub(super) fn of(
         _ if !happened => "not reached",
         (true, ..) if !went_on => "recovered",
         (true, ..) => "unmoved",
-        (false, _, Ended::Silent(_)) => "stalled",
+        (false, _, RunEnd::Silent(_)) => "stalled",
         (false, ..) => "gave up",
     };
     FaultVerdict { what, happened, completed, word, details }

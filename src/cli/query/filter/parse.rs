@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::operand::Operand;
 use super::{Expression, FilterError, Operator};
-use crate::query::names::{Name, RowKey, close_to};
+use crate::query::names::{FieldName, RowKey, close_to};
 
 #[derive(Debug, Clone, PartialEq)]
 struct Token {
@@ -160,7 +160,7 @@ impl<'t> Parser<'t> {
         let Some(Token { kind: TokenKind::Word(name), .. }) = self.peek() else {
             return Err((column, "wanted a name here, such as message or src".to_owned()));
         };
-        let name = Name::parse(name).map_err(|unknown| (column, unknown.to_string()))?;
+        let name = FieldName::parse(name).map_err(|unknown| (column, unknown.to_string()))?;
         self.at += 1;
         let Some(Token { kind: TokenKind::Operator(operator), .. }) = self.peek() else {
             return Ok(Expression::Present(name));
@@ -179,9 +179,9 @@ impl<'t> Parser<'t> {
 }
 
 /// Refuses values that a key never has.
-fn check(name: &Name, operator: Operator, value: &str) -> Result<(), String> {
+fn check(name: &FieldName, operator: Operator, value: &str) -> Result<(), String> {
     network(value)?;
-    let Name::Key(key) = name else { return Ok(()) };
+    let FieldName::Key(key) = name else { return Ok(()) };
     let known: &[&str] = match key {
         RowKey::Severity => &["chat", "note", "warn", "error"],
         _ if !matches!(operator, Operator::Equal | Operator::NotEqual) => {

@@ -8,7 +8,7 @@ use crate::tracker::http::{Announce, Framing, Reply, Response, frame_response};
 use super::tracker_url::TrackerUrl;
 use super::{
     AnnouncerContext, AttemptOutcome, CloseReason, Endpoint, Event, Happening, Output, SessionStreamId,
-    Tracker,
+    TrackerState,
 };
 
 /// An announce over a connection of its own.
@@ -23,7 +23,7 @@ pub(super) struct HttpStage {
 impl HttpStage {
     /// Opens a connection to `place`, which is the tracker's or one it pointed to.
     pub(super) fn begin(
-        tracker: &Tracker,
+        tracker: &TrackerState,
         place: TrackerUrl,
         redirects: u8,
         whole_target: bool,
@@ -42,7 +42,7 @@ impl HttpStage {
         &mut self,
         stream: SessionStreamId,
         happening: Happening,
-        tracker: &Tracker,
+        tracker: &TrackerState,
         step: &mut AnnouncerContext<'_>,
     ) -> AttemptOutcome {
         let closed = match happening {
@@ -119,7 +119,7 @@ impl HttpStage {
 
 /// Has the driver fetch an announce from an https tracker.
 pub(super) fn fetch(
-    tracker: &Tracker,
+    tracker: &TrackerState,
     place: &TrackerUrl,
     whole_target: bool,
     event: Option<tracker::Event>,
@@ -146,7 +146,7 @@ pub(super) fn fetched(happening: Happening) -> AttemptOutcome {
 }
 
 fn request(
-    tracker: &Tracker,
+    tracker: &TrackerState,
     place: &TrackerUrl,
     whole_target: bool,
     event: Option<tracker::Event>,

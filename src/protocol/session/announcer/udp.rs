@@ -10,7 +10,7 @@ use crate::tracker::udp::{AnnounceOption, AnnounceRequest, Packet, decode_respon
 
 use super::http::reason;
 use super::tracker_url::TrackerUrl;
-use super::{AnnouncerContext, AttemptOutcome, Event, Happening, Output, SessionStreamId, Tracker};
+use super::{AnnouncerContext, AttemptOutcome, Event, Happening, Output, SessionStreamId, TrackerState};
 
 /// A flow of datagrams to a tracker, kept as long as its connection id is good.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl UdpStage {
         &mut self,
         happening: Happening,
         event: Option<tracker::Event>,
-        tracker: &mut Tracker,
+        tracker: &mut TrackerState,
         step: &mut AnnouncerContext<'_>,
     ) -> (AttemptOutcome, Option<Timestamp>) {
         let Some(link) = &mut tracker.link else { return (AttemptOutcome::failed("the link is gone"), None) };
@@ -113,7 +113,7 @@ impl UdpStage {
     pub(super) fn again(
         &mut self,
         event: Option<tracker::Event>,
-        tracker: &mut Tracker,
+        tracker: &mut TrackerState,
         step: &mut AnnouncerContext<'_>,
     ) -> Option<Timestamp> {
         let opened = tracker.link.as_ref().is_some_and(|link| link.address.is_some());
@@ -128,7 +128,7 @@ impl UdpStage {
     fn send(
         &mut self,
         event: Option<tracker::Event>,
-        tracker: &Tracker,
+        tracker: &TrackerState,
         step: &mut AnnouncerContext<'_>,
     ) -> Timestamp {
         let goes = event == Some(tracker::Event::Stopped);
@@ -154,7 +154,7 @@ impl UdpStage {
         &self,
         connection_id: u64,
         event: Option<tracker::Event>,
-        tracker: &Tracker,
+        tracker: &TrackerState,
         step: &AnnouncerContext<'_>,
     ) -> Packet {
         let facts = &step.facts;

@@ -3,7 +3,7 @@
 use bittrace_protocol::Timestamp;
 
 /// An interface's clock: `if_tsresol` and `if_tsoffset`. By default it ticks microseconds from 1970.
-pub(super) struct Clock {
+pub(super) struct InterfaceClock {
     tick: Tick,
     offset_nanos: i64,
 }
@@ -17,13 +17,13 @@ enum Tick {
     Binary(u32),
 }
 
-impl Default for Clock {
+impl Default for InterfaceClock {
     fn default() -> Self {
         Self { tick: Tick::Nanos(1000), offset_nanos: 0 }
     }
 }
 
-impl Clock {
+impl InterfaceClock {
     /// Sets what one tick is, from the value of `if_tsresol`: a negative power of 10, or of 2 with the
     /// highest bit set.
     pub(super) fn set_resolution(&mut self, resolution: u8) {
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     fn moment(resolution: u8, ticks: u64) -> i64 {
-        let mut clock = Clock::default();
+        let mut clock = InterfaceClock::default();
         clock.set_resolution(resolution);
         clock.moment(ticks).as_nanos()
     }
@@ -87,14 +87,14 @@ mod tests {
     fn absurd_times_saturate() {
         assert_eq!(moment(0, u64::MAX), i64::MAX);
         assert_eq!(moment(0x80, u64::MAX), i64::MAX);
-        let mut clock = Clock::default();
+        let mut clock = InterfaceClock::default();
         clock.set_offset(i64::MIN);
         assert_eq!(clock.moment(0).as_nanos(), i64::MIN);
     }
 
     #[test]
     fn an_offset_moves_the_epoch() {
-        let mut clock = Clock::default();
+        let mut clock = InterfaceClock::default();
         clock.set_offset(-10);
         assert_eq!(clock.moment(11_000_000).as_nanos(), 1_000_000_000);
     }

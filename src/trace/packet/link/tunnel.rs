@@ -6,7 +6,7 @@ use super::{CUT, NOT_IP, Parsed, transport};
 
 /// How a packet was come by.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Arrival {
+pub(super) struct PacketOrigin {
     /// Whether the capturing machine sent it, where the link layer says.
     pub(super) outgoing: Option<bool>,
     /// In how many others it travels.
@@ -16,7 +16,7 @@ pub(super) struct Arrival {
 /// How many packets may travel in each other. Two are seen; a hostile packet could hold hundreds.
 const DEEPEST: u8 = 4;
 
-impl Arrival {
+impl PacketOrigin {
     pub(super) const fn of(outgoing: Option<bool>) -> Self {
         Self { outgoing, depth: 0 }
     }
@@ -27,33 +27,33 @@ impl Arrival {
 }
 
 /// What follows an Ethernet type that is neither IP nor a VLAN tag.
-pub(super) fn behind_ether_type(ether_type: u16, data: &[u8], way: Arrival) -> Parsed<'_> {
-    let Some(way) = way.deeper() else { return Parsed::Other(TOO_DEEP) };
+pub(super) fn behind_ether_type(ether_type: u16, data: &[u8], origin: PacketOrigin) -> Parsed<'_> {
+    let Some(origin) = origin.deeper() else { return Parsed::Other(TOO_DEEP) };
     match EtherType(ether_type) {
         EtherType::IPV4 | EtherType::IPV6 | EtherType::VLAN_TAGGED_FRAME | EtherType::PROVIDER_BRIDGING => {
-            transport(&LaxSlicedPacket::from_ether_type(EtherType(ether_type), data), way)
+            transport(&LaxSlicedPacket::from_ether_type(EtherType(ether_type), data), origin)
         }
         // Version and type 1, code 0 for data, session, length (RFC 2516, section 4).
         PPPOE => match data {
-            [0x11, 0, _, _, _, _, ppp @ ..] => behind_ppp(ppp, way),
+            [0x11, 0, _, _, _, _, ppp @ ..] => behind_ppp(ppp, origin),
             _ => Parsed::Other(NOT_IP),
         },
-        MPLS | MPLS_MULTICAST => behind_labels(data, way),
-        ETHERNET => ethernet(data, way),
-        PPP => behind_ppp(data, way),
+        MPLS | MPLS_MULTICAST => behind_labels(data, origin),
+        ETHERNET => ethernet(data, origin),
+        PPP => behind_ppp(data, origin),
         _ => Parsed::Other(NOT_IP),
     }
 }
 
 /// What follows an IP header that announces neither TCP nor UDP.
-pub(super) fn behind_ip(protocol: u8, data: &[u8], way: Arrival) -> Parsed<'_> {
-    let Some(way) = way.deeper() else { return Parsed::Other(TOO_DEEP) };
+pub(super) fn behind_ip(protocol: u8, data: &[u8], origin: PacketOrigin) -> Parsed<'_> {
+    let Some(origin) = origin.deeper() else { return Parsed::Other(TOO_DEEP) };
     match IpNumber(protocol) {
-        IpNumber::IPV4 | IpNumber::IPV6 => ip(data, way),
-        IpNumber::GRE => behind_gre(data, way),
+        IpNumber::IPV4 | IpNumber::IPV6 => ip(data, origin),
+        IpNumber::GRE => behind_gre(data, origin),
         ETHERNET_IN_IP => match data.split_at_checked(2) {
             // EtherIP: version 3 and reserved bits (RFC 3378, section 3).
-            Some(([0x30, 0], frame)) => ethernet(frame, way),
+            Some(([0x30, 0], frame)) => ethernet(frame, origin),
             _ => Parsed::Other(NOT_IP),
         },
         _ => Parsed::Other(NEITHER),
@@ -62,22 +62,24 @@ pub(super) fn behind_ip(protocol: u8, data: &[u8], way: Arrival) -> Parsed<'_> {
 
 /// The frame in a VXLAN datagram: flags that say there is a network number, three bytes of zeros, that number, a byte
 /// of zeros (RFC 7348, section 5). `None` when it is none.
-pub(super) fn behind_vxlan(port: u16, data: &[u8], way: Arrival) -> Option<Parsed<'_>> {
+pub(super) fn behind_vxlan(port: u16, data: &[u8], origin: PacketOrigin) -> Option<Parsed<'_>> {
     match data {
-        [0x08, 0, 0, 0, _, _, _, 0, frame @ ..] if port == VXLAN_PORT => Some(ethernet(frame, way.deeper()?)),
+        [0x08, 0, 0, 0, _, _, _, 0, frame @ ..] if port == VXLAN_PORT => {
+            Some(ethernet(frame, origin.deeper()?))
+        }
         _ => None,
     }
 }
 
 /// What follows the header of PPP: mostly address and control, then the protocol, of which a first byte of zeros may
 /// be left out (RFC 1661, section 2; RFC 1662, section 3.1).
-pub(super) fn behind_ppp(data: &[u8], way: Arrival) -> Parsed<'_> {
+pub(super) fn behind_ppp(data: &[u8], origin: PacketOrigin) -> Parsed<'_> {
     let data = data.strip_prefix(&[0xff, 0x03]).unwrap_or(data);
     match data {
         [0, 0x21, packet @ ..] | [0x21, packet @ ..] | [0, 0x57, packet @ ..] | [0x57, packet @ ..] => {
-            ip(packet, way)
+            ip(packet, origin)
         }
-        [0x02, 0x81, labelled @ ..] => behind_labels(labelled, way),
+        [0x02, 0x81, labelled @ ..] => behind_labels(labelled, origin),
         [] => Parsed::Other(CUT),
         _ => Parsed::Other(NOT_IP),
     }
@@ -85,23 +87,23 @@ pub(super) fn behind_ppp(data: &[u8], way: Arrival) -> Parsed<'_> {
 
 /// What follows a stack of MPLS labels, the last of which is marked (RFC 3032, section 2.1). Nothing tells what that
 /// is but its first bits.
-fn behind_labels(data: &[u8], way: Arrival) -> Parsed<'_> {
+fn behind_labels(data: &[u8], origin: PacketOrigin) -> Parsed<'_> {
     let labels = data.chunks_exact(4).take(MOST_LABELS);
     let Some(last) = labels.into_iter().position(|label| label[2] & 1 == 1) else {
         return Parsed::Other(CUT);
     };
     let rest = &data[4 * (last + 1)..];
     match rest.first().map(|first| first >> 4) {
-        Some(4 | 6) => ip(rest, way),
+        Some(4 | 6) => ip(rest, origin),
         // A control word before a frame of Ethernet (RFC 4448, section 4.6).
-        Some(0) if rest.len() > 4 => ethernet(&rest[4..], way),
+        Some(0) if rest.len() > 4 => ethernet(&rest[4..], origin),
         _ => Parsed::Other(NOT_IP),
     }
 }
 
 /// What follows the header of GRE, whose flags tell its length (RFC 2784, section 2; RFC 2890, section 2; for version 1
 /// RFC 2637, section 4.1).
-fn behind_gre(data: &[u8], way: Arrival) -> Parsed<'_> {
+fn behind_gre(data: &[u8], origin: PacketOrigin) -> Parsed<'_> {
     let Some((&[flags, more, high, low], rest)) = data.split_first_chunk::<4>() else {
         return Parsed::Other(CUT);
     };
@@ -114,21 +116,21 @@ fn behind_gre(data: &[u8], way: Arrival) -> Parsed<'_> {
         _ => return Parsed::Other(NOT_IP),
     };
     match rest.get(optional..) {
-        Some(carried) => behind_ether_type(u16::from_be_bytes([high, low]), carried, way),
+        Some(carried) => behind_ether_type(u16::from_be_bytes([high, low]), carried, origin),
         None => Parsed::Other(CUT),
     }
 }
 
-fn ip(data: &[u8], way: Arrival) -> Parsed<'_> {
+fn ip(data: &[u8], origin: PacketOrigin) -> Parsed<'_> {
     match LaxSlicedPacket::from_ip(data) {
-        Ok(packet) => transport(&packet, way),
+        Ok(packet) => transport(&packet, origin),
         Err(_) => Parsed::Other("garbled IP header"),
     }
 }
 
-fn ethernet(data: &[u8], way: Arrival) -> Parsed<'_> {
+fn ethernet(data: &[u8], origin: PacketOrigin) -> Parsed<'_> {
     match LaxSlicedPacket::from_ethernet(data) {
-        Ok(packet) => transport(&packet, way),
+        Ok(packet) => transport(&packet, origin),
         Err(_) => Parsed::Other(CUT),
     }
 }

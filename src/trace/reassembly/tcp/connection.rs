@@ -1,8 +1,10 @@
 //! One connection: how it opens, what each end says, how it closes.
 
 use super::Outlet;
-use super::half::{Half, Piece, Sink};
-use crate::burst::{Direction, Flow, Moment, StreamClosing, StreamEvent, StreamId, StreamOpening};
+use super::half::{Piece, TcpHalf};
+use crate::burst::{
+    Direction, Flow, Moment, StreamClosing, StreamEvent, StreamId, StreamOpening, StreamSink,
+};
 use crate::packet::link::Segment;
 
 /// A connection that is being followed, or was until it closed.
@@ -15,8 +17,8 @@ pub(super) struct TcpConnection {
     pub(super) listed: bool,
     established: bool,
     closed: Option<StreamClosing>,
-    from_initiator: Half,
-    from_responder: Half,
+    from_initiator: TcpHalf,
+    from_responder: TcpHalf,
     /// Whether bytes of a direction were said to be missing.
     missing: [bool; 2],
 }
@@ -36,8 +38,8 @@ impl TcpConnection {
             listed: false,
             established: false,
             closed: None,
-            from_initiator: Half::default(),
-            from_responder: Half::default(),
+            from_initiator: TcpHalf::default(),
+            from_responder: TcpHalf::default(),
             missing: [false; 2],
         }
     }
@@ -99,7 +101,7 @@ impl TcpConnection {
 
     /// Takes in a segment of this connection.
     #[inline]
-    pub(super) fn segment<S: Sink>(
+    pub(super) fn segment<S: StreamSink>(
         &mut self,
         moment: Moment,
         direction: Direction,
@@ -150,7 +152,7 @@ impl TcpConnection {
         }
     }
 
-    fn synchronize<S: Sink>(
+    fn synchronize<S: StreamSink>(
         &mut self,
         moment: Moment,
         direction: Direction,
@@ -171,7 +173,7 @@ impl TcpConnection {
         }
     }
 
-    fn reset<S: Sink>(
+    fn reset<S: StreamSink>(
         &mut self,
         moment: Moment,
         direction: Direction,
@@ -207,7 +209,7 @@ impl TcpConnection {
     }
 
     /// Delivers what is held and says goodbye, once.
-    pub(super) fn close<S: Sink>(
+    pub(super) fn close<S: StreamSink>(
         &mut self,
         moment: Moment,
         closing: StreamClosing,
@@ -225,7 +227,12 @@ impl TcpConnection {
 
     /// Says whether bytes of a direction are missing, when that has changed.
     #[inline]
-    fn tell_of_missing<S: Sink>(&mut self, moment: Moment, direction: Direction, outlet: &mut Outlet<'_, S>) {
+    fn tell_of_missing<S: StreamSink>(
+        &mut self,
+        moment: Moment,
+        direction: Direction,
+        outlet: &mut Outlet<'_, S>,
+    ) {
         let missing = self.halves(direction).0.misses();
         if self.missing[direction as usize] != missing {
             self.missing[direction as usize] = missing;
@@ -234,7 +241,7 @@ impl TcpConnection {
     }
 
     /// Gives up every hole.
-    pub(super) fn give_up<S: Sink>(&mut self, moment: Moment, outlet: &mut Outlet<'_, S>) {
+    pub(super) fn give_up<S: StreamSink>(&mut self, moment: Moment, outlet: &mut Outlet<'_, S>) {
         for direction in BOTH {
             self.tell_of_missing(moment, direction.reverse(), outlet);
             let (half, _) = self.halves(direction);
@@ -246,7 +253,7 @@ impl TcpConnection {
     }
 
     /// Gives up holes whose time is over.
-    pub(super) fn expire<S: Sink>(&mut self, moment: Moment, outlet: &mut Outlet<'_, S>) {
+    pub(super) fn expire<S: StreamSink>(&mut self, moment: Moment, outlet: &mut Outlet<'_, S>) {
         for direction in BOTH {
             self.tell_of_missing(moment, direction.reverse(), outlet);
             self.halves(direction).0.expire(moment, direction, outlet);
@@ -254,7 +261,7 @@ impl TcpConnection {
         self.close_when_finished(moment, outlet);
     }
 
-    fn close_when_finished<S: Sink>(&mut self, moment: Moment, outlet: &mut Outlet<'_, S>) {
+    fn close_when_finished<S: StreamSink>(&mut self, moment: Moment, outlet: &mut Outlet<'_, S>) {
         if self.from_initiator.finished() && self.from_responder.finished() {
             self.close(moment, StreamClosing::Finished, outlet);
         }
@@ -268,7 +275,7 @@ impl TcpConnection {
 
     /// The direction that speaks, and the one that hears.
     #[inline]
-    fn halves(&mut self, direction: Direction) -> (&mut Half, &mut Half) {
+    fn halves(&mut self, direction: Direction) -> (&mut TcpHalf, &mut TcpHalf) {
         match direction {
             Direction::FromInitiator => (&mut self.from_initiator, &mut self.from_responder),
             Direction::FromResponder => (&mut self.from_responder, &mut self.from_initiator),

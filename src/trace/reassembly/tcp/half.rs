@@ -9,11 +9,11 @@ use std::time::Duration;
 use bittrace_protocol::Timestamp;
 
 use super::Outlet;
-use crate::burst::{Direction, Moment, StreamEvent, StreamInterest};
+use crate::burst::{Direction, Moment, StreamSink};
 
 /// One direction of a connection. Offsets count its bytes from 0 and never wrap.
 #[derive(Default)]
-pub(super) struct Half {
+pub(super) struct TcpHalf {
     begun: bool,
     /// The sequence number of the byte at `next`.
     next_seq: u32,
@@ -24,26 +24,26 @@ pub(super) struct Half {
     /// Where the direction ends.
     fin: Option<u64>,
     /// What came before its turn, by offset; pieces never overlap.
-    held: BTreeMap<u64, Held>,
+    held: BTreeMap<u64, HeldSegment>,
     /// The same without the seams between pieces: where each run of them begins and ends. The first may begin with
     /// pieces that are delivered by now.
     runs: BTreeMap<u64, u64>,
     held_cost: usize,
-    patience: Option<Patience>,
+    patience: Option<HolePatience>,
 }
 
-struct Held {
+struct HeldSegment {
     moment: Moment,
-    content: Content,
+    content: HeldContent,
 }
 
-enum Content {
+enum HeldContent {
     Bytes(Box<[u8]>),
     /// Bytes that were on the wire but not captured.
     Lost(u64),
 }
 
-impl Content {
+impl HeldContent {
     fn length(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
@@ -60,7 +60,7 @@ impl Content {
 }
 
 /// How much longer the bytes of a hole may still turn up, once the receiver has them.
-struct Patience {
+struct HolePatience {
     segments: u32,
     until: Timestamp,
 }
@@ -73,7 +73,7 @@ pub(super) struct Piece<'a> {
     pub(super) lost_tail: u32,
 }
 
-impl Half {
+impl TcpHalf {
     /// Whether it is known where the direction begins.
     pub(super) fn begun(&self) -> bool {
         self.begun
@@ -133,7 +133,7 @@ impl Half {
 
     /// Delivers what a segment carries, or holds it until its turn.
     #[inline]
-    pub(super) fn push<S: Sink>(
+    pub(super) fn push<S: StreamSink>(
         &mut self,
         moment: Moment,
         direction: Direction,
@@ -150,7 +150,7 @@ impl Half {
         self.push_slowly(moment, direction, ahead, piece, outlet);
     }
 
-    fn push_slowly<S: Sink>(
+    fn push_slowly<S: StreamSink>(
         &mut self,
         moment: Moment,
         direction: Direction,
@@ -193,9 +193,9 @@ impl Half {
             let here = self.next;
             self.hold(moment, here + start..here + seam, |range| {
                 let from = (range.start - here - start) as usize;
-                Content::Bytes(payload[from..][..(range.end - range.start) as usize].into())
+                HeldContent::Bytes(payload[from..][..(range.end - range.start) as usize].into())
             });
-            self.hold(moment, here + seam..here + stop, |range| Content::Lost(range.end - range.start));
+            self.hold(moment, here + seam..here + stop, |range| HeldContent::Lost(range.end - range.start));
         }
         self.drain(moment, direction, outlet);
         while self.held_cost > MAX_HELD {
@@ -205,7 +205,7 @@ impl Half {
 
     /// Holds those parts of a range that are not held yet. The runs that it touches become one, so that what is held
     /// in small pieces is not gone through each time.
-    fn hold(&mut self, moment: Moment, range: Range<u64>, content: impl Fn(Range<u64>) -> Content) {
+    fn hold(&mut self, moment: Moment, range: Range<u64>, content: impl Fn(Range<u64>) -> HeldContent) {
         if range.is_empty() {
             return;
         }
@@ -224,7 +224,7 @@ impl Half {
             if at < stop {
                 let content = content(at..stop);
                 self.held_cost += content.cost();
-                self.held.insert(at, Held { moment, content });
+                self.held.insert(at, HeldSegment { moment, content });
             }
             at = stop;
             if let Some((start, end)) = following {
@@ -237,7 +237,7 @@ impl Half {
     }
 
     /// The direction ends before the byte of this number.
-    pub(super) fn end<S: Sink>(
+    pub(super) fn end<S: StreamSink>(
         &mut self,
         moment: Moment,
         direction: Direction,
@@ -257,7 +257,12 @@ impl Half {
     }
 
     /// Counts one more segment of the connection, and declares the hole lost when its time is over.
-    pub(super) fn wait<S: Sink>(&mut self, moment: Moment, direction: Direction, outlet: &mut Outlet<'_, S>) {
+    pub(super) fn wait<S: StreamSink>(
+        &mut self,
+        moment: Moment,
+        direction: Direction,
+        outlet: &mut Outlet<'_, S>,
+    ) {
         let Some(end) = self.hole_end() else { return };
         // Of a receiver that the capture never hears, nothing can be known.
         if self.acked.is_some_and(|acked| acked < end) {
@@ -266,7 +271,7 @@ impl Half {
         }
         let patience = self
             .patience
-            .get_or_insert(Patience { segments: PATIENCE_SEGMENTS, until: moment.at + PATIENCE_TIME });
+            .get_or_insert(HolePatience { segments: PATIENCE_SEGMENTS, until: moment.at + PATIENCE_TIME });
         patience.segments = patience.segments.saturating_sub(1);
         if patience.segments == 0 || moment.at >= patience.until {
             self.give_up(moment, direction, outlet);
@@ -274,7 +279,7 @@ impl Half {
     }
 
     /// Declares the hole lost when its time is over, though its connection is silent.
-    pub(super) fn expire<S: Sink>(
+    pub(super) fn expire<S: StreamSink>(
         &mut self,
         moment: Moment,
         direction: Direction,
@@ -286,7 +291,7 @@ impl Half {
     }
 
     /// Declares the first hole lost and goes on behind it.
-    pub(super) fn give_up<S: Sink>(
+    pub(super) fn give_up<S: StreamSink>(
         &mut self,
         moment: Moment,
         direction: Direction,
@@ -303,7 +308,7 @@ impl Half {
     }
 
     /// Nothing more will come: gives up every hole, and what was acknowledged but never heard.
-    pub(super) fn flush<S: Sink>(
+    pub(super) fn flush<S: StreamSink>(
         &mut self,
         moment: Moment,
         direction: Direction,
@@ -330,24 +335,24 @@ impl Half {
     }
 
     /// Delivers the held pieces whose turn has come.
-    fn drain<S: Sink>(&mut self, moment: Moment, direction: Direction, outlet: &mut Outlet<'_, S>) {
+    fn drain<S: StreamSink>(&mut self, moment: Moment, direction: Direction, outlet: &mut Outlet<'_, S>) {
         let mut lost = 0;
         let mut lost_at = moment;
         while let Some(entry) = self.held.first_entry() {
             if *entry.key() != self.next || self.fin.is_some_and(|fin| self.next >= fin) {
                 break;
             }
-            let Held { moment, content } = entry.remove();
+            let HeldSegment { moment, content } = entry.remove();
             self.held_cost -= content.cost();
             self.patience = None;
             let length = content.length().min(self.fin.map_or(u64::MAX, |fin| fin - self.next));
             self.advance(length);
             match content {
-                Content::Lost(_) => {
+                HeldContent::Lost(_) => {
                     lost += length;
                     lost_at = moment;
                 }
-                Content::Bytes(bytes) => {
+                HeldContent::Bytes(bytes) => {
                     if lost > 0 {
                         outlet.gap(lost_at, direction, std::mem::take(&mut lost));
                     }
@@ -383,11 +388,6 @@ impl Half {
         self.next_seq = self.next_seq.wrapping_add(length as u32);
     }
 }
-
-/// What takes the events of a reassembly, and says whether it wants more of that connection.
-pub(super) trait Sink: FnMut(Moment, StreamEvent<'_>) -> StreamInterest {}
-
-impl<F: FnMut(Moment, StreamEvent<'_>) -> StreamInterest> Sink for F {}
 
 /// The largest window that TCP can offer (RFC 7323, section 2.2): what lies farther ahead is not a part of
 /// the connection.

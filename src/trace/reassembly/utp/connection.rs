@@ -3,10 +3,12 @@
 use bittrace_protocol::utp::{Header, Kind};
 use smallvec::SmallVec;
 
+use super::UtpDirectionId;
 use super::events::Events;
-use super::half::Half;
-use super::{Sink, UtpDirectionId};
-use crate::burst::{Direction, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest, StreamOpening};
+use super::half::UtpHalf;
+use crate::burst::{
+    Direction, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest, StreamOpening, StreamSink,
+};
 
 /// A connection and its two directions.
 #[derive(Debug)]
@@ -24,7 +26,7 @@ pub(super) struct UtpStream {
     closed: bool,
     wanted: bool,
     last: Moment,
-    halves: [Half; 2],
+    halves: [UtpHalf; 2],
 }
 
 const BOTH: [Direction; 2] = [Direction::FromInitiator, Direction::FromResponder];
@@ -37,7 +39,7 @@ impl UtpStream {
         moment: Moment,
         sequence: u16,
     ) -> Self {
-        let mut halves = <[Half; 2]>::default();
+        let mut halves = <[UtpHalf; 2]>::default();
         if opening == StreamOpening::Syn {
             // The SYN takes a number of its own.
             halves[0].begin(sequence.wrapping_add(1));
@@ -80,13 +82,13 @@ impl UtpStream {
     }
 
     pub(super) fn held_cost(&self) -> usize {
-        self.halves.iter().map(Half::held_cost).sum()
+        self.halves.iter().map(UtpHalf::held_cost).sum()
     }
 
-    pub(super) fn emit(&mut self, moment: Moment, event: StreamEvent<'_>, sink: &mut impl Sink) {
+    pub(super) fn emit(&mut self, moment: Moment, event: StreamEvent<'_>, sink: &mut impl StreamSink) {
         if self.wanted && sink(moment, event) == StreamInterest::Unwanted {
             self.wanted = false;
-            self.halves.iter_mut().for_each(Half::forget_held);
+            self.halves.iter_mut().for_each(UtpHalf::forget_held);
         }
     }
 
@@ -97,7 +99,7 @@ impl UtpStream {
         direction: Direction,
         header: &Header,
         payload: &[u8],
-        sink: &mut impl Sink,
+        sink: &mut impl StreamSink,
     ) {
         self.last = moment;
         if self.closed || !self.wanted || header.kind == Kind::Syn {
@@ -156,7 +158,7 @@ impl UtpStream {
     }
 
     /// Gives up all that is missing.
-    pub(super) fn give_up(&mut self, moment: Moment, sink: &mut impl Sink) {
+    pub(super) fn give_up(&mut self, moment: Moment, sink: &mut impl StreamSink) {
         let mut events = Events { moment, stream: self.stream, wanted: self.wanted, sink };
         for direction in BOTH {
             self.halves[direction as usize].give_up_all(direction, &mut events);
@@ -166,7 +168,7 @@ impl UtpStream {
     }
 
     /// Delivers what is held and says goodbye, once. `closing` holds where nothing tells more.
-    pub(super) fn close(&mut self, moment: Moment, closing: StreamClosing, sink: &mut impl Sink) {
+    pub(super) fn close(&mut self, moment: Moment, closing: StreamClosing, sink: &mut impl StreamSink) {
         if self.closed {
             return;
         }
@@ -179,7 +181,9 @@ impl UtpStream {
             StreamClosing::CaptureEnded | StreamClosing::Replaced if !self.established => {
                 StreamClosing::Unanswered
             }
-            StreamClosing::CaptureEnded | StreamClosing::Replaced if self.halves.iter().any(Half::ends) => {
+            StreamClosing::CaptureEnded | StreamClosing::Replaced
+                if self.halves.iter().any(UtpHalf::ends) =>
+            {
                 StreamClosing::Finished
             }
             other => other,
@@ -191,7 +195,7 @@ impl UtpStream {
     fn settle(&mut self, wanted: bool) {
         if self.wanted && !wanted {
             self.wanted = false;
-            self.halves.iter_mut().for_each(Half::forget_held);
+            self.halves.iter_mut().for_each(UtpHalf::forget_held);
         }
     }
 }

@@ -1,7 +1,6 @@
 //! What one packet of a uTP connection makes known, handed on as long as it is wanted.
 
-use super::Sink;
-use crate::burst::{Direction, Moment, StreamEvent, StreamId, StreamInterest};
+use crate::burst::{Direction, Moment, StreamEvent, StreamId, StreamInterest, StreamSink};
 
 /// Where the events of one packet go, as long as they are wanted.
 pub(super) struct Events<'a, S> {
@@ -11,7 +10,7 @@ pub(super) struct Events<'a, S> {
     pub(super) sink: &'a mut S,
 }
 
-impl<S: Sink> Events<'_, S> {
+impl<S: StreamSink> Events<'_, S> {
     pub(super) fn burst(&mut self, moment: Moment, direction: Direction, bytes: &[u8]) {
         if !bytes.is_empty() {
             self.emit(moment, StreamEvent::Burst { stream: self.stream, direction, bytes });

@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use bittrace_protocol::Timestamp;
 
-use super::Sink;
 use super::events::Events;
-use crate::burst::{Direction, Moment};
+use crate::burst::{Direction, Moment, StreamSink};
 
 /// One direction of a connection. Places count its packets from 0 and never wrap.
 #[derive(Debug, Default)]
-pub(super) struct Half {
+pub(super) struct UtpHalf {
     begun: Begun,
     /// The number of the packet at `next`.
     next_number: u16,
@@ -24,9 +23,9 @@ pub(super) struct Half {
     /// Where the direction ends.
     end: Option<u64>,
     /// What came before its turn, by place.
-    held: BTreeMap<u64, Held>,
+    held: BTreeMap<u64, HeldPacket>,
     held_cost: usize,
-    patience: Option<Patience>,
+    patience: Option<PacketPatience>,
     /// Packets in a row whose numbers are far from any that may come.
     strange: u32,
 }
@@ -43,19 +42,19 @@ enum Begun {
 }
 
 #[derive(Debug)]
-struct Held {
+struct HeldPacket {
     moment: Moment,
     bytes: Box<[u8]>,
 }
 
 /// How much longer a missing packet may still turn up, once the receiver has it.
 #[derive(Debug)]
-struct Patience {
+struct PacketPatience {
     packets: u32,
     until: Timestamp,
 }
 
-impl Half {
+impl UtpHalf {
     /// The direction's first packet has this number.
     pub(super) fn begin(&mut self, number: u16) {
         self.begun = Begun::Yes;
@@ -84,7 +83,7 @@ impl Half {
     }
 
     /// The receiver has everything up to the packet of this number.
-    pub(super) fn acknowledge<S: Sink>(
+    pub(super) fn acknowledge<S: StreamSink>(
         &mut self,
         direction: Direction,
         number: u16,
@@ -108,7 +107,7 @@ impl Half {
     }
 
     /// Delivers the bytes of a packet, or holds them until their turn.
-    pub(super) fn push<S: Sink>(
+    pub(super) fn push<S: StreamSink>(
         &mut self,
         direction: Direction,
         number: u16,
@@ -140,7 +139,7 @@ impl Half {
             self.advance();
             events.burst(events.moment, direction, bytes);
         } else if let std::collections::btree_map::Entry::Vacant(place) = self.held.entry(place) {
-            place.insert(Held { moment: events.moment, bytes: bytes.into() });
+            place.insert(HeldPacket { moment: events.moment, bytes: bytes.into() });
             self.held_cost += bytes.len() + HELD_OVERHEAD;
         }
         self.drain(direction, events);
@@ -150,7 +149,7 @@ impl Half {
     }
 
     /// The direction ends with the packet of this number, which is `empty` or was delivered as any other.
-    pub(super) fn end<S: Sink>(
+    pub(super) fn end<S: StreamSink>(
         &mut self,
         direction: Direction,
         number: u16,
@@ -168,7 +167,7 @@ impl Half {
     }
 
     /// Counts one more packet of the connection, and declares what is missing lost when its time is over.
-    pub(super) fn wait<S: Sink>(&mut self, direction: Direction, events: &mut Events<'_, S>) {
+    pub(super) fn wait<S: StreamSink>(&mut self, direction: Direction, events: &mut Events<'_, S>) {
         let Some(end) = self.hole_end() else { return };
         // What the receiver has not acknowledged may be sent again. Of one that the capture never hears, nothing
         // can be known.
@@ -177,7 +176,7 @@ impl Half {
             return;
         }
         let until = events.moment.at + PATIENCE_TIME;
-        let patience = self.patience.get_or_insert(Patience { packets: PATIENCE_PACKETS, until });
+        let patience = self.patience.get_or_insert(PacketPatience { packets: PATIENCE_PACKETS, until });
         patience.packets -= 1;
         if patience.packets == 0 || events.moment.at >= patience.until {
             self.give_up(direction, events);
@@ -185,14 +184,14 @@ impl Half {
     }
 
     /// Gives up all that is missing before what is held.
-    pub(super) fn give_up_all<S: Sink>(&mut self, direction: Direction, events: &mut Events<'_, S>) {
+    pub(super) fn give_up_all<S: StreamSink>(&mut self, direction: Direction, events: &mut Events<'_, S>) {
         while self.hole_end().is_some() {
             self.give_up(direction, events);
         }
     }
 
     /// Nothing more will come: gives up what is missing, and what was acknowledged but never heard.
-    pub(super) fn flush<S: Sink>(&mut self, direction: Direction, events: &mut Events<'_, S>) {
+    pub(super) fn flush<S: StreamSink>(&mut self, direction: Direction, events: &mut Events<'_, S>) {
         self.give_up_all(direction, events);
         let unheard = self.acked.map_or(0, |acked| acked.saturating_sub(self.next));
         // A single one is the FIN that the capture missed.
@@ -211,7 +210,7 @@ impl Half {
     }
 
     /// Declares the first missing packets lost and goes on behind them.
-    fn give_up<S: Sink>(&mut self, direction: Direction, events: &mut Events<'_, S>) {
+    fn give_up<S: StreamSink>(&mut self, direction: Direction, events: &mut Events<'_, S>) {
         let Some(end) = self.hole_end() else { return };
         // The packet behind a hole is the one that tells of it.
         let moment = self.held.get(&end).map_or(events.moment, |held| held.moment);
@@ -224,7 +223,7 @@ impl Half {
     }
 
     /// Delivers the held packets whose turn has come.
-    fn drain<S: Sink>(&mut self, direction: Direction, events: &mut Events<'_, S>) {
+    fn drain<S: StreamSink>(&mut self, direction: Direction, events: &mut Events<'_, S>) {
         while !self.finished()
             && let Some(entry) = self.held.first_entry()
         {
