@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::Timestamp;
 use crate::wire::Message;
 
-use super::core::Core;
 use super::peer::Peer;
 use super::{Session, SessionStreamId};
 
@@ -17,7 +16,9 @@ pub(super) struct Choker {
     optimistic_at: Timestamp,
     /// The one that is served for a try.
     optimistic: Option<SessionStreamId>,
-    /// How many peers are not choked.
+    /// How many peers may be unchoked at once.
+    slots: usize,
+    /// How many peers are unchoked.
     pub(super) unchoked: usize,
     bucket: Option<TokenBucket>,
 }
@@ -33,14 +34,14 @@ struct TokenBucket {
 }
 
 impl Choker {
-    pub(super) fn new(now: Timestamp, limit: Option<u64>) -> Self {
+    pub(super) fn new(now: Timestamp, slots: usize, limit: Option<u64>) -> Self {
         let bucket = limit.map(|limit| TokenBucket {
             limit: limit.max(1) as f64,
             tokens: limit.max(1) as f64,
             filled_at: now,
             waiting: Vec::new(),
         });
-        Self { regular_at: now, optimistic_at: now, optimistic: None, unchoked: 0, bucket }
+        Self { regular_at: now, optimistic_at: now, optimistic: None, slots, unchoked: 0, bucket }
     }
 
     /// Takes the bytes of a block from what may be sent; whether there was any left. One block may go into debt.
@@ -77,6 +78,34 @@ impl Choker {
         Some(bucket.filled_at + Duration::from_secs_f64(seconds) + LEAST_PAUSE)
     }
 
+    /// Unchokes a peer that has become interested at once, where a place is free.
+    pub(super) fn unchoke_if_free(&mut self, peer: &mut Peer) {
+        let free = self.unchoked < self.slots;
+        if free && peer.is_eager() && peer.choke.am_choking {
+            self.unchoke(peer);
+        }
+    }
+
+    fn unchoke(&mut self, peer: &mut Peer) {
+        peer.choke.am_choking = false;
+        self.unchoked += 1;
+        peer.send(&Message::Unchoke);
+    }
+
+    /// Chokes a peer. Its requests that are not answered yet are dropped.
+    pub(super) fn choke(&mut self, peer: &mut Peer) {
+        peer.choke.am_choking = true;
+        self.unchoked -= 1;
+        peer.send(&Message::Choke);
+        let refused: Vec<_> = peer.upload.queue.drain(..).chain(peer.upload.loading.drain(..)).collect();
+        // BEP 6: what will not be answered is rejected.
+        if peer.fast {
+            for block in refused {
+                peer.send(&Message::RejectRequest(block));
+            }
+        }
+    }
+
     /// A peer is gone.
     pub(super) fn forget(&mut self, peer: &Peer) {
         let stream = peer.stream;
@@ -110,9 +139,9 @@ impl Session {
             let Some(peer) = self.peers.get_mut(stream) else { continue };
             let unchoke = unchoked.contains(&stream);
             if unchoke && peer.choke.am_choking {
-                self.core.unchoke(peer);
+                self.core.choker.unchoke(peer);
             } else if !unchoke && !peer.choke.am_choking {
-                self.core.choke(peer);
+                self.core.choker.choke(peer);
             }
             if !peer.send_buffer.is_empty() {
                 self.peers.mark_dirty(stream);
@@ -133,7 +162,7 @@ impl Session {
         let mut eager: Vec<_> = self.peers.iter().filter(|peer| peer.is_eager()).collect();
         eager.sort_by(|one, other| rate(other).total_cmp(&rate(one)));
         let mut unchoked: Vec<_> = eager.iter().map(|peer| peer.stream).collect();
-        let slots = core.config.unchoke_slots;
+        let slots = core.choker.slots;
         let rest = unchoked.split_off(unchoked.len().min(slots.saturating_sub(1).max(1)));
         if slots > 1 && !rest.is_empty() {
             let tried = core.choker.optimistic.filter(|stream| rest.contains(stream));
@@ -148,35 +177,6 @@ impl Session {
             unchoked.push(tried);
         }
         unchoked
-    }
-}
-
-impl Core {
-    /// Unchokes a peer that has become interested at once, where a place is free.
-    pub(super) fn unchoke_if_free(&mut self, peer: &mut Peer) {
-        let free = self.choker.unchoked < self.config.unchoke_slots;
-        if free && peer.is_eager() && peer.choke.am_choking {
-            self.unchoke(peer);
-        }
-    }
-
-    fn unchoke(&mut self, peer: &mut Peer) {
-        peer.choke.am_choking = false;
-        self.choker.unchoked += 1;
-        peer.send(&Message::Unchoke);
-    }
-
-    pub(super) fn choke(&mut self, peer: &mut Peer) {
-        peer.choke.am_choking = true;
-        self.choker.unchoked -= 1;
-        peer.send(&Message::Choke);
-        let refused: Vec<_> = peer.upload.queue.drain(..).chain(peer.upload.loading.drain(..)).collect();
-        // BEP 6: what will not be answered is rejected.
-        if peer.fast {
-            for block in refused {
-                peer.send(&Message::RejectRequest(block));
-            }
-        }
     }
 }
 

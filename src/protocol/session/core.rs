@@ -34,8 +34,6 @@ pub(super) struct Core {
     pub(super) outputs: VecDeque<Output>,
     pub(super) deferred: Deferred,
     pub(super) streams: StreamIds,
-    /// The pieces that are new and that peers have not been told of.
-    pub(super) pending_haves: Vec<PieceIndex>,
     pub(super) have_schedule: HaveSchedule,
     /// The pieces that the schedule lists.
     pub(super) scheduled_pieces: BTreeSet<PieceIndex>,
@@ -114,14 +112,13 @@ impl Core {
         let announcer = Announcer::new(&torrent.trackers(), now, &mut rng);
         let mut core = Self {
             swarm: Swarm::new(config.port, config.max_known_peers, config.single_peer),
-            choker: Choker::new(now, config.upload_limit),
+            choker: Choker::new(now, config.unchoke_slots, config.upload_limit),
             state: SessionState::New,
             now,
             outputs: VecDeque::new(),
             deferred: Deferred::default(),
             streams: StreamIds::default(),
-            pending_haves: Vec::new(),
-            have_schedule: HaveSchedule::default(),
+            have_schedule: HaveSchedule::new(config.schedule.haves.clone()),
             scheduled_pieces: config.schedule.pieces.iter().copied().collect(),
             connection_ids: identity.connection_ids.iter().copied().collect(),
             resolving: BTreeSet::new(),

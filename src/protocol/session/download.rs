@@ -113,7 +113,7 @@ impl Core {
     /// happens, such as requests that were rejected.
     fn scheduled_step(&self, peer: &Peer) -> Option<RequestStep> {
         let steps = &self.config.schedule.requests;
-        if !steps.is_empty() && self.config.profile.haves_first && self.owes_haves() {
+        if !steps.is_empty() && self.config.profile.haves_first && self.have_schedule.is_due() {
             return Some(RequestStep {
                 blocks_received: peer.download.blocks_received,
                 requests_sent: peer.download.requests_sent,
@@ -173,7 +173,7 @@ impl Core {
             self.outputs.push_back(Output::Store(coming.block.index, offset, bytes));
         }
         if arrival.piece_done {
-            self.note_arrived(coming.block.index);
+            self.have_schedule.note_arrived(coming.block.index);
         }
         if arrival.block_done {
             self.suspects.note_giver(peer.stream, peer.known_address());
@@ -191,7 +191,7 @@ impl Core {
     fn note_pace(&mut self, now: Timestamp, peer: &mut Peer, asked: OutstandingRequest) {
         peer.download.snubbed = false;
         peer.download.blocks_received = peer.download.blocks_received.saturating_add(1);
-        self.have_schedule.note_given();
+        self.have_schedule.note_block();
         if std::mem::take(&mut peer.download.requests_shared) {
             self.ask_again(peer);
         }
@@ -272,7 +272,7 @@ impl Session {
         core.outputs.push_back(Output::Commit(piece));
         let from = core.suspects.addresses(&partial);
         core.outputs.push_back(Output::Event(Event::PieceDone { index: piece, from }));
-        core.pending_haves.push(piece);
+        core.have_schedule.note_verified(piece);
         for peer in self.peers.iter_mut().filter(|peer| peer.pieces.contains(piece)) {
             peer.wanted_pieces -= 1;
         }
@@ -285,7 +285,7 @@ impl Session {
     /// Sends the last messages of a download that has its last piece.
     pub(super) fn send_last_messages(&mut self) {
         let core = &mut self.core;
-        let (due, rest) = (core.scheduled_haves(), core.last_haves());
+        let (due, rest) = (core.have_schedule.take_scheduled(), core.have_schedule.take_rest());
         for peer in self.peers.iter_mut().filter(|peer| peer.phase == Phase::Open) {
             core.send_due_haves(peer, &due);
             for message in &core.config.profile.last_messages {

@@ -100,7 +100,7 @@ impl Core {
     }
 
     fn send_pieces(&self, peer: &mut Peer) {
-        peer.known_pending_haves = self.pending_haves.len();
+        peer.known_pending_haves = self.have_schedule.pending();
         let profile = &self.config.profile;
         let bitfield = || Message::Bitfield(self.picker.bitfield().into());
         peer.send(&match (self.picker.done(), profile.without_pieces) {

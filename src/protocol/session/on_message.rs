@@ -152,7 +152,7 @@ impl Core {
     fn on_interested(&mut self, peer: &mut Peer) -> bool {
         let news = !std::mem::replace(&mut peer.choke.peer_interested, true);
         if news {
-            self.unchoke_if_free(peer);
+            self.choker.unchoke_if_free(peer);
             self.allow_fast(peer);
         }
         news
@@ -161,7 +161,7 @@ impl Core {
     fn on_not_interested(&mut self, peer: &mut Peer) -> bool {
         let news = std::mem::replace(&mut peer.choke.peer_interested, false);
         if news && !peer.choke.am_choking {
-            self.choke(peer);
+            self.choker.choke(peer);
         }
         news
     }

@@ -78,7 +78,7 @@ impl Session {
         }
         let from = self.core.suspects.addresses(&partial);
         self.core.outputs.push_back(Output::Event(Event::PieceCorrupt { index: piece, from }));
-        self.core.note_worthless(piece);
+        self.core.have_schedule.note_corrupt(piece);
         self.core.outputs.push_back(Output::Discard(piece));
         if let [guilty] = givers[..] {
             self.ban(now, guilty, piece);
