@@ -20,7 +20,7 @@ use std::sync::Arc;
 use bittrace_protocol::field::Field;
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::wire::Message;
-use bittrace_protocol::{InfoHash, Timestamp};
+use bittrace_protocol::{InfoHash, PieceIndex, Timestamp};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -163,6 +163,15 @@ impl Record {
         match self.body {
             Body::Unreadable(_, Unreadable::Gap(length)) => length,
             _ => self.bytes.len() as u64,
+        }
+    }
+
+    /// The parts of pieces that a web seed sent in this record: which piece, where in the piece the part begins, and its
+    /// bytes. Empty for other records. The data of BEP 19 have parts only where the torrent is known.
+    pub fn web_seed_parts(&self, torrent: Option<&Metainfo>) -> Vec<(PieceIndex, u32, Bytes)> {
+        match &self.body {
+            Body::WebSeed(body) => body.parts(&self.bytes, torrent),
+            _ => Vec::new(),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bittrace_protocol::field::{Field, Value};
+use bittrace_protocol::field::Field;
 use bittrace_protocol::tracker::udp;
 use bittrace_protocol::{dht, lsd, utp};
 use bytes::Bytes;
@@ -113,7 +113,7 @@ impl Body {
             Self::WebSeed(body) => body.fields(bytes),
             Self::Mse(body) => body.fields(bytes),
             Self::Unreadable(_, Unreadable::Datagram) => utp::fields(bytes),
-            Self::Unreadable(_, Unreadable::Opaque(_)) => payload(bytes),
+            Self::Unreadable(_, Unreadable::Opaque(_)) => content::payload(bytes),
             Self::Unreadable(_, Unreadable::Gap(_) | Unreadable::LostPackets(_)) => Vec::new(),
         }
     }
@@ -144,10 +144,4 @@ impl Body {
             Self::Unreadable(_, body) => body.describe(record),
         }
     }
-}
-
-/// All of `bytes` as one field without a meaning.
-pub(super) fn payload(bytes: &Bytes) -> Vec<Field> {
-    let all = 0..bytes.len();
-    vec![Field::content("payload", all.clone(), Value::Payload(all))]
 }

@@ -2,6 +2,7 @@
 
 use bittrace_protocol::field::{Field, Role, Value};
 use bittrace_protocol::{InfoHash, PeerId};
+use bytes::Bytes;
 
 use super::units::{count, short_hex};
 
@@ -51,6 +52,12 @@ pub(super) fn lossy(bytes: &[u8]) -> String {
 /// A field that no bytes of its own stand for.
 pub(super) fn derived(name: &'static str, value: Value) -> Field {
     Field::content(name, 0..0, value)
+}
+
+/// All of `bytes` as one field without a meaning.
+pub(super) fn payload(bytes: &Bytes) -> Vec<Field> {
+    let all = 0..bytes.len();
+    vec![Field::content("payload", all.clone(), Value::Payload(all))]
 }
 
 /// A list of texts under a name.

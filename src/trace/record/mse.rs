@@ -5,7 +5,7 @@ use bittrace_protocol::mse::{self, End, Part, Progress};
 use bytes::Bytes;
 
 use super::Record;
-use super::body::payload;
+use super::content::payload;
 use super::units::{counted, size};
 
 /// A part of an encrypted connection.

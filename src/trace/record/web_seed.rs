@@ -11,10 +11,8 @@ use bittrace_protocol::web_seed::{Wanted, WantedPiece};
 use bittrace_protocol::{InfoHash, PieceIndex};
 use bytes::Bytes;
 
-use super::body::payload;
-use super::content::{NAMED, derived, listed, lossy, set};
+use super::content::{NAMED, derived, listed, lossy, payload, set};
 use super::units::size;
-use super::{Body, Record};
 
 /// What is said between a client and a web seed: files of BEP 19, pieces of BEP 17.
 #[derive(Debug, Clone)]
@@ -118,6 +116,50 @@ impl WebSeedBody {
             Self::PieceData(piece) => format!("data {}", ranges_of(piece)),
         }
     }
+
+    /// The parts of pieces that the record of this body and of `bytes` holds: which piece, where in the piece the part
+    /// begins, and its bytes. The ranges of BEP 17 follow each other, and are known without the torrent; with the torrent,
+    /// what lies beyond the end of a piece is left out.
+    pub(super) fn parts(&self, bytes: &Bytes, torrent: Option<&Metainfo>) -> Vec<(PieceIndex, u32, Bytes)> {
+        let geometry = torrent.and_then(Metainfo::placement);
+        match self {
+            Self::FileData(part) => {
+                let Some(geometry) = geometry else { return Vec::new() };
+                let part = FileRange { file: part.file, bytes: part.bytes.clone() };
+                let blocks = geometry.blocks_in(&part).map(|(index, begin, span)| {
+                    (index, begin, slice(bytes, span.start as usize, (span.end - span.start) as usize))
+                });
+                blocks.filter(|(.., bytes)| !bytes.is_empty()).collect()
+            }
+            Self::PieceData(data) => {
+                let size = match geometry {
+                    Some(geometry) => geometry.piece_size(data.piece).unwrap_or(0),
+                    None => u32::MAX,
+                };
+                let mut at = 0;
+                let mut parts = Vec::new();
+                for range in &data.ranges {
+                    let end = range.end.min(size);
+                    let part = slice(bytes, at, end.saturating_sub(range.start) as usize);
+                    at += range.len();
+                    if !part.is_empty() {
+                        parts.push((data.piece, range.start, part));
+                    }
+                }
+                parts
+            }
+            Self::FileRequest(..)
+            | Self::FileResponse(..)
+            | Self::PieceRequest(..)
+            | Self::PieceResponse(..) => Vec::new(),
+        }
+    }
+}
+
+/// `length` bytes from `start` on, or as many of them as there are.
+fn slice(bytes: &Bytes, start: usize, length: usize) -> Bytes {
+    let start = start.min(bytes.len());
+    bytes.slice(start..start.saturating_add(length).min(bytes.len()))
 }
 
 /// A part of a file: its path, which bytes, and the pieces they lie in.
@@ -136,48 +178,6 @@ fn ranges_of(wanted: &WantedPiece) -> String {
     let ranges = wanted.ranges.iter().take(NAMED);
     let some = ranges.map(|range| format!("{} at {}", size(u64::from(range.end - range.start)), range.start));
     format!("piece {}, {}", wanted.piece, listed(some.collect(), wanted.ranges.len(), "whole"))
-}
-
-impl Record {
-    /// The parts of pieces that a web seed sent with this: of which piece, where in it they begin, and their bytes. Those
-    /// of BEP 17 stand end to end, and are known without the torrent; with it, what lies behind a piece's end is left out.
-    pub fn web_seed_parts(&self, torrent: Option<&Metainfo>) -> Vec<(PieceIndex, u32, Bytes)> {
-        let geometry = torrent.and_then(Metainfo::placement);
-        match &self.body {
-            Body::WebSeed(WebSeedBody::FileData(part)) => {
-                let Some(geometry) = geometry else { return Vec::new() };
-                let part = FileRange { file: part.file, bytes: part.bytes.clone() };
-                let blocks = geometry.blocks_in(&part).map(|(index, begin, bytes)| {
-                    (index, begin, self.part(bytes.start as usize, (bytes.end - bytes.start) as usize))
-                });
-                blocks.filter(|(.., bytes)| !bytes.is_empty()).collect()
-            }
-            Body::WebSeed(WebSeedBody::PieceData(data)) => {
-                let size = match geometry {
-                    Some(geometry) => geometry.piece_size(data.piece).unwrap_or(0),
-                    None => u32::MAX,
-                };
-                let mut at = 0;
-                let mut parts = Vec::new();
-                for range in &data.ranges {
-                    let end = range.end.min(size);
-                    let bytes = self.part(at, end.saturating_sub(range.start) as usize);
-                    at += range.len();
-                    if !bytes.is_empty() {
-                        parts.push((data.piece, range.start, bytes));
-                    }
-                }
-                parts
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    /// So many of the record's bytes from there on, as far as it has them.
-    fn part(&self, start: usize, length: usize) -> Bytes {
-        let start = start.min(self.bytes.len());
-        self.bytes.slice(start..start.saturating_add(length).min(self.bytes.len()))
-    }
 }
 
 #[cfg(test)]
