@@ -22,8 +22,11 @@ pub(crate) struct Filter(Expression);
 
 #[derive(Debug, Clone, PartialEq)]
 enum Expression {
-    Or(Box<Expression>, Box<Expression>),
-    And(Box<Expression>, Box<Expression>),
+    /// True where one of the alternatives is. A list rather than pairs, so that the depth of the tree is bounded by the
+    /// depth of parentheses however long the expression is.
+    Any(Vec<Expression>),
+    /// True where each of the conditions is.
+    All(Vec<Expression>),
     Not(Box<Expression>),
     Present(FieldName),
     Compare(FieldName, Operator, Operand),
@@ -75,8 +78,8 @@ impl Filter {
 impl Expression {
     fn holds(&self, row: &Row<'_>) -> bool {
         match self {
-            Self::Or(left, right) => left.holds(row) || right.holds(row),
-            Self::And(left, right) => left.holds(row) && right.holds(row),
+            Self::Any(alternatives) => alternatives.iter().any(|expression| expression.holds(row)),
+            Self::All(conditions) => conditions.iter().all(|expression| expression.holds(row)),
             Self::Not(inner) => !inner.holds(row),
             Self::Present(name) => is_present(name, row),
             Self::Compare(name, operator, operand) => compare(name, *operator, operand, row),

@@ -119,19 +119,21 @@ impl<'t> Parser<'t> {
     }
 
     fn alternatives(&mut self) -> Result<Expression, Fault> {
-        let mut expression = self.conditions()?;
+        let first = self.conditions()?;
+        let mut alternatives = vec![first];
         while self.takes(&TokenKind::Or) {
-            expression = Expression::Or(Box::new(expression), Box::new(self.conditions()?));
+            alternatives.push(self.conditions()?);
         }
-        Ok(expression)
+        Ok(only(&mut alternatives).unwrap_or(Expression::Any(alternatives)))
     }
 
     fn conditions(&mut self) -> Result<Expression, Fault> {
-        let mut expression = self.condition()?;
+        let first = self.condition()?;
+        let mut conditions = vec![first];
         while self.takes(&TokenKind::And) {
-            expression = Expression::And(Box::new(expression), Box::new(self.condition()?));
+            conditions.push(self.condition()?);
         }
-        Ok(expression)
+        Ok(only(&mut conditions).unwrap_or(Expression::All(conditions)))
     }
 
     fn condition(&mut self) -> Result<Expression, Fault> {
@@ -176,6 +178,11 @@ impl<'t> Parser<'t> {
         check(&name, *operator, operand.text()).map_err(|what| (column, what))?;
         Ok(Expression::Compare(name, *operator, operand))
     }
+}
+
+/// The expression of a list of one.
+fn only(expressions: &mut Vec<Expression>) -> Option<Expression> {
+    if expressions.len() == 1 { expressions.pop() } else { None }
 }
 
 /// Refuses values that a key never has.

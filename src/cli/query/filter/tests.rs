@@ -163,6 +163,18 @@ fn deep_nesting_is_refused() {
 }
 
 #[test]
+fn an_expression_of_100_000_terms_is_read_evaluated_and_dropped() {
+    for word in ["or", "and"] {
+        let term = |at: usize| if at == 99_999 { "index == 3" } else { "index == 4" };
+        let terms: Vec<&str> = (0..100_000).map(term).collect();
+        let expression = terms.join(&format!(" {word} "));
+        assert_eq!(holds(&expression), word == "or");
+        assert_eq!(holds(&format!("not ({expression})")), word == "and");
+        assert_eq!(Filter::parse(&format!("{expression} {word}")).unwrap_err().what, "wanted a name here, such as message or src");
+    }
+}
+
+#[test]
 fn an_object_has_the_keys_of_the_interface_in_order() {
     let (record, place) = (request(), place());
     let row = Row::new(&record, &place);
