@@ -205,14 +205,13 @@ impl fmt::Display for UnknownName {
 impl FieldName {
     /// Reads a name. `fields.NAME` is a field whatever it is called; a path may follow a known field.
     pub(crate) fn parse(text: &str) -> Result<Self, UnknownName> {
+        // What a note has is also a name of its message.
+        let text = text.trim_start_matches("notes.");
         if let Some(path) = text.strip_prefix("fields.").filter(|path| !path.is_empty()) {
             return Ok(Self::Field(path.to_owned()));
         }
         if let Some((_, key)) = KEYS.iter().find(|(name, _)| *name == text) {
             return Ok(Self::Key(*key));
-        }
-        if let Some(key) = text.strip_prefix("notes.") {
-            return Self::parse(key);
         }
         let first = text.split('.').next().unwrap_or(text);
         if FIELDS.contains(&text) || FIELDS.contains(&first) {
@@ -269,6 +268,13 @@ mod tests {
         assert_eq!(FieldName::parse("m.ut_metadata"), Ok(FieldName::Field("m.ut_metadata".to_owned())));
         assert_eq!(FieldName::parse("added.f"), Ok(FieldName::Field("added.f".to_owned())));
         assert_eq!(FieldName::parse("notes.rule"), Ok(FieldName::Key(RowKey::Rule)));
+        assert_eq!(FieldName::parse("fields.notes.rule"), Ok(FieldName::Field("notes.rule".to_owned())));
+    }
+
+    #[test]
+    fn a_long_path_needs_no_more_stack_than_a_short_one() {
+        let path = format!("{}rule", "notes.".repeat(100_000));
+        assert_eq!(FieldName::parse(&path), Ok(FieldName::Key(RowKey::Rule)));
     }
 
     #[test]

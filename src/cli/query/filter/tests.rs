@@ -170,7 +170,10 @@ fn an_expression_of_100_000_terms_is_read_evaluated_and_dropped() {
         let expression = terms.join(&format!(" {word} "));
         assert_eq!(holds(&expression), word == "or");
         assert_eq!(holds(&format!("not ({expression})")), word == "and");
-        assert_eq!(Filter::parse(&format!("{expression} {word}")).unwrap_err().what, "wanted a name here, such as message or src");
+        assert_eq!(
+            Filter::parse(&format!("{expression} {word}")).unwrap_err().what,
+            "wanted a name here, such as message or src"
+        );
     }
 }
 
