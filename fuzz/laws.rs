@@ -1,5 +1,8 @@
 //! The laws of the design as assertions that any input must pass, shared by the targets.
 
+pub mod filter;
+pub mod session;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 

@@ -20,6 +20,19 @@ const LONGEST: usize = 24 * 1024;
 const OF_A_KIND: usize = 8;
 
 fn main() -> io::Result<()> {
+    for (name, input) in bittrace_fuzz::session::seeds() {
+        write("session", name, &input)?;
+    }
+    for (number, text) in bittrace_fuzz::filter::SEEDS.iter().enumerate() {
+        write("filter", &number.to_string(), &bittrace_fuzz::filter::input(text))?;
+    }
+    for (name, url) in [
+        ("http", "http://user@t.test:8080/announce?key=a%20b#c"),
+        ("https", "https://[2001:db8::7]/announce"),
+        ("udp", "udp://t.test:6969/announce?key=a"),
+    ] {
+        write("tracker_url", name, url.as_bytes())?;
+    }
     let folder = env::args().nth(1).map_or_else(|| PathBuf::from("../captures"), PathBuf::from);
     for entry in fs::read_dir(&folder)? {
         let path = entry?.path();
@@ -28,6 +41,9 @@ fn main() -> io::Result<()> {
         if name.ends_with(".torrent") {
             write("bencode", &name, &bytes)?;
             write("metainfo", &name, &bytes)?;
+            for (number, url) in trackers(&bytes).iter().enumerate() {
+                write("tracker_url", &format!("{name}-{number}"), url.as_bytes())?;
+            }
         } else if name.contains(".pcap") {
             let start = &bytes[..bytes.len().min(LONGEST)];
             write("capture", &name, start)?;
@@ -37,6 +53,12 @@ fn main() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The announce URLs of a torrent.
+fn trackers(torrent: &[u8]) -> Vec<String> {
+    let torrent = Metainfo::decode(torrent);
+    torrent.map_or_else(|_| Vec::new(), |torrent| torrent.trackers().into_iter().flatten().collect())
 }
 
 /// The datagrams of a capture, as the target of that name reads them.

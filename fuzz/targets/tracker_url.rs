@@ -1,13 +1,17 @@
 #![no_main]
-//! Any announce URL in a torrent: the host that the session wants to reach has no control characters and no blanks, and
-//! the request to an HTTP tracker is one request line and its headers, whatever stands in the URL.
+//! Any announce URL in a torrent: the host that the session wants to reach has no control characters and no blanks, the
+//! request to an HTTP tracker is one request line and its headers, and a UDP tracker gets datagrams that decode,
+//! whatever stands in the URL.
 //!
 //! The parser of these URLs is private to the session, so the target goes through a session, as a hostile torrent does.
 
 use std::sync::Arc;
 
-use bittrace_protocol::session::{Config, Endpoint, Identity, Input, Output, Profile, Session};
+use bittrace_protocol::session::{
+    Config, Endpoint, Identity, Input, Output, Profile, Session, SessionStreamId,
+};
 use bittrace_protocol::tracker::http::Request;
+use bittrace_protocol::tracker::udp::{self, Packet};
 use bittrace_protocol::{Metainfo, PeerId, Timestamp};
 use libfuzzer_sys::fuzz_target;
 
@@ -21,19 +25,32 @@ fuzz_target!(|url: &[u8]| {
     let config = Config::new(Profile::own("bittrace/0"));
     let mut session = Session::new(config, Arc::new(torrent), identity, [], now);
     session.handle(now, Input::Tick);
-    let mut http = None;
+    let (mut http, mut udp) = (None, None);
     for _ in 0..100 {
         match session.poll() {
-            Output::Open(stream, Endpoint::HttpTracker(host, _)) => {
-                is_host(&host);
-                http = Some(stream);
+            Output::Open(stream, endpoint) => {
+                match endpoint {
+                    Endpoint::HttpTracker(host, _) => {
+                        is_host(&host);
+                        http = Some(stream);
+                    }
+                    Endpoint::UdpTracker(host, _) => {
+                        is_host(&host);
+                        udp = Some(stream);
+                    }
+                    Endpoint::HttpsTracker(url) => {
+                        assert!(url.starts_with("https://") && has_no_blanks(&url), "{url:?}");
+                    }
+                    Endpoint::Peer(peer) => panic!("a URL makes the session dial {peer}"),
+                }
                 session.handle(now, Input::Opened(stream, ([10, 0, 0, 9], 80).into()));
             }
-            Output::Open(_, Endpoint::UdpTracker(host, _)) => is_host(&host),
-            Output::Open(_, Endpoint::HttpsTracker(url)) => {
-                assert!(url.bytes().all(|byte| byte > b' ' && byte != 0x7f), "{url:?}");
-            }
             Output::Send(stream, bytes) if Some(stream) == http => is_one_request(&bytes),
+            Output::Send(stream, bytes) if Some(stream) == udp => {
+                if let Some(answer) = answer(stream, &bytes) {
+                    session.handle(now, answer);
+                }
+            }
             Output::Wait(Some(at)) if at <= now => session.handle(now, Input::Tick),
             Output::Wait(_) | Output::Done => return,
             _ => {}
@@ -43,7 +60,11 @@ fuzz_target!(|url: &[u8]| {
 });
 
 fn is_host(host: &str) {
-    assert!(!host.is_empty() && host.bytes().all(|byte| byte > b' ' && byte != 0x7f), "{host:?}");
+    assert!(!host.is_empty() && has_no_blanks(host), "{host:?}");
+}
+
+fn has_no_blanks(text: &str) -> bool {
+    text.bytes().all(|byte| byte > b' ' && byte != 0x7f)
 }
 
 fn is_one_request(bytes: &[u8]) {
@@ -53,4 +74,20 @@ fn is_one_request(bytes: &[u8]) {
     assert_eq!(end, Some(bytes.len() - 4), "more than one request: {text}");
     let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
     assert_eq!(line.iter().filter(|byte| **byte == b' ').count(), 2, "{text}");
+}
+
+/// What a UDP tracker answers to a connect request; an announce needs no answer here.
+fn answer(stream: SessionStreamId, datagram: &[u8]) -> Option<Input> {
+    match udp::decode_request(datagram) {
+        Ok(Packet::ConnectRequest { transaction_id, .. }) => {
+            let response = [[0; 4], transaction_id.to_be_bytes(), [7; 4], [7; 4]].concat();
+            Some(Input::Received(stream, response.into()))
+        }
+        Ok(Packet::AnnounceRequest(request)) => {
+            let data = request.url_data().unwrap_or_default();
+            assert!(data.iter().all(|byte| *byte > b' ' && *byte != 0x7f), "{}", data.escape_ascii());
+            None
+        }
+        other => panic!("a UDP tracker gets {other:?}"),
+    }
 }
