@@ -23,7 +23,7 @@ use crate::print::json::{self, JsonSummary};
 use crate::print::message_table::{Detail, MessageTable};
 use crate::print::output::{Output, styles};
 use crate::print::overview::Overview;
-use crate::print::table::wrap;
+use crate::print::page::Page;
 use crate::print::units::Bound;
 use crate::print::views::{Follower, Read, Views, list_rules};
 use crate::query::filter::Filter;
@@ -322,10 +322,7 @@ impl<'a> Analysis<'a> {
         } else {
             return Ok(());
         };
-        for line in wrap(&tail, look.width) {
-            writeln!(self.output, "{}", look.paint(styles::DIM, &line))?;
-        }
-        Ok(())
+        Page::new(look, &mut self.output).painted(&tail, 0, styles::DIM)
     }
 
     fn report(&mut self, error: &anyhow::Error) {

@@ -30,8 +30,9 @@ use crate::commands::profile::own_profile;
 use crate::commands::torrent::write_contents;
 use crate::failure::warn;
 use crate::interrupt::interrupted;
-use crate::print::output::{Look, Output, styles};
-use crate::print::table::{Column, render};
+use crate::print::output::{Look, Output};
+use crate::print::page::Page;
+use crate::print::table::Column;
 use tempfile::TempDir;
 
 pub(crate) use narrate::violation_in_words;
@@ -86,8 +87,8 @@ pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, mut outpu
             progress.complete();
         }
         if !lines.is_empty() && !common.quiet {
-            let told = progress.aside(|| output.write_all(&lines).and_then(|()| output.flush()));
-            wrong_output = wrong_output.take().or(told.err());
+            let written = progress.aside(|| output.write_all(&lines).and_then(|()| output.flush()));
+            wrong_output = wrong_output.take().or(written.err());
         }
     });
     progress.end();
@@ -161,11 +162,11 @@ impl Against {
     }
 }
 
-/// What is told may find no listener, which changes nothing of the run and its outcome.
-fn heard(told: io::Result<()>) -> Result<()> {
-    match told {
+/// Nobody may read the output any more (a closed pipe): that changes nothing of the run and its outcome.
+fn heard(written: io::Result<()>) -> Result<()> {
+    match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        told => told.context("standard output cannot be written"),
+        written => written.context("standard output cannot be written"),
     }
 }
 
@@ -324,8 +325,9 @@ fn closing_table(
         rows.push(("recording", path.display().to_string()));
     }
     let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
-    writeln!(output, "\n{}", look.paint(styles::HEADING, "Summary"))?;
-    output.write_all(render(&[Column::text("", 8), Column::text("", 20)], &rows, look).as_bytes())?;
+    let mut page = Page::new(look, output);
+    page.heading("Summary")?;
+    page.table(&[Column::text("", 8), Column::text("", 20)], &rows)?;
     Ok(())
 }
 

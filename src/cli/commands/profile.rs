@@ -16,8 +16,9 @@ use serde_json::{Map, Value, json};
 use crate::args::{self, DiffFormat};
 use crate::input;
 use crate::print::json::write_line;
-use crate::print::output::{Look, Output, styles};
-use crate::print::table::{Column, printable, render, wrap};
+use crate::print::output::{Look, Output};
+use crate::print::page::Page;
+use crate::print::table::{Column, printable};
 
 /// Runs the command.
 pub(crate) fn show(arguments: &args::ProfileArguments, output: &mut Output) -> Result<()> {
@@ -57,7 +58,8 @@ pub(crate) fn own_profile() -> Profile {
 
 fn write(learnt: &InferredProfile, look: Look, out: &mut dyn Write) -> Result<()> {
     let client = learnt.client.as_deref().unwrap_or("an unnamed client");
-    writeln!(out, "{}", look.paint(styles::HEADING, &format!("How {} conducts itself", printable(client))))?;
+    let mut page = Page::new(look, out);
+    page.title(&format!("How {client} conducts itself"))?;
     let frame = |part: &str| learnt.evidence.iter().find(|one| one.part == part).and_then(|one| one.frame);
     let rows: Vec<Vec<String>> = rows(learnt)
         .into_iter()
@@ -67,13 +69,11 @@ fn write(learnt: &InferredProfile, look: Look, out: &mut dyn Write) -> Result<()
         })
         .collect();
     let columns = [Column::text("part", 12), Column::text("what it does", 24), Column::text("frame", 5)];
-    out.write_all(render(&columns, &rows, look).as_bytes())?;
+    page.table(&columns, &rows)?;
     let mut lines: Vec<String> = schedule_in_words(&learnt.schedule).into_iter().collect();
     lines.extend(learnt.beyond.iter().map(|beyond| format!("Beyond a profile: {beyond}.")));
     for line in &lines {
-        for line in wrap(line, look.width) {
-            writeln!(out, "{}", printable(&line))?;
-        }
+        page.paragraph(line, 0)?;
     }
     Ok(())
 }

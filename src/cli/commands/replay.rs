@@ -29,8 +29,8 @@ use crate::commands::profile::own_profile;
 use crate::commands::torrent::read_torrent;
 use crate::failure::warn;
 use crate::print::json::write_line;
-use crate::print::output::{Output, styles};
-use crate::print::table::{printable, wrap};
+use crate::print::output::Output;
+use crate::print::page::Page;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &args::ReplayArguments, common: Common, output: Output) -> Result<Exit> {
@@ -158,9 +158,10 @@ fn rehearsed(
             play.path.display(),
             learnt.client.as_deref().unwrap_or("its client")
         );
-        paragraph(&text, &mut output)?;
-        paragraph(&choices_in_words(rehearsal.messages), &mut output)?;
-        writeln!(output)?;
+        let mut page = Page::new(output.look, &mut output);
+        page.paragraph(&text, 0)?;
+        page.paragraph(&choices_in_words(rehearsal.messages), 0)?;
+        writeln!(page)?;
     }
     if arguments.comparing.format == DiffFormat::Json {
         write_line(&choices(rehearsal.messages), &mut output)?;
@@ -244,16 +245,15 @@ fn tell(
         lines.iter().for_each(|line| warn(common, line));
         return Ok(());
     }
-    writeln!(output, "\n{}", output.look.paint(styles::HEADING, "What the far ends noticed"))?;
+    let mut page = Page::new(output.look, output);
+    page.heading("What the far ends noticed")?;
     let shown = if common.verbose { lines.len() } else { SHOWN.min(lines.len()) };
     for line in &lines[..shown] {
-        paragraph(&format!("- {line}."), output)?;
+        page.paragraph(&format!("- {line}."), 0)?;
     }
     if shown < lines.len() {
-        paragraph(
-            &format!("- and {} more; -v shows them.", counted((lines.len() - shown) as u64, "remark")),
-            output,
-        )?;
+        let hidden = counted((lines.len() - shown) as u64, "remark");
+        page.paragraph(&format!("- and {hidden} more; -v shows them."), 0)?;
     }
     Ok(())
 }
@@ -312,13 +312,6 @@ fn noticed_in_words(all: &[(SocketAddr, &Missed)], torrent: &Metainfo) -> Vec<St
         lines.push(format!("{far} was never asked for {blocks} that it sent then, of pieces {shown}{more}"));
     }
     lines
-}
-
-fn paragraph(text: &str, output: &mut Output) -> io::Result<()> {
-    for line in wrap(&printable(text), output.look.width) {
-        writeln!(output, "{line}")?;
-    }
-    Ok(())
 }
 
 /// How many pieces are named.

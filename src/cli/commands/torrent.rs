@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 use crate::args::{Common, TorrentFormat, TorrentShow};
 use crate::print::json::write_line;
 use crate::print::output::{Look, Output, styles};
-use crate::print::table::{Column, printable, render, wrap};
+use crate::print::page::Page;
+use crate::print::table::{Column, printable, wrap};
 use crate::print::units::rfc3339;
 use crate::query::fields::object;
 
@@ -200,12 +201,13 @@ impl Sheet<'_> {
         if rows.is_empty() {
             return Ok(());
         }
-        writeln!(out, "\n{}", self.look.paint(styles::HEADING, heading))?;
+        let mut page = Page::new(self.look, out);
+        page.heading(heading)?;
         let shown = rows.len().min(limit);
-        out.write_all(render(columns, &rows[..shown], self.look).as_bytes())?;
+        page.table(columns, &rows[..shown])?;
         if shown < rows.len() {
             let more = format!("… {} more; --limit 0 shows all", count((rows.len() - shown) as u64));
-            writeln!(out, "  {}", self.look.paint(styles::DIM, &more))?;
+            page.painted(&more, 2, styles::DIM)?;
         }
         Ok(())
     }

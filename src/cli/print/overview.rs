@@ -9,7 +9,8 @@ use bittrace_trace::units::{count, counted, rough_size, seconds, size, span};
 use bittrace_trace::{Direction, StreamClosing, StreamOpening, Summary, Trace};
 
 use crate::print::output::{Look, styles};
-use crate::print::table::{Column, printable, render, wrap};
+use crate::print::page::Page;
+use crate::print::table::Column;
 use crate::print::units::rfc3339;
 
 /// Writes summaries.
@@ -31,27 +32,27 @@ const WIDE_FROM: usize = 110;
 impl Overview<'_> {
     /// Writes the whole summary.
     pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.capture(out)?;
+        let page = &mut Page::new(self.look, out);
+        self.capture(page)?;
         if self.summary.records == 0 && self.summary.connections.rows().is_empty() {
-            return self.paragraph("No BitTorrent in it.", out);
+            return page.paragraph("No BitTorrent in it.", 2);
         }
-        self.clients(out)?;
-        self.torrents(out)?;
-        self.trackers(out)?;
-        self.connections(out)?;
-        self.messages(out)?;
-        self.findings(out)?;
-        self.unread(out)
+        self.clients(page)?;
+        self.torrents(page)?;
+        self.trackers(page)?;
+        self.connections(page)?;
+        self.messages(page)?;
+        self.findings(page)?;
+        self.unread(page)
     }
 
     fn start(&self) -> Timestamp {
         self.trace.span().map_or(Timestamp::EPOCH, |(first, _)| first)
     }
 
-    fn capture(&self, out: &mut dyn Write) -> io::Result<()> {
+    fn capture(&self, page: &mut Page<'_>) -> io::Result<()> {
         let capture = self.trace.capture();
-        let heading = self.look.paint(styles::HEADING, &printable(self.name));
-        writeln!(out, "{heading}")?;
+        page.title(self.name)?;
         let mut facts = vec![
             format!("{}, {}", capture.format(), counted(capture.packets(), "packet")),
             size(capture.bytes()),
@@ -59,7 +60,7 @@ impl Overview<'_> {
         if let Some((first, last)) = self.trace.span() {
             facts.push(format!("{} from {}", span(last.seconds_since(first)), rfc3339(first)));
         }
-        self.paragraph(&facts.join(", "), out)?;
+        page.paragraph(&facts.join(", "), 2)?;
         let counts = self.trace.counts();
         let kinds = [
             (counts.tcp, counted(counts.tcp, "TCP segment")),
@@ -75,17 +76,17 @@ impl Overview<'_> {
         let packets = (!packets.is_empty()).then(|| packets.join(", "));
         let facts: Vec<_> = local.into_iter().chain(packets).collect();
         if !facts.is_empty() {
-            self.paragraph(&facts.join("; "), out)?;
+            page.paragraph(&facts.join("; "), 2)?;
         }
         for comment in capture.comments().iter().take(3) {
-            self.paragraph(&format!("comment: {comment}"), out)?;
+            page.paragraph(&format!("comment: {comment}"), 2)?;
         }
         Ok(())
     }
 
-    fn clients(&self, out: &mut dyn Write) -> io::Result<()> {
+    fn clients(&self, page: &mut Page<'_>) -> io::Result<()> {
         let clients = &self.summary.clients;
-        let wide = self.look.width >= WIDE_FROM;
+        let wide = page.look.width >= WIDE_FROM;
         let rows = clients.rows().iter().map(|client| {
             let says = client.says.as_deref().map(str::trim).unwrap_or_default();
             let name = client.name.as_deref().unwrap_or("unknown");
@@ -107,15 +108,15 @@ impl Overview<'_> {
             Column::numbers("port"),
             Column::numbers("handshakes"),
         ];
-        self.table("Clients", &columns, rows.collect(), clients.more(), out)
+        self.table("Clients", &columns, rows.collect(), clients.more(), page)
     }
 
-    fn torrents(&self, out: &mut dyn Write) -> io::Result<()> {
+    fn torrents(&self, page: &mut Page<'_>) -> io::Result<()> {
         let torrents = &self.summary.torrents;
         if torrents.rows().is_empty() {
             return Ok(());
         }
-        self.heading("Torrents", out)?;
+        page.heading("Torrents")?;
         let shown = self.shown(torrents.rows().len());
         for torrent in &torrents.rows()[..shown] {
             let Some(info_hash) = torrent.info_hash else { continue };
@@ -123,7 +124,7 @@ impl Overview<'_> {
             if let Some(metainfo) = &torrent.metainfo {
                 line.push_str(&format!("  {}", metainfo.name));
             }
-            self.paragraph(&line, out)?;
+            page.paragraph(&line, 2)?;
             let mut facts = Vec::new();
             facts.extend(
                 torrent.other_hash().map(|hash| format!("goes by {hash} too, its version 2 info hash")),
@@ -152,12 +153,12 @@ impl Overview<'_> {
             if torrent.metainfo.is_some() && torrent.blocks + torrent.right + torrent.corrupt > 0 {
                 facts.extend(verdicts(torrent));
             }
-            self.indented(&facts.join("; "), 6, styles::PLAIN, out)?;
+            page.paragraph(&facts.join("; "), 6)?;
         }
-        self.more(torrents.rows().len() - shown, torrents.more(), out)
+        self.more(torrents.rows().len() - shown, torrents.more(), page)
     }
 
-    fn trackers(&self, out: &mut dyn Write) -> io::Result<()> {
+    fn trackers(&self, page: &mut Page<'_>) -> io::Result<()> {
         let trackers = &self.summary.trackers;
         let rows = trackers
             .rows()
@@ -165,12 +166,12 @@ impl Overview<'_> {
             .map(|tracker| vec![tracker.url.clone(), asked(tracker), answered(tracker)]);
         let columns =
             [Column::text("tracker", 31), Column::text("was asked", 14), Column::text("answered", 18)];
-        self.table("Trackers", &columns, rows.collect(), trackers.more(), out)
+        self.table("Trackers", &columns, rows.collect(), trackers.more(), page)
     }
 
-    fn connections(&self, out: &mut dyn Write) -> io::Result<()> {
+    fn connections(&self, page: &mut Page<'_>) -> io::Result<()> {
         let connections = &self.summary.connections;
-        let wide = self.look.width >= WIDE_FROM;
+        let wide = page.look.width >= WIDE_FROM;
         let local = self.trace.local();
         let rows = connections.rows().iter().map(|connection| {
             // Who speaks first counts as local where the host is on neither end; a row has to name both then.
@@ -191,12 +192,12 @@ impl Overview<'_> {
             let rest = [Column::text("carried", 13), Column::text("course", 14)];
             ends.into_iter().chain(rest).collect()
         };
-        self.table("Connections", &columns, rows.collect(), connections.more(), out)?;
-        self.encrypted(out)
+        self.table("Connections", &columns, rows.collect(), connections.more(), page)?;
+        self.encrypted(page)
     }
 
     /// How many connections could only be read with a key, and how many could not be read for want of one.
-    fn encrypted(&self, out: &mut dyn Write) -> io::Result<()> {
+    fn encrypted(&self, page: &mut Page<'_>) -> io::Result<()> {
         let rows = self.summary.connections.rows();
         let number = |is: fn(&Connection) -> bool| rows.iter().filter(|row| is(row)).count() as u64;
         let (decrypted, sealed) = (number(|row| row.decrypted), number(Connection::is_sealed));
@@ -218,8 +219,8 @@ impl Overview<'_> {
         if parts.is_empty() {
             return Ok(());
         }
-        writeln!(out)?;
-        self.paragraph(&parts.join("; "), out)
+        writeln!(page)?;
+        page.paragraph(&parts.join("; "), 2)
     }
 
     /// A row of a connection, as the local end sees it; the initiator where neither end is local.
@@ -231,7 +232,7 @@ impl Overview<'_> {
             None => format!("{} → {}", connection.initiator, connection.responder),
         };
         let (sent, received) = (connection.way(own), connection.way(own.reverse()));
-        let client = |way: &bittrace_trace::statistics::Way| way.client.as_deref().map(str::to_owned);
+        let client = |totals: &bittrace_trace::statistics::Way| totals.client.as_deref().map(str::to_owned);
         let who = match (connection.protocol, local) {
             (Some(Protocol::HttpTracker), _) => "HTTP tracker".to_owned(),
             (Some(Protocol::UdpTracker), _) => "UDP tracker".to_owned(),
@@ -279,7 +280,7 @@ impl Overview<'_> {
         vec![stream, with, who, carried.join(", "), format!("at {began} for {lasted}, {outcome}")]
     }
 
-    fn messages(&self, out: &mut dyn Write) -> io::Result<()> {
+    fn messages(&self, page: &mut Page<'_>) -> io::Result<()> {
         let mut rows: Vec<Vec<String>> = Vec::new();
         for ((protocol, message), number) in self.summary.messages.by_name() {
             let text = format!("{message} {}", count(number));
@@ -292,10 +293,10 @@ impl Overview<'_> {
             }
         }
         let columns = [Column::text("protocol", 12), Column::text("messages", 20)];
-        self.table("Messages", &columns, rows, 0, out)
+        self.table("Messages", &columns, rows, 0, page)
     }
 
-    fn findings(&self, out: &mut dyn Write) -> io::Result<()> {
+    fn findings(&self, page: &mut Page<'_>) -> io::Result<()> {
         let findings = &self.summary.findings;
         let worth =
             findings.iter().rev().filter(|((severity, _), _)| self.verbose || *severity > Severity::Chat);
@@ -315,15 +316,15 @@ impl Overview<'_> {
             Column::numbers("first"),
             Column::text("what the first one says", 20),
         ];
-        self.table("Findings", &columns, rows.collect(), 0, out)
+        self.table("Findings", &columns, rows.collect(), 0, page)
     }
 
-    fn unread(&self, out: &mut dyn Write) -> io::Result<()> {
+    fn unread(&self, page: &mut Page<'_>) -> io::Result<()> {
         let Unread { encrypted, utp_datagrams, utp, opaque, lost, lost_packets } = self.summary.unread;
         if self.summary.unread.is_nothing() {
             return Ok(());
         }
-        self.heading("Not read", out)?;
+        page.heading("Not read")?;
         let lines = [
             (encrypted, format!("{} of encrypted connections", counted(encrypted, "byte"))),
             (utp, format!("{} of uTP, {}", counted(utp_datagrams, "datagram"), counted(utp, "byte"))),
@@ -332,7 +333,7 @@ impl Overview<'_> {
             (lost_packets, format!("{} of uTP that the capture lost", counted(lost_packets, "packet"))),
         ];
         for (_, line) in lines.iter().filter(|(number, _)| *number > 0) {
-            self.paragraph(line, out)?;
+            page.paragraph(line, 2)?;
         }
         Ok(())
     }
@@ -347,45 +348,24 @@ impl Overview<'_> {
         columns: &[Column],
         rows: Vec<Vec<String>>,
         not_kept: u64,
-        out: &mut dyn Write,
+        page: &mut Page<'_>,
     ) -> io::Result<()> {
         if rows.is_empty() {
             return Ok(());
         }
-        self.heading(heading, out)?;
+        page.heading(heading)?;
         let shown = self.shown(rows.len());
-        out.write_all(render(columns, &rows[..shown], self.look).as_bytes())?;
-        self.more(rows.len() - shown, not_kept, out)
+        page.table(columns, &rows[..shown])?;
+        self.more(rows.len() - shown, not_kept, page)
     }
 
-    fn more(&self, hidden: usize, not_kept: u64, out: &mut dyn Write) -> io::Result<()> {
+    fn more(&self, hidden: usize, not_kept: u64, page: &mut Page<'_>) -> io::Result<()> {
         if hidden > 0 {
             let text = format!("… {} more; -v shows them", count(hidden as u64));
-            self.indented(&text, 2, styles::DIM, out)?;
+            page.painted(&text, 2, styles::DIM)?;
         }
         if not_kept > 0 {
-            self.indented(&format!("… and {} beyond those kept", count(not_kept)), 2, styles::DIM, out)?;
-        }
-        Ok(())
-    }
-
-    fn heading(&self, text: &str, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "\n{}", self.look.paint(styles::HEADING, text))
-    }
-
-    fn paragraph(&self, text: &str, out: &mut dyn Write) -> io::Result<()> {
-        self.indented(text, 2, styles::PLAIN, out)
-    }
-
-    fn indented(
-        &self,
-        text: &str,
-        indent: usize,
-        style: anstyle::Style,
-        out: &mut dyn Write,
-    ) -> io::Result<()> {
-        for line in wrap(&printable(text), self.look.width - indent) {
-            writeln!(out, "{}{}", " ".repeat(indent), self.look.paint(style, &line))?;
+            page.painted(&format!("… and {} beyond those kept", count(not_kept)), 2, styles::DIM)?;
         }
         Ok(())
     }

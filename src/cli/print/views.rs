@@ -14,14 +14,15 @@ use std::sync::Arc;
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_trace::statistics::{Exchanges, PiecesSeen};
+use bittrace_trace::units::count;
 use bittrace_trace::{Dissected, Summary};
 use serde_json::{Map, Value};
 
 use crate::args::{Format, ViewName};
 use crate::print::csv;
 use crate::print::json::write_line;
-use crate::print::output::{Look, styles};
-use crate::print::table::{printable, wrap};
+use crate::print::output::Look;
+use crate::print::page::Page;
 
 pub(crate) use follow::Follower;
 pub(crate) use rules::list_rules;
@@ -87,19 +88,19 @@ impl Views {
     ) -> io::Result<()> {
         if let Some(exchanges) = &self.exchanges {
             match format {
-                Format::Table => conversations::write_table(exchanges, read, out)?,
+                Format::Table => conversations::write_table(exchanges, read, &mut Page::new(read.look, out))?,
                 _ => conversations::rows(exchanges, read).write(format, first, out)?,
             }
         }
         if let Some(pieces) = &self.pieces {
             match format {
-                Format::Table => pieces::write_table(pieces, read, out)?,
+                Format::Table => pieces::write_table(pieces, read, &mut Page::new(read.look, out))?,
                 _ => pieces::rows(pieces, read).write(format, first, out)?,
             }
         }
         if self.findings {
             match format {
-                Format::Table => findings::write_table(read, out)?,
+                Format::Table => findings::write_table(read, &mut Page::new(read.look, out))?,
                 _ => findings::rows(read).write(format, first, out)?,
             }
         }
@@ -130,20 +131,10 @@ fn object<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
     entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-fn heading(text: &str, look: Look, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "\n{}", look.paint(styles::HEADING, &printable(text)))
-}
-
-fn paragraph(text: &str, indent: usize, look: Look, out: &mut dyn Write) -> io::Result<()> {
-    for line in wrap(&printable(text), look.width - indent) {
-        writeln!(out, "{}{line}", " ".repeat(indent))?;
+/// Says how many rows were left out.
+fn more(hidden: u64, page: &mut Page<'_>) -> io::Result<()> {
+    if hidden == 0 {
+        return Ok(());
     }
-    Ok(())
-}
-
-fn more(hidden: u64, look: Look, out: &mut dyn Write) -> io::Result<()> {
-    if hidden > 0 {
-        paragraph(&format!("… {} more; -v shows them", bittrace_trace::units::count(hidden)), 2, look, out)?;
-    }
-    Ok(())
+    page.paragraph(&format!("… {} more; -v shows them", count(hidden)), 2)
 }

@@ -11,6 +11,7 @@ use bittrace_trace::{Body, PeerWireBody};
 use super::phrases::{messages, place, ranges};
 use super::{DiffDetail, DiffView, NamedMessage};
 use crate::print::output::{Look, styles};
+use crate::print::page::Page;
 use crate::print::table::{printable, wrap};
 
 /// Writes the choices of all conversations that count.
@@ -20,6 +21,7 @@ pub(super) fn write(
     look: Look,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    let mut page = Page::new(look, out);
     let mut begun = false;
     for (at, compared) in view.report.conversations.iter().enumerate() {
         let lines = lines(view, detail, compared);
@@ -27,7 +29,7 @@ pub(super) fn write(
             continue;
         }
         if !std::mem::replace(&mut begun, true) {
-            writeln!(out, "\n{}", look.paint(styles::HEADING, "Chosen otherwise"))?;
+            page.heading("Chosen otherwise")?;
         }
         let heading = match view.conversations(compared) {
             (Some(one), None) => format!("{}: stream {}, in the reference only", one.role.name(), place(one)),
@@ -41,12 +43,10 @@ pub(super) fn write(
                 other.map_or(String::new(), place)
             ),
         };
-        for line in wrap(&format!("conversation {}, {heading}", at + 1), look.width - 2) {
-            writeln!(out, "  {}", look.paint(styles::HEADING, &line))?;
-        }
+        page.painted(&format!("conversation {}, {heading}", at + 1), 2, styles::HEADING)?;
         for (indent, line) in lines {
             for (number, line) in wrap(&printable(&line), look.width - indent - 2).into_iter().enumerate() {
-                writeln!(out, "{}{line}", " ".repeat(indent + if number > 0 { 2 } else { 0 }))?;
+                writeln!(page, "{}{line}", " ".repeat(indent + if number > 0 { 2 } else { 0 }))?;
             }
         }
     }

@@ -10,7 +10,8 @@ use bittrace_trace::units::{count, counted};
 use super::phrases::place;
 use super::{DiffDetail, DiffView, choices, details};
 use crate::print::output::{Look, styles};
-use crate::print::table::{Column, printable, render, wrap};
+use crate::print::page::Page;
+use crate::print::table::{Column, printable};
 
 /// Writes the whole page.
 pub(super) fn write(
@@ -19,23 +20,20 @@ pub(super) fn write(
     look: Look,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut page = Page { view, look, out };
-    page.captures()?;
+    let mut sheet = DiffPage { view, page: Page::new(look, out) };
+    sheet.captures()?;
     if view.reference.records + view.candidate.records == 0 {
-        return page.paragraph("No BitTorrent in either of them: there is nothing to compare.", 0);
+        return sheet.page.paragraph("No BitTorrent in either of them: there is nothing to compare.", 0);
     }
-    page.torrents()?;
-    page.conversations()?;
-    details::write(view, detail, look, page.out)?;
-    choices::write(view, detail, look, page.out)?;
-    page.context()?;
-    page.masks()?;
-    page.totals()?;
-    writeln!(page.out)?;
-    for line in wrap(&conclusion(view), look.width) {
-        writeln!(page.out, "{}", look.paint(conclusion_style(view), &line))?;
-    }
-    Ok(())
+    sheet.torrents()?;
+    sheet.conversations()?;
+    details::write(view, detail, look, &mut sheet.page)?;
+    choices::write(view, detail, look, &mut sheet.page)?;
+    sheet.context()?;
+    sheet.masks()?;
+    sheet.totals()?;
+    writeln!(sheet.page)?;
+    sheet.page.painted(&conclusion(view), 0, conclusion_style(view))
 }
 
 /// Writes the answer alone, on one line.
@@ -47,18 +45,17 @@ fn conclusion_style(view: &DiffView<'_>) -> anstyle::Style {
     if view.disagreements == 0 { styles::RECEIVED } else { styles::ERROR }
 }
 
-struct Page<'a> {
+struct DiffPage<'a> {
     view: &'a DiffView<'a>,
-    look: Look,
-    out: &'a mut dyn Write,
+    page: Page<'a>,
 }
 
-impl Page<'_> {
+impl DiffPage<'_> {
     fn captures(&mut self) -> io::Result<()> {
         for (side, transcript) in [("reference", self.view.reference), ("candidate", self.view.candidate)] {
-            let name = self.look.paint(styles::HEADING, &printable(&transcript.name));
-            writeln!(self.out, "{side}  {name}")?;
-            self.paragraph(&about(transcript), 11)?;
+            let name = self.page.look.paint(styles::HEADING, &printable(&transcript.name));
+            writeln!(self.page, "{side}  {name}")?;
+            self.page.paragraph(&about(transcript), 11)?;
         }
         Ok(())
     }
@@ -67,21 +64,19 @@ impl Page<'_> {
         let (ours, theirs) = (self.view.reference.torrents(), self.view.candidate.torrents());
         if ours == theirs {
             for hash in ours.iter().take(TORRENTS) {
-                writeln!(self.out, "torrent    {hash}{}", self.name(*hash))?;
+                writeln!(self.page, "torrent    {hash}{}", self.name(*hash))?;
             }
             return Ok(());
         }
         let shared = ours.iter().filter(|hash| theirs.contains(hash)).count();
         for (side, torrents) in [("reference", &ours), ("candidate", &theirs)] {
             for hash in torrents.iter().take(TORRENTS) {
-                writeln!(self.out, "torrent    {hash}{}, of the {side}", self.name(*hash))?;
+                writeln!(self.page, "torrent    {hash}{}, of the {side}", self.name(*hash))?;
             }
         }
         if shared == 0 && !ours.is_empty() && !theirs.is_empty() {
             let text = "The captures are of different torrents: what they say about pieces cannot agree.";
-            for line in wrap(text, self.look.width) {
-                writeln!(self.out, "{}", self.look.paint(styles::WARN, &line))?;
-            }
+            self.page.painted(text, 0, styles::WARN)?;
         }
         Ok(())
     }
@@ -105,7 +100,7 @@ impl Page<'_> {
                 outcome(self.view, compared),
             ]);
         }
-        self.heading("Conversations")?;
+        self.page.heading("Conversations")?;
         let more = rows.len().saturating_sub(CONVERSATIONS);
         rows.truncate(CONVERSATIONS);
         let columns = [
@@ -115,9 +110,9 @@ impl Page<'_> {
             Column::text("candidate", 20),
             Column::text("outcome", 10),
         ];
-        write!(self.out, "{}", render(&columns, &rows, self.look))?;
+        self.page.table(&columns, &rows)?;
         if more > 0 {
-            self.paragraph(&format!("… {} more", count(more as u64)), 2)?;
+            self.page.paragraph(&format!("… {} more", count(more as u64)), 2)?;
         }
         Ok(())
     }
@@ -138,8 +133,8 @@ impl Page<'_> {
         if parts.is_empty() {
             return Ok(());
         }
-        self.heading("Context")?;
-        self.paragraph(&format!("{who} do not count; what they said: {}.", parts.join(", ")), 2)
+        self.page.heading("Context")?;
+        self.page.paragraph(&format!("{who} do not count; what they said: {}.", parts.join(", ")), 2)
     }
 
     fn masks(&mut self) -> io::Result<()> {
@@ -161,14 +156,14 @@ impl Page<'_> {
         if rows.is_empty() {
             return Ok(());
         }
-        self.heading("Masks used")?;
+        self.page.heading("Masks used")?;
         let columns = [
             Column::text("field", 16),
             Column::text("rule", 6),
             Column::numbers("uses"),
             Column::text("reason", 20),
         ];
-        write!(self.out, "{}", render(&columns, &rows, self.look))
+        self.page.table(&columns, &rows)
     }
 
     fn totals(&mut self) -> io::Result<()> {
@@ -183,7 +178,7 @@ impl Page<'_> {
                 continue;
             }
             rows.push(row("all", &tallies.total()));
-            self.heading(heading)?;
+            self.page.heading(heading)?;
             let columns = [
                 Column::text("message", 16),
                 Column::numbers("all"),
@@ -194,18 +189,7 @@ impl Page<'_> {
                 Column::numbers("coverage"),
                 Column::numbers("fidelity"),
             ];
-            write!(self.out, "{}", render(&columns, &rows, self.look))?;
-        }
-        Ok(())
-    }
-
-    fn heading(&mut self, text: &str) -> io::Result<()> {
-        writeln!(self.out, "\n{}", self.look.paint(styles::HEADING, text))
-    }
-
-    fn paragraph(&mut self, text: &str, indent: usize) -> io::Result<()> {
-        for line in wrap(&printable(text), self.look.width - indent) {
-            writeln!(self.out, "{}{line}", " ".repeat(indent))?;
+            self.page.table(&columns, &rows)?;
         }
         Ok(())
     }

@@ -10,8 +10,9 @@ use bittrace_trace::units::{count, counted, size};
 use serde_json::{Map, Value, json};
 
 use crate::print::json::write_line;
-use crate::print::output::{Look, Output, styles};
-use crate::print::table::{Column, printable, render, wrap};
+use crate::print::output::Output;
+use crate::print::page::Page;
+use crate::print::table::Column;
 
 /// How many ranges of a file, rows of a table, and blocks of a piece are named.
 const NAMED: usize = 8;
@@ -19,37 +20,33 @@ const ROWS: usize = 200;
 
 /// Writes the tables.
 pub(crate) fn write_table(report: &ExtractionReport, output: &mut Output) -> io::Result<()> {
-    let look = output.look;
+    let page = &mut Page::new(output.look, output);
     let found = report.torrents.iter().filter_map(|(_, extracted)| extracted.as_ref().ok());
     for (number, extracted) in found.enumerate() {
         if number > 0 {
-            writeln!(output)?;
+            writeln!(page)?;
         }
-        write_torrent(extracted, look, output)?;
+        write_torrent(extracted, page)?;
     }
     for undescribed in &report.undescribed {
-        paragraph(&sentence(undescribed), look, output)?;
+        page.paragraph(&sentence(undescribed), 2)?;
     }
     if report.torrents.is_empty() && report.undescribed.is_empty() {
-        paragraph(
-            "No block of a torrent, and no description of one: there is nothing to write.",
-            look,
-            output,
-        )?;
+        page.paragraph("No block of a torrent, and no description of one: there is nothing to write.", 2)?;
     }
     Ok(())
 }
 
-fn write_torrent(extracted: &Extracted, look: Look, out: &mut dyn Write) -> io::Result<()> {
+fn write_torrent(extracted: &Extracted, page: &mut Page<'_>) -> io::Result<()> {
     let torrent = &extracted.torrent;
-    writeln!(out, "{}", look.paint(styles::HEADING, &printable(&torrent.name.to_string())))?;
+    page.title(&torrent.name.to_string())?;
     let mut facts = vec![format!("info hash {}", torrent.info_hash)];
     if extracted.origin == Origin::Metadata {
         facts.push("described by peers in the capture".to_owned());
     }
-    paragraph(&facts.join(", "), look, out)?;
+    page.paragraph(&facts.join(", "), 2)?;
     if let Some(path) = &extracted.torrent_file {
-        paragraph(&format!("wrote {}", path.display()), look, out)?;
+        page.paragraph(&format!("wrote {}", path.display()), 2)?;
     }
     let mut seen = format!(
         "{} of {} verified, from {}",
@@ -63,7 +60,7 @@ fn write_torrent(extracted: &Extracted, look: Look, out: &mut dyn Write) -> io::
             counted(extracted.beyond, "block")
         ));
     }
-    paragraph(&seen, look, out)?;
+    page.paragraph(&seen, 2)?;
     let rows: Vec<Vec<String>> = extracted
         .files
         .iter()
@@ -74,11 +71,11 @@ fn write_torrent(extracted: &Extracted, look: Look, out: &mut dyn Write) -> io::
         })
         .collect();
     let columns = [Column::numbers("bytes"), Column::text("written as", 20), Column::text("what of it", 20)];
-    writeln!(out)?;
-    out.write_all(render(&columns, &rows, look).as_bytes())?;
+    writeln!(page)?;
+    page.table(&columns, &rows)?;
     if extracted.files.len() > ROWS {
         let more = extracted.files.len() - ROWS;
-        paragraph(&format!("… {} more; --format json has all", count(more as u64)), look, out)?;
+        page.paragraph(&format!("… {} more; --format json has all", count(more as u64)), 2)?;
     }
     if extracted.faults.is_empty() {
         return Ok(());
@@ -91,11 +88,11 @@ fn write_torrent(extracted: &Extracted, look: Look, out: &mut dyn Write) -> io::
         .collect();
     let columns =
         [Column::numbers("piece"), Column::text("hash", 16), Column::text("blocks that are wrong", 30)];
-    writeln!(out)?;
-    out.write_all(render(&columns, &rows, look).as_bytes())?;
+    writeln!(page)?;
+    page.table(&columns, &rows)?;
     let more = (extracted.faults.len().saturating_sub(ROWS)) as u64 + extracted.more_faults;
     if more > 0 {
-        paragraph(&format!("… {} more", count(more)), look, out)?;
+        page.paragraph(&format!("… {} more", count(more)), 2)?;
     }
     Ok(())
 }
@@ -166,13 +163,6 @@ fn sentence(undescribed: &Undescribed) -> String {
              torrent with --torrent."
         ),
     }
-}
-
-fn paragraph(text: &str, look: Look, out: &mut dyn Write) -> io::Result<()> {
-    for line in wrap(&printable(text), look.width - 2) {
-        writeln!(out, "  {line}")?;
-    }
-    Ok(())
 }
 
 /// Writes an object a torrent, and one that sums up.

@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use super::ended::RunEnd;
 use crate::print::json::write_line;
 use crate::print::output::{Output, styles};
-use crate::print::table::{Column, printable, render};
+use crate::print::page::Page;
+use crate::print::table::{Column, printable};
 
 /// What a client did in one run.
 pub(super) struct FaultVerdict {
@@ -110,8 +111,7 @@ pub(super) fn write(verdicts: &[FaultVerdict], client: &[String], output: &mut O
         Column::text("complete", 8),
         Column::text("in detail", 16),
     ];
-    let table = render(&columns, &rows, output.look);
-    output.write_all(table.as_bytes())?;
+    Page::new(output.look, output).table(&columns, &rows)?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Each connection between peers: who, how long, what each gave, how fast, and what was wasted.
 
-use std::io::{self, Write};
+use std::io;
 
 use bittrace_protocol::Timestamp;
 use bittrace_trace::Direction;
@@ -9,9 +9,10 @@ use bittrace_trace::statistics::{Connection, Exchanges, Given};
 use bittrace_trace::units::{count, counted, rough_size, short_hex, span};
 use serde_json::{Value, json};
 
-use super::{ROWS, Read, Rows, heading, more, object, paragraph};
+use super::{ROWS, Read, Rows, more, object};
 use crate::print::json;
 use crate::print::overview::outcome;
+use crate::print::page::Page;
 use crate::print::units::rfc3339;
 
 const COLUMNS: &[&str] = &[
@@ -39,31 +40,28 @@ fn conversations<'a>(read: Read<'a>) -> impl Iterator<Item = &'a Connection> {
         .filter(|connection| connection.protocol == Some(Protocol::PeerWire))
 }
 
-pub(super) fn write_table(exchanges: &Exchanges, read: Read<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let look = read.look;
-    heading(&format!("Conversations of {}", read.name), look, out)?;
+pub(super) fn write_table(exchanges: &Exchanges, read: Read<'_>, page: &mut Page<'_>) -> io::Result<()> {
+    page.heading(&format!("Conversations of {}", read.name))?;
     let all = conversations(read).count();
     if all == 0 {
-        return paragraph("None between peers that can be read.", 2, look, out);
+        return page.paragraph("None between peers that can be read.", 2);
     }
     let shown = if read.verbose { all } else { all.min(ROWS) };
     for connection in conversations(read).take(shown) {
-        write_conversation(exchanges, connection, read.start, |text, indent| {
-            paragraph(text, indent, look, out)
-        })?;
+        write_conversation(exchanges, connection, read.start, page)?;
     }
-    more((all - shown) as u64 + read.summary.connections.more(), look, out)
+    more((all - shown) as u64 + read.summary.connections.more(), page)
 }
 
 fn write_conversation(
     exchanges: &Exchanges,
     connection: &Connection,
     start: Timestamp,
-    mut say: impl FnMut(&str, usize) -> io::Result<()>,
+    page: &mut Page<'_>,
 ) -> io::Result<()> {
     let Some(stream) = connection.stream else { return Ok(()) };
     let client = |direction| connection.way(direction).client.as_deref().unwrap_or("unknown client");
-    say(
+    page.paragraph(
         &format!(
             "stream {}: {} ({}) → {} ({})",
             stream.0,
@@ -78,22 +76,22 @@ fn write_conversation(
         .torrent
         .map_or("no torrent named".to_owned(), |hash| short_hex(&hash.to_string()).into_owned());
     let opened = connection.opened.seconds_since(start);
-    say(
+    page.paragraph(
         &format!("{torrent}, at {opened:.3} for {}, {}", span(connection.duration()), outcome(connection)),
         4,
     )?;
     let exchange = exchanges.of(stream);
     for (direction, arrow) in WAYS {
-        let way = connection.way(direction);
-        let mut parts = vec![format!("{arrow} {}", rough_size(way.bytes))];
-        if way.blocks > 0 {
-            parts.push(format!("{} with {}", counted(way.blocks, "block"), rough_size(way.payload)));
+        let totals = connection.way(direction);
+        let mut parts = vec![format!("{arrow} {}", rough_size(totals.bytes))];
+        if totals.blocks > 0 {
+            parts.push(format!("{} with {}", counted(totals.blocks, "block"), rough_size(totals.payload)));
         }
-        parts.extend(way.rate().map(|rate| format!("{}/s", rough_size(rate as u64))));
+        parts.extend(totals.rate().map(|rate| format!("{}/s", rough_size(rate as u64))));
         parts.extend(
             exchange.map(|exchange| &exchange.ways[direction as usize]).map(exchanged).unwrap_or_default(),
         );
-        say(&parts.join(", "), 4)?;
+        page.paragraph(&parts.join(", "), 4)?;
     }
     Ok(())
 }
@@ -128,8 +126,8 @@ fn exchanged(given: &Given) -> Vec<String> {
 pub(super) fn rows(exchanges: &Exchanges, read: Read<'_>) -> Rows {
     let rows = conversations(read).map(|connection| {
         let exchange = connection.stream.and_then(|stream| exchanges.of(stream));
-        let way = |direction: Direction| -> Value {
-            let mut way = json::way(connection.way(direction));
+        let side = |direction: Direction| -> Value {
+            let mut object = json::way(connection.way(direction));
             let given =
                 exchange.map(|exchange| exchange.ways[direction as usize].clone()).unwrap_or_default();
             let more = json!({
@@ -144,10 +142,10 @@ pub(super) fn rows(exchanges: &Exchanges, read: Read<'_>) -> Rows {
                 "duplicate": given.duplicate,
                 "unsolicited": given.unsolicited,
             });
-            if let (Value::Object(way), Value::Object(more)) = (&mut way, more) {
-                way.extend(more);
+            if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
+                object.extend(more);
             }
-            way
+            object
         };
         object([
             ("capture", json!(read.name)),
@@ -160,8 +158,8 @@ pub(super) fn rows(exchanges: &Exchanges, read: Read<'_>) -> Rows {
             ("elapsed", json!(connection.opened.seconds_since(read.start))),
             ("duration", json!(connection.duration())),
             ("outcome", json!(outcome(connection))),
-            ("from_initiator", way(Direction::FromInitiator)),
-            ("from_responder", way(Direction::FromResponder)),
+            ("from_initiator", side(Direction::FromInitiator)),
+            ("from_responder", side(Direction::FromResponder)),
         ])
     });
     Rows { name: "conversation", columns: COLUMNS, rows: rows.collect() }

@@ -1,20 +1,21 @@
 //! What is to be said of a capture, by rule: how often, how grave, where the rule is written, which packets first.
 
-use std::io::{self, Write};
+use std::io;
 
 use bittrace_trace::record::Severity;
 use bittrace_trace::rules::rule;
 use bittrace_trace::units::count;
 use serde_json::json;
 
-use super::{Read, Rows, heading, object, paragraph};
-use crate::print::table::{Column, render};
+use super::{Read, Rows, object};
+use crate::print::page::Page;
+use crate::print::table::Column;
 
 const COLUMNS: &[&str] =
     &["capture", "severity", "rule", "count", "document", "section", "text", "first", "frames", "says"];
 
-pub(super) fn write_table(read: Read<'_>, out: &mut dyn Write) -> io::Result<()> {
-    heading(&format!("Findings in {}", read.name), read.look, out)?;
+pub(super) fn write_table(read: Read<'_>, page: &mut Page<'_>) -> io::Result<()> {
+    page.heading(&format!("Findings in {}", read.name))?;
     let findings = read.summary.findings.iter().rev();
     let worth = findings.filter(|((severity, _), _)| read.verbose || *severity > Severity::Chat);
     let rows: Vec<Vec<String>> = worth
@@ -33,7 +34,7 @@ pub(super) fn write_table(read: Read<'_>, out: &mut dyn Write) -> io::Result<()>
         })
         .collect();
     if rows.is_empty() {
-        return paragraph("None.", 2, read.look, out);
+        return page.paragraph("None.", 2);
     }
     let columns = [
         Column::text("severity", 5),
@@ -43,7 +44,7 @@ pub(super) fn write_table(read: Read<'_>, out: &mut dyn Write) -> io::Result<()>
         Column::text("packets", 7),
         Column::text("what the first one says", 14),
     ];
-    out.write_all(render(&columns, &rows, read.look).as_bytes())
+    page.table(&columns, &rows)
 }
 
 /// A document and its section.

@@ -1,14 +1,15 @@
 //! Each piece: who sent it, when it was whole, whether it was right, what of it is missing.
 
-use std::io::{self, Write};
+use std::io;
 use std::ops::Range;
 
 use bittrace_trace::statistics::{PieceSeen, PiecesSeen, Sender, Verdict};
 use bittrace_trace::units::{count, counted};
 use serde_json::json;
 
-use super::{ROWS, Read, Rows, heading, more, object, paragraph};
-use crate::print::table::{Column, render};
+use super::{ROWS, Read, Rows, more, object};
+use crate::print::page::Page;
+use crate::print::table::Column;
 
 const COLUMNS: &[&str] =
     &["capture", "torrent", "piece", "size", "from", "complete", "n", "verdict", "right", "wrong", "missing"];
@@ -16,18 +17,17 @@ const COLUMNS: &[&str] =
 /// How many senders of a piece and missing ranges are named in the table.
 const NAMED: usize = 3;
 
-pub(super) fn write_table(pieces: &PiecesSeen, read: Read<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let look = read.look;
+pub(super) fn write_table(pieces: &PiecesSeen, read: Read<'_>, page: &mut Page<'_>) -> io::Result<()> {
     let mut hashes: Vec<_> = pieces.rows().map(|(info_hash, ..)| info_hash).collect();
     hashes.dedup();
     if hashes.is_empty() {
-        heading(&format!("Pieces of {}", read.name), look, out)?;
-        return paragraph("No block of a torrent that a handshake names.", 2, look, out);
+        page.heading(&format!("Pieces of {}", read.name))?;
+        return page.paragraph("No block of a torrent that a handshake names.", 2);
     }
     for info_hash in hashes {
         let torrent = pieces.torrent(info_hash);
         let name = torrent.map(|torrent| format!(" {}", torrent.name)).unwrap_or_default();
-        heading(&format!("Pieces of {info_hash}{name}"), look, out)?;
+        page.heading(&format!("Pieces of {info_hash}{name}"))?;
         let rows: Vec<Vec<String>> = pieces
             .rows()
             .filter(|(of, ..)| *of == info_hash)
@@ -51,15 +51,15 @@ pub(super) fn write_table(pieces: &PiecesSeen, read: Read<'_>, out: &mut dyn Wri
             Column::text("missing", 12),
         ];
         let shown = if read.verbose { rows.len() } else { rows.len().min(ROWS) };
-        out.write_all(render(&columns, &rows[..shown], look).as_bytes())?;
-        more((rows.len() - shown) as u64, look, out)?;
+        page.table(&columns, &rows[..shown])?;
+        more((rows.len() - shown) as u64, page)?;
         match pieces.unseen(info_hash) {
             Some(0) => {}
             Some(unseen) => {
                 let text = format!("{} of which no block came", counted(unseen, "piece"));
-                paragraph(&text, 2, look, out)?;
+                page.paragraph(&text, 2)?;
             }
-            None => paragraph("--torrent FILE gives lengths and verdicts", 2, look, out)?,
+            None => page.paragraph("--torrent FILE gives lengths and verdicts", 2)?,
         }
         let own = pieces.rows().filter(|(of, ..)| *of == info_hash);
         let early = own.filter(|(.., seen)| seen.verdict() == Verdict::NotChecked).count() as u64;
@@ -68,11 +68,11 @@ pub(super) fn write_table(pieces: &PiecesSeen, read: Read<'_>, out: &mut dyn Wri
                 "{} came before peers had told what the torrent is, and could not be checked; --torrent FILE does",
                 counted(early, "piece")
             );
-            paragraph(&text, 2, look, out)?;
+            page.paragraph(&text, 2)?;
         }
     }
     if pieces.more() > 0 {
-        paragraph(&format!("… and {} beyond those kept", counted(pieces.more(), "block")), 2, look, out)?;
+        page.paragraph(&format!("… and {} beyond those kept", counted(pieces.more(), "block")), 2)?;
     }
     Ok(())
 }

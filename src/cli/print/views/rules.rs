@@ -9,7 +9,8 @@ use super::findings::source;
 use super::{Rows, object};
 use crate::args::Format;
 use crate::print::output::Look;
-use crate::print::table::{Column, render};
+use crate::print::page::Page;
+use crate::print::table::Column;
 
 const COLUMNS: &[&str] = &["rule", "severity", "document", "section", "text"];
 
@@ -29,7 +30,7 @@ pub(crate) fn list_rules(format: Format, look: Look, out: &mut dyn Write) -> io:
             Column::text("source", 14),
             Column::text("is noted when", 30),
         ];
-        return out.write_all(render(&columns, &rows, look).as_bytes());
+        return Page::new(look, out).table(&columns, &rows);
     }
     let rows = RULES.iter().map(|rule| {
         object([

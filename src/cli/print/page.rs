@@ -1,0 +1,76 @@
+//! Text for people: headings, paragraphs and tables, none of them wider than the terminal.
+
+use std::io::{self, Write};
+
+use anstyle::Style;
+
+use crate::print::output::{Look, styles};
+use crate::print::table::{Column, printable, render, wrap};
+
+/// Where a command writes what people read. Texts may come off the wire: characters that would disguise them on a
+/// terminal are replaced. What is written with `write!` is left as it is.
+pub(crate) struct Page<'a> {
+    pub(crate) look: Look,
+    out: &'a mut dyn Write,
+}
+
+impl<'a> Page<'a> {
+    pub(crate) const fn new(look: Look, out: &'a mut dyn Write) -> Self {
+        Self { look, out }
+    }
+
+    /// A heading at the top of the page.
+    pub(crate) fn title(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "{}", self.look.paint(styles::HEADING, &printable(text)))
+    }
+
+    /// A heading after an empty line.
+    pub(crate) fn heading(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out)?;
+        self.title(text)
+    }
+
+    /// Lines that begin in column `indent`, counted from 0.
+    pub(crate) fn paragraph(&mut self, text: &str, indent: usize) -> io::Result<()> {
+        self.painted(text, indent, styles::PLAIN)
+    }
+
+    /// A paragraph in a style.
+    pub(crate) fn painted(&mut self, text: &str, indent: usize, style: Style) -> io::Result<()> {
+        for line in wrap(&printable(text), self.look.width - indent) {
+            writeln!(self.out, "{}{}", " ".repeat(indent), self.look.paint(style, &line))?;
+        }
+        Ok(())
+    }
+
+    /// A short table, indented by two columns. Columns without any content are left out.
+    pub(crate) fn table(&mut self, columns: &[Column], rows: &[Vec<String>]) -> io::Result<()> {
+        self.out.write_all(render(columns, rows, self.look).as_bytes())
+    }
+}
+
+impl Write for Page<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paragraphs_are_indented_and_as_wide_as_the_terminal() {
+        let mut out = Vec::new();
+        let mut page = Page::new(Look { width: 12, colour: false }, &mut out);
+        page.title("a\u{1b}b").unwrap();
+        page.heading("second").unwrap();
+        page.paragraph("block of 16 KiB", 2).unwrap();
+        page.painted("dim", 4, styles::DIM).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "a\u{fffd}b\n\nsecond\n  block of\n  16 KiB\n    dim\n");
+    }
+}
