@@ -120,9 +120,9 @@ fn safe_name(name: &Name) -> String {
     let mut safe: String = text.chars().map(|c| if is_reserved(c) { '_' } else { c }).collect();
     // Windows drops dots and spaces at the end; `.` and `..` are among these.
     if safe.is_empty() || safe.ends_with(['.', ' ']) {
-        let kept = safe.trim_end_matches(['.', ' ']).len();
-        let dropped = safe.len() - kept;
-        safe.truncate(kept);
+        let length = safe.trim_end_matches(['.', ' ']).len();
+        let dropped = safe.len() - length;
+        safe.truncate(length);
         safe.extend(std::iter::repeat_n('_', dropped.max(1)));
     }
     let stem = safe.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();

@@ -75,7 +75,7 @@ pub use profile::{
 pub use schedule::{HaveStep, RequestStep, Schedule};
 pub use view::{MessageCounts, PeerView, Status};
 
-use announcer::Happening;
+use announcer::TrackerInput;
 use core::{Core, SessionState, StreamIds};
 use peer::{NewPeer, Peer, Phase};
 use peers::Peers;
@@ -115,16 +115,16 @@ impl Session {
         match input {
             Input::Tick => {}
             Input::Opened(stream, address) if self.core.announcer.owns(stream) => {
-                self.tell_announcer(now, stream, Happening::Opened(address));
+                self.tell_announcer(now, stream, TrackerInput::Opened(address));
             }
             Input::Received(stream, bytes) if self.core.announcer.owns(stream) => {
-                self.tell_announcer(now, stream, Happening::Received(bytes));
+                self.tell_announcer(now, stream, TrackerInput::Received(bytes));
             }
             Input::Closed(stream, closing) if self.core.announcer.owns(stream) => {
-                self.tell_announcer(now, stream, Happening::Closed(closing));
+                self.tell_announcer(now, stream, TrackerInput::Closed(closing));
             }
             Input::Fetched(stream, answer) => {
-                self.tell_announcer(now, stream, Happening::Fetched(answer));
+                self.tell_announcer(now, stream, TrackerInput::Fetched(answer));
             }
             Input::Resolved(name, addresses) => self.core.resolved(name, addresses),
             Input::Opened(stream, address) => self.opened(now, stream, address),
@@ -327,10 +327,10 @@ impl Session {
         announcer.advance(&mut context);
     }
 
-    fn tell_announcer(&mut self, now: Timestamp, stream: SessionStreamId, happening: Happening) {
+    fn tell_announcer(&mut self, now: Timestamp, stream: SessionStreamId, input: TrackerInput) {
         let wants_peers = self.wants_peers();
         let (announcer, mut context) = self.core.announcer(now, wants_peers);
-        let Some(mut found) = announcer.handle(stream, happening, &mut context) else { return };
+        let Some(mut found) = announcer.handle(stream, input, &mut context) else { return };
         let core = &mut self.core;
         if let Some(own) = found.own_address {
             core.swarm.note_own(own);

@@ -55,12 +55,12 @@ pub(crate) struct Annotator {
     left: Left,
     trees: Trees,
     gathered: Gathered,
-    /// The bytes of the descriptions that peers told, and a share for each.
-    told: usize,
+    /// The bytes of the torrent descriptions that peers sent, and a share for each description.
+    described_bytes: usize,
 }
 
 /// How many bytes of descriptions are learnt from peers, and what each counts beside its own, and each of its files.
-const TOLD: usize = 128 << 20;
+const MAX_DESCRIBED: usize = 128 << 20;
 const TORRENT: usize = 64 << 10;
 const FILE: usize = 512;
 
@@ -89,7 +89,7 @@ impl Annotator {
             left: Left::default(),
             trees: Trees::default(),
             gathered: Gathered::default(),
-            told: 0,
+            described_bytes: 0,
         };
         for torrent in options.torrents {
             annotator.know(torrent);
@@ -116,15 +116,15 @@ impl Annotator {
             return;
         };
         let Some(info_hash) = record.torrent.filter(|hash| !self.torrents.contains_key(hash)) else { return };
-        if self.told + payload.len() > TOLD {
+        if self.described_bytes + payload.len() > MAX_DESCRIBED {
             return;
         }
         let Some(torrent) = self.gathered.add(info_hash, extension, payload) else { return };
         let cost = torrent.info_bytes().len() + TORRENT + torrent.files.len() * FILE;
         let torrent = Arc::new(torrent);
         record.describes = Some(Arc::clone(&torrent));
-        if self.told + cost <= TOLD {
-            self.told += cost;
+        if self.described_bytes + cost <= MAX_DESCRIBED {
+            self.described_bytes += cost;
             self.know(torrent);
         }
     }

@@ -20,7 +20,7 @@ use crate::record::{Body, MseBody, Note, Protocol, Record, Severity, Unreadable}
 use crate::{ConnectionEnd, Dissected};
 
 pub use clients::{Client, Clients};
-pub use connections::{Connection, Connections, Way};
+pub use connections::{Connection, Connections, DirectionTotals};
 pub use pieces::{PieceSeen, PiecesSeen, Sender, Verdict};
 pub use torrents::{TorrentSeen, TorrentsSeen};
 pub use trackers::{Tracker, Trackers};

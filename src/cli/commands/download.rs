@@ -59,7 +59,7 @@ pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, mut outpu
     if !common.quiet {
         let mut contents = Vec::new();
         write_contents(&metainfo, output.look, &mut contents)?;
-        heard(output.write_all(&contents).and_then(|()| output.flush()))?;
+        tolerate_broken_pipe(output.write_all(&contents).and_then(|()| output.flush()))?;
     }
     if metainfo.trackers().iter().all(Vec::is_empty) {
         if arguments.single_peer {
@@ -93,11 +93,11 @@ pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, mut outpu
     });
     progress.end();
     let report = report?;
-    heard(wrong_output.map_or(Ok(()), Err))?;
+    tolerate_broken_pipe(wrong_output.map_or(Ok(()), Err))?;
     if !common.quiet {
         let mut table = Vec::new();
         closing_table(&report, arguments, output.look, &mut table)?;
-        heard(output.write_all(&table).and_then(|()| output.flush()))?;
+        tolerate_broken_pipe(output.write_all(&table).and_then(|()| output.flush()))?;
     }
     // The recording was asked for as well.
     if let Some(error) = report.recording {
@@ -163,7 +163,7 @@ impl Against {
 }
 
 /// Nobody may read the output any more (a closed pipe): that changes nothing of the run and its outcome.
-fn heard(written: io::Result<()>) -> Result<()> {
+fn tolerate_broken_pipe(written: io::Result<()>) -> Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("standard output cannot be written"),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use bittrace_protocol::Hex;
-use bittrace_trace::statistics::{Client, Connection, TorrentSeen, Tracker, Way};
+use bittrace_trace::statistics::{Client, Connection, DirectionTotals, TorrentSeen, Tracker};
 use bittrace_trace::{Direction, Summary, Trace};
 use serde::ser::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
@@ -190,18 +190,18 @@ fn tracker(tracker: &Tracker) -> Value {
 }
 
 /// What one end of a connection carried.
-pub(crate) fn way(way: &Way) -> Value {
+pub(crate) fn totals_object(totals: &DirectionTotals) -> Value {
     json!({
-        "client": way.client.as_deref(),
-        "bytes": way.bytes,
-        "payload": way.payload,
-        "blocks": way.blocks,
-        "rate": way.rate(),
+        "client": totals.client.as_deref(),
+        "bytes": totals.bytes,
+        "payload": totals.payload,
+        "blocks": totals.blocks,
+        "rate": totals.rate(),
     })
 }
 
 fn connection(connection: &Connection) -> Value {
-    let way = |direction: Direction| way(connection.way(direction));
+    let totals = |direction: Direction| totals_object(connection.totals(direction));
     json!({
         "stream": connection.stream.map(|stream| stream.0),
         "transport": connection.transport.name(),
@@ -212,8 +212,8 @@ fn connection(connection: &Connection) -> Value {
         "opened": rfc3339(connection.opened),
         "duration": connection.duration(),
         "outcome": outcome(connection),
-        "from_initiator": way(Direction::FromInitiator),
-        "from_responder": way(Direction::FromResponder),
+        "from_initiator": totals(Direction::FromInitiator),
+        "from_responder": totals(Direction::FromResponder),
     })
 }
 

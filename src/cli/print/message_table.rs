@@ -185,9 +185,9 @@ impl MessageTable {
         }
         let port = format!("]:{}", address.port());
         let host = full.trim_start_matches('[').split(']').next().unwrap_or_default();
-        let kept = room.saturating_sub(port.len() + 2);
-        let head = kept / 2;
-        let (Some(start), Some(end)) = (host.get(..head), host.get(host.len() - (kept - head)..)) else {
+        let shown = room.saturating_sub(port.len() + 2);
+        let head = shown / 2;
+        let (Some(start), Some(end)) = (host.get(..head), host.get(host.len() - (shown - head)..)) else {
             return full;
         };
         let short = format!("[{start}…{end}{port}");

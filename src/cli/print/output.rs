@@ -67,9 +67,9 @@ fn is_colour_welcome() -> bool {
 }
 
 fn width(terminal: bool) -> usize {
-    let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let configured = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let measured = || Some(usize::from(terminal_size::terminal_size_of(io::stdout())?.0.0));
-    let width = told.or_else(|| if terminal { measured() } else { None });
+    let width = configured.or_else(|| if terminal { measured() } else { None });
     width.unwrap_or(WIDTH).clamp(*WIDTHS.start(), *WIDTHS.end())
 }
 

@@ -231,8 +231,10 @@ impl Overview<'_> {
             Some(Direction::FromResponder) => format!("← {}", connection.initiator),
             None => format!("{} → {}", connection.initiator, connection.responder),
         };
-        let (sent, received) = (connection.way(own), connection.way(own.reverse()));
-        let client = |totals: &bittrace_trace::statistics::Way| totals.client.as_deref().map(str::to_owned);
+        let (sent, received) = (connection.totals(own), connection.totals(own.reverse()));
+        let client = |totals: &bittrace_trace::statistics::DirectionTotals| {
+            totals.client.as_deref().map(str::to_owned)
+        };
         let who = match (connection.protocol, local) {
             (Some(Protocol::HttpTracker), _) => "HTTP tracker".to_owned(),
             (Some(Protocol::UdpTracker), _) => "UDP tracker".to_owned(),

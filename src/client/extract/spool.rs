@@ -27,7 +27,7 @@ pub(super) struct Spool {
     buckets: Vec<TorrentBlocks>,
     by_hash: HashMap<Option<InfoHash>, u32>,
     blocks: BTreeMap<SpoolKey, SmallVec<[BlockVersion; 1]>>,
-    kept: usize,
+    stored_blocks: usize,
     dropped: u64,
     peers: Vec<SocketAddr>,
     by_address: HashMap<SocketAddr, u32>,
@@ -88,7 +88,7 @@ impl Spool {
             buckets: Vec::new(),
             by_hash: HashMap::new(),
             blocks: BTreeMap::new(),
-            kept: 0,
+            stored_blocks: 0,
             dropped: 0,
             peers: Vec::new(),
             by_address: HashMap::new(),
@@ -127,11 +127,11 @@ impl Spool {
                 return Ok(());
             }
         }
-        if places.len() >= VERSIONS || self.kept >= KEPT {
+        if places.len() >= VERSIONS || self.stored_blocks >= KEPT {
             self.dropped += 1;
             return Ok(());
         }
-        self.kept += 1;
+        self.stored_blocks += 1;
         let place = self.end;
         self.file.write_all(block).map_err(|source| self.wrong("write", source))?;
         self.end += block.len() as u64;

@@ -108,8 +108,8 @@ pub(super) struct FoundPeers {
     pub(super) own_address: Option<IpAddr>,
 }
 
-/// What happens to a stream to a tracker.
-pub(super) enum Happening {
+/// What a driver reports about a stream to a tracker.
+pub(super) enum TrackerInput {
     Opened(SocketAddr),
     Received(Bytes),
     Closed(CloseReason),
@@ -348,18 +348,18 @@ impl Announcer {
         if let Some(address) = self.trackers[number].link.as_ref().and_then(|link| link.address)
             && is_udp
         {
-            self.handle(stream, Happening::Opened(address), step);
+            self.handle(stream, TrackerInput::Opened(address), step);
         }
     }
 
-    /// Takes what happened to a stream of [these](Self::owns).
+    /// Takes an input for a stream of [the announcer](Self::owns).
     pub(super) fn handle(
         &mut self,
         stream: SessionStreamId,
-        happening: Happening,
+        input: TrackerInput,
         step: &mut AnnouncerContext<'_>,
     ) -> Option<FoundPeers> {
-        let closed = matches!(happening, Happening::Closed(_) | Happening::Fetched(_));
+        let closed = matches!(input, TrackerInput::Closed(_) | TrackerInput::Fetched(_));
         let Some(mut attempt) = self.attempts.remove(&stream) else {
             if closed && let Some(number) = self.link_of(stream) {
                 self.trackers[number].link = None;
@@ -368,10 +368,10 @@ impl Announcer {
         };
         let tracker = &mut self.trackers[attempt.tracker];
         let outcome = match &mut attempt.stage {
-            AttemptStage::Http(stage) => stage.handle(stream, happening, tracker, step),
-            AttemptStage::Https => http::fetched(happening),
+            AttemptStage::Http(stage) => stage.handle(stream, input, tracker, step),
+            AttemptStage::Https => http::fetched(input),
             AttemptStage::Udp(stage) => {
-                let (outcome, deadline) = stage.handle(happening, attempt.event, tracker, step);
+                let (outcome, deadline) = stage.handle(input, attempt.event, tracker, step);
                 if let Some(deadline) = deadline {
                     attempt.deadline = deadline;
                 }

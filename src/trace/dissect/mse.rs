@@ -22,7 +22,7 @@ use direction::{MseDirection, MseStage};
 /// What is known of an encrypted connection.
 #[derive(Debug)]
 pub(super) struct Mse {
-    ways: [MseDirection; 2],
+    directions: [MseDirection; 2],
     wire: PeerWire,
     /// What the initiator offered, once it has.
     provided: Option<Methods>,
@@ -48,19 +48,19 @@ const SELECTED_WITHIN: usize = 8 * 1024;
 impl Mse {
     /// A connection whose key is not known; `note` says what is to be said of that.
     pub(super) fn sealed(note: Option<Note>) -> Self {
-        let mut ways = [(); 2].map(|()| MseDirection::new(MseStage::Sealed, None));
-        ways[FromInitiator as usize].note = note;
-        Self { ways, wire: PeerWire::from_start(), provided: None, selected: None }
+        let mut directions = [(); 2].map(|()| MseDirection::new(MseStage::Sealed, None));
+        directions[FromInitiator as usize].note = note;
+        Self { directions, wire: PeerWire::from_start(), provided: None, selected: None }
     }
 
     /// A connection whose key is known. The initiator's hashes, which wait already, stand at `hashes`.
     pub(super) fn with_key(key: &MseKey, hashes: usize) -> Self {
         let looks = key.verification(End::Responder);
-        let way = |stage, end| MseDirection::new(stage, Some(key.cipher(end)));
+        let state = |stage, end| MseDirection::new(stage, Some(key.cipher(end)));
         Self {
-            ways: [
-                way(MseStage::Hashes { at: hashes }, End::Initiator),
-                way(MseStage::Verification { looks }, End::Responder),
+            directions: [
+                state(MseStage::Hashes { at: hashes }, End::Initiator),
+                state(MseStage::Verification { looks }, End::Responder),
             ],
             ..Self::sealed(None)
         }
@@ -117,11 +117,11 @@ impl Mse {
             self.guess(lane);
             self.step(direction, lane, emitter);
         }
-        let way = &mut self.ways[direction as usize];
-        emitter.deciphered_to = way.enciphered_to;
-        match way.stage {
-            MseStage::Terms => flush_terms(direction, Reason::Unfinished, &mut way.clear, emitter),
-            MseStage::Ahead | MseStage::Payload => self.wire.finish(direction, &mut way.clear, emitter),
+        let state = &mut self.directions[direction as usize];
+        emitter.deciphered_to = state.enciphered_to;
+        match state.stage {
+            MseStage::Terms => flush_terms(direction, Reason::Unfinished, &mut state.clear, emitter),
+            MseStage::Ahead | MseStage::Payload => self.wire.finish(direction, &mut state.clear, emitter),
             MseStage::Sealed | MseStage::Hashes { .. } | MseStage::Verification { .. } => {
                 self.flush_sealed(direction, lane, emitter);
             }
@@ -129,11 +129,11 @@ impl Mse {
     }
 
     const fn stage(&self, direction: Direction) -> MseStage {
-        self.ways[direction as usize].stage
+        self.directions[direction as usize].stage
     }
 
     const fn set(&mut self, direction: Direction, stage: MseStage) {
-        self.ways[direction as usize].stage = stage;
+        self.directions[direction as usize].stage = stage;
     }
 
     fn step(&mut self, direction: Direction, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) {
@@ -148,7 +148,7 @@ impl Mse {
                 MseStage::Terms => self.read_terms(direction, lane, emitter),
                 MseStage::Ahead => self.read_ahead(direction, lane, emitter),
                 MseStage::Payload => {
-                    self.ways[direction as usize].decipher(lane.waiting().len(), lane);
+                    self.directions[direction as usize].decipher(lane.waiting().len(), lane);
                     self.read_wire(direction, emitter);
                     false
                 }
@@ -178,7 +178,7 @@ impl Mse {
         self.show_padding(at - KEY_LENGTH, direction, lane, emitter);
         let hashes = lane.take(2 * HASH_LENGTH);
         self.emit_sealed(direction, hashes, Body::Mse(MseBody::Negotiation(Part::TorrentHash)), emitter);
-        self.ways[direction as usize].begin_terms(lane);
+        self.directions[direction as usize].begin_terms(lane);
         true
     }
 
@@ -196,7 +196,7 @@ impl Mse {
         match memmem::find(&lane.waiting()[..within], &looks) {
             Some(at) => {
                 self.show_padding(at, direction, lane, emitter);
-                self.ways[direction as usize].begin_terms(lane);
+                self.directions[direction as usize].begin_terms(lane);
                 true
             }
             None if lane.end() >= VERIFIED_WITHIN => {
@@ -213,24 +213,24 @@ impl Mse {
         lane: &mut StreamBuffer,
         emitter: &mut Emitter<'_>,
     ) -> bool {
-        let way = &mut self.ways[direction as usize];
+        let state = &mut self.directions[direction as usize];
         let end = match direction {
             FromInitiator => End::Initiator,
             FromResponder => End::Responder,
         };
-        match terms(end, way.clear.waiting()) {
+        match terms(end, state.clear.waiting()) {
             Ok(Progress::Needs(length)) => {
-                let lacking = (length - way.clear.waiting().len()).min(lane.waiting().len());
-                way.decipher(lacking, lane);
+                let lacking = (length - state.clear.waiting().len()).min(lane.waiting().len());
+                state.decipher(lacking, lane);
                 lacking > 0
             }
             Ok(Progress::Whole(Terms { methods, ahead, length, .. })) => {
-                emitter.deciphered_to = way.enciphered_to;
-                let taken = way.clear.take(length);
+                emitter.deciphered_to = state.enciphered_to;
+                let taken = state.clear.take(length);
                 let part = match end {
                     End::Initiator => {
-                        way.enciphered_to = way.clear.offset() + u64::from(ahead);
-                        way.stage = MseStage::Ahead;
+                        state.enciphered_to = state.clear.offset() + u64::from(ahead);
+                        state.stage = MseStage::Ahead;
                         self.provided = Some(methods);
                         Part::CryptoProvide
                     }
@@ -250,8 +250,8 @@ impl Mse {
                 true
             }
             Err(_) => {
-                emitter.deciphered_to = way.enciphered_to;
-                flush_terms(direction, Reason::Damaged, &mut way.clear, emitter);
+                emitter.deciphered_to = state.enciphered_to;
+                flush_terms(direction, Reason::Damaged, &mut state.clear, emitter);
                 self.seal(direction);
                 true
             }
@@ -264,10 +264,10 @@ impl Mse {
         lane: &mut StreamBuffer,
         emitter: &mut Emitter<'_>,
     ) -> bool {
-        let way = &mut self.ways[direction as usize];
-        let left = way.enciphered_to.saturating_sub(way.clear.end());
+        let state = &mut self.directions[direction as usize];
+        let left = state.enciphered_to.saturating_sub(state.clear.end());
         let now = lane.waiting().len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        way.decipher(now, lane);
+        state.decipher(now, lane);
         self.read_wire(direction, emitter);
         if (now as u64) < left {
             return false;
@@ -282,24 +282,24 @@ impl Mse {
     }
 
     fn read_wire(&mut self, direction: Direction, emitter: &mut Emitter<'_>) {
-        let way = &mut self.ways[direction as usize];
-        emitter.deciphered_to = way.enciphered_to;
-        self.wire.advance(direction, &mut way.clear, emitter);
+        let state = &mut self.directions[direction as usize];
+        emitter.deciphered_to = state.enciphered_to;
+        self.wire.advance(direction, &mut state.clear, emitter);
     }
 
     /// The next bytes of a direction are payload, as it was selected.
     fn enter_payload(&mut self, direction: Direction) {
-        let way = &mut self.ways[direction as usize];
+        let state = &mut self.directions[direction as usize];
         match self.selected {
             Some(Payload::Plain) => {
-                way.stage = MseStage::Payload;
-                way.enciphered_to = way.enciphered_to.min(way.clear.end());
+                state.stage = MseStage::Payload;
+                state.enciphered_to = state.enciphered_to.min(state.clear.end());
             }
-            Some(Payload::Rc4) if way.cipher.is_some() => {
-                way.stage = MseStage::Payload;
-                way.enciphered_to = u64::MAX;
+            Some(Payload::Rc4) if state.cipher.is_some() => {
+                state.stage = MseStage::Payload;
+                state.enciphered_to = u64::MAX;
             }
-            Some(Payload::Rc4) | None => way.stage = MseStage::Sealed,
+            Some(Payload::Rc4) | None => state.stage = MseStage::Sealed,
         }
     }
 
@@ -323,18 +323,18 @@ impl Mse {
         lane: &mut StreamBuffer,
         emitter: &mut Emitter<'_>,
     ) {
-        let way = &mut self.ways[direction as usize];
-        if way.stage == MseStage::Terms {
-            emitter.deciphered_to = way.enciphered_to;
-            flush_terms(direction, Reason::Unfinished, &mut way.clear, emitter);
+        let state = &mut self.directions[direction as usize];
+        if state.stage == MseStage::Terms {
+            emitter.deciphered_to = state.enciphered_to;
+            flush_terms(direction, Reason::Unfinished, &mut state.clear, emitter);
             // Where the payload begins is lost.
             self.wire.lose_place(direction);
-            way.enciphered_to = way.clear.end();
-            way.stage = MseStage::Ahead;
+            state.enciphered_to = state.clear.end();
+            state.stage = MseStage::Ahead;
         }
         // How much is lost may not be known, but it is something.
-        let passes = way.clear.end().saturating_add(loss.bytes().max(1)) > way.enciphered_to;
-        if way.stage == MseStage::Ahead && passes {
+        let passes = state.clear.end().saturating_add(loss.bytes().max(1)) > state.enciphered_to;
+        if state.stage == MseStage::Ahead && passes {
             self.guess(lane);
             if self.selected.is_some() {
                 self.enter_payload(direction);
@@ -342,22 +342,22 @@ impl Mse {
             }
         }
         let waits = self.stage(direction) == MseStage::Ahead && passes;
-        let way = &mut self.ways[direction as usize];
-        emitter.deciphered_to = way.enciphered_to;
-        let follows = way.skip(loss);
-        self.wire.gap(moment, direction, loss, &mut way.clear, emitter);
+        let state = &mut self.directions[direction as usize];
+        emitter.deciphered_to = state.enciphered_to;
+        let follows = state.skip(loss);
+        self.wire.gap(moment, direction, loss, &mut state.clear, emitter);
         // What is not known to be enciphered may yet be read without the cipher.
         if !follows && !waits {
-            way.stage = MseStage::Sealed;
+            state.stage = MseStage::Sealed;
         }
         lane.skip(loss.bytes());
     }
 
     /// Gives up a direction whose key is known, but does not fit.
     fn seal(&mut self, direction: Direction) {
-        let way = &mut self.ways[direction as usize];
-        way.note = Some(MSE_NOT_DECIPHERED.note(MSE_NOT_DECIPHERED.text));
-        way.stage = MseStage::Sealed;
+        let state = &mut self.directions[direction as usize];
+        state.note = Some(MSE_NOT_DECIPHERED.note(MSE_NOT_DECIPHERED.text));
+        state.stage = MseStage::Sealed;
     }
 
     /// Shows the public key, if it was not or is lost: whether that is done.
@@ -400,7 +400,7 @@ impl Mse {
         emitter: &mut Emitter<'_>,
     ) {
         emitter.deciphered_to = 0;
-        let note = self.ways[direction as usize].note.take();
+        let note = self.directions[direction as usize].note.take();
         emitter.emit_noted(direction, taken, body, note.into_iter().collect());
     }
 }

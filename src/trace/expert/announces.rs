@@ -124,8 +124,8 @@ impl Announces {
             self.last.clear();
             self.waiting.clear();
         }
-        let told = self.last.get(&key).map(|last| (last.interval, last.min_interval));
-        let (interval, min_interval) = told.unwrap_or_default();
+        let promised = self.last.get(&key).map(|last| (last.interval, last.min_interval));
+        let (interval, min_interval) = promised.unwrap_or_default();
         self.last.insert(key, Last { at, left, interval, min_interval });
         self.waiting.insert(record.number, key);
     }

@@ -48,7 +48,7 @@ impl MetadataHash {
 pub(super) struct Gathered {
     /// By torrent, and by the length that the sender gives for the whole.
     torrents: BTreeMap<(InfoHash, u64), BTreeMap<u32, Vec<Bytes>>>,
-    kept: usize,
+    held_bytes: usize,
     /// How many bytes of combinations were hashed, that do not have their hash.
     tried: u64,
 }
@@ -79,7 +79,7 @@ impl Gathered {
         let total = metadata.total_size.filter(|total| (1..=LONGEST).contains(total))?;
         let start = u64::from(metadata.piece) * METADATA_PIECE;
         let wanted = total.checked_sub(start).filter(|rest| *rest > 0)?.min(METADATA_PIECE);
-        if metadata.data.len() as u64 != wanted || self.kept + metadata.data.len() > KEPT {
+        if metadata.data.len() as u64 != wanted || self.held_bytes + metadata.data.len() > KEPT {
             return None;
         }
         // A copy: the message it stands in would be kept whole.
@@ -89,7 +89,7 @@ impl Gathered {
         if versions.len() >= VERSIONS || versions.contains(&bytes) {
             return None;
         }
-        self.kept += cost(&bytes);
+        self.held_bytes += cost(&bytes);
         versions.push(bytes);
         if pieces.len() as u64 != total.div_ceil(METADATA_PIECE) {
             return None;
@@ -109,7 +109,7 @@ impl Gathered {
         let found = found?;
         for versions in self.torrents.remove(&(info_hash, total)).into_iter().flat_map(BTreeMap::into_values)
         {
-            self.kept -= versions.iter().map(cost).sum::<usize>();
+            self.held_bytes -= versions.iter().map(cost).sum::<usize>();
         }
         Metainfo::decode_info(&found).ok()
     }
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(add(1, &second[1..]), None);
         assert_eq!(add(0, first), Some(wanted.clone()));
         // The altered piece was tried twice.
-        assert_eq!((gathered.kept, gathered.tried), (0, 2 * info.len() as u64));
+        assert_eq!((gathered.held_bytes, gathered.tried), (0, 2 * info.len() as u64));
     }
 
     #[test]
@@ -185,7 +185,7 @@ mod tests {
             gathered.add(info_hash, &Extension::Metadata, &data(piece, nonsense.len(), bytes))
         };
         assert_eq!((add(0, &nonsense[..16_384]), add(1, &nonsense[16_384..])), (None, None));
-        assert_eq!((gathered.torrents.len(), gathered.kept), (0, 0));
+        assert_eq!((gathered.torrents.len(), gathered.held_bytes), (0, 0));
     }
 
     #[test]
@@ -215,7 +215,7 @@ mod tests {
         for version in 0..10 {
             assert_eq!(add(0, 1, &[version]), None);
         }
-        assert_eq!(gathered.kept, 16_384 + 256 + VERSIONS * 257);
+        assert_eq!(gathered.held_bytes, 16_384 + 256 + VERSIONS * 257);
         assert_eq!(gathered.tried, (1..=VERSIONS as u64).sum());
         gathered.tried = TRIED + 1;
         assert_eq!(gathered.add(InfoHash([1; 20]), &Extension::Metadata, &data(0, 2, b"de")), None);

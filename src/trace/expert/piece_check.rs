@@ -24,7 +24,7 @@ use crate::record::{Body, Note, PeerWireBody, Record, WebSeedBody};
 pub(super) struct Pieces {
     open: HashMap<Key, OpenPiece>,
     /// The memory that blocks take which came ahead of their turn.
-    kept: usize,
+    held_bytes: usize,
 }
 
 /// Who receives which piece.
@@ -66,7 +66,7 @@ struct OpenPiece {
     content: u32,
     ahead: BTreeMap<u32, Bytes>,
     /// The memory that those ahead take.
-    kept: usize,
+    held_bytes: usize,
     /// Who sent which bytes: the first, in the order in which they came.
     sent: Vec<(SocketAddr, u32, u32)>,
 }
@@ -129,9 +129,9 @@ impl Pieces {
         if block.is_empty() || begin.checked_add(length).is_none_or(|end| end > size) {
             return;
         }
-        if self.kept + block.len() > KEPT || self.open.len() >= OPEN {
+        if self.held_bytes + block.len() > KEPT || self.open.len() >= OPEN {
             self.open.clear();
-            self.kept = 0;
+            self.held_bytes = 0;
         }
         let open = match self.open.entry(key) {
             Slot::Occupied(open) => open.into_mut(),
@@ -144,15 +144,15 @@ impl Pieces {
                 place.insert(open)
             }
         };
-        let kept = open.kept;
+        let held_bytes = open.held_bytes;
         open.add(begin, block);
         open.note_sender(record.source, begin, length);
-        self.kept = self.kept + open.kept - kept;
+        self.held_bytes = self.held_bytes + open.held_bytes - held_bytes;
         if open.hashed < open.content {
             return;
         }
         let Some(open) = self.open.remove(&key) else { return };
-        self.kept -= open.kept;
+        self.held_bytes -= open.held_bytes;
         let Some(expected) = trees.check_of(torrent, key.index) else { return };
         let pieces = geometry.piece_count();
         let name = format!("piece {} of {pieces} ({})", key.index, file_names(torrent, geometry, key.index));
@@ -169,7 +169,7 @@ impl OpenPiece {
             // A piece that is padding alone counts when it comes.
             content: torrent.piece_content(index).filter(|content| *content > 0).unwrap_or(size),
             ahead: BTreeMap::new(),
-            kept: 0,
+            held_bytes: 0,
             sent: Vec::new(),
         }
     }
@@ -203,7 +203,7 @@ impl OpenPiece {
     fn add(&mut self, begin: u32, block: Bytes) {
         if begin > self.hashed {
             if let Entry::Vacant(place) = self.ahead.entry(begin) {
-                self.kept += cost(&block);
+                self.held_bytes += cost(&block);
                 place.insert(block);
             }
             return;
@@ -215,7 +215,7 @@ impl OpenPiece {
                 break;
             }
             let block = entry.remove();
-            self.kept -= cost(&block);
+            self.held_bytes -= cost(&block);
             self.hash_from(begin, &block);
         }
     }
@@ -283,15 +283,15 @@ mod tests {
             hashed: 0,
             content: 100_000,
             ahead: BTreeMap::new(),
-            kept: 0,
+            held_bytes: 0,
             sent: Vec::new(),
         };
         let bytes = Bytes::from_iter((0..100_000u32).map(|number| number as u8));
         for begin in (0..bytes.len()).rev() {
-            assert_eq!(open.kept, (bytes.len() - 1 - begin) * 65);
+            assert_eq!(open.held_bytes, (bytes.len() - 1 - begin) * 65);
             open.add(begin as u32, bytes.slice(begin..=begin));
         }
-        assert_eq!((open.hashed, open.kept), (100_000, 0));
+        assert_eq!((open.hashed, open.held_bytes), (100_000, 0));
         assert!(open.hash.is(PieceHash::Sha1(Sha1::digest(&bytes).into())));
     }
 }

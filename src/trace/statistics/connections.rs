@@ -36,7 +36,7 @@ pub struct Connection {
     /// Which of them is the host the capture is about; `None` when neither is known to be.
     pub local: Option<Direction>,
     /// What each of them said: first the initiator, then the responder.
-    pub ways: [Way; 2],
+    pub directions: [DirectionTotals; 2],
     /// The torrent it was about.
     pub torrent: Option<InfoHash>,
     /// When it began.
@@ -53,9 +53,9 @@ pub struct Connection {
     pub decrypted: bool,
 }
 
-/// What one end of a connection said.
+/// The messages and blocks that one end of a connection sent.
 #[derive(Debug, Clone, Default)]
-pub struct Way {
+pub struct DirectionTotals {
     /// Its client.
     pub client: Option<Arc<str>>,
     /// The bytes of its stream, those that the capture lost included.
@@ -70,18 +70,18 @@ pub struct Way {
 
 impl Connection {
     /// What the end that speaks in `direction` said.
-    pub const fn way(&self, direction: Direction) -> &Way {
-        &self.ways[direction as usize]
+    pub const fn totals(&self, direction: Direction) -> &DirectionTotals {
+        &self.directions[direction as usize]
     }
 
     /// What both ends said together.
-    pub fn both(&self) -> Way {
-        let [there, back] = &self.ways;
+    pub fn both(&self) -> DirectionTotals {
+        let [there, back] = &self.directions;
         let transfer = match (there.transfer, back.transfer) {
             (Some(there), Some(back)) => Some((there.0.min(back.0), there.1.max(back.1))),
             (one, other) => one.or(other),
         };
-        Way {
+        DirectionTotals {
             client: None,
             bytes: there.bytes + back.bytes,
             payload: there.payload + back.payload,
@@ -101,7 +101,7 @@ impl Connection {
     }
 }
 
-impl Way {
+impl DirectionTotals {
     /// Bytes of blocks a second, from the first block to the last. The first block's own bytes took time before it
     /// was whole, so they do not count; with one block there is no rate.
     pub fn rate(&self) -> Option<f64> {
@@ -143,18 +143,18 @@ impl Connections {
         if record.side == Side::Local {
             row.local = Some(record.direction);
         }
-        let way = &mut row.ways[record.direction as usize];
-        way.bytes += record.length();
+        let totals = &mut row.directions[record.direction as usize];
+        totals.bytes += record.length();
         if let Some(client) = &record.client
-            && way.client.as_ref().is_none_or(|known| !Arc::ptr_eq(known, client))
+            && totals.client.as_ref().is_none_or(|known| !Arc::ptr_eq(known, client))
         {
-            way.client = Some(client.clone());
+            totals.client = Some(client.clone());
         }
         if let Body::PeerWire(PeerWireBody::Message(Message::Piece { block, .. })) = &record.body {
-            way.payload += block.len() as u64;
-            way.blocks += 1;
-            let (first, _) = way.transfer.unwrap_or((record.at, record.at));
-            way.transfer = Some((first, record.at));
+            totals.payload += block.len() as u64;
+            totals.blocks += 1;
+            let (first, _) = totals.transfer.unwrap_or((record.at, record.at));
+            totals.transfer = Some((first, record.at));
         }
     }
 
@@ -181,7 +181,7 @@ impl Connections {
             initiator,
             responder,
             local: None,
-            ways: Default::default(),
+            directions: Default::default(),
             torrent: None,
             opened: record.at,
             closed: record.at,
@@ -216,7 +216,7 @@ impl Connections {
             initiator: end.flow.initiator,
             responder: end.flow.responder,
             local: None,
-            ways: Default::default(),
+            directions: Default::default(),
             torrent: None,
             opened: end.opened.at,
             closed: end.closed.at,

@@ -29,8 +29,8 @@ const CAME: usize = 1_000_000;
 /// What both ends of a connection gave.
 #[derive(Debug, Clone, Default)]
 pub struct Exchange {
-    /// First what the initiator gave, then the responder.
-    pub ways: [Given; 2],
+    /// What the initiator sent, then what the responder sent.
+    pub directions: [Given; 2],
 }
 
 /// What one end gave the other, and how.
@@ -120,7 +120,7 @@ impl Exchanges {
             _ => false,
         };
         let exchange = self.by_stream.entry(record.stream).or_default();
-        let [initiator, responder] = &mut exchange.ways;
+        let [initiator, responder] = &mut exchange.directions;
         // What the initiator requests is given by the responder.
         let [by_initiator, by_responder] = record.effect.outstanding.map(u64::from);
         for (given, open) in [(&mut *initiator, by_responder), (&mut *responder, by_initiator)] {

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 pub(super) struct ProgressLine {
     bar: Option<ProgressBar>,
     quiet: bool,
-    told: Option<Instant>,
+    last_line_at: Option<Instant>,
     complete: bool,
 }
 
@@ -34,7 +34,7 @@ impl ProgressLine {
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar
         });
-        Self { bar, quiet, told: None, complete: false }
+        Self { bar, quiet, last_line_at: None, complete: false }
     }
 
     pub(super) fn show(&mut self, status: &Status, peers: &[PeerView]) {
@@ -100,10 +100,10 @@ impl ProgressLine {
     }
 
     fn line(&mut self, text: impl FnOnce() -> String) {
-        if self.quiet || self.told.is_some_and(|told| told.elapsed() < EVERY) {
+        if self.quiet || self.last_line_at.is_some_and(|last_line_at| last_line_at.elapsed() < EVERY) {
             return;
         }
-        self.told = Some(Instant::now());
+        self.last_line_at = Some(Instant::now());
         // Nobody may be listening, which must not end the run.
         let _ = writeln!(io::stderr(), "{}", text());
     }

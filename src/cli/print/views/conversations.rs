@@ -60,7 +60,7 @@ fn write_conversation(
     page: &mut Page<'_>,
 ) -> io::Result<()> {
     let Some(stream) = connection.stream else { return Ok(()) };
-    let client = |direction| connection.way(direction).client.as_deref().unwrap_or("unknown client");
+    let client = |direction| connection.totals(direction).client.as_deref().unwrap_or("unknown client");
     page.paragraph(
         &format!(
             "stream {}: {} ({}) → {} ({})",
@@ -82,14 +82,17 @@ fn write_conversation(
     )?;
     let exchange = exchanges.of(stream);
     for (direction, arrow) in WAYS {
-        let totals = connection.way(direction);
+        let totals = connection.totals(direction);
         let mut parts = vec![format!("{arrow} {}", rough_size(totals.bytes))];
         if totals.blocks > 0 {
             parts.push(format!("{} with {}", counted(totals.blocks, "block"), rough_size(totals.payload)));
         }
         parts.extend(totals.rate().map(|rate| format!("{}/s", rough_size(rate as u64))));
         parts.extend(
-            exchange.map(|exchange| &exchange.ways[direction as usize]).map(exchanged).unwrap_or_default(),
+            exchange
+                .map(|exchange| &exchange.directions[direction as usize])
+                .map(exchanged)
+                .unwrap_or_default(),
         );
         page.paragraph(&parts.join(", "), 4)?;
     }
@@ -127,9 +130,9 @@ pub(super) fn rows(exchanges: &Exchanges, read: Read<'_>) -> Rows {
     let rows = conversations(read).map(|connection| {
         let exchange = connection.stream.and_then(|stream| exchanges.of(stream));
         let side = |direction: Direction| -> Value {
-            let mut object = json::way(connection.way(direction));
+            let mut object = json::totals_object(connection.totals(direction));
             let given =
-                exchange.map(|exchange| exchange.ways[direction as usize].clone()).unwrap_or_default();
+                exchange.map(|exchange| exchange.directions[direction as usize].clone()).unwrap_or_default();
             let more = json!({
                 "requests": given.requests,
                 "unanswered": given.open,

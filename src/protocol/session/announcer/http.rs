@@ -7,7 +7,7 @@ use crate::tracker::http::{Announce, Framing, Reply, Response, frame_response};
 
 use super::tracker_url::TrackerUrl;
 use super::{
-    AnnouncerContext, AttemptOutcome, CloseReason, Endpoint, Event, Happening, Output, SessionStreamId,
+    AnnouncerContext, AttemptOutcome, CloseReason, Endpoint, Event, Output, SessionStreamId, TrackerInput,
     TrackerState,
 };
 
@@ -41,26 +41,26 @@ impl HttpStage {
     pub(super) fn handle(
         &mut self,
         stream: SessionStreamId,
-        happening: Happening,
+        input: TrackerInput,
         tracker: &TrackerState,
         step: &mut AnnouncerContext<'_>,
     ) -> AttemptOutcome {
-        let closed = match happening {
-            Happening::Opened(_) => {
+        let closed = match input {
+            TrackerInput::Opened(_) => {
                 let (url, request) = (tracker.url.clone(), self.request.clone());
                 step.outputs.push_back(Output::Event(Event::Announcing { url, request }));
                 step.outputs.push_back(Output::Send(stream, self.request.clone()));
                 return AttemptOutcome::Pending;
             }
-            Happening::Received(bytes) => {
+            TrackerInput::Received(bytes) => {
                 if self.answer.len() + bytes.len() > MAX_ANSWER {
                     return AttemptOutcome::failed("an answer of more than 2 MiB");
                 }
                 self.answer.extend_from_slice(&bytes);
                 None
             }
-            Happening::Closed(closing) => Some(closing),
-            Happening::Fetched(_) => return AttemptOutcome::Pending,
+            TrackerInput::Closed(closing) => Some(closing),
+            TrackerInput::Fetched(_) => return AttemptOutcome::Pending,
         };
         let length = match frame_response(&self.answer, closed.is_some(), false) {
             Framing::Complete(length) => length,
@@ -136,12 +136,12 @@ pub(super) fn fetch(
 }
 
 /// What the driver fetched.
-pub(super) fn fetched(happening: Happening) -> AttemptOutcome {
-    match happening {
-        Happening::Fetched(Ok(body)) => AttemptOutcome::of(Reply::decode(&body)),
-        Happening::Fetched(Err(reason)) => AttemptOutcome::failed(reason),
-        Happening::Closed(closing) => AttemptOutcome::failed(reason(&closing)),
-        Happening::Opened(_) | Happening::Received(_) => AttemptOutcome::Pending,
+pub(super) fn fetched(input: TrackerInput) -> AttemptOutcome {
+    match input {
+        TrackerInput::Fetched(Ok(body)) => AttemptOutcome::of(Reply::decode(&body)),
+        TrackerInput::Fetched(Err(reason)) => AttemptOutcome::failed(reason),
+        TrackerInput::Closed(closing) => AttemptOutcome::failed(reason(&closing)),
+        TrackerInput::Opened(_) | TrackerInput::Received(_) => AttemptOutcome::Pending,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::tracker::udp::{AnnounceOption, AnnounceRequest, Packet, decode_respon
 
 use super::http::reason;
 use super::tracker_url::TrackerUrl;
-use super::{AnnouncerContext, AttemptOutcome, Event, Happening, Output, SessionStreamId, TrackerState};
+use super::{AnnouncerContext, AttemptOutcome, Event, Output, SessionStreamId, TrackerInput, TrackerState};
 
 /// A flow of datagrams to a tracker, kept as long as its connection id is good.
 #[derive(Debug)]
@@ -54,19 +54,19 @@ impl UdpStage {
     /// Takes what happened; with the time to wait until, where that changed.
     pub(super) fn handle(
         &mut self,
-        happening: Happening,
+        input: TrackerInput,
         event: Option<tracker::Event>,
         tracker: &mut TrackerState,
         step: &mut AnnouncerContext<'_>,
     ) -> (AttemptOutcome, Option<Timestamp>) {
         let Some(link) = &mut tracker.link else { return (AttemptOutcome::failed("the link is gone"), None) };
-        match happening {
-            Happening::Opened(address) => {
+        match input {
+            TrackerInput::Opened(address) => {
                 link.address = Some(address);
                 self.again = 0;
                 (AttemptOutcome::Pending, Some(self.send(event, tracker, step)))
             }
-            Happening::Received(datagram) => {
+            TrackerInput::Received(datagram) => {
                 let ipv6 = link.address.is_some_and(|address| address.is_ipv6());
                 // Not for us, or not to be understood: the answer may still come.
                 let Ok(packet) = decode_response(&datagram, ipv6) else {
@@ -104,8 +104,8 @@ impl UdpStage {
                     _ => (AttemptOutcome::Pending, None),
                 }
             }
-            Happening::Closed(closing) => (AttemptOutcome::failed(reason(&closing)), None),
-            Happening::Fetched(_) => (AttemptOutcome::Pending, None),
+            TrackerInput::Closed(closing) => (AttemptOutcome::failed(reason(&closing)), None),
+            TrackerInput::Fetched(_) => (AttemptOutcome::Pending, None),
         }
     }
 

@@ -49,14 +49,14 @@ fn a_block_answers_the_request_that_no_choke_ended() {
     ];
     let (answers, exchanges) = blocks(0, &steps);
     assert_eq!(answers, [Some(Answer { number: 8, latency: 0.125 })]);
-    let given = &exchanges.of(StreamId(0)).unwrap().ways[B as usize];
+    let given = &exchanges.of(StreamId(0)).unwrap().directions[B as usize];
     assert_eq!((given.latency(0.5), given.slowest), (Some(0.125), Some(0.125)));
     assert_eq!((given.requests, given.median_depth(), given.open), (2, Some(1), 0));
 
     // With the fast extension the first request is still outstanding (BEP 6).
     let (answers, exchanges) = blocks(FAST, &steps);
     assert_eq!(answers, [Some(Answer { number: 5, latency: 29.625 })]);
-    let given = &exchanges.of(StreamId(0)).unwrap().ways[B as usize];
+    let given = &exchanges.of(StreamId(0)).unwrap().directions[B as usize];
     assert_eq!((given.slowest, given.deepest(), given.open), (Some(29.625), Some(2), 1));
 }
 
@@ -71,6 +71,6 @@ fn a_block_answers_the_request_that_no_cancel_ended() {
     ];
     let (answers, exchanges) = blocks(0, &steps);
     assert_eq!(answers, [Some(Answer { number: 7, latency: 0.125 }), None]);
-    let given = &exchanges.of(StreamId(0)).unwrap().ways[B as usize];
+    let given = &exchanges.of(StreamId(0)).unwrap().directions[B as usize];
     assert_eq!((given.slowest, given.deepest(), given.open), (Some(0.125), Some(1), 0));
 }
