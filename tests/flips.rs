@@ -7,7 +7,7 @@ use std::io::Cursor;
 use std::net::SocketAddr;
 
 use bittrace_replay::{
-    BUDGET, DiffOptions, DiffReport, MessagePair, PairVerdict, Transcriber, Transcript, diff,
+    DiffOptions, DiffReport, MessagePair, PairVerdict, TRANSCRIPT_LIMIT, Transcriber, Transcript, diff,
 };
 use bittrace_trace::{Dissected, LinkType, Parsed, Record, Trace, parse};
 use support::captures_folder;
@@ -71,7 +71,7 @@ impl Original {
             "byte {at}"
         );
         let names = pair.differences.iter().all(|difference| {
-            difference.fails && difference.reference.as_ref().is_some_and(|part| part.span.contains(&place))
+            difference.fails && difference.reference.as_ref().is_some_and(|part| part.span().contains(&place))
         });
         assert!(names && pair.differences.len() == 1, "byte {at}, {place}: {:?}", pair.differences);
         *told.entry("named").or_default() += 1;
@@ -146,13 +146,13 @@ fn read(bytes: &[u8]) -> (Transcript, Vec<Record>) {
     let options = bittrace_trace::TraceOptions { local, ..Default::default() };
     let reader = Cursor::new(bytes.to_vec());
     let mut trace = Trace::from_reader("flipped".to_owned(), reader, options).expect("a capture");
-    let mut transcriber = Transcriber::new(BUDGET);
+    let mut transcriber = Transcriber::new("a capture", TRANSCRIPT_LIMIT);
     let mut records = Vec::new();
     while let Some(dissected) = trace.next().expect("what is said does not matter to the file") {
         if let Dissected::Record(record) = &dissected {
             records.push(record.clone());
         }
-        transcriber.push(dissected);
+        transcriber.push(dissected).expect("a short capture");
     }
     (transcriber.finish(&trace), records)
 }

@@ -230,7 +230,7 @@ fn mistakes_are_explained() {
             &["diff", "download-aria2.pcap", "download-aria2.pcap", "--streams", "77"],
             "neither capture has what",
         ),
-        (&["replay", "-"], "is played from a file"),
+        (&["replay", "-"], "give the torrent with --torrent"),
         (&["profile", "not-bittorrent.pcapng"], "holds no announce"),
     ] {
         let (code, printed, errors) = run(arguments);

@@ -71,7 +71,7 @@ fn run(arguments: Arguments, mut output: Output) -> Result<Exit> {
         Command::Download(download) => return download::run(&download, arguments.common, output),
         Command::Diff(diff) => return diff::run(&diff, arguments.common, output),
         Command::Replay(replay) => return replay::run(&replay, arguments.common, output),
-        Command::Profile(profile) => profile::show(&profile, &mut output)?,
+        Command::Profile(profile) => return profile::show(&profile, arguments.common, output),
         Command::Torrent(Torrent::Show(show)) => torrent::show(&show, arguments.common, &mut output)?,
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -3,6 +3,7 @@
 mod align_messages;
 mod alignment_key;
 mod compare_fields;
+mod difference;
 mod field_path;
 mod mask;
 mod match_connections;
@@ -15,7 +16,8 @@ use crate::model::transcript::{Conversation, Transcript};
 use align_messages::{Alignment, align};
 use alignment_key::AlignmentKeys;
 use compare_fields::MaskCounts;
-pub use compare_fields::{Difference, FieldSide};
+use difference::Paths;
+pub use difference::{Difference, FieldSide, FieldTexts};
 use mask::Masks;
 pub use mask::{Mask, MaskError, MaskRule};
 use match_connections::match_connections;
@@ -85,6 +87,7 @@ pub fn diff(
         options,
         masks,
         keys: AlignmentKeys::default(),
+        paths: Paths::default(),
         report: DiffReport::new(options.judged),
     };
     let couples = match_connections(&reference.conversations, &candidate.conversations);
@@ -125,6 +128,7 @@ struct Comparison<'a> {
     options: &'a DiffOptions,
     masks: Masks,
     keys: AlignmentKeys,
+    paths: Paths,
     report: DiffReport,
 }
 
@@ -202,7 +206,7 @@ impl Comparison<'_> {
                 region.close(&mut pairs, ours, theirs, [one, other].map(|end| end.opening));
             }
             let (ours, theirs) = (&ours[at], &theirs[mate]);
-            let (verdict, differences) = self.judge((one, other), side, ours, theirs, moved[at]);
+            let (verdict, differences) = self.judge(side, ours, theirs, moved[at]);
             pairs.push(MessagePair {
                 side,
                 reference: Some(at as u32),
@@ -223,7 +227,6 @@ impl Comparison<'_> {
 
     fn judge(
         &mut self,
-        (one, other): (&Conversation, &Conversation),
         side: Side,
         ours: &StoredMessage,
         theirs: &StoredMessage,
@@ -238,12 +241,12 @@ impl Comparison<'_> {
         let shortened = |kept: &StoredMessage| if short { kept.shortened() } else { None };
         let (our_short, their_short) = (shortened(ours), shortened(theirs));
         let (our, their) = (our_short.as_ref().unwrap_or(ours), their_short.as_ref().unwrap_or(theirs));
-        let (one, other) = (one.record(side, our), other.record(side, their));
         let counts = self.options.judged.counts(side) && self.wants(ours.message());
         let counts = if counts { MaskCounts::Yes } else { MaskCounts::No };
-        let mut differences = compare_fields::compare(&one, &other, side, &mut self.masks, counts);
+        let (masks, paths) = (&mut self.masks, &mut self.paths);
+        let mut differences = compare_fields::compare(&our.read(), &their.read(), side, masks, paths, counts);
         if differences.is_empty() && !same {
-            differences.push(compare_fields::blocks_differ(our, their));
+            differences.push(compare_fields::blocks_differ(our, their, &mut self.paths));
         }
         if !self.options.judged.counts(side) {
             for difference in differences.iter_mut().filter(|difference| difference.fails) {
@@ -391,8 +394,8 @@ fn has(transcript: &Transcript, mask: &Mask) -> bool {
     transcript.conversations.iter().any(|conversation| {
         [Side::Local, Side::Remote].into_iter().any(|side| {
             let messages = conversation.way(side).messages.iter();
-            let mut about = messages.filter(|kept| mask.is_about(kept.message(), kept.protocol()));
-            about.any(|kept| field_path::has(&conversation.record(side, kept), mask))
+            let mut about = messages.filter(|message| mask.is_about(message.message(), message.protocol()));
+            about.any(|message| field_path::has(&message.read(), mask))
         })
     })
 }

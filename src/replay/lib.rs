@@ -23,16 +23,17 @@ mod play;
 mod profile;
 
 pub use diff::{
-    ComparedConversation, DiffOptions, DiffReport, Difference, FieldSide, Judged, Mask, MaskError, MaskRule,
-    MaskUse, Masking, MessagePair, PairVerdict, ReportKind, Tallies, Tally, UselessMask, diff,
+    ComparedConversation, DiffOptions, DiffReport, Difference, FieldSide, FieldTexts, Judged, Mask,
+    MaskError, MaskRule, MaskUse, Masking, MessagePair, PairVerdict, ReportKind, Tallies, Tally, UselessMask,
+    diff,
 };
 pub use model::{
-    BUDGET, Conversation, ConversationRole, DirectionTranscript, RecordedConnection, Reference,
-    ReferenceError, StoredMessage, Transcriber, Transcript,
+    Conversation, ConversationRole, DirectionTranscript, StoredMessage, TRANSCRIPT_LIMIT, Transcriber,
+    Transcript, TranscriptError,
 };
 pub use play::{
     ClientStatus, DISTURBANCES, InjectedFault, Missed, OfflineRun, PeerRun, PeerRunEnd, Precondition,
     RecordedPieces, ReplayPeer, ReplayTracker, ServeOptions, Served, Server, Topic, TrackerExchange,
     replay_offline,
 };
-pub use profile::{InferredProfile, ProfileEvidence, infer_profile};
+pub use profile::{InferredProfile, NoClient, ProfileEvidence, infer_profile};

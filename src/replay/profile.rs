@@ -3,4 +3,4 @@
 mod have_schedule;
 mod infer;
 
-pub use infer::{InferredProfile, ProfileEvidence, infer_profile};
+pub use infer::{InferredProfile, NoClient, ProfileEvidence, infer_profile};

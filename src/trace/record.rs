@@ -160,10 +160,7 @@ impl Record {
 
     /// How many bytes of the stream the record stands for: its own, or those that a gap lost, as far as that is known.
     pub fn length(&self) -> u64 {
-        match self.body {
-            Body::Unreadable(_, Unreadable::Gap(length)) => length,
-            _ => self.bytes.len() as u64,
-        }
+        self.body.length(&self.bytes)
     }
 
     /// The parts of pieces that a web seed sent in this record: which piece, where in the piece the part begins, and its
@@ -184,10 +181,10 @@ impl Record {
 /// The meaning of a record on one line, without a full stop. The line begins with the message, gives numbers as the
 /// protocol counts them, and can be read in one way only.
 pub fn describe(record: &Record) -> String {
-    record.body.describe(record, None)
+    describe_in(record, None)
 }
 
 /// As [`describe`], where the torrent is known to have so many pieces.
 pub fn describe_in(record: &Record, pieces: Option<u64>) -> String {
-    record.body.describe(record, pieces)
+    record.body.describe(&record.bytes, record.client.as_deref(), pieces)
 }

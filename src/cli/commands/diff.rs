@@ -12,8 +12,8 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_replay::{
-    BUDGET, ComparedConversation, Conversation, DiffOptions, DiffReport, Judged, Mask, Masking, MessagePair,
-    PairVerdict, StoredMessage, Transcriber, Transcript,
+    ComparedConversation, Conversation, DiffOptions, DiffReport, Judged, Mask, Masking, MessagePair,
+    PairVerdict, StoredMessage, TRANSCRIPT_LIMIT, Transcriber, Transcript,
 };
 use bittrace_trace::Trace;
 use bittrace_trace::units::counted;
@@ -159,10 +159,10 @@ impl<'a> DiffView<'a> {
 
 /// Reads a capture into its conversations.
 pub(crate) fn transcribe(mut trace: Trace, common: Common) -> Result<Transcript> {
-    let mut transcriber = Transcriber::new(BUDGET);
+    let mut transcriber = Transcriber::new(trace.capture().name(), TRANSCRIPT_LIMIT);
     while !interrupted() {
         match trace.next()? {
-            Some(dissected) => transcriber.push(dissected),
+            Some(dissected) => transcriber.push(dissected)?,
             None => break,
         }
     }
@@ -173,7 +173,9 @@ pub(crate) fn transcribe(mut trace: Trace, common: Common) -> Result<Transcript>
     }
     if transcript.shortened > 0 {
         let pieces = counted(transcript.shortened, "block");
-        warn(common, &format!("{}: {pieces} beyond 512 MiB are compared by their SHA-1", transcript.name));
+        let limit = TRANSCRIPT_LIMIT >> 21;
+        let name = &transcript.name;
+        warn(common, &format!("{name}: {pieces} beyond {limit} MiB of messages are compared by their SHA-1"));
     }
     Ok(transcript)
 }

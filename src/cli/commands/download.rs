@@ -19,7 +19,7 @@ use bittrace_client::{
 };
 use bittrace_protocol::session::{Config, Event, Identity, SeedGoal};
 use bittrace_protocol::{Metainfo, PeerId};
-use bittrace_replay::{Reference, Transcript, infer_profile};
+use bittrace_replay::{Transcript, infer_profile};
 use bittrace_trace::Trace;
 use bittrace_trace::units::{counted, rough_size, span};
 
@@ -207,11 +207,11 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
 fn manner(arguments: &args::DownloadArguments, torrent: &Metainfo) -> Result<(Config, Identity)> {
     let identity = random_identity(PEER_ID_PREFIX)?;
     let Some(path) = &arguments.like else { return Ok((Config::new(own_profile()), identity)) };
-    let reference = Reference::open(path, bittrace_trace::TraceOptions::default())?;
-    let learnt = infer_profile(&reference, own_profile());
+    let reference = Transcript::open(path, bittrace_trace::TraceOptions::default())?;
+    let learnt = infer_profile(&reference, own_profile())?;
     let peer_id = learnt.profile.peer_id.draw(identity.seed);
     let mut config = Config::new(learnt.profile);
-    if reference.torrent == torrent.info_hash {
+    if learnt.torrent == torrent.info_hash {
         config.schedule = learnt.schedule;
     }
     Ok((config, Identity { peer_id, ..identity }))

@@ -8,28 +8,36 @@ use bittrace_protocol::session::{
     Profile, RequestStep, Schedule, WithoutPieces,
 };
 use bittrace_protocol::tracker::http::RequestStyle;
-use bittrace_replay::{InferredProfile, Reference, infer_profile};
+use bittrace_replay::{InferredProfile, infer_profile};
 use bittrace_trace::TraceOptions;
 use bittrace_trace::units::counted;
 use serde_json::{Map, Value, json};
 
-use crate::args::{self, DiffFormat};
+use crate::Exit;
+use crate::args::{self, Common, DiffFormat};
+use crate::commands::diff;
+use crate::failure::warn;
 use crate::input;
+use crate::interrupt::interrupted;
 use crate::print::json::write_line;
 use crate::print::output::{Look, Output};
 use crate::print::page::Page;
 use crate::print::table::{Column, printable};
 
 /// Runs the command.
-pub(crate) fn show(arguments: &args::ProfileArguments, output: &mut Output) -> Result<()> {
+pub(crate) fn show(arguments: &args::ProfileArguments, common: Common, mut output: Output) -> Result<Exit> {
     let options = TraceOptions {
         local: arguments.local,
         mse_keys: arguments.key_logs.read()?,
         ..TraceOptions::default()
     };
-    let trace = input::open(&arguments.capture, options, output)?;
-    let reference = Reference::read(trace, &arguments.capture.display().to_string())?;
-    let learnt = infer_profile(&reference, own_profile());
+    let trace = input::open(&arguments.capture, options, &output)?;
+    let reference = diff::transcribe(trace, common)?;
+    if interrupted() {
+        warn(common, "interrupted before the capture was read");
+        return Ok(Exit::Interrupted);
+    }
+    let learnt = infer_profile(&reference, own_profile())?;
     match arguments.format {
         DiffFormat::Json => {
             let object = json!({
@@ -43,12 +51,13 @@ pub(crate) fn show(arguments: &args::ProfileArguments, output: &mut Output) -> R
                 "beyond": learnt.beyond,
             });
             if let Value::Object(object) = object {
-                write_line(&object, output)?;
+                write_line(&object, &mut output)?;
             }
         }
-        DiffFormat::Table => write(&learnt, output.look, output)?,
+        DiffFormat::Table => write(&learnt, output.look, &mut output)?,
     }
-    Ok(())
+    output.flush()?;
+    Ok(Exit::Done)
 }
 
 /// The profile of this program.

@@ -10,13 +10,15 @@ use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use bittrace_protocol::Metainfo;
-use bittrace_protocol::mse::MseKey;
 use bittrace_protocol::session::MessageCounts;
-use bittrace_replay::{Missed, RecordedPieces, Reference, Transcript, infer_profile, replay_offline};
+use bittrace_replay::{
+    Missed, NoClient, RecordedPieces, TRANSCRIPT_LIMIT, Transcript, infer_profile, replay_offline,
+};
 use bittrace_trace::units::counted;
 use bittrace_trace::{Trace, TraceOptions};
 use serde_json::{Map, Value, json};
@@ -28,6 +30,8 @@ use crate::commands::download::{keep, violation_in_words};
 use crate::commands::profile::own_profile;
 use crate::commands::torrent::read_torrent;
 use crate::failure::warn;
+use crate::input;
+use crate::interrupt::interrupted;
 use crate::print::json::write_line;
 use crate::print::output::Output;
 use crate::print::page::Page;
@@ -36,7 +40,11 @@ use crate::print::page::Page;
 pub(crate) fn run(arguments: &args::ReplayArguments, common: Common, output: Output) -> Result<Exit> {
     // A mistyped mask is told before anything runs.
     let options = diff::options(&arguments.comparing)?;
-    let play = ReplayPlan::load(arguments)?;
+    let play = ReplayPlan::load(arguments, common, &output)?;
+    if interrupted() {
+        warn(common, "interrupted before the capture was read");
+        return Ok(Exit::Interrupted);
+    }
     if let Some(record) = &arguments.record {
         keep("the capture", &play.path, record)?;
         keep("the torrent file", &play.torrent_path, record)?;
@@ -55,67 +63,71 @@ pub(crate) fn run(arguments: &args::ReplayArguments, common: Common, output: Out
 struct ReplayPlan {
     path: PathBuf,
     local: Option<std::net::IpAddr>,
+    reference: Rc<Transcript>,
     torrent: Arc<Metainfo>,
     /// The torrent file as it is.
     file: Vec<u8>,
     torrent_path: PathBuf,
     content: Option<PathBuf>,
-    /// The keys of the capture's encrypted connections.
-    mse_keys: Vec<MseKey>,
 }
 
 impl ReplayPlan {
-    fn load(arguments: &args::ReplayArguments) -> Result<Self> {
-        if arguments.capture == Path::new("-") {
-            bail!("a capture is played from a file: it is read more than once");
-        }
+    fn load(arguments: &args::ReplayArguments, common: Common, output: &Output) -> Result<Self> {
         let torrent_path = match &arguments.torrent {
             Some(path) => path.clone(),
             None => beside(&arguments.capture)?,
         };
         let torrent = read_torrent(&torrent_path)?;
+        let options = TraceOptions {
+            local: arguments.local,
+            mse_keys: arguments.key_logs.read()?,
+            ..TraceOptions::default()
+        };
+        let trace = input::open(&arguments.capture, options, output)?;
         Ok(Self {
             path: arguments.capture.clone(),
+            reference: Rc::new(diff::transcribe(trace, common)?),
             local: arguments.local,
             file: torrent.bytes().to_vec(),
             torrent: Arc::new(torrent.metainfo),
             torrent_path,
             content: arguments.content.clone(),
-            mse_keys: arguments.key_logs.read()?,
         })
     }
 
-    fn trace(&self) -> Result<Trace> {
-        let mse_keys = self.mse_keys.clone();
-        Ok(Trace::open(&self.path, TraceOptions { local: self.local, mse_keys, ..TraceOptions::default() })?)
-    }
-
-    /// The capture to be played, and the bytes of the torrent that it or the content has.
-    fn reference(&self) -> Result<(Reference, RecordedPieces)> {
-        let name = self.path.display().to_string();
-        let reference = Reference::read(self.trace()?, &name)?;
-        if reference.torrent != self.torrent.info_hash {
-            bail!(
-                "{name} is about torrent {}, but {} is {}",
-                reference.torrent,
+    /// The bytes of the torrent that the capture or the content has.
+    fn contents(&self) -> Result<RecordedPieces> {
+        let name = &self.reference.name;
+        match self.reference.torrent {
+            None => return Err(NoClient(name.clone()).into()),
+            Some(torrent) if torrent != self.torrent.info_hash => bail!(
+                "{name} is about torrent {torrent}, but {} is {}",
                 self.torrent_path.display(),
                 self.torrent.info_hash
+            ),
+            Some(_) => {}
+        }
+        if self.reference.shortened > 0 && self.content.is_none() {
+            bail!(
+                "{name}: {} beyond {} MiB of messages cannot be played from the capture: give the torrent's files with \
+                 --content",
+                counted(self.reference.shortened, "block"),
+                TRANSCRIPT_LIMIT >> 21
             );
         }
-        let mut contents = RecordedPieces::of(&reference, &self.torrent);
+        let mut contents = RecordedPieces::of(&self.reference, &self.torrent);
         if let Some(path) = &self.content {
             contents.read_from(&self.torrent, path).with_context(|| path.display().to_string())?;
         }
-        Ok((reference, contents))
-    }
-
-    fn transcript(&self, common: Common) -> Result<Transcript> {
-        diff::transcribe(self.trace()?, common)
+        Ok(contents)
     }
 }
 
 /// The torrent of the same name in the same folder: `a.torrent` for `a.pcap` and `a.pcap.gz`.
 fn beside(capture: &Path) -> Result<PathBuf> {
+    if capture == Path::new("-") {
+        bail!("standard input has no .torrent beside it: give the torrent with --torrent");
+    }
     if !capture.exists() {
         bail!("{}: no such file", capture.display());
     }
@@ -138,12 +150,12 @@ fn rehearsed(
     common: Common,
     mut output: Output,
 ) -> Result<Exit> {
-    let (reference, contents) = play.reference()?;
-    let learnt = infer_profile(&reference, own_profile());
-    let comment = format!("bittrace {} replay of {}", env!("CARGO_PKG_VERSION"), play.path.display());
-    let rehearsal = replay_offline(&reference, &learnt, &play.torrent, &contents, &comment)
+    let contents = play.contents()?;
+    let learnt = infer_profile(&play.reference, own_profile())?;
+    let name = &play.reference.name;
+    let comment = format!("bittrace {} replay of {name}", env!("CARGO_PKG_VERSION"));
+    let rehearsal = replay_offline(&play.reference, &learnt, &play.torrent, &contents, &comment)
         .map_err(|why| anyhow!(why))?;
-    drop(reference);
     if let Some(path) = &arguments.record {
         fs::write(path, &rehearsal.capture)
             .with_context(|| format!("{}: cannot be written", path.display()))?;
@@ -155,7 +167,7 @@ fn rehearsed(
     if told(arguments.comparing.format == DiffFormat::Table) {
         let text = format!(
             "The far ends of {} played to bittrace, which spoke as {} did; no sockets.",
-            play.path.display(),
+            play.reference.name,
             learnt.client.as_deref().unwrap_or("its client")
         );
         let mut page = Page::new(output.look, &mut output);
@@ -220,10 +232,10 @@ fn compare(
     common: Common,
     output: &mut Output,
 ) -> Result<Exit> {
-    let (reference, candidate) = (play.transcript(common)?, diff::transcribe(candidate, common)?);
+    let candidate = diff::transcribe(candidate, common)?;
     let torrents = [play.torrent.clone()];
     let exit =
-        diff::present(&reference, &candidate, &torrents, options, &arguments.comparing, common, output)?;
+        diff::present(&play.reference, &candidate, &torrents, options, &arguments.comparing, common, output)?;
     tell(&noticed, arguments, common, output)?;
     output.flush()?;
     Ok(exit)

@@ -173,7 +173,7 @@ fn message_kind(id: u8) -> AlignmentKind {
 }
 
 fn named(kept: &StoredMessage) -> [u32; 3] {
-    kept.block().map_or([0; 3], |(index, begin, length)| [index, begin, length])
+    kept.block().map_or([0; 3], |block| [block.index.0, block.begin, block.length])
 }
 
 fn event(event: Event) -> u32 {

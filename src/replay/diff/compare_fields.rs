@@ -1,51 +1,16 @@
 //! Two messages that are counterparts, field by field: what differs, and what is thought of it.
 
 use std::collections::HashMap;
-use std::ops::Range;
 
-use bittrace_protocol::Hex;
 use bittrace_protocol::field::{Role, Value};
 use bittrace_protocol::tracker::http::{Request, RequestStyle};
+use bittrace_trace::Side;
 use bittrace_trace::record::{Body, HttpTrackerBody, PeerWireBody};
-use bittrace_trace::{Record, Side};
 
-use crate::diff::field_path::{FlatField, canonical, flat_fields, peer_id, readable, shown, text};
+use crate::diff::difference::{Difference, FieldSide, Note, Paths, Remark, TextForm};
+use crate::diff::field_path::{FlatField, canonical, flat_fields, peer_id, shown, text};
 use crate::diff::mask::{Clash, MaskRule, Masks};
-use crate::model::message::StoredMessage;
-
-/// A field that is not the same in both messages.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
-    /// The field's path: its name behind those of what it stands in, joined by dots.
-    pub name: String,
-    /// What the reference has there; `None` where it has no such field.
-    pub reference: Option<FieldSide>,
-    /// What the candidate has there; `None` where it has no such field.
-    pub candidate: Option<FieldSide>,
-    /// What is thought of it.
-    pub rule: MaskRule,
-    /// Whether it makes the messages differ.
-    pub fails: bool,
-    /// What is to be said of it.
-    pub note: Option<String>,
-    moved: bool,
-}
-
-impl Difference {
-    /// Whether the field says the same in both, and only stands at another place.
-    pub fn is_place(&self) -> bool {
-        self.moved
-    }
-}
-
-/// A field of one message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FieldSide {
-    /// What it says, readable.
-    pub text: String,
-    /// The bytes it stands in.
-    pub span: Range<usize>,
-}
+use crate::model::message::{ReadMessage, StoredMessage};
 
 /// Whether what a mask lets pass is counted: it is, where it would be held against the candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,10 +43,11 @@ enum What {
 /// The differences of two messages, judged by `masks`. Values that are bound are taken note of, also where they are
 /// the same in both.
 pub(crate) fn compare(
-    reference: &Record,
-    candidate: &Record,
+    reference: &ReadMessage,
+    candidate: &ReadMessage,
     side: Side,
     masks: &mut Masks,
+    paths: &mut Paths,
     counts: MaskCounts,
 ) -> Vec<Difference> {
     let (ours, theirs) = (flat_fields(reference), flat_fields(candidate));
@@ -91,7 +57,7 @@ pub(crate) fn compare(
     };
     let differing = found.len();
     found.extend(unchanged(&ours, &theirs, reference, candidate));
-    let mut judge = Judge { reference, candidate, ours: &ours, side, masks, counts };
+    let mut judge = Judge { reference, candidate, ours: &ours, side, masks, paths, counts };
     let mut differences = Vec::new();
     for (at, found) in found.iter().enumerate() {
         let others = if at < differing { differing > 1 } else { differing > 0 };
@@ -130,8 +96,8 @@ fn by_bytes<'a>(ours: &'a [FlatField], theirs: &'a [FlatField], places: &[usize]
 fn by_name<'a>(
     ours: &'a [FlatField],
     theirs: &'a [FlatField],
-    reference: &Record,
-    candidate: &Record,
+    reference: &ReadMessage,
+    candidate: &ReadMessage,
 ) -> Vec<ComparedField<'a>> {
     let mates = mates(ours, theirs);
     let differs = |one: &FlatField, other: &FlatField| {
@@ -231,8 +197,8 @@ fn without_consequences(found: Vec<ComparedField<'_>>) -> Vec<ComparedField<'_>>
 fn unchanged<'a>(
     ours: &'a [FlatField],
     theirs: &'a [FlatField],
-    reference: &'a Record,
-    candidate: &'a Record,
+    reference: &'a ReadMessage,
+    candidate: &'a ReadMessage,
 ) -> impl Iterator<Item = ComparedField<'a>> {
     ours.iter().zip(mates(ours, theirs)).filter_map(move |(leaf, mate)| {
         let other = &theirs[mate?];
@@ -246,16 +212,17 @@ fn unchanged<'a>(
 }
 
 struct Judge<'a> {
-    reference: &'a Record,
-    candidate: &'a Record,
+    reference: &'a ReadMessage,
+    candidate: &'a ReadMessage,
     ours: &'a [FlatField],
     side: Side,
     masks: &'a mut Masks,
+    paths: &'a mut Paths,
     counts: MaskCounts,
 }
 
 /// What is thought of a difference, and what is to be said of it.
-type Opinion = (MaskRule, bool, Option<String>);
+type Opinion = (MaskRule, bool, Note);
 
 impl Judge<'_> {
     /// What is thought of a field; `None` where there is nothing to say. `others` says that other fields differ too.
@@ -274,18 +241,18 @@ impl Judge<'_> {
             }
             (What::Same, ..) => return None,
             (What::Place(one, other), rule, _) if !matches!(rule, MaskRule::Ignore | MaskRule::Context) => {
-                (MaskRule::Exact, true, Some(self.behind(one, other)))
+                (MaskRule::Exact, true, Note::written(self.behind(one, other)))
             }
             (What::Value, MaskRule::Exact, _) if others && self.follows(leaf) => {
-                (MaskRule::Follows, false, Some("follows from the others".to_owned()))
+                (MaskRule::Follows, false, Note::Fixed(Remark::Follows))
             }
             (What::Value, MaskRule::Exact, _) => (MaskRule::Exact, true, self.first_difference(found)),
-            (What::Absence, MaskRule::Exact | MaskRule::Bind, _) => (MaskRule::Exact, true, None),
+            (What::Absence, MaskRule::Exact | MaskRule::Bind, _) => (MaskRule::Exact, true, Note::None),
             (What::Value, MaskRule::Bind, Some(line)) => self.bind(found, line),
             (What::Value, MaskRule::Context, _) if !self.same_extension(leaf) => {
-                (MaskRule::Exact, true, None)
+                (MaskRule::Exact, true, Note::None)
             }
-            (_, rule, _) => (rule, false, None),
+            (_, rule, _) => (rule, false, Note::None),
         };
         let passes = !fails && rule != MaskRule::Follows && self.counts == MaskCounts::Yes;
         if let (Some(line), true) = (line, passes) {
@@ -295,28 +262,19 @@ impl Judge<'_> {
             (What::Value, Some(one), Some(other)) => text(one, self.reference) == text(other, self.candidate),
             _ => false,
         };
-        let note = if same_text && note.is_none() {
-            Some("the same value, written otherwise".to_owned())
-        } else {
-            note
-        };
-        let part = |leaf: Option<&FlatField>, record: &Record| {
-            let leaf = leaf?;
-            let bytes = record.bytes.get(leaf.span.clone()).unwrap_or_default();
-            let text = if same_text { readable(bytes) } else { text(leaf, record) };
-            Some(FieldSide { text, span: leaf.span.clone() })
-        };
-        let mut candidate = part(found.candidate, self.candidate);
+        let note = if same_text && note == Note::None { Note::Fixed(Remark::SameValue) } else { note };
+        let form = if same_text { TextForm::Written } else { TextForm::Value };
+        let side = |leaf: Option<&FlatField>| leaf.map(|leaf| FieldSide::new(leaf.span.clone(), form));
+        let mut candidate = side(found.candidate);
         // A changed byte can change what the field is; its bytes are still there.
         if found.what == What::Value && candidate.is_none() {
-            candidate = self.candidate.bytes.get(leaf.span.clone()).map(|bytes| FieldSide {
-                text: format!("the bytes {}", readable(bytes)),
-                span: leaf.span.clone(),
-            });
+            let still_there = self.candidate.bytes.get(leaf.span.clone()).is_some();
+            candidate = still_there.then(|| FieldSide::new(leaf.span.clone(), TextForm::Bytes));
         }
-        let reference = part(found.reference, self.reference);
+        let reference = side(found.reference);
         let moved = matches!(found.what, What::Place(..));
-        Some(Difference { name: leaf.path.clone(), reference, candidate, rule, fails, note, moved })
+        let name = self.paths.intern(&leaf.path);
+        Some(Difference { name, reference, candidate, rule, fails, note, moved })
     }
 
     /// Where a field stands, by what stands in front of it.
@@ -352,42 +310,41 @@ impl Judge<'_> {
 
     /// Holds a value to what it stood for before.
     fn bind(&mut self, found: &ComparedField<'_>, line: usize) -> Opinion {
-        let fails = |note: &str| (MaskRule::Bind, true, Some(note.to_owned()));
+        let fails = |note: Note| (MaskRule::Bind, true, note);
         let (Some(ours), Some(theirs)) = (found.reference, found.candidate) else {
-            return (MaskRule::Exact, true, None);
+            return (MaskRule::Exact, true, Note::None);
         };
         if std::mem::discriminant(&ours.value) != std::mem::discriminant(&theirs.value) {
-            return fails("a value of another kind");
+            return fails(Note::Fixed(Remark::OtherKind));
         }
         if let (Some(one), Some(other)) = (peer_id(ours), peer_id(theirs)) {
             let (one, other) = (&one.0[..one.client_part()], &other.0[..other.client_part()]);
             if one != other {
-                return (MaskRule::Exact, true, Some("another client".to_owned()));
+                return (MaskRule::Exact, true, Note::Fixed(Remark::OtherClient));
             }
         }
         if let Some(note) = self.phrased_otherwise(ours, theirs) {
-            return (MaskRule::Exact, true, Some(note.to_owned()));
+            return (MaskRule::Exact, true, Note::Fixed(note));
         }
-        let value = |leaf: &FlatField, record: &Record| canonical(leaf, record);
-        let (one, other) = (value(ours, self.reference), value(theirs, self.candidate));
+        let (one, other) = (canonical(ours, self.reference), canonical(theirs, self.candidate));
         let numbers = (self.reference.number, self.candidate.number);
         match self.masks.bind(line, self.side, one, &other, numbers) {
-            Ok(()) => (MaskRule::Bind, false, None),
-            Err(Clash::Reference(bound)) => fails(&format!(
+            Ok(()) => (MaskRule::Bind, false, Note::None),
+            Err(Clash::Reference(bound)) => fails(Note::written(format!(
                 "stood for {} in message {} of the candidate, {} of the reference",
                 shown(&bound.candidate),
                 bound.numbers.1,
                 bound.numbers.0
-            )),
+            ))),
             Err(Clash::Candidate(reference)) => {
-                fails(&format!("the candidate's value stood for {} before", shown(&reference)))
+                fails(Note::written(format!("the candidate's value stood for {} before", shown(&reference))))
             }
         }
     }
 
     /// Whether a parameter or header is spelled otherwise, or its value escaped otherwise: chance decides what the value
     /// is, the client how it is written.
-    fn phrased_otherwise(&self, ours: &FlatField, theirs: &FlatField) -> Option<&'static str> {
+    fn phrased_otherwise(&self, ours: &FlatField, theirs: &FlatField) -> Option<Remark> {
         let (
             Body::HttpTracker(HttpTrackerBody::Request(one, _)),
             Body::HttpTracker(HttpTrackerBody::Request(other, _)),
@@ -400,7 +357,7 @@ impl Judge<'_> {
                 let header = request.headers.iter().find(|header| header.name.start == leaf.span.start)?;
                 Some(request.part(header.name.start..header.value.start).to_vec())
             };
-            return (frame(one, ours) != frame(other, theirs)).then_some("spelled in another way");
+            return (frame(one, ours) != frame(other, theirs)).then_some(Remark::Spelled);
         }
         let parameter = |request: &'_ Request, leaf: &FlatField| {
             request.parameters().iter().position(|parameter| parameter.span() == leaf.span)
@@ -410,7 +367,7 @@ impl Judge<'_> {
         if one.part(our.name.clone()) != other.part(their.name.clone())
             || our.value.is_some() != their.value.is_some()
         {
-            return Some("spelled in another way");
+            return Some(Remark::Spelled);
         }
         // What neither value shows is not known; only when both styles write the other's value otherwise do they
         // disagree.
@@ -427,11 +384,16 @@ impl Judge<'_> {
         };
         let agree = writes(one, at, &their.decoded, &raw(other, their))
             || writes(other, their_at, &our.decoded, &raw(one, our));
-        (!agree).then_some("escaped in another way")
+        (!agree).then_some(Remark::Escaped)
     }
 
     /// Where two long values first differ, since their text does not show it.
-    fn first_difference(&self, found: &ComparedField<'_>) -> Option<String> {
+    fn first_difference(&self, found: &ComparedField<'_>) -> Note {
+        self.first_difference_of(found).map_or(Note::None, |numbers| Note::FirstDiffers(Box::new(numbers)))
+    }
+
+    /// Its offset in the field, how many bytes differ, and how many bytes the shorter value has.
+    fn first_difference_of(&self, found: &ComparedField<'_>) -> Option<[usize; 3]> {
         let (ours, theirs) = (found.reference?, found.candidate?);
         let is_long = match &ours.value {
             Value::Payload(_) => true,
@@ -445,10 +407,7 @@ impl Judge<'_> {
         let other = self.candidate.bytes.get(theirs.span.clone())?;
         let at = one.iter().zip(other).position(|(one, other)| one != other)?;
         let number = one.iter().zip(other).filter(|(one, other)| one != other).count();
-        Some(format!(
-            "first differs at byte {at} of the field, in {number} of {}",
-            one.len().min(other.len())
-        ))
+        Some([at, number, one.len().min(other.len())])
     }
 }
 
@@ -458,18 +417,17 @@ const EXTENDED_ID: &str = "extension.extended_id";
 const LONG: usize = 32;
 
 /// Two blocks of which only digests are known.
-pub(crate) fn blocks_differ(one: &StoredMessage, other: &StoredMessage) -> Difference {
-    let part = |kept: &StoredMessage| {
-        let digest = kept.digest().map_or(String::new(), |digest| Hex(digest).to_string());
-        Some(FieldSide { text: format!("SHA-1 {digest}"), span: kept.bytes.len()..kept.length() as usize })
+pub(crate) fn blocks_differ(one: &StoredMessage, other: &StoredMessage, paths: &mut Paths) -> Difference {
+    let side = |message: &StoredMessage| {
+        Some(FieldSide::new(message.bytes.len()..message.length() as usize, TextForm::Digest))
     };
     Difference {
-        name: "block".to_owned(),
-        reference: part(one),
-        candidate: part(other),
+        name: paths.intern("block"),
+        reference: side(one),
+        candidate: side(other),
         rule: MaskRule::Exact,
         fails: true,
-        note: Some("only digests of the blocks are kept".to_owned()),
+        note: Note::Fixed(Remark::DigestsAlone),
         moved: false,
     }
 }

@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use bittrace_protocol::field::{Field, Role, Value};
 use bittrace_protocol::{Hex, PeerId};
-use bittrace_trace::Record;
 use bittrace_trace::units::size;
 
 use crate::diff::mask::Mask;
+use crate::model::message::ReadMessage;
 
 /// A field without parts of its own.
 #[derive(Debug, Clone)]
@@ -26,9 +26,9 @@ pub(crate) struct FlatField {
 }
 
 /// The leaves of a message, in order; together they tile it.
-pub(crate) fn flat_fields(record: &Record) -> Vec<FlatField> {
+pub(crate) fn flat_fields(message: &ReadMessage) -> Vec<FlatField> {
     let mut leaves = Vec::new();
-    for field in record.fields() {
+    for field in message.fields() {
         collect(field, "", &mut leaves);
     }
     let mut seen: HashMap<String, usize> = HashMap::new();
@@ -60,25 +60,25 @@ pub(crate) fn peer_id(leaf: &FlatField) -> Option<PeerId> {
 }
 
 /// A value in the one form in which it is bound, however it was written.
-pub(crate) fn canonical(leaf: &FlatField, record: &Record) -> Vec<u8> {
+pub(crate) fn canonical(leaf: &FlatField, message: &ReadMessage) -> Vec<u8> {
     match &leaf.value {
         Value::Unsigned(number) => number.to_string().into_bytes(),
         Value::Signed(number) => number.to_string().into_bytes(),
         Value::Text(text) => text.clone().into_bytes(),
         Value::Bytes(bytes) => bytes.clone(),
         Value::Address(address) => address.to_string().into_bytes(),
-        _ => record.bytes.get(leaf.span.clone()).unwrap_or_default().to_vec(),
+        _ => message.bytes.get(leaf.span.clone()).unwrap_or_default().to_vec(),
     }
 }
 
 /// What a leaf says, readable.
-pub(crate) fn text(leaf: &FlatField, record: &Record) -> String {
+pub(crate) fn text(leaf: &FlatField, message: &ReadMessage) -> String {
     if let Some(id) = peer_id(leaf) {
         return id.readable();
     }
     match &leaf.value {
         Value::None | Value::List | Value::Map => {
-            readable(record.bytes.get(leaf.span.clone()).unwrap_or_default())
+            readable(message.bytes.get(leaf.span.clone()).unwrap_or_default())
         }
         Value::Unsigned(number) => number.to_string(),
         Value::Signed(number) => number.to_string(),
@@ -115,7 +115,7 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
 }
 
 /// Whether a message has a field that `mask` is about.
-pub(crate) fn has(record: &Record, mask: &Mask) -> bool {
-    let (message, protocol) = (record.body.message(), record.body.protocol());
-    flat_fields(record).iter().any(|leaf| mask.covers(message, protocol, &leaf.path))
+pub(crate) fn has(message: &ReadMessage, mask: &Mask) -> bool {
+    let (name, protocol) = (message.body.message(), message.body.protocol());
+    flat_fields(message).iter().any(|leaf| mask.covers(name, protocol, &leaf.path))
 }

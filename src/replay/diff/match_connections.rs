@@ -39,6 +39,12 @@ pub(crate) fn match_connections(
 /// How many pairs of conversations are looked at one by one; beyond, only what is equal pairs.
 const SCORED: usize = 4_000_000;
 
+/// The bits that hold a number below [`SCORED`].
+const PLACE_BITS: u32 = SCORED.ilog2() + 1;
+
+/// No score is higher: the sum of all points.
+const MOST_SCORE: u32 = 1023;
+
 struct Couples {
     pairs: Vec<(usize, usize)>,
     taken: [Vec<bool>; 2],
@@ -57,17 +63,24 @@ impl Couples {
         theirs: &[Traits],
         score: impl Fn(&Traits, &Traits) -> Option<u32>,
     ) {
-        let mut scores = Vec::new();
+        // A number for each pair, whose order is that of the pairs: the higher score first, then the nearer rank, then
+        // the place. There are up to SCORED of them, so that each takes no more than eight bytes.
+        let mut order: Vec<u64> = Vec::new();
         for (one, our) in ours.iter().enumerate() {
             for (other, their) in theirs.iter().enumerate() {
                 if let Some(score) = score(our, their) {
-                    let apart = our.rank.abs_diff(their.rank);
-                    scores.push((std::cmp::Reverse(score), apart, one, other));
+                    let apart = our.rank.abs_diff(their.rank) as u64;
+                    let place = (one * theirs.len() + other) as u64;
+                    order.push(
+                        (u64::from(MOST_SCORE - score) << (2 * PLACE_BITS)) | (apart << PLACE_BITS) | place,
+                    );
                 }
             }
         }
-        scores.sort_unstable();
-        for (_, _, one, other) in scores {
+        order.sort_unstable();
+        for number in order {
+            let place = (number & ((1 << PLACE_BITS) - 1)) as usize;
+            let (one, other) = (place / theirs.len(), place % theirs.len());
             if !self.taken[0][one] && !self.taken[1][other] {
                 self.pair(one, other);
             }
@@ -150,8 +163,8 @@ impl<'a> Traits<'a> {
             request,
             first: first.map_or(&[], |first| &first.bytes[..]),
             far: conversation.far(),
-            called: conversation.dialled().then(|| conversation.far()),
-            dialled: conversation.dialled(),
+            called: conversation.is_outgoing().then(|| conversation.far()),
+            dialled: conversation.is_outgoing(),
             peer_id: far.peer_id,
             client: far.client.as_deref(),
             torrent: conversation.torrent,

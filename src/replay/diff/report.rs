@@ -2,7 +2,7 @@
 
 use bittrace_trace::Side;
 
-use crate::diff::compare_fields::Difference;
+use crate::diff::difference::Difference;
 use crate::diff::mask::Mask;
 
 /// What is thought of a message and its counterpart.

@@ -127,7 +127,7 @@ fn told(reference: Run, candidate: Run) -> Vec<String> {
             let lost = if pair.lost { " lost" } else { "" };
             let mut line = format!("{} {}{lost}", pair.verdict.name(), name.unwrap_or_default());
             for difference in &pair.differences {
-                let note = difference.note.as_deref().unwrap_or_default();
+                let note = difference.note().unwrap_or_default();
                 line.push_str(format!("; {} {} {note}", difference.name, difference.rule.name()).trim_end());
             }
             lines.push(line);
@@ -291,30 +291,39 @@ fn masks_that_cannot_be_read_say_what_is_wrong() {
 }
 
 #[test]
-fn blocks_beyond_the_budget_are_compared_by_their_digests() {
+fn blocks_beyond_half_of_the_limit_are_compared_by_their_digests() {
     let block = |byte: u8| {
         let bytes = [&[0, 0, 0, 0, 0, 0, 0, 0][..], &[byte; 32]].concat();
         [&(bytes.len() as u32 + 1).to_be_bytes()[..], &[7], &bytes].concat()
     };
-    let read = |byte: u8, budget: usize| {
+    let read_within = |byte: u8, limit: usize| {
         let bytes = Run::new().peer("-TR3000-abcdefghijkl", &[block(byte)]).recorder.finish().unwrap();
         let mut trace =
             Trace::from_reader("a run".to_owned(), Cursor::new(bytes), Default::default()).unwrap();
-        let mut transcriber = crate::Transcriber::new(budget);
+        let mut transcriber = crate::Transcriber::new("a run", limit);
         while let Some(dissected) = trace.next().unwrap() {
-            transcriber.push(dissected);
+            transcriber.push(dissected)?;
         }
-        transcriber.finish(&trace)
+        Ok::<_, crate::TranscriptError>(transcriber.finish(&trace))
     };
+    let read = |byte: u8, limit: usize| read_within(byte, limit).unwrap();
     let disagreements = |one: &Transcript, other: &Transcript| {
         let report = diff(one, other, &DiffOptions::exact()).unwrap();
         let pairs = report.conversations.iter().flat_map(|compared| &compared.pairs);
         let differing: Vec<_> = pairs.filter(|pair| pair.verdict != PairVerdict::Same).collect();
-        differing.iter().flat_map(|pair| &pair.differences).map(|one| one.name.clone()).collect::<Vec<_>>()
+        differing
+            .iter()
+            .flat_map(|pair| &pair.differences)
+            .map(|one| one.name.to_string())
+            .collect::<Vec<_>>()
     };
-    assert_eq!(read(1, 0).shortened, 1);
-    for budgets in [(0, 0), (0, 1000), (1000, 0), (1000, 1000)] {
-        assert!(disagreements(&read(1, budgets.0), &read(1, budgets.1)).is_empty(), "{budgets:?}");
-        assert_eq!(disagreements(&read(1, budgets.0), &read(2, budgets.1)), ["block"], "{budgets:?}");
+    // Two handshakes take more than 300 bytes; with the header of a piece more than 400, and less than 600.
+    let (small, large) = (600, 4000);
+    assert_eq!((read(1, small).shortened, read(1, large).shortened), (1, 0));
+    for limits in [(small, small), (small, large), (large, small), (large, large)] {
+        assert!(disagreements(&read(1, limits.0), &read(1, limits.1)).is_empty(), "{limits:?}");
+        assert_eq!(disagreements(&read(1, limits.0), &read(2, limits.1)), ["block"], "{limits:?}");
     }
+    let error = read_within(1, 400).unwrap_err();
+    assert!(matches!(error, crate::TranscriptError::TooLong { number: 3, .. }), "{error}");
 }

@@ -1,11 +1,16 @@
-//! A record as a transcript keeps it: its exact bytes, and no more beside them than is needed to read them again.
-//! Captures of millions of small messages fit into memory this way.
+//! A message as a transcript stores it: its exact bytes, and beside them only what the bytes do not say by themselves.
+//! The meaning is read again from the bytes when it is wanted, so that captures of millions of small messages fit into
+//! memory.
 
-use bittrace_protocol::wire::{Extension, Message, MessageId};
-use bittrace_protocol::{Hex, PieceIndex};
-use bittrace_trace::record::{Body, Frames, PeerWireBody, Reason, Unreadable};
+use std::sync::Arc;
+
+use bittrace_protocol::field::Field;
+use bittrace_protocol::tracker::{http, udp};
+use bittrace_protocol::wire::{Extension, Handshake, Message, MessageId, PIECE_HEADER};
+use bittrace_protocol::{Block, Hex, PieceIndex, Timestamp, dht, lsd};
+use bittrace_trace::record::{Body, Frames, HttpTrackerBody, PeerWireBody, Reason, Unreadable};
 use bittrace_trace::units::size;
-use bittrace_trace::{Protocol, Record, describe};
+use bittrace_trace::{Protocol, Record};
 use bytes::{Bytes, BytesMut};
 use sha1::{Digest, Sha1};
 
@@ -14,6 +19,8 @@ use sha1::{Digest, Sha1};
 pub struct StoredMessage {
     /// Its number in its capture, from 1.
     pub number: u64,
+    /// When the last packet that carried it was captured.
+    pub at: Timestamp,
     /// The packets that carried it, as Wireshark counts them.
     pub frames: Frames,
     /// Its exact bytes; of a piece beyond the budget only the header, and empty for a gap.
@@ -21,66 +28,112 @@ pub struct StoredMessage {
     meaning: Meaning,
 }
 
-/// What the bytes mean. What they say by themselves is not kept beside them.
+/// What the bytes do not say by themselves.
 #[derive(Debug, Clone)]
 enum Meaning {
+    /// A peer-wire message: nothing.
     Message,
+    /// An extended message: which extension its id stands for.
     Extended(Box<Extension>),
-    /// A piece of which only the header is kept, and the SHA-1 of its block.
+    /// A piece of which only the header is stored, and the SHA-1 of its block.
     Shortened(Box<[u8; 20]>),
+    /// The message's name, and how it is read again.
+    Named(&'static str, Reader),
+    /// What is not read again from the bytes alone.
     Other(Box<Body>),
+}
+
+/// How a message is read again from its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    /// A DHT message. The name says which method a response answers.
+    Dht,
+    Handshake,
+    Lsd,
+    UdpRequest,
+    UdpResponseIpv4,
+    UdpResponseIpv6,
+    HttpRequest,
+    HttpResponse,
+    Utp,
+}
+
+/// A message with its meaning, apart from its conversation.
+#[derive(Debug, Clone)]
+pub(crate) struct ReadMessage {
+    /// Its number in its capture, from 1.
+    pub(crate) number: u64,
+    /// Its exact bytes.
+    pub(crate) bytes: Bytes,
+    /// What they mean.
+    pub(crate) body: Body,
+}
+
+impl ReadMessage {
+    /// The fields that tile the message's bytes.
+    pub(crate) fn fields(&self) -> Vec<Field> {
+        self.body.fields(&self.bytes)
+    }
 }
 
 impl StoredMessage {
     /// The message's name, as [`Body::message`] has it.
     pub fn message(&self) -> &'static str {
         match &self.meaning {
+            Meaning::Named(name, _) => name,
             Meaning::Other(body) => body.message(),
-            _ => self.bytes.get(4).map_or("keep-alive", |&id| MessageId(id).name()),
+            Meaning::Message | Meaning::Extended(_) | Meaning::Shortened(_) => {
+                self.bytes.get(4).map_or("keep-alive", |&id| MessageId(id).name())
+            }
         }
     }
 
     /// The protocol it belongs to.
     pub fn protocol(&self) -> Protocol {
         match &self.meaning {
+            Meaning::Named(_, reader) => reader.protocol(),
             Meaning::Other(body) => body.protocol(),
-            _ => Protocol::PeerWire,
+            Meaning::Message | Meaning::Extended(_) | Meaning::Shortened(_) => Protocol::PeerWire,
         }
     }
 
     /// What it means, read again from its bytes. Of a shortened piece the block is empty.
     pub fn body(&self) -> Body {
-        let opaque = || Body::Unreadable(Protocol::PeerWire, Unreadable::Opaque(Reason::Damaged));
-        match &self.meaning {
-            Meaning::Message => Message::decode(&self.bytes)
-                .map_or_else(|_| opaque(), |message| Body::PeerWire(PeerWireBody::Message(message))),
-            Meaning::Extended(extension) => Message::decode(&self.bytes).map_or_else(
-                |_| opaque(),
-                |message| Body::PeerWire(PeerWireBody::Extended(message, (**extension).clone())),
-            ),
-            Meaning::Shortened(_) => {
-                let (index, begin, _) = self.block().unwrap_or_default();
-                Body::PeerWire(PeerWireBody::Message(Message::Piece {
-                    index: PieceIndex(index),
-                    begin,
-                    block: Bytes::new(),
-                }))
+        let read = match &self.meaning {
+            Meaning::Message | Meaning::Shortened(_) => {
+                self.peer_message().map(|message| Body::PeerWire(PeerWireBody::Message(message)))
             }
-            Meaning::Other(body) => (**body).clone(),
+            Meaning::Extended(extension) => self
+                .peer_message()
+                .map(|message| Body::PeerWire(PeerWireBody::Extended(message, (**extension).clone()))),
+            Meaning::Named(name, reader) => reader.read(name, &self.bytes),
+            Meaning::Other(body) => Some((**body).clone()),
+        };
+        // What was read once is read again: the bytes are the same.
+        read.unwrap_or(Body::Unreadable(self.protocol(), Unreadable::Opaque(Reason::Damaged)))
+    }
+
+    /// The peer-wire message that it is, read again from its bytes; `None` for a handshake, and for messages of other
+    /// protocols. Of a shortened piece the block is empty.
+    pub fn peer_message(&self) -> Option<Message> {
+        match &self.meaning {
+            Meaning::Message | Meaning::Extended(_) => Message::decode(&self.bytes).ok(),
+            Meaning::Shortened(_) => {
+                let Block { index, begin, .. } = self.block()?;
+                Some(Message::Piece { index, begin, block: Bytes::new() })
+            }
+            Meaning::Named(..) | Meaning::Other(_) => None,
         }
     }
 
-    /// How many bytes of the stream it stands for, those that were lost or not kept included.
+    /// How many bytes of the stream it stands for, those that were lost or not stored included.
     pub fn length(&self) -> u64 {
         match &self.meaning {
             Meaning::Shortened(_) => {
                 let prefix = self.bytes.first_chunk::<4>().copied().unwrap_or_default();
                 4 + u64::from(u32::from_be_bytes(prefix))
             }
-            Meaning::Other(body) => match **body {
-                Body::Unreadable(_, Unreadable::Gap(length)) => length,
-                _ => self.bytes.len() as u64,
-            },
+            Meaning::Other(body) => body.length(&self.bytes),
             _ => self.bytes.len() as u64,
         }
     }
@@ -104,7 +157,7 @@ impl StoredMessage {
         )
     }
 
-    /// The SHA-1 of the block, where the block itself is not kept.
+    /// The SHA-1 of the block, where the block itself is not stored.
     pub fn digest(&self) -> Option<&[u8; 20]> {
         match &self.meaning {
             Meaning::Shortened(digest) => Some(digest),
@@ -112,7 +165,7 @@ impl StoredMessage {
         }
     }
 
-    /// Whether two messages have the same bytes. A block that is not kept is judged by its digest.
+    /// Whether two messages have the same bytes. A block that is not stored is judged by its digest.
     pub fn same_bytes(&self, other: &Self) -> bool {
         match (self.digest(), other.digest()) {
             (None, None) => self.bytes == other.bytes && self.length() == other.length(),
@@ -122,7 +175,12 @@ impl StoredMessage {
         }
     }
 
-    /// The same message as it would be kept beyond the budget; `None` of what is no piece.
+    /// The message with its meaning.
+    pub(crate) fn read(&self) -> ReadMessage {
+        ReadMessage { number: self.number, bytes: self.bytes.clone(), body: self.body() }
+    }
+
+    /// The same message as it would be stored beyond the budget; `None` of what is not a piece.
     pub(crate) fn shortened(&self) -> Option<Self> {
         let block = self.bytes.get(PIECE_HEADER..)?;
         (self.message() == "piece").then(|| Self {
@@ -132,41 +190,122 @@ impl StoredMessage {
         })
     }
 
-    /// Piece, offset and length of the block that it carries; `None` where it is no piece.
-    pub(crate) fn block(&self) -> Option<(u32, u32, u32)> {
+    /// The block that a piece carries, by what its header says; `None` where the message is too short to be a piece.
+    pub(crate) fn block(&self) -> Option<Block> {
         let number = |at| self.bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
-        Some((number(5)?, number(9)?, number(0)?.saturating_sub(9)))
+        let header = PIECE_HEADER as u32 - 4;
+        Some(Block {
+            index: PieceIndex(number(5)?),
+            begin: number(9)?,
+            length: number(0)?.saturating_sub(header),
+        })
     }
 
-    /// As a record, to be shown. What a record knows of its stream is the conversation's to fill in.
-    pub(crate) fn fill(&self, mut record: Record) -> Record {
-        record.number = self.number;
-        record.frames = self.frames.clone();
-        record.bytes = self.bytes.clone();
-        record.body = self.body();
-        record
-    }
-
-    /// What it says, on one line.
-    pub(crate) fn summary(&self, record: &Record) -> String {
+    /// What it says, on one line. `client` is what its sender calls itself.
+    pub fn describe(&self, client: Option<&str>) -> String {
         match (self.digest(), self.block()) {
-            (Some(digest), Some((index, begin, length))) => {
+            (Some(digest), Some(Block { index, begin, length })) => {
                 format!("piece {index}, {} at {begin}, SHA-1 {}", size(length.into()), Hex(digest))
             }
-            _ => describe(record),
+            _ => self.body().describe(&self.bytes, client, None),
         }
     }
 }
 
-/// The bytes of a piece before its block (BEP 3): length, id, index, begin.
-const PIECE_HEADER: usize = 13;
+impl Meaning {
+    fn of(body: Body, from_ipv6: bool) -> Self {
+        let reader = match &body {
+            Body::PeerWire(PeerWireBody::Message(_)) => return Self::Message,
+            Body::PeerWire(PeerWireBody::Handshake(_)) => Reader::Handshake,
+            Body::Dht(..) => Reader::Dht,
+            Body::Lsd(_) => Reader::Lsd,
+            Body::UdpTracker(packet) => match **packet {
+                udp::Packet::ConnectRequest { .. }
+                | udp::Packet::AnnounceRequest(_)
+                | udp::Packet::ScrapeRequest { .. } => Reader::UdpRequest,
+                _ if from_ipv6 => Reader::UdpResponseIpv6,
+                _ => Reader::UdpResponseIpv4,
+            },
+            Body::HttpTracker(HttpTrackerBody::Request(..)) => Reader::HttpRequest,
+            Body::HttpTracker(HttpTrackerBody::Response(..)) => Reader::HttpResponse,
+            Body::Unreadable(Protocol::Utp, Unreadable::Datagram) => Reader::Utp,
+            Body::PeerWire(PeerWireBody::Extended(..)) => {
+                let Body::PeerWire(PeerWireBody::Extended(_, extension)) = body else { return Self::Message };
+                return Self::Extended(Box::new(extension));
+            }
+            _ => return Self::Other(Box::new(body)),
+        };
+        let name = body.message();
+        // The method that a response or an error answers stands in another message.
+        match &body {
+            Body::Dht(message, method) if method_of(name, &message.kind) != *method => {
+                Self::Other(Box::new(body))
+            }
+            _ => Self::Named(name, reader),
+        }
+    }
+}
 
-/// Copies what is to be kept into memory of its own, since a slice of a record's bytes holds the whole buffer they
-/// were read into.
+impl Reader {
+    const fn protocol(self) -> Protocol {
+        match self {
+            Self::Handshake => Protocol::PeerWire,
+            Self::Dht => Protocol::Dht,
+            Self::Lsd => Protocol::Lsd,
+            Self::UdpRequest | Self::UdpResponseIpv4 | Self::UdpResponseIpv6 => Protocol::UdpTracker,
+            Self::HttpRequest | Self::HttpResponse => Protocol::HttpTracker,
+            Self::Utp => Protocol::Utp,
+        }
+    }
+
+    fn read(self, name: &str, bytes: &[u8]) -> Option<Body> {
+        let packet = |packet| Body::UdpTracker(Arc::new(packet));
+        match self {
+            Self::Dht => dht::Message::decode(bytes).ok().map(|message| {
+                let method = method_of(name, &message.kind);
+                Body::Dht(Arc::new(message), method)
+            }),
+            Self::Handshake => Handshake::decode(bytes)
+                .ok()
+                .map(|handshake| Body::PeerWire(PeerWireBody::Handshake(handshake))),
+            Self::Lsd => lsd::Announce::decode(bytes).ok().map(|announce| Body::Lsd(Arc::new(announce))),
+            Self::UdpRequest => udp::decode_request(bytes).ok().map(packet),
+            Self::UdpResponseIpv4 => udp::decode_response(bytes, false).ok().map(packet),
+            Self::UdpResponseIpv6 => udp::decode_response(bytes, true).ok().map(packet),
+            Self::HttpRequest => http::Request::decode(bytes).ok().map(|request| {
+                let kind = request.kind();
+                Body::HttpTracker(HttpTrackerBody::Request(Arc::new(request), Arc::new(kind)))
+            }),
+            Self::HttpResponse => http::Response::decode(bytes).ok().map(|response| {
+                let reply = response.reply();
+                Body::HttpTracker(HttpTrackerBody::Response(Arc::new(response), Arc::new(reply)))
+            }),
+            Self::Utp => Some(Body::Unreadable(Protocol::Utp, Unreadable::Datagram)),
+        }
+    }
+}
+
+/// The method of a DHT message of this `name`: of a query its own, of a response that of the query that it answers, as
+/// the name has it.
+fn method_of(name: &str, kind: &dht::Kind) -> Option<dht::Method> {
+    match kind {
+        dht::Kind::Query(query) => Some(query.method.clone()),
+        dht::Kind::Response(_) => {
+            name.strip_suffix("-response").map(|name| dht::Method::from_name(name.as_bytes()))
+        }
+        dht::Kind::Error(..) => None,
+    }
+}
+
+/// Stores messages within a limit on memory. What is stored is copied into memory of its own, since a slice of a record's
+/// bytes holds the whole buffer that they were read into.
 #[derive(Debug)]
 pub(crate) struct MessageStore {
     chunk: BytesMut,
-    left: usize,
+    /// The memory that all messages may take, in bytes.
+    pub(crate) limit: usize,
+    /// The memory that the messages take so far, in bytes.
+    used: usize,
     /// How many pieces were shortened.
     pub(crate) shortened: u64,
 }
@@ -175,34 +314,31 @@ pub(crate) struct MessageStore {
 const CHUNK: usize = 256 * 1024;
 
 impl MessageStore {
-    /// A keeper that keeps blocks whole while all bytes together are within `budget`.
-    pub(crate) fn new(budget: usize) -> Self {
-        Self { chunk: BytesMut::new(), left: budget, shortened: 0 }
+    /// A store for `limit` bytes. Blocks are stored whole while all messages together take no more than half of them, so
+    /// that there is room for the messages themselves.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { chunk: BytesMut::new(), limit, used: 0, shortened: 0 }
     }
 
-    pub(crate) fn keep(&mut self, record: Record) -> StoredMessage {
-        let Record { number, mut frames, bytes, body, .. } = record;
+    /// Whether the messages take more memory than they may.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.used > self.limit
+    }
+
+    pub(crate) fn store(&mut self, record: Record) -> StoredMessage {
+        let Record { number, at, source, mut frames, bytes, body, .. } = record;
         frames.shrink_to_fit();
         let is_piece = matches!(body, Body::PeerWire(PeerWireBody::Message(Message::Piece { .. })));
-        if is_piece && bytes.len() > self.left {
+        let (stored, meaning) = if is_piece && self.used + bytes.len() > self.limit / 2 {
             self.shortened += 1;
             let digest = Sha1::digest(&bytes[PIECE_HEADER..]);
-            let bytes = self.copy(&bytes[..PIECE_HEADER]);
-            return StoredMessage {
-                number,
-                frames,
-                bytes,
-                meaning: Meaning::Shortened(Box::new(digest.into())),
-            };
-        }
-        self.left = self.left.saturating_sub(bytes.len());
-        let bytes = self.copy(&bytes);
-        let meaning = match body {
-            Body::PeerWire(PeerWireBody::Message(_)) => Meaning::Message,
-            Body::PeerWire(PeerWireBody::Extended(_, extension)) => Meaning::Extended(Box::new(extension)),
-            body => Meaning::Other(Box::new(body)),
+            (self.copy(&bytes[..PIECE_HEADER]), Meaning::Shortened(Box::new(digest.into())))
+        } else {
+            (self.copy(&bytes), Meaning::of(body, source.is_ipv6()))
         };
-        StoredMessage { number, frames, bytes, meaning }
+        let message = StoredMessage { number, at, frames, bytes: stored, meaning };
+        self.used += message.memory();
+        message
     }
 
     fn copy(&mut self, bytes: &[u8]) -> Bytes {
@@ -214,5 +350,22 @@ impl MessageStore {
         }
         self.chunk.extend_from_slice(bytes);
         self.chunk.split().freeze()
+    }
+}
+
+impl StoredMessage {
+    /// The memory that it takes, in bytes, about.
+    fn memory(&self) -> usize {
+        let beside = match &self.meaning {
+            Meaning::Message | Meaning::Named(..) => 0,
+            Meaning::Extended(_) | Meaning::Shortened(_) => 32,
+            // A request to a web seed is stored with its parts, which have its bytes once more.
+            Meaning::Other(body) if matches!(**body, Body::WebSeed(_)) => {
+                size_of::<Body>() + 2 * self.bytes.len()
+            }
+            Meaning::Other(_) => size_of::<Body>(),
+        };
+        let frames = if self.frames.spilled() { self.frames.len() * size_of::<u64>() } else { 0 };
+        size_of::<Self>() + self.bytes.len() + frames + beside
     }
 }

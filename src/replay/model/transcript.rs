@@ -1,20 +1,44 @@
 //! A capture read into conversations: each connection or flow of datagrams, what either end said on it, in order.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use bittrace_protocol::peer::PeerSide;
 use bittrace_protocol::{InfoHash, PeerId, Timestamp};
-use bittrace_trace::record::{Body, Frames, PeerWireBody, Protocol, Side, Transport, Unreadable};
+use bittrace_trace::record::{Body, PeerWireBody, Protocol, Side, Transport, Unreadable};
 use bittrace_trace::{
     Direction, Dissected, Flow, Record, StreamId, StreamOpening, Trace, TraceError, TraceOptions,
 };
-use bytes::Bytes;
 
 use crate::model::message::{MessageStore, StoredMessage};
 
-/// How many bytes of messages are kept whole of a capture: 512 MiB. Beyond, blocks are kept as digests.
-pub const BUDGET: usize = 512 << 20;
+/// The memory that the messages of one capture may take, in bytes: 1 GiB. Blocks are stored whole while all messages
+/// together take no more than half of it; beyond, only their digests are stored.
+pub const TRANSCRIPT_LIMIT: usize = 1 << 30;
+
+/// Why a capture is not a transcript.
+#[derive(Debug, thiserror::Error)]
+pub enum TranscriptError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
+    /// Its messages take more memory than they may, though their blocks are not stored.
+    #[error(
+        "{name}: its messages take more than {} MiB of memory, from message {number} on: choose a part of the capture, \
+         for instance with tshark -r {name} -Y FILTER -w PART",
+        limit >> 20
+    )]
+    TooLong {
+        /// The capture.
+        name: String,
+        /// The first message that found no room.
+        number: u64,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+}
 
 /// A capture as conversations.
 #[derive(Debug)]
@@ -25,6 +49,9 @@ pub struct Transcript {
     pub local: Option<IpAddr>,
     /// Its conversations, in the order in which they were recognised.
     pub conversations: Vec<Conversation>,
+    /// The torrent that it is mostly about: that of which the local host says most to peers and trackers. `None` where the
+    /// local host says nothing of any.
+    pub torrent: Option<InfoHash>,
     /// How many records they have together.
     pub records: u64,
     /// How many pieces are kept as header and digest, the budget being spent.
@@ -116,8 +143,9 @@ impl Transcript {
     /// Reads the capture file at `path`.
     ///
     /// # Errors
-    /// When it cannot be read to its end. A file that was cut short is read as far as it goes.
-    pub fn open(path: &Path, options: TraceOptions) -> Result<Self, TraceError> {
+    /// When it cannot be read to its end, or takes more memory than [`TRANSCRIPT_LIMIT`]. A file that was cut short is read
+    /// as far as it goes.
+    pub fn open(path: &Path, options: TraceOptions) -> Result<Self, TranscriptError> {
         Self::read(Trace::open(path, options)?)
     }
 
@@ -125,10 +153,10 @@ impl Transcript {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn read(mut trace: Trace) -> Result<Self, TraceError> {
-        let mut transcriber = Transcriber::new(BUDGET);
+    pub fn read(mut trace: Trace) -> Result<Self, TranscriptError> {
+        let mut transcriber = Transcriber::new(trace.capture().name(), TRANSCRIPT_LIMIT);
         while let Some(dissected) = trace.next()? {
-            transcriber.push(dissected);
+            transcriber.push(dissected)?;
         }
         Ok(transcriber.finish(&trace))
     }
@@ -136,6 +164,38 @@ impl Transcript {
     /// The client of the host the capture is about, if it has said so.
     pub fn client(&self) -> Option<&str> {
         self.conversations.iter().find_map(|one| one.way(Side::Local).client.as_deref())
+    }
+
+    /// The conversation on this stream.
+    pub fn conversation(&self, stream: StreamId) -> Option<&Conversation> {
+        let at = self.conversations.binary_search_by_key(&stream, |known| known.stream).ok()?;
+        self.conversations.get(at)
+    }
+
+    /// The conversations with peers about its torrent, in the order in which they began. Those over uTP are left out.
+    pub fn peers(&self) -> impl Iterator<Item = &Conversation> {
+        let peers = self.conversations.iter().filter(|one| one.role == ConversationRole::Peer);
+        peers.filter(|one| one.transport != Transport::Utp && self.is_about(one))
+    }
+
+    /// The conversations with trackers about its torrent, in the order in which they began.
+    pub fn trackers(&self) -> impl Iterator<Item = &Conversation> {
+        let is_tracker = |role| matches!(role, ConversationRole::HttpTracker | ConversationRole::UdpTracker);
+        self.conversations.iter().filter(move |one| is_tracker(one.role) && self.is_about(one))
+    }
+
+    /// Whether a conversation is about the torrent that the capture is mostly about, as far as it says.
+    fn is_about(&self, conversation: &Conversation) -> bool {
+        conversation.torrent.is_none_or(|torrent| Some(torrent) == self.torrent)
+    }
+
+    /// When its first and its last message were captured; `None` where it has none.
+    pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        let times = || {
+            let sides = self.conversations.iter().flat_map(|one| &one.ways);
+            sides.flat_map(|way| &way.messages).map(|message| message.at)
+        };
+        Some((times().min()?, times().max()?))
     }
 
     /// The torrents that its conversations are about, each once.
@@ -185,44 +245,43 @@ impl Conversation {
     }
 
     /// Whether the local host opened it.
-    pub fn dialled(&self) -> bool {
+    pub fn is_outgoing(&self) -> bool {
         self.local == Direction::FromInitiator
     }
 
-    /// A message as a record. Times, notes and answers are not kept.
-    pub fn record(&self, side: Side, kept: &StoredMessage) -> Record {
-        let direction = match side {
+    /// The local host's address.
+    pub const fn local_address(&self) -> SocketAddr {
+        self.flow.ends(self.local).0
+    }
+
+    /// The end of the connection at which `side` is.
+    pub fn peer_side(&self, side: Side) -> PeerSide {
+        PeerSide::from(match side {
             Side::Local => self.local,
             Side::Remote => self.local.reverse(),
-        };
-        let (source, destination) = self.flow.ends(direction);
-        kept.fill(Record {
-            number: 0,
-            at: Timestamp::EPOCH,
-            stream: self.stream,
-            direction,
-            side,
-            source,
-            destination,
-            transport: self.transport,
-            frames: Frames::new(),
-            offset: 0,
-            bytes: Bytes::new(),
-            decrypted: false,
-            body: Body::Unreadable(Protocol::Utp, Unreadable::Datagram),
-            notes: Vec::new(),
-            answers: None,
-            effect: bittrace_trace::PeerEffect::default(),
-            client: self.way(side).client.clone(),
-            torrent: self.torrent,
-            describes: None,
-            in_doubt: false,
         })
     }
 
-    /// What a message says, on one line.
-    pub fn describe(&self, side: Side, kept: &StoredMessage) -> String {
-        kept.summary(&self.record(side, kept))
+    /// What both ends said, in the order of the capture.
+    pub fn messages(&self) -> impl Iterator<Item = (Side, &StoredMessage)> {
+        let side = |side: Side| self.way(side).messages.iter().map(move |message| (side, message));
+        let (mut local, mut far) = (side(Side::Local).peekable(), side(Side::Remote).peekable());
+        std::iter::from_fn(move || match (local.peek(), far.peek()) {
+            (Some((_, one)), Some((_, other))) if other.number < one.number => far.next(),
+            (Some(_), _) => local.next(),
+            (None, _) => far.next(),
+        })
+    }
+
+    /// When its first message was captured. A conversation has one at least.
+    pub fn began(&self) -> Timestamp {
+        let first = self.ways.iter().filter_map(|way| way.messages.first());
+        first.map(|message| message.at).min().unwrap_or(Timestamp::EPOCH)
+    }
+
+    /// What a message of `side` says, on one line.
+    pub fn describe(&self, side: Side, message: &StoredMessage) -> String {
+        message.describe(self.way(side).client.as_deref())
     }
 
     /// How many messages both ends said.
@@ -234,32 +293,51 @@ impl Conversation {
 /// Takes in a trace piece by piece.
 #[derive(Debug)]
 pub struct Transcriber {
-    keeper: MessageStore,
+    name: String,
+    store: MessageStore,
     conversations: Vec<Conversation>,
     records: u64,
+    /// How many messages the local host said of each torrent.
+    said: BTreeMap<InfoHash, u64>,
 }
 
 impl Transcriber {
-    /// A transcriber that keeps `budget` bytes of messages whole, [`BUDGET`] as a rule.
-    pub fn new(budget: usize) -> Self {
-        Self { keeper: MessageStore::new(budget), conversations: Vec::new(), records: 0 }
+    /// A transcriber of the capture called `name`, whose messages may take `limit` bytes of memory, as a rule
+    /// [`TRANSCRIPT_LIMIT`].
+    pub fn new(name: &str, limit: usize) -> Self {
+        let store = MessageStore::new(limit);
+        Self { name: name.to_owned(), store, conversations: Vec::new(), records: 0, said: BTreeMap::new() }
     }
 
     /// Takes in the next record, or the end of a connection.
-    pub fn push(&mut self, dissected: Dissected) {
+    ///
+    /// # Errors
+    /// When the messages take more memory than they may.
+    pub fn push(&mut self, dissected: Dissected) -> Result<(), TranscriptError> {
         match dissected {
-            Dissected::Record(record) => self.record(record),
+            Dissected::Record(record) => {
+                let number = record.number;
+                self.record(record);
+                if self.store.is_full() {
+                    let (name, limit) = (self.name.clone(), self.store.limit);
+                    return Err(TranscriptError::TooLong { name, number, limit });
+                }
+            }
             Dissected::Connection(end) => {
-                let Some(stream) = end.stream else { return };
+                let Some(stream) = end.stream else { return Ok(()) };
                 if let Ok(at) = self.conversations.binary_search_by_key(&stream, |known| known.stream) {
                     self.conversations[at].opening = end.opening;
                 }
             }
         }
+        Ok(())
     }
 
     fn record(&mut self, record: Record) {
         self.records += 1;
+        if let Some(torrent) = record.torrent.filter(|_| is_said_of_torrent(&record)) {
+            *self.said.entry(torrent).or_default() += 1;
+        }
         // Streams are numbered as they are recognised, and a stream is recognised by its first record.
         let at = match self.conversations.binary_search_by_key(&record.stream, |known| known.stream) {
             Ok(at) => at,
@@ -280,7 +358,7 @@ impl Transcriber {
         if let Body::PeerWire(PeerWireBody::Handshake(handshake)) = &record.body {
             way.peer_id = Some(handshake.peer_id);
         }
-        way.messages.push(self.keeper.keep(record));
+        way.messages.push(self.store.store(record));
     }
 
     /// All that was taken in. `trace` is what it came from.
@@ -289,13 +367,25 @@ impl Transcriber {
             conversation.ways.iter_mut().for_each(|way| way.messages.shrink_to_fit());
         }
         Transcript {
-            name: trace.capture().name().to_owned(),
+            name: self.name,
+            torrent: self.said.into_iter().max_by_key(|(_, count)| *count).map(|(torrent, _)| torrent),
             local: trace.local(),
             conversations: self.conversations,
             records: self.records,
-            shortened: self.keeper.shortened,
+            shortened: self.store.shortened,
             packets: trace.capture().packets(),
             cut: trace.cut().map(|cut| cut.offset),
         }
     }
+}
+
+/// Whether a record is a message of the local host to a peer or a tracker: what a capture is mostly about.
+fn is_said_of_torrent(record: &Record) -> bool {
+    let protocol = record.body.protocol();
+    record.side == Side::Local
+        && matches!(protocol, Protocol::PeerWire | Protocol::HttpTracker | Protocol::UdpTracker)
+        && !matches!(
+            record.body,
+            Body::Unreadable(_, Unreadable::Opaque(_) | Unreadable::Gap(_) | Unreadable::LostPackets(_))
+        )
 }

@@ -11,12 +11,12 @@ use bittrace_protocol::session::{
     Violation,
 };
 use bittrace_protocol::tracker::http::{Framing, Request, frame_request};
-use bittrace_protocol::{Metainfo, Timestamp};
+use bittrace_protocol::{InfoHash, Metainfo, Timestamp};
 use bittrace_trace as trace;
 use bittrace_trace::{Direction, Flow, Recorder, StreamOpening};
 use bytes::Bytes;
 
-use crate::model::reference::{RecordedConnection, Reference};
+use crate::model::transcript::{Conversation, Transcript};
 use crate::play::pieces::RecordedPieces;
 use crate::play::replay_peer::{Missed, ReplayPeer};
 use crate::play::replay_tracker::ReplayTracker;
@@ -44,19 +44,19 @@ pub struct OfflineRun {
 /// # Errors
 /// When the torrent is not that of the reference, in words.
 pub fn replay_offline(
-    reference: &Reference,
+    reference: &Transcript,
     learnt: &InferredProfile,
     torrent: &Arc<Metainfo>,
     contents: &RecordedPieces,
     comment: &str,
 ) -> Result<OfflineRun, String> {
-    if torrent.info_hash != reference.torrent {
-        return Err(format!("the capture is about torrent {}, not {}", reference.torrent, torrent.info_hash));
+    if torrent.info_hash != learnt.torrent {
+        return Err(format!("the capture is about torrent {}, not {}", learnt.torrent, torrent.info_hash));
     }
     let Some(geometry) = torrent.geometry.clone() else {
         return Err("the torrent is of version 2 alone, which is not spoken".to_owned());
     };
-    let began = reference.records.first().map_or(Timestamp::EPOCH, |record| record.at);
+    let (began, ended) = reference.span().unwrap_or((Timestamp::EPOCH, Timestamp::EPOCH));
     let mut config = Config::new(learnt.profile.clone());
     config.schedule = learnt.schedule.clone();
     config.port = learnt.port;
@@ -65,14 +65,15 @@ pub fn replay_offline(
     let session = Session::new(config, torrent.clone(), learnt.identity.clone(), [], began);
     let recorder = Recorder::new(Vec::new(), comment).map_err(|error| error.to_string())?;
     let mut stage = Simulation {
-        reference,
+        torrent: torrent.info_hash,
+        ended,
         contents,
         session,
         now: began,
         wakes: None,
         over: false,
         tracker: ReplayTracker::of(reference),
-        waiting: reference.conversations().filter(|one| !one.tracker).cloned().collect(),
+        waiting: reference.peers().collect(),
         lines: BTreeMap::new(),
         disk: MemoryDisk::new(geometry),
         recorder,
@@ -87,7 +88,9 @@ pub fn replay_offline(
 }
 
 struct Simulation<'a> {
-    reference: &'a Reference,
+    torrent: InfoHash,
+    /// When the last message of the reference was captured.
+    ended: Timestamp,
     contents: &'a RecordedPieces,
     session: Session,
     now: Timestamp,
@@ -95,7 +98,7 @@ struct Simulation<'a> {
     over: bool,
     tracker: ReplayTracker,
     /// The connections to peers that have not begun.
-    waiting: VecDeque<RecordedConnection>,
+    waiting: VecDeque<&'a Conversation>,
     lines: BTreeMap<SessionStreamId, SimulatedConnection>,
     disk: MemoryDisk,
     recorder: Recorder<Vec<u8>>,
@@ -119,9 +122,9 @@ enum RemoteRole {
     Tracker(Vec<u8>),
 }
 
-impl Simulation<'_> {
+impl<'a> Simulation<'a> {
     fn run(&mut self) -> std::io::Result<()> {
-        let end = self.reference.records.last().map_or(self.now, |record| record.at) + PATIENCE;
+        let end = self.ended + PATIENCE;
         let mut stopped = false;
         for _ in 0..MOST_STEPS {
             self.drain()?;
@@ -236,37 +239,38 @@ impl Simulation<'_> {
             RemoteRole::Peer(peer) => peer.pending().map(|(number, at)| (number, Due::Speech(stream), at)),
             RemoteRole::Tracker(_) => None,
         });
-        let call = self.waiting.iter().filter(|connection| connection.called).filter_map(|connection| {
-            let number = connection.records.first()?;
-            Some((self.reference.records.get(*number)?.number, Due::Call, connection.at))
+        let incoming = self.waiting.iter().filter(|conversation| !conversation.is_outgoing());
+        let call = incoming.filter_map(|conversation| {
+            let (_, first) = conversation.messages().next()?;
+            Some((first.number, Due::Call, first.at))
         });
         speech.chain(call).min_by_key(|(number, ..)| *number).map(|(_, due, at)| (due, at))
     }
 
     /// The first peer that calls in the reference calls.
     fn call(&mut self) -> std::io::Result<()> {
-        let Some(place) = self.waiting.iter().position(|connection| connection.called) else { return Ok(()) };
-        let Some(connection) = self.waiting.remove(place) else { return Ok(()) };
+        let Some(place) = self.waiting.iter().position(|one| !one.is_outgoing()) else { return Ok(()) };
+        let Some(conversation) = self.waiting.remove(place) else { return Ok(()) };
         // The driver's streams are odd.
         let stream = SessionStreamId(self.called * 2 + 1);
         self.called += 1;
-        self.begin(stream, &connection, Direction::FromResponder)?;
-        self.session.handle(self.now, Input::Accepted(stream, connection.far));
+        self.begin(stream, conversation, Direction::FromResponder)?;
+        self.session.handle(self.now, Input::Accepted(stream, conversation.far()));
         Ok(())
     }
 
     fn open(&mut self, stream: SessionStreamId, endpoint: Endpoint) -> std::io::Result<()> {
         match endpoint {
             Endpoint::Peer(address) => {
-                let dialled = |one: &RecordedConnection| !one.called && one.far == address;
-                let Some(connection) =
+                let dialled = |one: &&Conversation| one.is_outgoing() && one.far() == address;
+                let Some(conversation) =
                     self.waiting.iter().position(dialled).and_then(|place| self.waiting.remove(place))
                 else {
                     // The reference's client did not dial it, or not again: nobody is there.
                     self.session.handle(self.now, Input::Closed(stream, CloseReason::Refused));
                     return Ok(());
                 };
-                self.begin(stream, &connection, Direction::FromInitiator)?;
+                self.begin(stream, conversation, Direction::FromInitiator)?;
                 self.session.handle(self.now, Input::Opened(stream, address));
             }
             Endpoint::HttpTracker(host, port) => {
@@ -296,15 +300,13 @@ impl Simulation<'_> {
     fn begin(
         &mut self,
         stream: SessionStreamId,
-        connection: &RecordedConnection,
+        conversation: &'a Conversation,
         ours: Direction,
     ) -> std::io::Result<()> {
-        let recorded = self.record_open(connection.local, connection.far, ours)?;
-        let role = RemoteRole::Peer(Box::new(ReplayPeer::of(self.reference, connection)));
-        self.lines.insert(
-            stream,
-            SimulatedConnection { far: connection.far, role, recorded: Some((recorded, ours)) },
-        );
+        let far = conversation.far();
+        let recorded = self.record_open(conversation.local_address(), far, ours)?;
+        let role = RemoteRole::Peer(Box::new(ReplayPeer::of(self.torrent, conversation)));
+        self.lines.insert(stream, SimulatedConnection { far, role, recorded: Some((recorded, ours)) });
         Ok(())
     }
 
@@ -388,8 +390,8 @@ impl Simulation<'_> {
         for stream in self.lines.keys().copied().collect::<Vec<_>>() {
             self.close(stream, None)?;
         }
-        for connection in &self.waiting {
-            self.remarks.push(format!("the session never spoke with {}", connection.far));
+        for conversation in &self.waiting {
+            self.remarks.push(format!("the session never spoke with {}", conversation.far()));
         }
         for (topic, number) in self.tracker.unused() {
             self.remarks
@@ -428,23 +430,23 @@ mod tests {
     use super::*;
     use crate::infer_profile;
 
-    fn reference(capture: &str) -> (Reference, Arc<Metainfo>) {
+    fn reference(capture: &str) -> (Transcript, Arc<Metainfo>) {
         let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../captures"].iter().collect();
-        let reference = Reference::open(&folder.join(capture), TraceOptions::default()).unwrap();
+        let reference = Transcript::open(&folder.join(capture), TraceOptions::default()).unwrap();
         let torrent = std::fs::read(folder.join(capture).with_extension("torrent")).unwrap();
         (reference, Arc::new(Metainfo::decode(&torrent).unwrap()))
     }
 
-    fn played(reference: &Reference, torrent: &Arc<Metainfo>) -> OfflineRun {
+    fn played(reference: &Transcript, torrent: &Arc<Metainfo>) -> OfflineRun {
         let contents = RecordedPieces::of(reference, torrent);
-        let learnt = infer_profile(reference, Profile::own("bittrace"));
+        let learnt = infer_profile(reference, Profile::own("bittrace")).unwrap();
         replay_offline(reference, &learnt, torrent, &contents, "a test").unwrap()
     }
 
     /// Each message of the host the capture is about, by its bytes, sorted.
-    fn said(reference: &Reference) -> Vec<Bytes> {
-        let local = reference.records.iter().filter(|record| record.side == Side::Local);
-        let mut said: Vec<_> = local.map(|record| record.bytes.clone()).collect();
+    fn said(reference: &Transcript) -> Vec<Bytes> {
+        let local = reference.conversations.iter().flat_map(|one| &one.way(Side::Local).messages);
+        let mut said: Vec<_> = local.map(|message| message.bytes.clone()).collect();
         said.sort();
         said
     }
@@ -458,7 +460,7 @@ mod tests {
             assert_eq!((&rehearsal.missed[..], &rehearsal.remarks[..]), (&[][..], &[][..]), "{capture}");
             let bytes = std::io::Cursor::new(rehearsal.capture);
             let trace = Trace::from_reader("rehearsal".to_owned(), bytes, TraceOptions::default()).unwrap();
-            let rehearsal = Reference::read(trace, "rehearsal").unwrap();
+            let rehearsal = Transcript::read(trace).unwrap();
             assert_eq!(said(&rehearsal), said(&reference), "{capture}");
         }
     }
@@ -476,7 +478,7 @@ mod tests {
     fn another_torrent_is_refused() {
         let (reference, _) = reference("download-aria2.pcap");
         let (_, torrent) = self::reference("http-tracker-single-peer.pcap");
-        let learnt = infer_profile(&reference, Profile::own("bittrace"));
+        let learnt = infer_profile(&reference, Profile::own("bittrace")).unwrap();
         let refused = replay_offline(&reference, &learnt, &torrent, &RecordedPieces::default(), "a test");
         assert!(refused.is_err_and(|why| why.contains("is about torrent")));
     }

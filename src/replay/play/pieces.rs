@@ -12,7 +12,7 @@ use bittrace_protocol::{Block, Metainfo, PieceIndex};
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
 
-use crate::model::reference::Reference;
+use crate::model::transcript::{Conversation, Transcript};
 
 /// What is known of the bytes of a torrent.
 #[derive(Debug, Default)]
@@ -23,16 +23,19 @@ pub struct RecordedPieces {
 }
 
 impl RecordedPieces {
-    /// What `reference` holds of `torrent`: every whole piece that has its hash, and single blocks of the others.
-    pub fn of(reference: &Reference, torrent: &Metainfo) -> Self {
+    /// What `reference` holds of `torrent`: every whole piece that has its hash, and single blocks of the others. Blocks of
+    /// which only digests are stored are not among them.
+    pub fn of(reference: &Transcript, torrent: &Metainfo) -> Self {
         let mut contents = Self::default();
         let mut heard: BTreeMap<PieceIndex, BTreeMap<u32, Vec<Bytes>>> = BTreeMap::new();
-        let blocks = reference.records.iter().filter(|record| record.torrent == Some(reference.torrent));
-        for message in blocks.filter_map(bittrace_trace::Record::peer_message) {
-            if let Message::Piece { index, begin, block } = message {
-                let all = heard.entry(*index).or_default().entry(*begin).or_default();
-                if !all.contains(block) {
-                    all.push(block.clone());
+        let about = |one: &&Conversation| one.torrent.is_some() && one.torrent == reference.torrent;
+        let messages = reference.conversations.iter().filter(about).flat_map(Conversation::messages);
+        let pieces = messages.map(|(_, message)| message).filter(|message| message.message() == "piece");
+        for message in pieces.filter(|message| message.digest().is_none()) {
+            if let Some(Message::Piece { index, begin, block }) = message.peer_message() {
+                let all = heard.entry(index).or_default().entry(begin).or_default();
+                if !all.contains(&block) {
+                    all.push(block);
                 }
             }
         }

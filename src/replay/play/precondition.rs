@@ -1,7 +1,7 @@
 //! What a far end waits for before it speaks: how much the client has said, by kind.
 
 use bittrace_protocol::wire::Message;
-use bittrace_trace::{Body, PeerWireBody, Record};
+use bittrace_trace::{Body, PeerWireBody};
 
 /// The kinds of what a client says that far ends wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,10 +43,13 @@ impl Precondition {
         })
     }
 
-    pub(crate) fn of_record(record: &Record) -> Option<Self> {
-        match &record.body {
+    pub(crate) fn of_body(body: &Body) -> Option<Self> {
+        match body {
             Body::PeerWire(PeerWireBody::Handshake(_)) => Some(Self::Handshake),
-            _ => record.peer_message().and_then(Self::of),
+            Body::PeerWire(PeerWireBody::Message(message) | PeerWireBody::Extended(message, _)) => {
+                Self::of(message)
+            }
+            _ => None,
         }
     }
 

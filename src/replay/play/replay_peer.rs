@@ -4,10 +4,11 @@
 use bittrace_protocol::peer::{ConnectionState, PeerSide, RequestCapacity};
 use bittrace_protocol::wire::{Extension, Frame, HANDSHAKE_LENGTH, Handshake, Message, frame};
 use bittrace_protocol::{Block, InfoHash, Timestamp};
-use bittrace_trace::{Body, MseBody, PeerWireBody, Record, Side, Unreadable};
+use bittrace_trace::{Body, MseBody, PeerWireBody, Side, Unreadable};
 use bytes::{Bytes, BytesMut};
 
-use crate::model::reference::{RecordedConnection, Reference};
+use crate::model::message::StoredMessage;
+use crate::model::transcript::Conversation;
 use crate::play::pieces::RecordedPieces;
 use crate::play::precondition::{Precondition, PreconditionCounts};
 
@@ -87,32 +88,33 @@ pub enum Missed {
 }
 
 impl ReplayPeer {
-    /// The far end of a connection of `reference`.
-    pub fn of(reference: &Reference, connection: &RecordedConnection) -> Self {
+    /// The far end of a conversation about `torrent`.
+    pub fn of(torrent: InfoHash, conversation: &Conversation) -> Self {
         let mut lines = Vec::new();
         let mut wants = PreconditionCounts::default();
-        for record in reference.records_of(connection) {
-            match record.side {
-                Side::Local => Precondition::of_record(record).into_iter().for_each(|cue| wants.add(cue)),
+        for (side, message) in conversation.messages() {
+            let body = message.body();
+            match side {
+                Side::Local => Precondition::of_body(&body).into_iter().for_each(|cue| wants.add(cue)),
                 // Parts of messages, and what is none, would break the stream.
                 Side::Remote
                     if matches!(
-                        record.body,
+                        body,
                         Body::Unreadable(_, Unreadable::Opaque(_) | Unreadable::Gap(_))
                             | Body::Mse(MseBody::Encrypted | MseBody::KeyExchange | MseBody::Negotiation(_))
                     ) => {}
-                Side::Remote => lines.push(ScriptedMessage::of(record, wants)),
+                Side::Remote => lines.push(ScriptedMessage::of(message, body, wants)),
             }
         }
         Self {
             lines,
-            torrent: reference.torrent,
+            torrent,
             next: 0,
             heard: PreconditionCounts::default(),
             lenient: false,
             received: BytesMut::new(),
             state: ConnectionState::with_capacity(RequestCapacity::CLIENT),
-            side: if connection.called { PeerSide::Initiator } else { PeerSide::Responder },
+            side: conversation.peer_side(Side::Remote),
             observed: 0,
             missed: Vec::new(),
             garbled: None,
@@ -229,7 +231,7 @@ impl ReplayPeer {
                 break;
             }
             at = Some(line.at);
-            self.say(self.next, &mut out);
+            self.say(self.next, contents, &mut out);
         }
         // What was asked for in another order, or in other sizes than in the reference.
         let holds = |line: &ScriptedMessage| self.heard.lacks(&line.wants).is_some();
@@ -264,9 +266,13 @@ impl ReplayPeer {
             .iter()
             .position(|line| !line.said && matches!(line.says, ScriptedKind::Block(said) if said == block));
         if let Some(place) = later {
-            self.say(place, out);
-            return true;
+            return self.say(place, contents, out);
         }
+        self.serve(block, contents, out)
+    }
+
+    /// Sends a block out of `contents`; whether it is there.
+    fn serve(&mut self, block: Block, contents: &RecordedPieces, out: &mut Vec<Bytes>) -> bool {
         let message = match contents.block(block) {
             Some(bytes) => Message::Piece { index: block.index, begin: block.begin, block: bytes },
             None => {
@@ -285,7 +291,8 @@ impl ReplayPeer {
         true
     }
 
-    fn say(&mut self, place: usize, out: &mut Vec<Bytes>) {
+    /// Sends a line; whether that could be done.
+    fn say(&mut self, place: usize, contents: &RecordedPieces, out: &mut Vec<Bytes>) -> bool {
         let line = &mut self.lines[place];
         line.said = true;
         self.observed += 1;
@@ -293,6 +300,11 @@ impl ReplayPeer {
         match &line.says {
             ScriptedKind::Handshake(handshake) => {
                 state.observe_handshake(side, UNTIMED, number, handshake);
+            }
+            // A block beyond the limit on memory is not stored with its line.
+            ScriptedKind::Block(block) if line.bytes.is_empty() => {
+                let block = *block;
+                return self.serve(block, contents, out);
             }
             ScriptedKind::Block(block) => {
                 state.observe_block(side, UNTIMED, number, *block);
@@ -304,7 +316,7 @@ impl ReplayPeer {
                 let Some(id) = state.side(side.other()).extension_id(extension) else {
                     let extension = extension.name().to_owned();
                     self.missed.push(Missed::Unspoken { number: line.number, extension });
-                    return;
+                    return false;
                 };
                 // Its number is the receiver's choice (BEP 10).
                 let mut bytes = BytesMut::from(&line.bytes[..]);
@@ -316,11 +328,12 @@ impl ReplayPeer {
                     state.observe(side, UNTIMED, number, &message);
                 }
                 out.push(bytes);
-                return;
+                return true;
             }
             ScriptedKind::Other => {}
         }
         out.push(line.bytes.clone());
+        true
     }
 
     /// What it says next, and waits to say: the number of that message in the reference, and its time.
@@ -372,22 +385,24 @@ impl ReplayPeer {
 }
 
 impl ScriptedMessage {
-    fn of(record: &Record, wants: PreconditionCounts) -> Self {
-        let says = match &record.body {
-            Body::PeerWire(PeerWireBody::Handshake(handshake)) => ScriptedKind::Handshake(*handshake),
-            Body::PeerWire(PeerWireBody::Extended(Message::Extended { id, .. }, extension)) if *id != 0 => {
-                ScriptedKind::Extension(extension.clone())
+    fn of(message: &StoredMessage, body: Body, wants: PreconditionCounts) -> Self {
+        let block = message.block().filter(|_| message.message() == "piece");
+        let says = match (body, block) {
+            (_, Some(block)) => ScriptedKind::Block(block),
+            (Body::PeerWire(PeerWireBody::Handshake(handshake)), _) => ScriptedKind::Handshake(handshake),
+            (Body::PeerWire(PeerWireBody::Extended(Message::Extended { id, .. }, extension)), _)
+                if id != 0 =>
+            {
+                ScriptedKind::Extension(extension)
             }
-            _ => match record.peer_message() {
-                Some(Message::Piece { index, begin, block }) => {
-                    let length = u32::try_from(block.len()).unwrap_or(u32::MAX);
-                    ScriptedKind::Block(Block { index: *index, begin: *begin, length })
-                }
-                Some(message) => ScriptedKind::Message(message.clone()),
-                None => ScriptedKind::Other,
-            },
+            (Body::PeerWire(PeerWireBody::Message(message) | PeerWireBody::Extended(message, _)), _) => {
+                ScriptedKind::Message(message)
+            }
+            _ => ScriptedKind::Other,
         };
-        Self { at: record.at, number: record.number, bytes: record.bytes.clone(), says, wants, said: false }
+        // Of a block that is not stored, the content is asked for (`say`).
+        let bytes = if message.digest().is_some() { Bytes::new() } else { message.bytes.clone() };
+        Self { at: message.at, number: message.number, bytes, says, wants, said: false }
     }
 }
 

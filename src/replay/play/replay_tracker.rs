@@ -4,10 +4,11 @@
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::tracker::Event;
 use bittrace_protocol::tracker::http::{Request, RequestKind};
-use bittrace_trace::{Body, HttpTrackerBody, Record, Side};
+use bittrace_trace::{Body, HttpTrackerBody, Side};
 use bytes::Bytes;
 
-use crate::model::reference::Reference;
+use crate::model::message::StoredMessage;
+use crate::model::transcript::{Conversation, Transcript};
 
 /// A recorded tracker.
 #[derive(Debug)]
@@ -71,19 +72,19 @@ impl Topic {
 
 impl ReplayTracker {
     /// The HTTP trackers of `reference`, as one.
-    pub fn of(reference: &Reference) -> Self {
+    pub fn of(reference: &Transcript) -> Self {
         let mut exchanges = Vec::new();
-        for connection in reference.conversations().filter(|connection| connection.tracker) {
+        for conversation in reference.trackers() {
             let mut waiting: Vec<Topic> = Vec::new();
-            for record in reference.records_of(connection) {
-                match (&record.body, record.side) {
+            for (side, message) in conversation.messages() {
+                match (message.body(), side) {
                     (Body::HttpTracker(HttpTrackerBody::Request(_, kind)), Side::Local) => {
-                        waiting.push(Topic::of_kind(kind))
+                        waiting.push(Topic::of_kind(&kind))
                     }
                     (Body::HttpTracker(HttpTrackerBody::Response(..)), Side::Remote)
                         if !waiting.is_empty() =>
                     {
-                        exchanges.push(TrackerExchange::of(record, waiting.remove(0)));
+                        exchanges.push(TrackerExchange::of(conversation, message, waiting.remove(0)));
                     }
                     _ => {}
                 }
@@ -126,14 +127,14 @@ impl ReplayTracker {
 }
 
 impl TrackerExchange {
-    fn of(record: &Record, topic: Topic) -> Self {
+    fn of(conversation: &Conversation, answer: &StoredMessage, topic: Topic) -> Self {
         Self {
             topic,
-            number: record.number,
-            at: record.at,
-            answer: record.bytes.clone(),
-            local: record.destination,
-            far: record.source,
+            number: answer.number,
+            at: answer.at,
+            answer: answer.bytes.clone(),
+            local: conversation.local_address(),
+            far: conversation.far(),
             used: false,
         }
     }

@@ -16,14 +16,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bittrace_protocol::tracker::Event;
 use bittrace_protocol::tracker::http::{Framing, frame_request};
 use bittrace_protocol::{Metainfo, Timestamp};
-use bittrace_trace::{Direction, Flow, Recorder, StreamClosing};
+use bittrace_trace::{Body, Direction, Flow, HttpTrackerBody, Recorder, StreamClosing, StreamId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
-use crate::model::reference::{RecordedConnection, Reference};
+use crate::model::transcript::{Conversation, ConversationRole, Transcript};
 use crate::play::fault::InjectedFault;
 use crate::play::pieces::RecordedPieces;
 use crate::play::replay_peer::{Missed, ReplayPeer};
@@ -48,7 +48,7 @@ pub struct ServeOptions {
 
 /// A reference on sockets that nobody has called yet.
 pub struct Server {
-    reference: Rc<Reference>,
+    reference: Rc<Transcript>,
     listeners: Vec<(SocketAddr, TcpListener)>,
     tracker: TcpListener,
     tracker_address: SocketAddr,
@@ -128,7 +128,7 @@ impl Server {
     /// # Errors
     /// When an address cannot be listened on, or the recording not be begun.
     pub async fn bind(
-        reference: Reference,
+        reference: Rc<Transcript>,
         torrent: Arc<Metainfo>,
         contents: RecordedPieces,
         options: ServeOptions,
@@ -136,20 +136,21 @@ impl Server {
     ) -> io::Result<Self> {
         let tracker = listen(options.listen)?;
         let tracker_address = tracker.local_addr()?;
-        let mut waiting: BTreeMap<SocketAddr, Vec<RecordedConnection>> = BTreeMap::new();
+        let mut waiting: BTreeMap<SocketAddr, Vec<StreamId>> = BTreeMap::new();
         let mut order = Vec::new();
-        for connection in reference.conversations().filter(|connection| !connection.tracker) {
-            if !waiting.contains_key(&connection.far) {
-                order.push((connection.far, connection.called));
+        for conversation in reference.peers() {
+            let far = conversation.far();
+            if !waiting.contains_key(&far) {
+                order.push((far, conversation.is_outgoing()));
             }
-            waiting.entry(connection.far).or_default().push(connection.clone());
+            waiting.entry(far).or_default().push(conversation.stream);
         }
         let (mut listeners, mut places) = (Vec::new(), BTreeMap::new());
-        for (number, (far, called)) in (1..).zip(order) {
+        for (number, (far, outgoing)) in (1..).zip(order) {
             let address = SocketAddr::new(beside(options.listen.ip(), number), 0);
             let listener = listen(address)?;
             // One that called listened elsewhere, and nobody knows where: it is not handed out.
-            if !called {
+            if outgoing {
                 places.insert(far, listener.local_addr()?);
             }
             listeners.push((far, listener));
@@ -176,7 +177,7 @@ impl Server {
             clock: (Timestamp::EPOCH + since, Instant::now()),
         };
         let shared = Rc::new(RefCell::new(shared));
-        Ok(Self { reference: Rc::new(reference), listeners, tracker, tracker_address, shared, signs })
+        Ok(Self { reference, listeners, tracker, tracker_address, shared, signs })
     }
 
     /// Where the tracker listens.
@@ -192,8 +193,10 @@ impl Server {
 
     /// A copy of the torrent file whose tracker is this one. `None` where `file` is no torrent file.
     pub fn torrent_file(&self, file: &[u8]) -> Option<Vec<u8>> {
-        let path = self.reference.records.iter().find_map(|record| match &record.body {
-            bittrace_trace::Body::HttpTracker(bittrace_trace::HttpTrackerBody::Request(request, _)) => {
+        let requests =
+            self.reference.conversations.iter().filter(|one| one.role == ConversationRole::HttpTracker);
+        let path = requests.flat_map(Conversation::messages).find_map(|(_, message)| match message.body() {
+            Body::HttpTracker(HttpTrackerBody::Request(request, _)) => {
                 Some(String::from_utf8_lossy(request.path()).into_owned())
             }
             _ => None,
@@ -248,7 +251,7 @@ impl Server {
     }
 }
 
-async fn serve_tracker(listener: TcpListener, reference: Rc<Reference>, shared: Rc<RefCell<Shared>>) {
+async fn serve_tracker(listener: TcpListener, reference: Rc<Transcript>, shared: Rc<RefCell<Shared>>) {
     loop {
         let Ok((stream, client)) = listener.accept().await else {
             // Too many are open, as a rule: some will end.
@@ -263,7 +266,7 @@ async fn serve_tracker(listener: TcpListener, reference: Rc<Reference>, shared: 
 async fn answer_client(
     mut stream: TcpStream,
     client: SocketAddr,
-    reference: Rc<Reference>,
+    reference: Rc<Transcript>,
     shared: Rc<RefCell<Shared>>,
 ) {
     let Ok(own) = stream.local_addr() else { return };
@@ -299,7 +302,7 @@ async fn answer_client(
 async fn serve_peer(
     far: SocketAddr,
     listener: TcpListener,
-    reference: Rc<Reference>,
+    reference: Rc<Transcript>,
     shared: Rc<RefCell<Shared>>,
 ) {
     loop {
@@ -307,26 +310,27 @@ async fn serve_peer(
             sleep(AFTER_REFUSAL).await;
             continue;
         };
-        let Some(connection) = Shared::next_connection(&shared, far) else { continue };
+        let Some(recorded) = Shared::next_connection(&shared, far) else { continue };
+        let Some(conversation) = reference.conversation(recorded) else { continue };
         let Ok(own) = stream.local_addr() else { continue };
         let flow = Flow { initiator: client, responder: own };
         let line = RecordedStream::open(&shared, flow, Direction::FromInitiator);
-        let peer = ReplayPeer::of(&reference, &connection);
-        spawn_local(play(peer, connection, stream, line, shared.clone()));
+        let peer = ReplayPeer::of(shared.borrow().torrent.info_hash, conversation);
+        spawn_local(play(peer, (far, recorded), stream, line, shared.clone()));
     }
 }
 
 /// The peers that call the client, as they did in the reference; and those that the client does not call though it was
 /// told of them.
-async fn call_client(client: SocketAddr, reference: Rc<Reference>, shared: Rc<RefCell<Shared>>) {
+async fn call_client(client: SocketAddr, reference: Rc<Transcript>, shared: Rc<RefCell<Shared>>) {
     let mut late = Vec::new();
-    let all: Vec<(SocketAddr, RecordedConnection)> = {
+    let all: Vec<(SocketAddr, StreamId)> = {
         let shared = shared.borrow();
-        let first = |(far, all): (&SocketAddr, &Vec<RecordedConnection>)| Some((*far, all.first()?.clone()));
+        let first = |(far, all): (&SocketAddr, &Vec<StreamId>)| Some((*far, *all.first()?));
         shared.waiting.iter().filter_map(first).collect()
     };
-    for (far, connection) in all {
-        if connection.called {
+    for (far, recorded) in all {
+        if reference.conversation(recorded).is_some_and(|conversation| !conversation.is_outgoing()) {
             spawn_local(call(client, far, reference.clone(), shared.clone()));
         } else {
             late.push(far);
@@ -346,20 +350,21 @@ async fn call_client(client: SocketAddr, reference: Rc<Reference>, shared: Rc<Re
 }
 
 /// A recorded peer calls the client, again and again until it listens.
-async fn call(client: SocketAddr, far: SocketAddr, reference: Rc<Reference>, shared: Rc<RefCell<Shared>>) {
+async fn call(client: SocketAddr, far: SocketAddr, reference: Rc<Transcript>, shared: Rc<RefCell<Shared>>) {
     let from = shared.borrow().source(far);
     for _ in 0..CALLS {
         let Ok(stream) = dial(from, client).await else {
             sleep(BETWEEN_CALLS).await;
             continue;
         };
-        let Some(connection) = Shared::next_connection(&shared, far) else { return };
+        let Some(recorded) = Shared::next_connection(&shared, far) else { return };
+        let Some(conversation) = reference.conversation(recorded) else { return };
         let Ok(own) = stream.local_addr() else { return };
         let flow = Flow { initiator: own, responder: client };
         let line = RecordedStream::open(&shared, flow, Direction::FromResponder);
-        let mut peer = ReplayPeer::of(&reference, &connection);
+        let mut peer = ReplayPeer::of(shared.borrow().torrent.info_hash, conversation);
         peer.call();
-        return play(peer, connection, stream, line, shared).await;
+        return play(peer, (far, recorded), stream, line, shared).await;
     }
     let remark = format!("the peer {far} could not connect to the client at {client}");
     shared.borrow_mut().remarks.push(remark);

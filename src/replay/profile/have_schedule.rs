@@ -3,7 +3,6 @@
 use bittrace_protocol::PieceIndex;
 use bittrace_protocol::session::{HaveStep, LastMessage};
 use bittrace_protocol::wire::Message;
-use bittrace_trace::Record;
 
 /// How new pieces were told.
 #[derive(Default)]
@@ -32,9 +31,9 @@ impl HaveTimes {
         self.since.clear();
     }
 
-    pub(super) fn say(&mut self, record: &Record, message: &Message) {
+    /// Takes in a message of the client, which began in packet `frame`.
+    pub(super) fn say(&mut self, frame: u64, message: &Message) {
         self.since.push(message.clone());
-        let frame = record.frames.first().copied().unwrap_or(0);
         let (asked, told) = match self.packet {
             Some((at, asked, told)) if at == frame => (asked, told),
             _ => (false, false),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bittrace_protocol::bencode;
-use bittrace_protocol::peer::{ConnectionState, PeerSide};
+use bittrace_protocol::peer::ConnectionState;
 use bittrace_protocol::session::{
     Alphabet, ExtendedEntry, FirstMessage, Haves, Identity, Interest, KeyForm, PieceOrder, Profile,
     RequestStep, Schedule, WithoutPieces,
@@ -12,10 +12,11 @@ use bittrace_protocol::tracker::Event;
 use bittrace_protocol::tracker::http::{Announce, Request, RequestKind, RequestStyle};
 use bittrace_protocol::wire::{Extension, Handshake, Message};
 use bittrace_protocol::{Block, InfoHash, PeerId, PieceIndex};
-use bittrace_trace::{Body, HttpTrackerBody, PeerWireBody, Record, Side};
+use bittrace_trace::{Body, HttpTrackerBody, PeerWireBody, Side};
 
 use super::have_schedule::{HaveTimes, tells_pieces};
-use crate::model::reference::{RecordedConnection, Reference};
+use crate::model::message::StoredMessage;
+use crate::model::transcript::{Conversation, Transcript};
 
 /// What a reference shows of its client.
 #[derive(Debug, Clone)]
@@ -47,8 +48,17 @@ pub struct ProfileEvidence {
     pub frame: Option<u64>,
 }
 
+/// A capture that shows no client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0} holds no announce and no handshake of the host it is about")]
+pub struct NoClient(pub String);
+
 /// Reads a profile off `reference`. Names and ways that it does not show are those of `own`.
-pub fn infer_profile(reference: &Reference, own: Profile) -> InferredProfile {
+///
+/// # Errors
+/// When the reference shows no client: its local host says nothing of any torrent to a peer or a tracker.
+pub fn infer_profile(reference: &Transcript, own: Profile) -> Result<InferredProfile, NoClient> {
+    let torrent = reference.torrent.ok_or_else(|| NoClient(reference.name.clone()))?;
     let peer_id = PeerId([0; 20]);
     let mut learner = Learner {
         reference,
@@ -57,14 +67,14 @@ pub fn infer_profile(reference: &Reference, own: Profile) -> InferredProfile {
             schedule: Schedule::default(),
             identity: Identity::new(peer_id, 0, SEED),
             port: 0,
-            torrent: reference.torrent,
+            torrent,
             client: None,
             evidence: Vec::new(),
             beyond: Vec::new(),
         },
     };
-    let peers: Vec<&RecordedConnection> = reference.conversations().filter(|one| !one.tracker).collect();
-    let busiest = peers.iter().copied().max_by_key(|connection| connection.records.len());
+    let peers: Vec<&Conversation> = reference.peers().collect();
+    let busiest = peers.iter().copied().max_by_key(|conversation| conversation.length());
     learner.announces();
     learner.peer_ids(&peers);
     if let Some(busiest) = busiest {
@@ -74,41 +84,35 @@ pub fn infer_profile(reference: &Reference, own: Profile) -> InferredProfile {
     learner.extended(&peers);
     learner.pieces(&peers);
     learner.haves(&peers);
-    learner.learnt
+    Ok(learner.learnt)
 }
 
 struct Learner<'a> {
-    reference: &'a Reference,
+    reference: &'a Transcript,
     learnt: InferredProfile,
 }
 
 impl<'a> Learner<'a> {
-    fn note(&mut self, part: &'static str, record: Option<&Record>) {
-        let frame = record.and_then(|record| record.frames.first().copied());
+    fn note(&mut self, part: &'static str, message: Option<&StoredMessage>) {
+        let frame = message.and_then(|message| message.frames.first().copied());
         self.learnt.evidence.push(ProfileEvidence { part, frame });
-    }
-
-    fn local(&self, connection: &'a RecordedConnection) -> impl Iterator<Item = &'a Record> {
-        let records = self.reference.records_of(connection);
-        records.filter(|record| record.side == Side::Local)
     }
 
     fn announces(&mut self) {
         let reference = self.reference;
-        let trackers = reference.conversations().filter(|connection| connection.tracker);
-        let said = trackers.flat_map(|connection| reference.records_of(connection));
-        let announces: Vec<(&Record, &Request, &Announce)> = said.filter_map(announce_of).collect();
-        let Some(&(record, first, announce)) = announces.first() else {
+        let said: Vec<ReadAnnounce<'_>> = reference.trackers().flat_map(announces_of).collect();
+        let announces: Vec<(&Request, &Announce)> = said.iter().filter_map(ReadAnnounce::read).collect();
+        let (Some(shown), Some(&(first, announce))) = (said.first(), announces.first()) else {
             self.note("announce", None);
             return;
         };
         let mut style = RequestStyle::of(first);
-        announces.iter().skip(1).for_each(|(_, request, _)| style.extend(request));
+        announces.iter().skip(1).for_each(|(request, _)| style.extend(request));
         let own = &mut self.learnt.profile.announce;
         own.style = style;
         let goes = |announce: &Announce| announce.event == Some(Event::Stopped);
         let numwant = |stopped: bool| {
-            announces.iter().filter(move |one| goes(one.2) == stopped).find_map(|one| one.2.numwant)
+            announces.iter().filter(move |one| goes(one.1) == stopped).find_map(|one| one.1.numwant)
         };
         own.numwant = numwant(false).unwrap_or(own.numwant);
         own.numwant_stopped = numwant(true).unwrap_or(own.numwant_stopped);
@@ -117,9 +121,9 @@ impl<'a> Learner<'a> {
         own.supportcrypto = announce.supportcrypto.unwrap_or(own.supportcrypto);
         own.requirecrypto = announce.requirecrypto.unwrap_or(own.requirecrypto);
         own.others.clone_from(&announce.others);
-        let completed = announces.iter().any(|one| one.2.event == Some(Event::Completed));
+        let completed = announces.iter().any(|one| one.1.event == Some(Event::Completed));
         // One that has nothing left had occasion to say so.
-        own.says_completed = completed || !announces.iter().any(|one| one.2.left == Some(0));
+        own.says_completed = completed || !announces.iter().any(|one| one.1.left == Some(0));
         if let Some(key) = &announce.key {
             self.key(key, announce.peer_id);
         }
@@ -128,8 +132,8 @@ impl<'a> Learner<'a> {
         }
         self.learnt.identity.peer_id = announce.peer_id.unwrap_or(self.learnt.identity.peer_id);
         self.learnt.port = announce.port.unwrap_or(0);
-        self.learnt.client = record.client.as_deref().map(str::to_owned);
-        self.note("announce", Some(record));
+        self.learnt.client = shown.client.map(str::to_owned);
+        self.note("announce", Some(shown.message));
     }
 
     fn key(&mut self, key: &[u8], peer_id: Option<PeerId>) {
@@ -153,14 +157,16 @@ impl<'a> Learner<'a> {
     }
 
     /// What it calls itself: to trackers, and on each connection.
-    fn peer_ids(&mut self, peers: &[&'a RecordedConnection]) {
-        let handshake = |connection: &&'a RecordedConnection| {
-            let mut said = self.local(connection).filter_map(|record| Some((record, handshake_of(record)?)));
+    fn peer_ids(&mut self, peers: &[&'a Conversation]) {
+        let handshake = |conversation: &&'a Conversation| {
+            let local = conversation.way(Side::Local);
+            let mut said =
+                local.messages.iter().filter_map(|message| Some((message, handshake_of(message)?)));
             said.next()
         };
         let said: Vec<_> = peers.iter().filter_map(handshake).collect();
         let announced = Some(self.learnt.identity.peer_id).filter(|id| id.0 != [0; 20]);
-        let Some(&(record, first)) = said.first() else {
+        let Some((shown, first)) = said.first() else {
             let form = &mut self.learnt.profile.peer_id;
             if let Some(id) = announced {
                 form.prefix = id.0[..id.client_part()].to_vec();
@@ -184,20 +190,21 @@ impl<'a> Learner<'a> {
         form.alphabet = Alphabet::of(&tails);
         self.learnt.profile.reserved = first.reserved;
         if self.learnt.client.is_none() {
-            self.learnt.client = record.client.as_deref().map(str::to_owned);
+            let clients = peers.iter().filter_map(|one| one.way(Side::Local).client.as_deref());
+            self.learnt.client = clients.map(str::to_owned).next();
         }
-        self.note("peer_id", Some(record));
-        self.note("reserved", Some(record));
+        self.note("peer_id", Some(shown));
+        self.note("reserved", Some(shown));
     }
 
     /// What follows its handshake.
-    fn opening(&mut self, connection: &'a RecordedConnection) {
+    fn opening(&mut self, conversation: &'a Conversation) {
         let mut opening = Vec::new();
         let (mut keep_alives, mut allowed, mut interest) = (0, 0, None);
         let (mut pieces, mut far_has_told, mut shown) = (None, false, None);
-        for record in self.reference.records_of(connection) {
-            let Some(message) = record.peer_message() else { continue };
-            if record.side == Side::Remote {
+        for (side, stored) in conversation.messages() {
+            let Some(message) = &stored.peer_message() else { continue };
+            if side == Side::Remote {
                 far_has_told |= tells_pieces(message);
                 continue;
             }
@@ -235,7 +242,7 @@ impl<'a> Learner<'a> {
                 }
                 _ => break,
             }
-            shown = shown.or(Some(record));
+            shown = shown.or(Some(stored));
         }
         if !opening.contains(&FirstMessage::Pieces) {
             // It would have said what it has.
@@ -259,37 +266,41 @@ impl<'a> Learner<'a> {
 
     /// How many pieces the torrent has, as far as messages show: one more than the highest they name.
     fn piece_count(&self) -> Option<u32> {
-        let messages = self.reference.records.iter().filter_map(Record::peer_message);
-        messages.filter_map(named_piece).max().map(|highest| highest.0.saturating_add(1))
+        let said = self.reference.conversations.iter().flat_map(Conversation::messages);
+        let messages = said.filter_map(|(_, message)| message.peer_message());
+        messages.filter_map(|message| named_piece(&message)).max().map(|highest| highest.0.saturating_add(1))
     }
 
     /// No fewer pieces than the torrent has: as many as a bitfield has bits, else as many as messages of the connection name.
-    fn piece_bound(&self, connection: &'a RecordedConnection) -> u32 {
-        let messages = || self.reference.records_of(connection).filter_map(Record::peer_message);
+    fn piece_bound(conversation: &Conversation) -> u32 {
+        let messages = || conversation.messages().filter_map(|(_, message)| message.peer_message());
         let bits = messages().find_map(|message| match message {
             Message::Bitfield(bits) => u32::try_from(bits.len() * 8).ok(),
             _ => None,
         });
-        let named = || messages().filter_map(named_piece).map(|piece| piece.0.saturating_add(1)).max();
+        let named = || {
+            messages()
+                .filter_map(|message| named_piece(&message))
+                .map(|piece| piece.0.saturating_add(1))
+                .max()
+        };
         bits.or_else(named).unwrap_or(0).min(MAX_PIECES)
     }
 
-    fn extended(&mut self, peers: &[&'a RecordedConnection]) {
-        let shown =
-            peers.iter().flat_map(|connection| self.local(connection)).find_map(|record| {
-                match &record.body {
-                    Body::PeerWire(PeerWireBody::Extended(
-                        Message::Extended { payload, .. },
-                        Extension::Handshake,
-                    )) => Some((record, payload)),
-                    _ => None,
-                }
-            });
-        let Some((record, payload)) = shown else {
+    fn extended(&mut self, peers: &[&'a Conversation]) {
+        let said = peers.iter().flat_map(|conversation| &conversation.way(Side::Local).messages);
+        let mut extended = said.filter_map(|stored| match stored.body() {
+            Body::PeerWire(PeerWireBody::Extended(
+                Message::Extended { payload, .. },
+                Extension::Handshake,
+            )) => Some((stored, payload)),
+            _ => None,
+        });
+        let Some((shown, payload)) = extended.next() else {
             self.note("extended", None);
             return;
         };
-        let Ok((document, _)) = bencode::scan_prefix(payload) else { return };
+        let Ok((document, _)) = bencode::scan_prefix(&payload) else { return };
         let Some(entries) = document.root().entries() else { return };
         let mut says_entries = Vec::new();
         let profile = &mut self.learnt.profile;
@@ -338,21 +349,22 @@ impl<'a> Learner<'a> {
             says_entries.push((entry.key.to_vec(), says));
         }
         profile.extended = says_entries;
-        self.note("extended", Some(record));
+        self.note("extended", Some(shown));
     }
 
     /// How many requests wait, and of what size.
-    fn requests(&mut self, connection: &'a RecordedConnection) {
+    fn requests(&mut self, conversation: &'a Conversation) {
         let (mut asked, mut given, mut most) = (0_u32, 0_u32, 0);
         let mut refills: Vec<RequestStep> = Vec::new();
         let (mut length, mut shown) = (0, None);
-        for record in self.reference.records_of(connection) {
-            match (record.side, record.peer_message()) {
+        let mut observed = ObservedConversation::new(conversation, Self::piece_bound(conversation));
+        while let Some((side, stored, body)) = observed.next() {
+            match (side, peer_message(&body)) {
                 (Side::Local, Some(Message::Request(block))) => {
                     asked += 1;
-                    most = most.max(record.effect.outstanding[PeerSide::from(record.direction) as usize]);
+                    most = most.max(observed.outstanding(Side::Local));
                     length = length.max(block.length);
-                    shown = shown.or(Some(record));
+                    shown = shown.or(Some(stored));
                     match refills.last_mut().filter(|refill| refill.blocks_received == given) {
                         Some(refill) => refill.requests_sent = asked,
                         None => refills.push(RequestStep { blocks_received: given, requests_sent: asked }),
@@ -373,19 +385,20 @@ impl<'a> Learner<'a> {
     }
 
     /// Which pieces it begins, in which order.
-    fn pieces(&mut self, peers: &[&'a RecordedConnection]) {
-        let mut asked: Vec<(&Record, Block)> = Vec::new();
-        for connection in peers {
-            asked.extend(self.local(connection).filter_map(|record| match record.peer_message()? {
-                Message::Request(block) => Some((record, *block)),
+    fn pieces(&mut self, peers: &[&'a Conversation]) {
+        let mut asked: Vec<(&StoredMessage, Block)> = Vec::new();
+        for conversation in peers {
+            let said = conversation.way(Side::Local).messages.iter();
+            asked.extend(said.filter_map(|stored| match stored.peer_message()? {
+                Message::Request(block) => Some((stored, block)),
                 _ => None,
             }));
         }
-        asked.sort_by_key(|(record, _)| record.number);
+        asked.sort_by_key(|(stored, _)| stored.number);
         let mut seen = BTreeSet::new();
         let order: Vec<PieceIndex> =
             asked.iter().map(|(_, block)| block.index).filter(|&piece| seen.insert(piece)).collect();
-        let first = asked.first().map(|(record, _)| *record);
+        let first = asked.first().map(|(stored, _)| *stored);
         if !order.is_empty() {
             let ascends = order.is_sorted() && order.len() > 1;
             if ascends {
@@ -399,18 +412,15 @@ impl<'a> Learner<'a> {
     }
 
     /// How it tells of pieces that are new, and what it says when the last one is there.
-    fn haves(&mut self, peers: &[&'a RecordedConnection]) {
+    fn haves(&mut self, peers: &[&'a Conversation]) {
         let mut told = HaveTimes::default();
         let mut redundant = None;
-        for connection in peers {
-            let mut state = ConnectionState::new();
-            state.set_piece_count(self.piece_bound(connection));
+        for conversation in peers {
+            let mut observed = ObservedConversation::new(conversation, Self::piece_bound(conversation));
             let mut open = false;
-            for record in self.reference.records_of(connection) {
-                let Some(message) = record.peer_message() else { continue };
-                let sender = PeerSide::from(record.direction);
-                state.observe(sender, record.at, record.number, message);
-                if record.side == Side::Remote {
+            while let Some((side, stored, body)) = observed.next() {
+                let Some(message) = peer_message(&body) else { continue };
+                if side == Side::Remote {
                     if let Message::Piece { index, .. } = message {
                         told.given(*index);
                     }
@@ -422,10 +432,10 @@ impl<'a> Learner<'a> {
                     continue;
                 }
                 if let Message::Have(piece) = message {
-                    let far_has = state.side(sender.other()).pieces().is_some_and(|far| far.contains(*piece));
+                    let far_has = observed.has(Side::Remote, *piece);
                     redundant = Some(redundant.unwrap_or(false) || far_has);
                 }
-                told.say(record, message);
+                told.say(stored.frames.first().copied().unwrap_or(0), message);
             }
         }
         let profile = &mut self.learnt.profile;
@@ -461,22 +471,91 @@ fn is_conduct(message: &Message) -> bool {
     matches!(message, Message::Interested | Message::Request(_) | Message::Unchoke | Message::Piece { .. })
 }
 
-fn handshake_of(record: &Record) -> Option<&Handshake> {
-    match &record.body {
+const fn peer_message(body: &Body) -> Option<&Message> {
+    match body {
+        Body::PeerWire(PeerWireBody::Message(message) | PeerWireBody::Extended(message, _)) => Some(message),
+        _ => None,
+    }
+}
+
+fn handshake_of(message: &StoredMessage) -> Option<Handshake> {
+    match message.body() {
         Body::PeerWire(PeerWireBody::Handshake(handshake)) => Some(handshake),
         _ => None,
     }
 }
 
-fn announce_of(record: &Record) -> Option<(&Record, &Request, &Announce)> {
-    match &record.body {
-        Body::HttpTracker(HttpTrackerBody::Request(request, kind)) if record.side == Side::Local => {
-            match &**kind {
-                RequestKind::Announce(announce) => Some((record, request, announce)),
+/// An announce of the client to an HTTP tracker.
+struct ReadAnnounce<'t> {
+    message: &'t StoredMessage,
+    body: Body,
+    /// What the client calls itself.
+    client: Option<&'t str>,
+}
+
+impl ReadAnnounce<'_> {
+    fn read(&self) -> Option<(&Request, &Announce)> {
+        match &self.body {
+            Body::HttpTracker(HttpTrackerBody::Request(request, kind)) => match &**kind {
+                RequestKind::Announce(announce) => Some((request, announce)),
                 _ => None,
-            }
+            },
+            _ => None,
         }
-        _ => None,
+    }
+}
+
+/// The client's announces of a conversation with a tracker, in order.
+fn announces_of(conversation: &Conversation) -> impl Iterator<Item = ReadAnnounce<'_>> {
+    let local = conversation.way(Side::Local);
+    let said = local.messages.iter().map(|message| {
+        let client = local.client.as_deref();
+        ReadAnnounce { message, body: message.body(), client }
+    });
+    said.filter(|announce| announce.read().is_some())
+}
+
+/// The messages of a conversation, and the state of the connection behind each.
+struct ObservedConversation<'t> {
+    conversation: &'t Conversation,
+    messages: Box<dyn Iterator<Item = (Side, &'t StoredMessage)> + 't>,
+    state: ConnectionState,
+}
+
+impl<'t> ObservedConversation<'t> {
+    fn new(conversation: &'t Conversation, piece_count: u32) -> Self {
+        let mut state = ConnectionState::new();
+        state.set_piece_count(piece_count);
+        Self { conversation, messages: Box::new(conversation.messages()), state }
+    }
+
+    /// The next message, which the state has observed.
+    fn next(&mut self) -> Option<(Side, &'t StoredMessage, Body)> {
+        let (side, stored) = self.messages.next()?;
+        let body = stored.body();
+        let (sender, at, number) = (self.conversation.peer_side(side), stored.at, stored.number);
+        match (&body, peer_message(&body)) {
+            (Body::PeerWire(PeerWireBody::Handshake(handshake)), _) => {
+                self.state.observe_handshake(sender, at, number, handshake);
+            }
+            (_, Some(message)) => {
+                self.state.observe(sender, at, number, message);
+            }
+            _ => {}
+        }
+        Some((side, stored, body))
+    }
+
+    /// How many requests of `side` are outstanding.
+    fn outstanding(&self, side: Side) -> u32 {
+        let outstanding = self.state.side(self.conversation.peer_side(side)).outstanding();
+        u32::try_from(outstanding).unwrap_or(u32::MAX)
+    }
+
+    /// Whether `side` has told that it has a piece.
+    fn has(&self, side: Side, piece: PieceIndex) -> bool {
+        let side = self.state.side(self.conversation.peer_side(side));
+        side.pieces().is_some_and(|pieces| pieces.contains(piece))
     }
 }
 

@@ -13,7 +13,7 @@ use super::mse::MseBody;
 use super::peer_wire::PeerWireBody;
 use super::unreadable::Unreadable;
 use super::web_seed::WebSeedBody;
-use super::{Record, content, udp_tracker};
+use super::{content, udp_tracker};
 
 /// What a record is.
 #[derive(Debug, Clone)]
@@ -102,8 +102,8 @@ impl Body {
         }
     }
 
-    /// The fields that tile the record's `bytes`.
-    pub(super) fn fields(&self, bytes: &Bytes) -> Vec<Field> {
+    /// The fields that tile the message's `bytes`: from 0, without gap or overlap, to the end.
+    pub fn fields(&self, bytes: &Bytes) -> Vec<Field> {
         match self {
             Self::PeerWire(body) => body.fields(bytes),
             Self::HttpTracker(body) => body.fields(),
@@ -131,17 +131,28 @@ impl Body {
         }
     }
 
-    /// The meaning on one line; `pieces` is the number of pieces of the torrent, where that is known.
-    pub(super) fn describe(&self, record: &Record, pieces: Option<u64>) -> String {
+    /// How many bytes of the stream the message stands for: its own `bytes`, or those that a gap lost, as far as that is
+    /// known.
+    pub fn length(&self, bytes: &[u8]) -> u64 {
         match self {
-            Self::PeerWire(body) => body.describe(record, pieces),
+            Self::Unreadable(_, Unreadable::Gap(length)) => *length,
+            _ => bytes.len() as u64,
+        }
+    }
+
+    /// The meaning of a message of these `bytes` on one line, without a full stop. `client` is what the sender calls
+    /// itself, and `pieces` the number of pieces of the torrent, where they are known.
+    pub fn describe(&self, bytes: &Bytes, client: Option<&str>, pieces: Option<u64>) -> String {
+        let length = self.length(bytes);
+        match self {
+            Self::PeerWire(body) => body.describe(client, pieces),
             Self::HttpTracker(body) => body.describe(),
             Self::UdpTracker(packet) => udp_tracker::describe(packet),
             Self::Dht(message, method) => super::dht::describe(self.message(), message, method.as_ref()),
             Self::Lsd(announce) => super::lsd::describe(announce),
             Self::WebSeed(body) => body.describe(),
-            Self::Mse(body) => body.describe(record),
-            Self::Unreadable(_, body) => body.describe(record),
+            Self::Mse(body) => body.describe(bytes),
+            Self::Unreadable(_, body) => body.describe(bytes, length),
         }
     }
 }

@@ -4,7 +4,6 @@ use bittrace_protocol::field::{Field, Value};
 use bittrace_protocol::mse::{self, End, Part, Progress};
 use bytes::Bytes;
 
-use super::Record;
 use super::content::payload;
 use super::units::{counted, size};
 
@@ -38,24 +37,24 @@ impl MseBody {
         }
     }
 
-    pub(super) fn describe(&self, record: &Record) -> String {
-        let length = record.length();
+    pub(super) fn describe(&self, bytes: &[u8]) -> String {
+        let length = bytes.len() as u64;
         match self {
             Self::KeyExchange => format!("key-exchange: a public key of {}", size(length)),
-            Self::Negotiation(part) => describe_negotiation(*part, record),
+            Self::Negotiation(part) => describe_negotiation(*part, bytes),
             Self::Encrypted => format!("encrypted: {}, not readable", counted(length, "byte")),
         }
     }
 }
 
-fn describe_negotiation(part: Part, record: &Record) -> String {
+fn describe_negotiation(part: Part, bytes: &[u8]) -> String {
     let end = match part {
-        Part::Padding => return format!("padding: {}", counted(record.length(), "byte")),
+        Part::Padding => return format!("padding: {}", counted(bytes.len() as u64, "byte")),
         Part::TorrentHash => return "torrent-hash: which secret and which torrent, as hashes".to_owned(),
         Part::CryptoProvide => End::Initiator,
         Part::CryptoSelect => End::Responder,
     };
-    let Ok(Progress::Whole(terms)) = mse::terms(end, &record.bytes) else { return part.name().to_owned() };
+    let Ok(Progress::Whole(terms)) = mse::terms(end, bytes) else { return part.name().to_owned() };
     let mut names = terms.methods.names().join(", ");
     if names.is_empty() {
         names = format!("{:#x}", terms.methods.0);

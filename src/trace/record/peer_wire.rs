@@ -11,7 +11,6 @@ use bittrace_protocol::wire::{
 };
 use bytes::Bytes;
 
-use super::Record;
 use super::content::{NAMED, short_hash};
 use super::units::{count, counted, short_hex, size};
 
@@ -42,9 +41,9 @@ impl PeerWireBody {
         }
     }
 
-    pub(super) fn describe(&self, record: &Record, pieces: Option<u64>) -> String {
+    pub(super) fn describe(&self, client: Option<&str>, pieces: Option<u64>) -> String {
         match self {
-            Self::Handshake(handshake) => describe_handshake(handshake, record),
+            Self::Handshake(handshake) => describe_handshake(handshake, client),
             Self::Message(message) => describe_message(message, pieces),
             Self::Extended(message, extension) => describe_extended(message, extension),
         }
@@ -70,9 +69,9 @@ fn extended_fields(message: &Message, extension: &Extension, bytes: &Bytes) -> V
     fields
 }
 
-fn describe_handshake(handshake: &Handshake, record: &Record) -> String {
+fn describe_handshake(handshake: &Handshake, client: Option<&str>) -> String {
     let mut parts = vec![format!("handshake for {}", short_hash(&handshake.info_hash))];
-    parts.extend(record.client.as_deref().map(str::to_owned));
+    parts.extend(client.map(str::to_owned));
     let offers: Vec<_> = handshake.reserved_bits().iter().map(|bit| bit.name).collect();
     if !offers.is_empty() {
         parts.push(format!("offers {}", offers.join(", ")));

@@ -6,7 +6,6 @@ use bittrace_protocol::utp;
 use bittrace_protocol::wire::MessageId;
 use bytes::Bytes;
 
-use super::Record;
 use super::content::derived;
 use super::units::{count, counted};
 
@@ -106,12 +105,10 @@ impl Unreadable {
         fields.push(derived("total", Value::Unsigned(fragment.total)));
     }
 
-    pub(super) fn describe(&self, record: &Record) -> String {
-        let length = record.length();
+    pub(super) fn describe(&self, bytes: &[u8], length: u64) -> String {
         match self {
             Self::Datagram => {
-                let kind =
-                    record.bytes.first().and_then(|&first| utp::kind(first)).map_or("", utp::Kind::name);
+                let kind = bytes.first().and_then(|&first| utp::kind(first)).map_or("", utp::Kind::name);
                 format!("uTP {kind} of {}, not read", counted(length, "byte"))
             }
             Self::Opaque(reason) => describe_opaque(*reason, length),

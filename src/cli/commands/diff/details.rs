@@ -1,10 +1,13 @@
 //! Messages that are said otherwise, one by one: their fields, what either says there, and its bytes if wanted.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 
 use bittrace_protocol::Hex;
-use bittrace_replay::{ComparedConversation, Difference, FieldSide, MaskRule, MessagePair, PairVerdict};
+use bittrace_replay::{
+    ComparedConversation, Difference, FieldSide, FieldTexts, MaskRule, MessagePair, PairVerdict,
+};
 use bittrace_trace::Side;
 use bittrace_trace::units::count;
 
@@ -20,7 +23,7 @@ pub(super) fn write(
     look: Look,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut details = Details { view, detail, look, shown: HashMap::new(), out };
+    let mut details = Details { view, detail, look, shown: HashMap::new(), hasher: RandomState::new(), out };
     let mut begun = false;
     for (at, compared) in view.report.conversations.iter().enumerate() {
         let differing = |pair: &MessagePair| pair.verdict == PairVerdict::Differs && view.counts(pair);
@@ -40,8 +43,10 @@ struct Details<'a> {
     view: &'a DiffView<'a>,
     detail: DiffDetail,
     look: Look,
-    /// What was shown of messages of a name, and of which first.
-    shown: HashMap<(&'static str, Vec<String>), u64>,
+    /// What was shown of messages of a name, and of which first. Only the hash of a row is stored: there may be
+    /// millions.
+    shown: HashMap<u64, u64>,
+    hasher: RandomState,
     out: &'a mut dyn Write,
 }
 
@@ -63,12 +68,13 @@ impl<'a> Details<'a> {
             }
             let (Some(one), Some(other)) = self.view.said(compared, pair) else { continue };
             let name = one.kept.message();
-            let rows: Vec<&Difference> =
-                pair.differences.iter().filter(|difference| difference.rule != MaskRule::Follows).collect();
-            let (known, news): (Vec<&Difference>, Vec<&Difference>) =
-                rows.into_iter().partition(|difference| {
-                    !self.detail.all && self.shown.contains_key(&(name, row(difference)))
-                });
+            let texts = [one, other].map(|said| FieldTexts::of(said.kept));
+            let (known, news): (Vec<ShownDifference<'_>>, Vec<ShownDifference<'_>>) = pair
+                .differences
+                .iter()
+                .filter(|difference| difference.rule != MaskRule::Follows)
+                .map(|difference| ShownDifference::of(difference, &texts, name, &self.hasher))
+                .partition(|shown| !self.detail.all && self.shown.contains_key(&shown.hash));
             if news.is_empty() {
                 match more.iter_mut().find(|(known, _)| *known == name) {
                     Some((_, numbers)) => numbers.push(one.kept.number),
@@ -79,9 +85,9 @@ impl<'a> Details<'a> {
             let context = self.detail.context;
             self.neighbours(compared, &compared.pairs[at.saturating_sub(context)..at])?;
             self.pair(pair, one, other, &news)?;
-            self.known(name, &known)?;
-            for difference in news {
-                self.shown.entry((name, row(difference))).or_insert(one.kept.number);
+            self.known(&known)?;
+            for shown in news {
+                self.shown.entry(shown.hash).or_insert(one.kept.number);
             }
             let end = (at + 1 + context).min(compared.pairs.len());
             self.neighbours(compared, &compared.pairs[at + 1..end])?;
@@ -102,7 +108,7 @@ impl<'a> Details<'a> {
         pair: &MessagePair,
         one: NamedMessage<'_>,
         other: NamedMessage<'_>,
-        news: &[&Difference],
+        news: &[ShownDifference<'_>],
     ) -> io::Result<()> {
         writeln!(self.out)?;
         let (message, their) = (one.kept.message(), other.kept.message());
@@ -110,7 +116,7 @@ impl<'a> Details<'a> {
         let text = format!("{name}: {} against {}", whereabouts(one), whereabouts(other));
         self.line(4, styles::SENT, &text)?;
         self.line(4, styles::PLAIN, &sentence(pair))?;
-        let rows: Vec<Vec<String>> = news.iter().copied().map(row).collect();
+        let rows: Vec<Vec<String>> = news.iter().map(|shown| shown.row.clone()).collect();
         let longest = rows.iter().map(|row| columns(&row[0])).max().unwrap_or(0);
         let table = [
             Column::text("field", longest.min(FIELD)),
@@ -123,16 +129,16 @@ impl<'a> Details<'a> {
             writeln!(self.out, "  {line}")?;
         }
         if self.detail.hex {
-            for difference in news {
-                self.bytes(difference, one, other)?;
+            for shown in news {
+                self.bytes(shown.difference, one, other)?;
             }
         }
         Ok(())
     }
 
     /// What was shown before of another message, and not again.
-    fn known(&mut self, name: &'static str, known: &[&Difference]) -> io::Result<()> {
-        let first = known.iter().filter_map(|difference| self.shown.get(&(name, row(difference)))).min();
+    fn known(&mut self, known: &[ShownDifference<'_>]) -> io::Result<()> {
+        let first = known.iter().filter_map(|shown| self.shown.get(&shown.hash)).min();
         let Some(first) = first else { return Ok(()) };
         let text = format!("and as message {first}: {}", names(known).join(", "));
         self.line(4, styles::DIM, &text)
@@ -240,7 +246,8 @@ const ROWS: usize = 8;
 
 fn slice<'s>(part: Option<&FieldSide>, said: NamedMessage<'s>) -> (usize, &'s [u8]) {
     let Some(part) = part else { return (0, &[]) };
-    (part.span.start, said.kept.bytes.get(part.span.clone()).unwrap_or_default())
+    let span = part.span();
+    (span.start, said.kept.bytes.get(span).unwrap_or_default())
 }
 
 fn spaced(bytes: &[u8]) -> String {
@@ -268,8 +275,8 @@ fn sentence(pair: &MessagePair) -> String {
     let (mut absent, mut added, mut place) = (Vec::new(), Vec::new(), 0_u64);
     for difference in pair.differences.iter().filter(|difference| difference.fails) {
         match (&difference.reference, &difference.candidate) {
-            (Some(_), None) => absent.push(difference.name.as_str()),
-            (None, Some(_)) => added.push(difference.name.as_str()),
+            (Some(_), None) => absent.push(&*difference.name),
+            (None, Some(_)) => added.push(&*difference.name),
             _ if difference.is_place() => place += 1,
             _ => other += 1,
         }
@@ -302,29 +309,48 @@ fn sentence(pair: &MessagePair) -> String {
 }
 
 /// The names of some fields, each once.
-fn names<'d>(differences: &[&'d Difference]) -> Vec<&'d str> {
+fn names<'d>(shown: &[ShownDifference<'d>]) -> Vec<&'d str> {
     let mut names: Vec<&str> = Vec::new();
-    for difference in differences {
-        if !names.contains(&difference.name.as_str()) {
+    for ShownDifference { difference, .. } in shown {
+        if !names.contains(&&*difference.name) {
             names.push(&difference.name);
         }
     }
     names
 }
 
-fn row(difference: &Difference) -> Vec<String> {
-    let text = |part: &Option<FieldSide>| match part {
-        None => "(absent)".to_owned(),
-        Some(_) if difference.is_place() => "(its place)".to_owned(),
-        Some(part) => shortened(&printable(&part.text)),
-    };
-    let remark = match (&difference.note, difference.rule) {
-        (Some(note), _) => note.clone(),
-        (None, MaskRule::Exact) => String::new(),
-        (None, rule) if difference.fails => rule.name().to_owned(),
-        (None, rule) => format!("masked: {}", rule.name()),
-    };
-    vec![difference.name.clone(), text(&difference.reference), text(&difference.candidate), remark]
+/// A difference as a row of a table.
+struct ShownDifference<'d> {
+    difference: &'d Difference,
+    row: Vec<String>,
+    /// The hash of the message's name and the row.
+    hash: u64,
+}
+
+impl<'d> ShownDifference<'d> {
+    /// `texts` are those of the reference's message and of the candidate's, `name` is the message's.
+    fn of(difference: &'d Difference, texts: &[FieldTexts; 2], name: &str, hasher: &RandomState) -> Self {
+        let text = |side: Option<FieldSide>, texts: &FieldTexts| match side {
+            None => "(absent)".to_owned(),
+            Some(_) if difference.is_place() => "(its place)".to_owned(),
+            Some(side) => shortened(&printable(&texts.text(&difference.name, &side))),
+        };
+        let remark = match (difference.note(), difference.rule) {
+            (Some(note), _) => note.into_owned(),
+            (None, MaskRule::Exact) => String::new(),
+            (None, rule) if difference.fails => rule.name().to_owned(),
+            (None, rule) => format!("masked: {}", rule.name()),
+        };
+        let [reference, candidate] = texts;
+        let row = vec![
+            difference.name.to_string(),
+            text(difference.reference, reference),
+            text(difference.candidate, candidate),
+            remark,
+        ];
+        let hash = hasher.hash_one((name, &row));
+        Self { difference, row, hash }
+    }
 }
 
 /// The beginning and end of a value that is too long for a table.

@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 
 use bittrace_replay::{
-    ComparedConversation, Difference, FieldSide, MessagePair, PairVerdict, Tally, Transcript,
+    ComparedConversation, Difference, FieldSide, FieldTexts, MessagePair, PairVerdict, Tally, Transcript,
 };
 use bittrace_trace::Side;
 use serde_json::{Map, Value, json};
 
-use super::DiffView;
+use super::{DiffView, NamedMessage};
 use crate::print::json::write_line;
 
 /// Writes all pairs, then the summary.
@@ -48,31 +48,40 @@ fn object(view: &DiffView<'_>, compared: &ComparedConversation, pair: &MessagePa
     if pair.lost {
         put("lost", json!(true));
     }
-    put("fields", pair.differences.iter().map(field).collect());
+    put("fields", fields(pair, one, other));
     object
 }
 
-fn field(difference: &Difference) -> Value {
-    let text = |part: &Option<FieldSide>| part.as_ref().map(|part| part.text.clone());
+fn fields(pair: &MessagePair, one: Option<NamedMessage<'_>>, other: Option<NamedMessage<'_>>) -> Value {
+    let (Some(one), Some(other), false) = (one, other, pair.differences.is_empty()) else { return json!([]) };
+    let texts = [one, other].map(|said| FieldTexts::of(said.kept));
+    pair.differences.iter().map(|difference| field(difference, &texts)).collect()
+}
+
+/// `texts` are those of the reference's message and of the candidate's.
+fn field(difference: &Difference, texts: &[FieldTexts; 2]) -> Value {
+    let text = |side: Option<FieldSide>, texts: &FieldTexts| Some(texts.text(&difference.name, &side?));
+    let [reference, candidate] = texts;
     let mut field = json!({
-        "name": difference.name,
-        "reference": text(&difference.reference),
-        "candidate": text(&difference.candidate),
+        "name": &*difference.name,
+        "reference": text(difference.reference, reference),
+        "candidate": text(difference.candidate, candidate),
         "rule": difference.rule.name(),
         "differs": difference.fails,
     });
     if let Some(map) = field.as_object_mut() {
-        for (name, part) in
-            [("reference_bytes", &difference.reference), ("candidate_bytes", &difference.candidate)]
+        for (name, side) in
+            [("reference_bytes", difference.reference), ("candidate_bytes", difference.candidate)]
         {
-            if let Some(part) = part {
-                map.insert(name.to_owned(), json!([part.span.start, part.span.end]));
+            if let Some(side) = side {
+                let span = side.span();
+                map.insert(name.to_owned(), json!([span.start, span.end]));
             }
         }
         if difference.is_place() {
             map.insert("moved".to_owned(), json!(true));
         }
-        if let Some(note) = &difference.note {
+        if let Some(note) = difference.note() {
             map.insert("note".to_owned(), json!(note));
         }
     }

@@ -5,7 +5,7 @@ use bittrace_trace::units::counted;
 
 /// Where a conversation is in its capture, and with whom.
 pub(super) fn place(conversation: &Conversation) -> String {
-    let arrow = if conversation.dialled() { "→" } else { "←" };
+    let arrow = if conversation.is_outgoing() { "→" } else { "←" };
     format!("{} {arrow} {}", conversation.stream.0, conversation.far())
 }
 

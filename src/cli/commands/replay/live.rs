@@ -111,18 +111,18 @@ impl<'a> ClientRun<'a> {
     }
 
     async fn serve(&self) -> Result<(Served, RunEnd)> {
-        let (reference, contents) = self.play.reference()?;
+        let contents = self.play.contents()?;
         let listen = address(self.arguments.listen.as_deref())?;
         let options = ServeOptions {
             listen,
             patience: PATIENCE,
             disturb: self.disturb,
-            comment: format!("bittrace {} replay of {}", env!("CARGO_PKG_VERSION"), self.play.path.display()),
+            comment: format!("bittrace {} replay of {}", env!("CARGO_PKG_VERSION"), self.play.reference.name),
         };
         let file = File::create(&self.recording)
             .with_context(|| format!("{}: cannot be written", self.recording.display()))?;
         let server = Server::bind(
-            reference,
+            self.play.reference.clone(),
             self.play.torrent.clone(),
             contents,
             options,

@@ -7,9 +7,9 @@ use std::path::Path;
 use anyhow::Result;
 use bittrace_protocol::Block;
 use bittrace_protocol::wire::Message;
-use bittrace_replay::{InjectedFault, PeerRunEnd, Reference, Served};
+use bittrace_replay::{InjectedFault, PeerRunEnd, Served, Transcript};
 use bittrace_trace::units::counted;
-use bittrace_trace::{Body, PeerWireBody, Side, TraceOptions};
+use bittrace_trace::{Side, TraceOptions};
 use serde_json::{Value, json};
 
 use super::ended::RunEnd;
@@ -134,13 +134,12 @@ pub(super) fn write_json(verdicts: &[FaultVerdict], output: &mut Output) -> Resu
 
 /// How many blocks a client asked for more than once.
 fn asked_again(recording: &Path) -> u64 {
-    let Ok(reference) = Reference::open(recording, TraceOptions::default()) else { return 0 };
+    let Ok(transcript) = Transcript::open(recording, TraceOptions::default()) else { return 0 };
     let mut asked: BTreeMap<Block, u64> = BTreeMap::new();
-    for record in &reference.records {
-        if let (Side::Local, Body::PeerWire(PeerWireBody::Message(Message::Request(block)))) =
-            (record.side, &record.body)
-        {
-            *asked.entry(*block).or_default() += 1;
+    let said = transcript.conversations.iter().flat_map(|one| &one.way(Side::Local).messages);
+    for message in said {
+        if let Some(Message::Request(block)) = message.peer_message() {
+            *asked.entry(block).or_default() += 1;
         }
     }
     asked.values().map(|count| count - 1).sum()

@@ -11,11 +11,12 @@ use super::*;
 /// of pieces 2, 7, 5, 4, ...
 fn far() -> (ReplayPeer, RecordedPieces) {
     let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../captures"].iter().collect();
-    let reference = Reference::open(&folder.join("download-aria2.pcap"), TraceOptions::default()).unwrap();
+    let reference =
+        crate::Transcript::open(&folder.join("download-aria2.pcap"), TraceOptions::default()).unwrap();
     let torrent = std::fs::read(folder.join("download-aria2.torrent")).unwrap();
     let contents = RecordedPieces::of(&reference, &Metainfo::decode(&torrent).unwrap());
-    let connection = reference.conversations().find(|connection| !connection.tracker).unwrap();
-    (ReplayPeer::of(&reference, connection), contents)
+    let conversation = reference.peers().next().unwrap();
+    (ReplayPeer::of(reference.torrent.unwrap(), conversation), contents)
 }
 
 /// The ids of what it says now: 19 for a handshake.

@@ -13,14 +13,13 @@ use tokio::time::{sleep, timeout};
 
 use super::state::{RecordedStream, Shared};
 use super::{PeerRun, PeerRunEnd, READ};
-use crate::model::reference::RecordedConnection;
 use crate::play::fault::{Act, FaultInjector};
 use crate::play::replay_peer::ReplayPeer;
 
 /// Plays a recorded peer on a connection to its end.
 pub(super) async fn play(
     peer: ReplayPeer,
-    connection: RecordedConnection,
+    recorded: (SocketAddr, StreamId),
     mut stream: TcpStream,
     line: RecordedStream,
     shared: Rc<RefCell<Shared>>,
@@ -29,7 +28,7 @@ pub(super) async fn play(
     let disturber = shared.borrow().disturber();
     let mut guard = Guard {
         shared: shared.clone(),
-        far: connection.far,
+        far: recorded.0,
         stream: line.stream,
         peer,
         end: PeerRunEnd::Open,
@@ -60,7 +59,7 @@ pub(super) async fn play(
                 guard.peer.hear(&buffer[..count]);
                 if let Some(wanted) = guard.peer.garbled {
                     // It may come again and say it otherwise.
-                    shared.borrow_mut().give_back(connection);
+                    shared.borrow_mut().give_back(recorded);
                     break PeerRunEnd::Garbled(wanted);
                 }
             }

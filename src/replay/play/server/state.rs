@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::spawn_local;
 
 use super::{ClientStatus, PeerRun, ServeOptions, beside, call_client};
-use crate::model::reference::{RecordedConnection, Reference};
+use crate::model::transcript::Transcript;
 use crate::play::fault::FaultInjector;
 use crate::play::pieces::RecordedPieces;
 use crate::play::replay_tracker::{ReplayTracker, Topic};
@@ -35,7 +35,7 @@ pub(super) struct Shared {
     /// The recorded addresses of peers that listen here, and where.
     pub(super) places: BTreeMap<SocketAddr, SocketAddr>,
     /// The connections of each recorded peer that have not been played.
-    pub(super) waiting: BTreeMap<SocketAddr, Vec<RecordedConnection>>,
+    pub(super) waiting: BTreeMap<SocketAddr, Vec<StreamId>>,
     /// Where the client listens.
     pub(super) client: Option<SocketAddr>,
     pub(super) plays: Vec<PeerRun>,
@@ -79,18 +79,18 @@ impl Shared {
     }
 
     /// The connection of a recorded peer to be played next: once all were, the last one again.
-    pub(super) fn next_connection(shared: &Rc<RefCell<Self>>, far: SocketAddr) -> Option<RecordedConnection> {
+    pub(super) fn next_connection(shared: &Rc<RefCell<Self>>, far: SocketAddr) -> Option<StreamId> {
         let mut shared = shared.borrow_mut();
         shared.started.insert(far);
         let waiting = shared.waiting.get_mut(&far)?;
-        if waiting.len() > 1 { Some(waiting.remove(0)) } else { waiting.first().cloned() }
+        if waiting.len() > 1 { Some(waiting.remove(0)) } else { waiting.first().copied() }
     }
 
     /// A connection is to be played again.
-    pub(super) fn give_back(&mut self, connection: RecordedConnection) {
-        let waiting = self.waiting.entry(connection.far).or_default();
-        if waiting.first().is_none_or(|first| first.stream != connection.stream) {
-            waiting.insert(0, connection);
+    pub(super) fn give_back(&mut self, (far, stream): (SocketAddr, StreamId)) {
+        let waiting = self.waiting.entry(far).or_default();
+        if waiting.first() != Some(&stream) {
+            waiting.insert(0, stream);
         }
     }
 
@@ -99,7 +99,7 @@ impl Shared {
         this: &Rc<RefCell<Self>>,
         bytes: &[u8],
         client: SocketAddr,
-        reference: &Rc<Reference>,
+        reference: &Rc<Transcript>,
     ) -> Vec<u8> {
         let refuse = |why: &str| {
             let body = format!("d14:failure reason{}:{why}e", why.len());

@@ -10,8 +10,8 @@ use super::*;
 
 fn learnt(capture: &str) -> InferredProfile {
     let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../captures", capture].iter().collect();
-    let reference = Reference::open(&path, TraceOptions::default()).unwrap();
-    infer_profile(&reference, Profile::own("bittrace"))
+    let reference = crate::Transcript::open(&path, TraceOptions::default()).unwrap();
+    infer_profile(&reference, Profile::own("bittrace")).unwrap()
 }
 
 fn order(schedule: &Schedule) -> Vec<u32> {
