@@ -91,6 +91,14 @@ pub enum Side {
 }
 
 impl Side {
+    /// The opposite side.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Local => Self::Remote,
+            Self::Remote => Self::Local,
+        }
+    }
+
     /// Its name in tables and JSON.
     pub const fn name(self) -> &'static str {
         match self {

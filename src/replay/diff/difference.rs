@@ -37,7 +37,7 @@ pub(super) enum Note {
     Fixed(Remark),
     /// Where two long values first differ, in how many bytes, and how many bytes the shorter value has.
     FirstDiffers(Box<[usize; 3]>),
-    Written(Box<String>),
+    Written(Box<str>),
 }
 
 /// What is said of many differences in the same words.
@@ -68,7 +68,7 @@ impl Remark {
 
 impl Note {
     pub(super) fn written(text: String) -> Self {
-        Self::Written(Box::new(text))
+        Self::Written(text.into())
     }
 }
 
@@ -87,7 +87,7 @@ impl Difference {
                 let [at, differing, of] = **numbers;
                 Some(format!("first differs at byte {at} of the field, in {differing} of {of}").into())
             }
-            Note::Written(text) => Some(text.as_str().to_owned().into()),
+            Note::Written(text) => Some(text.to_string().into()),
         }
     }
 }

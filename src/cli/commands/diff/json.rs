@@ -41,6 +41,9 @@ fn object(view: &DiffView<'_>, compared: &ComparedConversation, pair: &MessagePa
         put(side, json!(said.kept.number));
         put(&format!("{side}_stream"), json!(said.conversation.stream.0));
         put(&format!("{side}_frames"), json!(said.kept.frames.as_slice()));
+        let place = if side == "reference" { pair.reference } else { pair.candidate };
+        let interval = place.and_then(|place| said.conversation.interval(pair.side, place as usize));
+        put(&format!("{side}_interval"), json!(interval));
     }
     if pair.moved {
         put("moved", json!(true));

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use bittrace_protocol::InfoHash;
 use bittrace_replay::{ComparedConversation, Judged, PairVerdict, Tally, Transcript};
 use bittrace_trace::Side;
-use bittrace_trace::units::{count, counted};
+use bittrace_trace::units::{count, counted, span};
 
 use super::phrases::place;
 use super::{DiffDetail, DiffView, choices, details};
@@ -31,6 +31,7 @@ pub(super) fn write(
     choices::write(view, detail, look, &mut sheet.page)?;
     sheet.context()?;
     sheet.masks()?;
+    sheet.intervals()?;
     sheet.totals()?;
     writeln!(sheet.page)?;
     sheet.page.painted(&conclusion(view), 0, conclusion_style(view))
@@ -162,6 +163,43 @@ impl DiffPage<'_> {
             Column::text("rule", 6),
             Column::numbers("uses"),
             Column::text("reason", 20),
+        ];
+        self.page.table(&columns, &rows)
+    }
+
+    /// How long each message took after the one before it, in both captures beside each other.
+    fn intervals(&mut self) -> io::Result<()> {
+        let view = self.view;
+        let mut rows = Vec::new();
+        for side in [Side::Local, Side::Remote].into_iter().filter(|side| view.report.judged.counts(*side)) {
+            let intervals = view.report.intervals(view.reference, view.candidate, side);
+            rows.extend(intervals.iter().map(|of| {
+                let times =
+                    [of.reference.median, of.candidate.median, of.reference.longest, of.candidate.longest];
+                let message = match view.report.judged {
+                    Judged::Both => format!("{}, {}", of.message, side.name()),
+                    Judged::Local | Judged::Remote => of.message.to_owned(),
+                };
+                let times = times.into_iter().map(span);
+                [message, count(of.pairs as u64)].into_iter().chain(times).collect::<Vec<_>>()
+            }));
+        }
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.page.heading("Intervals")?;
+        self.page.paragraph(
+            "The time from the message before it in the conversation, whoever sent that: the median of the reference, that of \
+             the candidate, and the longest of each. Times never make messages differ.",
+            2,
+        )?;
+        let columns = [
+            Column::text("message", 16),
+            Column::numbers("pairs"),
+            Column::numbers("reference"),
+            Column::numbers("candidate"),
+            Column::numbers("longest ref"),
+            Column::numbers("longest cand"),
         ];
         self.page.table(&columns, &rows)
     }
