@@ -10,13 +10,14 @@ use std::path::Path;
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::bencode::scan_prefix;
 use bittrace_protocol::field::untiled;
-use bittrace_protocol::mse::{Cipher, End, MseKey};
+use bittrace_protocol::mse::{Cipher, End, MseKey, Part, Progress, Terms, terms};
 use bittrace_protocol::tracker::http::{RequestKind, RequestStyle};
+use bittrace_protocol::utp;
 use bittrace_protocol::wire::Message;
 use bittrace_replay::{MessagePair, PairVerdict, Transcript, diff};
 use bittrace_trace::{
-    Body, Direction, Dissected, HttpTrackerBody, Moment, PeerWireBody, Record, Recorder, StreamEvent,
-    StreamInterest, Trace, TraceOptions, Transport, Unreadable, UtpReassembler,
+    Body, Capture, Direction, Dissected, HttpTrackerBody, Moment, MseBody, Parsed, PeerWireBody, Record,
+    Recorder, StreamEvent, StreamInterest, Trace, TraceOptions, Transport, Unreadable, UtpReassembler, parse,
 };
 use support::{
     Event, OwnedEvent, Sequence, Way, all_records, by_way, captures, dissect, events, flows, records,
@@ -120,9 +121,10 @@ fn fields_tile_each_record() {
 /// Law 3: what was decoded is encoded to the same bytes.
 #[test]
 fn what_is_decoded_encodes_to_the_same_bytes() {
-    let (mut wire, mut http, mut udp) = (0, 0, 0);
+    let (mut wire, mut http, mut udp, mut lsd, mut mse, mut utp) = (0, 0, 0, 0, 0, 0);
     let mut contents: BTreeMap<String, usize> = BTreeMap::new();
     for path in captures() {
+        utp += utp_headers_encoded(&path);
         for record in records(&path) {
             let context = format!("{}: message {}", scenario(&path), record.number);
             match &record.body {
@@ -168,6 +170,25 @@ fn what_is_decoded_encodes_to_the_same_bytes() {
                     assert_eq!(packet.encode(), record.bytes, "{context}");
                     udp += 1;
                 }
+                Body::Lsd(announce) => {
+                    let written = announce.encode();
+                    assert_eq!(
+                        String::from_utf8_lossy(&written),
+                        String::from_utf8_lossy(&record.bytes),
+                        "{context}"
+                    );
+                    lsd += 1;
+                }
+                Body::Mse(MseBody::Negotiation(part @ (Part::CryptoProvide | Part::CryptoSelect))) => {
+                    let end = if *part == Part::CryptoProvide { End::Initiator } else { End::Responder };
+                    let Ok(Progress::Whole(read)) = terms(end, &record.bytes) else {
+                        panic!("{context}: not whole")
+                    };
+                    let padding = read.padding_of(&record.bytes);
+                    let again = Terms::encode(end, read.methods, padding, read.ahead);
+                    assert_eq!(again.as_deref(), Some(&record.bytes[..]), "{context}");
+                    mse += 1;
+                }
                 _ => {}
             }
         }
@@ -176,6 +197,27 @@ fn what_is_decoded_encodes_to_the_same_bytes() {
         assert!(contents.contains_key(kind), "no {kind} was covered: {contents:?}");
     }
     assert!(wire > 1000 && http > 50 && udp >= 12, "only {wire} wire, {http} HTTP and {udp} UDP messages");
+    assert!(lsd >= 4 && mse >= 2 && utp > 100, "only {lsd} LSD and {mse} MSE messages, {utp} uTP headers");
+}
+
+/// How many datagrams of a capture have a uTP header, each of which is encoded to its bytes again.
+fn utp_headers_encoded(path: &Path) -> usize {
+    let mut capture = Capture::open(path).unwrap_or_else(|error| panic!("{error}"));
+    let mut encoded = 0;
+    while let Ok(Some(packet)) = capture.next_packet() {
+        let Parsed::Udp(datagram) = parse(packet.link, packet.data) else { continue };
+        let Ok(header) = utp::Header::decode(datagram.payload) else { continue };
+        let again = header.encode(utp::extensions(datagram.payload));
+        assert_eq!(
+            again,
+            datagram.payload[..header.length],
+            "{}: packet {}",
+            scenario(path),
+            packet.moment.frame
+        );
+        encoded += 1;
+    }
+    encoded
 }
 
 /// Law 4: however bursts are cut, the records are the same.

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use arbitrary::Arbitrary;
 use bittrace_fuzz::tile;
 use bittrace_protocol::Timestamp;
-use bittrace_protocol::utp::{Header, fields};
+use bittrace_protocol::utp::{Header, extensions, fields};
 use bittrace_trace::{Direction, Moment, StreamEvent, StreamId, StreamInterest, UtpReassembler};
 use libfuzzer_sys::fuzz_target;
 
@@ -88,7 +88,11 @@ fuzz_target!(|input: Input| {
         let belongs = reassembler.datagram(moment, end(source), end(1 - source), &bytes, &mut |_, event| {
             take(&mut seen, &event, raw)
         });
-        assert!(belongs.is_none() || Header::decode(&bytes).is_ok());
+        let header = Header::decode(&bytes);
+        assert!(belongs.is_none() || header.is_ok());
+        if let Ok(header) = header {
+            assert_eq!(header.encode(extensions(&bytes)), bytes[..header.length]);
+        }
     }
     reassembler.finish(&mut |_, event| take(&mut seen, &event, raw));
     assert!(seen.values().all(|seen| seen.closed), "a connection was not closed");

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::field::{Field, Value, text_or_bytes};
-use crate::{DecodeError, InfoHash};
+use crate::{DecodeError, Hex, InfoHash};
 
 /// How every announce begins (BEP 14, "Protocol").
 pub const START: &[u8] = b"BT-SEARCH * HTTP/1.1\r\n";
@@ -20,6 +20,10 @@ pub struct Announce {
     pub info_hashes: Vec<InfoHash>,
     /// By what the speaker tells its own announces from others'.
     pub cookie: Option<String>,
+    /// Whether the info hashes are written in capital digits, as Transmission does; libtorrent writes small ones.
+    pub capital_digits: bool,
+    /// Headers that BEP 14 does not name, in order: name and value.
+    pub others: Vec<(String, String)>,
 }
 
 impl Announce {
@@ -28,7 +32,14 @@ impl Announce {
     /// # Errors
     /// Where they do not begin as announces do, have no port, no info hash or one that is none, or no end.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut announce = Self { host: None, port: 0, info_hashes: Vec::new(), cookie: None };
+        let mut announce = Self {
+            host: None,
+            port: 0,
+            info_hashes: Vec::new(),
+            cookie: None,
+            capital_digits: false,
+            others: Vec::new(),
+        };
         let mut port = None;
         for header in headers(bytes)? {
             let value = &bytes[header.value.clone()];
@@ -39,9 +50,10 @@ impl Announce {
                 HeaderName::InfoHash => {
                     let hash = info_hash(value).ok_or(header.wrong("an info hash in 40 hex digits"))?;
                     announce.info_hashes.push(hash);
+                    announce.capital_digits |= value.iter().any(u8::is_ascii_uppercase);
                 }
                 HeaderName::Cookie => announce.cookie = Some(text()),
-                HeaderName::Other(_) => {}
+                HeaderName::Other(name) => announce.others.push((name, text())),
             }
         }
         announce.port = port.ok_or(DecodeError::new(START.len(), "a header with the port"))?;
@@ -49,6 +61,31 @@ impl Announce {
             return Err(DecodeError::new(START.len(), "a header with an info hash"));
         }
         Ok(announce)
+    }
+}
+
+impl Announce {
+    /// The announce as BEP 14 writes it: the headers in its order and spelling, then those that it does not name, then two
+    /// empty lines. What was decoded from such bytes is encoded to the same bytes. An end of a line in the host, the
+    /// cookie or another header is left out: it would begin a header.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = START.to_vec();
+        let mut header = |name: &str, value: &str| {
+            for part in [name, ": ", value] {
+                bytes.extend(part.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')));
+            }
+            bytes.extend_from_slice(b"\r\n");
+        };
+        self.host.iter().for_each(|host| header("Host", host));
+        header("Port", &self.port.to_string());
+        for hash in &self.info_hashes {
+            let digits = Hex(&hash.0).to_string();
+            header("Infohash", &if self.capital_digits { digits.to_ascii_uppercase() } else { digits });
+        }
+        self.cookie.iter().for_each(|cookie| header("cookie", cookie));
+        self.others.iter().for_each(|(name, value)| header(name, value));
+        bytes.extend_from_slice(b"\r\n\r\n");
+        bytes
     }
 }
 
@@ -186,9 +223,32 @@ mod tests {
             Infohash: 37D97D0C430CB5AD5624AA9733E473414D63E923\r\nX-Y: z\r\n\
             Infohash: 00000000000000000000000000000000000000ff\r\n\r\n";
         let announce = decode(bytes);
-        assert_eq!((announce.port, announce.cookie), (51413, None));
+        assert_eq!((announce.port, announce.cookie.as_deref()), (51413, None));
+        assert_eq!(
+            (announce.capital_digits, &announce.others[..]),
+            (true, &[("x-y".into(), "z".into())][..])
+        );
         let last: Vec<_> = announce.info_hashes.iter().map(|hash| hash.0[19]).collect();
         assert_eq!(last, [0x23, 0xff]);
+    }
+
+    #[test]
+    fn an_announce_is_encoded_to_the_bytes_that_it_was_decoded_from() {
+        assert_eq!(decode(ANNOUNCE).encode(), ANNOUNCE);
+        let capitals = String::from_utf8(ANNOUNCE.to_vec())
+            .unwrap()
+            .replace("37d97d0c430cb5ad5624aa", "37D97D0C430CB5AD5624AA");
+        let capitals = capitals
+            .replace("9733e473414d63e923", "9733E473414D63E923")
+            .replace("cookie: 5487d28f", "x-other: 1");
+        assert_eq!(decode(capitals.as_bytes()).encode(), capitals.as_bytes());
+    }
+
+    #[test]
+    fn a_value_begins_no_header() {
+        let host = "a\r\nInfohash: 00000000000000000000000000000000000000ff".to_owned();
+        let announce = Announce { host: Some(host), ..decode(ANNOUNCE) };
+        assert_eq!(decode(&announce.encode()).info_hashes, announce.info_hashes);
     }
 
     #[test]
@@ -218,15 +278,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_written_is_read(hashes in prop::collection::vec(any::<[u8; 20]>(), 1..5), port: u16) {
-            let mut text = format!("BT-SEARCH * HTTP/1.1\r\nHost: 239.192.152.143:6771\r\nPort: {port}\r\n");
-            for hash in &hashes {
-                text.push_str(&format!("Infohash: {}\r\n", crate::Hex(hash)));
-            }
-            text.push_str("\r\n\r\n");
-            let announce = decode(text.as_bytes());
-            prop_assert_eq!(announce.port, port);
-            prop_assert_eq!(announce.info_hashes, hashes.into_iter().map(InfoHash).collect::<Vec<_>>());
+        fn what_is_encoded_is_decoded(
+            hashes in prop::collection::vec(any::<[u8; 20]>(), 1..5),
+            port: u16,
+            cookie in prop::option::of("[0-9a-f]{0,8}"),
+            others in prop::collection::vec(("x-[a-z]{1,4}", "[!-~]{0,8}"), 0..3),
+        ) {
+            let announce = Announce {
+                host: Some("239.192.152.143:6771".to_owned()),
+                port,
+                info_hashes: hashes.into_iter().map(InfoHash).collect(),
+                cookie,
+                capital_digits: false,
+                others,
+            };
+            prop_assert_eq!(decode(&announce.encode()), announce);
         }
 
         #[test]

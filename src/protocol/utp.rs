@@ -90,11 +90,76 @@ impl Header {
     }
 }
 
+impl Header {
+    /// The bytes of the header and its extensions, which stand before the bytes of the stream. What was decoded is encoded
+    /// to the same bytes, with the [`extensions`] of its packet; [`length`](Self::length) follows from them.
+    pub fn encode<'a>(&self, extensions: impl IntoIterator<Item = HeaderExtension<'a>>) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.length);
+        bytes.extend_from_slice(&[(self.kind as u8) << 4 | VERSION, 0]);
+        bytes.extend_from_slice(&self.connection.to_be_bytes());
+        for number in [self.timestamp, self.delay, self.window] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
+        for number in [self.sequence, self.acknowledged] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
+        // Each extension is named in front of the one before it, the first in the header.
+        let mut named_at = 1;
+        for extension in extensions {
+            bytes[named_at] = extension.kind;
+            named_at = bytes.len();
+            bytes.extend_from_slice(&[0, extension.content.len() as u8]);
+            bytes.extend_from_slice(extension.content);
+        }
+        bytes
+    }
+}
+
+/// An extension of a header (BEP 29, "extension").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeaderExtension<'a> {
+    kind: u8,
+    content: &'a [u8],
+}
+
+impl<'a> HeaderExtension<'a> {
+    /// An extension of a kind from 1 to 255, with up to 255 bytes; `None` of other kinds and lengths, which no header can
+    /// have.
+    pub const fn new(kind: u8, content: &'a [u8]) -> Option<Self> {
+        if kind == 0 || content.len() > u8::MAX as usize { None } else { Some(Self { kind, content }) }
+    }
+
+    /// What it is: 1 is a selective acknowledgement (BEP 29).
+    pub const fn kind(&self) -> u8 {
+        self.kind
+    }
+
+    /// Its bytes, behind its length.
+    pub const fn content(&self) -> &'a [u8] {
+        self.content
+    }
+}
+
+/// The extensions of the packet that `bytes` are, in order. Of bytes that [`Header::decode`] does not read, those before
+/// the fault.
+pub fn extensions(bytes: &[u8]) -> impl Iterator<Item = HeaderExtension<'_>> {
+    let mut kind = bytes.get(1).copied().unwrap_or(0);
+    let mut rest = bytes.get(HEADER_LENGTH..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (&[next, length], behind) = rest.split_first_chunk()?;
+        let (content, behind) = behind.split_at_checked(length.into())?;
+        rest = behind;
+        HeaderExtension::new(std::mem::replace(&mut kind, next), content)
+    })
+}
+
+/// The version of the protocol, in the low nibble of the first byte.
+const VERSION: u8 = 1;
+
 /// The kind of the packet that begins with this byte; `None` when it is none of version 1.
 #[inline]
 pub fn kind(first: u8) -> Option<Kind> {
-    // The low nibble is the version.
-    if first & 0x0f != 1 { None } else { Kind::ALL.get(usize::from(first >> 4)).copied() }
+    if first & 0x0f != VERSION { None } else { Kind::ALL.get(usize::from(first >> 4)).copied() }
 }
 
 /// The fields that tile `bytes`, a packet that [`Header::decode`] reads.
@@ -115,19 +180,18 @@ pub fn fields(bytes: &[u8]) -> Vec<Field> {
         number("seq_nr", 16..18, header.sequence.into()),
         number("ack_nr", 18..20, header.acknowledged.into()),
     ];
-    let (mut kind, mut at) = (bytes[1], HEADER_LENGTH);
-    while kind != 0 && at < header.length {
-        let end = at + 2 + usize::from(bytes[at + 1]);
-        let content = bytes[at + 2..end].to_vec();
-        fields.push(match (kind, content.as_slice()) {
-            (SELECTIVE_ACK, _) => Field::content("selective_ack", at..end, Value::Bytes(content)),
-            (EXTENSION_BITS, _) => Field::content("extension_bits", at..end, Value::Bytes(content)),
+    let mut at = HEADER_LENGTH;
+    for HeaderExtension { kind, content } in extensions(bytes) {
+        let end = at + 2 + content.len();
+        let as_bytes = |name| Field::content(name, at..end, Value::Bytes(content.to_vec()));
+        fields.push(match (kind, content) {
+            (SELECTIVE_ACK, _) => as_bytes("selective_ack"),
+            (EXTENSION_BITS, _) => as_bytes("extension_bits"),
             (CLOSE_REASON, [_, _, high, low]) => {
                 number("close_reason", at..end, u16::from_be_bytes([*high, *low]).into())
             }
-            _ => Field::content("unknown_extension", at..end, Value::Bytes(content)),
+            _ => as_bytes("unknown_extension"),
         });
-        kind = bytes[at];
         at = end;
     }
     if header.length < bytes.len() {
@@ -163,7 +227,23 @@ mod tests {
 
     fn decode(bytes: &[u8]) -> Header {
         assert_eq!(untiled(&fields(bytes), 0..bytes.len()), None);
-        Header::decode(bytes).unwrap()
+        let header = Header::decode(bytes).unwrap();
+        assert_eq!(header.encode(extensions(bytes)), bytes[..header.length]);
+        header
+    }
+
+    #[test]
+    fn an_extension_has_a_kind_and_up_to_255_bytes() {
+        assert_eq!(HeaderExtension::new(0, b""), None);
+        assert_eq!(HeaderExtension::new(1, &[0; 256]), None);
+        let longest = HeaderExtension::new(1, &[7; 255]).unwrap();
+        let header = decode(&SYN);
+        let bytes = header.encode([longest, HeaderExtension::new(9, b"").unwrap()]);
+        assert_eq!((bytes.len(), Header::decode(&bytes).unwrap().length), (279, 279));
+        assert_eq!(
+            extensions(&bytes).map(|one| (one.kind(), one.content().len())).collect::<Vec<_>>(),
+            [(1, 255), (9, 0)]
+        );
     }
 
     #[test]

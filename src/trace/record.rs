@@ -31,7 +31,6 @@ pub use http_tracker::HttpTrackerBody;
 pub use mse::MseBody;
 pub use note::{Note, Rule, Severity};
 pub use peer_wire::PeerWireBody;
-pub(crate) use unreadable::PIECE_HEADER;
 pub use unreadable::{Fragment, Reason, Unreadable};
 pub use web_seed::{FilePart, WebSeedBody};
 

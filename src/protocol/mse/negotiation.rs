@@ -79,6 +79,30 @@ pub struct Terms {
     pub length: usize,
 }
 
+impl Terms {
+    /// What `end` says in its negotiation, in clear: the verification constant, the methods, the padding with its length,
+    /// and of the initiator how many bytes are sent ahead. What [`terms`] read of whole bytes is encoded to the same bytes,
+    /// with their padding; [`length`](Self::length) follows from it. `None` where the padding has more than 512 bytes.
+    pub fn encode(end: End, methods: Methods, padding: &[u8], ahead: u16) -> Option<Vec<u8>> {
+        if padding.len() > MAX_PADDING {
+            return None;
+        }
+        let mut bytes = vec![0; VERIFICATION];
+        bytes.extend_from_slice(&methods.0.to_be_bytes());
+        bytes.extend_from_slice(&(padding.len() as u16).to_be_bytes());
+        bytes.extend_from_slice(padding);
+        if end == End::Initiator {
+            bytes.extend_from_slice(&ahead.to_be_bytes());
+        }
+        Some(bytes)
+    }
+
+    /// The padding in the `bytes` that the terms were read of.
+    pub fn padding_of<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        bytes.get(HEAD..HEAD + self.padding).unwrap_or_default()
+    }
+}
+
 /// How much of a negotiation is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
@@ -175,6 +199,16 @@ mod tests {
         assert_eq!(terms(End::Responder, OFFER), Ok(Progress::Whole(answer)));
         assert_eq!(whole.methods.names(), ["plaintext", "rc4"]);
         assert!(Methods(0x10).names().is_empty());
+    }
+
+    #[test]
+    fn terms_are_encoded_to_the_bytes_that_they_were_read_of() {
+        for (end, bytes) in [(End::Initiator, OFFER), (End::Responder, &OFFER[..17])] {
+            let Ok(Progress::Whole(read)) = terms(end, bytes) else { panic!("{end:?}: not whole") };
+            let again = Terms::encode(end, read.methods, read.padding_of(bytes), read.ahead);
+            assert_eq!(again.as_deref(), Some(bytes), "{end:?}");
+        }
+        assert_eq!(Terms::encode(End::Responder, Methods(2), &[0; 513], 0), None);
     }
 
     #[test]

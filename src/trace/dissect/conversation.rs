@@ -8,12 +8,10 @@ use std::sync::Arc;
 use bittrace_protocol::Block;
 use bittrace_protocol::peer::{ConnectionState, ObservedMessage, PeerSide};
 use bittrace_protocol::peer_id::client_name;
-use bittrace_protocol::wire::Content;
+use bittrace_protocol::wire::{Content, PIECE_HEADER};
 
 use crate::Direction;
-use crate::record::{
-    Answer, Body, Fragment, MseBody, PIECE_HEADER, PeerEffect, PeerWireBody, Reason, Record, Unreadable,
-};
+use crate::record::{Answer, Body, Fragment, MseBody, PeerEffect, PeerWireBody, Reason, Record, Unreadable};
 
 /// A connection between peers.
 #[derive(Debug, Default)]
@@ -77,7 +75,7 @@ impl PeerConversation {
         let sender = PeerSide::from(record.direction);
         let mut observed = self.state.observe_unreadable(sender, record.at);
         if let Fragment { block: Some((index, begin)), from: 0, total, .. } = *fragment {
-            let length = total.saturating_sub(PIECE_HEADER) as u32;
+            let length = total.saturating_sub(PIECE_HEADER as u64) as u32;
             let block = Block { index, begin, length };
             observed.answers = self.state.observe_block(sender, record.at, record.number, block).answers;
         }

@@ -3,7 +3,7 @@
 use bittrace_protocol::PieceIndex;
 use bittrace_protocol::field::{Field, Value};
 use bittrace_protocol::utp;
-use bittrace_protocol::wire::MessageId;
+use bittrace_protocol::wire::{MessageId, PIECE_HEADER};
 use bytes::Bytes;
 
 use super::content::derived;
@@ -51,17 +51,15 @@ pub struct Fragment {
     pub total: u64,
 }
 
-/// The bytes of a piece message in front of its block: length prefix, id, index, begin (BEP 3, "piece").
-pub(crate) const PIECE_HEADER: u64 = 13;
-
 impl Fragment {
     /// The bytes of a block in a part of its message, `bytes`, and where they begin in the piece; `None` where it is part
     /// of another message, or the capture lacks which block it is.
     pub fn part_of_block(&self, bytes: &Bytes) -> Option<(PieceIndex, u32, Bytes)> {
         let (index, begin) = self.block.filter(|_| self.id == Some(MessageId::PIECE))?;
-        let header = PIECE_HEADER.saturating_sub(self.from).min(bytes.len() as u64);
+        let all = PIECE_HEADER as u64;
+        let header = all.saturating_sub(self.from).min(bytes.len() as u64);
         let block = bytes.slice(header as usize..);
-        let before = u32::try_from(self.from.saturating_sub(PIECE_HEADER)).ok()?;
+        let before = u32::try_from(self.from.saturating_sub(all)).ok()?;
         Some((index, begin.checked_add(before)?, block))
     }
 
