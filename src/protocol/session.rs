@@ -59,6 +59,7 @@ mod smart_ban;
 mod swarm;
 mod tick;
 mod timer;
+mod tolerance;
 mod upload;
 mod view;
 
@@ -314,7 +315,7 @@ impl Session {
             return;
         }
         // Two who have everything have nothing to say to each other.
-        let seeds = self.peers.iter().filter(|peer| peer.pieces.is_all() && peer.phase == Phase::Open);
+        let seeds = self.peers.iter().filter(|peer| peer.pieces().is_all() && peer.phase == Phase::Open);
         for stream in seeds.map(|peer| peer.stream).collect::<Vec<_>>() {
             self.disconnect(now, stream, DisconnectReason::Finished);
         }

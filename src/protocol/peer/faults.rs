@@ -170,6 +170,11 @@ impl PeerFault {
             Message::Bitfield(bits) => return Self::of_bitfield(bits, geometry),
             _ => return None,
         };
+        Self::of_block(block, geometry)
+    }
+
+    /// Why a torrent of this geometry does not have a block that a message names.
+    pub fn of_block(block: Block, geometry: &Geometry) -> Option<Self> {
         let fault = geometry.block_span(block).err()?;
         // Where every file begins a piece, libtorrent requests the zeros between files too, and sends them.
         let in_padding = geometry.is_aligned()

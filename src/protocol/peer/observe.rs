@@ -215,7 +215,9 @@ impl ConnectionState {
             Message::Choke => {
                 observed.repeated = mem::replace(&mut own.choking, true) && from_start;
                 observed.change = Some(PeerChange::Choke);
-                own.choked_at = Some(sent.at);
+                if !observed.repeated || own.choked_at.is_none() {
+                    own.choked_at = Some(sent.at);
+                }
                 other.waits_since = None;
                 match fast {
                     // With the fast extension, each request is answered or rejected all the same (BEP 6).

@@ -1,8 +1,6 @@
 //! What one side of a connection has said so far.
 
-use std::collections::HashSet;
-
-use foldhash::fast::RandomState;
+use std::collections::BTreeSet;
 
 use crate::wire::{ExtendedHandshake, Extension, Handshake, HashRange, Message, PieceSet};
 use crate::{Block, PieceIndex, Timestamp};
@@ -23,12 +21,12 @@ pub struct SideState {
     /// Whether it sent a message about all its pieces.
     pub(super) has_told_pieces: bool,
     pub(super) choking: bool,
-    /// When it last choked the other side.
+    /// When it last began to choke the other side.
     pub(super) choked_at: Option<Timestamp>,
     pub(super) interested: bool,
     /// The pieces it has, where it is known how many the torrent has.
     pub(super) pieces: Option<PieceSet>,
-    pub(super) allowed_fast: HashSet<PieceIndex, RandomState>,
+    pub(super) allowed_fast: BTreeSet<PieceIndex>,
     pub(super) suggested: Vec<PieceIndex>,
     pub(super) requests: BlockRequests,
     pub(super) metadata_requests: OtherRequests<u32>,
@@ -70,7 +68,7 @@ impl SideState {
             choked_at: None,
             interested: false,
             pieces: None,
-            allowed_fast: HashSet::default(),
+            allowed_fast: BTreeSet::new(),
             suggested: Vec::new(),
             requests: BlockRequests::new(capacity),
             metadata_requests: OtherRequests::new(),
@@ -98,6 +96,11 @@ impl SideState {
         self.choking
     }
 
+    /// When it last began to choke the other side; `None` where it has sent no choke.
+    pub const fn choked_at(&self) -> Option<Timestamp> {
+        self.choked_at
+    }
+
     /// Whether it is interested in pieces of the other side. Connections begin not interested (BEP 3).
     pub const fn is_interested(&self) -> bool {
         self.interested
@@ -112,6 +115,11 @@ impl SideState {
     /// Whether it allows the other side to request this piece while choked (BEP 6).
     pub fn allows_fast(&self, piece: PieceIndex) -> bool {
         self.allowed_fast.contains(&piece)
+    }
+
+    /// The pieces that it allows the other side to request while choked (BEP 6).
+    pub const fn allowed_fast(&self) -> &BTreeSet<PieceIndex> {
+        &self.allowed_fast
     }
 
     /// The pieces it suggests (BEP 6), each once, in the order in which they came. The first 64 are remembered.

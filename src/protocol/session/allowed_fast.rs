@@ -16,15 +16,15 @@ impl Core {
     pub(super) fn allow_fast(&mut self, peer: &mut Peer) {
         let most = self.config.profile.allowed_fast;
         let IpAddr::V4(host) = peer.address.ip().to_canonical() else { return };
-        let starts = peer.pieces.count() <= most;
-        if !peer.fast || !peer.choke.am_choking || !starts || !peer.choke.granted_fast.is_empty() {
+        let starts = peer.pieces().count() <= most;
+        if !peer.is_fast() || !peer.am_choking() || !starts || !peer.fast_pieces.granted.is_empty() {
             return;
         }
         let Some(geometry) = &self.torrent.geometry else { return };
         for piece in allowed_fast(most, geometry.piece_count(), self.torrent.info_hash, host.octets()) {
-            if self.picker.is_done(piece) && !peer.pieces.contains(piece) {
-                peer.choke.granted_fast.insert(piece, geometry.piece_size(piece).unwrap_or(0));
-                peer.send(&Message::AllowedFast(piece));
+            if self.picker.is_done(piece) && !peer.pieces().contains(piece) {
+                peer.fast_pieces.granted.insert(piece, geometry.piece_size(piece).unwrap_or(0));
+                peer.send(self.now, &Message::AllowedFast(piece));
             }
         }
     }
@@ -35,20 +35,20 @@ impl Core {
     /// hands.
     pub(super) fn allow_set(&self, peer: &mut Peer, count: u32) {
         let IpAddr::V4(host) = peer.address.ip().to_canonical() else { return };
-        let Some(geometry) = self.torrent.geometry.as_ref().filter(|_| peer.fast) else { return };
+        let Some(geometry) = self.torrent.geometry.as_ref().filter(|_| peer.is_fast()) else { return };
         let count = count.min(MOST);
         for piece in allowed_fast(count, geometry.piece_count(), self.torrent.info_hash, host.octets()) {
-            peer.choke.granted_fast.insert(piece, geometry.piece_size(piece).unwrap_or(0));
-            peer.send(&Message::AllowedFast(piece));
+            peer.fast_pieces.granted.insert(piece, geometry.piece_size(piece).unwrap_or(0));
+            peer.send(self.now, &Message::AllowedFast(piece));
         }
     }
 }
 
 /// Whether a choked peer may have this block, which is then taken from what it may have: each piece once.
 pub(super) fn spend_grant(peer: &mut Peer, block: Block, most: u32) -> bool {
-    let starts = peer.pieces.count() <= most;
+    let starts = peer.pieces().count() <= most;
     let Some(left) =
-        peer.choke.granted_fast.get_mut(&block.index).filter(|left| starts && **left >= block.length)
+        peer.fast_pieces.granted.get_mut(&block.index).filter(|left| starts && **left >= block.length)
     else {
         return false;
     };

@@ -79,29 +79,27 @@ impl Choker {
     }
 
     /// Unchokes a peer that has become interested at once, where a place is free.
-    pub(super) fn unchoke_if_free(&mut self, peer: &mut Peer) {
+    pub(super) fn unchoke_if_free(&mut self, now: Timestamp, peer: &mut Peer) {
         let free = self.unchoked < self.slots;
-        if free && peer.is_eager() && peer.choke.am_choking {
-            self.unchoke(peer);
+        if free && peer.is_eager() && peer.am_choking() {
+            self.unchoke(now, peer);
         }
     }
 
-    fn unchoke(&mut self, peer: &mut Peer) {
-        peer.choke.am_choking = false;
+    fn unchoke(&mut self, now: Timestamp, peer: &mut Peer) {
         self.unchoked += 1;
-        peer.send(&Message::Unchoke);
+        peer.send(now, &Message::Unchoke);
     }
 
     /// Chokes a peer. Its requests that are not answered yet are dropped.
-    pub(super) fn choke(&mut self, peer: &mut Peer) {
-        peer.choke.am_choking = true;
+    pub(super) fn choke(&mut self, now: Timestamp, peer: &mut Peer) {
         self.unchoked -= 1;
-        peer.send(&Message::Choke);
+        peer.send(now, &Message::Choke);
         let refused: Vec<_> = peer.upload.queue.drain(..).chain(peer.upload.loading.drain(..)).collect();
         // BEP 6: what will not be answered is rejected.
-        if peer.fast {
+        if peer.is_fast() {
             for block in refused {
-                peer.send(&Message::RejectRequest(block));
+                peer.send(now, &Message::RejectRequest(block));
             }
         }
     }
@@ -109,7 +107,7 @@ impl Choker {
     /// A peer is gone.
     pub(super) fn forget(&mut self, peer: &Peer) {
         let stream = peer.stream;
-        self.unchoked -= usize::from(!peer.choke.am_choking);
+        self.unchoked -= usize::from(!peer.am_choking());
         if self.optimistic == Some(stream) {
             self.optimistic = None;
         }
@@ -138,10 +136,10 @@ impl Session {
         for stream in self.peers.streams() {
             let Some(peer) = self.peers.get_mut(stream) else { continue };
             let unchoke = unchoked.contains(&stream);
-            if unchoke && peer.choke.am_choking {
-                self.core.choker.unchoke(peer);
-            } else if !unchoke && !peer.choke.am_choking {
-                self.core.choker.choke(peer);
+            if unchoke && peer.am_choking() {
+                self.core.choker.unchoke(now, peer);
+            } else if !unchoke && !peer.am_choking() {
+                self.core.choker.choke(now, peer);
             }
             if !peer.send_buffer.is_empty() {
                 self.peers.mark_dirty(stream);

@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::geometry::BlockFault;
+use crate::peer::PeerFault;
+use crate::wire::Message;
 use crate::{Block, Geometry, Metainfo, PeerId, PieceIndex, Timestamp};
 
 use super::announcer::{AnnounceFacts, Announcer, AnnouncerContext};
@@ -16,6 +17,7 @@ use super::rate::Rate;
 use super::rng::Rng;
 use super::smart_ban::Suspects;
 use super::swarm::Swarm;
+use super::tolerance::tolerate;
 use super::{Config, HostPort, Identity, MessageCounts, Output, SessionStreamId, Violation};
 
 /// What all peers share. Its methods take the one peer that a step is about; what a step means for other peers is noted in
@@ -166,14 +168,18 @@ impl Core {
         Some(self.completed_at? + self.config.seeding?.time?)
     }
 
-    pub(super) fn check_piece(&self, piece: PieceIndex) -> Result<(), Violation> {
-        if piece.0 < self.piece_count() { Ok(()) } else { Err(Violation::OutOfRange) }
+    /// Refuses a message that names what the torrent does not have.
+    pub(super) fn check_range(&self, peer: &mut Peer, message: &Message) -> Result<(), Violation> {
+        let geometry = self.torrent.geometry.as_ref();
+        let fault = geometry.and_then(|geometry| PeerFault::of_range(message, geometry));
+        fault.map_or(Ok(()), |fault| tolerate(peer, &fault))
     }
 
-    pub(super) fn check_block(&self, block: Block) -> Result<(), Violation> {
+    /// Refuses a message that brings a block which the torrent does not have.
+    pub(super) fn check_block(&self, peer: &mut Peer, block: Block) -> Result<(), Violation> {
         let geometry = self.torrent.geometry.as_ref();
-        let span = geometry.map_or(Err(BlockFault::NoSuchPiece), |geometry| geometry.block_span(block));
-        span.map(|_| ()).map_err(|_| Violation::OutOfRange)
+        let fault = geometry.and_then(|geometry| PeerFault::of_block(block, geometry));
+        fault.map_or(Ok(()), |fault| tolerate(peer, &fault))
     }
 
     /// Hands what waits to be sent to a peer to the driver.

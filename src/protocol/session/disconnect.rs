@@ -5,7 +5,6 @@ use crate::Timestamp;
 use super::core::Core;
 use super::peer::{Peer, Phase};
 use super::{DisconnectReason, Event, Output, Violation};
-use crate::wire::PieceSet;
 
 impl Core {
     /// Ends a connection from our side.
@@ -23,7 +22,9 @@ impl Core {
     pub(super) fn forget(&mut self, now: Timestamp, peer: &mut Peer, reason: DisconnectReason) {
         self.forget_outstanding(peer);
         self.picker.unreserve(peer.stream);
-        self.set_pieces(peer, PieceSet::none(self.piece_count()));
+        for piece in peer.pieces().iter() {
+            self.picker.rarity.fewer(piece, &mut self.rng);
+        }
         self.choker.forget(peer);
         self.totals.messages.add(peer.messages);
         match &reason {

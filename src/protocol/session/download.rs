@@ -1,12 +1,15 @@
 //! Blocks on their way in: asked for, taken, stored, hashed.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::wire::Message;
 use crate::{Block, PieceIndex, Timestamp};
 
 use super::core::Core;
-use super::peer::{OutstandingRequest, Peer, Phase};
+use super::peer::{Peer, Phase, ReceivingBlock};
 use super::picker::{PieceChoice, Seeker};
 use super::profile::{Haves, LastMessage};
 use super::schedule::RequestStep;
@@ -25,27 +28,26 @@ impl Core {
     /// Tells a peer of pieces that are new.
     pub(super) fn send_haves(&self, peer: &mut Peer, news: &[PieceIndex]) {
         let profile = &self.config.profile;
-        let wanted = |piece: &&PieceIndex| profile.redundant_haves || !peer.pieces.contains(**piece);
+        let wanted = |piece: &&PieceIndex| profile.redundant_haves || !peer.pieces().contains(**piece);
         let news: Vec<PieceIndex> = news.iter().filter(wanted).copied().collect();
         let bitfield = self.piece_count().div_ceil(8) as usize;
         if profile.haves == Haves::Single || news.len() * HAVE <= bitfield + HEADER {
-            news.into_iter().for_each(|piece| peer.send(&Message::Have(piece)));
-        } else if self.is_complete() && peer.fast && profile.have_all {
-            peer.send(&Message::HaveAll);
+            news.into_iter().for_each(|piece| peer.send(self.now, &Message::Have(piece)));
+        } else if self.is_complete() && peer.is_fast() && profile.have_all {
+            peer.send(self.now, &Message::HaveAll);
         } else {
-            peer.send(&Message::Bitfield(self.picker.bitfield().into()));
+            peer.send(self.now, &Message::Bitfield(self.picker.bitfield().into()));
         }
     }
 
     /// Tells a peer whether it has anything we lack, when that changed.
     pub(super) fn update_interest(&mut self, now: Timestamp, peer: &mut Peer) {
         let want = peer.wanted_pieces > 0 && self.is_running();
-        if want == peer.choke.am_interested || (!want && !peer.has_sent_message) {
+        if want == peer.am_interested() || (!want && !peer.has_sent_message) {
             return;
         }
-        peer.choke.am_interested = want;
         peer.download.last_block_at = now;
-        peer.send(if want { &Message::Interested } else { &Message::NotInterested });
+        peer.send(now, if want { &Message::Interested } else { &Message::NotInterested });
     }
 
     /// Asks a peer for as many blocks as it can send without a pause.
@@ -62,22 +64,21 @@ impl Core {
         let step = self.scheduled_step(peer);
         let (paced, depth) = (step.is_some(), self.depth(peer, step));
         // Requests leave several at a time.
-        if peer.download.outstanding.len() >= depth
-            || (peer.download.outstanding.len() * 4 > depth * 3 && !paced)
-        {
+        if peer.download.assigned.len() >= depth || (peer.download.assigned.len() * 4 > depth * 3 && !paced) {
             return;
         }
-        let only = peer.choke.peer_choking.then(|| peer.choke.allowed_fast.clone());
+        let only: Option<BTreeSet<PieceIndex>> =
+            peer.peer_choking().then(|| peer.usable_fast_pieces().collect());
         if !peer.download.is_busy() {
             peer.download.last_block_at = now;
         }
-        while peer.download.outstanding.len() < depth && self.unstored < self.config.max_unstored {
+        while peer.download.assigned.len() < depth && self.unstored < self.config.max_unstored {
             let seeker = Seeker {
                 stream: peer.stream,
-                pieces: &peer.pieces,
+                pieces: peer.pieces(),
                 only: only.as_ref(),
                 current: peer.download.current_piece,
-                suggested: &peer.suggested,
+                suggested: peer.theirs().suggested(),
             };
             let choice = PieceChoice {
                 listed: &self.config.schedule.pieces,
@@ -89,9 +90,9 @@ impl Core {
                 return;
             };
             peer.download.current_piece = Some(block.index);
-            peer.download.outstanding.push_back(OutstandingRequest { block, at: now });
+            peer.download.assigned.push_back(block);
             peer.download.requests_sent = peer.download.requests_sent.saturating_add(1);
-            peer.send(&Message::Request(block));
+            peer.send(now, &Message::Request(block));
             let scheduled = paced || self.scheduled_pieces.contains(&block.index);
             peer.messages.scheduled_requests += u64::from(scheduled);
         }
@@ -101,11 +102,11 @@ impl Core {
     fn depth(&self, peer: &Peer, step: Option<RequestStep>) -> usize {
         match step {
             Some(step) => {
-                peer.download.outstanding.len()
+                peer.download.assigned.len()
                     + step.requests_sent.saturating_sub(peer.download.requests_sent) as usize
             }
             None if peer.download.snubbed => 1,
-            None => peer.download.pipeline_depth.min(peer.download.reqq),
+            None => peer.pipeline_depth(),
         }
     }
 
@@ -126,9 +127,18 @@ impl Core {
     }
 
     /// A block begins to come.
-    pub(super) fn begin_block(&mut self, peer: &mut Peer, block: Block) -> Result<(), Violation> {
-        self.check_block(block)?;
-        peer.download.receiving = peer.download.take_outstanding(block);
+    pub(super) fn begin_block(
+        &mut self,
+        now: Timestamp,
+        peer: &mut Peer,
+        block: Block,
+    ) -> Result<(), Violation> {
+        self.check_block(peer, block)?;
+        let observed = peer.observe_block(now, block);
+        peer.download.receiving = peer.download.take_assigned(block).then(|| {
+            let waited = observed.answers.map_or(Duration::ZERO, |answered| answered.after);
+            ReceivingBlock { block, begun_at: now, waited }
+        });
         if peer.download.receiving.is_some() {
             return Ok(());
         }
@@ -188,7 +198,7 @@ impl Core {
     }
 
     /// Learns from a whole block how many requests keep a peer busy.
-    fn note_pace(&mut self, now: Timestamp, peer: &mut Peer, asked: OutstandingRequest) {
+    fn note_pace(&mut self, now: Timestamp, peer: &mut Peer, received: ReceivingBlock) {
         peer.download.snubbed = false;
         peer.download.blocks_received = peer.download.blocks_received.saturating_add(1);
         self.have_schedule.note_block();
@@ -196,7 +206,7 @@ impl Core {
             self.ask_again(peer);
         }
         peer.noise = peer.noise.saturating_sub(NOISE_A_BLOCK);
-        let latency = now - asked.at;
+        let latency = received.waited + (now - received.begun_at);
         peer.download.latency = Some(peer.download.latency.map_or(latency, |least| least.min(latency)));
         let first = *peer.download.first_block_at.get_or_insert(now);
         if now - first < SLOW_START {
@@ -208,33 +218,33 @@ impl Core {
 
     /// A peer that had paused gives again: what others gave meanwhile need not come.
     fn ask_again(&mut self, peer: &mut Peer) {
-        for asked in std::mem::take(&mut peer.download.outstanding) {
-            if self.picker.ask_again(asked.block, peer.stream) {
-                peer.download.outstanding.push_back(asked);
+        for block in std::mem::take(&mut peer.download.assigned) {
+            if self.picker.ask_again(block, peer.stream) {
+                peer.download.assigned.push_back(block);
             } else {
-                peer.download.tolerated_bytes += u64::from(asked.block.length);
-                peer.send(&Message::Cancel(asked.block));
+                peer.download.tolerated_bytes += u64::from(block.length);
+                peer.send(self.now, &Message::Cancel(block));
             }
         }
     }
 
-    /// A block that a peer was asked for came from another peer; whether the request was outstanding.
+    /// A block that a peer was asked for came from another peer; whether it was still assigned to the peer.
     pub(super) fn cancel_answered(&mut self, peer: &mut Peer, block: Block) -> bool {
-        let outstanding = peer.download.take_outstanding(block).is_some();
-        if outstanding {
+        let assigned = peer.download.take_assigned(block);
+        if assigned {
             peer.download.tolerated_bytes += u64::from(block.length);
-            peer.send(&Message::Cancel(block));
+            peer.send(self.now, &Message::Cancel(block));
             self.picker.release(block, peer.stream);
         }
-        outstanding
+        assigned
     }
 
     /// What a peer was asked for is asked of it no longer.
     pub(super) fn forget_outstanding(&mut self, peer: &mut Peer) {
-        let coming = peer.download.receiving.take();
-        for asked in peer.download.outstanding.drain(..).chain(coming) {
-            peer.download.tolerated_bytes += u64::from(asked.block.length);
-            self.picker.release(asked.block, peer.stream);
+        let coming = peer.download.receiving.take().map(|coming| coming.block);
+        for block in peer.download.assigned.drain(..).chain(coming) {
+            peer.download.tolerated_bytes += u64::from(block.length);
+            self.picker.release(block, peer.stream);
         }
         peer.download.current_piece = None;
         self.deferred.blocks_freed = true;
@@ -273,7 +283,7 @@ impl Session {
         let from = core.suspects.addresses(&partial);
         core.outputs.push_back(Output::Event(Event::PieceDone { index: piece, from }));
         core.have_schedule.note_verified(piece);
-        for peer in self.peers.iter_mut().filter(|peer| peer.pieces.contains(piece)) {
+        for peer in self.peers.iter_mut().filter(|peer| peer.pieces().contains(piece)) {
             peer.wanted_pieces -= 1;
         }
         self.peers.mark_open_dirty();
@@ -290,9 +300,8 @@ impl Session {
             core.send_due_haves(peer, &due);
             for message in &core.config.profile.last_messages {
                 match message {
-                    LastMessage::NotInterested if peer.choke.am_interested => {
-                        peer.choke.am_interested = false;
-                        peer.send(&Message::NotInterested);
+                    LastMessage::NotInterested if peer.am_interested() => {
+                        peer.send(core.now, &Message::NotInterested);
                     }
                     LastMessage::NotInterested => {}
                     LastMessage::Haves => core.send_haves(peer, &rest),
@@ -307,7 +316,7 @@ const HAVE: usize = 9;
 const HEADER: usize = 5;
 
 /// For how long after its first block a peer is asked for ever more.
-const SLOW_START: std::time::Duration = std::time::Duration::from_secs(2);
+const SLOW_START: Duration = Duration::from_secs(2);
 
 /// How much noise a whole block makes good.
 const NOISE_A_BLOCK: u32 = 100;

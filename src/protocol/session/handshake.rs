@@ -25,9 +25,10 @@ impl Session {
         if handshake.peer_id == self.core.identity.peer_id || others().any(is_ours) {
             return Err(Violation::SelfConnection);
         }
-        let duplicate = others().find(|other| other.peer_id == Some(handshake.peer_id));
+        let duplicate = others().find(|other| other.peer_id() == Some(handshake.peer_id));
         let duplicate = duplicate.map(|other| (other.stream, other.incoming));
         let Some(peer) = self.peers.get_mut(stream) else { return Ok(()) };
+        peer.observe_handshake(now, handshake);
         if peer.incoming {
             self.core.choose_id(peer);
         }
@@ -68,15 +69,12 @@ impl Core {
             info_hash: self.torrent.info_hash,
             peer_id: peer.own_id,
         };
-        peer.send_buffer.extend_from_slice(&handshake.encode());
+        peer.send_handshake(self.now, &handshake);
     }
 
     /// Sends what follows the handshakes.
     fn open(&mut self, now: Timestamp, peer: &mut Peer, handshake: &Handshake) {
-        let ours = Handshake { reserved: self.config.profile.reserved, ..*handshake };
-        peer.fast = ours.offers_fast() && handshake.offers_fast();
-        peer.extended = ours.offers_extended() && handshake.offers_extended();
-        peer.begin(handshake.peer_id, now);
+        peer.begin(now);
         self.outputs.push_back(Output::Event(Event::Connected {
             stream: peer.stream,
             peer: peer.address,
@@ -84,9 +82,9 @@ impl Core {
         }));
         for &message in &self.config.profile.first_messages {
             match message {
-                FirstMessage::Extended if peer.extended => {
+                FirstMessage::Extended if peer.is_extended() => {
                     let payload = self.extended_handshake(now, peer).into();
-                    peer.send(&Message::Extended { id: 0, payload });
+                    peer.send(now, &Message::Extended { id: 0, payload });
                 }
                 FirstMessage::Extended => {}
                 FirstMessage::Pieces => self.send_pieces(peer),
@@ -94,8 +92,7 @@ impl Core {
             }
         }
         if self.config.profile.interest == Interest::AtOnce && !self.is_complete() {
-            peer.choke.am_interested = true;
-            peer.send(&Message::Interested);
+            peer.send(now, &Message::Interested);
         }
     }
 
@@ -103,14 +100,17 @@ impl Core {
         peer.known_pending_haves = self.have_schedule.pending();
         let profile = &self.config.profile;
         let bitfield = || Message::Bitfield(self.picker.bitfield().into());
-        peer.send(&match (self.picker.done(), profile.without_pieces) {
-            (0, WithoutPieces::HaveNone) if peer.fast => Message::HaveNone,
-            (0, WithoutPieces::KeepAlive) if !peer.fast => Message::KeepAlive,
-            (0, WithoutPieces::HaveNone | WithoutPieces::Nothing) if !peer.fast => return,
-            (0, _) => bitfield(),
-            _ if peer.fast && profile.have_all && self.is_complete() => Message::HaveAll,
-            _ => bitfield(),
-        });
+        peer.send(
+            self.now,
+            &match (self.picker.done(), profile.without_pieces) {
+                (0, WithoutPieces::HaveNone) if peer.is_fast() => Message::HaveNone,
+                (0, WithoutPieces::KeepAlive) if !peer.is_fast() => Message::KeepAlive,
+                (0, WithoutPieces::HaveNone | WithoutPieces::Nothing) if !peer.is_fast() => return,
+                (0, _) => bitfield(),
+                _ if peer.is_fast() && profile.have_all && self.is_complete() => Message::HaveAll,
+                _ => bitfield(),
+            },
+        );
     }
 
     /// The dictionary of BEP 10: the entries of the profile, in its order.

@@ -5,15 +5,17 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use crate::peer::limits::{MAX_FIRST_PEX_PEERS, MAX_PEX_PEERS, PEX_TOO_SOON};
+use crate::peer::{ObservedMessage, PeerFault};
 use crate::wire::{
     Content, ExtendedHandshake, Extension, METADATA_PIECE, Message, Metadata, MetadataKind, Pex, PieceSet,
 };
-use crate::{Block, PieceIndex, Timestamp};
+use crate::{Block, Timestamp};
 
 use super::core::Core;
 use super::message_reader::StreamPart;
 use super::peer::{Peer, Phase};
 use super::swarm::PeerSource;
+use super::tolerance::{count_noise, tolerate};
 use super::{DisconnectReason, Output, Session, SessionStreamId, Violation};
 
 impl Session {
@@ -62,7 +64,9 @@ impl Session {
         stream: SessionStreamId,
         bytes: &mut Bytes,
     ) -> Result<(), Violation> {
-        let Some(mut peer) = self.peers.get_mut(stream) else { return Ok(()) };
+        // A connection that is not open yet brings nothing.
+        let open = self.peers.get_mut(stream).filter(|peer| peer.phase != Phase::Connecting);
+        let Some(mut peer) = open else { return Ok(()) };
         peer.last_received = now;
         while let Some(part) = peer.reader.next(bytes).map_err(Violation::Malformed)? {
             match part {
@@ -71,10 +75,10 @@ impl Session {
                     let Some(again) = self.peers.get_mut(stream) else { return Ok(()) };
                     peer = again;
                 }
-                StreamPart::Message(message) => self.core.on_message(now, peer, message)?,
+                StreamPart::Message(message) => self.core.on_message(now, peer, &message)?,
                 StreamPart::BlockBegins(block) => {
                     peer.has_sent_message = true;
-                    self.core.begin_block(peer, block)?;
+                    self.core.begin_block(now, peer, block)?;
                 }
                 StreamPart::BlockBytes { position, bytes, ends } => {
                     self.core.take_block_bytes(now, peer, position, bytes, ends);
@@ -91,211 +95,178 @@ impl Core {
         &mut self,
         now: Timestamp,
         peer: &mut Peer,
-        message: Message,
+        message: &Message,
     ) -> Result<(), Violation> {
-        let first = !std::mem::replace(&mut peer.has_sent_message, true);
-        let about_pieces = matches!(message, Message::Bitfield(_) | Message::HaveAll | Message::HaveNone);
-        if about_pieces && !first && peer.pieces.count() > 0 {
-            return self.on_late_pieces(peer, &message);
-        }
+        peer.has_sent_message = true;
+        self.check_range(peer, message)?;
+        let observed = self.observe(now, peer, message);
+        observed.faults.iter().try_for_each(|fault| tolerate(peer, fault))?;
+        let changed = !observed.repeated;
         let news = match message {
-            Message::Choke => self.on_choke(now, peer),
-            Message::Unchoke => on_unchoke(now, peer),
-            Message::Interested => self.on_interested(peer),
-            Message::NotInterested => self.on_not_interested(peer),
-            Message::Have(piece) => self.on_have(peer, piece)?,
+            Message::Choke => {
+                if changed {
+                    self.on_choke(now, peer);
+                }
+                changed
+            }
+            Message::Unchoke => {
+                if changed {
+                    peer.download.last_block_at = now;
+                    peer.download.nothing_to_pick_at = None;
+                }
+                changed
+            }
+            Message::Interested => {
+                if changed {
+                    self.choker.unchoke_if_free(now, peer);
+                    self.allow_fast(peer);
+                }
+                changed
+            }
+            Message::NotInterested => {
+                if changed && !peer.am_choking() {
+                    self.choker.choke(now, peer);
+                }
+                changed
+            }
+            Message::Have(_) => changed,
             Message::Bitfield(_) | Message::HaveAll | Message::HaveNone => {
-                self.on_pieces(peer, &message)?;
+                self.on_pieces(now, peer, &observed.faults)?;
                 true
             }
             Message::Request(block) => {
-                self.on_request(peer, block)?;
+                self.on_request(peer, *block, observed.repeated)?;
                 true
             }
             Message::Cancel(block) => {
-                self.check_block(block)?;
-                self.on_cancel(peer, block);
+                self.on_cancel(peer, *block);
                 true
             }
-            Message::RejectRequest(block) => self.on_reject(now, peer, block)?,
-            Message::SuggestPiece(piece) => self.on_suggest(peer, piece)?,
-            Message::AllowedFast(piece) => self.on_allowed_fast(peer, piece)?,
-            Message::Extended { id, payload } => self.on_extended(now, peer, id, &payload)?,
+            Message::RejectRequest(block) => self.on_reject(now, peer, *block),
+            Message::SuggestPiece(piece) => changed && !self.picker.is_done(*piece),
+            Message::AllowedFast(piece) => {
+                let usable = changed || peer.fast_pieces.refused.remove(piece);
+                if usable {
+                    peer.download.nothing_to_pick_at = None;
+                }
+                usable
+            }
+            Message::Extended { .. } => {
+                if let Some(content) = observed.extended.and_then(|extended| extended.content) {
+                    self.on_extended(now, peer, content)?;
+                }
+                false
+            }
             Message::KeepAlive | Message::Port(_) | Message::Unknown { .. } => false,
             // The reader passes over these, and blocks come in parts.
             Message::HashRequest(_)
             | Message::Hashes(..)
             | Message::HashReject(_)
-            | Message::Piece { .. } => true,
-            Message::Malformed { wanted, .. } => return Err(Violation::Malformed(wanted)),
+            | Message::Piece { .. }
+            | Message::Malformed { .. } => true,
         };
-        count_noise(peer, news)
+        if news { Ok(()) } else { count_noise(peer, 1) }
     }
 
-    fn on_choke(&mut self, now: Timestamp, peer: &mut Peer) -> bool {
-        if std::mem::replace(&mut peer.choke.peer_choking, true) {
-            return false;
+    /// Takes a message into the state of the connection, and counts the pieces that the peer has after it.
+    fn observe(&mut self, now: Timestamp, peer: &mut Peer, message: &Message) -> ObservedMessage {
+        let before = match message {
+            Message::Bitfield(_) | Message::HaveAll | Message::HaveNone => Some(peer.pieces().clone()),
+            _ => None,
+        };
+        let observed = peer.observe(now, message);
+        match (message, before) {
+            (_, Some(before)) => self.count_pieces(peer, &before),
+            (Message::Have(piece), _) if !observed.repeated => {
+                self.picker.rarity.more(*piece, &mut self.rng);
+                if !self.picker.is_done(*piece) {
+                    peer.wanted_pieces += 1;
+                    peer.download.nothing_to_pick_at = None;
+                }
+            }
+            _ => {
+                let extended = observed.extended.as_deref();
+                if let Some(Content::DontHave(piece)) =
+                    extended.and_then(|extended| extended.content.as_ref())
+                    && !observed.repeated
+                {
+                    self.picker.rarity.fewer(*piece, &mut self.rng);
+                    peer.wanted_pieces -= u32::from(!self.picker.is_done(*piece));
+                }
+            }
         }
-        peer.choke.choked_since = now;
-        if std::mem::replace(&mut peer.choke.downloaded_at_choke, peer.download.bytes) != peer.download.bytes
-        {
-            peer.choke.choked_idle_since = now;
+        observed
+    }
+
+    /// Counts the pieces of a peer that had these pieces before.
+    fn count_pieces(&mut self, peer: &mut Peer, before: &PieceSet) {
+        for piece in peer.pieces().iter() {
+            if !before.contains(piece) {
+                self.picker.rarity.more(piece, &mut self.rng);
+            }
+        }
+        for piece in before.iter() {
+            if !peer.pieces().contains(piece) {
+                self.picker.rarity.fewer(piece, &mut self.rng);
+            }
+        }
+        peer.wanted_pieces = self.picker.wanted_of(peer.pieces());
+        peer.download.nothing_to_pick_at = None;
+    }
+
+    /// The peer begins to choke us.
+    fn on_choke(&mut self, now: Timestamp, peer: &mut Peer) {
+        let downloaded = peer.download.bytes;
+        if std::mem::replace(&mut peer.starvation.downloaded_at_choke, downloaded) != downloaded {
+            peer.starvation.since = now;
         }
         // BEP 6: with the fast extension each request is answered or rejected, else all are forgotten.
-        if !peer.fast {
+        if !peer.is_fast() {
             self.forget_outstanding(peer);
         }
         self.picker.unreserve(peer.stream);
-        true
-    }
-
-    fn on_interested(&mut self, peer: &mut Peer) -> bool {
-        let news = !std::mem::replace(&mut peer.choke.peer_interested, true);
-        if news {
-            self.choker.unchoke_if_free(peer);
-            self.allow_fast(peer);
-        }
-        news
-    }
-
-    fn on_not_interested(&mut self, peer: &mut Peer) -> bool {
-        let news = std::mem::replace(&mut peer.choke.peer_interested, false);
-        if news && !peer.choke.am_choking {
-            self.choker.choke(peer);
-        }
-        news
-    }
-
-    fn on_have(&mut self, peer: &mut Peer, piece: PieceIndex) -> Result<bool, Violation> {
-        self.check_piece(piece)?;
-        let news = peer.pieces.insert(piece);
-        if news {
-            self.picker.rarity.more(piece, &mut self.rng);
-            if !self.picker.is_done(piece) {
-                peer.wanted_pieces += 1;
-                peer.download.nothing_to_pick_at = None;
-            }
-        }
-        Ok(news)
     }
 
     /// A message that tells all pieces of a peer.
-    fn on_pieces(&mut self, peer: &mut Peer, message: &Message) -> Result<(), Violation> {
-        if !peer.fast && !matches!(message, Message::Bitfield(_)) {
+    fn on_pieces(&self, now: Timestamp, peer: &mut Peer, faults: &[PeerFault]) -> Result<(), Violation> {
+        if faults.contains(&PeerFault::FastNotOffered) {
             return Err(Violation::Malformed("messages of the fast extension only where both offer it"));
         }
-        if let Some(pieces) = self.told_pieces(message)? {
-            self.set_pieces(peer, pieces);
-        }
-        if self.config.profile.acknowledges_pieces {
-            peer.send(&Message::KeepAlive);
+        let is_late =
+            |fault: &PeerFault| matches!(fault, PeerFault::BitfieldLate | PeerFault::HaveAllOrNoneLate);
+        if self.config.profile.acknowledges_pieces && !faults.iter().any(is_late) {
+            peer.send(now, &Message::KeepAlive);
         }
         Ok(())
     }
 
-    /// The pieces of a bitfield or have-all; `None` where no piece is told.
-    fn told_pieces(&self, message: &Message) -> Result<Option<PieceSet>, Violation> {
-        let total = self.piece_count();
-        match message {
-            Message::Bitfield(bits) => match PieceSet::from_bitfield(bits, total) {
-                Some(pieces) => Ok(Some(pieces)),
-                None => Err(Violation::Malformed("a bitfield without bits beyond the last piece")),
-            },
-            Message::HaveAll => Ok(Some(PieceSet::all(total))),
-            _ => Ok(None),
-        }
-    }
-
-    fn on_reject(&mut self, now: Timestamp, peer: &mut Peer, block: Block) -> Result<bool, Violation> {
-        self.check_block(block)?;
-        if peer.download.take_outstanding(block).is_none() {
-            return Ok(false);
+    fn on_reject(&mut self, now: Timestamp, peer: &mut Peer, block: Block) -> bool {
+        if !peer.download.take_assigned(block) {
+            return false;
         }
         self.picker.release(block, peer.stream);
-        peer.choke.allowed_fast.remove(&block.index);
-        if !peer.choke.peer_choking {
+        if peer.theirs().allows_fast(block.index) {
+            peer.fast_pieces.refused.insert(block.index);
+        }
+        if !peer.peer_choking() {
             // It has too much to do: it would refuse again at once.
             peer.download.refused_until = Some(now + AFTER_REFUSAL);
             peer.download.pipeline_depth = (peer.download.pipeline_depth / 2).max(1);
             self.picker.unreserve(peer.stream);
         }
         self.deferred.blocks_freed = true;
-        Ok(true)
+        true
     }
 
-    fn on_suggest(&self, peer: &mut Peer, piece: PieceIndex) -> Result<bool, Violation> {
-        self.check_piece(piece)?;
-        let news = !self.picker.is_done(piece) && !peer.suggested.contains(&piece);
-        if news && peer.suggested.len() < MAX_SUGGESTED {
-            peer.suggested.push(piece);
-        }
-        Ok(news)
-    }
-
-    fn on_allowed_fast(&self, peer: &mut Peer, piece: PieceIndex) -> Result<bool, Violation> {
-        self.check_piece(piece)?;
-        let allowed = &mut peer.choke.allowed_fast;
-        peer.download.nothing_to_pick_at = None;
-        Ok(allowed.len() < MAX_SUGGESTED && allowed.insert(piece))
-    }
-
-    /// A message that tells all pieces of a peer, but comes late, as some clients send it (BEP 3 wants it first).
-    fn on_late_pieces(&mut self, peer: &mut Peer, message: &Message) -> Result<(), Violation> {
-        if let Some(pieces) = self.told_pieces(message)? {
-            peer.noise += LATE_BITFIELD;
-            self.set_pieces(peer, pieces);
-        }
-        Ok(())
-    }
-
-    /// A peer has exactly these pieces.
-    pub(super) fn set_pieces(&mut self, peer: &mut Peer, pieces: PieceSet) {
-        let before = std::mem::replace(&mut peer.pieces, pieces);
-        for piece in peer.pieces.iter() {
-            if !before.contains(piece) {
-                self.picker.rarity.more(piece, &mut self.rng);
-            }
-        }
-        for piece in before.iter() {
-            if !peer.pieces.contains(piece) {
-                self.picker.rarity.fewer(piece, &mut self.rng);
-            }
-        }
-        peer.wanted_pieces = self.picker.wanted_of(&peer.pieces);
-        peer.download.nothing_to_pick_at = None;
-    }
-
-    /// Takes a message of the extension protocol (BEP 10): whether it counts as news. What cannot be read is passed over:
-    /// extensions are nobody's duty.
-    fn on_extended(
-        &mut self,
-        now: Timestamp,
-        peer: &mut Peer,
-        id: u8,
-        payload: &[u8],
-    ) -> Result<bool, Violation> {
-        let extension = match id {
-            0 => Extension::Handshake,
-            id => match self.config.profile.extension(id) {
-                Some(name) => Extension::from_name(name.as_bytes()),
-                None => return Ok(false),
-            },
-        };
-        match extension.decode(payload) {
-            Ok(Content::Handshake(handshake)) => self.on_extended_handshake(peer, handshake),
-            Ok(Content::Metadata(metadata)) => self.on_metadata(peer, &metadata),
-            Ok(Content::DontHave(piece)) => self.on_dont_have(peer, piece)?,
-            Ok(Content::Pex(pex)) => self.on_pex(now, peer, &pex),
-            Ok(Content::UploadOnly(_) | Content::Holepunch(_) | Content::Other) | Err(_) => {}
-        }
-        Ok(false)
-    }
-
-    fn on_dont_have(&mut self, peer: &mut Peer, piece: PieceIndex) -> Result<(), Violation> {
-        self.check_piece(piece)?;
-        if peer.pieces.remove(piece) {
-            self.picker.rarity.fewer(piece, &mut self.rng);
-            peer.wanted_pieces -= u32::from(!self.picker.is_done(piece));
+    /// Does what a message of the extension protocol asks for (BEP 10). What cannot be read is passed over: extensions are
+    /// nobody's duty.
+    fn on_extended(&mut self, now: Timestamp, peer: &mut Peer, content: Content) -> Result<(), Violation> {
+        match content {
+            Content::Handshake(handshake) => self.on_extended_handshake(peer, handshake),
+            Content::Metadata(metadata) => self.on_metadata(now, peer, &metadata),
+            Content::DontHave(piece) => self.check_range(peer, &Message::Have(piece))?,
+            Content::Pex(pex) => self.on_pex(now, peer, &pex),
+            Content::UploadOnly(_) | Content::Holepunch(_) | Content::Other => {}
         }
         Ok(())
     }
@@ -318,18 +289,8 @@ impl Core {
     }
 
     fn on_extended_handshake(&mut self, peer: &mut Peer, handshake: ExtendedHandshake) {
-        for (name, id) in &handshake.extensions {
-            match name.as_str() {
-                "ut_metadata" => peer.extension_ids.metadata = *id,
-                "ut_pex" => peer.extension_ids.pex = *id,
-                _ => {}
-            }
-        }
         if let Some(client) = handshake.client {
             peer.client = Some(client.chars().take(MAX_CLIENT).collect());
-        }
-        if let Some(reqq) = handshake.reqq.filter(|&reqq| reqq > 0) {
-            peer.download.reqq = reqq as usize;
         }
         if let Some(port) = handshake.port.filter(|&port| port != 0 && peer.incoming) {
             let listens = SocketAddr::new(peer.address.ip(), port);
@@ -339,11 +300,9 @@ impl Core {
     }
 
     /// BEP 9: pieces of the metadata, of 16 KiB each.
-    fn on_metadata(&self, peer: &mut Peer, metadata: &Metadata) {
-        let id = peer.extension_ids.metadata;
-        if metadata.kind != MetadataKind::Request || id == 0 {
-            return;
-        }
+    fn on_metadata(&self, now: Timestamp, peer: &mut Peer, metadata: &Metadata) {
+        let id = peer.extension_id(&Extension::Metadata);
+        let Some(id) = id.filter(|_| metadata.kind == MetadataKind::Request) else { return };
         let info = self.torrent.info_bytes();
         let start = (metadata.piece as usize).saturating_mul(METADATA_PIECE as usize);
         // A peer that asks faster than it reads is refused.
@@ -353,42 +312,12 @@ impl Core {
             let end = info.len().min(start + METADATA_PIECE as usize);
             Metadata::data(metadata.piece, info.len() as u64, info[start..end].to_vec())
         };
-        peer.send(&Message::Extended { id, payload: answer.encode().into() });
+        peer.send(now, &Message::Extended { id, payload: answer.encode().into() });
     }
-}
-
-fn on_unchoke(now: Timestamp, peer: &mut Peer) -> bool {
-    let news = std::mem::replace(&mut peer.choke.peer_choking, false);
-    if news {
-        peer.download.last_block_at = now;
-        peer.download.nothing_to_pick_at = None;
-    }
-    news
-}
-
-/// Counts a message that says nothing new: who says nothing else, and that often, is not listened to.
-fn count_noise(peer: &mut Peer, news: bool) -> Result<(), Violation> {
-    if news {
-        return Ok(());
-    }
-    peer.noise += 1;
-    if peer.noise > MAX_NOISE {
-        return Err(Violation::Flood("messages that say nothing new"));
-    }
-    Ok(())
 }
 
 /// How long a peer that refused a request is asked for nothing.
 const AFTER_REFUSAL: std::time::Duration = std::time::Duration::from_secs(2);
-
-/// How many messages may say nothing new between two blocks.
-const MAX_NOISE: u32 = 10_000;
-
-/// A bitfield that comes late costs as much as so many other messages.
-const LATE_BITFIELD: u32 = 100;
-
-/// How many pieces a peer may suggest, or allow while it chokes us: BEP 6 has it send about ten.
-const MAX_SUGGESTED: usize = 64;
 
 /// How many bytes may wait to be sent before metadata is refused.
 const MAX_UNSENT_METADATA: usize = 1024 * 1024;

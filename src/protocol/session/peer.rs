@@ -1,4 +1,4 @@
-//! What is known of one peer, and what waits to be sent to the peer.
+//! One peer: the state of the connection, what the session decides about the peer, and what waits to be sent.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::wire::{Message, PieceSet};
+use crate::peer::{ConnectionState, ObservedMessage, PeerSide, RequestCapacity, SideState};
+use crate::wire::{Extension, Handshake, Message, PieceSet};
 use crate::{Block, PeerId, PieceIndex, Timestamp};
 
 use super::message_reader::MessageReader;
@@ -25,17 +26,14 @@ pub(super) struct Peer {
     pub(super) phase: Phase,
     /// When the phase began.
     pub(super) phase_since: Timestamp,
-    pub(super) peer_id: Option<PeerId>,
+    /// What both sides have sent, and what follows from that. Whatever is sent or received passes through here.
+    state: ConnectionState,
+    /// How many messages were observed.
+    observed: u64,
     /// The peer id that we send to this peer.
     pub(super) own_id: PeerId,
     /// The client's name in the peer's extended handshake.
     pub(super) client: Option<String>,
-    /// Whether both sides speak the fast extension (BEP 6).
-    pub(super) fast: bool,
-    /// Whether both sides speak the extension protocol (BEP 10).
-    pub(super) extended: bool,
-    /// The ids under which the peer receives extensions.
-    pub(super) extension_ids: ExtensionIds,
     pub(super) reader: MessageReader,
     /// Messages that wait for the end of the step, to leave together.
     pub(super) send_buffer: Vec<u8>,
@@ -43,12 +41,8 @@ pub(super) struct Peer {
     pub(super) messages: MessageCounts,
     /// Bytes handed to the driver that have not left yet.
     pub(super) unsent: usize,
-    /// The pieces that the peer has.
-    pub(super) pieces: PieceSet,
     /// How many of the peer's pieces are missing here.
     pub(super) wanted_pieces: u32,
-    /// The pieces that the peer suggests (BEP 6).
-    pub(super) suggested: Vec<PieceIndex>,
     /// How many of the new pieces are in the bitfield that was sent after the handshake.
     pub(super) known_pending_haves: usize,
     /// Whether the peer sent anything after its handshake: a bitfield must come first.
@@ -57,7 +51,8 @@ pub(super) struct Peer {
     pub(super) noise: u32,
     pub(super) last_received: Timestamp,
     pub(super) last_sent: Timestamp,
-    pub(super) choke: ChokeState,
+    pub(super) starvation: Starvation,
+    pub(super) fast_pieces: FastPieces,
     pub(super) download: PeerDownload,
     pub(super) upload: PeerUpload,
     pub(super) pex: PexState,
@@ -76,41 +71,40 @@ pub(super) enum Phase {
     Open,
 }
 
-/// Who chokes whom, and who is interested (BEP 3).
+/// For how long the peer has given nothing because it chokes us.
 #[derive(Debug)]
-pub(super) struct ChokeState {
-    pub(super) am_choking: bool,
-    pub(super) am_interested: bool,
-    pub(super) peer_choking: bool,
-    pub(super) peer_interested: bool,
-    /// When the peer last choked us.
-    pub(super) choked_since: Timestamp,
+pub(super) struct Starvation {
     /// When the peer last sent data, if it has choked us since: brief unchokes without data do not count.
-    pub(super) choked_idle_since: Timestamp,
+    pub(super) since: Timestamp,
     /// How many bytes the peer had sent when it last choked us.
     pub(super) downloaded_at_choke: u64,
-    /// The pieces that may be requested while the peer chokes us (BEP 6).
-    pub(super) allowed_fast: BTreeSet<PieceIndex>,
-    /// The pieces that the peer may request while we choke it, and how many bytes of each are left to it (BEP 6).
-    pub(super) granted_fast: BTreeMap<PieceIndex, u32>,
+}
+
+/// What the session makes of pieces that are allowed fast (BEP 6).
+#[derive(Debug, Default)]
+pub(super) struct FastPieces {
+    /// The pieces that the peer allows, and yet rejected a request for.
+    pub(super) refused: BTreeSet<PieceIndex>,
+    /// The pieces that we allow the peer, and how many bytes of each are left to it.
+    pub(super) granted: BTreeMap<PieceIndex, u32>,
 }
 
 /// Blocks from the peer.
 #[derive(Debug)]
 pub(super) struct PeerDownload {
-    pub(super) outstanding: VecDeque<OutstandingRequest>,
+    /// The blocks that the picker assigned to the peer, that were requested and have not begun to come. A request that was
+    /// cancelled or given up may be outstanding for the peer, but its block is assigned no longer.
+    pub(super) assigned: VecDeque<Block>,
     /// How many requests were sent.
     pub(super) requests_sent: u32,
     /// How many whole blocks came for them.
     pub(super) blocks_received: u32,
-    /// The request whose block is being received.
-    pub(super) receiving: Option<OutstandingRequest>,
+    /// The block that is being received, where it was assigned to the peer.
+    pub(super) receiving: Option<ReceivingBlock>,
     /// The piece of the last request.
     pub(super) current_piece: Option<PieceIndex>,
     /// How many requests may be outstanding.
     pub(super) pipeline_depth: usize,
-    /// How many requests the peer queues (BEP 10).
-    pub(super) reqq: usize,
     /// The shortest time from a request to the end of its block.
     pub(super) latency: Option<Duration>,
     pub(super) first_block_at: Option<Timestamp>,
@@ -134,7 +128,7 @@ pub(super) struct PeerDownload {
 /// Blocks to the peer.
 #[derive(Debug)]
 pub(super) struct PeerUpload {
-    /// Requests that wait.
+    /// The requests that will be answered, in the order in which they are.
     pub(super) queue: VecDeque<Block>,
     /// Requests whose blocks are being read from disk.
     pub(super) loading: VecDeque<Block>,
@@ -153,18 +147,13 @@ pub(super) struct PexState {
     pub(super) received_at: Option<Timestamp>,
 }
 
-/// A request that was sent.
+/// A block of which the first bytes have come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct OutstandingRequest {
+pub(super) struct ReceivingBlock {
     pub(super) block: Block,
-    pub(super) at: Timestamp,
-}
-
-/// The ids under which a peer receives the extensions that we speak; 0 where it does not (BEP 10).
-#[derive(Debug, Default, Clone, Copy)]
-pub(super) struct ExtensionIds {
-    pub(super) metadata: u8,
-    pub(super) pex: u8,
+    pub(super) begun_at: Timestamp,
+    /// The time from the request to the first bytes.
+    pub(super) waited: Duration,
 }
 
 /// What is known of a connection when it begins.
@@ -183,6 +172,8 @@ pub(super) struct NewPeer {
 
 impl Peer {
     pub(super) fn new(new: &NewPeer, now: Timestamp) -> Self {
+        let mut state = ConnectionState::with_capacity(RequestCapacity::CLIENT);
+        state.set_piece_count(new.piece_count);
         Self {
             stream: new.stream,
             address: new.address,
@@ -190,25 +181,22 @@ impl Peer {
             listen_address: (!new.incoming).then_some(new.address),
             phase: if new.incoming { Phase::Handshake } else { Phase::Connecting },
             phase_since: now,
-            peer_id: None,
+            state,
+            observed: 0,
             own_id: new.own_id,
             client: None,
-            fast: false,
-            extended: false,
-            extension_ids: ExtensionIds::default(),
             reader: MessageReader::new(new.bitfield_length),
             send_buffer: Vec::new(),
             messages: MessageCounts::default(),
             unsent: 0,
-            pieces: PieceSet::none(new.piece_count),
             wanted_pieces: 0,
-            suggested: Vec::new(),
             known_pending_haves: 0,
             has_sent_message: false,
             noise: 0,
             last_received: now,
             last_sent: now,
-            choke: ChokeState::default(),
+            starvation: Starvation { since: now, downloaded_at_choke: 0 },
+            fast_pieces: FastPieces::default(),
             download: PeerDownload::new(new.pipeline_depth, now),
             upload: PeerUpload::new(now),
             pex: PexState::default(),
@@ -216,20 +204,134 @@ impl Peer {
         }
     }
 
-    /// The peer's handshake has come.
-    pub(super) const fn begin(&mut self, peer_id: PeerId, now: Timestamp) {
+    /// Handshakes are exchanged.
+    pub(super) const fn begin(&mut self, now: Timestamp) {
         self.phase = Phase::Open;
         self.phase_since = now;
-        self.peer_id = Some(peer_id);
-        self.choke.choked_since = now;
-        self.choke.choked_idle_since = now;
+        self.starvation.since = now;
         self.download.last_block_at = now;
     }
 
+    /// Takes in the peer's handshake.
+    pub(super) fn observe_handshake(&mut self, now: Timestamp, handshake: &Handshake) {
+        self.observed += 1;
+        self.state.observe_handshake(self.side().other(), now, self.observed, handshake);
+    }
+
+    /// Takes in a message of the peer.
+    pub(super) fn observe(&mut self, now: Timestamp, message: &Message) -> ObservedMessage {
+        self.observed += 1;
+        self.state.observe(self.side().other(), now, self.observed, message)
+    }
+
+    /// Takes in that a message of the peer brings a block, whose bytes may be still to come.
+    pub(super) fn observe_block(&mut self, now: Timestamp, block: Block) -> ObservedMessage {
+        self.observed += 1;
+        self.state.observe_block(self.side().other(), now, self.observed, block)
+    }
+
+    pub(super) fn send_handshake(&mut self, now: Timestamp, handshake: &Handshake) {
+        self.send_buffer.extend_from_slice(&handshake.encode());
+        self.observed += 1;
+        self.state.observe_handshake(self.side(), now, self.observed, handshake);
+    }
+
     /// Adds a message to those that wait to be sent.
-    pub(super) fn send(&mut self, message: &Message) {
+    pub(super) fn send(&mut self, now: Timestamp, message: &Message) {
         message.encode(&mut self.send_buffer);
         self.messages.sent += 1;
+        self.observed += 1;
+        self.state.observe(self.side(), now, self.observed, message);
+    }
+
+    /// Adds the beginning of a piece message; its block is sent next.
+    pub(super) fn send_piece_header(&mut self, now: Timestamp, block: Block) {
+        self.send_buffer.extend_from_slice(&Message::piece_header(block));
+        self.messages.sent += 1;
+        self.observed += 1;
+        self.state.observe_block(self.side(), now, self.observed, block);
+    }
+
+    /// Our side of the connection.
+    pub(super) const fn side(&self) -> PeerSide {
+        if self.incoming { PeerSide::Responder } else { PeerSide::Initiator }
+    }
+
+    /// What we have sent to the peer.
+    pub(super) const fn ours(&self) -> &SideState {
+        self.state.side(self.side())
+    }
+
+    /// What the peer has sent.
+    pub(super) const fn theirs(&self) -> &SideState {
+        self.state.side(self.side().other())
+    }
+
+    pub(super) const fn am_choking(&self) -> bool {
+        self.ours().is_choking()
+    }
+
+    pub(super) const fn am_interested(&self) -> bool {
+        self.ours().is_interested()
+    }
+
+    pub(super) const fn peer_choking(&self) -> bool {
+        self.theirs().is_choking()
+    }
+
+    pub(super) const fn peer_interested(&self) -> bool {
+        self.theirs().is_interested()
+    }
+
+    /// Since when the peer chokes us, where it does.
+    pub(super) fn choked_since(&self) -> Timestamp {
+        self.theirs().choked_at().unwrap_or(self.phase_since)
+    }
+
+    /// The peer id that the peer sent.
+    pub(super) fn peer_id(&self) -> Option<PeerId> {
+        self.theirs().handshake().map(|handshake| handshake.peer_id)
+    }
+
+    /// Whether both sides speak the fast extension (BEP 6).
+    pub(super) fn is_fast(&self) -> bool {
+        self.state.is_fast() == Some(true)
+    }
+
+    /// Whether both sides speak the extension protocol (BEP 10).
+    pub(super) fn is_extended(&self) -> bool {
+        self.state.is_extended()
+    }
+
+    /// The id under which the peer receives messages of an extension (BEP 10).
+    pub(super) fn extension_id(&self, extension: &Extension) -> Option<u8> {
+        self.theirs().extension_id(extension)
+    }
+
+    /// The pieces that the peer has.
+    pub(super) const fn pieces(&self) -> &PieceSet {
+        self.theirs().pieces().expect("a new peer is told how many pieces there are")
+    }
+
+    /// How many requests the peer queues (BEP 10).
+    pub(super) fn reqq(&self) -> usize {
+        self.theirs().reqq().filter(|&reqq| reqq > 0).map_or(DEFAULT_REQQ, |reqq| reqq as usize)
+    }
+
+    /// How many requests may be outstanding.
+    pub(super) fn pipeline_depth(&self) -> usize {
+        self.download.pipeline_depth.min(self.reqq())
+    }
+
+    /// The pieces that may be requested though the peer chokes us (BEP 6).
+    pub(super) fn usable_fast_pieces(&self) -> impl Iterator<Item = PieceIndex> + '_ {
+        let allowed = self.theirs().allowed_fast().iter().copied();
+        allowed.filter(|&piece| self.is_usable_fast(piece))
+    }
+
+    /// Whether a piece may be requested though the peer chokes us (BEP 6).
+    pub(super) fn is_usable_fast(&self, piece: PieceIndex) -> bool {
+        self.is_fast() && self.theirs().allows_fast(piece) && !self.fast_pieces.refused.contains(&piece)
     }
 
     /// The messages that wait, noted as sent.
@@ -245,19 +347,19 @@ impl Peer {
     /// Whether requests can be sent now.
     pub(super) fn is_askable(&self) -> bool {
         self.phase == Phase::Open
-            && self.choke.am_interested
-            && (!self.choke.peer_choking || !self.choke.allowed_fast.is_empty())
+            && self.am_interested()
+            && (!self.peer_choking() || self.usable_fast_pieces().next().is_some())
     }
 
     /// Whether the peer wants blocks, and can have some: one that has all pieces wants none.
     pub(super) fn is_eager(&self) -> bool {
-        self.phase == Phase::Open && self.choke.peer_interested && !self.pieces.is_all()
+        self.phase == Phase::Open && self.peer_interested() && !self.pieces().is_all()
     }
 
     /// Whether more requests could be sent.
     pub(super) fn is_idle(&self) -> bool {
         self.phase == Phase::Open
-            && self.download.outstanding.len() < self.download.pipeline_depth
+            && self.download.assigned.len() < self.download.pipeline_depth
             && self.wanted_pieces > 0
     }
 
@@ -272,33 +374,15 @@ impl Peer {
     }
 }
 
-impl Default for ChokeState {
-    /// Connections begin choked and not interested (BEP 3).
-    fn default() -> Self {
-        Self {
-            am_choking: true,
-            am_interested: false,
-            peer_choking: true,
-            peer_interested: false,
-            choked_since: Timestamp::EPOCH,
-            choked_idle_since: Timestamp::EPOCH,
-            downloaded_at_choke: 0,
-            allowed_fast: BTreeSet::new(),
-            granted_fast: BTreeMap::new(),
-        }
-    }
-}
-
 impl PeerDownload {
     const fn new(pipeline_depth: usize, now: Timestamp) -> Self {
         Self {
-            outstanding: VecDeque::new(),
+            assigned: VecDeque::new(),
             requests_sent: 0,
             blocks_received: 0,
             receiving: None,
             current_piece: None,
             pipeline_depth,
-            reqq: DEFAULT_REQQ,
             latency: None,
             first_block_at: None,
             last_block_at: now,
@@ -314,19 +398,24 @@ impl PeerDownload {
 
     /// Whether a block is waited for.
     pub(super) fn is_busy(&self) -> bool {
-        !self.outstanding.is_empty() || self.receiving.is_some()
+        !self.assigned.is_empty() || self.receiving.is_some()
     }
 
-    /// Takes the request for this block out of those that wait.
-    pub(super) fn take_outstanding(&mut self, block: Block) -> Option<OutstandingRequest> {
-        let at = self.outstanding.iter().position(|outstanding| outstanding.block == block)?;
-        self.outstanding.remove(at)
+    /// Takes this block out of those that are assigned to the peer; whether it was one of them.
+    pub(super) fn take_assigned(&mut self, block: Block) -> bool {
+        let at = self.assigned.iter().position(|assigned| *assigned == block);
+        at.and_then(|at| self.assigned.remove(at)).is_some()
     }
 }
 
 impl PeerUpload {
     const fn new(now: Timestamp) -> Self {
         Self { queue: VecDeque::new(), loading: VecDeque::new(), bytes: 0, rate: Rate::new(now) }
+    }
+
+    /// Whether the block will be sent.
+    pub(super) fn contains(&self, block: Block) -> bool {
+        self.queue.contains(&block) || self.loading.contains(&block)
     }
 
     /// How many requests of the peer are not answered.

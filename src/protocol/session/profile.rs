@@ -260,12 +260,6 @@ impl Profile {
             last_messages: vec![LastMessage::Haves],
         }
     }
-
-    /// The id under which an extension is received; `None` where it is not offered.
-    pub(super) fn extension(&self, id: u8) -> Option<&str> {
-        let known = self.extensions.iter().find(|(_, known)| *known == id && id != 0);
-        known.map(|(name, _)| name.as_str())
-    }
 }
 
 impl KeyForm {

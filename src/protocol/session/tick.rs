@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::peer::limits::{MAX_PEX_PEERS, PEX_INTERVAL};
-use crate::wire::{Message, Pex, PexPeer};
+use crate::wire::{Extension, Message, Pex, PexPeer};
 use crate::{Block, Timestamp};
 
 use super::core::Core;
-use super::peer::{OutstandingRequest, Peer, Phase};
+use super::peer::{Peer, Phase};
 use super::{CloseReason, DisconnectReason, Session, Violation};
 
 impl Session {
@@ -87,14 +87,14 @@ impl Core {
 
     /// Neither side has any use for the other.
     fn both_complete(&self, peer: &Peer) -> bool {
-        self.is_complete() && peer.pieces.is_all()
+        self.is_complete() && peer.pieces().is_all()
     }
 
     /// Neither side wants anything of the other, and others wait for the place.
     fn useless(&self, now: Timestamp, peer: &Peer, others_wait: bool) -> Option<Violation> {
         let useless = others_wait
             && peer.wanted_pieces == 0
-            && !peer.choke.peer_interested
+            && !peer.peer_interested()
             && now - peer.phase_since >= self.config.request_timeout;
         useless.then_some(Violation::Useless)
     }
@@ -105,11 +105,10 @@ impl Core {
     }
 
     fn choked_too_long(&self, now: Timestamp, peer: &Peer, others_wait: bool) -> Option<Violation> {
-        let choke = &peer.choke;
-        let starved = now - choke.choked_idle_since;
-        let uploads = choke.peer_interested && !choke.am_choking;
+        let starved = now - peer.starvation.since;
+        let uploads = peer.peer_interested() && !peer.am_choking();
         let replaceable = self.config.single_peer || (others_wait && !uploads);
-        let choked = choke.peer_choking && choke.am_interested && starved >= self.config.choke_timeout;
+        let choked = peer.peer_choking() && peer.am_interested() && starved >= self.config.choke_timeout;
         (choked && replaceable).then_some(Violation::ChokedTooLong(starved))
     }
 
@@ -129,18 +128,17 @@ impl Core {
         self.update_pipeline_depth(now, peer);
         self.send_pex(now, peer, dialable);
         if now - peer.last_sent >= KEEP_ALIVE && peer.send_buffer.is_empty() {
-            peer.send(&Message::KeepAlive);
+            peer.send(now, &Message::KeepAlive);
         }
     }
 
     /// Lets others have the blocks for which a peer takes too long.
     fn reclaim_requests(&mut self, now: Timestamp, peer: &mut Peer) {
         // With the fast extension the peer should have rejected them when it choked (BEP 6).
-        let choke = &peer.choke;
-        let rejected = |request: &OutstandingRequest| !choke.allowed_fast.contains(&request.block.index);
-        if choke.peer_choking
-            && now - choke.choked_since >= SHARE
-            && peer.download.outstanding.iter().any(rejected)
+        let rejected = |block: &Block| !peer.is_usable_fast(block.index);
+        if peer.peer_choking()
+            && now - peer.choked_since() >= SHARE
+            && peer.download.assigned.iter().any(rejected)
         {
             self.forget_outstanding(peer);
             self.picker.unreserve(peer.stream);
@@ -162,8 +160,9 @@ impl Core {
     /// Lets others be asked for the same blocks; what comes from the peer first is taken still.
     fn share_requests(&mut self, peer: &mut Peer) {
         peer.download.requests_shared = true;
-        for request in peer.download.outstanding.iter().chain(&peer.download.receiving) {
-            self.picker.release(request.block, peer.stream);
+        let receiving = peer.download.receiving.iter().map(|receiving| &receiving.block);
+        for block in peer.download.assigned.iter().chain(receiving) {
+            self.picker.release(*block, peer.stream);
         }
         self.picker.unreserve(peer.stream);
         self.deferred.blocks_freed = true;
@@ -171,9 +170,8 @@ impl Core {
 
     /// Cancels all that a peer was asked for.
     fn cancel_outstanding(&mut self, peer: &mut Peer) {
-        let blocks: Vec<Block> = peer.download.outstanding.iter().map(|asked| asked.block).collect();
-        for block in blocks {
-            peer.send(&Message::Cancel(block));
+        for block in peer.download.assigned.clone() {
+            peer.send(self.now, &Message::Cancel(block));
         }
         let coming = peer.download.receiving;
         self.forget_outstanding(peer);
@@ -196,11 +194,11 @@ impl Core {
 
     /// Tells a peer of others, at most once a minute (BEP 11).
     fn send_pex(&self, now: Timestamp, peer: &mut Peer, dialable: &BTreeSet<SocketAddr>) {
-        let id = peer.extension_ids.pex;
         let offered = self.config.profile.extensions.iter().any(|(name, _)| name == "ut_pex");
-        if id == 0 || !offered || self.torrent.private || peer.pex.next_at.is_some_and(|at| now < at) {
+        if !offered || self.torrent.private || peer.pex.next_at.is_some_and(|at| now < at) {
             return;
         }
+        let Some(id) = peer.extension_id(&Extension::Pex) else { return };
         let others =
             dialable.difference(&peer.pex.sent).copied().filter(|&one| Some(one) != peer.listen_address);
         let added: Vec<_> = others.take(MAX_PEX_PEERS).collect();
@@ -217,7 +215,7 @@ impl Core {
         });
         let added = added.into_iter().map(|address| PexPeer { address, flags: 0 }).collect();
         let pex = Pex { added, dropped, ..Pex::default() };
-        peer.send(&Message::Extended { id, payload: pex.encode().into() });
+        peer.send(now, &Message::Extended { id, payload: pex.encode().into() });
     }
 
     fn has_seeded_enough(&self, now: Timestamp) -> bool {
@@ -230,7 +228,7 @@ impl Core {
 
 /// Whether the peer should send a block.
 fn is_downloading(peer: &Peer) -> bool {
-    !peer.choke.peer_choking && peer.choke.am_interested && peer.download.is_busy()
+    !peer.peer_choking() && peer.am_interested() && peer.download.is_busy()
 }
 
 /// How often peers are looked after.

@@ -11,14 +11,20 @@ use super::peer::Peer;
 use super::{Output, Session, SessionStreamId, Violation};
 
 impl Core {
-    pub(super) fn on_request(&mut self, peer: &mut Peer, block: Block) -> Result<(), Violation> {
-        self.check_block(block)?;
+    /// Takes a request. `repeated` says whether a request for the block is outstanding, as far as is known.
+    pub(super) fn on_request(
+        &mut self,
+        peer: &mut Peer,
+        block: Block,
+        repeated: bool,
+    ) -> Result<(), Violation> {
         let refused = !self.picker.is_done(block.index)
             || block.length > MAX_SERVED
             || peer.upload.waiting() >= self.config.profile.reqq as usize
-            || (peer.choke.am_choking && !spend_grant(peer, block, self.config.profile.allowed_fast));
+            || (peer.am_choking() && !spend_grant(peer, block, self.config.profile.allowed_fast));
         if !refused {
-            if !peer.upload.queue.contains(&block) && !peer.upload.loading.contains(&block) {
+            // A request that was refused without a reject is outstanding for the peer, but will not be answered.
+            if !repeated || !peer.upload.contains(block) {
                 peer.upload.queue.push_back(block);
             }
             return Ok(());
@@ -28,8 +34,8 @@ impl Core {
             return Err(Violation::Flood("requests that cannot be answered"));
         }
         // One that reads nothing need not be answered either.
-        if peer.fast && peer.unsent + peer.send_buffer.len() < MAX_UNSENT {
-            peer.send(&Message::RejectRequest(block));
+        if peer.is_fast() && peer.unsent + peer.send_buffer.len() < MAX_UNSENT {
+            peer.send(self.now, &Message::RejectRequest(block));
         }
         Ok(())
     }
@@ -39,8 +45,8 @@ impl Core {
         peer.upload.queue.retain(|&other| other != block);
         peer.upload.loading.retain(|&other| other != block);
         // BEP 6: each request is answered or rejected, cancelled ones too.
-        if peer.fast && peer.upload.waiting() < waiting {
-            peer.send(&Message::RejectRequest(block));
+        if peer.is_fast() && peer.upload.waiting() < waiting {
+            peer.send(self.now, &Message::RejectRequest(block));
         }
         peer.noise += 1;
     }
@@ -63,8 +69,7 @@ impl Core {
 
     fn send_block(&mut self, now: Timestamp, peer: &mut Peer, block: Block, bytes: Bytes) {
         // The block follows as it was read, not copied.
-        peer.send_buffer.extend_from_slice(&Message::piece_header(block));
-        peer.messages.sent += 1;
+        peer.send_piece_header(now, block);
         self.flush(now, peer);
         let count = u64::from(block.length);
         peer.unsent += bytes.len();
@@ -92,7 +97,7 @@ impl Session {
             peer.upload.loading.remove(at);
             match bytes.filter(|bytes| bytes.len() == block.length as usize) {
                 Some(bytes) => self.core.send_block(now, peer, block, bytes),
-                None if peer.fast => peer.send(&Message::RejectRequest(block)),
+                None if peer.is_fast() => peer.send(now, &Message::RejectRequest(block)),
                 None => {}
             }
         }

@@ -135,7 +135,7 @@ proptest! {
             for peer in stage.session.peers(stage.now) {
                 prop_assert!(peer.outstanding <= 1_000);
             }
-            let unchoked = stage.session.peers.iter().filter(|peer| !peer.choke.am_choking).count();
+            let unchoked = stage.session.peers.iter().filter(|peer| !peer.am_choking()).count();
             prop_assert_eq!(stage.session.core.choker.unchoked, unchoked);
         }
         // Nothing wrong is kept.

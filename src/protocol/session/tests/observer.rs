@@ -1,13 +1,13 @@
-//! What an observer makes of the bytes of each connection, held against what the session knows of the same connection.
-//! Every conversation of these tests is checked so.
+//! An observer of its own reads the bytes of each connection. What it knows is held against what the session knows of the
+//! same connection, and against what the session has decided. Every conversation of these tests is checked so.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::peer::{ConnectionState, PeerSide};
+use crate::peer::{ConnectionState, PeerSide, SideState};
 use crate::session::peer::{Peer, Phase};
 use crate::session::*;
 use crate::wire::{Extension, Frame, HANDSHAKE_LENGTH, Handshake, Message, frame};
-use crate::{Block, Timestamp};
+use crate::{Block, PieceIndex, Timestamp};
 
 /// An observer for each connection to a peer.
 #[derive(Default)]
@@ -61,10 +61,13 @@ impl Observers {
     }
 
     fn of(&mut self, session: &Session, stream: SessionStreamId) -> Option<&mut Observed> {
-        let peer = session.peers.iter().find(|peer| peer.stream == stream)?;
+        let is_open = |peer: &&Peer| peer.stream == stream && peer.phase != Phase::Connecting;
+        let peer = session.peers.iter().find(is_open)?;
         let ours = if peer.incoming { PeerSide::Responder } else { PeerSide::Initiator };
+        let mut state = ConnectionState::new();
+        state.set_piece_count(session.core.piece_count());
         Some(self.connections.entry(stream).or_insert_with(|| Observed {
-            state: ConnectionState::new(),
+            state,
             ours,
             pending: Default::default(),
             begun: [false; 2],
@@ -80,6 +83,8 @@ impl Observers {
         for peer in session.peers.iter().filter(|peer| peer.phase == Phase::Open) {
             if let Some(observed) = self.connections.get(&peer.stream).filter(|one| !one.unreadable) {
                 observed.check(peer);
+                let wanted = session.core.picker.wanted_of(peer.pieces());
+                assert_eq!(peer.wanted_pieces, wanted, "how many of the peer's pieces are missing here");
             }
         }
     }
@@ -117,42 +122,65 @@ impl Observed {
     #[track_caller]
     fn check(&self, peer: &Peer) {
         let (ours, theirs) = (self.state.side(self.ours), self.state.side(self.ours.other()));
-        let session = [
-            peer.choke.am_choking,
-            peer.choke.am_interested,
-            peer.choke.peer_choking,
-            peer.choke.peer_interested,
-        ];
-        let observed = [ours.is_choking(), ours.is_interested(), theirs.is_choking(), theirs.is_interested()];
-        assert_eq!(session, observed, "choking and interest of us, then of the peer");
-        // A driver of a test may give the session a peer's handshake before it says that the connection stands, and
-        // before ours goes out.
-        if ours.handshake().is_some() {
-            assert_eq!(peer.fast, self.state.is_fast() == Some(true));
-            assert_eq!(peer.extended, self.state.is_extended());
-        }
+        assert_alike("us", ours, peer.ours());
+        assert_alike("the peer", theirs, peer.theirs());
+        assert_eq!(peer.is_fast(), self.state.is_fast() == Some(true));
+        assert_eq!(peer.is_extended(), self.state.is_extended());
 
-        // With the fast extension, a request that we cancelled or gave up is outstanding until it is answered. A block that is
-        // being received has not been observed yet.
-        let waiting = peer.download.outstanding.iter().chain(&peer.download.receiving);
-        let waiting: BTreeSet<Block> = waiting.map(|request| request.block).collect();
-        let observed: BTreeSet<Block> = ours.requests().map(|(block, _)| block).collect();
-        assert!(waiting.is_subset(&observed), "we wait for {waiting:?}, requests are {observed:?}");
-        if !peer.fast && !self.rejected {
-            assert_eq!(waiting, observed, "we wait for as many blocks as were requested");
+        // The session takes in a block as soon as it begins to come.
+        let [held, mut seen] = [peer.ours(), ours].map(requests);
+        if let Some(block) = self.begun_block().filter(|block| !held.contains(block)) {
+            seen.remove(&block);
+        }
+        assert_eq!(held, seen, "our requests");
+        assert_eq!(requests(peer.theirs()), requests(theirs), "requests of the peer");
+
+        // With the fast extension, a request that we cancelled or gave up is outstanding until it is answered.
+        let assigned: BTreeSet<Block> = peer.download.assigned.iter().copied().collect();
+        assert!(assigned.is_subset(&held), "we wait for {assigned:?}, requests are {held:?}");
+        if !peer.is_fast() && !self.rejected {
+            assert_eq!(assigned, held, "we wait for as many blocks as were requested");
         }
         // A request that we refused without saying so is outstanding for the peer.
         let queue: BTreeSet<Block> = peer.upload.queue.iter().chain(&peer.upload.loading).copied().collect();
-        let requested: BTreeSet<Block> = theirs.requests().map(|(block, _)| block).collect();
+        let requested = requests(theirs);
         assert!(queue.is_subset(&requested), "we serve {queue:?}, requests are {requested:?}");
-
-        for &piece in peer.choke.allowed_fast.iter().filter(|_| peer.fast) {
-            assert!(theirs.allows_fast(piece), "{piece} is allowed fast");
+        let refused = &peer.fast_pieces.refused;
+        assert!(refused.is_subset(theirs.allowed_fast()), "{refused:?} are allowed fast");
+        if !peer.am_choking() {
+            return;
         }
-        let ids = [Extension::Metadata, Extension::Pex].map(|one| theirs.extension_id(&one).unwrap_or(0));
-        assert_eq!([peer.extension_ids.metadata, peer.extension_ids.pex], ids, "ids of ut_metadata, ut_pex");
-        if let Some(reqq) = theirs.reqq().filter(|&reqq| reqq > 0) {
-            assert_eq!(peer.download.reqq, reqq as usize);
-        }
+        // A choke answers or ends all requests but those for pieces that we allowed.
+        let granted = |block: &&Block| peer.fast_pieces.granted.contains_key(&block.index);
+        assert_eq!(queue.iter().filter(granted).count(), queue.len(), "we serve {queue:?} while we choke");
     }
+
+    /// The block of which the peer has sent the beginning, and not the end: length, id 7, piece, offset (BEP 3).
+    fn begun_block(&self) -> Option<Block> {
+        let (numbers, _) = self.pending[self.ours.other() as usize].split_first_chunk::<13>()?;
+        let number = |at: usize| Some(u32::from_be_bytes(*numbers.get(at..)?.first_chunk()?));
+        let length = number(0)?.checked_sub(9).filter(|_| numbers[4] == 7)?;
+        Some(Block { index: PieceIndex(number(5)?), begin: number(9)?, length })
+    }
+}
+
+fn requests(side: &SideState) -> BTreeSet<Block> {
+    side.requests().map(|(block, _)| block).collect()
+}
+
+/// Holds what the session knows of a side against what was observed, but for requests.
+#[track_caller]
+fn assert_alike(whose: &str, observed: &SideState, session: &SideState) {
+    assert_eq!(session.handshake(), observed.handshake(), "handshake of {whose}");
+    let change = |side: &SideState| (side.is_choking(), side.choked_at(), side.is_interested());
+    assert_eq!(change(session), change(observed), "choking, since when, and interest of {whose}");
+    let allowed = |side: &SideState| (side.allowed_fast().clone(), side.suggested().to_vec());
+    assert_eq!(allowed(session), allowed(observed), "pieces that {whose} allowed fast and suggested");
+    let extended = |side: &SideState| {
+        let ids = [Extension::Metadata, Extension::Pex, Extension::DontHave, Extension::UploadOnly];
+        let ids = ids.map(|extension| side.extension_id(&extension));
+        (ids, side.reqq(), side.metadata_size(), side.is_upload_only())
+    };
+    assert_eq!(extended(session), extended(observed), "extended handshake of {whose}");
+    assert_eq!(session.pieces(), observed.pieces(), "pieces of {whose}");
 }
