@@ -286,3 +286,129 @@ const TABLE: &[Line] = &[
     ),
     ("utp", "payload", MaskRule::Ignore, "", "uTP is counted, and not read"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn by_hand(text: &str) -> Mask {
+        Mask::parse(text).unwrap()
+    }
+
+    /// The rule of the first line that is about a field.
+    fn rule_of(masks: &Masks, message: &str, protocol: Protocol, path: &str) -> Option<MaskRule> {
+        masks.find(message, protocol, path).map(|line| masks.rule(line))
+    }
+
+    #[test]
+    fn a_mask_is_read_as_message_field_and_rule() {
+        let mask = by_hand("extended.m.ut_pex = ignore");
+        assert_eq!((&*mask.message, &*mask.field, mask.rule), ("extended", "m.ut_pex", MaskRule::Ignore));
+        assert!(mask.by_hand);
+        assert_eq!(mask.place(), "extended.m.ut_pex");
+        // The last = is the one before the rule.
+        assert_eq!(by_hand("*.a=b=exact").field, "a=b");
+    }
+
+    #[test]
+    fn rejects_masks_without_a_field_or_with_an_unknown_rule() {
+        assert_eq!(Mask::parse("extended.v"), Err(MaskError::NoRule("extended.v".to_owned())));
+        assert_eq!(Mask::parse("extended=ignore"), Err(MaskError::NoField("extended".to_owned())));
+        assert_eq!(Mask::parse("extended.v=maybe"), Err(MaskError::UnknownRule("maybe".to_owned())));
+        // It is found by the comparison alone.
+        assert_eq!(Mask::parse("extended.v=follows"), Err(MaskError::UnknownRule("follows".to_owned())));
+    }
+
+    #[test]
+    fn covers_a_field_and_what_stands_in_it_but_no_longer_name() {
+        let mask = by_hand("extended.m=ignore");
+        let covers = |message, path| mask.covers(message, Protocol::PeerWire, path);
+        assert!(covers("extended", "m") && covers("extended", "m.ut_pex") && covers("extended", "M"));
+        assert!(
+            !covers("extended", "metadata_size") && !covers("extended", "p.m") && !covers("handshake", "m")
+        );
+        // A blank in a field's name may be written as _.
+        assert!(by_hand("*.min_interval=ignore").covers(
+            "announce-response",
+            Protocol::HttpTracker,
+            "min interval"
+        ));
+    }
+
+    #[test]
+    fn is_about_a_message_a_protocol_or_everything() {
+        let about = |mask: &str| by_hand(mask).is_about("connect-request", Protocol::UdpTracker);
+        assert!(about("connect-request.x=ignore") && about("udp-tracker.x=ignore") && about("*.x=ignore"));
+        assert!(!about("http-tracker.x=ignore") && !about("connect.x=ignore"));
+    }
+
+    #[test]
+    fn masks_by_hand_come_before_the_table_and_the_last_one_first() {
+        let field = ("announce-request", Protocol::HttpTracker, "key");
+        let rule = |masks: &Masks| rule_of(masks, field.0, field.1, field.2);
+        assert_eq!(rule(&Masks::new(&[])), Some(MaskRule::Bind));
+        let masks = ["announce-request.key=ignore", "announce-request.key=exact"].map(by_hand);
+        assert_eq!(rule(&Masks::new(&masks[..1])), Some(MaskRule::Ignore));
+        assert_eq!(rule(&Masks::new(&masks)), Some(MaskRule::Exact));
+        assert_eq!(rule(&Masks::none()), None);
+    }
+
+    #[test]
+    fn every_line_of_the_table_has_a_reason_and_what_is_bound_a_class() {
+        for mask in table() {
+            assert!(!mask.reason.is_empty(), "{}", mask.place());
+            assert_eq!(mask.class.is_empty(), mask.rule != MaskRule::Bind, "{}", mask.place());
+        }
+    }
+
+    #[test]
+    fn a_value_stands_for_one_value_and_only_for_that() {
+        let mut masks = Masks::new(&[]);
+        let line = masks.find("announce-request", Protocol::HttpTracker, "key").unwrap();
+        let mut bind = |side, reference: &[u8], candidate: &[u8], numbers| {
+            masks.bind(line, side, reference.to_vec(), candidate, numbers)
+        };
+        assert_eq!(bind(Side::Local, b"a", b"x", (1, 2)), Ok(()));
+        assert_eq!(bind(Side::Local, b"a", b"x", (3, 4)), Ok(()));
+        let first = BoundValue { candidate: b"x".to_vec(), numbers: (1, 2) };
+        assert_eq!(bind(Side::Local, b"a", b"y", (5, 6)), Err(Clash::Reference(first)));
+        assert_eq!(bind(Side::Local, b"b", b"x", (7, 8)), Err(Clash::Candidate(b"a".to_vec())));
+        // The remote side has a key of its own.
+        assert_eq!(bind(Side::Remote, b"a", b"y", (9, 10)), Ok(()));
+    }
+
+    #[test]
+    fn fields_of_one_class_share_what_is_bound() {
+        let mut masks = Masks::new(&[]);
+        let mut bind = |message, protocol, path, side, candidate: &[u8]| {
+            let line = masks.find(message, protocol, path).unwrap();
+            masks.bind(line, side, b"1".to_vec(), candidate, (0, 0)).is_ok()
+        };
+        let (wire, udp) = (Protocol::PeerWire, Protocol::UdpTracker);
+        assert!(bind("announce-request", udp, "port", Side::Local, b"2"));
+        assert!(!bind("extended", wire, "p", Side::Local, b"3"));
+        assert!(bind("port", wire, "port", Side::Local, b"3"), "the port of the DHT is another one");
+        // The tracker repeats the client's transaction id, so that it is one for both sides.
+        assert!(bind("connect-request", udp, "transaction_id", Side::Local, b"2"));
+        assert!(!bind("connect-response", udp, "transaction_id", Side::Remote, b"3"));
+    }
+
+    #[test]
+    fn only_messages_with_bound_fields_are_looked_into() {
+        let mut masks = Masks::new(&[]);
+        assert!(masks.bind_in("handshake", Protocol::PeerWire));
+        assert!(!masks.bind_in("request", Protocol::PeerWire));
+        assert!(!Masks::none().bind_in("handshake", Protocol::PeerWire));
+    }
+
+    #[test]
+    fn uses_are_counted_by_line() {
+        let mut masks = Masks::new(&[by_hand("extended.v=ignore")]);
+        let line = masks.find("extended", Protocol::PeerWire, "v").unwrap();
+        masks.count(line);
+        masks.count(line);
+        let used: Vec<_> =
+            masks.uses().filter(|(_, uses)| *uses > 0).map(|(mask, uses)| (mask.place(), uses)).collect();
+        assert_eq!(used, [("extended.v".to_owned(), 2)]);
+    }
+}

@@ -210,3 +210,59 @@ fn nearly_equal(one: &[u8], other: &[u8]) -> bool {
 }
 
 const FEW: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diff::tests::{Run, interested, request};
+
+    const REGULAR: &str = "peer_id=-BT0001-aaaaaaaaaaaa&port=1&left=1";
+    const STARTED: &str = "peer_id=-BT0001-aaaaaaaaaaaa&port=1&left=1&event=started";
+
+    fn couples(reference: Run, candidate: Run) -> Vec<(usize, usize)> {
+        let (reference, candidate) = (reference.end(), candidate.end());
+        match_connections(&reference.conversations, &candidate.conversations)
+    }
+
+    fn peer(run: Run) -> Run {
+        run.peer("-BT0001-aaaaaaaaaaaa", &[interested(), request(0)])
+    }
+
+    #[test]
+    fn a_tracker_is_never_the_counterpart_of_a_peer() {
+        let reference = Run::new().announce(REGULAR, "t.test");
+        assert_eq!(couples(reference, peer(Run::new())), []);
+    }
+
+    #[test]
+    fn announces_pair_by_their_event_and_not_by_their_order() {
+        let reference = Run::new().announce(STARTED, "t.test").announce(REGULAR, "t.test");
+        let candidate = peer(Run::new()).announce(REGULAR, "t.test").announce(STARTED, "t.test");
+        assert_eq!(couples(reference, candidate), [(0, 2), (1, 1)]);
+    }
+
+    #[test]
+    fn equal_conversations_pair_in_the_order_in_which_they_began() {
+        let reference = peer(peer(Run::new()));
+        let candidate = peer(peer(peer(Run::new())));
+        assert_eq!(couples(reference, candidate), [(0, 0), (1, 1)]);
+    }
+
+    #[test]
+    fn a_conversation_of_substance_is_no_counterpart_while_a_better_one_is_left() {
+        let bare = |run: Run| run.peer("-BT0001-aaaaaaaaaaaa", &[]);
+        let reference = bare(peer(Run::new()));
+        let candidate = peer(bare(Run::new()));
+        assert_eq!(couples(reference, candidate), [(0, 1), (1, 0)]);
+    }
+
+    #[test]
+    fn messages_are_nearly_equal_when_up_to_eight_neighbouring_bytes_differ() {
+        let original = b"GET /announce?event=started HTTP/1.1";
+        assert!(nearly_equal(original, original));
+        assert!(nearly_equal(original, b"GET /announce?event=stopped HTTP/1.1"));
+        assert!(nearly_equal(original, b"GET /announce?event=12345678 HTTP/1.1"));
+        assert!(!nearly_equal(original, b"GET /announce?event=123456789 HTTP/1.1"));
+        assert!(!nearly_equal(b"abc", b"xyz"), "nothing is the same");
+    }
+}

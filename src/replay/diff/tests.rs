@@ -13,14 +13,14 @@ use crate::{DiffReport, MaskError, PairVerdict};
 use Direction::{FromInitiator as Ours, FromResponder as Theirs};
 
 /// A run of a client: a capture in the making.
-struct Run {
+pub(super) struct Run {
     recorder: Recorder<Vec<u8>>,
     at: Timestamp,
     streams: u32,
 }
 
 impl Run {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let recorder = Recorder::new(Vec::new(), "a script").unwrap();
         Self { recorder, at: Timestamp::EPOCH, streams: 0 }
     }
@@ -39,7 +39,7 @@ impl Run {
         self.recorder.burst(self.at, stream, direction, bytes).unwrap();
     }
 
-    fn announce(mut self, query: &str, host: &str) -> Self {
+    pub(super) fn announce(mut self, query: &str, host: &str) -> Self {
         let stream = self.open("10.0.0.1:6969", StreamOpening::Syn);
         let hash = "info_hash=aaaaaaaaaaaaaaaaaaaa";
         let request = format!("GET /announce?{hash}&{query} HTTP/1.1\r\nHost: {host}\r\n\r\n");
@@ -50,7 +50,7 @@ impl Run {
     }
 
     /// A connection to a seeder on which `said` is said.
-    fn peer(mut self, peer_id: &str, said: &[Vec<u8>]) -> Self {
+    pub(super) fn peer(mut self, peer_id: &str, said: &[Vec<u8>]) -> Self {
         let stream = self.open("10.0.0.2:6881", StreamOpening::Syn);
         self.say(stream, Ours, &handshake(peer_id));
         self.say(stream, Theirs, &handshake("-TR3000-seederseeder"));
@@ -66,7 +66,7 @@ impl Run {
         self
     }
 
-    fn end(self) -> Transcript {
+    pub(super) fn end(self) -> Transcript {
         let bytes = self.recorder.finish().unwrap();
         let trace = Trace::from_reader("a run".to_owned(), Cursor::new(bytes), Default::default());
         Transcript::read(trace.unwrap()).unwrap()
@@ -90,11 +90,11 @@ fn message(id: u8, numbers: &[u32]) -> Vec<u8> {
     [&(numbers.len() as u32 + 1).to_be_bytes()[..], &[id], &numbers].concat()
 }
 
-fn interested() -> Vec<u8> {
+pub(super) fn interested() -> Vec<u8> {
     message(2, &[])
 }
 
-fn request(index: u32) -> Vec<u8> {
+pub(super) fn request(index: u32) -> Vec<u8> {
     message(6, &[index, 0, 16384])
 }
 
