@@ -1,36 +1,21 @@
 //! `bittrace analyze` as a user runs it: what it prints for every reference capture, and how it ends.
 
-mod support;
-
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use bittrace_testing::assert_printed;
+use bittrace_testing::captures::{captures, captures_folder, scenario};
+use bittrace_testing::command::{self, code};
+use bittrace_testing::json::indented;
 use serde_json::Value;
-use support::{captures, captures_folder, scenario};
-
-/// Snapshots of what a command prints, in snapshots/analyze. A macro, so that insta names the file of the test.
-macro_rules! assert_printed {
-    ($name:expr, $printed:expr) => {
-        insta::with_settings!({
-            snapshot_path => "../snapshots/analyze",
-            prepend_module_to_snapshot => false,
-            omit_expression => true,
-        }, {
-            insta::assert_snapshot!($name, $printed)
-        });
-    };
-}
 
 fn bittrace(arguments: &[&str]) -> Output {
     command(arguments).output().expect("bittrace starts")
 }
 
 fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bittrace"));
-    // Nothing of the terminal may show.
-    command.args(arguments).current_dir(captures_folder()).env_remove("COLUMNS").stdin(Stdio::null());
-    command
+    command::bittrace(env!("CARGO_BIN_EXE_bittrace"), &captures_folder(), arguments)
 }
 
 fn printed(arguments: &[&str]) -> String {
@@ -39,10 +24,6 @@ fn printed(arguments: &[&str]) -> String {
     assert!(output.status.success(), "{arguments:?}: {errors}");
     assert_eq!(errors, "", "{arguments:?}");
     String::from_utf8(output.stdout).expect("output is UTF-8")
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().expect("bittrace ends by itself")
 }
 
 #[test]
@@ -58,7 +39,7 @@ fn prints_every_capture() {
         let printed = printed(&arguments);
         let wide = printed.lines().find(|line| line.chars().count() > 80);
         assert_eq!(wide, None, "{name}: a line is wider than 80 columns");
-        assert_printed!(name.as_str(), printed);
+        assert_printed!("analyze", name.as_str(), printed);
     }
 }
 
@@ -129,18 +110,21 @@ fn a_key_log_that_is_none_is_wrong_usage() {
 fn prints_the_bytes_of_messages() {
     let capture = "http-tracker-scrape.pcapng";
     assert_printed!(
+        "analyze",
         "hex-http-tracker",
         printed(&["analyze", capture, "--view", "messages", "--hex", "--limit", "4"])
     );
     let capture = "udp-tracker-scrape.pcap";
     let filter = ["--filter", "protocol == udp-tracker"];
     assert_printed!(
+        "analyze",
         "hex-udp-tracker",
         printed(&[&["analyze", capture, "--view", "messages", "--hex"][..], &filter].concat())
     );
     let capture = "magnet-metadata-pex.pcap";
     let filter = ["--filter", "message == extended || message == handshake", "--limit", "12"];
     assert_printed!(
+        "analyze",
         "hex-extended",
         printed(&[&["analyze", capture, "--view", "messages", "--hex"][..], &filter].concat())
     );
@@ -174,10 +158,10 @@ fn prints_json() {
         let complete = keys.iter().all(|key| object.get(key).is_some());
         assert!(complete || object["summary"]["messages"].is_object(), "{line}");
     }
-    assert_printed!("json-download-aria2", json);
+    assert_printed!("analyze", "json-download-aria2", indented(&json));
     let magnet =
         ["analyze", "magnet-metadata-pex.pcap", "--format", "json", "--filter", "message == extended"];
-    assert_printed!("json-extended", printed(&magnet));
+    assert_printed!("analyze", "json-extended", indented(&printed(&magnet)));
     let encodings = [
         "analyze",
         "http-tracker-encodings.pcapng",
@@ -186,14 +170,14 @@ fn prints_json() {
         "--filter",
         "protocol == http-tracker",
     ];
-    assert_printed!("json-http-tracker", printed(&encodings));
+    assert_printed!("analyze", "json-http-tracker", indented(&printed(&encodings)));
 }
 
 #[test]
 fn prints_chosen_columns_as_csv() {
     let columns = "n,elapsed,src,message,index,begin,length,answers,latency";
     let arguments = ["analyze", "capture-loss.pcap", "--format", "csv", "--fields", columns, "--stream", "1"];
-    assert_printed!("csv-capture-loss", printed(&arguments));
+    assert_printed!("analyze", "csv-capture-loss", printed(&arguments));
 }
 
 #[test]
@@ -210,7 +194,7 @@ fn prints_the_other_views_of_every_capture_in_80_columns() {
         assert_eq!(wide, None, "{file}: a line is wider than 80 columns");
         let name = scenario(&path);
         if ["corrupt-peer", "capture-loss", "fast-extension", "mse-rc4"].contains(&name.as_str()) {
-            assert_printed!(format!("views-{name}"), page);
+            assert_printed!("analyze", format!("views-{name}"), page);
         }
     }
 }
@@ -291,14 +275,14 @@ fn tells_a_stream_as_a_conversation() {
     let torrent = ["--torrent", "corrupt-peer.torrent"];
     let told = printed(&[&["analyze", "corrupt-peer.pcap.gz", "--follow", "1"][..], &torrent].concat());
     assert_eq!(told.lines().find(|line| line.chars().count() > 80), None);
-    assert_printed!("follow-corrupt-peer", told);
+    assert_printed!("analyze", "follow-corrupt-peer", told);
 }
 
 #[test]
 fn lists_the_rules() {
     let page = printed(&["analyze", "--list-rules"]);
     assert_eq!(page.lines().find(|line| line.chars().count() > 80), None);
-    assert_printed!("list-rules", page);
+    assert_printed!("analyze", "list-rules", page);
     let json = printed(&["analyze", "--list-rules", "--format", "json"]);
     assert_eq!(json.lines().count(), bittrace_trace::rules::RULES.len());
 }
@@ -308,7 +292,7 @@ fn lists_the_rules() {
 #[test]
 fn nothing_is_held_against_clients_that_keep_the_rules() {
     for path in captures() {
-        let records = support::records(&path);
+        let records = bittrace_testing::captures::records(&path);
         let notes = records.iter().flat_map(|record| &record.notes);
         let grave = notes.filter(|note| note.rule.severity >= bittrace_trace::Severity::Warn);
         let mut rules: Vec<&str> = grave.map(|note| note.rule.id).collect();

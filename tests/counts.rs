@@ -1,13 +1,11 @@
 //! How many messages of each type a capture holds, by others' counts.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
+use bittrace_testing::captures::{captures, captures_folder, records};
 use bittrace_trace::{Body, Reason, Unreadable};
-use support::{captures, captures_folder, records};
 
 /// Messages by `protocol.message`.
 type Counts = BTreeMap<String, u64>;
@@ -91,11 +89,11 @@ const TSHARK_IS_WRONG: &[(&str, &[&str], &str)] = &[
 
 #[test]
 fn counts_equal_those_of_tshark_where_it_is_right() {
-    if !support::installed("tshark") {
+    if !bittrace_testing::programs::is_there("tshark") {
         return;
     }
     for path in captures() {
-        let name = support::scenario(&path);
+        let name = bittrace_testing::captures::scenario(&path);
         let (theirs, ours) = (tshark_counts(&path), counts(&path));
         let wrong = TSHARK_IS_WRONG.iter().find(|(scenario, ..)| *scenario == name);
         for message in MESSAGES.iter().map(|(_, message)| *message).chain(["handshake"]) {
@@ -154,7 +152,11 @@ fn counts(path: &Path) -> Counts {
 
 /// uTP is recognised where tshark is told to look for it.
 fn decode_as(path: &Path) -> &'static [&'static str] {
-    if support::scenario(path) == "utp-download" { &["-d", "udp.port==6885,bt-utp"] } else { &[] }
+    if bittrace_testing::captures::scenario(path) == "utp-download" {
+        &["-d", "udp.port==6885,bt-utp"]
+    } else {
+        &[]
+    }
 }
 
 fn tshark(path: &Path, arguments: &[&str]) -> String {

@@ -1,41 +1,23 @@
 //! `bittrace diff` as a user runs it: what it prints for reference captures, and how it ends.
 
-mod support;
-
 use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-use support::{captures, captures_folder, scenario};
-
-/// Snapshots of what a command prints, in snapshots/diff. A macro, so that insta names the file of the test.
-macro_rules! assert_printed {
-    ($name:expr, $printed:expr) => {
-        insta::with_settings!({
-            snapshot_path => "../snapshots/diff",
-            prepend_module_to_snapshot => false,
-            omit_expression => true,
-        }, {
-            insta::assert_snapshot!($name, $printed)
-        });
-    };
-}
+use bittrace_testing::assert_printed;
+use bittrace_testing::captures::{captures, captures_folder, scenario};
+use bittrace_testing::command;
+use bittrace_testing::json::indented;
 
 const ARIA2: &str = "download-aria2.pcap";
 const TRANSMISSION: &str = "download-transmission.pcap";
 
 fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bittrace"));
-    // Nothing of the terminal may show.
-    command.arg("diff").args(arguments).current_dir(captures_folder());
-    command.env_remove("COLUMNS").stdin(Stdio::null());
-    command
+    command::bittrace(env!("CARGO_BIN_EXE_bittrace"), &captures_folder(), &[&["diff"], arguments].concat())
 }
 
 /// The exit code, standard output and standard error.
 fn run(arguments: &[&str]) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = command(arguments).output().expect("bittrace starts");
-    let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8");
-    (status.code().expect("bittrace ends by itself"), text(stdout), text(stderr))
+    command::run(&mut command(arguments))
 }
 
 fn printed(wanted: i32, arguments: &[&str]) -> String {
@@ -55,20 +37,25 @@ fn page(wanted: i32, arguments: &[&str]) -> String {
 #[test]
 fn prints_how_two_clients_differ() {
     let torrent = ["--torrent", "download-aria2.torrent"];
-    assert_printed!("aria2-transmission", page(1, &[&[ARIA2, TRANSMISSION][..], &torrent].concat()));
+    assert_printed!("diff", "aria2-transmission", page(1, &[&[ARIA2, TRANSMISSION][..], &torrent].concat()));
     let hex = [ARIA2, TRANSMISSION, "--only", "extended,handshake", "--hex", "--context", "2"];
-    assert_printed!("hex-aria2-transmission", page(1, &hex));
-    assert_printed!("verbose-aria2-transmission", page(1, &[ARIA2, TRANSMISSION, "-v", "--side", "both"]));
+    assert_printed!("diff", "hex-aria2-transmission", page(1, &hex));
     assert_printed!(
+        "diff",
+        "verbose-aria2-transmission",
+        page(1, &[ARIA2, TRANSMISSION, "-v", "--side", "both"])
+    );
+    assert_printed!(
+        "diff",
         "qbittorrent-rtorrent",
         page(1, &["download-qbittorrent.pcapng", "download-rtorrent.pcap"])
     );
-    assert_printed!("quiet-aria2-transmission", printed(1, &[ARIA2, TRANSMISSION, "-q"]));
+    assert_printed!("diff", "quiet-aria2-transmission", printed(1, &[ARIA2, TRANSMISSION, "-q"]));
 }
 
 #[test]
 fn prints_two_runs_of_one_client() {
-    assert_printed!("aria2-two-torrents", page(1, &[ARIA2, "http-tracker-single-peer.pcap"]));
+    assert_printed!("diff", "aria2-two-torrents", page(1, &[ARIA2, "http-tracker-single-peer.pcap"]));
 }
 
 #[test]
@@ -81,7 +68,7 @@ fn what_a_capture_lost_is_not_held_against_the_client() {
     std::fs::write(&lossy, without_packet(&whole, 52)).expect("a file can be written");
     let lossy = lossy.to_string_lossy().into_owned();
     let page = page(0, &[reference, &lossy]).replace(&lossy, "lossy.pcap");
-    assert_printed!("lost-packet", page);
+    assert_printed!("diff", "lost-packet", page);
     assert_eq!(run(&[&lossy, reference]).0, 0, "nor what the reference lost");
 }
 
@@ -108,7 +95,7 @@ fn every_capture_is_the_same_as_itself() {
         let file = path.file_name().expect("a capture has a name").to_string_lossy().into_owned();
         let itself = page(0, &[&file, &file, "--no-mask"]);
         if ["download-aria2", "download-transmission", "not-bittorrent"].contains(&scenario(&path).as_str()) {
-            assert_printed!(format!("self-{}", scenario(&path)), itself);
+            assert_printed!("diff", format!("self-{}", scenario(&path)), itself);
         }
     }
 }
@@ -133,7 +120,7 @@ fn prints_json() {
         assert_eq!(object.get("kind").and_then(|kind| kind.as_str()), kind, "{line}");
     }
     assert_eq!(pairs + 1, json.lines().count());
-    assert_printed!("json-aria2-transmission", json);
+    assert_printed!("diff", "json-aria2-transmission", indented(&json));
 }
 
 #[test]

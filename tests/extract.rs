@@ -1,53 +1,34 @@
 //! `bittrace extract` over the reference captures: whole files have the SHA-256 of the content that was sent, and of
 //! others exactly those bytes are named that the capture lacks.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use bittrace_protocol::wire::Message;
+use bittrace_testing::captures::{captures, captures_folder, records, scenario, torrent};
+use bittrace_testing::command::{self, code, scratch_folder};
 use bittrace_trace::{Body, PeerWireBody, Reason, Unreadable, WebSeedBody};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use support::{captures, captures_folder, records, scenario, torrent};
 
 fn extract(arguments: &[&str], into: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_bittrace"))
-        .arg("extract")
-        .args(arguments)
-        .arg("-o")
-        .arg(into)
-        .current_dir(captures_folder())
-        .env_remove("COLUMNS")
-        .stdin(Stdio::null())
-        .output()
-        .expect("bittrace starts")
+    let mut command = bittrace(&[&["extract"], arguments].concat());
+    command.arg("-o").arg(into).output().expect("bittrace starts")
 }
 
 fn analyze(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_bittrace"))
-        .arg("analyze")
-        .args(arguments)
-        .current_dir(captures_folder())
-        .stdin(Stdio::null())
-        .output()
-        .expect("bittrace starts")
+    bittrace(&[&["analyze"], arguments].concat()).output().expect("bittrace starts")
 }
 
-fn code(output: &Output) -> i32 {
-    output.status.code().expect("bittrace ends by itself")
+fn bittrace(arguments: &[&str]) -> Command {
+    command::bittrace(env!("CARGO_BIN_EXE_bittrace"), &captures_folder(), arguments)
 }
 
 /// The objects of a run with `--format json`: the torrents, then the summary.
 fn objects(output: &Output) -> Vec<Value> {
     let text = std::str::from_utf8(&output.stdout).expect("output is UTF-8");
     text.lines().map(|line| serde_json::from_str(line).expect("each line is an object")).collect()
-}
-
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder can be made")
 }
 
 fn bytes_of(path: &Path) -> Vec<u8> {
@@ -140,7 +121,7 @@ fn torrent_file(capture: &str) -> String {
 fn whole_captures_give_the_files_that_were_sent() {
     let readme = String::from_utf8(bytes_of(&captures_folder().join("README.md"))).expect("UTF-8");
     for (capture, expected) in WHOLE {
-        let into = folder();
+        let into = scratch_folder();
         let output = extract(&[capture, "--torrent", &torrent_file(capture)], into.path());
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         let page = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -164,7 +145,7 @@ fn a_torrent_that_peers_describe_is_written_too() {
     for capture in ["magnet-metadata-pex.pcap", "hybrid-v2-hashes.pcap", "dht-get-peers.pcap"] {
         let (_, expected) = WHOLE.iter().find(|(whole, _)| *whole == capture).expect("it is whole");
         let root = expected[0].0.split('/').next().expect("a path has a first part");
-        let into = folder();
+        let into = scratch_folder();
         let output = extract(&[capture, "--format", "json"], into.path());
         let objects = objects(&output);
         assert_eq!(code(&output), 0, "{capture}: {objects:?}");
@@ -174,7 +155,7 @@ fn a_torrent_that_peers_describe_is_written_too() {
         let original = torrent(&captures_folder().join(capture)).expect("it has one");
         assert_eq!(rebuilt.info_bytes(), original.info_bytes(), "{capture}");
         for (path, ..) in *expected {
-            let given = folder();
+            let given = scratch_folder();
             extract(&[capture, "--torrent", &torrent_file(capture)], given.path());
             assert_eq!(bytes_of(&into.path().join(path)), bytes_of(&given.path().join(path)), "{capture}");
         }
@@ -228,7 +209,7 @@ fn exactly_the_missing_bytes_are_named() {
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         let Some(torrent) = torrent(&path).filter(|torrent| torrent.geometry.is_some()) else { continue };
         let seen = seen(&path);
-        let into = folder();
+        let into = scratch_folder();
         let arguments = [&name, "--torrent", &torrent_file(&name), "--format", "json", "--unverified"];
         let output = extract(&arguments, into.path());
         let objects = objects(&output);
@@ -308,7 +289,7 @@ fn only_verified_bytes_are_written_unless_more_is_asked_for() {
     let whole = content("capture-loss", 300_000);
     let arguments = ["capture-loss.pcap", "--torrent", "capture-loss.torrent", "--format", "json"];
     for unverified in [false, true] {
-        let into = folder();
+        let into = scratch_folder();
         let more: &[&str] = if unverified { &["--unverified"] } else { &[] };
         let output = extract(&[&arguments[..], more].concat(), into.path());
         assert_eq!(code(&output), 1);
@@ -332,7 +313,7 @@ fn only_verified_bytes_are_written_unless_more_is_asked_for() {
 
 #[test]
 fn whoever_sent_wrong_blocks_is_named() {
-    let into = folder();
+    let into = scratch_folder();
     let arguments = ["corrupt-peer.pcap.gz", "--torrent", "corrupt-peer.torrent", "--format", "json"];
     let output = extract(&arguments, into.path());
     let object = objects(&output).swap_remove(0);
@@ -356,7 +337,7 @@ fn whoever_sent_wrong_blocks_is_named() {
 
 #[test]
 fn nothing_is_written_of_a_torrent_that_nothing_describes() {
-    let into = folder();
+    let into = scratch_folder();
     let output = extract(&["download-aria2.pcap"], into.path());
     let page = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(code(&output), 2);
@@ -366,7 +347,7 @@ fn nothing_is_written_of_a_torrent_that_nothing_describes() {
 
 #[test]
 fn files_in_the_way_stay_unless_they_are_to_be_replaced() {
-    let into = folder();
+    let into = scratch_folder();
     let there = into.path().join("download.bin");
     std::fs::write(&there, "mine").expect("a file can be written");
     let arguments = ["download-aria2.pcap", "--torrent", "download-aria2.torrent"];
@@ -384,7 +365,7 @@ fn files_in_the_way_stay_unless_they_are_to_be_replaced() {
 /// A link stands where the file belongs. Names that would lead elsewhere are tested in the client's library.
 #[test]
 fn nothing_is_written_outside_the_folder() {
-    let into = folder();
+    let into = scratch_folder();
     let inner = into.path().join("inner");
     std::fs::create_dir(&inner).expect("a folder can be made");
     std::os::unix::fs::symlink("../target", inner.join("download.bin")).expect("a link can be made");
@@ -398,7 +379,7 @@ fn nothing_is_written_outside_the_folder() {
 
 #[test]
 fn several_captures_count_together_and_pages_keep_their_width() {
-    let into = folder();
+    let into = scratch_folder();
     let captures = ["capture-loss.pcap", "mid-stream.pcapng.gz"];
     let torrents = ["--torrent", "capture-loss.torrent", "--torrent", "mid-stream.torrent"];
     let output = extract(&[&captures[..], &torrents[..]].concat(), into.path());

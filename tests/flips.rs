@@ -1,7 +1,5 @@
 //! One flipped byte anywhere in a capture: the message it stands in is the one that differs, by the field it stands in.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::net::SocketAddr;
@@ -9,8 +7,8 @@ use std::net::SocketAddr;
 use bittrace_replay::{
     DiffOptions, DiffReport, MessagePair, PairVerdict, TRANSCRIPT_LIMIT, Transcriber, Transcript, diff,
 };
+use bittrace_testing::captures::captures_folder;
 use bittrace_trace::{Dissected, LinkType, Parsed, Record, Trace, parse};
-use support::captures_folder;
 
 /// A capture's bytes, and where in them what was said stands.
 struct Original {

@@ -1,8 +1,6 @@
 //! The laws of the design, on every reference capture.
 #![allow(clippy::print_stdout, reason = "a failing test shows what it was reading")]
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Read};
 use std::path::Path;
@@ -15,13 +13,12 @@ use bittrace_protocol::tracker::http::{RequestKind, RequestStyle};
 use bittrace_protocol::utp;
 use bittrace_protocol::wire::Message;
 use bittrace_replay::{MessagePair, PairVerdict, Transcript, diff};
+use bittrace_testing::captures::{all_records, captures, records, scenario};
+use bittrace_testing::events::{CaptureEvent, OwnedStreamEvent, Way, by_way, dissect, events, flows};
+use bittrace_testing::sequence::SeededSequence;
 use bittrace_trace::{
     Body, Capture, Direction, Dissected, HttpTrackerBody, Moment, MseBody, Parsed, PeerWireBody, Record,
     Recorder, StreamEvent, StreamInterest, Trace, TraceOptions, Transport, Unreadable, UtpReassembler, parse,
-};
-use support::{
-    Event, OwnedEvent, Sequence, Way, all_records, by_way, captures, dissect, events, flows, records,
-    scenario,
 };
 
 /// Law 1: the records of one direction, end to end, are the reassembled stream.
@@ -34,10 +31,13 @@ fn nothing_is_lost() {
         let mut lost: BTreeMap<Way, u64> = BTreeMap::new();
         for event in &events {
             match event {
-                Event::Stream(_, OwnedEvent::Burst(stream, direction, bytes)) => {
+                CaptureEvent::Stream(_, OwnedStreamEvent::Burst(stream, direction, bytes)) => {
                     streams.entry(flows[stream].ends(*direction)).or_default().extend(bytes);
                 }
-                Event::Stream(_, OwnedEvent::Other(StreamEvent::Gap { stream, direction, length })) => {
+                CaptureEvent::Stream(
+                    _,
+                    OwnedStreamEvent::Other(StreamEvent::Gap { stream, direction, length }),
+                ) => {
                     *lost.entry(flows[stream].ends(*direction)).or_default() += length;
                 }
                 _ => {}
@@ -47,7 +47,7 @@ fn nothing_is_lost() {
         let mut stream_ways = 0;
         let mut records = records(&path);
         records.retain(|record| record.transport != Transport::Udp);
-        encrypt_again(&mut records, &support::mse_keys(&path));
+        encrypt_again(&mut records, &bittrace_testing::captures::mse_keys(&path));
         for (way, shown) in by_way(&records) {
             let Some(stream) = streams.get(&way) else { continue };
             stream_ways += 1;
@@ -84,7 +84,7 @@ fn encrypt_again(records: &mut [Record], keys: &[MseKey]) {
 }
 
 /// What the directions of uTP connections carry. One pair of ends has one connection in all captures.
-fn utp_streams(events: &[Event]) -> BTreeMap<Way, Vec<u8>> {
+fn utp_streams(events: &[CaptureEvent]) -> BTreeMap<Way, Vec<u8>> {
     let mut reassembler = UtpReassembler::new();
     let mut flows = BTreeMap::new();
     let mut streams: BTreeMap<Way, Vec<u8>> = BTreeMap::new();
@@ -99,7 +99,7 @@ fn utp_streams(events: &[Event]) -> BTreeMap<Way, Vec<u8>> {
         StreamInterest::Wanted
     };
     for event in events {
-        if let Event::Datagram(moment, source, destination, bytes) = event {
+        if let CaptureEvent::Datagram(moment, source, destination, bytes) = event {
             reassembler.datagram(*moment, *source, *destination, bytes, &mut sink);
         }
     }
@@ -223,10 +223,10 @@ fn utp_headers_encoded(path: &Path) -> usize {
 /// Law 4: however bursts are cut, the records are the same.
 #[test]
 fn cuts_do_not_matter() {
-    let mut sequence = Sequence::seeded("cuts_do_not_matter");
+    let mut sequence = SeededSequence::seeded("cuts_do_not_matter");
     for path in captures() {
         let events = events(&path);
-        let keys = support::mse_keys(&path);
+        let keys = bittrace_testing::captures::mse_keys(&path);
         let whole = by_way(&dissect(&events, &keys, |length| length));
         assert!(
             whole == by_way(&dissect(&events, &keys, |_| 1)),
@@ -245,7 +245,11 @@ fn cuts_do_not_matter() {
 fn recording_is_faithful() {
     for path in captures() {
         let recorded = record_again(&events(&path));
-        let trace = Trace::from_reader(scenario(&path), Cursor::new(recorded), support::options(&path));
+        let trace = Trace::from_reader(
+            scenario(&path),
+            Cursor::new(recorded),
+            bittrace_testing::captures::options(&path),
+        );
         let again = all_records(trace.expect("a recording is a capture"), &scenario(&path));
         let original = records(&path);
         for (way, said) in by_way(&original) {
@@ -270,17 +274,17 @@ fn recording_is_faithful() {
 }
 
 /// A recording of what happened in a capture.
-fn record_again(events: &[Event]) -> Vec<u8> {
+fn record_again(events: &[CaptureEvent]) -> Vec<u8> {
     let mut recorder = Recorder::new(Vec::new(), "recorded again").expect("memory takes everything");
     for event in events {
         match event {
-            Event::Datagram(moment, source, destination, bytes) => {
+            CaptureEvent::Datagram(moment, source, destination, bytes) => {
                 recorder.datagram(moment.at, *source, *destination, bytes)
             }
-            Event::Stream(moment, OwnedEvent::Burst(stream, direction, bytes)) => {
+            CaptureEvent::Stream(moment, OwnedStreamEvent::Burst(stream, direction, bytes)) => {
                 recorder.burst(moment.at, *stream, *direction, bytes)
             }
-            Event::Stream(moment, OwnedEvent::Other(event)) => match *event {
+            CaptureEvent::Stream(moment, OwnedStreamEvent::Other(event)) => match *event {
                 StreamEvent::Opened { stream, flow, opening } => {
                     recorder.opened(moment.at, stream, flow, opening)
                 }
@@ -301,8 +305,10 @@ fn record_again(events: &[Event]) -> Vec<u8> {
 #[test]
 fn a_trace_agrees_with_itself() {
     for path in captures() {
-        let read =
-            || Transcript::open(&path, support::options(&path)).unwrap_or_else(|error| panic!("{error}"));
+        let read = || {
+            Transcript::open(&path, bittrace_testing::captures::options(&path))
+                .unwrap_or_else(|error| panic!("{error}"))
+        };
         let (first, second) = (read(), read());
         let report = diff(&first, &second, &bittrace_replay::DiffOptions::exact()).expect("no mask is given");
         let pairs: Vec<&MessagePair> =
@@ -321,7 +327,10 @@ fn a_trace_agrees_with_itself() {
 fn a_recording_agrees_with_its_original() {
     for path in captures() {
         // A recording has the bytes alone, and not the keys that its original may hold.
-        let options = || TraceOptions { mse_keys: support::mse_keys(&path), ..TraceOptions::default() };
+        let options = || TraceOptions {
+            mse_keys: bittrace_testing::captures::mse_keys(&path),
+            ..TraceOptions::default()
+        };
         let original = Transcript::open(&path, options()).unwrap_or_else(|error| panic!("{error}"));
         let recorded = Cursor::new(record_again(&events(&path)));
         let trace = Trace::from_reader(scenario(&path), recorded, options());
@@ -400,7 +409,7 @@ fn reading_ahead_makes_no_difference() {
 /// Law 7: a capture with a byte flipped, or cut short, is read to its end.
 #[test]
 fn nothing_panics() {
-    let mut sequence = Sequence::seeded("nothing_panics");
+    let mut sequence = SeededSequence::seeded("nothing_panics");
     for path in captures() {
         let bytes = plain(&path);
         for _ in 0..12 {

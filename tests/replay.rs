@@ -7,25 +7,13 @@
     reason = "a test ends at its first fault, and says what it skips"
 )]
 
-mod support;
-
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
-use support::{available, captures_folder, installed};
-
-/// Snapshots of what a command prints, in snapshots/replay. A macro, so that insta names the file of the test.
-macro_rules! assert_printed {
-    ($name:expr, $printed:expr) => {
-        insta::with_settings!({
-            snapshot_path => "../snapshots/replay",
-            prepend_module_to_snapshot => false,
-            omit_expression => true,
-        }, {
-            insta::assert_snapshot!($name, $printed)
-        });
-    };
-}
+use bittrace_testing::assert_printed;
+use bittrace_testing::captures::captures_folder;
+use bittrace_testing::command;
+use bittrace_testing::programs::is_there;
 
 /// The captures of downloads, by the client that downloads.
 const REFERENCES: [(&str, &str); 4] = [
@@ -37,17 +25,9 @@ const REFERENCES: [(&str, &str); 4] = [
 
 const BITTRACE: &str = env!("CARGO_BIN_EXE_bittrace");
 
-fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(BITTRACE);
-    command.args(arguments).current_dir(folder).env_remove("COLUMNS").stdin(Stdio::null());
-    command
-}
-
 /// The exit code, standard output and standard error.
 fn run_in(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = command(folder, arguments).output().expect("bittrace starts");
-    let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8");
-    (status.code().expect("bittrace ends by itself"), text(stdout), text(stderr))
+    command::run(&mut command::bittrace(BITTRACE, folder, arguments))
 }
 
 fn run(arguments: &[&str]) -> (i32, String, String) {
@@ -71,7 +51,7 @@ fn bittrace_says_what_each_client_said_without_a_mask() {
         let (code, printed, errors) = run(&["replay", name]);
         assert_eq!(errors, "", "{client}");
         assert!(code < 2, "{client}: {code}");
-        assert_printed!(format!("rehearsal-{client}"), printed);
+        assert_printed!("replay", format!("rehearsal-{client}"), printed);
         let (_, printed, _) = run(&["replay", name, "--no-mask", "--side", "local", "--format", "json"]);
         let summary = summary(&printed);
         assert_eq!(
@@ -127,7 +107,7 @@ fn profiles_are_shown() {
         assert_eq!((code, errors.as_str()), (0, ""), "{client}");
         let wide = printed.lines().find(|line| line.chars().count() > 80);
         assert_eq!(wide, None, "{client}: a line is wider than 80 columns");
-        assert_printed!(format!("profile-{client}"), printed);
+        assert_printed!("replay", format!("profile-{client}"), printed);
         let (_, json, _) = run(&["profile", name, "--format", "json"]);
         let profile: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(profile["profile"]["block_length"], 16384, "{client}");
@@ -182,7 +162,7 @@ fn a_live_download_in_the_manner_of_each_client_differs_in_bound_fields_alone() 
     for (client, name) in REFERENCES {
         let (code, printed, errors) = live(name, &[]);
         assert!(code < 2, "{client}: {errors}");
-        assert_printed!(format!("live-{client}"), without_times(&redacted(&printed)));
+        assert_printed!("replay", format!("live-{client}"), without_times(&redacted(&printed)));
         let (_, printed, _) = live(name, &["--format", "json"]);
         let summary = summary(&printed);
         assert_eq!(
@@ -306,7 +286,7 @@ fn what_a_client_leaves_behind_is_ended_too() {
 fn a_client_that_never_reads_has_not_completed() {
     let script = "import sys, time\ntime.sleep(0.2)\n";
     let client = ["/usr/bin/env", "python3", "-c", script];
-    if !installed("python3") {
+    if !is_there("python3") {
         return;
     }
     let arguments =
@@ -385,7 +365,7 @@ const ARIA2: &[&str] = &[
 
 #[test]
 fn aria2_downloads_from_the_far_ends_of_other_clients() {
-    if installed("aria2c") {
+    if is_there("aria2c") {
         completes("download-transmission.pcap", ARIA2, &[]);
         completes("download-qbittorrent.pcapng", ARIA2, &[]);
         completes("download-rtorrent.pcap", ARIA2, &[]);
@@ -394,7 +374,7 @@ fn aria2_downloads_from_the_far_ends_of_other_clients() {
 
 #[test]
 fn transmission_downloads_from_the_far_end_of_aria2() {
-    if installed("transmission-daemon") {
+    if is_there("transmission-daemon") {
         let settings = r#"{ "encryption": 0, "dht-enabled": false, "pex-enabled": false, "lpd-enabled": false,
             "utp-enabled": false, "port-forwarding-enabled": false, "peer-port": PORT, "rpc-enabled": false,
             "start-added-torrents": true, "bind-address-ipv4": "127.0.0.1", "bind-address-ipv6": "::1",
@@ -410,18 +390,10 @@ fn transmission_downloads_from_the_far_end_of_aria2() {
 
 #[test]
 fn libtorrent_downloads_from_the_far_ends_of_other_clients() {
-    if has_libtorrent() {
+    if is_there("libtorrent") {
         let script = include_str!("../captures/tools/replayed_libtorrent.py");
         let client = ["/usr/bin/python3", "client.py", "{torrent}", "{content}", "{port}"];
         completes("download-aria2.pcap", &client, &[("client.py", script)]);
         completes("download-rtorrent.pcap", &client, &[("client.py", script)]);
     }
-}
-
-fn has_libtorrent() -> bool {
-    let found = Command::new("/usr/bin/python3")
-        .args(["-c", "import libtorrent"])
-        .status()
-        .is_ok_and(|it| it.success());
-    available("python3-libtorrent", found)
 }

@@ -7,13 +7,14 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::thread;
 
+use bittrace_testing::tracker::announce_reply;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use super::{answer, content, seeder, torrent};
+use super::{content, seeder, torrent};
 
 /// A server over https, and one over http that sends everybody there.
 struct Site {
@@ -52,10 +53,10 @@ fn site() -> Site {
             // Who does not trust us goes without a word.
             let Some(path) = asked(&mut stream) else { continue };
             let (coding, body) = match path.as_str() {
-                "/file.torrent" => ("", torrent(&announce)),
-                "/zipped.torrent" => ("Content-Encoding: gzip\r\n", gzip(&torrent(&announce))),
+                "/file.torrent" => ("", torrent(&announce).torrent.to_vec()),
+                "/zipped.torrent" => ("Content-Encoding: gzip\r\n", gzip(&torrent(&announce).torrent)),
                 announce if announce.starts_with("/announce?info_hash=") => {
-                    ("Content-Encoding: gzip\r\n", gzip(&answer(&[peer])))
+                    ("Content-Encoding: gzip\r\n", gzip(&announce_reply(&[peer])))
                 }
                 other => panic!("{other} is not there"),
             };
@@ -118,7 +119,7 @@ fn torrents_and_announces_come_over_https() {
         format!("{}/zipped.torrent", site.https),
         format!("{}/file.torrent", site.http),
     ] {
-        let folder = tempfile::tempdir().expect("a folder can be made");
+        let folder = bittrace_testing::command::scratch_folder();
         let output = download(&url, &site.authority, folder.path());
         let told = String::from_utf8_lossy(&output.stdout);
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -131,7 +132,7 @@ fn torrents_and_announces_come_over_https() {
 #[test]
 fn who_is_not_trusted_is_told_as_such() {
     let (site, other) = (self::site(), self::site());
-    let folder = tempfile::tempdir().expect("a folder can be made");
+    let folder = bittrace_testing::command::scratch_folder();
     let output = download(&format!("{}/file.torrent", site.https), &other.authority, folder.path());
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{errors}");
@@ -142,10 +143,10 @@ fn who_is_not_trusted_is_told_as_such() {
 #[test]
 fn a_tracker_that_is_not_trusted_fails() {
     let (site, other) = (self::site(), self::site());
-    let folder = tempfile::tempdir().expect("a folder can be made");
+    let folder = bittrace_testing::command::scratch_folder();
     let path = folder.path().join("file.torrent");
     let announce = format!("{}/announce", site.https);
-    std::fs::write(&path, torrent(&announce)).expect("a torrent can be written");
+    std::fs::write(&path, torrent(&announce).torrent.to_vec()).expect("a torrent can be written");
     let output = download(&path.to_string_lossy(), &other.authority, folder.path());
     let told = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{told}");

@@ -69,7 +69,7 @@ fn give(mut stream: TcpStream) -> Option<()> {
 
 /// The most memory that a download of 2 GiB from one of these peers had, in MiB.
 fn peak(peers: Vec<SocketAddr>) -> u64 {
-    let folder = tempfile::tempdir().expect("a folder can be made");
+    let folder = bittrace_testing::command::scratch_folder();
     let announce = format!("http://{}/announce", tracker(peers));
     let torrent =
         [format!("d8:announce{}:{announce}4:info", announce.len()).as_bytes(), &info(), b"e"].concat();

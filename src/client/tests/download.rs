@@ -5,27 +5,31 @@
 mod support;
 
 use bittrace_client::{DownloadReport, Outcome};
-use support::peer::{Fault, Peer, nobody};
-use support::tracker::Tracker;
-use support::{Seed, config, options, run};
+use bittrace_testing::peer::{HostilePeer, PeerFault, nobody};
+use bittrace_testing::torrent::SeededTorrent;
+use bittrace_testing::tracker::ScriptedTracker;
+use support::{config, options, run};
 
 const PIECE: usize = 32 * 1024;
 
 /// Downloads from these peers, in this order, one at a time or all at once; all must come, right.
 #[track_caller]
-fn download_from(faults: &[Fault], single_peer: bool) -> (DownloadReport, Vec<String>, Vec<Peer>, Tracker) {
+fn download_from(
+    faults: &[PeerFault],
+    single_peer: bool,
+) -> (DownloadReport, Vec<String>, Vec<HostilePeer>, ScriptedTracker) {
     // The tracker must be known before the torrent, and the torrent before the peers.
     let named = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let naming = named.clone();
-    let tracker = Tracker::start(move |_| {
-        support::tracker::ok(&support::tracker::announce_reply(&naming.lock().unwrap()))
+    let tracker = ScriptedTracker::start(move |_| {
+        bittrace_testing::tracker::ok(&bittrace_testing::tracker::announce_reply(&naming.lock().unwrap()))
     });
-    let seed = Seed::folder(
+    let seed = SeededTorrent::folder(
         &tracker.url(),
         &[("a.bin", 100_000), ("sub/b.bin", 20_000), (".pad/1", 11_072), ("c.bin", 70_000), ("empty", 0)],
         PIECE,
     );
-    let peers: Vec<_> = faults.iter().map(|&fault| Peer::start(&seed, fault)).collect();
+    let peers: Vec<_> = faults.iter().map(|&fault| HostilePeer::start(&seed, fault)).collect();
     *named.lock().unwrap() = peers.iter().map(|peer| peer.address).collect();
     let output = tempfile::tempdir().unwrap();
     let mut config = config();
@@ -39,7 +43,7 @@ fn download_from(faults: &[Fault], single_peer: bool) -> (DownloadReport, Vec<St
 
 #[test]
 fn one_peer_gives_everything() {
-    let (report, _, peers, tracker) = download_from(&[Fault::None], true);
+    let (report, _, peers, tracker) = download_from(&[PeerFault::None], true);
     assert_eq!(tracker.events(), ["started", "completed", "stopped"]);
     let blocks = 201_072_usize.div_ceil(16 * 1024);
     assert_eq!(peers[0].requests().len(), blocks);
@@ -48,7 +52,7 @@ fn one_peer_gives_everything() {
 
 #[test]
 fn several_peers_give_everything() {
-    download_from(&[Fault::None, Fault::None, Fault::None], false);
+    download_from(&[PeerFault::None, PeerFault::None, PeerFault::None], false);
 }
 
 #[test]
@@ -56,11 +60,11 @@ fn dead_peers_are_passed_over() {
     let (dead, other) = (nobody(), nobody());
     let named = std::sync::Arc::new(std::sync::Mutex::new(vec![dead, other]));
     let naming = named.clone();
-    let tracker = Tracker::start(move |_| {
-        support::tracker::ok(&support::tracker::announce_reply(&naming.lock().unwrap()))
+    let tracker = ScriptedTracker::start(move |_| {
+        bittrace_testing::tracker::ok(&bittrace_testing::tracker::announce_reply(&naming.lock().unwrap()))
     });
-    let seed = Seed::single(&tracker.url(), 300_000, PIECE);
-    let peer = Peer::start(&seed, Fault::None);
+    let seed = SeededTorrent::single(&tracker.url(), 300_000, PIECE);
+    let peer = HostilePeer::start(&seed, PeerFault::None);
     named.lock().unwrap().push(peer.address);
     let output = tempfile::tempdir().unwrap();
     let mut config = config();
@@ -75,29 +79,30 @@ fn dead_peers_are_passed_over() {
 #[test]
 fn bad_peers_are_left_for_a_good_one() {
     for fault in [
-        Fault::Corrupt(0),
-        Fault::Corrupt(6),
-        Fault::SaysNothing,
-        Fault::SaysNothingMore,
-        Fault::Chokes,
-        Fault::KeepsBlocks,
-        Fault::OtherTorrent,
-        Fault::Garbage,
-        Fault::HugeLength,
-        Fault::LongBlocks,
-        Fault::WrongIndex,
-        Fault::FloodsHaves,
-        Fault::Drips,
+        PeerFault::Corrupt(0),
+        PeerFault::Corrupt(6),
+        PeerFault::SaysNothing,
+        PeerFault::SaysNothingMore,
+        PeerFault::Chokes,
+        PeerFault::KeepsBlocks,
+        PeerFault::OtherTorrent,
+        PeerFault::Garbage,
+        PeerFault::HugeLength,
+        PeerFault::LongBlocks,
+        PeerFault::WrongIndex,
+        PeerFault::FloodsHaves,
+        PeerFault::Drips,
     ] {
-        download_from(&[fault, Fault::None], true);
-        download_from(&[fault, Fault::None], false);
+        download_from(&[fault, PeerFault::None], true);
+        download_from(&[fault, PeerFault::None], false);
     }
 }
 
 #[test]
 fn verified_pieces_stay_when_a_peer_leaves_at_any_message() {
     for count in 0..16 {
-        let (report, notices, peers, _) = download_from(&[Fault::ClosesAfter(count), Fault::None], true);
+        let (report, notices, peers, _) =
+            download_from(&[PeerFault::ClosesAfter(count), PeerFault::None], true);
         // Handshake, bitfield and unchoke come before the blocks: whatever piece both its blocks came of is not asked for
         // again.
         let blocks = count.saturating_sub(3);

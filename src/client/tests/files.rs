@@ -8,32 +8,33 @@ use std::path::Path;
 
 use bittrace_client::{DownloadReport, Error, Outcome, Resume};
 use bittrace_protocol::session::{Config, SeedGoal};
-use support::peer::{Fault, Peer};
-use support::tracker::{Tracker, announce_reply, ok};
-use support::{Seed, all_files, config, options, run};
+use bittrace_testing::peer::{HostilePeer, PeerFault};
+use bittrace_testing::torrent::{SeededTorrent, all_files};
+use bittrace_testing::tracker::{ScriptedTracker, announce_reply, ok};
+use support::{config, options, run};
 
 const PIECE: usize = 32 * 1024;
 const FILES: [(&str, usize); 4] =
     [("a.bin", 100_000), ("sub/b.bin", 200_000), ("tiny", 5), ("c.bin", 70_000)];
 
 struct Swarm {
-    seed: Seed,
-    peer: Peer,
-    _tracker: Tracker,
+    seed: SeededTorrent,
+    peer: HostilePeer,
+    _tracker: ScriptedTracker,
 }
 
-fn swarm(make: impl FnOnce(&str) -> Seed) -> Swarm {
+fn swarm(make: impl FnOnce(&str) -> SeededTorrent) -> Swarm {
     let named = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let naming = named.clone();
-    let tracker = Tracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap())));
+    let tracker = ScriptedTracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap())));
     let seed = make(&tracker.url());
-    let peer = Peer::start(&seed, Fault::None);
+    let peer = HostilePeer::start(&seed, PeerFault::None);
     named.lock().unwrap().push(peer.address);
     Swarm { seed, peer, _tracker: tracker }
 }
 
 fn folder() -> Swarm {
-    swarm(|announce| Seed::folder(announce, &FILES, PIECE))
+    swarm(|announce| SeededTorrent::folder(announce, &FILES, PIECE))
 }
 
 impl Swarm {
@@ -137,7 +138,7 @@ fn links_are_not_followed() {
 #[test]
 fn paths_that_lead_out_stay_below() {
     let swarm = swarm(|announce| {
-        let bytes = support::content(1, 40_000);
+        let bytes = bittrace_testing::torrent::content(1, 40_000);
         let file = |length: usize, path: &str| format!("d6:lengthi{length}e4:pathl{path}ee");
         let files = [
             file(10_000, "2:..2:..6:escape"),
@@ -152,7 +153,7 @@ fn paths_that_lead_out_stay_below() {
             .zip(bytes.chunks(10_000))
             .map(|(name, bytes)| (format!(".._.._outer/{name}"), bytes.to_vec()))
             .collect();
-        Seed::new(announce, &info, bytes.clone(), PIECE, stored)
+        SeededTorrent::new(announce, &info, bytes.clone(), PIECE, stored)
     });
     let around = tempfile::tempdir().unwrap();
     let output = around.path().join("a/b/c");
@@ -188,7 +189,11 @@ fn wait_for(swarm: &Swarm, child: &mut std::process::Child, blocks: usize) -> bo
 #[test]
 fn runs_killed_at_any_moment_carry_on() {
     let swarm = swarm(|announce| {
-        Seed::folder(announce, &[("a.bin", 3_000_000), ("sub/b.bin", 20_000), ("c.bin", 2_000_000)], PIECE)
+        SeededTorrent::folder(
+            announce,
+            &[("a.bin", 3_000_000), ("sub/b.bin", 20_000), ("c.bin", 2_000_000)],
+            PIECE,
+        )
     });
     let torrent = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(torrent.path(), &*swarm.seed.torrent).unwrap();
@@ -259,7 +264,8 @@ fn a_full_disk_is_told_and_a_later_run_carries_on() {
 fn a_run_on_a_small_disk() {
     let Some(output) = std::env::var_os("BITTRACE_TEST_OUTPUT") else { return };
     let output = Path::new(&output);
-    let swarm = swarm(|announce| Seed::folder(announce, &[("a.bin", 300_000), ("b.bin", 600_000)], PIECE));
+    let swarm =
+        swarm(|announce| SeededTorrent::folder(announce, &[("a.bin", 300_000), ("b.bin", 600_000)], PIECE));
     let filler = output.join("filler");
     std::fs::write(&filler, vec![0; 400_000]).unwrap();
     let error = swarm.download(output).unwrap_err();
@@ -292,7 +298,11 @@ fn a_run_to_be_killed() {
 #[test]
 fn runs_dropped_at_any_moment_carry_on() {
     let swarm = swarm(|announce| {
-        Seed::folder(announce, &[("a.bin", 3_000_000), ("sub/b.bin", 20_000), ("c.bin", 2_000_000)], PIECE)
+        SeededTorrent::folder(
+            announce,
+            &[("a.bin", 3_000_000), ("sub/b.bin", 20_000), ("c.bin", 2_000_000)],
+            PIECE,
+        )
     });
     let (mut cut_short, mut random) = (0, 1_u64);
     for _ in 0..30 {
@@ -333,7 +343,7 @@ fn runs_dropped_at_any_moment_carry_on() {
 
 /// A torrent of one file, always of the same name; its content is another for each length.
 fn single(length: usize) -> Swarm {
-    swarm(|announce| Seed::single(announce, length, PIECE))
+    swarm(|announce| SeededTorrent::single(announce, length, PIECE))
 }
 
 /// Downloads, and does something each time a piece is done.
@@ -476,11 +486,11 @@ fn what_comes_as_padding_does_not_matter() {
     let files = [("a.bin", 100_000), (".pad/1", 31_072), ("b.bin", 50_000)];
     let named = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let naming = named.clone();
-    let tracker = Tracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap())));
-    let seed = Seed::folder(&tracker.url(), &files, PIECE);
+    let tracker = ScriptedTracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap())));
+    let seed = SeededTorrent::folder(&tracker.url(), &files, PIECE);
     let mut bytes = seed.bytes.to_vec();
     bytes[100_000..131_072].fill(b'!');
-    let peer = Peer::start(&Seed { bytes: bytes.into(), ..seed.clone() }, Fault::None);
+    let peer = HostilePeer::start(&SeededTorrent { bytes: bytes.into(), ..seed.clone() }, PeerFault::None);
     named.lock().unwrap().push(peer.address);
     let output = tempfile::tempdir().unwrap();
     for pieces_before in [0, 6] {

@@ -9,24 +9,30 @@ use std::sync::{Arc, Mutex};
 
 use bittrace_client::{Download, Notice, Outcome};
 use bittrace_protocol::session::{Config, SeedGoal};
-use support::clients::*;
-use support::tracker::{Tracker, announce_reply, ok};
-use support::{Seed, options, run};
+use bittrace_testing::clients::*;
+use bittrace_testing::programs::*;
+use bittrace_testing::torrent::SeededTorrent;
+use bittrace_testing::tracker::{ScriptedTracker, announce_reply, ok};
+use support::{options, patient, run};
 
 const PIECE: usize = 64 * 1024;
 
-fn seed_of(announce: &str) -> Seed {
-    Seed::folder(announce, &[("a.bin", 3_000_000), ("sub/b.bin", 1_500_000), ("c.bin", 700_001)], PIECE)
+fn seed_of(announce: &str) -> SeededTorrent {
+    SeededTorrent::folder(
+        announce,
+        &[("a.bin", 3_000_000), ("sub/b.bin", 1_500_000), ("c.bin", 700_001)],
+        PIECE,
+    )
 }
 
 /// A tracker at this address, and whom it names.
-fn named_by(host: IpAddr) -> (Arc<Mutex<Vec<SocketAddr>>>, Tracker) {
+fn named_by(host: IpAddr) -> (Arc<Mutex<Vec<SocketAddr>>>, ScriptedTracker) {
     let named = Arc::new(Mutex::new(Vec::new()));
     let naming = named.clone();
-    (named, Tracker::start_at(host, move |_| ok(&announce_reply(&naming.lock().unwrap()))))
+    (named, ScriptedTracker::start_at(host, move |_| ok(&announce_reply(&naming.lock().unwrap()))))
 }
 
-fn gives(host: IpAddr, program: &str, client: fn(&Job<'_>) -> Client) {
+fn gives(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClient) {
     if !is_there(program) || (host.is_ipv6() && !has_ipv6()) {
         return;
     }
@@ -35,12 +41,12 @@ fn gives(host: IpAddr, program: &str, client: fn(&Job<'_>) -> Client) {
     let folder = tempfile::tempdir().unwrap();
     let (content, work, output) =
         (folder.path().join("content"), folder.path().join("work"), folder.path().join("out"));
-    write_content(&seed, &content);
+    seed.write_files(&content);
     std::fs::create_dir(&work).unwrap();
     let torrent = folder.path().join("it.torrent");
     std::fs::write(&torrent, &*seed.torrent).unwrap();
     let address = SocketAddr::new(host, free_port());
-    let job = Job { torrent: &torrent, content: &content, work: &work, address, over_udp: false };
+    let job = ClientJob { torrent: &torrent, content: &content, work: &work, address, over_udp: false };
     let _client = client(&job);
     wait_until("listening", &work.join("log"), || TcpStream::connect(address).is_ok());
     // It announces itself once its content is verified.
@@ -52,7 +58,7 @@ fn gives(host: IpAddr, program: &str, client: fn(&Job<'_>) -> Client) {
     seed.assert_whole(&output);
 }
 
-fn takes(host: IpAddr, program: &str, client: fn(&Job<'_>) -> Client) {
+fn takes(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClient) {
     if !is_there(program) || (host.is_ipv6() && !has_ipv6()) {
         return;
     }
@@ -61,7 +67,7 @@ fn takes(host: IpAddr, program: &str, client: fn(&Job<'_>) -> Client) {
     let folder = tempfile::tempdir().unwrap();
     let (content, work, output) =
         (folder.path().join("content"), folder.path().join("work"), folder.path().join("out"));
-    write_content(&seed, &content);
+    seed.write_files(&content);
     std::fs::create_dir(&work).unwrap();
     std::fs::create_dir(&output).unwrap();
     let torrent = folder.path().join("it.torrent");
@@ -81,7 +87,7 @@ fn takes(host: IpAddr, program: &str, client: fn(&Job<'_>) -> Client) {
     let address = SocketAddr::new(host, port.recv().unwrap());
     named.lock().unwrap().push(address);
     let address = SocketAddr::new(host, free_port());
-    let job = Job { torrent: &torrent, content: &output, work: &work, address, over_udp: false };
+    let job = ClientJob { torrent: &torrent, content: &output, work: &work, address, over_udp: false };
     let _client = client(&job);
     wait_until("downloading", &work.join("log"), || {
         seed.files

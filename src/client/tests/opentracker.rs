@@ -18,30 +18,32 @@ use std::sync::mpsc;
 
 use bittrace_client::{Download, DownloadOptions, Notice, Outcome};
 use bittrace_protocol::session::{Config, Event, SeedGoal};
-use support::clients::*;
-use support::{Seed, options, run};
+use bittrace_testing::clients::*;
+use bittrace_testing::programs::*;
+use bittrace_testing::torrent::SeededTorrent;
+use support::{options, patient, run};
 
 const FILES: [(&str, usize); 3] =
     [("a.bin", 30_000_000), ("sub/b.bin", 19_000_000), ("sub/c.bin", 1_000_001)];
 const PIECE: usize = 256 * 1024;
 
 /// A client's name in messages, the program, and how it is started.
-type Program = (&'static str, fn(&Job<'_>) -> Client);
+type Program = (&'static str, fn(&ClientJob<'_>) -> RunningClient);
 
 /// A torrent on disk, its tracker at work.
 struct Scene {
-    seed: Seed,
+    seed: SeededTorrent,
     torrent: PathBuf,
     tracker: SocketAddr,
     over_udp: bool,
     folder: tempfile::TempDir,
-    _opentracker: Client,
+    _opentracker: RunningClient,
 }
 
 impl Scene {
     fn new(scheme: &str) -> Self {
         let tracker = SocketAddr::new(IN_NAMESPACE, 6969);
-        let seed = Seed::folder(&format!("{scheme}://{tracker}/announce"), &FILES, PIECE);
+        let seed = SeededTorrent::folder(&format!("{scheme}://{tracker}/announce"), &FILES, PIECE);
         let folder = tempfile::tempdir().unwrap();
         for name in ["tracker", "work", "content"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
@@ -56,8 +58,8 @@ impl Scene {
         self.folder.path().join(name)
     }
 
-    fn start(&self, (_, client): Program, content: &Path) -> Client {
-        client(&Job {
+    fn start(&self, (_, client): Program, content: &Path) -> RunningClient {
+        client(&ClientJob {
             torrent: &self.torrent,
             content,
             work: &self.path("work"),
@@ -83,7 +85,7 @@ impl Scene {
 }
 
 /// Debian's opentracker answers for the torrents of a list alone, which lies in the folder that it makes its root.
-fn opentracker(folder: &Path, address: SocketAddr, seed: &Seed) -> Client {
+fn opentracker(folder: &Path, address: SocketAddr, seed: &SeededTorrent) -> RunningClient {
     std::fs::write(folder.join("list"), format!("{}\n", seed.metainfo.info_hash)).unwrap();
     // It reads it as another user.
     for path in [folder.parent().unwrap(), folder] {
@@ -99,7 +101,7 @@ fn opentracker(folder: &Path, address: SocketAddr, seed: &Seed) -> Client {
 
 fn gives(scheme: &str, program: Program) {
     let scene = Scene::new(scheme);
-    write_content(&scene.seed, &scene.path("content"));
+    scene.seed.write_files(&scene.path("content"));
     let _client = scene.start(program, &scene.path("content"));
     wait_until("announcing", &scene.path("work/log"), || scene.has_a_seeder());
     let output = scene.path("out");
@@ -112,7 +114,7 @@ fn takes(scheme: &str, program: Program) {
     let scene = Scene::new(scheme);
     let output = scene.path("out");
     std::fs::create_dir(&output).unwrap();
-    write_content(&scene.seed, &scene.path("content"));
+    scene.seed.write_files(&scene.path("content"));
     let config = Config { seeding: Some(SeedGoal::default()), ..patient() };
     let options = scene.options(&scene.path("content"), config);
     let download = Download::new(scene.seed.metainfo.clone(), options).unwrap();

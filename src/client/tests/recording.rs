@@ -8,10 +8,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use bittrace_client::Outcome;
+use bittrace_testing::peer::{HostilePeer, PeerFault, nobody};
+use bittrace_testing::torrent::SeededTorrent;
+use bittrace_testing::tracker::{ScriptedTracker, announce_reply, ok};
 use bittrace_trace::{Dissected, Trace};
-use support::peer::{Fault, Peer, nobody};
-use support::tracker::{Tracker, announce_reply, ok};
-use support::{Seed, config, options, run};
+use support::{config, options, run};
 
 /// The messages of a recording, as text.
 fn messages(path: &std::path::Path) -> Vec<String> {
@@ -29,9 +30,9 @@ fn messages(path: &std::path::Path) -> Vec<String> {
 fn every_byte_is_recorded() {
     let named = Arc::new(Mutex::new(vec![nobody()]));
     let naming = named.clone();
-    let tracker = Tracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap())));
-    let seed = Seed::single(&tracker.url(), 500_000, 64 * 1024);
-    let peer = Peer::start(&seed, Fault::None);
+    let tracker = ScriptedTracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap())));
+    let seed = SeededTorrent::single(&tracker.url(), 500_000, 64 * 1024);
+    let peer = HostilePeer::start(&seed, PeerFault::None);
     named.lock().unwrap().push(peer.address);
     let output = tempfile::tempdir().unwrap();
     let path = output.path().join("live.pcapng");
@@ -104,8 +105,8 @@ fn silence() -> (socket2::Socket, TcpStream) {
 fn an_attempt_without_answer_is_a_lone_syn_and_a_refused_one_has_its_reset() {
     let (_listener, queued) = silence();
     let (silent, dead) = (queued.peer_addr().unwrap(), nobody());
-    let tracker = Tracker::naming(vec![silent, dead]);
-    let seed = Seed::single(&tracker.url(), 100_000, 64 * 1024);
+    let tracker = ScriptedTracker::naming(vec![silent, dead]);
+    let seed = SeededTorrent::single(&tracker.url(), 100_000, 64 * 1024);
     let output = tempfile::tempdir().unwrap();
     let path = output.path().join("live.pcapng");
     let mut config = config();
@@ -139,9 +140,9 @@ fn an_attempt_without_answer_is_a_lone_syn_and_a_refused_one_has_its_reset() {
 fn a_recording_that_fails_is_told_and_the_download_goes_on() {
     let named = Arc::new(Mutex::new(Vec::new()));
     let naming = named.clone();
-    let tracker = Tracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap())));
-    let seed = Seed::single(&tracker.url(), 2_000_000, 64 * 1024);
-    named.lock().unwrap().push(Peer::start(&seed, Fault::None).address);
+    let tracker = ScriptedTracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap())));
+    let seed = SeededTorrent::single(&tracker.url(), 2_000_000, 64 * 1024);
+    named.lock().unwrap().push(HostilePeer::start(&seed, PeerFault::None).address);
     let output = tempfile::tempdir().unwrap();
     let mut options = options(output.path(), config());
     options.record = Some("/dev/full".into());

@@ -9,9 +9,10 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 
 use bittrace_client::Outcome;
-use support::peer::{Fault, Peer};
-use support::tracker::{Tracker, announce_reply, ok};
-use support::{Seed, config, options, run};
+use bittrace_testing::peer::{HostilePeer, PeerFault};
+use bittrace_testing::torrent::SeededTorrent;
+use bittrace_testing::tracker::{ScriptedTracker, announce_reply, ok};
+use support::{config, options, run};
 
 type Named = Arc<Mutex<Vec<SocketAddr>>>;
 
@@ -21,9 +22,9 @@ fn download(
 ) -> (Outcome, Vec<String>) {
     let named = Named::default();
     let naming = named.clone();
-    let tracker = Tracker::start(move |request| answer(request, &naming.lock().unwrap()));
-    let seed = Seed::single(&tracker.url(), 100_000, 32 * 1024);
-    let peer = Peer::start(&seed, Fault::None);
+    let tracker = ScriptedTracker::start(move |request| answer(request, &naming.lock().unwrap()));
+    let seed = SeededTorrent::single(&tracker.url(), 100_000, 32 * 1024);
+    let peer = HostilePeer::start(&seed, PeerFault::None);
     named.lock().unwrap().push(peer.address);
     let output = tempfile::tempdir().unwrap();
     let mut config = config();
@@ -136,11 +137,14 @@ fn datagrams_carry_announces_over_both_families() {
     for host in ["127.0.0.1", "[::1]"] {
         let Ok(socket) = UdpSocket::bind(format!("{host}:0")) else { continue };
         let named = Named::default();
-        let seed =
-            Seed::single(&format!("udp://{}/announce", socket.local_addr().unwrap()), 100_000, 32 * 1024);
+        let seed = SeededTorrent::single(
+            &format!("udp://{}/announce", socket.local_addr().unwrap()),
+            100_000,
+            32 * 1024,
+        );
         let naming = named.clone();
         std::thread::spawn(move || udp_tracker(socket, naming));
-        let peer = Peer::start_at(&seed, Fault::None, &format!("{host}:0"));
+        let peer = HostilePeer::start_at(&seed, PeerFault::None, &format!("{host}:0"));
         named.lock().unwrap().push(peer.address);
         let output = tempfile::tempdir().unwrap();
         let path = output.path().join("live.pcapng");

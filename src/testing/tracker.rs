@@ -4,21 +4,27 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
-/// A tracker on loopback.
-pub struct Tracker {
+/// A tracker on loopback, for as long as the test runs.
+#[derive(Debug)]
+pub struct ScriptedTracker {
+    /// Where it listens.
     pub address: SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
-impl Tracker {
+impl ScriptedTracker {
     /// Answers each request with what `answer` makes of it; with nothing, and no end, where that is empty.
     pub fn start(answer: impl FnMut(&str) -> Vec<u8> + Send + 'static) -> Self {
         Self::start_at(Ipv4Addr::LOCALHOST.into(), answer)
     }
 
+    /// As [`start`](Self::start), at this address.
+    ///
+    /// # Panics
+    /// When it cannot listen there.
     pub fn start_at(host: IpAddr, mut answer: impl FnMut(&str) -> Vec<u8> + Send + 'static) -> Self {
-        let listener = TcpListener::bind((host, 0)).unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind((host, 0)).expect("a port is free");
+        let address = listener.local_addr().expect("it has an address");
         let requests = Arc::new(Mutex::new(Vec::new()));
         let noted = requests.clone();
         std::thread::spawn(move || {
@@ -37,7 +43,7 @@ impl Tracker {
                     continue;
                 }
                 let bytes = answer(&request);
-                noted.lock().unwrap().push(request);
+                noted.lock().expect("no thread panicked").push(request);
                 if bytes.is_empty() {
                     silent.push(socket);
                 } else {
@@ -53,12 +59,17 @@ impl Tracker {
         Self::start(move |_| ok(&announce_reply(&peers)))
     }
 
+    /// Its announce URL.
     pub fn url(&self) -> String {
         format!("http://{}/announce", self.address)
     }
 
+    /// The head of each request, in order.
+    ///
+    /// # Panics
+    /// When the thread of the tracker has panicked.
     pub fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap().clone()
+        self.requests.lock().expect("no thread panicked").clone()
     }
 
     /// The event of each announce; empty where there was none.
@@ -72,12 +83,14 @@ impl Tracker {
     }
 }
 
+/// An HTTP answer with this body.
 pub fn ok(body: &[u8]) -> Vec<u8> {
     let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
     answer.extend_from_slice(body);
     answer
 }
 
+/// The body of an answer to an announce that names these peers (BEP 23, BEP 7).
 pub fn announce_reply(peers: &[SocketAddr]) -> Vec<u8> {
     let (mut ipv4, mut ipv6) = (Vec::new(), Vec::new());
     for peer in peers {

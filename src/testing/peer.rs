@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-use super::Seed;
+use crate::torrent::SeededTorrent;
 
 /// What a peer does wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum PeerFault {
+    /// Nothing.
     None,
     /// It sends wrong bytes in this piece.
     Corrupt(u32),
@@ -41,20 +42,27 @@ pub enum Fault {
     Drips,
 }
 
-/// A peer on loopback.
-pub struct Peer {
+/// A peer on loopback, for as long as the test runs.
+#[derive(Debug)]
+pub struct HostilePeer {
+    /// Where it listens.
     pub address: SocketAddr,
     requests: Arc<Mutex<Vec<(u32, u32)>>>,
 }
 
-impl Peer {
-    pub fn start(seed: &Seed, fault: Fault) -> Self {
+impl HostilePeer {
+    /// A peer at an address of its own on 127.0.0.1.
+    pub fn start(seed: &SeededTorrent, fault: PeerFault) -> Self {
         Self::start_at(seed, fault, "127.0.0.1:0")
     }
 
-    pub fn start_at(seed: &Seed, fault: Fault, address: &str) -> Self {
-        let listener = TcpListener::bind(address).unwrap();
-        let address = listener.local_addr().unwrap();
+    /// A peer at this address; port 0 stands for any.
+    ///
+    /// # Panics
+    /// When it cannot listen there.
+    pub fn start_at(seed: &SeededTorrent, fault: PeerFault, address: &str) -> Self {
+        let listener = TcpListener::bind(address).expect("the address is free");
+        let address = listener.local_addr().expect("it has an address");
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (seed, noted) = (seed.clone(), requests.clone());
         std::thread::spawn(move || {
@@ -69,16 +77,22 @@ impl Peer {
     }
 
     /// The piece and the offset of each request, in order.
+    ///
+    /// # Panics
+    /// When a thread of the peer has panicked.
     pub fn requests(&self) -> Vec<(u32, u32)> {
-        self.requests.lock().unwrap().clone()
+        self.requests.lock().expect("no thread panicked").clone()
     }
 }
 
 /// An address where nobody listens.
+///
+/// # Panics
+/// When no port is free.
 pub fn nobody() -> SocketAddr {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
-    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket can be made");
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a port is free");
+    let address = socket.local_addr().expect("it has an address").as_socket().expect("it is of IPv4");
     // The port stays taken as long as the tests run, so that nobody else comes to listen there.
     std::mem::forget(socket);
     address
@@ -100,34 +114,39 @@ impl Speaking<'_> {
     }
 }
 
-fn talk(socket: TcpStream, seed: &Seed, fault: Fault, noted: &Mutex<Vec<(u32, u32)>>) -> io::Result<()> {
+fn talk(
+    socket: TcpStream,
+    seed: &SeededTorrent,
+    fault: PeerFault,
+    noted: &Mutex<Vec<(u32, u32)>>,
+) -> io::Result<()> {
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(Duration::from_secs(30)))?;
     let mut hearing = io::BufReader::new(socket.try_clone()?);
-    let left = if let Fault::ClosesAfter(count) = fault { count } else { usize::MAX };
+    let left = if let PeerFault::ClosesAfter(count) = fault { count } else { usize::MAX };
     let mut speaking = Speaking { socket: &socket, left };
     let mut handshake = [0; 68];
     hearing.read_exact(&mut handshake)?;
     assert_eq!(&handshake[..20], b"\x13BitTorrent protocol");
     assert_eq!(handshake[28..48], seed.metainfo.info_hash.0);
     match fault {
-        Fault::SaysNothing => return wait(&mut hearing),
-        Fault::Garbage => {
+        PeerFault::SaysNothing => return wait(&mut hearing),
+        PeerFault::Garbage => {
             speaking.say(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
             return wait(&mut hearing);
         }
         _ => {}
     }
     let mut hash = seed.metainfo.info_hash.0;
-    if fault == Fault::OtherTorrent {
+    if fault == PeerFault::OtherTorrent {
         hash[0] ^= 1;
     }
     // No extension at all.
     let peer_id = format!("-XX0001-{:012}", socket.local_addr()?.port());
     speaking.say(&[b"\x13BitTorrent protocol\0\0\0\0\0\0\0\0", &hash[..], peer_id.as_bytes()].concat())?;
     match fault {
-        Fault::SaysNothingMore => return wait(&mut hearing),
-        Fault::HugeLength => {
+        PeerFault::SaysNothingMore => return wait(&mut hearing),
+        PeerFault::HugeLength => {
             speaking.say(&[0x80, 0, 0, 0, 7])?;
             return wait(&mut hearing);
         }
@@ -144,25 +163,25 @@ fn talk(socket: TcpStream, seed: &Seed, fault: Fault, noted: &Mutex<Vec<(u32, u3
         hearing.read_exact(&mut length)?;
         let mut body = vec![0; u32::from_be_bytes(length) as usize];
         hearing.read_exact(&mut body)?;
-        let number = |at: usize| u32::from_be_bytes(body[at..at + 4].try_into().unwrap());
+        let number = |at: usize| u32::from_be_bytes(body[at..at + 4].try_into().expect("four bytes"));
         match body.first() {
-            Some(2) if fault == Fault::Chokes => {}
+            Some(2) if fault == PeerFault::Chokes => {}
             Some(2) => speaking.say(&message(1, &[]))?,
             Some(6) => {
                 let (index, begin, length) = (number(1), number(5), number(9));
-                noted.lock().unwrap().push((index, begin));
+                noted.lock().expect("no thread panicked").push((index, begin));
                 let start = index as usize * seed.piece_length + begin as usize;
                 let mut block = seed.bytes[start..start + length as usize].to_vec();
                 let mut said_index = index;
                 match fault {
-                    Fault::KeepsBlocks => continue,
-                    Fault::Corrupt(piece) if piece == index => block[0] ^= 1,
-                    Fault::LongBlocks => block.push(0),
-                    Fault::WrongIndex => said_index = u32::MAX,
-                    Fault::FloodsHaves => loop {
+                    PeerFault::KeepsBlocks => continue,
+                    PeerFault::Corrupt(piece) if piece == index => block[0] ^= 1,
+                    PeerFault::LongBlocks => block.push(0),
+                    PeerFault::WrongIndex => said_index = u32::MAX,
+                    PeerFault::FloodsHaves => loop {
                         speaking.say(&message(4, &[&0_u32.to_be_bytes()]).repeat(1000))?;
                     },
-                    Fault::Drips => {
+                    PeerFault::Drips => {
                         speaking.say(&[0, 0, 0x40, 9, 7])?;
                         speaking
                             .say(&[&index.to_be_bytes()[..], &begin.to_be_bytes(), &block[..100]].concat())?;

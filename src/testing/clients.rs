@@ -1,22 +1,16 @@
-//! Real clients, and what tests need to run them. A client that is not installed is skipped, and told of; with
-//! `BITTRACE_REQUIRE_CLIENTS` set that is a failure.
+//! Real clients at work. Whether one is installed, [`programs`](crate::programs) tells.
 
-#![allow(clippy::print_stderr, reason = "a test tells why it does nothing")]
-
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-use bittrace_protocol::session::{Config, Profile};
-
-use super::Seed;
+use crate::programs::{PYTHON, free_port};
 
 /// A client at work; it ends with the test.
-pub struct Client(Child);
+#[derive(Debug)]
+pub struct RunningClient(Child);
 
-impl Drop for Client {
+impl Drop for RunningClient {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -24,7 +18,9 @@ impl Drop for Client {
 }
 
 /// What a client is told.
-pub struct Job<'a> {
+#[derive(Debug)]
+pub struct ClientJob<'a> {
+    /// The torrent file.
     pub torrent: &'a Path,
     /// The folder that its content is in, or comes into.
     pub content: &'a Path,
@@ -36,54 +32,19 @@ pub struct Job<'a> {
     pub over_udp: bool,
 }
 
-fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file())
-}
-
-/// Whether a program is there; if not, that is told or is a failure. `libtorrent` is a module of the system's Python.
-pub fn is_there(program: &str) -> bool {
-    let is_there = match program {
-        "libtorrent" => {
-            let import =
-                Command::new(PYTHON).args(["-c", "import libtorrent"]).stderr(Stdio::null()).status();
-            import.is_ok_and(|status| status.success())
-        }
-        _ => find(program).is_some(),
-    };
-    is_there || skip(&format!("{program} is not installed"))
-}
-
-/// Whether network namespaces with a tracker in them can be made, which takes the rights of root.
-pub fn can_make_namespaces() -> bool {
-    (is_root() || skip("only root can run a tracker in a network namespace"))
-        && ["unshare", "nsenter", "ip"].into_iter().all(is_there)
-}
-
-pub fn has_ipv6() -> bool {
-    TcpListener::bind("[::1]:0").is_ok() || skip("this machine has no IPv6")
-}
-
-/// Tells why a test does nothing, or fails where it must not.
-fn skip(why: &str) -> bool {
-    assert!(std::env::var_os("BITTRACE_REQUIRE_CLIENTS").is_none(), "{why}");
-    eprintln!("skipped: {why}");
-    false
-}
-
-fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
-}
-
 /// Starts a program here; what it says goes to a log in its folder.
-pub fn start(command: &mut Command, work: &Path) -> Client {
-    let log = std::fs::File::create(work.join("log")).unwrap();
-    let command = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-    Client(command.env("HOME", work).spawn().unwrap())
+///
+/// # Panics
+/// When it cannot be started.
+pub fn start(command: &mut Command, work: &Path) -> RunningClient {
+    let log = std::fs::File::create(work.join("log")).expect("a log can be made");
+    let command =
+        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file can be shared")).stderr(log);
+    RunningClient(command.env("HOME", work).spawn().expect("the program starts"))
 }
 
-impl Job<'_> {
-    fn start(&self, command: &mut Command) -> Client {
+impl ClientJob<'_> {
+    fn start(&self, command: &mut Command) -> RunningClient {
         if self.address.ip() != ELSEWHERE {
             return start(command, self.work);
         }
@@ -101,7 +62,11 @@ impl Job<'_> {
     }
 }
 
-pub fn aria2(job: &Job<'_>) -> Client {
+/// Starts aria2, a downloader without a window.
+///
+/// # Panics
+/// When it cannot be started.
+pub fn aria2(job: &ClientJob<'_>) -> RunningClient {
     let mut command = Command::new("aria2c");
     command
         .args(["--no-conf", "--enable-dht6=false", "--bt-enable-lpd=false"])
@@ -118,10 +83,14 @@ pub fn aria2(job: &Job<'_>) -> Client {
     job.start(&mut command)
 }
 
-pub fn transmission(job: &Job<'_>) -> Client {
+/// Starts Transmission's daemon.
+///
+/// # Panics
+/// When it cannot be started.
+pub fn transmission(job: &ClientJob<'_>) -> RunningClient {
     let watched = job.work.join("watched");
-    std::fs::create_dir(&watched).unwrap();
-    std::fs::copy(job.torrent, watched.join("it.torrent")).unwrap();
+    std::fs::create_dir(&watched).expect("a folder can be made");
+    std::fs::copy(job.torrent, watched.join("it.torrent")).expect("a file can be copied");
     let settings = format!(
         r#"{{ "encryption": 0, "dht-enabled": false, "pex-enabled": false, "lpd-enabled": false, "utp-enabled": false,
         "port-forwarding-enabled": false, "peer-port": {}, "rpc-enabled": false, "start-added-torrents": true,
@@ -132,13 +101,17 @@ pub fn transmission(job: &Job<'_>) -> Client {
         watched.display(),
         job.content.display()
     );
-    std::fs::write(job.work.join("settings.json"), settings).unwrap();
+    std::fs::write(job.work.join("settings.json"), settings).expect("a file can be written");
     job.start(Command::new("transmission-daemon").args(["-f", "-g"]).arg(job.work))
 }
 
-pub fn qbittorrent(job: &Job<'_>) -> Client {
+/// Starts qBittorrent without a window.
+///
+/// # Panics
+/// When it cannot be started.
+pub fn qbittorrent(job: &ClientJob<'_>) -> RunningClient {
     let folder = job.work.join("qBittorrent/config");
-    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::create_dir_all(&folder).expect("a folder can be made");
     let web = free_port();
     let settings = format!(
         "[LegalNotice]\nAccepted=true\n[Network]\nPortForwardingEnabled=false\n[Preferences]\n\
@@ -150,7 +123,7 @@ pub fn qbittorrent(job: &Job<'_>) -> Client {
         job.address.ip(),
         job.content.display()
     );
-    std::fs::write(folder.join("qBittorrent.conf"), settings).unwrap();
+    std::fs::write(folder.join("qBittorrent.conf"), settings).expect("a file can be written");
     let mut command = Command::new("qbittorrent-nox");
     command
         .arg(format!("--profile={}", job.work.display()))
@@ -158,9 +131,13 @@ pub fn qbittorrent(job: &Job<'_>) -> Client {
     job.start(command.arg(format!("--save-path={}", job.content.display())).arg(job.torrent))
 }
 
-pub fn rtorrent(job: &Job<'_>) -> Client {
+/// Starts rTorrent.
+///
+/// # Panics
+/// When it cannot be started.
+pub fn rtorrent(job: &ClientJob<'_>) -> RunningClient {
     let session = job.work.join("session");
-    std::fs::create_dir(&session).unwrap();
+    std::fs::create_dir(&session).expect("a folder can be made");
     let settings = format!(
         "directory.default.set = {}\nsession.path.set = {}\nnetwork.port_range.set = {port}-{port}\n\
          network.port_random.set = no\nnetwork.bind_address.set = {host}\ndht.mode.set = disable\n\
@@ -172,12 +149,16 @@ pub fn rtorrent(job: &Job<'_>) -> Client {
         port = job.address.port(),
         host = job.address.ip(),
     );
-    std::fs::write(job.work.join("rc"), settings).unwrap();
+    std::fs::write(job.work.join("rc"), settings).expect("a file can be written");
     let import = format!("import={}", job.work.join("rc").display());
     job.start(Command::new("rtorrent").args(["-n", "-o", &import]))
 }
 
-pub fn libtorrent(job: &Job<'_>) -> Client {
+/// Starts libtorrent, by its Python module.
+///
+/// # Panics
+/// When it cannot be started.
+pub fn libtorrent(job: &ClientJob<'_>) -> RunningClient {
     let script = "import libtorrent as lt, sys, time\n\
         s = lt.session({'listen_interfaces': sys.argv[1], 'enable_dht': False, 'enable_lsd': False,\n\
         \x20 'enable_upnp': False, 'enable_natpmp': False, 'in_enc_policy': 2, 'out_enc_policy': 2,\n\
@@ -194,52 +175,3 @@ pub const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2));
 
 /// The address of a namespace: Transmission takes none of the loopback network from a tracker.
 pub const IN_NAMESPACE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1));
-
-/// Whether this is a test that another one runs in a network namespace.
-pub fn is_in_a_namespace() -> bool {
-    std::env::var_os(IN_A_NAMESPACE).is_some()
-}
-
-/// Runs a test of this file in a network namespace of its own, which has this address and no way out.
-pub fn in_a_namespace(test: &str) {
-    let commands = "ip link set lo up && ip address add 10.77.0.1 dev lo && exec \"$0\" \"$@\"";
-    let rights: &[&str] = if is_root() { &[] } else { &["--map-root-user"] };
-    let status = Command::new("unshare")
-        .args([&["--net"], rights, &["sh", "-c", commands]].concat())
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--include-ignored", "--nocapture"])
-        .env(IN_A_NAMESPACE, "1")
-        .status()
-        .unwrap();
-    assert!(status.success(), "{status}");
-}
-
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-pub fn write_content(seed: &Seed, folder: &Path) {
-    for (path, bytes) in &seed.files {
-        let path = folder.join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, bytes).unwrap();
-    }
-}
-
-pub fn patient() -> Config {
-    Config { goodbye_timeout: Duration::from_secs(1), ..Config::new(Profile::own("bittrace test")) }
-}
-
-/// Waits for what is not ours to signal.
-pub fn wait_until(what: &str, log: &Path, mut is_so: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !is_so() {
-        if started.elapsed() > Duration::from_secs(60) {
-            panic!("{what} takes too long:\n{}", std::fs::read_to_string(log).unwrap_or_default());
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-const PYTHON: &str = "/usr/bin/python3";
-const IN_A_NAMESPACE: &str = "BITTRACE_TEST_IN_A_NAMESPACE";
