@@ -128,11 +128,19 @@ impl Dissector {
                 connection.interest()
             }
             StreamEvent::Gap { direction, length, .. } => {
-                connection.gap(moment, direction, Loss::Bytes(length), &mut self.recognised, out);
+                connection.gap(
+                    StreamGap { moment, direction, loss: Loss::Bytes(length) },
+                    &mut self.recognised,
+                    out,
+                );
                 connection.interest()
             }
             StreamEvent::Lost { direction, packets, .. } => {
-                connection.gap(moment, direction, Loss::Packets(packets), &mut self.recognised, out);
+                connection.gap(
+                    StreamGap { moment, direction, loss: Loss::Packets(packets) },
+                    &mut self.recognised,
+                    out,
+                );
                 connection.interest()
             }
             StreamEvent::Closed { closing, .. } => {
@@ -169,6 +177,15 @@ impl Dissector {
     pub fn finish(&mut self, out: &mut dyn FnMut(Dissected)) {
         self.datagrams.finish(&mut self.recognised, out);
     }
+}
+
+/// The capture lost what comes next in a direction.
+#[derive(Debug, Clone, Copy)]
+struct StreamGap {
+    /// When the loss was noticed.
+    moment: Moment,
+    direction: Direction,
+    loss: Loss,
 }
 
 /// What a capture lost of a direction.
@@ -379,14 +396,8 @@ impl<'a> Emitter<'a> {
     }
 
     /// Makes a record of what the capture lost, noticed at `moment`, and passes over it. Nothing may wait.
-    fn lose(
-        &mut self,
-        moment: Moment,
-        direction: Direction,
-        loss: Loss,
-        protocol: Protocol,
-        lane: &mut StreamBuffer,
-    ) {
+    fn lose(&mut self, gap: StreamGap, protocol: Protocol, lane: &mut StreamBuffer) {
+        let StreamGap { moment, direction, loss } = gap;
         let (bytes, frames) = (bytes::Bytes::new(), Frames::from_slice(&[moment.frame]));
         let nothing = BufferSlice { bytes, offset: lane.offset(), at: moment.at, frames };
         self.emit(direction, nothing, loss.body(protocol));

@@ -18,7 +18,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bittrace_protocol::metainfo::Metainfo;
-use bittrace_protocol::wire::{Extension, Message};
+use bittrace_protocol::wire::Extension;
 use bittrace_protocol::{InfoHash, Timestamp};
 use foldhash::fast::RandomState;
 use rustc_hash::FxHashMap;
@@ -30,7 +30,7 @@ use announces::{Announced, Announces};
 use dht::DhtQueries;
 use hash_proofs::Trees;
 use left_check::Left;
-use metadata::Gathered;
+use metadata::{Gathered, metadata_message};
 use peers::{Pair, PeerPair};
 use piece_check::Pieces;
 use trackers::TrackerRequests;
@@ -108,13 +108,7 @@ impl Annotator {
 
     /// Takes in metadata, and knows the torrent once it is whole.
     fn learn(&mut self, record: &mut Record) {
-        let Body::PeerWire(PeerWireBody::Extended(
-            Message::Extended { payload, .. },
-            extension @ Extension::Metadata,
-        )) = &record.body
-        else {
-            return;
-        };
+        let Some((extension, payload)) = metadata_message(record) else { return };
         let Some(info_hash) = record.torrent.filter(|hash| !self.torrents.contains_key(hash)) else { return };
         if self.described_bytes + payload.len() > MAX_DESCRIBED {
             return;

@@ -12,7 +12,7 @@ use super::keys::FoundKey;
 use super::mse::Mse;
 use super::peer_wire::{CLEAR_WITHIN, PeerWire, clear_handshake};
 use super::web_seed::WebSeed;
-use super::{ConnectionEnd, DissectContext, Dissected, Emitter, Loss, RecordSink};
+use super::{ConnectionEnd, DissectContext, Dissected, Emitter, RecordSink, StreamGap};
 use crate::dissect::resync::{Search, search, search_all};
 use crate::dissect::stream_buffer::StreamBuffer;
 use crate::expert::rules::MSE_OTHER_TORRENT;
@@ -151,12 +151,11 @@ impl StreamDissector {
 
     pub(super) fn gap(
         &mut self,
-        moment: Moment,
-        direction: Direction,
-        loss: Loss,
+        gap: StreamGap,
         recognised: &mut DissectContext,
         out: &mut dyn FnMut(Dissected),
     ) {
+        let StreamGap { direction, loss, .. } = gap;
         self.began_sealed |= self.begins_sealed(recognised);
         if let Carries::Undecided(looked) = &mut self.carries {
             // What was said before the loss was not enough to know; what comes after must be.
@@ -172,10 +171,10 @@ impl StreamDissector {
         let sink = RecordSink::Out(self.conversation.as_deref_mut(), out);
         let mut emitter = Emitter::new(stream, self.flow, self.transport, self.missing, recognised, sink);
         match &mut self.carries {
-            Carries::PeerWire(wire) => wire.gap(moment, direction, loss, lane, &mut emitter),
-            Carries::HttpTracker(tracker) => tracker.gap(moment, direction, loss, lane, &mut emitter),
-            Carries::WebSeed(seed) => seed.gap(moment, direction, loss, lane, &mut emitter),
-            Carries::Mse(mse) => mse.gap(moment, direction, loss, lane, &mut emitter),
+            Carries::PeerWire(wire) => wire.gap(gap, lane, &mut emitter),
+            Carries::HttpTracker(tracker) => tracker.gap(gap, lane, &mut emitter),
+            Carries::WebSeed(seed) => seed.gap(gap, lane, &mut emitter),
+            Carries::Mse(mse) => mse.gap(gap, lane, &mut emitter),
             Carries::Undecided(_) | Carries::Other => {}
         }
     }

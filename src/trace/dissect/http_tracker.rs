@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use bittrace_protocol::tracker::http::{self, Framer, Framing, RequestKind};
 
-use super::{CHUNK, Emitter, Loss};
+use super::{CHUNK, Emitter, StreamGap};
 use crate::dissect::stream_buffer::StreamBuffer;
 use crate::record::{Body, HttpTrackerBody, Protocol, Reason, Unreadable};
-use crate::{Direction, Moment};
+use crate::Direction;
 
 /// What each direction of the connection is in the middle of.
 #[derive(Debug)]
@@ -96,16 +96,10 @@ impl HttpTracker {
 
     /// Takes in that the capture lost what comes next. Where the next HTTP message begins cannot be
     /// proved, so the direction is read no further.
-    pub(super) fn gap(
-        &mut self,
-        moment: Moment,
-        direction: Direction,
-        loss: Loss,
-        lane: &mut StreamBuffer,
-        emitter: &mut Emitter<'_>,
-    ) {
+    pub(super) fn gap(&mut self, gap: StreamGap, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) {
+        let StreamGap { direction, .. } = gap;
         self.flush(direction, lane, emitter);
-        emitter.lose(moment, direction, loss, Protocol::HttpTracker, lane);
+        emitter.lose(gap, Protocol::HttpTracker, lane);
         self.lost[direction as usize] = true;
     }
 

@@ -11,12 +11,12 @@ use bittrace_protocol::wire::{Frame, Prefix, frame, handshake_prefix};
 use memchr::memmem;
 
 use super::peer_wire::PeerWire;
-use super::{CHUNK, Emitter, Loss};
+use super::{CHUNK, Emitter, StreamGap};
 use crate::dissect::resync::search_all;
 use crate::dissect::stream_buffer::{BufferSlice, StreamBuffer};
 use crate::expert::rules::MSE_NOT_DECIPHERED;
 use crate::record::{Body, MseBody, Note, Protocol, Reason, Unreadable};
-use crate::{Direction, Moment};
+use crate::Direction;
 use direction::{MseDirection, MseStage};
 
 /// What is known of an encrypted connection.
@@ -82,14 +82,8 @@ impl Mse {
     }
 
     /// Takes in that the capture lost what comes next.
-    pub(super) fn gap(
-        &mut self,
-        moment: Moment,
-        direction: Direction,
-        loss: Loss,
-        lane: &mut StreamBuffer,
-        emitter: &mut Emitter<'_>,
-    ) {
+    pub(super) fn gap(&mut self, gap: StreamGap, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) {
+        let StreamGap { direction, .. } = gap;
         match self.stage(direction) {
             MseStage::Sealed | MseStage::Hashes { .. } => {
                 self.flush_sealed(direction, lane, emitter);
@@ -98,12 +92,12 @@ impl Mse {
             // The constant may still come, and is known by its looks.
             MseStage::Verification { .. } => self.flush_sealed(direction, lane, emitter),
             MseStage::Terms | MseStage::Ahead | MseStage::Payload => {
-                self.gap_behind_key(moment, direction, loss, lane, emitter);
+                self.gap_behind_key(gap, lane, emitter);
                 return;
             }
         }
         emitter.deciphered_to = 0;
-        emitter.lose(moment, direction, loss, Protocol::Mse, lane);
+        emitter.lose(gap, Protocol::Mse, lane);
     }
 
     /// Takes in that no more bytes come.
@@ -315,14 +309,8 @@ impl Mse {
         self.selected = Some(if plain { Payload::Plain } else { Payload::Rc4 });
     }
 
-    fn gap_behind_key(
-        &mut self,
-        moment: Moment,
-        direction: Direction,
-        loss: Loss,
-        lane: &mut StreamBuffer,
-        emitter: &mut Emitter<'_>,
-    ) {
+    fn gap_behind_key(&mut self, gap: StreamGap, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) {
+        let StreamGap { direction, loss, .. } = gap;
         let state = &mut self.directions[direction as usize];
         if state.stage == MseStage::Terms {
             emitter.deciphered_to = state.enciphered_to;
@@ -345,7 +333,7 @@ impl Mse {
         let state = &mut self.directions[direction as usize];
         emitter.deciphered_to = state.enciphered_to;
         let follows = state.skip(loss);
-        self.wire.gap(moment, direction, loss, &mut state.clear, emitter);
+        self.wire.gap(gap, &mut state.clear, emitter);
         // What is not known to be enciphered may yet be read without the cipher.
         if !follows && !waits {
             state.stage = MseStage::Sealed;

@@ -7,11 +7,11 @@ use bittrace_protocol::wire::{
 };
 use memchr::memmem;
 
-use super::{CHUNK, Emitter, Loss};
+use super::{CHUNK, Emitter, Loss, StreamGap};
 use crate::dissect::resync::{Search, search, search_end};
 use crate::dissect::stream_buffer::StreamBuffer;
 use crate::record::{Body, Fragment, MseBody, PeerWireBody, Protocol, Reason, Unreadable};
-use crate::{Direction, Moment};
+use crate::Direction;
 
 /// What each direction of the connection is in the middle of.
 #[derive(Debug)]
@@ -155,19 +155,13 @@ impl PeerWire {
     }
 
     /// Takes in that the capture lost what comes next.
-    pub(super) fn gap(
-        &mut self,
-        moment: Moment,
-        direction: Direction,
-        loss: Loss,
-        lane: &mut StreamBuffer,
-        emitter: &mut Emitter<'_>,
-    ) {
+    pub(super) fn gap(&mut self, gap: StreamGap, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) {
+        let StreamGap { direction, loss, .. } = gap;
         self.settle(direction, lane, emitter);
         // Where the next message begins is only known when it is known how much is missing.
         let begun = self.begun(direction, lane).filter(|_| matches!(loss, Loss::Bytes(_)));
         self.flush(direction, lane, emitter);
-        emitter.lose(moment, direction, loss, Protocol::PeerWire, lane);
+        emitter.lose(gap, Protocol::PeerWire, lane);
         self.modes[direction as usize] = match begun {
             Some((fragment, end)) if lane.offset() < end => {
                 let start = end - fragment.total;

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::connection::StreamDissector;
 use super::flows::UdpFlow;
-use super::{DissectContext, Dissected, Loss, UNDECIDED_BUDGET};
+use super::{DissectContext, Dissected, Loss, StreamGap, UNDECIDED_BUDGET};
 use crate::record::{Body, Protocol, Transport, Unreadable};
 use crate::{
     Direction, Flow, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest, StreamOpening,
@@ -152,10 +152,18 @@ impl OpenUtpConnections {
                 known.connection.burst(moment, direction, bytes, recognised, out);
             }
             StreamEvent::Lost { direction, packets, .. } => {
-                known.connection.gap(moment, direction, Loss::Packets(packets), recognised, out);
+                known.connection.gap(
+                    StreamGap { moment, direction, loss: Loss::Packets(packets) },
+                    recognised,
+                    out,
+                );
             }
             StreamEvent::Gap { direction, length, .. } => {
-                known.connection.gap(moment, direction, Loss::Bytes(length), recognised, out);
+                known.connection.gap(
+                    StreamGap { moment, direction, loss: Loss::Bytes(length) },
+                    recognised,
+                    out,
+                );
             }
             StreamEvent::Established { .. } => known.answered = true,
             StreamEvent::Closed { stream, closing } => self.ended.push((stream, moment, closing)),

@@ -10,10 +10,10 @@ use bittrace_protocol::tracker::http::{self, Framer, Framing};
 use bittrace_protocol::web_seed::{self, WantedPiece};
 use memchr::memmem;
 
-use super::{CHUNK, Emitter, Loss};
+use super::{CHUNK, Emitter, Loss, StreamGap};
 use crate::dissect::stream_buffer::StreamBuffer;
 use crate::record::{Body, FilePart, Protocol, Reason, Unreadable, WebSeedBody};
-use crate::{Direction, Moment};
+use crate::Direction;
 
 /// What each direction of the connection is in the middle of.
 #[derive(Debug)]
@@ -145,16 +145,10 @@ impl WebSeed {
     }
 
     /// Takes in that the capture lost what comes next. Within a body of known length that is no loss of place.
-    pub(super) fn gap(
-        &mut self,
-        moment: Moment,
-        direction: Direction,
-        loss: Loss,
-        lane: &mut StreamBuffer,
-        emitter: &mut Emitter<'_>,
-    ) {
+    pub(super) fn gap(&mut self, gap: StreamGap, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) {
+        let StreamGap { direction, loss, .. } = gap;
         self.flush(direction, lane, emitter);
-        emitter.lose(moment, direction, loss, Protocol::WebSeed, lane);
+        emitter.lose(gap, Protocol::WebSeed, lane);
         match (&self.answering, loss) {
             (Answering::Body { left: Some(left), .. }, Loss::Bytes(lost))
                 if direction != self.asker && lost <= *left =>

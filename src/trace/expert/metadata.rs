@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use bittrace_protocol::wire::{Content, Extension, METADATA_PIECE, MetadataKind};
+use bittrace_protocol::wire::{Content, Extension, METADATA_PIECE, Message, MetadataKind};
 use bittrace_protocol::{InfoHash, Metainfo};
 use bytes::Bytes;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
+
+use crate::record::{Body, PeerWireBody, Record};
 
 /// Hashes the pieces of metadata that one peer sends, as long as they come in order. Nothing of them is kept.
 #[derive(Debug)]
@@ -40,6 +42,17 @@ impl MetadataHash {
         let mut short = [0; 20];
         short.copy_from_slice(&v2[..20]);
         Some([InfoHash(self.v1.clone().finalize().into()), InfoHash(short)])
+    }
+}
+
+/// The ut_metadata message (BEP 9) that a record is: the extension that decodes the payload, and the payload.
+pub(super) fn metadata_message(record: &Record) -> Option<(&Extension, &Bytes)> {
+    match &record.body {
+        Body::PeerWire(PeerWireBody::Extended(
+            Message::Extended { payload, .. },
+            extension @ Extension::Metadata,
+        )) => Some((extension, payload)),
+        _ => None,
     }
 }
 

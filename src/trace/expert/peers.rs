@@ -2,10 +2,10 @@
 
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::peer::{PeerChange, PeerFault};
-use bittrace_protocol::wire::{Content, Extension, Message, MetadataKind};
+use bittrace_protocol::wire::{Content, MetadataKind};
 use bittrace_protocol::{InfoHash, PeerId};
 
-use super::metadata::MetadataHash;
+use super::metadata::{MetadataHash, metadata_message};
 use crate::expert::rules;
 use crate::record::{Body, Note, PeerWireBody, Record};
 
@@ -42,13 +42,7 @@ impl PeerPair {
 
     /// Says of metadata that came whole whether it is that of the torrent (BEP 9). Pieces must come in order.
     pub(super) fn check_metadata(&mut self, record: &mut Record) {
-        let Body::PeerWire(PeerWireBody::Extended(
-            Message::Extended { payload, .. },
-            extension @ Extension::Metadata,
-        )) = &record.body
-        else {
-            return;
-        };
+        let Some((extension, payload)) = metadata_message(record) else { return };
         let Ok(Content::Metadata(metadata)) = extension.decode(payload) else { return };
         let Some(info_hash) = record.torrent.filter(|_| metadata.kind == MetadataKind::Data) else { return };
         let sender = &mut self.metadata[record.direction as usize];
