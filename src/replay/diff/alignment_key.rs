@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use bittrace_protocol::dht;
 use bittrace_protocol::tracker::http::RequestKind;
-use bittrace_protocol::tracker::{Event, udp};
-use bittrace_protocol::wire::{Content, Extension, Message, MetadataKind};
+use bittrace_protocol::tracker::udp;
+use bittrace_protocol::wire::{Content, Extension, Message, MessageId, MetadataKind};
 use bittrace_trace::Side;
 use bittrace_trace::record::{Body, HttpTrackerBody, MseBody, PeerWireBody, Reason, Unreadable, WebSeedBody};
 
@@ -20,32 +20,64 @@ pub(crate) struct AlignmentKey {
     pub(crate) names: [u32; 3],
 }
 
-/// The type of a message.
+/// The type of a message. The order of the kinds says nothing; it only has to be the same for both captures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct AlignmentKind(u32);
+pub(crate) enum AlignmentKind {
+    /// Bytes that the capture lost, or that belong to a message of which the capture lost a part. They say nothing about
+    /// how a client behaves, so they are paired with their equals only.
+    Loss,
+    Handshake,
+    HttpAnnounce,
+    HttpScrape,
+    HttpOther,
+    HttpResponse,
+    UdpConnectRequest,
+    UdpConnectResponse,
+    UdpAnnounceRequest,
+    UdpAnnounceResponse,
+    UdpScrapeRequest,
+    UdpScrapeResponse,
+    UdpError,
+    KeyExchange,
+    Encrypted,
+    UtpDatagram,
+    OrdinaryHttp,
+    Unreadable,
+    KeepAlive,
+    LocalAnnounce,
+    WebSeedRequest,
+    WebSeedResponse,
+    WebSeedData,
+    /// A part of an MSE negotiation.
+    Negotiation(u8),
+    /// A message of the peer wire, by its id.
+    Message(u8),
+    /// Messages that go by a name: those of an extension, and those of a DHT method. The number is given by
+    /// [`AlignmentKeys`].
+    Named(u32),
+}
 
 impl AlignmentKind {
-    /// Bytes that the capture lost, or that belong to a message of which it lost a part: nobody's conduct, so these
-    /// only match their equals.
-    pub(crate) const LOSS: Self = Self(0);
-    const FIRST_EXTENSION: u32 = 1 << 16;
-
-    /// A kind for tests, which need not know the numbers of others.
+    /// A kind for tests, which need not know the others. 0 is a loss.
     #[cfg(test)]
     pub(crate) const fn of_test(number: u32) -> Self {
-        Self(number)
+        match number {
+            0 => Self::Loss,
+            number => Self::Named(number),
+        }
     }
 
     /// Whether messages of this kind that name different things can be counterparts.
     pub(crate) fn is_message(self) -> bool {
-        self != Self::LOSS
+        self != Self::Loss
     }
 }
 
 /// Gives keys to the messages of both captures alike.
 #[derive(Debug, Default)]
 pub(crate) struct AlignmentKeys {
-    extensions: HashMap<String, u32>,
+    /// The names that have been seen, numbered in that order.
+    names: HashMap<String, u32>,
 }
 
 impl AlignmentKeys {
@@ -58,43 +90,52 @@ impl AlignmentKeys {
 
     fn of(&mut self, kept: &StoredMessage) -> AlignmentKey {
         if kept.digest().is_some() {
-            return AlignmentKey { kind: message_kind(7), names: named(kept) };
+            return AlignmentKey { kind: AlignmentKind::Message(MessageId::PIECE.0), names: named(kept) };
         }
         match kept.body() {
             Body::PeerWire(PeerWireBody::Message(message)) => self.message(kept, &message),
             Body::PeerWire(PeerWireBody::Extended(message, extension)) => self.extended(&message, &extension),
-            Body::PeerWire(PeerWireBody::Handshake(_)) => plain(1),
+            Body::PeerWire(PeerWireBody::Handshake(_)) => plain(AlignmentKind::Handshake),
             Body::HttpTracker(HttpTrackerBody::Request(_, kind)) => match &*kind {
                 RequestKind::Announce(announce) => {
-                    AlignmentKey { kind: AlignmentKind(2), names: [announce.event.map_or(0, event), 0, 0] }
+                    let event = announce.event.map_or(0, |event| 1 + event as u32);
+                    AlignmentKey { kind: AlignmentKind::HttpAnnounce, names: [event, 0, 0] }
                 }
-                RequestKind::Scrape(_) => plain(3),
-                RequestKind::Other => plain(4),
+                RequestKind::Scrape(_) => plain(AlignmentKind::HttpScrape),
+                RequestKind::Other => plain(AlignmentKind::HttpOther),
             },
-            Body::HttpTracker(HttpTrackerBody::Response(..)) => plain(5),
+            Body::HttpTracker(HttpTrackerBody::Response(..)) => plain(AlignmentKind::HttpResponse),
             Body::UdpTracker(packet) => match &*packet {
-                udp::Packet::ConnectRequest { .. } => plain(6),
-                udp::Packet::ConnectResponse { .. } => plain(7),
+                udp::Packet::ConnectRequest { .. } => plain(AlignmentKind::UdpConnectRequest),
+                udp::Packet::ConnectResponse { .. } => plain(AlignmentKind::UdpConnectResponse),
                 udp::Packet::AnnounceRequest(request) => {
-                    AlignmentKey { kind: AlignmentKind(8), names: [request.event, 0, 0] }
+                    AlignmentKey { kind: AlignmentKind::UdpAnnounceRequest, names: [request.event, 0, 0] }
                 }
-                udp::Packet::AnnounceResponse(_) => plain(9),
-                udp::Packet::ScrapeRequest { .. } => plain(10),
-                udp::Packet::ScrapeResponse { .. } => plain(11),
-                udp::Packet::Error { .. } => plain(12),
+                udp::Packet::AnnounceResponse(_) => plain(AlignmentKind::UdpAnnounceResponse),
+                udp::Packet::ScrapeRequest { .. } => plain(AlignmentKind::UdpScrapeRequest),
+                udp::Packet::ScrapeResponse { .. } => plain(AlignmentKind::UdpScrapeResponse),
+                udp::Packet::Error { .. } => plain(AlignmentKind::UdpError),
             },
-            Body::Mse(MseBody::KeyExchange) => plain(13),
-            Body::Mse(MseBody::Negotiation(part)) => plain(23 + part as u32),
-            Body::Mse(MseBody::Encrypted) => plain(14),
-            Body::Unreadable(_, Unreadable::Datagram) => plain(15),
-            Body::Unreadable(_, Unreadable::Opaque(Reason::OrdinaryHttp)) => plain(16),
+            Body::Mse(MseBody::KeyExchange) => plain(AlignmentKind::KeyExchange),
+            Body::Mse(MseBody::Negotiation(part)) => plain(AlignmentKind::Negotiation(part as u8)),
+            Body::Mse(MseBody::Encrypted) => plain(AlignmentKind::Encrypted),
+            Body::Unreadable(_, Unreadable::Datagram) => plain(AlignmentKind::UtpDatagram),
+            Body::Unreadable(_, Unreadable::Opaque(Reason::OrdinaryHttp)) => {
+                plain(AlignmentKind::OrdinaryHttp)
+            }
             Body::Dht(message, method) => self.node(&message.kind, method.as_ref()),
-            Body::Lsd(_) => plain(19),
-            Body::WebSeed(WebSeedBody::FileRequest(..) | WebSeedBody::PieceRequest(..)) => plain(20),
-            Body::WebSeed(WebSeedBody::FileResponse(..) | WebSeedBody::PieceResponse(..)) => plain(21),
-            Body::WebSeed(WebSeedBody::FileData(_) | WebSeedBody::PieceData(_)) => plain(22),
+            Body::Lsd(_) => plain(AlignmentKind::LocalAnnounce),
+            Body::WebSeed(WebSeedBody::FileRequest(..) | WebSeedBody::PieceRequest(..)) => {
+                plain(AlignmentKind::WebSeedRequest)
+            }
+            Body::WebSeed(WebSeedBody::FileResponse(..) | WebSeedBody::PieceResponse(..)) => {
+                plain(AlignmentKind::WebSeedResponse)
+            }
+            Body::WebSeed(WebSeedBody::FileData(_) | WebSeedBody::PieceData(_)) => {
+                plain(AlignmentKind::WebSeedData)
+            }
             Body::Unreadable(_, Unreadable::Opaque(_) | Unreadable::Gap(_) | Unreadable::LostPackets(_)) => {
-                plain(17)
+                plain(AlignmentKind::Unreadable)
             }
         }
     }
@@ -107,20 +148,20 @@ impl AlignmentKeys {
             dht::Kind::Error(..) => "error",
         };
         let name = format!("dht {} {side}", method.map_or("", dht::Method::name));
-        AlignmentKey { kind: self.named_kind(&name), names: [0; 3] }
+        plain(self.named_kind(&name))
     }
 
     /// The kind of messages that go by a name and not by a number.
     fn named_kind(&mut self, name: &str) -> AlignmentKind {
-        let next = AlignmentKind::FIRST_EXTENSION + self.extensions.len() as u32;
-        AlignmentKind(match self.extensions.get(name) {
+        let next = self.names.len() as u32;
+        AlignmentKind::Named(match self.names.get(name) {
             Some(&known) => known,
-            None => *self.extensions.entry(name.to_owned()).or_insert(next),
+            None => *self.names.entry(name.to_owned()).or_insert(next),
         })
     }
 
     fn message(&mut self, kept: &StoredMessage, message: &Message) -> AlignmentKey {
-        let kind = message.id().map_or(AlignmentKind(18), |id| message_kind(id.0));
+        let kind = message.id().map_or(AlignmentKind::KeepAlive, |id| AlignmentKind::Message(id.0));
         let names = match message {
             Message::Request(block) | Message::Cancel(block) | Message::RejectRequest(block) => {
                 [block.index.0, block.begin, block.length]
@@ -161,26 +202,14 @@ impl AlignmentKeys {
 
 fn loss(kept: &StoredMessage) -> AlignmentKey {
     let length = kept.length();
-    AlignmentKey { kind: AlignmentKind::LOSS, names: [(length >> 32) as u32, length as u32, 0] }
+    AlignmentKey { kind: AlignmentKind::Loss, names: [(length >> 32) as u32, length as u32, 0] }
 }
 
-fn plain(number: u32) -> AlignmentKey {
-    AlignmentKey { kind: AlignmentKind(number), names: [0; 3] }
-}
-
-fn message_kind(id: u8) -> AlignmentKind {
-    AlignmentKind(256 + u32::from(id))
+/// The key of a message whose kind is all that tells it apart.
+fn plain(kind: AlignmentKind) -> AlignmentKey {
+    AlignmentKey { kind, names: [0; 3] }
 }
 
 fn named(kept: &StoredMessage) -> [u32; 3] {
     kept.block().map_or([0; 3], |block| [block.index.0, block.begin, block.length])
-}
-
-fn event(event: Event) -> u32 {
-    match event {
-        Event::Started => 1,
-        Event::Completed => 2,
-        Event::Stopped => 3,
-        Event::Paused => 4,
-    }
 }

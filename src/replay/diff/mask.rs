@@ -42,12 +42,30 @@ pub struct Mask {
     pub field: Cow<'static, str>,
     /// What is thought of it.
     pub rule: MaskRule,
-    /// Fields of one class share what is bound.
-    class: Cow<'static, str>,
+    class: ValueClass,
     /// Why.
     pub reason: Cow<'static, str>,
     /// Whether somebody asked for it, and will want to know when it is of no use.
     pub by_hand: bool,
+}
+
+/// Which values are bound together: fields of one class share what is bound.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum ValueClass {
+    /// Nothing is bound.
+    None,
+    /// Each side has values of its own, such as a peer id.
+    Own(Cow<'static, str>),
+    /// One side chooses the value and the other repeats it, such as a transaction id: both sides share what is bound.
+    Repeated(Cow<'static, str>),
+}
+
+const fn own(class: &'static str) -> ValueClass {
+    ValueClass::Own(Cow::Borrowed(class))
+}
+
+const fn repeated(class: &'static str) -> ValueClass {
+    ValueClass::Repeated(Cow::Borrowed(class))
 }
 
 /// Why a mask cannot be understood.
@@ -81,7 +99,7 @@ impl Mask {
             message: message.trim().to_owned().into(),
             field: field.trim().to_owned().into(),
             rule,
-            class: place.trim().to_owned().into(),
+            class: ValueClass::Own(place.trim().to_owned().into()),
             reason: "asked for".into(),
             by_hand: true,
         })
@@ -120,7 +138,7 @@ pub(crate) struct Masks {
 }
 
 /// A value: its class, which side's it is where that matters, and its bytes.
-type Whose = (Cow<'static, str>, Option<Side>, Vec<u8>);
+type Whose = (ValueClass, Option<Side>, Vec<u8>);
 
 /// What one value stands for, and where that was seen first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,7 +159,7 @@ pub(crate) enum Clash {
 }
 
 impl Masks {
-    /// The masks of the house, those given by hand before them, unless only the latter are wanted.
+    /// Masks given by hand first, the last one given before the others, then the built-in table.
     pub(crate) fn new(by_hand: &[Mask]) -> Self {
         let table: Vec<Mask> = by_hand.iter().rev().cloned().chain(table()).collect();
         Self::over(table)
@@ -192,8 +210,7 @@ impl Masks {
         numbers: (u64, u64),
     ) -> Result<(), Clash> {
         let class = &self.table[line].class;
-        // A transaction's numbers are repeated by the other end; the rest is each end's own.
-        let side = (!class.ends_with(" id") || class == "peer id").then_some(side);
+        let side = matches!(class, ValueClass::Own(_)).then_some(side);
         let there = (class.clone(), side, reference);
         let back = (class.clone(), side, candidate.to_vec());
         if let Some(bound) = self.bound.get(&there) {
@@ -215,76 +232,94 @@ impl Masks {
 
 /// The masks of the house. What a run draws at random or is told by its surroundings, and nothing else.
 fn table() -> Vec<Mask> {
-    let line = |(message, field, rule, class, reason): &(
-        &'static str,
-        &'static str,
-        MaskRule,
-        &'static str,
-        &'static str,
-    )| Mask {
+    let line = |(message, field, rule, class, reason): &Line| Mask {
         message: Cow::Borrowed(*message),
         field: Cow::Borrowed(*field),
         rule: *rule,
-        class: Cow::Borrowed(*class),
+        class: class.clone(),
         reason: Cow::Borrowed(*reason),
         by_hand: false,
     };
     TABLE.iter().map(line).collect()
 }
 
-type Line = (&'static str, &'static str, MaskRule, &'static str, &'static str);
+type Line = (&'static str, &'static str, MaskRule, ValueClass, &'static str);
 
 const TABLE: &[Line] = &[
     (
         "announce-request",
         "peer_id",
         MaskRule::Bind,
-        "peer id",
+        own("peer id"),
         "its tail is drawn at random; the client's name in it is not",
     ),
-    ("handshake", "peer_id", MaskRule::Bind, "peer id", "it must be that of the announce"),
-    ("announce-request", "key", MaskRule::Bind, "key", "drawn at random, and the same throughout a run"),
-    ("announce-request", "port", MaskRule::Bind, "port", "where the client happens to listen"),
-    ("extended", "p", MaskRule::Bind, "port", "the port of the announce"),
-    ("port", "port", MaskRule::Bind, "DHT port", "where its DHT node happens to listen"),
+    ("handshake", "peer_id", MaskRule::Bind, own("peer id"), "it must be that of the announce"),
+    ("announce-request", "key", MaskRule::Bind, own("key"), "drawn at random, and the same throughout a run"),
+    ("announce-request", "port", MaskRule::Bind, own("port"), "where the client happens to listen"),
+    ("extended", "p", MaskRule::Bind, own("port"), "the port of the announce"),
+    ("port", "port", MaskRule::Bind, own("DHT port"), "where its DHT node happens to listen"),
     (
         "http-tracker",
         "headers.Host",
         MaskRule::Bind,
-        "tracker",
+        own("tracker"),
         "the tracker's address is not the client's choice",
     ),
-    ("announce-request", "ip", MaskRule::Bind, "address", "the host's own address"),
-    ("announce-request", "ipv4", MaskRule::Bind, "address", "the host's own address"),
-    ("announce-request", "ipv6", MaskRule::Bind, "address", "the host's own address"),
-    ("extended", "ipv4", MaskRule::Bind, "compact address", "the host's own address"),
-    ("extended", "ipv6", MaskRule::Bind, "compact address", "the host's own address"),
-    ("extended", "yourip", MaskRule::Context, "", "the far end's own address, told to it"),
-    ("extended", "extension.extended_id", MaskRule::Context, "", "a number of the far end's choice"),
-    ("udp-tracker", "transaction_id", MaskRule::Bind, "transaction id", "drawn at random for each request"),
-    ("udp-tracker", "connection_id", MaskRule::Bind, "connection id", "the tracker's choice, to be repeated"),
-    ("key-exchange", "public_key", MaskRule::Ignore, "", "drawn at random for each connection"),
-    ("torrent-hash", "req1", MaskRule::Ignore, "", "made of a secret drawn at random for each connection"),
+    ("announce-request", "ip", MaskRule::Bind, own("address"), "the host's own address"),
+    ("announce-request", "ipv4", MaskRule::Bind, own("address"), "the host's own address"),
+    ("announce-request", "ipv6", MaskRule::Bind, own("address"), "the host's own address"),
+    ("extended", "ipv4", MaskRule::Bind, own("compact address"), "the host's own address"),
+    ("extended", "ipv6", MaskRule::Bind, own("compact address"), "the host's own address"),
+    ("extended", "yourip", MaskRule::Context, ValueClass::None, "the far end's own address, told to it"),
+    (
+        "extended",
+        "extension.extended_id",
+        MaskRule::Context,
+        ValueClass::None,
+        "a number of the far end's choice",
+    ),
+    (
+        "udp-tracker",
+        "transaction_id",
+        MaskRule::Bind,
+        repeated("transaction id"),
+        "drawn at random for each request",
+    ),
+    (
+        "udp-tracker",
+        "connection_id",
+        MaskRule::Bind,
+        repeated("connection id"),
+        "the tracker's choice, to be repeated",
+    ),
+    ("key-exchange", "public_key", MaskRule::Ignore, ValueClass::None, "drawn at random for each connection"),
+    (
+        "torrent-hash",
+        "req1",
+        MaskRule::Ignore,
+        ValueClass::None,
+        "made of a secret drawn at random for each connection",
+    ),
     (
         "torrent-hash",
         "req2_xor_req3",
         MaskRule::Ignore,
-        "",
+        ValueClass::None,
         "made of a secret drawn at random for each connection",
     ),
-    ("padding", "payload", MaskRule::Ignore, "", "drawn at random, as is its length"),
-    ("crypto-provide", "padding_length", MaskRule::Ignore, "", "drawn at random"),
-    ("crypto-provide", "padding", MaskRule::Ignore, "", "drawn at random, as is its length"),
-    ("crypto-select", "padding_length", MaskRule::Ignore, "", "drawn at random"),
-    ("crypto-select", "padding", MaskRule::Ignore, "", "drawn at random, as is its length"),
+    ("padding", "payload", MaskRule::Ignore, ValueClass::None, "drawn at random, as is its length"),
+    ("crypto-provide", "padding_length", MaskRule::Ignore, ValueClass::None, "drawn at random"),
+    ("crypto-provide", "padding", MaskRule::Ignore, ValueClass::None, "drawn at random, as is its length"),
+    ("crypto-select", "padding_length", MaskRule::Ignore, ValueClass::None, "drawn at random"),
+    ("crypto-select", "padding", MaskRule::Ignore, ValueClass::None, "drawn at random, as is its length"),
     (
         "encrypted",
         "payload",
         MaskRule::Ignore,
-        "",
+        ValueClass::None,
         "under a key drawn at random; only its length can be compared",
     ),
-    ("utp", "payload", MaskRule::Ignore, "", "uTP is counted, and not read"),
+    ("utp", "payload", MaskRule::Ignore, ValueClass::None, "uTP is counted, and not read"),
 ];
 
 #[cfg(test)]

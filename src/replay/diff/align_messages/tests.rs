@@ -94,7 +94,7 @@ fn a_message_whose_kind_was_damaged_pairs_where_it_alone_is_left() {
 
 #[test]
 fn what_a_capture_lost_pairs_with_nothing_but_its_equal() {
-    let loss = |length| AlignmentKey { kind: AlignmentKind::LOSS, names: [0, length, 0] };
+    let loss = |length| AlignmentKey { kind: AlignmentKind::Loss, names: [0, length, 0] };
     let (h, i) = (key("h"), key("i"));
     let alignment = align(&[h, loss(5), i], &[h, loss(6), i], |_, _| false);
     assert_eq!(alignment.mates, [Some(0), None, Some(2)]);
