@@ -1,5 +1,5 @@
-//! Every byte said and heard, as a capture file. It is written on a thread of its own, so that a download waits for it
-//! only where the disk is slower than the network for long.
+//! Every byte sent and received, as a capture file. A thread of its own writes the file, so that a download waits only
+//! when the disk stays slower than the network for long.
 
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
@@ -41,7 +41,7 @@ struct RecordingQueue {
 pub(crate) struct TappedConnection {
     tap: Tap,
     stream: StreamId,
-    /// The way that our own words go.
+    /// The direction of the bytes that this host sends.
     ours: Direction,
     over: AtomicBool,
 }
@@ -104,7 +104,7 @@ impl Tap {
         line
     }
 
-    /// A datagram was sent or came.
+    /// A datagram was sent or received.
     pub(crate) fn datagram(&self, at: Timestamp, from: SocketAddr, to: SocketAddr, bytes: &Bytes) {
         self.say(at, bytes.len(), || Recordable::Datagram(from, to, bytes.clone()));
     }
@@ -118,12 +118,12 @@ impl Tap {
 }
 
 impl TappedConnection {
-    /// The called end accepted.
+    /// The connection was accepted.
     pub(crate) fn established(&self, at: Timestamp) {
         self.tap.say(at, 0, || Recordable::Established(self.stream));
     }
 
-    /// Bytes were sent, or came.
+    /// Bytes were sent or received.
     pub(crate) fn burst(&self, at: Timestamp, side: Side, bytes: &Bytes) {
         let direction = match side {
             Side::Local => self.ours,

@@ -43,7 +43,7 @@ use keys::KeyRing;
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "nearly all are records, and a box each would cost more")]
 pub enum Dissected {
-    /// A message, or bytes that are none.
+    /// A message, or bytes that are not a message.
     Record(Record),
     /// A connection that carried BitTorrent, or was to, is over.
     Connection(ConnectionEnd),
@@ -74,11 +74,11 @@ pub struct Dissector {
     connections: FxHashMap<StreamId, Box<StreamDissector>>,
     datagrams: Datagrams,
     recognised: DissectContext,
-    /// The memory of what waits on connections of which it is not known what they are.
+    /// The memory in bytes that the streams take that are not recognised yet.
     undecided: usize,
 }
 
-/// How much memory may be taken, over all connections, by what waits to be recognised.
+/// How many bytes of memory the streams that are not recognised yet may take, over all connections.
 const UNDECIDED_BUDGET: usize = 32 << 20;
 
 impl Dissector {
@@ -92,7 +92,7 @@ impl Dissector {
         Self { recognised: DissectContext { torrents, ..DissectContext::default() }, ..Self::default() }
     }
 
-    /// Learns the key of an encrypted connection, which must be before its negotiation is over. KeyRing beyond
+    /// Learns the key of an encrypted connection, which must be before its negotiation is over. Keys beyond
     /// [`MAX_KEYS`](bittrace_protocol::mse::MAX_KEYS) are not remembered.
     pub fn learn_key(&mut self, key: &MseKey) {
         self.recognised.keys.add(key);
@@ -188,11 +188,11 @@ struct StreamGap {
     loss: Loss,
 }
 
-/// What a capture lost of a direction.
+/// How much the capture lost.
 #[derive(Debug, Clone, Copy)]
 enum Loss {
     Bytes(u64),
-    /// Packets of a size that nothing tells.
+    /// Packets of unknown size.
     Packets(u64),
 }
 
@@ -332,11 +332,11 @@ struct Emitter<'a> {
     sink: RecordSink<'a>,
 }
 
-/// What becomes of records.
+/// Where an emitter puts records.
 enum RecordSink<'a> {
-    /// They are given out. Those of a connection between peers change its state.
+    /// To the caller. The records of a connection between peers change its state.
     Out(Option<&'a mut PeerConversation>, &'a mut dyn FnMut(Dissected)),
-    /// They wait, by direction, until those of both directions can be put in order.
+    /// Into a queue for each direction, until the records of both directions can be put in order.
     Held(&'a mut [VecDeque<Record>; 2]),
 }
 

@@ -1,5 +1,5 @@
-//! Whom we serve: those who give most, or take fastest once we have all, and one more for a try (BEP 3, "choking and
-//! optimistic unchoking").
+//! Which peers are unchoked: the peers that send fastest, or that receive fastest once the download is complete, and one
+//! more by chance (BEP 3, "choking and optimistic unchoking").
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::wire::Message;
 use super::peer::Peer;
 use super::{Session, SessionStreamId};
 
-/// When places are given anew, and how much may be sent.
+/// Which peers are unchoked until when, and how many bytes the upload limit still allows.
 #[derive(Debug)]
 pub(super) struct Choker {
     regular_at: Timestamp,
     optimistic_at: Timestamp,
-    /// The one that is served for a try.
+    /// The peer of the optimistic unchoke.
     optimistic: Option<SessionStreamId>,
     /// How many peers may be unchoked at once.
     slots: usize,
@@ -29,7 +29,7 @@ struct TokenBucket {
     limit: f64,
     tokens: f64,
     filled_at: Timestamp,
-    /// Whether somebody waits for it to fill.
+    /// The peers whose blocks wait for it to fill.
     waiting: Vec<SessionStreamId>,
 }
 
@@ -44,7 +44,8 @@ impl Choker {
         Self { regular_at: now, optimistic_at: now, optimistic: None, slots, unchoked: 0, bucket }
     }
 
-    /// Takes the bytes of a block from what may be sent; whether there was any left. One block may go into debt.
+    /// Takes the bytes of a block from the bucket. False if the bucket is empty; the peer then waits. The last block may
+    /// take more than there is.
     pub(super) fn spend(&mut self, length: u32, stream: SessionStreamId) -> bool {
         let Some(bucket) = &mut self.bucket else { return true };
         if bucket.tokens <= 0.0 {
@@ -57,7 +58,7 @@ impl Choker {
         true
     }
 
-    /// Lets time fill the bucket.
+    /// Fills the bucket for the time since it was last filled.
     pub(super) fn refill(&mut self, now: Timestamp) {
         let Some(bucket) = &mut self.bucket else { return };
         let seconds = now.seconds_since(bucket.filled_at).max(0.0);
@@ -65,20 +66,20 @@ impl Choker {
         bucket.filled_at = now;
     }
 
-    /// Who can be served again.
+    /// The peers that waited and can be served again.
     fn take_waiting(&mut self) -> Vec<SessionStreamId> {
         let filled = self.bucket.as_mut().filter(|bucket| bucket.tokens > 0.0);
         filled.map(|bucket| std::mem::take(&mut bucket.waiting)).unwrap_or_default()
     }
 
-    /// When somebody who waits can be served.
+    /// When the first waiting peer can be served; `None` if no peer waits.
     pub(super) fn ready_at(&self) -> Option<Timestamp> {
         let bucket = self.bucket.as_ref().filter(|bucket| !bucket.waiting.is_empty())?;
         let seconds = (-bucket.tokens / bucket.limit).clamp(0.0, 3600.0);
         Some(bucket.filled_at + Duration::from_secs_f64(seconds) + LEAST_PAUSE)
     }
 
-    /// Unchokes a peer that has become interested at once, where a place is free.
+    /// Unchokes a peer that has just become interested, if a slot is free.
     pub(super) fn unchoke_if_free(&mut self, now: Timestamp, peer: &mut Peer) {
         let free = self.unchoked < self.slots;
         if free && peer.is_eager() && peer.am_choking() {
@@ -104,7 +105,7 @@ impl Choker {
         }
     }
 
-    /// A peer is gone.
+    /// A peer was disconnected.
     pub(super) fn forget(&mut self, peer: &Peer) {
         let stream = peer.stream;
         self.unchoked -= usize::from(!peer.am_choking());
@@ -118,7 +119,7 @@ impl Choker {
 }
 
 impl Session {
-    /// Lets blocks leave again to the peers for which the upload limit left nothing.
+    /// Services the peers that waited for the upload limit.
     pub(super) fn refill_upload(&mut self, now: Timestamp) {
         self.core.choker.refill(now);
         for stream in self.core.choker.take_waiting() {
@@ -126,7 +127,7 @@ impl Session {
         }
     }
 
-    /// Gives the places anew, when it is time.
+    /// Chooses the unchoked peers again, when it is time.
     pub(super) fn rechoke(&mut self, now: Timestamp) {
         if now < self.core.choker.regular_at {
             return;
@@ -147,13 +148,13 @@ impl Session {
         }
     }
 
-    /// The peers that have a place now: the fastest, and one for a try.
+    /// The peers to unchoke now: the fastest, and the optimistic one.
     fn unchoked(&mut self, now: Timestamp) -> Vec<SessionStreamId> {
         let core = &mut self.core;
         let serves_only = core.is_complete();
         let rate = |peer: &Peer| match serves_only {
             true => peer.upload.rate.per_second(now),
-            // One that gives nothing though it does not choke earns no regular place.
+            // A snubbed peer unchokes us and sends nothing: it earns no regular slot.
             false if peer.download.snubbed => -1.0,
             false => peer.download.rate.per_second(now),
         };
@@ -178,11 +179,11 @@ impl Session {
     }
 }
 
-/// How often places are given anew (BEP 3).
+/// How often the unchoked peers are chosen again (BEP 3).
 const REGULAR: Duration = Duration::from_secs(10);
 
-/// How long one is served for a try (BEP 3).
+/// How long an optimistic unchoke lasts (BEP 3).
 const OPTIMISTIC: Duration = Duration::from_secs(30);
 
-/// The bucket is looked into at most so often.
+/// The bucket is looked into at most this often.
 const LEAST_PAUSE: Duration = Duration::from_millis(20);

@@ -10,7 +10,7 @@ use crate::Direction;
 use crate::expert::rules;
 use crate::record::{Answer, Body, Record};
 
-/// Two nodes of the DHT.
+/// The queries between two nodes of the DHT that no response has answered yet.
 #[derive(Debug, Default)]
 pub(super) struct DhtQueries {
     waiting: VecDeque<DhtQuery>,

@@ -1,5 +1,5 @@
-//! Metadata that peers send each other (BEP 9): whether that of one peer has its hash, and info dictionaries put together
-//! from whoever sent their pieces.
+//! Metadata that peers send each other (BEP 9): whether the metadata of one peer has the info hash, and info dictionaries
+//! that are put together from the pieces of all peers.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::record::{Body, PeerWireBody, Record};
 
-/// Hashes the pieces of metadata that one peer sends, as long as they come in order. Nothing of them is kept.
+/// Hashes the pieces of metadata that one peer sends, as long as they arrive in order. The bytes are not kept.
 #[derive(Debug)]
 pub(super) struct MetadataHash {
     total: u64,
@@ -26,7 +26,7 @@ impl MetadataHash {
         Self { total, hashed: 0, next: 0, v1: Sha1::new(), v2: Sha256::new() }
     }
 
-    /// Takes in a piece, and gives the info hashes once all are there: that of BEP 3, and that of BEP 52 cut to 20 bytes.
+    /// Takes in a piece. After the last piece, the two info hashes: SHA-1 (BEP 3), and SHA-256 cut to 20 bytes (BEP 52).
     pub(super) fn push(&mut self, piece: u32, bytes: &[u8]) -> Option<[InfoHash; 2]> {
         if piece != self.next || self.hashed >= self.total {
             return None;
@@ -68,11 +68,11 @@ pub(super) struct Gathered {
 
 /// No metadata is longer: that of a million files has some 100 MB.
 const LONGEST: u64 = 128 << 20;
-/// How much memory may be taken by what waits.
+/// How many bytes of memory the pieces of incomplete metadata may take.
 const KEPT: usize = 256 << 20;
 /// How many different contents of a piece are tried.
 const VERSIONS: usize = 4;
-/// How many combinations of those.
+/// How many combinations of these contents are tried.
 const TRIES: usize = 64;
 /// How many bytes of combinations are hashed in vain, in all.
 const TRIED: u64 = 4 << 30;

@@ -13,7 +13,7 @@ use super::latency;
 use crate::expert::rules;
 use crate::record::{Answer, Body, HttpTrackerBody, Note, Record, WebSeedBody};
 
-/// A connection to an HTTP tracker, or a flow of datagrams to a UDP tracker.
+/// The requests that a tracker has not answered yet, on a TCP connection or a flow of UDP datagrams.
 #[derive(Debug, Default)]
 pub(super) struct TrackerRequests {
     waiting: VecDeque<TrackerRequest>,

@@ -1,4 +1,4 @@
-//! How blocks were asked for and given on each connection: depth of requests, latencies, chokes, waste.
+//! How blocks were requested and sent on each connection: outstanding requests, latencies, chokes, waste.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -26,29 +26,29 @@ type BlockPlace = (std::net::IpAddr, Option<InfoHash>, PieceIndex, u32);
 /// How many blocks are told apart: 16 GiB of 16 KiB.
 const CAME: usize = 1_000_000;
 
-/// What both ends of a connection gave.
+/// What both ends of a connection sent each other.
 #[derive(Debug, Clone, Default)]
 pub struct Exchange {
     /// What the initiator sent, then what the responder sent.
     pub directions: [Given; 2],
 }
 
-/// What one end gave the other, and how.
+/// The blocks that one end sent to the other, and how fast.
 #[derive(Debug, Clone, Default)]
 pub struct Given {
-    /// How many blocks the other end asked it for, those asked for again counted again.
+    /// How many requests the other end sent. A block that is requested again counts again.
     pub requests: u64,
-    /// How many of those were still open when the capture's last message of the connection came.
+    /// How many of these requests were outstanding at the last message of the connection.
     pub open: u64,
-    /// How many requests were open, each time one was sent, with how often that was so.
+    /// How many requests were outstanding when a request was sent, and how often that number occurred.
     depths: BTreeMap<u16, u64>,
     /// Latencies by the logarithm of their microseconds, in 16 steps an octave, with how often each came.
     latencies: BTreeMap<u16, u64>,
     /// The longest latency, seconds.
     pub slowest: Option<f64>,
-    /// Bytes of blocks that the receiver had from anyone before.
+    /// Bytes of blocks that the receiver already had, from any peer.
     pub duplicate: u64,
-    /// Bytes of blocks that were not asked for.
+    /// Bytes of blocks that were not requested.
     pub unsolicited: u64,
     /// How often it choked the other end.
     pub chokes: u64,
@@ -59,17 +59,17 @@ pub struct Given {
 }
 
 impl Given {
-    /// The most requests that were open at once.
+    /// The largest number of outstanding requests.
     pub fn deepest(&self) -> Option<u16> {
         self.depths.keys().next_back().copied()
     }
 
-    /// How many requests were open when one was sent, in half of the cases at most.
+    /// The median number of outstanding requests at the moment a request was sent.
     pub fn median_depth(&self) -> Option<u16> {
         quantile(&self.depths, 0.5)
     }
 
-    /// The latency in seconds that so much of all blocks kept, to a twentieth; the slowest exactly.
+    /// The latency in seconds that this share of all blocks did not exceed, to a twentieth; the slowest exactly.
     pub fn latency(&self, share: f64) -> Option<f64> {
         let step = quantile(&self.latencies, share)?;
         Some(((f64::from(step) / STEPS).exp2() / 1e6).min(self.slowest?))
@@ -142,7 +142,7 @@ impl Exchanges {
 }
 
 impl Given {
-    /// Takes in what this end said; `other` is what the other one gives.
+    /// Takes in a message that this end sent; `other` is the record of the other end.
     fn said(&mut self, other: &mut Self, record: &Record, message: &Message, came: bool) {
         match message {
             Message::Choke => {
@@ -175,7 +175,7 @@ impl Given {
     }
 }
 
-/// The least value that so much of all have or stay below.
+/// The smallest value that this share of all values does not exceed.
 fn quantile(counts: &BTreeMap<u16, u64>, share: f64) -> Option<u16> {
     let all: u64 = counts.values().sum();
     let wanted = (all as f64 * share).ceil() as u64;
