@@ -392,7 +392,7 @@ mod tests {
     fn every_line_of_the_table_has_a_reason_and_what_is_bound_a_class() {
         for mask in table() {
             assert!(!mask.reason.is_empty(), "{}", mask.place());
-            assert_eq!(mask.class.is_empty(), mask.rule != MaskRule::Bind, "{}", mask.place());
+            assert_eq!(mask.class == ValueClass::None, mask.rule != MaskRule::Bind, "{}", mask.place());
         }
     }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use bittrace_protocol::tracker::http::{self, Framer, Framing, RequestKind};
 
 use super::{CHUNK, Emitter, StreamGap};
+use crate::Direction;
 use crate::dissect::stream_buffer::StreamBuffer;
 use crate::record::{Body, HttpTrackerBody, Protocol, Reason, Unreadable};
-use crate::Direction;
 
 /// What each direction of the connection is in the middle of.
 #[derive(Debug)]

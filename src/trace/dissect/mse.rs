@@ -12,11 +12,11 @@ use memchr::memmem;
 
 use super::peer_wire::PeerWire;
 use super::{CHUNK, Emitter, StreamGap};
+use crate::Direction;
 use crate::dissect::resync::search_all;
 use crate::dissect::stream_buffer::{BufferSlice, StreamBuffer};
 use crate::expert::rules::MSE_NOT_DECIPHERED;
 use crate::record::{Body, MseBody, Note, Protocol, Reason, Unreadable};
-use crate::Direction;
 use direction::{MseDirection, MseStage};
 
 /// What is known of an encrypted connection.

@@ -8,10 +8,10 @@ use bittrace_protocol::wire::{
 use memchr::memmem;
 
 use super::{CHUNK, Emitter, Loss, StreamGap};
+use crate::Direction;
 use crate::dissect::resync::{Search, search, search_end};
 use crate::dissect::stream_buffer::StreamBuffer;
 use crate::record::{Body, Fragment, MseBody, PeerWireBody, Protocol, Reason, Unreadable};
-use crate::Direction;
 
 /// What each direction of the connection is in the middle of.
 #[derive(Debug)]

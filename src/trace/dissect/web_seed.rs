@@ -11,9 +11,9 @@ use bittrace_protocol::web_seed::{self, WantedPiece};
 use memchr::memmem;
 
 use super::{CHUNK, Emitter, Loss, StreamGap};
+use crate::Direction;
 use crate::dissect::stream_buffer::StreamBuffer;
 use crate::record::{Body, FilePart, Protocol, Reason, Unreadable, WebSeedBody};
-use crate::Direction;
 
 /// What each direction of the connection is in the middle of.
 #[derive(Debug)]
