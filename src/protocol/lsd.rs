@@ -67,7 +67,8 @@ impl Announce {
 impl Announce {
     /// The announce as BEP 14 writes it: the headers in its order and spelling, then those that it does not name, then two
     /// empty lines. What was decoded from such bytes is encoded to the same bytes. An end of a line in the host, the
-    /// cookie or another header is left out: it would begin a header.
+    /// cookie or another header is left out: it would begin a header. So is another header that has the name of one of
+    /// BEP 14, or a colon in its name.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = START.to_vec();
         let mut header = |name: &str, value: &str| {
@@ -83,7 +84,15 @@ impl Announce {
             header("Infohash", &if self.capital_digits { digits.to_ascii_uppercase() } else { digits });
         }
         self.cookie.iter().for_each(|cookie| header("cookie", cookie));
-        self.others.iter().for_each(|(name, value)| header(name, value));
+        for (name, value) in &self.others {
+            let known = ["host", "port", "infohash", "cookie"].iter().any(|known| {
+                let letters = name.chars().filter(|letter| !matches!(letter, '\r' | '\n'));
+                letters.collect::<String>().eq_ignore_ascii_case(known)
+            });
+            if !known && !name.contains(':') {
+                header(name, value);
+            }
+        }
         bytes.extend_from_slice(b"\r\n\r\n");
         bytes
     }
@@ -156,6 +165,10 @@ fn headers(bytes: &[u8]) -> Result<Vec<HeaderLine>, DecodeError> {
         }
         let colon = rest[..length].iter().position(|&byte| byte == b':');
         let colon = colon.ok_or(DecodeError::new(at, "a header: name, colon, value"))?;
+        // A lone end of a line within a name would stand at the beginning of another name when it is written again.
+        if let Some(end) = rest[..colon].iter().position(|byte| matches!(byte, b'\r' | b'\n')) {
+            return Err(DecodeError::new(at + end, "a header's name on one line"));
+        }
         let name = match rest[..colon].to_ascii_lowercase().as_slice() {
             b"host" => HeaderName::Host,
             b"port" => HeaderName::Port,
@@ -248,6 +261,10 @@ mod tests {
     fn a_value_begins_no_header() {
         let host = "a\r\nInfohash: 00000000000000000000000000000000000000ff".to_owned();
         let announce = Announce { host: Some(host), ..decode(ANNOUNCE) };
+        let more = ["Infohash", "info\nhash", "a: 1\r\nInfohash"];
+        let others =
+            more.map(|name| (name.to_owned(), "00000000000000000000000000000000000000ff".to_owned()));
+        let announce = Announce { others: others.to_vec(), ..announce };
         assert_eq!(decode(&announce.encode()).info_hashes, announce.info_hashes);
     }
 
@@ -262,6 +279,7 @@ mod tests {
             ("37d97d", "37d97"),
             ("37d97d", "37d97g"),
             ("cookie:", "cookie"),
+            ("cookie:", "\ncookie:"),
             ("\r\n\r\n\r\n", "\r\n\r\nx"),
         ] {
             let changed = std::str::from_utf8(ANNOUNCE).unwrap().replacen(from, to, 1);

@@ -151,6 +151,7 @@ pub fn extensions(bytes: &[u8]) -> impl Iterator<Item = HeaderExtension<'_>> {
         rest = behind;
         HeaderExtension::new(std::mem::replace(&mut kind, next), content)
     })
+    .fuse()
 }
 
 /// The version of the protocol, in the low nibble of the first byte.
