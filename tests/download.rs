@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use bittrace_testing::command::scratch_folder;
-use bittrace_testing::peer::{HostilePeer, PeerFault, nobody};
+use bittrace_testing::peer::{HostilePeer, Misconduct, nobody};
 use bittrace_testing::torrent::SeededTorrent;
 use bittrace_testing::tracker::ScriptedTracker;
 
@@ -37,7 +37,7 @@ fn tracker(peers: Vec<SocketAddr>) -> SocketAddr {
 
 /// A peer that has everything and gives it; what it gives of piece 1 is wrong when `corrupt`.
 fn seeder(corrupt: bool) -> SocketAddr {
-    let fault = if corrupt { PeerFault::Corrupt(1) } else { PeerFault::None };
+    let fault = if corrupt { Misconduct::Corrupt(1) } else { Misconduct::None };
     HostilePeer::start(&torrent(""), fault).address
 }
 

@@ -11,7 +11,7 @@ use crate::torrent::SeededTorrent;
 
 /// What a peer does wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PeerFault {
+pub enum Misconduct {
     /// Nothing.
     None,
     /// It sends wrong bytes in this piece.
@@ -52,7 +52,7 @@ pub struct HostilePeer {
 
 impl HostilePeer {
     /// A peer at an address of its own on 127.0.0.1.
-    pub fn start(seed: &SeededTorrent, fault: PeerFault) -> Self {
+    pub fn start(seed: &SeededTorrent, fault: Misconduct) -> Self {
         Self::start_at(seed, fault, "127.0.0.1:0")
     }
 
@@ -60,7 +60,7 @@ impl HostilePeer {
     ///
     /// # Panics
     /// When it cannot listen there.
-    pub fn start_at(seed: &SeededTorrent, fault: PeerFault, address: &str) -> Self {
+    pub fn start_at(seed: &SeededTorrent, fault: Misconduct, address: &str) -> Self {
         let listener = TcpListener::bind(address).expect("the address is free");
         let address = listener.local_addr().expect("it has an address");
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -117,36 +117,36 @@ impl Speaking<'_> {
 fn talk(
     socket: TcpStream,
     seed: &SeededTorrent,
-    fault: PeerFault,
+    fault: Misconduct,
     noted: &Mutex<Vec<(u32, u32)>>,
 ) -> io::Result<()> {
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(Duration::from_secs(30)))?;
     let mut hearing = io::BufReader::new(socket.try_clone()?);
-    let left = if let PeerFault::ClosesAfter(count) = fault { count } else { usize::MAX };
+    let left = if let Misconduct::ClosesAfter(count) = fault { count } else { usize::MAX };
     let mut speaking = Speaking { socket: &socket, left };
     let mut handshake = [0; 68];
     hearing.read_exact(&mut handshake)?;
     assert_eq!(&handshake[..20], b"\x13BitTorrent protocol");
     assert_eq!(handshake[28..48], seed.metainfo.info_hash.0);
     match fault {
-        PeerFault::SaysNothing => return wait(&mut hearing),
-        PeerFault::Garbage => {
+        Misconduct::SaysNothing => return wait(&mut hearing),
+        Misconduct::Garbage => {
             speaking.say(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
             return wait(&mut hearing);
         }
         _ => {}
     }
     let mut hash = seed.metainfo.info_hash.0;
-    if fault == PeerFault::OtherTorrent {
+    if fault == Misconduct::OtherTorrent {
         hash[0] ^= 1;
     }
     // No extension at all.
     let peer_id = format!("-XX0001-{:012}", socket.local_addr()?.port());
     speaking.say(&[b"\x13BitTorrent protocol\0\0\0\0\0\0\0\0", &hash[..], peer_id.as_bytes()].concat())?;
     match fault {
-        PeerFault::SaysNothingMore => return wait(&mut hearing),
-        PeerFault::HugeLength => {
+        Misconduct::SaysNothingMore => return wait(&mut hearing),
+        Misconduct::HugeLength => {
             speaking.say(&[0x80, 0, 0, 0, 7])?;
             return wait(&mut hearing);
         }
@@ -165,7 +165,7 @@ fn talk(
         hearing.read_exact(&mut body)?;
         let number = |at: usize| u32::from_be_bytes(body[at..at + 4].try_into().expect("four bytes"));
         match body.first() {
-            Some(2) if fault == PeerFault::Chokes => {}
+            Some(2) if fault == Misconduct::Chokes => {}
             Some(2) => speaking.say(&message(1, &[]))?,
             Some(6) => {
                 let (index, begin, length) = (number(1), number(5), number(9));
@@ -174,14 +174,14 @@ fn talk(
                 let mut block = seed.bytes[start..start + length as usize].to_vec();
                 let mut said_index = index;
                 match fault {
-                    PeerFault::KeepsBlocks => continue,
-                    PeerFault::Corrupt(piece) if piece == index => block[0] ^= 1,
-                    PeerFault::LongBlocks => block.push(0),
-                    PeerFault::WrongIndex => said_index = u32::MAX,
-                    PeerFault::FloodsHaves => loop {
+                    Misconduct::KeepsBlocks => continue,
+                    Misconduct::Corrupt(piece) if piece == index => block[0] ^= 1,
+                    Misconduct::LongBlocks => block.push(0),
+                    Misconduct::WrongIndex => said_index = u32::MAX,
+                    Misconduct::FloodsHaves => loop {
                         speaking.say(&message(4, &[&0_u32.to_be_bytes()]).repeat(1000))?;
                     },
-                    PeerFault::Drips => {
+                    Misconduct::Drips => {
                         speaking.say(&[0, 0, 0x40, 9, 7])?;
                         speaking
                             .say(&[&index.to_be_bytes()[..], &begin.to_be_bytes(), &block[..100]].concat())?;

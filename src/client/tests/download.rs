@@ -5,7 +5,7 @@
 mod support;
 
 use bittrace_client::{DownloadReport, Outcome};
-use bittrace_testing::peer::{HostilePeer, PeerFault, nobody};
+use bittrace_testing::peer::{HostilePeer, Misconduct, nobody};
 use bittrace_testing::torrent::SeededTorrent;
 use bittrace_testing::tracker::ScriptedTracker;
 use support::{config, options, run};
@@ -15,7 +15,7 @@ const PIECE: usize = 32 * 1024;
 /// Downloads from these peers, in this order, one at a time or all at once; all must come, right.
 #[track_caller]
 fn download_from(
-    faults: &[PeerFault],
+    faults: &[Misconduct],
     single_peer: bool,
 ) -> (DownloadReport, Vec<String>, Vec<HostilePeer>, ScriptedTracker) {
     // The tracker must be known before the torrent, and the torrent before the peers.
@@ -43,7 +43,7 @@ fn download_from(
 
 #[test]
 fn one_peer_gives_everything() {
-    let (report, _, peers, tracker) = download_from(&[PeerFault::None], true);
+    let (report, _, peers, tracker) = download_from(&[Misconduct::None], true);
     assert_eq!(tracker.events(), ["started", "completed", "stopped"]);
     let blocks = 201_072_usize.div_ceil(16 * 1024);
     assert_eq!(peers[0].requests().len(), blocks);
@@ -52,7 +52,7 @@ fn one_peer_gives_everything() {
 
 #[test]
 fn several_peers_give_everything() {
-    download_from(&[PeerFault::None, PeerFault::None, PeerFault::None], false);
+    download_from(&[Misconduct::None, Misconduct::None, Misconduct::None], false);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn dead_peers_are_passed_over() {
         bittrace_testing::tracker::ok(&bittrace_testing::tracker::announce_reply(&naming.lock().unwrap()))
     });
     let seed = SeededTorrent::single(&tracker.url(), 300_000, PIECE);
-    let peer = HostilePeer::start(&seed, PeerFault::None);
+    let peer = HostilePeer::start(&seed, Misconduct::None);
     named.lock().unwrap().push(peer.address);
     let output = tempfile::tempdir().unwrap();
     let mut config = config();
@@ -79,22 +79,22 @@ fn dead_peers_are_passed_over() {
 #[test]
 fn bad_peers_are_left_for_a_good_one() {
     for fault in [
-        PeerFault::Corrupt(0),
-        PeerFault::Corrupt(6),
-        PeerFault::SaysNothing,
-        PeerFault::SaysNothingMore,
-        PeerFault::Chokes,
-        PeerFault::KeepsBlocks,
-        PeerFault::OtherTorrent,
-        PeerFault::Garbage,
-        PeerFault::HugeLength,
-        PeerFault::LongBlocks,
-        PeerFault::WrongIndex,
-        PeerFault::FloodsHaves,
-        PeerFault::Drips,
+        Misconduct::Corrupt(0),
+        Misconduct::Corrupt(6),
+        Misconduct::SaysNothing,
+        Misconduct::SaysNothingMore,
+        Misconduct::Chokes,
+        Misconduct::KeepsBlocks,
+        Misconduct::OtherTorrent,
+        Misconduct::Garbage,
+        Misconduct::HugeLength,
+        Misconduct::LongBlocks,
+        Misconduct::WrongIndex,
+        Misconduct::FloodsHaves,
+        Misconduct::Drips,
     ] {
-        download_from(&[fault, PeerFault::None], true);
-        download_from(&[fault, PeerFault::None], false);
+        download_from(&[fault, Misconduct::None], true);
+        download_from(&[fault, Misconduct::None], false);
     }
 }
 
@@ -102,7 +102,7 @@ fn bad_peers_are_left_for_a_good_one() {
 fn verified_pieces_stay_when_a_peer_leaves_at_any_message() {
     for count in 0..16 {
         let (report, notices, peers, _) =
-            download_from(&[PeerFault::ClosesAfter(count), PeerFault::None], true);
+            download_from(&[Misconduct::ClosesAfter(count), Misconduct::None], true);
         // Handshake, bitfield and unchoke come before the blocks: whatever piece both its blocks came of is not asked for
         // again.
         let blocks = count.saturating_sub(3);

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use bittrace_client::{DownloadReport, Error, Outcome, Resume};
 use bittrace_protocol::session::{Config, SeedGoal};
-use bittrace_testing::peer::{HostilePeer, PeerFault};
+use bittrace_testing::peer::{HostilePeer, Misconduct};
 use bittrace_testing::torrent::{SeededTorrent, all_files};
 use bittrace_testing::tracker::{ScriptedTracker, announce_reply, ok};
 use support::{config, options, run};
@@ -28,7 +28,7 @@ fn swarm(make: impl FnOnce(&str) -> SeededTorrent) -> Swarm {
     let naming = named.clone();
     let tracker = ScriptedTracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap())));
     let seed = make(&tracker.url());
-    let peer = HostilePeer::start(&seed, PeerFault::None);
+    let peer = HostilePeer::start(&seed, Misconduct::None);
     named.lock().unwrap().push(peer.address);
     Swarm { seed, peer, _tracker: tracker }
 }
@@ -490,7 +490,7 @@ fn what_comes_as_padding_does_not_matter() {
     let seed = SeededTorrent::folder(&tracker.url(), &files, PIECE);
     let mut bytes = seed.bytes.to_vec();
     bytes[100_000..131_072].fill(b'!');
-    let peer = HostilePeer::start(&SeededTorrent { bytes: bytes.into(), ..seed.clone() }, PeerFault::None);
+    let peer = HostilePeer::start(&SeededTorrent { bytes: bytes.into(), ..seed.clone() }, Misconduct::None);
     named.lock().unwrap().push(peer.address);
     let output = tempfile::tempdir().unwrap();
     for pieces_before in [0, 6] {

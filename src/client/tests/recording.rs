@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use bittrace_client::Outcome;
-use bittrace_testing::peer::{HostilePeer, PeerFault, nobody};
+use bittrace_testing::peer::{HostilePeer, Misconduct, nobody};
 use bittrace_testing::torrent::SeededTorrent;
 use bittrace_testing::tracker::{ScriptedTracker, announce_reply, ok};
 use bittrace_trace::{Dissected, Trace};
@@ -32,7 +32,7 @@ fn every_byte_is_recorded() {
     let naming = named.clone();
     let tracker = ScriptedTracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap())));
     let seed = SeededTorrent::single(&tracker.url(), 500_000, 64 * 1024);
-    let peer = HostilePeer::start(&seed, PeerFault::None);
+    let peer = HostilePeer::start(&seed, Misconduct::None);
     named.lock().unwrap().push(peer.address);
     let output = tempfile::tempdir().unwrap();
     let path = output.path().join("live.pcapng");
@@ -142,7 +142,7 @@ fn a_recording_that_fails_is_told_and_the_download_goes_on() {
     let naming = named.clone();
     let tracker = ScriptedTracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap())));
     let seed = SeededTorrent::single(&tracker.url(), 2_000_000, 64 * 1024);
-    named.lock().unwrap().push(HostilePeer::start(&seed, PeerFault::None).address);
+    named.lock().unwrap().push(HostilePeer::start(&seed, Misconduct::None).address);
     let output = tempfile::tempdir().unwrap();
     let mut options = options(output.path(), config());
     options.record = Some("/dev/full".into());

@@ -9,7 +9,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 
 use bittrace_client::Outcome;
-use bittrace_testing::peer::{HostilePeer, PeerFault};
+use bittrace_testing::peer::{HostilePeer, Misconduct};
 use bittrace_testing::torrent::SeededTorrent;
 use bittrace_testing::tracker::{ScriptedTracker, announce_reply, ok};
 use support::{config, options, run};
@@ -24,7 +24,7 @@ fn download(
     let naming = named.clone();
     let tracker = ScriptedTracker::start(move |request| answer(request, &naming.lock().unwrap()));
     let seed = SeededTorrent::single(&tracker.url(), 100_000, 32 * 1024);
-    let peer = HostilePeer::start(&seed, PeerFault::None);
+    let peer = HostilePeer::start(&seed, Misconduct::None);
     named.lock().unwrap().push(peer.address);
     let output = tempfile::tempdir().unwrap();
     let mut config = config();
@@ -144,7 +144,7 @@ fn datagrams_carry_announces_over_both_families() {
         );
         let naming = named.clone();
         std::thread::spawn(move || udp_tracker(socket, naming));
-        let peer = HostilePeer::start_at(&seed, PeerFault::None, &format!("{host}:0"));
+        let peer = HostilePeer::start_at(&seed, Misconduct::None, &format!("{host}:0"));
         named.lock().unwrap().push(peer.address);
         let output = tempfile::tempdir().unwrap();
         let path = output.path().join("live.pcapng");

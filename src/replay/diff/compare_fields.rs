@@ -7,7 +7,7 @@ use bittrace_protocol::tracker::http::{Request, RequestStyle};
 use bittrace_trace::Side;
 use bittrace_trace::record::{Body, HttpTrackerBody, PeerWireBody};
 
-use crate::diff::difference::{Difference, FieldSide, Note, Paths, Remark, TextForm};
+use crate::diff::difference::{Difference, DifferenceNote, FieldSide, Paths, Remark, TextForm};
 use crate::diff::field_path::{FlatField, canonical, flat_fields, peer_id, shown, text};
 use crate::diff::mask::{Clash, MaskRule, Masks};
 use crate::model::message::{ReadMessage, StoredMessage};
@@ -222,7 +222,7 @@ struct Judge<'a> {
 }
 
 /// What is thought of a difference, and what is to be said of it.
-type Opinion = (MaskRule, bool, Note);
+type Opinion = (MaskRule, bool, DifferenceNote);
 
 impl Judge<'_> {
     /// What is thought of a field; `None` where there is nothing to say. `others` says that other fields differ too.
@@ -241,18 +241,20 @@ impl Judge<'_> {
             }
             (What::Same, ..) => return None,
             (What::Place(one, other), rule, _) if !matches!(rule, MaskRule::Ignore | MaskRule::Context) => {
-                (MaskRule::Exact, true, Note::written(self.behind(one, other)))
+                (MaskRule::Exact, true, DifferenceNote::written(self.behind(one, other)))
             }
             (What::Value, MaskRule::Exact, _) if others && self.follows(leaf) => {
-                (MaskRule::Follows, false, Note::Fixed(Remark::Follows))
+                (MaskRule::Follows, false, DifferenceNote::Fixed(Remark::Follows))
             }
             (What::Value, MaskRule::Exact, _) => (MaskRule::Exact, true, self.first_difference(found)),
-            (What::Absence, MaskRule::Exact | MaskRule::Bind, _) => (MaskRule::Exact, true, Note::None),
+            (What::Absence, MaskRule::Exact | MaskRule::Bind, _) => {
+                (MaskRule::Exact, true, DifferenceNote::None)
+            }
             (What::Value, MaskRule::Bind, Some(line)) => self.bind(found, line),
             (What::Value, MaskRule::Context, _) if !self.same_extension(leaf) => {
-                (MaskRule::Exact, true, Note::None)
+                (MaskRule::Exact, true, DifferenceNote::None)
             }
-            (_, rule, _) => (rule, false, Note::None),
+            (_, rule, _) => (rule, false, DifferenceNote::None),
         };
         let passes = !fails && rule != MaskRule::Follows && self.counts == MaskCounts::Yes;
         if let (Some(line), true) = (line, passes) {
@@ -262,7 +264,11 @@ impl Judge<'_> {
             (What::Value, Some(one), Some(other)) => text(one, self.reference) == text(other, self.candidate),
             _ => false,
         };
-        let note = if same_text && note == Note::None { Note::Fixed(Remark::SameValue) } else { note };
+        let note = if same_text && note == DifferenceNote::None {
+            DifferenceNote::Fixed(Remark::SameValue)
+        } else {
+            note
+        };
         let form = if same_text { TextForm::Written } else { TextForm::Value };
         let side = |leaf: Option<&FlatField>| leaf.map(|leaf| FieldSide::new(leaf.span.clone(), form));
         let mut candidate = side(found.candidate);
@@ -310,35 +316,36 @@ impl Judge<'_> {
 
     /// Holds a value to what it stood for before.
     fn bind(&mut self, found: &ComparedField<'_>, line: usize) -> Opinion {
-        let fails = |note: Note| (MaskRule::Bind, true, note);
+        let fails = |note: DifferenceNote| (MaskRule::Bind, true, note);
         let (Some(ours), Some(theirs)) = (found.reference, found.candidate) else {
-            return (MaskRule::Exact, true, Note::None);
+            return (MaskRule::Exact, true, DifferenceNote::None);
         };
         if std::mem::discriminant(&ours.value) != std::mem::discriminant(&theirs.value) {
-            return fails(Note::Fixed(Remark::OtherKind));
+            return fails(DifferenceNote::Fixed(Remark::OtherKind));
         }
         if let (Some(one), Some(other)) = (peer_id(ours), peer_id(theirs)) {
             let (one, other) = (&one.0[..one.client_part()], &other.0[..other.client_part()]);
             if one != other {
-                return (MaskRule::Exact, true, Note::Fixed(Remark::OtherClient));
+                return (MaskRule::Exact, true, DifferenceNote::Fixed(Remark::OtherClient));
             }
         }
         if let Some(note) = self.phrased_otherwise(ours, theirs) {
-            return (MaskRule::Exact, true, Note::Fixed(note));
+            return (MaskRule::Exact, true, DifferenceNote::Fixed(note));
         }
         let (one, other) = (canonical(ours, self.reference), canonical(theirs, self.candidate));
         let numbers = (self.reference.number, self.candidate.number);
         match self.masks.bind(line, self.side, one, &other, numbers) {
-            Ok(()) => (MaskRule::Bind, false, Note::None),
-            Err(Clash::Reference(bound)) => fails(Note::written(format!(
+            Ok(()) => (MaskRule::Bind, false, DifferenceNote::None),
+            Err(Clash::Reference(bound)) => fails(DifferenceNote::written(format!(
                 "stood for {} in message {} of the candidate, {} of the reference",
                 shown(&bound.candidate),
                 bound.numbers.1,
                 bound.numbers.0
             ))),
-            Err(Clash::Candidate(reference)) => {
-                fails(Note::written(format!("the candidate's value stood for {} before", shown(&reference))))
-            }
+            Err(Clash::Candidate(reference)) => fails(DifferenceNote::written(format!(
+                "the candidate's value stood for {} before",
+                shown(&reference)
+            ))),
         }
     }
 
@@ -388,8 +395,9 @@ impl Judge<'_> {
     }
 
     /// Where two long values first differ, since their text does not show it.
-    fn first_difference(&self, found: &ComparedField<'_>) -> Note {
-        self.first_difference_of(found).map_or(Note::None, |numbers| Note::FirstDiffers(Box::new(numbers)))
+    fn first_difference(&self, found: &ComparedField<'_>) -> DifferenceNote {
+        self.first_difference_of(found)
+            .map_or(DifferenceNote::None, |numbers| DifferenceNote::FirstDiffers(Box::new(numbers)))
     }
 
     /// Its offset in the field, how many bytes differ, and how many bytes the shorter value has.
@@ -427,7 +435,7 @@ pub(crate) fn blocks_differ(one: &StoredMessage, other: &StoredMessage, paths: &
         candidate: side(other),
         rule: MaskRule::Exact,
         fails: true,
-        note: Note::Fixed(Remark::DigestsAlone),
+        note: DifferenceNote::Fixed(Remark::DigestsAlone),
         moved: false,
     }
 }

@@ -26,13 +26,13 @@ pub struct Difference {
     pub rule: MaskRule,
     /// Whether it makes the messages differ.
     pub fails: bool,
-    pub(super) note: Note,
+    pub(super) note: DifferenceNote,
     pub(super) moved: bool,
 }
 
 /// What is to be said of a difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Note {
+pub(super) enum DifferenceNote {
     None,
     Fixed(Remark),
     /// Where two long values first differ, in how many bytes, and how many bytes the shorter value has.
@@ -66,7 +66,7 @@ impl Remark {
     }
 }
 
-impl Note {
+impl DifferenceNote {
     pub(super) fn written(text: String) -> Self {
         Self::Written(text.into())
     }
@@ -81,13 +81,13 @@ impl Difference {
     /// What is to be said of it, in words; `None` where the two values say all.
     pub fn note(&self) -> Option<Cow<'static, str>> {
         match &self.note {
-            Note::None => None,
-            Note::Fixed(remark) => Some(remark.text().into()),
-            Note::FirstDiffers(numbers) => {
+            DifferenceNote::None => None,
+            DifferenceNote::Fixed(remark) => Some(remark.text().into()),
+            DifferenceNote::FirstDiffers(numbers) => {
                 let [at, differing, of] = **numbers;
                 Some(format!("first differs at byte {at} of the field, in {differing} of {of}").into())
             }
-            Note::Written(text) => Some(text.to_string().into()),
+            DifferenceNote::Written(text) => Some(text.to_string().into()),
         }
     }
 }

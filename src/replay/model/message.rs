@@ -38,14 +38,14 @@ enum Meaning {
     /// A piece of which only the header is stored, and the SHA-1 of its block.
     Shortened(Box<[u8; 20]>),
     /// The message's name, and how it is read again.
-    Named(&'static str, Reader),
+    Named(&'static str, MeaningReader),
     /// What is not read again from the bytes alone.
     Other(Box<Body>),
 }
 
 /// How a message is read again from its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reader {
+enum MeaningReader {
     /// A DHT message. The name says which method a response answers.
     Dht,
     Handshake,
@@ -216,19 +216,19 @@ impl Meaning {
     fn of(body: Body, from_ipv6: bool) -> Self {
         let reader = match &body {
             Body::PeerWire(PeerWireBody::Message(_)) => return Self::Message,
-            Body::PeerWire(PeerWireBody::Handshake(_)) => Reader::Handshake,
-            Body::Dht(..) => Reader::Dht,
-            Body::Lsd(_) => Reader::Lsd,
+            Body::PeerWire(PeerWireBody::Handshake(_)) => MeaningReader::Handshake,
+            Body::Dht(..) => MeaningReader::Dht,
+            Body::Lsd(_) => MeaningReader::Lsd,
             Body::UdpTracker(packet) => match **packet {
                 udp::Packet::ConnectRequest { .. }
                 | udp::Packet::AnnounceRequest(_)
-                | udp::Packet::ScrapeRequest { .. } => Reader::UdpRequest,
-                _ if from_ipv6 => Reader::UdpResponseIpv6,
-                _ => Reader::UdpResponseIpv4,
+                | udp::Packet::ScrapeRequest { .. } => MeaningReader::UdpRequest,
+                _ if from_ipv6 => MeaningReader::UdpResponseIpv6,
+                _ => MeaningReader::UdpResponseIpv4,
             },
-            Body::HttpTracker(HttpTrackerBody::Request(..)) => Reader::HttpRequest,
-            Body::HttpTracker(HttpTrackerBody::Response(..)) => Reader::HttpResponse,
-            Body::Unreadable(Protocol::Utp, Unreadable::Datagram) => Reader::Utp,
+            Body::HttpTracker(HttpTrackerBody::Request(..)) => MeaningReader::HttpRequest,
+            Body::HttpTracker(HttpTrackerBody::Response(..)) => MeaningReader::HttpResponse,
+            Body::Unreadable(Protocol::Utp, Unreadable::Datagram) => MeaningReader::Utp,
             Body::PeerWire(PeerWireBody::Extended(..)) => {
                 let Body::PeerWire(PeerWireBody::Extended(_, extension)) = body else { return Self::Message };
                 return Self::Extended(Box::new(extension));
@@ -246,7 +246,7 @@ impl Meaning {
     }
 }
 
-impl Reader {
+impl MeaningReader {
     const fn protocol(self) -> Protocol {
         match self {
             Self::Handshake => Protocol::PeerWire,
