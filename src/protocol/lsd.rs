@@ -62,9 +62,7 @@ impl Announce {
         }
         Ok(announce)
     }
-}
 
-impl Announce {
     /// The announce as BEP 14 writes it: the headers in its order and spelling, then those that it does not name, then two
     /// empty lines. What was decoded from such bytes is encoded to the same bytes. An end of a line in the host, the
     /// cookie or another header is left out: it would begin a header. So is another header that has the name of one of
@@ -85,12 +83,9 @@ impl Announce {
         }
         self.cookie.iter().for_each(|cookie| header("cookie", cookie));
         for (name, value) in &self.others {
-            let known = ["host", "port", "infohash", "cookie"].iter().any(|known| {
-                let letters = name.chars().filter(|letter| !matches!(letter, '\r' | '\n'));
-                letters.collect::<String>().eq_ignore_ascii_case(known)
-            });
-            if !known && !name.contains(':') {
-                header(name, value);
+            let name = name.replace(['\r', '\n'], "");
+            if matches!(HeaderName::of(name.as_bytes()), HeaderName::Other(_)) && !name.contains(':') {
+                header(&name, value);
             }
         }
         bytes.extend_from_slice(b"\r\n\r\n");
@@ -143,6 +138,19 @@ enum HeaderName {
     Other(String),
 }
 
+impl HeaderName {
+    /// The header of this name, in any case.
+    fn of(name: &[u8]) -> Self {
+        match name.to_ascii_lowercase().as_slice() {
+            b"host" => Self::Host,
+            b"port" => Self::Port,
+            b"infohash" => Self::InfoHash,
+            b"cookie" => Self::Cookie,
+            other => Self::Other(String::from_utf8_lossy(other).into_owned()),
+        }
+    }
+}
+
 impl HeaderLine {
     const fn wrong(&self, wanted: &'static str) -> DecodeError {
         DecodeError::new(self.value.start, wanted)
@@ -169,13 +177,7 @@ fn headers(bytes: &[u8]) -> Result<Vec<HeaderLine>, DecodeError> {
         if let Some(end) = rest[..colon].iter().position(|byte| matches!(byte, b'\r' | b'\n')) {
             return Err(DecodeError::new(at + end, "a header's name on one line"));
         }
-        let name = match rest[..colon].to_ascii_lowercase().as_slice() {
-            b"host" => HeaderName::Host,
-            b"port" => HeaderName::Port,
-            b"infohash" => HeaderName::InfoHash,
-            b"cookie" => HeaderName::Cookie,
-            other => HeaderName::Other(String::from_utf8_lossy(other).into_owned()),
-        };
+        let name = HeaderName::of(&rest[..colon]);
         let value = &rest[colon + 1..length];
         let start = at + colon + 1 + (value.len() - value.trim_ascii_start().len());
         let end = start + value.trim_ascii().len();

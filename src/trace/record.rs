@@ -157,12 +157,7 @@ impl Record {
 
     /// The peer-wire message that the record is; `None` for a handshake, and for records of other protocols.
     pub const fn peer_message(&self) -> Option<&Message> {
-        match &self.body {
-            Body::PeerWire(PeerWireBody::Message(message) | PeerWireBody::Extended(message, _)) => {
-                Some(message)
-            }
-            _ => None,
-        }
+        self.body.peer_message()
     }
 
     /// How many bytes of the stream the record stands for: its own, or those that a gap lost, as far as that is known.

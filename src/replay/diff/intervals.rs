@@ -89,7 +89,8 @@ impl IntervalSpread {
     fn of(intervals: &mut [f32]) -> Self {
         intervals.sort_unstable_by(f32::total_cmp);
         let at = |place: usize| intervals.get(place).copied().map_or(0.0, f64::from);
-        Self { median: at((intervals.len().max(1) - 1) / 2), longest: at(intervals.len().max(1) - 1) }
+        let last = intervals.len().saturating_sub(1);
+        Self { median: at(last / 2), longest: at(last) }
     }
 }
 

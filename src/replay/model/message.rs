@@ -23,7 +23,7 @@ pub struct StoredMessage {
     pub at: Timestamp,
     /// The packets that carried it, as Wireshark counts them.
     pub frames: Frames,
-    /// Its exact bytes; of a piece beyond the budget only the header, and empty for a gap.
+    /// Its exact bytes; of a shortened piece only the header, and empty for a gap.
     pub bytes: Bytes,
     meaning: Meaning,
 }
@@ -180,7 +180,7 @@ impl StoredMessage {
         ReadMessage { number: self.number, bytes: self.bytes.clone(), body: self.body() }
     }
 
-    /// The same message as it would be stored beyond the budget; `None` of what is not a piece.
+    /// The same message as it would be stored beyond half of the limit on memory; `None` of what is not a piece.
     pub(crate) fn shortened(&self) -> Option<Self> {
         let block = self.bytes.get(PIECE_HEADER..)?;
         (self.message() == "piece").then(|| Self {
@@ -214,8 +214,14 @@ impl StoredMessage {
 
 impl Meaning {
     fn of(body: Body, from_ipv6: bool) -> Self {
-        let reader = match &body {
+        let body = match body {
             Body::PeerWire(PeerWireBody::Message(_)) => return Self::Message,
+            Body::PeerWire(PeerWireBody::Extended(_, extension)) => {
+                return Self::Extended(Box::new(extension));
+            }
+            body => body,
+        };
+        let reader = match &body {
             Body::PeerWire(PeerWireBody::Handshake(_)) => MeaningReader::Handshake,
             Body::Dht(..) => MeaningReader::Dht,
             Body::Lsd(_) => MeaningReader::Lsd,
@@ -229,10 +235,6 @@ impl Meaning {
             Body::HttpTracker(HttpTrackerBody::Request(..)) => MeaningReader::HttpRequest,
             Body::HttpTracker(HttpTrackerBody::Response(..)) => MeaningReader::HttpResponse,
             Body::Unreadable(Protocol::Utp, Unreadable::Datagram) => MeaningReader::Utp,
-            Body::PeerWire(PeerWireBody::Extended(..)) => {
-                let Body::PeerWire(PeerWireBody::Extended(_, extension)) = body else { return Self::Message };
-                return Self::Extended(Box::new(extension));
-            }
             _ => return Self::Other(Box::new(body)),
         };
         let name = body.message();

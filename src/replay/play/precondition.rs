@@ -46,10 +46,7 @@ impl Precondition {
     pub(crate) fn of_body(body: &Body) -> Option<Self> {
         match body {
             Body::PeerWire(PeerWireBody::Handshake(_)) => Some(Self::Handshake),
-            Body::PeerWire(PeerWireBody::Message(message) | PeerWireBody::Extended(message, _)) => {
-                Self::of(message)
-            }
-            _ => None,
+            body => body.peer_message().and_then(Self::of),
         }
     }
 

@@ -359,7 +359,7 @@ impl<'a> Learner<'a> {
         let (mut length, mut shown) = (0, None);
         let mut observed = ObservedConversation::new(conversation, Self::piece_bound(conversation));
         while let Some((side, stored, body)) = observed.next() {
-            match (side, peer_message(&body)) {
+            match (side, body.peer_message()) {
                 (Side::Local, Some(Message::Request(block))) => {
                     asked += 1;
                     most = most.max(observed.outstanding(Side::Local));
@@ -419,7 +419,7 @@ impl<'a> Learner<'a> {
             let mut observed = ObservedConversation::new(conversation, Self::piece_bound(conversation));
             let mut open = false;
             while let Some((side, stored, body)) = observed.next() {
-                let Some(message) = peer_message(&body) else { continue };
+                let Some(message) = body.peer_message() else { continue };
                 if side == Side::Remote {
                     if let Message::Piece { index, .. } = message {
                         told.given(*index);
@@ -469,13 +469,6 @@ const fn named_piece(message: &Message) -> Option<PieceIndex> {
 /// Whether the opening of a connection is over with this message.
 fn is_conduct(message: &Message) -> bool {
     matches!(message, Message::Interested | Message::Request(_) | Message::Unchoke | Message::Piece { .. })
-}
-
-const fn peer_message(body: &Body) -> Option<&Message> {
-    match body {
-        Body::PeerWire(PeerWireBody::Message(message) | PeerWireBody::Extended(message, _)) => Some(message),
-        _ => None,
-    }
 }
 
 fn handshake_of(message: &StoredMessage) -> Option<Handshake> {
@@ -534,7 +527,7 @@ impl<'t> ObservedConversation<'t> {
         let (side, stored) = self.messages.next()?;
         let body = stored.body();
         let (sender, at, number) = (self.conversation.peer_side(side), stored.at, stored.number);
-        match (&body, peer_message(&body)) {
+        match (&body, body.peer_message()) {
             (Body::PeerWire(PeerWireBody::Handshake(handshake)), _) => {
                 self.state.observe_handshake(sender, at, number, handshake);
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bittrace_protocol::field::Field;
 use bittrace_protocol::tracker::udp;
+use bittrace_protocol::wire::Message;
 use bittrace_protocol::{dht, lsd, utp};
 use bytes::Bytes;
 
@@ -74,6 +75,16 @@ impl Protocol {
 }
 
 impl Body {
+    /// The peer-wire message that it is; `None` for a handshake, and for messages of other protocols.
+    pub const fn peer_message(&self) -> Option<&Message> {
+        match self {
+            Self::PeerWire(PeerWireBody::Message(message) | PeerWireBody::Extended(message, _)) => {
+                Some(message)
+            }
+            _ => None,
+        }
+    }
+
     /// The protocol that the record belongs to.
     pub const fn protocol(&self) -> Protocol {
         match self {

@@ -36,12 +36,11 @@ fn object(view: &DiffView<'_>, compared: &ComparedConversation, pair: &MessagePa
         put("message", json!(said.kept.message()));
         put("summary", json!(said.conversation.describe(pair.side, said.kept)));
     }
-    for (side, said) in [("reference", one), ("candidate", other)] {
+    for (side, said, place) in [("reference", one, pair.reference), ("candidate", other, pair.candidate)] {
         let Some(said) = said else { continue };
         put(side, json!(said.kept.number));
         put(&format!("{side}_stream"), json!(said.conversation.stream.0));
         put(&format!("{side}_frames"), json!(said.kept.frames.as_slice()));
-        let place = if side == "reference" { pair.reference } else { pair.candidate };
         let interval = place.and_then(|place| said.conversation.interval(pair.side, place as usize));
         put(&format!("{side}_interval"), json!(interval));
     }
