@@ -1,6 +1,6 @@
 #![no_main]
 //! Encrypted conversations with losses, and their key: the records of a direction stand end to end however bursts are
-//! cut, and what was deciphered is, enciphered again, what was said. Any bytes are a key log, or the line is named at
+//! cut, and what was deciphered is, enciphered again, what was said. What an end agrees to is written as it was read. Any bytes are a key log, or the line is named at
 //! which they are none.
 //!
 //! An input is twelve bytes that say how the rest is to be taken, then what both ends say.
@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 
 use bittrace_fuzz::{Sequence, Step, Ways, conversation, play, record};
 use bittrace_protocol::InfoHash;
-use bittrace_protocol::mse::{Cipher, End, MseKey, keys_among, parse_key_log};
+use bittrace_protocol::mse::{
+    Cipher, End, Methods, MseKey, Progress, Terms, VERIFICATION, keys_among, parse_key_log, terms,
+};
 use bittrace_trace::{Direction, Dissected, Dissector, StreamOpening};
 use libfuzzer_sys::fuzz_target;
 
@@ -20,6 +22,11 @@ fuzz_target!(|input: &[u8]| {
         assert!(error.line <= input.split(|&byte| byte == b'\n').count());
     }
     keys_among(input).for_each(|key| assert_eq!(parse_key_log(line(&key).as_bytes()), Ok(vec![key])));
+
+    for end in [End::Initiator, End::Responder] {
+        read_and_written(end, input);
+        read_and_written(end, &[&[0; VERIFICATION], input].concat());
+    }
 
     let Some((&[methods, padding, losses, burst, seed, damage, s0, s1], rest)) =
         input.split_first_chunk::<8>()
@@ -51,10 +58,22 @@ fn line(key: &MseKey) -> String {
 }
 
 fn cipher(direction: Direction) -> Cipher {
-    key().cipher(match direction {
+    key().cipher(end(direction))
+}
+
+const fn end(direction: Direction) -> End {
+    match direction {
         FromInitiator => End::Initiator,
         FromResponder => End::Responder,
-    })
+    }
+}
+
+/// What is read of any bytes as an end's part of a negotiation is written as the same bytes.
+fn read_and_written(end: End, bytes: &[u8]) {
+    if let Ok(Progress::Whole(read)) = terms(end, bytes) {
+        let again = Terms::encode(end, read.methods, read.padding_of(bytes), read.ahead);
+        assert_eq!(again.as_deref(), Some(&bytes[..read.length]));
+    }
 }
 
 /// All that one end says: its part of the negotiation, then `payload`, of which the initiator sends some ahead.
@@ -62,16 +81,16 @@ fn said(direction: Direction, payload: &[u8], methods: u8, padding: u8, sequence
     let padding = usize::from(padding) * 2;
     let mut wire: Vec<u8> = (0..96 + padding).map(|_| sequence.number() as u8).collect();
     if direction == FromInitiator {
-        wire.extend([key().secret_hash(), key().torrent_hash()].concat());
+        wire.extend(key().torrent_part());
     }
     let method = if direction == FromInitiator { methods & 7 } else { methods >> 4 };
-    let mut clear = [&[0; 8][..], &[0, 0, 0, method], &(padding as u16).to_be_bytes()].concat();
-    clear.resize(clear.len() + padding, 0);
-    let mut ahead = 0;
-    if direction == FromInitiator {
-        ahead = sequence.below(payload.len().min(usize::from(u16::MAX)) + 1);
-        clear.extend((ahead as u16).to_be_bytes());
-    }
+    let ahead = match direction {
+        FromInitiator => sequence.below(payload.len().min(usize::from(u16::MAX)) + 1),
+        FromResponder => 0,
+    };
+    let padding = vec![0; padding];
+    let mut clear = Terms::encode(end(direction), Methods(method.into()), &padding, ahead as u16)
+        .expect("at most 510 bytes of padding");
     clear.extend_from_slice(&payload[..ahead]);
     let enciphered = clear.len();
     clear.extend_from_slice(&payload[ahead..]);

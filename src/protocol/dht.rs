@@ -1,18 +1,29 @@
-//! Messages of the DHT: bencoded dictionaries over UDP, called KRPC (BEP 5), with what BEP 32, 42, 43, 44 and 51
+//! Messages of the DHT: bencoded dictionaries over UDP, called KRPC (BEP 5), with what BEP 32, 33, 42, 43, 44 and 51
 //! add to them.
 //!
 //! What a message holds beyond its frame is read as far as it goes; what should be there and is not, is a fault of
 //! the message and no reason to drop it.
+//!
+//! ```
+//! use bittrace_protocol::dht::{Kind, Message, Method, NodeId, Query};
+//!
+//! let ping = Message::new(b"aa", Kind::Query(Query::new(Method::Ping, NodeId(*b"abcdefghij0123456789"))));
+//! assert_eq!(ping.encode(), b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe");
+//! assert_eq!(Message::decode(&ping.encode()), Ok(ping));
+//! ```
 
 use std::net::SocketAddr;
 
-use crate::bencode::{self, Document, View};
+use crate::bencode::OtherEntries;
 use crate::{DecodeError, Hex, InfoHash, compact};
 
+mod decode;
+mod encode;
 mod fields;
 #[cfg(test)]
 mod tests;
 
+pub use decode::may_be_message;
 pub use fields::fields;
 
 /// A query, its response, or an error.
@@ -24,10 +35,12 @@ pub struct Message {
     pub version: Option<Vec<u8>>,
     /// The receiver's address as the speaker sees it (BEP 42: `ip`).
     pub your_address: Option<SocketAddr>,
-    /// Whether the speaker answers no queries (BEP 43: `ro`).
-    pub read_only: bool,
+    /// Whether the speaker answers no queries (BEP 43: `ro`). Any number but 0 says that it does not.
+    pub read_only: Option<bool>,
     /// What it says.
     pub kind: Kind,
+    /// The entries of the outermost dictionary that the fields above do not give back.
+    pub others: OtherEntries,
     /// What the message should hold and does not, with offsets into its bytes.
     pub faults: Vec<DecodeError>,
 }
@@ -43,38 +56,93 @@ pub enum Kind {
     Error(i64, Vec<u8>),
 }
 
-/// What a node asks.
+/// What a node asks: its method, and what stands in its arguments (`a`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
     /// What for.
     pub method: Method,
-    /// The asking node.
-    pub id: NodeId,
-    /// The node, torrent or item it asks about, where the method has one.
+    /// The asking node. Only [`Message::decode_incomplete`] reads a query without.
+    pub id: Option<NodeId>,
+    /// The node, torrent or item it asks about, where the method has one: `info_hash` with get_peers and
+    /// announce_peer, `target` with find_node, get and sample_infohashes.
     pub target: Option<[u8; 20]>,
-    /// With announce_peer: the port the peer listens on; `None` when it is the one that the query came from.
+    /// With announce_peer: the port that the peer listens on (`port`). It counts for nothing where it is implied.
     pub port: Option<u16>,
+    /// With announce_peer: whether the peer listens on the port that the query came from (`implied_port`).
+    pub implied_port: Option<bool>,
+    /// With announce_peer: whether the asker has the whole torrent (BEP 33: `seed`).
+    pub seed: Option<bool>,
+    /// With announce_peer and put: the token that the asked node gave before (`token`).
+    pub token: Option<Vec<u8>>,
+    /// Which nodes the response shall hold (BEP 32: `want`).
+    pub want: Option<NodeFamilies>,
+    /// With get_peers: whether the response shall hold the sets that count peers (BEP 33: `scrape`).
+    pub scrape: Option<bool>,
+    /// With get_peers: whether seeds are of no use to the asker (BEP 33: `noseed`).
+    pub no_seed: Option<bool>,
+    /// With put: the item. With get: the sequence number from which on the item is wanted (BEP 44).
+    pub item: Option<Box<StoredItem>>,
+    /// The entries of the arguments that the fields above do not give back.
+    pub others: OtherEntries,
 }
 
 /// What a node answers. All but the id depends on what was asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Response {
-    /// The answering node.
-    pub id: NodeId,
-    /// Nodes near the target, IPv4 then IPv6.
-    pub nodes: Vec<Node>,
-    /// Peers of the torrent.
-    pub peers: Vec<SocketAddr>,
-    /// Whether it holds a token, with which the asker may announce or put.
-    pub has_token: bool,
-    /// How many info hashes it names (BEP 51).
-    pub samples: Option<u64>,
-    /// How many info hashes the node has in all (BEP 51).
+    /// The answering node. Only [`Message::decode_incomplete`] reads a response without.
+    pub id: Option<NodeId>,
+    /// IPv4 nodes near the target (`nodes`).
+    pub nodes: Option<Vec<Node>>,
+    /// IPv6 nodes near the target (BEP 32: `nodes6`).
+    pub nodes6: Option<Vec<Node>>,
+    /// Peers of the torrent (`values`). Of a list with items that are no peers, the peers.
+    pub peers: Option<Vec<SocketAddr>>,
+    /// With this token the asker may announce or put (`token`).
+    pub token: Option<Vec<u8>>,
+    /// A Bloom filter of the torrent's seeds (BEP 33: `BFsd`).
+    pub seeds: Option<Box<[u8; BLOOM_FILTER]>>,
+    /// A Bloom filter of the torrent's other peers (BEP 33: `BFpe`).
+    pub downloaders: Option<Box<[u8; BLOOM_FILTER]>>,
+    /// Some of the info hashes that the node knows (BEP 51: `samples`).
+    pub samples: Option<Vec<InfoHash>>,
+    /// How many info hashes the node knows in all (BEP 51: `num`).
     pub stored: Option<u64>,
-    /// Whether it holds an item (BEP 44).
-    pub has_item: bool,
-    /// The item's sequence number (BEP 44).
+    /// For how many seconds the samples stay the same (BEP 51: `interval`).
+    pub interval: Option<u64>,
+    /// An item, or the sequence number of one that the asker has already (BEP 44).
+    pub item: Option<Box<StoredItem>>,
+    /// The entries of the return values that the fields above do not give back.
+    pub others: OtherEntries,
+}
+
+/// The bytes of a Bloom filter (BEP 33, "bloom filter": m of 256 * 8 bits).
+pub const BLOOM_FILTER: usize = 256;
+
+/// The families of nodes that a query wants (BEP 32: `want`, a list of `n4` and `n6`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NodeFamilies {
+    /// Nodes with IPv4 addresses.
+    pub ipv4: bool,
+    /// Nodes with IPv6 addresses.
+    pub ipv6: bool,
+}
+
+/// What nodes keep for others: an item that never changes, known by its hash, or one that its owner signs and may
+/// change, known by a public key (BEP 44). Queries and responses hold a part of this, as their method wants it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoredItem {
+    /// The item: any value, bencoded (`v`).
+    pub value: Option<Vec<u8>>,
+    /// The owner's ed25519 public key (`k`).
+    pub public_key: Option<[u8; 32]>,
+    /// What tells the items of one owner apart (`salt`).
+    pub salt: Option<Vec<u8>>,
+    /// Which version of the item this is (`seq`).
     pub sequence: Option<i64>,
+    /// The version that the put replaces, or none (`cas`).
+    pub expected_sequence: Option<i64>,
+    /// The owner's signature (`sig`).
+    pub signature: Option<[u8; 64]>,
 }
 
 /// A method of a query.
@@ -113,6 +181,15 @@ impl Method {
         }
     }
 
+    /// The key of its target among the arguments, where the method has one (BEPs 5, 44 and 51).
+    const fn target_key(&self) -> Option<&'static str> {
+        match self {
+            Self::FindNode | Self::Get | Self::SampleInfohashes => Some("target"),
+            Self::GetPeers | Self::AnnouncePeer => Some("info_hash"),
+            Self::Ping | Self::Put | Self::Other(_) => None,
+        }
+    }
+
     /// Its name in queries.
     pub fn name(&self) -> &str {
         match self {
@@ -129,7 +206,7 @@ impl Method {
 }
 
 /// The name that a node chose for itself, or had chosen for it by its address (BEP 42).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct NodeId(pub [u8; 20]);
 
 impl std::fmt::Display for NodeId {
@@ -147,47 +224,18 @@ pub struct Node {
     pub address: SocketAddr,
 }
 
-/// Whether `bytes` can be a message, told from its ends alone.
-#[inline]
-pub const fn may_be_message(bytes: &[u8]) -> bool {
-    matches!(bytes, [b'd', b'1'..=b'9', .., b'e'])
-}
-
 impl Message {
-    /// Reads the message that `bytes` are, to the last byte.
-    ///
-    /// # Errors
-    /// Where they are no dictionary with a transaction, a type, and what belongs to that: for a query its method
-    /// and arguments with the node's id, for a response values with the node's id, for an error its number.
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        if !may_be_message(bytes) {
-            return Err(DecodeError::new(0, "a bencoded dictionary"));
-        }
-        let document = bencode::scan(bytes)?;
-        let root = document.root();
-        let transaction = string(&document, b"t", "a string under t, the transaction")?;
-        let mut faults = Vec::new();
-        let kind = match string(&document, b"y", "q, r or e under y, the type")? {
-            b"q" => {
-                let method = string(&document, b"q", "a string under q, the method")?;
-                Kind::Query(Query::read(
-                    Method::from_name(method),
-                    dictionary(&document, b"a")?,
-                    &mut faults,
-                )?)
-            }
-            b"r" => Kind::Response(Response::read(dictionary(&document, b"r")?, &mut faults)?),
-            b"e" => error(&document)?,
-            _ => return Err(DecodeError::new(0, "q, r or e under y, the type")),
-        };
-        Ok(Self {
-            transaction: transaction.to_vec(),
-            version: root.get(b"v").and_then(View::bytes).map(<[u8]>::to_vec),
-            your_address: root.get(b"ip").and_then(View::bytes).and_then(compact::endpoint),
-            read_only: root.get(b"ro").and_then(View::unsigned) == Some(1),
+    /// A message without its speaker's version and what else is not needed.
+    pub fn new(transaction: impl Into<Vec<u8>>, kind: Kind) -> Self {
+        Self {
+            transaction: transaction.into(),
+            version: None,
+            your_address: None,
+            read_only: None,
             kind,
-            faults,
-        })
+            others: OtherEntries::default(),
+            faults: Vec::new(),
+        }
     }
 
     /// The torrent that a query is about.
@@ -204,130 +252,56 @@ impl Message {
 }
 
 impl Query {
-    fn read(method: Method, arguments: View<'_>, faults: &mut Vec<DecodeError>) -> Result<Self, DecodeError> {
-        let mut wants = |there: bool, wanted| {
-            if !there {
-                faults.push(DecodeError::new(arguments.span().start, wanted));
-            }
-        };
-        let hash = |key: &[u8]| twenty(arguments.get(key)?.bytes()?);
-        let target = match method {
-            Method::FindNode | Method::Get | Method::SampleInfohashes => {
-                let target = hash(b"target");
-                wants(target.is_some(), "a target of 20 bytes");
-                target
-            }
-            Method::GetPeers | Method::AnnouncePeer => {
-                let target = hash(b"info_hash");
-                wants(target.is_some(), "an info_hash of 20 bytes");
-                target
-            }
-            Method::Ping | Method::Put | Method::Other(_) => None,
-        };
-        let has_token = arguments.get(b"token").is_some_and(|token| token.bytes().is_some());
-        let mut port = None;
-        if method == Method::AnnouncePeer {
-            wants(has_token, "a token");
-            let implied = arguments.get(b"implied_port").and_then(View::unsigned).is_some_and(|one| one != 0);
-            let named = arguments.get(b"port").and_then(View::unsigned);
-            port = named.and_then(|port| u16::try_from(port).ok()).filter(|_| !implied);
-            wants(implied || port.is_some(), "a port of 16 bits");
+    /// A query without arguments but the id of the asking node. Each method but ping wants more.
+    pub fn new(method: Method, id: NodeId) -> Self {
+        Self {
+            method,
+            id: Some(id),
+            target: None,
+            port: None,
+            implied_port: None,
+            seed: None,
+            token: None,
+            want: None,
+            scrape: None,
+            no_seed: None,
+            item: None,
+            others: OtherEntries::default(),
         }
-        if method == Method::Put {
-            wants(has_token, "a token");
-            wants(arguments.get(b"v").is_some(), "an item under v");
-        }
-        Ok(Self { id: node_id(arguments)?, method, target, port })
+    }
+
+    /// With announce_peer: the port that the peer listens on; `None` when it is the one that the query came from.
+    pub fn listen_port(&self) -> Option<u16> {
+        self.port.filter(|_| self.implied_port != Some(true))
     }
 }
 
 impl Response {
-    fn read(values: View<'_>, faults: &mut Vec<DecodeError>) -> Result<Self, DecodeError> {
-        let mut whole = |key: &[u8], stride: usize, wanted| {
-            let value = values.get(key)?;
-            let bytes = value.bytes().filter(|bytes| bytes.len().is_multiple_of(stride));
-            if bytes.is_none() {
-                faults.push(DecodeError::new(value.span().start, wanted));
-            }
-            bytes
-        };
-        let mut nodes = Vec::new();
-        for (key, ipv6, wanted) in [
-            (b"nodes".as_slice(), false, "a string of 26 bytes a node"),
-            (b"nodes6", true, "a string of 38 bytes a node"),
-        ] {
-            let stride = node_stride(ipv6);
-            nodes
-                .extend(whole(key, stride, wanted).unwrap_or_default().chunks_exact(stride).filter_map(node));
-        }
-        let samples = whole(b"samples", 20, "a string of 20 bytes an info hash");
-        let samples = samples.map(|samples| samples.len() as u64 / 20);
-        let mut peers = Vec::new();
-        for peer in values.get(b"values").and_then(View::items).into_iter().flatten() {
-            match peer.bytes().and_then(compact::endpoint) {
-                Some(peer) => peers.push(peer),
-                None if faults.len() < FAULTS => {
-                    let wanted = "a string of 6 bytes, or of 18 for IPv6: a peer";
-                    faults.push(DecodeError::new(peer.span().start, wanted));
-                }
-                None => {}
-            }
-        }
-        Ok(Self {
-            id: node_id(values)?,
-            nodes,
-            peers,
-            has_token: values.get(b"token").is_some_and(|token| token.bytes().is_some()),
-            samples,
-            stored: values.get(b"num").and_then(View::unsigned),
-            has_item: values.get(b"v").is_some(),
-            sequence: values.get(b"seq").and_then(View::integer),
-        })
+    /// A response with the id of the answering node alone: that to ping, announce_peer and put.
+    pub fn new(id: NodeId) -> Self {
+        Self { id: Some(id), ..Self::default() }
     }
 
     /// The method that a response answers, as far as what it holds tells. One that holds an id alone answers ping,
     /// announce_peer or put.
-    pub const fn answers(&self) -> Option<Method> {
+    pub fn answers(&self) -> Option<Method> {
         if self.samples.is_some() {
             Some(Method::SampleInfohashes)
-        } else if self.has_item || self.sequence.is_some() {
+        } else if self.item.is_some() {
             Some(Method::Get)
-        } else if !self.peers.is_empty() || self.has_token {
+        } else if self.token.is_some() || self.peers.as_ref().is_some_and(|peers| !peers.is_empty()) {
             Some(Method::GetPeers)
-        } else if !self.nodes.is_empty() {
+        } else if self.all_nodes().next().is_some() {
             Some(Method::FindNode)
         } else {
             None
         }
     }
-}
 
-fn error(document: &Document<'_>) -> Result<Kind, DecodeError> {
-    const WANTED: &str = "a list with a number under e, the error";
-    let error = document.root().get(b"e").ok_or(DecodeError::new(0, WANTED))?;
-    let wrong = DecodeError::new(error.span().start, WANTED);
-    let mut items = error.items().ok_or(wrong.clone())?;
-    let code = items.next().and_then(View::integer).ok_or(wrong)?;
-    Ok(Kind::Error(code, items.next().and_then(View::bytes).unwrap_or_default().to_vec()))
-}
-
-fn string<'d>(document: &'d Document<'_>, key: &[u8], wanted: &'static str) -> Result<&'d [u8], DecodeError> {
-    document.root().get(key).and_then(View::bytes).ok_or(DecodeError::new(0, wanted))
-}
-
-fn dictionary<'d>(document: &'d Document<'_>, key: &[u8]) -> Result<View<'d>, DecodeError> {
-    let value = document.root().get(key).filter(|value| value.is_dictionary());
-    value.ok_or(DecodeError::new(0, "a dictionary under the letter of its type, a or r"))
-}
-
-fn node_id(dictionary: View<'_>) -> Result<NodeId, DecodeError> {
-    let wrong = DecodeError::new(dictionary.span().start, "an id of 20 bytes");
-    let id = dictionary.get(b"id").and_then(View::bytes).and_then(twenty);
-    id.map(NodeId).ok_or(wrong)
-}
-
-fn twenty(bytes: &[u8]) -> Option<[u8; 20]> {
-    bytes.try_into().ok()
+    /// Nodes near the target, IPv4 then IPv6.
+    pub fn all_nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().chain(&self.nodes6).flatten()
+    }
 }
 
 /// The bytes of a node: its id, and its address as a peer's (BEP 5, "contact encoding"; BEP 32).
@@ -339,6 +313,3 @@ fn node(bytes: &[u8]) -> Option<Node> {
     let (id, address) = bytes.split_first_chunk::<20>()?;
     Some(Node { id: NodeId(*id), address: compact::endpoint(address)? })
 }
-
-/// How many faults of one message are listed.
-const FAULTS: usize = 8;

@@ -290,11 +290,13 @@ impl DissectContext {
                 _ => {}
             },
             Body::Dht(message, _) => match &message.kind {
-                dht::Kind::Query(dht::Query { method: dht::Method::AnnouncePeer, port, .. }) => {
-                    let port = port.unwrap_or_else(|| record.source.port());
+                dht::Kind::Query(query) if query.method == dht::Method::AnnouncePeer => {
+                    let port = query.listen_port().unwrap_or_else(|| record.source.port());
                     self.peers.insert(SocketAddr::new(record.source.ip(), port));
                 }
-                dht::Kind::Response(response) => self.peers.extend(response.peers.iter().take(PEERS)),
+                dht::Kind::Response(response) => {
+                    self.peers.extend(response.peers.iter().flatten().take(PEERS));
+                }
                 _ => {}
             },
             Body::Lsd(announce) => {

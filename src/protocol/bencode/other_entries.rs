@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, btree_map};
 
-use super::{DictionaryWriter, View, Writer, dictionary, scan};
+use super::{DictionaryWriter, EntryView, View, Writer, dictionary, scan};
 
 /// How a dictionary differs from the one that the fields of its decoded type write: entries under keys that the type has
 /// no field for, entries whose value the field does not give back (text that is not UTF-8, a number out of range), and
@@ -30,19 +30,23 @@ impl OtherEntries {
             return Self::default();
         }
         let document = scan(&fields).expect("what is written of decoded fields is bencoding");
-        let mut others = BTreeMap::new();
+        let mut others = Self::default();
         for entry in source.entries().into_iter().flatten() {
-            // The first of two entries under one key is the one that decoders read.
-            others.entry(entry.key.to_vec()).or_insert_with(|| Some(entry.value.raw().to_vec()));
+            others.keep(entry);
         }
         for field in document.root().entries().into_iter().flatten() {
-            match others.get(field.key) {
-                Some(Some(had)) if had == field.value.raw() => drop(others.remove(field.key)),
+            match others.0.get(field.key) {
+                Some(Some(had)) if had == field.value.raw() => drop(others.0.remove(field.key)),
                 Some(_) => {}
-                None => drop(others.insert(field.key.to_vec(), None)),
+                None => others.omit(field.key),
             }
         }
-        Self(others)
+        others
+    }
+
+    /// Keeps an entry that no field gives back. The first of two entries under one key is the one that decoders read.
+    pub(crate) fn keep(&mut self, entry: EntryView<'_>) {
+        self.0.entry(entry.key.to_vec()).or_insert_with(|| Some(entry.value.raw().to_vec()));
     }
 
     /// The dictionary that `fields` writes, with these differences. The keys of both are in order.

@@ -42,6 +42,14 @@ impl MseKey {
         shown
     }
 
+    /// The two hashes that begin message 3, one behind the other: the part of the negotiation that names the torrent.
+    pub fn torrent_part(&self) -> [u8; 2 * HASH_LENGTH] {
+        let mut part = [0; 2 * HASH_LENGTH];
+        part[..HASH_LENGTH].copy_from_slice(&self.secret_hash());
+        part[HASH_LENGTH..].copy_from_slice(&self.torrent_hash());
+        part
+    }
+
     /// The cipher of all that `end` says, at its beginning.
     pub fn cipher(&self, end: End) -> Cipher {
         let name = match end {

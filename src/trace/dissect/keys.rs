@@ -73,8 +73,7 @@ mod tests {
     }
 
     fn opening(padding: usize) -> Vec<u8> {
-        [&[0x55; KEY_LENGTH][..], &vec![0xaa; padding], &key(1).secret_hash(), &key(1).torrent_hash()]
-            .concat()
+        [&[0x55; KEY_LENGTH][..], &vec![0xaa; padding], &key(1).torrent_part()].concat()
     }
 
     #[test]

@@ -53,7 +53,8 @@ fn describe_query(name: &str, query: &Query) -> String {
         (Method::Other(other), _) => format!("{name} {}", lossy(other.as_bytes())),
         (Method::FindNode, Some(target)) => format!("{name} near {target}"),
         (Method::AnnouncePeer, Some(target)) => {
-            let port = query.port.map_or("the port it asks from".to_owned(), |port| format!("port {port}"));
+            let port =
+                query.listen_port().map_or("the port it asks from".to_owned(), |port| format!("port {port}"));
             format!("{name} of {target}, {port}")
         }
         (_, Some(target)) => format!("{name} of {target}"),
@@ -63,24 +64,25 @@ fn describe_query(name: &str, query: &Query) -> String {
 
 fn describe_response(response: &Response) -> String {
     let mut parts = Vec::new();
-    if !response.peers.is_empty() {
-        let named: Vec<_> = response.peers.iter().take(NAMED).map(ToString::to_string).collect();
-        let more = if response.peers.len() > NAMED { ", …" } else { "" };
-        let peers = counted(response.peers.len() as u64, "peer");
+    if let Some(list) = response.peers.as_ref().filter(|peers| !peers.is_empty()) {
+        let named: Vec<_> = list.iter().take(NAMED).map(ToString::to_string).collect();
+        let more = if list.len() > NAMED { ", …" } else { "" };
+        let peers = counted(list.len() as u64, "peer");
         parts.push(format!("{peers}: {}{more}", named.join(", ")));
     }
-    if !response.nodes.is_empty() {
-        parts.push(counted(response.nodes.len() as u64, "node"));
+    let nodes = response.all_nodes().count() as u64;
+    if nodes > 0 {
+        parts.push(counted(nodes, "node"));
     }
-    if let Some(samples) = response.samples {
+    if let Some(samples) = &response.samples {
         let of = response.stored.map_or(String::new(), |stored| format!(" of {}", count(stored)));
-        parts.push(format!("{}{of}", counted(samples, "info hash")));
+        parts.push(format!("{}{of}", counted(samples.len() as u64, "info hash")));
     }
-    if response.has_item {
-        parts.push("an item".to_owned());
+    if let Some(item) = &response.item {
+        parts.extend(item.value.as_ref().map(|_| "an item".to_owned()));
+        parts.extend(item.sequence.map(|sequence| format!("sequence number {sequence}")));
     }
-    parts.extend(response.sequence.map(|sequence| format!("sequence number {sequence}")));
-    if response.has_token {
+    if response.token.is_some() {
         parts.push("a token".to_owned());
     }
     if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) }

@@ -1,7 +1,7 @@
 //! Encrypted connections, with their keys and with others.
 
 use bittrace_protocol::InfoHash;
-use bittrace_protocol::mse::{Cipher, End, Methods, MseKey};
+use bittrace_protocol::mse::{Cipher, End, Methods, MseKey, Terms};
 
 use super::*;
 
@@ -41,27 +41,26 @@ impl Talk {
         Says(direction, noise(direction as u64 + 1, 96 + self.paddings[direction as usize]))
     }
 
+    /// What an end says of the methods, in clear.
+    fn terms(&self, end: End, padding: usize, ahead: usize) -> Vec<u8> {
+        let methods = Methods(self.methods[end as usize]);
+        Terms::encode(end, methods, &vec![0; padding], ahead as u16).expect("the padding is short")
+    }
+
     /// Message 3 of the document, with `ahead` as what is sent ahead.
     fn provides(&mut self, ahead: &[u8]) -> Step {
         let [_, _, padding, _] = self.paddings;
-        let hashes = [key().secret_hash(), key().torrent_hash()].concat();
-        let terms = [
-            &[0; 8][..],
-            &self.methods[0].to_be_bytes(),
-            &(padding as u16).to_be_bytes(),
-            &vec![0; padding],
-            &(ahead.len() as u16).to_be_bytes(),
-            ahead,
-        ];
-        Says(A, [hashes, self.enciphered(A, &terms.concat())].concat())
+        let hashes = key().torrent_part().to_vec();
+        let mut terms = self.terms(End::Initiator, padding, ahead.len());
+        terms.extend_from_slice(ahead);
+        Says(A, [hashes, self.enciphered(A, &terms)].concat())
     }
 
     /// What of message 4 precedes the payload.
     fn selects(&mut self) -> Step {
         let [_, _, _, padding] = self.paddings;
-        let terms =
-            [&[0; 8][..], &self.methods[1].to_be_bytes(), &(padding as u16).to_be_bytes(), &vec![0; padding]];
-        Says(B, self.enciphered(B, &terms.concat()))
+        let terms = self.terms(End::Responder, padding, 0);
+        Says(B, self.enciphered(B, &terms))
     }
 
     /// The whole opening, and a handshake each.
