@@ -12,7 +12,7 @@ mod side;
 
 use std::time::Duration;
 
-use crate::wire::{Content, Extension, PieceSet};
+use crate::wire::{Content, Extension, Handshake, PieceSet};
 use crate::{Block, PieceIndex, Timestamp};
 
 pub use faults::PeerFault;
@@ -141,8 +141,7 @@ impl ConnectionState {
 
     /// Whether both sides speak the fast extension (BEP 6); `None` where no handshake rules it out, but one was not seen.
     pub fn is_fast(&self) -> Option<bool> {
-        let offers =
-            self.sides.each_ref().map(|side| side.handshake.map(|handshake| handshake.offers_fast()));
+        let offers = self.sides.each_ref().map(|side| side.handshake.as_ref().map(Handshake::offers_fast));
         match offers {
             [Some(false), _] | [_, Some(false)] => Some(false),
             [Some(true), Some(true)] => Some(true),

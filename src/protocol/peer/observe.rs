@@ -31,7 +31,7 @@ impl ConnectionState {
         handshake: &Handshake,
     ) -> ObservedMessage {
         let mut observed = ObservedMessage::default();
-        self.pass_time(sender, at, &mut observed);
+        self.pass_time(sender, at, self.is_whole(sender), &mut observed);
         let (own, other) = self.ends(sender);
         own.handshake = Some(*handshake);
         own.handshake_sent = Some(SentMessage { number, at });
@@ -76,8 +76,8 @@ impl ConnectionState {
             }
             _ => {}
         }
-        self.pass_time(sender, at, &mut observed);
         let occasion = self.occasion(sender, at, number);
+        self.pass_time(sender, at, occasion.whole, &mut observed);
         match observed.extended.take() {
             Some(extended) => {
                 if let Some(content) = &extended.content {
@@ -103,8 +103,8 @@ impl ConnectionState {
         block: Block,
     ) -> ObservedMessage {
         let mut observed = ObservedMessage::default();
-        self.pass_time(sender, at, &mut observed);
         let occasion = self.occasion(sender, at, number);
+        self.pass_time(sender, at, occasion.whole, &mut observed);
         self.take_block(occasion, block, &mut observed);
         self.sides[sender as usize].has_spoken = true;
         observed
@@ -113,7 +113,7 @@ impl ConnectionState {
     /// Observes that `sender` sent, or lost, bytes of which no message can be made. They count as lost.
     pub fn observe_unreadable(&mut self, sender: PeerSide, at: Timestamp) -> ObservedMessage {
         let mut observed = ObservedMessage::default();
-        self.pass_time(sender, at, &mut observed);
+        self.pass_time(sender, at, self.is_whole(sender), &mut observed);
         self.lose(sender);
         observed
     }
@@ -123,11 +123,10 @@ impl ConnectionState {
         Occasion { sender, sent, whole: self.is_whole(sender), fast: self.is_fast() }
     }
 
-    /// What the time since earlier messages shows.
-    fn pass_time(&mut self, sender: PeerSide, at: Timestamp, observed: &mut ObservedMessage) {
-        let whole = self.is_whole(sender);
+    /// What the time since earlier messages shows. `whole` says whether faults are certain.
+    fn pass_time(&mut self, sender: PeerSide, at: Timestamp, whole: bool, observed: &mut ObservedMessage) {
         let last = self.sides[sender as usize].last_at.replace(at);
-        if let Some(last) = last.filter(|last| whole && at - *last > SILENCE) {
+        if let Some(last) = last.filter(|last| whole && at > *last + SILENCE) {
             observed.faults.push(PeerFault::Silent { silent: at - last });
         }
         for requester in [sender, sender.other()] {
@@ -136,7 +135,7 @@ impl ConnectionState {
                 observed.faults.push(PeerFault::CancelUnanswered { requester, block });
             }
             let Some(since) = side.waits_since.filter(|_| whole && !side.noted_snubbed) else { continue };
-            if at - since > SNUBBED {
+            if at > since + SNUBBED {
                 side.noted_snubbed = true;
                 observed.faults.push(PeerFault::Snubbed { requester, waited: at - since });
             }

@@ -5,6 +5,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
+use std::time::Duration;
 
 use foldhash::fast::RandomState;
 
@@ -225,11 +226,13 @@ impl BlockRequests {
     }
 
     /// The block of a cancelled request that was not answered within `patience`. Each is given once.
-    pub(super) fn unanswered_cancel(
-        &mut self,
-        at: Timestamp,
-        patience: std::time::Duration,
-    ) -> Option<Block> {
+    #[inline]
+    pub(super) fn unanswered_cancel(&mut self, at: Timestamp, patience: Duration) -> Option<Block> {
+        // Every message comes by here, and few connections have a cancel.
+        if self.cancelled.is_empty() { None } else { self.first_unanswered_cancel(at, patience) }
+    }
+
+    fn first_unanswered_cancel(&mut self, at: Timestamp, patience: Duration) -> Option<Block> {
         while let Some(&(since, block)) = self.cancelled.front() {
             let waits = self.open.get(&block).is_some_and(|request| request.cancelled);
             if waits && at - since <= patience {
