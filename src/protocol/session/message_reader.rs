@@ -101,26 +101,32 @@ impl MessageReader {
     fn message(&mut self, input: &mut Bytes) -> Result<Option<StreamPart>, &'static str> {
         // A message that begins and ends in what came is not copied.
         let whole = self.begun.is_empty().then(|| self.extent(input)).transpose()?.flatten();
-        let (mut head, extent) = match whole {
-            Some(extent) if extent.collected <= input.len() => (input.split_to(extent.collected), extent),
-            _ => {
-                let Some(extent) = self.collect_head(input)? else { return Ok(None) };
-                (Bytes::from(std::mem::take(&mut self.begun)), extent)
-            }
-        };
+        if let Some(extent) = whole.filter(|extent| extent.collected <= input.len()) {
+            return self.take(input, extent);
+        }
+        let Some(extent) = self.collect_head(input)? else { return Ok(None) };
+        let mut begun = Bytes::from(std::mem::take(&mut self.begun));
+        self.take(&mut begun, extent)
+    }
+
+    /// Takes the message that `input` begins with, or the part of it that is needed at once.
+    fn take(&mut self, input: &mut Bytes, extent: MessageExtent) -> Result<Option<StreamPart>, &'static str> {
         if extent.skipped > 0 {
+            input.advance(extent.collected);
             self.state = ReaderState::Skip(extent.skipped);
             return Ok(None);
         }
         if !extent.is_piece {
-            return match Message::decode(&head).map_err(|error| error.wanted)? {
+            let message = Message::decode_first(input, extent.collected).map_err(|error| error.wanted)?;
+            input.advance(extent.collected);
+            return match message {
                 Message::Malformed { wanted, .. } => Err(wanted),
                 message => Ok(Some(StreamPart::Message(message))),
             };
         }
-        let length = head.get_u32() - 9;
-        head.advance(1);
-        let block = Block { index: PieceIndex(head.get_u32()), begin: head.get_u32(), length };
+        let length = input.get_u32() - 9;
+        input.advance(1);
+        let block = Block { index: PieceIndex(input.get_u32()), begin: input.get_u32(), length };
         if length > 0 {
             self.state = ReaderState::Block { block, position: 0 };
         }
@@ -173,7 +179,7 @@ impl MessageReader {
             }
             // Nothing is done with the hashes of BEP 52, or with what nobody has allocated.
             Some(MessageId::HASH_REQUEST | MessageId::HASHES | MessageId::HASH_REJECT) => whole.skip(),
-            Some(id) if id.name() == "unknown" => whole.skip(),
+            Some(id) if !id.is_allocated() => whole.skip(),
             Some(id) => match length_fault(id, length as u32 - 4) {
                 // It ends the conversation: its rest need not come.
                 Some(_) => return Err("a message of the length its id has"),

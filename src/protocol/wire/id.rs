@@ -16,6 +16,11 @@ macro_rules! message_ids {
                     _ => "unknown",
                 }
             }
+
+            /// Whether a specification allocates the id.
+            pub const fn is_allocated(self) -> bool {
+                matches!(self, $(Self::$constant)|*)
+            }
         }
     };
 }

@@ -105,7 +105,16 @@ impl Message {
     /// Only when `bytes` are not as long as their prefix says. A message of a wrong length for its id is
     /// [`Message::Malformed`], an unallocated id [`Message::Unknown`].
     pub fn decode(bytes: &Bytes) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(bytes);
+        Self::decode_first(bytes, bytes.len())
+    }
+
+    /// Reads the message that `bytes` begin with, which has `count` bytes, its length prefix included. Of a message without a
+    /// payload no slice is made, which costs more than the rest.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub(crate) fn decode_first(bytes: &Bytes, count: usize) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(&bytes[..count]);
         let length = reader.u32("a length prefix of 4 bytes")?;
         if reader.remaining() != length as usize {
             return Err(DecodeError::new(0, "as many bytes as the length prefix says"));
@@ -117,7 +126,7 @@ impl Message {
         if let Some(LengthFault::Malformed(wanted) | LengthFault::Impossible(wanted)) =
             length_fault(id, length)
         {
-            return Ok(Self::Malformed { id, payload: bytes.slice(5..), wanted });
+            return Ok(Self::Malformed { id, payload: bytes.slice(5..count), wanted });
         }
         Ok(match id {
             MessageId::CHOKE => Self::Choke,
@@ -125,12 +134,12 @@ impl Message {
             MessageId::INTERESTED => Self::Interested,
             MessageId::NOT_INTERESTED => Self::NotInterested,
             MessageId::HAVE => Self::Have(piece_index(&mut reader)?),
-            MessageId::BITFIELD => Self::Bitfield(bytes.slice(5..)),
+            MessageId::BITFIELD => Self::Bitfield(bytes.slice(5..count)),
             MessageId::REQUEST => Self::Request(block(&mut reader)?),
             MessageId::PIECE => Self::Piece {
                 index: piece_index(&mut reader)?,
                 begin: reader.u32("an offset within the piece")?,
-                block: bytes.slice(13..),
+                block: bytes.slice(13..count),
             },
             MessageId::CANCEL => Self::Cancel(block(&mut reader)?),
             MessageId::PORT => Self::Port(reader.u16("a port")?),
@@ -140,12 +149,12 @@ impl Message {
             MessageId::REJECT_REQUEST => Self::RejectRequest(block(&mut reader)?),
             MessageId::ALLOWED_FAST => Self::AllowedFast(piece_index(&mut reader)?),
             MessageId::EXTENDED => {
-                Self::Extended { id: reader.u8("an extension's id")?, payload: bytes.slice(6..) }
+                Self::Extended { id: reader.u8("an extension's id")?, payload: bytes.slice(6..count) }
             }
             MessageId::HASH_REQUEST => Self::HashRequest(hash_range(&mut reader)?),
-            MessageId::HASHES => Self::Hashes(hash_range(&mut reader)?, bytes.slice(53..)),
+            MessageId::HASHES => Self::Hashes(hash_range(&mut reader)?, bytes.slice(53..count)),
             MessageId::HASH_REJECT => Self::HashReject(hash_range(&mut reader)?),
-            _ => Self::Unknown { id, payload: bytes.slice(5..) },
+            _ => Self::Unknown { id, payload: bytes.slice(5..count) },
         })
     }
 
@@ -155,6 +164,7 @@ impl Message {
     /// Never for a decoded message; for one made by hand, when its payload exceeds 4 GiB.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let start = out.len();
+        out.reserve(self.encoded_length());
         out.extend_from_slice(&[0; 4]);
         if let Some(id) = self.id() {
             out.push(id.0);
