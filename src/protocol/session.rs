@@ -193,7 +193,9 @@ impl Session {
         }
         let mut haves = self.due_haves();
         while self.peers.any_dirty() {
-            for stream in self.peers.take_dirty() {
+            let mut streams = self.peers.take_dirty();
+            // The peer that became dirty last comes first.
+            for stream in streams.drain(..).rev() {
                 let Some(peer) = self.peers.get_mut(stream) else { continue };
                 peer.dirty = false;
                 if peer.phase == Phase::Open {
@@ -201,12 +203,16 @@ impl Session {
                 }
                 self.core.flush(now, peer);
             }
+            self.peers.reuse(streams);
             haves.clear();
         }
     }
 
     /// Does what a step on one peer means for the others; `except` is serviced in any case.
     fn step_others(&mut self, except: Option<SessionStreamId>) {
+        if self.core.deferred.is_empty() {
+            return;
+        }
         let deferred = std::mem::take(&mut self.core.deferred);
         for (stream, block) in deferred.answered_elsewhere {
             if let Some(peer) = self.peers.get_mut(stream)

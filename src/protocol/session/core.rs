@@ -72,6 +72,12 @@ pub(super) struct Deferred {
     pub(super) answered_elsewhere: Vec<(SessionStreamId, Block)>,
 }
 
+impl Deferred {
+    pub(super) const fn is_empty(&self) -> bool {
+        !self.blocks_freed && self.answered_elsewhere.is_empty()
+    }
+}
+
 /// What has been counted.
 #[derive(Debug, Clone)]
 pub(super) struct Totals {

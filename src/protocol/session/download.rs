@@ -27,6 +27,9 @@ impl Core {
 
     /// Tells a peer of pieces that are new.
     pub(super) fn send_haves(&self, peer: &mut Peer, news: &[PieceIndex]) {
+        if news.is_empty() {
+            return;
+        }
         let profile = &self.config.profile;
         let wanted = |piece: &&PieceIndex| profile.redundant_haves || !peer.pieces().contains(**piece);
         let news: Vec<PieceIndex> = news.iter().filter(wanted).copied().collect();
@@ -188,7 +191,7 @@ impl Core {
         if arrival.block_done {
             self.suspects.note_giver(peer.stream, peer.known_address());
             let others = self.picker.others_asked(coming.block, peer.stream);
-            self.deferred.answered_elsewhere.extend(others.into_iter().map(|other| (other, coming.block)));
+            self.deferred.answered_elsewhere.extend(others.map(|other| (other, coming.block)));
         }
         if ends {
             peer.download.receiving = None;

@@ -403,6 +403,11 @@ impl PeerDownload {
 
     /// Takes this block out of those that are assigned to the peer; whether it was one of them.
     pub(super) fn take_assigned(&mut self, block: Block) -> bool {
+        // Most blocks come in the order in which they were requested.
+        if self.assigned.front() == Some(&block) {
+            self.assigned.pop_front();
+            return true;
+        }
         let at = self.assigned.iter().position(|assigned| *assigned == block);
         at.and_then(|at| self.assigned.remove(at)).is_some()
     }

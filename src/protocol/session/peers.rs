@@ -11,6 +11,8 @@ pub(super) struct Peers {
     peers: BTreeMap<SessionStreamId, Box<Peer>>,
     /// The peers to be serviced, in the order in which they became dirty.
     dirty: Vec<SessionStreamId>,
+    /// The memory of the previous such list, to be used again.
+    spare: Vec<SessionStreamId>,
 }
 
 impl Peers {
@@ -84,9 +86,16 @@ impl Peers {
         idle.for_each(|peer| mark(&mut self.dirty, peer));
     }
 
-    /// The peers to be serviced: the one that became dirty last comes first.
-    pub(super) fn take_dirty(&mut self) -> impl Iterator<Item = SessionStreamId> + use<> {
-        std::mem::take(&mut self.dirty).into_iter().rev()
+    /// The peers to be serviced, in the order in which they became dirty.
+    pub(super) fn take_dirty(&mut self) -> Vec<SessionStreamId> {
+        let spare = std::mem::take(&mut self.spare);
+        std::mem::replace(&mut self.dirty, spare)
+    }
+
+    /// Takes back the memory of a list that [`take_dirty`](Self::take_dirty) gave.
+    pub(super) fn reuse(&mut self, mut list: Vec<SessionStreamId>) {
+        list.clear();
+        self.spare = list;
     }
 }
 

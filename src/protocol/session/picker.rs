@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use smallvec::SmallVec;
-
 use crate::{Block, Geometry, PieceIndex};
 
 use super::SessionStreamId;
@@ -172,10 +170,12 @@ impl Picker {
     }
 
     fn pick_open(&mut self, seeker: &Seeker<'_>, piece: PieceIndex) -> Option<Block> {
-        if !self.open.contains(&piece) || !self.is_open_to(seeker, piece) {
+        // Where the piece is not open, no block of it is left that nobody was asked for.
+        let partial = self.partials.get_mut(&piece)?;
+        debug_assert_eq!(self.open.contains(&piece), partial.unasked() > 0, "{piece:?}");
+        if partial.unasked() == 0 || !seeker.may(piece) || !partial.is_for(seeker.stream) {
             return None;
         }
-        let partial = self.partials.get_mut(&piece)?;
         let number = partial.ask_next(seeker.stream)?;
         if partial.unasked() == 0 {
             self.open.remove(&piece);
@@ -322,10 +322,14 @@ impl Picker {
     }
 
     /// Who else was asked for a block that is whole now.
-    pub(super) fn others_asked(&self, block: Block, but: SessionStreamId) -> SmallVec<[SessionStreamId; 2]> {
+    pub(super) fn others_asked(
+        &self,
+        block: Block,
+        but: SessionStreamId,
+    ) -> impl Iterator<Item = SessionStreamId> + '_ {
         let number = block.begin / self.block_length;
         let asked = self.partials.get(&block.index).map(|partial| partial.asked(number));
-        asked.into_iter().flatten().copied().filter(|&stream| stream != but).collect()
+        asked.into_iter().flatten().copied().filter(move |&stream| stream != but)
     }
 
     /// Whether the piece waits for its hash.

@@ -53,8 +53,11 @@ impl Core {
 
     /// Has blocks read for a peer, as many as can leave soon.
     pub(super) fn load_blocks(&mut self, peer: &mut Peer) {
+        if peer.upload.queue.is_empty() || peer.unsent >= MAX_UNSENT {
+            return;
+        }
+        let mut loading: usize = peer.upload.loading.iter().map(|block| block.length as usize).sum();
         while let Some(&block) = peer.upload.queue.front() {
-            let loading: usize = peer.upload.loading.iter().map(|block| block.length as usize).sum();
             if peer.unsent + loading >= MAX_UNSENT || !self.is_running() {
                 return;
             }
@@ -63,6 +66,7 @@ impl Core {
             }
             peer.upload.queue.pop_front();
             peer.upload.loading.push_back(block);
+            loading += block.length as usize;
             self.outputs.push_back(Output::Load(peer.stream, block));
         }
     }
