@@ -5,7 +5,7 @@
 use std::io::{self, Cursor, Read};
 
 use bittrace_fuzz::Sequence;
-use bittrace_trace::{Capture, Cut, LinkType, Moment, Parsed, parse};
+use bittrace_trace::{Capture, Cut, LinkType, Moment, Parsed, parse, parse_each};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -35,7 +35,11 @@ fn read(reader: impl Read + Send + 'static) -> Result<Said, String> {
     loop {
         match capture.next_packet() {
             Ok(Some(packet)) => {
-                reads(packet.data, parse(packet.link, packet.data));
+                let first = parse(packet.link, packet.data);
+                let mut all = Vec::new();
+                parse_each(packet.link, packet.data, |parsed| all.push(parsed));
+                assert_eq!(all.first(), Some(&first));
+                all.into_iter().for_each(|parsed| reads(packet.data, parsed));
                 packets.push((packet.moment, packet.link, packet.data.to_vec(), packet.original_length));
             }
             Ok(None) => break,

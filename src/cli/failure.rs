@@ -37,16 +37,18 @@ pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
         .any(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-fn hint(error: &anyhow::Error) -> Option<&'static str> {
-    match error.downcast_ref::<TraceError>()? {
+fn hint(error: &anyhow::Error) -> Option<String> {
+    let hint = match error.downcast_ref::<TraceError>()? {
+        TraceError::Foreign { command, .. } => return Some(format!("to get a capture of it: {command}")),
         // Bencoded dictionaries begin with d and a digit, as torrents do: 64 31, 64 38.
         TraceError::NotACapture { begins, .. } if begins.starts_with("64 3") => {
-            Some("it looks like a torrent: try bittrace torrent show")
+            "it looks like a torrent: try bittrace torrent show"
         }
         TraceError::NotACapture { .. } | TraceError::TooShort { .. } => {
-            Some("captures are made by tcpdump -w FILE, dumpcap or Wireshark")
+            "captures are made by tcpdump -w FILE, dumpcap or Wireshark; of what else Wireshark reads, editcap -F pcapng FILE NEW.pcapng makes one"
         }
-        TraceError::Directory { .. } => Some("name the capture files in it, such as DIR/*.pcap"),
-        _ => None,
-    }
+        TraceError::Directory { .. } => "name the capture files in it, such as DIR/*.pcap",
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }

@@ -1,8 +1,8 @@
-//! Capture files as a stream of packets: pcap and pcapng, bare or within gzip or zstd, known by content and
-//! never by name. One packet is lent at a time and nothing is kept of it.
+//! Capture files as a stream of packets: pcap and pcapng, bare or compressed, known by content and never by name. One
+//! packet is lent at a time and nothing is kept of it.
 //!
-//! Blocks are cut out of our own buffer and handed to pcap-parser's slice parsers, not to its readers: those
-//! forget why a read failed and want a whole header in the first read, which a pipe does not promise.
+//! Headers are cut out of our own buffer, and those with options handed to pcap-parser's slice parsers, not to its readers:
+//! these forget why a read failed and want a whole header in the first read, which a pipe does not promise.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,8 +14,10 @@ use bittrace_protocol::{Timestamp, mse};
 use crate::burst::Moment;
 use crate::packet::link::LinkType;
 
+mod byte_order;
 mod compression;
 mod error;
+mod foreign;
 mod input;
 mod pcap;
 mod pcapng;
@@ -25,6 +27,7 @@ mod tests;
 pub use error::TraceError;
 
 use compression::Compression;
+use foreign::ForeignFormat;
 use input::CaptureInput;
 use pcap::Pcap;
 use pcapng::PcapNg;
@@ -126,11 +129,7 @@ impl Capture {
                 _ if Pcap::begins(begins) || PcapNg::begins(begins) => {
                     Ok(Self::begun(name, &layers, begins, Box::new(io::Cursor::new(begins).chain(reader))))
                 }
-                _ => {
-                    let [a, b, c, d] = begins;
-                    let begins = format!("{a:02x} {b:02x} {c:02x} {d:02x}");
-                    Err(TraceError::NotACapture { name, begins, whose })
-                }
+                _ => Err(not_a_capture(name, &layers, begins, &mut reader)),
             };
         }
     }
@@ -220,23 +219,64 @@ impl Capture {
 
     #[inline]
     fn find(&mut self) -> Result<Option<PacketRecord>, Fault> {
-        match &mut self.format {
+        let found = match &mut self.format {
             CaptureFormat::PcapNg(pcapng) => pcapng.next(&mut self.input),
             CaptureFormat::Pcap(pcap) => pcap.next(&mut self.input),
-            CaptureFormat::PcapBegins => {
-                let Some(pcap) = Pcap::open(&mut self.input)? else { return Ok(None) };
-                let found = pcap.next(&mut self.input);
-                self.format = CaptureFormat::Pcap(pcap);
-                found
+            CaptureFormat::PcapBegins => return self.find_first(),
+        };
+        match found {
+            Err(Fault::AnotherCapture) => {
+                self.begin_another();
+                self.find_first()
             }
+            found => found,
         }
+    }
+
+    /// Finds the first packet of a capture, or of one that stands behind it. A capture without packets is passed over.
+    #[cold]
+    fn find_first(&mut self) -> Result<Option<PacketRecord>, Fault> {
+        loop {
+            if matches!(self.format, CaptureFormat::PcapBegins) {
+                let Some(pcap) = Pcap::open(&mut self.input)? else { return Ok(None) };
+                self.format = CaptureFormat::Pcap(pcap);
+            }
+            let found = match &mut self.format {
+                CaptureFormat::PcapNg(pcapng) => pcapng.next(&mut self.input),
+                CaptureFormat::Pcap(pcap) => pcap.next(&mut self.input),
+                CaptureFormat::PcapBegins => continue,
+            };
+            if !matches!(found, Err(Fault::AnotherCapture)) {
+                return found;
+            }
+            self.begin_another();
+        }
+    }
+
+    fn begin_another(&mut self) {
+        let pcapng = PcapNg::section_stands_here(self.input.available());
+        self.format = if pcapng { CaptureFormat::PcapNg(PcapNg::new()) } else { CaptureFormat::PcapBegins };
     }
 
     fn explain(&self, fault: Fault) -> TraceError {
         let name = self.name.clone();
         let compressed = !self.compressed.is_empty();
         match fault {
-            Fault::Corrupt { offset, what } => {
+            Fault::AnotherCapture => TraceError::Corrupt {
+                name,
+                offset: self.input.offset(),
+                whose: whose(compressed),
+                what: "another capture begins here".to_owned(),
+            },
+            Fault::Corrupt { offset, mut what } => {
+                let here = self.input.available();
+                let layer = Compression::of(here).map(Compression::name);
+                let format = ForeignFormat::of(here).map(|format| format.name);
+                if let (true, Some(found)) = (offset == self.input.offset(), layer.or(format)) {
+                    what = format!(
+                        "another file begins here ({found}); unpack both, and join captures with mergecap"
+                    );
+                }
                 TraceError::Corrupt { name, offset, whose: whose(compressed), what }
             }
             Fault::Read(error) => {
@@ -306,8 +346,13 @@ struct PacketRecord {
 
 /// What goes wrong below the level that knows the capture's name.
 enum Fault {
+    /// No fault: what stands at the first available byte is the header of another capture.
+    AnotherCapture,
     Read(io::Error),
-    Corrupt { offset: u64, what: String },
+    Corrupt {
+        offset: u64,
+        what: String,
+    },
 }
 
 impl Fault {
@@ -322,6 +367,27 @@ impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Self {
         Self::Read(error)
     }
+}
+
+/// Says what a file is that begins with `begins` and goes on with what `reader` has.
+fn not_a_capture(
+    name: String,
+    layers: &[Compression],
+    begins: [u8; 4],
+    reader: &mut impl Read,
+) -> TraceError {
+    let mut look = [0; foreign::LOOK];
+    look[..4].copy_from_slice(&begins);
+    // What cannot be read on is told by its first bytes.
+    let more = read_up_to(reader, &mut look[4..]).map_or(0, |(length, _)| length);
+    if let Some(ForeignFormat { name: format, command }) = ForeignFormat::of(&look[..4 + more]) {
+        let within =
+            if layers.is_empty() { String::new() } else { format!(" within {}", layer_names(layers)) };
+        return TraceError::Foreign { name, format, within, command };
+    }
+    let [a, b, c, d] = begins;
+    let begins = format!("{a:02x} {b:02x} {c:02x} {d:02x}");
+    TraceError::NotACapture { name, begins, whose: whose(!layers.is_empty()) }
 }
 
 fn whose(compressed: bool) -> &'static str {

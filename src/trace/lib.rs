@@ -40,7 +40,7 @@ pub use capture::{Capture, CapturedPacket, Cut, TraceError};
 pub use dissect::{ConnectionEnd, Dissected, Dissector};
 pub use expert::rules;
 pub use packet::{
-    Datagram, Defragmenter, FragmentedPacket, IpFragment, LinkType, Parsed, Segment, Whole, parse,
+    Datagram, Defragmenter, FragmentedPacket, IpFragment, LinkType, Parsed, Segment, Whole, parse, parse_each,
 };
 pub use reassembly::{Reassembler, UtpReassembler};
 pub use record::{
@@ -49,4 +49,4 @@ pub use record::{
 };
 pub use recorder::Recorder;
 pub use statistics::Summary;
-pub use trace::{About, Counts, Trace, TraceOptions};
+pub use trace::{About, Counts, Trace, TraceOptions, UnreadLinks};

@@ -4,4 +4,4 @@ pub(crate) mod defrag;
 pub(crate) mod link;
 
 pub use defrag::{Defragmenter, Whole};
-pub use link::{Datagram, FragmentedPacket, IpFragment, LinkType, Parsed, Segment, parse};
+pub use link::{Datagram, FragmentedPacket, IpFragment, LinkType, Parsed, Segment, parse, parse_each};

@@ -18,7 +18,7 @@ use crate::dissect::Dissected;
 use crate::expert::Annotator;
 use ahead::Ahead;
 use reading::CaptureReader;
-pub use reading::{About, Counts};
+pub use reading::{About, Counts, UnreadLinks};
 
 /// What is known of a capture beforehand.
 #[derive(Debug, Clone, Default)]

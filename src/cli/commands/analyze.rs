@@ -10,7 +10,7 @@ use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_trace::record::Severity;
 use bittrace_trace::units::{count, counted};
-use bittrace_trace::{Dissected, Record, Summary, Trace, TraceOptions};
+use bittrace_trace::{Counts, Dissected, Record, Summary, Trace, TraceOptions};
 
 use crate::Exit;
 use crate::args::{AnalyzeArguments, Common, FailOn, Format, ViewName};
@@ -226,10 +226,7 @@ impl<'a> Analysis<'a> {
                 ),
             );
         }
-        if let Some((packets, link)) = trace.counts().unread_link {
-            let text = format!("{name}: {} of link type {link} are not read", counted(packets, "packet"));
-            warn(self.common, &text);
-        }
+        self.tell_unread(&name, trace.counts());
         self.before += summary.records;
         self.closing.add(&name, &trace, &summary, whole && !interrupted());
         if let Some(follower) = &mut reading.follower {
@@ -248,6 +245,28 @@ impl<'a> Analysis<'a> {
         views.write(read, self.format, self.begun == 1, &mut self.output)?;
         self.output.flush()?;
         Ok(())
+    }
+
+    /// Names the packets that cannot be read, and says what to do about them.
+    fn tell_unread(&self, name: &str, counts: Counts) {
+        for (link, packets) in counts.unread_links.iter() {
+            let packets = counted(packets, "packet");
+            let advice = match link.name() {
+                Some(name) if name.starts_with("USER") => {
+                    "if they are really Ethernet or IP, editcap -T ether or editcap -T rawip says so"
+                }
+                Some("WIRESHARK_UPPER_PDU") => "save the packets, not PDUs exported from them",
+                _ => {
+                    "capture on the network interface that carries the IP packets (tcpdump -i INTERFACE -w FILE)"
+                }
+            };
+            warn(self.common, &format!("{name}: {packets} of {link} are not read: {advice}"));
+        }
+        if counts.protected > 0 {
+            let frames = counted(counts.protected, "protected 802.11 frame");
+            let advice = "decipher them first (airdecap-ng -e NETWORK -p PASSPHRASE FILE)";
+            warn(self.common, &format!("{name}: {frames} are not read: {advice}"));
+        }
     }
 
     fn message(&mut self, record: &Record, reading: &mut CaptureReading, trace: &Trace) -> io::Result<()> {

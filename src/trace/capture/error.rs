@@ -62,6 +62,18 @@ pub enum TraceError {
         /// Of what, when not of the file itself.
         whose: &'static str,
     },
+    /// The file is of a kind that another program makes a capture of.
+    #[error("{name}: {format}{within}, not a pcap or pcapng capture")]
+    Foreign {
+        /// The capture, as it was named.
+        name: String,
+        /// What it is.
+        format: &'static str,
+        /// In which compression, when it is in one.
+        within: String,
+        /// The command that converts or unpacks it, for the shell, with `FILE` for its name.
+        command: &'static str,
+    },
     /// The file is compressed more often than is plausible.
     #[error("{name}: compressed more than twice over")]
     TooNested {

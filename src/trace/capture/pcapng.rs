@@ -8,7 +8,9 @@ use pcap_parser::{
     parse_sectionheaderblock,
 };
 
+use super::byte_order::ByteOrder;
 use super::input::CaptureInput;
+use super::pcap::Pcap;
 use super::{Fault, MAX_BLOCK, PacketRecord};
 use crate::packet::link::LinkType;
 
@@ -17,7 +19,7 @@ use clock::InterfaceClock;
 
 /// Where one stands in a pcapng file: its section's byte order and interfaces.
 pub(super) struct PcapNg {
-    order: Order,
+    order: ByteOrder,
     interfaces: Vec<Interface>,
     comments: Vec<String>,
     /// The keys since the packet before.
@@ -36,12 +38,21 @@ struct Interface {
 impl PcapNg {
     /// Whether a file that begins so is of this format.
     pub(super) fn begins(magic: [u8; 4]) -> bool {
-        magic == SECTION_HEADER.to_le_bytes()
+        magic == Self::MAGIC
+    }
+
+    /// How a file of this format begins, in either byte order.
+    pub(super) const MAGIC: [u8; 4] = SECTION_HEADER.to_le_bytes();
+
+    /// Whether a section of this format stands here: its magic numbers.
+    pub(super) fn section_stands_here(bytes: &[u8]) -> bool {
+        bytes.starts_with(&Self::MAGIC)
+            && matches!(bytes.get(8..12), Some([0x4d, 0x3c, 0x2b, 0x1a] | [0x1a, 0x2b, 0x3c, 0x4d]))
     }
 
     pub(super) fn new() -> Self {
         Self {
-            order: Order::Little,
+            order: ByteOrder::Little,
             interfaces: Vec::new(),
             comments: Vec::new(),
             fresh_keys: Vec::new(),
@@ -101,8 +112,8 @@ impl PcapNg {
         let kind = self.order.u32(head, 0);
         if kind == SECTION_HEADER {
             self.order = match head[8..12] {
-                [0x4d, 0x3c, 0x2b, 0x1a] => Order::Little,
-                [0x1a, 0x2b, 0x3c, 0x4d] => Order::Big,
+                [0x4d, 0x3c, 0x2b, 0x1a] => ByteOrder::Little,
+                [0x1a, 0x2b, 0x3c, 0x4d] => ByteOrder::Big,
                 _ => {
                     return Err(Fault::corrupt(
                         input,
@@ -111,7 +122,10 @@ impl PcapNg {
                 }
             };
         }
-        let stated = self.order.u32(head, 4);
+        let (stated, magic) = (self.order.u32(head, 4), [head[0], head[1], head[2], head[3]]);
+        if Pcap::begins(magic) && input.want(Pcap::HEADER)? && Pcap::header_stands_here(input.available()) {
+            return Err(Fault::AnotherCapture);
+        }
         let length = stated as usize;
         if length < SMALLEST_BLOCK || !length.is_multiple_of(4) {
             let what = format!("a block of {stated} bytes, wanted a multiple of 4 from {SMALLEST_BLOCK}");
@@ -171,8 +185,8 @@ impl PcapNg {
 
     fn interface(&mut self, block: &[u8]) -> Result<(), String> {
         let parsed = match self.order {
-            Order::Little => parse_interfacedescriptionblock_le(block),
-            Order::Big => parse_interfacedescriptionblock_be(block),
+            ByteOrder::Little => parse_interfacedescriptionblock_le(block),
+            ByteOrder::Big => parse_interfacedescriptionblock_be(block),
         };
         let Ok((_, interface)) = parsed else {
             return Err(format!("an interface description of {} bytes, wanted at least 20", block.len()));
@@ -187,8 +201,8 @@ impl PcapNg {
                 (OptionCode::IfTsoffset, Ok(value)) if value.len() == 8 => {
                     let (first, second) = (self.order.u32(value, 0), self.order.u32(value, 4));
                     let (high, low) = match self.order {
-                        Order::Little => (second, first),
-                        Order::Big => (first, second),
+                        ByteOrder::Little => (second, first),
+                        ByteOrder::Big => (first, second),
                     };
                     clock.set_offset((u64::from(high) << 32 | u64::from(low)) as i64);
                 }
@@ -298,33 +312,6 @@ fn learn(text: &[u8], fresh: &mut Vec<MseKey>, count: &mut usize) {
     let before = fresh.len();
     fresh.extend(keys_among(text).take(MAX_KEYS - *count));
     *count += fresh.len() - before;
-}
-
-/// The byte order of a section.
-#[derive(Clone, Copy)]
-enum Order {
-    Little,
-    Big,
-}
-
-impl Order {
-    #[inline]
-    fn u32(self, bytes: &[u8], at: usize) -> u32 {
-        let bytes = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
-        match self {
-            Self::Little => u32::from_le_bytes(bytes),
-            Self::Big => u32::from_be_bytes(bytes),
-        }
-    }
-
-    #[inline]
-    fn u16(self, bytes: &[u8], at: usize) -> u16 {
-        let bytes = [bytes[at], bytes[at + 1]];
-        match self {
-            Self::Little => u16::from_le_bytes(bytes),
-            Self::Big => u16::from_be_bytes(bytes),
-        }
-    }
 }
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;

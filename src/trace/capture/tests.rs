@@ -1,3 +1,5 @@
+mod variants;
+
 use std::io::Write;
 use std::sync::mpsc;
 

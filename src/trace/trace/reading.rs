@@ -6,7 +6,7 @@ use super::TraceOptions;
 use crate::capture::{Capture, Cut, TraceError};
 use crate::dissect::{Dissected, Dissector};
 use crate::packet::defrag::Defragmenter;
-use crate::packet::link::{Datagram, Parsed, UNKNOWN_LINK, parse};
+use crate::packet::link::{Datagram, LinkType, PROTECTED, Parsed, UNKNOWN_LINK, parse_each};
 use crate::reassembly::tcp::Reassembler;
 
 /// A capture that is being read, and the stages that its packets pass.
@@ -30,8 +30,32 @@ pub struct Counts {
     pub udp: u64,
     /// Packets that are neither, or cannot be read.
     pub other: u64,
-    /// Of those, packets of a link type that is not read: how many, and the number of the last one's type.
-    pub unread_link: Option<(u64, u32)>,
+    /// Of those, packets of link types that are not read.
+    pub unread_links: UnreadLinks,
+    /// Of those, 802.11 frames that are enciphered.
+    pub protected: u64,
+}
+
+/// The link types of a capture that are not read, and how many packets there are of each: the first four types, which is
+/// more than captures have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UnreadLinks([Option<(LinkType, u64)>; 4]);
+
+impl UnreadLinks {
+    fn count(&mut self, link: LinkType) {
+        for place in &mut self.0 {
+            let (known, packets) = place.get_or_insert((link, 0));
+            if *known == link {
+                *packets += 1;
+                return;
+            }
+        }
+    }
+
+    /// Each type, with its number of packets.
+    pub fn iter(&self) -> impl Iterator<Item = (LinkType, u64)> {
+        self.0.into_iter().flatten()
+    }
 }
 
 impl CaptureReader {
@@ -87,18 +111,21 @@ impl CaptureReader {
             }
             Parsed::Fragment(_) | Parsed::Other(_) => counts.other += 1,
         };
-        match parse(packet.link, packet.data) {
+        parse_each(packet.link, packet.data, |parsed| match parsed {
             Parsed::Fragment(fragment) => match defragmenter.add(moment.at, &fragment) {
                 Some(whole) => carried(whole.parse(), counts),
                 None => counts.other += 1,
             },
             Parsed::Other(UNKNOWN_LINK) => {
                 counts.other += 1;
-                let before = counts.unread_link.map_or(0, |(packets, _)| packets);
-                counts.unread_link = Some((before + 1, packet.link.0));
+                counts.unread_links.count(packet.link);
+            }
+            Parsed::Other(PROTECTED) => {
+                counts.other += 1;
+                counts.protected += 1;
             }
             parsed => carried(parsed, counts),
-        }
+        });
         Ok(true)
     }
 
