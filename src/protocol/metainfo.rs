@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
 use serde_bytes::ByteBuf;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
+use thiserror::Error;
 
-use crate::bencode::{self, Document, View};
+use crate::bencode::{self, Document, IrregularityKind, View};
 use crate::geometry::Geometry;
 use crate::merkle::Hash;
 use crate::{DecodeError, Field, InfoHash, PieceIndex, Value};
@@ -65,8 +65,8 @@ pub struct Metainfo {
     pub http_seeds: Vec<String>,
     /// Nodes of the DHT: host and port (BEP 5, "torrent file extensions").
     pub nodes: Vec<(String, u16)>,
-    /// What does not fit and was passed over, by its offset.
-    pub faults: Vec<DecodeError>,
+    /// What does not fit, by its offset: at most 100.
+    pub faults: Vec<TorrentFault>,
     /// How pieces and files lie in a torrent of version 2 alone.
     aligned: Option<Geometry>,
     /// Whether some files are padding.
@@ -79,6 +79,23 @@ pub struct Metainfo {
     pieces: Vec<u8>,
     /// The info value as it came.
     info: Bytes,
+}
+
+/// Something in a torrent that does not fit, and what is made of it: the torrent can be read all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("at byte {offset}: {what}")]
+pub struct TorrentFault {
+    /// The offset of the byte at fault from the start of the file.
+    pub offset: usize,
+    /// What stands there, and what is made of it.
+    pub what: &'static str,
+}
+
+/// Keeps a fault, while there are few: a hostile torrent could be all faults.
+fn note(faults: &mut Vec<TorrentFault>, offset: usize, what: &'static str) {
+    if faults.len() < MAX_FAULTS {
+        faults.push(TorrentFault { offset, what });
+    }
 }
 
 /// Whose rules a torrent follows.
@@ -106,12 +123,12 @@ impl fmt::Display for Version {
 }
 
 impl Metainfo {
-    /// Reads a torrent file.
+    /// Reads a torrent file. Bytes after its dictionary are passed over.
     ///
     /// # Errors
     /// The offset at which the file is no bencoding, or its info value does not describe pieces and files.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let document = bencode::scan(bytes)?;
+        let (document, end) = bencode::scan_prefix(bytes)?;
         let root = document.root();
         if !root.is_dictionary() {
             return Err(DecodeError::new(0, "a bencoded dictionary"));
@@ -120,6 +137,9 @@ impl Metainfo {
         let mut metainfo = Self::from_info(info)?;
         metainfo.read_outer(&document);
         metainfo.read_layers(document.root());
+        if end < bytes.len() {
+            note(&mut metainfo.faults, end, "bytes after the dictionary: they are passed over");
+        }
         metainfo.faults.sort_by_key(|fault| fault.offset);
         Ok(metainfo)
     }
@@ -131,7 +151,7 @@ impl Metainfo {
     pub fn decode_info(bytes: &[u8]) -> Result<Self, DecodeError> {
         let document = bencode::scan(bytes)?;
         let mut metainfo = Self::from_info(document.root())?;
-        metainfo.faults.extend(irregularities(&document));
+        irregularities(&document, &mut metainfo.faults);
         Ok(metainfo)
     }
 
@@ -199,8 +219,11 @@ impl Metainfo {
     /// # Errors
     /// The offset at which the bytes are no bencoding.
     pub fn fields(bytes: &[u8]) -> Result<Vec<Field>, DecodeError> {
-        let document = bencode::scan(bytes)?;
+        let (document, end) = bencode::scan_prefix(bytes)?;
         let mut fields = document.root().fields(&|_, _| None);
+        if end < bytes.len() {
+            fields.push(Field::content("trailing", end..bytes.len(), Value::Payload(end..bytes.len())));
+        }
         let pieces = document.root().get(b"info").and_then(|info| info.get(b"pieces")?.content_span());
         let info = fields.iter_mut().find(|field| field.name == "info");
         if let (Some(pieces), Some(info)) = (pieces, info)
@@ -220,18 +243,20 @@ impl Metainfo {
         let is_v1 = matches!(version, Version::V1 | Version::Hybrid);
         let piece_length = piece_length(info)?;
         let mut faults = Vec::new();
-        let name =
-            info.get(b"name").and_then(View::bytes).map(|name| Name(name.to_vec())).unwrap_or_default();
+        let (name, at) = preferred_name(info, &mut faults);
         if !name.is_safe() {
-            let at = info.get(b"name").map_or(start, |name| name.span().start);
-            faults.push(DecodeError::new(at, "a name that is a plain file name"));
+            let what = "a name that is not a plain file name: it is changed where files are stored";
+            note(&mut faults, at, what);
         }
         let mut files = match version {
             Version::V1 | Version::Hybrid => files::v1(info, &name, &mut faults)?,
-            Version::V2 => files::v2(info)?,
+            Version::V2 => files::v2(info, &mut faults)?,
             // Its rules are not known: what looks like a file tree is shown.
-            Version::Later(_) => files::v2(info).unwrap_or_default(),
+            Version::Later(_) => files::v2(info, &mut faults).unwrap_or_default(),
         };
+        if version == Version::V2 {
+            files.iter_mut().for_each(|file| file.attributes.retain(|&attribute| attribute != b'p'));
+        }
         let total = files.iter().try_fold(0_u64, |total, file| total.checked_add(file.length));
         if total.is_none() {
             return Err(DecodeError::new(start, "files of less than 2^64 bytes together"));
@@ -288,38 +313,56 @@ impl Metainfo {
     /// Reads what stands beside the info value. None of it can make a torrent unreadable.
     fn read_outer(&mut self, document: &Document<'_>) {
         let root = document.root();
-        let mut faults = irregularities(document);
+        let mut faults = std::mem::take(&mut self.faults);
+        irregularities(document, &mut faults);
         let mut read_text = |key: &[u8]| {
             let value = root.get(key)?;
             text(value).or_else(|| {
-                faults.push(DecodeError::new(value.span().start, "a string"));
+                note(&mut faults, value.span().start, "a value that is not a string: it is passed over");
                 None
             })
         };
-        self.announce = read_text(b"announce");
         self.created_by = read_text(b"created by");
         self.comment = read_text(b"comment");
         self.encoding = read_text(b"encoding");
-        self.creation_date = root.get(b"creation date").and_then(View::integer);
+        if let Some(value) = root.get(b"creation date") {
+            self.creation_date = value.integer();
+            if self.creation_date.is_none() {
+                let what = "a creation date that is not a number of 64 bits: it is passed over";
+                note(&mut faults, value.span().start, what);
+            }
+        }
+        if let Some(value) = root.get(b"announce") {
+            self.announce = url(value, &mut faults);
+        }
         if let Some(value) = root.get(b"announce-list") {
-            let tiers: Vec<Vec<ByteBuf>> = typed(value, "a list of lists of trackers", &mut faults);
-            self.announce_list =
-                tiers.iter().filter(|tier| !tier.is_empty()).map(|tier| texts(tier)).collect();
+            self.announce_list = tiers(value, &mut faults);
+            if self.announce_list.is_empty() {
+                let what = match self.announce {
+                    Some(_) => "an announce-list without a tracker: announce counts",
+                    None => "an announce-list without a tracker",
+                };
+                note(&mut faults, value.span().start, what);
+            }
         }
         for (key, urls) in [(&b"url-list"[..], &mut self.url_list), (b"httpseeds", &mut self.http_seeds)] {
-            // One URL may stand without a list around it (BEP 19).
-            match root.get(key) {
-                Some(value) if value.bytes() == Some(b"") => {}
-                Some(value) if value.bytes().is_some() => urls.extend(text(value)),
-                Some(value) => *urls = texts(&typed::<Vec<ByteBuf>>(value, "a list of URLs", &mut faults)),
-                None => {}
+            let Some(value) = root.get(key) else { continue };
+            // One URL may stand without a list around it (BEP 19); without any, many programs write an empty string.
+            match value.items() {
+                Some(items) => urls.extend(items.filter_map(|item| url(item, &mut faults))),
+                None if value.bytes() == Some(b"") => {}
+                None => urls.extend(url(value, &mut faults)),
             }
         }
         if let Some(value) = root.get(b"nodes") {
-            let nodes: Vec<(ByteBuf, u16)> = typed(value, "a list of hosts with ports", &mut faults);
+            let nodes: Vec<(ByteBuf, u16)> = serde_bencode::from_bytes(value.raw()).unwrap_or_else(|_| {
+                let what = "nodes that are not a list of hosts with ports: they are passed over";
+                note(&mut faults, value.span().start, what);
+                Vec::new()
+            });
             self.nodes = nodes.iter().map(|(host, port)| (lossy(host), *port)).collect();
         }
-        self.faults.extend(faults);
+        self.faults = faults;
     }
 }
 
@@ -363,46 +406,92 @@ fn hashes<'d>(info: View<'d>, geometry: &Geometry) -> Result<&'d [u8], DecodeErr
     Ok(pieces)
 }
 
+/// The name, and the offset where it stands: `name.utf-8`, which some programs write beside a `name` in another encoding,
+/// else `name`.
+fn preferred_name(info: View<'_>, faults: &mut Vec<TorrentFault>) -> (Name, usize) {
+    if let Some(value) = info.get(b"name.utf-8") {
+        match value.text() {
+            Some(name) if !name.is_empty() => return (Name(name.into()), value.span().start),
+            _ => note(faults, value.span().start, "a name.utf-8 that is not UTF-8: name is used"),
+        }
+    }
+    match info.get(b"name") {
+        Some(value) => (Name(value.bytes().unwrap_or_default().to_vec()), value.span().start),
+        None => (Name::default(), info.span().start),
+    }
+}
+
+/// The tiers of trackers (BEP 12) that have one.
+fn tiers(value: View<'_>, faults: &mut Vec<TorrentFault>) -> Vec<Vec<String>> {
+    let mut tiers = Vec::new();
+    for tier in value.items().into_iter().flatten() {
+        let Some(urls) = tier.items() else {
+            let what = "a value in the announce-list that is not a list of URLs: it is passed over";
+            note(faults, tier.span().start, what);
+            continue;
+        };
+        let urls: Vec<String> = urls.filter_map(|item| url(item, faults)).collect();
+        if !urls.is_empty() {
+            tiers.push(urls);
+        }
+    }
+    tiers
+}
+
+/// A URL without the spaces and line breaks around it.
+fn url(value: View<'_>, faults: &mut Vec<TorrentFault>) -> Option<String> {
+    let at = value.span().start;
+    let Some(text) = text(value) else {
+        note(faults, at, "a value that is not a URL: it is passed over");
+        return None;
+    };
+    let url = text.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\0');
+    if url.is_empty() {
+        note(faults, at, "an empty URL: it is passed over");
+        return None;
+    }
+    if url.len() < text.len() {
+        note(faults, at, "spaces around a URL: they are passed over");
+    }
+    Some(url.to_owned())
+}
+
 /// BEP 52 has one file at the top, called as the torrent, where BEP 3 has a `length`.
 fn is_single_file(info: View<'_>, is_v1: bool, files: &[File]) -> bool {
     if is_v1 {
-        return info.get(b"length").is_some();
+        return files::list(info).is_none();
     }
     matches!(files, [file] if file.path.len() == 1)
-}
-
-/// A value by its type; the type's default, and a fault, where it is of another. The scan has bounded its
-/// depth.
-fn typed<T: DeserializeOwned + Default>(
-    value: View<'_>,
-    wanted: &'static str,
-    faults: &mut Vec<DecodeError>,
-) -> T {
-    serde_bencode::from_bytes(value.raw()).unwrap_or_else(|_| {
-        faults.push(DecodeError::new(value.span().start, wanted));
-        T::default()
-    })
 }
 
 fn text(value: View<'_>) -> Option<String> {
     value.bytes().map(lossy)
 }
 
-fn texts(values: &[ByteBuf]) -> Vec<String> {
-    values.iter().map(|value| lossy(value)).collect()
-}
-
 fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn irregularities(document: &Document<'_>) -> Vec<DecodeError> {
-    let found = document.irregularities().iter();
-    found.map(|found| DecodeError::new(found.offset, found.kind.wanted())).collect()
+fn irregularities(document: &Document<'_>, faults: &mut Vec<TorrentFault>) {
+    for found in document.irregularities() {
+        let what = match found.kind {
+            IrregularityKind::UnsortedKey => "a key that sorts before the key in front of it",
+            IrregularityKind::DuplicateKey => "a key that its dictionary has already: the first counts",
+            IrregularityKind::LeadingZero => "a number with leading zeros",
+            IrregularityKind::NegativeZero => "a zero with a sign",
+        };
+        note(faults, found.offset, what);
+    }
 }
+
+/// How many faults are kept.
+const MAX_FAULTS: usize = 100;
 
 /// The bytes of a SHA-1.
 const HASH: usize = 20;
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod fault_tests;

@@ -27,7 +27,7 @@ use crate::Exit;
 use crate::args::{self, Common, Comparing};
 use crate::commands::diff;
 use crate::commands::profile::own_profile;
-use crate::commands::torrent::write_contents;
+use crate::commands::torrent::{warn_of_faults, write_contents};
 use crate::failure::warn;
 use crate::interrupt::interrupted;
 use crate::print::output::{Look, Output};
@@ -61,6 +61,7 @@ pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, mut outpu
         write_contents(&metainfo, output.look, &mut contents)?;
         tolerate_broken_pipe(output.write_all(&contents).and_then(|()| output.flush()))?;
     }
+    warn_of_faults(&arguments.torrent, &metainfo, common);
     if metainfo.trackers().iter().all(Vec::is_empty) {
         if arguments.single_peer {
             bail!("{}: names no tracker: there is nobody to ask for peers", arguments.torrent);

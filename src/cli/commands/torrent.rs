@@ -10,6 +10,7 @@ use bittrace_trace::units::{count, counted, size};
 use serde_json::{Map, Value, json};
 
 use crate::args::{Common, TorrentFormat, TorrentShow};
+use crate::failure::warn;
 use crate::print::json::write_line;
 use crate::print::output::{Look, Output, styles};
 use crate::print::page::Page;
@@ -123,8 +124,7 @@ impl Sheet<'_> {
         self.files(out)?;
         self.values(fields, out)?;
         for fault in &self.metainfo.faults {
-            let text = format!("at byte {}: wanted {}", fault.offset, fault.wanted);
-            writeln!(out, "{}", self.look.paint(styles::WARN, &text))?;
+            writeln!(out, "{}", self.look.paint(styles::WARN, &fault.to_string()))?;
         }
         Ok(())
     }
@@ -231,9 +231,7 @@ fn facts(metainfo: &Metainfo) -> Vec<(&'static str, String)> {
     {
         facts.push(("last piece", size(u64::from(bytes))));
     }
-    facts.extend(
-        metainfo.creation_date.map(|seconds| ("made", rfc3339(Timestamp::from_secs_nanos(seconds, 0)))),
-    );
+    facts.extend(metainfo.creation_date.map(|seconds| ("made", date(seconds))));
     let texts = [
         ("made by", &metainfo.created_by),
         ("comment", &metainfo.comment),
@@ -248,6 +246,27 @@ fn facts(metainfo: &Metainfo) -> Vec<(&'static str, String)> {
     facts.extend(metainfo.http_seeds.iter().map(|url| ("http seed", url.clone())));
     facts.extend(metainfo.nodes.iter().map(|(host, port)| ("DHT node", format!("{host}:{port}"))));
     facts
+}
+
+/// A moment in seconds since 1970; the number itself where it is no date that a torrent can have.
+fn date(seconds: i64) -> String {
+    let moment = Timestamp::from_secs_nanos(seconds, 0);
+    if seconds < 0 || i128::from(moment.as_nanos()) != i128::from(seconds) * 1_000_000_000 {
+        return seconds.to_string();
+    }
+    rfc3339(moment)
+}
+
+/// Tells of the first faults of a torrent that is used.
+pub(crate) fn warn_of_faults(name: &str, metainfo: &Metainfo, common: Common) {
+    const TOLD: usize = 5;
+    for fault in metainfo.faults.iter().take(TOLD) {
+        warn(common, &format!("{name}: {fault}"));
+    }
+    if let Some(more) = metainfo.faults.len().checked_sub(TOLD).filter(|&more| more > 0) {
+        let more = counted(more as u64, "more fault");
+        warn(common, &format!("{name}: {more}; bittrace torrent show tells all"));
+    }
 }
 
 fn path(metainfo: &Metainfo, file: &File) -> String {

@@ -3,8 +3,7 @@
 
 use std::fmt;
 
-use serde_bytes::ByteBuf;
-
+use super::{TorrentFault, note};
 use crate::DecodeError;
 use crate::bencode::View;
 
@@ -37,6 +36,11 @@ impl Name {
     pub fn is_safe(&self) -> bool {
         !matches!(self.0.as_slice(), b"" | b"." | b"..")
             && !self.0.iter().any(|byte| matches!(byte, b'/' | b'\\' | 0))
+    }
+
+    /// Whether it is text in UTF-8.
+    pub(super) fn is_utf8(&self) -> bool {
+        std::str::from_utf8(&self.0).is_ok()
     }
 }
 
@@ -75,7 +79,10 @@ impl File {
             md5sum: bytes(b"md5sum").map(|sum| String::from_utf8_lossy(sum).into_owned()),
             sha1: bytes(b"sha1").and_then(|sum| sum.try_into().ok()),
             symlink: view.get(b"symlink path").and_then(path),
-            pieces_root: bytes(b"pieces root").and_then(|root| root.try_into().ok()),
+            // A root of zeros alone is the hash of nothing.
+            pieces_root: bytes(b"pieces root")
+                .and_then(|root| root.try_into().ok())
+                .filter(|root| *root != [0; 32]),
             ..Self::default()
         }
     }
@@ -85,37 +92,30 @@ impl File {
 pub(super) fn v1(
     info: View<'_>,
     name: &Name,
-    faults: &mut Vec<DecodeError>,
+    faults: &mut Vec<TorrentFault>,
 ) -> Result<Vec<File>, DecodeError> {
     let start = info.span().start;
-    let list = match (info.get(b"length"), info.get(b"files")) {
-        (Some(_), None) => {
-            let file = File { path: vec![name.clone()], length: length(info)?, ..File::described(info) };
-            return Ok(vec![file]);
+    let Some(list) = list(info) else {
+        if info.get(b"length").is_none() {
+            return Err(match info.get(b"files") {
+                Some(files) => DecodeError::new(files.span().start, "a list of files"),
+                None => DecodeError::new(start, "an info dictionary with length or files"),
+            });
         }
-        (None, Some(list)) => list,
-        (Some(_), Some(list)) => {
-            return Err(DecodeError::new(list.span().start, "either length or files, not both"));
-        }
-        (None, None) => return Err(DecodeError::new(start, "an info dictionary with length or files")),
+        let file = File { path: vec![name.clone()], length: length(info)?, ..File::described(info) };
+        return Ok(vec![file]);
     };
-    let items = list.items().ok_or(DecodeError::new(list.span().start, "a list of files"))?;
-    let mut files = Vec::with_capacity(items.len());
+    if let Some(length) = info.get(b"length") {
+        note(faults, length.span().start, "a length beside files: files counts");
+    }
+    let items = list.items().into_iter().flatten();
+    let mut files = Vec::with_capacity(items.size_hint().0);
     for item in items {
         let at = item.span().start;
         let described = File::described(item);
-        let path = match item.get(b"path") {
-            Some(value) => {
-                path(value).ok_or(DecodeError::new(value.span().start, "a path in a list of strings"))?
-            }
-            None => Vec::new(),
-        };
-        // A link has no bytes, and may come without a length; a padding file may come without a path (BEP
-        // 47).
-        let length = match item.get(b"length") {
-            None if described.is_symlink() => 0,
-            _ => length(item)?,
-        };
+        let path = preferred_path(item, faults)?;
+        // A link has no bytes, whatever its length; a padding file may come without a path (BEP 47).
+        let length = length_of(item, &described, faults)?;
         let file = match path.is_empty() {
             true if described.is_padding() => {
                 let path = vec![Name(b".pad".to_vec()), Name(length.to_string().into_bytes())];
@@ -125,48 +125,77 @@ pub(super) fn v1(
             false => File { path, length, ..described },
         };
         if !file.is_safe() {
-            faults.push(DecodeError::new(at, "a path of plain file names"));
+            note(
+                faults,
+                at,
+                "a path that is not of plain file names: it is changed where the file is stored",
+            );
         }
         files.push(file);
     }
     Ok(files)
 }
 
+/// The list of files of BEP 3, which counts where there is a `length` beside it; not an empty one.
+pub(super) fn list(info: View<'_>) -> Option<View<'_>> {
+    let list = info.get(b"files")?;
+    let count = list.items()?.len();
+    (count > 0 || info.get(b"length").is_none()).then_some(list)
+}
+
 /// The files of BEP 52: a tree whose leaves stand under an empty key.
-pub(super) fn v2(info: View<'_>) -> Result<Vec<File>, DecodeError> {
+pub(super) fn v2(info: View<'_>, faults: &mut Vec<TorrentFault>) -> Result<Vec<File>, DecodeError> {
     let start = info.span().start;
     let tree =
         info.get(b"file tree").ok_or(DecodeError::new(start, "an info dictionary with a file tree"))?;
-    let mut walk = Walk { path: Vec::new(), path_bytes: 0, files: Vec::new(), kept_bytes: 0 };
+    let mut walk = Walk { path: Vec::new(), path_bytes: 0, files: Vec::new(), kept_bytes: 0, faults };
     walk.folder(tree)?;
     Ok(walk.files)
 }
 
-/// Gives the files of BEP 3 the roots that the file tree has for them; padding has none. Whether the tree describes the
-/// same files in the same order, as it must (BEP 52, "Upgrade Path"). `single` is that the torrent is one file.
-pub(super) fn join(files: &mut [File], tree: &[File], single: bool) -> bool {
-    let is_same = |(file, described): (&File, &File)| {
-        file.length == described.length && (single || file.path == described.path)
-    };
+/// How the file tree of a hybrid torrent fits its list of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Joined {
+    /// The same files in the same order, as it must (BEP 52, "Upgrade Path").
+    Same,
+    /// One file on either side, of two names.
+    Renamed,
+    /// Files of the same lengths in the same order, of which some have other names.
+    OtherNames,
+    /// Other files, or another order.
+    Other,
+}
+
+/// Gives the files of BEP 3 the roots that the file tree has for them, where it is clear which is which; padding has
+/// none. `single` is that the torrent is one file.
+pub(super) fn join(files: &mut [File], tree: &[File], single: bool) -> Joined {
     let real = || files.iter().filter(|file| !file.is_padding());
-    if real().count() != tree.len() || !real().zip(tree).all(is_same) {
-        return false;
+    let described = || tree.iter().filter(|file| !file.is_padding());
+    if real().count() != described().count()
+        || !real().zip(described()).all(|(one, other)| one.length == other.length)
+    {
+        return Joined::Other;
     }
-    for (file, described) in files.iter_mut().filter(|file| !file.is_padding()).zip(tree) {
+    let same_names = real().zip(described()).all(|(one, other)| one.path == other.path);
+    if !same_names && !single {
+        return Joined::OtherNames;
+    }
+    for (file, described) in files.iter_mut().filter(|file| !file.is_padding()).zip(described()) {
         file.pieces_root = described.pieces_root;
     }
-    true
+    if same_names { Joined::Same } else { Joined::Renamed }
 }
 
 /// A way through a file tree.
-struct Walk {
+struct Walk<'f> {
     path: Vec<Name>,
     path_bytes: usize,
     files: Vec<File>,
     kept_bytes: usize,
+    faults: &'f mut Vec<TorrentFault>,
 }
 
-impl Walk {
+impl Walk<'_> {
     /// Adds the files of a folder. The scan has bounded how deep it can go.
     fn folder(&mut self, folder: View<'_>) -> Result<(), DecodeError> {
         let at = folder.span().start;
@@ -195,13 +224,33 @@ impl Walk {
             return Err(DecodeError::new(at, "paths of at most 256 MiB together"));
         }
         let described = File::described(view);
-        let length = match view.get(b"length") {
-            None if described.is_symlink() => 0,
-            _ => length(view)?,
-        };
-        self.files.push(File { path: self.path.clone(), length, ..described });
+        let length = length_of(view, &described, self.faults)?;
+        let start = view.span().start;
+        if described.is_padding() {
+            note(self.faults, start, "attr p in a file tree, which has no padding (BEP 52)");
+        } else if length > 0 && described.pieces_root.is_none() {
+            let what = "a file without the root of its hash tree, or with one of zeros: its pieces cannot be checked";
+            note(self.faults, start, what);
+        }
+        let file = File { path: self.path.clone(), length, ..described };
+        if !file.is_safe() {
+            let what = "a path that is not of plain file names: it is changed where the file is stored";
+            note(self.faults, start, what);
+        }
+        self.files.push(file);
         Ok(())
     }
+}
+
+/// The length of an entry: 0 for a link, which has no bytes in the torrent (BEP 47).
+fn length_of(view: View<'_>, described: &File, faults: &mut Vec<TorrentFault>) -> Result<u64, DecodeError> {
+    if !described.is_symlink() {
+        return length(view);
+    }
+    if let Some(length) = view.get(b"length").filter(|length| length.unsigned() != Some(0)) {
+        note(faults, length.span().start, "a length of a link, which has no bytes (BEP 47): it counts 0");
+    }
+    Ok(0)
 }
 
 fn length(view: View<'_>) -> Result<u64, DecodeError> {
@@ -210,9 +259,23 @@ fn length(view: View<'_>) -> Result<u64, DecodeError> {
     value.unsigned().ok_or(DecodeError::new(value.span().start, "a length from 0 to 2^64 - 1"))
 }
 
+/// The path of an entry of BEP 3: `path.utf-8`, which some programs write beside a `path` in another encoding, else
+/// `path`; empty where there is neither.
+fn preferred_path(item: View<'_>, faults: &mut Vec<TorrentFault>) -> Result<Vec<Name>, DecodeError> {
+    if let Some(value) = item.get(b"path.utf-8") {
+        match path(value).filter(|path| !path.is_empty() && path.iter().all(Name::is_utf8)) {
+            Some(path) => return Ok(path),
+            None => {
+                note(faults, value.span().start, "a path.utf-8 that is not a list of UTF-8: path is used")
+            }
+        }
+    }
+    let Some(value) = item.get(b"path") else { return Ok(Vec::new()) };
+    path(value).ok_or(DecodeError::new(value.span().start, "a path in a list of strings"))
+}
+
 fn path(value: View<'_>) -> Option<Vec<Name>> {
-    let parts: Vec<ByteBuf> = serde_bencode::from_bytes(value.raw()).ok()?;
-    Some(parts.into_iter().map(|part| Name(part.into_vec())).collect())
+    value.items()?.map(|part| Some(Name(part.bytes()?.to_vec()))).collect()
 }
 
 /// Far beyond any real torrent: a million files with paths of 256 bytes.

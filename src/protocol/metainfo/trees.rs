@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use sha1::Sha1;
 use sha2::Digest;
 
-use super::{File, Metainfo, files};
+use super::files::Joined;
+use super::{File, Metainfo, TorrentFault, files, note};
+use crate::PieceIndex;
 use crate::bencode::View;
 use crate::geometry::Geometry;
 use crate::merkle::{self, Hash, LEAF};
-use crate::{DecodeError, PieceIndex};
 
 /// A piece in the hash tree of its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,21 +142,23 @@ impl Metainfo {
             let length =
                 <Hash>::try_from(entry.key).ok().and_then(|root| lengths.get(&root).map(|of| (root, of)));
             let Some((root, length)) = length else {
-                self.faults.push(DecodeError::new(at, "piece layers of the torrent's files only"));
+                note(&mut self.faults, at, "a piece layer of no file of this torrent: it is passed over");
                 continue;
             };
             let hashes = entry.value.bytes().unwrap_or_default();
             let (nodes, rest) = hashes.as_chunks();
             if nodes.len() as u64 != length.div_ceil(piece_length) || !rest.is_empty() {
-                self.faults.push(DecodeError::new(at, "a hash of 32 bytes for each piece of the file"));
+                let what = "a piece layer without 32 bytes for each piece of its file: it is passed over";
+                note(&mut self.faults, at, what);
             } else if merkle::root_of_layer(layer, nodes.iter().copied()) != Some(root) {
-                self.faults.push(DecodeError::new(at, "a piece layer that has the root of its file"));
+                let what = "a piece layer that does not lead to the root of its file: it is passed over";
+                note(&mut self.faults, at, what);
             } else {
                 self.layers.insert(root, hashes.to_vec());
             }
         }
         if lengths.keys().any(|root| !self.layers.contains_key(root)) {
-            self.faults.push(DecodeError::new(at, "the piece layer of every file larger than a piece"));
+            note(&mut self.faults, at, "no piece layer, or none that fits, for a file larger than a piece");
         }
     }
 }
@@ -165,12 +168,12 @@ pub(super) fn aligned(
     info: View<'_>,
     piece_length: u32,
     files: &[File],
-    faults: &mut Vec<DecodeError>,
+    faults: &mut Vec<TorrentFault>,
 ) -> (Option<Geometry>, bool) {
     let geometry = Geometry::aligned(piece_length, files.iter().map(|file| file.length));
     if geometry.is_none() {
-        let wanted = "files of less than 2^32 pieces together";
-        faults.push(DecodeError::new(info.span().start, wanted));
+        let what = "files of 2^32 pieces or more together: where pieces lie is not known";
+        note(faults, info.span().start, what);
     }
     (geometry, fits(info, piece_length, faults))
 }
@@ -180,18 +183,32 @@ pub(super) fn joined(
     info: View<'_>,
     piece_length: u32,
     files: &mut [File],
-    faults: &mut Vec<DecodeError>,
+    faults: &mut Vec<TorrentFault>,
 ) -> bool {
-    let single = info.get(b"length").is_some();
+    let single = files::list(info).is_none();
     let at = info.get(b"file tree").map_or(info.span().start, |tree| tree.span().start);
-    match files::v2(info) {
-        Ok(tree) if files::join(files, &tree, single) => {}
-        Ok(_) => {
-            faults.push(DecodeError::new(at, "a file tree of the same files in the same order"));
+    let tree = match files::v2(info, faults) {
+        Ok(tree) => tree,
+        Err(error) => {
+            note(faults, error.offset, "a file tree that cannot be read: the files of version 1 count");
             return false;
         }
-        Err(fault) => {
-            faults.push(fault);
+    };
+    match files::join(files, &tree, single) {
+        Joined::Same => {}
+        Joined::Renamed => {
+            note(faults, at, "another name in the file tree than in name: that in name is used")
+        }
+        Joined::OtherNames => {
+            let what =
+                "other names in the file tree than in files: those in files are used, hash trees are not";
+            note(faults, at, what);
+            return false;
+        }
+        Joined::Other => {
+            let what =
+                "other files in the file tree than those of version 1, which count: hash trees are not used";
+            note(faults, at, what);
             return false;
         }
     }
@@ -204,18 +221,21 @@ pub(super) fn joined(
             || geometry.file_start(number).is_some_and(|at| at % length == 0)
     };
     if !files.iter().enumerate().all(begins_piece) {
-        faults.push(DecodeError::new(at, "files that begin a piece each, with padding before them"));
+        let what =
+            "files that do not begin a piece each, as both versions together want: hash trees are not used";
+        note(faults, at, what);
         return false;
     }
     fits(info, piece_length, faults)
 }
 
 /// Whether nodes of hash trees can stand for pieces.
-fn fits(info: View<'_>, piece_length: u32, faults: &mut Vec<DecodeError>) -> bool {
+fn fits(info: View<'_>, piece_length: u32, faults: &mut Vec<TorrentFault>) -> bool {
     let fits = layer(piece_length).is_some();
     if !fits {
         let at = info.get(b"piece length").map_or(info.span().start, |value| value.span().start);
-        faults.push(DecodeError::new(at, "a piece length that is a power of two from 16 KiB"));
+        let what = "a piece length that is not a power of two from 16 KiB: hash trees are not used";
+        note(faults, at, what);
     }
     fits
 }

@@ -99,7 +99,7 @@ fn write_peers(
 /// A copy of a torrent file whose only tracker is at `url`: the info value as it stands, so that its hash stays, and
 /// nothing that would lead elsewhere. `None` where the bytes are no torrent file.
 pub(crate) fn recast_torrent(file: &[u8], url: &str) -> Option<Vec<u8>> {
-    let document = bencode::scan(file).ok()?;
+    let (document, _) = bencode::scan_prefix(file).ok()?;
     let info = document.root().get(b"info")?.raw();
     // The only other entry that belongs to the content (BEP 52).
     let layers = document.root().get(b"piece layers");

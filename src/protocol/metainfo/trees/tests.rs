@@ -45,7 +45,7 @@ fn layers(root: Hash, hashes: &[u8]) -> Vec<u8> {
 }
 
 fn faults(torrent: &Metainfo) -> Vec<&'static str> {
-    torrent.faults.iter().map(|fault| fault.wanted).collect()
+    torrent.faults.iter().map(|fault| fault.what).collect()
 }
 
 #[test]
@@ -78,12 +78,18 @@ fn piece_layers_that_do_not_have_their_root_are_passed_over() {
     let (_, hashes, root) = large();
     let mut wrong = hashes.clone();
     wrong[40] ^= 1;
-    let missing = "the piece layer of every file larger than a piece";
+    let missing = "no piece layer, or none that fits, for a file larger than a piece";
     for (outer, wanted) in [
-        (layers(root, &wrong), "a piece layer that has the root of its file"),
-        (layers(root, &hashes[..64]), "a hash of 32 bytes for each piece of the file"),
-        (layers(root, &hashes[..95]), "a hash of 32 bytes for each piece of the file"),
-        (layers([7; 32], &hashes), "piece layers of the torrent's files only"),
+        (layers(root, &wrong), "a piece layer that does not lead to the root of its file: it is passed over"),
+        (
+            layers(root, &hashes[..64]),
+            "a piece layer without 32 bytes for each piece of its file: it is passed over",
+        ),
+        (
+            layers(root, &hashes[..95]),
+            "a piece layer without 32 bytes for each piece of its file: it is passed over",
+        ),
+        (layers([7; 32], &hashes), "a piece layer of no file of this torrent: it is passed over"),
     ] {
         let torrent = torrent(&outer);
         assert!(faults(&torrent).contains(&wanted) && faults(&torrent).contains(&missing), "{wanted}");
@@ -121,9 +127,15 @@ fn hybrid_torrents_have_trees_where_both_descriptions_agree() {
     assert_eq!(torrent.tree_piece(PieceIndex(2)).map(|piece| (piece.root, piece.number)), Some(([2; 32], 1)));
     assert_eq!(torrent.check_of(PieceIndex(2)), Some(PieceHash::Sha1([b'h'; 20])));
     let other = hybrid(32_759, "c");
-    assert_eq!(faults(&other), ["a file tree of the same files in the same order"]);
+    assert_eq!(
+        faults(&other),
+        ["other names in the file tree than in files: those in files are used, hash trees are not"]
+    );
     let shifted = hybrid(32_758, "a");
-    assert_eq!(faults(&shifted), ["files that begin a piece each, with padding before them"]);
+    assert_eq!(
+        faults(&shifted),
+        ["files that do not begin a piece each, as both versions together want: hash trees are not used"]
+    );
     assert!(other.tree_piece(PieceIndex(2)).is_none() && shifted.tree_piece(PieceIndex(2)).is_none());
 }
 
