@@ -3,6 +3,9 @@
 //! The scan runs before anything else looks at bencoded bytes: it is strict about syntax, bounded in
 //! depth, and copies nothing. What is readable but not canonical (keys out of order, leading zeros) is
 //! kept and listed, since an info hash is taken over the bytes as they came.
+//!
+//! What the scan keeps is a row of 12 bytes a value, in the order of the bytes: two bytes make a value, so a hostile
+//! document costs six times its size.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -20,7 +23,7 @@ pub use writer::{DictionaryWriter, Writer, dictionary};
 /// a hundred is nobody's.
 pub const MAX_DEPTH: usize = 128;
 
-/// How many values a document may have. The largest real ones, torrents of some 100,000 files, have
+/// How many values a document may have, keys not counted. The largest real ones, torrents of some 100,000 files, have
 /// under a million; two bytes make a value, so the bound is what keeps a hostile document small.
 pub const MAX_VALUES: usize = 4_000_000;
 
@@ -28,7 +31,7 @@ pub const MAX_VALUES: usize = 4_000_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document<'a> {
     source: &'a [u8],
-    root: Item,
+    nodes: Vec<Node>,
     irregularities: Vec<Irregularity>,
 }
 
@@ -85,16 +88,21 @@ pub fn scan(bytes: &[u8]) -> Result<Document<'_>, DecodeError> {
 /// # Errors
 /// As for [`scan`], except that bytes may follow.
 pub fn scan_prefix(bytes: &[u8]) -> Result<(Document<'_>, usize), DecodeError> {
-    let mut scanner = Scanner { source: bytes, at: 0, values: 0, irregularities: Vec::new() };
-    let root = scanner.value(0)?;
-    let end = scanner.at;
-    Ok((Document { source: bytes, root, irregularities: scanner.irregularities }, end))
+    // Places are kept in 32 bits.
+    if u32::try_from(bytes.len()).is_err() {
+        return Err(DecodeError::new(0, "a document of less than 4 GiB"));
+    }
+    let mut scanner =
+        Scanner { source: bytes, at: 0, values: 0, nodes: Vec::new(), irregularities: Vec::new() };
+    scanner.value(0)?;
+    let Scanner { at, nodes, irregularities, .. } = scanner;
+    Ok((Document { source: bytes, nodes, irregularities }, at))
 }
 
 impl<'a> Document<'a> {
     /// The outermost value.
     pub const fn root(&self) -> View<'_> {
-        View { source: self.source, item: &self.root }
+        View { source: self.source, nodes: self.nodes.as_slice() }
     }
 
     /// What is readable but forbidden, in the order of the bytes.
@@ -117,7 +125,8 @@ impl<'a> Document<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct View<'d> {
     source: &'d [u8],
-    item: &'d Item,
+    /// The value's own node, then those of what it holds, and maybe those of what follows.
+    nodes: &'d [Node],
 }
 
 /// An entry of a dictionary.
@@ -133,7 +142,7 @@ pub struct EntryView<'d> {
 impl EntryView<'_> {
     /// Where the entry stands in the document: its key and its value.
     pub fn span(self) -> Range<usize> {
-        self.key_start..self.value.item.span.end
+        self.key_start..self.value.span().end
     }
 
     /// The entry as a field, which says `meaning` where more is known of it than [`View::value`] can tell.
@@ -152,29 +161,29 @@ impl EntryView<'_> {
 
 impl<'d> View<'d> {
     /// Where the value stands in the document.
-    pub fn span(self) -> Range<usize> {
-        self.item.span.clone()
+    pub const fn span(self) -> Range<usize> {
+        let node = self.node();
+        node.start as usize..node.end as usize
     }
 
     /// The value's bytes as they came: what an info hash is taken over.
     pub fn raw(self) -> &'d [u8] {
-        &self.source[self.item.span.clone()]
+        &self.source[self.span()]
     }
 
     /// A string's bytes.
     pub fn bytes(self) -> Option<&'d [u8]> {
-        match &self.item.kind {
-            NodeKind::String(content) => Some(&self.source[content.clone()]),
-            _ => None,
-        }
+        Some(&self.source[self.content_span()?])
     }
 
     /// Where a string's bytes stand, without its length prefix.
     pub fn content_span(self) -> Option<Range<usize>> {
-        match &self.item.kind {
-            NodeKind::String(content) => Some(content.clone()),
-            _ => None,
+        if self.kind() != Kind::String {
+            return None;
         }
+        let Range { start, end } = self.span();
+        let length = self.source[start..].iter().position(|&byte| byte == b':')?;
+        Some(start + length + 1..end)
     }
 
     /// A string that is UTF-8.
@@ -194,69 +203,97 @@ impl<'d> View<'d> {
 
     /// An integer as written.
     pub fn digits(self) -> Option<&'d str> {
-        match &self.item.kind {
-            NodeKind::Integer(digits) => std::str::from_utf8(&self.source[digits.clone()]).ok(),
-            _ => None,
+        if self.kind() != Kind::Integer {
+            return None;
         }
+        let Range { start, end } = self.span();
+        std::str::from_utf8(&self.source[start + 1..end - 1]).ok()
     }
 
     /// A list's items; `None` when this is no list.
     pub fn items(self) -> Option<impl ExactSizeIterator<Item = View<'d>>> {
-        match &self.item.kind {
-            NodeKind::List(items) => Some(items.iter().map(move |item| View { source: self.source, item })),
-            _ => None,
-        }
+        let count = if self.kind() == Kind::List { self.parts().count() } else { return None };
+        let mut parts = self.parts();
+        Some((0..count).map(move |_| parts.next().expect("as many parts as were counted")))
     }
 
     /// A dictionary's entries in the order they stand; `None` when this is no dictionary.
     pub fn entries(self) -> Option<impl ExactSizeIterator<Item = EntryView<'d>>> {
-        match &self.item.kind {
-            NodeKind::Dictionary(entries) => Some(entries.iter().map(move |entry| EntryView {
-                key: &self.source[entry.key.clone()],
-                value: View { source: self.source, item: &entry.value },
-                key_start: entry.start,
-            })),
-            _ => None,
-        }
+        let count = if self.is_dictionary() { self.parts().count() / 2 } else { return None };
+        let mut parts = self.parts();
+        Some((0..count).map(move |_| {
+            let key = parts.next().expect("a key for each entry that was counted");
+            let value = parts.next().expect("a value after each key");
+            EntryView { key: key.bytes().unwrap_or_default(), value, key_start: key.span().start }
+        }))
     }
 
     /// The value under `key`; the first when the key stands twice.
     pub fn get(self, key: &[u8]) -> Option<View<'d>> {
-        self.entries()?.find(|entry| entry.key == key).map(|entry| entry.value)
+        if !self.is_dictionary() {
+            return None;
+        }
+        let mut parts = self.parts();
+        while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+            if name.bytes() == Some(key) {
+                return Some(value);
+            }
+        }
+        None
     }
 
     /// Whether this is a dictionary.
-    pub const fn is_dictionary(self) -> bool {
-        matches!(self.item.kind, NodeKind::Dictionary(_))
+    pub fn is_dictionary(self) -> bool {
+        self.kind() == Kind::Dictionary
+    }
+
+    /// The node of the value itself. A scanned document has one at least.
+    const fn node(self) -> Node {
+        self.nodes[0]
+    }
+
+    /// What the value is, by its first byte.
+    fn kind(self) -> Kind {
+        match self.source[self.node().start as usize] {
+            b'i' => Kind::Integer,
+            b'l' => Kind::List,
+            b'd' => Kind::Dictionary,
+            _ => Kind::String,
+        }
+    }
+
+    /// What a list or dictionary holds, of a dictionary the keys as well.
+    fn parts(self) -> Parts<'d> {
+        Parts { source: self.source, nodes: &self.nodes[1..self.node().count as usize] }
     }
 
     /// What the value says when nothing more is known of it.
     pub fn value(self) -> Value {
-        match &self.item.kind {
-            NodeKind::Integer(_) => match (self.unsigned(), self.integer()) {
+        match self.kind() {
+            Kind::Integer => match (self.unsigned(), self.integer()) {
                 (Some(number), _) => Value::Unsigned(number),
                 (None, Some(number)) => Value::Signed(number),
                 (None, None) => Value::Number(self.digits().unwrap_or_default().to_owned()),
             },
-            NodeKind::String(content) => text_or_bytes(&self.source[content.clone()]),
-            NodeKind::List(_) => Value::List,
-            NodeKind::Dictionary(_) => Value::Map,
+            Kind::String => text_or_bytes(self.bytes().unwrap_or_default()),
+            Kind::List => Value::List,
+            Kind::Dictionary => Value::Map,
         }
     }
 
     /// The fields that tile this value. `meaning` may say more of an entry, by its key, than [`View::value`]
     /// can; it is asked for the entries of this dictionary only, not for those further in.
     pub fn fields(self, meaning: &dyn Fn(&[u8], View<'_>) -> Option<Value>) -> Vec<Field> {
-        let span = self.item.span.clone();
-        match &self.item.kind {
-            NodeKind::Integer(_) | NodeKind::String(_) => vec![Field::content("value", span, self.value())],
-            NodeKind::List(_) | NodeKind::Dictionary(_) => self.tiles(span.start, meaning),
+        let span = self.span();
+        match self.kind() {
+            Kind::Integer | Kind::String => vec![Field::content("value", span, self.value())],
+            Kind::List | Kind::Dictionary => self.tiles(span.start, meaning),
         }
     }
 
     /// The parts of a list or dictionary, the opening framing taken from `start` on.
     fn tiles(self, start: usize, meaning: &dyn Fn(&[u8], View<'_>) -> Option<Value>) -> Vec<Field> {
-        let Range { start: open, end } = self.item.span;
+        let Range { start: open, end } = self.span();
         let mut fields = vec![Field::framing("open", start..open + 1, Value::None)];
         if let Some(entries) = self.entries() {
             for entry in entries {
@@ -274,75 +311,104 @@ impl<'d> View<'d> {
 
     /// The value as a field, without a key.
     pub fn field(self, name: impl Into<Cow<'static, str>>) -> Field {
-        self.tile(name.into(), self.item.span.start, None)
+        self.tile(name.into(), self.span().start, None)
     }
 
     /// This value as one field that begins at `start`, with its key where it has one.
     fn tile(self, name: Cow<'static, str>, start: usize, meaning: Option<Value>) -> Field {
-        let field = Field::content(name, start..self.item.span.end, meaning.unwrap_or_else(|| self.value()));
-        match self.item.kind {
-            NodeKind::List(_) | NodeKind::Dictionary(_) => {
-                field.with_children(self.tiles(start, &|_, _| None))
-            }
-            NodeKind::Integer(_) | NodeKind::String(_) => field,
+        let field = Field::content(name, start..self.span().end, meaning.unwrap_or_else(|| self.value()));
+        // An empty list or dictionary has no parts that say anything.
+        if self.node().count == 1 {
+            return field;
         }
+        field.with_children(self.tiles(start, &|_, _| None))
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Item {
-    span: Range<usize>,
-    kind: NodeKind,
+/// The values of a list, or the keys and values of a dictionary.
+#[derive(Debug, Clone)]
+struct Parts<'d> {
+    source: &'d [u8],
+    /// The nodes that are left.
+    nodes: &'d [Node],
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum NodeKind {
-    /// The digits with their sign, without `i` and `e`.
-    Integer(Range<usize>),
-    /// The bytes without their length.
-    String(Range<usize>),
-    List(Vec<Item>),
-    Dictionary(Vec<Entry>),
+impl<'d> Iterator for Parts<'d> {
+    type Item = View<'d>;
+
+    fn next(&mut self) -> Option<View<'d>> {
+        let node = self.nodes.first()?;
+        let view = View { source: self.source, nodes: self.nodes };
+        self.nodes = &self.nodes[node.count as usize..];
+        Some(view)
+    }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Entry {
-    /// Where the key's length begins.
-    start: usize,
-    /// The key's bytes.
-    key: Range<usize>,
-    value: Item,
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Integer,
+    String,
+    List,
+    Dictionary,
+}
+
+/// Where a value or a key stands. The nodes of what it holds come after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Node {
+    start: u32,
+    end: u32,
+    /// This node and all of those that it holds.
+    count: u32,
 }
 
 struct Scanner<'a> {
     source: &'a [u8],
     at: usize,
     values: usize,
+    nodes: Vec<Node>,
     irregularities: Vec<Irregularity>,
 }
 
 impl Scanner<'_> {
-    fn value(&mut self, depth: usize) -> Result<Item, DecodeError> {
+    fn value(&mut self, depth: usize) -> Result<(), DecodeError> {
         const WANTED: &str = "a bencoded value: i, l, d or a digit";
         let start = self.at;
         self.values += 1;
         if self.values > MAX_VALUES {
             return Err(DecodeError::new(start, "at most 4,000,000 bencoded values"));
         }
-        let kind = match self.source.get(start) {
+        let node = self.open();
+        match self.source.get(start) {
             Some(b'i') => self.integer()?,
-            Some(b'0'..=b'9') => NodeKind::String(self.string()?),
+            Some(b'0'..=b'9') => {
+                self.string()?;
+            }
             Some(b'l' | b'd') if depth == MAX_DEPTH => {
                 return Err(DecodeError::new(start, "lists and dictionaries at most 128 deep"));
             }
             Some(b'l') => self.list(depth + 1)?,
             Some(b'd') => self.dictionary(depth + 1)?,
             _ => return Err(DecodeError::new(start, WANTED)),
-        };
-        Ok(Item { span: start..self.at, kind })
+        }
+        self.close(node);
+        Ok(())
     }
 
-    fn integer(&mut self) -> Result<NodeKind, DecodeError> {
+    /// Begins a node where the scan stands.
+    fn open(&mut self) -> usize {
+        self.nodes.push(Node { start: self.at as u32, end: 0, count: 0 });
+        self.nodes.len() - 1
+    }
+
+    /// Ends a node where the scan stands.
+    fn close(&mut self, node: usize) {
+        let count = self.nodes.len() - node;
+        self.nodes[node].end = self.at as u32;
+        self.nodes[node].count = count as u32;
+    }
+
+    fn integer(&mut self) -> Result<(), DecodeError> {
         self.at += 1;
         let start = self.at;
         let negative = self.source.get(start) == Some(&b'-');
@@ -350,11 +416,10 @@ impl Scanner<'_> {
             self.at += 1;
         }
         let digits = self.digits()?;
-        if negative && self.source[digits.clone()] == *b"0" {
+        if negative && self.source[digits] == *b"0" {
             self.irregular(start, IrregularityKind::NegativeZero);
         }
-        self.expect(b'e', "a digit or the e that ends an integer")?;
-        Ok(NodeKind::Integer(start..digits.end))
+        self.expect(b'e', "a digit or the e that ends an integer")
     }
 
     fn string(&mut self) -> Result<Range<usize>, DecodeError> {
@@ -372,35 +437,36 @@ impl Scanner<'_> {
         Ok(content)
     }
 
-    fn list(&mut self, depth: usize) -> Result<NodeKind, DecodeError> {
+    fn list(&mut self, depth: usize) -> Result<(), DecodeError> {
         self.at += 1;
-        let mut items = Vec::new();
         while !self.closed("a list item or the e that ends the list")? {
-            items.push(self.value(depth)?);
+            self.value(depth)?;
         }
-        Ok(NodeKind::List(items))
+        Ok(())
     }
 
-    fn dictionary(&mut self, depth: usize) -> Result<NodeKind, DecodeError> {
+    fn dictionary(&mut self, depth: usize) -> Result<(), DecodeError> {
         self.at += 1;
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut before: Option<Range<usize>> = None;
         while !self.closed("a dictionary key or the e that ends the dictionary")? {
             let start = self.at;
             if !self.source[start].is_ascii_digit() {
                 return Err(DecodeError::new(start, "a dictionary key, which is a string"));
             }
+            let node = self.open();
             let key = self.string()?;
-            if let Some(before) = entries.last() {
-                match self.source[before.key.clone()].cmp(&self.source[key.clone()]) {
+            self.close(node);
+            if let Some(before) = before {
+                match self.source[before].cmp(&self.source[key.clone()]) {
                     std::cmp::Ordering::Less => {}
                     std::cmp::Ordering::Equal => self.irregular(start, IrregularityKind::DuplicateKey),
                     std::cmp::Ordering::Greater => self.irregular(start, IrregularityKind::UnsortedKey),
                 }
             }
-            let value = self.value(depth)?;
-            entries.push(Entry { start, key, value });
+            before = Some(key);
+            self.value(depth)?;
         }
-        Ok(NodeKind::Dictionary(entries))
+        Ok(())
     }
 
     /// Whether an `e` stands here, which is taken.
@@ -445,129 +511,4 @@ impl Scanner<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::field::untiled;
-
-    fn error(bytes: &[u8]) -> DecodeError {
-        scan(bytes).expect_err("must be rejected")
-    }
-
-    fn first_irregularity(bytes: &[u8]) -> Irregularity {
-        scan(bytes).unwrap().irregularities()[0]
-    }
-
-    #[test]
-    fn finds_each_value_and_where_it_stands() {
-        let bytes = b"d3:cow3:moo4:spaml1:a1:bi-42eee";
-        let document = scan(bytes).unwrap();
-        let root = document.root();
-        assert_eq!(root.get(b"cow").unwrap().text(), Some("moo"));
-        assert_eq!(root.get(b"cow").unwrap().span(), 6..11);
-        let spam = root.get(b"spam").unwrap();
-        assert_eq!(spam.raw(), b"l1:a1:bi-42ee");
-        assert_eq!(spam.items().unwrap().nth(2).unwrap().integer(), Some(-42));
-        assert!(root.get(b"milk").is_none());
-    }
-
-    #[test]
-    fn reads_what_is_forbidden_but_lists_it() {
-        use IrregularityKind::*;
-        for (bytes, offset, kind) in [
-            (&b"i03e"[..], 1, LeadingZero),
-            (b"i-0e", 1, NegativeZero),
-            (b"d1:bi1e1:ai2ee", 7, UnsortedKey),
-            (b"d1:ai1e1:ai2ee", 7, DuplicateKey),
-            (b"l02:abe", 1, LeadingZero),
-        ] {
-            assert_eq!(first_irregularity(bytes), Irregularity { offset, kind });
-        }
-        assert!(scan(b"d1:ai0e1:bi10ee").unwrap().irregularities().is_empty());
-    }
-
-    #[test]
-    fn names_the_offset_of_what_is_no_bencoding() {
-        for (bytes, offset) in [
-            (&b""[..], 0),
-            (b"x", 0),
-            (b"ie", 1),
-            (b"i-e", 2),
-            (b"i1", 2),
-            (b"4:abc", 0),
-            (b"l1:a", 4),
-            (b"di1e1:ae", 1),
-            (b"d1:ae", 4),
-            (b"i1ei2e", 3),
-            (b"99999999999999999999999:a", 0),
-        ] {
-            assert_eq!(error(bytes).offset, offset, "{:?}", String::from_utf8_lossy(bytes));
-        }
-    }
-
-    #[test]
-    fn integers_have_no_size_limit() {
-        let document = scan(b"i123456789012345678901234567890e").unwrap();
-        assert_eq!(document.root().integer(), None);
-        assert_eq!(document.root().value(), Value::Number("123456789012345678901234567890".into()));
-    }
-
-    #[test]
-    fn deep_nesting_is_refused_before_the_stack_ends() {
-        assert_eq!(error(&b"l".repeat(100_000)).offset, MAX_DEPTH);
-    }
-
-    #[test]
-    fn a_payload_may_follow_a_prefix() {
-        let (document, end) = scan_prefix(b"d8:msg_typei1eerest").unwrap();
-        assert_eq!(end, 15);
-        assert!(document.root().is_dictionary());
-    }
-
-    fn bencoded() -> impl Strategy<Value = Vec<u8>> {
-        let leaf = prop_oneof![
-            any::<i64>().prop_map(|number| format!("i{number}e").into_bytes()),
-            prop::collection::vec(any::<u8>(), 0..20).prop_map(|bytes| {
-                let mut out = Writer::default();
-                out.bytes(&bytes);
-                out.into_bytes()
-            }),
-        ];
-        leaf.prop_recursive(5, 60, 6, |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..6).prop_map(|items| [
-                    b"l".to_vec(),
-                    items.concat(),
-                    b"e".to_vec()
-                ]
-                .concat()),
-                prop::collection::btree_map(prop::collection::vec(any::<u8>(), 0..6), inner, 0..6).prop_map(
-                    |entries| dictionary(|out| entries.iter().for_each(|(key, value)| out.raw(key, value)))
-                ),
-            ]
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn every_bencoded_value_is_read_whole(bytes in bencoded()) {
-            let document = scan(&bytes).unwrap();
-            prop_assert_eq!(document.root().span(), 0..bytes.len());
-            prop_assert!(document.irregularities().is_empty());
-            prop_assert_eq!(untiled(&document.root().fields(&|_, _| None), 0..bytes.len()), None);
-        }
-
-        #[test]
-        fn every_cut_is_an_error_within_the_bytes(bytes in bencoded()) {
-            for end in 0..bytes.len() {
-                prop_assert!(error(&bytes[..end]).offset <= end);
-            }
-        }
-
-        #[test]
-        fn random_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = scan_prefix(&bytes);
-        }
-    }
-}
+mod tests;

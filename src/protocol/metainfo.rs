@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::bencode::{self, Document, IrregularityKind, View};
 use crate::geometry::Geometry;
 use crate::merkle::Hash;
-use crate::{DecodeError, Field, InfoHash, PieceIndex, Value};
+use crate::{DecodeError, InfoHash, PieceIndex};
 
 mod files;
 mod trees;
@@ -212,26 +212,6 @@ impl Metainfo {
             return self.announce.iter().map(|tracker| vec![tracker.clone()]).collect();
         }
         self.announce_list.clone()
-    }
-
-    /// The fields that tile a torrent file: the bytes of every value in it.
-    ///
-    /// # Errors
-    /// The offset at which the bytes are no bencoding.
-    pub fn fields(bytes: &[u8]) -> Result<Vec<Field>, DecodeError> {
-        let (document, end) = bencode::scan_prefix(bytes)?;
-        let mut fields = document.root().fields(&|_, _| None);
-        if end < bytes.len() {
-            fields.push(Field::content("trailing", end..bytes.len(), Value::Payload(end..bytes.len())));
-        }
-        let pieces = document.root().get(b"info").and_then(|info| info.get(b"pieces")?.content_span());
-        let info = fields.iter_mut().find(|field| field.name == "info");
-        if let (Some(pieces), Some(info)) = (pieces, info)
-            && let Some(field) = info.children.iter_mut().find(|child| child.span.end == pieces.end)
-        {
-            field.value = Value::Payload(pieces);
-        }
-        Ok(fields)
     }
 
     fn from_info(info: View<'_>) -> Result<Self, DecodeError> {

@@ -1,12 +1,14 @@
 //! `bittrace torrent show`: what a .torrent says, and which of its bytes say it.
 
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
-use bittrace_protocol::metainfo::{File, Metainfo};
-use bittrace_protocol::{Field, Geometry, Hex, Role, Timestamp, Value as FieldValue};
+use bittrace_protocol::metainfo::{File, Metainfo, PieceHash, Version};
+use bittrace_protocol::{Geometry, Hex, PieceIndex, Timestamp};
 use bittrace_trace::units::{count, counted, size};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::args::{Common, TorrentFormat, TorrentShow};
@@ -16,7 +18,10 @@ use crate::print::output::{Look, Output, styles};
 use crate::print::page::Page;
 use crate::print::table::{Column, printable, wrap};
 use crate::print::units::rfc3339;
-use crate::query::fields::object;
+
+mod values;
+
+use values::{JsonView, TorrentValues};
 
 /// A torrent file that was read, with the name it is shown under.
 pub(crate) struct NamedTorrent {
@@ -89,13 +94,22 @@ fn is_capture(bytes: &[u8]) -> bool {
 /// Runs the command.
 pub(crate) fn show(arguments: &TorrentShow, common: Common, output: &mut Output) -> Result<()> {
     let file = read_torrent(&arguments.path)?;
-    let fields = Metainfo::fields(&file.bytes).map_err(|error| anyhow!("{}: {error}", file.name))?;
+    let values = TorrentValues::scan(&file.bytes).map_err(|error| anyhow!("{}: {error}", file.name))?;
     match arguments.format {
-        TorrentFormat::Json => write_line(&json_object(&file, &fields), output)?,
+        TorrentFormat::Json => {
+            let mut said = json_object(&file, &values);
+            if common.verbose {
+                said.insert(
+                    "piece_hashes".to_owned(),
+                    pieces(&file.metainfo).map(|(_, hash)| hash).collect(),
+                );
+            }
+            write_line(&JsonTorrent { said, fields: values.json() }, output)?;
+        }
         TorrentFormat::Table => {
             let limit = if arguments.limit == 0 || common.verbose { usize::MAX } else { arguments.limit };
             let look = output.look;
-            Sheet { metainfo: &file.metainfo, look, limit }.write(&fields, output)?;
+            Sheet { metainfo: &file.metainfo, look, limit }.write(&values, common.verbose, output)?;
         }
     }
     Ok(())
@@ -118,11 +132,15 @@ struct Sheet<'a> {
 }
 
 impl Sheet<'_> {
-    fn write(&self, fields: &[Field], out: &mut dyn Write) -> Result<()> {
+    fn write(&self, values: &TorrentValues<'_>, with_pieces: bool, out: &mut dyn Write) -> Result<()> {
         self.write_facts(out)?;
         self.trackers(out)?;
         self.files(out)?;
-        self.values(fields, out)?;
+        if with_pieces {
+            let rows = pieces(self.metainfo).map(|(piece, hash)| vec![piece.to_string(), hash]).collect();
+            self.table("Pieces", &[Column::numbers("piece"), Column::text("hash", 40)], rows, 0, out)?;
+        }
+        self.values(values, out)?;
         for fault in &self.metainfo.faults {
             writeln!(out, "{}", self.look.paint(styles::WARN, &fault.to_string()))?;
         }
@@ -148,12 +166,12 @@ impl Sheet<'_> {
             trackers.iter().map(move |tracker| vec![(tier + 1).to_string(), tracker.clone()])
         });
         let columns = [Column::numbers("tier"), Column::text("tracker", 20)];
-        self.table("Trackers", &columns, rows.collect(), usize::MAX, out)
+        self.table("Trackers", &columns, rows.collect(), 0, out)
     }
 
     fn files(&self, out: &mut dyn Write) -> io::Result<()> {
         let metainfo = self.metainfo;
-        let rows = metainfo.files.iter().enumerate().map(|(at, file)| {
+        let rows = metainfo.files.iter().enumerate().take(self.limit).map(|(at, file)| {
             let pieces = metainfo.placement().map(|geometry| geometry.pieces_of(at));
             let pieces = match pieces {
                 Some(pieces) if pieces.is_empty() => "none".to_owned(),
@@ -169,25 +187,41 @@ impl Sheet<'_> {
             Column::text("file", 20),
             Column::text("remarks", 8),
         ];
-        self.table("Files", &columns, rows.collect(), self.limit, out)
+        let more = metainfo.files.len().saturating_sub(self.limit);
+        self.table("Files", &columns, rows.collect(), more, out)
     }
 
-    fn values(&self, fields: &[Field], out: &mut dyn Write) -> io::Result<()> {
-        let mut rows = Vec::new();
-        for field in fields.iter().filter(|field| field.role == Role::Content) {
-            rows.push(value_row(field, &field.name));
-            if field.name == "info" {
-                let values = field.children.iter().filter(|child| child.role == Role::Content);
-                rows.extend(values.map(|child| value_row(child, &format!("info.{}", child.name))));
-            }
-        }
+    fn values(&self, values: &TorrentValues<'_>, out: &mut dyn Write) -> io::Result<()> {
+        let limit = self.limit.max(MIN_VALUES);
+        let rows = values.named().take(limit).map(|value| {
+            let last = value.value.end.saturating_sub(1);
+            let key =
+                value.key.as_ref().map_or(String::new(), |key| format!("{}-{}", key.start, key.end - 1));
+            vec![value.value.start.to_string(), last.to_string(), key, value.name.clone(), value.says()]
+        });
         let columns = [
             Column::numbers("first byte"),
             Column::numbers("last"),
+            Column::text("its key", 8),
             Column::text("value", 12),
             Column::text("says", 20),
         ];
-        self.table("Bytes", &columns, rows, usize::MAX, out)
+        let rows = rows.collect();
+        self.table("Bytes", &columns, rows, values.named().skip(limit).count(), out)?;
+        let Some(info) = values.info() else { return Ok(()) };
+        let hashed = format!("bytes {} to {}, the value of info", info.start, info.end.saturating_sub(1));
+        let text = match self.metainfo.version {
+            Version::V1 => format!("The info hash is the SHA-1 of {hashed}."),
+            Version::V2 | Version::Later(_) => {
+                format!("The info hash v2 is the SHA-256 of {hashed}; the info hash is its first 20 bytes.")
+            }
+            Version::Hybrid => {
+                format!(
+                    "The info hash is the SHA-1 of {hashed}; the info hash v2 is the SHA-256 of the same bytes."
+                )
+            }
+        };
+        Page::new(self.look, out).paragraph(&text, 2)
     }
 
     fn table(
@@ -195,7 +229,7 @@ impl Sheet<'_> {
         heading: &str,
         columns: &[Column],
         rows: Vec<Vec<String>>,
-        limit: usize,
+        more: usize,
         out: &mut dyn Write,
     ) -> io::Result<()> {
         if rows.is_empty() {
@@ -203,10 +237,9 @@ impl Sheet<'_> {
         }
         let mut page = Page::new(self.look, out);
         page.heading(heading)?;
-        let shown = rows.len().min(limit);
-        page.table(columns, &rows[..shown])?;
-        if shown < rows.len() {
-            let more = format!("… {} more; --limit 0 shows all", count((rows.len() - shown) as u64));
+        page.table(columns, &rows)?;
+        if more > 0 {
+            let more = format!("… {} more; --limit 0 shows all", count(more as u64));
             page.painted(&more, 2, styles::DIM)?;
         }
         Ok(())
@@ -297,34 +330,36 @@ fn remarks(file: &File) -> String {
     remarks.join(", ")
 }
 
-fn value_row(field: &Field, name: &str) -> Vec<String> {
-    let says = match &field.value {
-        FieldValue::Unsigned(number) => number.to_string(),
-        FieldValue::Signed(number) => number.to_string(),
-        FieldValue::Number(digits) => digits.clone(),
-        FieldValue::Text(text) => shortened(text),
-        FieldValue::Bytes(bytes) => counted(bytes.len() as u64, "byte"),
-        FieldValue::Payload(place) => counted(place.len() as u64, "byte"),
-        FieldValue::List => format!("list of {}", content(field)),
-        FieldValue::Map => format!("dictionary of {}", content(field)),
-        _ => String::new(),
-    };
-    let last = field.span.end.saturating_sub(1);
-    vec![field.span.start.to_string(), last.to_string(), name.to_owned(), says]
+/// The pieces whose hash is known, with it: of version 2 alone, the node of the hash tree.
+fn pieces(metainfo: &Metainfo) -> impl Iterator<Item = (u32, String)> {
+    let count = metainfo.placement().map_or(0, Geometry::piece_count).min(MAX_PIECES);
+    (0..count).filter_map(|piece| {
+        let hash = match metainfo.check_of(PieceIndex(piece))? {
+            PieceHash::Sha1(hash) => Hex(&hash).to_string(),
+            PieceHash::Node(hash, _) | PieceHash::Root(hash) => Hex(&hash).to_string(),
+        };
+        Some((piece, hash))
+    })
 }
 
-fn content(field: &Field) -> usize {
-    field.children.iter().filter(|child| child.role == Role::Content).count()
+/// What a torrent says, and all of its values.
+struct JsonTorrent<'a> {
+    said: Map<String, Value>,
+    fields: JsonView<'a>,
 }
 
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(200) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
+impl Serialize for JsonTorrent<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in &self.said {
+            map.serialize_entry(name, value)?;
+        }
+        map.serialize_entry("fields", &self.fields)?;
+        map.end()
     }
 }
 
-fn json_object(file: &NamedTorrent, fields: &[Field]) -> Map<String, Value> {
+fn json_object(file: &NamedTorrent, values: &TorrentValues<'_>) -> Map<String, Value> {
     let metainfo = &file.metainfo;
     let files: Vec<Value> = metainfo
         .files
@@ -366,8 +401,8 @@ fn json_object(file: &NamedTorrent, fields: &[Field]) -> Map<String, Value> {
         "http_seeds": metainfo.http_seeds,
         "nodes": metainfo.nodes,
         "faults": metainfo.faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "ranges": ranges(fields),
-        "fields": object(fields),
+        "ranges": ranges(values.named().map(|value| (value.name, value.value))),
+        "key_ranges": ranges(values.named().filter_map(|value| Some((value.name, value.key?)))),
     });
     match object {
         Value::Object(object) => object,
@@ -375,17 +410,17 @@ fn json_object(file: &NamedTorrent, fields: &[Field]) -> Map<String, Value> {
     }
 }
 
-/// The byte range of each value, first and last, under its name; those of `info` as `info.NAME`.
-fn ranges(fields: &[Field]) -> Map<String, Value> {
+/// First and last bytes by name; of a name that stands twice, the first.
+fn ranges(named: impl Iterator<Item = (String, Range<usize>)>) -> Map<String, Value> {
     let mut ranges = Map::new();
-    let range = |field: &Field| json!([field.span.start, field.span.end.saturating_sub(1)]);
-    for field in fields.iter().filter(|field| field.role == Role::Content) {
-        ranges.insert(field.name.to_string(), range(field));
-        if field.name == "info" {
-            for child in field.children.iter().filter(|child| child.role == Role::Content) {
-                ranges.insert(format!("info.{}", child.name), range(child));
-            }
-        }
+    for (name, range) in named {
+        ranges.entry(name).or_insert_with(|| json!([range.start, range.end.saturating_sub(1)]));
     }
     ranges
 }
+
+/// So many values are listed whatever the limit: a torrent has a dozen.
+const MIN_VALUES: usize = 100;
+
+/// More pieces are not listed: a torrent of version 2 can claim billions in a few bytes.
+const MAX_PIECES: u32 = 4_000_000;

@@ -1,7 +1,5 @@
 use proptest::prelude::*;
 
-use crate::field::untiled;
-
 use super::*;
 
 /// A torrent of one file of 50 bytes in pieces of 32: `outer` and `info` are further entries.
@@ -36,7 +34,6 @@ fn reads_a_torrent_of_one_file() {
     assert_eq!(torrent.piece_hash(PieceIndex(2)), None);
     let geometry = torrent.geometry.unwrap();
     assert_eq!((geometry.piece_count(), geometry.piece_size(PieceIndex(1))), (2, Some(18)));
-    assert_eq!(untiled(&Metainfo::fields(&bytes).unwrap(), 0..bytes.len()), None);
 }
 
 #[test]
@@ -215,22 +212,13 @@ fn rejects_every_cut() {
     }
 }
 
-#[test]
-fn pieces_are_shown_by_their_place() {
-    let bytes = single("", "");
-    let fields = Metainfo::fields(&bytes).unwrap();
-    let pieces = fields[1].children.iter().find(|child| child.name == "pieces").unwrap();
-    assert_eq!(pieces.value, Value::Payload(bytes.len() - 42..bytes.len() - 2));
-}
-
 proptest! {
     #[test]
     fn torn_torrents_do_not_panic(at in 0..150_usize, put in prop::collection::vec(any::<u8>(), 0..4)) {
         let mut bytes = single("8:announce12:http://t/ann5:nodesll1:hi6881eee", "7:privatei1e");
         bytes.splice(at..at + 2, put);
-        let _ = Metainfo::decode(&bytes);
-        if let Ok(fields) = Metainfo::fields(&bytes) {
-            prop_assert_eq!(untiled(&fields, 0..bytes.len()), None);
+        if let Ok(torrent) = Metainfo::decode(&bytes) {
+            prop_assert!(torrent.faults.iter().all(|fault| fault.offset <= bytes.len()));
         }
     }
 
