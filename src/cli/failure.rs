@@ -22,7 +22,8 @@ pub(crate) fn warn(common: Common, text: &str) {
     }
 }
 
-fn say(text: &str) {
+/// Writes lines to standard error.
+pub(crate) fn say(text: &str) {
     // Nobody is left to be told when standard error is closed.
     for line in text.lines() {
         let _ = writeln!(io::stderr().lock(), "{}", printable(line));

@@ -3,15 +3,59 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use bittrace_trace::{Trace, TraceOptions};
+use bittrace_trace::units::{counted, rough_size};
+use bittrace_trace::{About, Trace, TraceOptions};
 
+use crate::failure::say;
 use crate::interrupt::Feed;
 use crate::print::output::Output;
 
-/// Opens a capture; `-` is standard input. Whoever waits for a pipe sees what is known put out before.
+/// Opens a capture; `-` is standard input. Whoever waits for a pipe sees what is known put out before, and whoever waits
+/// for a long capture is told how far it was read.
 pub(crate) fn open(path: &Path, options: TraceOptions, output: &Output) -> Result<Trace> {
+    let mut trace = open_silently(path, options, output)?;
+    if !output.is_quiet() {
+        let mut progress = ReadingProgress::new(output.clone());
+        trace.on_progress(move |about| progress.tell(about));
+    }
+    Ok(trace)
+}
+
+/// Tells on standard error how far a capture was read, every few seconds. On a terminal that shows results meanwhile it
+/// says nothing between them.
+struct ReadingProgress {
+    output: Output,
+    told: Instant,
+    writes: u64,
+}
+
+/// How often that is.
+const EVERY: Duration = Duration::from_secs(5);
+
+impl ReadingProgress {
+    fn new(output: Output) -> Self {
+        let writes = output.writes();
+        Self { output, told: Instant::now(), writes }
+    }
+
+    fn tell(&mut self, about: &About) {
+        let writes = self.output.writes();
+        if self.output.is_terminal() && writes != self.writes {
+            (self.writes, self.told) = (writes, Instant::now());
+        }
+        if self.told.elapsed() < EVERY {
+            return;
+        }
+        self.told = Instant::now();
+        let (packets, bytes) = (counted(about.packets(), "packet"), rough_size(about.bytes()));
+        say(&format!("bittrace: {}: {packets} read so far, {bytes}", about.name()));
+    }
+}
+
+fn open_silently(path: &Path, options: TraceOptions, output: &Output) -> Result<Trace> {
     if path == Path::new("-") {
         let feed = Feed::new(io::stdin(), output.clone());
         return Ok(Trace::from_reader("standard input".to_owned(), feed, options)?);

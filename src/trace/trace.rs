@@ -41,6 +41,14 @@ pub struct Trace {
     /// Whether the first of those was shown.
     shown: bool,
     finished: bool,
+    progress: Option<ProgressListener>,
+}
+
+/// Who wants to know how far a capture was read.
+struct ProgressListener {
+    tell: Box<dyn FnMut(&About) + Send>,
+    /// Packets read since it was last told.
+    packets: usize,
 }
 
 /// Where records come from.
@@ -79,7 +87,21 @@ impl Trace {
         let about = About::of(&reading);
         let source = if ahead { Ahead::over(reading) } else { RecordSource::Here(Box::new(reading)) };
         let annotator = Annotator::new(options);
-        Self { source, about, annotator, ready: VecDeque::new(), shown: false, finished: false }
+        Self {
+            source,
+            about,
+            annotator,
+            ready: VecDeque::new(),
+            shown: false,
+            finished: false,
+            progress: None,
+        }
+    }
+
+    /// Lets `tell` know how far the capture was read: again and again while packets are read, whether or not a record
+    /// comes of them, at the latest after 65,536 packets more.
+    pub fn on_progress(&mut self, tell: impl FnMut(&About) + Send + 'static) {
+        self.progress = Some(ProgressListener { tell: Box::new(tell), packets: 0 });
     }
 
     /// The next record, or the end of a connection; `None` at the end of the capture.
@@ -117,6 +139,14 @@ impl Trace {
                 RecordSource::Ahead(ahead) => ahead.next(&mut self.ready, &mut self.about),
             };
             self.finished = !more?;
+            if let Some(listener) = &mut self.progress {
+                let whole_batch = matches!(self.source, RecordSource::Ahead(_));
+                listener.packets += if whole_batch { ahead::PACKETS } else { 1 };
+                if listener.packets >= ahead::PACKETS {
+                    listener.packets = 0;
+                    (listener.tell)(&self.about);
+                }
+            }
         }
         if let Some(next) = self.ready.front_mut() {
             self.annotator.annotate(next);
@@ -153,5 +183,32 @@ impl Trace {
     /// The address of the host the capture is about, as far as is known.
     pub const fn local(&self) -> Option<IpAddr> {
         self.annotator.local()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn progress_is_told_where_no_record_comes() {
+        // Packets of no bytes, as a small compressed file can hold billions of.
+        let mut file =
+            vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0];
+        file.resize(file.len() + 16 * 200_000, 0);
+        let mut trace =
+            Trace::from_reader("-".to_owned(), Cursor::new(file), TraceOptions::default()).unwrap();
+        let (told, seen) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let (counter, latest) = (told.clone(), seen.clone());
+        trace.on_progress(move |about| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            latest.store(about.packets(), Ordering::Relaxed);
+        });
+        assert!(!trace.advance().unwrap());
+        assert_eq!((told.load(Ordering::Relaxed), seen.load(Ordering::Relaxed)), (3, 3 * 65_536));
     }
 }

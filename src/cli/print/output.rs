@@ -1,6 +1,7 @@
 //! Where results go: standard output, buffered, with or without colour.
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anstyle::{AnsiColor, Effects, Style};
@@ -11,7 +12,10 @@ use crate::args::{Colour, Common};
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
     sink: Arc<Mutex<BufWriter<Stdout>>>,
+    /// How often something was written.
+    writes: Arc<AtomicU64>,
     terminal: bool,
+    quiet: bool,
     pub(crate) look: Look,
 }
 
@@ -40,7 +44,9 @@ impl Output {
         };
         Self {
             sink: Arc::new(Mutex::new(BufWriter::with_capacity(64 * 1024, io::stdout()))),
+            writes: Arc::default(),
             terminal,
+            quiet: common.quiet,
             look: Look { width: width(terminal), colour },
         }
     }
@@ -49,10 +55,21 @@ impl Output {
     pub(crate) const fn is_terminal(&self) -> bool {
         self.terminal
     }
+
+    /// Whether remarks on how things stand are unwanted.
+    pub(crate) const fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// How often something was written.
+    pub(crate) fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Relaxed)
+    }
 }
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
         self.sink.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
     }
 

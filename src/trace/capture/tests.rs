@@ -79,6 +79,25 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
     ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
 }
 
+fn lz4(bytes: &[u8]) -> Vec<u8> {
+    let info = lz4_flex::frame::FrameInfo::new().content_checksum(true);
+    let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn xz(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).unwrap();
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn bzip2(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = ::bzip2::write::BzEncoder::new(Vec::new(), ::bzip2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
 fn open(bytes: Vec<u8>) -> Result<Capture, TraceError> {
     Capture::from_reader("a.pcap".to_owned(), io::Cursor::new(bytes))
 }
@@ -302,6 +321,11 @@ fn no_more_keys_are_taken_than_anyone_has() {
     assert_eq!(counts, [40_000, 25_536, 0]);
 }
 
+/// An lz4 frame that holds nothing to read.
+fn skipped_lz4() -> Vec<u8> {
+    [&[0x5a, 0x2a, 0x4d, 0x18, 5, 0, 0, 0][..], &[1; 5]].concat()
+}
+
 #[test]
 fn sees_through_two_layers_of_compression() {
     let plain = pcapng(LITTLE);
@@ -312,6 +336,13 @@ fn sees_through_two_layers_of_compression() {
         (gzip(&plain), "pcapng, gzip"),
         (members, "pcapng, gzip"),
         (zstd(&plain), "pcapng, zstd"),
+        (lz4(&plain), "pcapng, lz4"),
+        ([lz4(&plain[..40]), skipped_lz4(), lz4(&plain[40..])].concat(), "pcapng, lz4"),
+        (xz(&plain), "pcapng, xz"),
+        ([xz(&plain[..40]), xz(&plain[40..])].concat(), "pcapng, xz"),
+        (bzip2(&plain), "pcapng, bzip2"),
+        ([bzip2(&plain[..40]), bzip2(&plain[40..])].concat(), "pcapng, bzip2"),
+        (xz(&bzip2(&plain)), "pcapng, bzip2, xz"),
         (skippable.concat(), "pcapng, zstd"),
         (gzip(&zstd(&plain)), "pcapng, zstd, gzip"),
     ] {
@@ -350,7 +381,7 @@ fn a_capture_cut_anywhere_gives_its_whole_packets() {
 #[test]
 fn compressed_data_that_ends_too_early_is_a_cut() {
     let plain = LITTLE.pcap(0xa1b2_c3d4, 101, TWO);
-    for whole in [gzip(&plain), zstd(&plain)] {
+    for whole in [gzip(&plain), zstd(&plain), lz4(&plain), xz(&plain), bzip2(&plain)] {
         for length in 0..whole.len() {
             let Ok(mut capture) = open(whole[..length].to_vec()) else { continue };
             let end = loop {
@@ -450,13 +481,34 @@ fn damage_within_compressed_data_is_an_error() {
     let noise: Vec<u8> = (0..100_000u32).map(|n| (n.wrapping_mul(0x9e37_79b1) >> 13) as u8).collect();
     let packets: Vec<(u32, u32, &[u8])> = noise.chunks(1000).map(|chunk| (1, 1, chunk)).collect();
     let plain = LITTLE.pcap(0xa1b2_c3d4, 101, &packets);
-    for (mut file, layer) in [(gzip(&plain), "gzip"), (zstd(&plain), "zstd")] {
-        let last = file.len() - 6;
+    let files = [
+        (gzip(&plain), "gzip", 6),
+        (zstd(&plain), "zstd", 6),
+        (lz4(&plain), "lz4", 12),
+        (xz(&plain), "xz", 60),
+        (bzip2(&plain), "bzip2", 3),
+    ];
+    for (mut file, layer, from_end) in files {
+        let last = file.len() - from_end;
         file[last] ^= 0xff;
-        // Close to the end, so that gzip's checksum is hit and zstd's last block.
+        // Close to the end, so that the checksums of gzip and bzip2 are hit and the last blocks of the others.
         let (_, fault) = error(file);
         assert!(fault.starts_with(&format!("a.pcap: damaged {layer} data after byte ")), "{fault}");
     }
+}
+
+#[test]
+fn an_xz_dictionary_that_is_too_large_is_refused() {
+    // The block's header says 1.5 GiB (0x25 of xz's table) and is otherwise right.
+    let mut file = vec![0xfd, b'7', b'z', b'X', b'Z', 0, 0, 0, 0xff, 0x12, 0xd9, 0x41];
+    let block = [2, 0, 0x21, 1, 0x25, 0, 0, 0];
+    let mut crc = flate2::Crc::new();
+    crc.update(&block);
+    file.extend(block);
+    file.extend(crc.sum().to_le_bytes());
+    file.extend([1; 64]);
+    let (_, fault) = error(file);
+    assert!(fault.contains("damaged xz data") && fault.contains("more than 128 MiB"), "{fault}");
 }
 
 #[test]

@@ -35,7 +35,7 @@ const RECORDS: usize = 512;
 const BYTES: u64 = 512 * 1024;
 
 /// Packets that are read at most before what there is goes over: a capture may hold little that is BitTorrent.
-const PACKETS: usize = 65_536;
+pub(super) const PACKETS: usize = 65_536;
 
 impl Ahead {
     /// Lets another thread read on. Where the system has none to give, this one does.
