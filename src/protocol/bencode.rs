@@ -424,9 +424,11 @@ impl Scanner<'_> {
 
     fn string(&mut self) -> Result<Range<usize>, DecodeError> {
         let digits = self.digits()?;
-        let length = std::str::from_utf8(&self.source[digits.clone()])
-            .ok()
-            .and_then(|text| text.parse::<usize>().ok())
+        let longer =
+            |length: usize, digit: &u8| length.checked_mul(10)?.checked_add(usize::from(digit - b'0'));
+        let length = self.source[digits.clone()]
+            .iter()
+            .try_fold(0, longer)
             .ok_or(DecodeError::new(digits.start, "a string length that fits into memory"))?;
         self.expect(b':', "a digit or the colon after a string's length")?;
         if length > self.source.len() - self.at {
