@@ -72,7 +72,7 @@ fuzz_target!(|input: Input| {
                 let id = u16::from(id % 2) * 50 + u16::from(end == 0 && !syn);
                 let mut bytes = vec![kind << 4 | 1, 0];
                 bytes.extend(id.to_be_bytes());
-                bytes.extend([0; 12]);
+                bytes.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0]);
                 bytes.extend(number_of.to_be_bytes());
                 bytes.extend(if syn { [0; 2] } else { acknowledged.to_be_bytes() });
                 if kind == 0 {

@@ -134,6 +134,12 @@ impl<'a> HeaderExtension<'a> {
         self.kind
     }
 
+    /// Whether clients send extensions of this kind: selective acknowledgements (BEP 29), and libutp's and libtorrent's
+    /// extension bits and close reasons.
+    pub const fn is_known(&self) -> bool {
+        matches!(self.kind, SELECTIVE_ACK | EXTENSION_BITS | CLOSE_REASON)
+    }
+
     /// Its bytes, behind its length.
     pub const fn content(&self) -> &'a [u8] {
         self.content

@@ -18,6 +18,11 @@ const SHORT_PROOF: u32 = 40;
 /// The bits that prove messages behind other bytes, when they end where the stream does: that is proof as well.
 const END_PROOF: u32 = 60;
 
+/// How many messages of a proof may prove nothing more: bitfields behind the first, and extended messages behind the
+/// first that is no dictionary. Other protocols have a length and the same byte behind it in each of their messages, as
+/// LDAP with SASL has the 5 of a bitfield. Without a bound a chain of them would be walked again from each of its places.
+const WEAK: usize = 16;
+
 /// How many keep-alives may stand among the messages of a proof: zeros look like nothing else.
 const KEEP_ALIVES: usize = 2;
 
@@ -69,25 +74,50 @@ pub(crate) fn search_end(bytes: &[u8], from: usize) -> Option<usize> {
 struct MessageChain {
     /// In how many bits they agree with the protocol.
     bits: u32,
+    /// Which kinds of messages stand in it that prove something only once.
+    counted: CountedKinds,
     keep_alives: usize,
+}
+
+/// The kinds of messages that prove something only once in a chain, of which one stands in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct CountedKinds {
+    bitfield: bool,
+    opaque: bool,
+}
+
+impl CountedKinds {
+    /// The bits that a message of this strength adds to a proof: 0 of a kind that was counted.
+    const fn count(&mut self, strength: Strength, bits: u32) -> u32 {
+        let counted = match strength {
+            Strength::Each => return bits,
+            Strength::OneBitfield => &mut self.bitfield,
+            Strength::OneOpaque => &mut self.opaque,
+        };
+        if *counted {
+            return 0;
+        }
+        *counted = true;
+        bits
+    }
 }
 
 /// The messages that begin at each place of `bytes`, and at their end, where they read to the last byte. What stands behind
 /// a message is judged once for all that lead there, so the time grows with the number of bytes and no faster.
 fn runs(bytes: &[u8]) -> Vec<Option<MessageChain>> {
     let mut runs = vec![None; bytes.len() + 1];
-    runs[bytes.len()] = Some(MessageChain { bits: 0, keep_alives: 0 });
+    let nothing = MessageChain { bits: 0, counted: CountedKinds::default(), keep_alives: 0 };
+    runs[bytes.len()] = Some(nothing);
     for at in (0..bytes.len()).rev() {
-        let (length, bits, keep_alives) = match step(&bytes[at..]) {
-            Step::Message { length, bits } => (length, bits, 0),
-            Step::KeepAlive => (4, 0, 1),
+        let (length, bits, strength, keep_alives) = match step(&bytes[at..]) {
+            Step::Message { length, bits, strength } => (length, bits, strength, 0),
+            Step::KeepAlive => (4, 0, Strength::Each, 1),
             Step::Short | Step::Wrong => continue,
         };
-        let Some(&Some(behind)) = runs.get(at + length) else { continue };
-        runs[at] = Some(MessageChain {
-            bits: behind.bits.saturating_add(bits),
-            keep_alives: behind.keep_alives + keep_alives,
-        });
+        let Some(&Some(mut chain)) = runs.get(at + length) else { continue };
+        chain.bits = chain.bits.saturating_add(chain.counted.count(strength, bits));
+        chain.keep_alives += keep_alives;
+        runs[at] = Some(chain);
     }
     runs
 }
@@ -104,6 +134,8 @@ fn judge(bytes: &[u8]) -> Judgement {
     let mut agreement = 0;
     let mut messages = 0;
     let mut keep_alives = 0;
+    let mut counted = CountedKinds::default();
+    let mut weak = 0;
     let mut before: &[u8] = &[];
     loop {
         if agreement >= PROOF && messages >= 2 {
@@ -114,7 +146,7 @@ fn judge(bytes: &[u8]) -> Judgement {
         }
         let Some(rest) = bytes.get(at..) else { return Judgement::Open };
         match step(rest) {
-            Step::Message { length, bits } => {
+            Step::Message { length, bits, strength } => {
                 // What repeats agrees by itself, whatever it is.
                 let whole = length.min(HEAD);
                 let head = &rest[..whole.min(rest.len())];
@@ -127,6 +159,11 @@ fn judge(bytes: &[u8]) -> Judgement {
                 }
                 before = head;
                 at += length;
+                let bits = counted.count(strength, bits);
+                weak += usize::from(bits == 0);
+                if weak > WEAK {
+                    return Judgement::Refuted;
+                }
                 agreement += bits;
                 messages += 1;
             }
@@ -146,11 +183,23 @@ enum Step {
     Message {
         length: usize,
         bits: u32,
+        strength: Strength,
     },
     KeepAlive,
     /// Too few bytes to tell.
     Short,
     Wrong,
+}
+
+/// How often messages of a kind prove something in one chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Strength {
+    /// Each of them.
+    Each,
+    /// One bitfield. Peers send one, and aria2 some more, but what follows from them is no more than from one.
+    OneBitfield,
+    /// One extended message that is no dictionary.
+    OneOpaque,
 }
 
 /// The bytes by which a message is judged: a prefix, an id and three numbers.
@@ -201,21 +250,29 @@ fn step(bytes: &[u8]) -> Step {
         (MessageId::PORT, 3) => Some(40),
         (MessageId::BITFIELD, 2..=0x10_0000) => Some(16),
         // upload_only (BEP 21) has one byte behind the id, or none.
-        (MessageId::EXTENDED, 2..4) => Some(8),
+        (MessageId::EXTENDED, 2..4) => Some(OPAQUE),
         (MessageId::EXTENDED, 4..) => match (bytes.get(5), bytes.get(6), bytes.get(7)) {
             (Some(_), Some(b'd'), Some(b'0'..=b'9')) => Some(36),
-            (Some(_), Some(_), Some(_)) => Some(8),
+            (Some(_), Some(_), Some(_)) => Some(OPAQUE),
             _ => None,
         },
         (MessageId::HASH_REQUEST | MessageId::HASH_REJECT, 49) => Some(40),
         (MessageId::HASHES, 49..) if (length - 49).is_multiple_of(32) => Some(24),
         _ => return Step::Wrong,
     };
+    let strength = match id {
+        MessageId::BITFIELD => Strength::OneBitfield,
+        MessageId::EXTENDED if bits == Some(OPAQUE) => Strength::OneOpaque,
+        _ => Strength::Each,
+    };
     match bits {
-        Some(bits) => Step::Message { length: 4 + length as usize, bits },
+        Some(bits) => Step::Message { length: 4 + length as usize, bits, strength },
         None => Step::Short,
     }
 }
+
+/// The bits of an extended message that is no dictionary, of which the id alone agrees.
+const OPAQUE: u32 = 8;
 
 /// No torrent has so many pieces.
 const PIECES: u32 = 1 << 24;
@@ -270,6 +327,28 @@ mod tests {
         assert_eq!(search(&bytes, 0), Search::Found(4));
         let haves: Vec<u8> = (0..3u8).flat_map(|index| [0, 0, 0, 5, 4, 0, 0, 0, index]).collect();
         assert_eq!(search(&haves, 0), Search::Found(0));
+    }
+
+    /// A message of `length` bytes behind its prefix, of which the first is `id` and the others differ each time.
+    fn noise(id: u8, length: usize, seed: u8) -> Vec<u8> {
+        let mut bytes = (length as u32).to_be_bytes().to_vec();
+        bytes.push(id);
+        bytes.extend((1..length).map(|at| (at as u8).wrapping_mul(29).wrapping_add(seed) | 0x80));
+        bytes
+    }
+
+    #[test]
+    fn many_bitfields_or_opaque_extended_messages_prove_no_more_than_one() {
+        for id in [5, 20] {
+            let bytes: Vec<u8> = (0..200).flat_map(|seed| noise(id, 90 + usize::from(seed), seed)).collect();
+            assert_eq!(search_all(&bytes, 0), None, "messages {id}");
+            assert_eq!(search_end(&bytes, 0), None, "messages {id}");
+            // What proves itself behind some of them is found with them.
+            let request = [0, 0, 0, 13, 6, 0, 0, 0, 3, 0, 0, 0x40, 0, 0, 0, 0x40, 0];
+            let bytes = [noise(id, 90, 1), noise(id, 91, 2), request.to_vec(), vec![0, 0, 0, 1, 1]].concat();
+            assert_eq!(search_all(&bytes, 0), Some(0), "messages {id}");
+            assert_eq!(search_end(&bytes, 0), Some(0), "messages {id}");
+        }
     }
 
     #[test]

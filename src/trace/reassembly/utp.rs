@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use bittrace_protocol::utp::{Header, Kind, kind};
+use bittrace_protocol::utp::{Header, Kind, extensions, kind};
 use foldhash::fast::RandomState;
 use rustc_hash::FxHashMap;
 
@@ -110,8 +110,12 @@ impl UtpReassembler {
     ) -> Option<(StreamId, Direction)> {
         kind(*bytes.first()?)?;
         let header = Header::decode(bytes).ok()?;
+        if !has_plausible_extensions(bytes) {
+            return None;
+        }
         let opening = match header.kind {
-            Kind::Syn if header.acknowledged == 0 => StreamOpening::Syn,
+            // A SYN has nothing to acknowledge and carries no bytes of the stream.
+            Kind::Syn if header.acknowledged == 0 && header.length == bytes.len() => StreamOpening::Syn,
             Kind::Data if header.length < bytes.len() => StreamOpening::MidStream,
             _ => return None,
         };
@@ -140,7 +144,7 @@ impl UtpReassembler {
         }
         let flow = Flow { initiator: source, responder: destination };
         let lines = lines.into_iter().map(|(line, _)| line).collect();
-        let mut connection = UtpStream::new(stream, lines, opening, moment, header.sequence);
+        let mut connection = UtpStream::new(stream, lines, opening, moment, &header);
         connection.emit(moment, StreamEvent::Opened { stream, flow, opening }, sink);
         connection.packet(moment, direction, &header, &bytes[header.length..], sink);
         self.connections.insert(stream, connection);
@@ -212,6 +216,14 @@ impl UtpReassembler {
     }
 }
 
+/// Whether a packet's extensions are those that clients send, or few: what is none of uTP chains together whatever its
+/// bytes happen to be.
+fn has_plausible_extensions(bytes: &[u8]) -> bool {
+    extensions(bytes).all(|extension| extension.is_known()) || extensions(bytes).count() <= UNKNOWN_EXTENSIONS
+}
+
+/// How many extensions a packet may have that begins a connection, when nobody knows them. Clients send one at most.
+const UNKNOWN_EXTENSIONS: usize = 1;
 /// Connections that are known at once, those that are over included.
 const MAX_CONNECTIONS: usize = 16_384;
 /// Bytes that all connections may hold together.

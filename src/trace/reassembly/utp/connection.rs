@@ -19,6 +19,8 @@ pub(super) struct UtpStream {
     opening: StreamOpening,
     /// The number of its SYN.
     syn: u16,
+    /// How many bytes its SYN says that the caller takes. libtorrent says none there.
+    window: u32,
     /// Whether either end was heard behind the SYN.
     established: bool,
     /// Whether the called end was heard.
@@ -37,18 +39,19 @@ impl UtpStream {
         lines: SmallVec<[UtpDirectionId; 2]>,
         opening: StreamOpening,
         moment: Moment,
-        sequence: u16,
+        first: &Header,
     ) -> Self {
         let mut halves = <[UtpHalf; 2]>::default();
         if opening == StreamOpening::Syn {
             // The SYN takes a number of its own.
-            halves[0].begin(sequence.wrapping_add(1));
+            halves[0].begin(first.sequence.wrapping_add(1));
         }
         Self {
             stream,
             lines,
             opening,
-            syn: sequence,
+            syn: first.sequence,
+            window: first.window,
             established: opening == StreamOpening::MidStream,
             answered: opening == StreamOpening::MidStream,
             closed: false,
@@ -109,6 +112,10 @@ impl UtpStream {
         if header.kind == Kind::Reset {
             let refused = !self.established && direction == Direction::FromResponder;
             self.close(moment, if refused { StreamClosing::Refused } else { StreamClosing::Reset }, sink);
+            return;
+        }
+        if !self.answered && direction == Direction::FromResponder && self.window == 0 && header.window == 0 {
+            // Of two ends of which neither takes a byte, it is no connection.
             return;
         }
         if !self.established {

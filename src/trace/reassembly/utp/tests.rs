@@ -18,11 +18,14 @@ fn end(direction: Direction) -> SocketAddr {
     }
 }
 
-/// A packet: type and version, no extension, the receiver's id, times and window of no account, numbers, bytes.
+/// How many bytes each end takes: 64 KiB.
+const WINDOW: [u8; 4] = [0, 1, 0, 0];
+
+/// A packet: type and version, no extension, the receiver's id, times of no account, a window, numbers, bytes.
 fn packet(kind: u8, id: u16, sequence: u16, acknowledged: u16, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![kind << 4 | 1, 0];
     bytes.extend(id.to_be_bytes());
-    bytes.extend([0; 12]);
+    bytes.extend([&[0; 8][..], &WINDOW].concat());
     bytes.extend(sequence.to_be_bytes());
     bytes.extend(acknowledged.to_be_bytes());
     bytes.extend(payload);
@@ -205,6 +208,47 @@ fn what_is_no_packet_of_a_connection_says_nothing() {
     assert_eq!(play(&[state(A, 1, 1), fin(A, 2, 1), (A, b"\x41\0".to_vec()), (B, Vec::new())]), [""; 0]);
     // A hole at a number far ahead is none.
     assert_eq!(after_opening([data(A, 30_000, 99, b"far")]), ["closed CaptureEnded"]);
+}
+
+/// A SYN with this window, these extensions behind the header and these bytes behind them.
+fn opening(window: u32, extensions: &[u8], payload: &[u8]) -> Vec<u8> {
+    let mut bytes = packet(4, ID, 1, 0, &[]);
+    bytes[12..16].copy_from_slice(&window.to_be_bytes());
+    if let Some((&first, rest)) = extensions.split_first() {
+        bytes[1] = first;
+        bytes.extend(rest);
+    }
+    bytes.extend(payload);
+    bytes
+}
+
+#[test]
+fn what_no_client_opens_a_connection_with_opens_none() {
+    let opens = |bytes: &[u8]| {
+        let mut sink = |_: Moment, _: StreamEvent<'_>| StreamInterest::Wanted;
+        let moment = Moment { at: Timestamp::EPOCH, frame: 1 };
+        UtpReassembler::new().datagram(moment, end(A), end(B), bytes, &mut sink).is_some()
+    };
+    assert!(opens(&opening(1000, &[], &[])));
+    // libutp's extension bits; a chain of three that clients send; one that nobody knows.
+    assert!(opens(&opening(1000, b"\x02\0\x08bitsbits", &[])));
+    assert!(opens(&opening(1000, b"\x01\x02\x04acks\x03\x08bitsbits\0\x04\0\0\0\0", &[])));
+    assert!(opens(&opening(1000, b"\x09\0\x02xx", &[])));
+    assert!(!opens(&opening(1000, &[], b"x")), "a SYN carries nothing");
+    assert!(!opens(&opening(1000, b"\x09\x08\x02xx\0\x01x", &[])), "two extensions that nobody knows");
+}
+
+#[test]
+fn two_ends_that_take_nothing_have_no_connection() {
+    let opened = |ours: u32, theirs: u32| {
+        let mut answer = packet(2, ID, 100, 1, &[]);
+        answer[12..16].copy_from_slice(&theirs.to_be_bytes());
+        play(&[(A, opening(ours, &[], &[])), (B, answer)])
+    };
+    // libtorrent says in its SYN that it takes nothing, and is answered.
+    assert_eq!(opened(0, 1000), opened(1000, 1000));
+    assert_ne!(opened(0, 0), opened(0, 1000));
+    assert!(opened(0, 0).iter().any(|event| event.contains("Unanswered")), "{:?}", opened(0, 0));
 }
 
 #[test]
