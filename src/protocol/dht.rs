@@ -23,7 +23,7 @@ mod fields;
 #[cfg(test)]
 mod tests;
 
-pub use decode::may_be_message;
+pub use decode::{begins_message, may_be_message};
 pub use fields::fields;
 
 /// A query, its response, or an error.

@@ -9,6 +9,9 @@ use crate::{DecodeError, Hex, InfoHash};
 /// How every announce begins (BEP 14, "Protocol").
 pub const START: &[u8] = b"BT-SEARCH * HTTP/1.1\r\n";
 
+/// The port that announces are sent to (BEP 14, "Protocol").
+pub const PORT: u16 = 6771;
+
 /// That somebody in the local network has torrents, or wants them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announce {

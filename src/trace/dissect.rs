@@ -172,6 +172,17 @@ impl Dissector {
         self.datagrams.handle(moment, source, destination, bytes, &mut self.recognised, out);
     }
 
+    /// Takes in the beginning of a datagram of `length` bytes, whose rest was not captured.
+    pub fn cut_datagram(
+        &mut self,
+        moment: Moment,
+        ends: (SocketAddr, SocketAddr),
+        (bytes, length): (&[u8], u64),
+        out: &mut dyn FnMut(Dissected),
+    ) {
+        self.datagrams.handle_cut(moment, ends, (bytes, length), &mut self.recognised, out);
+    }
+
     /// Takes in that nothing more comes: connections that stand on datagrams are over. Those of
     /// [`handle`](Self::handle) end with their own events.
     pub fn finish(&mut self, out: &mut dyn FnMut(Dissected)) {

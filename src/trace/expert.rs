@@ -292,6 +292,20 @@ fn note_what_is_unread(record: &mut Record) {
         Body::Unreadable(_, Unreadable::Opaque(Reason::Damaged)) => {
             rules::CAPTURE_DAMAGED.note("a message should begin here, but these bytes are none")
         }
+        Body::Unreadable(protocol, Unreadable::Opaque(Reason::Malformed(fault))) => {
+            let rule = match protocol {
+                Protocol::Dht => rules::BEP5_MALFORMED,
+                Protocol::Lsd => rules::BEP14_MALFORMED,
+                Protocol::UdpTracker => rules::BEP15_MALFORMED,
+                _ => rules::CAPTURE_DAMAGED,
+            };
+            rule.note(format!("at byte {} wanted {}", fault.offset, fault.wanted))
+        }
+        Body::Unreadable(_, Unreadable::Opaque(Reason::Cut(total))) => rules::CAPTURE_CUT.note(format!(
+            "the capture has the first {} of {}",
+            record.bytes.len(),
+            counted(*total, "byte")
+        )),
         Body::Unreadable(_, Unreadable::Opaque(Reason::BeforeBoundary)) => rules::CAPTURE_RESYNCHRONISED.note(
             "what precedes these bytes is missing; the next message is the first whose beginning can be proved",
         ),

@@ -16,6 +16,12 @@ pub const fn may_be_message(bytes: &[u8]) -> bool {
     matches!(bytes, [b'd', b'1'..=b'9', .., b'e'])
 }
 
+/// Whether `bytes` begin as the message of a node does: arguments or return values whose first key is the id. No other
+/// protocol begins so; what was cut off behind these 12 bytes is known by them.
+pub fn begins_message(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"d1:ad2:id20:") || bytes.starts_with(b"d1:rd2:id20:")
+}
+
 impl Message {
     /// Reads the message that `bytes` are, to the last byte.
     ///
@@ -23,12 +29,15 @@ impl Message {
     /// Where they are no dictionary with a transaction, a type, and what belongs to that: for a query its method
     /// and arguments with the node's id, for a response values with the node's id, for an error its number.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        if !may_be_message(bytes) {
+            return Err(DecodeError::new(0, "a bencoded dictionary"));
+        }
         let (message, lack) = read(bytes)?;
         lack.map_or(Ok(message), Err)
     }
 
     /// Reads `bytes` as [`Message::decode`] does, but takes a message that lacks a transaction, an id or another part
-    /// that decoding wants. The first lack is the first fault. Such a message is believed only of nodes that are known
+    /// that decoding wants, and one with bytes behind its end. The first lack is the first fault. Such a message is believed only of nodes that are known
     /// to be of the DHT: by itself it may be anything that is bencoded.
     ///
     /// # Errors
@@ -43,10 +52,10 @@ impl Message {
 /// The message, and the first of the parts that a message must have and this one lacks.
 fn read(bytes: &[u8]) -> Result<(Message, Option<DecodeError>), DecodeError> {
     const KIND: &str = "q, r or e under y, the type";
-    if !may_be_message(bytes) {
+    if bytes.first() != Some(&b'd') {
         return Err(DecodeError::new(0, "a bencoded dictionary"));
     }
-    let document = bencode::scan(bytes)?;
+    let (document, end) = bencode::scan_prefix(bytes)?;
     let root = document.root();
     let string = |key: &[u8]| root.get(key).and_then(View::bytes);
     let mut reader = Reader::default();
@@ -66,6 +75,7 @@ fn read(bytes: &[u8]) -> Result<(Message, Option<DecodeError>), DecodeError> {
         Some(_) => reader.error(root.get(b"e")),
         None => return Err(DecodeError::new(0, KIND)),
     };
+    reader.needs(end == bytes.len(), end, "the end of the message");
     let mut message = Message::new(transaction.unwrap_or_default(), kind);
     message.version = string(b"v").map(<[u8]>::to_vec);
     message.your_address = string(b"ip").and_then(compact::endpoint);

@@ -10,10 +10,14 @@ use crate::field::{Field, Value, text_or_bytes};
 
 /// The fields that tile `bytes`, a message that [`Message::decode`](super::Message::decode) reads.
 pub fn fields(bytes: &[u8]) -> Vec<Field> {
-    let Ok(document) = bencode::scan(bytes) else {
+    let Ok((document, end)) = bencode::scan_prefix(bytes) else {
         return vec![Field::content("payload", 0..bytes.len(), Value::Payload(0..bytes.len()))];
     };
-    let Some(entries) = document.root().entries() else { return document.root().fields(&|_, _| None) };
+    let Some(entries) = document.root().entries() else {
+        let mut fields = document.root().fields(&|_, _| None);
+        fields.extend(behind(bytes, end));
+        return fields;
+    };
     let mut fields = vec![Field::framing("open", 0..1, Value::None)];
     for entry in entries {
         match entry.key {
@@ -22,8 +26,15 @@ pub fn fields(bytes: &[u8]) -> Vec<Field> {
             _ => fields.push(outer(entry)),
         }
     }
-    fields.push(Field::framing("close", bytes.len() - 1..bytes.len(), Value::None));
+    fields.push(Field::framing("close", end - 1..end, Value::None));
+    fields.extend(behind(bytes, end));
     fields
+}
+
+/// What stands behind the message, where something does.
+fn behind(bytes: &[u8], end: usize) -> Option<Field> {
+    let rest = end..bytes.len();
+    (!rest.is_empty()).then(|| Field::content("payload", rest.clone(), Value::Payload(rest)))
 }
 
 /// An entry of the outermost dictionary.

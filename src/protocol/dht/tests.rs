@@ -246,6 +246,11 @@ fn a_message_without_an_essential_part_is_read_where_it_is_known_to_be_one() {
         assert_eq!(message.faults[0].wanted, wanted, "{text}");
         assert_eq!(message.encode().escape_ascii().to_string(), text);
     }
+    let rubbish = b"d1:rd2:id20:0123456789abcdefghije1:t2:aa1:y1:reaa1:y1:re";
+    assert_eq!(untiled(&fields(rubbish), 0..rubbish.len()), None);
+    let message = Message::decode_incomplete(rubbish).unwrap();
+    assert_eq!(message.faults, [DecodeError::new(47, "the end of the message")]);
+    assert_eq!(message.encode(), rubbish[..47]);
     for bytes in
         [b"".as_slice(), b"de", b"d1:t2:aae", b"d1:ad2:id20:abcdefghij0123456789e1:t2:aa1:y1:xe", b"le"]
     {

@@ -263,7 +263,7 @@ impl MeaningReader {
     fn read(self, name: &str, bytes: &[u8]) -> Option<Body> {
         let packet = |packet| Body::UdpTracker(Arc::new(packet));
         match self {
-            Self::Dht => dht::Message::decode(bytes).ok().map(|message| {
+            Self::Dht => dht::Message::decode_incomplete(bytes).ok().map(|message| {
                 let method = method_of(name, &message.kind);
                 Body::Dht(Arc::new(message), method)
             }),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bittrace_protocol::tracker::udp;
-use bittrace_protocol::{dht, lsd};
+use bittrace_protocol::{DecodeError, dht, lsd, utp};
 use bytes::Bytes;
 
 use super::dht_flows::NodePairs;
@@ -52,16 +52,27 @@ impl Datagrams {
             self.nodes.handle(moment, ends, (bytes, message), recognised, out);
             return;
         }
-        if bytes.starts_with(lsd::START)
-            && let Ok(announce) = lsd::Announce::decode(bytes)
-        {
-            self.announce(moment, ends, (bytes, announce), recognised, out);
-            return;
+        if bytes.starts_with(lsd::START) {
+            let known =
+                destination.port() == lsd::PORT || self.announcers.find(source, destination).is_some();
+            let body = match lsd::Announce::decode(bytes) {
+                Ok(announce) => Some(Body::Lsd(Arc::new(announce))),
+                Err(fault) => known.then(|| malformed(Protocol::Lsd, fault)),
+            };
+            if let Some(body) = body {
+                self.announce(moment, ends, (bytes, body), recognised, out);
+                return;
+            }
         }
         if self.utp.follow(moment, ends, bytes, recognised, out) {
             return;
         }
         if self.trackers.find(source, destination).is_none() {
+            if utp::kind(bytes.first().copied().unwrap_or_default()).is_none()
+                && self.nodes.incomplete(moment, ends, bytes, recognised, out)
+            {
+                return;
+            }
             if !udp::looks_like_connect_request(bytes) && !udp::plausible_announce_request(bytes) {
                 self.utp.begin(moment, ends, bytes, recognised, out);
                 return;
@@ -76,6 +87,29 @@ impl Datagrams {
         tracker.talk.emit(moment, direction, (bytes, body), Transport::Udp, recognised, out);
     }
 
+    /// Takes in the beginning of a datagram of `length` bytes, of which the capture has no more. It makes a row where its
+    /// ends are known to speak a protocol, or its beginning is that of no other.
+    pub(super) fn handle_cut(
+        &mut self,
+        moment: Moment,
+        ends: (SocketAddr, SocketAddr),
+        (bytes, length): (&[u8], u64),
+        recognised: &mut DissectContext,
+        out: &mut dyn FnMut(Dissected),
+    ) {
+        let cut = |protocol| Body::Unreadable(protocol, Unreadable::Opaque(Reason::Cut(length)));
+        let (source, destination) = ends;
+        if bytes.starts_with(lsd::START) {
+            self.announce(moment, ends, (bytes, cut(Protocol::Lsd)), recognised, out);
+        } else if dht::begins_message(bytes) || (bytes.first() == Some(&b'd') && self.nodes.know(ends)) {
+            self.nodes.emit(moment, ends, (bytes, cut(Protocol::Dht)), recognised, out);
+        } else if let Some(tracker) = self.trackers.find(source, destination) {
+            let direction = tracker.talk.direction(source);
+            let datagram = (Bytes::copy_from_slice(bytes), cut(Protocol::UdpTracker));
+            tracker.talk.emit(moment, direction, datagram, Transport::Udp, recognised, out);
+        }
+    }
+
     /// Takes in that no more datagrams come.
     pub(super) fn finish(&mut self, recognised: &mut DissectContext, out: &mut dyn FnMut(Dissected)) {
         self.utp.finish(recognised, out);
@@ -85,7 +119,7 @@ impl Datagrams {
         &mut self,
         moment: Moment,
         (source, destination): (SocketAddr, SocketAddr),
-        (bytes, announce): (&[u8], lsd::Announce),
+        (bytes, body): (&[u8], Body),
         recognised: &mut DissectContext,
         out: &mut dyn FnMut(Dissected),
     ) {
@@ -94,9 +128,14 @@ impl Datagrams {
             self.announcers.insert(source, destination, talk);
         }
         let Some(talk) = self.announcers.find(source, destination) else { return };
-        let datagram = (Bytes::copy_from_slice(bytes), Body::Lsd(Arc::new(announce)));
+        let datagram = (Bytes::copy_from_slice(bytes), body);
         talk.emit(moment, talk.direction(source), datagram, Transport::Udp, recognised, out);
     }
+}
+
+/// A datagram of a protocol that cannot be decoded.
+pub(super) const fn malformed(protocol: Protocol, fault: DecodeError) -> Body {
+    Body::Unreadable(protocol, Unreadable::Opaque(Reason::Malformed(fault)))
 }
 
 impl TrackerFlow {
@@ -107,8 +146,9 @@ impl TrackerFlow {
             Direction::FromInitiator => udp::decode_request(bytes),
             Direction::FromResponder => udp::decode_response(bytes, self.talk.responder().is_ipv6()),
         };
-        let Ok(packet) = decoded else {
-            return Body::Unreadable(Protocol::UdpTracker, Unreadable::Opaque(Reason::Damaged));
+        let packet = match decoded {
+            Ok(packet) => packet,
+            Err(fault) => return malformed(Protocol::UdpTracker, fault),
         };
         let transaction = packet.transaction_id();
         if direction == Direction::FromInitiator {
@@ -117,7 +157,8 @@ impl TrackerFlow {
             }
             self.waiting.push(transaction);
         } else if !self.waiting.contains(&transaction) {
-            return Body::Unreadable(Protocol::UdpTracker, Unreadable::Opaque(Reason::Damaged));
+            let fault = DecodeError::new(4, "the transaction id of a request");
+            return malformed(Protocol::UdpTracker, fault);
         }
         Body::UdpTracker(Arc::new(packet))
     }

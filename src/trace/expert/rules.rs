@@ -47,7 +47,10 @@ rules! {
     BEP10_WRONG_TYPE: "bep10.wrong-type" Warn "BEP 10" "handshake message" "a known key of an extended message has a value of another type";
     BEP11_TOO_MANY: "bep11.too-many" Note "BEP 11" "Security Considerations" "a later PEX message adds or drops more than 50 peers";
     BEP11_TOO_OFTEN: "bep11.too-often" Warn "BEP 11" "Security Considerations" "PEX messages come within less than a minute";
+    BEP14_MALFORMED: "bep14.malformed" Warn "BEP 14" "Protocol" "an announce to the local network lacks its port or info hash, or has it otherwise";
     BEP15_ERROR: "bep15.error" Warn "BEP 15" "Errors" "a UDP tracker refuses";
+    BEP15_EXTRA: "bep15.extra-bytes" Note "BEP 15" "UDP tracker protocol" "bytes are left at the end of the peers or torrents of a UDP tracker's answer";
+    BEP15_MALFORMED: "bep15.malformed" Warn "BEP 15" "UDP tracker protocol" "a datagram to or from a UDP tracker is no message, or answers no request";
     BEP3_ANNOUNCE_EARLY: "bep3.announce-early" Note "BEP 3" "trackers" "a regular announce comes before the interval is over";
     BEP3_BITFIELD_LATE: "bep3.bitfield-late" Note "BEP 3" "peer protocol" "a bitfield is not the first message, or comes again";
     BEP3_BITFIELD_LENGTH: "bep3.bitfield-length" Warn "BEP 3" "peer protocol" "a bitfield has not a bit a piece in whole bytes, the spare ones zero";
@@ -97,6 +100,7 @@ rules! {
     BEP6_REJECT_UNREQUESTED: "bep6.reject-unrequested" Warn "BEP 6" "Reject Request" "a reject is about a block that was not asked for";
     BEP9_WRONG_HASH: "bep9.wrong-hash" Error "BEP 9" "metadata" "metadata came whole and does not have the info hash";
     BEP9_WRONG_SIZE: "bep9.wrong-size" Warn "BEP 9" "data" "a piece of metadata has a wrong length, or another total than announced";
+    CAPTURE_CUT: "capture.cut" Note "bittrace" "" "a datagram of which only the beginning was captured";
     CAPTURE_DAMAGED: "capture.damaged" Warn "bittrace" "" "a message should begin here, and these bytes are none";
     CAPTURE_FRAGMENT: "capture.fragment" Note "bittrace" "" "a part of a message of which the capture lost the rest";
     CAPTURE_GAP: "capture.gap" Warn "bittrace" "" "the capture lost bytes of the stream";

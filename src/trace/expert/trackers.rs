@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use bittrace_protocol::peer_id::client_name;
 use bittrace_protocol::tracker::http::{self, RequestKind};
-use bittrace_protocol::tracker::udp::Packet;
+use bittrace_protocol::tracker::udp::{AnnounceResponse, Packet};
 use bittrace_protocol::{InfoHash, PeerId, Timestamp};
 
 use super::latency;
 use crate::expert::rules;
+use crate::record::units::counted;
 use crate::record::{Answer, Body, HttpTrackerBody, Note, Record, WebSeedBody};
 
 /// The requests that a tracker has not answered yet, on a TCP connection or a flow of UDP datagrams.
@@ -90,6 +91,14 @@ impl TrackerRequests {
                         let at = self.waiting.iter().position(|asked| asked.transaction == transaction);
                         let asked = at.and_then(|at| self.waiting.remove(at));
                         answer(record, asked);
+                        if let Packet::AnnounceResponse(AnnounceResponse { extra, .. })
+                        | Packet::ScrapeResponse { extra, .. } = &*packet
+                            && !extra.is_empty()
+                        {
+                            let left = counted(extra.len() as u64, "byte");
+                            let text = format!("{left} at the end of the list, less than one entry");
+                            record.notes.push(rules::BEP15_EXTRA.note(text));
+                        }
                         if let Packet::Error { message, .. } = &*packet {
                             let text = format!("the tracker refuses: {}", String::from_utf8_lossy(message));
                             record.notes.push(rules::BEP15_ERROR.note(text));

@@ -1,9 +1,9 @@
 //! Bytes that are not a message, and bytes that the capture lost.
 
-use bittrace_protocol::PieceIndex;
 use bittrace_protocol::field::{Field, Value};
 use bittrace_protocol::utp;
 use bittrace_protocol::wire::{MessageId, PIECE_HEADER};
+use bittrace_protocol::{DecodeError, PieceIndex};
 use bytes::Bytes;
 
 use super::content::derived;
@@ -32,6 +32,10 @@ pub enum Reason {
     BeforeBoundary,
     /// They stand where a message should begin, but are none.
     Damaged,
+    /// They are a datagram of their protocol that cannot be decoded: where, and what was wanted there.
+    Malformed(DecodeError),
+    /// They are the beginning of a datagram whose rest was not captured: how many bytes it had.
+    Cut(u64),
     /// An HTTP message on a tracker's connection that is no tracker message.
     OrdinaryHttp,
     /// The end of a stream whose last message never came whole.
@@ -76,6 +80,8 @@ impl Reason {
             Self::Fragment(_) => "fragment",
             Self::BeforeBoundary => "before-boundary",
             Self::Damaged => "damaged",
+            Self::Malformed(_) => "malformed",
+            Self::Cut(_) => "cut",
             Self::OrdinaryHttp => "ordinary-http",
             Self::Unfinished => "unfinished",
         }
@@ -93,6 +99,14 @@ impl Unreadable {
     pub(super) fn add_meaning(&self, fields: &mut Vec<Field>) {
         let Self::Opaque(reason) = self else { return };
         fields.push(derived("reason", Value::Text(reason.name().to_owned())));
+        match reason {
+            Reason::Malformed(fault) => {
+                fields.push(derived("fault_at", Value::Unsigned(fault.offset as u64)));
+                fields.push(derived("wanted", Value::Text(fault.wanted.to_owned())));
+            }
+            Reason::Cut(total) => fields.push(derived("total", Value::Unsigned(*total))),
+            _ => {}
+        }
         let Reason::Fragment(fragment) = reason else { return };
         fields.push(derived("of", Value::Text(fragment.name().to_owned())));
         if let Some((index, begin)) = fragment.block {
@@ -124,6 +138,12 @@ fn describe_opaque(reason: Reason, length: u64) -> String {
         Reason::Fragment(fragment) => describe_fragment(&fragment, length),
         Reason::BeforeBoundary => format!("{bytes} before the first message that can be proved"),
         Reason::Damaged => format!("{bytes} that are no message"),
+        Reason::Malformed(fault) => {
+            format!("{bytes}, malformed: at byte {} wanted {}", fault.offset, fault.wanted)
+        }
+        Reason::Cut(total) => {
+            format!("the first {length} of {}, the rest was not captured", counted(total, "byte"))
+        }
         Reason::OrdinaryHttp => format!("{bytes} of ordinary HTTP, no tracker message"),
         Reason::Unfinished => format!("{bytes} of a message that never came whole"),
     }

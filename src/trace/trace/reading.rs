@@ -104,9 +104,12 @@ impl CaptureReader {
             }
             Parsed::Udp(datagram) => {
                 counts.udp += 1;
-                if datagram.lost_tail == 0 {
-                    let Datagram { src, dst, payload, .. } = datagram;
+                let Datagram { src, dst, payload, lost_tail, .. } = datagram;
+                if lost_tail == 0 {
                     dissector.datagram(moment, src, dst, payload, out);
+                } else {
+                    let length = payload.len() as u64 + u64::from(lost_tail);
+                    dissector.cut_datagram(moment, (src, dst), (payload, length), out);
                 }
             }
             Parsed::Fragment(_) | Parsed::Other(_) => counts.other += 1,

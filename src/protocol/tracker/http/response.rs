@@ -72,7 +72,7 @@ impl Response {
     /// What the body says.
     pub fn reply(&self) -> Reply {
         match &self.fault {
-            Some(fault) => Reply::NotBencoded(fault.clone()),
+            Some(fault) => Reply::NotBencoded(*fault),
             None => Reply::decode(self.body()),
         }
     }

@@ -94,6 +94,102 @@ fn announces_to_the_local_network_make_peers() {
     assert!(dissector.recognised.is_peer(flow().responder));
 }
 
+/// What is said of datagrams, with the reason of what is no message, and the first fault of what lacks something.
+fn faults(datagrams: &[(Direction, Vec<u8>)]) -> Vec<String> {
+    let fault = |record: &Record| match &record.body {
+        Body::Unreadable(protocol, Unreadable::Opaque(reason)) => match reason {
+            Reason::Malformed(fault) => format!("{}: {fault}", protocol.name()),
+            other => format!("{}: {}", protocol.name(), other.name()),
+        },
+        Body::Dht(message, _) => match message.faults.first() {
+            Some(fault) => format!("{}: {fault}", record.body.message()),
+            None => record.body.message().to_owned(),
+        },
+        other => other.message().to_owned(),
+    };
+    play_datagrams(datagrams).iter().map(fault).collect()
+}
+
+#[test]
+fn nothing_that_nodes_say_to_each_other_is_lost() {
+    let ping = PING.as_bytes();
+    let datagrams = [
+        // Before the two are known to be nodes, what proves nothing is not theirs.
+        (B, b"d1:ad5:token1:x1:v1:ae1:q3:put1:t2:pp1:y1:qe".to_vec()),
+        (A, ping.to_vec()),
+        (B, b"d1:ad5:token1:x1:v1:ae1:q3:put1:t2:pp1:y1:qe".to_vec()),
+        (B, b"d1:e\0\0\0".to_vec()),
+        (B, ping[..ping.len() - 3].to_vec()),
+        (A, [ping, b"1:qe"].concat()),
+        (A, b"d1:ad2:id20:aaaaaaaaaaaaaaaaaaaae1:q4:ping1:y1:qe".to_vec()),
+        (A, b"\0\0\0\0rubbish".to_vec()),
+        // A datagram of uTP between the same ends is no message of the DHT.
+        (A, [&[0x01, 0, 0, 9][..], &[7; 40]].concat()),
+    ];
+    let wanted = [
+        "ping-query",
+        "put-query: at byte 4: wanted an id of 20 bytes",
+        "dht: at byte 4: wanted a bencoded value: i, l, d or a digit",
+        "dht: at byte 53: wanted a digit or the colon after a string's length",
+        "ping-query: at byte 56: wanted the end of the message",
+        "ping-query: at byte 0: wanted a string under t, the transaction",
+        "dht: at byte 0: wanted a bencoded dictionary",
+    ];
+    assert_eq!(faults(&datagrams), wanted);
+}
+
+#[test]
+fn an_announce_to_the_local_network_that_is_none_is_a_row() {
+    let announce = |headers: &str| {
+        let bytes = format!("BT-SEARCH * HTTP/1.1\r\nHost: 239.192.152.143:6771\r\n{headers}\r\n\r\n");
+        vec![(A, bytes.into_bytes())]
+    };
+    let hash = "Infohash: 37d97d0c430cb5ad5624aa9733e473414d63e9";
+    let whole = announce(&format!("Port: 6881\r\n{hash}23\r\n")).remove(0);
+    let short = announce(&format!("Port: 6881\r\n{hash}\r\n")).remove(0);
+    let none = announce("Port: 6881\r\n").remove(0);
+    assert_eq!(faults(&[short.clone(), none.clone()]), [""; 0], "nobody is known to announce");
+    let said = faults(&[whole, short, none]);
+    assert_eq!((said.len(), said[0].as_str()), (3, "announce"));
+    assert!(said[1].starts_with("lsd: ") && said[1].ends_with("an info hash in 40 hex digits"), "{said:?}");
+    assert_eq!(said[2], "lsd: at byte 22: wanted a header with an info hash");
+}
+
+#[test]
+fn what_a_udp_tracker_says_to_no_request_is_malformed() {
+    let connect = [&0x417_2710_1980_u64.to_be_bytes()[..], &[0; 4], &[9; 4]].concat();
+    let answer = |transaction: u8| [&[0; 4][..], &[transaction; 4], &[7; 8]].concat();
+    let said = faults(&[(A, connect), (B, answer(8)), (B, answer(9)[..12].to_vec()), (B, answer(9))]);
+    let wanted = [
+        "connect-request",
+        "udp-tracker: at byte 4: wanted the transaction id of a request",
+        "udp-tracker: at byte 8: wanted 8 bytes of a connection id",
+        "connect-response",
+    ];
+    assert_eq!(said, wanted);
+}
+
+#[test]
+fn the_beginning_of_a_datagram_is_a_row_where_its_protocol_is_known() {
+    let mut dissector = Dissector::new();
+    let mut said = Vec::new();
+    let mut out = |dissected| {
+        if let Dissected::Record(record) = dissected {
+            let Body::Unreadable(protocol, Unreadable::Opaque(Reason::Cut(total))) = record.body else {
+                panic!("not cut: {:?}", record.body)
+            };
+            said.push((protocol.name(), record.bytes.len(), total));
+        }
+    };
+    let ends = flow().ends(A);
+    // The first and third prove nothing by themselves; behind the second, the nodes are known.
+    for cut in ["d1:ad6:target", &PING[..20], "d1:ad6:target", "BT-SEARCH * HTTP/1.1\r\nHo", "\x01\0xxxxxxxx"]
+    {
+        dissector.cut_datagram(moment(1), ends, (cut.as_bytes(), 100), &mut out);
+    }
+    assert_eq!(said, [("dht", 20, 100), ("dht", 13, 100), ("lsd", 24, 100)]);
+}
+
 #[test]
 fn what_is_none_of_them_makes_no_row() {
     // DNS, STUN, WireGuard, RTP, bencode of another kind, a query without an id.
@@ -110,6 +206,9 @@ fn what_is_none_of_them_makes_no_row() {
     assert_eq!(said(&datagrams), []);
 }
 
+/// How many bytes each end of a uTP connection takes: 64 KiB.
+const WINDOW: [u8; 4] = [0, 1, 0, 0];
+
 /// A uTP packet without extensions, of A (which called with id 5) or B.
 pub(super) fn packet(
     direction: Direction,
@@ -121,7 +220,7 @@ pub(super) fn packet(
     let id: u16 = if direction == A && kind != 4 { 6 } else { 5 };
     let mut bytes = vec![kind << 4 | 1, 0];
     bytes.extend(id.to_be_bytes());
-    bytes.extend([0; 12]);
+    bytes.extend([&[0; 8][..], &WINDOW].concat());
     bytes.extend(sequence.to_be_bytes());
     bytes.extend(acknowledged.to_be_bytes());
     bytes.extend(payload);
