@@ -28,6 +28,13 @@ struct ComparedField<'a> {
     what: What,
 }
 
+impl ComparedField<'_> {
+    /// The field by whose name the two go: the reference's, where it has one.
+    fn leaf(&self) -> Option<&FlatField> {
+        self.reference.or(self.candidate)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
     /// The bytes are not the same.
@@ -57,13 +64,15 @@ pub(crate) fn compare(
     };
     let differing = found.len();
     found.extend(unchanged(&ours, &theirs, reference, candidate));
+    // Two lengths are no reason for each other to differ.
+    let others = found[..differing].iter().any(|one| one.leaf().is_some_and(|leaf| !is_length(leaf)));
     let mut judge = Judge { reference, candidate, ours: &ours, side, masks, paths, counts };
-    let mut differences = Vec::new();
-    for (at, found) in found.iter().enumerate() {
-        let others = if at < differing { differing > 1 } else { differing > 0 };
-        differences.extend(judge.judge(found, others));
-    }
-    differences
+    found.iter().filter_map(|found| judge.judge(found, others)).collect()
+}
+
+/// Whether a field only says how long others are.
+fn is_length(field: &FlatField) -> bool {
+    field.path == "length_prefix" || field.path.eq_ignore_ascii_case("headers.content-length")
 }
 
 /// The differing places of two messages as long as each other that are all but the same.
@@ -152,7 +161,7 @@ fn misplaced<'a>(
     let in_order = crate::diff::align_messages::longest_increasing(&numbers);
     let mut by_mate = both.clone();
     by_mate.sort_unstable_by_key(|(_, mate)| *mate);
-    let above = |at: usize| ours[at].path.rfind('.').map_or("", |dot| &ours[at].path[..dot]);
+    let above = |at: usize| above(&ours[at].path);
     // The nearest sibling in front of it, by either order.
     let before = |row: &[(usize, usize)], at: usize| {
         let place = row.iter().position(|(one, _)| *one == at)?;
@@ -166,6 +175,11 @@ fn misplaced<'a>(
             ComparedField { reference: Some(&ours[one]), candidate: Some(&theirs[other]), what }
         })
         .collect()
+}
+
+/// The path of what a field stands in, empty for the message itself.
+fn above(path: &str) -> &str {
+    path.rfind('.').map_or("", |dot| &path[..dot])
 }
 
 /// Leaves out delimiters that come and go with what they delimit.
@@ -225,9 +239,10 @@ struct Judge<'a> {
 type Opinion = (MaskRule, bool, DifferenceNote);
 
 impl Judge<'_> {
-    /// What is thought of a field; `None` where there is nothing to say. `others` says that other fields differ too.
+    /// What is thought of a field; `None` where there is nothing to say. `others` says that fields differ from which a length
+    /// can follow.
     fn judge(&mut self, found: &ComparedField<'_>, others: bool) -> Option<Difference> {
-        let leaf = found.reference.or(found.candidate)?;
+        let leaf = found.leaf()?;
         let protocol = self.reference.body.protocol();
         let line = self.masks.find(self.reference.body.message(), protocol, &leaf.path);
         let rule = line.map_or(MaskRule::Exact, |line| self.masks.rule(line));
@@ -241,7 +256,7 @@ impl Judge<'_> {
             }
             (What::Same, ..) => return None,
             (What::Place(one, other), rule, _) if !matches!(rule, MaskRule::Ignore | MaskRule::Context) => {
-                (MaskRule::Exact, true, DifferenceNote::written(self.behind(one, other)))
+                (MaskRule::Exact, true, DifferenceNote::written(self.behind(leaf, one, other)))
             }
             (What::Value, MaskRule::Exact, _) if others && self.follows(leaf) => {
                 (MaskRule::Follows, false, DifferenceNote::Fixed(Remark::Follows))
@@ -284,23 +299,25 @@ impl Judge<'_> {
     }
 
     /// Where a field stands, by what stands in front of it.
-    fn behind(&self, reference: Option<usize>, candidate: Option<usize>) -> String {
-        let name = |at: Option<usize>| {
-            at.map(|at| self.ours[at].path.rsplit('.').next().unwrap_or_default().to_owned())
-        };
+    fn behind(&self, leaf: &FlatField, reference: Option<usize>, candidate: Option<usize>) -> String {
+        let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
+        let name = |at: Option<usize>| at.map(|at| last(&self.ours[at].path));
         match (name(reference), name(candidate)) {
-            (one, other) if one == other => format!("moved along with {}", one.unwrap_or_default()),
+            (Some(one), Some(other)) if one == other => format!("moved along with {one}"),
             (Some(one), Some(other)) => format!("behind {other}, not {one}"),
             (Some(one), None) => format!("first, not behind {one}"),
-            (None, other) => format!("behind {}, not first", other.unwrap_or_default()),
+            (None, Some(other)) => format!("behind {other}, not first"),
+            // It is the first in what it stands in, or nothing of its kind stands before it: the others moved.
+            (None, None) => match last(above(&leaf.path)) {
+                outer if outer.is_empty() => "at another place among the others".to_owned(),
+                outer => format!("moved along with {outer}"),
+            },
         }
     }
 
-    /// Whether such a field only says how long others are.
+    /// Whether a field can follow from others that are not as long as each other.
     fn follows(&self, leaf: &FlatField) -> bool {
-        let is_length =
-            leaf.path == "length_prefix" || leaf.path.eq_ignore_ascii_case("headers.content-length");
-        is_length && self.reference.bytes.len() != self.candidate.bytes.len()
+        is_length(leaf) && self.reference.bytes.len() != self.candidate.bytes.len()
     }
 
     /// Two messages of one extension may have different numbers, but two extensions are not the same.
@@ -376,6 +393,14 @@ impl Judge<'_> {
         {
             return Some(Remark::Spelled);
         }
+        let raw = |request: &Request, parameter: &bittrace_protocol::tracker::http::Parameter| {
+            parameter.value.clone().map_or(Vec::new(), |span| request.part(span).to_vec())
+        };
+        let (our_raw, their_raw) = (raw(one, our), raw(other, their));
+        // A value that is escaped in two ways at once follows no style, not even its own.
+        if our_raw == their_raw {
+            return None;
+        }
         // What neither value shows is not known; only when both styles write the other's value otherwise do they
         // disagree.
         let writes = |request: &Request, at: usize, value: &[u8], raw: &[u8]| {
@@ -386,11 +411,8 @@ impl Judge<'_> {
                 out == raw
             })
         };
-        let raw = |request: &Request, parameter: &bittrace_protocol::tracker::http::Parameter| {
-            parameter.value.clone().map_or(Vec::new(), |span| request.part(span).to_vec())
-        };
-        let agree = writes(one, at, &their.decoded, &raw(other, their))
-            || writes(other, their_at, &our.decoded, &raw(one, our));
+        let agree =
+            writes(one, at, &their.decoded, &their_raw) || writes(other, their_at, &our.decoded, &our_raw);
         (!agree).then_some(Remark::Escaped)
     }
 
@@ -439,3 +461,6 @@ pub(crate) fn blocks_differ(one: &StoredMessage, other: &StoredMessage, paths: &
         moved: false,
     }
 }
+
+#[cfg(test)]
+mod tests;
