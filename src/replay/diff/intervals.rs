@@ -31,7 +31,8 @@ pub struct IntervalSpread {
 
 impl Conversation {
     /// The seconds from the message before it in the conversation, whoever sent that, to a message of `side`, by its place
-    /// in what that side sent. `None` for the first message, and where there is none at this place.
+    /// in what that side sent. 0 where the message before it was captured later, since a packet was lost and sent again.
+    /// `None` for the first message, and where there is none at this place.
     pub fn interval(&self, side: Side, place: usize) -> Option<f64> {
         let own = &self.way(side).messages;
         let message = own.get(place)?;
@@ -40,7 +41,7 @@ impl Conversation {
         let before = before.and_then(|at| others.get(at));
         let own_before = place.checked_sub(1).and_then(|at| own.get(at));
         let latest = [before, own_before].into_iter().flatten().max_by_key(|one| one.number)?;
-        Some(message.at.seconds_since(latest.at))
+        Some(message.at.seconds_since(latest.at).max(0.0))
     }
 }
 
@@ -96,7 +97,108 @@ impl IntervalSpread {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+    use std::net::SocketAddr;
+
+    use bittrace_protocol::Timestamp;
+    use bittrace_trace::{Direction, Flow, Recorder, StreamId, StreamOpening, Trace, TraceOptions};
+
     use super::*;
+    use crate::{DiffOptions, diff};
+
+    use Direction::{FromInitiator as Local, FromResponder as Remote};
+
+    const INTERESTED: &[u8] = &[0, 0, 0, 1, 2];
+    const UNCHOKE: &[u8] = &[0, 0, 0, 1, 1];
+    const KEEP_ALIVE: &[u8] = &[0; 4];
+
+    fn handshake() -> Vec<u8> {
+        [&b"\x13BitTorrent protocol"[..], &[0; 8], &[b'a'; 20], b"-XX0000-abcdefghijkl"].concat()
+    }
+
+    /// A step of a conversation: its time in seconds, the sender, the bytes, and whether the capture has them.
+    type Step<'a> = (i64, Direction, &'a [u8], bool);
+
+    /// A conversation with a peer: a handshake of each end at the times 0 and 1, then the steps.
+    fn capture(steps: &[Step<'_>]) -> Transcript {
+        let mut recorder = Recorder::new(Vec::new(), "").unwrap();
+        let stream = StreamId(0);
+        let end = |host, port| SocketAddr::from(([10, 0, 0, host], port));
+        let flow = Flow { initiator: end(1, 40_000), responder: end(2, 6881) };
+        recorder.opened(Timestamp::EPOCH, stream, flow, StreamOpening::Syn).unwrap();
+        let handshake = handshake();
+        let opening = [(0, Local, &handshake[..], true), (1, Remote, &handshake[..], true)];
+        for (second, direction, bytes, captured) in opening.iter().chain(steps) {
+            let at = Timestamp::from_secs_nanos(*second, 0);
+            match captured {
+                true => recorder.burst(at, stream, *direction, bytes).unwrap(),
+                false => recorder.gap(at, stream, *direction, bytes.len() as u64).unwrap(),
+            }
+        }
+        let bytes = Cursor::new(recorder.finish().unwrap());
+        let options = TraceOptions { local: Some(end(1, 0).ip()), ..TraceOptions::default() };
+        Transcript::read(Trace::from_reader("a capture".to_owned(), bytes, options).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_interval_is_counted_from_the_message_before_of_either_end() {
+        let transcript = capture(&[
+            (3, Local, INTERESTED, true),
+            (7, Remote, UNCHOKE, true),
+            (7, Local, KEEP_ALIVE, true),
+            (12, Local, KEEP_ALIVE, true),
+        ]);
+        let conversation = &transcript.conversations[0];
+        let intervals = |side| [0, 1, 2, 3, 4].map(|place| conversation.interval(side, place));
+        assert_eq!(intervals(Side::Local), [None, Some(2.0), Some(0.0), Some(5.0), None]);
+        assert_eq!(intervals(Side::Remote), [Some(1.0), Some(4.0), None, None, None]);
+    }
+
+    #[test]
+    fn no_interval_is_negative() {
+        // The message at 4 s stands after lost bytes: it is read when the capture has ended, and still has its time.
+        let transcript = capture(&[
+            (3, Remote, UNCHOKE, false),
+            (4, Remote, KEEP_ALIVE, true),
+            (9, Local, INTERESTED, true),
+        ]);
+        let conversation = &transcript.conversations[0];
+        let [local, remote] = [Side::Local, Side::Remote].map(|side| &conversation.way(side).messages);
+        let last = remote.last().unwrap();
+        assert_eq!(last.at, Timestamp::from_secs_nanos(4, 0));
+        assert!(last.number > local.last().unwrap().number);
+        assert_eq!(conversation.interval(Side::Remote, remote.len() - 1), Some(0.0));
+    }
+
+    #[test]
+    fn only_pairs_with_an_interval_in_both_captures_count() {
+        let reference = capture(&[(2, Local, INTERESTED, true), (5, Local, KEEP_ALIVE, true)]);
+        let candidate = capture(&[(4, Local, INTERESTED, true)]);
+        let report = diff(&reference, &candidate, &DiffOptions::exact()).unwrap();
+        let spread = |seconds| IntervalSpread { median: seconds, longest: seconds };
+        // The handshake is the first message, and the keep-alive has no counterpart.
+        assert_eq!(
+            report.intervals(&reference, &candidate, Side::Local),
+            [MessageIntervals {
+                message: "interested",
+                pairs: 1,
+                reference: spread(1.0),
+                candidate: spread(3.0)
+            }]
+        );
+        assert_eq!(
+            report.intervals(&candidate, &candidate, Side::Remote),
+            [MessageIntervals {
+                message: "handshake",
+                pairs: 1,
+                reference: spread(1.0),
+                candidate: spread(1.0)
+            }]
+        );
+        let nothing = capture(&[]);
+        let alone = diff(&nothing, &reference, &DiffOptions::exact()).unwrap();
+        assert_eq!(alone.intervals(&nothing, &reference, Side::Local), []);
+    }
 
     #[test]
     fn the_median_is_the_shorter_of_the_two_in_the_middle() {
@@ -104,5 +206,6 @@ mod tests {
         assert_eq!(spread(&[4.0]), IntervalSpread { median: 4.0, longest: 4.0 });
         assert_eq!(spread(&[4.0, 1.0]), IntervalSpread { median: 1.0, longest: 4.0 });
         assert_eq!(spread(&[4.0, 1.0, 2.0]), IntervalSpread { median: 2.0, longest: 4.0 });
+        assert_eq!(spread(&[2.0, 2.0, 1.0, 2.0]), IntervalSpread { median: 2.0, longest: 2.0 });
     }
 }
