@@ -47,8 +47,45 @@ fn equal_conversations_pair_in_order() {
 }
 
 #[test]
+fn an_empty_side_pairs_nothing() {
+    assert_eq!(aligned("", ""), "");
+    assert_eq!(aligned("h i", ""), "-h -i");
+    assert_eq!(aligned("", "h i"), "+h +i");
+}
+
+#[test]
 fn what_names_the_same_pairs_wherever_it_stands() {
     assert_eq!(aligned("h r1 r2 r3 r4", "h r2 r3 r4 r1"), "=h ~r1 =r2 =r3 =r4");
+}
+
+#[test]
+fn of_messages_in_reverse_all_but_the_last_have_moved() {
+    assert_eq!(aligned("r1 r2 r3 r4", "r4 r3 r2 r1"), "~r1 ~r2 ~r3 =r4");
+}
+
+#[test]
+fn of_two_rows_as_long_as_each_other_the_later_one_stays() {
+    assert_eq!(aligned("r1 r2 r3 r4", "r3 r4 r1 r2"), "~r1 ~r2 =r3 =r4");
+}
+
+#[test]
+fn what_was_said_more_often_on_one_side_leaves_the_rest_over() {
+    assert_eq!(aligned("r1 r1 r1", "r1"), "=r1 -r1 -r1");
+    assert_eq!(aligned("r1", "r1 r1 r1"), "=r1 +r1 +r1");
+}
+
+#[test]
+fn the_longest_row_of_increasing_numbers_is_found() {
+    let row = |numbers: &[i64]| {
+        let numbers: Vec<Option<u32>> = numbers.iter().map(|number| u32::try_from(*number).ok()).collect();
+        longest_increasing(&numbers)
+    };
+    // -1 stands for no number.
+    assert_eq!(row(&[]), [0; 0]);
+    assert_eq!(row(&[-1, -1]), [0; 0]);
+    assert_eq!(row(&[7]), [0]);
+    assert_eq!(row(&[5, -1, 1, 2, -1, 9, 3]), [2, 3, 6]);
+    assert_eq!(row(&[3, 3, 3]).len(), 1, "equal numbers do not increase");
 }
 
 #[test]
