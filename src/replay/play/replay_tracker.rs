@@ -139,3 +139,6 @@ impl TrackerExchange {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
