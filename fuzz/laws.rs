@@ -1,5 +1,6 @@
 //! The laws of the design as assertions that any input must pass, shared by the targets.
 
+pub mod diff;
 pub mod filter;
 pub mod session;
 

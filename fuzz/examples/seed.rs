@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{env, fs, io};
 
+use bittrace_fuzz::diff::{CaptureStep, EDIT_KINDS, STREAMS, StepKind, add};
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::wire::Message;
 use bittrace_trace::{
-    Body, Capture, Dissected, HttpTrackerBody, Parsed, PeerWireBody, Record, Trace, TraceOptions,
-    WebSeedBody, parse,
+    Body, Capture, Direction, Dissected, HttpTrackerBody, Parsed, PeerWireBody, Record, Side, Trace,
+    TraceOptions, Transport, WebSeedBody, parse,
 };
 
 /// Longer inputs slow the fuzzer down more than they teach it.
@@ -34,6 +35,7 @@ fn main() -> io::Result<()> {
         write("tracker_url", name, url.as_bytes())?;
     }
     let folder = env::args().nth(1).map_or_else(|| PathBuf::from("../captures"), PathBuf::from);
+    let mut first_edit = 0;
     for entry in fs::read_dir(&folder)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -50,6 +52,8 @@ fn main() -> io::Result<()> {
             write("trace", &name, start)?;
             records(&path, &name)?;
             datagrams(&path, &name)?;
+            captured_steps(&path, &name, first_edit)?;
+            first_edit += 1;
         }
     }
     Ok(())
@@ -83,6 +87,37 @@ fn datagrams(path: &Path, name: &str) -> io::Result<()> {
         input.extend_from_slice(datagram.payload);
     }
     if input.is_empty() { Ok(()) } else { write("datagrams", name, &input) }
+}
+
+/// The messages of the first streams of a capture, as the target `diff` reads them, with three edits from
+/// `first_edit` on.
+fn captured_steps(path: &Path, name: &str, first_edit: u8) -> io::Result<()> {
+    let mut trace = Trace::open(path, TraceOptions::default()).map_err(io::Error::other)?;
+    let shortened = first_edit & 4;
+    let mut input = vec![shortened | 3];
+    for kind in first_edit..first_edit + 3 {
+        input.extend([kind % EDIT_KINDS, 7, 20, 1]);
+    }
+    while let Ok(Some(dissected)) = trace.next() {
+        let Dissected::Record(record) = dissected else { continue };
+        let Some(stream) = u8::try_from(record.stream.0).ok().filter(|stream| *stream < STREAMS) else {
+            continue;
+        };
+        if input.len() + 3 + record.bytes.len() > LONGEST {
+            break;
+        }
+        let remote = record.side == Side::Remote;
+        let step = CaptureStep {
+            stream,
+            kind: if record.transport == Transport::Udp { StepKind::Datagram } else { StepKind::Sent },
+            remote,
+            incoming: remote == (record.direction == Direction::FromInitiator),
+            mid_stream: false,
+            bytes: record.bytes.to_vec(),
+        };
+        add(&mut input, &step);
+    }
+    write("diff", name, &input)
 }
 
 /// The messages of a capture, and the beginnings of its conversations.

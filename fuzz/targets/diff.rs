@@ -1,0 +1,187 @@
+#![no_main]
+//! Two captures against each other, the second one an edit of the first: every message of both is in exactly one pair,
+//! every conversation in one comparison, and a capture is the same as itself.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use bittrace_fuzz::diff::{CaptureStep, Edits, StepKind, edits, steps};
+use bittrace_protocol::Timestamp;
+use bittrace_replay::{
+    Conversation, DiffOptions, DiffReport, FieldTexts, MessagePair, PairVerdict, StoredMessage,
+    TRANSCRIPT_LIMIT, Transcriber, Transcript, diff,
+};
+use bittrace_trace::{
+    Direction, Flow, Recorder, Side, StreamClosing, StreamId, StreamOpening, Trace, TraceOptions,
+};
+use libfuzzer_sys::fuzz_target;
+
+/// More steps teach the fuzzer nothing new.
+const MOST_STEPS: usize = 200;
+
+/// The memory for a second capture of which blocks are to be shortened, in bytes: less than twice an input.
+const LITTLE_MEMORY: usize = 32 * 1024;
+
+fuzz_target!(|input: &[u8]| {
+    let (Edits { shortened, list }, rest) = edits(input);
+    let mut happened: Vec<CaptureStep> = steps(rest).take(MOST_STEPS).collect();
+    let limit = if shortened { LITTLE_MEMORY } else { TRANSCRIPT_LIMIT };
+    let reference = transcript(&happened, TRANSCRIPT_LIMIT).expect("an input takes less than 1 GiB");
+    let again = transcript(&happened, limit);
+    list.iter().for_each(|edit| edit.make(&mut happened));
+    let candidate = transcript(&happened, limit);
+    for options in [DiffOptions::exact(), DiffOptions::default()] {
+        if let Some(again) = &again {
+            check_same(&compare(&reference, again, &options));
+        }
+        if let Some(candidate) = &candidate {
+            compare(&reference, candidate, &options);
+        }
+    }
+});
+
+/// The capture of some steps, read again within `limit` bytes of memory; `None` where they are too few.
+fn transcript(steps: &[CaptureStep], limit: usize) -> Option<Transcript> {
+    let local = Some(Ipv4Addr::new(10, 0, 0, 1).into());
+    let options = TraceOptions { local, ..TraceOptions::default() };
+    let capture = Cursor::new(record(steps));
+    let mut trace =
+        Trace::from_reader("capture".to_owned(), capture, options).expect("a recording is a capture");
+    let mut transcriber = Transcriber::new("capture", limit);
+    while let Some(dissected) = trace.next().expect("a recording is whole") {
+        transcriber.push(dissected).ok()?;
+    }
+    Some(transcriber.finish(&trace))
+}
+
+/// Writes steps as a capture.
+fn record(steps: &[CaptureStep]) -> Vec<u8> {
+    let mut recorder = Recorder::new(Vec::new(), "").expect("memory can be written");
+    let mut open: BTreeMap<u8, StreamId> = BTreeMap::new();
+    let mut connections = 0;
+    for (second, step) in (1..).zip(steps) {
+        let at = Timestamp::from_secs_nanos(second, 0);
+        let end = |host, port| SocketAddr::from((Ipv4Addr::new(10, 0, 0, host), port));
+        let remote = end(2 + step.stream, 6881);
+        if step.kind == StepKind::Datagram {
+            let local = end(1, 6881);
+            let (source, destination) = if step.remote { (remote, local) } else { (local, remote) };
+            // What is longer than a datagram can be is left out.
+            let _ = recorder.datagram(at, source, destination, &step.bytes);
+            continue;
+        }
+        let stream = *open.entry(step.stream).or_insert_with(|| {
+            let stream = StreamId(connections);
+            // Every connection has a port of its own.
+            let local = end(1, 40_000 + connections as u16);
+            connections += 1;
+            let (initiator, responder) = if step.incoming { (remote, local) } else { (local, remote) };
+            let opening = if step.mid_stream { StreamOpening::MidStream } else { StreamOpening::Syn };
+            recorder.opened(at, stream, Flow { initiator, responder }, opening).expect("it is not open");
+            stream
+        });
+        let by_initiator = step.remote == step.incoming;
+        let direction = if by_initiator { Direction::FromInitiator } else { Direction::FromResponder };
+        let written = match step.kind {
+            StepKind::Lost => recorder.gap(at, stream, direction, step.bytes.len() as u64),
+            StepKind::Closed => {
+                open.remove(&step.stream);
+                recorder.closed(at, stream, StreamClosing::Finished)
+            }
+            StepKind::Sent | StepKind::Datagram => recorder.burst(at, stream, direction, &step.bytes),
+        };
+        written.expect("the stream is open");
+    }
+    recorder.finish().expect("memory can be written")
+}
+
+/// Compares two captures and checks what holds for any two.
+fn compare(reference: &Transcript, candidate: &Transcript, options: &DiffOptions) -> DiffReport {
+    let report = diff(reference, candidate, options).expect("no mask is given by hand");
+    let mut compared_times = [vec![0; reference.conversations.len()], vec![0; candidate.conversations.len()]];
+    for compared in &report.conversations {
+        let places = [compared.reference, compared.candidate];
+        for (times, place) in compared_times.iter_mut().zip(places) {
+            place.into_iter().for_each(|place| times[place] += 1);
+        }
+        let one = compared.reference.map(|place| &reference.conversations[place]);
+        let other = compared.candidate.map(|place| &candidate.conversations[place]);
+        for side in [Side::Local, Side::Remote] {
+            let pairs: Vec<&MessagePair> = compared.pairs.iter().filter(|pair| pair.side == side).collect();
+            every_message_once(one, side, pairs.iter().filter_map(|pair| pair.reference));
+            every_message_once(other, side, pairs.iter().filter_map(|pair| pair.candidate));
+            let message = |conversation: Option<&'_ Conversation>, place: Option<u32>| {
+                Some(conversation?.way(side).messages[place? as usize].clone())
+            };
+            for pair in &pairs {
+                check_pair(pair, message(one, pair.reference), message(other, pair.candidate), options);
+            }
+            let unmoved = pairs.iter().filter(|pair| !pair.moved);
+            let in_order: Vec<_> =
+                unmoved.filter_map(|pair| Some((pair.reference?, pair.candidate?))).collect();
+            assert!(in_order.is_sorted() && in_order.is_sorted_by_key(|both| both.1), "{in_order:?}");
+        }
+    }
+    assert!(compared_times.iter().flatten().all(|times| *times == 1), "{compared_times:?}");
+    for side in [Side::Local, Side::Remote] {
+        for intervals in report.intervals(reference, candidate, side) {
+            assert!(intervals.pairs > 0, "{intervals:?}");
+            for spread in [intervals.reference, intervals.candidate] {
+                assert!(0.0 <= spread.median && spread.median <= spread.longest, "{intervals:?}");
+            }
+        }
+    }
+    report
+}
+
+/// The places are those of all messages of a side, each once.
+fn every_message_once(conversation: Option<&Conversation>, side: Side, places: impl Iterator<Item = u32>) {
+    let count = conversation.map_or(0, |conversation| conversation.way(side).messages.len());
+    let mut places: Vec<u32> = places.collect();
+    places.sort_unstable();
+    assert!(places.iter().copied().eq(0..count as u32), "{side:?}: {places:?} of {count}");
+}
+
+/// A verdict agrees with the messages, and all that differs can be shown.
+fn check_pair(
+    pair: &MessagePair,
+    one: Option<StoredMessage>,
+    other: Option<StoredMessage>,
+    options: &DiffOptions,
+) {
+    let (one, other) = match (one, other) {
+        (Some(one), Some(other)) => (one, other),
+        (Some(_), None) => return assert_eq!(pair.verdict, PairVerdict::Missing, "{pair:?}"),
+        (None, Some(_)) => return assert_eq!(pair.verdict, PairVerdict::Extra, "{pair:?}"),
+        (None, None) => panic!("a pair of nothing: {pair:?}"),
+    };
+    let same = one.same_bytes(&other);
+    let allowed = match (same, pair.moved) {
+        (true, false) => [PairVerdict::Same, PairVerdict::Differs],
+        (_, true) => [PairVerdict::Moved, PairVerdict::Differs],
+        (false, false) => [PairVerdict::Masked, PairVerdict::Differs],
+    };
+    assert!(allowed.contains(&pair.verdict), "{pair:?} of {one:?} and {other:?}");
+    if matches!(options.masking, bittrace_replay::Masking::None) {
+        assert_eq!(pair.verdict == PairVerdict::Differs, !same, "{pair:?} of {one:?} and {other:?}");
+    }
+    let texts = [FieldTexts::of(&one), FieldTexts::of(&other)];
+    for difference in &pair.differences {
+        for (texts, side) in texts.iter().zip([difference.reference, difference.candidate]) {
+            let _ = side.map(|side| texts.text(&difference.name, &side));
+        }
+        let _ = difference.note();
+    }
+}
+
+/// A capture is the same as itself: every conversation and every message is its own counterpart.
+fn check_same(report: &DiffReport) {
+    for compared in &report.conversations {
+        assert_eq!(compared.reference, compared.candidate, "a conversation is not its own counterpart");
+        for pair in &compared.pairs {
+            assert_eq!((pair.verdict, pair.reference), (PairVerdict::Same, pair.candidate), "{pair:?}");
+        }
+    }
+    assert_eq!(report.disagreements(&[]), 0);
+}
