@@ -47,8 +47,7 @@ pub(crate) fn run(arguments: &DiffArguments, common: Common, mut output: Output)
     };
     let reference = read(&arguments.reference, arguments.local)?;
     let candidate = read(&arguments.candidate, arguments.local_candidate.or(arguments.local))?;
-    if interrupted() {
-        warn(common, "interrupted before both captures were read");
+    if reading_was_interrupted(2, common) {
         return Ok(Exit::Interrupted);
     }
     present(&reference, &candidate, &torrents, &options, &arguments.comparing, common, &mut output)
@@ -178,6 +177,16 @@ pub(crate) fn transcribe(mut trace: Trace, common: Common) -> Result<Transcript>
         warn(common, &format!("{name}: {pieces} beyond {limit} MiB of messages are compared by their SHA-1"));
     }
     Ok(transcript)
+}
+
+/// Whether Ctrl-C ended the reading of the captures, one or two; the user is told so.
+pub(crate) fn reading_was_interrupted(captures: usize, common: Common) -> bool {
+    let interrupted = interrupted();
+    if interrupted {
+        let captures = if captures == 1 { "the capture was" } else { "both captures were" };
+        warn(common, &format!("interrupted before {captures} read"));
+    }
+    interrupted
 }
 
 pub(crate) fn options(arguments: &Comparing) -> Result<DiffOptions> {

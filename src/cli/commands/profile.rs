@@ -16,9 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::Exit;
 use crate::args::{self, Common, DiffFormat};
 use crate::commands::diff;
-use crate::failure::warn;
 use crate::input;
-use crate::interrupt::interrupted;
 use crate::print::json::write_line;
 use crate::print::output::{Look, Output};
 use crate::print::page::Page;
@@ -33,8 +31,7 @@ pub(crate) fn show(arguments: &args::ProfileArguments, common: Common, mut outpu
     };
     let trace = input::open(&arguments.capture, options, &output)?;
     let reference = diff::transcribe(trace, common)?;
-    if interrupted() {
-        warn(common, "interrupted before the capture was read");
+    if diff::reading_was_interrupted(1, common) {
         return Ok(Exit::Interrupted);
     }
     let learnt = infer_profile(&reference, own_profile())?;

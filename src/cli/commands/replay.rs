@@ -31,7 +31,6 @@ use crate::commands::profile::own_profile;
 use crate::commands::torrent::read_torrent;
 use crate::failure::warn;
 use crate::input;
-use crate::interrupt::interrupted;
 use crate::print::json::write_line;
 use crate::print::output::Output;
 use crate::print::page::Page;
@@ -41,8 +40,7 @@ pub(crate) fn run(arguments: &args::ReplayArguments, common: Common, output: Out
     // A mistyped mask is told before anything runs.
     let options = diff::options(&arguments.comparing)?;
     let play = ReplayPlan::load(arguments, common, &output)?;
-    if interrupted() {
-        warn(common, "interrupted before the capture was read");
+    if diff::reading_was_interrupted(1, common) {
         return Ok(Exit::Interrupted);
     }
     if let Some(record) = &arguments.record {

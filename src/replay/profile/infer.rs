@@ -271,22 +271,6 @@ impl<'a> Learner<'a> {
         messages.filter_map(|message| named_piece(&message)).max().map(|highest| highest.0.saturating_add(1))
     }
 
-    /// No fewer pieces than the torrent has: as many as a bitfield has bits, else as many as messages of the connection name.
-    fn piece_bound(conversation: &Conversation) -> u32 {
-        let messages = || conversation.messages().filter_map(|(_, message)| message.peer_message());
-        let bits = messages().find_map(|message| match message {
-            Message::Bitfield(bits) => u32::try_from(bits.len() * 8).ok(),
-            _ => None,
-        });
-        let named = || {
-            messages()
-                .filter_map(|message| named_piece(&message))
-                .map(|piece| piece.0.saturating_add(1))
-                .max()
-        };
-        bits.or_else(named).unwrap_or(0).min(MAX_PIECES)
-    }
-
     fn extended(&mut self, peers: &[&'a Conversation]) {
         let said = peers.iter().flat_map(|conversation| &conversation.way(Side::Local).messages);
         let mut extended = said.filter_map(|stored| match stored.body() {
@@ -357,7 +341,7 @@ impl<'a> Learner<'a> {
         let (mut asked, mut given, mut most) = (0_u32, 0_u32, 0);
         let mut refills: Vec<RequestStep> = Vec::new();
         let (mut length, mut shown) = (0, None);
-        let mut observed = ObservedConversation::new(conversation, Self::piece_bound(conversation));
+        let mut observed = ObservedConversation::new(conversation);
         while let Some((side, stored, body)) = observed.next() {
             match (side, body.peer_message()) {
                 (Side::Local, Some(Message::Request(block))) => {
@@ -416,7 +400,7 @@ impl<'a> Learner<'a> {
         let mut told = HaveTimes::default();
         let mut redundant = None;
         for conversation in peers {
-            let mut observed = ObservedConversation::new(conversation, Self::piece_bound(conversation));
+            let mut observed = ObservedConversation::with_pieces(conversation);
             let mut open = false;
             while let Some((side, stored, body)) = observed.next() {
                 let Some(message) = body.peer_message() else { continue };
@@ -464,6 +448,18 @@ const fn named_piece(message: &Message) -> Option<PieceIndex> {
         Message::Piece { index, .. } => Some(*index),
         _ => None,
     }
+}
+
+/// No fewer pieces than the torrent has: as many as a bitfield has bits, else as many as messages of the connection name.
+fn piece_bound(conversation: &Conversation) -> u32 {
+    let mut named = 0;
+    for message in conversation.messages().filter_map(|(_, stored)| stored.peer_message()) {
+        if let Message::Bitfield(bits) = &message {
+            return u32::try_from(bits.len() * 8).unwrap_or(MAX_PIECES).min(MAX_PIECES);
+        }
+        named = named.max(named_piece(&message).map_or(0, |piece| piece.0.saturating_add(1)));
+    }
+    named.min(MAX_PIECES)
 }
 
 /// Whether the opening of a connection is over with this message.
@@ -516,10 +512,15 @@ struct ObservedConversation<'t> {
 }
 
 impl<'t> ObservedConversation<'t> {
-    fn new(conversation: &'t Conversation, piece_count: u32) -> Self {
-        let mut state = ConnectionState::new();
-        state.set_piece_count(piece_count);
-        Self { conversation, messages: Box::new(conversation.messages()), state }
+    fn new(conversation: &'t Conversation) -> Self {
+        Self { conversation, messages: Box::new(conversation.messages()), state: ConnectionState::new() }
+    }
+
+    /// One whose state also knows the pieces that both ends have, for which the conversation is read once more.
+    fn with_pieces(conversation: &'t Conversation) -> Self {
+        let mut observed = Self::new(conversation);
+        observed.state.set_piece_count(piece_bound(conversation));
+        observed
     }
 
     /// The next message, which the state has observed.
