@@ -61,10 +61,10 @@ impl Original {
         assert_eq!(others.len(), 1, "byte {at}: {place} of {message} {}: {others:?}", number + 1);
         let (conversation, pair) = others[0];
         let reference = report.conversations[conversation].reference.expect("it is paired");
-        let way = self.transcript.conversations[reference].way(pair.side);
-        let kept = &way.messages[pair.reference.expect("it is paired") as usize];
+        let direction = self.transcript.conversations[reference].direction(pair.side);
+        let stored = &direction.messages[pair.reference.expect("it is paired") as usize];
         assert_eq!(
-            (kept.number, pair.verdict, pair.moved),
+            (stored.number, pair.verdict, pair.moved),
             (number as u64 + 1, PairVerdict::Differs, false),
             "byte {at}"
         );
@@ -87,8 +87,8 @@ impl Original {
         };
         let (ours, theirs) = (streams(&self.records), streams(flipped));
         self.records.iter().enumerate().find_map(|(number, record)| {
-            let way = (record.source, record.destination);
-            let (our, their) = (&ours[&way], theirs.get(&way));
+            let direction = (record.source, record.destination);
+            let (our, their) = (&ours[&direction], theirs.get(&direction));
             let at = match their {
                 Some(their) => our.iter().zip(their).position(|(one, other)| one != other)?,
                 // The stream is no longer recognised: by what it says first.
@@ -106,19 +106,19 @@ impl Original {
             let Some(reference) = report.conversations[conversation].reference else { continue };
             let conversation = &self.transcript.conversations[reference];
             let Some(place) = pair.reference else { continue };
-            let kept = &conversation.way(pair.side).messages[place as usize];
+            let stored = &conversation.direction(pair.side).messages[place as usize];
             let same_stream = conversation.stream == culprit.stream;
             assert!(
                 same_stream,
                 "byte {at} of message {}: message {} of another stream",
                 number + 1,
-                kept.number
+                stored.number
             );
-            let same_way = pair.side == culprit.side;
+            let same_direction = pair.side == culprit.side;
             assert!(
-                !same_way || kept.number > number as u64,
+                !same_direction || stored.number > number as u64,
                 "byte {at}: message {} before {} is {:?}",
-                kept.number,
+                stored.number,
                 number + 1,
                 pair.verdict
             );

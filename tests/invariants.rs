@@ -395,8 +395,8 @@ fn every_record_is_in_one_pair() {
                     let places = [(compared.reference, pair.reference), (compared.candidate, pair.candidate)];
                     for ((transcript, seen), (conversation, place)) in seen.iter_mut().zip(places) {
                         let (Some(conversation), Some(place)) = (conversation, place) else { continue };
-                        let way = transcript.conversations[conversation].way(pair.side);
-                        let number = way.messages[place as usize].number;
+                        let direction = transcript.conversations[conversation].direction(pair.side);
+                        let number = direction.messages[place as usize].number;
                         assert!(seen.insert(number), "{}: message {number} twice", transcript.name);
                     }
                 }

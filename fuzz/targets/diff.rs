@@ -112,7 +112,7 @@ fn compare(reference: &Transcript, candidate: &Transcript, options: &DiffOptions
             every_message_once(one, side, pairs.iter().filter_map(|pair| pair.reference));
             every_message_once(other, side, pairs.iter().filter_map(|pair| pair.candidate));
             let message = |conversation: Option<&'_ Conversation>, place: Option<u32>| {
-                Some(conversation?.way(side).messages[place? as usize].clone())
+                Some(conversation?.direction(side).messages[place? as usize].clone())
             };
             for pair in &pairs {
                 check_pair(pair, message(one, pair.reference), message(other, pair.candidate), options);
@@ -137,7 +137,7 @@ fn compare(reference: &Transcript, candidate: &Transcript, options: &DiffOptions
 
 /// The places are those of all messages of a side, each once.
 fn every_message_once(conversation: Option<&Conversation>, side: Side, places: impl Iterator<Item = u32>) {
-    let count = conversation.map_or(0, |conversation| conversation.way(side).messages.len());
+    let count = conversation.map_or(0, |conversation| conversation.direction(side).messages.len());
     let mut places: Vec<u32> = places.collect();
     places.sort_unstable();
     assert!(places.iter().copied().eq(0..count as u32), "{side:?}: {places:?} of {count}");

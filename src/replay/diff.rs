@@ -140,26 +140,26 @@ type Both<'c> = (Option<&'c Conversation>, Option<&'c Conversation>);
 impl Comparison<'_> {
     fn conversation(&mut self, one: Option<&Conversation>, other: Option<&Conversation>) -> Vec<MessagePair> {
         let sides = [Side::Local, Side::Remote].map(|side| {
-            let mut pairs = self.way((one, other), side);
+            let mut pairs = self.pairs_of_side((one, other), side);
             if !self.options.only.is_empty() {
                 pairs.retain(|pair| {
-                    kept_of((one, other), pair).is_some_and(|kept| self.wants(kept.message()))
+                    named_message((one, other), pair).is_some_and(|stored| self.wants(stored.message()))
                 });
             }
             pairs
         });
         for pair in sides.iter().flatten() {
             // What a loss left of messages is none of them.
-            if let Some(kept) = kept_of((one, other), pair)
-                && !(pair.lost && kept.is_remnant())
+            if let Some(stored) = named_message((one, other), pair)
+                && !(pair.lost && stored.is_remnant())
             {
-                self.report.count(kept.message(), pair);
+                self.report.count(stored.message(), pair);
             }
         }
         let [local, far] = sides;
         interleave(local, far, |pair| match one {
-            Some(one) => Some(one.way(pair.side).messages.get(pair.reference? as usize)?.number),
-            None => Some(other?.way(pair.side).messages.get(pair.candidate? as usize)?.number),
+            Some(one) => Some(one.direction(pair.side).messages.get(pair.reference? as usize)?.number),
+            None => Some(other?.direction(pair.side).messages.get(pair.candidate? as usize)?.number),
         })
     }
 
@@ -169,9 +169,9 @@ impl Comparison<'_> {
     }
 
     /// The pairs of what one side said, in the order of the reference.
-    fn way(&mut self, both: Both<'_>, side: Side) -> Vec<MessagePair> {
+    fn pairs_of_side(&mut self, both: Both<'_>, side: Side) -> Vec<MessagePair> {
         let messages = |conversation: Option<&'_ Conversation>| -> usize {
-            conversation.map_or(0, |conversation| conversation.way(side).messages.len())
+            conversation.map_or(0, |conversation| conversation.direction(side).messages.len())
         };
         let (Some(one), Some(other)) = both else {
             let alone = |verdict, place: fn(u32) -> (Option<u32>, Option<u32>), number: usize| {
@@ -184,8 +184,8 @@ impl Comparison<'_> {
                 _ => alone(PairVerdict::Extra, |at| (None, Some(at)), messages(both.1)).collect(),
             };
         };
-        let (ours, theirs) = (&one.way(side).messages, &other.way(side).messages);
-        let (our_keys, their_keys) = (self.keys.of_way(one, side), self.keys.of_way(other, side));
+        let (ours, theirs) = (&one.direction(side).messages, &other.direction(side).messages);
+        let (our_keys, their_keys) = (self.keys.of_side(one, side), self.keys.of_side(other, side));
         let alignment = align(&our_keys, &their_keys, |at, their| alike(&ours[at], &theirs[their]));
         let mut pairs = Vec::with_capacity(ours.len().max(theirs.len()));
         let mut region = Region::new([one, other].map(|end| end.is_lossy(side)));
@@ -240,7 +240,7 @@ impl Comparison<'_> {
             return (place, Vec::new());
         }
         let short = ours.digest().is_some() || theirs.digest().is_some();
-        let shortened = |kept: &StoredMessage| if short { kept.shortened() } else { None };
+        let shortened = |stored: &StoredMessage| if short { stored.shortened() } else { None };
         let (our_short, their_short) = (shortened(ours), shortened(theirs));
         let (our, their) = (our_short.as_ref().unwrap_or(ours), their_short.as_ref().unwrap_or(theirs));
         let counts = self.options.judged.counts(side) && self.wants(ours.message());
@@ -277,10 +277,10 @@ impl Comparison<'_> {
 }
 
 /// The message of a pair by whose name it goes: the reference's, where there is one.
-fn kept_of<'c>((one, other): Both<'c>, pair: &MessagePair) -> Option<&'c StoredMessage> {
+fn named_message<'c>((one, other): Both<'c>, pair: &MessagePair) -> Option<&'c StoredMessage> {
     match (pair.reference, pair.candidate) {
-        (Some(at), _) => one?.way(pair.side).messages.get(at as usize),
-        (None, at) => other?.way(pair.side).messages.get(at? as usize),
+        (Some(at), _) => one?.direction(pair.side).messages.get(at as usize),
+        (None, at) => other?.direction(pair.side).messages.get(at? as usize),
     }
 }
 
@@ -323,15 +323,15 @@ impl Region {
         Self { start: 0, first: true, lossy, lost: [0; 2] }
     }
 
-    fn missing(&mut self, kept: &StoredMessage) {
-        if self.lossy[0] && kept.is_remnant() {
-            self.lost[0] += kept.length();
+    fn missing(&mut self, stored: &StoredMessage) {
+        if self.lossy[0] && stored.is_remnant() {
+            self.lost[0] += stored.length();
         }
     }
 
-    fn extra(&mut self, kept: &StoredMessage) {
-        if self.lossy[1] && kept.is_remnant() {
-            self.lost[1] += kept.length();
+    fn extra(&mut self, stored: &StoredMessage) {
+        if self.lossy[1] && stored.is_remnant() {
+            self.lost[1] += stored.length();
         }
     }
 
@@ -353,15 +353,15 @@ impl Region {
             }
         }
         for pair in &mut pairs[self.start..] {
-            let (kept, own, left) = match (pair.verdict, pair.reference, pair.candidate) {
+            let (stored, own, left) = match (pair.verdict, pair.reference, pair.candidate) {
                 (PairVerdict::Missing, Some(at), _) => (&ours[at as usize], self.lossy[0], &mut left[1]),
                 (PairVerdict::Extra, _, Some(at)) => (&theirs[at as usize], self.lossy[1], &mut left[0]),
                 _ => continue,
             };
-            if own && kept.is_remnant() {
+            if own && stored.is_remnant() {
                 pair.lost = true;
-            } else if kept.length() <= *left {
-                *left -= kept.length();
+            } else if stored.length() <= *left {
+                *left -= stored.length();
                 pair.lost = true;
             }
         }
@@ -395,7 +395,7 @@ fn interleave(
 fn has(transcript: &Transcript, mask: &Mask) -> bool {
     transcript.conversations.iter().any(|conversation| {
         [Side::Local, Side::Remote].into_iter().any(|side| {
-            let messages = conversation.way(side).messages.iter();
+            let messages = conversation.direction(side).messages.iter();
             let mut about = messages.filter(|message| mask.is_about(message.message(), message.protocol()));
             about.any(|message| field_path::has(&message.read(), mask))
         })

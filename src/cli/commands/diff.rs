@@ -118,7 +118,7 @@ struct DiffDetail {
 #[derive(Debug, Clone, Copy)]
 struct NamedMessage<'a> {
     conversation: &'a Conversation,
-    kept: &'a StoredMessage,
+    stored: &'a StoredMessage,
 }
 
 impl<'a> DiffView<'a> {
@@ -138,8 +138,8 @@ impl<'a> DiffView<'a> {
     ) -> (Option<NamedMessage<'a>>, Option<NamedMessage<'a>>) {
         let of = |conversation: Option<&'a Conversation>, at: Option<u32>| {
             let conversation = conversation?;
-            let kept = conversation.way(pair.side).messages.get(at? as usize)?;
-            Some(NamedMessage { conversation, kept })
+            let stored = conversation.direction(pair.side).messages.get(at? as usize)?;
+            Some(NamedMessage { conversation, stored })
         };
         let (one, other) = self.conversations(compared);
         (of(one, pair.reference), of(other, pair.candidate))

@@ -82,18 +82,20 @@ pub(crate) struct AlignmentKeys {
 
 impl AlignmentKeys {
     /// The keys of what one end said.
-    pub(crate) fn of_way(&mut self, conversation: &Conversation, side: Side) -> Vec<AlignmentKey> {
+    pub(crate) fn of_side(&mut self, conversation: &Conversation, side: Side) -> Vec<AlignmentKey> {
         let lossy = conversation.is_lossy(side);
-        let messages = conversation.way(side).messages.iter();
-        messages.map(|kept| if lossy && kept.is_remnant() { loss(kept) } else { self.of(kept) }).collect()
+        let messages = conversation.direction(side).messages.iter();
+        messages
+            .map(|stored| if lossy && stored.is_remnant() { loss(stored) } else { self.of(stored) })
+            .collect()
     }
 
-    fn of(&mut self, kept: &StoredMessage) -> AlignmentKey {
-        if kept.digest().is_some() {
-            return AlignmentKey { kind: AlignmentKind::Message(MessageId::PIECE.0), names: named(kept) };
+    fn of(&mut self, stored: &StoredMessage) -> AlignmentKey {
+        if stored.digest().is_some() {
+            return AlignmentKey { kind: AlignmentKind::Message(MessageId::PIECE.0), names: named(stored) };
         }
-        match kept.body() {
-            Body::PeerWire(PeerWireBody::Message(message)) => self.message(kept, &message),
+        match stored.body() {
+            Body::PeerWire(PeerWireBody::Message(message)) => self.message(stored, &message),
             Body::PeerWire(PeerWireBody::Extended(message, extension)) => self.extended(&message, &extension),
             Body::PeerWire(PeerWireBody::Handshake(_)) => plain(AlignmentKind::Handshake),
             Body::HttpTracker(HttpTrackerBody::Request(_, kind)) => match &*kind {
@@ -160,13 +162,13 @@ impl AlignmentKeys {
         })
     }
 
-    fn message(&mut self, kept: &StoredMessage, message: &Message) -> AlignmentKey {
+    fn message(&mut self, stored: &StoredMessage, message: &Message) -> AlignmentKey {
         let kind = message.id().map_or(AlignmentKind::KeepAlive, |id| AlignmentKind::Message(id.0));
         let names = match message {
             Message::Request(block) | Message::Cancel(block) | Message::RejectRequest(block) => {
                 [block.index.0, block.begin, block.length]
             }
-            Message::Piece { .. } => named(kept),
+            Message::Piece { .. } => named(stored),
             Message::Have(index) | Message::AllowedFast(index) | Message::SuggestPiece(index) => {
                 [index.0, 0, 0]
             }
@@ -200,8 +202,8 @@ impl AlignmentKeys {
     }
 }
 
-fn loss(kept: &StoredMessage) -> AlignmentKey {
-    let length = kept.length();
+fn loss(stored: &StoredMessage) -> AlignmentKey {
+    let length = stored.length();
     AlignmentKey { kind: AlignmentKind::Loss, names: [(length >> 32) as u32, length as u32, 0] }
 }
 
@@ -210,6 +212,6 @@ fn plain(kind: AlignmentKind) -> AlignmentKey {
     AlignmentKey { kind, names: [0; 3] }
 }
 
-fn named(kept: &StoredMessage) -> [u32; 3] {
-    kept.block().map_or([0; 3], |block| [block.index.0, block.begin, block.length])
+fn named(stored: &StoredMessage) -> [u32; 3] {
+    stored.block().map_or([0; 3], |block| [block.index.0, block.begin, block.length])
 }

@@ -34,9 +34,9 @@ impl Conversation {
     /// in what that side sent. 0 where the message before it was captured later, since a packet was lost and sent again.
     /// `None` for the first message, and where there is none at this place.
     pub fn interval(&self, side: Side, place: usize) -> Option<f64> {
-        let own = &self.way(side).messages;
+        let own = &self.direction(side).messages;
         let message = own.get(place)?;
-        let others = &self.way(side.other()).messages;
+        let others = &self.direction(side.other()).messages;
         let before = others.partition_point(|other| other.number < message.number).checked_sub(1);
         let before = before.and_then(|at| others.get(at));
         let own_before = place.checked_sub(1).and_then(|at| own.get(at));
@@ -63,7 +63,8 @@ impl DiffReport {
                 let (Some(our), Some(their)) = (pair.reference, pair.candidate) else { continue };
                 let both = (one.interval(side, our as usize), other.interval(side, their as usize));
                 let (Some(ours), Some(theirs)) = both else { continue };
-                let Some(name) = one.way(side).messages.get(our as usize).map(|stored| stored.message())
+                let Some(name) =
+                    one.direction(side).messages.get(our as usize).map(|stored| stored.message())
                 else {
                     continue;
                 };
@@ -163,7 +164,7 @@ mod tests {
             (9, Local, INTERESTED, true),
         ]);
         let conversation = &transcript.conversations[0];
-        let [local, remote] = [Side::Local, Side::Remote].map(|side| &conversation.way(side).messages);
+        let [local, remote] = [Side::Local, Side::Remote].map(|side| &conversation.direction(side).messages);
         let last = remote.last().unwrap();
         assert_eq!(last.at, Timestamp::from_secs_nanos(4, 0));
         assert!(last.number > local.last().unwrap().number);

@@ -144,7 +144,7 @@ fn traits(conversations: &[Conversation]) -> Vec<Traits<'_>> {
 
 impl<'a> Traits<'a> {
     fn of(conversation: &'a Conversation) -> Self {
-        let [local, far] = [Side::Local, Side::Remote].map(|side| conversation.way(side));
+        let [local, far] = [Side::Local, Side::Remote].map(|side| conversation.direction(side));
         let first = local.messages.first();
         let request = match (conversation.role, first.map(crate::model::message::StoredMessage::body)) {
             (ConversationRole::HttpTracker, Some(Body::HttpTracker(HttpTrackerBody::Request(_, kind)))) => {

@@ -119,8 +119,8 @@ fn told(reference: Run, candidate: Run) -> Vec<String> {
                 continue;
             }
             let of = |transcript: &Transcript, at: Option<usize>, place: Option<u32>| {
-                let way = transcript.conversations.get(at?)?.way(Side::Local);
-                Some(way.messages.get(place? as usize)?.message())
+                let direction = transcript.conversations.get(at?)?.direction(Side::Local);
+                Some(direction.messages.get(place? as usize)?.message())
             };
             let name = of(&reference, compared.reference, pair.reference)
                 .or_else(|| of(&candidate, compared.candidate, pair.candidate));

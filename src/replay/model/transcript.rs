@@ -54,7 +54,7 @@ pub struct Transcript {
     pub torrent: Option<InfoHash>,
     /// How many records they have together.
     pub records: u64,
-    /// How many pieces are kept as header and digest, the budget being spent.
+    /// Of how many pieces only the header and a digest are stored, since the memory for blocks was used up.
     pub shortened: u64,
     /// How many packets the capture has.
     pub packets: u64,
@@ -73,13 +73,13 @@ pub struct Conversation {
     pub role: ConversationRole,
     /// Its ends.
     pub flow: Flow,
-    /// The way the local host speaks.
+    /// The direction in which the local host sends.
     pub local: Direction,
     /// Whether the capture holds its beginning; of datagrams it does.
     pub opening: StreamOpening,
     /// The torrent it is about.
     pub torrent: Option<InfoHash>,
-    ways: [DirectionTranscript; 2],
+    directions: [DirectionTranscript; 2],
 }
 
 /// What one end of a conversation said.
@@ -163,7 +163,7 @@ impl Transcript {
 
     /// The client of the host the capture is about, if it has said so.
     pub fn client(&self) -> Option<&str> {
-        self.conversations.iter().find_map(|one| one.way(Side::Local).client.as_deref())
+        self.conversations.iter().find_map(|one| one.direction(Side::Local).client.as_deref())
     }
 
     /// The conversation on this stream.
@@ -192,8 +192,8 @@ impl Transcript {
     /// When its first and its last message were captured; `None` where it has none.
     pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
         let times = || {
-            let sides = self.conversations.iter().flat_map(|one| &one.ways);
-            sides.flat_map(|way| &way.messages).map(|message| message.at)
+            let sides = self.conversations.iter().flat_map(|one| &one.directions);
+            sides.flat_map(|direction| &direction.messages).map(|message| message.at)
         };
         Some((times().min()?, times().max()?))
     }
@@ -225,13 +225,13 @@ impl Conversation {
             local,
             opening: StreamOpening::Syn,
             torrent: None,
-            ways: Default::default(),
+            directions: Default::default(),
         }
     }
 
-    /// The messages that `side` sent.
-    pub const fn way(&self, side: Side) -> &DirectionTranscript {
-        &self.ways[side as usize]
+    /// The direction in which `side` sends.
+    pub const fn direction(&self, side: Side) -> &DirectionTranscript {
+        &self.directions[side as usize]
     }
 
     /// The far end's address.
@@ -241,7 +241,8 @@ impl Conversation {
 
     /// Whether the capture lacks bytes that `side` sent.
     pub fn is_lossy(&self, side: Side) -> bool {
-        self.opening == StreamOpening::MidStream || self.way(side).messages.iter().any(StoredMessage::is_gap)
+        self.opening == StreamOpening::MidStream
+            || self.direction(side).messages.iter().any(StoredMessage::is_gap)
     }
 
     /// Whether the local host opened it.
@@ -264,7 +265,7 @@ impl Conversation {
 
     /// What both ends said, in the order of the capture.
     pub fn messages(&self) -> impl Iterator<Item = (Side, &StoredMessage)> {
-        let side = |side: Side| self.way(side).messages.iter().map(move |message| (side, message));
+        let side = |side: Side| self.direction(side).messages.iter().map(move |message| (side, message));
         let (mut local, mut far) = (side(Side::Local).peekable(), side(Side::Remote).peekable());
         std::iter::from_fn(move || match (local.peek(), far.peek()) {
             (Some((_, one)), Some((_, other))) if other.number < one.number => far.next(),
@@ -275,18 +276,18 @@ impl Conversation {
 
     /// When its first message was captured. A conversation has one at least.
     pub fn began(&self) -> Timestamp {
-        let first = self.ways.iter().filter_map(|way| way.messages.first());
+        let first = self.directions.iter().filter_map(|direction| direction.messages.first());
         first.map(|message| message.at).min().unwrap_or(Timestamp::EPOCH)
     }
 
     /// What a message of `side` says, on one line.
     pub fn describe(&self, side: Side, message: &StoredMessage) -> String {
-        message.describe(self.way(side).client.as_deref())
+        message.describe(self.direction(side).client.as_deref())
     }
 
     /// How many messages both ends said.
     pub fn length(&self) -> usize {
-        self.ways.iter().map(|way| way.messages.len()).sum()
+        self.directions.iter().map(|direction| direction.messages.len()).sum()
     }
 }
 
@@ -351,20 +352,20 @@ impl Transcriber {
         if conversation.role != ConversationRole::Node {
             conversation.torrent = conversation.torrent.or(record.torrent);
         }
-        let way = &mut conversation.ways[record.side as usize];
+        let direction = &mut conversation.directions[record.side as usize];
         if record.client.is_some() {
-            way.client.clone_from(&record.client);
+            direction.client.clone_from(&record.client);
         }
         if let Body::PeerWire(PeerWireBody::Handshake(handshake)) = &record.body {
-            way.peer_id = Some(handshake.peer_id);
+            direction.peer_id = Some(handshake.peer_id);
         }
-        way.messages.push(self.store.store(record));
+        direction.messages.push(self.store.store(record));
     }
 
     /// All that was taken in. `trace` is what it came from.
     pub fn finish(mut self, trace: &Trace) -> Transcript {
         for conversation in &mut self.conversations {
-            conversation.ways.iter_mut().for_each(|way| way.messages.shrink_to_fit());
+            conversation.directions.iter_mut().for_each(|direction| direction.messages.shrink_to_fit());
         }
         Transcript {
             name: self.name,

@@ -113,7 +113,7 @@ struct Simulation<'a> {
 struct SimulatedConnection {
     far: SocketAddr,
     role: RemoteRole,
-    /// Its number in the recording, once it stands there, and the way the session's words go.
+    /// Its number in the recording, once it stands there, and the direction in which the session sends.
     recorded: Option<(trace::StreamId, Direction)>,
 }
 
@@ -445,7 +445,7 @@ mod tests {
 
     /// Each message of the host the capture is about, by its bytes, sorted.
     fn said(reference: &Transcript) -> Vec<Bytes> {
-        let local = reference.conversations.iter().flat_map(|one| &one.way(Side::Local).messages);
+        let local = reference.conversations.iter().flat_map(|one| &one.direction(Side::Local).messages);
         let mut said: Vec<_> = local.map(|message| message.bytes.clone()).collect();
         said.sort();
         said

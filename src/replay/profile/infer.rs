@@ -159,7 +159,7 @@ impl<'a> Learner<'a> {
     /// What it calls itself: to trackers, and on each connection.
     fn peer_ids(&mut self, peers: &[&'a Conversation]) {
         let handshake = |conversation: &&'a Conversation| {
-            let local = conversation.way(Side::Local);
+            let local = conversation.direction(Side::Local);
             let mut said =
                 local.messages.iter().filter_map(|message| Some((message, handshake_of(message)?)));
             said.next()
@@ -190,7 +190,7 @@ impl<'a> Learner<'a> {
         form.alphabet = Alphabet::of(&tails);
         self.learnt.profile.reserved = first.reserved;
         if self.learnt.client.is_none() {
-            let clients = peers.iter().filter_map(|one| one.way(Side::Local).client.as_deref());
+            let clients = peers.iter().filter_map(|one| one.direction(Side::Local).client.as_deref());
             self.learnt.client = clients.map(str::to_owned).next();
         }
         self.note("peer_id", Some(shown));
@@ -272,7 +272,7 @@ impl<'a> Learner<'a> {
     }
 
     fn extended(&mut self, peers: &[&'a Conversation]) {
-        let said = peers.iter().flat_map(|conversation| &conversation.way(Side::Local).messages);
+        let said = peers.iter().flat_map(|conversation| &conversation.direction(Side::Local).messages);
         let mut extended = said.filter_map(|stored| match stored.body() {
             Body::PeerWire(PeerWireBody::Extended(
                 Message::Extended { payload, .. },
@@ -372,7 +372,7 @@ impl<'a> Learner<'a> {
     fn pieces(&mut self, peers: &[&'a Conversation]) {
         let mut asked: Vec<(&StoredMessage, Block)> = Vec::new();
         for conversation in peers {
-            let said = conversation.way(Side::Local).messages.iter();
+            let said = conversation.direction(Side::Local).messages.iter();
             asked.extend(said.filter_map(|stored| match stored.peer_message()? {
                 Message::Request(block) => Some((stored, block)),
                 _ => None,
@@ -496,7 +496,7 @@ impl ReadAnnounce<'_> {
 
 /// The client's announces of a conversation with a tracker, in order.
 fn announces_of(conversation: &Conversation) -> impl Iterator<Item = ReadAnnounce<'_>> {
-    let local = conversation.way(Side::Local);
+    let local = conversation.direction(Side::Local);
     let said = local.messages.iter().map(|message| {
         let client = local.client.as_deref();
         ReadAnnounce { message, body: message.body(), client }

@@ -63,9 +63,9 @@ fn lines(view: &DiffView<'_>, detail: DiffDetail, compared: &ComparedConversatio
         let chosen = pair.lost
             || matches!(pair.verdict, PairVerdict::Moved | PairVerdict::Missing | PairVerdict::Extra);
         if let (true, Some(said)) = (chosen, view.named(compared, pair))
-            && !names.contains(&said.kept.message())
+            && !names.contains(&said.stored.message())
         {
-            names.push(said.kept.message());
+            names.push(said.stored.message());
         }
     }
     let mut lines = Vec::new();
@@ -74,7 +74,7 @@ fn lines(view: &DiffView<'_>, detail: DiffDetail, compared: &ComparedConversatio
             .pairs
             .iter()
             .filter(counted)
-            .filter(|pair| view.named(compared, pair).is_some_and(|said| said.kept.message() == name))
+            .filter(|pair| view.named(compared, pair).is_some_and(|said| said.stored.message() == name))
             .collect();
         for (verdict, words) in [
             (PairVerdict::Missing, "not said by the candidate"),
@@ -86,7 +86,7 @@ fn lines(view: &DiffView<'_>, detail: DiffDetail, compared: &ComparedConversatio
                     .filter(|pair| pair.verdict == verdict && pair.lost == lost)
                     .filter_map(|pair| view.named(compared, pair))
                     .collect();
-                let remnants = said.iter().all(|said| said.kept.is_remnant());
+                let remnants = said.iter().all(|said| said.stored.is_remnant());
                 let words = match (lost, verdict) {
                     (false, _) => words,
                     (true, PairVerdict::Extra) if remnants => {
@@ -111,7 +111,7 @@ fn lines(view: &DiffView<'_>, detail: DiffDetail, compared: &ComparedConversatio
 
 /// Messages of one name that stand on one side only.
 fn run(name: &str, words: &str, said: &[NamedMessage<'_>]) -> String {
-    let numbers: Vec<u64> = said.iter().map(|said| said.kept.number).collect();
+    let numbers: Vec<u64> = said.iter().map(|said| said.stored.number).collect();
     let pieces: Vec<u32> = said.iter().filter_map(|said| piece(said)).collect();
     let pieces = match pieces.len() == said.len() {
         true => format!(", {}", row("piece", &pieces)),
@@ -122,7 +122,7 @@ fn run(name: &str, words: &str, said: &[NamedMessage<'_>]) -> String {
 
 fn one(said: &NamedMessage<'_>, group: &[&MessagePair]) -> String {
     let side = group.first().map_or(bittrace_trace::Side::Local, |pair| pair.side);
-    format!("{}: {}", said.kept.number, said.conversation.describe(side, said.kept))
+    format!("{}: {}", said.stored.number, said.conversation.describe(side, said.stored))
 }
 
 /// Messages of one name that stand elsewhere.
@@ -145,12 +145,12 @@ fn moved(
         })
         .collect();
     let numbers = |both: &[(NamedMessage<'_>, NamedMessage<'_>)]| -> (Vec<u64>, Vec<u64>) {
-        both.iter().map(|(one, other)| (one.kept.number, other.kept.number)).unzip()
+        both.iter().map(|(one, other)| (one.stored.number, other.stored.number)).unzip()
     };
     let (our_numbers, their_numbers) = numbers(&both);
     let ours: Vec<Option<u32>> = both.iter().map(|(one, _)| piece(one)).collect();
     let in_order = their_numbers.is_sorted();
-    both.sort_by_key(|(_, other)| other.kept.number);
+    both.sort_by_key(|(_, other)| other.stored.number);
     let theirs: Vec<Option<u32>> = both.iter().map(|(_, other)| piece(other)).collect();
     let all = count(both.len() as u64);
     let pieces = |pieces: &[Option<u32>]| -> Vec<u32> { pieces.iter().copied().flatten().collect() };
@@ -178,7 +178,7 @@ fn moved(
 }
 
 fn piece(said: &NamedMessage<'_>) -> Option<u32> {
-    match said.kept.body() {
+    match said.stored.body() {
         Body::PeerWire(PeerWireBody::Message(
             Message::Request(block) | Message::Cancel(block) | Message::RejectRequest(block),
         )) => Some(block.index.0),

@@ -67,8 +67,8 @@ impl<'a> Details<'a> {
                 continue;
             }
             let (Some(one), Some(other)) = self.view.said(compared, pair) else { continue };
-            let name = one.kept.message();
-            let texts = [one, other].map(|said| FieldTexts::of(said.kept));
+            let name = one.stored.message();
+            let texts = [one, other].map(|said| FieldTexts::of(said.stored));
             let (known, news): (Vec<ShownDifference<'_>>, Vec<ShownDifference<'_>>) = pair
                 .differences
                 .iter()
@@ -77,8 +77,8 @@ impl<'a> Details<'a> {
                 .partition(|shown| !self.detail.all && self.shown.contains_key(&shown.hash));
             if news.is_empty() {
                 match more.iter_mut().find(|(known, _)| *known == name) {
-                    Some((_, numbers)) => numbers.push(one.kept.number),
-                    None => more.push((name, vec![one.kept.number])),
+                    Some((_, numbers)) => numbers.push(one.stored.number),
+                    None => more.push((name, vec![one.stored.number])),
                 }
                 continue;
             }
@@ -87,7 +87,7 @@ impl<'a> Details<'a> {
             self.pair(pair, one, other, &news)?;
             self.known(&known)?;
             for shown in news {
-                self.shown.entry(shown.hash).or_insert(one.kept.number);
+                self.shown.entry(shown.hash).or_insert(one.stored.number);
             }
             let end = (at + 1 + context).min(compared.pairs.len());
             self.neighbours(compared, &compared.pairs[at + 1..end])?;
@@ -111,7 +111,7 @@ impl<'a> Details<'a> {
         news: &[ShownDifference<'_>],
     ) -> io::Result<()> {
         writeln!(self.out)?;
-        let (message, their) = (one.kept.message(), other.kept.message());
+        let (message, their) = (one.stored.message(), other.stored.message());
         let name = if message == their { message.to_owned() } else { format!("{message} became {their}") };
         let text = format!("{name}: {} against {}", whereabouts(one), whereabouts(other));
         self.line(4, styles::SENT, &text)?;
@@ -150,7 +150,7 @@ impl<'a> Details<'a> {
             let (one, other) = self.view.said(compared, pair);
             let Some(said) = one.or(other) else { continue };
             let number = |said: Option<NamedMessage<'_>>| {
-                said.map_or("-".to_owned(), |said| said.kept.number.to_string())
+                said.map_or("-".to_owned(), |said| said.stored.number.to_string())
             };
             let arrow = if pair.side == Side::Local { "→" } else { "←" };
             let text = format!(
@@ -158,7 +158,7 @@ impl<'a> Details<'a> {
                 number(one),
                 number(other),
                 pair.verdict.name(),
-                printable(&said.conversation.describe(pair.side, said.kept))
+                printable(&said.conversation.describe(pair.side, said.stored))
             );
             let cut = as_far_as_it_fits(&text, self.look.width - 4);
             writeln!(self.out, "    {}", self.look.paint(styles::DIM, &cut))?;
@@ -247,7 +247,7 @@ const ROWS: usize = 8;
 fn slice<'s>(part: Option<&FieldSide>, said: NamedMessage<'s>) -> (usize, &'s [u8]) {
     let Some(part) = part else { return (0, &[]) };
     let span = part.span();
-    (span.start, said.kept.bytes.get(span).unwrap_or_default())
+    (span.start, said.stored.bytes.get(span).unwrap_or_default())
 }
 
 fn spaced(bytes: &[u8]) -> String {
@@ -260,13 +260,13 @@ fn ascii(bytes: &[u8]) -> String {
 
 /// A message's number, and the packets that carried it.
 fn whereabouts(said: NamedMessage<'_>) -> String {
-    let frames = said.kept.frames.as_slice();
+    let frames = said.stored.frames.as_slice();
     let packets = match frames {
         [] => String::new(),
         [one] => format!(" (packet {one})"),
         [first, .., last] => format!(" (packets {first} to {last})"),
     };
-    format!("message {}{packets}", said.kept.number)
+    format!("message {}{packets}", said.stored.number)
 }
 
 /// How the messages differ, in words.

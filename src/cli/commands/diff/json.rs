@@ -32,15 +32,15 @@ fn object(view: &DiffView<'_>, compared: &ComparedConversation, pair: &MessagePa
     put("counts", json!(view.counts(pair)));
     put("speaker", json!(pair.side.name()));
     if let Some(said) = one.or(other) {
-        put("protocol", json!(said.kept.protocol().name()));
-        put("message", json!(said.kept.message()));
-        put("summary", json!(said.conversation.describe(pair.side, said.kept)));
+        put("protocol", json!(said.stored.protocol().name()));
+        put("message", json!(said.stored.message()));
+        put("summary", json!(said.conversation.describe(pair.side, said.stored)));
     }
     for (side, said, place) in [("reference", one, pair.reference), ("candidate", other, pair.candidate)] {
         let Some(said) = said else { continue };
-        put(side, json!(said.kept.number));
+        put(side, json!(said.stored.number));
         put(&format!("{side}_stream"), json!(said.conversation.stream.0));
-        put(&format!("{side}_frames"), json!(said.kept.frames.as_slice()));
+        put(&format!("{side}_frames"), json!(said.stored.frames.as_slice()));
         let interval = place.and_then(|place| said.conversation.interval(pair.side, place as usize));
         put(&format!("{side}_interval"), json!(interval));
     }
@@ -56,7 +56,7 @@ fn object(view: &DiffView<'_>, compared: &ComparedConversation, pair: &MessagePa
 
 fn fields(pair: &MessagePair, one: Option<NamedMessage<'_>>, other: Option<NamedMessage<'_>>) -> Value {
     let (Some(one), Some(other), false) = (one, other, pair.differences.is_empty()) else { return json!([]) };
-    let texts = [one, other].map(|said| FieldTexts::of(said.kept));
+    let texts = [one, other].map(|said| FieldTexts::of(said.stored));
     pair.differences.iter().map(|difference| field(difference, &texts)).collect()
 }
 

@@ -258,7 +258,7 @@ fn outcome(view: &DiffView<'_>, compared: &ComparedConversation) -> String {
     let mut lost = 0;
     for pair in compared.pairs.iter().filter(|pair| view.counts(pair)) {
         match pair.lost {
-            true if view.named(compared, pair).is_some_and(|said| said.kept.is_remnant()) => {}
+            true if view.named(compared, pair).is_some_and(|said| said.stored.is_remnant()) => {}
             true => lost += 1,
             false => numbers[pair.verdict as usize] += 1,
         }

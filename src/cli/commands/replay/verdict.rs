@@ -136,7 +136,7 @@ pub(super) fn write_json(verdicts: &[FaultVerdict], output: &mut Output) -> Resu
 fn asked_again(recording: &Path) -> u64 {
     let Ok(transcript) = Transcript::open(recording, TraceOptions::default()) else { return 0 };
     let mut asked: BTreeMap<Block, u64> = BTreeMap::new();
-    let said = transcript.conversations.iter().flat_map(|one| &one.way(Side::Local).messages);
+    let said = transcript.conversations.iter().flat_map(|one| &one.direction(Side::Local).messages);
     for message in said {
         if let Some(Message::Request(block)) = message.peer_message() {
             *asked.entry(block).or_default() += 1;

@@ -148,7 +148,7 @@ impl Shared {
 /// A connection in the recording.
 pub(super) struct RecordedStream {
     pub(super) stream: StreamId,
-    /// The way the client speaks.
+    /// The direction in which the client sends.
     client: Direction,
 }
 
