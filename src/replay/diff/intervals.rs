@@ -157,18 +157,17 @@ mod tests {
 
     #[test]
     fn no_interval_is_negative() {
-        // The message at 4 s stands after lost bytes: it is read when the capture has ended, and still has its time.
+        // The bytes that were lost at 3 s are known to be lost at the end of the capture, and still have their time.
         let transcript = capture(&[
             (3, Remote, UNCHOKE, false),
             (4, Remote, KEEP_ALIVE, true),
             (9, Local, INTERESTED, true),
         ]);
         let conversation = &transcript.conversations[0];
-        let [local, remote] = [Side::Local, Side::Remote].map(|side| &conversation.direction(side).messages);
-        let last = remote.last().unwrap();
-        assert_eq!(last.at, Timestamp::from_secs_nanos(4, 0));
-        assert!(last.number > local.last().unwrap().number);
-        assert_eq!(conversation.interval(Side::Remote, remote.len() - 1), Some(0.0));
+        let gap = &conversation.direction(Side::Remote).messages[1];
+        let before = conversation.direction(Side::Local).messages.last().unwrap();
+        assert!(gap.is_gap() && before.number < gap.number && gap.at < before.at, "{gap:?} after {before:?}");
+        assert_eq!(conversation.interval(Side::Remote, 1), Some(0.0));
     }
 
     #[test]
