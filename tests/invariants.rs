@@ -162,7 +162,7 @@ fn what_is_decoded_encodes_to_the_same_bytes() {
                     let bytes = match &**kind {
                         RequestKind::Announce(announce) => style.encode_announce(announce, &host),
                         RequestKind::Scrape(scrape) => style.encode_scrape(scrape, &host),
-                        RequestKind::Other => continue,
+                        RequestKind::NoTorrent(_) | RequestKind::Other => continue,
                     };
                     let written = String::from_utf8_lossy(&bytes);
                     assert_eq!(written, String::from_utf8_lossy(&record.bytes), "{context}");

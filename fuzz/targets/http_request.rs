@@ -37,7 +37,7 @@ fuzz_target!(|bytes: &[u8]| {
             let RequestKind::Scrape(said) = again.kind() else { panic!("no scrape: {again:?}") };
             assert_eq!(said.info_hashes, scrape.info_hashes);
         }
-        RequestKind::Other => {}
+        RequestKind::NoTorrent(_) | RequestKind::Other => {}
     }
 });
 

@@ -104,7 +104,7 @@ impl AlignmentKeys {
                     AlignmentKey { kind: AlignmentKind::HttpAnnounce, names: [event, 0, 0] }
                 }
                 RequestKind::Scrape(_) => plain(AlignmentKind::HttpScrape),
-                RequestKind::Other => plain(AlignmentKind::HttpOther),
+                RequestKind::NoTorrent(_) | RequestKind::Other => plain(AlignmentKind::HttpOther),
             },
             Body::HttpTracker(HttpTrackerBody::Response(..)) => plain(AlignmentKind::HttpResponse),
             Body::UdpTracker(packet) => match &*packet {

@@ -151,7 +151,7 @@ impl<'a> Traits<'a> {
                 match &*kind {
                     RequestKind::Announce(announce) => RequestMark::Announce(announce.event),
                     RequestKind::Scrape(_) => RequestMark::Scrape,
-                    RequestKind::Other => RequestMark::Other,
+                    RequestKind::NoTorrent(_) | RequestKind::Other => RequestMark::Other,
                 }
             }
             (ConversationRole::HttpTracker, _) => RequestMark::Other,

@@ -65,7 +65,7 @@ impl Topic {
         match kind {
             RequestKind::Announce(announce) => Self::Announce(announce.event),
             RequestKind::Scrape(_) => Self::Scrape,
-            RequestKind::Other => Self::Other,
+            RequestKind::NoTorrent(_) | RequestKind::Other => Self::Other,
         }
     }
 }

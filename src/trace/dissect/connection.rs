@@ -302,7 +302,18 @@ impl StreamDissector {
                     http::Framing::Incomplete => return other_when(last),
                     http::Framing::Complete(length) => {
                         let first = &bytes[..length];
-                        let tracker = HttpTracker::recognise(asker, first).map(Carries::HttpTracker);
+                        let mut tracker = HttpTracker::recognise(asker, first);
+                        if tracker.is_none() {
+                            let answered = waiting[asker.reverse() as usize];
+                            let last = last || answered.len() > DECIDED_WITHIN;
+                            let framer = &mut looked[asker.reverse() as usize].framer;
+                            match HttpTracker::recognise_by_answer(asker, first, answered, framer, last) {
+                                Some(None) => return other_when(last),
+                                Some(proved) => tracker = proved,
+                                None => {}
+                            }
+                        }
+                        let tracker = tracker.map(Carries::HttpTracker);
                         let seed = || WebSeed::recognise(asker, first, &recognised.torrents);
                         let carries = tracker.or_else(|| seed().map(|seed| Carries::WebSeed(Box::new(seed))));
                         return Classification::Is(carries.unwrap_or(Carries::Other));

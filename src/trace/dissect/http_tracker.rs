@@ -41,10 +41,17 @@ impl HttpTracker {
     /// A tracker's connection, when `first` is a request to a tracker sent by `asker`.
     pub(super) fn recognise(asker: Direction, first: &[u8]) -> Option<Self> {
         let request = http::Request::decode(first).ok()?;
-        if request.kind() == RequestKind::Other {
-            return None;
+        match request.kind() {
+            RequestKind::Other => None,
+            // Other sites have a page of this name too. Without a peer id, the answer must prove that it is a tracker's.
+            RequestKind::NoTorrent(_)
+                if request.parameter(b"info_hash").is_none()
+                    || request.parameter(b"peer_id").is_none_or(|peer_id| peer_id.len() != 20) =>
+            {
+                None
+            }
+            _ => Some(Self::of(asker, false)),
         }
-        Some(Self::of(asker, false))
     }
 
     /// A tracker's connection of which the requests were not captured, when `first` is an answer to `asker` that none
@@ -52,6 +59,30 @@ impl HttpTracker {
     pub(super) fn recognise_answer(asker: Direction, first: &[u8]) -> Option<Self> {
         let response = http::Response::decode(first).ok()?;
         is_a_trackers(&response, &response.reply()).then(|| Self::of(asker, true))
+    }
+
+    /// A tracker's connection, when `first` is an announce that names no torrent, and is answered as none but a tracker
+    /// answers. `None` within when the answer is not there yet.
+    pub(super) fn recognise_by_answer(
+        asker: Direction,
+        first: &[u8],
+        answered: &[u8],
+        framer: &mut Framer,
+        last: bool,
+    ) -> Option<Option<Self>> {
+        let request = http::Request::decode(first).ok()?;
+        if !matches!(request.kind(), RequestKind::NoTorrent(_))
+            || http::looks_like_response(answered) == Some(false)
+        {
+            return None;
+        }
+        match framer.response(answered, last, false) {
+            Framing::Complete(length) => {
+                Self::recognise_answer(asker, &answered[..length]).map(|_| Some(Self::of(asker, false)))
+            }
+            Framing::Incomplete | Framing::UntilClose if !last => Some(None),
+            _ => None,
+        }
     }
 
     fn of(asker: Direction, answers_alone: bool) -> Self {

@@ -52,6 +52,7 @@ rules! {
     BEP15_EXTRA: "bep15.extra-bytes" Note "BEP 15" "UDP tracker protocol" "bytes are left at the end of the peers or torrents of a UDP tracker's answer";
     BEP15_MALFORMED: "bep15.malformed" Warn "BEP 15" "UDP tracker protocol" "a datagram to or from a UDP tracker is no message, or answers no request";
     BEP3_ANNOUNCE_EARLY: "bep3.announce-early" Note "BEP 3" "trackers" "a regular announce comes before the interval is over";
+    BEP3_ANNOUNCE_MALFORMED: "bep3.announce-malformed" Warn "BEP 3" "trackers" "an announce names no torrent: its info_hash is missing, or is not 20 bytes escaped once";
     BEP3_BITFIELD_LATE: "bep3.bitfield-late" Note "BEP 3" "peer protocol" "a bitfield is not the first message, or comes again";
     BEP3_BITFIELD_LENGTH: "bep3.bitfield-length" Warn "BEP 3" "peer protocol" "a bitfield has not a bit a piece in whole bytes, the spare ones zero";
     BEP3_BLOCK_AFTER_CANCEL: "bep3.block-after-cancel" Chat "BEP 3" "peer messages" "a block comes that was cancelled: both were on their way";

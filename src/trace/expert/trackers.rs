@@ -36,13 +36,20 @@ impl TrackerRequests {
     pub(super) fn annotate(&mut self, record: &mut Record) {
         match &record.body {
             Body::HttpTracker(HttpTrackerBody::Request(_, kind)) => {
+                let mut malformed = None;
                 let (torrent, client) = match &**kind {
                     RequestKind::Announce(announce) => {
                         (Some(announce.info_hash), announce.peer_id.and_then(client))
                     }
                     RequestKind::Scrape(scrape) => (scrape.info_hashes.first().copied(), None),
+                    RequestKind::NoTorrent(fault) => {
+                        let text = format!("at byte {} wanted {}", fault.offset, fault.wanted);
+                        malformed = Some(rules::BEP3_ANNOUNCE_MALFORMED.note(text));
+                        (None, None)
+                    }
                     RequestKind::Other => (None, None),
                 };
+                record.notes.extend(malformed);
                 record.torrent = torrent;
                 record.client = client;
                 self.ask(record, None);

@@ -23,7 +23,7 @@ impl HttpTrackerBody {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Request(_, kind) => match **kind {
-                http::RequestKind::Announce(_) => "announce-request",
+                http::RequestKind::Announce(_) | http::RequestKind::NoTorrent(_) => "announce-request",
                 http::RequestKind::Scrape(_) => "scrape-request",
                 http::RequestKind::Other => "opaque",
             },
@@ -62,6 +62,12 @@ impl HttpTrackerBody {
         match self {
             Self::Request(request, kind) => match &**kind {
                 http::RequestKind::Announce(announce) => describe_announce(announce),
+                http::RequestKind::NoTorrent(fault) => {
+                    format!(
+                        "announce of no torrent; malformed: at byte {} wanted {}",
+                        fault.offset, fault.wanted
+                    )
+                }
                 http::RequestKind::Scrape(scrape) => scrape_of(&scrape.info_hashes),
                 http::RequestKind::Other => format!("{} {}", lossy(request.method()), lossy(request.path())),
             },

@@ -101,7 +101,7 @@ impl Trackers {
                     tracker.announced(event);
                 }
                 http::RequestKind::Scrape(_) => tracker.scrapes += 1,
-                http::RequestKind::Other => {}
+                http::RequestKind::NoTorrent(_) | http::RequestKind::Other => {}
             },
             Body::HttpTracker(HttpTrackerBody::Response(response, reply)) => match &**reply {
                 http::Reply::Announce(reply) => {

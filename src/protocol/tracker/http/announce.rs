@@ -14,6 +14,8 @@ pub enum RequestKind {
     Announce(Box<Announce>),
     /// It asks for the numbers of peers (BEP 48).
     Scrape(Scrape),
+    /// It is an announce that names no torrent: what is wrong with its `info_hash`.
+    NoTorrent(ParameterFault),
     /// It is not for a tracker.
     Other,
 }
@@ -222,11 +224,19 @@ impl Request {
         if of_all || last.starts_with(b"scrape") && first.is_some() {
             return RequestKind::Scrape(scrape(parameters));
         }
-        let Some(info_hash) = first else { return RequestKind::Other };
         let of_a_peer = parameters.iter().any(|parameter| {
             let name = parameter.decoded_name.as_slice();
             matches!(name, b"peer_id" | b"port" | b"left" | b"uploaded" | b"downloaded")
         });
+        let Some(info_hash) = first else {
+            let named = self.parameter(b"info_hash").is_some();
+            let announces = matches!(last, b"announce" | b"announce.php");
+            return match self.info_hash_fault() {
+                fault if named && (of_a_peer || announces) => RequestKind::NoTorrent(fault),
+                fault if announces && (of_a_peer || parameters.is_empty()) => RequestKind::NoTorrent(fault),
+                _ => RequestKind::Other,
+            };
+        };
         if of_a_peer {
             return RequestKind::Announce(Box::new(Announce::from_parameters(info_hash, parameters)));
         }
@@ -234,6 +244,54 @@ impl Request {
             return RequestKind::Scrape(scrape(parameters));
         }
         RequestKind::Other
+    }
+}
+
+impl Request {
+    /// What is wrong with an `info_hash` that is not 20 bytes, or is not there.
+    fn info_hash_fault(&self) -> ParameterFault {
+        let parameters = self.parameters();
+        if let Some(parameter) = parameters.iter().find(|parameter| parameter.decoded_name == b"info_hash") {
+            let value = &parameter.decoded;
+            let hex = value.iter().all(u8::is_ascii_hexdigit);
+            let wanted = if hex && value.len() == 40 {
+                "20 bytes, each escaped by % where it is no letter or digit, in place of hex digits"
+            } else if hex && value.len() > 20 {
+                "20 bytes, in place of hex digits that are not even 40"
+            } else if value.contains(&b'%') {
+                "20 bytes, escaped once and not twice"
+            } else {
+                "20 bytes"
+            };
+            return ParameterFault { wanted, ..describe(parameter) };
+        }
+        let second_mark = |parameter: &&Parameter| {
+            parameter.decoded.windows(SECOND_MARK.len()).any(|part| part == SECOND_MARK)
+        };
+        match parameters.iter().find(second_mark) {
+            Some(parameter) => ParameterFault {
+                wanted: "& in place of the second question mark, before info_hash",
+                ..describe(parameter)
+            },
+            None => ParameterFault {
+                offset: self.path.end,
+                name: "info_hash".to_owned(),
+                value: String::new(),
+                wanted: "a parameter info_hash of 20 bytes",
+            },
+        }
+    }
+}
+
+/// How an info hash stands behind a question mark that is not the first.
+const SECOND_MARK: &[u8] = b"?info_hash=";
+
+fn describe(parameter: &Parameter) -> ParameterFault {
+    ParameterFault {
+        offset: parameter.name.start,
+        name: String::from_utf8_lossy(&parameter.decoded_name).into_owned(),
+        value: parameter.decoded.escape_ascii().to_string(),
+        wanted: NOTHING,
     }
 }
 
@@ -275,12 +333,7 @@ fn put<T>(slot: &mut Option<T>, value: Option<T>, wanted: &'static str) -> Resul
 }
 
 fn fault(parameter: &Parameter, wanted: &'static str) -> Option<ParameterFault> {
-    (wanted != NOTHING).then(|| ParameterFault {
-        offset: parameter.name.start,
-        name: String::from_utf8_lossy(&parameter.decoded_name).into_owned(),
-        value: parameter.decoded.escape_ascii().to_string(),
-        wanted,
-    })
+    (wanted != NOTHING).then(|| ParameterFault { wanted, ..describe(parameter) })
 }
 
 const NOTHING: &str = "";
@@ -303,6 +356,37 @@ mod tests {
             panic!("no announce");
         };
         *announce
+    }
+
+    fn fault_of(target: &str) -> (usize, &'static str) {
+        match kind_of(target) {
+            RequestKind::NoTorrent(fault) => (fault.offset, fault.wanted),
+            other => panic!("{target}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_announce_that_names_no_torrent_says_why() {
+        let hash = "a2a15537542b22925ad10486bf7a8b2a9c42f0d1";
+        for (query, wanted) in [
+            (format!("?info_hash={hash}&port=1"), "in place of hex digits"),
+            (format!("?info_hash={}&port=1", &hash[..39]), "hex digits that are not even 40"),
+            ("?info_hash=%25A2%25A1&port=1".to_owned(), "escaped once and not twice"),
+            ("?info_hash=aaaaaaaaaaaaaaaaaaa&port=1".to_owned(), "20 bytes"),
+            ("?info_hash=".to_owned(), "20 bytes"),
+        ] {
+            let (offset, said) = fault_of(&format!("/announce{query}"));
+            assert_eq!(offset, "GET /announce?".len(), "{query}");
+            assert!(said.ends_with(wanted), "{query}: {said}");
+        }
+        assert_eq!(fault_of("/announce").0, "GET /announce".len());
+        assert_eq!(fault_of("/x/announce.php?port=1&left=0").1, "a parameter info_hash of 20 bytes");
+        let twice = fault_of("/announce?key=7?info_hash=aaaaaaaaaaaaaaaaaaaa&port=1");
+        assert_eq!(twice.0, "GET /announce?".len());
+        assert!(twice.1.contains("second question mark"));
+        for other in ["/announce?id=7", "/announcement", "/search?info_hash=x", "/x?port=1", "/"] {
+            assert_eq!(kind_of(other), RequestKind::Other, "{other}");
+        }
     }
 
     #[test]
@@ -366,7 +450,7 @@ mod tests {
         assert!(matches!(kind_of("/a/scrape"), RequestKind::Scrape(_)));
         assert!(matches!(kind_of(&format!("/scrape/x?{hash}")), RequestKind::Scrape(_)));
         assert_eq!(kind_of(&format!("/file?{hash}")), RequestKind::Other);
-        assert_eq!(kind_of("/announce?info_hash=short&port=1"), RequestKind::Other);
+        assert!(matches!(kind_of("/announce?info_hash=short&port=1"), RequestKind::NoTorrent(_)));
         assert_eq!(kind_of("/"), RequestKind::Other);
         assert!(matches!(kind_of("/scrape.php"), RequestKind::Scrape(_)));
         for other in ["/scraper.js", "/scrape?url=x", "/scrape?info_hash=short", "/scrapes/"] {

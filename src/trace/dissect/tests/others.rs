@@ -20,6 +20,7 @@ fn texts() -> Vec<Shape> {
         ("http", "GET /index.html HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
         ("http, an announce of another kind", "GET /announce?id=7&port=80 HTTP/1.1\r\nHost: a\r\n\r\n", ok),
         ("http, a short hash", "GET /announce?info_hash=%aa%bb&port=80 HTTP/1.1\r\nHost: a\r\n\r\n", ok),
+        ("http, a page of this name", "GET /announce HTTP/1.1\r\nHost: a\r\n\r\n", ok),
         ("http, a scrape of the web", "GET /scrape?url=http%3A%2F%2Fa HTTP/1.1\r\nHost: a\r\n\r\n", ok),
         ("http, a torrent", "GET /a.torrent HTTP/1.1\r\nHost: a\r\n\r\n",
             "HTTP/1.1 200 OK\r\n\r\nd8:announce20:http://t.ex/announce4:infod6:lengthi1e4:name1:a12:piece lengthi1e6:pieces20:aaaaaaaaaaaaaaaaaaaaee"),
