@@ -498,6 +498,9 @@ Examples:
 --filter, --stream, --from, --to and --limit choose messages. The other views are always of
 the whole capture.
 
+Peers and trackers behind SOCKS4, SOCKS5 and HTTP CONNECT are read; the protocol proxy is what
+client and proxy say first. Azureus messaging is read as well.
+
 Exit codes:
     0  done, also when nothing in a capture is BitTorrent
     1  --fail-on matched a message that was chosen

@@ -148,9 +148,10 @@ impl Extraction {
             self.torrents.push((Arc::clone(torrent), Origin::Metadata));
         }
         match &record.body {
-            Body::PeerWire(PeerWireBody::Message(Message::Piece { index, begin, block })) => {
-                self.spool.add(record, *index, *begin, block)
-            }
+            Body::PeerWire(
+                PeerWireBody::Message(Message::Piece { index, begin, block })
+                | PeerWireBody::Azureus(_, Some(Message::Piece { index, begin, block })),
+            ) => self.spool.add(record, *index, *begin, block),
             Body::Unreadable(_, Unreadable::Opaque(Reason::Fragment(fragment))) => {
                 match fragment.part_of_block(&record.bytes) {
                     Some((index, begin, bytes)) => self.spool.add(record, index, begin, &bytes),

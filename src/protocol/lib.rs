@@ -71,6 +71,7 @@ pub mod metainfo;
 pub mod mse;
 pub mod peer;
 pub mod peer_id;
+pub mod proxy;
 mod reader;
 pub mod session;
 mod time;

@@ -1,5 +1,6 @@
 //! The peer wire: one handshake, then length-prefixed messages without end (BEP 3, "peer protocol").
 
+mod azureus;
 mod extended;
 mod framing;
 mod handshake;
@@ -7,6 +8,7 @@ mod id;
 mod message;
 mod piece_set;
 
+pub use azureus::{AzureusMessage, MAX_AZUREUS_MESSAGE, azureus_frame, begins_azureus};
 pub use extended::{
     Content, ExtendedHandshake, Extension, Holepunch, HolepunchKind, METADATA_PIECE, Metadata, MetadataKind,
     Pex, PexPeer,

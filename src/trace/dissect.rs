@@ -12,6 +12,7 @@ mod http_tracker;
 mod keys;
 mod mse;
 mod peer_wire;
+mod proxy;
 mod resync;
 mod stream_buffer;
 mod utp;
@@ -38,6 +39,7 @@ use connection::StreamDissector;
 use conversation::PeerConversation;
 use datagrams::Datagrams;
 use keys::KeyRing;
+use proxy::DatagramRelays;
 
 /// What a trace is made of.
 #[derive(Debug, Clone)]
@@ -73,6 +75,8 @@ pub struct ConnectionEnd {
 pub struct Dissector {
     connections: FxHashMap<StreamId, Box<StreamDissector>>,
     datagrams: Datagrams,
+    /// The SOCKS5 proxies through which datagrams go.
+    relays: DatagramRelays,
     recognised: DissectContext,
     /// The memory in bytes that the streams take that are not recognised yet.
     undecided: usize,
@@ -169,6 +173,8 @@ impl Dissector {
         bytes: &[u8],
         out: &mut dyn FnMut(Dissected),
     ) {
+        let ends = (source, destination);
+        let ((source, destination), bytes) = self.relays.unwrap(ends, bytes).unwrap_or((ends, bytes));
         self.datagrams.handle(moment, source, destination, bytes, &mut self.recognised, out);
     }
 
@@ -230,6 +236,8 @@ struct DissectContext {
     /// How many records were given out.
     records: u64,
     peers: HashSet<SocketAddr>,
+    /// The proxies behind which BitTorrent was found. They are no peers, whatever comes from them.
+    proxies: HashSet<SocketAddr>,
     /// The torrents whose web seeds are recognised.
     torrents: Vec<Arc<Metainfo>>,
     /// The keys of encrypted connections.
@@ -244,6 +252,12 @@ impl DissectContext {
         let stream = StreamId(self.streams);
         self.streams += 1;
         stream
+    }
+
+    fn learn_proxy(&mut self, address: SocketAddr) {
+        if self.proxies.len() < PEERS {
+            self.proxies.insert(address);
+        }
     }
 
     fn is_peer(&self, address: SocketAddr) -> bool {
@@ -277,7 +291,9 @@ impl DissectContext {
             return;
         }
         match &record.body {
-            Body::PeerWire(PeerWireBody::Handshake(_)) if record.direction == Direction::FromResponder => {
+            Body::PeerWire(PeerWireBody::Handshake(_))
+                if record.direction == Direction::FromResponder && !self.proxies.contains(&record.source) =>
+            {
                 self.peers.insert(record.source);
             }
             Body::HttpTracker(HttpTrackerBody::Request(_, kind)) => {

@@ -215,7 +215,7 @@ impl Annotator {
                     self.pieces.take_web_seed(record, torrent, &self.trees);
                 }
             }
-            Protocol::Utp => {}
+            Protocol::Utp | Protocol::Proxy => {}
         }
     }
 

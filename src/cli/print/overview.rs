@@ -231,6 +231,10 @@ impl Overview<'_> {
             Some(Direction::FromResponder) => format!("← {}", connection.initiator),
             None => format!("{} → {}", connection.initiator, connection.responder),
         };
+        let with = match &connection.behind_proxy {
+            Some(target) => format!("{with} for {target}"),
+            None => with,
+        };
         let (sent, received) = (connection.totals(own), connection.totals(own.reverse()));
         let client = |totals: &bittrace_trace::statistics::DirectionTotals| {
             totals.client.as_deref().map(str::to_owned)

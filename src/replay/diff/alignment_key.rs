@@ -98,6 +98,11 @@ impl AlignmentKeys {
             Body::PeerWire(PeerWireBody::Message(message)) => self.message(stored, &message),
             Body::PeerWire(PeerWireBody::Extended(message, extension)) => self.extended(&message, &extension),
             Body::PeerWire(PeerWireBody::Handshake(_)) => plain(AlignmentKind::Handshake),
+            Body::PeerWire(PeerWireBody::Azureus(_, Some(message))) => self.message(stored, &message),
+            Body::PeerWire(PeerWireBody::Azureus(message, None)) => {
+                plain(self.named_kind(&message.id.escape_ascii().to_string()))
+            }
+            Body::Proxy(part) => plain(self.named_kind(part.name())),
             Body::HttpTracker(HttpTrackerBody::Request(_, kind)) => match &*kind {
                 RequestKind::Announce(announce) => {
                     let event = announce.event.map_or(0, |event| 1 + event as u32);

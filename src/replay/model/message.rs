@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bittrace_protocol::field::Field;
 use bittrace_protocol::tracker::{http, udp};
-use bittrace_protocol::wire::{Extension, Handshake, Message, MessageId, PIECE_HEADER};
+use bittrace_protocol::wire::{AzureusMessage, Extension, Handshake, Message, MessageId, PIECE_HEADER};
 use bittrace_protocol::{Block, Hex, PieceIndex, Timestamp, dht, lsd};
 use bittrace_trace::record::{Body, Frames, HttpTrackerBody, PeerWireBody, Reason, Unreadable};
 use bittrace_trace::units::size;
@@ -49,6 +49,7 @@ enum MeaningReader {
     /// A DHT message. The name says which method a response answers.
     Dht,
     Handshake,
+    Azureus,
     Lsd,
     UdpRequest,
     UdpResponseIpv4,
@@ -223,6 +224,7 @@ impl Meaning {
         };
         let reader = match &body {
             Body::PeerWire(PeerWireBody::Handshake(_)) => MeaningReader::Handshake,
+            Body::PeerWire(PeerWireBody::Azureus(..)) => MeaningReader::Azureus,
             Body::Dht(..) => MeaningReader::Dht,
             Body::Lsd(_) => MeaningReader::Lsd,
             Body::UdpTracker(packet) => match **packet {
@@ -251,7 +253,7 @@ impl Meaning {
 impl MeaningReader {
     const fn protocol(self) -> Protocol {
         match self {
-            Self::Handshake => Protocol::PeerWire,
+            Self::Handshake | Self::Azureus => Protocol::PeerWire,
             Self::Dht => Protocol::Dht,
             Self::Lsd => Protocol::Lsd,
             Self::UdpRequest | Self::UdpResponseIpv4 | Self::UdpResponseIpv6 => Protocol::UdpTracker,
@@ -270,6 +272,10 @@ impl MeaningReader {
             Self::Handshake => Handshake::decode(bytes)
                 .ok()
                 .map(|handshake| Body::PeerWire(PeerWireBody::Handshake(handshake))),
+            Self::Azureus => AzureusMessage::decode(&Bytes::copy_from_slice(bytes)).ok().map(|message| {
+                let wrapped = message.message();
+                Body::PeerWire(PeerWireBody::Azureus(Box::new(message), wrapped))
+            }),
             Self::Lsd => lsd::Announce::decode(bytes).ok().map(|announce| Body::Lsd(Arc::new(announce))),
             Self::UdpRequest => udp::decode_request(bytes).ok().map(packet),
             Self::UdpResponseIpv4 => udp::decode_response(bytes, false).ok().map(packet),

@@ -117,7 +117,8 @@ impl ConversationRole {
         match protocol {
             Protocol::HttpTracker => Self::HttpTracker,
             Protocol::UdpTracker => Self::UdpTracker,
-            Protocol::PeerWire | Protocol::Mse => Self::Peer,
+            // What stands behind a proxy shows itself later, and is mostly a peer.
+            Protocol::PeerWire | Protocol::Mse | Protocol::Proxy => Self::Peer,
             Protocol::Utp => Self::Utp,
             Protocol::Dht => Self::Node,
             Protocol::WebSeed => Self::WebSeed,
@@ -351,6 +352,9 @@ impl Transcriber {
         // Nodes are asked for any torrent there is.
         if conversation.role != ConversationRole::Node {
             conversation.torrent = conversation.torrent.or(record.torrent);
+        }
+        if conversation.role == ConversationRole::Peer {
+            conversation.role = ConversationRole::of(record.body.protocol());
         }
         let direction = &mut conversation.directions[record.side as usize];
         if record.client.is_some() {

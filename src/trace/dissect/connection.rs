@@ -11,6 +11,7 @@ use super::http_tracker::HttpTracker;
 use super::keys::FoundKey;
 use super::mse::Mse;
 use super::peer_wire::{CLEAR_WITHIN, PeerWire, clear_handshake};
+use super::proxy::ProxyStage;
 use super::web_seed::WebSeed;
 use super::{ConnectionEnd, DissectContext, Dissected, Emitter, RecordSink, StreamGap};
 use crate::dissect::resync::{Search, search, search_all};
@@ -33,6 +34,7 @@ pub(super) struct StreamDissector {
     /// Given when the connection is recognised.
     stream: Option<StreamId>,
     carries: Carries,
+    proxy: ProxyStage,
     /// The state of a connection between peers.
     conversation: Option<Box<PeerConversation>>,
 }
@@ -106,6 +108,10 @@ impl StreamDissector {
             began_sealed: false,
             stream: None,
             carries: Carries::Undecided(Default::default()),
+            proxy: match opening {
+                StreamOpening::Syn => ProxyStage::Possible,
+                StreamOpening::MidStream => ProxyStage::Absent,
+            },
             conversation: None,
         }
     }
@@ -161,6 +167,7 @@ impl StreamDissector {
             // What was said before the loss was not enough to know; what comes after must be.
             looked[direction as usize] = Looked::default();
             self.opening = StreamOpening::MidStream;
+            self.proxy = ProxyStage::Absent;
             let lane = &mut self.lanes[direction as usize];
             drop(lane.take_all());
             lane.skip(loss.bytes());
@@ -239,6 +246,9 @@ impl StreamDissector {
     }
 
     fn decide(&mut self, last: bool, recognised: &mut DissectContext, out: &mut dyn FnMut(Dissected)) {
+        if self.proxy.awaits(&self.lanes, last) {
+            return;
+        }
         let Classification::Is(carries) = self.verdict(last, recognised) else { return };
         self.carries = carries;
         if matches!(self.carries, Carries::Other) {
@@ -247,14 +257,28 @@ impl StreamDissector {
         }
         let stream = recognised.next_stream();
         self.stream = Some(stream);
+        let mut held = [VecDeque::new(), VecDeque::new()];
+        if self.proxy.is_granted() {
+            recognised.learn_proxy(self.flow.responder);
+            for direction in BOTH {
+                let sink = RecordSink::Held(&mut held);
+                let mut emitter =
+                    Emitter::new(stream, self.flow, self.transport, self.missing, recognised, sink);
+                self.proxy.show(direction, &mut self.lanes[direction as usize], &mut emitter);
+            }
+            if let Carries::Mse(mse) = &mut self.carries {
+                mse.begins_at(BOTH.map(|direction| self.lanes[direction as usize].offset()));
+            }
+            self.proxy = ProxyStage::Absent;
+        }
         if !matches!(self.carries, Carries::PeerWire(_) | Carries::Mse(_)) {
+            in_time(held, &mut |record| recognised.give_out(record, None, out));
             // Of questions and answers, the question comes first, whatever the capture says.
             for direction in BOTH {
                 self.advance(direction, recognised, out);
             }
             return;
         }
-        let mut held = [VecDeque::new(), VecDeque::new()];
         for direction in BOTH {
             let sink = RecordSink::Held(&mut held);
             let mut emitter = Emitter::new(stream, self.flow, self.transport, self.missing, recognised, sink);
@@ -277,8 +301,10 @@ impl StreamDissector {
     }
 
     fn verdict(&mut self, last: bool, recognised: &DissectContext) -> Classification {
+        let calls_a_peer = self.calls_a_peer(recognised);
         let Carries::Undecided(looked) = &mut self.carries else { return Classification::Wait };
-        let waiting = BOTH.map(|direction| self.lanes[direction as usize].waiting());
+        let waiting =
+            BOTH.map(|direction| &self.lanes[direction as usize].waiting()[self.proxy.length(direction)..]);
         let mid_stream = self.opening == StreamOpening::MidStream;
         let other_when =
             |done: bool| if done { Classification::Is(Carries::Other) } else { Classification::Wait };
@@ -395,7 +421,7 @@ impl StreamDissector {
         if !last && !enough {
             return Classification::Wait;
         }
-        if initiator.len() >= KEY_LENGTH && self.calls_a_peer(recognised) {
+        if initiator.len() >= KEY_LENGTH && calls_a_peer {
             return Classification::Is(Carries::Mse(Box::new(Mse::sealed(None))));
         }
         Classification::Is(Carries::Other)
@@ -404,12 +430,14 @@ impl StreamDissector {
     /// Random bytes alone are no BitTorrent. That they go to a peer, by the word of a tracker or another peer, or over
     /// BitTorrent's own transport, makes them an encrypted connection.
     fn calls_a_peer(&self, recognised: &DissectContext) -> bool {
-        recognised.is_peer(self.flow.responder) || self.transport == Transport::Utp
+        recognised.is_peer(self.proxy.target().unwrap_or(self.flow.responder))
+            || self.transport == Transport::Utp
     }
 
     /// Whether an end has shown what can only be its public key, and neither anything else.
     fn begins_sealed(&self, recognised: &DissectContext) -> bool {
-        let waiting = BOTH.map(|direction| self.lanes[direction as usize].waiting());
+        let waiting =
+            BOTH.map(|direction| &self.lanes[direction as usize].waiting()[self.proxy.length(direction)..]);
         matches!(self.carries, Carries::Undecided(_))
             && self.opening == StreamOpening::Syn
             && self.calls_a_peer(recognised)

@@ -34,7 +34,9 @@ impl PeerConversation {
                     client_name(&handshake.peer_id).map(|name| name.to_string().into());
                 self.state.observe_handshake(sender, at, number, handshake)
             }
-            Body::PeerWire(PeerWireBody::Message(message)) => self.state.observe(sender, at, number, message),
+            Body::PeerWire(PeerWireBody::Message(message) | PeerWireBody::Azureus(_, Some(message))) => {
+                self.state.observe(sender, at, number, message)
+            }
             Body::Unreadable(_, Unreadable::Opaque(Reason::Fragment(fragment))) => {
                 self.observe_fragment(record, fragment)
             }

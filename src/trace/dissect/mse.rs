@@ -28,6 +28,8 @@ pub(super) struct Mse {
     provided: Option<Methods>,
     /// How the payload goes, once that is known.
     selected: Option<Payload>,
+    /// The stream offsets where the connection begins in each direction: behind the negotiation with a proxy.
+    begins: [u64; 2],
 }
 
 /// How the payload goes.
@@ -50,7 +52,7 @@ impl Mse {
     pub(super) fn sealed(note: Option<Note>) -> Self {
         let mut directions = [(); 2].map(|()| MseDirection::new(MseStage::Sealed, None));
         directions[FromInitiator as usize].note = note;
-        Self { directions, wire: PeerWire::from_start(), provided: None, selected: None }
+        Self { directions, wire: PeerWire::from_start(), provided: None, selected: None, begins: [0; 2] }
     }
 
     /// A connection whose key is known. The initiator's hashes, which wait already, stand at `hashes`.
@@ -64,6 +66,11 @@ impl Mse {
             ],
             ..Self::sealed(None)
         }
+    }
+
+    /// Takes in where the connection begins in the streams that carry it. Nothing may be read yet.
+    pub(super) const fn begins_at(&mut self, offsets: [u64; 2]) {
+        self.begins = offsets;
     }
 
     /// Turns the bytes that wait into records, as far as they go.
@@ -186,14 +193,15 @@ impl Mse {
         if !self.show_key(direction, lane, emitter) {
             return false;
         }
-        let within = lane.waiting().len().min(VERIFIED_WITHIN.saturating_sub(lane.offset()) as usize);
+        let verified_within = self.begins[direction as usize] + VERIFIED_WITHIN;
+        let within = lane.waiting().len().min(verified_within.saturating_sub(lane.offset()) as usize);
         match memmem::find(&lane.waiting()[..within], &looks) {
             Some(at) => {
                 self.show_padding(at, direction, lane, emitter);
                 self.directions[direction as usize].begin_terms(lane);
                 true
             }
-            None if lane.end() >= VERIFIED_WITHIN => {
+            None if lane.end() >= verified_within => {
                 self.seal(direction);
                 true
             }
@@ -350,7 +358,7 @@ impl Mse {
 
     /// Shows the public key, if it was not or is lost: whether that is done.
     fn show_key(&mut self, direction: Direction, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) -> bool {
-        if lane.offset() > 0 {
+        if lane.offset() > self.begins[direction as usize] {
             return true;
         }
         if lane.waiting().len() < KEY_LENGTH {

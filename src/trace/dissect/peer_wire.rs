@@ -3,20 +3,23 @@
 use bittrace_protocol::PieceIndex;
 use bittrace_protocol::mse::{HASH_LENGTH, KEY_LENGTH, MAX_PADDING, MAX_TERMS};
 use bittrace_protocol::wire::{
-    Frame, HANDSHAKE_LENGTH, Handshake, Message, MessageId, PROTOCOL, Prefix, frame, handshake_prefix,
+    AzureusMessage, Frame, HANDSHAKE_LENGTH, Handshake, Message, MessageId, PROTOCOL, Prefix, azureus_frame,
+    begins_azureus, frame, handshake_prefix,
 };
 use memchr::memmem;
 
 use super::{CHUNK, Emitter, Loss, StreamGap};
 use crate::Direction;
-use crate::dissect::resync::{Search, search, search_end};
-use crate::dissect::stream_buffer::StreamBuffer;
+use crate::dissect::resync::{Search, search, search_end, search_end_behind_noise};
+use crate::dissect::stream_buffer::{BufferSlice, StreamBuffer};
 use crate::record::{Body, Fragment, MseBody, PeerWireBody, Protocol, Reason, Unreadable};
 
 /// What each direction of the connection is in the middle of.
 #[derive(Debug)]
 pub(super) struct PeerWire {
     modes: [Mode; 2],
+    /// Whether a direction was found to speak Azureus messaging.
+    azureus: [bool; 2],
 }
 
 #[derive(Debug)]
@@ -29,6 +32,8 @@ enum Mode {
     Negotiation,
     /// A message comes next.
     Messages,
+    /// A message of Azureus messaging comes next.
+    Azureus,
     /// The rest of a message of which a part is lost, up to a stream offset.
     Rest { fragment: Fragment, end: u64 },
     /// The next message must be found; what stands before it is `skipped`. Nothing before `searched`, within
@@ -74,7 +79,7 @@ impl PeerWire {
     }
 
     fn in_mode(mode: impl Fn() -> Mode) -> Self {
-        Self { modes: [(); 2].map(|()| mode()) }
+        Self { modes: [(); 2].map(|()| mode()), azureus: [false; 2] }
     }
 
     /// Takes in that it is not known where in `direction` the next message begins.
@@ -111,9 +116,28 @@ impl PeerWire {
                         }
                         self.modes[direction as usize] = Mode::Handshake;
                     }
-                    None if waiting.len() < CLEAR_WITHIN - KEY_LENGTH + PROTOCOL.len() => return,
-                    // It was sent encrypted, or lost.
-                    None => self.search(direction, Skipped::Encrypted),
+                    // The handshake was sent in the encrypted first payload, or is lost.
+                    None if waiting.len() >= CLEAR_WITHIN - KEY_LENGTH + PROTOCOL.len()
+                        || matches!(search(waiting, 0), Search::Found(_)) =>
+                    {
+                        self.search(direction, Skipped::Encrypted);
+                    }
+                    None => return,
+                },
+                // A choke is all that has a 0 here.
+                Mode::Messages if waiting.get(4) == Some(&0) && begins_azureus(waiting) != Some(false) => {
+                    if begins_azureus(waiting).is_none() {
+                        return;
+                    }
+                    self.azureus[direction as usize] = true;
+                    self.modes[direction as usize] = Mode::Azureus;
+                }
+                Mode::Azureus => match azureus_frame(waiting) {
+                    Frame::Message(length) if length <= waiting.len() => {
+                        azureus_message(direction, lane.take(length), emitter);
+                    }
+                    Frame::Message(_) | Frame::Incomplete => return,
+                    Frame::Impossible(_) => self.search(direction, Skipped::Opaque(Reason::Damaged)),
                 },
                 Mode::Messages => match frame(waiting) {
                     Frame::Message(length) if length <= waiting.len() => {
@@ -141,7 +165,11 @@ impl PeerWire {
                         Prefix::SoFar => return,
                         Prefix::No => {}
                     }
-                    match search(waiting, *searched) {
+                    let found = match self.azureus[direction as usize] {
+                        true => search_azureus(waiting, *searched),
+                        false => search(waiting, *searched),
+                    };
+                    match found {
                         Search::Found(at) => self.found(direction, skipped, at, lane, emitter),
                         Search::NotBefore(at) => {
                             *searched = at % CHUNK;
@@ -185,8 +213,15 @@ impl PeerWire {
 
     /// Finds the next message, where that is looked for, in all the bytes that there will be to judge by.
     fn settle(&mut self, direction: Direction, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) {
+        if matches!(self.modes[direction as usize], Mode::Negotiation) {
+            self.search(direction, Skipped::Encrypted);
+        }
         if let Mode::Searching { skipped, searched } = self.modes[direction as usize]
-            && let Some(at) = search_end(lane.waiting(), searched)
+            && !self.azureus[direction as usize]
+            && let Some(at) = match skipped {
+                Skipped::Opaque(_) => search_end(lane.waiting(), searched),
+                Skipped::Encrypted => search_end_behind_noise(lane.waiting(), searched),
+            }
         {
             self.found(direction, skipped, at, lane, emitter);
             self.advance(direction, lane, emitter);
@@ -222,7 +257,7 @@ impl PeerWire {
                 Some((fragment, lane.offset() + fragment.total))
             }
             Mode::Rest { fragment, end } => Some((*fragment, *end)),
-            Mode::KeyExchange | Mode::Negotiation | Mode::Searching { .. } => None,
+            Mode::KeyExchange | Mode::Negotiation | Mode::Azureus | Mode::Searching { .. } => None,
         }
     }
 
@@ -285,6 +320,29 @@ impl PeerWire {
         };
         emitter.emit(direction, taken, body);
     }
+}
+
+fn azureus_message(direction: Direction, taken: BufferSlice, emitter: &mut Emitter<'_>) {
+    let body = match AzureusMessage::decode(&taken.bytes) {
+        Ok(message) => {
+            let wrapped = message.message();
+            Body::PeerWire(PeerWireBody::Azureus(Box::new(message), wrapped))
+        }
+        Err(_) => Body::Unreadable(Protocol::PeerWire, Unreadable::Opaque(Reason::Damaged)),
+    };
+    emitter.emit(direction, taken, body);
+}
+
+/// The first place from `from` on where Azureus messaging goes on after a loss.
+fn search_azureus(bytes: &[u8], from: usize) -> Search {
+    for at in from..bytes.len() {
+        match begins_azureus(&bytes[at..]) {
+            Some(true) => return Search::Found(at),
+            Some(false) => {}
+            None => return Search::NotBefore(at),
+        }
+    }
+    Search::NotBefore(bytes.len())
 }
 
 /// Where a handshake in clear stands behind a key exchange, when the bytes show one.

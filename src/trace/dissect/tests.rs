@@ -4,6 +4,7 @@ mod datagrams;
 mod disturbed;
 mod mse;
 mod others;
+mod proxies;
 mod web_seeds;
 
 use std::io::Write;

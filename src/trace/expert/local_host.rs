@@ -15,6 +15,7 @@ pub(super) fn likely_local(record: &Record, initiator: SocketAddr) -> IpAddr {
             | Body::Mse(MseBody::KeyExchange)
             | Body::HttpTracker(HttpTrackerBody::Request(..))
             | Body::UdpTracker(_)
+            | Body::Proxy(_)
             | Body::Unreadable(_, Unreadable::Datagram)
     );
     let better = match (is_private(initiator.ip()), is_private(responder.ip())) {

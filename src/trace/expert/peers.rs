@@ -84,9 +84,10 @@ pub(super) fn note_change(record: &mut Record) {
 /// What a message broke. `torrent` is what it is about, where known.
 pub(super) fn note_faults(record: &mut Record, torrent: Option<&Metainfo>) {
     let out_of_range = match (&record.body, torrent.and_then(Metainfo::placement)) {
-        (Body::PeerWire(PeerWireBody::Message(message)), Some(geometry)) => {
-            PeerFault::of_range(message, geometry)
-        }
+        (
+            Body::PeerWire(PeerWireBody::Message(message) | PeerWireBody::Azureus(_, Some(message))),
+            Some(geometry),
+        ) => PeerFault::of_range(message, geometry),
         _ => None,
     };
     if out_of_range.is_none() && record.effect.faults.is_empty() {

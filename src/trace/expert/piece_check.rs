@@ -17,7 +17,7 @@ use bytes::Bytes;
 use super::hash_proofs::Trees;
 use crate::expert::rules;
 use crate::record::units::size;
-use crate::record::{Body, Note, PeerWireBody, Record, WebSeedBody};
+use crate::record::{Body, Note, Record, WebSeedBody};
 
 /// The pieces that are on their way.
 #[derive(Debug, Default)]
@@ -91,10 +91,7 @@ impl Pieces {
         torrent: &Metainfo,
         trees: &Trees,
     ) {
-        let Body::PeerWire(PeerWireBody::Message(Message::Piece { index, begin, block })) = &record.body
-        else {
-            return;
-        };
+        let Some(Message::Piece { index, begin, block }) = record.peer_message() else { return };
         let (index, begin, block) = (*index, *begin, block.clone());
         let receiver = Receiver::new(record.destination.ip(), receiver);
         let key = Key { receiver, torrent: torrent.info_hash, index };

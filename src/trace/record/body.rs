@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bittrace_protocol::field::Field;
+use bittrace_protocol::proxy::ProxyPart;
 use bittrace_protocol::tracker::udp;
 use bittrace_protocol::wire::Message;
 use bittrace_protocol::{dht, lsd, utp};
@@ -33,6 +34,8 @@ pub enum Body {
     WebSeed(WebSeedBody),
     /// A part of an encrypted connection.
     Mse(MseBody),
+    /// What a client and a proxy say before BitTorrent goes through the proxy.
+    Proxy(ProxyPart),
     /// Bytes of this protocol that are not a message, or bytes that the capture lost.
     Unreadable(Protocol, Unreadable),
 }
@@ -56,6 +59,8 @@ pub enum Protocol {
     WebSeed,
     /// Message stream encryption.
     Mse,
+    /// SOCKS4, SOCKS5 and HTTP CONNECT, before the BitTorrent behind them.
+    Proxy,
 }
 
 impl Protocol {
@@ -70,6 +75,7 @@ impl Protocol {
             Self::Utp => "utp",
             Self::WebSeed => "web-seed",
             Self::Mse => "mse",
+            Self::Proxy => "proxy",
         }
     }
 }
@@ -78,9 +84,11 @@ impl Body {
     /// The peer-wire message that it is; `None` for a handshake, and for messages of other protocols.
     pub const fn peer_message(&self) -> Option<&Message> {
         match self {
-            Self::PeerWire(PeerWireBody::Message(message) | PeerWireBody::Extended(message, _)) => {
-                Some(message)
-            }
+            Self::PeerWire(
+                PeerWireBody::Message(message)
+                | PeerWireBody::Extended(message, _)
+                | PeerWireBody::Azureus(_, Some(message)),
+            ) => Some(message),
             _ => None,
         }
     }
@@ -95,6 +103,7 @@ impl Body {
             Self::Lsd(_) => Protocol::Lsd,
             Self::WebSeed(_) => Protocol::WebSeed,
             Self::Mse(_) => Protocol::Mse,
+            Self::Proxy(_) => Protocol::Proxy,
             Self::Unreadable(protocol, _) => *protocol,
         }
     }
@@ -109,6 +118,7 @@ impl Body {
             Self::Lsd(_) => "announce",
             Self::WebSeed(body) => body.name(),
             Self::Mse(body) => body.name(),
+            Self::Proxy(part) => part.name(),
             Self::Unreadable(_, body) => body.name(),
         }
     }
@@ -123,6 +133,7 @@ impl Body {
             Self::Lsd(_) => lsd::fields(bytes),
             Self::WebSeed(body) => body.fields(bytes),
             Self::Mse(body) => body.fields(bytes),
+            Self::Proxy(part) => part.fields(bytes),
             Self::Unreadable(_, Unreadable::Datagram) => utp::fields(bytes),
             Self::Unreadable(_, Unreadable::Opaque(_)) => content::payload(bytes),
             Self::Unreadable(_, Unreadable::Gap(_) | Unreadable::LostPackets(_)) => Vec::new(),
@@ -138,7 +149,7 @@ impl Body {
             Self::HttpTracker(body) => body.add_meaning(fields),
             Self::WebSeed(body) => body.add_meaning(fields),
             Self::Unreadable(_, body) => body.add_meaning(fields),
-            Self::PeerWire(_) | Self::Dht(..) | Self::Lsd(_) | Self::Mse(_) => {}
+            Self::PeerWire(_) | Self::Dht(..) | Self::Lsd(_) | Self::Mse(_) | Self::Proxy(_) => {}
         }
     }
 
@@ -163,6 +174,7 @@ impl Body {
             Self::Lsd(announce) => super::lsd::describe(announce),
             Self::WebSeed(body) => body.describe(),
             Self::Mse(body) => body.describe(bytes),
+            Self::Proxy(part) => part.describe(bytes),
             Self::Unreadable(_, body) => body.describe(bytes, length),
         }
     }

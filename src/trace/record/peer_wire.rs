@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 
 use bittrace_protocol::Block;
 use bittrace_protocol::Hex;
+use bittrace_protocol::bencode::{self, View};
 use bittrace_protocol::field::{Field, Value};
 use bittrace_protocol::wire::{
-    Content, ExtendedHandshake, Extension, Handshake, HashRange, METADATA_PIECE, Message, Metadata,
-    MetadataKind, Pex,
+    AzureusMessage, Content, ExtendedHandshake, Extension, Handshake, HashRange, METADATA_PIECE, Message,
+    Metadata, MetadataKind, Pex,
 };
 use bytes::Bytes;
 
@@ -23,6 +24,8 @@ pub enum PeerWireBody {
     Message(Message),
     /// A message of an extension, named by the receiver's extended handshake.
     Extended(Message, Extension),
+    /// A message of Azureus messaging, and the message of BEP 3 that it wraps, if any.
+    Azureus(Box<AzureusMessage>, Option<Message>),
 }
 
 impl PeerWireBody {
@@ -30,6 +33,7 @@ impl PeerWireBody {
         match self {
             Self::Handshake(_) => "handshake",
             Self::Message(message) | Self::Extended(message, _) => message.name(),
+            Self::Azureus(message, _) => message.name(),
         }
     }
 
@@ -38,6 +42,7 @@ impl PeerWireBody {
             Self::Handshake(handshake) => handshake.fields(),
             Self::Message(message) => message.fields(),
             Self::Extended(message, extension) => extended_fields(message, extension, bytes),
+            Self::Azureus(message, _) => message.fields(),
         }
     }
 
@@ -46,6 +51,10 @@ impl PeerWireBody {
             Self::Handshake(handshake) => describe_handshake(handshake, client),
             Self::Message(message) => describe_message(message, pieces),
             Self::Extended(message, extension) => describe_extended(message, extension),
+            Self::Azureus(_, Some(message)) => {
+                format!("{} (Azureus messaging)", describe_message(message, pieces))
+            }
+            Self::Azureus(message, None) => describe_azureus(message),
         }
     }
 }
@@ -77,6 +86,19 @@ fn describe_handshake(handshake: &Handshake, client: Option<&str>) -> String {
         parts.push(format!("offers {}", offers.join(", ")));
     }
     parts.join(", ")
+}
+
+/// A message that only Azureus messaging has.
+fn describe_azureus(message: &AzureusMessage) -> String {
+    let id = message.id.escape_ascii();
+    let text = format!("{}: Azureus message {id}, {}", message.name(), size(message.payload.len() as u64));
+    let Ok(document) = bencode::scan(&message.payload) else { return text };
+    let word = |key: &[u8]| document.root().get(key).and_then(View::text).map(|word| word.escape_debug());
+    match (word(b"client"), word(b"version")) {
+        (Some(client), Some(version)) => format!("{text}, {client} {version}"),
+        (Some(client), None) => format!("{text}, {client}"),
+        (None, _) => text,
+    }
 }
 
 fn describe_message(message: &Message, pieces: Option<u64>) -> String {

@@ -8,7 +8,7 @@ use bittrace_protocol::{InfoHash, Timestamp};
 use rustc_hash::FxHashMap;
 
 use super::KEPT;
-use crate::record::{Body, MseBody, PeerWireBody, Protocol, Record, Side, Transport};
+use crate::record::{Body, MseBody, Protocol, Record, Side, Transport};
 use crate::{ConnectionEnd, Direction, StreamClosing, StreamId, StreamOpening};
 
 /// Connections in the order in which they were recognised.
@@ -51,6 +51,8 @@ pub struct Connection {
     pub encrypted: bool,
     /// Whether a part of it was encrypted and, its key being known, could be read.
     pub decrypted: bool,
+    /// Where a proxy connected to for it, `ADDRESS:PORT` or `NAME:PORT`; the responder is then the proxy.
+    pub behind_proxy: Option<String>,
 }
 
 /// The messages and blocks that one end of a connection sent.
@@ -138,6 +140,15 @@ impl Connections {
         if row.protocol == Some(Protocol::Mse) && record.body.protocol() == Protocol::PeerWire {
             row.protocol = Some(Protocol::PeerWire);
         }
+        // Behind a proxy, the connection is what goes through the proxy.
+        if row.protocol == Some(Protocol::Proxy) {
+            row.protocol = Some(record.body.protocol());
+        }
+        if let Body::Proxy(part) = &record.body
+            && let Some(target) = part.target(&record.bytes)
+        {
+            row.behind_proxy = Some(target.to_string());
+        }
         row.encrypted |= matches!(record.body, Body::Mse(MseBody::Encrypted));
         row.decrypted |= record.decrypted;
         if record.side == Side::Local {
@@ -150,7 +161,7 @@ impl Connections {
         {
             totals.client = Some(client.clone());
         }
-        if let Body::PeerWire(PeerWireBody::Message(Message::Piece { block, .. })) = &record.body {
+        if let Some(Message::Piece { block, .. }) = record.peer_message() {
             totals.payload += block.len() as u64;
             totals.blocks += 1;
             let (first, _) = totals.transfer.unwrap_or((record.at, record.at));
@@ -189,6 +200,7 @@ impl Connections {
             closing: None,
             encrypted: false,
             decrypted: false,
+            behind_proxy: None,
         });
         Some(self.rows.len() - 1)
     }
@@ -224,6 +236,7 @@ impl Connections {
             closing: Some(end.closing),
             encrypted: false,
             decrypted: false,
+            behind_proxy: None,
         });
     }
 }

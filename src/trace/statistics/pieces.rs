@@ -241,7 +241,10 @@ impl PiecesSeen {
     pub fn add(&mut self, dissected: &Dissected) {
         let Dissected::Record(record) = dissected else { return };
         match &record.body {
-            Body::PeerWire(PeerWireBody::Message(Message::Piece { index, begin, block })) => {
+            Body::PeerWire(
+                PeerWireBody::Message(Message::Piece { index, begin, block })
+                | PeerWireBody::Azureus(_, Some(Message::Piece { index, begin, block })),
+            ) => {
                 self.bytes(record, *index, *begin, block.len() as u32, BlockOrigin::Whole);
             }
             Body::Unreadable(_, Unreadable::Opaque(Reason::Fragment(fragment))) => {

@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 
 use super::KEPT;
 use crate::expert::rules;
-use crate::record::{Body, PeerWireBody, Record};
+use crate::record::{Body, Record};
 
 /// The torrents of a capture, those given beforehand first.
 #[derive(Debug, Default)]
@@ -132,7 +132,7 @@ impl TorrentsSeen {
         }
         let Some(row) = self.row(info_hash) else { return };
         row.records += 1;
-        if let Body::PeerWire(PeerWireBody::Message(Message::Piece { index, block, .. })) = &record.body {
+        if let Some(Message::Piece { index, block, .. }) = record.peer_message() {
             row.blocks += 1;
             row.payload += block.len() as u64;
             if row.pieces.len() < PIECES {

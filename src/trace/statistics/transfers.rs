@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use rustc_hash::FxHashMap;
 
 use super::KEPT;
-use crate::record::{Body, PeerWireBody, Record};
+use crate::record::{Body, Record};
 use crate::{Direction, Dissected, StreamId};
 
 /// The exchanges of a capture, by stream.
@@ -103,10 +103,7 @@ impl Exchanges {
     pub fn add(&mut self, dissected: &Dissected) {
         let Dissected::Record(record) = dissected else { return };
         let message = match &record.body {
-            Body::PeerWire(PeerWireBody::Message(message) | PeerWireBody::Extended(message, _)) => {
-                Some(message)
-            }
-            Body::PeerWire(PeerWireBody::Handshake(_)) => None,
+            Body::PeerWire(_) => record.peer_message(),
             _ => return,
         };
         if self.by_stream.len() >= KEPT && !self.by_stream.contains_key(&record.stream) {

@@ -241,7 +241,7 @@ fn network(value: &str) -> Result<(), String> {
 }
 
 const PROTOCOLS: &[&str] =
-    &["http-tracker", "udp-tracker", "peer-wire", "dht", "lsd", "utp", "mse", "web-seed"];
+    &["http-tracker", "udp-tracker", "peer-wire", "dht", "lsd", "utp", "mse", "web-seed", "proxy"];
 
 const MESSAGES: &[&str] = &[
     "handshake",
@@ -281,4 +281,23 @@ const MESSAGES: &[&str] = &[
     "crypto-provide",
     "crypto-select",
     "encrypted",
+    "azureus",
+    "az-handshake",
+    "az-peer-exchange",
+    "az-have",
+    "az-bad-piece",
+    "az-request-hint",
+    "az-metadata",
+    "az-stat-request",
+    "az-stat-reply",
+    "socks4-request",
+    "socks4-reply",
+    "socks5-greeting",
+    "socks5-method",
+    "socks5-auth",
+    "socks5-auth-reply",
+    "socks5-request",
+    "socks5-reply",
+    "http-connect-request",
+    "http-connect-response",
 ];
