@@ -258,7 +258,7 @@ impl Capture {
         self.format = if pcapng { CaptureFormat::PcapNg(PcapNg::new()) } else { CaptureFormat::PcapBegins };
     }
 
-    fn explain(&self, fault: Fault) -> TraceError {
+    fn explain(&mut self, fault: Fault) -> TraceError {
         let name = self.name.clone();
         let compressed = !self.compressed.is_empty();
         match fault {
@@ -269,7 +269,10 @@ impl Capture {
                 what: "another capture begins here".to_owned(),
             },
             Fault::Corrupt { offset, mut what } => {
+                // What stands here is judged by as many bytes however they arrive; where they end or fail before, by those.
+                let _all = self.input.want(foreign::LOOK);
                 let here = self.input.available();
+                let here = &here[..here.len().min(foreign::LOOK)];
                 let layer = Compression::of(here).map(Compression::name);
                 let format = ForeignFormat::of(here).map(|format| format.name);
                 if let (true, Some(found)) = (offset == self.input.offset(), layer.or(format)) {

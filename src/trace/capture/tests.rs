@@ -569,3 +569,33 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_file_of_another_kind_behind_a_capture_is_named_however_its_bytes_arrive() {
+    /// Hands out so many bytes at a time.
+    struct Portions(std::io::Cursor<Vec<u8>>, usize);
+    impl Read for Portions {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let length = into.len().min(self.1);
+            self.0.read(&mut into[..length])
+        }
+    }
+    let packets: [(u32, u32, &[u8]); 2] = [(1, 0, &[7; 60]), (2, 0, &[8; 60])];
+    let bytes = [LITTLE.pcap(0xa1b2_c3d4, 1, &packets), b"Session Transcript of something".to_vec()].concat();
+    let said = |portion: usize| {
+        let reader = Portions(std::io::Cursor::new(bytes.clone()), portion);
+        let mut capture = Capture::from_reader("two".to_owned(), reader).unwrap();
+        loop {
+            match capture.next_packet() {
+                Ok(Some(_)) => {}
+                Ok(None) => return "nothing wrong".to_owned(),
+                Err(error) => return error.to_string(),
+            }
+        }
+    };
+    let whole = said(usize::MAX);
+    assert!(whole.contains("a DCT2000 capture"), "{whole}");
+    for portion in [1, 7, 16, 17] {
+        assert_eq!(said(portion), whole, "{portion} bytes at a time");
+    }
+}
