@@ -109,20 +109,19 @@ impl PeerWire {
                     emitter.emit(direction, lane.take(KEY_LENGTH), Body::Mse(MseBody::KeyExchange));
                     self.modes[direction as usize] = Mode::Negotiation;
                 }
-                Mode::Negotiation => match handshake_behind(waiting) {
-                    Some(at) => {
+                Mode::Negotiation => match (handshake_behind(waiting), proved_before_handshake(waiting)) {
+                    (Some(at), false) => {
                         if at > 0 {
                             emitter.emit(direction, lane.take(at), Body::Mse(MseBody::Encrypted));
                         }
                         self.modes[direction as usize] = Mode::Handshake;
                     }
                     // The handshake was sent in the encrypted first payload, or is lost.
-                    None if waiting.len() >= CLEAR_WITHIN - KEY_LENGTH + PROTOCOL.len()
-                        || matches!(search(waiting, 0), Search::Found(_)) =>
-                    {
+                    (_, true) => self.search(direction, Skipped::Encrypted),
+                    (None, false) if waiting.len() >= CLEAR_WITHIN - KEY_LENGTH + PROTOCOL.len() => {
                         self.search(direction, Skipped::Encrypted);
                     }
-                    None => return,
+                    (None, false) => return,
                 },
                 // A choke is all that has a 0 here.
                 Mode::Messages if waiting.get(4) == Some(&0) && begins_azureus(waiting) != Some(false) => {
@@ -348,6 +347,13 @@ fn search_azureus(bytes: &[u8], from: usize) -> Search {
 /// Where a handshake in clear stands behind a key exchange, when the bytes show one.
 pub(super) fn clear_handshake(bytes: &[u8]) -> Option<usize> {
     handshake_behind(bytes.get(KEY_LENGTH..)?).map(|at| at + KEY_LENGTH)
+}
+
+/// Whether messages in clear are proved by the bytes that come before a handshake is whole, where one comes. Whichever
+/// is there first counts, so that it does not matter how the bytes come.
+fn proved_before_handshake(bytes: &[u8]) -> bool {
+    let before = handshake_behind(bytes).map_or(bytes.len(), |at| at + PROTOCOL.len() - 1);
+    matches!(search(&bytes[..before], 0), Search::Found(_))
 }
 
 /// Where it stands among the bytes behind the key.
