@@ -7,7 +7,7 @@ use bittrace_protocol::tracker::http;
 use bittrace_protocol::wire::{PROTOCOL, Prefix, handshake_prefix};
 
 use super::conversation::PeerConversation;
-use super::http_tracker::HttpTracker;
+use super::http_tracker::{HttpTracker, RequestVerdict};
 use super::keys::FoundKey;
 use super::mse::Mse;
 use super::peer_wire::{CLEAR_WITHIN, PeerWire, clear_handshake};
@@ -303,8 +303,7 @@ impl StreamDissector {
     fn verdict(&mut self, last: bool, recognised: &DissectContext) -> Classification {
         let calls_a_peer = self.calls_a_peer(recognised);
         let Carries::Undecided(looked) = &mut self.carries else { return Classification::Wait };
-        let waiting =
-            BOTH.map(|direction| &self.lanes[direction as usize].waiting()[self.proxy.length(direction)..]);
+        let waiting = self.proxy.behind(&self.lanes);
         let mid_stream = self.opening == StreamOpening::MidStream;
         let other_when =
             |done: bool| if done { Classification::Is(Carries::Other) } else { Classification::Wait };
@@ -328,21 +327,20 @@ impl StreamDissector {
                     http::Framing::Incomplete => return other_when(last),
                     http::Framing::Complete(length) => {
                         let first = &bytes[..length];
-                        let mut tracker = HttpTracker::recognise(asker, first);
-                        if tracker.is_none() {
-                            let answered = waiting[asker.reverse() as usize];
-                            let last = last || answered.len() > DECIDED_WITHIN;
-                            let framer = &mut looked[asker.reverse() as usize].framer;
-                            match HttpTracker::recognise_by_answer(asker, first, answered, framer, last) {
-                                Some(None) => return other_when(last),
-                                Some(proved) => tracker = proved,
-                                None => {}
+                        let answered = waiting[asker.reverse() as usize];
+                        let done = last || answered.len() > DECIDED_WITHIN;
+                        let framer = &mut looked[asker.reverse() as usize].framer;
+                        let carries = match HttpTracker::recognise(asker, first, (answered, framer, done)) {
+                            RequestVerdict::Tracker(tracker) => Carries::HttpTracker(tracker),
+                            RequestVerdict::Undecided => return Classification::Wait,
+                            RequestVerdict::Other => {
+                                match WebSeed::recognise(asker, first, &recognised.torrents) {
+                                    Some(seed) => Carries::WebSeed(Box::new(seed)),
+                                    None => Carries::Other,
+                                }
                             }
-                        }
-                        let tracker = tracker.map(Carries::HttpTracker);
-                        let seed = || WebSeed::recognise(asker, first, &recognised.torrents);
-                        let carries = tracker.or_else(|| seed().map(|seed| Carries::WebSeed(Box::new(seed))));
-                        return Classification::Is(carries.unwrap_or(Carries::Other));
+                        };
+                        return Classification::Is(carries);
                     }
                     http::Framing::UntilClose | http::Framing::NotHttp(_) => {
                         return Classification::Is(Carries::Other);
@@ -436,8 +434,7 @@ impl StreamDissector {
 
     /// Whether an end has shown what can only be its public key, and neither anything else.
     fn begins_sealed(&self, recognised: &DissectContext) -> bool {
-        let waiting =
-            BOTH.map(|direction| &self.lanes[direction as usize].waiting()[self.proxy.length(direction)..]);
+        let waiting = self.proxy.behind(&self.lanes);
         matches!(self.carries, Carries::Undecided(_))
             && self.opening == StreamOpening::Syn
             && self.calls_a_peer(recognised)

@@ -23,6 +23,17 @@ pub(super) struct HttpTracker {
     lost: [bool; 2],
 }
 
+/// What the first request of a connection shows.
+#[derive(Debug)]
+pub(super) enum RequestVerdict {
+    /// The connection is a tracker's.
+    Tracker(HttpTracker),
+    /// The answer must show it, and is not there yet.
+    Undecided,
+    /// It is no tracker's.
+    Other,
+}
+
 /// What a request says of its answer.
 #[derive(Debug, Clone, Copy)]
 struct PendingRequest {
@@ -38,50 +49,47 @@ const DAMAGED: Body = Body::Unreadable(Protocol::HttpTracker, Unreadable::Opaque
 const PIPELINE: usize = 1000;
 
 impl HttpTracker {
-    /// A tracker's connection, when `first` is a request to a tracker sent by `asker`.
-    pub(super) fn recognise(asker: Direction, first: &[u8]) -> Option<Self> {
-        let request = http::Request::decode(first).ok()?;
+    /// Whether `first`, a request sent by `asker`, is one to a tracker. Where the request alone does not prove that,
+    /// `answer` does: the bytes that came back so far, their framer, and whether they are all.
+    pub(super) fn recognise(
+        asker: Direction,
+        first: &[u8],
+        answer: (&[u8], &mut Framer, bool),
+    ) -> RequestVerdict {
+        let Ok(request) = http::Request::decode(first) else { return RequestVerdict::Other };
         match request.kind() {
-            RequestKind::Other => None,
-            // Other sites have a page of this name too. Without a peer id, the answer must prove that it is a tracker's.
+            RequestKind::Other => RequestVerdict::Other,
+            // Other sites have a page of this name too.
             RequestKind::NoTorrent(_)
                 if request.parameter(b"info_hash").is_none()
                     || request.parameter(b"peer_id").is_none_or(|peer_id| peer_id.len() != 20) =>
             {
-                None
+                Self::recognise_by_answer(asker, answer)
             }
-            _ => Some(Self::of(asker, false)),
+            _ => RequestVerdict::Tracker(Self::of(asker, false)),
         }
     }
 
     /// A tracker's connection of which the requests were not captured, when `first` is an answer to `asker` that none
     /// but a tracker gives.
     pub(super) fn recognise_answer(asker: Direction, first: &[u8]) -> Option<Self> {
-        let response = http::Response::decode(first).ok()?;
-        is_a_trackers(&response, &response.reply()).then(|| Self::of(asker, true))
+        is_a_trackers_answer(first).then(|| Self::of(asker, true))
     }
 
-    /// A tracker's connection, when `first` is an announce that names no torrent, and is answered as none but a tracker
-    /// answers. `None` within when the answer is not there yet.
-    pub(super) fn recognise_by_answer(
+    /// Whether an announce that names no torrent is answered as none but a tracker answers.
+    fn recognise_by_answer(
         asker: Direction,
-        first: &[u8],
-        answered: &[u8],
-        framer: &mut Framer,
-        last: bool,
-    ) -> Option<Option<Self>> {
-        let request = http::Request::decode(first).ok()?;
-        if !matches!(request.kind(), RequestKind::NoTorrent(_))
-            || http::looks_like_response(answered) == Some(false)
-        {
-            return None;
+        (answered, framer, last): (&[u8], &mut Framer, bool),
+    ) -> RequestVerdict {
+        if http::looks_like_response(answered) == Some(false) {
+            return RequestVerdict::Other;
         }
         match framer.response(answered, last, false) {
-            Framing::Complete(length) => {
-                Self::recognise_answer(asker, &answered[..length]).map(|_| Some(Self::of(asker, false)))
+            Framing::Complete(length) if is_a_trackers_answer(&answered[..length]) => {
+                RequestVerdict::Tracker(Self::of(asker, false))
             }
-            Framing::Incomplete | Framing::UntilClose if !last => Some(None),
-            _ => None,
+            Framing::Incomplete | Framing::UntilClose if !last => RequestVerdict::Undecided,
+            _ => RequestVerdict::Other,
         }
     }
 
@@ -213,6 +221,11 @@ impl HttpTracker {
         let body = if self.lost[direction as usize] { DAMAGED } else { unfinished };
         emitter.emit(direction, lane.take_all(), body);
     }
+}
+
+/// Whether `bytes` are a whole answer that none but a tracker gives.
+fn is_a_trackers_answer(bytes: &[u8]) -> bool {
+    http::Response::decode(bytes).is_ok_and(|response| is_a_trackers(&response, &response.reply()))
 }
 
 /// Whether an answer is a tracker's, whatever was asked: it refuses, or tells an interval and peers, or of torrents.

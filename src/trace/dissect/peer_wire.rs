@@ -109,7 +109,7 @@ impl PeerWire {
                     emitter.emit(direction, lane.take(KEY_LENGTH), Body::Mse(MseBody::KeyExchange));
                     self.modes[direction as usize] = Mode::Negotiation;
                 }
-                Mode::Negotiation => match (handshake_behind(waiting), proved_before_handshake(waiting)) {
+                Mode::Negotiation => match first_behind_key(waiting) {
                     (Some(at), false) => {
                         if at > 0 {
                             emitter.emit(direction, lane.take(at), Body::Mse(MseBody::Encrypted));
@@ -349,11 +349,12 @@ pub(super) fn clear_handshake(bytes: &[u8]) -> Option<usize> {
     handshake_behind(bytes.get(KEY_LENGTH..)?).map(|at| at + KEY_LENGTH)
 }
 
-/// Whether messages in clear are proved by the bytes that come before a handshake is whole, where one comes. Whichever
-/// is there first counts, so that it does not matter how the bytes come.
-fn proved_before_handshake(bytes: &[u8]) -> bool {
-    let before = handshake_behind(bytes).map_or(bytes.len(), |at| at + PROTOCOL.len() - 1);
-    matches!(search(&bytes[..before], 0), Search::Found(_))
+/// Where a handshake in clear stands among the bytes behind the key, and whether messages in clear are proved by the bytes
+/// before it is there. Whichever is there first counts, so that it does not matter how the bytes come.
+fn first_behind_key(bytes: &[u8]) -> (Option<usize>, bool) {
+    let handshake = handshake_behind(bytes);
+    let before = handshake.map_or(bytes.len(), |at| at + PROTOCOL.len() - 1);
+    (handshake, matches!(search(&bytes[..before], 0), Search::Found(_)))
 }
 
 /// Where it stands among the bytes behind the key.

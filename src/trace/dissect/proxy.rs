@@ -50,9 +50,12 @@ impl ProxyStage {
         false
     }
 
-    /// How many bytes of a direction belong to the negotiation.
-    pub(super) fn length(&self, direction: Direction) -> usize {
-        self.parts(direction).iter().map(|(_, length)| length).sum()
+    /// The bytes that wait in each direction behind the negotiation.
+    pub(super) fn behind<'l>(&self, lanes: &'l [StreamBuffer; 2]) -> [&'l [u8]; 2] {
+        [Direction::FromInitiator, Direction::FromResponder].map(|direction| {
+            let negotiated: usize = self.parts(direction).iter().map(|(_, length)| length).sum();
+            &lanes[direction as usize].waiting()[negotiated..]
+        })
     }
 
     /// The address that the proxy connected to; `None` without a proxy, and for a name.
@@ -154,7 +157,7 @@ const REQUEST_TRANSACTION: usize = 12;
 const RESPONSE_TRANSACTION: usize = 4;
 
 /// Whether a payload shows by itself that it is BitTorrent: a message of the DHT, a request to a UDP tracker, or what
-/// may be the SYN of uTP (BEP 29: type 4, version 1, no more than the header and its extensions). A SYN alone makes no
+/// may be the SYN of uTP (BEP 29: no more than the header and its extensions). A SYN alone makes no
 /// record: it has to be answered.
 fn proves_itself(payload: &[u8]) -> bool {
     dht::may_be_message(payload) && dht::Message::decode(payload).is_ok()
@@ -162,8 +165,5 @@ fn proves_itself(payload: &[u8]) -> bool {
         || udp::plausible_announce_request(payload)
         || payload.len() >= utp::HEADER_LENGTH
             && payload.len() <= 2 * utp::HEADER_LENGTH
-            && payload[0] == UTP_SYN
+            && utp::kind(payload[0]) == Some(utp::Kind::Syn)
 }
-
-/// The first byte of a SYN: type and version.
-const UTP_SYN: u8 = 0x41;

@@ -231,11 +231,9 @@ impl Request {
         let Some(info_hash) = first else {
             let named = self.parameter(b"info_hash").is_some();
             let announces = matches!(last, b"announce" | b"announce.php");
-            return match self.info_hash_fault() {
-                fault if named && (of_a_peer || announces) => RequestKind::NoTorrent(fault),
-                fault if announces && (of_a_peer || parameters.is_empty()) => RequestKind::NoTorrent(fault),
-                _ => RequestKind::Other,
-            };
+            let tells =
+                if announces { of_a_peer || named || parameters.is_empty() } else { of_a_peer && named };
+            return if tells { RequestKind::NoTorrent(self.info_hash_fault()) } else { RequestKind::Other };
         };
         if of_a_peer {
             return RequestKind::Announce(Box::new(Announce::from_parameters(info_hash, parameters)));
