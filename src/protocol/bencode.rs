@@ -178,7 +178,7 @@ impl<'d> View<'d> {
 
     /// Where a string's bytes stand, without its length prefix.
     pub fn content_span(self) -> Option<Range<usize>> {
-        if self.kind() != Kind::String {
+        if self.kind() != NodeKind::String {
             return None;
         }
         let Range { start, end } = self.span();
@@ -203,7 +203,7 @@ impl<'d> View<'d> {
 
     /// An integer as written.
     pub fn digits(self) -> Option<&'d str> {
-        if self.kind() != Kind::Integer {
+        if self.kind() != NodeKind::Integer {
             return None;
         }
         let Range { start, end } = self.span();
@@ -212,7 +212,7 @@ impl<'d> View<'d> {
 
     /// A list's items; `None` when this is no list.
     pub fn items(self) -> Option<impl ExactSizeIterator<Item = View<'d>>> {
-        let count = if self.kind() == Kind::List { self.parts().count() } else { return None };
+        let count = if self.kind() == NodeKind::List { self.parts().count() } else { return None };
         let mut parts = self.parts();
         Some((0..count).map(move |_| parts.next().expect("as many parts as were counted")))
     }
@@ -244,7 +244,7 @@ impl<'d> View<'d> {
 
     /// Whether this is a dictionary.
     pub fn is_dictionary(self) -> bool {
-        self.kind() == Kind::Dictionary
+        self.kind() == NodeKind::Dictionary
     }
 
     /// The node of the value itself. A scanned document has one at least.
@@ -253,12 +253,12 @@ impl<'d> View<'d> {
     }
 
     /// What the value is, by its first byte.
-    fn kind(self) -> Kind {
+    fn kind(self) -> NodeKind {
         match self.source[self.node().start as usize] {
-            b'i' => Kind::Integer,
-            b'l' => Kind::List,
-            b'd' => Kind::Dictionary,
-            _ => Kind::String,
+            b'i' => NodeKind::Integer,
+            b'l' => NodeKind::List,
+            b'd' => NodeKind::Dictionary,
+            _ => NodeKind::String,
         }
     }
 
@@ -270,14 +270,14 @@ impl<'d> View<'d> {
     /// What the value says when nothing more is known of it.
     pub fn value(self) -> Value {
         match self.kind() {
-            Kind::Integer => match (self.unsigned(), self.integer()) {
+            NodeKind::Integer => match (self.unsigned(), self.integer()) {
                 (Some(number), _) => Value::Unsigned(number),
                 (None, Some(number)) => Value::Signed(number),
                 (None, None) => Value::Number(self.digits().unwrap_or_default().to_owned()),
             },
-            Kind::String => text_or_bytes(self.bytes().unwrap_or_default()),
-            Kind::List => Value::List,
-            Kind::Dictionary => Value::Map,
+            NodeKind::String => text_or_bytes(self.bytes().unwrap_or_default()),
+            NodeKind::List => Value::List,
+            NodeKind::Dictionary => Value::Map,
         }
     }
 
@@ -286,8 +286,8 @@ impl<'d> View<'d> {
     pub fn fields(self, meaning: &dyn Fn(&[u8], View<'_>) -> Option<Value>) -> Vec<Field> {
         let span = self.span();
         match self.kind() {
-            Kind::Integer | Kind::String => vec![Field::content("value", span, self.value())],
-            Kind::List | Kind::Dictionary => self.tiles(span.start, meaning),
+            NodeKind::Integer | NodeKind::String => vec![Field::content("value", span, self.value())],
+            NodeKind::List | NodeKind::Dictionary => self.tiles(span.start, meaning),
         }
     }
 
@@ -346,7 +346,7 @@ impl<'d> Iterator for Parts<'d> {
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum NodeKind {
     Integer,
     String,
     List,

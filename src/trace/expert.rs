@@ -23,7 +23,7 @@ use bittrace_protocol::{InfoHash, Timestamp};
 use foldhash::fast::RandomState;
 use rustc_hash::FxHashMap;
 
-use crate::record::units::counted;
+use crate::record::units::{counted, wanted_at};
 use crate::record::{Body, PeerWireBody, Protocol, Reason, Record, Side, Transport, Unreadable};
 use crate::{Dissected, StreamId, TraceOptions};
 use announces::{Announced, Announces};
@@ -299,7 +299,7 @@ fn note_what_is_unread(record: &mut Record) {
                 Protocol::UdpTracker => rules::BEP15_MALFORMED,
                 _ => rules::CAPTURE_DAMAGED,
             };
-            rule.note(format!("at byte {} wanted {}", fault.offset, fault.wanted))
+            rule.note(wanted_at(fault.offset, fault.wanted))
         }
         Body::Unreadable(_, Unreadable::Opaque(Reason::Cut(total))) => rules::CAPTURE_CUT.note(format!(
             "the capture has the first {} of {}",

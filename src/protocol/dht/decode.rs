@@ -37,8 +37,8 @@ impl Message {
     }
 
     /// Reads `bytes` as [`Message::decode`] does, but takes a message that lacks a transaction, an id or another part
-    /// that decoding wants, and one with bytes behind its end. The first lack is the first fault. Such a message is believed only of nodes that are known
-    /// to be of the DHT: by itself it may be anything that is bencoded.
+    /// that decoding wants, and one with bytes behind its end. The first lack is the first fault. Such a message is
+    /// believed only of nodes that are known to be of the DHT: by itself it may be anything that is bencoded.
     ///
     /// # Errors
     /// Where they are no dictionary, or one that does not tell whether it is a query, a response or an error.

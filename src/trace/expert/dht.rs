@@ -8,6 +8,7 @@ use bittrace_protocol::{InfoHash, Timestamp, client_of_letters};
 use super::latency;
 use crate::Direction;
 use crate::expert::rules;
+use crate::record::units::wanted_at;
 use crate::record::{Answer, Body, Record};
 
 /// The queries between two nodes of the DHT that no response has answered yet.
@@ -37,8 +38,7 @@ impl DhtQueries {
         let message = std::sync::Arc::clone(message);
         record.client = client(&message).map(Into::into);
         if let Some(fault) = message.faults.first() {
-            let text = format!("at byte {} wanted {}", fault.offset, fault.wanted);
-            record.notes.push(rules::BEP5_MALFORMED.note(text));
+            record.notes.push(rules::BEP5_MALFORMED.note(wanted_at(fault.offset, fault.wanted)));
         }
         match &message.kind {
             Kind::Query(_) => {

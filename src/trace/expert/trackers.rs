@@ -11,7 +11,7 @@ use bittrace_protocol::{InfoHash, PeerId, Timestamp};
 
 use super::latency;
 use crate::expert::rules;
-use crate::record::units::counted;
+use crate::record::units::{counted, wanted_at};
 use crate::record::{Answer, Body, HttpTrackerBody, Note, Record, WebSeedBody};
 
 /// The requests that a tracker has not answered yet, on a TCP connection or a flow of UDP datagrams.
@@ -43,7 +43,7 @@ impl TrackerRequests {
                     }
                     RequestKind::Scrape(scrape) => (scrape.info_hashes.first().copied(), None),
                     RequestKind::NoTorrent(fault) => {
-                        let text = format!("at byte {} wanted {}", fault.offset, fault.wanted);
+                        let text = wanted_at(fault.offset, fault.wanted);
                         malformed = Some(rules::BEP3_ANNOUNCE_MALFORMED.note(text));
                         (None, None)
                     }

@@ -4,7 +4,7 @@ use bittrace_protocol::Hex;
 use bittrace_protocol::dht::{self, Kind, Message, Method, Query, Response};
 
 use super::content::{NAMED, lossy};
-use super::units::{count, counted, short_hex};
+use super::units::{count, counted, short_hex, wanted_at};
 
 /// The name of a DHT message; plain `query` and `response` where the method is unknown.
 pub(super) const fn name(kind: &dht::Kind, method: Option<&dht::Method>) -> &'static str {
@@ -42,7 +42,7 @@ pub(super) fn describe(name: &str, message: &Message, method: Option<&Method>) -
         }
     };
     match message.faults.first() {
-        Some(fault) => format!("{text}; malformed: at byte {} wanted {}", fault.offset, fault.wanted),
+        Some(fault) => format!("{text}; malformed: {}", wanted_at(fault.offset, fault.wanted)),
         None => text,
     }
 }

@@ -8,7 +8,7 @@ use bittrace_protocol::tracker::http;
 use super::content::{
     NAMED, add_readable_peer_id, listed, lossy, scrape_of, set, short_hash, texts, transferred,
 };
-use super::units::{count, counted, seconds};
+use super::units::{count, counted, seconds, wanted_at};
 
 /// What is said between a client and an HTTP tracker (BEPs 3, 23 and 48).
 #[derive(Debug, Clone)]
@@ -63,10 +63,8 @@ impl HttpTrackerBody {
             Self::Request(request, kind) => match &**kind {
                 http::RequestKind::Announce(announce) => describe_announce(announce),
                 http::RequestKind::NoTorrent(fault) => {
-                    format!(
-                        "announce of no torrent; malformed: at byte {} wanted {}",
-                        fault.offset, fault.wanted
-                    )
+                    let fault = wanted_at(fault.offset, fault.wanted);
+                    format!("announce of no torrent; malformed: {fault}")
                 }
                 http::RequestKind::Scrape(scrape) => scrape_of(&scrape.info_hashes),
                 http::RequestKind::Other => format!("{} {}", lossy(request.method()), lossy(request.path())),

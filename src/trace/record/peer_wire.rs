@@ -13,7 +13,7 @@ use bittrace_protocol::wire::{
 use bytes::Bytes;
 
 use super::content::{NAMED, short_hash};
-use super::units::{count, counted, short_hex, size};
+use super::units::{count, counted, short_hex, size, wanted_at};
 
 /// What peers send each other (BEPs 3, 5, 6, 10 and 52).
 #[derive(Debug, Clone)]
@@ -175,10 +175,9 @@ fn describe_extended(message: &Message, extension: &Extension) -> String {
         }
         Ok(Content::Other) => format!("{name}, {}", size(payload.len() as u64)),
         Err(error) => format!(
-            "malformed {name}, {}: at byte {} wanted {}",
+            "malformed {name}, {}: {}",
             size(payload.len() as u64),
-            error.offset,
-            error.wanted
+            wanted_at(error.offset, error.wanted)
         ),
     }
 }

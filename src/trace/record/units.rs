@@ -25,6 +25,11 @@ pub fn counted(number: u64, one: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { &plural })
 }
 
+/// What is wrong with some bytes, and where.
+pub fn wanted_at(offset: usize, wanted: &str) -> String {
+    format!("at byte {offset} wanted {wanted}")
+}
+
 /// A number of bytes, exactly: `16 KiB`, `1 MiB`, `300,000 bytes`.
 pub fn size(bytes: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];

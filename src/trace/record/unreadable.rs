@@ -7,7 +7,7 @@ use bittrace_protocol::{DecodeError, PieceIndex};
 use bytes::Bytes;
 
 use super::content::derived;
-use super::units::{count, counted};
+use super::units::{count, counted, wanted_at};
 
 /// Why a record is not a message.
 #[derive(Debug, Clone)]
@@ -139,7 +139,7 @@ fn describe_opaque(reason: Reason, length: u64) -> String {
         Reason::BeforeBoundary => format!("{bytes} before the first message that can be proved"),
         Reason::Damaged => format!("{bytes} that are no message"),
         Reason::Malformed(fault) => {
-            format!("{bytes}, malformed: at byte {} wanted {}", fault.offset, fault.wanted)
+            format!("{bytes}, malformed: {}", wanted_at(fault.offset, fault.wanted))
         }
         Reason::Cut(total) => {
             format!("the first {length} of {}, the rest was not captured", counted(total, "byte"))
