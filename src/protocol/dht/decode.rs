@@ -85,10 +85,20 @@ fn read(bytes: &[u8]) -> Result<(Message, Option<DecodeError>), DecodeError> {
     Ok((message, reader.lack))
 }
 
+/// The keys of the outermost dictionary that have a field.
+const FIELD_KEYS: [&[u8]; 9] = [b"a", b"e", b"ip", b"q", b"r", b"ro", b"t", b"v", b"y"];
+
 /// What the outermost dictionary has that the fields of `message` do not give back.
 fn others(message: &Message, root: View<'_>) -> OtherEntries {
     let mut others = OtherEntries::default();
+    let mut given = [false; FIELD_KEYS.len()];
     for entry in root.entries().into_iter().flatten() {
+        // Of two entries under one key the first counts.
+        if let Some(at) = FIELD_KEYS.iter().position(|key| *key == entry.key)
+            && std::mem::replace(&mut given[at], true)
+        {
+            continue;
+        }
         let bytes = entry.value.bytes();
         let given_back = match (entry.key, &message.kind) {
             (b"t" | b"v", _) => bytes.is_some(),
@@ -297,6 +307,9 @@ fn held<T>(field: &mut Option<T>, value: Option<T>) -> Held {
 }
 
 fn held_flag(field: &mut Option<bool>, value: View<'_>) -> Became {
+    if field.is_some() {
+        return Became::Field;
+    }
     match held(field, flag(value)).or_wrong("0 or 1") {
         Became::Field if !is_flag(value) => Became::Other,
         became => became,
@@ -304,6 +317,9 @@ fn held_flag(field: &mut Option<bool>, value: View<'_>) -> Became {
 }
 
 fn held_families(field: &mut Option<NodeFamilies>, value: View<'_>) -> Became {
+    if field.is_some() {
+        return Became::Field;
+    }
     let Some(items) = value.items() else { return Became::Wrong("a list of n4 and n6") };
     let mut families = NodeFamilies::default();
     for item in items {

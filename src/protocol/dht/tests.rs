@@ -224,6 +224,21 @@ fn keeps_what_a_field_cannot_hold() {
 }
 
 #[test]
+fn of_two_entries_under_one_key_the_first_counts() {
+    let once = b"d1:ad2:id20:abcdefghij01234567896:scrapei1e4:wantl2:n4ee1:q4:ping1:t2:aa1:y1:qe";
+    let twice = b"d1:ad2:id20:abcdefghij01234567896:scrapei1e4:wantl2:n4e2:id20:bbbbbbbbbbbbbbbbbbbb\
+        6:scrapei2e4:wantle1:xi1e1:xi2ee1:q4:ping1:t2:aa1:y1:q1:q4:vote1:t1:b1:y1:re";
+    let message = decode(twice);
+    assert_eq!(message.others, OtherEntries::default());
+    assert_eq!(query(twice).others.get(b"x"), Some(b"i1e".as_slice()));
+    let written = message.encode();
+    assert_eq!(
+        written.escape_ascii().to_string(),
+        once.escape_ascii().to_string().replace("ee1:q", "e1:xi1ee1:q")
+    );
+}
+
+#[test]
 fn a_message_without_an_essential_part_is_read_where_it_is_known_to_be_one() {
     for (bytes, wanted) in [
         (
