@@ -92,8 +92,9 @@ pub fn scan_prefix(bytes: &[u8]) -> Result<(Document<'_>, usize), DecodeError> {
     if u32::try_from(bytes.len()).is_err() {
         return Err(DecodeError::new(0, "a document of less than 4 GiB"));
     }
-    let mut scanner =
-        Scanner { source: bytes, at: 0, values: 0, nodes: Vec::new(), irregularities: Vec::new() };
+    // As many as most messages of the DHT have values and keys; what is larger grows.
+    let nodes = Vec::with_capacity(bytes.len().min(24));
+    let mut scanner = Scanner { source: bytes, at: 0, values: 0, nodes, irregularities: Vec::new() };
     scanner.value(0)?;
     let Scanner { at, nodes, irregularities, .. } = scanner;
     Ok((Document { source: bytes, nodes, irregularities }, at))

@@ -56,73 +56,122 @@ fn read(bytes: &[u8]) -> Result<(Message, Option<DecodeError>), DecodeError> {
         return Err(DecodeError::new(0, "a bencoded dictionary"));
     }
     let (document, end) = bencode::scan_prefix(bytes)?;
-    let root = document.root();
-    let string = |key: &[u8]| root.get(key).and_then(View::bytes);
+    let mut others = OtherEntries::default();
+    let parts = Parts::read(document.root(), &mut others);
     let mut reader = Reader::default();
-    let transaction = string(b"t");
+    let transaction = string_of(parts.t);
     reader.needs(transaction.is_some(), 0, "a string under t, the transaction");
-    let letter = string(b"y").filter(|letter| matches!(letter, [b'q' | b'r' | b'e']));
+    let letter = string_of(parts.y).filter(|letter| matches!(letter, [b'q' | b'r' | b'e']));
     reader.needs(letter.is_some(), 0, KIND);
-    let told = [b"q", b"r", b"e"].into_iter().find(|letter| root.get(*letter).is_some());
-    let kind = match letter.or(told.map(<[u8; 1]>::as_slice)) {
+    let told = [parts.q, parts.r, parts.e].into_iter().flatten().next().map(|entry| entry.key);
+    let kind = match letter.or(told) {
         Some(b"q") => {
-            let method = string(b"q");
+            let method = string_of(parts.q);
             reader.needs(method.is_some(), 0, "a string under q, the method");
             let method = Method::from_name(method.unwrap_or_default());
-            Kind::Query(reader.query(method, root.get(b"a")))
+            Kind::Query(reader.query(method, value_of(parts.a)))
         }
-        Some(b"r") => Kind::Response(reader.response(root.get(b"r"))),
-        Some(_) => reader.error(root.get(b"e")),
+        Some(b"r") => Kind::Response(reader.response(value_of(parts.r))),
+        Some(_) => reader.error(value_of(parts.e)),
         None => return Err(DecodeError::new(0, KIND)),
     };
     reader.needs(end == bytes.len(), end, "the end of the message");
     let mut message = Message::new(transaction.unwrap_or_default(), kind);
-    message.version = string(b"v").map(<[u8]>::to_vec);
-    message.your_address = string(b"ip").and_then(compact::endpoint);
-    message.read_only = root.get(b"ro").and_then(flag);
-    message.others = others(&message, root);
+    message.version = string_of(parts.v).map(<[u8]>::to_vec);
+    message.your_address = string_of(parts.ip).and_then(compact::endpoint);
+    message.read_only = value_of(parts.ro).and_then(flag);
+    parts.differences(&message, &mut others);
+    message.others = others;
     message.faults = reader.faults;
     Ok((message, reader.lack))
 }
 
-/// The keys of the outermost dictionary that have a field.
-const FIELD_KEYS: [&[u8]; 9] = [b"a", b"e", b"ip", b"q", b"r", b"ro", b"t", b"v", b"y"];
+/// The entries of the outermost dictionary that have a field, by their keys.
+#[derive(Default)]
+struct Parts<'d> {
+    a: Option<EntryView<'d>>,
+    e: Option<EntryView<'d>>,
+    ip: Option<EntryView<'d>>,
+    q: Option<EntryView<'d>>,
+    r: Option<EntryView<'d>>,
+    ro: Option<EntryView<'d>>,
+    t: Option<EntryView<'d>>,
+    v: Option<EntryView<'d>>,
+    y: Option<EntryView<'d>>,
+}
 
-/// What the outermost dictionary has that the fields of `message` do not give back.
-fn others(message: &Message, root: View<'_>) -> OtherEntries {
-    let mut others = OtherEntries::default();
-    let mut given = [false; FIELD_KEYS.len()];
-    for entry in root.entries().into_iter().flatten() {
-        // Of two entries under one key the first counts.
-        if let Some(at) = FIELD_KEYS.iter().position(|key| *key == entry.key)
-            && std::mem::replace(&mut given[at], true)
-        {
-            continue;
+impl<'d> Parts<'d> {
+    /// The entries of `root`; what has no field goes to `others`. Of two entries under one key the first counts.
+    fn read(root: View<'d>, others: &mut OtherEntries) -> Self {
+        let mut parts = Self::default();
+        for entry in root.entries().into_iter().flatten() {
+            let part = match entry.key {
+                b"a" => &mut parts.a,
+                b"e" => &mut parts.e,
+                b"ip" => &mut parts.ip,
+                b"q" => &mut parts.q,
+                b"r" => &mut parts.r,
+                b"ro" => &mut parts.ro,
+                b"t" => &mut parts.t,
+                b"v" => &mut parts.v,
+                b"y" => &mut parts.y,
+                _ => {
+                    others.keep(entry);
+                    continue;
+                }
+            };
+            part.get_or_insert(entry);
         }
-        let bytes = entry.value.bytes();
-        let given_back = match (entry.key, &message.kind) {
-            (b"t" | b"v", _) => bytes.is_some(),
-            (b"y", kind) => bytes == Some(kind.letter().as_bytes()),
-            (b"q", Kind::Query(query)) => bytes == Some(query.method.name().as_bytes()),
-            (b"a", Kind::Query(_)) | (b"r", Kind::Response(_)) => entry.value.is_dictionary(),
-            (b"e", Kind::Error(code, text)) => is_error(entry.value, *code, text),
-            (b"ip", _) => message.your_address.is_some(),
-            (b"ro", _) => is_flag(entry.value),
-            _ => false,
+        parts
+    }
+
+    /// Puts into `others` what the fields of `message` do not give back.
+    fn differences(&self, message: &Message, others: &mut OtherEntries) {
+        let is_string = |value: View<'_>| value.bytes().is_some();
+        let mut check = |part: Option<EntryView<'_>>, given_back: &dyn Fn(View<'_>) -> bool| {
+            if let Some(entry) = part.filter(|entry| !given_back(entry.value)) {
+                others.keep(entry);
+            }
         };
-        if !given_back {
-            others.keep(entry);
+        check(self.t, &is_string);
+        check(self.v, &is_string);
+        check(self.y, &|value| value.bytes() == Some(message.kind.letter().as_bytes()));
+        check(self.ip, &|_| message.your_address.is_some());
+        check(self.ro, &is_flag);
+        check(self.q, &|value| match &message.kind {
+            Kind::Query(query) => value.bytes() == Some(query.method.name().as_bytes()),
+            _ => false,
+        });
+        check(self.a, &|value| matches!(message.kind, Kind::Query(_)) && value.is_dictionary());
+        check(self.r, &|value| matches!(message.kind, Kind::Response(_)) && value.is_dictionary());
+        check(self.e, &|value| match &message.kind {
+            Kind::Error(code, text) => is_error(value, *code, text),
+            _ => false,
+        });
+        let mut must_have = |part: Option<EntryView<'_>>, key: &str| {
+            if part.is_none() {
+                others.omit(key);
+            }
+        };
+        must_have(self.t, "t");
+        must_have(self.y, "y");
+        match message.kind {
+            Kind::Query(_) => {
+                must_have(self.q, "q");
+                must_have(self.a, "a");
+            }
+            Kind::Response(_) => must_have(self.r, "r"),
+            Kind::Error(..) => must_have(self.e, "e"),
         }
     }
-    let of_kind: &[&str] = match message.kind {
-        Kind::Query(_) => &["q", "a"],
-        Kind::Response(_) => &["r"],
-        Kind::Error(..) => &["e"],
-    };
-    for key in ["t", "y"].iter().chain(of_kind).filter(|key| root.get(key.as_bytes()).is_none()) {
-        others.omit(*key);
-    }
-    others
+}
+
+fn value_of(part: Option<EntryView<'_>>) -> Option<View<'_>> {
+    part.map(|entry| entry.value)
+}
+
+fn string_of(part: Option<EntryView<'_>>) -> Option<&[u8]> {
+    value_of(part)?.bytes()
 }
 
 /// What is wrong with the message that is being read.
