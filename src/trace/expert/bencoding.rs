@@ -5,10 +5,12 @@ use bittrace_protocol::bencode::{self, Document, View};
 use bittrace_protocol::wire::{Extension, Message};
 
 use crate::expert::rules;
+use crate::record::units::counted;
 use crate::record::{Body, HttpTrackerBody, PeerWireBody, Record};
 
 /// Notes what is irregular in a record's bencoding.
 pub(super) fn judge(record: &mut Record) {
+    let mut before = 0;
     let (bytes, known, ends): (&[u8], Known, bool) = match &record.body {
         Body::PeerWire(PeerWireBody::Extended(Message::Extended { payload, .. }, Extension::Handshake)) => {
             (payload, HANDSHAKE, true)
@@ -21,13 +23,18 @@ pub(super) fn judge(record: &mut Record) {
             (payload, METADATA, false)
         }
         Body::Dht(..) => (&record.bytes, DHT, true),
-        Body::HttpTracker(HttpTrackerBody::Response(response, _)) => (response.body(), &[], true),
+        Body::HttpTracker(HttpTrackerBody::Response(response, _)) => {
+            let Some(span) = response.dictionary_span() else { return };
+            before = span.start;
+            (&response.body()[before..], &[], true)
+        }
         _ => return,
     };
     // What cannot be read is noted elsewhere.
     let Ok((document, end)) = bencode::scan_prefix(bytes) else { return };
     let behind = if ends { bytes.len() - end } else { 0 };
-    let irregular = irregular(&document, behind).map(|text| rules::BEP3_IRREGULAR_BENCODING.note(text));
+    let irregular =
+        irregular(&document, before, behind).map(|text| rules::BEP3_IRREGULAR_BENCODING.note(text));
     let rule = match record.body {
         Body::Dht(..) => rules::BEP5_MALFORMED,
         _ => rules::BEP10_WRONG_TYPE,
@@ -37,16 +44,21 @@ pub(super) fn judge(record: &mut Record) {
 }
 
 /// What is irregular first, and how much more there is.
-fn irregular(document: &Document<'_>, behind: usize) -> Option<String> {
-    let found = document.irregularities();
-    let Some(first) = found.first() else {
-        return (behind > 0).then(|| format!("{behind} bytes stand behind the bencoded value"));
+fn irregular(document: &Document<'_>, before: usize, behind: usize) -> Option<String> {
+    let stands = |bytes: usize, place: &str| {
+        let verb = if bytes == 1 { "stands" } else { "stand" };
+        (bytes > 0).then(|| format!("{} {verb} {place} the bencoded value", counted(bytes as u64, "byte")))
     };
-    let more = match found.len() - 1 + usize::from(behind > 0) {
-        0 => String::new(),
-        more => format!(", and {more} more"),
-    };
-    Some(format!("at byte {} of the bencoding wanted {}{more}", first.offset, first.kind.wanted()))
+    let inside = document.irregularities().iter().map(|irregularity| {
+        let wanted = irregularity.kind.wanted();
+        format!("at byte {} of the bencoding wanted {wanted}", irregularity.offset)
+    });
+    let mut found = stands(before, "before").into_iter().chain(inside).chain(stands(behind, "behind"));
+    let first = found.next()?;
+    Some(match found.count() {
+        0 => first,
+        more => format!("{first}, and {more} more"),
+    })
 }
 
 /// The first known key whose value is of another type.

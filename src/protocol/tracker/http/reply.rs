@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 use crate::bencode::{self, Document, View};
 use crate::field::{self, Field};
@@ -106,11 +107,13 @@ pub struct ScrapeEntry {
 }
 
 impl Reply {
-    /// Reads a whole body, its codings undone. Whether it answers a tracker's request is for the caller to know: a
-    /// torrent file, which is a bencoded dictionary too, reads as an announce's answer that says nothing.
+    /// Reads a whole body, its codings undone. A tracker's dictionary is read among other bytes too, such as the newline or
+    /// the warnings of a script: [`Response::dictionary_span`](super::Response::dictionary_span) says where it stands.
+    /// Whether the body answers a tracker's request is for the caller to know: a torrent file, which is a bencoded
+    /// dictionary too, reads as an announce's answer that says nothing.
     pub fn decode(body: &[u8]) -> Self {
-        let document = match document(body) {
-            Ok(document) => document,
+        let ReplyDocument { start, document, .. } = match ReplyDocument::find(body) {
+            Ok(found) => found,
             Err(error) => return Self::NotBencoded(error),
         };
         let root = document.root();
@@ -121,9 +124,13 @@ impl Reply {
             };
         }
         if root.get(b"files").is_some_and(View::is_dictionary) {
-            return Self::Scrape(scrape(&document));
+            let mut reply = scrape(&document);
+            shift(&mut reply.faults, start);
+            return Self::Scrape(reply);
         }
-        Self::Announce(Box::new(announce(&document)))
+        let mut reply = announce(&document);
+        shift(&mut reply.faults, start);
+        Self::Announce(Box::new(reply))
     }
 }
 
@@ -146,11 +153,20 @@ impl fmt::Display for PeerEntry {
     }
 }
 
-/// The fields that tile a body: its entries where it is a bencoded dictionary, else one.
+/// The fields that tile a body: the entries of its dictionary, and what stands around that; one where it has none.
 pub(super) fn body_fields(body: &[u8]) -> Vec<Field> {
-    let Ok(document) = document(body) else {
+    let Ok(ReplyDocument { start, end, document }) = ReplyDocument::find(body) else {
         return vec![Field::content("body", 0..body.len(), field::text_or_bytes(body))];
     };
+    let around = |name, span: Range<usize>| {
+        let value = field::text_or_bytes(&body[span.clone()]);
+        (!span.is_empty()).then(|| Field::content(name, span, value))
+    };
+    let entries = dictionary_fields(&document).into_iter().map(|field| field.shifted(start));
+    around("before", 0..start).into_iter().chain(entries).chain(around("behind", end..body.len())).collect()
+}
+
+fn dictionary_fields(document: &Document<'_>) -> Vec<Field> {
     let root = document.root();
     let mut fields = root.fields(&meaning);
     // The first, as everywhere, should the key stand twice.
@@ -180,12 +196,62 @@ fn meaning(key: &[u8], value: View<'_>) -> Option<Value> {
     }
 }
 
-fn document(body: &[u8]) -> Result<Document<'_>, DecodeError> {
-    let document = bencode::scan(body)?;
-    if !document.root().is_dictionary() {
-        return Err(DecodeError::new(0, "a bencoded dictionary"));
+/// Where the dictionary of a body stands, as [`Reply::decode`] reads it.
+pub(super) fn dictionary_span(body: &[u8]) -> Option<Range<usize>> {
+    ReplyDocument::find(body).ok().map(|found| found.start..found.end)
+}
+
+/// The dictionary of a body.
+struct ReplyDocument<'b> {
+    /// Where it begins and ends in the body.
+    start: usize,
+    end: usize,
+    /// The dictionary, its offsets counted from its own beginning.
+    document: Document<'b>,
+}
+
+/// The keys that tell a tracker's answer (BEPs 3 and 48).
+const TELLING_KEYS: [&[u8]; 5] = [b"failure reason", b"files", b"interval", b"peers", b"warning message"];
+
+/// In how many bytes at the beginning of a body the dictionary is looked for, and how many that begin as one does are read.
+/// Trackers' scripts have printed a line break, the mark of UTF-8, or a few warnings of their language before it.
+const SEARCHED: usize = 4096;
+const TRIED: usize = 16;
+
+impl<'b> ReplyDocument<'b> {
+    /// Finds the dictionary. Where other bytes stand before or behind it, it must be a tracker's by its keys.
+    fn find(body: &'b [u8]) -> Result<Self, DecodeError> {
+        let first = match Self::at(body, 0) {
+            Ok(found) if found.end == body.len() || found.is_telling() => return Ok(found),
+            Ok(found) => DecodeError::new(found.end, "the end of the bencoded value"),
+            Err(error) => error,
+        };
+        let searched = &body[..body.len().min(SEARCHED)];
+        let begins = searched.windows(2).enumerate().skip(1);
+        let mut begins = begins.filter(|(_, two)| matches!(two, [b'd', b'1'..=b'9'])).take(TRIED);
+        let found = begins.find_map(|(start, _)| Self::at(body, start).ok().filter(Self::is_telling));
+        found.ok_or(first)
     }
-    Ok(document)
+
+    /// The dictionary that begins at `start`.
+    fn at(body: &'b [u8], start: usize) -> Result<Self, DecodeError> {
+        let (document, length) = bencode::scan_prefix(&body[start..])?;
+        if !document.root().is_dictionary() {
+            return Err(DecodeError::new(0, "a bencoded dictionary"));
+        }
+        Ok(Self { start, end: start + length, document })
+    }
+
+    fn is_telling(&self) -> bool {
+        TELLING_KEYS.iter().any(|key| self.document.root().get(key).is_some())
+    }
+}
+
+/// Counts the offsets of faults from the beginning of the body, not from that of its dictionary.
+fn shift(faults: &mut [DecodeError], start: usize) {
+    for fault in faults {
+        *fault = fault.shifted(start);
+    }
 }
 
 fn announce(document: &Document<'_>) -> AnnounceReply {
@@ -411,6 +477,32 @@ mod tests {
             Reply::NotBencoded(DecodeError::new(0, "a bencoded value: i, l, d or a digit"))
         );
         assert_eq!(Reply::decode(b"le"), Reply::NotBencoded(DecodeError::new(0, "a bencoded dictionary")));
+        let torrent_and_more = b"d4:infodee\n";
+        let end = DecodeError::new(10, "the end of the bencoded value");
+        assert_eq!(Reply::decode(torrent_and_more), Reply::NotBencoded(end));
+    }
+
+    #[test]
+    fn a_dictionary_is_read_among_other_bytes() {
+        const DICTIONARY: &[u8] = b"d8:intervali60e5:peers7:\x0a\0\0\x02\x1a\xe1\x00e";
+        for (before, behind) in [
+            (&b""[..], &b"\r\n"[..]),
+            (b"\n", b""),
+            (b"\xef\xbb\xbf", b"\0"),
+            (b"<br />\n<b>d3 Warning</b>: mysql_connect() in d2:ab<br />\n", b"<!-- 4 ms -->"),
+        ] {
+            let body = [before, DICTIONARY, behind].concat();
+            let reply = announce_of(&body);
+            assert_eq!((reply.interval, reply.peers.len()), (Some(60), 1));
+            let odd = before.len() + DICTIONARY.len() - 2;
+            assert_eq!(reply.faults, [DecodeError::new(odd, "6 bytes a peer")]);
+            assert_eq!(dictionary_span(&body), Some(before.len()..before.len() + DICTIONARY.len()));
+            let names: Vec<_> = body_fields(&body).into_iter().map(|field| field.name).collect();
+            assert_eq!(names.contains(&"before".into()), !before.is_empty());
+            assert_eq!(names.contains(&"behind".into()), !behind.is_empty());
+        }
+        let far = [&[b' '; SEARCHED], DICTIONARY].concat();
+        assert!(matches!(Reply::decode(&far), Reply::NotBencoded(_)));
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use crate::{DecodeError, Field, Value};
 
 use super::body;
 use super::head::{self, Header};
-use super::reply::{Reply, body_fields};
+use super::reply::{Reply, body_fields, dictionary_span};
 
 /// One HTTP response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +75,14 @@ impl Response {
             Some(fault) => Reply::NotBencoded(*fault),
             None => Reply::decode(self.body()),
         }
+    }
+
+    /// Where the bencoded dictionary stands in the [`body`](Self::body), where it has one that can be read.
+    pub fn dictionary_span(&self) -> Option<Range<usize>> {
+        if self.fault.is_some() {
+            return None;
+        }
+        dictionary_span(self.body())
     }
 
     /// The fields that tile the response. The entries of a bencoded body stand among them, unless it was
