@@ -442,6 +442,118 @@ fn reading_ahead_makes_no_difference() {
     }
 }
 
+/// A capture that was taken on several interfaces has each packet several times. It says the same as one that has each
+/// packet once.
+#[test]
+fn packets_that_come_several_times_count_once() {
+    let said = |path: &Path, times: u32| {
+        let options = TraceOptions { mse_keys: mse_keys(path), ..TraceOptions::default() };
+        let bytes = rewritten(path, |_| times);
+        let mut trace = Trace::from_reader(scenario(path), Cursor::new(bytes), options).expect("a capture");
+        let mut said = Vec::new();
+        while let Some(dissected) = trace.next().expect("the packets are whole") {
+            match dissected {
+                Dissected::Record(record) => {
+                    said.push(format!(
+                        "{:?} {:?} {} {:?} {:?}",
+                        record.source, record.destination, record.offset, record.transport, record.body
+                    ));
+                }
+                Dissected::Connection(end) => said.push(format!("{:?} {:?}", end.flow, end.closing)),
+            }
+        }
+        (said, trace.counts())
+    };
+    let mut copies = 0;
+    for path in captures() {
+        let (once, single) = said(&path, 1);
+        // The link of that capture was told to deliver packets twice.
+        let delivered_twice = if scenario(&path) == "lossy-link" { 7 } else { 0 };
+        assert_eq!(single.copies, delivered_twice, "{}", scenario(&path));
+        for times in 2..=4 {
+            let (several, counts) = said(&path, times);
+            assert!(once == several, "{}, each packet {times} times", scenario(&path));
+            // Of the parts of a datagram only so many make it whole.
+            if scenario(&path) != "udp-tracker-fragments" {
+                assert_eq!(counts.udp, single.udp * u64::from(times), "{}", scenario(&path));
+                assert!(counts.copies >= single.udp * u64::from(times - 1), "{}", scenario(&path));
+            }
+            copies += counts.copies;
+        }
+    }
+    assert!(copies > 1_000);
+}
+
+/// A capture of one end alone, as a switch without a mirror port gives it. Nothing is held against that end, or the other,
+/// that is not so in the whole capture too.
+#[test]
+fn nothing_is_said_of_an_end_that_was_not_captured() {
+    let told = |path: &Path, bytes: Vec<u8>| {
+        let options = TraceOptions { mse_keys: mse_keys(path), ..TraceOptions::default() };
+        let mut trace = Trace::from_reader(scenario(path), Cursor::new(bytes), options).expect("a capture");
+        let (mut rules, mut speaking, mut ends) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        while let Some(dissected) = trace.next().expect("the packets are whole") {
+            match dissected {
+                Dissected::Record(record) => {
+                    rules.extend(record.notes.iter().map(|note| note.rule.id));
+                    speaking.insert((record.stream, record.direction));
+                }
+                Dissected::Connection(end) => ends.push(end),
+            }
+        }
+        (rules, speaking, ends, trace.local())
+    };
+    let mut unseen = 0;
+    for path in captures() {
+        let (whole, _, _, local) = told(&path, rewritten(&path, |_| 1));
+        let Some(local) = local else { continue };
+        for local_speaks in [true, false] {
+            let bytes = rewritten(&path, |packet| match packet {
+                Parsed::Tcp(segment) => u32::from((segment.src.ip() == local) == local_speaks),
+                Parsed::Udp(datagram) => u32::from((datagram.src.ip() == local) == local_speaks),
+                Parsed::Fragment(_) | Parsed::Other(_) => 0,
+            });
+            let (rules, speaking, ends, _) = told(&path, bytes);
+            // Parts of messages that were captured are there, only the messages around them are not told any more.
+            let more = rules.difference(&whole).copied().filter(|rule| !rule.starts_with("capture."));
+            assert_eq!(more.collect::<Vec<_>>(), [""; 0], "{}, local: {local_speaks}", scenario(&path));
+            for end in ends {
+                let Some((stream, direction)) = end.stream.zip(end.unseen) else { continue };
+                assert!(!speaking.contains(&(stream, direction)), "{}: {end:?}", scenario(&path));
+                unseen += 1;
+            }
+        }
+    }
+    assert!(unseen > 100, "{unseen} connections");
+}
+
+/// A capture in the pcap format that has each packet as often as `times` says, 5 microseconds apart. Of a capture with
+/// several link types the packets of the first are taken.
+fn rewritten(path: &Path, times: impl Fn(&Parsed<'_>) -> u32) -> Vec<u8> {
+    let mut capture = Capture::open(path).expect("a reference capture can be read");
+    let mut bytes: Vec<u8> = Vec::new();
+    let mut link = None;
+    while let Some(packet) = capture.next_packet().expect("a reference capture is whole") {
+        let first = *link.get_or_insert_with(|| {
+            let header = [0xa1b2_3c4d, 0x0002_0004, 0, 0, 0x0004_0000, packet.link.0];
+            bytes.extend(header.iter().flat_map(|word: &u32| word.to_be_bytes()));
+            packet.link
+        });
+        if first != packet.link {
+            continue;
+        }
+        for copy in 0..times(&parse(packet.link, packet.data)) {
+            let at = packet.moment.at.as_nanos() + i64::from(copy) * 5_000;
+            let (seconds, nanos) = (at.div_euclid(1_000_000_000), at.rem_euclid(1_000_000_000));
+            let lengths = [packet.data.len() as u32, packet.original_length];
+            let header = [seconds as u32, nanos as u32].into_iter().chain(lengths);
+            bytes.extend(header.flat_map(u32::to_be_bytes));
+            bytes.extend_from_slice(packet.data);
+        }
+    }
+    bytes
+}
+
 /// Law 7: a capture with a byte flipped, or cut short, is read to its end.
 #[test]
 fn nothing_panics() {

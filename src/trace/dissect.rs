@@ -64,6 +64,8 @@ pub struct ConnectionEnd {
     pub opening: StreamOpening,
     /// How it ended.
     pub closing: StreamClosing,
+    /// The direction of which the capture has no packet, where it has none of one end.
+    pub unseen: Option<Direction>,
     /// Its first packet.
     pub opened: Moment,
     /// Its last.

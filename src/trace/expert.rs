@@ -31,7 +31,7 @@ use dht::DhtQueries;
 use hash_proofs::Trees;
 use left_check::Left;
 use metadata::{Gathered, metadata_message};
-use peers::{Pair, PeerPair};
+use peers::{MetOn, Pair, PeerPair};
 use piece_check::Pieces;
 use trackers::TrackerRequests;
 
@@ -43,7 +43,7 @@ pub(crate) struct Annotator {
     // Boxed: a table has room for twice as many as it holds.
     peers: FxHashMap<StreamId, Box<PeerPair>>,
     /// The open connections of two peers about a torrent.
-    pairs: HashMap<Pair, StreamId>,
+    pairs: HashMap<Pair, MetOn>,
     trackers: FxHashMap<StreamId, TrackerRequests>,
     nodes: FxHashMap<StreamId, DhtQueries>,
     /// The ends of the first message of the DHT, when nothing else has said whose capture it is.
@@ -135,7 +135,7 @@ impl Annotator {
                 if let Some(stream) = end.stream {
                     let peers = self.peers.remove(&stream);
                     if let Some(pair) = peers.and_then(|peers| peers.pair())
-                        && self.pairs.get(&pair) == Some(&stream)
+                        && self.pairs.get(&pair).is_some_and(|met| met.stream == stream)
                     {
                         self.pairs.remove(&pair);
                     }
@@ -251,17 +251,24 @@ impl Annotator {
         if speaks { Side::Local } else { Side::Remote }
     }
 
-    /// Says that two peers have a connection about this torrent already.
+    /// Says that two peers have a connection about this torrent already, or that this is the same one.
     fn note_pair(&mut self, record: &mut Record, pair: Pair) {
         // A client that called itself is noted as such.
         if pair.1 == pair.2 {
             return;
         }
-        if let Some(open) = self.pairs.get(&pair) {
-            let text = format!("stream {} is about the same torrent, between the same peers", open.0);
-            record.notes.push(rules::BEP3_DUPLICATE_CONNECTION.note(text));
+        let met = MetOn::of(record);
+        if let Some(first) = self.pairs.get(&pair) {
+            let stream = first.stream.0;
+            record.notes.push(if met.is_other_side_of(first) {
+                let text = format!("stream {stream} is this connection, on the other side of a router");
+                rules::CAPTURE_OTHER_SIDE.note(text)
+            } else {
+                let text = format!("stream {stream} is about the same torrent, between the same peers");
+                rules::BEP3_DUPLICATE_CONNECTION.note(text)
+            });
         } else if self.pairs.len() < PAIRS {
-            self.pairs.insert(pair, record.stream);
+            self.pairs.insert(pair, met);
         }
     }
 

@@ -1,5 +1,6 @@
 //! From a captured frame to the payload of TCP or UDP: link layers, tunnels, and IP fragments.
 
+pub(crate) mod copies;
 pub(crate) mod defrag;
 pub(crate) mod link;
 

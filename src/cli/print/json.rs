@@ -109,6 +109,7 @@ impl JsonSummary {
             "format": capture.format(),
             "packets": capture.packets(),
             "bytes": capture.bytes(),
+            "copies": trace.counts().copies,
             "from": span.map(|(first, _)| rfc3339(first)),
             "to": span.map(|(_, last)| rfc3339(last)),
             "local": trace.local().map(|local| local.to_string()),

@@ -78,6 +78,13 @@ impl Overview<'_> {
         if !facts.is_empty() {
             page.paragraph(&facts.join("; "), 2)?;
         }
+        if counts.copies > 0 {
+            let copies = match counts.copies {
+                1 => "1 packet is a copy of one just before it".to_owned(),
+                copies => format!("{} are copies of packets just before them", counted(copies, "packet")),
+            };
+            page.paragraph(&format!("{copies}; what they carry counts once"), 2)?;
+        }
         for comment in capture.comments().iter().take(3) {
             page.paragraph(&format!("comment: {comment}"), 2)?;
         }
@@ -469,6 +476,11 @@ pub(crate) fn outcome(connection: &Connection) -> String {
     .to_owned();
     if connection.opening == Some(StreamOpening::MidStream) {
         text.push_str(", joined in the middle");
+    }
+    match connection.unseen {
+        Some(Direction::FromInitiator) => text.push_str(", only the called end captured"),
+        Some(Direction::FromResponder) => text.push_str(", only the calling end captured"),
+        None => {}
     }
     if connection.decrypted {
         text.push_str(", decrypted");

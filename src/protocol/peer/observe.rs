@@ -341,7 +341,7 @@ impl ConnectionState {
             0 => Extension::Handshake,
             id => receiver.extension(id).cloned().unwrap_or(Extension::Unannounced),
         };
-        if extension == Extension::Unannounced {
+        if extension == Extension::Unannounced && self.is_whole(sender) {
             faults.push(PeerFault::UnannouncedExtension { id });
         }
         match extension.decode(payload) {

@@ -289,6 +289,9 @@ fn what_was_not_offered_may_not_be_sent() {
     let unknown = Message::Unknown { id: MessageId(99), payload: Bytes::new() };
     assert_eq!(talk.faults(Initiator, &unknown), [UnknownMessage(MessageId(99))]);
     assert_eq!(talk.faults(Initiator, &extended(3, b"")), [UnannouncedExtension { id: 3 }]);
+    // What was not observed of the receiver may have announced the id.
+    talk.state.set_unseen(Responder, true);
+    assert_eq!(talk.faults(Initiator, &extended(3, b"")), []);
 }
 
 #[test]

@@ -211,12 +211,16 @@ impl StreamDissector {
         let tried = matches!(closing, StreamClosing::Refused | StreamClosing::Unanswered)
             || self.lanes.iter().all(|lane| lane.end() == 0);
         if self.stream.is_some() || tried && recognised.is_peer(self.flow.responder) {
+            let is_unseen = |direction: &Direction| {
+                self.missing[*direction as usize] && self.lanes[*direction as usize].end() == 0
+            };
             out(Dissected::Connection(ConnectionEnd {
                 stream: self.stream,
                 transport: self.transport,
                 flow: self.flow,
                 opening: self.opening,
                 closing,
+                unseen: BOTH.into_iter().find(is_unseen),
                 opened: self.opened,
                 closed: moment,
             }));

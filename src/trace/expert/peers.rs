@@ -1,5 +1,8 @@
 //! How things stand between two peers: who they are, and what is to be said of what their messages do.
 
+use std::net::IpAddr;
+
+use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::peer::{PeerChange, PeerFault};
 use bittrace_protocol::wire::{Content, MetadataKind};
@@ -8,6 +11,7 @@ use bittrace_protocol::{InfoHash, PeerId};
 use super::metadata::{MetadataHash, metadata_message};
 use crate::expert::rules;
 use crate::record::{Body, Note, PeerWireBody, Record};
+use crate::{Direction, StreamId};
 
 /// The ends of one connection between peers.
 #[derive(Debug, Default)]
@@ -20,6 +24,42 @@ pub(super) struct PeerPair {
 
 /// Two peers and the torrent they speak about, the lesser peer id first.
 pub(super) type Pair = (InfoHash, PeerId, PeerId);
+
+/// A connection between two peers, as its second handshake showed it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MetOn {
+    pub(super) stream: StreamId,
+    at: Timestamp,
+    /// Which end's handshake was the second.
+    direction: Direction,
+    /// The addresses of who called and who was called.
+    ends: [IpAddr; 2],
+}
+
+/// How much later than on one side a handshake is seen on the other side of a router, in seconds at the most.
+const ROUTING: f64 = 0.05;
+
+impl MetOn {
+    pub(super) fn of(record: &Record) -> Self {
+        let mut ends = [record.source.ip(), record.destination.ip()];
+        if record.direction == Direction::FromResponder {
+            ends.reverse();
+        }
+        Self { stream: record.stream, at: record.at, direction: record.direction, ends }
+    }
+
+    /// Whether both are one connection, captured on both sides of a router that translates addresses (RFC 3022): the same
+    /// two peers finish their handshakes at one time and in one order, but an address differs. A client that calls by
+    /// IPv4 and IPv6 at once does make two connections.
+    pub(super) fn is_other_side_of(&self, first: &Self) -> bool {
+        let later = self.at.seconds_since(first.at);
+        let ends = || self.ends.iter().zip(&first.ends);
+        self.direction == first.direction
+            && (0.0..ROUTING).contains(&later)
+            && ends().all(|(one, other)| one.is_ipv4() == other.is_ipv4())
+            && ends().any(|(one, other)| one != other)
+    }
+}
 
 impl PeerPair {
     /// The peer id of the record's receiver, once it has said so.

@@ -106,6 +106,10 @@ impl Conversation {
             initiator: format!("10.0.0.3:{}", 40_000 + stream).parse().unwrap(),
             responder: "10.0.0.2:6881".parse().unwrap(),
         };
+        self.open_between(stream, flow);
+    }
+
+    fn open_between(&mut self, stream: u32, flow: Flow) {
         let stream = StreamId(stream);
         self.handle(0.0, StreamEvent::Opened { stream, flow, opening: StreamOpening::Syn });
     }
@@ -327,6 +331,41 @@ fn a_second_connection_is_noted_while_the_first_is_open() {
 }
 
 #[test]
+fn a_connection_seen_on_both_sides_of_a_router_is_one() {
+    let rules = |source: &str, later: f64, answers_first: bool| {
+        let mut conversation = Conversation::new();
+        for (stream, source, at) in [(0, "192.168.1.31:4001", 1.0), (1, source, 1.0 + later)] {
+            let ends =
+                Flow { initiator: source.parse().unwrap(), responder: "10.0.0.2:6881".parse().unwrap() };
+            conversation.open_between(stream, ends);
+            let mut handshakes = [(A, handshake(1, 0)), (B, handshake(2, 0))];
+            if answers_first && stream == 1 {
+                handshakes.reverse();
+            }
+            for (direction, bytes) in handshakes {
+                conversation.say(stream, at, direction, &bytes);
+            }
+        }
+        conversation.notes
+    };
+    let [nat, twice] = ["capture.other-side-of-nat", "bep3.duplicate-connection"];
+    for (source, later, answers_first, rule) in [
+        ("203.0.113.1:62001", 0.000_01, false, nat),
+        ("203.0.113.1:4001", 0.01, false, nat),
+        ("203.0.113.1:62001", 0.2, false, twice),
+        ("203.0.113.1:62001", 0.000_01, true, twice),
+        ("192.168.1.31:4002", 0.000_01, false, twice),
+        ("[2001:db8::31]:4002", 0.000_01, false, twice),
+    ] {
+        assert_eq!(
+            rules(source, later, answers_first),
+            [(rule, Severity::Note)],
+            "{source}, {later} s later"
+        );
+    }
+}
+
+#[test]
 fn peers_are_exchanged_once_a_minute_and_fifty_at_a_time() {
     let announced = (0.0, A, extended(0, b"d1:md6:ut_pexi1eee"));
     let pex = |at, peers: usize| {
@@ -449,6 +488,9 @@ fn bencoding_of_trackers_and_nodes_is_held_to_the_rules_too() {
         "d5:peers0:8:intervali1800ee",
         "d8:intervali01e5:peers0:e",
         "d5:filesd20:bbbbbbbbbbbbbbbbbbbbde20:aaaaaaaaaaaaaaaaaaaadeee",
+        "d8:intervali1800e5:peers0:e\n",
+        "\nd8:intervali1800e5:peers0:e",
+        "<b>Warning</b>: mysql_connect()<br />\nd8:intervali1800e5:peers0:e",
     ] {
         assert_eq!(answered(body), [IRREGULAR], "{body}");
     }

@@ -90,6 +90,9 @@ pub struct Segment<'a> {
     pub rst: bool,
     /// How many bytes its sender would take, before scaling.
     pub window: u16,
+    /// The number that its sender gave the IP packet (RFC 791, section 3.1); `None` where IP has none, or 0, which says
+    /// nothing (RFC 6864, section 4.1).
+    pub identification: Option<u16>,
     /// What it carries, as far as it was captured.
     pub payload: &'a [u8],
     /// How many bytes after `payload` it carried that were not captured.
@@ -105,6 +108,9 @@ pub struct Datagram<'a> {
     pub src: SocketAddr,
     /// To whom.
     pub dst: SocketAddr,
+    /// The number that its sender gave the IP packet (RFC 791, section 3.1); `None` where IP has none, or 0, which says
+    /// nothing (RFC 6864, section 4.1).
+    pub identification: Option<u16>,
     /// What it carries, as far as it was captured.
     pub payload: &'a [u8],
     /// How many bytes after `payload` it carried that were not captured.
@@ -158,5 +164,5 @@ fn whole_tcp(data: &[u8]) -> Option<Parsed<'_>> {
     }
     let tcp = TcpSlice::from_slice(bytes).ok()?;
     let (src, dst) = (IpAddr::V4(ip.source_addr()), IpAddr::V4(ip.destination_addr()));
-    Some(Parsed::Tcp(ip::segment(src, dst, &tcp, 0, None)))
+    Some(Parsed::Tcp(ip::segment(ip::PacketOrigin::of_ipv4(ip.identification(), None), (src, dst), &tcp, 0)))
 }

@@ -47,6 +47,8 @@ pub struct Connection {
     pub opening: Option<StreamOpening>,
     /// How it ended; `None` for datagrams, which have no end.
     pub closing: Option<StreamClosing>,
+    /// The direction of which the capture has no packet, where it has none of one end; not known before it ends.
+    pub unseen: Option<Direction>,
     /// Whether a part of it is encrypted and cannot be read.
     pub encrypted: bool,
     /// Whether a part of it was encrypted and, its key being known, could be read.
@@ -198,6 +200,7 @@ impl Connections {
             closed: record.at,
             opening: None,
             closing: None,
+            unseen: None,
             encrypted: false,
             decrypted: false,
             behind_proxy: None,
@@ -213,6 +216,7 @@ impl Connections {
         row.closed = end.closed.at;
         row.opening = Some(end.opening);
         row.closing = Some(end.closing);
+        row.unseen = end.unseen;
     }
 
     /// Takes in that a connection was tried and nothing was said on it.
@@ -234,6 +238,7 @@ impl Connections {
             closed: end.closed.at,
             opening: Some(end.opening),
             closing: Some(end.closing),
+            unseen: end.unseen,
             encrypted: false,
             decrypted: false,
             behind_proxy: None,

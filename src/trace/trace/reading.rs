@@ -5,6 +5,7 @@ use bittrace_protocol::Timestamp;
 use super::TraceOptions;
 use crate::capture::{Capture, Cut, TraceError};
 use crate::dissect::{Dissected, Dissector};
+use crate::packet::copies::RecentPackets;
 use crate::packet::defrag::Defragmenter;
 use crate::packet::link::{Datagram, LinkType, PROTECTED, Parsed, UNKNOWN_LINK, parse_each};
 use crate::reassembly::tcp::Reassembler;
@@ -13,6 +14,7 @@ use crate::reassembly::tcp::Reassembler;
 pub(super) struct CaptureReader {
     capture: Capture,
     defragmenter: Defragmenter,
+    recent: RecentPackets,
     reassembler: Reassembler,
     dissector: Dissector,
     counts: Counts,
@@ -28,6 +30,8 @@ pub struct Counts {
     pub tcp: u64,
     /// UDP datagrams.
     pub udp: u64,
+    /// Of those, copies of one shortly before: the capture has them more than once. What they carry counts once.
+    pub copies: u64,
     /// Packets that are neither, or cannot be read.
     pub other: u64,
     /// Of those, packets of link types that are not read.
@@ -65,6 +69,7 @@ impl CaptureReader {
         Self {
             capture,
             defragmenter: Defragmenter::default(),
+            recent: RecentPackets::default(),
             reassembler: Reassembler::new(),
             dissector,
             counts: Counts::default(),
@@ -92,7 +97,7 @@ impl CaptureReader {
                 return Err(error);
             }
         };
-        let Self { defragmenter, reassembler, dissector, counts, .. } = self;
+        let Self { defragmenter, recent, reassembler, dissector, counts, .. } = self;
         packet.mse_keys.iter().for_each(|key| dissector.learn_key(key));
         let moment = packet.moment;
         let (first, last) = self.span.unwrap_or((moment.at, moment.at));
@@ -100,10 +105,18 @@ impl CaptureReader {
         let mut carried = |parsed: Parsed<'_>, counts: &mut Counts| match parsed {
             Parsed::Tcp(segment) => {
                 counts.tcp += 1;
+                if recent.has_segment(moment.at, &segment) {
+                    counts.copies += 1;
+                    return;
+                }
                 reassembler.segment(moment, &segment, &mut |at, event| dissector.handle(at, event, out));
             }
             Parsed::Udp(datagram) => {
                 counts.udp += 1;
+                if recent.has_datagram(moment.at, &datagram) {
+                    counts.copies += 1;
+                    return;
+                }
                 let Datagram { src, dst, payload, lost_tail, .. } = datagram;
                 if lost_tail == 0 {
                     dissector.datagram(moment, src, dst, payload, out);

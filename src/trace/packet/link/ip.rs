@@ -11,6 +11,23 @@ use etherparse::{
 use super::layers::{CUT, GARBLED, Inside, LayerKind, NOT_IP, Step, Way};
 use super::{Datagram, FragmentedPacket, IpFragment, Parsed, Segment, udp_tunnel};
 
+/// What is known of a packet beside its ends and what it carries.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PacketOrigin {
+    /// The number that its sender gave it, where it says anything.
+    identification: Option<u16>,
+    /// Whether the capturing machine sent it.
+    outgoing: Option<bool>,
+}
+
+impl PacketOrigin {
+    /// `identification` of 0 says nothing (RFC 6864, section 4.1).
+    pub(super) const fn of_ipv4(identification: u16, outgoing: Option<bool>) -> Self {
+        let identification = if identification == 0 { None } else { Some(identification) };
+        Self { identification, outgoing }
+    }
+}
+
 /// IP whose version another header has told.
 pub(super) fn of_version(version: u8, data: &[u8]) -> Step<'_> {
     match data.first() {
@@ -25,7 +42,7 @@ pub(super) fn packet<'a>(data: &'a [u8], way: &mut Way<'a>) -> Step<'a> {
         return Err(NOT_IP);
     }
     let packet = LaxSlicedPacket::from_ip(data).map_err(|_| GARBLED)?;
-    let (src, dst, payload, missing) = match &packet.net {
+    let (src, dst, payload, missing, identification) = match &packet.net {
         Some(LaxNetSlice::Ipv4(ip)) => {
             let header = ip.header();
             let src = IpAddr::V4(header.source_addr());
@@ -33,7 +50,8 @@ pub(super) fn packet<'a>(data: &'a [u8], way: &mut Way<'a>) -> Step<'a> {
             let payload = ip.payload();
             let extension = ip.extensions().auth.map_or(0, |auth| auth.slice().len());
             let present = header.slice().len() + extension + payload.payload.len();
-            (src, dst, payload, usize::from(header.total_len()).saturating_sub(present))
+            let missing = usize::from(header.total_len()).saturating_sub(present);
+            (src, dst, payload, missing, header.identification())
         }
         Some(LaxNetSlice::Ipv6(ip)) => {
             let header = ip.header();
@@ -41,7 +59,7 @@ pub(super) fn packet<'a>(data: &'a [u8], way: &mut Way<'a>) -> Step<'a> {
             let dst = IpAddr::V6(header.destination_addr());
             let payload = ip.payload();
             let present = ip.extensions().slice().len() + payload.payload.len();
-            (src, dst, payload, usize::from(header.payload_length()).saturating_sub(present))
+            (src, dst, payload, usize::from(header.payload_length()).saturating_sub(present), 0)
         }
         _ => return Err(GARBLED),
     };
@@ -49,7 +67,10 @@ pub(super) fn packet<'a>(data: &'a [u8], way: &mut Way<'a>) -> Step<'a> {
         return fragment(&packet, src, dst, payload).map(Inside::Carried);
     }
     match &packet.transport {
-        Some(slice) => carried(src, dst, slice, lost(payload, missing), way.outgoing),
+        Some(slice) => {
+            let origin = PacketOrigin::of_ipv4(identification, way.outgoing);
+            carried(origin, (src, dst), slice, lost(payload, missing))
+        }
         None if packet.stop_err.is_some() => Err(CUT),
         None => Ok(Inside::Layer(LayerKind::IpProtocol(payload.ip_number.0), payload.payload)),
     }
@@ -62,20 +83,20 @@ pub(super) fn reassembled(packet: FragmentedPacket, payload: &[u8]) -> Step<'_> 
         IpNumber::UDP => TransportSlice::Udp(UdpSlice::from_slice(payload).map_err(|_| CUT)?),
         IpNumber(other) => return Ok(Inside::Layer(LayerKind::IpProtocol(other), payload)),
     };
-    carried(packet.src, packet.dst, &slice, 0, None)
+    let origin = PacketOrigin { identification: u16::try_from(packet.identification).ok(), outgoing: None };
+    carried(origin, (packet.src, packet.dst), &slice, 0)
 }
 
 /// What a transport header and what follows it say, `missing` bytes of it not captured.
 pub(super) fn carried<'a>(
-    src: IpAddr,
-    dst: IpAddr,
+    origin: PacketOrigin,
+    (src, dst): (IpAddr, IpAddr),
     slice: &TransportSlice<'a>,
     missing: u32,
-    outgoing: Option<bool>,
 ) -> Step<'a> {
     match slice {
         TransportSlice::Tcp(tcp) => {
-            Ok(Inside::Carried(Parsed::Tcp(segment(src, dst, tcp, missing, outgoing))))
+            Ok(Inside::Carried(Parsed::Tcp(segment(origin, (src, dst), tcp, missing))))
         }
         TransportSlice::Udp(udp) => {
             let stated = u32::from(udp.length().saturating_sub(8));
@@ -83,9 +104,10 @@ pub(super) fn carried<'a>(
             let datagram = Datagram {
                 src: SocketAddr::new(src, udp.source_port()),
                 dst: SocketAddr::new(dst, udp.destination_port()),
+                identification: origin.identification,
                 payload: udp.payload(),
                 lost_tail: missing.min(stated.saturating_sub(present)),
-                outgoing,
+                outgoing: origin.outgoing,
             };
             Ok(match udp_tunnel::claim(&datagram) {
                 Some(claim) => Inside::Claimed(claim),
@@ -99,11 +121,10 @@ pub(super) fn carried<'a>(
 
 /// What a TCP header says, `missing` bytes of its payload not captured.
 pub(super) fn segment<'a>(
-    src: IpAddr,
-    dst: IpAddr,
+    origin: PacketOrigin,
+    (src, dst): (IpAddr, IpAddr),
     tcp: &TcpSlice<'a>,
     missing: u32,
-    outgoing: Option<bool>,
 ) -> Segment<'a> {
     Segment {
         src: SocketAddr::new(src, tcp.source_port()),
@@ -114,9 +135,10 @@ pub(super) fn segment<'a>(
         fin: tcp.fin(),
         rst: tcp.rst(),
         window: tcp.window_size(),
+        identification: origin.identification,
         payload: tcp.payload(),
         lost_tail: missing,
-        outgoing,
+        outgoing: origin.outgoing,
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct TcpConnection {
     closed: Option<StreamClosing>,
     from_initiator: TcpHalf,
     from_responder: TcpHalf,
+    /// Whether a packet of a direction was captured.
+    seen: [bool; 2],
     /// Whether bytes of a direction were said to be missing.
     missing: [bool; 2],
 }
@@ -40,6 +42,7 @@ impl TcpConnection {
             closed: None,
             from_initiator: TcpHalf::default(),
             from_responder: TcpHalf::default(),
+            seen: [false; 2],
             missing: [false; 2],
         }
     }
@@ -108,6 +111,7 @@ impl TcpConnection {
         segment: &Segment<'_>,
         outlet: &mut Outlet<'_, S>,
     ) {
+        self.seen[direction as usize] = true;
         if segment.rst {
             self.reset(moment, direction, segment, outlet);
             return;
@@ -220,7 +224,10 @@ impl TcpConnection {
         }
         for direction in BOTH {
             self.tell_of_missing(moment, direction.reverse(), outlet);
-            self.halves(direction).0.flush(moment, direction, outlet);
+            // Of an end that was never captured no byte is lost: all of them are not there.
+            if self.seen[direction as usize] {
+                self.halves(direction).0.flush(moment, direction, outlet);
+            }
         }
         outlet.emit(moment, StreamEvent::Closed { stream: self.stream, closing });
     }
@@ -233,7 +240,7 @@ impl TcpConnection {
         direction: Direction,
         outlet: &mut Outlet<'_, S>,
     ) {
-        let missing = self.halves(direction).0.misses();
+        let missing = !self.seen[direction as usize] || self.halves(direction).0.misses();
         if self.missing[direction as usize] != missing {
             self.missing[direction as usize] = missing;
             outlet.emit(moment, StreamEvent::Awaited { stream: self.stream, direction, missing });

@@ -1,0 +1,134 @@
+//! Packets that a capture has more than once: taken on several interfaces of one host, or on both ports of a mirror.
+
+use std::net::SocketAddr;
+
+use bittrace_protocol::Timestamp;
+
+use crate::packet::link::{Datagram, Segment};
+
+/// The latest packets, to know copies of them by.
+#[derive(Debug, Default)]
+pub(crate) struct RecentPackets {
+    /// The key of each packet in `packets`: only where it is the same the rest is compared. 0 where there is none.
+    keys: [u64; PACKETS],
+    packets: [Option<RecentPacket>; PACKETS],
+    /// The place of the oldest.
+    oldest: usize,
+}
+
+#[derive(Debug)]
+struct RecentPacket {
+    at: Timestamp,
+    ends: (SocketAddr, SocketAddr),
+    content: Vec<u8>,
+}
+
+/// How many packets back a copy is looked for. Up to four copies come behind each other, mixed with those of a few
+/// packets that were under way at the same time.
+const PACKETS: usize = 16;
+
+/// How far apart copies may be, in seconds. Between two interfaces of a host pass microseconds, between two ports of a
+/// switch a millisecond. No protocol that is read here repeats a datagram as soon: uTP (BEP 29) puts a new time into it,
+/// trackers (BEP 15) are asked again after 15 seconds.
+const DELAY: f64 = 0.01;
+
+impl RecentPackets {
+    /// Whether a datagram is a copy of a recent one: the same ends, bytes, and number of the IP packet, where it has one.
+    pub(crate) fn has_datagram(&mut self, at: Timestamp, datagram: &Datagram<'_>) -> bool {
+        let ends = (datagram.src, datagram.dst);
+        let length = datagram.payload.len();
+        length > 0 && self.has(at, ends, (datagram.identification, length), datagram.payload)
+    }
+
+    /// Whether a segment is a copy of a recent one. Its numbers stand for its bytes: of two segments with one place in a
+    /// stream reassembly takes the first anyway. Bare acknowledgements do come several times (RFC 5681, section 3.2), so
+    /// that a copy of one is known by the number of the IP packet alone.
+    pub(crate) fn has_segment(&mut self, at: Timestamp, segment: &Segment<'_>) -> bool {
+        let ends = (segment.src, segment.dst);
+        let length = segment.payload.len();
+        let bare = length == 0 && !segment.syn && !segment.fin && !segment.rst;
+        if bare && segment.identification.is_none() {
+            return false;
+        }
+        let [seq, ack] = [segment.seq, segment.ack.unwrap_or_default()].map(u128::from);
+        let flags = [segment.syn, segment.ack.is_some(), segment.fin, segment.rst];
+        let flags = flags.into_iter().fold(0, |flags, flag| flags << 1 | u128::from(flag));
+        let numbers = (seq << 96 | ack << 64 | u128::from(segment.window) << 8 | flags).to_be_bytes();
+        self.has(at, ends, (segment.identification, length), &numbers)
+    }
+
+    fn has(
+        &mut self,
+        at: Timestamp,
+        ends: (SocketAddr, SocketAddr),
+        (identification, length): (Option<u16>, usize),
+        content: &[u8],
+    ) -> bool {
+        let parts = [ends.0.port(), ends.1.port(), identification.unwrap_or_default(), length as u16];
+        let key = parts.into_iter().fold(0, |key, part| key << 16 | u64::from(part));
+        let same = |packet: &RecentPacket| {
+            let apart = at.seconds_since(packet.at);
+            packet.ends == ends && packet.content == content && (-DELAY..=DELAY).contains(&apart)
+        };
+        let mut places = self.keys.iter().zip(&self.packets);
+        if places.any(|(known, packet)| *known == key && packet.as_ref().is_some_and(same)) {
+            return true;
+        }
+        let place = &mut self.packets[self.oldest];
+        let mut kept = place.take().map(|packet| packet.content).unwrap_or_default();
+        kept.clear();
+        kept.extend_from_slice(content);
+        *place = Some(RecentPacket { at, ends, content: kept });
+        self.keys[self.oldest] = key;
+        self.oldest = (self.oldest + 1) % PACKETS;
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+
+    fn datagram(port: u16, identification: Option<u16>, payload: &[u8]) -> Datagram<'_> {
+        let end = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 9, 0, 2)), port);
+        Datagram { src: end(port), dst: end(6881), identification, payload, lost_tail: 0, outgoing: None }
+    }
+
+    fn at(milliseconds: i64) -> Timestamp {
+        Timestamp::from_secs_nanos(7, (milliseconds * 1_000_000) as u32)
+    }
+
+    #[test]
+    fn a_datagram_that_comes_again_at_once_is_a_copy() {
+        let mut recent = RecentPackets::default();
+        let first = datagram(1, Some(4), b"ping");
+        assert!(!recent.has_datagram(at(0), &first));
+        for (milliseconds, other) in [
+            (1, datagram(1, Some(5), b"ping")),
+            (2, datagram(1, None, b"ping")),
+            (3, datagram(2, Some(4), b"ping")),
+            (4, datagram(1, Some(4), b"pong")),
+            (5, datagram(1, Some(4), b"")),
+            (6, datagram(1, Some(4), b"")),
+        ] {
+            assert!(!recent.has_datagram(at(milliseconds), &other), "{other:?}");
+        }
+        assert!(recent.has_datagram(at(7), &first));
+        assert!(recent.has_datagram(at(10), &first));
+        assert!(!recent.has_datagram(at(11), &first), "later, it is another packet");
+    }
+
+    #[test]
+    fn few_packets_are_remembered() {
+        let mut recent = RecentPackets::default();
+        assert!(!recent.has_datagram(at(0), &datagram(1, None, b"ping")));
+        for port in 2..=PACKETS as u16 {
+            assert!(!recent.has_datagram(at(0), &datagram(port, None, b"ping")));
+        }
+        assert!(recent.has_datagram(at(0), &datagram(1, None, b"ping")));
+        assert!(!recent.has_datagram(at(0), &datagram(100, None, b"ping")));
+        assert!(!recent.has_datagram(at(0), &datagram(1, None, b"ping")));
+    }
+}
