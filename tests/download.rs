@@ -165,7 +165,10 @@ fn the_torrent_is_not_recorded_over() {
     let before = std::fs::read(&torrent).expect("the torrent is there");
     let (link, symlink) = (folder.path().join("hard"), folder.path().join("soft"));
     std::fs::hard_link(&torrent, &link).expect("a link can be made");
+    #[cfg(unix)]
     std::os::unix::fs::symlink(&torrent, &symlink).expect("a link can be made");
+    #[cfg(not(unix))]
+    std::fs::hard_link(&torrent, &symlink).expect("a link can be made");
     for record in [Path::new(&torrent), &link, &symlink] {
         let record = record.to_string_lossy();
         let (output, _) = download(&torrent, &folder.path().join("out"), &["--record", &record]);

@@ -363,6 +363,7 @@ fn files_in_the_way_stay_unless_they_are_to_be_replaced() {
 }
 
 /// A link stands where the file belongs. Names that would lead elsewhere are tested in the client's library.
+#[cfg(unix)]
 #[test]
 fn nothing_is_written_outside_the_folder() {
     let into = scratch_folder();

@@ -6,6 +6,7 @@ mod failure;
 mod input;
 mod interrupt;
 mod keys;
+mod os;
 mod print;
 mod query;
 

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::clock::Clock;
 use crate::event::DriverEvent;
 use crate::gauge::MemoryBudget;
+use crate::os::is_connecting;
 use crate::pool::Pool;
 use crate::record::{Tap, TappedConnection};
 
@@ -73,13 +74,13 @@ impl Network {
 
     async fn connect(&self, remote: SocketAddr) -> Result<(TcpStream, TappedConnection), CloseReason> {
         let failed = |error: io::Error| CloseReason::Failed(error.to_string());
-        let socket =
-            Socket::new(Domain::for_address(remote), Type::STREAM.nonblocking(), Some(Protocol::TCP))
-                .map_err(failed)?;
+        let socket = Socket::new(Domain::for_address(remote), Type::STREAM, Some(Protocol::TCP))
+            .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
+            .map_err(failed)?;
         let at = self.clock.now();
         let connecting = match socket.connect(&remote.into()) {
             Ok(()) => Ok(()),
-            Err(error) if is_under_way(&error) => Ok(()),
+            Err(error) if is_connecting(&error) => Ok(()),
             Err(error) => Err(error),
         };
         // The system has chosen our end by now, and said SYN, unless there is no way there.
@@ -254,11 +255,6 @@ async fn write_all(
     }
     waiting.clear();
     Ok(())
-}
-
-fn is_under_way(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
-        || error.kind() == io::ErrorKind::WouldBlock
 }
 
 const MOST_AT_ONCE: usize = 64;

@@ -6,16 +6,15 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bittrace_protocol::{Block, Geometry};
 use bytes::Bytes;
-use rustix::io::pwritev;
 
 use crate::Error;
 use crate::folder::{Folder, Replace};
 use crate::layout::{Layout, PART_SUFFIX};
+use crate::os;
 
 /// A torrent's files below its output folder. It is shared by the threads that write, read and hash.
 #[derive(Debug)]
@@ -85,7 +84,7 @@ impl Files {
             handle.set_len(length).map_err(|source| wrong("shorten", source))?;
         }
         // A final name promises the content, after a power failure too.
-        handle.sync_data().map_err(|source| wrong("write", source))?;
+        os::sync_content(&handle).map_err(|source| wrong("write", source))?;
         let mut open = self.lock();
         if !self.folder.is_named(&handle, path, PART_SUFFIX)? {
             return Err(wrong("rename", io::Error::new(io::ErrorKind::NotFound, "it was moved or replaced")));
@@ -134,7 +133,7 @@ impl Files {
                 continue;
             };
             let file = self.handle(range.file, Handle::ReadOnly)?;
-            file.read_exact_at(part, range.bytes.start).map_err(|source| {
+            os::read_exact_at(&file, part, range.bytes.start).map_err(|source| {
                 let path = self.folder.shown(path, self.suffix(range.file));
                 Error::File { action: "read", path, source }
             })?;
@@ -251,11 +250,11 @@ impl<'a> Slices<'a> {
                     break;
                 }
             }
-            let written = match pwritev(file, &vector, range.start) {
+            let written = match os::write_vectored_at(file, &vector, range.start) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => written as u64,
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(errno) => return Err(errno.into()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
             };
             self.skip(written);
             range.start += written;

@@ -4,30 +4,19 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RenameFlags};
-use rustix::io::Errno;
-
 use crate::Error;
+use crate::os::{Directory, FileAccess, PathFault};
+
+pub(crate) use crate::os::{PathEntry, Replace};
 
 /// A folder that the user named. The way to it may lead through links; below it no link is followed.
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
-    root: Arc<OwnedFd>,
+    root: Arc<Directory>,
     path: PathBuf,
-}
-
-/// What stands at a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PathEntry {
-    Nothing,
-    /// A file of this length.
-    File(u64),
-    /// A folder, a link, a device.
-    Other,
 }
 
 impl Folder {
@@ -35,8 +24,7 @@ impl Folder {
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let wrong = |source| Error::File { action: "use the folder", path: path.to_owned(), source };
         std::fs::create_dir_all(path).map_err(wrong)?;
-        let root = fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|errno| wrong(errno.into()))?;
+        let root = Directory::open(path).map_err(wrong)?;
         Ok(Self { root: Arc::new(root), path: path.to_owned() })
     }
 
@@ -50,64 +38,51 @@ impl Folder {
 
     /// What stands there. Nothing stands where a folder on the way is missing.
     pub(crate) fn look(&self, parts: &[String], suffix: &str) -> Result<PathEntry, Error> {
-        let (folder, name) = match self.parent(parts, Missing::Error) {
-            Err(Errno::NOENT) => return Ok(PathEntry::Nothing),
-            Err(errno) => return Err(self.error("look at", parts, suffix, errno)),
-            Ok(parent) => parent,
-        };
-        match fs::statat(folder.fd(self), format!("{name}{suffix}"), AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => Ok(PathEntry::Nothing),
-            Err(errno) => Err(self.error("look at", parts, suffix, errno)),
-            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
-                Ok(PathEntry::File(u64::try_from(stat.st_size).unwrap_or(0)))
-            }
-            Ok(_) => Ok(PathEntry::Other),
+        let found = self
+            .parent(parts, Missing::Error)
+            .and_then(|(parent, name)| parent.directory(self).look(&format!("{name}{suffix}")));
+        match found {
+            Err(fault) if fault.is(io::ErrorKind::NotFound) => Ok(PathEntry::Nothing),
+            found => found.map_err(|fault| self.error("look at", parts, suffix, fault)),
         }
     }
 
     /// Opens a file for reading.
     pub(crate) fn read(&self, parts: &[String], suffix: &str) -> Result<File, Error> {
-        self.open_at(parts, suffix, OFlags::RDONLY, Missing::Error)
-            .map_err(|errno| self.error("read", parts, suffix, errno))
+        self.open_file(parts, suffix, FileAccess::Read, Missing::Error)
+            .map_err(|fault| self.error("read", parts, suffix, fault))
     }
 
     /// Opens a file for reading and writing, and makes it and the folders on the way where they are missing.
     pub(crate) fn write(&self, parts: &[String], suffix: &str) -> Result<File, Error> {
-        self.open_at(parts, suffix, OFlags::RDWR | OFlags::CREATE, Missing::Make)
-            .map_err(|errno| self.error("write", parts, suffix, errno))
+        self.open_file(parts, suffix, FileAccess::WriteOrCreate, Missing::Make)
+            .map_err(|fault| self.error("write", parts, suffix, fault))
     }
 
     /// Makes a file for reading and writing where nothing stands, and the folders on the way where they are missing.
     pub(crate) fn write_new(&self, parts: &[String], suffix: &str) -> Result<File, Error> {
-        self.open_at(parts, suffix, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, Missing::Make)
-            .map_err(|errno| self.error("write", parts, suffix, errno))
+        self.open_file(parts, suffix, FileAccess::CreateNew, Missing::Make)
+            .map_err(|fault| self.error("write", parts, suffix, fault))
     }
 
     /// Opens a file for reading and writing that must be there.
     pub(crate) fn write_old(&self, parts: &[String], suffix: &str) -> Result<File, Error> {
-        self.open_at(parts, suffix, OFlags::RDWR, Missing::Error)
-            .map_err(|errno| self.error("write", parts, suffix, errno))
+        self.open_file(parts, suffix, FileAccess::Write, Missing::Error)
+            .map_err(|fault| self.error("write", parts, suffix, fault))
     }
 
     /// Whether this very file, and no other, bears the name.
     pub(crate) fn is_named(&self, file: &File, parts: &[String], suffix: &str) -> Result<bool, Error> {
-        let wrong = |errno| self.error("look at", parts, suffix, errno);
-        let (folder, name) = self.parent(parts, Missing::Error).map_err(wrong)?;
-        let held = fs::fstat(file).map_err(wrong)?;
-        match fs::statat(folder.fd(self), format!("{name}{suffix}"), AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stands) => Ok((stands.st_dev, stands.st_ino) == (held.st_dev, held.st_ino)),
-            Err(Errno::NOENT) => Ok(false),
-            Err(errno) => Err(wrong(errno)),
-        }
+        self.parent(parts, Missing::Error)
+            .and_then(|(parent, name)| parent.directory(self).is_named(file, &format!("{name}{suffix}")))
+            .map_err(|fault| self.error("look at", parts, suffix, fault))
     }
 
     /// Makes an empty file, where nothing stands.
     pub(crate) fn create_empty(&self, parts: &[String]) -> Result<(), Error> {
-        match self.open_at(parts, "", OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, Missing::Make) {
-            Ok(_) => Ok(()),
-            Err(Errno::EXIST) => Err(Error::Exists { path: self.shown(parts, "") }),
-            Err(errno) => Err(self.error("create", parts, "", errno)),
-        }
+        self.open_file(parts, "", FileAccess::CreateNew, Missing::Make)
+            .map(drop)
+            .map_err(|fault| self.error("create", parts, "", fault))
     }
 
     /// Gives a file another ending. What stands there already stays, unless it is to be replaced.
@@ -118,94 +93,70 @@ impl Folder {
         to: &str,
         replace: Replace,
     ) -> Result<(), Error> {
-        let renamed = self.parent(parts, Missing::Error).and_then(|(folder, name)| {
-            let folder = folder.fd(self);
-            let (old, new) = (format!("{name}{from}"), format!("{name}{to}"));
-            match replace {
-                Replace::Always => fs::renameat(folder, old, folder, new),
-                Replace::Never => rename_new(folder, &old, &new),
-            }
+        let renamed = self.parent(parts, Missing::Error).and_then(|(parent, name)| {
+            parent.directory(self).rename(&format!("{name}{from}"), &format!("{name}{to}"), replace)
         });
-        match renamed {
-            Ok(()) => Ok(()),
-            Err(Errno::EXIST) => Err(Error::Exists { path: self.shown(parts, to) }),
-            Err(errno) => Err(self.error("rename", parts, from, errno)),
-        }
+        renamed.map_err(|fault| match fault.is(io::ErrorKind::AlreadyExists) {
+            true => Error::Exists { path: self.shown(parts, to) },
+            false => self.error("rename", parts, from, fault),
+        })
     }
 
     /// Removes a file, if it is there.
     pub(crate) fn remove(&self, parts: &[String], suffix: &str) -> Result<(), Error> {
-        let removed = self.parent(parts, Missing::Error).and_then(|(folder, name)| {
-            fs::unlinkat(folder.fd(self), format!("{name}{suffix}"), AtFlags::empty())
-        });
+        let removed = self
+            .parent(parts, Missing::Error)
+            .and_then(|(parent, name)| parent.directory(self).remove(&format!("{name}{suffix}")));
         match removed {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(self.error("remove", parts, suffix, errno)),
+            Err(fault) if !fault.is(io::ErrorKind::NotFound) => {
+                Err(self.error("remove", parts, suffix, fault))
+            }
+            _ => Ok(()),
         }
     }
 
-    fn open_at(
+    fn open_file(
         &self,
         parts: &[String],
         suffix: &str,
-        flags: OFlags,
+        access: FileAccess,
         missing: Missing,
-    ) -> Result<File, Errno> {
-        let (folder, name) = self.parent(parts, missing)?;
-        // A pipe of that name would block, a device do who knows what.
-        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = fs::openat(folder.fd(self), format!("{name}{suffix}"), flags, Mode::from_raw_mode(0o666))?;
-        if FileType::from_raw_mode(fs::fstat(&file)?.st_mode) != FileType::RegularFile {
-            return Err(Errno::EXIST);
-        }
-        Ok(File::from(file))
+    ) -> Result<File, PathFault> {
+        let (parent, name) = self.parent(parts, missing)?;
+        parent.directory(self).open_file(&format!("{name}{suffix}"), access)
     }
 
     /// The folder in which a path's last part stands.
-    fn parent<'a>(&self, parts: &'a [String], missing: Missing) -> Result<(Parent, &'a str), Errno> {
-        let (name, folders) = parts.split_last().ok_or(Errno::INVAL)?;
+    fn parent<'a>(&self, parts: &'a [String], missing: Missing) -> Result<(Parent, &'a str), PathFault> {
+        let nameless = || io::Error::from(io::ErrorKind::InvalidInput);
+        let (name, folders) = parts.split_last().ok_or_else(nameless)?;
         let mut parent = Parent::Root;
         for part in folders {
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let opened = match fs::openat(parent.fd(self), part, flags, Mode::empty()) {
-                Err(Errno::NOENT) if matches!(missing, Missing::Make) => {
-                    match fs::mkdirat(parent.fd(self), part, Mode::from_raw_mode(0o777)) {
-                        Ok(()) | Err(Errno::EXIST) => {}
-                        Err(errno) => return Err(errno),
+            let directory = parent.directory(self);
+            let opened = match directory.below(part) {
+                Err(fault) if fault.is(io::ErrorKind::NotFound) && matches!(missing, Missing::Make) => {
+                    match directory.create_folder(part) {
+                        Err(fault) if !fault.is(io::ErrorKind::AlreadyExists) => return Err(fault),
+                        _ => directory.below(part),
                     }
-                    fs::openat(parent.fd(self), part, flags, Mode::empty())
                 }
-                other => other,
+                opened => opened,
             };
-            parent = Parent::Below(opened.map_err(|errno| match errno {
-                // Linux says so of a link where a folder is wanted.
-                Errno::NOTDIR if self.is_link(&parent, part) => Errno::LOOP,
-                errno => errno,
-            })?);
+            parent = Parent::Below(opened?);
         }
         Ok((parent, name))
     }
 
-    fn is_link(&self, parent: &Parent, part: &str) -> bool {
-        fs::statat(parent.fd(self), part, AtFlags::SYMLINK_NOFOLLOW)
-            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
-    }
-
-    fn error(&self, action: &'static str, parts: &[String], suffix: &str, errno: Errno) -> Error {
+    fn error(&self, action: &'static str, parts: &[String], suffix: &str, fault: PathFault) -> Error {
         let path = self.shown(parts, suffix);
-        match errno {
-            Errno::LOOP => Error::Symlink { path },
-            Errno::EXIST => Error::Exists { path },
-            errno => Error::File { action, path, source: io::Error::from(errno) },
+        match fault {
+            PathFault::Link => Error::Symlink { path },
+            PathFault::System(source) if source.kind() == io::ErrorKind::AlreadyExists => {
+                Error::Exists { path }
+            }
+            PathFault::System(source) => Error::File { action, path, source },
         }
     }
-}
-
-/// Whether a file may take another's place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Replace {
-    Never,
-    Always,
 }
 
 enum Missing {
@@ -215,35 +166,14 @@ enum Missing {
 
 enum Parent {
     Root,
-    Below(OwnedFd),
+    Below(Directory),
 }
 
 impl Parent {
-    fn fd<'a>(&'a self, folder: &'a Folder) -> std::os::fd::BorrowedFd<'a> {
+    fn directory<'a>(&'a self, folder: &'a Folder) -> &'a Directory {
         match self {
-            Self::Root => folder.root.as_fd(),
-            Self::Below(fd) => fd.as_fd(),
+            Self::Root => &folder.root,
+            Self::Below(directory) => directory,
         }
-    }
-}
-
-/// Renames to a name that nobody has.
-fn rename_new(folder: std::os::fd::BorrowedFd<'_>, old: &str, new: &str) -> Result<(), Errno> {
-    match fs::renameat_with(folder, old, folder, new, RenameFlags::NOREPLACE) {
-        // Not every file system can; most of those that cannot have hard links, which never replace either.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-            match fs::linkat(folder, old, folder, new, AtFlags::empty()) {
-                Ok(()) => fs::unlinkat(folder, old, AtFlags::empty()),
-                Err(Errno::PERM | Errno::NOTSUP | Errno::NOSYS) => {
-                    match fs::statat(folder, new, AtFlags::SYMLINK_NOFOLLOW) {
-                        Err(Errno::NOENT) => fs::renameat(folder, old, folder, new),
-                        Ok(_) => Err(Errno::EXIST),
-                        Err(errno) => Err(errno),
-                    }
-                }
-                Err(errno) => Err(errno),
-            }
-        }
-        other => other,
     }
 }

@@ -43,6 +43,7 @@ mod listen;
 mod lock;
 mod notice;
 mod options;
+mod os;
 mod pool;
 mod record;
 mod stop;

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use crate::Error;
 use crate::connection::Network;
 use crate::event::DriverEvent;
+use crate::os::{is_missing_family, prepare_to_listen};
 
 /// Listens on `port` of each address; with 0, on any port that is free on all. An address of a family that the machine
 /// lacks is left out, as long as there is another.
@@ -37,7 +38,7 @@ fn listen_all(addresses: &[IpAddr], mut port: u16) -> Result<(Vec<TcpListener>, 
             }
             Err(source)
                 if matches!(source.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
-                    || source.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error()) =>
+                    || is_missing_family(&source) =>
             {
                 missing = Some(Error::Listen { address, source });
             }
@@ -51,13 +52,13 @@ fn listen_all(addresses: &[IpAddr], mut port: u16) -> Result<(Vec<TcpListener>, 
 }
 
 fn listen_on(address: SocketAddr) -> io::Result<(TcpListener, u16)> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
     if address.is_ipv6() {
         // IPv4 has a socket of its own.
         socket.set_only_v6(true)?;
     }
-    // The port of a run that has just ended can be used again.
-    socket.set_reuse_address(true)?;
+    prepare_to_listen(&socket)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     let listener = TcpListener::from_std(socket.into())?;

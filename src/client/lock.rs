@@ -1,9 +1,7 @@
 //! That one run at a time has a name in an output folder: runs of different torrents of that name would write to the same
 //! unfinished files.
 
-use std::fs::File;
-
-use rustix::fs::{FlockOperation, flock};
+use std::fs::{File, TryLockError};
 
 use crate::Error;
 use crate::folder::Folder;
@@ -25,7 +23,7 @@ impl Lock {
         loop {
             let file = folder.write(&name, "")?;
             // Any other error is that of a file system without locks, which is no reason not to download.
-            if flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK) {
+            if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
                 return Err(Error::Busy { path: folder.shown(&[root.to_owned()], "") });
             }
             let length = file.metadata().map_or(0, |metadata| metadata.len());
@@ -45,7 +43,7 @@ impl Drop for Lock {
         // While it is still locked, so that nobody locks a file without a name for good.
         let _ = self.folder.remove(&self.name, "");
         // Closing would not do while a process that is just being started still has a copy of the file.
-        let _ = flock(&self.file, FlockOperation::Unlock);
+        let _ = self.file.unlock();
     }
 }
 

@@ -2,10 +2,9 @@
 //! when the disk stays slower than the network for long.
 
 use std::cell::RefCell;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,12 +16,12 @@ use std::time::{Duration, Instant};
 use bittrace_protocol::Timestamp;
 use bittrace_trace::{Direction, Flow, Recorder, Side, StreamClosing, StreamId, StreamOpening};
 use bytes::Bytes;
-use rustix::fs::{OFlags, fcntl_setfl};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::Error;
 use crate::event::DriverEvent;
 use crate::gauge::{MemoryBudget, Permit};
+use crate::os::create_recording;
 use crate::storage::spawn;
 
 /// Where all bytes pass. Nothing happens there when nothing is recorded.
@@ -70,7 +69,8 @@ impl Tap {
         gauge: MemoryBudget,
         events: UnboundedSender<DriverEvent>,
     ) -> Result<(Self, JoinHandle<()>), Error> {
-        let file = create(path).map_err(|source| Error::Record { path: path.to_owned(), source })?;
+        let file =
+            create_recording(path).map_err(|source| Error::Record { path: path.to_owned(), source })?;
         let (said, heard) = mpsc::channel();
         let path = path.to_owned();
         let thread = spawn("recorder", move || {
@@ -148,22 +148,6 @@ impl Drop for TappedConnection {
                 .say(Timestamp::EPOCH, 0, || Recordable::Closed(self.stream, StreamClosing::CaptureEnded));
         }
     }
-}
-
-/// Makes the file, or empties it. A pipe is refused: it would be waited for until somebody reads, and again when it is
-/// full.
-fn create(path: &Path) -> io::Result<File> {
-    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
-    // It is not emptied before it is known to be a file.
-    let file = OpenOptions::new().write(true).create(true).truncate(false).custom_flags(flags).open(path)?;
-    let kind = file.metadata()?.file_type();
-    if kind.is_file() {
-        file.set_len(0)?;
-    } else if !kind.is_char_device() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-    }
-    fcntl_setfl(&file, OFlags::empty())?;
-    Ok(file)
 }
 
 fn write(file: File, comment: &str, heard: &Receiver<Said>) -> io::Result<()> {

@@ -14,6 +14,7 @@ use crate::files::{Files, Stands};
 use crate::folder::{PathEntry, Replace};
 use crate::journal::Remembered;
 use crate::layout::PART_SUFFIX;
+use crate::os;
 use crate::storage::missing_pieces;
 
 /// What is made of the work of earlier runs.
@@ -176,11 +177,7 @@ impl Surveyor<'_> {
                 return false;
             }
             let Ok(file) = self.files.reader(range.file) else { return false };
-            match rustix::fs::seek(&*file, rustix::fs::SeekFrom::Data(range.bytes.start)) {
-                Ok(data) => data >= range.bytes.end,
-                Err(rustix::io::Errno::NXIO) => true,
-                Err(_) => false,
-            }
+            os::is_hole(&file, range.bytes.clone())
         })
     }
 

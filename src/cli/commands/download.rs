@@ -3,10 +3,8 @@
 mod narrate;
 mod progress;
 
-use std::fs;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -30,6 +28,7 @@ use crate::commands::profile::own_profile;
 use crate::commands::torrent::{warn_of_faults, write_contents};
 use crate::failure::warn;
 use crate::interrupt::interrupted;
+use crate::os::is_same_file;
 use crate::print::output::{Look, Output};
 use crate::print::page::Page;
 use crate::print::table::Column;
@@ -196,12 +195,6 @@ pub(crate) fn keep(what: &str, read: &Path, record: &Path) -> Result<()> {
         bail!("--record {}: that is {what}, which would be lost", record.display());
     }
     Ok(())
-}
-
-/// Whether both paths lead to one file, through whatever links.
-fn is_same_file(one: &Path, other: &Path) -> bool {
-    let identity = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
-    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// How to speak, and what to call ourselves: as the client of a capture where that is wanted.

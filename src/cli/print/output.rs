@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anstyle::{AnsiColor, Effects, Style};
 
 use crate::args::{Colour, Common};
+use crate::os::prepare_console;
 
 /// Standard output. Clones write to the same buffer.
 #[derive(Debug, Clone)]
@@ -38,9 +39,12 @@ impl Output {
     pub(crate) fn new(common: Common) -> Self {
         let terminal = io::stdout().is_terminal();
         let colour = match common.color {
-            Colour::Always => true,
+            Colour::Always => {
+                prepare_console();
+                true
+            }
             Colour::Never => false,
-            Colour::Auto => terminal && is_colour_welcome(),
+            Colour::Auto => terminal && is_colour_welcome() && prepare_console(),
         };
         Self {
             sink: Arc::new(Mutex::new(BufWriter::with_capacity(64 * 1024, io::stdout()))),

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use bittrace_protocol::merkle::{Hasher, LEAF};
@@ -16,6 +15,7 @@ use super::{Extracted, ExtractedFile, Origin};
 use crate::Error;
 use crate::folder::{Folder, PathEntry, Replace};
 use crate::layout::{Layout, PART_SUFFIX};
+use crate::os;
 
 /// Writes the files of one torrent.
 pub(super) struct Restore<'a> {
@@ -248,7 +248,11 @@ impl<'a> Restore<'a> {
         }
         let Some((_, handle)) = &self.open else { return Ok(()) };
         let path = || self.folder.shown(path, PART_SUFFIX);
-        handle.write_all_at(bytes, at).map_err(|source| Error::File { action: "write", path: path(), source })
+        os::write_all_at(handle, bytes, at).map_err(|source| Error::File {
+            action: "write",
+            path: path(),
+            source,
+        })
     }
 
     /// Gives a file its name, or says what it lacks.
@@ -324,7 +328,7 @@ impl<'a> Restore<'a> {
             _ => return Err(Error::Exists { path: shown }),
         }
         let file = self.folder.write_new(&path, "")?;
-        file.write_all_at(&bytes, 0).map_err(|source| wrong("write", source))?;
+        os::write_all_at(&file, &bytes, 0).map_err(|source| wrong("write", source))?;
         Ok(shown)
     }
 }

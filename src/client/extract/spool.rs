@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use bittrace_protocol::{InfoHash, PieceIndex};
@@ -14,7 +13,7 @@ use bittrace_trace::Record;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::Error;
+use crate::{Error, os};
 
 /// The blocks.
 #[derive(Debug)]
@@ -149,7 +148,7 @@ impl Spool {
 
     /// Reads bytes back.
     pub(super) fn read(&self, place: u64, into: &mut [u8]) -> Result<(), Error> {
-        self.file.get_ref().read_exact_at(into, place).map_err(|source| self.wrong("read", source))
+        os::read_exact_at(self.file.get_ref(), into, place).map_err(|source| self.wrong("read", source))
     }
 
     pub(super) fn buckets(&self) -> &[TorrentBlocks] {

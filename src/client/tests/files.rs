@@ -120,6 +120,7 @@ fn unrelated_files_stay() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn links_are_not_followed() {
     for link in ["folder", "folder/sub", "folder/a.bin", "folder/a.bin.part"] {

@@ -2,6 +2,7 @@
 //! files, both ways. We and the client have a network namespace each, which takes the rights of root; without them, or without the
 //! programs, a test is skipped as those of `interop.rs` are.
 
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test ends at its first fault")]
 
 mod support;

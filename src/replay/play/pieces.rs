@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use bittrace_protocol::metainfo::File as TorrentFile;
@@ -93,8 +92,8 @@ impl RecordedPieces {
                 let (part, behind) = rest.split_at_mut(length.min(rest.len()));
                 rest = behind;
                 // A padding file, or one that is missing, is zeros (BEP 47): the hash tells.
-                if let Some(Some(file)) = files.get(range.file) {
-                    let _ = file.read_exact_at(part, range.bytes.start);
+                if let Some(Some(mut file)) = files.get(range.file).map(Option::as_ref) {
+                    let _ = file.seek(SeekFrom::Start(range.bytes.start)).and_then(|_| file.read_exact(part));
                 }
             }
             found += u32::from(self.add(torrent, piece, bytes.into()));

@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use bittrace_replay::{ClientStatus, InjectedFault, RecordedPieces, ServeOptions, Served, Server};
 use bittrace_trace::{Trace, TraceOptions};
-use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -22,6 +21,7 @@ use crate::Exit;
 use crate::args::{self, Common, DiffFormat};
 use crate::failure::warn;
 use crate::interrupt::{heed, interrupted, tidy_with};
+use crate::os::ProcessTree;
 use crate::print::output::Output;
 
 /// Runs a client, or waits for one, once or once for each disturbance.
@@ -142,16 +142,16 @@ impl<'a> ClientRun<'a> {
                 return anyhow::Ok(self.watch(signs, None).await);
             }
             let mut client = ClientProcess::start(&self.arguments.client, &copy, self.folder.path())?;
-            let ended = self.watch(signs, Some(&mut client.child)).await;
+            let ended = self.watch(signs, Some(&mut client.processes)).await;
             let ended = client.end(ended).await;
             if let RunEnd::Exited(status) = &ended
                 && !status.success()
             {
                 client.complain(status, self.common);
             }
-            if client.killed {
-                let text = "the client did not end when told to, and was killed: a goodbye that is missing is no choice of it";
-                warn(self.common, text);
+            if let Some(why) = client.killed {
+                let text = format!("{why}, and was killed: a goodbye that is missing is no choice of it");
+                warn(self.common, &text);
             }
             Ok(ended)
         };
@@ -180,15 +180,19 @@ impl<'a> ClientRun<'a> {
     }
 
     /// Waits until the client has done all it will do.
-    async fn watch(&self, mut signs: watch::Receiver<ClientStatus>, mut child: Option<&mut Child>) -> RunEnd {
+    async fn watch(
+        &self,
+        mut signs: watch::Receiver<ClientStatus>,
+        mut client: Option<&mut ProcessTree>,
+    ) -> RunEnd {
         let patience = Duration::from_secs(self.arguments.timeout);
         let began = Instant::now();
         loop {
             if interrupted() {
                 return RunEnd::Interrupted;
             }
-            if let Some(child) = child.as_deref_mut()
-                && let Ok(Some(status)) = child.try_wait()
+            if let Some(client) = client.as_deref_mut()
+                && let Ok(Some(status)) = client.try_wait()
             {
                 return RunEnd::Exited(status);
             }
@@ -197,11 +201,11 @@ impl<'a> ClientRun<'a> {
             if now.stopped() && quiet > AFTER_GOODBYE {
                 return RunEnd::Done;
             }
-            if child.is_some() && now.completed() && quiet > AFTER_COMPLETION {
+            if client.is_some() && now.completed() && quiet > AFTER_COMPLETION {
                 return RunEnd::Done;
             }
             // One that is started by hand may take its time to begin.
-            if (child.is_some() || now.last.is_some()) && quiet > patience {
+            if (client.is_some() || now.last.is_some()) && quiet > patience {
                 return RunEnd::Silent(patience);
             }
             let _ = timeout(STEP, signs.changed()).await;
@@ -258,14 +262,12 @@ impl Ran {
     }
 }
 
-/// A client that runs, in a process group of its own, which ends with this value.
+/// A client that runs. It ends with this value, and all that it started with it.
 struct ClientProcess {
-    child: Child,
-    /// Its process group, which outlives it where it leaves children behind.
-    group: Option<Pid>,
+    processes: ProcessTree,
     log: PathBuf,
-    /// Whether it did not heed being told to end.
-    killed: bool,
+    /// Why it was killed, if it was.
+    killed: Option<&'static str>,
 }
 
 impl ClientProcess {
@@ -284,31 +286,17 @@ impl ClientProcess {
         let log = folder.join("client.log");
         let file = File::create(&log)?;
         let [program, arguments @ ..] = &words[..] else { bail!("no client is named") };
-        let child = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(file.try_clone()?)
-            .stderr(file)
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("{program}: cannot be started"))?;
-        let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        let processes =
+            ProcessTree::start(command).with_context(|| format!("{program}: cannot be started"))?;
+        let kill = processes.killer();
         let place = folder.to_owned();
         tidy_with(move || {
-            if let Some(group) = group {
-                let _ = kill_process_group(group, Signal::KILL);
-            }
+            kill();
             let _ = fs::remove_dir_all(place);
         });
-        Ok(Self { child, group, log, killed: false })
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(group) = self.group {
-            // It may be gone already.
-            let _ = kill_process_group(group, signal);
-        }
+        Ok(Self { processes, log, killed: None })
     }
 
     /// Ends it, kindly first, so that it says goodbye; how the run ended.
@@ -318,11 +306,16 @@ impl ClientProcess {
             sleep(AFTER_EXIT).await;
             return ended;
         }
-        self.signal(Signal::TERM);
-        if timeout(GOODBYE, self.child.wait()).await.is_err() {
-            self.killed = true;
-            self.signal(Signal::KILL);
-            let _ = self.child.wait().await;
+        self.killed = if !self.processes.ask_to_end() {
+            Some("the client could not be told to end")
+        } else if timeout(GOODBYE, self.processes.wait()).await.is_err() {
+            Some("the client did not end when told to")
+        } else {
+            None
+        };
+        if self.killed.is_some() {
+            self.processes.kill();
+            let _ = self.processes.wait().await;
         }
         sleep(AFTER_EXIT).await;
         ended
@@ -338,12 +331,6 @@ impl ClientProcess {
         for line in &lines[lines.len().saturating_sub(SHOWN)..] {
             warn(common, &format!("  {}", crate::print::table::printable(line)));
         }
-    }
-}
-
-impl Drop for ClientProcess {
-    fn drop(&mut self) {
-        self.signal(Signal::KILL);
     }
 }
 

@@ -1,0 +1,11 @@
+//! What the command does differently on each operating system: consoles, and the processes that it starts.
+
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(unix)]
+pub(crate) use unix::{ProcessTree, is_same_file, prepare_console};
+#[cfg(windows)]
+pub(crate) use windows::{ProcessTree, is_same_file, prepare_console};

@@ -1,0 +1,86 @@
+//! Windows: a started process is put in a job object before it runs, and the job ends all that are in it.
+
+use std::io;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anstyle_query::windows::enable_ansi_colors;
+use process_wrap::tokio::{ChildWrapper, CommandWrap, JobObject, KillOnDrop};
+use tokio::process::Command;
+
+/// A process with all processes that it starts. They end with this value, and with this process, however it ends.
+#[derive(Debug)]
+pub(crate) struct ProcessTree {
+    job: Arc<Mutex<Box<dyn ChildWrapper>>>,
+}
+
+impl ProcessTree {
+    /// Starts a process.
+    pub(crate) fn start(command: Command) -> io::Result<Self> {
+        let job = CommandWrap::from(command).wrap(JobObject).wrap(KillOnDrop).spawn()?;
+        Ok(Self { job: Arc::new(Mutex::new(job)) })
+    }
+
+    /// How the first process ended, if it did.
+    pub(crate) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        lock(&self.job).try_wait()
+    }
+
+    /// Waits until the first process has ended.
+    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.try_wait()? {
+                return Ok(status);
+            }
+            tokio::time::sleep(STEP).await;
+        }
+    }
+
+    /// Asks the processes to end in good order; whether the system can ask. Windows has no such message for programs of
+    /// all kinds.
+    pub(crate) const fn ask_to_end(&self) -> bool {
+        false
+    }
+
+    /// Ends the processes at once.
+    pub(crate) fn kill(&mut self) {
+        kill(&self.job);
+    }
+
+    /// Something that ends the processes at once, from any thread.
+    pub(crate) fn killer(&self) -> impl FnOnce() + Send + use<> {
+        let job = Arc::clone(&self.job);
+        move || kill(&job)
+    }
+}
+
+impl Drop for ProcessTree {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn kill(job: &Mutex<Box<dyn ChildWrapper>>) {
+    // They may be gone already.
+    let _ = lock(job).start_kill();
+}
+
+fn lock(job: &Mutex<Box<dyn ChildWrapper>>) -> MutexGuard<'_, Box<dyn ChildWrapper>> {
+    job.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether both paths lead to one file, through whatever links.
+pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
+    same_file::is_same_file(one, other).unwrap_or(false)
+}
+
+/// Makes the console ready for colours; whether it has any. Text needs nothing: the standard library writes it to a
+/// console as UTF-16, whatever code page is set.
+pub(crate) fn prepare_console() -> bool {
+    enable_ansi_colors().unwrap_or(true)
+}
+
+/// How often is looked whether a process has ended.
+const STEP: Duration = Duration::from_millis(20);

@@ -1,0 +1,18 @@
+//! What Linux does differently from other systems of the Unix family.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use rustix::fs::{self, RenameFlags};
+use rustix::io::Errno;
+
+/// Renames within a folder to a name that nothing has; `INVAL`, `NOSYS` or `NOTSUP` where the file system cannot.
+pub(super) fn rename_new(folder: BorrowedFd<'_>, old: &str, new: &str) -> Result<(), Errno> {
+    fs::renameat_with(folder, old, folder, new, RenameFlags::NOREPLACE)
+}
+
+/// Has the bytes of a file survive a power failure from here on.
+pub(super) fn sync_content(file: &File) -> io::Result<()> {
+    file.sync_data()
+}

@@ -1,0 +1,194 @@
+//! The Unix family: folders are held as descriptors, and files are reached through these.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, SeekFrom};
+use rustix::io::Errno;
+use socket2::Socket;
+
+use super::{FileAccess, PathEntry, PathFault, Replace, kernel};
+
+/// An open folder. What it is called, and whether it is still there, no longer matters.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    descriptor: OwnedFd,
+}
+
+impl Directory {
+    /// Opens a folder. The way to it may lead through links.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self { descriptor: fs::open(path, flags, Mode::empty())? })
+    }
+
+    /// Opens a folder within this one, which may not be a link.
+    pub(crate) fn below(&self, name: &str) -> Result<Self, PathFault> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match fs::openat(&self.descriptor, name, flags, Mode::empty()) {
+            Ok(descriptor) => Ok(Self { descriptor }),
+            // Linux says so of a link where a folder is wanted.
+            Err(Errno::NOTDIR) if self.is_link(name) => Err(PathFault::Link),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Makes a folder within this one.
+    pub(crate) fn create_folder(&self, name: &str) -> Result<(), PathFault> {
+        Ok(fs::mkdirat(&self.descriptor, name, Mode::from_raw_mode(0o777))?)
+    }
+
+    /// What has this name.
+    pub(crate) fn look(&self, name: &str) -> Result<PathEntry, PathFault> {
+        match fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => Ok(PathEntry::Nothing),
+            Err(errno) => Err(errno.into()),
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
+                Ok(PathEntry::File(u64::try_from(stat.st_size).unwrap_or(0)))
+            }
+            Ok(_) => Ok(PathEntry::Other),
+        }
+    }
+
+    /// Opens a regular file; anything else of that name counts as in the way.
+    pub(crate) fn open_file(&self, name: &str, access: FileAccess) -> Result<File, PathFault> {
+        let access = match access {
+            FileAccess::Read => OFlags::RDONLY,
+            FileAccess::Write => OFlags::RDWR,
+            FileAccess::WriteOrCreate => OFlags::RDWR | OFlags::CREATE,
+            FileAccess::CreateNew => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
+        };
+        // To open a pipe would block, and to open a device may have effects of its own.
+        let flags = access | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = fs::openat(&self.descriptor, name, flags, Mode::from_raw_mode(0o666))?;
+        if FileType::from_raw_mode(fs::fstat(&file)?.st_mode) != FileType::RegularFile {
+            return Err(Errno::EXIST.into());
+        }
+        Ok(File::from(file))
+    }
+
+    /// Whether this very file, and no other, has the name.
+    pub(crate) fn is_named(&self, file: &File, name: &str) -> Result<bool, PathFault> {
+        let held = fs::fstat(file)?;
+        match fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) => Ok((found.st_dev, found.st_ino) == (held.st_dev, held.st_ino)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Gives a file of this folder another name.
+    pub(crate) fn rename(&self, old: &str, new: &str, replace: Replace) -> Result<(), PathFault> {
+        match replace {
+            Replace::Always => fs::renameat(&self.descriptor, old, &self.descriptor, new)?,
+            Replace::Never => self.rename_new(old, new)?,
+        }
+        Ok(())
+    }
+
+    /// Removes a file.
+    pub(crate) fn remove(&self, name: &str) -> Result<(), PathFault> {
+        Ok(fs::unlinkat(&self.descriptor, name, AtFlags::empty())?)
+    }
+
+    /// Renames to a name that nothing has.
+    fn rename_new(&self, old: &str, new: &str) -> Result<(), Errno> {
+        let folder = self.descriptor.as_fd();
+        match kernel::rename_new(folder, old, new) {
+            // Not every file system can; most of those that cannot have hard links, which never replace either.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                match fs::linkat(folder, old, folder, new, AtFlags::empty()) {
+                    Ok(()) => fs::unlinkat(folder, old, AtFlags::empty()),
+                    Err(Errno::PERM | Errno::NOTSUP | Errno::NOSYS) => {
+                        match fs::statat(folder, new, AtFlags::SYMLINK_NOFOLLOW) {
+                            Err(Errno::NOENT) => fs::renameat(folder, old, folder, new),
+                            Ok(_) => Err(Errno::EXIST),
+                            Err(errno) => Err(errno),
+                        }
+                    }
+                    Err(errno) => Err(errno),
+                }
+            }
+            other => other,
+        }
+    }
+
+    fn is_link(&self, name: &str) -> bool {
+        fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+    }
+}
+
+impl From<Errno> for PathFault {
+    fn from(errno: Errno) -> Self {
+        match errno {
+            Errno::LOOP => Self::Link,
+            errno => Self::System(errno.into()),
+        }
+    }
+}
+
+/// Makes the file of a recording, or empties it. A pipe is refused: it would be waited for until somebody reads, and
+/// again when it is full.
+pub(crate) fn create_recording(path: &Path) -> io::Result<File> {
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+    // It is not emptied before it is known to be a file.
+    let file = OpenOptions::new().write(true).create(true).truncate(false).custom_flags(flags).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() {
+        file.set_len(0)?;
+    } else if !kind.is_char_device() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    fs::fcntl_setfl(&file, OFlags::empty())?;
+    Ok(file)
+}
+
+/// Reads as many bytes as `into` holds from an offset on.
+pub(crate) fn read_exact_at(file: &File, into: &mut [u8], offset: u64) -> io::Result<()> {
+    file.read_exact_at(into, offset)
+}
+
+/// Writes bytes from an offset on.
+pub(crate) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    file.write_all_at(bytes, offset)
+}
+
+/// Writes some of these slices, one after another, from an offset on; how many bytes. Linux takes 1,024 slices at once.
+pub(crate) fn write_vectored_at(file: &File, slices: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+    Ok(rustix::io::pwritev(file, slices, offset)?)
+}
+
+/// Has the bytes of a file survive a power failure from here on.
+pub(crate) fn sync_content(file: &File) -> io::Result<()> {
+    kernel::sync_content(file)
+}
+
+/// Whether these bytes of a file were never written. A file system that cannot tell says no.
+pub(crate) fn is_hole(file: &File, bytes: Range<u64>) -> bool {
+    match fs::seek(file, SeekFrom::Data(bytes.start)) {
+        Ok(data) => data >= bytes.end,
+        Err(Errno::NXIO) => true,
+        Err(_) => false,
+    }
+}
+
+/// Lets a port be used again whose last owner has just ended.
+pub(crate) fn prepare_to_listen(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_address(true)
+}
+
+/// Whether an attempt to connect that does not wait has merely begun.
+pub(crate) fn is_connecting(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error())
+        || error.kind() == io::ErrorKind::WouldBlock
+}
+
+/// Whether this machine lacks the family of an address, such as IPv6.
+pub(crate) fn is_missing_family(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error())
+}
