@@ -308,11 +308,13 @@ fn note_what_is_unread(record: &mut Record) {
             };
             rule.note(wanted_at(fault.offset, fault.wanted))
         }
-        Body::Unreadable(_, Unreadable::Opaque(Reason::Cut(total))) => rules::CAPTURE_CUT.note(format!(
-            "the capture has the first {} of {}",
-            record.bytes.len(),
-            counted(*total, "byte")
-        )),
+        Body::Unreadable(_, Unreadable::Opaque(Reason::Cut(total))) => {
+            let part = record.bytes.len();
+            rules::CAPTURE_CUT.note(match total {
+                Some(total) => format!("the capture has the first {part} of {}", counted(*total, "byte")),
+                None => format!("the capture has the first {} alone", counted(part as u64, "byte")),
+            })
+        }
         Body::Unreadable(_, Unreadable::Opaque(Reason::BeforeBoundary)) => rules::CAPTURE_RESYNCHRONISED.note(
             "what precedes these bytes is missing; the next message is the first whose beginning can be proved",
         ),

@@ -153,7 +153,7 @@ impl StoredMessage {
                 _,
                 Unreadable::Gap(_)
                     | Unreadable::LostPackets(_)
-                    | Unreadable::Opaque(Reason::Fragment(_) | Reason::BeforeBoundary)
+                    | Unreadable::Opaque(Reason::Fragment(_) | Reason::Cut(_) | Reason::BeforeBoundary)
             )
         )
     }

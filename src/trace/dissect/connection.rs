@@ -163,6 +163,12 @@ impl StreamDissector {
     ) {
         let StreamGap { direction, loss, .. } = gap;
         self.began_sealed |= self.begins_sealed(recognised);
+        if matches!(self.carries, Carries::Undecided(_))
+            && let waiting = self.proxy.behind(&self.lanes)[direction as usize]
+            && let Some(tracker) = HttpTracker::recognise_cut(direction, waiting)
+        {
+            self.begin(Carries::HttpTracker(tracker), recognised, out);
+        }
         if let Carries::Undecided(looked) = &mut self.carries {
             // What was said before the loss was not enough to know; what comes after must be.
             looked[direction as usize] = Looked::default();
@@ -253,7 +259,13 @@ impl StreamDissector {
         if self.proxy.awaits(&self.lanes, last) {
             return;
         }
-        let Classification::Is(carries) = self.verdict(last, recognised) else { return };
+        if let Classification::Is(carries) = self.verdict(last, recognised) {
+            self.begin(carries, recognised, out);
+        }
+    }
+
+    /// Takes in what the stream carries, and reads what waits.
+    fn begin(&mut self, carries: Carries, recognised: &mut DissectContext, out: &mut dyn FnMut(Dissected)) {
         self.carries = carries;
         if matches!(self.carries, Carries::Other) {
             self.lanes = Default::default();

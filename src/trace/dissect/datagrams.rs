@@ -97,7 +97,7 @@ impl Datagrams {
         recognised: &mut DissectContext,
         out: &mut dyn FnMut(Dissected),
     ) {
-        let cut = |protocol| Body::Unreadable(protocol, Unreadable::Opaque(Reason::Cut(length)));
+        let cut = |protocol| Body::Unreadable(protocol, Unreadable::Opaque(Reason::Cut(Some(length))));
         let (source, destination) = ends;
         if bytes.starts_with(lsd::START) {
             self.announce(moment, ends, (bytes, cut(Protocol::Lsd)), recognised, out);

@@ -76,6 +76,25 @@ impl HttpTracker {
         is_a_trackers_answer(first).then(|| Self::of(asker, true))
     }
 
+    /// A tracker's connection, when `bytes` of `asker` are the beginning of an announce or a scrape whose rest the capture
+    /// lost. It must have come as far as the torrent's hash.
+    pub(super) fn recognise_cut(asker: Direction, bytes: &[u8]) -> Option<Self> {
+        if http::looks_like_request(bytes) != Some(true) {
+            return None;
+        }
+        let line = bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+        let mut words = line.split(|&byte| byte == b' ');
+        let (method, target) = (words.next()?, words.next()?);
+        let request = http::Request::decode(&[method, target, b"HTTP/1.1\r\n\r\n"].join(&b' ')).ok()?;
+        let hash = request.parameter(b"info_hash")?;
+        // The hash itself may be cut.
+        let last = target.rsplit(|byte| matches!(byte, b'?' | b'&')).next().unwrap_or_default();
+        let is_hash = hash.len() == 20 || words.next().is_none() && last.starts_with(b"info_hash=");
+        let page = request.path().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        let announces = method == b"GET" && page.starts_with(b"announce");
+        (is_hash && (announces || request.kind() != RequestKind::Other)).then(|| Self::of(asker, false))
+    }
+
     /// Whether an announce that names no torrent is answered as none but a tracker answers.
     fn recognise_by_answer(
         asker: Direction,
@@ -137,7 +156,7 @@ impl HttpTracker {
     /// proved, so the direction is read no further.
     pub(super) fn gap(&mut self, gap: StreamGap, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) {
         let StreamGap { direction, .. } = gap;
-        self.flush(direction, lane, emitter);
+        self.flush(direction, Reason::Cut(None), lane, emitter);
         emitter.lose(gap, Protocol::HttpTracker, lane);
         self.lost[direction as usize] = true;
     }
@@ -157,7 +176,7 @@ impl HttpTracker {
             }
         }
         self.go_on(direction, lane, emitter);
-        self.flush(direction, lane, emitter);
+        self.flush(direction, Reason::Unfinished, lane, emitter);
     }
 
     fn frame(&mut self, direction: Direction, bytes: &[u8], closed: bool) -> Framing {
@@ -212,13 +231,19 @@ impl HttpTracker {
         emitter.emit(direction, taken, body);
     }
 
-    /// Makes one record of all that waits, though it is no whole message.
-    fn flush(&mut self, direction: Direction, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) {
+    /// Makes one record of all that waits, though it is no whole message, for `reason` or since the direction was lost.
+    fn flush(
+        &mut self,
+        direction: Direction,
+        reason: Reason,
+        lane: &mut StreamBuffer,
+        emitter: &mut Emitter<'_>,
+    ) {
         if lane.waiting().is_empty() {
             return;
         }
-        let unfinished = Body::Unreadable(Protocol::HttpTracker, Unreadable::Opaque(Reason::Unfinished));
-        let body = if self.lost[direction as usize] { DAMAGED } else { unfinished };
+        let part = Body::Unreadable(Protocol::HttpTracker, Unreadable::Opaque(reason));
+        let body = if self.lost[direction as usize] { DAMAGED } else { part };
         emitter.emit(direction, lane.take_all(), body);
     }
 }

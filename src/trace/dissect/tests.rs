@@ -105,6 +105,34 @@ fn records(opening: StreamOpening, steps: &[Step]) -> Vec<(Direction, &'static s
     seen.unwrap_or_default()
 }
 
+/// Captures with a snap length have the beginning of each packet alone. An announce that came as far as the hash of its
+/// torrent is a row; of another site's request nothing is shown.
+#[test]
+fn an_announce_of_which_the_rest_was_not_captured_is_a_row() {
+    let whole =
+        b"GET /x/announce?info_hash=%01%02%03%04aaaaaaaaaaaaaaaa&peer_id=-TR3000-bbbbbbbbbbbb&port=1 \
+        HTTP/1.1\r\nHost: t\r\n\r\n";
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 26\r\n\r\nd8:intervali60e5:peers0:e";
+    let steps = |asked: &[u8]| {
+        [Says(A, asked.to_vec()), Loses(A, 200), Says(B, answer[..50].to_vec()), Loses(B, 17), Closes]
+    };
+    let named = whole.len() - b"\r\n\r\n".len();
+    for end in [30, 60, 104, named - 9, named - 7, named - 3, named, named + 2] {
+        let found = records(StreamOpening::Syn, &steps(&whole[..end]));
+        let expected = [(A, "opaque", end as u64), (A, "gap", 200), (B, "opaque", 50), (B, "gap", 17)];
+        assert_eq!(found, expected, "{}", whole[..end].escape_ascii());
+        for record in play(&mut Dissector::new(), StreamOpening::Syn, &steps(&whole[..end]), usize::MAX) {
+            if record.body.message() == "opaque" {
+                let cut = matches!(record.body, Body::Unreadable(_, Unreadable::Opaque(Reason::Cut(None))));
+                assert!(cut, "{:?}", record.body);
+            }
+        }
+    }
+    for other in [&whole[..20], b"GET /?info_hash=x", b"GET /announce?q=1 HTTP/1.1\r\nHos", b"POST /x"] {
+        assert_eq!(records(StreamOpening::Syn, &steps(other)), [], "{}", other.escape_ascii());
+    }
+}
+
 fn handshake(peer: &[u8; 20]) -> Vec<u8> {
     let mut bytes = b"\x13BitTorrent protocol\0\0\0\0\0\x10\0\x04".to_vec();
     bytes.extend([0xaa; 20]);

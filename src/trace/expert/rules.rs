@@ -101,7 +101,7 @@ rules! {
     BEP6_REJECT_UNREQUESTED: "bep6.reject-unrequested" Warn "BEP 6" "Reject Request" "a reject is about a block that was not asked for";
     BEP9_WRONG_HASH: "bep9.wrong-hash" Error "BEP 9" "metadata" "metadata came whole and does not have the info hash";
     BEP9_WRONG_SIZE: "bep9.wrong-size" Warn "BEP 9" "data" "a piece of metadata has a wrong length, or another total than announced";
-    CAPTURE_CUT: "capture.cut" Note "bittrace" "" "a datagram of which only the beginning was captured";
+    CAPTURE_CUT: "capture.cut" Note "bittrace" "" "only the beginning of a datagram or of an HTTP message was captured";
     CAPTURE_DAMAGED: "capture.damaged" Warn "bittrace" "" "a message should begin here, and these bytes are none";
     CAPTURE_FRAGMENT: "capture.fragment" Note "bittrace" "" "a part of a message of which the capture lost the rest";
     CAPTURE_GAP: "capture.gap" Warn "bittrace" "" "the capture lost bytes of the stream";

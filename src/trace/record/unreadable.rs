@@ -34,8 +34,9 @@ pub enum Reason {
     Damaged,
     /// They are a datagram of their protocol that cannot be decoded: where, and what was wanted there.
     Malformed(DecodeError),
-    /// They are the beginning of a datagram whose rest was not captured: how many bytes it had.
-    Cut(u64),
+    /// They are the beginning of a datagram or an HTTP message whose rest was not captured: how many bytes it had, where
+    /// that is known.
+    Cut(Option<u64>),
     /// An HTTP message on a tracker's connection that is no tracker message.
     OrdinaryHttp,
     /// The end of a stream whose last message never came whole.
@@ -104,7 +105,7 @@ impl Unreadable {
                 fields.push(derived("fault_at", Value::Unsigned(fault.offset as u64)));
                 fields.push(derived("wanted", Value::Text(fault.wanted.to_owned())));
             }
-            Reason::Cut(total) => fields.push(derived("total", Value::Unsigned(*total))),
+            Reason::Cut(Some(total)) => fields.push(derived("total", Value::Unsigned(*total))),
             _ => {}
         }
         let Reason::Fragment(fragment) = reason else { return };
@@ -141,9 +142,10 @@ fn describe_opaque(reason: Reason, length: u64) -> String {
         Reason::Malformed(fault) => {
             format!("{bytes}, malformed: {}", wanted_at(fault.offset, fault.wanted))
         }
-        Reason::Cut(total) => {
+        Reason::Cut(Some(total)) => {
             format!("the first {length} of {}, the rest was not captured", counted(total, "byte"))
         }
+        Reason::Cut(None) => format!("the first {bytes} of a message, the rest was not captured"),
         Reason::OrdinaryHttp => format!("{bytes} of ordinary HTTP, no tracker message"),
         Reason::Unfinished => format!("{bytes} of a message that never came whole"),
     }

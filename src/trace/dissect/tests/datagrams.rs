@@ -175,7 +175,7 @@ fn the_beginning_of_a_datagram_is_a_row_where_its_protocol_is_known() {
     let mut said = Vec::new();
     let mut out = |dissected| {
         if let Dissected::Record(record) = dissected {
-            let Body::Unreadable(protocol, Unreadable::Opaque(Reason::Cut(total))) = record.body else {
+            let Body::Unreadable(protocol, Unreadable::Opaque(Reason::Cut(Some(total)))) = record.body else {
                 panic!("not cut: {:?}", record.body)
             };
             said.push((protocol.name(), record.bytes.len(), total));
