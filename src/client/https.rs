@@ -5,15 +5,33 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, Response};
 
+/// Where a redirect may lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RedirectPolicy {
+    /// To any place.
+    Anywhere,
+    /// To places over https alone: what is told must not be read on the way.
+    HttpsOnly,
+}
+
 /// A client that follows redirects, and takes so long at most for a whole answer.
-pub(crate) fn client(limit: Duration) -> reqwest::Result<Client> {
+pub(crate) fn client(limit: Duration, redirects: RedirectPolicy) -> reqwest::Result<Client> {
     // An application that has chosen another provider keeps it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .user_agent(concat!("bittrace/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(limit)
         .timeout(limit)
-        .redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS))
+        .redirect(reqwest::redirect::Policy::custom(move |attempt| {
+            if attempt.previous().len() > MAX_REDIRECTS {
+                attempt.error(format!("more than {MAX_REDIRECTS} redirects"))
+            } else if redirects == RedirectPolicy::HttpsOnly && attempt.url().scheme() != "https" {
+                let place = attempt.url().clone();
+                attempt.error(format!("it redirects from https to {place}, which is not encrypted"))
+            } else {
+                attempt.follow()
+            }
+        }))
         .build()
 }
 

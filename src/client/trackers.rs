@@ -61,7 +61,7 @@ impl Network {
     /// Fetches the answer of a tracker over https. Nothing is recorded: no clear bytes are seen.
     pub(crate) async fn fetch(self, stream: SessionStreamId, url: String, limit: Duration) {
         let fetched = async {
-            let client = https::client(limit)?;
+            let client = https::client(limit, https::RedirectPolicy::HttpsOnly)?;
             let answer = client.get(&url).send().await?;
             https::body(answer, MAX_BODY as u64).await
         };

@@ -1,7 +1,8 @@
 //! Tells trackers what happens, and asks them for peers (BEP 3, 7, 12, 15, 23, 31, 41).
 //!
-//! A tracker is in one of the tiers of BEP 12. A round asks them one after the other until one answers;
-//! completion and goodbye are told to every tracker that knows us.
+//! A tracker is in one of the tiers of BEP 12. A round asks them in that order until one answers. A tracker that is silent
+//! does not hold up the next, which is asked after some seconds; where there are many, several are asked at once.
+//! Completion and goodbye are told to every tracker that knows us.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -35,6 +36,10 @@ pub(super) struct Announcer {
     attempts: BTreeMap<SessionStreamId, Attempt>,
     /// The trackers still to be asked in this round.
     round: VecDeque<usize>,
+    /// How many of them are asked at once, and when the next are, should nobody have answered.
+    round_pace: (usize, Timestamp),
+    /// Whether no tracker has answered in this round.
+    is_unanswered: bool,
     /// How many rounds have ended.
     rounds: u32,
     /// When the next round begins, and when it may begin if peers are needed.
@@ -172,6 +177,8 @@ impl Announcer {
             tiers: numbers,
             attempts: BTreeMap::new(),
             round: VecDeque::new(),
+            round_pace: (1, now),
+            is_unanswered: false,
             rounds: 0,
             goodbye: false,
         }
@@ -244,7 +251,8 @@ impl Announcer {
         let links = idle.filter_map(Link::ends);
         let due = self.due.filter(|_| !self.is_asking());
         let due = due.map(|(regular, earliest)| if wants_peers { earliest } else { regular });
-        attempts.chain(links).chain(due).min()
+        let next = (!self.round.is_empty()).then_some(self.round_pace.1);
+        attempts.chain(links).chain(due).chain(next).min()
     }
 
     /// Does what is due.
@@ -285,6 +293,11 @@ impl Announcer {
             let all = self.tiers.iter().flatten().copied();
             let ready = all.filter(|&number| self.trackers[number].is_ready(step.now));
             self.round = ready.collect();
+            self.round_pace = (self.round.len().div_ceil(PATIENT_STEPS).min(AT_ONCE), step.now);
+            if self.round.len() <= IN_TURN {
+                self.round_pace.0 = 1;
+            }
+            self.is_unanswered = true;
             if self.round.is_empty() {
                 self.end_round_empty(step.now);
             }
@@ -292,16 +305,30 @@ impl Announcer {
         self.go_on(step);
     }
 
-    /// Asks the next tracker of the round, unless one is being asked.
+    /// Asks the next trackers of the round, when those that were asked have failed or had their time.
     fn go_on(&mut self, step: &mut AnnouncerContext<'_>) {
-        while !self.goodbye && self.attempts.is_empty() {
-            let Some(number) = self.round.pop_front() else { return };
-            let event = (!self.trackers[number].knows_us).then_some(tracker::Event::Started);
-            self.begin(number, event, step);
-            if self.attempts.is_empty() && self.round.is_empty() {
-                self.end_round_empty(step.now);
-            }
+        let (at_once, next) = self.round_pace;
+        let had_their_time = step.now >= next;
+        if had_their_time && !self.round.is_empty() {
+            self.round_pace.1 = step.now + SILENCE;
         }
+        let mut free = if had_their_time { at_once } else { at_once.saturating_sub(self.asked()) };
+        while !self.goodbye && free > 0 {
+            let Some(number) = self.round.pop_front() else { return };
+            if self.attempts.values().any(|attempt| attempt.tracker == number) {
+                continue;
+            }
+            let event = (!self.trackers[number].knows_us).then_some(tracker::Event::Started);
+            let asked = self.asked();
+            self.begin(number, event, step);
+            free -= usize::from(self.asked() > asked);
+            self.end_round_if_over(step.now);
+        }
+    }
+
+    /// How many trackers are being asked for peers.
+    fn asked(&self) -> usize {
+        self.attempts.values().filter(|attempt| is_regular(attempt.event)).count()
     }
 
     fn begin(&mut self, number: usize, event: Option<tracker::Event>, step: &mut AnnouncerContext<'_>) {
@@ -461,7 +488,7 @@ impl Announcer {
                 tier.insert(0, number);
             }
             self.round.clear();
-            if is_regular(attempt.event) {
+            if is_regular(attempt.event) && std::mem::take(&mut self.is_unanswered) {
                 self.rounds += 1;
             }
         }
@@ -492,14 +519,23 @@ impl Announcer {
         let again = wait.filter(|_| !self.goodbye);
         let url = tracker.url.clone();
         step.outputs.push_back(Output::Event(Event::TrackerFailed { url, reason, again }));
-        if !self.goodbye && self.round.is_empty() && self.due.is_none() && is_regular(attempt.event) {
-            self.end_round_empty(step.now);
+        if is_regular(attempt.event) {
+            self.end_round_if_over(step.now);
+        }
+    }
+
+    /// Ends the round when all of its trackers have failed.
+    fn end_round_if_over(&mut self, now: Timestamp) {
+        let over = self.is_unanswered && self.round.is_empty() && self.asked() == 0;
+        if over && !self.goodbye && self.due.is_none() {
+            self.end_round_empty(now);
         }
     }
 
     /// A round in which no tracker answered is over.
     fn end_round_empty(&mut self, now: Timestamp) {
         self.rounds += 1;
+        self.is_unanswered = false;
         let trackers = self.trackers.iter().filter(|tracker| !tracker.never);
         let next = trackers.map(|tracker| tracker.not_before.unwrap_or(now)).min();
         self.due = next.map(|at| (at, at));
@@ -561,6 +597,17 @@ const fn is_regular(event: Option<tracker::Event>) -> bool {
 
 /// Nobody needs more, and a torrent file may hold millions.
 const MAX_TRACKERS: usize = 200;
+
+/// How long a tracker may be silent before the next ones are asked too: BEP 15 waits so long before it asks again.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// Up to so many trackers are asked one after the other, as BEP 12 has it; of more, a third at once, so that 15 seconds pass
+/// twice at the most before all are asked.
+const IN_TURN: usize = 5;
+const PATIENT_STEPS: usize = 3;
+
+/// How many trackers are asked at once.
+const AT_ONCE: usize = 16;
 
 /// Seconds between announces where the tracker does not say: half an hour, as trackers say as a rule.
 const USUAL_INTERVAL: u64 = 1800;

@@ -1,4 +1,4 @@
-//! An announce over HTTP: the request in the profile's style, the answer framed and read, simple redirects followed.
+//! An announce over HTTP: the request in the profile's style, the answer framed and read, redirects followed.
 
 use bytes::Bytes;
 
@@ -77,6 +77,16 @@ impl HttpStage {
             }
         };
         match Response::decode(&self.answer[..length]) {
+            // 100 Continue comes before the answer proper (RFC 9110, section 15.2).
+            Ok(response) if (100..200).contains(&response.status) && length < self.answer.len() => {
+                self.answer.drain(..length);
+                let input = closed.map_or(TrackerInput::Received(Bytes::new()), TrackerInput::Closed);
+                self.handle(stream, input, tracker, step)
+            }
+            Ok(response) if (100..200).contains(&response.status) && closed.is_none() => {
+                self.answer.clear();
+                AttemptOutcome::Pending
+            }
             Ok(response) => self.read(&response),
             Err(error) => AttemptOutcome::failed(format!("the answer is no HTTP: {error}")),
         }
@@ -100,13 +110,9 @@ impl HttpStage {
         let complaint =
             |what: &str| AttemptOutcome::failed(format!("the tracker redirects to {location:?}{what}"));
         if self.redirects >= MAX_REDIRECTS {
-            return complaint(": the fourth redirect in a row");
+            return complaint(&format!(" after {MAX_REDIRECTS} redirects"));
         }
-        let absolute = match location.starts_with('/') && !location.starts_with("//") {
-            true => format!("http://{}{location}", self.place.host()),
-            false => location.clone(),
-        };
-        match TrackerUrl::parse(&absolute) {
+        match self.place.redirect(&location) {
             Some(place @ (TrackerUrl::Http { .. } | TrackerUrl::Https { .. })) => AttemptOutcome::Elsewhere {
                 whole_target: place.target().contains("info_hash="),
                 place,
@@ -128,7 +134,8 @@ pub(super) fn fetch(
     let request = request(tracker, place, whole_target, event, step);
     // The target stands between the first two spaces.
     let target = request.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
-    let url = format!("https://{}{}", place.host(), String::from_utf8_lossy(target));
+    let user = place.user().map_or(String::new(), |user| format!("{user}@"));
+    let url = format!("https://{user}{}{}", place.host(), String::from_utf8_lossy(target));
     let stream = step.streams.next();
     step.outputs.push_back(Output::Event(Event::Announcing { url: tracker.url.clone(), request }));
     step.outputs.push_back(Output::Open(stream, Endpoint::HttpsTracker(url)));
@@ -172,7 +179,12 @@ fn request(
     announce.trackerid.clone_from(&tracker.tracker_id);
     let mut style = profile.style.clone();
     style.path = place.target().as_bytes().to_vec();
-    let bytes = style.encode_announce(&announce, &place.host());
+    let mut bytes = style.encode_announce(&announce, &place.host());
+    if let Some(credentials) = place.credentials() {
+        // Behind the last header stands an empty line.
+        bytes.truncate(bytes.len() - 2);
+        bytes.extend_from_slice(format!("Authorization: {credentials}\r\n\r\n").as_bytes());
+    }
     if !whole_target {
         return bytes.into();
     }
@@ -198,4 +210,5 @@ pub(super) fn reason(closing: &CloseReason) -> String {
 /// An answer with 5,000 peers as dictionaries has less than 1 MiB.
 const MAX_ANSWER: usize = 2 * 1024 * 1024;
 
-const MAX_REDIRECTS: u8 = 3;
+/// As many as browsers and curl's users allow, and as reqwest does for trackers over https.
+const MAX_REDIRECTS: u8 = 10;

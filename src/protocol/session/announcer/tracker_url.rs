@@ -1,11 +1,30 @@
 //! Where a tracker is, read off its announce URL.
 
+use base64::Engine;
+
+use crate::tracker::http::percent_decode;
+
 /// A tracker's place. Targets hold no byte that could end a request line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TrackerUrl {
-    Http { host: String, port: u16, target: String },
-    Https { host: String, port: u16, target: String },
-    Udp { host: String, port: u16, target: String },
+    /// `user` is what stands before the host: a name, and a password behind a colon.
+    Http {
+        host: String,
+        port: u16,
+        target: String,
+        user: Option<String>,
+    },
+    Https {
+        host: String,
+        port: u16,
+        target: String,
+        user: Option<String>,
+    },
+    Udp {
+        host: String,
+        port: u16,
+        target: String,
+    },
 }
 
 impl TrackerUrl {
@@ -15,7 +34,10 @@ impl TrackerUrl {
         let rest = rest.split('#').next().unwrap_or_default();
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
-        let authority = authority.rsplit('@').next().unwrap_or_default();
+        let (user, authority) = match authority.rsplit_once('@') {
+            Some((user, authority)) => (Some(user), authority),
+            None => (None, authority),
+        };
         let (host, port) = match authority.strip_prefix('[') {
             Some(literal) => {
                 let (host, after) = literal.split_once(']')?;
@@ -40,12 +62,49 @@ impl TrackerUrl {
         if scheme != "udp" && !target.starts_with('/') {
             target.insert(0, '/');
         }
+        let user = user.map(plain);
         match scheme.as_str() {
-            "http" => Some(Self::Http { host, port, target }),
-            "https" => Some(Self::Https { host, port, target }),
+            "http" => Some(Self::Http { host, port, target, user }),
+            "https" => Some(Self::Https { host, port, target, user }),
             "udp" => Some(Self::Udp { host, port, target }),
             _ => None,
         }
+    }
+
+    /// The place that a redirect from here names: a URL, or a reference that counts from here (RFC 3986, section 5.2).
+    /// Credentials are kept while the host is the same.
+    pub(super) fn redirect(&self, location: &str) -> Option<Self> {
+        let scheme = match self {
+            Self::Http { .. } => "http",
+            Self::Https { .. } => "https",
+            Self::Udp { .. } => return None,
+        };
+        let here = url::Url::parse(&format!("{scheme}://{}{}", self.host(), self.target())).ok()?;
+        let mut place = Self::parse(here.join(location.trim()).ok()?.as_str())?;
+        if place.host() == self.host()
+            && let Self::Http { user, .. } | Self::Https { user, .. } = &mut place
+            && user.is_none()
+        {
+            *user = self.user().map(str::to_owned);
+        }
+        Some(place)
+    }
+
+    /// What stands before the host.
+    pub(super) fn user(&self) -> Option<&str> {
+        match self {
+            Self::Http { user, .. } | Self::Https { user, .. } => user.as_deref(),
+            Self::Udp { .. } => None,
+        }
+    }
+
+    /// What the Authorization header says: name and password in the Basic scheme (RFC 7617).
+    pub(super) fn credentials(&self) -> Option<String> {
+        let user = self.user()?;
+        let (name, password) = user.split_once(':').unwrap_or((user, ""));
+        let [name, password] = [name, password].map(|part| percent_decode(part.as_bytes()));
+        let both = [&name[..], b":", &password].concat();
+        Some(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(both)))
     }
 
     /// What stands in the Host header: the host, and the port where it is not the usual one.
@@ -83,7 +142,7 @@ mod tests {
     use super::*;
 
     fn http(host: &str, port: u16, target: &str) -> Option<TrackerUrl> {
-        Some(TrackerUrl::Http { host: host.into(), port, target: target.into() })
+        Some(TrackerUrl::Http { host: host.into(), port, target: target.into(), user: None })
     }
 
     #[test]
@@ -96,6 +155,47 @@ mod tests {
         assert_eq!(TrackerUrl::parse("udp://t.test:1337"), Some(udp));
         let https = TrackerUrl::parse("https://t.test/x").unwrap();
         assert_eq!((https.host().as_str(), https.target()), ("t.test", "/x"));
+    }
+
+    #[test]
+    fn credentials_are_told_in_a_header() {
+        for (url, told) in [
+            ("http://Aladdin:open%20sesame@t.test/", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+            ("https://a@b@t.test:1/", "Basic YUBiOg=="),
+        ] {
+            let place = TrackerUrl::parse(url).unwrap();
+            assert_eq!(place.credentials().as_deref(), Some(told), "{url}");
+            assert!(place.host().starts_with("t.test"), "{url}");
+        }
+        let place = TrackerUrl::parse("http://u:p@t.test/a").unwrap();
+        assert_eq!(place.redirect("b").unwrap().credentials().as_deref(), Some("Basic dTpw"));
+        assert_eq!(place.redirect("http://other.test/b").unwrap().credentials(), None);
+        assert_eq!(
+            place.redirect("//v:q@other.test/b").unwrap().credentials().as_deref(),
+            Some("Basic djpx")
+        );
+    }
+
+    #[test]
+    fn redirects_count_from_where_they_stand() {
+        let place = TrackerUrl::parse("http://t.test:6969/a/announce?k=%20x&info_hash=%aB").unwrap();
+        for (location, host, target) in [
+            ("x", "t.test:6969", "/a/x"),
+            ("x?info_hash=%aB%cd", "t.test:6969", "/a/x?info_hash=%aB%cd"),
+            ("?x", "t.test:6969", "/a/announce?x"),
+            ("/x", "t.test:6969", "/x"),
+            ("../x", "t.test:6969", "/x"),
+            ("//other.test/x", "other.test", "/x"),
+            ("//other.test:81?x", "other.test:81", "/?x"),
+            ("HTTP://other.test/x#y", "other.test", "/x"),
+            (" http://t.test/announce ", "t.test", "/announce"),
+        ] {
+            let there = place.redirect(location).unwrap();
+            assert_eq!((there.host().as_str(), there.target()), (host, target), "{location}");
+        }
+        for location in ["ftp://t.test/", "http://", "//", "http://[/"] {
+            assert_eq!(place.redirect(location), None, "{location}");
+        }
     }
 
     #[test]

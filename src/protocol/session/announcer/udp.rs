@@ -44,11 +44,15 @@ pub(super) struct UdpStage {
     announces: bool,
     /// How often it was sent again.
     again: u32,
+    /// Whether the connection id is of this attempt, not of an earlier one.
+    has_own_id: bool,
+    /// Whether a new connection id was asked for since the tracker refused the announce.
+    renewed: bool,
 }
 
 impl UdpStage {
     pub(super) const fn new() -> Self {
-        Self { transaction_id: 0, announces: false, again: 0 }
+        Self { transaction_id: 0, announces: false, again: 0, has_own_id: false, renewed: false }
     }
 
     /// Takes what happened; with the time to wait until, where that changed.
@@ -78,6 +82,7 @@ impl UdpStage {
                 match packet {
                     Packet::ConnectResponse { connection_id, .. } if !self.announces => {
                         link.connection = Some((connection_id, step.now));
+                        self.has_own_id = true;
                         self.again = 0;
                         (AttemptOutcome::Pending, Some(self.send(event, tracker, step)))
                     }
@@ -97,8 +102,15 @@ impl UdpStage {
                         (AttemptOutcome::Answered(Box::new(reply)), None)
                     }
                     Packet::Error { message, .. } => {
-                        // A stale connection id is refused too: the next try asks for a new one.
                         link.connection = None;
+                        // A connection id that the tracker has forgotten is refused too: opentracker says "Connection ID
+                        // missmatch.", others have other words.
+                        let about_id = message.to_ascii_lowercase().starts_with(b"connection id");
+                        let may_be_old = self.announces && (about_id || !self.has_own_id);
+                        if may_be_old && !std::mem::replace(&mut self.renewed, true) {
+                            self.again = 0;
+                            return (AttemptOutcome::Pending, Some(self.send(event, tracker, step)));
+                        }
                         (AttemptOutcome::failed(String::from_utf8_lossy(&message).into_owned()), None)
                     }
                     _ => (AttemptOutcome::Pending, None),

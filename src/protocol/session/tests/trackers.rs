@@ -70,7 +70,7 @@ fn an_answer_in_chunks_or_until_the_end_is_read() {
 }
 
 #[test]
-fn a_redirect_is_followed_three_times() {
+fn redirects_are_followed() {
     let mut stage = stage(&[&["http://t.test/announce"]]);
     stage.said();
     stage.opened(0, "10.0.0.9:80");
@@ -86,16 +86,59 @@ fn a_redirect_is_followed_three_times() {
     // A place with the whole query in it is asked for as it stands.
     let said = stage.opened(4, "10.0.0.8:8080");
     assert!(said[0].starts_with("send 4 GET /b?info_hash=x&port=1 HTTP/1.1\\r\\n"), "{said:?}");
-    stage.receive(4, &to("/c"));
-    stage.opened(6, "10.0.0.8:8080");
-    let said = stage.receive(6, &to("/d"));
+    // Up to ten redirects in a row are followed, relative ones too.
+    for number in 2..10 {
+        let stream = 2 * number;
+        let said = stage.receive(stream, &to(["c", "?d", "//u.test:8080/e"][number as usize % 3]));
+        let open = format!("open {} http u.test 8080", stream + 2);
+        assert_said(said, lines![format!("close {stream}"), open]);
+        stage.opened(stream + 2, "10.0.0.8:8080");
+    }
     assert_said(
-        said,
+        stage.receive(20, &to("f")),
         lines![
-            "close 6",
-            "tracker failed: the tracker redirects to \"/d\": the fourth redirect in a row; again Some(30s)"
+            "close 20",
+            "tracker failed: the tracker redirects to \"f\" after 10 redirects; again Some(30s)"
         ],
     );
+}
+
+#[test]
+fn an_answer_may_be_announced_by_100_continue() {
+    let bare = b"HTTP/1.1 100 Continue\r\n\r\n".as_slice();
+    for first in [&[bare, b""][..], &[bare, bare], &[b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", b""]]
+    {
+        let first = first.concat();
+        for cut in [0, 10, first.len()] {
+            let mut stage = stage(&[&["http://t.test/announce"]]);
+            stage.said();
+            stage.opened(0, "10.0.0.9:80");
+            let (start, end) = first.split_at(cut);
+            assert_said(stage.receive(0, start), &[]);
+            let said = stage.receive(0, &[end, &answer(b"")].concat());
+            assert_said(said, lines!["close 0", "announced, 0 peers"]);
+        }
+    }
+    // Nothing but that is no answer.
+    let mut stage = stage(&[&["http://t.test/announce"]]);
+    stage.said();
+    stage.opened(0, "10.0.0.9:80");
+    assert_said(stage.receive(0, bare), &[]);
+    assert_said(
+        stage.closed(0, CloseReason::ByRemote),
+        lines!["tracker failed: the connection was closed without an answer; again Some(30s)"],
+    );
+}
+
+#[test]
+fn a_name_and_a_password_in_the_url_are_told_to_the_tracker() {
+    let mut stage = stage(&[&["http://user:p%40ss@t.test/announce"]]);
+    assert_said(stage.said(), lines!["open 0 http t.test 80"]);
+    let said = stage.opened(0, "10.0.0.9:80");
+    assert!(said[0].contains("\\r\\nHost: t.test\\r\\n"), "{said:?}");
+    assert!(said[0].ends_with("\\r\\nAuthorization: Basic dXNlcjpwQHNz\\r\\n\\r\\n"), "{said:?}");
+    let mut stage = self::stage(&[&["https://user:p%40ss@t.test/announce"]]);
+    assert!(stage.said()[0].starts_with("open 0 https://user:p%40ss@t.test/announce?info_hash="));
 }
 
 #[test]
@@ -140,6 +183,61 @@ fn tiers_are_asked_in_turn_and_one_that_answers_comes_first() {
     // The tracker that answered is asked first from then on.
     assert_ne!(host(&first), host(&second));
     assert_eq!(host(&again), host(&second));
+}
+
+/// The hosts that are asked, in their order.
+fn hosts(lines: &[String]) -> Vec<&str> {
+    lines
+        .iter()
+        .filter(|line| line.starts_with("open "))
+        .map(|line| line.split(' ').nth(3).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_silent_tracker_does_not_hold_up_the_next() {
+    let mut stage = stage(&[&["udp://a.test:1"], &["http://b.test/"], &["http://c.test/"]]);
+    assert_eq!(hosts(&stage.said()), ["a.test"]);
+    stage.opened(0, "10.0.0.9:1");
+    assert_eq!(hosts(&stage.wait(14.9)), [""; 0]);
+    assert_eq!(hosts(&stage.wait(0.1)), ["b.test"]);
+    stage.opened(2, "10.0.0.8:80");
+    assert_said(stage.receive(2, &answer(b"")), lines!["close 2", "announced, 0 peers"]);
+    // One has answered: the others are not asked.
+    assert_eq!(hosts(&stage.wait(60.0)), [""; 0]);
+    assert_eq!(hosts(&stage.wait(1740.0)), ["a.test"]);
+}
+
+#[test]
+fn of_many_silent_trackers_several_are_asked_at_once() {
+    let urls: Vec<String> = (0..11).map(|number| format!("udp://{number}.test:1")).collect();
+    let tiers: Vec<Vec<&str>> = urls.iter().map(|url| vec![url.as_str()]).collect();
+    let tiers: Vec<&[&str]> = tiers.iter().map(Vec::as_slice).collect();
+    let torrent = torrent(40_000, 32_768, &tiers, "");
+    let mut stage = Stage::new(Config { rounds: Some(1), ..config() }, torrent, &[]);
+    let mut asked: Vec<String> = Vec::new();
+    for (seconds, all) in [(0.0, 4), (15.0, 8), (15.0, 11), (15.0, 11)] {
+        let said = if seconds == 0.0 { stage.said() } else { stage.wait(seconds) };
+        asked.extend(hosts(&said).into_iter().map(str::to_owned));
+        assert_eq!(asked.len(), all, "{asked:?}");
+        for stream in 0..11 {
+            if said.contains(&format!("open {} udp {stream}.test 1", 2 * stream)) {
+                stage.opened(2 * stream, "10.0.0.9:1");
+            }
+        }
+    }
+    // Each in its order, and once.
+    assert_eq!(asked, (0..11).map(|number| format!("{number}.test")).collect::<Vec<_>>());
+    // Two fail; the last that is asked answers, and ends the only round.
+    stage.closed(0, CloseReason::Refused);
+    stage.closed(2, CloseReason::Refused);
+    assert!(!stage.over);
+    stage.closed(20, CloseReason::Refused);
+    for stream in (4..20).step_by(2) {
+        assert!(!stage.over, "{stream} is still asked");
+        stage.closed(stream, CloseReason::Refused);
+    }
+    assert!(stage.over);
 }
 
 #[test]
@@ -234,6 +332,24 @@ fn a_new_announce_within_a_minute_uses_the_same_connection() {
     let said = stage.hear(Input::Stop);
     assert!(said[0].starts_with("send 0 07 07 07 07 07 07 07 07 00 00 00 01 "), "{said:?}");
     assert!(said[0].contains(" 00 00 00 03 00 00 00 00 01 23 ab cd"), "stopped: {said:?}");
+}
+
+#[test]
+fn a_connection_id_that_the_tracker_has_forgotten_is_renewed_at_once() {
+    let mut stage = stage(&[&["udp://t.test:1337"]]);
+    stage.said();
+    let said = stage.opened(0, "10.0.0.9:1337");
+    let mut said = stage.receive(0, &[&numbers(&[0])[..], &transaction(&said[0]), &[7; 8]].concat());
+    let refusal = |said: &[String]| {
+        [&numbers(&[3])[..], &transaction(&said[0]), b"Connection ID missmatch.\0"].concat()
+    };
+    said = stage.receive(0, &refusal(&said));
+    assert!(said[0].starts_with("send 0 00 00 04 17 27 10 19 80 00 00 00 00 "), "{said:?}");
+    said = stage.receive(0, &[&numbers(&[0])[..], &transaction(&said[0]), &[8; 8]].concat());
+    assert!(said[0].starts_with("send 0 08 08 08 08 08 08 08 08 00 00 00 01 "), "{said:?}");
+    // Once is enough.
+    let said = stage.receive(0, &refusal(&said));
+    assert!(said[1].starts_with("tracker failed: Connection ID missmatch."), "{said:?}");
 }
 
 #[test]
