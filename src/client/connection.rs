@@ -1,7 +1,7 @@
 //! One connection: bytes from a socket to the session and back, each past the recording.
 
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, UdpSocket};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -85,6 +85,11 @@ impl Network {
         };
         // The system has chosen our end by now, and said SYN, unless there is no way there.
         let local = socket.local_addr().ok().and_then(|local| local.as_socket());
+        // Windows tells the port by now, but not the address.
+        let local = local.map(|local| match local.ip().is_unspecified() {
+            true => SocketAddr::new(address_towards(remote).unwrap_or(local.ip()), local.port()),
+            false => local,
+        });
         if let Err(error) = connecting
             && error.kind() != io::ErrorKind::ConnectionRefused
         {
@@ -257,6 +262,15 @@ async fn write_all(
     Ok(())
 }
 
+/// The address from which this host sends to a remote. Nothing is sent to find out.
+fn address_towards(remote: SocketAddr) -> io::Result<IpAddr> {
+    let any: IpAddr =
+        if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(remote)?;
+    Ok(socket.local_addr()?.ip())
+}
+
 const MOST_AT_ONCE: usize = 64;
 /// How long what was said last may take to leave.
 const LINGER: Duration = Duration::from_secs(3);
@@ -264,6 +278,12 @@ const LINGER: Duration = Duration::from_secs(3);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_way_to_this_host_begins_at_this_host() {
+        let remote = SocketAddr::from((Ipv4Addr::LOCALHOST, 6881));
+        assert_eq!(address_towards(remote).unwrap(), remote.ip());
+    }
 
     #[test]
     fn a_far_end_that_does_not_read_is_left_all_the_same() {
