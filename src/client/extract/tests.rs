@@ -97,7 +97,8 @@ fn below(folder: &Path) -> BTreeSet<String> {
             if path.is_dir() {
                 folders.push(path);
             } else {
-                found.insert(path.strip_prefix(folder).unwrap().to_string_lossy().into_owned());
+                let path = path.strip_prefix(folder).unwrap().to_string_lossy();
+                found.insert(path.replace(std::path::MAIN_SEPARATOR, "/"));
             }
         }
     }

@@ -1,4 +1,4 @@
-/* As in TargetConditionals.h: for checks without Apple's SDK. */
+/* As in TargetConditionals.h: for checks without the C library of the target. */
 #include <stddef.h>
 int memcmp(const void *, const void *, size_t);
 void *memcpy(void *, const void *, size_t);
