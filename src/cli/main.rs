@@ -10,11 +10,14 @@ mod os;
 mod print;
 mod query;
 
+use std::any::TypeId;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use clap::{CommandFactory, Parser};
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use clap::{CommandFactory, FromArgMatches};
 
 use args::{Arguments, Command, Torrent};
 use commands::{analyze, diff, download, extract, profile, replay, torrent};
@@ -45,7 +48,8 @@ impl From<Exit> for ExitCode {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let matches = with_checked_paths(Arguments::command()).try_get_matches();
+    let arguments = match matches.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help goes to standard output, usage errors to standard error; either may be closed.
@@ -63,6 +67,16 @@ fn main() -> ExitCode {
             Exit::CouldNotTell.into()
         }
     }
+}
+
+/// Has every path among the arguments be that of a file or folder.
+fn with_checked_paths(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|argument| match argument.get_value_parser().type_id() == TypeId::of::<PathBuf>() {
+            true => argument.value_parser(PathBufValueParser::new().try_map(os::check_path)),
+            false => argument,
+        })
+        .mut_subcommands(with_checked_paths)
 }
 
 fn run(arguments: Arguments, mut output: Output) -> Result<Exit> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::Error;
-use crate::os::{Directory, FileAccess, PathFault};
+use crate::os::{Directory, FileAccess, PathFault, check_path};
 
 pub(crate) use crate::os::{PathEntry, Replace};
 
@@ -23,7 +23,7 @@ impl Folder {
     /// Opens the folder at `path`, and makes it where it is missing.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let wrong = |source| Error::File { action: "use the folder", path: path.to_owned(), source };
-        std::fs::create_dir_all(path).map_err(wrong)?;
+        check_path(path).and_then(|()| std::fs::create_dir_all(path)).map_err(wrong)?;
         let root = Directory::open(path).map_err(wrong)?;
         Ok(Self { root: Arc::new(root), path: path.to_owned() })
     }

@@ -7,7 +7,8 @@ use std::collections::{HashMap, HashSet};
 
 use bittrace_protocol::Metainfo;
 use bittrace_protocol::metainfo::Name;
-use sha1::{Digest, Sha1};
+
+use crate::names::{fold, numbered, safe_name};
 
 /// What is stored of one of a torrent's files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,9 +57,9 @@ impl Layout {
 struct Folders {
     /// What a folder within a folder came to be called, by what the torrent calls it.
     children: HashMap<(usize, Vec<u8>), (usize, String)>,
-    /// Names in a folder, in lower case: on many systems those that differ only in case are one.
+    /// Names in a folder, folded: on many systems names that differ only in case, or in how accents are written, are one.
     taken: HashSet<(usize, String)>,
-    /// The number to try next for a name in lower case, with so many suffixes, in a folder.
+    /// The number to try next for a folded name, with so many suffixes, in a folder.
     next: HashMap<(usize, String, usize), u32>,
     count: usize,
 }
@@ -97,15 +98,13 @@ impl Folders {
     fn choose(&mut self, within: usize, name: &Name, suffixes: &[&str]) -> String {
         let safe = safe_name(name);
         // All numbers before are taken, and are not tried again for each of many equal names.
-        let next = self.next.entry((within, safe.to_lowercase(), suffixes.len())).or_insert(1);
+        let next = self.next.entry((within, fold(&safe), suffixes.len())).or_insert(1);
         loop {
             let number = *next;
             *next += 1;
             let candidate = if number == 1 { safe.clone() } else { numbered(&safe, number) };
-            let keys: Vec<_> = suffixes
-                .iter()
-                .map(|suffix| (within, format!("{candidate}{suffix}").to_lowercase()))
-                .collect();
+            let keys: Vec<_> =
+                suffixes.iter().map(|suffix| (within, fold(&format!("{candidate}{suffix}")))).collect();
             if keys.iter().all(|key| !self.taken.contains(key)) {
                 self.taken.extend(keys);
                 return candidate;
@@ -114,86 +113,14 @@ impl Folders {
     }
 }
 
-/// A name that means a file in its folder, and nothing else, on every system.
-fn safe_name(name: &Name) -> String {
-    let text = String::from_utf8_lossy(&name.0);
-    let mut safe: String = text.chars().map(|c| if is_reserved(c) { '_' } else { c }).collect();
-    // Windows drops dots and spaces at the end; `.` and `..` are among these.
-    if safe.is_empty() || safe.ends_with(['.', ' ']) {
-        let length = safe.trim_end_matches(['.', ' ']).len();
-        let dropped = safe.len() - length;
-        safe.truncate(length);
-        safe.extend(std::iter::repeat_n('_', dropped.max(1)));
-    }
-    let stem = safe.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
-    if is_device(&stem) {
-        safe.insert(0, '_');
-    }
-    if safe.len() > MAX_NAME { shortened(&safe, &name.0) } else { safe }
-}
-
-fn is_reserved(c: char) -> bool {
-    c.is_control() || matches!(c, '/' | '\\' | '<' | '>' | ':' | '"' | '|' | '?' | '*')
-}
-
-/// Whether Windows takes the name for a device, whatever stands behind a dot.
-fn is_device(stem: &str) -> bool {
-    if matches!(stem, "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$") {
-        return true;
-    }
-    let number = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
-    number.is_some_and(|number| number.len() == 1 && number.as_bytes()[0].is_ascii_digit())
-}
-
-/// The beginning of a name, a part of the hash of the whole, and its ending.
-fn shortened(safe: &str, whole: &[u8]) -> String {
-    let digest = Sha1::digest(whole);
-    let mark = format!("~{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3]);
-    let (stem, ending) = split_ending(safe);
-    let room = MAX_NAME - mark.len() - ending.len();
-    format!("{}{mark}{ending}", cut(stem, room))
-}
-
-fn numbered(safe: &str, number: u32) -> String {
-    let (stem, ending) = split_ending(safe);
-    let mark = format!(" ({number})");
-    let room = MAX_NAME - mark.len() - ending.len();
-    format!("{}{mark}{ending}", cut(stem, room))
-}
-
-/// A name before and from its last dot, where what follows is short enough to be an ending.
-fn split_ending(name: &str) -> (&str, &str) {
-    match name.rfind('.') {
-        Some(dot) if dot > 0 && name.len() - dot <= MAX_ENDING => name.split_at(dot),
-        _ => (name, ""),
-    }
-}
-
-fn cut(text: &str, mut room: usize) -> &str {
-    if text.len() <= room {
-        return text;
-    }
-    while !text.is_char_boundary(room) {
-        room -= 1;
-    }
-    &text[..room]
-}
-
 /// What a file is called until all of it is verified.
 pub(crate) const PART_SUFFIX: &str = ".part";
-/// File systems allow 255 bytes; the rest is for [`PART_SUFFIX`] and what the state file is called.
-const MAX_NAME: usize = 220;
-const MAX_ENDING: usize = 16;
 /// Folders beyond this are left out: paths would become too long for other programs.
 const MAX_DEPTH: usize = 64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn safe(name: &[u8]) -> String {
-        safe_name(&Name(name.to_vec()))
-    }
 
     fn torrent(paths: &[&[&str]]) -> Metainfo {
         let mut info = b"d5:filesl".to_vec();
@@ -211,45 +138,6 @@ mod tests {
     fn placed(paths: &[&[&str]]) -> Vec<String> {
         let layout = Layout::new(&torrent(paths));
         layout.places.into_iter().map(|place| place.path.unwrap().join("/")).collect()
-    }
-
-    #[test]
-    fn names_lead_nowhere_else() {
-        let table: &[(&[u8], &str)] = &[
-            (b"", "_"),
-            (b".", "_"),
-            (b"..", "__"),
-            (b"...", "___"),
-            (b"../../etc/passwd", ".._.._etc_passwd"),
-            (b"/etc/passwd", "_etc_passwd"),
-            (b"..\\..\\x", ".._.._x"),
-            (b"C:\\x", "C__x"),
-            (b"a\0b", "a_b"),
-            (b"line\nfeed\x1b[2J", "line_feed_[2J"),
-            (b"what?.txt", "what_.txt"),
-            (b"dots..", "dots__"),
-            (b"space ", "space_"),
-            (b"CON", "_CON"),
-            (b"nul.txt", "_nul.txt"),
-            (b"com1", "_com1"),
-            (b"com10", "com10"),
-            (b"\xff\xfe", "\u{fffd}\u{fffd}"),
-            (b".hidden", ".hidden"),
-            ("Grüße.mp3".as_bytes(), "Grüße.mp3"),
-        ];
-        for (name, wanted) in table {
-            assert_eq!(safe(name), *wanted, "{}", name.escape_ascii());
-        }
-    }
-
-    #[test]
-    fn long_names_are_shortened_the_same_way_each_time() {
-        let long = format!("{}.mkv", "ä".repeat(300));
-        let other = format!("{}b.mkv", "ä".repeat(300));
-        let short = safe(long.as_bytes());
-        assert!(short.len() <= MAX_NAME && short.ends_with(".mkv"), "{short}");
-        assert_eq!(short, safe(long.as_bytes()));
-        assert_ne!(short, safe(other.as_bytes()));
     }
 
     #[test]
@@ -272,6 +160,30 @@ mod tests {
                 "top/d/x",
                 "top/D (2)/x",
                 "top/d/y"
+            ]
+        );
+    }
+
+    #[test]
+    fn names_that_some_system_takes_for_one_become_distinct() {
+        assert_eq!(
+            placed(&[
+                &["\u{e9}"],
+                &["e\u{301}"],
+                &["E\u{301}"],
+                &["\u{3c3}"],
+                &["\u{3c2}"],
+                &["\u{212a}"],
+                &["k"]
+            ]),
+            [
+                "top/\u{e9}",
+                "top/e\u{301} (2)",
+                "top/E\u{301} (3)",
+                "top/\u{3c3}",
+                "top/\u{3c2} (2)",
+                "top/\u{212a}",
+                "top/k (2)"
             ]
         );
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bittrace_protocol::Metainfo;
 use bytes::Bytes;
 
+use crate::os::check_path;
 use crate::{Error, https};
 
 /// A torrent file.
@@ -39,7 +40,7 @@ impl TorrentFile {
     /// As for [`load`](Self::load).
     pub fn read(path: &Path) -> Result<Self, Error> {
         let wrong = |source| Error::ReadTorrent { path: path.to_owned(), source };
-        let file = std::fs::File::open(path).map_err(wrong)?;
+        let file = check_path(path).and_then(|()| std::fs::File::open(path)).map_err(wrong)?;
         let mut bytes = Vec::new();
         file.take(MAX_TORRENT + 1).read_to_end(&mut bytes).map_err(wrong)?;
         let name = path.display().to_string();

@@ -1,12 +1,13 @@
 //! Windows: a started process is put in a job object before it runs, and the job ends all that are in it.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anstyle_query::windows::enable_ansi_colors;
+use bittrace_client::{WindowsPathFault, windows_path_fault};
 use process_wrap::tokio::{ChildWrapper, CommandWrap, JobObject, KillOnDrop};
 use tokio::process::Command;
 
@@ -69,6 +70,14 @@ fn kill(job: &Mutex<Box<dyn ChildWrapper>>) {
 
 fn lock(job: &Mutex<Box<dyn ChildWrapper>>) -> MutexGuard<'_, Box<dyn ChildWrapper>> {
     job.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether an argument is the path of a file or folder, not of a device such as `CON`, which would wait for keys.
+pub(crate) fn check_path(path: PathBuf) -> Result<PathBuf, WindowsPathFault> {
+    match windows_path_fault(&path.to_string_lossy()) {
+        Some(fault) => Err(fault),
+        None => Ok(path),
+    }
 }
 
 /// Whether both paths lead to one file, through whatever links.

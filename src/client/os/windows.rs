@@ -14,6 +14,8 @@ use same_file::Handle;
 use socket2::Socket;
 use tempfile::TempPath;
 
+use crate::names::windows_path_fault;
+
 use super::{FileAccess, PathEntry, PathFault, Replace};
 
 /// An open folder.
@@ -140,8 +142,17 @@ fn is_link(metadata: &Metadata) -> bool {
     metadata.file_attributes() & FILE_ATTRIBUTE_REPARSE_POINT != 0
 }
 
+/// Whether a path that a user named may be opened: not that of a device, from which reading may never end.
+pub(crate) fn check_path(path: &Path) -> io::Result<()> {
+    match windows_path_fault(&path.to_string_lossy()) {
+        Some(fault) => Err(io::Error::new(io::ErrorKind::InvalidInput, fault)),
+        None => Ok(()),
+    }
+}
+
 /// Makes the file of a recording, or empties it.
 pub(crate) fn create_recording(path: &Path) -> io::Result<File> {
+    check_path(path)?;
     // It is not emptied before it is known to be a file.
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
     if !file.metadata()?.is_file() {

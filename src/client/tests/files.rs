@@ -164,6 +164,82 @@ fn paths_that_lead_out_stay_below() {
 }
 
 #[test]
+fn names_that_mean_something_else_on_some_system_stay_below() {
+    let names = [
+        ("CON", "_CON"),
+        ("con.txt", "_con.txt"),
+        ("PRN", "_PRN"),
+        ("AUX.c", "_AUX.c"),
+        ("NUL", "_NUL"),
+        ("nul.tar.gz", "_nul.tar.gz"),
+        ("aux .h", "_aux .h"),
+        ("COM1", "_COM1"),
+        ("COM9.log", "_COM9.log"),
+        ("LPT1", "_LPT1"),
+        ("COM\u{b9}", "_COM\u{b9}"),
+        ("LPT\u{b3}.x", "_LPT\u{b3}.x"),
+        ("CONIN$", "_CONIN$"),
+        ("CONOUT$", "_CONOUT$"),
+        ("s:t", "s_t"),
+        ("s.txt::$DATA", "s.txt__$DATA"),
+        ("s.txt:t.exe", "s.txt_t.exe"),
+        ("s::$INDEX_ALLOCATION", "s__$INDEX_ALLOCATION"),
+        ("C:", "C_"),
+        ("C:x", "C_x"),
+        ("C:\\x", "C__x"),
+        ("\\\\?\\C:\\x", "____C__x"),
+        ("\\\\.\\NUL", "__._NUL"),
+        ("\\\\server\\share\\x", "__server_share_x"),
+        ("\\??\\C:\\x", "____C__x (2)"),
+        ("\\x", "_x"),
+        ("/y", "_y"),
+        ("..", "__"),
+        ("...", "___"),
+        (". . ", "____"),
+        ("..\\..\\x", ".._.._x"),
+        ("../../y", ".._.._y"),
+        ("dot.", "dot_"),
+        ("blank ", "blank_"),
+        ("both. .", "both___"),
+        ("a<b", "a_b"),
+        ("a>c", "a_c"),
+        ("a\"d", "a_d"),
+        ("a|e", "a_e"),
+        ("a?f", "a_f"),
+        ("a*g", "a_g"),
+        ("a\u{1}h", "a_h"),
+        ("PROGRA~1", "PROGRA_1"),
+        ("Case", "Case"),
+        ("cASE", "cASE (2)"),
+        ("caf\u{e9}", "caf\u{e9}"),
+        ("cafe\u{301}", "cafe\u{301} (2)"),
+    ];
+    let deep = "a folder so deep that its path is far too long for some";
+    let swarm = swarm(|announce| {
+        let size = 1_000;
+        let bytes = bittrace_testing::torrent::content(1, (names.len() + 1) * size);
+        let mut files = String::new();
+        for (name, _) in names {
+            files += &format!("d6:lengthi{size}e4:pathl{}:{name}ee", name.len());
+        }
+        let level = format!("{}:{deep}", deep.len());
+        files += &format!("d6:lengthi{size}e4:pathl{}4:last{}", level.repeat(10), "ee");
+        let info = format!("5:filesl{files}e4:name3:NUL");
+        let places = names.iter().map(|(_, place)| format!("_NUL/{place}"));
+        let last = format!("_NUL/{}last", format!("{deep}/").repeat(10));
+        let stored = places.chain([last]).zip(bytes.chunks(size).map(<[u8]>::to_vec)).collect();
+        SeededTorrent::new(announce, &info, bytes.clone(), PIECE, stored)
+    });
+    let around = tempfile::tempdir().unwrap();
+    let output = around.path().join("output");
+    assert_eq!(swarm.download(&output).unwrap().outcome, Outcome::Complete);
+    swarm.seed.assert_whole(&output);
+    assert_eq!(all_files(around.path()).len(), names.len() + 1);
+    // All of them are found again.
+    assert_eq!(swarm.download(&output).unwrap().pieces_before as usize, swarm.seed.piece_count());
+}
+
+#[test]
 fn what_stands_in_the_way_is_told_and_a_later_run_carries_on() {
     let swarm = folder();
     let output = tempfile::tempdir().unwrap();
@@ -440,6 +516,7 @@ fn a_final_name_that_is_taken_meanwhile_ends_the_run() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "under Wine the name of a removed file stays until the file is closed")]
 fn an_unfinished_file_that_is_replaced_meanwhile_ends_the_run() {
     for with in [None, Some("another's")] {
         let swarm = single(600_000);
@@ -471,7 +548,11 @@ fn a_start_that_fails_leaves_all_as_it_was() {
     assert_eq!(std::fs::read(&recording).unwrap(), b"an older recording");
 
     let pipe = around.path().join("pipe");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    if cfg!(unix) {
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    } else {
+        std::fs::create_dir(&pipe).unwrap();
+    }
     let nowhere = around.path().join("missing/new.pcapng");
     for path in [pipe, nowhere, output.clone()] {
         let options =
