@@ -6,6 +6,7 @@ mod framing;
 mod handshake;
 mod id;
 mod message;
+mod near_miss;
 mod piece_set;
 
 pub use azureus::{AzureusMessage, MAX_AZUREUS_MESSAGE, azureus_frame, begins_azureus};
@@ -17,4 +18,7 @@ pub use framing::{Frame, LengthFault, MAX_MESSAGE, frame, length_fault};
 pub use handshake::{HANDSHAKE_LENGTH, Handshake, PROTOCOL, Prefix, ReservedBit, handshake_prefix};
 pub use id::MessageId;
 pub use message::{HashRange, Message, PIECE_HEADER};
+pub use near_miss::{
+    HandshakeLayout, HandshakeVerdict, LengthVerdict, NearMiss, judge_handshake, judge_length,
+};
 pub use piece_set::PieceSet;

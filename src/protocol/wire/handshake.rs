@@ -130,7 +130,7 @@ impl Handshake {
 }
 
 /// BEP 4, "Reserved Bit Allocations", with the documents that BEP 4 names.
-const ALLOCATED: [ReservedBit; 10] = [
+pub(super) const ALLOCATED: [ReservedBit; 10] = [
     bit(0, 0x80, "azureus", "Azureus messaging protocol"),
     bit(2, 0x08, "location", "location-aware protocol"),
     bit(5, 0x10, "extended", "extension protocol (BEP 10)"),
