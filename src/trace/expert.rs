@@ -323,6 +323,9 @@ fn note_what_is_unread(record: &mut Record) {
             fragment.name(),
             fragment.total
         )),
+        Body::Unreadable(_, Unreadable::Opaque(Reason::NearMiss(near_miss))) => {
+            rules::note_near_miss(*near_miss, &record.bytes)
+        }
         Body::Unreadable(_, Unreadable::Opaque(Reason::Unfinished)) => {
             rules::CAPTURE_UNFINISHED.note("the stream ends before this message does")
         }

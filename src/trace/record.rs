@@ -7,6 +7,7 @@ mod effect;
 mod http_tracker;
 mod lsd;
 mod mse;
+mod near_miss;
 mod note;
 mod peer_wire;
 mod udp_tracker;
@@ -29,6 +30,7 @@ pub use body::{Body, Protocol};
 pub use effect::PeerEffect;
 pub use http_tracker::HttpTrackerBody;
 pub use mse::MseBody;
+pub(crate) use near_miss::byte_name;
 pub use note::{Note, Rule, Severity};
 pub use peer_wire::PeerWireBody;
 pub use unreadable::{Fragment, Reason, Unreadable};
@@ -151,7 +153,7 @@ impl Record {
     /// follows from them (the readable form of a peer id, the pieces that a web seed sent). Spans do not tile the bytes.
     pub fn content(&self) -> Vec<Field> {
         let mut fields = self.fields();
-        self.body.add_meaning(&mut fields);
+        self.body.add_meaning(&self.bytes, &mut fields);
         fields
     }
 

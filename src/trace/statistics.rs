@@ -16,7 +16,7 @@ use std::sync::Arc;
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
 
-use crate::record::{Body, MseBody, Note, Protocol, Record, Severity, Unreadable};
+use crate::record::{Body, MseBody, Note, Protocol, Reason, Record, Severity, Unreadable};
 use crate::{ConnectionEnd, Dissected};
 
 pub use clients::{Client, Clients};
@@ -166,6 +166,8 @@ impl Summary {
                 self.unread.utp_datagrams += 1;
                 self.unread.utp += length;
             }
+            // What was meant is told.
+            Body::Unreadable(_, Unreadable::Opaque(Reason::NearMiss(_))) => {}
             Body::Unreadable(_, Unreadable::Opaque(_)) => self.unread.opaque += length,
             Body::Unreadable(_, Unreadable::Gap(_)) => self.unread.lost += length,
             Body::Unreadable(_, Unreadable::LostPackets(packets)) => self.unread.lost_packets += packets,

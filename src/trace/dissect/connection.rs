@@ -1,10 +1,13 @@
 //! One TCP connection: what it carries is decided by its first bytes, then those bytes go one way.
 
+mod http_receiver;
+
 use std::collections::VecDeque;
 
 use bittrace_protocol::mse::KEY_LENGTH;
 use bittrace_protocol::tracker::http;
-use bittrace_protocol::wire::{PROTOCOL, Prefix, handshake_prefix};
+use bittrace_protocol::wire::{HandshakeVerdict, PROTOCOL, Prefix, handshake_prefix, judge_handshake};
+use http_receiver::HttpReceiver;
 
 use super::conversation::PeerConversation;
 use super::http_tracker::{HttpTracker, RequestVerdict};
@@ -14,6 +17,7 @@ use super::peer_wire::{CLEAR_WITHIN, PeerWire, clear_handshake};
 use super::proxy::ProxyStage;
 use super::web_seed::WebSeed;
 use super::{ConnectionEnd, DissectContext, Dissected, Emitter, RecordSink, StreamGap};
+use crate::Direction::FromInitiator;
 use crate::dissect::resync::{Search, search, search_all};
 use crate::dissect::stream_buffer::StreamBuffer;
 use crate::expert::rules::MSE_OTHER_TORRENT;
@@ -67,20 +71,32 @@ enum Classification {
     Is(Carries),
 }
 
+impl Classification {
+    /// An HTTP request to a peer.
+    fn to_peer() -> Self {
+        Self::Is(Carries::PeerWire(PeerWire::from_start()))
+    }
+}
+
 /// How many bytes one direction may send before a connection whose beginning was captured must be known.
 const DECIDED_WITHIN: usize = 8 * 1024;
 
 /// The same for a connection that was open when the capture began: room for three blocks of 32 KiB.
 const FOUND_WITHIN: usize = 96 * 1024;
 
-const BOTH: [Direction; 2] = [Direction::FromInitiator, Direction::FromResponder];
+const BOTH: [Direction; 2] = [FromInitiator, Direction::FromResponder];
 
 impl Carries {
     /// Turns the bytes that wait into records, as far as they go.
     fn advance(&mut self, direction: Direction, lanes: &mut [StreamBuffer; 2], emitter: &mut Emitter<'_>) {
         let other = direction.reverse();
         match self {
-            Self::PeerWire(wire) => wire.advance(direction, &mut lanes[direction as usize], emitter),
+            Self::PeerWire(wire) => {
+                wire.advance(direction, &mut lanes[direction as usize], emitter);
+                if wire.awaits_other(other) {
+                    wire.advance(other, &mut lanes[other as usize], emitter);
+                }
+            }
             Self::HttpTracker(tracker) => {
                 tracker.advance(direction, &mut lanes[direction as usize], emitter);
                 // What is said one way may be what the other waits for.
@@ -311,13 +327,22 @@ impl StreamDissector {
         out: &mut dyn FnMut(Dissected),
     ) {
         let Some(stream) = self.stream else { return };
+        if let Carries::HttpTracker(tracker) = &self.carries {
+            let asker = tracker.asker();
+            let answer = &self.lanes[asker.reverse() as usize];
+            if answer.offset() == 0 && handshake_prefix(answer.waiting()) == Prefix::Yes {
+                self.carries = Carries::PeerWire(PeerWire::behind_http_request(asker));
+                self.conversation.get_or_insert_default();
+            }
+        }
         let sink = RecordSink::Out(self.conversation.as_deref_mut(), out);
         let mut emitter = Emitter::new(stream, self.flow, self.transport, self.missing, recognised, sink);
         self.carries.advance(direction, &mut self.lanes, &mut emitter);
     }
 
     fn verdict(&mut self, last: bool, recognised: &DissectContext) -> Classification {
-        let calls_a_peer = self.calls_a_peer(recognised);
+        let called_peer = self.called_peer(recognised);
+        let calls_a_peer = called_peer || self.transport == Transport::Utp;
         let Carries::Undecided(looked) = &mut self.carries else { return Classification::Wait };
         let waiting = self.proxy.behind(&self.lanes);
         let mid_stream = self.opening == StreamOpening::MidStream;
@@ -334,25 +359,45 @@ impl StreamDissector {
                 Prefix::SoFar | Prefix::No => {}
             }
         }
+        for bytes in waiting {
+            if let HandshakeVerdict::NearMiss(_) = judge_handshake(bytes, None, last) {
+                return Classification::Is(Carries::PeerWire(match mid_stream {
+                    true => PeerWire::mid_stream(),
+                    false => PeerWire::from_start(),
+                }));
+            }
+        }
         // Which end of a connection joined in the middle is the client cannot be known beforehand.
         let askers = if mid_stream { &BOTH[..] } else { &BOTH[..1] };
         for &asker in askers {
             let bytes = waiting[asker as usize];
+            let to_peer = called_peer && asker == FromInitiator;
             match http::looks_like_request(bytes) {
                 Some(true) => match looked[asker as usize].framer.request(bytes) {
-                    http::Framing::Incomplete => return other_when(last),
+                    http::Framing::Incomplete => {
+                        let answered = waiting[asker.reverse() as usize];
+                        return if last && to_peer && answered.is_empty() {
+                            Classification::to_peer()
+                        } else {
+                            other_when(last)
+                        };
+                    }
                     http::Framing::Complete(length) => {
                         let first = &bytes[..length];
                         let answered = waiting[asker.reverse() as usize];
+                        let receiver = HttpReceiver::of(answered, last || bytes.len() > DECIDED_WITHIN);
                         let done = last || answered.len() > DECIDED_WITHIN;
                         let framer = &mut looked[asker.reverse() as usize].framer;
                         let carries = match HttpTracker::recognise(asker, first, (answered, framer, done)) {
+                            RequestVerdict::Tracker(_) if to_peer && receiver != HttpReceiver::Server => {
+                                return receiver.verdict(to_peer);
+                            }
                             RequestVerdict::Tracker(tracker) => Carries::HttpTracker(tracker),
                             RequestVerdict::Undecided => return Classification::Wait,
                             RequestVerdict::Other => {
                                 match WebSeed::recognise(asker, first, &recognised.torrents) {
                                     Some(seed) => Carries::WebSeed(Box::new(seed)),
-                                    None => Carries::Other,
+                                    None => return receiver.verdict(to_peer),
                                 }
                             }
                         };
@@ -444,8 +489,12 @@ impl StreamDissector {
     /// Random bytes alone are no BitTorrent. That they go to a peer, by the word of a tracker or another peer, or over
     /// BitTorrent's own transport, makes them an encrypted connection.
     fn calls_a_peer(&self, recognised: &DissectContext) -> bool {
+        self.called_peer(recognised) || self.transport == Transport::Utp
+    }
+
+    /// Whether a tracker, a peer, or another connection has told that the called end is a peer.
+    fn called_peer(&self, recognised: &DissectContext) -> bool {
         recognised.is_peer(self.proxy.target().unwrap_or(self.flow.responder))
-            || self.transport == Transport::Utp
     }
 
     /// Whether an end has shown what can only be its public key, and neither anything else.

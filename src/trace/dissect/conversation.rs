@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bittrace_protocol::Block;
 use bittrace_protocol::peer::{ConnectionState, ObservedMessage, PeerSide};
 use bittrace_protocol::peer_id::client_name;
-use bittrace_protocol::wire::{Content, PIECE_HEADER};
+use bittrace_protocol::wire::{Content, Handshake, NearMiss, PIECE_HEADER};
 
 use crate::Direction;
 use crate::record::{Answer, Body, Fragment, MseBody, PeerEffect, PeerWireBody, Reason, Record, Unreadable};
@@ -30,12 +30,17 @@ impl PeerConversation {
         self.state.set_unseen(sender.other(), record.in_doubt);
         let observed = match &record.body {
             Body::PeerWire(PeerWireBody::Handshake(handshake)) => {
-                self.clients[sender as usize] =
-                    client_name(&handshake.peer_id).map(|name| name.to_string().into());
-                self.state.observe_handshake(sender, at, number, handshake)
+                self.observe_handshake(sender, record, handshake)
             }
             Body::PeerWire(PeerWireBody::Message(message) | PeerWireBody::Azureus(_, Some(message))) => {
                 self.state.observe(sender, at, number, message)
+            }
+            Body::Unreadable(_, Unreadable::Opaque(Reason::NearMiss(NearMiss::Handshake(layout)))) => {
+                match layout.handshake(&record.bytes) {
+                    // What was meant counts for what follows.
+                    Some(handshake) => self.observe_handshake(sender, record, &handshake),
+                    None => self.state.observe_unreadable(sender, at),
+                }
             }
             Body::Unreadable(_, Unreadable::Opaque(Reason::Fragment(fragment))) => {
                 self.observe_fragment(record, fragment)
@@ -70,6 +75,16 @@ impl PeerConversation {
         let handshake = |side| self.state.side(side).handshake();
         record.torrent = handshake(sender).or(handshake(sender.other())).map(|handshake| handshake.info_hash);
         content
+    }
+
+    fn observe_handshake(
+        &mut self,
+        sender: PeerSide,
+        record: &Record,
+        handshake: &Handshake,
+    ) -> ObservedMessage {
+        self.clients[sender as usize] = client_name(&handshake.peer_id).map(|name| name.to_string().into());
+        self.state.observe_handshake(sender, record.at, record.number, handshake)
     }
 
     /// Takes in a part of a message. Of a block whose first part was captured it is still known which request it answers.

@@ -122,6 +122,11 @@ impl HttpTracker {
         }
     }
 
+    /// The direction of the requests.
+    pub(super) const fn asker(&self) -> Direction {
+        self.asker
+    }
+
     /// Turns the bytes that wait in `lane` into records, as far as they go.
     pub(super) fn advance(
         &mut self,

@@ -1,17 +1,23 @@
 //! The two directions of a peer-wire connection: handshake, messages, and what to do where bytes are missing.
 
+mod near_misses;
+
+use bittrace_protocol::InfoHash;
 use bittrace_protocol::PieceIndex;
 use bittrace_protocol::mse::{HASH_LENGTH, KEY_LENGTH, MAX_PADDING, MAX_TERMS};
 use bittrace_protocol::wire::{
-    AzureusMessage, Frame, HANDSHAKE_LENGTH, Handshake, Message, MessageId, PROTOCOL, Prefix, azureus_frame,
-    begins_azureus, frame, handshake_prefix,
+    AzureusMessage, Frame, HANDSHAKE_LENGTH, Handshake, HandshakeVerdict, Message, MessageId, PROTOCOL,
+    Prefix, azureus_frame, begins_azureus, frame, handshake_prefix, judge_handshake,
 };
 use memchr::memmem;
+
+use near_misses::JUDGED_WITHIN;
 
 use super::{CHUNK, Emitter, Loss, StreamGap};
 use crate::Direction;
 use crate::dissect::resync::{Search, search, search_end, search_end_behind_noise};
 use crate::dissect::stream_buffer::{BufferSlice, StreamBuffer};
+use crate::expert::rules::BEP3_HTTP_TO_PEER;
 use crate::record::{Body, Fragment, MseBody, PeerWireBody, Protocol, Reason, Unreadable};
 
 /// What each direction of the connection is in the middle of.
@@ -20,6 +26,14 @@ pub(super) struct PeerWire {
     modes: [Mode; 2],
     /// Whether a direction was found to speak Azureus messaging.
     azureus: [bool; 2],
+    /// The info hash of each handshake that is right.
+    handshakes: [Option<InfoHash>; 2],
+    /// Whether a direction was at its first byte when its first message was looked for.
+    at_start: [bool; 2],
+    /// Whether a near miss was seen in a direction: what cannot be read behind it is not damage.
+    missed: [bool; 2],
+    /// Whether the next handshake answers an HTTP request that was read as one to a tracker.
+    answers_http: bool,
 }
 
 #[derive(Debug)]
@@ -57,6 +71,17 @@ impl Skipped {
     }
 }
 
+/// Why the bytes that wait end where they do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// More may come.
+    More,
+    /// The capture lost what follows.
+    Lost,
+    /// The stream ends.
+    Last,
+}
+
 /// How far into an encrypted connection a handshake in clear may begin: behind the key, its padding, two hashes, the
 /// longest negotiation and a handshake sent ahead.
 pub(super) const CLEAR_WITHIN: usize =
@@ -78,8 +103,25 @@ impl PeerWire {
         Self::in_mode(|| Mode::Searching { skipped: Skipped::Opaque(Reason::BeforeBoundary), searched: 0 })
     }
 
+    /// A connection whose HTTP request, sent by `asker` and read already, is answered by a handshake.
+    pub(super) fn behind_http_request(asker: Direction) -> Self {
+        let mut wire = Self::from_start();
+        wire.search(asker, Skipped::Opaque(Reason::BehindNearMiss));
+        wire.at_start[asker as usize] = false;
+        wire.missed[asker as usize] = true;
+        wire.answers_http = true;
+        wire
+    }
+
     fn in_mode(mode: impl Fn() -> Mode) -> Self {
-        Self { modes: [(); 2].map(|()| mode()), azureus: [false; 2] }
+        Self {
+            modes: [(); 2].map(|()| mode()),
+            azureus: [false; 2],
+            handshakes: [None; 2],
+            at_start: [true; 2],
+            missed: [false; 2],
+            answers_http: false,
+        }
     }
 
     /// Takes in that it is not known where in `direction` the next message begins.
@@ -96,14 +138,13 @@ impl PeerWire {
     ) {
         loop {
             let waiting = lane.waiting();
+            let opposite = self.opposite(direction);
             match &mut self.modes[direction as usize] {
-                Mode::Handshake => match handshake_prefix(waiting) {
-                    Prefix::Yes if waiting.len() >= HANDSHAKE_LENGTH => {
-                        self.handshake(direction, lane, emitter);
+                Mode::Handshake => {
+                    if !self.first(direction, Ending::More, lane, emitter) {
+                        return;
                     }
-                    Prefix::Yes | Prefix::SoFar => return,
-                    Prefix::No => self.search(direction, Skipped::Opaque(Reason::Damaged)),
-                },
+                }
                 Mode::KeyExchange if waiting.len() < KEY_LENGTH => return,
                 Mode::KeyExchange => {
                     emitter.emit(direction, lane.take(KEY_LENGTH), Body::Mse(MseBody::KeyExchange));
@@ -143,7 +184,11 @@ impl PeerWire {
                         self.message(direction, length, lane, emitter);
                     }
                     Frame::Message(_) | Frame::Incomplete => return,
-                    Frame::Impossible(_) => self.search(direction, Skipped::Opaque(Reason::Damaged)),
+                    Frame::Impossible(_) => {
+                        if !self.no_message(direction, Ending::More, lane, emitter) {
+                            return;
+                        }
+                    }
                 },
                 Mode::Rest { end, .. } if lane.end() < *end => return,
                 Mode::Rest { fragment, end } => {
@@ -162,6 +207,16 @@ impl PeerWire {
                             continue;
                         }
                         Prefix::SoFar => return,
+                        Prefix::No if self.at_start[direction as usize] => {
+                            match judge_handshake(waiting, opposite, false) {
+                                HandshakeVerdict::Open if waiting.len() < JUDGED_WITHIN => return,
+                                HandshakeVerdict::NearMiss(_) => {
+                                    self.modes[direction as usize] = Mode::Handshake;
+                                    continue;
+                                }
+                                _ => self.at_start[direction as usize] = false,
+                            }
+                        }
                         Prefix::No => {}
                     }
                     let found = match self.azureus[direction as usize] {
@@ -184,7 +239,8 @@ impl PeerWire {
     /// Takes in that the capture lost what comes next.
     pub(super) fn gap(&mut self, gap: StreamGap, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) {
         let StreamGap { direction, loss, .. } = gap;
-        self.settle(direction, lane, emitter);
+        self.settle(direction, Ending::Lost, lane, emitter);
+        self.at_start[direction as usize] = false;
         // Where the next message begins is only known when it is known how much is missing.
         let begun = self.begun(direction, lane).filter(|_| matches!(loss, Loss::Bytes(_)));
         self.flush(direction, lane, emitter);
@@ -206,12 +262,47 @@ impl PeerWire {
         lane: &mut StreamBuffer,
         emitter: &mut Emitter<'_>,
     ) {
-        self.settle(direction, lane, emitter);
+        self.settle(direction, Ending::Last, lane, emitter);
         self.flush(direction, lane, emitter);
     }
 
+    /// Whether the first bytes of `direction` wait for what the other side's handshake says.
+    pub(super) fn awaits_other(&self, direction: Direction) -> bool {
+        matches!(self.modes[direction as usize], Mode::Handshake) && self.opposite(direction).is_some()
+    }
+
+    /// The info hash of the handshake that the other side sent.
+    const fn opposite(&self, direction: Direction) -> Option<InfoHash> {
+        self.handshakes[direction.reverse() as usize]
+    }
+
     /// Finds the next message, where that is looked for, in all the bytes that there will be to judge by.
-    fn settle(&mut self, direction: Direction, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) {
+    fn settle(
+        &mut self,
+        direction: Direction,
+        ending: Ending,
+        lane: &mut StreamBuffer,
+        emitter: &mut Emitter<'_>,
+    ) {
+        let waiting = lane.waiting();
+        let taken = match self.modes[direction as usize] {
+            _ if waiting.is_empty() => false,
+            Mode::Handshake => self.first(direction, ending, lane, emitter),
+            Mode::Messages if matches!(frame(waiting), Frame::Impossible(_)) => {
+                self.no_message(direction, ending, lane, emitter)
+            }
+            Mode::Searching { .. } if self.at_start[direction as usize] => {
+                let verdict = judge_handshake(waiting, self.opposite(direction), ending == Ending::Last);
+                matches!(verdict, HandshakeVerdict::NearMiss(_))
+                    && self.first(direction, ending, lane, emitter)
+            }
+            _ => false,
+        };
+        if taken {
+            self.advance(direction, lane, emitter);
+            // What follows a near miss may be nearly a message.
+            return self.settle(direction, ending, lane, emitter);
+        }
         if matches!(self.modes[direction as usize], Mode::Negotiation) {
             self.search(direction, Skipped::Encrypted);
         }
@@ -298,11 +389,18 @@ impl PeerWire {
     fn handshake(&mut self, direction: Direction, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) {
         let taken = lane.take(HANDSHAKE_LENGTH);
         let body = match Handshake::decode(&taken.bytes) {
-            Ok(handshake) => Body::PeerWire(PeerWireBody::Handshake(handshake)),
+            Ok(handshake) => {
+                self.handshakes[direction as usize] = Some(handshake.info_hash);
+                Body::PeerWire(PeerWireBody::Handshake(handshake))
+            }
             Err(_) => Body::Unreadable(Protocol::PeerWire, Unreadable::Opaque(Reason::Damaged)),
         };
         self.modes[direction as usize] = Mode::Messages;
-        emitter.emit(direction, taken, body);
+        let notes = match std::mem::take(&mut self.answers_http) {
+            true => vec![BEP3_HTTP_TO_PEER.note(ANSWERS_HTTP)],
+            false => Vec::new(),
+        };
+        emitter.emit_noted(direction, taken, body, notes);
     }
 
     fn message(
@@ -320,6 +418,8 @@ impl PeerWire {
         emitter.emit(direction, taken, body);
     }
 }
+
+const ANSWERS_HTTP: &str = "an HTTP request was sent to this peer: wanted a handshake, which begins with 19 (0x13), at byte 0 (BEP 3, \"peer protocol\")";
 
 fn azureus_message(direction: Direction, taken: BufferSlice, emitter: &mut Emitter<'_>) {
     let body = match AzureusMessage::decode(&taken.bytes) {

@@ -3,6 +3,7 @@
 mod datagrams;
 mod disturbed;
 mod mse;
+mod near_misses;
 mod others;
 mod proxies;
 mod web_seeds;

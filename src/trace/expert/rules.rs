@@ -1,10 +1,12 @@
 //! Every rule by which notes are given: one table, for whoever filters by them, counts them, or looks them up.
 
+mod near_misses;
 mod peer_faults;
 
 use bittrace_protocol::PieceIndex;
 
 use crate::record::{Note, Rule, Severity};
+pub use near_misses::note_near_miss;
 pub(crate) use peer_faults::note_fault;
 
 /// The piece of which a note says that it came whole, and whether it was right.
@@ -63,11 +65,14 @@ rules! {
     BEP3_COMPLETED_LEFT: "bep3.completed-with-bytes-left" Warn "BEP 3" "trackers" "an announce says completed and that bytes are left";
     BEP3_DUPLICATE_CONNECTION: "bep3.duplicate-connection" Note "BEP 3" "peer protocol" "two peers have a second connection about one torrent";
     BEP3_FAILURE_REASON: "bep3.failure-reason" Warn "BEP 3" "trackers" "an HTTP tracker refuses";
+    BEP3_HANDSHAKE_MALFORMED: "bep3.handshake-malformed" Error "BEP 3" "peer protocol" "a handshake has a part missing or in another form: the length byte, the name, the reserved bytes, the info hash";
+    BEP3_HTTP_TO_PEER: "bep3.http-to-peer" Error "BEP 3" "peer protocol" "an HTTP request is sent to a peer, in place of a handshake";
     BEP3_IDLE: "bep3.idle" Note "BEP 3" "peer protocol" "a peer said nothing, not even keep-alives, for well over two minutes";
     BEP3_INFO_HASH_MISMATCH: "bep3.info-hash-mismatch" Warn "BEP 3" "peer protocol" "the two handshakes are about different torrents";
     BEP3_IRREGULAR_BENCODING: "bep3.irregular-bencoding" Note "BEP 3" "bencoding" "bencoding breaks its rules and can be read: keys out of order or twice, zeros in front, -0, bytes behind the value";
     BEP3_LEFT_GREW: "bep3.left-grew" Note "BEP 3" "trackers" "an announce says that more bytes are left than the one before";
     BEP3_LEFT_TOO_MUCH: "bep3.left-too-much" Note "BEP 3" "trackers" "an announce says that more bytes are left than the torrent has, without the pieces that came right before";
+    BEP3_LITTLE_ENDIAN: "bep3.little-endian" Error "BEP 3" "peer protocol" "the length of a message is sent in little endian";
     BEP3_MALFORMED: "bep3.malformed" Error "BEP 3" "peer messages" "a message has a wrong length for its id";
     BEP3_MALFORMED_ANSWER: "bep3.malformed-answer" Warn "BEP 3" "trackers" "a value of an HTTP tracker's answer is not what it should be";
     BEP3_NOT_BENCODED: "bep3.not-bencoded" Error "BEP 3" "trackers" "an HTTP tracker's answer is no bencoded dictionary";

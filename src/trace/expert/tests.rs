@@ -526,8 +526,15 @@ fn bytes_that_came_are_not_left() {
             (0, A, 1.0, numbers(6, &[1, 0, 20_000])),
             (0, B, 1.0, message(7, &[&[0, 0, 0, 1, 0, 0, 0, 0][..], &[0; 20_000]].concat())),
             (1, A, 1.0 + after, announce(program, query)),
+            // That HTTP answers shows that the address is a tracker's as well as a peer's.
+            (
+                1,
+                B,
+                1.1 + after,
+                b"HTTP/1.1 200 OK\r\nContent-Length: 27\r\n\r\nd8:intervali1800e5:peers0:e".to_vec(),
+            ),
         ] {
-            if at == 0.0 && direction == A || stream == 1 {
+            if direction == A && (at == 0.0 || stream == 1) {
                 conversation.open(stream);
             }
             conversation.say(stream, at, direction, &bytes);

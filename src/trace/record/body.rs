@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::http_tracker::HttpTrackerBody;
 use super::mse::MseBody;
 use super::peer_wire::PeerWireBody;
-use super::unreadable::Unreadable;
+use super::unreadable::{Reason, Unreadable};
 use super::web_seed::WebSeedBody;
 use super::{content, udp_tracker};
 
@@ -135,20 +135,21 @@ impl Body {
             Self::Mse(body) => body.fields(bytes),
             Self::Proxy(part) => part.fields(bytes),
             Self::Unreadable(_, Unreadable::Datagram) => utp::fields(bytes),
+            Self::Unreadable(_, Unreadable::Opaque(Reason::NearMiss(near_miss))) => near_miss.fields(bytes),
             Self::Unreadable(_, Unreadable::Opaque(_)) => content::payload(bytes),
             Self::Unreadable(_, Unreadable::Gap(_) | Unreadable::LostPackets(_)) => Vec::new(),
         }
     }
 
     /// What `fields` mean: content that stands in them only in another form is added, or takes their place.
-    pub(super) fn add_meaning(&self, fields: &mut Vec<Field>) {
+    pub(super) fn add_meaning(&self, bytes: &[u8], fields: &mut Vec<Field>) {
         match self {
             Self::PeerWire(PeerWireBody::Handshake(_)) | Self::UdpTracker(_) => {
                 content::add_readable_peer_id(fields)
             }
             Self::HttpTracker(body) => body.add_meaning(fields),
             Self::WebSeed(body) => body.add_meaning(fields),
-            Self::Unreadable(_, body) => body.add_meaning(fields),
+            Self::Unreadable(_, body) => body.add_meaning(bytes, fields),
             Self::PeerWire(_) | Self::Dht(..) | Self::Lsd(_) | Self::Mse(_) | Self::Proxy(_) => {}
         }
     }

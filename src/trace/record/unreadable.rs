@@ -2,11 +2,12 @@
 
 use bittrace_protocol::field::{Field, Value};
 use bittrace_protocol::utp;
-use bittrace_protocol::wire::{MessageId, PIECE_HEADER};
+use bittrace_protocol::wire::{MessageId, NearMiss, PIECE_HEADER};
 use bittrace_protocol::{DecodeError, PieceIndex};
 use bytes::Bytes;
 
 use super::content::derived;
+use super::near_miss::describe_near_miss;
 use super::units::{count, counted, wanted_at};
 
 /// Why a record is not a message.
@@ -41,6 +42,10 @@ pub enum Reason {
     OrdinaryHttp,
     /// The end of a stream whose last message never came whole.
     Unfinished,
+    /// They are nearly a handshake or a message, and show what their sender meant.
+    NearMiss(NearMiss),
+    /// They stand behind a near miss, and no message is proved among them.
+    BehindNearMiss,
 }
 
 /// Part of a message.
@@ -85,6 +90,8 @@ impl Reason {
             Self::Cut(_) => "cut",
             Self::OrdinaryHttp => "ordinary-http",
             Self::Unfinished => "unfinished",
+            Self::NearMiss(_) => "near-miss",
+            Self::BehindNearMiss => "behind-near-miss",
         }
     }
 }
@@ -97,14 +104,12 @@ impl Unreadable {
         }
     }
 
-    pub(super) fn add_meaning(&self, fields: &mut Vec<Field>) {
+    pub(super) fn add_meaning(&self, bytes: &[u8], fields: &mut Vec<Field>) {
         let Self::Opaque(reason) = self else { return };
         fields.push(derived("reason", Value::Text(reason.name().to_owned())));
         match reason {
-            Reason::Malformed(fault) => {
-                fields.push(derived("fault_at", Value::Unsigned(fault.offset as u64)));
-                fields.push(derived("wanted", Value::Text(fault.wanted.to_owned())));
-            }
+            Reason::Malformed(fault) => add_fault(*fault, fields),
+            Reason::NearMiss(near_miss) => add_fault(near_miss.fault(bytes), fields),
             Reason::Cut(Some(total)) => fields.push(derived("total", Value::Unsigned(*total))),
             _ => {}
         }
@@ -124,6 +129,7 @@ impl Unreadable {
                 let kind = bytes.first().and_then(|&first| utp::kind(first)).map_or("", utp::Kind::name);
                 format!("uTP {kind} of {}, not read", counted(length, "byte"))
             }
+            Self::Opaque(Reason::NearMiss(near_miss)) => describe_near_miss(*near_miss, bytes),
             Self::Opaque(reason) => describe_opaque(*reason, length),
             Self::Gap(_) => format!("gap: the capture lost {}", counted(length, "byte")),
             Self::LostPackets(packets) => {
@@ -131,6 +137,11 @@ impl Unreadable {
             }
         }
     }
+}
+
+fn add_fault(fault: DecodeError, fields: &mut Vec<Field>) {
+    fields.push(derived("fault_at", Value::Unsigned(fault.offset as u64)));
+    fields.push(derived("wanted", Value::Text(fault.wanted.to_owned())));
 }
 
 fn describe_opaque(reason: Reason, length: u64) -> String {
@@ -148,6 +159,8 @@ fn describe_opaque(reason: Reason, length: u64) -> String {
         Reason::Cut(None) => format!("the first {bytes} of a message, the rest was not captured"),
         Reason::OrdinaryHttp => format!("{bytes} of ordinary HTTP, no tracker message"),
         Reason::Unfinished => format!("{bytes} of a message that never came whole"),
+        Reason::NearMiss(_) => format!("{bytes} that are nearly a message"),
+        Reason::BehindNearMiss => format!("{bytes} behind what is wrong, not read"),
     }
 }
 
