@@ -2,8 +2,13 @@
 //! it in the reference, and blocks until they are asked for. It does no I/O.
 
 use bittrace_protocol::peer::{ConnectionState, PeerSide, RequestCapacity};
-use bittrace_protocol::wire::{Extension, Frame, HANDSHAKE_LENGTH, Handshake, Message, frame};
+use bittrace_protocol::tracker::http;
+use bittrace_protocol::wire::{
+    Extension, Frame, HANDSHAKE_LENGTH, Handshake, HandshakeVerdict, LengthVerdict, Message, NearMiss,
+    Prefix, frame, handshake_prefix, judge_handshake, judge_length,
+};
 use bittrace_protocol::{Block, InfoHash, Timestamp};
+use bittrace_trace::rules::note_near_miss;
 use bittrace_trace::{Body, MseBody, PeerWireBody, Side, Unreadable};
 use bytes::{Bytes, BytesMut};
 
@@ -30,8 +35,8 @@ pub struct ReplayPeer {
     /// How many messages were observed.
     observed: u64,
     missed: Vec<Missed>,
-    /// Where the client's bytes stopped being messages.
-    pub garbled: Option<&'static str>,
+    /// Why the client's bytes are not, or no longer, messages.
+    pub garbled: Option<String>,
 }
 
 /// Something the far end says in the reference.
@@ -137,27 +142,20 @@ impl ReplayPeer {
             return;
         }
         self.received.extend_from_slice(bytes);
-        if self.state.side(self.client()).handshake().is_none() {
-            if self.received.first().is_some_and(|&length| length != 19) {
-                self.garbled = Some("its first bytes are no handshake: it may encrypt");
-                return;
-            }
-            if self.received.len() < HANDSHAKE_LENGTH {
-                return;
-            }
-            let handshake = self.received.split_to(HANDSHAKE_LENGTH);
-            match Handshake::decode(&handshake) {
-                Ok(handshake) if handshake.info_hash != self.torrent => {
-                    self.garbled = Some("its handshake is for another torrent");
-                    return;
-                }
-                Ok(handshake) => self.observe_handshake(self.client(), &handshake),
-                Err(error) => {
-                    self.garbled = Some(error.wanted);
-                    return;
-                }
-            }
-            self.heard.add(Precondition::Handshake);
+        self.read(false);
+    }
+
+    /// Takes in that the client sends nothing more, or nothing for a long time: what it sent is judged as it is.
+    pub fn hear_silence(&mut self) {
+        if self.garbled.is_none() && !self.received.is_empty() {
+            self.read(true);
+        }
+    }
+
+    /// Reads what was received, as far as it goes. `last` says that nothing follows.
+    fn read(&mut self, last: bool) {
+        if self.state.side(self.client()).handshake().is_none() && !self.read_handshake(last) {
+            return;
         }
         loop {
             match frame(&self.received) {
@@ -169,12 +167,65 @@ impl ReplayPeer {
                 }
                 Frame::Message(_) | Frame::Incomplete => return,
                 Frame::Impossible(error) => {
-                    self.garbled = Some(error.wanted);
+                    // The client may wait for an answer to a message that is whole.
+                    let verdict = match judge_length(&self.received, last) {
+                        LengthVerdict::Open => judge_length(&self.received, true),
+                        decided => decided,
+                    };
+                    match verdict {
+                        LengthVerdict::LittleEndian(_) => self.garble_by(NearMiss::LittleEndian),
+                        _ if judge_length(&self.received, last) == LengthVerdict::Open => return,
+                        _ => self.garbled = Some(error.wanted.to_owned()),
+                    }
                     self.received.clear();
                     return;
                 }
             }
         }
+    }
+
+    /// Reads the client's handshake; whether messages follow it.
+    fn read_handshake(&mut self, last: bool) -> bool {
+        match http::looks_like_request(&self.received) {
+            Some(true) => {
+                self.garble_by(NearMiss::HttpRequest);
+                return false;
+            }
+            None if !last => return false,
+            None | Some(false) => {}
+        }
+        match judge_handshake(&self.received, Some(self.torrent), last) {
+            HandshakeVerdict::Right => {}
+            HandshakeVerdict::NearMiss(layout) if last || self.received.len() >= layout.length() => {
+                self.garble_by(NearMiss::Handshake(layout));
+                return false;
+            }
+            HandshakeVerdict::NearMiss(_) | HandshakeVerdict::Open if !last => return false,
+            // It ends within its handshake.
+            _ if handshake_prefix(&self.received) != Prefix::No => return false,
+            _ => {
+                self.garbled = Some("its first bytes are no handshake: it may encrypt".to_owned());
+                return false;
+            }
+        }
+        let handshake = self.received.split_to(HANDSHAKE_LENGTH);
+        match Handshake::decode(&handshake) {
+            Ok(handshake) if handshake.info_hash != self.torrent => {
+                self.garbled = Some("its handshake is for another torrent".to_owned());
+            }
+            Ok(handshake) => {
+                self.observe_handshake(self.client(), &handshake);
+                self.heard.add(Precondition::Handshake);
+            }
+            Err(error) => self.garbled = Some(error.wanted.to_owned()),
+        }
+        self.garbled.is_none()
+    }
+
+    /// Notes that the client's bytes are nearly right, in the words in which `analyze` says so.
+    fn garble_by(&mut self, near_miss: NearMiss) {
+        let note = note_near_miss(near_miss, &self.received);
+        self.garbled = Some(format!("{} [{}]", note.text, note.rule.id));
     }
 
     fn take(&mut self, message: &Message) {

@@ -116,8 +116,8 @@ pub enum PeerRunEnd {
     Reset,
     /// The far end closed it, as it was to.
     ByFarEnd,
-    /// What the client said is no BitTorrent.
-    Garbled(&'static str),
+    /// What the client said is no BitTorrent: why.
+    Garbled(String),
     /// It was open when the run ended.
     Open,
 }

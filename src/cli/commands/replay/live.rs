@@ -250,8 +250,8 @@ impl Ran {
                 .push(format!("the client said nothing for {} s, and the run was ended", patience.as_secs()));
         }
         for play in plays {
-            if let bittrace_replay::PeerRunEnd::Garbled(why) = play.end {
-                let remark = format!("connections to {} were not understood ({why})", play.far);
+            if let bittrace_replay::PeerRunEnd::Garbled(why) = &play.end {
+                let remark = format!("connections to {} were not understood: {why}", play.far);
                 if !remarks.contains(&remark) {
                     remarks.push(remark);
                 }

@@ -190,6 +190,49 @@ fn bytes_that_are_no_bittorrent_end_the_listening() {
 }
 
 #[test]
+fn what_is_nearly_right_is_told_by_its_first_wrong_byte() {
+    let behind = [&[0, 0, 0, 0, 0, 0x10, 0, 4], TORRENT, b"-XX0000-abcdefghijkl"].concat();
+    let name = b"\x13BitTorrent protocol";
+    let digits = b"758c3826a6e5ddb4385453ad93c60e5d5dc88b06";
+    for (said, why) in [
+        ([&b"\x19BitTorrent protocol"[..], &behind].concat(), "byte 0 is 25 (0x19), wanted 19 (0x13)"),
+        ([&b"\x13BitTorrent Protocol"[..], &behind].concat(), "byte 12 is \"P\" (0x50), wanted \"p\""),
+        ([&b"19BitTorrent protocol"[..], &behind].concat(), "byte 0 is \"1\" (0x31), wanted 19 (0x13)"),
+        ([&name[..], TORRENT, b"-XX0000-abcdefghijkl"].concat(), "byte 20 begins the info hash"),
+        ([&name[..], TORRENT, b"abcdefghijklmnopqrst"].concat(), "byte 20 begins the info hash"),
+        (
+            [&name[..], &behind[..8], digits, &behind[28..]].concat(),
+            "byte 28 is \"7\" (0x37), the first of 40",
+        ),
+        (b"GET / HTTP/1.1\r\n\r\n".to_vec(), "byte 0 is \"G\" (0x47)"),
+        ([&handshake()[..], &[1, 0, 0, 0, 2]].concat(), "byte 0 of the length 01 00 00 00 is 1 (0x01)"),
+        ([&handshake()[..], &[2, 0, 0, 0, 5, 0xe0]].concat(), "byte 0 of the length 02 00 00 00 is 2 (0x02)"),
+    ] {
+        for size in [1, 7, 200] {
+            let (mut peer, _) = far();
+            said.chunks(size).for_each(|cut| peer.hear(cut));
+            let garbled = peer.garbled.unwrap_or_else(|| panic!("{} is not told", said.escape_ascii()));
+            assert!(garbled.starts_with(why), "{garbled}");
+            assert!(garbled.contains("(BEP 3, \"peer protocol\") [bep3."), "{garbled}");
+        }
+    }
+}
+
+#[test]
+fn what_is_nearly_right_and_goes_on_no_further_is_told_at_the_end() {
+    let (mut peer, _) = far();
+    peer.hear(b"\x19BitTorrent protocol\0\0\0\0\0\0\0\0");
+    assert_eq!(peer.garbled, None);
+    peer.hear_silence();
+    assert!(peer.garbled.is_some_and(|why| why.starts_with("byte 0 is 25")));
+    // A handshake that is right so far is not.
+    let (mut peer, _) = far();
+    peer.hear(&handshake()[..60]);
+    peer.hear_silence();
+    assert_eq!(peer.garbled, None);
+}
+
+#[test]
 fn any_cut_of_what_the_client_says_is_heard_the_same() {
     let said = [&handshake()[..], EXTENDED, &HAVE_NONE, &INTERESTED, &request(2, 0, 16384)].concat();
     for size in [1, 2, 3, 7, 68, 70] {

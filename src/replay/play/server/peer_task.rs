@@ -51,20 +51,28 @@ pub(super) async fn play(
         }
         let read = timeout(patience, stream.read(&mut buffer));
         match read.await {
-            Ok(Ok(0)) => break PeerRunEnd::ByClient,
+            Ok(Ok(0)) => {
+                guard.peer.hear_silence();
+                break guard.garbled(recorded).unwrap_or(PeerRunEnd::ByClient);
+            }
             Ok(Ok(count)) => {
                 if !line.client_says(&shared, &buffer[..count]) {
                     break PeerRunEnd::ByFarEnd;
                 }
                 guard.peer.hear(&buffer[..count]);
-                if let Some(wanted) = guard.peer.garbled {
-                    // It may come again and say it otherwise.
-                    shared.borrow_mut().give_back(recorded);
-                    break PeerRunEnd::Garbled(wanted);
+                if let Some(end) = guard.garbled(recorded) {
+                    break end;
                 }
             }
-            Ok(Err(_)) => break PeerRunEnd::Reset,
+            Ok(Err(_)) => {
+                guard.peer.hear_silence();
+                break guard.garbled(recorded).unwrap_or(PeerRunEnd::Reset);
+            }
             Err(_) => {
+                guard.peer.hear_silence();
+                if let Some(end) = guard.garbled(recorded) {
+                    break end;
+                }
                 guard.peer.waive();
             }
         }
@@ -112,6 +120,16 @@ struct Guard {
     peer: ReplayPeer,
     end: PeerRunEnd,
     disturber: Option<FaultInjector>,
+}
+
+impl Guard {
+    /// How the connection ends where what the client said is no BitTorrent.
+    fn garbled(&self, recorded: (SocketAddr, StreamId)) -> Option<PeerRunEnd> {
+        let why = self.peer.garbled.clone()?;
+        // It may come again and say it otherwise.
+        self.shared.borrow_mut().give_back(recorded);
+        Some(PeerRunEnd::Garbled(why))
+    }
 }
 
 impl Drop for Guard {
