@@ -495,6 +495,9 @@ Examples:
   bittrace analyze capture.pcap --format csv > messages.csv
   tcpdump -U -w - | bittrace analyze - --view messages
 
+In CSV, text that begins as a formula does (=, +, -, @) has an apostrophe before it; numbers have
+none. CSV and tables show control characters as U+FFFD; JSON has them escaped.
+
 --filter, --stream, --from, --to and --limit choose messages. The other views are always of
 the whole capture.
 

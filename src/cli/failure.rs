@@ -3,15 +3,27 @@
 use std::io::{self, Write};
 
 use bittrace_trace::TraceError;
+use clap::Parser;
 
-use crate::args::Common;
-use crate::print::table::printable;
+use crate::args::{Arguments, Common};
+use crate::print::printable::printable;
 
 /// Tells the user of an error: its causes behind it, then a hint.
 pub(crate) fn report(error: &anyhow::Error) {
     say(&format!("bittrace: {error:#}"));
     if let Some(hint) = hint(error) {
         say(&format!("  {hint}"));
+    }
+}
+
+/// Tells the user what is wrong with the arguments, which the error quotes.
+pub(crate) fn report_usage(error: clap::Error) {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let shown = arguments.iter().map(|argument| printable(&argument.to_string_lossy()).into_owned());
+    // The same error again, of arguments that may be shown: its own colours stay apart from what it quotes.
+    match Arguments::try_parse_from(shown) {
+        Err(error) if error.use_stderr() => drop(error.print()),
+        _ => say(&error.render().to_string()),
     }
 }
 

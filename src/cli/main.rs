@@ -51,10 +51,14 @@ fn main() -> ExitCode {
     let matches = with_checked_paths(Arguments::command()).try_get_matches();
     let arguments = match matches.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
-        Err(error) => {
-            // Help goes to standard output, usage errors to standard error; either may be closed.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::CouldNotTell } else { Exit::Done }.into();
+        // Help goes to standard output, usage errors to standard error; either may be closed.
+        Err(error) if error.use_stderr() => {
+            failure::report_usage(error);
+            return Exit::CouldNotTell.into();
+        }
+        Err(help) => {
+            let _ = help.print();
+            return Exit::Done.into();
         }
     };
     interrupt::watch();

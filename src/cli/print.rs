@@ -7,6 +7,7 @@ pub(crate) mod message_table;
 pub(crate) mod output;
 pub(crate) mod overview;
 pub(crate) mod page;
+pub(crate) mod printable;
 pub(crate) mod table;
 pub(crate) mod units;
 pub(crate) mod views;

@@ -24,6 +24,7 @@ use crate::print::message_table::{Detail, MessageTable};
 use crate::print::output::{Output, styles};
 use crate::print::overview::Overview;
 use crate::print::page::Page;
+use crate::print::printable::printable;
 use crate::print::units::Bound;
 use crate::print::views::{Follower, Read, Views, list_rules};
 use crate::query::filter::Filter;
@@ -317,7 +318,8 @@ impl<'a> Analysis<'a> {
         } else if summary.records == 0 {
             writeln!(
                 self.output,
-                "{name}: no BitTorrent in {}",
+                "{}: no BitTorrent in {}",
+                printable(name),
                 counted(trace.capture().packets(), "packet")
             )?;
         }

@@ -20,7 +20,7 @@ use crate::input;
 use crate::print::json::write_line;
 use crate::print::output::{Look, Output};
 use crate::print::page::Page;
-use crate::print::table::{Column, printable};
+use crate::print::table::Column;
 
 /// Runs the command.
 pub(crate) fn show(arguments: &args::ProfileArguments, common: Common, mut output: Output) -> Result<Exit> {
@@ -71,7 +71,7 @@ fn write(learnt: &InferredProfile, look: Look, out: &mut dyn Write) -> Result<()
         .into_iter()
         .map(|row| {
             let shown = frame(row.part).map_or_else(|| "not shown".to_owned(), |frame| frame.to_string());
-            vec![row.name.to_owned(), printable(&text(&row.value)), shown]
+            vec![row.name.to_owned(), text(&row.value), shown]
         })
         .collect();
     let columns = [Column::text("part", 12), Column::text("what it does", 24), Column::text("frame", 5)];

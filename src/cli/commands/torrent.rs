@@ -16,7 +16,7 @@ use crate::failure::warn;
 use crate::print::json::write_line;
 use crate::print::output::{Look, Output, styles};
 use crate::print::page::Page;
-use crate::print::table::{Column, printable, wrap};
+use crate::print::table::{Column, wrap};
 use crate::print::units::rfc3339;
 
 mod values;
@@ -149,9 +149,9 @@ impl Sheet<'_> {
 
     fn write_facts(&self, out: &mut dyn Write) -> Result<()> {
         let metainfo = self.metainfo;
-        writeln!(out, "{}", self.look.paint(styles::HEADING, &printable(&metainfo.name.to_string())))?;
+        writeln!(out, "{}", self.look.paint(styles::HEADING, &metainfo.name.to_string()))?;
         for (name, value) in facts(metainfo) {
-            let lines = wrap(&printable(&value), self.look.width.saturating_sub(18));
+            let lines = wrap(&value, self.look.width.saturating_sub(18));
             for (number, line) in lines.iter().enumerate() {
                 let name = if number == 0 { name } else { "" };
                 writeln!(out, "  {}{line}", self.look.paint(styles::DIM, &format!("{name:<16}")))?;

@@ -1,12 +1,17 @@
 //! Results as CSV (RFC 4180): a header, then a row a message. What is a list or an object elsewhere is JSON in its cell.
+//! CSV is opened in spreadsheets, which compute, and printed on terminals, which obey: no text of a capture makes either
+//! do something.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::rc::Rc;
 
 use csv::{ByteRecord, Writer};
 use serde_json::Value;
 
+use crate::print::printable::printable;
 use crate::query::cell_value::CellValue;
 use crate::query::names::{FieldName, KEYS, RowKey};
 use crate::query::row::Row;
@@ -21,7 +26,7 @@ pub(crate) struct CsvTable {
     line: CsvLine,
     /// Room for the cells of a row, and for one of them.
     cells: ByteRecord,
-    cell: Vec<u8>,
+    cell: String,
 }
 
 /// A line that is being written, and read by whoever holds the other half.
@@ -57,7 +62,7 @@ impl CsvTable {
     fn of(columns: Vec<(FieldName, String)>) -> Self {
         let line = CsvLine::default();
         let writer = Writer::from_writer(line.clone());
-        Self { columns, begun: false, writer, line, cells: ByteRecord::new(), cell: Vec::new() }
+        Self { columns, begun: false, writer, line, cells: ByteRecord::new(), cell: String::new() }
     }
 
     /// Writes the header, unless that is done.
@@ -76,9 +81,9 @@ impl CsvTable {
         for (name, _) in columns.iter() {
             self.cell.clear();
             if let Some(said) = row.said(name) {
-                write!(self.cell, "{said}")?;
+                write!(self.cell, "{said}").map_err(io::Error::other)?;
             }
-            cells.push_field(&self.cell);
+            cells.push_field(inert(&self.cell).as_bytes());
         }
         self.writer.write_byte_record(cells)?;
         self.writer.flush()?;
@@ -97,14 +102,59 @@ pub(crate) fn cell(value: &Value) -> String {
 /// Writes cells as one row.
 pub(crate) fn write_cells(cells: impl Iterator<Item = String>, out: &mut dyn Write) -> io::Result<()> {
     let mut writer = Writer::from_writer(Vec::with_capacity(256));
-    writer.write_record(cells.map(String::into_bytes))?;
+    writer.write_record(cells.map(|cell| inert(&cell).into_owned().into_bytes()))?;
     let line = writer.into_inner().map_err(|error| error.into_error())?;
     out.write_all(&line)
+}
+
+/// A cell that no spreadsheet computes and no terminal obeys: an apostrophe goes before what would begin a formula, as
+/// OWASP advises ("CSV Injection"), but not before a number.
+fn inert(cell: &str) -> Cow<'_, str> {
+    let cell = printable(cell);
+    if cell.starts_with(FORMULA) && !is_number(&cell) { Cow::Owned(format!("'{cell}")) } else { cell }
+}
+
+/// What begins a formula, full-width forms as well. Tabs, carriage returns and line feeds, which OWASP names beside
+/// these, are not printable.
+const FORMULA: [char; 8] = ['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+
+/// Whether a cell is decimal digits with a sign, at most one point among them.
+fn is_number(cell: &str) -> bool {
+    let digits = cell.strip_prefix(['+', '-']).unwrap_or(cell);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    [whole, fraction].iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_cell_begins_a_formula_and_numbers_stay_numbers() {
+        for formula in [
+            "=1+1",
+            "+cmd|' /C calc'!A0",
+            "-2+3",
+            "@SUM(A1)",
+            "-",
+            "-TR2940-",
+            "-1.",
+            "--1",
+            "-inf",
+            "\u{ff1d}1",
+        ] {
+            assert_eq!(inert(formula), format!("'{formula}"));
+        }
+        for other in ["-1", "-0.25", "+7", "12", "", "a=1", "'=1", "2026-11-28T17:53:00Z"] {
+            assert_eq!(inert(other), other);
+        }
+    }
+
+    #[test]
+    fn no_cell_commands_a_terminal() {
+        assert_eq!(inert("\t=1"), "\u{fffd}=1");
+        assert_eq!(inert("a\u{1b}[2J\r\n\u{9b}1m\u{202e}"), "a\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}1m\u{fffd}");
+    }
 
     #[test]
     fn cells_with_commas_and_quotes_are_quoted() {

@@ -7,7 +7,7 @@ use bittrace_trace::record::{Body, HttpTrackerBody, Record};
 use bittrace_trace::units::count;
 
 use crate::print::output::{Look, styles};
-use crate::print::table::{columns, pad, printable, wrap};
+use crate::print::table::{columns, pad, wrap};
 
 /// How many bytes stand on a line.
 const WIDE: usize = 16;
@@ -123,7 +123,7 @@ impl Dump<'_> {
         let before = INDENT.len() + columns(&offset) + 2 + hex_width + 2;
         let depth = (2 * depth).min(self.look.width.saturating_sub(before + 20));
         let room = self.look.width.saturating_sub(before + depth).max(10);
-        for (number, line) in wrap(&printable(text), room).into_iter().enumerate() {
+        for (number, line) in wrap(text, room).into_iter().enumerate() {
             let text = format!("{}{}", " ".repeat(depth), self.look.paint(style, &line));
             match number {
                 0 => writeln!(

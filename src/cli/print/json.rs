@@ -10,7 +10,7 @@ use serde::ser::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::print::overview::outcome;
-use crate::print::table::disguises;
+use crate::print::printable::{disguises, is_plain};
 use crate::print::units::rfc3339;
 use crate::query::names::FieldName;
 use crate::query::row::Row;
@@ -43,20 +43,25 @@ impl Serialize for JsonMessage<'_> {
 
 /// Writes one object on a line.
 pub(crate) fn write_line(object: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
-    let mut line = serde_json::to_string(object)?;
-    if line.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-        line.push('\n');
-        return out.write_all(line.as_bytes());
+    let mut line = escaped(serde_json::to_string(object)?);
+    line.push('\n');
+    out.write_all(line.as_bytes())
+}
+
+/// JSON in which the characters that a terminal would obey are escaped. JSON itself has the controls of C0 escaped.
+pub(crate) fn escaped(json: String) -> String {
+    if is_plain(&json) || !json.contains(disguises) {
+        return json;
     }
-    // What would turn the order of text on a terminal is escaped, as JSON itself has control characters escaped.
-    let mut rest = line.as_str();
-    while let Some((at, c)) = rest.char_indices().find(|(_, c)| disguises(*c)) {
-        out.write_all(&rest.as_bytes()[..at])?;
-        write!(out, "\\u{:04x}", u32::from(c))?;
-        rest = &rest[at + c.len_utf8()..];
+    let mut text = String::with_capacity(json.len() + 64);
+    for c in json.chars() {
+        match disguises(c) {
+            // All of them lie below U+10000, and inside strings: JSON has no such character elsewhere.
+            true => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => text.push(c),
+        }
     }
-    out.write_all(rest.as_bytes())?;
-    out.write_all(b"\n")
+    text
 }
 
 /// The closing object, gathered over the captures of a run.

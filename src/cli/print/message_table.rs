@@ -10,7 +10,7 @@ use bittrace_trace::units::span;
 
 use crate::print::hex;
 use crate::print::output::{Look, styles};
-use crate::print::table::{columns, pad, printable, wrap};
+use crate::print::table::{columns, pad, wrap};
 use crate::query::names::FieldName;
 use crate::query::row::{Row, cell};
 
@@ -91,7 +91,7 @@ impl MessageTable {
         let mut line = TableLine::new(self.look);
         if let Shape::Chosen(chosen) = &self.shape {
             for (at, (name, _, width)) in chosen.iter().enumerate() {
-                let text = row.value(name).map_or(String::new(), |value| printable(&cell(&value)));
+                let text = row.value(name).map_or(String::new(), |value| cell(&value));
                 match at + 1 == chosen.len() {
                     true => line.rest(&text, styles::PLAIN),
                     false => line.cell(&text, *width, styles::PLAIN),
@@ -105,7 +105,7 @@ impl MessageTable {
         line.number(&row.record.stream.0.to_string(), STREAM, styles::DIM);
         let (ends, style) = self.ends(row, local);
         let message = row.record.body.message();
-        let meaning = printable(&row.summary());
+        let meaning = row.summary();
         line.cell(&ends, if matches!(self.shape, Shape::Wide) { BOTH_ENDS } else { ONE_END }, style);
         let meaning = match self.shape {
             Shape::Narrow => named(message, &meaning),
@@ -232,7 +232,7 @@ impl MessageTable {
     }
 
     fn under(&self, text: &str, style: anstyle::Style, indent: usize, out: &mut dyn Write) -> io::Result<()> {
-        for line in wrap(&printable(text), self.look.width - indent) {
+        for line in wrap(text, self.look.width - indent) {
             writeln!(out, "{}{}", " ".repeat(indent), self.look.paint(style, &line))?;
         }
         Ok(())

@@ -8,6 +8,7 @@ use anstyle::{AnsiColor, Effects, Style};
 
 use crate::args::{Colour, Common};
 use crate::os::prepare_console;
+use crate::print::printable::printable;
 
 /// Standard output. Clones write to the same buffer.
 #[derive(Debug, Clone)]
@@ -95,10 +96,11 @@ fn width(terminal: bool) -> usize {
 }
 
 impl Look {
-    /// `text` in a style, where colours are wanted.
+    /// `text` as a terminal may show it, in a style where colours are wanted.
     pub(crate) fn paint(self, style: Style, text: &str) -> String {
+        let text = printable(text);
         if !self.colour || text.is_empty() || style == Style::new() {
-            return text.to_owned();
+            return text.into_owned();
         }
         format!("{style}{text}{style:#}")
     }

@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use crate::print::output::{Look, styles};
-use crate::print::table::{Column, printable, render, wrap};
+use crate::print::table::{Column, render, wrap};
 
-/// Where a command writes what people read. Texts may come off the wire: characters that would disguise them on a
-/// terminal are replaced. What is written with `write!` is left as it is.
+/// Where a command writes what people read. Texts may come off the wire: they are made printable. What is written
+/// with `write!` is left as it is.
 pub(crate) struct Page<'a> {
     pub(crate) look: Look,
     out: &'a mut dyn Write,
@@ -21,7 +21,7 @@ impl<'a> Page<'a> {
 
     /// A heading at the top of the page.
     pub(crate) fn title(&mut self, text: &str) -> io::Result<()> {
-        writeln!(self.out, "{}", self.look.paint(styles::HEADING, &printable(text)))
+        writeln!(self.out, "{}", self.look.paint(styles::HEADING, text))
     }
 
     /// A heading after an empty line.
@@ -37,7 +37,7 @@ impl<'a> Page<'a> {
 
     /// A paragraph in a style.
     pub(crate) fn painted(&mut self, text: &str, indent: usize, style: Style) -> io::Result<()> {
-        for line in wrap(&printable(text), self.look.width - indent) {
+        for line in wrap(text, self.look.width - indent) {
             writeln!(self.out, "{}{}", " ".repeat(indent), self.look.paint(style, &line))?;
         }
         Ok(())

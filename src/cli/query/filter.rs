@@ -12,6 +12,7 @@ use std::fmt;
 use bittrace_trace::record::Severity;
 use serde_json::Value;
 
+use crate::print::printable::printable;
 use crate::query::names::{FieldName, RowKey};
 use crate::query::row::Row;
 use operand::Operand;
@@ -55,8 +56,8 @@ pub(crate) struct FilterError {
 impl fmt::Display for FilterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "--filter: {}", self.what)?;
-        let line: String = self.expression.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        writeln!(f, "  {line}")?;
+        // On one line, so that the mark stands below its place.
+        writeln!(f, "  {}", printable(&self.expression))?;
         write!(f, "  {}^", " ".repeat(self.column))
     }
 }

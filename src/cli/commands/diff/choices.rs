@@ -12,7 +12,7 @@ use super::phrases::{messages, place, ranges};
 use super::{DiffDetail, DiffView, NamedMessage};
 use crate::print::output::{Look, styles};
 use crate::print::page::Page;
-use crate::print::table::{printable, wrap};
+use crate::print::table::wrap;
 
 /// Writes the choices of all conversations that count.
 pub(super) fn write(
@@ -45,7 +45,7 @@ pub(super) fn write(
         };
         page.painted(&format!("conversation {}, {heading}", at + 1), 2, styles::HEADING)?;
         for (indent, line) in lines {
-            for (number, line) in wrap(&printable(&line), look.width - indent - 2).into_iter().enumerate() {
+            for (number, line) in wrap(&line, look.width - indent - 2).into_iter().enumerate() {
                 writeln!(page, "{}{line}", " ".repeat(indent + if number > 0 { 2 } else { 0 }))?;
             }
         }

@@ -14,7 +14,8 @@ use bittrace_trace::units::count;
 use super::phrases::{messages, place};
 use super::{DiffDetail, DiffView, NamedMessage};
 use crate::print::output::{Look, styles};
-use crate::print::table::{Column, columns, pad, printable, render, wrap};
+use crate::print::printable::printable;
+use crate::print::table::{Column, columns, pad, render, wrap};
 
 /// Writes all messages that differ and count, conversation by conversation.
 pub(super) fn write(
@@ -158,7 +159,7 @@ impl<'a> Details<'a> {
                 number(one),
                 number(other),
                 pair.verdict.name(),
-                printable(&said.conversation.describe(pair.side, said.stored))
+                said.conversation.describe(pair.side, said.stored)
             );
             let cut = as_far_as_it_fits(&text, self.look.width - 4);
             writeln!(self.out, "    {}", self.look.paint(styles::DIM, &cut))?;
@@ -214,7 +215,8 @@ impl<'a> Details<'a> {
 
     fn line(&mut self, indent: usize, style: anstyle::Style, text: &str) -> io::Result<()> {
         let room = self.look.width - indent;
-        let lines = if columns(text) <= room { vec![text.to_owned()] } else { wrap(text, room) };
+        let text = printable(text);
+        let lines = if columns(&text) <= room { vec![text.into_owned()] } else { wrap(&text, room) };
         for line in lines {
             writeln!(self.out, "{}{}", " ".repeat(indent), self.look.paint(style, &line))?;
         }
@@ -333,7 +335,7 @@ impl<'d> ShownDifference<'d> {
         let text = |side: Option<FieldSide>, texts: &FieldTexts| match side {
             None => "(absent)".to_owned(),
             Some(_) if difference.is_place() => "(its place)".to_owned(),
-            Some(side) => shortened(&printable(&texts.text(&difference.name, &side))),
+            Some(side) => shortened(&texts.text(&difference.name, &side)),
         };
         let remark = match (difference.note(), difference.rule) {
             (Some(note), _) => note.into_owned(),

@@ -11,7 +11,8 @@ use super::phrases::place;
 use super::{DiffDetail, DiffView, choices, details};
 use crate::print::output::{Look, styles};
 use crate::print::page::Page;
-use crate::print::table::{Column, printable};
+use crate::print::printable::printable;
+use crate::print::table::Column;
 
 /// Writes the whole page.
 pub(super) fn write(
@@ -54,7 +55,7 @@ struct DiffPage<'a> {
 impl DiffPage<'_> {
     fn captures(&mut self) -> io::Result<()> {
         for (side, transcript) in [("reference", self.view.reference), ("candidate", self.view.candidate)] {
-            let name = self.page.look.paint(styles::HEADING, &printable(&transcript.name));
+            let name = self.page.look.paint(styles::HEADING, &transcript.name);
             writeln!(self.page, "{side}  {name}")?;
             self.page.paragraph(&about(transcript), 11)?;
         }

@@ -12,7 +12,8 @@ use rustc_hash::FxHashMap;
 
 use crate::args::Common;
 use crate::print::output::{Look, styles};
-use crate::print::table::{Column, disguises, printable, render, wrap};
+use crate::print::printable::disguises;
+use crate::print::table::{Column, render, wrap};
 
 /// Tells what happens.
 pub(super) struct Narrator {
@@ -33,6 +34,7 @@ impl Narrator {
 
     /// Writes the lines that `notice` is worth. Writing to memory does not fail.
     pub(super) fn tell(&mut self, notice: &Notice, out: &mut Vec<u8>) {
+        let mut style = styles::PLAIN;
         let line = match notice {
             Notice::Checked { verified, damaged } => {
                 if verified.count() == 0 && damaged.is_empty() {
@@ -45,29 +47,31 @@ impl Narrator {
                 text
             }
             Notice::Listening { port } => format!("Listening on port {port}"),
-            Notice::FileDone { path } => format!("Whole: {}", printable(&path.display().to_string())),
+            Notice::FileDone { path } => format!("Whole: {}", path.display()),
             Notice::RecordingFailed { error } => {
-                self.look.paint(styles::WARN, &format!("The recording ends here: {error}"))
+                style = styles::WARN;
+                format!("The recording ends here: {error}")
             }
             Notice::Session(event) => return self.event(event, out),
             Notice::Checking { .. } | Notice::Progress { .. } => return,
         };
-        let _ = writeln!(out, "{line}");
+        let _ = writeln!(out, "{}", self.look.paint(style, &line));
     }
 
     fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
+        let mut style = styles::PLAIN;
         let line = match event {
             Event::Announcing { url, request } => return self.announcing(url, request, out),
             Event::Announced { url, reply } => return self.announced(url, reply, out),
             Event::TrackerFailed { url, reason, again } => {
                 let again =
                     again.map_or(String::new(), |time| format!("; again in {}", seconds(time.as_secs())));
-                let text = format!("Tracker {url} failed: {reason}{again}");
-                self.look.paint(styles::WARN, &printable(&text))
+                style = styles::WARN;
+                format!("Tracker {url} failed: {reason}{again}")
             }
             Event::Unresolved { name, reason } => {
-                let text = format!("Peer {name}: its name has no address: {reason}");
-                self.look.paint(styles::WARN, &printable(&text))
+                style = styles::WARN;
+                format!("Peer {name}: its name has no address: {reason}")
             }
             Event::Trying { peer, .. } => {
                 self.attempts += 1;
@@ -83,10 +87,13 @@ impl Narrator {
                 self.open.remove(peer);
                 let gave = if *given > 0 { format!(", gave {}", rough_size(*given)) } else { String::new() };
                 let text = format!("Peer {number}: {peer}: {}{gave}", gone(closing));
-                match closing {
-                    DisconnectReason::Finished | DisconnectReason::Closed(CloseReason::ByRemote) => text,
-                    _ => self.look.paint(styles::WARN, &text),
+                if !matches!(
+                    closing,
+                    DisconnectReason::Finished | DisconnectReason::Closed(CloseReason::ByRemote)
+                ) {
+                    style = styles::WARN;
                 }
+                text
             }
             Event::PieceDone { index, from } if self.verbose => {
                 format!("Piece {index} verified, from {}", addresses(from))
@@ -98,7 +105,7 @@ impl Narrator {
             }
             Event::Complete => "Every piece is verified".to_owned(),
         };
-        let _ = writeln!(out, "{line}");
+        let _ = writeln!(out, "{}", self.look.paint(style, &line));
     }
 
     fn number(&mut self, peer: SocketAddr) -> String {
@@ -108,7 +115,7 @@ impl Narrator {
 
     fn announcing(&self, url: &str, request: &[u8], out: &mut Vec<u8>) {
         let heading = self.look.paint(styles::HEADING, "Announcing to");
-        let _ = writeln!(out, "\n{heading} {}", printable(url));
+        let _ = writeln!(out, "\n{heading} {}", self.look.paint(styles::PLAIN, url));
         let Ok(request) = Request::decode(request) else {
             let _ = writeln!(out, "  a datagram of {}", counted(request.len() as u64, "byte"));
             return;
@@ -132,7 +139,8 @@ impl Narrator {
     }
 
     fn announced(&self, url: &str, reply: &AnnounceReply, out: &mut Vec<u8>) {
-        let _ = writeln!(out, "{} {}", self.look.paint(styles::HEADING, "Answer of"), printable(url));
+        let heading = self.look.paint(styles::HEADING, "Answer of");
+        let _ = writeln!(out, "{heading} {}", self.look.paint(styles::PLAIN, url));
         let mut rows = Vec::new();
         let mut row = |name: &str, value: Option<String>| {
             if let Some(value) = value {

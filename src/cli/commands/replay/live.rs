@@ -329,7 +329,7 @@ impl ClientProcess {
         let what = if lines.is_empty() { "and wrote nothing" } else { "and wrote last:" };
         warn(common, &format!("the client ended with {status} {what}"));
         for line in &lines[lines.len().saturating_sub(SHOWN)..] {
-            warn(common, &format!("  {}", crate::print::table::printable(line)));
+            warn(common, &format!("  {line}"));
         }
     }
 }

@@ -16,7 +16,7 @@ use super::ended::RunEnd;
 use crate::print::json::write_line;
 use crate::print::output::{Output, styles};
 use crate::print::page::Page;
-use crate::print::table::{Column, printable};
+use crate::print::table::Column;
 
 /// What a client did in one run.
 pub(super) struct FaultVerdict {
@@ -91,7 +91,7 @@ impl FaultVerdict {
 /// Shows verdicts as a table.
 pub(super) fn write(verdicts: &[FaultVerdict], client: &[String], output: &mut Output) -> Result<()> {
     let name = client.first().map_or("the client", String::as_str);
-    let heading = format!("What {} does when a far end misbehaves", printable(name));
+    let heading = format!("What {} does when a far end misbehaves", name);
     writeln!(output, "{}", output.look.paint(styles::HEADING, &heading))?;
     let rows: Vec<Vec<String>> = verdicts
         .iter()

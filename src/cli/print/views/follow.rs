@@ -6,7 +6,7 @@ use bittrace_trace::Direction;
 use bittrace_trace::record::Severity;
 
 use crate::print::output::{Look, styles};
-use crate::print::table::{columns, printable, wrap};
+use crate::print::table::{columns, wrap};
 use crate::query::row::Row;
 
 /// Tells a stream message by message.
@@ -99,7 +99,7 @@ impl Follower {
             2 => format!("{}; {}", run.first, run.last),
             count => format!("{}; … {} in all, the last: {}", run.first, count, run.last),
         };
-        for (number, line) in wrap(&printable(&text), self.look.width - INDENT).iter().enumerate() {
+        for (number, line) in wrap(&text, self.look.width - INDENT).iter().enumerate() {
             let start = if number == 0 { format!("{:>11.6} {arrow}", run.elapsed) } else { String::new() };
             // A damaged capture may put centuries between two packets.
             let gap = " ".repeat(INDENT.saturating_sub(columns(&start)).max(1));
@@ -112,7 +112,7 @@ impl Follower {
                 _ => styles::NOTE,
             };
             let text = format!("{}: {text}", severity.name());
-            for line in wrap(&printable(&text), self.look.width - INDENT - 2) {
+            for line in wrap(&text, self.look.width - INDENT - 2) {
                 writeln!(out, "{}{}", " ".repeat(INDENT + 2), self.look.paint(style, &line))?;
             }
         }

@@ -1,0 +1,52 @@
+//! The one way of text to people. Names, keys and errors come off the wire, out of files and from the command line: what
+//! a terminal would obey instead of showing is replaced here. Lines that are wrapped or painted, tables, standard error
+//! and CSV call [`printable`]; JSON escapes the same characters, so that nothing is lost there.
+
+use std::borrow::Cow;
+
+/// `text` with U+FFFD in place of each character that [`disguises`].
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    if is_plain(text) || !text.contains(disguises) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().map(visible).collect())
+}
+
+/// Whether a text is printable ASCII alone, as most text is. This costs less than a look at each character.
+pub(crate) fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
+/// What is shown of a character.
+pub(crate) fn visible(c: char) -> char {
+    if disguises(c) { char::REPLACEMENT_CHARACTER } else { c }
+}
+
+/// Whether a character commands a terminal (C0 and C1 controls), begins a line (U+2028, U+2029), or shows others in
+/// another order than they have (Unicode Standard Annex 9: embeddings, overrides, isolates and marks).
+pub(crate) fn disguises(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_never_reach_a_terminal() {
+        assert_eq!(printable("a\u{1b}[2J\nb"), "a\u{fffd}[2J\u{fffd}b");
+        // CSI as one character of C1.
+        assert_eq!(printable("\u{9b}31mred"), "\u{fffd}31mred");
+        assert_eq!(printable("one\u{2028}two"), "one\u{fffd}two");
+    }
+
+    #[test]
+    fn nothing_turns_the_order_of_what_is_shown() {
+        // Shown as it is, this name would seem to end in .txt.
+        assert_eq!(printable("harmless\u{202e}txt.exe"), "harmless\u{fffd}txt.exe");
+        assert_eq!(printable("\u{2066}a\u{2069}"), "\u{fffd}a\u{fffd}");
+        assert_eq!(printable("\u{200f}1\u{61c}"), "\u{fffd}1\u{fffd}");
+        assert_eq!(printable("\u{5d0}\u{5d1} na\u{ef}ve"), "\u{5d0}\u{5d1} na\u{ef}ve");
+    }
+}
