@@ -16,6 +16,7 @@ mod proxy;
 mod resync;
 mod stream_buffer;
 mod utp;
+mod waiting;
 mod web_seed;
 
 use std::collections::{HashSet, VecDeque};
@@ -40,6 +41,7 @@ use conversation::PeerConversation;
 use datagrams::Datagrams;
 use keys::KeyRing;
 use proxy::DatagramRelays;
+use waiting::WAITING_BUDGET;
 
 /// What a trace is made of.
 #[derive(Debug, Clone)]
@@ -124,7 +126,7 @@ impl Dissector {
         let Some(connection) = self.connections.get_mut(&event.stream()) else {
             return StreamInterest::Unwanted;
         };
-        let waited = connection.undecided_cost();
+        let (undecided, waited) = (connection.undecided_cost(), connection.cost());
         let interest = match event {
             StreamEvent::Burst { direction, bytes, .. } => {
                 connection.burst(moment, direction, bytes, &mut self.recognised, out);
@@ -159,9 +161,14 @@ impl Dissector {
             }
             StreamEvent::Opened { .. } | StreamEvent::Established { .. } => StreamInterest::Wanted,
         };
-        self.undecided = self.undecided + connection.undecided_cost() - waited;
+        self.undecided = self.undecided + connection.undecided_cost() - undecided;
+        self.recognised.waiting = self.recognised.waiting + connection.cost() - waited;
         if matches!(event, StreamEvent::Closed { .. }) {
+            self.recognised.waiting -= connection.cost();
             self.connections.remove(&event.stream());
+        }
+        if self.recognised.waiting > WAITING_BUDGET {
+            return self.relieve(moment, event.stream(), out);
         }
         interest
     }
@@ -178,6 +185,9 @@ impl Dissector {
         let ends = (source, destination);
         let ((source, destination), bytes) = self.relays.unwrap(ends, bytes).unwrap_or((ends, bytes));
         self.datagrams.handle(moment, source, destination, bytes, &mut self.recognised, out);
+        if self.recognised.waiting > WAITING_BUDGET {
+            self.relieve_all(moment, out);
+        }
     }
 
     /// Takes in the beginning of a datagram of `length` bytes, whose rest was not captured.
@@ -244,6 +254,8 @@ struct DissectContext {
     torrents: Vec<Arc<Metainfo>>,
     /// The keys of encrypted connections.
     keys: KeyRing,
+    /// The memory in bytes of what waits on all streams, for a verdict or for the rest of a message.
+    waiting: usize,
 }
 
 /// How many peers are remembered. A tracker's answers could name millions.
@@ -361,6 +373,8 @@ struct Emitter<'a> {
     missing: [bool; 2],
     recognised: &'a mut DissectContext,
     sink: RecordSink<'a>,
+    /// What is to be said of the next record.
+    note: Option<Note>,
 }
 
 /// Where an emitter puts records.
@@ -380,14 +394,15 @@ impl<'a> Emitter<'a> {
         recognised: &'a mut DissectContext,
         sink: RecordSink<'a>,
     ) -> Self {
-        Self { stream, flow, transport, deciphered_to: 0, missing, recognised, sink }
+        Self { stream, flow, transport, deciphered_to: 0, missing, recognised, sink, note: None }
     }
 
     fn emit(&mut self, direction: Direction, taken: BufferSlice, body: Body) {
         self.emit_noted(direction, taken, body, Vec::new());
     }
 
-    fn emit_noted(&mut self, direction: Direction, taken: BufferSlice, body: Body, notes: Vec<Note>) {
+    fn emit_noted(&mut self, direction: Direction, taken: BufferSlice, body: Body, mut notes: Vec<Note>) {
+        notes.extend(self.note.take());
         let (source, destination) = self.flow.ends(direction);
         let record = Record {
             number: 0,
@@ -426,9 +441,13 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// Makes a record of what the capture lost, noticed at `moment`, and passes over it. Nothing may wait.
+    /// Makes a record of what the capture lost, noticed at `moment`, and passes over it. Nothing may wait. Of a gap of no
+    /// bytes, which only ends what waits, there is no record.
     fn lose(&mut self, gap: StreamGap, protocol: Protocol, lane: &mut StreamBuffer) {
         let StreamGap { moment, direction, loss } = gap;
+        if matches!(loss, Loss::Bytes(0)) {
+            return;
+        }
         let (bytes, frames) = (bytes::Bytes::new(), Frames::from_slice(&[moment.frame]));
         let nothing = BufferSlice { bytes, offset: lane.offset(), at: moment.at, frames };
         self.emit(direction, nothing, loss.body(protocol));

@@ -292,6 +292,10 @@ fn latency(from: Timestamp, to: Timestamp) -> f64 {
 
 /// Notes on bytes that are lost, damaged or of no known message.
 fn note_what_is_unread(record: &mut Record) {
+    if record.notes.iter().any(|note| note.rule.id == rules::CAPTURE_MEMORY.id) {
+        // Nothing is missing: the message was shown before it was whole.
+        return;
+    }
     let gap = |lost| rules::CAPTURE_GAP.note(format!("the capture lost {lost} of the stream here"));
     let note = match &record.body {
         Body::Unreadable(_, Unreadable::Gap(length)) => gap(counted(*length, "byte")),

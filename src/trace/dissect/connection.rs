@@ -16,12 +16,12 @@ use super::mse::Mse;
 use super::peer_wire::{CLEAR_WITHIN, PeerWire, clear_handshake};
 use super::proxy::ProxyStage;
 use super::web_seed::WebSeed;
-use super::{ConnectionEnd, DissectContext, Dissected, Emitter, RecordSink, StreamGap};
+use super::{ConnectionEnd, DissectContext, Dissected, Emitter, Loss, RecordSink, StreamGap};
 use crate::Direction::FromInitiator;
 use crate::dissect::resync::{Search, search, search_all};
 use crate::dissect::stream_buffer::StreamBuffer;
-use crate::expert::rules::MSE_OTHER_TORRENT;
-use crate::record::{Record, Transport};
+use crate::expert::rules::{CAPTURE_MEMORY, MSE_OTHER_TORRENT};
+use crate::record::{Note, Record, Transport};
 use crate::{Direction, Flow, Moment, StreamClosing, StreamId, StreamInterest, StreamOpening};
 
 /// A connection and what is known of it.
@@ -152,6 +152,33 @@ impl StreamDissector {
         }
     }
 
+    /// The memory of all that waits, for a verdict or for the rest of a message.
+    pub(super) fn cost(&self) -> usize {
+        let deciphered = match &self.carries {
+            Carries::Mse(mse) => mse.cost(),
+            _ => 0,
+        };
+        self.lanes.iter().map(StreamBuffer::cost).sum::<usize>() + deciphered
+    }
+
+    /// Shows what waits, though it is no whole message, and says why. What comes of that message later is shown as the
+    /// rest of it, as far as that can be known.
+    pub(super) fn give_way(
+        &mut self,
+        moment: Moment,
+        recognised: &mut DissectContext,
+        out: &mut dyn FnMut(Dissected),
+    ) {
+        let before = self.cost();
+        self.give_up(recognised, out);
+        let mut note = Some(CAPTURE_MEMORY.note(CAPTURE_MEMORY.text));
+        for direction in BOTH {
+            let gap = StreamGap { moment, direction, loss: Loss::Bytes(0) };
+            note = self.end_messages(gap, note, recognised, out);
+        }
+        recognised.waiting = recognised.waiting + self.cost() - before;
+    }
+
     pub(super) fn burst(
         &mut self,
         moment: Moment,
@@ -195,10 +222,23 @@ impl StreamDissector {
             lane.skip(loss.bytes());
             return;
         }
-        let Some(stream) = self.stream else { return };
-        let lane = &mut self.lanes[direction as usize];
+        self.end_messages(gap, None, recognised, out);
+    }
+
+    /// Ends what waits in a direction of a stream that is recognised, before a gap. `note` is said of the first record of
+    /// that; it is given back where there is none.
+    fn end_messages(
+        &mut self,
+        gap: StreamGap,
+        note: Option<Note>,
+        recognised: &mut DissectContext,
+        out: &mut dyn FnMut(Dissected),
+    ) -> Option<Note> {
+        let Some(stream) = self.stream else { return note };
+        let lane = &mut self.lanes[gap.direction as usize];
         let sink = RecordSink::Out(self.conversation.as_deref_mut(), out);
         let mut emitter = Emitter::new(stream, self.flow, self.transport, self.missing, recognised, sink);
+        emitter.note = note;
         match &mut self.carries {
             Carries::PeerWire(wire) => wire.gap(gap, lane, &mut emitter),
             Carries::HttpTracker(tracker) => tracker.gap(gap, lane, &mut emitter),
@@ -206,6 +246,7 @@ impl StreamDissector {
             Carries::Mse(mse) => mse.gap(gap, lane, &mut emitter),
             Carries::Undecided(_) | Carries::Other => {}
         }
+        emitter.note
     }
 
     pub(super) fn close(

@@ -8,12 +8,13 @@ use bittrace_protocol::tracker::udp;
 use bittrace_protocol::{DecodeError, dht, lsd, utp};
 use bytes::Bytes;
 
+use super::connection::StreamDissector;
 use super::dht_flows::NodePairs;
 use super::flows::{Flows, UdpFlow};
 use super::utp::UtpConnections;
 use super::{DissectContext, Dissected};
 use crate::record::{Body, Protocol, Reason, Transport, Unreadable};
-use crate::{Direction, Moment};
+use crate::{Direction, Moment, StreamId};
 
 /// The flows of datagrams that are or may become BitTorrent.
 #[derive(Debug, Default)]
@@ -108,6 +109,22 @@ impl Datagrams {
             let datagram = (Bytes::copy_from_slice(bytes), cut(Protocol::UdpTracker));
             tracker.talk.emit(moment, direction, datagram, Transport::Udp, recognised, out);
         }
+    }
+
+    /// The uTP connections, each with a number that is no stream's.
+    pub(super) fn utp_connections(&self) -> impl Iterator<Item = (StreamId, &StreamDissector)> {
+        self.utp.connections()
+    }
+
+    /// Has a uTP connection show what waits on it.
+    pub(super) fn give_way(
+        &mut self,
+        number: StreamId,
+        moment: Moment,
+        recognised: &mut DissectContext,
+        out: &mut dyn FnMut(Dissected),
+    ) {
+        self.utp.give_way(number, moment, recognised, out);
     }
 
     /// Takes in that no more datagrams come.

@@ -107,6 +107,11 @@ impl Mse {
         emitter.lose(gap, Protocol::Mse, lane);
     }
 
+    /// The memory of what was deciphered and waits for the rest of a message.
+    pub(super) fn cost(&self) -> usize {
+        self.directions.iter().map(|state| state.clear.cost()).sum()
+    }
+
     /// Takes in that no more bytes come.
     pub(super) fn finish(
         &mut self,

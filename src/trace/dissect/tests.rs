@@ -6,6 +6,7 @@ mod mse;
 mod near_misses;
 mod others;
 mod proxies;
+mod waiting;
 mod web_seeds;
 
 use std::io::Write;

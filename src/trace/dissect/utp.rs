@@ -92,6 +92,26 @@ impl UtpConnections {
         self.end(recognised, out);
     }
 
+    /// The connections, each with a number that is no stream's.
+    pub(super) fn connections(&self) -> impl Iterator<Item = (StreamId, &StreamDissector)> {
+        self.open.known.iter().map(|(number, known)| (*number, &known.connection))
+    }
+
+    /// Has a connection show what waits on it.
+    pub(super) fn give_way(
+        &mut self,
+        number: StreamId,
+        moment: Moment,
+        recognised: &mut DissectContext,
+        out: &mut dyn FnMut(Dissected),
+    ) {
+        let Some(known) = self.open.known.get_mut(&number) else { return };
+        let before = known.cost();
+        known.connection.give_way(moment, recognised, out);
+        known.show_unread(recognised, out);
+        self.undecided = self.undecided + known.cost() - before;
+    }
+
     /// Keeps or shows the datagram that was just taken in, where its stream is not read, and ends what is over.
     fn settle(
         &mut self,
@@ -104,7 +124,7 @@ impl UtpConnections {
         if let Some((stream, direction)) = found
             && let Some(known) = self.open.known.get_mut(&stream)
         {
-            let before = known.cost();
+            let (before, waited) = (known.cost(), known.connection.cost());
             known.datagram(moment, direction, bytes, recognised, out);
             let too_much = known.unread_cost > UNREAD || self.undecided > UNDECIDED_BUDGET;
             if too_much && known.cost() > 0 {
@@ -112,6 +132,7 @@ impl UtpConnections {
                 known.show_unread(recognised, out);
             }
             self.undecided = self.undecided + known.cost() - before;
+            recognised.waiting = recognised.waiting + known.connection.cost() - waited;
         }
         if !self.open.ended.is_empty() {
             self.end(recognised, out);
@@ -122,6 +143,7 @@ impl UtpConnections {
         for (stream, moment, closing) in std::mem::take(&mut self.open.ended) {
             let Some(mut known) = self.open.known.remove(&stream) else { continue };
             self.undecided -= known.cost();
+            recognised.waiting -= known.connection.cost();
             known.connection.give_up(recognised, out);
             known.show_unread(recognised, out);
             // Of one that was joined in the middle and never proved to be one, nothing is said.
@@ -146,7 +168,7 @@ impl OpenUtpConnections {
             return StreamInterest::Wanted;
         }
         let Some(known) = self.known.get_mut(&event.stream()) else { return StreamInterest::Unwanted };
-        let before = known.cost();
+        let (before, waited) = (known.cost(), known.connection.cost());
         match event {
             StreamEvent::Burst { direction, bytes, .. } => {
                 known.connection.burst(moment, direction, bytes, recognised, out);
@@ -170,6 +192,7 @@ impl OpenUtpConnections {
             StreamEvent::Opened { .. } | StreamEvent::Awaited { .. } => {}
         }
         *undecided = *undecided + known.cost() - before;
+        recognised.waiting = recognised.waiting + known.connection.cost() - waited;
         known.connection.interest()
     }
 }

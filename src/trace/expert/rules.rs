@@ -110,6 +110,7 @@ rules! {
     CAPTURE_DAMAGED: "capture.damaged" Warn "bittrace" "" "a message should begin here, and these bytes are none";
     CAPTURE_FRAGMENT: "capture.fragment" Note "bittrace" "" "a part of a message of which the capture lost the rest";
     CAPTURE_GAP: "capture.gap" Warn "bittrace" "" "the capture lost bytes of the stream";
+    CAPTURE_MEMORY: "capture.memory" Note "bittrace" "" "bytes that wait for the rest of their message are shown without it: all streams together hold too many";
     CAPTURE_OTHER_SIDE: "capture.other-side-of-nat" Note "bittrace" "" "a connection is another one of the capture, seen on the other side of a translation of addresses (NAT)";
     CAPTURE_RESYNCHRONISED: "capture.resynchronised" Note "bittrace" "" "what precedes these bytes is missing";
     CAPTURE_UNFINISHED: "capture.unfinished" Note "bittrace" "" "the stream ends before the message does";
