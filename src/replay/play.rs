@@ -3,6 +3,7 @@
 mod fault;
 mod offline;
 mod pieces;
+mod play_clock;
 mod precondition;
 mod replay_peer;
 mod replay_tracker;

@@ -13,11 +13,13 @@ use bittrace_protocol::session::{
 use bittrace_protocol::tracker::http::{Framing, Request, frame_request};
 use bittrace_protocol::{InfoHash, Metainfo, Timestamp};
 use bittrace_trace as trace;
+use bittrace_trace::units::counted;
 use bittrace_trace::{Direction, Flow, Recorder, StreamOpening};
 use bytes::Bytes;
 
 use crate::model::transcript::{Conversation, Transcript};
 use crate::play::pieces::RecordedPieces;
+use crate::play::play_clock::PlayClock;
 use crate::play::replay_peer::{Missed, ReplayPeer};
 use crate::play::replay_tracker::ReplayTracker;
 use crate::profile::InferredProfile;
@@ -62,18 +64,20 @@ pub fn replay_offline(
     config.port = learnt.port;
     config.rounds = Some(1);
     config.max_unstored = u64::MAX;
-    let session = Session::new(config, torrent.clone(), learnt.identity.clone(), [], began);
+    let clock = PlayClock::starting_at(began);
+    let session = Session::new(config, torrent.clone(), learnt.identity.clone(), [], clock.now());
     let recorder = Recorder::new(Vec::new(), comment).map_err(|error| error.to_string())?;
     let mut stage = Simulation {
         torrent: torrent.info_hash,
         ended,
         contents,
         session,
-        now: began,
+        clock,
         wakes: None,
         over: false,
         tracker: ReplayTracker::of(reference),
         waiting: reference.peers().collect(),
+        last: Timestamp::EPOCH,
         lines: BTreeMap::new(),
         disk: MemoryDisk::new(geometry),
         recorder,
@@ -93,12 +97,14 @@ struct Simulation<'a> {
     ended: Timestamp,
     contents: &'a RecordedPieces,
     session: Session,
-    now: Timestamp,
+    clock: PlayClock,
     wakes: Option<Timestamp>,
     over: bool,
     tracker: ReplayTracker,
     /// The connections to peers that have not begun.
     waiting: VecDeque<&'a Conversation>,
+    /// When something of the reference happened last, in the play.
+    last: Timestamp,
     lines: BTreeMap<SessionStreamId, SimulatedConnection>,
     disk: MemoryDisk,
     recorder: Recorder<Vec<u8>>,
@@ -124,10 +130,12 @@ enum RemoteRole {
 
 impl<'a> Simulation<'a> {
     fn run(&mut self) -> std::io::Result<()> {
-        let end = self.ended + PATIENCE;
         let mut stopped = false;
+        let mut idle = 0;
         for _ in 0..MOST_STEPS {
-            self.drain()?;
+            if !self.drain()? {
+                break;
+            }
             if self.over {
                 return Ok(());
             }
@@ -135,16 +143,20 @@ impl<'a> Simulation<'a> {
                 continue;
             }
             // Nobody has anything to say: time passes, until the next message of the reference is due.
-            let due = self.next_due();
-            let until = due.map_or(end, |(_, at)| at);
-            if let Some(at) = self.wakes.filter(|&at| at <= until) {
-                self.now = self.now.max(at);
-                self.session.handle(self.now, Input::Tick);
+            let due = self.next_due().map(|(due, at)| (due, self.clock.due(at)));
+            let until = match due {
+                Some((_, at)) => at,
+                None => self.clock.due(self.ended).max(self.last) + PATIENCE,
+            };
+            if let Some(at) = self.wakes.filter(|&at| at <= until && idle < MOST_IDLE_STEPS) {
+                idle += 1;
+                self.clock.pass(at);
+                self.session.handle(self.clock.now(), Input::Tick);
                 continue;
             }
             match due {
                 Some((Due::Speech(stream), at)) => {
-                    self.now = self.now.max(at);
+                    self.pass(at);
                     if let Some(SimulatedConnection { role: RemoteRole::Peer(peer), .. }) =
                         self.lines.get_mut(&stream)
                         && !peer.waive()
@@ -153,13 +165,13 @@ impl<'a> Simulation<'a> {
                     }
                 }
                 Some((Due::Call, at)) => {
-                    self.now = self.now.max(at);
+                    self.pass(at);
                     self.call()?;
                 }
                 None if !stopped => {
                     stopped = true;
                     self.remarks.push("the reference was over before the session was: it was stopped".into());
-                    self.session.handle(self.now, Input::Stop);
+                    self.session.handle(self.clock.now(), Input::Stop);
                 }
                 None => return Ok(()),
             }
@@ -168,12 +180,18 @@ impl<'a> Simulation<'a> {
         Ok(())
     }
 
-    /// Does what the session wants.
-    fn drain(&mut self) -> std::io::Result<()> {
-        loop {
+    /// Something of the reference happens, at a time of the play.
+    fn pass(&mut self, at: Timestamp) {
+        self.clock.pass(at);
+        self.last = self.clock.now();
+    }
+
+    /// Does what the session wants: whether it comes to rest, which it does within as many steps as there may be in all.
+    fn drain(&mut self) -> std::io::Result<bool> {
+        for _ in 0..MOST_STEPS {
             let output = self.session.poll();
             if let Some(inputs) = self.disk.handle(&output) {
-                inputs.into_iter().for_each(|input| self.session.handle(self.now, input));
+                inputs.into_iter().for_each(|input| self.session.handle(self.clock.now(), input));
                 continue;
             }
             match output {
@@ -185,7 +203,7 @@ impl<'a> Simulation<'a> {
                 }
                 Output::Resolve(name) => {
                     self.session.handle(
-                        self.now,
+                        self.clock.now(),
                         Input::Resolved(name, Err("a reference holds addresses alone".to_owned())),
                     );
                 }
@@ -195,17 +213,20 @@ impl<'a> Simulation<'a> {
                 | Output::Load(..)
                 | Output::Commit(_)
                 | Output::Event(_) => {}
-                Output::Wait(Some(at)) if at <= self.now => self.session.handle(self.now, Input::Tick),
+                Output::Wait(Some(at)) if at <= self.clock.now() => {
+                    self.session.handle(self.clock.now(), Input::Tick)
+                }
                 Output::Wait(at) => {
                     self.wakes = at;
-                    return Ok(());
+                    return Ok(true);
                 }
                 Output::Done => {
                     self.over = true;
-                    return Ok(());
+                    return Ok(true);
                 }
             }
         }
+        Ok(false)
     }
 
     /// Has the far end speak whose next words stand first in the reference; whether any had something to say.
@@ -223,10 +244,11 @@ impl<'a> Simulation<'a> {
                 continue;
             };
             if let Some((messages, at)) = peer.speak(self.contents) {
-                self.now = self.now.max(at);
+                let at = self.clock.due(at);
+                self.pass(at);
                 let bytes = Bytes::from(messages.concat());
                 self.said(stream, &bytes)?;
-                self.session.handle(self.now, Input::Received(stream, bytes));
+                self.session.handle(self.clock.now(), Input::Received(stream, bytes));
                 return Ok(true);
             }
         }
@@ -255,7 +277,7 @@ impl<'a> Simulation<'a> {
         let stream = SessionStreamId(self.called * 2 + 1);
         self.called += 1;
         self.begin(stream, conversation, Direction::FromResponder)?;
-        self.session.handle(self.now, Input::Accepted(stream, conversation.far()));
+        self.session.handle(self.clock.now(), Input::Accepted(stream, conversation.far()));
         Ok(())
     }
 
@@ -267,31 +289,32 @@ impl<'a> Simulation<'a> {
                     self.waiting.iter().position(dialled).and_then(|place| self.waiting.remove(place))
                 else {
                     // The reference's client did not dial it, or not again: nobody is there.
-                    self.session.handle(self.now, Input::Closed(stream, CloseReason::Refused));
+                    self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::Refused));
                     return Ok(());
                 };
                 self.begin(stream, conversation, Direction::FromInitiator)?;
-                self.session.handle(self.now, Input::Opened(stream, address));
+                self.session.handle(self.clock.now(), Input::Opened(stream, address));
             }
             Endpoint::HttpTracker(host, port) => {
                 let Some(far) = self.tracker.addresses().find(|address| address.port() == port) else {
                     let why = format!("{host}:{port} is not in the reference");
-                    self.session.handle(self.now, Input::Closed(stream, CloseReason::Unresolved(why)));
+                    self.session
+                        .handle(self.clock.now(), Input::Closed(stream, CloseReason::Unresolved(why)));
                     return Ok(());
                 };
                 self.lines.insert(
                     stream,
                     SimulatedConnection { far, role: RemoteRole::Tracker(Vec::new()), recorded: None },
                 );
-                self.session.handle(self.now, Input::Opened(stream, far));
+                self.session.handle(self.clock.now(), Input::Opened(stream, far));
             }
             Endpoint::UdpTracker(host, port) => {
                 let why = format!("{host}:{port}: UDP trackers are not played without sockets");
-                self.session.handle(self.now, Input::Closed(stream, CloseReason::Unresolved(why)));
+                self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::Unresolved(why)));
             }
             Endpoint::HttpsTracker(url) => {
                 let why = format!("{url} is encrypted: no capture holds what it says");
-                self.session.handle(self.now, Input::Fetched(stream, Err(why)));
+                self.session.handle(self.clock.now(), Input::Fetched(stream, Err(why)));
             }
         }
         Ok(())
@@ -322,20 +345,20 @@ impl<'a> Simulation<'a> {
             Direction::FromInitiator => Flow { initiator: local, responder: far },
             Direction::FromResponder => Flow { initiator: far, responder: local },
         };
-        self.recorder.opened(self.now, number, flow, StreamOpening::Syn)?;
-        self.recorder.established(self.now, number)?;
+        self.recorder.opened(self.clock.now(), number, flow, StreamOpening::Syn)?;
+        self.recorder.established(self.clock.now(), number)?;
         Ok(number)
     }
 
     /// The session says something.
     fn sent(&mut self, stream: SessionStreamId, bytes: &Bytes) -> std::io::Result<()> {
-        self.session.handle(self.now, Input::Sent(stream, bytes.len()));
+        self.session.handle(self.clock.now(), Input::Sent(stream, bytes.len()));
         let Some(line) = self.lines.get_mut(&stream) else { return Ok(()) };
         if let RemoteRole::Peer(peer) = &mut line.role {
             peer.hear(bytes);
         }
         if let Some((recorded, ours)) = line.recorded {
-            self.recorder.burst(self.now, recorded, ours, bytes)?;
+            self.recorder.burst(self.clock.now(), recorded, ours, bytes)?;
         }
         if let RemoteRole::Tracker(asked) = &mut line.role {
             asked.extend_from_slice(bytes);
@@ -350,24 +373,25 @@ impl<'a> Simulation<'a> {
     fn announced(&mut self, stream: SessionStreamId, bytes: &[u8]) -> std::io::Result<()> {
         let exchange = Request::decode(bytes).ok().and_then(|request| self.tracker.answer(&request));
         let Some(exchange) = exchange else {
-            self.session.handle(self.now, Input::Closed(stream, CloseReason::ByRemote));
+            self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::ByRemote));
             return Ok(());
         };
         let recorded = self.record_open(exchange.local, exchange.far, Direction::FromInitiator)?;
-        self.recorder.burst(self.now, recorded, Direction::FromInitiator, bytes)?;
+        self.recorder.burst(self.clock.now(), recorded, Direction::FromInitiator, bytes)?;
         if let Some(line) = self.lines.get_mut(&stream) {
             line.recorded = Some((recorded, Direction::FromInitiator));
         }
-        self.now = self.now.max(exchange.at);
+        let at = self.clock.due(exchange.at);
+        self.pass(at);
         self.said(stream, &exchange.answer)?;
-        self.session.handle(self.now, Input::Received(stream, exchange.answer));
+        self.session.handle(self.clock.now(), Input::Received(stream, exchange.answer));
         Ok(())
     }
 
     /// The far end says something.
     fn said(&mut self, stream: SessionStreamId, bytes: &[u8]) -> std::io::Result<()> {
         match self.lines.get(&stream).and_then(|line| line.recorded) {
-            Some((recorded, ours)) => self.recorder.burst(self.now, recorded, ours.reverse(), bytes),
+            Some((recorded, ours)) => self.recorder.burst(self.clock.now(), recorded, ours.reverse(), bytes),
             None => Ok(()),
         }
     }
@@ -381,7 +405,9 @@ impl<'a> Simulation<'a> {
             self.missed.extend(peer.finish().into_iter().map(|missed| (line.far, missed)));
         }
         match line.recorded {
-            Some((recorded, _)) => self.recorder.closed(self.now, recorded, trace::StreamClosing::Finished),
+            Some((recorded, _)) => {
+                self.recorder.closed(self.clock.now(), recorded, trace::StreamClosing::Finished)
+            }
             None => Ok(()),
         }
     }
@@ -389,6 +415,12 @@ impl<'a> Simulation<'a> {
     fn finish(mut self) -> std::io::Result<OfflineRun> {
         for stream in self.lines.keys().copied().collect::<Vec<_>>() {
             self.close(stream, None)?;
+        }
+        if self.clock.jumps() > 0 {
+            self.remarks.push(format!(
+                "times of the reference lie more than an hour apart or run back, in {}: an hour at most was waited each time",
+                counted(self.clock.jumps(), "place")
+            ));
         }
         for conversation in &self.waiting {
             self.remarks.push(format!("the session never spoke with {}", conversation.far()));
@@ -419,6 +451,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// More steps than any reference needs.
 const MOST_STEPS: u32 = 10_000_000;
+
+/// How often the session may wake while no message of the reference is due: each second of more than two days. Then time
+/// passes without the session until the next message is due.
+const MOST_IDLE_STEPS: u32 = 200_000;
 
 #[cfg(test)]
 mod tests {
@@ -471,6 +507,71 @@ mod tests {
             let (reference, torrent) = reference(capture);
             let one = played(&reference, &torrent).capture;
             assert!(one == played(&reference, &torrent).capture, "{capture}");
+        }
+    }
+
+    /// A capture in pcap with microseconds, whose packets have other times: seconds since 1970 by the packet's number and its
+    /// own time. pcapng has room for any.
+    fn retimed(capture: &str, seconds: impl Fn(usize, u64) -> u64) -> Vec<u8> {
+        let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../captures"].iter().collect();
+        let pcap = std::fs::read(folder.join(capture)).unwrap();
+        assert_eq!(pcap[..4], [0xd4, 0xc3, 0xb2, 0xa1]);
+        let number = |at: usize| u32::from_le_bytes(pcap[at..at + 4].try_into().unwrap());
+        let mut out = Vec::new();
+        let mut block = |kind: u32, body: &[u8]| {
+            let length = 12 + body.len().next_multiple_of(4) as u32;
+            out.extend(kind.to_le_bytes());
+            out.extend(length.to_le_bytes());
+            out.extend(body);
+            out.resize(out.len().next_multiple_of(4), 0);
+            out.extend(length.to_le_bytes());
+        };
+        block(0x0a0d_0d0a, &[0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
+        // Link type and snapshot length, and times in whole seconds.
+        block(1, &[pcap[20], pcap[21], 0, 0, 0, 0, 4, 0, 9, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let (mut at, mut packets) = (24, 0);
+        while at < pcap.len() {
+            let length = number(at + 8);
+            let time = seconds(packets, number(at).into());
+            let mut body = vec![0; 4];
+            body.extend(((time >> 32) as u32).to_le_bytes());
+            body.extend((time as u32).to_le_bytes());
+            body.extend([length.to_le_bytes(), number(at + 12).to_le_bytes()].concat());
+            body.extend(&pcap[at + 16..at + 16 + length as usize]);
+            block(6, &body);
+            at += 16 + length as usize;
+            packets += 1;
+        }
+        out
+    }
+
+    #[test]
+    fn times_of_a_reference_may_be_anything() {
+        let capture = "download-aria2.pcap";
+        let (usual, torrent) = reference(capture);
+        // Of messages that lie years apart, peers do not wait for the next one.
+        let times: [(&str, bool, fn(usize, u64) -> u64); 5] = [
+            ("the last time that there is", true, |_, _| u64::MAX),
+            ("a jump of a century in the middle", true, |packet, at| {
+                at + if packet < 100 { 0 } else { 3_000_000_000 }
+            }),
+            ("a jump back in the middle", true, |packet, at| if packet < 100 { at } else { at / 2 }),
+            ("backwards all the time", true, |packet, at| at - packet as u64 * 7_000),
+            ("far apart each", false, |packet, _| packet as u64 * 40_000_000),
+        ];
+        for (name, completes, seconds) in times {
+            let bytes = std::io::Cursor::new(retimed(capture, seconds));
+            let trace = Trace::from_reader("retimed".to_owned(), bytes, TraceOptions::default()).unwrap();
+            let reference = Transcript::read(trace).unwrap();
+            let rehearsal = played(&reference, &torrent);
+            assert!(rehearsal.complete || !completes, "{name}: {:?}", rehearsal.remarks);
+            // Keep-alives of a long pause come on top, and nothing grows without bound.
+            assert!(rehearsal.capture.len() < 40_000_000, "{name}: {}", rehearsal.capture.len());
+            let bytes = std::io::Cursor::new(rehearsal.capture);
+            let trace = Trace::from_reader("rehearsal".to_owned(), bytes, TraceOptions::default()).unwrap();
+            let played = said(&Transcript::read(trace).unwrap());
+            let all = said(&usual).iter().all(|message| played.contains(message));
+            assert!(all || !completes, "{name}");
         }
     }
 
