@@ -1,5 +1,6 @@
 //! `bittrace torrent show`: what a .torrent says, and which of its bytes say it.
 
+use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::Path;
@@ -9,11 +10,11 @@ use bittrace_protocol::metainfo::{File, Metainfo, PieceHash, Version};
 use bittrace_protocol::{Geometry, Hex, PieceIndex, Timestamp};
 use bittrace_trace::units::{count, counted, size};
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::args::{Common, TorrentFormat, TorrentShow};
 use crate::failure::warn;
-use crate::print::json::write_line;
+use crate::print::json::write_long_line;
 use crate::print::output::{Look, Output, styles};
 use crate::print::page::Page;
 use crate::print::table::{Column, wrap};
@@ -21,7 +22,7 @@ use crate::print::units::rfc3339;
 
 mod values;
 
-use values::{JsonView, TorrentValues};
+use values::{NamedValue, TorrentValues};
 
 /// A torrent file that was read, with the name it is shown under.
 pub(crate) struct NamedTorrent {
@@ -97,14 +98,8 @@ pub(crate) fn show(arguments: &TorrentShow, common: Common, output: &mut Output)
     let values = TorrentValues::scan(&file.bytes).map_err(|error| anyhow!("{}: {error}", file.name))?;
     match arguments.format {
         TorrentFormat::Json => {
-            let mut said = json_object(&file, &values);
-            if common.verbose {
-                said.insert(
-                    "piece_hashes".to_owned(),
-                    pieces(&file.metainfo).map(|(_, hash)| hash).collect(),
-                );
-            }
-            write_line(&JsonTorrent { said, fields: values.json() }, output)?;
+            let torrent = JsonTorrent { file: &file, values: &values, with_pieces: common.verbose };
+            write_long_line(&torrent, output)?;
         }
         TorrentFormat::Table => {
             let limit = if arguments.limit == 0 || common.verbose { usize::MAX } else { arguments.limit };
@@ -342,30 +337,55 @@ fn pieces(metainfo: &Metainfo) -> impl Iterator<Item = (u32, String)> {
     })
 }
 
-/// What a torrent says, and all of its values.
+/// What a torrent says, and all of its values. Its lists are written as they are walked through: a torrent may have millions
+/// of files, and each would take a kilobyte as a value of its own.
 struct JsonTorrent<'a> {
-    said: Map<String, Value>,
-    fields: JsonView<'a>,
+    file: &'a NamedTorrent,
+    values: &'a TorrentValues<'a>,
+    with_pieces: bool,
 }
 
 impl Serialize for JsonTorrent<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let metainfo = &self.file.metainfo;
         let mut map = serializer.serialize_map(None)?;
-        for (name, value) in &self.said {
-            map.serialize_entry(name, value)?;
+        map.serialize_entry("file", &self.file.name)?;
+        map.serialize_entry("name", &metainfo.name.to_string())?;
+        map.serialize_entry("info_hash", &metainfo.info_hash.to_string())?;
+        map.serialize_entry("info_hash_v2", &metainfo.info_hash_v2.map(|hash| Hex(&hash).to_string()))?;
+        map.serialize_entry("version", &metainfo.version.to_string())?;
+        map.serialize_entry("size", &metainfo.total())?;
+        map.serialize_entry("piece_length", &metainfo.piece_length)?;
+        map.serialize_entry("pieces", &metainfo.placement().map_or(0, Geometry::piece_count))?;
+        map.serialize_entry("files", &JsonFiles(metainfo))?;
+        map.serialize_entry("trackers", &json!(metainfo.trackers()))?;
+        map.serialize_entry("private", &metainfo.private)?;
+        map.serialize_entry("source", &metainfo.source)?;
+        map.serialize_entry("creation_date", &metainfo.creation_date)?;
+        map.serialize_entry("created_by", &metainfo.created_by)?;
+        map.serialize_entry("comment", &metainfo.comment)?;
+        map.serialize_entry("encoding", &metainfo.encoding)?;
+        map.serialize_entry("url_list", &metainfo.url_list)?;
+        map.serialize_entry("http_seeds", &metainfo.http_seeds)?;
+        map.serialize_entry("nodes", &json!(metainfo.nodes))?;
+        map.serialize_entry("faults", &metainfo.faults.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        map.serialize_entry("ranges", &JsonRanges(self.values, |value| Some(value.value)))?;
+        map.serialize_entry("key_ranges", &JsonRanges(self.values, |value| value.key))?;
+        if self.with_pieces {
+            map.serialize_entry("piece_hashes", &JsonPieces(metainfo))?;
         }
-        map.serialize_entry("fields", &self.fields)?;
+        map.serialize_entry("fields", &self.values.json())?;
         map.end()
     }
 }
 
-fn json_object(file: &NamedTorrent, values: &TorrentValues<'_>) -> Map<String, Value> {
-    let metainfo = &file.metainfo;
-    let files: Vec<Value> = metainfo
-        .files
-        .iter()
-        .enumerate()
-        .map(|(at, file)| {
+/// The files of a torrent as a list.
+struct JsonFiles<'a>(&'a Metainfo);
+
+impl Serialize for JsonFiles<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(metainfo) = self;
+        serializer.collect_seq(metainfo.files.iter().enumerate().map(|(at, file)| {
             let pieces = metainfo.placement().map(|geometry| geometry.pieces_of(at));
             json!({
                 "path": path(metainfo, file),
@@ -378,45 +398,32 @@ fn json_object(file: &NamedTorrent, values: &TorrentValues<'_>) -> Map<String, V
                 }),
                 "pieces_root": file.pieces_root.map(|root| Hex(&root).to_string()),
             })
-        })
-        .collect();
-    let object = json!({
-        "file": file.name,
-        "name": metainfo.name.to_string(),
-        "info_hash": metainfo.info_hash.to_string(),
-        "info_hash_v2": metainfo.info_hash_v2.map(|hash| Hex(&hash).to_string()),
-        "version": metainfo.version.to_string(),
-        "size": metainfo.total(),
-        "piece_length": metainfo.piece_length,
-        "pieces": metainfo.placement().map_or(0, Geometry::piece_count),
-        "files": files,
-        "trackers": metainfo.trackers(),
-        "private": metainfo.private,
-        "source": metainfo.source,
-        "creation_date": metainfo.creation_date,
-        "created_by": metainfo.created_by,
-        "comment": metainfo.comment,
-        "encoding": metainfo.encoding,
-        "url_list": metainfo.url_list,
-        "http_seeds": metainfo.http_seeds,
-        "nodes": metainfo.nodes,
-        "faults": metainfo.faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "ranges": ranges(values.named().map(|value| (value.name, value.value))),
-        "key_ranges": ranges(values.named().filter_map(|value| Some((value.name, value.key?)))),
-    });
-    match object {
-        Value::Object(object) => object,
-        _ => Map::new(),
+        }))
     }
 }
 
-/// First and last bytes by name; of a name that stands twice, the first.
-fn ranges(named: impl Iterator<Item = (String, Range<usize>)>) -> Map<String, Value> {
-    let mut ranges = Map::new();
-    for (name, range) in named {
-        ranges.entry(name).or_insert_with(|| json!([range.start, range.end.saturating_sub(1)]));
+/// The hashes of the pieces as a list.
+struct JsonPieces<'a>(&'a Metainfo);
+
+impl Serialize for JsonPieces<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(pieces(self.0).map(|(_, hash)| hash))
     }
-    ranges
+}
+
+/// First and last bytes by name, of values or of keys; of a name that stands twice, the first.
+struct JsonRanges<'a>(&'a TorrentValues<'a>, fn(NamedValue<'_>) -> Option<Range<usize>>);
+
+impl Serialize for JsonRanges<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(values, part) = self;
+        let mut seen = HashSet::new();
+        serializer.collect_map(values.named().filter_map(|value| {
+            let name = value.name.clone();
+            let range = part(value)?;
+            seen.insert(name.clone()).then(|| (name, [range.start, range.end.saturating_sub(1)]))
+        }))
+    }
 }
 
 /// So many values are listed whatever the limit: a torrent has a dozen.

@@ -1,12 +1,14 @@
 //! Results as NDJSON: an object a message, and one at the end that sums up all captures of the run.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use bittrace_protocol::Hex;
 use bittrace_trace::statistics::{Client, Connection, DirectionTotals, TorrentSeen, Tracker};
 use bittrace_trace::{Direction, Summary, Trace};
 use serde::ser::{Serialize, Serializer};
+use serde_json::ser::Formatter;
 use serde_json::{Map, Value, json};
 
 use crate::print::overview::outcome;
@@ -43,13 +45,30 @@ impl Serialize for JsonMessage<'_> {
 
 /// Writes one object on a line.
 pub(crate) fn write_line(object: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
-    let mut line = escaped(serde_json::to_string(object)?);
+    let mut line = escaped(serde_json::to_string(object)?.into()).into_owned();
     line.push('\n');
     out.write_all(line.as_bytes())
 }
 
+/// The same for an object that may be long: its text is never in memory as a whole.
+pub(crate) fn write_long_line(object: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(64 * 1024, out);
+    object.serialize(&mut serde_json::Serializer::with_formatter(&mut out, EscapingFormatter))?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// JSON on one line, with the escapes of [`escaped`].
+struct EscapingFormatter;
+
+impl Formatter for EscapingFormatter {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        writer.write_all(escaped(fragment.into()).as_bytes())
+    }
+}
+
 /// JSON in which the characters that a terminal would obey are escaped. JSON itself has the controls of C0 escaped.
-pub(crate) fn escaped(json: String) -> String {
+pub(crate) fn escaped(json: Cow<'_, str>) -> Cow<'_, str> {
     if is_plain(&json) || !json.contains(disguises) {
         return json;
     }
@@ -61,7 +80,7 @@ pub(crate) fn escaped(json: String) -> String {
             false => text.push(c),
         }
     }
-    text
+    text.into()
 }
 
 /// The closing object, gathered over the captures of a run.
@@ -233,6 +252,9 @@ mod tests {
         let object = Map::from_iter([("name".to_owned(), json!(name))]);
         let mut line = Vec::new();
         write_line(&object, &mut line).unwrap();
+        let mut long = Vec::new();
+        write_long_line(&object, &mut long).unwrap();
+        assert_eq!(line, long);
         let line = String::from_utf8(line).unwrap();
         assert_eq!(line, "{\"name\":\"harmless\\u202etxt.exe \\u2066\\u007f\\u0085\\n\u{e9}\"}\n");
         assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["name"], name);

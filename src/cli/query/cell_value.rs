@@ -99,7 +99,7 @@ impl Display for CellValue<'_> {
             Self::Field(Value::Null) => Ok(()),
             Self::Frames([]) | Self::Notes([]) | Self::Rules([]) => Ok(()),
             Self::Field(Value::Array(items)) if items.is_empty() => Ok(()),
-            said => f.write_str(&escaped(serde_json::to_string(said).map_err(|_| fmt::Error)?)),
+            said => f.write_str(&escaped(serde_json::to_string(said).map_err(|_| fmt::Error)?.into())),
         }
     }
 }
