@@ -545,12 +545,15 @@ mod tests {
         out
     }
 
+    /// When a packet was captured, in seconds, from its place in the capture and its own time.
+    type Retimed = fn(usize, u64) -> u64;
+
     #[test]
     fn times_of_a_reference_may_be_anything() {
         let capture = "download-aria2.pcap";
         let (usual, torrent) = reference(capture);
         // Of messages that lie years apart, peers do not wait for the next one.
-        let times: [(&str, bool, fn(usize, u64) -> u64); 5] = [
+        let times: [(&str, bool, Retimed); 5] = [
             ("the last time that there is", true, |_, _| u64::MAX),
             ("a jump of a century in the middle", true, |packet, at| {
                 at + if packet < 100 { 0 } else { 3_000_000_000 }
