@@ -346,6 +346,43 @@ fn nothing_is_written_of_a_torrent_that_nothing_describes() {
 }
 
 #[test]
+fn blocks_of_a_torrent_that_nothing_describes_are_written_in_their_order_when_asked_for() {
+    let folder = scratch_folder();
+    let arguments = ["download-aria2.pcap", "--unverified", "--format", "json"];
+    let output = extract(&arguments, folder.path());
+    assert_eq!(code(&output), 1, "{}", String::from_utf8_lossy(&output.stderr));
+    let summary = &objects(&output)[0]["summary"];
+    let undescribed = &summary["undescribed"][0];
+    let info_hash = undescribed["info_hash"].as_str().expect("the handshakes name the torrent");
+    let file = &undescribed["file"];
+    assert_eq!((&file["length"], &file["piece_length"]), (&245_777.into(), &32_768.into()), "{file}");
+    assert_eq!((&file["piece_length_proved"], &file["missing"]), (&true.into(), &Value::Array(Vec::new())));
+    let name = PathBuf::from(format!("{info_hash}.unverified"));
+    assert_eq!(files(folder.path()), BTreeSet::from([name.clone()]));
+    assert_eq!(hash(&bytes_of(&folder.path().join(&name))), hash(&content("download", 245_777)));
+    // It stays, unless it is to be replaced.
+    let again = extract(&["download-rtorrent.pcap", "download-aria2.pcap", "--unverified"], folder.path());
+    assert_eq!(code(&again), 2);
+    assert!(String::from_utf8_lossy(&again.stderr).contains("--overwrite"), "{again:?}");
+    let replaced = extract(&[&arguments[..], &["--overwrite"]].concat(), folder.path());
+    assert_eq!(code(&replaced), 1);
+    // Without the option nothing is written.
+    let empty = scratch_folder();
+    assert_eq!(code(&extract(&arguments[..1], empty.path())), 2);
+    assert_eq!(files(empty.path()), BTreeSet::new());
+}
+
+#[test]
+fn holes_among_blocks_without_a_description_are_named() {
+    let folder = scratch_folder();
+    let output = extract(&["capture-loss.pcap", "--unverified", "--format", "json"], folder.path());
+    let undescribed = objects(&output)[0]["summary"]["undescribed"].clone();
+    let files = undescribed.as_array().expect("a list").iter().map(|one| &one["file"]);
+    let missing: usize = files.map(|file| file["missing"].as_array().expect("a list").len()).sum();
+    assert!(missing > 0, "{undescribed}");
+}
+
+#[test]
 fn files_in_the_way_stay_unless_they_are_to_be_replaced() {
     let into = scratch_folder();
     let there = into.path().join("download.bin");

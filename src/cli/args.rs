@@ -157,7 +157,7 @@ pub(crate) struct ExtractArguments {
     pub(crate) torrent: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) key_logs: KeyLogs,
-    /// Write bytes that no hash vouches for, too: to .part files
+    /// Write bytes that no hash vouches for, too: to .part files, or in one file where no torrent is known
     #[arg(long)]
     pub(crate) unverified: bool,
     /// Replace files that are in the way
@@ -611,7 +611,8 @@ Examples:
 Blocks are taken from every connection, whoever sent them, and each piece is held to the
 torrent's hash. Where several contents came for one block, those are taken that make the hash,
 and whoever sent others is named. A file of which every byte is verified gets its final name. Any
-other ends in .part, and what it lacks is a hole. Nothing is written outside DIR.
+other ends in .part, and what it lacks is a hole. Nothing is written outside DIR. With --unverified
+the blocks of a torrent that nothing describes go to INFO_HASH.unverified in their order.
 
 Exit codes:
     0  every file of every torrent is whole and verified

@@ -8,6 +8,7 @@ mod piece;
 mod ranges;
 mod restore;
 mod spool;
+mod undescribed;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -22,13 +23,15 @@ use crate::folder::{Folder, Replace};
 use spool::{Spool, TorrentBlocks};
 
 pub use piece::{FaultKind, PieceFault, Sent};
+pub use undescribed::{Undescribed, UndescribedFile};
 
 /// How files are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Writing {
     /// Whether files that stand in the way are replaced.
     pub overwrite: bool,
-    /// Whether bytes that no hash vouches for are written too, to files that stay unfinished.
+    /// Whether bytes that no hash vouches for are written too, to files that stay unfinished. The blocks of a torrent that
+    /// nothing describes are written in their order then.
     pub unverified: bool,
 }
 
@@ -92,17 +95,6 @@ pub struct ExtractedFile {
     pub unverified: Vec<Range<u64>>,
     /// The bytes of pieces that came whole and do not have their hash.
     pub wrong: Vec<Range<u64>>,
-}
-
-/// Blocks of a torrent of which only its info hash is known, if that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Undescribed {
-    /// Its info hash; `None` where the beginning of the connection was not captured.
-    pub info_hash: Option<InfoHash>,
-    /// How many blocks were seen.
-    pub blocks: u64,
-    /// Their bytes.
-    pub bytes: u64,
 }
 
 /// What an extraction came to.
@@ -178,6 +170,7 @@ impl Extraction {
         self.spool.flush()?;
         // Blocks of connections that name no torrent can belong to any that is known; the hashes tell. Where there is
         // one alone, they count as its own.
+        let replace = if writing.overwrite { Replace::Always } else { Replace::Never };
         let mut undescribed = Vec::new();
         for bucket in self.spool.buckets() {
             let known = match bucket.info_hash {
@@ -186,10 +179,15 @@ impl Extraction {
             };
             if !known {
                 let TorrentBlocks { info_hash, blocks, bytes } = *bucket;
-                undescribed.push(Undescribed { info_hash, blocks, bytes });
+                let write = || undescribed::write(&self.folder, &self.spool, info_hash, replace);
+                let (file, fault) = match writing.unverified.then(write) {
+                    None => (None, None),
+                    Some(Ok(file)) => (Some(file), None),
+                    Some(Err(error)) => (None, Some(error)),
+                };
+                undescribed.push(Undescribed { info_hash, blocks, bytes, file, fault });
             }
         }
-        let replace = if writing.overwrite { Replace::Always } else { Replace::Never };
         let alone = self.torrents.len() == 1;
         let mut torrents = Vec::with_capacity(self.torrents.len());
         for (torrent, origin) in &self.torrents {

@@ -92,7 +92,7 @@ fn read(
 /// Reports what could not be done, and gives the exit code.
 fn verdict(report: ExtractionReport, common: Common) -> Exit {
     let mut exit = Exit::Done;
-    if report.torrents.is_empty() {
+    if report.torrents.is_empty() && report.undescribed.is_empty() {
         exit = Exit::CouldNotTell;
     }
     for (_, extracted) in report.torrents {
@@ -110,8 +110,13 @@ fn verdict(report: ExtractionReport, common: Common) -> Exit {
         warn(common, &text);
         exit = exit.max(Exit::CouldNotTell);
     }
-    if !report.undescribed.is_empty() {
-        exit = exit.max(Exit::CouldNotTell);
+    for undescribed in report.undescribed {
+        if let Some(error) = undescribed.fault {
+            failure::report(&in_the_way(error));
+        }
+        // What was written is not verified.
+        let written = undescribed.file.is_some();
+        exit = exit.max(if written { Exit::Matched } else { Exit::CouldNotTell });
     }
     exit
 }

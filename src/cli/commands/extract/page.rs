@@ -5,7 +5,9 @@ use std::ops::Range;
 
 use bittrace_client::extract::{
     Extracted, ExtractedFile, ExtractionReport, FaultKind, Origin, PieceFault, Sent, Undescribed,
+    UndescribedFile,
 };
+use bittrace_protocol::InfoHash;
 use bittrace_trace::units::{count, counted, size};
 use serde_json::{Map, Value, json};
 
@@ -154,15 +156,52 @@ fn block(sent: &Sent) -> String {
 
 fn sentence(undescribed: &Undescribed) -> String {
     let seen = format!("{} ({})", counted(undescribed.blocks, "block"), counted(undescribed.bytes, "byte"));
+    if let Some(file) = &undescribed.file {
+        return written(undescribed.info_hash, &seen, file);
+    }
+    let torrent = undescribed.info_hash.map_or_else(String::new, |info_hash| format!("{info_hash}: "));
+    if undescribed.fault.is_some() {
+        return format!("{torrent}{seen} seen; they could not be written");
+    }
     match undescribed.info_hash {
         Some(info_hash) => format!(
-            "{info_hash}: {seen} seen, but nothing describes this torrent: nothing is written. Give it with --torrent."
+            "{info_hash}: {seen} seen, but nothing describes this torrent: nothing is written. Give it with --torrent, or \
+             write the blocks in their order with --unverified."
         ),
         None => format!(
             "{seen} on connections whose beginning was not captured, of no known torrent: nothing is written. Give the \
-             torrent with --torrent."
+             torrent with --torrent, or write the blocks in their order with --unverified."
         ),
     }
+}
+
+/// What was written of a torrent that nothing describes.
+fn written(info_hash: Option<InfoHash>, seen: &str, file: &UndescribedFile) -> String {
+    let torrent = info_hash.map_or_else(|| "a torrent that is not known".to_owned(), |hash| hash.to_string());
+    let length = size(file.piece_length);
+    let pieces = match file.is_proved {
+        true => format!("pieces of {length}, as the blocks prove"),
+        false => format!("pieces of {length}, which the blocks do not prove"),
+    };
+    let mut text = format!(
+        "{torrent}: {seen} in their order in {}, {}; {pieces}; not verified, since nothing describes this torrent",
+        file.path.display(),
+        counted(file.length, "byte"),
+    );
+    let missing: u64 = file.missing.iter().map(|range| range.end - range.start).sum();
+    if missing > 0 {
+        text.push_str(&format!("; missing {}: {}", size(missing), listed(&file.missing)));
+    }
+    if file.contradicted > 0 {
+        text.push_str(&format!(
+            "; {} came with several contents, of which the first is written",
+            counted(file.contradicted, "block")
+        ));
+    }
+    if file.beyond > 0 {
+        text.push_str(&format!("; {} beyond 8 TiB passed over", counted(file.beyond, "block")));
+    }
+    text
 }
 
 /// Writes an object a torrent, and one that sums up.
@@ -186,6 +225,15 @@ pub(crate) fn write_json(report: &ExtractionReport, output: &mut Output) -> io::
                 "info_hash": undescribed.info_hash.map(|info_hash| info_hash.to_string()),
                 "blocks": undescribed.blocks,
                 "bytes": undescribed.bytes,
+                "file": undescribed.file.as_ref().map(|file| json!({
+                    "written": file.path.display().to_string(),
+                    "length": file.length,
+                    "piece_length": file.piece_length,
+                    "piece_length_proved": file.is_proved,
+                    "missing": pairs(&file.missing),
+                    "contradicted": file.contradicted,
+                    "beyond": file.beyond,
+                })),
             })
         })
         .collect();
@@ -237,17 +285,19 @@ fn torrent(extracted: &Extracted) -> Value {
     })
 }
 
-/// Ranges are pairs: the first byte and the last.
+/// Ranges as pairs: the first byte and the last.
+fn pairs(ranges: &[Range<u64>]) -> Vec<[u64; 2]> {
+    ranges.iter().map(|range| [range.start, range.end - 1]).collect()
+}
+
 fn file(file: &ExtractedFile) -> Value {
-    let ranges =
-        |ranges: &[Range<u64>]| ranges.iter().map(|range| [range.start, range.end - 1]).collect::<Vec<_>>();
     json!({
         "name": file.name,
         "written": file.written.as_ref().map(|path| path.display().to_string()),
         "length": file.length,
         "whole": file.whole,
-        "missing": ranges(&file.missing),
-        "unverified": ranges(&file.unverified),
-        "wrong": ranges(&file.wrong),
+        "missing": pairs(&file.missing),
+        "unverified": pairs(&file.unverified),
+        "wrong": pairs(&file.wrong),
     })
 }
