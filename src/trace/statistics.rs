@@ -22,7 +22,7 @@ use crate::{ConnectionEnd, Dissected};
 pub use clients::{Client, Clients};
 pub use connections::{Connection, Connections, DirectionTotals};
 pub use pieces::{PieceSeen, PiecesSeen, Sender, Verdict};
-pub use torrents::{TorrentSeen, TorrentsSeen};
+pub use torrents::{TorrentSeen, TorrentSought, TorrentsSeen};
 pub use trackers::{Tracker, Trackers};
 pub use transfers::{Exchange, Exchanges, Given};
 

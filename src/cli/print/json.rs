@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 
 use bittrace_protocol::Hex;
-use bittrace_trace::statistics::{Client, Connection, DirectionTotals, TorrentSeen, Tracker};
+use bittrace_trace::statistics::{Client, Connection, DirectionTotals, TorrentSeen, TorrentSought, Tracker};
 use bittrace_trace::{Direction, Summary, Trace};
 use serde::ser::{Serialize, Serializer};
 use serde_json::ser::Formatter;
@@ -96,6 +96,7 @@ pub(crate) struct JsonSummary {
     captures: Vec<Value>,
     clients: Vec<Value>,
     torrents: Vec<Value>,
+    torrents_sought: Vec<Value>,
     trackers: Vec<Value>,
     connections: Vec<Value>,
 }
@@ -141,6 +142,7 @@ impl JsonSummary {
         }));
         self.clients.extend(summary.clients.rows().iter().map(client));
         self.torrents.extend(summary.torrents.rows().iter().filter_map(torrent));
+        self.torrents_sought.extend(summary.torrents.sought().map(torrent_sought));
         self.trackers.extend(summary.trackers.rows().iter().map(tracker));
         self.connections.extend(summary.connections.rows().iter().map(connection));
     }
@@ -154,6 +156,7 @@ impl JsonSummary {
             "streams": self.streams,
             "messages": self.messages,
             "torrents": self.torrents,
+            "torrents_sought": self.torrents_sought,
             "truncated": self.truncated,
             "findings": self.findings,
             "unread": {
@@ -178,6 +181,15 @@ fn client(client: &Client) -> Value {
         "v": client.says,
         "port": client.port,
         "handshakes": client.handshakes,
+    })
+}
+
+fn torrent_sought(torrent: &TorrentSought) -> Value {
+    json!({
+        "info_hash": torrent.info_hash.to_string(),
+        "asked": torrent.asked,
+        "peers": torrent.peers,
+        "announced": torrent.announced,
     })
 }
 

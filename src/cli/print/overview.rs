@@ -39,6 +39,7 @@ impl Overview<'_> {
         }
         self.clients(page)?;
         self.torrents(page)?;
+        self.torrents_sought(page)?;
         self.trackers(page)?;
         self.connections(page)?;
         self.messages(page)?;
@@ -163,6 +164,25 @@ impl Overview<'_> {
             page.paragraph(&facts.join("; "), 6)?;
         }
         self.more(torrents.rows().len() - shown, torrents.more(), page)
+    }
+
+    fn torrents_sought(&self, page: &mut Page<'_>) -> io::Result<()> {
+        let torrents = &self.summary.torrents;
+        let rows = torrents.sought().map(|torrent| {
+            vec![
+                torrent.info_hash.to_string(),
+                count(torrent.asked),
+                count(torrent.peers),
+                count(torrent.announced),
+            ]
+        });
+        let columns = [
+            Column::text("info hash", 40),
+            Column::numbers("asked"),
+            Column::numbers("peers named"),
+            Column::numbers("announced"),
+        ];
+        self.table("Torrents of the DHT alone", &columns, rows.collect(), torrents.more_sought(), page)
     }
 
     fn trackers(&self, page: &mut Page<'_>) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::wire::Message;
-use bittrace_protocol::{InfoHash, PieceIndex};
+use bittrace_protocol::{InfoHash, PieceIndex, dht};
 use foldhash::fast::RandomState;
 
 use super::KEPT;
@@ -20,6 +20,23 @@ pub struct TorrentsSeen {
     /// The last one that was asked for: mostly it is the next one too.
     last: Option<(InfoHash, usize)>,
     more: u64,
+    /// Those that nodes of the DHT speak of.
+    sought: Vec<TorrentSought>,
+    sought_by_hash: HashMap<InfoHash, usize, RandomState>,
+    more_sought: u64,
+}
+
+/// A torrent as nodes of the DHT speak of it (BEP 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TorrentSought {
+    /// Its info hash, or an id that was asked for as if it were one.
+    pub info_hash: InfoHash,
+    /// How often its peers were asked for.
+    pub asked: u64,
+    /// How many peers the answers named, each time counted.
+    pub peers: u64,
+    /// How often a peer announced itself.
+    pub announced: u64,
 }
 
 /// What was seen of a torrent.
@@ -124,8 +141,11 @@ impl TorrentsSeen {
     pub(super) fn add(&mut self, record: &Record) {
         let Some(info_hash) = record.torrent else { return };
         // Nodes are asked for any torrent there is, and for random ids.
-        if matches!(record.body, Body::Dht(..)) && !self.by_hash.contains_key(&info_hash) {
-            return;
+        if let Body::Dht(message, _) = &record.body {
+            self.seek(info_hash, message);
+            if !self.by_hash.contains_key(&info_hash) {
+                return;
+            }
         }
         if let Some(metainfo) = &record.describes {
             self.describe(metainfo);
@@ -149,6 +169,48 @@ impl TorrentsSeen {
                 row.verified.insert(piece);
             }
         }
+    }
+
+    /// The torrents that nodes of the DHT speak of and nothing else does, as they appeared.
+    pub fn sought(&self) -> impl Iterator<Item = &TorrentSought> {
+        self.sought.iter().filter(|torrent| !self.by_hash.contains_key(&torrent.info_hash))
+    }
+
+    /// How many messages of nodes were about torrents that are not kept.
+    pub const fn more_sought(&self) -> u64 {
+        self.more_sought
+    }
+
+    fn seek(&mut self, info_hash: InfoHash, message: &dht::Message) {
+        let (asked, peers, announced) = match &message.kind {
+            dht::Kind::Query(query) => match query.method {
+                dht::Method::GetPeers => (1, 0, 0),
+                dht::Method::AnnouncePeer => (0, 0, 1),
+                _ => return,
+            },
+            dht::Kind::Response(response) => {
+                (0, response.peers.as_ref().map_or(0, |peers| peers.len() as u64), 0)
+            }
+            dht::Kind::Error(..) => return,
+        };
+        let at = match self.sought_by_hash.get(&info_hash) {
+            Some(&at) => at,
+            // An answer without its question tells nothing of what it is about.
+            None if asked + announced == 0 => return,
+            None if self.sought.len() >= KEPT => {
+                self.more_sought += 1;
+                return;
+            }
+            None => {
+                self.sought_by_hash.insert(info_hash, self.sought.len());
+                self.sought.push(TorrentSought { info_hash, asked: 0, peers: 0, announced: 0 });
+                self.sought.len() - 1
+            }
+        };
+        let torrent = &mut self.sought[at];
+        torrent.asked += asked;
+        torrent.peers += peers;
+        torrent.announced += announced;
     }
 
     fn row(&mut self, info_hash: InfoHash) -> Option<&mut TorrentSeen> {
