@@ -32,6 +32,9 @@ struct Mark {
 const BUSY: u64 = 16 * 1024;
 const ROOM: usize = 2 * 1024;
 
+/// So many bytes are more than the usual block of 16 KiB, and worth a copy of what waits behind them.
+const MANY: usize = 64 * 1024;
+
 /// Bytes taken off a lane, and where they came from.
 #[derive(Debug)]
 pub(crate) struct BufferSlice {
@@ -84,7 +87,7 @@ impl StreamBuffer {
     /// Takes the first `count` bytes that wait. `count` is at most how many wait.
     pub(crate) fn take(&mut self, count: usize) -> BufferSlice {
         let offset = self.offset;
-        let bytes = self.buffer.split_to(count).freeze();
+        let bytes = self.split(count).freeze();
         self.offset += count as u64;
         let mut frames = Frames::new();
         let mut at = self.last.map_or(Timestamp::EPOCH, |moment| moment.at);
@@ -106,6 +109,18 @@ impl StreamBuffer {
         BufferSlice { bytes, offset, at, frames }
     }
 
+    /// The first `count` bytes, taken off. They share their memory with what waits behind them: of many bytes it would not be
+    /// free before the lane is, so what waits behind those gets memory of its own.
+    fn split(&mut self, count: usize) -> BytesMut {
+        if count < MANY || self.buffer.len() > 2 * count {
+            return self.buffer.split_to(count);
+        }
+        let rest = BytesMut::from(&self.buffer[count..]);
+        let mut taken = std::mem::replace(&mut self.buffer, rest);
+        taken.truncate(count);
+        taken
+    }
+
     /// Takes all that wait.
     pub(crate) fn take_all(&mut self) -> BufferSlice {
         self.take(self.buffer.len())
@@ -114,7 +129,7 @@ impl StreamBuffer {
     /// Moves the first `count` bytes that wait behind those of `into`, turned by `turn`. `count` is at most how many wait.
     pub(crate) fn pour(&mut self, count: usize, into: &mut Self, turn: impl FnOnce(&mut [u8])) {
         debug_assert_eq!(self.offset, into.end(), "what is poured follows what is there");
-        let mut bytes = self.buffer.split_to(count);
+        let mut bytes = self.split(count);
         turn(&mut bytes);
         let end = self.offset + count as u64;
         let mut poured = 0;
@@ -172,6 +187,23 @@ mod tests {
         assert_eq!(lane.take_all().frames.as_slice(), [9]);
         lane.skip(100);
         assert_eq!(lane.offset(), 108);
+    }
+
+    #[test]
+    fn a_lane_does_not_keep_the_memory_of_what_was_taken() {
+        for rest in [0, 10, 50_000] {
+            let mut lane = StreamBuffer::default();
+            for frame in 0..1_000 {
+                lane.push(moment(frame), &[frame as u8; 1_000]);
+            }
+            let large = 1_000_000 - rest;
+            assert_eq!(lane.take(large).bytes.len(), large);
+            lane.push(moment(1_000), b"next");
+            assert!(lane.buffer.capacity() < 2 * MANY, "{}", lane.buffer.capacity());
+            let last = lane.take_all();
+            assert_eq!((last.bytes.len(), last.offset), (rest + 4, large as u64));
+            assert_eq!(&last.bytes[rest..], b"next");
+        }
     }
 
     #[test]
