@@ -18,7 +18,7 @@ use crate::{Error, os};
 /// The blocks.
 #[derive(Debug)]
 pub(super) struct Spool {
-    file: BufWriter<File>,
+    file: BufWriter<SpoolFile>,
     folder: PathBuf,
     end: u64,
     /// The end of what a reader sees.
@@ -30,6 +30,25 @@ pub(super) struct Spool {
     dropped: u64,
     peers: Vec<SocketAddr>,
     by_address: HashMap<SocketAddr, u32>,
+}
+
+/// The file, written at its end wherever it was read last: on Windows, reading at a place moves on from there.
+#[derive(Debug)]
+struct SpoolFile {
+    file: File,
+    end: u64,
+}
+
+impl Write for SpoolFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        os::write_all_at(&self.file, bytes, self.end)?;
+        self.end += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The blocks of connections about one torrent.
@@ -80,7 +99,7 @@ impl Spool {
             source,
         })?;
         Ok(Self {
-            file: BufWriter::with_capacity(1 << 18, file),
+            file: BufWriter::with_capacity(1 << 18, SpoolFile { file, end: 0 }),
             folder: folder.to_owned(),
             end: 0,
             flushed: 0,
@@ -148,7 +167,7 @@ impl Spool {
 
     /// Reads bytes back.
     pub(super) fn read(&self, place: u64, into: &mut [u8]) -> Result<(), Error> {
-        os::read_exact_at(self.file.get_ref(), into, place).map_err(|source| self.wrong("read", source))
+        os::read_exact_at(&self.file.get_ref().file, into, place).map_err(|source| self.wrong("read", source))
     }
 
     pub(super) fn buckets(&self) -> &[TorrentBlocks] {
