@@ -24,6 +24,7 @@ mod query {
 }
 #[path = "../../src/cli/print"]
 mod print {
+    pub(crate) mod printable;
     pub(crate) mod units;
 }
 

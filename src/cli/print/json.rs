@@ -1,6 +1,5 @@
 //! Results as NDJSON: an object a message, and one at the end that sums up all captures of the run.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 
@@ -12,7 +11,7 @@ use serde_json::ser::Formatter;
 use serde_json::{Map, Value, json};
 
 use crate::print::overview::outcome;
-use crate::print::printable::{disguises, is_plain};
+use crate::print::printable::escaped;
 use crate::print::units::rfc3339;
 use crate::query::names::FieldName;
 use crate::query::row::Row;
@@ -65,22 +64,6 @@ impl Formatter for EscapingFormatter {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         writer.write_all(escaped(fragment.into()).as_bytes())
     }
-}
-
-/// JSON in which the characters that a terminal would obey are escaped. JSON itself has the controls of C0 escaped.
-pub(crate) fn escaped(json: Cow<'_, str>) -> Cow<'_, str> {
-    if is_plain(&json) || !json.contains(disguises) {
-        return json;
-    }
-    let mut text = String::with_capacity(json.len() + 64);
-    for c in json.chars() {
-        match disguises(c) {
-            // All of them lie below U+10000, and inside strings: JSON has no such character elsewhere.
-            true => text.push_str(&format!("\\u{:04x}", u32::from(c))),
-            false => text.push(c),
-        }
-    }
-    text.into()
 }
 
 /// The closing object, gathered over the captures of a run.

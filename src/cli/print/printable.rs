@@ -29,6 +29,22 @@ pub(crate) fn disguises(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// JSON in which the characters that a terminal would obey are escaped. JSON itself has the controls of C0 escaped.
+pub(crate) fn escaped(json: Cow<'_, str>) -> Cow<'_, str> {
+    if is_plain(&json) || !json.contains(disguises) {
+        return json;
+    }
+    let mut text = String::with_capacity(json.len() + 64);
+    for c in json.chars() {
+        match disguises(c) {
+            // All of them lie below U+10000, and inside strings: JSON has no such character elsewhere.
+            true => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => text.push(c),
+        }
+    }
+    text.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use bittrace_trace::record::Note;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
-use crate::print::json::escaped;
+use crate::print::printable::escaped;
 use crate::print::units::Rfc3339;
 
 /// A value of a message.
