@@ -122,7 +122,7 @@ pub(super) fn write(
             }
             // What stands there already came in a block that begins earlier.
             let known = length.max(from).min(to) - from;
-            copy(spool, heard.version.place + known, to - from - known, &mut |at, bytes| {
+            copy(spool, heard.version.place + known, to - from - known, |at, bytes| {
                 os::write_all_at(&file, bytes, from + known + at).map_err(|source| Error::File {
                     action: "write",
                     path: path.clone(),
@@ -142,7 +142,7 @@ fn copy(
     spool: &Spool,
     place: u64,
     length: u64,
-    each: &mut dyn FnMut(u64, &[u8]) -> Result<(), Error>,
+    mut each: impl FnMut(u64, &[u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut part = [0; 1 << 14];
     let mut at = 0;

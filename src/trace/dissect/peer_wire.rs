@@ -11,8 +11,6 @@ use bittrace_protocol::wire::{
 };
 use memchr::memmem;
 
-use near_misses::JUDGED_WITHIN;
-
 use super::{CHUNK, Emitter, Loss, StreamGap};
 use crate::Direction;
 use crate::dissect::resync::{Search, search, search_end, search_end_behind_noise};
@@ -139,6 +137,7 @@ impl PeerWire {
         loop {
             let waiting = lane.waiting();
             let opposite = self.opposite(direction);
+            let may_tell_more = self.may_tell_more(direction, waiting);
             match &mut self.modes[direction as usize] {
                 Mode::Handshake => {
                     if !self.first(direction, Ending::More, lane, emitter) {
@@ -209,7 +208,7 @@ impl PeerWire {
                         Prefix::SoFar => return,
                         Prefix::No if self.at_start[direction as usize] => {
                             match judge_handshake(waiting, opposite, false) {
-                                HandshakeVerdict::Open if waiting.len() < JUDGED_WITHIN => return,
+                                HandshakeVerdict::Open if may_tell_more => return,
                                 HandshakeVerdict::NearMiss(_) => {
                                     self.modes[direction as usize] = Mode::Handshake;
                                     continue;

@@ -14,7 +14,7 @@ use crate::dissect::{CHUNK, Emitter};
 use crate::record::{Body, Protocol, Reason, Unreadable};
 
 /// How many bytes tell whether a stream begins with a near miss of a handshake.
-pub(super) const JUDGED_WITHIN: usize = 128;
+const JUDGED_WITHIN: usize = 128;
 
 impl PeerWire {
     /// Takes what stands where a handshake should. False where more bytes must tell, or where a handshake is cut.
@@ -41,7 +41,7 @@ impl PeerWire {
             }
             HandshakeVerdict::NearMiss(_) => return false,
             HandshakeVerdict::Open if handshake_prefix(waiting) != Prefix::No => return false,
-            HandshakeVerdict::Open if ending == Ending::More && waiting.len() < JUDGED_WITHIN => {
+            HandshakeVerdict::Open if ending == Ending::More && self.may_tell_more(direction, waiting) => {
                 return false;
             }
             HandshakeVerdict::Open | HandshakeVerdict::No => {
@@ -50,6 +50,12 @@ impl PeerWire {
             }
         }
         true
+    }
+
+    /// Whether more bytes may tell what `direction` begins with: few are there, or the other side's handshake, which tells
+    /// too, is not whole yet. How the bytes come must make no difference.
+    pub(super) fn may_tell_more(&self, direction: Direction, waiting: &[u8]) -> bool {
+        waiting.len() < JUDGED_WITHIN || matches!(self.modes[direction.reverse() as usize], Mode::Handshake)
     }
 
     /// Takes an HTTP request, as far as the end of its headers. False where more bytes must tell where that is.
