@@ -293,10 +293,11 @@ impl Announcer {
             let all = self.tiers.iter().flatten().copied();
             let ready = all.filter(|&number| self.trackers[number].is_ready(step.now));
             self.round = ready.collect();
-            self.round_pace = (self.round.len().div_ceil(PATIENT_STEPS).min(AT_ONCE), step.now);
-            if self.round.len() <= IN_TURN {
-                self.round_pace.0 = 1;
-            }
+            let at_once = match self.round.len() {
+                0..=IN_TURN => 1,
+                many => many.div_ceil(PATIENT_STEPS).min(AT_ONCE),
+            };
+            self.round_pace = (at_once, step.now);
             self.is_unanswered = true;
             if self.round.is_empty() {
                 self.end_round_empty(step.now);

@@ -62,34 +62,32 @@ impl HttpStage {
             TrackerInput::Closed(closing) => Some(closing),
             TrackerInput::Fetched(_) => return AttemptOutcome::Pending,
         };
-        let length = match frame_response(&self.answer, closed.is_some(), false) {
-            Framing::Complete(length) => length,
-            Framing::NotHttp(error) => {
-                return AttemptOutcome::failed(format!("the answer is no HTTP: {error}"));
-            }
-            Framing::Incomplete | Framing::UntilClose => {
-                return closed.map_or(AttemptOutcome::Pending, |closing| {
-                    AttemptOutcome::failed(match self.answer.is_empty() {
-                        true => reason(&closing),
-                        false => "the answer was cut short".to_owned(),
-                    })
-                });
+        let mut start = 0;
+        let outcome = loop {
+            let answer = &self.answer[start..];
+            let length = match frame_response(answer, closed.is_some(), false) {
+                Framing::Complete(length) => length,
+                Framing::NotHttp(error) => {
+                    break AttemptOutcome::failed(format!("the answer is no HTTP: {error}"));
+                }
+                Framing::Incomplete | Framing::UntilClose => {
+                    break closed.as_ref().map_or(AttemptOutcome::Pending, |closing| {
+                        AttemptOutcome::failed(match answer.is_empty() {
+                            true => reason(closing),
+                            false => "the answer was cut short".to_owned(),
+                        })
+                    });
+                }
+            };
+            match Response::decode(&answer[..length]) {
+                // 100 Continue comes before the answer proper, any number of times (RFC 9110, section 15.2).
+                Ok(response) if (100..200).contains(&response.status) => start += length,
+                Ok(response) => break self.read(&response),
+                Err(error) => break AttemptOutcome::failed(format!("the answer is no HTTP: {error}")),
             }
         };
-        match Response::decode(&self.answer[..length]) {
-            // 100 Continue comes before the answer proper (RFC 9110, section 15.2).
-            Ok(response) if (100..200).contains(&response.status) && length < self.answer.len() => {
-                self.answer.drain(..length);
-                let input = closed.map_or(TrackerInput::Received(Bytes::new()), TrackerInput::Closed);
-                self.handle(stream, input, tracker, step)
-            }
-            Ok(response) if (100..200).contains(&response.status) && closed.is_none() => {
-                self.answer.clear();
-                AttemptOutcome::Pending
-            }
-            Ok(response) => self.read(&response),
-            Err(error) => AttemptOutcome::failed(format!("the answer is no HTTP: {error}")),
-        }
+        self.answer.drain(..start);
+        outcome
     }
 
     fn read(&self, response: &Response) -> AttemptOutcome {

@@ -119,6 +119,12 @@ fn an_answer_may_be_announced_by_100_continue() {
             assert_said(said, lines!["close 0", "announced, 0 peers"]);
         }
     }
+    // A tracker that says it over and over costs no stack.
+    let mut patient = stage(&[&["http://t.test/announce"]]);
+    patient.said();
+    patient.opened(0, "10.0.0.9:80");
+    assert_said(patient.receive(0, &bare.repeat(60_000)), &[]);
+    assert_said(patient.receive(0, &answer(b"")), lines!["close 0", "announced, 0 peers"]);
     // Nothing but that is no answer.
     let mut stage = stage(&[&["http://t.test/announce"]]);
     stage.said();
@@ -176,13 +182,9 @@ fn tiers_are_asked_in_turn_and_one_that_answers_comes_first() {
     stage.opened(2, "10.0.0.9:80");
     stage.receive(2, &answer(b""));
     let again = stage.wait(1800.0);
-    let host = |lines: &[String]| {
-        let open = lines.iter().find(|line| line.starts_with("open ")).unwrap();
-        open.split(' ').nth(3).unwrap().to_owned()
-    };
     // The tracker that answered is asked first from then on.
-    assert_ne!(host(&first), host(&second));
-    assert_eq!(host(&again), host(&second));
+    assert_ne!(hosts(&first)[0], hosts(&second)[0]);
+    assert_eq!(hosts(&again)[0], hosts(&second)[0]);
 }
 
 /// The hosts that are asked, in their order.
