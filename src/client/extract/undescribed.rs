@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use bittrace_protocol::{InfoHash, PieceIndex};
 
+use super::piece::PiecePlace;
 use super::ranges::Ranges;
 use super::spool::{Heard, Spool};
 use crate::Error;
@@ -122,37 +123,22 @@ pub(super) fn write(
             }
             // What stands there already came in a block that begins earlier.
             let known = length.max(from).min(to) - from;
-            copy(spool, heard.version.place + known, to - from - known, |at, bytes| {
-                os::write_all_at(&file, bytes, from + known + at).map_err(|source| Error::File {
-                    action: "write",
-                    path: path.clone(),
-                    source,
-                })
-            })?;
+            let mut at = from + known;
+            spool.each_chunk(
+                PiecePlace::Spooled(heard.version.place + known),
+                (to - at) as u32,
+                &mut |bytes| {
+                    let written = os::write_all_at(&file, bytes, at);
+                    at += bytes.len() as u64;
+                    written.map_err(|source| Error::File { action: "write", path: path.clone(), source })
+                },
+            )?;
             written.push(from..to);
             length = length.max(to);
         }
     }
     let missing = Ranges::lacking(&[&written], length).into_vec();
     Ok(UndescribedFile { path, length, piece_length, is_proved, missing, contradicted, beyond })
-}
-
-/// Gives bytes of the spool in parts, each with its offset.
-fn copy(
-    spool: &Spool,
-    place: u64,
-    length: u64,
-    mut each: impl FnMut(u64, &[u8]) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let mut part = [0; 1 << 14];
-    let mut at = 0;
-    while at < length {
-        let bytes = &mut part[..(length - at).min(1 << 14) as usize];
-        spool.read(place + at, bytes)?;
-        each(at, bytes)?;
-        at += bytes.len() as u64;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

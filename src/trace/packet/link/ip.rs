@@ -83,7 +83,7 @@ pub(super) fn reassembled(packet: FragmentedPacket, payload: &[u8]) -> Step<'_> 
         IpNumber::UDP => TransportSlice::Udp(UdpSlice::from_slice(payload).map_err(|_| CUT)?),
         IpNumber(other) => return Ok(Inside::Layer(LayerKind::IpProtocol(other), payload)),
     };
-    let origin = PacketOrigin { identification: u16::try_from(packet.identification).ok(), outgoing: None };
+    let origin = PacketOrigin::of_ipv4(u16::try_from(packet.identification).unwrap_or(0), None);
     carried(origin, (packet.src, packet.dst), &slice, 0)
 }
 
