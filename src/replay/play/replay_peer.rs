@@ -167,14 +167,15 @@ impl ReplayPeer {
                 }
                 Frame::Message(_) | Frame::Incomplete => return,
                 Frame::Impossible(error) => {
-                    // The client may wait for an answer to a message that is whole.
-                    let verdict = match judge_length(&self.received, last) {
-                        LengthVerdict::Open => judge_length(&self.received, true),
-                        decided => decided,
-                    };
+                    let mut verdict = judge_length(&self.received, last);
+                    let is_open = verdict == LengthVerdict::Open;
+                    if is_open {
+                        // The client may wait for an answer to a message that is whole.
+                        verdict = judge_length(&self.received, true);
+                    }
                     match verdict {
                         LengthVerdict::LittleEndian(_) => self.garble_by(NearMiss::LittleEndian),
-                        _ if judge_length(&self.received, last) == LengthVerdict::Open => return,
+                        _ if is_open => return,
                         _ => self.garbled = Some(error.wanted.to_owned()),
                     }
                     self.received.clear();
