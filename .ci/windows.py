@@ -5,6 +5,12 @@
 
 Every capture gives the same bytes of output. 50 MB come over loopback from a seeder of ours, from a run that is killed
 and another that carries on; both recordings are read by tshark.
+
+Debian's Wine lacks a library that Rust programs load. Before the first run, with WINEPREFIX set to a folder of its own:
+
+    wineboot --init
+    x86_64-w64-mingw32-gcc -O2 -shared .ci/bcryptprimitives.c -ladvapi32 \\
+        -o "$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll"
 """
 import hashlib
 import http.server
