@@ -246,10 +246,11 @@ fn mistakes_are_explained() {
             &["replay", "download-aria2.pcap", "--record", "download-aria2.pcap"],
             "that is the capture, which would be lost",
         ),
-        (&["replay", "download-aria2.pcap", "--only", "handshak"], "neither capture has what --only"),
+        (&["replay", "download-aria2.pcap", "--only", "handshak"], "did you mean handshake"),
+        (&["replay", "download-aria2.pcap", "--only", "hashes"], "neither capture has what --only"),
         (
             &["diff", "download-aria2.pcap", "download-aria2.pcap", "--streams", "77"],
-            "neither capture has what",
+            "the reference has no stream 77; it has",
         ),
         (&["replay", "-"], "give the torrent with --torrent"),
         (&["profile", "not-bittorrent.pcapng"], "holds no announce"),

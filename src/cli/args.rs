@@ -378,7 +378,8 @@ pub(crate) struct AnalyzeArguments {
     /// A torrent of the capture, for file names, piece counts and hash checks; may be given again
     #[arg(long, value_name = "FILE")]
     pub(crate) torrent: Vec<PathBuf>,
-    /// What to show, comma separated; without it the summary, then the first messages
+    /// What to show, comma separated; without it the summary, then the first messages. Options that choose messages, or say
+    /// how messages look, show messages alone
     #[arg(long, value_enum, value_name = "VIEW", value_delimiter = ',')]
     pub(crate) view: Vec<ViewName>,
     /// How to write it
@@ -387,8 +388,8 @@ pub(crate) struct AnalyzeArguments {
     /// Only messages for which this is true, such as 'message == piece && index == 3'
     #[arg(long, value_name = "EXPR", long_help = FILTER_HELP)]
     pub(crate) filter: Option<String>,
-    /// Only messages of this stream; may be given again
-    #[arg(long, value_name = "N")]
+    /// Only messages of these streams, comma separated
+    #[arg(long, value_name = "N", value_delimiter = ',')]
     pub(crate) stream: Vec<u32>,
     /// Tell this stream as a conversation: both directions in order, runs of like messages on one line
     #[arg(long, value_name = "N", conflicts_with_all = ["view", "format", "stream", "fields", "hex"])]
@@ -498,8 +499,8 @@ Examples:
 In CSV, text that begins as a formula does (=, +, -, @) has an apostrophe before it; numbers have
 none. CSV and tables show control characters as U+FFFD; JSON has them escaped.
 
---filter, --stream, --from, --to and --limit choose messages. The other views are always of
-the whole capture.
+--filter, --stream, --from and --to choose messages. Every view, and the last object of JSON,
+counts the chosen messages alone; the numbers of packets and bytes are of the whole capture.
 
 Peers and trackers behind SOCKS4, SOCKS5 and HTTP CONNECT are read; the protocol proxy is what
 client and proxy say first. Azureus messaging is read as well.

@@ -3,6 +3,7 @@
 pub(crate) mod analyze;
 pub(crate) mod diff;
 pub(crate) mod download;
+pub(crate) mod expected;
 pub(crate) mod extract;
 pub(crate) mod profile;
 pub(crate) mod replay;

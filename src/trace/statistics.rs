@@ -17,7 +17,7 @@ use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
 
 use crate::record::{Body, MseBody, Note, Protocol, Reason, Record, Severity, Unreadable};
-use crate::{ConnectionEnd, Dissected};
+use crate::{ConnectionEnd, Dissected, StreamId};
 
 pub use clients::{Client, Clients};
 pub use connections::{Connection, Connections, DirectionTotals};
@@ -35,6 +35,8 @@ pub struct Summary {
     pub records: u64,
     /// How many streams carried them.
     pub streams: u64,
+    /// A bit for each of those streams, 64 to a word.
+    streams_seen: Vec<u64>,
     /// When the first record and the last were captured.
     pub span: Option<(Timestamp, Timestamp)>,
     /// How many records of each protocol and message.
@@ -148,7 +150,7 @@ impl Summary {
 
     fn record(&mut self, record: &Record) {
         self.records += 1;
-        self.streams = self.streams.max(u64::from(record.stream.0) + 1);
+        self.stream(record.stream);
         let (first, last) = self.span.unwrap_or((record.at, record.at));
         self.span = Some((first.min(record.at), last.max(record.at)));
         self.messages.add(record.body.protocol().name(), record.body.message());
@@ -173,6 +175,15 @@ impl Summary {
             Body::Unreadable(_, Unreadable::LostPackets(packets)) => self.unread.lost_packets += packets,
             _ => {}
         }
+    }
+
+    fn stream(&mut self, stream: StreamId) {
+        let (word, bit) = (stream.0 as usize / 64, 1 << (stream.0 % 64));
+        if word >= self.streams_seen.len() {
+            self.streams_seen.resize(word + 1, 0);
+        }
+        self.streams += u64::from(self.streams_seen[word] & bit == 0);
+        self.streams_seen[word] |= bit;
     }
 
     fn finding(&mut self, record: &Record, note: &Note) {

@@ -1,19 +1,20 @@
 //! `bittrace analyze`: captures in, summaries and messages out, as they are read.
 
-use std::cmp::Ordering;
+mod choice;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use bittrace_protocol::Timestamp;
-use bittrace_protocol::metainfo::Metainfo;
 use bittrace_trace::record::Severity;
 use bittrace_trace::units::{count, counted};
 use bittrace_trace::{Counts, Dissected, Record, Summary, Trace, TraceOptions};
 
 use crate::Exit;
 use crate::args::{AnalyzeArguments, Common, FailOn, Format, ViewName};
+use crate::commands::expected::{ExpectedHost, ExpectedStreams, ExpectedTorrents};
 use crate::commands::torrent::read_torrent;
 use crate::failure::{self, warn};
 use crate::input;
@@ -25,11 +26,10 @@ use crate::print::output::{Output, styles};
 use crate::print::overview::Overview;
 use crate::print::page::Page;
 use crate::print::printable::printable;
-use crate::print::units::Bound;
 use crate::print::views::{Follower, Read, Views, list_rules};
-use crate::query::filter::Filter;
 use crate::query::names::FieldName;
 use crate::query::row::{CaptureContext, Row};
+use choice::MessageChoice;
 
 /// How many messages stand behind the summary when nobody says how many.
 const FIRST_MESSAGES: u64 = 50;
@@ -55,10 +55,11 @@ struct Analysis<'a> {
     common: Common,
     output: Output,
     options: TraceOptions,
-    choice: OutputChoice,
+    choice: MessageChoice,
+    expected: Expected,
     columns: Vec<(FieldName, String)>,
     format: Format,
-    views: &'a [ViewName],
+    views: Vec<ViewName>,
     /// The stream that is told as a conversation.
     follow: Option<u32>,
     hex: bool,
@@ -85,12 +86,12 @@ struct Show {
     limit: u64,
 }
 
-/// Which messages are wanted.
-struct OutputChoice {
-    filter: Option<Filter>,
-    streams: Vec<u32>,
-    from: Option<Bound>,
-    to: Option<Bound>,
+/// What the options name, and no capture has had so far.
+#[derive(Debug)]
+struct Expected {
+    streams: ExpectedStreams,
+    host: ExpectedHost,
+    torrents: ExpectedTorrents,
 }
 
 impl<'a> Analysis<'a> {
@@ -103,17 +104,13 @@ impl<'a> Analysis<'a> {
                 Err(unknown) => bail!("--fields: {unknown}"),
             })
             .collect::<Result<Vec<_>>>()?;
-        let bound = |option: &str, text: &Option<String>| match text
-            .as_deref()
-            .map(|text| (text, Bound::parse(text)))
-        {
-            None => Ok(None),
-            Some((_, Some(bound))) => Ok(Some(bound)),
-            Some((text, None)) => {
-                bail!("{option}: \"{text}\" is neither seconds nor a time such as 2026-01-02T03:04:05Z")
+        let views = chosen_views(arguments);
+        if !views.is_empty() && !views.contains(&ViewName::Messages) {
+            let option = if arguments.hex { "--hex" } else { "--fields" };
+            if arguments.hex || !columns.is_empty() {
+                bail!("{option} is for messages: add messages to --view");
             }
-        };
-        let views = &arguments.view;
+        }
         if arguments.format == Format::Csv && views.contains(&ViewName::Summary) {
             bail!("--format csv has rows of one view only; the summary is in --format table and json");
         }
@@ -134,25 +131,27 @@ impl<'a> Analysis<'a> {
             held: arguments.format == Format::Table && summary && limit < u64::MAX,
             limit,
         };
-        let torrents = arguments
+        let given = arguments
             .torrent
             .iter()
-            .map(|path| Ok(Arc::new(read_torrent(path)?.metainfo)))
-            .collect::<Result<Vec<Arc<Metainfo>>>>()?;
+            .map(|path| Ok((path.clone(), Arc::new(read_torrent(path)?.metainfo))))
+            .collect::<Result<Vec<_>>>()?;
+        let torrents = given.iter().map(|(_, torrent)| Arc::clone(torrent)).collect();
+        let choice = MessageChoice::new(arguments)?;
         Ok(Self {
             common,
             output,
             options: TraceOptions { local: arguments.local, torrents, mse_keys: arguments.key_logs.read()? },
-            choice: OutputChoice {
-                filter: arguments.filter.as_deref().map(Filter::parse).transpose()?,
-                streams: arguments.stream.iter().chain(&arguments.follow).copied().collect(),
-                from: bound("--from", &arguments.from)?,
-                to: bound("--to", &arguments.to)?,
+            expected: Expected {
+                streams: ExpectedStreams::new(choice.streams()),
+                host: ExpectedHost::new(arguments.local),
+                torrents: ExpectedTorrents::new(given.into_iter()),
             },
+            choice,
             csv: CsvTable::new(&columns, arguments.hex),
             columns,
             format: arguments.format,
-            views: &arguments.view,
+            views,
             follow: arguments.follow,
             hex: arguments.hex,
             show,
@@ -182,7 +181,7 @@ impl<'a> Analysis<'a> {
         let name = trace.capture().name().to_owned();
         let mut summary = Summary::new(&self.options.torrents);
         summary.before = self.before;
-        let mut views = Views::new(self.views, &self.options.torrents);
+        let mut views = Views::new(&self.views, &self.options.torrents);
         let mut reading = CaptureReading {
             follower: self.follow.map(|_| Follower::new(self.output.look)),
             place: CaptureContext {
@@ -197,6 +196,7 @@ impl<'a> Analysis<'a> {
                 Detail { hex: self.hex, verbose: self.common.verbose, quiet: self.common.quiet },
             ),
             held: Vec::new(),
+            read: 0,
             chosen: 0,
         };
         let mut whole = true;
@@ -204,11 +204,15 @@ impl<'a> Analysis<'a> {
             match trace.advance() {
                 Ok(true) => {
                     let Some(dissected) = trace.current() else { continue };
-                    summary.add(dissected);
-                    views.add(dissected);
-                    if let Dissected::Record(record) = dissected {
-                        reading.place.start = trace.span().map_or(record.at, |(first, _)| first);
-                        self.message(record, &mut reading, &trace)?;
+                    self.expected.see(dissected);
+                    reading.place.start = trace.span().map_or(Timestamp::EPOCH, |(first, _)| first);
+                    let chosen = match dissected {
+                        Dissected::Record(record) => self.message(record, &mut reading, &trace)?,
+                        Dissected::Connection(end) => self.choice.accepts_end(end, reading.place.start),
+                    };
+                    if chosen {
+                        summary.add(dissected);
+                        views.add(dissected);
                     }
                 }
                 Ok(false) => break,
@@ -228,13 +232,17 @@ impl<'a> Analysis<'a> {
             );
         }
         self.tell_unread(&name, trace.counts());
-        self.before += summary.records;
+        self.before += reading.read;
         self.closing.add(&name, &trace, &summary, whole && !interrupted());
         if let Some(follower) = &mut reading.follower {
             follower.finish(&mut self.output)?;
         }
+        let nothing_matches = reading.read > 0 && reading.chosen == 0;
         if self.format == Format::Table {
             self.close_table(&name, &trace, &summary, reading)?;
+            if nothing_matches {
+                return Ok(self.output.flush()?);
+            }
         }
         let read = Read {
             name: &name,
@@ -270,17 +278,22 @@ impl<'a> Analysis<'a> {
         }
     }
 
-    fn message(&mut self, record: &Record, reading: &mut CaptureReading, trace: &Trace) -> io::Result<()> {
+    /// Shows a message, if it is chosen; says whether it is.
+    fn message(&mut self, record: &Record, reading: &mut CaptureReading, trace: &Trace) -> io::Result<bool> {
+        reading.read += 1;
         let row = Row::new(record, &reading.place);
-        if !self.choice.wants(&row) {
-            return Ok(());
+        if !self.choice.accepts(&row) {
+            return Ok(false);
         }
         reading.chosen += 1;
         if self.fail_on.is_some_and(|severity| record.severity() >= Some(severity)) {
             self.exit = self.exit.max(Exit::Matched);
         }
         if !self.show.messages || reading.chosen > self.show.limit {
-            return Ok(());
+            return Ok(true);
+        }
+        if self.format == Format::Table && !self.show.summary && reading.chosen == 1 {
+            self.name_capture(&reading.place.capture)?;
         }
         match self.format {
             Format::Json => json::write_message(&row, &self.columns, self.hex, &mut self.output)?,
@@ -292,14 +305,22 @@ impl<'a> Analysis<'a> {
             }
             Format::Table if self.show.held => {
                 reading.held.push(record.clone());
-                return Ok(());
+                return Ok(true);
             }
             Format::Table => reading.table.row(&row, trace.local(), &mut self.output)?,
         }
         if self.output.is_terminal() {
             self.output.flush()?;
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Says of which capture a table is, where there are several captures.
+    fn name_capture(&mut self, name: &str) -> io::Result<()> {
+        if self.captures.len() < 2 {
+            return Ok(());
+        }
+        Page::new(self.output.look, &mut self.output).title(name)
     }
 
     fn close_table(
@@ -310,12 +331,24 @@ impl<'a> Analysis<'a> {
         mut reading: CaptureReading,
     ) -> io::Result<()> {
         let look = self.output.look;
+        let read = counted(reading.read, "message");
+        if reading.read > 0 && reading.chosen == 0 {
+            self.name_capture(name)?;
+            let lasted = trace.span().map_or(0.0, |(first, last)| last.seconds_since(first));
+            let tail = format!("no message matches ({read}, {lasted:.3} s)");
+            return Page::new(look, &mut self.output).painted(&tail, 0, styles::DIM);
+        }
         if self.show.summary {
             if !self.show.held && self.show.messages {
                 writeln!(self.output)?;
             }
             Overview { name, trace, summary, look, verbose: self.common.verbose }.write(&mut self.output)?;
-        } else if summary.records == 0 {
+            if !self.choice.is_everything() && reading.chosen > 0 {
+                let remark = format!("Counted: the chosen {} of {read}.", count(reading.chosen));
+                writeln!(self.output)?;
+                Page::new(look, &mut self.output).painted(&remark, 2, styles::DIM)?;
+            }
+        } else if reading.read == 0 {
             writeln!(
                 self.output,
                 "{}: no BitTorrent in {}",
@@ -333,16 +366,14 @@ impl<'a> Analysis<'a> {
                 reading.table.row(&row, trace.local(), &mut self.output)?;
             }
         }
-        let tail = if reading.chosen == 0 {
-            format!("none of {} was chosen", counted(summary.records, "message"))
-        } else if reading.chosen > self.show.limit {
-            format!(
-                "… {} more; --view messages shows all, --limit N the first N, --filter those you choose",
-                counted(reading.chosen - self.show.limit, "message")
-            )
-        } else {
+        if reading.chosen <= self.show.limit {
             return Ok(());
-        };
+        }
+        let tail = format!(
+            "… {} more {}; --view messages shows all, --limit N the first N, --filter those you choose",
+            count(reading.chosen - self.show.limit),
+            if reading.chosen - self.show.limit == 1 { "message" } else { "messages" }
+        );
         Page::new(look, &mut self.output).painted(&tail, 0, styles::DIM)
     }
 
@@ -351,13 +382,34 @@ impl<'a> Analysis<'a> {
         self.exit = self.exit.max(Exit::CouldNotTell);
     }
 
+    /// Says which stream, host or torrent the options name that no capture has.
+    fn compare_with_expected(&mut self) {
+        let Expected { streams, host, torrents } = &self.expected;
+        let option = if self.follow.is_some() { "--follow" } else { "--stream" };
+        let complaints = [
+            streams.complaint().map(|complaint| format!("{option}: {complaint}")),
+            host.complaint().map(|complaint| format!("--local: {complaint}")),
+        ];
+        for remark in torrents.remarks() {
+            warn(self.common, &remark);
+        }
+        for complaint in complaints.into_iter().flatten() {
+            self.report(&anyhow::Error::msg(complaint));
+        }
+    }
+
     fn finish(mut self) -> Result<Exit> {
         match self.format {
-            Format::Json if self.begun > 0 => json::write_line(&self.closing.object(), &mut self.output)?,
+            Format::Json if self.begun > 0 => {
+                json::write_line(&std::mem::take(&mut self.closing).object(), &mut self.output)?
+            }
             Format::Csv if self.begun > 0 && self.show.messages => self.csv.header(&mut self.output)?,
             _ => {}
         }
         self.output.flush()?;
+        if !interrupted() {
+            self.compare_with_expected();
+        }
         if interrupted() {
             let unread = self.captures.len() - self.begun.min(self.captures.len());
             if unread > 0 {
@@ -378,18 +430,35 @@ struct CaptureReading {
     follower: Option<Follower>,
     /// Messages that wait for the summary.
     held: Vec<Record>,
-    /// How many messages were chosen.
+    /// How many messages were read.
+    read: u64,
+    /// How many of them were chosen.
     chosen: u64,
 }
 
-impl OutputChoice {
-    fn wants(&self, row: &Row<'_>) -> bool {
-        let (at, start) = (row.record.at, row.place.start);
-        (self.streams.is_empty() || self.streams.contains(&row.record.stream.0))
-            && self.from.is_none_or(|from| from.cmp_to(at, start) != Ordering::Less)
-            && self.to.is_none_or(|to| to.cmp_to(at, start) != Ordering::Greater)
-            && self.filter.as_ref().is_none_or(|filter| filter.matches(row))
+impl Expected {
+    fn see(&mut self, dissected: &Dissected) {
+        self.host.see(dissected);
+        if let Dissected::Record(record) = dissected {
+            self.streams.see(record);
+            self.torrents.see(record);
+        }
     }
+}
+
+/// The views to show. Options that choose messages, or say how messages look, ask for messages where no view is named.
+fn chosen_views(arguments: &AnalyzeArguments) -> Vec<ViewName> {
+    let about_messages = arguments.filter.is_some()
+        || !arguments.stream.is_empty()
+        || arguments.hex
+        || !arguments.fields.is_empty()
+        || arguments.limit.is_some()
+        || arguments.from.is_some()
+        || arguments.to.is_some();
+    if arguments.view.is_empty() && arguments.follow.is_none() && about_messages {
+        return vec![ViewName::Messages];
+    }
+    arguments.view.clone()
 }
 
 const fn severity(fail_on: FailOn) -> Severity {

@@ -6,6 +6,8 @@ mod json;
 mod page;
 mod phrases;
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,16 +17,18 @@ use bittrace_replay::{
     ComparedConversation, Conversation, DiffOptions, DiffReport, Judged, Mask, Masking, MessagePair,
     PairVerdict, StoredMessage, TRANSCRIPT_LIMIT, Transcriber, Transcript,
 };
-use bittrace_trace::Trace;
 use bittrace_trace::units::counted;
+use bittrace_trace::{Side, Trace};
 
 use crate::Exit;
 use crate::args::{Choice, Common, Comparing, DiffArguments, DiffFormat, JudgedSides};
+use crate::commands::expected::ExpectedHost;
 use crate::commands::torrent::read_torrent;
 use crate::failure::warn;
 use crate::input;
 use crate::interrupt::interrupted;
 use crate::print::output::Output;
+use crate::query::names::{MESSAGES, close_to};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &DiffArguments, common: Common, mut output: Output) -> Result<Exit> {
@@ -43,7 +47,7 @@ pub(crate) fn run(arguments: &DiffArguments, common: Common, mut output: Output)
     let read = |path, local| {
         let options =
             bittrace_trace::TraceOptions { local, mse_keys: mse_keys.clone(), ..Default::default() };
-        transcribe(input::open(path, options, &output)?, common)
+        transcribe(input::open(path, options, &output)?, local, common)
     };
     let reference = read(&arguments.reference, arguments.local)?;
     let candidate = read(&arguments.candidate, arguments.local_candidate.or(arguments.local))?;
@@ -63,6 +67,7 @@ pub(crate) fn present(
     common: Common,
     output: &mut Output,
 ) -> Result<Exit> {
+    require_names(reference, candidate, options)?;
     let report = bittrace_replay::diff(reference, candidate, options)?;
     let chosen = report.conversations.iter().any(|compared| !compared.pairs.is_empty());
     let some = reference.records + candidate.records > 0;
@@ -156,14 +161,53 @@ impl<'a> DiffView<'a> {
     }
 }
 
-/// Reads a capture into its conversations.
-pub(crate) fn transcribe(mut trace: Trace, common: Common) -> Result<Transcript> {
+/// Refuses names of `--only` that are not message names, and streams of `--streams` that the reference does not have.
+fn require_names(reference: &Transcript, candidate: &Transcript, options: &DiffOptions) -> Result<()> {
+    let said = || {
+        let conversations = reference.conversations.iter().chain(&candidate.conversations);
+        let sides = conversations.flat_map(|one| [Side::Local, Side::Remote].map(|side| one.direction(side)));
+        sides.flat_map(|direction| &direction.messages)
+    };
+    for name in &options.only {
+        if MESSAGES.contains(&name.as_str()) || said().any(|stored| stored.message() == name) {
+            continue;
+        }
+        let close = close_to(name, MESSAGES.iter().copied());
+        if !close.is_empty() {
+            bail!("--only: unknown message \"{name}\"; did you mean {}?", close.join(" or "));
+        }
+        let names: BTreeSet<&str> = said().map(StoredMessage::message).collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        bail!("--only: unknown message \"{name}\"; the captures have {}", names.join(", "));
+    }
+    let streams: BTreeSet<u32> = reference.conversations.iter().map(|one| one.stream.0).collect();
+    for stream in options.streams.iter().filter(|_| !streams.is_empty()) {
+        if !streams.contains(stream) {
+            let streams: Vec<String> = streams.iter().map(u32::to_string).collect();
+            bail!("--streams: the reference has no stream {stream}; it has {}", streams.join(", "));
+        }
+    }
+    Ok(())
+}
+
+/// Reads a capture into its conversations. `local` is the address that `--local` gives.
+///
+/// # Errors
+/// When the capture cannot be read on, is too large, or has no message from or to `local`.
+pub(crate) fn transcribe(mut trace: Trace, local: Option<IpAddr>, common: Common) -> Result<Transcript> {
+    let mut host = ExpectedHost::new(local);
     let mut transcriber = Transcriber::new(trace.capture().name(), TRANSCRIPT_LIMIT);
     while !interrupted() {
         match trace.next()? {
-            Some(dissected) => transcriber.push(dissected)?,
+            Some(dissected) => {
+                host.see(&dissected);
+                transcriber.push(dissected)?;
+            }
             None => break,
         }
+    }
+    if let (Some(complaint), false) = (host.complaint(), interrupted()) {
+        bail!("--local: {}: {complaint}", trace.capture().name());
     }
     let transcript = transcriber.finish(&trace);
     if let (Some(offset), false) = (transcript.cut, interrupted()) {

@@ -131,7 +131,7 @@ impl Against {
     /// Reads the capture before anything is downloaded, and has the run recorded.
     fn begin(path: &Path, common: Common, options: &mut DownloadOptions) -> Result<Self> {
         let trace = Trace::open(path, bittrace_trace::TraceOptions::default())?;
-        let reference = diff::transcribe(trace, common)?;
+        let reference = diff::transcribe(trace, None, common)?;
         let folder = match options.record {
             Some(_) => None,
             None => {
@@ -147,7 +147,7 @@ impl Against {
 
     fn compare(&self, torrent: &Arc<Metainfo>, common: Common, output: &mut Output) -> Result<Exit> {
         let trace = Trace::open(&self.recording, bittrace_trace::TraceOptions::default())?;
-        let candidate = diff::transcribe(trace, common)?;
+        let candidate = diff::transcribe(trace, None, common)?;
         let comparing = Comparing::default();
         let options = diff::options(&comparing)?;
         diff::present(

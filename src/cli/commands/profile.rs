@@ -30,7 +30,7 @@ pub(crate) fn show(arguments: &args::ProfileArguments, common: Common, mut outpu
         ..TraceOptions::default()
     };
     let trace = input::open(&arguments.capture, options, &output)?;
-    let reference = diff::transcribe(trace, common)?;
+    let reference = diff::transcribe(trace, arguments.local, common)?;
     if diff::reading_was_interrupted(1, common) {
         return Ok(Exit::Interrupted);
     }

@@ -84,7 +84,7 @@ impl ReplayPlan {
         let trace = input::open(&arguments.capture, options, output)?;
         Ok(Self {
             path: arguments.capture.clone(),
-            reference: Rc::new(diff::transcribe(trace, common)?),
+            reference: Rc::new(diff::transcribe(trace, arguments.local, common)?),
             local: arguments.local,
             file: torrent.bytes().to_vec(),
             torrent: Arc::new(torrent.metainfo),
@@ -230,7 +230,7 @@ fn compare(
     common: Common,
     output: &mut Output,
 ) -> Result<Exit> {
-    let candidate = diff::transcribe(candidate, common)?;
+    let candidate = diff::transcribe(candidate, None, common)?;
     let torrents = [play.torrent.clone()];
     let exit =
         diff::present(&play.reference, &candidate, &torrents, options, &arguments.comparing, common, output)?;

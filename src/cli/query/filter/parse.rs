@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::operand::Operand;
 use super::{Expression, FilterError, Operator};
-use crate::query::names::{FieldName, RowKey, close_to};
+use crate::query::names::{FieldName, MESSAGES, PROTOCOLS, RowKey, close_to};
 
 #[derive(Debug, Clone, PartialEq)]
 struct Token {
@@ -239,65 +239,3 @@ fn network(value: &str) -> Result<(), String> {
     }
     Err(format!("\"{value}\" is no network: wanted {address}/ and a number from 0 to {longest}"))
 }
-
-const PROTOCOLS: &[&str] =
-    &["http-tracker", "udp-tracker", "peer-wire", "dht", "lsd", "utp", "mse", "web-seed", "proxy"];
-
-const MESSAGES: &[&str] = &[
-    "handshake",
-    "keep-alive",
-    "choke",
-    "unchoke",
-    "interested",
-    "not-interested",
-    "have",
-    "bitfield",
-    "request",
-    "piece",
-    "cancel",
-    "port",
-    "suggest-piece",
-    "have-all",
-    "have-none",
-    "reject-request",
-    "allowed-fast",
-    "extended",
-    "hash-request",
-    "hashes",
-    "hash-reject",
-    "unknown",
-    "opaque",
-    "gap",
-    "announce-request",
-    "announce-response",
-    "scrape-request",
-    "scrape-response",
-    "error",
-    "connect-request",
-    "connect-response",
-    "key-exchange",
-    "padding",
-    "torrent-hash",
-    "crypto-provide",
-    "crypto-select",
-    "encrypted",
-    "azureus",
-    "az-handshake",
-    "az-peer-exchange",
-    "az-have",
-    "az-bad-piece",
-    "az-request-hint",
-    "az-metadata",
-    "az-stat-request",
-    "az-stat-reply",
-    "socks4-request",
-    "socks4-reply",
-    "socks5-greeting",
-    "socks5-method",
-    "socks5-auth",
-    "socks5-auth-reply",
-    "socks5-request",
-    "socks5-reply",
-    "http-connect-request",
-    "http-connect-response",
-];

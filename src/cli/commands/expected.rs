@@ -1,0 +1,130 @@
+//! What options name and a capture has to have: streams, the local host, torrents. A name that nothing fits is a
+//! mistake of the user, and the answer lists what there is.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bittrace_protocol::InfoHash;
+use bittrace_protocol::metainfo::Metainfo;
+use bittrace_trace::Dissected;
+use bittrace_trace::record::Record;
+
+use crate::print::printable::printable;
+
+/// How many addresses and info hashes an answer lists.
+const LISTED: usize = 8;
+
+/// Streams that were asked for, and those that there are.
+#[derive(Debug, Default)]
+pub(crate) struct ExpectedStreams {
+    missing: Vec<u32>,
+    highest: Option<u32>,
+}
+
+impl ExpectedStreams {
+    pub(crate) fn new(streams: &[u32]) -> Self {
+        Self { missing: streams.to_vec(), highest: None }
+    }
+
+    /// Takes in a message.
+    pub(crate) fn see(&mut self, record: &Record) {
+        if !self.missing.is_empty() {
+            self.missing.retain(|stream| *stream != record.stream.0);
+            self.highest = self.highest.max(Some(record.stream.0));
+        }
+    }
+
+    /// What to say of the first stream that no capture has. Nothing where no capture has any stream.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        let (missing, highest) = (self.missing.first()?, self.highest?);
+        let there_is = match highest {
+            0 => "the only stream is 0".to_owned(),
+            highest => format!("streams are 0 to {highest}"),
+        };
+        Some(format!("there is no stream {missing}: {there_is}"))
+    }
+}
+
+/// The address given by `--local`, and the addresses that there are.
+#[derive(Debug, Default)]
+pub(crate) struct ExpectedHost {
+    missing: Option<IpAddr>,
+    others: Vec<IpAddr>,
+}
+
+impl ExpectedHost {
+    pub(crate) fn new(local: Option<IpAddr>) -> Self {
+        Self { missing: local.map(|address| address.to_canonical()), others: Vec::new() }
+    }
+
+    /// Takes in a message, or the end of a connection.
+    pub(crate) fn see(&mut self, dissected: &Dissected) {
+        let Some(missing) = self.missing else { return };
+        let ends = match dissected {
+            Dissected::Record(record) => [record.source, record.destination],
+            Dissected::Connection(end) => [end.flow.initiator, end.flow.responder],
+        };
+        for address in ends.map(|end| end.ip().to_canonical()) {
+            if address == missing {
+                self.missing = None;
+            } else if self.others.len() < LISTED && !self.others.contains(&address) {
+                self.others.push(address);
+            }
+        }
+    }
+
+    /// What to say when no message is from or to the address. Nothing where there are no messages.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        let missing = self.missing.filter(|_| !self.others.is_empty())?;
+        let mut others: Vec<String> = self.others.iter().map(IpAddr::to_string).collect();
+        if self.others.len() == LISTED {
+            others.push("…".to_owned());
+        }
+        Some(format!("no message is from or to {missing}; addresses are {}", others.join(", ")))
+    }
+}
+
+/// Torrents that were given, and the info hashes that there are.
+#[derive(Debug, Default)]
+pub(crate) struct ExpectedTorrents {
+    missing: Vec<(PathBuf, Arc<Metainfo>)>,
+    named: Vec<InfoHash>,
+}
+
+impl ExpectedTorrents {
+    pub(crate) fn new(torrents: impl Iterator<Item = (PathBuf, Arc<Metainfo>)>) -> Self {
+        Self { missing: torrents.collect(), ..Self::default() }
+    }
+
+    /// Takes in a message.
+    pub(crate) fn see(&mut self, record: &Record) {
+        if self.missing.is_empty() {
+            return;
+        }
+        let Some(named) = record.torrent else { return };
+        self.missing.retain(|(_, torrent)| !torrent.goes_by(named));
+        if self.named.len() < LISTED && !self.named.contains(&named) {
+            self.named.push(named);
+        }
+    }
+
+    /// What to say of each torrent that no message is about. Nothing where no message names a torrent: of a capture that
+    /// begins in the middle of its connections, it is not known what they are about.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        if self.named.is_empty() {
+            return Vec::new();
+        }
+        let named: Vec<String> = self.named.iter().map(InfoHash::to_string).collect();
+        let named = named.join(", ");
+        let remark = |(path, torrent): &(PathBuf, Arc<Metainfo>)| {
+            let path = path.display().to_string();
+            format!(
+                "{}: no message is about this torrent ({}); messages are about {named}",
+                printable(&path),
+                torrent.info_hash
+            )
+        };
+        self.missing.iter().map(remark).collect()
+    }
+}
