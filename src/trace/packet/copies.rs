@@ -1,17 +1,17 @@
 //! Packets that a capture has more than once: taken on several interfaces of one host, or on both ports of a mirror.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use bittrace_protocol::Timestamp;
 
 use crate::packet::link::{Datagram, Segment};
 
 /// The latest packets, to know copies of them by.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct RecentPackets {
-    /// The key of each packet in `packets`: only where it is the same the rest is compared. 0 where there is none.
-    keys: [u64; PACKETS],
-    packets: [Option<RecentPacket>; PACKETS],
+    /// The key of each packet in `packets`: only where it is the same the rest is compared.
+    keys: [u32; PACKETS],
+    packets: [RecentPacket; PACKETS],
     /// The place of the oldest.
     oldest: usize,
 }
@@ -20,7 +20,17 @@ pub(crate) struct RecentPackets {
 struct RecentPacket {
     at: Timestamp,
     ends: (SocketAddr, SocketAddr),
+    /// Empty where there is no packet yet: no packet is compared that has none.
     content: Vec<u8>,
+}
+
+impl Default for RecentPackets {
+    fn default() -> Self {
+        let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+        let none =
+            |_| RecentPacket { at: Timestamp::default(), ends: (nowhere, nowhere), content: Vec::new() };
+        Self { keys: [0; PACKETS], packets: std::array::from_fn(none), oldest: 0 }
+    }
 }
 
 /// How many packets back a copy is looked for. Up to four copies come behind each other, mixed with those of a few
@@ -64,22 +74,25 @@ impl RecentPackets {
         (identification, length): (Option<u16>, usize),
         content: &[u8],
     ) -> bool {
-        let parts = [ends.0.port(), ends.1.port(), identification.unwrap_or_default(), length as u16];
-        let key = parts.into_iter().fold(0, |key, part| key << 16 | u64::from(part));
-        let same = |packet: &RecentPacket| {
-            let apart = at.seconds_since(packet.at);
-            packet.ends == ends && packet.content == content && (-DELAY..=DELAY).contains(&apart)
-        };
-        let mut places = self.keys.iter().zip(&self.packets);
-        if places.any(|(known, packet)| *known == key && packet.as_ref().is_some_and(same)) {
-            return true;
+        let ports = u32::from(ends.0.port()) << 16 | u32::from(ends.1.port());
+        let number = u32::from(identification.unwrap_or_default()) << 16 | u32::from(length as u16);
+        let key = ports ^ number.wrapping_mul(0x9e37_79b1);
+        // All keys, without an early end: so a processor compares several at once.
+        if self.keys.iter().fold(false, |found, known| found | (*known == key)) {
+            let same = |packet: &RecentPacket| {
+                let apart = at.seconds_since(packet.at);
+                packet.ends == ends && packet.content == content && (-DELAY..=DELAY).contains(&apart)
+            };
+            let mut places = self.keys.iter().zip(&self.packets);
+            if places.any(|(known, packet)| *known == key && same(packet)) {
+                return true;
+            }
         }
-        let place = &mut self.packets[self.oldest];
-        let mut kept = place.take().map(|packet| packet.content).unwrap_or_default();
-        kept.clear();
-        kept.extend_from_slice(content);
-        *place = Some(RecentPacket { at, ends, content: kept });
         self.keys[self.oldest] = key;
+        let place = &mut self.packets[self.oldest];
+        (place.at, place.ends) = (at, ends);
+        place.content.clear();
+        place.content.extend_from_slice(content);
         self.oldest = (self.oldest + 1) % PACKETS;
         false
     }
@@ -87,7 +100,7 @@ impl RecentPackets {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::IpAddr;
 
     use super::*;
 
