@@ -13,7 +13,7 @@ use std::process::Command;
 use bittrace_testing::assert_printed;
 use bittrace_testing::captures::captures_folder;
 use bittrace_testing::command;
-use bittrace_testing::programs::is_there;
+use bittrace_testing::programs::{has_path, is_there};
 
 /// The captures of downloads, by the client that downloads.
 const REFERENCES: [(&str, &str); 4] = [
@@ -177,6 +177,9 @@ fn a_live_download_in_the_manner_of_each_client_differs_in_bound_fields_alone() 
 
 #[test]
 fn a_download_is_compared_with_a_capture_when_it_is_over() {
+    if !has_path("/bin/sh") {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let capture = capture("download-transmission.pcap");
     let download = ["--", BITTRACE, "download", "--like", &capture, "--against", &capture, "-o", "{dir}"];
@@ -239,7 +242,8 @@ fn mistakes_are_explained() {
         (&["replay", "download-aria2.pcap", "--disturb", "dance", "--", "x"], "no disturbance"),
         (&["replay", "download-aria2.pcap", "--mask", "x"], "--mask"),
         (&["replay", "download-aria2.pcap", "--listen", "nowhere"], "nowhere is no address"),
-        (&["replay", "download-aria2.pcap", "--", "/no/such/client"], "/no/such/client: cannot be started"),
+        (&["replay", "download-aria2.pcap", "--", "/no/such/client"], "/no/such/client: cannot be started: "),
+        (&["replay", "download-aria2.pcap", "--listen", "192.0.2.1"], "give --listen another address"),
         (&["replay", "download-aria2.pcap", "--content", "README.md"], "no piece of the torrent is there"),
         (&["replay", "download-aria2.pcap", "--listen", "127.0.0.1"], "must be told from its far ends"),
         (
@@ -263,6 +267,9 @@ fn mistakes_are_explained() {
 
 #[test]
 fn a_client_that_dies_ends_the_run_with_what_was_seen() {
+    if !has_path("/bin/sh") {
+        return;
+    }
     let (code, printed, errors) =
         run(&["replay", "download-aria2.pcap", "--", "/bin/sh", "-c", "echo oh dear >&2; exit 3"]);
     assert_eq!(code, 1, "{errors}");
@@ -272,15 +279,62 @@ fn a_client_that_dies_ends_the_run_with_what_was_seen() {
 
 #[test]
 fn what_a_client_leaves_behind_is_ended_too() {
+    if !has_path("/bin/sh") || !has_path("/proc/self/stat") {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let mark = folder.path().join("pid");
     let script = format!("sleep 600 & echo $! > '{}'; exit 0", mark.display());
     let (code, ..) = run(&["replay", "download-aria2.pcap", "-q", "--", "/bin/sh", "-c", &script]);
     assert_eq!(code, 1);
     let pid = std::fs::read_to_string(mark).unwrap();
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-    // Gone, or dead and not collected.
-    assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+    assert!(!runs(pid.trim()), "{pid}");
+}
+
+/// Whether a process runs: it is not gone, and has not ended without being waited for.
+fn runs(process: &str) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    !status.is_empty() && !status.contains(") Z ")
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_and_its_children_end_with_bittrace_however_that_ends() {
+    use std::time::{Duration, Instant};
+
+    // The last child leaves the process group and session, as a program does that goes to the background.
+    let script = "echo $$ >> pids; sleep 600 & echo $! >> pids; setsid sh -c 'echo $$ >> pids; sleep 600' & \
+                  trap '' INT TERM; sleep 600";
+    // Killed, interrupted twice, and with a client that ends before its children.
+    for (signals, script) in [
+        (&["KILL"][..], script.to_owned()),
+        (&["INT", "INT"], script.to_owned()),
+        (&[], script.replace("trap '' INT TERM; sleep 600", "sleep 0.5")),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let pids = folder.path().join("pids");
+        let arguments = ["replay", &capture("download-aria2.pcap"), "-q", "--", "/bin/sh", "-c"];
+        let script = script.replace("pids", &pids.display().to_string());
+        let mut command =
+            command::bittrace(BITTRACE, folder.path(), &[&arguments[..], &[script.as_str()]].concat());
+        let mut replay = command.spawn().unwrap();
+        let limit = Instant::now() + Duration::from_secs(30);
+        let started = || std::fs::read_to_string(&pids).unwrap_or_default();
+        while started().lines().count() < 3 {
+            assert!(Instant::now() < limit, "the client did not start: {}", started());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        for signal in signals {
+            let sent = Command::new("kill").args(["-s", signal, &replay.id().to_string()]).status().unwrap();
+            assert!(sent.success());
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        replay.wait().unwrap();
+        while started().lines().any(runs) {
+            assert!(Instant::now() < limit, "{signals:?}: {} run on", started());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
 }
 
 #[test]
@@ -299,6 +353,9 @@ fn a_client_that_never_reads_has_not_completed() {
 
 #[test]
 fn a_client_that_says_nothing_is_ended() {
+    if !has_path("/bin/sh") {
+        return;
+    }
     let (code, printed, _) =
         run(&["replay", "download-aria2.pcap", "--timeout", "1", "--", "/bin/sh", "-c", "sleep 600"]);
     assert_eq!(code, 1);

@@ -1,56 +1,75 @@
-//! Linux and macOS: a started process leads a process group, and signals reach all of the group.
+//! Linux and macOS: a started process runs under a guard, which ends it and all that it started.
 
 use std::convert::Infallible;
-use std::fs;
-use std::io;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, PipeReader, PipeWriter};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 
-/// A process with all processes that it starts, unless these leave its group. They end with this value.
+mod guard;
+
+pub(crate) use guard::run_if_guard;
+
+/// A process with all processes that it starts. They end with this value, and with this process, however it ends. On macOS,
+/// those that leave the process group are not ended.
 #[derive(Debug)]
 pub(crate) struct ProcessTree {
-    child: Child,
-    /// The process group, which outlives the first process where that leaves children behind.
-    group: Option<Pid>,
+    guard: Child,
+    pipes: Arc<Mutex<Pipes>>,
+}
+
+/// What is said to the guard, until it is to end all, and what it tells.
+#[derive(Debug)]
+struct Pipes {
+    say: Option<PipeWriter>,
+    told: PipeReader,
 }
 
 impl ProcessTree {
-    /// Starts a process.
-    pub(crate) fn start(mut command: Command) -> io::Result<Self> {
-        let child = command.process_group(0).kill_on_drop(true).spawn()?;
-        let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        Ok(Self { child, group })
+    /// Starts a process without input. All that it writes goes to `log`.
+    pub(crate) fn start(program: &OsStr, arguments: &[OsString], log: File) -> io::Result<Self> {
+        let (command, say, mut told) = guard::command(program, arguments, log)?;
+        let mut command = Command::from(command);
+        let guard = command.spawn()?;
+        // Our ends of its pipes, without which they would not end with it.
+        drop(command);
+        guard::await_start(&mut told)?;
+        Ok(Self { guard, pipes: Arc::new(Mutex::new(Pipes { say: Some(say), told })) })
     }
 
     /// How the first process ended, if it did.
     pub(crate) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
-        self.child.try_wait()
+        self.guard.try_wait()
     }
 
     /// Waits until the first process has ended.
     pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
-        self.child.wait().await
+        self.guard.wait().await
     }
 
     /// Asks the processes to end in good order; whether the system can ask.
     pub(crate) fn ask_to_end(&self) -> bool {
-        kill_group(self.group, Signal::TERM);
+        let mut pipes = self.pipes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(say) = &mut pipes.say {
+            guard::ask_to_end(say);
+        }
         true
     }
 
     /// Ends the processes at once.
     pub(crate) fn kill(&mut self) {
-        kill_group(self.group, Signal::KILL);
+        kill(&self.pipes);
     }
 
     /// Something that ends the processes at once, from any thread.
     pub(crate) fn killer(&self) -> impl FnOnce() + Send + use<> {
-        let group = self.group;
-        move || kill_group(group, Signal::KILL)
+        let pipes = Arc::clone(&self.pipes);
+        move || kill(&pipes)
     }
 }
 
@@ -60,11 +79,10 @@ impl Drop for ProcessTree {
     }
 }
 
-fn kill_group(group: Option<Pid>, signal: Signal) {
-    if let Some(group) = group {
-        // It may be gone already.
-        let _ = kill_process_group(group, signal);
-    }
+fn kill(pipes: &Mutex<Pipes>) {
+    let mut pipes = pipes.lock().unwrap_or_else(PoisonError::into_inner);
+    let say = pipes.say.take();
+    guard::kill(say, &pipes.told);
 }
 
 /// Whether an argument is the path of a file or folder: here every one is.

@@ -1,8 +1,10 @@
 //! Windows: a started process is put in a job object before it runs, and the job ends all that are in it.
 
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{ExitCode, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,8 +20,10 @@ pub(crate) struct ProcessTree {
 }
 
 impl ProcessTree {
-    /// Starts a process.
-    pub(crate) fn start(command: Command) -> io::Result<Self> {
+    /// Starts a process without input. All that it writes goes to `log`.
+    pub(crate) fn start(program: &OsStr, arguments: &[OsString], log: File) -> io::Result<Self> {
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let job = CommandWrap::from(command).wrap(JobObject).wrap(KillOnDrop).spawn()?;
         Ok(Self { job: Arc::new(Mutex::new(job)) })
     }
@@ -70,6 +74,11 @@ fn kill(job: &Mutex<Box<dyn ChildWrapper>>) {
 
 fn lock(job: &Mutex<Box<dyn ChildWrapper>>) -> MutexGuard<'_, Box<dyn ChildWrapper>> {
     job.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What this process is where it guards another one: here job objects do that.
+pub(crate) const fn run_if_guard() -> Option<ExitCode> {
+    None
 }
 
 /// Whether an argument is the path of a file or folder, not of a device such as `CON`, which would wait for keys.

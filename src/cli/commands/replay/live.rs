@@ -1,17 +1,17 @@
 //! A capture's tracker and peers on real sockets, and a client against them.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use bittrace_replay::{ClientStatus, InjectedFault, RecordedPieces, ServeOptions, Served, Server};
 use bittrace_trace::{Trace, TraceOptions};
 use tempfile::TempDir;
-use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -129,7 +129,16 @@ impl<'a> ClientRun<'a> {
             Box::new(BufWriter::new(file)),
         )
         .await
-        .with_context(|| format!("{listen}: cannot be listened on"))?;
+        .map_err(|error| {
+            let advice = match error.kind() {
+                io::ErrorKind::AddrNotAvailable => {
+                    "; give --listen another address of this machine, or add this one (on macOS: sudo ifconfig lo0 \
+                     alias ADDRESS)"
+                }
+                _ => "",
+            };
+            anyhow::Error::new(error).context(format!("{listen}: cannot be listened on{advice}"))
+        })?;
         let torrent = server
             .torrent_file(&self.play.file)
             .ok_or_else(|| anyhow!("{}: cannot be copied", self.play.torrent_path.display()))?;
@@ -275,21 +284,19 @@ impl ClientProcess {
         let downloads = folder.join(DOWNLOADS);
         fs::create_dir(&downloads)?;
         let port = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?.local_addr()?.port();
-        let words: Vec<String> = words
+        let words: Vec<OsString> = words
             .iter()
             .map(|word| {
                 word.replace("{torrent}", &torrent.display().to_string())
                     .replace("{dir}", &downloads.display().to_string())
                     .replace("{port}", &port.to_string())
+                    .into()
             })
             .collect();
         let log = folder.join("client.log");
-        let file = File::create(&log)?;
         let [program, arguments @ ..] = &words[..] else { bail!("no client is named") };
-        let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
-        let processes =
-            ProcessTree::start(command).with_context(|| format!("{program}: cannot be started"))?;
+        let processes = ProcessTree::start(program, arguments, File::create(&log)?)
+            .with_context(|| format!("{}: cannot be started", program.display()))?;
         let kill = processes.killer();
         let place = folder.to_owned();
         tidy_with(move || {
