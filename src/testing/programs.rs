@@ -25,6 +25,14 @@ pub fn is_there(program: &str) -> bool {
     is_there || skip(&format!("{program} is not installed"))
 }
 
+/// Whether this system has a file or a device that not all systems have, such as `/bin/sh`.
+///
+/// # Panics
+/// When it has not and must have.
+pub fn has_path(path: &str) -> bool {
+    Path::new(path).exists() || skip(&format!("this system has no {path}"))
+}
+
 /// Whether network namespaces with a tracker in them can be made, which takes the rights of root.
 ///
 /// # Panics
