@@ -4,10 +4,12 @@
 mod https;
 #[path = "download/memory.rs"]
 mod memory;
+#[path = "download/proxies.rs"]
+mod proxies;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use bittrace_testing::command::scratch_folder;
 use bittrace_testing::peer::{HostilePeer, Misconduct, nobody};
@@ -42,9 +44,7 @@ fn seeder(corrupt: bool) -> SocketAddr {
 }
 
 fn bittrace(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_bittrace"))
-        .args(arguments)
-        .stdin(Stdio::null())
+    bittrace_testing::command::bittrace(env!("CARGO_BIN_EXE_bittrace"), Path::new("."), arguments)
         .output()
         .expect("bittrace starts")
 }

@@ -11,7 +11,8 @@ use bytes::{Buf, Bytes};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{Sender, UnboundedReceiver};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::clock::Clock;
 use crate::event::DriverEvent;
@@ -39,17 +40,52 @@ impl Network {
         addresses: Vec<SocketAddr>,
         said: UnboundedReceiver<Bytes>,
     ) {
+        let opened = match addresses[..] {
+            [address] => self.connect(address).await.map(|opened| (address, opened)),
+            _ => self.connect_to_first(addresses).await,
+        };
+        match opened {
+            Ok((address, (socket, line))) => {
+                self.tell(Input::Opened(stream, address)).await;
+                self.carry(stream, socket, line, said).await;
+            }
+            Err(closing) => self.tell(Input::Closed(stream, closing)).await,
+        }
+    }
+
+    /// Connects to these addresses in their order, each a [pause](BETWEEN_ADDRESSES) after the one before, or at once where
+    /// that one has failed; the first that answers is taken (as RFC 8305 has it, section 5).
+    async fn connect_to_first(
+        &self,
+        addresses: Vec<SocketAddr>,
+    ) -> Result<(SocketAddr, (TcpStream, TappedConnection)), CloseReason> {
         let mut closing = CloseReason::Unresolved("no address".to_owned());
-        for address in addresses {
-            match self.connect(address).await {
-                Ok((socket, line)) => {
-                    self.tell(Input::Opened(stream, address)).await;
-                    return self.carry(stream, socket, line, said).await;
+        let mut untried = addresses.into_iter();
+        let mut connecting = JoinSet::new();
+        loop {
+            if let Some(address) = untried.next() {
+                let network = self.clone();
+                connecting.spawn(async move { (address, network.connect(address).await) });
+            }
+            let tried = tokio::select! {
+                tried = connecting.join_next() => tried,
+                () = sleep(BETWEEN_ADDRESSES), if untried.len() > 0 => continue,
+            };
+            match tried {
+                None => return Err(closing),
+                Some(Ok((address, Ok(opened)))) => {
+                    // Another one that has just answered is not needed.
+                    while let Some(other) = connecting.try_join_next() {
+                        if let Ok((_, Ok((_, line)))) = other {
+                            line.closed(self.clock.now(), LineClosing::Finished);
+                        }
+                    }
+                    return Ok((address, opened));
                 }
-                Err(why) => closing = why,
+                Some(Ok((_, Err(why)))) => closing = why,
+                Some(Err(ended)) => closing = CloseReason::Failed(ended.to_string()),
             }
         }
-        self.tell(Input::Closed(stream, closing)).await;
     }
 
     /// Carries the bytes of a connection that a peer opened.
@@ -271,6 +307,10 @@ fn address_towards(remote: SocketAddr) -> io::Result<IpAddr> {
     Ok(socket.local_addr()?.ip())
 }
 
+/// How long one address of a name may be silent before the next one is tried as well: the most that RFC 8305 recommends
+/// between two attempts (section 8).
+pub(crate) const BETWEEN_ADDRESSES: Duration = Duration::from_secs(2);
+
 const MOST_AT_ONCE: usize = 64;
 /// How long what was said last may take to leave.
 const LINGER: Duration = Duration::from_secs(3);
@@ -278,6 +318,45 @@ const LINGER: Duration = Duration::from_secs(3);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Network {
+        /// One without a recording.
+        pub(crate) fn for_tests(events: Sender<DriverEvent>) -> Self {
+            Self {
+                clock: Clock::new(),
+                tap: Tap::default(),
+                pool: Pool::default(),
+                gauge: MemoryBudget::default(),
+                events,
+                connect_timeout: Duration::from_secs(10),
+            }
+        }
+    }
+
+    #[test]
+    fn a_silent_address_does_not_hold_the_next_one_up() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let live = listener.local_addr().unwrap();
+            // A listener whose queue is full answers no more calls.
+            let full = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
+            full.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+            full.listen(0).unwrap();
+            let silent = full.local_addr().unwrap().as_socket().unwrap();
+            let mut callers = Vec::new();
+            while let Ok(Ok(caller)) = timeout(Duration::from_millis(300), TcpStream::connect(silent)).await {
+                callers.push(caller);
+                assert!(callers.len() < 2_000);
+            }
+            let (events, _told) = tokio::sync::mpsc::channel(16);
+            let network = Network::for_tests(events);
+            let begun = Instant::now();
+            let (chosen, _) = network.connect_to_first(vec![silent, live]).await.unwrap();
+            assert_eq!(chosen, live);
+            assert!(begun.elapsed() < network.connect_timeout);
+        });
+    }
 
     #[test]
     fn the_way_to_this_host_begins_at_this_host() {
@@ -294,14 +373,7 @@ mod tests {
             let _never_read = TcpStream::connect(remote).await.unwrap();
             let (socket, remote) = listener.accept().await.unwrap();
             let (events, mut told) = tokio::sync::mpsc::channel(16);
-            let network = Network {
-                clock: Clock::new(),
-                tap: Tap::default(),
-                pool: Pool::default(),
-                gauge: MemoryBudget::default(),
-                events,
-                connect_timeout: Duration::ZERO,
-            };
+            let network = Network::for_tests(events);
             let (said, saying) = tokio::sync::mpsc::unbounded_channel();
             said.send(Bytes::from(vec![0; 64 * 1024 * 1024])).unwrap();
             let leave = async move {

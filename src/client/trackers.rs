@@ -1,16 +1,20 @@
 //! Ways to trackers, and to whom they name: names to addresses, datagrams, and https.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::task::Poll;
 use std::time::Duration;
 
 use bittrace_protocol::session::{CloseReason, HostPort, Input, SessionStreamId};
 use bittrace_protocol::tracker::http::MAX_BODY;
 use bytes::Bytes;
+use tokio::io::Interest;
 use tokio::net::{UdpSocket, lookup_host};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{Instant, sleep_until};
 
-use crate::connection::Network;
+use crate::connection::{BETWEEN_ADDRESSES, Network};
 use crate::https;
 
 impl Network {
@@ -42,16 +46,9 @@ impl Network {
         port: u16,
         said: UnboundedReceiver<Bytes>,
     ) {
-        let opened = match resolve(&host, port).await {
-            Ok(addresses) => open_flow(&addresses).await,
-            Err(why) => Err(CloseReason::Unresolved(why)),
-        };
-        let closing = match opened {
-            Ok((socket, remote)) => {
-                self.tell(Input::Opened(stream, remote)).await;
-                self.carry_datagrams(stream, &socket, remote, said).await
-            }
-            Err(closing) => Some(closing),
+        let closing = match resolve(&host, port).await {
+            Ok(addresses) => self.carry_datagrams(stream, addresses, said).await,
+            Err(why) => Some(CloseReason::Unresolved(why)),
         };
         if let Some(closing) = closing {
             self.tell(Input::Closed(stream, closing)).await;
@@ -73,44 +70,105 @@ impl Network {
         self.tell(Input::Fetched(stream, result)).await;
     }
 
-    /// `None` when we have no more to say.
+    /// Carries datagrams to and from the address that answers first. `None` when we have no more to say.
+    ///
+    /// The addresses are tried in their order. While none of them has answered, the last datagram goes to the next address
+    /// after a [pause](BETWEEN_ADDRESSES), or at once where one refuses it: the connect request of BEP 15 may come to any
+    /// number of addresses, and each of them answers it for itself.
     async fn carry_datagrams(
         &self,
         stream: SessionStreamId,
-        socket: &UdpSocket,
-        remote: SocketAddr,
+        addresses: Vec<SocketAddr>,
         mut said: UnboundedReceiver<Bytes>,
     ) -> Option<CloseReason> {
-        let local = socket.local_addr().unwrap_or(remote);
+        let mut untried = addresses.into_iter();
+        let mut refusal = CloseReason::Unresolved("no address".to_owned());
+        let mut flows = Vec::new();
+        if let Some(flow) = next_flow(&mut untried, &mut refusal).await {
+            self.tell(Input::Opened(stream, flow.remote)).await;
+            flows.push(flow);
+        }
+        let mut last = None;
+        let mut next_at = Instant::now();
+        let mut has_answered = false;
         let mut buffer = vec![0; usize::from(u16::MAX)];
-        loop {
+        while !flows.is_empty() {
             tokio::select! {
                 bytes = said.recv() => {
                     let bytes = bytes?;
-                    let sent = socket.send(&bytes).await;
-                    self.tap.datagram(self.clock.now(), local, remote, &bytes);
-                    match sent {
-                        Ok(count) => self.tell(Input::Sent(stream, count)).await,
-                        Err(error) => return Some(closing(&error)),
+                    let mut is_sent = false;
+                    for at in (0..flows.len()).rev() {
+                        match self.send(&flows[at], &bytes).await {
+                            Ok(()) => is_sent = true,
+                            Err(error) => {
+                                refusal = closing(&error);
+                                flows.remove(at);
+                            }
+                        }
                     }
+                    if is_sent {
+                        self.tell(Input::Sent(stream, bytes.len())).await;
+                    }
+                    next_at = Instant::now() + if is_sent { BETWEEN_ADDRESSES } else { Duration::ZERO };
+                    last = Some(bytes);
                 }
-                length = socket.recv(&mut buffer) => match length {
+                (at, heard) = hear(&flows, &mut buffer) => match heard {
                     Ok(length) => {
+                        if !has_answered {
+                            has_answered = true;
+                            flows = vec![flows.swap_remove(at)];
+                            self.tell(Input::Opened(stream, flows[0].remote)).await;
+                        }
                         let bytes = Bytes::copy_from_slice(&buffer[..length]);
+                        let Flow { local, remote, .. } = flows[0];
                         self.tap.datagram(self.clock.now(), remote, local, &bytes);
                         self.tell(Input::Received(stream, bytes)).await;
                     }
-                    Err(error) => return Some(closing(&error)),
+                    Err(error) => {
+                        refusal = closing(&error);
+                        flows.remove(at);
+                        next_at = Instant::now();
+                    }
                 },
+                () = sleep_until(next_at), if last.is_some() && !has_answered && untried.len() > 0 => {}
             }
+            let Some(bytes) = last.as_ref().filter(|_| !has_answered && Instant::now() >= next_at) else {
+                continue;
+            };
+            while let Some(flow) = next_flow(&mut untried, &mut refusal).await {
+                match self.send(&flow, bytes).await {
+                    Ok(()) => {
+                        flows.push(flow);
+                        break;
+                    }
+                    Err(error) => refusal = closing(&error),
+                }
+            }
+            next_at = Instant::now() + BETWEEN_ADDRESSES;
         }
+        Some(refusal)
+    }
+
+    async fn send(&self, flow: &Flow, bytes: &Bytes) -> io::Result<()> {
+        let sent = flow.socket.send(bytes).await;
+        self.tap.datagram(self.clock.now(), flow.local, flow.remote, bytes);
+        sent.map(|_| ())
     }
 }
 
-/// A socket that speaks with one tracker alone.
-async fn open_flow(addresses: &[SocketAddr]) -> Result<(UdpSocket, SocketAddr), CloseReason> {
-    let mut last = CloseReason::Unresolved("no address".to_owned());
-    for &remote in addresses {
+/// A socket that speaks with one address of a tracker alone, so that a refusal of the network is told to us.
+struct Flow {
+    socket: UdpSocket,
+    local: SocketAddr,
+    remote: SocketAddr,
+}
+
+/// A flow to the next address to which there is a way.
+async fn next_flow(
+    untried: &mut impl Iterator<Item = SocketAddr>,
+    refusal: &mut CloseReason,
+) -> Option<Flow> {
+    for remote in untried {
         let any: IpAddr = match remote {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -122,11 +180,41 @@ async fn open_flow(addresses: &[SocketAddr]) -> Result<(UdpSocket, SocketAddr), 
             io::Result::Ok(socket)
         };
         match opened.await {
-            Ok(socket) => return Ok((socket, remote)),
-            Err(error) => last = closing(&error),
+            Ok(socket) => {
+                let local = socket.local_addr().unwrap_or(remote);
+                return Some(Flow { socket, local, remote });
+            }
+            Err(error) => *refusal = closing(&error),
         }
     }
-    Err(last)
+    None
+}
+
+/// The next datagram, or refusal of one that was sent: the number of its flow, and the length.
+async fn hear(flows: &[Flow], buffer: &mut [u8]) -> (usize, io::Result<usize>) {
+    loop {
+        let news = Interest::READABLE | Interest::ERROR;
+        let mut waiting: Vec<_> = flows.iter().map(|flow| Box::pin(flow.socket.ready(news))).collect();
+        let at = poll_fn(|context| {
+            let at = waiting.iter_mut().position(|one| one.as_mut().poll(context).is_ready());
+            at.map_or(Poll::Pending, Poll::Ready)
+        });
+        let at = at.await;
+        let socket = &flows[at].socket;
+        // A refusal makes a socket ready, but not to be read from.
+        let refusal = || match socket.take_error()? {
+            Some(error) => Err(error),
+            None => Err(io::ErrorKind::WouldBlock.into()),
+        };
+        let heard = socket.try_recv(buffer).or_else(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => socket.try_io(Interest::ERROR, refusal),
+            _ => Err(error),
+        });
+        match heard {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            heard => return (at, heard),
+        }
+    }
 }
 
 /// The addresses of a host, or why there are none.
@@ -136,7 +224,7 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
         Ok(addresses) => {
             let mut distinct: Vec<SocketAddr> = Vec::new();
             for address in addresses {
-                if !distinct.contains(&address) {
+                if !distinct.contains(&address) && distinct.len() < MOST_ADDRESSES {
                     distinct.push(address);
                 }
             }
@@ -150,5 +238,87 @@ fn closing(error: &io::Error) -> CloseReason {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => CloseReason::Refused,
         _ => CloseReason::Failed(error.to_string()),
+    }
+}
+
+/// No name of a tracker has so many addresses that can be used.
+const MOST_ADDRESSES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket as BlockingSocket;
+
+    use bittrace_protocol::session::SessionStreamId;
+    use tokio::sync::mpsc;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::event::DriverEvent;
+
+    const STREAM: SessionStreamId = SessionStreamId(4);
+
+    fn socket() -> BlockingSocket {
+        let socket = BlockingSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket
+    }
+
+    #[test]
+    fn addresses_of_a_tracker_are_tried_until_one_answers() {
+        let (silent, live) = (socket(), socket());
+        let closed = socket().local_addr().unwrap();
+        let addresses = vec![silent.local_addr().unwrap(), closed, live.local_addr().unwrap()];
+        let tracker = std::thread::spawn(move || {
+            let mut buffer = [0; 64];
+            for _ in 0..2 {
+                let (length, from) = live.recv_from(&mut buffer).unwrap();
+                live.send_to(&buffer[..length], from).unwrap();
+            }
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (events, mut told) = mpsc::channel(16);
+            let network = Network::for_tests(events);
+            let (said, saying) = mpsc::unbounded_channel();
+            let there = addresses.clone();
+            let carry = tokio::spawn(async move { network.carry_datagrams(STREAM, there, saying).await });
+            let mut next = async || match timeout(Duration::from_secs(20), told.recv()).await.unwrap() {
+                Some(DriverEvent::Input(input)) => input,
+                _ => panic!("the flow has ended"),
+            };
+            assert!(matches!(next().await, Input::Opened(STREAM, first) if first == addresses[0]));
+            said.send(Bytes::from_static(b"one")).unwrap();
+            assert!(matches!(next().await, Input::Sent(STREAM, 3)));
+            assert!(matches!(next().await, Input::Opened(STREAM, third) if third == addresses[2]));
+            assert!(matches!(next().await, Input::Received(STREAM, bytes) if *bytes == *b"one"));
+            // What follows goes to the address that has answered alone.
+            said.send(Bytes::from_static(b"second")).unwrap();
+            assert!(matches!(next().await, Input::Sent(STREAM, 6)));
+            assert!(matches!(next().await, Input::Received(STREAM, bytes) if *bytes == *b"second"));
+            drop(said);
+            assert_eq!(carry.await.unwrap(), None);
+        });
+        tracker.join().unwrap();
+        let mut buffer = [0; 64];
+        assert_eq!(silent.recv(&mut buffer).unwrap(), 3);
+        silent.set_nonblocking(true).unwrap();
+        assert!(silent.recv(&mut buffer).is_err());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_tracker_that_refuses_at_each_address_is_given_up_at_once() {
+        let addresses: Vec<_> = (0..3).map(|_| socket().local_addr().unwrap()).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (events, mut told) = mpsc::channel(16);
+            let network = Network::for_tests(events);
+            let (said, saying) = mpsc::unbounded_channel();
+            said.send(Bytes::from_static(b"one")).unwrap();
+            let carry = tokio::spawn(async move { network.carry_datagrams(STREAM, addresses, saying).await });
+            let over = timeout(BETWEEN_ADDRESSES * 20, carry).await.unwrap().unwrap();
+            assert_eq!(over, Some(CloseReason::Refused));
+            while told.try_recv().is_ok() {}
+        });
     }
 }

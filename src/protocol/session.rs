@@ -42,6 +42,7 @@ mod disconnect;
 mod download;
 mod handshake;
 mod have_schedule;
+mod http_proxy;
 mod io;
 mod memory_disk;
 mod message_reader;
@@ -64,6 +65,7 @@ mod upload;
 mod view;
 
 pub use config::{Config, SeedGoal};
+pub use http_proxy::{HttpProxy, ProxyChoice};
 pub use io::{
     CloseReason, DisconnectReason, Endpoint, Event, HostPort, Identity, Input, Output, SessionStreamId,
     Violation,

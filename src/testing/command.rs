@@ -8,6 +8,10 @@ use std::process::{Command, Output, Stdio};
 pub fn bittrace(binary: &str, folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary);
     command.args(arguments).current_dir(folder).env_remove("COLUMNS").stdin(Stdio::null());
+    // A proxy of the machine would be asked for the trackers of a test, too.
+    for variable in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+        command.env_remove(variable).env_remove(variable.to_ascii_uppercase());
+    }
     command
 }
 

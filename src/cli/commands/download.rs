@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bittrace_client::{
-    Download, DownloadOptions, DownloadReport, Notice, Outcome, Resume, Stop, TorrentFile, random_identity,
+    Download, DownloadOptions, DownloadReport, Notice, Outcome, Resume, Stop, TorrentFile,
+    proxies_of_environment, random_identity,
 };
 use bittrace_protocol::session::{Config, Event, Identity, SeedGoal};
 use bittrace_protocol::{Metainfo, PeerId};
@@ -230,6 +231,7 @@ fn options(arguments: &args::DownloadArguments, torrent: &Metainfo) -> Result<Do
         config.choke_timeout = timeout;
         config.tracker_timeout = timeout;
     }
+    config.proxies = proxies_of_environment();
     config.seeding = arguments.seed.as_deref().map(seed_goal).transpose()?;
     let rounds = arguments.rounds.unwrap_or(if arguments.single_peer { 1 } else { 3 });
     config.rounds = Some(rounds).filter(|&rounds| rounds > 0);

@@ -17,7 +17,10 @@ use crate::{InfoHash, Timestamp};
 
 use super::config::Config;
 use super::rng::Rng;
-use super::{CloseReason, Endpoint, Event, HostPort, Identity, Output, SessionStreamId, StreamIds};
+use super::{
+    CloseReason, Endpoint, Event, HostPort, HttpProxy, Identity, Output, ProxyChoice, SessionStreamId,
+    StreamIds,
+};
 
 mod http;
 mod tracker_url;
@@ -132,6 +135,7 @@ enum AttemptOutcome {
     /// The tracker is to be asked at another place.
     Elsewhere {
         place: TrackerUrl,
+        proxy: Option<HttpProxy>,
         redirects: u8,
         whole_target: bool,
     },
@@ -334,15 +338,20 @@ impl Announcer {
 
     fn begin(&mut self, number: usize, event: Option<tracker::Event>, step: &mut AnnouncerContext<'_>) {
         let tracker = &mut self.trackers[number];
-        let Some(place) = tracker.location.clone() else {
-            tracker.never = true;
-            let reason = "no URL of a tracker that can be asked".to_owned();
-            step.outputs.push_back(Output::Event(Event::TrackerFailed {
-                url: tracker.url.clone(),
-                reason,
-                again: None,
-            }));
-            return;
+        let place =
+            tracker.location.clone().ok_or_else(|| "no URL of a tracker that can be asked".to_owned());
+        let place = place.and_then(|place| place.proxy(&step.config.proxies).map(|proxy| (place, proxy)));
+        let (place, proxy) = match place {
+            Ok(found) => found,
+            Err(reason) => {
+                tracker.never = true;
+                step.outputs.push_back(Output::Event(Event::TrackerFailed {
+                    url: tracker.url.clone(),
+                    reason,
+                    again: None,
+                }));
+                return;
+            }
         };
         let goes = event == Some(tracker::Event::Stopped);
         let patience = if goes { step.config.goodbye_timeout } else { step.config.tracker_timeout };
@@ -363,7 +372,7 @@ impl Announcer {
                 )
             }
             TrackerUrl::Http { .. } => {
-                let (stream, stage) = HttpStage::begin(tracker, place.clone(), 0, false, event, step);
+                let (stream, stage) = HttpStage::begin(tracker, place.clone(), proxy, 0, false, event, step);
                 (stream, AttemptStage::Http(stage), step.now + patience)
             }
             TrackerUrl::Https { .. } => {
@@ -373,8 +382,8 @@ impl Announcer {
         };
         self.attempts.insert(stream, Attempt { tracker: number, event, stage, deadline });
         // A link that is open already can be used at once.
-        if let Some(address) = self.trackers[number].link.as_ref().and_then(|link| link.address)
-            && is_udp
+        if is_udp
+            && let Some(address) = self.trackers[number].link.as_mut().and_then(|link| link.address.take())
         {
             self.handle(stream, TrackerInput::Opened(address), step);
         }
@@ -389,8 +398,11 @@ impl Announcer {
     ) -> Option<FoundPeers> {
         let closed = matches!(input, TrackerInput::Closed(_) | TrackerInput::Fetched(_));
         let Some(mut attempt) = self.attempts.remove(&stream) else {
-            if closed && let Some(number) = self.link_of(stream) {
-                self.trackers[number].link = None;
+            let link = self.link_of(stream).map(|number| &mut self.trackers[number].link);
+            match (link, input) {
+                (Some(link), _) if closed => *link = None,
+                (Some(Some(link)), TrackerInput::Opened(address)) => link.address = Some(address),
+                _ => {}
             }
             return None;
         };
@@ -434,7 +446,7 @@ impl Announcer {
                 self.attempts.insert(stream, attempt);
                 return None;
             }
-            AttemptOutcome::Elsewhere { place, redirects, whole_target } => {
+            AttemptOutcome::Elsewhere { place, proxy, redirects, whole_target } => {
                 let tracker = &mut self.trackers[number];
                 let event = attempt.event;
                 let stream = if matches!(place, TrackerUrl::Https { .. }) {
@@ -442,7 +454,7 @@ impl Announcer {
                     http::fetch(tracker, &place, whole_target, event, step)
                 } else {
                     let (stream, stage) =
-                        HttpStage::begin(tracker, place, redirects, whole_target, event, step);
+                        HttpStage::begin(tracker, place, proxy, redirects, whole_target, event, step);
                     attempt.stage = AttemptStage::Http(stage);
                     stream
                 };

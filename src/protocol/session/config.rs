@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Profile, Schedule};
+use super::{Profile, ProxyChoice, Schedule};
 use crate::peer::limits::{SILENCE, SNUBBED};
 
 /// The settings of a session.
@@ -39,6 +39,8 @@ pub struct Config {
     pub choke_timeout: Duration,
     /// How long a peer may say nothing at all. BEP 3 has keep-alives every two minutes.
     pub silence_timeout: Duration,
+    /// The proxies for announces over plain HTTP.
+    pub proxies: ProxyChoice,
     /// How long a tracker may take to answer over HTTP.
     pub tracker_timeout: Duration,
     /// How often a UDP tracker is asked again, after 15 s, 30 s, 60 s, ... (BEP 15 goes up to 8, for more than two hours).
@@ -79,6 +81,7 @@ impl Config {
             request_timeout: SNUBBED,
             choke_timeout: Duration::from_secs(120),
             silence_timeout: SILENCE,
+            proxies: ProxyChoice::NONE,
             tracker_timeout: Duration::from_secs(30),
             udp_retransmissions: 2,
             goodbye_timeout: Duration::from_secs(5),

@@ -7,8 +7,8 @@ use crate::tracker::http::{Announce, Framing, Reply, Response, frame_response};
 
 use super::tracker_url::TrackerUrl;
 use super::{
-    AnnouncerContext, AttemptOutcome, CloseReason, Endpoint, Event, Output, SessionStreamId, TrackerInput,
-    TrackerState,
+    AnnouncerContext, AttemptOutcome, CloseReason, Endpoint, Event, HttpProxy, Output, SessionStreamId,
+    TrackerInput, TrackerState,
 };
 
 /// An announce over a connection of its own.
@@ -16,26 +16,33 @@ use super::{
 pub(super) struct HttpStage {
     place: TrackerUrl,
     redirects: u8,
+    proxy: Option<HttpProxy>,
     request: Bytes,
     answer: Vec<u8>,
 }
 
 impl HttpStage {
-    /// Opens a connection to `place`, which is the tracker's or one it pointed to.
+    /// Opens a connection to `place`, which is the tracker's or one it pointed to; or to the proxy for it.
     pub(super) fn begin(
         tracker: &TrackerState,
         place: TrackerUrl,
+        proxy: Option<HttpProxy>,
         redirects: u8,
         whole_target: bool,
         event: Option<tracker::Event>,
         step: &mut AnnouncerContext<'_>,
     ) -> (SessionStreamId, Self) {
         let stream = step.streams.next();
-        if let TrackerUrl::Http { host, port, .. } = &place {
-            step.outputs.push_back(Output::Open(stream, Endpoint::HttpTracker(host.clone(), *port)));
+        let there = match (&proxy, &place) {
+            (Some(proxy), _) => Some((&proxy.host, proxy.port)),
+            (None, TrackerUrl::Http { host, port, .. }) => Some((host, *port)),
+            (None, _) => None,
+        };
+        if let Some((host, port)) = there {
+            step.outputs.push_back(Output::Open(stream, Endpoint::HttpTracker(host.clone(), port)));
         }
-        let request = request(tracker, &place, whole_target, event, step);
-        (stream, Self { place, redirects, request, answer: Vec::new() })
+        let request = request(tracker, &place, proxy.as_ref(), whole_target, event, step);
+        (stream, Self { place, redirects, proxy, request, answer: Vec::new() })
     }
 
     pub(super) fn handle(
@@ -72,9 +79,10 @@ impl HttpStage {
                 }
                 Framing::Incomplete | Framing::UntilClose => {
                     break closed.as_ref().map_or(AttemptOutcome::Pending, |closing| {
-                        AttemptOutcome::failed(match answer.is_empty() {
-                            true => reason(closing),
-                            false => "the answer was cut short".to_owned(),
+                        AttemptOutcome::failed(match (answer.is_empty(), &self.proxy) {
+                            (true, None) => reason(closing),
+                            (true, Some(proxy)) => format!("through the proxy {proxy}: {}", reason(closing)),
+                            (false, _) => "the answer was cut short".to_owned(),
                         })
                     });
                 }
@@ -82,7 +90,7 @@ impl HttpStage {
             match Response::decode(&answer[..length]) {
                 // 100 Continue comes before the answer proper, any number of times (RFC 9110, section 15.2).
                 Ok(response) if (100..200).contains(&response.status) => start += length,
-                Ok(response) => break self.read(&response),
+                Ok(response) => break self.read(&response, step),
                 Err(error) => break AttemptOutcome::failed(format!("the answer is no HTTP: {error}")),
             }
         };
@@ -90,33 +98,44 @@ impl HttpStage {
         outcome
     }
 
-    fn read(&self, response: &Response) -> AttemptOutcome {
+    fn read(&self, response: &Response, step: &AnnouncerContext<'_>) -> AttemptOutcome {
         let reply = response.reply();
         match response.status {
             200 => AttemptOutcome::of(reply),
-            301 | 302 | 303 | 307 | 308 => self.redirect(response),
+            301 | 302 | 303 | 307 | 308 => self.redirect(response, step),
             // Some trackers refuse with a status of refusal.
             _ if matches!(reply, Reply::Failure { .. }) => AttemptOutcome::of(reply),
-            status => AttemptOutcome::failed(
-                format!("the tracker answered {status} {}", response.reason).trim_end(),
-            ),
+            status => {
+                let who = match &self.proxy {
+                    // A proxy says this of itself alone (RFC 9110, section 15.5.8).
+                    Some(proxy) if status == 407 => format!("the proxy {proxy}"),
+                    _ => "the tracker".to_owned(),
+                };
+                AttemptOutcome::failed(format!("{who} answered {status} {}", response.reason).trim_end())
+            }
         }
     }
 
-    fn redirect(&self, response: &Response) -> AttemptOutcome {
+    fn redirect(&self, response: &Response, step: &AnnouncerContext<'_>) -> AttemptOutcome {
         let location = String::from_utf8_lossy(response.header("location").unwrap_or_default()).into_owned();
         let complaint =
             |what: &str| AttemptOutcome::failed(format!("the tracker redirects to {location:?}{what}"));
         if self.redirects >= MAX_REDIRECTS {
             return complaint(&format!(" after {MAX_REDIRECTS} redirects"));
         }
-        match self.place.redirect(&location) {
-            Some(place @ (TrackerUrl::Http { .. } | TrackerUrl::Https { .. })) => AttemptOutcome::Elsewhere {
+        let Some(place @ (TrackerUrl::Http { .. } | TrackerUrl::Https { .. })) =
+            self.place.redirect(&location)
+        else {
+            return complaint("");
+        };
+        match place.proxy(&step.config.proxies) {
+            Ok(proxy) => AttemptOutcome::Elsewhere {
                 whole_target: place.target().contains("info_hash="),
                 place,
+                proxy,
                 redirects: self.redirects + 1,
             },
-            _ => complaint(""),
+            Err(reason) => AttemptOutcome::failed(reason),
         }
     }
 }
@@ -129,7 +148,7 @@ pub(super) fn fetch(
     event: Option<tracker::Event>,
     step: &mut AnnouncerContext<'_>,
 ) -> SessionStreamId {
-    let request = request(tracker, place, whole_target, event, step);
+    let request = request(tracker, place, None, whole_target, event, step);
     // The target stands between the first two spaces.
     let target = request.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
     let user = place.user().map_or(String::new(), |user| format!("{user}@"));
@@ -153,6 +172,7 @@ pub(super) fn fetched(input: TrackerInput) -> AttemptOutcome {
 fn request(
     tracker: &TrackerState,
     place: &TrackerUrl,
+    proxy: Option<&HttpProxy>,
     whole_target: bool,
     event: Option<tracker::Event>,
     step: &AnnouncerContext<'_>,
@@ -176,12 +196,20 @@ fn request(
     announce.others.clone_from(&profile.others);
     announce.trackerid.clone_from(&tracker.tracker_id);
     let mut style = profile.style.clone();
-    style.path = place.target().as_bytes().to_vec();
+    // A proxy is asked for the whole URL (RFC 9112, section 3.2.2).
+    let target = match proxy {
+        Some(_) => format!("{}{}", place.origin(), place.target()),
+        None => place.target().to_owned(),
+    };
+    style.path = target.as_bytes().to_vec();
     let mut bytes = style.encode_announce(&announce, &place.host());
-    if let Some(credentials) = place.credentials() {
-        // Behind the last header stands an empty line.
+    let authorization = place.credentials().map(|value| ("Authorization", value));
+    let to_proxy = proxy.and_then(|proxy| proxy.authorization.clone());
+    for (name, value) in authorization.into_iter().chain(to_proxy.map(|value| ("Proxy-Authorization", value)))
+    {
+        // After the last header stands an empty line.
         bytes.truncate(bytes.len() - 2);
-        bytes.extend_from_slice(format!("Authorization: {credentials}\r\n\r\n").as_bytes());
+        bytes.extend_from_slice(format!("{name}: {value}\r\n\r\n").as_bytes());
     }
     if !whole_target {
         return bytes.into();
@@ -189,7 +217,7 @@ fn request(
     // The place we were sent to has the query of the first request in it.
     let mut parts = bytes.splitn(3, |&byte| byte == b' ');
     let (method, _, rest) = (parts.next(), parts.next(), parts.next());
-    let parts = [method.unwrap_or_default(), place.target().as_bytes(), rest.unwrap_or_default()];
+    let parts = [method.unwrap_or_default(), target.as_bytes(), rest.unwrap_or_default()];
     parts.join(&b' ').into()
 }
 

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 
+use super::{HttpProxy, ProxyChoice};
 use crate::tracker::http::percent_decode;
 
 /// A tracker's place. Targets hold no byte that could end a request line.
@@ -74,12 +75,10 @@ impl TrackerUrl {
     /// The place that a redirect from here names: a URL, or a reference that counts from here (RFC 3986, section 5.2).
     /// Credentials are kept while the host is the same.
     pub(super) fn redirect(&self, location: &str) -> Option<Self> {
-        let scheme = match self {
-            Self::Http { .. } => "http",
-            Self::Https { .. } => "https",
-            Self::Udp { .. } => return None,
-        };
-        let here = url::Url::parse(&format!("{scheme}://{}{}", self.host(), self.target())).ok()?;
+        if matches!(self, Self::Udp { .. }) {
+            return None;
+        }
+        let here = url::Url::parse(&format!("{}{}", self.origin(), self.target())).ok()?;
         let mut place = Self::parse(here.join(location.trim()).ok()?.as_str())?;
         if place.host() == self.host()
             && let Self::Http { user, .. } | Self::Https { user, .. } = &mut place
@@ -105,6 +104,24 @@ impl TrackerUrl {
         let [name, password] = [name, password].map(|part| percent_decode(part.as_bytes()));
         let both = [&name[..], b":", &password].concat();
         Some(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(both)))
+    }
+
+    /// Scheme, host and port, where it is not the usual one.
+    pub(super) fn origin(&self) -> String {
+        let scheme = match self {
+            Self::Http { .. } => "http",
+            Self::Https { .. } => "https",
+            Self::Udp { .. } => "udp",
+        };
+        format!("{scheme}://{}", self.host())
+    }
+
+    /// The proxy for announces over plain HTTP. What goes over https finds its own, and there is none for UDP.
+    pub(super) fn proxy(&self, proxies: &ProxyChoice) -> Result<Option<HttpProxy>, String> {
+        match self {
+            Self::Http { .. } => proxies.of(&self.origin()),
+            Self::Https { .. } | Self::Udp { .. } => Ok(None),
+        }
     }
 
     /// What stands in the Host header: the host, and the port where it is not the usual one.

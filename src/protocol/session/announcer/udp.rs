@@ -66,7 +66,10 @@ impl UdpStage {
         let Some(link) = &mut tracker.link else { return (AttemptOutcome::failed("the link is gone"), None) };
         match input {
             TrackerInput::Opened(address) => {
-                link.address = Some(address);
+                // Another address of the tracker has answered: what was asked is under way.
+                if link.address.replace(address).is_some() {
+                    return (AttemptOutcome::Pending, None);
+                }
                 self.again = 0;
                 (AttemptOutcome::Pending, Some(self.send(event, tracker, step)))
             }

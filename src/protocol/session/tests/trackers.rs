@@ -2,7 +2,7 @@
 
 use super::support::*;
 use crate::lines;
-use crate::session::{CloseReason, Config, HostPort, Input, SessionStreamId};
+use crate::session::{CloseReason, Config, HostPort, HttpProxy, Input, ProxyChoice, SessionStreamId};
 
 fn stage(tiers: &[&[&str]]) -> Stage {
     Stage::new(config(), torrent(40_000, 32_768, tiers, ""), &[])
@@ -101,6 +101,84 @@ fn redirects_are_followed() {
             "tracker failed: the tracker redirects to \"f\" after 10 redirects; again Some(30s)"
         ],
     );
+}
+
+/// A proxy for every host but these.
+fn proxies() -> ProxyChoice {
+    ProxyChoice::by(|url| match url {
+        "http://near.test" => Ok(None),
+        "http://bad.test" => Err("the proxy cannot be used".to_owned()),
+        _ => {
+            let authorization = Some("Basic dTpw".to_owned());
+            Ok(Some(HttpProxy { host: "p.test".to_owned(), port: 3128, authorization }))
+        }
+    })
+}
+
+#[test]
+fn a_proxy_is_asked_for_the_whole_url() {
+    let config = Config { proxies: proxies(), ..config() };
+    let torrent = torrent(40_000, 32_768, &[&["http://u:p@t.test:6969/a?k=1"]], "");
+    let mut stage = Stage::new(config, torrent, &[]);
+    assert_said(stage.said(), lines!["open 0 http p.test 3128"]);
+    let said = stage.opened(0, "10.0.0.9:3128");
+    assert!(said[0].starts_with("send 0 GET http://t.test:6969/a?k=1&info_hash="), "{said:?}");
+    assert!(said[0].contains("\\r\\nHost: t.test:6969\\r\\n"), "{said:?}");
+    let end = "\\r\\nAuthorization: Basic dTpw\\r\\nProxy-Authorization: Basic dTpw\\r\\n\\r\\n";
+    assert!(said[0].ends_with(end), "{said:?}");
+    let to = |location: &str| respond("302 Found", &format!("Location: {location}\r\n"), "");
+    // A redirect may lead to a place that needs none, and back.
+    assert_said(stage.receive(0, &to("http://near.test/b")), lines!["close 0", "open 2 http near.test 80"]);
+    let said = stage.opened(2, "10.0.0.8:80");
+    assert!(said[0].starts_with("send 2 GET /b?info_hash="), "{said:?}");
+    assert!(!said[0].contains("Proxy-"), "{said:?}");
+    assert_said(
+        stage.receive(2, &to("http://far.test/c?info_hash=x")),
+        lines!["close 2", "open 4 http p.test 3128"],
+    );
+    let said = stage.opened(4, "10.0.0.9:3128");
+    assert!(said[0].starts_with("send 4 GET http://far.test/c?info_hash=x HTTP/1.1\\r\\n"), "{said:?}");
+    assert_said(
+        stage.receive(4, &to("http://bad.test/c")),
+        lines!["close 4", "tracker failed: the proxy cannot be used; again Some(30s)"],
+    );
+}
+
+#[test]
+fn what_a_proxy_does_is_told_of_the_proxy() {
+    let config = Config { proxies: proxies(), ..config() };
+    let tiers: &[&[&str]] = &[&["http://bad.test/a"], &["http://t.test/a"]];
+    let mut stage = Stage::new(config, torrent(40_000, 32_768, tiers, ""), &[]);
+    assert_said(
+        stage.said(),
+        lines!["tracker failed: the proxy cannot be used; again None", "open 0 http p.test 3128"],
+    );
+    stage.opened(0, "10.0.0.9:3128");
+    assert_said(
+        stage.receive(0, &respond("407 Proxy Authentication Required", "", "")),
+        lines![
+            "close 0",
+            "tracker failed: the proxy p.test:3128 answered 407 Proxy Authentication Required; again Some(30s)"
+        ],
+    );
+    stage.wait(30.0);
+    assert_said(
+        stage.closed(2, CloseReason::Refused),
+        lines!["tracker failed: through the proxy p.test:3128: the connection was refused; again Some(60s)"],
+    );
+}
+
+#[test]
+fn the_address_of_a_udp_tracker_that_answers_is_the_one_that_counts() {
+    let mut stage = stage(&[&["udp://t.test:6969"]]);
+    stage.said();
+    let said = stage.opened(0, "10.0.0.9:6969");
+    assert_eq!(said.len(), 1, "a connect request: {said:?}");
+    // Another address of the name has answered.
+    assert_said(stage.opened(0, "[2001:db8::9]:6969"), &[]);
+    assert_said(stage.wait(14.0), &[]);
+    let said = stage.wait(1.0);
+    assert_eq!(said.len(), 1, "the connect request again: {said:?}");
 }
 
 #[test]
