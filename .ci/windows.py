@@ -3,8 +3,9 @@
 
     /usr/bin/python3 .ci/windows.py bittrace.exe bittrace
 
-Every capture gives the same bytes of output. 50 MB come over loopback from a seeder of ours, from a run that is killed
-and another that carries on; both recordings are read by tshark.
+Every capture gives the same bytes of output. A client that runs under replay ends with it. 50 MB come over loopback from a
+seeder of ours, from a run that is killed and another that carries on; the recording is read while it is written, and both
+recordings are read by tshark.
 
 Debian's Wine lacks a library that Rust programs load. Before the first run, with WINEPREFIX set to a folder of its own:
 
@@ -29,7 +30,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PIECE = 256 << 10
 LENGTH = 50_000_000
 # The speed of the seeder, KiB/s, so that there is a middle of the run to kill it in.
-SPEED = 12_000
+SPEED = 6_000
 
 
 def fail(text):
@@ -123,6 +124,10 @@ def download(windows, linux):
                 if killed.poll() is not None or time.monotonic() > limit:
                     fail(f"the first run did not come to its middle: {killed.poll()}")
                 time.sleep(0.02)
+            ran = subprocess.run(["wine", windows, "analyze", "-q", "--view", "summary", "--format", "json", recordings[0]],
+                                 capture_output=True, text=True, timeout=60)
+            if ran.returncode != 0 or '"peer-wire.piece"' not in ran.stdout:
+                fail(f"a recording that is being written is not read: {ran.returncode} {ran.stdout} {ran.stderr}")
             killed.send_signal(signal.SIGKILL)
             killed.wait()
             ran = subprocess.run(runs[1], capture_output=True, text=True, timeout=120)
@@ -151,10 +156,44 @@ def devices(windows):
     print("devices and streams are refused")
 
 
+def processes(marker):
+    """How many processes have this among their arguments."""
+    lines = (path.read_bytes() for path in pathlib.Path("/proc").glob("[0-9]*/cmdline") if path.exists())
+    return sum(marker in line for line in lines)
+
+
+def replay(windows):
+    """A client under replay: what it says is compared, and it ends with a replay that is killed."""
+    capture = r"captures\download-aria2.pcap"
+    client = [windows, "download", "{torrent}", "-o", "{dir}", "--port", "{port}", "--listen", "127.0.0.1"]
+    ran = subprocess.run(["wine", windows, "replay", capture, "--", *client], cwd=ROOT, capture_output=True, text=True,
+                         timeout=120)
+    if ran.returncode not in (0, 1) or not re.search(r"coverage\s+[0-9.]+ %", ran.stdout):
+        fail(f"replay of a client: {ran.returncode}\n{ran.stdout}\n{ran.stderr}")
+    # A child of the client's own, told from others by how long it waits.
+    seconds = 40_000 + os.getpid() % 10_000
+    marker = b"-n\0%d\0" % seconds
+    running = subprocess.Popen(["wine", windows, "replay", capture, "--", "cmd", "/c", f"ping -n {seconds} 127.0.0.1"],
+                               cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    limit = time.monotonic() + 60
+    while processes(marker) == 0:
+        if running.poll() is not None or time.monotonic() > limit:
+            fail(f"the client under replay did not start: {running.poll()}")
+        time.sleep(0.1)
+    running.kill()
+    running.wait()
+    while processes(marker):
+        if time.monotonic() > limit:
+            fail("a child of the client outlives the replay that was killed")
+        time.sleep(0.1)
+    print("a client under replay is compared, and ends with the replay")
+
+
 def main():
     windows, linux = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
     compare(windows, linux)
     devices(windows)
+    replay(windows)
     download(windows, linux)
 
 

@@ -169,6 +169,8 @@ impl<'a> Analysis<'a> {
     fn capture(&mut self, path: &Path) -> Result<()> {
         let mut trace = match input::open(path, self.options.clone(), &self.output) {
             Ok(trace) => trace,
+            // Input that an interrupt ended is not empty.
+            Err(_) if interrupted() => return Ok(()),
             Err(error) => {
                 self.report(&error);
                 return Ok(());
