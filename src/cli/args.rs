@@ -140,6 +140,9 @@ pub(crate) struct DownloadArguments {
     /// Replace files in the way that are not this torrent's
     #[arg(long)]
     pub(crate) overwrite: bool,
+    /// Repair finished files that are damaged: fetch their wrong pieces again
+    #[arg(long)]
+    pub(crate) repair: bool,
 }
 
 /// Write the files that peers and web seeds sent.

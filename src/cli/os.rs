@@ -6,6 +6,10 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub(crate) use unix::{ProcessTree, check_path, is_same_file, prepare_console, run_if_guard};
+pub(crate) use unix::{
+    ProcessTree, check_path, is_same_file, prepare_console, run_if_guard, temporary_folder,
+};
 #[cfg(windows)]
-pub(crate) use windows::{ProcessTree, check_path, is_same_file, prepare_console, run_if_guard};
+pub(crate) use windows::{
+    ProcessTree, check_path, is_same_file, prepare_console, run_if_guard, temporary_folder,
+};

@@ -1,8 +1,9 @@
 //! A run: one task that owns the session, tells it what happens, and does what it wants.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bittrace_protocol::session::{Session, Status};
@@ -13,8 +14,9 @@ use crate::clock::Clock;
 use crate::drive::{Driver, SessionEnd};
 use crate::files::Files;
 use crate::folder::{Folder, Replace};
-use crate::journal::Journal;
+use crate::journal::{Journal, Remembered};
 use crate::layout::Layout;
+use crate::left_out::LeftOut;
 use crate::notice::Notice;
 use crate::options::DownloadOptions;
 use crate::storage::spawn;
@@ -45,6 +47,8 @@ pub struct DownloadReport {
     pub elapsed: Duration,
     /// Where the file, or the folder around the files, is.
     pub place: PathBuf,
+    /// What the torrent asks for and is not stored: links, marks (BEP 47).
+    pub left_out: LeftOut,
     /// Why not everything was recorded, where it should have been; it was told when it happened.
     pub recording: Option<Error>,
 }
@@ -96,66 +100,100 @@ impl Download {
     /// When this machine stands in the way. What was verified before is kept.
     pub async fn run(self, mut notice: impl FnMut(Notice)) -> Result<DownloadReport, Error> {
         let started = Instant::now();
-        let layout = Layout::new(&self.torrent);
+        let layout = Layout::with_root(&self.torrent, self.options.root_name);
+        let (count, names) = layout.renamed(&self.torrent, MAX_RENAMED);
+        if count > 0 {
+            notice(Notice::Renamed { count, names });
+        }
         let folder = Folder::open(&self.options.output)?;
         let place = folder.shown(std::slice::from_ref(&layout.root), "");
         let (root, pieces) = (layout.root.clone(), self.geometry.piece_count());
-        let (journal, remembered) = Journal::open(&folder, &root, self.torrent.info_hash, pieces)?;
+        let opened = folder
+            .check_writable()
+            .and_then(|()| Journal::open(&folder, &root, self.torrent.info_hash, pieces));
+        let (journal, remembered, read_only) = match opened {
+            Ok((journal, remembered)) => (Some(journal), remembered, None),
+            // What is whole can be served from where nothing can be written.
+            Err(Error::File { path, source, .. }) if is_read_only(&source) => {
+                (None, Remembered::nothing(pieces), Some((path, source)))
+            }
+            Err(error) => return Err(error),
+        };
+        let read_only_path = read_only.as_ref().map(|(path, _)| path.clone());
         let files = Arc::new(Files::new(folder, layout, self.geometry.clone()));
         let replace = if self.options.overwrite { Replace::Always } else { Replace::Never };
 
-        let survey = self.survey(files.clone(), remembered, replace, &mut notice).await;
+        let survey = self.survey(files.clone(), remembered, replace, read_only, &mut notice).await;
         let survey = match survey {
             Ok(survey) => survey,
             Err(error) => {
-                journal.remove_if_empty(&files.folder)?;
+                if let Some(journal) = journal {
+                    journal.remove_if_empty(&files.folder)?;
+                }
                 return Err(error);
             }
         };
         let pieces_before = survey.verified.count();
-        let report = |outcome, status, recording| {
+        let report = |outcome, status, left_out, recording| {
             let elapsed = started.elapsed();
-            DownloadReport { outcome, pieces_before, status, elapsed, place, recording }
+            DownloadReport { outcome, pieces_before, status, elapsed, place, left_out, recording }
         };
         if self.stop.times() > 0 {
-            journal.remove_if_empty(&files.folder)?;
-            return Ok(report(Outcome::Stopped, None, None));
+            match journal {
+                // The next run finds that unfinished files are this torrent's.
+                Some(mut journal) if survey.changed => journal.begin(&survey.verified)?,
+                Some(journal) => journal.remove_if_empty(&files.folder)?,
+                None => {}
+            }
+            return Ok(report(Outcome::Stopped, None, LeftOut::default(), None));
         }
         for file in survey.finished {
             if let Some(path) = files.path(file) {
                 notice(Notice::FileDone { path: files.folder.shown(path, "") });
             }
         }
+        if let Some(path) = read_only_path {
+            notice(Notice::ReadOnly { path });
+        }
         notice(Notice::Checked { verified: survey.verified.clone(), damaged: survey.damaged });
 
         let Self { torrent, options, stop, .. } = self;
         let clock = Clock::new();
-        let driver =
-            Driver::new(&options, clock, files, survey.verified.clone(), journal, replace, stop.clone())?;
+        let driver = Driver::new(
+            &options,
+            clock,
+            files.clone(),
+            survey.verified.clone(),
+            journal,
+            replace,
+            stop.clone(),
+        )?;
         let DownloadOptions { mut config, identity, .. } = options;
         config.port = driver.port();
         notice(Notice::Listening { port: config.port });
         let session = Session::new(config, torrent, identity, survey.verified.iter(), clock.now());
-        let SessionEnd { status, recording } = driver.run(session, &mut notice).await?;
-        let outcome = match status.pieces_done == status.pieces {
+        let SessionEnd { status, finished, recording } = driver.run(session, &mut notice).await?;
+        let outcome = match status.pieces_done == status.pieces && finished {
             true => Outcome::Complete,
             false if stop.times() > 0 => Outcome::Stopped,
             false => Outcome::Incomplete,
         };
-        Ok(report(outcome, Some(status), recording))
+        Ok(report(outcome, Some(status), files.left_out(), recording))
     }
 
     /// Finds out what is on disk, on threads of its own.
     async fn survey(
         &self,
         files: Arc<Files>,
-        remembered: crate::journal::Remembered,
+        remembered: Remembered,
         replace: Replace,
+        read_only: Option<(PathBuf, io::Error)>,
         notice: &mut impl FnMut(Notice),
     ) -> Result<Survey, Error> {
         let (done, mut heard) = unbounded_channel();
-        let given_up = Arc::new(AtomicBool::new(false));
-        let (torrent, resume, stop) = (self.torrent.clone(), self.options.resume, given_up.clone());
+        let torrent = self.torrent.clone();
+        let (resume, repair) = (self.options.resume, self.options.repair);
+        let surveyed = files.clone();
         let thread = spawn("survey", move || {
             let last = std::sync::atomic::AtomicU64::new(0);
             let progress = |hashed: u64, total: u64| {
@@ -166,39 +204,50 @@ impl Download {
                 }
             };
             Surveyor {
-                files: &files,
+                files: &surveyed,
                 metainfo: &torrent,
                 remembered: &remembered,
                 resume,
                 replace,
-                stop: &stop,
+                repair,
+                read_only,
                 progress: &progress,
             }
             .run()
         })?;
         // Dropping this future ends the thread as well.
-        let _guard = GiveUp(given_up.clone());
+        let mut guard = GiveUp(Some(&files));
         loop {
             tokio::select! {
                 progress = heard.recv() => match progress {
                     Some((done, total)) => notice(Notice::Checking { done, total }),
                     None => break,
                 },
-                () = self.stop.said_again(0), if !given_up.load(Ordering::Relaxed) => {
-                    given_up.store(true, Ordering::Relaxed);
-                }
+                () = self.stop.said_again(0), if !files.is_given_up() => files.give_up(),
             }
         }
+        guard.0 = None;
         thread.join().unwrap_or_else(|_| {
-            Err(Error::System { what: "a thread", source: std::io::Error::other("it ended early") })
+            Err(Error::System { what: "a thread", source: io::Error::other("it ended early") })
         })
     }
 }
 
-struct GiveUp(Arc<AtomicBool>);
+/// Whether an error says that this user may not write there, or that nobody can.
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
 
-impl Drop for GiveUp {
+/// So many names that are stored as others are told.
+const MAX_RENAMED: usize = 10;
+
+/// Ends what goes on with files when this is dropped, unless it has ended before.
+struct GiveUp<'a>(Option<&'a Files>);
+
+impl Drop for GiveUp<'_> {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        if let Some(files) = self.0 {
+            files.give_up();
+        }
     }
 }

@@ -52,6 +52,8 @@ pub(crate) struct Driver {
     tracker_timeout: Duration,
     stop: Stop,
     over: bool,
+    /// Whether every file has its final name.
+    finished: bool,
     failure: Option<Error>,
 }
 
@@ -68,7 +70,7 @@ impl Driver {
         clock: Clock,
         files: Arc<Files>,
         verified: PieceSet,
-        mut journal: Journal,
+        mut journal: Option<Journal>,
         replace: Replace,
         stop: Stop,
     ) -> Result<Self, Error> {
@@ -79,20 +81,23 @@ impl Driver {
         let begun = listen(&options.listen, options.config.port).and_then(|(listeners, port)| {
             let (tap, recording) = match &options.record {
                 Some(path) => {
+                    files.check_recording(path, journal.as_ref())?;
                     let comment = options.record_comment.clone();
                     let (tap, thread) = Tap::open(path, comment, gauge.clone(), disk_sender.clone())?;
                     (tap, Some(thread))
                 }
                 None => (Tap::default(), None),
             };
-            journal.begin(&verified)?;
+            if let Some(journal) = &mut journal {
+                journal.begin(&verified)?;
+            }
             Ok((listeners, port, tap, recording))
         });
         let (listeners, port, tap, recording) = match begun {
             Ok(begun) => begun,
             Err(error) => {
                 // Why it could not begin is worth more than why something is left of it.
-                let _ = journal.remove_if_empty(&files.folder);
+                let _ = journal.map(|journal| journal.remove_if_empty(&files.folder));
                 return Err(error);
             }
         };
@@ -128,6 +133,7 @@ impl Driver {
             tracker_timeout: options.config.tracker_timeout,
             stop,
             over: false,
+            finished: false,
             failure: None,
         })
     }
@@ -197,6 +203,10 @@ impl Driver {
                 Input::Accepted(stream, remote)
             }
             DriverEvent::FileFinished(file) => return tell_finished(&self.files, file, notice),
+            DriverEvent::AllFinished => {
+                self.finished = true;
+                return;
+            }
             DriverEvent::RecordingFailed(error) => {
                 self.recording_failure = Some(tell_recording(error, notice));
                 return;
@@ -303,11 +313,12 @@ impl Driver {
         }
     }
 
-    /// Lets what was said leave, and what was verified reach the disk.
+    /// Lets what was said leave, and what was verified reach the disk. Files that are still waiting for the disk when the
+    /// user wants the run to end get little time: the next run finishes the rest.
     async fn finish(
         mut self,
         session: &Session,
-        stops: u32,
+        mut stops: u32,
         notice: &mut impl FnMut(Notice),
     ) -> Result<SessionEnd, Error> {
         let status = session.status(self.clock.now());
@@ -324,19 +335,40 @@ impl Driver {
         }
         self.tasks.shutdown().await;
         self.lookups.shutdown().await;
-        let Self { mut storage, mut disk_events, network, files, mut failure, mut recording_failure, .. } =
-            self;
+        let Self { mut storage, mut disk_events, network, files, stop, .. } = self;
+        let Self { mut finished, mut failure, mut recording_failure, .. } = self;
         storage.close();
         drop(network);
+        if stops > 1 {
+            files.give_up();
+        }
+        let mut give_up_at = Instant::now() + FINISHING;
         // Every thread that reports ends now, also one that has failed.
-        while let Some(event) = disk_events.recv().await {
+        loop {
+            let event = tokio::select! {
+                event = disk_events.recv() => event,
+                () = stop.said_again(stops) => {
+                    stops = stop.times();
+                    match stops {
+                        1 => give_up_at = Instant::now() + FINISHING,
+                        _ => files.give_up(),
+                    }
+                    continue;
+                }
+                () = tokio::time::sleep_until(give_up_at.into()), if stops > 0 && !files.is_given_up() => {
+                    files.give_up();
+                    continue;
+                }
+            };
             match event {
-                DriverEvent::FileFinished(file) => tell_finished(&files, file, notice),
-                DriverEvent::StorageFailed(error) if failure.is_none() => failure = Some(error),
-                DriverEvent::RecordingFailed(error) => {
+                None => break,
+                Some(DriverEvent::FileFinished(file)) => tell_finished(&files, file, notice),
+                Some(DriverEvent::AllFinished) => finished = true,
+                Some(DriverEvent::StorageFailed(error)) if failure.is_none() => failure = Some(error),
+                Some(DriverEvent::RecordingFailed(error)) => {
                     recording_failure = Some(tell_recording(error, notice))
                 }
-                _ => {}
+                Some(_) => {}
             }
         }
         drop(storage);
@@ -345,7 +377,7 @@ impl Driver {
         }
         match failure {
             Some(error) => Err(error),
-            None => Ok(SessionEnd { status, recording: recording_failure }),
+            None => Ok(SessionEnd { status, finished, recording: recording_failure }),
         }
     }
 }
@@ -353,6 +385,8 @@ impl Driver {
 /// How a session ended.
 pub(crate) struct SessionEnd {
     pub(crate) status: Status,
+    /// Whether every file of the torrent has its final name.
+    pub(crate) finished: bool,
     /// Why not all of it was recorded.
     pub(crate) recording: Option<Error>,
 }
@@ -382,3 +416,5 @@ const MOST_CONNECTIONS: usize = 1_000;
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// How long goodbyes may take to leave.
 const PARTING: Duration = Duration::from_secs(3);
+/// How long files are still finished after the user wants the run to end.
+const FINISHING: Duration = Duration::from_millis(500);

@@ -90,6 +90,46 @@ pub enum Error {
         /// The link, or what was looked for behind it.
         path: PathBuf,
     },
+    /// A file that would be written to has a second name, so that a file elsewhere would change with it.
+    #[error(
+        "{path} has another name elsewhere (it is a hard link) and is not written to; replace it by a copy of its own"
+    )]
+    HardLink {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file has its final name and its length, and is not right.
+    #[error(
+        "{path} is damaged: piece {piece} is wrong; ask for a repair (--repair) to fetch its wrong pieces again"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The first of its pieces that is wrong.
+        piece: u32,
+    },
+    /// Not all of the torrent is there, and nothing can be written where it belongs.
+    #[error(
+        "the torrent is not whole ({missing} of {pieces} pieces are missing), and nothing can be written to {path}"
+    )]
+    ReadOnly {
+        /// The folder, or the file in it that cannot be written.
+        path: PathBuf,
+        /// How many pieces are missing. With none, a file is missing that has no bytes, or the name of a file is not final.
+        missing: u32,
+        /// How many pieces the torrent has.
+        pieces: u32,
+        /// Why.
+        source: io::Error,
+    },
+    /// The recording would take the place of a file that this run uses.
+    #[error("{path} cannot be the recording: {what}")]
+    RecordingInTheWay {
+        /// The recording.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
     /// Another run downloads this torrent, or another of the same name, into the same folder.
     #[error("another run is using {path}")]
     Busy {

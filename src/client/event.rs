@@ -16,6 +16,8 @@ pub(crate) enum DriverEvent {
     Incoming(TcpStream, SocketAddr),
     /// The file with this number has its final name.
     FileFinished(usize),
+    /// Every file of the torrent has its final name, and the state file is gone.
+    AllFinished,
     /// The machine cannot store any more.
     StorageFailed(Error),
     /// The recording could not be written. The run goes on without it.

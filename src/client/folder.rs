@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::Error;
-use crate::os::{Directory, FileAccess, PathFault, check_path};
+use crate::os::{self, Directory, FileAccess, MadeLink, PathFault, check_path};
 
 pub(crate) use crate::os::{PathEntry, Replace};
 
@@ -45,6 +45,33 @@ impl Folder {
             Err(fault) if fault.is(io::ErrorKind::NotFound) => Ok(PathEntry::Nothing),
             found => found.map_err(|fault| self.error("look at", parts, suffix, fault)),
         }
+    }
+
+    /// Whether files can be made in the folder, as far as that can be told without trying.
+    pub(crate) fn check_writable(&self) -> Result<(), Error> {
+        self.root.check_writable().map_err(|source| Error::File {
+            action: "write to",
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    /// Makes a symbolic link, and the folders on the way where they are missing.
+    pub(crate) fn create_link(&self, parts: &[String], target: &str) -> Result<MadeLink, Error> {
+        let made = self
+            .parent(parts, Missing::Make)
+            .and_then(|(parent, name)| parent.directory(self).create_link(name, target));
+        match made {
+            // A file or a link has the name of a folder on the way.
+            Err(PathFault::Link) => Ok(MadeLink::InTheWay),
+            Err(fault) if fault.is(io::ErrorKind::NotADirectory) => Ok(MadeLink::InTheWay),
+            made => made.map_err(|fault| self.error("make the link", parts, "", fault)),
+        }
+    }
+
+    /// Something that looks at many files.
+    pub(crate) fn survey(&self) -> FolderSurvey<'_> {
+        FolderSurvey { folder: self, path: None, parent: None }
     }
 
     /// Opens a file for reading.
@@ -123,7 +150,12 @@ impl Folder {
         missing: Missing,
     ) -> Result<File, PathFault> {
         let (parent, name) = self.parent(parts, missing)?;
-        parent.directory(self).open_file(&format!("{name}{suffix}"), access)
+        let file = parent.directory(self).open_file(&format!("{name}{suffix}"), access)?;
+        // What is written would be written to a file elsewhere as well.
+        if matches!(access, FileAccess::Write | FileAccess::WriteOrCreate) && os::link_count(&file)? > 1 {
+            return Err(PathFault::HardLink);
+        }
+        Ok(file)
     }
 
     /// The folder in which a path's last part stands.
@@ -151,11 +183,41 @@ impl Folder {
         let path = self.shown(parts, suffix);
         match fault {
             PathFault::Link => Error::Symlink { path },
+            PathFault::HardLink => Error::HardLink { path },
             PathFault::System(source) if source.kind() == io::ErrorKind::AlreadyExists => {
                 Error::Exists { path }
             }
             PathFault::System(source) => Error::File { action, path, source },
         }
+    }
+}
+
+/// Looks at many files, and opens a folder once for all files that follow each other in it. It opens no file, so that it does
+/// no harm where another program moves the folder away meanwhile.
+pub(crate) struct FolderSurvey<'a> {
+    folder: &'a Folder,
+    /// The folder that is open, as a path below the output folder; `None` before the first.
+    path: Option<&'a [String]>,
+    /// The open folder; `None` where it is missing.
+    parent: Option<Parent>,
+}
+
+impl<'a> FolderSurvey<'a> {
+    /// What stands there, as [`Folder::look`] tells it.
+    pub(crate) fn look(&mut self, parts: &'a [String], suffix: &str) -> Result<PathEntry, Error> {
+        let wrong = |fault| self.folder.error("look at", parts, suffix, fault);
+        let (name, folders) =
+            parts.split_last().map_or(("", parts), |(name, folders)| (name.as_str(), folders));
+        if self.path != Some(folders) {
+            let parent = match self.folder.parent(parts, Missing::Error) {
+                Ok((parent, _)) => Some(parent),
+                Err(fault) if fault.is(io::ErrorKind::NotFound) => None,
+                Err(fault) => return Err(wrong(fault)),
+            };
+            (self.path, self.parent) = (Some(folders), parent);
+        }
+        let Some(parent) = &self.parent else { return Ok(PathEntry::Nothing) };
+        parent.directory(self.folder).look(&format!("{name}{suffix}")).map_err(wrong)
     }
 }
 

@@ -6,7 +6,7 @@
 //! later run therefore hashes what is on disk unless it is told to believe the file.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use bittrace_protocol::wire::PieceSet;
@@ -35,6 +35,13 @@ pub(crate) struct Remembered {
     pub(crate) verified: PieceSet,
 }
 
+impl Remembered {
+    /// What is known without a state file.
+    pub(crate) fn nothing(piece_count: u32) -> Self {
+        Self { ours: false, verified: PieceSet::none(piece_count) }
+    }
+}
+
 impl Journal {
     /// Opens the state file of a torrent in its output folder, or begins one.
     pub(crate) fn open(
@@ -48,22 +55,46 @@ impl Journal {
         let name = [format!(".{root}.{a:02x}{b:02x}{c:02x}{d:02x}.bittrace")];
         let path = folder.shown(&name, "");
         let file = folder.write(&name, "")?;
-        let mut journal = Self { file, name, path, info_hash, lock };
-        let mut bytes = Vec::new();
-        journal.file.read_to_end(&mut bytes).map_err(|source| journal.error(source))?;
-        let header = header(info_hash, piece_count);
-        let mut verified = PieceSet::none(piece_count);
-        let ours = match bytes.strip_prefix(header.as_slice()) {
-            Some(records) => {
-                read_records(records, &mut verified);
-                true
-            }
-            None => false,
-        };
-        if !ours && !bytes.is_empty() && !header.starts_with(&bytes) {
-            return Err(Error::Exists { path: journal.path.clone() });
+        let journal = Self { file, name, path, info_hash, lock };
+        let remembered = journal.read(piece_count).map_err(|source| journal.error(source))?;
+        match remembered {
+            Some(remembered) => Ok((journal, remembered)),
+            None => Err(Error::Exists { path: journal.path }),
         }
-        Ok((journal, Remembered { ours, verified }))
+    }
+
+    /// What the file says; `None` where it is another file. No more is read of it than runs write for so many pieces.
+    fn read(&self, piece_count: u32) -> io::Result<Option<Remembered>> {
+        let header = header(self.info_hash, piece_count);
+        let mut found = Vec::new();
+        (&self.file).take(header.len() as u64).read_to_end(&mut found)?;
+        let mut remembered = Remembered::nothing(piece_count);
+        if found != header {
+            // A run that was killed may have written a part of the header.
+            return Ok(header.starts_with(&found).then_some(remembered));
+        }
+        remembered.ours = true;
+        // A run may verify a damaged piece a second time; the next one writes the file anew.
+        let most = (u64::from(piece_count) * 2 + EXTRA_RECORDS) * RECORD as u64;
+        let mut records = BufReader::new((&self.file).take(most));
+        let mut record = [0; RECORD];
+        loop {
+            match records.read_exact(&mut record) {
+                Ok(()) => read_record(record, &mut remembered.verified),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Some(remembered)),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The parts of the file's path below the output folder.
+    pub(crate) const fn name(&self) -> &[String] {
+        &self.name
+    }
+
+    /// The parts of the path of the lock file.
+    pub(crate) const fn lock_name(&self) -> &[String] {
+        self.lock.name()
     }
 
     /// Writes the file anew, with these pieces.
@@ -120,18 +151,17 @@ fn record(piece: PieceIndex) -> [u8; RECORD] {
     [a, b, c, d, !a, !b, !c, !d]
 }
 
-fn read_records(bytes: &[u8], verified: &mut PieceSet) {
-    let (records, _) = bytes.as_chunks::<RECORD>();
-    for found in records {
-        let [a, b, c, d, ..] = *found;
-        let piece = PieceIndex(u32::from_be_bytes([a, b, c, d]));
-        if record(piece) == *found {
-            verified.insert(piece);
-        }
+fn read_record(found: [u8; RECORD], verified: &mut PieceSet) {
+    let [a, b, c, d, ..] = found;
+    let piece = PieceIndex(u32::from_be_bytes([a, b, c, d]));
+    if record(piece) == found {
+        verified.insert(piece);
     }
 }
 
 const RECORD: usize = 8;
+/// So many records are read beyond two a piece.
+const EXTRA_RECORDS: u64 = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -176,6 +206,33 @@ mod tests {
         Journal::open(&folder, "y", HASH, 100).unwrap();
         drop(held);
         Journal::open(&folder, "x", InfoHash([8; 20]), 100).unwrap();
+    }
+
+    #[test]
+    fn no_more_is_read_than_runs_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        let (mut journal, remembered) = Journal::open(&folder, "x", HASH, 100).unwrap();
+        journal.begin(&remembered.verified).unwrap();
+        journal.append(&[PieceIndex(3)]).unwrap();
+        journal.file.set_len(1 << 20).unwrap();
+        journal.file.seek(SeekFrom::End(0)).unwrap();
+        journal.append(&[PieceIndex(4)]).unwrap();
+        drop(journal);
+        assert_eq!(reopen(&folder).1, [3]);
+    }
+
+    #[test]
+    fn a_state_file_that_has_a_second_name_is_not_written_to() {
+        for name in [".x.07070707.bittrace", ".x.bittrace-lock"] {
+            let dir = tempfile::tempdir().unwrap();
+            let folder = Folder::open(dir.path()).unwrap();
+            let other = dir.path().join("other");
+            std::fs::write(&other, "").unwrap();
+            std::fs::hard_link(&other, dir.path().join(name)).unwrap();
+            assert!(matches!(Journal::open(&folder, "x", HASH, 100), Err(Error::HardLink { .. })), "{name}");
+            assert_eq!(std::fs::read(&other).unwrap(), b"");
+        }
     }
 
     #[test]

@@ -6,18 +6,25 @@
 use std::collections::{HashMap, HashSet};
 
 use bittrace_protocol::Metainfo;
-use bittrace_protocol::metainfo::Name;
+use bittrace_protocol::metainfo::{File, Name};
 
+use crate::left_out::{LeftOut, LeftOutReason};
 use crate::names::{fold, numbered, safe_name};
+
+mod links;
+
+pub use links::LinkPlace;
 
 /// What is stored of one of a torrent's files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The parts of its path below the output folder; `None` where it is not stored: padding, whose bytes are zero,
-    /// and links (BEP 47).
+    /// and links (BEP 47), which have [places of their own](Layout::links).
     pub path: Option<Vec<String>>,
     /// Its length, bytes.
     pub length: u64,
+    /// Whether the torrent marks the file as executable (BEP 47, `x`).
+    pub executable: bool,
 }
 
 /// The places of all of a torrent's files, in order.
@@ -27,28 +34,98 @@ pub struct Layout {
     pub root: String,
     /// A place a file.
     pub places: Vec<Place>,
+    /// The links that can be made (BEP 47, "Symlinks").
+    pub links: Vec<LinkPlace>,
+    /// What of the torrent is not stored.
+    pub left_out: LeftOut,
+}
+
+/// What a torrent's own name becomes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RootName {
+    /// The torrent's name, made safe for every system.
+    #[default]
+    Safe,
+    /// The same, but never a hidden file or folder: a dot in front gets `_` before it. A torrent called `.bashrc` or `.ssh`
+    /// would otherwise configure programs when it is downloaded into a home folder.
+    SafeAndVisible,
 }
 
 impl Layout {
     /// Finds a place for every file of a torrent.
     pub fn new(metainfo: &Metainfo) -> Self {
+        Self::with_root(metainfo, RootName::Safe)
+    }
+
+    /// The same, for a torrent whose own name is treated in this way.
+    pub fn with_root(metainfo: &Metainfo, root_name: RootName) -> Self {
         let mut folders = Folders::default();
+        let name = match root_name {
+            RootName::SafeAndVisible if safe_name(&metainfo.name).starts_with('.') => {
+                Name([b"_", metainfo.name.0.as_slice()].concat())
+            }
+            _ => metainfo.name.clone(),
+        };
         if metainfo.single_file {
-            let root = folders.file(0, &metainfo.name);
-            let places = metainfo
-                .files
-                .iter()
-                .map(|file| Place { path: Some(vec![root.clone()]), length: file.length });
-            return Self { places: places.collect(), root };
+            let root = folders.file(0, &name);
+            let mut layout =
+                Self { root, places: Vec::new(), links: Vec::new(), left_out: LeftOut::default() };
+            for file in &metainfo.files {
+                let path = (!file.is_symlink()).then(|| vec![layout.root.clone()]);
+                layout.add(file, path);
+                if file.is_symlink() {
+                    layout.left_out.add(LeftOutReason::LinkTarget, &file.path_text());
+                }
+            }
+            return layout;
         }
-        let (top, root) = folders.folder(0, &metainfo.name);
-        let mut places = Vec::with_capacity(metainfo.files.len());
+        let (top, root) = folders.folder(0, &name);
+        let places = Vec::with_capacity(metainfo.files.len());
+        let mut layout = Self { root, places, links: Vec::new(), left_out: LeftOut::default() };
         for file in &metainfo.files {
-            let stored = !(file.is_padding() || file.is_symlink() && file.length == 0);
-            let path = stored.then(|| folders.place(top, &root, &file.path));
-            places.push(Place { path, length: file.length });
+            let stored = !(file.is_padding() || file.is_symlink());
+            let path = stored.then(|| folders.place(top, &layout.root, &file.path));
+            layout.add(file, path);
         }
-        Self { root, places }
+        if metainfo.files.iter().any(File::is_symlink) {
+            links::place(metainfo, &mut folders, top, &mut layout);
+        }
+        layout
+    }
+
+    fn add(&mut self, file: &File, path: Option<Vec<String>>) {
+        let has = |attribute| path.is_some() && file.attributes.contains(&attribute);
+        let is_dotted = path.iter().flatten().next_back().is_some_and(|name| name.starts_with('.'));
+        if has(b'h') && !is_dotted {
+            self.left_out.add(LeftOutReason::Hidden, &file.path_text());
+        }
+        let executable = has(b'x');
+        self.places.push(Place { path, length: file.length, executable });
+    }
+
+    /// The names that are stored as other names: how many, and the first of these, with the torrent's own first.
+    pub fn renamed(&self, metainfo: &Metainfo, at_most: usize) -> (usize, Vec<(String, String)>) {
+        let (mut count, mut first) = (0, Vec::new());
+        let mut note = |from: String, to: String| {
+            count += 1;
+            if first.len() < at_most {
+                first.push((from, to));
+            }
+        };
+        if metainfo.name.0 != self.root.as_bytes() {
+            note(metainfo.name.to_string(), self.root.clone());
+        }
+        if !metainfo.single_file {
+            for (file, place) in metainfo.files.iter().zip(&self.places) {
+                let Some([_, path @ ..]) = place.path.as_deref() else { continue };
+                let same = path.len() == file.path.len()
+                    && path.iter().zip(&file.path).all(|(stored, name)| stored.as_bytes() == name.0);
+                if !same {
+                    note(file.path_text(), path.join("/"));
+                }
+            }
+        }
+        (count, first)
     }
 }
 
@@ -77,6 +154,39 @@ impl Folders {
         }
         names.push(self.file(at, last));
         names
+    }
+
+    /// A path whose names are all free or folders that are there already, as the torrent calls them; `None` where another
+    /// file has one of these names, or where a name is not safe.
+    fn exact(&mut self, top: usize, root: &str, path: &[Name]) -> Option<Vec<String>> {
+        let (last, folders) = path.split_last()?;
+        let is_exact = |name: &Name| safe_name(name).as_bytes() == name.0;
+        if folders.len() > MAX_DEPTH || !path.iter().all(is_exact) {
+            return None;
+        }
+        let mut names = vec![root.to_owned()];
+        let mut at = Some(top);
+        for folder in folders {
+            at = match at.and_then(|at| self.children.get(&(at, folder.0.clone()))) {
+                Some((inner, name)) if name.as_bytes() == folder.0 => Some(*inner),
+                Some(_) => return None,
+                // A folder that has only links in it.
+                None if at.is_some_and(|at| self.taken.contains(&(at, fold(&safe_name(folder))))) => {
+                    return None;
+                }
+                None => {
+                    let (inner, _) = self.folder(at?, folder);
+                    Some(inner)
+                }
+            };
+            names.push(safe_name(folder));
+        }
+        let key = (at?, fold(&safe_name(last)));
+        if !self.taken.insert(key) {
+            return None;
+        }
+        names.push(safe_name(last));
+        Some(names)
     }
 
     fn folder(&mut self, within: usize, name: &Name) -> (usize, String) {

@@ -36,6 +36,11 @@ impl Lock {
             }
         }
     }
+
+    /// The parts of the file's path below the output folder.
+    pub(crate) const fn name(&self) -> &[String] {
+        &self.name
+    }
 }
 
 impl Drop for Lock {

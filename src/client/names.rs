@@ -28,7 +28,15 @@ pub(crate) fn safe_name(name: &Name) -> String {
 }
 
 fn is_reserved(c: char) -> bool {
-    c.is_control() || matches!(c, '/' | '\\' | '<' | '>' | ':' | '"' | '|' | '?' | '*')
+    c.is_control()
+        || is_direction(c)
+        || matches!(c, '/' | '\\' | '<' | '>' | ':' | '"' | '|' | '?' | '*' | '\u{2028}' | '\u{2029}')
+}
+
+/// Whether a character changes the direction of the text around it (Unicode's property `Bidi_Control`): with these
+/// `gpj.exe` is shown as `exe.jpg`.
+fn is_direction(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Whether Windows takes the name for a device, whatever follows a dot or a colon.
@@ -180,6 +188,9 @@ mod tests {
             (b"notes.txt~1", "notes.txt~1"),
             (b"\xff\xfe", "\u{fffd}\u{fffd}"),
             (b".hidden", ".hidden"),
+            ("photo\u{202e}gpj.exe".as_bytes(), "photo_gpj.exe"),
+            ("\u{2066}a\u{2069}\u{200f}b\u{61c}".as_bytes(), "_a__b_"),
+            ("two\u{2028}lines\u{2029}".as_bytes(), "two_lines_"),
             ("Grüße.mp3".as_bytes(), "Grüße.mp3"),
         ];
         for (name, wanted) in table {

@@ -11,6 +11,18 @@ use crate::Error;
 /// What a person may want to know while a run goes on.
 #[derive(Debug)]
 pub enum Notice {
+    /// Names of the torrent that are not safe on every system, and are stored as other names.
+    Renamed {
+        /// How many.
+        count: usize,
+        /// The first of these: the torrent's own name or path, and what it became.
+        names: Vec<(String, String)>,
+    },
+    /// Nothing can be written where the torrent belongs. All of it is there, so that it can be served; no state file is made.
+    ReadOnly {
+        /// The folder, or the file in it that cannot be written.
+        path: PathBuf,
+    },
     /// What is on disk is being hashed: so many of so many bytes.
     Checking {
         /// Bytes hashed.

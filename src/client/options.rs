@@ -7,6 +7,7 @@ use bittrace_protocol::PeerId;
 use bittrace_protocol::session::{Config, Identity};
 
 use crate::Error;
+use crate::layout::RootName;
 use crate::verify::Resume;
 
 /// What a user wants of a run.
@@ -24,6 +25,11 @@ pub struct DownloadOptions {
     pub resume: Resume,
     /// Whether files in the way that are not this torrent's are replaced.
     pub overwrite: bool,
+    /// Whether finished files with wrong pieces are repaired: these pieces are fetched again. Without this such a file ends
+    /// the run with [`Error::Damaged`], because somebody may have changed it on purpose.
+    pub repair: bool,
+    /// What the torrent's own name becomes in the output folder.
+    pub root_name: RootName,
     /// The capture file that every byte said and heard is recorded in.
     pub record: Option<PathBuf>,
     /// What the recording says of itself.
@@ -40,6 +46,8 @@ impl DownloadOptions {
             listen: vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
             resume: Resume::Verify,
             overwrite: false,
+            repair: false,
+            root_name: RootName::Safe,
             record: None,
             record_comment: String::new(),
         }

@@ -20,13 +20,13 @@ use linux as kernel;
 use macos as kernel;
 #[cfg(unix)]
 pub(crate) use unix::{
-    Directory, check_path, create_recording, is_connecting, is_hole, is_missing_family, prepare_to_listen,
-    read_exact_at, sync_content, write_all_at, write_vectored_at,
+    Directory, check_path, create_recording, is_connecting, is_hole, is_missing_family, link_count,
+    make_executable, prepare_to_listen, read_exact_at, sync_content, write_all_at, write_vectored_at,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    Directory, check_path, create_recording, is_connecting, is_hole, is_missing_family, prepare_to_listen,
-    read_exact_at, sync_content, write_all_at, write_vectored_at,
+    Directory, check_path, create_recording, is_connecting, is_hole, is_missing_family, link_count,
+    make_executable, prepare_to_listen, read_exact_at, sync_content, write_all_at, write_vectored_at,
 };
 
 /// What is found at a path.
@@ -64,6 +64,8 @@ pub(crate) enum Replace {
 pub(crate) enum PathFault {
     /// A link stands where a file or a folder is wanted.
     Link,
+    /// The file that would be written to has another name, perhaps outside the folder.
+    HardLink,
     /// The system's own reason.
     System(io::Error),
 }
@@ -73,6 +75,17 @@ impl PathFault {
     pub(crate) fn is(&self, kind: io::ErrorKind) -> bool {
         matches!(self, Self::System(error) if error.kind() == kind)
     }
+}
+
+/// What became of a link that was to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MadeLink {
+    /// The link is there, now or since an earlier run.
+    Stands,
+    /// Something else has its name.
+    InTheWay,
+    /// The system, the file system or the user's rights allow no links.
+    Unsupported,
 }
 
 impl From<io::Error> for PathFault {

@@ -35,6 +35,7 @@ pub(crate) struct Storage {
     /// When the finisher may be woken again.
     commit_at: Instant,
     gauge: MemoryBudget,
+    files: Arc<Files>,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
@@ -51,7 +52,7 @@ impl Storage {
     pub(crate) fn start(
         files: &Arc<Files>,
         verified: PieceSet,
-        journal: Journal,
+        journal: Option<Journal>,
         replace: Replace,
         gauge: MemoryBudget,
         events: &UnboundedSender<DriverEvent>,
@@ -75,7 +76,8 @@ impl Storage {
         threads.push(spawn("finisher", move || finishing.run(&committed))?);
         let batches = workers.iter().map(|_| Vec::new()).collect();
         let (committed, commit_at) = (Vec::new(), Instant::now());
-        Ok(Self { workers, batches, finisher: Some(finisher), committed, commit_at, gauge, threads })
+        let files = files.clone();
+        Ok(Self { workers, batches, finisher: Some(finisher), committed, commit_at, gauge, files, threads })
     }
 
     /// Writes bytes of a piece.
@@ -145,6 +147,8 @@ impl Storage {
 
 impl Drop for Storage {
     fn drop(&mut self) {
+        // Whoever wanted all of it done has waited for the last report.
+        self.files.give_up();
         self.close();
         // A next run in this process must find the files at rest.
         for thread in self.threads.drain(..) {
@@ -224,8 +228,10 @@ impl Worker {
             return;
         }
         let Some(span) = self.files.geometry.piece_span(piece) else { return };
-        if let Err(error) = self.files.write(span.start + u64::from(begin), parts) {
-            return self.fail(error);
+        match self.files.write(span.start + u64::from(begin), parts) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => return self.fail(error),
         }
         let under_way = self.under_way.entry(piece).or_default();
         // What comes as padding is not stored: it is hashed as what is read back, and served, in its place.
@@ -253,8 +259,10 @@ impl Worker {
         let mut buffer = vec![0; READ_BACK.min(usize::try_from(span.end - at).unwrap_or(READ_BACK))];
         while at < span.end {
             let count = usize::try_from(span.end - at).unwrap_or(usize::MAX).min(buffer.len());
-            if let Err(error) = self.files.read(at..at + count as u64, &mut buffer[..count]) {
-                return self.fail(error);
+            match self.files.read(at..at + count as u64, &mut buffer[..count]) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => return self.fail(error),
             }
             hash.update(&buffer[..count]);
             at += count as u64;
@@ -297,12 +305,16 @@ impl Worker {
 struct Finisher {
     files: Arc<Files>,
     verified: PieceSet,
+    /// The state file; `None` once the torrent is whole, and where nothing can be written because it was whole before.
     journal: Option<Journal>,
     /// What is served from must not be replaced by another run either.
     lock: Option<Lock>,
     replace: Replace,
     /// How many pieces of each file are not verified.
     missing: Vec<u32>,
+    /// Whether a file lacks its final name although all its pieces are verified, because the run was given up. The next
+    /// run gives the file its name.
+    left_unfinished: bool,
     events: UnboundedSender<DriverEvent>,
 }
 
@@ -310,12 +322,12 @@ impl Finisher {
     fn new(
         files: Arc<Files>,
         verified: PieceSet,
-        journal: Journal,
+        journal: Option<Journal>,
         replace: Replace,
         events: UnboundedSender<DriverEvent>,
     ) -> Self {
         let missing = missing_pieces(&files, &verified);
-        Self { files, verified, journal: Some(journal), lock: None, replace, missing, events }
+        Self { files, verified, journal, lock: None, replace, missing, left_unfinished: false, events }
     }
 
     fn run(mut self, committed: &Receiver<Vec<PieceIndex>>) {
@@ -325,6 +337,9 @@ impl Finisher {
     }
 
     fn finish_all(&mut self, committed: &Receiver<Vec<PieceIndex>>) -> Result<(), Error> {
+        if self.journal.is_none() {
+            let _ = self.events.send(DriverEvent::AllFinished);
+        }
         self.end()?;
         while let Ok(mut pieces) = committed.recv() {
             // All that waits at once.
@@ -338,6 +353,7 @@ impl Finisher {
         if let Some(journal) = &mut self.journal {
             journal.append(pieces)?;
         }
+        let mut whole = Vec::new();
         for &piece in pieces {
             if !self.verified.insert(piece) {
                 continue;
@@ -345,22 +361,36 @@ impl Finisher {
             for range in self.files.geometry.piece_files(piece) {
                 self.missing[range.file] -= 1;
                 if self.missing[range.file] == 0 && self.files.path(range.file).is_some() {
-                    self.files.finish(range.file, self.replace)?;
-                    let _ = self.events.send(DriverEvent::FileFinished(range.file));
+                    whole.push(range.file);
                 }
             }
         }
-        if self.verified.is_all() {
-            return self.end();
-        }
-        Ok(())
+        let events = &self.events;
+        let tell = |file| drop(events.send(DriverEvent::FileFinished(file)));
+        self.left_unfinished |= !self.files.finish_all(&whole, self.replace, &tell)?;
+        self.end()
     }
 
-    /// With every file finished nothing is left to remember.
+    /// With every piece verified the files without bytes and the links are made. Then nothing is left to remember.
     fn end(&mut self) -> Result<(), Error> {
-        if let Some(journal) = self.journal.take_if(|_| self.verified.is_all()) {
+        if self.left_unfinished || self.journal.is_none() || !self.verified.is_all() {
+            return Ok(());
+        }
+        for file in 0..self.files.layout.places.len() {
+            if self.files.is_given_up() {
+                return Ok(());
+            }
+            if self.files.is_empty(file) && self.files.make_empty(file, self.replace)? {
+                let _ = self.events.send(DriverEvent::FileFinished(file));
+            }
+        }
+        if !self.files.make_links()? {
+            return Ok(());
+        }
+        if let Some(journal) = self.journal.take() {
             self.lock = Some(journal.remove(&self.files.folder)?);
         }
+        let _ = self.events.send(DriverEvent::AllFinished);
         Ok(())
     }
 }

@@ -1,8 +1,10 @@
 //! What of a torrent is on disk before a run begins: every piece whose bytes are all there is hashed.
 
+use std::io;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
 
 use bittrace_protocol::wire::PieceSet;
@@ -11,7 +13,7 @@ use sha1::{Digest, Sha1};
 
 use crate::Error;
 use crate::files::{Files, Stands};
-use crate::folder::{PathEntry, Replace};
+use crate::folder::{FolderSurvey, PathEntry, Replace};
 use crate::journal::Remembered;
 use crate::layout::PART_SUFFIX;
 use crate::os;
@@ -37,6 +39,8 @@ pub(crate) struct Survey {
     pub(crate) damaged: Vec<PieceIndex>,
     /// Files that were given their final name now.
     pub(crate) finished: Vec<usize>,
+    /// Whether files were made, renamed or removed.
+    pub(crate) changed: bool,
 }
 
 /// What a survey is told.
@@ -46,8 +50,10 @@ pub(crate) struct Surveyor<'a> {
     pub(crate) remembered: &'a Remembered,
     pub(crate) resume: Resume,
     pub(crate) replace: Replace,
-    /// Set to give up.
-    pub(crate) stop: &'a AtomicBool,
+    /// Whether finished files with wrong pieces are repaired.
+    pub(crate) repair: bool,
+    /// What says that nothing can be written, and why; then all must be there.
+    pub(crate) read_only: Option<(PathBuf, io::Error)>,
     /// Told how many bytes of how many are hashed.
     pub(crate) progress: &'a (dyn Fn(u64, u64) + Sync),
 }
@@ -61,46 +67,76 @@ struct Standing {
     length: Option<u64>,
 }
 
+impl Standing {
+    const NOTHING: Self = Self { finished: PathEntry::Nothing, part: PathEntry::Nothing, length: None };
+}
+
 impl Surveyor<'_> {
-    /// Looks at all files, hashes what may be right, and sees to it that nothing stands in the way of the rest.
-    pub(crate) fn run(&self) -> Result<Survey, Error> {
-        let standing =
-            (0..self.files.layout.places.len()).map(|file| self.look(file)).collect::<Result<Vec<_>, _>>()?;
+    /// Looks at all files, hashes what may be right, and sees to it that nothing stands in the way of the rest. When the run
+    /// is given up meanwhile, it says what it knows by then.
+    pub(crate) fn run(mut self) -> Result<Survey, Error> {
+        let none = || PieceSet::none(self.remembered.verified.total());
+        let nothing =
+            |verified| Survey { verified, damaged: Vec::new(), finished: Vec::new(), changed: false };
+        let Some(standing) = self.look_at_all()? else { return Ok(nothing(none())) };
         let verified = match self.resume {
-            Resume::Ignore => PieceSet::none(self.remembered.verified.total()),
+            Resume::Ignore => none(),
             Resume::Trust => self.believe(&standing),
             Resume::Verify => self.verify(&standing),
         };
-        let mut finished = Vec::new();
-        if self.stop.load(Ordering::Relaxed) {
-            // Not all was looked at: nothing can be said of the rest.
-            return Ok(Survey { verified, damaged: Vec::new(), finished });
-        }
         let missing = missing_pieces(self.files, &verified);
+        if let Some((path, source)) = self.read_only.take() {
+            let is_finished = |(file, standing): (usize, &Standing)| {
+                self.files.path(file).is_none()
+                    || standing.length.is_some() && self.files.suffix(file).is_empty()
+            };
+            if verified.is_all() && standing.iter().enumerate().all(is_finished) || self.files.is_given_up() {
+                return Ok(nothing(verified));
+            }
+            let pieces = verified.total();
+            return Err(Error::ReadOnly { path, missing: pieces - verified.count(), pieces, source });
+        }
+        let wrong = self.wrong(&standing, &verified);
         // Whatever stands in the way is found before anything is changed.
         for (file, standing) in standing.iter().enumerate() {
-            self.check(file, standing, &missing, &verified)?;
-        }
-        for (file, standing) in standing.iter().enumerate() {
-            if self.settle(file, standing, missing[file])? {
-                finished.push(file);
+            if self.files.is_given_up() {
+                // Not all was looked at: nothing can be said of the rest.
+                return Ok(nothing(verified));
             }
+            self.check(file, standing, &missing, &verified, &wrong)?;
         }
+        let (finished, changed) = self.settle_all(&standing, &missing)?;
         let damaged = match self.resume {
             Resume::Verify => {
                 self.remembered.verified.iter().filter(|&piece| !verified.contains(piece)).collect()
             }
             _ => Vec::new(),
         };
-        Ok(Survey { verified, damaged, finished })
+        Ok(Survey { verified, damaged, finished, changed })
     }
 
-    fn look(&self, file: usize) -> Result<Standing, Error> {
-        let Some(path) = self.files.path(file) else {
-            return Ok(Standing { finished: PathEntry::Nothing, part: PathEntry::Nothing, length: None });
-        };
-        let finished = self.files.folder.look(path, "")?;
-        let part = self.files.folder.look(path, PART_SUFFIX)?;
+    /// What stands where each file belongs; `None` where the run was given up.
+    fn look_at_all(&self) -> Result<Option<Vec<Standing>>, Error> {
+        let mut standing = vec![Standing::NOTHING; self.files.layout.places.len()];
+        // Folder by folder, since most of the time goes into opening folders.
+        let mut order: Vec<usize> = (0..standing.len()).collect();
+        order.sort_by_key(|&file| {
+            self.files.path(file).and_then(<[String]>::split_last).map(|(_, folders)| folders)
+        });
+        let mut survey = self.files.folder.survey();
+        for file in order {
+            if self.files.is_given_up() {
+                return Ok(None);
+            }
+            standing[file] = self.look(file, &mut survey)?;
+        }
+        Ok(Some(standing))
+    }
+
+    fn look<'f>(&'f self, file: usize, survey: &mut FolderSurvey<'f>) -> Result<Standing, Error> {
+        let Some(path) = self.files.path(file) else { return Ok(Standing::NOTHING) };
+        let finished = survey.look(path, "")?;
+        let part = survey.look(path, PART_SUFFIX)?;
         for (found, suffix) in [(finished, ""), (part, PART_SUFFIX)] {
             if found == PathEntry::Other {
                 return Err(Error::Exists { path: self.files.folder.shown(path, suffix) });
@@ -113,6 +149,10 @@ impl Surveyor<'_> {
                 (Some(length), true)
             }
             (_, PathEntry::File(length)) => (Some(length), false),
+            // A file that was cut short is repaired as well.
+            (PathEntry::File(length), PathEntry::Nothing) if self.repair && wanted > 0 => {
+                (Some(length), true)
+            }
             _ => (None, false),
         };
         let stands = match part {
@@ -150,7 +190,7 @@ impl Surveyor<'_> {
         let verified = Mutex::new(PieceSet::none(count));
         let work = || {
             let mut buffer = vec![0; READ];
-            while !self.stop.load(Ordering::Relaxed) {
+            while !self.files.is_given_up() {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 let Some(&piece) = candidates.get(number as usize) else { break };
                 let Some(span) = self.files.geometry.piece_span(piece) else { continue };
@@ -186,7 +226,7 @@ impl Surveyor<'_> {
         let mut at = span.start;
         while at < span.end {
             let count = usize::try_from(span.end - at).unwrap_or(usize::MAX).min(buffer.len());
-            self.files.read(at..at + count as u64, &mut buffer[..count]).ok()?;
+            self.files.read(at..at + count as u64, &mut buffer[..count]).ok().filter(|&is_read| is_read)?;
             hash.update(&buffer[..count]);
             at += count as u64;
         }
@@ -200,6 +240,7 @@ impl Surveyor<'_> {
         standing: &Standing,
         missing: &[u32],
         verified: &PieceSet,
+        wrong: &PieceSet,
     ) -> Result<(), Error> {
         let Some(path) = self.files.path(file) else { return Ok(()) };
         if self.replace == Replace::Always {
@@ -213,14 +254,24 @@ impl Surveyor<'_> {
         }
         let pieces = self.files.geometry.pieces_of(file);
         if matches!(standing.finished, PathEntry::File(_)) {
-            // It was finished once, or all of it but what it shares with other files is right: then those are what is
-            // missing.
-            let was_ours = pieces.clone().all(|piece| self.remembered.verified.contains(PieceIndex(piece)));
-            let fits = is_finished
-                && self.resume != Resume::Ignore
-                && (missing[file] == 0 || was_ours || self.is_right_within(file, verified));
-            if !fits {
-                return in_the_way("");
+            let has_length = standing.finished == PathEntry::File(wanted);
+            let some_right = || pieces.clone().any(|piece| verified.contains(PieceIndex(piece)));
+            let wrong = pieces.clone().map(PieceIndex).find(|&piece| wrong.contains(piece));
+            // A file without a wrong piece was finished once, or all of it is right but what it shares with files that
+            // are not there.
+            let was_ours =
+                || pieces.clone().all(|piece| self.remembered.verified.contains(PieceIndex(piece)));
+            let is_right =
+                missing[file] == 0 || wrong.is_none() && (was_ours() || self.is_right_within(file, verified));
+            let is_repaired = self.repair && (has_length || some_right());
+            let is_kept = is_finished && self.resume != Resume::Ignore;
+            if !is_kept || !(is_right || is_repaired) {
+                return match wrong.filter(|_| is_kept && has_length && (some_right() || was_ours())) {
+                    Some(piece) => {
+                        Err(Error::Damaged { path: self.files.folder.shown(path, ""), piece: piece.0 })
+                    }
+                    None => in_the_way(""),
+                };
             }
         }
         if matches!(standing.part, PathEntry::File(1..)) && !self.remembered.ours {
@@ -232,41 +283,75 @@ impl Surveyor<'_> {
         Ok(())
     }
 
+    /// The pieces that are not right although all their files are there under their final names: these files, or some of
+    /// them, were changed later.
+    fn wrong(&self, standing: &[Standing], verified: &PieceSet) -> PieceSet {
+        let mut wrong = PieceSet::none(verified.total());
+        let is_finished = |file: usize| self.files.path(file).is_none() || self.files.suffix(file).is_empty();
+        for piece in (0..verified.total()).map(PieceIndex).filter(|&piece| !verified.contains(piece)) {
+            if self.is_there(piece, standing)
+                && self.files.geometry.piece_files(piece).iter().all(|range| is_finished(range.file))
+            {
+                wrong.insert(piece);
+            }
+        }
+        wrong
+    }
+
     /// Whether every piece that lies in this file alone is right, and there is one.
     fn is_right_within(&self, file: usize, verified: &PieceSet) -> bool {
-        let alone = |&piece: &PieceIndex| self.files.geometry.piece_files(piece).len() == 1;
-        let mut pieces = self.files.geometry.pieces_of(file).map(PieceIndex).filter(alone).peekable();
+        let start = self.files.geometry.file_start(file).unwrap_or(0);
+        let end = start + self.files.layout.places[file].length;
+        let is_alone = |&piece: &PieceIndex| {
+            let span = self.files.geometry.piece_span(piece);
+            span.is_some_and(|span| start <= span.start && span.end <= end)
+        };
+        let mut pieces = self.files.geometry.pieces_of(file).map(PieceIndex).filter(is_alone).peekable();
         pieces.peek().is_some() && pieces.all(|piece| verified.contains(piece))
     }
 
-    /// Brings a file's name in line with what is right of it; whether it became finished.
-    fn settle(&self, file: usize, standing: &Standing, missing: u32) -> Result<bool, Error> {
-        let Some(path) = self.files.path(file) else { return Ok(false) };
-        if self.files.layout.places[file].length == 0 {
-            match standing.finished {
-                PathEntry::File(0) => return Ok(false),
-                PathEntry::File(_) => self.files.folder.remove(path, "")?,
-                PathEntry::Nothing | PathEntry::Other => {}
+    /// Brings the files' names in line with what is right of each; which became finished, and whether anything changed. When the
+    /// run is given up, the rest keep their names.
+    fn settle_all(&self, standing: &[Standing], missing: &[u32]) -> Result<(Vec<usize>, bool), Error> {
+        let (mut whole, mut changed) = (Vec::new(), false);
+        for (file, standing) in standing.iter().enumerate() {
+            let Some(path) = self.files.path(file) else { continue };
+            if self.files.is_given_up() {
+                return Ok((Vec::new(), changed));
             }
-            self.files.folder.create_empty(path)?;
-            return Ok(true);
-        }
-        if self.resume == Resume::Ignore {
-            self.files.set_stands(file, Stands::Nothing);
-            self.files.folder.remove(path, PART_SUFFIX)?;
-            return Ok(false);
-        }
-        let is_finished = self.files.suffix(file).is_empty();
-        match (standing.length.is_some(), missing == 0) {
-            (true, true) if !is_finished => {
-                self.files.finish(file, self.replace)?;
-                return Ok(true);
+            // A file without bytes is made when everything else is there.
+            if self.files.is_empty(file) {
+                continue;
             }
-            // Never written to under its final name.
-            (true, false) if is_finished => self.files.reopen(file)?,
-            _ => {}
+            if self.resume == Resume::Ignore {
+                self.files.set_stands(file, Stands::Nothing);
+                if standing.part != PathEntry::Nothing {
+                    self.files.folder.remove(path, PART_SUFFIX)?;
+                    changed = true;
+                }
+                continue;
+            }
+            let is_finished = self.files.suffix(file).is_empty();
+            match (standing.length.is_some(), missing[file] == 0) {
+                (true, true) if !is_finished => whole.push(file),
+                // Never written to under its final name.
+                (true, false) if is_finished => {
+                    self.files.reopen(file)?;
+                    changed = true;
+                }
+                _ => {}
+            }
         }
-        Ok(false)
+        let finished = Mutex::new(Vec::new());
+        let tell = |file| {
+            if let Ok(mut finished) = finished.lock() {
+                finished.push(file);
+            }
+        };
+        self.files.finish_all(&whole, self.replace, &tell)?;
+        let finished = finished.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        changed |= !finished.is_empty();
+        Ok((finished, changed))
     }
 }
 

@@ -13,14 +13,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bittrace_client::{
-    Download, DownloadOptions, DownloadReport, Notice, Outcome, Resume, Stop, TorrentFile,
+    Download, DownloadOptions, DownloadReport, Notice, Outcome, Resume, RootName, Stop, TorrentFile,
     proxies_of_environment, random_identity,
 };
 use bittrace_protocol::session::{Config, Event, Identity, SeedGoal};
 use bittrace_protocol::{Metainfo, PeerId};
 use bittrace_replay::{Transcript, infer_profile};
 use bittrace_trace::Trace;
-use bittrace_trace::units::{counted, rough_size, span};
+use bittrace_trace::units::{count as thousands, counted, rough_size, span};
 
 use crate::Exit;
 use crate::args::{self, Common, Comparing};
@@ -29,7 +29,7 @@ use crate::commands::profile::own_profile;
 use crate::commands::torrent::{warn_of_faults, write_contents};
 use crate::failure::warn;
 use crate::interrupt::interrupted;
-use crate::os::is_same_file;
+use crate::os::{is_same_file, temporary_folder};
 use crate::print::output::{Look, Output};
 use crate::print::page::Page;
 use crate::print::table::Column;
@@ -135,9 +135,7 @@ impl Against {
         let reference = diff::transcribe(trace, None, common)?;
         let folder = match options.record {
             Some(_) => None,
-            None => {
-                Some(tempfile::Builder::new().prefix("bittrace-").tempdir().context("no temporary folder")?)
-            }
+            None => Some(temporary_folder().context("no temporary folder")?),
         };
         if let Some(folder) = &folder {
             options.record = Some(folder.path().join("run.pcapng"));
@@ -241,6 +239,10 @@ fn options(arguments: &args::DownloadArguments, torrent: &Metainfo) -> Result<Do
     }
     options.resume = if arguments.no_resume { Resume::Ignore } else { Resume::Verify };
     options.overwrite = arguments.overwrite;
+    options.repair = arguments.repair;
+    if arguments.output == Path::new(".") {
+        options.root_name = RootName::SafeAndVisible;
+    }
     options.record.clone_from(&arguments.record);
     options.record_comment = format!("bittrace {} download", env!("CARGO_PKG_VERSION"));
     Ok(options)
@@ -316,6 +318,9 @@ fn closing_table(
         rows.push(("wasted", counted(status.wasted, "byte")));
         rows.push(("hash failures", status.hash_failures.to_string()));
         rows.push(("peers tried", status.peers_tried.to_string()));
+    }
+    for (reason, count, first) in report.left_out.iter() {
+        rows.push(("left out", format!("{} × {reason}: {first}", thousands(count))));
     }
     if let Some(path) = &arguments.record {
         rows.push(("recording", path.display().to_string()));

@@ -4,11 +4,12 @@ use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, PipeReader, PipeWriter};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 mod guard;
@@ -96,7 +97,25 @@ pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
     matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
 }
 
+/// Makes a folder that is removed when it is dropped. Only this user may look into it: recordings and downloads are private.
+pub(crate) fn temporary_folder() -> io::Result<TempDir> {
+    let permissions = fs::Permissions::from_mode(0o700);
+    tempfile::Builder::new().prefix("bittrace-").permissions(permissions).tempdir()
+}
+
 /// Makes the console ready for colours; whether it has any.
 pub(crate) const fn prepare_console() -> bool {
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_temporary_folder_is_this_users_alone() {
+        let folder = temporary_folder().unwrap();
+        let mode = fs::metadata(folder.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
 }

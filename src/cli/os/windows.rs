@@ -11,6 +11,7 @@ use std::time::Duration;
 use anstyle_query::windows::enable_ansi_colors;
 use bittrace_client::{WindowsPathFault, windows_path_fault};
 use process_wrap::tokio::{ChildWrapper, CommandWrap, JobObject, KillOnDrop};
+use tempfile::TempDir;
 use tokio::process::Command;
 
 /// A process with all processes that it starts. They end with this value, and with this process, however it ends.
@@ -92,6 +93,11 @@ pub(crate) fn check_path(path: PathBuf) -> Result<PathBuf, WindowsPathFault> {
 /// Whether both paths lead to one file, through whatever links.
 pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
     same_file::is_same_file(one, other).unwrap_or(false)
+}
+
+/// Makes a folder that is removed when it is dropped, in the user's own folder for such.
+pub(crate) fn temporary_folder() -> io::Result<TempDir> {
+    tempfile::Builder::new().prefix("bittrace-").tempdir()
 }
 
 /// Makes the console ready for colours; whether it has any. Text needs nothing: the standard library writes it to a

@@ -4,14 +4,14 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, SeekFrom};
+use rustix::fs::{self, Access, AtFlags, FileType, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use socket2::Socket;
 
-use super::{FileAccess, PathEntry, PathFault, Replace, kernel};
+use super::{FileAccess, MadeLink, PathEntry, PathFault, Replace, kernel};
 
 /// An open folder. What it is called, and whether it is still there, no longer matters.
 #[derive(Debug)]
@@ -33,6 +33,32 @@ impl Directory {
             Ok(descriptor) => Ok(Self { descriptor }),
             // Linux says so of a link where a folder is wanted.
             Err(Errno::NOTDIR) if self.is_link(name) => Err(PathFault::Link),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Whether files can be made in the folder, as far as that can be told without trying.
+    ///
+    /// # Errors
+    /// The system's reason where it is clear that nothing can be written: rights, or a file system that is read only.
+    pub(crate) fn check_writable(&self) -> io::Result<()> {
+        match fs::accessat(&self.descriptor, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
+            Err(errno @ (Errno::ACCESS | Errno::PERM | Errno::ROFS)) => Err(errno.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes a symbolic link where nothing has its name.
+    pub(crate) fn create_link(&self, name: &str, target: &str) -> Result<MadeLink, PathFault> {
+        match fs::symlinkat(target, &self.descriptor, name) {
+            Ok(()) => Ok(MadeLink::Stands),
+            Err(Errno::EXIST) => Ok(match fs::readlinkat(&self.descriptor, name, Vec::new()) {
+                Ok(found) if found.as_bytes() == target.as_bytes() => MadeLink::Stands,
+                _ => MadeLink::InTheWay,
+            }),
+            Err(Errno::PERM | Errno::ACCESS | Errno::NOTSUP | Errno::NOSYS | Errno::ROFS) => {
+                Ok(MadeLink::Unsupported)
+            }
             Err(errno) => Err(errno.into()),
         }
     }
@@ -151,6 +177,26 @@ pub(crate) fn create_recording(path: &Path) -> io::Result<File> {
     }
     fs::fcntl_setfl(&file, OFlags::empty())?;
     Ok(file)
+}
+
+/// How many names a file has.
+pub(crate) fn link_count(file: &File) -> io::Result<u64> {
+    Ok(file.metadata()?.nlink())
+}
+
+/// Lets everybody execute a file who may read it.
+pub(crate) fn make_executable(file: &File) -> io::Result<()> {
+    let mode = Mode::from_raw_mode(fs::fstat(file)?.st_mode);
+    let mut wanted = mode;
+    for (read, execute) in [(Mode::RUSR, Mode::XUSR), (Mode::RGRP, Mode::XGRP), (Mode::ROTH, Mode::XOTH)] {
+        wanted.set(execute, mode.contains(read) || mode.contains(execute));
+    }
+    // Some file systems have no such mark, and say nothing.
+    fs::fchmod(file, wanted & (Mode::RWXU | Mode::RWXG | Mode::RWXO))?;
+    match Mode::from_raw_mode(fs::fstat(file)?.st_mode).contains(Mode::XUSR) {
+        true => Ok(()),
+        false => Err(io::ErrorKind::Unsupported.into()),
+    }
 }
 
 /// Reads as many bytes as `into` holds from an offset on.

@@ -13,10 +13,11 @@ use std::sync::Arc;
 use same_file::Handle;
 use socket2::Socket;
 use tempfile::TempPath;
+use winapi_util::file::information;
 
 use crate::names::windows_path_fault;
 
-use super::{FileAccess, PathEntry, PathFault, Replace};
+use super::{FileAccess, MadeLink, PathEntry, PathFault, Replace};
 
 /// An open folder.
 #[derive(Debug)]
@@ -52,6 +53,18 @@ impl Directory {
         let mut chain = self.chain.clone();
         chain.push(Arc::new(folder));
         Ok(Self { chain, path })
+    }
+
+    /// Whether files can be made in the folder: here only trying tells.
+    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "other systems can tell")]
+    pub(crate) const fn check_writable(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Makes no link: most users have no right to.
+    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "other systems make links")]
+    pub(crate) const fn create_link(&self, _: &str, _: &str) -> Result<MadeLink, PathFault> {
+        Ok(MadeLink::Unsupported)
     }
 
     /// Makes a folder within this one.
@@ -160,6 +173,16 @@ pub(crate) fn create_recording(path: &Path) -> io::Result<File> {
     }
     file.set_len(0)?;
     Ok(file)
+}
+
+/// How many names a file has.
+pub(crate) fn link_count(file: &File) -> io::Result<u64> {
+    Ok(information(file)?.number_of_links())
+}
+
+/// Files are executable by their names here.
+pub(crate) fn make_executable(_: &File) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Reads as many bytes as `into` holds from an offset on.

@@ -46,6 +46,10 @@ impl Narrator {
                 }
                 text
             }
+            Notice::Renamed { count, names } => return self.renamed(*count, names, out),
+            Notice::ReadOnly { path } => {
+                format!("Nothing is written: {} is read only, and everything is there", path.display())
+            }
             Notice::Listening { port } => format!("Listening on port {port}"),
             Notice::FileDone { path } => format!("Whole: {}", path.display()),
             Notice::RecordingFailed { error } => {
@@ -106,6 +110,18 @@ impl Narrator {
             Event::Complete => "Every piece is verified".to_owned(),
         };
         let _ = writeln!(out, "{}", self.look.paint(style, &line));
+    }
+
+    fn renamed(&self, count: usize, names: &[(String, String)], out: &mut Vec<u8>) {
+        let warning = |line: &str| self.look.paint(styles::WARN, line);
+        for (name, stored) in names {
+            let line = format!("Not a safe name: {name} is stored as {stored}");
+            let _ = writeln!(out, "{}", warning(&line));
+        }
+        if let Some(more) = count.checked_sub(names.len()).filter(|&more| more > 0) {
+            let line = format!("Not safe either: {}", counted(more as u64, "more name"));
+            let _ = writeln!(out, "{}", warning(&line));
+        }
     }
 
     fn number(&mut self, peer: SocketAddr) -> String {

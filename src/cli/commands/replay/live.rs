@@ -21,7 +21,7 @@ use crate::Exit;
 use crate::args::{self, Common, DiffFormat};
 use crate::failure::warn;
 use crate::interrupt::{heed, interrupted, tidy_with};
-use crate::os::ProcessTree;
+use crate::os::{ProcessTree, temporary_folder};
 use crate::print::output::Output;
 
 /// Runs a client, or waits for one, once or once for each disturbance.
@@ -94,7 +94,7 @@ impl<'a> ClientRun<'a> {
         common: Common,
         disturb: Option<InjectedFault>,
     ) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("bittrace-").tempdir().context("no temporary folder")?;
+        let folder = temporary_folder().context("no temporary folder")?;
         let recording = match &arguments.record {
             Some(path) if arguments.disturb.len() < 2 => path.clone(),
             Some(_) => bail!("--record keeps one run: give one --disturb"),
