@@ -37,13 +37,12 @@ pub(crate) fn show(arguments: &args::ProfileArguments, common: Common, mut outpu
     let learnt = infer_profile(&reference, own_profile())?;
     match arguments.format {
         DiffFormat::Json => {
+            let rows = rows(&learnt);
             let object = json!({
                 "client": learnt.client,
                 "torrent": learnt.torrent.to_string(),
-                "profile": Value::Object(rows(&learnt).into_iter().map(|row| (row.name.to_owned(), row.value)).collect()),
-                "shown_in_frame": Value::Object(
-                    learnt.evidence.iter().map(|one| (one.part.to_owned(), json!(one.frame))).collect::<Map<_, _>>()
-                ),
+                "profile": rows.iter().map(|row| (row.name.to_owned(), row.seen())).collect::<Map<_, _>>(),
+                "shown_in_frame": rows.iter().map(|row| (row.name.to_owned(), json!(row.frame))).collect::<Map<_, _>>(),
                 "schedule": schedule_counts(&learnt.schedule),
                 "beyond": learnt.beyond,
             });
@@ -66,12 +65,11 @@ fn write(learnt: &InferredProfile, look: Look, out: &mut dyn Write) -> Result<()
     let client = learnt.client.as_deref().unwrap_or("an unnamed client");
     let mut page = Page::new(look, out);
     page.title(&format!("How {client} conducts itself"))?;
-    let frame = |part: &str| learnt.evidence.iter().find(|one| one.part == part).and_then(|one| one.frame);
     let rows: Vec<Vec<String>> = rows(learnt)
         .into_iter()
-        .map(|row| {
-            let shown = frame(row.part).map_or_else(|| "not shown".to_owned(), |frame| frame.to_string());
-            vec![row.name.to_owned(), text(&row.value), shown]
+        .map(|row| match row.frame {
+            Some(frame) => vec![row.name.to_owned(), text(&row.value), frame.to_string()],
+            None => vec![row.name.to_owned(), "not seen".to_owned(), String::new()],
         })
         .collect();
     let columns = [Column::text("part", 12), Column::text("what it does", 24), Column::text("frame", 5)];
@@ -121,15 +119,25 @@ fn schedule_in_words(schedule: &Schedule) -> Option<String> {
 /// A line of a profile.
 struct ProfileRow {
     name: &'static str,
-    /// The part of the profile that shows it.
-    part: &'static str,
     value: Value,
+    /// The packet that shows it; `None` where the capture does not.
+    frame: Option<u64>,
+}
+
+impl ProfileRow {
+    /// The value, or null where it was not seen: then it is what bittrace does, and no news of this client.
+    fn seen(&self) -> Value {
+        self.frame.map_or(Value::Null, |_| self.value.clone())
+    }
 }
 
 fn rows(learnt: &InferredProfile) -> Vec<ProfileRow> {
     let profile = &learnt.profile;
     let announce = &profile.announce;
-    let row = |name, part, value| ProfileRow { name, part, value };
+    let row = |name, value| {
+        let frame = learnt.evidence.iter().find(|one| one.part == name).map(|one| one.frame);
+        ProfileRow { name, value, frame }
+    };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let sent = |name: &str| announce.style.parameters.iter().any(|one| one.name == name.as_bytes());
     let schedule = &learnt.schedule;
@@ -141,43 +149,41 @@ fn rows(learnt: &InferredProfile) -> Vec<ProfileRow> {
     let extended: Map<String, Value> =
         profile.extended.iter().map(|(key, says)| (text(key), says_value(profile, says))).collect();
     vec![
-        row("announce", "announce", json!(parameters(&announce.style))),
-        row("headers", "announce", json!(headers(&announce.style))),
-        row("numwant", "announce", json!(sent("numwant").then_some(announce.numwant))),
-        row("numwant_stopped", "announce", json!(sent("numwant").then_some(announce.numwant_stopped))),
-        row("key", "announce", json!(sent("key").then(|| key(announce.key)))),
-        row("says_completed", "announce", json!(announce.says_completed)),
-        row("peer_id", "peer_id", json!(peer_id(learnt))),
-        row("reserved", "reserved", json!(bittrace_protocol::Hex(&profile.reserved).to_string())),
-        row("opening", "opening", json!(profile.first_messages.iter().map(opening).collect::<Vec<_>>())),
-        row("without_pieces", "opening", json!(without_pieces(profile.without_pieces))),
-        row("acknowledges_pieces", "opening", json!(profile.acknowledges_pieces)),
+        row("announce", json!(parameters(&announce.style))),
+        row("headers", json!(headers(&announce.style))),
+        row("numwant", json!(sent("numwant").then_some(announce.numwant))),
+        row("numwant_stopped", json!(sent("numwant").then_some(announce.numwant_stopped))),
+        row("key", json!(sent("key").then(|| key(announce.key)))),
+        row("says_completed", json!(announce.says_completed)),
+        row("peer_id", json!(peer_id(learnt))),
+        row("reserved", json!(bittrace_protocol::Hex(&profile.reserved).to_string())),
+        row("opening", json!(profile.first_messages.iter().map(opening).collect::<Vec<_>>())),
+        row("without_pieces", json!(without_pieces(profile.without_pieces))),
+        row("acknowledges_pieces", json!(profile.acknowledges_pieces)),
         row(
             "interest",
-            "opening",
             json!(match profile.interest {
                 Interest::AtOnce => "at once",
                 Interest::WhenUseful => "when the peer has a piece that is missing",
             }),
         ),
-        row("extended", "extended", Value::Object(extended)),
-        row("block_length", "requests", json!(profile.block_length)),
-        row("first_requests", "requests", json!(profile.initial_pipeline)),
-        row("most_requests", "requests", json!(profile.max_pipeline)),
-        row("refills", "requests", json!(refills(schedule))),
-        row("piece_order", "piece_order", Value::Array(order)),
+        row("extended", Value::Object(extended)),
+        row("block_length", json!(profile.block_length)),
+        row("first_requests", json!(profile.initial_pipeline)),
+        row("most_requests", json!(profile.max_pipeline)),
+        row("refills", json!(refills(schedule))),
+        row("piece_order", Value::Array(order)),
         row(
-            "haves",
             "haves",
             json!(match profile.haves {
                 Haves::Single => "a have for each piece",
                 Haves::Shortest => "haves, a bitfield or have-all, whichever is shortest",
             }),
         ),
-        row("tells", "haves", json!(tells(schedule))),
-        row("haves_first", "haves", json!(profile.haves_first)),
-        row("redundant_haves", "haves", json!(profile.redundant_haves)),
-        row("parting", "haves", json!(profile.last_messages.iter().map(parting).collect::<Vec<_>>())),
+        row("tells", json!(tells(schedule))),
+        row("haves_first", json!(profile.haves_first)),
+        row("redundant_haves", json!(profile.redundant_haves)),
+        row("parting", json!(profile.last_messages.iter().map(parting).collect::<Vec<_>>())),
     ]
 }
 

@@ -21,12 +21,17 @@ pub(super) struct HaveTimes {
     told_in_all: u32,
     /// What was said since the last block.
     since: Vec<Message>,
+    /// The packet that first told of a piece.
     pub(super) shown: Option<u64>,
+    /// The packet with the last block.
+    pub(super) last_block: Option<u64>,
 }
 
 impl HaveTimes {
-    pub(super) fn given(&mut self, piece: PieceIndex) {
+    /// Takes in a block that came in packet `frame`.
+    pub(super) fn given(&mut self, frame: Option<u64>, piece: PieceIndex) {
         self.last_given = Some(piece);
+        self.last_block = frame;
         self.given_in_all += 1;
         self.since.clear();
     }

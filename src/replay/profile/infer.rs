@@ -33,19 +33,19 @@ pub struct InferredProfile {
     pub torrent: InfoHash,
     /// What the client calls itself.
     pub client: Option<String>,
-    /// What each part of the profile rests on: its name, and the frame of the message that shows it.
+    /// What each part of the profile that was seen rests on. All other parts are as bittrace does them.
     pub evidence: Vec<ProfileEvidence>,
     /// What the reference does that a profile cannot say, in words.
     pub beyond: Vec<String>,
 }
 
-/// A part of a profile, and where it is shown.
+/// A part of a profile, and where it was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfileEvidence {
-    /// The part, by the name of its field in the profile.
+    /// The part, by the name under which `bittrace profile` shows it.
     pub part: &'static str,
-    /// The packet that carried the message; `None` where nothing shows it, and it is as bittrace does it.
-    pub frame: Option<u64>,
+    /// The packet that began the message.
+    pub frame: u64,
 }
 
 /// A capture that shows no client.
@@ -93,24 +93,31 @@ struct Learner<'a> {
 }
 
 impl<'a> Learner<'a> {
-    fn note(&mut self, part: &'static str, message: Option<&StoredMessage>) {
-        let frame = message.and_then(|message| message.frames.first().copied());
-        self.learnt.evidence.push(ProfileEvidence { part, frame });
+    /// Notes that a message shows these parts, where there is such a message.
+    fn note(&mut self, parts: &[&'static str], message: Option<&StoredMessage>) {
+        self.note_frame(parts, message.and_then(|message| message.frames.first().copied()));
+    }
+
+    fn note_frame(&mut self, parts: &[&'static str], frame: Option<u64>) {
+        let Some(frame) = frame else { return };
+        self.learnt.evidence.extend(parts.iter().map(|&part| ProfileEvidence { part, frame }));
     }
 
     fn announces(&mut self) {
         let reference = self.reference;
         let said: Vec<ReadAnnounce<'_>> = reference.trackers().flat_map(announces_of).collect();
         let announces: Vec<(&Request, &Announce)> = said.iter().filter_map(ReadAnnounce::read).collect();
-        let (Some(shown), Some(&(first, announce))) = (said.first(), announces.first()) else {
-            self.note("announce", None);
-            return;
+        let (Some(shown), Some(&(first, announce))) = (said.first(), announces.first()) else { return };
+        let goes = |announce: &Announce| announce.event == Some(Event::Stopped);
+        let seen = |is: &dyn Fn(&Announce) -> bool| {
+            said.iter()
+                .find(|one| one.read().is_some_and(|(_, announce)| is(announce)))
+                .map(|one| one.message)
         };
         let mut style = RequestStyle::of(first);
         announces.iter().skip(1).for_each(|(request, _)| style.extend(request));
         let own = &mut self.learnt.profile.announce;
         own.style = style;
-        let goes = |announce: &Announce| announce.event == Some(Event::Stopped);
         let numwant = |stopped: bool| {
             announces.iter().filter(move |one| goes(one.1) == stopped).find_map(|one| one.1.numwant)
         };
@@ -133,7 +140,11 @@ impl<'a> Learner<'a> {
         self.learnt.identity.peer_id = announce.peer_id.unwrap_or(self.learnt.identity.peer_id);
         self.learnt.port = announce.port.unwrap_or(0);
         self.learnt.client = shown.client.map(str::to_owned);
-        self.note("announce", Some(shown.message));
+        self.note(&["announce", "headers", "key"], Some(shown.message));
+        self.note(&["numwant"], seen(&|announce| !goes(announce)));
+        self.note(&["numwant_stopped"], seen(&goes));
+        let of_completion = seen(&|announce| announce.event == Some(Event::Completed));
+        self.note(&["says_completed"], of_completion.or_else(|| seen(&|announce| announce.left == Some(0))));
     }
 
     fn key(&mut self, key: &[u8], peer_id: Option<PeerId>) {
@@ -171,8 +182,9 @@ impl<'a> Learner<'a> {
             if let Some(id) = announced {
                 form.prefix = id.0[..id.client_part()].to_vec();
                 form.alphabet = Alphabet::of(&id.0[id.client_part()..]);
+                let frame = self.learnt.evidence.first().map(|one| one.frame);
+                self.note_frame(&["peer_id"], frame);
             }
-            self.note("reserved", None);
             return;
         };
         let identity = &mut self.learnt.identity;
@@ -193,8 +205,7 @@ impl<'a> Learner<'a> {
             let clients = peers.iter().filter_map(|one| one.direction(Side::Local).client.as_deref());
             self.learnt.client = clients.map(str::to_owned).next();
         }
-        self.note("peer_id", Some(shown));
-        self.note("reserved", Some(shown));
+        self.note(&["peer_id", "reserved"], Some(shown));
     }
 
     /// What follows its handshake.
@@ -202,6 +213,7 @@ impl<'a> Learner<'a> {
         let mut opening = Vec::new();
         let (mut keep_alives, mut allowed, mut interest) = (0, 0, None);
         let (mut pieces, mut far_has_told, mut shown) = (None, false, None);
+        let (mut shows_none, mut shows_interest) = (None, None);
         for (side, stored) in conversation.messages() {
             let Some(message) = &stored.peer_message() else { continue };
             if side == Side::Remote {
@@ -216,6 +228,7 @@ impl<'a> Learner<'a> {
                 Message::KeepAlive => {
                     keep_alives += 1;
                     pieces = Some(WithoutPieces::KeepAlive);
+                    shows_none = Some(stored);
                     opening.push(FirstMessage::Pieces);
                 }
                 Message::Bitfield(_) | Message::HaveNone | Message::HaveAll
@@ -229,6 +242,7 @@ impl<'a> Learner<'a> {
                         }
                         _ => {}
                     }
+                    shows_none = pieces.is_some().then_some(stored);
                 }
                 Message::AllowedFast(_) => {
                     allowed += 1;
@@ -238,6 +252,7 @@ impl<'a> Learner<'a> {
                 }
                 Message::Interested => {
                     interest = Some(if far_has_told { Interest::WhenUseful } else { Interest::AtOnce });
+                    shows_interest = Some(stored);
                     break;
                 }
                 _ => break,
@@ -247,6 +262,7 @@ impl<'a> Learner<'a> {
         if !opening.contains(&FirstMessage::Pieces) {
             // It would have said what it has.
             pieces = pieces.or(Some(WithoutPieces::Nothing));
+            shows_none = shows_none.or(shown).or(shows_interest);
             opening.push(FirstMessage::Pieces);
         }
         // BEP 6 has ten; a torrent of fewer pieces shows all of them.
@@ -261,7 +277,9 @@ impl<'a> Learner<'a> {
         profile.first_messages = opening;
         profile.without_pieces = pieces.unwrap_or(profile.without_pieces);
         profile.interest = interest.unwrap_or(profile.interest);
-        self.note("opening", shown);
+        self.note(&["opening", "acknowledges_pieces"], shown);
+        self.note(&["without_pieces"], shows_none);
+        self.note(&["interest"], shows_interest);
     }
 
     /// How many pieces the torrent has, as far as messages show: one more than the highest they name.
@@ -280,10 +298,7 @@ impl<'a> Learner<'a> {
             )) => Some((stored, payload)),
             _ => None,
         });
-        let Some((shown, payload)) = extended.next() else {
-            self.note("extended", None);
-            return;
-        };
+        let Some((shown, payload)) = extended.next() else { return };
         let Ok((document, _)) = bencode::scan_prefix(&payload) else { return };
         let Some(entries) = document.root().entries() else { return };
         let mut says_entries = Vec::new();
@@ -333,7 +348,7 @@ impl<'a> Learner<'a> {
             says_entries.push((entry.key.to_vec(), says));
         }
         profile.extended = says_entries;
-        self.note("extended", Some(shown));
+        self.note(&["extended"], Some(shown));
     }
 
     /// How many requests wait, and of what size.
@@ -365,7 +380,7 @@ impl<'a> Learner<'a> {
             profile.block_length = length;
             self.learnt.schedule.requests = refills;
         }
-        self.note("requests", shown);
+        self.note(&["block_length", "first_requests", "most_requests", "refills"], shown);
     }
 
     /// Which pieces it begins, in which order.
@@ -383,6 +398,8 @@ impl<'a> Learner<'a> {
         let order: Vec<PieceIndex> =
             asked.iter().map(|(_, block)| block.index).filter(|&piece| seen.insert(piece)).collect();
         let first = asked.first().map(|(stored, _)| *stored);
+        // One piece has no order.
+        self.note(&["piece_order"], first.filter(|_| order.len() > 1));
         if !order.is_empty() {
             let ascends = order.is_sorted() && order.len() > 1;
             if ascends {
@@ -392,7 +409,6 @@ impl<'a> Learner<'a> {
             }
             self.learnt.profile.random_pieces = 0;
         }
-        self.note("piece_order", first);
     }
 
     /// How it tells of pieces that are new, and what it says when the last one is there.
@@ -406,7 +422,7 @@ impl<'a> Learner<'a> {
                 let Some(message) = body.peer_message() else { continue };
                 if side == Side::Remote {
                     if let Message::Piece { index, .. } = message {
-                        told.given(*index);
+                        told.given(stored.frames.first().copied(), *index);
                     }
                     continue;
                 }
@@ -427,16 +443,21 @@ impl<'a> Learner<'a> {
             profile.haves = Haves::Shortest;
             redundant = Some(true);
         }
+        let shows_redundant = told.shown.filter(|_| redundant.is_some());
         profile.redundant_haves = redundant.unwrap_or(profile.redundant_haves);
         self.learnt.schedule.haves.clone_from(&told.tells);
-        if told.first > 0 || told.behind > 0 {
+        let shows_order = told.shown.filter(|_| told.first > 0 || told.behind > 0);
+        if shows_order.is_some() {
             profile.haves_first = told.first >= told.behind;
         }
+        let shows_parting = told.parting().and(told.last_block);
         if let Some(parting) = told.parting() {
             profile.last_messages = parting;
         }
-        let shown = told.shown.map(|place| ProfileEvidence { part: "haves", frame: Some(place) });
-        self.learnt.evidence.push(shown.unwrap_or(ProfileEvidence { part: "haves", frame: None }));
+        self.note_frame(&["haves", "tells"], told.shown);
+        self.note_frame(&["haves_first"], shows_order);
+        self.note_frame(&["redundant_haves"], shows_redundant);
+        self.note_frame(&["parting"], shows_parting);
     }
 }
 
