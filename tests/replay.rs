@@ -282,6 +282,28 @@ fn a_client_that_dies_ends_the_run_with_what_was_seen() {
 }
 
 #[test]
+fn the_mistakes_of_a_client_are_told_first() {
+    if !is_there("python3") {
+        return;
+    }
+    let script = include_str!("replay/careless_client.py");
+    let arguments =
+        ["replay", "download-transmission.pcap", "--", "python3", "-c", script, "{torrent}", "{port}"];
+    let (code, printed, errors) = run(&arguments);
+    assert_eq!(code, 1, "{errors}");
+    let lines: Vec<&str> = printed.lines().map(str::trim).collect();
+    let at =
+        |wanted: &str| lines.iter().position(|line| line.split_whitespace().eq(wanted.split_whitespace()));
+    let heading = at("Rules that the candidate breaks").expect(&printed);
+    assert_eq!(lines[heading + 1], "warn[bep3.out-of-range]: piece 7 ends at 16401");
+    assert!(lines[heading + 2].starts_with("--> stream 1, message "), "{printed}");
+    // Announces pair by their order where their events do not agree, requests by the place that they name.
+    for difference in ["left 245777 0", "event started (absent)", "length 17 16384"] {
+        assert!(at(difference).is_some_and(|line| line > heading), "{difference}: {printed}");
+    }
+}
+
+#[test]
 fn what_a_client_leaves_behind_is_ended_too() {
     if !has_path("/bin/sh") || !has_path("/proc/self/stat") {
         return;

@@ -28,8 +28,8 @@ pub use diff::{
     Tallies, Tally, UselessMask, diff,
 };
 pub use model::{
-    Conversation, ConversationRole, DirectionTranscript, StoredMessage, TRANSCRIPT_LIMIT, Transcriber,
-    Transcript, TranscriptError,
+    BrokenRule, Conversation, ConversationRole, DirectionTranscript, StoredMessage, TRANSCRIPT_LIMIT,
+    Transcriber, Transcript, TranscriptError,
 };
 pub use play::{
     ClientStatus, DISTURBANCES, InjectedFault, Missed, OfflineRun, PeerRun, PeerRunEnd, Precondition,

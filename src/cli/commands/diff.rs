@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &DiffArguments, common: Common, mut output: Output)
     let mse_keys = arguments.key_logs.read()?;
     let read = |path, local| {
         let options =
-            bittrace_trace::TraceOptions { local, mse_keys: mse_keys.clone(), ..Default::default() };
+            bittrace_trace::TraceOptions { local, torrents: torrents.clone(), mse_keys: mse_keys.clone() };
         transcribe(input::open(path, options, &output)?, local, common)
     };
     let reference = read(&arguments.reference, arguments.local)?;

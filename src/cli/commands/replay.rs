@@ -76,10 +76,11 @@ impl ReplayPlan {
             None => beside(&arguments.capture)?,
         };
         let torrent = read_torrent(&torrent_path)?;
+        let metainfo = Arc::new(torrent.metainfo.clone());
         let options = TraceOptions {
             local: arguments.local,
+            torrents: vec![metainfo.clone()],
             mse_keys: arguments.key_logs.read()?,
-            ..TraceOptions::default()
         };
         let trace = input::open(&arguments.capture, options, output)?;
         Ok(Self {
@@ -87,7 +88,7 @@ impl ReplayPlan {
             reference: Rc::new(diff::transcribe(trace, arguments.local, common)?),
             local: arguments.local,
             file: torrent.bytes().to_vec(),
-            torrent: Arc::new(torrent.metainfo),
+            torrent: metainfo,
             torrent_path,
             content: arguments.content.clone(),
         })
@@ -159,7 +160,8 @@ fn rehearsed(
             .with_context(|| format!("{}: cannot be written", path.display()))?;
     }
     let name = format!("bittrace, as {}", learnt.client.as_deref().unwrap_or("its client"));
-    let local = TraceOptions { local: play.local, ..TraceOptions::default() };
+    let local =
+        TraceOptions { local: play.local, torrents: vec![play.torrent.clone()], ..TraceOptions::default() };
     let candidate = Trace::from_reader(name, io::Cursor::new(rehearsal.capture), local)?;
     let told = |table: bool| table && !common.quiet;
     if told(arguments.comparing.format == DiffFormat::Table) {

@@ -4,7 +4,7 @@
 //! many; what is left pairs with what is left of its kind between the same neighbours. Pairs that would have to cross
 //! others to be drawn side by side have moved.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::diff::alignment_key::AlignmentKey;
 
@@ -38,6 +38,7 @@ pub(crate) fn align(
         return Alignment { mates: aligner.mates, moved };
     }
     aligner.equal_counts(start, ends);
+    aligner.same_place(start, ends);
     for gap in aligner.gaps() {
         aligner.fill(&gap);
     }
@@ -119,6 +120,33 @@ impl Aligner<'_> {
                 }
                 std::cmp::Ordering::Less => drop(self.excess.insert(key, AlignedSide::Candidate)),
                 std::cmp::Ordering::Greater => drop(self.excess.insert(key, AlignedSide::Reference)),
+            }
+        }
+    }
+
+    /// Pairs requests, blocks and the like that name one place in the torrent with other lengths, where no message of the
+    /// other side has the same length.
+    fn same_place(&mut self, start: usize, ends: (usize, usize)) {
+        let keys: HashSet<&AlignmentKey> = self.reference[start..ends.0].iter().collect();
+        let mut waiting: HashMap<_, VecDeque<usize>> = HashMap::new();
+        for at in (start..ends.1).filter(|&at| !self.taken[at]) {
+            let key = &self.candidate[at];
+            if let Some(place) = key.place().filter(|_| !keys.contains(key)) {
+                waiting.entry((key.kind, place)).or_default().push_back(at);
+            }
+        }
+        if waiting.is_empty() {
+            return;
+        }
+        let keys: HashSet<&AlignmentKey> = self.candidate[start..ends.1].iter().collect();
+        for at in start..ends.0 {
+            let key = &self.reference[at];
+            if self.mates[at].is_none()
+                && !keys.contains(key)
+                && let Some(place) = key.place()
+                && let Some(other) = waiting.get_mut(&(key.kind, place)).and_then(VecDeque::pop_front)
+            {
+                self.pair(at, other);
             }
         }
     }
@@ -223,14 +251,14 @@ impl Aligner<'_> {
 
     /// Pairs what is left of each kind in a gap, in order.
     fn same_kind(&mut self, gap: &Gap) {
-        let mut waiting: HashMap<_, std::collections::VecDeque<usize>> = HashMap::new();
+        let mut waiting: HashMap<_, VecDeque<usize>> = HashMap::new();
         for &other in &gap.candidate {
             waiting.entry(self.candidate[other].kind).or_default().push_back(other);
         }
         for &one in &gap.reference {
             let kind = self.reference[one].kind;
             if kind.is_message()
-                && let Some(other) = waiting.get_mut(&kind).and_then(std::collections::VecDeque::pop_front)
+                && let Some(other) = waiting.get_mut(&kind).and_then(VecDeque::pop_front)
             {
                 self.pair(one, other);
             }

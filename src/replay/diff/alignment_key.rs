@@ -20,6 +20,14 @@ pub(crate) struct AlignmentKey {
     pub(crate) names: [u32; 3],
 }
 
+impl AlignmentKey {
+    /// The piece and offset that a message with a length names; `None` where it has no length.
+    pub(crate) fn place(&self) -> Option<[u32; 2]> {
+        let [piece, offset, length] = self.names;
+        (length > 0 && self.kind != AlignmentKind::Loss).then_some([piece, offset])
+    }
+}
+
 /// The type of a message. The order of the kinds says nothing; it only has to be the same for both captures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum AlignmentKind {

@@ -108,6 +108,8 @@ impl Couples {
 struct Traits<'a> {
     role: ConversationRole,
     request: RequestMark,
+    /// Whether it has the first announce of its capture.
+    first_announce: bool,
     first: &'a [u8],
     far: SocketAddr,
     /// The far end's address where it is one that was called, and not a port drawn for the occasion.
@@ -139,6 +141,9 @@ fn traits(conversations: &[Conversation]) -> Vec<Traits<'_>> {
         one.rank = *rank;
         *rank += 1;
     }
+    if let Some(first) = all.iter_mut().find(|one| matches!(one.request, RequestMark::Announce(_))) {
+        first.first_announce = true;
+    }
     all
 }
 
@@ -161,6 +166,7 @@ impl<'a> Traits<'a> {
         Self {
             role: conversation.role,
             request,
+            first_announce: false,
             first: first.map_or(&[], |first| &first.bytes[..]),
             far: conversation.far(),
             called: conversation.is_outgoing().then(|| conversation.far()),
@@ -182,7 +188,8 @@ impl<'a> Traits<'a> {
         if self.role != other.role {
             return None;
         }
-        if self.request != other.request && !nearly_equal(self.first, other.first) {
+        let are_first = self.first_announce && other.first_announce;
+        if self.request != other.request && !are_first && !nearly_equal(self.first, other.first) {
             return None;
         }
         let host = |address: SocketAddr| -> IpAddr { address.ip().to_canonical() };
@@ -239,6 +246,15 @@ mod tests {
         let reference = Run::new().announce(STARTED, "t.test").announce(REGULAR, "t.test");
         let candidate = peer(Run::new()).announce(REGULAR, "t.test").announce(STARTED, "t.test");
         assert_eq!(couples(reference, candidate), [(0, 2), (1, 1)]);
+    }
+
+    #[test]
+    fn first_announces_pair_where_no_other_has_the_same_event() {
+        let reference =
+            Run::new().announce(STARTED, "t.test").announce(&format!("{REGULAR}&event=stopped"), "t.test");
+        let candidate =
+            peer(Run::new()).announce("left=0&port=1&peer_id=-XY0001-bbbbbbbbbbbb", "other.test:99");
+        assert_eq!(couples(reference, candidate), [(0, 1)]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use bittrace_trace::{
     Direction, Dissected, Flow, Record, StreamId, StreamOpening, Trace, TraceError, TraceOptions,
 };
 
+use crate::model::findings::{BrokenRule, BrokenRules};
 use crate::model::message::{MessageStore, StoredMessage};
 
 /// The memory that the messages of one capture may take, in bytes: 1 GiB. Blocks are stored whole while all messages
@@ -52,6 +53,8 @@ pub struct Transcript {
     /// The torrent that it is mostly about: that of which the local host says most to peers and trackers. `None` where the
     /// local host says nothing of any.
     pub torrent: Option<InfoHash>,
+    /// The rules that its local host broke, the gravest first. Some want the torrent in the options of the trace.
+    pub broken_rules: Vec<BrokenRule>,
     /// How many records they have together.
     pub records: u64,
     /// Of how many pieces only the header and a digest are stored, since the memory for blocks was used up.
@@ -298,6 +301,7 @@ pub struct Transcriber {
     name: String,
     store: MessageStore,
     conversations: Vec<Conversation>,
+    broken_rules: BrokenRules,
     records: u64,
     /// How many messages the local host said of each torrent.
     said: BTreeMap<InfoHash, u64>,
@@ -307,8 +311,14 @@ impl Transcriber {
     /// A transcriber of the capture called `name`, whose messages may take `limit` bytes of memory, as a rule
     /// [`TRANSCRIPT_LIMIT`].
     pub fn new(name: &str, limit: usize) -> Self {
-        let store = MessageStore::new(limit);
-        Self { name: name.to_owned(), store, conversations: Vec::new(), records: 0, said: BTreeMap::new() }
+        Self {
+            name: name.to_owned(),
+            store: MessageStore::new(limit),
+            conversations: Vec::new(),
+            broken_rules: BrokenRules::default(),
+            records: 0,
+            said: BTreeMap::new(),
+        }
     }
 
     /// Takes in the next record, or the end of a connection.
@@ -337,6 +347,7 @@ impl Transcriber {
 
     fn record(&mut self, record: Record) {
         self.records += 1;
+        self.broken_rules.add(&record);
         if let Some(torrent) = record.torrent.filter(|_| is_said_of_torrent(&record)) {
             *self.said.entry(torrent).or_default() += 1;
         }
@@ -376,6 +387,7 @@ impl Transcriber {
             torrent: self.said.into_iter().max_by_key(|(_, count)| *count).map(|(torrent, _)| torrent),
             local: trace.local(),
             conversations: self.conversations,
+            broken_rules: self.broken_rules.finish(),
             records: self.records,
             shortened: self.store.shortened,
             packets: trace.capture().packets(),

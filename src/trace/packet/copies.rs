@@ -11,6 +11,8 @@ use crate::packet::link::{Datagram, Segment};
 pub(crate) struct RecentPackets {
     /// The key of each packet in `packets`: only where it is the same the rest is compared.
     keys: [u32; PACKETS],
+    /// How many keys end with each number below [`ENDS`]: most packets are no copies, and are known by one look.
+    key_ends: [u8; ENDS],
     packets: [RecentPacket; PACKETS],
     /// The place of the oldest.
     oldest: usize,
@@ -29,13 +31,16 @@ impl Default for RecentPackets {
         let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
         let none =
             |_| RecentPacket { at: Timestamp::default(), ends: (nowhere, nowhere), content: Vec::new() };
-        Self { keys: [0; PACKETS], packets: std::array::from_fn(none), oldest: 0 }
+        Self { keys: [0; PACKETS], key_ends: [0; ENDS], packets: std::array::from_fn(none), oldest: 0 }
     }
 }
 
 /// How many packets back a copy is looked for. Up to four copies come behind each other, mixed with those of a few
 /// packets that were under way at the same time.
 const PACKETS: usize = 16;
+
+/// Four times as many as there are packets, and a power of two.
+const ENDS: usize = 4 * PACKETS;
 
 /// How far apart copies may be, in seconds. Between two interfaces of a host pass microseconds, between two ports of a
 /// switch a millisecond. No protocol that is read here repeats a datagram as soon: uTP (BEP 29) puts a new time into it,
@@ -76,9 +81,9 @@ impl RecentPackets {
     ) -> bool {
         let ports = u32::from(ends.0.port()) << 16 | u32::from(ends.1.port());
         let number = u32::from(identification.unwrap_or_default()) << 16 | u32::from(length as u16);
-        let key = ports ^ number.wrapping_mul(0x9e37_79b1);
-        // All keys, without an early end: so a processor compares several at once.
-        if self.keys.iter().fold(false, |found, known| found | (*known == key)) {
+        let key = (ports ^ number).wrapping_mul(0x9e37_79b1);
+        let key = key ^ key >> 16;
+        if self.key_ends[end(key)] > 0 {
             let same = |packet: &RecentPacket| {
                 let apart = at.seconds_since(packet.at);
                 packet.ends == ends && packet.content == content && (-DELAY..=DELAY).contains(&apart)
@@ -88,6 +93,10 @@ impl RecentPackets {
                 return true;
             }
         }
+        if !self.packets[self.oldest].content.is_empty() {
+            self.key_ends[end(self.keys[self.oldest])] -= 1;
+        }
+        self.key_ends[end(key)] += 1;
         self.keys[self.oldest] = key;
         let place = &mut self.packets[self.oldest];
         (place.at, place.ends) = (at, ends);
@@ -96,6 +105,11 @@ impl RecentPackets {
         self.oldest = (self.oldest + 1) % PACKETS;
         false
     }
+}
+
+/// The place of a key among the ends.
+const fn end(key: u32) -> usize {
+    key as usize % ENDS
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use bittrace_replay::{
-    ComparedConversation, Difference, FieldSide, FieldTexts, MessagePair, PairVerdict, Tally, Transcript,
+    BrokenRule, ComparedConversation, Difference, FieldSide, FieldTexts, MessagePair, PairVerdict, Tally,
+    Transcript,
 };
 use bittrace_trace::Side;
 use serde_json::{Map, Value, json};
@@ -126,10 +127,28 @@ fn summary(view: &DiffView<'_>) -> Map<String, Value> {
             "missing": report.conversations.iter().filter(|one| one.candidate.is_none()).count(),
             "extra": report.conversations.iter().filter(|one| one.reference.is_none()).count(),
         },
+        "broken_rules": { "reference": broken_rules(view.reference), "candidate": broken_rules(view.candidate) },
         "sides": sides,
         "captures": { "reference": capture(view.reference), "candidate": capture(view.candidate) },
     });
     Map::from_iter([("summary".to_owned(), summary)])
+}
+
+/// The rules that a capture's local host broke, the gravest first.
+fn broken_rules(transcript: &Transcript) -> Value {
+    let object = |broken: &BrokenRule| {
+        json!({
+            "rule": broken.rule.id,
+            "severity": broken.rule.severity.name(),
+            "text": broken.text,
+            "count": broken.count,
+            "stream": broken.stream.0,
+            "n": broken.number,
+            "frame": broken.frame,
+            "message": broken.message,
+        })
+    };
+    transcript.broken_rules.iter().map(object).collect()
 }
 
 fn verdicts(tally: &Tally) -> Value {

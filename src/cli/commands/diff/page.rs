@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 
 use bittrace_protocol::InfoHash;
-use bittrace_replay::{ComparedConversation, Judged, PairVerdict, Tally, Transcript};
-use bittrace_trace::Side;
+use bittrace_replay::{BrokenRule, ComparedConversation, Judged, PairVerdict, Tally, Transcript};
 use bittrace_trace::units::{count, counted, span};
+use bittrace_trace::{Severity, Side};
 
 use super::phrases::place;
 use super::{DiffDetail, DiffView, choices, details};
@@ -27,6 +27,7 @@ pub(super) fn write(
         return sheet.page.paragraph("No BitTorrent in either of them: there is nothing to compare.", 0);
     }
     sheet.torrents()?;
+    sheet.broken_rules()?;
     sheet.conversations()?;
     details::write(view, detail, look, &mut sheet.page)?;
     choices::write(view, detail, look, &mut sheet.page)?;
@@ -86,6 +87,34 @@ impl DiffPage<'_> {
     fn name(&self, hash: InfoHash) -> String {
         let torrent = self.view.torrents.iter().find(|torrent| torrent.info_hash == hash);
         torrent.map_or(String::new(), |torrent| format!("  {}", printable(&torrent.name.to_string())))
+    }
+
+    /// The rules that the candidate's host broke, in the form of a compiler's errors.
+    fn broken_rules(&mut self) -> io::Result<()> {
+        let broken = &self.view.candidate.broken_rules;
+        if !self.view.report.judged.counts(Side::Local) || broken.is_empty() {
+            return Ok(());
+        }
+        self.page.heading("Rules that the candidate breaks")?;
+        for broken in broken {
+            let BrokenRule { rule, .. } = broken;
+            let text = format!("{}[{}]: {}", rule.severity.name(), rule.id, printable(&broken.text));
+            self.page.painted(&text, 2, severity_style(rule.severity))?;
+            let times = match broken.count {
+                1 => String::new(),
+                times => format!(" ({} times)", count(times)),
+            };
+            let (stream, number, frame) = (broken.stream.0, broken.number, broken.frame);
+            let place =
+                format!("--> stream {stream}, message {number}, packet {frame}: {}{times}", broken.message);
+            self.page.paragraph(&place, 4)?;
+            let of_reference = self.view.reference.broken_rules.iter().find(|one| one.rule.id == rule.id);
+            if let Some(one) = of_reference {
+                self.page
+                    .paragraph(&format!("= so does the reference, first with message {}", one.number), 4)?;
+            }
+        }
+        Ok(())
     }
 
     fn conversations(&mut self) -> io::Result<()> {
@@ -231,6 +260,14 @@ impl DiffPage<'_> {
             self.page.table(&columns, &rows)?;
         }
         Ok(())
+    }
+}
+
+const fn severity_style(severity: Severity) -> anstyle::Style {
+    match severity {
+        Severity::Error => styles::ERROR,
+        Severity::Warn => styles::WARN,
+        Severity::Note | Severity::Chat => styles::PLAIN,
     }
 }
 

@@ -239,16 +239,18 @@ impl Ran {
         common: Common,
         output: &mut Output,
     ) -> Result<Exit> {
+        let options_of_trace =
+            || TraceOptions { torrents: vec![play.torrent.clone()], ..TraceOptions::default() };
         let candidate = match (&arguments.record, arguments.client.first()) {
             (None, Some(client)) => {
                 let client = Path::new(client).file_name().unwrap_or_default().to_string_lossy();
                 Trace::from_reader(
                     format!("a run of {client}"),
                     File::open(&self.recording)?,
-                    TraceOptions::default(),
+                    options_of_trace(),
                 )?
             }
-            _ => Trace::open(&self.recording, TraceOptions::default())?,
+            _ => Trace::open(&self.recording, options_of_trace())?,
         };
         let plays = &self.served.plays;
         let missed = plays.iter().flat_map(|one| one.missed.iter().map(|missed| (one.far, missed)));

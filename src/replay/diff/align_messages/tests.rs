@@ -1,4 +1,4 @@
-//! Conversations in short: a letter is a kind of message, a number what it names.
+//! Conversations in short: a letter is a kind of message, a number what it names, and what follows a slash a length.
 
 use proptest::prelude::*;
 
@@ -12,7 +12,8 @@ fn keys(text: &str) -> Vec<AlignmentKey> {
 fn key(word: &str) -> AlignmentKey {
     let (letter, number) = word.split_at(1);
     let kind = AlignmentKind::of_test(u32::from(letter.as_bytes()[0]));
-    AlignmentKey { kind, names: [number.parse().unwrap_or(0), 0, 0] }
+    let (number, length) = number.split_once('/').unwrap_or((number, ""));
+    AlignmentKey { kind, names: [number.parse().unwrap_or(0), 0, length.parse().unwrap_or(0)] }
 }
 
 /// The pairs as `reference=candidate`, `~` for one that moved; what has no counterpart as `-` and `+`.
@@ -51,6 +52,14 @@ fn an_empty_side_pairs_nothing() {
     assert_eq!(aligned("", ""), "");
     assert_eq!(aligned("h i", ""), "-h -i");
     assert_eq!(aligned("", "h i"), "+h +i");
+}
+
+#[test]
+fn what_names_one_place_with_other_lengths_pairs_wherever_it_stands() {
+    assert_eq!(aligned("h r7/17 r0/16 r1/16", "h r0/16 r1/16 r7/16"), "=h r7/17~r7/16 =r0/16 =r1/16");
+    // A message of the same length is nearer.
+    assert_eq!(aligned("h r7/17 r7/16", "h r7/16"), "=h -r7/17 =r7/16");
+    assert_eq!(aligned("h r1/17 x r1/18", "h y r1/19"), "=h r1/17=r1/19 -x -r1/18 +y");
 }
 
 #[test]
