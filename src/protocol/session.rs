@@ -73,7 +73,7 @@ pub use io::{
 pub use memory_disk::MemoryDisk;
 pub use profile::{
     Alphabet, AnnounceProfile, ExtendedEntry, FirstMessage, Haves, Interest, KeyForm, LastMessage,
-    PeerIdForm, PieceOrder, Profile, WithoutPieces,
+    PeerIdForm, PieceOrder, Profile, RedundantHaves, WithoutPieces,
 };
 pub use schedule::{HaveStep, RequestStep, Schedule};
 pub use view::{MessageCounts, PeerView, Status};

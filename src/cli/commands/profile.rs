@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Result;
 use bittrace_protocol::session::{
     Alphabet, ExtendedEntry, FirstMessage, HaveStep, Haves, Interest, KeyForm, LastMessage, PieceOrder,
-    Profile, RequestStep, Schedule, WithoutPieces,
+    Profile, RedundantHaves, RequestStep, Schedule, WithoutPieces,
 };
 use bittrace_protocol::tracker::http::RequestStyle;
 use bittrace_replay::{InferredProfile, infer_profile};
@@ -182,7 +182,14 @@ fn rows(learnt: &InferredProfile) -> Vec<ProfileRow> {
         ),
         row("tells", json!(tells(schedule))),
         row("haves_first", json!(profile.haves_first)),
-        row("redundant_haves", json!(profile.redundant_haves)),
+        row(
+            "redundant_haves",
+            json!(match profile.redundant_haves {
+                RedundantHaves::Never => "to no peer that has the piece",
+                RedundantHaves::ToGivers => "to the peers that gave blocks of the piece",
+                RedundantHaves::ToAll => "to all peers",
+            }),
+        ),
         row("parting", json!(profile.last_messages.iter().map(parting).collect::<Vec<_>>())),
     ]
 }

@@ -11,9 +11,10 @@ use crate::{Block, PieceIndex, Timestamp};
 use super::core::Core;
 use super::peer::{Peer, Phase, ReceivingBlock};
 use super::picker::{PieceChoice, Seeker};
-use super::profile::{Haves, LastMessage};
+use super::profile::{Haves, LastMessage, RedundantHaves};
 use super::schedule::RequestStep;
 use super::{Event, Output, Session, Violation};
+use super::smart_ban::givers_of;
 
 impl Core {
     /// Tells a peer of pieces that are due to be told.
@@ -31,8 +32,14 @@ impl Core {
             return;
         }
         let profile = &self.config.profile;
-        let wanted = |piece: &&PieceIndex| profile.redundant_haves || !peer.pieces().contains(**piece);
-        let news: Vec<PieceIndex> = news.iter().filter(wanted).copied().collect();
+        let given = &mut peer.download.given;
+        let gave: BTreeSet<PieceIndex> = news.iter().copied().filter(|piece| given.remove(piece)).collect();
+        let wanted = |piece: &PieceIndex| {
+            profile.redundant_haves == RedundantHaves::ToAll
+                || gave.contains(piece)
+                || !peer.pieces().contains(*piece)
+        };
+        let news: Vec<PieceIndex> = news.iter().copied().filter(wanted).collect();
         let bitfield = self.piece_count().div_ceil(8) as usize;
         if profile.haves == Haves::Single || news.len() * HAVE <= bitfield + HEADER {
             news.into_iter().for_each(|piece| peer.send(self.now, &Message::Have(piece)));
@@ -288,6 +295,13 @@ impl Session {
         core.have_schedule.note_verified(piece);
         for peer in self.peers.iter_mut().filter(|peer| peer.pieces().contains(piece)) {
             peer.wanted_pieces -= 1;
+        }
+        if core.config.profile.redundant_haves == RedundantHaves::ToGivers {
+            for stream in givers_of(&partial) {
+                if let Some(peer) = self.peers.get_mut(stream).filter(|peer| !peer.told_all) {
+                    peer.download.given.insert(piece);
+                }
+            }
         }
         self.peers.mark_open_dirty();
         if self.core.picker.is_complete() {

@@ -234,6 +234,7 @@ impl Core {
         }
         let is_late =
             |fault: &PeerFault| matches!(fault, PeerFault::BitfieldLate | PeerFault::HaveAllOrNoneLate);
+        peer.told_all = peer.pieces().is_all();
         if self.config.profile.acknowledges_pieces && !faults.iter().any(is_late) {
             peer.send(now, &Message::KeepAlive);
         }

@@ -42,6 +42,8 @@ pub(super) struct Peer {
     /// Bytes handed to the driver that have not left yet.
     pub(super) unsent: usize,
     /// How many of the peer's pieces are missing here.
+    /// Whether the peer told in one message that it has all pieces.
+    pub(super) told_all: bool,
     pub(super) wanted_pieces: u32,
     /// How many of the new pieces are in the bitfield that was sent after the handshake.
     pub(super) known_pending_haves: usize,
@@ -123,6 +125,8 @@ pub(super) struct PeerDownload {
     pub(super) rate: Rate,
     /// Bytes of blocks that may come without a request: it was cancelled or given up.
     pub(super) tolerated_bytes: u64,
+    /// The verified pieces with blocks from the peer that the peer is still to be told of.
+    pub(super) given: BTreeSet<PieceIndex>,
 }
 
 /// Blocks to the peer.
@@ -196,6 +200,7 @@ impl Peer {
             last_received: now,
             last_sent: now,
             starvation: Starvation { since: now, downloaded_at_choke: 0 },
+            told_all: false,
             fast_pieces: FastPieces::default(),
             download: PeerDownload::new(new.pipeline_depth, now),
             upload: PeerUpload::new(now),
@@ -407,6 +412,7 @@ impl PeerDownload {
         if self.assigned.front() == Some(&block) {
             self.assigned.pop_front();
             return true;
+            given: BTreeSet::new(),
         }
         let at = self.assigned.iter().position(|assigned| *assigned == block);
         at.and_then(|at| self.assigned.remove(at)).is_some()

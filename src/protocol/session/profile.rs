@@ -52,8 +52,8 @@ pub struct Profile {
     pub haves: Haves,
     /// Whether new pieces are told before more blocks are asked for.
     pub haves_first: bool,
-    /// Whether peers are told of a piece that they have themselves.
-    pub redundant_haves: bool,
+    /// Which peers are told of a new piece that they have themselves.
+    pub redundant_haves: RedundantHaves,
     /// What is still said to a peer when the last piece is there and the connection ends, in this order.
     pub last_messages: Vec<LastMessage>,
 }
@@ -199,6 +199,18 @@ pub enum Haves {
     Shortest,
 }
 
+/// Which peers are told of a new piece that they have themselves, from the fewest to all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RedundantHaves {
+    /// None of them.
+    Never,
+    /// The peers that gave blocks of the piece, except those that told all of their pieces in one message. A super-seeding
+    /// peer tells of its pieces one by one, and waits for the have before it tells of the next piece (BEP 16).
+    ToGivers,
+    /// All of them.
+    ToAll,
+}
+
 /// What is still said to a peer at the end of a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LastMessage {
@@ -256,7 +268,7 @@ impl Profile {
             allowed_fast: 10,
             haves: Haves::Single,
             haves_first: true,
-            redundant_haves: false,
+            redundant_haves: RedundantHaves::ToGivers,
             last_messages: vec![LastMessage::Haves],
         }
     }

@@ -41,7 +41,7 @@ impl Suspects {
     /// Where the peers are that gave blocks of a piece.
     pub(super) fn addresses(&self, partial: &Partial) -> Vec<SocketAddr> {
         let mut addresses = Vec::new();
-        for stream in streams(partial) {
+        for stream in givers_of(partial) {
             addresses.extend(self.givers.get(&stream));
         }
         addresses
@@ -49,7 +49,7 @@ impl Suspects {
 }
 
 /// Who gave blocks of a piece, each once.
-fn streams(partial: &Partial) -> SmallVec<[SessionStreamId; 4]> {
+pub(super) fn givers_of(partial: &Partial) -> SmallVec<[SessionStreamId; 4]> {
     let mut streams = SmallVec::new();
     for &stream in partial.givers().flatten() {
         if !streams.contains(&stream) {
@@ -68,7 +68,7 @@ impl Session {
         self.core.totals.hash_failures += 1;
         self.core.totals.corrupt += u64::from(size.unwrap_or(0));
         self.core.totals.wasted += u64::from(size.unwrap_or(0));
-        let givers = streams(&partial);
+        let givers = givers_of(&partial);
         let several = givers.len() > 1;
         if several && !self.core.suspects.is_suspect(piece) && self.core.suspects.pieces.len() < MAX_SUSPECTS
         {

@@ -6,7 +6,7 @@ use bittrace_protocol::bencode;
 use bittrace_protocol::peer::ConnectionState;
 use bittrace_protocol::session::{
     Alphabet, ExtendedEntry, FirstMessage, Haves, Identity, Interest, KeyForm, PieceOrder, Profile,
-    RequestStep, Schedule, WithoutPieces,
+    RedundantHaves, RequestStep, Schedule, WithoutPieces,
 };
 use bittrace_protocol::tracker::Event;
 use bittrace_protocol::tracker::http::{Announce, Request, RequestKind, RequestStyle};
@@ -418,11 +418,19 @@ impl<'a> Learner<'a> {
         for conversation in peers {
             let mut observed = ObservedConversation::with_pieces(conversation);
             let mut open = false;
+            let mut given = BTreeSet::new();
+            let mut tells_all = false;
             while let Some((side, stored, body)) = observed.next() {
                 let Some(message) = body.peer_message() else { continue };
                 if side == Side::Remote {
-                    if let Message::Piece { index, .. } = message {
-                        told.given(stored.frames.first().copied(), *index);
+                    match message {
+                        Message::Piece { index, .. } => {
+                            told.given(stored.frames.first().copied(), *index);
+                            given.insert(*index);
+                        }
+                        Message::HaveAll => tells_all = true,
+                        Message::Bitfield(bits) => tells_all = is_full(bits),
+                        _ => {}
                     }
                     continue;
                 }
@@ -432,8 +440,14 @@ impl<'a> Learner<'a> {
                     continue;
                 }
                 if let Message::Have(piece) = message {
-                    let far_has = observed.has(Side::Remote, *piece);
-                    redundant = Some(redundant.unwrap_or(false) || far_has);
+                    let shown = if !observed.has(Side::Remote, *piece) {
+                        RedundantHaves::Never
+                    } else if given.contains(piece) && !tells_all {
+                        RedundantHaves::ToGivers
+                    } else {
+                        RedundantHaves::ToAll
+                    };
+                    redundant = redundant.max(Some(shown));
                 }
                 told.say(stored.frames.first().copied().unwrap_or(0), message);
             }
@@ -441,7 +455,7 @@ impl<'a> Learner<'a> {
         let profile = &mut self.learnt.profile;
         if told.at_once {
             profile.haves = Haves::Shortest;
-            redundant = Some(true);
+            redundant = Some(RedundantHaves::ToAll);
         }
         let shows_redundant = told.shown.filter(|_| redundant.is_some());
         profile.redundant_haves = redundant.unwrap_or(profile.redundant_haves);
@@ -481,6 +495,13 @@ fn piece_bound(conversation: &Conversation) -> u32 {
         named = named.max(named_piece(&message).map_or(0, |piece| piece.0.saturating_add(1)));
     }
     named.min(MAX_PIECES)
+}
+
+/// Whether a bitfield has all pieces, as far as can be told without the number of pieces.
+fn is_full(bits: &[u8]) -> bool {
+    let Some((last, whole)) = bits.split_last() else { return false };
+    let ends = *last != 0 && last.leading_ones() == last.count_ones();
+    ends && whole.iter().all(|&byte| byte == u8::MAX)
 }
 
 /// Whether the opening of a connection is over with this message.

@@ -4,7 +4,7 @@ use super::support::*;
 use crate::lines;
 use crate::session::{
     CloseReason, Config, ExtendedEntry, FirstMessage, HaveStep, Haves, Identity, Input, KeyForm, LastMessage,
-    RequestStep, Session, SessionStreamId, WithoutPieces,
+    RedundantHaves, RequestStep, Session, SessionStreamId, WithoutPieces,
 };
 use crate::{PeerId, PieceIndex};
 use sha1::{Digest, Sha1};
@@ -101,7 +101,7 @@ fn listed() -> Config {
         RequestStep { blocks_received: 0, requests_sent: 2 },
         RequestStep { blocks_received: 2, requests_sent: 4 },
     ];
-    config.profile.redundant_haves = true;
+    config.profile.redundant_haves = RedundantHaves::ToAll;
     config
 }
 

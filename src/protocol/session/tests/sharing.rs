@@ -56,6 +56,35 @@ fn others_are_told_of_a_piece_they_lack() {
     assert!(!said.iter().any(|line| line.starts_with("send 4")), "B has it: {said:#?}");
 }
 
+/// A peer that tells of one piece at a time, as a super-seeding peer does (BEP 16), is told of each piece that it gave. What
+/// other peers gave it is not told.
+#[test]
+fn whoever_gave_a_piece_and_did_not_tell_all_at_once_is_told_of_it() {
+    let mut config = config();
+    config.profile.piece_order = PieceOrder::InOrder;
+    let torrent = torrent(200_000, 32_768, &[&["http://t.test/announce"]], "");
+    let mut stage = Stage::new(config, torrent, &[]);
+    stage.announced(&[PEER_A, PEER_B]);
+    let have = |piece: u32| [&[0, 0, 0, 5, 4][..], &numbers(&[piece])].concat();
+    for (stream, id) in [(2, A_ID), (4, B_ID)] {
+        stage.opened(stream, "10.0.0.1:6881");
+        stage.receive(stream, &[&stage.handshake(FAST, id)[..], &HAVE_NONE].concat());
+    }
+    stage.receive(2, &UNCHOKE);
+    for piece in 0..6 {
+        stage.receive(4, &have(piece));
+        let lines = stage.receive(2, &have(piece));
+        assert!(lines.iter().all(|line| !line.starts_with("send 4")), "{lines:#?}");
+        let said = stage.give(lines, Some(piece));
+        let told = |stream| {
+            let have = have(piece).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
+            let prefix = format!("send {stream} ");
+            said.iter().any(|line| line.starts_with(&prefix) && line.contains(&have))
+        };
+        assert!(told(2) && !told(4), "{piece}: {said:#?}");
+    }
+}
+
 #[test]
 fn a_second_connection_to_the_same_peer_is_closed() {
     let mut stage = Stage::small(config());

@@ -52,7 +52,8 @@ fn aria2_allows_pieces_and_tells_of_several_at_once() {
 fn transmission_tells_of_single_pieces_before_it_asks_and_leaves_without_a_word() {
     let InferredProfile { profile, schedule, identity, .. } = learnt("download-transmission.pcap");
     assert_eq!(profile.first_messages, [FirstMessage::Extended, FirstMessage::Pieces]);
-    assert_eq!((profile.haves, profile.haves_first, profile.redundant_haves), (Haves::Single, true, true));
+    assert_eq!((profile.haves, profile.haves_first), (Haves::Single, true));
+    assert_eq!(profile.redundant_haves, RedundantHaves::ToAll);
     assert_eq!(profile.last_messages, []);
     assert_eq!(
         schedule.requests,
