@@ -35,6 +35,7 @@ use crate::{Metainfo, PieceIndex, Timestamp};
 
 mod allowed_fast;
 mod announcer;
+mod assigned;
 mod choker;
 mod config;
 mod core;
@@ -46,11 +47,13 @@ mod http_proxy;
 mod io;
 mod memory_disk;
 mod message_reader;
+mod noise;
 mod on_message;
 mod partial;
 mod peer;
 mod peers;
 mod picker;
+mod places;
 mod profile;
 mod rarity;
 mod rate;
@@ -133,7 +136,7 @@ impl Session {
             Input::Opened(stream, address) => self.opened(now, stream, address),
             Input::Accepted(stream, address) => self.accepted(now, stream, address),
             Input::Received(stream, bytes) => self.received(now, stream, bytes),
-            Input::Sent(stream, count) => self.sent(stream, count),
+            Input::Sent(stream, count) => self.sent(now, stream, count),
             Input::Closed(stream, reason) => {
                 if let Some(mut peer) = self.peers.remove(stream) {
                     self.core.forget(now, &mut peer, DisconnectReason::Closed(reason));

@@ -26,6 +26,8 @@ pub enum Misconduct {
     Chokes,
     /// It answers requests with silence.
     KeepsBlocks,
+    /// It answers no request whose number this divides.
+    DropsEvery(usize),
     /// Its handshake is for another torrent.
     OtherTorrent,
     /// It speaks another protocol.
@@ -169,12 +171,17 @@ fn talk(
             Some(2) => speaking.say(&message(1, &[]))?,
             Some(6) => {
                 let (index, begin, length) = (number(1), number(5), number(9));
-                noted.lock().expect("no thread panicked").push((index, begin));
+                let count = {
+                    let mut noted = noted.lock().expect("no thread panicked");
+                    noted.push((index, begin));
+                    noted.len()
+                };
                 let start = index as usize * seed.piece_length + begin as usize;
                 let mut block = seed.bytes[start..start + length as usize].to_vec();
                 let mut said_index = index;
                 match fault {
                     Misconduct::KeepsBlocks => continue,
+                    Misconduct::DropsEvery(nth) if count.is_multiple_of(nth) => continue,
                     Misconduct::Corrupt(piece) if piece == index => block[0] ^= 1,
                     Misconduct::LongBlocks => block.push(0),
                     Misconduct::WrongIndex => said_index = u32::MAX,

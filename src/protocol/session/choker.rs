@@ -89,6 +89,7 @@ impl Choker {
 
     fn unchoke(&mut self, now: Timestamp, peer: &mut Peer) {
         self.unchoked += 1;
+        peer.upload.last_request_at = now;
         peer.send(now, &Message::Unchoke);
     }
 

@@ -175,17 +175,17 @@ impl Core {
     }
 
     /// Refuses a message that names what the torrent does not have.
-    pub(super) fn check_range(&self, peer: &mut Peer, message: &Message) -> Result<(), Violation> {
+    pub(super) fn check_range(&self, message: &Message) -> Result<(), Violation> {
         let geometry = self.torrent.geometry.as_ref();
         let fault = geometry.and_then(|geometry| PeerFault::of_range(message, geometry));
-        fault.map_or(Ok(()), |fault| tolerate(peer, &fault))
+        fault.map_or(Ok(()), |fault| tolerate(&fault))
     }
 
     /// Refuses a message that brings a block which the torrent does not have.
-    pub(super) fn check_block(&self, peer: &mut Peer, block: Block) -> Result<(), Violation> {
+    pub(super) fn check_block(&self, block: Block) -> Result<(), Violation> {
         let geometry = self.torrent.geometry.as_ref();
         let fault = geometry.and_then(|geometry| PeerFault::of_block(block, geometry));
-        fault.map_or(Ok(()), |fault| tolerate(peer, &fault))
+        fault.map_or(Ok(()), |fault| tolerate(&fault))
     }
 
     /// Hands what waits to be sent to a peer to the driver.

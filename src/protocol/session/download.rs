@@ -9,12 +9,13 @@ use crate::wire::Message;
 use crate::{Block, PieceIndex, Timestamp};
 
 use super::core::Core;
+use super::noise::Noise;
 use super::peer::{Peer, Phase, ReceivingBlock};
 use super::picker::{PieceChoice, Seeker};
 use super::profile::{Haves, LastMessage, RedundantHaves};
 use super::schedule::RequestStep;
-use super::{Event, Output, Session, Violation};
 use super::smart_ban::givers_of;
+use super::{Event, Output, Session, Violation};
 
 impl Core {
     /// Tells a peer of pieces that are due to be told.
@@ -74,15 +75,21 @@ impl Core {
         let step = self.scheduled_step(peer);
         let (paced, depth) = (step.is_some(), self.depth(peer, step));
         // Requests leave several at a time.
-        if peer.download.assigned.len() >= depth || (peer.download.assigned.len() * 4 > depth * 3 && !paced) {
+        let expected = peer.download.assigned.expected();
+        if expected >= depth || (expected * 4 > depth * 3 && !paced) {
             return;
         }
+        // Requests that the peer passed over may stand in its queue still.
+        let most = depth.max(peer.reqq().min(self.config.profile.max_pipeline as usize));
         let only: Option<BTreeSet<PieceIndex>> =
             peer.peer_choking().then(|| peer.usable_fast_pieces().collect());
         if !peer.download.is_busy() {
             peer.download.last_block_at = now;
         }
-        while peer.download.assigned.len() < depth && self.unstored < self.config.max_unstored {
+        while peer.download.assigned.expected() < depth
+            && peer.download.assigned.len() < most
+            && self.unstored < self.config.max_unstored
+        {
             let seeker = Seeker {
                 stream: peer.stream,
                 pieces: peer.pieces(),
@@ -100,8 +107,8 @@ impl Core {
                 return;
             };
             peer.download.current_piece = Some(block.index);
-            peer.download.assigned.push_back(block);
             peer.download.requests_sent = peer.download.requests_sent.saturating_add(1);
+            peer.download.assigned.push(block, peer.download.requests_sent);
             peer.send(now, &Message::Request(block));
             let scheduled = paced || self.scheduled_pieces.contains(&block.index);
             peer.messages.scheduled_requests += u64::from(scheduled);
@@ -112,7 +119,7 @@ impl Core {
     fn depth(&self, peer: &Peer, step: Option<RequestStep>) -> usize {
         match step {
             Some(step) => {
-                peer.download.assigned.len()
+                peer.download.assigned.expected()
                     + step.requests_sent.saturating_sub(peer.download.requests_sent) as usize
             }
             None if peer.download.snubbed => 1,
@@ -143,9 +150,9 @@ impl Core {
         peer: &mut Peer,
         block: Block,
     ) -> Result<(), Violation> {
-        self.check_block(peer, block)?;
+        self.check_block(block)?;
         let observed = peer.observe_block(now, block);
-        peer.download.receiving = peer.download.take_assigned(block).then(|| {
+        peer.download.receiving = peer.download.assigned.answer(block).then(|| {
             let waited = observed.answers.map_or(Duration::ZERO, |answered| answered.after);
             ReceivingBlock { block, begun_at: now, waited }
         });
@@ -153,16 +160,13 @@ impl Core {
             return Ok(());
         }
         // Cancelled, or given up; or nobody ever asked for it.
-        match peer.download.tolerated_bytes.checked_sub(block.length.into()) {
-            Some(left) => peer.download.tolerated_bytes = left,
-            None => {
-                peer.noise += 1 + block.length / UNASKED_UNIT;
-                if peer.noise > MAX_UNASKED {
-                    return Err(Violation::Flood("blocks that nobody asked for"));
-                }
+        match peer.download.tolerated_bytes.checked_sub(block.length.max(LEAST_TOLERATED).into()) {
+            Some(left) => {
+                peer.download.tolerated_bytes = left;
+                Ok(())
             }
+            None => peer.note_noise(Noise::UnaskedBlock(block.length)),
         }
-        Ok(())
     }
 
     pub(super) fn take_block_bytes(
@@ -210,12 +214,13 @@ impl Core {
     /// Learns from a whole block how many requests keep a peer busy.
     fn note_pace(&mut self, now: Timestamp, peer: &mut Peer, received: ReceivingBlock) {
         peer.download.snubbed = false;
+        peer.download.reminders = 0;
         peer.download.blocks_received = peer.download.blocks_received.saturating_add(1);
         self.have_schedule.note_block();
         if std::mem::take(&mut peer.download.requests_shared) {
             self.ask_again(peer);
         }
-        peer.noise = peer.noise.saturating_sub(NOISE_A_BLOCK);
+        peer.note_block_received();
         let latency = received.waited + (now - received.begun_at);
         peer.download.latency = Some(peer.download.latency.map_or(latency, |least| least.min(latency)));
         let first = *peer.download.first_block_at.get_or_insert(now);
@@ -228,19 +233,16 @@ impl Core {
 
     /// A peer that had paused gives again: what others gave meanwhile need not come.
     fn ask_again(&mut self, peer: &mut Peer) {
-        for block in std::mem::take(&mut peer.download.assigned) {
-            if self.picker.ask_again(block, peer.stream) {
-                peer.download.assigned.push_back(block);
-            } else {
-                peer.download.tolerated_bytes += u64::from(block.length);
-                peer.send(self.now, &Message::Cancel(block));
-            }
+        let (picker, stream) = (&mut self.picker, peer.stream);
+        for block in peer.download.assigned.take_unless(|block| picker.ask_again(block, stream)) {
+            peer.download.tolerated_bytes += u64::from(block.length);
+            peer.send(self.now, &Message::Cancel(block));
         }
     }
 
     /// A block that a peer was asked for came from another peer; whether it was still assigned to the peer.
     pub(super) fn cancel_answered(&mut self, peer: &mut Peer, block: Block) -> bool {
-        let assigned = peer.download.take_assigned(block);
+        let assigned = peer.download.assigned.take(block).is_some();
         if assigned {
             peer.download.tolerated_bytes += u64::from(block.length);
             peer.send(self.now, &Message::Cancel(block));
@@ -252,7 +254,8 @@ impl Core {
     /// What a peer was asked for is asked of it no longer.
     pub(super) fn forget_outstanding(&mut self, peer: &mut Peer) {
         let coming = peer.download.receiving.take().map(|coming| coming.block);
-        for block in peer.download.assigned.drain(..).chain(coming) {
+        let assigned = peer.download.assigned.take_all().into_iter().map(|request| request.block);
+        for block in assigned.chain(coming) {
             peer.download.tolerated_bytes += u64::from(block.length);
             self.picker.release(block, peer.stream);
         }
@@ -293,15 +296,15 @@ impl Session {
         let from = core.suspects.addresses(&partial);
         core.outputs.push_back(Output::Event(Event::PieceDone { index: piece, from }));
         core.have_schedule.note_verified(piece);
-        for peer in self.peers.iter_mut().filter(|peer| peer.pieces().contains(piece)) {
-            peer.wanted_pieces -= 1;
-        }
         if core.config.profile.redundant_haves == RedundantHaves::ToGivers {
             for stream in givers_of(&partial) {
                 if let Some(peer) = self.peers.get_mut(stream).filter(|peer| !peer.told_all) {
                     peer.download.given.insert(piece);
                 }
             }
+        }
+        for peer in self.peers.iter_mut().filter(|peer| peer.pieces().contains(piece)) {
+            peer.wanted_pieces -= 1;
         }
         self.peers.mark_open_dirty();
         if self.core.picker.is_complete() {
@@ -335,11 +338,5 @@ const HEADER: usize = 5;
 /// For how long after its first block a peer is asked for ever more.
 const SLOW_START: Duration = Duration::from_secs(2);
 
-/// How much noise a whole block makes good.
-const NOISE_A_BLOCK: u32 = 100;
-
-/// So many bytes of a block that nobody asked for weigh as much as a message that says nothing.
-const UNASKED_UNIT: u32 = 256;
-
-/// How much noise blocks that nobody asked for may make: 64 of 16 KiB.
-const MAX_UNASKED: u32 = 64 * 65;
+/// As how many bytes a shorter block counts that may come without a request.
+const LEAST_TOLERATED: u32 = 1024;

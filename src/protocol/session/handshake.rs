@@ -1,5 +1,7 @@
 //! The first messages of a connection, both ways: handshake, pieces, extended handshake.
 
+use std::net::IpAddr;
+
 use crate::bencode::{self, DictionaryWriter};
 use crate::wire::{Handshake, Message};
 use crate::{Timestamp, compact};
@@ -26,20 +28,17 @@ impl Session {
             return Err(Violation::SelfConnection);
         }
         let duplicate = others().find(|other| other.peer_id() == Some(handshake.peer_id));
-        let duplicate = duplicate.map(|other| (other.stream, other.incoming));
+        let duplicate = duplicate.map(FirstConnection::of);
         let Some(peer) = self.peers.get_mut(stream) else { return Ok(()) };
         peer.observe_handshake(now, handshake);
         if peer.incoming {
             self.core.choose_id(peer);
         }
-        // Two connections to one peer are one too many. Where each side opened one, both must keep the same: that of the side
-        // with the greater peer id.
-        if let Some((other, incoming)) = duplicate {
-            let keeps_incoming = handshake.peer_id > peer.own_id;
-            if incoming == peer.incoming || peer.incoming != keeps_incoming {
+        if let Some(first) = duplicate {
+            if first.stays(peer, handshake.peer_id > peer.own_id) {
                 return Err(Violation::Duplicate);
             }
-            self.disconnect(now, other, DisconnectReason::Violated(Violation::Duplicate));
+            self.disconnect(now, first.stream, DisconnectReason::Violated(Violation::Duplicate));
         }
         if let Some(peer) = self.peers.get_mut(stream) {
             if peer.incoming {
@@ -48,6 +47,39 @@ impl Session {
             self.core.open(now, peer, handshake);
         }
         Ok(())
+    }
+}
+
+/// A connection to a peer with the peer id of a connection that opens now.
+struct FirstConnection {
+    stream: SessionStreamId,
+    host: IpAddr,
+    incoming: bool,
+    has_exchanged: bool,
+}
+
+impl FirstConnection {
+    fn of(peer: &Peer) -> Self {
+        Self {
+            stream: peer.stream,
+            host: peer.address.ip().to_canonical(),
+            incoming: peer.incoming,
+            has_exchanged: peer.has_exchanged(),
+        }
+    }
+
+    /// Whether this connection is the one to keep. Where each side opened one, both must keep the same: that of the side with
+    /// the greater peer id, which is the incoming one where `keeps_incoming` says so. As anybody can send the peer id of
+    /// another peer, a caller at another host never takes the place of a peer that was dialled, and nobody takes the place of
+    /// a connection over which blocks went.
+    fn stays(&self, second: &Peer, keeps_incoming: bool) -> bool {
+        if self.incoming == second.incoming || self.has_exchanged {
+            return true;
+        }
+        if self.host != second.address.ip().to_canonical() {
+            return second.incoming;
+        }
+        second.incoming != keeps_incoming
     }
 }
 

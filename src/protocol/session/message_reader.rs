@@ -39,6 +39,8 @@ pub(super) enum StreamPart {
         bytes: Bytes,
         ends: bool,
     },
+    /// A message of so many bytes begins that is passed over.
+    Passed(usize),
 }
 
 impl MessageReader {
@@ -114,7 +116,7 @@ impl MessageReader {
         if extent.skipped > 0 {
             input.advance(extent.collected);
             self.state = ReaderState::Skip(extent.skipped);
-            return Ok(None);
+            return Ok(Some(StreamPart::Passed(extent.skipped)));
         }
         if !extent.is_piece {
             let message = Message::decode_first(input, extent.collected).map_err(|error| error.wanted)?;
@@ -245,18 +247,20 @@ mod tests {
                     StreamPart::Handshake(handshake) => said.push(format!("{:?}", handshake.peer_id)),
                     StreamPart::Message(message) => said.push(message.name().to_owned()),
                     StreamPart::BlockBegins(block) => said.push(format!("{} {}", block.begin, block.length)),
+                    StreamPart::Passed(count) => said.push(format!("{count} bytes of nobody")),
                 }
             }
         }
         said
     }
 
-    const SAID: [&str; 7] = [
+    const SAID: [&str; 8] = [
         "PeerId(0707070707070707070707070707070707070707)",
         "bitfield",
         "keep-alive",
         "16384 3",
         "[1, 2, 3]",
+        "4 bytes of nobody",
         "unknown",
         "have",
     ];

@@ -13,9 +13,10 @@ use crate::{Block, Timestamp};
 
 use super::core::Core;
 use super::message_reader::StreamPart;
+use super::noise::Noise;
 use super::peer::{Peer, Phase};
 use super::swarm::PeerSource;
-use super::tolerance::{count_noise, tolerate};
+use super::tolerance::tolerate;
 use super::{DisconnectReason, Output, Session, SessionStreamId, Violation};
 
 impl Session {
@@ -33,18 +34,17 @@ impl Session {
     }
 
     pub(super) fn accepted(&mut self, now: Timestamp, stream: SessionStreamId, address: SocketAddr) {
-        let core = &mut self.core;
         let ours = stream.0.is_multiple_of(2) || self.peers.contains(stream);
-        let full = core.config.single_peer || self.peers.len() >= core.config.max_peers;
         if ours {
             return;
         }
-        if !core.is_running() || full || core.swarm.is_banned(address) {
-            let fault = (core.is_running() && full).then_some(Violation::TooManyConnections);
-            core.outputs.push_back(Output::Close(stream, fault));
-            return;
+        if !self.core.is_running() || self.core.swarm.is_banned(address) {
+            self.core.outputs.push_back(Output::Close(stream, None));
+        } else if self.admits(now, address) {
+            self.add_peer(now, stream, address, true);
+        } else {
+            self.core.outputs.push_back(Output::Close(stream, Some(Violation::TooManyConnections)));
         }
-        self.add_peer(now, stream, address, true);
     }
 
     /// Takes bytes from a peer.
@@ -76,6 +76,7 @@ impl Session {
                     peer = again;
                 }
                 StreamPart::Message(message) => self.core.on_message(now, peer, &message)?,
+                StreamPart::Passed(count) => peer.note_noise(Noise::NothingNew(count / PASSED_UNIT))?,
                 StreamPart::BlockBegins(block) => {
                     peer.has_sent_message = true;
                     self.core.begin_block(now, peer, block)?;
@@ -90,7 +91,7 @@ impl Session {
 }
 
 impl Core {
-    /// Takes a message, not a block. What says nothing new is counted: see [`count_noise`].
+    /// Takes a message, not a block. What brings nothing is counted: see [`Noise`].
     pub(super) fn on_message(
         &mut self,
         now: Timestamp,
@@ -98,74 +99,76 @@ impl Core {
         message: &Message,
     ) -> Result<(), Violation> {
         peer.has_sent_message = true;
-        self.check_range(peer, message)?;
+        self.check_range(message)?;
         let observed = self.observe(now, peer, message);
-        observed.faults.iter().try_for_each(|fault| tolerate(peer, fault))?;
+        observed.faults.iter().try_for_each(tolerate)?;
         let changed = !observed.repeated;
-        let news = match message {
-            Message::Choke => {
-                if changed {
-                    self.on_choke(now, peer);
-                }
-                changed
+        let nothing_new = (!changed).then_some(Noise::NothingNew(0));
+        let noise = match message {
+            Message::Choke if changed => {
+                let outstanding = peer.download.assigned.len();
+                self.on_choke(now, peer);
+                Some(Noise::Choke(outstanding))
             }
-            Message::Unchoke => {
-                if changed {
-                    peer.download.last_block_at = now;
-                    peer.download.nothing_to_pick_at = None;
-                }
-                changed
+            Message::Unchoke if changed => {
+                peer.download.last_block_at = now;
+                peer.download.nothing_to_pick_at = None;
+                None
             }
-            Message::Interested => {
-                if changed {
-                    self.choker.unchoke_if_free(now, peer);
-                    self.allow_fast(peer);
-                }
-                changed
+            Message::Interested if changed => {
+                self.choker.unchoke_if_free(now, peer);
+                self.allow_fast(peer);
+                None
             }
-            Message::NotInterested => {
-                if changed && !peer.am_choking() {
+            Message::NotInterested if changed => {
+                if !peer.am_choking() {
                     self.choker.choke(now, peer);
                 }
-                changed
+                Some(Noise::InterestLost)
             }
-            Message::Have(_) => changed,
+            Message::Choke | Message::Unchoke | Message::Interested | Message::NotInterested => nothing_new,
+            Message::Have(_) => nothing_new,
             Message::Bitfield(_) | Message::HaveAll | Message::HaveNone => {
-                self.on_pieces(now, peer, &observed.faults)?;
-                true
+                self.on_pieces(now, peer, &observed.faults)?
             }
-            Message::Request(block) => {
-                self.on_request(peer, *block, observed.repeated)?;
-                true
-            }
+            Message::Request(block) => Some(self.on_request(peer, *block, observed.repeated)),
             Message::Cancel(block) => {
                 self.on_cancel(peer, *block);
-                true
+                Some(Noise::Cancel)
             }
-            Message::RejectRequest(block) => self.on_reject(now, peer, *block),
-            Message::SuggestPiece(piece) => changed && !self.picker.is_done(*piece),
+            Message::RejectRequest(block) => {
+                (!self.on_reject(now, peer, *block)).then_some(Noise::NothingNew(0))
+            }
+            Message::SuggestPiece(piece) => {
+                (!changed || self.picker.is_done(*piece)).then_some(Noise::NothingNew(0))
+            }
             Message::AllowedFast(piece) => {
-                let usable = changed || peer.fast_pieces.refused.remove(piece);
-                if usable {
+                let again = peer.fast_pieces.refused.remove(piece);
+                if changed || again {
                     peer.download.nothing_to_pick_at = None;
                 }
-                usable
+                if again { Some(Noise::AllowedAgain) } else { nothing_new }
             }
-            Message::Extended { .. } => {
-                if let Some(content) = observed.extended.and_then(|extended| extended.content) {
+            Message::Extended { payload, .. } => {
+                let content = observed.extended.and_then(|extended| extended.content);
+                let noise = match content {
+                    Some(Content::DontHave(_)) => Noise::DontHave,
+                    _ => Noise::NothingNew(payload.len()),
+                };
+                if let Some(content) = content {
                     self.on_extended(now, peer, content)?;
                 }
-                false
+                Some(noise)
             }
-            Message::KeepAlive | Message::Port(_) | Message::Unknown { .. } => false,
+            Message::KeepAlive | Message::Port(_) | Message::Unknown { .. } => Some(Noise::NothingNew(0)),
             // The reader passes over these, and blocks come in parts.
             Message::HashRequest(_)
             | Message::Hashes(..)
             | Message::HashReject(_)
             | Message::Piece { .. }
-            | Message::Malformed { .. } => true,
+            | Message::Malformed { .. } => None,
         };
-        if news { Ok(()) } else { count_noise(peer, 1) }
+        noise.map_or(Ok(()), |noise| peer.note_noise(noise))
     }
 
     /// Takes a message into the state of the connection, and counts the pieces that the peer has after it.
@@ -227,22 +230,30 @@ impl Core {
         self.picker.unreserve(peer.stream);
     }
 
-    /// A message that tells all pieces of a peer.
-    fn on_pieces(&self, now: Timestamp, peer: &mut Peer, faults: &[PeerFault]) -> Result<(), Violation> {
+    /// A message that tells all pieces of a peer; what it costs.
+    fn on_pieces(
+        &self,
+        now: Timestamp,
+        peer: &mut Peer,
+        faults: &[PeerFault],
+    ) -> Result<Option<Noise>, Violation> {
         if faults.contains(&PeerFault::FastNotOffered) {
             return Err(Violation::Malformed("messages of the fast extension only where both offer it"));
         }
         let is_late =
             |fault: &PeerFault| matches!(fault, PeerFault::BitfieldLate | PeerFault::HaveAllOrNoneLate);
         peer.told_all = peer.pieces().is_all();
-        if self.config.profile.acknowledges_pieces && !faults.iter().any(is_late) {
+        if faults.iter().any(is_late) {
+            return Ok(Some(Noise::AllPiecesAgain(self.piece_count())));
+        }
+        if self.config.profile.acknowledges_pieces {
             peer.send(now, &Message::KeepAlive);
         }
-        Ok(())
+        Ok(None)
     }
 
     fn on_reject(&mut self, now: Timestamp, peer: &mut Peer, block: Block) -> bool {
-        if !peer.download.take_assigned(block) {
+        if peer.download.assigned.take(block).is_none() {
             return false;
         }
         self.picker.release(block, peer.stream);
@@ -265,7 +276,7 @@ impl Core {
         match content {
             Content::Handshake(handshake) => self.on_extended_handshake(peer, handshake),
             Content::Metadata(metadata) => self.on_metadata(now, peer, &metadata),
-            Content::DontHave(piece) => self.check_range(peer, &Message::Have(piece))?,
+            Content::DontHave(piece) => self.check_range(&Message::Have(piece))?,
             Content::Pex(pex) => self.on_pex(now, peer, &pex),
             Content::UploadOnly(_) | Content::Holepunch(_) | Content::Other => {}
         }
@@ -293,7 +304,9 @@ impl Core {
         if let Some(client) = handshake.client {
             peer.client = Some(client.chars().take(MAX_CLIENT).collect());
         }
-        if let Some(port) = handshake.port.filter(|&port| port != 0 && peer.incoming) {
+        // The first port stands: each further port would take room among the addresses that are known.
+        let first = peer.incoming && peer.listen_address.is_none();
+        if let Some(port) = handshake.port.filter(|&port| port != 0 && first) {
             let listens = SocketAddr::new(peer.address.ip(), port);
             peer.listen_address = Some(listens);
             self.swarm.note_connected(listens);
@@ -320,8 +333,11 @@ impl Core {
 /// How long a peer that refused a request is asked for nothing.
 const AFTER_REFUSAL: std::time::Duration = std::time::Duration::from_secs(2);
 
+/// So many bytes of a message that is passed over cost as much as one byte of a message that is read.
+const PASSED_UNIT: usize = 16;
+
 /// How many bytes may wait to be sent before metadata is refused.
-const MAX_UNSENT_METADATA: usize = 1024 * 1024;
+const MAX_UNSENT_METADATA: usize = 256 * 1024;
 
 /// How many characters of a client's name are kept.
 const MAX_CLIENT: usize = 64;

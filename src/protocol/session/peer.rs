@@ -10,6 +10,7 @@ use crate::peer::{ConnectionState, ObservedMessage, PeerSide, RequestCapacity, S
 use crate::wire::{Extension, Handshake, Message, PieceSet};
 use crate::{Block, PeerId, PieceIndex, Timestamp};
 
+use super::assigned::AssignedBlocks;
 use super::message_reader::MessageReader;
 use super::rate::Rate;
 use super::{MessageCounts, SessionStreamId};
@@ -41,18 +42,20 @@ pub(super) struct Peer {
     pub(super) messages: MessageCounts,
     /// Bytes handed to the driver that have not left yet.
     pub(super) unsent: usize,
-    /// How many of the peer's pieces are missing here.
     /// Whether the peer told in one message that it has all pieces.
     pub(super) told_all: bool,
+    /// How many of the peer's pieces are missing here.
     pub(super) wanted_pieces: u32,
     /// How many of the new pieces are in the bitfield that was sent after the handshake.
     pub(super) known_pending_haves: usize,
     /// Whether the peer sent anything after its handshake: a bitfield must come first.
     pub(super) has_sent_message: bool,
-    /// How many messages of the peer said nothing new.
+    /// What the peer has cost without giving anything: see [`Noise`](super::noise::Noise).
     pub(super) noise: u32,
     pub(super) last_received: Timestamp,
     pub(super) last_sent: Timestamp,
+    /// When the peer last took bytes, or bytes began to wait for it.
+    pub(super) last_read: Timestamp,
     pub(super) starvation: Starvation,
     pub(super) fast_pieces: FastPieces,
     pub(super) download: PeerDownload,
@@ -94,9 +97,7 @@ pub(super) struct FastPieces {
 /// Blocks from the peer.
 #[derive(Debug)]
 pub(super) struct PeerDownload {
-    /// The blocks that the picker assigned to the peer, that were requested and have not begun to come. A request that was
-    /// cancelled or given up may be outstanding for the peer, but its block is assigned no longer.
-    pub(super) assigned: VecDeque<Block>,
+    pub(super) assigned: AssignedBlocks,
     /// How many requests were sent.
     pub(super) requests_sent: u32,
     /// How many whole blocks came for them.
@@ -116,17 +117,19 @@ pub(super) struct PeerDownload {
     pub(super) snubbed: bool,
     /// Whether other peers may be asked for what this peer was asked for.
     pub(super) requests_shared: bool,
+    /// How many times the peer was asked again since its last block, because nothing came.
+    pub(super) reminders: u32,
     /// No request is sent before this time: the peer rejected one.
     pub(super) refused_until: Option<Timestamp>,
     /// The picker's version when it last had no block for this peer.
     pub(super) nothing_to_pick_at: Option<u64>,
+    /// The verified pieces with blocks from the peer that the peer is still to be told of.
+    pub(super) given: BTreeSet<PieceIndex>,
     /// Bytes of blocks that came, each counted once.
     pub(super) bytes: u64,
     pub(super) rate: Rate,
     /// Bytes of blocks that may come without a request: it was cancelled or given up.
     pub(super) tolerated_bytes: u64,
-    /// The verified pieces with blocks from the peer that the peer is still to be told of.
-    pub(super) given: BTreeSet<PieceIndex>,
 }
 
 /// Blocks to the peer.
@@ -134,6 +137,8 @@ pub(super) struct PeerDownload {
 pub(super) struct PeerUpload {
     /// The requests that will be answered, in the order in which they are.
     pub(super) queue: VecDeque<Block>,
+    /// When the peer last requested a block that it may have, or was unchoked.
+    pub(super) last_request_at: Timestamp,
     /// Requests whose blocks are being read from disk.
     pub(super) loading: VecDeque<Block>,
     /// Bytes of blocks that were sent.
@@ -193,14 +198,15 @@ impl Peer {
             send_buffer: Vec::new(),
             messages: MessageCounts::default(),
             unsent: 0,
+            told_all: false,
             wanted_pieces: 0,
             known_pending_haves: 0,
             has_sent_message: false,
             noise: 0,
             last_received: now,
             last_sent: now,
+            last_read: now,
             starvation: Starvation { since: now, downloaded_at_choke: 0 },
-            told_all: false,
             fast_pieces: FastPieces::default(),
             download: PeerDownload::new(new.pipeline_depth, now),
             upload: PeerUpload::new(now),
@@ -345,8 +351,16 @@ impl Peer {
             return None;
         }
         self.last_sent = now;
-        self.unsent += self.send_buffer.len();
+        self.note_unsent(now, self.send_buffer.len());
         Some(Bytes::from(std::mem::take(&mut self.send_buffer)))
+    }
+
+    /// So many bytes are handed to the driver.
+    pub(super) const fn note_unsent(&mut self, now: Timestamp, count: usize) {
+        if self.unsent == 0 {
+            self.last_read = now;
+        }
+        self.unsent += count;
     }
 
     /// Whether requests can be sent now.
@@ -364,7 +378,7 @@ impl Peer {
     /// Whether more requests could be sent.
     pub(super) fn is_idle(&self) -> bool {
         self.phase == Phase::Open
-            && self.download.assigned.len() < self.download.pipeline_depth
+            && self.download.assigned.expected() < self.download.pipeline_depth
             && self.wanted_pieces > 0
     }
 
@@ -380,9 +394,9 @@ impl Peer {
 }
 
 impl PeerDownload {
-    const fn new(pipeline_depth: usize, now: Timestamp) -> Self {
+    fn new(pipeline_depth: usize, now: Timestamp) -> Self {
         Self {
-            assigned: VecDeque::new(),
+            assigned: AssignedBlocks::default(),
             requests_sent: 0,
             blocks_received: 0,
             receiving: None,
@@ -393,8 +407,10 @@ impl PeerDownload {
             last_block_at: now,
             snubbed: false,
             requests_shared: false,
+            reminders: 0,
             refused_until: None,
             nothing_to_pick_at: None,
+            given: BTreeSet::new(),
             bytes: 0,
             rate: Rate::new(now),
             tolerated_bytes: 0,
@@ -405,23 +421,17 @@ impl PeerDownload {
     pub(super) fn is_busy(&self) -> bool {
         !self.assigned.is_empty() || self.receiving.is_some()
     }
-
-    /// Takes this block out of those that are assigned to the peer; whether it was one of them.
-    pub(super) fn take_assigned(&mut self, block: Block) -> bool {
-        // Most blocks come in the order in which they were requested.
-        if self.assigned.front() == Some(&block) {
-            self.assigned.pop_front();
-            return true;
-            given: BTreeSet::new(),
-        }
-        let at = self.assigned.iter().position(|assigned| *assigned == block);
-        at.and_then(|at| self.assigned.remove(at)).is_some()
-    }
 }
 
 impl PeerUpload {
     const fn new(now: Timestamp) -> Self {
-        Self { queue: VecDeque::new(), loading: VecDeque::new(), bytes: 0, rate: Rate::new(now) }
+        Self {
+            queue: VecDeque::new(),
+            last_request_at: now,
+            loading: VecDeque::new(),
+            bytes: 0,
+            rate: Rate::new(now),
+        }
     }
 
     /// Whether the block will be sent.

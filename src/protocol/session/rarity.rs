@@ -8,7 +8,7 @@ use super::rng::Rng;
 /// How many peers have each piece, and the waiting pieces in that order.
 #[derive(Debug)]
 pub(super) struct Rarity {
-    /// How many peers have a piece, those that have all not counted.
+    /// How many peers have a piece.
     counts: Vec<u32>,
     /// The waiting pieces, the rarest first, at random among equals.
     order: Vec<u32>,
@@ -35,6 +35,11 @@ impl Rarity {
     /// How many pieces wait.
     pub(super) const fn waiting(&self) -> usize {
         self.order.len()
+    }
+
+    /// How many peers have a piece.
+    pub(super) fn holders(&self, piece: PieceIndex) -> u32 {
+        self.counts.get(piece.0 as usize).copied().unwrap_or(0)
     }
 
     /// The waiting pieces, the rarest first.

@@ -1,11 +1,14 @@
 //! Conversations with a session under a pretend clock. The far ends say raw bytes, which none of our encoders made.
 
 mod crowding;
+mod dropped;
 mod failures;
+mod floods;
 mod happy;
 mod hostile;
 mod noise;
 mod observer;
+mod places;
 mod policies;
 mod serving;
 mod sharing;

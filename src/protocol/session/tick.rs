@@ -8,6 +8,7 @@ use crate::peer::limits::{MAX_PEX_PEERS, PEX_INTERVAL};
 use crate::wire::{Extension, Message, Pex, PexPeer};
 use crate::{Block, Timestamp};
 
+use super::assigned::AssignedBlock;
 use super::core::Core;
 use super::peer::{Peer, Phase};
 use super::{CloseReason, DisconnectReason, Session, Violation};
@@ -21,9 +22,10 @@ impl Session {
             return;
         }
         let dialable: BTreeSet<SocketAddr> = self.peers.iter().filter_map(Peer::dialable).collect();
+        let any_waits = self.core.swarm.ready_at(now).is_some_and(|at| at <= now);
         for stream in self.peers.streams() {
             // A peer that there is no room for is not waited for as long as one that nobody would replace.
-            let others_wait = self.core.swarm.waiting() > 0 && self.peers.len() >= self.core.config.max_peers;
+            let others_wait = any_waits && self.peers.len() >= self.core.config.max_peers;
             let Some(peer) = self.peers.get_mut(stream) else { continue };
             if let Some(reason) = self.core.end_of_patience(now, peer, others_wait) {
                 self.disconnect(now, stream, reason);
@@ -50,7 +52,7 @@ impl Core {
         violation.or_else(finished).or_else(|| {
             let violation = self
                 .useless(now, peer, others_wait)
-                .or_else(|| self.does_not_read(peer))
+                .or_else(|| self.does_not_read(now, peer))
                 .or_else(|| self.choked_too_long(now, peer, others_wait))
                 .or_else(|| self.sends_no_block(now, peer));
             violation.map(DisconnectReason::Violated)
@@ -92,15 +94,12 @@ impl Core {
 
     /// Neither side wants anything of the other, and others wait for the place.
     fn useless(&self, now: Timestamp, peer: &Peer, others_wait: bool) -> Option<Violation> {
-        let useless = others_wait
-            && peer.wanted_pieces == 0
-            && !peer.peer_interested()
-            && now - peer.phase_since >= self.config.request_timeout;
-        useless.then_some(Violation::Useless)
+        (others_wait && self.is_useless(now, peer)).then_some(Violation::Useless)
     }
 
-    fn does_not_read(&self, peer: &Peer) -> Option<Violation> {
-        let unread = peer.unsent > MAX_UNREAD + 2 * self.piece_count() as usize / 8;
+    fn does_not_read(&self, now: Timestamp, peer: &Peer) -> Option<Violation> {
+        let unread = peer.unsent > MAX_UNREAD + 2 * self.piece_count() as usize / 8
+            || (peer.unsent > MAX_STUCK && now - peer.last_read >= self.config.request_timeout);
         unread.then_some(Violation::Flood("messages whose answers it does not read"))
     }
 
@@ -124,6 +123,7 @@ impl Core {
         if peer.phase != Phase::Open {
             return;
         }
+        peer.forgive_noise();
         self.reclaim_requests(now, peer);
         self.update_pipeline_depth(now, peer);
         self.send_pex(now, peer, dialable);
@@ -135,10 +135,10 @@ impl Core {
     /// Lets others have the blocks for which a peer takes too long.
     fn reclaim_requests(&mut self, now: Timestamp, peer: &mut Peer) {
         // With the fast extension the peer should have rejected them when it choked (BEP 6).
-        let rejected = |block: &Block| !peer.is_usable_fast(block.index);
+        let rejected = |block: Block| !peer.is_usable_fast(block.index);
         if peer.peer_choking()
             && now - peer.choked_since() >= SHARE
-            && peer.download.assigned.iter().any(rejected)
+            && peer.download.assigned.blocks().any(rejected)
         {
             self.forget_outstanding(peer);
             self.picker.unreserve(peer.stream);
@@ -148,21 +148,79 @@ impl Core {
         if !is_downloading(peer) {
             return;
         }
-        if idle >= timeout && !peer.download.snubbed {
+        // A run that is to go as an earlier run asks for nothing that the earlier run did not ask for.
+        let repeats = self.config.schedule.requests.is_empty();
+        if repeats {
+            self.repeat_passed_over(now, peer);
+        }
+        if idle >= timeout {
             peer.download.snubbed = true;
             peer.download.requests_shared = false;
+            peer.download.reminders = 0;
+            // One request is sent instead, which has as much time again.
+            peer.download.last_block_at = now;
             self.cancel_outstanding(peer);
-        } else if idle >= timeout.min(SHARE) && !peer.download.requests_shared && !self.config.single_peer {
+            return;
+        }
+        if idle >= timeout.min(SHARE) && !peer.download.requests_shared && !self.config.single_peer {
             self.share_requests(peer);
         }
+        let usual = peer.download.latency.unwrap_or(SHARE) * LATENCIES;
+        if repeats && idle >= usual.clamp(LEAST_PAUSE, SHARE) * (1 << peer.download.reminders.min(6)) {
+            peer.download.reminders += 1;
+            self.remind(now, peer);
+        }
+    }
+
+    /// Asks again for blocks that a peer passed over; some peers drop requests without a word. What other peers can give is
+    /// asked again a few times only.
+    fn repeat_passed_over(&mut self, now: Timestamp, peer: &mut Peer) {
+        let mut gave_up = false;
+        for request in peer.download.assigned.take_overdue(now, peer.pipeline_depth()) {
+            let block = request.block;
+            let elsewhere = self.picker.others_asked(block, peer.stream).next().is_some()
+                || (request.repeats >= MAX_REPEATS && self.picker.rarity.holders(block.index) > 1);
+            if elsewhere {
+                peer.download.tolerated_bytes += u64::from(block.length);
+                peer.send(now, &Message::Cancel(block));
+                self.picker.release(block, peer.stream);
+                gave_up = true;
+            } else {
+                self.repeat_request(now, peer, request);
+            }
+        }
+        if gave_up {
+            self.picker.unreserve(peer.stream);
+            self.deferred.blocks_freed = true;
+        }
+    }
+
+    /// Asks a peer from which nothing comes for one of its blocks again, unless other peers are asked for them by now.
+    fn remind(&self, now: Timestamp, peer: &mut Peer) {
+        let stream = peer.stream;
+        let request = peer
+            .download
+            .assigned
+            .take_first(|block| self.picker.others_asked(block, stream).next().is_none());
+        if let Some(request) = request {
+            self.repeat_request(now, peer, request);
+        }
+    }
+
+    /// Requests a block once more. It may come twice, where the peer was only slow.
+    fn repeat_request(&self, now: Timestamp, peer: &mut Peer, request: AssignedBlock) {
+        peer.download.tolerated_bytes += u64::from(request.block.length);
+        peer.download.requests_sent = peer.download.requests_sent.saturating_add(1);
+        peer.download.assigned.push_again(request, peer.download.requests_sent);
+        peer.send(now, &Message::Request(request.block));
     }
 
     /// Lets others be asked for the same blocks; what comes from the peer first is taken still.
     fn share_requests(&mut self, peer: &mut Peer) {
         peer.download.requests_shared = true;
-        let receiving = peer.download.receiving.iter().map(|receiving| &receiving.block);
-        for block in peer.download.assigned.iter().chain(receiving) {
-            self.picker.release(*block, peer.stream);
+        let receiving = peer.download.receiving.iter().map(|receiving| receiving.block);
+        for block in peer.download.assigned.blocks().chain(receiving) {
+            self.picker.release(block, peer.stream);
         }
         self.picker.unreserve(peer.stream);
         self.deferred.blocks_freed = true;
@@ -170,7 +228,7 @@ impl Core {
 
     /// Cancels all that a peer was asked for.
     fn cancel_outstanding(&mut self, peer: &mut Peer) {
-        for block in peer.download.assigned.clone() {
+        for block in peer.download.assigned.blocks().collect::<Vec<_>>() {
             peer.send(self.now, &Message::Cancel(block));
         }
         let coming = peer.download.receiving;
@@ -240,8 +298,19 @@ const KEEP_ALIVE: Duration = Duration::from_secs(100);
 /// How long a peer may pause before others are asked for the same blocks.
 const SHARE: Duration = Duration::from_secs(10);
 
+/// A peer that sends nothing for so many times its latency may have dropped a request, and is asked again: not sooner than
+/// after [`LEAST_PAUSE`], and not later than after [`SHARE`].
+const LATENCIES: u32 = 16;
+const LEAST_PAUSE: Duration = Duration::from_secs(4);
+
+/// How many times a block that a peer passed over is requested again of a peer where another peer has it.
+const MAX_REPEATS: u32 = 3;
+
 /// How many bytes may wait to be sent to one that does not read, bitfields not counted.
 const MAX_UNREAD: usize = 4 * 1024 * 1024;
+
+/// How many bytes may wait to be sent to a peer that reads nothing for as long as a request may wait.
+const MAX_STUCK: usize = 64 * 1024;
 
 /// The fewest requests that wait at a peer that gives at all.
 const LEAST_REQUESTS: u32 = 4;

@@ -1,17 +1,14 @@
-//! Which broken rules end a connection, which count against the peer, and which are borne.
+//! Which broken rules end a connection, and which are borne.
 
 use crate::peer::PeerFault;
 
 use super::Violation;
-use super::peer::Peer;
 
 /// What a fault of a peer has for a consequence.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Tolerance {
     /// The connection is closed.
     Close(Violation),
-    /// The fault costs the peer as much as so many messages that say nothing new.
-    Count(u32),
     /// Nothing: the fault harms nobody, or what it asks for is simply not done.
     Bear,
 }
@@ -29,8 +26,8 @@ impl Tolerance {
             PeerFault::BitfieldSpareBits => {
                 Self::Close(Violation::Malformed("a bitfield without bits beyond the last piece"))
             }
-            // Some clients send a bitfield again, but each costs as much work as many other messages.
-            PeerFault::BitfieldLate | PeerFault::HaveAllOrNoneLate => Self::Count(LATE_BITFIELD),
+            // Some clients send a bitfield again, but each costs as much work as many other messages: see `on_pieces`.
+            PeerFault::BitfieldLate | PeerFault::HaveAllOrNoneLate => Self::Bear,
             // Both are compared with what we know before our own handshake is sent: see `on_handshake`.
             PeerFault::SamePeerId | PeerFault::InfoHashDiffers { .. } => Self::Bear,
             // Of these messages only have-all and have-none leave it open what is meant: see `on_pieces`.
@@ -68,25 +65,9 @@ impl Tolerance {
 }
 
 /// Lets a fault of a peer have its consequence.
-pub(super) fn tolerate(peer: &mut Peer, fault: &PeerFault) -> Result<(), Violation> {
+pub(super) fn tolerate(fault: &PeerFault) -> Result<(), Violation> {
     match Tolerance::of(fault) {
         Tolerance::Close(violation) => Err(violation),
-        Tolerance::Count(messages) => count_noise(peer, messages),
         Tolerance::Bear => Ok(()),
     }
 }
-
-/// Counts messages that say nothing new: a peer that says nothing else, and that often, is not listened to.
-pub(super) fn count_noise(peer: &mut Peer, messages: u32) -> Result<(), Violation> {
-    peer.noise += messages;
-    if peer.noise > MAX_NOISE {
-        return Err(Violation::Flood("messages that say nothing new"));
-    }
-    Ok(())
-}
-
-/// How many messages may say nothing new between two blocks.
-const MAX_NOISE: u32 = 10_000;
-
-/// A bitfield that comes late costs as much as so many other messages.
-const LATE_BITFIELD: u32 = 100;

@@ -7,37 +7,30 @@ use crate::{Block, Timestamp};
 
 use super::allowed_fast::spend_grant;
 use super::core::Core;
+use super::noise::Noise;
 use super::peer::Peer;
-use super::{Output, Session, SessionStreamId, Violation};
+use super::{Output, Session, SessionStreamId};
 
 impl Core {
-    /// Takes a request. `repeated` says whether a request for the block is outstanding, as far as is known.
-    pub(super) fn on_request(
-        &mut self,
-        peer: &mut Peer,
-        block: Block,
-        repeated: bool,
-    ) -> Result<(), Violation> {
+    /// Takes a request; what it costs. `repeated` says whether a request for the block is outstanding, as far as is known.
+    pub(super) fn on_request(&mut self, peer: &mut Peer, block: Block, repeated: bool) -> Noise {
         let refused = !self.picker.is_done(block.index)
             || block.length > MAX_SERVED
             || peer.upload.waiting() >= self.config.profile.reqq as usize
             || (peer.am_choking() && !spend_grant(peer, block, self.config.profile.allowed_fast));
         if !refused {
+            peer.upload.last_request_at = self.now;
             // A request that was refused without a reject is outstanding for the peer, but will not be answered.
             if !repeated || !peer.upload.contains(block) {
                 peer.upload.queue.push_back(block);
             }
-            return Ok(());
-        }
-        peer.noise += 1;
-        if peer.noise > MAX_REFUSED {
-            return Err(Violation::Flood("requests that cannot be answered"));
+            return Noise::Request;
         }
         // One that reads nothing need not be answered either.
         if peer.is_fast() && peer.unsent + peer.send_buffer.len() < MAX_UNSENT {
             peer.send(self.now, &Message::RejectRequest(block));
         }
-        Ok(())
+        Noise::RefusedRequest
     }
 
     pub(super) fn on_cancel(&mut self, peer: &mut Peer, block: Block) {
@@ -48,7 +41,6 @@ impl Core {
         if peer.is_fast() && peer.upload.waiting() < waiting {
             peer.send(self.now, &Message::RejectRequest(block));
         }
-        peer.noise += 1;
     }
 
     /// Has blocks read for a peer, as many as can leave soon.
@@ -76,10 +68,10 @@ impl Core {
         peer.send_piece_header(now, block);
         self.flush(now, peer);
         let count = u64::from(block.length);
-        peer.unsent += bytes.len();
+        peer.note_unsent(now, bytes.len());
         peer.upload.bytes += count;
         peer.upload.rate.add(now, count);
-        peer.noise = peer.noise.saturating_sub(1);
+        peer.note_block_sent(block.length);
         self.totals.uploaded += count;
         self.totals.upload_rate.add(now, count);
         self.outputs.push_back(Output::Send(peer.stream, bytes));
@@ -109,8 +101,9 @@ impl Session {
     }
 
     /// Bytes have left.
-    pub(super) fn sent(&mut self, stream: SessionStreamId, count: usize) {
+    pub(super) fn sent(&mut self, now: Timestamp, stream: SessionStreamId, count: usize) {
         let Some(peer) = self.peers.get_mut(stream) else { return };
+        peer.last_read = now;
         peer.unsent = peer.unsent.saturating_sub(count);
         if !peer.upload.queue.is_empty() {
             self.peers.mark_dirty(stream);
@@ -124,6 +117,3 @@ const MAX_SERVED: u32 = 128 * 1024;
 
 /// How many bytes wait to be sent to one peer before no more blocks are read for it.
 const MAX_UNSENT: usize = 1024 * 1024;
-
-/// How many requests may be refused.
-const MAX_REFUSED: u32 = 4_000;

@@ -130,7 +130,11 @@ fn silence_after_requests_is_not_waited_out() {
     let mut stage = open();
     stage.receive(2, &UNCHOKE);
     stage.receive(2, &stage.block(0, 0, 16_384));
-    assert_said(stage.wait(59.0), &[]);
+    // After 4, 8, 16 and 32 seconds the peer is asked again, for one block each time.
+    let again = [about(6, 0, 16_384, 16_384), about(6, 1, 0, 7_232)];
+    let again = [again.clone(), again].concat();
+    let again: Vec<_> = again.iter().map(|request| sent(2, request)).collect();
+    assert_said(stage.wait(59.0), &again);
     assert_said(
         stage.wait(1.0),
         lines!["close 2 Silent(60s)", "gone 2 Violated(Silent(60s)) gave 16384", NEXT],
@@ -142,7 +146,8 @@ fn a_slow_drip_within_a_block_counts_as_talking() {
     let mut stage = open();
     stage.receive(2, &UNCHOKE);
     let block = stage.block(0, 0, 16_384);
-    for drip in block[..20].chunks(1) {
+    stage.receive(2, &block[..13]);
+    for drip in block[13..33].chunks(1) {
         stage.receive(2, drip);
         assert_said(stage.wait(4.0), &[]);
     }

@@ -1,0 +1,100 @@
+//! Which connections there is a place for. While pieces are missing, some places are kept for the peers that are dialled; a
+//! host that calls has a few; and where all are taken, a connection that is of no use gives way.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::Timestamp;
+
+use super::core::Core;
+use super::peer::{Peer, Phase};
+use super::{DisconnectReason, Session, SessionStreamId, Violation};
+
+impl Session {
+    /// Whether there is a place for a peer that calls from this address, now that another connection may have given way.
+    pub(super) fn admits(&mut self, now: Timestamp, address: SocketAddr) -> bool {
+        let core = &self.core;
+        let most = core.config.max_peers;
+        let callers = self.peers.iter().filter(|peer| peer.incoming);
+        let hosts = callers.map(|peer| peer.address.ip().to_canonical()).collect::<Vec<_>>();
+        let host = address.ip().to_canonical();
+        let here = hosts.iter().filter(|other| **other == host).count();
+        // On loopback all peers share one address.
+        if core.config.single_peer || (here >= MAX_CALLERS_A_HOST && !host.is_loopback()) {
+            return false;
+        }
+        let kept = if core.is_complete() { 0 } else { most / KEPT };
+        let callers_full = hosts.len() + kept >= most;
+        if !callers_full && self.peers.len() < most {
+            return true;
+        }
+        let useless = self
+            .peers
+            .iter()
+            .filter(|peer| (peer.incoming || !callers_full) && core.is_useless(now, peer))
+            .min_by_key(|peer| (peer.has_exchanged(), peer.phase_since));
+        let leaving = match useless {
+            Some(peer) => Some((peer.stream, Violation::Useless)),
+            None => self.crowding(&hosts, here).map(|stream| (stream, Violation::TooManyConnections)),
+        };
+        let Some((stream, violation)) = leaving else { return false };
+        self.disconnect(now, stream, DisconnectReason::Violated(violation));
+        true
+    }
+
+    /// The caller that came last of those with which nothing was exchanged, of the host that has the most callers; `None`
+    /// where no host has more than one that has `here` and one more.
+    fn crowding(&self, hosts: &[IpAddr], here: usize) -> Option<SessionStreamId> {
+        let mut counts = BTreeMap::new();
+        hosts.iter().for_each(|host| *counts.entry(*host).or_insert(0_usize) += 1);
+        let (host, _) =
+            counts.into_iter().filter(|(_, count)| *count > here + 1).max_by_key(|(_, count)| *count)?;
+        let callers =
+            self.peers.iter().filter(|peer| peer.incoming && peer.address.ip().to_canonical() == host);
+        let last = callers.filter(|peer| !peer.has_exchanged()).max_by_key(|peer| peer.phase_since);
+        last.map(|peer| peer.stream)
+    }
+}
+
+impl Core {
+    /// Whether neither side has any use for the connection, and that not only for a moment.
+    pub(super) fn is_useless(&self, now: Timestamp, peer: &Peer) -> bool {
+        let lasts = now - peer.phase_since;
+        match peer.phase {
+            Phase::Connecting => false,
+            Phase::Handshake => peer.incoming && lasts >= SLOW_HANDSHAKE,
+            Phase::Open if lasts < IDLE => false,
+            // A peer that snubs us has nothing that we can have.
+            Phase::Open => {
+                let gives = peer.wanted_pieces > 0 && !peer.download.snubbed;
+                let takes = peer.peer_interested() && (peer.am_choking() || !self.takes_nothing(now, peer));
+                !gives && !takes
+            }
+        }
+    }
+
+    /// Whether a peer that may request blocks has long not done so.
+    fn takes_nothing(&self, now: Timestamp, peer: &Peer) -> bool {
+        peer.upload.waiting() == 0 && now - peer.upload.last_request_at >= self.config.request_timeout
+    }
+}
+
+impl Peer {
+    /// Whether a block went either way.
+    pub(super) const fn has_exchanged(&self) -> bool {
+        self.download.bytes > 0 || self.upload.bytes > 0
+    }
+}
+
+/// One place of so many is kept for peers that are dialled.
+const KEPT: usize = 4;
+
+/// How many connections the peers at one host may open. Several peers behind one address are rare.
+const MAX_CALLERS_A_HOST: usize = 8;
+
+/// How long a caller may take for its handshake where others want its place.
+const SLOW_HANDSHAKE: Duration = Duration::from_secs(3);
+
+/// How long a connection that neither side has any use for is kept where others want its place.
+const IDLE: Duration = Duration::from_secs(10);
