@@ -149,7 +149,7 @@ impl Download {
         }
         for file in survey.finished {
             if let Some(path) = files.path(file) {
-                notice(Notice::FileDone { path: files.folder.shown(path, "") });
+                notice(Notice::FileDone { path: files.folder.shown(&path, "") });
             }
         }
         if let Some(path) = read_only_path {

@@ -405,7 +405,7 @@ fn tell_recording(error: Error, notice: &mut impl FnMut(Notice)) -> Error {
 
 fn tell_finished(files: &Files, file: usize, notice: &mut impl FnMut(Notice)) {
     if let Some(path) = files.path(file) {
-        notice(Notice::FileDone { path: files.folder.shown(path, "") });
+        notice(Notice::FileDone { path: files.folder.shown(&path, "") });
     }
 }
 
@@ -417,4 +417,4 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// How long goodbyes may take to leave.
 const PARTING: Duration = Duration::from_secs(3);
 /// How long files are still finished after the user wants the run to end.
-const FINISHING: Duration = Duration::from_millis(500);
+const FINISHING: Duration = Duration::from_millis(200);

@@ -48,6 +48,16 @@ pub enum Error {
         /// The most that is read.
         limit: u64,
     },
+    /// A torrent has more files than can be downloaded.
+    #[error("{name} has {files} files; at most {limit} can be downloaded")]
+    TooManyFiles {
+        /// Its path or URL.
+        name: String,
+        /// How many it has.
+        files: usize,
+        /// How many it may have.
+        limit: usize,
+    },
     /// What should be a torrent file is none.
     #[error("{name} is not a torrent")]
     NotATorrent {

@@ -20,6 +20,7 @@ use bittrace_trace::{Body, PeerWireBody, Reason, Record, Unreadable, WebSeedBody
 
 use crate::Error;
 use crate::folder::{Folder, Replace};
+use crate::layout::RootName;
 use spool::{Spool, TorrentBlocks};
 
 pub use piece::{FaultKind, PieceFault, Sent};
@@ -33,6 +34,8 @@ pub struct Writing {
     /// Whether bytes that no hash vouches for are written too, to files that stay unfinished. The blocks of a torrent that
     /// nothing describes are written in their order then.
     pub unverified: bool,
+    /// What the torrents' own names become in the output folder.
+    pub root_name: RootName,
 }
 
 /// Gathers blocks, then writes files.
@@ -191,7 +194,8 @@ impl Extraction {
         let alone = self.torrents.len() == 1;
         let mut torrents = Vec::with_capacity(self.torrents.len());
         for (torrent, origin) in &self.torrents {
-            let restore = restore::Restore::new(&self.folder, &self.spool, torrent, replace);
+            let restore =
+                restore::Restore::new(&self.folder, &self.spool, torrent, writing.root_name, replace);
             let restored = restore.and_then(|restore| restore.run(origin, writing.unverified, alone));
             torrents.push((torrent.info_hash, restored));
         }

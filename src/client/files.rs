@@ -74,13 +74,18 @@ impl Files {
     }
 
     /// The path of a file; `None` where it is not stored.
-    pub(crate) fn path(&self, file: usize) -> Option<&[String]> {
-        self.layout.places.get(file)?.path.as_deref()
+    pub(crate) fn path(&self, file: usize) -> Option<Vec<String>> {
+        self.layout.places.get(file)?.parts()
+    }
+
+    /// Whether a file is stored.
+    pub(crate) fn is_stored(&self, file: usize) -> bool {
+        self.layout.places.get(file).is_some_and(|place| place.path.is_some())
     }
 
     /// Whether a file is stored and has no bytes. Such a file is made last: a torrent may have nothing but these.
     pub(crate) fn is_empty(&self, file: usize) -> bool {
-        self.layout.places.get(file).is_some_and(|place| place.path.is_some() && place.length == 0)
+        self.is_stored(file) && self.layout.places[file].length == 0
     }
 
     /// Says what stands of a file. One of which nothing stands is made when it is first written to, and then only
@@ -91,7 +96,7 @@ impl Files {
 
     /// Whether some of these bytes of the row are not stored.
     pub(crate) fn has_padding(&self, span: Range<u64>) -> bool {
-        self.geometry.files_in(span).into_iter().any(|range| self.path(range.file).is_none())
+        self.geometry.files_in(span).into_iter().any(|range| !self.is_stored(range.file))
     }
 
     /// Gives files that are written in full their final names, and tells `done` of each. Whether all have them: not when
@@ -136,17 +141,17 @@ impl Files {
     /// Makes a file without bytes, unless it is there; whether it was made.
     pub(crate) fn make_empty(&self, file: usize, replace: Replace) -> Result<bool, Error> {
         let Some(path) = self.path(file) else { return Ok(false) };
-        match self.folder.create_empty(path) {
+        match self.folder.create_empty(&path) {
             Ok(()) => return Ok(true),
             Err(Error::Exists { .. }) => {}
             Err(error) => return Err(error),
         }
-        match self.folder.look(path, "")? {
+        match self.folder.look(&path, "")? {
             PathEntry::File(0) => return Ok(false),
-            PathEntry::File(_) if replace == Replace::Always => self.folder.remove(path, "")?,
-            _ => return Err(Error::Exists { path: self.folder.shown(path, "") }),
+            PathEntry::File(_) if replace == Replace::Always => self.folder.remove(&path, "")?,
+            _ => return Err(Error::Exists { path: self.folder.shown(&path, "") }),
         }
-        self.folder.create_empty(path)?;
+        self.folder.create_empty(&path)?;
         Ok(true)
     }
 
@@ -182,10 +187,10 @@ impl Files {
         let length = self.layout.places[file].length;
         let handle = self.handle(file, Handle::Writable)?;
         let wrong =
-            |action, source| Error::File { action, path: self.folder.shown(path, PART_SUFFIX), source };
+            |action, source| Error::File { action, path: self.folder.shown(&path, PART_SUFFIX), source };
         // Something longer may have been there before.
         if self.layout.places[file].executable && os::make_executable(&handle).is_err() {
-            self.leave_out(LeftOutReason::Executable, path);
+            self.leave_out(LeftOutReason::Executable, &path);
         }
         let longer = handle.metadata().map_err(|source| wrong("look at", source))?.len() > length;
         if longer {
@@ -194,10 +199,10 @@ impl Files {
         // A final name promises the content, after a power failure too.
         os::sync_content(&handle).map_err(|source| wrong("write", source))?;
         let mut open = self.lock();
-        if !self.folder.is_named(&handle, path, PART_SUFFIX)? {
+        if !self.folder.is_named(&handle, &path, PART_SUFFIX)? {
             return Err(wrong("rename", io::Error::new(io::ErrorKind::NotFound, "it was moved or replaced")));
         }
-        self.folder.rename(path, PART_SUFFIX, "", replace)?;
+        self.folder.rename(&path, PART_SUFFIX, "", replace)?;
         open.stands[file] = Stands::Finished;
         Ok(())
     }
@@ -207,16 +212,16 @@ impl Files {
         let Some(path) = self.path(file) else { return Ok(()) };
         let mut open = self.lock();
         open.handles.retain(|(open, ..)| *open != file);
-        let found = self.folder.read(path, "")?;
+        let found = self.folder.read(&path, "")?;
         let names = os::link_count(&found).map_err(|source| {
-            let path = self.folder.shown(path, "");
+            let path = self.folder.shown(&path, "");
             Error::File { action: "look at", path, source }
         })?;
         if names > 1 {
-            return Err(Error::HardLink { path: self.folder.shown(path, "") });
+            return Err(Error::HardLink { path: self.folder.shown(&path, "") });
         }
         drop(found);
-        self.folder.rename(path, "", PART_SUFFIX, Replace::Always)?;
+        self.folder.rename(&path, "", PART_SUFFIX, Replace::Always)?;
         open.stands[file] = Stands::Unfinished;
         Ok(())
     }
@@ -235,7 +240,7 @@ impl Files {
             };
             let file = self.handle(range.file, Handle::Writable)?;
             parts.write_to(&file, range.bytes).map_err(|source| {
-                let path = self.folder.shown(path, PART_SUFFIX);
+                let path = self.folder.shown(&path, PART_SUFFIX);
                 Error::File { action: "write", path, source }
             })?;
         }
@@ -257,7 +262,7 @@ impl Files {
             };
             let file = self.handle(range.file, Handle::ReadOnly)?;
             os::read_exact_at(&file, part, range.bytes.start).map_err(|source| {
-                let path = self.folder.shown(path, self.suffix(range.file));
+                let path = self.folder.shown(&path, self.suffix(range.file));
                 Error::File { action: "read", path, source }
             })?;
         }
@@ -293,10 +298,10 @@ impl Files {
         let stands = open.stands[file];
         let suffix = stands.suffix();
         let handle = Arc::new(match (wanted, stands) {
-            (Handle::ReadOnly, _) => self.folder.read(path, suffix)?,
-            (Handle::Writable, Stands::Nothing) => self.folder.write_new(path, suffix)?,
+            (Handle::ReadOnly, _) => self.folder.read(&path, suffix)?,
+            (Handle::Writable, Stands::Nothing) => self.folder.write_new(&path, suffix)?,
             (Handle::Writable, Stands::Unfinished | Stands::Finished) => {
-                self.folder.write_old(path, suffix)?
+                self.folder.write_old(&path, suffix)?
             }
         });
         if stands == Stands::Nothing && wanted == Handle::Writable {

@@ -197,24 +197,24 @@ impl Folder {
 pub(crate) struct FolderSurvey<'a> {
     folder: &'a Folder,
     /// The folder that is open, as a path below the output folder; `None` before the first.
-    path: Option<&'a [String]>,
+    path: Option<Vec<String>>,
     /// The open folder; `None` where it is missing.
     parent: Option<Parent>,
 }
 
-impl<'a> FolderSurvey<'a> {
+impl FolderSurvey<'_> {
     /// What stands there, as [`Folder::look`] tells it.
-    pub(crate) fn look(&mut self, parts: &'a [String], suffix: &str) -> Result<PathEntry, Error> {
+    pub(crate) fn look(&mut self, parts: &[String], suffix: &str) -> Result<PathEntry, Error> {
         let wrong = |fault| self.folder.error("look at", parts, suffix, fault);
         let (name, folders) =
             parts.split_last().map_or(("", parts), |(name, folders)| (name.as_str(), folders));
-        if self.path != Some(folders) {
+        if self.path.as_deref() != Some(folders) {
             let parent = match self.folder.parent(parts, Missing::Error) {
                 Ok((parent, _)) => Some(parent),
                 Err(fault) if fault.is(io::ErrorKind::NotFound) => None,
                 Err(fault) => return Err(wrong(fault)),
             };
-            (self.path, self.parent) = (Some(folders), parent);
+            (self.path, self.parent) = (Some(folders.to_vec()), parent);
         }
         let Some(parent) = &self.parent else { return Ok(PathEntry::Nothing) };
         parent.directory(self.folder).look(&format!("{name}{suffix}")).map_err(wrong)

@@ -235,6 +235,27 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_state_file_that_is_a_link_is_not_followed() {
+        for name in [".x.07070707.bittrace", ".x.bittrace-lock"] {
+            let dir = tempfile::tempdir().unwrap();
+            let folder = Folder::open(dir.path()).unwrap();
+            let other = dir.path().join("other");
+            for exists in [false, true] {
+                std::os::unix::fs::symlink(&other, dir.path().join(name)).unwrap();
+                assert!(
+                    matches!(Journal::open(&folder, "x", HASH, 100), Err(Error::Symlink { .. })),
+                    "{name}"
+                );
+                assert_eq!(other.exists(), exists);
+                std::fs::remove_file(dir.path().join(name)).unwrap();
+                std::fs::write(&other, "").unwrap();
+            }
+            assert_eq!(std::fs::read(&other).unwrap(), b"");
+        }
+    }
+
     #[test]
     fn another_file_of_that_name_stays() {
         let dir = tempfile::tempdir().unwrap();

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use bittrace_protocol::Metainfo;
 use bittrace_protocol::metainfo::{File, Name};
+use sha1::{Digest, Sha1};
 
 use crate::left_out::{LeftOut, LeftOutReason};
 use crate::names::{fold, numbered, safe_name};
@@ -18,13 +19,20 @@ pub use links::LinkPlace;
 /// What is stored of one of a torrent's files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The parts of its path below the output folder; `None` where it is not stored: padding, whose bytes are zero,
-    /// and links (BEP 47), which have [places of their own](Layout::links).
-    pub path: Option<Vec<String>>,
+    /// Its path below the output folder, with slashes, which no name contains; `None` where it is not stored: padding,
+    /// whose bytes are zero, and links (BEP 47), which have [places of their own](Layout::links).
+    pub path: Option<Box<str>>,
     /// Its length, bytes.
     pub length: u64,
     /// Whether the torrent marks the file as executable (BEP 47, `x`).
     pub executable: bool,
+}
+
+impl Place {
+    /// The parts of the path; `None` where the file is not stored.
+    pub fn parts(&self) -> Option<Vec<String>> {
+        Some(self.path.as_deref()?.split('/').map(str::to_owned).collect())
+    }
 }
 
 /// The places of all of a torrent's files, in order.
@@ -100,6 +108,8 @@ impl Layout {
             self.left_out.add(LeftOutReason::Hidden, &file.path_text());
         }
         let executable = has(b'x');
+        // A torrent may have 100,000 files: a path is one text of just its length.
+        let path = path.map(|parts| parts.join("/").into_boxed_str());
         self.places.push(Place { path, length: file.length, executable });
     }
 
@@ -117,11 +127,12 @@ impl Layout {
         }
         if !metainfo.single_file {
             for (file, place) in metainfo.files.iter().zip(&self.places) {
-                let Some([_, path @ ..]) = place.path.as_deref() else { continue };
-                let same = path.len() == file.path.len()
-                    && path.iter().zip(&file.path).all(|(stored, name)| stored.as_bytes() == name.0);
-                if !same {
-                    note(file.path_text(), path.join("/"));
+                let Some((_, path)) = place.path.as_deref().and_then(|path| path.split_once('/')) else {
+                    continue;
+                };
+                let stored = path.split('/').map(str::as_bytes);
+                if !stored.eq(file.path.iter().map(|name| name.0.as_slice())) {
+                    note(file.path_text(), path.to_owned());
                 }
             }
         }
@@ -135,9 +146,9 @@ struct Folders {
     /// What a folder within a folder came to be called, by what the torrent calls it.
     children: HashMap<(usize, Vec<u8>), (usize, String)>,
     /// Names in a folder, folded: on many systems names that differ only in case, or in how accents are written, are one.
-    taken: HashSet<(usize, String)>,
-    /// The number to try next for a folded name, with so many suffixes, in a folder.
-    next: HashMap<(usize, String, usize), u32>,
+    taken: HashSet<NameKey>,
+    /// The number to try next for a folded name that is taken, with so many suffixes, in a folder.
+    next: HashMap<(NameKey, usize), u32>,
     count: usize,
 }
 
@@ -171,7 +182,7 @@ impl Folders {
                 Some((inner, name)) if name.as_bytes() == folder.0 => Some(*inner),
                 Some(_) => return None,
                 // A folder that has only links in it.
-                None if at.is_some_and(|at| self.taken.contains(&(at, fold(&safe_name(folder))))) => {
+                None if at.is_some_and(|at| self.taken.contains(&name_key(at, &safe_name(folder)))) => {
                     return None;
                 }
                 None => {
@@ -181,8 +192,7 @@ impl Folders {
             };
             names.push(safe_name(folder));
         }
-        let key = (at?, fold(&safe_name(last)));
-        if !self.taken.insert(key) {
+        if !self.taken.insert(name_key(at?, &safe_name(last))) {
             return None;
         }
         names.push(safe_name(last));
@@ -207,20 +217,43 @@ impl Folders {
     /// The first name of the kind that is free in the folder, with all suffixes it will bear.
     fn choose(&mut self, within: usize, name: &Name, suffixes: &[&str]) -> String {
         let safe = safe_name(name);
+        if self.take(within, &safe, suffixes) {
+            return safe;
+        }
         // All numbers before are taken, and are not tried again for each of many equal names.
-        let next = self.next.entry((within, fold(&safe), suffixes.len())).or_insert(1);
+        let key = (name_key(within, &safe), suffixes.len());
+        let mut number = self.next.get(&key).copied().unwrap_or(2);
         loop {
-            let number = *next;
-            *next += 1;
-            let candidate = if number == 1 { safe.clone() } else { numbered(&safe, number) };
-            let keys: Vec<_> =
-                suffixes.iter().map(|suffix| (within, fold(&format!("{candidate}{suffix}")))).collect();
-            if keys.iter().all(|key| !self.taken.contains(key)) {
-                self.taken.extend(keys);
+            let candidate = numbered(&safe, number);
+            number += 1;
+            if self.take(within, &candidate, suffixes) {
+                self.next.insert(key, number);
                 return candidate;
             }
         }
     }
+
+    /// Takes a name with all of its suffixes, where none of these is taken.
+    fn take(&mut self, within: usize, name: &str, suffixes: &[&str]) -> bool {
+        let keys: Vec<_> =
+            suffixes.iter().map(|suffix| name_key(within, &format!("{name}{suffix}"))).collect();
+        let is_free = keys.iter().all(|key| !self.taken.contains(key));
+        if is_free {
+            self.taken.extend(keys);
+        }
+        is_free
+    }
+}
+
+/// A name in a folder: 128 bits of the hash of the folded name, since there may be very many names. Two names of one hash
+/// would merely get a number.
+type NameKey = [u8; 16];
+
+fn name_key(within: usize, name: &str) -> NameKey {
+    let digest = Sha1::new().chain_update(within.to_le_bytes()).chain_update(fold(name)).finalize();
+    let mut key = [0; 16];
+    key.copy_from_slice(&digest[..16]);
+    key
 }
 
 /// What a file is called until all of it is verified.
@@ -247,7 +280,7 @@ mod tests {
 
     fn placed(paths: &[&[&str]]) -> Vec<String> {
         let layout = Layout::new(&torrent(paths));
-        layout.places.into_iter().map(|place| place.path.unwrap().join("/")).collect()
+        layout.places.into_iter().map(|place| place.path.unwrap().into_string()).collect()
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::Error;
 use crate::files::Files;
 use crate::journal::Journal;
-use crate::layout::PART_SUFFIX;
+use crate::layout::{PART_SUFFIX, Place};
 use crate::names::fold;
 use crate::os;
 
@@ -71,13 +71,13 @@ impl Files {
         if below.is_none() && existing.is_none() {
             return Ok(false);
         }
-        for place in self.layout.places.iter().filter_map(|place| place.path.as_deref()) {
+        for place in self.layout.places.iter().filter_map(Place::parts) {
             for suffix in ["", PART_SUFFIX] {
-                if below.as_deref().is_some_and(|below| is_within(below, place, suffix)) {
+                if below.as_deref().is_some_and(|below| is_within(below, &place, suffix)) {
                     return Ok(true);
                 }
                 if let Some(file) = existing {
-                    match self.folder.is_named(file, place, suffix) {
+                    match self.folder.is_named(file, &place, suffix) {
                         Ok(true) => return Ok(true),
                         // A folder on the way is missing.
                         Ok(false) | Err(Error::File { .. }) => {}

@@ -360,7 +360,7 @@ impl Finisher {
             }
             for range in self.files.geometry.piece_files(piece) {
                 self.missing[range.file] -= 1;
-                if self.missing[range.file] == 0 && self.files.path(range.file).is_some() {
+                if self.missing[range.file] == 0 && self.files.is_stored(range.file) {
                     whole.push(range.file);
                 }
             }

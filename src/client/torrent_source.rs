@@ -23,7 +23,7 @@ impl TorrentFile {
     /// Reads a torrent from a path, or fetches it where `place` is an http or https URL.
     ///
     /// # Errors
-    /// When it cannot be read or fetched, is a URL of another kind, is larger than 64 MiB, or is no torrent.
+    /// When it cannot be read or fetched, is a URL of another kind, is larger than 64 MiB (24 MiB where it is fetched), has more than 120,000 files, or is no torrent.
     pub async fn load(place: &str, limit: Duration) -> Result<Self, Error> {
         if is_url(place) {
             return Self::fetch(place, limit).await;
@@ -65,14 +65,19 @@ impl TorrentFile {
         if !answer.status().is_success() {
             return Err(Error::TorrentStatus { url: url.to_owned(), status: answer.status().to_string() });
         }
-        match https::body(answer, MAX_TORRENT).await.map_err(wrong)? {
+        match https::body(answer, MAX_FETCHED).await.map_err(wrong)? {
             Some(bytes) => Self::decode(url.to_owned(), bytes),
-            None => Err(Error::TorrentTooLarge { name: url.to_owned(), limit: MAX_TORRENT }),
+            None => Err(Error::TorrentTooLarge { name: url.to_owned(), limit: MAX_FETCHED }),
         }
     }
 
     fn decode(name: String, bytes: Bytes) -> Result<Self, Error> {
-        let metainfo = Metainfo::decode(&bytes).map_err(|source| Error::NotATorrent { name, source })?;
+        let wrong = |source| Error::NotATorrent { name: name.clone(), source };
+        let files = Metainfo::count_files(&bytes, MAX_VALUES).map_err(wrong)?;
+        if files > MAX_FILES {
+            return Err(Error::TooManyFiles { name, files, limit: MAX_FILES });
+        }
+        let metainfo = Metainfo::decode_shared(&bytes).map_err(wrong)?;
         Ok(Self { bytes, metainfo })
     }
 }
@@ -93,3 +98,10 @@ fn is_other_url(place: &str) -> bool {
 
 /// Torrents of terabytes have 20 MiB.
 const MAX_TORRENT: u64 = 64 * 1024 * 1024;
+/// A server may send a thousandth of that, compressed.
+const MAX_FETCHED: u64 = 24 * 1024 * 1024;
+/// A file takes half a KiB while a torrent is downloaded, so that these stay below 64 MiB. The largest torrents that are
+/// passed around have some 100,000.
+const MAX_FILES: usize = 120_000;
+/// As many as such a torrent has: a file with folders, attributes and hashes has up to 16, keys counted.
+const MAX_VALUES: usize = 2_000_000;

@@ -87,8 +87,7 @@ impl Surveyor<'_> {
         let missing = missing_pieces(self.files, &verified);
         if let Some((path, source)) = self.read_only.take() {
             let is_finished = |(file, standing): (usize, &Standing)| {
-                self.files.path(file).is_none()
-                    || standing.length.is_some() && self.files.suffix(file).is_empty()
+                !self.files.is_stored(file) || standing.length.is_some() && self.files.suffix(file).is_empty()
             };
             if verified.is_all() && standing.iter().enumerate().all(is_finished) || self.files.is_given_up() {
                 return Ok(nothing(verified));
@@ -120,9 +119,14 @@ impl Surveyor<'_> {
         let mut standing = vec![Standing::NOTHING; self.files.layout.places.len()];
         // Folder by folder, since most of the time goes into opening folders.
         let mut order: Vec<usize> = (0..standing.len()).collect();
-        order.sort_by_key(|&file| {
-            self.files.path(file).and_then(<[String]>::split_last).map(|(_, folders)| folders)
-        });
+        let folder_of = |file: usize| {
+            self.files.layout.places[file]
+                .path
+                .as_deref()
+                .and_then(|path| path.rsplit_once('/'))
+                .map(|(folder, _)| folder)
+        };
+        order.sort_by_key(|&file| folder_of(file));
         let mut survey = self.files.folder.survey();
         for file in order {
             if self.files.is_given_up() {
@@ -133,13 +137,13 @@ impl Surveyor<'_> {
         Ok(Some(standing))
     }
 
-    fn look<'f>(&'f self, file: usize, survey: &mut FolderSurvey<'f>) -> Result<Standing, Error> {
+    fn look(&self, file: usize, survey: &mut FolderSurvey<'_>) -> Result<Standing, Error> {
         let Some(path) = self.files.path(file) else { return Ok(Standing::NOTHING) };
-        let finished = survey.look(path, "")?;
-        let part = survey.look(path, PART_SUFFIX)?;
+        let finished = survey.look(&path, "")?;
+        let part = survey.look(&path, PART_SUFFIX)?;
         for (found, suffix) in [(finished, ""), (part, PART_SUFFIX)] {
             if found == PathEntry::Other {
-                return Err(Error::Exists { path: self.files.folder.shown(path, suffix) });
+                return Err(Error::Exists { path: self.files.folder.shown(&path, suffix) });
             }
         }
         let wanted = self.files.layout.places[file].length;
@@ -175,7 +179,7 @@ impl Surveyor<'_> {
     /// Whether every byte of a piece can be read.
     fn is_there(&self, piece: PieceIndex, standing: &[Standing]) -> bool {
         self.files.geometry.piece_files(piece).iter().all(|range| {
-            self.files.path(range.file).is_none()
+            !self.files.is_stored(range.file)
                 || standing[range.file].length.is_some_and(|length| range.bytes.end <= length)
         })
     }
@@ -213,7 +217,7 @@ impl Surveyor<'_> {
     /// Whether a piece was never written: where a file has no data yet, there is nothing to hash.
     fn is_hollow(&self, piece: PieceIndex) -> bool {
         self.files.geometry.piece_files(piece).iter().any(|range| {
-            if self.files.path(range.file).is_none() || self.files.suffix(range.file).is_empty() {
+            if !self.files.is_stored(range.file) || self.files.suffix(range.file).is_empty() {
                 return false;
             }
             let Ok(file) = self.files.reader(range.file) else { return false };
@@ -242,11 +246,11 @@ impl Surveyor<'_> {
         verified: &PieceSet,
         wrong: &PieceSet,
     ) -> Result<(), Error> {
-        let Some(path) = self.files.path(file) else { return Ok(()) };
-        if self.replace == Replace::Always {
+        if !self.files.is_stored(file) || self.replace == Replace::Always {
             return Ok(());
         }
-        let in_the_way = |suffix| Err(Error::Exists { path: self.files.folder.shown(path, suffix) });
+        let shown = |suffix| self.files.folder.shown(&self.files.path(file).unwrap_or_default(), suffix);
+        let in_the_way = |suffix| Err(Error::Exists { path: shown(suffix) });
         let wanted = self.files.layout.places[file].length;
         let is_finished = self.files.suffix(file).is_empty();
         if wanted == 0 {
@@ -267,9 +271,7 @@ impl Surveyor<'_> {
             let is_kept = is_finished && self.resume != Resume::Ignore;
             if !is_kept || !(is_right || is_repaired) {
                 return match wrong.filter(|_| is_kept && has_length && (some_right() || was_ours())) {
-                    Some(piece) => {
-                        Err(Error::Damaged { path: self.files.folder.shown(path, ""), piece: piece.0 })
-                    }
+                    Some(piece) => Err(Error::Damaged { path: shown(""), piece: piece.0 }),
                     None => in_the_way(""),
                 };
             }
@@ -287,7 +289,7 @@ impl Surveyor<'_> {
     /// them, were changed later.
     fn wrong(&self, standing: &[Standing], verified: &PieceSet) -> PieceSet {
         let mut wrong = PieceSet::none(verified.total());
-        let is_finished = |file: usize| self.files.path(file).is_none() || self.files.suffix(file).is_empty();
+        let is_finished = |file: usize| !self.files.is_stored(file) || self.files.suffix(file).is_empty();
         for piece in (0..verified.total()).map(PieceIndex).filter(|&piece| !verified.contains(piece)) {
             if self.is_there(piece, standing)
                 && self.files.geometry.piece_files(piece).iter().all(|range| is_finished(range.file))
@@ -315,18 +317,18 @@ impl Surveyor<'_> {
     fn settle_all(&self, standing: &[Standing], missing: &[u32]) -> Result<(Vec<usize>, bool), Error> {
         let (mut whole, mut changed) = (Vec::new(), false);
         for (file, standing) in standing.iter().enumerate() {
-            let Some(path) = self.files.path(file) else { continue };
             if self.files.is_given_up() {
                 return Ok((Vec::new(), changed));
             }
             // A file without bytes is made when everything else is there.
-            if self.files.is_empty(file) {
+            if !self.files.is_stored(file) || self.files.is_empty(file) {
                 continue;
             }
             if self.resume == Resume::Ignore {
                 self.files.set_stands(file, Stands::Nothing);
                 if standing.part != PathEntry::Nothing {
-                    self.files.folder.remove(path, PART_SUFFIX)?;
+                    let path = self.files.path(file).unwrap_or_default();
+                    self.files.folder.remove(&path, PART_SUFFIX)?;
                     changed = true;
                 }
                 continue;

@@ -88,13 +88,25 @@ pub fn scan(bytes: &[u8]) -> Result<Document<'_>, DecodeError> {
 /// # Errors
 /// As for [`scan`], except that bytes may follow.
 pub fn scan_prefix(bytes: &[u8]) -> Result<(Document<'_>, usize), DecodeError> {
+    scan_prefix_of(bytes, MAX_VALUES)
+}
+
+/// Scans the value that `bytes` begin with, which may have so many values, keys counted, and at most [`MAX_VALUES`] without
+/// keys; each takes 12 bytes.
+///
+/// # Errors
+/// As for [`scan_prefix`].
+pub fn scan_prefix_of(bytes: &[u8], most_values: usize) -> Result<(Document<'_>, usize), DecodeError> {
     // Places are kept in 32 bits.
     if u32::try_from(bytes.len()).is_err() {
         return Err(DecodeError::new(0, "a document of less than 4 GiB"));
     }
     // As many as most messages of the DHT have values and keys; what is larger grows.
     let nodes = Vec::with_capacity(bytes.len().min(24));
-    let mut scanner = Scanner { source: bytes, at: 0, values: 0, nodes, irregularities: Vec::new() };
+    // MAX_VALUES alone counts no keys: then there are as many nodes as that allows.
+    let most_nodes = if most_values < MAX_VALUES { most_values } else { usize::MAX };
+    let mut scanner =
+        Scanner { source: bytes, at: 0, values: 0, most_nodes, nodes, irregularities: Vec::new() };
     scanner.value(0)?;
     let Scanner { at, nodes, irregularities, .. } = scanner;
     Ok((Document { source: bytes, nodes, irregularities }, at))
@@ -367,6 +379,7 @@ struct Scanner<'a> {
     source: &'a [u8],
     at: usize,
     values: usize,
+    most_nodes: usize,
     nodes: Vec<Node>,
     irregularities: Vec<Irregularity>,
 }
@@ -378,6 +391,9 @@ impl Scanner<'_> {
         self.values += 1;
         if self.values > MAX_VALUES {
             return Err(DecodeError::new(start, "at most 4,000,000 bencoded values"));
+        }
+        if self.nodes.len() >= self.most_nodes {
+            return Err(DecodeError::new(start, "fewer bencoded values"));
         }
         let node = self.open();
         match self.source.get(start) {

@@ -75,9 +75,9 @@ pub struct Metainfo {
     has_trees: bool,
     /// The piece layers that have the roots they stand under: hashes one behind the other (BEP 52, "piece layers").
     layers: BTreeMap<Hash, Vec<u8>>,
-    /// The hashes of the pieces, one behind the other.
-    pieces: Vec<u8>,
-    /// The info value as it came.
+    /// The hashes of the pieces, one behind the other: a part of the torrent file, which may have a million.
+    pieces: Bytes,
+    /// The info value as it came, a part of the torrent file.
     info: Bytes,
 }
 
@@ -128,13 +128,30 @@ impl Metainfo {
     /// # Errors
     /// The offset at which the file is no bencoding, or its info value does not describe pieces and files.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Self::decode_shared(&Bytes::copy_from_slice(bytes))
+    }
+
+    /// How many files a torrent file lists, without reading these: a byte of the torrent file can cost 20 in memory.
+    ///
+    /// # Errors
+    /// Where the file is no bencoding, or has more than `most_values` values, or more than [`bencode::MAX_VALUES`].
+    pub fn count_files(bytes: &[u8], most_values: usize) -> Result<usize, DecodeError> {
+        let (document, _) = bencode::scan_prefix_of(bytes, most_values)?;
+        Ok(document.root().get(b"info").map_or(0, files::count))
+    }
+
+    /// Reads a torrent file, as [`decode`](Self::decode) does, and shares its bytes.
+    ///
+    /// # Errors
+    /// As for [`decode`](Self::decode).
+    pub fn decode_shared(bytes: &Bytes) -> Result<Self, DecodeError> {
         let (document, end) = bencode::scan_prefix(bytes)?;
         let root = document.root();
         if !root.is_dictionary() {
             return Err(DecodeError::new(0, "a bencoded dictionary"));
         }
         let info = root.get(b"info").ok_or(DecodeError::new(0, "a dictionary with the key info"))?;
-        let mut metainfo = Self::from_info(info)?;
+        let mut metainfo = Self::from_info(info, bytes)?;
         metainfo.read_outer(&document);
         metainfo.read_layers(document.root());
         if end < bytes.len() {
@@ -149,8 +166,9 @@ impl Metainfo {
     /// # Errors
     /// As for [`decode`](Self::decode).
     pub fn decode_info(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let document = bencode::scan(bytes)?;
-        let mut metainfo = Self::from_info(document.root())?;
+        let bytes = Bytes::copy_from_slice(bytes);
+        let document = bencode::scan(&bytes)?;
+        let mut metainfo = Self::from_info(document.root(), &bytes)?;
         irregularities(&document, &mut metainfo.faults);
         Ok(metainfo)
     }
@@ -214,7 +232,8 @@ impl Metainfo {
         self.announce_list.clone()
     }
 
-    fn from_info(info: View<'_>) -> Result<Self, DecodeError> {
+    /// Reads an info value that is a part of `source`.
+    fn from_info(info: View<'_>, source: &Bytes) -> Result<Self, DecodeError> {
         let start = info.span().start;
         if !info.is_dictionary() {
             return Err(DecodeError::new(start, "an info value that is a dictionary"));
@@ -241,13 +260,13 @@ impl Metainfo {
         if total.is_none() {
             return Err(DecodeError::new(start, "files of less than 2^64 bytes together"));
         }
-        let mut pieces = Vec::new();
+        let mut pieces = Bytes::new();
         let mut geometry = None;
         if is_v1 {
             let lengths = files.iter().map(|file| file.length);
             let cut = Geometry::new(piece_length, lengths)
                 .ok_or(DecodeError::new(start, "files of less than 2^32 pieces together"))?;
-            pieces = hashes(info, &cut)?.to_vec();
+            pieces = source.slice_ref(hashes(info, &cut)?);
             geometry = Some(cut);
         }
         let has_padding = files.iter().any(File::is_padding);
@@ -286,7 +305,7 @@ impl Metainfo {
             has_trees,
             layers: BTreeMap::new(),
             pieces,
-            info: Bytes::copy_from_slice(info.raw()),
+            info: source.slice_ref(info.raw()),
         })
     }
 
@@ -329,7 +348,10 @@ impl Metainfo {
             let Some(value) = root.get(key) else { continue };
             // One URL may stand without a list around it (BEP 19); without any, many programs write an empty string.
             match value.items() {
-                Some(items) => urls.extend(items.filter_map(|item| url(item, &mut faults))),
+                Some(items) => {
+                    urls.extend(items.take(MAX_URLS + 1).filter_map(|item| url(item, &mut faults)));
+                    bound(urls, value.span().start, &mut faults);
+                }
                 None if value.bytes() == Some(b"") => {}
                 None => urls.extend(url(value, &mut faults)),
             }
@@ -340,7 +362,7 @@ impl Metainfo {
                 note(&mut faults, value.span().start, what);
                 Vec::new()
             });
-            self.nodes = nodes.iter().map(|(host, port)| (lossy(host), *port)).collect();
+            self.nodes = nodes.iter().take(MAX_URLS).map(|(host, port)| (lossy(host), *port)).collect();
         }
         self.faults = faults;
     }
@@ -401,21 +423,41 @@ fn preferred_name(info: View<'_>, faults: &mut Vec<TorrentFault>) -> (Name, usiz
     }
 }
 
-/// The tiers of trackers (BEP 12) that have one.
+/// The tiers of trackers (BEP 12) that have one: of the first 1,000 trackers, since each costs a client a thousand times its
+/// five bytes.
 fn tiers(value: View<'_>, faults: &mut Vec<TorrentFault>) -> Vec<Vec<String>> {
-    let mut tiers = Vec::new();
+    let (mut tiers, mut left) = (Vec::new(), MAX_URLS);
     for tier in value.items().into_iter().flatten() {
+        if left == 0 {
+            let what = "more than 1,000 trackers: those from here on are passed over";
+            note(faults, tier.span().start, what);
+            break;
+        }
         let Some(urls) = tier.items() else {
             let what = "a value in the announce-list that is not a list of URLs: it is passed over";
             note(faults, tier.span().start, what);
             continue;
         };
-        let urls: Vec<String> = urls.filter_map(|item| url(item, faults)).collect();
+        let mut urls: Vec<String> = urls.take(left + 1).filter_map(|item| url(item, faults)).collect();
+        if urls.len() > left {
+            let what = "more than 1,000 trackers: those of this tier that go beyond are passed over";
+            note(faults, tier.span().start, what);
+            urls.truncate(left);
+        }
+        left -= urls.len();
         if !urls.is_empty() {
             tiers.push(urls);
         }
     }
     tiers
+}
+
+/// Leaves out web seeds beyond the first 1,000.
+fn bound(urls: &mut Vec<String>, at: usize, faults: &mut Vec<TorrentFault>) {
+    if urls.len() > MAX_URLS {
+        note(faults, at, "more than 1,000 web seeds: the rest are passed over");
+        urls.truncate(MAX_URLS);
+    }
 }
 
 /// A URL without the spaces and line breaks around it.
@@ -466,6 +508,9 @@ fn irregularities(document: &Document<'_>, faults: &mut Vec<TorrentFault>) {
 
 /// How many faults are kept.
 const MAX_FAULTS: usize = 100;
+
+/// How many trackers are kept, and how many web seeds and nodes of each kind; public lists of trackers have some hundred.
+const MAX_URLS: usize = 1_000;
 
 /// The bytes of a SHA-1.
 const HASH: usize = 20;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use sha1::{Digest, Sha1};
@@ -84,14 +84,50 @@ fn peak(peers: Vec<SocketAddr>) -> u64 {
         .stderr(Stdio::null())
         .spawn()
         .expect("bittrace starts");
+    peak_until(&mut child, "Every piece is verified")
+}
+
+/// The most memory, in MiB, that a process had when it wrote a line with this text; then the process is ended.
+fn peak_until(child: &mut Child, text: &str) -> u64 {
     let told = BufReader::new(child.stdout.take().expect("it is piped"));
-    let whole = told.lines().map_while(Result::ok).any(|line| line.contains("Every piece is verified"));
+    let is_told = told.lines().map_while(Result::ok).any(|line| line.contains(text));
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
     child.kill().and_then(|()| child.wait()).expect("it can be ended");
-    assert!(whole, "it ended before");
+    assert!(is_told, "it ended before");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says so");
     let kib: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number of KiB");
     kib / 1024
+}
+
+/// Files that nobody has, in 300 folders.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_torrent_of_100_000_files_takes_less_than_64_mib() {
+    let folder = bittrace_testing::command::scratch_folder();
+    let files: Vec<_> = (0..100_000)
+        .map(|number| {
+            let (within, name) = (format!("d{:03}", number % 300), format!("file{number:06}.txt"));
+            format!("d6:lengthi20e4:pathl{}:{within}{}:{name}ee", within.len(), name.len())
+        })
+        .collect();
+    let hashes = "a".repeat(20 * (100_000 * 20_usize).div_ceil(65_536));
+    let info = format!(
+        "5:filesl{}e4:name4:many12:piece lengthi65536e6:pieces{}:{hashes}",
+        files.concat(),
+        hashes.len()
+    );
+    let path = folder.path().join("many.torrent");
+    std::fs::write(&path, format!("d4:infod{info}ee")).expect("a torrent can be written");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_bittrace"))
+        .args(["download", "--port", "0", "--listen", "127.0.0.1", "-o"])
+        .args([&folder.path().join("out"), &path])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("bittrace starts");
+    let peak = peak_until(&mut child, "Listening");
+    assert!(peak < 64, "{peak} MiB");
 }
 
 #[test]

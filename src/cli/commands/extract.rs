@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
-use bittrace_client::Error;
 use bittrace_client::extract::{Extraction, ExtractionReport, Writing};
+use bittrace_client::{Error, RootName};
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_trace::units::counted;
 use bittrace_trace::{Dissected, TraceOptions};
@@ -41,7 +41,10 @@ pub(crate) fn run(arguments: &ExtractArguments, common: Common, mut output: Outp
         }
         exit = exit.max(read(path, &options, &mut extraction, common, &output)?);
     }
-    let writing = Writing { overwrite: arguments.overwrite, unverified: arguments.unverified };
+    // The current folder may be a home folder, in which names with a dot in front configure programs.
+    let root_name =
+        if arguments.output == Path::new(".") { RootName::SafeAndVisible } else { RootName::Safe };
+    let writing = Writing { overwrite: arguments.overwrite, unverified: arguments.unverified, root_name };
     if interrupted() {
         warn(common, "interrupted: what follows is of the part that was read");
     }

@@ -14,7 +14,7 @@ use super::spool::Spool;
 use super::{Extracted, ExtractedFile, Origin};
 use crate::Error;
 use crate::folder::{Folder, PathEntry, Replace};
-use crate::layout::{Layout, PART_SUFFIX};
+use crate::layout::{Layout, PART_SUFFIX, Place, RootName};
 use crate::os;
 
 /// Writes the files of one torrent.
@@ -57,18 +57,19 @@ impl<'a> Restore<'a> {
         folder: &'a Folder,
         spool: &'a Spool,
         torrent: &'a std::sync::Arc<Metainfo>,
+        root_name: RootName,
         replace: Replace,
     ) -> Result<Self, Error> {
-        let layout = Layout::new(torrent);
-        for path in layout.places.iter().filter_map(|place| place.path.as_deref()) {
+        let layout = Layout::with_root(torrent, root_name);
+        for path in layout.places.iter().filter_map(Place::parts) {
             for suffix in ["", PART_SUFFIX] {
-                let free = match folder.look(path, suffix)? {
+                let free = match folder.look(&path, suffix)? {
                     PathEntry::Nothing => true,
                     PathEntry::File(_) => replace == Replace::Always,
                     PathEntry::Other => false,
                 };
                 if !free {
-                    return Err(Error::Exists { path: folder.shown(path, suffix) });
+                    return Err(Error::Exists { path: folder.shown(&path, suffix) });
                 }
             }
         }
@@ -233,21 +234,21 @@ impl<'a> Restore<'a> {
     }
 
     fn write_part(&mut self, file: usize, at: u64, bytes: &[u8]) -> Result<(), Error> {
-        let Some(path) = self.layout.places[file].path.as_deref() else { return Ok(()) };
+        let Some(path) = self.layout.places[file].parts() else { return Ok(()) };
         if self.open.as_ref().is_none_or(|(open, _)| *open != file) {
             let handle = if self.begun[file] {
-                self.folder.write_old(path, PART_SUFFIX)?
+                self.folder.write_old(&path, PART_SUFFIX)?
             } else {
                 if self.replace == Replace::Always {
-                    self.folder.remove(path, PART_SUFFIX)?;
+                    self.folder.remove(&path, PART_SUFFIX)?;
                 }
-                self.folder.write_new(path, PART_SUFFIX)?
+                self.folder.write_new(&path, PART_SUFFIX)?
             };
             self.begun[file] = true;
             self.open = Some((file, handle));
         }
         let Some((_, handle)) = &self.open else { return Ok(()) };
-        let path = || self.folder.shown(path, PART_SUFFIX);
+        let path = || self.folder.shown(&path, PART_SUFFIX);
         os::write_all_at(handle, bytes, at).map_err(|source| Error::File {
             action: "write",
             path: path(),
@@ -258,7 +259,7 @@ impl<'a> Restore<'a> {
     /// Gives a file its name, or says what it lacks.
     fn file(&mut self, number: usize, seen: bool, keep: bool) -> Result<ExtractedFile, Error> {
         let (file, span) = (&self.torrent.files[number], self.row.spans[number].clone());
-        let path = self.layout.places[number].path.clone().unwrap_or_default();
+        let path = self.layout.places[number].parts().unwrap_or_default();
         let [mut verified, mut unverified, wrong] =
             [&self.verified, &self.unverified, &self.wrong].map(|ranges| ranges.within(&span));
         if self.begun[number] {

@@ -67,7 +67,7 @@ impl<'m> Targets<'m> {
             metainfo.files.iter().filter_map(|file| file.symlink.as_deref()).collect();
         let mut found = HashMap::new();
         for (file, place) in metainfo.files.iter().zip(&layout.places) {
-            let Some(stored) = &place.path else { continue };
+            let Some(stored) = place.parts() else { continue };
             // A path that was cut short has other folders.
             if stored.len() != file.path.len() + 1 {
                 continue;

@@ -56,13 +56,11 @@ impl Directory {
     }
 
     /// Whether files can be made in the folder: here only trying tells.
-    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "other systems can tell")]
     pub(crate) const fn check_writable(&self) -> io::Result<()> {
         Ok(())
     }
 
     /// Makes no link: most users have no right to.
-    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "other systems make links")]
     pub(crate) const fn create_link(&self, _: &str, _: &str) -> Result<MadeLink, PathFault> {
         Ok(MadeLink::Unsupported)
     }

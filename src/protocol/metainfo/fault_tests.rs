@@ -205,3 +205,36 @@ fn a_torrent_that_is_all_faults_keeps_few() {
     let outer = [&b"13:announce-listl"[..], &b"0:".repeat(100_000), b"e"].concat();
     assert_eq!(faults(&torrent(&outer, SINGLE)).len(), MAX_FAULTS);
 }
+
+#[test]
+fn trackers_and_web_seeds_beyond_a_thousand_are_passed_over() {
+    let tiers = |tiers: &[usize]| {
+        let lists: Vec<_> = tiers.iter().map(|count| format!("l{}e", "1:t".repeat(*count))).collect();
+        let outer = format!("13:announce-listl{}e", lists.concat());
+        let read = Metainfo::decode(&torrent(outer.as_bytes(), SINGLE)).unwrap();
+        (read.trackers().iter().map(Vec::len).collect::<Vec<_>>(), read.faults.len())
+    };
+    assert_eq!(tiers(&[1; 1_000]), (vec![1; 1_000], 0));
+    assert_eq!(tiers(&[1; 5_000]), (vec![1; 1_000], 1));
+    assert_eq!(tiers(&[5_000]), (vec![1_000], 1));
+    assert_eq!(tiers(&[999, 2, 1]), (vec![999, 1], 2));
+    for key in ["8:url-list", "9:httpseeds"] {
+        let outer = format!("{key}l{}e", "1:s".repeat(5_000));
+        let read = Metainfo::decode(&torrent(outer.as_bytes(), SINGLE)).unwrap();
+        assert_eq!((read.url_list.len() + read.http_seeds.len(), read.faults.len()), (1_000, 1), "{key}");
+    }
+    let outer = format!("5:nodesl{}e", "l1:hi1ee".repeat(5_000));
+    assert_eq!(Metainfo::decode(&torrent(outer.as_bytes(), SINGLE)).unwrap().nodes.len(), 1_000);
+}
+
+#[test]
+fn files_are_counted_before_they_are_read() {
+    let of = |outer: &[u8], info: &[u8]| Metainfo::count_files(&torrent(outer, info), 1_000);
+    assert_eq!(of(b"", SINGLE), Ok(1));
+    assert_eq!(of(b"", b"5:filesllelei0ee"), Ok(3));
+    let leaf = "d0:d6:lengthi1eee";
+    let tree = format!("9:file treed1:a{leaf}1:bd1:c{leaf}1:d{leaf}ee");
+    assert_eq!(of(b"", tree.as_bytes()), Ok(3));
+    let long = format!("5:filesl{}e", "le".repeat(1_000));
+    assert!(of(b"", long.as_bytes()).is_err());
+}

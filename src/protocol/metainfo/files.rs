@@ -16,10 +16,6 @@ pub struct File {
     pub length: u64,
     /// Characters for what it is (BEP 47): `l` a link, `x` executable, `h` hidden, `p` padding.
     pub attributes: Vec<u8>,
-    /// The MD5 of its content in hex, as some programs add.
-    pub md5sum: Option<String>,
-    /// The SHA-1 of its content, a hint only (BEP 47).
-    pub sha1: Option<[u8; 20]>,
     /// Where a link leads, from the torrent's folder (BEP 47).
     pub symlink: Option<Vec<Name>>,
     /// The root of its hash tree, where the file tree has one (BEP 52).
@@ -76,8 +72,6 @@ impl File {
         let bytes = |key: &[u8]| view.get(key).and_then(View::bytes);
         Self {
             attributes: bytes(b"attr").unwrap_or_default().to_vec(),
-            md5sum: bytes(b"md5sum").map(|sum| String::from_utf8_lossy(sum).into_owned()),
-            sha1: bytes(b"sha1").and_then(|sum| sum.try_into().ok()),
             symlink: view.get(b"symlink path").and_then(path),
             // A root of zeros alone is the hash of nothing.
             pieces_root: bytes(b"pieces root")
@@ -275,7 +269,26 @@ fn preferred_path(item: View<'_>, faults: &mut Vec<TorrentFault>) -> Result<Vec<
 }
 
 fn path(value: View<'_>) -> Option<Vec<Name>> {
-    value.items()?.map(|part| Some(Name(part.bytes()?.to_vec()))).collect()
+    let items = value.items()?;
+    // No longer than it is: there may be very many.
+    let mut path = Vec::with_capacity(items.len());
+    for part in items {
+        path.push(Name(part.bytes()?.to_vec()));
+    }
+    Some(path)
+}
+
+/// How many files an info value lists, whether these can be read or not: the larger number where it lists files in both ways.
+pub(super) fn count(info: View<'_>) -> usize {
+    let listed = list(info).and_then(View::items).map_or(1, |files| files.len());
+    let leaves = info.get(b"file tree").map_or(0, count_leaves);
+    listed.max(leaves)
+}
+
+/// The leaves of a file tree. The scan has bounded how deep it can go.
+fn count_leaves(folder: View<'_>) -> usize {
+    let entries = folder.entries().into_iter().flatten();
+    entries.map(|entry| if entry.key.is_empty() { 1 } else { count_leaves(entry.value) }).sum()
 }
 
 /// Far beyond any real torrent: a million files with paths of 256 bytes.
