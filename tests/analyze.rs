@@ -43,6 +43,51 @@ fn prints_every_capture() {
     }
 }
 
+/// Whether a line of the table of messages is a row, or names a stream, or is the heading.
+fn is_row(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let first = words.next().unwrap_or_default();
+    let elapsed = words.next().and_then(|word| word.parse::<f64>().ok());
+    (first.bytes().all(|byte| byte.is_ascii_digit()) && elapsed.is_some())
+        || (line.starts_with("-- stream ") && line.ends_with(" --"))
+        || first == "n"
+}
+
+/// Rows have one line each; only findings have more lines, under their row.
+#[test]
+fn no_row_of_messages_wraps_at_any_width() {
+    for path in captures() {
+        let file = path.file_name().expect("a capture has a name").to_string_lossy().into_owned();
+        for width in [None, Some(40), Some(60), Some(80), Some(120), Some(160)] {
+            let mut command = command(&["analyze", &file, "--view", "messages"]);
+            if let Some(width) = width {
+                command.env("COLUMNS", width.to_string());
+            }
+            let (_, page, _) = command::run(&mut command);
+            let mut in_finding = false;
+            for line in page.lines().filter(|line| !line.contains(": no BitTorrent in ")) {
+                assert!(line.chars().count() <= width.unwrap_or(80), "{file}, {width:?}: {line:?}");
+                let indented = line.starts_with("                        ");
+                let severity = line.split_whitespace().next().unwrap_or_default().trim_end_matches(':');
+                in_finding = indented && (in_finding || ["note", "warn", "error"].contains(&severity));
+                assert!(is_row(line) || in_finding, "{file}, {width:?}: a row wraps at {line:?}");
+            }
+        }
+    }
+}
+
+/// A run of like messages is one row, which tells of how many; in a format for programs nothing is folded.
+#[test]
+fn runs_are_folded_in_the_table_alone() {
+    let runs = ["analyze", "fast-extension.pcap", "--filter", "message == allowed-fast"];
+    let folded = printed(&runs);
+    let unfolded = printed(&[&runs[..], &["--no-fold"]].concat());
+    let csv = printed(&[&runs[..], &["--format", "csv"]].concat());
+    let rows = |page: &str| page.lines().filter(|line| is_row(line) && line.contains("allowed-fast")).count();
+    assert!(rows(&folded) < rows(&unfolded), "{folded}");
+    assert_eq!(csv.lines().count() - 1, rows(&unfolded));
+}
+
 /// The keyed capture with its secrets marked as of a type that nobody knows.
 fn without_its_secrets(folder: &Path) -> String {
     let mut bytes = std::fs::read(captures_folder().join("mse-rc4-keyed.pcapng")).expect("it can be read");

@@ -403,6 +403,9 @@ pub(crate) struct AnalyzeArguments {
     /// Each message's bytes, with its fields marked
     #[arg(long)]
     pub(crate) hex: bool,
+    /// One row for each message: no row for a run of requests, have or allowed-fast messages
+    #[arg(long)]
+    pub(crate) no_fold: bool,
     #[command(flatten)]
     pub(crate) key_logs: KeyLogs,
     /// The address of the host the capture is about; found out when not given

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// The command with these arguments, in this folder; nothing of the terminal shows in what it prints. `binary` is
+/// The command with these arguments, in this folder; nothing of the terminal or the locale shows in what it prints. `binary` is
 /// `env!("CARGO_BIN_EXE_bittrace")`, which Cargo tells to the tests of the command alone.
 pub fn bittrace(binary: &str, folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary);
@@ -12,6 +12,7 @@ pub fn bittrace(binary: &str, folder: &Path, arguments: &[&str]) -> Command {
     for variable in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
         command.env_remove(variable).env_remove(variable.to_ascii_uppercase());
     }
+    command.env("LC_ALL", "C.UTF-8");
     command
 }
 

@@ -45,7 +45,8 @@ pub use packet::{
 pub use reassembly::{Reassembler, UtpReassembler};
 pub use record::{
     Answer, Body, Fragment, HttpTrackerBody, MseBody, Note, PeerEffect, PeerWireBody, Protocol, Reason,
-    Record, Rule, Severity, Side, Transport, Unreadable, WebSeedBody, describe, describe_in, units,
+    Record, Rule, Severity, Side, Transport, Unreadable, WebSeedBody, brief, brief_block, describe,
+    describe_in, units,
 };
 pub use recorder::Recorder;
 pub use statistics::Summary;

@@ -1,6 +1,7 @@
 //! All that people read: one protocol message with its exact bytes, its meaning, and what is to be said of it.
 
 mod body;
+mod brief;
 mod content;
 mod dht;
 mod effect;
@@ -27,6 +28,7 @@ use smallvec::SmallVec;
 
 use crate::{Direction, StreamId};
 pub use body::{Body, Protocol};
+pub use brief::{brief, brief_block};
 pub use effect::PeerEffect;
 pub use http_tracker::HttpTrackerBody;
 pub use mse::MseBody;

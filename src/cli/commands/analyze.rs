@@ -63,6 +63,7 @@ struct Analysis<'a> {
     /// The stream that is told as a conversation.
     follow: Option<u32>,
     hex: bool,
+    unfolded: bool,
     show: Show,
     csv: CsvTable,
     closing: JsonSummary,
@@ -154,6 +155,7 @@ impl<'a> Analysis<'a> {
             views,
             follow: arguments.follow,
             hex: arguments.hex,
+            unfolded: arguments.no_fold,
             show,
             closing: JsonSummary::default(),
             fail_on: arguments.fail_on.map(severity),
@@ -195,7 +197,12 @@ impl<'a> Analysis<'a> {
             table: MessageTable::new(
                 self.output.look,
                 &self.columns,
-                Detail { hex: self.hex, verbose: self.common.verbose, quiet: self.common.quiet },
+                Detail {
+                    hex: self.hex,
+                    verbose: self.common.verbose,
+                    quiet: self.common.quiet,
+                    unfolded: self.unfolded,
+                },
             ),
             held: Vec::new(),
             read: 0,
@@ -239,6 +246,7 @@ impl<'a> Analysis<'a> {
         if let Some(follower) = &mut reading.follower {
             follower.finish(&mut self.output)?;
         }
+        reading.table.finish(&mut self.output)?;
         let nothing_matches = reading.read > 0 && reading.chosen == 0;
         if self.format == Format::Table {
             self.close_table(&name, &trace, &summary, reading)?;
@@ -367,6 +375,7 @@ impl<'a> Analysis<'a> {
                 let row = Row::new(record, &reading.place);
                 reading.table.row(&row, trace.local(), &mut self.output)?;
             }
+            reading.table.finish(&mut self.output)?;
         }
         if reading.chosen <= self.show.limit {
             return Ok(());
@@ -453,6 +462,7 @@ fn chosen_views(arguments: &AnalyzeArguments) -> Vec<ViewName> {
     let about_messages = arguments.filter.is_some()
         || !arguments.stream.is_empty()
         || arguments.hex
+        || arguments.no_fold
         || !arguments.fields.is_empty()
         || arguments.limit.is_some()
         || arguments.from.is_some()

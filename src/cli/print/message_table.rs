@@ -1,28 +1,44 @@
-//! The table of messages: a row a message, written as it comes, what is to be said of it on dimmer lines beneath.
+//! The table of messages: one row per message, written as it comes. A stream is named on a line of its own before its first
+//! row, and runs of like messages share a row.
+
+mod chosen;
+mod message_run;
+mod stream_line;
 
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use bittrace_trace::Side;
-use bittrace_trace::record::Severity;
-use bittrace_trace::units::span;
+use bittrace_protocol::peer::PeerChange;
+use bittrace_trace::record::{Rule, Severity};
+use bittrace_trace::rules::rule;
+use bittrace_trace::units::{count, span};
+use bittrace_trace::{Direction, StreamId};
 
 use crate::print::hex;
 use crate::print::output::{Look, styles};
-use crate::print::table::{columns, pad, wrap};
+use crate::print::printable::printable;
+use crate::print::table::{columns, fit, pad, wrap};
 use crate::query::names::FieldName;
-use crate::query::row::{Row, cell};
+use crate::query::row::Row;
+use chosen::ChosenColumns;
+use message_run::FoldedRun;
+use stream_line::StreamLines;
 
 /// Writes rows of messages.
 #[derive(Debug)]
 pub(crate) struct MessageTable {
     look: Look,
-    shape: Shape,
     detail: Detail,
+    chosen: Option<ChosenColumns>,
+    local: Option<IpAddr>,
     begun: bool,
-    /// Shortened addresses, and what each stands for.
-    shortened: HashMap<String, SocketAddr>,
+    streams: StreamLines,
+    run: Option<FoldedRun>,
+    /// How many messages so far had a finding of each rule.
+    findings: HashMap<&'static str, u64>,
+    /// When the receiver of an unchoke began to wait: in seconds, by stream and direction of the unchoke.
+    waiting: HashMap<(StreamId, Direction), f64>,
 }
 
 /// What is shown of each message beside its row.
@@ -30,189 +46,298 @@ pub(crate) struct MessageTable {
 pub(crate) struct Detail {
     /// Its bytes, field by field.
     pub(crate) hex: bool,
-    /// Its packets and place in the stream; long values whole.
+    /// Its packets and place in the stream, every sentence, and lines that are not cut.
     pub(crate) verbose: bool,
     /// No remarks on how things stand.
     pub(crate) quiet: bool,
+    /// One row for each message, also in a run of like ones.
+    pub(crate) unfolded: bool,
 }
 
+/// A row before it is laid out.
 #[derive(Debug)]
-enum Shape {
-    /// One column for what is said.
-    Narrow,
-    /// The message's name in a column of its own.
-    Medium,
-    /// Both addresses as well.
-    Wide,
-    /// Columns that the user chose.
-    Chosen(Vec<(FieldName, String, usize)>),
+struct TableRow {
+    number: u64,
+    elapsed: f64,
+    stream: StreamId,
+    arrow: &'static str,
+    style: anstyle::Style,
+    /// The name of the message, with which the text begins where it can.
+    message: &'static str,
+    text: String,
+    /// What stands at the right, the most important first.
+    tail: Vec<TailPart>,
+    /// Findings that are told in a sentence under the row.
+    sentences: Vec<(String, anstyle::Style)>,
+}
+
+/// A part of what stands at the right of a row.
+#[derive(Debug)]
+struct TailPart {
+    text: String,
+    style: anstyle::Style,
+    kind: TailKind,
+}
+
+/// What becomes of a part of the tail where there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TailKind {
+    /// A time or numbers: the text of the row is cut for it, but never by more than half of the row.
+    Fact,
+    /// A finding: the same, or it goes under the row.
+    Finding,
+    /// How things stand: only where there is room.
+    Remark,
 }
 
 const NUMBER: usize = 5;
 const ELAPSED: usize = 10;
 const STREAM: usize = 3;
-/// An arrow, a blank, and the longest IPv4 address with a port.
-const ONE_END: usize = 23;
-const BOTH_ENDS: usize = 45;
-const MESSAGE: usize = 17;
 
-/// What stands beneath a row begins under its ends.
-const BENEATH: usize = NUMBER + ELAPSED + STREAM + 3;
+/// What stands under a row begins where its text does.
+const UNDER: usize = NUMBER + ELAPSED + STREAM + 6;
 
-/// From these widths on there is room for a column more.
-const MEDIUM_FROM: usize = 100;
-const WIDE_FROM: usize = 136;
+/// In wider terminals the right end of rows stays here: eyes lose the row on a longer way.
+const RIGHT_END: usize = 110;
 
-/// How many shortened addresses are remembered.
-const SHORTENED: usize = 10_000;
+/// How many streams a table keeps the waiting of.
+const WAITING: usize = 10_000;
 
 impl MessageTable {
     /// A table of the usual columns, or of those chosen.
     pub(crate) fn new(look: Look, chosen: &[(FieldName, String)], detail: Detail) -> Self {
-        let shape = match look.width {
-            _ if !chosen.is_empty() => Shape::Chosen(chosen_widths(chosen, look.width)),
-            width if width >= WIDE_FROM => Shape::Wide,
-            width if width >= MEDIUM_FROM => Shape::Medium,
-            _ => Shape::Narrow,
-        };
-        Self { look, shape, detail, begun: false, shortened: HashMap::new() }
+        Self {
+            look,
+            detail,
+            chosen: (!chosen.is_empty()).then(|| ChosenColumns::new(chosen, look)),
+            local: None,
+            begun: false,
+            streams: StreamLines::default(),
+            run: None,
+            findings: HashMap::new(),
+            waiting: HashMap::new(),
+        }
     }
 
-    /// Writes a message, and before the first one the headings. `local` is the host the capture is about.
+    /// Writes a message, and before the first one the headings. A message that may begin or continue a run waits for the next
+    /// message or for [`finish`](Self::finish). `local` is the host the capture is about.
     pub(crate) fn row(
         &mut self,
         row: &Row<'_>,
         local: Option<IpAddr>,
         out: &mut dyn Write,
     ) -> io::Result<()> {
-        if !std::mem::replace(&mut self.begun, true) {
-            self.headings(local, out)?;
+        self.local = local;
+        let begun = std::mem::replace(&mut self.begun, true);
+        if let Some(chosen) = &self.chosen {
+            if !begun {
+                chosen.headings(out)?;
+            }
+            chosen.row(row, out)?;
+            return self.beneath(row, chosen::UNDER, out);
         }
-        let mut line = TableLine::new(self.look);
-        if let Shape::Chosen(chosen) = &self.shape {
-            for (at, (name, _, width)) in chosen.iter().enumerate() {
-                let text = row.value(name).map_or(String::new(), |value| cell(&value));
-                match at + 1 == chosen.len() {
-                    true => line.rest(&text, styles::PLAIN),
-                    false => line.cell(&text, *width, styles::PLAIN),
+        if !begun {
+            self.headings(out)?;
+        }
+        let folds = !(self.detail.hex || self.detail.verbose || self.detail.unfolded);
+        if folds && let Some(run) = &mut self.run {
+            if run.takes(row) {
+                return Ok(());
+            }
+            self.finish(out)?;
+        }
+        let named = self.streams.name(row, local, self.look, out)?;
+        let line = self.table_row(row, !named);
+        if folds && FoldedRun::may_begin(row.record) {
+            self.run = FoldedRun::begin(row, line);
+            return Ok(());
+        }
+        self.write(&line, out)?;
+        self.beneath(row, UNDER, out)
+    }
+
+    /// Writes the run that waits, if any.
+    pub(crate) fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        let Some(run) = self.run.take() else { return Ok(()) };
+        if run.more() == 0 {
+            return self.write(&run.into_row(), out);
+        }
+        let mut tail = vec![TailPart { text: run.numbers(), style: styles::DIM, kind: TailKind::Fact }];
+        for rule in run.rules() {
+            *self.findings.entry(rule).or_default() += run.more();
+            tail.extend(self.times(rule));
+        }
+        let text = run.text();
+        let row = TableRow { text, tail, ..run.into_row() };
+        self.write(&row, out)
+    }
+
+    fn headings(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut line = format!("{:>NUMBER$} {:>ELAPSED$} {:>STREAM$}    message", "n", "elapsed", "str");
+        if let Some(local) = self.local {
+            let who = printable(&format!("→ sent by {local}, ← received")).into_owned();
+            let end = self.look.width.min(RIGHT_END);
+            let gap = end.saturating_sub(columns(&line) + columns(&who));
+            if gap >= 2 {
+                line = format!("{line}{}{who}", " ".repeat(gap));
+            }
+        }
+        writeln!(out, "{}", self.look.paint(styles::HEADING, &line))
+    }
+
+    fn table_row(&mut self, row: &Row<'_>, names_client: bool) -> TableRow {
+        let record = row.record;
+        let mut tail = Vec::new();
+        if let Some(answer) = record.answers {
+            let text = format!("+{}", span(answer.latency));
+            tail.push(TailPart { text, style: styles::PLAIN, kind: TailKind::Fact });
+        }
+        let mut sentences = Vec::new();
+        for note in &record.notes {
+            let Rule { id, severity, .. } = *note.rule;
+            let style = styles::severity(severity);
+            if severity == Severity::Chat {
+                if self.detail.verbose {
+                    sentences.push((note.text.to_string(), style));
+                }
+                continue;
+            }
+            let times = self.findings.entry(id).or_default();
+            *times += 1;
+            if *times == 1 || self.detail.verbose {
+                sentences.push((format!("{}: {} [{id}]", severity.name(), note.text), style));
+            } else {
+                tail.extend(self.times(id));
+            }
+        }
+        if !self.detail.quiet && !self.detail.verbose {
+            tail.extend(self.state(row).map(|text| TailPart {
+                text,
+                style: styles::DIM,
+                kind: TailKind::Remark,
+            }));
+        }
+        let (arrow, style) = if stream_line::is_sent(record, self.local) {
+            ("→", styles::SENT)
+        } else {
+            ("←", styles::RECEIVED)
+        };
+        TableRow {
+            number: row.number(),
+            elapsed: row.elapsed(),
+            stream: record.stream,
+            arrow,
+            style,
+            message: record.body.message(),
+            text: if self.detail.verbose { row.summary() } else { row.brief(names_client) },
+            tail,
+            sentences,
+        }
+    }
+
+    /// How many messages so far had a finding of a rule; a sentence has told of the first.
+    fn times(&self, id: &'static str) -> Option<TailPart> {
+        let severity = rule(id)?.severity;
+        let times = count(*self.findings.get(id)?);
+        let text = format!("{} {id} ({times} times)", severity.name());
+        Some(TailPart { text, style: styles::severity(severity), kind: TailKind::Finding })
+    }
+
+    /// How things stand after the message, in a few words.
+    fn state(&mut self, row: &Row<'_>) -> Option<String> {
+        let record = row.record;
+        let Some(change) = record.effect.change.filter(|_| !record.effect.repeated) else {
+            let chat = record.notes.iter().find(|note| note.rule.severity == Severity::Chat)?;
+            return Some(chat.text.to_string());
+        };
+        if self.waiting.len() >= WAITING {
+            self.waiting.clear();
+        }
+        let at = row.elapsed();
+        match change {
+            PeerChange::Choke => {
+                self.waiting.insert((record.stream, record.direction), at);
+                None
+            }
+            PeerChange::Unchoke { interested } => {
+                let since = self.waiting.remove(&(record.stream, record.direction));
+                match since {
+                    Some(since) if interested => Some(format!("choked for {}", span(at - since))),
+                    _ if interested => None,
+                    _ => Some("not interested".to_owned()),
                 }
             }
-            line.write(out)?;
-            return self.beneath(row, 4, out);
+            PeerChange::Interested { choked: true } => {
+                self.waiting.insert((record.stream, record.direction.reverse()), at);
+                Some("still choked".to_owned())
+            }
+            PeerChange::Interested { choked: false } => Some("not choked".to_owned()),
+            PeerChange::NotInterested => None,
         }
-        line.number(&row.number().to_string(), NUMBER, styles::DIM);
-        line.number(&format!("{:.6}", row.elapsed()), ELAPSED, styles::DIM);
-        line.number(&row.record.stream.0.to_string(), STREAM, styles::DIM);
-        let (ends, style) = self.ends(row, local);
-        let message = row.record.body.message();
-        let meaning = row.summary();
-        line.cell(&ends, if matches!(self.shape, Shape::Wide) { BOTH_ENDS } else { ONE_END }, style);
-        let meaning = match self.shape {
-            Shape::Narrow => named(message, &meaning),
-            _ => {
-                line.cell(message, MESSAGE, message_style(message));
-                unnamed(message, &meaning).to_owned()
-            }
-        };
-        let answers = row.record.answers.zip(row.answers());
-        let answers = answers.map_or(String::new(), |(answer, number)| {
-            let gap = if meaning.is_empty() { "" } else { " " };
-            match self.shape {
-                // What it answers says the same as it does; how long that took is news.
-                Shape::Narrow => format!("{gap}(+{})", span(answer.latency)),
-                _ => format!("{gap}(answers {number} after {})", span(answer.latency)),
-            }
-        });
-        line.rest(&format!("{meaning}{answers}"), styles::PLAIN);
-        line.write(out)?;
-        self.beneath(row, BENEATH, out)
     }
 
-    fn headings(&self, local: Option<IpAddr>, out: &mut dyn Write) -> io::Result<()> {
-        let mut line = TableLine::new(self.look);
-        let heading = styles::HEADING;
-        if let Shape::Chosen(chosen) = &self.shape {
-            for (_, name, width) in chosen {
-                line.cell(name, *width, heading);
+    fn write(&self, row: &TableRow, out: &mut dyn Write) -> io::Result<()> {
+        let number = format!("{:>NUMBER$}", row.number);
+        let elapsed = format!("{:>ELAPSED$}", format!("{:.6}", row.elapsed));
+        let stream = format!("{:>STREAM$}", row.stream.0);
+        let arrow = pad(&printable(row.arrow), 2);
+        let lead = columns(&number) + columns(&elapsed) + columns(&stream) + 3;
+        let start = lead + columns(&arrow) + 1;
+        let room = self.look.width.saturating_sub(start).max(1);
+        let lead = self.look.paint(styles::DIM, &format!("{number} {elapsed} {stream}"));
+        write!(out, "{lead} {} ", self.look.paint(row.style, &arrow))?;
+        if self.detail.verbose {
+            let times: Vec<_> = row.tail.iter().map(|part| part.text.as_str()).collect();
+            let text = format!("{}  {}", row.text, times.join("  "));
+            for (at, line) in wrap(text.trim_end(), room).iter().enumerate() {
+                let indent = if at == 0 { 0 } else { start };
+                writeln!(out, "{}{}", " ".repeat(indent), self.look.paint(styles::PLAIN, line))?;
             }
-            return line.write(out);
-        }
-        line.number("n", NUMBER, heading);
-        line.number("elapsed", ELAPSED, heading);
-        line.number("str", STREAM, heading);
-        match (&self.shape, local) {
-            (Shape::Wide, _) => line.cell("from → to", BOTH_ENDS, heading),
-            (_, Some(local)) if columns(&local.to_string()) <= 15 => {
-                line.cell(&format!("{local} → to"), ONE_END, heading);
+        } else {
+            let text = printable(&row.text);
+            let (tail, left_out) = divide_tail(&row.tail, columns(&text), room);
+            let width: usize = tail.iter().map(|part| columns(&printable(&part.text)) + TAIL_GAP).sum();
+            let text = fit(&text, room.saturating_sub(width));
+            let end = room.min(RIGHT_END.saturating_sub(start)).max(columns(&text) + width);
+            let mut line = self.message_text(row.message, &text);
+            let mut gap = end - columns(&text) - width + TAIL_GAP;
+            for part in &tail {
+                line.push_str(&format!("{}{}", " ".repeat(gap), self.look.paint(part.style, &part.text)));
+                gap = TAIL_GAP;
             }
-            _ => line.cell("→ to, ← from", ONE_END, heading),
-        }
-        match self.shape {
-            Shape::Narrow => line.rest("message", heading),
-            _ => {
-                line.cell("message", MESSAGE, heading);
-                line.rest("meaning", heading);
+            writeln!(out, "{line}")?;
+            for part in left_out {
+                self.under(&part.text, part.style, UNDER, out)?;
             }
         }
-        line.write(out)
+        for (text, style) in &row.sentences {
+            self.under(text, *style, UNDER, out)?;
+        }
+        Ok(())
     }
 
-    /// Who speaks to whom. Where one of them is the host the capture is about, the other end and an arrow say it.
-    fn ends(&mut self, row: &Row<'_>, local: Option<IpAddr>) -> (String, anstyle::Style) {
-        let record = row.record;
-        let (source, destination) = (record.source, record.destination);
-        let sent = record.side == Side::Local && local.is_none_or(|local| local == source.ip());
-        let received = !sent && local.is_some_and(|local| local == destination.ip());
-        let style = if sent { styles::SENT } else { styles::RECEIVED };
-        let room = if matches!(self.shape, Shape::Wide) { 21 } else { ONE_END - 2 };
-        let source = self.short(source, room);
-        let destination = self.short(destination, room);
-        let text = match self.shape {
-            Shape::Wide => format!("{} → {destination}", pad(&source, room)),
-            _ if sent => format!("→ {destination}"),
-            _ if received => format!("← {source}"),
-            // Two others: both have to be named, on two lines.
-            _ => format!("{source} → {destination}"),
+    /// The text of a row, the name of its message in bold where the text begins with that.
+    fn message_text(&self, message: &str, text: &str) -> String {
+        let style = match message {
+            "opaque" | "gap" | "encrypted" | "unknown" | "error" => styles::WARN,
+            _ => styles::HEADING,
         };
-        (text, style)
-    }
-
-    /// An address in at most `room` columns, the middle left out where it is longer and that stays unambiguous.
-    fn short(&mut self, address: SocketAddr, room: usize) -> String {
-        let full = address.to_string();
-        if full.len() <= room {
-            return full;
+        match text.strip_prefix(message) {
+            Some(rest) => {
+                format!("{}{}", self.look.paint(style, message), self.look.paint(styles::PLAIN, rest))
+            }
+            None => self.look.paint(styles::PLAIN, text),
         }
-        let port = format!("]:{}", address.port());
-        let host = full.trim_start_matches('[').split(']').next().unwrap_or_default();
-        let shown = room.saturating_sub(port.len() + 2);
-        let head = shown / 2;
-        let (Some(start), Some(end)) = (host.get(..head), host.get(host.len() - (shown - head)..)) else {
-            return full;
-        };
-        let short = format!("[{start}…{end}{port}");
-        if self.shortened.len() >= SHORTENED && !self.shortened.contains_key(&short) {
-            return full;
-        }
-        if *self.shortened.entry(short.clone()).or_insert(address) == address { short } else { full }
     }
 
     fn beneath(&self, row: &Row<'_>, indent: usize, out: &mut dyn Write) -> io::Result<()> {
         let record = row.record;
-        for note in &record.notes {
-            let (style, mark) = match note.rule.severity {
-                Severity::Chat if self.detail.quiet => continue,
-                Severity::Chat => (styles::DIM, String::new()),
-                Severity::Note => (styles::NOTE, "note: ".to_owned()),
-                Severity::Warn => (styles::WARN, "warn: ".to_owned()),
-                Severity::Error => (styles::ERROR, "error: ".to_owned()),
-            };
-            let rule = if note.rule.severity == Severity::Chat {
-                String::new()
-            } else {
-                format!(" [{}]", note.rule.id)
-            };
-            self.under(&format!("{mark}{}{rule}", note.text), style, indent, out)?;
+        if self.chosen.is_some() {
+            for note in record.notes.iter().filter(|note| note.rule.severity > Severity::Chat) {
+                let rule = note.rule;
+                let text = format!("{}: {} [{}]", rule.severity.name(), note.text, rule.id);
+                self.under(&text, styles::severity(rule.severity), indent, out)?;
+            }
         }
         if self.detail.verbose {
             let frames: Vec<_> = record.frames.iter().map(u64::to_string).collect();
@@ -232,154 +357,96 @@ impl MessageTable {
     }
 
     fn under(&self, text: &str, style: anstyle::Style, indent: usize, out: &mut dyn Write) -> io::Result<()> {
-        for line in wrap(text, self.look.width - indent) {
+        for line in wrap(text, self.look.width.saturating_sub(indent)) {
             writeln!(out, "{}{}", " ".repeat(indent), self.look.paint(style, &line))?;
         }
         Ok(())
     }
 }
 
-/// The meaning behind the message's name, where it does not begin with that.
-fn named(message: &str, meaning: &str) -> String {
-    if meaning.starts_with(message) { meaning.to_owned() } else { format!("{message}: {meaning}") }
-}
-
-/// The meaning without the message's name, which stands in a column of its own. That of a piece is its meaning, too.
-fn unnamed<'m>(message: &str, meaning: &'m str) -> &'m str {
-    match meaning.strip_prefix(message) {
-        Some(rest) if message != "piece" && message != "port" && message != "suggest-piece" => {
-            rest.trim_start_matches(':').trim_start()
+/// Which parts of a tail stand at the right of a text of so many columns, and which findings go under the row.
+fn divide_tail(tail: &[TailPart], text: usize, room: usize) -> (Vec<&TailPart>, Vec<&TailPart>) {
+    let (mut shown, mut left_out) = (Vec::new(), Vec::new());
+    let mut used = 0;
+    for part in tail {
+        let width = columns(&printable(&part.text)) + TAIL_GAP;
+        let kept = if part.kind == TailKind::Remark { text } else { text.min(room / 2) };
+        if used + width + kept <= room {
+            used += width;
+            shown.push(part);
+        } else if part.kind == TailKind::Finding {
+            left_out.push(part);
         }
-        _ => meaning,
     }
-    .trim_end()
+    (shown, left_out)
 }
 
-fn message_style(message: &str) -> anstyle::Style {
-    match message {
-        "opaque" | "gap" | "encrypted" | "unknown" | "error" => styles::WARN,
-        _ => styles::HEADING,
-    }
-}
-
-/// The widths of chosen columns; the last one has what is left.
-fn chosen_widths(chosen: &[(FieldName, String)], width: usize) -> Vec<(FieldName, String, usize)> {
-    let usual = |name: &str| match name {
-        "n" | "stream" | "index" | "answers" => 6,
-        "begin" | "length" | "fields.length" | "offset" | "left" => 9,
-        "speaker" | "transport" | "severity" | "port" => 9,
-        "elapsed" | "latency" => 11,
-        "protocol" => 12,
-        "message" => 17,
-        "src" | "dst" => 21,
-        "time" => 27,
-        "torrent" | "info_hash" | "peer_id" => 40,
-        "summary" => 40,
-        _ => 14,
-    };
-    let share = width / chosen.len().max(1);
-    chosen
-        .iter()
-        .map(|(name, text)| {
-            let usual = usual(text).max(columns(text));
-            (name.clone(), text.clone(), usual.min(share.max(4)))
-        })
-        .collect()
-}
-
-/// Cells side by side, each wrapped within its width, so that the line is as high as the highest.
-struct TableLine {
-    look: Look,
-    cells: Vec<(Vec<String>, usize, anstyle::Style)>,
-    used: usize,
-}
-
-impl TableLine {
-    const fn new(look: Look) -> Self {
-        Self { look, cells: Vec::new(), used: 0 }
-    }
-
-    fn number(&mut self, text: &str, width: usize, style: anstyle::Style) {
-        let text = format!("{text:>width$}");
-        let width = columns(&text);
-        self.push(vec![text], width, style);
-    }
-
-    fn cell(&mut self, text: &str, width: usize, style: anstyle::Style) {
-        let room = self.look.width.saturating_sub(self.used + 1).max(1);
-        let width = width.min(room);
-        self.push(wrap(text, width), width, style);
-    }
-
-    /// The last cell: all that is left of the line.
-    fn rest(&mut self, text: &str, style: anstyle::Style) {
-        let room = self.look.width.saturating_sub(self.used).max(1);
-        self.push(wrap(text, room), room, style);
-    }
-
-    fn push(&mut self, lines: Vec<String>, width: usize, style: anstyle::Style) {
-        self.cells.push((lines, width, style));
-        self.used += width + 1;
-    }
-
-    fn write(self, out: &mut dyn Write) -> io::Result<()> {
-        let height = self.cells.iter().map(|(lines, ..)| lines.len()).max().unwrap_or(0);
-        for at in 0..height {
-            let mut blanks = 0;
-            for (lines, width, style) in &self.cells {
-                let text = lines.get(at).map_or("", String::as_str);
-                if !text.is_empty() {
-                    write!(out, "{}{}", " ".repeat(blanks), self.look.paint(*style, text))?;
-                    blanks = 0;
-                }
-                blanks += width + 1 - columns(text).min(*width);
-            }
-            writeln!(out)?;
-        }
-        Ok(())
-    }
-}
+/// How far the parts at the right stand apart.
+const TAIL_GAP: usize = 2;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_name_is_said_once() {
-        assert_eq!(named("request", "request piece 3"), "request piece 3");
-        assert_eq!(named("announce-response", "3 peers"), "announce-response: 3 peers");
-        assert_eq!(unnamed("request", "request piece 3"), "piece 3");
-        assert_eq!(unnamed("bitfield", "bitfield: 3 pieces"), "3 pieces");
-        assert_eq!(unnamed("piece", "piece 3, 16 KiB at 0"), "piece 3, 16 KiB at 0");
-        assert_eq!(unnamed("choke", "choke"), "");
+    const FACT: (anstyle::Style, TailKind) = (styles::PLAIN, TailKind::Fact);
+    const REMARK: (anstyle::Style, TailKind) = (styles::DIM, TailKind::Remark);
+    const FINDING: (anstyle::Style, TailKind) = (styles::NOTE, TailKind::Finding);
+
+    fn row(text: &str, tail: &[(&str, (anstyle::Style, TailKind))]) -> TableRow {
+        let part = |(text, (style, kind)): &(&str, _)| TailPart {
+            text: (*text).to_owned(),
+            style: *style,
+            kind: *kind,
+        };
+        TableRow {
+            number: 12,
+            elapsed: 1.5,
+            stream: StreamId(3),
+            arrow: "→",
+            style: styles::SENT,
+            message: "request",
+            text: text.to_owned(),
+            tail: tail.iter().map(part).collect(),
+            sentences: Vec::new(),
+        }
+    }
+
+    fn written(width: usize, row: &TableRow) -> String {
+        let table = MessageTable::new(Look { width, colour: false }, &[], Detail::default());
+        let mut out = Vec::new();
+        table.write(row, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
     }
 
     #[test]
-    fn long_addresses_lose_their_middle_unless_that_is_ambiguous() {
-        let look = Look { width: 80, colour: false };
-        let mut table = MessageTable::new(look, &[], Detail::default());
-        let one: SocketAddr = "[2001:db8:1:2:3:4:5:6]:51413".parse().unwrap();
-        let other: SocketAddr = "[2001:db8:9:9:3:4:5:6]:51413".parse().unwrap();
-        let short = table.short(one, 21);
-        assert!(columns(&short) <= 21, "{short}");
-        assert_eq!(table.short(one, 21), short);
-        assert_eq!(table.short(other, 21), other.to_string());
-        assert_eq!(table.short("10.0.0.3:6881".parse().unwrap(), 21), "10.0.0.3:6881");
+    fn the_time_to_the_answer_stands_at_the_right() {
+        let row = row("piece 3 at 0, 16 KiB", &[("+41 ms", FACT)]);
+        let expected = "   12   1.500000   3 →  piece 3 at 0, 16 KiB          +41 ms\n";
+        assert_eq!(written(60, &row), expected);
+        assert_eq!(written(40, &row), "   12   1.500000   3 →  piece 3…  +41 ms\n");
     }
 
     #[test]
-    fn rows_keep_within_the_width() {
-        for width in [60, 80, 140] {
-            let look = Look { width, colour: false };
-            let mut line = TableLine::new(look);
-            line.number("123456789", NUMBER, styles::PLAIN);
-            line.cell("[2001:db8:1111:2222:3333:4444:5555:6666]:51413", ONE_END, styles::PLAIN);
-            line.rest(&"words and more words ".repeat(9), styles::PLAIN);
-            let mut out = Vec::new();
-            line.write(&mut out).unwrap();
-            for line in String::from_utf8(out).unwrap().lines() {
-                assert!(columns(line) <= width, "{line:?}");
-            }
+    fn findings_go_under_the_row_and_remarks_away_where_there_is_no_room() {
+        let tail = [("note bep3.bitfield-late (8 times)", FINDING), ("still choked", REMARK)];
+        let row = row("request 3 at 0, 16 KiB", &tail);
+        let lead = "   12   1.500000   3 →  request 3 at 0, 16 KiB";
+        let wide = format!("{lead}   note bep3.bitfield-late (8 times)  still choked\n");
+        assert_eq!(written(96, &row), wide);
+        assert_eq!(written(82, &row), format!("{lead}   note bep3.bitfield-late (8 times)\n"));
+        let under = format!("{lead}\n{0}note bep3.bitfield-late (8\n{0}times)\n", " ".repeat(UNDER));
+        assert_eq!(written(50, &row), under);
+    }
+
+    #[test]
+    fn rows_keep_within_any_width() {
+        for width in [40, 60, 80, 160] {
+            let text = "words, and more words; ".repeat(9);
+            let mut row = row(&text, &[("+1.25 s", FACT), ("(12-90)", FACT)]);
+            row.number = 123_456_789;
+            let text = written(width, &row);
+            assert_eq!(text.lines().count(), 1, "{text}");
+            assert!(columns(text.trim_end()) <= width, "{text}");
         }
     }
 }

@@ -34,7 +34,7 @@ pub(crate) struct Look {
 const WIDTH: usize = 80;
 
 /// Below this tables cannot be read, and above it lines cannot.
-const WIDTHS: std::ops::RangeInclusive<usize> = 60..=240;
+const WIDTHS: std::ops::RangeInclusive<usize> = 40..=160;
 
 impl Output {
     pub(crate) fn new(common: Common) -> Self {
@@ -108,7 +108,19 @@ impl Look {
 
 /// The styles of tables.
 pub(crate) mod styles {
+    use bittrace_trace::record::Severity;
+
     use super::{AnsiColor, Effects, Style};
+
+    /// The style of a finding, by how much the finding matters.
+    pub(crate) const fn severity(severity: Severity) -> Style {
+        match severity {
+            Severity::Chat => DIM,
+            Severity::Note => NOTE,
+            Severity::Warn => WARN,
+            Severity::Error => ERROR,
+        }
+    }
 
     const fn colour(colour: AnsiColor) -> Style {
         Style::new().fg_color(Some(anstyle::Color::Ansi(colour)))

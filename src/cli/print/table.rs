@@ -41,6 +41,35 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// A text in at most `width` columns: whole, or without its last parts, or cut within a part where even the first is too long.
+/// An ellipsis marks what is left out. The line is printable.
+pub(crate) fn fit(text: &str, width: usize) -> String {
+    let text = printable(text);
+    if columns(&text) <= width {
+        return text.into_owned();
+    }
+    let mark = printable("…");
+    let room = width.saturating_sub(columns(&mark));
+    let mut end = 0;
+    let mut used = 0;
+    for (at, c) in text.char_indices() {
+        used += c.width().unwrap_or(0);
+        if used > room {
+            break;
+        }
+        end = at + c.len_utf8();
+    }
+    let cut = &text[..end];
+    // A blank stands before the mark where a whole part ends.
+    let parts = cut.rmatch_indices([',', ';', ':']).map(|(at, _)| at);
+    let whole = parts.into_iter().find(|&at| text[at + 1..].starts_with(' ') && at < end);
+    match whole {
+        Some(at) if 2 * columns(&text[..at]) >= room => format!("{} {mark}", &text[..at]),
+        _ if room == 0 => mark.chars().take(width).collect(),
+        _ => format!("{}{mark}", cut.trim_end()),
+    }
+}
+
 /// The words of a text, a number and its unit being one.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
@@ -195,6 +224,15 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_fit_loses_its_last_parts() {
+        assert_eq!(fit("request 3, 16 KiB", 17), "request 3, 16 KiB");
+        assert_eq!(fit("request 3, 16 KiB", 16), "request 3 …");
+        assert_eq!(fit("extended handshake", 10), "extended…");
+        assert_eq!(fit("a, bcdefghijklmnopq", 12), "a, bcdefghi…");
+        assert_eq!(fit("abc", 0), "");
+    }
+
+    #[test]
     fn columns_without_content_are_left_out() {
         let shape = [Column::text("who", 5), Column::text("empty", 5), Column::numbers("blocks")];
         let rows = [vec!["a".to_owned(), String::new(), "12".to_owned()]];
@@ -214,6 +252,11 @@ mod tests {
             for line in render(&shape, &cells, Look { width, colour: false }).lines() {
                 prop_assert!(columns(line) <= width, "{} columns: {line:?}", columns(line));
             }
+        }
+
+        #[test]
+        fn what_is_made_to_fit_fits(text in "[a-zé漢,: ]{0,120}", width in 0..130_usize) {
+            prop_assert!(columns(&fit(&text, width)) <= width);
         }
 
         #[test]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
-use bittrace_trace::describe_in;
 use bittrace_trace::record::Record;
+use bittrace_trace::{brief, describe_in};
 use serde_json::{Map, Value};
 
 use crate::query::cell_value::CellValue;
@@ -57,12 +57,22 @@ impl<'a> Row<'a> {
 
     /// What it says, on one line.
     pub(crate) fn summary(&self) -> String {
+        describe_in(self.record, self.pieces())
+    }
+
+    /// The same in a few words, the name of the message first. `names_client` says whether a handshake names its client.
+    pub(crate) fn brief(&self, names_client: bool) -> String {
+        brief(self.record, self.pieces(), names_client)
+    }
+
+    /// How many pieces the message's torrent has, where that is known.
+    fn pieces(&self) -> Option<u64> {
         let torrent = self
             .record
             .torrent
             .and_then(|hash| self.place.torrents.iter().find(|torrent| torrent.goes_by(hash)));
-        let pieces = torrent.and_then(|torrent| torrent.placement());
-        describe_in(self.record, pieces.map(|geometry| u64::from(geometry.piece_count())))
+        let geometry = torrent.and_then(|torrent| torrent.placement())?;
+        Some(u64::from(geometry.piece_count()))
     }
 
     /// What the message itself says.

@@ -1,0 +1,125 @@
+//! Messages of one name that one end sent one after another: they share a row of the table.
+
+use bittrace_protocol::wire::Message;
+use bittrace_protocol::{Block, PieceIndex};
+use bittrace_trace::record::{Record, Severity};
+use bittrace_trace::units::{count, size};
+use bittrace_trace::{Direction, StreamId, brief_block};
+
+use super::TableRow;
+use crate::query::row::Row;
+
+/// A run, begun by a message whose row is laid out already.
+#[derive(Debug)]
+pub(super) struct FoldedRun {
+    row: TableRow,
+    stream: StreamId,
+    direction: Direction,
+    last: u64,
+    count: u64,
+    /// The first of the pieces or blocks. A piece is a block of no bytes.
+    named: Vec<Block>,
+    /// How long all blocks are, while they are of one length.
+    length: Option<u32>,
+    /// The rules of which each message has a finding.
+    rules: Vec<&'static str>,
+}
+
+/// How long a run lasts at most, in seconds: its row shows the time of the first message alone.
+const LONGEST: f64 = 1.0;
+
+/// How many pieces or blocks of a run are named; no row has room for more.
+const NAMED: usize = 64;
+
+impl FoldedRun {
+    /// Whether a message may begin a run.
+    pub(super) fn may_begin(record: &Record) -> bool {
+        named_by(record).is_some()
+    }
+
+    /// Begins a run by a message and its row. `None` when a message of its name has no runs.
+    pub(super) fn begin(message: &Row<'_>, row: TableRow) -> Option<Self> {
+        let record = message.record;
+        let block = named_by(record)?;
+        Some(Self {
+            stream: record.stream,
+            direction: record.direction,
+            last: row.number,
+            count: 1,
+            named: vec![block],
+            length: Some(block.length),
+            rules: rules(record).collect(),
+            row,
+        })
+    }
+
+    /// Takes in the next message of the table, if the message continues the run.
+    pub(super) fn takes(&mut self, message: &Row<'_>) -> bool {
+        let record = message.record;
+        let continues = record.stream == self.stream
+            && record.direction == self.direction
+            && record.body.message() == self.row.message
+            && message.elapsed() - self.row.elapsed <= LONGEST
+            && rules(record).eq(self.rules.iter().copied());
+        let Some(block) = named_by(record).filter(|_| continues) else { return false };
+        if self.named.len() < NAMED {
+            self.named.push(block);
+        }
+        self.length = self.length.filter(|&length| length == block.length);
+        self.last = message.number();
+        self.count += 1;
+        true
+    }
+
+    /// The rules of which each message has a finding.
+    pub(super) fn rules(&self) -> &[&'static str] {
+        &self.rules
+    }
+
+    /// How many messages came after the first.
+    pub(super) const fn more(&self) -> u64 {
+        self.count - 1
+    }
+
+    /// The numbers of the messages. A filter may have left out some between them.
+    pub(super) fn numbers(&self) -> String {
+        let (first, last) = (self.row.number, self.last);
+        match last - first + 1 == self.count {
+            true => format!("({first}-{last})"),
+            false => format!("({} of {first}-{last})", count(self.count)),
+        }
+    }
+
+    /// What the row of the run says.
+    pub(super) fn text(&self) -> String {
+        let name = self.row.message;
+        if self.named.iter().all(|block| block.length == 0) {
+            let pieces: Vec<String> = self.named.iter().map(|block| block.index.to_string()).collect();
+            return format!("{name} {}", pieces.join(" "));
+        }
+        let blocks: Vec<String> = self.named.iter().map(brief_block).collect();
+        let each = self.length.map_or(String::new(), |length| format!(" of {}", size(length.into())));
+        format!("{name} {} blocks{each}: {}", count(self.count), blocks.join(", "))
+    }
+
+    /// The row of the first message.
+    pub(super) fn into_row(self) -> TableRow {
+        self.row
+    }
+}
+
+/// What a message names that comes in runs: a block, or a piece.
+fn named_by(record: &Record) -> Option<Block> {
+    let piece = |index: PieceIndex| Block { index, begin: 0, length: 0 };
+    match record.peer_message()? {
+        Message::Request(block) => Some(*block),
+        Message::Have(index) | Message::AllowedFast(index) => Some(piece(*index)),
+        _ => None,
+    }
+}
+
+/// The rules of a message's findings.
+fn rules(record: &Record) -> impl Iterator<Item = &'static str> {
+    let findings = record.notes.iter().filter(|note| note.rule.severity > Severity::Chat);
+    findings.map(|note| note.rule.id)
+}
