@@ -90,8 +90,9 @@ impl Peer {
 /// How much a peer may cost at once.
 const MAX_NOISE: u32 = 10_000;
 
-/// How much a peer may cost a second for ever: what one processor does in less than a millisecond.
-const NOISE_A_SECOND: u32 = 100;
+/// How much a peer may cost a second for ever: what one processor does in about a millisecond. Peers that follow a fast
+/// download piece by piece change their interest some hundred times a second.
+const NOISE_A_SECOND: u32 = 1_000;
 
 /// How much a received block makes good.
 const NOISE_A_BLOCK: u32 = 100;
