@@ -61,8 +61,8 @@ pub(crate) fn fit(text: &str, width: usize) -> String {
     }
     let cut = &text[..end];
     // A blank stands before the mark where a whole part ends.
-    let parts = cut.rmatch_indices([',', ';', ':']).map(|(at, _)| at);
-    let whole = parts.into_iter().find(|&at| text[at + 1..].starts_with(' ') && at < end);
+    let mut parts = cut.rmatch_indices([',', ';', ':']).map(|(at, _)| at);
+    let whole = parts.find(|&at| text[at + 1..].starts_with(' '));
     match whole {
         Some(at) if 2 * columns(&text[..at]) >= room => format!("{} {mark}", &text[..at]),
         _ if room == 0 => mark.chars().take(width).collect(),

@@ -221,7 +221,8 @@ fn trackers_and_web_seeds_beyond_a_thousand_are_passed_over() {
     for key in ["8:url-list", "9:httpseeds"] {
         let outer = format!("{key}l{}e", "1:s".repeat(5_000));
         let read = Metainfo::decode(&torrent(outer.as_bytes(), SINGLE)).unwrap();
-        assert_eq!((read.url_list.len() + read.http_seeds.len(), read.faults.len()), (1_000, 1), "{key}");
+        let bounded = read.faults.iter().filter(|fault| fault.what.starts_with("more than 1,000 web seeds"));
+        assert_eq!((read.url_list.len() + read.http_seeds.len(), bounded.count()), (1_000, 1), "{key}");
     }
     let outer = format!("5:nodesl{}e", "l1:hi1ee".repeat(5_000));
     assert_eq!(Metainfo::decode(&torrent(outer.as_bytes(), SINGLE)).unwrap().nodes.len(), 1_000);

@@ -72,8 +72,7 @@ fn described(record: &Record, pieces: Option<u64>) -> String {
     // Requests begin with the verb that their name begins with.
     let verb = name.split(['-', ' ']).next().unwrap_or(name);
     match text.strip_prefix(verb) {
-        Some(rest) if rest.starts_with(' ') => format!("{name}{rest}"),
-        Some(rest) if rest.starts_with(": ") => format!("{name}{rest}"),
+        Some(rest) if rest.starts_with(' ') || rest.starts_with(": ") => format!("{name}{rest}"),
         _ => format!("{name}: {text}"),
     }
 }
