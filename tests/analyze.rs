@@ -244,6 +244,13 @@ fn prints_the_other_views_of_every_capture_in_80_columns() {
     }
 }
 
+/// The names of all values of an object, those of objects in it joined to its own by `_`: the columns of CSV.
+fn leaves(object: &Value, before: &str) -> Vec<String> {
+    let Some(entries) = object.as_object() else { return vec![before.to_owned()] };
+    let joined = |key: &String| if before.is_empty() { key.clone() } else { format!("{before}_{key}") };
+    entries.iter().flat_map(|(key, value)| leaves(value, &joined(key))).collect()
+}
+
 /// The views as objects: one conversation a stream between peers, one piece of each number, one finding a rule.
 #[test]
 fn views_are_rows_for_programs() {
@@ -257,8 +264,7 @@ fn views_are_rows_for_programs() {
         assert!(summary["summary"]["findings"].is_object(), "{summary}");
         let header = csv.lines().next().expect("a header");
         for row in &rows {
-            let keys: Vec<_> = row[name].as_object().expect(name).keys().map(String::as_str).collect();
-            assert_eq!(keys.join(","), header);
+            assert_eq!(leaves(&row[name], ""), header.split(',').collect::<Vec<_>>());
         }
         assert_eq!(csv.lines().count(), rows.len() + 1);
         rows.into_iter().map(|mut row| row[name].take()).collect()
@@ -280,6 +286,38 @@ fn views_are_rows_for_programs() {
     let findings = objects("findings", "finding");
     let corrupt = findings.iter().find(|row| row["rule"] == "bep3.piece-corrupt").expect("a finding");
     assert_eq!((&corrupt["count"], &corrupt["document"]), (&6.into(), &"BEP 3".into()));
+}
+
+#[test]
+fn cells_of_csv_do_not_nest() {
+    let capture = ["analyze", "corrupt-peer.pcap.gz", "--torrent", "corrupt-peer.torrent", "--format", "csv"];
+    for view in ["conversations", "pieces", "findings"] {
+        let csv = printed(&[&capture[..], &["--view", view]].concat());
+        assert!(!csv.contains('[') || csv.contains("::"), "{csv}");
+        assert!(!csv.contains("{\""), "{csv}");
+    }
+    let pieces = printed(&[&capture[..], &["--view", "pieces"]].concat());
+    assert!(pieces.lines().any(|line| line.contains(",10.77.0.4:6885 10.77.0.2:57385,")), "{pieces}");
+    let findings = printed(&[&capture[..], &["--view", "findings"]].concat());
+    assert!(findings.contains("\"frame.number in {"), "{findings}");
+    let columns =
+        ["--fields", "frames,frame,rule,notes,ws_stream,index,fields.length", "--filter", "message == piece"];
+    let messages = printed(&[&capture[..], &columns].concat());
+    let mut lines = messages.lines();
+    assert_eq!(lines.next(), Some("frames,frame,rule,notes,ws_stream,index,fields.length"));
+    for line in lines {
+        let mut cells = line.split(',');
+        let frames = cells.next().expect("packets");
+        assert_eq!(frames.split(' ').next_back(), cells.next(), "{line}");
+    }
+}
+
+#[test]
+fn no_summary_leaves_messages_alone() {
+    let plain = printed(&["analyze", "download-aria2.pcap", "--format", "json", "--no-summary"]);
+    assert!(plain.lines().all(|line| line.starts_with("{\"n\":")), "{plain}");
+    let table = printed(&["analyze", "download-aria2.pcap", "--no-summary"]);
+    assert!(!table.contains("Trackers") && table.contains("handshake"), "{table}");
 }
 
 /// The verdicts on a capture's pieces, and who sent them.

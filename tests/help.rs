@@ -91,11 +91,11 @@ fn man_help() {
 fn usage_errors_exit_with_2_and_say_what_is_wrong() {
     for (arguments, said) in [
         (&["analyze"][..], "CAPTURE"),
-        (&["analyze", "x.pcap", "--filter", "mesage == piece"], "do you mean message?"),
-        (&["analyze", "x.pcap", "--fields", "mesage"], "do you mean message?"),
+        (&["analyze", "x.pcap", "--filter", "mesage == piece"], "did you mean message?"),
+        (&["analyze", "x.pcap", "--fields", "mesage"], "did you mean message?"),
         (
             &["analyze", "x.pcap", "--filter", "src ~ 10.0.0.0/99"],
-            "is no network: wanted 10.0.0.0/ and a number",
+            "is not a network: expected 10.0.0.0/ and a number",
         ),
         (&["extract", "x.pcap", "--torrent", "no-such.torrent"], "no-such.torrent: no such file"),
         (&["analyze", "x.pcap", "--from", "noon"], "neither seconds nor a time"),

@@ -16,6 +16,7 @@ use query::row::{CaptureContext, Row, cell};
 // The command has no library, so the target compiles the files that it is about.
 #[path = "../../src/cli/query"]
 mod query {
+    pub(crate) mod catalog;
     pub(crate) mod cell_value;
     pub(crate) mod fields;
     pub(crate) mod filter;

@@ -68,6 +68,14 @@ pub(crate) enum Command {
     /// Look into .torrent files
     #[command(subcommand)]
     Torrent(Torrent),
+    /// List every message, its fields with types and units, and the document that defines it
+    #[command(
+        after_help = "Examples:\n  bittrace fields\n  bittrace fields request\n  bittrace fields --format json | jq -r .message.message"
+    )]
+    Fields(FieldsArguments),
+    /// Print the JSON Schema of analyze --format json
+    #[command(after_help = "Example:\n  bittrace schema > bittrace.schema.json")]
+    Schema,
     /// Write a completion script for a shell
     #[command(
         after_help = "Example:\n  bittrace completions bash > ~/.local/share/bash-completion/completions/bittrace"
@@ -371,6 +379,17 @@ pub(crate) enum TorrentFormat {
     Json,
 }
 
+/// List messages and their fields.
+#[derive(Debug, Args)]
+pub(crate) struct FieldsArguments {
+    /// The message, or the extension of an extended message; without it, all
+    #[arg(value_name = "MESSAGE")]
+    pub(crate) message: Option<String>,
+    /// How to write it: table, or json with one message per line
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
+    pub(crate) format: TorrentFormat,
+}
+
 /// Inspect captures.
 #[derive(Debug, Args)]
 #[command(after_help = ANALYZE_AFTER, after_long_help = ANALYZE_EXAMPLES)]
@@ -420,6 +439,9 @@ pub(crate) struct AnalyzeArguments {
     /// At most N messages of each capture; 0 for all
     #[arg(long, value_name = "N", long_help = LIMIT_HELP)]
     pub(crate) limit: Option<u64>,
+    /// No summary: neither the page before messages nor the last object of JSON
+    #[arg(long)]
+    pub(crate) no_summary: bool,
     /// Exit with 1 when a chosen message has a note of this severity or above
     #[arg(long, value_enum, value_name = "SEVERITY")]
     pub(crate) fail_on: Option<FailOn>,
@@ -493,6 +515,8 @@ Examples:
   bittrace analyze capture.pcap --filter 'message == piece && index == 3' --hex
   bittrace analyze capture.pcap --filter 'src ~ 10.0.0.0/8 and not message == have'
   bittrace analyze capture.pcap --filter 'severity >= warn'
+  bittrace analyze capture.pcap --filter 'message in {request, piece} and latency > 500ms'
+  bittrace analyze capture.pcap --filter 'tcp.stream == 3 && bittorrent.msg.type == 7'
   bittrace analyze capture.pcap --stream 3 --fields n,elapsed,speaker,message,index,begin
   bittrace analyze capture.pcap --torrent t.torrent --view conversations,pieces,findings
   bittrace analyze capture.pcap --follow 1
@@ -502,6 +526,8 @@ Examples:
   bittrace analyze capture.pcap --format csv > messages.csv
   tcpdump -U -w - | bittrace analyze - --view messages
 
+CSV has a header and no nested values but in the column fields. pandas reads columns with
+empty cells as integers with dtype_backend=\"numpy_nullable\"; DuckDB does so by itself.
 In CSV, text that begins as a formula does (=, +, -, @) has an apostrophe before it; numbers have
 none. CSV and tables show control characters as U+FFFD; JSON has them escaped.
 
@@ -596,9 +622,13 @@ What a run draws at random or is told by its surroundings is masked already: pee
 const FILTER_HELP: &str = "\
 Only messages for which this is true.
 
-Operators: == != < <= > >=, ~ or contains (part of a text, address in a network), a name alone (present); and && or || not !, parentheses. A comparison with something a message does not have is false.
+Operators: == != < <= > >=; ~ or contains (part of a text, address in a network); matches (regular expression, case does not matter); in {a, b, 1..5} and not in; a name alone (present); and && or || not !, parentheses. A comparison with something a message does not have is false. A value that no message can have is an error.
 
-Names: n, time, elapsed, capture, frames, stream, src, dst, speaker, transport, protocol, message, offset, length, summary, client, torrent, decrypted, answers, latency, severity, rule, notes; and those of the message's own fields, such as index, begin, extension, info_hash, left, m.ut_metadata. fields.NAME is the message's own NAME whatever else has that name: length is the message's, fields.length that of the block.";
+Values: numbers with units where they have one (500ms, 1.5s, 2min; 16KiB, 1MB), 0x hexadecimal; times such as 2026-01-02T03:04:05Z; addresses, with or without a port, and networks (10.0.0.0/8); at least 6 digits of a hash.
+
+Names: n, time, elapsed, capture, frame, frames, stream, ws_stream, src, dst, addr, port (of either end), speaker, transport, protocol, message, message_id, offset, length, summary, client, torrent, decrypted, answers, latency, severity, rule, notes; and those of the message's own fields, such as index, begin, extension, info_hash, left, m.ut_metadata: bittrace fields lists all. fields.NAME is the message's own NAME whatever else has that name: length is the message's, fields.length that of the block.
+
+Wireshark's names, where they mean the same: frame.number, frame.time_relative, ip.addr, ip.src, ip.dst, ipv6.addr, tcp.stream, tcp.port, tcp.srcport, udp.stream, udp.port, bittorrent.msg.type, bittorrent.piece.index, bittorrent.piece.begin, bittorrent.info_hash, bittorrent.peer_id, http.user_agent, http.response.code and others; tcp, udp, bittorrent, bt-dht and http alone.";
 
 const LIMIT_HELP: &str = "\
 At most N messages of each capture; 0 for all. Without it, all of them where messages were asked for by --view or --format, and the first 50 behind the summary.";

@@ -5,6 +5,8 @@ pub(crate) mod diff;
 pub(crate) mod download;
 pub(crate) mod expected;
 pub(crate) mod extract;
+pub(crate) mod fields;
 pub(crate) mod profile;
 pub(crate) mod replay;
+pub(crate) mod schema;
 pub(crate) mod torrent;

@@ -424,6 +424,7 @@ impl<'a> Emitter<'a> {
             client: None,
             torrent: None,
             describes: None,
+            wireshark_stream: None,
             in_doubt: self.missing[direction.reverse() as usize],
         };
         match &mut self.sink {

@@ -59,6 +59,9 @@ pub struct Record {
     pub transport: Transport,
     /// The packets that carried it, as Wireshark counts them.
     pub frames: Frames,
+    /// The number that Wireshark gives the conversation: `tcp.stream`, or `udp.stream` for datagrams and uTP. `None` where
+    /// the capture has more conversations than are told apart, and for records that are not of a capture.
+    pub wireshark_stream: Option<u32>,
     /// Where it begins in its direction of the stream, in bytes; for a datagram, bytes of this direction before it.
     pub offset: u64,
     /// Whether the other end said bytes before that the capture had not shown by then, or never does.

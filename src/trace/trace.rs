@@ -2,6 +2,7 @@
 
 mod ahead;
 mod reading;
+mod wireshark;
 
 use std::collections::VecDeque;
 use std::io::Read;

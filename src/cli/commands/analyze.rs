@@ -68,6 +68,7 @@ struct Analysis<'a> {
     csv: CsvTable,
     closing: JsonSummary,
     fail_on: Option<Severity>,
+    no_summary: bool,
     /// How many messages earlier captures had.
     before: u64,
     /// How many captures were begun.
@@ -125,7 +126,7 @@ impl<'a> Analysis<'a> {
             None if usual && arguments.format == Format::Table => FIRST_MESSAGES,
             None => u64::MAX,
         };
-        let summary = usual || views.contains(&ViewName::Summary);
+        let summary = !arguments.no_summary && (usual || views.contains(&ViewName::Summary));
         let show = Show {
             summary,
             messages: usual || views.contains(&ViewName::Messages) || arguments.follow.is_some(),
@@ -159,6 +160,7 @@ impl<'a> Analysis<'a> {
             show,
             closing: JsonSummary::default(),
             fail_on: arguments.fail_on.map(severity),
+            no_summary: arguments.no_summary,
             before: 0,
             begun: 0,
             captures: &arguments.captures,
@@ -411,7 +413,7 @@ impl<'a> Analysis<'a> {
 
     fn finish(mut self) -> Result<Exit> {
         match self.format {
-            Format::Json if self.begun > 0 => {
+            Format::Json if self.begun > 0 && !self.no_summary => {
                 json::write_line(&std::mem::take(&mut self.closing).object(), &mut self.output)?
             }
             Format::Csv if self.begun > 0 && self.show.messages => self.csv.header(&mut self.output)?,

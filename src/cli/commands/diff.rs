@@ -28,7 +28,8 @@ use crate::failure::warn;
 use crate::input;
 use crate::interrupt::interrupted;
 use crate::print::output::Output;
-use crate::query::names::{MESSAGES, close_to};
+use crate::query::catalog::message_names;
+use crate::query::names::close_to;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &DiffArguments, common: Common, mut output: Output) -> Result<Exit> {
@@ -169,10 +170,10 @@ fn require_names(reference: &Transcript, candidate: &Transcript, options: &DiffO
         sides.flat_map(|direction| &direction.messages)
     };
     for name in &options.only {
-        if MESSAGES.contains(&name.as_str()) || said().any(|stored| stored.message() == name) {
+        if message_names().any(|known| known == name) || said().any(|stored| stored.message() == name) {
             continue;
         }
-        let close = close_to(name, MESSAGES.iter().copied());
+        let close = close_to(name, message_names());
         if !close.is_empty() {
             bail!("--only: unknown message \"{name}\"; did you mean {}?", close.join(" or "));
         }

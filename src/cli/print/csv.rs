@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::print::printable::printable;
 use crate::query::cell_value::CellValue;
-use crate::query::names::{FieldName, KEYS, RowKey};
+use crate::query::names::{FieldName, KEYS, KeyPlace, RowKey};
 use crate::query::row::Row;
 
 /// Writes messages as CSV.
@@ -44,19 +44,26 @@ impl Write for CsvLine {
     }
 }
 
+/// The fields that most messages of a download have, in columns of their own. `fields` has all of them in JSON.
+const OF_BLOCKS: [&str; 3] = ["index", "begin", "fields.length"];
+
 impl CsvTable {
     /// A table of the chosen columns, or of all keys and the message's own fields.
     pub(crate) fn new(chosen: &[(FieldName, String)], with_bytes: bool) -> Self {
         if !chosen.is_empty() {
             return Self::of(chosen.to_vec());
         }
-        let keys = KEYS.iter().filter(|(_, key)| match key {
-            RowKey::Rule => false,
-            RowKey::Bytes => with_bytes,
-            _ => true,
+        let keys = KEYS.iter().filter(|(_, key)| match key.place() {
+            KeyPlace::Everywhere | KeyPlace::Csv => true,
+            KeyPlace::Json => false,
+            KeyPlace::Nowhere => with_bytes && *key == RowKey::Bytes,
         });
-        let columns = keys.map(|(name, key)| (FieldName::Key(*key), (*name).to_owned())).collect();
-        Self::of(columns)
+        let keys = keys.map(|(name, key)| (FieldName::Key(*key), (*name).to_owned()));
+        let of_blocks = OF_BLOCKS.iter().map(|name| {
+            let path = name.trim_start_matches("fields.");
+            (FieldName::Field(path.to_owned()), (*name).to_owned())
+        });
+        Self::of(keys.chain(of_blocks).collect())
     }
 
     fn of(columns: Vec<(FieldName, String)>) -> Self {

@@ -110,20 +110,68 @@ impl Views {
 
 impl Rows {
     fn write(self, format: Format, first: bool, out: &mut dyn Write) -> io::Result<()> {
+        let flat = flat_columns(self.columns);
         if format == Format::Csv && first {
-            csv::write_cells(self.columns.iter().map(|column| (*column).to_owned()), out)?;
+            csv::write_cells(flat.iter().map(|path| path.join("_")), out)?;
         }
         for row in self.rows {
             if format == Format::Csv {
-                let cells =
-                    self.columns.iter().map(|column| row.get(*column).map_or(String::new(), csv::cell));
-                csv::write_cells(cells, out)?;
+                let row = Value::Object(row);
+                let cell =
+                    |path: &Vec<&str>| path.iter().try_fold(&row, |value, key| value.get(key)).map(flat_cell);
+                csv::write_cells(flat.iter().map(|path| cell(path).unwrap_or_default()), out)?;
             } else {
                 write_line(&Map::from_iter([(self.name.to_owned(), Value::Object(row))]), out)?;
             }
         }
         Ok(())
     }
+}
+
+/// The columns that stand for the objects of a conversation's two ends: CSV has no objects.
+const OF_AN_END: &[&[&str]] = &[
+    &["client"],
+    &["bytes"],
+    &["payload"],
+    &["blocks"],
+    &["rate"],
+    &["requests"],
+    &["unanswered"],
+    &["depth", "median"],
+    &["depth", "max"],
+    &["latency", "p50"],
+    &["latency", "p95"],
+    &["latency", "max"],
+    &["choked"],
+    &["chokes"],
+    &["duplicate"],
+    &["unsolicited"],
+];
+
+/// The columns of CSV, each a path into the objects of JSON.
+fn flat_columns(columns: &[&'static str]) -> Vec<Vec<&'static str>> {
+    let mut flat = Vec::new();
+    for column in columns {
+        match *column {
+            "from_initiator" | "from_responder" => {
+                flat.extend(OF_AN_END.iter().map(|path| [&[*column], *path].concat()));
+            }
+            column => flat.push(vec![column]),
+        }
+    }
+    flat
+}
+
+/// A value as one cell: the items of a list with blanks between them, a range as `first-last`, an object by its first
+/// value, which names it.
+fn flat_cell(value: &Value) -> String {
+    let Value::Array(items) = value else { return csv::cell(value) };
+    let item = |item: &Value| match item {
+        Value::Array(range) => range.iter().map(csv::cell).collect::<Vec<_>>().join("-"),
+        Value::Object(object) => object.values().next().map(csv::cell).unwrap_or_default(),
+        item => csv::cell(item),
+    };
+    items.iter().map(item).collect::<Vec<_>>().join(" ")
 }
 
 /// An object of these keys and values, in their order.

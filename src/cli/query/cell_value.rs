@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bittrace_protocol::{Hex, InfoHash, Timestamp};
 use bittrace_trace::record::Note;
@@ -21,6 +21,16 @@ pub(crate) enum CellValue<'a> {
     Text(Cow<'a, str>),
     Time(Timestamp),
     End(SocketAddr),
+    Address(IpAddr),
+    /// The addresses of both ends.
+    Addresses([IpAddr; 2]),
+    /// The ports of both ends.
+    Ports([u16; 2]),
+    /// Where Wireshark shows the message: its number of the conversation, and the packet.
+    Wireshark {
+        stream: Option<u32>,
+        frame: Option<u64>,
+    },
     Hash(InfoHash),
     Bytes(&'a [u8]),
     Frames(&'a [u64]),
@@ -47,6 +57,7 @@ impl CellValue<'_> {
             Self::Number(number) => Some(number),
             Self::Text(text) => Some(text),
             Self::End(end) => Some(end),
+            Self::Address(address) => Some(address),
             Self::Hash(hash) => Some(hash),
             Self::Field(Value::String(text)) => Some(text),
             _ => None,
@@ -63,6 +74,15 @@ impl Serialize for CellValue<'_> {
             Self::Text(text) => serializer.serialize_str(text),
             Self::Time(at) => serializer.collect_str(&Rfc3339(*at)),
             Self::End(end) => serializer.collect_str(end),
+            Self::Address(address) => serializer.collect_str(address),
+            Self::Addresses(addresses) => addresses.serialize(serializer),
+            Self::Ports(ports) => ports.serialize(serializer),
+            Self::Wireshark { stream, frame } => {
+                let mut map = serializer.serialize_map(Some(2))?;
+                map.serialize_entry("stream", stream)?;
+                map.serialize_entry("frame", frame)?;
+                map.end()
+            }
             Self::Hash(hash) => serializer.collect_str(hash),
             Self::Bytes(bytes) => serializer.collect_str(&Hex(bytes)),
             Self::Frames(frames) => frames.serialize(serializer),
@@ -88,7 +108,8 @@ impl Serialize for AsJson<'_> {
 }
 
 impl Display for CellValue<'_> {
-    /// As one cell of CSV: a list or an object is JSON, an empty list and null are nothing.
+    /// As one cell of CSV: the items of a list have blanks between them, notes semicolons; a message's own fields and what
+    /// nests in them are JSON; an empty list and null are nothing.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(plain) = self.plain() {
             return plain.fmt(f);
@@ -97,9 +118,34 @@ impl Display for CellValue<'_> {
             Self::Time(at) => Rfc3339(*at).fmt(f),
             Self::Bytes(bytes) => Hex(bytes).fmt(f),
             Self::Field(Value::Null) => Ok(()),
-            Self::Frames([]) | Self::Notes([]) | Self::Rules([]) => Ok(()),
+            Self::Frames(frames) => with_blanks(frames, f),
+            Self::Addresses(addresses) => with_blanks(addresses, f),
+            Self::Ports(ports) => with_blanks(ports, f),
+            Self::Notes(notes) => {
+                for (at, note) in notes.iter().enumerate() {
+                    write!(f, "{}{}", if at > 0 { "; " } else { "" }, note.text)?;
+                }
+                Ok(())
+            }
+            Self::Rules(notes) => {
+                for (at, note) in notes.iter().enumerate() {
+                    write!(f, "{}{}", if at > 0 { " " } else { "" }, note.rule.id)?;
+                }
+                Ok(())
+            }
             Self::Field(Value::Array(items)) if items.is_empty() => Ok(()),
             said => f.write_str(&escaped(serde_json::to_string(said).map_err(|_| fmt::Error)?.into())),
         }
     }
+}
+
+/// The items, with blanks between them.
+fn with_blanks(items: &[impl Display], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            f.write_str(" ")?;
+        }
+        item.fmt(f)?;
+    }
+    Ok(())
 }

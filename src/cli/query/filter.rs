@@ -1,27 +1,30 @@
 //! `--filter`: an expression over the names of the interface, much as Wireshark's display filters.
 //!
 //! A comparison with something that a message does not have is false, also with `!=`. A list compares by its items:
-//! `==` wants one of them, `!=` none.
+//! `==` is true when an item is equal, `!=` when no item is. Each name has a type, and a value that no message can have is
+//! an error.
 
 mod operand;
 mod parse;
+mod value_type;
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::net::IpAddr;
 
 use bittrace_trace::record::Severity;
 use serde_json::Value;
 
 use crate::print::printable::printable;
-use crate::query::names::{FieldName, RowKey};
+use crate::query::names::{FieldName, RowKey, Scope};
 use crate::query::row::Row;
 use operand::Operand;
 
 /// An expression that is true of some messages.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Filter(Expression);
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 enum Expression {
     /// True where one of the alternatives is. A list rather than pairs, so that the depth of the tree is bounded by the
     /// depth of parentheses however long the expression is.
@@ -29,8 +32,10 @@ enum Expression {
     /// True where each of the conditions is.
     All(Vec<Expression>),
     Not(Box<Expression>),
+    /// True of messages within a scope.
+    Within(Scope),
     Present(FieldName),
-    Compare(FieldName, Operator, Operand),
+    Compare(FieldName, Operator, Box<Operand>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +47,7 @@ enum Operator {
     Greater,
     GreaterOrEqual,
     Contains,
+    Matches,
 }
 
 /// What is wrong with an expression, and where.
@@ -82,6 +88,7 @@ impl Expression {
             Self::Any(alternatives) => alternatives.iter().any(|expression| expression.holds(row)),
             Self::All(conditions) => conditions.iter().all(|expression| expression.holds(row)),
             Self::Not(inner) => !inner.holds(row),
+            Self::Within(scope) => scope.contains(row.record),
             Self::Present(name) => is_present(name, row),
             Self::Compare(name, operator, operand) => compare(name, *operator, operand, row),
         }
@@ -98,8 +105,12 @@ fn is_present(name: &FieldName, row: &Row<'_>) -> bool {
         FieldName::Key(RowKey::Notes | RowKey::Severity | RowKey::Rule) => !record.notes.is_empty(),
         FieldName::Key(RowKey::Fields) => !row.fields().is_empty(),
         FieldName::Key(RowKey::Bytes) => !record.bytes.is_empty(),
+        FieldName::Key(RowKey::WiresharkStream) => record.wireshark_stream.is_some(),
+        FieldName::Key(RowKey::Frame) => row.frame().is_some(),
+        FieldName::Key(RowKey::MessageId) => row.message_id().is_some(),
         FieldName::Key(_) => true,
         FieldName::Field(path) => row.field(path).is_some(),
+        FieldName::Scoped(scope, name) => scope.contains(record) && is_present(name, row),
     }
 }
 
@@ -107,10 +118,15 @@ fn compare(name: &FieldName, operator: Operator, operand: &Operand, row: &Row<'_
     let record = row.record;
     let number = |number: u64| operator.accepts_item(|op| operand.compare_number(op, number as f64));
     let text = |text: &str| operator.accepts_item(|op| operand.compare_text(op, text));
+    let address = |at: IpAddr| operator.accepts_item(|op| operand.compare_address(op, at));
+    let ends = [record.source, record.destination];
     let key = match name {
         FieldName::Key(key) => key,
         FieldName::Field(path) => {
             return row.field(path).is_some_and(|value| compare_value(value, operator, operand));
+        }
+        FieldName::Scoped(scope, name) => {
+            return scope.contains(record) && compare(name, operator, operand, row);
         }
     };
     match key {
@@ -122,12 +138,25 @@ fn compare(name: &FieldName, operator: Operator, operand: &Operand, row: &Row<'_
             accepts(operator, record.frames.iter(), |op, frame| operand.compare_number(op, *frame as f64))
         }
         RowKey::Stream => number(u64::from(record.stream.0)),
-        RowKey::Src => operator.accepts_item(|op| operand.compare_address(op, record.source)),
-        RowKey::Dst => operator.accepts_item(|op| operand.compare_address(op, record.destination)),
+        RowKey::Frame => row.frame().is_some_and(number),
+        RowKey::WiresharkStream => record.wireshark_stream.is_some_and(|stream| number(stream.into())),
+        // An object: its parts have names of their own.
+        RowKey::Wireshark => false,
+        RowKey::Src => operator.accepts_item(|op| operand.compare_end(op, record.source)),
+        RowKey::SrcAddr => address(record.source.ip()),
+        RowKey::SrcPort => number(record.source.port().into()),
+        RowKey::Dst => operator.accepts_item(|op| operand.compare_end(op, record.destination)),
+        RowKey::DstAddr => address(record.destination.ip()),
+        RowKey::DstPort => number(record.destination.port().into()),
+        RowKey::Addr => accepts(operator, ends.iter(), |op, end| operand.compare_address(op, end.ip())),
+        RowKey::Port => {
+            accepts(operator, ends.iter(), |op, end| operand.compare_number(op, end.port().into()))
+        }
         RowKey::Side => text(record.side.name()),
         RowKey::Transport => text(record.transport.name()),
         RowKey::Protocol => text(record.body.protocol().name()),
         RowKey::Message => text(record.body.message()),
+        RowKey::MessageId => row.message_id().is_some_and(|id| number(id.into())),
         RowKey::Offset => number(record.offset),
         RowKey::Length => number(record.length()),
         RowKey::Summary => text(&row.summary()),
@@ -201,8 +230,13 @@ impl Operator {
             Self::LessOrEqual => ordering.is_le(),
             Self::Greater => ordering.is_gt(),
             Self::GreaterOrEqual => ordering.is_ge(),
-            Self::Contains => false,
+            Self::Contains | Self::Matches => false,
         }
+    }
+
+    /// Whether it asks which of two values is the greater.
+    const fn is_order(self) -> bool {
+        matches!(self, Self::Less | Self::LessOrEqual | Self::Greater | Self::GreaterOrEqual)
     }
 }
 

@@ -1,6 +1,12 @@
-//! The names by which messages are chosen and columns filled: the keys of the JSON, and what stands in its `fields`.
+//! The names by which messages are chosen and columns filled: the keys of the JSON, what stands in its `fields`, and
+//! Wireshark's names where they mean the same.
+
+mod wireshark;
 
 use std::fmt;
+
+use super::catalog::{field_names, is_same_name};
+pub(crate) use wireshark::{Scope, scope_of_word};
 
 /// Something that a message has, by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,251 +15,93 @@ pub(crate) enum FieldName {
     Key(RowKey),
     /// A path within its `fields`.
     Field(String),
+    /// Either of those, of messages within a scope alone.
+    Scoped(Scope, Box<FieldName>),
 }
 
 macro_rules! keys {
-    ($($key:ident = $name:literal,)*) => {
-        /// The keys of a message's object.
+    ($($key:ident = $name:literal $place:ident,)*) => {
+        /// What every message may have beside its own fields.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum RowKey { $(#[doc = $name] $key,)* }
 
         /// The names of the keys, in the order in which JSON has them.
         pub(crate) const KEYS: &[(&str, RowKey)] = &[$(($name, RowKey::$key),)*];
+
+        impl RowKey {
+            /// Where the key is shown when nobody chooses.
+            pub(crate) const fn place(self) -> KeyPlace {
+                match self { $(Self::$key => KeyPlace::$place,)* }
+            }
+        }
     };
 }
 
-keys! {
-    N = "n",
-    Time = "time",
-    Elapsed = "elapsed",
-    Capture = "capture",
-    Frames = "frames",
-    Stream = "stream",
-    Src = "src",
-    Dst = "dst",
-    Side = "speaker",
-    Transport = "transport",
-    Protocol = "protocol",
-    Message = "message",
-    Offset = "offset",
-    Length = "length",
-    Summary = "summary",
-    Fields = "fields",
-    Client = "client",
-    Torrent = "torrent",
-    Decrypted = "decrypted",
-    Answers = "answers",
-    Latency = "latency",
-    Notes = "notes",
-    Severity = "severity",
-    Rule = "rule",
-    Bytes = "bytes",
+/// Where a key is shown when nobody chooses columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyPlace {
+    /// In JSON and in CSV.
+    Everywhere,
+    /// In JSON, where values may nest.
+    Json,
+    /// In CSV, where they may not.
+    Csv,
+    /// Only where it is asked for.
+    Nowhere,
 }
 
-/// Names inside `fields` that may be written without `fields.` before them.
-const FIELDS: &[&str] = &[
-    "index",
-    "begin",
-    "block_length",
-    "bitfield",
-    "port",
-    "extension",
-    "extended_id",
-    "m",
-    "v",
-    "p",
-    "reqq",
-    "metadata_size",
-    "yourip",
-    "ipv4",
-    "ipv6",
-    "upload_only",
-    "msg_type",
-    "piece",
-    "total_size",
-    "added",
-    "added.f",
-    "added6",
-    "added6.f",
-    "dropped",
-    "dropped6",
-    "addr",
-    "err_code",
-    "pieces_root",
-    "base_layer",
-    "proof_layers",
-    "hashes_length",
-    "reserved",
-    "reserved_hex",
-    "info_hash",
-    "peer_id",
-    "peer_id_text",
-    "method",
-    "path",
-    "version",
-    "headers",
-    "status",
-    "uploaded",
-    "downloaded",
-    "left",
-    "corrupt",
-    "redundant",
-    "event",
-    "numwant",
-    "num_want",
-    "key",
-    "compact",
-    "no_peer_id",
-    "supportcrypto",
-    "requirecrypto",
-    "ip",
-    "trackerid",
-    "interval",
+keys! {
+    N = "n" Everywhere,
+    Time = "time" Everywhere,
+    Elapsed = "elapsed" Everywhere,
+    Capture = "capture" Everywhere,
+    Frames = "frames" Everywhere,
+    Frame = "frame" Csv,
+    Stream = "stream" Everywhere,
+    Wireshark = "wireshark" Json,
+    WiresharkStream = "ws_stream" Csv,
+    Src = "src" Everywhere,
+    SrcAddr = "src_addr" Nowhere,
+    SrcPort = "src_port" Nowhere,
+    Dst = "dst" Everywhere,
+    DstAddr = "dst_addr" Nowhere,
+    DstPort = "dst_port" Nowhere,
+    Addr = "addr" Nowhere,
+    Port = "port" Nowhere,
+    Side = "speaker" Everywhere,
+    Transport = "transport" Everywhere,
+    Protocol = "protocol" Everywhere,
+    Message = "message" Everywhere,
+    MessageId = "message_id" Nowhere,
+    Offset = "offset" Everywhere,
+    Length = "length" Everywhere,
+    Summary = "summary" Everywhere,
+    Fields = "fields" Everywhere,
+    Client = "client" Everywhere,
+    Torrent = "torrent" Everywhere,
+    Decrypted = "decrypted" Everywhere,
+    Answers = "answers" Everywhere,
+    Latency = "latency" Everywhere,
+    Notes = "notes" Everywhere,
+    Severity = "severity" Csv,
+    Rule = "rule" Csv,
+    Bytes = "bytes" Nowhere,
+}
+
+/// Names of fields that the catalog writes with a blank, as filters are mostly written.
+const WITH_UNDERSCORE: &[&str] = &[
     "min_interval",
-    "complete",
-    "incomplete",
-    "downloaders",
-    "peers",
-    "peers6",
-    "peer_ids",
     "tracker_id",
+    "external_ip",
     "warning_message",
     "failure_reason",
     "retry_in",
-    "external_ip",
-    "files",
-    "transaction_id",
-    "connection_id",
-    "seeders",
-    "leechers",
-    "completed",
-    "url_data",
-    "extra",
-    "public_key",
-    "ranges",
-    "seed",
-    "noseed",
-    "complete_ago",
-    "e",
-    "req1",
-    "req2_xor_req3",
-    "crypto_provide",
-    "crypto_provide_hex",
-    "crypto_select",
-    "crypto_select_hex",
-    "sent_ahead",
-    "file",
-    "range",
-    "pieces",
-    "id",
-    "target",
-    "implied_port",
-    "token",
-    "want",
-    "nodes",
-    "nodes6",
-    "values",
-    "samples",
-    "num",
-    "k",
-    "salt",
-    "sig",
-    "seq",
-    "cas",
-    "code",
-    "read_only",
-    "host",
-    "cookie",
-    "type",
-    "seq_nr",
-    "ack_nr",
-    "wnd_size",
-    "reason",
-    "of",
-    "total",
+    "block_length",
 ];
 
 /// The protocols of messages.
 pub(crate) const PROTOCOLS: &[&str] =
     &["http-tracker", "udp-tracker", "peer-wire", "dht", "lsd", "utp", "mse", "web-seed", "proxy"];
-
-/// The names of messages, of all protocols.
-pub(crate) const MESSAGES: &[&str] = &[
-    "handshake",
-    "keep-alive",
-    "choke",
-    "unchoke",
-    "interested",
-    "not-interested",
-    "have",
-    "bitfield",
-    "request",
-    "piece",
-    "cancel",
-    "port",
-    "suggest-piece",
-    "have-all",
-    "have-none",
-    "reject-request",
-    "allowed-fast",
-    "extended",
-    "hash-request",
-    "hashes",
-    "hash-reject",
-    "unknown",
-    "opaque",
-    "gap",
-    "announce-request",
-    "announce-response",
-    "scrape-request",
-    "scrape-response",
-    "error",
-    "connect-request",
-    "connect-response",
-    "key-exchange",
-    "padding",
-    "torrent-hash",
-    "crypto-provide",
-    "crypto-select",
-    "encrypted",
-    "azureus",
-    "az-handshake",
-    "az-peer-exchange",
-    "az-have",
-    "az-bad-piece",
-    "az-request-hint",
-    "az-metadata",
-    "az-stat-request",
-    "az-stat-reply",
-    "socks4-request",
-    "socks4-reply",
-    "socks5-greeting",
-    "socks5-method",
-    "socks5-auth",
-    "socks5-auth-reply",
-    "socks5-request",
-    "socks5-reply",
-    "http-connect-request",
-    "http-connect-response",
-    "ping-query",
-    "ping-response",
-    "find_node-query",
-    "find_node-response",
-    "get_peers-query",
-    "get_peers-response",
-    "announce_peer-query",
-    "announce_peer-response",
-    "get-query",
-    "get-response",
-    "put-query",
-    "put-response",
-    "sample_infohashes-query",
-    "sample_infohashes-response",
-    "query",
-    "response",
-    "data",
-    "announce",
-];
 
 /// A name that nothing has, and the names that come close to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -264,19 +112,20 @@ pub(crate) struct UnknownName {
 
 impl fmt::Display for UnknownName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\" is no name that is known", self.name)?;
+        write!(f, "unknown name \"{}\"", self.name)?;
         match self.close.as_slice() {
             [] => {
                 let keys: Vec<_> = KEYS.iter().map(|(name, _)| *name).collect();
                 write!(
                     f,
-                    "; names are {}, and those of the message's own fields: write fields.NAME",
+                    "; names are {}, and those of the messages' own fields, which bittrace fields lists; fields.NAME is \
+                     any field of a message's own",
                     keys.join(", ")
                 )
             }
             close => write!(
                 f,
-                "; do you mean {}? (fields.{} is whatever stands under it in `fields`)",
+                "; did you mean {}? (fields.{} is whatever stands under it in `fields`)",
                 close.join(" or "),
                 self.name
             ),
@@ -295,11 +144,19 @@ impl FieldName {
         if let Some((_, key)) = KEYS.iter().find(|(name, _)| *name == text) {
             return Ok(Self::Key(*key));
         }
+        if let Some(name) = wireshark::name(text) {
+            return Ok(name);
+        }
         let first = text.split('.').next().unwrap_or(text);
-        if FIELDS.contains(&text) || FIELDS.contains(&first) {
+        let is_known = |name: &str| {
+            WITH_UNDERSCORE.contains(&name) || field_names().any(|known| is_same_name(known, name))
+        };
+        if is_known(text) || is_known(first) {
             return Ok(Self::Field(text.to_owned()));
         }
-        let known = KEYS.iter().map(|(name, _)| *name).chain(FIELDS.iter().copied());
+        let known =
+            KEYS.iter().map(|(name, _)| *name).chain(field_names()).chain(WITH_UNDERSCORE.iter().copied());
+        let known = known.chain(wireshark::names()).filter(|name| !name.contains(' '));
         Err(UnknownName { name: text.to_owned(), close: close_to(text, known) })
     }
 }
@@ -346,6 +203,7 @@ mod tests {
     #[test]
     fn a_name_is_a_key_before_it_is_a_field() {
         assert_eq!(FieldName::parse("length"), Ok(FieldName::Key(RowKey::Length)));
+        assert_eq!(FieldName::parse("Min_Interval"), Ok(FieldName::Field("Min_Interval".to_owned())));
         assert_eq!(FieldName::parse("fields.length"), Ok(FieldName::Field("length".to_owned())));
         assert_eq!(FieldName::parse("m.ut_metadata"), Ok(FieldName::Field("m.ut_metadata".to_owned())));
         assert_eq!(FieldName::parse("added.f"), Ok(FieldName::Field("added.f".to_owned())));

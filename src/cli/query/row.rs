@@ -10,9 +10,10 @@ use bittrace_trace::record::Record;
 use bittrace_trace::{brief, describe_in};
 use serde_json::{Map, Value};
 
+use crate::query::catalog::is_same_name;
 use crate::query::cell_value::CellValue;
 use crate::query::fields::fields_of;
-use crate::query::names::{FieldName, KEYS, RowKey};
+use crate::query::names::{FieldName, KEYS, KeyPlace, RowKey};
 
 /// What the records of one capture have in common.
 #[derive(Debug, Clone)]
@@ -90,7 +91,23 @@ impl<'a> Row<'a> {
         match name {
             FieldName::Key(key) => self.key(*key),
             FieldName::Field(path) => self.field(path).map(CellValue::Field),
+            FieldName::Scoped(scope, name) => {
+                if !scope.contains(self.record) {
+                    return None;
+                }
+                self.said(name)
+            }
         }
+    }
+
+    /// The last packet of the message, where Wireshark shows the whole message.
+    pub(crate) fn frame(&self) -> Option<u64> {
+        self.record.frames.last().copied()
+    }
+
+    /// The id of a message between peers that has one.
+    pub(crate) fn message_id(&self) -> Option<u8> {
+        Some(self.record.peer_message()?.id()?.0)
     }
 
     /// The same as a value of its own.
@@ -100,10 +117,10 @@ impl<'a> Row<'a> {
 
     /// What stands under each key that the whole message's object has.
     pub(crate) fn entries(&self, with_bytes: bool) -> impl Iterator<Item = (&'static str, CellValue<'_>)> {
-        KEYS.iter().filter_map(move |(name, key)| match key {
-            RowKey::Severity | RowKey::Rule => None,
-            RowKey::Bytes if !with_bytes => None,
-            key => Some((*name, self.key(*key)?)),
+        KEYS.iter().filter_map(move |(name, key)| match key.place() {
+            KeyPlace::Everywhere | KeyPlace::Json => Some((*name, self.key(*key)?)),
+            KeyPlace::Nowhere if with_bytes && *key == RowKey::Bytes => Some((*name, self.key(*key)?)),
+            KeyPlace::Csv | KeyPlace::Nowhere => None,
         })
     }
 
@@ -116,13 +133,25 @@ impl<'a> Row<'a> {
             RowKey::Elapsed => CellValue::Seconds(self.elapsed()),
             RowKey::Capture => text(&self.place.capture),
             RowKey::Frames => CellValue::Frames(&record.frames),
+            RowKey::Frame => CellValue::Number(self.frame()?),
+            RowKey::Wireshark => {
+                CellValue::Wireshark { stream: record.wireshark_stream, frame: self.frame() }
+            }
+            RowKey::WiresharkStream => CellValue::Number(record.wireshark_stream?.into()),
             RowKey::Stream => CellValue::Number(record.stream.0.into()),
             RowKey::Src => CellValue::End(record.source),
+            RowKey::SrcAddr => CellValue::Address(record.source.ip()),
+            RowKey::SrcPort => CellValue::Number(record.source.port().into()),
             RowKey::Dst => CellValue::End(record.destination),
+            RowKey::DstAddr => CellValue::Address(record.destination.ip()),
+            RowKey::DstPort => CellValue::Number(record.destination.port().into()),
+            RowKey::Addr => CellValue::Addresses([record.source.ip(), record.destination.ip()]),
+            RowKey::Port => CellValue::Ports([record.source.port(), record.destination.port()]),
             RowKey::Side => text(record.side.name()),
             RowKey::Transport => text(record.transport.name()),
             RowKey::Protocol => text(record.body.protocol().name()),
             RowKey::Message => text(record.body.message()),
+            RowKey::MessageId => CellValue::Number(self.message_id()?.into()),
             RowKey::Offset => CellValue::Number(record.offset),
             RowKey::Length => CellValue::Number(record.length()),
             RowKey::Summary => CellValue::Text(Cow::Owned(self.summary())),
@@ -143,17 +172,10 @@ impl<'a> Row<'a> {
 }
 
 fn find<'v>(map: &'v Map<String, Value>, path: &str) -> Option<&'v Value> {
-    let same = |name: &str, wanted: &str| {
-        name.len() == wanted.len()
-            && name
-                .bytes()
-                .zip(wanted.bytes())
-                .all(|(a, b)| a.eq_ignore_ascii_case(&b) || a == b' ' && b == b'_')
-    };
     if let Some(value) = map.get(path) {
         return Some(value);
     }
-    if let Some((_, value)) = map.iter().find(|(name, _)| same(name, path)) {
+    if let Some((_, value)) = map.iter().find(|(name, _)| is_same_name(name, path)) {
         return Some(value);
     }
     let (first, rest) = path.split_once('.')?;

@@ -65,6 +65,7 @@ fn sent(peer: u8, torrent: Option<InfoHash>, index: u32, begin: u32, bytes: &[u8
         client: None,
         torrent,
         describes: None,
+        wireshark_stream: None,
         in_doubt: false,
     }
 }

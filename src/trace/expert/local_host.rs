@@ -68,6 +68,7 @@ mod tests {
             bytes: bytes::Bytes::new(),
             decrypted: false,
             describes: None,
+            wireshark_stream: None,
             in_doubt: false,
             body,
             notes: Vec::new(),

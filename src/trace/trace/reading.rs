@@ -3,6 +3,7 @@
 use bittrace_protocol::Timestamp;
 
 use super::TraceOptions;
+use super::wireshark::WiresharkStreams;
 use crate::capture::{Capture, Cut, TraceError};
 use crate::dissect::{Dissected, Dissector};
 use crate::packet::copies::RecentPackets;
@@ -15,6 +16,7 @@ pub(super) struct CaptureReader {
     capture: Capture,
     defragmenter: Defragmenter,
     recent: RecentPackets,
+    wireshark: WiresharkStreams,
     reassembler: Reassembler,
     dissector: Dissector,
     counts: Counts,
@@ -70,6 +72,7 @@ impl CaptureReader {
             capture,
             defragmenter: Defragmenter::default(),
             recent: RecentPackets::default(),
+            wireshark: WiresharkStreams::default(),
             reassembler: Reassembler::new(),
             dissector,
             counts: Counts::default(),
@@ -97,7 +100,7 @@ impl CaptureReader {
                 return Err(error);
             }
         };
-        let Self { defragmenter, recent, reassembler, dissector, counts, .. } = self;
+        let Self { defragmenter, recent, wireshark, reassembler, dissector, counts, .. } = self;
         packet.mse_keys.iter().for_each(|key| dissector.learn_key(key));
         let moment = packet.moment;
         let (first, last) = self.span.unwrap_or((moment.at, moment.at));
@@ -105,18 +108,22 @@ impl CaptureReader {
         let mut carried = |parsed: Parsed<'_>, counts: &mut Counts| match parsed {
             Parsed::Tcp(segment) => {
                 counts.tcp += 1;
+                wireshark.segment(moment.frame, &segment);
                 if recent.has_segment(moment.at, &segment) {
                     counts.copies += 1;
                     return;
                 }
+                let out = &mut wireshark.numbering(out);
                 reassembler.segment(moment, &segment, &mut |at, event| dissector.handle(at, event, out));
             }
             Parsed::Udp(datagram) => {
                 counts.udp += 1;
+                wireshark.datagram(moment.frame, &datagram);
                 if recent.has_datagram(moment.at, &datagram) {
                     counts.copies += 1;
                     return;
                 }
+                let out = &mut wireshark.numbering(out);
                 let Datagram { src, dst, payload, lost_tail, .. } = datagram;
                 if lost_tail == 0 {
                     dissector.datagram(moment, src, dst, payload, out);
@@ -147,7 +154,8 @@ impl CaptureReader {
 
     /// Closes what is open.
     fn close(&mut self, out: &mut dyn FnMut(Dissected)) {
-        let Self { reassembler, dissector, .. } = self;
+        let Self { wireshark, reassembler, dissector, .. } = self;
+        let out = &mut wireshark.numbering(out);
         reassembler.finish(&mut |at, event| dissector.handle(at, event, out));
         dissector.finish(out);
     }

@@ -11,8 +11,10 @@ use super::{Read, Rows, object};
 use crate::print::page::Page;
 use crate::print::table::Column;
 
-const COLUMNS: &[&str] =
-    &["capture", "severity", "rule", "count", "document", "section", "text", "first", "frames", "says"];
+const COLUMNS: &[&str] = &[
+    "capture", "severity", "rule", "count", "document", "section", "text", "first", "frames", "filter",
+    "says",
+];
 
 pub(super) fn write_table(read: Read<'_>, page: &mut Page<'_>) -> io::Result<()> {
     page.heading(&format!("Findings in {}", read.name))?;
@@ -69,8 +71,20 @@ pub(super) fn rows(read: Read<'_>) -> Rows {
             ("text", json!(known.map(|rule| rule.text))),
             ("first", json!(read.summary.before + finding.first)),
             ("frames", json!(finding.frames)),
+            ("filter", json!(display_filter(&finding.frames))),
             ("says", json!(finding.text)),
         ])
     });
     Rows { name: "finding", columns: COLUMNS, rows: rows.collect() }
+}
+
+/// A display filter that selects these packets in Wireshark.
+pub(super) fn display_filter(frames: &[u64]) -> String {
+    match frames {
+        [frame] => format!("frame.number == {frame}"),
+        frames => {
+            let frames: Vec<String> = frames.iter().map(u64::to_string).collect();
+            format!("frame.number in {{{}}}", frames.join(","))
+        }
+    }
 }

@@ -1,10 +1,11 @@
 //! From the text of an expression to its tree. `not` binds closer than `and`, `and` closer than `or`.
 
-use std::net::IpAddr;
+use bittrace_trace::rules::rule;
 
-use super::operand::Operand;
+use super::value_type::ValueType;
 use super::{Expression, FilterError, Operator};
-use crate::query::names::{FieldName, MESSAGES, PROTOCOLS, RowKey, close_to};
+use crate::query::catalog::message_names;
+use crate::query::names::{FieldName, PROTOCOLS, RowKey, scope_of_word};
 
 #[derive(Debug, Clone, PartialEq)]
 struct Token {
@@ -23,6 +24,10 @@ enum TokenKind {
     Not,
     Open,
     Close,
+    In,
+    OpenSet,
+    CloseSet,
+    Comma,
 }
 
 /// How deep expressions may nest.
@@ -35,7 +40,7 @@ pub(super) fn parse(text: &str) -> Result<Expression, FilterError> {
     let expression = parser.alternatives().map_err(fail)?;
     match parser.peek() {
         None => Ok(expression),
-        Some(token) => Err(fail((token.column, "wanted and, or, or the end here".to_owned()))),
+        Some(token) => Err(fail((token.column, "expected and, or, or the end here".to_owned()))),
     }
 }
 
@@ -45,6 +50,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, Fault> {
     let characters: Vec<char> = text.chars().collect();
     let mut tokens = Vec::new();
     let mut at = 0;
+    let mut in_set = false;
     while let Some(&c) = characters.get(at) {
         let column = at;
         let next = characters.get(at + 1);
@@ -55,6 +61,15 @@ fn tokens(text: &str) -> Result<Vec<Token>, Fault> {
             }
             ('(', _) => (TokenKind::Open, 1),
             (')', _) => (TokenKind::Close, 1),
+            ('{', _) => {
+                in_set = true;
+                (TokenKind::OpenSet, 1)
+            }
+            ('}', _) => {
+                in_set = false;
+                (TokenKind::CloseSet, 1)
+            }
+            (',', _) if in_set => (TokenKind::Comma, 1),
             ('=', Some('=')) => (TokenKind::Operator(Operator::Equal), 2),
             ('=', _) => (TokenKind::Operator(Operator::Equal), 1),
             ('!', Some('=')) => (TokenKind::Operator(Operator::NotEqual), 2),
@@ -66,7 +81,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, Fault> {
             ('~', _) => (TokenKind::Operator(Operator::Contains), 1),
             ('&', Some('&')) => (TokenKind::And, 2),
             ('|', Some('|')) => (TokenKind::Or, 2),
-            ('&' | '|', _) => return Err((column, format!("wanted {c}{c} here"))),
+            ('&' | '|', _) => return Err((column, format!("expected {c}{c} here"))),
             ('"' | '\'', _) => {
                 let rest = &characters[at + 1..];
                 let Some(length) = rest.iter().position(|&other| other == c) else {
@@ -75,7 +90,8 @@ fn tokens(text: &str) -> Result<Vec<Token>, Fault> {
                 (TokenKind::Quoted(rest[..length].iter().collect()), length + 2)
             }
             _ => {
-                let ends = |c: &char| c.is_whitespace() || "()=!<>~&|\"'".contains(*c);
+                let ends =
+                    |c: &char| c.is_whitespace() || "()=!<>~&|\"'{}".contains(*c) || in_set && *c == ',';
                 let length = characters[at..].iter().position(ends).unwrap_or(characters.len() - at);
                 (word(characters[at..at + length].iter().collect()), length)
             }
@@ -92,6 +108,8 @@ fn word(text: String) -> TokenKind {
         "or" => TokenKind::Or,
         "not" => TokenKind::Not,
         "contains" => TokenKind::Operator(Operator::Contains),
+        "matches" => TokenKind::Operator(Operator::Matches),
+        "in" => TokenKind::In,
         _ => TokenKind::Word(text),
     }
 }
@@ -147,7 +165,7 @@ impl<'t> Parser<'t> {
         } else if self.takes(&TokenKind::Open) {
             let inner = self.alternatives()?;
             if !self.takes(&TokenKind::Close) {
-                return Err((self.column(), "wanted ) here".to_owned()));
+                return Err((self.column(), "expected ) here".to_owned()));
             }
             inner
         } else {
@@ -159,83 +177,125 @@ impl<'t> Parser<'t> {
 
     fn comparison(&mut self) -> Result<Expression, Fault> {
         let column = self.column();
-        let Some(Token { kind: TokenKind::Word(name), .. }) = self.peek() else {
-            return Err((column, "wanted a name here, such as message or src".to_owned()));
+        let Some(Token { kind: TokenKind::Word(word), .. }) = self.peek() else {
+            return Err((column, "expected a name here, such as message or src".to_owned()));
         };
-        let name = FieldName::parse(name).map_err(|unknown| (column, unknown.to_string()))?;
         self.at += 1;
+        let next = self.peek().map(|token| &token.kind);
+        let is_negated = next == Some(&TokenKind::Not)
+            && self.tokens.get(self.at + 1).is_some_and(|token| token.kind == TokenKind::In);
+        self.at += usize::from(is_negated);
+        if !is_negated && !matches!(next, Some(TokenKind::Operator(_) | TokenKind::In)) {
+            return alone(word).map_err(|what| (column, what));
+        }
+        let name = FieldName::parse(word).map_err(|unknown| (column, unknown.to_string()))?;
+        if name == FieldName::Key(RowKey::Wireshark) {
+            return Err((
+                column,
+                "wireshark is an object: write wireshark.stream or wireshark.frame".to_owned(),
+            ));
+        }
+        let side = LeftSide { word, kind: ValueType::of(&name), name };
+        if self.takes(&TokenKind::In) {
+            return self.set(&side, is_negated);
+        }
         let Some(Token { kind: TokenKind::Operator(operator), .. }) = self.peek() else {
-            return Ok(Expression::Present(name));
+            return Err((self.column(), "expected an operator here".to_owned()));
         };
         self.at += 1;
+        let (value, column) = self.value()?;
+        side.compare(*operator, value).map_err(|what| (column, what))
+    }
+
+    fn value(&mut self) -> Result<(&'t str, usize), Fault> {
         let column = self.column();
-        let value = match self.peek().map(|token| &token.kind) {
-            Some(TokenKind::Word(value) | TokenKind::Quoted(value)) => value,
-            _ => return Err((column, "wanted a value here".to_owned())),
+        match self.peek().map(|token| &token.kind) {
+            Some(TokenKind::Word(value) | TokenKind::Quoted(value)) => {
+                self.at += 1;
+                Ok((value, column))
+            }
+            _ => Err((column, "expected a value here".to_owned())),
+        }
+    }
+
+    /// The values after `in`, in braces, with commas between them: each a value, or a range such as `1..5`.
+    fn set(&mut self, side: &LeftSide<'_>, is_negated: bool) -> Result<Expression, Fault> {
+        if !self.takes(&TokenKind::OpenSet) {
+            return Err((self.column(), "expected { here, as in {1, 2, 5..9}".to_owned()));
+        }
+        let mut parts = Vec::new();
+        loop {
+            let (value, column) = self.value()?;
+            parts.push(side.part(value, is_negated).map_err(|what| (column, what))?);
+            if self.takes(&TokenKind::CloseSet) {
+                break;
+            }
+            if !self.takes(&TokenKind::Comma) {
+                return Err((self.column(), "expected , or } here".to_owned()));
+            }
+        }
+        Ok(if is_negated { Expression::All(parts) } else { Expression::Any(parts) })
+    }
+}
+
+/// The left side of a comparison.
+struct LeftSide<'t> {
+    /// As it is written.
+    word: &'t str,
+    name: FieldName,
+    kind: ValueType,
+}
+
+impl LeftSide<'_> {
+    fn compare(&self, operator: Operator, value: &str) -> Result<Expression, String> {
+        let operand = self.kind.operand(operator, self.word, value)?;
+        Ok(Expression::Compare(self.name.clone(), operator, Box::new(operand)))
+    }
+
+    /// A value or a range of a set. Negated, it is true where something stands under the name that is not in it.
+    fn part(&self, value: &str, is_negated: bool) -> Result<Expression, String> {
+        let range = value.split_once("..").filter(|_| matches!(self.kind, ValueType::Number(_)));
+        let Some((first, last)) = range else {
+            return self.compare(if is_negated { Operator::NotEqual } else { Operator::Equal }, value);
         };
-        self.at += 1;
-        let operand = Operand::new(value);
-        check(&name, *operator, operand.text()).map_err(|what| (column, what))?;
-        Ok(Expression::Compare(name, *operator, operand))
+        let within = Expression::All(vec![
+            self.compare(Operator::GreaterOrEqual, first)?,
+            self.compare(Operator::LessOrEqual, last)?,
+        ]);
+        if !is_negated {
+            return Ok(within);
+        }
+        let present = Expression::Present(self.name.clone());
+        Ok(Expression::All(vec![present, Expression::Not(Box::new(within))]))
+    }
+}
+
+/// A name without a comparison is true where something stands under it. The name of a message is a slip: no message has
+/// anything under it, or has something else.
+fn alone(word: &str) -> Result<Expression, String> {
+    if let Some(scope) = scope_of_word(word) {
+        return Ok(Expression::Within(scope));
+    }
+    let slip = if message_names().any(|name| name == word) {
+        Some("message")
+    } else if PROTOCOLS.contains(&word) {
+        Some("protocol")
+    } else if rule(word).is_some() {
+        Some("rule")
+    } else {
+        None
+    };
+    match (slip, FieldName::parse(word)) {
+        (Some(key), Ok(_)) => Err(format!(
+            "did you mean {key} == {word}? (fields.{word} is true where a message has a field of that name)"
+        )),
+        (Some(key), Err(_)) => Err(format!("did you mean {key} == {word}?")),
+        (None, Ok(name)) => Ok(Expression::Present(name)),
+        (None, Err(unknown)) => Err(unknown.to_string()),
     }
 }
 
 /// The expression of a list of one.
 fn only(expressions: &mut Vec<Expression>) -> Option<Expression> {
     if expressions.len() == 1 { expressions.pop() } else { None }
-}
-
-/// Refuses values that a key never has.
-fn check(name: &FieldName, operator: Operator, value: &str) -> Result<(), String> {
-    network(value)?;
-    let FieldName::Key(key) = name else { return Ok(()) };
-    let known: &[&str] = match key {
-        RowKey::Severity => &["chat", "note", "warn", "error"],
-        _ if !matches!(operator, Operator::Equal | Operator::NotEqual) => {
-            return numeric(*key, operator, value);
-        }
-        RowKey::Message => MESSAGES,
-        RowKey::Protocol => PROTOCOLS,
-        RowKey::Side => &["local", "far"],
-        RowKey::Transport => &["tcp", "udp", "utp"],
-        _ => return numeric(*key, operator, value),
-    };
-    if known.iter().any(|known| known.eq_ignore_ascii_case(value)) {
-        return Ok(());
-    }
-    let close = close_to(value, known.iter().copied());
-    Err(if close.is_empty() {
-        format!("\"{value}\" is none of {}", known.join(", "))
-    } else {
-        format!("there is no \"{value}\"; do you mean {}?", close.join(" or "))
-    })
-}
-
-fn numeric(key: RowKey, operator: Operator, value: &str) -> Result<(), String> {
-    let is_number = matches!(
-        key,
-        RowKey::N
-            | RowKey::Elapsed
-            | RowKey::Frames
-            | RowKey::Stream
-            | RowKey::Offset
-            | RowKey::Length
-            | RowKey::Answers
-            | RowKey::Latency
-    );
-    if is_number && operator != Operator::Contains && !Operand::new(value).is_number() {
-        return Err(format!("\"{value}\" is no number"));
-    }
-    Ok(())
-}
-
-/// Refuses what begins as a network and is none. Nothing a message holds has an address before a slash.
-fn network(value: &str) -> Result<(), String> {
-    let Some((address, length)) = value.split_once('/') else { return Ok(()) };
-    let Ok(address) = address.parse::<IpAddr>() else { return Ok(()) };
-    let longest = if address.is_ipv4() { 32 } else { 128 };
-    if length.parse::<u32>().is_ok_and(|length| length <= longest) {
-        return Ok(());
-    }
-    Err(format!("\"{value}\" is no network: wanted {address}/ and a number from 0 to {longest}"))
 }

@@ -1,0 +1,254 @@
+//! The numbers that Wireshark gives conversations: `tcp.stream` and `udp.stream`.
+//!
+//! A conversation is two addresses with their ports, either way. Wireshark numbers conversations from 0 in the order of
+//! their first packets, TCP and UDP apart, whatever they carry. A SYN without ACK begins another conversation of the same
+//! addresses when its sequence number is not the one that its end began with. So every packet is counted, not only those
+//! of BitTorrent.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::SocketAddr;
+
+use foldhash::fast::RandomState;
+
+use crate::dissect::Dissected;
+use crate::packet::link::{Datagram, Segment};
+use crate::record::{Record, Transport};
+
+/// The conversations of a capture, by Wireshark's numbers.
+#[derive(Debug, Default)]
+pub(super) struct WiresharkStreams {
+    tcp: HashMap<Ends, TcpNumbers, RandomState>,
+    /// How many numbers were given to conversations over TCP.
+    tcp_numbers: u32,
+    udp: HashMap<Ends, u32, RandomState>,
+    /// The last conversation seen: packets of one mostly follow each other.
+    latest: Option<Latest>,
+}
+
+/// Two ends, the lesser first, so that both directions are the same.
+type Ends = (SocketAddr, SocketAddr);
+
+/// The conversations over TCP of two ends.
+#[derive(Debug, Clone, Copy)]
+struct TcpNumbers {
+    number: u32,
+    /// The packet that began it, and the number before.
+    since: u64,
+    earlier: Option<u32>,
+    /// The sequence number that each end began with, the lesser end first, as far as it is known.
+    begins: [Option<u32>; 2],
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Latest {
+    ends: Ends,
+    is_tcp: bool,
+    frame: u64,
+    number: Option<u32>,
+}
+
+/// How many pairs of ends are told apart, over TCP and over UDP each: some 90 MiB of memory. Those beyond have no number.
+const CONVERSATIONS: usize = 450_000;
+
+impl WiresharkStreams {
+    /// Takes in a segment of a packet.
+    pub(super) fn segment(&mut self, frame: u64, segment: &Segment<'_>) {
+        let ends = ends(segment.src, segment.dst);
+        let begins = segment.syn && segment.ack.is_none();
+        if let Some(latest) = &mut self.latest
+            && !segment.syn
+            && latest.is_tcp
+            && latest.ends == ends
+        {
+            latest.frame = frame;
+            return;
+        }
+        let own = usize::from(segment.src != ends.0);
+        let is_full = self.tcp.len() >= CONVERSATIONS;
+        let numbers = match self.tcp.entry(ends) {
+            Entry::Occupied(entry) => Some(entry.into_mut()),
+            Entry::Vacant(_) if is_full => None,
+            Entry::Vacant(entry) => {
+                let number = next(&mut self.tcp_numbers);
+                Some(entry.insert(TcpNumbers { number, since: frame, earlier: None, begins: [None; 2] }))
+            }
+        };
+        if let Some(numbers) = numbers.map(|numbers| *numbers)
+            && begins
+            && numbers.begins[own].is_some_and(|first| first != segment.seq)
+        {
+            let number = next(&mut self.tcp_numbers);
+            let another =
+                TcpNumbers { number, since: frame, earlier: Some(numbers.number), begins: [None; 2] };
+            self.tcp.insert(ends, another);
+        }
+        let number = self.tcp.get_mut(&ends).map(|numbers| {
+            let first = if segment.syn { segment.seq } else { segment.seq.wrapping_sub(1) };
+            numbers.begins[own].get_or_insert(first);
+            if let Some(ack) = segment.ack {
+                numbers.begins[1 - own].get_or_insert(ack.wrapping_sub(1));
+            }
+            numbers.number
+        });
+        self.latest = Some(Latest { ends, is_tcp: true, frame, number });
+    }
+
+    /// Takes in a datagram of a packet.
+    pub(super) fn datagram(&mut self, frame: u64, datagram: &Datagram<'_>) {
+        let ends = ends(datagram.src, datagram.dst);
+        if let Some(latest) = &mut self.latest
+            && !latest.is_tcp
+            && latest.ends == ends
+        {
+            latest.frame = frame;
+            return;
+        }
+        let known = self.udp.len();
+        let number = match self.udp.entry(ends) {
+            Entry::Occupied(entry) => Some(*entry.get()),
+            Entry::Vacant(_) if known >= CONVERSATIONS => None,
+            Entry::Vacant(entry) => Some(*entry.insert(known as u32)),
+        };
+        self.latest = Some(Latest { ends, is_tcp: false, frame, number });
+    }
+
+    /// Gives each record its number before `out` has it.
+    pub(super) fn numbering(&self, out: &mut dyn FnMut(Dissected)) -> impl FnMut(Dissected) {
+        |mut dissected| {
+            if let Dissected::Record(record) = &mut dissected {
+                record.wireshark_stream = self.number(record);
+            }
+            out(dissected);
+        }
+    }
+
+    /// The number of the conversation that a record's last packet belongs to, once that packet was taken in.
+    fn number(&self, record: &Record) -> Option<u32> {
+        let frame = *record.frames.last()?;
+        let is_tcp = record.transport == Transport::Tcp;
+        if let Some(latest) = &self.latest
+            && latest.frame == frame
+            && latest.is_tcp == is_tcp
+        {
+            return latest.number;
+        }
+        let ends = ends(record.source, record.destination);
+        if !is_tcp {
+            return self.udp.get(&ends).copied();
+        }
+        let numbers = self.tcp.get(&ends)?;
+        if frame >= numbers.since { Some(numbers.number) } else { numbers.earlier }
+    }
+}
+
+/// The next number that is free.
+fn next(numbers: &mut u32) -> u32 {
+    let number = *numbers;
+    *numbers = numbers.saturating_add(1);
+    number
+}
+
+fn ends(one: SocketAddr, other: SocketAddr) -> Ends {
+    if one <= other { (one, other) } else { (other, one) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(port: u16) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, 1], port))
+    }
+
+    fn segment(src: u16, dst: u16, seq: u32, ack: Option<u32>, flags: &str) -> Segment<'static> {
+        Segment {
+            src: at(src),
+            dst: at(dst),
+            seq,
+            ack,
+            syn: flags.contains('S'),
+            fin: flags.contains('F'),
+            rst: flags.contains('R'),
+            window: 0,
+            identification: None,
+            payload: &[],
+            lost_tail: 0,
+            outgoing: None,
+        }
+    }
+
+    /// The number of the conversation after each segment, in order.
+    fn numbers(segments: &[Segment<'_>]) -> Vec<Option<u32>> {
+        let mut streams = WiresharkStreams::default();
+        let after = |(frame, segment): (u64, &Segment<'_>)| {
+            streams.segment(frame, segment);
+            streams.latest.and_then(|latest| latest.number)
+        };
+        (1..).zip(segments).map(after).collect()
+    }
+
+    #[test]
+    fn both_directions_are_one_conversation_in_the_order_of_first_packets() {
+        let segments = [
+            segment(1, 2, 100, None, "S"),
+            segment(3, 2, 7, None, "S"),
+            segment(2, 1, 50, Some(101), "S"),
+            segment(2, 3, 9, Some(8), "SR"),
+            segment(1, 2, 101, Some(51), ""),
+        ];
+        assert_eq!(numbers(&segments), [0, 1, 0, 1, 0].map(Some));
+    }
+
+    #[test]
+    fn only_a_syn_with_another_number_begins_another_conversation() {
+        let segments = [
+            segment(1, 2, 100, None, "S"),
+            // The same SYN again, an end, and a SYN with an ACK continue it.
+            segment(1, 2, 100, None, "S"),
+            segment(1, 2, 101, Some(1), "F"),
+            segment(2, 1, 900, Some(1), "S"),
+            segment(1, 2, 5_000, None, "S"),
+            segment(1, 2, 5_001, Some(1), ""),
+            segment(1, 2, 5_000, None, "S"),
+        ];
+        assert_eq!(numbers(&segments), [0, 0, 0, 0, 1, 1, 1].map(Some));
+    }
+
+    #[test]
+    fn a_syn_after_a_stream_that_was_joined_in_the_middle_begins_another_conversation() {
+        let segments = [
+            segment(1, 2, 1_000, Some(40), ""),
+            // What it began with is taken to be the number before, and the receiver's that before the acknowledged one.
+            segment(1, 2, 999, None, "S"),
+            segment(2, 1, 39, None, "S"),
+            segment(2, 1, 40, None, "S"),
+        ];
+        assert_eq!(numbers(&segments), [0, 0, 0, 1].map(Some));
+    }
+
+    #[test]
+    fn datagrams_are_counted_by_themselves_and_beyond_the_bound_not_at_all() {
+        let mut streams = WiresharkStreams::default();
+        streams.segment(1, &segment(1, 2, 0, None, "S"));
+        let datagram = |dst: SocketAddr| Datagram {
+            src: at(1),
+            dst,
+            payload: &[],
+            lost_tail: 0,
+            identification: None,
+            outgoing: None,
+        };
+        let mut number = |frame, dst| {
+            streams.datagram(frame, &datagram(dst));
+            streams.latest.and_then(|latest| latest.number)
+        };
+        assert_eq!([2, 3, 2].map(|port| number(2, at(port))), [0, 1, 0].map(Some));
+        let many = |number: u32| SocketAddr::from((std::net::Ipv4Addr::from(number), 1));
+        for conversation in 2..CONVERSATIONS as u32 {
+            assert_eq!(number(3, many(conversation)), Some(conversation));
+        }
+        assert_eq!(number(4, many(u32::MAX)), None);
+        assert_eq!(number(5, at(3)), Some(1));
+    }
+}

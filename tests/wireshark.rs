@@ -1,0 +1,189 @@
+//! The numbers that Wireshark gives conversations and packets: bittrace's are the same, checked against tshark.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::Command;
+
+use bittrace_protocol::wire::Handshake;
+use bittrace_protocol::{InfoHash, PeerId};
+use bittrace_testing::captures::{all_records, captures, captures_folder, options, records, scenario};
+use bittrace_testing::command;
+use bittrace_testing::programs::is_there;
+use bittrace_trace::record::Transport;
+use bittrace_trace::{Record, Trace};
+
+/// What tshark says of packets: rows of these fields.
+fn tshark(capture: &Path, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
+    let mut command = Command::new("tshark");
+    command.arg("-r").arg(capture).args(["-T", "fields"]);
+    if !filter.is_empty() {
+        command.args(["-Y", filter]);
+    }
+    for field in fields {
+        command.args(["-e", field]);
+    }
+    let output = command.output().expect("tshark starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("text");
+    text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
+}
+
+/// The conversation that Wireshark counts each packet to, over TCP and over UDP. A packet in a tunnel has several; the
+/// innermost is what it carries.
+fn conversations(capture: &Path) -> HashMap<u64, [Option<u32>; 2]> {
+    let rows = tshark(capture, "", &["frame.number", "tcp.stream", "udp.stream"]);
+    let innermost = |text: &String| text.split(',').next_back().and_then(|number| number.parse().ok());
+    let row =
+        |row: Vec<String>| (row[0].parse().expect("a number"), [innermost(&row[1]), innermost(&row[2])]);
+    rows.into_iter().map(row).collect()
+}
+
+fn compare(capture: &Path, records: &[Record]) {
+    let expected = conversations(capture);
+    assert!(!records.is_empty() || scenario(capture) == "not-bittorrent");
+    for record in records {
+        let frame = record.frames.last().expect("a packet");
+        let over = usize::from(record.transport != Transport::Tcp);
+        assert_eq!(
+            record.wireshark_stream,
+            expected[frame][over],
+            "{}: message {}, packet {frame}",
+            capture.display(),
+            record.number
+        );
+    }
+}
+
+#[test]
+fn every_message_has_wiresharks_number_of_its_conversation() {
+    if !is_there("tshark") {
+        return;
+    }
+    for path in captures() {
+        compare(&path, &records(&path));
+    }
+}
+
+/// Blocks that Wireshark puts together as we do, in captures that have every packet in order.
+#[test]
+fn the_last_packet_of_a_block_is_where_wireshark_shows_it() {
+    if !is_there("tshark") {
+        return;
+    }
+    for path in captures() {
+        if !["download-aria2", "fast-extension", "http-tracker-single-peer"]
+            .contains(&scenario(&path).as_str())
+        {
+            continue;
+        }
+        let rows = tshark(&path, "bittorrent.msg.type == 7", &["frame.number"]);
+        let mut expected: Vec<u64> = rows.iter().map(|row| row[0].parse().expect("a number")).collect();
+        let blocks = records(&path).into_iter().filter(|record| record.body.message() == "piece");
+        let mut ours: Vec<u64> = blocks.filter_map(|record| record.frames.last().copied()).collect();
+        expected.dedup();
+        ours.dedup();
+        assert_eq!(ours, expected, "{}", path.display());
+    }
+}
+
+#[test]
+fn the_display_filter_of_a_finding_selects_its_packets() {
+    if !is_there("tshark") {
+        return;
+    }
+    let path = captures_folder().join("fast-extension.pcap");
+    let arguments =
+        ["analyze", "fast-extension.pcap", "--view", "findings", "--format", "json", "--no-summary"];
+    let mut command = command::bittrace(env!("CARGO_BIN_EXE_bittrace"), &captures_folder(), &arguments);
+    let output = command.output().expect("bittrace starts");
+    let rows = String::from_utf8(output.stdout).expect("text");
+    assert!(rows.lines().count() > 1, "{rows}");
+    for row in rows.lines() {
+        let row: serde_json::Value = serde_json::from_str(row).expect("an object");
+        let selected = tshark(&path, row["finding"]["filter"].as_str().expect("a filter"), &["frame.number"]);
+        let mut named: Vec<String> =
+            row["finding"]["frames"].as_array().expect("packets").iter().map(ToString::to_string).collect();
+        named.dedup();
+        assert_eq!(selected.concat(), named, "{row}");
+    }
+}
+
+/// A capture of IPv4 packets without a link layer.
+struct Made(Vec<u8>);
+
+impl Made {
+    fn new() -> Self {
+        let mut bytes = 0xa1b2_c3d4u32.to_be_bytes().to_vec();
+        bytes.extend([0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 101]);
+        Self(bytes)
+    }
+
+    fn packet(&mut self, protocol: u8, payload: &[u8]) {
+        let length = 20 + payload.len();
+        let time = self.0.len() as u32;
+        for number in [time, 0, length as u32, length as u32] {
+            self.0.extend(number.to_be_bytes());
+        }
+        self.0.extend([0x45, 0]);
+        self.0.extend((length as u16).to_be_bytes());
+        self.0.extend([0, 0, 0, 0, 64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 1]);
+        self.0.extend(payload);
+    }
+
+    fn tcp(&mut self, (from, to): (u16, u16), (seq, ack): (u32, u32), flags: u8, payload: &[u8]) {
+        let mut segment = [from.to_be_bytes(), to.to_be_bytes()].concat();
+        segment.extend([seq.to_be_bytes(), ack.to_be_bytes()].concat());
+        segment.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+        segment.extend(payload);
+        self.packet(6, &segment);
+    }
+
+    fn udp(&mut self, from: u16, to: u16) {
+        let mut datagram = [from.to_be_bytes(), to.to_be_bytes()].concat();
+        datagram.extend([0, 9, 0, 0, b'x']);
+        self.packet(17, &datagram);
+    }
+
+    /// A connection that begins with this number, and a handshake on it.
+    fn connection(&mut self, ports: (u16, u16), seq: u32) {
+        self.tcp(ports, (seq, 0), SYN, &[]);
+        self.tcp((ports.1, ports.0), (seq ^ 0xffff, seq + 1), SYN | ACK, &[]);
+        let handshake =
+            Handshake { reserved: [0; 8], info_hash: InfoHash([7; 20]), peer_id: PeerId([8; 20]) };
+        self.tcp(ports, (seq + 1, (seq ^ 0xffff) + 1), ACK, &handshake.encode());
+    }
+}
+
+const FIN: u8 = 1;
+const SYN: u8 = 2;
+const RST: u8 = 4;
+const ACK: u8 = 16;
+
+#[test]
+fn reused_ports_refused_connections_and_other_traffic_are_counted_as_wireshark_does() {
+    if !is_there("tshark") {
+        return;
+    }
+    let mut made = Made::new();
+    made.udp(5_000, 53);
+    made.tcp((4_000, 80), (1, 0), SYN, &[]);
+    made.tcp((80, 4_000), (0, 2), RST | ACK, &[]);
+    made.connection((4_001, 6_881), 1_000);
+    // The same ports again without an end, after an end, and with the number that they began with.
+    made.connection((4_001, 6_881), 90_000);
+    made.tcp((4_001, 6_881), (90_069, 24_464), FIN | ACK, &[]);
+    made.connection((4_001, 6_881), 200_000);
+    made.tcp((4_001, 6_881), (200_000, 0), SYN, &[]);
+    made.tcp((6_881, 4_001), (77, 200_001), SYN | ACK, &[]);
+    made.udp(5_001, 53);
+    made.connection((4_002, 6_881), 5);
+    // The other end calls from the port that it listened on.
+    made.connection((6_881, 4_002), 777_000);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("made.pcap");
+    std::fs::write(&path, &made.0).expect("it can be written");
+    let records = all_records(Trace::open(&path, options(&path)).expect("a capture"), "made");
+    let numbers: Vec<_> = records.iter().filter_map(|record| record.wireshark_stream).collect();
+    assert!(numbers.len() >= 5, "{numbers:?}");
+    compare(&path, &records);
+}
