@@ -68,6 +68,15 @@ pub(crate) enum Command {
     /// Look into .torrent files
     #[command(subcommand)]
     Torrent(Torrent),
+    /// Explain a rule, a message, a tracker parameter or an extension, with an example in bytes
+    #[command(
+        after_help = "Examples:\n  bittrace explain\n  bittrace explain info_hash\n  bittrace explain request\n  bittrace explain bep3.out-of-range"
+    )]
+    Explain {
+        /// What to explain; without a name, all names are listed
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+    },
     /// List every message, its fields with types and units, and the document that defines it
     #[command(
         after_help = "Examples:\n  bittrace fields\n  bittrace fields request\n  bittrace fields --format json | jq -r .message.message"

@@ -4,6 +4,7 @@ pub(crate) mod analyze;
 pub(crate) mod diff;
 pub(crate) mod download;
 pub(crate) mod expected;
+pub(crate) mod explain;
 pub(crate) mod extract;
 pub(crate) mod fields;
 pub(crate) mod profile;

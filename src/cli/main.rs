@@ -20,7 +20,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches};
 
 use args::{Arguments, Command, Torrent};
-use commands::{analyze, diff, download, extract, fields, profile, replay, schema, torrent};
+use commands::{analyze, diff, download, explain, extract, fields, profile, replay, schema, torrent};
 use print::output::Output;
 
 /// How a command went, the graver the later.
@@ -95,6 +95,7 @@ fn run(arguments: Arguments, mut output: Output) -> Result<Exit> {
         Command::Replay(replay) => return replay::run(&replay, arguments.common, output),
         Command::Profile(profile) => return profile::show(&profile, arguments.common, output),
         Command::Torrent(Torrent::Show(show)) => torrent::show(&show, arguments.common, &mut output)?,
+        Command::Explain { name } => explain::run(name.as_deref(), &mut output)?,
         Command::Fields(fields) => fields::run(&fields, &mut output)?,
         Command::Schema => print::json::write_line(&schema::schema(), &mut output)?,
         Command::Completions { shell } => {

@@ -1,0 +1,118 @@
+//! What a reader should know of each parameter of an announce, and of each key of a tracker's response. Where no BEP names
+//! a parameter, the page says so: clients and trackers agree on it all the same.
+
+use super::{ParameterNotes, PlaceOfParameter};
+
+macro_rules! notes {
+    ($($place:ident $name:literal $document:literal $section:literal $text:literal $says:literal $advice:literal)*) => {
+        /// A page for each parameter: those of the request, then the keys of the response.
+        pub(super) const PARAMETERS: &[ParameterNotes] = &[$(ParameterNotes {
+            place: PlaceOfParameter::$place,
+            name: $name,
+            document: $document,
+            section: $section,
+            text: $text,
+            says: $says,
+            advice: $advice,
+        }),*];
+    };
+}
+
+notes! {
+    Request "info_hash" "BEP 3" "trackers" "which torrent the client wants peers for"
+    "The 20-byte SHA-1 of the bencoded form of the info value from the torrent. It is a substring of the file: hash the bytes as they stand there. It almost certainly has to be escaped."
+    "Percent-encode each of the 20 raw bytes that is not a letter, a digit or one of . - _ ~. The 40 hexadecimal digits are for people: a tracker that gets them looks for another torrent."
+    Request "peer_id" "BEP 3" "trackers" "who the client is"
+    "20 bytes that each client chooses at random at the start of a new download. Peers send the same id in their handshake."
+    "Begin with the client's letters and version between hyphens, such as -BT0100- (BEP 20), and draw the rest at random."
+    Request "port" "BEP 3" "trackers" "where other peers can connect to the client"
+    "The port on which the client accepts connections. Commonly the first free one of 6881 to 6889."
+    "Listen before the first announce, and announce the port that is really open."
+    Request "uploaded" "BEP 3" "trackers" "how much the client has given"
+    "The total amount uploaded so far, in base ten."
+    "Count bytes of blocks since the announce with event=started."
+    Request "downloaded" "BEP 3" "trackers" "how much the client has received"
+    "The total amount downloaded so far, in base ten."
+    "Count bytes of blocks since the announce with event=started, also those of pieces that failed their hash check."
+    Request "left" "BEP 3" "trackers" "how much is missing; 0 makes the client a seeder to the tracker"
+    "The number of bytes the client still has to download. It cannot be computed from downloaded: a download may resume, and pieces may fail their hash check."
+    "Send the size of the torrent minus that of the verified pieces. A client that always sends 0 is taken for a seeder, and trackers may leave seeders out of its peers."
+    Request "event" "BEP 3" "trackers" "why the client announces now"
+    "started when the download begins, completed when it is complete, stopped when the client leaves. Absent in regular announces. No completed is sent if the file was complete when started."
+    "Send started first. Without stopped, the tracker names the client to others until its entry expires."
+    Request "ip" "BEP 3" "trackers" "where the client is, if the tracker cannot see it"
+    "An optional address or name, generally used by a client on the tracker's own machine."
+    "Leave it out: most trackers ignore it, since it could name a stranger."
+    Request "compact" "BEP 23" "Overview" "that peers may come as 6 bytes each"
+    "compact=1 says that the client prefers the compact form, compact=0 the original one. It is only advisory: clients must support both."
+    "Send compact=1, and read a list as well as text under peers."
+    Request "numwant" "convention" "" "how many peers the client would like"
+    "No BEP names it for HTTP. BEP 15 has num_want in the announce over UDP, where -1 leaves the number to the tracker."
+    "Leave it out, or ask for what can be used; 0 suits an announce with event=stopped."
+    Request "key" "BEP 7" "Announcing" "that the client is still the same when its address changes"
+    "The client should include it, and keep it for the info hash during a session. Together with peer_id it lets trackers recognise a client that announces from several addresses. It should have at least 32 bits of entropy."
+    "Draw it at random when the client starts, and keep it for the run."
+    Request "no_peer_id" "convention" "" "that the ids of peers are not needed"
+    "No BEP names it. A tracker may then leave out the peer ids of the list; the compact form has none anyway."
+    "Leave it out when compact=1 is sent."
+    Request "trackerid" "convention" "" "the tracker id of an earlier response"
+    "No BEP names it. Where a response has the key tracker id, later announces repeat its value."
+    "Keep the last tracker id that came, and send it as it is."
+    Request "ipv4" "BEP 7" "IP announce parameters" "an IPv4 address of a client that announces over IPv6"
+    "An earlier version of the document had it. It is discouraged: an attacker could announce a victim's address."
+    "Announce over each address family in its own request instead, with the same key."
+    Request "ipv6" "BEP 7" "IP announce parameters" "an IPv6 address of a client that announces over IPv4"
+    "An earlier version of the document had it. It is discouraged: an attacker could announce a victim's address."
+    "Announce over each address family in its own request instead, with the same key."
+    Request "supportcrypto" "convention" "" "that the client can encrypt connections"
+    "No BEP names it. It came with message stream encryption."
+    "Leave it out unless the client has message stream encryption."
+    Request "requirecrypto" "convention" "" "that the client accepts encrypted connections alone"
+    "No BEP names it. It came with message stream encryption."
+    "Leave it out unless plaintext connections are refused."
+    Request "corrupt" "convention" "" "how many bytes failed their hash check"
+    "No BEP names it. libtorrent sends it, and Transmission where there are some."
+    "Leave it out: no tracker needs it."
+    Request "redundant" "convention" "" "how many bytes came more than once"
+    "No BEP names it. libtorrent sends it."
+    "Leave it out: no tracker needs it."
+    Response "interval" "BEP 3" "trackers" "when to announce again"
+    "The number of seconds the client should wait between regular announces."
+    "Wait so long after each response. Announce earlier for an event alone, or when more peers are needed."
+    Response "min interval" "convention" "" "when to announce again at the earliest"
+    "No BEP names it. A client must not announce more often than this, also when it needs peers."
+    "Take the larger of this and a minute as the shortest wait."
+    Response "peers" "BEP 23" "Overview" "where to connect to"
+    "A list of dictionaries with peer id, ip and port (BEP 3), or text with 6 bytes a peer: 4 of address, 2 of port, big-endian."
+    "Read both forms. Skip the client's own address, and port 0."
+    Response "peers6" "BEP 7" "Announce Response" "where to connect to over IPv6"
+    "Text with 18 bytes a peer: 16 of address, 2 of port, big-endian."
+    "Read it beside peers."
+    Response "complete" "BEP 48" "Implementation" "how many peers have everything"
+    "The number of peers with the entire file. In a response to an announce no BEP names it, but nearly all trackers send it."
+    "Show it; nothing depends on it."
+    Response "incomplete" "BEP 48" "Implementation" "how many peers are still downloading"
+    "The number of peers that do not have everything. In a response to an announce no BEP names it, but nearly all trackers send it."
+    "Show it; nothing depends on it."
+    Response "downloaded" "BEP 48" "Implementation" "how often the torrent was completed"
+    "The number of announces with event=completed that the tracker has had for the torrent."
+    "Show it; nothing depends on it."
+    Response "downloaders" "BEP 21" "Tracker Scrapes" "how many peers are downloading, without partial seeds"
+    "The number of active downloaders. incomplete minus downloaders are the partial seeds."
+    "Show it; nothing depends on it."
+    Response "failure reason" "BEP 3" "trackers" "why the tracker refuses"
+    "Text for people. No other key is required beside it."
+    "Show it, and try another tracker."
+    Response "retry in" "BEP 31" "\"retry in\" extension to \"failure reason\"" "when a refused client may come again"
+    "Minutes until the next try, or the text never."
+    "Wait so long. After never, do not ask this tracker about this torrent again."
+    Response "warning message" "convention" "" "a warning; the rest of the response counts"
+    "No BEP names it. It is text for people."
+    "Show it."
+    Response "tracker id" "convention" "" "what the client sends back as trackerid"
+    "No BEP names it. Its bytes mean something to the tracker alone."
+    "Send it unchanged with each later announce."
+    Response "external ip" "BEP 24" "Overview" "the client's address as the tracker sees it"
+    "The address in 4 or 16 bytes, big-endian."
+    "Use it to recognise the client's own address among peers."
+}
