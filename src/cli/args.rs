@@ -10,7 +10,7 @@ use crate::keys::KeyLogs;
 
 /// Reads BitTorrent packet captures and shows every tracker and peer message, byte for byte.
 #[derive(Debug, Parser)]
-#[command(name = "bittrace", version, max_term_width = 100, after_help = AFTER_HELP, after_long_help = EXAMPLES)]
+#[command(name = "bittrace", version = env!("BITTRACE_VERSION"), max_term_width = 100, after_help = AFTER_HELP, after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) common: Common,
