@@ -76,6 +76,42 @@ fn no_row_of_messages_wraps_at_any_width() {
     }
 }
 
+/// Where the locale is not one of UTF-8, tables are plain ASCII and keep within the width; JSON stays as it is.
+#[test]
+fn tables_are_plain_ascii_where_the_locale_is_not_utf8() {
+    let run = |arguments: &[&str], locale: &str| {
+        let (_, page, _) = command::run(command(arguments).env("LC_ALL", locale));
+        page
+    };
+    for path in captures() {
+        let file = path.file_name().expect("a capture has a name").to_string_lossy().into_owned();
+        for views in ["summary,messages", "conversations,pieces,findings"] {
+            let page = run(&["analyze", &file, "--view", views], "C");
+            let other = page.lines().find(|line| !line.is_ascii() || line.len() > 80);
+            assert_eq!(other, None, "{file}, {views}");
+        }
+    }
+    let json = ["analyze", "http-seed.pcap", "--format", "json"];
+    assert_eq!(run(&json, "C"), run(&json, "C.UTF-8"));
+}
+
+/// Connections in the order that was asked for, no more than were asked for, one line each.
+#[test]
+fn connections_are_sorted_and_limited() {
+    let capture = "multi-file-several-peers.pcap";
+    let csv = |more: &[&str]| {
+        let arguments = ["analyze", capture, "--view", "conversations", "--format", "csv"];
+        printed(&[&arguments[..], more].concat()).lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (fastest, slowest) = (csv(&["--sort", "rate"]), csv(&["--sort", "slowest"]));
+    assert!(fastest.len() > 1, "{fastest:?}");
+    assert_eq!(fastest.len(), csv(&[]).len());
+    assert_ne!(fastest[0], slowest[0]);
+    assert_eq!(csv(&["--sort", "rate", "--limit", "1"]), fastest[..1]);
+    let table = printed(&["analyze", capture, "--view", "conversations", "--sort", "rate", "--limit", "1"]);
+    assert!(table.contains("more; -v shows them"), "{table}");
+}
+
 /// A run of like messages is one row, which tells of how many; in a format for programs nothing is folded.
 #[test]
 fn runs_are_folded_in_the_table_alone() {

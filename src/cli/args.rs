@@ -423,7 +423,7 @@ pub(crate) struct AnalyzeArguments {
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub(crate) stream: Vec<u32>,
     /// Tell this stream as a conversation: both directions in order, runs of like messages on one line
-    #[arg(long, value_name = "N", conflicts_with_all = ["view", "format", "stream", "fields", "hex"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["view", "format", "stream", "fields"])]
     pub(crate) follow: Option<u32>,
     /// These columns instead of the usual: JSON keys, and names inside "fields"
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
@@ -445,18 +445,43 @@ pub(crate) struct AnalyzeArguments {
     /// Only messages up to this moment: RFC 3339, or seconds since the first packet
     #[arg(long, value_name = "TIME")]
     pub(crate) to: Option<String>,
-    /// At most N messages of each capture; 0 for all
+    /// At most N messages, or connections, of each capture; 0 for all
     #[arg(long, value_name = "N", long_help = LIMIT_HELP)]
     pub(crate) limit: Option<u64>,
     /// No summary: neither the page before messages nor the last object of JSON
     #[arg(long)]
     pub(crate) no_summary: bool,
+    /// What connections are sorted by: bytes, sent, got, rate, slowest, latency, lasted or start
+    #[arg(long, value_enum, value_name = "BY", hide_possible_values = true)]
+    pub(crate) sort: Option<ConnectionOrder>,
     /// Exit with 1 when a chosen message has a note of this severity or above
     #[arg(long, value_enum, value_name = "SEVERITY")]
     pub(crate) fail_on: Option<FailOn>,
     /// List the rules by which messages are noted, and where each is written
     #[arg(long)]
     pub(crate) list_rules: bool,
+}
+
+/// What connections are sorted by in summaries and conversations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConnectionOrder {
+    /// Bytes of both directions, most first
+    #[default]
+    Bytes,
+    /// Bytes that the local end sent, most first
+    Sent,
+    /// Bytes that the local end received, most first
+    Got,
+    /// Bytes of blocks a second, fastest first
+    Rate,
+    /// Bytes of blocks a second, slowest first
+    Slowest,
+    /// The median time from a request to the block, longest first
+    Latency,
+    /// How long the connection lasted, longest first
+    Lasted,
+    /// When the connection began, earliest first
+    Start,
 }
 
 /// What to show of a capture.
@@ -640,7 +665,7 @@ Names: n, time, elapsed, capture, frame, frames, stream, ws_stream, src, dst, ad
 Wireshark's names, where they mean the same: frame.number, frame.time_relative, ip.addr, ip.src, ip.dst, ipv6.addr, tcp.stream, tcp.port, tcp.srcport, udp.stream, udp.port, bittorrent.msg.type, bittorrent.piece.index, bittorrent.piece.begin, bittorrent.info_hash, bittorrent.peer_id, http.user_agent, http.response.code and others; tcp, udp, bittorrent, bt-dht and http alone.";
 
 const LIMIT_HELP: &str = "\
-At most N messages of each capture; 0 for all. Without it, all of them where messages were asked for by --view or --format, and the first 50 behind the summary.";
+At most N messages of each capture, and N connections in conversations; 0 for all. Without it, all of them where messages were asked for by --view or --format, and the first 50 behind the summary.";
 
 const EXTRACT_AFTER: &str = "\
 Exit codes: 0 all files whole, 1 something is missing, 2 could not tell, 130 interrupted.

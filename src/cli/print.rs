@@ -1,8 +1,10 @@
 //! How results look: tables of text, JSON and CSV.
 
+pub(crate) mod connection_table;
 pub(crate) mod csv;
 pub(crate) mod hex;
 pub(crate) mod json;
+pub(crate) mod lines;
 pub(crate) mod message_table;
 pub(crate) mod output;
 pub(crate) mod overview;

@@ -13,7 +13,7 @@ use bittrace_trace::units::{count, counted};
 use bittrace_trace::{Counts, Dissected, Record, Summary, Trace, TraceOptions};
 
 use crate::Exit;
-use crate::args::{AnalyzeArguments, Common, FailOn, Format, ViewName};
+use crate::args::{AnalyzeArguments, Common, ConnectionOrder, FailOn, Format, ViewName};
 use crate::commands::expected::{ExpectedHost, ExpectedStreams, ExpectedTorrents};
 use crate::commands::torrent::read_torrent;
 use crate::failure::{self, warn};
@@ -64,6 +64,9 @@ struct Analysis<'a> {
     follow: Option<u32>,
     hex: bool,
     unfolded: bool,
+    order: Option<ConnectionOrder>,
+    /// How many connections views show at most, where that was asked for.
+    most_rows: Option<usize>,
     show: Show,
     csv: CsvTable,
     closing: JsonSummary,
@@ -157,6 +160,8 @@ impl<'a> Analysis<'a> {
             follow: arguments.follow,
             hex: arguments.hex,
             unfolded: arguments.no_fold,
+            order: arguments.sort,
+            most_rows: arguments.limit.filter(|&limit| limit > 0).map(|limit| limit as usize),
             show,
             closing: JsonSummary::default(),
             fail_on: arguments.fail_on.map(severity),
@@ -189,7 +194,7 @@ impl<'a> Analysis<'a> {
         summary.before = self.before;
         let mut views = Views::new(&self.views, &self.options.torrents);
         let mut reading = CaptureReading {
-            follower: self.follow.map(|_| Follower::new(self.output.look)),
+            follower: self.follow.map(|_| Follower::new(self.output.look, self.hex)),
             place: CaptureContext {
                 capture: name.clone(),
                 start: Timestamp::EPOCH,
@@ -261,6 +266,9 @@ impl<'a> Analysis<'a> {
             start: trace.span().map_or(Timestamp::EPOCH, |(first, _)| first),
             summary: &summary,
             look: self.output.look,
+            local: trace.local(),
+            order: self.order,
+            limit: self.most_rows,
             verbose: self.common.verbose,
         };
         views.write(read, self.format, self.begun == 1, &mut self.output)?;
@@ -354,7 +362,8 @@ impl<'a> Analysis<'a> {
             if !self.show.held && self.show.messages {
                 writeln!(self.output)?;
             }
-            Overview { name, trace, summary, look, verbose: self.common.verbose }.write(&mut self.output)?;
+            let (order, verbose) = (self.order.unwrap_or_default(), self.common.verbose);
+            Overview { name, trace, summary, look, order, verbose }.write(&mut self.output)?;
             if !self.choice.is_everything() && reading.chosen > 0 {
                 let remark = format!("Counted: the chosen {} of {read}.", count(reading.chosen));
                 writeln!(self.output)?;

@@ -108,6 +108,11 @@ pub(crate) const fn prepare_console() -> bool {
     true
 }
 
+/// Whether text is UTF-8 where no variable of the locale is set: terminals of today show it, in containers as well.
+pub(crate) const fn default_is_utf8() -> bool {
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -106,5 +106,11 @@ pub(crate) fn prepare_console() -> bool {
     enable_ansi_colors().unwrap_or(true)
 }
 
+/// Whether text is UTF-8 where no variable of the locale is set. The standard library writes it to a console as UTF-16,
+/// whatever code page is set.
+pub(crate) const fn default_is_utf8() -> bool {
+    true
+}
+
 /// How often is looked whether a process has ended.
 const STEP: Duration = Duration::from_millis(20);

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use csv::{ByteRecord, Writer};
 use serde_json::Value;
 
-use crate::print::printable::printable;
+use crate::print::printable::undisguised;
 use crate::query::cell_value::CellValue;
 use crate::query::names::{FieldName, KEYS, KeyPlace, RowKey};
 use crate::query::row::Row;
@@ -117,7 +117,7 @@ pub(crate) fn write_cells(cells: impl Iterator<Item = String>, out: &mut dyn Wri
 /// A cell that no spreadsheet computes and no terminal obeys: an apostrophe goes before what would begin a formula, as
 /// OWASP advises ("CSV Injection"), but not before a number.
 fn inert(cell: &str) -> Cow<'_, str> {
-    let cell = printable(cell);
+    let cell = undisguised(cell);
     if cell.starts_with(FORMULA) && !is_number(&cell) { Cow::Owned(format!("'{cell}")) } else { cell }
 }
 

@@ -1,139 +1,228 @@
-//! A message's bytes with its fields marked: offset, hex, name and value, a line a field, nested ones indented.
+//! A message's bytes with its fields marked: offset, hex, ASCII, and the field with its meaning on every row. Bytes that only
+//! hold a document together stand with the field that they belong to.
 
 use std::io::{self, Write};
+use std::ops::Range;
 
-use bittrace_protocol::{Field, Hex, Role, Value};
+use bittrace_protocol::metainfo::Metainfo;
+use bittrace_protocol::peer_id::client_name;
+use bittrace_protocol::wire::Message;
+use bittrace_protocol::{Block, Field, Hex, PeerId, Role, Value};
+use bittrace_trace::PeerWireBody;
 use bittrace_trace::record::{Body, HttpTrackerBody, Record};
 use bittrace_trace::units::count;
 
 use crate::print::output::{Look, styles};
 use crate::print::table::{columns, pad, wrap};
 
-/// How many bytes stand on a line.
-const WIDE: usize = 16;
-const NARROW: usize = 8;
+/// How many rows of a long field are shown when not all are asked for.
+const ROWS: usize = 4;
 
-/// How many lines of a long field are shown when not all are asked for.
-const LINES: usize = 4;
+const INDENT: &str = "  ";
 
-const INDENT: &str = "      ";
-
-/// Writes the bytes of a record, field by field.
-pub(crate) fn write(record: &Record, look: Look, all: bool, out: &mut dyn Write) -> io::Result<()> {
+/// Writes the bytes of a record, field by field. `torrent` is what the record is about, where that is known.
+pub(crate) fn write(
+    record: &Record,
+    torrent: Option<&Metainfo>,
+    look: Look,
+    all: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     if record.bytes.is_empty() {
         return Ok(());
     }
     let fields = record.fields();
-    write_fields(&fields, &record.bytes, look, all, out)?;
+    let mut rows = FieldRows::of(&fields, &record.bytes);
+    for row in &mut rows.rows {
+        if let Some(meaning) = meaning(record, torrent, row.name) {
+            row.text = meaning;
+        }
+    }
+    write_rows(&rows.rows, &record.bytes, look, all, out)?;
     // What was sent in chunks or packed says nothing by its bytes: here they are as meant.
     if let Body::HttpTracker(HttpTrackerBody::Response(response, _)) = &record.body
         && fields.iter().any(|field| field.name == "body")
     {
         writeln!(out, "{INDENT}{}", look.paint(styles::HEADING, "the body as meant:"))?;
-        write_fields(&response.reply_fields(), response.body(), look, all, out)?;
+        let fields = response.reply_fields();
+        write_rows(&FieldRows::of(&fields, response.body()).rows, response.body(), look, all, out)?;
     }
     Ok(())
 }
 
-/// Writes some bytes, field by field.
-pub(crate) fn write_fields(
-    fields: &[Field],
-    bytes: &[u8],
-    look: Look,
-    all: bool,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let per_line = if look.width >= 110 { WIDE } else { NARROW };
-    let mut dump = Dump { bytes, look, all, per_line, colour: 0, out };
-    for field in fields {
-        dump.field(field, 0)?;
+/// What a field means beyond its value.
+fn meaning(record: &Record, torrent: Option<&Metainfo>, name: &str) -> Option<String> {
+    match (&record.body, name) {
+        (Body::PeerWire(PeerWireBody::Handshake(handshake)), "reserved") => {
+            let bits = handshake.reserved_bits();
+            let bits: Vec<_> = bits
+                .iter()
+                .map(|bit| format!("byte {} & {:02x}: {}", bit.byte, bit.mask, bit.name))
+                .collect();
+            (!bits.is_empty()).then(|| format!("reserved, {}", bits.join(", ")))
+        }
+        (Body::PeerWire(PeerWireBody::Message(_) | PeerWireBody::Extended(..)), "id") => {
+            Some(format!("id {} = {}", record.bytes.get(4)?, record.body.message()))
+        }
+        (Body::PeerWire(PeerWireBody::Message(message)), "begin") => {
+            let block = match message {
+                Message::Request(block) | Message::Cancel(block) | Message::RejectRequest(block) => *block,
+                Message::Piece { index, begin, .. } => Block { index: *index, begin: *begin, length: 0 },
+                _ => return None,
+            };
+            // Version 2 begins each file with a piece of its own: only there a byte of the torrent is none of a file.
+            let torrent = torrent.filter(|torrent| torrent.geometry.is_some())?;
+            let at = u64::from(block.index.0) * u64::from(torrent.piece_length) + u64::from(block.begin);
+            Some(format!("begin = {} (byte {at} of {})", block.begin, torrent.name))
+        }
+        (Body::UdpTracker(_), "action") => {
+            let message = record.body.message();
+            let action = message.split('-').next().unwrap_or(message);
+            Some(format!("action {} = {action}", action_number(&record.body, record)?))
+        }
+        _ => None,
     }
-    writeln!(out)
 }
 
-struct Dump<'a> {
-    bytes: &'a [u8],
-    look: Look,
-    all: bool,
-    per_line: usize,
+/// The number of a UDP tracker's action: its last byte, after the connection id in a request.
+fn action_number(body: &Body, record: &Record) -> Option<u8> {
+    let at = if body.message().ends_with("-request") { 11 } else { 3 };
+    record.bytes.get(at).copied()
+}
+
+/// A field, or the name of a group of fields, and the bytes beside it.
+#[derive(Debug)]
+struct FieldRow<'f> {
+    name: &'f str,
+    span: Range<usize>,
+    text: String,
+    style: anstyle::Style,
+    depth: usize,
+    is_group: bool,
+}
+
+#[derive(Debug, Default)]
+struct FieldRows<'f> {
+    rows: Vec<FieldRow<'f>>,
+    /// Where bytes begin that belong to the next field.
+    pending: Option<usize>,
     colour: usize,
-    out: &'a mut dyn Write,
 }
 
-impl Dump<'_> {
-    fn field(&mut self, field: &Field, depth: usize) -> io::Result<()> {
-        if field.children.is_empty() {
-            return self.leaf(field, depth);
+impl<'f> FieldRows<'f> {
+    fn of(fields: &'f [Field], bytes: &[u8]) -> Self {
+        let mut rows = Self::default();
+        for field in fields {
+            rows.add(field, bytes, 0);
         }
-        // The children have the bytes; the parent only has a name, and sometimes a value.
-        let value = value_text(&field.value);
-        let text =
-            if value.is_empty() { format!("{}:", field.name) } else { format!("{}: {value}", field.name) };
-        self.line(field.span.start, &[], &text, styles::HEADING, depth)?;
-        for child in &field.children {
-            self.field(child, depth + 1)?;
+        if let (Some(start), Some(last)) = (rows.pending.take(), rows.rows.last_mut()) {
+            last.span.end = last.span.end.max(bytes.len()).max(start);
         }
-        Ok(())
+        rows
     }
 
-    fn leaf(&mut self, field: &Field, depth: usize) -> io::Result<()> {
+    fn add(&mut self, field: &'f Field, bytes: &[u8], depth: usize) {
+        let is_leaf = field.children.is_empty();
+        if is_leaf && field.role == Role::Framing && field.value == Value::None {
+            return self.attach(field);
+        }
         let style = match field.role {
+            _ if !is_leaf => styles::HEADING,
             Role::Framing => styles::DIM,
             Role::Content => {
                 self.colour += 1;
                 styles::FIELDS[(self.colour - 1) % styles::FIELDS.len()]
             }
         };
-        let value = value_text(&field.value);
-        let text = if value.is_empty() { field.name.to_string() } else { format!("{}: {value}", field.name) };
-        let bytes = self.bytes;
-        let bytes = bytes.get(field.span.clone()).unwrap_or_default();
-        let lines: Vec<&[u8]> = bytes.chunks(self.per_line).collect();
-        let shown = if self.all || lines.len() <= LINES + 1 { lines.len() } else { LINES };
-        let mut at = field.span.start;
-        for (number, line) in lines.iter().take(shown).enumerate() {
-            let text = if number == 0 { text.clone() } else { ascii(line) };
-            self.line(at, line, &text, style, depth)?;
-            at += line.len();
+        // The children of a group have its bytes.
+        let span = if is_leaf { field.span.clone() } else { field.span.start..field.span.start };
+        let start = self.pending.take().unwrap_or(span.start);
+        let value = value_text(field, bytes);
+        let text =
+            if value.is_empty() { field.name.to_string() } else { format!("{} = {value}", field.name) };
+        let span = start..span.end;
+        self.rows.push(FieldRow { name: &field.name, span, text, style, depth, is_group: !is_leaf });
+        for child in &field.children {
+            self.add(child, bytes, depth + 1);
         }
-        if shown < lines.len() {
-            let more = format!("… {} more bytes; -v shows them", count((field.span.end - at) as u64));
-            writeln!(self.out, "{INDENT}{}", self.look.paint(styles::DIM, &more))?;
-        }
-        Ok(())
     }
 
-    fn line(
-        &mut self,
-        at: usize,
-        bytes: &[u8],
-        text: &str,
-        style: anstyle::Style,
-        depth: usize,
-    ) -> io::Result<()> {
-        let mut hex = String::new();
-        for byte in bytes {
-            if !hex.is_empty() {
-                hex.push(' ');
+    /// Puts a delimiter to the field before it, or to the next one: what opens a document opens the next field.
+    fn attach(&mut self, delimiter: &Field) {
+        let last = self.rows.last_mut().filter(|row| row.span.end == delimiter.span.start);
+        match last {
+            Some(row) if row.is_group == (delimiter.name == "open") => row.span.end = delimiter.span.end,
+            _ => {
+                self.pending.get_or_insert(delimiter.span.start);
             }
-            hex.push_str(&Hex(&[*byte]).to_string());
         }
-        let offset = format!("{at:04x}");
-        let hex_width = 3 * self.per_line - 1;
-        let before = INDENT.len() + columns(&offset) + 2 + hex_width + 2;
-        let depth = (2 * depth).min(self.look.width.saturating_sub(before + 20));
-        let room = self.look.width.saturating_sub(before + depth).max(10);
-        for (number, line) in wrap(text, room).into_iter().enumerate() {
-            let text = format!("{}{}", " ".repeat(depth), self.look.paint(style, &line));
-            match number {
-                0 => writeln!(
-                    self.out,
-                    "{INDENT}{}  {}  {text}",
-                    self.look.paint(styles::DIM, &offset),
-                    self.look.paint(style, &pad(&hex, hex_width))
-                )?,
-                _ => writeln!(self.out, "{}{text}", " ".repeat(before))?,
+    }
+}
+
+/// How many bytes stand on a row: 16 where their meaning has room beside them.
+const fn bytes_on_a_row(width: usize) -> usize {
+    match width {
+        104.. => 16,
+        66.. => 8,
+        _ => 4,
+    }
+}
+
+fn write_rows(
+    rows: &[FieldRow<'_>],
+    bytes: &[u8],
+    look: Look,
+    all: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut dump = Dump { look, per_row: bytes_on_a_row(look.width), out };
+    for row in rows {
+        let bytes = bytes.get(row.span.clone()).unwrap_or_default();
+        if bytes.is_empty() {
+            dump.line(row.span.start, &[], &row.text, row)?;
+            continue;
+        }
+        let chunks: Vec<&[u8]> = bytes.chunks(dump.per_row).collect();
+        let shown = if all || chunks.len() <= ROWS + 1 { chunks.len() } else { ROWS };
+        for (number, chunk) in chunks.iter().take(shown).enumerate() {
+            let at = number * dump.per_row;
+            let text = if number == 0 { row.text.clone() } else { format!("{} +{at}", row.name) };
+            dump.line(row.span.start + at, chunk, &text, row)?;
+        }
+        if shown < chunks.len() {
+            let left = bytes.len() - shown * dump.per_row;
+            let more = format!("… {} more bytes of {}; -v shows them", count(left as u64), row.name);
+            for line in wrap(&more, look.width - INDENT.len()) {
+                writeln!(dump.out, "{INDENT}{}", look.paint(styles::DIM, &line))?;
             }
+        }
+    }
+    writeln!(dump.out)
+}
+
+struct Dump<'a> {
+    look: Look,
+    per_row: usize,
+    out: &'a mut dyn Write,
+}
+
+impl Dump<'_> {
+    fn line(&mut self, at: usize, bytes: &[u8], text: &str, row: &FieldRow<'_>) -> io::Result<()> {
+        let hex: Vec<_> = bytes.iter().map(|byte| Hex(&[*byte]).to_string()).collect();
+        let offset = format!("{at:04x}");
+        let hex_width = 3 * self.per_row - 1;
+        let before = INDENT.len() + columns(&offset) + 2 + hex_width + 2 + self.per_row + 2;
+        let depth = (2 * row.depth).min(self.look.width.saturating_sub(before + 12));
+        let room = self.look.width.saturating_sub(before + depth).max(1);
+        for (number, line) in wrap(text, room).into_iter().enumerate() {
+            let text = format!("{}{}", " ".repeat(depth), self.look.paint(row.style, &line));
+            if number > 0 {
+                writeln!(self.out, "{}{text}", " ".repeat(before))?;
+                continue;
+            }
+            let marked = format!("{}  {}", pad(&hex.join(" "), hex_width), pad(&ascii(bytes), self.per_row));
+            let offset = self.look.paint(styles::DIM, &offset);
+            writeln!(self.out, "{INDENT}{offset}  {}  {text}", self.look.paint(row.style, &marked))?;
         }
         Ok(())
     }
@@ -144,16 +233,15 @@ fn ascii(bytes: &[u8]) -> String {
     bytes.iter().map(|&byte| if matches!(byte, b' '..=b'~') { char::from(byte) } else { '.' }).collect()
 }
 
-fn value_text(value: &Value) -> String {
-    match value {
+/// The value of a field in words. Bytes that stand to the left of it as they are get no second hex.
+fn value_text(field: &Field, bytes: &[u8]) -> String {
+    match &field.value {
         Value::None | Value::List | Value::Map => String::new(),
         Value::Unsigned(number) => number.to_string(),
         Value::Signed(number) => number.to_string(),
         Value::Number(digits) => digits.clone(),
         Value::Text(text) => format!("\"{text}\""),
-        // The bytes stand to the left of it; those of an id or a hash are wanted in one word.
-        Value::Bytes(bytes) if bytes.len() <= 32 => Hex(bytes).to_string(),
-        Value::Bytes(bytes) => format!("{} bytes", count(bytes.len() as u64)),
+        Value::Bytes(value) => bytes_text(field, value, bytes.get(field.span.clone()).unwrap_or_default()),
         Value::Payload(place) => format!("{} bytes", count(place.len() as u64)),
         Value::Address(address) => address.to_string(),
         Value::Endpoints(endpoints) => {
@@ -164,15 +252,29 @@ fn value_text(value: &Value) -> String {
     }
 }
 
+fn bytes_text(field: &Field, value: &[u8], sent: &[u8]) -> String {
+    let client = <[u8; 20]>::try_from(value).ok().filter(|_| field.name == "peer_id");
+    if let Some(client) = client.and_then(|id| client_name(&PeerId(id))) {
+        return client.to_string();
+    }
+    let is_sent_so = !value.is_empty() && sent.windows(value.len()).any(|window| window == value);
+    match value.len() {
+        length if length > 32 || is_sent_so && length > 1 => format!("{} bytes", count(length as u64)),
+        _ => Hex(value).to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn dump(fields: &[Field], bytes: &[u8], look: Look) -> String {
         let mut out = Vec::new();
-        write_fields(fields, bytes, look, false, &mut out).unwrap();
+        write_rows(&FieldRows::of(fields, bytes).rows, bytes, look, false, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
+
+    const LOOK: Look = Look { width: 80, colour: false };
 
     #[test]
     fn each_field_stands_beside_its_bytes() {
@@ -181,21 +283,55 @@ mod tests {
             Field::framing("id", 4..5, Value::Unsigned(4)),
             Field::content("index", 5..9, Value::Unsigned(3)),
         ];
-        let text = dump(&fields, &[0, 0, 0, 5, 4, 0, 0, 0, 3], Look { width: 80, colour: false });
-        let expected = "      \
-0000  00 00 00 05              length_prefix: 5
-      0004  04                       id: 4
-      0005  00 00 00 03              index: 3
+        let text = dump(&fields, &[0, 0, 0, 5, 4, 0, 0, 0, 3], LOOK);
+        let expected = "  \
+0000  00 00 00 05              ....      length_prefix = 5
+  0004  04                       .         id = 4
+  0005  00 00 00 03              ....      index = 3
 
 ";
         assert_eq!(text, expected);
     }
 
     #[test]
+    fn delimiters_stand_with_the_field_that_they_belong_to() {
+        let fields = [
+            Field::framing("open", 0..1, Value::None),
+            Field::content("a", 1..4, Value::Unsigned(7)),
+            Field::framing("delimiter", 4..5, Value::None),
+            Field::content("m", 5..9, Value::Map).with_children(vec![
+                Field::framing("open", 5..6, Value::None),
+                Field::content("b", 6..8, Value::Bytes(vec![0x62, 0x62])),
+                Field::framing("close", 8..9, Value::None),
+            ]),
+            Field::framing("close", 9..10, Value::None),
+        ];
+        let text = dump(&fields, b"da=7&dbbee", LOOK);
+        let expected = "  \
+0000  64 61 3d 37 26           da=7&     a = 7
+  0005  64                       d         m
+  0006  62 62 65 65              bbee        b = 2 bytes
+
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn bytes_are_said_in_hex_only_where_they_were_sent_otherwise() {
+        let hash = Field::content("info_hash", 0..6, Value::Bytes(vec![0x12, 0x34]));
+        assert_eq!(value_text(&hash, b"%12%34"), "1234");
+        assert_eq!(value_text(&hash, &[0x12, 0x34, 0, 0, 0, 0]), "2 bytes");
+        let peer_id = Field::content("peer_id", 0..20, Value::Bytes(b"-TR3000-m8ldwlnf3o1x".to_vec()));
+        assert_eq!(value_text(&peer_id, b"-TR3000-m8ldwlnf3o1x"), "Transmission 3.00");
+    }
+
+    #[test]
     fn long_fields_say_how_much_is_left_out_and_no_line_is_too_long() {
         let fields = [Field::content("block", 0..1000, Value::Payload(0..1000))];
-        let text = dump(&fields, &[7; 1000], Look { width: 80, colour: false });
-        assert!(text.contains("968 more bytes"), "{text}");
-        assert!(text.lines().all(|line| columns(line) <= 80), "{text}");
+        for (width, left) in [(40, 984), (80, 968), (120, 936)] {
+            let text = dump(&fields, &[7; 1000], Look { width, colour: false });
+            assert!(text.contains(&format!("{left} more bytes")), "{text}");
+            assert!(text.lines().all(|line| columns(line) <= width), "{text}");
+        }
     }
 }

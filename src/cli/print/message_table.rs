@@ -351,7 +351,7 @@ impl MessageTable {
             self.under(&place, styles::DIM, indent, out)?;
         }
         if self.detail.hex {
-            hex::write(record, self.look, self.detail.verbose, out)?;
+            hex::write(record, row.torrent(), self.look, self.detail.verbose, out)?;
         }
         Ok(())
     }

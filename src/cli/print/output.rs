@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anstyle::{AnsiColor, Effects, Style};
 
 use crate::args::{Colour, Common};
-use crate::os::prepare_console;
-use crate::print::printable::printable;
+use crate::os::{default_is_utf8, prepare_console};
+use crate::print::printable::{printable, use_ascii_alone};
 
 /// Standard output. Clones write to the same buffer.
 #[derive(Debug, Clone)]
@@ -39,6 +39,9 @@ const WIDTHS: std::ops::RangeInclusive<usize> = 40..=160;
 impl Output {
     pub(crate) fn new(common: Common) -> Self {
         let terminal = io::stdout().is_terminal();
+        if !is_utf8_locale(|name| std::env::var(name).ok()) {
+            use_ascii_alone();
+        }
         let colour = match common.color {
             Colour::Always => {
                 prepare_console();
@@ -86,6 +89,16 @@ impl Write for Output {
 fn is_colour_welcome() -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|value: std::ffi::OsString| !value.is_empty());
     !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Whether the locale is one of UTF-8. As POSIX has it, the first of these variables decides that is not empty; where
+/// none is set, the system does.
+fn is_utf8_locale(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let mut set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(variable);
+    let Some(locale) = set.find(|locale| !locale.is_empty()) else { return default_is_utf8() };
+    let codeset = locale.split_once('.').map_or(locale.as_str(), |(_, codeset)| codeset);
+    let codeset = codeset.split('@').next().unwrap_or_default();
+    codeset.eq_ignore_ascii_case("utf-8") || codeset.eq_ignore_ascii_case("utf8")
 }
 
 fn width(terminal: bool) -> usize {
@@ -141,4 +154,26 @@ pub(crate) mod styles {
         colour(AnsiColor::Green),
         colour(AnsiColor::Magenta),
     ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_utf8(variables: &[(&str, &str)]) -> bool {
+        is_utf8_locale(|name| {
+            let found = variables.iter().find(|(variable, _)| *variable == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn the_first_variable_of_the_locale_that_is_set_decides() {
+        assert!(is_utf8(&[("LANG", "de_DE.UTF-8")]));
+        assert!(is_utf8(&[("LC_ALL", ""), ("LC_CTYPE", "UTF-8"), ("LANG", "C")]));
+        assert!(is_utf8(&[("LANG", "ca_ES.utf8@valencia")]));
+        assert!(!is_utf8(&[("LC_ALL", "C"), ("LANG", "de_DE.UTF-8")]));
+        assert!(!is_utf8(&[("LANG", "de_DE.ISO-8859-1")]));
+        assert_eq!(is_utf8(&[]), default_is_utf8());
+    }
 }

@@ -3,11 +3,13 @@
 use std::io::{self, Write};
 
 use bittrace_protocol::Timestamp;
-use bittrace_trace::record::{Protocol, Severity};
+use bittrace_trace::record::Severity;
 use bittrace_trace::statistics::{Connection, TorrentSeen, Tracker, Unread};
-use bittrace_trace::units::{count, counted, rough_size, seconds, size, span};
+use bittrace_trace::units::{count, counted, seconds, size, span};
 use bittrace_trace::{Direction, StreamClosing, StreamOpening, Summary, Trace};
 
+use crate::args::ConnectionOrder;
+use crate::print::connection_table::ConnectionTable;
 use crate::print::output::{Look, styles};
 use crate::print::page::Page;
 use crate::print::table::Column;
@@ -19,6 +21,8 @@ pub(crate) struct Overview<'a> {
     pub(crate) trace: &'a Trace,
     pub(crate) summary: &'a Summary,
     pub(crate) look: Look,
+    /// What connections are sorted by.
+    pub(crate) order: ConnectionOrder,
     /// All rows and every remark, not only the first ones.
     pub(crate) verbose: bool,
 }
@@ -26,7 +30,7 @@ pub(crate) struct Overview<'a> {
 /// How many rows a table of the summary has when not all are asked for.
 const ROWS: usize = 20;
 
-/// From this width on numbers of connections have columns of their own.
+/// From this width on a table of clients has all columns.
 const WIDE_FROM: usize = 110;
 
 impl Overview<'_> {
@@ -198,28 +202,20 @@ impl Overview<'_> {
 
     fn connections(&self, page: &mut Page<'_>) -> io::Result<()> {
         let connections = &self.summary.connections;
-        let wide = page.look.width >= WIDE_FROM;
-        let local = self.trace.local();
-        let rows = connections.rows().iter().map(|connection| {
-            // Who speaks first counts as local where the host is on neither end; a row has to name both then.
-            let local = match local {
-                Some(local) if connection.initiator.ip() == local => Some(Direction::FromInitiator),
-                Some(local) if connection.responder.ip() == local => Some(Direction::FromResponder),
-                Some(_) => None,
-                None => connection.local,
-            };
-            self.connection(connection, local, wide)
-        });
-        let ends = [Column::numbers("str"), Column::text("with", 23), Column::text("client", 18)];
-        let columns: Vec<Column> = if wide {
-            let numbers =
-                ["began", "lasted", "sent", "received", "blocks", "block rate"].map(Column::numbers);
-            ends.into_iter().chain(numbers).chain([Column::text("outcome", 10)]).collect()
-        } else {
-            let rest = [Column::text("carried", 13), Column::text("course", 14)];
-            ends.into_iter().chain(rest).collect()
+        if connections.rows().is_empty() {
+            return Ok(());
+        }
+        page.heading("Connections")?;
+        let table = ConnectionTable {
+            start: self.start(),
+            local: self.trace.local(),
+            exchanges: None,
+            order: self.order,
         };
-        self.table("Connections", &columns, rows.collect(), connections.more(), page)?;
+        let sorted = table.sorted(connections.rows().iter());
+        let shown = self.shown(sorted.len());
+        table.write(&sorted[..shown], page)?;
+        self.more(sorted.len() - shown, connections.more(), page)?;
         self.encrypted(page)
     }
 
@@ -250,69 +246,6 @@ impl Overview<'_> {
         page.paragraph(&parts.join("; "), 2)
     }
 
-    /// A row of a connection, as the local end sees it; the initiator where neither end is local.
-    fn connection(&self, connection: &Connection, local: Option<Direction>, wide: bool) -> Vec<String> {
-        let own = local.unwrap_or(Direction::FromInitiator);
-        let with = match local {
-            Some(Direction::FromInitiator) => format!("→ {}", connection.responder),
-            Some(Direction::FromResponder) => format!("← {}", connection.initiator),
-            None => format!("{} → {}", connection.initiator, connection.responder),
-        };
-        let with = match &connection.behind_proxy {
-            Some(target) => format!("{with} for {target}"),
-            None => with,
-        };
-        let (sent, received) = (connection.totals(own), connection.totals(own.reverse()));
-        let client = |totals: &bittrace_trace::statistics::DirectionTotals| {
-            totals.client.as_deref().map(str::to_owned)
-        };
-        let who = match (connection.protocol, local) {
-            (Some(Protocol::HttpTracker), _) => "HTTP tracker".to_owned(),
-            (Some(Protocol::UdpTracker), _) => "UDP tracker".to_owned(),
-            (Some(Protocol::Utp), _) => "uTP".to_owned(),
-            (Some(Protocol::Dht), _) => "DHT node".to_owned(),
-            (Some(Protocol::WebSeed), _) => "web seed".to_owned(),
-            (Some(Protocol::Lsd), _) => "local network".to_owned(),
-            (_, Some(_)) => client(received).unwrap_or_default(),
-            (_, None) => {
-                let both = [client(sent), client(received)].into_iter().flatten();
-                both.collect::<Vec<_>>().join(" → ")
-            }
-        };
-        let both = connection.both();
-        let rate = both.rate().map(|rate| format!("{}/s", rough_size(rate as u64)));
-        let blocks = both.blocks;
-        let stream = connection.stream.map_or("-".to_owned(), |stream| stream.0.to_string());
-        let began = format!("{:.3}", connection.opened.seconds_since(self.start()));
-        let lasted = span(connection.duration());
-        let outcome = outcome(connection);
-        if wide {
-            let none_or = |number: u64, text: String| if number == 0 { String::new() } else { text };
-            return vec![
-                stream,
-                with,
-                who,
-                began,
-                lasted,
-                rough_size(sent.bytes),
-                rough_size(received.bytes),
-                none_or(blocks, count(blocks)),
-                rate.unwrap_or_default(),
-                outcome,
-            ];
-        }
-        let mut carried = Vec::new();
-        if connection.stream.is_some() {
-            carried.push(format!("sent {}", rough_size(sent.bytes)));
-            carried.push(format!("got {}", rough_size(received.bytes)));
-        }
-        if blocks > 0 {
-            carried.push(counted(blocks, "block"));
-        }
-        carried.extend(rate);
-        vec![stream, with, who, carried.join(", "), format!("at {began} for {lasted}, {outcome}")]
-    }
-
     fn messages(&self, page: &mut Page<'_>) -> io::Result<()> {
         let mut rows: Vec<Vec<String>> = Vec::new();
         for ((protocol, message), number) in self.summary.messages.by_name() {
@@ -333,23 +266,16 @@ impl Overview<'_> {
         let findings = &self.summary.findings;
         let worth =
             findings.iter().rev().filter(|((severity, _), _)| self.verbose || *severity > Severity::Chat);
-        let rows = worth.map(|((severity, rule), finding)| {
-            vec![
-                severity.name().to_owned(),
-                count(finding.count),
-                (*rule).to_owned(),
-                count(self.summary.before + finding.first),
-                finding.text.clone(),
-            ]
-        });
-        let columns = [
-            Column::text("severity", 5),
-            Column::numbers("count"),
-            Column::text("rule", 12),
-            Column::numbers("first"),
-            Column::text("what the first one says", 20),
-        ];
-        self.table("Findings", &columns, rows.collect(), 0, page)
+        let mut worth = worth.peekable();
+        if worth.peek().is_some() {
+            page.heading("Findings")?;
+        }
+        for ((severity, rule), finding) in worth {
+            let times = counted(finding.count, "time");
+            let first = format!("first in message {}", count(self.summary.before + finding.first));
+            page.finding(*severity, &[&times, rule, &first], &finding.text)?;
+        }
+        Ok(())
     }
 
     fn unread(&self, page: &mut Page<'_>) -> io::Result<()> {

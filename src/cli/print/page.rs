@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 
 use anstyle::Style;
+use bittrace_trace::record::Severity;
 
 use crate::print::output::{Look, styles};
-use crate::print::table::{Column, render, wrap};
+use crate::print::table::{Column, fit, render, wrap};
 
 /// Where a command writes what people read. Texts may come off the wire: they are made printable. What is written
 /// with `write!` is left as it is.
@@ -43,6 +44,14 @@ impl<'a> Page<'a> {
         Ok(())
     }
 
+    /// A finding in two lines: what and how often, in the colour of the severity, then the sentence.
+    pub(crate) fn finding(&mut self, severity: Severity, facts: &[&str], sentence: &str) -> io::Result<()> {
+        let facts: Vec<_> = facts.iter().copied().filter(|fact| !fact.is_empty()).collect();
+        let line = fit(&format!("{:<5}  {}", severity.name(), facts.join("  ")), self.look.width - 2);
+        writeln!(self.out, "  {}", self.look.paint(styles::severity(severity), &line))?;
+        self.paragraph(sentence, 9)
+    }
+
     /// A short table, indented by two columns. Columns without any content are left out.
     pub(crate) fn table(&mut self, columns: &[Column], rows: &[Vec<String>]) -> io::Result<()> {
         self.out.write_all(render(columns, rows, self.look).as_bytes())
@@ -72,5 +81,15 @@ mod tests {
         page.paragraph("block of 16 KiB", 2).unwrap();
         page.painted("dim", 4, styles::DIM).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "a\u{fffd}b\n\nsecond\n  block of\n  16 KiB\n    dim\n");
+    }
+
+    #[test]
+    fn findings_have_a_line_of_facts_and_a_sentence() {
+        let mut out = Vec::new();
+        let mut page = Page::new(Look { width: 40, colour: true }, &mut out);
+        page.finding(Severity::Error, &["3 times", "", "bep3.example"], "the sentence").unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let (error, plain) = (styles::ERROR, format!("{:#}", styles::ERROR));
+        assert_eq!(text, format!("  {error}error  3 times  bep3.example{plain}\n         the sentence\n"));
     }
 }

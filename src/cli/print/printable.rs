@@ -3,9 +3,44 @@
 //! and CSV call [`printable`]; JSON escapes the same characters, so that nothing is lost there.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// `text` with U+FFFD in place of each character that [`disguises`].
+/// Whether people read plain ASCII alone, because their terminal shows no more.
+static ASCII_ALONE: AtomicBool = AtomicBool::new(false);
+
+/// Makes [`printable`] hand out plain ASCII from now on.
+pub(crate) fn use_ascii_alone() {
+    ASCII_ALONE.store(true, Ordering::Relaxed);
+}
+
+/// `text` with U+FFFD in place of each character that [`disguises`]; plain ASCII where that was asked for.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    if is_plain(text) {
+        return Cow::Borrowed(text);
+    }
+    match ASCII_ALONE.load(Ordering::Relaxed) {
+        true => Cow::Owned(text.chars().map(in_ascii).collect()),
+        false => undisguised(text),
+    }
+}
+
+/// A character as plain ASCII; `?` where nothing looks like it.
+fn in_ascii(c: char) -> Cow<'static, str> {
+    Cow::Borrowed(match c {
+        '…' => "...",
+        '→' => "->",
+        '←' => "<-",
+        '↑' => "^",
+        '↓' => "v",
+        '×' => "x",
+        'µ' => "u",
+        ' '..='~' => return Cow::Owned(c.to_string()),
+        _ => "?",
+    })
+}
+
+/// `text` with U+FFFD in place of each character that [`disguises`], in UTF-8 always: for programs.
+pub(crate) fn undisguised(text: &str) -> Cow<'_, str> {
     if is_plain(text) || !text.contains(disguises) {
         return Cow::Borrowed(text);
     }
@@ -55,6 +90,12 @@ mod tests {
         // CSI as one character of C1.
         assert_eq!(printable("\u{9b}31mred"), "\u{fffd}31mred");
         assert_eq!(printable("one\u{2028}two"), "one\u{fffd}two");
+    }
+
+    #[test]
+    fn plain_ascii_has_a_likeness_of_what_tables_are_made_of() {
+        let ascii = |text: &str| text.chars().map(in_ascii).collect::<String>();
+        assert_eq!(ascii("→ ← 40 µs … 3 × na\u{ef}ve\u{1b}"), "-> <- 40 us ... 3 x na?ve?");
     }
 
     #[test]

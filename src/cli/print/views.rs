@@ -9,6 +9,7 @@ mod pieces;
 mod rules;
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bittrace_protocol::Timestamp;
@@ -18,7 +19,7 @@ use bittrace_trace::units::count;
 use bittrace_trace::{Dissected, Summary};
 use serde_json::{Map, Value};
 
-use crate::args::{Format, ViewName};
+use crate::args::{ConnectionOrder, Format, ViewName};
 use crate::print::csv;
 use crate::print::json::write_line;
 use crate::print::output::Look;
@@ -44,6 +45,12 @@ pub(crate) struct Read<'a> {
     pub(crate) start: Timestamp,
     pub(crate) summary: &'a Summary,
     pub(crate) look: Look,
+    /// The host the capture is about.
+    pub(crate) local: Option<IpAddr>,
+    /// What connections are sorted by, where that was asked for.
+    pub(crate) order: Option<ConnectionOrder>,
+    /// The most connections to show, where that was asked for.
+    pub(crate) limit: Option<usize>,
     /// All rows, not only the first ones.
     pub(crate) verbose: bool,
 }

@@ -66,13 +66,15 @@ impl<'a> Row<'a> {
         brief(self.record, self.pieces(), names_client)
     }
 
+    /// The message's torrent, if it is among those that were given.
+    pub(crate) fn torrent(&self) -> Option<&'a Metainfo> {
+        let hash = self.record.torrent?;
+        self.place.torrents.iter().find(|torrent| torrent.goes_by(hash)).map(|torrent| &**torrent)
+    }
+
     /// How many pieces the message's torrent has, where that is known.
     fn pieces(&self) -> Option<u64> {
-        let torrent = self
-            .record
-            .torrent
-            .and_then(|hash| self.place.torrents.iter().find(|torrent| torrent.goes_by(hash)));
-        let geometry = torrent.and_then(|torrent| torrent.placement())?;
+        let geometry = self.torrent()?.placement()?;
         Some(u64::from(geometry.piece_count()))
     }
 

@@ -2,14 +2,13 @@
 
 use std::io;
 
-use bittrace_protocol::Timestamp;
 use bittrace_trace::Direction;
 use bittrace_trace::record::Protocol;
-use bittrace_trace::statistics::{Connection, Exchanges, Given};
-use bittrace_trace::units::{count, counted, rough_size, short_hex, span};
+use bittrace_trace::statistics::{Connection, Exchanges};
 use serde_json::{Value, json};
 
 use super::{ROWS, Read, Rows, more, object};
+use crate::print::connection_table::ConnectionTable;
 use crate::print::json;
 use crate::print::overview::outcome;
 use crate::print::page::Page;
@@ -30,8 +29,6 @@ const COLUMNS: &[&str] = &[
     "from_responder",
 ];
 
-const WAYS: [(Direction, &str); 2] = [(Direction::FromInitiator, "→"), (Direction::FromResponder, "←")];
-
 fn conversations<'a>(read: Read<'a>) -> impl Iterator<Item = &'a Connection> {
     read.summary
         .connections
@@ -40,94 +37,40 @@ fn conversations<'a>(read: Read<'a>) -> impl Iterator<Item = &'a Connection> {
         .filter(|connection| connection.protocol == Some(Protocol::PeerWire))
 }
 
+fn table<'a>(exchanges: &'a Exchanges, read: Read<'_>) -> ConnectionTable<'a> {
+    ConnectionTable {
+        start: read.start,
+        local: read.local,
+        exchanges: Some(exchanges),
+        order: read.order.unwrap_or_default(),
+    }
+}
+
 pub(super) fn write_table(exchanges: &Exchanges, read: Read<'_>, page: &mut Page<'_>) -> io::Result<()> {
     page.heading(&format!("Conversations of {}", read.name))?;
-    let all = conversations(read).count();
-    if all == 0 {
+    let table = table(exchanges, read);
+    let sorted = table.sorted(conversations(read));
+    if sorted.is_empty() {
         return page.paragraph("None between peers that can be read.", 2);
     }
-    let shown = if read.verbose { all } else { all.min(ROWS) };
-    for connection in conversations(read).take(shown) {
-        write_conversation(exchanges, connection, read.start, page)?;
-    }
-    more((all - shown) as u64 + read.summary.connections.more(), page)
-}
-
-fn write_conversation(
-    exchanges: &Exchanges,
-    connection: &Connection,
-    start: Timestamp,
-    page: &mut Page<'_>,
-) -> io::Result<()> {
-    let Some(stream) = connection.stream else { return Ok(()) };
-    let client = |direction| connection.totals(direction).client.as_deref().unwrap_or("unknown client");
-    page.paragraph(
-        &format!(
-            "stream {}: {} ({}) → {} ({})",
-            stream.0,
-            connection.initiator,
-            client(Direction::FromInitiator),
-            connection.responder,
-            client(Direction::FromResponder)
-        ),
-        2,
-    )?;
-    let torrent = connection
-        .torrent
-        .map_or("no torrent named".to_owned(), |hash| short_hex(&hash.to_string()).into_owned());
-    let opened = connection.opened.seconds_since(start);
-    page.paragraph(
-        &format!("{torrent}, at {opened:.3} for {}, {}", span(connection.duration()), outcome(connection)),
-        4,
-    )?;
-    let exchange = exchanges.of(stream);
-    for (direction, arrow) in WAYS {
-        let totals = connection.totals(direction);
-        let mut parts = vec![format!("{arrow} {}", rough_size(totals.bytes))];
-        if totals.blocks > 0 {
-            parts.push(format!("{} with {}", counted(totals.blocks, "block"), rough_size(totals.payload)));
-        }
-        parts.extend(totals.rate().map(|rate| format!("{}/s", rough_size(rate as u64))));
-        parts.extend(
-            exchange
-                .map(|exchange| &exchange.directions[direction as usize])
-                .map(exchanged)
-                .unwrap_or_default(),
-        );
-        page.paragraph(&parts.join(", "), 4)?;
-    }
-    Ok(())
-}
-
-/// How it was given, in words.
-fn exchanged(given: &Given) -> Vec<String> {
-    let mut parts = Vec::new();
-    if let (Some(median), Some(deepest)) = (given.median_depth(), given.deepest()) {
-        let asked = counted(given.requests, "request");
-        parts.push(format!("asked by {asked}, {median} open at the median, {deepest} at most"));
-    }
-    if given.open > 0 {
-        parts.push(format!("{} never answered", counted(given.open, "request")));
-    }
-    let latencies = [("p50", 0.5), ("p95", 0.95)].map(|(name, share)| (name, given.latency(share)));
-    if let ([(_, Some(half)), (_, Some(most))], Some(slowest)) = (latencies, given.slowest) {
-        parts.push(format!("latency p50 {}, p95 {}, max {}", span(half), span(most), span(slowest)));
-    }
-    if let Some(choked) = given.choked() {
-        let times =
-            if given.chokes > 0 { format!(", {}", counted(given.chokes, "choke")) } else { String::new() };
-        parts.push(format!("choked the other end for {}{times}", span(choked)));
-    }
-    for (bytes, word) in [(given.duplicate, "duplicate"), (given.unsolicited, "unsolicited")] {
-        if bytes > 0 {
-            parts.push(format!("{} bytes {word}", count(bytes)));
-        }
-    }
-    parts
+    let shown = match read.limit {
+        Some(limit) => limit,
+        None if read.verbose => usize::MAX,
+        None => ROWS,
+    };
+    let shown = shown.min(sorted.len());
+    table.write(&sorted[..shown], page)?;
+    more((sorted.len() - shown) as u64 + read.summary.connections.more(), page)
 }
 
 pub(super) fn rows(exchanges: &Exchanges, read: Read<'_>) -> Rows {
-    let rows = conversations(read).map(|connection| {
+    // Programs get the order of the capture unless they ask for another.
+    let mut chosen: Vec<_> = match read.order {
+        Some(_) => table(exchanges, read).sorted(conversations(read)),
+        None => conversations(read).collect(),
+    };
+    chosen.truncate(read.limit.unwrap_or(usize::MAX));
+    let rows = chosen.into_iter().map(|connection| {
         let exchange = connection.stream.and_then(|stream| exchanges.of(stream));
         let side = |direction: Direction| -> Value {
             let mut object = json::totals_object(connection.totals(direction));

@@ -4,12 +4,11 @@ use std::io;
 
 use bittrace_trace::record::Severity;
 use bittrace_trace::rules::rule;
-use bittrace_trace::units::count;
+use bittrace_trace::units::counted;
 use serde_json::json;
 
 use super::{Read, Rows, object};
 use crate::print::page::Page;
-use crate::print::table::Column;
 
 const COLUMNS: &[&str] = &[
     "capture", "severity", "rule", "count", "document", "section", "text", "first", "frames", "filter",
@@ -20,33 +19,21 @@ pub(super) fn write_table(read: Read<'_>, page: &mut Page<'_>) -> io::Result<()>
     page.heading(&format!("Findings in {}", read.name))?;
     let findings = read.summary.findings.iter().rev();
     let worth = findings.filter(|((severity, _), _)| read.verbose || *severity > Severity::Chat);
-    let rows: Vec<Vec<String>> = worth
-        .map(|((severity, id), finding)| {
-            let source = rule(id).map_or(String::new(), |rule| source(rule.document, rule.section));
-            let frames: Vec<String> = finding.frames.iter().map(u64::to_string).collect();
-            let more = if finding.count > frames.len() as u64 { " …" } else { "" };
-            vec![
-                severity.name().to_owned(),
-                count(finding.count),
-                (*id).to_owned(),
-                source,
-                format!("{}{more}", frames.join(" ")),
-                finding.text.clone(),
-            ]
-        })
-        .collect();
-    if rows.is_empty() {
+    let mut is_empty = true;
+    for ((severity, id), finding) in worth {
+        is_empty = false;
+        let source = rule(id).map_or(String::new(), |rule| source(rule.document, rule.section));
+        let frames: Vec<String> = finding.frames.iter().map(u64::to_string).collect();
+        let more = if finding.count > frames.len() as u64 { " …" } else { "" };
+        let packets = if frames.len() == 1 { "packet" } else { "packets" };
+        let packets = format!("{packets} {}{more}", frames.join(" "));
+        let times = counted(finding.count, "time");
+        page.finding(*severity, &[&times, id, &source, &packets], &finding.text)?;
+    }
+    if is_empty {
         return page.paragraph("None.", 2);
     }
-    let columns = [
-        Column::text("severity", 5),
-        Column::numbers("count"),
-        Column::text("rule", 26),
-        Column::text("source", 8),
-        Column::text("packets", 7),
-        Column::text("what the first one says", 14),
-    ];
-    page.table(&columns, &rows)
+    Ok(())
 }
 
 /// A document and its section.

@@ -1,10 +1,12 @@
-//! `analyze --follow N`: one stream as a conversation, both directions in order, runs of like messages on one line.
+//! `analyze --follow N`: one stream as a conversation, both directions in order, runs of like messages on one line, HTTP as
+//! the text that it is.
 
 use std::io::{self, Write};
 
 use bittrace_trace::Direction;
-use bittrace_trace::record::Severity;
+use bittrace_trace::record::{Record, Severity};
 
+use crate::print::hex;
 use crate::print::output::{Look, styles};
 use crate::print::table::{columns, wrap};
 use crate::query::row::Row;
@@ -13,6 +15,8 @@ use crate::query::row::Row;
 #[derive(Debug)]
 pub(crate) struct Follower {
     look: Look,
+    /// Whether each message's bytes are shown: then no run shares a line.
+    hex: bool,
     begun: bool,
     run: Option<MessageRun>,
 }
@@ -41,8 +45,8 @@ const NOTES: usize = 4;
 const INDENT: usize = 14;
 
 impl Follower {
-    pub(crate) const fn new(look: Look) -> Self {
-        Self { look, begun: false, run: None }
+    pub(crate) const fn new(look: Look, hex: bool) -> Self {
+        Self { look, hex, begun: false, run: None }
     }
 
     /// Takes in a message of the stream.
@@ -84,6 +88,18 @@ impl Follower {
             last: String::new(),
             notes,
         });
+        let head = http_head(record);
+        if head.is_some() || self.hex {
+            self.finish(out)?;
+        }
+        for line in head.iter().flat_map(|head| head.lines()) {
+            for line in wrap(line, self.look.width - INDENT) {
+                writeln!(out, "{}{}", " ".repeat(INDENT), self.look.paint(styles::DIM, &line))?;
+            }
+        }
+        if self.hex {
+            hex::write(record, row.torrent(), self.look, false, out)?;
+        }
         Ok(())
     }
 
@@ -106,11 +122,7 @@ impl Follower {
             writeln!(out, "{}{gap}{line}", self.look.paint(style, &start))?;
         }
         for (severity, text) in run.notes {
-            let style = match severity {
-                Severity::Error => styles::ERROR,
-                Severity::Warn => styles::WARN,
-                _ => styles::NOTE,
-            };
+            let style = styles::severity(severity);
             let text = format!("{}: {text}", severity.name());
             for line in wrap(&text, self.look.width - INDENT - 2) {
                 writeln!(out, "{}{}", " ".repeat(INDENT + 2), self.look.paint(style, &line))?;
@@ -120,12 +132,21 @@ impl Follower {
     }
 }
 
+/// The lines of an HTTP request or response before its body, as they were sent.
+fn http_head(record: &Record) -> Option<String> {
+    if !record.fields().iter().any(|field| field.name == "headers") {
+        return None;
+    }
+    let end = record.bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(record.bytes.len());
+    Some(String::from_utf8_lossy(&record.bytes[..end]).into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn told(elapsed: f64, count: u64) -> String {
-        let mut follower = Follower::new(Look { width: 80, colour: false });
+        let mut follower = Follower::new(Look { width: 80, colour: false }, false);
         follower.run = Some(MessageRun {
             direction: Direction::FromResponder,
             message: "have",

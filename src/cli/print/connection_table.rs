@@ -1,0 +1,186 @@
+//! Connections as a table of numbers, one line each: with whom, when, how much, how fast, and how blocks were given.
+
+use std::cmp::Ordering;
+use std::io::{self, Write};
+use std::net::IpAddr;
+
+use bittrace_protocol::Timestamp;
+use bittrace_trace::record::Protocol;
+use bittrace_trace::statistics::{Connection, Exchanges, Given};
+use bittrace_trace::units::count;
+use bittrace_trace::{Direction, StreamClosing, StreamOpening};
+
+use crate::args::ConnectionOrder;
+use crate::print::lines::{LineColumn, render_lines, short_size, short_span};
+use crate::print::output::styles;
+use crate::print::page::Page;
+
+/// What the rows of connections are made of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConnectionTable<'a> {
+    /// When the capture's first packet was captured.
+    pub(crate) start: Timestamp,
+    /// The host the capture is about. Without it, the end that a connection counts as local.
+    pub(crate) local: Option<IpAddr>,
+    /// How the blocks of each connection were given, where that was gathered.
+    pub(crate) exchanges: Option<&'a Exchanges>,
+    /// What the connections are sorted by.
+    pub(crate) order: ConnectionOrder,
+}
+
+const COLUMNS: [LineColumn; 14] = [
+    LineColumn::number("str"),
+    LineColumn::text("peer", 17),
+    LineColumn::text("client", 8).spare(1),
+    LineColumn::number("start").spare(7),
+    LineColumn::number("lasted").spare(6),
+    LineColumn::number("sent").spare(2),
+    LineColumn::number("got"),
+    LineColumn::number("rate/s"),
+    LineColumn::number("blocks").spare(5),
+    LineColumn::number("open").spare(4),
+    LineColumn::number("p50"),
+    LineColumn::number("p95").spare(3),
+    LineColumn::number("choked").spare(4),
+    LineColumn::number("waste").spare(5),
+];
+
+impl ConnectionTable<'_> {
+    /// The connections in the order of the table.
+    pub(crate) fn sorted<'c>(
+        &self,
+        connections: impl Iterator<Item = &'c Connection>,
+    ) -> Vec<&'c Connection> {
+        let mut sorted: Vec<_> = connections.collect();
+        sorted.sort_by(|one, other| self.compare(one, other));
+        sorted
+    }
+
+    /// Writes the table, and which columns were left out of it.
+    pub(crate) fn write(&self, connections: &[&Connection], page: &mut Page<'_>) -> io::Result<()> {
+        let rows: Vec<_> = connections.iter().map(|connection| self.row(connection)).collect();
+        let rendered = render_lines(&COLUMNS, &rows, page.look);
+        page.write_all(rendered.text.as_bytes())?;
+        if rendered.left_out.is_empty() {
+            return Ok(());
+        }
+        let text = format!("left out at this width: {}", rendered.left_out.join(", "));
+        page.painted(&text, 2, styles::DIM)
+    }
+
+    /// The end that the table calls ours: what it sent is `sent`.
+    fn own(&self, connection: &Connection) -> Option<Direction> {
+        match self.local {
+            Some(local) if connection.initiator.ip() == local => Some(Direction::FromInitiator),
+            Some(local) if connection.responder.ip() == local => Some(Direction::FromResponder),
+            // Who speaks first counts as local where the host is on neither end; a row has to name both then.
+            Some(_) => None,
+            None => connection.local,
+        }
+    }
+
+    fn row(&self, connection: &Connection) -> Vec<String> {
+        let local = self.own(connection);
+        let own = local.unwrap_or(Direction::FromInitiator);
+        let peer = match local {
+            Some(Direction::FromInitiator) => format!("→ {}", connection.responder),
+            Some(Direction::FromResponder) => format!("← {}", connection.initiator),
+            None => format!("{} → {}", connection.initiator, connection.responder),
+        };
+        let peer = match &connection.behind_proxy {
+            Some(target) => format!("{peer} for {target}"),
+            None => peer,
+        };
+        let client = |direction| connection.totals(direction).client.as_deref();
+        let client = match (connection.protocol, local) {
+            (Some(Protocol::HttpTracker), _) => "HTTP tracker".to_owned(),
+            (Some(Protocol::UdpTracker), _) => "UDP tracker".to_owned(),
+            (Some(Protocol::Utp), _) => "uTP".to_owned(),
+            (Some(Protocol::Dht), _) => "DHT node".to_owned(),
+            (Some(Protocol::WebSeed), _) => "web seed".to_owned(),
+            (Some(Protocol::Lsd), _) => "local network".to_owned(),
+            (_, Some(_)) => client(own.reverse()).unwrap_or_default().to_owned(),
+            (_, None) => {
+                let both = [client(own), client(own.reverse())].into_iter().flatten();
+                both.collect::<Vec<_>>().join(" → ")
+            }
+        };
+        // How a connection ended stands first: a client's name may be cut.
+        let parts = [unusual(connection).unwrap_or_default(), client];
+        let client = parts.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(", ");
+        let amount = |bytes: u64| connection.stream.map_or(String::new(), |_| short_size(bytes));
+        let blocks = connection.both().blocks;
+        let given = self.given(connection);
+        let from = |value: fn(&Given) -> Option<String>| given.and_then(value).unwrap_or_default();
+        vec![
+            connection.stream.map_or("-".to_owned(), |stream| stream.0.to_string()),
+            peer,
+            client,
+            format!("{:.3}", connection.opened.seconds_since(self.start)),
+            short_span(connection.duration()),
+            amount(connection.totals(own).bytes),
+            amount(connection.totals(own.reverse()).bytes),
+            connection.both().rate().map_or(String::new(), |rate| short_size(rate as u64)),
+            if blocks > 0 { count(blocks) } else { String::new() },
+            from(|given| Some(given.median_depth()?.to_string())),
+            from(|given| given.latency(0.5).map(short_span)),
+            from(|given| given.latency(0.95).map(short_span)),
+            from(|given| given.choked().map(short_span)),
+            from(|given| match given.duplicate + given.unsolicited {
+                0 => None,
+                waste => Some(short_size(waste)),
+            }),
+        ]
+    }
+
+    /// How blocks were given in the direction that carried more of them.
+    fn given(&self, connection: &Connection) -> Option<&Given> {
+        let exchange = self.exchanges?.of(connection.stream?)?;
+        let [there, back] = connection.directions.each_ref().map(|totals| totals.payload);
+        Some(&exchange.directions[usize::from(back > there)])
+    }
+
+    fn compare(&self, one: &Connection, other: &Connection) -> Ordering {
+        let most = |value: &dyn Fn(&Connection) -> f64| value(other).total_cmp(&value(one));
+        let own = |connection: &Connection| self.own(connection).unwrap_or(Direction::FromInitiator);
+        let rate = |connection: &Connection| connection.both().rate();
+        let latency = |connection: &Connection| self.given(connection).and_then(|given| given.latency(0.5));
+        let order = match self.order {
+            ConnectionOrder::Bytes => other.both().bytes.cmp(&one.both().bytes),
+            ConnectionOrder::Sent => most(&|connection| connection.totals(own(connection)).bytes as f64),
+            ConnectionOrder::Got => {
+                most(&|connection| connection.totals(own(connection).reverse()).bytes as f64)
+            }
+            ConnectionOrder::Rate => most(&|connection| rate(connection).unwrap_or(-1.0)),
+            ConnectionOrder::Slowest => most(&|connection| -rate(connection).unwrap_or(f64::INFINITY)),
+            ConnectionOrder::Latency => most(&|connection| latency(connection).unwrap_or(-1.0)),
+            ConnectionOrder::Lasted => most(&Connection::duration),
+            ConnectionOrder::Start => one.opened.cmp(&other.opened),
+        };
+        order.then(one.opened.cmp(&other.opened))
+    }
+}
+
+/// How a connection ended, or what of it the capture lacks, where that is not the ordinary course of a connection.
+fn unusual(connection: &Connection) -> Option<String> {
+    let mut parts = Vec::new();
+    parts.extend(match connection.closing {
+        Some(StreamClosing::Reset) => Some("reset"),
+        Some(StreamClosing::Refused) => Some("refused"),
+        Some(StreamClosing::Unanswered) => Some("unanswered"),
+        Some(StreamClosing::Replaced) => Some("replaced"),
+        Some(StreamClosing::Finished | StreamClosing::CaptureEnded) | None => None,
+    });
+    if connection.opening == Some(StreamOpening::MidStream) {
+        parts.push("mid-stream");
+    }
+    if connection.unseen.is_some() {
+        parts.push("one direction");
+    }
+    if connection.decrypted {
+        parts.push("decrypted");
+    } else if connection.encrypted {
+        parts.push("encrypted");
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
