@@ -6,7 +6,8 @@ use anstyle::Style;
 use bittrace_trace::record::Severity;
 
 use crate::print::output::{Look, styles};
-use crate::print::table::{Column, fit, render, wrap};
+use crate::print::printable::printable;
+use crate::print::table::{Column, columns, render, wrap};
 
 /// Where a command writes what people read. Texts may come off the wire: they are made printable. What is written
 /// with `write!` is left as it is.
@@ -44,10 +45,17 @@ impl<'a> Page<'a> {
         Ok(())
     }
 
-    /// A finding in two lines: what and how often, in the colour of the severity, then the sentence.
+    /// A finding in two lines: facts in the colour of the severity, the last ones left out for want of room, then the sentence.
     pub(crate) fn finding(&mut self, severity: Severity, facts: &[&str], sentence: &str) -> io::Result<()> {
-        let facts: Vec<_> = facts.iter().copied().filter(|fact| !fact.is_empty()).collect();
-        let line = fit(&format!("{:<5}  {}", severity.name(), facts.join("  ")), self.look.width - 2);
+        let room = self.look.width - 2;
+        let mut line = format!("{:<5}", severity.name());
+        for fact in facts.iter().filter(|fact| !fact.is_empty()) {
+            let longer = format!("{line}  {}", printable(fact));
+            if columns(&longer) > room {
+                break;
+            }
+            line = longer;
+        }
         writeln!(self.out, "  {}", self.look.paint(styles::severity(severity), &line))?;
         self.paragraph(sentence, 9)
     }
@@ -87,7 +95,8 @@ mod tests {
     fn findings_have_a_line_of_facts_and_a_sentence() {
         let mut out = Vec::new();
         let mut page = Page::new(Look { width: 40, colour: true }, &mut out);
-        page.finding(Severity::Error, &["3 times", "", "bep3.example"], "the sentence").unwrap();
+        let facts = ["3 times", "", "bep3.example", "BEP 3, peer messages"];
+        page.finding(Severity::Error, &facts, "the sentence").unwrap();
         let text = String::from_utf8(out).unwrap();
         let (error, plain) = (styles::ERROR, format!("{:#}", styles::ERROR));
         assert_eq!(text, format!("  {error}error  3 times  bep3.example{plain}\n         the sentence\n"));

@@ -28,7 +28,7 @@ pub(super) fn write_table(read: Read<'_>, page: &mut Page<'_>) -> io::Result<()>
         let packets = if frames.len() == 1 { "packet" } else { "packets" };
         let packets = format!("{packets} {}{more}", frames.join(" "));
         let times = counted(finding.count, "time");
-        page.finding(*severity, &[&times, id, &source, &packets], &finding.text)?;
+        page.finding(*severity, &[&times, id, &packets, &source], &finding.text)?;
     }
     if is_empty {
         return page.paragraph("None.", 2);
