@@ -50,6 +50,17 @@ pub(crate) fn write(
     Ok(())
 }
 
+/// Writes some bytes, field by field.
+pub(crate) fn write_fields(
+    fields: &[Field],
+    bytes: &[u8],
+    look: Look,
+    all: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    write_rows(&FieldRows::of(fields, bytes).rows, bytes, look, all, out)
+}
+
 /// What a field means beyond its value.
 fn meaning(record: &Record, torrent: Option<&Metainfo>, name: &str) -> Option<String> {
     match (&record.body, name) {
