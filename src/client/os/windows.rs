@@ -60,9 +60,14 @@ impl Directory {
         Ok(())
     }
 
-    /// Makes no link: most users have no right to.
-    pub(crate) const fn create_link(&self, _: &str, _: &str) -> Result<MadeLink, PathFault> {
-        Ok(MadeLink::Unsupported)
+    /// Makes no link, since most users have no right to; whether it is there all the same.
+    pub(crate) fn create_link(&self, name: &str, target: &str) -> Result<MadeLink, PathFault> {
+        let path = self.path_of(name)?;
+        Ok(match fs::read_link(&path) {
+            Ok(found) if found.to_string_lossy().replace('\\', "/") == target => MadeLink::Stands,
+            _ if fs::symlink_metadata(&path).is_ok() => MadeLink::InTheWay,
+            _ => MadeLink::Unsupported,
+        })
     }
 
     /// Makes a folder within this one.
