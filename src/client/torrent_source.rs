@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-use bittrace_protocol::Metainfo;
+use bittrace_protocol::{DecodeError, Metainfo};
 use bytes::Bytes;
 
 use crate::os::check_path;
@@ -72,13 +72,25 @@ impl TorrentFile {
     }
 
     fn decode(name: String, bytes: Bytes) -> Result<Self, Error> {
-        let wrong = |source| Error::NotATorrent { name: name.clone(), source };
-        let files = Metainfo::count_files(&bytes, MAX_VALUES).map_err(wrong)?;
-        if files > MAX_FILES {
-            return Err(Error::TooManyFiles { name, files, limit: MAX_FILES });
+        let admit = |files| if files > MAX_FILES { Err(Refusal::Files(files)) } else { Ok(()) };
+        match Metainfo::decode_bounded(&bytes, MAX_VALUES, admit) {
+            Ok(metainfo) => Ok(Self { bytes, metainfo }),
+            Err(Refusal::Malformed(source)) => Err(Error::NotATorrent { name, source }),
+            Err(Refusal::Files(files)) => Err(Error::TooManyFiles { name, files, limit: MAX_FILES }),
         }
-        let metainfo = Metainfo::decode_shared(&bytes).map_err(wrong)?;
-        Ok(Self { bytes, metainfo })
+    }
+}
+
+/// Why the bytes of a torrent file are not used.
+enum Refusal {
+    Malformed(DecodeError),
+    /// So many files are too many.
+    Files(usize),
+}
+
+impl From<DecodeError> for Refusal {
+    fn from(error: DecodeError) -> Self {
+        Self::Malformed(error)
     }
 }
 
@@ -103,5 +115,5 @@ const MAX_FETCHED: u64 = 24 * 1024 * 1024;
 /// A file takes half a KiB while a torrent is downloaded, so that these stay below 64 MiB. The largest torrents that are
 /// passed around have some 100,000.
 const MAX_FILES: usize = 120_000;
-/// As many as such a torrent has: a file with folders, attributes and hashes has up to 16, keys counted.
-const MAX_VALUES: usize = 2_000_000;
+/// More than such a torrent has: a file with folders, attributes and hashes has up to 25, keys counted.
+const MAX_VALUES: usize = 3_000_000;

@@ -128,29 +128,27 @@ impl Metainfo {
     /// # Errors
     /// The offset at which the file is no bencoding, or its info value does not describe pieces and files.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        Self::decode_shared(&Bytes::copy_from_slice(bytes))
+        Self::decode_bounded(&Bytes::copy_from_slice(bytes), bencode::MAX_VALUES, |_| Ok(()))
     }
 
-    /// How many files a torrent file lists, without reading these: a byte of the torrent file can cost 20 in memory.
+    /// Reads a torrent file, as [`decode`](Self::decode) does, shares its bytes, and reads none that costs too much: a byte
+    /// of the file can cost 20 in memory. The file may have `most_values` values and keys. `admit` is given the number of
+    /// files before these are read, and says whether they are to be.
     ///
     /// # Errors
-    /// Where the file is no bencoding, or has more than `most_values` values, or more than [`bencode::MAX_VALUES`].
-    pub fn count_files(bytes: &[u8], most_values: usize) -> Result<usize, DecodeError> {
-        let (document, _) = bencode::scan_prefix_of(bytes, most_values)?;
-        Ok(document.root().get(b"info").map_or(0, files::count))
-    }
-
-    /// Reads a torrent file, as [`decode`](Self::decode) does, and shares its bytes.
-    ///
-    /// # Errors
-    /// As for [`decode`](Self::decode).
-    pub fn decode_shared(bytes: &Bytes) -> Result<Self, DecodeError> {
-        let (document, end) = bencode::scan_prefix(bytes)?;
+    /// As for [`decode`](Self::decode), and where there are more values; the error of `admit`.
+    pub fn decode_bounded<E: From<DecodeError>>(
+        bytes: &Bytes,
+        most_values: usize,
+        admit: impl FnOnce(usize) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let (document, end) = bencode::scan_prefix_of(bytes, most_values)?;
         let root = document.root();
         if !root.is_dictionary() {
-            return Err(DecodeError::new(0, "a bencoded dictionary"));
+            return Err(DecodeError::new(0, "a bencoded dictionary").into());
         }
         let info = root.get(b"info").ok_or(DecodeError::new(0, "a dictionary with the key info"))?;
+        admit(files::count(info))?;
         let mut metainfo = Self::from_info(info, bytes)?;
         metainfo.read_outer(&document);
         metainfo.read_layers(document.root());

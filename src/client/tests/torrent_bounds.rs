@@ -53,7 +53,7 @@ fn a_torrent_of_more_files_than_can_be_downloaded_is_refused() {
 
 #[test]
 fn a_torrent_of_many_values_is_refused() {
-    let values = "le".repeat(2_500_000);
+    let values = "le".repeat(3_500_000);
     let bytes = torrent(&format!("6:lengthi1e4:name1:x1:yl{values}e"));
     assert!(matches!(read(&bytes), Err(Error::NotATorrent { .. })));
 }

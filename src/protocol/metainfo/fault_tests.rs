@@ -230,7 +230,15 @@ fn trackers_and_web_seeds_beyond_a_thousand_are_passed_over() {
 
 #[test]
 fn files_are_counted_before_they_are_read() {
-    let of = |outer: &[u8], info: &[u8]| Metainfo::count_files(&torrent(outer, info), 1_000);
+    let of = |outer: &[u8], info: &[u8]| {
+        let mut count = None;
+        let refused = Metainfo::decode_bounded(&torrent(outer, info).into(), 1_000, |files| {
+            count = Some(files);
+            Err(DecodeError::new(0, "no files at all"))
+        });
+        assert!(refused.is_err());
+        count.ok_or(())
+    };
     assert_eq!(of(b"", SINGLE), Ok(1));
     assert_eq!(of(b"", b"5:filesllelei0ee"), Ok(3));
     let leaf = "d0:d6:lengthi1eee";
