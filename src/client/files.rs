@@ -113,8 +113,13 @@ impl Files {
         let (next, finished) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let wrong = Mutex::new(None);
         let work = || {
-            while !self.is_given_up() {
-                let Some(&file) = files.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(&file) = files.get(at) else { return };
+                // A few files take no time, and a run that has few more to finish is complete.
+                if at >= FILES_A_THREAD && self.is_given_up() {
+                    return;
+                }
                 if let Err(error) = self.finish(file, replace) {
                     // The others stop as well: the run ends with the first error.
                     next.store(files.len(), Ordering::Relaxed);
@@ -158,8 +163,8 @@ impl Files {
     /// Makes the torrent's links (BEP 47), of which the layout has only safe ones. Nothing is replaced by a link. Whether all
     /// were made or left out: not when the run was given up before.
     pub(crate) fn make_links(&self) -> Result<bool, Error> {
-        for link in &self.layout.links {
-            if self.is_given_up() {
+        for (at, link) in self.layout.links.iter().enumerate() {
+            if at >= FILES_A_THREAD && self.is_given_up() {
                 return Ok(false);
             }
             match self.folder.create_link(&link.path, &link.text())? {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use bittrace_client::{DownloadOptions, DownloadReport, Error, Outcome, RootName};
 use bittrace_testing::peer::{HostilePeer, Misconduct};
-use bittrace_testing::torrent::{SeededTorrent, all_files, content};
+use bittrace_testing::torrent::{SeededTorrent, content};
 use bittrace_testing::tracker::{ScriptedTracker, announce_reply, ok};
 use support::{config, options, run};
 
@@ -59,6 +59,7 @@ impl Swarm {
 #[cfg(unix)]
 #[test]
 fn nothing_leaves_the_folder_while_folders_and_links_change_places() {
+    use bittrace_testing::torrent::all_files;
     use std::sync::atomic::{AtomicBool, Ordering};
     // More by hand: a run of the tests should not take long.
     let wanted = std::env::var("BITTRACE_TEST_SWAPS").map_or(60, |swaps| swaps.parse().unwrap());
