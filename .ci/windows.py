@@ -13,6 +13,7 @@ Debian's Wine lacks a library that Rust programs load. Before the first run, wit
     x86_64-w64-mingw32-gcc -O2 -shared .ci/bcryptprimitives.c -ladvapi32 \\
         -o "$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll"
 """
+import concurrent.futures
 import hashlib
 import http.server
 import os
@@ -39,25 +40,27 @@ def fail(text):
 
 def compare(windows, linux):
     """Runs both programs over every capture."""
-    count = 0
-    for capture in sorted((ROOT / "captures").glob("*.pcap*")):
+
+    def output(program, separator, arguments, paths):
+        names = [str(path.relative_to(ROOT)).replace("/", separator) for path in paths]
+        known = ["--torrent", names[1]] if len(names) > 1 else []
+        ran = subprocess.run([*program, *arguments, names[0], *known], cwd=ROOT, capture_output=True)
+        # JSON doubles the separator.
+        return ran.returncode, *(text.replace(b"captures\\\\", b"captures/").replace(b"captures\\", b"captures/")
+                                 for text in (ran.stdout, ran.stderr))
+
+    def both(capture, format):
         torrent = capture.with_name(capture.name.split(".")[0] + ".torrent")
-        known = ["--torrent", torrent] if torrent.exists() else []
-        for format in ["table", "json"]:
-            arguments = ["analyze", "--color", "never", "--format", format]
-            answers = []
-            for program, separator in [(["wine", windows], "\\"), ([linux], "/")]:
-                paths = [str(path).replace(str(ROOT) + "/", "").replace("/", separator) if isinstance(path, pathlib.Path)
-                         else path for path in [capture, *known]]
-                ran = subprocess.run([*program, *arguments, *paths], cwd=ROOT, capture_output=True)
-                # JSON doubles the separator.
-                texts = [text.replace(b"captures\\\\", b"captures/").replace(b"captures\\", b"captures/")
-                         for text in (ran.stdout, ran.stderr)]
-                answers.append((ran.returncode, *texts))
-            if answers[0] != answers[1]:
-                fail(f"{capture.name}, {format}: the output differs from that on Linux")
-            count += 1
-    print(f"{count} outputs over the captures are the same as on Linux")
+        paths = [capture, torrent] if torrent.exists() else [capture]
+        arguments = ["analyze", "--color", "never", "--format", format]
+        if output(["wine", windows], "\\", arguments, paths) != output([linux], "/", arguments, paths):
+            fail(f"{capture.name}, {format}: the output differs from that on Linux")
+
+    runs = [(capture, format) for capture in sorted((ROOT / "captures").glob("*.pcap*")) for format in ["table", "json"]]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
+        for done in [threads.submit(both, *run) for run in runs]:
+            done.result()
+    print(f"{len(runs)} outputs over the captures are the same as on Linux")
 
 
 class Tracker(http.server.BaseHTTPRequestHandler):

@@ -14,6 +14,7 @@ use query::names::FieldName;
 use query::row::{CaptureContext, Row, cell};
 
 // The command has no library, so the target compiles the files that it is about.
+#[allow(dead_code, unused_imports, reason = "the command uses more of these files")]
 #[path = "../../src/cli/query"]
 mod query {
     pub(crate) mod catalog;
