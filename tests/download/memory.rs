@@ -2,9 +2,11 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use std::thread;
 
+use bittrace_testing::command::bittrace;
 use sha1::{Digest, Sha1};
 
 use super::tracker;
@@ -76,19 +78,17 @@ fn peak(peers: Vec<SocketAddr>) -> u64 {
     let path = folder.path().join("zero.torrent");
     std::fs::write(&path, torrent).expect("a torrent can be written");
     // It goes on after the last piece, so that it can be asked.
-    let mut child = Command::new(env!("CARGO_BIN_EXE_bittrace"))
-        .args(["download", "--seed", "--port", "0", "--listen", "127.0.0.1", "-o"])
-        .args([&folder.path().join("out"), &path])
-        .stdin(Stdio::null())
+    peak_until(folder.path(), &["zero.torrent", "--seed"], "Every piece is verified")
+}
+
+/// The most memory, in MiB, that a download with these arguments had when it wrote a line with this text; then it is ended.
+fn peak_until(folder: &Path, arguments: &[&str], text: &str) -> u64 {
+    let all = [&["download", "--port", "0", "--listen", "127.0.0.1", "-o", "out"], arguments].concat();
+    let mut child = bittrace(env!("CARGO_BIN_EXE_bittrace"), folder, &all)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .expect("bittrace starts");
-    peak_until(&mut child, "Every piece is verified")
-}
-
-/// The most memory, in MiB, that a process had when it wrote a line with this text; then the process is ended.
-fn peak_until(child: &mut Child, text: &str) -> u64 {
     let told = BufReader::new(child.stdout.take().expect("it is piped"));
     let is_told = told.lines().map_while(Result::ok).any(|line| line.contains(text));
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
@@ -118,15 +118,7 @@ fn a_torrent_of_100_000_files_takes_less_than_64_mib() {
     );
     let path = folder.path().join("many.torrent");
     std::fs::write(&path, format!("d4:infod{info}ee")).expect("a torrent can be written");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_bittrace"))
-        .args(["download", "--port", "0", "--listen", "127.0.0.1", "-o"])
-        .args([&folder.path().join("out"), &path])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("bittrace starts");
-    let peak = peak_until(&mut child, "Listening");
+    let peak = peak_until(folder.path(), &["many.torrent"], "Listening");
     assert!(peak < 64, "{peak} MiB");
 }
 

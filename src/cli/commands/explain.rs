@@ -187,11 +187,17 @@ impl Topic {
     }
 }
 
-fn write_rule(rule: &Rule, notes: &RuleNotes, page: &mut Page<'_>) -> io::Result<()> {
-    page.painted(&format!("{}[{}]: {}", rule.severity.name(), rule.id, rule.text), 0, styles::HEADING)?;
-    document(rule.document, rule.section, page)?;
+/// What every page begins with: what it is about, the document with its section, and what that says.
+fn write_head(title: &str, (name, section): (&str, &str), says: &str, page: &mut Page<'_>) -> io::Result<()> {
+    page.painted(title, 0, styles::HEADING)?;
+    document(name, section, page)?;
     page.heading("What the document says")?;
-    page.paragraph(notes.says, 2)?;
+    page.paragraph(says, 2)
+}
+
+fn write_rule(rule: &Rule, notes: &RuleNotes, page: &mut Page<'_>) -> io::Result<()> {
+    let title = format!("{}[{}]: {}", rule.severity.name(), rule.id, rule.text);
+    write_head(&title, (rule.document, rule.section), notes.says, page)?;
     page.heading("What to do")?;
     page.paragraph(notes.fix, 2)?;
     let entry = notes.about.iter().find_map(|name| {
@@ -211,10 +217,8 @@ fn write_rule(rule: &Rule, notes: &RuleNotes, page: &mut Page<'_>) -> io::Result
 }
 
 fn write_extension(notes: &ExtensionNotes, page: &mut Page<'_>) -> io::Result<()> {
-    page.painted(&format!("{} (extension): {}", notes.name, notes.text), 0, styles::HEADING)?;
-    document(notes.document, notes.section, page)?;
-    page.heading("What the document says")?;
-    page.paragraph(notes.says, 2)?;
+    let title = format!("{} (extension): {}", notes.name, notes.text);
+    write_head(&title, (notes.document, notes.section), notes.says, page)?;
     page.heading("How an end offers it")?;
     page.paragraph(notes.offered, 2)?;
     let carrier = if notes.offered.contains("extended handshake") {
@@ -233,14 +237,8 @@ fn write_extension(notes: &ExtensionNotes, page: &mut Page<'_>) -> io::Result<()
 }
 
 fn write_message(entry: &'static MessageEntry, notes: &MessageNotes, page: &mut Page<'_>) -> io::Result<()> {
-    page.painted(
-        &format!("{} (message of {}): {}", spoken(entry), entry.protocol, entry.text),
-        0,
-        styles::HEADING,
-    )?;
-    document(entry.document, entry.section, page)?;
-    page.heading("What the document says")?;
-    page.paragraph(notes.says, 2)?;
+    let title = format!("{} (message of {}): {}", spoken(entry), entry.protocol, entry.text);
+    write_head(&title, (entry.document, entry.section), notes.says, page)?;
     if !entry.fields.is_empty() {
         page.heading("Fields")?;
         write_fields(entry, page)?;
@@ -268,10 +266,8 @@ fn write_parameter(notes: &ParameterNotes, page: &mut Page<'_>) -> io::Result<()
         PlaceOfParameter::Request => "parameter of an announce",
         PlaceOfParameter::Response => "key of a tracker's response",
     };
-    page.painted(&format!("{} ({kind}): {}", notes.name, notes.text), 0, styles::HEADING)?;
-    document(notes.document, notes.section, page)?;
-    page.heading("What the document says")?;
-    page.paragraph(notes.says, 2)?;
+    let title = format!("{} ({kind}): {}", notes.name, notes.text);
+    write_head(&title, (notes.document, notes.section), notes.says, page)?;
     page.heading("What to do")?;
     page.paragraph(notes.advice, 2)?;
     page.heading("In bytes")?;

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use bittrace_protocol::InfoHash;
 use bittrace_replay::{BrokenRule, ComparedConversation, Judged, PairVerdict, Tally, Transcript};
+use bittrace_trace::Side;
 use bittrace_trace::units::{count, counted, span};
-use bittrace_trace::{Severity, Side};
 
 use super::phrases::place;
 use super::{DiffDetail, DiffView, choices, details};
@@ -99,7 +99,7 @@ impl DiffPage<'_> {
         for broken in broken {
             let BrokenRule { rule, .. } = broken;
             let text = format!("{}[{}]: {}", rule.severity.name(), rule.id, printable(&broken.text));
-            self.page.painted(&text, 2, severity_style(rule.severity))?;
+            self.page.painted(&text, 2, styles::severity(rule.severity))?;
             let times = match broken.count {
                 1 => String::new(),
                 times => format!(" ({} times)", count(times)),
@@ -260,14 +260,6 @@ impl DiffPage<'_> {
             self.page.table(&columns, &rows)?;
         }
         Ok(())
-    }
-}
-
-const fn severity_style(severity: Severity) -> anstyle::Style {
-    match severity {
-        Severity::Error => styles::ERROR,
-        Severity::Warn => styles::WARN,
-        Severity::Note | Severity::Chat => styles::PLAIN,
     }
 }
 
