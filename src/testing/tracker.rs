@@ -4,6 +4,9 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
+/// Peers that a tracker names, to which more can be added.
+pub type NotedPeers = Arc<Mutex<Vec<SocketAddr>>>;
+
 /// A tracker on loopback, for as long as the test runs.
 #[derive(Debug)]
 pub struct ScriptedTracker {
@@ -57,6 +60,25 @@ impl ScriptedTracker {
     /// One that always names these peers.
     pub fn naming(peers: Vec<SocketAddr>) -> Self {
         Self::start(move |_| ok(&announce_reply(&peers)))
+    }
+
+    /// One that names the peers that are noted when it is asked: a tracker must be known before the torrent, and the torrent
+    /// before its peers.
+    pub fn naming_later() -> (Self, NotedPeers) {
+        Self::naming_later_at(Ipv4Addr::LOCALHOST.into())
+    }
+
+    /// As [`naming_later`](Self::naming_later), at this address.
+    ///
+    /// # Panics
+    /// When it cannot listen there.
+    pub fn naming_later_at(host: IpAddr) -> (Self, NotedPeers) {
+        let noted = NotedPeers::default();
+        let naming = noted.clone();
+        (
+            Self::start_at(host, move |_| ok(&announce_reply(&naming.lock().expect("no thread panicked")))),
+            noted,
+        )
     }
 
     /// Its announce URL.

@@ -7,25 +7,14 @@ mod support;
 use std::path::Path;
 
 use bittrace_client::{DownloadReport, LeftOutReason, Outcome};
-use bittrace_testing::peer::{HostilePeer, Misconduct};
 use bittrace_testing::torrent::{SeededTorrent, all_files, content};
-use bittrace_testing::tracker::{ScriptedTracker, announce_reply, ok};
-use support::{config, options, run};
+use support::{Swarm, config, options, run};
 
 /// A file of the torrent: path, attributes, length, and where it leads if it is a link.
 type Entry = (&'static str, &'static str, usize, Option<&'static str>);
 
-struct Swarm {
-    seed: SeededTorrent,
-    _peer: HostilePeer,
-    _tracker: ScriptedTracker,
-}
-
 /// A torrent of these files, of which `stored` are written where the torrent says.
 fn swarm(entries: &[Entry]) -> Swarm {
-    let named = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let naming = named.clone();
-    let tracker = ScriptedTracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap())));
     let list =
         |path: &str| -> String { path.split('/').map(|part| format!("{}:{part}", part.len())).collect() };
     let (mut info, mut bytes, mut stored) = ("5:filesl".to_owned(), Vec::new(), Vec::new());
@@ -49,10 +38,7 @@ fn swarm(entries: &[Entry]) -> Swarm {
         }
     }
     info += "e4:name3:top";
-    let seed = SeededTorrent::new(&tracker.url(), &info, bytes, 32 * 1024, stored);
-    let peer = HostilePeer::start(&seed, Misconduct::None);
-    named.lock().unwrap().push(peer.address);
-    Swarm { seed, _peer: peer, _tracker: tracker }
+    Swarm::new(|announce| SeededTorrent::new(announce, &info, bytes, 32 * 1024, stored))
 }
 
 fn download(swarm: &Swarm, output: &Path) -> DownloadReport {

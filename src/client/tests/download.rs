@@ -19,11 +19,7 @@ fn download_from(
     single_peer: bool,
 ) -> (DownloadReport, Vec<String>, Vec<HostilePeer>, ScriptedTracker) {
     // The tracker must be known before the torrent, and the torrent before the peers.
-    let named = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let naming = named.clone();
-    let tracker = ScriptedTracker::start(move |_| {
-        bittrace_testing::tracker::ok(&bittrace_testing::tracker::announce_reply(&naming.lock().unwrap()))
-    });
+    let (tracker, named) = ScriptedTracker::naming_later();
     let seed = SeededTorrent::folder(
         &tracker.url(),
         &[("a.bin", 100_000), ("sub/b.bin", 20_000), (".pad/1", 11_072), ("c.bin", 70_000), ("empty", 0)],
@@ -58,11 +54,8 @@ fn several_peers_give_everything() {
 #[test]
 fn dead_peers_are_passed_over() {
     let (dead, other) = (nobody(), nobody());
-    let named = std::sync::Arc::new(std::sync::Mutex::new(vec![dead, other]));
-    let naming = named.clone();
-    let tracker = ScriptedTracker::start(move |_| {
-        bittrace_testing::tracker::ok(&bittrace_testing::tracker::announce_reply(&naming.lock().unwrap()))
-    });
+    let (tracker, named) = ScriptedTracker::naming_later();
+    *named.lock().unwrap() = vec![dead, other];
     let seed = SeededTorrent::single(&tracker.url(), 300_000, PIECE);
     let peer = HostilePeer::start(&seed, Misconduct::None);
     named.lock().unwrap().push(peer.address);

@@ -10,31 +10,15 @@ use bittrace_client::{DownloadReport, Error, Outcome, Resume};
 use bittrace_protocol::session::{Config, SeedGoal};
 use bittrace_testing::peer::{HostilePeer, Misconduct};
 use bittrace_testing::torrent::{SeededTorrent, all_files};
-use bittrace_testing::tracker::{ScriptedTracker, announce_reply, ok};
-use support::{config, options, run};
+use bittrace_testing::tracker::ScriptedTracker;
+use support::{Swarm, config, options, run};
 
 const PIECE: usize = 32 * 1024;
 const FILES: [(&str, usize); 4] =
     [("a.bin", 100_000), ("sub/b.bin", 200_000), ("tiny", 5), ("c.bin", 70_000)];
 
-struct Swarm {
-    seed: SeededTorrent,
-    peer: HostilePeer,
-    _tracker: ScriptedTracker,
-}
-
-fn swarm(make: impl FnOnce(&str) -> SeededTorrent) -> Swarm {
-    let named = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let naming = named.clone();
-    let tracker = ScriptedTracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap())));
-    let seed = make(&tracker.url());
-    let peer = HostilePeer::start(&seed, Misconduct::None);
-    named.lock().unwrap().push(peer.address);
-    Swarm { seed, peer, _tracker: tracker }
-}
-
 fn folder() -> Swarm {
-    swarm(|announce| SeededTorrent::folder(announce, &FILES, PIECE))
+    Swarm::new(|announce| SeededTorrent::folder(announce, &FILES, PIECE))
 }
 
 impl Swarm {
@@ -138,7 +122,7 @@ fn links_are_not_followed() {
 
 #[test]
 fn paths_that_lead_out_stay_below() {
-    let swarm = swarm(|announce| {
+    let swarm = Swarm::new(|announce| {
         let bytes = bittrace_testing::torrent::content(1, 40_000);
         let file = |length: usize, path: &str| format!("d6:lengthi{length}e4:pathl{path}ee");
         let files = [
@@ -215,7 +199,7 @@ fn names_that_mean_something_else_on_some_system_stay_below() {
         ("cafe\u{301}", "cafe\u{301} (2)"),
     ];
     let deep = "a folder so deep that its path is far too long for some";
-    let swarm = swarm(|announce| {
+    let swarm = Swarm::new(|announce| {
         let size = 1_000;
         let bytes = bittrace_testing::torrent::content(1, (names.len() + 1) * size);
         let mut files = String::new();
@@ -265,7 +249,7 @@ fn wait_for(swarm: &Swarm, child: &mut std::process::Child, blocks: usize) -> bo
 
 #[test]
 fn runs_killed_at_any_moment_carry_on() {
-    let swarm = swarm(|announce| {
+    let swarm = Swarm::new(|announce| {
         SeededTorrent::folder(
             announce,
             &[("a.bin", 3_000_000), ("sub/b.bin", 20_000), ("c.bin", 2_000_000)],
@@ -341,8 +325,9 @@ fn a_full_disk_is_told_and_a_later_run_carries_on() {
 fn a_run_on_a_small_disk() {
     let Some(output) = std::env::var_os("BITTRACE_TEST_OUTPUT") else { return };
     let output = Path::new(&output);
-    let swarm =
-        swarm(|announce| SeededTorrent::folder(announce, &[("a.bin", 300_000), ("b.bin", 600_000)], PIECE));
+    let swarm = Swarm::new(|announce| {
+        SeededTorrent::folder(announce, &[("a.bin", 300_000), ("b.bin", 600_000)], PIECE)
+    });
     let filler = output.join("filler");
     std::fs::write(&filler, vec![0; 400_000]).unwrap();
     let error = swarm.download(output).unwrap_err();
@@ -374,7 +359,7 @@ fn a_run_to_be_killed() {
 
 #[test]
 fn runs_dropped_at_any_moment_carry_on() {
-    let swarm = swarm(|announce| {
+    let swarm = Swarm::new(|announce| {
         SeededTorrent::folder(
             announce,
             &[("a.bin", 3_000_000), ("sub/b.bin", 20_000), ("c.bin", 2_000_000)],
@@ -420,7 +405,7 @@ fn runs_dropped_at_any_moment_carry_on() {
 
 /// A torrent of one file, always of the same name; its content is another for each length.
 fn single(length: usize) -> Swarm {
-    swarm(|announce| SeededTorrent::single(announce, length, PIECE))
+    Swarm::new(|announce| SeededTorrent::single(announce, length, PIECE))
 }
 
 /// Downloads, and does something each time a piece is done.
@@ -566,9 +551,7 @@ fn a_start_that_fails_leaves_all_as_it_was() {
 #[test]
 fn what_comes_as_padding_does_not_matter() {
     let files = [("a.bin", 100_000), (".pad/1", 31_072), ("b.bin", 50_000)];
-    let named = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let naming = named.clone();
-    let tracker = ScriptedTracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap())));
+    let (tracker, named) = ScriptedTracker::naming_later();
     let seed = SeededTorrent::folder(&tracker.url(), &files, PIECE);
     let mut bytes = seed.bytes.to_vec();
     bytes[100_000..131_072].fill(b'!');

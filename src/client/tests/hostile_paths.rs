@@ -8,37 +8,19 @@ mod support;
 use std::path::Path;
 
 use bittrace_client::{DownloadOptions, DownloadReport, Error, Outcome, RootName};
-use bittrace_testing::peer::{HostilePeer, Misconduct};
 use bittrace_testing::torrent::{SeededTorrent, content};
-use bittrace_testing::tracker::{ScriptedTracker, announce_reply, ok};
-use support::{config, options, run};
+use support::{Swarm, config, options, run};
 
 const PIECE: usize = 32 * 1024;
 const FILES: [(&str, usize); 4] =
     [("a.bin", 100_000), ("sub/b.bin", 200_000), ("tiny", 5), ("c.bin", 70_000)];
 
-struct Swarm {
-    seed: SeededTorrent,
-    peer: HostilePeer,
-    _tracker: ScriptedTracker,
-}
-
-fn swarm(make: impl FnOnce(&str) -> SeededTorrent) -> Swarm {
-    let named = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let naming = named.clone();
-    let tracker = ScriptedTracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap())));
-    let seed = make(&tracker.url());
-    let peer = HostilePeer::start(&seed, Misconduct::None);
-    named.lock().unwrap().push(peer.address);
-    Swarm { seed, peer, _tracker: tracker }
-}
-
 fn folder() -> Swarm {
-    swarm(|announce| SeededTorrent::folder(announce, &FILES, PIECE))
+    Swarm::new(|announce| SeededTorrent::folder(announce, &FILES, PIECE))
 }
 
 fn single() -> Swarm {
-    swarm(|announce| SeededTorrent::single(announce, 300_000, PIECE))
+    Swarm::new(|announce| SeededTorrent::single(announce, 300_000, PIECE))
 }
 
 impl Swarm {
@@ -65,7 +47,7 @@ fn nothing_leaves_the_folder_while_folders_and_links_change_places() {
     let wanted = std::env::var("BITTRACE_TEST_SWAPS").map_or(60, |swaps| swaps.parse().unwrap());
     let files: Vec<_> = (0..300).map(|number| (format!("sub/f{number}"), 2_000)).collect();
     let files: Vec<_> = files.iter().map(|(name, length)| (name.as_str(), *length)).collect();
-    let swarm = swarm(|announce| SeededTorrent::folder(announce, &files, PIECE));
+    let swarm = Swarm::new(|announce| SeededTorrent::folder(announce, &files, PIECE));
     let (mut swaps, mut written, mut random) = (0, 0, 1_u64);
     while swaps < wanted || written == 0 {
         let (output, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -279,7 +261,7 @@ fn names_that_begin_with_a_dot_are_made_visible_where_that_is_wanted() {
     let named = |name: &str, file: Option<&str>, stored: &str| {
         let (name, stored) = (name.to_owned(), stored.to_owned());
         let file = file.map(str::to_owned);
-        swarm(move |announce| {
+        Swarm::new(move |announce| {
             let bytes = content(1, 40_000);
             let info = match &file {
                 None => format!("6:lengthi40000e4:name{}:{name}", name.len()),

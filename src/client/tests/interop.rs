@@ -5,14 +5,13 @@
 mod support;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::sync::{Arc, Mutex};
 
 use bittrace_client::{Download, Notice, Outcome};
 use bittrace_protocol::session::{Config, SeedGoal};
 use bittrace_testing::clients::*;
 use bittrace_testing::programs::*;
 use bittrace_testing::torrent::SeededTorrent;
-use bittrace_testing::tracker::{ScriptedTracker, announce_reply, ok};
+use bittrace_testing::tracker::ScriptedTracker;
 use support::{options, patient, run};
 
 const PIECE: usize = 64 * 1024;
@@ -25,18 +24,11 @@ fn seed_of(announce: &str) -> SeededTorrent {
     )
 }
 
-/// A tracker at this address, and whom it names.
-fn named_by(host: IpAddr) -> (Arc<Mutex<Vec<SocketAddr>>>, ScriptedTracker) {
-    let named = Arc::new(Mutex::new(Vec::new()));
-    let naming = named.clone();
-    (named, ScriptedTracker::start_at(host, move |_| ok(&announce_reply(&naming.lock().unwrap()))))
-}
-
 fn gives(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClient) {
     if !is_there(program) || (host.is_ipv6() && !has_ipv6()) {
         return;
     }
-    let (named, tracker) = named_by(host);
+    let (tracker, named) = ScriptedTracker::naming_later_at(host);
     let seed = seed_of(&tracker.url());
     let folder = tempfile::tempdir().unwrap();
     let (content, work, output) =
@@ -62,7 +54,7 @@ fn takes(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClien
     if !is_there(program) || (host.is_ipv6() && !has_ipv6()) {
         return;
     }
-    let (named, tracker) = named_by(host);
+    let (tracker, named) = ScriptedTracker::naming_later_at(host);
     let seed = seed_of(&tracker.url());
     let folder = tempfile::tempdir().unwrap();
     let (content, work, output) =

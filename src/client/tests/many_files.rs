@@ -8,28 +8,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bittrace_client::{Download, DownloadReport, Notice, Outcome};
-use bittrace_testing::peer::{HostilePeer, Misconduct};
 use bittrace_testing::torrent::{SeededTorrent, all_files};
-use bittrace_testing::tracker::{ScriptedTracker, announce_reply, ok};
-use support::{config, options, run};
+use support::{Swarm, config, options, run};
 
 const PIECE: usize = 32 * 1024;
 
-struct Swarm {
-    seed: SeededTorrent,
-    peer: HostilePeer,
-    _tracker: ScriptedTracker,
-}
-
 fn swarm(files: &[(String, usize)]) -> Swarm {
-    let named = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let naming = named.clone();
-    let tracker = ScriptedTracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap())));
     let files: Vec<_> = files.iter().map(|(name, length)| (name.as_str(), *length)).collect();
-    let seed = SeededTorrent::folder(&tracker.url(), &files, PIECE);
-    let peer = HostilePeer::start(&seed, Misconduct::None);
-    named.lock().unwrap().push(peer.address);
-    Swarm { seed, peer, _tracker: tracker }
+    Swarm::new(|announce| SeededTorrent::folder(announce, &files, PIECE))
 }
 
 /// So many files of 20 bytes in 30 folders, which change from file to file.

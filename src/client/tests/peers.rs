@@ -22,9 +22,7 @@ const PIECES: usize = 64;
 
 /// A torrent of 2 MiB whose tracker names the peers that are noted.
 fn torrent() -> (Arc<Mutex<Vec<SocketAddr>>>, SeededTorrent, ScriptedTracker) {
-    let named = Arc::new(Mutex::new(Vec::new()));
-    let naming = named.clone();
-    let tracker = ScriptedTracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap())));
+    let (tracker, named) = ScriptedTracker::naming_later();
     let seed = SeededTorrent::single(&tracker.url(), PIECES * PIECE, PIECE);
     (named, seed, tracker)
 }

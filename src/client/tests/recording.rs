@@ -5,12 +5,11 @@
 mod support;
 
 use std::net::{SocketAddr, TcpStream};
-use std::sync::{Arc, Mutex};
 
 use bittrace_client::Outcome;
 use bittrace_testing::peer::{HostilePeer, Misconduct, nobody};
 use bittrace_testing::torrent::SeededTorrent;
-use bittrace_testing::tracker::{ScriptedTracker, announce_reply, ok};
+use bittrace_testing::tracker::ScriptedTracker;
 use bittrace_trace::{Dissected, Trace};
 use support::{config, options, run};
 
@@ -28,9 +27,8 @@ fn messages(path: &std::path::Path) -> Vec<String> {
 
 #[test]
 fn every_byte_is_recorded() {
-    let named = Arc::new(Mutex::new(vec![nobody()]));
-    let naming = named.clone();
-    let tracker = ScriptedTracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap())));
+    let (tracker, named) = ScriptedTracker::naming_later();
+    *named.lock().unwrap() = vec![nobody()];
     let seed = SeededTorrent::single(&tracker.url(), 500_000, 64 * 1024);
     let peer = HostilePeer::start(&seed, Misconduct::None);
     named.lock().unwrap().push(peer.address);
@@ -141,9 +139,7 @@ fn a_recording_that_fails_is_told_and_the_download_goes_on() {
     if !bittrace_testing::programs::has_path("/dev/full") {
         return;
     }
-    let named = Arc::new(Mutex::new(Vec::new()));
-    let naming = named.clone();
-    let tracker = ScriptedTracker::start(move |_| ok(&announce_reply(&naming.lock().unwrap())));
+    let (tracker, named) = ScriptedTracker::naming_later();
     let seed = SeededTorrent::single(&tracker.url(), 2_000_000, 64 * 1024);
     named.lock().unwrap().push(HostilePeer::start(&seed, Misconduct::None).address);
     let output = tempfile::tempdir().unwrap();

@@ -9,7 +9,9 @@ use std::time::Duration;
 use bittrace_client::{Download, DownloadOptions, DownloadReport, Error, Notice};
 use bittrace_protocol::PeerId;
 use bittrace_protocol::session::{Config, Identity, Profile};
+use bittrace_testing::peer::{HostilePeer, Misconduct};
 use bittrace_testing::torrent::SeededTorrent;
+use bittrace_testing::tracker::ScriptedTracker;
 
 /// Settings under which nothing takes long.
 pub fn config() -> Config {
@@ -56,6 +58,24 @@ pub fn run(seed: &SeededTorrent, options: DownloadOptions) -> (Result<DownloadRe
     drop(ended);
     assert!(watchdog.join().unwrap(), "it hangs: {notices:#?}");
     (result, notices)
+}
+
+/// A torrent, a tracker, and one peer that has all of it.
+pub struct Swarm {
+    pub seed: SeededTorrent,
+    pub peer: HostilePeer,
+    _tracker: ScriptedTracker,
+}
+
+impl Swarm {
+    /// One whose torrent is made for the tracker's announce URL.
+    pub fn new(make: impl FnOnce(&str) -> SeededTorrent) -> Self {
+        let (tracker, noted) = ScriptedTracker::naming_later();
+        let seed = make(&tracker.url());
+        let peer = HostilePeer::start(&seed, Misconduct::None);
+        noted.lock().unwrap().push(peer.address);
+        Self { seed, peer, _tracker: tracker }
+    }
 }
 
 /// Settings for downloads from real clients, which take their time.
