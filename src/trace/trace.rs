@@ -132,8 +132,7 @@ impl Trace {
             }
             let more = match &mut self.source {
                 RecordSource::Here(reading) => {
-                    let ready = &mut self.ready;
-                    let more = reading.step(&mut |dissected| ready.push_back(dissected));
+                    let more = reading.step(&mut self.ready);
                     self.about.update(reading);
                     more
                 }

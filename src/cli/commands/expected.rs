@@ -59,6 +59,7 @@ impl ExpectedHost {
     }
 
     /// Takes in a message, or the end of a connection.
+    #[inline]
     pub(crate) fn see(&mut self, dissected: &Dissected) {
         let Some(missing) = self.missing else { return };
         let ends = match dissected {
@@ -98,6 +99,7 @@ impl ExpectedTorrents {
     }
 
     /// Takes in a message.
+    #[inline]
     pub(crate) fn see(&mut self, record: &Record) {
         if self.missing.is_empty() {
             return;

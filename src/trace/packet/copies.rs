@@ -16,22 +16,36 @@ pub(crate) struct RecentPackets {
     packets: [RecentPacket; PACKETS],
     /// The place of the oldest.
     oldest: usize,
+    /// Whether every place has a packet.
+    is_full: bool,
 }
 
 #[derive(Debug)]
 struct RecentPacket {
     at: Timestamp,
     ends: (SocketAddr, SocketAddr),
-    /// Empty where there is no packet yet: no packet is compared that has none.
-    content: Vec<u8>,
+    /// The numbers of a segment; of a datagram, 0.
+    numbers: u128,
+    /// The bytes of a datagram.
+    bytes: Vec<u8>,
 }
 
 impl Default for RecentPackets {
     fn default() -> Self {
         let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
-        let none =
-            |_| RecentPacket { at: Timestamp::default(), ends: (nowhere, nowhere), content: Vec::new() };
-        Self { keys: [0; PACKETS], key_ends: [0; ENDS], packets: std::array::from_fn(none), oldest: 0 }
+        let none = |_| RecentPacket {
+            at: Timestamp::default(),
+            ends: (nowhere, nowhere),
+            numbers: 0,
+            bytes: Vec::new(),
+        };
+        Self {
+            keys: [0; PACKETS],
+            key_ends: [0; ENDS],
+            packets: std::array::from_fn(none),
+            oldest: 0,
+            is_full: false,
+        }
     }
 }
 
@@ -39,8 +53,8 @@ impl Default for RecentPackets {
 /// packets that were under way at the same time.
 const PACKETS: usize = 16;
 
-/// Four times as many as there are packets, and a power of two.
-const ENDS: usize = 4 * PACKETS;
+/// So many more than there are packets that few keys end alike by chance; a power of two.
+const ENDS: usize = 16 * PACKETS;
 
 /// How far apart copies may be, in seconds. Between two interfaces of a host pass microseconds, between two ports of a
 /// switch a millisecond. No protocol that is read here repeats a datagram as soon: uTP (BEP 29) puts a new time into it,
@@ -52,7 +66,7 @@ impl RecentPackets {
     pub(crate) fn has_datagram(&mut self, at: Timestamp, datagram: &Datagram<'_>) -> bool {
         let ends = (datagram.src, datagram.dst);
         let length = datagram.payload.len();
-        length > 0 && self.has(at, ends, (datagram.identification, length), datagram.payload)
+        length > 0 && self.has(at, ends, (datagram.identification, length), (0, datagram.payload))
     }
 
     /// Whether a segment is a copy of a recent one. Its numbers stand for its bytes: of two segments with one place in a
@@ -68,8 +82,8 @@ impl RecentPackets {
         let [seq, ack] = [segment.seq, segment.ack.unwrap_or_default()].map(u128::from);
         let flags = [segment.syn, segment.ack.is_some(), segment.fin, segment.rst];
         let flags = flags.into_iter().fold(0, |flags, flag| flags << 1 | u128::from(flag));
-        let numbers = (seq << 96 | ack << 64 | u128::from(segment.window) << 8 | flags).to_be_bytes();
-        self.has(at, ends, (segment.identification, length), &numbers)
+        let numbers = seq << 96 | ack << 64 | u128::from(segment.window) << 8 | flags;
+        self.has(at, ends, (segment.identification, length), (numbers, &[]))
     }
 
     fn has(
@@ -77,7 +91,7 @@ impl RecentPackets {
         at: Timestamp,
         ends: (SocketAddr, SocketAddr),
         (identification, length): (Option<u16>, usize),
-        content: &[u8],
+        (numbers, bytes): (u128, &[u8]),
     ) -> bool {
         let ports = u32::from(ends.0.port()) << 16 | u32::from(ends.1.port());
         let number = u32::from(identification.unwrap_or_default()) << 16 | u32::from(length as u16);
@@ -86,23 +100,30 @@ impl RecentPackets {
         if self.key_ends[end(key)] > 0 {
             let same = |packet: &RecentPacket| {
                 let apart = at.seconds_since(packet.at);
-                packet.ends == ends && packet.content == content && (-DELAY..=DELAY).contains(&apart)
+                packet.ends == ends
+                    && packet.numbers == numbers
+                    && packet.bytes == bytes
+                    && (-DELAY..=DELAY).contains(&apart)
             };
-            let mut places = self.keys.iter().zip(&self.packets);
+            let filled = if self.is_full { PACKETS } else { self.oldest };
+            let mut places = self.keys.iter().zip(&self.packets).take(filled);
             if places.any(|(known, packet)| *known == key && same(packet)) {
                 return true;
             }
         }
-        if !self.packets[self.oldest].content.is_empty() {
+        if self.is_full {
             self.key_ends[end(self.keys[self.oldest])] -= 1;
         }
         self.key_ends[end(key)] += 1;
         self.keys[self.oldest] = key;
         let place = &mut self.packets[self.oldest];
-        (place.at, place.ends) = (at, ends);
-        place.content.clear();
-        place.content.extend_from_slice(content);
+        (place.at, place.ends, place.numbers) = (at, ends, numbers);
+        if !(place.bytes.is_empty() && bytes.is_empty()) {
+            place.bytes.clear();
+            place.bytes.extend_from_slice(bytes);
+        }
         self.oldest = (self.oldest + 1) % PACKETS;
+        self.is_full |= self.oldest == 0;
         false
     }
 }

@@ -87,6 +87,14 @@ impl Ahead {
     }
 }
 
+/// The bytes that a record holds.
+fn length(dissected: &Dissected) -> u64 {
+    match dissected {
+        Dissected::Record(record) => record.bytes.len() as u64,
+        _ => 0,
+    }
+}
+
 /// Reads to the end, or until nobody listens any more.
 fn read(mut reading: CaptureReader, to: &SyncSender<Batch>) {
     let mut known = 0;
@@ -95,12 +103,9 @@ fn read(mut reading: CaptureReader, to: &SyncSender<Batch>) {
         let mut bytes = 0;
         let mut then = Ok(true);
         for _ in 0..PACKETS {
-            then = reading.step(&mut |one| {
-                if let Dissected::Record(record) = &one {
-                    bytes += record.bytes.len() as u64;
-                }
-                dissected.push_back(one);
-            });
+            let before = dissected.len();
+            then = reading.step(&mut dissected);
+            bytes += dissected.range(before..).map(length).sum::<u64>();
             if !matches!(then, Ok(true)) || dissected.len() >= RECORDS || bytes >= BYTES {
                 break;
             }

@@ -1,5 +1,7 @@
 //! The way from packets to records, up to where they are annotated.
 
+use std::collections::VecDeque;
+
 use bittrace_protocol::Timestamp;
 
 use super::TraceOptions;
@@ -81,9 +83,9 @@ impl CaptureReader {
         }
     }
 
-    /// Reads one packet, and gives out the records it completes. `false` when there are no more; what was open then
-    /// is closed. After an error, a next call closes it.
-    pub(super) fn step(&mut self, out: &mut dyn FnMut(Dissected)) -> Result<bool, TraceError> {
+    /// Reads one packet, and adds the records that it completes to `out`. `false` when there are no more; what was open
+    /// then is closed. After an error, a next call closes it.
+    pub(super) fn step(&mut self, out: &mut VecDeque<Dissected>) -> Result<bool, TraceError> {
         if self.ended {
             self.close(out);
             return Ok(false);
@@ -113,8 +115,10 @@ impl CaptureReader {
                     counts.copies += 1;
                     return;
                 }
-                let out = &mut wireshark.numbering(out);
-                reassembler.segment(moment, &segment, &mut |at, event| dissector.handle(at, event, out));
+                let before = out.len();
+                let push = &mut |one| out.push_back(one);
+                reassembler.segment(moment, &segment, &mut |at, event| dissector.handle(at, event, push));
+                wireshark.number(out, before);
             }
             Parsed::Udp(datagram) => {
                 counts.udp += 1;
@@ -123,14 +127,16 @@ impl CaptureReader {
                     counts.copies += 1;
                     return;
                 }
-                let out = &mut wireshark.numbering(out);
+                let before = out.len();
+                let push = &mut |one| out.push_back(one);
                 let Datagram { src, dst, payload, lost_tail, .. } = datagram;
                 if lost_tail == 0 {
-                    dissector.datagram(moment, src, dst, payload, out);
+                    dissector.datagram(moment, src, dst, payload, push);
                 } else {
                     let length = payload.len() as u64 + u64::from(lost_tail);
-                    dissector.cut_datagram(moment, (src, dst), (payload, length), out);
+                    dissector.cut_datagram(moment, (src, dst), (payload, length), push);
                 }
+                wireshark.number(out, before);
             }
             Parsed::Fragment(_) | Parsed::Other(_) => counts.other += 1,
         };
@@ -153,11 +159,13 @@ impl CaptureReader {
     }
 
     /// Closes what is open.
-    fn close(&mut self, out: &mut dyn FnMut(Dissected)) {
+    fn close(&mut self, out: &mut VecDeque<Dissected>) {
         let Self { wireshark, reassembler, dissector, .. } = self;
-        let out = &mut wireshark.numbering(out);
-        reassembler.finish(&mut |at, event| dissector.handle(at, event, out));
-        dissector.finish(out);
+        let before = out.len();
+        let push = &mut |one| out.push_back(one);
+        reassembler.finish(&mut |at, event| dissector.handle(at, event, push));
+        dissector.finish(push);
+        wireshark.number(out, before);
     }
 }
 

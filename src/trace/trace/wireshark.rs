@@ -5,9 +5,9 @@
 //! addresses when its sequence number is not the one that its end began with. So every packet is counted, not only those
 //! of BitTorrent.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::SocketAddr;
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 
 use foldhash::fast::RandomState;
 
@@ -26,8 +26,13 @@ pub(super) struct WiresharkStreams {
     latest: Option<Latest>,
 }
 
-/// Two ends, the lesser first, so that both directions are the same.
-type Ends = (SocketAddr, SocketAddr);
+/// Two ends, the lesser first, so that both directions are the same. Whole numbers are hashed faster than addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Ends {
+    low: u128,
+    high: u128,
+    ports: u32,
+}
 
 /// The conversations over TCP of two ends.
 #[derive(Debug, Clone, Copy)]
@@ -42,10 +47,18 @@ struct TcpNumbers {
 
 #[derive(Debug, Clone, Copy)]
 struct Latest {
-    ends: Ends,
+    /// As the first packet of its kind had them.
+    ends: (SocketAddr, SocketAddr),
     is_tcp: bool,
     frame: u64,
     number: Option<u32>,
+}
+
+impl Latest {
+    /// Whether a packet goes between the same ends, either way.
+    fn is_between(&self, src: SocketAddr, dst: SocketAddr) -> bool {
+        (src, dst) == self.ends || (dst, src) == self.ends
+    }
 }
 
 /// How many pairs of ends are told apart, over TCP and over UDP each: some 90 MiB of memory. Those beyond have no number.
@@ -54,17 +67,16 @@ const CONVERSATIONS: usize = 450_000;
 impl WiresharkStreams {
     /// Takes in a segment of a packet.
     pub(super) fn segment(&mut self, frame: u64, segment: &Segment<'_>) {
-        let ends = ends(segment.src, segment.dst);
-        let begins = segment.syn && segment.ack.is_none();
         if let Some(latest) = &mut self.latest
             && !segment.syn
             && latest.is_tcp
-            && latest.ends == ends
+            && latest.is_between(segment.src, segment.dst)
         {
             latest.frame = frame;
             return;
         }
-        let own = usize::from(segment.src != ends.0);
+        let (ends, own) = ends(segment.src, segment.dst);
+        let begins = segment.syn && segment.ack.is_none();
         let is_full = self.tcp.len() >= CONVERSATIONS;
         let numbers = match self.tcp.entry(ends) {
             Entry::Occupied(entry) => Some(entry.into_mut()),
@@ -74,16 +86,11 @@ impl WiresharkStreams {
                 Some(entry.insert(TcpNumbers { number, since: frame, earlier: None, begins: [None; 2] }))
             }
         };
-        if let Some(numbers) = numbers.map(|numbers| *numbers)
-            && begins
-            && numbers.begins[own].is_some_and(|first| first != segment.seq)
-        {
-            let number = next(&mut self.tcp_numbers);
-            let another =
-                TcpNumbers { number, since: frame, earlier: Some(numbers.number), begins: [None; 2] };
-            self.tcp.insert(ends, another);
-        }
-        let number = self.tcp.get_mut(&ends).map(|numbers| {
+        let number = numbers.map(|numbers| {
+            if begins && numbers.begins[own].is_some_and(|first| first != segment.seq) {
+                let (number, earlier) = (next(&mut self.tcp_numbers), Some(numbers.number));
+                *numbers = TcpNumbers { number, since: frame, earlier, begins: [None; 2] };
+            }
             let first = if segment.syn { segment.seq } else { segment.seq.wrapping_sub(1) };
             numbers.begins[own].get_or_insert(first);
             if let Some(ack) = segment.ack {
@@ -91,40 +98,39 @@ impl WiresharkStreams {
             }
             numbers.number
         });
-        self.latest = Some(Latest { ends, is_tcp: true, frame, number });
+        self.latest = Some(Latest { ends: (segment.src, segment.dst), is_tcp: true, frame, number });
     }
 
     /// Takes in a datagram of a packet.
     pub(super) fn datagram(&mut self, frame: u64, datagram: &Datagram<'_>) {
-        let ends = ends(datagram.src, datagram.dst);
         if let Some(latest) = &mut self.latest
             && !latest.is_tcp
-            && latest.ends == ends
+            && latest.is_between(datagram.src, datagram.dst)
         {
             latest.frame = frame;
             return;
         }
+        let (ends, _) = ends(datagram.src, datagram.dst);
         let known = self.udp.len();
         let number = match self.udp.entry(ends) {
             Entry::Occupied(entry) => Some(*entry.get()),
             Entry::Vacant(_) if known >= CONVERSATIONS => None,
             Entry::Vacant(entry) => Some(*entry.insert(known as u32)),
         };
-        self.latest = Some(Latest { ends, is_tcp: false, frame, number });
+        self.latest = Some(Latest { ends: (datagram.src, datagram.dst), is_tcp: false, frame, number });
     }
 
-    /// Gives each record its number before `out` has it.
-    pub(super) fn numbering(&self, out: &mut dyn FnMut(Dissected)) -> impl FnMut(Dissected) {
-        |mut dissected| {
-            if let Dissected::Record(record) = &mut dissected {
-                record.wireshark_stream = self.number(record);
+    /// Gives each record from place `first` on its number, once its last packet was taken in.
+    pub(super) fn number(&self, dissected: &mut VecDeque<Dissected>, first: usize) {
+        for place in first..dissected.len() {
+            if let Some(Dissected::Record(record)) = dissected.get_mut(place) {
+                record.wireshark_stream = self.number_of(record);
             }
-            out(dissected);
         }
     }
 
     /// The number of the conversation that a record's last packet belongs to, once that packet was taken in.
-    fn number(&self, record: &Record) -> Option<u32> {
+    fn number_of(&self, record: &Record) -> Option<u32> {
         let frame = *record.frames.last()?;
         let is_tcp = record.transport == Transport::Tcp;
         if let Some(latest) = &self.latest
@@ -133,7 +139,7 @@ impl WiresharkStreams {
         {
             return latest.number;
         }
-        let ends = ends(record.source, record.destination);
+        let (ends, _) = ends(record.source, record.destination);
         if !is_tcp {
             return self.udp.get(&ends).copied();
         }
@@ -149,8 +155,15 @@ fn next(numbers: &mut u32) -> u32 {
     number
 }
 
-fn ends(one: SocketAddr, other: SocketAddr) -> Ends {
-    if one <= other { (one, other) } else { (other, one) }
+/// Two ends, and which of them the first address is: 0, the lesser, or 1.
+fn ends(one: SocketAddr, other: SocketAddr) -> (Ends, usize) {
+    let number = |end: SocketAddr| match end.ip() {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(ip) => ip.to_bits(),
+    };
+    let (one, other) = ((number(one), one.port()), (number(other), other.port()));
+    let (low, high, at) = if one <= other { (one, other, 0) } else { (other, one, 1) };
+    (Ends { low: low.0, high: high.0, ports: u32::from(low.1) << 16 | u32::from(high.1) }, at)
 }
 
 #[cfg(test)]

@@ -373,8 +373,10 @@ impl TcpHalf {
         }
     }
 
+    #[inline]
     fn hole_end(&self) -> Option<u64> {
-        let held = self.held.keys().next().copied();
+        // Asked with every segment, of which most find nothing held: an empty map is faster known than walked.
+        let held = if self.held.is_empty() { None } else { self.held.keys().next().copied() };
         let end = match (held, self.fin) {
             (Some(held), Some(fin)) => held.min(fin),
             (held, fin) => held.or(fin)?,
