@@ -21,6 +21,7 @@ use crate::input;
 use crate::interrupt::interrupted;
 use crate::print::csv::CsvTable;
 use crate::print::json::{self, JsonSummary};
+use crate::print::message_json::JsonMessages;
 use crate::print::message_table::{Detail, MessageTable};
 use crate::print::output::{Output, styles};
 use crate::print::overview::Overview;
@@ -69,6 +70,7 @@ struct Analysis<'a> {
     most_rows: Option<usize>,
     show: Show,
     csv: CsvTable,
+    json: JsonMessages,
     closing: JsonSummary,
     fail_on: Option<Severity>,
     no_summary: bool,
@@ -154,6 +156,7 @@ impl<'a> Analysis<'a> {
             },
             choice,
             csv: CsvTable::new(&columns, arguments.hex),
+            json: JsonMessages::new(&columns, arguments.hex),
             columns,
             format: arguments.format,
             views,
@@ -316,7 +319,7 @@ impl<'a> Analysis<'a> {
             self.name_capture(&reading.place.capture)?;
         }
         match self.format {
-            Format::Json => json::write_message(&row, &self.columns, self.hex, &mut self.output)?,
+            Format::Json => self.json.write(&row, &mut self.output)?,
             Format::Csv => self.csv.row(&row, &mut self.output)?,
             Format::Table if reading.follower.is_some() => {
                 if let Some(follower) = &mut reading.follower {

@@ -1,4 +1,4 @@
-//! Results as NDJSON: an object a message, and one at the end that sums up all captures of the run.
+//! Results as NDJSON: objects on lines of their own, and the one at the end that sums up all captures of the run.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
@@ -6,41 +6,13 @@ use std::io::{self, BufWriter, Write};
 use bittrace_protocol::Hex;
 use bittrace_trace::statistics::{Client, Connection, DirectionTotals, TorrentSeen, TorrentSought, Tracker};
 use bittrace_trace::{Direction, Summary, Trace};
-use serde::ser::{Serialize, Serializer};
+use serde::ser::Serialize;
 use serde_json::ser::Formatter;
 use serde_json::{Map, Value, json};
 
 use crate::print::overview::outcome;
 use crate::print::printable::escaped;
 use crate::print::units::rfc3339;
-use crate::query::names::FieldName;
-use crate::query::row::Row;
-
-/// Writes one message: all keys, or those chosen.
-pub(crate) fn write_message(
-    row: &Row<'_>,
-    chosen: &[(FieldName, String)],
-    with_bytes: bool,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    write_line(&JsonMessage { row, chosen, with_bytes }, out)
-}
-
-/// A message as an object.
-struct JsonMessage<'a> {
-    row: &'a Row<'a>,
-    chosen: &'a [(FieldName, String)],
-    with_bytes: bool,
-}
-
-impl Serialize for JsonMessage<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.chosen.is_empty() {
-            return serializer.collect_map(self.row.entries(self.with_bytes));
-        }
-        serializer.collect_map(self.chosen.iter().map(|(name, text)| (text, self.row.said(name))))
-    }
-}
 
 /// Writes one object on a line.
 pub(crate) fn write_line(object: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {

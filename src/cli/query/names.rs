@@ -50,6 +50,16 @@ pub(crate) enum KeyPlace {
     Nowhere,
 }
 
+/// The keys of the whole message's object, in their order.
+pub(crate) fn keys_of_objects(with_bytes: bool) -> impl Iterator<Item = (&'static str, RowKey)> {
+    let keys = KEYS.iter().copied();
+    keys.filter(move |(_, key)| match key.place() {
+        KeyPlace::Everywhere | KeyPlace::Json => true,
+        KeyPlace::Nowhere => with_bytes && *key == RowKey::Bytes,
+        KeyPlace::Csv => false,
+    })
+}
+
 keys! {
     N = "n" Everywhere,
     Time = "time" Everywhere,

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::query::catalog::is_same_name;
 use crate::query::cell_value::CellValue;
 use crate::query::fields::fields_of;
-use crate::query::names::{FieldName, KEYS, KeyPlace, RowKey};
+use crate::query::names::{FieldName, RowKey};
 
 /// What the records of one capture have in common.
 #[derive(Debug, Clone)]
@@ -117,16 +117,8 @@ impl<'a> Row<'a> {
         self.said(name).map(|said| said.to_value())
     }
 
-    /// What stands under each key that the whole message's object has.
-    pub(crate) fn entries(&self, with_bytes: bool) -> impl Iterator<Item = (&'static str, CellValue<'_>)> {
-        KEYS.iter().filter_map(move |(name, key)| match key.place() {
-            KeyPlace::Everywhere | KeyPlace::Json => Some((*name, self.key(*key)?)),
-            KeyPlace::Nowhere if with_bytes && *key == RowKey::Bytes => Some((*name, self.key(*key)?)),
-            KeyPlace::Csv | KeyPlace::Nowhere => None,
-        })
-    }
-
-    fn key(&self, key: RowKey) -> Option<CellValue<'_>> {
+    /// What stands under `key`; `None` when the message has nothing there.
+    pub(crate) fn key(&self, key: RowKey) -> Option<CellValue<'_>> {
         let record = self.record;
         let text = |text: &'a str| CellValue::Text(Cow::Borrowed(text));
         Some(match key {

@@ -276,6 +276,6 @@ fn an_object_has_the_keys_of_the_interface_in_order() {
         ],
     });
     let mut line = Vec::new();
-    crate::print::json::write_message(&row, &[], false, &mut line).unwrap();
+    crate::print::message_json::JsonMessages::new(&[], false).write(&row, &mut line).unwrap();
     assert_eq!(String::from_utf8(line).unwrap(), format!("{expected}\n"));
 }
