@@ -2,6 +2,8 @@
 
 #[path = "download/https.rs"]
 mod https;
+#[path = "download/live_trace.rs"]
+mod live_trace;
 #[path = "download/memory.rs"]
 mod memory;
 #[path = "download/proxies.rs"]

@@ -117,6 +117,9 @@ pub(crate) struct DownloadArguments {
     /// Record every byte said and heard, as a capture that Wireshark and analyze read
     #[arg(long, value_name = "FILE.pcapng")]
     pub(crate) record: Option<PathBuf>,
+    /// Show every message of peers and trackers as a row, while the run goes on
+    #[arg(long)]
+    pub(crate) trace: bool,
     /// Speak as the client of this capture does
     #[arg(long, value_name = "CAPTURE")]
     pub(crate) like: Option<PathBuf>,
@@ -700,6 +703,7 @@ Examples:
                                                       speak as the client of a capture, and compare
   bittrace download file.torrent -o /tmp --seed=1.5   and serve until as much again and a half is given
   bittrace download https://example.org/file.torrent --record live.pcapng
+  bittrace download file.torrent --trace              and show each message as it is sent or heard
   bittrace download file.torrent --single-peer        from one peer, the next one when it fails
 
 Files appear under their final names only when they are whole and verified. A run that was stopped, by whatever, goes on

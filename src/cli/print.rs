@@ -5,6 +5,7 @@ pub(crate) mod csv;
 pub(crate) mod hex;
 pub(crate) mod json;
 pub(crate) mod lines;
+pub(crate) mod message_json;
 pub(crate) mod message_table;
 pub(crate) mod output;
 pub(crate) mod overview;

@@ -24,7 +24,7 @@ use crate::gauge::MemoryBudget;
 use crate::journal::Journal;
 use crate::listen::listen;
 use crate::notice::Notice;
-use crate::options::DownloadOptions;
+use crate::options::{DownloadOptions, RecordingWatcher};
 use crate::pool::Pool;
 use crate::record::Tap;
 use crate::storage::Storage;
@@ -79,14 +79,18 @@ impl Driver {
         let (network_sender, network_events) = mpsc::channel(MAX_NETWORK_EVENTS);
         // What may be refused comes first, what overwrites something after it.
         let begun = listen(&options.listen, options.config.port).and_then(|(listeners, port)| {
-            let (tap, recording) = match &options.record {
-                Some(path) => {
-                    files.check_recording(path, journal.as_ref())?;
+            let watcher = options.watcher.as_ref().and_then(RecordingWatcher::take);
+            let (tap, recording) = match (options.record.as_deref(), watcher) {
+                (None, None) => (Tap::default(), None),
+                (path, watcher) => {
+                    if let Some(path) = path {
+                        files.check_recording(path, journal.as_ref())?;
+                    }
                     let comment = options.record_comment.clone();
-                    let (tap, thread) = Tap::open(path, comment, gauge.clone(), disk_sender.clone())?;
+                    let (tap, thread) =
+                        Tap::open(path, watcher, comment, gauge.clone(), disk_sender.clone())?;
                     (tap, Some(thread))
                 }
-                None => (Tap::default(), None),
             };
             if let Some(journal) = &mut journal {
                 journal.begin(&verified)?;

@@ -1,7 +1,10 @@
 //! What a user wants of a run, and what the run draws at random.
 
+use std::fmt;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bittrace_protocol::PeerId;
 use bittrace_protocol::session::{Config, Identity};
@@ -34,6 +37,33 @@ pub struct DownloadOptions {
     pub record: Option<PathBuf>,
     /// What the recording says of itself.
     pub record_comment: String,
+    /// Somebody who follows the recording while it is made, whether or not it goes to a file as well.
+    pub watcher: Option<RecordingWatcher>,
+}
+
+/// Takes a recording as it is made: a pcapng, each packet as soon as it was sent or heard. A watcher that is slow slows the
+/// run; one that fails is left alone from then on, and the run goes on.
+#[derive(Clone)]
+pub struct RecordingWatcher(Arc<Mutex<Option<WatchWriter>>>);
+
+type WatchWriter = Box<dyn Write + Send>;
+
+impl RecordingWatcher {
+    /// A watcher that gets the bytes of the recording of one run. The writer is dropped when the recording ends.
+    pub fn new(writer: impl Write + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Some(Box::new(writer)))))
+    }
+
+    /// The writer, for the run that comes first.
+    pub(crate) fn take(&self) -> Option<WatchWriter> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl fmt::Debug for RecordingWatcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecordingWatcher")
+    }
 }
 
 impl DownloadOptions {
@@ -50,6 +80,7 @@ impl DownloadOptions {
             root_name: RootName::Safe,
             record: None,
             record_comment: String::new(),
+            watcher: None,
         }
     }
 }

@@ -62,19 +62,27 @@ enum Recordable {
 }
 
 impl Tap {
-    /// Begins a recording at `path`. It ends when the last tap is gone, or cannot be written, which is reported.
+    /// Begins a recording at `path`, for `watcher`, or for both. It ends when the last tap is gone, or when its file cannot
+    /// be written, which is reported.
     pub(crate) fn open(
-        path: &Path,
+        path: Option<&Path>,
+        watcher: Option<Box<dyn Write + Send>>,
         comment: String,
         gauge: MemoryBudget,
         events: UnboundedSender<DriverEvent>,
     ) -> Result<(Self, JoinHandle<()>), Error> {
-        let file =
-            create_recording(path).map_err(|source| Error::Record { path: path.to_owned(), source })?;
+        let create = |path: &Path| {
+            create_recording(path).map_err(|source| Error::Record { path: path.to_owned(), source })
+        };
+        let file = path.map(create).transpose()?;
         let (said, heard) = mpsc::channel();
-        let path = path.to_owned();
+        let path = path.map(Path::to_owned).unwrap_or_default();
         let thread = spawn("recorder", move || {
-            if let Err(source) = write(file, &comment, &heard) {
+            let outlets = Outlets {
+                file: file.map(|file| BufWriter::with_capacity(BUFFER, file)),
+                watcher: watcher.map(|watcher| BufWriter::with_capacity(BUFFER, watcher)),
+            };
+            if let Err(source) = write(SharedOutlets(Rc::new(RefCell::new(outlets))), &comment, &heard) {
                 let _ = events.send(DriverEvent::RecordingFailed(Error::Record { path, source }));
             }
         })?;
@@ -150,12 +158,19 @@ impl Drop for TappedConnection {
     }
 }
 
-fn write(file: File, comment: &str, heard: &Receiver<Said>) -> io::Result<()> {
-    let buffer = Buffer(Rc::new(RefCell::new(BufWriter::with_capacity(BUFFER, file))));
-    let mut recorder = Recorder::new(buffer.clone(), comment)?;
+fn write(outlets: SharedOutlets, comment: &str, heard: &Receiver<Said>) -> io::Result<()> {
+    let mut recorder = Recorder::new(outlets.clone(), comment)?;
     let mut flushed = Instant::now();
     loop {
-        let said = match heard.recv_timeout(FLUSH_AFTER) {
+        let said = match heard.try_recv() {
+            Ok(said) => Ok(said),
+            Err(_) => {
+                // Nothing waits: who watches sees all that happened.
+                outlets.0.borrow_mut().show();
+                heard.recv_timeout(FLUSH_AFTER)
+            }
+        };
+        let said = match said {
             Ok(said) => Some(said),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => break,
@@ -173,18 +188,58 @@ fn write(file: File, comment: &str, heard: &Receiver<Said>) -> io::Result<()> {
         }
         // A run that is killed leaves a capture with all but its last moments.
         if flushed.elapsed() >= FLUSH_AFTER {
-            buffer.0.borrow_mut().flush()?;
+            outlets.0.borrow_mut().flush()?;
             flushed = Instant::now();
         }
     }
-    recorder.finish()?.0.borrow_mut().flush()
+    recorder.finish()?.flush()
 }
 
-/// A writer that can be flushed while a recorder has it.
-#[derive(Clone)]
-struct Buffer(Rc<RefCell<BufWriter<File>>>);
+/// Where a recording goes.
+struct Outlets {
+    file: Option<BufWriter<File>>,
+    /// Gone once it failed: nobody watches any more.
+    watcher: Option<BufWriter<Box<dyn Write + Send>>>,
+}
 
-impl Write for Buffer {
+impl Outlets {
+    /// Hands the watcher what it was not handed yet.
+    fn show(&mut self) {
+        self.watch(BufWriter::flush);
+    }
+
+    fn watch(&mut self, act: impl FnOnce(&mut BufWriter<Box<dyn Write + Send>>) -> io::Result<()>) {
+        if let Some(watcher) = &mut self.watcher
+            && act(watcher).is_err()
+            && let Some(watcher) = self.watcher.take()
+        {
+            // Without its buffer, which would be written once more.
+            drop(watcher.into_parts());
+        }
+    }
+}
+
+impl Write for Outlets {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes).map(|()| bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.watch(|watcher| watcher.write_all(bytes));
+        self.file.as_mut().map_or(Ok(()), |file| file.write_all(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.show();
+        self.file.as_mut().map_or(Ok(()), BufWriter::flush)
+    }
+}
+
+/// Outlets that can be flushed while a recorder writes to them.
+#[derive(Clone)]
+struct SharedOutlets(Rc<RefCell<Outlets>>);
+
+impl Write for SharedOutlets {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.borrow_mut().write(bytes)
     }

@@ -298,6 +298,12 @@ impl Session {
             return;
         }
         self.core.state = SessionState::Ending(now + self.core.config.goodbye_timeout);
+        // A tracker that failed in the very step that ends the run is not asked again.
+        for output in &mut self.core.outputs {
+            if let Output::Event(Event::TrackerFailed { again, .. }) = output {
+                *again = None;
+            }
+        }
         while let Some(mut peer) = self.peers.pop_first() {
             self.core.disconnect(now, &mut peer, DisconnectReason::Finished);
         }

@@ -1,5 +1,6 @@
 //! `bittrace download`: a live run, told as it goes.
 
+mod live_trace;
 mod narrate;
 mod progress;
 
@@ -37,6 +38,7 @@ use tempfile::TempDir;
 
 pub(crate) use narrate::violation_in_words;
 
+use live_trace::LiveTrace;
 use narrate::Narrator;
 use progress::ProgressLine;
 
@@ -71,11 +73,20 @@ pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, mut outpu
     let mut options = options(arguments, &metainfo)?;
     let against =
         arguments.against.as_deref().map(|path| Against::begin(path, common, &mut options)).transpose()?;
+    let live = match arguments.trace {
+        true => {
+            let (live, watcher) = LiveTrace::begin(&metainfo, common, output.clone())?;
+            options.watcher = Some(watcher);
+            Some(live)
+        }
+        false => None,
+    };
     let download = Download::new(Arc::clone(&metainfo), options)?;
     stop_when_interrupted(download.stop());
 
-    let mut narrator = Narrator::new(output.look, common);
-    let mut progress = ProgressLine::new(common.quiet);
+    let mut narrator = Narrator::new(output.look, common, arguments.trace);
+    // Rows show how far the run is.
+    let mut progress = ProgressLine::new(common.quiet || arguments.trace);
     let mut wrong_output = None;
     let report = download.run_blocking(|notice| {
         let mut lines = Vec::new();
@@ -93,8 +104,9 @@ pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, mut outpu
         }
     });
     progress.end();
+    let rows = live.map_or(Ok(()), LiveTrace::end);
     let report = report?;
-    tolerate_broken_pipe(wrong_output.map_or(Ok(()), Err))?;
+    tolerate_broken_pipe(wrong_output.map_or(rows, Err))?;
     if !common.quiet {
         let mut table = Vec::new();
         closing_table(&report, arguments, output.look, &mut table)?;

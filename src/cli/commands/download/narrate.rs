@@ -13,12 +13,14 @@ use rustc_hash::FxHashMap;
 use crate::args::Common;
 use crate::print::output::{Look, styles};
 use crate::print::printable::disguises;
-use crate::print::table::{Column, render, wrap};
+use crate::print::table::{Column, render};
 
 /// Tells what happens.
 pub(super) struct Narrator {
     look: Look,
     verbose: bool,
+    /// Whether the messages themselves are shown beside, so that nothing is told of them here.
+    beside_rows: bool,
     attempts: u32,
     /// The number of each attempt that goes on, for its outcome.
     open: FxHashMap<SocketAddr, u32>,
@@ -28,8 +30,8 @@ pub(super) struct Narrator {
 const PEERS: usize = 20;
 
 impl Narrator {
-    pub(super) fn new(look: Look, common: Common) -> Self {
-        Self { look, verbose: common.verbose, attempts: 0, open: FxHashMap::default() }
+    pub(super) fn new(look: Look, common: Common, beside_rows: bool) -> Self {
+        Self { look, verbose: common.verbose, beside_rows, attempts: 0, open: FxHashMap::default() }
     }
 
     /// Writes the lines that `notice` is worth. Writing to memory does not fail.
@@ -65,6 +67,7 @@ impl Narrator {
     fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
         let mut style = styles::PLAIN;
         let line = match event {
+            Event::Announcing { .. } | Event::Announced { .. } if self.beside_rows => return,
             Event::Announcing { url, request } => return self.announcing(url, request, out),
             Event::Announced { url, reply } => return self.announced(url, reply, out),
             Event::TrackerFailed { url, reason, again } => {
@@ -80,8 +83,12 @@ impl Narrator {
             Event::Trying { peer, .. } => {
                 self.attempts += 1;
                 self.open.insert(*peer, self.attempts);
+                if self.beside_rows {
+                    return;
+                }
                 format!("Peer {}: {peer}: connecting", self.attempts)
             }
+            Event::Connected { .. } if self.beside_rows => return,
             Event::Connected { peer, peer_id, .. } => {
                 let client = client_name(peer_id).map_or_else(|| peer_id.readable(), |name| name.to_string());
                 format!("Peer {}: {peer}: connected, {client}", self.number(*peer))
@@ -148,8 +155,9 @@ impl Narrator {
             render(&[Column::text("parameter", 10), Column::text("value", 20)], &rows, self.look).as_bytes(),
         );
         if self.verbose {
-            for line in wrap(&String::from_utf8_lossy(&request.source), self.look.width.saturating_sub(2)) {
-                let _ = writeln!(out, "  {}", self.look.paint(styles::DIM, &line));
+            // Never broken: people copy it.
+            for line in String::from_utf8_lossy(&request.source).lines() {
+                let _ = writeln!(out, "  {}", self.look.paint(styles::DIM, line));
             }
         }
     }

@@ -238,6 +238,20 @@ fn when_all_have_failed_and_one_round_was_wanted_it_ends_incomplete() {
 }
 
 #[test]
+fn a_tracker_that_fails_where_the_run_ends_is_not_asked_again() {
+    for (rounds, again) in [(1, "again None"), (2, "again Some(30s)")] {
+        let mut config = single();
+        config.rounds = Some(rounds);
+        let mut stage = Stage::small(config);
+        stage.said();
+        let said = stage.closed(0, CloseReason::Refused);
+        let failed = format!("tracker failed: the connection was refused; {again}");
+        assert_eq!(said.first(), Some(&failed), "{said:?}");
+        assert_eq!(said.contains(&"done".to_owned()), rounds == 1, "{said:?}");
+    }
+}
+
+#[test]
 fn without_a_tracker_and_a_listener_there_is_nothing_to_wait_for() {
     let mut config = single();
     config.port = 0;
