@@ -107,7 +107,7 @@ fn usage_errors_exit_with_2_and_say_what_is_wrong() {
         (&["torrent", "show", "Cargo.toml"], "not a .torrent file"),
         (&["analyze", "src"], "a directory"),
         (&["torrent", "show", "src"], "a directory"),
-        (&["man", "dance"], "no command dance"),
+        (&["man", "dance"], "unknown command \"dance\""),
     ] {
         let (code, output, errors) = bittrace(arguments);
         assert_eq!((code, output.as_str()), (Some(2), ""), "{arguments:?}: {errors}");
@@ -123,4 +123,13 @@ fn scripts_and_pages_are_written() {
     let (code, page, _) = bittrace(&["man", "analyze"]);
     assert_eq!(code, Some(0));
     assert!(page.starts_with(".ie") || page.contains(".TH"), "{page}");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let into = folder.path().join("man1");
+    let (code, said, _) = bittrace(&["man", "--output", into.to_str().expect("UTF-8")]);
+    assert_eq!(code, Some(0));
+    let pages: Vec<_> = std::fs::read_dir(&into).expect("the folder was made").collect();
+    assert!(said.starts_with(&format!("{} pages written to ", pages.len())), "{said}");
+    let page = std::fs::read_to_string(into.join("bittrace-analyze.1")).expect("a page of each command");
+    let line = "  bittrace analyze capture.pcap \\-\\-filter 'severity >= warn'\n";
+    assert!(page.contains(line), "{page}");
 }

@@ -93,14 +93,17 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Write the manual page
+    /// Write the manual pages
     #[command(
-        after_help = "Examples:\n  bittrace man > bittrace.1\n  bittrace man analyze > bittrace-analyze.1\n  bittrace man analyze | man -l -"
+        after_help = "Examples:\n  bittrace man -o ~/.local/share/man/man1\n  bittrace man analyze | man -l -\n  bittrace man torrent show > bittrace-torrent-show.1"
     )]
     Man {
-        /// The command to write about; without one, bittrace itself
+        /// The command to write the page of; without a command, bittrace itself
         #[arg(value_name = "COMMAND")]
         topic: Vec<String>,
+        /// Write the pages of all commands into this folder
+        #[arg(short, long, value_name = "DIR", conflicts_with = "topic")]
+        output: Option<PathBuf>,
     },
 }
 

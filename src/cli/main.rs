@@ -15,13 +15,17 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+use bittrace_trace::units::counted;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches};
 
 use args::{Arguments, Command, Torrent};
-use commands::{analyze, diff, download, explain, extract, fields, profile, replay, schema, torrent};
+use commands::{
+    analyze, completions, diff, download, explain, extract, fields, man, profile, replay, schema, torrent,
+};
 use print::output::Output;
+use print::printable::printable;
 
 /// How a command went, the graver the later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,30 +103,16 @@ fn run(arguments: Arguments, mut output: Output) -> Result<Exit> {
         Command::Fields(fields) => fields::run(&fields, &mut output)?,
         Command::Schema => print::json::write_line(&schema::schema(), &mut output)?,
         Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Arguments::command(), "bittrace", &mut script);
-            output.write_all(&script)?;
+            output.write_all(completions::completion_script(shell).as_bytes())?;
         }
-        Command::Man { topic } => output.write_all(&manual(&topic)?)?,
+        Command::Man { output: Some(folder), .. } => {
+            let pages = counted(man::write_manual_pages(&folder)? as u64, "page");
+            writeln!(output, "{pages} written to {}", printable(&folder.display().to_string()))?;
+        }
+        Command::Man { topic, .. } => output.write_all(&man::manual_page(&topic)?)?,
     }
     output.flush()?;
     Ok(Exit::Done)
-}
-
-/// The manual page of a command, such as `torrent show`, in roff.
-fn manual(topic: &[String]) -> Result<Vec<u8>> {
-    let mut root = Arguments::command();
-    root.build();
-    let mut command = &root;
-    for word in topic {
-        match command.find_subcommand(word) {
-            Some(found) => command = found,
-            None => bail!("man: there is no command {}; see bittrace --help", topic.join(" ")),
-        }
-    }
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command.clone()).render(&mut page)?;
-    Ok(page)
 }
 
 #[cfg(test)]
@@ -132,14 +122,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn every_command_has_a_manual_page() {
-        for topic in ["", "analyze", "diff", "extract", "torrent show", "completions"] {
-            let words: Vec<String> = topic.split_whitespace().map(str::to_owned).collect();
-            assert!(!manual(&words).unwrap().is_empty());
-        }
-        assert!(manual(&["dance".to_owned()]).is_err());
     }
 }

@@ -95,7 +95,7 @@ pub(crate) fn run(name: Option<&str>, output: &mut Output) -> Result<()> {
     let mut topics =
         topics().filter(|topic| topic.names().into_iter().any(|known| is_same(known, name))).peekable();
     if topics.peek().is_none() {
-        let close = close_to(name, topics_names());
+        let close = close_to(name, names());
         if close.is_empty() {
             bail!("explain: unknown name \"{name}\"; bittrace explain lists all names");
         }
@@ -125,7 +125,8 @@ fn topics() -> impl Iterator<Item = Topic> {
     rules.chain(extensions).chain(messages).chain(parameters)
 }
 
-fn topics_names() -> impl Iterator<Item = &'static str> {
+/// Every name that has a page, one or several times each.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     topics().flat_map(Topic::names)
 }
 
@@ -140,7 +141,7 @@ type TopicChoice = fn(&Topic) -> bool;
 
 fn list(page: &mut Page<'_>) -> io::Result<()> {
     page.title("bittrace explain NAME explains")?;
-    let names = |keep: TopicChoice| {
+    let listed = |keep: TopicChoice| {
         let mut names: Vec<&str> =
             topics().filter(keep).filter_map(|topic| topic.names().into_iter().last()).collect();
         names.dedup();
@@ -155,7 +156,7 @@ fn list(page: &mut Page<'_>) -> io::Result<()> {
     ];
     for (heading, keep) in sections {
         page.heading(heading)?;
-        page.paragraph(&names(keep), 2)?;
+        page.paragraph(&listed(keep), 2)?;
     }
     Ok(())
 }
@@ -359,7 +360,7 @@ fn see_also(names: impl Iterator<Item = &'static str>, page: &mut Page<'_>) -> i
 /// Whether there is a page of that name.
 #[cfg(test)]
 fn has_page(name: &str) -> bool {
-    topics_names().any(|known| known == name)
+    names().any(|known| known == name)
 }
 
 #[cfg(test)]

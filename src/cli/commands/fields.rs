@@ -10,7 +10,7 @@ use crate::print::json::write_line;
 use crate::print::output::{Output, styles};
 use crate::print::page::Page;
 use crate::print::table::Column;
-use crate::query::catalog::{KEY_CATALOG, MESSAGE_CATALOG, MessageEntry, message_names};
+use crate::query::catalog::{KEY_CATALOG, MESSAGE_CATALOG, MessageEntry};
 use crate::query::names::{KEYS, close_to};
 
 /// Runs the command.
@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: &FieldsArguments, output: &mut Output) -> Result<()
     };
     let entries: Vec<&MessageEntry> = MESSAGE_CATALOG.iter().filter(wanted).collect();
     if let (true, Some(name)) = (entries.is_empty(), &arguments.message) {
-        let close = close_to(name, message_names());
+        let close = close_to(name, names());
         if close.is_empty() {
             bail!("fields: unknown message \"{name}\"; bittrace fields lists all messages");
         }
@@ -47,6 +47,15 @@ pub(crate) fn run(arguments: &FieldsArguments, output: &mut Output) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Every name of a message or of an extension's message, one or several times each.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    let entries = MESSAGE_CATALOG.iter();
+    entries
+        .flat_map(|entry| [entry.name, entry.extension])
+        .filter(|name| !name.is_empty() && *name != "handshake")
+        .chain(["handshake"])
 }
 
 /// What every message has, then all messages with the names of their fields.

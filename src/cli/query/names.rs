@@ -164,11 +164,15 @@ impl FieldName {
         if is_known(text) || is_known(first) {
             return Ok(Self::Field(text.to_owned()));
         }
-        let known =
-            KEYS.iter().map(|(name, _)| *name).chain(field_names()).chain(WITH_UNDERSCORE.iter().copied());
-        let known = known.chain(wireshark::names()).filter(|name| !name.contains(' '));
+        let known = all_names().filter(|name| !name.contains(' '));
         Err(UnknownName { name: text.to_owned(), close: close_to(text, known) })
     }
+}
+
+/// Every name of a key or field, one or several times each.
+pub(crate) fn all_names() -> impl Iterator<Item = &'static str> {
+    let keys = KEYS.iter().map(|(name, _)| *name);
+    keys.chain(field_names()).chain(WITH_UNDERSCORE.iter().copied()).chain(wireshark::names())
 }
 
 /// The names that `text` is likely meant to be, the closest first.
