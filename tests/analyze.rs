@@ -110,6 +110,8 @@ fn connections_are_sorted_and_limited() {
     assert_eq!(csv(&["--sort", "rate", "--limit", "1"]), fastest[..1]);
     let table = printed(&["analyze", capture, "--view", "conversations", "--sort", "rate", "--limit", "1"]);
     assert!(table.contains("more; -v shows them"), "{table}");
+    // --sort alone asks for conversations, --limit beside it for so many of them.
+    assert_eq!(printed(&["analyze", capture, "--sort", "rate", "--limit", "1"]), table);
 }
 
 /// A run of like messages is one row, which tells of how many; in a format for programs nothing is folded.

@@ -471,20 +471,25 @@ impl Expected {
     }
 }
 
-/// The views to show. Options that choose messages, or say how messages look, ask for messages where no view is named.
+/// The views to show. Where no view is named, options that choose messages, or say how messages look, ask for messages, and
+/// `--sort` asks for conversations.
 fn chosen_views(arguments: &AnalyzeArguments) -> Vec<ViewName> {
-    let about_messages = arguments.filter.is_some()
+    if !arguments.view.is_empty() || arguments.follow.is_some() {
+        return arguments.view.clone();
+    }
+    let says_how_messages_look = arguments.hex || arguments.no_fold || !arguments.fields.is_empty();
+    let chooses_messages = arguments.filter.is_some()
         || !arguments.stream.is_empty()
-        || arguments.hex
-        || arguments.no_fold
-        || !arguments.fields.is_empty()
         || arguments.limit.is_some()
         || arguments.from.is_some()
         || arguments.to.is_some();
-    if arguments.view.is_empty() && arguments.follow.is_none() && about_messages {
-        return vec![ViewName::Messages];
+    if arguments.sort.is_some() && !says_how_messages_look {
+        vec![ViewName::Conversations]
+    } else if says_how_messages_look || chooses_messages {
+        vec![ViewName::Messages]
+    } else {
+        Vec::new()
     }
-    arguments.view.clone()
 }
 
 const fn severity(fail_on: FailOn) -> Severity {

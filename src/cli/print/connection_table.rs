@@ -11,7 +11,7 @@ use bittrace_trace::units::count;
 use bittrace_trace::{Direction, StreamClosing, StreamOpening};
 
 use crate::args::ConnectionOrder;
-use crate::print::lines::{LineColumn, render_lines, short_size, short_span};
+use crate::print::lines::{LineColumn, render_lines, short_moment, short_size, short_span};
 use crate::print::output::styles;
 use crate::print::page::Page;
 
@@ -28,21 +28,24 @@ pub(crate) struct ConnectionTable<'a> {
     pub(crate) order: ConnectionOrder,
 }
 
+/// The width of an arrow, an IPv4 address and a port.
+const PEER: usize = 23;
+
 const COLUMNS: [LineColumn; 14] = [
     LineColumn::number("str"),
-    LineColumn::text("peer", 17),
+    LineColumn::text("peer", PEER),
     LineColumn::text("client", 8).spare(2),
-    LineColumn::number("start").spare(8),
-    LineColumn::number("lasted").spare(7),
-    LineColumn::number("sent").spare(3),
+    LineColumn::number("start").spare(7),
+    LineColumn::number("lasted").spare(6),
+    LineColumn::number("sent").spare(4),
     LineColumn::number("got"),
-    LineColumn::number("rate/s"),
-    LineColumn::number("blocks").spare(6),
-    LineColumn::number("open").spare(5),
+    LineColumn::number("rate"),
+    LineColumn::number("blocks").spare(11),
+    LineColumn::number("open").spare(9),
     LineColumn::number("p50").spare(1),
-    LineColumn::number("p95").spare(4),
-    LineColumn::number("choked").spare(6),
-    LineColumn::number("waste").spare(5),
+    LineColumn::number("p95").spare(10),
+    LineColumn::number("choked").spare(5),
+    LineColumn::number("waste").spare(8),
 ];
 
 impl ConnectionTable<'_> {
@@ -64,7 +67,8 @@ impl ConnectionTable<'_> {
         if rendered.left_out.is_empty() {
             return Ok(());
         }
-        let text = format!("left out at this width: {}", rendered.left_out.join(", "));
+        let columns = rendered.left_out.join(", ");
+        let text = format!("no room for: {columns} (COLUMNS=120 or --view conversations --format csv)");
         page.painted(&text, 2, styles::DIM)
     }
 
@@ -116,7 +120,7 @@ impl ConnectionTable<'_> {
             connection.stream.map_or("-".to_owned(), |stream| stream.0.to_string()),
             peer,
             client,
-            format!("{:.3}", connection.opened.seconds_since(self.start)),
+            short_moment(connection.opened.seconds_since(self.start)),
             short_span(connection.duration()),
             amount(connection.totals(own).bytes),
             amount(connection.totals(own.reverse()).bytes),

@@ -118,6 +118,17 @@ pub(crate) fn short_size(bytes: u64) -> String {
     format!("{scaled:.0}T")
 }
 
+/// A moment of a capture in seconds since the first packet, in six characters at most up to 11 days: `3.268`, `16.27`,
+/// `1234.5`, `98765`.
+pub(crate) fn short_moment(seconds: f64) -> String {
+    match seconds {
+        s if s < 9.9995 => format!("{s:.3}"),
+        s if s < 99.995 => format!("{s:.2}"),
+        s if s < 9999.95 => format!("{s:.1}"),
+        s => format!("{s:.0}"),
+    }
+}
+
 /// A measured span of time without blanks: `41ms`, `1.25s`, `2m05s`, `3h20m`.
 pub(crate) fn short_span(seconds: f64) -> String {
     match seconds {
@@ -164,6 +175,8 @@ mod tests {
         assert_eq!(sizes, ["0", "9999", "293K", "1.4M", "11G"]);
         let spans = [0.000_04, 0.041, 1.25, 15.62, 125.4, 12_000.0].map(short_span);
         assert_eq!(spans, ["40µs", "41ms", "1.25s", "15.6s", "2m05s", "3h20m"]);
+        let moments = [0.0, 3.2678, 16.272, 9_999.4, 98_765.4].map(short_moment);
+        assert_eq!(moments, ["0.000", "3.268", "16.27", "9999.4", "98765"]);
     }
 
     proptest! {

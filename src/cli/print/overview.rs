@@ -267,9 +267,10 @@ impl Overview<'_> {
         let worth =
             findings.iter().rev().filter(|((severity, _), _)| self.verbose || *severity > Severity::Chat);
         let mut worth = worth.peekable();
-        if worth.peek().is_some() {
-            page.heading("Findings")?;
+        if worth.peek().is_none() {
+            return Ok(());
         }
+        page.heading("Findings (bittrace explain RULE explains a rule)")?;
         for ((severity, rule), finding) in worth {
             let times = counted(finding.count, "time");
             let first = format!("first in message {}", count(self.summary.before + finding.first));

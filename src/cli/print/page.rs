@@ -45,19 +45,34 @@ impl<'a> Page<'a> {
         Ok(())
     }
 
-    /// A finding in two lines: facts in the colour of the severity, the last ones left out for want of room, then the sentence.
+    /// A finding: a line of facts in the colour of the severity, then the sentence. A fact for which the line has no room
+    /// begins the next line.
     pub(crate) fn finding(&mut self, severity: Severity, facts: &[&str], sentence: &str) -> io::Result<()> {
-        let room = self.look.width - 2;
-        let mut line = format!("{:<5}", severity.name());
+        let room = self.look.width - FINDING_INDENT;
+        let mut lines = vec![String::new()];
         for fact in facts.iter().filter(|fact| !fact.is_empty()) {
-            let longer = format!("{line}  {}", printable(fact));
-            if columns(&longer) > room {
-                break;
+            let fact = printable(fact);
+            match lines.last_mut() {
+                Some(line) if line.is_empty() => line.push_str(&fact),
+                Some(line) if columns(line) + 2 + columns(&fact) <= room => {
+                    line.push_str(&format!("  {fact}"))
+                }
+                _ => lines.push(fact.into_owned()),
             }
-            line = longer;
         }
-        writeln!(self.out, "  {}", self.look.paint(styles::severity(severity), &line))?;
-        self.paragraph(sentence, 9)
+        let style = styles::severity(severity);
+        let name = format!("{:<5}  {}", severity.name(), lines[0]);
+        writeln!(self.out, "  {}", self.look.paint(style, name.trim_end()))?;
+        for line in &lines[1..] {
+            self.painted(line, FINDING_INDENT, style)?;
+        }
+        self.paragraph(sentence, FINDING_INDENT)
+    }
+
+    /// What stands under the findings: how to have a rule explained.
+    pub(crate) fn how_to_explain(&mut self) -> io::Result<()> {
+        let text = "bittrace explain RULE: what a rule means, an example in bytes, how to fix it";
+        self.painted(text, 2, styles::DIM)
     }
 
     /// A short table, indented by two columns. Columns without any content are left out.
@@ -65,6 +80,9 @@ impl<'a> Page<'a> {
         self.out.write_all(render(columns, rows, self.look).as_bytes())
     }
 }
+
+/// The sentence of a finding begins after the severity.
+pub(crate) const FINDING_INDENT: usize = 9;
 
 impl Write for Page<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -99,6 +117,8 @@ mod tests {
         page.finding(Severity::Error, &facts, "the sentence").unwrap();
         let text = String::from_utf8(out).unwrap();
         let (error, plain) = (styles::ERROR, format!("{:#}", styles::ERROR));
-        assert_eq!(text, format!("  {error}error  3 times  bep3.example{plain}\n         the sentence\n"));
+        let first = format!("  {error}error  3 times  bep3.example{plain}\n");
+        let second = format!("         {error}BEP 3, peer messages{plain}\n");
+        assert_eq!(text, format!("{first}{second}         the sentence\n"));
     }
 }

@@ -8,6 +8,7 @@ use bittrace_trace::record::{Protocol, Record};
 use bittrace_trace::{Direction, Side, StreamId, Transport};
 
 use crate::print::output::{Look, styles};
+use crate::print::printable::printable;
 use crate::print::table::{columns, fit};
 use crate::query::row::Row;
 
@@ -97,9 +98,15 @@ fn stream_line(record: &Record, local: Option<IpAddr>, width: usize) -> (String,
         Transport::Udp => text.push_str(", UDP"),
         Transport::Utp => text.push_str(", uTP"),
     }
+    // uTP runs over UDP, and Wireshark numbers its datagrams.
+    let wireshark = record.wireshark_stream.map(|number| match record.transport {
+        Transport::Tcp => format!(", tcp.stream {number}"),
+        Transport::Udp | Transport::Utp => format!(", udp.stream {number}"),
+    });
+    let end = format!("{} --", wireshark.unwrap_or_default());
     let lead = format!("-- stream {}: ", record.stream.0);
-    let room = width.saturating_sub(columns(&lead) + 3);
+    let room = width.saturating_sub(columns(&lead) + columns(&end));
     let shown = fit(&text, room);
-    let is_whole = shown == crate::print::printable::printable(&text);
-    (format!("{lead}{shown} --"), names_client && is_whole)
+    let is_whole = shown == printable(&text);
+    (format!("{lead}{shown}{end}"), names_client && is_whole)
 }

@@ -1,6 +1,6 @@
-//! What is to be said of a capture, by rule: how often, how grave, where the rule is written, which packets first.
+//! The findings of a capture, by rule: severity, count, document, and a display filter for the first packets.
 
-use std::io;
+use std::io::{self, Write};
 
 use bittrace_trace::record::Severity;
 use bittrace_trace::rules::rule;
@@ -8,7 +8,8 @@ use bittrace_trace::units::counted;
 use serde_json::json;
 
 use super::{Read, Rows, object};
-use crate::print::page::Page;
+use crate::print::output::styles;
+use crate::print::page::{FINDING_INDENT, Page};
 
 const COLUMNS: &[&str] = &[
     "capture", "severity", "rule", "count", "document", "section", "text", "first", "frames", "filter",
@@ -23,17 +24,20 @@ pub(super) fn write_table(read: Read<'_>, page: &mut Page<'_>) -> io::Result<()>
     for ((severity, id), finding) in worth {
         is_empty = false;
         let source = rule(id).map_or(String::new(), |rule| source(rule.document, rule.section));
-        let frames: Vec<String> = finding.frames.iter().map(u64::to_string).collect();
-        let more = if finding.count > frames.len() as u64 { " …" } else { "" };
-        let packets = if frames.len() == 1 { "packet" } else { "packets" };
-        let packets = format!("{packets} {}{more}", frames.join(" "));
         let times = counted(finding.count, "time");
-        page.finding(*severity, &[&times, id, &packets, &source], &finding.text)?;
+        page.finding(*severity, &[&times, id, &source], &finding.text)?;
+        let first = match finding.frames.len() as u64 {
+            shown if finding.count > shown => format!(" (the first {shown})"),
+            _ => String::new(),
+        };
+        let filter = format!("Wireshark: {}{first}", display_filter(&finding.frames));
+        page.painted(&filter, FINDING_INDENT, styles::DIM)?;
     }
     if is_empty {
         return page.paragraph("None.", 2);
     }
-    Ok(())
+    writeln!(page)?;
+    page.how_to_explain()
 }
 
 /// A document and its section.

@@ -20,7 +20,8 @@ pub(crate) fn list_rules(format: Format, look: Look, out: &mut dyn Write) -> io:
         for rule in RULES {
             page.finding(rule.severity, &[rule.id, &source(rule.document, rule.section)], rule.text)?;
         }
-        return Ok(());
+        writeln!(page)?;
+        return page.how_to_explain();
     }
     let rows = RULES.iter().map(|rule| {
         object([
