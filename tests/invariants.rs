@@ -329,7 +329,10 @@ fn record_again(events: &[CaptureEvent]) -> Vec<u8> {
                     recorder.gap(moment.at, stream, direction, length)
                 }
                 StreamEvent::Closed { stream, closing } => recorder.closed(moment.at, stream, closing),
-                StreamEvent::Burst { .. } | StreamEvent::Lost { .. } | StreamEvent::Awaited { .. } => Ok(()),
+                StreamEvent::Burst { .. }
+                | StreamEvent::Lost { .. }
+                | StreamEvent::Awaited { .. }
+                | StreamEvent::Measured { .. } => Ok(()),
             },
         }
         .expect("memory takes everything");

@@ -124,7 +124,7 @@ fn take(seen: &mut BTreeMap<StreamId, Seen>, event: StreamEvent<'_>, tires: bool
         }
         StreamEvent::Closed { .. } => seen.closed = true,
         StreamEvent::Lost { .. } => panic!("TCP counts bytes"),
-        StreamEvent::Opened { .. } | StreamEvent::Awaited { .. } => {}
+        StreamEvent::Opened { .. } | StreamEvent::Awaited { .. } | StreamEvent::Measured { .. } => {}
     }
     if tires && seen.delivered > 100 {
         // Nothing may come of it from now on.

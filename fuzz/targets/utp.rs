@@ -126,7 +126,7 @@ fn take(seen: &mut BTreeMap<StreamId, Seen>, event: &StreamEvent<'_>, raw: bool)
         }
         StreamEvent::Gap { .. } | StreamEvent::Awaited { .. } => panic!("bytes cannot be counted"),
         StreamEvent::Closed { .. } => seen.closed = true,
-        StreamEvent::Established { .. } | StreamEvent::Opened { .. } => {}
+        StreamEvent::Established { .. } | StreamEvent::Opened { .. } | StreamEvent::Measured { .. } => {}
     }
     StreamInterest::Wanted
 }

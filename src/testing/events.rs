@@ -85,6 +85,9 @@ fn owned(moment: Moment, event: StreamEvent<'_>) -> CaptureEvent {
             OwnedStreamEvent::Other(StreamEvent::Awaited { stream, direction, missing })
         }
         StreamEvent::Established { stream } => OwnedStreamEvent::Other(StreamEvent::Established { stream }),
+        StreamEvent::Measured { stream, measurement } => {
+            OwnedStreamEvent::Other(StreamEvent::Measured { stream, measurement })
+        }
         StreamEvent::Closed { stream, closing } => {
             OwnedStreamEvent::Other(StreamEvent::Closed { stream, closing })
         }

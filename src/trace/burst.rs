@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use bittrace_protocol::Timestamp;
 
+use crate::measurement::ConnectionMeasurement;
+
 /// The number of a connection or a flow of datagrams within one trace. Numbers are never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(pub u32);
@@ -58,7 +60,7 @@ pub struct Moment {
 }
 
 /// What happens on connections, in the order of each direction's bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum StreamEvent<'a> {
     /// A connection is seen for the first time.
     Opened {
@@ -112,6 +114,14 @@ pub enum StreamEvent<'a> {
         /// The connection.
         stream: StreamId,
     },
+    /// How the transport behaved, where that was asked for. It comes right before [`Closed`](Self::Closed), and only of
+    /// connections whose bytes are wanted to the end.
+    Measured {
+        /// The connection.
+        stream: StreamId,
+        /// How it behaved.
+        measurement: Box<ConnectionMeasurement>,
+    },
     /// Nothing more will come of this connection.
     Closed {
         /// The connection.
@@ -131,6 +141,7 @@ impl StreamEvent<'_> {
             | Self::Lost { stream, .. }
             | Self::Awaited { stream, .. }
             | Self::Established { stream }
+            | Self::Measured { stream, .. }
             | Self::Closed { stream, .. } => *stream,
         }
     }

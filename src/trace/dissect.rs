@@ -31,6 +31,7 @@ use bittrace_protocol::wire::Content;
 use rustc_hash::FxHashMap;
 
 use crate::dissect::stream_buffer::{BufferSlice, StreamBuffer};
+use crate::measurement::ConnectionMeasurement;
 use crate::record::{
     Body, Frames, HttpTrackerBody, Note, PeerEffect, PeerWireBody, Protocol, Record, Side, Transport,
     Unreadable,
@@ -54,7 +55,7 @@ pub enum Dissected {
 }
 
 /// How a connection ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConnectionEnd {
     /// Its stream; `None` when nothing was said on it and it was only tried.
     pub stream: Option<StreamId>,
@@ -72,6 +73,8 @@ pub struct ConnectionEnd {
     pub opened: Moment,
     /// Its last.
     pub closed: Moment,
+    /// How TCP or uTP behaved, where [`TraceOptions::measure`](crate::TraceOptions::measure) asks for it.
+    pub measured: Option<Box<ConnectionMeasurement>>,
 }
 
 /// Turns what happens on connections, and datagrams, into records.
@@ -127,6 +130,7 @@ impl Dissector {
             return StreamInterest::Unwanted;
         };
         let (undecided, waited) = (connection.undecided_cost(), connection.cost());
+        let (stream, closes) = (event.stream(), matches!(event, StreamEvent::Closed { .. }));
         let interest = match event {
             StreamEvent::Burst { direction, bytes, .. } => {
                 connection.burst(moment, direction, bytes, &mut self.recognised, out);
@@ -159,16 +163,20 @@ impl Dissector {
                 connection.awaits(direction, missing);
                 connection.interest()
             }
+            StreamEvent::Measured { measurement, .. } => {
+                connection.measured(measurement);
+                connection.interest()
+            }
             StreamEvent::Opened { .. } | StreamEvent::Established { .. } => StreamInterest::Wanted,
         };
         self.undecided = self.undecided + connection.undecided_cost() - undecided;
         self.recognised.waiting = self.recognised.waiting + connection.cost() - waited;
-        if matches!(event, StreamEvent::Closed { .. }) {
+        if closes {
             self.recognised.waiting -= connection.cost();
-            self.connections.remove(&event.stream());
+            self.connections.remove(&stream);
         }
         if self.recognised.waiting > WAITING_BUDGET {
-            return self.relieve(moment, event.stream(), out);
+            return self.relieve(moment, stream, out);
         }
         interest
     }

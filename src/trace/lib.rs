@@ -26,6 +26,7 @@ mod burst;
 mod capture;
 mod dissect;
 pub mod expert;
+pub mod measurement;
 mod packet;
 mod reassembly;
 pub mod record;
@@ -39,6 +40,10 @@ pub use burst::{
 pub use capture::{Capture, CapturedPacket, Cut, TraceError};
 pub use dissect::{ConnectionEnd, Dissected, Dissector};
 pub use expert::rules;
+pub use measurement::{
+    CapturePlace, ConnectionAttempt, ConnectionEnding, ConnectionMeasurement, DirectionMeasurement, EndedBy,
+    OfferedWindow, QueueingDelay, RoundTrips, TransportSpan, TransportState,
+};
 pub use packet::{
     Datagram, Defragmenter, FragmentedPacket, IpFragment, LinkType, Parsed, Segment, Whole, parse, parse_each,
 };

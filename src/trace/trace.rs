@@ -30,6 +30,9 @@ pub struct TraceOptions {
     pub torrents: Vec<Arc<Metainfo>>,
     /// The keys of encrypted connections; those that the capture holds itself are found.
     pub mse_keys: Vec<mse::MseKey>,
+    /// Whether each connection's end is to say how TCP or uTP behaved
+    /// ([`ConnectionEnd::measured`](crate::ConnectionEnd::measured)).
+    pub measure: bool,
 }
 
 /// Reads a capture. Memory is held for what is open: streams, pieces on their way, and torrents that peers describe (each

@@ -148,7 +148,12 @@ impl<'a> Analysis<'a> {
         Ok(Self {
             common,
             output,
-            options: TraceOptions { local: arguments.local, torrents, mse_keys: arguments.key_logs.read()? },
+            options: TraceOptions {
+                local: arguments.local,
+                torrents,
+                mse_keys: arguments.key_logs.read()?,
+                measure: false,
+            },
             expected: Expected {
                 streams: ExpectedStreams::new(choice.streams()),
                 host: ExpectedHost::new(arguments.local),

@@ -46,8 +46,12 @@ pub(crate) fn run(arguments: &DiffArguments, common: Common, mut output: Output)
     }
     let mse_keys = arguments.key_logs.read()?;
     let read = |path, local| {
-        let options =
-            bittrace_trace::TraceOptions { local, torrents: torrents.clone(), mse_keys: mse_keys.clone() };
+        let options = bittrace_trace::TraceOptions {
+            local,
+            torrents: torrents.clone(),
+            mse_keys: mse_keys.clone(),
+            measure: false,
+        };
         transcribe(input::open(path, options, &output)?, local, common)
     };
     let reference = read(&arguments.reference, arguments.local)?;

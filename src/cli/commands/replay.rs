@@ -81,6 +81,7 @@ impl ReplayPlan {
             local: arguments.local,
             torrents: vec![metainfo.clone()],
             mse_keys: arguments.key_logs.read()?,
+            measure: false,
         };
         let trace = input::open(&arguments.capture, options, output)?;
         Ok(Self {

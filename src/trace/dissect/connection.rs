@@ -21,6 +21,7 @@ use crate::Direction::FromInitiator;
 use crate::dissect::resync::{Search, search, search_all};
 use crate::dissect::stream_buffer::StreamBuffer;
 use crate::expert::rules::{CAPTURE_MEMORY, MSE_OTHER_TORRENT};
+use crate::measurement::ConnectionMeasurement;
 use crate::record::{Note, Record, Transport};
 use crate::{Direction, Flow, Moment, StreamClosing, StreamId, StreamInterest, StreamOpening};
 
@@ -41,6 +42,7 @@ pub(super) struct StreamDissector {
     proxy: ProxyStage,
     /// The state of a connection between peers.
     conversation: Option<Box<PeerConversation>>,
+    measured: Option<Box<ConnectionMeasurement>>,
 }
 
 #[derive(Debug)]
@@ -129,7 +131,13 @@ impl StreamDissector {
                 StreamOpening::MidStream => ProxyStage::Absent,
             },
             conversation: None,
+            measured: None,
         }
+    }
+
+    /// Takes in how the transport behaved, before [`close`](Self::close).
+    pub(super) fn measured(&mut self, measurement: Box<ConnectionMeasurement>) {
+        self.measured = Some(measurement);
     }
 
     /// Takes in whether bytes of a direction are missing that were said by now.
@@ -286,6 +294,7 @@ impl StreamDissector {
                 unseen: BOTH.into_iter().find(is_unseen),
                 opened: self.opened,
                 closed: moment,
+                measured: self.measured.take(),
             }));
         }
     }

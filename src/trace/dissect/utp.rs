@@ -188,6 +188,7 @@ impl OpenUtpConnections {
                 );
             }
             StreamEvent::Established { .. } => known.answered = true,
+            StreamEvent::Measured { measurement, .. } => known.connection.measured(measurement),
             StreamEvent::Closed { stream, closing } => self.ended.push((stream, moment, closing)),
             StreamEvent::Opened { .. } | StreamEvent::Awaited { .. } => {}
         }

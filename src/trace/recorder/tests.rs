@@ -55,6 +55,7 @@ fn read_back(file: Vec<u8>) -> (BTreeMap<u32, Heard>, Datagrams) {
             }
             StreamEvent::Lost { .. } => panic!("TCP counts bytes"),
             StreamEvent::Established { .. } | StreamEvent::Awaited { .. } => {}
+            StreamEvent::Measured { .. } => panic!("nobody asked for it"),
             StreamEvent::Closed { closing, .. } => heard.closing = Some(closing),
         }
         StreamInterest::Wanted

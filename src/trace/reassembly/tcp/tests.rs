@@ -127,6 +127,7 @@ fn note(log: &mut String, moment: Moment, event: &StreamEvent<'_>) {
         StreamEvent::Gap { stream, direction, length } => {
             write!(log, "{}{} gap {length}", stream.0, arrow(direction))
         }
+        StreamEvent::Measured { .. } => panic!("nobody asked for it"),
         StreamEvent::Lost { .. } | StreamEvent::Awaited { .. } => panic!("TCP counts bytes"),
         StreamEvent::Closed { stream, closing } => write!(log, "close {} {closing:?}", stream.0),
     }
@@ -611,7 +612,7 @@ proptest! {
                 StreamEvent::Burst { bytes, .. } => assert!(states[stream] == 1 && !bytes.is_empty()),
                 StreamEvent::Gap { length, .. } => assert!(states[stream] == 1 && *length > 0),
                 StreamEvent::Lost { .. } => panic!("TCP counts bytes"),
-                StreamEvent::Established { .. } | StreamEvent::Awaited { .. } => {
+                StreamEvent::Established { .. } | StreamEvent::Awaited { .. } | StreamEvent::Measured { .. } => {
                     assert_eq!(states[stream], 1);
                 }
             }

@@ -70,6 +70,7 @@ fn play(packets: &[(Direction, Vec<u8>)]) -> Vec<String> {
             }
             StreamEvent::Lost { direction, packets, .. } => format!("{} lost {packets}", way(direction)),
             StreamEvent::Gap { .. } | StreamEvent::Awaited { .. } => panic!("bytes cannot be counted"),
+            StreamEvent::Measured { .. } => panic!("nobody asked for it"),
             StreamEvent::Closed { closing, .. } => format!("closed {closing:?}"),
         });
         StreamInterest::Wanted
