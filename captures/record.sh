@@ -23,15 +23,16 @@ USAGE
 
 scenarios() {
     local file
-    for file in "$captures"/scenarios/*.sh; do
-        basename "$file" .sh
+    for file in "$captures"/scenarios/*.sh "$captures"/scenarios/diagnosis/*.sh; do
+        file=${file#"$captures/scenarios/"}
+        echo "${file%.sh}"
     done
 }
 
 list() {
     local scenario
     for scenario in $(scenarios); do
-        printf '%-26s %s\n' "$scenario" "$(sed -n '1s/^# //p' "$captures/scenarios/$scenario.sh")"
+        printf '%-34s %s\n' "$scenario" "$(sed -n '1s/^# //p' "$captures/scenarios/$scenario.sh")"
     done
 }
 
@@ -73,8 +74,13 @@ cleanup() {
 }
 
 record() {
-    scenario=$1
+    # A scenario of scenarios/diagnosis/ is kept in diagnosis/.
+    scenario=${1##*/}
     into=${RECORD_INTO:-$captures}
+    if [[ $1 == */* ]]; then
+        into=$into/${1%/*}
+    fi
+    mkdir -p "$into"
     work=$(mktemp -d "${TMPDIR:-/tmp}/bittrace-captures.XXXXXX")
     # opentracker and tcpdump give up root, and must still find their files.
     chmod 755 "$work"
@@ -82,12 +88,13 @@ record() {
     source "$captures/tools/clients.sh"
     source "$captures/tools/content.sh"
     source "$captures/tools/checks.sh"
+    source "$captures/tools/diagnosis.sh"
     trap cleanup EXIT
     trap 'exit 130' INT TERM
     trap 'echo "$scenario: ${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND" >&2' ERR
-    echo "$scenario: recording" >&2
-    source "$captures/scenarios/$scenario.sh"
-    echo "$scenario: done" >&2
+    echo "$1: recording" >&2
+    source "$captures/scenarios/$1.sh"
+    echo "$1: done" >&2
 }
 
 main() {

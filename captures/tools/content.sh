@@ -6,6 +6,13 @@ content() {
     /usr/bin/python3 "$captures/tools/content.py" "$1" "$2" >"$3"
 }
 
+# numbered_content SEED BYTES PATH: the same, but one that compresses well, so that
+# megabytes of it make a small capture.
+numbered_content() {
+    mkdir -p "$(dirname "$3")"
+    /usr/bin/python3 "$captures/tools/content.py" "$1" "$2" numbered >"$3"
+}
+
 # torrent NAME EXPONENT PATH [ANNOUNCE URL]: $work/NAME.torrent over PATH, its
 # pieces of 2^EXPONENT bytes, with no tracker if the URL is given and empty; its info hash in $info_hash.
 torrent() {

@@ -23,6 +23,10 @@ def arguments():
     parser.add_argument("--node", action="append", default=[], help="DHT node at ADDRESS:PORT")
     parser.add_argument("--limited", action="store_true", help="limits hold for neighbours too")
     parser.add_argument("--scrape", action="store_true", help="ask the tracker after a second")
+    parser.add_argument("--super-seed", action="store_true", help="show each peer few pieces at a time (BEP 16)")
+    parser.add_argument("--at", action="append", default=[], nargs=2, metavar=("SECONDS", "CHANGE"),
+                        help="NAME=VALUE, pause or resume, so long after the start")
+    parser.add_argument("--clock", action="store_true", help="print the time of day, not the time since the start")
     parser.add_argument("--leave", type=float, metavar="SECONDS")
     return parser.parse_args()
 
@@ -66,6 +70,8 @@ def add(session, options):
     torrent.save_path = options.folder
     torrent.flags &= ~libtorrent.torrent_flags.auto_managed
     torrent.flags &= ~libtorrent.torrent_flags.paused
+    if options.super_seed:
+        torrent.flags |= libtorrent.torrent_flags.super_seeding
     if not options.pex:
         torrent.flags |= libtorrent.torrent_flags.disable_pex
     return session.add_torrent(torrent)
@@ -74,6 +80,13 @@ def add(session, options):
 def split(endpoint):
     address, port = endpoint.rsplit(":", 1)
     return address, int(port)
+
+
+def change(session, torrent, what):
+    if what in ("pause", "resume"):
+        getattr(torrent, what)()
+    else:
+        session.apply_settings(dict([setting(what)]))
 
 
 def main():
@@ -99,10 +112,20 @@ def main():
     started = time.monotonic()
     completed = None
     asked = False
+    changes = sorted((float(after), what) for after, what in options.at)
+
+    def say(text):
+        at = time.time() if options.clock else time.monotonic() - started
+        print(f"{at:.3f} {text}")
+
     while not ending:
-        session.wait_for_alert(200)
+        session.wait_for_alert(20 if changes else 200)
         for alert in session.pop_alerts():
-            print(f"{time.monotonic() - started:.3f} {alert.what()}: {alert.message()}")
+            say(f"{alert.what()}: {alert.message()}")
+        while changes and time.monotonic() - started >= changes[0][0]:
+            _, what = changes.pop(0)
+            change(session, torrent, what)
+            say(f"changed: {what}")
         status = torrent.status()
         if status.is_seeding and completed is None:
             completed = time.monotonic()
