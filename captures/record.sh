@@ -32,7 +32,7 @@ scenarios() {
 list() {
     local scenario
     for scenario in $(scenarios); do
-        printf '%-34s %s\n' "$scenario" "$(sed -n '1s/^# //p' "$captures/scenarios/$scenario.sh")"
+        printf '%-40s %s\n' "$scenario" "$(sed -n '1s/^# //p' "$captures/scenarios/$scenario.sh")"
     done
 }
 
