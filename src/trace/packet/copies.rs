@@ -95,7 +95,8 @@ impl RecentPackets {
     ) -> bool {
         let ports = u32::from(ends.0.port()) << 16 | u32::from(ends.1.port());
         let number = u32::from(identification.unwrap_or_default()) << 16 | u32::from(length as u16);
-        let key = (ports ^ number).wrapping_mul(0x9e37_79b1);
+        // Senders that number no IP packets still number their bytes.
+        let key = (ports ^ number ^ (numbers >> 96) as u32).wrapping_mul(0x9e37_79b1);
         let key = key ^ key >> 16;
         if self.key_ends[end(key)] > 0 {
             let same = |packet: &RecentPacket| {

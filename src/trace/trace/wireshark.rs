@@ -22,7 +22,8 @@ pub(super) struct WiresharkStreams {
     /// How many numbers were given to conversations over TCP.
     tcp_numbers: u32,
     udp: HashMap<Ends, u32, RandomState>,
-    /// The last conversation seen: packets of one mostly follow each other.
+    /// Conversations seen of late, each at the place that [`place`] gives its ends: most packets continue one of them.
+    recent: Vec<RecentConversation>,
     latest: Option<Latest>,
 }
 
@@ -46,20 +47,23 @@ struct TcpNumbers {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Latest {
+struct RecentConversation {
     /// As the first packet of its kind had them.
     ends: (SocketAddr, SocketAddr),
     is_tcp: bool,
-    frame: u64,
     number: Option<u32>,
 }
 
-impl Latest {
-    /// Whether a packet goes between the same ends, either way.
-    fn is_between(&self, src: SocketAddr, dst: SocketAddr) -> bool {
-        (src, dst) == self.ends || (dst, src) == self.ends
-    }
+/// The packet that was taken in last, and the number of its conversation.
+#[derive(Debug, Clone, Copy)]
+struct Latest {
+    frame: u64,
+    is_tcp: bool,
+    number: Option<u32>,
 }
+
+/// How many conversations are kept as recent ones; a power of two.
+const RECENT: usize = 64;
 
 /// How many pairs of ends are told apart, over TCP and over UDP each: some 90 MiB of memory. Those beyond have no number.
 const CONVERSATIONS: usize = 450_000;
@@ -67,12 +71,11 @@ const CONVERSATIONS: usize = 450_000;
 impl WiresharkStreams {
     /// Takes in a segment of a packet.
     pub(super) fn segment(&mut self, frame: u64, segment: &Segment<'_>) {
-        if let Some(latest) = &mut self.latest
-            && !segment.syn
-            && latest.is_tcp
-            && latest.is_between(segment.src, segment.dst)
+        // A SYN may begin another conversation of the same ends.
+        if !segment.syn
+            && let Some(number) = self.recent(segment.src, segment.dst, true)
         {
-            latest.frame = frame;
+            self.latest = Some(Latest { frame, is_tcp: true, number });
             return;
         }
         let (ends, own) = ends(segment.src, segment.dst);
@@ -98,16 +101,13 @@ impl WiresharkStreams {
             }
             numbers.number
         });
-        self.latest = Some(Latest { ends: (segment.src, segment.dst), is_tcp: true, frame, number });
+        self.took((segment.src, segment.dst), Latest { frame, is_tcp: true, number });
     }
 
     /// Takes in a datagram of a packet.
     pub(super) fn datagram(&mut self, frame: u64, datagram: &Datagram<'_>) {
-        if let Some(latest) = &mut self.latest
-            && !latest.is_tcp
-            && latest.is_between(datagram.src, datagram.dst)
-        {
-            latest.frame = frame;
+        if let Some(number) = self.recent(datagram.src, datagram.dst, false) {
+            self.latest = Some(Latest { frame, is_tcp: false, number });
             return;
         }
         let (ends, _) = ends(datagram.src, datagram.dst);
@@ -117,7 +117,26 @@ impl WiresharkStreams {
             Entry::Vacant(_) if known >= CONVERSATIONS => None,
             Entry::Vacant(entry) => Some(*entry.insert(known as u32)),
         };
-        self.latest = Some(Latest { ends: (datagram.src, datagram.dst), is_tcp: false, frame, number });
+        self.took((datagram.src, datagram.dst), Latest { frame, is_tcp: false, number });
+    }
+
+    /// The number of a conversation between these ends that was seen of late, if it has one.
+    fn recent(&self, src: SocketAddr, dst: SocketAddr, is_tcp: bool) -> Option<Option<u32>> {
+        let recent = self.recent.get(place(src, dst))?;
+        let is_it = recent.is_tcp == is_tcp && (recent.ends == (src, dst) || recent.ends == (dst, src));
+        is_it.then_some(recent.number)
+    }
+
+    /// Keeps the conversation of the packet that was taken in.
+    fn took(&mut self, ends: (SocketAddr, SocketAddr), latest: Latest) {
+        let Latest { is_tcp, number, .. } = latest;
+        let conversation = RecentConversation { ends, is_tcp, number };
+        match self.recent.get_mut(place(ends.0, ends.1)) {
+            Some(recent) => *recent = conversation,
+            // Any conversation fills the places for the first time: its ends are compared wherever it stands.
+            None => self.recent = vec![conversation; RECENT],
+        }
+        self.latest = Some(latest);
     }
 
     /// Gives each record from place `first` on its number, once its last packet was taken in.
@@ -146,6 +165,11 @@ impl WiresharkStreams {
         let numbers = self.tcp.get(&ends)?;
         if frame >= numbers.since { Some(numbers.number) } else { numbers.earlier }
     }
+}
+
+/// The place of a conversation among the recent ones, the same for both of its directions.
+fn place(src: SocketAddr, dst: SocketAddr) -> usize {
+    usize::from(src.port() ^ dst.port()) % RECENT
 }
 
 /// The next number that is free.
