@@ -139,7 +139,7 @@ packets() {
 
 # diagnosed CAUSE: the captures of the scenario take the places of the old ones, that of the first host
 # without a suffix, those of others with -at-HOST. CAUSE says what held back the blocks that were asked
-# for (or ADDRESS=CAUSE,...), for truth.tsv; the diary stays with the log of the recording.
+# for (or ADDRESS=CAUSE,..., or CAUSE@TIME,CAUSE), for truth.tsv; the diary stays with the log of the recording.
 diagnosed() {
     local pair name
     local -r main=$scenario cause=$1

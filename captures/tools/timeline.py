@@ -7,6 +7,7 @@ the messages say (a message counts from when its last byte was captured), and wh
 usage: timeline.py CAPTURE...                      a page for each
        timeline.py --truth CAUSE CAPTURE          lines of CAPTURE, SENDER, RECEIVER, CAUSE, SECONDS: CAUSE is what
                                                   held back the blocks that were asked for; or ADDRESS=CAUSE,...
+                                                  or CAUSE@TIME,CAUSE: the first until that time of day, in seconds
 """
 import collections
 import os
@@ -144,7 +145,7 @@ def connections(capture):
                     offset += len(part)
                 way.first, way.messages = 0, []
             way.messages = way.read()
-    return found
+    return found, start
 
 
 def size_of_content(capture):
@@ -165,23 +166,26 @@ def whole_at(found, capture):
     return when
 
 
-def budget(connection, sender, receiver, whole=float("inf")):
-    """How the seconds of the direction divide by what the messages say, and its numbers."""
+def budget(connection, sender, receiver, whole=float("inf"), change=float("inf")):
+    """How the seconds of the direction divide by what the messages say, and its numbers.
+
+    What held back blocks from the time `change` on is counted as asked later.
+    """
     give, take = connection.ways[sender, receiver].messages, connection.ways[receiver, sender].messages
     steps = sorted([(time, "give", name, body) for time, name, body in give]
                    + [(time, "take", name, body) for time, name, body in take], key=lambda step: step[0])
     seconds, choked, interested, asked, hands = collections.Counter(), True, False, {}, set()
     now, numbers, blocks, depth_time, ask = connection.begun, collections.Counter(), [], 0.0, []
     fast = told = False
-    if whole < connection.last:
-        steps = sorted(steps + [(whole, "", "", b"")], key=lambda step: step[0])
+    between = [(time, "", "", b"") for time in (whole, change) if time < connection.last]
+    steps = sorted(steps + between, key=lambda step: step[0])
     for time, side, name, body in steps + [(connection.last, "", "", b"")]:
         if len(hands) < 2 or not told:
             state = "start"
         elif now >= whole:
             state = "complete"
         elif asked:
-            state = "asked, choked" if choked else "asked"
+            state = "asked later" if now >= change else "asked, choked" if choked else "asked"
         elif choked and interested:
             state = "choked"
         elif not interested:
@@ -219,7 +223,7 @@ def budget(connection, sender, receiver, whole=float("inf")):
             if since is not None:
                 ask.append(time - since)
             blocks.append((time, len(body) - 8))
-    waiting = seconds["asked"] + seconds["asked, choked"]
+    waiting = seconds["asked"] + seconds["asked, choked"] + seconds["asked later"]
     return seconds, numbers, blocks, depth_time / waiting if waiting else 0, sorted(ask)
 
 
@@ -234,12 +238,13 @@ def quantiles(values):
 def transport(way):
     windows = f"{min(way.windows)} to {max(way.windows)}" if way.windows else "none"
     return (f"{way.segments} packets, largest segment {way.largest}, retransmitted {way.retransmitted}, "
-            f"out of order {way.out_of_order}, unseen {way.unseen}, in flight at most {way.in_flight}; acknowledged after (s) {quantiles(way.round_trips)}; "
+            f"out of order {way.out_of_order}, unseen {way.unseen}, in flight at most {way.in_flight}; "
+            f"acknowledged after (s) {quantiles(way.round_trips)}; "
             f"window it offers {windows}, zero {way.zero_windows} times")
 
 
 def page(capture):
-    found = connections(capture)
+    found, _ = connections(capture)
     whole = whole_at(found, capture)
     print(f"=== {os.path.basename(capture)}")
     for connection in found.values():
@@ -271,17 +276,23 @@ def page(capture):
 
 
 def truth(causes, capture):
-    found = connections(capture)
+    found, start = connections(capture)
     whole = whole_at(found, capture)
     by_address = dict(pair.split("=") for pair in causes.split(",")) if "=" in causes else {}
+    first, change, later = causes, float("inf"), causes
+    if "@" in causes:
+        first, rest = causes.split("@")
+        change, later = rest.split(",")
+        change = float(change) - start
     for connection in found.values():
         for sender, receiver in (connection.opener, connection.opener[::-1]):
             if connection.ways[sender, receiver].messages and connection.ways[receiver, sender].messages:
-                cause = by_address.get(sender.rsplit(":", 1)[0], causes)
+                cause = by_address.get(sender.rsplit(":", 1)[0], first)
                 seconds = collections.Counter()
                 until = whole.get(receiver.rsplit(":", 1)[0], float("inf"))
-                for state, value in budget(connection, sender, receiver, until)[0].items():
-                    seconds[cause if state.startswith("asked") else state] += value
+                for state, value in budget(connection, sender, receiver, until, change)[0].items():
+                    state = later if state == "asked later" else cause if state.startswith("asked") else state
+                    seconds[state] += value
                 for what, value in sorted(seconds.items()):
                     if value > 0.0005:
                         print(os.path.basename(capture), sender, receiver, what, f"{value:.3f}", sep="\t")
