@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use bittrace_replay::InjectedFault;
+use bittrace_replay::{InjectedFault, NamedDisturbances};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::keys::KeyLogs;
@@ -286,9 +286,9 @@ pub(crate) struct ReplayArguments {
     /// How many seconds a client may be silent before the run ends
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout: u64,
-    /// What far ends do on purpose; may be given again, each for a run of its own
+    /// Let the replayed peers misbehave, in a run for each disturbance; all: each in turn. Can be repeated
     #[arg(long, value_name = "WHAT", long_help = DISTURB_HELP)]
-    pub(crate) disturb: Vec<InjectedFault>,
+    pub(crate) disturb: Vec<NamedDisturbances>,
     #[command(flatten)]
     pub(crate) comparing: Comparing,
     #[command(flatten)]
@@ -296,6 +296,13 @@ pub(crate) struct ReplayArguments {
     /// The address of the host the capture is about; found out when not given
     #[arg(long, value_name = "ADDR")]
     pub(crate) local: Option<IpAddr>,
+}
+
+impl ReplayArguments {
+    /// The disturbances that are wanted, in their order.
+    pub(crate) fn disturbances(&self) -> impl Iterator<Item = InjectedFault> {
+        self.disturb.iter().flat_map(|named| named.0.iter().copied())
+    }
 }
 
 /// Show how a client conducts itself.
@@ -622,6 +629,7 @@ Examples:
   bittrace replay ref.pcap
   bittrace replay ref.pcap -- aria2c -d {dir} --seed-time=0 --listen-port {port} {torrent}
   bittrace replay ref.pcap --hex -- transmission-cli -M -w {dir} -p {port} {torrent}
+  bittrace replay ref.pcap --disturb all -- aria2c -d {dir} --seed-time=0 {torrent}
   bittrace replay ref.pcap --disturb corrupt=2 --disturb drop=9 -- aria2c -d {dir} {torrent}
   bittrace replay ref.pcap --listen 127.0.0.2:6969     for a client started by hand
 
@@ -641,16 +649,17 @@ Examples:
 What the capture does not show is as bittrace does it, and marked. download --like and replay speak this way.";
 
 const DISTURB_HELP: &str = "\
-What far ends do on purpose, to see what the client does then; may be given again, each for a run of its own:
+What the replayed peers do on purpose, to see how the client reacts. The first run is undisturbed, then there is a run for each disturbance. Can be repeated:
+  all                each of these in turn
   split=bytes        every byte by itself
-  split=boundaries   cuts a byte before and behind the end of each message
-  delay=MS           every message so many milliseconds late
+  split=boundaries   cuts one byte before and one byte after the end of each message
+  delay=MS           every message so many milliseconds late (100)
   reorder            blocks in the opposite order
-  drop=N             the connection ends behind message N
-  corrupt=N          block N has one byte changed
-  duplicate=N        block N comes twice
-  unknown=ID         a message with an id that nobody has allocated
-  overlong=N         a length prefix of 2 GiB behind message N";
+  drop=N             closes the connection after message N (5)
+  corrupt=N          changes one byte of block N (1)
+  duplicate=N        sends block N twice (1)
+  unknown=ID         sends a message with an id that nobody has allocated (200)
+  overlong=N         sends a length prefix of 2 GiB after message N (5)";
 
 const MASK_HELP: &str = "\
 What a field may do; may be given again. The message is a name such as announce-request, a protocol such as peer-wire, or *; the field is its path as the report has it, such as numwant, v or headers.User-Agent, and covers what stands in it.

@@ -5,6 +5,7 @@ mod alignment_key;
 mod compare_fields;
 mod difference;
 mod field_path;
+mod identity;
 mod intervals;
 mod mask;
 mod match_connections;
@@ -32,7 +33,7 @@ pub use report::{
 pub struct DiffOptions {
     /// What may differ.
     pub masking: Masking,
-    /// Whose messages count.
+    /// Which side's messages are judged.
     pub judged: Judged,
     /// Only messages of these names; all when there are none.
     pub only: Vec<String>,
@@ -43,7 +44,7 @@ pub struct DiffOptions {
 /// What may differ.
 #[derive(Debug, Clone)]
 pub enum Masking {
-    /// What the table of the house allows, those masks before it that were given by hand.
+    /// What the built-in table allows; masks that the user gave come before it.
     Table(Vec<Mask>),
     /// Nothing.
     None,
@@ -149,7 +150,7 @@ impl Comparison<'_> {
             pairs
         });
         for pair in sides.iter().flatten() {
-            // What a loss left of messages is none of them.
+            // What a loss left of messages is not a message.
             if let Some(stored) = named_message((one, other), pair)
                 && !(pair.lost && stored.is_remnant())
             {
@@ -168,7 +169,7 @@ impl Comparison<'_> {
         only.is_empty() || only.iter().any(|name| name == message)
     }
 
-    /// The pairs of what one side said, in the order of the reference.
+    /// The pairs of one side's messages, in the order of the reference.
     fn pairs_of_side(&mut self, both: Both<'_>, side: Side) -> Vec<MessagePair> {
         let messages = |conversation: Option<&'_ Conversation>| -> usize {
             conversation.map_or(0, |conversation| conversation.direction(side).messages.len())
@@ -276,7 +277,7 @@ impl Comparison<'_> {
     }
 }
 
-/// The message of a pair by whose name it goes: the reference's, where there is one.
+/// The message that gives a pair its name: the reference's, where there is one.
 fn named_message<'c>((one, other): Both<'c>, pair: &MessagePair) -> Option<&'c StoredMessage> {
     match (pair.reference, pair.candidate) {
         (Some(at), _) => one?.direction(pair.side).messages.get(at as usize),
@@ -335,8 +336,8 @@ impl Region {
         }
     }
 
-    /// Marks what a capture lost: what says so itself, and as many bytes of the other capture's messages. What was
-    /// said before a capture began is lost to it whole.
+    /// Marks what a capture lost: remnants of a loss, and as many bytes of the other capture's messages. Everything before a
+    /// capture began is lost to it.
     fn close(
         &mut self,
         pairs: &mut [MessagePair],
@@ -370,7 +371,7 @@ impl Region {
     }
 }
 
-/// What both sides said, in the order of `number`. What has none follows what stands before it.
+/// The pairs of both sides in the order of `number`. A pair without a number follows the pair before it.
 fn interleave(
     local: Vec<MessagePair>,
     far: Vec<MessagePair>,

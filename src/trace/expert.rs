@@ -18,7 +18,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bittrace_protocol::metainfo::Metainfo;
-use bittrace_protocol::wire::Extension;
+use bittrace_protocol::wire::{Extension, Message};
 use bittrace_protocol::{InfoHash, Timestamp};
 use foldhash::fast::RandomState;
 use rustc_hash::FxHashMap;
@@ -80,7 +80,7 @@ impl Annotator {
             torrents: HashMap::default(),
             peers: FxHashMap::default(),
             pairs: HashMap::default(),
-            announces: Announces::default(),
+            announces: Announces::new(options.from_start),
             trackers: FxHashMap::default(),
             nodes: FxHashMap::default(),
             suspects: None,
@@ -157,10 +157,11 @@ impl Annotator {
                 let trackers = self.trackers.entry(record.stream).or_default();
                 trackers.annotate(record);
                 self.announces.judge(record);
-                if let Some(announced) = Announced::of(record)
-                    && let Some(torrent) = self.torrents.get(&announced.info_hash)
-                {
-                    self.left.judge(record, &announced, torrent);
+                if let Some(announced) = Announced::of(record) {
+                    self.left.told(record, &announced);
+                    if let Some(torrent) = self.torrents.get(&announced.info_hash) {
+                        self.left.judge(record, &announced, torrent);
+                    }
                 }
                 for peer in trackers::handed_out(record) {
                     if self.handed_out.len() < HANDED_OUT {
@@ -186,7 +187,18 @@ impl Annotator {
                 let about = torrent.or_else(|| pair.and_then(|(asked, ..)| self.torrents.get(&asked)));
                 peers::note_faults(record, about.map(Arc::as_ref));
                 if let Body::PeerWire(PeerWireBody::Extended(_, Extension::Metadata)) = record.body {
-                    self.peers.entry(record.stream).or_default().check_metadata(record);
+                    let peers = self.peers.entry(record.stream).or_default();
+                    peers.check_metadata(record);
+                    if let (Some(receiver), Some(info_hash)) = (peers.receiver(record), record.torrent) {
+                        self.left.described(receiver, info_hash);
+                    }
+                }
+                if let Some(Message::Request(_)) = record.peer_message()
+                    && let Some(info_hash) = record.torrent
+                    && let Some(sender) =
+                        self.peers.get(&record.stream).and_then(|peers| peers.sender(record))
+                {
+                    self.left.requested(record, sender, info_hash);
                 }
                 self.trees.judge(record, torrent);
                 if let Some(torrent) = torrent {

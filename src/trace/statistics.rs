@@ -4,6 +4,7 @@
 
 mod clients;
 mod connections;
+mod findings;
 mod pieces;
 mod torrents;
 mod trackers;
@@ -16,11 +17,12 @@ use std::sync::Arc;
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
 
-use crate::record::{Body, MseBody, Note, Protocol, Reason, Record, Severity, Unreadable};
+use crate::record::{Body, MseBody, Protocol, Reason, Record, Severity, Unreadable};
 use crate::{ConnectionEnd, Dissected, StreamId};
 
 pub use clients::{Client, Clients};
 pub use connections::{Connection, Connections, DirectionTotals};
+pub use findings::{FIRST_FRAMES, Finding, Findings};
 pub use pieces::{PieceSeen, PiecesSeen, Sender, Verdict};
 pub use torrents::{TorrentSeen, TorrentSought, TorrentsSeen};
 pub use trackers::{Tracker, Trackers};
@@ -50,7 +52,7 @@ pub struct Summary {
     /// The connections and flows that carried something, and those that were only tried.
     pub connections: Connections,
     /// The notes, by severity and rule.
-    pub findings: BTreeMap<(Severity, &'static str), Finding>,
+    pub findings: Findings,
     /// What was not read.
     pub unread: Unread,
 }
@@ -81,22 +83,6 @@ impl RecordCounts {
         }
     }
 }
-
-/// Notes of one rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// How many there are.
-    pub count: u64,
-    /// The number of the first record that has one, in its own capture.
-    pub first: u64,
-    /// What the first one says.
-    pub text: String,
-    /// The packets that carried the first ones, at most [`FIRST_FRAMES`].
-    pub frames: Vec<u64>,
-}
-
-/// How many packets a finding names.
-pub const FIRST_FRAMES: usize = 5;
 
 /// Bytes that are no readable message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -142,7 +128,7 @@ impl Summary {
     /// How many notes of each severity there are.
     pub fn severities(&self) -> BTreeMap<Severity, u64> {
         let mut counts = BTreeMap::new();
-        for ((severity, _), finding) in &self.findings {
+        for ((severity, _), finding) in self.findings.iter() {
             *counts.entry(*severity).or_default() += finding.count;
         }
         counts
@@ -158,9 +144,7 @@ impl Summary {
         self.torrents.add(record);
         self.trackers.add(record);
         self.connections.add(record);
-        for note in &record.notes {
-            self.finding(record, note);
-        }
+        record.notes.iter().for_each(|note| self.findings.add(record, note));
         let length = record.length();
         match record.body {
             Body::Mse(MseBody::Encrypted) => self.unread.encrypted += length,
@@ -184,20 +168,6 @@ impl Summary {
         }
         self.streams += u64::from(self.streams_seen[word] & bit == 0);
         self.streams_seen[word] |= bit;
-    }
-
-    fn finding(&mut self, record: &Record, note: &Note) {
-        let finding = self.findings.entry((note.rule.severity, note.rule.id));
-        let finding = finding.or_insert_with(|| Finding {
-            count: 0,
-            first: record.number,
-            text: note.text.clone().into_owned(),
-            frames: Vec::new(),
-        });
-        finding.count += 1;
-        if finding.frames.len() < FIRST_FRAMES {
-            finding.frames.extend(record.frames.last());
-        }
     }
 }
 

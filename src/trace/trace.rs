@@ -28,6 +28,9 @@ pub struct TraceOptions {
     pub local: Option<IpAddr>,
     /// Torrents whose pieces are to be checked.
     pub torrents: Vec<Arc<Metainfo>>,
+    /// Whether the capture begins before the client that it is about does, as the recording of a whole run does. Then the
+    /// first announce that it has is the client's first.
+    pub from_start: bool,
     /// The keys of encrypted connections; those that the capture holds itself are found.
     pub mse_keys: Vec<mse::MseKey>,
     /// Whether each connection's end is to say how TCP or uTP behaved

@@ -152,7 +152,7 @@ impl<'a> Analysis<'a> {
                 local: arguments.local,
                 torrents,
                 mse_keys: arguments.key_logs.read()?,
-                measure: false,
+                ..TraceOptions::default()
             },
             expected: Expected {
                 streams: ExpectedStreams::new(choice.streams()),

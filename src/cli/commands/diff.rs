@@ -1,7 +1,8 @@
-//! `bittrace diff`: two captures in, what one says otherwise than the other out.
+//! `bittrace diff`: two captures in, the differences between them out.
 
 mod choices;
 mod details;
+mod findings;
 mod json;
 mod page;
 mod phrases;
@@ -15,10 +16,10 @@ use anyhow::{Result, bail};
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_replay::{
     ComparedConversation, Conversation, DiffOptions, DiffReport, Judged, Mask, Masking, MessagePair,
-    PairVerdict, StoredMessage, TRANSCRIPT_LIMIT, Transcriber, Transcript,
+    PairVerdict, Refusal, StoredMessage, TRANSCRIPT_LIMIT, Transcriber, Transcript,
 };
 use bittrace_trace::units::counted;
-use bittrace_trace::{Side, Trace};
+use bittrace_trace::{Side, Trace, TraceOptions};
 
 use crate::Exit;
 use crate::args::{Choice, Common, Comparing, DiffArguments, DiffFormat, JudgedSides};
@@ -46,12 +47,8 @@ pub(crate) fn run(arguments: &DiffArguments, common: Common, mut output: Output)
     }
     let mse_keys = arguments.key_logs.read()?;
     let read = |path, local| {
-        let options = bittrace_trace::TraceOptions {
-            local,
-            torrents: torrents.clone(),
-            mse_keys: mse_keys.clone(),
-            measure: false,
-        };
+        let (torrents, mse_keys) = (torrents.clone(), mse_keys.clone());
+        let options = TraceOptions { local, torrents, mse_keys, ..TraceOptions::default() };
         transcribe(input::open(path, options, &output)?, local, common)
     };
     let reference = read(&arguments.reference, arguments.local)?;
@@ -59,25 +56,34 @@ pub(crate) fn run(arguments: &DiffArguments, common: Common, mut output: Output)
     if reading_was_interrupted(2, common) {
         return Ok(Exit::Interrupted);
     }
-    present(&reference, &candidate, &torrents, &options, &arguments.comparing, common, &mut output)
+    let captures = ComparedCaptures { reference: &reference, candidate: &candidate, torrents: &torrents };
+    let nothing = ReplayNotices::default();
+    present(&captures, &options, &arguments.comparing, &nothing, common, &mut output)
 }
 
-/// Compares, shows how it went, and says so.
+/// Two captures that are compared.
+pub(crate) struct ComparedCaptures<'a> {
+    pub(crate) reference: &'a Transcript,
+    pub(crate) candidate: &'a Transcript,
+    pub(crate) torrents: &'a [Arc<Metainfo>],
+}
+
+/// Compares two captures and shows the report. `noticed` is shown with it.
 pub(crate) fn present(
-    reference: &Transcript,
-    candidate: &Transcript,
-    torrents: &[Arc<Metainfo>],
+    captures: &ComparedCaptures<'_>,
     options: &DiffOptions,
     arguments: &Comparing,
+    noticed: &ReplayNotices,
     common: Common,
     output: &mut Output,
 ) -> Result<Exit> {
+    let ComparedCaptures { reference, candidate, torrents } = *captures;
     require_names(reference, candidate, options)?;
     let report = bittrace_replay::diff(reference, candidate, options)?;
     let chosen = report.conversations.iter().any(|compared| !compared.pairs.is_empty());
     let some = reference.records + candidate.records > 0;
     if some && !chosen && !(options.only.is_empty() && options.streams.is_empty()) {
-        bail!("neither capture has what --only and --streams ask for: there is nothing to compare");
+        bail!("no message of either capture matches --only and --streams");
     }
     let allowed: Vec<PairVerdict> = arguments.allow.iter().copied().map(verdict).collect();
     let view = DiffView {
@@ -86,6 +92,7 @@ pub(crate) fn present(
         torrents,
         report: &report,
         masked: !arguments.no_mask,
+        noticed,
         disagreements: report.disagreements(&allowed),
         allowed,
     };
@@ -101,6 +108,15 @@ pub(crate) fn present(
     Ok(if view.disagreements > 0 { Exit::Matched } else { Exit::Done })
 }
 
+/// What a replay noticed of a run, beside its messages; nothing where two captures are compared.
+#[derive(Debug, Default)]
+pub(crate) struct ReplayNotices {
+    /// What the replayed tracker and peers did not answer.
+    pub(crate) refusals: Vec<Refusal>,
+    /// What else is worth knowing, in sentences without a full stop.
+    pub(crate) remarks: Vec<String>,
+}
+
 /// A comparison, and what it is of.
 struct DiffView<'a> {
     reference: &'a Transcript,
@@ -109,6 +125,7 @@ struct DiffView<'a> {
     report: &'a DiffReport,
     /// Whether masks may let anything pass.
     masked: bool,
+    noticed: &'a ReplayNotices,
     allowed: Vec<PairVerdict>,
     /// How many messages disagree that are not allowed to.
     disagreements: u64,
@@ -120,7 +137,7 @@ struct DiffDetail {
     hex: bool,
     /// How many messages before and after it.
     context: usize,
-    /// Also those that differ as others before them do.
+    /// Whether differences of identity are shown, and differences that messages before have too.
     all: bool,
 }
 
@@ -217,13 +234,16 @@ pub(crate) fn transcribe(mut trace: Trace, local: Option<IpAddr>, common: Common
     let transcript = transcriber.finish(&trace);
     if let (Some(offset), false) = (transcript.cut, interrupted()) {
         let name = &transcript.name;
-        warn(common, &format!("{name}: cut short: the packet at byte {offset} is not whole"));
+        warn(
+            common,
+            &format!("{name}: the file ends in the middle of a packet, which begins at byte {offset}"),
+        );
     }
     if transcript.shortened > 0 {
         let pieces = counted(transcript.shortened, "block");
         let limit = TRANSCRIPT_LIMIT >> 21;
         let name = &transcript.name;
-        warn(common, &format!("{name}: {pieces} beyond {limit} MiB of messages are compared by their SHA-1"));
+        warn(common, &format!("{name}: after {limit} MiB of messages, {pieces} are compared by SHA-1 only"));
     }
     Ok(transcript)
 }

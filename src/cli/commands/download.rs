@@ -25,7 +25,7 @@ use bittrace_trace::units::{count as thousands, counted, rough_size, span};
 
 use crate::Exit;
 use crate::args::{self, Common, Comparing};
-use crate::commands::diff;
+use crate::commands::diff::{self, ComparedCaptures, ReplayNotices};
 use crate::commands::profile::own_profile;
 use crate::commands::torrent::{warn_of_faults, write_contents};
 use crate::failure::warn;
@@ -157,19 +157,19 @@ impl Against {
     }
 
     fn compare(&self, torrent: &Arc<Metainfo>, common: Common, output: &mut Output) -> Result<Exit> {
-        let trace = Trace::open(&self.recording, bittrace_trace::TraceOptions::default())?;
+        let torrents = [Arc::clone(torrent)];
+        let options_of_trace = bittrace_trace::TraceOptions {
+            torrents: torrents.to_vec(),
+            from_start: true,
+            ..bittrace_trace::TraceOptions::default()
+        };
+        let trace = Trace::open(&self.recording, options_of_trace)?;
         let candidate = diff::transcribe(trace, None, common)?;
         let comparing = Comparing::default();
         let options = diff::options(&comparing)?;
-        diff::present(
-            &self.reference,
-            &candidate,
-            &[Arc::clone(torrent)],
-            &options,
-            &comparing,
-            common,
-            output,
-        )
+        let captures =
+            ComparedCaptures { reference: &self.reference, candidate: &candidate, torrents: &torrents };
+        diff::present(&captures, &options, &comparing, &ReplayNotices::default(), common, output)
     }
 }
 

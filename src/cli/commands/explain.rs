@@ -110,6 +110,11 @@ pub(crate) fn run(name: Option<&str>, output: &mut Output) -> Result<()> {
     Ok(())
 }
 
+/// What to do about a broken rule.
+pub(crate) fn advice(rule: &str) -> Option<&'static str> {
+    rules::RULE_NOTES.iter().find(|notes| notes.id == rule).map(|notes| notes.fix)
+}
+
 /// All topics: rules, extensions, messages, parameters.
 fn topics() -> impl Iterator<Item = Topic> {
     let rules = rules::RULE_NOTES.iter().filter_map(|notes| Some(Topic::Rule(rule(notes.id)?, notes)));

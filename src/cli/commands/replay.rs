@@ -1,5 +1,5 @@
-//! `bittrace replay`: a capture's far ends play their parts again, to bittrace itself or to any client, and what that
-//! says is compared with what the capture's client said.
+//! `bittrace replay`: a capture's tracker and peers are replayed, to bittrace itself or to any client, and the client's messages
+//! are compared with those of the capture's client.
 
 mod ended;
 mod live;
@@ -25,7 +25,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Exit;
 use crate::args::{self, Common, DiffFormat};
-use crate::commands::diff;
+use crate::commands::diff::{self, ComparedCaptures, ReplayNotices};
 use crate::commands::download::{keep, violation_in_words};
 use crate::commands::profile::own_profile;
 use crate::commands::torrent::read_torrent;
@@ -37,7 +37,7 @@ use crate::print::page::Page;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &args::ReplayArguments, common: Common, output: Output) -> Result<Exit> {
-    // A mistyped mask is told before anything runs.
+    // A mistyped mask is an error before anything runs.
     let options = diff::options(&arguments.comparing)?;
     let play = ReplayPlan::load(arguments, common, &output)?;
     if diff::reading_was_interrupted(1, common) {
@@ -48,11 +48,11 @@ pub(crate) fn run(arguments: &args::ReplayArguments, common: Common, output: Out
         keep("the torrent file", &play.torrent_path, record)?;
         play.content.iter().try_for_each(|content| keep("the content", content, record))?;
     }
+    if !arguments.disturb.is_empty() && arguments.client.is_empty() {
+        bail!("--disturb needs a client that it can start again and again: name it after --");
+    }
     if !arguments.client.is_empty() || arguments.listen.is_some() {
         return live::run(&play, arguments, &options, common, output);
-    }
-    if !arguments.disturb.is_empty() {
-        bail!("--disturb needs a client to disturb: name it behind --");
     }
     rehearsed(&play, arguments, &options, common, output)
 }
@@ -81,7 +81,7 @@ impl ReplayPlan {
             local: arguments.local,
             torrents: vec![metainfo.clone()],
             mse_keys: arguments.key_logs.read()?,
-            measure: false,
+            ..TraceOptions::default()
         };
         let trace = input::open(&arguments.capture, options, output)?;
         Ok(Self {
@@ -93,6 +93,11 @@ impl ReplayPlan {
             torrent_path,
             content: arguments.content.clone(),
         })
+    }
+
+    /// How the recording of a run is read: it begins before the client does.
+    fn options_of_run(&self) -> TraceOptions {
+        TraceOptions { torrents: vec![self.torrent.clone()], from_start: true, ..TraceOptions::default() }
     }
 
     /// The bytes of the torrent that the capture or the content has.
@@ -109,7 +114,7 @@ impl ReplayPlan {
         }
         if self.reference.shortened > 0 && self.content.is_none() {
             bail!(
-                "{name}: {} beyond {} MiB of messages cannot be played from the capture: give the torrent's files with \
+                "{name}: {} after {} MiB of messages cannot be replayed from the capture: give the torrent's files with \
                  --content",
                 counted(self.reference.shortened, "block"),
                 TRANSCRIPT_LIMIT >> 21
@@ -126,7 +131,7 @@ impl ReplayPlan {
 /// The torrent of the same name in the same folder: `a.torrent` for `a.pcap` and `a.pcap.gz`.
 fn beside(capture: &Path) -> Result<PathBuf> {
     if capture == Path::new("-") {
-        bail!("standard input has no .torrent beside it: give the torrent with --torrent");
+        bail!("standard input has no .torrent file beside it: give the torrent with --torrent");
     }
     if !capture.exists() {
         bail!("{}: no such file", capture.display());
@@ -138,11 +143,14 @@ fn beside(capture: &Path) -> Result<PathBuf> {
         .map(|(stem, _)| capture.with_file_name(format!("{stem}.torrent")))
         .find(|path| path.is_file());
     found.ok_or_else(|| {
-        anyhow!("{}: there is no .torrent of its name beside it: give it with --torrent", capture.display())
+        anyhow!(
+            "{}: no .torrent file of the same name beside it: give the torrent with --torrent",
+            capture.display()
+        )
     })
 }
 
-/// Plays the capture to bittrace, without sockets.
+/// Replays the capture to bittrace, without sockets.
 fn rehearsed(
     play: &ReplayPlan,
     arguments: &args::ReplayArguments,
@@ -161,13 +169,12 @@ fn rehearsed(
             .with_context(|| format!("{}: cannot be written", path.display()))?;
     }
     let name = format!("bittrace, as {}", learnt.client.as_deref().unwrap_or("its client"));
-    let local =
-        TraceOptions { local: play.local, torrents: vec![play.torrent.clone()], ..TraceOptions::default() };
-    let candidate = Trace::from_reader(name, io::Cursor::new(rehearsal.capture), local)?;
+    let options_of_trace = TraceOptions { local: play.local, ..play.options_of_run() };
+    let candidate = Trace::from_reader(name, io::Cursor::new(rehearsal.capture), options_of_trace)?;
     let told = |table: bool| table && !common.quiet;
     if told(arguments.comparing.format == DiffFormat::Table) {
         let text = format!(
-            "The far ends of {} played to bittrace, which spoke as {} did; no sockets.",
+            "The tracker and peers of {}, replayed to bittrace, which behaved as {}; no sockets.",
             play.reference.name,
             learnt.client.as_deref().unwrap_or("its client")
         );
@@ -180,25 +187,25 @@ fn rehearsed(
         write_line(&choices(rehearsal.messages), &mut output)?;
     }
     for beyond in &learnt.beyond {
-        warn(common, &format!("beyond a profile: {beyond}"));
+        warn(common, &format!("not imitated: {beyond}"));
     }
     let missed: Vec<_> = rehearsal.missed.iter().map(|(far, missed)| (*far, missed)).collect();
-    let mut remarks: Vec<String> = rehearsal
-        .left
-        .iter()
-        .map(|(far, violation)| format!("the session left {far}: {}", violation_in_words(violation)))
-        .collect();
+    let mut remarks = missed_in_words(&missed);
+    let left = rehearsal.left.iter();
+    remarks.extend(left.map(|(far, violation)| {
+        format!("the session closed its connection to {far}: {}", violation_in_words(violation))
+    }));
     remarks.extend(rehearsal.remarks);
-    let noticed = Noticed { torrent: &play.torrent, missed: &missed, remarks: &remarks };
-    compare(play, candidate, noticed, arguments, options, common, &mut output)
+    let noticed = ReplayNotices { refusals: rehearsal.refusals, remarks };
+    compare(play, candidate, &noticed, arguments, options, common, &mut output)
 }
 
-/// How much of what was said to peers was chosen by the schedule of the capture, and how much by policy.
+/// How many messages to peers the schedule of the capture chose, and how many the session's policy.
 fn choices_in_words(messages: MessageCounts) -> String {
     let haves = counted(messages.scheduled_haves, "message");
     format!(
-        "Of {} to peers, the schedule of the capture placed {}: {} and {haves} about new pieces. Policy chose the \
-         other {}.",
+        "Of {} to peers, {} followed the schedule of the capture: {} and {haves} about new pieces. The session's \
+         policy chose the other {}.",
         counted(messages.sent, "message"),
         messages.scheduled(),
         counted(messages.scheduled_requests, "request"),
@@ -216,18 +223,11 @@ fn choices(messages: MessageCounts) -> Map<String, Value> {
     Map::from_iter([("messages_to_peers".to_owned(), counts)])
 }
 
-/// What the far ends noticed of a run, beside what was said.
-struct Noticed<'a> {
-    torrent: &'a Metainfo,
-    missed: &'a [(SocketAddr, &'a Missed)],
-    remarks: &'a [String],
-}
-
-/// Compares what was said in a run with the capture, and shows that.
+/// Compares the recording of a run with the capture, and shows the report.
 fn compare(
     play: &ReplayPlan,
     candidate: Trace,
-    noticed: Noticed<'_>,
+    noticed: &ReplayNotices,
     arguments: &args::ReplayArguments,
     options: &bittrace_replay::DiffOptions,
     common: Common,
@@ -235,44 +235,14 @@ fn compare(
 ) -> Result<Exit> {
     let candidate = diff::transcribe(candidate, None, common)?;
     let torrents = [play.torrent.clone()];
-    let exit =
-        diff::present(&play.reference, &candidate, &torrents, options, &arguments.comparing, common, output)?;
-    tell(&noticed, arguments, common, output)?;
-    output.flush()?;
-    Ok(exit)
+    let captures =
+        ComparedCaptures { reference: &play.reference, candidate: &candidate, torrents: &torrents };
+    diff::present(&captures, options, &arguments.comparing, noticed, common, output)
 }
 
-/// Tells where far ends could not do as recorded, and what else is worth knowing.
-fn tell(
-    noticed: &Noticed<'_>,
-    arguments: &args::ReplayArguments,
-    common: Common,
-    output: &mut Output,
-) -> Result<()> {
-    let mut lines = noticed_in_words(noticed.missed, noticed.torrent);
-    lines.extend(noticed.remarks.iter().cloned());
-    if lines.is_empty() || common.quiet {
-        return Ok(());
-    }
-    if arguments.comparing.format == DiffFormat::Json {
-        lines.iter().for_each(|line| warn(common, line));
-        return Ok(());
-    }
-    let mut page = Page::new(output.look, output);
-    page.heading("What the far ends noticed")?;
-    let shown = if common.verbose { lines.len() } else { SHOWN.min(lines.len()) };
-    for line in &lines[..shown] {
-        page.paragraph(&format!("- {line}."), 0)?;
-    }
-    if shown < lines.len() {
-        let hidden = counted((lines.len() - shown) as u64, "remark");
-        page.paragraph(&format!("- and {hidden} more; -v shows them."), 0)?;
-    }
-    Ok(())
-}
-
-/// What far ends missed, a line each; blocks that were not asked for on one line a far end, equal lines once.
-fn noticed_in_words(all: &[(SocketAddr, &Missed)], torrent: &Metainfo) -> Vec<String> {
+/// Where peers could not do as in the reference, a sentence each: blocks that were not requested in one sentence a peer, equal
+/// sentences once.
+fn missed_in_words(all: &[(SocketAddr, &Missed)]) -> Vec<String> {
     let mut lines: Vec<(String, u64)> = Vec::new();
     let mut not_asked: BTreeMap<SocketAddr, (u64, BTreeSet<u32>)> = BTreeMap::new();
     for (far, missed) in all {
@@ -285,27 +255,15 @@ fn noticed_in_words(all: &[(SocketAddr, &Missed)], torrent: &Metainfo) -> Vec<St
             }
             Missed::Cue { number, cue, lacking } => {
                 let what = cue.name();
-                let more = if *lacking == 1 {
-                    format!("one more {what}")
-                } else {
-                    format!("{lacking} more of {what}")
-                };
-                format!("{far} waited for {more} before its message {number}, and went on without")
-            }
-            Missed::Unknown(block) => {
-                let of = torrent.geometry.as_ref().map(|geometry| geometry.block_span(*block));
-                let why = match of {
-                    Some(Err(_)) => "the torrent does not have: the client's error",
-                    _ => "the capture does not hold: --content can",
-                };
-                let length = counted(block.length.into(), "byte");
+                let more = counted(u64::from(*lacking), &format!("more {what} message"));
                 format!(
-                    "{far} was asked for {length} of piece {} at {}, which {why}",
-                    block.index, block.begin
+                    "the replayed peer {far} waited for {more} before its message {number}, then went on without it"
                 )
             }
             Missed::Unspoken { number, extension } => {
-                format!("{far} left out its message {number}: the client does not speak {extension}")
+                format!(
+                    "the replayed peer {far} left out its message {number}: the client does not have {extension}"
+                )
             }
         };
         match lines.iter_mut().find(|(known, _)| *known == line) {
@@ -320,15 +278,15 @@ fn noticed_in_words(all: &[(SocketAddr, &Missed)], torrent: &Metainfo) -> Vec<St
     for (far, (blocks, pieces)) in not_asked {
         let pieces: Vec<String> = pieces.iter().map(u32::to_string).collect();
         let shown = pieces.get(..PIECES).unwrap_or(&pieces).join(", ");
-        let more = if pieces.len() > PIECES { ", ..." } else { "" };
+        let more = if pieces.len() > PIECES { ", …" } else { "" };
+        let noun = if pieces.len() == 1 { "piece" } else { "pieces" };
         let blocks = counted(blocks, "block");
-        lines.push(format!("{far} was never asked for {blocks} that it sent then, of pieces {shown}{more}"));
+        lines.push(format!(
+            "the client did not request {blocks} that the peer {far} sent in the reference, of {noun} {shown}{more}"
+        ));
     }
     lines
 }
 
 /// How many pieces are named.
 const PIECES: usize = 20;
-
-/// How many remarks are shown.
-const SHOWN: usize = 12;

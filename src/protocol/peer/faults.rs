@@ -80,6 +80,11 @@ pub enum PeerFault {
     },
     /// A request though the sender has not said that it is interested (BEP 3). Reported once per side.
     RequestWithoutInterest,
+    /// A request asks for more than [`MAX_REQUEST`](super::limits::MAX_REQUEST) (BEP 3).
+    RequestTooLong {
+        /// How many bytes it asks for.
+        length: u32,
+    },
     /// More requests are outstanding than the receiver keeps (BEP 10, "reqq"). Reported once per side.
     ReqqExceeded {
         /// How many, this one included.

@@ -10,6 +10,10 @@ pub const SILENCE: Duration = Duration::from_secs(150);
 /// BEP 3 names no time; clients use one minute.
 pub const SNUBBED: Duration = Duration::from_secs(60);
 
+/// The most bytes that a request may ask for. Clients ask for 16 KiB, and "close connections which request an amount greater
+/// than that" (BEP 3, "peer messages").
+pub const MAX_REQUEST: u32 = 16 * 1024;
+
 /// How often a peer may send peer exchange messages: once a minute (BEP 11, "Security Considerations").
 pub const PEX_INTERVAL: Duration = Duration::from_secs(60);
 

@@ -7,7 +7,9 @@ use crate::wire::{
 };
 use crate::{Block, Timestamp};
 
-use super::limits::{CANCEL_UNANSWERED, CROSSING, MAX_PEX_PEERS, PEX_TOO_SOON, SILENCE, SNUBBED};
+use super::limits::{
+    CANCEL_UNANSWERED, CROSSING, MAX_PEX_PEERS, MAX_REQUEST, PEX_TOO_SOON, SILENCE, SNUBBED,
+};
 use super::requests::{RequestEnd, SentMessage};
 use super::{ConnectionState, ExtendedContent, ObservedMessage, PeerChange, PeerFault, PeerSide};
 
@@ -245,6 +247,9 @@ impl ConnectionState {
         let Occasion { sender, sent, whole, .. } = occasion;
         let may = self.may_request(sender, block.index);
         let (own, other) = self.ends(sender);
+        if block.length > MAX_REQUEST {
+            observed.faults.push(PeerFault::RequestTooLong { length: block.length });
+        }
         if whole {
             let choked = other.choked_at.map(|since| sent.at - since);
             if !may && choked.is_none_or(|choked| choked > CROSSING) {

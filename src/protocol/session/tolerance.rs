@@ -44,6 +44,7 @@ impl Tolerance {
             // A request that cannot be answered is refused, and that counts: see `on_request`.
             PeerFault::RequestWhileChoked { .. }
             | PeerFault::RequestWithoutInterest
+            | PeerFault::RequestTooLong { .. }
             | PeerFault::ReqqExceeded { .. }
             | PeerFault::CancelUnrequested => Self::Bear,
             // Blocks that nobody asked for count by their bytes: see `begin_block`.

@@ -89,7 +89,7 @@ pub(crate) struct AlignmentKeys {
 }
 
 impl AlignmentKeys {
-    /// The keys of what one end said.
+    /// The keys of one end's messages.
     pub(crate) fn of_side(&mut self, conversation: &Conversation, side: Side) -> Vec<AlignmentKey> {
         let lossy = conversation.is_lossy(side);
         let messages = conversation.direction(side).messages.iter();

@@ -1,4 +1,4 @@
-//! Two messages that are counterparts, field by field: what differs, and what is thought of it.
+//! Two messages that are counterparts, field by field: what differs, and whether that counts.
 
 use std::collections::HashMap;
 
@@ -9,10 +9,12 @@ use bittrace_trace::record::{Body, HttpTrackerBody, PeerWireBody};
 
 use crate::diff::difference::{Difference, DifferenceNote, FieldSide, Paths, Remark, TextForm};
 use crate::diff::field_path::{FlatField, canonical, flat_fields, peer_id, shown, text};
+use crate::diff::identity::is_identity;
 use crate::diff::mask::{Clash, MaskRule, Masks};
+use crate::diff::report::ReportKind;
 use crate::model::message::{ReadMessage, StoredMessage};
 
-/// Whether what a mask lets pass is counted: it is, where it would be held against the candidate.
+/// Whether differences that a mask lets pass are counted: only in messages that are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MaskCounts {
     /// It is.
@@ -41,7 +43,7 @@ enum What {
     Value,
     /// One of the two has no such field.
     Absence,
-    /// It stands elsewhere among the others: behind this one of the reference's leaves there, behind that one here.
+    /// It stands elsewhere among the others: after this one of the reference's leaves there, after that one here.
     Place(Option<usize>, Option<usize>),
     /// The bytes are the same, but may not agree with what was bound before.
     Same,
@@ -84,8 +86,8 @@ fn few_differing_bytes(one: &[u8], other: &[u8]) -> Option<Vec<usize>> {
     (places.len() <= FEW).then_some(places)
 }
 
-/// Up to so many bytes of two messages may differ for the fields to be told by where those stand: a changed byte may
-/// well change what the fields are.
+/// Where no more bytes of two messages differ than this, the fields are found by their offsets: a changed byte may change
+/// which fields a message has.
 const FEW: usize = 4;
 
 /// The fields of the reference that have differing bytes.
@@ -235,12 +237,11 @@ struct Judge<'a> {
     counts: MaskCounts,
 }
 
-/// What is thought of a difference, and what is to be said of it.
+/// The rule for a difference, whether the difference makes the messages differ, and a remark on it.
 type Opinion = (MaskRule, bool, DifferenceNote);
 
 impl Judge<'_> {
-    /// What is thought of a field; `None` where there is nothing to say. `others` says that fields differ from which a length
-    /// can follow.
+    /// The verdict on a field; `None` where it does not differ. `others` says that fields differ from which a length can follow.
     fn judge(&mut self, found: &ComparedField<'_>, others: bool) -> Option<Difference> {
         let leaf = found.leaf()?;
         let protocol = self.reference.body.protocol();
@@ -256,7 +257,7 @@ impl Judge<'_> {
             }
             (What::Same, ..) => return None,
             (What::Place(one, other), rule, _) if !matches!(rule, MaskRule::Ignore | MaskRule::Context) => {
-                (MaskRule::Exact, true, DifferenceNote::written(self.behind(leaf, one, other)))
+                (MaskRule::Exact, true, self.order(leaf, one, other))
             }
             (What::Value, MaskRule::Exact, _) if others && self.follows(leaf) => {
                 (MaskRule::Follows, false, DifferenceNote::Fixed(Remark::Follows))
@@ -295,23 +296,41 @@ impl Judge<'_> {
         let reference = side(found.reference);
         let moved = matches!(found.what, What::Place(..));
         let name = self.paths.intern(&leaf.path);
-        Some(Difference { name, reference, candidate, rule, fails, note, moved })
+        let unchanged = moved || same_text;
+        let kind = match fails && !unchanged && self.is_phrasing(leaf, found, &note) {
+            true => ReportKind::Phrasing,
+            false => ReportKind::Identity,
+        };
+        Some(Difference { name, reference, candidate, rule, fails, kind, note, moved })
     }
 
-    /// Where a field stands, by what stands in front of it.
-    fn behind(&self, leaf: &FlatField, reference: Option<usize>, candidate: Option<usize>) -> String {
+    /// Whether a field that differs tells the other end something else, and not only who the client is.
+    fn is_phrasing(&self, leaf: &FlatField, found: &ComparedField<'_>, note: &DifferenceNote) -> bool {
+        let absent = found.what == What::Absence;
+        // A value that did not stay the same throughout the run, such as a peer id.
+        let changed = matches!(note, DifferenceNote::Written(_));
+        // In the handshake of BEP 10, the number 0 says that the client does not have the extension.
+        let is_zero = |leaf: Option<&FlatField>, message| leaf.is_some_and(|leaf| text(leaf, message) == "0");
+        let withdrawn = leaf.path.starts_with("m.")
+            && (is_zero(found.reference, self.reference) || is_zero(found.candidate, self.candidate));
+        changed || withdrawn || !is_identity(self.reference.body.message(), &leaf.path, absent)
+    }
+
+    /// After which field a field stands in each message.
+    fn order(&self, leaf: &FlatField, reference: Option<usize>, candidate: Option<usize>) -> DifferenceNote {
         let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
         let name = |at: Option<usize>| at.map(|at| last(&self.ours[at].path));
+        let place = |name: Option<&String>| name.map_or("first".to_owned(), |name| format!("after {name}"));
         match (name(reference), name(candidate)) {
-            (Some(one), Some(other)) if one == other => format!("moved along with {one}"),
-            (Some(one), Some(other)) => format!("behind {other}, not {one}"),
-            (Some(one), None) => format!("first, not behind {one}"),
-            (None, Some(other)) => format!("behind {other}, not first"),
+            (Some(one), Some(other)) if one == other => {
+                DifferenceNote::written(format!("moved along with {one}"))
+            }
             // It is the first in what it stands in, or nothing of its kind stands before it: the others moved.
-            (None, None) => match last(above(&leaf.path)) {
+            (None, None) => DifferenceNote::written(match last(above(&leaf.path)) {
                 outer if outer.is_empty() => "at another place among the others".to_owned(),
                 outer => format!("moved along with {outer}"),
-            },
+            }),
+            (one, other) => DifferenceNote::Places(Box::new([one, other].map(|name| place(name.as_ref())))),
         }
     }
 
@@ -331,7 +350,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Holds a value to what it stood for before.
+    /// Compares a value with the value that was bound before.
     fn bind(&mut self, found: &ComparedField<'_>, line: usize) -> Opinion {
         let fails = |note: DifferenceNote| (MaskRule::Bind, true, note);
         let (Some(ours), Some(theirs)) = (found.reference, found.candidate) else {
@@ -354,20 +373,20 @@ impl Judge<'_> {
         match self.masks.bind(line, self.side, one, &other, numbers) {
             Ok(()) => (MaskRule::Bind, false, DifferenceNote::None),
             Err(Clash::Reference(bound)) => fails(DifferenceNote::written(format!(
-                "stood for {} in message {} of the candidate, {} of the reference",
+                "changed: it was {} in message {} of the candidate (message {} of the reference)",
                 shown(&bound.candidate),
                 bound.numbers.1,
                 bound.numbers.0
             ))),
             Err(Clash::Candidate(reference)) => fails(DifferenceNote::written(format!(
-                "the candidate's value stood for {} before",
+                "the candidate used this value for {} before",
                 shown(&reference)
             ))),
         }
     }
 
-    /// Whether a parameter or header is spelled otherwise, or its value escaped otherwise: chance decides what the value
-    /// is, the client how it is written.
+    /// Whether the name of a parameter or header is spelled differently, or the value escaped differently: the value is random,
+    /// how it is written is up to the client.
     fn phrased_otherwise(&self, ours: &FlatField, theirs: &FlatField) -> Option<Remark> {
         let (
             Body::HttpTracker(HttpTrackerBody::Request(one, _)),
@@ -401,8 +420,8 @@ impl Judge<'_> {
         if our_raw == their_raw {
             return None;
         }
-        // What neither value shows is not known; only when both styles write the other's value otherwise do they
-        // disagree.
+        // Two values may not show how each client escapes. The styles differ only if each of them writes the other's value
+        // differently.
         let writes = |request: &Request, at: usize, value: &[u8], raw: &[u8]| {
             let mut out = Vec::new();
             let style = RequestStyle::of(request);
@@ -457,6 +476,7 @@ pub(crate) fn blocks_differ(one: &StoredMessage, other: &StoredMessage, paths: &
         candidate: side(other),
         rule: MaskRule::Exact,
         fails: true,
+        kind: ReportKind::Phrasing,
         note: DifferenceNote::Fixed(Remark::DigestsAlone),
         moved: false,
     }

@@ -1,4 +1,4 @@
-//! What differs between two messages: a field, where it stands in either, and what is to be said of it.
+//! A difference between two messages: the field, where it stands in each message, and a remark on it.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -6,31 +6,35 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bittrace_protocol::Hex;
+use bittrace_protocol::field::Role;
 use sha1::{Digest, Sha1};
 
 use crate::diff::field_path::{FlatField, flat_fields, readable, text};
 use crate::diff::mask::MaskRule;
+use crate::diff::report::ReportKind;
 use crate::model::message::{ReadMessage, StoredMessage};
 
-/// A field that is not the same in both messages. What it says is read again from the messages when it is shown
+/// A field that is not the same in both messages. Its value is read again from the messages when it is shown
 /// ([`FieldTexts`]): a report of millions of differences stays small.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The field's path: its name behind those of what it stands in, joined by dots.
+    /// The field's path: its name after the names of the fields that it stands in, joined by dots.
     pub name: Arc<str>,
     /// What the reference has there; `None` where it has no such field.
     pub reference: Option<FieldSide>,
     /// What the candidate has there; `None` where it has no such field.
     pub candidate: Option<FieldSide>,
-    /// What is thought of it.
+    /// The rule by which it is judged.
     pub rule: MaskRule,
     /// Whether it makes the messages differ.
     pub fails: bool,
+    /// What kind of disagreement it is: phrasing or identity.
+    pub kind: ReportKind,
     pub(super) note: DifferenceNote,
     pub(super) moved: bool,
 }
 
-/// What is to be said of a difference.
+/// A remark on a difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum DifferenceNote {
     None,
@@ -38,9 +42,11 @@ pub(super) enum DifferenceNote {
     /// Where two long values first differ, in how many bytes, and how many bytes the shorter value has.
     FirstDiffers(Box<[usize; 3]>),
     Written(Box<str>),
+    /// After which field it stands in the reference, and in the candidate.
+    Places(Box<[String; 2]>),
 }
 
-/// What is said of many differences in the same words.
+/// A remark in fixed words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Remark {
     Follows,
@@ -55,13 +61,13 @@ pub(super) enum Remark {
 impl Remark {
     const fn text(self) -> &'static str {
         match self {
-            Self::Follows => "follows from the others",
-            Self::SameValue => "the same value, written otherwise",
-            Self::OtherKind => "a value of another kind",
+            Self::Follows => "follows from other fields",
+            Self::SameValue => "the same value, written differently",
+            Self::OtherKind => "a value of another type",
             Self::OtherClient => "another client",
-            Self::Spelled => "spelled in another way",
-            Self::Escaped => "escaped in another way",
-            Self::DigestsAlone => "only digests of the blocks are stored",
+            Self::Spelled => "spelled differently",
+            Self::Escaped => "escaped differently",
+            Self::DigestsAlone => "compared by SHA-1",
         }
     }
 }
@@ -73,12 +79,21 @@ impl DifferenceNote {
 }
 
 impl Difference {
-    /// Whether the field says the same in both, and only stands at another place.
+    /// Whether the field has the same value in both messages, and only stands at another place.
     pub fn is_place(&self) -> bool {
         self.moved
     }
 
-    /// What is to be said of it, in words; `None` where the two values say all.
+    /// After which field it stands in the reference, and in the candidate; `None` where it stands at the same place, or where
+    /// more than the field itself moved.
+    pub fn places(&self) -> Option<&[String; 2]> {
+        match &self.note {
+            DifferenceNote::Places(places) => Some(places),
+            _ => None,
+        }
+    }
+
+    /// A remark on it, in words; `None` where the two values need none.
     pub fn note(&self) -> Option<Cow<'static, str>> {
         match &self.note {
             DifferenceNote::None => None,
@@ -88,6 +103,10 @@ impl Difference {
                 Some(format!("first differs at byte {at} of the field, in {differing} of {of}").into())
             }
             DifferenceNote::Written(text) => Some(text.to_string().into()),
+            DifferenceNote::Places(places) => {
+                let [reference, candidate] = &**places;
+                Some(format!("{candidate} (reference: {reference})").into())
+            }
         }
     }
 }
@@ -126,7 +145,7 @@ impl FieldSide {
     }
 }
 
-/// The fields of one message, to show what they say.
+/// The fields of one message, to show their values.
 #[derive(Debug)]
 pub struct FieldTexts {
     message: ReadMessage,
@@ -141,7 +160,13 @@ impl FieldTexts {
         Self { leaves: flat_fields(&read), message: read, digest: message.digest().copied() }
     }
 
-    /// What the field called `name` says at this place of the message, readable.
+    /// The names and values of the fields that say something, in their order; the message's id and length are left out.
+    pub fn content(&self) -> impl Iterator<Item = (&str, String)> {
+        let content = self.leaves.iter().filter(|leaf| leaf.role == Role::Content);
+        content.map(|leaf| (leaf.path.as_str(), text(leaf, &self.message)))
+    }
+
+    /// The value of the field called `name` at this place of the message, readable.
     pub fn text(&self, name: &str, side: &FieldSide) -> String {
         let span = side.span();
         let bytes = || readable(self.message.bytes.get(span.clone()).unwrap_or_default());

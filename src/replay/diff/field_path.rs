@@ -13,15 +13,15 @@ use crate::model::message::ReadMessage;
 /// A field without parts of its own.
 #[derive(Debug, Clone)]
 pub(crate) struct FlatField {
-    /// Its name behind those of what it stands in, joined by dots.
+    /// Its name after the names of the fields that it stands in, joined by dots.
     pub(crate) path: String,
     /// Which one it is of those with this path, from 0.
     pub(crate) nth: usize,
     /// The bytes it stands in.
     pub(crate) span: Range<usize>,
-    /// Whether it says something.
+    /// Whether it has content, or only frames other fields.
     pub(crate) role: Role,
-    /// What it says.
+    /// Its value.
     pub(crate) value: Value,
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn canonical(leaf: &FlatField, message: &ReadMessage) -> Vec<u8> {
     }
 }
 
-/// What a leaf says, readable.
+/// The value of a leaf, readable.
 pub(crate) fn text(leaf: &FlatField, message: &ReadMessage) -> String {
     if let Some(id) = peer_id(leaf) {
         return id.readable();
@@ -92,7 +92,8 @@ pub(crate) fn text(leaf: &FlatField, message: &ReadMessage) -> String {
         }
         Value::Flags(bits, names) => {
             let digits = 2 * leaf.span.len();
-            format!("{bits:0digits$x} ({})", names.join(", "))
+            let bits = format!("{bits:0digits$x}");
+            if names.is_empty() { bits } else { format!("{bits} ({})", names.join(", ")) }
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::diff::report::DiffReport;
 use crate::model::transcript::{Conversation, Transcript};
 
 /// The intervals of the pairs of messages of one name. An interval is the time from the message before it in its
-/// conversation, whoever sent that, to the message.
+/// conversation, from either end, to the message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MessageIntervals {
     /// The name of the messages.
@@ -30,7 +30,7 @@ pub struct IntervalSpread {
 }
 
 impl Conversation {
-    /// The seconds from the message before it in the conversation, whoever sent that, to a message of `side`, by its place
+    /// The seconds from the message before it in the conversation, from either end, to a message of `side`, by its place
     /// in what that side sent. 0 where the message before it was captured later, since a packet was lost and sent again.
     /// `None` for the first message, and where there is none at this place.
     pub fn interval(&self, side: Side, place: usize) -> Option<f64> {

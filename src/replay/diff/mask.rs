@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use bittrace_trace::{Protocol, Side};
 
-/// What is to be thought of a field that is not the same in both.
+/// How a field is judged that is not the same in both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MaskRule {
     /// It must be.
@@ -14,7 +14,7 @@ pub enum MaskRule {
     Bind,
     /// It does not matter.
     Ignore,
-    /// It is the far end's doing: shown, and never held against the candidate.
+    /// The far end decides it: it is shown, and does not count.
     Context,
     /// It differs only because another field does.
     Follows,
@@ -38,14 +38,14 @@ impl MaskRule {
 pub struct Mask {
     /// A message's name, a protocol's, or `*` for any.
     pub message: Cow<'static, str>,
-    /// The field's path: its name behind those of what it stands in, joined by dots.
+    /// The field's path: its name after the names of the fields that it stands in, joined by dots.
     pub field: Cow<'static, str>,
-    /// What is thought of it.
+    /// How the field is judged.
     pub rule: MaskRule,
     class: ValueClass,
     /// Why.
     pub reason: Cow<'static, str>,
-    /// Whether somebody asked for it, and will want to know when it is of no use.
+    /// Whether the user gave it. A mask of the user that matches nothing is an error.
     pub by_hand: bool,
 }
 
@@ -72,13 +72,13 @@ const fn repeated(class: &'static str) -> ValueClass {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MaskError {
     /// It has no `=`.
-    #[error("\"{0}\" is no mask: wanted MESSAGE.FIELD=RULE, such as announce-request.numwant=ignore")]
+    #[error("\"{0}\" is not a mask; write MESSAGE.FIELD=RULE, such as announce-request.numwant=ignore")]
     NoRule(String),
     /// It has no dot before the `=`.
-    #[error("\"{0}\" names no field: wanted MESSAGE.FIELD, such as announce-request.numwant or *.port")]
+    #[error("\"{0}\" has no field; write MESSAGE.FIELD, such as announce-request.numwant or *.port")]
     NoField(String),
-    /// Its rule is none.
-    #[error("\"{0}\" is no rule: wanted exact, bind, ignore or context")]
+    /// Its rule is unknown.
+    #[error("unknown rule \"{0}\"; the rules are exact, bind, ignore and context")]
     UnknownRule(String),
 }
 
@@ -100,7 +100,7 @@ impl Mask {
             field: field.trim().to_owned().into(),
             rule,
             class: ValueClass::Own(place.trim().to_owned().into()),
-            reason: "asked for".into(),
+            reason: "given by --mask".into(),
             by_hand: true,
         })
     }
@@ -200,7 +200,7 @@ impl Masks {
         })
     }
 
-    /// Holds a value of the reference to the value of the candidate that it stood for before, or remembers it.
+    /// Compares the candidate's value with the one that the reference's value stood for before, or remembers it.
     pub(crate) fn bind(
         &mut self,
         line: usize,
@@ -230,7 +230,7 @@ impl Masks {
     }
 }
 
-/// The masks of the house. What a run draws at random or is told by its surroundings, and nothing else.
+/// The built-in masks: values that a run draws at random or gets from its surroundings, and nothing else.
 fn table() -> Vec<Mask> {
     let line = |(message, field, rule, class, reason): &Line| Mask {
         message: Cow::Borrowed(*message),
@@ -251,75 +251,63 @@ const TABLE: &[Line] = &[
         "peer_id",
         MaskRule::Bind,
         own("peer id"),
-        "its tail is drawn at random; the client's name in it is not",
+        "its end is random; the client's name at its beginning is not",
     ),
-    ("handshake", "peer_id", MaskRule::Bind, own("peer id"), "it must be that of the announce"),
-    ("announce-request", "key", MaskRule::Bind, own("key"), "drawn at random, and the same throughout a run"),
-    ("announce-request", "port", MaskRule::Bind, own("port"), "where the client happens to listen"),
+    ("handshake", "peer_id", MaskRule::Bind, own("peer id"), "it must be the peer id of the announce"),
+    ("announce-request", "key", MaskRule::Bind, own("key"), "random, and the same throughout a run"),
+    ("announce-request", "port", MaskRule::Bind, own("port"), "the port on which the client listens"),
     ("extended", "p", MaskRule::Bind, own("port"), "the port of the announce"),
-    ("port", "port", MaskRule::Bind, own("DHT port"), "where its DHT node happens to listen"),
-    (
-        "http-tracker",
-        "headers.Host",
-        MaskRule::Bind,
-        own("tracker"),
-        "the tracker's address is not the client's choice",
-    ),
+    ("port", "port", MaskRule::Bind, own("DHT port"), "the port on which its DHT node listens"),
+    ("http-tracker", "headers.Host", MaskRule::Bind, own("tracker"), "the address of the tracker"),
     ("announce-request", "ip", MaskRule::Bind, own("address"), "the host's own address"),
     ("announce-request", "ipv4", MaskRule::Bind, own("address"), "the host's own address"),
     ("announce-request", "ipv6", MaskRule::Bind, own("address"), "the host's own address"),
     ("extended", "ipv4", MaskRule::Bind, own("compact address"), "the host's own address"),
     ("extended", "ipv6", MaskRule::Bind, own("compact address"), "the host's own address"),
-    ("extended", "yourip", MaskRule::Context, ValueClass::None, "the far end's own address, told to it"),
+    ("extended", "yourip", MaskRule::Context, ValueClass::None, "the address of the far end"),
     (
         "extended",
         "extension.extended_id",
         MaskRule::Context,
         ValueClass::None,
-        "a number of the far end's choice",
+        "a number that the far end chose",
     ),
-    (
-        "udp-tracker",
-        "transaction_id",
-        MaskRule::Bind,
-        repeated("transaction id"),
-        "drawn at random for each request",
-    ),
+    ("udp-tracker", "transaction_id", MaskRule::Bind, repeated("transaction id"), "random for each request"),
     (
         "udp-tracker",
         "connection_id",
         MaskRule::Bind,
         repeated("connection id"),
-        "the tracker's choice, to be repeated",
+        "chosen by the tracker, and repeated by the client",
     ),
-    ("key-exchange", "public_key", MaskRule::Ignore, ValueClass::None, "drawn at random for each connection"),
+    ("key-exchange", "public_key", MaskRule::Ignore, ValueClass::None, "random for each connection"),
     (
         "torrent-hash",
         "req1",
         MaskRule::Ignore,
         ValueClass::None,
-        "made of a secret drawn at random for each connection",
+        "computed from a secret that is random for each connection",
     ),
     (
         "torrent-hash",
         "req2_xor_req3",
         MaskRule::Ignore,
         ValueClass::None,
-        "made of a secret drawn at random for each connection",
+        "computed from a secret that is random for each connection",
     ),
-    ("padding", "payload", MaskRule::Ignore, ValueClass::None, "drawn at random, as is its length"),
-    ("crypto-provide", "padding_length", MaskRule::Ignore, ValueClass::None, "drawn at random"),
-    ("crypto-provide", "padding", MaskRule::Ignore, ValueClass::None, "drawn at random, as is its length"),
-    ("crypto-select", "padding_length", MaskRule::Ignore, ValueClass::None, "drawn at random"),
-    ("crypto-select", "padding", MaskRule::Ignore, ValueClass::None, "drawn at random, as is its length"),
+    ("padding", "payload", MaskRule::Ignore, ValueClass::None, "random, and of random length"),
+    ("crypto-provide", "padding_length", MaskRule::Ignore, ValueClass::None, "random"),
+    ("crypto-provide", "padding", MaskRule::Ignore, ValueClass::None, "random, and of random length"),
+    ("crypto-select", "padding_length", MaskRule::Ignore, ValueClass::None, "random"),
+    ("crypto-select", "padding", MaskRule::Ignore, ValueClass::None, "random, and of random length"),
     (
         "encrypted",
         "payload",
         MaskRule::Ignore,
         ValueClass::None,
-        "under a key drawn at random; only its length can be compared",
+        "encrypted with a random key; only its length can be compared",
     ),
-    ("utp", "payload", MaskRule::Ignore, ValueClass::None, "uTP is counted, and not read"),
+    ("utp", "payload", MaskRule::Ignore, ValueClass::None, "uTP is counted, not read"),
 ];
 
 #[cfg(test)]

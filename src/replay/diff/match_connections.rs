@@ -118,7 +118,7 @@ struct Traits<'a> {
     peer_id: Option<PeerId>,
     client: Option<&'a str>,
     torrent: Option<InfoHash>,
-    /// Whether anything was said beyond a handshake.
+    /// Whether there are messages besides a handshake.
     substance: bool,
     /// Its place among those of its class.
     rank: usize,

@@ -5,14 +5,14 @@ use bittrace_trace::Side;
 use crate::diff::difference::Difference;
 use crate::diff::mask::Mask;
 
-/// What is thought of a message and its counterpart.
+/// The verdict on a message and its counterpart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PairVerdict {
     /// The same bytes at the same place.
     Same,
     /// The same but for what masks allow.
     Masked,
-    /// Said otherwise.
+    /// The content differs.
     Differs,
     /// The same, but for what masks allow, at another place among the others.
     Moved,
@@ -39,7 +39,7 @@ impl PairVerdict {
         }
     }
 
-    /// What kind of disagreement it is; `None` where there is none.
+    /// What kind of disagreement it is as a rule; `None` where there is none. See [`MessagePair::kind`].
     pub const fn kind(self) -> Option<ReportKind> {
         match self {
             Self::Same | Self::Masked => None,
@@ -52,10 +52,13 @@ impl PairVerdict {
 /// The kinds of disagreement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReportKind {
-    /// How a message is said.
+    /// The content of a message: fields that tell the other end something else.
     Phrasing,
-    /// What is said, and when.
+    /// Which messages are sent, and in which order.
     Choice,
+    /// Who the client is, and how it writes the same values: its peer id, its name, the order of parameters. Any two clients
+    /// differ in these.
+    Identity,
 }
 
 impl ReportKind {
@@ -64,6 +67,7 @@ impl ReportKind {
         match self {
             Self::Phrasing => "phrasing",
             Self::Choice => "choice",
+            Self::Identity => "identity",
         }
     }
 }
@@ -71,13 +75,13 @@ impl ReportKind {
 /// A message and its counterpart, or one without.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MessagePair {
-    /// Which side of its capture said it.
+    /// Which side of its capture sent it.
     pub side: Side,
-    /// The reference's message, by its place in what that side said.
+    /// The reference's message, by its place among the messages of that side.
     pub reference: Option<u32>,
     /// The candidate's.
     pub candidate: Option<u32>,
-    /// What is thought of them.
+    /// The verdict on them.
     pub verdict: PairVerdict,
     /// Whether it stands elsewhere among the others, also where that is not the verdict.
     pub moved: bool,
@@ -85,6 +89,20 @@ pub struct MessagePair {
     pub lost: bool,
     /// The fields that are not the same, those that masks allow included.
     pub differences: Box<[Difference]>,
+}
+
+impl MessagePair {
+    /// What kind of disagreement it is; `None` where there is none. Messages that differ in nothing but identity are of that kind.
+    pub fn kind(&self) -> Option<ReportKind> {
+        let kind = self.verdict.kind()?;
+        let mut failing = self.differences.iter().filter(|difference| difference.fails);
+        match kind {
+            ReportKind::Phrasing if failing.all(|difference| difference.kind == ReportKind::Identity) => {
+                Some(ReportKind::Identity)
+            }
+            kind => Some(kind),
+        }
+    }
 }
 
 /// A conversation and its counterpart, or one without.
@@ -110,16 +128,16 @@ pub struct MaskUse {
 /// What a comparison found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DiffReport {
-    /// The conversations, in the order of the reference, those that only the candidate has behind them.
+    /// The conversations in the order of the reference, then those that only the candidate has.
     pub conversations: Vec<ComparedConversation>,
     /// The masks that were used, in the order of the table.
     pub masks: Vec<MaskUse>,
-    /// What counts.
+    /// Which side is judged.
     pub judged: Judged,
     tallies: [Tallies; 2],
 }
 
-/// Whose messages count. Those of the other side are shown as context.
+/// Which side's messages are judged. Those of the other side are shown as context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judged {
     /// Those of the host the captures are about.
@@ -131,7 +149,7 @@ pub enum Judged {
 }
 
 impl Judged {
-    /// Whether messages of `side` count.
+    /// Whether messages of `side` are judged.
     pub const fn counts(self, side: Side) -> bool {
         match self {
             Self::Local => matches!(side, Side::Local),
@@ -145,6 +163,8 @@ impl Judged {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     verdicts: [u64; 6],
+    /// How many of those that differ do so in identity alone.
+    pub in_identity: u64,
     /// How many the candidate's capture lost.
     pub lost: u64,
     /// How many the reference's capture lost.
@@ -184,7 +204,10 @@ impl Tally {
         match (pair.lost, pair.verdict) {
             (true, PairVerdict::Extra) => self.lost_of_reference += 1,
             (true, _) => self.lost += 1,
-            (false, verdict) => self.verdicts[verdict as usize] += 1,
+            (false, verdict) => {
+                self.verdicts[verdict as usize] += 1;
+                self.in_identity += u64::from(pair.kind() == Some(ReportKind::Identity));
+            }
         }
     }
 
@@ -192,6 +215,7 @@ impl Tally {
         for (sum, number) in self.verdicts.iter_mut().zip(other.verdicts) {
             *sum += number;
         }
+        self.in_identity += other.in_identity;
         self.lost += other.lost;
         self.lost_of_reference += other.lost_of_reference;
         self

@@ -152,7 +152,7 @@ fn what_a_run_draws_at_random_is_bound_and_the_rest_exact() {
         [
             "masked announce-request; peer_id bind; port bind; key bind; headers.Host bind",
             "masked handshake; peer_id bind",
-            "masked extended; length_prefix follows follows from the others; p bind",
+            "masked extended; length_prefix follows follows from other fields; p bind",
         ]
     );
 }
@@ -168,8 +168,7 @@ fn a_value_that_changes_in_the_middle_of_a_run_differs() {
         told,
         [
             "masked announce-request; peer_id bind",
-            "differs handshake; peer_id bind stood for -TR3000-ABCDEFGHIJKL in message 1 of the candidate, 1 of \
-             the reference",
+            "differs handshake; peer_id bind changed: it was -TR3000-ABCDEFGHIJKL in message 1 of the candidate (message 1 of the reference)",
         ]
     );
 }
@@ -191,7 +190,7 @@ fn a_value_may_be_another_but_not_escaped_otherwise() {
     );
     assert_eq!(
         told_of("-TR3000-%ab%cdcdefghijkl", "-TR3000-%FF%EEcdefghijkl"),
-        ["differs announce-request; peer_id exact escaped in another way"]
+        ["differs announce-request; peer_id exact escaped differently"]
     );
 }
 
@@ -199,7 +198,7 @@ fn a_value_may_be_another_but_not_escaped_otherwise() {
 fn parameters_that_change_places_are_named() {
     let run = |query: &str| Run::new().announce(query, "t");
     let told = told(run("port=1&uploaded=0&left=5"), run("uploaded=0&left=5&port=1"));
-    assert_eq!(told, ["differs announce-request; port exact behind left, not info_hash"]);
+    assert_eq!(told, ["differs announce-request; port exact after left (reference: after info_hash)"]);
 }
 
 #[test]
@@ -217,7 +216,7 @@ fn a_length_follows_from_what_it_counts() {
         |v: &str| Run::new().peer("-TR3000-abcdefghijkl", &[extended(&format!("d1:v{}:{v}e", v.len()))]);
     assert_eq!(
         told(run("one"), run("three")),
-        ["differs extended; length_prefix follows follows from the others; v exact"]
+        ["differs extended; length_prefix follows follows from other fields; v exact"]
     );
 }
 

@@ -1,4 +1,4 @@
-//! A message as a transcript stores it: its exact bytes, and beside them only what the bytes do not say by themselves.
+//! A message as a transcript stores it: its exact bytes, and what the bytes alone do not tell.
 //! The meaning is read again from the bytes when it is wanted, so that captures of millions of small messages fit into
 //! memory.
 
@@ -28,7 +28,7 @@ pub struct StoredMessage {
     meaning: Meaning,
 }
 
-/// What the bytes do not say by themselves.
+/// What the bytes alone do not tell.
 #[derive(Debug, Clone)]
 enum Meaning {
     /// A peer-wire message: nothing.
@@ -202,7 +202,7 @@ impl StoredMessage {
         })
     }
 
-    /// What it says, on one line. `client` is what its sender calls itself.
+    /// The message on one line. `client` is the name of its sender's client.
     pub fn describe(&self, client: Option<&str>) -> String {
         match (self.digest(), self.block()) {
             (Some(digest), Some(Block { index, begin, length })) => {

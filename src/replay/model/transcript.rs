@@ -1,4 +1,4 @@
-//! A capture read into conversations: each connection or flow of datagrams, what either end said on it, in order.
+//! A capture read into conversations: each connection or flow of datagrams with the messages of both ends, in order.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use bittrace_protocol::peer::PeerSide;
 use bittrace_protocol::{InfoHash, PeerId, Timestamp};
-use bittrace_trace::record::{Body, PeerWireBody, Protocol, Side, Transport, Unreadable};
+use bittrace_trace::record::{Body, Note, PeerWireBody, Protocol, Side, Transport, Unreadable};
+use bittrace_trace::statistics::{Finding, Findings};
 use bittrace_trace::{
-    Direction, Dissected, Flow, Record, StreamId, StreamOpening, Trace, TraceError, TraceOptions,
+    Direction, Dissected, Flow, Record, Severity, StreamId, StreamOpening, Trace, TraceError, TraceOptions,
 };
 
-use crate::model::findings::{BrokenRule, BrokenRules};
 use crate::model::message::{MessageStore, StoredMessage};
 
 /// The memory that the messages of one capture may take, in bytes: 1 GiB. Blocks are stored whole while all messages
@@ -50,11 +50,14 @@ pub struct Transcript {
     pub local: Option<IpAddr>,
     /// Its conversations, in the order in which they were recognised.
     pub conversations: Vec<Conversation>,
-    /// The torrent that it is mostly about: that of which the local host says most to peers and trackers. `None` where the
-    /// local host says nothing of any.
+    /// The torrent that it is mostly about: the one of most messages of the local host to peers and trackers. `None` where the
+    /// local host sends no message about a torrent.
     pub torrent: Option<InfoHash>,
-    /// The rules that its local host broke, the gravest first. Some want the torrent in the options of the trace.
-    pub broken_rules: Vec<BrokenRule>,
+    /// The rules that its local host broke, the most severe first. Some are only judged when the torrent is in the options of
+    /// the trace.
+    pub broken_rules: Vec<Finding>,
+    /// What is noted of messages of its far ends, the most severe first.
+    pub far_findings: Vec<Finding>,
     /// How many records they have together.
     pub records: u64,
     /// Of how many pieces only the header and a digest are stored, since the memory for blocks was used up.
@@ -85,12 +88,12 @@ pub struct Conversation {
     directions: [DirectionTranscript; 2],
 }
 
-/// What one end of a conversation said.
+/// The messages of one end of a conversation.
 #[derive(Debug, Default)]
 pub struct DirectionTranscript {
     /// Its messages, in order.
     pub messages: Vec<StoredMessage>,
-    /// Its client, if it has said so.
+    /// The name of its client, where it is known.
     pub client: Option<Arc<str>>,
     /// Its peer id, if it shook hands.
     pub peer_id: Option<PeerId>,
@@ -105,13 +108,13 @@ pub enum ConversationRole {
     UdpTracker,
     /// A peer.
     Peer,
-    /// A peer over uTP, whose stream is none that can be read.
+    /// A peer over uTP whose stream cannot be read.
     Utp,
     /// A node of the DHT.
     Node,
     /// A web seed.
     WebSeed,
-    /// Whoever listens in the local network.
+    /// All hosts of the local network.
     LocalNetwork,
 }
 
@@ -165,7 +168,7 @@ impl Transcript {
         Ok(transcriber.finish(&trace))
     }
 
-    /// The client of the host the capture is about, if it has said so.
+    /// The name of the client of the host that the capture is about, where it is known.
     pub fn client(&self) -> Option<&str> {
         self.conversations.iter().find_map(|one| one.direction(Side::Local).client.as_deref())
     }
@@ -188,7 +191,7 @@ impl Transcript {
         self.conversations.iter().filter(move |one| is_tracker(one.role) && self.is_about(one))
     }
 
-    /// Whether a conversation is about the torrent that the capture is mostly about, as far as it says.
+    /// Whether a conversation is about the torrent that the capture is mostly about, or about none that is known.
     fn is_about(&self, conversation: &Conversation) -> bool {
         conversation.torrent.is_none_or(|torrent| Some(torrent) == self.torrent)
     }
@@ -267,7 +270,7 @@ impl Conversation {
         })
     }
 
-    /// What both ends said, in the order of the capture.
+    /// The messages of both ends, in the order of the capture.
     pub fn messages(&self) -> impl Iterator<Item = (Side, &StoredMessage)> {
         let side = |side: Side| self.direction(side).messages.iter().map(move |message| (side, message));
         let (mut local, mut far) = (side(Side::Local).peekable(), side(Side::Remote).peekable());
@@ -284,12 +287,12 @@ impl Conversation {
         first.map(|message| message.at).min().unwrap_or(Timestamp::EPOCH)
     }
 
-    /// What a message of `side` says, on one line.
+    /// A message of `side`, on one line.
     pub fn describe(&self, side: Side, message: &StoredMessage) -> String {
         message.describe(self.direction(side).client.as_deref())
     }
 
-    /// How many messages both ends said.
+    /// How many messages both ends sent.
     pub fn length(&self) -> usize {
         self.directions.iter().map(|direction| direction.messages.len()).sum()
     }
@@ -301,9 +304,10 @@ pub struct Transcriber {
     name: String,
     store: MessageStore,
     conversations: Vec<Conversation>,
-    broken_rules: BrokenRules,
+    broken_rules: Findings,
+    far_findings: Findings,
     records: u64,
-    /// How many messages the local host said of each torrent.
+    /// How many messages the local host sent about each torrent.
     said: BTreeMap<InfoHash, u64>,
 }
 
@@ -315,7 +319,8 @@ impl Transcriber {
             name: name.to_owned(),
             store: MessageStore::new(limit),
             conversations: Vec::new(),
-            broken_rules: BrokenRules::default(),
+            broken_rules: Findings::default(),
+            far_findings: Findings::default(),
             records: 0,
             said: BTreeMap::new(),
         }
@@ -347,7 +352,13 @@ impl Transcriber {
 
     fn record(&mut self, record: Record) {
         self.records += 1;
-        self.broken_rules.add(&record);
+        for note in &record.notes {
+            match record.side {
+                Side::Local if is_conduct(note) => self.broken_rules.add(&record, note),
+                Side::Local => {}
+                Side::Remote => self.far_findings.add(&record, note),
+            }
+        }
         if let Some(torrent) = record.torrent.filter(|_| is_said_of_torrent(&record)) {
             *self.said.entry(torrent).or_default() += 1;
         }
@@ -387,13 +398,20 @@ impl Transcriber {
             torrent: self.said.into_iter().max_by_key(|(_, count)| *count).map(|(torrent, _)| torrent),
             local: trace.local(),
             conversations: self.conversations,
-            broken_rules: self.broken_rules.finish(),
+            broken_rules: self.broken_rules.most_severe_first(),
+            far_findings: self.far_findings.most_severe_first(),
             records: self.records,
             shortened: self.store.shortened,
             packets: trace.capture().packets(),
             cut: trace.cut().map(|cut| cut.offset),
         }
     }
+}
+
+/// Whether a note says that the sender of a message broke a rule. What a capture lacks is not conduct, and neither is how things
+/// stand.
+fn is_conduct(note: &Note) -> bool {
+    note.rule.severity > Severity::Chat && !note.rule.id.starts_with("capture.")
 }
 
 /// Whether a record is a message of the local host to a peer or a tracker: what a capture is mostly about.

@@ -11,21 +11,21 @@ use bytes::{Bytes, BytesMut};
 pub enum InjectedFault {
     /// Every byte by itself.
     SplitBytes,
-    /// Each message cut so that one read ends a byte before its end and the next a byte behind.
+    /// Each message cut so that one read ends a byte before its end and the next a byte after it.
     SplitBoundaries,
     /// Every message so much later.
     Delay(Duration),
     /// Blocks in the opposite order.
     Reorder,
-    /// The connection ends behind the message of this number, from 1.
+    /// The connection ends after the message of this number, from 1.
     Drop(u32),
     /// The block of this number, from 1, has one byte changed.
     Corrupt(u32),
     /// The block of this number, from 1, is sent twice.
     Duplicate(u32),
-    /// Behind the first messages, a message of this id with four bytes, which nobody has allocated.
+    /// After the first messages, a message of this id with four bytes, which nobody has allocated.
     Unknown(u8),
-    /// Behind the message of this number, from 1, a length prefix of 2 GiB.
+    /// After the message of this number, from 1, a length prefix of 2 GiB.
     Overlong(u32),
 }
 
@@ -50,20 +50,48 @@ pub(crate) struct FaultInjector {
 }
 
 impl InjectedFault {
+    /// One of each kind, with its usual number.
+    pub const ALL: [Self; 9] = [
+        Self::SplitBytes,
+        Self::SplitBoundaries,
+        Self::Delay(USUAL_DELAY),
+        Self::Reorder,
+        Self::Drop(5),
+        Self::Corrupt(1),
+        Self::Duplicate(1),
+        Self::Unknown(200),
+        Self::Overlong(5),
+    ];
+
+    /// How it is asked for.
+    pub fn name(self) -> String {
+        match self {
+            Self::SplitBytes => "split=bytes".to_owned(),
+            Self::SplitBoundaries => "split=boundaries".to_owned(),
+            Self::Delay(by) => format!("delay={}", by.as_millis()),
+            Self::Reorder => "reorder".to_owned(),
+            Self::Drop(after) => format!("drop={after}"),
+            Self::Corrupt(block) => format!("corrupt={block}"),
+            Self::Duplicate(block) => format!("duplicate={block}"),
+            Self::Unknown(id) => format!("unknown={id}"),
+            Self::Overlong(after) => format!("overlong={after}"),
+        }
+    }
+
     /// What it does, in words that go on from "the far end ...".
     pub fn describe(self) -> String {
         match self {
             Self::SplitBytes => "sends every byte by itself".to_owned(),
             Self::SplitBoundaries => {
-                "cuts its stream one byte before and behind the end of each message".to_owned()
+                "cuts its stream one byte before and one byte after the end of each message".to_owned()
             }
             Self::Delay(by) => format!("sends every message {} ms late", by.as_millis()),
             Self::Reorder => "sends blocks in the opposite order".to_owned(),
-            Self::Drop(after) => format!("closes the connection behind its message {after}"),
+            Self::Drop(after) => format!("closes the connection after its message {after}"),
             Self::Corrupt(block) => format!("changes one byte of its block {block}"),
             Self::Duplicate(block) => format!("sends its block {block} twice"),
             Self::Unknown(id) => format!("sends a message with the unknown id {id}"),
-            Self::Overlong(after) => format!("sends a length prefix of 2 GiB behind its message {after}"),
+            Self::Overlong(after) => format!("sends a length prefix of 2 GiB after its message {after}"),
         }
     }
 
@@ -81,7 +109,7 @@ impl FromStr for InjectedFault {
         let number = |usual: u32| match value {
             None => Ok(usual),
             Some(value) => match value.parse() {
-                Ok(0) | Err(_) => Err(format!("{value:?} is no number from 1")),
+                Ok(0) | Err(_) => Err(format!("{value:?} is not a number from 1 on")),
                 Ok(number) => Ok(number),
             },
         };
@@ -90,11 +118,11 @@ impl FromStr for InjectedFault {
             ("split", Some("boundaries")) => Self::SplitBoundaries,
             ("delay", _) => {
                 let digits = value.map(|value| value.strip_suffix("ms").unwrap_or(value));
-                let by = digits
-                    .unwrap_or("100")
-                    .parse()
-                    .map_err(|_| "delay is in milliseconds, such as delay=50ms")?;
-                Self::Delay(Duration::from_millis(by))
+                match digits.map(str::parse) {
+                    None => Self::Delay(USUAL_DELAY),
+                    Some(Ok(by)) => Self::Delay(Duration::from_millis(by)),
+                    Some(Err(_)) => return Err("delay is in milliseconds, such as delay=50ms".to_owned()),
+                }
             }
             ("reorder", None) => Self::Reorder,
             ("drop", _) => Self::Drop(number(5)?),
@@ -108,17 +136,31 @@ impl FromStr for InjectedFault {
                 Self::Unknown(id)
             }
             ("overlong", _) => Self::Overlong(number(5)?),
-            _ => return Err(format!("no disturbance {text:?}; there are {NAMES}")),
+            _ => return Err(format!("unknown disturbance {text:?}; there are {NAMES}")),
         })
     }
 }
 
+/// What `--disturb` names: one disturbance, or one of each kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedDisturbances(pub Vec<InjectedFault>);
+
+impl FromStr for NamedDisturbances {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(Self(if text == "all" { InjectedFault::ALL.to_vec() } else { vec![text.parse()?] }))
+    }
+}
+
+const USUAL_DELAY: Duration = Duration::from_millis(100);
+
 /// The disturbances as they are written.
-pub const NAMES: &str = "split=bytes, split=boundaries, delay=MS, reorder, drop=MESSAGE, corrupt=BLOCK, \
+pub const NAMES: &str = "all, split=bytes, split=boundaries, delay=MS, reorder, drop=MESSAGE, corrupt=BLOCK, \
                          duplicate=BLOCK, unknown=ID, overlong=MESSAGE";
 
 impl FaultInjector {
-    /// A disturbance of a connection on which nothing was said.
+    /// A disturbance of a connection on which nothing was sent yet.
     pub(crate) const fn new(what: InjectedFault) -> Self {
         Self { what, messages: 0, blocks: 0, done: false }
     }
@@ -186,7 +228,7 @@ impl FaultInjector {
     }
 }
 
-/// Blocks change places among themselves; what else is said stays where it is.
+/// Blocks change places among themselves; other messages stay where they are.
 fn reverse_blocks(messages: &mut [Bytes]) {
     let is_block =
         |message: &Bytes| message.get(4) == Some(&MessageId::PIECE.0) && message.first() != Some(&19);
@@ -196,7 +238,7 @@ fn reverse_blocks(messages: &mut [Bytes]) {
     }
 }
 
-/// The same bytes, cut a byte before and a byte behind each end of a message.
+/// The same bytes, cut one byte before and one byte after each end of a message.
 fn around_boundaries(acts: &[Act]) -> Vec<Act> {
     let messages: Vec<&Bytes> =
         acts.iter().filter_map(|act| if let Act::Write(bytes) = act { Some(bytes) } else { None }).collect();
@@ -269,10 +311,21 @@ mod tests {
     }
 
     #[test]
+    fn every_disturbance_is_asked_for_by_its_name_and_all_by_one() {
+        for what in InjectedFault::ALL {
+            assert_eq!(what.name().parse(), Ok(what));
+        }
+        assert_eq!("all".parse(), Ok(NamedDisturbances(InjectedFault::ALL.to_vec())));
+        assert_eq!("drop=7".parse(), Ok(NamedDisturbances(vec![InjectedFault::Drop(7)])));
+        let named = |what: &InjectedFault| NAMES.contains(what.name().split('=').next().unwrap());
+        assert!(InjectedFault::ALL.iter().all(named));
+    }
+
+    #[test]
     fn what_cannot_be_read_is_explained() {
         for (text, wanted) in [
-            ("dance", "no disturbance \"dance\"; there are split=bytes"),
-            ("drop=0", "no number from 1"),
+            ("dance", "unknown disturbance \"dance\"; there are all, split=bytes"),
+            ("drop=0", "not a number from 1"),
             ("unknown=7", "7 is the id of piece"),
             ("delay=soon", "milliseconds"),
         ] {

@@ -1,5 +1,5 @@
-//! A reference played to a session without a socket: the recorded far ends speak when the session has said what they
-//! wait for, under a clock that follows the reference. The same reference gives the same bytes every time.
+//! A reference replayed to a session without a socket: the recorded far ends send their messages when the session has sent what
+//! preceded them, under a clock that follows the reference. The same reference gives the same bytes every time.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -20,14 +20,15 @@ use bytes::Bytes;
 use crate::model::transcript::{Conversation, Transcript};
 use crate::play::pieces::RecordedPieces;
 use crate::play::play_clock::PlayClock;
+use crate::play::refusal::{MOST_REFUSALS, Refusal, RefusalAct, ReplayedEnd};
 use crate::play::replay_peer::{Missed, ReplayPeer};
 use crate::play::replay_tracker::ReplayTracker;
 use crate::profile::InferredProfile;
 
-/// What came of a rehearsal.
+/// The result of a replay without sockets.
 #[derive(Debug)]
 pub struct OfflineRun {
-    /// All that was said, as a capture.
+    /// All messages of the run, as a capture.
     pub capture: Vec<u8>,
     /// Whether the session has every piece.
     pub complete: bool,
@@ -37,11 +38,13 @@ pub struct OfflineRun {
     pub left: Vec<(SocketAddr, Violation)>,
     /// How many messages the session sent to peers, and how many of them the schedule of the reference chose.
     pub messages: MessageCounts,
+    /// What the far ends did not answer.
+    pub refusals: Vec<Refusal>,
     /// What else is worth knowing, in words.
     pub remarks: Vec<String>,
 }
 
-/// Plays `reference` to a session that conducts itself as was learnt from it.
+/// Replays `reference` to a session that behaves as its client did.
 ///
 /// # Errors
 /// When the torrent is not that of the reference, in words.
@@ -56,7 +59,7 @@ pub fn replay_offline(
         return Err(format!("the capture is about torrent {}, not {}", learnt.torrent, torrent.info_hash));
     }
     let Some(geometry) = torrent.geometry.clone() else {
-        return Err("the torrent is of version 2 alone, which is not spoken".to_owned());
+        return Err("the torrent is of version 2 only, which bittrace does not download".to_owned());
     };
     let (began, ended) = reference.span().unwrap_or((Timestamp::EPOCH, Timestamp::EPOCH));
     let mut config = Config::new(learnt.profile.clone());
@@ -85,6 +88,8 @@ pub fn replay_offline(
         called: 0,
         missed: Vec::new(),
         left: Vec::new(),
+        refusals: Vec::new(),
+        asked: 0,
         remarks: Vec::new(),
     };
     stage.run().map_err(|error| error.to_string())?;
@@ -112,6 +117,9 @@ struct Simulation<'a> {
     called: u32,
     missed: Vec<(SocketAddr, Missed)>,
     left: Vec<(SocketAddr, Violation)>,
+    refusals: Vec<Refusal>,
+    /// How many requests the tracker has had.
+    asked: u32,
     remarks: Vec<String>,
 }
 
@@ -142,7 +150,7 @@ impl<'a> Simulation<'a> {
             if self.play()? {
                 continue;
             }
-            // Nobody has anything to say: time passes, until the next message of the reference is due.
+            // Neither end has anything to send: time passes until the next message of the reference is due.
             let due = self.next_due().map(|(due, at)| (due, self.clock.due(at)));
             let until = match due {
                 Some((_, at)) => at,
@@ -170,13 +178,14 @@ impl<'a> Simulation<'a> {
                 }
                 None if !stopped => {
                     stopped = true;
-                    self.remarks.push("the reference was over before the session was: it was stopped".into());
+                    self.remarks
+                        .push("the reference ended before the session did: the session was stopped".into());
                     self.session.handle(self.clock.now(), Input::Stop);
                 }
                 None => return Ok(()),
             }
         }
-        self.remarks.push(format!("the rehearsal was ended after {MOST_STEPS} steps"));
+        self.remarks.push(format!("the replay was ended after {MOST_STEPS} steps"));
         Ok(())
     }
 
@@ -204,7 +213,7 @@ impl<'a> Simulation<'a> {
                 Output::Resolve(name) => {
                     self.session.handle(
                         self.clock.now(),
-                        Input::Resolved(name, Err("a reference holds addresses alone".to_owned())),
+                        Input::Resolved(name, Err("a reference has addresses, not names".to_owned())),
                     );
                 }
                 Output::Store(..)
@@ -229,7 +238,7 @@ impl<'a> Simulation<'a> {
         Ok(false)
     }
 
-    /// Has the far end speak whose next words stand first in the reference; whether any had something to say.
+    /// Lets the far end send whose next message stands first in the reference; whether any far end had one to send.
     fn play(&mut self) -> std::io::Result<bool> {
         let mut order: Vec<(u64, SessionStreamId)> = Vec::new();
         for (&stream, line) in &self.lines {
@@ -309,11 +318,11 @@ impl<'a> Simulation<'a> {
                 self.session.handle(self.clock.now(), Input::Opened(stream, far));
             }
             Endpoint::UdpTracker(host, port) => {
-                let why = format!("{host}:{port}: UDP trackers are not played without sockets");
+                let why = format!("{host}:{port}: UDP trackers are not replayed without sockets");
                 self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::Unresolved(why)));
             }
             Endpoint::HttpsTracker(url) => {
-                let why = format!("{url} is encrypted: no capture holds what it says");
+                let why = format!("{url} is encrypted: a capture does not show its answers");
                 self.session.handle(self.clock.now(), Input::Fetched(stream, Err(why)));
             }
         }
@@ -350,7 +359,7 @@ impl<'a> Simulation<'a> {
         Ok(number)
     }
 
-    /// The session says something.
+    /// The session sends bytes.
     fn sent(&mut self, stream: SessionStreamId, bytes: &Bytes) -> std::io::Result<()> {
         self.session.handle(self.clock.now(), Input::Sent(stream, bytes.len()));
         let Some(line) = self.lines.get_mut(&stream) else { return Ok(()) };
@@ -372,7 +381,20 @@ impl<'a> Simulation<'a> {
 
     fn announced(&mut self, stream: SessionStreamId, bytes: &[u8]) -> std::io::Result<()> {
         let exchange = Request::decode(bytes).ok().and_then(|request| self.tracker.answer(&request));
+        self.asked += 1;
         let Some(exchange) = exchange else {
+            if self.refusals.len() < MOST_REFUSALS {
+                let why = "the reference has no response to such a request".to_owned();
+                let (by, did) = (ReplayedEnd::Tracker, RefusalAct::Closed);
+                self.refusals.push(Refusal {
+                    by,
+                    stream: None,
+                    message: "request",
+                    nth: self.asked,
+                    did,
+                    why,
+                });
+            }
             self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::ByRemote));
             return Ok(());
         };
@@ -388,7 +410,7 @@ impl<'a> Simulation<'a> {
         Ok(())
     }
 
-    /// The far end says something.
+    /// The far end sends bytes.
     fn said(&mut self, stream: SessionStreamId, bytes: &[u8]) -> std::io::Result<()> {
         match self.lines.get(&stream).and_then(|line| line.recorded) {
             Some((recorded, ours)) => self.recorder.burst(self.clock.now(), recorded, ours.reverse(), bytes),
@@ -402,6 +424,10 @@ impl<'a> Simulation<'a> {
             self.left.push((line.far, violation));
         }
         if let RemoteRole::Peer(mut peer) = line.role {
+            let stream = line.recorded.map(|(recorded, _)| recorded.0);
+            let room = MOST_REFUSALS.saturating_sub(self.refusals.len());
+            let refusals = peer.refusals().into_iter().map(|refusal| Refusal { stream, ..refusal });
+            self.refusals.extend(refusals.take(room));
             self.missed.extend(peer.finish().into_iter().map(|missed| (line.far, missed)));
         }
         match line.recorded {
@@ -418,16 +444,18 @@ impl<'a> Simulation<'a> {
         }
         if self.clock.jumps() > 0 {
             self.remarks.push(format!(
-                "times of the reference lie more than an hour apart or run back, in {}: an hour at most was waited each time",
+                "in {} the times of the reference are more than an hour apart or run backwards: the replay waited an hour at most",
                 counted(self.clock.jumps(), "place")
             ));
         }
         for conversation in &self.waiting {
-            self.remarks.push(format!("the session never spoke with {}", conversation.far()));
+            self.remarks.push(format!("the session had no connection to or from {}", conversation.far()));
         }
         for (topic, number) in self.tracker.unused() {
-            self.remarks
-                .push(format!("{} was not made: the tracker's answer {number} is unused", topic.describe()));
+            self.remarks.push(format!(
+                "{} was not sent: the tracker's answer to it (message {number}) was not used",
+                topic.describe()
+            ));
         }
         Ok(OfflineRun {
             capture: self.recorder.finish()?,
@@ -435,6 +463,7 @@ impl<'a> Simulation<'a> {
             missed: self.missed,
             messages: self.session.message_counts(),
             left: self.left,
+            refusals: self.refusals,
             remarks: self.remarks,
         })
     }

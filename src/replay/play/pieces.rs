@@ -5,9 +5,11 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use bittrace_protocol::geometry::{BlockFault, Geometry};
 use bittrace_protocol::metainfo::File as TorrentFile;
 use bittrace_protocol::wire::Message;
 use bittrace_protocol::{Block, Metainfo, PieceIndex};
+use bittrace_trace::units::{count, counted};
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
 
@@ -19,13 +21,15 @@ pub struct RecordedPieces {
     pieces: BTreeMap<PieceIndex, Bytes>,
     /// Blocks of pieces that are not whole, by piece and offset.
     blocks: BTreeMap<(PieceIndex, u32), Bytes>,
+    /// The lengths of the torrent's pieces, where the torrent is known.
+    geometry: Option<Geometry>,
 }
 
 impl RecordedPieces {
     /// What `reference` holds of `torrent`: every whole piece that has its hash, and single blocks of the others. Blocks of
     /// which only digests are stored are not among them.
     pub fn of(reference: &Transcript, torrent: &Metainfo) -> Self {
-        let mut contents = Self::default();
+        let mut contents = Self { geometry: torrent.geometry.clone(), ..Self::default() };
         let mut heard: BTreeMap<PieceIndex, BTreeMap<u32, Vec<Bytes>>> = BTreeMap::new();
         let about = |one: &&Conversation| one.torrent.is_some() && one.torrent == reference.torrent;
         let messages = reference.conversations.iter().filter(about).flat_map(Conversation::messages);
@@ -101,6 +105,30 @@ impl RecordedPieces {
         match found {
             0 => Err(io::Error::new(io::ErrorKind::InvalidData, "no piece of the torrent is there")),
             _ => Ok(()),
+        }
+    }
+
+    /// Why the bytes of a block are not there, in words.
+    pub(crate) fn why_not(&self, block: Block) -> String {
+        let geometry = self.geometry.as_ref();
+        match geometry.and_then(|geometry| Some((geometry, geometry.block_span(block).err()?))) {
+            Some((geometry, BlockFault::NoSuchPiece)) => {
+                let pieces = counted(geometry.piece_count().into(), "piece");
+                format!("there is no piece {}: the torrent has {pieces}", block.index)
+            }
+            Some((_, BlockFault::Empty)) => "it asks for no bytes".to_owned(),
+            Some((geometry, BlockFault::BeyondPiece)) => format!(
+                "piece {} has {} bytes, and the request goes to {}",
+                block.index,
+                count(geometry.piece_size(block.index).unwrap_or(0).into()),
+                count(u64::from(block.begin) + u64::from(block.length))
+            ),
+            None => format!(
+                "the reference does not have the {} at {} of piece {}: give the torrent's files with --content",
+                counted(block.length.into(), "byte"),
+                block.begin,
+                block.index
+            ),
         }
     }
 

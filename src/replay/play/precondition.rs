@@ -1,9 +1,9 @@
-//! What a far end waits for before it speaks: how much the client has said, by kind.
+//! What a replayed peer waits for before it sends a message: how many messages of each kind the client has sent.
 
 use bittrace_protocol::wire::Message;
 use bittrace_trace::{Body, PeerWireBody};
 
-/// The kinds of what a client says that far ends wait for.
+/// The kinds of messages that a replayed peer waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precondition {
     /// Its handshake.
@@ -24,12 +24,12 @@ pub enum Precondition {
     Extension,
 }
 
-/// How often each kind was said.
+/// How many messages of each kind were sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct PreconditionCounts([u32; KINDS]);
 
 impl Precondition {
-    /// The kind of a message; `None` for those nobody waits for.
+    /// The kind of a message; `None` where no peer waits for it.
     pub fn of(message: &Message) -> Option<Self> {
         Some(match message {
             Message::Extended { id: 0, .. } => Self::Extended,
@@ -50,7 +50,7 @@ impl Precondition {
         }
     }
 
-    /// What is waited for, in words.
+    /// The messages, in words.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Handshake => "handshake",
@@ -66,12 +66,12 @@ impl Precondition {
 }
 
 impl PreconditionCounts {
-    /// One more of a kind was said.
+    /// Counts a message.
     pub(crate) fn add(&mut self, cue: Precondition) {
         self.0[cue as usize] = self.0[cue as usize].saturating_add(1);
     }
 
-    /// The first kind of which less was said than `wanted`; `None` where there is enough of all.
+    /// The first kind of which fewer messages were sent than `wanted`, and how many fewer; `None` where there are enough.
     pub(crate) fn lacks(&self, wanted: &Self) -> Option<(Precondition, u32)> {
         let lack = |cue: &Precondition| wanted.0[*cue as usize].saturating_sub(self.0[*cue as usize]);
         ALL.into_iter().find(|cue| lack(cue) > 0).map(|cue| (cue, lack(&cue)))

@@ -1,5 +1,8 @@
-//! A recorded peer that plays its part again: each of its messages is held until the client has said what came before
-//! it in the reference, and blocks until they are asked for. It does no I/O.
+//! A recorded peer that replays its messages: each waits until the client has sent what preceded it in the reference, and a block
+//! until it is requested. It does no I/O.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use bittrace_protocol::peer::{ConnectionState, PeerSide, RequestCapacity};
 use bittrace_protocol::tracker::http;
@@ -16,37 +19,46 @@ use crate::model::message::StoredMessage;
 use crate::model::transcript::Conversation;
 use crate::play::pieces::RecordedPieces;
 use crate::play::precondition::{Precondition, PreconditionCounts};
+use crate::play::refusal::{MOST_REFUSALS, Refusal, RefusalAct, ReplayedEnd};
 
 /// A recorded peer.
 #[derive(Debug)]
 pub struct ReplayPeer {
     lines: Vec<ScriptedMessage>,
     torrent: InfoHash,
-    /// The first line that was not said.
+    /// The first line that was not sent.
     next: usize,
     heard: PreconditionCounts,
     /// Whether only the essential is waited for, a cue having been missed.
     lenient: bool,
     received: BytesMut,
-    /// What both sides have said on this connection.
+    /// The state that the messages of both sides have led to.
     state: ConnectionState,
     /// The side of the recorded peer.
     side: PeerSide,
     /// How many messages were observed.
     observed: u64,
     missed: Vec<Missed>,
+    /// The recorded peer.
+    far: SocketAddr,
+    /// How many messages the client sent, its handshake included.
+    heard_messages: u32,
+    /// How many requests the client sent, and which one of them asked for a block last.
+    heard_requests: u32,
+    requests: HashMap<Block, u32>,
+    refusals: Vec<Refusal>,
     /// Why the client's bytes are not, or no longer, messages.
     pub garbled: Option<String>,
 }
 
-/// Something the far end says in the reference.
+/// A message that the far end sends in the reference.
 #[derive(Debug)]
 struct ScriptedMessage {
     at: Timestamp,
     number: u64,
     bytes: Bytes,
     says: ScriptedKind,
-    /// What the client had said before it.
+    /// What the client had sent before it.
     wants: PreconditionCounts,
     said: bool,
 }
@@ -65,25 +77,23 @@ enum ScriptedKind {
 /// What did not go as in the reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Missed {
-    /// A message was said, or left out, though the client had not said so many more of this kind.
+    /// A message was sent, or left out, although the client had sent fewer messages of this kind than in the reference.
     Cue {
         /// The message of the far end, by its number in the reference.
         number: u64,
         /// What was waited for.
         cue: Precondition,
-        /// How many more of it there are in the reference.
+        /// How many more of them the reference has.
         lacking: u32,
     },
-    /// A block that the reference sends was never asked for.
+    /// A block that the reference sends was never requested.
     NotAsked {
         /// The message of the far end, by its number in the reference.
         number: u64,
         /// The block.
         block: Block,
     },
-    /// A block was asked for that neither reference nor content has.
-    Unknown(Block),
-    /// A message of an extension that the client does not speak was left out.
+    /// A message of an extension that the client does not have was left out.
     Unspoken {
         /// The message of the far end, by its number in the reference.
         number: u64,
@@ -101,7 +111,7 @@ impl ReplayPeer {
             let body = message.body();
             match side {
                 Side::Local => Precondition::of_body(&body).into_iter().for_each(|cue| wants.add(cue)),
-                // Parts of messages, and what is none, would break the stream.
+                // Parts of messages, and bytes that are not messages, would break the stream.
                 Side::Remote
                     if matches!(
                         body,
@@ -122,6 +132,11 @@ impl ReplayPeer {
             side: conversation.peer_side(Side::Remote),
             observed: 0,
             missed: Vec::new(),
+            far: conversation.far(),
+            heard_messages: 0,
+            heard_requests: 0,
+            requests: HashMap::new(),
+            refusals: Vec::new(),
             garbled: None,
         }
     }
@@ -136,7 +151,7 @@ impl ReplayPeer {
         }
     }
 
-    /// Takes in what the client says.
+    /// Takes in bytes of the client.
     pub fn hear(&mut self, bytes: &[u8]) {
         if self.garbled.is_some() {
             return;
@@ -176,7 +191,7 @@ impl ReplayPeer {
                     match verdict {
                         LengthVerdict::LittleEndian(_) => self.garble_by(NearMiss::LittleEndian),
                         _ if is_open => return,
-                        _ => self.garbled = Some(error.wanted.to_owned()),
+                        _ => self.garble(error.wanted.to_owned()),
                     }
                     self.received.clear();
                     return;
@@ -205,31 +220,62 @@ impl ReplayPeer {
             // It ends within its handshake.
             _ if handshake_prefix(&self.received) != Prefix::No => return false,
             _ => {
-                self.garbled = Some("its first bytes are no handshake: it may encrypt".to_owned());
+                self.garble(
+                    "the first bytes are not a handshake: the connection may be encrypted".to_owned(),
+                );
                 return false;
             }
         }
         let handshake = self.received.split_to(HANDSHAKE_LENGTH);
         match Handshake::decode(&handshake) {
             Ok(handshake) if handshake.info_hash != self.torrent => {
-                self.garbled = Some("its handshake is for another torrent".to_owned());
+                let why = format!("the handshake has another info_hash, {}", handshake.info_hash);
+                self.garble(why);
             }
             Ok(handshake) => {
                 self.observe_handshake(self.client(), &handshake);
                 self.heard.add(Precondition::Handshake);
             }
-            Err(error) => self.garbled = Some(error.wanted.to_owned()),
+            Err(error) => self.garble(error.wanted.to_owned()),
         }
+        self.heard_messages += 1;
         self.garbled.is_none()
     }
 
     /// Notes that the client's bytes are nearly right, in the words in which `analyze` says so.
     fn garble_by(&mut self, near_miss: NearMiss) {
         let note = note_near_miss(near_miss, &self.received);
-        self.garbled = Some(format!("{} [{}]", note.text, note.rule.id));
+        self.garble(format!("{} [{}]", note.text, note.rule.id));
+    }
+
+    /// Notes that the client's bytes are not messages, so that the connection is closed.
+    fn garble(&mut self, why: String) {
+        let has_shaken = self.state.side(self.client()).handshake().is_some();
+        let (message, nth) = if has_shaken { ("message", self.heard_messages + 1) } else { ("handshake", 1) };
+        self.refuse(message, nth, RefusalAct::Closed, why.clone());
+        self.garbled = Some(why);
+    }
+
+    fn refuse(&mut self, message: &'static str, nth: u32, did: RefusalAct, why: String) {
+        if self.refusals.len() < MOST_REFUSALS {
+            let by = ReplayedEnd::Peer(self.far);
+            self.refusals.push(Refusal { by, stream: None, message, nth, did, why });
+        }
+    }
+
+    /// Which of the client's requests asked for a block.
+    fn nth_request(&self, block: Block) -> u32 {
+        self.requests.get(&block).copied().unwrap_or(self.heard_requests)
     }
 
     fn take(&mut self, message: &Message) {
+        self.heard_messages += 1;
+        if let Message::Request(block) = message {
+            self.heard_requests += 1;
+            if self.requests.len() < MOST_REQUESTS || self.requests.contains_key(block) {
+                self.requests.insert(*block, self.heard_requests);
+            }
+        }
         Precondition::of(message).into_iter().for_each(|cue| self.heard.add(cue));
         self.observe(self.client(), message);
         if let Message::Cancel(block) = message {
@@ -264,8 +310,8 @@ impl ReplayPeer {
         requests.into_iter().map(|(block, _)| block).collect()
     }
 
-    /// What it says now: each message that it need not hold back, and when the last of them was said in the reference.
-    /// `None` while it waits.
+    /// What it sends now: each message that need not wait, and when the last of them was sent in the reference. `None` while it
+    /// waits.
     pub fn speak(&mut self, contents: &RecordedPieces) -> Option<(Vec<Bytes>, Timestamp)> {
         let mut out = Vec::new();
         let mut at = None;
@@ -285,7 +331,7 @@ impl ReplayPeer {
             at = Some(line.at);
             self.say(self.next, contents, &mut out);
         }
-        // What was asked for in another order, or in other sizes than in the reference.
+        // Blocks that were requested in another order, or in other sizes, than in the reference.
         let holds = |line: &ScriptedMessage| self.heard.lacks(&line.wants).is_some();
         let held = !self.lenient && self.lines.get(self.next).is_some_and(holds);
         let shaken = self.state.side(self.client()).handshake().is_some();
@@ -328,7 +374,9 @@ impl ReplayPeer {
         let message = match contents.block(block) {
             Some(bytes) => Message::Piece { index: block.index, begin: block.begin, block: bytes },
             None => {
-                self.missed.push(Missed::Unknown(block));
+                let nth = self.nth_request(block);
+                let did = if self.is_fast() { RefusalAct::Rejected } else { RefusalAct::LeftUnanswered };
+                self.refuse("request", nth, did, contents.why_not(block));
                 if !self.is_fast() {
                     self.state.abandon_requests(self.client(), block);
                     return false;
@@ -388,7 +436,7 @@ impl ReplayPeer {
         true
     }
 
-    /// What it says next, and waits to say: the number of that message in the reference, and its time.
+    /// The message that it waits to send: its number in the reference, and its time.
     pub fn pending(&self) -> Option<(u64, Timestamp)> {
         let line = self.lines[self.next..].iter().find(|line| !line.said)?;
         Some((line.number, line.at))
@@ -416,7 +464,7 @@ impl ReplayPeer {
         passed > 0
     }
 
-    /// Gives up what comes next, and goes on behind it.
+    /// Leaves out the next message.
     pub fn pass_over(&mut self) {
         let Some(line) = self.lines.get(self.next) else { return };
         if let Some((cue, lacking)) = self.heard.lacks(&self.wants(line)) {
@@ -425,7 +473,20 @@ impl ReplayPeer {
         self.next += 1;
     }
 
-    /// Ends its part: what did not go as in the reference.
+    /// What it did not answer. Called once, when the connection ends: requests that are outstanding while it chokes the client
+    /// are among them.
+    pub fn refusals(&mut self) -> Vec<Refusal> {
+        let is_choking = self.state.side(self.side).is_choking() && !self.is_fast();
+        if is_choking && self.garbled.is_none() {
+            for block in self.requested() {
+                let why = "the replayed peer was choking the client".to_owned();
+                self.refuse("request", self.nth_request(block), RefusalAct::LeftUnanswered, why);
+            }
+        }
+        std::mem::take(&mut self.refusals)
+    }
+
+    /// Ends the replay: what did not go as in the reference.
     pub fn finish(&mut self) -> Vec<Missed> {
         for line in self.lines.iter().filter(|line| !line.said) {
             if let ScriptedKind::Block(block) = line.says {
@@ -452,7 +513,7 @@ impl ScriptedMessage {
             }
             _ => ScriptedKind::Other,
         };
-        // Of a block that is not stored, the content is asked for (`say`).
+        // A block that is not stored is taken from the content (`say`).
         let bytes = if message.digest().is_some() { Bytes::new() } else { message.bytes.clone() };
         Self { at: message.at, number: message.number, bytes, says, wants, said: false }
     }
@@ -461,7 +522,10 @@ impl ScriptedMessage {
 /// A recorded peer waits for messages, not for times, so that it observes without a clock.
 const UNTIMED: Timestamp = Timestamp::EPOCH;
 
-/// Where the id of an extended message stands: behind the length and the message's id (BEP 10).
+/// How many blocks are remembered with the number of their request.
+const MOST_REQUESTS: usize = 65_536;
+
+/// Where the id of an extended message stands: after the length and the message's id (BEP 10).
 const EXTENDED_ID: usize = 5;
 
 #[cfg(test)]

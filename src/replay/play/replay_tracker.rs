@@ -54,8 +54,8 @@ impl Topic {
     /// The request, in words.
     pub fn describe(self) -> String {
         match self {
-            Self::Announce(Some(event)) => format!("the announce {}", event.name()),
-            Self::Announce(None) => "a regular announce".to_owned(),
+            Self::Announce(Some(event)) => format!("an announce with event={}", event.name()),
+            Self::Announce(None) => "an announce without an event".to_owned(),
             Self::Scrape => "a scrape".to_owned(),
             Self::Other => "a request".to_owned(),
         }

@@ -8,7 +8,7 @@ use bittrace_protocol::compact::{endpoints, put_endpoint};
 use bittrace_protocol::tracker::http::{Response, encode_response};
 
 /// A tracker's answer with other peers in it: each address that `place` knows stands for what it gives, the others are
-/// left out, and `more` follow. An answer that is no bencoded dictionary stays as it is.
+/// left out, and `more` follow. An answer that is not a bencoded dictionary stays as it is.
 pub(crate) fn recast_answer(
     answer: &[u8],
     place: &dyn Fn(SocketAddr) -> Option<SocketAddr>,
@@ -70,7 +70,7 @@ fn recast_body(
     }))
 }
 
-/// Peers as dictionaries, without their ids: other ones will call themselves otherwise.
+/// Peers as dictionaries, without their ids: other peers will have other ids.
 fn write_peers(
     out: &mut Writer,
     list: View<'_>,

@@ -1,5 +1,5 @@
-//! A reference's tracker and peers on real sockets, for any client: what it says is recorded, to be compared with what
-//! the reference's client said.
+//! A reference's tracker and peers on real sockets, for any client. Its messages are recorded, to be compared with those of the
+//! reference's client.
 
 mod peer_task;
 mod state;
@@ -26,11 +26,12 @@ use tokio::time::{sleep, timeout};
 use crate::model::transcript::{Conversation, ConversationRole, Transcript};
 use crate::play::fault::InjectedFault;
 use crate::play::pieces::RecordedPieces;
+use crate::play::refusal::{Refusal, RefusalAct};
 use crate::play::replay_peer::{Missed, ReplayPeer};
 use crate::play::replay_tracker::ReplayTracker;
 use crate::play::rewrite::recast_torrent;
 use peer_task::play;
-use state::{RecordedStream, Shared};
+use state::{RecordedStream, Shared, TrackerCounts};
 
 /// How a reference is served.
 #[derive(Debug, Clone)]
@@ -38,11 +39,11 @@ pub struct ServeOptions {
     /// The tracker's address. On an IPv4 loopback address each peer has the next one, elsewhere the same with a port of
     /// its own.
     pub listen: SocketAddr,
-    /// How long a client may say nothing before what a far end waits for is given up.
+    /// How long a client may send nothing before a peer stops waiting for the message that would come next.
     pub patience: Duration,
-    /// What far ends do on purpose.
+    /// What the peers do on purpose.
     pub disturb: Option<InjectedFault>,
-    /// What the recording says of itself.
+    /// The comment of the recording.
     pub comment: String,
 }
 
@@ -65,17 +66,17 @@ pub struct ClientStatus {
     pub connections: u32,
     /// How many of them are open.
     pub open: u32,
-    /// When something was last said by either side.
+    /// When either side sent something last.
     pub last: Option<Instant>,
 }
 
 impl ClientStatus {
-    /// Whether the client said that it has everything.
+    /// Whether the client has announced `completed`.
     pub fn completed(&self) -> bool {
         self.announced.contains(&Some(Event::Completed))
     }
 
-    /// Whether the client said goodbye to the tracker, having been there: some say goodbye before they begin.
+    /// Whether the client has announced `stopped` after another announce: some clients announce `stopped` before they begin.
     pub fn stopped(&self) -> bool {
         self.announced.len() > 1 && self.announced.last() == Some(&Some(Event::Stopped))
     }
@@ -86,7 +87,9 @@ impl ClientStatus {
 pub struct Served {
     /// The connections to peers, in their order.
     pub plays: Vec<PeerRun>,
-    /// What is worth knowing, in words.
+    /// What the tracker and the peers did not answer, in the order in which it happened.
+    pub refusals: Vec<Refusal>,
+    /// What else is worth knowing, in words.
     pub remarks: Vec<String>,
     /// What was seen of the client.
     pub signs: ClientStatus,
@@ -116,14 +119,14 @@ pub enum PeerRunEnd {
     Reset,
     /// The far end closed it, as it was to.
     ByFarEnd,
-    /// What the client said is no BitTorrent: why.
+    /// The client's bytes are not BitTorrent: why.
     Garbled(String),
     /// It was open when the run ended.
     Open,
 }
 
 impl Server {
-    /// Opens the sockets of a reference's tracker and peers; what is said on them will be recorded in `record`.
+    /// Opens the sockets of a reference's tracker and peers; all messages on them will be recorded in `record`.
     ///
     /// # Errors
     /// When an address cannot be listened on, or the recording not be begun.
@@ -170,6 +173,8 @@ impl Server {
             waiting,
             client: None,
             plays: Vec::new(),
+            refusals: Vec::new(),
+            asked: TrackerCounts::default(),
             remarks: Vec::new(),
             disturbed: false,
             started: BTreeSet::new(),
@@ -191,7 +196,7 @@ impl Server {
         self.listeners.iter().filter_map(place).collect()
     }
 
-    /// A copy of the torrent file whose tracker is this one. `None` where `file` is no torrent file.
+    /// A copy of the torrent file whose tracker is this one. `None` where `file` is not a torrent file.
     pub fn torrent_file(&self, file: &[u8]) -> Option<Vec<u8>> {
         let requests =
             self.reference.conversations.iter().filter(|one| one.role == ConversationRole::HttpTracker);
@@ -227,34 +232,36 @@ impl Server {
                 over.await
             })
             .await;
-        // Whoever is still talking is cut off.
+        // Connections that are still open are cut off.
         drop(tasks);
         let shared = Rc::try_unwrap(shared).map_err(|_| io::Error::other("a connection outlived the run"))?;
         let mut shared = shared.into_inner();
         let signs = shared.signs.borrow().clone();
         shared.plays.sort_by_key(|play| play.stream);
         for (topic, number) in shared.tracker.unused() {
-            shared
-                .remarks
-                .push(format!("{} was not made: the tracker's answer {number} is unused", topic.describe()));
+            shared.remarks.push(format!(
+                "{} was not sent: the tracker's answer to it (message {number}) was not used",
+                topic.describe()
+            ));
         }
         for far in shared.waiting.keys() {
             if !shared.started.contains(far) {
-                shared.remarks.push(format!("no connection with the recorded peer {far} was made"));
+                shared.remarks.push(format!("no connection to or from the replayed peer {far} was made"));
             }
         }
         if let Some(error) = shared.failed {
             return Err(error);
         }
         shared.recorder.finish()?;
-        Ok((Served { plays: shared.plays, remarks: shared.remarks, signs }, result))
+        let Shared { plays, refusals, remarks, .. } = shared;
+        Ok((Served { plays, refusals, remarks, signs }, result))
     }
 }
 
 async fn serve_tracker(listener: TcpListener, reference: Rc<Transcript>, shared: Rc<RefCell<Shared>>) {
     loop {
         let Ok((stream, client)) = listener.accept().await else {
-            // Too many are open, as a rule: some will end.
+            // Usually too many are open: some will end.
             sleep(AFTER_REFUSAL).await;
             continue;
         };
@@ -272,28 +279,57 @@ async fn answer_client(
     let Ok(own) = stream.local_addr() else { return };
     let line =
         RecordedStream::open(&shared, Flow { initiator: client, responder: own }, Direction::FromInitiator);
-    let mut asked = Vec::new();
-    let mut buffer = vec![0; READ];
+    let patience = shared.borrow().options.patience;
+    let unanswered = |did, why: &str| {
+        let mut shared = shared.borrow_mut();
+        let nth = shared.asked.requests + 1;
+        shared.refuse(Some(line.stream.0), "request", nth, did, why.to_owned());
+    };
+    let (mut asked, mut buffer, mut complained) = (Vec::new(), vec![0; READ], false);
     loop {
-        match stream.read(&mut buffer).await {
-            Ok(0) | Err(_) => return line.close(&shared, StreamClosing::Finished),
-            Ok(count) => {
+        match timeout(patience, stream.read(&mut buffer)).await {
+            Err(_) => {
+                if !asked.is_empty() && !std::mem::replace(&mut complained, true) {
+                    unanswered(RefusalAct::LeftUnanswered, NO_END);
+                }
+                continue;
+            }
+            Ok(Ok(0) | Err(_)) => {
+                if !asked.is_empty() && !complained {
+                    unanswered(RefusalAct::LeftUnanswered, NO_END);
+                }
+                return line.close(&shared, StreamClosing::Finished);
+            }
+            Ok(Ok(count)) => {
                 if !line.client_says(&shared, &buffer[..count]) {
                     return line.close(&shared, StreamClosing::Finished);
                 }
                 asked.extend_from_slice(&buffer[..count]);
             }
         }
-        while let Framing::Complete(length) = frame_request(&asked) {
-            let request: Vec<u8> = asked.drain(..length).collect();
-            let answer = Shared::answer(&shared, &request, client, &reference);
-            line.far_says(&shared, &answer);
-            // An answer ends its connection, and says so.
-            if stream.write_all(&answer).await.is_err() || stream.shutdown().await.is_err() {
-                return line.close(&shared, StreamClosing::Reset);
+        loop {
+            match frame_request(&asked) {
+                Framing::Complete(length) => {
+                    let request: Vec<u8> = asked.drain(..length).collect();
+                    let answer = Shared::answer(&shared, &request, line.stream.0, client, &reference);
+                    line.far_says(&shared, &answer);
+                    // An answer ends its connection, and its headers say so.
+                    if stream.write_all(&answer).await.is_err() || stream.shutdown().await.is_err() {
+                        return line.close(&shared, StreamClosing::Reset);
+                    }
+                }
+                Framing::NotHttp(error) => {
+                    unanswered(
+                        RefusalAct::Closed,
+                        &format!("it is not an HTTP request: wanted {}", error.wanted),
+                    );
+                    return line.close(&shared, StreamClosing::Finished);
+                }
+                Framing::Incomplete | Framing::UntilClose => break,
             }
         }
         if asked.len() > MOST_ASKED {
+            unanswered(RefusalAct::Closed, "it is longer than 1 MiB");
             return line.close(&shared, StreamClosing::Finished);
         }
     }
@@ -320,8 +356,8 @@ async fn serve_peer(
     }
 }
 
-/// The peers that call the client, as they did in the reference; and those that the client does not call though it was
-/// told of them.
+/// The peers that connect to the client, as they did in the reference; and those that the client does not connect to although
+/// the tracker named them.
 async fn call_client(client: SocketAddr, reference: Rc<Transcript>, shared: Rc<RefCell<Shared>>) {
     let mut late = Vec::new();
     let all: Vec<(SocketAddr, StreamId)> = {
@@ -340,7 +376,7 @@ async fn call_client(client: SocketAddr, reference: Rc<Transcript>, shared: Rc<R
     for far in late {
         if !shared.borrow().started.contains(&far) {
             let remark = format!(
-                "the client did not connect to the peer {far}: after {} s the peer connected to it",
+                "the client did not connect to the replayed peer {far}: after {} s the peer connected to the client",
                 BEFORE_CALLING.as_secs()
             );
             shared.borrow_mut().remarks.push(remark);
@@ -366,7 +402,7 @@ async fn call(client: SocketAddr, far: SocketAddr, reference: Rc<Transcript>, sh
         peer.call();
         return play(peer, (far, recorded), stream, line, shared).await;
     }
-    let remark = format!("the peer {far} could not connect to the client at {client}");
+    let remark = format!("the replayed peer {far} could not connect to the client at {client}");
     shared.borrow_mut().remarks.push(remark);
 }
 
@@ -385,8 +421,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(128)
 }
 
-/// On IPv4 loopback the address so many behind this one, so that clients that want one connection an address are
-/// content; elsewhere this one.
+/// On IPv4 loopback the address so many after this one, for clients that accept one connection from each address; elsewhere this
+/// one.
 fn beside(address: IpAddr, number: u32) -> IpAddr {
     match address {
         IpAddr::V4(ip) if ip.is_loopback() => {
@@ -403,10 +439,13 @@ const AFTER_REFUSAL: Duration = Duration::from_millis(50);
 /// How much is read at once.
 const READ: usize = 64 * 1024;
 
+/// Why a request that is not whole has no answer.
+const NO_END: &str = "it is not whole: the headers of an HTTP request end with an empty line (CR LF CR LF)";
+
 /// The longest request to a tracker.
 const MOST_ASKED: usize = 1 << 20;
 
-/// How long a client may leave a peer alone that it was told of before the peer calls it.
+/// How long a client has to connect to a peer that the tracker named before the peer connects to the client.
 const BEFORE_CALLING: Duration = Duration::from_secs(5);
 
 /// How often a client is called, and how long is waited between two calls and for one.

@@ -4,12 +4,12 @@ use bittrace_protocol::PieceIndex;
 use bittrace_protocol::session::{HaveStep, LastMessage};
 use bittrace_protocol::wire::Message;
 
-/// How new pieces were told.
+/// How new pieces were announced to peers.
 #[derive(Default)]
 pub(super) struct HaveTimes {
-    /// Whether one message told of several.
+    /// Whether one packet announced several.
     pub(super) at_once: bool,
-    /// How often they were told before requests in one packet, and behind them.
+    /// How often they stood before requests in one packet, and after them.
     pub(super) first: u32,
     pub(super) behind: u32,
     /// What the last packet so far told: its number, whether it asked, whether it told.
@@ -19,9 +19,9 @@ pub(super) struct HaveTimes {
     pub(super) tells: Vec<HaveStep>,
     given_in_all: u32,
     told_in_all: u32,
-    /// What was said since the last block.
+    /// The messages since the last block.
     since: Vec<Message>,
-    /// The packet that first told of a piece.
+    /// The packet that first announced a piece.
     pub(super) shown: Option<u64>,
     /// The packet with the last block.
     pub(super) last_block: Option<u64>,
@@ -69,7 +69,7 @@ impl HaveTimes {
         self.packet = Some((frame, asked || asks, told || tells));
     }
 
-    /// What was said behind the last block of a download; `None` where there was none.
+    /// The messages after the last block of a download; `None` where there are none.
     pub(super) fn parting(&self) -> Option<Vec<LastMessage>> {
         let last = self.last_given?;
         let mut parting = Vec::new();

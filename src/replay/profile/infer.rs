@@ -1,4 +1,5 @@
-//! Reads off a reference how its client conducts itself. What it does not show is as bittrace does it, and said so.
+//! Learns from a reference how its client behaves. What the reference does not show is taken from bittrace's own profile, and
+//! marked.
 
 use std::collections::BTreeSet;
 
@@ -21,13 +22,13 @@ use crate::model::transcript::{Conversation, Transcript};
 /// What a reference shows of its client.
 #[derive(Debug, Clone)]
 pub struct InferredProfile {
-    /// How it conducts itself, with any torrent.
+    /// How it behaves, with any torrent.
     pub profile: Profile,
     /// What it chose among the pieces of this torrent.
     pub schedule: Schedule,
     /// What it had drawn at random.
     pub identity: Identity,
-    /// The port it said it listens on; 0 where it said none.
+    /// The port that it announced; 0 where it announced none.
     pub port: u16,
     /// The torrent.
     pub torrent: InfoHash,
@@ -35,7 +36,7 @@ pub struct InferredProfile {
     pub client: Option<String>,
     /// What each part of the profile that was seen rests on. All other parts are as bittrace does them.
     pub evidence: Vec<ProfileEvidence>,
-    /// What the reference does that a profile cannot say, in words.
+    /// What the reference does that a profile has no words for.
     pub beyond: Vec<String>,
 }
 
@@ -50,13 +51,13 @@ pub struct ProfileEvidence {
 
 /// A capture that shows no client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0} holds no announce and no handshake of the host it is about")]
+#[error("{0} has no announce and no handshake of the host that it is about")]
 pub struct NoClient(pub String);
 
-/// Reads a profile off `reference`. Names and ways that it does not show are those of `own`.
+/// Learns a profile from `reference`. What it does not show is taken from `own`.
 ///
 /// # Errors
-/// When the reference shows no client: its local host says nothing of any torrent to a peer or a tracker.
+/// When the reference shows no client: its local host sends no message about a torrent to a peer or a tracker.
 pub fn infer_profile(reference: &Transcript, own: Profile) -> Result<InferredProfile, NoClient> {
     let torrent = reference.torrent.ok_or_else(|| NoClient(reference.name.clone()))?;
     let peer_id = PeerId([0; 20]);
@@ -129,13 +130,13 @@ impl<'a> Learner<'a> {
         own.requirecrypto = announce.requirecrypto.unwrap_or(own.requirecrypto);
         own.others.clone_from(&announce.others);
         let completed = announces.iter().any(|one| one.1.event == Some(Event::Completed));
-        // One that has nothing left had occasion to say so.
+        // A client with nothing left could have announced `completed`.
         own.says_completed = completed || !announces.iter().any(|one| one.1.left == Some(0));
         if let Some(key) = &announce.key {
             self.key(key, announce.peer_id);
         }
         if announce.ip.is_some() || announce.ipv4.is_some() || announce.ipv6.is_some() {
-            self.learnt.beyond.push("its announces name its own address; bittrace's do not".to_owned());
+            self.learnt.beyond.push("its announces have its own address; bittrace's do not".to_owned());
         }
         self.learnt.identity.peer_id = announce.peer_id.unwrap_or(self.learnt.identity.peer_id);
         self.learnt.port = announce.port.unwrap_or(0);
@@ -159,7 +160,7 @@ impl<'a> Learner<'a> {
             None => {
                 self.learnt
                     .beyond
-                    .push("its key is neither eight hexadecimal digits nor part of its peer id".into());
+                    .push("its key is neither eight hexadecimal digits nor a part of its peer id".into());
                 return;
             }
         };
@@ -260,7 +261,7 @@ impl<'a> Learner<'a> {
             shown = shown.or(Some(stored));
         }
         if !opening.contains(&FirstMessage::Pieces) {
-            // It would have said what it has.
+            // It would have sent which pieces it has.
             pieces = pieces.or(Some(WithoutPieces::Nothing));
             shows_none = shows_none.or(shown).or(shows_interest);
             opening.push(FirstMessage::Pieces);
@@ -330,7 +331,7 @@ impl<'a> Learner<'a> {
                 (b"complete_ago", Some(_), _) => ExtendedEntry::CompleteAgo,
                 (b"ipv4" | b"ipv6", ..) => {
                     self.learnt.beyond.push(format!(
-                        "its extended handshake tells its own address ({}); bittrace's does not",
+                        "its extended handshake has its own address ({}); bittrace's does not",
                         String::from_utf8_lossy(entry.key)
                     ));
                     continue;
@@ -546,7 +547,7 @@ fn announces_of(conversation: &Conversation) -> impl Iterator<Item = ReadAnnounc
     said.filter(|announce| announce.read().is_some())
 }
 
-/// The messages of a conversation, and the state of the connection behind each.
+/// The messages of a conversation, and the state of the connection after each.
 struct ObservedConversation<'t> {
     conversation: &'t Conversation,
     messages: Box<dyn Iterator<Item = (Side, &'t StoredMessage)> + 't>,

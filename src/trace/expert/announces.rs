@@ -1,7 +1,7 @@
 //! Whether clients announce when they may, and what they say of the bytes that are left.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
 
 use bittrace_protocol::tracker::{Event, http, udp};
 use bittrace_protocol::{InfoHash, PeerId, Timestamp};
@@ -16,6 +16,10 @@ pub(super) struct Announces {
     last: HashMap<Key, Last>,
     /// Requests that wait for their answer, by the record's number.
     waiting: HashMap<u64, Key>,
+    /// Whether the capture begins before the client does, so that its first announce is known to be the first.
+    from_start: bool,
+    /// The clients, by address, and torrents that have announced.
+    begun: HashSet<(IpAddr, InfoHash)>,
 }
 
 type Key = (PeerId, InfoHash, SocketAddr);
@@ -69,6 +73,11 @@ fn known(left: Option<u64>) -> Option<u64> {
 }
 
 impl Announces {
+    /// `from_start` says that the capture begins before the client does.
+    pub(super) fn new(from_start: bool) -> Self {
+        Self { from_start, ..Self::default() }
+    }
+
     pub(super) fn judge(&mut self, record: &mut Record) {
         if let Some(announced) = Announced::of(record) {
             return self.announce(record, announced);
@@ -93,6 +102,7 @@ impl Announces {
     fn announce(&mut self, record: &mut Record, announced: Announced) {
         let Announced { peer_id, info_hash, event, left } = announced;
         let key = (peer_id, info_hash, record.destination);
+        self.note_beginning(record, &announced);
         if event == Some(Event::Completed)
             && let Some(left) = left.filter(|left| *left > 0)
         {
@@ -128,6 +138,22 @@ impl Announces {
         let (interval, min_interval) = promised.unwrap_or_default();
         self.last.insert(key, Last { at, left, interval, min_interval });
         self.waiting.insert(record.number, key);
+    }
+
+    /// Says of the first announce of a client about a torrent whether it has the event `started`. Where the capture may begin
+    /// after the client, an announce that was not captured may have had it.
+    fn note_beginning(&mut self, record: &mut Record, announced: &Announced) {
+        // Some clients say `stopped` before they begin.
+        if !self.from_start || announced.event == Some(Event::Stopped) || self.begun.len() >= KEPT {
+            return;
+        }
+        let first = self.begun.insert((record.source.ip(), announced.info_hash));
+        if first && announced.event != Some(Event::Started) {
+            let has =
+                announced.event.map_or("no event".to_owned(), |event| format!("event={}", event.name()));
+            let text = format!("the client's first announce has {has}; wanted event=started");
+            record.notes.push(rules::BEP3_STARTED_MISSING.note(text));
+        }
     }
 
     fn answer(&mut self, record: &Record, interval: Option<u64>, min_interval: Option<u64>) {

@@ -1,7 +1,9 @@
-//! Whether what clients tell trackers of the bytes that are left can be, given the pieces that they were seen to receive.
+//! Whether the `left` that clients tell trackers can be right, given the pieces that they received and the blocks that they
+//! request.
 //!
-//! Only too many bytes contradict: fewer may have come from a disk, or on connections that cannot be read. A client that
-//! begins anew (`started`) may have lost what it had.
+//! Pieces that were seen to arrive only contradict a `left` that is too large: other pieces may have come from a disk, or on
+//! connections that cannot be read. A client that begins anew (`started`) may have lost what it had. A `left` of 0 is
+//! contradicted by a request.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -20,7 +22,27 @@ use crate::record::units::{count, counted};
 #[derive(Debug, Default)]
 pub(super) struct Left {
     got: HashMap<(Receiver, InfoHash), Got>,
+    /// The last `left` of each client and torrent.
+    told: HashMap<(PeerId, InfoHash), ToldLeft>,
 }
+
+/// The `left` of an announce.
+#[derive(Debug, Clone, Copy)]
+struct ToldLeft {
+    /// In bytes.
+    left: u64,
+    /// The number of the announce.
+    number: u64,
+    at: Timestamp,
+    /// How many seconds after the announce a request contradicts it.
+    settles: f64,
+    /// Whether a note says that a request contradicts it.
+    noted: bool,
+}
+
+/// How long a `left` is believed, seconds. Half an hour is the interval that trackers usually ask for: after that the client
+/// has announced again, perhaps to a tracker that the capture does not show.
+const BELIEVED: f64 = 1800.0;
 
 #[derive(Debug, Default)]
 struct Got {
@@ -35,6 +57,8 @@ struct Got {
 const SETTLES: f64 = 5.0;
 /// How many clients and torrents are remembered, how many pieces of each, and how many recent ones.
 const KEPT: usize = 1000;
+/// How many clients and torrents are remembered by their last `left`.
+const TOLD: usize = 20_000;
 const PIECES: usize = 200_000;
 const RECENT: usize = 10_000;
 
@@ -86,6 +110,46 @@ impl Left {
             counted(pieces as u64, "piece")
         );
         record.notes.push(rules::BEP3_LEFT_TOO_MUCH.note(text));
+    }
+}
+
+impl Left {
+    /// Takes in what an announce says of the bytes that are left.
+    pub(super) fn told(&mut self, record: &Record, announced: &Announced) {
+        let key = (announced.peer_id, announced.info_hash);
+        let before = self.told.remove(&key);
+        let Some(left) = announced.left.filter(|_| announced.event != Some(Event::Stopped)) else { return };
+        // Requests may still be on their way when the last piece arrives.
+        let just_completed =
+            announced.event == Some(Event::Completed) || before.is_some_and(|before| before.left > 0);
+        let told = ToldLeft {
+            left,
+            number: record.number,
+            at: record.at,
+            settles: if just_completed { SETTLES } else { 0.0 },
+            noted: before.is_some_and(|before| before.left == 0 && before.noted),
+        };
+        if self.told.len() < TOLD {
+            self.told.insert(key, told);
+        }
+    }
+
+    /// Takes in that a client learns what the torrent is: what it said before was a guess.
+    pub(super) fn described(&mut self, client: PeerId, info_hash: InfoHash) {
+        self.told.remove(&(client, info_hash));
+    }
+
+    /// Says of a request whether its sender has told the tracker that no bytes are left. Once for each client and torrent.
+    pub(super) fn requested(&mut self, record: &mut Record, sender: PeerId, info_hash: InfoHash) {
+        let Some(told) = self.told.get_mut(&(sender, info_hash)) else { return };
+        let since = record.at.seconds_since(told.at);
+        if told.left > 0 || told.noted || since < told.settles || since > BELIEVED {
+            return;
+        }
+        told.noted = true;
+        let text =
+            format!("the client requests a block, but its announce (message {}) says left=0", told.number);
+        record.notes.push(rules::BEP3_LEFT_TOO_LITTLE.note(text).caused_by(told.number));
     }
 }
 

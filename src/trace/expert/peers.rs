@@ -62,6 +62,11 @@ impl MetOn {
 }
 
 impl PeerPair {
+    /// The peer id of the record's sender, once its handshake has come.
+    pub(super) fn sender(&self, record: &Record) -> Option<PeerId> {
+        self.handshakes[record.direction as usize].map(|(_, peer_id)| peer_id)
+    }
+
     /// The peer id of the record's receiver, once it has said so.
     pub(super) fn receiver(&self, record: &Record) -> Option<PeerId> {
         self.handshakes[record.direction.reverse() as usize].map(|(_, peer_id)| peer_id)

@@ -12,6 +12,7 @@ use crate::statistics::PiecesSeen;
 use crate::{Dissector, Flow, Moment, StreamEvent, StreamOpening};
 
 mod choke;
+mod first_announce;
 mod http_seeds;
 mod trees;
 
@@ -406,7 +407,13 @@ fn a_wrong_piece_names_who_sent_which_bytes() {
     let mut payload = [1, 0].iter().flat_map(|number: &u32| number.to_be_bytes()).collect::<Vec<_>>();
     payload.extend([7; 20_000]);
     let steps = then(&[(2.0, A, numbers(6, &[1, 0, 20_000])), (3.0, B, message(7, &payload))]);
-    assert_eq!(judged(0, &steps), ["bep3.piece-corrupt"]);
+    assert_eq!(judged(0, &steps), ["bep3.request-too-long", "bep3.piece-corrupt"]);
+}
+
+#[test]
+fn requests_ask_for_16_kib_at_most() {
+    assert_eq!(judged(0, &then(&[(2.0, A, numbers(6, &[0, 0, 16_384]))])), [] as [&str; 0]);
+    assert_eq!(judged(0, &then(&[(2.0, A, numbers(6, &[0, 0, 16_385]))])), ["bep3.request-too-long"]);
 }
 
 #[test]
@@ -523,8 +530,9 @@ fn bytes_that_came_are_not_left() {
             (0, B, 0.0, handshake(2, 0)),
             (0, A, 0.5, message(INTERESTED, &[])),
             (0, B, 0.5, message(UNCHOKE, &[])),
-            (0, A, 1.0, numbers(6, &[1, 0, 20_000])),
-            (0, B, 1.0, message(7, &[&[0, 0, 0, 1, 0, 0, 0, 0][..], &[0; 20_000]].concat())),
+            (0, A, 1.0, [numbers(6, &[1, 0, 16_384]), numbers(6, &[1, 16_384, 3_616])].concat()),
+            (0, B, 1.0, message(7, &[&[0, 0, 0, 1, 0, 0, 0, 0][..], &[0; 16_384]].concat())),
+            (0, B, 1.0, message(7, &[&[0, 0, 0, 1, 0, 0, 64, 0][..], &[0; 3_616]].concat())),
             (1, A, 1.0 + after, announce(program, query)),
             // That HTTP answers shows that the address is a tracker's as well as a peer's.
             (

@@ -14,6 +14,8 @@ pub struct Note {
     pub text: Cow<'static, str>,
     /// The piece of the record's torrent that it is about, where it says of a piece whether it is right.
     pub piece: Option<PieceIndex>,
+    /// The number of the earlier record that it is about as well, where it says that the two contradict each other.
+    pub cause: Option<u64>,
 }
 
 /// A rule, and where it is written. All of them stand in the table of [`rules`](crate::rules).
@@ -60,7 +62,7 @@ impl Severity {
 impl Rule {
     /// A note by this rule.
     pub fn note(&'static self, text: impl Into<Cow<'static, str>>) -> Note {
-        Note { rule: self, text: text.into(), piece: None }
+        Note { rule: self, text: text.into(), piece: None, cause: None }
     }
 }
 
@@ -68,5 +70,10 @@ impl Note {
     /// The note, about a piece.
     pub(crate) fn about(self, piece: PieceIndex) -> Self {
         Self { piece: Some(piece), ..self }
+    }
+
+    /// The note, about an earlier record too.
+    pub(crate) fn caused_by(self, number: u64) -> Self {
+        Self { cause: Some(number), ..self }
     }
 }

@@ -1,5 +1,4 @@
-//! What was said at another time, not at all, or by the candidate alone, condensed: a line a kind of message and
-//! conversation.
+//! Messages that only one capture has, and messages in another order: one line for each kind of message and conversation.
 
 use std::io::{self, Write};
 
@@ -8,7 +7,7 @@ use bittrace_replay::{ComparedConversation, MessagePair, PairVerdict};
 use bittrace_trace::units::count;
 use bittrace_trace::{Body, PeerWireBody};
 
-use super::phrases::{messages, place, ranges};
+use super::phrases::{heading, messages, ranges};
 use super::{DiffDetail, DiffView, NamedMessage};
 use crate::print::output::{Look, styles};
 use crate::print::page::Page;
@@ -29,21 +28,10 @@ pub(super) fn write(
             continue;
         }
         if !std::mem::replace(&mut begun, true) {
-            page.heading("Chosen otherwise")?;
+            page.heading("Different order or presence")?;
         }
-        let heading = match view.conversations(compared) {
-            (Some(one), None) => format!("{}: stream {}, in the reference only", one.role.name(), place(one)),
-            (None, Some(other)) => {
-                format!("{}: stream {}, in the candidate only", other.role.name(), place(other))
-            }
-            (one, other) => format!(
-                "{}: stream {}, against stream {}",
-                one.map_or("", |one| one.role.name()),
-                one.map_or(String::new(), place),
-                other.map_or(String::new(), place)
-            ),
-        };
-        page.painted(&format!("conversation {}, {heading}", at + 1), 2, styles::HEADING)?;
+        let (one, other) = view.conversations(compared);
+        page.painted(&heading(at + 1, one, other), 2, styles::HEADING)?;
         for (indent, line) in lines {
             for (number, line) in wrap(&line, look.width - indent - 2).into_iter().enumerate() {
                 writeln!(page, "{}{line}", " ".repeat(indent + if number > 0 { 2 } else { 0 }))?;
@@ -76,10 +64,9 @@ fn lines(view: &DiffView<'_>, detail: DiffDetail, compared: &ComparedConversatio
             .filter(counted)
             .filter(|pair| view.named(compared, pair).is_some_and(|said| said.stored.message() == name))
             .collect();
-        for (verdict, words) in [
-            (PairVerdict::Missing, "not said by the candidate"),
-            (PairVerdict::Extra, "said by the candidate alone"),
-        ] {
+        for (verdict, words) in
+            [(PairVerdict::Missing, "only in the reference"), (PairVerdict::Extra, "only in the candidate")]
+        {
             for lost in [false, true] {
                 let said: Vec<NamedMessage<'_>> = group
                     .iter()
@@ -169,7 +156,7 @@ fn moved(
         .map(|((one, other), _)| (*one, *other))
         .unzip();
     let text = format!(
-        "{} of {all} {name} messages at another place among the others: {} of the reference, {} of the candidate",
+        "{} of {all} {name} messages at another place in the order: {} of the reference, {} of the candidate",
         count(moved),
         messages(&ours),
         messages(&theirs)

@@ -1,4 +1,4 @@
-//! Messages that are said otherwise, one by one: their fields, what either says there, and its bytes if wanted.
+//! Messages whose content differs, one by one: their fields, the value in each capture, and the bytes if wanted.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -6,34 +6,36 @@ use std::io::{self, Write};
 
 use bittrace_protocol::Hex;
 use bittrace_replay::{
-    ComparedConversation, Difference, FieldSide, FieldTexts, MaskRule, MessagePair, PairVerdict,
+    ComparedConversation, Difference, FieldSide, FieldTexts, MaskRule, MessagePair, PairVerdict, ReportKind,
 };
 use bittrace_trace::Side;
 use bittrace_trace::units::count;
 
-use super::phrases::{messages, place};
+use super::phrases::{heading, messages};
 use super::{DiffDetail, DiffView, NamedMessage};
 use crate::print::output::{Look, styles};
 use crate::print::printable::printable;
 use crate::print::table::{Column, columns, pad, render, wrap};
 
-/// Writes all messages that differ and count, conversation by conversation.
+/// Writes the differences of one kind in all messages that differ and are judged, conversation by conversation.
 pub(super) fn write(
     view: &DiffView<'_>,
     detail: DiffDetail,
+    kind: ReportKind,
     look: Look,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut details = Details { view, detail, look, shown: HashMap::new(), hasher: RandomState::new(), out };
+    let (shown, hasher) = (HashMap::new(), RandomState::new());
+    let mut details = Details { view, detail, kind, look, shown, hasher, out };
     let mut begun = false;
     for (at, compared) in view.report.conversations.iter().enumerate() {
-        let differing = |pair: &MessagePair| pair.verdict == PairVerdict::Differs && view.counts(pair);
-        if !compared.pairs.iter().any(differing) {
+        if !compared.pairs.iter().any(|pair| details.is_shown(pair)) {
             continue;
         }
         writeln!(details.out)?;
         if !std::mem::replace(&mut begun, true) {
-            details.line(0, styles::HEADING, "Said otherwise")?;
+            let heading = if kind == ReportKind::Identity { "Identity" } else { "Different content" };
+            details.line(0, styles::HEADING, heading)?;
         }
         details.conversation(at, compared)?;
     }
@@ -43,6 +45,8 @@ pub(super) fn write(
 struct Details<'a> {
     view: &'a DiffView<'a>,
     detail: DiffDetail,
+    /// Which differences are shown.
+    kind: ReportKind,
     look: Look,
     /// What was shown of messages of a name, and of which first. Only the hash of a row is stored: there may be
     /// millions.
@@ -52,19 +56,19 @@ struct Details<'a> {
 }
 
 impl<'a> Details<'a> {
+    /// Whether a pair of messages is judged and has a difference of the kind.
+    fn is_shown(&self, pair: &MessagePair) -> bool {
+        let of_kind = |difference: &Difference| difference.fails && difference.kind == self.kind;
+        pair.verdict == PairVerdict::Differs && self.view.counts(pair) && pair.differences.iter().any(of_kind)
+    }
+
     fn conversation(&mut self, at: usize, compared: &'a ComparedConversation) -> io::Result<()> {
         let (Some(one), Some(other)) = self.view.conversations(compared) else { return Ok(()) };
-        let heading = format!(
-            "conversation {}, {}: stream {}, against stream {}",
-            at + 1,
-            one.role.name(),
-            place(one),
-            place(other)
-        );
+        let heading = heading(at + 1, Some(one), Some(other));
         self.line(2, styles::HEADING, &heading)?;
         let mut more: Vec<(&'static str, Vec<u64>)> = Vec::new();
         for (at, pair) in compared.pairs.iter().enumerate() {
-            if pair.verdict != PairVerdict::Differs || !self.view.counts(pair) {
+            if !self.is_shown(pair) {
                 continue;
             }
             let (Some(one), Some(other)) = self.view.said(compared, pair) else { continue };
@@ -73,7 +77,7 @@ impl<'a> Details<'a> {
             let (known, news): (Vec<ShownDifference<'_>>, Vec<ShownDifference<'_>>) = pair
                 .differences
                 .iter()
-                .filter(|difference| difference.rule != MaskRule::Follows)
+                .filter(|difference| difference.kind == self.kind && difference.rule != MaskRule::Follows)
                 .map(|difference| ShownDifference::of(difference, &texts, name, &self.hasher))
                 .partition(|shown| !self.detail.all && self.shown.contains_key(&shown.hash));
             if news.is_empty() {
@@ -95,7 +99,7 @@ impl<'a> Details<'a> {
         }
         for (name, numbers) in more {
             let text = format!(
-                "{name}: {} {} in the same ways as those shown; -v shows them",
+                "{name}: {} {} in the same fields and values as above; -v shows them",
                 messages(&numbers),
                 if numbers.len() == 1 { "differs" } else { "differ" }
             );
@@ -114,9 +118,11 @@ impl<'a> Details<'a> {
         writeln!(self.out)?;
         let (message, their) = (one.stored.message(), other.stored.message());
         let name = if message == their { message.to_owned() } else { format!("{message} became {their}") };
-        let text = format!("{name}: {} against {}", whereabouts(one), whereabouts(other));
+        let text = format!("{name}: reference {}, candidate {}", whereabouts(one), whereabouts(other));
         self.line(4, styles::SENT, &text)?;
-        self.line(4, styles::PLAIN, &sentence(pair))?;
+        if pair.moved && self.kind == ReportKind::Phrasing {
+            self.line(4, styles::PLAIN, "the message is also at another place in the order")?;
+        }
         let rows: Vec<Vec<String>> = news.iter().map(|shown| shown.row.clone()).collect();
         let longest = rows.iter().map(|row| columns(&row[0])).max().unwrap_or(0);
         let table = [
@@ -141,7 +147,7 @@ impl<'a> Details<'a> {
     fn known(&mut self, known: &[ShownDifference<'_>]) -> io::Result<()> {
         let first = known.iter().filter_map(|shown| self.shown.get(&shown.hash)).min();
         let Some(first) = first else { return Ok(()) };
-        let text = format!("and as message {first}: {}", names(known).join(", "));
+        let text = format!("and, as in message {first}: {}", names(known).join(", "));
         self.line(4, styles::DIM, &text)
     }
 
@@ -271,45 +277,6 @@ fn whereabouts(said: NamedMessage<'_>) -> String {
     format!("message {}{packets}", said.stored.number)
 }
 
-/// How the messages differ, in words.
-fn sentence(pair: &MessagePair) -> String {
-    let mut other = 0_u64;
-    let (mut absent, mut added, mut place) = (Vec::new(), Vec::new(), 0_u64);
-    for difference in pair.differences.iter().filter(|difference| difference.fails) {
-        match (&difference.reference, &difference.candidate) {
-            (Some(_), None) => absent.push(&*difference.name),
-            (None, Some(_)) => added.push(&*difference.name),
-            _ if difference.is_place() => place += 1,
-            _ => other += 1,
-        }
-    }
-    let verb = |number: u64, one: &str, more: &str| {
-        let noun = if number == 1 { "field" } else { "fields" };
-        format!("{number} {noun} {}", if number == 1 { one } else { more })
-    };
-    let mut parts = Vec::new();
-    if other > 0 {
-        parts.push(verb(other, "differs", "differ"));
-    }
-    if place > 0 {
-        parts.push(verb(place, "stands at another place", "stand at other places"));
-    }
-    if !absent.is_empty() {
-        parts.push(format!("the candidate has no {}", absent.join(", ")));
-    }
-    if !added.is_empty() {
-        parts.push(format!("only the candidate has {}", added.join(", ")));
-    }
-    if pair.moved {
-        parts.push("it also stands elsewhere among the other messages".to_owned());
-    }
-    let mut text = parts.join("; ");
-    if let Some(first) = text.get(..1).map(str::to_uppercase) {
-        text.replace_range(..1, &first);
-    }
-    format!("{text}.")
-}
-
 /// The names of some fields, each once.
 fn names<'d>(shown: &[ShownDifference<'d>]) -> Vec<&'d str> {
     let mut names: Vec<&str> = Vec::new();
@@ -332,12 +299,16 @@ struct ShownDifference<'d> {
 impl<'d> ShownDifference<'d> {
     /// `texts` are those of the reference's message and of the candidate's, `name` is the message's.
     fn of(difference: &'d Difference, texts: &[FieldTexts; 2], name: &str, hasher: &RandomState) -> Self {
-        let text = |side: Option<FieldSide>, texts: &FieldTexts| match side {
-            None => "(absent)".to_owned(),
-            Some(_) if difference.is_place() => "(its place)".to_owned(),
-            Some(side) => shortened(&texts.text(&difference.name, &side)),
+        let places = difference.places();
+        let text = |side: Option<FieldSide>, texts: &FieldTexts, place: usize| match (side, places) {
+            (None, _) => "(absent)".to_owned(),
+            (_, Some(places)) => places[place].clone(),
+            _ if difference.is_place() => String::new(),
+            (Some(side), None) => shortened(&texts.text(&difference.name, &side), LETTERS),
         };
         let remark = match (difference.note(), difference.rule) {
+            _ if places.is_some() => "order".to_owned(),
+            (Some(note), _) if difference.is_place() => format!("order: {note}"),
             (Some(note), _) => note.into_owned(),
             (None, MaskRule::Exact) => String::new(),
             (None, rule) if difference.fails => rule.name().to_owned(),
@@ -346,8 +317,8 @@ impl<'d> ShownDifference<'d> {
         let [reference, candidate] = texts;
         let row = vec![
             difference.name.to_string(),
-            text(difference.reference, reference),
-            text(difference.candidate, candidate),
+            text(difference.reference, reference, 0),
+            text(difference.candidate, candidate, 1),
             remark,
         ];
         let hash = hasher.hash_one((name, &row));
@@ -355,15 +326,16 @@ impl<'d> ShownDifference<'d> {
     }
 }
 
-/// The beginning and end of a value that is too long for a table.
-fn shortened(text: &str) -> String {
+/// The beginning and end of a text that has more than so many letters.
+pub(super) fn shortened(text: &str, most: usize) -> String {
     let letters: Vec<char> = text.chars().collect();
-    if letters.len() <= LETTERS {
+    if letters.len() <= most {
         return text.to_owned();
     }
-    let half = LETTERS / 2;
+    let half = most / 2;
     let (start, end) = (&letters[..half], &letters[letters.len() - half..]);
     format!("{}…{}", start.iter().collect::<String>(), end.iter().collect::<String>())
 }
 
+/// How many letters of a value are shown.
 const LETTERS: usize = 80;

@@ -3,13 +3,13 @@
 use std::io::{self, Write};
 
 use bittrace_replay::{
-    BrokenRule, ComparedConversation, Difference, FieldSide, FieldTexts, MessagePair, PairVerdict, Tally,
+    ComparedConversation, Difference, FieldSide, FieldTexts, MessagePair, PairVerdict, Refusal, Tally,
     Transcript,
 };
 use bittrace_trace::Side;
 use serde_json::{Map, Value, json};
 
-use super::{DiffView, NamedMessage};
+use super::{DiffView, NamedMessage, findings};
 use crate::print::json::write_line;
 
 /// Writes all pairs, then the summary.
@@ -27,7 +27,7 @@ fn object(view: &DiffView<'_>, compared: &ComparedConversation, pair: &MessagePa
     let mut object = Map::new();
     let mut put = |name: &str, value: Value| object.insert(name.to_owned(), value);
     put("verdict", json!(pair.verdict.name()));
-    if let Some(kind) = pair.verdict.kind() {
+    if let Some(kind) = pair.kind() {
         put("kind", json!(kind.name()));
     }
     put("counts", json!(view.counts(pair)));
@@ -70,6 +70,7 @@ fn field(difference: &Difference, texts: &[FieldTexts; 2]) -> Value {
         "reference": text(difference.reference, reference),
         "candidate": text(difference.candidate, candidate),
         "rule": difference.rule.name(),
+        "kind": difference.kind.name(),
         "differs": difference.fails,
     });
     if let Some(map) = field.as_object_mut() {
@@ -127,28 +128,30 @@ fn summary(view: &DiffView<'_>) -> Map<String, Value> {
             "missing": report.conversations.iter().filter(|one| one.candidate.is_none()).count(),
             "extra": report.conversations.iter().filter(|one| one.reference.is_none()).count(),
         },
-        "broken_rules": { "reference": broken_rules(view.reference), "candidate": broken_rules(view.candidate) },
+        "broken_rules": {
+            "reference": findings::json(&view.reference.broken_rules, None),
+            "candidate": findings::json(&view.candidate.broken_rules, Some(view)),
+        },
+        "in_identity_alone": total.in_identity,
+        "refusals": view.noticed.refusals.iter().map(refusal).collect::<Vec<_>>(),
+        "remarks": view.noticed.remarks,
         "sides": sides,
         "captures": { "reference": capture(view.reference), "candidate": capture(view.candidate) },
     });
     Map::from_iter([("summary".to_owned(), summary)])
 }
 
-/// The rules that a capture's local host broke, the gravest first.
-fn broken_rules(transcript: &Transcript) -> Value {
-    let object = |broken: &BrokenRule| {
-        json!({
-            "rule": broken.rule.id,
-            "severity": broken.rule.severity.name(),
-            "text": broken.text,
-            "count": broken.count,
-            "stream": broken.stream.0,
-            "n": broken.number,
-            "frame": broken.frame,
-            "message": broken.message,
-        })
-    };
-    transcript.broken_rules.iter().map(object).collect()
+/// What a replayed tracker or peer did not answer.
+fn refusal(refusal: &Refusal) -> Value {
+    json!({
+        "by": refusal.by.name(),
+        "peer": refusal.by.peer().map(|peer| peer.to_string()),
+        "stream": refusal.stream,
+        "message": refusal.message,
+        "nth": refusal.nth,
+        "did": refusal.did.name(),
+        "why": refusal.why,
+    })
 }
 
 fn verdicts(tally: &Tally) -> Value {

@@ -1,18 +1,22 @@
-//! A comparison for people: what is compared, what differs, what was let pass, and what that adds up to.
+//! The human-readable report: what is compared, the differences with the worst first, what masks let pass, and totals.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 
 use bittrace_protocol::InfoHash;
-use bittrace_replay::{BrokenRule, ComparedConversation, Judged, PairVerdict, Tally, Transcript};
+use bittrace_replay::{
+    ComparedConversation, Difference, Judged, MessagePair, PairVerdict, Refusal, RefusalAct, ReplayedEnd,
+    ReportKind, Tally, Transcript,
+};
 use bittrace_trace::Side;
 use bittrace_trace::units::{count, counted, span};
 
-use super::phrases::place;
-use super::{DiffDetail, DiffView, choices, details};
+use super::phrases::{place, ranges};
+use super::{DiffDetail, DiffView, choices, details, findings};
 use crate::print::output::{Look, styles};
 use crate::print::page::Page;
 use crate::print::printable::printable;
-use crate::print::table::Column;
+use crate::print::table::{Column, columns, wrap};
 
 /// Writes the whole page.
 pub(super) fn write(
@@ -24,13 +28,20 @@ pub(super) fn write(
     let mut sheet = DiffPage { view, page: Page::new(look, out) };
     sheet.captures()?;
     if view.reference.records + view.candidate.records == 0 {
-        return sheet.page.paragraph("No BitTorrent in either of them: there is nothing to compare.", 0);
+        return sheet.page.paragraph(NOTHING, 0);
     }
     sheet.torrents()?;
-    sheet.broken_rules()?;
-    sheet.conversations()?;
-    details::write(view, detail, look, &mut sheet.page)?;
+    // The worst first.
+    findings::write(view, &mut sheet.page)?;
+    sheet.refusals(detail)?;
+    details::write(view, detail, ReportKind::Phrasing, look, &mut sheet.page)?;
     choices::write(view, detail, look, &mut sheet.page)?;
+    match detail.all {
+        true => details::write(view, detail, ReportKind::Identity, look, &mut sheet.page)?,
+        false => sheet.identity()?,
+    }
+    sheet.remarks(detail)?;
+    sheet.conversations()?;
     sheet.context()?;
     sheet.masks()?;
     sheet.intervals()?;
@@ -74,11 +85,11 @@ impl DiffPage<'_> {
         let shared = ours.iter().filter(|hash| theirs.contains(hash)).count();
         for (side, torrents) in [("reference", &ours), ("candidate", &theirs)] {
             for hash in torrents.iter().take(TORRENTS) {
-                writeln!(self.page, "torrent    {hash}{}, of the {side}", self.name(*hash))?;
+                writeln!(self.page, "torrent    {hash}{}, in the {side}", self.name(*hash))?;
             }
         }
         if shared == 0 && !ours.is_empty() && !theirs.is_empty() {
-            let text = "The captures are of different torrents: what they say about pieces cannot agree.";
+            let text = "The captures are about different torrents: their messages about pieces cannot match.";
             self.page.painted(text, 0, styles::WARN)?;
         }
         Ok(())
@@ -89,32 +100,91 @@ impl DiffPage<'_> {
         torrent.map_or(String::new(), |torrent| format!("  {}", printable(&torrent.name.to_string())))
     }
 
-    /// The rules that the candidate's host broke, in the form of a compiler's errors.
-    fn broken_rules(&mut self) -> io::Result<()> {
-        let broken = &self.view.candidate.broken_rules;
-        if !self.view.report.judged.counts(Side::Local) || broken.is_empty() {
+    /// What the replayed tracker and peers did not answer; messages of one kind that were refused for one reason together.
+    fn refusals(&mut self, detail: DiffDetail) -> io::Result<()> {
+        let mut groups: Vec<(&Refusal, Vec<u64>)> = Vec::new();
+        let mut known: HashMap<RefusalKey<'_>, usize> = HashMap::new();
+        for refusal in &self.view.noticed.refusals {
+            let key = (refusal.by, refusal.message, refusal.did, &*refusal.why);
+            let at = *known.entry(key).or_insert_with(|| {
+                groups.push((refusal, Vec::new()));
+                groups.len() - 1
+            });
+            groups[at].1.push(refusal.nth.into());
+        }
+        let lines = groups.into_iter().map(|(refusal, mut numbers)| {
+            numbers.sort_unstable();
+            numbers.dedup();
+            let plural = if numbers.len() > 1 { "s" } else { "" };
+            let sentence = refusal.sentence(&format!("{}{plural} {}", refusal.message, ranges(&numbers)));
+            format!("{sentence}: {}", refusal.why)
+        });
+        self.list("Refused by the replayed tracker and peers", lines.collect(), detail)
+    }
+
+    fn remarks(&mut self, detail: DiffDetail) -> io::Result<()> {
+        self.list("Noticed by the replay", self.view.noticed.remarks.clone(), detail)
+    }
+
+    /// Sentences under a heading, the first ones alone where not all are wanted.
+    fn list(&mut self, heading: &str, lines: Vec<String>, detail: DiffDetail) -> io::Result<()> {
+        if lines.is_empty() {
             return Ok(());
         }
-        self.page.heading("Rules that the candidate breaks")?;
-        for broken in broken {
-            let BrokenRule { rule, .. } = broken;
-            let text = format!("{}[{}]: {}", rule.severity.name(), rule.id, printable(&broken.text));
-            self.page.painted(&text, 2, styles::severity(rule.severity))?;
-            let times = match broken.count {
-                1 => String::new(),
-                times => format!(" ({} times)", count(times)),
-            };
-            let (stream, number, frame) = (broken.stream.0, broken.number, broken.frame);
-            let place =
-                format!("--> stream {stream}, message {number}, packet {frame}: {}{times}", broken.message);
-            self.page.paragraph(&place, 4)?;
-            let of_reference = self.view.reference.broken_rules.iter().find(|one| one.rule.id == rule.id);
-            if let Some(one) = of_reference {
-                self.page
-                    .paragraph(&format!("= so does the reference, first with message {}", one.number), 4)?;
+        self.page.heading(heading)?;
+        let shown = if detail.all { lines.len() } else { LINES.min(lines.len()) };
+        for line in &lines[..shown] {
+            for (at, part) in wrap(line, self.page.look.width.saturating_sub(4)).iter().enumerate() {
+                writeln!(self.page, "  {} {part}", if at == 0 { "-" } else { " " })?;
             }
         }
-        Ok(())
+        match lines.len() - shown {
+            0 => Ok(()),
+            hidden => self.page.paragraph(&format!("- … {} more; -v shows them", count(hidden as u64)), 2),
+        }
+    }
+
+    /// How many fields differ that only tell who the client is, on one line.
+    fn identity(&mut self) -> io::Result<()> {
+        let (mut fields, mut messages, mut names) = (0, 0, Vec::<&str>::new());
+        let differs = |pair: &&MessagePair| pair.verdict == PairVerdict::Differs && self.view.counts(pair);
+        let pairs = self.view.report.conversations.iter().flat_map(|compared| &compared.pairs);
+        for pair in pairs.filter(differs) {
+            let of_identity =
+                |difference: &&Difference| difference.fails && difference.kind == ReportKind::Identity;
+            let before = fields;
+            for difference in pair.differences.iter().filter(of_identity) {
+                fields += 1;
+                let name = match difference.is_place() {
+                    true => "order",
+                    false => difference.name.rsplit('.').next().unwrap_or_default(),
+                };
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+            messages += u64::from(fields > before);
+        }
+        if fields == 0 {
+            return Ok(());
+        }
+        let figures = {
+            let verb = if fields == 1 { "differs" } else { "differ" };
+            format!("{} of {} {verb}", counted(fields, "field"), counted(messages, "message"))
+        };
+        let end = "; -v shows them";
+        let mut line = format!("{figures} (");
+        for (at, name) in names.iter().enumerate() {
+            let more = format!("{}{name}", if at == 0 { "" } else { ", " });
+            let rest = if at + 1 < names.len() { ", …)" } else { ")" };
+            if 2 + columns(&line) + columns(&more) + columns(rest) + columns(end) > self.page.look.width {
+                line.push_str(", …");
+                break;
+            }
+            line.push_str(&more);
+        }
+        self.page.heading("Identity")?;
+        self.page.paragraph(&format!("{line}){end}"), 2)
     }
 
     fn conversations(&mut self) -> io::Result<()> {
@@ -151,8 +221,8 @@ impl DiffPage<'_> {
     /// The side that does not count, in a sentence.
     fn context(&mut self) -> io::Result<()> {
         let (side, who) = match self.view.report.judged {
-            Judged::Local => (Side::Remote, "The far ends"),
-            Judged::Remote => (Side::Local, "The local hosts"),
+            Judged::Local => (Side::Remote, "the far ends"),
+            Judged::Remote => (Side::Local, "the local hosts"),
             Judged::Both => return Ok(()),
         };
         let total = self.view.report.tallies(side).total();
@@ -165,7 +235,7 @@ impl DiffPage<'_> {
             return Ok(());
         }
         self.page.heading("Context")?;
-        self.page.paragraph(&format!("{who} do not count; what they said: {}.", parts.join(", ")), 2)
+        self.page.paragraph(&format!("Messages of {who} are not judged: {}.", parts.join(", ")), 2)
     }
 
     fn masks(&mut self) -> io::Result<()> {
@@ -219,8 +289,8 @@ impl DiffPage<'_> {
         }
         self.page.heading("Intervals")?;
         self.page.paragraph(
-            "The time from the message before it in the conversation, whoever sent that: the median of the reference, that of \
-             the candidate, and the longest of each. Times never make messages differ.",
+            "The time since the previous message of the conversation, from either end: the median in each capture, and the \
+             longest in each. No verdict depends on times.",
             2,
         )?;
         let columns = [
@@ -263,16 +333,22 @@ impl DiffPage<'_> {
     }
 }
 
-/// How many rows such tables have at most.
+/// What tells refusals apart that are shown on lines of their own.
+type RefusalKey<'a> = (ReplayedEnd, &'static str, RefusalAct, &'a str);
+
+const NOTHING: &str = "No BitTorrent traffic in either capture: there is nothing to compare.";
+
+/// How many rows such tables have at most, and how many sentences such lists.
 const CONVERSATIONS: usize = 40;
 const TORRENTS: usize = 5;
+const LINES: usize = 12;
 
 fn about(transcript: &Transcript) -> String {
-    let client = transcript.client().unwrap_or("a client that is not named");
+    let client = transcript.client().unwrap_or("unknown client");
     let local = transcript.local.map_or(String::new(), |local| format!(" at {local}"));
     let conversations = counted(transcript.conversations.len() as u64, "conversation");
     match transcript.records {
-        0 => format!("no BitTorrent in {}", counted(transcript.packets, "packet")),
+        0 => format!("no BitTorrent traffic in {}", counted(transcript.packets, "packet")),
         records => format!("{client}{local}; {} in {conversations}", counted(records, "message")),
     }
 }
@@ -354,13 +430,13 @@ fn conclusion(view: &DiffView<'_>) -> String {
         Judged::Both => "message",
     };
     if view.reference.records + view.candidate.records == 0 {
-        return "No BitTorrent in either of them: there is nothing to compare.".to_owned();
+        return NOTHING.to_owned();
     }
     if total.paired() == 0 && view.disagreements > 0 {
-        return format!("Nothing to compare: no {whose} of the one has a counterpart in the other.");
+        return format!("Nothing to compare: no {whose} of one capture has a counterpart in the other.");
     }
     let masked = match (view.masked, total.of(PairVerdict::Masked)) {
-        (false, _) => "under no mask".to_owned(),
+        (false, _) => "with masks off".to_owned(),
         (true, 0) if view.report.masks.iter().all(|used| used.uses == 0) => "no mask needed".to_owned(),
         (true, 0) => "none masked".to_owned(),
         (true, masked) => format!("of which {} masked", count(masked)),
@@ -369,20 +445,26 @@ fn conclusion(view: &DiffView<'_>) -> String {
         format!("coverage {}, fidelity {}, {masked}", percent(total.coverage()), percent(total.fidelity()));
     let lost = match total.lost + total.lost_of_reference {
         0 => String::new(),
-        lost => format!("; {} lost by a capture left out", counted(lost, "message")),
+        lost => format!("; {} lost by a capture are not judged", counted(lost, "message")),
     };
     let disagreements: Vec<String> = PairVerdict::ALL
         .into_iter()
         .filter(|verdict| verdict.kind().is_some() && total.of(*verdict) > 0)
         .map(|verdict| {
-            let allowed = if view.allowed.contains(&verdict) { " (allowed)" } else { "" };
-            format!("{} {}{allowed}", count(total.of(verdict)), word(verdict))
+            let more = match verdict {
+                _ if view.allowed.contains(&verdict) => " (allowed)".to_owned(),
+                PairVerdict::Differs if total.in_identity > 0 => {
+                    format!(" ({} in identity alone)", count(total.in_identity))
+                }
+                _ => String::new(),
+            };
+            format!("{} {}{more}", count(total.of(verdict)), word(verdict))
         })
         .collect();
     let first = match (view.disagreements, disagreements.is_empty()) {
         (0, true) => format!("The same: {}", counted(total.paired(), whose)),
         (0, false) => format!(
-            "Nothing that counts: of {}, {}",
+            "No difference that is judged: of {}, {}",
             counted(total.reference(), whose),
             disagreements.join(", ")
         ),

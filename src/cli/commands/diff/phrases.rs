@@ -9,6 +9,22 @@ pub(super) fn place(conversation: &Conversation) -> String {
     format!("{} {arrow} {}", conversation.stream.0, conversation.far())
 }
 
+/// The heading of a compared conversation, whose number in the report is given.
+pub(super) fn heading(
+    number: usize,
+    reference: Option<&Conversation>,
+    candidate: Option<&Conversation>,
+) -> String {
+    let what = |one: &Conversation| format!("{} {}, stream {}", one.role.name(), one.far(), one.stream.0);
+    let which = match (reference, candidate) {
+        (Some(one), Some(other)) => format!("{} (candidate: stream {})", what(one), other.stream.0),
+        (Some(one), None) => format!("{}, only in the reference", what(one)),
+        (None, Some(other)) => format!("{}, only in the candidate", what(other)),
+        (None, None) => String::new(),
+    };
+    format!("conversation {number}: {which}")
+}
+
 /// `message 12`, `messages 12 to 20, 31`.
 pub(super) fn messages(numbers: &[u64]) -> String {
     let noun = if numbers.len() == 1 { "message" } else { "messages" };

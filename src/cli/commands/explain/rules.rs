@@ -124,6 +124,10 @@ notes! {
     "left is the number of bytes that the client still has to download."
     "Count verified pieces alone as downloaded. If a piece that was verified before is lost, a larger left is right."
     ["announce-request" "left"]
+    "bep3.left-too-little"
+    "left is the number of bytes that the client still has to download. A tracker counts a client with left=0 as a seed, and may leave seeds out of the peers that it names to a seed."
+    "Send left=SIZE of the torrent before the first piece, then SIZE minus the size of verified pieces. A client that does not know the size yet (a magnet link) sends any number above 0."
+    ["announce-request" "left" "request"]
     "bep3.left-too-much"
     "left is the number of bytes that are still missing. It cannot exceed the size of the torrent, without the pieces that passed their hash check."
     "Compute left as the size of the torrent minus the size of verified pieces; the last piece is shorter."
@@ -160,6 +164,10 @@ notes! {
     "A piece that has its SHA-1 is complete, and is announced to all peers by have."
     "Nothing: all is well."
     ["piece" "have"]
+    "bep3.request-too-long"
+    "length is generally a power of two. All current implementations use 2^14 (16 KiB), and close connections which request an amount greater than that."
+    "Split each piece into blocks of 16,384 bytes, and send a request for each of them."
+    ["request"]
     "bep3.request-while-choked"
     "Choking says that no data will be sent until unchoking happens. Connections start out choked."
     "Wait for unchoke before the first request. After a choke, treat outstanding requests as dropped, unless both ends have the fast extension: then each of them is rejected."
@@ -176,6 +184,10 @@ notes! {
     "A peer that is unchoked, and sends no block for a minute though requests are outstanding, is called snubbed."
     "Request the blocks from other peers. On the sender's side: answer each request, or choke."
     ["request" "piece" "choke"]
+    "bep3.started-missing"
+    "An announce with event=started is sent when a download first begins. Announces without an event are those at regular intervals. Only a replay judges this: there the first announce is known to be the first."
+    "Add event=started to the first announce of each run, and leave event out of the regular announces after it."
+    ["announce-request" "event"]
     "bep3.warning-message"
     "A tracker may answer normally and add a warning message."
     "Show the text to the user."

@@ -8,9 +8,9 @@ use std::time::Duration;
 pub(super) enum RunEnd {
     /// The client ended by itself.
     Exited(ExitStatus),
-    /// The client had said goodbye to the tracker, or was done and was ended.
+    /// The client announced `stopped`, or was done and was ended.
     Done,
-    /// Nothing was said for so long.
+    /// Neither end sent anything for so long.
     Silent(Duration),
     /// Ctrl-C.
     Interrupted,

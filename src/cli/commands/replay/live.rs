@@ -10,21 +10,22 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use bittrace_replay::{ClientStatus, InjectedFault, RecordedPieces, ServeOptions, Served, Server};
-use bittrace_trace::{Trace, TraceOptions};
+use bittrace_trace::Trace;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::ended::RunEnd;
-use super::{Noticed, ReplayPlan, compare, verdict};
+use super::{ReplayPlan, compare, missed_in_words, verdict};
 use crate::Exit;
 use crate::args::{self, Common, DiffFormat};
+use crate::commands::diff::ReplayNotices;
 use crate::failure::warn;
 use crate::interrupt::{heed, interrupted, tidy_with};
 use crate::os::{ProcessTree, temporary_folder};
 use crate::print::output::Output;
 
-/// Runs a client, or waits for one, once or once for each disturbance.
+/// Runs a client, or waits for one: once, or once undisturbed and once for each disturbance.
 pub(super) fn run(
     play: &ReplayPlan,
     arguments: &args::ReplayArguments,
@@ -46,17 +47,17 @@ pub(super) fn run(
         });
     }
     let (mut verdicts, mut stopped) = (Vec::new(), false);
-    for &what in &arguments.disturb {
-        let run = ClientRun::new(play, arguments, common, Some(what))?.go()?;
+    for what in std::iter::once(None).chain(arguments.disturbances().map(Some)) {
+        let run = ClientRun::new(play, arguments, common, what)?.go()?;
         if run.ended == RunEnd::Interrupted {
             stopped = true;
             break;
         }
         let whole = run.is_whole(play);
-        verdicts.push(verdict::of(what, &run.served, &run.ended, &run.recording, whole));
+        verdicts.push(verdict::of(what, &play.reference, &run.served, &run.ended, &run.recording, whole));
     }
     match arguments.comparing.format {
-        DiffFormat::Table => verdict::write(&verdicts, &arguments.client, &mut output)?,
+        DiffFormat::Table => verdict::write(&verdicts, &arguments.client, &play.reference, &mut output)?,
         DiffFormat::Json => verdict::write_json(&verdicts, &mut output)?,
     }
     output.flush()?;
@@ -96,9 +97,12 @@ impl<'a> ClientRun<'a> {
     ) -> Result<Self> {
         let folder = temporary_folder().context("no temporary folder")?;
         let recording = match &arguments.record {
-            Some(path) if arguments.disturb.len() < 2 => path.clone(),
-            Some(_) => bail!("--record keeps one run: give one --disturb"),
-            None => folder.path().join("run.pcapng"),
+            Some(_) if arguments.disturbances().count() > 1 => {
+                bail!("--record keeps one run: give one --disturb")
+            }
+            // The run without a disturbance is there to be compared with.
+            Some(path) if disturb.is_some() || arguments.disturb.is_empty() => path.clone(),
+            _ => folder.path().join("run.pcapng"),
         };
         Ok(Self { play, arguments, common, disturb, folder, recording })
     }
@@ -137,7 +141,7 @@ impl<'a> ClientRun<'a> {
                 }
                 _ => "",
             };
-            anyhow::Error::new(error).context(format!("{listen}: cannot be listened on{advice}"))
+            anyhow::Error::new(error).context(format!("cannot listen on {listen}{advice}"))
         })?;
         let torrent = server
             .torrent_file(&self.play.file)
@@ -159,7 +163,8 @@ impl<'a> ClientRun<'a> {
                 client.complain(status, self.common);
             }
             if let Some(why) = client.killed {
-                let text = format!("{why}, and was killed: a goodbye that is missing is no choice of it");
+                let text =
+                    format!("{why}, so it was killed: a missing event=stopped is not the client's fault");
                 warn(self.common, &text);
             }
             Ok(ended)
@@ -168,9 +173,9 @@ impl<'a> ClientRun<'a> {
         Ok((served, ended?))
     }
 
-    /// Says where everything is.
+    /// Shows the addresses of the tracker and the peers.
     fn announce(&self, server: &Server, copy: &Path) {
-        if self.disturb.is_some() || (!self.arguments.client.is_empty() && !self.common.verbose) {
+        if !self.arguments.client.is_empty() && !self.common.verbose {
             return;
         }
         warn(self.common, &format!("the tracker is at {}", server.tracker()));
@@ -180,8 +185,8 @@ impl<'a> ClientRun<'a> {
         if self.arguments.client.is_empty() {
             let seconds = self.arguments.timeout;
             let text = format!(
-                "give a client {}; the run ends when it says goodbye to the tracker, after {seconds} s of silence, or \
-                 with Ctrl-C",
+                "give a client {}; the run ends when the client announces event=stopped, after {seconds} s of \
+                 silence, or with Ctrl-C",
                 copy.display()
             );
             warn(self.common, &text);
@@ -239,37 +244,27 @@ impl Ran {
         common: Common,
         output: &mut Output,
     ) -> Result<Exit> {
-        let options_of_trace =
-            || TraceOptions { torrents: vec![play.torrent.clone()], ..TraceOptions::default() };
         let candidate = match (&arguments.record, arguments.client.first()) {
             (None, Some(client)) => {
                 let client = Path::new(client).file_name().unwrap_or_default().to_string_lossy();
                 Trace::from_reader(
                     format!("a run of {client}"),
                     File::open(&self.recording)?,
-                    options_of_trace(),
+                    play.options_of_run(),
                 )?
             }
-            _ => Trace::open(&self.recording, options_of_trace())?,
+            _ => Trace::open(&self.recording, play.options_of_run())?,
         };
         let plays = &self.served.plays;
         let missed = plays.iter().flat_map(|one| one.missed.iter().map(|missed| (one.far, missed)));
-        let missed: Vec<_> = missed.collect();
-        let mut remarks = self.served.remarks.clone();
+        let mut remarks = missed_in_words(&missed.collect::<Vec<_>>());
+        remarks.extend(self.served.remarks.iter().cloned());
         if let RunEnd::Silent(patience) = self.ended {
-            remarks
-                .push(format!("the client said nothing for {} s, and the run was ended", patience.as_secs()));
+            let seconds = patience.as_secs();
+            remarks.push(format!("the client sent nothing for {seconds} s, so the run was ended"));
         }
-        for play in plays {
-            if let bittrace_replay::PeerRunEnd::Garbled(why) = &play.end {
-                let remark = format!("connections to {} were not understood: {why}", play.far);
-                if !remarks.contains(&remark) {
-                    remarks.push(remark);
-                }
-            }
-        }
-        let noticed = Noticed { torrent: &play.torrent, missed: &missed, remarks: &remarks };
-        compare(play, candidate, noticed, arguments, options, common, output)
+        let noticed = ReplayNotices { refusals: self.served.refusals.clone(), remarks };
+        compare(play, candidate, &noticed, arguments, options, common, output)
     }
 }
 
@@ -308,17 +303,17 @@ impl ClientProcess {
         Ok(Self { processes, log, killed: None })
     }
 
-    /// Ends it, kindly first, so that it says goodbye; how the run ended.
+    /// Ends the client, first by asking it to end, so that it announces event=stopped; how the run ended.
     async fn end(&mut self, ended: RunEnd) -> RunEnd {
         if matches!(ended, RunEnd::Exited(_)) {
-            // What it said last may still be on its way.
+            // The last bytes may still be on their way.
             sleep(AFTER_EXIT).await;
             return ended;
         }
         self.killed = if !self.processes.ask_to_end() {
-            Some("the client could not be told to end")
+            Some("the client could not be asked to end")
         } else if timeout(GOODBYE, self.processes.wait()).await.is_err() {
-            Some("the client did not end when told to")
+            Some("the client did not end when asked to")
         } else {
             None
         };
@@ -330,13 +325,13 @@ impl ClientProcess {
         ended
     }
 
-    /// Shows the last that a client wrote that failed.
+    /// Shows the last lines that a client wrote that failed.
     fn complain(&self, status: &ExitStatus, common: Common) {
         let text = fs::read(&self.log).unwrap_or_default();
         let text = without_escapes(&String::from_utf8_lossy(&text));
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-        let what = if lines.is_empty() { "and wrote nothing" } else { "and wrote last:" };
-        warn(common, &format!("the client ended with {status} {what}"));
+        let what = if lines.is_empty() { "; it wrote nothing" } else { "; its last output:" };
+        warn(common, &format!("the client ended with {status}{what}"));
         for line in &lines[lines.len().saturating_sub(SHOWN)..] {
             warn(common, &format!("  {line}"));
         }
@@ -352,17 +347,20 @@ fn without_escapes(text: &str) -> String {
     })
 }
 
-/// An address with or without a port; without one, the second of the loopback network, so that a client at the first is
-/// told from what it talks to.
+/// An address with or without a port. The default is 127.0.0.2, so that a client at 127.0.0.1 has another address than the
+/// tracker and the peers.
 fn address(text: Option<&str>) -> Result<SocketAddr> {
     let Some(text) = text else { return Ok(SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), 0))) };
     let bare = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0));
     let address = text.parse::<SocketAddr>().or(bare);
-    let address = address
-        .map_err(|_| anyhow!("--listen: {text} is no address, such as 127.0.0.2 or 127.0.0.2:6969"))?;
+    let address = address.map_err(|_| {
+        anyhow!("--listen: \"{text}\" is not an address; write it as 127.0.0.2 or 127.0.0.2:6969")
+    })?;
     let ip = address.ip();
     if ip.is_unspecified() || ip == IpAddr::V4(Ipv4Addr::LOCALHOST) || ip == IpAddr::V6(Ipv6Addr::LOCALHOST) {
-        bail!("--listen: {text}: the client must be told from its far ends by its address: try 127.0.0.2");
+        bail!(
+            "--listen: {text}: the client needs an address of its own, apart from the tracker and peers: try 127.0.0.2"
+        );
     }
     Ok(address)
 }
@@ -370,18 +368,18 @@ fn address(text: Option<&str>) -> Result<SocketAddr> {
 /// The client's folder in that of the run.
 const DOWNLOADS: &str = "downloads";
 
-/// How long a far end waits for a cue that does not come.
+/// How long a replayed peer waits for a message that does not come.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How often is looked whether the run is over.
+/// How often the run is checked for its end.
 const STEP: Duration = Duration::from_millis(100);
 
-/// How long it must be quiet for the run to be over: behind the goodbye to the tracker; and behind the announce of
-/// completion, since some say goodbye soon after.
+/// How long it must be quiet for the run to be over: after event=stopped; and after event=completed, since some clients stop
+/// soon after.
 const AFTER_GOODBYE: Duration = Duration::from_millis(500);
 const AFTER_COMPLETION: Duration = Duration::from_secs(3);
 
-/// How long a client may take to end, and what it said to arrive.
+/// How long a client may take to end, and its last bytes to arrive.
 const GOODBYE: Duration = Duration::from_secs(10);
 const AFTER_EXIT: Duration = Duration::from_millis(200);
 

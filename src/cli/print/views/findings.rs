@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 
 use bittrace_trace::record::Severity;
-use bittrace_trace::rules::rule;
 use bittrace_trace::units::counted;
 use serde_json::json;
 
@@ -23,7 +22,7 @@ pub(super) fn write_table(read: Read<'_>, page: &mut Page<'_>) -> io::Result<()>
     let mut is_empty = true;
     for ((severity, id), finding) in worth {
         is_empty = false;
-        let source = rule(id).map_or(String::new(), |rule| source(rule.document, rule.section));
+        let source = source(finding.rule.document, finding.rule.section);
         let times = counted(finding.count, "time");
         page.finding(*severity, &[&times, id, &source], &finding.text)?;
         let first = match finding.frames.len() as u64 {
@@ -51,15 +50,14 @@ pub(super) fn source(document: &str, section: &str) -> String {
 
 pub(super) fn rows(read: Read<'_>) -> Rows {
     let rows = read.summary.findings.iter().rev().map(|((severity, id), finding)| {
-        let known = rule(id);
         object([
             ("capture", json!(read.name)),
             ("severity", json!(severity.name())),
             ("rule", json!(id)),
             ("count", json!(finding.count)),
-            ("document", json!(known.map(|rule| rule.document))),
-            ("section", json!(known.map(|rule| rule.section))),
-            ("text", json!(known.map(|rule| rule.text))),
+            ("document", json!(finding.rule.document)),
+            ("section", json!(finding.rule.section)),
+            ("text", json!(finding.rule.text)),
             ("first", json!(read.summary.before + finding.first)),
             ("frames", json!(finding.frames)),
             ("filter", json!(display_filter(&finding.frames))),

@@ -143,13 +143,16 @@ fn fields_of_one_side_alone_are_absences_without_their_delimiters() {
 fn fields_at_another_place_are_told_by_their_neighbours() {
     let one = announce("port=1&uploaded=2&left=3", "");
     let moved = |query: &str| exactly(&one, &announce(query, ""));
-    assert_eq!(moved("uploaded=2&left=3&port=1"), ["port exact!: behind left, not info_hash"]);
-    assert_eq!(moved("left=3&port=1&uploaded=2"), ["left exact!: behind info_hash, not uploaded"]);
+    assert_eq!(moved("uploaded=2&left=3&port=1"), ["port exact!: after left (reference: after info_hash)"]);
+    assert_eq!(
+        moved("left=3&port=1&uploaded=2"),
+        ["left exact!: after info_hash (reference: after uploaded)"]
+    );
     // Two fields that move together: the second still follows the first.
     let one = announce("a=1&b=2&c=3&d=4&e=5", "");
     assert_eq!(
         exactly(&one, &announce("c=3&d=4&e=5&a=1&b=2", "")),
-        ["a exact!: behind e, not info_hash", "b exact!: moved along with a"]
+        ["a exact!: after e (reference: after info_hash)", "b exact!: moved along with a"]
     );
 }
 
@@ -162,11 +165,11 @@ fn a_field_may_be_first_of_its_siblings() {
     let (host, agent, accept) = ("Host: t", "User-Agent: x", "Accept: y");
     assert_eq!(
         exactly(&headers(&[host, agent, accept]), &headers(&[agent, accept, host])),
-        ["headers.Host exact!: behind Accept, not first"]
+        ["headers.Host exact!: after Accept (reference: first)"]
     );
     assert_eq!(
         exactly(&headers(&[agent, accept, host]), &headers(&[host, agent, accept])),
-        ["headers.Host exact!: first, not behind Accept"]
+        ["headers.Host exact!: first (reference: after Accept)"]
     );
 }
 
@@ -177,7 +180,7 @@ fn a_field_that_moves_with_all_that_it_stands_in_is_told_by_that() {
     for (m, wanted) in [
         ("1:md6:ut_pexi1ee", &["m.ut_pex exact!: moved along with m"][..]),
         // An empty dictionary is a field itself.
-        ("1:mde", &["m exact!: behind v, not first"]),
+        ("1:mde", &["m exact!: after v (reference: first)"]),
     ] {
         assert_eq!(exactly(&extended([m, p, v]), &extended([p, v, m])), wanted);
     }
@@ -192,14 +195,17 @@ fn a_mask_that_ignores_a_field_ignores_its_place() {
         )
     };
     assert_eq!(compared_with(&mut masks("ignore"), &one, &other), ["port ignore"]);
-    assert_eq!(compared_with(&mut masks("bind"), &one, &other), ["port exact!: behind left, not info_hash"]);
+    assert_eq!(
+        compared_with(&mut masks("bind"), &one, &other),
+        ["port exact!: after left (reference: after info_hash)"]
+    );
 }
 
 #[test]
 fn a_length_follows_only_from_another_difference() {
     assert_eq!(
         exactly(&extended("d1:v3:onee"), &extended("d1:v5:threee")),
-        ["length_prefix follows: follows from the others", "v exact!"]
+        ["length_prefix follows: follows from other fields", "v exact!"]
     );
     let header = |lines: &str| announce("port=1", lines);
     assert_eq!(
@@ -224,7 +230,7 @@ fn a_length_follows_only_from_another_difference() {
 #[test]
 fn a_value_that_is_written_otherwise_is_said_to_be_the_same() {
     let (one, other) = (announce("port=1&key=abcd", ""), announce("port=1&key=%61bcd", ""));
-    assert_eq!(exactly(&one, &other), ["key exact!: the same value, written otherwise"]);
+    assert_eq!(exactly(&one, &other), ["key exact!: the same value, written differently"]);
 }
 
 #[test]
@@ -244,13 +250,13 @@ fn a_bound_value_stands_for_one_value_only() {
     assert_eq!(
         compared_with(&mut masks, &one, &handshake(4, THIRD_ID)),
         [format!(
-            "peer_id bind!: stood for {} in message 2 of the candidate, 1 of the reference",
+            "peer_id bind!: changed: it was {} in message 2 of the candidate (message 1 of the reference)",
             shown(OTHER_ID)
         )]
     );
     assert_eq!(
         compared_with(&mut masks, &handshake(5, THIRD_ID), &handshake(6, OTHER_ID)),
-        [format!("peer_id bind!: the candidate's value stood for {} before", shown(ONE_ID))]
+        [format!("peer_id bind!: the candidate used this value for {} before", shown(ONE_ID))]
     );
 }
 
@@ -261,7 +267,7 @@ fn equal_values_may_not_agree_with_what_was_bound() {
     assert_eq!(
         compared_with(&mut masks, &handshake(2, ONE_ID), &handshake(2, ONE_ID)),
         [format!(
-            "peer_id bind!: stood for {} in message 1 of the candidate, 1 of the reference",
+            "peer_id bind!: changed: it was {} in message 1 of the candidate (message 1 of the reference)",
             shown(OTHER_ID)
         )]
     );
@@ -275,7 +281,7 @@ fn another_client_or_kind_of_value_is_never_bound() {
     );
     assert_eq!(
         by_table(&extended("d1:pi6881ee"), &extended("d1:p4:6881e")),
-        ["p bind!: a value of another kind"]
+        ["p bind!: a value of another type"]
     );
 }
 
@@ -283,13 +289,13 @@ fn another_client_or_kind_of_value_is_never_bound() {
 fn a_bound_value_is_spelled_and_escaped_as_before() {
     let key = |parameter: &str| announce(&format!("port=1&{parameter}"), "");
     assert_eq!(by_table(&key("key=%ab%cd"), &key("key=%ef%01")), ["key bind"]);
-    assert_eq!(by_table(&key("key=%ab%cd"), &key("key=%AB%CE")), ["key exact!: escaped in another way"]);
-    assert_eq!(by_table(&key("key=abcd"), &key("k%65y=abce")), ["key exact!: spelled in another way"]);
+    assert_eq!(by_table(&key("key=%ab%cd"), &key("key=%AB%CE")), ["key exact!: escaped differently"]);
+    assert_eq!(by_table(&key("key=abcd"), &key("k%65y=abce")), ["key exact!: spelled differently"]);
     let host = |line: &str| announce("port=1", line);
     assert_eq!(by_table(&host("Host: a\r\n"), &host("Host: bc\r\n")), ["headers.Host bind"]);
     assert_eq!(
         by_table(&host("Host: a\r\n"), &host("Host:  b\r\n")),
-        ["headers.Host exact!: spelled in another way"]
+        ["headers.Host exact!: spelled differently"]
     );
 }
 

@@ -118,11 +118,10 @@ fn a_block_that_nobody_has_is_refused_and_told() {
     peer.waive();
     peer.hear(&request(200, 0, 16384));
     assert_eq!(ids(&mut peer, &contents), [16]);
-    let missed = peer.finish();
-    assert!(
-        missed.iter().any(|missed| matches!(missed, Missed::Unknown(block) if block.index.0 == 200)),
-        "{missed:?}"
-    );
+    let refusals = peer.refusals();
+    let [refusal] = &refusals[..] else { panic!("{refusals:?}") };
+    assert_eq!((refusal.message, refusal.nth, refusal.did), ("request", 1, RefusalAct::Rejected));
+    assert!(refusal.why.contains("there is no piece 200"), "{}", refusal.why);
 }
 
 #[test]
@@ -175,8 +174,8 @@ fn a_block_that_nobody_has_is_missed_once_where_it_cannot_be_refused() {
         peer.hear(&request(200, 0, 16384));
     }
     assert_eq!([(); 3].map(|()| ids(&mut peer, &contents).len()), [0; 3]);
-    let unknown = |missed: &&Missed| matches!(missed, Missed::Unknown(_));
-    assert_eq!(peer.finish().iter().filter(unknown).count(), 1);
+    let acts: Vec<RefusalAct> = peer.refusals().iter().map(|refusal| refusal.did).collect();
+    assert_eq!(acts, [RefusalAct::LeftUnanswered]);
 }
 
 #[test]
@@ -185,8 +184,37 @@ fn bytes_that_are_no_bittorrent_end_the_listening() {
     peer.hear(b"GET / HTTP/1.1\r\n");
     assert!(peer.garbled.is_some());
     let (mut peer, _) = far();
-    peer.hear(&[&handshake()[..], &[0xff; 8]].concat());
+    peer.hear(&[&handshake()[..], &INTERESTED, &[0xff; 8]].concat());
     assert!(peer.garbled.is_some());
+    let refusals = peer.refusals();
+    let [refusal] = &refusals[..] else { panic!("{refusals:?}") };
+    // The handshake is the first message, interested the second.
+    assert_eq!((refusal.message, refusal.nth, refusal.did), ("message", 3, RefusalAct::Closed));
+}
+
+#[test]
+fn a_handshake_for_another_torrent_is_refused_by_its_info_hash() {
+    let (mut peer, _) = far();
+    let mut other = handshake();
+    other[28] ^= 0xff;
+    peer.hear(&other);
+    let refusals = peer.refusals();
+    let [refusal] = &refusals[..] else { panic!("{refusals:?}") };
+    assert_eq!((refusal.message, refusal.did), ("handshake", RefusalAct::Closed));
+    assert!(refusal.why.starts_with("the handshake has another info_hash, 8a8c"), "{}", refusal.why);
+}
+
+#[test]
+fn requests_while_the_peer_chokes_are_told_at_the_end() {
+    let (mut peer, contents) = far();
+    peer.hear(&[&offering(0)[..], EXTENDED, &HAVE_NONE].concat());
+    assert_eq!(ids(&mut peer, &contents), [19, 20, 14]);
+    peer.hear(&[request(2, 0, 16384), request(2, 16384, 16384)].concat());
+    assert_eq!(ids(&mut peer, &contents), []);
+    let refusals = peer.refusals();
+    let told: Vec<_> = refusals.iter().map(|refusal| (refusal.nth, refusal.did)).collect();
+    assert_eq!(told, [(1, RefusalAct::LeftUnanswered), (2, RefusalAct::LeftUnanswered)]);
+    assert_eq!(refusals[0].why, "the replayed peer was choking the client");
 }
 
 #[test]

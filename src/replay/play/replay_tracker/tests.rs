@@ -143,8 +143,8 @@ fn answers_that_were_never_given_are_told() {
 #[test]
 fn a_topic_is_told_in_words() {
     let topic = |request: &str| Topic::of(&Request::decode(request.as_bytes()).unwrap()).describe();
-    assert_eq!(topic(STARTED), "the announce started");
-    assert_eq!(topic(REGULAR), "a regular announce");
+    assert_eq!(topic(STARTED), "an announce with event=started");
+    assert_eq!(topic(REGULAR), "an announce without an event");
     assert_eq!(topic(SCRAPE), "a scrape");
     assert_eq!(topic("GET /favicon.ico HTTP/1.1\r\n\r\n"), "a request");
 }

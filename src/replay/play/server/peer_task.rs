@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::state::{RecordedStream, Shared};
 use super::{PeerRun, PeerRunEnd, READ};
 use crate::play::fault::{Act, FaultInjector};
+use crate::play::refusal::Refusal;
 use crate::play::replay_peer::ReplayPeer;
 
 /// Plays a recorded peer on a connection to its end.
@@ -82,7 +83,7 @@ pub(super) async fn play(
     guard.end = end;
 }
 
-/// Puts messages on the wire, disturbed where that is wanted; whether the connection goes on.
+/// Sends messages, disturbed where that is wanted; whether the connection goes on.
 async fn say(
     stream: &mut TcpStream,
     messages: Vec<Bytes>,
@@ -123,10 +124,10 @@ struct Guard {
 }
 
 impl Guard {
-    /// How the connection ends where what the client said is no BitTorrent.
+    /// How the connection ends where the client's bytes are not BitTorrent.
     fn garbled(&self, recorded: (SocketAddr, StreamId)) -> Option<PeerRunEnd> {
         let why = self.peer.garbled.clone()?;
-        // It may come again and say it otherwise.
+        // The client may connect again in plaintext.
         self.shared.borrow_mut().give_back(recorded);
         Some(PeerRunEnd::Garbled(why))
     }
@@ -135,10 +136,13 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         let mut shared = self.shared.borrow_mut();
+        for refusal in self.peer.refusals() {
+            shared.keep(Refusal { stream: Some(self.stream.0), ..refusal });
+        }
         let play = PeerRun {
             far: self.far,
             stream: self.stream.0,
-            // One that was not understood comes again, as a rule.
+            // Usually the client connects again after such a connection.
             missed: if matches!(self.end, PeerRunEnd::Garbled(_)) { Vec::new() } else { self.peer.finish() },
             end: self.end.clone(),
             disturbed: self.disturber.as_ref().map(FaultInjector::is_done),

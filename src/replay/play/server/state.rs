@@ -19,6 +19,7 @@ use super::{ClientStatus, PeerRun, ServeOptions, beside, call_client};
 use crate::model::transcript::Transcript;
 use crate::play::fault::FaultInjector;
 use crate::play::pieces::RecordedPieces;
+use crate::play::refusal::{MOST_REFUSALS, Refusal, RefusalAct, ReplayedEnd};
 use crate::play::replay_tracker::{ReplayTracker, Topic};
 use crate::play::rewrite::recast_answer;
 
@@ -29,7 +30,7 @@ pub(super) struct Shared {
     pub(super) recorder: Recorder<Box<dyn Write>>,
     pub(super) failed: Option<io::Error>,
     pub(super) streams: u32,
-    /// How many bytes the client has said.
+    /// How many bytes the client has sent.
     pub(super) heard: u64,
     pub(super) tracker: ReplayTracker,
     /// The recorded addresses of peers that listen here, and where.
@@ -39,6 +40,9 @@ pub(super) struct Shared {
     /// Where the client listens.
     pub(super) client: Option<SocketAddr>,
     pub(super) plays: Vec<PeerRun>,
+    pub(super) refusals: Vec<Refusal>,
+    /// How much the tracker was asked.
+    pub(super) asked: TrackerCounts,
     pub(super) remarks: Vec<String>,
     pub(super) disturbed: bool,
     /// The recorded peers that have a connection, or had one.
@@ -47,7 +51,49 @@ pub(super) struct Shared {
     pub(super) clock: (Timestamp, Instant),
 }
 
+/// How many requests of each kind the tracker has had.
+#[derive(Debug, Default)]
+pub(super) struct TrackerCounts {
+    /// Requests of any kind.
+    pub(super) requests: u32,
+    announces: u32,
+    scrapes: u32,
+}
+
+impl TrackerCounts {
+    /// Counts a request; its name, and which one of its name it is.
+    fn count(&mut self, kind: Option<&RequestKind>) -> (&'static str, u32) {
+        self.requests += 1;
+        let (name, count) = match kind {
+            Some(RequestKind::Announce(_) | RequestKind::NoTorrent(_)) => ("announce", &mut self.announces),
+            Some(RequestKind::Scrape(_)) => ("scrape", &mut self.scrapes),
+            Some(RequestKind::Other) | None => return ("request", self.requests),
+        };
+        *count += 1;
+        (name, *count)
+    }
+}
+
 impl Shared {
+    /// Notes what a far end did not answer.
+    pub(super) fn keep(&mut self, refusal: Refusal) {
+        if self.refusals.len() < MOST_REFUSALS {
+            self.refusals.push(refusal);
+        }
+    }
+
+    /// Notes what the tracker did not answer.
+    pub(super) fn refuse(
+        &mut self,
+        stream: Option<u32>,
+        message: &'static str,
+        nth: u32,
+        did: RefusalAct,
+        why: String,
+    ) {
+        self.keep(Refusal { by: ReplayedEnd::Tracker, stream, message, nth, did, why });
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         self.clock.0 + self.clock.1.elapsed()
     }
@@ -94,24 +140,42 @@ impl Shared {
         }
     }
 
-    /// The answer to a request to the tracker.
+    /// The answer to a request to the tracker, which came on this connection of the recording.
     pub(super) fn answer(
         this: &Rc<RefCell<Self>>,
         bytes: &[u8],
+        stream: u32,
         client: SocketAddr,
         reference: &Rc<Transcript>,
     ) -> Vec<u8> {
-        let refuse = |why: &str| {
-            let body = format!("d14:failure reason{}:{why}e", why.len());
+        let mut shared = this.borrow_mut();
+        let request = Request::decode(bytes);
+        let kind = request.as_ref().ok().map(Request::kind);
+        let (message, nth) = shared.asked.count(kind.as_ref());
+        // `reason` is what the client is told, `why` what its author is told.
+        let refuse = |shared: &mut Self, reason: &str, why: String| {
+            shared.refuse(Some(stream), message, nth, RefusalAct::Refused, why);
+            let body = format!("d14:failure reason{}:{reason}e", reason.len());
             encode_response(200, "OK", &[("Connection", "close")], body.as_bytes())
         };
-        let Ok(request) = Request::decode(bytes) else { return refuse("this is no request to a tracker") };
-        let mut shared = this.borrow_mut();
-        if let RequestKind::Announce(announce) = request.kind() {
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => {
+                let why = format!("it is not an HTTP request: wanted {}", error.wanted);
+                return refuse(&mut shared, "this is not a request to a tracker", why);
+            }
+        };
+        if let Some(RequestKind::NoTorrent(fault)) = &kind {
+            let why = format!("it names no torrent: {} should be {}", fault.name, fault.wanted);
+            return refuse(&mut shared, "info_hash is missing or malformed", why);
+        }
+        if let Some(RequestKind::Announce(announce)) = &kind {
             if announce.info_hash != shared.torrent.info_hash {
-                let remark = format!("the client announced another torrent, {}", announce.info_hash);
-                shared.remarks.push(remark);
-                return refuse("this is not the torrent of the capture");
+                let why = format!(
+                    "its info_hash {} is not the reference's, {}",
+                    announce.info_hash, shared.torrent.info_hash
+                );
+                return refuse(&mut shared, "this is not the torrent of the capture", why);
             }
             let listens = SocketAddr::new(client.ip(), announce.port.unwrap_or(0));
             let new =
@@ -127,14 +191,18 @@ impl Shared {
         let answer = match (shared.tracker.answer(&request), Topic::of(&request)) {
             (Some(exchange), _) => exchange.answer,
             (None, Topic::Announce(_)) => {
-                let remark = "the capture has no answer of an HTTP tracker: one was made up, with its peers"
-                    .to_owned();
+                let remark =
+                    "the reference has no response of an HTTP tracker: the replay made one up, with the reference's peers"
+                        .to_owned();
                 if !shared.remarks.contains(&remark) {
                     shared.remarks.push(remark);
                 }
                 encode_response(200, "OK", &[], b"d8:intervali1800e5:peers0:e").into()
             }
-            (None, _) => return refuse("the capture has no answer to this"),
+            (None, _) => {
+                let why = "the reference has no response to such a request".to_owned();
+                return refuse(&mut shared, "the capture has no answer to this", why);
+            }
         };
         let places = &shared.places;
         let more: Vec<SocketAddr> = match Topic::of(&request) {
@@ -164,13 +232,13 @@ impl RecordedStream {
         Self { stream, client }
     }
 
-    /// Records what the client says; whether it may go on.
+    /// Records bytes of the client; whether the client may go on.
     pub(super) fn client_says(&self, shared: &Rc<RefCell<Shared>>, bytes: &[u8]) -> bool {
         let mut all = shared.borrow_mut();
         all.heard += bytes.len() as u64;
         let most = MOST_HEARD + 2 * all.torrent.total();
         if all.heard > most {
-            let remark = format!("the client said more than {} MiB: its connections were closed", most >> 20);
+            let remark = format!("the client sent more than {} MiB: its connections were closed", most >> 20);
             if !all.remarks.contains(&remark) {
                 all.remarks.push(remark);
             }
@@ -201,5 +269,5 @@ impl RecordedStream {
     }
 }
 
-/// How much a client may say beside twice the content: no client has so much to say, and all of it is kept.
+/// How many bytes a client may send in addition to twice the content: no client needs more, and all of them are kept.
 const MOST_HEARD: u64 = 32 << 20;

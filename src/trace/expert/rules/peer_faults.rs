@@ -7,7 +7,7 @@ use bittrace_protocol::peer::{PeerFault, PeerSide};
 
 use super::*;
 use crate::record::Record;
-use crate::record::units::{counted, size, span};
+use crate::record::units::{count, counted, size, span};
 
 /// The note on a fault that a record shows. `torrent` is what the record is about, where known.
 pub(crate) fn note_fault(fault: &PeerFault, record: &Record, torrent: Option<&Metainfo>) -> Note {
@@ -60,6 +60,9 @@ pub(crate) fn note_fault(fault: &PeerFault, record: &Record, torrent: Option<&Me
         PeerFault::RequestWithoutInterest => {
             BEP3_REQUEST_UNINTERESTED.note(format!("{source} has not said that it is interested"))
         }
+        PeerFault::RequestTooLong { length } => {
+            BEP3_REQUEST_LONG.note(format!("the request asks for {} bytes", count((*length).into())))
+        }
         PeerFault::ReqqExceeded { outstanding, reqq } => {
             let waiting = counted(*outstanding, "request");
             BEP10_REQQ.note(format!("{waiting} wait; {destination} keeps {reqq}"))
@@ -99,8 +102,17 @@ pub(crate) fn note_fault(fault: &PeerFault, record: &Record, torrent: Option<&Me
         PeerFault::OutOfRange { fault, piece, piece_size, piece_count } => {
             BEP3_OUT_OF_RANGE.note(match (fault, piece_size) {
                 (BlockFault::Empty, _) => "no bytes are named".to_owned(),
-                (_, Some(bytes)) => format!("piece {piece} ends at {bytes}"),
-                (_, None) => format!("the torrent has {}", counted(u64::from(*piece_count), "piece")),
+                (_, Some(bytes)) => {
+                    let (message, bytes) = (record.body.message(), count(u64::from(*bytes)));
+                    let last = if piece.0 + 1 == *piece_count { ", the last piece" } else { "" };
+                    format!(
+                        "the {message} goes beyond the end of piece {piece}{last}, which has {bytes} bytes"
+                    )
+                }
+                (_, None) => {
+                    let pieces = counted(u64::from(*piece_count), "piece");
+                    format!("there is no piece {piece}: the torrent has {pieces}")
+                }
             })
         }
         PeerFault::BitfieldLength { length, piece_count } => {
