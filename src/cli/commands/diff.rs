@@ -4,6 +4,7 @@ mod choices;
 mod details;
 mod findings;
 mod json;
+mod lists;
 mod page;
 mod phrases;
 

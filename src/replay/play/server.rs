@@ -282,7 +282,8 @@ async fn answer_client(
     let patience = shared.borrow().options.patience;
     let unanswered = |did, why: &str| {
         let mut shared = shared.borrow_mut();
-        let nth = shared.asked.requests + 1;
+        shared.asked.requests += 1;
+        let nth = shared.asked.requests;
         shared.refuse(Some(line.stream.0), "request", nth, did, why.to_owned());
     };
     let (mut asked, mut buffer, mut complained) = (Vec::new(), vec![0; READ], false);

@@ -66,7 +66,7 @@ fn one(view: &DiffView<'_>, finding: &Finding, page: &mut Page<'_>) -> io::Resul
         let row = format!("|  {}   {label}", pad(&line, longest));
         match 5 + columns(&row) <= page.look.width {
             true => writeln!(page, "     {row}")?,
-            false => page.paragraph(&format!("|  {line}   {label}"), 5)?,
+            false => page.paragraph(&format!("|  {line} ({label})"), 5)?,
         }
     }
     if let Some(first) = view.reference.broken_rules.iter().find(|one| one.rule.id == rule.id) {

@@ -1,22 +1,18 @@
 //! The human-readable report: what is compared, the differences with the worst first, what masks let pass, and totals.
 
-use std::collections::HashMap;
 use std::io::{self, Write};
 
 use bittrace_protocol::InfoHash;
-use bittrace_replay::{
-    ComparedConversation, Difference, Judged, MessagePair, PairVerdict, Refusal, RefusalAct, ReplayedEnd,
-    ReportKind, Tally, Transcript,
-};
+use bittrace_replay::{ComparedConversation, Judged, PairVerdict, ReportKind, Tally, Transcript};
 use bittrace_trace::Side;
 use bittrace_trace::units::{count, counted, span};
 
-use super::phrases::{place, ranges};
-use super::{DiffDetail, DiffView, choices, details, findings};
+use super::phrases::place;
+use super::{DiffDetail, DiffView, choices, details, findings, lists};
 use crate::print::output::{Look, styles};
 use crate::print::page::Page;
 use crate::print::printable::printable;
-use crate::print::table::{Column, columns, wrap};
+use crate::print::table::Column;
 
 /// Writes the whole page.
 pub(super) fn write(
@@ -33,14 +29,14 @@ pub(super) fn write(
     sheet.torrents()?;
     // The worst first.
     findings::write(view, &mut sheet.page)?;
-    sheet.refusals(detail)?;
+    lists::refusals(view, detail, &mut sheet.page)?;
     details::write(view, detail, ReportKind::Phrasing, look, &mut sheet.page)?;
     choices::write(view, detail, look, &mut sheet.page)?;
     match detail.all {
         true => details::write(view, detail, ReportKind::Identity, look, &mut sheet.page)?,
-        false => sheet.identity()?,
+        false => lists::identity(view, &mut sheet.page)?,
     }
-    sheet.remarks(detail)?;
+    lists::remarks(view, detail, &mut sheet.page)?;
     sheet.conversations()?;
     sheet.context()?;
     sheet.masks()?;
@@ -98,93 +94,6 @@ impl DiffPage<'_> {
     fn name(&self, hash: InfoHash) -> String {
         let torrent = self.view.torrents.iter().find(|torrent| torrent.info_hash == hash);
         torrent.map_or(String::new(), |torrent| format!("  {}", printable(&torrent.name.to_string())))
-    }
-
-    /// What the replayed tracker and peers did not answer; messages of one kind that were refused for one reason together.
-    fn refusals(&mut self, detail: DiffDetail) -> io::Result<()> {
-        let mut groups: Vec<(&Refusal, Vec<u64>)> = Vec::new();
-        let mut known: HashMap<RefusalKey<'_>, usize> = HashMap::new();
-        for refusal in &self.view.noticed.refusals {
-            let key = (refusal.by, refusal.message, refusal.did, &*refusal.why);
-            let at = *known.entry(key).or_insert_with(|| {
-                groups.push((refusal, Vec::new()));
-                groups.len() - 1
-            });
-            groups[at].1.push(refusal.nth.into());
-        }
-        let lines = groups.into_iter().map(|(refusal, mut numbers)| {
-            numbers.sort_unstable();
-            numbers.dedup();
-            let plural = if numbers.len() > 1 { "s" } else { "" };
-            let sentence = refusal.sentence(&format!("{}{plural} {}", refusal.message, ranges(&numbers)));
-            format!("{sentence}: {}", refusal.why)
-        });
-        self.list("Refused by the replayed tracker and peers", lines.collect(), detail)
-    }
-
-    fn remarks(&mut self, detail: DiffDetail) -> io::Result<()> {
-        self.list("Noticed by the replay", self.view.noticed.remarks.clone(), detail)
-    }
-
-    /// Sentences under a heading, the first ones alone where not all are wanted.
-    fn list(&mut self, heading: &str, lines: Vec<String>, detail: DiffDetail) -> io::Result<()> {
-        if lines.is_empty() {
-            return Ok(());
-        }
-        self.page.heading(heading)?;
-        let shown = if detail.all { lines.len() } else { LINES.min(lines.len()) };
-        for line in &lines[..shown] {
-            for (at, part) in wrap(line, self.page.look.width.saturating_sub(4)).iter().enumerate() {
-                writeln!(self.page, "  {} {part}", if at == 0 { "-" } else { " " })?;
-            }
-        }
-        match lines.len() - shown {
-            0 => Ok(()),
-            hidden => self.page.paragraph(&format!("- … {} more; -v shows them", count(hidden as u64)), 2),
-        }
-    }
-
-    /// How many fields differ that only tell who the client is, on one line.
-    fn identity(&mut self) -> io::Result<()> {
-        let (mut fields, mut messages, mut names) = (0, 0, Vec::<&str>::new());
-        let differs = |pair: &&MessagePair| pair.verdict == PairVerdict::Differs && self.view.counts(pair);
-        let pairs = self.view.report.conversations.iter().flat_map(|compared| &compared.pairs);
-        for pair in pairs.filter(differs) {
-            let of_identity =
-                |difference: &&Difference| difference.fails && difference.kind == ReportKind::Identity;
-            let before = fields;
-            for difference in pair.differences.iter().filter(of_identity) {
-                fields += 1;
-                let name = match difference.is_place() {
-                    true => "order",
-                    false => difference.name.rsplit('.').next().unwrap_or_default(),
-                };
-                if !names.contains(&name) {
-                    names.push(name);
-                }
-            }
-            messages += u64::from(fields > before);
-        }
-        if fields == 0 {
-            return Ok(());
-        }
-        let figures = {
-            let verb = if fields == 1 { "differs" } else { "differ" };
-            format!("{} of {} {verb}", counted(fields, "field"), counted(messages, "message"))
-        };
-        let end = "; -v shows them";
-        let mut line = format!("{figures} (");
-        for (at, name) in names.iter().enumerate() {
-            let more = format!("{}{name}", if at == 0 { "" } else { ", " });
-            let rest = if at + 1 < names.len() { ", …)" } else { ")" };
-            if 2 + columns(&line) + columns(&more) + columns(rest) + columns(end) > self.page.look.width {
-                line.push_str(", …");
-                break;
-            }
-            line.push_str(&more);
-        }
-        self.page.heading("Identity")?;
-        self.page.paragraph(&format!("{line}){end}"), 2)
     }
 
     fn conversations(&mut self) -> io::Result<()> {
@@ -333,15 +242,11 @@ impl DiffPage<'_> {
     }
 }
 
-/// What tells refusals apart that are shown on lines of their own.
-type RefusalKey<'a> = (ReplayedEnd, &'static str, RefusalAct, &'a str);
-
 const NOTHING: &str = "No BitTorrent traffic in either capture: there is nothing to compare.";
 
-/// How many rows such tables have at most, and how many sentences such lists.
+/// How many rows such tables have at most.
 const CONVERSATIONS: usize = 40;
 const TORRENTS: usize = 5;
-const LINES: usize = 12;
 
 fn about(transcript: &Transcript) -> String {
     let client = transcript.client().unwrap_or("unknown client");
