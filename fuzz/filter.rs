@@ -73,7 +73,7 @@ const PARTS: &[&str] = &[
     " fast ",
 ];
 
-/// The expression of an input: text as it stands behind a first byte that is even, parts by their numbers behind one that
+/// The expression of an input: text as it stands after a first byte that is even, parts by their numbers after one that
 /// is odd.
 pub fn expression(input: &[u8]) -> String {
     match input.split_first() {

@@ -76,7 +76,7 @@ impl Ways {
     pub fn push(&mut self, record: &Record) {
         let said = self.0.entry((record.stream, record.source, record.destination)).or_default();
         if let Some((name, offset, length)) = said.records.last() {
-            assert_eq!(record.offset, offset + length, "behind {name}: {record:?}");
+            assert_eq!(record.offset, offset + length, "after {name}: {record:?}");
         }
         said.records.push((record.body.message(), record.offset, record.length()));
         said.bytes.extend_from_slice(&record.bytes);

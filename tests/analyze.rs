@@ -65,7 +65,7 @@ fn no_row_of_messages_wraps_at_any_width() {
             }
             let (_, page, _) = command::run(&mut command);
             let mut in_finding = false;
-            for line in page.lines().filter(|line| !line.contains(": no BitTorrent in ")) {
+            for line in page.lines().filter(|line| !line.contains(": no BitTorrent traffic in ")) {
                 assert!(line.chars().count() <= width.unwrap_or(80), "{file}, {width:?}: {line:?}");
                 let indented = line.starts_with("                        ");
                 let severity = line.split_whitespace().next().unwrap_or_default().trim_end_matches(':');
@@ -157,7 +157,10 @@ fn a_key_log_reads_what_secrets_in_the_capture_do() {
     let unread = shown(&[&sealed]);
     assert!(unread.iter().all(|message| message.get("decrypted").is_none_or(Value::is_null)));
     let summary = printed(&["analyze", &sealed, "--view", "summary"]);
-    assert!(summary.contains("1 encrypted connection not read: no key is known (--mse-keys"), "{summary}");
+    assert!(
+        summary.contains("1 encrypted connection not decrypted: no key (use --mse-keys FILE)"),
+        "{summary}"
+    );
     let of_another = folder.path().join("other.keys");
     let log = std::fs::read_to_string(captures_folder().join("mse-rc4-keyed.keys")).expect("it can be read");
     let other = log.replacen("69b3e5e6", "00000000", 1);
@@ -175,8 +178,8 @@ fn a_key_log_that_is_none_is_wrong_usage() {
     let wrong = wrong.to_string_lossy().into_owned();
     let missing = folder.path().join("missing").to_string_lossy().into_owned();
     let cases = [
-        (&*wrong, "wrong.keys: line 3: wanted an info hash of 40 hexadecimal digits"),
-        ("mse-rc4.torrent", "mse-rc4.torrent: line 1: wanted MSE,"),
+        (&*wrong, "wrong.keys: line 3: expected an info hash of 40 hexadecimal digits"),
+        ("mse-rc4.torrent", "mse-rc4.torrent: line 1: expected MSE,"),
         (&*missing, "missing: no such file"),
     ];
     for command in [&["analyze"][..], &["extract"], &["diff", "mse-rc4.pcap"], &["replay"], &["profile"]] {
@@ -457,7 +460,7 @@ fn a_file_that_is_no_capture_is_one_clear_line_and_code_2() {
 fn a_capture_without_bittorrent_is_told_in_a_sentence_and_code_0() {
     let output = bittrace(&["analyze", "not-bittorrent.pcapng"]);
     assert_eq!(code(&output), 0);
-    assert!(String::from_utf8_lossy(&output.stdout).contains("No BitTorrent in it"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("No BitTorrent traffic found"));
 }
 
 #[test]

@@ -81,7 +81,10 @@ fn every_view_counts_the_chosen_messages_alone() {
 fn a_summary_of_chosen_messages_says_so() {
     let page = printed(&["analyze", CAPTURE, "--view", "summary", "--stream", "1"]);
     assert!(
-        page.trim_end().lines().last().is_some_and(|line| line.starts_with("  Counted: the chosen ")),
+        page.trim_end()
+            .lines()
+            .last()
+            .is_some_and(|line| line.starts_with("  Only the chosen messages are counted: ")),
         "{page}"
     );
     let none = printed(&["analyze", CAPTURE, "--view", "summary,findings", "--filter", "n > 100000"]);
@@ -123,7 +126,7 @@ fn times_that_hold_no_moment_are_refused() {
 fn columns_and_bytes_are_for_messages() {
     for option in [&["--hex"][..], &["--fields", "n"]] {
         let errors = refused(&[&["analyze", CAPTURE, "--view", "pieces"], option].concat());
-        assert!(errors.contains("is for messages: add messages to --view"), "{errors}");
+        assert!(errors.contains("needs the messages: add messages to --view"), "{errors}");
     }
 }
 
@@ -151,5 +154,37 @@ fn tables_of_several_captures_name_theirs() {
         }
         let page = printed(&[&["analyze", captures[0]], options].concat());
         assert!(page.lines().all(|line| line != captures[0]), "{page}");
+    }
+}
+
+/// A file of another kind is refused with the name of its kind, and of the command that reads it.
+#[test]
+fn files_of_other_kinds_are_refused_with_advice() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).expect("a file can be written");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let resume = file("a.fastresume", b"d11:file-format22:libtorrent resume filee");
+    let json = file("a.json", b"{\"n\":1}\n");
+    let page = file("a.torrent", b"<!DOCTYPE html><html>");
+    let torrent = "download-aria2.torrent";
+    let magnet = "magnet:?xt=urn:btih:758c3826a6e5ddb4385453ad93c60e5d5dc88b06";
+    for (arguments, advice) in [
+        (&["analyze", torrent][..], "looks like a torrent: use bittrace torrent show"),
+        (&["diff", CAPTURE, torrent], "looks like a torrent"),
+        (&["extract", &resume], "resume data of libtorrent"),
+        (&["diff", CAPTURE, &json], "looks like JSON"),
+        (&["analyze", magnet], "magnet links are not supported yet"),
+        (&["analyze", CAPTURE, "--torrent", CAPTURE], "looks like a capture: bittrace analyze"),
+        (&["torrent", "show", magnet], "magnet links are not supported yet"),
+        (&["torrent", "show", &resume], "resume data of libtorrent"),
+        (&["download", magnet], "magnet links are not supported yet"),
+        (&["download", CAPTURE], "looks like a capture: bittrace analyze"),
+        (&["download", &page], "is a web page"),
+    ] {
+        let errors = refused(arguments);
+        assert!(errors.contains(advice), "{arguments:?}: {errors}");
     }
 }

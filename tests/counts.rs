@@ -61,7 +61,7 @@ fn a_lost_packet_costs_one_message_alone() {
 
 /// Where tshark 4.0.17 counts otherwise than we do, and why it is wrong there.
 const TSHARK_IS_WRONG: &[(&str, &[&str], &str)] = &[
-    ("capture-loss", &["piece"], "nothing is read behind a lost segment"),
+    ("capture-loss", &["piece"], "nothing is read after a lost segment"),
     (
         "hybrid-v2-hashes",
         &["allowed-fast", "hash-request", "hashes", "interested", "request", "unchoke"],
@@ -69,7 +69,7 @@ const TSHARK_IS_WRONG: &[(&str, &[&str], &str)] = &[
     ),
     ("magnet-metadata-pex", &["extended"], "a full 16 KiB piece of metadata becomes continuation data"),
     ("mid-stream", &["have", "piece", "request"], "what precedes the first handshake is never recognised"),
-    ("mse-plaintext", &["handshake"], "a handshake behind a key exchange is missed"),
+    ("mse-plaintext", &["handshake"], "a handshake after a key exchange is missed"),
     (
         "mse-rc4-keyed",
         &[

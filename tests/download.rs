@@ -98,7 +98,7 @@ fn leaves_a_peer_that_gives_corrupt_data() {
     let (output, told) = download(&torrent, &out, &["--single-peer"]);
     assert_eq!(output.status.code(), Some(0), "{told}");
     assert_eq!(std::fs::read(out.join("file.bin")).expect("the file is there"), content());
-    assert!(told.contains(&format!("{bad}: it sent corrupt data in piece 1")), "{told}");
+    assert!(told.contains(&format!("{bad}: sent corrupt data in piece 1")), "{told}");
 }
 
 #[test]

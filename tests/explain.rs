@@ -35,8 +35,8 @@ fn a_rule_has_its_document_its_advice_and_a_right_message_in_bytes() {
             "BEP 3, section \"peer messages\"",
             "What the document says",
             "What to do",
-            "Ask for min(16384, size of the piece - begin) bytes, where the size of the",
-            "A right request in bytes",
+            "Request min(16384, size of the piece - begin) bytes, where the size of the",
+            "A correct request in bytes",
             "See also",
             "bittrace explain request, have",
         ],
@@ -52,7 +52,7 @@ fn the_info_hash_is_shown_in_each_of_its_forms() {
         &[
             &format!("info_hash={escaped}"),
             "raw: 20 bytes, in handshakes and to UDP trackers",
-            "hex: eb1a9711c5295822be9393df737d6908e4f1be00, in magnet links and for",
+            "hex: eb1a9711c5295822be9393df737d6908e4f1be00, in magnet links",
             "byte  raw, in decimal  hex  escaped",
             "0  235              eb   %EB",
             "6  88               58   X",
@@ -70,10 +70,10 @@ fn parameters_extensions_and_messages_have_their_pages() {
     assert_has(&printed(&["explain", "left"]), &["What to do", "In bytes", "left=300000", "See also"]);
     let convention = "No BEP: a convention among clients and trackers.";
     assert_has(&printed(&["explain", "min interval"]), &[convention, "In bytes", "12:min intervali900e"]);
-    assert_has(&printed(&["explain", "fast"]), &["How an end offers it", "See also"]);
+    assert_has(&printed(&["explain", "fast"]), &["How a client offers it", "See also"]);
     assert_has(
         &printed(&["explain", "ut_metadata"]),
-        &["How an end offers it", "Fields", "In bytes", "Rules about it"],
+        &["How a client offers it", "Fields", "In bytes", "Rules about it"],
     );
     let list =
         ["Rules", "Messages", "Parameters of an announce", "Keys of a tracker's response", "Extensions"];

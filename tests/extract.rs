@@ -391,7 +391,7 @@ fn files_in_the_way_stay_unless_they_are_to_be_replaced() {
     let output = extract(&arguments, into.path());
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(code(&output), 2);
-    assert!(errors.contains("download.bin: exists already; --overwrite replaces it"), "{errors}");
+    assert!(errors.contains("download.bin: already exists; --overwrite replaces it"), "{errors}");
     assert_eq!(bytes_of(&there), b"mine");
     let output = extract(&[&arguments[..], &["--overwrite"]].concat(), into.path());
     assert_eq!(code(&output), 0);

@@ -99,7 +99,7 @@ fn usage_errors_exit_with_2_and_say_what_is_wrong() {
         ),
         (&["extract", "x.pcap", "--torrent", "no-such.torrent"], "no-such.torrent: no such file"),
         (&["analyze", "x.pcap", "--from", "noon"], "neither seconds nor a time"),
-        (&["analyze", "x.pcap", "--format", "csv", "--view", "summary"], "one view only"),
+        (&["analyze", "x.pcap", "--format", "csv", "--view", "summary"], "takes one view, not the summary"),
         (&["diff", "a.pcap"], "CANDIDATE"),
         (&["analyze", "no-such.pcap"], "bittrace: no-such.pcap: no such file"),
         (&["torrent", "show", "no-such.torrent"], "bittrace: no-such.torrent: no such file"),

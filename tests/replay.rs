@@ -138,7 +138,7 @@ fn redacted(printed: &str) -> String {
 }
 
 /// A download by bittrace in the manner of a capture's client, from that capture's far ends on loopback.
-/// The page without the intervals, which no two runs share: their rows end behind the number of pairs.
+/// The page without the intervals, which no two runs share: their rows end after the number of pairs.
 fn without_times(page: &str) -> String {
     let mut out = String::new();
     let mut among = false;
@@ -261,7 +261,7 @@ fn mistakes_are_explained() {
         ),
         (
             &["replay", "download-aria2.pcap", "--record", "download-aria2.pcap"],
-            "that is the capture, which would be lost",
+            "this is the capture and would be overwritten",
         ),
         (&["replay", "download-aria2.pcap", "--only", "handshak"], "did you mean handshake"),
         (

@@ -24,7 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
 /// A packet: when, what it begins with, its bytes, its length on the wire.
 type Packet = (Moment, LinkType, Vec<u8>, u32);
 
-/// What a capture says to its end: its packets, the error behind them, and where it was cut short.
+/// What a capture says to its end: its packets, the error after them, and where it was cut short.
 type Said = (Vec<Packet>, Option<String>, Option<Cut>);
 
 /// Everything a capture says, or the error at its beginning.

@@ -67,7 +67,7 @@ fn announce(dissector: &mut Dissector) {
     assert_eq!(records, 1, "the announce is recognised");
 }
 
-/// The records of a direction are all it said, or all behind a loss before the stream was recognised.
+/// The records of a direction are all it said, or all after a loss before the stream was recognised.
 fn covers(steps: &[Step], ways: &Ways) {
     if ways.0.is_empty() {
         return;
@@ -94,7 +94,7 @@ fn covers(steps: &[Step], ways: &Ways) {
         let start = said.records.first().map_or(at, |first| first.1);
         let end = said.records.last().map_or(at, |last| last.1 + last.2);
         let from = starts.iter().find(|(offset, _)| *offset == start);
-        let Some((_, from)) = from else { panic!("{direction:?} begins at {start}, not behind a loss") };
+        let Some((_, from)) = from else { panic!("{direction:?} begins at {start}, not after a loss") };
         assert_eq!(end, at, "{direction:?} has another length");
         assert!(said.bytes == bytes[*from..], "{direction:?} shows other bytes than it said");
     }

@@ -116,7 +116,7 @@ fn dissect(steps: &[Step], cut: impl FnMut(usize) -> usize) -> Ways {
         let stream = &streams[one.direction as usize];
         let on_wire = &stream[one.offset as usize..][..one.bytes.len()];
         if !one.decrypted {
-            // Of a connection whose payload is plain, a message may begin in what was sent ahead and end behind it.
+            // Of a connection whose payload is plain, a message may begin in what was sent ahead and end after it.
             assert!(on_wire.iter().zip(&one.bytes).all(|(wire, byte)| *wire == Some(*byte)));
             return;
         }

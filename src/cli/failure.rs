@@ -1,14 +1,17 @@
 //! What goes wrong, on one line of standard error, with what to do about it where that is known.
 
 use std::io::{self, Write};
+use std::path::Path;
 
+use bittrace_client as client;
 use bittrace_trace::TraceError;
 use clap::Parser;
 
 use crate::args::{Arguments, Common};
+use crate::file_kind::{FileKind, is_magnet_link};
 use crate::print::printable::printable;
 
-/// Tells the user of an error: its causes behind it, then a hint.
+/// Tells the user of an error: the error, its causes, then a hint.
 pub(crate) fn report(error: &anyhow::Error) {
     say(&format!("bittrace: {error:#}"));
     if let Some(hint) = hint(error) {
@@ -50,15 +53,22 @@ pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
         .any(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
+/// What to do about an error, where that is known.
 fn hint(error: &anyhow::Error) -> Option<String> {
+    if let Some(client::Error::NotATorrent { name, .. }) = error.downcast_ref() {
+        return Some(FileKind::of_path(Path::new(name))?.advice());
+    }
+    if let Some(client::Error::OtherScheme { url }) = error.downcast_ref() {
+        return is_magnet_link(url).then(|| FileKind::MagnetLink.advice());
+    }
     let hint = match error.downcast_ref::<TraceError>()? {
-        TraceError::Foreign { command, .. } => return Some(format!("to get a capture of it: {command}")),
-        // Bencoded dictionaries begin with d and a digit, as torrents do: 64 31, 64 38.
-        TraceError::NotACapture { begins, .. } if begins.starts_with("64 3") => {
-            "it looks like a torrent: try bittrace torrent show"
-        }
-        TraceError::NotACapture { .. } | TraceError::TooShort { .. } => {
-            "captures are made by tcpdump -w FILE, dumpcap or Wireshark; of what else Wireshark reads, editcap -F pcapng FILE NEW.pcapng makes one"
+        TraceError::Foreign { command, .. } => return Some(format!("to make a capture from it: {command}")),
+        TraceError::Missing { name } if is_magnet_link(name) => return Some(FileKind::MagnetLink.advice()),
+        TraceError::NotACapture { name, .. } | TraceError::TooShort { name, .. } => {
+            if let Some(kind) = FileKind::of_path(Path::new(name)).filter(|kind| *kind != FileKind::Capture) {
+                return Some(kind.advice());
+            }
+            "make captures with tcpdump -w FILE, dumpcap or Wireshark; for other formats that Wireshark reads: editcap -F pcapng FILE NEW.pcapng"
         }
         TraceError::Directory { .. } => "name the capture files in it, such as DIR/*.pcap",
         _ => return None,

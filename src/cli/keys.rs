@@ -1,4 +1,4 @@
-//! Key logs: the keys of encrypted connections, from files that the command line names.
+//! Key logs: the keys in encrypted connections, from files that the command line names.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,10 +9,10 @@ use bittrace_protocol::mse::{MAX_KEYS, MseKey, parse_key_log};
 use bittrace_trace::units::{count, size};
 use clap::Args;
 
-/// Where the keys of encrypted connections are.
+/// Where the keys in encrypted connections are.
 #[derive(Debug, Default, Args)]
 pub(crate) struct KeyLogs {
-    /// A key log, to read encrypted connections; may be given again. Keys within captures are found
+    /// A key log, to decrypt connections; can be repeated. Keys inside captures are found without it
     #[arg(long = "mse-keys", value_name = "FILE", long_help = MSE_KEYS_HELP)]
     files: Vec<PathBuf>,
 }
@@ -24,7 +24,11 @@ impl KeyLogs {
         for path in &self.files {
             keys.append(&mut read(path)?);
             if keys.len() > MAX_KEYS {
-                bail!("{}: more than {} keys, with those before", path.display(), count(MAX_KEYS as u64));
+                bail!(
+                    "{}: more than {} keys in all key logs together",
+                    path.display(),
+                    count(MAX_KEYS as u64)
+                );
             }
         }
         Ok(keys)
@@ -49,10 +53,10 @@ fn read(path: &Path) -> Result<Vec<MseKey>> {
 const MAX_FILE: u64 = 64 << 20;
 
 const MSE_KEYS_HELP: &str = "\
-A key log, to read encrypted connections (message stream encryption); may be given again. A line a connection:
+A key log, to decrypt connections with message stream encryption; can be repeated. One line per connection:
 
   MSE INITIATOR-RESPONDER INFO_HASH SECRET
 
-with the socket addresses of its ends, for people alone, the torrent's info hash in 40 hexadecimal digits, and the Diffie-Hellman secret in 192. Empty lines and those that begin with # say nothing.
+with the socket addresses of both ends (informational), the torrent's info hash in 40 hexadecimal digits, and the shared Diffie-Hellman secret in 192. Blank lines and lines that start with # are ignored.
 
-Such lines are found in the capture itself as well, before the packets they are for: in a Decryption Secrets Block of pcapng whose secrets type is 0x4d53454b, and in the comment of a section.";
+Such lines are also read from the capture itself, before the packets of the connection: from a Decryption Secrets Block of pcapng with secrets type 0x4d53454b, and from the comment of a section.";

@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod failure;
+mod file_kind;
 mod input;
 mod interrupt;
 mod keys;
@@ -27,14 +28,14 @@ use commands::{
 use print::output::Output;
 use print::printable::printable;
 
-/// How a command went, the graver the later.
+/// How a command ended. Of several, the last in this order is the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     /// Done, or the same.
     Done,
-    /// The answer is no.
+    /// The answer is no: differences, missing bytes, findings.
     Matched,
-    /// It could not tell.
+    /// An error: bad usage or unreadable input.
     CouldNotTell,
     /// Ctrl-C.
     Interrupted,

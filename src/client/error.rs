@@ -27,7 +27,7 @@ pub enum Error {
         source: reqwest::Error,
     },
     /// A URL of a kind that no torrent is fetched from.
-    #[error("cannot fetch the torrent {url}: wanted a path, or a URL with http:// or https://")]
+    #[error("cannot fetch the torrent {url}: expected a path, or a URL with http:// or https://")]
     OtherScheme {
         /// The URL.
         url: String,
@@ -67,7 +67,7 @@ pub enum Error {
         source: DecodeError,
     },
     /// A torrent without the piece hashes of BEP 3.
-    #[error("{name} is a torrent of version 2 alone, which cannot be downloaded yet")]
+    #[error("{name} is a torrent of version 2 only, which cannot be downloaded yet")]
     VersionTwoOnly {
         /// The torrent's name.
         name: String,
@@ -89,29 +89,25 @@ pub enum Error {
         source: io::Error,
     },
     /// A file is in the way that is not this torrent's, or not wholly.
-    #[error("{path} exists and is not this torrent's file; move it away, or ask for it to be overwritten")]
+    #[error("{path} exists and is not a file of this torrent; move it away, or use --overwrite")]
     Exists {
         /// The file.
         path: PathBuf,
     },
     /// A symbolic link stands where the torrent's files belong.
-    #[error("{path} is a symbolic link, or lies behind one, and is not followed")]
+    #[error("{path} is a symbolic link, or its path has one; links are not followed")]
     Symlink {
-        /// The link, or what was looked for behind it.
+        /// The link, or what was looked for after it.
         path: PathBuf,
     },
     /// A file that would be written to has a second name, so that a file elsewhere would change with it.
-    #[error(
-        "{path} has another name elsewhere (it is a hard link) and is not written to; replace it by a copy of its own"
-    )]
+    #[error("{path} is a hard link and is not written to; replace it with a copy")]
     HardLink {
         /// The file.
         path: PathBuf,
     },
     /// A file has its final name and its length, and is not right.
-    #[error(
-        "{path} is damaged: piece {piece} is wrong; ask for a repair (--repair) to fetch its wrong pieces again"
-    )]
+    #[error("{path} is damaged: piece {piece} is wrong; use --repair to download the wrong pieces again")]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -120,7 +116,7 @@ pub enum Error {
     },
     /// Not all of the torrent is there, and nothing can be written where it belongs.
     #[error(
-        "the torrent is not whole ({missing} of {pieces} pieces are missing), and nothing can be written to {path}"
+        "the torrent is incomplete ({missing} of {pieces} pieces missing), and {path} cannot be written to"
     )]
     ReadOnly {
         /// The folder, or the file in it that cannot be written.

@@ -1,6 +1,6 @@
 //! The state file: which pieces of a torrent were verified, and that the unfinished files beside it are ours.
 //!
-//! A header names the torrent; behind it stands a record a verified piece, in the order in which they came. Records
+//! A header names the torrent; after it stands a record a verified piece, in the order in which they came. Records
 //! are appended, so that a run killed at any moment leaves a good file, at worst with a torn record at its end, which is
 //! passed over. It is not synced: after a power failure a record may be missing, or be there for bytes that are not. A
 //! later run therefore hashes what is on disk unless it is told to believe the file.

@@ -23,7 +23,7 @@ fn proxy(found: &Intercept) -> Result<HttpProxy, String> {
     if scheme != "http" || host.is_empty() {
         // Not the whole of it: it may have a password.
         return Err(format!(
-            "the proxy {scheme}://{host} cannot be used: wanted one that begins with http://"
+            "the proxy {scheme}://{host} cannot be used: expected a URL that begins with http://"
         ));
     }
     let basic = found.basic_auth().and_then(|value| value.to_str().ok());

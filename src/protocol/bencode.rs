@@ -83,7 +83,7 @@ pub fn scan(bytes: &[u8]) -> Result<Document<'_>, DecodeError> {
 }
 
 /// Scans the value that `bytes` begin with, and says where it ends. ut_metadata (BEP 9) puts a payload
-/// behind its dictionary.
+/// after its dictionary.
 ///
 /// # Errors
 /// As for [`scan`], except that bytes may follow.

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 /// These bytes are not what they should be: where, and what was wanted there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("at byte {offset}: wanted {wanted}")]
+#[error("at byte {offset}: expected {wanted}")]
 pub struct DecodeError {
     /// The offset of the offending byte from the start of the bytes given to the decoder.
     pub offset: usize,

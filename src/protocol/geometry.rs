@@ -153,7 +153,7 @@ impl Geometry {
         let mut ranges = Vec::new();
         let mut at = span.start;
         while at < span.end {
-            // The next that ends behind it: of empty files there may be very many in between.
+            // The next that ends after it: of empty files there may be very many in between.
             let file = self.file_ends.partition_point(|&end| end <= at);
             if file >= self.file_ends.len() {
                 break;

@@ -160,7 +160,7 @@ impl HeaderLine {
     }
 }
 
-/// The headers up to the empty line; behind that only ends of lines follow.
+/// The headers up to the empty line; after that only ends of lines follow.
 fn headers(bytes: &[u8]) -> Result<Vec<HeaderLine>, DecodeError> {
     if !bytes.starts_with(START) {
         return Err(DecodeError::new(0, "BT-SEARCH * HTTP/1.1"));
@@ -188,7 +188,7 @@ fn headers(bytes: &[u8]) -> Result<Vec<HeaderLine>, DecodeError> {
         at += length + 2;
     }
     match bytes[at..].iter().position(|byte| !matches!(byte, b'\r' | b'\n')) {
-        Some(more) => Err(DecodeError::new(at + more, "nothing behind the empty line")),
+        Some(more) => Err(DecodeError::new(at + more, "nothing after the empty line")),
         None => Ok(headers),
     }
 }

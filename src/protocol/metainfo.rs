@@ -73,9 +73,9 @@ pub struct Metainfo {
     has_padding: bool,
     /// Whether files have hash trees whose piece layers are of their pieces.
     has_trees: bool,
-    /// The piece layers that have the roots they stand under: hashes one behind the other (BEP 52, "piece layers").
+    /// The piece layers that have the roots they stand under: hashes one after the other (BEP 52, "piece layers").
     layers: BTreeMap<Hash, Vec<u8>>,
-    /// The hashes of the pieces, one behind the other: a part of the torrent file, which may have a million.
+    /// The hashes of the pieces, one after the other: a part of the torrent file, which may have a million.
     pieces: Bytes,
     /// The info value as it came, a part of the torrent file.
     info: Bytes,
@@ -325,7 +325,7 @@ impl Metainfo {
         if let Some(value) = root.get(b"creation date") {
             self.creation_date = value.integer();
             if self.creation_date.is_none() {
-                let what = "a creation date that is not a number of 64 bits: it is passed over";
+                let what = "a creation date that is not a 64-bit number: ignored";
                 note(&mut faults, value.span().start, what);
             }
         }

@@ -1,5 +1,5 @@
 //! Message stream encryption, as far as one needs it who has the secret of a connection: which key is whose, what the
-//! negotiation says, and the bytes behind it.
+//! negotiation says, and the bytes after it.
 //!
 //! It is no BEP: the numbers here are those of "Message Stream Encryption" in Vuze's wiki, by whose names sections are
 //! cited. Both ends compute a secret S of 768 bits and derive two RC4 keys from it and the torrent's info hash, which

@@ -316,7 +316,7 @@ impl<'b> FieldReader<'_, 'b> {
         Ok(address(self.field("address", 16, |bytes| Value::Address(address(bytes).into()))?))
     }
 
-    /// An address of SOCKS5, with its type before and its port behind (RFC 1928, section 5).
+    /// An address of SOCKS5, with its type before and its port after (RFC 1928, section 5).
     fn socks5_address(&mut self) -> Result<ProxyTarget, ReadFault> {
         let fault = self.wrong("the address type 1, 3 or 4");
         let ip: IpAddr = match self.framing("address_type")? {
@@ -338,7 +338,7 @@ impl<'b> FieldReader<'_, 'b> {
         let window = &rest[..rest.len().min(MAX_SOCKS4_TEXT + 1)];
         let Some(length) = window.iter().position(|&byte| byte == 0) else {
             return Err(if window.len() > MAX_SOCKS4_TEXT {
-                self.wrong("a text of at most 255 bytes with a zero byte behind")
+                self.wrong("a text of at most 255 bytes and a zero byte after it")
             } else {
                 ReadFault::Short
             });

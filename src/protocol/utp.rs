@@ -140,7 +140,7 @@ impl<'a> HeaderExtension<'a> {
         matches!(self.kind, SELECTIVE_ACK | EXTENSION_BITS | CLOSE_REASON)
     }
 
-    /// Its bytes, behind its length.
+    /// Its bytes, after its length.
     pub const fn content(&self) -> &'a [u8] {
         self.content
     }
@@ -207,7 +207,7 @@ pub fn fields(bytes: &[u8]) -> Vec<Field> {
     fields
 }
 
-/// Which packets behind a missing one have arrived (BEP 29, "Selective ACK").
+/// Which packets after a missing one have arrived (BEP 29, "Selective ACK").
 const SELECTIVE_ACK: u8 = 1;
 /// Eight bytes that µTorrent sends in its SYN; no document describes them.
 const EXTENSION_BITS: u8 = 2;

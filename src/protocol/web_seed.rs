@@ -106,7 +106,7 @@ fn number<T: FromStr>(digits: &[u8]) -> Option<T> {
 /// How many ranges of a piece are read; a piece of 16 MiB has 1,024 blocks.
 const MAX_RANGES: usize = 1024;
 
-/// The file for which a web seed at `url` is asked. A URL that ends in a slash has the torrent's name behind it, and
+/// The file for which a web seed at `url` is asked. A URL that ends in a slash has the torrent's name after it, and
 /// one for several files is that of the folder in which the torrent's stands (BEP 19, "metadata extension" and
 /// "multi-file torrents").
 fn file_at(metainfo: &Metainfo, url: &str, request: &Request) -> Option<usize> {

@@ -23,7 +23,7 @@ pub fn indented(lines: &str) -> String {
     text
 }
 
-/// Writes a value at some depth, behind a name of so many columns.
+/// Writes a value at some depth, after a name of so many columns.
 fn write_value(value: &Value, depth: usize, name: usize, text: &mut String) {
     let line = value.to_string();
     let parts: Vec<(String, &Value)> = match value {

@@ -99,7 +99,7 @@ pub enum StreamEvent<'a> {
         /// How many packets are lost; never 0.
         packets: u64,
     },
-    /// Bytes of a direction are out, or are not any more, that the capture has not shown yet: others behind them came, or
+    /// Bytes of a direction are out, or are not any more, that the capture has not shown yet: others after them came, or
     /// their receiver has them. They may be late or lost; what the other end says meanwhile may answer them. Of TCP alone.
     Awaited {
         /// The connection.

@@ -63,7 +63,7 @@ pub struct CapturedPacket<'a> {
     pub outgoing: Option<bool>,
     /// Which of the section's interfaces saw it, from 0.
     pub interface: u32,
-    /// The keys of encrypted connections that the capture holds between the packet before and this one.
+    /// The keys in encrypted connections that the capture holds between the packet before and this one.
     pub mse_keys: &'a [mse::MseKey],
 }
 
@@ -233,7 +233,7 @@ impl Capture {
         }
     }
 
-    /// Finds the first packet of a capture, or of one that stands behind it. A capture without packets is passed over.
+    /// Finds the first packet of a capture, or of one that stands after it. A capture without packets is passed over.
     #[cold]
     fn find_first(&mut self) -> Result<Option<PacketRecord>, Fault> {
         loop {

@@ -109,7 +109,7 @@ impl Dissector {
         self.recognised.keys.add(key);
     }
 
-    /// How many keys of encrypted connections are known.
+    /// How many keys in encrypted connections are known.
     pub fn keys(&self) -> usize {
         self.recognised.keys.count()
     }
@@ -260,7 +260,7 @@ struct DissectContext {
     proxies: HashSet<SocketAddr>,
     /// The torrents whose web seeds are recognised.
     torrents: Vec<Arc<Metainfo>>,
-    /// The keys of encrypted connections.
+    /// The keys in encrypted connections.
     keys: KeyRing,
     /// The memory in bytes of what waits on all streams, for a verdict or for the rest of a message.
     waiting: usize,

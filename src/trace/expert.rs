@@ -273,10 +273,10 @@ impl Annotator {
         if let Some(first) = self.pairs.get(&pair) {
             let stream = first.stream.0;
             record.notes.push(if met.is_other_side_of(first) {
-                let text = format!("stream {stream} is this connection, on the other side of a router");
+                let text = format!("stream {stream} is the same connection on the other side of a NAT");
                 rules::CAPTURE_OTHER_SIDE.note(text)
             } else {
-                let text = format!("stream {stream} is about the same torrent, between the same peers");
+                let text = format!("stream {stream} connects the same peers for the same torrent");
                 rules::BEP3_DUPLICATE_CONNECTION.note(text)
             });
         } else if self.pairs.len() < PAIRS {
@@ -291,7 +291,7 @@ impl Annotator {
         }
         let called = (record.source.ip(), record.destination);
         if let Some(tracker) = self.handed_out.get(&called) {
-            let text = format!("the tracker at {tracker} had named {}", record.destination);
+            let text = format!("the tracker at {tracker} had returned {}", record.destination);
             record.notes.push(rules::BEP3_PEER_FROM_TRACKER.note(text));
         }
     }
@@ -313,7 +313,7 @@ fn note_what_is_unread(record: &mut Record) {
         Body::Unreadable(_, Unreadable::Gap(length)) => gap(counted(*length, "byte")),
         Body::Unreadable(_, Unreadable::LostPackets(packets)) => gap(counted(*packets, "packet")),
         Body::Unreadable(_, Unreadable::Opaque(Reason::Damaged)) => {
-            rules::CAPTURE_DAMAGED.note("a message should begin here, but these bytes are none")
+            rules::CAPTURE_DAMAGED.note("a message is expected here, but these bytes are not a message")
         }
         Body::Unreadable(protocol, Unreadable::Opaque(Reason::Malformed(fault))) => {
             let rule = match protocol {
@@ -327,18 +327,17 @@ fn note_what_is_unread(record: &mut Record) {
         Body::Unreadable(_, Unreadable::Opaque(Reason::Cut(total))) => {
             let part = record.bytes.len();
             rules::CAPTURE_CUT.note(match total {
-                Some(total) => format!("the capture has the first {part} of {}", counted(*total, "byte")),
-                None => format!("the capture has the first {} alone", counted(part as u64, "byte")),
+                Some(total) => format!("only the first {part} of {} were captured", counted(*total, "byte")),
+                None => format!("only the first {} were captured", counted(part as u64, "byte")),
             })
         }
-        Body::Unreadable(_, Unreadable::Opaque(Reason::BeforeBoundary)) => rules::CAPTURE_RESYNCHRONISED.note(
-            "what precedes these bytes is missing; the next message is the first whose beginning can be proved",
+        Body::Unreadable(_, Unreadable::Opaque(Reason::BeforeBoundary)) => rules::CAPTURE_RESYNCHRONISED
+            .note(
+                "the bytes before these are missing; the next message is the first with a certain beginning",
+            ),
+        Body::Unreadable(_, Unreadable::Opaque(Reason::Fragment(fragment))) => rules::CAPTURE_FRAGMENT.note(
+            format!("part of a {} message of {} bytes; the rest is missing", fragment.name(), fragment.total),
         ),
-        Body::Unreadable(_, Unreadable::Opaque(Reason::Fragment(fragment))) => rules::CAPTURE_FRAGMENT.note(format!(
-            "part of a {} message of {} bytes; the rest is not there",
-            fragment.name(),
-            fragment.total
-        )),
         Body::Unreadable(_, Unreadable::Opaque(Reason::NearMiss(near_miss))) => {
             rules::note_near_miss(*near_miss, &record.bytes)
         }

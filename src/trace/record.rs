@@ -181,7 +181,7 @@ impl Record {
         }
     }
 
-    /// The gravest of its notes.
+    /// The highest severity of its notes.
     pub fn severity(&self) -> Option<Severity> {
         self.notes.iter().map(|note| note.rule.severity).max()
     }

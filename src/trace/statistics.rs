@@ -87,7 +87,7 @@ impl RecordCounts {
 /// Bytes that are no readable message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Unread {
-    /// Bytes of encrypted connections, without their public keys.
+    /// Bytes in encrypted connections, without their public keys.
     pub encrypted: u64,
     /// Datagrams of uTP connections whose stream is none that can be read.
     pub utp_datagrams: u64,

@@ -124,7 +124,7 @@ fn torrents_and_announces_come_over_https() {
         let told = String::from_utf8_lossy(&output.stdout);
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{url}: {told}{errors}");
-        assert!(told.contains(&format!("Answer of {}/announce", site.https)), "{told}");
+        assert!(told.contains(&format!("Response of {}/announce", site.https)), "{told}");
         assert_eq!(std::fs::read(folder.path().join("out/file.bin")).expect("it is there"), content());
     }
 }

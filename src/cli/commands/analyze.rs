@@ -32,7 +32,7 @@ use crate::query::names::FieldName;
 use crate::query::row::{CaptureContext, Row};
 use choice::MessageChoice;
 
-/// How many messages stand behind the summary when nobody says how many.
+/// How many messages stand after the summary when nobody says how many.
 const FIRST_MESSAGES: u64 = 50;
 
 /// Runs the command.
@@ -88,7 +88,7 @@ struct Show {
     summary: bool,
     messages: bool,
     /// Messages wait for the summary, which stands first. Of messages without a limit none is kept: the summary
-    /// then stands behind them.
+    /// then stands after them.
     held: bool,
     limit: u64,
 }
@@ -115,14 +115,14 @@ impl<'a> Analysis<'a> {
         if !views.is_empty() && !views.contains(&ViewName::Messages) {
             let option = if arguments.hex { "--hex" } else { "--fields" };
             if arguments.hex || !columns.is_empty() {
-                bail!("{option} is for messages: add messages to --view");
+                bail!("{option} needs the messages: add messages to --view");
             }
         }
         if arguments.format == Format::Csv && views.contains(&ViewName::Summary) {
-            bail!("--format csv has rows of one view only; the summary is in --format table and json");
+            bail!("--format csv takes one view, not the summary; --format table and json have the summary");
         }
         if arguments.format == Format::Csv && views.iter().any(|view| *view != views[0]) {
-            bail!("--format csv has rows of one view only: each has columns of its own");
+            bail!("--format csv takes one view: each view has its own columns");
         }
         let usual = views.is_empty() && arguments.follow.is_none();
         let limit = match arguments.limit {
@@ -250,7 +250,7 @@ impl<'a> Analysis<'a> {
             warn(
                 self.common,
                 &format!(
-                    "{name}: cut short: the packet at byte {} is not whole; all before it is shown",
+                    "{name}: cut short: the packet at byte {} is incomplete; everything before it is shown",
                     cut.offset
                 ),
             );
@@ -290,9 +290,9 @@ impl<'a> Analysis<'a> {
             let packets = counted(packets, "packet");
             let advice = match link.name() {
                 Some(name) if name.starts_with("USER") => {
-                    "if they are really Ethernet or IP, editcap -T ether or editcap -T rawip says so"
+                    "if they are really Ethernet or IP, set the link type with editcap -T ether or editcap -T rawip"
                 }
-                Some("WIRESHARK_UPPER_PDU") => "save the packets, not PDUs exported from them",
+                Some("WIRESHARK_UPPER_PDU") => "save the packets, not PDUs that Wireshark exports",
                 _ => {
                     "capture on the network interface that carries the IP packets (tcpdump -i INTERFACE -w FILE)"
                 }
@@ -301,7 +301,7 @@ impl<'a> Analysis<'a> {
         }
         if counts.protected > 0 {
             let frames = counted(counts.protected, "protected 802.11 frame");
-            let advice = "decipher them first (airdecap-ng -e NETWORK -p PASSPHRASE FILE)";
+            let advice = "decrypt them first (airdecap-ng -e NETWORK -p PASSPHRASE FILE)";
             warn(self.common, &format!("{name}: {frames} are not read: {advice}"));
         }
     }
@@ -373,14 +373,15 @@ impl<'a> Analysis<'a> {
             let (order, verbose) = (self.order.unwrap_or_default(), self.common.verbose);
             Overview { name, trace, summary, look, order, verbose }.write(&mut self.output)?;
             if !self.choice.is_everything() && reading.chosen > 0 {
-                let remark = format!("Counted: the chosen {} of {read}.", count(reading.chosen));
+                let remark =
+                    format!("Only the chosen messages are counted: {} of {read}.", count(reading.chosen));
                 writeln!(self.output)?;
                 Page::new(look, &mut self.output).painted(&remark, 2, styles::DIM)?;
             }
         } else if reading.read == 0 {
             writeln!(
                 self.output,
-                "{}: no BitTorrent in {}",
+                "{}: no BitTorrent traffic in {}",
                 printable(name),
                 counted(trace.capture().packets(), "packet")
             )?;
@@ -399,11 +400,12 @@ impl<'a> Analysis<'a> {
         if reading.chosen <= self.show.limit {
             return Ok(());
         }
-        let tail = format!(
-            "… {} more {}; --view messages shows all, --limit N the first N, --filter those you choose",
-            count(reading.chosen - self.show.limit),
-            if reading.chosen - self.show.limit == 1 { "message" } else { "messages" }
-        );
+        let mut tail = format!("… {}", counted(reading.chosen - self.show.limit, "more message"));
+        if self.most_rows.is_none() {
+            tail.push_str(
+                "; --view messages shows all, --limit N the first N, --filter EXPR those that match",
+            );
+        }
         Page::new(look, &mut self.output).painted(&tail, 0, styles::DIM)
     }
 
@@ -445,7 +447,7 @@ impl<'a> Analysis<'a> {
             if unread > 0 {
                 warn(self.common, &format!("interrupted; {} not read", counted(unread as u64, "capture")));
             } else {
-                warn(self.common, &format!("interrupted after {} messages", count(self.before)));
+                warn(self.common, &format!("interrupted after {}", counted(self.before, "message")));
             }
             return Ok(Exit::Interrupted);
         }

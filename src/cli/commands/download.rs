@@ -1,4 +1,4 @@
-//! `bittrace download`: a live run, told as it goes.
+//! `bittrace download`: a live run, with a running commentary.
 
 mod live_trace;
 mod narrate;
@@ -66,9 +66,9 @@ pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, mut outpu
     warn_of_faults(&arguments.torrent, &metainfo, common);
     if metainfo.trackers().iter().all(Vec::is_empty) {
         if arguments.single_peer {
-            bail!("{}: names no tracker: there is nobody to ask for peers", arguments.torrent);
+            bail!("{}: no tracker, so there is no source of peers", arguments.torrent);
         }
-        warn(common, &format!("{}: names no tracker; waiting for peers that call", arguments.torrent));
+        warn(common, &format!("{}: no tracker; waiting for incoming connections", arguments.torrent));
     }
     let mut options = options(arguments, &metainfo)?;
     let against =
@@ -203,7 +203,7 @@ fn load(source: &str) -> Result<Option<TorrentFile>> {
 /// Refuses to record over a file that is read.
 pub(crate) fn keep(what: &str, read: &Path, record: &Path) -> Result<()> {
     if is_same_file(read, record) {
-        bail!("--record {}: that is {what}, which would be lost", record.display());
+        bail!("--record {}: this is {what} and would be overwritten", record.display());
     }
     Ok(())
 }
@@ -269,7 +269,7 @@ fn free_port() -> u16 {
 /// A peer id of up to 20 characters, filled up at random by the caller's own choice of prefix.
 fn own_peer_id(text: &str) -> Result<PeerId> {
     if text.len() > 20 {
-        bail!("--peer-id: {} bytes, wanted at most 20", text.len());
+        bail!("--peer-id: {} bytes, expected at most 20", text.len());
     }
     Ok(random_identity(text.as_bytes())?.peer_id)
 }
@@ -310,20 +310,20 @@ fn closing_table(
 ) -> Result<()> {
     let outcome = match report.outcome {
         Outcome::Complete => "complete: every piece is verified",
-        Outcome::Incomplete => "incomplete: nobody is left who could have the missing pieces",
-        Outcome::Stopped => "stopped: a later run goes on from here",
+        Outcome::Incomplete => "incomplete: no peer has the missing pieces",
+        Outcome::Stopped => "stopped: the next run resumes from here",
     };
     let mut rows = vec![
         ("outcome", outcome.to_owned()),
         ("time", span(report.elapsed.as_secs_f64())),
-        ("place", report.place.display().to_string()),
+        ("saved to", report.place.display().to_string()),
     ];
     if let Some(status) = &report.status {
         let elapsed = report.elapsed.as_secs_f64().max(0.001);
         let rate = rough_size((status.downloaded as f64 / elapsed) as u64);
         rows.push(("pieces", format!("{} of {}", status.pieces_done, status.pieces)));
         if report.pieces_before > 0 {
-            rows.push(("there before", counted(u64::from(report.pieces_before), "piece")));
+            rows.push(("already present", counted(u64::from(report.pieces_before), "piece")));
         }
         rows.push(("downloaded", format!("{}, {rate}/s", counted(status.downloaded, "byte"))));
         rows.push(("uploaded", counted(status.uploaded, "byte")));

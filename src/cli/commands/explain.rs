@@ -145,7 +145,7 @@ fn is_same(known: &str, name: &str) -> bool {
 type TopicChoice = fn(&Topic) -> bool;
 
 fn list(page: &mut Page<'_>) -> io::Result<()> {
-    page.title("bittrace explain NAME explains")?;
+    page.title("bittrace explain NAME explains any of these")?;
     let listed = |keep: TopicChoice| {
         let mut names: Vec<&str> =
             topics().filter(keep).filter_map(|topic| topic.names().into_iter().last()).collect();
@@ -216,7 +216,7 @@ fn write_rule(rule: &Rule, notes: &RuleNotes, page: &mut Page<'_>) -> io::Result
         })
     });
     if let Some(entry) = entry {
-        page.heading(&format!("A right {} in bytes", spoken(entry)))?;
+        page.heading(&format!("A correct {} in bytes", spoken(entry)))?;
         write_example(entry, page)?;
     }
     see_also(notes.about.iter().copied(), page)
@@ -225,7 +225,7 @@ fn write_rule(rule: &Rule, notes: &RuleNotes, page: &mut Page<'_>) -> io::Result
 fn write_extension(notes: &ExtensionNotes, page: &mut Page<'_>) -> io::Result<()> {
     let title = format!("{} (extension): {}", notes.name, notes.text);
     write_head(&title, (notes.document, notes.section), notes.says, page)?;
-    page.heading("How an end offers it")?;
+    page.heading("How a client offers it")?;
     page.paragraph(notes.offered, 2)?;
     let carrier = if notes.offered.contains("extended handshake") {
         Some(("extended", "handshake"))
@@ -309,7 +309,7 @@ fn write_info_hash(page: &mut Page<'_>) -> io::Result<()> {
     page.paragraph(&format!("{shown}[200 bytes: the SHA-1 of each of 10 pieces]e"), 4)?;
     page.paragraph("The SHA-1 of these bytes, in its three forms:", 2)?;
     page.paragraph("raw: 20 bytes, in handshakes and to UDP trackers", 4)?;
-    page.paragraph(&format!("hex: {hash}, in magnet links and for people"), 4)?;
+    page.paragraph(&format!("hex: {hash}, in magnet links"), 4)?;
     page.paragraph(&format!("escaped: {}, in the URL of an announce", examples::percent_encoded(&hash)), 4)?;
     page.heading("Byte for byte")?;
     let columns = [
@@ -329,13 +329,13 @@ fn write_info_hash(page: &mut Page<'_>) -> io::Result<()> {
         .collect();
     page.table(&columns, &rows)?;
     page.heading("Of your own torrent")?;
-    page.paragraph("bittrace torrent show FILE says in which bytes of the file the info dictionary stands. For bytes 85 to 322:", 2)?;
+    page.paragraph("bittrace torrent show FILE shows the byte range of the info dictionary in the file, and the command that hashes it. For bytes 85 to 322:", 2)?;
     page.paragraph("tail -c +86 FILE | head -c 238 | sha1sum", 4)
 }
 
 fn document(document: &str, section: &str, page: &mut Page<'_>) -> io::Result<()> {
     let line = match (document, section) {
-        ("bittrace", _) => "No document: a remark of bittrace's own.".to_owned(),
+        ("bittrace", _) => "No document: this rule is bittrace's own.".to_owned(),
         ("convention", _) => "No BEP: a convention among clients and trackers.".to_owned(),
         (document, "") => document.to_owned(),
         (document, section) => format!("{document}, section \"{section}\""),
@@ -393,7 +393,7 @@ mod tests {
                 "status",
                 "reason",
                 "before",
-                "behind",
+                "after",
                 "peer_ids",
                 "peer_id_text",
             ];

@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &ExtractArguments, common: Common, mut output: Outp
         if arguments.output == Path::new(".") { RootName::SafeAndVisible } else { RootName::Safe };
     let writing = Writing { overwrite: arguments.overwrite, unverified: arguments.unverified, root_name };
     if interrupted() {
-        warn(common, "interrupted: what follows is of the part that was read");
+        warn(common, "interrupted: the results cover the part that was read");
     }
     let report = extraction.finish(writing).map_err(in_the_way)?;
     match arguments.format {
@@ -87,7 +87,7 @@ fn read(
     }
     if let (Some(cut), false) = (trace.cut(), interrupted()) {
         let name = trace.capture().name();
-        warn(common, &format!("{name}: cut short: the packet at byte {} is not whole", cut.offset));
+        warn(common, &format!("{name}: cut short: the packet at byte {} is incomplete", cut.offset));
     }
     Ok(exit)
 }
@@ -109,7 +109,7 @@ fn verdict(report: ExtractionReport, common: Common) -> Exit {
         });
     }
     if report.dropped > 0 {
-        let text = format!("{} passed over: there are too many", counted(report.dropped, "block"));
+        let text = format!("{} ignored: there are too many", counted(report.dropped, "block"));
         warn(common, &text);
         exit = exit.max(Exit::CouldNotTell);
     }
@@ -128,7 +128,7 @@ fn verdict(report: ExtractionReport, common: Common) -> Exit {
 fn in_the_way(error: Error) -> anyhow::Error {
     match error {
         Error::Exists { path } => {
-            anyhow!("{}: exists already; --overwrite replaces it", path.display())
+            anyhow!("{}: already exists; --overwrite replaces it", path.display())
         }
         other => other.into(),
     }

@@ -1,4 +1,4 @@
-//! `bittrace profile`: how a capture's client conducts itself, and which packet shows it.
+//! `bittrace profile`: the behaviour of a capture's client, and which packets show it.
 
 use std::io::Write;
 
@@ -64,7 +64,7 @@ pub(crate) fn own_profile() -> Profile {
 fn write(learnt: &InferredProfile, look: Look, out: &mut dyn Write) -> Result<()> {
     let client = learnt.client.as_deref().unwrap_or("an unnamed client");
     let mut page = Page::new(look, out);
-    page.title(&format!("How {client} conducts itself"))?;
+    page.title(&format!("Behaviour of {client}"))?;
     let rows: Vec<Vec<String>> = rows(learnt)
         .into_iter()
         .map(|row| match row.frame {
@@ -72,7 +72,7 @@ fn write(learnt: &InferredProfile, look: Look, out: &mut dyn Write) -> Result<()
             None => vec![row.name.to_owned(), "not seen".to_owned(), String::new()],
         })
         .collect();
-    let columns = [Column::text("part", 12), Column::text("what it does", 24), Column::text("frame", 5)];
+    let columns = [Column::text("part", 12), Column::text("behaviour", 24), Column::text("frame", 5)];
     page.table(&columns, &rows)?;
     let mut lines: Vec<String> = schedule_in_words(&learnt.schedule).into_iter().collect();
     lines.extend(learnt.beyond.iter().map(|beyond| format!("Beyond a profile: {beyond}.")));
@@ -110,7 +110,7 @@ fn schedule_in_words(schedule: &Schedule) -> Option<String> {
         return None;
     }
     Some(format!(
-        "Schedule of this torrent: {} ({}). All else is policy, for any torrent.",
+        "Schedule of this torrent: {} ({}). Everything else is the client's policy for any torrent.",
         names.join(", "),
         contents.join(", ")
     ))
@@ -186,7 +186,7 @@ fn rows(learnt: &InferredProfile) -> Vec<ProfileRow> {
             "redundant_haves",
             json!(match profile.redundant_haves {
                 RedundantHaves::Never => "to no peer that has the piece",
-                RedundantHaves::ToGivers => "to the peers that gave blocks of the piece",
+                RedundantHaves::ToGivers => "to the peers that sent blocks of the piece",
                 RedundantHaves::ToAll => "to all peers",
             }),
         ),
@@ -208,8 +208,8 @@ fn headers(style: &RequestStyle) -> Vec<String> {
 
 fn key(form: KeyForm) -> String {
     match form {
-        KeyForm::UpperHex => "eight hexadecimal digits, capitals".to_owned(),
-        KeyForm::LowerHex => "eight hexadecimal digits, small".to_owned(),
+        KeyForm::UpperHex => "eight hexadecimal digits, upper case".to_owned(),
+        KeyForm::LowerHex => "eight hexadecimal digits, lower case".to_owned(),
         KeyForm::PeerIdTail(length) => format!("the last {length} bytes of the peer id"),
     }
 }
@@ -217,7 +217,7 @@ fn key(form: KeyForm) -> String {
 fn peer_id(learnt: &InferredProfile) -> String {
     let form = &learnt.profile.peer_id;
     let from = match form.alphabet {
-        Alphabet::LowerAlphanumeric => "digits and small letters",
+        Alphabet::LowerAlphanumeric => "digits and lower-case letters",
         Alphabet::Alphanumeric => "digits and letters",
         Alphabet::Unreserved => "digits, letters and punctuation",
         Alphabet::Bytes => "any bytes",
@@ -253,14 +253,14 @@ const fn parting(parting: &LastMessage) -> &'static str {
 fn refills(schedule: &Schedule) -> Vec<String> {
     let refill = |refill: &RequestStep| match refill.blocks_received {
         0 => format!("{} at first", refill.requests_sent),
-        given => format!("{} in all once {given} have come", refill.requests_sent),
+        given => format!("{} in total after {given} arrived", refill.requests_sent),
     };
     schedule.requests.iter().map(refill).collect()
 }
 
 fn tells(schedule: &Schedule) -> Vec<String> {
     let tell = |tell: &HaveStep| {
-        format!("{} in all once {} blocks have come", tell.haves_sent, tell.blocks_received)
+        format!("{} in total after {} blocks arrived", tell.haves_sent, tell.blocks_received)
     };
     schedule.haves.iter().map(tell).collect()
 }
@@ -271,13 +271,13 @@ fn says_value(profile: &Profile, says: &ExtendedEntry) -> Value {
             profile.extensions.iter().map(|(name, id)| (name.clone(), json!(id))).collect()
         }
         ExtendedEntry::MetadataSize => json!("the size of the metadata"),
-        ExtendedEntry::Port => json!("the port listened on"),
-        ExtendedEntry::PortWhenDialling => json!("the port listened on, when dialling"),
+        ExtendedEntry::Port => json!("the listening port"),
+        ExtendedEntry::PortWhenDialling => json!("the listening port, in outgoing connections"),
         ExtendedEntry::Reqq => json!(profile.reqq),
         ExtendedEntry::Client => json!(profile.client),
         ExtendedEntry::YourAddress => json!("the peer's address"),
-        ExtendedEntry::UploadOnly => json!("0, and 1 once complete"),
-        ExtendedEntry::UploadOnlyOnceComplete => json!("1 once complete"),
+        ExtendedEntry::UploadOnly => json!("0, then 1 when complete"),
+        ExtendedEntry::UploadOnlyOnceComplete => json!("1 when complete"),
         ExtendedEntry::CompleteAgo => json!("seconds since completion, or -1"),
         ExtendedEntry::Number(number) => json!(number),
         ExtendedEntry::Text(text) => json!(String::from_utf8_lossy(text)),

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::args::{Common, TorrentFormat, TorrentShow};
 use crate::failure::warn;
+use crate::file_kind::{FileKind, is_magnet_link};
 use crate::print::json::write_long_line;
 use crate::print::output::{Look, Output, styles};
 use crate::print::page::Page;
@@ -52,6 +53,7 @@ pub(crate) fn read_torrent(path: &Path) -> Result<NamedTorrent> {
             .with_context(|| format!("{name}: cannot be read"))?;
     } else {
         let file = std::fs::File::open(path).map_err(|error| match error.kind() {
+            _ if is_magnet_link(&name) => anyhow!("{name}: {}", FileKind::MagnetLink.advice()),
             io::ErrorKind::NotFound => anyhow!("{name}: no such file"),
             _ => anyhow!(error).context(format!("{name}: cannot be opened")),
         })?;
@@ -69,27 +71,13 @@ pub(crate) fn read_torrent(path: &Path) -> Result<NamedTorrent> {
     let metainfo = Metainfo::decode(&bytes).map_err(|error| {
         let what =
             if bytes[0] == b'd' { "a .torrent file, but it cannot be read" } else { "not a .torrent file" };
-        let hint = match is_capture(&bytes) {
-            true => "; it looks like a capture: try bittrace analyze",
-            false => "",
+        let hint = match FileKind::of_bytes(&bytes).filter(|kind| *kind != FileKind::Torrent) {
+            Some(kind) => format!("; {}", kind.advice()),
+            None => String::new(),
         };
         anyhow!("{name}: {what}: {error}{hint}")
     })?;
     Ok(NamedTorrent { name, bytes, metainfo })
-}
-
-/// The first bytes of pcap in either order, pcapng, gzip and zstd.
-fn is_capture(bytes: &[u8]) -> bool {
-    let magic: [&[u8]; 7] = [
-        b"\xd4\xc3\xb2\xa1",
-        b"\xa1\xb2\xc3\xd4",
-        b"\x4d\x3c\xb2\xa1",
-        b"\xa1\xb2\x3c\x4d",
-        b"\x0a\x0d\x0d\x0a",
-        b"\x1f\x8b",
-        b"\x28\xb5\x2f\xfd",
-    ];
-    magic.iter().any(|magic| bytes.starts_with(magic))
 }
 
 /// Runs the command.
@@ -104,7 +92,11 @@ pub(crate) fn show(arguments: &TorrentShow, common: Common, output: &mut Output)
         TorrentFormat::Table => {
             let limit = if arguments.limit == 0 || common.verbose { usize::MAX } else { arguments.limit };
             let look = output.look;
-            Sheet { metainfo: &file.metainfo, look, limit }.write(&values, common.verbose, output)?;
+            Sheet { name: &file.name, metainfo: &file.metainfo, look, limit }.write(
+                &values,
+                common.verbose,
+                output,
+            )?;
         }
     }
     Ok(())
@@ -112,7 +104,7 @@ pub(crate) fn show(arguments: &TorrentShow, common: Common, output: &mut Output)
 
 /// Writes what a torrent holds, without its bytes and with the first of its files.
 pub(crate) fn write_contents(metainfo: &Metainfo, look: Look, out: &mut dyn Write) -> Result<()> {
-    let sheet = Sheet { metainfo, look, limit: 20 };
+    let sheet = Sheet { name: "", metainfo, look, limit: 20 };
     sheet.write_facts(out)?;
     sheet.trackers(out)?;
     sheet.files(out)?;
@@ -120,6 +112,8 @@ pub(crate) fn write_contents(metainfo: &Metainfo, look: Look, out: &mut dyn Writ
 }
 
 struct Sheet<'a> {
+    /// The file, as it was named.
+    name: &'a str,
     metainfo: &'a Metainfo,
     look: Look,
     /// How many files are listed.
@@ -197,14 +191,16 @@ impl Sheet<'_> {
         let columns = [
             Column::numbers("first byte"),
             Column::numbers("last"),
-            Column::text("its key", 8),
+            Column::text("key bytes", 9),
             Column::text("value", 12),
-            Column::text("says", 20),
+            Column::text("content", 20),
         ];
         let rows = rows.collect();
         self.table("Bytes", &columns, rows, values.named().skip(limit).count(), out)?;
         let Some(info) = values.info() else { return Ok(()) };
         let hashed = format!("bytes {} to {}, the value of info", info.start, info.end.saturating_sub(1));
+        let is_sha1 = matches!(self.metainfo.version, Version::V1 | Version::Hybrid);
+        let program = if is_sha1 { "sha1sum" } else { "sha256sum" };
         let text = match self.metainfo.version {
             Version::V1 => format!("The info hash is the SHA-1 of {hashed}."),
             Version::V2 | Version::Later(_) => {
@@ -216,7 +212,13 @@ impl Sheet<'_> {
                 )
             }
         };
-        Page::new(self.look, out).paragraph(&text, 2)
+        let mut page = Page::new(self.look, out);
+        page.paragraph(&text, 2)?;
+        page.paragraph("To check it by hand:", 2)?;
+        let name = shell_word(self.name);
+        let (first, length) = (info.start + 1, info.end - info.start);
+        // On one line whatever its length, to be copied.
+        writeln!(page, "    tail -c +{first} {name} | head -c {length} | {program}")
     }
 
     fn table(
@@ -241,6 +243,12 @@ impl Sheet<'_> {
     }
 }
 
+/// A file name for a command line: as it is where no shell takes it for anything else.
+fn shell_word(name: &str) -> &str {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._/-+=,".contains(&byte);
+    if name.bytes().all(is_plain) && !name.starts_with('-') { name } else { "FILE" }
+}
+
 fn facts(metainfo: &Metainfo) -> Vec<(&'static str, String)> {
     let mut facts = vec![("info hash", metainfo.info_hash.to_string())];
     facts.extend(metainfo.info_hash_v2.map(|hash| ("info hash v2", Hex(&hash).to_string())));
@@ -259,16 +267,16 @@ fn facts(metainfo: &Metainfo) -> Vec<(&'static str, String)> {
     {
         facts.push(("last piece", size(u64::from(bytes))));
     }
-    facts.extend(metainfo.creation_date.map(|seconds| ("made", date(seconds))));
+    facts.extend(metainfo.creation_date.map(|seconds| ("created", date(seconds))));
     let texts = [
-        ("made by", &metainfo.created_by),
+        ("created by", &metainfo.created_by),
         ("comment", &metainfo.comment),
         ("encoding", &metainfo.encoding),
         ("source", &metainfo.source),
     ];
     facts.extend(texts.into_iter().filter_map(|(name, text)| Some((name, text.clone()?))));
     if metainfo.private {
-        facts.push(("private", "yes: peers come from its trackers only".to_owned()));
+        facts.push(("private", "yes: peers come only from its trackers".to_owned()));
     }
     facts.extend(metainfo.url_list.iter().map(|url| ("web seed", url.clone())));
     facts.extend(metainfo.http_seeds.iter().map(|url| ("http seed", url.clone())));
@@ -293,7 +301,7 @@ pub(crate) fn warn_of_faults(name: &str, metainfo: &Metainfo, common: Common) {
     }
     if let Some(more) = metainfo.faults.len().checked_sub(TOLD).filter(|&more| more > 0) {
         let more = counted(more as u64, "more fault");
-        warn(common, &format!("{name}: {more}; bittrace torrent show tells all"));
+        warn(common, &format!("{name}: {more}; bittrace torrent show lists all"));
     }
 }
 

@@ -10,7 +10,7 @@ use bittrace_protocol::wire::Message;
 use bittrace_protocol::{Block, Field, Hex, PeerId, Role, Value};
 use bittrace_trace::PeerWireBody;
 use bittrace_trace::record::{Body, HttpTrackerBody, Record};
-use bittrace_trace::units::count;
+use bittrace_trace::units::{count, counted};
 
 use crate::print::output::{Look, styles};
 use crate::print::table::{columns, pad, wrap};
@@ -253,7 +253,7 @@ fn value_text(field: &Field, bytes: &[u8]) -> String {
         Value::Number(digits) => digits.clone(),
         Value::Text(text) => format!("\"{text}\""),
         Value::Bytes(value) => bytes_text(field, value, bytes.get(field.span.clone()).unwrap_or_default()),
-        Value::Payload(place) => format!("{} bytes", count(place.len() as u64)),
+        Value::Payload(place) => counted(place.len() as u64, "byte"),
         Value::Address(address) => address.to_string(),
         Value::Endpoints(endpoints) => {
             endpoints.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")

@@ -39,7 +39,7 @@ impl Overview<'_> {
         let page = &mut Page::new(self.look, out);
         self.capture(page)?;
         if self.summary.records == 0 && self.summary.connections.rows().is_empty() {
-            return page.paragraph("No BitTorrent in it.", 2);
+            return page.paragraph("No BitTorrent traffic found.", 2);
         }
         self.clients(page)?;
         self.torrents(page)?;
@@ -70,7 +70,7 @@ impl Overview<'_> {
         let kinds = [
             (counts.tcp, counted(counts.tcp, "TCP segment")),
             (counts.udp, counted(counts.udp, "UDP datagram")),
-            (counts.other, format!("{} of another kind", counted(counts.other, "packet"))),
+            (counts.other, counted(counts.other, "other packet")),
         ];
         let mut packets: Vec<_> =
             kinds.into_iter().filter(|(number, _)| *number > 0).map(|(_, text)| text).collect();
@@ -85,10 +85,10 @@ impl Overview<'_> {
         }
         if counts.copies > 0 {
             let copies = match counts.copies {
-                1 => "1 packet is a copy of one just before it".to_owned(),
-                copies => format!("{} are copies of packets just before them", counted(copies, "packet")),
+                1 => "1 packet is a copy of a packet just before".to_owned(),
+                copies => format!("{} are copies of packets just before", counted(copies, "packet")),
             };
-            page.paragraph(&format!("{copies}; what they carry counts once"), 2)?;
+            page.paragraph(&format!("{copies}; each message counts once"), 2)?;
         }
         for comment in capture.comments().iter().take(3) {
             page.paragraph(&format!("comment: {comment}"), 2)?;
@@ -138,9 +138,7 @@ impl Overview<'_> {
             }
             page.paragraph(&line, 2)?;
             let mut facts = Vec::new();
-            facts.extend(
-                torrent.other_hash().map(|hash| format!("goes by {hash} too, its version 2 info hash")),
-            );
+            facts.extend(torrent.other_hash().map(|hash| format!("version 2 info hash {hash}")));
             if let Some(metainfo) = &torrent.metainfo {
                 let files = counted(metainfo.files.len() as u64, "file");
                 facts.push(format!("{} in {files}", counted(metainfo.total(), "byte")));
@@ -183,10 +181,10 @@ impl Overview<'_> {
         let columns = [
             Column::text("info hash", 40),
             Column::numbers("asked"),
-            Column::numbers("peers named"),
+            Column::numbers("peers returned"),
             Column::numbers("announced"),
         ];
-        self.table("Torrents of the DHT alone", &columns, rows.collect(), torrents.more_sought(), page)
+        self.table("Torrents seen only in the DHT", &columns, rows.collect(), torrents.more_sought(), page)
     }
 
     fn trackers(&self, page: &mut Page<'_>) -> io::Result<()> {
@@ -196,7 +194,7 @@ impl Overview<'_> {
             .iter()
             .map(|tracker| vec![tracker.url.clone(), asked(tracker), answered(tracker)]);
         let columns =
-            [Column::text("tracker", 31), Column::text("was asked", 14), Column::text("answered", 18)];
+            [Column::text("tracker", 31), Column::text("requests", 14), Column::text("responses", 18)];
         self.table("Trackers", &columns, rows.collect(), trackers.more(), page)
     }
 
@@ -231,12 +229,9 @@ impl Overview<'_> {
         if sealed > 0 {
             let which = counted(sealed, "encrypted connection");
             parts.push(match self.trace.capture().mse_keys() {
-                0 => format!("{which} not read: no key is known (--mse-keys FILE gives keys)"),
-                1 => format!("{which} not read: the key that is known does not fit"),
-                keys => format!(
-                    "{which} not read: none of the {} that are known fits",
-                    counted(keys as u64, "key")
-                ),
+                0 => format!("{which} not decrypted: no key (use --mse-keys FILE)"),
+                1 => format!("{which} not decrypted: the key does not fit"),
+                keys => format!("{which} not decrypted: none of the {} fits", counted(keys as u64, "key")),
             });
         }
         if parts.is_empty() {
@@ -286,7 +281,7 @@ impl Overview<'_> {
         }
         page.heading("Not read")?;
         let lines = [
-            (encrypted, format!("{} of encrypted connections", counted(encrypted, "byte"))),
+            (encrypted, format!("{} in encrypted connections", counted(encrypted, "byte"))),
             (utp, format!("{} of uTP, {}", counted(utp_datagrams, "datagram"), counted(utp, "byte"))),
             (opaque, format!("{} that no rule explains", counted(opaque, "byte"))),
             (lost, format!("{} that the capture lost", counted(lost, "byte"))),
@@ -396,7 +391,7 @@ fn answered(tracker: &Tracker) -> String {
     let last = [
         tracker.complete.map(|complete| counted(complete, "seeder")),
         tracker.incomplete.map(|incomplete| counted(incomplete, "leecher")),
-        tracker.interval.map(|interval| format!("every {}", seconds(interval))),
+        tracker.interval.map(|interval| format!("interval {}", seconds(interval))),
     ];
     let last: Vec<_> = last.into_iter().flatten().collect();
     if !last.is_empty() {
@@ -404,7 +399,7 @@ fn answered(tracker: &Tracker) -> String {
     }
     if tracker.failures > 0 {
         let words = tracker.last_failure.as_deref().unwrap_or_default();
-        parts.push(format!("{}: {words}", counted(tracker.failures, "refusal")));
+        parts.push(format!("{}: {words}", counted(tracker.failures, "failure")));
     }
     if parts.is_empty() { "nothing".to_owned() } else { parts.join("; ") }
 }
@@ -422,11 +417,11 @@ pub(crate) fn outcome(connection: &Connection) -> String {
     }
     .to_owned();
     if connection.opening == Some(StreamOpening::MidStream) {
-        text.push_str(", joined in the middle");
+        text.push_str(", captured mid-stream");
     }
     match connection.unseen {
-        Some(Direction::FromInitiator) => text.push_str(", only the called end captured"),
-        Some(Direction::FromResponder) => text.push_str(", only the calling end captured"),
+        Some(Direction::FromInitiator) => text.push_str(", only the responder captured"),
+        Some(Direction::FromResponder) => text.push_str(", only the initiator captured"),
         None => {}
     }
     if connection.decrypted {

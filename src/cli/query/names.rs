@@ -128,14 +128,14 @@ impl fmt::Display for UnknownName {
                 let keys: Vec<_> = KEYS.iter().map(|(name, _)| *name).collect();
                 write!(
                     f,
-                    "; names are {}, and those of the messages' own fields, which bittrace fields lists; fields.NAME is \
-                     any field of a message's own",
+                    "; known names are {}, and the fields that bittrace fields lists; fields.NAME is any field of a \
+                     message",
                     keys.join(", ")
                 )
             }
             close => write!(
                 f,
-                "; did you mean {}? (fields.{} is whatever stands under it in `fields`)",
+                "; did you mean {}? (fields.{} is any field of that name)",
                 close.join(" or "),
                 self.name
             ),

@@ -17,7 +17,7 @@ pub const fn may_be_message(bytes: &[u8]) -> bool {
 }
 
 /// Whether `bytes` begin as the message of a node does: arguments or return values whose first key is the id. No other
-/// protocol begins so; what was cut off behind these 12 bytes is known by them.
+/// protocol begins so; what was cut off after these 12 bytes is known by them.
 pub fn begins_message(bytes: &[u8]) -> bool {
     bytes.starts_with(b"d1:ad2:id20:") || bytes.starts_with(b"d1:rd2:id20:")
 }
@@ -37,7 +37,7 @@ impl Message {
     }
 
     /// Reads `bytes` as [`Message::decode`] does, but takes a message that lacks a transaction, an id or another part
-    /// that decoding wants, and one with bytes behind its end. The first lack is the first fault. Such a message is
+    /// that decoding wants, and one with bytes after its end. The first lack is the first fault. Such a message is
     /// believed only of nodes that are known to be of the DHT: by itself it may be anything that is bencoded.
     ///
     /// # Errors
@@ -265,10 +265,10 @@ impl Reader {
             let became = match entry.key {
                 b"id" => held(&mut response.id, array(value).map(NodeId)).or_other(),
                 b"nodes" => {
-                    held(&mut response.nodes, nodes(value, false)).or_wrong("a string of 26 bytes a node")
+                    held(&mut response.nodes, nodes(value, false)).or_wrong("a string of 26 bytes per node")
                 }
                 b"nodes6" => {
-                    held(&mut response.nodes6, nodes(value, true)).or_wrong("a string of 38 bytes a node")
+                    held(&mut response.nodes6, nodes(value, true)).or_wrong("a string of 38 bytes per node")
                 }
                 b"values" => self.peers(&mut response.peers, value),
                 b"token" => held(&mut response.token, owned(value)).or_wrong("a token"),
@@ -277,7 +277,7 @@ impl Reader {
                 b"BFpe" => held(&mut response.downloaders, array(value).map(Box::new))
                     .or_wrong("a Bloom filter of 256 bytes"),
                 b"samples" => held(&mut response.samples, info_hashes(value))
-                    .or_wrong("a string of 20 bytes an info hash"),
+                    .or_wrong("a string of 20 bytes per info hash"),
                 b"num" => held(&mut response.stored, number(value)).or_wrong("a number under num"),
                 b"interval" => held(&mut response.interval, number(value)).or_wrong("a number of seconds"),
                 key => held_item(&mut response.item, key, value),

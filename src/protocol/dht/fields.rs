@@ -31,7 +31,7 @@ pub fn fields(bytes: &[u8]) -> Vec<Field> {
     fields
 }
 
-/// What stands behind the message, where something does.
+/// What stands after the message, where something does.
 fn behind(bytes: &[u8], end: usize) -> Option<Field> {
     let rest = end..bytes.len();
     (!rest.is_empty()).then(|| Field::content("payload", rest.clone(), Value::Payload(rest)))
@@ -65,7 +65,7 @@ fn framing(entry: EntryView<'_>, name: &'static str, says: &str) -> Field {
     Field::framing(name, entry.span(), Value::Text(says.to_owned()))
 }
 
-/// The entries of a dictionary within the message, one behind the other.
+/// The entries of a dictionary within the message, one after the other.
 fn unfold(entry: EntryView<'_>, fields: &mut Vec<Field>) {
     let name = if entry.key == b"a" { "arguments" } else { "return_values" };
     let inner = entry.value.span();

@@ -310,7 +310,7 @@ fn rejects_what_is_not_of_the_dht() {
         // An error without a number.
         b"d1:el5:errore1:t2:aa1:y1:ee",
         b"d1:t2:aa1:y1:ee",
-        // Something behind the dictionary.
+        // Something after the dictionary.
         b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qee",
     ] {
         assert!(Message::decode(bytes).is_err(), "{}", String::from_utf8_lossy(bytes));

@@ -41,7 +41,7 @@ fn files_count_where_a_length_stands_beside_them() {
     let files = b"5:filesld6:lengthi20e4:pathl1:aeed6:lengthi30e4:pathl1:beee6:lengthi50e4:name1:d";
     let read = Metainfo::decode(&torrent(b"", files)).unwrap();
     assert_eq!((read.files.len(), read.single_file, read.total()), (2, false, 50));
-    assert_eq!(faults(&torrent(b"", files)), ["at byte 75: a length beside files: files counts"]);
+    assert_eq!(faults(&torrent(b"", files)), ["at byte 75: a length beside files: files is used"]);
     // An empty list of files says nothing.
     let read = Metainfo::decode(&torrent(b"", b"5:filesle6:lengthi50e4:name1:d")).unwrap();
     assert_eq!((read.files.len(), read.single_file, read.total()), (1, true, 50));
@@ -117,13 +117,13 @@ fn a_link_counts_no_bytes() {
         b"5:filesld6:lengthi50e4:pathl1:aeed4:attr1:l6:lengthi99e4:pathl1:le12:symlink pathl1:aeee4:name1:d";
     let read = Metainfo::decode(&torrent(b"", files)).unwrap();
     assert_eq!((read.total(), read.files[1].length), (50, 0));
-    let what = "a length of a link, which has no bytes (BEP 47): it counts 0";
+    let what = "a link with a length (BEP 47): 0 is used";
     assert_eq!(faults(&torrent(b"", files)), [format!("at byte 59: {what}")]);
 }
 
 #[test]
 fn a_creation_date_that_is_no_number_is_passed_over() {
-    let what = "a creation date that is not a number of 64 bits: it is passed over";
+    let what = "a creation date that is not a 64-bit number: ignored";
     for (date, read) in [
         (&b"i-5e"[..], Some(-5)),
         (b"i9223372036854775807e", Some(i64::MAX)),

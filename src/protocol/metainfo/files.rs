@@ -100,7 +100,7 @@ pub(super) fn v1(
         return Ok(vec![file]);
     };
     if let Some(length) = info.get(b"length") {
-        note(faults, length.span().start, "a length beside files: files counts");
+        note(faults, length.span().start, "a length beside files: files is used");
     }
     let items = list.items().into_iter().flatten();
     let mut files = Vec::with_capacity(items.size_hint().0);
@@ -122,7 +122,7 @@ pub(super) fn v1(
             note(
                 faults,
                 at,
-                "a path that is not of plain file names: it is changed where the file is stored",
+                "a path that is not made of plain file names: the file is stored under a changed name",
             );
         }
         files.push(file);
@@ -210,7 +210,7 @@ impl Walk<'_> {
 
     fn file(&mut self, view: View<'_>, at: usize) -> Result<(), DecodeError> {
         if self.path.is_empty() {
-            return Err(DecodeError::new(at, "a file tree whose root is no file"));
+            return Err(DecodeError::new(at, "a file tree whose root is not a file"));
         }
         // A folder's name is kept once a file: a long one with many files would fill the memory.
         self.kept_bytes += self.path_bytes;
@@ -228,7 +228,7 @@ impl Walk<'_> {
         }
         let file = File { path: self.path.clone(), length, ..described };
         if !file.is_safe() {
-            let what = "a path that is not of plain file names: it is changed where the file is stored";
+            let what = "a path that is not made of plain file names: the file is stored under a changed name";
             note(self.faults, start, what);
         }
         self.files.push(file);
@@ -242,7 +242,7 @@ fn length_of(view: View<'_>, described: &File, faults: &mut Vec<TorrentFault>) -
         return length(view);
     }
     if let Some(length) = view.get(b"length").filter(|length| length.unsigned() != Some(0)) {
-        note(faults, length.span().start, "a length of a link, which has no bytes (BEP 47): it counts 0");
+        note(faults, length.span().start, "a link with a length (BEP 47): 0 is used");
     }
     Ok(0)
 }

@@ -113,7 +113,7 @@ fn reads_tiers_web_seeds_nodes_and_privacy() {
     assert_eq!((torrent.url_list, torrent.http_seeds), (vec!["http://c".into()], vec!["http://b".into()]));
     assert_eq!(torrent.nodes, [("h".to_owned(), 6881)]);
     assert_eq!((torrent.private, torrent.source.as_deref()), (true, Some("XY")));
-    // Only that the info stands behind keys that sort after it.
+    // Only that the info stands after keys that sort after it.
     assert_eq!(torrent.faults.iter().map(|fault| fault.offset).collect::<Vec<_>>(), [1 + outer.len()]);
 }
 
@@ -174,7 +174,7 @@ fn names_paths_that_lead_elsewhere() {
     let info = multi("d6:lengthi100e4:pathl2:..6:passwdee");
     let torrent = Metainfo::decode_info(&info).unwrap();
     assert!(!torrent.files[0].is_safe());
-    let what = "a path that is not of plain file names: it is changed where the file is stored";
+    let what = "a path that is not made of plain file names: the file is stored under a changed name";
     assert_eq!(torrent.faults, [TorrentFault { offset: 9, what }]);
     for name in [&b""[..], b".", b"..", b"a/b", b"a\\b", b"a\0"] {
         assert!(!Name(name.to_vec()).is_safe());

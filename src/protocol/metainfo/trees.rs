@@ -142,16 +142,16 @@ impl Metainfo {
             let length =
                 <Hash>::try_from(entry.key).ok().and_then(|root| lengths.get(&root).map(|of| (root, of)));
             let Some((root, length)) = length else {
-                note(&mut self.faults, at, "a piece layer of no file of this torrent: it is passed over");
+                note(&mut self.faults, at, "a piece layer of no file of this torrent: ignored");
                 continue;
             };
             let hashes = entry.value.bytes().unwrap_or_default();
             let (nodes, rest) = hashes.as_chunks();
             if nodes.len() as u64 != length.div_ceil(piece_length) || !rest.is_empty() {
-                let what = "a piece layer without 32 bytes for each piece of its file: it is passed over";
+                let what = "a piece layer without 32 bytes for each piece of its file: ignored";
                 note(&mut self.faults, at, what);
             } else if merkle::root_of_layer(layer, nodes.iter().copied()) != Some(root) {
-                let what = "a piece layer that does not lead to the root of its file: it is passed over";
+                let what = "a piece layer that does not lead to the root of its file: ignored";
                 note(&mut self.faults, at, what);
             } else {
                 self.layers.insert(root, hashes.to_vec());
@@ -172,7 +172,7 @@ pub(super) fn aligned(
 ) -> (Option<Geometry>, bool) {
     let geometry = Geometry::aligned(piece_length, files.iter().map(|file| file.length));
     if geometry.is_none() {
-        let what = "files of 2^32 pieces or more together: where pieces lie is not known";
+        let what = "files of 2^32 pieces or more together: the pieces cannot be placed";
         note(faults, info.span().start, what);
     }
     (geometry, fits(info, piece_length, faults))
@@ -190,7 +190,7 @@ pub(super) fn joined(
     let tree = match files::v2(info, faults) {
         Ok(tree) => tree,
         Err(error) => {
-            note(faults, error.offset, "a file tree that cannot be read: the files of version 1 count");
+            note(faults, error.offset, "an unreadable file tree: the files of version 1 are used");
             return false;
         }
     };
@@ -206,8 +206,7 @@ pub(super) fn joined(
             return false;
         }
         Joined::Other => {
-            let what =
-                "other files in the file tree than those of version 1, which count: hash trees are not used";
+            let what = "other files in the file tree than in version 1: those of version 1 are used, hash trees are not";
             note(faults, at, what);
             return false;
         }
@@ -222,7 +221,7 @@ pub(super) fn joined(
     };
     if !files.iter().enumerate().all(begins_piece) {
         let what =
-            "files that do not begin a piece each, as both versions together want: hash trees are not used";
+            "files that do not each begin at a piece, as a hybrid torrent needs: hash trees are not used";
         note(faults, at, what);
         return false;
     }

@@ -42,7 +42,7 @@ impl MseKey {
         shown
     }
 
-    /// The two hashes that begin message 3, one behind the other: the part of the negotiation that names the torrent.
+    /// The two hashes that begin message 3, one after the other: the part of the negotiation that names the torrent.
     pub fn torrent_part(&self) -> [u8; 2 * HASH_LENGTH] {
         let mut part = [0; 2 * HASH_LENGTH];
         part[..HASH_LENGTH].copy_from_slice(&self.secret_hash());

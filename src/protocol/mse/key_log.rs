@@ -1,4 +1,4 @@
-//! Key logs: the keys of encrypted connections as text, so that captures of them can be read afterwards.
+//! Key logs: the keys in encrypted connections as text, so that captures of them can be read afterwards.
 //!
 //! A line a connection, its parts apart by blanks; empty lines and those that begin with `#` say nothing:
 //!
@@ -21,7 +21,7 @@ pub const MAX_KEYS: usize = 65_536;
 
 /// A line of a key log is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("line {line}: wanted {wanted}")]
+#[error("line {line}: expected {wanted}")]
 pub struct KeyLogError {
     /// The line, from 1.
     pub line: usize,
@@ -84,7 +84,7 @@ fn parse_line(line: &[u8]) -> Result<Option<MseKey>, &'static str> {
         parts.next().and_then(unhex).ok_or("a secret of 192 hexadecimal digits")?;
     match parts.next() {
         None => Ok(Some(MseKey { info_hash: InfoHash(info_hash), secret })),
-        Some(_) => Err("nothing behind the secret"),
+        Some(_) => Err("nothing after the secret"),
     }
 }
 

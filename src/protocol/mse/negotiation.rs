@@ -1,4 +1,4 @@
-//! What the two ends agree on behind their public keys, once it can be read.
+//! What the two ends agree on after their public keys, once it can be read.
 
 use super::{End, HASH_LENGTH, MAX_PADDING, VERIFICATION};
 use crate::field::{Field, Value};
@@ -7,7 +7,7 @@ use crate::{DecodeError, Reader};
 /// The parts of a negotiation that can be told apart only with the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Part {
-    /// Random bytes behind a public key: PadA, PadB.
+    /// Random bytes after a public key: PadA, PadB.
     Padding,
     /// By what the responder finds the key and the torrent: the two hashes that begin message 3.
     TorrentHash,
@@ -113,7 +113,7 @@ pub enum Progress {
 }
 
 /// Reads what `end` says in its negotiation off deciphered bytes that begin with the verification constant; what
-/// stands behind it does not matter.
+/// stands after it does not matter.
 ///
 /// # Errors
 /// Where the constant is none, so the key is wrong, or the padding is too long.

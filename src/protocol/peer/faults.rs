@@ -1,4 +1,4 @@
-//! What a peer did against the rules: the facts, without sentences and without a verdict on how grave they are.
+//! What a peer did against the rules: the facts, without sentences and severities.
 
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ pub(super) const AZUREUS: &[(&[u8; 2], &str, Scheme)] = &[
     (b"A~", "Ares", Dotted(3)),
     (b"BB", "BitBuddy", Shown("a.bcd")),
     (b"BC", "BitComet", MajorMinor),
-    // The name behind BD is not known.
+    // The name after BD is not known.
     (b"BD", "BD", Dotted(4)),
     (b"BE", "Baretorrent", Dotted(4)),
     (b"BF", "Bitflu", Absent),
@@ -136,7 +136,7 @@ pub(super) const AZUREUS: &[(&[u8; 2], &str, Scheme)] = &[
     (b"qB", "qBittorrent", Dotted(3)),
     (b"st", "sharktorrent", Dotted(4)),
     (b"tT", "tTorrent", Dotted(4)),
-    // The name behind wF is not known.
+    // The name after wF is not known.
     (b"wF", "wF", Dotted(4)),
 ];
 

@@ -208,7 +208,7 @@ fn micro_torrent_wide(bytes: &[u8]) -> Option<String> {
     Some(format!("{}.{}.{}{}", parts[0], parts[1], parts[2] * 10 + parts[3], release(kind)))
 }
 
-/// What a character behind the version says of it.
+/// What a character after the version says of it.
 fn release(kind: u8) -> &'static str {
     match kind {
         b'A' => " (Alpha)",

@@ -11,7 +11,7 @@ pub const MAX_DATAGRAM_HEADER: usize = 4 + 1 + 255 + 2;
 pub struct DatagramHeader {
     /// For whom the datagram is, or who sent it: the end beyond the proxy.
     pub target: ProxyTarget,
-    /// How many bytes the header has; the payload stands behind.
+    /// How many bytes the header has; the payload stands after.
     pub length: usize,
 }
 

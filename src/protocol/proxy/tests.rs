@@ -44,7 +44,7 @@ fn granted() -> Vec<(&'static [u8], &'static [u8], &'static str)> {
 #[test]
 fn a_negotiation_is_read_to_its_end_and_no_further() {
     for (client, proxy, target) in granted() {
-        // What stands behind belongs to the ends.
+        // What stands after belongs to the ends.
         let behind = b"\x13BitTorrent protocol";
         let progress = negotiation(&[client, behind].concat(), &[proxy, behind].concat());
         let NegotiationProgress::Granted(negotiation) = progress else { panic!("{target}: {progress:?}") };

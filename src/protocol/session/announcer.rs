@@ -150,8 +150,8 @@ impl AttemptOutcome {
         match reply {
             Reply::Announce(reply) => Self::Answered(reply),
             Reply::Failure { reason, retry_in } => Self::Failed { reason, retry_in },
-            Reply::Scrape(_) => Self::failed("the tracker answered a scrape, not an announce"),
-            Reply::NotBencoded(error) => Self::failed(format!("the answer is no bencoding: {error}")),
+            Reply::Scrape(_) => Self::failed("the tracker responded to a scrape, not an announce"),
+            Reply::NotBencoded(error) => Self::failed(format!("the response is not bencoded: {error}")),
         }
     }
 }
@@ -338,8 +338,7 @@ impl Announcer {
 
     fn begin(&mut self, number: usize, event: Option<tracker::Event>, step: &mut AnnouncerContext<'_>) {
         let tracker = &mut self.trackers[number];
-        let place =
-            tracker.location.clone().ok_or_else(|| "no URL of a tracker that can be asked".to_owned());
+        let place = tracker.location.clone().ok_or_else(|| "not the URL of a supported tracker".to_owned());
         let place = place.and_then(|place| place.proxy(&step.config.proxies).map(|proxy| (place, proxy)));
         let (place, proxy) = match place {
             Ok(found) => found,
@@ -566,7 +565,7 @@ impl Announcer {
         }
         tracker.link = None;
         step.outputs.push_back(Output::Close(stream, None));
-        self.conclude(stream, attempt, AttemptOutcome::failed("no answer in time"), step);
+        self.conclude(stream, attempt, AttemptOutcome::failed("no response in time"), step);
     }
 
     fn link_of(&self, stream: SessionStreamId) -> Option<usize> {

@@ -196,7 +196,7 @@ impl MessageReader {
 struct MessageExtent {
     /// The bytes that are needed at once.
     collected: usize,
-    /// The bytes behind them that nobody reads.
+    /// The bytes after them that nobody reads.
     skipped: usize,
     is_piece: bool,
 }

@@ -49,14 +49,14 @@ impl Noise {
     /// What a user reads of a flood of it.
     const fn name(self) -> &'static str {
         match self {
-            Self::NothingNew(_) => "messages that say nothing new",
+            Self::NothingNew(_) => "messages that change nothing",
             Self::AllPiecesAgain(_) | Self::DontHave => "changes of the pieces it has",
             Self::Choke(_) => "chokes and unchokes",
             Self::InterestLost => "changes of its interest",
             Self::Request | Self::Cancel => "requests and cancels",
             Self::RefusedRequest => "requests that cannot be answered",
-            Self::AllowedAgain => "rejects of what it allows",
-            Self::UnaskedBlock(_) => "blocks that nobody asked for",
+            Self::AllowedAgain => "rejects of pieces that it allows fast",
+            Self::UnaskedBlock(_) => "blocks that were not requested",
         }
     }
 }

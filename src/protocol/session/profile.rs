@@ -175,7 +175,7 @@ pub enum ExtendedEntry {
 /// When interest is declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interest {
-    /// Right behind the opening, whatever the peer has.
+    /// Right after the opening, whatever the peer has.
     AtOnce,
     /// When the peer has a piece that is missing.
     WhenUseful,

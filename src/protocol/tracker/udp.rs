@@ -21,7 +21,7 @@ pub enum Packet {
     ConnectRequest {
         /// Drawn by the client, repeated in the answer.
         transaction_id: u32,
-        /// Bytes behind the packet's end.
+        /// Bytes after the packet's end.
         extra: Vec<u8>,
     },
     /// Gives one.
@@ -30,7 +30,7 @@ pub enum Packet {
         transaction_id: u32,
         /// To be sent with requests for the next minute.
         connection_id: u64,
-        /// Bytes behind the packet's end.
+        /// Bytes after the packet's end.
         extra: Vec<u8>,
     },
     /// Tells the tracker of a peer and asks for others.
@@ -93,9 +93,9 @@ pub struct AnnounceRequest {
     pub num_want: i32,
     /// Where the client listens.
     pub port: u16,
-    /// The options behind the fixed part (BEP 41).
+    /// The options after the fixed part (BEP 41).
     pub options: Vec<AnnounceOption>,
-    /// Bytes behind the last option, or from the first that is cut short.
+    /// Bytes after the last option, or from the first that is cut short.
     pub extra: Vec<u8>,
 }
 

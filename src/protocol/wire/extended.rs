@@ -139,7 +139,7 @@ pub enum Content {
     DontHave(PieceIndex),
     /// See [`Holepunch`].
     Holepunch(Holepunch),
-    /// Whether the sender only uploads from now on.
+    /// Whether the sender upload-only from now on.
     UploadOnly(bool),
     /// Nothing this crate knows more about.
     Other,

@@ -11,7 +11,7 @@ pub const MAX_MESSAGE: usize = 16 << 20;
 const MAX_UNKNOWN: u32 = 1 << 20;
 
 /// The longest message believed under an id whose messages all have one length. It is malformed, but small
-/// enough that the next message may well stand behind it.
+/// enough that the next message may well stand after it.
 const MAX_MALFORMED: u32 = 64;
 
 /// What the beginning of a message says of its length.

@@ -158,7 +158,7 @@ impl Message {
         })
     }
 
-    /// Writes the message behind `out`, its length prefix first.
+    /// Writes the message after `out`, its length prefix first.
     ///
     /// # Panics
     /// Never for a decoded message; for one made by hand, when its payload exceeds 4 GiB.

@@ -201,7 +201,7 @@ impl CompressedSource {
         }
         let what = match error {
             FrameDecoderError::WindowSizeTooBig { requested, max } => {
-                format!("a window of {requested} bytes, wanted at most {max}")
+                format!("a window of {requested} bytes, expected at most {max}")
             }
             FrameDecoderError::DictNotProvided { .. } => "a dictionary is needed".to_owned(),
             FrameDecoderError::ReadFrameHeaderError(_) => "no frame header".to_owned(),

@@ -33,7 +33,7 @@ pub enum TraceError {
         name: String,
     },
     /// The compressed data ends before it has given the first bytes of a capture.
-    #[error("{name}: cut short: the {layer} data ends after {length} bytes of what it holds")]
+    #[error("{name}: cut short: the {layer} data ends after {length} unpacked bytes")]
     CutShort {
         /// The capture, as it was named.
         name: String,
@@ -53,7 +53,9 @@ pub enum TraceError {
         whose: &'static str,
     },
     /// The file is of another kind.
-    #[error("{name}: not a capture file: begins with {begins}{whose}, wanted a pcap or pcapng magic number")]
+    #[error(
+        "{name}: not a capture file: begins with {begins}{whose}, expected a pcap or pcapng magic number"
+    )]
     NotACapture {
         /// The capture, as it was named.
         name: String,
@@ -75,13 +77,13 @@ pub enum TraceError {
         command: &'static str,
     },
     /// The file is compressed more often than is plausible.
-    #[error("{name}: compressed more than twice over")]
+    #[error("{name}: compressed more than twice")]
     TooNested {
         /// The capture, as it was named.
         name: String,
     },
     /// The system could not read on.
-    #[error("{name}: cannot be read on at byte {offset}{whose}")]
+    #[error("{name}: cannot be read past byte {offset}{whose}")]
     Read {
         /// The capture, as it was named.
         name: String,
@@ -93,7 +95,7 @@ pub enum TraceError {
         source: io::Error,
     },
     /// The compressed data is damaged.
-    #[error("{name}: damaged {layer} data after byte {offset} of what it holds: {what}")]
+    #[error("{name}: damaged {layer} data after {offset} unpacked bytes: {what}")]
     Damaged {
         /// The capture, as it was named.
         name: String,

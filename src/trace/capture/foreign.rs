@@ -19,7 +19,7 @@ impl ForeignFormat {
             None if begins.get(257..262) == Some(b"ustar") => ("a tar archive", TAR),
             None if is_event_trace(begins) => ("a Windows event trace (ETL)", ETL),
             None if is_commview(begins) => ("a CommView capture", EDITCAP),
-            None if is_printed(begins) => ("what tcpdump prints", "tcpdump -w FILE"),
+            None if is_printed(begins) => ("text output of tcpdump", "tcpdump -w FILE"),
             None if is_dump(begins) => ("a hex dump", "text2pcap FILE NEW.pcapng"),
             None => return None,
         };

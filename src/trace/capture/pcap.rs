@@ -92,7 +92,7 @@ impl Pcap {
         };
         let (major, minor) = (order.u16(header, 4), order.u16(header, 6));
         if major != 2 {
-            return Err(Fault::corrupt(input, format!("pcap version {major}.{minor}, wanted 2")));
+            return Err(Fault::corrupt(input, format!("pcap version {major}.{minor}, expected 2")));
         }
         let snaplen = order.u32(header, 16);
         let snaplen = if snaplen as usize <= MAX_BLOCK { snaplen } else { 0 };
@@ -253,7 +253,7 @@ impl Pcap {
 
     #[cold]
     fn oversized(&self, header: &FrameHeader, input: &CaptureInput) -> Fault {
-        let what = format!("a packet of {} bytes, wanted at most {}", header.captured, self.max_captured);
+        let what = format!("a packet of {} bytes, expected at most {}", header.captured, self.max_captured);
         Fault::corrupt(input, what)
     }
 }

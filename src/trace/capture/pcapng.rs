@@ -66,7 +66,7 @@ impl PcapNg {
         &self.comments
     }
 
-    /// The keys of encrypted connections that stand between the packet before and the one found last.
+    /// The keys in encrypted connections that stand between the packet before and the one found last.
     #[inline]
     pub(super) fn fresh_keys(&self) -> &[MseKey] {
         &self.fresh_keys
@@ -128,14 +128,14 @@ impl PcapNg {
         }
         let length = stated as usize;
         if length < SMALLEST_BLOCK || !length.is_multiple_of(4) {
-            let what = format!("a block of {stated} bytes, wanted a multiple of 4 from {SMALLEST_BLOCK}");
+            let what = format!("a block of {stated} bytes, expected a multiple of 4 from {SMALLEST_BLOCK}");
             return Err(Fault::corrupt(input, what));
         }
         let longest = if matches!(kind, SECTION_HEADER | INTERFACE) { MAX_DESCRIPTION } else { MAX_BLOCK };
         if length > longest {
             return Err(Fault::corrupt(
                 input,
-                format!("a block of {stated} bytes, wanted at most {longest}"),
+                format!("a block of {stated} bytes, expected at most {longest}"),
             ));
         }
         if !input.want(length)? {
@@ -151,11 +151,11 @@ impl PcapNg {
 
     fn section(&mut self, block: &[u8]) -> Result<(), String> {
         let Ok((_, section)) = parse_sectionheaderblock(block) else {
-            return Err(format!("a section header of {} bytes, wanted at least 28", block.len()));
+            return Err(format!("a section header of {} bytes, expected at least 28", block.len()));
         };
         if section.major_version != 1 {
             return Err(format!(
-                "pcapng version {}.{}, wanted 1",
+                "pcapng version {}.{}, expected 1",
                 section.major_version, section.minor_version
             ));
         }
@@ -189,7 +189,7 @@ impl PcapNg {
             ByteOrder::Big => parse_interfacedescriptionblock_be(block),
         };
         let Ok((_, interface)) = parsed else {
-            return Err(format!("an interface description of {} bytes, wanted at least 20", block.len()));
+            return Err(format!("an interface description of {} bytes, expected at least 20", block.len()));
         };
         if self.interfaces.len() >= MAX_INTERFACES {
             return Err(format!("more than {MAX_INTERFACES} interfaces in one section"));
@@ -217,14 +217,14 @@ impl PcapNg {
     #[inline]
     fn enhanced(&self, block: &[u8]) -> Result<Option<PacketRecord>, String> {
         if block.len() < 32 {
-            return Err(format!("a packet block of {} bytes, wanted at least 32", block.len()));
+            return Err(format!("a packet block of {} bytes, expected at least 32", block.len()));
         }
         self.timed(block, self.order.u32(block, 8))
     }
 
     fn obsolete(&self, block: &[u8]) -> Result<Option<PacketRecord>, String> {
         if block.len() < 32 {
-            return Err(format!("an obsolete packet block of {} bytes, wanted at least 32", block.len()));
+            return Err(format!("an obsolete packet block of {} bytes, expected at least 32", block.len()));
         }
         self.timed(block, u32::from(self.order.u16(block, 8)))
     }
@@ -253,7 +253,7 @@ impl PcapNg {
 
     fn simple(&self, block: &[u8]) -> Result<Option<PacketRecord>, String> {
         if block.len() < 16 {
-            return Err(format!("a simple packet block of {} bytes, wanted at least 16", block.len()));
+            return Err(format!("a simple packet block of {} bytes, expected at least 16", block.len()));
         }
         let interface = self.interface_of(0)?;
         let original_length = self.order.u32(block, 8);

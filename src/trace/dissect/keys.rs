@@ -1,4 +1,4 @@
-//! The keys of encrypted connections, found by what a connection shows of its own.
+//! The keys in encrypted connections, found by what a connection shows of its own.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! An encrypted connection: with its key, the negotiation and the peer wire behind it; without, how much there is.
+//! An encrypted connection: with its key, the negotiation and the peer wire after it; without, how much there is.
 //!
 //! RC4 keeps lengths, so deciphered records have the places of the bytes on the wire and tile the stream.
 
@@ -28,7 +28,7 @@ pub(super) struct Mse {
     provided: Option<Methods>,
     /// How the payload goes, once that is known.
     selected: Option<Payload>,
-    /// The stream offsets where the connection begins in each direction: behind the negotiation with a proxy.
+    /// The stream offsets where the connection begins in each direction: after the negotiation with a proxy.
     begins: [u64; 2],
 }
 

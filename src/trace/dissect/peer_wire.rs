@@ -28,7 +28,7 @@ pub(super) struct PeerWire {
     handshakes: [Option<InfoHash>; 2],
     /// Whether a direction was at its first byte when its first message was looked for.
     at_start: [bool; 2],
-    /// Whether a near miss was seen in a direction: what cannot be read behind it is not damage.
+    /// Whether a near miss was seen in a direction: what cannot be read after it is not damage.
     missed: [bool; 2],
     /// Whether the next handshake answers an HTTP request that was read as one to a tracker.
     answers_http: bool,
@@ -80,7 +80,7 @@ enum Ending {
     Last,
 }
 
-/// How far into an encrypted connection a handshake in clear may begin: behind the key, its padding, two hashes, the
+/// How far into an encrypted connection a handshake in clear may begin: after the key, its padding, two hashes, the
 /// longest negotiation and a handshake sent ahead.
 pub(super) const CLEAR_WITHIN: usize =
     KEY_LENGTH + MAX_PADDING + 2 * HASH_LENGTH + MAX_TERMS + HANDSHAKE_LENGTH;
@@ -104,7 +104,7 @@ impl PeerWire {
     /// A connection whose HTTP request, sent by `asker` and read already, is answered by a handshake.
     pub(super) fn behind_http_request(asker: Direction) -> Self {
         let mut wire = Self::from_start();
-        wire.search(asker, Skipped::Opaque(Reason::BehindNearMiss));
+        wire.search(asker, Skipped::Opaque(Reason::AfterNearMiss));
         wire.at_start[asker as usize] = false;
         wire.missed[asker as usize] = true;
         wire.answers_http = true;
@@ -317,7 +317,7 @@ impl PeerWire {
         }
     }
 
-    /// The next message begins `at` bytes behind the first that wait.
+    /// The next message begins `at` bytes after the first that wait.
     fn found(
         &mut self,
         direction: Direction,
@@ -418,7 +418,7 @@ impl PeerWire {
     }
 }
 
-const ANSWERS_HTTP: &str = "an HTTP request was sent to this peer: wanted a handshake, which begins with 19 (0x13), at byte 0 (BEP 3, \"peer protocol\")";
+const ANSWERS_HTTP: &str = "an HTTP request was sent to this peer: expected a handshake, which begins with 19 (0x13), at byte 0 (BEP 3, \"peer protocol\")";
 
 fn azureus_message(direction: Direction, taken: BufferSlice, emitter: &mut Emitter<'_>) {
     let body = match AzureusMessage::decode(&taken.bytes) {
@@ -443,12 +443,12 @@ fn search_azureus(bytes: &[u8], from: usize) -> Search {
     Search::NotBefore(bytes.len())
 }
 
-/// Where a handshake in clear stands behind a key exchange, when the bytes show one.
+/// Where a handshake in clear stands after a key exchange, when the bytes show one.
 pub(super) fn clear_handshake(bytes: &[u8]) -> Option<usize> {
     handshake_behind(bytes.get(KEY_LENGTH..)?).map(|at| at + KEY_LENGTH)
 }
 
-/// Where a handshake in clear stands among the bytes behind the key, and whether messages in clear are proved by the bytes
+/// Where a handshake in clear stands among the bytes after the key, and whether messages in clear are proved by the bytes
 /// before it is there. Whichever is there first counts, so that it does not matter how the bytes come.
 fn first_behind_key(bytes: &[u8]) -> (Option<usize>, bool) {
     let handshake = handshake_behind(bytes);
@@ -456,7 +456,7 @@ fn first_behind_key(bytes: &[u8]) -> (Option<usize>, bool) {
     (handshake, matches!(search(&bytes[..before], 0), Search::Found(_)))
 }
 
-/// Where it stands among the bytes behind the key.
+/// Where it stands among the bytes after the key.
 fn handshake_behind(bytes: &[u8]) -> Option<usize> {
     memmem::find(&bytes[..bytes.len().min(CLEAR_WITHIN - KEY_LENGTH + PROTOCOL.len())], PROTOCOL)
 }

@@ -50,7 +50,7 @@ impl ProxyStage {
         false
     }
 
-    /// The bytes that wait in each direction behind the negotiation.
+    /// The bytes that wait in each direction after the negotiation.
     pub(super) fn behind<'l>(&self, lanes: &'l [StreamBuffer; 2]) -> [&'l [u8]; 2] {
         [Direction::FromInitiator, Direction::FromResponder].map(|direction| {
             let negotiated: usize = self.parts(direction).iter().map(|(_, length)| length).sum();

@@ -9,17 +9,17 @@ use bittrace_protocol::wire::MessageId;
 /// How many bits of agreement prove a place.
 pub(crate) const PROOF: u32 = 80;
 
-/// How far behind a place its proof may stand: two blocks of 128 KiB, the largest that clients ask for.
+/// How far after a place its proof may stand: two blocks of 128 KiB, the largest that clients ask for.
 pub(crate) const REACH: usize = 256 * 1024 + 64;
 
 /// The bits that prove messages which nothing stands before: those of a `have`.
 const SHORT_PROOF: u32 = 40;
 
-/// The bits that prove messages behind other bytes, when they end where the stream does: that is proof as well.
+/// The bits that prove messages after other bytes, when they end where the stream does: that is proof as well.
 const END_PROOF: u32 = 60;
 
-/// How many messages of a proof may prove nothing more: bitfields behind the first, and extended messages behind the
-/// first that is no dictionary. Other protocols have a length and the same byte behind it in each of their messages, as
+/// How many messages of a proof may prove nothing more: bitfields after the first, and extended messages after the
+/// first that is no dictionary. Other protocols have a length and the same byte after it in each of their messages, as
 /// LDAP with SASL has the 5 of a bitfield. Without a bound a chain of them would be walked again from each of its places.
 const WEAK: usize = 16;
 
@@ -48,7 +48,7 @@ pub(crate) fn search(bytes: &[u8], from: usize) -> Search {
 }
 
 /// The first place from `from` on where messages provably begin, when `bytes` are all that there is to judge by. What
-/// could begin a long message would else hide all that stands behind it.
+/// could begin a long message would else hide all that stands after it.
 pub(crate) fn search_all(bytes: &[u8], from: usize) -> Option<usize> {
     (from..bytes.len()).find(|&at| matches!(judge(&bytes[at..]), Judgement::Proved))
 }
@@ -77,7 +77,7 @@ pub(crate) fn search_end_behind_noise(bytes: &[u8], from: usize) -> Option<usize
     (from..bytes.len()).find(|&at| judge(&bytes[at..]) == Judgement::Proved || reads(at))
 }
 
-/// Messages that stand one behind the other, up to the last byte.
+/// Messages that stand one after the other, up to the last byte.
 #[derive(Debug, Clone, Copy)]
 struct MessageChain {
     /// In how many bits they agree with the protocol.
@@ -110,7 +110,7 @@ impl CountedKinds {
     }
 }
 
-/// The messages that begin at each place of `bytes`, and at their end, where they read to the last byte. What stands behind
+/// The messages that begin at each place of `bytes`, and at their end, where they read to the last byte. What stands after
 /// a message is judged once for all that lead there, so the time grows with the number of bytes and no faster.
 fn runs(bytes: &[u8]) -> Vec<Option<MessageChain>> {
     let mut runs = vec![None; bytes.len() + 1];
@@ -257,7 +257,7 @@ fn step(bytes: &[u8]) -> Step {
         }),
         (MessageId::PORT, 3) => Some(40),
         (MessageId::BITFIELD, 2..=0x10_0000) => Some(16),
-        // upload_only (BEP 21) has one byte behind the id, or none.
+        // upload_only (BEP 21) has one byte after the id, or none.
         (MessageId::EXTENDED, 2..4) => Some(OPAQUE),
         (MessageId::EXTENDED, 4..) => match (bytes.get(5), bytes.get(6), bytes.get(7)) {
             (Some(_), Some(b'd'), Some(b'0'..=b'9')) => Some(36),
@@ -337,7 +337,7 @@ mod tests {
         assert_eq!(search(&haves, 0), Search::Found(0));
     }
 
-    /// A message of `length` bytes behind its prefix, of which the first is `id` and the others differ each time.
+    /// A message of `length` bytes after its prefix, of which the first is `id` and the others differ each time.
     fn noise(id: u8, length: usize, seed: u8) -> Vec<u8> {
         let mut bytes = (length as u32).to_be_bytes().to_vec();
         bytes.push(id);
@@ -351,7 +351,7 @@ mod tests {
             let bytes: Vec<u8> = (0..200).flat_map(|seed| noise(id, 90 + usize::from(seed), seed)).collect();
             assert_eq!(search_all(&bytes, 0), None, "messages {id}");
             assert_eq!(search_end(&bytes, 0), None, "messages {id}");
-            // What proves itself behind some of them is found with them.
+            // What proves itself after some of them is found with them.
             let request = [0, 0, 0, 13, 6, 0, 0, 0, 3, 0, 0, 0x40, 0, 0, 0, 0x40, 0];
             let bytes = [noise(id, 90, 1), noise(id, 91, 2), request.to_vec(), vec![0, 0, 0, 1, 1]].concat();
             assert_eq!(search_all(&bytes, 0), Some(0), "messages {id}");

@@ -32,7 +32,7 @@ struct Mark {
 const BUSY: u64 = 16 * 1024;
 const ROOM: usize = 2 * 1024;
 
-/// So many bytes are more than the usual block of 16 KiB, and worth a copy of what waits behind them.
+/// So many bytes are more than the usual block of 16 KiB, and worth a copy of what waits after them.
 const MANY: usize = 64 * 1024;
 
 /// Bytes taken off a lane, and where they came from.
@@ -79,7 +79,7 @@ impl StreamBuffer {
         self.offset
     }
 
-    /// The stream offset behind the last byte that waits.
+    /// The stream offset after the last byte that waits.
     pub(crate) fn end(&self) -> u64 {
         self.offset + self.buffer.len() as u64
     }
@@ -109,8 +109,8 @@ impl StreamBuffer {
         BufferSlice { bytes, offset, at, frames }
     }
 
-    /// The first `count` bytes, taken off. They share their memory with what waits behind them: of many bytes it would not be
-    /// free before the lane is, so what waits behind those gets memory of its own.
+    /// The first `count` bytes, taken off. They share their memory with what waits after them: of many bytes it would not be
+    /// free before the lane is, so what waits after those gets memory of its own.
     fn split(&mut self, count: usize) -> BytesMut {
         if count < MANY || self.buffer.len() > 2 * count {
             return self.buffer.split_to(count);
@@ -126,7 +126,7 @@ impl StreamBuffer {
         self.take(self.buffer.len())
     }
 
-    /// Moves the first `count` bytes that wait behind those of `into`, turned by `turn`. `count` is at most how many wait.
+    /// Moves the first `count` bytes that wait after those of `into`, turned by `turn`. `count` is at most how many wait.
     pub(crate) fn pour(&mut self, count: usize, into: &mut Self, turn: impl FnOnce(&mut [u8])) {
         debug_assert_eq!(self.offset, into.end(), "what is poured follows what is there");
         let mut bytes = self.split(count);

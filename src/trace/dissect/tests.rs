@@ -300,7 +300,7 @@ fn finds_the_handshake_behind_a_key_exchange() {
     assert_eq!(responder, [("key-exchange", 96), ("encrypted", 168), ("handshake", 68), ("have-all", 5)]);
 }
 
-/// The key is told when it was said, not when the handshake behind it came.
+/// The key is told when it was said, not when the handshake after it came.
 #[test]
 fn the_keys_of_a_plaintext_connection_come_first() {
     let steps = [

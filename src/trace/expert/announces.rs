@@ -106,7 +106,7 @@ impl Announces {
         if event == Some(Event::Completed)
             && let Some(left) = left.filter(|left| *left > 0)
         {
-            let text = format!("{} bytes are left, it says", count(left));
+            let text = format!("left is {}", count(left));
             record.notes.push(rules::BEP3_COMPLETED_LEFT.note(text));
         }
         let at = record.at;
@@ -114,9 +114,9 @@ impl Announces {
             let since = at.seconds_since(last.at);
             let wanted = last.min_interval.or(last.interval);
             if let Some(wanted) = wanted.filter(|wanted| event.is_none() && since + SLACK < *wanted as f64) {
-                let word = if last.min_interval.is_some() { "at the earliest in" } else { "in" };
+                let word = if last.min_interval.is_some() { "min interval" } else { "interval" };
                 let text = format!(
-                    "{} after the last one; the tracker said {word} {}",
+                    "{} after the previous announce; the tracker's {word} is {}",
                     span(since),
                     seconds(wanted)
                 );
@@ -126,7 +126,7 @@ impl Announces {
                 && left > before
                 && event != Some(Event::Started)
             {
-                let text = format!("{} bytes are left, it says; there were {}", count(left), count(before));
+                let text = format!("left is {}; the previous announce had {}", count(left), count(before));
                 record.notes.push(rules::BEP3_LEFT_GREW.note(text));
             }
         }

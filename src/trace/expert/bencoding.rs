@@ -18,7 +18,7 @@ pub(super) fn judge(record: &mut Record) {
         Body::PeerWire(PeerWireBody::Extended(Message::Extended { payload, .. }, Extension::Pex)) => {
             (payload, PEX, true)
         }
-        // Metadata stands behind the dictionary of its message (BEP 9).
+        // Metadata stands after the dictionary of its message (BEP 9).
         Body::PeerWire(PeerWireBody::Extended(Message::Extended { payload, .. }, Extension::Metadata)) => {
             (payload, METADATA, false)
         }
@@ -44,16 +44,15 @@ pub(super) fn judge(record: &mut Record) {
 }
 
 /// What is irregular first, and how much more there is.
-fn irregular(document: &Document<'_>, before: usize, behind: usize) -> Option<String> {
+fn irregular(document: &Document<'_>, before: usize, after: usize) -> Option<String> {
     let stands = |bytes: usize, place: &str| {
-        let verb = if bytes == 1 { "stands" } else { "stand" };
-        (bytes > 0).then(|| format!("{} {verb} {place} the bencoded value", counted(bytes as u64, "byte")))
+        (bytes > 0).then(|| format!("{} {place} the bencoded value", counted(bytes as u64, "byte")))
     };
     let inside = document.irregularities().iter().map(|irregularity| {
         let wanted = irregularity.kind.wanted();
-        format!("at byte {} of the bencoding wanted {wanted}", irregularity.offset)
+        format!("at byte {} of the bencoding: expected {wanted}", irregularity.offset)
     });
-    let mut found = stands(before, "before").into_iter().chain(inside).chain(stands(behind, "behind"));
+    let mut found = stands(before, "before").into_iter().chain(inside).chain(stands(after, "after"));
     let first = found.next()?;
     Some(match found.count() {
         0 => first,
@@ -73,7 +72,7 @@ fn wrong_type(root: View<'_>, known: Known) -> Option<String> {
             }
         })
     })?;
-    Some(format!("the value of {} is no {}", String::from_utf8_lossy(key), wanted.name()))
+    Some(format!("the value of {} is not a {}", String::from_utf8_lossy(key), wanted.name()))
 }
 
 /// Keys, and what their values must be.

@@ -48,7 +48,7 @@ impl DhtQueries {
             Kind::Response(_) => self.answer(record, &message),
             Kind::Error(code, text) => {
                 self.answer(record, &message);
-                let text = format!("the node answers with error {code}: {}", String::from_utf8_lossy(text));
+                let text = format!("the node returned error {code}: {}", String::from_utf8_lossy(text));
                 record.notes.push(rules::BEP5_ERROR.note(text));
             }
         }

@@ -71,7 +71,7 @@ impl Trees {
         }
         match hashes {
             None if range.fault() == Some(RangeFault::TooMany) => {
-                let text = format!("{} are asked for at once", counted(range.length.into(), "hash"));
+                let text = format!("{} requested at once", counted(range.length.into(), "hash"));
                 record.notes.push(rules::BEP52_MANY_HASHES.note(text));
             }
             None => {}
@@ -92,7 +92,7 @@ impl Trees {
         let top = match merkle::climb(range, hashes) {
             Ok(top) if height.is_none() || came as u64 == wanted => top,
             Ok(_) | Err(Some(_)) => {
-                let text = format!("{} came, wanted {}", counted(came as u64, "hash"), count(wanted));
+                let text = format!("{} arrived, expected {}", counted(came as u64, "hash"), count(wanted));
                 record.notes.push(rules::BEP52_HASHES_WRONG.note(text));
                 return;
             }
@@ -174,18 +174,18 @@ fn malformed(range: &HashRange, height: Option<u32>) -> Option<String> {
     let HashRange { base_layer, index, length, .. } = *range;
     match range.fault() {
         Some(RangeFault::Length) => {
-            return Some(format!("a length of {length} is no power of two from 2 on"));
+            return Some(format!("length {length} is not a power of two of at least 2"));
         }
         Some(RangeFault::Index) => {
-            return Some(format!("index {index} is no multiple of the length {length}"));
+            return Some(format!("index {index} is not a multiple of the length {length}"));
         }
-        Some(RangeFault::Layers) => return Some("no file has so many layers".to_owned()),
+        Some(RangeFault::Layers) => return Some("no file has that many layers".to_owned()),
         Some(RangeFault::TooMany) | None => {}
     }
     let nodes = 1_u64 << height?.saturating_sub(base_layer);
     let end = u64::from(index) + u64::from(length);
     (end > nodes).then(|| {
         let hashes = counted(nodes, "hash");
-        format!("layer {base_layer} of the file's tree has {hashes}, and {} are named", count(end))
+        format!("layer {base_layer} of the file's tree has {hashes}; the message names {}", count(end))
     })
 }

@@ -104,7 +104,7 @@ impl Left {
             return;
         }
         let text = format!(
-            "{} bytes are left, it says, of {}; {} came before and were right",
+            "left is {}; the torrent has {} bytes, and {} were verified before",
             count(left),
             count(torrent.total()),
             counted(pieces as u64, "piece")

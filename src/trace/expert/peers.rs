@@ -96,7 +96,7 @@ impl PeerPair {
         }
         let whole = sender.as_mut().and_then(|hash| hash.push(metadata.piece, &metadata.data));
         if whole.is_some_and(|hashes| !hashes.contains(&info_hash)) {
-            let text = format!("all of it came, and its hash is not {info_hash}");
+            let text = format!("the metadata is complete, but its hash is not {info_hash}");
             record.notes.push(rules::BEP9_WRONG_HASH.note(text));
         }
     }
@@ -107,18 +107,16 @@ pub(super) fn note_change(record: &mut Record) {
     let Some(change) = record.effect.change else { return };
     let (source, destination) = (record.source, record.destination);
     let (text, already) = match change {
-        PeerChange::Choke => (format!("{destination} may not request from now on"), "it was choked already"),
+        PeerChange::Choke => (format!("{destination} is now choked"), "already choked"),
         PeerChange::Unchoke { interested } => {
             let interest = if interested { "interested" } else { "not interested" };
-            (format!("{destination} may request from now on; it is {interest}"), "it was unchoked already")
+            (format!("{destination} is now unchoked ({interest})"), "already unchoked")
         }
         PeerChange::Interested { choked } => {
-            let choked = if choked { "choked" } else { "unchoked" };
-            (format!("{source} wants pieces of the other end; it is {choked}"), "it was interested already")
+            let choked = if choked { "still choked" } else { "not choked" };
+            (format!("{source} is now interested ({choked})"), "already interested")
         }
-        PeerChange::NotInterested => {
-            (format!("{source} wants nothing of the other end"), "it was not interested before")
-        }
+        PeerChange::NotInterested => (format!("{source} is no longer interested"), "not interested before"),
     };
     record.notes.push(match record.effect.repeated {
         true => rules::STATE_UNCHANGED.note(already),

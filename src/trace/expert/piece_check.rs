@@ -191,9 +191,9 @@ impl OpenPiece {
         }
         if self.hash.is(expected) {
             let by = if is_seed { format!(", from web seed {}", record.source) } else { String::new() };
-            right.note(format!("{name} is whole and its {hash} is right{by}"))
+            right.note(format!("{name} is complete, and its {hash} is right{by}"))
         } else {
-            wrong.note(format!("{name} is whole, but its {hash} is wrong; {senders}"))
+            wrong.note(format!("{name} is complete, but its {hash} is wrong; {senders}"))
         }
     }
 

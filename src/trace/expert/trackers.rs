@@ -103,11 +103,14 @@ impl TrackerRequests {
                             && !extra.is_empty()
                         {
                             let left = counted(extra.len() as u64, "byte");
-                            let text = format!("{left} at the end of the list, less than one entry");
+                            let text = format!("{left} after the last entry, less than one entry");
                             record.notes.push(rules::BEP15_EXTRA.note(text));
                         }
                         if let Packet::Error { message, .. } = &*packet {
-                            let text = format!("the tracker refuses: {}", String::from_utf8_lossy(message));
+                            let text = format!(
+                                "the tracker returned an error: {}",
+                                String::from_utf8_lossy(message)
+                            );
                             record.notes.push(rules::BEP15_ERROR.note(text));
                         }
                     }
@@ -159,19 +162,16 @@ fn client(peer_id: PeerId) -> Option<Arc<str>> {
 fn reply_note(response: &http::Response, reply: &http::Reply) -> Option<Note> {
     Some(match reply {
         http::Reply::Failure { reason, .. } => {
-            rules::BEP3_FAILURE_REASON.note(format!("the tracker refuses: {reason}"))
+            rules::BEP3_FAILURE_REASON.note(format!("failure reason: {reason}"))
         }
-        http::Reply::NotBencoded(_) if response.status != 200 => {
-            rules::HTTP_STATUS.note(format!("the tracker answers {} {}", response.status, response.reason))
-        }
+        http::Reply::NotBencoded(_) if response.status != 200 => rules::HTTP_STATUS
+            .note(format!("the tracker responded with {} {}", response.status, response.reason)),
         http::Reply::NotBencoded(error) => {
-            rules::BEP3_NOT_BENCODED.note(format!("the answer is no bencoded dictionary: {error}"))
+            rules::BEP3_NOT_BENCODED.note(format!("the response is not a bencoded dictionary: {error}"))
         }
         http::Reply::Announce(reply) => match (&reply.warning, reply.faults.first()) {
-            (_, Some(fault)) => rules::BEP3_MALFORMED_ANSWER.note(format!("the answer's body, {fault}")),
-            (Some(warning), None) => {
-                rules::BEP3_WARNING_MESSAGE.note(format!("the tracker warns: {warning}"))
-            }
+            (_, Some(fault)) => rules::BEP3_MALFORMED_ANSWER.note(format!("in the response's body: {fault}")),
+            (Some(warning), None) => rules::BEP3_WARNING_MESSAGE.note(format!("warning message: {warning}")),
             (None, None) => return None,
         },
         http::Reply::Scrape(_) => return None,

@@ -49,7 +49,7 @@ impl Default for RecentPackets {
     }
 }
 
-/// How many packets back a copy is looked for. Up to four copies come behind each other, mixed with those of a few
+/// How many packets back a copy is looked for. Up to four copies follow each other, mixed with those of a few
 /// packets that were under way at the same time.
 const PACKETS: usize = 16;
 

@@ -59,7 +59,7 @@ pub enum Protocol {
     WebSeed,
     /// Message stream encryption.
     Mse,
-    /// SOCKS4, SOCKS5 and HTTP CONNECT, before the BitTorrent behind them.
+    /// SOCKS4, SOCKS5 and HTTP CONNECT, before the BitTorrent after them.
     Proxy,
 }
 

@@ -62,7 +62,7 @@ fn brief_message(message: &Message, pieces: Option<u64>) -> Option<String> {
     })
 }
 
-/// The line of [`describe`](super::describe()) behind the message's name, which is not said twice.
+/// The line of [`describe`](super::describe()) after the message's name, which is not said twice.
 fn described(record: &Record, pieces: Option<u64>) -> String {
     let name = record.body.message();
     let text = super::describe_in(record, pieces);

@@ -53,8 +53,9 @@ fn describe_query(name: &str, query: &Query) -> String {
         (Method::Other(other), _) => format!("{name} {}", lossy(other.as_bytes())),
         (Method::FindNode, Some(target)) => format!("{name} near {target}"),
         (Method::AnnouncePeer, Some(target)) => {
-            let port =
-                query.listen_port().map_or("the port it asks from".to_owned(), |port| format!("port {port}"));
+            let port = query
+                .listen_port()
+                .map_or("the source port of the query".to_owned(), |port| format!("port {port}"));
             format!("{name} of {target}, {port}")
         }
         (_, Some(target)) => format!("{name} of {target}"),

@@ -46,7 +46,7 @@ impl HttpTrackerBody {
         match self {
             Self::Request(..) => add_readable_peer_id(fields),
             Self::Response(response, reply) => {
-                // A body in chunks or packed is one field of the bytes; its content is behind that.
+                // A body in chunks or packed is one field of the bytes; its content is after that.
                 if let Some(at) = fields.iter().position(|field| field.name == "body") {
                     fields.truncate(at);
                     fields.extend(response.reply_fields());
@@ -64,7 +64,7 @@ impl HttpTrackerBody {
                 http::RequestKind::Announce(announce) => describe_announce(announce),
                 http::RequestKind::NoTorrent(fault) => {
                     let fault = wanted_at(fault.offset, fault.wanted);
-                    format!("announce of no torrent; malformed: {fault}")
+                    format!("announce without a valid info_hash: {fault}")
                 }
                 http::RequestKind::Scrape(scrape) => scrape_of(&scrape.info_hashes),
                 http::RequestKind::Other => format!("{} {}", lossy(request.method()), lossy(request.path())),
@@ -94,7 +94,7 @@ fn describe_announce(announce: &http::Announce) -> String {
     )];
     transferred(&mut parts, announce.left, announce.downloaded, announce.uploaded);
     parts.extend(announce.port.map(|port| format!("port {port}")));
-    parts.extend(announce.numwant.map(|wanted| format!("wants {}", counted(u64::from(wanted), "peer"))));
+    parts.extend(announce.numwant.map(|wanted| format!("asks for {}", counted(u64::from(wanted), "peer"))));
     if !announce.faults.is_empty() {
         parts.push(format!("{} unreadable", counted(announce.faults.len() as u64, "parameter")));
     }
@@ -111,9 +111,9 @@ fn describe_reply(response: &http::Response, reply: &http::Reply) -> String {
             let mut parts = vec![counted(reply.peers.len() as u64, "peer")];
             parts.extend(reply.complete.map(|n| counted(n, "seeder")));
             parts.extend(reply.incomplete.map(|n| counted(n, "leecher")));
-            parts.extend(reply.interval.map(|interval| format!("again in {}", seconds(interval))));
-            parts.extend(reply.external_ip.map(|ip| format!("sees you at {ip}")));
-            parts.extend(reply.warning.as_ref().map(|warning| format!("warns: {warning}")));
+            parts.extend(reply.interval.map(|interval| format!("next announce in {}", seconds(interval))));
+            parts.extend(reply.external_ip.map(|ip| format!("external ip {ip}")));
+            parts.extend(reply.warning.as_ref().map(|warning| format!("warning: {warning}")));
             if !reply.faults.is_empty() {
                 parts.push(format!("{} unreadable", counted(reply.faults.len() as u64, "value")));
             }
@@ -134,15 +134,17 @@ fn describe_reply(response: &http::Response, reply: &http::Reply) -> String {
         }
         http::Reply::Failure { reason, retry_in } => {
             let retry = match retry_in {
-                Some(http::RetryIn::Minutes(minutes)) => format!(", again in {}", seconds(minutes * 60)),
-                Some(http::RetryIn::Never) => ", not to be asked again".to_owned(),
+                Some(http::RetryIn::Minutes(minutes)) => format!(", retry in {}", seconds(minutes * 60)),
+                Some(http::RetryIn::Never) => ", do not retry".to_owned(),
                 None => String::new(),
             };
             format!("refused: {reason}{retry}")
         }
-        http::Reply::NotBencoded(_) if response.body().is_empty() => "no answer in the body".to_owned(),
+        http::Reply::NotBencoded(_) if response.body().is_empty() => {
+            "no tracker response in the body".to_owned()
+        }
         http::Reply::NotBencoded(error) => {
-            format!("no tracker's answer: at byte {} of the body wanted {}", error.offset, error.wanted)
+            format!("not a tracker response: at byte {} of the body expected {}", error.offset, error.wanted)
         }
     };
     text + &status

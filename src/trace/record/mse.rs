@@ -50,7 +50,7 @@ impl MseBody {
 fn describe_negotiation(part: Part, bytes: &[u8]) -> String {
     let end = match part {
         Part::Padding => return format!("padding: {}", counted(bytes.len() as u64, "byte")),
-        Part::TorrentHash => return "torrent-hash: which secret and which torrent, as hashes".to_owned(),
+        Part::TorrentHash => return "torrent-hash: hashes of the secret and the info hash".to_owned(),
         Part::CryptoProvide => End::Initiator,
         Part::CryptoSelect => End::Responder,
     };
@@ -64,7 +64,7 @@ fn describe_negotiation(part: Part, bytes: &[u8]) -> String {
         text.push_str(&format!(", {} of padding", counted(terms.padding as u64, "byte")));
     }
     if terms.ahead > 0 {
-        text.push_str(&format!(", {} sent ahead", counted(terms.ahead.into(), "byte")));
+        text.push_str(&format!(", {} of initial payload", counted(terms.ahead.into(), "byte")));
     }
     text
 }

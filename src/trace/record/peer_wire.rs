@@ -115,7 +115,7 @@ fn describe_message(message: &Message, pieces: Option<u64>) -> String {
                 Some(pieces) => format!("bitfield: {} of {} pieces", count(set), count(pieces)),
                 None => {
                     let room = bits.len() as u64 * 8;
-                    format!("bitfield: {}, room for {}", counted(set, "piece"), count(room))
+                    format!("bitfield: {} of at most {} pieces", count(set), count(room))
                 }
             }
         }
@@ -142,7 +142,7 @@ fn describe_message(message: &Message, pieces: Option<u64>) -> String {
             format!("unknown message id {}, {}", id.0, size(payload.len() as u64))
         }
         Message::Malformed { id, payload, wanted } => format!(
-            "malformed {} with {} behind its id: wanted {wanted}",
+            "malformed {} with {} after its id: expected {wanted}",
             id.name(),
             counted(payload.len() as u64, "byte")
         ),
@@ -161,7 +161,7 @@ fn describe_extended(message: &Message, extension: &Extension) -> String {
         Ok(Content::Pex(pex)) => describe_pex(&pex),
         Ok(Content::DontHave(index)) => format!("{name} piece {index}"),
         Ok(Content::UploadOnly(only)) => {
-            format!("{name}: {}", if only { "only uploads from now on" } else { "downloads again" })
+            format!("{name}: {}", if only { "upload-only from now on" } else { "no longer upload-only" })
         }
         Ok(Content::Holepunch(holepunch)) => {
             let failed = match holepunch.error {
@@ -171,7 +171,7 @@ fn describe_extended(message: &Message, extension: &Extension) -> String {
             format!("{name} {} {}{failed}", holepunch.kind.name(), holepunch.endpoint)
         }
         Ok(Content::Other) if *extension == Extension::Unannounced => {
-            format!("extended id {id}, which no handshake has named, {}", size(payload.len() as u64))
+            format!("extended id {id}, not announced by any handshake, {}", size(payload.len() as u64))
         }
         Ok(Content::Other) => format!("{name}, {}", size(payload.len() as u64)),
         Err(error) => format!(
@@ -191,10 +191,10 @@ fn describe_extended_handshake(handshake: &ExtendedHandshake) -> String {
     }));
     parts.extend(handshake.metadata_size.map(|bytes| format!("metadata {}", size(bytes))));
     parts.extend(handshake.port.map(|port| format!("port {port}")));
-    parts.extend(handshake.reqq.map(|reqq| format!("keeps {}", counted(u64::from(reqq), "request"))));
-    parts.extend(handshake.your_ip.map(|ip| format!("sees you at {ip}")));
+    parts.extend(handshake.reqq.map(|reqq| format!("queues up to {}", counted(u64::from(reqq), "request"))));
+    parts.extend(handshake.your_ip.map(|ip| format!("your ip {ip}")));
     if handshake.upload_only == Some(true) {
-        parts.push("only uploads".to_owned());
+        parts.push("upload-only".to_owned());
     }
     if parts.is_empty() {
         return "extended handshake, empty".to_owned();
@@ -208,7 +208,7 @@ fn describe_metadata(metadata: &Metadata) -> String {
         kind => format!("ut_metadata {} piece {}", kind.name(), metadata.piece),
     };
     if let Some(total) = metadata.total_size {
-        text.push_str(&format!(" ({} in all)", total.div_ceil(METADATA_PIECE)));
+        text.push_str(&format!(" of {}", total.div_ceil(METADATA_PIECE)));
     }
     if !metadata.data.is_empty() {
         text.push_str(&format!(", {}", size(metadata.data.len() as u64)));

@@ -31,7 +31,7 @@ pub(super) fn describe(packet: &udp::Packet) -> String {
             transferred(&mut parts, Some(announce.left), Some(announce.downloaded), Some(announce.uploaded));
             parts.push(format!("port {}", announce.port));
             if let Ok(wanted) = u64::try_from(announce.num_want) {
-                parts.push(format!("wants {}", counted(wanted, "peer")));
+                parts.push(format!("asks for {}", counted(wanted, "peer")));
             }
             parts.extend(announce.url_data().map(|url| format!("for {}", lossy(&url))));
             parts.join(", ")
@@ -40,7 +40,7 @@ pub(super) fn describe(packet: &udp::Packet) -> String {
             counted(reply.peers.len() as u64, "peer"),
             counted(u64::from(reply.seeders), "seeder"),
             counted(u64::from(reply.leechers), "leecher"),
-            format!("again in {}", seconds(u64::from(reply.interval))),
+            format!("next announce in {}", seconds(u64::from(reply.interval))),
         ]
         .join(", "),
         udp::Packet::ScrapeRequest { info_hashes, .. } => scrape_of(info_hashes),

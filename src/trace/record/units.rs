@@ -27,7 +27,7 @@ pub fn counted(number: u64, one: &str) -> String {
 
 /// What is wrong with some bytes, and where.
 pub fn wanted_at(offset: usize, wanted: &str) -> String {
-    format!("at byte {offset} wanted {wanted}")
+    format!("at byte {offset}: expected {wanted}")
 }
 
 /// A number of bytes, exactly: `16 KiB`, `1 MiB`, `300,000 bytes`.

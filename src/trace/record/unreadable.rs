@@ -44,8 +44,8 @@ pub enum Reason {
     Unfinished,
     /// They are nearly a handshake or a message, and show what their sender meant.
     NearMiss(NearMiss),
-    /// They stand behind a near miss, and no message is proved among them.
-    BehindNearMiss,
+    /// They stand after a near miss, and no message is proved among them.
+    AfterNearMiss,
 }
 
 /// Part of a message.
@@ -91,7 +91,7 @@ impl Reason {
             Self::OrdinaryHttp => "ordinary-http",
             Self::Unfinished => "unfinished",
             Self::NearMiss(_) => "near-miss",
-            Self::BehindNearMiss => "behind-near-miss",
+            Self::AfterNearMiss => "after-near-miss",
         }
     }
 }
@@ -133,7 +133,7 @@ impl Unreadable {
             Self::Opaque(reason) => describe_opaque(*reason, length),
             Self::Gap(_) => format!("gap: the capture lost {}", counted(length, "byte")),
             Self::LostPackets(packets) => {
-                format!("gap: the capture lost {}, of a size not known", counted(*packets, "packet"))
+                format!("gap: the capture lost {} of unknown size", counted(*packets, "packet"))
             }
         }
     }
@@ -141,15 +141,15 @@ impl Unreadable {
 
 fn add_fault(fault: DecodeError, fields: &mut Vec<Field>) {
     fields.push(derived("fault_at", Value::Unsigned(fault.offset as u64)));
-    fields.push(derived("wanted", Value::Text(fault.wanted.to_owned())));
+    fields.push(derived("expected", Value::Text(fault.wanted.to_owned())));
 }
 
 fn describe_opaque(reason: Reason, length: u64) -> String {
     let bytes = counted(length, "byte");
     match reason {
         Reason::Fragment(fragment) => describe_fragment(&fragment, length),
-        Reason::BeforeBoundary => format!("{bytes} before the first message that can be proved"),
-        Reason::Damaged => format!("{bytes} that are no message"),
+        Reason::BeforeBoundary => format!("{bytes} before the first message with a certain beginning"),
+        Reason::Damaged => format!("{bytes} that are not a message"),
         Reason::Malformed(fault) => {
             format!("{bytes}, malformed: {}", wanted_at(fault.offset, fault.wanted))
         }
@@ -157,10 +157,10 @@ fn describe_opaque(reason: Reason, length: u64) -> String {
             format!("the first {length} of {}, the rest was not captured", counted(total, "byte"))
         }
         Reason::Cut(None) => format!("the first {bytes} of a message, the rest was not captured"),
-        Reason::OrdinaryHttp => format!("{bytes} of ordinary HTTP, no tracker message"),
-        Reason::Unfinished => format!("{bytes} of a message that never came whole"),
+        Reason::OrdinaryHttp => format!("{bytes} of ordinary HTTP, not of a tracker"),
+        Reason::Unfinished => format!("{bytes} of an incomplete message"),
         Reason::NearMiss(_) => format!("{bytes} that are nearly a message"),
-        Reason::BehindNearMiss => format!("{bytes} behind what is wrong, not read"),
+        Reason::AfterNearMiss => format!("{bytes} after the error, not read"),
     }
 }
 
@@ -171,7 +171,7 @@ fn describe_fragment(fragment: &Fragment, length: u64) -> String {
     };
     let end = (fragment.from + length).max(1) - 1;
     format!(
-        "part of {what}: bytes {} to {} of {}, the others are lost",
+        "part of {what}: bytes {} to {} of {}; the rest is lost",
         count(fragment.from),
         count(end),
         count(fragment.total)

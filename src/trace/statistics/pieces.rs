@@ -346,7 +346,7 @@ mod tests {
         }
         assert_eq!(seen.came, [5..12, 20..30]);
         assert_eq!(seen.missing(), Some(vec![0..5, 12..20, 30..40]));
-        // What lies behind them is padding.
+        // What lies after them is padding.
         seen.content = Some(25);
         assert_eq!(seen.missing(), Some(vec![0..5, 12..20]));
         seen.content = Some(16);

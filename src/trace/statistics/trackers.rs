@@ -115,7 +115,7 @@ impl Trackers {
                 // An interim answer says nothing yet (RFC 9110, 15.2).
                 http::Reply::NotBencoded(_) if response.status < 200 => {}
                 http::Reply::NotBencoded(_) => {
-                    tracker.refused(format!("HTTP status {}, no bencoded answer", response.status));
+                    tracker.refused(format!("HTTP status {}, response not bencoded", response.status));
                 }
             },
             Body::UdpTracker(packet) => match &**packet {

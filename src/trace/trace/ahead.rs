@@ -20,11 +20,11 @@ pub(super) struct Ahead {
 /// Records that go over at once.
 struct Batch {
     dissected: VecDeque<Dissected>,
-    /// How far the capture was read behind the last of them.
+    /// How far the capture was read after the last of them.
     tally: PacketTally,
     /// Comments of the capture that came up on the way.
     comments: Vec<String>,
-    /// What comes behind them: whether there is more, or why not.
+    /// What comes after them: whether there is more, or why not.
     then: Result<bool, TraceError>,
 }
 

@@ -256,7 +256,7 @@ impl About {
         self.tally.snapped
     }
 
-    /// How many keys of encrypted connections are known, those that were given and those that it holds itself.
+    /// How many keys in encrypted connections are known, those that were given and those that it holds itself.
     pub const fn mse_keys(&self) -> usize {
         self.tally.mse_keys
     }

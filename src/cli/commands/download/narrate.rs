@@ -44,16 +44,16 @@ impl Narrator {
                 }
                 let mut text = format!("On disk: {} verified", counted(u64::from(verified.count()), "piece"));
                 if !damaged.is_empty() {
-                    text.push_str(&format!(", {} damaged since", counted(damaged.len() as u64, "piece")));
+                    text.push_str(&format!(", {} damaged", counted(damaged.len() as u64, "piece")));
                 }
                 text
             }
             Notice::Renamed { count, names } => return self.renamed(*count, names, out),
             Notice::ReadOnly { path } => {
-                format!("Nothing is written: {} is read only, and everything is there", path.display())
+                format!("Nothing is written: {} is read-only, and every file is complete", path.display())
             }
             Notice::Listening { port } => format!("Listening on port {port}"),
-            Notice::FileDone { path } => format!("Whole: {}", path.display()),
+            Notice::FileDone { path } => format!("Complete: {}", path.display()),
             Notice::RecordingFailed { error } => {
                 style = styles::WARN;
                 format!("The recording ends here: {error}")
@@ -71,14 +71,14 @@ impl Narrator {
             Event::Announcing { url, request } => return self.announcing(url, request, out),
             Event::Announced { url, reply } => return self.announced(url, reply, out),
             Event::TrackerFailed { url, reason, again } => {
-                let again =
-                    again.map_or(String::new(), |time| format!("; again in {}", seconds(time.as_secs())));
+                let again = again
+                    .map_or(String::new(), |time| format!("; next announce in {}", seconds(time.as_secs())));
                 style = styles::WARN;
                 format!("Tracker {url} failed: {reason}{again}")
             }
             Event::Unresolved { name, reason } => {
                 style = styles::WARN;
-                format!("Peer {name}: its name has no address: {reason}")
+                format!("Peer {name}: the name cannot be resolved: {reason}")
             }
             Event::Trying { peer, .. } => {
                 self.attempts += 1;
@@ -96,7 +96,8 @@ impl Narrator {
             Event::Disconnected { peer, reason: closing, downloaded: given, .. } => {
                 let number = self.number(*peer);
                 self.open.remove(peer);
-                let gave = if *given > 0 { format!(", gave {}", rough_size(*given)) } else { String::new() };
+                let gave =
+                    if *given > 0 { format!("; received {}", rough_size(*given)) } else { String::new() };
                 let text = format!("Peer {number}: {peer}: {}{gave}", gone(closing));
                 if !matches!(
                     closing,
@@ -111,7 +112,7 @@ impl Narrator {
             }
             Event::PieceDone { .. } => return,
             Event::PieceCorrupt { index, from } => {
-                let text = format!("Piece {index} failed its SHA-1; it came from {}", addresses(from));
+                let text = format!("Piece {index} has a wrong SHA-1; it came from {}", addresses(from));
                 self.look.paint(styles::WARN, &text)
             }
             Event::Complete => "Every piece is verified".to_owned(),
@@ -163,7 +164,7 @@ impl Narrator {
     }
 
     fn announced(&self, url: &str, reply: &AnnounceReply, out: &mut Vec<u8>) {
-        let heading = self.look.paint(styles::HEADING, "Answer of");
+        let heading = self.look.paint(styles::HEADING, "Response of");
         let _ = writeln!(out, "{heading} {}", self.look.paint(styles::PLAIN, url));
         let mut rows = Vec::new();
         let mut row = |name: &str, value: Option<String>| {
@@ -215,37 +216,37 @@ fn addresses(peers: &[SocketAddr]) -> String {
     if names.is_empty() { "disk".to_owned() } else { names.join(", ") }
 }
 
-/// Why a peer is gone, in words.
+/// Why the connection to a peer ended, in words.
 fn gone(gone: &DisconnectReason) -> String {
     match gone {
-        DisconnectReason::Finished => "done with it".to_owned(),
+        DisconnectReason::Finished => "done".to_owned(),
         DisconnectReason::Closed(closing) => match closing {
-            CloseReason::ByRemote => "it closed the connection".to_owned(),
-            CloseReason::Reset => "it reset the connection".to_owned(),
+            CloseReason::ByRemote => "closed the connection".to_owned(),
+            CloseReason::Reset => "reset the connection".to_owned(),
             CloseReason::Refused => "connection refused".to_owned(),
-            CloseReason::TimedOut => "no answer to the connection attempt".to_owned(),
-            CloseReason::Unresolved(reason) => format!("its name has no address: {reason}"),
+            CloseReason::TimedOut => "no response to the connection attempt".to_owned(),
+            CloseReason::Unresolved(reason) => format!("the name cannot be resolved: {reason}"),
             CloseReason::Failed(reason) => format!("the connection failed: {reason}"),
         },
         DisconnectReason::Violated(violation) => violation_in_words(violation),
     }
 }
 
-/// Why a peer is not talked to any longer.
+/// Why the session closed the connection to a peer, in words.
 pub(crate) fn violation_in_words(violation: &Violation) -> String {
     match violation {
         Violation::WrongInfoHash(hash) => {
-            format!("its handshake is for another torrent, {}", short_hex(&hash.to_string()))
+            format!("handshake for another torrent, {}", short_hex(&hash.to_string()))
         }
-        Violation::SelfConnection => "it is this very client".to_owned(),
-        Violation::Duplicate => "it is connected already".to_owned(),
-        Violation::Malformed(wanted) => format!("it sent what is no message: wanted {wanted}"),
-        Violation::OutOfRange => "it named pieces or blocks that the torrent does not have".to_owned(),
-        Violation::CorruptPiece(index) => format!("it sent corrupt data in piece {index}"),
+        Violation::SelfConnection => "this is our own client".to_owned(),
+        Violation::Duplicate => "already connected".to_owned(),
+        Violation::Malformed(wanted) => format!("sent an invalid message: expected {wanted}"),
+        Violation::OutOfRange => "named pieces or blocks that the torrent does not have".to_owned(),
+        Violation::CorruptPiece(index) => format!("sent corrupt data in piece {index}"),
         Violation::Silent(time) => format!("silent for {}", span(time.as_secs_f64())),
         Violation::ChokedTooLong(time) => format!("choked us for {}", span(time.as_secs_f64())),
-        Violation::Flood(what) => format!("it floods: {what}"),
-        Violation::Useless => "it has nothing that is missing".to_owned(),
-        Violation::TooManyConnections => "there are connections enough".to_owned(),
+        Violation::Flood(what) => format!("sent too many {what}"),
+        Violation::Useless => "has no piece that we miss".to_owned(),
+        Violation::TooManyConnections => "the limit of connections is reached".to_owned(),
     }
 }

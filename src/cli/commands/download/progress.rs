@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use bittrace_protocol::session::{PeerView, Status};
-use bittrace_trace::units::{rough_size, seconds};
+use bittrace_trace::units::{counted, rough_size, seconds};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Shows how far a run is.
@@ -39,8 +39,9 @@ impl ProgressLine {
 
     pub(super) fn show(&mut self, status: &Status, peers: &[PeerView]) {
         let done = status.total - status.left;
-        let pieces = format!("{}/{} pieces", status.pieces_done, status.pieces);
-        let connected = peers.iter().filter(|peer| peer.open).count();
+        let pieces = format!("{} of {} pieces", status.pieces_done, status.pieces);
+        let open = peers.iter().filter(|peer| peer.open).count();
+        let connected = counted(open as u64, "peer");
         let down = rough_size(status.download_rate as u64);
         let up = rough_size(status.upload_rate as u64);
         let left = match status.download_rate {
@@ -50,13 +51,13 @@ impl ProgressLine {
             _ => String::new(),
         };
         let waits = match status.next_announce {
-            Some(at) if connected == 0 && status.left > 0 => {
+            Some(at) if open == 0 && status.left > 0 => {
                 let wait = at.as_nanos().saturating_sub(now()).max(0) as u64 / 1_000_000_000;
-                format!(", nobody to ask; the tracker again in {}", seconds(wait))
+                format!(", no peers left; next announce in {}", seconds(wait))
             }
             _ => String::new(),
         };
-        let text = format!("{pieces}, ↓ {down}/s ↑ {up}/s, {connected} peers{left}{waits}");
+        let text = format!("{pieces}, ↓ {down}/s ↑ {up}/s, {connected}{left}{waits}");
         if let Some(bar) = &self.bar {
             bar.set_length(status.total.max(1));
             bar.set_position(done);
@@ -74,10 +75,10 @@ impl ProgressLine {
         if let Some(bar) = &self.bar {
             bar.set_length(total.max(1));
             bar.set_position(done);
-            bar.set_message("checking what is on disk");
+            bar.set_message("checking files on disk");
             return;
         }
-        self.line(|| format!("checking what is on disk: {} of {}", rough_size(done), rough_size(total)));
+        self.line(|| format!("checking files on disk: {} of {}", rough_size(done), rough_size(total)));
     }
 
     pub(super) fn complete(&mut self) {

@@ -14,7 +14,7 @@ macro_rules! notes {
 notes! {
     "bep10.malformed"
     "The payload of an extended message begins with its extended id. An extended handshake, ut_metadata and ut_pex then have a bencoded dictionary, and lt_donthave, upload_only and ut_holepunch have fixed bytes."
-    "Check the extended id against the m dictionary of the receiver, and encode what that extension asks for."
+    "Check the extended id against the m dictionary of the receiver, and encode the payload as that extension defines it."
     ["extended"]
     "bep10.reqq-exceeded"
     "reqq is the number of outstanding request messages that the client supports without dropping any."
@@ -22,7 +22,7 @@ notes! {
     ["extended" "request"]
     "bep10.unannounced"
     "The m dictionary of the receiver says under which id it receives each extension. Ids are those of the receiver, not of the sender."
-    "Send an extension's messages under the id that the other peer's handshake gives, and not at all where it gives none or 0."
+    "Send an extension's messages under the id that the other peer's handshake gives. Do not send them if it gives none, or 0."
     ["extended"]
     "bep10.wrong-type"
     "The handshake of the extension protocol gives each known key one type: p and reqq are integers, v is text, m is a dictionary."
@@ -37,16 +37,16 @@ notes! {
     "Gather changes for 60 seconds, and send one message."
     ["ut_pex"]
     "bep14.malformed"
-    "An announce to the local network has the lines Host, Port and one or more of Infohash, in the form of an HTTP header; the info hash has 40 hexadecimal digits."
+    "A local service discovery announce has the lines Host, Port and at least one Infohash, in the form of an HTTP header; the info hash has 40 hexadecimal digits."
     "Send Port in decimal and each info hash in 40 hexadecimal digits, and end with two empty lines."
     ["announce"]
     "bep15.error"
-    "A tracker answers with action 3 and a text when it refuses. The transaction id is that of the request."
-    "Read the text. If the connection id is refused, ask for another by a connect request: a client may use one for a minute."
+    "A tracker reports an error with action 3 and a text. The transaction id is that of the request."
+    "Read the text. If the connection id is refused, request a new one: a client may use an id for one minute."
     ["error"]
     "bep15.extra-bytes"
-    "After the head of 20 bytes, a response to an announce has 6 bytes a peer, 18 where the tracker was asked over IPv6."
-    "On the tracker's side: send whole peers alone. On the client's side: take the whole ones and pass over the rest."
+    "After the head of 20 bytes, a response to an announce has 6 bytes per peer, or 18 bytes over IPv6."
+    "On the tracker's side: send only whole peers. On the client's side: use the whole peers and ignore the rest."
     ["announce-response"]
     "bep15.malformed"
     "Each message has a fixed layout. Clients check that a response has at least its shortest length, and the transaction id of the request."
@@ -62,15 +62,15 @@ notes! {
     ["announce-request" "info_hash"]
     "bep3.bitfield-late"
     "A bitfield is only ever sent as the first message after the handshake. A peer that has nothing yet may leave it out."
-    "Send the bitfield right after the handshake, before the extended handshake. Afterwards tell of each new piece by a have."
+    "Send the bitfield right after the handshake, before the extended handshake. Announce each later piece with a have message."
     ["bitfield" "have"]
     "bep3.bitfield-length"
-    "A bitfield has a bit for each piece, the first piece in the highest bit of the first byte; spare bits at the end are zero."
+    "A bitfield has one bit for each piece, the first piece in the highest bit of the first byte; spare bits at the end are zero."
     "Send (pieces + 7) / 8 bytes, rounded down, and clear the last bits beyond the number of pieces."
     ["bitfield"]
     "bep3.block-after-cancel"
     "A cancel can cross the block on its way. That is nobody's fault."
-    "Nothing: take the block if it is still missing."
+    "Nothing: use the block if it is still missing."
     ["cancel" "piece"]
     "bep3.block-again"
     "Each request is answered by one block. A block that comes twice wastes the bandwidth of both ends."
@@ -82,10 +82,10 @@ notes! {
     ["request" "piece"]
     "bep3.block-while-choking"
     "Choking says that no data will be sent until unchoking happens. A block that was already on its way can cross the choke."
-    "Drop queued blocks when choking, and serve allowed-fast pieces alone."
+    "Drop queued blocks when choking, and serve only allowed-fast pieces."
     ["choke" "piece"]
     "bep3.cancel-unrequested"
-    "A cancel has the same payload as the request that it takes back."
+    "A cancel has the same payload as the request that it cancels."
     "Cancel an outstanding request, with the same index, begin and length."
     ["cancel" "request"]
     "bep3.completed-with-bytes-left"
@@ -122,14 +122,14 @@ notes! {
     ["announce-response" "extended"]
     "bep3.left-grew"
     "left is the number of bytes that the client still has to download."
-    "Count verified pieces alone as downloaded. If a piece that was verified before is lost, a larger left is right."
+    "Count only verified pieces as downloaded. A larger left is right if a verified piece was lost."
     ["announce-request" "left"]
     "bep3.left-too-little"
     "left is the number of bytes that the client still has to download. A tracker counts a client with left=0 as a seed, and may leave seeds out of the peers that it names to a seed."
     "Send left=SIZE of the torrent before the first piece, then SIZE minus the size of verified pieces. A client that does not know the size yet (a magnet link) sends any number above 0."
     ["announce-request" "left" "request"]
     "bep3.left-too-much"
-    "left is the number of bytes that are still missing. It cannot exceed the size of the torrent, without the pieces that passed their hash check."
+    "left is the number of bytes that are still missing. It cannot exceed the size of the torrent minus the pieces that passed their hash check."
     "Compute left as the size of the torrent minus the size of verified pieces; the last piece is shorter."
     ["announce-request" "left"]
     "bep3.little-endian"
@@ -141,27 +141,27 @@ notes! {
     "Set the length prefix to 1 for the id plus the length of the payload."
     ["request" "have"]
     "bep3.malformed-answer"
-    "interval is an integer. peers is a list of dictionaries (BEP 3), or text of 6 bytes a peer (BEP 23)."
-    "On the tracker's side: encode the value with the type of the document. On the client's side: take the values that are right."
+    "interval is an integer. peers is a list of dictionaries (BEP 3), or text of 6 bytes per peer (BEP 23)."
+    "On the tracker's side: encode the value with the type of the document. On the client's side: use the valid values."
     ["announce-response"]
     "bep3.not-bencoded"
     "A tracker's response is a bencoded dictionary."
-    "Open the tracker's URL by hand: often a web page or an error text answers in place of the tracker."
+    "Open the tracker's URL in a browser: often a web server responds with a page or an error text."
     ["announce-response"]
     "bep3.out-of-range"
     "Index and begin must lie within the torrent. The last piece is shorter than the others, and its last block is usually shorter than 16 KiB."
-    "Ask for min(16384, size of the piece - begin) bytes, where the size of the last piece is what remains of the torrent."
+    "Request min(16384, size of the piece - begin) bytes, where the size of the last piece is what remains of the torrent."
     ["request" "have"]
     "bep3.peer-from-tracker"
-    "A tracker's response names peers to connect to."
-    "Nothing: this tells where the address came from."
+    "A tracker's response lists peers to connect to."
+    "Nothing: this shows where the address came from."
     ["announce-response" "handshake"]
     "bep3.piece-corrupt"
-    "pieces has the SHA-1 of each piece. A piece is announced by have only when its hash matches."
-    "Drop the piece and request it again, from one peer alone if it was mixed; a peer that sends wrong data repeatedly is to be left. If every piece is wrong, check the offset at which blocks are stored."
+    "pieces has the SHA-1 of each piece. A piece is announced with have only after its hash matched."
+    "Discard the piece and request it again, from a single peer if several peers sent its blocks. Disconnect a peer that sends wrong data repeatedly. If every piece is wrong, check the offset at which blocks are stored."
     ["piece" "have"]
     "bep3.piece-verified"
-    "A piece that has its SHA-1 is complete, and is announced to all peers by have."
+    "A piece with the right SHA-1 is complete, and is announced to all peers with have."
     "Nothing: all is well."
     ["piece" "have"]
     "bep3.request-too-long"
@@ -170,7 +170,7 @@ notes! {
     ["request"]
     "bep3.request-while-choked"
     "Choking says that no data will be sent until unchoking happens. Connections start out choked."
-    "Wait for unchoke before the first request. After a choke, treat outstanding requests as dropped, unless both ends have the fast extension: then each of them is rejected."
+    "Wait for unchoke before the first request. After a choke, treat outstanding requests as dropped, unless both ends have the fast extension: then the peer rejects each of them."
     ["request" "choke" "unchoke" "allowed-fast"]
     "bep3.request-without-interest"
     "Data transfer takes place when one side is interested and the other side is not choking. Interest must be kept up to date."
@@ -189,16 +189,16 @@ notes! {
     "Add event=started to the first announce of each run, and leave event out of the regular announces after it."
     ["announce-request" "event"]
     "bep3.warning-message"
-    "A tracker may answer normally and add a warning message."
+    "A tracker may respond normally and add a warning message."
     "Show the text to the user."
     ["announce-response"]
     "bep4.unknown-message"
-    "Message ids are allocated in this document: 0 to 9, 13 to 17, 20 to 23."
+    "This document assigns message ids: 0 to 9, 13 to 17, 20 to 23."
     "Use the extension protocol (BEP 10) for messages of your own: their ids cannot collide."
     ["unknown" "extended"]
     "bep5.error"
     "An error has a number and a text: 201 generic, 202 server, 203 protocol, 204 method unknown."
-    "203 mostly means a wrong token or a missing argument; ask for a new token by get_peers."
+    "203 mostly means a wrong token or a missing argument; get a new token with get_peers."
     ["error" "announce_peer-query"]
     "bep5.malformed"
     "Each message has the keys t and y; a query has q and a, a response has r. Each query and response has the id of its sender in 20 bytes."
@@ -210,7 +210,7 @@ notes! {
     ["port" "handshake"]
     "bep52.hash-malformed"
     "index must be a multiple of length; length must be a power of two, at least two."
-    "Ask for aligned ranges: with 8 hashes, index 0, 8, 16 and so on."
+    "Request aligned ranges: with 8 hashes, index 0, 8, 16 and so on."
     ["hash-request"]
     "bep52.hash-root-unknown"
     "pieces root is the root of the hash tree of one file of the torrent."
@@ -233,11 +233,11 @@ notes! {
     "Check the order of each pair, and which proof layers are left out: the first log2(length) - 1 of them."
     ["hashes"]
     "bep52.piece-corrupt"
-    "A piece of a v2 torrent is checked by its hash in the tree of its file: SHA-256 of blocks of 16 KiB, hashed in pairs."
+    "A piece of a v2 torrent is checked against its hash in the tree of its file: SHA-256 of blocks of 16 KiB, hashed in pairs."
     "Request the piece again. If every piece is wrong, check the padding of the tree: missing leaves are 32 zero bytes."
     ["piece" "hashes"]
     "bep52.piece-verified"
-    "A piece that has its place in the hash tree of its file is complete."
+    "A piece whose hash is in the hash tree of its file is complete."
     "Nothing: all is well."
     ["piece"]
     "bep52.reject-unrequested"
@@ -245,15 +245,15 @@ notes! {
     "Reject requests that are outstanding, with the same values."
     ["hash-reject" "hash-request"]
     "bep52.upgraded"
-    "A peer that calls by the v1 info hash of a hybrid torrent can be answered by the v2 info hash, which upgrades the connection."
+    "A handshake with the v1 info hash of a hybrid torrent can be answered with the v2 info hash, which upgrades the connection."
     "Nothing: both ends know the v2 torrent."
     ["handshake"]
     "bep6.answered-twice"
     "With the fast extension, every request results in exactly one response: the block, or the reject."
-    "Remove a request from the queue when it is rejected, and do not reject what was sent."
+    "Remove a request from the queue when it is rejected, and do not reject a block that was sent."
     ["request" "piece" "reject-request"]
     "bep6.cancel-unanswered"
-    "With the fast extension, even a cancelled request is answered, by the block or by a reject."
+    "With the fast extension, even a cancelled request is answered, with the block or a reject."
     "On a cancel, send reject-request unless the block is sent already."
     ["cancel" "reject-request"]
     "bep6.holding-late"
@@ -270,22 +270,22 @@ notes! {
     ["reject-request" "request"]
     "bep9.wrong-hash"
     "The metadata is the info dictionary as it stands in the torrent: its SHA-1 is the info hash."
-    "Drop all parts and ask again, from another peer. On the sender's side: send the original bytes, not an encoding of what was decoded."
+    "Discard all parts and request them again from another peer. On the sender's side: send the original bytes, not a new encoding of the decoded values."
     ["ut_metadata" "info_hash"]
     "bep9.wrong-size"
-    "Parts of metadata have 16 KiB, the last one what remains. total_size is the same as metadata_size of the handshake."
+    "Parts of metadata have 16 KiB; the last part may be shorter. total_size is the same as metadata_size of the handshake."
     "Check the length of each part against metadata_size."
     ["ut_metadata"]
     "capture.cut"
-    "The capture has the first bytes of the packet alone: it was taken with a limit (snap length)."
+    "The capture has only the first bytes of the packet: it was taken with a length limit (snap length)."
     "Capture with the full length: tcpdump -s 0."
     ["opaque"]
     "capture.damaged"
-    "A message should begin here. These bytes cannot be a message, and the next message that can be proved begins later."
-    "Look at the bytes with --hex: a wrong length of the message before is the usual cause."
+    "A message should begin here, but these bytes cannot be a message. The next certain message begins later."
+    "Look at the bytes with --hex: usually the length of the message before is wrong."
     ["opaque"]
     "capture.fragment"
-    "The capture lost packets in the middle of a message. What is left is shown with its place in the message."
+    "The capture lost packets in the middle of a message. The remaining bytes are shown with their position in the message."
     "Nothing, if only the capture is to blame; a larger buffer (tcpdump -B) loses less."
     ["opaque" "gap"]
     "capture.gap"
@@ -293,7 +293,7 @@ notes! {
     "Capture on the host itself, with a larger buffer (tcpdump -B 65536), or with a filter for the port."
     ["gap"]
     "capture.memory"
-    "Bytes that wait for the rest of their message are kept for all streams together up to a bound, so that no capture exhausts the memory."
+    "Incomplete messages wait for their missing bytes. All streams together have a limit for such bytes, so that no capture exhausts the memory."
     "Analyze fewer streams at once: cut the capture by a display filter in Wireshark."
     ["opaque"]
     "capture.other-side-of-nat"
@@ -301,19 +301,19 @@ notes! {
     "Count one of the two connections."
     ["handshake"]
     "capture.resynchronised"
-    "The capture begins in the middle of the stream. Messages are shown from the first place that proves to be the beginning of one."
+    "The capture begins in the middle of the stream. Messages are shown from the first certain beginning of a message."
     "Start the capture before the client."
     ["opaque"]
     "capture.unfinished"
     "The connection ended in the middle of a message."
-    "Nothing, if the connection was cut. If all connections end so, check the length prefix."
+    "Nothing, if the connection was cut. If all connections end like this, check the length prefix."
     ["opaque"]
     "http.status"
-    "A status of 2xx says that the request was understood; 3xx leads elsewhere, 4xx blames the request, 5xx the server (RFC 9110, section 15)."
+    "A status of 2xx says that the request was understood; 3xx redirects, 4xx is an error of the request, 5xx an error of the server (RFC 9110, section 15)."
     "404: check the path of the announce URL. 400: check how info_hash and peer_id are percent-encoded."
     ["announce-response" "announce-request"]
     "mse.not-deciphered"
-    "The key log has a key for the connection, but the bytes do not become messages by it."
+    "The key log has a key for the connection, but the decrypted bytes are not messages."
     "Check that the key belongs to this connection: info hash, addresses and the shared secret."
     ["encrypted" "key-exchange"]
     "mse.other-torrent"
@@ -322,10 +322,10 @@ notes! {
     ["torrent-hash"]
     "state.changed"
     "Each end is choked or not, and interested or not. Connections start out choked and not interested."
-    "Nothing: this tells how the connection stands."
+    "Nothing: this shows the state of the connection."
     ["choke" "unchoke" "interested" "not-interested"]
     "state.unchanged"
-    "choke, unchoke, interested and not interested tell of a change."
+    "choke, unchoke, interested and not interested announce a change of state."
     "Send them only when the state changes."
     ["choke" "unchoke" "interested" "not-interested"]
 }

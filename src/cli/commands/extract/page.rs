@@ -34,7 +34,7 @@ pub(crate) fn write_table(report: &ExtractionReport, output: &mut Output) -> io:
         page.paragraph(&sentence(undescribed), 2)?;
     }
     if report.torrents.is_empty() && report.undescribed.is_empty() {
-        page.paragraph("No block of a torrent, and no description of one: there is nothing to write.", 2)?;
+        page.paragraph("No blocks and no metadata of any torrent: nothing to write.", 2)?;
     }
     Ok(())
 }
@@ -44,7 +44,7 @@ fn write_torrent(extracted: &Extracted, page: &mut Page<'_>) -> io::Result<()> {
     page.title(&torrent.name.to_string())?;
     let mut facts = vec![format!("info hash {}", torrent.info_hash)];
     if extracted.origin == Origin::Metadata {
-        facts.push("described by peers in the capture".to_owned());
+        facts.push("metadata from peers in the capture".to_owned());
     }
     page.paragraph(&facts.join(", "), 2)?;
     if let Some(path) = &extracted.torrent_file {
@@ -57,10 +57,7 @@ fn write_torrent(extracted: &Extracted, page: &mut Page<'_>) -> io::Result<()> {
         counted(extracted.blocks, "block")
     );
     if extracted.beyond > 0 {
-        seen.push_str(&format!(
-            "; {} beyond the torrent's end passed over",
-            counted(extracted.beyond, "block")
-        ));
+        seen.push_str(&format!("; {} beyond the torrent's end ignored", counted(extracted.beyond, "block")));
     }
     page.paragraph(&seen, 2)?;
     let rows: Vec<Vec<String>> = extracted
@@ -72,7 +69,7 @@ fn write_torrent(extracted: &Extracted, page: &mut Page<'_>) -> io::Result<()> {
             vec![count(file.length), written, what_of(file)]
         })
         .collect();
-    let columns = [Column::numbers("bytes"), Column::text("written as", 20), Column::text("what of it", 20)];
+    let columns = [Column::numbers("bytes"), Column::text("written as", 20), Column::text("status", 20)];
     writeln!(page)?;
     page.table(&columns, &rows)?;
     if extracted.files.len() > ROWS {
@@ -88,8 +85,7 @@ fn write_torrent(extracted: &Extracted, page: &mut Page<'_>) -> io::Result<()> {
         .take(ROWS)
         .map(|fault| vec![fault.piece.to_string(), verdict(fault.kind).to_owned(), blocks(fault)])
         .collect();
-    let columns =
-        [Column::numbers("piece"), Column::text("hash", 16), Column::text("blocks that are wrong", 30)];
+    let columns = [Column::numbers("piece"), Column::text("hash", 16), Column::text("wrong blocks", 30)];
     writeln!(page)?;
     page.table(&columns, &rows)?;
     let more = (extracted.faults.len().saturating_sub(ROWS)) as u64 + extracted.more_faults;
@@ -101,7 +97,7 @@ fn write_torrent(extracted: &Extracted, page: &mut Page<'_>) -> io::Result<()> {
 
 fn what_of(file: &ExtractedFile) -> String {
     if file.whole {
-        return "whole, verified".to_owned();
+        return "complete, verified".to_owned();
     }
     let mut parts = Vec::new();
     for (word, ranges) in
@@ -132,7 +128,7 @@ fn listed(ranges: &[Range<u64>]) -> String {
 
 const fn verdict(kind: FaultKind) -> &'static str {
     match kind {
-        FaultKind::Mended => "right in the end",
+        FaultKind::Mended => "verified in the end",
         FaultKind::Failed => "wrong",
     }
 }
@@ -199,7 +195,7 @@ fn written(info_hash: Option<InfoHash>, seen: &str, file: &UndescribedFile) -> S
         ));
     }
     if file.beyond > 0 {
-        text.push_str(&format!("; {} beyond 8 TiB passed over", counted(file.beyond, "block")));
+        text.push_str(&format!("; {} beyond 8 TiB ignored", counted(file.beyond, "block")));
     }
     text
 }

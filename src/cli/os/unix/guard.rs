@@ -50,7 +50,7 @@ pub(super) fn await_start(told: &mut PipeReader) -> io::Result<()> {
     match line.trim().parse() {
         Ok(0) => Ok(()),
         Ok(number) => Err(io::Error::from_raw_os_error(number)),
-        Err(_) => Err(io::Error::other("the process that guards it did not start")),
+        Err(_) => Err(io::Error::other("the process that guards the client did not start")),
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) fn write_table(exchanges: &Exchanges, read: Read<'_>, page: &mut Page
     let table = table(exchanges, read);
     let sorted = table.sorted(conversations(read));
     if sorted.is_empty() {
-        return page.paragraph("None between peers that can be read.", 2);
+        return page.paragraph("No readable connections between peers.", 2);
     }
     let shown = match read.limit {
         Some(limit) => limit,

@@ -22,7 +22,7 @@ pub(super) fn write_table(pieces: &PiecesSeen, read: Read<'_>, page: &mut Page<'
     hashes.dedup();
     if hashes.is_empty() {
         page.heading(&format!("Pieces of {}", read.name))?;
-        return page.paragraph("No block of a torrent that a handshake names.", 2);
+        return page.paragraph("No blocks of a torrent that a handshake names.", 2);
     }
     for info_hash in hashes {
         let torrent = pieces.torrent(info_hash);
@@ -56,7 +56,7 @@ pub(super) fn write_table(pieces: &PiecesSeen, read: Read<'_>, page: &mut Page<'
         match pieces.unseen(info_hash) {
             Some(0) => {}
             Some(unseen) => {
-                let text = format!("{} of which no block came", counted(unseen, "piece"));
+                let text = format!("{} without any block", counted(unseen, "piece"));
                 page.paragraph(&text, 2)?;
             }
             None => page.paragraph("--torrent FILE gives lengths and verdicts", 2)?,
@@ -65,7 +65,7 @@ pub(super) fn write_table(pieces: &PiecesSeen, read: Read<'_>, page: &mut Page<'
         let early = own.filter(|(.., seen)| seen.verdict() == Verdict::NotChecked).count() as u64;
         if early > 0 {
             let text = format!(
-                "{} came before peers had told what the torrent is, and could not be checked; --torrent FILE does",
+                "{} came before the metadata and could not be checked; use --torrent FILE to check them",
                 counted(early, "piece")
             );
             page.paragraph(&text, 2)?;

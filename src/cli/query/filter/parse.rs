@@ -40,7 +40,7 @@ pub(super) fn parse(text: &str) -> Result<Expression, FilterError> {
     let expression = parser.alternatives().map_err(fail)?;
     match parser.peek() {
         None => Ok(expression),
-        Some(token) => Err(fail((token.column, "expected and, or, or the end here".to_owned()))),
+        Some(token) => Err(fail((token.column, "expected \"and\", \"or\" or the end here".to_owned()))),
     }
 }
 
@@ -158,7 +158,7 @@ impl<'t> Parser<'t> {
         let column = self.column();
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err((column, "this is nested too deep".to_owned()));
+            return Err((column, "nested too deeply".to_owned()));
         }
         let expression = if self.takes(&TokenKind::Not) {
             Expression::Not(Box::new(self.condition()?))

@@ -132,7 +132,7 @@ impl ValueType {
             Self::End | Self::Address => address(self, is_part, name, value),
             Self::Hex | Self::Hash => hex(self, is_part, name, value),
             Self::Flag if value.eq_ignore_ascii_case("true") => Ok(Operand::text(value)),
-            Self::Flag => Err(format!("{name} is true or absent: write {name}, or not {name}")),
+            Self::Flag => Err(format!("{name} is either true or absent: write {name}, or not {name}")),
             Self::Text => network_or_text(value),
         }
     }
@@ -275,9 +275,9 @@ fn hex(of: ValueType, is_part: bool, name: &str, value: &str) -> Result<Operand,
         });
     };
     match of {
-        ValueType::Hash if !is_part && digits.len() < PREFIX => {
-            Err(format!("at least {PREFIX} digits tell a hash; {name} ~ {value} finds some anywhere in it"))
-        }
+        ValueType::Hash if !is_part && digits.len() < PREFIX => Err(format!(
+            "a hash needs at least {PREFIX} digits; {name} ~ {value} finds digits anywhere in the hash"
+        )),
         ValueType::Hash if digits.len() > 64 => Err("a hash has at most 64 digits".to_owned()),
         ValueType::Hash if !is_part => Ok(Operand::prefix(&digits)),
         _ => Ok(Operand::text(&digits)),

@@ -24,7 +24,7 @@ fn large() -> (Vec<u8>, Vec<u8>, Hash) {
     (content, pieces.concat(), root)
 }
 
-/// A torrent of that file and one of 9 bytes; `outer` stands behind the info value.
+/// A torrent of that file and one of 9 bytes; `outer` stands after the info value.
 fn torrent(outer: &[u8]) -> Metainfo {
     let tree = |root: Hash, length: usize| {
         [format!("d0:d6:lengthi{length}e11:pieces root").as_bytes(), &text(&root), b"ee"].concat()
@@ -80,16 +80,10 @@ fn piece_layers_that_do_not_have_their_root_are_passed_over() {
     wrong[40] ^= 1;
     let missing = "no piece layer, or none that fits, for a file larger than a piece";
     for (outer, wanted) in [
-        (layers(root, &wrong), "a piece layer that does not lead to the root of its file: it is passed over"),
-        (
-            layers(root, &hashes[..64]),
-            "a piece layer without 32 bytes for each piece of its file: it is passed over",
-        ),
-        (
-            layers(root, &hashes[..95]),
-            "a piece layer without 32 bytes for each piece of its file: it is passed over",
-        ),
-        (layers([7; 32], &hashes), "a piece layer of no file of this torrent: it is passed over"),
+        (layers(root, &wrong), "a piece layer that does not lead to the root of its file: ignored"),
+        (layers(root, &hashes[..64]), "a piece layer without 32 bytes for each piece of its file: ignored"),
+        (layers(root, &hashes[..95]), "a piece layer without 32 bytes for each piece of its file: ignored"),
+        (layers([7; 32], &hashes), "a piece layer of no file of this torrent: ignored"),
     ] {
         let torrent = torrent(&outer);
         assert!(faults(&torrent).contains(&wanted) && faults(&torrent).contains(&missing), "{wanted}");
@@ -134,7 +128,7 @@ fn hybrid_torrents_have_trees_where_both_descriptions_agree() {
     let shifted = hybrid(32_758, "a");
     assert_eq!(
         faults(&shifted),
-        ["files that do not begin a piece each, as both versions together want: hash trees are not used"]
+        ["files that do not each begin at a piece, as a hybrid torrent needs: hash trees are not used"]
     );
     assert!(other.tree_piece(PieceIndex(2)).is_none() && shifted.tree_piece(PieceIndex(2)).is_none());
 }

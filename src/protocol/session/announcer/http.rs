@@ -61,7 +61,7 @@ impl HttpStage {
             }
             TrackerInput::Received(bytes) => {
                 if self.answer.len() + bytes.len() > MAX_ANSWER {
-                    return AttemptOutcome::failed("an answer of more than 2 MiB");
+                    return AttemptOutcome::failed("a response of more than 2 MiB");
                 }
                 self.answer.extend_from_slice(&bytes);
                 None
@@ -75,14 +75,14 @@ impl HttpStage {
             let length = match frame_response(answer, closed.is_some(), false) {
                 Framing::Complete(length) => length,
                 Framing::NotHttp(error) => {
-                    break AttemptOutcome::failed(format!("the answer is no HTTP: {error}"));
+                    break AttemptOutcome::failed(format!("the response is not HTTP: {error}"));
                 }
                 Framing::Incomplete | Framing::UntilClose => {
                     break closed.as_ref().map_or(AttemptOutcome::Pending, |closing| {
                         AttemptOutcome::failed(match (answer.is_empty(), &self.proxy) {
                             (true, None) => reason(closing),
                             (true, Some(proxy)) => format!("through the proxy {proxy}: {}", reason(closing)),
-                            (false, _) => "the answer was cut short".to_owned(),
+                            (false, _) => "the response was cut short".to_owned(),
                         })
                     });
                 }
@@ -91,7 +91,7 @@ impl HttpStage {
                 // 100 Continue comes before the answer proper, any number of times (RFC 9110, section 15.2).
                 Ok(response) if (100..200).contains(&response.status) => start += length,
                 Ok(response) => break self.read(&response, step),
-                Err(error) => break AttemptOutcome::failed(format!("the answer is no HTTP: {error}")),
+                Err(error) => break AttemptOutcome::failed(format!("the response is not HTTP: {error}")),
             }
         };
         self.answer.drain(..start);
@@ -111,7 +111,9 @@ impl HttpStage {
                     Some(proxy) if status == 407 => format!("the proxy {proxy}"),
                     _ => "the tracker".to_owned(),
                 };
-                AttemptOutcome::failed(format!("{who} answered {status} {}", response.reason).trim_end())
+                AttemptOutcome::failed(
+                    format!("{who} responded with {status} {}", response.reason).trim_end(),
+                )
             }
         }
     }
@@ -224,11 +226,11 @@ fn request(
 /// Why there is no answer.
 pub(super) fn reason(closing: &CloseReason) -> String {
     match closing {
-        CloseReason::ByRemote => "the connection was closed without an answer".to_owned(),
+        CloseReason::ByRemote => "the connection was closed without a response".to_owned(),
         CloseReason::Reset => "the connection was reset".to_owned(),
         CloseReason::Refused => "the connection was refused".to_owned(),
-        CloseReason::TimedOut => "the connection took too long".to_owned(),
-        CloseReason::Unresolved(why) => format!("the name has no address: {why}"),
+        CloseReason::TimedOut => "the connection timed out".to_owned(),
+        CloseReason::Unresolved(why) => format!("the name cannot be resolved: {why}"),
         CloseReason::Failed(why) => why.clone(),
     }
 }

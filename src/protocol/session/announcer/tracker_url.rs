@@ -8,7 +8,7 @@ use crate::tracker::http::percent_decode;
 /// A tracker's place. Targets hold no byte that could end a request line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TrackerUrl {
-    /// `user` is what stands before the host: a name, and a password behind a colon.
+    /// `user` is what stands before the host: a name, and a password after a colon.
     Http {
         host: String,
         port: u16,

@@ -49,7 +49,7 @@ fn circles() -> Vec<Circle> {
     let names: String = (1..100).map(|id| format!("3:x{id:02}i{id}e")).collect();
     let many = extended(0, format!("d1:md{names}ee").as_bytes());
     let passed = [numbers(&[101]), vec![99; 101]].concat();
-    let nothing = "messages that say nothing new";
+    let nothing = "messages that change nothing";
     let pieces = "changes of the pieces it has";
     vec![
         (&[], vec![], [CHOKE, UNCHOKE].concat(), 501, "chokes and unchokes"),

@@ -73,7 +73,7 @@ fn blocks_that_nobody_asked_for_are_wasted_and_not_borne_for_long() {
             break;
         }
     }
-    assert_parted(said, &Violation::Flood("blocks that nobody asked for"));
+    assert_parted(said, &Violation::Flood("blocks that were not requested"));
     assert!(stage.disk.is_empty());
 }
 
@@ -91,7 +91,7 @@ fn a_flood_of_haves_is_not_listened_to_for_ever() {
     let haves = [0, 0, 0, 5, 4, 0, 0, 0, 1].repeat(10_000);
     assert_said(stage.receive(2, &haves), &[]);
     let said = stage.receive(2, &[0, 0, 0, 5, 4, 0, 0, 0, 1]);
-    assert_parted(said, &Violation::Flood("messages that say nothing new"));
+    assert_parted(said, &Violation::Flood("messages that change nothing"));
 }
 
 #[test]

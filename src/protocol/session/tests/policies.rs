@@ -14,7 +14,7 @@ fn stage(config: Config) -> Stage {
     Stage::new(config, torrent(65_536, 16_384, &[&["http://t.test/announce"]], ""), &[])
 }
 
-/// Connected to a peer that offers both extensions; what was said to it behind the handshake.
+/// Connected to a peer that offers both extensions; what was said to it after the handshake.
 fn connected(stage: &mut Stage) -> Vec<String> {
     stage.announced(&[PEER_A]);
     stage.opened(2, "10.0.0.1:6881");
@@ -164,7 +164,7 @@ fn pieces_are_told_at_the_moments_of_the_profile_in_the_order_in_which_they_came
     stage.disk_works = false;
     stage.receive(2, &[stage.block(2, 0, 16_384), stage.block(0, 0, 16_384)].concat());
     stage.disk_works = true;
-    // Piece 0 is verified first, but came behind piece 2.
+    // Piece 0 is verified first, but came after piece 2.
     let digest = |stage: &Stage, piece| Sha1::digest(stage.piece(PieceIndex(piece))).into();
     let (zero, two) = (digest(&stage, 0), digest(&stage, 2));
     assert_said(stage.hear(Input::Hashed(PieceIndex(0), zero)), &kept(0));

@@ -29,7 +29,7 @@ pub(super) fn content(length: usize) -> Vec<u8> {
     (0..length).map(|_| byte()).collect()
 }
 
-/// A torrent file with these trackers around the content; `more` stands in the info dictionary behind its pieces.
+/// A torrent file with these trackers around the content; `more` stands in the info dictionary after its pieces.
 pub(super) fn torrent(length: usize, piece_length: usize, tiers: &[&[&str]], more: &str) -> Metainfo {
     let hashes: Vec<u8> =
         content(length).chunks(piece_length).flat_map(|piece| Sha1::digest(piece).to_vec()).collect();

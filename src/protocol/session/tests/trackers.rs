@@ -40,12 +40,12 @@ fn each_failure_has_its_reason_and_doubles_the_wait() {
         stage.receive(2, b"SSH-2.0-OpenSSH\r\n"),
         lines![
             "close 2",
-            "tracker failed: the answer is no HTTP: at byte 0: wanted an HTTP status line; again Some(60s)"
+            "tracker failed: the response is not HTTP: at byte 0: expected an HTTP status line; again Some(60s)"
         ],
     );
     assert_said(stage.wait(60.0), lines!["open 4 http t.test 80"]);
     stage.opened(4, "10.0.0.9:80");
-    assert_said(stage.wait(30.0), lines!["close 4", "tracker failed: no answer in time; again Some(120s)"]);
+    assert_said(stage.wait(30.0), lines!["close 4", "tracker failed: no response in time; again Some(120s)"]);
     stage.wait(120.0);
     stage.opened(6, "10.0.0.9:80");
     assert_said(
@@ -158,7 +158,7 @@ fn what_a_proxy_does_is_told_of_the_proxy() {
         stage.receive(0, &respond("407 Proxy Authentication Required", "", "")),
         lines![
             "close 0",
-            "tracker failed: the proxy p.test:3128 answered 407 Proxy Authentication Required; again Some(30s)"
+            "tracker failed: the proxy p.test:3128 responded with 407 Proxy Authentication Required; again Some(30s)"
         ],
     );
     stage.wait(30.0);
@@ -210,7 +210,7 @@ fn an_answer_may_be_announced_by_100_continue() {
     assert_said(stage.receive(0, bare), &[]);
     assert_said(
         stage.closed(0, CloseReason::ByRemote),
-        lines!["tracker failed: the connection was closed without an answer; again Some(30s)"],
+        lines!["tracker failed: the connection was closed without a response; again Some(30s)"],
     );
 }
 
@@ -339,7 +339,7 @@ fn what_is_no_tracker_is_said_once_and_passed_over() {
     let mut stage = stage(&[&["wss://t.test/"], &["http://t.test/announce"]]);
     assert_said(
         stage.said(),
-        lines!["tracker failed: no URL of a tracker that can be asked; again None", "open 0 http t.test 80"],
+        lines!["tracker failed: not the URL of a supported tracker; again None", "open 0 http t.test 80"],
     );
 }
 
@@ -386,7 +386,7 @@ fn a_silent_udp_tracker_is_asked_again_at_growing_intervals() {
     assert_said(stage.wait(29.9), &[]);
     assert_eq!(stage.wait(0.1).len(), 1);
     assert_said(stage.wait(59.9), &[]);
-    assert_said(stage.wait(0.1), lines!["close 0", "tracker failed: no answer in time; again Some(30s)"]);
+    assert_said(stage.wait(0.1), lines!["close 0", "tracker failed: no response in time; again Some(30s)"]);
 }
 
 #[test]

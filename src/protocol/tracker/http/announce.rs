@@ -253,9 +253,9 @@ impl Request {
             let value = &parameter.decoded;
             let hex = value.iter().all(u8::is_ascii_hexdigit);
             let wanted = if hex && value.len() == 40 {
-                "20 bytes, each escaped by % where it is no letter or digit, in place of hex digits"
+                "20 bytes, each escaped by % unless it is a letter or digit, not hex digits"
             } else if hex && value.len() > 20 {
-                "20 bytes, in place of hex digits that are not even 40"
+                "20 bytes, not hex digits, which are not even 40"
             } else if value.contains(&b'%') {
                 "20 bytes, escaped once and not twice"
             } else {
@@ -281,7 +281,7 @@ impl Request {
     }
 }
 
-/// How an info hash stands behind a question mark that is not the first.
+/// How an info hash stands after a question mark that is not the first.
 const SECOND_MARK: &[u8] = b"?info_hash=";
 
 fn describe(parameter: &Parameter) -> ParameterFault {
@@ -367,8 +367,8 @@ mod tests {
     fn an_announce_that_names_no_torrent_says_why() {
         let hash = "a2a15537542b22925ad10486bf7a8b2a9c42f0d1";
         for (query, wanted) in [
-            (format!("?info_hash={hash}&port=1"), "in place of hex digits"),
-            (format!("?info_hash={}&port=1", &hash[..39]), "hex digits that are not even 40"),
+            (format!("?info_hash={hash}&port=1"), "not hex digits"),
+            (format!("?info_hash={}&port=1", &hash[..39]), "not hex digits, which are not even 40"),
             ("?info_hash=%25A2%25A1&port=1".to_owned(), "escaped once and not twice"),
             ("?info_hash=aaaaaaaaaaaaaaaaaaa&port=1".to_owned(), "20 bytes"),
             ("?info_hash=".to_owned(), "20 bytes"),

@@ -61,7 +61,7 @@ impl Chunks {
     }
 }
 
-/// A reading of the lines behind the last chunk.
+/// A reading of the lines after the last chunk.
 #[derive(Debug, Clone)]
 struct Trailers {
     start: usize,
@@ -72,7 +72,7 @@ struct Trailers {
 }
 
 impl Trailers {
-    /// Where the trailers end: behind the first empty line.
+    /// Where the trailers end: after the first empty line.
     fn read(&mut self, bytes: &[u8]) -> Result<Option<usize>, DecodeError> {
         loop {
             let Some(length) = bytes[self.searched..].iter().position(|&byte| byte == b'\n') else {

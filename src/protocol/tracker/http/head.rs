@@ -127,7 +127,7 @@ fn headers_of(bytes: &[u8], headers: &[httparse::Header<'_>]) -> Vec<Header> {
         .map(|header| {
             let name = place(bytes, header.name.as_bytes());
             let value = place(bytes, header.value);
-            // An empty value may stand anywhere: it is placed behind the colon.
+            // An empty value may stand anywhere: it is placed after the colon.
             let value = if value.is_empty() { name.end + 1..name.end + 1 } else { value };
             Header { name, value }
         })

@@ -163,7 +163,7 @@ pub(super) fn body_fields(body: &[u8]) -> Vec<Field> {
         (!span.is_empty()).then(|| Field::content(name, span, value))
     };
     let entries = dictionary_fields(&document).into_iter().map(|field| field.shifted(start));
-    around("before", 0..start).into_iter().chain(entries).chain(around("behind", end..body.len())).collect()
+    around("before", 0..start).into_iter().chain(entries).chain(around("after", end..body.len())).collect()
 }
 
 fn dictionary_fields(document: &Document<'_>) -> Vec<Field> {
@@ -219,7 +219,7 @@ const SEARCHED: usize = 4096;
 const TRIED: usize = 16;
 
 impl<'b> ReplyDocument<'b> {
-    /// Finds the dictionary. Where other bytes stand before or behind it, it must be a tracker's by its keys.
+    /// Finds the dictionary. Where other bytes stand before or after it, it must be a tracker's by its keys.
     fn find(body: &'b [u8]) -> Result<Self, DecodeError> {
         let first = match Self::at(body, 0) {
             Ok(found) if found.end == body.len() || found.is_telling() => return Ok(found),
@@ -310,7 +310,7 @@ fn peers(value: View<'_>, six: bool, faults: &mut Vec<DecodeError>) -> Vec<PeerE
     let addresses = compact::endpoints(bytes, six);
     let stride = compact::stride(six);
     if bytes.len() % stride != 0 {
-        let wanted = if six { "18 bytes a peer" } else { "6 bytes a peer" };
+        let wanted = if six { "18 bytes per peer" } else { "6 bytes per peer" };
         faults.push(DecodeError::new(span.start + addresses.len() * stride, wanted));
     }
     addresses
@@ -431,7 +431,7 @@ mod tests {
     fn reports_an_incomplete_peer_where_it_begins() {
         let reply = announce_of(b"d5:peers8:\x7f\0\0\x01\0\x50abe");
         assert_eq!(shown(&reply), ["127.0.0.1:80"]);
-        assert_eq!(reply.faults, [DecodeError::new(16, "6 bytes a peer")]);
+        assert_eq!(reply.faults, [DecodeError::new(16, "6 bytes per peer")]);
     }
 
     #[test]
@@ -495,11 +495,11 @@ mod tests {
             let reply = announce_of(&body);
             assert_eq!((reply.interval, reply.peers.len()), (Some(60), 1));
             let odd = before.len() + DICTIONARY.len() - 2;
-            assert_eq!(reply.faults, [DecodeError::new(odd, "6 bytes a peer")]);
+            assert_eq!(reply.faults, [DecodeError::new(odd, "6 bytes per peer")]);
             assert_eq!(dictionary_span(&body), Some(before.len()..before.len() + DICTIONARY.len()));
             let names: Vec<_> = body_fields(&body).into_iter().map(|field| field.name).collect();
             assert_eq!(names.contains(&"before".into()), !before.is_empty());
-            assert_eq!(names.contains(&"behind".into()), !behind.is_empty());
+            assert_eq!(names.contains(&"after".into()), !behind.is_empty());
         }
         let far = [&[b' '; SEARCHED], DICTIONARY].concat();
         assert!(matches!(Reply::decode(&far), Reply::NotBencoded(_)));

@@ -34,7 +34,7 @@ pub struct Request {
 pub struct Parameter {
     /// Where its name stands.
     pub name: Range<usize>,
-    /// Where its value stands, behind the `=`; `None` where there is none.
+    /// Where its value stands, after the `=`; `None` where there is none.
     pub value: Option<Range<usize>>,
     /// Its name, decoded.
     pub decoded_name: Vec<u8>,
@@ -126,7 +126,7 @@ impl Request {
         tiles.fields
     }
 
-    /// The line end behind the first line.
+    /// The line end after the first line.
     pub(super) fn line_end(&self) -> Range<usize> {
         let start = self.version.end;
         let length = if self.source.get(start) == Some(&b'\r') { 2 } else { 1 };

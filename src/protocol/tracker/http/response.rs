@@ -19,7 +19,7 @@ pub struct Response {
     pub version: Range<usize>,
     /// The status.
     pub status: u16,
-    /// The words behind the status.
+    /// The words after the status.
     pub reason: String,
     /// The headers, in order.
     pub headers: Vec<Header>,
@@ -139,7 +139,7 @@ impl Response {
         self.version.end + spaces(&self.source[self.version.end..]) + b"200".len()
     }
 
-    /// Where the words behind the status stand.
+    /// Where the words after the status stand.
     fn reason_span(&self) -> Range<usize> {
         let line = &self.source[self.status_end()..self.head_line_end()];
         let end = self.status_end() + line.trim_ascii_end().len();
@@ -153,7 +153,7 @@ impl Response {
     }
 }
 
-/// A response with a Content-Length behind the headers given, each a name and a value as they shall stand.
+/// A response with a Content-Length after the headers given, each a name and a value as they shall stand.
 pub fn encode_response(status: u16, reason: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut out = format!("HTTP/1.1 {status} {reason}\r\n");
     for (name, value) in headers {

@@ -14,7 +14,7 @@ pub struct RequestStyle {
     /// The method.
     pub method: Vec<u8>,
     /// The target up to its query: the tracker's, since it is part of the announce URL. Where that URL has a query of
-    /// its own, it stands here too, and the parameters go on behind it.
+    /// its own, it stands here too, and the parameters go on after it.
     pub path: Vec<u8>,
     /// Whether a `?` follows the path.
     pub has_query: bool,
@@ -50,7 +50,7 @@ pub struct StyledHeader {
     pub name: Vec<u8>,
     /// What stands between name and value: a colon and, as a rule, a space.
     pub separator: Vec<u8>,
-    /// Its value, with white space behind it; `None` for the tracker's host and port.
+    /// Its value, with white space after it; `None` for the tracker's host and port.
     pub value: Option<Vec<u8>>,
 }
 

@@ -93,7 +93,7 @@ impl AnnounceRequest {
     }
 }
 
-/// Fields one behind the other.
+/// Fields one after the other.
 struct FieldRow {
     fields: Vec<Field>,
     at: usize,

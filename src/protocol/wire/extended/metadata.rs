@@ -6,7 +6,7 @@ use crate::bencode::{self, DictionaryWriter, OtherEntries, View};
 /// The bytes of each piece of metadata but the last (BEP 9, "extension message").
 pub const METADATA_PIECE: u64 = 16 * 1024;
 
-/// A message of ut_metadata (BEP 9): a dictionary, and for data the piece's bytes behind it.
+/// A message of ut_metadata (BEP 9): a dictionary, and for data the piece's bytes after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
     /// Request, data or reject.

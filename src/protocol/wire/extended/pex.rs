@@ -38,7 +38,7 @@ impl Pex {
             let Some(value) = root.get(key) else { return Ok(Vec::new()) };
             value.bytes().and_then(|bytes| whole_endpoints(bytes, ipv6)).ok_or(DecodeError::new(
                 value.span().start,
-                "a string of 6 bytes an IPv4 peer, 18 an IPv6 peer",
+                "a string of 6 bytes per IPv4 peer, 18 per IPv6 peer",
             ))
         };
         let flags = |key: &[u8]| root.get(key).and_then(View::bytes).unwrap_or_default();

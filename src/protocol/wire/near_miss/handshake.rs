@@ -157,7 +157,7 @@ impl Name {
                     Self::Open
                 };
             }
-            // Another word behind "BitTorrent ", as long as the length byte says.
+            // Another word after "BitTorrent ", as long as the length byte says.
             return match length {
                 [length] if OTHER_NAMES.contains(length) => {
                     let end = 1 + usize::from(*length);
@@ -235,7 +235,7 @@ const LONGEST_LENGTH: usize = 4;
 /// The lengths of a name that begins with "BitTorrent " and goes on otherwise.
 const OTHER_NAMES: Range<u8> = 12..33;
 
-/// The longest message believed behind a handshake without reserved bytes: a block of 128 KiB.
+/// The longest message believed after a handshake without reserved bytes: a block of 128 KiB.
 const LONGEST_MESSAGE: u32 = 0x2_0009;
 
 impl HandshakeLayout {

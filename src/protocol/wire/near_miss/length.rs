@@ -62,7 +62,7 @@ fn begins(bytes: &[u8]) -> Beginning {
         MessageId::PIECE | MessageId::HASHES => false,
         MessageId::BITFIELD if length < 2 => return Beginning::Wrong,
         MessageId::BITFIELD => false,
-        // An extended message is a dictionary behind its own id (BEP 10).
+        // An extended message is a dictionary after its own id (BEP 10).
         MessageId::EXTENDED => match rest.get(2) {
             Some(b'd') => false,
             Some(_) => return Beginning::Wrong,

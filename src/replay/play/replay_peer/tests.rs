@@ -223,9 +223,9 @@ fn what_is_nearly_right_is_told_by_its_first_wrong_byte() {
     let name = b"\x13BitTorrent protocol";
     let digits = b"758c3826a6e5ddb4385453ad93c60e5d5dc88b06";
     for (said, why) in [
-        ([&b"\x19BitTorrent protocol"[..], &behind].concat(), "byte 0 is 25 (0x19), wanted 19 (0x13)"),
-        ([&b"\x13BitTorrent Protocol"[..], &behind].concat(), "byte 12 is \"P\" (0x50), wanted \"p\""),
-        ([&b"19BitTorrent protocol"[..], &behind].concat(), "byte 0 is \"1\" (0x31), wanted 19 (0x13)"),
+        ([&b"\x19BitTorrent protocol"[..], &behind].concat(), "byte 0 is 25 (0x19), expected 19 (0x13)"),
+        ([&b"\x13BitTorrent Protocol"[..], &behind].concat(), "byte 12 is \"P\" (0x50), expected \"p\""),
+        ([&b"19BitTorrent protocol"[..], &behind].concat(), "byte 0 is \"1\" (0x31), expected 19 (0x13)"),
         ([&name[..], TORRENT, b"-XX0000-abcdefghijkl"].concat(), "byte 20 begins the info hash"),
         ([&name[..], TORRENT, b"abcdefghijklmnopqrst"].concat(), "byte 20 begins the info hash"),
         (

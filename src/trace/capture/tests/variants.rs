@@ -21,7 +21,7 @@ fn arp() -> Vec<u8> {
     [&head[..], &[7; 20], &[0; 18]].concat()
 }
 
-/// A pcap with these bytes behind the usual header of each packet.
+/// A pcap with these bytes after the usual header of each packet.
 fn longer(order: Order, magic: u32, more: &[u8], packets: &[Vec<u8>]) -> Vec<u8> {
     let mut file = order.pcap(magic, 1, &[]);
     for (at, data) in packets.iter().enumerate() {

@@ -31,7 +31,7 @@ pub(super) enum MseStage {
     Verification { looks: [u8; VERIFICATION] },
     /// The terms come next.
     Terms,
-    /// What the initiator sends ahead, or what a loss put in its place; behind it, it must be known what was selected.
+    /// What the initiator sends ahead, or what a loss put in its place; after it, it must be known what was selected.
     Ahead,
     /// Nothing but payload comes.
     Payload,
@@ -70,7 +70,7 @@ impl MseDirection {
         });
     }
 
-    /// Has the cipher pass over lost bytes: whether it can go on behind them. Else there is none any more.
+    /// Has the cipher pass over lost bytes: whether it can go on after them. Else there is none any more.
     pub(super) fn skip(&mut self, loss: Loss) -> bool {
         if self.stage == MseStage::Payload && self.enciphered_to <= self.clear.end() {
             return true;

@@ -1,4 +1,4 @@
-//! What stands where a handshake or a message should and is nearly one: said once in each direction, and read on behind it
+//! What stands where a handshake or a message should and is nearly one: said once in each direction, and read on after it
 //! where that can be.
 
 use bittrace_protocol::tracker::http;
@@ -71,7 +71,7 @@ impl PeerWire {
         let end = memmem::find(searched, b"\r\n\r\n").map(|end| end + 4);
         let Some(end) = end.or(is_cut.then_some(searched.len())) else { return false };
         self.near_miss(direction, NearMiss::HttpRequest, end, lane, emitter);
-        self.search(direction, Skipped::Opaque(Reason::BehindNearMiss));
+        self.search(direction, Skipped::Opaque(Reason::AfterNearMiss));
         true
     }
 
@@ -86,11 +86,11 @@ impl PeerWire {
         let waiting = lane.waiting();
         match judge_length(waiting, ending == Ending::Last) {
             _ if self.missed[direction as usize] => {
-                self.search(direction, Skipped::Opaque(Reason::BehindNearMiss));
+                self.search(direction, Skipped::Opaque(Reason::AfterNearMiss));
             }
             LengthVerdict::LittleEndian(length) if ending != Ending::More || waiting.len() >= length => {
                 self.near_miss(direction, NearMiss::LittleEndian, length, lane, emitter);
-                self.search(direction, Skipped::Opaque(Reason::BehindNearMiss));
+                self.search(direction, Skipped::Opaque(Reason::AfterNearMiss));
             }
             LengthVerdict::LittleEndian(_) => return false,
             LengthVerdict::Open if ending == Ending::More => return false,

@@ -128,12 +128,12 @@ fn nothing_that_nodes_say_to_each_other_is_lost() {
     ];
     let wanted = [
         "ping-query",
-        "put-query: at byte 4: wanted an id of 20 bytes",
-        "dht: at byte 4: wanted a bencoded value: i, l, d or a digit",
-        "dht: at byte 53: wanted a digit or the colon after a string's length",
-        "ping-query: at byte 56: wanted the end of the message",
-        "ping-query: at byte 0: wanted a string under t, the transaction",
-        "dht: at byte 0: wanted a bencoded dictionary",
+        "put-query: at byte 4: expected an id of 20 bytes",
+        "dht: at byte 4: expected a bencoded value: i, l, d or a digit",
+        "dht: at byte 53: expected a digit or the colon after a string's length",
+        "ping-query: at byte 56: expected the end of the message",
+        "ping-query: at byte 0: expected a string under t, the transaction",
+        "dht: at byte 0: expected a bencoded dictionary",
     ];
     assert_eq!(faults(&datagrams), wanted);
 }
@@ -152,7 +152,7 @@ fn an_announce_to_the_local_network_that_is_none_is_a_row() {
     let said = faults(&[whole, short, none]);
     assert_eq!((said.len(), said[0].as_str()), (3, "announce"));
     assert!(said[1].starts_with("lsd: ") && said[1].ends_with("an info hash in 40 hex digits"), "{said:?}");
-    assert_eq!(said[2], "lsd: at byte 22: wanted a header with an info hash");
+    assert_eq!(said[2], "lsd: at byte 22: expected a header with an info hash");
 }
 
 #[test]
@@ -162,8 +162,8 @@ fn what_a_udp_tracker_says_to_no_request_is_malformed() {
     let said = faults(&[(A, connect), (B, answer(8)), (B, answer(9)[..12].to_vec()), (B, answer(9))]);
     let wanted = [
         "connect-request",
-        "udp-tracker: at byte 4: wanted the transaction id of a request",
-        "udp-tracker: at byte 8: wanted 8 bytes of a connection id",
+        "udp-tracker: at byte 4: expected the transaction id of a request",
+        "udp-tracker: at byte 8: expected 8 bytes of a connection id",
         "connect-response",
     ];
     assert_eq!(said, wanted);
@@ -182,7 +182,7 @@ fn the_beginning_of_a_datagram_is_a_row_where_its_protocol_is_known() {
         }
     };
     let ends = flow().ends(A);
-    // The first and third prove nothing by themselves; behind the second, the nodes are known.
+    // The first and third prove nothing by themselves; after the second, the nodes are known.
     for cut in ["d1:ad6:target", &PING[..20], "d1:ad6:target", "BT-SEARCH * HTTP/1.1\r\nHo", "\x01\0xxxxxxxx"]
     {
         dissector.cut_datagram(moment(1), ends, (cut.as_bytes(), 100), &mut out);

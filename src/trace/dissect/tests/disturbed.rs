@@ -298,7 +298,7 @@ fn a_lost_segment_costs_what_it_held_and_what_proves_the_rest() {
     }
 }
 
-/// uTP counts packets, so where a message stands behind a loss cannot be told; which they are, and in which order, can.
+/// uTP counts packets, so where a message stands after a loss cannot be told; which they are, and in which order, can.
 #[test]
 fn a_lost_packet_of_utp_costs_what_it_held_and_what_proves_the_rest() {
     let said = conversation();

@@ -164,7 +164,10 @@ fn what_is_deciphered_is_what_was_said() {
     assert_eq!(last.bytes, request(3, 0x4000));
     assert_eq!((last.offset, last.frames.as_slice()), (96 + 260 + 40 + 21 + 68, &[7][..]));
     let provided = records.iter().find(|record| record.body.message() == "crypto-provide").unwrap();
-    assert_eq!(crate::describe(provided), "crypto-provide rc4, 5 bytes of padding, 68 bytes sent ahead");
+    assert_eq!(
+        crate::describe(provided),
+        "crypto-provide rc4, 5 bytes of padding, 68 bytes of initial payload"
+    );
     // The two directions waited for the verdict together, and are told in the order of the packets. How long a padding
     // is shows what follows.
     let frames = records.iter().filter(|record| record.body.message() != "padding");
@@ -240,7 +243,7 @@ fn a_loss_in_the_negotiation_costs_what_cannot_be_known() {
     assert_eq!(initiator[3..6], [("opaque", 14, true), ("gap", 75, false), REQUEST]);
     assert_eq!(responder.last(), Some(&HANDSHAKE));
 
-    // The responder's padding: the verification constant is found behind it.
+    // The responder's padding: the verification constant is found after it.
     let mut talk = Talk::new(Methods::RC4, Methods::RC4);
     let mut steps = talk.opening(true);
     let at = steps.iter().rposition(|step| matches!(step, Says(A, _))).unwrap();
@@ -311,7 +314,7 @@ fn a_loss_before_the_responders_word_decides_nothing() {
     for select in [Methods::RC4, Methods::PLAINTEXT] {
         let rc4 = select == Methods::RC4;
         let requests = vec![("request", 17, rc4); 3];
-        // 20 bytes of the handshake that is sent ahead, and the first message behind it
+        // 20 bytes of the handshake that is sent ahead, and the first message after it
         let [initiator, responder] = loses_before_the_word(select, &[0, 0, 0, 1, 2], 25, 0);
         let says = [("opaque", 48, true), ("gap", 25, false)];
         assert_eq!(initiator[4..], [&says[..], &requests].concat());

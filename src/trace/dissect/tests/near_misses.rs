@@ -54,7 +54,7 @@ fn names(steps: &[Step], direction: Direction) -> Vec<(&'static str, u64)> {
     assert_eq!(
         records(StreamOpening::MidStream, steps).len(),
         seen.len(),
-        "the capture begins behind the first packet"
+        "the capture begins after the first packet"
     );
     seen.into_iter().filter(|seen| seen.0 == direction).map(|seen| (seen.1, seen.2)).collect()
 }
@@ -108,7 +108,7 @@ fn what_cannot_be_read_behind_a_near_miss_is_not_damage() {
     let steps = [Says(A, bytes), Closes];
     assert_eq!(names(&steps, A), [("opaque", 68), ("opaque", 30)]);
     let behind = &whole(&steps)[1];
-    assert!(matches!(behind.body, Body::Unreadable(_, Unreadable::Opaque(Reason::BehindNearMiss))));
+    assert!(matches!(behind.body, Body::Unreadable(_, Unreadable::Opaque(Reason::AfterNearMiss))));
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn lengths_in_little_endian_are_told_once() {
     let alone = [Says(A, [right(b"-XX0100-abcdefghijkl"), vec![1, 0, 0, 0, 2]].concat()), Closes];
     assert_eq!(names(&alone, A), [("handshake", 68), ("opaque", 5)]);
     let text = &near_misses(&whole(&alone))[0].2;
-    assert!(text.starts_with("byte 0 of the length 01 00 00 00 is 1 (0x01), wanted 00 00 00 01"), "{text}");
+    assert!(text.starts_with("byte 0 of the length 01 00 00 00 is 1 (0x01), expected 00 00 00 01"), "{text}");
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn an_answer_has_the_bytes_that_it_says_not_those_that_were_asked() {
         let headers = format!("Content-Length: {length}\r\nContent-Range: {range}");
         data_of("206 Partial Content", &headers, &vec![7; length])
     };
-    let ordinary = |length: u64| format!("{length} bytes of ordinary HTTP, no tracker message");
+    let ordinary = |length: u64| format!("{length} bytes of ordinary HTTP, not of a tracker");
     assert_eq!(partial("bytes 16390-16394/40000", 5), ["data f, 5 bytes at 16390, in piece 1"]);
     // Longer than it says, and than the file.
     let expected = ["data f, 4 bytes at 16384, in piece 1".to_owned(), ordinary(16)];
@@ -148,7 +148,7 @@ fn an_answer_of_the_whole_file_ends_with_it() {
         "data f, 16 KiB at 0, in piece 0",
         "data f, 16 KiB at 16384, in piece 1",
         "data f, 7,232 bytes at 32768, in piece 2",
-        "10 bytes of ordinary HTTP, no tracker message",
+        "10 bytes of ordinary HTTP, not of a tracker",
         "response: HTTP status 206 to f, 2 bytes at 0, in piece 0",
         "data f, 2 bytes at 0, in piece 0",
     ];
@@ -163,14 +163,14 @@ fn bytes_in_chunks_or_packed_are_none_of_the_file() {
     let chunks = b"5\r\nabcde\r\n5\r\nfghij\r\n0\r\n\r\n";
     let range = "Content-Range: bytes 16384-16393/40000";
     let chunked = format!("Transfer-Encoding: chunked\r\n{range}");
-    let nothing = ["25 bytes of ordinary HTTP, no tracker message"];
+    let nothing = ["25 bytes of ordinary HTTP, not of a tracker"];
     assert_eq!(data_of("206 Partial Content", &chunked, chunks), nothing);
     assert_eq!(data_of("200 OK", "Transfer-Encoding: chunked", chunks), nothing);
     for (coding, is_verbatim) in [("gzip", false), ("identity", true), ("Identity, br", false)] {
         let headers = format!("Content-Length: 10\r\nContent-Encoding: {coding}\r\n{range}");
         let expected = match is_verbatim {
             true => "data f, 10 bytes at 16384, in piece 1",
-            false => "10 bytes of ordinary HTTP, no tracker message",
+            false => "10 bytes of ordinary HTTP, not of a tracker",
         };
         assert_eq!(data_of("206 Partial Content", &headers, &[7; 10]), [expected], "{coding}");
     }
@@ -205,22 +205,22 @@ fn an_http_seed_is_known_without_the_torrent() {
         "request piece 8, whole",
         "request piece 8, whole",
         "request piece 8, 1 byte at 0",
-        "18 bytes of ordinary HTTP, no tracker message",
+        "18 bytes of ordinary HTTP, not of a tracker",
         "response: HTTP status 200 to piece 8, 16 KiB at 49152; 4 bytes at 180224",
         "data piece 8, 16 KiB at 49152",
         "data piece 8, 4 bytes at 180224",
         "response: HTTP status 503 to piece 8, whole",
-        "2 bytes of ordinary HTTP, no tracker message",
+        "2 bytes of ordinary HTTP, not of a tracker",
         "response: HTTP status 200 to piece 8, whole",
         "data piece 8, 10,000 bytes at 0",
         "gap: the capture lost 5,000 bytes",
         "data piece 8, 5,000 bytes at 15000",
         "response: HTTP status 200 to piece 8, 1 byte at 0",
         "data piece 8, 1 byte at 0",
-        "1 byte of ordinary HTTP, no tracker message",
+        "1 byte of ordinary HTTP, not of a tracker",
     ];
     assert_eq!(texts(&steps), expected);
     let packed = [head("200 OK", "Content-Encoding: gzip\r\nContent-Length: 2"), vec![7; 2]].concat();
     let steps = [Says(A, ask("&ranges=0-1")), Says(B, packed), Closes];
-    assert_eq!(texts(&steps)[2..], ["2 bytes of ordinary HTTP, no tracker message"]);
+    assert_eq!(texts(&steps)[2..], ["2 bytes of ordinary HTTP, not of a tracker"]);
 }

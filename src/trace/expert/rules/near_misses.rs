@@ -12,24 +12,24 @@ pub fn note_near_miss(near_miss: NearMiss, bytes: &[u8]) -> Note {
     let sent = bytes.get(at).map_or_else(|| "missing".to_owned(), |&byte| byte_name(byte));
     match near_miss {
         NearMiss::Handshake(layout) if at < layout.name().end => {
-            BEP3_HANDSHAKE_MALFORMED.note(format!("byte {at} is {sent}, wanted {wanted} ({SECTION})"))
+            BEP3_HANDSHAKE_MALFORMED.note(format!("byte {at} is {sent}, expected {wanted} ({SECTION})"))
         }
         NearMiss::Handshake(layout) if !layout.has_reserved() => BEP3_HANDSHAKE_MALFORMED
-            .note(format!("byte {at} begins the info hash, wanted {wanted} before it ({SECTION})")),
+            .note(format!("byte {at} begins the info hash, expected {wanted} before it ({SECTION})")),
         NearMiss::Handshake(_) => BEP3_HANDSHAKE_MALFORMED.note(format!(
-            "byte {at} is {sent}, the first of 40 hexadecimal digits, wanted {wanted} ({SECTION})"
+            "byte {at} is {sent}, the first of 40 hexadecimal digits, expected {wanted} ({SECTION})"
         )),
         NearMiss::LittleEndian => {
             let mut prefix = bytes.first_chunk::<4>().copied().unwrap_or_default();
             let little = spaced(prefix);
             prefix.reverse();
             BEP3_LITTLE_ENDIAN.note(format!(
-                "byte {at} of the length {little} is {sent}, wanted {} in big endian ({SECTION})",
+                "byte {at} of the length {little} is {sent}, expected {} in big endian ({SECTION})",
                 spaced(prefix)
             ))
         }
         NearMiss::HttpRequest => BEP3_HTTP_TO_PEER
-            .note(format!("byte {at} is {sent}, of HTTP, wanted a handshake: {wanted} ({SECTION})")),
+            .note(format!("byte {at} is {sent}, of HTTP, expected a handshake: {wanted} ({SECTION})")),
     }
 }
 

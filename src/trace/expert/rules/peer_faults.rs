@@ -15,19 +15,19 @@ pub(crate) fn note_fault(fault: &PeerFault, record: &Record, torrent: Option<&Me
     let end = |side| if PeerSide::from(record.direction) == side { source } else { destination };
     match fault {
         PeerFault::Malformed { id, wanted } => {
-            BEP3_MALFORMED.note(format!("message {}: wanted {wanted}", id.0))
+            BEP3_MALFORMED.note(format!("message {}: expected {wanted}", id.0))
         }
         PeerFault::UnknownMessage(id) => {
-            BEP4_UNKNOWN_MESSAGE.note(format!("no specification allocates message id {}", id.0))
+            BEP4_UNKNOWN_MESSAGE.note(format!("no specification assigns message id {}", id.0))
         }
         PeerFault::MalformedExtended { extension, error } => {
-            BEP10_MALFORMED.note(format!("the {} message is broken: payload, {error}", extension.name()))
+            BEP10_MALFORMED.note(format!("malformed {} message: payload, {error}", extension.name()))
         }
         PeerFault::UnannouncedExtension { .. } => {
-            BEP10_UNANNOUNCED.note("no handshake of the receiver announced this extension id")
+            BEP10_UNANNOUNCED.note("the receiver's handshakes did not announce this extension id")
         }
         PeerFault::Silent { silent } => {
-            BEP3_IDLE.note(format!("{source} said nothing for {}", span(silent.as_secs_f64())))
+            BEP3_IDLE.note(format!("{source} sent nothing for {}", span(silent.as_secs_f64())))
         }
         PeerFault::CancelUnanswered { requester, block } => {
             let (who, Block { index, begin, length }) = (end(*requester), block);
@@ -35,73 +35,77 @@ pub(crate) fn note_fault(fault: &PeerFault, record: &Record, torrent: Option<&Me
         }
         PeerFault::Snubbed { requester, waited } => {
             let (who, since) = (end(*requester), span(waited.as_secs_f64()));
-            BEP3_SNUBBED.note(format!("{who} waits for a block since {since}"))
+            BEP3_SNUBBED.note(format!("{who} has waited for a block for {since}"))
         }
         PeerFault::SamePeerId => BEP3_SELF_CONNECTION.note("both ends have the same peer id"),
         PeerFault::InfoHashDiffers { first, second, upgradable } => {
             let has_both = |torrent: &Metainfo| torrent.goes_by(*first) && torrent.goes_by(*second);
             if *upgradable && torrent.is_none_or(has_both) {
                 BEP52_UPGRADED.note(format!(
-                    "it was asked for {first}, with the offer to speak version 2, and answers by the other info hash of that torrent"
+                    "the request is for {first} and offers version 2; the response has the other info hash of the torrent, {second}"
                 ))
             } else {
-                let text = format!("it was asked for {first}, and answers for {second}");
+                let text = format!("the request is for {first}, the response for {second}");
                 BEP3_INFO_HASH_MISMATCH.note(text)
             }
         }
-        PeerFault::FastNotOffered => BEP6_NOT_OFFERED.note("both handshakes must offer the fast extension"),
-        PeerFault::BitfieldLate => BEP3_BITFIELD_LATE.note(NOT_FIRST),
-        PeerFault::HaveAllOrNoneLate => BEP6_HOLDING_LATE.note(NOT_FIRST),
+        PeerFault::FastNotOffered => {
+            BEP6_NOT_OFFERED.note("fast extension messages need the extension in both handshakes")
+        }
+        PeerFault::BitfieldLate => {
+            BEP3_BITFIELD_LATE.note("bitfield is only allowed as the first message after the handshake")
+        }
+        PeerFault::HaveAllOrNoneLate => {
+            BEP6_HOLDING_LATE.note("have-all and have-none are only allowed right after the handshake")
+        }
         PeerFault::PortNotOffered => BEP5_PORT.note("the receiver's handshake does not offer DHT"),
         PeerFault::RequestWhileChoked { choked } => BEP3_REQUEST_CHOKED.note(match choked {
-            Some(choked) => format!("{source} is choked since {}", span(choked.as_secs_f64())),
+            Some(choked) => format!("{source} has been choked for {}", span(choked.as_secs_f64())),
             None => format!("{source} was never unchoked"),
         }),
         PeerFault::RequestWithoutInterest => {
-            BEP3_REQUEST_UNINTERESTED.note(format!("{source} has not said that it is interested"))
+            BEP3_REQUEST_UNINTERESTED.note(format!("{source} has not sent interested"))
         }
         PeerFault::RequestTooLong { length } => {
             BEP3_REQUEST_LONG.note(format!("the request asks for {} bytes", count((*length).into())))
         }
         PeerFault::ReqqExceeded { outstanding, reqq } => {
             let waiting = counted(*outstanding, "request");
-            BEP10_REQQ.note(format!("{waiting} wait; {destination} keeps {reqq}"))
+            BEP10_REQQ.note(format!("{waiting} outstanding; {destination} queues up to {reqq}"))
         }
         PeerFault::BlockAfterCancel => {
-            BEP3_BLOCK_AFTER_CANCEL.note("it was cancelled; both were on their way")
+            BEP3_BLOCK_AFTER_CANCEL.note("the block was cancelled; block and cancel crossed")
         }
-        PeerFault::BlockAgain => BEP3_BLOCK_AGAIN.note("it came already, and was not asked for again"),
-        PeerFault::BlockAfterReject => BEP6_ANSWERED_TWICE.note("the request was rejected already"),
-        PeerFault::BlockUnsolicited => BEP3_BLOCK_UNSOLICITED.note("no request asked for this block"),
+        PeerFault::BlockAgain => BEP3_BLOCK_AGAIN.note("the block came before and was not requested again"),
+        PeerFault::BlockAfterReject => BEP6_ANSWERED_TWICE.note("the request was already rejected"),
+        PeerFault::BlockUnsolicited => BEP3_BLOCK_UNSOLICITED.note("the block was not requested"),
         PeerFault::BlockWhileChoking => {
-            BEP3_BLOCK_WHILE_CHOKING.note(format!("{destination} is choked, and a choke ends its requests"))
+            BEP3_BLOCK_WHILE_CHOKING.note(format!("{destination} is choked, and a choke discards requests"))
         }
-        PeerFault::CancelUnrequested => {
-            BEP3_CANCEL_UNREQUESTED.note("no request for this block was sent before")
-        }
-        PeerFault::RejectAfterAnswer => BEP6_ANSWERED_TWICE.note("the request was answered already"),
-        PeerFault::RejectUnrequested => BEP6_REJECT_UNREQUESTED.note("no request asked for this block"),
+        PeerFault::CancelUnrequested => BEP3_CANCEL_UNREQUESTED.note("the block was not requested before"),
+        PeerFault::RejectAfterAnswer => BEP6_ANSWERED_TWICE.note("the request was already answered"),
+        PeerFault::RejectUnrequested => BEP6_REJECT_UNREQUESTED.note("the block was not requested"),
         PeerFault::HashesUnsolicited => {
-            BEP52_HASHES_UNSOLICITED.note(format!("{destination} did not ask for them"))
+            BEP52_HASHES_UNSOLICITED.note(format!("{destination} did not request these hashes"))
         }
         PeerFault::HashRejectUnrequested => {
-            BEP52_REJECT_UNREQUESTED.note(format!("{destination} did not ask for them"))
+            BEP52_REJECT_UNREQUESTED.note(format!("{destination} did not request these hashes"))
         }
         PeerFault::PexTooSoon { after } => {
-            BEP11_TOO_OFTEN.note(format!("the last one came {} before", span(after.as_secs_f64())))
+            BEP11_TOO_OFTEN.note(format!("the last PEX message came {} before", span(after.as_secs_f64())))
         }
         PeerFault::PexTooMany { added, dropped } => {
             BEP11_TOO_MANY.note(format!("{added} added, {dropped} dropped"))
         }
         PeerFault::MetadataTotalDiffers { total, announced } => {
-            BEP9_WRONG_SIZE.note(format!("{total} bytes in all; the handshake announced {announced}"))
+            BEP9_WRONG_SIZE.note(format!("total size {total}; the handshake announced {announced}"))
         }
         PeerFault::MetadataPieceLength { length, wanted } => {
-            BEP9_WRONG_SIZE.note(format!("{}, wanted {wanted}", counted(*length, "byte")))
+            BEP9_WRONG_SIZE.note(format!("{}, expected {wanted}", counted(*length, "byte")))
         }
         PeerFault::OutOfRange { fault, piece, piece_size, piece_count } => {
             BEP3_OUT_OF_RANGE.note(match (fault, piece_size) {
-                (BlockFault::Empty, _) => "no bytes are named".to_owned(),
+                (BlockFault::Empty, _) => "the length is 0".to_owned(),
                 (_, Some(bytes)) => {
                     let (message, bytes) = (record.body.message(), count(u64::from(*bytes)));
                     let last = if piece.0 + 1 == *piece_count { ", the last piece" } else { "" };
@@ -119,10 +123,6 @@ pub(crate) fn note_fault(fault: &PeerFault, record: &Record, torrent: Option<&Me
             let pieces = counted((*piece_count).into(), "piece");
             BEP3_BITFIELD_LENGTH.note(format!("{} for {pieces}", size(*length as u64)))
         }
-        PeerFault::BitfieldSpareBits => {
-            BEP3_BITFIELD_LENGTH.note("bits behind that of the last piece are set")
-        }
+        PeerFault::BitfieldSpareBits => BEP3_BITFIELD_LENGTH.note("bits after the last piece's bit are set"),
     }
 }
-
-const NOT_FIRST: &str = "it may only be the first message behind the handshake";

@@ -60,7 +60,7 @@ fn macsec(data: &[u8]) -> Step<'_> {
             let tag = if control & 0x20 != 0 { 14 } else { 6 };
             typed(data.get(tag..).ok_or(CUT)?)
         }
-        Some(_) => Err("enciphered by MACsec"),
+        Some(_) => Err("encrypted by MACsec"),
         None => Err(CUT),
     }
 }
@@ -110,8 +110,8 @@ pub(super) fn behind_labels(data: &[u8]) -> Step<'_> {
     }
 }
 
-/// Frames of a switch's port to its processor, with the switch's tag: four bytes of Broadcom's behind the addresses or
-/// before them, four of Marvell's behind the addresses, or those behind a type and two bytes more.
+/// Frames of a switch's port to its processor, with the switch's tag: four bytes of Broadcom's after the addresses or
+/// before them, four of Marvell's after the addresses, or those after a type and two bytes more.
 pub(super) fn switch_tag(link: LinkType, data: &[u8]) -> Step<'_> {
     match link {
         LinkType::DSA_TAG_BRCM_PREPEND => Ok(Inside::Layer(LayerKind::ETHERNET, data.get(4..).ok_or(CUT)?)),
@@ -120,7 +120,7 @@ pub(super) fn switch_tag(link: LinkType, data: &[u8]) -> Step<'_> {
     }
 }
 
-/// Links that carry frames of Ethernet behind a few bytes, or LLC behind addresses of their own.
+/// Links that carry frames of Ethernet after a few bytes, or LLC after addresses of their own.
 pub(super) fn relative(link: LinkType, data: &[u8]) -> Step<'_> {
     let (kind, before) = match link {
         // Access control, frame control, two addresses; a bit of the sender's says that a route follows, whose first

@@ -27,7 +27,7 @@ impl LayerKind {
     pub(super) const PPP: Self = Self::Link(LinkType::PPP);
 }
 
-/// What was found behind a header.
+/// What was found after a header.
 #[derive(Debug)]
 pub(super) enum Inside<'a> {
     /// Another header.
@@ -187,18 +187,18 @@ fn link_header<'a>(link: LinkType, data: &'a [u8], way: &mut Way<'a>) -> Step<'a
         | LinkType::NETANALYZER_TRANSPARENT
         | LinkType::EPON => ethernet::relative(link, data),
         _ if way.outermost() => Err(UNKNOWN_LINK),
-        _ => Err("a link type within another that is not known"),
+        _ => Err("an unknown link type within another"),
     }
 }
 
 /// Why a packet of a link type that is not read is [`Parsed::Other`].
-pub(crate) const UNKNOWN_LINK: &str = "link type not known";
+pub(crate) const UNKNOWN_LINK: &str = "unknown link type";
 /// Why an enciphered 802.11 frame is [`Parsed::Other`].
 pub(crate) const PROTECTED: &str = "protected 802.11 frame";
 pub(super) const CUT: &str = "cut short";
 pub(super) const NOT_IP: &str = "not IP";
 pub(super) const GARBLED: &str = "garbled IP header";
-pub(super) const TOO_DEEP: &str = "too many packets in each other";
+pub(super) const TOO_DEEP: &str = "too many nested packets";
 
 /// How many headers may stand before a transport. A dozen are seen; a hostile packet could hold hundreds.
 pub(super) const DEEPEST: u8 = 24;

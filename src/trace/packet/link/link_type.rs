@@ -40,27 +40,27 @@ impl LinkType {
     pub const LINUX_SLL: Self = Self(113);
     /// The packet filter's log of BSD systems.
     pub const PFLOG: Self = Self(117);
-    /// 802.11 behind a Prism header.
+    /// 802.11 after a Prism header.
     pub const PRISM: Self = Self(119);
     /// IP over Fibre Channel.
     pub const IP_OVER_FC: Self = Self(122);
-    /// 802.11 behind a radiotap header.
+    /// 802.11 after a radiotap header.
     pub const RADIOTAP: Self = Self(127);
     /// The Tazmen sniffer's protocol with nothing before it.
     pub const TZSP: Self = Self(128);
     /// IP over IEEE 1394, as Apple gives it.
     pub const FIREWIRE: Self = Self(138);
-    /// 802.11 behind an AVS header.
+    /// 802.11 after an AVS header.
     pub const AVS: Self = Self(163);
     /// PPP whose first byte is the direction, as Linux gives it to pppd.
     pub const PPP_PPPD: Self = Self(166);
     /// Per-packet information, then a packet of the link type it names.
     pub const PPI: Self = Self(192);
-    /// PPP behind a byte of direction.
+    /// PPP after a byte of direction.
     pub const PPP_WITH_DIR: Self = Self(204);
-    /// Cisco's HDLC behind a byte of direction.
+    /// Cisco's HDLC after a byte of direction.
     pub const C_HDLC_WITH_DIR: Self = Self(205);
-    /// Frame relay behind a byte of direction.
+    /// Frame relay after a byte of direction.
     pub const FRELAY_WITH_DIR: Self = Self(206);
     /// MPLS labels with nothing before them.
     pub const MPLS: Self = Self(219);
@@ -72,7 +72,7 @@ impl LinkType {
     pub const IPV6: Self = Self(229);
     /// What the Linux packet filter logs.
     pub const NFLOG: Self = Self(239);
-    /// Ethernet behind four bytes of a netANALYZER.
+    /// Ethernet after four bytes of a netANALYZER.
     pub const NETANALYZER: Self = Self(240);
     /// The same, with preamble.
     pub const NETANALYZER_TRANSPARENT: Self = Self(241);
@@ -80,11 +80,11 @@ impl LinkType {
     pub const IPOIB: Self = Self(242);
     /// Apple's header, then a packet of the link type it names.
     pub const PKTAP: Self = Self(258);
-    /// Ethernet behind a preamble that names the logical link.
+    /// Ethernet after a preamble that names the logical link.
     pub const EPON: Self = Self(259);
     /// Linux "cooked" capture, version 2.
     pub const LINUX_SLL2: Self = Self(276);
-    /// Ethernet with a Broadcom switch's tag behind the addresses.
+    /// Ethernet with a Broadcom switch's tag after the addresses.
     pub const DSA_TAG_BRCM: Self = Self(281);
     /// Ethernet with a Broadcom switch's tag before the addresses.
     pub const DSA_TAG_BRCM_PREPEND: Self = Self(282);

@@ -144,7 +144,7 @@ pub(super) fn ppi(data: &[u8]) -> Step<'_> {
     Ok(Inside::Layer(LayerKind::Link(link), data.get(length..).ok_or(CUT)?))
 }
 
-/// BSD's IPsec interface, behind which packets are deciphered: an address family in the byte order of the capturing
+/// BSD's IPsec interface, after which packets are deciphered: an address family in the byte order of the capturing
 /// machine, an index, flags.
 pub(super) fn enc(data: &[u8]) -> Step<'_> {
     let (&[a, b, c, d, ..], rest) = data.split_first_chunk::<12>().ok_or(CUT)?;

@@ -215,7 +215,7 @@ fn what_is_not_ours_is_named() {
     let mut sctp = ip.clone();
     sctp[9] = 132;
     assert_eq!(parse(LinkType::RAW, &sctp), Parsed::Other("neither TCP nor UDP"));
-    assert_eq!(parse(LinkType(147), &ip), Parsed::Other("link type not known"));
+    assert_eq!(parse(LinkType(147), &ip), Parsed::Other("unknown link type"));
     assert_eq!(parse(LinkType::ETHERNET, &ethernet(&[], 0x88cc, &ip)), Parsed::Other("not IP"));
     assert_eq!(parse(LinkType::NULL, &[9; 40]), Parsed::Other("not IP"));
 }

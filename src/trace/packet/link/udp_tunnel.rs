@@ -87,7 +87,7 @@ fn geneve(data: &[u8]) -> Option<Held<'_>> {
     Some((kind, data.get(8 + 4 * usize::from(options)..)?))
 }
 
-/// GTP-U: version 1 and what is present, 255 for a packet of a user, the length behind 8 bytes, a tunnel's number; if
+/// GTP-U: version 1 and what is present, 255 for a packet of a user, the length after 8 bytes, a tunnel's number; if
 /// anything is present a sequence number, another, and the type of an extension; extensions have their length in words
 /// first and the type of the next one last (3GPP TS 29.281, section 5).
 fn gtp(data: &[u8]) -> Option<Held<'_>> {
@@ -151,7 +151,7 @@ fn l2tp(data: &[u8]) -> Option<Held<'_>> {
 /// Of L2TP's flags: a control message.
 const CONTROL: u8 = 0x80;
 
-/// The frame of Ethernet behind a session's number of L2TP version 3. A cookie of 4 or 8 bytes and a sublayer of 4 may be
+/// The frame of Ethernet after a session's number of L2TP version 3. A cookie of 4 or 8 bytes and a sublayer of 4 may be
 /// before it, which only the two ends know: where a frame around IP fits tells.
 pub(super) fn pseudowire(data: &[u8]) -> Option<&[u8]> {
     [0, 4, 8, 12].into_iter().filter_map(|before| data.get(before..)).find(|frame| {

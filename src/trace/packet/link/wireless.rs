@@ -24,7 +24,7 @@ pub(super) fn frame(data: &[u8], layout: FrameLayout) -> Step<'_> {
         0x08 if subtype & NO_DATA == 0 => {}
         0x08 => return Err("802.11 frame without data"),
         0x00 | 0x04 | 0x0c => return Err("802.11 management or control frame"),
-        _ => return Err("802.11 frame of a version not known"),
+        _ => return Err("802.11 frame of an unknown version"),
     }
     let mut header = if flags & BOTH_SYSTEMS == BOTH_SYSTEMS { 30 } else { 24 };
     let mut quality = 0;
@@ -40,7 +40,7 @@ pub(super) fn frame(data: &[u8], layout: FrameLayout) -> Step<'_> {
     let body = data.get(header..).ok_or(CUT)?;
     // The number of a part, which is 0 for the first.
     if data[22] & 0x0f != 0 {
-        return Err("later part of an 802.11 frame");
+        return Err("later fragment of an 802.11 frame");
     }
     if begins_with_snap(body) {
         return Ok(Inside::Layer(LayerKind::Llc, body));

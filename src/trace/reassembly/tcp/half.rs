@@ -290,7 +290,7 @@ impl TcpHalf {
         }
     }
 
-    /// Declares the first hole lost and goes on behind it.
+    /// Declares the first hole lost and goes on after it.
     pub(super) fn give_up<S: StreamSink>(
         &mut self,
         moment: Moment,
@@ -298,7 +298,7 @@ impl TcpHalf {
         outlet: &mut Outlet<'_, S>,
     ) {
         let Some(end) = self.hole_end() else { return };
-        // The packet behind a hole is the one that tells of it.
+        // The packet after a hole is the one that tells of it.
         let moment = self.held.get(&end).map_or(moment, |held| held.moment);
         let length = end - self.next;
         self.advance(length);

@@ -365,7 +365,7 @@ fn what_may_answer_bytes_that_are_missing_is_known() {
         told(&[(false, 500, 100, "hi"), (true, 100, 502, "yes"), (false, 502, 103, "ok")]),
         "hi yes ok"
     );
-    // The caller has what the called end said, and the capture has not; or it has what came behind that.
+    // The caller has what the called end said, and the capture has not; or it has what came after that.
     assert_eq!(told(&[(true, 100, 502, "yes"), (true, 103, 502, "and")]), "yes? and?");
     assert_eq!(told(&[(false, 502, 100, "ho"), (true, 100, 500, "yes")]), "yes?");
     // It was only late.
@@ -643,7 +643,7 @@ proptest! {
             reassembler.segment(moment, &segment, &mut |_, event| check(&event, unwanted));
         }
         reassembler.finish(&mut |_, event| check(&event, false));
-        prop_assert!(!states.contains(&1), "every wanted connection was closed");
+        prop_assert!(!states.contains(&1), "every expected connection was closed");
         prop_assert_eq!(reassembler.held_cost, 0);
         prop_assert_eq!(reassembler.table.open(), 0);
     }

@@ -21,7 +21,7 @@ pub(super) struct UtpStream {
     syn: u16,
     /// How many bytes its SYN says that the caller takes. libtorrent says none there.
     window: u32,
-    /// Whether either end was heard behind the SYN.
+    /// Whether either end was heard after the SYN.
     established: bool,
     /// Whether the called end was heard.
     answered: bool,
@@ -207,5 +207,5 @@ impl UtpStream {
     }
 }
 
-/// How many packets the ends may have exchanged before the first one that the capture holds behind the SYN.
+/// How many packets the ends may have exchanged before the first one that the capture holds after the SYN.
 const FIRST_FLIGHT: u16 = 64;

@@ -209,10 +209,10 @@ impl UtpHalf {
         self.patience = None;
     }
 
-    /// Declares the first missing packets lost and goes on behind them.
+    /// Declares the first missing packets lost and goes on after them.
     fn give_up<S: StreamSink>(&mut self, direction: Direction, events: &mut Events<'_, S>) {
         let Some(end) = self.hole_end() else { return };
-        // The packet behind a hole is the one that tells of it.
+        // The packet after a hole is the one that tells of it.
         let moment = self.held.get(&end).map_or(events.moment, |held| held.moment);
         let packets = end - self.next;
         self.next = end;

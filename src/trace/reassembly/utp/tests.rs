@@ -211,7 +211,7 @@ fn what_is_no_packet_of_a_connection_says_nothing() {
     assert_eq!(after_opening([data(A, 30_000, 99, b"far")]), ["closed CaptureEnded"]);
 }
 
-/// A SYN with this window, these extensions behind the header and these bytes behind them.
+/// A SYN with this window, these extensions after the header and these bytes after them.
 fn opening(window: u32, extensions: &[u8], payload: &[u8]) -> Vec<u8> {
     let mut bytes = packet(4, ID, 1, 0, &[]);
     bytes[12..16].copy_from_slice(&window.to_be_bytes());

@@ -73,7 +73,7 @@ fn a_verdict_on_a_whole_near_miss_does_not_depend_on_what_follows() {
             assert_eq!(
                 near(&[&bytes[..], &vec![0xa5; length]].concat(), false),
                 whole,
-                "{what}, {length} behind"
+                "{what}, {length} after"
             );
         }
         for end in 0..bytes.len() {

@@ -8,7 +8,7 @@ fn reads_llc_and_snap_in_frames_that_have_a_length() {
     let snap = with(&with(&SNAP, &[0x08, 0]), &ip);
     let length = (snap.len() as u16).to_be_bytes();
     reaches(1, &frame(&with(&length, &with(&snap, &[0; 9]))));
-    // behind a VLAN tag; of the bridge tunnel; without SNAP; a bridged frame; OSI's number for IP
+    // after a VLAN tag; of the bridge tunnel; without SNAP; a bridged frame; OSI's number for IP
     reaches(1, &frame(&with(&[0x81, 0, 0, 5], &with(&length, &snap))));
     for llc in [
         with(&[0xaa, 0xaa, 3, 0, 0, 0xf8, 0x08, 0], &ip),
@@ -43,10 +43,10 @@ fn reads_behind_tags_of_many_kinds() {
     ] {
         reaches(1, &frame(&with(tags, &ip)));
     }
-    // 802.1ah behind the tag of the backbone
+    // 802.1ah after the tag of the backbone
     reaches(1, &frame(&with(&[0x88, 0xa8, 0, 1, 0x88, 0xe7, 0, 0, 0, 9], &inner)));
     let enciphered = frame(&with(&[0x88, 0xe5, 0x0c, 0, 0, 0, 0, 1, 0x08, 0], &ip));
-    assert_eq!(parse(LinkType::ETHERNET, &enciphered), Parsed::Other("enciphered by MACsec"));
+    assert_eq!(parse(LinkType::ETHERNET, &enciphered), Parsed::Other("encrypted by MACsec"));
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn reads_what_capturing_machines_put_before_a_packet() {
     // one of a link type that is not read, and one around itself
     assert_eq!(
         parse(LinkType::PPI, &with(&[0, 0, 8, 0, 189, 0, 0, 0], &plain)),
-        Parsed::Other("a link type within another that is not known")
+        Parsed::Other("an unknown link type within another")
     );
     assert_eq!(parse(LinkType::PPI, &[0, 0, 8, 0, 192, 0, 0, 0].repeat(100)), Parsed::Other(TOO_DEEP));
 }
@@ -166,7 +166,7 @@ fn reads_80211_data_frames() {
     let llc = llc();
     for frame in [
         wireless(0x08, 0x01, &llc),
-        // with its checksum behind it, a fourth address, quality of service, HT control
+        // with its checksum after it, a fourth address, quality of service, HT control
         wireless(0x08, 0x02, &with(&llc, &[1, 2, 3, 4])),
         wireless(0x08, 0x03, &with(&[2; 6], &llc)),
         wireless(0x88, 0x01, &with(&[0, 0], &llc)),
@@ -223,7 +223,7 @@ fn frames_of_80211_that_carry_nothing_to_read_say_why() {
     }
     let mut part = wireless(0x08, 0x01, &llc());
     part[22] = 0x11;
-    assert_eq!(parse(LinkType::IEEE802_11, &part), Parsed::Other("later part of an 802.11 frame"));
+    assert_eq!(parse(LinkType::IEEE802_11, &part), Parsed::Other("later fragment of an 802.11 frame"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ fn reads_ppp_with_and_without_what_may_be_left_out() {
         reaches(9, &with(head, &innermost()));
     }
     reaches(50, &with(&[0xff, 0x03, 0, 0x57], &around_ipv6(4, &innermost())));
-    // PPPoE behind two VLAN tags: session 7
+    // PPPoE after two VLAN tags: session 7
     let tags = [0x88, 0xa8, 0, 1, 0x81, 0, 0, 5, 0x88, 0x64, 0x11, 0, 0, 7, 0, 35, 0, 0x21];
     reaches(1, &frame(&with(&tags, &innermost())));
     reaches(51, &with(&[0x11, 0, 0, 7, 0, 35, 0, 0x21], &innermost()));
