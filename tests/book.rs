@@ -1,4 +1,5 @@
-//! The pages for maintainers name files, and names within them: all of them are there.
+//! The pages for maintainers name files, and names within them: all of them are there. So are the links and captures that
+//! the pages for users name.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -106,6 +107,53 @@ fn every_path_in_the_pages_for_maintainers_exists() {
         }
     }
     assert!(found.is_empty(), "these are named and not there:\n{found}");
+}
+
+/// The pages for users.
+fn pages_for_users() -> Vec<PathBuf> {
+    let docs = root().join("docs").read_dir().expect("there are pages");
+    let docs = docs.map(|entry| entry.expect("the folder can be listed").path());
+    let mut pages: Vec<_> = docs.filter(|path| path.extension().is_some_and(|is| is == "md")).collect();
+    pages.push(root().join("README.md"));
+    pages
+}
+
+/// The anchor of a heading, as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let kept = heading
+        .to_lowercase()
+        .chars()
+        .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
+        .collect::<String>();
+    kept.replace(' ', "-")
+}
+
+#[test]
+fn links_and_captures_in_the_pages_for_users_exist() {
+    let mut gone = Vec::new();
+    for page in pages_for_users() {
+        let text = std::fs::read_to_string(&page).expect("the page can be read");
+        let folder = page.parent().expect("a page is in a folder");
+        let anchors: Vec<String> =
+            text.lines().filter_map(|line| Some(anchor(line.strip_prefix("## ")?))).collect();
+        for link in text.lines().flat_map(links).filter(|link| !link.starts_with("http")) {
+            let exists = match link.strip_prefix('#') {
+                Some(name) => anchors.iter().any(|anchor| anchor == name),
+                None => folder.join(link).exists(),
+            };
+            if !exists {
+                gone.push(format!("{}: {link}", page.display()));
+            }
+        }
+        let words = text.split(|c: char| c.is_whitespace() || c == '`');
+        for path in words.filter(|word| word.starts_with("captures/")) {
+            let path = path.trim_end_matches(['.', ',', ':', ';', ')']);
+            if !root().join(path).exists() {
+                gone.push(format!("{}: {path}", page.display()));
+            }
+        }
+    }
+    assert_eq!(gone, Vec::<String>::new());
 }
 
 #[test]

@@ -518,7 +518,7 @@ pub(crate) enum Format {
     Table,
     /// One JSON object per line (NDJSON), and a summary as the last
     Json,
-    /// One row per message, with a header
+    /// One row per message, or per row of another view, with a header
     Csv,
 }
 
@@ -611,10 +611,11 @@ Messages are paired by what they name (piece, offset, length), or by type and or
   moved    the same content at another position
   missing  only in the reference
   extra    only in the candidate
-Coverage is the share of the reference that has a counterpart; fidelity is the share of that which is same, masked or moved.
+Coverage is the share of the reference that has a counterpart; fidelity is the share of those pairs
+that are same, masked or moved.
 
 Exit codes:
-    0  no difference except those that masks and --allow permit; also if neither capture has BitTorrent traffic
+    0  no difference, or only those that masks and --allow permit; also without BitTorrent traffic
     1  differences
     2  error: bad usage, unreadable input, a mask that matches nothing
   130  interrupted";
@@ -637,8 +638,8 @@ Examples:
 Two things are rewritten, everything else is sent as recorded: the addresses in the tracker's responses become those of the played peers, and the ids of extensions become those that the receiver chose. Blocks are sent when they are requested.
 
 Exit codes:
-    0  no difference except those that masks and --allow permit; with --disturb: the download completed
-    1  differences; with --disturb: the download did not complete
+    0  no difference, or only those that masks and --allow permit; with --disturb: complete
+    1  differences; with --disturb: incomplete
     2  error: bad usage, unreadable input, a client that cannot be started
   130  interrupted";
 
@@ -719,10 +720,15 @@ Examples:
   bittrace download file.torrent --trace              and show each message as it is sent or received
   bittrace download file.torrent --single-peer        from one peer at a time
 
-Files get their final names only when they are complete and verified. An interrupted run (Ctrl-C, power failure) resumes
-where it stopped. The first Ctrl-C says goodbye to trackers and peers, the second ends at once.
+Files get their final names only when they are complete and verified. An interrupted run (Ctrl-C,
+power failure) resumes where it stopped. The first Ctrl-C says goodbye to trackers and peers, the
+second ends at once.
 
-Exit codes: 0 complete; 1 incomplete; 2 error (bad usage, an unreadable torrent, a full disk); 130 stopped by Ctrl-C";
+Exit codes:
+    0  complete
+    1  incomplete
+    2  error: bad usage, an unreadable torrent, a full disk
+  130  stopped by Ctrl-C";
 
 const TORRENT_EXAMPLES: &str = "\
 Examples:

@@ -332,9 +332,7 @@ fn note_what_is_unread(record: &mut Record) {
             })
         }
         Body::Unreadable(_, Unreadable::Opaque(Reason::BeforeBoundary)) => rules::CAPTURE_RESYNCHRONISED
-            .note(
-                "the bytes before these are missing; the next message is the first with a certain beginning",
-            ),
+            .note("the bytes before these are missing; messages are recognised from the next one on"),
         Body::Unreadable(_, Unreadable::Opaque(Reason::Fragment(fragment))) => rules::CAPTURE_FRAGMENT.note(
             format!("part of a {} message of {} bytes; the rest is missing", fragment.name(), fragment.total),
         ),

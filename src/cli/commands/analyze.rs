@@ -402,9 +402,7 @@ impl<'a> Analysis<'a> {
         }
         let mut tail = format!("… {}", counted(reading.chosen - self.show.limit, "more message"));
         if self.most_rows.is_none() {
-            tail.push_str(
-                "; --view messages shows all, --limit N the first N, --filter EXPR those that match",
-            );
+            tail.push_str("; all: --view messages; some: --limit N, --filter EXPR");
         }
         Page::new(look, &mut self.output).painted(&tail, 0, styles::DIM)
     }

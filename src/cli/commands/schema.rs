@@ -14,7 +14,7 @@ pub(crate) fn schema() -> Value {
         "description": "A message, a row of another view, or the closing summary. Objects may gain keys; a key keeps its type.",
         "anyOf": [
             { "$ref": "#/$defs/message" },
-            view("conversation", &["capture", "stream", "transport", "initiator", "responder", "opened"]),
+            view("conversation", &["capture", "stream", "ws_stream", "transport", "initiator", "responder", "opened"]),
             view("piece", &["capture", "torrent", "piece"]),
             view("finding", &["capture", "severity", "rule", "count", "first", "frames", "says"]),
             view("rule", &["rule", "severity", "document", "section", "text"]),

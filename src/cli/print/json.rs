@@ -196,6 +196,7 @@ fn connection(connection: &Connection) -> Value {
     let totals = |direction: Direction| totals_object(connection.totals(direction));
     json!({
         "stream": connection.stream.map(|stream| stream.0),
+        "ws_stream": connection.wireshark_stream,
         "transport": connection.transport.name(),
         "protocol": connection.protocol.map(|protocol| protocol.name()),
         "initiator": connection.initiator.to_string(),

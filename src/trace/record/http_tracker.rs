@@ -138,7 +138,7 @@ fn describe_reply(response: &http::Response, reply: &http::Reply) -> String {
                 Some(http::RetryIn::Never) => ", do not retry".to_owned(),
                 None => String::new(),
             };
-            format!("refused: {reason}{retry}")
+            format!("error: {reason}{retry}")
         }
         http::Reply::NotBencoded(_) if response.body().is_empty() => {
             "no tracker response in the body".to_owned()

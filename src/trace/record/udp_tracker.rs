@@ -55,6 +55,6 @@ pub(super) fn describe(packet: &udp::Packet) -> String {
             });
             listed(some.collect(), torrents.len(), "no torrent")
         }
-        udp::Packet::Error { message, .. } => format!("refused: {}", lossy(message)),
+        udp::Packet::Error { message, .. } => format!("error: {}", lossy(message)),
     }
 }

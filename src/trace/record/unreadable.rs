@@ -148,7 +148,7 @@ fn describe_opaque(reason: Reason, length: u64) -> String {
     let bytes = counted(length, "byte");
     match reason {
         Reason::Fragment(fragment) => describe_fragment(&fragment, length),
-        Reason::BeforeBoundary => format!("{bytes} before the first message with a certain beginning"),
+        Reason::BeforeBoundary => format!("{bytes} before the first recognised message"),
         Reason::Damaged => format!("{bytes} that are not a message"),
         Reason::Malformed(fault) => {
             format!("{bytes}, malformed: {}", wanted_at(fault.offset, fault.wanted))

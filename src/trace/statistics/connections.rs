@@ -25,6 +25,8 @@ pub struct Connections {
 pub struct Connection {
     /// Its stream; `None` when nothing was said on it and it was only tried.
     pub stream: Option<StreamId>,
+    /// Wireshark's `tcp.stream` of it, or `udp.stream` of a flow of datagrams and of uTP; `None` where it is not known.
+    pub wireshark_stream: Option<u32>,
     /// What carried it.
     pub transport: Transport,
     /// What was said on it; `None` when it was only tried.
@@ -138,7 +140,7 @@ impl Connections {
         if row.torrent.is_none() {
             row.torrent = record.torrent;
         }
-        // Behind a key exchange peers speak as elsewhere, in clear or deciphered.
+        // After a key exchange peers speak as elsewhere, in plaintext or decrypted.
         if row.protocol == Some(Protocol::Mse) && record.body.protocol() == Protocol::PeerWire {
             row.protocol = Some(Protocol::PeerWire);
         }
@@ -189,6 +191,7 @@ impl Connections {
         self.by_stream.insert(record.stream, self.rows.len());
         self.rows.push(Connection {
             stream: Some(record.stream),
+            wireshark_stream: record.wireshark_stream,
             transport: record.transport,
             protocol: Some(record.body.protocol()),
             initiator,
@@ -227,6 +230,7 @@ impl Connections {
         }
         self.rows.push(Connection {
             stream: None,
+            wireshark_stream: None,
             transport: end.transport,
             protocol: None,
             initiator: end.flow.initiator,

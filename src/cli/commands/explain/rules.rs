@@ -301,7 +301,7 @@ notes! {
     "Count one of the two connections."
     ["handshake"]
     "capture.resynchronised"
-    "The capture begins in the middle of the stream. Messages are shown from the first certain beginning of a message."
+    "The capture begins in the middle of the stream. Messages are shown from the first certain beginning of a message on."
     "Start the capture before the client."
     ["opaque"]
     "capture.unfinished"

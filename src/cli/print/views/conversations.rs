@@ -17,6 +17,7 @@ use crate::print::units::rfc3339;
 const COLUMNS: &[&str] = &[
     "capture",
     "stream",
+    "ws_stream",
     "transport",
     "initiator",
     "responder",
@@ -96,6 +97,7 @@ pub(super) fn rows(exchanges: &Exchanges, read: Read<'_>) -> Rows {
         object([
             ("capture", json!(read.name)),
             ("stream", json!(connection.stream.map(|stream| stream.0))),
+            ("ws_stream", json!(connection.wireshark_stream)),
             ("transport", json!(connection.transport.name())),
             ("initiator", json!(connection.initiator.to_string())),
             ("responder", json!(connection.responder.to_string())),

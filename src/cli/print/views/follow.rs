@@ -113,7 +113,7 @@ impl Follower {
         let text = match run.count {
             1 => run.first,
             2 => format!("{}; {}", run.first, run.last),
-            count => format!("{}; … {} in all, the last: {}", run.first, count, run.last),
+            count => format!("{}; … {} in total, last: {}", run.first, count, run.last),
         };
         for (number, line) in wrap(&text, self.look.width - INDENT).iter().enumerate() {
             let start = if number == 0 { format!("{:>11.6} {arrow}", run.elapsed) } else { String::new() };
@@ -165,7 +165,7 @@ mod tests {
     fn runs_are_told_by_their_first_and_last() {
         assert_eq!(told(1.5, 1), "   1.500000 ← have piece 1\n");
         assert_eq!(told(1.5, 2), "   1.500000 ← have piece 1; have piece 9\n");
-        assert_eq!(told(1.5, 7), "   1.500000 ← have piece 1; … 7 in all, the last: have piece 9\n");
+        assert_eq!(told(1.5, 7), "   1.500000 ← have piece 1; … 7 in total, last: have piece 9\n");
     }
 
     #[test]

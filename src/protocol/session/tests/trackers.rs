@@ -50,7 +50,7 @@ fn each_failure_has_its_reason_and_doubles_the_wait() {
     stage.opened(6, "10.0.0.9:80");
     assert_said(
         stage.receive(6, &respond("404 Not Found", "", "<html>")),
-        lines!["close 6", "tracker failed: the tracker answered 404 Not Found; again Some(240s)"],
+        lines!["close 6", "tracker failed: the tracker responded with 404 Not Found; again Some(240s)"],
     );
 }
 
