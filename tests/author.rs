@@ -136,7 +136,7 @@ fn the_mistakes_of_a_client_are_told_first() {
     for line in [
         "|  index 7, begin 16384, length 16384   yours",
         "|  index 7, begin 16384, length 17      reference (message ",
-        "= Ask for min(16384, size of the piece - begin) bytes",
+        "= Request min(16384, size of the piece - begin) bytes",
         "|  left 0        yours",
         "|  left 245777   reference (message 1)",
         "|  no event        yours",

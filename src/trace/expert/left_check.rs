@@ -23,7 +23,7 @@ use crate::record::units::{count, counted};
 pub(super) struct Left {
     got: HashMap<(Receiver, InfoHash), Got>,
     /// The last `left` of each client and torrent.
-    told: HashMap<(PeerId, InfoHash), ToldLeft>,
+    told: HashMap<(PeerId, InfoHash), ToldLeft, RandomState>,
 }
 
 /// The `left` of an announce.

@@ -185,7 +185,7 @@ notes! {
     "Request the blocks from other peers. On the sender's side: answer each request, or choke."
     ["request" "piece" "choke"]
     "bep3.started-missing"
-    "An announce with event=started is sent when a download first begins. Announces without an event are those at regular intervals. Only a replay judges this: there the first announce is known to be the first."
+    "An announce with event=started is sent when a download first begins. Announces without an event are those at regular intervals. Only replay and download --against judge this: there the first announce of the capture is known to be the first of the client."
     "Add event=started to the first announce of each run, and leave event out of the regular announces after it."
     ["announce-request" "event"]
     "bep3.warning-message"

@@ -327,3 +327,39 @@ fn only_what_counts_is_counted_as_a_use_of_a_mask() {
     assert_eq!(uses(MaskCounts::Yes, "request.index=exact"), 0, "it let nothing pass");
     assert_eq!(uses(MaskCounts::Yes, "request.begin=ignore"), 0, "it is about another field");
 }
+
+/// The kind of each difference that counts.
+fn kinds(masks: &mut Masks, reference: &ReadMessage, candidate: &ReadMessage) -> Vec<(String, ReportKind)> {
+    let mut paths = Paths::default();
+    let differences = compare(reference, candidate, Side::Local, masks, &mut paths, MaskCounts::Yes);
+    let failing = differences.iter().filter(|difference| difference.fails);
+    failing.map(|difference| (difference.name.to_string(), difference.kind)).collect()
+}
+
+#[test]
+fn what_any_two_clients_differ_in_is_identity() {
+    let of = |reference: &ReadMessage, candidate: &ReadMessage| {
+        let found = kinds(&mut Masks::new(&[]), reference, candidate);
+        let content: Vec<String> = found
+            .into_iter()
+            .filter(|(_, kind)| *kind == ReportKind::Phrasing)
+            .map(|(name, _)| name)
+            .collect();
+        content
+    };
+    let reference = announce("port=1&left=9&event=started&key=ab", "Host: t\r\nUser-Agent: one\r\n");
+    let order = announce("left=9&port=1&event=started&key=ab", "Host: t\r\nUser-Agent: another\r\n");
+    assert_eq!(of(&reference, &order), [""; 0]);
+    let content = announce("port=1&left=0&key=ab", "Host: t\r\nUser-Agent: one\r\n");
+    assert_eq!(of(&reference, &content), ["left", "event"]);
+    // The numbers of extensions are a client's own, but 0 says that it does not have the extension (BEP 10).
+    let extensions = |number: u8| extended(&format!("d1:md6:ut_pexi{number}eee"));
+    assert_eq!(of(&extensions(1), &extensions(2)), [""; 0]);
+    assert_eq!(of(&extensions(1), &extensions(0)), ["m.ut_pex"]);
+    // Another client has another peer id, but the peer id of a client must not change.
+    assert_eq!(of(&handshake(1, ONE_ID), &handshake(1, b"-AB1234-aaaaaaaaaaaa")), [""; 0]);
+    let mut masks = Masks::new(&[]);
+    kinds(&mut masks, &handshake(1, ONE_ID), &handshake(1, OTHER_ID));
+    let changed = kinds(&mut masks, &handshake(2, ONE_ID), &handshake(2, THIRD_ID));
+    assert_eq!(changed, [("peer_id".to_owned(), ReportKind::Phrasing)]);
+}
