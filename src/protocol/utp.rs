@@ -140,6 +140,21 @@ impl<'a> HeaderExtension<'a> {
         matches!(self.kind, SELECTIVE_ACK | EXTENSION_BITS | CLOSE_REASON)
     }
 
+    /// How many packets a selective acknowledgement says to have arrived (BEP 29, "Selective ACK": a bit each); 0 of other
+    /// extensions.
+    pub fn selectively_acknowledged(&self) -> u32 {
+        if self.kind == SELECTIVE_ACK { self.content.iter().map(|byte| byte.count_ones()).sum() } else { 0 }
+    }
+
+    /// Why the sender closes the connection, by libtorrent's extension; `None` of other extensions, and of 0, which says
+    /// nothing.
+    pub const fn close_reason(&self) -> Option<u16> {
+        match (self.kind, self.content) {
+            (CLOSE_REASON, &[_, _, high, low]) if high | low != 0 => Some(u16::from_be_bytes([high, low])),
+            _ => None,
+        }
+    }
+
     /// Its bytes, after its length.
     pub const fn content(&self) -> &'a [u8] {
         self.content

@@ -103,6 +103,12 @@ impl Dissector {
         Self { recognised: DissectContext { torrents, ..DissectContext::default() }, ..Self::default() }
     }
 
+    /// Measures how uTP behaves on the connections that begin from now on, for
+    /// [`ConnectionEnd::measured`]. Of TCP, [`Reassembler::measuring`](crate::Reassembler::measuring) does.
+    pub fn measure_utp(&mut self) {
+        self.datagrams.measure();
+    }
+
     /// Learns the key of an encrypted connection, which must be before its negotiation is over. Keys beyond
     /// [`MAX_KEYS`](bittrace_protocol::mse::MAX_KEYS) are not remembered.
     pub fn learn_key(&mut self, key: &MseKey) {

@@ -7,12 +7,29 @@
 //! Every figure is taken at the capture point, with one exception. What a sender has in flight, and whether the window
 //! stops it, depends on the acknowledgements that have reached the sender. An acknowledgement that passes the capture
 //! point reaches the sender later, and what the sender does about it is captured one round trip between capture point
-//! and sender later. So an acknowledgement counts for [`DirectionMeasurement::spans`] and
+//! and sender later, queues included. So an acknowledgement counts for [`DirectionMeasurement::spans`] and
 //! [`DirectionMeasurement::largest_in_flight`] after that time. In a capture taken at the sender, that is at once.
 
 use bittrace_protocol::Timestamp;
 
 use crate::{Direction, Moment};
+
+mod budget;
+mod clock;
+mod connection;
+mod delays;
+mod direction;
+mod holes;
+mod options;
+mod sender;
+mod sent;
+mod spans;
+mod tcp;
+mod utp;
+
+pub(crate) use budget::MeasurementBudget;
+pub(crate) use tcp::TcpMeasuring;
+pub(crate) use utp::{MeasuredPacket, UtpMeasuring};
 
 /// How the transport of one connection behaved.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +73,8 @@ pub enum CapturePlace {
     Responder,
     /// Neither end is near.
     Between,
-    /// A half of the round trip is unknown, or the path is so short (under 1 ms) that nothing tells the ends apart.
+    /// A half of the round trip is unknown, or the path is so short (under 1 ms) and so free of queues that nothing tells
+    /// the ends apart.
     Unknown,
 }
 
@@ -96,7 +114,7 @@ pub struct DirectionMeasurement {
     /// The most bytes of the stream that one segment may carry (TCP), by the options of both SYNs; where these were not
     /// captured, or of uTP, the largest that was captured.
     pub largest_segment: u32,
-    /// What delays the receiver reported. Of uTP alone.
+    /// How long packets of this direction waited in queues. `None` where nothing tells.
     pub queueing: Option<QueueingDelay>,
     /// Where the time of this direction went. The spans tile the time from the connection's first packet to its end
     /// ([`ConnectionEnd::opened`](crate::ConnectionEnd::opened) to [`ConnectionEnd::closed`](crate::ConnectionEnd::closed)):
@@ -118,7 +136,7 @@ impl DirectionMeasurement {
 }
 
 /// Times from a segment to its acknowledgement, in seconds. Smallest and largest are exact; the median and the 95th
-/// percentile are known to 1.6 %.
+/// percentile are known to 3 %.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RoundTrips {
     /// How many times were measured.
@@ -132,8 +150,8 @@ pub struct RoundTrips {
     /// The largest.
     pub largest: f64,
     /// How many of the acknowledgements were delayed on purpose (RFC 1122, section 4.2.3.2), as far as can be told: they
-    /// acknowledge less than two full segments, carry no bytes, and came at least 20 ms after the smallest time. Linux
-    /// delays by 40 to 200 ms, no receiver may by 500 ms.
+    /// acknowledge all that was sent, which is less than two full segments, carry no bytes, and came at least 20 ms after
+    /// the smallest time. Linux delays by 40 to 200 ms; 500 ms are the most that is allowed.
     pub delayed: u64,
 }
 
@@ -152,11 +170,15 @@ pub struct OfferedWindow {
     pub scale: Option<u8>,
 }
 
-/// How long packets waited in queues on the way to the receiver, by the delays that the receiver reported (BEP 29,
-/// `timestamp_difference_microseconds`), less the smallest of the last 13 minutes. In seconds.
+/// How long packets waited in queues, in seconds: how much longer they were under way than the fastest packet of the last
+/// 13 minutes.
+///
+/// Of uTP, on the whole way to the receiver, which reports it (BEP 29, `timestamp_difference_microseconds`). Of TCP, from
+/// the sender to the capture point, by the sender's clock in the time stamps (RFC 7323), known to a millisecond: in a
+/// capture taken at the sender all of it is about 0, and [`DirectionMeasurement::acknowledged_after`] shows the queue.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct QueueingDelay {
-    /// How many reports there were.
+    /// How many delays were measured.
     pub samples: u64,
     /// Half of the delays are at most as long as this.
     pub median: f64,

@@ -37,6 +37,11 @@ struct TrackerFlow {
 const TRANSACTIONS: usize = 256;
 
 impl Datagrams {
+    /// Measures how uTP behaves.
+    pub(super) fn measure(&mut self) {
+        self.utp.measure();
+    }
+
     pub(super) fn handle(
         &mut self,
         moment: Moment,

@@ -52,6 +52,11 @@ const UNREAD: usize = 128 * 1024;
 const UNREAD_OVERHEAD: usize = 96;
 
 impl UtpConnections {
+    /// Measures how the connections' transport behaves.
+    pub(super) fn measure(&mut self) {
+        self.reassembler = UtpReassembler::measuring();
+    }
+
     /// Takes in a datagram, when it belongs to a connection that is known: whether it does.
     pub(super) fn follow(
         &mut self,

@@ -90,6 +90,8 @@ pub struct Segment<'a> {
     pub rst: bool,
     /// How many bytes its sender would take, before scaling.
     pub window: u16,
+    /// The options of its header, up to 40 bytes (RFC 9293, section 3.1).
+    pub options: &'a [u8],
     /// The number that its sender gave the IP packet (RFC 791, section 3.1); `None` where IP has none, or 0, which says
     /// nothing (RFC 6864, section 4.1).
     pub identification: Option<u16>,

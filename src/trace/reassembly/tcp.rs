@@ -8,6 +8,7 @@ use std::time::Duration;
 use bittrace_protocol::Timestamp;
 
 use crate::burst::{Direction, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest, StreamSink};
+use crate::measurement::{MeasurementBudget, TcpMeasuring};
 use crate::packet::link::Segment;
 
 mod connection;
@@ -34,12 +35,20 @@ pub struct Reassembler {
     /// Segments since the last sweep that found holes.
     unswept: usize,
     last: Option<Moment>,
+    /// The memory for measuring, where that is asked for.
+    measuring: Option<MeasurementBudget>,
 }
 
 impl Reassembler {
     /// A reassembler that knows of no connection.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A reassembler that also measures how each connection's transport behaves, and says so at the connection's end
+    /// ([`StreamEvent::Measured`]).
+    pub fn measuring() -> Self {
+        Self { measuring: Some(MeasurementBudget::default()), ..Self::default() }
     }
 
     /// Takes in one segment, and hands to `sink` what follows from it: mostly nothing or one burst.
@@ -73,6 +82,9 @@ impl Reassembler {
             return;
         }
         let direction = connection.direction(segment);
+        if let Some(budget) = &mut self.measuring {
+            connection.measure(moment, direction, segment, budget);
+        }
         self.table.touch(place);
         self.visit(place, sink, |connection, outlet| connection.segment(moment, direction, segment, outlet));
         if !self.holes.is_empty() {
@@ -105,7 +117,8 @@ impl Reassembler {
         }
         let stream = StreamId(self.next_stream);
         self.next_stream += 1;
-        let connection = TcpConnection::begun_by(segment, stream);
+        let mut connection = TcpConnection::begun_by(segment, stream);
+        connection.measuring = self.measuring.is_some().then(|| Box::new(TcpMeasuring::begun_at(moment)));
         let (flow, opening) = (connection.flow, connection.opening);
         let place = self.table.insert(key, connection);
         self.visit(place, sink, |_, outlet| {
@@ -132,11 +145,13 @@ impl Reassembler {
         let connection = self.table.at(place);
         let was_closed = connection.is_closed();
         let before = connection.held_cost();
-        let mut outlet = Outlet { sink, stream: connection.stream, wanted: connection.wanted };
+        let (stream, wanted) = (connection.stream, connection.wanted);
+        let mut outlet = Outlet { sink, stream, wanted, measuring: self.measuring.as_mut() };
         happen(connection, &mut outlet);
         if connection.wanted && !outlet.wanted {
             connection.wanted = false;
             connection.forget_held();
+            connection.stop_measuring(outlet.measuring);
         }
         let after = connection.held_cost();
         self.held_cost = self.held_cost + after - before;
@@ -204,6 +219,7 @@ struct Outlet<'s, S> {
     sink: &'s mut S,
     stream: StreamId,
     wanted: bool,
+    measuring: Option<&'s mut MeasurementBudget>,
 }
 
 impl<S: StreamSink> Outlet<'_, S> {

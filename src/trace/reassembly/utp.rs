@@ -15,6 +15,7 @@ use rustc_hash::FxHashMap;
 use crate::burst::{
     Direction, Flow, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest, StreamOpening, StreamSink,
 };
+use crate::measurement::MeasurementBudget;
 
 mod connection;
 mod events;
@@ -37,6 +38,8 @@ pub struct UtpReassembler {
     next_stream: u32,
     held_cost: usize,
     last: Option<Moment>,
+    /// The memory for measuring, where that is asked for.
+    measuring: Option<MeasurementBudget>,
 }
 
 /// One direction of a connection, as its packets name it.
@@ -57,6 +60,12 @@ impl UtpReassembler {
     /// A reassembler that knows of no connection.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A reassembler that also measures how each connection's transport behaves, and says so at the connection's end
+    /// ([`StreamEvent::Measured`]).
+    pub fn measuring() -> Self {
+        Self { measuring: Some(MeasurementBudget::default()), ..Self::default() }
     }
 
     /// Takes in one datagram, and hands to `sink` what follows from it. The answer is the connection that it belongs
@@ -91,9 +100,9 @@ impl UtpReassembler {
         self.last = Some(moment);
         let connection = self.connections.get_mut(&stream)?;
         let before = connection.held_cost();
-        connection.packet(moment, direction, &header, &bytes[header.length..], sink);
+        connection.packet(moment, direction, &header, bytes, &mut self.measuring, sink);
         if self.held_cost + connection.held_cost() - before > MAX_HELD {
-            connection.give_up(moment, sink);
+            connection.give_up(moment, &mut self.measuring, sink);
         }
         self.held_cost = self.held_cost + connection.held_cost() - before;
         Some((stream, direction))
@@ -145,8 +154,11 @@ impl UtpReassembler {
         let flow = Flow { initiator: source, responder: destination };
         let lines = lines.into_iter().map(|(line, _)| line).collect();
         let mut connection = UtpStream::new(stream, lines, opening, moment, &header);
+        if self.measuring.is_some() {
+            connection.measure(moment);
+        }
         connection.emit(moment, StreamEvent::Opened { stream, flow, opening }, sink);
-        connection.packet(moment, direction, &header, &bytes[header.length..], sink);
+        connection.packet(moment, direction, &header, bytes, &mut self.measuring, sink);
         self.connections.insert(stream, connection);
         Some((stream, direction))
     }
@@ -158,7 +170,7 @@ impl UtpReassembler {
         streams.sort_unstable();
         for stream in streams {
             if let Some(connection) = self.connections.get_mut(&stream) {
-                connection.close(last, StreamClosing::CaptureEnded, sink);
+                connection.close(last, StreamClosing::CaptureEnded, &mut self.measuring, sink);
             }
         }
         self.lines.clear();
@@ -198,7 +210,7 @@ impl UtpReassembler {
     fn remove(&mut self, stream: StreamId, moment: Moment, sink: &mut impl StreamSink) {
         let Some(mut connection) = self.connections.remove(&stream) else { return };
         self.held_cost -= connection.held_cost();
-        connection.close(moment, StreamClosing::Replaced, sink);
+        connection.close(moment, StreamClosing::Replaced, &mut self.measuring, sink);
         for line in connection.lines() {
             self.lines.remove(line);
         }

@@ -70,12 +70,15 @@ impl CaptureReader {
     pub(super) fn new(capture: Capture, options: &TraceOptions) -> Self {
         let mut dissector = Dissector::knowing(options.torrents.clone());
         options.mse_keys.iter().for_each(|key| dissector.learn_key(key));
+        if options.measure {
+            dissector.measure_utp();
+        }
         Self {
             capture,
             defragmenter: Defragmenter::default(),
             recent: RecentPackets::default(),
             wireshark: WiresharkStreams::default(),
-            reassembler: Reassembler::new(),
+            reassembler: if options.measure { Reassembler::measuring() } else { Reassembler::new() },
             dissector,
             counts: Counts::default(),
             span: None,
@@ -104,12 +107,13 @@ impl CaptureReader {
         };
         let Self { defragmenter, recent, wireshark, reassembler, dissector, counts, .. } = self;
         packet.mse_keys.iter().for_each(|key| dissector.learn_key(key));
-        let moment = packet.moment;
+        let (moment, outgoing) = (packet.moment, packet.outgoing);
         let (first, last) = self.span.unwrap_or((moment.at, moment.at));
         self.span = Some((first, last.max(moment.at)));
         let mut carried = |parsed: Parsed<'_>, counts: &mut Counts| match parsed {
-            Parsed::Tcp(segment) => {
+            Parsed::Tcp(mut segment) => {
                 counts.tcp += 1;
+                segment.outgoing = segment.outgoing.or(outgoing);
                 wireshark.segment(moment.frame, &segment);
                 if recent.has_segment(moment.at, &segment) {
                     counts.copies += 1;

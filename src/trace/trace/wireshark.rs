@@ -208,6 +208,7 @@ mod tests {
             fin: flags.contains('F'),
             rst: flags.contains('R'),
             window: 0,
+            options: &[],
             identification: None,
             payload: &[],
             lost_tail: 0,

@@ -139,6 +139,7 @@ fn found(parts: &[Part], opening: StreamOpening) -> Vec<Place> {
             fin: false,
             rst: false,
             window: 0xffff,
+            options: &[],
             identification: None,
             payload,
             lost_tail: 0,

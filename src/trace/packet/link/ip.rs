@@ -4,8 +4,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use etherparse::{
-    IpNumber, Ipv6ExtensionSlice, LaxIpPayloadSlice, LaxNetSlice, LaxSlicedPacket, TcpSlice, TransportSlice,
-    UdpSlice,
+    IpNumber, Ipv6ExtensionSlice, LaxIpPayloadSlice, LaxNetSlice, LaxSlicedPacket, TcpHeader, TcpSlice,
+    TransportSlice, UdpSlice,
 };
 
 use super::layers::{CUT, GARBLED, Inside, LayerKind, NOT_IP, Step, Way};
@@ -135,6 +135,7 @@ pub(super) fn segment<'a>(
         fin: tcp.fin(),
         rst: tcp.rst(),
         window: tcp.window_size(),
+        options: tcp.header_slice().get(TcpHeader::MIN_LEN..).unwrap_or_default(),
         identification: origin.identification,
         payload: tcp.payload(),
         lost_tail: missing,

@@ -5,6 +5,7 @@ use super::half::{Piece, TcpHalf};
 use crate::burst::{
     Direction, Flow, Moment, StreamClosing, StreamEvent, StreamId, StreamOpening, StreamSink,
 };
+use crate::measurement::{MeasurementBudget, TcpMeasuring};
 use crate::packet::link::Segment;
 
 /// A connection that is being followed, or was until it closed.
@@ -23,6 +24,8 @@ pub(super) struct TcpConnection {
     seen: [bool; 2],
     /// Whether bytes of a direction were said to be missing.
     missing: [bool; 2],
+    /// How its transport behaves, where that is asked for.
+    pub(super) measuring: Option<Box<TcpMeasuring>>,
 }
 
 impl TcpConnection {
@@ -44,6 +47,28 @@ impl TcpConnection {
             from_responder: TcpHalf::default(),
             seen: [false; 2],
             missing: [false; 2],
+            measuring: None,
+        }
+    }
+
+    /// Measures a segment of this connection.
+    #[inline]
+    pub(super) fn measure(
+        &mut self,
+        moment: Moment,
+        direction: Direction,
+        segment: &Segment<'_>,
+        budget: &mut MeasurementBudget,
+    ) {
+        if let Some(measuring) = &mut self.measuring {
+            measuring.segment(moment, direction, segment, budget);
+        }
+    }
+
+    /// Forgets what was measured: nobody wants to know of this connection.
+    pub(super) fn stop_measuring(&mut self, budget: Option<&mut MeasurementBudget>) {
+        if let (Some(measuring), Some(budget)) = (self.measuring.take(), budget) {
+            measuring.forget(budget);
         }
     }
 
@@ -228,6 +253,10 @@ impl TcpConnection {
             if self.seen[direction as usize] {
                 self.halves(direction).0.flush(moment, direction, outlet);
             }
+        }
+        if let (Some(measuring), Some(budget)) = (self.measuring.take(), &mut outlet.measuring) {
+            let measurement = measuring.finish(moment, closing, budget);
+            outlet.emit(moment, StreamEvent::Measured { stream: self.stream, measurement });
         }
         outlet.emit(moment, StreamEvent::Closed { stream: self.stream, closing });
     }

@@ -1,6 +1,6 @@
 //! One uTP connection: which way its packets go, when it stands, and when it is over.
 
-use bittrace_protocol::utp::{Header, Kind};
+use bittrace_protocol::utp::{Header, Kind, extensions};
 use smallvec::SmallVec;
 
 use super::UtpDirectionId;
@@ -9,6 +9,7 @@ use super::half::UtpHalf;
 use crate::burst::{
     Direction, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest, StreamOpening, StreamSink,
 };
+use crate::measurement::{MeasuredPacket, MeasurementBudget, UtpMeasuring};
 
 /// A connection and its two directions.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(super) struct UtpStream {
     wanted: bool,
     last: Moment,
     halves: [UtpHalf; 2],
+    /// How its transport behaves, where that is asked for.
+    measuring: Option<Box<UtpMeasuring>>,
 }
 
 const BOTH: [Direction; 2] = [Direction::FromInitiator, Direction::FromResponder];
@@ -58,7 +61,13 @@ impl UtpStream {
             wanted: true,
             last: moment,
             halves,
+            measuring: None,
         }
+    }
+
+    /// Measures the connection from now on.
+    pub(super) fn measure(&mut self, moment: Moment) {
+        self.measuring = Some(Box::new(UtpMeasuring::begun_at(moment)));
     }
 
     /// Whether a SYN of this number is the one that opened it, sent again.
@@ -101,17 +110,32 @@ impl UtpStream {
         moment: Moment,
         direction: Direction,
         header: &Header,
-        payload: &[u8],
+        bytes: &[u8],
+        budget: &mut Option<MeasurementBudget>,
         sink: &mut impl StreamSink,
     ) {
         self.last = moment;
-        if self.closed || !self.wanted || header.kind == Kind::Syn {
+        if self.closed || !self.wanted {
+            return;
+        }
+        let payload = &bytes[header.length..];
+        if let (Some(measuring), Some(budget)) = (&mut self.measuring, budget.as_mut()) {
+            let mut packet =
+                MeasuredPacket { header, bytes: payload.len(), selective: 0, close_reason: None };
+            for extension in extensions(bytes) {
+                packet.selective += extension.selectively_acknowledged();
+                packet.close_reason = packet.close_reason.or(extension.close_reason());
+            }
+            measuring.packet(moment, direction, packet, budget);
+        }
+        if header.kind == Kind::Syn {
             return;
         }
         let stream = self.stream;
         if header.kind == Kind::Reset {
             let refused = !self.established && direction == Direction::FromResponder;
-            self.close(moment, if refused { StreamClosing::Refused } else { StreamClosing::Reset }, sink);
+            let closing = if refused { StreamClosing::Refused } else { StreamClosing::Reset };
+            self.close(moment, closing, budget, sink);
             return;
         }
         if !self.answered && direction == Direction::FromResponder && self.window == 0 && header.window == 0 {
@@ -158,24 +182,35 @@ impl UtpStream {
         heard.wait(direction.reverse(), &mut events);
         let finished = said.finished() && heard.finished();
         let wanted = events.wanted;
-        self.settle(wanted);
+        self.settle(wanted, budget);
         if finished {
-            self.close(moment, StreamClosing::Finished, sink);
+            self.close(moment, StreamClosing::Finished, budget, sink);
         }
     }
 
     /// Gives up all that is missing.
-    pub(super) fn give_up(&mut self, moment: Moment, sink: &mut impl StreamSink) {
+    pub(super) fn give_up(
+        &mut self,
+        moment: Moment,
+        budget: &mut Option<MeasurementBudget>,
+        sink: &mut impl StreamSink,
+    ) {
         let mut events = Events { moment, stream: self.stream, wanted: self.wanted, sink };
         for direction in BOTH {
             self.halves[direction as usize].give_up_all(direction, &mut events);
         }
         let wanted = events.wanted;
-        self.settle(wanted);
+        self.settle(wanted, budget);
     }
 
     /// Delivers what is held and says goodbye, once. `closing` holds where nothing tells more.
-    pub(super) fn close(&mut self, moment: Moment, closing: StreamClosing, sink: &mut impl StreamSink) {
+    pub(super) fn close(
+        &mut self,
+        moment: Moment,
+        closing: StreamClosing,
+        budget: &mut Option<MeasurementBudget>,
+        sink: &mut impl StreamSink,
+    ) {
         if self.closed {
             return;
         }
@@ -195,13 +230,24 @@ impl UtpStream {
             }
             other => other,
         };
+        if let (Some(measuring), Some(budget)) = (self.measuring.take(), budget) {
+            if self.wanted {
+                let measurement = measuring.finish(moment, closing, budget);
+                sink(moment, StreamEvent::Measured { stream: self.stream, measurement });
+            } else {
+                measuring.forget(budget);
+            }
+        }
         // Whoever wants no bytes still wants to know of the end.
         sink(moment, StreamEvent::Closed { stream: self.stream, closing });
     }
 
-    fn settle(&mut self, wanted: bool) {
+    fn settle(&mut self, wanted: bool, budget: &mut Option<MeasurementBudget>) {
         if self.wanted && !wanted {
             self.wanted = false;
+            if let (Some(measuring), Some(budget)) = (self.measuring.take(), budget) {
+                measuring.forget(budget);
+            }
             self.halves.iter_mut().for_each(UtpHalf::forget_held);
         }
     }

@@ -1,0 +1,204 @@
+//! What is measured of a whole connection: how it began and ended, and how far the ends are from the capture point.
+
+use bittrace_protocol::Timestamp;
+
+use super::budget::MeasurementLimits;
+use super::direction::MeasuredDirection;
+use super::{
+    CapturePlace, ConnectionAttempt, ConnectionEnding, ConnectionMeasurement, DirectionMeasurement, EndedBy,
+    TransportSpan, TransportState,
+};
+use crate::{Direction, Moment, StreamClosing};
+
+/// How a connection began, and what may be its end.
+#[derive(Debug, Default)]
+pub(super) struct OpeningAndEnding {
+    pub(super) syns: u32,
+    pub(super) fins: [Option<Moment>; 2],
+    /// The last RESET, and its sender.
+    pub(super) reset: Option<(Moment, Direction)>,
+    pub(super) close_reasons: [Option<u16>; 2],
+    /// Whether the responder's SYN was captured.
+    pub(super) answered: bool,
+    last: [Option<Moment>; 2],
+}
+
+impl OpeningAndEnding {
+    pub(super) const fn heard(&mut self, moment: Moment, direction: Direction) {
+        self.last[direction as usize] = Some(moment);
+    }
+}
+
+/// How far the ends are from the capture point: nanoseconds to the initiator and back, and to the responder and back.
+#[derive(Debug, Default)]
+pub(super) struct CapturedAt {
+    halves: [Option<u64>; 2],
+    /// Packets of each end that the capturing machine sent, and that it received.
+    packets: [[u64; 2]; 2],
+}
+
+impl CapturedAt {
+    /// A packet was captured; `outgoing` says whether the capturing machine sent it.
+    pub(super) fn sent(&mut self, direction: Direction, outgoing: Option<bool>) {
+        if let Some(outgoing) = outgoing {
+            self.packets[direction as usize][usize::from(!outgoing)] += 1;
+        }
+    }
+
+    /// An end answered after so many nanoseconds, which are the time to it and back at the least.
+    #[inline]
+    pub(super) fn round_trip(&mut self, end: Direction, nanos: u64) {
+        let half = &mut self.halves[end as usize];
+        *half = Some(half.map_or(nanos, |half| half.min(nanos)));
+    }
+
+    /// Nanoseconds to an end and back.
+    #[inline]
+    pub(super) const fn half(&self, end: Direction) -> Option<u64> {
+        self.halves[end as usize]
+    }
+
+    /// Nanoseconds of one round trip of the whole path.
+    #[inline]
+    pub(super) const fn whole(&self) -> Option<u64> {
+        match self.halves {
+            [Some(initiator), Some(responder)] => Some(initiator.saturating_add(responder)),
+            _ => None,
+        }
+    }
+
+    /// Where the capture was taken. `medians` are the usual times to each end and back, where these are not those of
+    /// acknowledgements that were delayed on purpose: on a short path with a queue the smallest times tell nothing.
+    fn place(&self, medians: [Option<f64>; 2]) -> CapturePlace {
+        match self.packets {
+            [[sent, 0], [0, received]] if sent > 0 && received > 0 => return CapturePlace::Initiator,
+            [[0, received], [sent, 0]] if sent > 0 && received > 0 => return CapturePlace::Responder,
+            _ => {}
+        }
+        let ([Some(initiator), Some(responder)], Some(whole)) = (self.halves, self.whole()) else {
+            return CapturePlace::Unknown;
+        };
+        if initiator <= whole / NEAR {
+            CapturePlace::Initiator
+        } else if responder <= whole / NEAR {
+            CapturePlace::Responder
+        } else if whole >= SHORT {
+            CapturePlace::Between
+        } else if let [Some(initiator), Some(responder)] = medians
+            && initiator.max(responder) >= LONG
+        {
+            if initiator * NEAR as f64 <= responder {
+                CapturePlace::Initiator
+            } else if responder * NEAR as f64 <= initiator {
+                CapturePlace::Responder
+            } else {
+                CapturePlace::Unknown
+            }
+        } else {
+            CapturePlace::Unknown
+        }
+    }
+}
+
+/// A connection that was measured to its end.
+pub(super) struct MeasuredConnection {
+    pub(super) course: OpeningAndEnding,
+    pub(super) place: CapturedAt,
+    pub(super) handshake: Option<u64>,
+    pub(super) offloaded: bool,
+    pub(super) directions: [MeasuredDirection; 2],
+}
+
+impl MeasuredConnection {
+    /// What was measured, the connection having ended at `at`.
+    pub(super) fn finish(
+        self,
+        at: Timestamp,
+        closing: StreamClosing,
+        limits: MeasurementLimits,
+    ) -> ConnectionMeasurement {
+        let Self { course, place, handshake, offloaded, directions } = self;
+        let unacknowledged = [&directions[0], &directions[1]].map(MeasuredDirection::unacknowledged);
+        let mut directions = directions.map(|direction| direction.finish(at, limits));
+        let one_sided = course.last.iter().any(Option::is_none)
+            && directions.iter().any(|direction| direction.bytes + direction.lost_to_capture > 0);
+        if one_sided {
+            directions.iter_mut().for_each(hide);
+        }
+        // The initiator acknowledges what the responder sends.
+        let medians = [&directions[1], &directions[0]].map(|direction| {
+            let usual = direction.acknowledged_after.filter(|times| times.delayed * 2 < times.samples);
+            usual.map(|times| times.median)
+        });
+        let seconds = |nanos: u64| nanos as f64 / 1e9;
+        ConnectionMeasurement {
+            round_trip: place.whole().map(seconds),
+            half_round_trips: [Direction::FromInitiator, Direction::FromResponder]
+                .map(|end| place.half(end).map(seconds)),
+            handshake_round_trip: handshake.map(seconds),
+            taken_at: place.place(medians),
+            offloaded,
+            directions,
+            ending: course.ending(closing, unacknowledged),
+        }
+    }
+}
+
+/// Of a connection of which the capture has one direction, nothing can be said of what held it back.
+fn hide(direction: &mut DirectionMeasurement) {
+    let (Some(first), Some(last)) = (direction.spans.first(), direction.spans.last()) else { return };
+    let span = TransportSpan {
+        from: first.from,
+        to: last.to,
+        state: TransportState::Unseen,
+        bytes: direction.spans.iter().map(|span| span.bytes).sum(),
+        retransmitted: direction.spans.iter().map(|span| span.retransmitted).sum(),
+    };
+    direction.spans = vec![span];
+    let whole = direction.seconds.iter().sum();
+    direction.seconds = [0.0; TransportState::ALL.len()];
+    direction.seconds[TransportState::Unseen as usize] = whole;
+}
+
+impl OpeningAndEnding {
+    fn ending(&self, closing: StreamClosing, unacknowledged: [u64; 2]) -> ConnectionEnding {
+        let reset = self.reset.filter(|_| matches!(closing, StreamClosing::Reset | StreamClosing::Refused));
+        let first_fin = match self.fins {
+            [Some(initiator), Some(responder)] if responder.frame < initiator.frame => {
+                Some(Direction::FromResponder)
+            }
+            [Some(_), _] => Some(Direction::FromInitiator),
+            [None, Some(_)] => Some(Direction::FromResponder),
+            [None, None] => None,
+        };
+        let attempt = match closing {
+            StreamClosing::Refused => ConnectionAttempt::Refused,
+            StreamClosing::Unanswered => ConnectionAttempt::Unanswered,
+            _ if self.syns > 0 || self.answered => ConnectionAttempt::Answered,
+            _ => ConnectionAttempt::Unseen,
+        };
+        let (by, how) = match (reset, first_fin) {
+            (Some((_, by)), _) => (Some(by), EndedBy::Reset),
+            (None, Some(by)) => (Some(by), EndedBy::Fin),
+            (None, None) => (None, EndedBy::Silence),
+        };
+        ConnectionEnding {
+            attempt,
+            syns: self.syns,
+            by,
+            how,
+            fins: self.fins,
+            reset: reset.map(|(moment, _)| moment),
+            last: self.last,
+            unacknowledged,
+            close_reasons: self.close_reasons,
+        }
+    }
+}
+
+/// An end is near when its part of the round trip is a tenth of the whole, or less.
+const NEAR: u64 = 10;
+/// Below so many nanoseconds of round trip the time that the ends take to answer decides which of them seems near.
+const SHORT: u64 = 1_000_000;
+/// From so many seconds on a usual time is that of a queue, and not that of a machine that is busy.
+const LONG: f64 = 0.005;

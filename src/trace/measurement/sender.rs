@@ -1,0 +1,192 @@
+//! One direction as its sender sees it: what is under way, how much the window leaves, and so what the direction does.
+//! An acknowledgement counts when it has reached the sender, and not when it was captured.
+
+use std::collections::VecDeque;
+
+use bittrace_protocol::Timestamp;
+
+use super::TransportState;
+use super::budget::MeasurementLimits;
+use super::spans::SpanRecorder;
+
+/// What is known of a sender. Bytes of the stream are counted from the first that was captured.
+#[derive(Debug)]
+pub(super) struct SenderView {
+    /// How many bytes were sent.
+    sent: u64,
+    /// What has reached the sender.
+    known: AcknowledgedState,
+    /// What was captured and has not reached the sender yet, in order.
+    on_the_way: VecDeque<(Timestamp, AcknowledgedState)>,
+    /// A loss is being repaired until so many bytes are acknowledged.
+    recovers_until: Option<u64>,
+    /// When something last happened that the sender saw: it sent new bytes, or bytes were acknowledged.
+    progress: Timestamp,
+    /// The most bytes that were under way.
+    pub(super) largest_in_flight: u64,
+    /// The most bytes that a segment carries.
+    pub(super) segment: u32,
+    pub(super) spans: SpanRecorder,
+}
+
+/// What an acknowledgement says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct AcknowledgedState {
+    /// How many bytes the receiver has.
+    pub(super) bytes: u64,
+    /// Up to how many bytes the receiver would take; `None` where that is unknown.
+    pub(super) room_to: Option<u64>,
+    /// Whether the window is zero.
+    pub(super) closed: bool,
+    /// Whether the delay is at the sender's target.
+    pub(super) delayed: bool,
+}
+
+impl SenderView {
+    pub(super) const fn begun_at(at: Timestamp) -> Self {
+        Self {
+            sent: 0,
+            known: AcknowledgedState { bytes: 0, room_to: None, closed: false, delayed: false },
+            on_the_way: VecDeque::new(),
+            recovers_until: None,
+            progress: at,
+            largest_in_flight: 0,
+            segment: 0,
+            spans: SpanRecorder::begun_at(at),
+        }
+    }
+
+    /// How many bytes were sent.
+    pub(super) const fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Lets the acknowledgements arrive that have reached the sender by now.
+    #[inline]
+    pub(super) fn catch_up(&mut self, now: Timestamp, limits: MeasurementLimits) {
+        while let Some(&(at, state)) = self.on_the_way.front()
+            && at <= now
+        {
+            self.on_the_way.pop_front();
+            self.learn(at, state, limits);
+        }
+    }
+
+    /// The receiver answered; the sender knows of it after `delay`.
+    #[inline]
+    pub(super) fn acknowledged(
+        &mut self,
+        now: Timestamp,
+        delay: u64,
+        state: AcknowledgedState,
+        limits: MeasurementLimits,
+    ) {
+        if delay < AT_ONCE && self.on_the_way.is_empty() {
+            self.learn(now, state, limits);
+            return;
+        }
+        let at = Timestamp::from_nanos(now.as_nanos().saturating_add_unsigned(delay));
+        let at = self.on_the_way.back().map_or(at, |&(last, _)| at.max(last));
+        if self.on_the_way.len() >= limits.acknowledgements {
+            // The last of too many stands for those before it.
+            self.on_the_way.pop_back();
+        }
+        self.on_the_way.push_back((at, state));
+    }
+
+    fn learn(&mut self, at: Timestamp, state: AcknowledgedState, limits: MeasurementLimits) {
+        if state.bytes > self.known.bytes {
+            self.progress = self.progress.max(at);
+        }
+        if state == self.known {
+            return;
+        }
+        self.known = AcknowledgedState { bytes: state.bytes.max(self.known.bytes), ..state };
+        if self.recovers_until.is_some_and(|until| self.known.bytes >= until) {
+            self.recovers_until = None;
+        }
+        self.settle(at, limits);
+    }
+
+    /// Bytes of the stream were sent, as later ones show, that were not captured.
+    pub(super) fn presume(&mut self, now: Timestamp, bytes: u64, limits: MeasurementLimits) {
+        self.sent += bytes;
+        self.settle(now, limits);
+    }
+
+    /// New bytes of the stream were captured, of which some were presumed to have been sent.
+    #[inline]
+    pub(super) fn send(&mut self, now: Timestamp, bytes: u64, presumed: u64, limits: MeasurementLimits) {
+        self.sent = (self.sent + bytes).saturating_sub(presumed);
+        self.progress = self.progress.max(now);
+        self.largest_in_flight = self.largest_in_flight.max(self.in_flight());
+        self.settle(now, limits);
+        self.spans.add_bytes(bytes);
+    }
+
+    /// The capture lost packets: nothing can be said of the time between two moments.
+    pub(super) fn lose_sight(
+        &mut self,
+        (from, to): (Timestamp, Timestamp),
+        now: Timestamp,
+        limits: MeasurementLimits,
+    ) {
+        self.spans.repaint((from, to), now, TransportState::Unseen, limits.spans);
+    }
+
+    /// The sender learnt of a loss, or is about to: third duplicate acknowledgement.
+    pub(super) fn recover(&mut self, now: Timestamp, limits: MeasurementLimits) {
+        if self.recovers_until.is_none() && self.in_flight() > 0 {
+            self.recovers_until = Some(self.sent);
+            self.settle(now, limits);
+        }
+    }
+
+    /// A segment was sent again. Where nothing told of the loss before, the sender waited for its timer since the last
+    /// progress.
+    pub(super) fn send_again(&mut self, now: Timestamp, limits: MeasurementLimits) {
+        if self.recovers_until.is_none() && self.in_flight() > 0 {
+            self.spans.repaint((self.progress, now), now, TransportState::Recovering, limits.spans);
+        }
+        self.recover(now, limits);
+        self.spans.add_retransmission();
+    }
+
+    /// Whether what was sent leaves less than two segments of room, or, in a window of few segments, less than half of it.
+    const fn fills(&self, room_to: u64) -> bool {
+        let half = room_to.saturating_sub(self.known.bytes) / 2;
+        let two_segments = 2 * self.segment as u64;
+        let little = if two_segments < half { two_segments } else { half };
+        self.sent + little > room_to
+    }
+
+    const fn in_flight(&self) -> u64 {
+        self.sent.saturating_sub(self.known.bytes)
+    }
+
+    #[inline]
+    fn settle(&mut self, at: Timestamp, limits: MeasurementLimits) {
+        let state = if self.known.closed {
+            TransportState::WindowFull
+        } else if self.in_flight() == 0 {
+            TransportState::Idle
+        } else if self.recovers_until.is_some() {
+            TransportState::Recovering
+        } else if self.known.room_to.is_some_and(|room_to| self.fills(room_to)) {
+            TransportState::WindowFull
+        } else if self.known.delayed {
+            TransportState::DelayTarget
+        } else {
+            TransportState::Sending
+        };
+        self.spans.enter(at, state, limits.spans);
+    }
+
+    /// The bytes of memory beside the view itself.
+    pub(super) fn cost(&self) -> usize {
+        self.on_the_way.capacity() * size_of::<(Timestamp, AcknowledgedState)>() + self.spans.cost()
+    }
+}
+
+/// Below this delay in nanoseconds the capture was taken at the sender: an acknowledgement counts at once.
+const AT_ONCE: u64 = 500_000;

@@ -1,0 +1,167 @@
+//! What a sender has sent and not yet heard of: which bytes, when, and whether they were sent again. An acknowledgement
+//! takes them out, and the last of them tells how long it took.
+
+use std::collections::VecDeque;
+
+use bittrace_protocol::Timestamp;
+
+/// Segments that are not acknowledged, in the order of their numbers. Of TCP the numbers count bytes, of uTP packets.
+#[derive(Debug, Default)]
+pub(super) struct SentSegments {
+    segments: VecDeque<UnacknowledgedSegment>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct UnacknowledgedSegment {
+    start: u64,
+    end: u64,
+    /// How many bytes of the stream.
+    bytes: u64,
+    at: Timestamp,
+    /// Whether a part of it was sent again: an acknowledgement may be of either (Karn's rule).
+    again: bool,
+}
+
+/// What an acknowledgement took out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct AcknowledgedSegments {
+    /// How many bytes of the stream.
+    pub(super) bytes: u64,
+    /// When the last of the segments was captured; `None` where there is none, or where one of them was sent again.
+    pub(super) sent_at: Option<Timestamp>,
+}
+
+impl SentSegments {
+    /// A segment was sent that lies behind all others. Where there would be more than `most`, neighbours become one.
+    #[inline]
+    pub(super) fn push(&mut self, start: u64, end: u64, bytes: u64, at: Timestamp, most: usize) {
+        if self.segments.len() >= most.max(2) {
+            self.join_neighbours();
+        }
+        self.segments.push_back(UnacknowledgedSegment { start, end, bytes, at, again: false });
+    }
+
+    /// Two become one, which is acknowledged when the second is.
+    #[cold]
+    fn join_neighbours(&mut self) {
+        let mut joined = VecDeque::with_capacity(self.segments.len());
+        let mut segments = self.segments.drain(..);
+        while let Some(first) = segments.next() {
+            joined.push_back(match segments.next() {
+                Some(second) => UnacknowledgedSegment {
+                    start: first.start,
+                    bytes: first.bytes + second.bytes,
+                    again: first.again || second.again,
+                    ..second
+                },
+                None => first,
+            });
+        }
+        drop(segments);
+        self.segments = joined;
+    }
+
+    /// A segment came that lies before others: late, or sent again. Its acknowledgement tells no time.
+    pub(super) fn insert(&mut self, start: u64, end: u64, bytes: u64, at: Timestamp, most: usize) {
+        if self.segments.len() >= most.max(2) {
+            self.join_neighbours();
+        }
+        let place = self.segments.partition_point(|segment| segment.end <= start);
+        self.segments.insert(place, UnacknowledgedSegment { start, end, bytes, at, again: true });
+    }
+
+    /// What lies between two numbers was sent again.
+    pub(super) fn send_again(&mut self, start: u64, end: u64) {
+        let first = self.segments.partition_point(|segment| segment.end <= start);
+        let overlapping = self.segments.iter_mut().skip(first).take_while(|segment| segment.start < end);
+        overlapping.for_each(|segment| segment.again = true);
+    }
+
+    /// Everything before a number is acknowledged.
+    #[inline]
+    pub(super) fn acknowledge(&mut self, number: u64) -> AcknowledgedSegments {
+        let mut taken = AcknowledgedSegments::default();
+        let mut again = false;
+        while let Some(first) = self.segments.front_mut()
+            && first.start < number
+        {
+            again |= first.again;
+            taken.sent_at = Some(first.at);
+            if first.end > number {
+                // A part of it, as of one that the network card put together.
+                let share = u128::from(number - first.start) * u128::from(first.bytes)
+                    / u128::from(first.end - first.start);
+                let part = (share as u64).min(first.bytes);
+                first.bytes -= part;
+                first.start = number;
+                taken.bytes += part;
+                break;
+            }
+            taken.bytes += first.bytes;
+            self.segments.pop_front();
+        }
+        if again {
+            taken.sent_at = None;
+        }
+        taken
+    }
+
+    /// The bytes of memory that the segments take.
+    pub(super) fn cost(&self) -> usize {
+        self.segments.capacity() * size_of::<UnacknowledgedSegment>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_nanos(millis * 1_000_000)
+    }
+
+    fn three() -> SentSegments {
+        let mut sent = SentSegments::default();
+        for (number, start) in [(1, 0), (2, 100), (3, 200)] {
+            sent.push(start, start + 100, 100, at(number), 16);
+        }
+        sent
+    }
+
+    #[test]
+    fn an_acknowledgement_is_of_the_last_segment_before_it() {
+        let mut sent = three();
+        assert_eq!(sent.acknowledge(200), AcknowledgedSegments { bytes: 200, sent_at: Some(at(2)) });
+        assert_eq!(sent.acknowledge(200), AcknowledgedSegments::default());
+        assert_eq!(sent.acknowledge(240), AcknowledgedSegments { bytes: 40, sent_at: Some(at(3)) });
+        assert_eq!(sent.acknowledge(1000), AcknowledgedSegments { bytes: 60, sent_at: Some(at(3)) });
+    }
+
+    #[test]
+    fn what_was_sent_again_tells_no_time() {
+        let mut sent = three();
+        sent.send_again(150, 200);
+        assert_eq!(sent.acknowledge(100).sent_at, Some(at(1)));
+        assert_eq!(sent.acknowledge(300), AcknowledgedSegments { bytes: 200, sent_at: None });
+    }
+
+    #[test]
+    fn a_late_segment_tells_no_time() {
+        let mut sent = SentSegments::default();
+        sent.push(0, 100, 100, at(1), 16);
+        sent.push(200, 300, 100, at(2), 16);
+        sent.insert(100, 200, 100, at(3), 16);
+        assert_eq!(sent.acknowledge(100).sent_at, Some(at(1)));
+        assert_eq!(sent.acknowledge(300), AcknowledgedSegments { bytes: 200, sent_at: None });
+    }
+
+    #[test]
+    fn too_many_segments_are_joined() {
+        let mut sent = SentSegments::default();
+        for number in 0..100 {
+            sent.push(number * 10, number * 10 + 10, 10, at(number as i64), 8);
+        }
+        assert!(sent.segments.len() <= 8);
+        assert_eq!(sent.acknowledge(1000), AcknowledgedSegments { bytes: 1000, sent_at: Some(at(99)) });
+    }
+}

@@ -1,0 +1,276 @@
+//! Measures one uTP connection (BEP 29), packet by packet. Numbers of 16 bits count packets and are unwrapped around the
+//! highest that was sent.
+
+use bittrace_protocol::Timestamp;
+use bittrace_protocol::utp::{Header, Kind};
+
+use super::budget::{MeasurementBudget, MeasurementLimits};
+use super::clock::{ClockWaits, SlidingMinimum};
+use super::connection::{CapturedAt, MeasuredConnection, OpeningAndEnding};
+use super::direction::{AcknowledgingSegment, MeasuredDirection, NumberedSegment, SegmentWindow, elapsed};
+use crate::{ConnectionMeasurement, Direction, Moment, StreamClosing};
+
+/// A uTP connection that is being measured.
+#[derive(Debug)]
+pub(crate) struct UtpMeasuring {
+    course: OpeningAndEnding,
+    place: CapturedAt,
+    /// The time of the latest packet.
+    now: Timestamp,
+    /// When the only SYN was captured, until it is answered.
+    syn: Option<Timestamp>,
+    ends: [UtpEnd; 2],
+    directions: [MeasuredDirection; 2],
+    cost: usize,
+    /// Packets since the cost was counted last.
+    uncounted: u8,
+}
+
+/// Where the numbers of one end's packets stand, and how long these wait on their way.
+#[derive(Debug)]
+struct UtpEnd {
+    /// Its number that stands at `place`.
+    number: u16,
+    place: u64,
+    reported: ReportedDelay,
+}
+
+/// A packet of uTP, as far as it is measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MeasuredPacket<'a> {
+    pub(crate) header: &'a Header,
+    /// How many bytes of the stream it carries.
+    pub(crate) bytes: usize,
+    /// How many later packets its selective acknowledgement has (BEP 29).
+    pub(crate) selective: u32,
+    /// The reason for closing that it gives.
+    pub(crate) close_reason: Option<u16>,
+}
+
+impl UtpEnd {
+    /// The place of a number; `None` where it is too far from the others.
+    fn place_of(&self, number: u16) -> Option<u64> {
+        let ahead = number.wrapping_sub(self.number).cast_signed();
+        (ahead.unsigned_abs() <= MAX_AHEAD).then(|| self.place.saturating_add_signed(ahead.into()))
+    }
+
+    /// Numbers are unwrapped around this one from now on.
+    const fn stand_at(&mut self, place: u64) {
+        self.number = self.number.wrapping_add(place.wrapping_sub(self.place) as u16);
+        self.place = place;
+    }
+}
+
+impl UtpMeasuring {
+    /// A connection whose first packet comes now.
+    pub(crate) fn begun_at(moment: Moment) -> Self {
+        let direction = || MeasuredDirection::begun_at(moment.at, ClockWaits::ticking(MICROSECOND, true), 0);
+        let end = || UtpEnd { number: 0, place: FIRST_PLACE, reported: ReportedDelay::default() };
+        Self {
+            course: OpeningAndEnding::default(),
+            place: CapturedAt::default(),
+            now: moment.at,
+            syn: None,
+            ends: [end(), end()],
+            directions: [direction(), direction()],
+            cost: 0,
+            uncounted: 0,
+        }
+    }
+
+    /// Takes in a packet.
+    pub(crate) fn packet(
+        &mut self,
+        moment: Moment,
+        direction: Direction,
+        packet: MeasuredPacket<'_>,
+        budget: &mut MeasurementBudget,
+    ) {
+        let limits = budget.limits();
+        // Times that run backwards stand still.
+        self.now = self.now.max(moment.at);
+        let at = self.now;
+        self.course.heard(moment, direction);
+        if let Some(reason) = packet.close_reason {
+            self.course.close_reasons[direction as usize] = Some(reason);
+        }
+        let header = packet.header;
+        match header.kind {
+            Kind::Reset => {
+                self.course.reset = Some((moment, direction));
+                return;
+            }
+            Kind::Syn => {
+                self.course.syns += 1;
+                self.syn = (self.course.syns == 1).then_some(at);
+                let end = &mut self.ends[direction as usize];
+                if !self.directions[direction as usize].begun() {
+                    // The SYN takes a number of its own.
+                    end.number = header.sequence.wrapping_add(1);
+                    self.directions[direction as usize].begin(end.place);
+                }
+                return;
+            }
+            Kind::Data | Kind::Fin | Kind::State => {}
+        }
+        if direction == Direction::FromResponder
+            && let Some(asked) = self.syn.take()
+        {
+            self.place.round_trip(Direction::FromResponder, elapsed(asked, at));
+        }
+        self.acknowledge(at, direction, packet, limits);
+        self.carry(moment, direction, packet, limits);
+        self.uncounted += 1;
+        if self.uncounted >= COUNTED_EVERY {
+            self.uncounted = 0;
+            let cost = self.directions.iter().map(MeasuredDirection::cost).sum();
+            budget.change(std::mem::replace(&mut self.cost, cost), cost);
+        }
+    }
+
+    fn acknowledge(
+        &mut self,
+        at: Timestamp,
+        direction: Direction,
+        packet: MeasuredPacket<'_>,
+        limits: MeasurementLimits,
+    ) {
+        let header = packet.header;
+        let there = direction.reverse();
+        let sender = &mut self.ends[there as usize];
+        let heard = &mut self.directions[there as usize];
+        // The acknowledged number is that of the last packet that arrived.
+        let number = header.acknowledged.wrapping_add(1);
+        if !heard.begun() {
+            sender.number = number;
+            heard.begin(sender.place);
+        }
+        let Some(number) = sender.place_of(number) else { return };
+        if let Some(micros) = sender.reported.waited(at, header.delay) {
+            heard.count_wait(u64::from(micros) * MICROSECOND, limits);
+        }
+        let bare = header.kind == Kind::State;
+        if bare && packet.selective >= SELECTIVE_LOSS && number >= heard.acknowledged() {
+            heard.lose(at, limits);
+        }
+        let sample = heard.acknowledge(
+            AcknowledgingSegment {
+                at,
+                number,
+                bare,
+                window: Some(SegmentWindow { raw: header.window, scale: Some(0) }),
+                selective: packet.selective > 0,
+                delayed: sender.reported.at_target,
+                to_sender: self.place.half(there).unwrap_or(0).saturating_add(heard.waited()),
+                single_is_fin: false,
+            },
+            limits,
+        );
+        sender.stand_at(heard.next());
+        if let Some(nanos) = sample {
+            self.place.round_trip(direction, nanos);
+        }
+    }
+
+    fn carry(
+        &mut self,
+        moment: Moment,
+        direction: Direction,
+        packet: MeasuredPacket<'_>,
+        limits: MeasurementLimits,
+    ) {
+        let header = packet.header;
+        if header.kind == Kind::State {
+            return;
+        }
+        let end = &mut self.ends[direction as usize];
+        let said = &mut self.directions[direction as usize];
+        if !said.begun() {
+            end.number = header.sequence;
+            said.begin(end.place);
+        }
+        let Some(start) = end.place_of(header.sequence) else { return };
+        // Below the first place is what was sent before the capture began.
+        if start < FIRST_PLACE {
+            return;
+        }
+        let bytes = packet.bytes as u64;
+        said.sender.segment = said.sender.segment.max(packet.bytes as u32);
+        if header.kind == Kind::Fin {
+            self.course.fins[direction as usize].get_or_insert(moment);
+        }
+        let numbered = NumberedSegment {
+            at: self.now,
+            start,
+            end: start + 1,
+            bytes,
+            clock: Some(header.timestamp),
+            // The receiver reports the wait on the whole way.
+            counts_wait: false,
+            round_trip: self.place.whole(),
+        };
+        said.send(numbered, limits);
+        end.stand_at(said.next());
+    }
+
+    /// Gives the memory back.
+    pub(crate) fn forget(self: Box<Self>, budget: &mut MeasurementBudget) {
+        budget.change(self.cost, 0);
+    }
+
+    /// What was measured. The connection is over.
+    pub(crate) fn finish(
+        self: Box<Self>,
+        moment: Moment,
+        closing: StreamClosing,
+        budget: &mut MeasurementBudget,
+    ) -> Box<ConnectionMeasurement> {
+        let limits = budget.limits();
+        budget.change(self.cost, 0);
+        let Self { course, place, directions, now, .. } = *self;
+        let measured = MeasuredConnection { course, place, handshake: None, offloaded: false, directions };
+        Box::new(measured.finish(now.max(moment.at), closing, limits))
+    }
+}
+
+/// What the receiver of a direction reports of the delay on the way. The two clocks are not set alike, so that only
+/// differences between reports say anything.
+#[derive(Debug, Default)]
+struct ReportedDelay {
+    /// The first report: others count from it.
+    first: Option<u32>,
+    smallest: SlidingMinimum,
+    at_target: bool,
+}
+
+impl ReportedDelay {
+    /// The receiver reports that the last packet took so many microseconds, give or take the clocks. The answer is how many
+    /// microseconds it waited. 0 says that there was no packet.
+    fn waited(&mut self, at: Timestamp, micros: u32) -> Option<u32> {
+        if micros == 0 {
+            return None;
+        }
+        let relative = micros.wrapping_sub(*self.first.get_or_insert(micros)).cast_signed().into();
+        let waited = u32::try_from(relative - self.smallest.with(at, relative)).unwrap_or(0);
+        self.at_target = waited >= if self.at_target { LEFT_BELOW } else { REACHED_AT };
+        Some(waited)
+    }
+}
+
+/// The place of the first number of each direction: so far from 0 that what was sent before has a place.
+const FIRST_PLACE: u64 = 1 << 32;
+/// How far ahead a packet may be: half the numbers must remain to tell what is old.
+const MAX_AHEAD: u16 = 16_384;
+/// The clock in the header counts microseconds (BEP 29, `timestamp_microseconds`); here in nanoseconds.
+const MICROSECOND: u64 = 1_000;
+/// After so many packets of a connection its memory is counted again.
+const COUNTED_EVERY: u8 = 32;
+/// So many packets behind a missing one mean that it is lost (BEP 29, "Packet loss").
+const SELECTIVE_LOSS: u32 = 3;
+/// The target is 100 ms (BEP 29, `CCONTROL_TARGET`). The delay swings around it, so that from these microseconds on the
+/// sender holds back, until the delay is well below.
+const REACHED_AT: u32 = 90_000;
+const LEFT_BELOW: u32 = 60_000;
+
+#[cfg(test)]
+mod tests;
