@@ -75,8 +75,15 @@ fn parameters_extensions_and_messages_have_their_pages() {
         &printed(&["explain", "ut_metadata"]),
         &["How a client offers it", "Fields", "In bytes", "Rules about it"],
     );
-    let list =
-        ["Rules", "Messages", "Parameters of an announce", "Keys of a tracker's response", "Extensions"];
+    assert_has(&printed(&["explain", "asked-too-little"]), &["How it shows", "What to do", "See also"]);
+    let list = [
+        "Rules",
+        "Messages",
+        "Parameters of an announce",
+        "Keys of a tracker's response",
+        "Extensions",
+        "Causes of a diagnosis",
+    ];
     assert_has(&printed(&["explain"]), &list);
 }
 

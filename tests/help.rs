@@ -58,6 +58,11 @@ fn replay_help() {
 }
 
 #[test]
+fn diagnose_help() {
+    assert_help!("diagnose", "diagnose");
+}
+
+#[test]
 fn profile_help() {
     assert_help!("profile", "profile");
 }

@@ -110,7 +110,7 @@ fn every_line_of_every_capture_keeps_the_schema() {
         let file = path.file_name().expect("a capture has a name").to_string_lossy().into_owned();
         let torrent = format!("{}.torrent", scenario(&path));
         let mut arguments = vec!["analyze", file.as_str(), "--format", "json", "--hex", "--view"];
-        arguments.push("messages,conversations,pieces,findings");
+        arguments.push("messages,conversations,pieces,findings,diagnosis");
         if captures_folder().join(&torrent).exists() {
             arguments.extend(["--torrent", torrent.as_str()]);
         }

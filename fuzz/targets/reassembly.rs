@@ -77,6 +77,7 @@ fuzz_target!(|input: Input| {
             fin,
             rst,
             window: 1000,
+            options: &[],
             identification: None,
             payload: &bytes[usize::from(first)..][..length],
             lost_tail: if packet.kind & 7 == 0 { packet.lost_tail.into() } else { 0 },

@@ -55,6 +55,8 @@ pub(crate) enum Colour {
 pub(crate) enum Command {
     /// Inspect captures: every message, its fields and meaning, and broken rules
     Analyze(Box<AnalyzeArguments>),
+    /// Say why a download in a capture was slow, stalled or ended, and what would help
+    Diagnose(DiagnoseArguments),
     /// Write the files that peers and web seeds sent in captures
     Extract(ExtractArguments),
     /// Download a torrent with a running commentary; every byte can be recorded
@@ -68,9 +70,9 @@ pub(crate) enum Command {
     /// Inspect .torrent files
     #[command(subcommand)]
     Torrent(Torrent),
-    /// Explain a rule, a message, a tracker parameter or an extension, with an example in bytes
+    /// Explain a rule, a message, a tracker parameter, an extension or a cause of a diagnosis
     #[command(
-        after_help = "Examples:\n  bittrace explain\n  bittrace explain info_hash\n  bittrace explain request\n  bittrace explain bep3.out-of-range"
+        after_help = "Examples:\n  bittrace explain\n  bittrace explain info_hash\n  bittrace explain request\n  bittrace explain bep3.out-of-range\n  bittrace explain choked"
     )]
     Explain {
         /// What to explain; without a name, all names are listed
@@ -129,6 +131,9 @@ pub(crate) struct DownloadArguments {
     /// Afterwards, compare the run with this capture, as diff does
     #[arg(long, value_name = "CAPTURE")]
     pub(crate) against: Option<PathBuf>,
+    /// Afterwards, say what the time of the run went to, as diagnose does
+    #[arg(long)]
+    pub(crate) diagnose: bool,
     /// Download from one peer at a time; when it fails, continue with the next
     #[arg(long)]
     pub(crate) single_peer: bool,
@@ -165,6 +170,26 @@ pub(crate) struct DownloadArguments {
     /// Repair damaged finished files: download their wrong pieces again
     #[arg(long)]
     pub(crate) repair: bool,
+}
+
+/// Say why a download was slow.
+#[derive(Debug, Args)]
+#[command(after_help = DIAGNOSE_AFTER, after_long_help = DIAGNOSE_EXAMPLES)]
+pub(crate) struct DiagnoseArguments {
+    /// pcap or pcapng files, bare or within gzip or zstd; - reads standard input
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub(crate) captures: Vec<PathBuf>,
+    /// A torrent of the captures, for hash checks and for requests beyond a piece; may be given again
+    #[arg(long, value_name = "FILE")]
+    pub(crate) torrent: Vec<PathBuf>,
+    /// How to write it
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
+    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) key_logs: KeyLogs,
+    /// The address of the host the captures are about; found out when not given
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) local: Option<IpAddr>,
 }
 
 /// Write the files that peers and web seeds sent.
@@ -509,6 +534,8 @@ pub(crate) enum ViewName {
     Pieces,
     /// Broken rules: how often, the document, a display filter for the first packets
     Findings,
+    /// Why it was slow, stalled or ended: three sentences, then where the time of each connection went
+    Diagnosis,
 }
 
 /// The output format of extract.
@@ -541,6 +568,7 @@ const EXAMPLES: &str = "\
 Examples:
   bittrace analyze capture.pcap                       a summary, then the first messages
   bittrace analyze capture.pcap --torrent t.torrent   the same, with file names and hash checks
+  bittrace diagnose capture.pcap                      why the download in it was slow
   tcpdump -U -w - | bittrace analyze - --view messages
                                                       messages as they are captured
   bittrace diff reference.pcap candidate.pcap         how two runs differ
@@ -590,6 +618,34 @@ Exit codes:
     1  --fail-on matched a chosen message
     2  error: bad usage or unreadable input
   130  interrupted; the results up to then are shown";
+
+const DIAGNOSE_AFTER: &str = "\
+Exit codes: 0 done, 2 error, 130 interrupted.
+`bittrace diagnose --help` has examples.";
+
+const DIAGNOSE_EXAMPLES: &str = "\
+Examples:
+  bittrace diagnose capture.pcap
+  bittrace diagnose capture.pcapng.gz --torrent t.torrent
+  bittrace diagnose capture.pcap --format json | jq -r '.diagnosis.sentences[]?.text'
+  bittrace diagnose monday.pcap tuesday.pcap --format csv > budgets.csv
+  bittrace explain asked-too-little
+
+Every moment of every connection belongs to one cause: connecting, choked, nothing-wanted,
+not-asked, asked-too-little, far-pace, network, receiver or unseen. Up to three sentences come
+first: what most of the time went to, by what evidence, and what would help. Then come the table of
+causes, the rate over time, the connections, how each ended, and filters that show the evidence.
+
+A capture from before the first packet to the end tells most. One that begins in the middle, that
+has one direction only, or that is encrypted shows less, and the sentences say so.
+
+With --format json the first object of a capture is the run; then comes an object for each direction
+in which blocks were wanted or sent. CSV has these rows alone.
+
+Exit codes:
+    0  done, also if a capture has no BitTorrent traffic
+    2  error: bad usage or unreadable input
+  130  interrupted; what was read up to then is diagnosed";
 
 const DIFF_AFTER: &str = "\
 Exit codes: 0 no difference, 1 differences, 2 error, 130 interrupted.

@@ -2,6 +2,7 @@
 
 pub(crate) mod analyze;
 pub(crate) mod completions;
+pub(crate) mod diagnose;
 pub(crate) mod diff;
 pub(crate) mod download;
 pub(crate) mod expected;

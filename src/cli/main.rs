@@ -23,7 +23,8 @@ use clap::{CommandFactory, FromArgMatches};
 
 use args::{Arguments, Command, Torrent};
 use commands::{
-    analyze, completions, diff, download, explain, extract, fields, man, profile, replay, schema, torrent,
+    analyze, completions, diagnose, diff, download, explain, extract, fields, man, profile, replay, schema,
+    torrent,
 };
 use print::output::Output;
 use print::printable::printable;
@@ -94,6 +95,7 @@ fn with_checked_paths(command: clap::Command) -> clap::Command {
 fn run(arguments: Arguments, mut output: Output) -> Result<Exit> {
     match arguments.command {
         Command::Analyze(analyze) => return analyze::run(&analyze, arguments.common, output),
+        Command::Diagnose(diagnose) => return diagnose::run(&diagnose, arguments.common, output),
         Command::Extract(extract) => return extract::run(&extract, arguments.common, output),
         Command::Download(download) => return download::run(&download, arguments.common, output),
         Command::Diff(diff) => return diff::run(&diff, arguments.common, output),

@@ -26,7 +26,8 @@ use rustc_hash::FxHashMap;
 use crate::record::units::{counted, wanted_at};
 use crate::record::{Body, PeerWireBody, Protocol, Reason, Record, Side, Transport, Unreadable};
 use crate::{Dissected, StreamId, TraceOptions};
-use announces::{Announced, Announces};
+pub(crate) use announces::Announced;
+use announces::Announces;
 use dht::DhtQueries;
 use hash_proofs::Trees;
 use left_check::Left;
@@ -57,6 +58,16 @@ pub(crate) struct Annotator {
     gathered: Gathered,
     /// The bytes of the torrent descriptions that peers sent, and a share for each description.
     described_bytes: usize,
+}
+
+/// What a record says of its client, where it is an announce with a peer id.
+pub(crate) fn announced(record: &Record) -> Option<Announced> {
+    Announced::of(record)
+}
+
+/// The peers that a tracker's answer hands out.
+pub(crate) fn peers_handed_out(record: &Record) -> Vec<SocketAddr> {
+    trackers::handed_out(record)
 }
 
 /// How many bytes of descriptions are learnt from peers, and what each counts beside its own, and each of its files.

@@ -24,6 +24,7 @@
 
 mod burst;
 mod capture;
+pub mod diagnosis;
 mod dissect;
 pub mod expert;
 pub mod measurement;

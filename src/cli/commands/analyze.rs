@@ -152,6 +152,7 @@ impl<'a> Analysis<'a> {
                 local: arguments.local,
                 torrents,
                 mse_keys: arguments.key_logs.read()?,
+                measure: views.contains(&ViewName::Diagnosis),
                 ..TraceOptions::default()
             },
             expected: Expected {

@@ -25,15 +25,17 @@ use bittrace_trace::units::{count as thousands, counted, rough_size, span};
 
 use crate::Exit;
 use crate::args::{self, Common, Comparing};
-use crate::commands::diff::{self, ComparedCaptures, ReplayNotices};
+use crate::commands::diff::{ComparedCaptures, ReplayNotices};
 use crate::commands::profile::own_profile;
 use crate::commands::torrent::{warn_of_faults, write_contents};
+use crate::commands::{diagnose, diff};
 use crate::failure::warn;
 use crate::interrupt::interrupted;
 use crate::os::{is_same_file, temporary_folder};
 use crate::print::output::{Look, Output};
 use crate::print::page::Page;
 use crate::print::table::Column;
+use crate::print::views::DiagnosisPage;
 use tempfile::TempDir;
 
 pub(crate) use narrate::violation_in_words;
@@ -73,6 +75,7 @@ pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, mut outpu
     let mut options = options(arguments, &metainfo)?;
     let against =
         arguments.against.as_deref().map(|path| Against::begin(path, common, &mut options)).transpose()?;
+    let diagnosed = arguments.diagnose.then(|| RunRecording::begin(&mut options)).transpose()?;
     let live = match arguments.trace {
         true => {
             let (live, watcher) = LiveTrace::begin(&metainfo, common, output.clone())?;
@@ -121,6 +124,9 @@ pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, mut outpu
         Outcome::Stopped if interrupted() => Exit::Interrupted,
         Outcome::Incomplete | Outcome::Stopped => Exit::Matched,
     };
+    if let Some(recording) = diagnosed.filter(|_| exit != Exit::Interrupted) {
+        recording.diagnose(&metainfo, common, &mut output)?;
+    }
     match against {
         Some(against) if exit != Exit::Interrupted => {
             if !common.quiet {
@@ -132,12 +138,48 @@ pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, mut outpu
     }
 }
 
+/// The recording of a run, which is read once the run is over.
+struct RunRecording {
+    path: PathBuf,
+    /// Goes with the recording in it, where nobody asked for one.
+    _folder: Option<TempDir>,
+}
+
+impl RunRecording {
+    /// Has the run recorded, where it is not already.
+    fn begin(options: &mut DownloadOptions) -> Result<Self> {
+        if let Some(path) = &options.record {
+            return Ok(Self { path: path.clone(), _folder: None });
+        }
+        let folder = temporary_folder().context("no temporary folder")?;
+        let path = folder.path().join("run.pcapng");
+        options.record = Some(path.clone());
+        Ok(Self { path, _folder: Some(folder) })
+    }
+
+    /// Says why the run went as it did. The packets of a recording are made up around the bytes, so nothing is measured on them.
+    fn diagnose(&self, torrent: &Arc<Metainfo>, common: Common, output: &mut Output) -> Result<()> {
+        let torrents = vec![Arc::clone(torrent)];
+        let options = bittrace_trace::TraceOptions {
+            torrents: torrents.clone(),
+            ..bittrace_trace::TraceOptions::default()
+        };
+        let mut trace = Trace::open(&self.path, options)?;
+        let (diagnosis, _) = diagnose::read(&mut trace, &torrents);
+        let run = diagnosis.finish();
+        let page = DiagnosisPage { name: "this run", run: &run, verbose: common.verbose };
+        writeln!(output)?;
+        let look = output.look;
+        page.write(args::Format::Table, true, look, output)?;
+        output.flush()?;
+        Ok(())
+    }
+}
+
 /// A comparison of what the run says with a capture, once it is over.
 struct Against {
     reference: Transcript,
-    recording: PathBuf,
-    /// Goes with the recording in it, where nobody asked for one.
-    _folder: Option<TempDir>,
+    recording: RunRecording,
 }
 
 impl Against {
@@ -145,15 +187,7 @@ impl Against {
     fn begin(path: &Path, common: Common, options: &mut DownloadOptions) -> Result<Self> {
         let trace = Trace::open(path, bittrace_trace::TraceOptions::default())?;
         let reference = diff::transcribe(trace, None, common)?;
-        let folder = match options.record {
-            Some(_) => None,
-            None => Some(temporary_folder().context("no temporary folder")?),
-        };
-        if let Some(folder) = &folder {
-            options.record = Some(folder.path().join("run.pcapng"));
-        }
-        let recording = options.record.clone().unwrap_or_default();
-        Ok(Self { reference, recording, _folder: folder })
+        Ok(Self { reference, recording: RunRecording::begin(options)? })
     }
 
     fn compare(&self, torrent: &Arc<Metainfo>, common: Common, output: &mut Output) -> Result<Exit> {
@@ -163,7 +197,7 @@ impl Against {
             from_start: true,
             ..bittrace_trace::TraceOptions::default()
         };
-        let trace = Trace::open(&self.recording, options_of_trace)?;
+        let trace = Trace::open(&self.recording.path, options_of_trace)?;
         let candidate = diff::transcribe(trace, None, common)?;
         let comparing = Comparing::default();
         let options = diff::options(&comparing)?;

@@ -1,6 +1,7 @@
-//! `bittrace explain`: a page for each rule, message, tracker parameter and extension. What it is, what the document says,
-//! an example in bytes, and what to do.
+//! `bittrace explain`: a page for each rule, message, tracker parameter and extension, and for each cause of a diagnosis. What it
+//! is, what the document says, an example in bytes, and what to do.
 
+mod causes;
 mod examples;
 mod extensions;
 mod messages;
@@ -11,6 +12,7 @@ use std::io::{self, Write};
 
 use anyhow::{Result, bail};
 use bittrace_protocol::Hex;
+use bittrace_trace::diagnosis::DelayCause;
 use bittrace_trace::record::Rule;
 use bittrace_trace::rules::rule;
 
@@ -78,6 +80,17 @@ struct ExtensionNotes {
     about: &'static [&'static str],
 }
 
+/// A cause that time belongs to in a diagnosis.
+struct CauseNotes {
+    cause: DelayCause,
+    /// How it is told from the others.
+    shows: &'static str,
+    /// What helps.
+    fix: &'static str,
+    /// The messages and causes it has to do with.
+    about: &'static [&'static str],
+}
+
 /// What a page is about.
 #[derive(Clone, Copy)]
 enum Topic {
@@ -85,6 +98,7 @@ enum Topic {
     Extension(&'static ExtensionNotes),
     Message(&'static MessageEntry, &'static MessageNotes),
     Parameter(&'static ParameterNotes),
+    Cause(&'static CauseNotes),
 }
 
 /// Shows the pages of a name, or lists all names.
@@ -115,7 +129,7 @@ pub(crate) fn advice(rule: &str) -> Option<&'static str> {
     rules::RULE_NOTES.iter().find(|notes| notes.id == rule).map(|notes| notes.fix)
 }
 
-/// All topics: rules, extensions, messages, parameters.
+/// All topics: rules, extensions, messages, parameters, causes.
 fn topics() -> impl Iterator<Item = Topic> {
     let rules = rules::RULE_NOTES.iter().filter_map(|notes| Some(Topic::Rule(rule(notes.id)?, notes)));
     let extensions = extensions::EXTENSIONS.iter().map(Topic::Extension);
@@ -127,7 +141,8 @@ fn topics() -> impl Iterator<Item = Topic> {
         Some(Topic::Message(entry, notes))
     });
     let parameters = parameters::PARAMETERS.iter().map(Topic::Parameter);
-    rules.chain(extensions).chain(messages).chain(parameters)
+    let causes = causes::CAUSE_NOTES.iter().map(Topic::Cause);
+    rules.chain(extensions).chain(messages).chain(parameters).chain(causes)
 }
 
 /// Every name that has a page, one or several times each.
@@ -152,12 +167,13 @@ fn list(page: &mut Page<'_>) -> io::Result<()> {
         names.dedup();
         names.join(", ")
     };
-    let sections: [(&str, TopicChoice); 5] = [
+    let sections: [(&str, TopicChoice); 6] = [
         ("Rules", |topic| matches!(topic, Topic::Rule(..))),
         ("Messages", |topic| matches!(topic, Topic::Message(..))),
         ("Parameters of an announce", |topic| is_at(topic, PlaceOfParameter::Request)),
         ("Keys of a tracker's response", |topic| is_at(topic, PlaceOfParameter::Response)),
         ("Extensions", |topic| matches!(topic, Topic::Extension(..))),
+        ("Causes of a diagnosis", |topic| matches!(topic, Topic::Cause(..))),
     ];
     for (heading, keep) in sections {
         page.heading(heading)?;
@@ -180,6 +196,7 @@ impl Topic {
             Self::Message(entry, _) if entry.extension == "handshake" => vec![entry.name],
             Self::Message(entry, _) => vec![entry.name, entry.extension],
             Self::Parameter(notes) => vec![notes.name],
+            Self::Cause(notes) => vec![notes.cause.name()],
         }
     }
 
@@ -189,6 +206,7 @@ impl Topic {
             Self::Extension(notes) => write_extension(notes, page),
             Self::Message(entry, notes) => write_message(entry, notes, page),
             Self::Parameter(notes) => write_parameter(notes, page),
+            Self::Cause(notes) => write_cause(notes, page),
         }
     }
 }
@@ -291,6 +309,17 @@ fn write_parameter(notes: &ParameterNotes, page: &mut Page<'_>) -> io::Result<()
         PlaceOfParameter::Response => "announce-response",
     };
     see_also(std::iter::once(whole).chain(rules), page)
+}
+
+fn write_cause(notes: &CauseNotes, page: &mut Page<'_>) -> io::Result<()> {
+    let title = format!("{} (cause of a diagnosis): {}", notes.cause.name(), notes.cause.meaning());
+    page.painted(&title, 0, styles::HEADING)?;
+    document("bittrace", "", page)?;
+    page.heading("How it shows")?;
+    page.paragraph(notes.shows, 2)?;
+    page.heading("What to do")?;
+    page.paragraph(notes.fix, 2)?;
+    see_also(notes.about.iter().copied(), page)
 }
 
 /// The info hash of the example torrent in each of its forms, byte for byte.
@@ -409,13 +438,17 @@ mod tests {
         for bit in ["fast", "extended", "dht", "v2"] {
             assert!(has_page(bit), "{bit}");
         }
+        for cause in DelayCause::ALL {
+            assert!(has_page(cause.name()), "{}", cause.name());
+        }
     }
 
     #[test]
     fn every_page_that_another_names_exists() {
         let rules = rules::RULE_NOTES.iter().flat_map(|notes| notes.about);
         let extensions = extensions::EXTENSIONS.iter().flat_map(|notes| notes.about);
-        for name in rules.chain(extensions) {
+        let causes = causes::CAUSE_NOTES.iter().flat_map(|notes| notes.about);
+        for name in rules.chain(extensions).chain(causes) {
             assert!(has_page(name), "{name}");
         }
     }

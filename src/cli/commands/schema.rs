@@ -10,13 +10,15 @@ use crate::query::names::{KEYS, KeyPlace, PROTOCOLS, RowKey};
 pub(crate) fn schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "A line of bittrace analyze --format json",
+        "title": "A line of bittrace analyze or diagnose --format json",
         "description": "A message, a row of another view, or the closing summary. Objects may gain keys; a key keeps its type.",
         "anyOf": [
             { "$ref": "#/$defs/message" },
             view("conversation", &["capture", "stream", "ws_stream", "transport", "initiator", "responder", "opened"]),
             view("piece", &["capture", "torrent", "piece"]),
             view("finding", &["capture", "severity", "rule", "count", "first", "frames", "says"]),
+            view("diagnosis", &["capture", "direction", "start", "duration", "bytes", "sentences", "seconds", "stalls", "rates"]),
+            view("budget", &["capture", "stream", "transport", "sender", "receiver", "duration", "seconds", "ended"]),
             view("rule", &["rule", "severity", "document", "section", "text"]),
             { "$ref": "#/$defs/summary" },
         ],

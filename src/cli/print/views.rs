@@ -1,8 +1,9 @@
-//! The views of a capture beside its summary and its messages: conversations, pieces, findings.
+//! The views of a capture beside its summary and its messages: conversations, pieces, findings, diagnosis.
 //!
 //! Each is a list of rows that are gathered while the capture is read, and written at its end in the chosen format.
 
 mod conversations;
+mod diagnosis;
 mod findings;
 mod follow;
 mod pieces;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
+use bittrace_trace::diagnosis::{DelayCause, Diagnosis};
 use bittrace_trace::statistics::{Exchanges, PiecesSeen};
 use bittrace_trace::units::count;
 use bittrace_trace::{Dissected, Summary};
@@ -25,6 +27,7 @@ use crate::print::json::write_line;
 use crate::print::output::Look;
 use crate::print::page::Page;
 
+pub(crate) use diagnosis::DiagnosisPage;
 pub(crate) use follow::Follower;
 pub(crate) use rules::list_rules;
 
@@ -34,6 +37,7 @@ pub(crate) struct Views {
     exchanges: Option<Exchanges>,
     pieces: Option<PiecesSeen>,
     findings: bool,
+    diagnosis: Option<Diagnosis>,
 }
 
 /// A capture, once it is read.
@@ -72,6 +76,7 @@ impl Views {
             exchanges: chosen.contains(&ViewName::Conversations).then(Exchanges::new),
             pieces: chosen.contains(&ViewName::Pieces).then(|| PiecesSeen::new(torrents)),
             findings: chosen.contains(&ViewName::Findings),
+            diagnosis: chosen.contains(&ViewName::Diagnosis).then(|| Diagnosis::new(torrents)),
         }
     }
 
@@ -83,11 +88,14 @@ impl Views {
         if let Some(pieces) = &mut self.pieces {
             pieces.add(dissected);
         }
+        if let Some(diagnosis) = &mut self.diagnosis {
+            diagnosis.add(dissected);
+        }
     }
 
     /// Writes the views of a capture. `first` says that no view was written before, of any capture.
     pub(crate) fn write(
-        &self,
+        self,
         read: Read<'_>,
         format: Format,
         first: bool,
@@ -110,6 +118,14 @@ impl Views {
                 Format::Table => findings::write_table(read, &mut Page::new(read.look, out))?,
                 _ => findings::rows(read).write(format, first, out)?,
             }
+        }
+        if let Some(diagnosis) = self.diagnosis {
+            let run = diagnosis.finish();
+            let page = DiagnosisPage { name: read.name, run: &run, verbose: read.verbose };
+            if format == Format::Table {
+                writeln!(out)?;
+            }
+            page.write(format, first, read.look, out)?;
         }
         Ok(())
     }
@@ -162,6 +178,9 @@ fn flat_columns(columns: &[&'static str]) -> Vec<Vec<&'static str>> {
         match *column {
             "from_initiator" | "from_responder" => {
                 flat.extend(OF_AN_END.iter().map(|path| [&[*column], *path].concat()));
+            }
+            "seconds" | "bytes_by_cause" => {
+                flat.extend(DelayCause::ALL.into_iter().map(|cause| vec![*column, cause.name()]));
             }
             column => flat.push(vec![column]),
         }

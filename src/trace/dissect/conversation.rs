@@ -70,7 +70,9 @@ impl PeerConversation {
             self.clients[sender as usize] = Some(client.into());
         }
         let outstanding = PeerSide::BOTH.map(|side| self.state.side(side).outstanding() as u32);
-        record.effect = PeerEffect { change, repeated, faults, outstanding };
+        let choking = PeerSide::BOTH.map(|side| self.state.side(side).is_choking());
+        let interested = PeerSide::BOTH.map(|side| self.state.side(side).is_interested());
+        record.effect = PeerEffect { change, repeated, faults, outstanding, choking, interested };
         record.client.clone_from(&self.clients[sender as usize]);
         let handshake = |side| self.state.side(side).handshake();
         record.torrent = handshake(sender).or(handshake(sender.other())).map(|handshake| handshake.info_hash);

@@ -41,11 +41,11 @@ const SLACK: f64 = 1.0;
 
 /// What an announce says of its client.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Announced {
+pub(crate) struct Announced {
     pub(super) peer_id: PeerId,
     pub(super) info_hash: InfoHash,
-    pub(super) event: Option<Event>,
-    pub(super) left: Option<u64>,
+    pub(crate) event: Option<Event>,
+    pub(crate) left: Option<u64>,
 }
 
 impl Announced {

@@ -13,4 +13,9 @@ pub struct PeerEffect {
     pub faults: Vec<PeerFault>,
     /// How many requests for blocks were outstanding after it: first those of the initiator, then those of the responder.
     pub outstanding: [u32; 2],
+    /// Whether each end chokes the other end after it: first the initiator, then the responder. Connections begin choked
+    /// (BEP 3), so both are `true` until an unchoke is seen.
+    pub choking: [bool; 2],
+    /// Whether each end is interested after it: first the initiator, then the responder.
+    pub interested: [bool; 2],
 }

@@ -1,0 +1,352 @@
+//! A diagnosis: first sentences that a person can act on, then where the time went, then where to look.
+
+mod rows;
+
+use std::io::{self, Write};
+
+use bittrace_trace::diagnosis::{
+    ConnectionDiagnosis, DelayCause, FirstByte, Mark, RunDiagnosis, Sentence, end_text, evidence_text,
+    first_sentences,
+};
+use bittrace_trace::units::{count, rough_size, span};
+use bittrace_trace::{Direction, StreamId, Transport};
+
+use super::{ROWS, more};
+use crate::args::Format;
+use crate::print::lines::{LineColumn, render_lines, short_size, short_span};
+use crate::print::output::{Look, styles};
+use crate::print::page::Page;
+use crate::print::table::Column;
+
+/// A diagnosis that is to be written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DiagnosisPage<'a> {
+    /// The capture, or what else was diagnosed.
+    pub(crate) name: &'a str,
+    pub(crate) run: &'a RunDiagnosis,
+    /// All rows, not only the first ones.
+    pub(crate) verbose: bool,
+}
+
+/// How many connections' ends, and stalls, are told where not all are asked for.
+const FEW: usize = 8;
+/// Parts of time shorter than this share of the run are in the table of causes only.
+const LITTLE: f64 = 0.000_5;
+
+const CONNECTION_COLUMNS: [LineColumn; 14] = [
+    LineColumn::number("str"),
+    LineColumn::text("from", 15),
+    LineColumn::number("got").spare(1),
+    LineColumn::number("rate/s").spare(2),
+    LineColumn::number("lasted").spare(3),
+    LineColumn::number("start").spare(4),
+    LineColumn::number("choked"),
+    LineColumn::number("nothing"),
+    LineColumn::number("idle"),
+    LineColumn::number("few"),
+    LineColumn::number("far"),
+    LineColumn::number("net"),
+    LineColumn::number("recv"),
+    LineColumn::number("unseen"),
+];
+
+const LEGEND: &str = "start: connecting, handshake-wait and metadata-wait; nothing: nothing-wanted; idle: not-asked; few: \
+                      asked-too-little; far: far-pace; net: network; recv: receiver; unseen: unknown. bittrace explain NAME \
+                      explains each.";
+
+impl DiagnosisPage<'_> {
+    /// Writes it in a format. `first` says that nothing was written before, of any capture.
+    pub(crate) fn write(
+        &self,
+        format: Format,
+        first: bool,
+        look: Look,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        match format {
+            Format::Table => self.table(&mut Page::new(look, out)),
+            Format::Json => {
+                rows::write_run(self, out)?;
+                rows::budgets(self).write(format, first, out)
+            }
+            Format::Csv => rows::budgets(self).write(format, first, out),
+        }
+    }
+
+    fn table(&self, page: &mut Page<'_>) -> io::Result<()> {
+        let sentences = first_sentences(self.run);
+        page.title(&format!("Diagnosis of {}", self.name))?;
+        for (at, sentence) in sentences.iter().enumerate() {
+            page.paragraph(&format!("{}. {}", at + 1, sentence.text), 2)?;
+        }
+        if self.run.duration() <= 0.0 {
+            return Ok(());
+        }
+        self.causes(page)?;
+        self.first_byte(page)?;
+        self.rates(page)?;
+        self.stalls(page)?;
+        self.connections(page)?;
+        self.ends(page)?;
+        self.where_to_look(&sentences, page)
+    }
+
+    fn causes(&self, page: &mut Page<'_>) -> io::Result<()> {
+        let run = self.run;
+        let what = if run.is_upload { "upload" } else { "download" };
+        let until = match (run.bytes, run.is_complete) {
+            (0, _) => "no block came",
+            (_, Some(true)) => "complete",
+            (_, Some(false)) => "incomplete",
+            (_, None) => "to the last wait for a block",
+        };
+        page.heading(&format!("Where the time of the {what} went ({}, {until})", span(run.duration())))?;
+        let rows: Vec<Vec<String>> = run
+            .totals
+            .ranked()
+            .into_iter()
+            .filter(|cause| run.totals.share(*cause) >= LITTLE || run.totals.bytes(*cause) > 0)
+            .map(|cause| {
+                vec![
+                    cause.name().to_owned(),
+                    span(run.totals.seconds(cause)),
+                    format!("{:.0} %", run.totals.share(cause) * 100.0),
+                    match run.totals.bytes(cause) {
+                        0 => String::new(),
+                        bytes => rough_size(bytes),
+                    },
+                    cause.meaning().to_owned(),
+                ]
+            })
+            .collect();
+        let columns = [
+            Column::text("cause", 10),
+            Column::numbers("time"),
+            Column::numbers("share"),
+            Column::numbers("blocks"),
+            Column::text("what is so then", 20),
+        ];
+        page.table(&columns, &rows)
+    }
+
+    fn first_byte(&self, page: &mut Page<'_>) -> io::Result<()> {
+        let Some(first) = self.run.first_byte else { return Ok(()) };
+        let FirstByte { tracker, dialling, connecting, handshake, unchoke, request, transfer, total, .. } =
+            first;
+        let parts = [
+            (tracker, "until a tracker answered"),
+            (dialling, "until the connection was dialled"),
+            (connecting, "connecting"),
+            (handshake, "handshakes"),
+            (unchoke, "until the unchoke"),
+            (request, "until the first request"),
+            (transfer, "until the block was whole"),
+        ];
+        let named: Vec<_> = parts
+            .iter()
+            .filter(|(seconds, _)| *seconds >= 0.000_5)
+            .map(|(seconds, what)| format!("{} {what}", span(*seconds)))
+            .collect();
+        let text = format!(
+            "First block after {}, on stream {} (message {}): {}.",
+            span(total),
+            first.stream.0,
+            count(first.block.number),
+            if named.is_empty() { "at once".to_owned() } else { named.join(", ") }
+        );
+        writeln!(page)?;
+        page.paragraph(&text, 2)
+    }
+
+    fn rates(&self, page: &mut Page<'_>) -> io::Result<()> {
+        if self.run.bytes == 0 || self.run.duration() < 1.0 {
+            return Ok(());
+        }
+        page.heading("Rate over time")?;
+        let most =
+            self.run.rates.iter().map(|part| rate_of(part.bytes, part.from, part.to)).fold(0.0, f64::max);
+        let rows: Vec<Vec<String>> = self
+            .run
+            .rates
+            .iter()
+            .map(|part| {
+                let rate = rate_of(part.bytes, part.from, part.to);
+                let bar = (rate / most.max(1.0) * BAR as f64).round() as usize;
+                vec![
+                    format!("{:.1}", part.from.seconds_since(self.run.start)),
+                    format!("{:.1}", part.to.seconds_since(self.run.start)),
+                    short_size(rate as u64),
+                    "#".repeat(bar),
+                    part.cause.name().to_owned(),
+                ]
+            })
+            .collect();
+        let columns = [
+            LineColumn::number("from"),
+            LineColumn::number("to s"),
+            LineColumn::number("rate/s"),
+            LineColumn::text("", 4),
+            LineColumn::text("mostly", 12),
+        ];
+        let rendered = render_lines(&columns, &rows, page.look);
+        page.write_all(rendered.text.as_bytes())
+    }
+
+    fn stalls(&self, page: &mut Page<'_>) -> io::Result<()> {
+        if self.run.stalls.is_empty() {
+            return Ok(());
+        }
+        page.heading("Stalls: 5 s and more without a block")?;
+        let shown = if self.verbose { usize::MAX } else { FEW };
+        for stall in self.run.stalls.iter().take(shown) {
+            let streams: Vec<_> = stall.streams.iter().map(|stream| stream.0.to_string()).collect();
+            let on = match streams.len() {
+                0 => String::new(),
+                1 => format!(", stream {}", streams[0]),
+                _ => format!(", streams {}", streams.join(", ")),
+            };
+            let messages = match (stall.after, stall.before) {
+                (Some(after), Some(before)) => format!(" (messages {} to {})", after.number, before.number),
+                (Some(after), None) => format!(" (after message {})", after.number),
+                (None, _) => String::new(),
+            };
+            let from = stall.from.seconds_since(self.run.start);
+            let text = format!(
+                "{} from {from:.1} s on: {}{on}{messages}: {}",
+                span(stall.seconds()),
+                stall.cause.name(),
+                stall.cause.meaning()
+            );
+            page.paragraph(&text, 2)?;
+        }
+        more(self.run.stalls.len().saturating_sub(shown) as u64, page)
+    }
+
+    fn connections(&self, page: &mut Page<'_>) -> io::Result<()> {
+        let used: Vec<_> =
+            self.run.transfers().filter(|(connection, from)| is_shown(connection, *from)).collect();
+        if used.is_empty() {
+            return Ok(());
+        }
+        page.heading("Connections, and where the time of each went")?;
+        let shown = if self.verbose { usize::MAX } else { ROWS };
+        let rows: Vec<_> = used.iter().take(shown).map(|(connection, from)| row(connection, *from)).collect();
+        let rendered = render_lines(&CONNECTION_COLUMNS, &rows, page.look);
+        page.write_all(rendered.text.as_bytes())?;
+        page.painted(LEGEND, 2, styles::DIM)?;
+        if !rendered.left_out.is_empty() {
+            let text = format!("left out at this width: {}", rendered.left_out.join(", "));
+            page.painted(&text, 2, styles::DIM)?;
+        }
+        more(used.len().saturating_sub(shown) as u64 + self.run.more, page)
+    }
+
+    fn ends(&self, page: &mut Page<'_>) -> io::Result<()> {
+        let connections = &self.run.connections;
+        if connections.is_empty() {
+            return Ok(());
+        }
+        page.heading("How connections ended")?;
+        let shown = if self.verbose { usize::MAX } else { FEW };
+        for connection in connections.iter().take(shown) {
+            let evidence = match self.verbose {
+                true => evidence_text(connection).map_or(String::new(), |text| format!(" {text}")),
+                false => String::new(),
+            };
+            let at = connection.ending.at.seconds_since(self.run.start);
+            let text =
+                format!("stream {}, {at:.3} s: {}{evidence}", connection.stream.0, end_text(connection));
+            page.paragraph(&text, 2)?;
+        }
+        more(connections.len().saturating_sub(shown) as u64, page)
+    }
+
+    fn where_to_look(&self, sentences: &[Sentence], page: &mut Page<'_>) -> io::Result<()> {
+        let places: Vec<_> =
+            sentences.iter().enumerate().filter_map(|(at, sentence)| self.place(at, sentence)).collect();
+        if places.is_empty() {
+            return Ok(());
+        }
+        page.heading("Where to look")?;
+        for place in places {
+            page.paragraph(&place, 2)?;
+        }
+        Ok(())
+    }
+
+    /// Where the evidence of a sentence is: filters for this program and for Wireshark.
+    fn place(&self, at: usize, sentence: &Sentence) -> Option<String> {
+        let mut own = Vec::new();
+        let mut wireshark = Vec::new();
+        if let Some(connection) = sentence.streams.first().and_then(|stream| self.connection(*stream)) {
+            own.push(format!("stream == {}", connection.stream.0));
+            wireshark.extend(connection.wireshark_stream.map(|stream| match connection.transport {
+                Transport::Tcp => format!("tcp.stream == {stream}"),
+                Transport::Udp | Transport::Utp => format!("udp.stream == {stream}"),
+            }));
+        }
+        if let [first, .., last] = sentence.marks[..] {
+            own.push(format!("n >= {} && n <= {}", first.number, last.number));
+            if let (Some(first), Some(last)) = (frame(first), frame(last)) {
+                wireshark.push(format!("frame.number >= {first} && frame.number <= {last}"));
+            }
+        } else if let [only] = sentence.marks[..] {
+            own.push(format!("n == {}", only.number));
+            wireshark.extend(frame(only).map(|frame| format!("frame.number == {frame}")));
+        }
+        if own.is_empty() {
+            return None;
+        }
+        let wireshark = match wireshark.is_empty() {
+            true => String::new(),
+            false => format!("; in Wireshark: {}", wireshark.join(" && ")),
+        };
+        Some(format!("{}. --filter '{}'{wireshark}", at + 1, own.join(" && ")))
+    }
+
+    fn connection(&self, stream: StreamId) -> Option<&ConnectionDiagnosis> {
+        self.run.connections.iter().find(|connection| connection.stream == stream)
+    }
+}
+
+/// How wide the longest bar is.
+const BAR: usize = 24;
+
+const fn frame(mark: Mark) -> Option<u64> {
+    mark.frame
+}
+
+fn rate_of(bytes: u64, from: bittrace_protocol::Timestamp, to: bittrace_protocol::Timestamp) -> f64 {
+    bytes as f64 / to.seconds_since(from).max(1e-3)
+}
+
+/// Whether a direction has a row: blocks were wanted, or nothing was to be read.
+fn is_shown(connection: &ConnectionDiagnosis, from: Direction) -> bool {
+    let budget = connection.from(from);
+    budget.is_used() || connection.duration() >= 0.1
+}
+
+fn row(connection: &ConnectionDiagnosis, from: Direction) -> Vec<String> {
+    let budget = connection.from(from);
+    let client = connection.client(from).map_or(String::new(), |client| format!(" {client}"));
+    let cell = |causes: &[DelayCause]| {
+        let seconds: f64 = causes.iter().map(|cause| budget.totals.seconds(*cause)).sum();
+        if seconds < 0.001 { String::new() } else { short_span(seconds) }
+    };
+    vec![
+        connection.stream.0.to_string(),
+        format!("{}{client}", connection.address(from)),
+        if budget.facts.blocks > 0 { short_size(budget.facts.bytes) } else { String::new() },
+        budget.transfer_rate().map_or(String::new(), |rate| short_size(rate as u64)),
+        short_span(connection.duration()),
+        cell(&[DelayCause::Connecting, DelayCause::Handshake, DelayCause::Metadata]),
+        cell(&[DelayCause::Choked]),
+        cell(&[DelayCause::NothingWanted]),
+        cell(&[DelayCause::NotAsked]),
+        cell(&[DelayCause::AskedTooLittle]),
+        cell(&[DelayCause::FarPace]),
+        cell(&[DelayCause::Network]),
+        cell(&[DelayCause::Receiver]),
+        cell(&[DelayCause::Unknown]),
+    ]
+}
