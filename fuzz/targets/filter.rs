@@ -10,7 +10,7 @@ use bittrace_trace::{Dissected, Record, Trace, TraceOptions};
 use libfuzzer_sys::fuzz_target;
 use print::units::{Bound, rfc3339};
 use query::filter::Filter;
-use query::names::FieldName;
+use query::names::{FieldName, keys_of_objects};
 use query::row::{CaptureContext, Row, cell};
 
 // The command has no library, so the target compiles the files that it is about.
@@ -90,7 +90,10 @@ fuzz_target!(|input: &[u8]| {
     let bound = text.split_whitespace().find_map(Bound::parse).map(|bound| (bound, before(bound)));
     for record in RECORDS.iter() {
         let row = Row::new(record, &place);
-        assert!(row.entries(true).all(|(key, _)| FieldName::parse(key).is_ok()));
+        for (name, key) in keys_of_objects(true) {
+            assert_eq!(FieldName::parse(name), Ok(FieldName::Key(key)));
+            let _ = row.key(key);
+        }
         let holds = filter.matches(&row);
         assert!(negated.as_ref().map_or(true, |filter| filter.matches(&row) != holds), "not ({text})");
         assert!(repeated.as_ref().map_or(true, |filter| filter.matches(&row) == holds), "({text}) twice");

@@ -1,7 +1,7 @@
 //! Messages as NDJSON, written straight to the buffer of their line.
 //!
 //! A capture holds millions of messages, and most of what their objects say was said on the lines before: the addresses,
-//! the torrent, the second. These texts are kept. The way over [`Serialize`](serde::Serialize), which everything else
+//! the torrent, the second. These texts are kept. The way over [`Serialize`], which everything else
 //! goes, is the measure: a test holds the bytes of both ways equal.
 
 use std::borrow::Cow;
