@@ -176,18 +176,18 @@ pub(crate) struct DownloadArguments {
 #[derive(Debug, Args)]
 #[command(after_help = DIAGNOSE_AFTER, after_long_help = DIAGNOSE_EXAMPLES)]
 pub(crate) struct DiagnoseArguments {
-    /// pcap or pcapng files, bare or within gzip or zstd; - reads standard input
+    /// pcap or pcapng files, plain or compressed (gzip, zstd, lz4, xz, bzip2); - reads standard input
     #[arg(value_name = "CAPTURE", required = true)]
     pub(crate) captures: Vec<PathBuf>,
-    /// A torrent of the captures, for hash checks and for requests beyond a piece; may be given again
+    /// A torrent of the captures, for hash checks and for requests beyond a piece; can be repeated
     #[arg(long, value_name = "FILE")]
     pub(crate) torrent: Vec<PathBuf>,
-    /// How to write it
+    /// The output format
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
     pub(crate) format: Format,
     #[command(flatten)]
     pub(crate) key_logs: KeyLogs,
-    /// The address of the host the captures are about; found out when not given
+    /// The local host, to override the guess
     #[arg(long, value_name = "ADDR")]
     pub(crate) local: Option<IpAddr>,
 }

@@ -13,6 +13,7 @@ mod pace;
 mod run;
 mod run_facts;
 mod sentences;
+mod slack;
 mod sweep;
 mod timeline;
 mod wording;

@@ -10,6 +10,7 @@ use bittrace_protocol::Timestamp;
 use super::cause::{CauseTotals, DelayCause};
 use super::observed::{DirectionFacts, ObservedConnection};
 use super::pace::{Pace, SteadyRate};
+use super::slack::SenderSlack;
 use super::timeline::{PhaseSpan, WaitPhase};
 use crate::measurement::{ConnectionMeasurement, DirectionMeasurement, TransportState};
 
@@ -71,6 +72,16 @@ impl DirectionBudget {
         let transfers = DelayCause::ALL.into_iter().filter(|cause| cause.is_transfer());
         let seconds: f64 = transfers.map(|cause| self.totals.seconds(cause)).sum();
         (seconds > 0.0 && self.facts.blocks > 1).then(|| self.facts.bytes as f64 / seconds)
+    }
+
+    /// Bytes a second while a cause held, where it held for a good part of the time in which blocks were on their way; otherwise
+    /// those of all that time.
+    pub fn rate_during(&self, cause: DelayCause) -> Option<f64> {
+        let transfers = DelayCause::ALL.into_iter().filter(|cause| cause.is_transfer());
+        let all: f64 = transfers.map(|cause| self.totals.seconds(cause)).sum();
+        let (seconds, bytes) = (self.totals.seconds(cause), self.totals.bytes(cause));
+        let is_known = seconds >= RATE_KNOWN && seconds >= all / 4.0 && bytes > 0;
+        if is_known { Some(bytes as f64 / seconds) } else { self.transfer_rate() }
     }
 
     /// How many outstanding requests would have kept the sender busy for the whole round trip, at the rate that it showed while it
@@ -241,13 +252,14 @@ impl BudgetBuilder<'_> {
         let mut at = self.at;
         while at < to {
             let (state, until) = self.transport.state_at(at);
-            let end = until.min(to);
+            let (has_slack, slack_until) = self.transport.slack.at(at);
+            let end = until.min(to).min(slack_until);
             let cause = match state {
                 Some(TransportState::Recovering | TransportState::DelayTarget) => DelayCause::Network,
                 Some(TransportState::WindowFull) => DelayCause::Receiver,
                 Some(TransportState::Unseen) => DelayCause::Unknown,
                 Some(TransportState::Sending | TransportState::Idle) | None => {
-                    self.budget.pace.cause(state == Some(TransportState::Idle))
+                    self.budget.pace.cause(has_slack || state == Some(TransportState::Idle))
                 }
             };
             self.push(nanos_of(at, end), cause, 0);
@@ -311,11 +323,12 @@ fn nanos_of(from: Timestamp, to: Timestamp) -> i64 {
 struct TransportCursor<'a> {
     transport: Option<&'a DirectionMeasurement>,
     next: usize,
+    slack: SenderSlack,
 }
 
 impl<'a> TransportCursor<'a> {
-    const fn new(transport: Option<&'a DirectionMeasurement>) -> Self {
-        Self { transport, next: 0 }
+    fn new(transport: Option<&'a DirectionMeasurement>) -> Self {
+        Self { transport, next: 0, slack: transport.map(SenderSlack::of).unwrap_or_default() }
     }
 
     /// What the transport did at a moment, and until when. Moments must not go backwards.

@@ -28,11 +28,11 @@ pub enum Pace {
 }
 
 impl Pace {
-    /// The cause of such a moment. `idle` says that the sender's transport had nothing to send then.
+    /// The cause of such a moment. `idle` says that the sender's transport had nothing to send then, or often around then.
     pub(super) const fn cause(self, idle: bool) -> DelayCause {
         match self {
             Self::NotMeasured | Self::Sender => DelayCause::FarPace,
-            Self::Losses { .. } if idle => DelayCause::FarPace,
+            Self::Queue { .. } | Self::Losses { .. } if idle => DelayCause::FarPace,
             Self::Queue { .. } | Self::Losses { .. } | Self::AlwaysSending => DelayCause::Network,
         }
     }
@@ -43,7 +43,12 @@ impl Pace {
         let share = transport.retransmitted_segments as f64 / transport.segments.max(1) as f64;
         // Bytes that a closed window turns away are sent again as well.
         let is_closed = transport.zero_window_seconds > 0.0;
-        if share >= LOSSES && transport.retransmitted_segments >= FEW && !is_closed {
+        let sending = transport.seconds_in(TransportState::Sending);
+        let idle = transport.seconds_in(TransportState::Idle);
+        let repairing = transport.seconds_in(TransportState::Recovering);
+        // A sender that often has nothing under way is not held back by the window that losses leave.
+        let is_busy = idle <= (sending + repairing) / 2.0;
+        if share >= LOSSES && transport.retransmitted_segments >= FEW && !is_closed && is_busy {
             return Self::Losses { share };
         }
         let queue = measured.directions.iter().filter_map(|direction| {
@@ -56,8 +61,6 @@ impl Pace {
         if queue >= QUEUE {
             return Self::Queue { seconds: queue };
         }
-        let sending = transport.seconds_in(TransportState::Sending);
-        let idle = transport.seconds_in(TransportState::Idle);
         if sending > 0.0 && sending >= idle * 4.0 { Self::AlwaysSending } else { Self::Sender }
     }
 }

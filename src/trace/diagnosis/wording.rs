@@ -257,7 +257,7 @@ fn far_pace_text(run: &RunDiagnosis, sender: &str, budget: &DirectionBudget, par
         (Pace::NotMeasured, _) => format!(
             "For {part} blocks came as fast as {sender} or the network let them{others}, {} with {depth} outstanding. The \
              capture does not tell which of the two it was.",
-            rate(budget.transfer_rate().unwrap_or(0.0))
+            rate(budget.rate_during(DelayCause::FarPace).unwrap_or(0.0))
         ),
         (_, Some(steady)) => format!(
             "For {part} {sender} sent at a steady {}{others}, with {depth} outstanding and the network idle between: its \
@@ -267,7 +267,7 @@ fn far_pace_text(run: &RunDiagnosis, sender: &str, budget: &DirectionBudget, par
         (_, None) => format!(
             "For {part} {sender} set the pace{others}: {} on average, with {depth} outstanding and the network idle between. \
              Its upload limit, its disk or its load. {advice}",
-            rate(budget.transfer_rate().unwrap_or(0.0))
+            rate(budget.rate_during(DelayCause::FarPace).unwrap_or(0.0))
         ),
     }
 }
@@ -278,7 +278,8 @@ const FEW_REQUESTS: u32 = 3;
 fn network_text(connection: &ConnectionDiagnosis, from: Direction, sender: &str, part: &str) -> String {
     let budget = connection.from(from);
     let transport = transport(connection, from);
-    let carried = rate(budget.transfer_rate().unwrap_or(0.0));
+    let bytes_a_second = budget.rate_during(DelayCause::Network).unwrap_or(0.0);
+    let carried = rate(bytes_a_second);
     let lost = transport.map_or(String::new(), |transport| {
         let (again, all) = (transport.retransmitted_segments, transport.segments);
         if again == 0 {
@@ -295,7 +296,7 @@ fn network_text(connection: &ConnectionDiagnosis, from: Direction, sender: &str,
             "For {part} the network was the limit: packets from {sender} waited {} in a queue of the path (median), and uTP \
              holds back at 100 ms (BEP 29). A full link of about {}; blocks came at {carried}.",
             span(queue),
-            link_rate(budget.transfer_rate().unwrap_or(0.0))
+            link_rate(bytes_a_second)
         );
     }
     match budget.pace {
@@ -307,13 +308,13 @@ fn network_text(connection: &ConnectionDiagnosis, from: Direction, sender: &str,
         Pace::Queue { seconds } => format!(
             "For {part} the network was the limit: a full link of about {} ({carried} of blocks) between {sender} and the \
              downloader, with packets waiting {} in its queue.{lost} No setting of a client makes a link faster.",
-            link_rate(budget.transfer_rate().unwrap_or(0.0)),
+            link_rate(bytes_a_second),
             span(seconds)
         ),
         _ => format!(
             "For {part} the network was the limit between {sender} and the downloader: bytes were under way all the time, \
              {carried} of blocks, about {}.{lost} No setting of a client makes a link faster.",
-            link_rate(budget.transfer_rate().unwrap_or(0.0))
+            link_rate(bytes_a_second)
         ),
     }
 }
@@ -324,7 +325,7 @@ fn receiver_text(connection: &ConnectionDiagnosis, from: Direction, part: &str) 
     let Some(transport) = transport(connection, from) else {
         return format!("For {part} the receive window of {downloader} held the sender back.");
     };
-    let came = rate(budget.transfer_rate().unwrap_or(0.0));
+    let came = rate(budget.rate_during(DelayCause::Receiver).unwrap_or(0.0));
     if transport.zero_window_seconds >= budget.totals.seconds(DelayCause::Receiver) / 2.0 {
         return format!(
             "For {part} {downloader} did not read what had come: its receive window was closed for {}. Its own download \
