@@ -100,7 +100,11 @@ mod tests {
                     ..DirectionMeasurement::default()
                 });
                 assert!(slack.idle.len() <= STRETCHES as usize + 1);
-                ends.map(|at| slack.at(Timestamp::from_nanos(at)));
+                for at in ends {
+                    assert!(
+                        slack.at(Timestamp::from_nanos(at)).1 > Timestamp::from_nanos(at) || at == i64::MAX
+                    );
+                }
             }
         }
     }
