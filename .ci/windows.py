@@ -134,7 +134,7 @@ def download(windows, linux):
             killed.send_signal(signal.SIGKILL)
             killed.wait()
             ran = subprocess.run(runs[1], capture_output=True, text=True, timeout=120)
-            before = re.search(r"there before +(\d+) pieces", ran.stdout)
+            before = re.search(r"already present +(\d+) pieces", ran.stdout)
             if ran.returncode != 0 or not before:
                 fail(f"the second run did not carry on: {ran.returncode}\n{ran.stdout}\n{ran.stderr}")
             if (work / "out/content.bin").read_bytes() != content or len(os.listdir(work / "out")) != 1:
