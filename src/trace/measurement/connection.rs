@@ -2,7 +2,7 @@
 
 use bittrace_protocol::Timestamp;
 
-use super::budget::MeasurementLimits;
+use super::budget::MeasurementBudget;
 use super::direction::MeasuredDirection;
 use super::{
     CapturePlace, ConnectionAttempt, ConnectionEnding, ConnectionMeasurement, DirectionMeasurement, EndedBy,
@@ -100,24 +100,70 @@ impl CapturedAt {
     }
 }
 
-/// A connection that was measured to its end.
+/// What is measured of a connection, whatever carries it.
+#[derive(Debug)]
 pub(super) struct MeasuredConnection {
     pub(super) course: OpeningAndEnding,
     pub(super) place: CapturedAt,
+    /// Nanoseconds from the first SYN to the third segment of the handshake.
     pub(super) handshake: Option<u64>,
     pub(super) offloaded: bool,
     pub(super) directions: [MeasuredDirection; 2],
+    /// The time of the latest packet.
+    pub(super) now: Timestamp,
+    /// The bytes of memory that the budget was told of, and packets since.
+    cost: usize,
+    uncounted: u8,
 }
 
 impl MeasuredConnection {
-    /// What was measured, the connection having ended at `at`.
+    /// A connection whose first packet comes at `at`.
+    pub(super) fn begun_at(at: Timestamp, directions: [MeasuredDirection; 2]) -> Self {
+        Self {
+            course: OpeningAndEnding::default(),
+            place: CapturedAt::default(),
+            handshake: None,
+            offloaded: false,
+            directions,
+            now: at,
+            cost: 0,
+            uncounted: 0,
+        }
+    }
+
+    /// An end sent a packet. Times that run backwards stand still: the time that it is now.
+    pub(super) fn heard(&mut self, moment: Moment, direction: Direction) -> Timestamp {
+        self.now = self.now.max(moment.at);
+        self.course.heard(moment, direction);
+        self.now
+    }
+
+    /// A packet was measured: now and then the memory is counted.
+    pub(super) fn count(&mut self, budget: &mut MeasurementBudget) {
+        self.uncounted += 1;
+        if self.uncounted >= COUNTED_EVERY {
+            self.uncounted = 0;
+            let cost = self.directions.iter().map(MeasuredDirection::cost).sum();
+            budget.change(std::mem::replace(&mut self.cost, cost), cost);
+        }
+    }
+
+    /// Gives the memory back.
+    pub(super) const fn forget(&self, budget: &mut MeasurementBudget) {
+        budget.change(self.cost, 0);
+    }
+
+    /// What was measured. The connection is over.
     pub(super) fn finish(
         self,
-        at: Timestamp,
+        moment: Moment,
         closing: StreamClosing,
-        limits: MeasurementLimits,
+        budget: &mut MeasurementBudget,
     ) -> ConnectionMeasurement {
-        let Self { course, place, handshake, offloaded, directions } = self;
+        let limits = budget.limits();
+        self.forget(budget);
+        let Self { course, place, handshake, offloaded, directions, now, .. } = self;
+        let at = now.max(moment.at);
         let unacknowledged = [&directions[0], &directions[1]].map(MeasuredDirection::unacknowledged);
         let mut directions = directions.map(|direction| direction.finish(at, limits));
         let one_sided = course.last.iter().any(Option::is_none)
@@ -202,3 +248,7 @@ const NEAR: u64 = 10;
 const SHORT: u64 = 1_000_000;
 /// From so many seconds on a usual time is that of a queue, and not that of a machine that is busy.
 const LONG: f64 = 0.005;
+/// After so many packets of a connection its memory is counted again.
+const COUNTED_EVERY: u8 = 32;
+/// The place of the first number of each direction: so far from 0 that what was sent before has a place.
+pub(super) const FIRST_PLACE: u64 = 1 << 32;

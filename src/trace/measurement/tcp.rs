@@ -4,7 +4,7 @@ use bittrace_protocol::Timestamp;
 
 use super::budget::{MeasurementBudget, MeasurementLimits};
 use super::clock::ClockWaits;
-use super::connection::{CapturedAt, MeasuredConnection, OpeningAndEnding};
+use super::connection::{FIRST_PLACE, MeasuredConnection};
 use super::direction::{AcknowledgingSegment, MeasuredDirection, NumberedSegment, SegmentWindow, elapsed};
 use super::options::TcpOptions;
 use crate::packet::link::Segment;
@@ -13,23 +13,14 @@ use crate::{ConnectionMeasurement, Direction, Moment, StreamClosing};
 /// A TCP connection that is being measured.
 #[derive(Debug)]
 pub(crate) struct TcpMeasuring {
-    course: OpeningAndEnding,
-    place: CapturedAt,
-    /// The time of the latest packet.
-    now: Timestamp,
+    connection: MeasuredConnection,
     /// When each end's only SYN was captured; `None` where there was none, or several.
     syns: [Option<Timestamp>; 2],
     /// How many SYNs with an acknowledgement the responder sent.
     answers: u32,
     /// Whether the initiator's next segment answers the only SYN/ACK.
     awaits_third: bool,
-    handshake: Option<u64>,
-    offloaded: bool,
     ends: [TcpEnd; 2],
-    directions: [MeasuredDirection; 2],
-    cost: usize,
-    /// Segments since the cost was counted last.
-    uncounted: u8,
 }
 
 /// What one end said of itself, and where the numbers of what it sends stand.
@@ -70,18 +61,11 @@ impl TcpMeasuring {
         let direction = || MeasuredDirection::begun_at(moment.at, ClockWaits::ticking(MILLISECOND, false), 1);
         let end = || TcpEnd { place: FIRST_PLACE, ..TcpEnd::default() };
         Self {
-            course: OpeningAndEnding::default(),
-            place: CapturedAt::default(),
-            now: moment.at,
+            connection: MeasuredConnection::begun_at(moment.at, [direction(), direction()]),
             syns: [None; 2],
             answers: 0,
             awaits_third: false,
-            handshake: None,
-            offloaded: false,
             ends: [end(), end()],
-            directions: [direction(), direction()],
-            cost: 0,
-            uncounted: 0,
         }
     }
 
@@ -94,14 +78,11 @@ impl TcpMeasuring {
         budget: &mut MeasurementBudget,
     ) {
         let limits = budget.limits();
-        // Times that run backwards stand still.
-        self.now = self.now.max(moment.at);
-        let at = self.now;
         let options = TcpOptions::read(segment.options);
-        self.course.heard(moment, direction);
-        self.place.sent(direction, segment.outgoing);
+        let at = self.connection.heard(moment, direction);
+        self.connection.place.sent(direction, segment.outgoing);
         if segment.rst {
-            self.course.reset = Some((moment, direction));
+            self.connection.course.reset = Some((moment, direction));
             return;
         }
         if segment.syn {
@@ -116,12 +97,7 @@ impl TcpMeasuring {
             self.acknowledge(at, direction, ack, segment, options, limits);
         }
         self.carry(moment, direction, segment, options, limits);
-        self.uncounted += 1;
-        if self.uncounted >= COUNTED_EVERY {
-            self.uncounted = 0;
-            let cost = self.directions.iter().map(MeasuredDirection::cost).sum();
-            budget.change(std::mem::replace(&mut self.cost, cost), cost);
-        }
+        self.connection.count(budget);
     }
 
     fn synchronize(
@@ -135,12 +111,12 @@ impl TcpMeasuring {
         let repeated = end.syn.replace(options).is_some();
         self.syns[direction as usize] = if repeated { None } else { Some(at) };
         match direction {
-            Direction::FromInitiator => self.course.syns += 1,
+            Direction::FromInitiator => self.connection.course.syns += 1,
             Direction::FromResponder => {
-                self.course.answered = true;
+                self.connection.course.answered = true;
                 self.answers += u32::from(segment.ack.is_some());
                 if let Some(asked) = self.syns[0].filter(|_| self.answers == 1) {
-                    self.place.round_trip(Direction::FromResponder, elapsed(asked, at));
+                    self.connection.place.round_trip(Direction::FromResponder, elapsed(asked, at));
                 }
                 self.awaits_third = self.answers == 1 && !repeated;
             }
@@ -166,8 +142,8 @@ impl TcpMeasuring {
         }
         self.awaits_third = false;
         let Some(answered) = self.syns[1].filter(|_| segment.ack.is_some()) else { return };
-        self.place.round_trip(Direction::FromInitiator, elapsed(answered, at));
-        self.handshake = self.syns[0].map(|asked| elapsed(asked, at));
+        self.connection.place.round_trip(Direction::FromInitiator, elapsed(answered, at));
+        self.connection.handshake = self.syns[0].map(|asked| elapsed(asked, at));
     }
 
     /// Times how long a clock's value takes to come back (RFC 7323, section 4). One value at a time is followed: the
@@ -179,7 +155,7 @@ impl TcpMeasuring {
             && echo.wrapping_sub(timed).cast_signed() >= 0
         {
             if echo == timed {
-                self.place.round_trip(direction, elapsed(since, at));
+                self.connection.place.round_trip(direction, elapsed(since, at));
             }
             self.ends[there].timed = None;
         }
@@ -204,7 +180,7 @@ impl TcpMeasuring {
         let there = direction.reverse();
         let scale = self.ends[direction as usize].scale;
         let sender = &mut self.ends[there as usize];
-        let heard = &mut self.directions[there as usize];
+        let heard = &mut self.connection.directions[there as usize];
         if !heard.begun() {
             sender.number = ack;
             heard.begin(sender.place);
@@ -221,14 +197,14 @@ impl TcpMeasuring {
                 window: (!segment.syn).then_some(SegmentWindow { raw: segment.window.into(), scale }),
                 selective: selective.is_some_and(|start| start >= number),
                 delayed: false,
-                to_sender: self.place.half(there).unwrap_or(0).saturating_add(heard.waited()),
+                to_sender: self.connection.place.half(there).unwrap_or(0).saturating_add(heard.waited()),
                 single_is_fin: true,
             },
             limits,
         );
         sender.stand_at(heard.next());
         if let Some(nanos) = sample {
-            self.place.round_trip(direction, nanos);
+            self.connection.place.round_trip(direction, nanos);
         }
     }
 
@@ -243,7 +219,7 @@ impl TcpMeasuring {
         let bytes = segment.payload.len() as u64 + u64::from(segment.lost_tail);
         let taken_by_other = self.ends[direction.reverse() as usize].syn.and_then(|syn| syn.largest_segment);
         let end = &mut self.ends[direction as usize];
-        let said = &mut self.directions[direction as usize];
+        let said = &mut self.connection.directions[direction as usize];
         // The SYN itself takes the number before the first byte.
         let number = segment.seq.wrapping_add(segment.syn.into());
         if segment.syn && !said.begun() {
@@ -257,7 +233,7 @@ impl TcpMeasuring {
                 // What was sent before was not captured: it may be lost on its way, with nothing of its direction after it.
                 Some(place) if place > said.next() && place - said.next() <= FURTHEST_SHOWN => {
                     let clock = options.time_stamps.map(|(clock, _)| clock);
-                    said.leave_hole(self.now, place, clock, limits);
+                    said.leave_hole(self.connection.now, place, clock, limits);
                     end.stand_at(place);
                 }
                 _ => {}
@@ -281,20 +257,20 @@ impl TcpMeasuring {
             return;
         }
         let largest = u64::from(taken_by_other.unwrap_or(LARGEST_OF_ANY_LINK));
-        self.offloaded |= bytes > largest;
+        self.connection.offloaded |= bytes > largest;
         said.sender.segment = said.sender.segment.max(bytes.min(largest) as u32);
         if segment.fin && end.fin.is_none() {
             end.fin = Some(start + bytes);
-            self.course.fins[direction as usize].get_or_insert(moment);
+            self.connection.course.fins[direction as usize].get_or_insert(moment);
         }
         let numbered = NumberedSegment {
-            at: self.now,
+            at: self.connection.now,
             start,
             end: start + bytes + u64::from(segment.fin),
             bytes,
             clock: options.time_stamps.map(|(clock, _)| clock),
             counts_wait: bytes > 0,
-            round_trip: self.place.whole(),
+            round_trip: self.connection.place.whole(),
         };
         said.send(numbered, limits);
         end.stand_at(said.next());
@@ -302,7 +278,7 @@ impl TcpMeasuring {
 
     /// Gives the memory back.
     pub(crate) fn forget(self: Box<Self>, budget: &mut MeasurementBudget) {
-        budget.change(self.cost, 0);
+        self.connection.forget(budget);
     }
 
     /// What was measured. The connection is over.
@@ -312,16 +288,10 @@ impl TcpMeasuring {
         closing: StreamClosing,
         budget: &mut MeasurementBudget,
     ) -> Box<ConnectionMeasurement> {
-        let limits = budget.limits();
-        budget.change(self.cost, 0);
-        let Self { course, place, handshake, offloaded, directions, now, .. } = *self;
-        let measured = MeasuredConnection { course, place, handshake, offloaded, directions };
-        Box::new(measured.finish(now.max(moment.at), closing, limits))
+        Box::new(self.connection.finish(moment, closing, budget))
     }
 }
 
-/// The place of the first number of each direction: so far from 0 that what was sent before has a place.
-const FIRST_PLACE: u64 = 1 << 32;
 /// The largest window that TCP can offer (RFC 7323, section 2.2): what lies farther ahead is not a part of the connection.
 const WINDOW: u32 = 1 << 30;
 /// The bytes of TCP in a jumbo frame of 9,000 bytes: no link carries more.
@@ -330,8 +300,6 @@ const LARGEST_OF_ANY_LINK: u16 = 8_960;
 const FURTHEST_SHOWN: u64 = 16 << 20;
 /// What the clock in time stamps mostly counts, in nanoseconds.
 const MILLISECOND: u64 = 1_000_000;
-/// After so many segments of a connection its memory is counted again.
-const COUNTED_EVERY: u8 = 32;
 
 #[cfg(test)]
 mod tests;

@@ -6,24 +6,17 @@ use bittrace_protocol::utp::{Header, Kind};
 
 use super::budget::{MeasurementBudget, MeasurementLimits};
 use super::clock::{ClockWaits, SlidingMinimum};
-use super::connection::{CapturedAt, MeasuredConnection, OpeningAndEnding};
+use super::connection::{FIRST_PLACE, MeasuredConnection};
 use super::direction::{AcknowledgingSegment, MeasuredDirection, NumberedSegment, SegmentWindow, elapsed};
 use crate::{ConnectionMeasurement, Direction, Moment, StreamClosing};
 
 /// A uTP connection that is being measured.
 #[derive(Debug)]
 pub(crate) struct UtpMeasuring {
-    course: OpeningAndEnding,
-    place: CapturedAt,
-    /// The time of the latest packet.
-    now: Timestamp,
+    connection: MeasuredConnection,
     /// When the only SYN was captured, until it is answered.
     syn: Option<Timestamp>,
     ends: [UtpEnd; 2],
-    directions: [MeasuredDirection; 2],
-    cost: usize,
-    /// Packets since the cost was counted last.
-    uncounted: u8,
 }
 
 /// Where the numbers of one end's packets stand, and how long these wait on their way.
@@ -67,14 +60,9 @@ impl UtpMeasuring {
         let direction = || MeasuredDirection::begun_at(moment.at, ClockWaits::ticking(MICROSECOND, true), 0);
         let end = || UtpEnd { number: 0, place: FIRST_PLACE, reported: ReportedDelay::default() };
         Self {
-            course: OpeningAndEnding::default(),
-            place: CapturedAt::default(),
-            now: moment.at,
+            connection: MeasuredConnection::begun_at(moment.at, [direction(), direction()]),
             syn: None,
             ends: [end(), end()],
-            directions: [direction(), direction()],
-            cost: 0,
-            uncounted: 0,
         }
     }
 
@@ -87,27 +75,24 @@ impl UtpMeasuring {
         budget: &mut MeasurementBudget,
     ) {
         let limits = budget.limits();
-        // Times that run backwards stand still.
-        self.now = self.now.max(moment.at);
-        let at = self.now;
-        self.course.heard(moment, direction);
+        let at = self.connection.heard(moment, direction);
         if let Some(reason) = packet.close_reason {
-            self.course.close_reasons[direction as usize] = Some(reason);
+            self.connection.course.close_reasons[direction as usize] = Some(reason);
         }
         let header = packet.header;
         match header.kind {
             Kind::Reset => {
-                self.course.reset = Some((moment, direction));
+                self.connection.course.reset = Some((moment, direction));
                 return;
             }
             Kind::Syn => {
-                self.course.syns += 1;
-                self.syn = (self.course.syns == 1).then_some(at);
+                self.connection.course.syns += 1;
+                self.syn = (self.connection.course.syns == 1).then_some(at);
                 let end = &mut self.ends[direction as usize];
-                if !self.directions[direction as usize].begun() {
+                if !self.connection.directions[direction as usize].begun() {
                     // The SYN takes a number of its own.
                     end.number = header.sequence.wrapping_add(1);
-                    self.directions[direction as usize].begin(end.place);
+                    self.connection.directions[direction as usize].begin(end.place);
                 }
                 return;
             }
@@ -116,16 +101,11 @@ impl UtpMeasuring {
         if direction == Direction::FromResponder
             && let Some(asked) = self.syn.take()
         {
-            self.place.round_trip(Direction::FromResponder, elapsed(asked, at));
+            self.connection.place.round_trip(Direction::FromResponder, elapsed(asked, at));
         }
         self.acknowledge(at, direction, packet, limits);
         self.carry(moment, direction, packet, limits);
-        self.uncounted += 1;
-        if self.uncounted >= COUNTED_EVERY {
-            self.uncounted = 0;
-            let cost = self.directions.iter().map(MeasuredDirection::cost).sum();
-            budget.change(std::mem::replace(&mut self.cost, cost), cost);
-        }
+        self.connection.count(budget);
     }
 
     fn acknowledge(
@@ -138,7 +118,7 @@ impl UtpMeasuring {
         let header = packet.header;
         let there = direction.reverse();
         let sender = &mut self.ends[there as usize];
-        let heard = &mut self.directions[there as usize];
+        let heard = &mut self.connection.directions[there as usize];
         // The acknowledged number is that of the last packet that arrived.
         let number = header.acknowledged.wrapping_add(1);
         if !heard.begun() {
@@ -161,14 +141,14 @@ impl UtpMeasuring {
                 window: Some(SegmentWindow { raw: header.window, scale: Some(0) }),
                 selective: packet.selective > 0,
                 delayed: sender.reported.at_target,
-                to_sender: self.place.half(there).unwrap_or(0).saturating_add(heard.waited()),
+                to_sender: self.connection.place.half(there).unwrap_or(0).saturating_add(heard.waited()),
                 single_is_fin: false,
             },
             limits,
         );
         sender.stand_at(heard.next());
         if let Some(nanos) = sample {
-            self.place.round_trip(direction, nanos);
+            self.connection.place.round_trip(direction, nanos);
         }
     }
 
@@ -184,7 +164,7 @@ impl UtpMeasuring {
             return;
         }
         let end = &mut self.ends[direction as usize];
-        let said = &mut self.directions[direction as usize];
+        let said = &mut self.connection.directions[direction as usize];
         if !said.begun() {
             end.number = header.sequence;
             said.begin(end.place);
@@ -197,17 +177,17 @@ impl UtpMeasuring {
         let bytes = packet.bytes as u64;
         said.sender.segment = said.sender.segment.max(packet.bytes as u32);
         if header.kind == Kind::Fin {
-            self.course.fins[direction as usize].get_or_insert(moment);
+            self.connection.course.fins[direction as usize].get_or_insert(moment);
         }
         let numbered = NumberedSegment {
-            at: self.now,
+            at: self.connection.now,
             start,
             end: start + 1,
             bytes,
             clock: Some(header.timestamp),
             // The receiver reports the wait on the whole way.
             counts_wait: false,
-            round_trip: self.place.whole(),
+            round_trip: self.connection.place.whole(),
         };
         said.send(numbered, limits);
         end.stand_at(said.next());
@@ -215,7 +195,7 @@ impl UtpMeasuring {
 
     /// Gives the memory back.
     pub(crate) fn forget(self: Box<Self>, budget: &mut MeasurementBudget) {
-        budget.change(self.cost, 0);
+        self.connection.forget(budget);
     }
 
     /// What was measured. The connection is over.
@@ -225,11 +205,7 @@ impl UtpMeasuring {
         closing: StreamClosing,
         budget: &mut MeasurementBudget,
     ) -> Box<ConnectionMeasurement> {
-        let limits = budget.limits();
-        budget.change(self.cost, 0);
-        let Self { course, place, directions, now, .. } = *self;
-        let measured = MeasuredConnection { course, place, handshake: None, offloaded: false, directions };
-        Box::new(measured.finish(now.max(moment.at), closing, limits))
+        Box::new(self.connection.finish(moment, closing, budget))
     }
 }
 
@@ -257,14 +233,10 @@ impl ReportedDelay {
     }
 }
 
-/// The place of the first number of each direction: so far from 0 that what was sent before has a place.
-const FIRST_PLACE: u64 = 1 << 32;
 /// How far ahead a packet may be: half the numbers must remain to tell what is old.
 const MAX_AHEAD: u16 = 16_384;
 /// The clock in the header counts microseconds (BEP 29, `timestamp_microseconds`); here in nanoseconds.
 const MICROSECOND: u64 = 1_000;
-/// After so many packets of a connection its memory is counted again.
-const COUNTED_EVERY: u8 = 32;
 /// So many packets behind a missing one mean that it is lost (BEP 29, "Packet loss").
 const SELECTIVE_LOSS: u32 = 3;
 /// The target is 100 ms (BEP 29, `CCONTROL_TARGET`). The delay swings around it, so that from these microseconds on the
