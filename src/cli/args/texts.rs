@@ -1,0 +1,233 @@
+//! What the help of each command says after its options: examples, exit codes, and the languages of some values.
+
+pub(super) const AFTER_HELP: &str = "\
+Exit codes: 0 done, 1 the answer is no, 2 error, 130 interrupted.
+`bittrace --help` has examples.";
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  bittrace analyze capture.pcap                       a summary, then the first messages
+  bittrace analyze capture.pcap --torrent t.torrent   the same, with file names and hash checks
+  bittrace diagnose capture.pcap                      why the download in it was slow
+  tcpdump -U -w - | bittrace analyze - --view messages
+                                                      messages as they are captured
+  bittrace diff reference.pcap candidate.pcap         how two runs differ
+  bittrace torrent show t.torrent                     the contents of a .torrent
+
+Exit codes:
+    0  done, or no difference; also if a capture has no BitTorrent traffic
+    1  --fail-on matched, or the captures differ
+    2  error: bad usage or unreadable input
+  130  interrupted; the results up to then are shown";
+
+pub(super) const ANALYZE_AFTER: &str =
+    "`bittrace analyze --help` has examples and the names for --filter and --fields.";
+
+pub(super) const ANALYZE_EXAMPLES: &str = "\
+Examples:
+  bittrace analyze capture.pcap
+  bittrace analyze capture.pcapng.gz --torrent t.torrent --view messages
+  bittrace analyze capture.pcap --filter 'message == piece && index == 3' --hex
+  bittrace analyze capture.pcap --filter 'src ~ 10.0.0.0/8 and not message == have'
+  bittrace analyze capture.pcap --filter 'severity >= warn'
+  bittrace analyze capture.pcap --filter 'message in {request, piece} and latency > 500ms'
+  bittrace analyze capture.pcap --filter 'tcp.stream == 3 && bittorrent.msg.type == 7'
+  bittrace analyze capture.pcap --stream 3 --fields n,elapsed,speaker,message,index,begin
+  bittrace analyze capture.pcap --torrent t.torrent --view conversations,pieces,findings
+  bittrace analyze capture.pcap --sort slowest --limit 5
+                                                      the five slowest peers, with their rates
+  bittrace analyze capture.pcap --follow 1
+  bittrace analyze capture.pcap --mse-keys capture.keys
+  bittrace analyze --list-rules
+  bittrace analyze a.pcap b.pcap --format json | jq .message
+  bittrace analyze capture.pcap --format csv > messages.csv
+  tcpdump -U -w - | bittrace analyze - --view messages
+
+CSV has a header; only the column fields has nested values. pandas reads integer columns with
+empty cells as integers with dtype_backend=\"numpy_nullable\"; DuckDB does so by itself.
+In CSV, text that looks like a formula (=, +, -, @) gets an apostrophe in front; numbers do not.
+CSV and tables show control characters as U+FFFD; JSON escapes them.
+
+--filter, --stream, --from and --to choose messages. Every view, and the last object of JSON,
+counts only the chosen messages; the numbers of packets and bytes are those of the whole capture.
+
+Peers and trackers behind SOCKS4, SOCKS5 and HTTP CONNECT proxies are read; the protocol proxy is
+the negotiation of client and proxy. Azureus messaging is read as well.
+
+Exit codes:
+    0  done, also if a capture has no BitTorrent traffic
+    1  --fail-on matched a chosen message
+    2  error: bad usage or unreadable input
+  130  interrupted; the results up to then are shown";
+
+pub(super) const DIAGNOSE_AFTER: &str = "\
+Exit codes: 0 done, 2 error, 130 interrupted.
+`bittrace diagnose --help` has examples.";
+
+pub(super) const DIAGNOSE_EXAMPLES: &str = "\
+Examples:
+  bittrace diagnose capture.pcap
+  bittrace diagnose capture.pcapng.gz --torrent t.torrent
+  bittrace diagnose capture.pcap --format json | jq -r '.diagnosis.sentences[]?.text'
+  bittrace diagnose monday.pcap tuesday.pcap --format csv > budgets.csv
+  bittrace explain asked-too-little
+
+Every moment of every connection belongs to one cause: connecting, choked, nothing-wanted,
+not-asked, asked-too-little, far-pace, network, receiver or unseen. Up to three sentences come
+first: what most of the time went to, by what evidence, and what would help. Then come the table of
+causes, the rate over time, the connections, how each ended, and filters that show the evidence.
+
+A capture from before the first packet to the end tells most. One that begins in the middle, that
+has one direction only, or that is encrypted shows less, and the sentences say so.
+
+With --format json the first object of a capture is the run; then comes an object for each direction
+in which blocks were wanted or sent. CSV has these rows alone.
+
+Exit codes:
+    0  done, also if a capture has no BitTorrent traffic
+    2  error: bad usage or unreadable input
+  130  interrupted; what was read up to then is diagnosed";
+
+pub(super) const DIFF_AFTER: &str = "\
+Exit codes: 0 no difference, 1 differences, 2 error, 130 interrupted.
+`bittrace diff --help` has examples.";
+
+pub(super) const DIFF_EXAMPLES: &str = "\
+Examples:
+  bittrace diff reference.pcap candidate.pcapng
+  bittrace diff reference.pcap candidate.pcapng --only announce-request,handshake --hex
+  bittrace diff reference.pcap candidate.pcapng --mask announce-request.numwant=ignore
+  bittrace diff reference.pcap candidate.pcapng --allow moved
+  bittrace diff a.pcap a.pcap --no-mask
+  bittrace diff a.pcap b.pcap --format json | jq -c 'select(.verdict == \"differs\")'
+
+Messages are paired by what they name (piece, offset, length), or by type and order. A pair is
+  same     the same bytes at the same position
+  masked   the same, except for differences that a mask allows
+  differs  different content
+  moved    the same content at another position
+  missing  only in the reference
+  extra    only in the candidate
+Coverage is the share of the reference that has a counterpart; fidelity is the share of those pairs
+that are same, masked or moved.
+
+Exit codes:
+    0  no difference, or only those that masks and --allow permit; also without BitTorrent traffic
+    1  differences
+    2  error: bad usage, unreadable input, a mask that matches nothing
+  130  interrupted";
+
+pub(super) const REPLAY_AFTER: &str = "\
+Exit codes: 0 no difference, 1 differences, 2 error, 130 interrupted.
+`bittrace replay --help` has examples.";
+
+pub(super) const REPLAY_EXAMPLES: &str = "\
+Without a client and without --listen, the capture is played to bittrace itself, which imitates the capture's client: no sockets, the same bytes every time. With a client, bittrace starts the client, plays the recorded tracker and peers to it on loopback, and compares its messages with those of the capture's client.
+
+Examples:
+  bittrace replay ref.pcap
+  bittrace replay ref.pcap -- aria2c -d {dir} --seed-time=0 --listen-port {port} {torrent}
+  bittrace replay ref.pcap --hex -- transmission-cli -M -w {dir} -p {port} {torrent}
+  bittrace replay ref.pcap --disturb all -- aria2c -d {dir} --seed-time=0 {torrent}
+  bittrace replay ref.pcap --disturb corrupt=2 --disturb drop=9 -- aria2c -d {dir} {torrent}
+  bittrace replay ref.pcap --listen 127.0.0.2:6969     for a client started by hand
+
+Two things are rewritten, everything else is sent as recorded: the addresses in the tracker's responses become those of the played peers, and the ids of extensions become those that the receiver chose. Blocks are sent when they are requested.
+
+Exit codes:
+    0  no difference, or only those that masks and --allow permit; with --disturb: complete
+    1  differences; with --disturb: incomplete
+    2  error: bad usage, unreadable input, a client that cannot be started
+  130  interrupted";
+
+pub(super) const PROFILE_AFTER: &str = "\
+Examples:
+  bittrace profile reference.pcap
+  bittrace profile reference.pcap --format json | jq .profile
+
+not seen: the capture does not show it. download --like and replay imitate this behaviour, and use bittrace's own for the rest.";
+
+pub(super) const DISTURB_HELP: &str = "\
+A fault that the replayed peers cause on purpose, to see how the client reacts. The first run is undisturbed, then there is a run for each disturbance. Can be repeated:
+  all                each of these in turn
+  split=bytes        every byte in its own segment
+  split=boundaries   segments end a byte before and after the end of each message
+  delay=MS           every message this many milliseconds late (100)
+  reorder            blocks in the opposite order
+  drop=N             closes the connection after message N (5)
+  corrupt=N          changes one byte of block N (1)
+  duplicate=N        sends block N twice (1)
+  unknown=ID         sends a message with an unassigned id (200)
+  overlong=N         sends a length prefix of 2 GiB after message N (5)";
+
+pub(super) const MASK_HELP: &str = "\
+How a field may differ; can be repeated. The message is a name such as announce-request, a protocol such as peer-wire, or *; the field is its path as in the report, such as numwant, v or headers.User-Agent, and includes everything inside it.
+
+Rules: exact (the same bytes), bind (the first value is matched to the reference's and must then stay the same), ignore (may differ), context (shown, may differ).
+
+Random values and values of the environment are masked by default: peer id (but not the client's name in it), key, ports, addresses, the tracker's host, transaction and connection ids. The report lists each use.";
+
+pub(super) const FILTER_HELP: &str = "\
+Only messages that match this expression.
+
+Operators: == != < <= > >=; ~ or contains (part of a text, address in a network); matches (regular expression, case does not matter); in {a, b, 1..5} and not in; a name alone (present); and && or || not !, parentheses. A comparison with a field that a message lacks is false. A value that no message can have is an error.
+
+Values: numbers with units where they have one (500ms, 1.5s, 2min; 16KiB, 1MB), 0x hexadecimal; times such as 2026-01-02T03:04:05Z; addresses, with or without a port, and networks (10.0.0.0/8); at least 6 digits of a hash.
+
+Names: n, time, elapsed, capture, frame, frames, stream, ws_stream, src, dst, addr, port (of either end), speaker, transport, protocol, message, message_id, offset, length, summary, client, torrent, decrypted, answers, latency, severity, rule, notes; and those of the message's own fields, such as index, begin, extension, info_hash, left, m.ut_metadata: bittrace fields lists all. fields.NAME is always the message's own field: length is the length of the message, fields.length that of the block.
+
+Wireshark's names with the same meaning: frame.number, frame.time_relative, ip.addr, ip.src, ip.dst, ipv6.addr, tcp.stream, tcp.port, tcp.srcport, udp.stream, udp.port, bittorrent.msg.type, bittorrent.piece.index, bittorrent.piece.begin, bittorrent.info_hash, bittorrent.peer_id, http.user_agent, http.response.code and others; tcp, udp, bittorrent, bt-dht and http alone.";
+
+pub(super) const LIMIT_HELP: &str = "\
+At most N messages of each capture, and N connections in conversations; 0 for all. Default: all with --view or --format, and the first 50 after the summary.";
+
+pub(super) const EXTRACT_AFTER: &str = "\
+Exit codes: 0 all files complete, 1 something is missing, 2 error, 130 interrupted.
+`bittrace extract --help` has examples.";
+
+pub(super) const EXTRACT_EXAMPLES: &str = "\
+Examples:
+  bittrace extract capture.pcap --torrent t.torrent -o out
+  bittrace extract magnet.pcap -o out                 also the torrent, if peers sent it
+  bittrace extract monday.pcap tuesday.pcap.gz --torrent t.torrent -o out
+  bittrace extract lossy.pcap --torrent t.torrent -o out --unverified
+  bittrace extract capture.pcap --torrent t.torrent -o out --format json | jq '.files[]? | .missing'
+
+Blocks are taken from every connection, and each piece is checked against the torrent's hash. If
+peers sent different data for a block, the version that matches the hash is kept, and the peers
+that sent anything else are named. A file gets its final name when every byte is verified. Other
+files end in .part, and missing bytes are holes. Nothing is written outside DIR. With --unverified,
+the blocks of an unknown torrent go to INFO_HASH.unverified in order.
+
+Exit codes:
+    0  every file of every torrent is complete and verified
+    1  bytes are missing, or pieces have a wrong hash
+    2  error: bad usage, unreadable input, an existing file, an unknown torrent
+  130  interrupted; the results up to then are written";
+
+pub(super) const DOWNLOAD_AFTER: &str = "Examples: see bittrace download --help";
+
+pub(super) const DOWNLOAD_EXAMPLES: &str = "\
+Examples:
+  bittrace download file.torrent                      into this folder
+  bittrace download file.torrent --like ref.pcap --against ref.pcap
+                                                      behave like a capture's client, and compare
+  bittrace download file.torrent -o /tmp --seed=1.5   and seed up to a ratio of 1.5
+  bittrace download https://example.org/file.torrent --record live.pcapng
+  bittrace download file.torrent --trace              and show each message as it is sent or received
+  bittrace download file.torrent --single-peer        from one peer at a time
+
+Files get their final names only when they are complete and verified. An interrupted run (Ctrl-C,
+power failure) resumes where it stopped. The first Ctrl-C says goodbye to trackers and peers, the
+second ends at once.
+
+Exit codes:
+    0  complete
+    1  incomplete
+    2  error: bad usage, an unreadable torrent, a full disk
+  130  stopped by Ctrl-C";
+
+pub(super) const TORRENT_EXAMPLES: &str = "\
+Examples:
+  bittrace torrent show t.torrent
+  bittrace torrent show t.torrent --format json | jq .info_hash";
