@@ -18,7 +18,7 @@ use crate::verify::Resume;
 pub struct DownloadOptions {
     /// The folder that the torrent's file, or the folder around its files, goes into. It is made where it is missing.
     pub output: PathBuf,
-    /// How the session conducts itself. Its port is the one to listen on; 0 stands for any that is free.
+    /// The settings of the session. Its port is the one to listen on; 0 stands for any that is free.
     pub config: Config,
     /// What the run draws at random.
     pub identity: Identity,

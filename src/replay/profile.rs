@@ -1,4 +1,4 @@
-//! How a client conducts itself, read off a capture: the policy of a session, never the bytes of a message.
+//! The behaviour of a client, learnt from a capture: the policy of a session, never the bytes of a message.
 
 mod have_schedule;
 mod infer;

@@ -89,7 +89,7 @@ impl RecordCounts {
 pub struct Unread {
     /// Bytes in encrypted connections, without their public keys.
     pub encrypted: u64,
-    /// Datagrams of uTP connections whose stream is none that can be read.
+    /// Datagrams of uTP connections whose stream cannot be read.
     pub utp_datagrams: u64,
     /// The bytes of those.
     pub utp: u64,

@@ -197,7 +197,7 @@ pub fn plausible_announce_request(bytes: &[u8]) -> bool {
 /// Reads a packet that a client sent.
 ///
 /// # Errors
-/// A packet that is too short, or whose action is none that clients ask for.
+/// A packet that is too short, or whose action no client requests.
 pub fn decode_request(bytes: &[u8]) -> Result<Packet, DecodeError> {
     let mut reader = Reader::new(bytes);
     let connection_id = reader.u64("8 bytes of a connection id")?;

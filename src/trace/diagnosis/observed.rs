@@ -36,7 +36,7 @@ pub(super) struct ObservedConnection {
     handshakes: [bool; 2],
     /// How many requests of each end were outstanding after the last message.
     outstanding: [u32; 2],
-    /// Whether the first message was none that opens a connection: the capture begins in its middle.
+    /// Whether the first message does not open a connection: the capture begins in the middle of it.
     pub(super) begins_in_middle: bool,
     /// Whether a part of it is encrypted and cannot be read.
     pub(super) encrypted: bool,

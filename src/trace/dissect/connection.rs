@@ -299,7 +299,7 @@ impl StreamDissector {
         }
     }
 
-    /// Whether its stream is none that can be read.
+    /// Whether its stream cannot be read.
     pub(super) const fn is_other(&self) -> bool {
         matches!(self.carries, Carries::Other)
     }

@@ -51,7 +51,7 @@ const CONNECTION_COLUMNS: [LineColumn; 14] = [
 ];
 
 const LEGEND: &str = "start: connecting, handshake-wait and metadata-wait; nothing: nothing-wanted; idle: not-asked; few: \
-                      asked-too-little; far: far-pace; net: network; recv: receiver; unseen: unknown. bittrace explain NAME \
+                      asked-too-little; far: far-pace; net: network; recv: receiver. bittrace explain NAME \
                       explains each.";
 
 impl DiagnosisPage<'_> {
