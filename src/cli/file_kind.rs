@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use bittrace_trace::Capture;
+
 /// What a file looks like by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileKind {
@@ -61,20 +63,7 @@ impl FileKind {
 
     /// The kind of a file that begins like this.
     pub(crate) fn of_bytes(begins: &[u8]) -> Option<Self> {
-        // pcap of both byte orders and resolutions, pcapng, gzip, zstd, lz4, xz, bzip2.
-        let captures: [&[u8]; 10] = [
-            b"\xd4\xc3\xb2\xa1",
-            b"\xa1\xb2\xc3\xd4",
-            b"\x4d\x3c\xb2\xa1",
-            b"\xa1\xb2\x3c\x4d",
-            b"\x0a\x0d\x0d\x0a",
-            b"\x1f\x8b",
-            b"\x28\xb5\x2f\xfd",
-            b"\x04\x22\x4d\x18",
-            b"\xfd7zXZ\0",
-            b"BZh",
-        ];
-        if captures.iter().any(|magic| begins.starts_with(magic)) {
+        if Capture::begins(begins) {
             return Some(Self::Capture);
         }
         if let [b'd', b'0'..=b'9' | b'e', ..] = begins {

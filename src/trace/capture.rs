@@ -75,6 +75,12 @@ pub struct Cut {
 }
 
 impl Capture {
+    /// Whether a file that begins with these bytes is a capture, or is compressed and may hold one.
+    pub fn begins(bytes: &[u8]) -> bool {
+        let is_bare = |magic: &[u8; 4]| Pcap::begins(*magic) || PcapNg::begins(*magic);
+        Compression::of(bytes).is_some() || bytes.first_chunk().is_some_and(is_bare)
+    }
+
     /// Opens a capture file.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ use bittrace_protocol::{InfoHash, PieceIndex, Timestamp};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::{Direction, StreamId};
+use crate::{Direction, Flow, StreamId};
 pub use body::{Body, Protocol};
 pub use brief::{brief, brief_block};
 pub use effect::PeerEffect;
@@ -129,6 +129,14 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// The field under which Wireshark numbers its conversations. uTP runs over UDP, and Wireshark numbers its datagrams.
+    pub const fn wireshark_field(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp.stream",
+            Self::Udp | Self::Utp => "udp.stream",
+        }
+    }
+
     /// Its name in tables and JSON.
     pub const fn name(self) -> &'static str {
         match self {
@@ -178,6 +186,14 @@ impl Record {
         match &self.body {
             Body::WebSeed(body) => body.parts(&self.bytes, torrent),
             _ => Vec::new(),
+        }
+    }
+
+    /// The two ends of its connection, or flow of datagrams.
+    pub const fn flow(&self) -> Flow {
+        match self.direction {
+            Direction::FromInitiator => Flow { initiator: self.source, responder: self.destination },
+            Direction::FromResponder => Flow { initiator: self.destination, responder: self.source },
         }
     }
 

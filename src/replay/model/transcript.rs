@@ -216,10 +216,6 @@ impl Transcript {
 
 impl Conversation {
     fn new(record: &Record) -> Self {
-        let (initiator, responder) = match record.direction {
-            Direction::FromInitiator => (record.source, record.destination),
-            Direction::FromResponder => (record.destination, record.source),
-        };
         let local = match record.side {
             Side::Local => record.direction,
             Side::Remote => record.direction.reverse(),
@@ -228,7 +224,7 @@ impl Conversation {
             stream: record.stream,
             transport: record.transport,
             role: ConversationRole::of(record.body.protocol()),
-            flow: Flow { initiator, responder },
+            flow: record.flow(),
             local,
             opening: StreamOpening::Syn,
             torrent: None,

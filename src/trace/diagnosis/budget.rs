@@ -11,7 +11,7 @@ use super::cause::{CauseTotals, DelayCause};
 use super::observed::{DirectionFacts, ObservedConnection};
 use super::pace::{Pace, SteadyRate};
 use super::slack::SenderSlack;
-use super::timeline::{PhaseSpan, WaitPhase};
+use super::timeline::{PhaseSpan, WaitPhase, signed_nanos};
 use crate::measurement::{ConnectionMeasurement, DirectionMeasurement, TransportState};
 
 /// Where the time of the blocks went that one end of a connection sends to the other.
@@ -262,8 +262,8 @@ impl BudgetBuilder<'_> {
                     self.budget.pace.cause(has_slack || state == Some(TransportState::Idle))
                 }
             };
-            self.push(nanos_of(at, end), cause, 0);
-            lengths[cause as usize] += nanos_of(at, end);
+            self.push(signed_nanos(at, end), cause, 0);
+            lengths[cause as usize] += signed_nanos(at, end);
             at = end;
         }
         if span.bytes == 0 {
@@ -313,10 +313,6 @@ impl BudgetBuilder<'_> {
 
 fn plus(at: Timestamp, nanos: i64) -> Timestamp {
     Timestamp::from_nanos(at.as_nanos().saturating_add(nanos))
-}
-
-fn nanos_of(from: Timestamp, to: Timestamp) -> i64 {
-    to.as_nanos().saturating_sub(from.as_nanos())
 }
 
 /// Walks over the states of the transport, forwards.

@@ -13,7 +13,7 @@ use super::history::ByteHistory;
 use super::timeline::{ArrivedBlock, PhaseTimeline, WaitPhase, nanos_between};
 use crate::expert::rules;
 use crate::record::{Body, MseBody, PeerWireBody, Record, Severity, Side, Transport, Unreadable};
-use crate::{Direction, StreamId};
+use crate::{Direction, Flow, StreamId};
 
 /// A connection between peers that is being read.
 #[derive(Debug)]
@@ -202,10 +202,7 @@ impl DirectionFacts {
 
 impl ObservedConnection {
     pub(super) fn new(record: &Record) -> Self {
-        let (initiator, responder) = match record.direction {
-            Direction::FromInitiator => (record.source, record.destination),
-            Direction::FromResponder => (record.destination, record.source),
-        };
+        let Flow { initiator, responder } = record.flow();
         let opens = matches!(
             record.body,
             Body::PeerWire(PeerWireBody::Handshake(_)) | Body::Mse(_) | Body::Proxy(_) | Body::Unreadable(..)

@@ -239,11 +239,10 @@ impl RunFacts {
         let Some((index, false)) = record.notes.last().and_then(rules::verdict_on_piece) else { return };
         let Some(hash) = record.torrent else { return };
         let Some(geometry) = self.torrents.get(&hash).and_then(|torrent| torrent.placement()) else { return };
-        let size = geometry.piece_size(index).unwrap_or(0);
-        self.waste.wrong_hash += u64::from(size);
         let receiver = record.destination.ip();
-        for begin in (0..size).step_by(1 << 14) {
-            self.came.remove(&(receiver, record.torrent, index, begin));
+        for block in geometry.blocks(index) {
+            self.waste.wrong_hash += u64::from(block.length);
+            self.came.remove(&(receiver, record.torrent, index, block.begin));
         }
     }
 
@@ -326,7 +325,7 @@ impl RunFacts {
             return Some(true);
         }
         let torrent = self.last_torrent.and_then(|hash| self.torrents.get(&hash));
-        let length = torrent.map(|torrent| torrent.files.iter().map(|file| file.length).sum::<u64>());
+        let length = torrent.map(|torrent| torrent.total());
         let whole = length.filter(|length| self.received.new_bytes >= *length).map(|_| true);
         whole.or_else(|| self.left.map(|left| self.received.new_bytes >= left))
     }

@@ -221,7 +221,7 @@ pub(super) fn nanos_between(from: Timestamp, to: Timestamp) -> i64 {
 }
 
 /// Nanoseconds from one moment to another; negative when the second is earlier.
-fn signed_nanos(from: Timestamp, to: Timestamp) -> i64 {
+pub(super) fn signed_nanos(from: Timestamp, to: Timestamp) -> i64 {
     to.as_nanos().saturating_sub(from.as_nanos())
 }
 

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::KEPT;
 use crate::record::{Body, MseBody, Protocol, Record, Side, Transport};
-use crate::{ConnectionEnd, Direction, StreamClosing, StreamId, StreamOpening};
+use crate::{ConnectionEnd, Direction, Flow, StreamClosing, StreamId, StreamOpening};
 
 /// Connections in the order in which they were recognised.
 #[derive(Debug, Default)]
@@ -184,10 +184,7 @@ impl Connections {
             }
             return None;
         }
-        let (initiator, responder) = match record.direction {
-            Direction::FromInitiator => (record.source, record.destination),
-            Direction::FromResponder => (record.destination, record.source),
-        };
+        let Flow { initiator, responder } = record.flow();
         self.by_stream.insert(record.stream, self.rows.len());
         self.rows.push(Connection {
             stream: Some(record.stream),

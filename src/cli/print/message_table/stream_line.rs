@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use bittrace_trace::record::{Protocol, Record};
-use bittrace_trace::{Direction, Side, StreamId, Transport};
+use bittrace_trace::{Direction, Flow, Side, StreamId, Transport};
 
 use crate::print::output::{Look, styles};
 use crate::print::printable::printable;
@@ -15,7 +15,7 @@ use crate::query::row::Row;
 /// The streams that a table has named, with the ends that it named.
 #[derive(Debug, Default)]
 pub(super) struct StreamLines {
-    named: HashMap<StreamId, (SocketAddr, SocketAddr)>,
+    named: HashMap<StreamId, Flow>,
 }
 
 /// How many streams are remembered. Beyond them all are named anew.
@@ -32,25 +32,17 @@ impl StreamLines {
         out: &mut dyn Write,
     ) -> io::Result<bool> {
         let record = row.record;
-        let ends = ends(record);
-        if self.named.get(&record.stream) == Some(&ends) {
+        let flow = record.flow();
+        if self.named.get(&record.stream) == Some(&flow) {
             return Ok(false);
         }
         if self.named.len() >= REMEMBERED {
             self.named.clear();
         }
-        self.named.insert(record.stream, ends);
+        self.named.insert(record.stream, flow);
         let (line, names_client) = stream_line(record, local, look.width);
         writeln!(out, "{}", look.paint(styles::HEADING, &line))?;
         Ok(names_client)
-    }
-}
-
-/// Who opened the connection, and to whom.
-fn ends(record: &Record) -> (SocketAddr, SocketAddr) {
-    match record.direction {
-        Direction::FromInitiator => (record.source, record.destination),
-        Direction::FromResponder => (record.destination, record.source),
     }
 }
 
@@ -68,7 +60,7 @@ pub(super) fn is_sent(record: &Record, local: Option<IpAddr>) -> bool {
 }
 
 fn stream_line(record: &Record, local: Option<IpAddr>, width: usize) -> (String, bool) {
-    let (initiator, responder) = ends(record);
+    let Flow { initiator, responder } = record.flow();
     let sent = is_sent(record, local);
     let is_foreign = local.is_some_and(|local| local != initiator.ip() && local != responder.ip());
     let client = record.client.as_deref().filter(|_| !sent && !is_foreign);
@@ -98,11 +90,8 @@ fn stream_line(record: &Record, local: Option<IpAddr>, width: usize) -> (String,
         Transport::Udp => text.push_str(", UDP"),
         Transport::Utp => text.push_str(", uTP"),
     }
-    // uTP runs over UDP, and Wireshark numbers its datagrams.
-    let wireshark = record.wireshark_stream.map(|number| match record.transport {
-        Transport::Tcp => format!(", tcp.stream {number}"),
-        Transport::Udp | Transport::Utp => format!(", udp.stream {number}"),
-    });
+    let field = record.transport.wireshark_field();
+    let wireshark = record.wireshark_stream.map(|number| format!(", {field} {number}"));
     let end = format!("{} --", wireshark.unwrap_or_default());
     let lead = format!("-- stream {}: ", record.stream.0);
     let room = width.saturating_sub(columns(&lead) + columns(&end));

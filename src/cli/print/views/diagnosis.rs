@@ -4,13 +4,15 @@ mod rows;
 
 use std::io::{self, Write};
 
+use bittrace_protocol::Timestamp;
 use bittrace_trace::diagnosis::{
-    ConnectionDiagnosis, DelayCause, FirstByte, Mark, RunDiagnosis, Sentence, end_text, evidence_text,
+    ConnectionDiagnosis, DelayCause, FirstByte, RunDiagnosis, Sentence, end_text, evidence_text,
     first_sentences,
 };
 use bittrace_trace::units::{count, rough_size, span};
-use bittrace_trace::{Direction, StreamId, Transport};
+use bittrace_trace::{Direction, StreamId};
 
+use super::findings::display_filter;
 use super::{ROWS, more};
 use crate::args::Format;
 use crate::print::lines::{LineColumn, render_lines, short_size, short_span};
@@ -280,19 +282,17 @@ impl DiagnosisPage<'_> {
         let mut wireshark = Vec::new();
         if let Some(connection) = sentence.streams.first().and_then(|stream| self.connection(*stream)) {
             own.push(format!("stream == {}", connection.stream.0));
-            wireshark.extend(connection.wireshark_stream.map(|stream| match connection.transport {
-                Transport::Tcp => format!("tcp.stream == {stream}"),
-                Transport::Udp | Transport::Utp => format!("udp.stream == {stream}"),
-            }));
+            let field = connection.transport.wireshark_field();
+            wireshark.extend(connection.wireshark_stream.map(|stream| format!("{field} == {stream}")));
         }
         if let [first, .., last] = sentence.marks[..] {
             own.push(format!("n >= {} && n <= {}", first.number, last.number));
-            if let (Some(first), Some(last)) = (frame(first), frame(last)) {
+            if let (Some(first), Some(last)) = (first.frame, last.frame) {
                 wireshark.push(format!("frame.number >= {first} && frame.number <= {last}"));
             }
         } else if let [only] = sentence.marks[..] {
             own.push(format!("n == {}", only.number));
-            wireshark.extend(frame(only).map(|frame| format!("frame.number == {frame}")));
+            wireshark.extend(only.frame.map(|frame| display_filter(&[frame])));
         }
         if own.is_empty() {
             return None;
@@ -312,11 +312,7 @@ impl DiagnosisPage<'_> {
 /// How wide the longest bar is.
 const BAR: usize = 24;
 
-const fn frame(mark: Mark) -> Option<u64> {
-    mark.frame
-}
-
-fn rate_of(bytes: u64, from: bittrace_protocol::Timestamp, to: bittrace_protocol::Timestamp) -> f64 {
+fn rate_of(bytes: u64, from: Timestamp, to: Timestamp) -> f64 {
     bytes as f64 / to.seconds_since(from).max(1e-3)
 }
 

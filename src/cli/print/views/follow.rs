@@ -3,8 +3,8 @@
 
 use std::io::{self, Write};
 
-use bittrace_trace::Direction;
 use bittrace_trace::record::{Record, Severity};
+use bittrace_trace::{Direction, Flow};
 
 use crate::print::hex;
 use crate::print::output::{Look, styles};
@@ -53,11 +53,8 @@ impl Follower {
     pub(crate) fn tell(&mut self, row: &Row<'_>, out: &mut dyn Write) -> io::Result<()> {
         let record = row.record;
         if !std::mem::replace(&mut self.begun, true) {
-            let (one, other) = match record.direction {
-                Direction::FromInitiator => (record.source, record.destination),
-                Direction::FromResponder => (record.destination, record.source),
-            };
-            let text = format!("stream {}: {one} →, ← {other}", record.stream.0);
+            let Flow { initiator, responder } = record.flow();
+            let text = format!("stream {}: {initiator} →, ← {responder}", record.stream.0);
             writeln!(out, "{}", self.look.paint(styles::HEADING, &text))?;
         }
         let message = record.body.message();
