@@ -109,7 +109,9 @@ fn connections_are_sorted_and_limited() {
     assert_ne!(fastest[0], slowest[0]);
     assert_eq!(csv(&["--sort", "rate", "--limit", "1"]), fastest[..1]);
     let table = printed(&["analyze", capture, "--view", "conversations", "--sort", "rate", "--limit", "1"]);
-    assert!(table.contains("more; -v shows them"), "{table}");
+    assert!(table.contains("more; --limit 0 shows them"), "{table}");
+    let all = printed(&["analyze", capture, "--view", "conversations", "--limit", "0"]);
+    assert!(!all.contains(" more;"), "{all}");
     // --sort alone asks for conversations, --limit beside it for so many of them.
     assert_eq!(printed(&["analyze", capture, "--sort", "rate", "--limit", "1"]), table);
 }

@@ -170,7 +170,7 @@ impl<'a> Analysis<'a> {
             hex: arguments.hex,
             unfolded: arguments.no_fold,
             order: arguments.sort,
-            most_rows: arguments.limit.filter(|&limit| limit > 0).map(|limit| limit as usize),
+            most_rows: arguments.limit.map(|limit| if limit == 0 { usize::MAX } else { limit as usize }),
             show,
             closing: JsonSummary::default(),
             fail_on: arguments.fail_on.map(severity),

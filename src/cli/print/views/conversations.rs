@@ -7,7 +7,7 @@ use bittrace_trace::record::Protocol;
 use bittrace_trace::statistics::{Connection, Exchanges};
 use serde_json::{Value, json};
 
-use super::{ROWS, Read, Rows, more, object};
+use super::{ROWS, Read, Rows, object};
 use crate::print::connection_table::ConnectionTable;
 use crate::print::json;
 use crate::print::overview::outcome;
@@ -61,7 +61,8 @@ pub(super) fn write_table(exchanges: &Exchanges, read: Read<'_>, page: &mut Page
     };
     let shown = shown.min(sorted.len());
     table.write(&sorted[..shown], page)?;
-    more((sorted.len() - shown) as u64 + read.summary.connections.more(), page)
+    let option = if read.limit.is_some() { "--limit 0" } else { "-v" };
+    page.left_out((sorted.len() - shown) as u64, option, read.summary.connections.more())
 }
 
 pub(super) fn rows(exchanges: &Exchanges, read: Read<'_>) -> Rows {

@@ -12,8 +12,8 @@ use bittrace_trace::diagnosis::{
 use bittrace_trace::units::{count, rough_size, span};
 use bittrace_trace::{Direction, StreamId};
 
+use super::ROWS;
 use super::findings::display_filter;
-use super::{ROWS, more};
 use crate::args::Format;
 use crate::print::lines::{LineColumn, render_lines, short_size, short_span};
 use crate::print::output::{Look, styles};
@@ -221,7 +221,7 @@ impl DiagnosisPage<'_> {
             );
             page.paragraph(&text, 2)?;
         }
-        more(self.run.stalls.len().saturating_sub(shown) as u64, page)
+        page.left_out(self.run.stalls.len().saturating_sub(shown) as u64, "-v", 0)
     }
 
     fn connections(&self, page: &mut Page<'_>) -> io::Result<()> {
@@ -240,7 +240,7 @@ impl DiagnosisPage<'_> {
             let text = format!("left out at this width: {}", rendered.left_out.join(", "));
             page.painted(&text, 2, styles::DIM)?;
         }
-        more(used.len().saturating_sub(shown) as u64 + self.run.more, page)
+        page.left_out(used.len().saturating_sub(shown) as u64, "-v", self.run.more)
     }
 
     fn ends(&self, page: &mut Page<'_>) -> io::Result<()> {
@@ -260,7 +260,7 @@ impl DiagnosisPage<'_> {
                 format!("stream {}, {at:.3} s: {}{evidence}", connection.stream.0, end_text(connection));
             page.paragraph(&text, 2)?;
         }
-        more(connections.len().saturating_sub(shown) as u64, page)
+        page.left_out(connections.len().saturating_sub(shown) as u64, "-v", 0)
     }
 
     fn where_to_look(&self, sentences: &[Sentence], page: &mut Page<'_>) -> io::Result<()> {
