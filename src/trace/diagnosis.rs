@@ -38,7 +38,7 @@ pub use ending::{EndReason, EndedHow};
 pub use history::ByteHistory;
 pub use observed::{BrokenRule, DirectionFacts, Mark, SaidMessage};
 pub use pace::{Pace, SteadyRate};
-pub use run::{FirstByte, RateStretch, RunDiagnosis, SlowEnd, Stall};
+pub use run::{CausePlace, FirstByte, RateStretch, RunDiagnosis, SlowEnd, Stall};
 pub use run_facts::{DialFacts, FailedDial, TrackerFacts, WastedBytes};
 pub use sentences::{Sentence, first_sentences};
 pub use wording::{end_text, evidence_text};

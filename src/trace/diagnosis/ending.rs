@@ -82,7 +82,7 @@ impl EndReason {
         let at = moment.map_or(end.closed.at, |moment| moment.at);
         let offence = by.and_then(|by| {
             let broken = connection.broken[by.reverse() as usize].as_ref()?;
-            let before = at.seconds_since(broken.mark.at);
+            let before = at.seconds_since(broken.said.mark.at);
             (-0.001..=JUST_BEFORE).contains(&before).then(|| broken.clone())
         });
         let last_said = connection.last_said.map(|said| said_before(&said, at));

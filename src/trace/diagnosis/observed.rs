@@ -161,9 +161,7 @@ const LAST_SAID: usize = 4;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokenRule {
     /// The message that shows it.
-    pub mark: Mark,
-    /// The name of that message.
-    pub message: &'static str,
+    pub said: SaidMessage,
     /// The rule, as `bittrace explain` knows it.
     pub rule: &'static str,
     /// What the note says.
@@ -269,8 +267,7 @@ impl ObservedConnection {
         self.last_said[sender][0] = Some(said);
         if let Some(note) = record.notes.iter().find(|note| note.rule.severity >= Severity::Warn) {
             let text = note.text.clone().into_owned();
-            let message = record.body.message();
-            self.broken[sender] = Some(BrokenRule { mark, message, rule: note.rule.id, text });
+            self.broken[sender] = Some(BrokenRule { said, rule: note.rule.id, text });
         }
         match &record.body {
             Body::PeerWire(PeerWireBody::Handshake(_)) => {

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use super::budget::DirectionBudget;
 use super::cause::DelayCause;
 use super::ending::EndedHow;
-use super::observed::{Mark, SaidMessage};
+use super::observed::{DirectionFacts, Mark, SaidMessage};
 use super::pace::Pace;
 use super::run::{RunDiagnosis, SlowEnd};
+use super::run_facts::DialFacts;
 use super::sentences::{Sentence, plain, since_start};
 use super::{CaptureEvidence, ConnectionDiagnosis};
 use crate::measurement::{DirectionMeasurement, TransportState};
@@ -26,11 +27,29 @@ pub(super) fn name(connection: &ConnectionDiagnosis, end: Direction) -> String {
     }
 }
 
-/// `13.6 of 26.1 s (52 %)`.
-fn part_of_run(run: &RunDiagnosis, seconds: f64) -> String {
+/// `13.58 s of 26.09 s (52 %, from 0.0 s to 13.6 s)`.
+fn part_of_run(run: &RunDiagnosis, cause: DelayCause) -> String {
+    let seconds = run.totals.seconds(cause);
     let share = counted_share(seconds, run.duration());
-    format!("{} of {} ({share})", span(seconds), span(run.duration()))
+    format!("{} of {} ({share}{})", span(seconds), span(run.duration()), when(run, cause))
 }
+
+/// When a cause had its time, where that is not all over the run.
+fn when(run: &RunDiagnosis, cause: DelayCause) -> String {
+    let Some(place) = run.place(cause) else { return String::new() };
+    let seconds = place.to.seconds_since(place.from);
+    if seconds > run.duration() * ALL_OVER {
+        return String::new();
+    }
+    let (from, to) = (since_start(run, place.from), since_start(run, place.to));
+    let all = run.totals.seconds(cause);
+    let is_one = (all - seconds).abs() <= all * 0.01;
+    let how = if is_one { "from" } else { "most of it from" };
+    format!(", {how} {from:.1} s to {to:.1} s")
+}
+
+/// What has nine tenths of its time in a larger part of the run than this is all over the run.
+const ALL_OVER: f64 = 0.8;
 
 /// A share in percent, `52 %`.
 pub(super) fn counted_share(part: f64, all: f64) -> String {
@@ -52,7 +71,7 @@ fn link_rate(bytes_a_second: f64) -> String {
 /// The sentences about one cause of a run.
 pub(super) fn cause_text(run: &RunDiagnosis, cause: DelayCause) -> Sentence {
     let seconds = run.totals.seconds(cause);
-    let part = part_of_run(run, seconds);
+    let part = part_of_run(run, cause);
     // Dials in vain are no connections.
     let most = run.most_of(cause).filter(|(connection, from)| {
         cause != DelayCause::Connecting || connection.from(*from).totals.seconds(cause) >= seconds / 2.0
@@ -71,14 +90,14 @@ pub(super) fn cause_text(run: &RunDiagnosis, cause: DelayCause) -> Sentence {
     let text = match cause {
         DelayCause::Choked => choked_text(connection, from, &part),
         DelayCause::NothingWanted => nothing_wanted_text(&sender, budget, &part),
-        DelayCause::NotAsked => not_asked_text(connection, from, &part),
+        DelayCause::NotAsked => not_asked_text(run, connection, from, &part),
         DelayCause::AskedTooLittle => asked_too_little_text(&sender, budget, &part),
         DelayCause::FarPace => far_pace_text(run, &sender, budget, &part),
         DelayCause::Network => network_text(connection, from, &sender, &part),
         DelayCause::Receiver => receiver_text(connection, from, &part),
         DelayCause::Handshake => format!(
-            "For {part} the handshake with {sender} was not complete. Its client or a proxy answers late; \
-             other peers may be quicker."
+            "For {part} handshakes were exchanged with {sender}, or it had not told of its pieces yet. Its client or a \
+             proxy answers late; other peers may be quicker."
         ),
         DelayCause::Metadata => format!(
             "For {part} the metadata of the torrent was still to be fetched from peers (BEP 9): a .torrent file has \
@@ -98,15 +117,18 @@ pub(super) fn cause_text(run: &RunDiagnosis, cause: DelayCause) -> Sentence {
         })
         .map(|(connection, _)| connection.stream)
         .take(4);
-    Sentence { cause: Some(cause), text, marks: cause_marks(budget, cause), streams: streams.collect() }
+    Sentence { cause: Some(cause), text, marks: cause_marks(run, budget, cause), streams: streams.collect() }
 }
 
 /// The messages between which a cause is to be seen.
-fn cause_marks(budget: &DirectionBudget, cause: DelayCause) -> Vec<Mark> {
+fn cause_marks(run: &RunDiagnosis, budget: &DirectionBudget, cause: DelayCause) -> Vec<Mark> {
     let facts = &budget.facts;
     let ends = match cause {
         DelayCause::Choked => [facts.interested, facts.unchoked],
         DelayCause::NothingWanted => [facts.told_pieces, facts.interested],
+        DelayCause::NotAsked if asked_late(run, facts) => {
+            [facts.unchoked.or(facts.told_pieces), facts.requested]
+        }
         _ => [facts.requested, facts.last_block],
     };
     let mut marks: Vec<Mark> = ends.into_iter().flatten().collect();
@@ -132,16 +154,30 @@ fn choked_text(connection: &ConnectionDiagnosis, from: Direction, part: &str) ->
         0 => String::new(),
         lost => format!(" {} ended without a block by a choke.", counted(lost, "request")),
     };
-    let until = match (facts.unchoked, facts.chokes) {
-        (None, _) if has_holes => "and no unchoke can be read behind what the capture lacks",
-        (None, _) => "and never unchoked it",
-        (Some(_), 0) => "until it unchoked it",
-        (Some(_), _) => "again and again",
+    let then = match (facts.unchoked, facts.chokes) {
+        (None, _) if has_holes => "; no unchoke can be read after what the capture lacks".to_owned(),
+        (None, _) => ", which never unchoked it".to_owned(),
+        (Some(_), 0) => ", which then unchoked it".to_owned(),
+        (Some(_), chokes) => format!(", which unchoked it and choked it again {}", times(chokes)),
+    };
+    let advice = match facts.first_pieces {
+        Some(u64::MAX) => "The peer is a seed: more peers help, and more upload slots at this peer.",
+        _ => {
+            "More peers help, uploading to the peer helps where it is a leecher, and so do more upload slots at the peer."
+        }
     };
     format!(
-        "For {part} the downloader was interested and choked: {sender} gave it no upload slot, {until}.{lost} A downloader \
-         cannot end a choke; more peers help, uploading to a leecher helps, and so do more upload slots at the peer."
+        "For {part} the downloader was interested and choked by {sender}{then}.{lost} A downloader cannot end a choke. {advice}"
     )
+}
+
+/// `once`, `twice`, `5 times`.
+fn times(number: u64) -> String {
+    match number {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        more => format!("{} times", count(more)),
+    }
 }
 
 fn nothing_wanted_text(sender: &str, budget: &DirectionBudget, part: &str) -> String {
@@ -165,7 +201,18 @@ fn nothing_wanted_text(sender: &str, budget: &DirectionBudget, part: &str) -> St
     )
 }
 
-fn not_asked_text(connection: &ConnectionDiagnosis, from: Direction, part: &str) -> String {
+/// Whether most of the time without a request was before the first request.
+fn asked_late(run: &RunDiagnosis, facts: &DirectionFacts) -> bool {
+    let before = |first: Mark| run.place(DelayCause::NotAsked).is_some_and(|place| first.at >= place.to);
+    facts.requested.is_none_or(before)
+}
+
+fn not_asked_text(
+    run: &RunDiagnosis,
+    connection: &ConnectionDiagnosis,
+    from: Direction,
+    part: &str,
+) -> String {
     let sender = name(connection, from);
     let downloader = name(connection, from.reverse());
     let facts = &connection.from(from).facts;
@@ -185,10 +232,26 @@ fn not_asked_text(connection: &ConnectionDiagnosis, from: Direction, part: &str)
         }
         _ => String::new(),
     };
+    let is_before_first = facts
+        .requested
+        .is_none_or(|first| run.place(DelayCause::NotAsked).is_some_and(|place| first.at >= place.to));
+    let is_alone = run.transfers().filter(|(connection, from)| connection.from(*from).is_used()).count() < 2;
+    let advice = match is_before_first {
+        true if is_alone => {
+            "It had requested nothing before, of any peer: the downloader was paused, or waits for a timer of its own."
+        }
+        true => {
+            "It had requested nothing of this peer before: the downloader was paused, waits for a timer of its own, or \
+                 requests every block that it wants from other peers."
+        }
+        false => {
+            "Look at the downloader: paused, its own download limit, a slow disk, or every block that it wants is \
+                  requested from another peer."
+        }
+    };
     format!(
-        "For {part} the downloader {downloader} could have requested blocks of {sender} and had no request outstanding.{late}\
-         {closed} Look at the downloader: paused, its own download limit, a slow disk, or every block that it wants is \
-         requested of another peer."
+        "For {part} the downloader {downloader} could have requested blocks from {sender} and had no request outstanding.{late}\
+         {closed} {advice}"
     )
 }
 
@@ -199,27 +262,26 @@ fn asked_too_little_text(sender: &str, budget: &DirectionBudget, part: &str) -> 
         Some(trip) if trip.is_measured && trip.seconds >= 0.002 => {
             format!("on a round trip of {}", span(trip.seconds))
         }
-        _ => "and each time the peer answered all of them at once".to_owned(),
+        _ => "and each time the peer answered all of them together".to_owned(),
     };
     let bound = match facts.reqq {
         Some(reqq) if depth <= reqq && u64::from(depth) + 1 >= u64::from(reqq) => {
             format!(
-                " The peer keeps {} at most (reqq of its extended handshake, BEP 10): more is to be set there.",
+                " The peer queues {} at most (reqq of its extended handshake, BEP 10): only its own setting allows more.",
                 counted(u64::from(reqq), "request")
             )
         }
         _ => match budget.depth_needed() {
             Some(needed) if needed > u64::from(depth) => {
-                format!(" Let the downloader keep {} or more outstanding.", counted(needed, "request"))
+                format!(" The downloader needs {} or more outstanding.", counted(needed, "request"))
             }
-            _ => {
-                " Let the downloader keep more requests outstanding, twice as many to begin with.".to_owned()
-            }
+            _ => " The downloader needs a longer pipeline: twice as many outstanding requests to begin with."
+                .to_owned(),
         },
     };
     format!(
-        "For {part} too little was asked: never more than {} outstanding with {sender}, {trip}, so the peer had nothing to \
-         send in between.{bound}",
+        "For {part} the downloader had too few requests outstanding: never more than {} with {sender}, {trip}, so the peer \
+         stood idle until the next request came.{bound}",
         counted(u64::from(depth), "request")
     )
 }
@@ -232,9 +294,9 @@ fn far_pace_text(run: &RunDiagnosis, sender: &str, budget: &DirectionBudget, par
     if let Some(stall) = longest.filter(|stall| stall.seconds() >= seconds / 2.0) {
         let from = since_start(run, stall.from);
         return format!(
-            "For {part} requests waited at {sender}; for {} of that, from {from:.1} s on, it sent no block at all, and the \
-             network did not hold it back. Its client was paused, or its disk or its upload slot failed; only its side can \
-             tell.",
+            "For {part} requests waited at {sender}. For {} of that, from {from:.1} s on, it sent no block at all, and the \
+             network did not hold it back. Its client was paused, or its disk or its upload slot failed: only the log of \
+             the peer can tell which.",
             span(stall.seconds())
         );
     }
@@ -249,24 +311,24 @@ fn far_pace_text(run: &RunDiagnosis, sender: &str, budget: &DirectionBudget, par
     let few = budget.facts.median_depth().is_some_and(|depth| depth <= FEW_REQUESTS);
     let advice = match few {
         true => {
-            "Only the peer can raise that; more peers add to it, and with so few requests more of them may."
+            "Only the peer can send faster; more peers raise the total, and so may more outstanding requests."
         }
-        false => "Only the peer can raise that; more peers add to it.",
+        false => "Only the peer can send faster; more peers raise the total.",
     };
     match (budget.pace, budget.steady) {
         (Pace::NotMeasured, _) => format!(
-            "For {part} blocks came as fast as {sender} or the network let them{others}, {} with {depth} outstanding. The \
+            "For {part} blocks came as fast as {sender} or the network allowed{others}: {} with {depth} outstanding. The \
              capture does not tell which of the two it was.",
             rate(budget.rate_during(DelayCause::FarPace).unwrap_or(0.0))
         ),
         (_, Some(steady)) => format!(
-            "For {part} {sender} sent at a steady {}{others}, with {depth} outstanding and the network idle between: its \
-             upload limit. {advice}",
+            "For {part} {sender} sent at a steady {}{others}, with {depth} outstanding and the network idle between bursts: \
+             this looks like its upload limit. {advice}",
             rate(steady.rate)
         ),
         (_, None) => format!(
-            "For {part} {sender} set the pace{others}: {} on average, with {depth} outstanding and the network idle between. \
-             Its upload limit, its disk or its load. {advice}",
+            "For {part} {sender} set the pace{others}: {} on average, with {depth} outstanding and the network idle between \
+             bursts. The reason is at the peer: its upload limit, its disk or its load. {advice}",
             rate(budget.rate_during(DelayCause::FarPace).unwrap_or(0.0))
         ),
     }
@@ -286,7 +348,7 @@ fn network_text(connection: &ConnectionDiagnosis, from: Direction, sender: &str,
             return String::new();
         }
         let share = counted_share(again as f64, all as f64);
-        format!(" {} of {} ({share}) were sent again.", count(again), counted(all, "segment"))
+        format!(" {} of {} ({share}) were retransmitted.", count(again), counted(all, "segment"))
     });
     let delayed = transport.map_or(0.0, |transport| transport.seconds_in(TransportState::DelayTarget));
     let all: f64 = transport.map_or(0.0, |transport| transport.seconds.iter().sum());
@@ -299,15 +361,17 @@ fn network_text(connection: &ConnectionDiagnosis, from: Direction, sender: &str,
             link_rate(bytes_a_second)
         );
     }
+    let trip = budget.round_trip.filter(|trip| trip.is_measured && trip.seconds >= 0.001);
+    let trip = trip.map_or(String::new(), |trip| format!(" on a round trip of {}", span(trip.seconds)));
     match budget.pace {
         Pace::Losses { .. } => format!(
             "For {part} the network was the limit: it lost segments between {sender} and the downloader, and TCP slows down \
-             for each.{lost} Blocks came at {carried}. A path without losses is what helps: cable for wireless, or another \
-             peer."
+             for each.{lost} Blocks came at {carried}{trip}. A path without losses helps (a cable in place of Wi-Fi), and \
+             so do more peers."
         ),
         Pace::Queue { seconds } => format!(
             "For {part} the network was the limit: a full link of about {} ({carried} of blocks) between {sender} and the \
-             downloader, with packets waiting {} in its queue.{lost} No setting of a client makes a link faster.",
+             downloader, with packets waiting {} in the queue of the link.{lost} No setting of a client makes a link faster.",
             link_rate(bytes_a_second),
             span(seconds)
         ),
@@ -328,8 +392,8 @@ fn receiver_text(connection: &ConnectionDiagnosis, from: Direction, part: &str) 
     let came = rate(budget.rate_during(DelayCause::Receiver).unwrap_or(0.0));
     if transport.zero_window_seconds >= budget.totals.seconds(DelayCause::Receiver) / 2.0 {
         return format!(
-            "For {part} {downloader} did not read what had come: its receive window was closed for {}. Its own download \
-             limit, a slow disk, or a client that stands still; blocks came at {came}.",
+            "For {part} the downloader {downloader} did not read what had come: its receive window was closed for {}. The \
+             reason is its own download limit, a slow disk, or a client that is stopped; blocks came at {came}.",
             span(transport.zero_window_seconds)
         );
     }
@@ -340,8 +404,8 @@ fn receiver_text(connection: &ConnectionDiagnosis, from: Direction, part: &str) 
         format!(" on a round trip of {}, which lets through {most} at most", span(trip.seconds))
     });
     format!(
-        "For {part} the receiver was the limit: {downloader} offered a window of {} at most{lets}; blocks came at {came}. Give \
-         its sockets a larger receive buffer (Linux: net.ipv4.tcp_rmem; or the client's own setting).",
+        "For {part} the downloader itself was the limit: {downloader} offered a receive window of {} at most{lets}; blocks \
+         came at {came}. Give its sockets a larger receive buffer (Linux: net.ipv4.tcp_rmem; or the client's own setting).",
         size(window)
     )
 }
@@ -369,13 +433,13 @@ fn tracker_text(run: &RunDiagnosis, part: &str) -> String {
     let answer = match run.trackers.first_answer {
         None => "no tracker ever answered, and so no peer was known".to_owned(),
         Some(answer) => format!(
-            "it did not answer in that time; the first answer of any tracker came after {}",
-            span(since_start(run, answer.at))
+            "it did not answer in that time; the first answer of any tracker came at {:.1} s",
+            since_start(run, answer.at)
         ),
     };
     format!(
-        "For {part} the download waited for {tracker}: {answer}. Put a tracker that answers first, or find peers without one \
-         (DHT, PEX, local discovery)."
+        "For {part} the download waited for {tracker}: {answer}. Move a tracker that answers to the first tier, or find \
+         peers without a tracker (DHT, PEX, local service discovery)."
     )
 }
 
@@ -383,8 +447,8 @@ fn no_peer_text(run: &RunDiagnosis, part: &str) -> String {
     let dials = &run.dials;
     let failed = dials.refused + dials.unanswered;
     let known = match (run.trackers.first_answer, run.trackers.named) {
-        (Some(_), 0) => " The tracker named no peer.".to_owned(),
-        (Some(_), named) => format!(" Trackers named {}.", counted(named, "peer")),
+        (Some(_), 0) => " The trackers named no peer.".to_owned(),
+        (Some(_), named) => format!(" The trackers named {} in all.", counted(named, "peer")),
         (None, _) => String::new(),
     };
     let last = run.connections.iter().filter(|connection| connection.closed < run.end);
@@ -395,8 +459,16 @@ fn no_peer_text(run: &RunDiagnosis, part: &str) -> String {
         let local = connection.local.unwrap_or(Direction::FromInitiator);
         let peer = name(connection, local.reverse());
         if by != local {
-            let when = if connection.handshaken.is_none() { " before any handshake" } else { "" };
-            return format!(" {peer} had closed the last one{when}, at {at:.1} s.");
+            let keys = connection.ending.heard_last().filter(|heard| heard.message == "key-exchange");
+            if let Some(heard) = keys.filter(|_| connection.handshaken.is_none()) {
+                return format!(
+                    " {peer} closed the last connection at {at:.1} s, {} after the downloader offered encryption (MSE): a \
+                     handshake in plain text may be what it accepts.",
+                    span(connection.ending.at.seconds_since(heard.mark.at).max(0.0))
+                );
+            }
+            let when = if connection.handshaken.is_none() { ", before any handshake" } else { "" };
+            return format!(" {peer} closed the last connection at {at:.1} s{when}.");
         }
         let told =
             match run.stopped.filter(|stopped| (stopped.at.seconds_since(connection.closed)).abs() < 2.0) {
@@ -409,7 +481,7 @@ fn no_peer_text(run: &RunDiagnosis, part: &str) -> String {
                 }
                 None => String::new(),
             };
-        format!(" The downloader itself had closed the last one, to {peer}, at {at:.1} s{told}.")
+        format!(" The downloader itself closed the last connection, to {peer}, at {at:.1} s{told}.")
     });
     let failed = match failed {
         0 => String::new(),
@@ -432,13 +504,36 @@ fn dials_text(run: &RunDiagnosis, part: &str) -> String {
         }
     }
     format!(
-        "For {part} no peer that was dialled could be reached: {} never answered, {} refused ({}); trackers had named {} of them. \
-         A shorter time-out for connecting, or more dials at once, gets past dead peers sooner.",
-        counted(dials.unanswered, "dial"),
-        count(dials.refused),
+        "For {part} no dialled peer could be reached: {} ({}).{} A shorter time-out for connecting, or more dials at the same \
+         time, gets past dead peers sooner.",
+        failed_dials(dials),
         peers.join(", "),
-        count(dials.named)
+        named_by_trackers(dials)
     )
+}
+
+/// `2 dials were refused, 1 was never answered`.
+fn failed_dials(dials: &DialFacts) -> String {
+    let were = |number: u64| if number == 1 { "was" } else { "were" };
+    let (refused, unanswered) = (dials.refused, dials.unanswered);
+    match (refused, unanswered) {
+        (refused, 0) => format!("{} {} refused", counted(refused, "dial"), were(refused)),
+        (0, unanswered) => format!("{} {} never answered", counted(unanswered, "dial"), were(unanswered)),
+        (refused, unanswered) => format!(
+            "{} {} never answered, {} {} refused",
+            counted(unanswered, "dial"),
+            were(unanswered),
+            count(refused),
+            were(refused)
+        ),
+    }
+}
+
+fn named_by_trackers(dials: &DialFacts) -> String {
+    match dials.named {
+        0 => String::new(),
+        named => format!(" Trackers had named {} of these peers.", count(named)),
+    }
 }
 
 /// How many peers are named in a sentence.
@@ -449,19 +544,61 @@ pub(super) fn slow_end_text(run: &RunDiagnosis, end: &SlowEnd) -> Sentence {
     let Some((connection, from)) = run.transfer(end.stream) else { return plain(String::new()) };
     let sender = name(connection, from);
     let facts = &connection.from(from).facts;
+    let left = fastest_gone(run, end);
     Sentence {
         cause: Some(DelayCause::FarPace),
         text: format!(
-            "The last {} ({}) waited for one slow peer: {sender} sent {} a second, the only one that blocks still came from; \
-             before, all peers together gave {} a second. Other peers with the same pieces are what helps.",
+            "For the last {} of {} ({}) the download waited for one slow peer: {sender} was the only peer that still sent \
+             blocks, at {}. Before, all peers together sent {}.{left} Other peers with the same pieces help.",
             span(end.seconds),
+            span(run.duration()),
             counted_share(end.seconds, run.duration()),
-            rough_size(end.rate as u64),
-            rough_size(end.rate_before as u64)
+            rate(end.rate),
+            rate(end.rate_before)
         ),
         marks: facts.last_block.into_iter().collect(),
         streams: vec![end.stream],
     }
+}
+
+/// What became of the peer that gave most before the slow end.
+fn fastest_gone(run: &RunDiagnosis, end: &SlowEnd) -> String {
+    let others = run.transfers().filter(|(connection, _)| connection.stream != end.stream);
+    let given = |(connection, from): &(&ConnectionDiagnosis, Direction)| connection.from(*from).facts.bytes;
+    let Some((connection, from)) = others.max_by_key(given).filter(|other| given(other) > 0) else {
+        return String::new();
+    };
+    let facts = &connection.from(from).facts;
+    let peer = name(connection, from);
+    let has = match facts.first_pieces {
+        Some(u64::MAX) => "has every piece".to_owned(),
+        Some(first) => {
+            let told = first.saturating_add(facts.haves);
+            match &run.torrent {
+                Some(torrent) => {
+                    let all = torrent.piece_count() as u64;
+                    format!("had told of {} of {}", count(told.min(all)), counted(all, "piece"))
+                }
+                None => format!("had told of {}", counted(told, "piece")),
+            }
+        }
+        None => "told nothing of its pieces".to_owned(),
+    };
+    let ending = &connection.ending;
+    let at = since_start(run, ending.at);
+    let went = match ending.by {
+        Some(by) if ending.at < run.end => {
+            let who = if by == from {
+                "closed its connection"
+            } else {
+                "lost its connection: the downloader closed it"
+            };
+            format!(" and {who} at {at:.1} s")
+        }
+        _ if facts.interested.is_none() => " and the downloader was not interested in it".to_owned(),
+        _ => " and stayed connected".to_owned(),
+    };
+    format!(" {peer}, which sent most, {has}{went}.")
 }
 
 /// What trackers and dials did, where that is not what the run waited for.
@@ -470,19 +607,13 @@ pub(super) fn trackers_text(run: &RunDiagnosis) -> Option<String> {
     let failed = run.dials.refused + run.dials.unanswered;
     if trackers.unanswered > 0 && trackers.unanswered * 2 >= trackers.announces {
         return Some(format!(
-            "{} of {} to trackers got no answer.",
+            "{} of {} to trackers had no answer.",
             count(trackers.unanswered),
             counted(trackers.announces, "announce")
         ));
     }
     if failed > 0 && failed >= run.dials.connected {
-        return Some(format!(
-            "{} failed: {} refused, {} never answered; trackers had named {} of these peers.",
-            counted(failed, "dial"),
-            count(run.dials.refused),
-            count(run.dials.unanswered),
-            count(run.dials.named)
-        ));
+        return Some(format!("{}.{}", failed_dials(&run.dials), named_by_trackers(&run.dials)));
     }
     None
 }
@@ -498,29 +629,30 @@ pub(super) fn faster_text(run: &RunDiagnosis, cause: DelayCause) -> Option<Strin
     let needed = run.most_of(cause).and_then(|(connection, from)| connection.from(from).depth_needed());
     Some(match cause {
         DelayCause::AskedTooLittle if needed.is_none() => {
-            "An estimate: twice the outstanding requests are twice the rate, until the next limit is met: the peer never had \
-             enough of them to show how fast it can be."
+            "An estimate: twice as many outstanding requests give about twice the rate, up to a limit that this capture \
+             cannot show."
                 .to_owned()
         }
         DelayCause::AskedTooLittle => format!(
-            "An estimate: with enough requests outstanding the run would take about {could} instead of {took}, if peer and \
-             network keep the pace that they showed while requests were there."
+            "An estimate: with enough requests outstanding the download would take about {could} instead of {took}, if peer \
+             and network keep the pace that they showed while requests were outstanding."
         ),
         DelayCause::Choked => format!(
-            "An estimate: without the choke the run would take about {could} instead of {took}, if the peer gave the rate that \
-             it gave later."
+            "An estimate: without the choke the download would take about {could} instead of {took}, if the peer sent at the \
+             rate of the rest."
         ),
         DelayCause::NotAsked => format!(
-            "An estimate: with requests at once the run would take about {could} instead of {took}, if the downloader wanted \
-             these blocks and could store them."
+            "An estimate: with requests as soon as they were possible the download would take about {could} instead of \
+             {took}, if the downloader wanted these blocks and could store them."
         ),
         DelayCause::Tracker => {
             format!(
-                "An estimate: with a tracker that answers at once the run would take about {could} instead of {took}."
+                "An estimate: with a tracker that answers immediately the download would take about {could} instead of {took}."
             )
         }
         DelayCause::Receiver => {
-            "An estimate: twice the window is twice the rate, until the next limit is met.".to_owned()
+            "An estimate: twice the window gives about twice the rate, up to a limit that this capture cannot show."
+                .to_owned()
         }
         _ => return None,
     })
@@ -533,21 +665,26 @@ pub(super) fn hang_up_text(connection: &ConnectionDiagnosis, from: Direction, mo
     let after = |mark: Mark| span(ending.at.seconds_since(mark.at).max(0.0));
     let again = match (more, ending.same_client_again) {
         (0, 0) => String::new(),
-        (more, again) => format!(" It happened on {} more.", counted(more.max(again), "connection")),
+        (more, again) => format!(" The same happened on {}.", counted(more.max(again), "other connection")),
     };
     let how = if ending.how == EndedHow::Reset { "RESET" } else { "FIN" };
     match (&ending.offence, ending.heard_last()) {
         (Some(offence), _) => format!(
-            "{peer} closed the connection ({how}) {} after {} of {downloader} (message {}), which broke {}: {}.{again}",
-            after(offence.mark),
-            offence.message,
-            offence.mark.number,
-            offence.rule,
-            offence.text
+            "{peer} closed the connection ({how}) {} after a message of {downloader} that breaks a rule: message {}, {}: \
+             {}.{again} bittrace explain {} says what is right.",
+            after(offence.said.mark),
+            offence.said.mark.number,
+            ending
+                .heard_last()
+                .filter(|heard| heard.mark.number == offence.said.mark.number)
+                .as_ref()
+                .map_or_else(|| offence.said.message.to_owned(), said),
+            offence.text,
+            offence.rule
         ),
         (None, Some(heard)) => format!(
-            "{peer} closed the connection ({how}) {} after {} of {downloader} (message {}), without an answer.{again} Look at that \
-             request: with the torrent (--torrent) it is known whether it lies within its piece.",
+            "{peer} closed the connection ({how}) {} after a message of {downloader} and did not answer it: {} (message \
+             {}).{again} Look at that request: with --torrent FILE it is known whether it lies within its piece.",
             after(heard.mark),
             said(&heard),
             heard.mark.number
@@ -568,18 +705,18 @@ pub fn end_text(connection: &ConnectionDiagnosis) -> String {
     let Some(by) = ending.by else { return format!("closed by {how}") };
     let closer = name(connection, by);
     if let Some(offence) = &ending.offence {
-        let after = span(ending.at.seconds_since(offence.mark.at).max(0.0));
+        let after = span(ending.at.seconds_since(offence.said.mark.at).max(0.0));
         return format!(
-            "closed by {closer} with {how}, {after} after {} of the other end, which broke {}",
-            offence.message, offence.rule
+            "closed by {closer} with {how}, {after} after a {} from the other end that breaks {}",
+            offence.said.message, offence.rule
         );
     }
     match ending.heard_last() {
         Some(heard) => {
             let after = span(ending.at.seconds_since(heard.mark.at).max(0.0));
-            format!("closed by {closer} with {how}, {after} after {} of the other end", said(&heard))
+            format!("closed by {closer} with {how}, {after} after the other end sent {}", said(&heard))
         }
-        None => format!("closed by {closer} with {how}; the other end had said nothing"),
+        None => format!("closed by {closer} with {how}; the other end had sent nothing"),
     }
 }
 
