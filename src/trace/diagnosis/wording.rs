@@ -674,11 +674,7 @@ pub(super) fn hang_up_text(connection: &ConnectionDiagnosis, from: Direction, mo
              {}.{again} bittrace explain {} says what is right.",
             after(offence.said.mark),
             offence.said.mark.number,
-            ending
-                .heard_last()
-                .filter(|heard| heard.mark.number == offence.said.mark.number)
-                .as_ref()
-                .map_or_else(|| offence.said.message.to_owned(), said),
+            said(&offence.said),
             offence.text,
             offence.rule
         ),
