@@ -80,7 +80,7 @@ impl DelayCause {
             Self::Connecting => "the connection is being opened",
             Self::Handshake => "handshakes are exchanged, and the peer has not told of its pieces yet",
             Self::Metadata => "the metadata is fetched from the peer",
-            Self::NothingWanted => "the downloader is not interested in the pieces of the peer",
+            Self::NothingWanted => "the downloader is not interested yet, or no longer",
             Self::Choked => "the peer chokes the downloader",
             Self::NotAsked => "the downloader is unchoked and interested, and has no request outstanding",
             Self::AskedTooLittle => {

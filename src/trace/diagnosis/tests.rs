@@ -415,7 +415,7 @@ fn the_delay_target_of_utp_is_the_networks() {
     transport.queueing = Some(QueueingDelay { samples: 100, median: 0.103, p95: 0.2, largest: 0.2 });
     let run = told.closes(11.0);
     has(&run, DelayCause::Network, 9.9);
-    assert!(first(&run).contains("uTP holds back at 100 ms (BEP 29)"), "{}", first(&run));
+    assert!(first(&run).contains("uTP gives way at 100 ms (BEP 29)"), "{}", first(&run));
 }
 
 #[test]

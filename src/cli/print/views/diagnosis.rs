@@ -54,7 +54,8 @@ const CONNECTION_COLUMNS: [LineColumn; 14] = [
 ];
 
 /// What the short headings stand for.
-const LEGEND: [(&str, &str); 7] = [
+const LEGEND: [(&str, &str); 8] = [
+    ("rate/s", "while blocks were on their way"),
     ("start", "connecting, handshake-wait and metadata-wait"),
     ("nothing", "nothing-wanted"),
     ("idle", "not-asked"),

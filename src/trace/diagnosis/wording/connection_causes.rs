@@ -29,7 +29,9 @@ pub(super) fn choked_text(connection: &ConnectionDiagnosis, from: Direction, par
         (Some(_), chokes) => format!(", which unchoked it and choked it again {}", times(chokes)),
     };
     let advice = match facts.first_pieces {
-        Some(u64::MAX) => "The peer is a seed: more peers help, and more upload slots at this peer.",
+        Some(u64::MAX) => {
+            "The peer is a seed, which takes no uploads: more peers help, and more upload slots at this peer."
+        }
         _ => {
             "More peers help, uploading to the peer helps where it is a leecher, and so do more upload slots at the peer."
         }
@@ -39,11 +41,10 @@ pub(super) fn choked_text(connection: &ConnectionDiagnosis, from: Direction, par
     )
 }
 
-/// `once`, `twice`, `5 times`.
+/// `once`, `5 times`.
 fn times(number: u64) -> String {
     match number {
         1 => "once".to_owned(),
-        2 => "twice".to_owned(),
         more => format!("{} times", count(more)),
     }
 }
@@ -106,15 +107,16 @@ pub(super) fn not_asked_text(
     let is_alone = run.transfers().filter(|(connection, from)| connection.from(*from).is_used()).count() < 2;
     let advice = match is_before_first {
         true if is_alone => {
-            "It had requested nothing before, of any peer: the downloader was paused, or waits for a timer of its own."
+            "It had requested nothing before, from any peer: it was paused, or a timer of its own held it back."
         }
         true => {
-            "It had requested nothing of this peer before: the downloader was paused, waits for a timer of its own, or \
-                 requests every block that it wants from other peers."
+            "It had requested nothing from this peer before: it was paused, a timer of its own held it back, or it \
+             requested every block that it wants from other peers."
         }
+        false if is_alone => "Look at the downloader: paused, its own download limit, or a slow disk.",
         false => {
             "Look at the downloader: paused, its own download limit, a slow disk, or every block that it wants is \
-                  requested from another peer."
+             requested from another peer."
         }
     };
     format!(
@@ -234,7 +236,8 @@ pub(super) fn network_text(
         let queue = transport.and_then(|transport| transport.queueing).map_or(0.1, |queue| queue.median);
         return format!(
             "For {part} the network was the limit: packets from {sender} waited {} in a queue of the path (median), and uTP \
-             holds back at 100 ms (BEP 29). A full link of about {}; blocks came at {carried}.",
+             gives way at 100 ms (BEP 29). The link was full at about {}; blocks came at {carried}. No setting of a client makes \
+             a link faster.",
             span(queue),
             link_rate(bytes_a_second)
         );

@@ -46,13 +46,13 @@ pub(super) fn no_peer_text(run: &RunDiagnosis, part: &str) -> String {
             let keys = connection.ending.heard_last().filter(|heard| heard.message == "key-exchange");
             if let Some(heard) = keys.filter(|_| connection.handshaken.is_none()) {
                 return format!(
-                    " {peer} closed the last connection at {at:.1} s, {} after the downloader offered encryption (MSE): a \
+                    " {peer} closed the last open connection at {at:.1} s, {} after the downloader offered encryption (MSE): a \
                      handshake in plain text may be what it accepts.",
                     span(connection.ending.at.seconds_since(heard.mark.at).max(0.0))
                 );
             }
             let when = if connection.handshaken.is_none() { ", before any handshake" } else { "" };
-            return format!(" {peer} closed the last connection at {at:.1} s{when}.");
+            return format!(" {peer} closed the last open connection at {at:.1} s{when}.");
         }
         let told =
             match run.stopped.filter(|stopped| (stopped.at.seconds_since(connection.closed)).abs() < 2.0) {
@@ -65,7 +65,7 @@ pub(super) fn no_peer_text(run: &RunDiagnosis, part: &str) -> String {
                 }
                 None => String::new(),
             };
-        format!(" The downloader itself closed the last connection, to {peer}, at {at:.1} s{told}.")
+        format!(" The downloader itself closed the last open connection, to {peer}, at {at:.1} s{told}.")
     });
     let failed = match failed {
         0 => String::new(),
@@ -88,12 +88,27 @@ pub(super) fn dials_text(run: &RunDiagnosis, part: &str) -> String {
         }
     }
     format!(
-        "For {part} no dialled peer could be reached: {} ({}).{} A shorter time-out for connecting, or more dials at the same \
-         time, gets past dead peers sooner.",
+        "For {part} no dialled peer could be reached: {} ({}).{} {}",
         failed_dials(dials),
         peers.join(", "),
-        named_by_trackers(dials)
+        named_by_trackers(dials),
+        dials_advice(run)
     )
+}
+
+fn dials_advice(run: &RunDiagnosis) -> String {
+    let first = run.first_byte.and_then(|first| run.transfer(first.stream));
+    match first.filter(|(connection, _)| connection.local == Some(Direction::FromResponder)) {
+        Some((connection, from)) => format!(
+            "The blocks came only when {} connected to the downloader itself. Other sources of peers help (DHT, PEX, local \
+             service discovery).",
+            name(connection, from)
+        ),
+        None => {
+            "A shorter time-out for connecting, or more dials at the same time, gets past dead peers sooner."
+                .to_owned()
+        }
+    }
 }
 
 /// `2 dials were refused, 1 was never answered`.
@@ -154,19 +169,16 @@ fn fastest_gone(run: &RunDiagnosis, end: &SlowEnd) -> String {
     };
     let facts = &connection.from(from).facts;
     let peer = name(connection, from);
-    let has = match facts.first_pieces {
-        Some(u64::MAX) => "has every piece".to_owned(),
-        Some(first) => {
-            let told = first.saturating_add(facts.haves);
-            match &run.torrent {
-                Some(torrent) => {
-                    let all = torrent.piece_count() as u64;
-                    format!("had told of {} of {}", count(told.min(all)), counted(all, "piece"))
-                }
-                None => format!("had told of {}", counted(told, "piece")),
-            }
+    let told = facts.first_pieces.map(|first| first.saturating_add(facts.haves));
+    let all = run.torrent.as_ref().map(|torrent| torrent.piece_count() as u64);
+    let has = match (told, all) {
+        (Some(told), Some(all)) if told < all => {
+            let pieces = counted(all, "piece");
+            return format!(" {peer}, which sent most, had only told of {} of {pieces}.", count(told));
         }
-        None => "told nothing of its pieces".to_owned(),
+        (Some(u64::MAX), _) | (Some(_), Some(_)) => "has every piece".to_owned(),
+        (Some(told), None) => format!("had told of {}", counted(told, "piece")),
+        (None, _) => "told nothing of its pieces".to_owned(),
     };
     let ending = &connection.ending;
     let at = since_start(run, ending.at);
