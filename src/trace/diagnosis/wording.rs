@@ -12,6 +12,7 @@ use super::sentences::{Sentence, plain, since_start};
 use super::{CaptureEvidence, ConnectionDiagnosis};
 use crate::measurement::{DirectionMeasurement, TransportState};
 use crate::record::units::{count, counted, rough_size, size, span};
+use crate::statistics::SHORTEST_RATED;
 use crate::{Direction, StreamClosing};
 
 /// How many characters of what a client calls itself are repeated.
@@ -253,11 +254,15 @@ fn far_pace_text(run: &RunDiagnosis, sender: &str, budget: &DirectionBudget, par
         }
         false => "Only the peer can raise that; more peers add to it.",
     };
+    let average = |after: &str| {
+        let known = budget.rate_during(DelayCause::FarPace);
+        known.map_or(String::new(), |known| format!("{}{after} ", rate(known)))
+    };
     match (budget.pace, budget.steady) {
         (Pace::NotMeasured, _) => format!(
-            "For {part} blocks came as fast as {sender} or the network let them{others}, {} with {depth} outstanding. The \
+            "For {part} blocks came as fast as {sender} or the network let them{others}, {}with {depth} outstanding. The \
              capture does not tell which of the two it was.",
-            rate(budget.rate_during(DelayCause::FarPace).unwrap_or(0.0))
+            average("")
         ),
         (_, Some(steady)) => format!(
             "For {part} {sender} sent at a steady {}{others}, with {depth} outstanding and the network idle between: its \
@@ -265,9 +270,9 @@ fn far_pace_text(run: &RunDiagnosis, sender: &str, budget: &DirectionBudget, par
             rate(steady.rate)
         ),
         (_, None) => format!(
-            "For {part} {sender} set the pace{others}: {} on average, with {depth} outstanding and the network idle between. \
-             Its upload limit, its disk or its load. {advice}",
-            rate(budget.rate_during(DelayCause::FarPace).unwrap_or(0.0))
+            "For {part} {sender} set the pace{others}: {}with {depth} outstanding and the network idle between. Its upload \
+             limit, its disk or its load. {advice}",
+            average(" on average,")
         ),
     }
 }
@@ -278,8 +283,9 @@ const FEW_REQUESTS: u32 = 3;
 fn network_text(connection: &ConnectionDiagnosis, from: Direction, sender: &str, part: &str) -> String {
     let budget = connection.from(from);
     let transport = transport(connection, from);
-    let bytes_a_second = budget.rate_during(DelayCause::Network).unwrap_or(0.0);
-    let carried = rate(bytes_a_second);
+    let carried = budget.rate_during(DelayCause::Network);
+    // What is said of the rate, where it is known.
+    let rated = |say: &dyn Fn(f64) -> String| carried.map_or(String::new(), say);
     let lost = transport.map_or(String::new(), |transport| {
         let (again, all) = (transport.retransmitted_segments, transport.segments);
         if again == 0 {
@@ -294,27 +300,29 @@ fn network_text(connection: &ConnectionDiagnosis, from: Direction, sender: &str,
         let queue = transport.and_then(|transport| transport.queueing).map_or(0.1, |queue| queue.median);
         return format!(
             "For {part} the network was the limit: packets from {sender} waited {} in a queue of the path (median), and uTP \
-             holds back at 100 ms (BEP 29). A full link of about {}; blocks came at {carried}.",
+             holds back at 100 ms (BEP 29).{}",
             span(queue),
-            link_rate(bytes_a_second)
+            rated(&|known| {
+                format!(" A full link of about {}; blocks came at {}.", link_rate(known), rate(known))
+            })
         );
     }
     match budget.pace {
         Pace::Losses { .. } => format!(
             "For {part} the network was the limit: it lost segments between {sender} and the downloader, and TCP slows down \
-             for each.{lost} Blocks came at {carried}. A path without losses is what helps: cable for wireless, or another \
-             peer."
+             for each.{lost}{} A path without losses is what helps: cable for wireless, or another peer.",
+            rated(&|known| format!(" Blocks came at {}.", rate(known)))
         ),
         Pace::Queue { seconds } => format!(
-            "For {part} the network was the limit: a full link of about {} ({carried} of blocks) between {sender} and the \
-             downloader, with packets waiting {} in its queue.{lost} No setting of a client makes a link faster.",
-            link_rate(bytes_a_second),
+            "For {part} the network was the limit: a full link{} between {sender} and the downloader, with packets waiting \
+             {} in its queue.{lost} No setting of a client makes a link faster.",
+            rated(&|known| format!(" of about {} ({} of blocks)", link_rate(known), rate(known))),
             span(seconds)
         ),
         _ => format!(
-            "For {part} the network was the limit between {sender} and the downloader: bytes were under way all the time, \
-             {carried} of blocks, about {}.{lost} No setting of a client makes a link faster.",
-            link_rate(bytes_a_second)
+            "For {part} the network was the limit between {sender} and the downloader: bytes were under way all the time{}.{lost} \
+             No setting of a client makes a link faster.",
+            rated(&|known| format!(", {} of blocks, about {}", rate(known), link_rate(known)))
         ),
     }
 }
@@ -325,11 +333,12 @@ fn receiver_text(connection: &ConnectionDiagnosis, from: Direction, part: &str) 
     let Some(transport) = transport(connection, from) else {
         return format!("For {part} the receive window of {downloader} held the sender back.");
     };
-    let came = rate(budget.rate_during(DelayCause::Receiver).unwrap_or(0.0));
+    let came = budget.rate_during(DelayCause::Receiver);
+    let came = came.map_or(String::new(), |came| format!("; blocks came at {}", rate(came)));
     if transport.zero_window_seconds >= budget.totals.seconds(DelayCause::Receiver) / 2.0 {
         return format!(
             "For {part} {downloader} did not read what had come: its receive window was closed for {}. Its own download \
-             limit, a slow disk, or a client that stands still; blocks came at {came}.",
+             limit, a slow disk, or a client that stands still{came}.",
             span(transport.zero_window_seconds)
         );
     }
@@ -340,8 +349,8 @@ fn receiver_text(connection: &ConnectionDiagnosis, from: Direction, part: &str) 
         format!(" on a round trip of {}, which lets through {most} at most", span(trip.seconds))
     });
     format!(
-        "For {part} the receiver was the limit: {downloader} offered a window of {} at most{lets}; blocks came at {came}. Give \
-         its sockets a larger receive buffer (Linux: net.ipv4.tcp_rmem; or the client's own setting).",
+        "For {part} the receiver was the limit: {downloader} offered a window of {} at most{lets}{came}. Give its \
+         sockets a larger receive buffer (Linux: net.ipv4.tcp_rmem; or the client's own setting).",
         size(window)
     )
 }
@@ -350,7 +359,7 @@ fn unknown_text(connection: &ConnectionDiagnosis, from: Direction, part: &str) -
     let budget = connection.from(from);
     let came = match (budget.facts.bytes, budget.facts.first_block, budget.facts.last_block) {
         (0, ..) => String::new(),
-        (bytes, Some(first), Some(last)) if last.at > first.at => {
+        (bytes, Some(first), Some(last)) if last.at.seconds_since(first.at) >= SHORTEST_RATED => {
             let came = bytes as f64 / last.at.seconds_since(first.at);
             format!(" {} of blocks came in it, {} on average.", rough_size(bytes), rate(came))
         }
