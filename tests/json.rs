@@ -1,4 +1,4 @@
-//! What the JSON of `analyze` says beyond its schema, held to the captures: rates, refused calls.
+//! What the JSON of `analyze` says beyond its schema, held to the captures: messages of findings, rates, refused calls.
 
 use std::collections::BTreeMap;
 
@@ -30,6 +30,43 @@ fn every_capture() -> impl Iterator<Item = Vec<String>> {
 fn of_capture(capture: &[String], arguments: &[&str]) -> Vec<Value> {
     let capture: Vec<&str> = capture.iter().map(String::as_str).collect();
     objects(&[&capture[..], arguments].concat())
+}
+
+#[test]
+fn a_finding_names_its_messages() {
+    let mut findings = 0;
+    for capture in every_capture() {
+        let mut by_rule: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+        for message in of_capture(&capture, &["--view", "messages", "--fields", "n,rule"]) {
+            let mut rules: Vec<&Value> = message["rule"].as_array().into_iter().flatten().collect();
+            rules.dedup();
+            for rule in rules {
+                let rule = rule.as_str().expect("a rule").to_owned();
+                by_rule.entry(rule).or_default().push(message["n"].as_u64().expect("a number"));
+            }
+        }
+        for row in of_capture(&capture, &["--view", "findings"]) {
+            let finding = &row["finding"];
+            let messages = &by_rule[finding["rule"].as_str().expect("a rule")];
+            assert_eq!(finding["message_count"], messages.len(), "{capture:?}: {finding}");
+            assert_eq!(finding["messages"], Value::from(&messages[..messages.len().min(200)]), "{capture:?}");
+            findings += 1;
+        }
+    }
+    assert!(findings > 50, "{findings}");
+}
+
+/// Messages are numbered over all captures of a run, in findings as elsewhere.
+#[test]
+fn the_messages_of_a_finding_are_numbered_over_all_captures() {
+    let one = objects(&["corrupt-peer.pcap.gz", "--view", "findings"]);
+    let both = objects(&["fast-extension.pcap", "corrupt-peer.pcap.gz", "--view", "findings"]);
+    let before = objects(&["fast-extension.pcap"]).len() as u64;
+    let last = |rows: &[Value]| rows.last().expect("a finding")["finding"].clone();
+    let (one, both) = (last(&one), last(&both));
+    assert_eq!(one["rule"], both["rule"]);
+    let number = |finding: &Value| finding["messages"][0].as_u64().expect("a number");
+    assert_eq!(number(&both), number(&one) + before);
 }
 
 /// Blocks that came within a tenth of a second tell of no rate.

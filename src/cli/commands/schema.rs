@@ -16,7 +16,7 @@ pub(crate) fn schema() -> Value {
             { "$ref": "#/$defs/message" },
             view("conversation", &["capture", "stream", "ws_stream", "transport", "initiator", "responder", "opened"]),
             view("piece", &["capture", "torrent", "piece"]),
-            view("finding", &["capture", "severity", "rule", "count", "first", "frames", "says"]),
+            view("finding", &["capture", "severity", "rule", "count", "first", "frames", "says", "messages", "message_count"]),
             view("diagnosis", &["capture", "direction", "start", "duration", "bytes", "sentences", "seconds", "stalls", "rates"]),
             view("budget", &["capture", "stream", "transport", "sender", "receiver", "duration", "seconds", "ended"]),
             view("rule", &["rule", "severity", "document", "section", "text"]),
