@@ -1,4 +1,4 @@
-//! What the JSON of `analyze` says beyond its schema, held to the captures: messages of findings, rates, refused calls.
+//! What the JSON of `analyze` says beyond its schema, held to the captures: spans of fields, messages of findings, rates, refused calls.
 
 use std::collections::BTreeMap;
 
@@ -30,6 +30,70 @@ fn every_capture() -> impl Iterator<Item = Vec<String>> {
 fn of_capture(capture: &[String], arguments: &[&str]) -> Vec<Value> {
     let capture: Vec<&str> = capture.iter().map(String::as_str).collect();
     objects(&[&capture[..], arguments].concat())
+}
+
+/// The span of a field, or its spans where its name stands twice.
+fn spans(value: &Value) -> Vec<(usize, usize)> {
+    let pair = |value: &Value| {
+        let number = |at: usize| value[at].as_u64().expect("a number") as usize;
+        (number(0), number(1))
+    };
+    match value[0].is_array() {
+        true => value.as_array().expect("a list").iter().map(pair).collect(),
+        false => vec![pair(value)],
+    }
+}
+
+fn bytes_of(message: &Value) -> Vec<u8> {
+    let hex = message["bytes"].as_str().expect("hex");
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
+}
+
+/// A number in a message of peers stands in its span, the most significant byte first.
+#[test]
+fn the_bytes_of_a_span_are_the_value_of_its_field() {
+    let (mut numbers, mut blocks) = (0, 0);
+    for capture in every_capture() {
+        for message in of_capture(&capture, &["--hex"]) {
+            let (bytes, fields) = (bytes_of(&message), &message["fields"]);
+            for (name, value) in message["spans"].as_object().expect("spans") {
+                let field = &fields[name];
+                assert!(!field.is_null(), "{capture:?}: {name} is no field of {message}");
+                for (first, end) in spans(value) {
+                    assert!(first <= end && end <= bytes.len(), "{capture:?}: {name} of {message}");
+                }
+                let [(first, end)] = spans(value)[..] else { continue };
+                let is_block = message["message"] == "piece" && name == "length";
+                if is_block {
+                    blocks += 1;
+                    assert_eq!(field.as_u64(), Some((end - first) as u64), "{capture:?}: {message}");
+                } else if message["protocol"] == "peer-wire" && field.is_u64() && end - first == 4 {
+                    numbers += 1;
+                    let value = u32::from_be_bytes(bytes[first..end].try_into().expect("four bytes"));
+                    assert_eq!(field.as_u64(), Some(value.into()), "{capture:?}: {name} of {message}");
+                }
+            }
+        }
+    }
+    assert!(numbers > 1000 && blocks > 300, "{numbers}, {blocks}");
+}
+
+#[test]
+fn every_field_of_a_request_has_a_span() {
+    let spans = |message: &str, more: &[&str]| {
+        let filter = format!("message == {message}");
+        let arguments = [&["download-aria2.pcap", "--filter", &filter, "--limit", "1"], more].concat();
+        objects(&arguments)[0]["spans"].clone()
+    };
+    let request = serde_json::json!({ "index": [5, 9], "begin": [9, 13], "length": [13, 17] });
+    assert_eq!(spans("request", &["--hex"]), request);
+    assert_eq!(spans("request", &["--fields", "spans"]), request);
+    assert_eq!(spans("request", &[]), Value::Null);
+    let handshake = spans("handshake", &["--hex"]);
+    assert_eq!(handshake["reserved"], handshake["reserved_hex"]);
+    assert_eq!(handshake["info_hash"], serde_json::json!([28, 48]));
+    // The readable form follows from the bytes of the peer id.
+    assert_eq!(handshake["peer_id_text"], Value::Null);
 }
 
 #[test]

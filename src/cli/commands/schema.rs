@@ -72,7 +72,7 @@ fn note() -> Value {
 
 fn message() -> Value {
     let in_object =
-        |key: RowKey| matches!(key.place(), KeyPlace::Everywhere | KeyPlace::Json) || key == RowKey::Bytes;
+        |key: RowKey| matches!(key.place(), KeyPlace::Everywhere | KeyPlace::Json | KeyPlace::WithBytes);
     let entries = KEYS.iter().zip(KEY_CATALOG).filter(|((_, key), _)| in_object(*key));
     let properties: Map<String, Value> =
         entries.clone().map(|((name, _), entry)| ((*name).to_owned(), key_schema(entry))).collect();
@@ -98,6 +98,7 @@ const fn is_optional(key: RowKey) -> bool {
             | RowKey::Answers
             | RowKey::Latency
             | RowKey::Bytes
+            | RowKey::Spans
     )
 }
 
@@ -126,6 +127,11 @@ fn key_schema(entry: &KeyEntry) -> Value {
             json!({ "enum": names })
         }
         RowKey::Fields => json!({ "type": "object" }),
+        RowKey::Spans => {
+            let span = json!({ "type": "array", "items": count, "minItems": 2, "maxItems": 2 });
+            let spans = json!({ "type": "array", "items": span });
+            json!({ "type": "object", "additionalProperties": { "anyOf": [span, spans] } })
+        }
         RowKey::Torrent => kind_schema(FieldKind::Hash),
         RowKey::Bytes => kind_schema(FieldKind::Hex),
         RowKey::Decrypted => json!({ "const": true }),
