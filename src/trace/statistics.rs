@@ -21,8 +21,8 @@ use crate::record::{Body, MseBody, Protocol, Reason, Record, Severity, Unreadabl
 use crate::{ConnectionEnd, Dissected, StreamId};
 
 pub use clients::{Client, Clients};
-pub use connections::{Connection, Connections, DirectionTotals};
-pub use findings::{FIRST_FRAMES, Finding, Findings};
+pub use connections::{Connection, Connections, DirectionTotals, SHORTEST_RATED};
+pub use findings::{FIRST_FRAMES, FIRST_RECORDS, Finding, Findings};
 pub use pieces::{PieceSeen, PiecesSeen, Sender, Verdict};
 pub use torrents::{TorrentSeen, TorrentSought, TorrentsSeen};
 pub use trackers::{Tracker, Trackers};

@@ -12,6 +12,7 @@ use super::cause::{CauseTotals, DelayCause};
 use super::observed::Mark;
 use super::run_facts::{BlockProgress, DialFacts, RunFacts, TrackerFacts, WastedBytes};
 use super::sweep::{WeighedSpan, sweep, totals_within};
+use crate::statistics::SHORTEST_RATED;
 use crate::{Direction, StreamId};
 
 /// Why a run went as it did.
@@ -160,9 +161,9 @@ impl RunDiagnosis {
         self.end.seconds_since(self.start)
     }
 
-    /// Bytes of blocks a second, over the whole run.
+    /// Bytes of blocks a second, over the whole run. `None` where it took less than [`SHORTEST_RATED`].
     pub fn rate(&self) -> Option<f64> {
-        (self.duration() > 0.0 && self.bytes > 0).then(|| self.bytes as f64 / self.duration())
+        (self.duration() >= SHORTEST_RATED && self.bytes > 0).then(|| self.bytes as f64 / self.duration())
     }
 
     /// When most of the time of a cause was. `None` for a cause without any.
@@ -289,7 +290,7 @@ fn run_spans<'a>(
 ) -> impl Iterator<Item = WeighedSpan> + 'a {
     let of_peers = transfers(connections, is_upload).flat_map(|(connection, from)| {
         let budget = connection.from(from);
-        let rate = budget.transfer_rate().unwrap_or(0.0);
+        let rate = budget.weight();
         budget.spans.iter().map(move |span| WeighedSpan { span: *span, rate })
     });
     let local = facts.local;

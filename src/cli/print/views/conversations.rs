@@ -31,11 +31,11 @@ const COLUMNS: &[&str] = &[
 ];
 
 fn conversations<'a>(read: Read<'a>) -> impl Iterator<Item = &'a Connection> {
-    read.summary
-        .connections
-        .rows()
-        .iter()
-        .filter(|connection| connection.protocol == Some(Protocol::PeerWire))
+    read.summary.connections.rows().iter().filter(|connection| match connection.protocol {
+        Some(protocol) => protocol == Protocol::PeerWire,
+        // A call to a peer that was refused, or that nobody answered.
+        None => true,
+    })
 }
 
 fn table<'a>(exchanges: &'a Exchanges, read: Read<'_>) -> ConnectionTable<'a> {

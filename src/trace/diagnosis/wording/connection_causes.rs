@@ -13,6 +13,7 @@ use crate::diagnosis::run::RunDiagnosis;
 use crate::diagnosis::sentences::since_start;
 use crate::measurement::{DirectionMeasurement, TransportState};
 use crate::record::units::{count, counted, rough_size, size, span};
+use crate::statistics::SHORTEST_RATED;
 
 pub(super) fn choked_text(connection: &ConnectionDiagnosis, from: Direction, part: &str) -> String {
     let sender = name(connection, from);
@@ -190,11 +191,15 @@ pub(super) fn far_pace_text(
         }
         false => "Only the peer can send faster; more peers raise the total.",
     };
+    let average = |after: &str| {
+        let known = budget.rate_during(DelayCause::FarPace);
+        known.map_or(String::new(), |known| format!("{}{after} ", rate(known)))
+    };
     match (budget.pace, budget.steady) {
         (Pace::NotMeasured, _) => format!(
-            "For {part} blocks came as fast as {sender} or the network allowed{others}: {} with {depth} outstanding. The \
+            "For {part} blocks came as fast as {sender} or the network allowed{others}: {}with {depth} outstanding. The \
              capture does not tell which of the two it was.",
-            rate(budget.rate_during(DelayCause::FarPace).unwrap_or(0.0))
+            average("")
         ),
         (_, Some(steady)) => format!(
             "For {part} {sender} sent at a steady {}{others}, with {depth} outstanding and the network idle between bursts: \
@@ -202,9 +207,9 @@ pub(super) fn far_pace_text(
             rate(steady.rate)
         ),
         (_, None) => format!(
-            "For {part} {sender} set the pace{others}: {} on average, with {depth} outstanding and the network idle between \
+            "For {part} {sender} set the pace{others}: {}with {depth} outstanding and the network idle between \
              bursts. The reason is at the peer: its upload limit, its disk or its load. {advice}",
-            rate(budget.rate_during(DelayCause::FarPace).unwrap_or(0.0))
+            average(" on average,")
         ),
     }
 }
@@ -220,8 +225,9 @@ pub(super) fn network_text(
 ) -> String {
     let budget = connection.from(from);
     let transport = transport(connection, from);
-    let bytes_a_second = budget.rate_during(DelayCause::Network).unwrap_or(0.0);
-    let carried = rate(bytes_a_second);
+    let carried = budget.rate_during(DelayCause::Network);
+    // What is said of the rate, where it is known.
+    let rated = |say: &dyn Fn(f64) -> String| carried.map_or(String::new(), say);
     let lost = transport.map_or(String::new(), |transport| {
         let (again, all) = (transport.retransmitted_segments, transport.segments);
         if again == 0 {
@@ -236,10 +242,11 @@ pub(super) fn network_text(
         let queue = transport.and_then(|transport| transport.queueing).map_or(0.1, |queue| queue.median);
         return format!(
             "For {part} the network was the limit: packets from {sender} waited {} in a queue of the path (median), and uTP \
-             gives way at 100 ms (BEP 29). The link was full at about {}; blocks came at {carried}. No setting of a client makes \
-             a link faster.",
+             gives way at 100 ms (BEP 29).{} No setting of a client makes a link faster.",
             span(queue),
-            link_rate(bytes_a_second)
+            rated(&|known| {
+                format!(" The link was full at about {}; blocks came at {}.", link_rate(known), rate(known))
+            })
         );
     }
     let trip = budget.round_trip.filter(|trip| trip.is_measured && trip.seconds >= 0.001);
@@ -247,19 +254,19 @@ pub(super) fn network_text(
     match budget.pace {
         Pace::Losses { .. } => format!(
             "For {part} the network was the limit: it lost segments between {sender} and the downloader, and TCP slows down \
-             for each.{lost} Blocks came at {carried}{trip}. A path without losses helps (a cable in place of Wi-Fi), and \
-             so do more peers."
+             for each.{lost}{} A path without losses helps (a cable in place of Wi-Fi), and so do more peers.",
+            rated(&|known| format!(" Blocks came at {}{trip}.", rate(known)))
         ),
         Pace::Queue { seconds } => format!(
-            "For {part} the network was the limit: a full link of about {} ({carried} of blocks) between {sender} and the \
-             downloader, with packets waiting {} in the queue of the link.{lost} No setting of a client makes a link faster.",
-            link_rate(bytes_a_second),
+            "For {part} the network was the limit: a full link{} between {sender} and the downloader, with packets waiting \
+             {} in the queue of the link.{lost} No setting of a client makes a link faster.",
+            rated(&|known| format!(" of about {} ({} of blocks)", link_rate(known), rate(known))),
             span(seconds)
         ),
         _ => format!(
-            "For {part} the network was the limit between {sender} and the downloader: bytes were under way all the time, \
-             {carried} of blocks, about {}.{lost} No setting of a client makes a link faster.",
-            link_rate(bytes_a_second)
+            "For {part} the network was the limit between {sender} and the downloader: bytes were under way all the time{}.{lost} \
+             No setting of a client makes a link faster.",
+            rated(&|known| format!(", {} of blocks, about {}", rate(known), link_rate(known)))
         ),
     }
 }
@@ -270,11 +277,12 @@ pub(super) fn receiver_text(connection: &ConnectionDiagnosis, from: Direction, p
     let Some(transport) = transport(connection, from) else {
         return format!("For {part} the receive window of {downloader} held the sender back.");
     };
-    let came = rate(budget.rate_during(DelayCause::Receiver).unwrap_or(0.0));
+    let came = budget.rate_during(DelayCause::Receiver);
+    let came = came.map_or(String::new(), |came| format!("; blocks came at {}", rate(came)));
     if transport.zero_window_seconds >= budget.totals.seconds(DelayCause::Receiver) / 2.0 {
         return format!(
             "For {part} the downloader {downloader} did not read what had come: its receive window was closed for {}. The \
-             reason is its own download limit, a slow disk, or a client that is stopped; blocks came at {came}.",
+             reason is its own download limit, a slow disk, or a client that is stopped{came}.",
             span(transport.zero_window_seconds)
         );
     }
@@ -285,8 +293,8 @@ pub(super) fn receiver_text(connection: &ConnectionDiagnosis, from: Direction, p
         format!(" on a round trip of {}, which lets through {most} at most", span(trip.seconds))
     });
     format!(
-        "For {part} the downloader itself was the limit: {downloader} offered a receive window of {} at most{lets}; blocks \
-         came at {came}. Give its sockets a larger receive buffer (Linux: net.ipv4.tcp_rmem; or the client's own setting).",
+        "For {part} the downloader itself was the limit: {downloader} offered a receive window of {} at most{lets}{came}. \
+         Give its sockets a larger receive buffer (Linux: net.ipv4.tcp_rmem; or the client's own setting).",
         size(window)
     )
 }
@@ -295,7 +303,7 @@ pub(super) fn unknown_text(connection: &ConnectionDiagnosis, from: Direction, pa
     let budget = connection.from(from);
     let came = match (budget.facts.bytes, budget.facts.first_block, budget.facts.last_block) {
         (0, ..) => String::new(),
-        (bytes, Some(first), Some(last)) if last.at > first.at => {
+        (bytes, Some(first), Some(last)) if last.at.seconds_since(first.at) >= SHORTEST_RATED => {
             let came = bytes as f64 / last.at.seconds_since(first.at);
             format!(" {} of blocks came in it, {} on average.", rough_size(bytes), rate(came))
         }
