@@ -17,11 +17,11 @@ struct Read {
 
 fn read(path: &Path) -> Read {
     let torrents: Vec<_> = torrent(path).into_iter().collect();
-    let mut trace = Trace::open(path, options(path)).unwrap();
+    let mut trace = Trace::open(path, options(path)).unwrap_or_else(|error| panic!("{error}"));
     let (mut summary, mut course) = (Summary::new(&torrents), CourseBuilder::new(&torrents, 0));
     let mut records = Vec::new();
-    while let Some(dissected) = trace.next().unwrap() {
-        course.begin_at(trace.span().unwrap().0);
+    while let Some(dissected) = trace.next().unwrap_or_else(|error| panic!("{error}")) {
+        course.begin_at(trace.span().expect("a record has packets").0);
         summary.add(&dissected);
         course.add(&dissected);
         if let Dissected::Record(record) = dissected {
