@@ -13,6 +13,7 @@ function answersLane() {
     [low, high] = [Math.max(1, low * 0.7), high * 1.4];
     if (high < low * 100) [low, high] = [low / 3, high * 3];
     const y = (us) => 6 + (ANSWERS_HEIGHT - 12) * (1 - Math.log(Math.max(us, low) / low) / Math.log(high / low));
+    const most = shades ? Math.log1p(shades.count.count.reduce((a, b) => Math.max(a, b), 1)) : 0;
     const count = shades ? shades.count.count.reduce((a, b) => a + b, 0) : list.t.length;
     return new Surface({
         title: "Time to answer",
@@ -28,7 +29,7 @@ function answersLane() {
                 g.fillStyle = colour.soft;
                 g.fillText(us < 1e3 ? `${us} µs` : us < 1e6 ? `${us / 1e3} ms` : `${us / 1e6} s`, 2, y(us) - 6 < 6 ? y(us) + 7 : y(us) - 6);
             }
-            if (shades) drawShades(pen, shades, y);
+            if (shades) drawShades(pen, shades, y, most);
             list.t.forEach((t, i) => {
                 if (!pen.sees(t)) return;
                 const [x, at] = [pen.x(t), y(list.us[i])];
@@ -66,8 +67,7 @@ function lowestShade(shades) {
 }
 
 // A cell is bin * rows + row, row 0 the fastest.
-function drawShades(pen, shades, y) {
-    const most = Math.log1p(Math.max(1, ...shades.count.count));
+function drawShades(pen, shades, y, most) {
     shades.count.cell.forEach((cell, i) => {
         const [bin, row] = [Math.floor(cell / shades.rows), cell % shades.rows];
         const [from, to] = [bin * shades.bin, (bin + 1) * shades.bin];

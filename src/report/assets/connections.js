@@ -83,7 +83,7 @@ function drawRail(pen, rail, closed, rgb, [top, height], who) {
             g.fillStyle = colour.line;
             g.fillRect(x0, top + height / 2 - 0.5, wide, 1);
         } else if (state === 2) {
-            g.fillStyle = stripes(g, rgb, 3);
+            g.fillStyle = stripes(g, rgb, 2.5);
             g.fillRect(x0, top, wide, height);
             g.strokeStyle = rgb;
             g.lineWidth = 1;
@@ -197,20 +197,26 @@ function drawDensity(pen, lane, closed, rgb) {
     for (const [side, top] of [["in", 15], ["out", 30]]) {
         const series = data.bytes[side].find(({ end }) => end === lane.end);
         if (!series) continue;
-        const columns = new Map();
+        const columns = new Float64Array(Math.ceil(pen.width) + 1);
         series.bin.forEach((bin, k) => {
             const from = bin * data.bytes.bin;
             if (from + data.bytes.bin < lane.opened || from > closed) return;
             const x0 = Math.floor(pen.x(from));
             const x1 = Math.max(x0 + 1, Math.floor(pen.x(from + data.bytes.bin)));
-            for (let x = Math.max(0, x0); x < Math.min(pen.width, x1); x++) {
-                columns.set(x, Math.max(columns.get(x) || 0, series.bytes[k]));
-            }
+            for (let x = Math.max(0, x0); x < Math.min(pen.width, x1); x++) columns[x] = Math.max(columns[x], series.bytes[k]);
         });
+        // Sixteen shades; neighbours of the same shade are one rectangle.
         const most = Math.max(1, ...series.bytes);
-        for (const [x, bytes] of columns) {
-            pen.g.fillStyle = faded(rgb, 0.15 + 0.85 * (bytes / most));
-            pen.g.fillRect(x, top, 1, 13);
+        const shadeAt = (x) => (columns[x] ? 1 + Math.round((15 * columns[x]) / most) : 0);
+        for (let x = 0; x < columns.length;) {
+            const shade = shadeAt(x);
+            let to = x + 1;
+            while (to < columns.length && shadeAt(to) === shade) to++;
+            if (shade) {
+                pen.g.fillStyle = faded(rgb, 0.1 + (0.9 * shade) / 16);
+                pen.g.fillRect(x, top, to - x, 13);
+            }
+            x = to;
         }
     }
 }

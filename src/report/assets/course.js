@@ -78,6 +78,13 @@ class Course {
         }, { passive: false });
         lanes.addEventListener("keydown", (event) => this.key(event));
         lanes.addEventListener("focusout", () => this.leave());
+        const sight = new IntersectionObserver((entries) => {
+            for (const { target, isIntersecting } of entries) {
+                target.surface.isAway = !isIntersecting;
+                if (isIntersecting && target.surface.isStale) this.draw(target.surface);
+            }
+        }, { rootMargin: "200px" });
+        for (const surface of this.surfaces) sight.observe(surface.canvas);
         new ResizeObserver(() => {
             if (this.scale.parentElement.clientWidth !== this.width) this.redrawSoon();
         }).observe(this.lanes);
@@ -201,21 +208,30 @@ class Course {
     }
 
     redrawSoon() {
-        if (!this.waiting) this.waiting = requestAnimationFrame(() => this.redraw());
+        if (!this.waiting) this.waiting = requestAnimationFrame(() => this.redraw(false));
     }
 
-    redraw() {
+    redraw(all) {
         cancelAnimationFrame(this.waiting);
         this.waiting = 0;
         const width = this.scale.parentElement.clientWidth;
-        if (width > 0) this.redrawAt(width, Math.min(3, window.devicePixelRatio || 1));
+        if (width > 0) this.redrawAt(width, Math.min(3, window.devicePixelRatio || 1), all);
     }
 
-    redrawAt(width, ratio) {
+    draw(surface) {
+        surface.isStale = false;
+        surface.draw(this.axis, this.width, this.ratio, this.chosen);
+    }
+
+    // Pictures out of sight wait until they come into sight, unless `all` are wanted.
+    redrawAt(width, ratio, all) {
         const before = performance.now();
         [this.width, this.ratio] = [width, ratio];
         this.drawScale();
-        for (const surface of this.surfaces) surface.draw(this.axis, width, ratio, this.chosen);
+        for (const surface of this.surfaces) {
+            surface.isStale = !all && surface.isAway;
+            if (!surface.isStale) this.draw(surface);
+        }
         this.placeLine();
         this.byEvent.setAttribute("aria-pressed", String(this.axis.mode === "event"));
         this.byTime.setAttribute("aria-pressed", String(this.axis.mode === "time"));
@@ -253,8 +269,8 @@ class Course {
             g.fillRect(Math.round(GUTTER + tick.x), 14, 1, 4);
         }
         for (const { from, to, gap } of this.axis.silences(inner)) {
-            g.fillStyle = stripes(g, colour.soft, 3);
-            g.fillRect(GUTTER + from + 1, 20, to - from - 2, 9);
+            g.fillStyle = stripes(g, colour.faint, 2.5);
+            g.fillRect(GUTTER + from + 1, 21, to - from - 2, 7);
             const text = duration(gap);
             const half = g.measureText(text).width / 2 + 4;
             if (to - from < 2 * half + 16) continue;

@@ -159,7 +159,7 @@ function askerLane(asker) {
                     const next = asked.t.slice(i + 1).find((later) => later > t);
                     const isLeft = x + long + 10 > pen.width || (next !== undefined && pen.x(next) - 6 < x + 7 + long);
                     const from = isLeft ? x - long - 7 : x + 7;
-                    if (from > free + 4) {
+                    if (from > free + 4 && from >= 0) {
                         g.fillStyle = colour.soft;
                         g.fillText(name, from, 11);
                         free = isLeft ? x + 5 : from + long;

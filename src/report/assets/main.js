@@ -28,7 +28,7 @@ class Page {
         this.buildContent();
         this.dock = document.getElementById("dock");
         this.listen();
-        this.course.redraw();
+        this.course.redraw(true);
         this.readAddress();
     }
 
@@ -47,11 +47,15 @@ class Page {
         if (!place) return;
         this.content = new ContentPicture();
         place.append(...[this.content.root, fileBars()].filter(Boolean));
-        new ResizeObserver(() => this.drawContent()).observe(this.content.root);
+        new ResizeObserver(() => requestAnimationFrame(() => {
+            if (this.content.root.clientWidth !== this.contentWidth) this.drawContent();
+        })).observe(this.content.root);
     }
 
     drawContent(width, ratio) {
-        if (this.content) this.content.draw(width || this.content.root.clientWidth, ratio || Math.min(3, devicePixelRatio || 1));
+        if (!this.content) return;
+        this.contentWidth = this.content.root.clientWidth;
+        this.content.draw(width || this.content.canvas.clientWidth, ratio || Math.min(3, devicePixelRatio || 1));
     }
 
     // Chooses message `n` everywhere. `isQuiet`: the reader is already among the messages, so the dock stays away.
@@ -199,7 +203,7 @@ class Page {
         this.themeBefore = document.documentElement.dataset.theme;
         setTheme("light");
         this.dock.hidden = true;
-        this.course.redrawAt(PAPER_WIDTH, PAPER_RATIO);
+        this.course.redrawAt(PAPER_WIDTH, PAPER_RATIO, true);
         this.drawContent(PAPER_WIDTH, PAPER_RATIO);
         this.ladder.writeOut();
     }
@@ -223,7 +227,7 @@ window.bittrace = {
     axis: page.axis,
     select: (n) => page.select(n),
     pick: (x, y) => page.course.pickAt(x, y),
-    marks: () => page.course.surfaces.map((surface) => ({
+    marks: () => page.course.redraw(true) || page.course.surfaces.map((surface) => ({
         title: surface.spec.title, box: surface.canvas.getBoundingClientRect().toJSON(),
         marks: surface.marks.map(({ x, y, w, h, n }) => ({ x, y, w, h, n })),
     })),

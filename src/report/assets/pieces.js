@@ -9,6 +9,11 @@ function pieceRows() {
     return Math.ceil(count / Math.max(1, perRow || 1));
 }
 
+function hasBlocks() {
+    const { blocks, pieces } = data;
+    return (blocks.exact ? blocks.t.length : blocks.cell_bin.length) > 0 || pieces.checked.t.length > 0;
+}
+
 function rowName(row) {
     const perRow = data.pieces.per_row || 1;
     if (perRow === 1) return grouped(row);
@@ -17,28 +22,26 @@ function rowName(row) {
 
 function piecesLane() {
     const { pieces } = data;
-    if (!pieces || !pieces.count) return null;
+    if (!pieces || !pieces.count || !hasBlocks()) return null;
     const rows = pieceRows();
     const high = Math.min(ROW_HEIGHT, PIECES_HEIGHT / rows);
     const perRow = pieces.per_row || 1;
     const since = verifiedSince(rows, perRow);
     const size = pieces.known ? `${grouped(pieces.count)} of ${byteCount(pieces.length)}, first above` : `${grouped(pieces.count)} seen, first above`;
-    let picture = null;
+    const grid = data.blocks.exact ? null : new Grid(high);
     return new Surface({
         title: "Pieces",
         notes: [size, perRow > 1 ? `a row is ${grouped(perRow)} pieces` : "each block where it belongs", "○ verified, ✕ wrong hash"],
         height: Math.max(40, Math.ceil(rows * high) + 4),
         sentence: `pieces over time: ${grouped(pieces.count)} pieces, ${grouped(data.totals.verified)} verified, ${grouped(pieces.checked.ok.filter((ok) => !ok).length)} times a whole piece had a wrong hash`,
         draw(pen) {
-            drawRows(pen, rows, high, since);
+            drawRows(pen, rows, high, perRow, since);
             if (data.blocks.exact) drawPieceBlocks(pen, high, perRow);
-            else {
-                if (!picture || picture.theme !== colour.end0) picture = gridPicture();
-                drawGrid(pen, picture, high);
-            }
+            else grid.draw(pen);
             drawFiles(pen, high, perRow);
             drawChecks(pen, high, perRow);
         },
+        find: grid ? (x, y) => grid.find(x, y) : null,
         table: () => ({
             heads: ["piece", "seconds", "#", "what"],
             rows: pieces.checked.t.map((t, i) => [pieces.checked.piece[i], seconds(t), pieces.checked.n[i],
@@ -65,7 +68,7 @@ function verifiedSince(rows, perRow) {
     return since;
 }
 
-function drawRows(pen, rows, high, since) {
+function drawRows(pen, rows, high, perRow, since) {
     const { g } = pen;
     const every = Math.ceil(14 / high);
     for (let row = 0; row < rows; row++) {
@@ -80,9 +83,8 @@ function drawRows(pen, rows, high, since) {
             g.fillRect(pen.left - 8, y + high - 0.5, pen.inner + 16, 0.5);
         }
         if (row % every === 0) {
-            const name = rowName(row);
             g.fillStyle = colour.soft;
-            g.fillText(name, 2, clamp(y + high / 2, 7, pen.height - 7));
+            g.fillText(grouped(row * perRow), 2, clamp(y + high / 2, 7, pen.height - 7));
         }
     }
 }
@@ -110,55 +112,64 @@ function drawPieceBlocks(pen, high, perRow) {
     }
 }
 
-// The grid of a large capture, drawn once: a pixel a cell. Its columns are then placed on the axis.
-function gridPicture() {
-    const { bins, rows, cell_bin: bin, cell_row: row, cell_end: end, cell_wrong: wrong } = data.blocks;
-    const canvas = document.createElement("canvas");
-    [canvas.width, canvas.height] = [bins, rows];
-    const g = canvas.getContext("2d");
-    const image = g.createImageData(bins, rows);
-    const palette = new Map();
-    const rgbOf = (far, isWrong) => {
-        const key = isWrong ? "wrong" : far;
-        if (!palette.has(key)) palette.set(key, (isWrong ? colour.wrong : colourOf(far)).match(/[\d.]+/g).map(Number));
-        return palette.get(key);
-    };
-    for (let i = 0; i < bin.length; i++) {
-        const at = (row[i] * bins + bin[i]) * 4;
-        const [r, green, b] = rgbOf(end[i], wrong[i]);
-        image.data.set([r, green, b, 255], at);
+// The blocks of a large capture: cells of a bin and a row. Pixels are written directly, because half a million rectangles
+// would take a second.
+class Grid {
+    constructor(high) {
+        this.high = high;
+        this.canvas = document.createElement("canvas");
+        this.cells = null;
     }
-    g.putImageData(image, 0, 0);
-    return { canvas, theme: colour.end0 };
+
+    draw(pen) {
+        this.pen = pen;
+        const ratio = pen.g.getTransform().a;
+        const { bins, rows, bin, cell_bin: columns, cell_row: lines, cell_end: end, cell_wrong: wrong } = data.blocks;
+        const [across, down] = [Math.round(pen.width * ratio), Math.round(pen.height * ratio)];
+        [this.canvas.width, this.canvas.height] = [across, down];
+        const g = this.canvas.getContext("2d");
+        const image = g.createImageData(across, down);
+        const pixels = new Uint32Array(image.data.buffer);
+        const lefts = new Int32Array(bins + 1);
+        for (let i = 0; i <= bins; i++) lefts[i] = Math.round(clamp(pen.x(i * bin), 0, pen.width) * ratio);
+        const tops = new Int32Array(rows + 1);
+        for (let i = 0; i <= rows; i++) tops[i] = Math.round(clamp(2 + i * this.high, 0, pen.height) * ratio);
+        const palette = [colour.others, ...data.ends.map((_, far) => colourOf(far))].map(packed);
+        const red = packed(colour.wrong);
+        for (let i = 0; i < columns.length; i++) {
+            const x0 = lefts[columns[i]];
+            const x1 = Math.min(across, Math.max(lefts[columns[i] + 1], x0 + 1));
+            if (x1 <= 0 || x0 >= across || (lefts[columns[i] + 1] <= 0)) continue;
+            const y1 = Math.min(down, Math.max(tops[lines[i] + 1], tops[lines[i]] + 1));
+            const rgb = wrong[i] ? red : palette[end[i] + 1];
+            for (let y = tops[lines[i]]; y < y1; y++) pixels.fill(rgb, y * across + x0, y * across + x1);
+        }
+        g.putImageData(image, 0, 0);
+        pen.g.drawImage(this.canvas, 0, 0, pen.width, pen.height);
+    }
+
+    // The cell at a place, as a mark that leads to no message.
+    find(x, y) {
+        const { bin, rows, cell_bin: columns, cell_row: lines, cell_end: end, cell_count: count, cell_wrong: wrong } = data.blocks;
+        if (!this.cells) {
+            this.cells = new Map();
+            for (let i = 0; i < columns.length; i++) this.cells.set(columns[i] * rows + lines[i], i);
+        }
+        const t = this.pen.axis.t(x - this.pen.left, this.pen.inner);
+        const row = Math.floor((y - 2) / this.high);
+        const i = x < this.pen.left || row < 0 || row >= rows ? undefined : this.cells.get(Math.floor(t / bin) * rows + row);
+        if (i === undefined) return null;
+        return { x, y, w: 1, h: 1, n: 0, text: () => [
+            `${plural(count[i], "block")} of piece${data.pieces.per_row > 1 ? "s" : ""} ${rowName(lines[i])}${wrong[i] ? ", one or more of a wrong attempt" : ""}`,
+            `most from ${endLabel(end[i])}`, `in ${duration(bin)} from ${seconds(columns[i] * bin)} s`,
+        ] };
+    }
 }
 
-function drawGrid(pen, picture, high) {
-    const { bin, bins, rows } = data.blocks;
-    const first = clamp(Math.floor(pen.axis.from() / bin), 0, bins - 1);
-    const last = clamp(Math.ceil(pen.axis.to() / bin), 0, bins);
-    pen.g.imageSmoothingEnabled = false;
-    for (let column = first; column < last; column++) {
-        const x0 = pen.x(column * bin);
-        const x1 = pen.x((column + 1) * bin);
-        pen.g.drawImage(picture.canvas, column, 0, 1, rows, x0, 2, Math.max(1, x1 - x0), rows * high);
-    }
-    gridMarks(pen, high);
-}
-
-// Cells lead to no message; under the pointer they say what was merged.
-function gridMarks(pen, high) {
-    const { bin, cell_bin: bins, cell_row: rows, cell_end: end, cell_count: count, cell_wrong: wrong } = data.blocks;
-    // Marks for what can be told apart only.
-    if ((pen.axis.to() - pen.axis.from()) / bin > pen.inner) return;
-    for (let i = 0; i < bins.length; i++) {
-        const from = bins[i] * bin;
-        if (!pen.sees(from)) continue;
-        const x = pen.x(from);
-        pen.mark(x, 2 + rows[i] * high, Math.max(1, pen.x(from + bin) - x), high, 0, () => [
-            `${plural(count[i], "block")} of pieces ${rowName(rows[i])}${wrong[i] ? ", one of a wrong attempt" : ""}`,
-            `most from ${endLabel(end[i])}`, `in ${duration(bin)} from ${seconds(from)} s`,
-        ]);
-    }
+// "rgb(1, 2, 3)" as a pixel: the bytes are red, green, blue, opacity, the lowest first.
+function packed(rgb) {
+    const [red, green, blue] = rgb.match(/[\d.]+/g).map(Number);
+    return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
 
 function drawFiles(pen, high, perRow) {

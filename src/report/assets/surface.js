@@ -2,7 +2,7 @@
 // every mark that is drawn is also put down here, with the message it leads to.
 
 // Pixels that canvases keep free at the left for the names of rows, and at the right.
-const GUTTER = 34;
+const GUTTER = 40;
 const MARGIN = 10;
 
 // How far from a mark a pointer may be, in pixels.
@@ -10,7 +10,7 @@ const NEAR = 8;
 
 class Surface {
     // `spec`: title, notes (lines below it), height, sentence (what a screen reader says), draw(pen), and table() if the
-    // picture can be read as a table. `label` may replace the title.
+    // picture can be read as a table. `label` may replace the title; find(x, y) finds what has no mark.
     constructor(spec) {
         this.spec = spec;
         this.marks = [];
@@ -77,7 +77,7 @@ class Surface {
         pen.g.strokeStyle = colour.chosen;
         pen.g.lineWidth = 1.5;
         for (const mark of this.marks) {
-            if (mark.n !== pen.chosen || mark.w > 60) continue;
+            if (mark.n !== pen.chosen || mark.w > 30 || mark.h > 30) continue;
             pen.g.strokeRect(mark.x - 2.5, mark.y - 2.5, mark.w + 5, mark.h + 5);
         }
     }
@@ -93,7 +93,7 @@ class Surface {
             const distance = dx * dx + dy * dy + mark.w * mark.h * 1e-6;
             if (distance < least) [best, least] = [mark, distance];
         }
-        return best;
+        return best || (this.spec.find ? this.spec.find(x, y) : null);
     }
 
     // The next mark to the right (1) or left (-1) of the one that the keyboard reached.

@@ -39,7 +39,7 @@ function faded(rgb, alpha) {
 
 const patterns = {};
 
-// Slanted stripes of a colour, for a canvas.
+// Slanted stripes of a colour, for a canvas: a third of the ground.
 function stripes(context, rgb, gap) {
     const key = `${rgb} ${gap}`;
     if (!patterns[key]) {
@@ -48,8 +48,8 @@ function stripes(context, rgb, gap) {
         tile.width = tile.height = side;
         const drawing = tile.getContext("2d");
         drawing.strokeStyle = rgb;
-        drawing.lineWidth = side * 0.22;
-        for (let x = -side; x <= 2 * side; x += side / 2) {
+        drawing.lineWidth = gap * 1.1;
+        for (let x = -side; x <= side; x += side) {
             drawing.beginPath();
             drawing.moveTo(x, side);
             drawing.lineTo(x + side, 0);

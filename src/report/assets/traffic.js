@@ -115,46 +115,54 @@ function drawBars(pen, surface, list, order, rank) {
     surface.setNotes([`each bar ${duration(perBar)}`, "by peer, stacked"]);
 }
 
+// The sums of a list up to each item.
+function stacked(list) {
+    let sum = 0;
+    return list.map((value) => (sum += value));
+}
+
 function drawSoFar(pen, surface, list, order, rank) {
     const { g } = pen;
     const { line, per } = scaleOf(data.totals.received, data.totals.sent);
     const sums = [new Float64Array(order.length), new Float64Array(order.length)];
-    // The sums at each pixel where one changed: [x, sums of both directions].
-    const points = [];
-    let last = -1;
-    const first = pen.x(pen.axis.start);
-    points.push([first, sums.map((side) => side.slice())]);
+    const totals = [0, 0];
+    // Where sums changed, and how high each layer of the stack was there: [x, layers received, layers sent].
+    const points = [[pen.x(pen.axis.start), stacked(sums[0]), stacked(sums[1])]];
+    let last = -Infinity;
+    const settle = () => {
+        const point = points[points.length - 1];
+        [point[1], point[2]] = sums.map(stacked);
+    };
     for (const [t, end, bytes, out, n] of list) {
         const x = clamp(pen.x(t), -5, pen.width + 5);
-        sums[out][rank.get(end) ?? order.length - 1] += bytes;
-        if (x - last < 0.5 && points.length) points[points.length - 1][1] = sums.map((side) => side.slice());
-        else points.push([x, sums.map((side) => side.slice())]);
-        last = x;
-        if (n && pen.sees(t)) {
-            const total = sums[out].reduce((a, b) => a + b, 0);
-            const top = out ? line : line - total * per;
-            pen.mark(x, top, 3, total * per, n, () => [
-                `${byteCount(total)} ${out ? "sent" : "received"} so far`, ...sentenceOf(n),
-            ]);
+        if (x - last >= 0.5) {
+            settle();
+            points.push([x, null, null]);
+            last = x;
         }
+        sums[out][rank.get(end) ?? order.length - 1] += bytes;
+        totals[out] += bytes;
+        if (!n || !pen.sees(t)) continue;
+        const soFar = totals[out];
+        pen.mark(x, out ? line : line - soFar * per, 3, soFar * per, n, () => [
+            `${byteCount(soFar)} ${out ? "sent" : "received"} so far`, ...sentenceOf(n),
+        ]);
     }
-    const end = pen.x(pen.axis.end);
-    for (let out = 0; out < 2; out++) {
-        const sign = out ? 1 : -1;
+    settle();
+    const end = clamp(pen.x(pen.axis.end), -5, pen.width + 5);
+    for (const [out, sign] of [[0, -1], [1, 1]]) {
         order.forEach((far, i) => {
             if (!sums[out][i]) return;
-            const below = (side) => side.slice(0, i).reduce((a, b) => a + b, 0);
             const shape = new Path2D();
-            points.forEach(([x, at], k) => {
-                const y = line + sign * (below(at[out]) + at[out][i]) * per;
-                if (k === 0) shape.moveTo(x, y);
-                else shape.lineTo(x, y);
-                shape.lineTo(k + 1 < points.length ? points[k + 1][0] : end, y);
-            });
+            const y = (k, layer) => line + sign * per * (layer < 0 ? 0 : points[k][1 + out][layer]);
+            const next = (k) => (k + 1 < points.length ? points[k + 1][0] : end);
+            for (let k = 0; k < points.length; k++) {
+                shape.lineTo(points[k][0], y(k, i));
+                shape.lineTo(next(k), y(k, i));
+            }
             for (let k = points.length - 1; k >= 0; k--) {
-                const y = line + sign * below(points[k][1][out]) * per;
-                shape.lineTo(k + 1 < points.length ? points[k + 1][0] : end, y);
-                shape.lineTo(points[k][0], y);
+                shape.lineTo(next(k), y(k, i - 1));
+                shape.lineTo(points[k][0], y(k, i - 1));
             }
             g.fillStyle = colourOf(far);
             g.fill(shape);
