@@ -16,3 +16,6 @@ pub const ANALYZE_SCRIPT: &str = script!(
     "base", "theme", "messages", "axis", "surface", "course", "lanes", "connections", "traffic", "answers",
     "pieces", "ladder", "detail", "hex", "filter", "filter-names", "filter-values", "tables", "content", "main",
 );
+
+#[cfg(test)]
+mod colour_tests;

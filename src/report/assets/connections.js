@@ -39,6 +39,7 @@ function connectionLane(lane, index, list, most, onOnly) {
         lane.transport === "utp" ? "uTP" : "",
         lane.incoming ? "incoming" : "",
         lane.encrypted ? "encrypted" : "",
+        lane.detail_since ? `rails from ${duration(lane.detail_since)} on` : "",
         lane.changes_merged ? `${plural(lane.changes_merged, "change")} merged` : "",
     ].filter(Boolean);
     const only = button(element("span", { class: `chip ${classOf(lane.end)}` }), {
@@ -47,7 +48,7 @@ function connectionLane(lane, index, list, most, onOnly) {
     const surface = new Surface({
         title: lane.label,
         label: only,
-        notes: [far.address, amounts.join(" · ") || "no blocks"],
+        notes: [far.address, amounts.join(" · ") || plural(lane.messages ?? 0, "message")],
         height: LANE_HEIGHT,
         sentence: `${lane.label} at ${far.address}: received ${byteCount(lane.received)}, sent ${byteCount(lane.sent)}, at most ${plural(lane.most_under_way, "request")} under way`,
         draw: (pen) => drawConnection(pen, lane, index, list, most),

@@ -46,7 +46,7 @@ class Detail {
         const frames = messages.frames[place];
         const packets = !frames.length ? "" : frames.length === 1 ? `packet ${frames[0]}` : `packets ${frames[0]} to ${frames[frames.length - 1]}`;
         return [
-            `${seconds(messages.t[place])} s`, `${ways[0]} ${host.client ? `${host.client} at ` : ""}${ways[1]}`, `stream ${messages.stream[place]}`, packets,
+            `${seconds(messages.t[place])} s`, `${ways[0]} ${host && host.client ? `${host.client} at ` : ""}${ways[1] || "a host that is not listed"}`, `stream ${messages.stream[place]}`, packets,
             `byte ${grouped(messages.offset[place])} of its direction, ${grouped(messages.length[place])} long`,
         ].filter(Boolean).join(" · ");
     }

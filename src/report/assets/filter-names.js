@@ -23,10 +23,17 @@ function destinationOf(place) {
     return endText(data.hosts[messages.to[place]], messages.dport && messages.dport[place]);
 }
 
-function endText(host, port) {
+// The address of a host. On loopback a host of the list may be an address with its port.
+function addressOfHost(host) {
     if (!host) return "";
-    if (port === undefined) return host.address;
-    return host.address.includes(":") ? `[${host.address}]:${port}` : `${host.address}:${port}`;
+    const found = parseEndpoint(host.address);
+    return found ? host.address.replace(/:\d+$/, "").replace(/^\[|\]$/g, "") : host.address;
+}
+
+function endText(host, port) {
+    const address = addressOfHost(host);
+    if (port === undefined || !address) return address;
+    return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 function protocolAt(place) {
@@ -40,6 +47,7 @@ function transportAt(place) {
 
 const numbers = (list) => list.map((number) => ({ number }));
 const texts = (list) => list.map((text) => ({ text }));
+const ends = (hosts) => hosts.filter((host) => data.hosts[host]).map((host) => ({ end: addressOfHost(data.hosts[host]) }));
 const notesOf = (place) => messages.notes[place] || [];
 const startTime = () => parseTime(data.capture.start) || 0;
 
@@ -54,13 +62,13 @@ const KEYS = {
     stream: [NUMBER, (i) => numbers([messages.stream[i]])],
     wireshark: [TEXT, () => []],
     ws_stream: [NUMBER, (i) => numbers(column("ws_stream", i, -1))],
-    src: [END, (i) => [{ end: sourceOf(i) }]],
-    src_addr: [ADDRESS, (i) => [{ end: data.hosts[messages.from[i]].address }]],
+    src: [END, (i) => ends([messages.from[i]]).map(() => ({ end: sourceOf(i) }))],
+    src_addr: [ADDRESS, (i) => ends([messages.from[i]])],
     src_port: [NUMBER, (i) => numbers(column("sport", i))],
-    dst: [END, (i) => [{ end: destinationOf(i) }]],
-    dst_addr: [ADDRESS, (i) => [{ end: data.hosts[messages.to[i]].address }]],
+    dst: [END, (i) => ends([messages.to[i]]).map(() => ({ end: destinationOf(i) }))],
+    dst_addr: [ADDRESS, (i) => ends([messages.to[i]])],
     dst_port: [NUMBER, (i) => numbers(column("dport", i))],
-    addr: [ADDRESS, (i) => [messages.from[i], messages.to[i]].map((host) => ({ end: data.hosts[host].address }))],
+    addr: [ADDRESS, (i) => ends([messages.from[i], messages.to[i]])],
     port: [NUMBER, (i) => numbers([...column("sport", i), ...column("dport", i)])],
     speaker: [{ kind: "word", words: ["local", "far"] }, (i) => texts([isOutgoing(i) ? "local" : "far"])],
     transport: [{ kind: "word", words: TRANSPORTS }, (i) => texts([transportAt(i)])],
@@ -83,7 +91,7 @@ const KEYS = {
 };
 
 const isOneOf = (...names) => (i) => names.includes(protocolAt(i));
-const hostVersion = (i) => (data.hosts[messages.from[i]].address.includes(":") ? 6 : 4);
+const hostVersion = (i) => (addressOfHost(data.hosts[messages.from[i]]).includes(":") ? 6 : 4);
 // Messages that a name of Wireshark's is about.
 const SCOPES = {
     tcp: (i) => transportAt(i) === "tcp",

@@ -56,13 +56,15 @@ class Ladder {
     }
 
     lifelineX(host) {
-        return 10 + Math.min(host, this.hosts - 1) * LIFELINE_GAP;
+        return 10 + (host < 0 ? this.hosts - 1 : Math.min(host, this.hosts - 1)) * LIFELINE_GAP;
     }
 
     // The far end of a host, -1 where it is a tracker or the like.
     endOfHost(host) {
-        const address = data.hosts[host].address;
-        return data.ends.findIndex((end) => parseEndpoint(end.address)?.address.number === parseAddress(address)?.number);
+        const { address } = data.hosts[host];
+        const plain = addressOfHost(data.hosts[host]);
+        return data.ends.findIndex((end) => end.address === address
+            || (plain === address && end.address.replace(/:\d+$/, "").replace(/^\[|\]$/g, "") === plain));
     }
 
     classOfHost(host) {
@@ -92,7 +94,7 @@ class Ladder {
 
     hostList() {
         const list = data.hosts.slice(0, this.hosts).map((_, host) => this.hostText(host));
-        const more = data.hosts.length - this.hosts;
+        const more = data.hosts.length - this.hosts + (data.other_hosts ? data.other_hosts.hosts : 0);
         return list.join(", ") + (more > 0 ? `; the last lifeline has ${plural(more, "more host")}` : "");
     }
 

@@ -119,6 +119,8 @@ function messagesLane() {
                     pen.g.fillRect(x0, y - h, wide, h);
                     y -= h;
                 });
+                pen.g.fillStyle = colour.faint;
+                pen.g.fillRect(x0, y - 1, wide, 1);
                 pen.mark(x0, height - 2 - whole, wide, whole, bar.n, () => [
                     `${plural(bar.total, "message")} in ${duration(bin)}`,
                     KINDS.map(([, name], kind) => [bar.sums[kind], name]).filter(([count]) => count)

@@ -22,11 +22,13 @@ class Page {
             trafficLane(), piecesLane(), answersLane()].filter(Boolean);
         this.course = new Course(document.getElementById("course"), this.axis, surfaces);
         this.course.onPick = (n) => this.select(n);
-        this.detail = new Detail(document.getElementById("detail"));
-        this.ladder = new Ladder(document.getElementById("ladder"));
+        this.detail = new Detail(document.getElementById("detail") || element("div"));
+        this.ladder = new Ladder(document.getElementById("ladder") || element("div"));
         this.ladder.onChoose = (n) => this.select(n, true);
         this.buildContent();
         this.dock = document.getElementById("dock");
+        this.dock.setAttribute("role", "region");
+        this.dock.setAttribute("aria-label", "the chosen message in short");
         this.listen();
         this.course.redraw(true);
         this.readAddress();
@@ -91,7 +93,7 @@ class Page {
 
     toBytes() {
         this.dock.hidden = true;
-        document.getElementById("ladder").scrollIntoView({ block: "start", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+        this.ladder.root.scrollIntoView({ block: "start", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
         this.detail.root.focus({ preventScroll: true });
     }
 
@@ -126,7 +128,7 @@ class Page {
     }
 
     isAmongMessages() {
-        const box = document.getElementById("ladder").getBoundingClientRect();
+        const box = this.ladder.root.getBoundingClientRect();
         return box.top < innerHeight * 0.8 && box.bottom > 0;
     }
 

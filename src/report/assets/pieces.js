@@ -36,7 +36,7 @@ function piecesLane() {
         sentence: `pieces over time: ${grouped(pieces.count)} pieces, ${grouped(data.totals.verified)} verified, ${grouped(pieces.checked.ok.filter((ok) => !ok).length)} times a whole piece had a wrong hash`,
         draw(pen) {
             drawRows(pen, rows, high, perRow, since);
-            if (data.blocks.exact) drawPieceBlocks(pen, high, perRow);
+            if (data.blocks.exact) drawPieceBlocks(pen, high, perRow, since);
             else grid.draw(pen);
             drawFiles(pen, high, perRow);
             drawChecks(pen, high, perRow);
@@ -89,7 +89,7 @@ function drawRows(pen, rows, high, perRow, since) {
     }
 }
 
-function drawPieceBlocks(pen, high, perRow) {
+function drawPieceBlocks(pen, high, perRow, since) {
     const { g } = pen;
     const { t, piece, begin, length, end, flag } = data.blocks;
     const size = data.pieces.length;
@@ -100,6 +100,11 @@ function drawPieceBlocks(pen, high, perRow) {
         const x = pen.x(t[i]) - 4;
         const y = 2 + row * high + within * (high - 1);
         const h = Math.max(1.5, (length[i] / size / perRow) * (high - 1));
+        // On the pale band a colour alone would be too close to its ground.
+        if (since[row] <= t[i]) {
+            g.fillStyle = colour.paper;
+            g.fillRect(x - 1, y - 1, 6, h + 2);
+        }
         if (flag[i] === 1) {
             g.strokeStyle = colour.wrong;
             g.lineWidth = 1.3;
