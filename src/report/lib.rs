@@ -5,5 +5,6 @@
 //! were merged or left out, the aggregate says how many.
 
 mod course;
+pub mod page;
 
 pub use course::*;
