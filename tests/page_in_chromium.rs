@@ -100,7 +100,8 @@ impl Open {
     }
 
     fn is_shown(&mut self, selector: &str) -> bool {
-        self.get(&format!("(document.querySelector({}) || {{}}).hidden === false", json!(selector))) == json!(true)
+        self.get(&format!("(document.querySelector({}) || {{}}).hidden === false", json!(selector)))
+            == json!(true)
     }
 }
 
@@ -115,7 +116,12 @@ fn a_page_asks_for_nothing_and_fits_every_width() {
             browser.emulate("", &[("prefers-color-scheme", theme)]);
             browser.resize(width, 900);
             browser.open(&file, "");
-            assert_eq!(browser.evaluate("typeof bittrace.select"), json!("function"), "{}", capture.display());
+            assert_eq!(
+                browser.evaluate("typeof bittrace.select"),
+                json!("function"),
+                "{}",
+                capture.display()
+            );
             assert_eq!(faults(&browser), [""; 0], "{}", capture.display());
             let sizes = browser.evaluate("[document.documentElement.scrollWidth, innerWidth]");
             assert!(sizes[0].as_u64() <= sizes[1].as_u64(), "{} at {width}: {sizes}", capture.display());
@@ -250,14 +256,20 @@ fn a_finding_leads_to_its_message_its_answer_and_its_bytes() {
     let (x, y) = page.middle("#findings .error a[data-n]");
     page.browser.click(x, y, 1);
     let n = page.chosen();
-    assert_eq!(page.get("document.querySelector('#findings .error a[data-n]').textContent"), json!(format!("#{n}")));
+    assert_eq!(
+        page.get("document.querySelector('#findings .error a[data-n]').textContent"),
+        json!(format!("#{n}"))
+    );
     let detail = page.get("document.querySelector('#detail').textContent");
     let detail = detail.as_str().expect("text");
     assert!(detail.contains(&format!("#{n} piece")) && detail.contains("10.77.0.4:6885"), "{detail}");
     assert_eq!(page.get("location.hash"), json!(format!("#n={n}")));
     page.browser.press("a");
     let asked = page.chosen();
-    assert_eq!(page.get(&format!("messages.name[placeOf({asked})] === data.names.indexOf('request')")), json!(true));
+    assert_eq!(
+        page.get(&format!("messages.name[placeOf({asked})] === data.names.indexOf('request')")),
+        json!(true)
+    );
     page.browser.press("a");
     assert_eq!(page.chosen(), n);
 
@@ -376,15 +388,33 @@ fn the_filter_of_the_page_is_that_of_the_command() {
         "time > yesterday",
         "wireshark == 3",
     ];
-    for capture in ["corrupt-peer.pcap.gz", "fast-extension.pcap", "ipv6-peers6.pcap", "dht-get-peers.pcap", "utp-download.pcap"] {
+    for capture in [
+        "corrupt-peer.pcap.gz",
+        "fast-extension.pcap",
+        "ipv6-peers6.pcap",
+        "dht-get-peers.pcap",
+        "utp-download.pcap",
+    ] {
         let Some(mut page) = open(capture, "") else { return };
         let torrent = format!("{}.torrent", scenario(Path::new(capture)));
         let mut chose_some = BTreeSet::new();
         for expression in RIGHT {
-            let arguments = ["analyze", capture, "--torrent", &torrent, "--format", "json", "--columns", "n", "--filter", expression];
+            let arguments = [
+                "analyze",
+                capture,
+                "--torrent",
+                &torrent,
+                "--format",
+                "json",
+                "--columns",
+                "n",
+                "--filter",
+                expression,
+            ];
             let (code, printed, errors) = run(&arguments);
             assert_eq!(code, 0, "{expression}: {errors}");
-            let lines = printed.lines().map(|line| serde_json::from_str::<Value>(line).expect("lines are JSON"));
+            let lines =
+                printed.lines().map(|line| serde_json::from_str::<Value>(line).expect("lines are JSON"));
             let wanted: Vec<Value> = lines.filter_map(|line| line.get("n").cloned()).collect();
             let fault = page.get(&format!("bittrace.filter({})", json!(expression)));
             assert_eq!(fault, json!(""), "{expression}");
@@ -400,7 +430,10 @@ fn the_filter_of_the_page_is_that_of_the_command() {
             let fault = page.get(&format!("bittrace.filter({})", json!(expression)));
             let fault = fault.as_str().expect("text");
             let told = errors.lines().next().unwrap_or_default();
-            assert!(!fault.is_empty() && told.ends_with(fault), "{expression}: {fault:?}, the command says {told:?}");
+            assert!(
+                !fault.is_empty() && told.ends_with(fault),
+                "{expression}: {fault:?}, the command says {told:?}"
+            );
         }
     }
 }
@@ -416,7 +449,10 @@ fn paper_has_the_pictures_and_the_list_and_no_blank_page() {
          getComputedStyle(document.body).backgroundColor, getComputedStyle(document.querySelector('.rows')).display]",
     );
     assert!(printed[0].as_u64().is_some_and(|rows| rows > 40), "{printed}");
-    assert_eq!((&printed[1], &printed[2], &printed[3]), (&json!(1605), &json!("rgb(255, 255, 255)"), &json!("none")));
+    assert_eq!(
+        (&printed[1], &printed[2], &printed[3]),
+        (&json!(1605), &json!("rgb(255, 255, 255)"), &json!("none"))
+    );
     page.get("dispatchEvent(new Event('afterprint'))");
     page.browser.emulate("", &[]);
     assert_eq!(page.get("document.querySelectorAll('.print-only .row').length"), json!(0));
@@ -444,7 +480,12 @@ fn no_rule_of_access_is_broken() {
     let Some(mut browser) = Browser::start() else { return };
     let folder = scratch_folder();
     let file = folder.path().join("page.html");
-    for capture in ["corrupt-peer.pcap.gz", "multi-file-several-peers.pcap", "http-tracker-scrape.pcapng", "not-bittorrent.pcapng"] {
+    for capture in [
+        "corrupt-peer.pcap.gz",
+        "multi-file-several-peers.pcap",
+        "http-tracker-scrape.pcapng",
+        "not-bittorrent.pcapng",
+    ] {
         write_page(&captures_folder().join(capture), &file);
         for (width, theme) in [(1400, "light"), (1400, "dark"), (390, "light")] {
             browser.emulate("", &[("prefers-color-scheme", theme)]);

@@ -5,3 +5,7 @@
 //! were merged or left out, the aggregate says how many.
 
 pub mod assets;
+mod course;
+pub mod page;
+
+pub use course::*;

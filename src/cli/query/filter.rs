@@ -19,6 +19,7 @@ use crate::print::printable::printable;
 use crate::query::names::{FieldName, RowKey, Scope};
 use crate::query::row::Row;
 use operand::Operand;
+pub(crate) use value_type::field_type;
 
 /// An expression that is true of some messages.
 #[derive(Debug, Clone)]

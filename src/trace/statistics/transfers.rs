@@ -1,14 +1,14 @@
 //! How blocks were requested and sent on each connection: outstanding requests, latencies, chokes, waste.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
+use bittrace_protocol::Timestamp;
 use bittrace_protocol::peer::PeerFault;
 use bittrace_protocol::wire::Message;
-use bittrace_protocol::{InfoHash, PieceIndex, Timestamp};
-use foldhash::fast::RandomState;
 use rustc_hash::FxHashMap;
 
-use super::KEPT;
+use super::{BlockRepeat, BlocksReceived, KEPT};
+use crate::expert::rules;
 use crate::record::{Body, Record};
 use crate::{Direction, Dissected, StreamId};
 
@@ -16,15 +16,8 @@ use crate::{Direction, Dissected, StreamId};
 #[derive(Debug, Default)]
 pub struct Exchanges {
     by_stream: FxHashMap<StreamId, Exchange>,
-    /// Which blocks came to which host already.
-    came: HashSet<BlockPlace, RandomState>,
+    received: BlocksReceived,
 }
-
-/// Where a block came to: the receiver's address, the torrent, the piece, the offset within it.
-type BlockPlace = (std::net::IpAddr, Option<InfoHash>, PieceIndex, u32);
-
-/// How many blocks are told apart: 16 GiB of 16 KiB.
-const CAME: usize = 1_000_000;
 
 /// What both ends of a connection sent each other.
 #[derive(Debug, Clone, Default)]
@@ -48,6 +41,8 @@ pub struct Given {
     pub slowest: Option<f64>,
     /// Bytes of blocks that the receiver already had, from any peer.
     pub duplicate: u64,
+    /// Of those, bytes that had to come again because their piece had the wrong hash. The others came for nothing.
+    pub after_wrong_hash: u64,
     /// Bytes of blocks that were not requested.
     pub unsolicited: u64,
     /// How often it choked the other end.
@@ -102,20 +97,21 @@ impl Exchanges {
     /// Takes in a record.
     pub fn add(&mut self, dissected: &Dissected) {
         let Dissected::Record(record) = dissected else { return };
-        let message = match &record.body {
-            Body::PeerWire(_) => record.peer_message(),
-            _ => return,
+        let message = record.peer_message();
+        let repeat = match message {
+            Some(Message::Piece { index, begin, .. }) => self.received.block(record, *index, *begin),
+            _ => BlockRepeat::New,
         };
-        if self.by_stream.len() >= KEPT && !self.by_stream.contains_key(&record.stream) {
+        for (piece, is_right) in record.notes.iter().filter_map(rules::verdict_on_piece) {
+            if !is_right {
+                self.received.wrong_hash(record, piece);
+            }
+        }
+        if !matches!(record.body, Body::PeerWire(_))
+            || self.by_stream.len() >= KEPT && !self.by_stream.contains_key(&record.stream)
+        {
             return;
         }
-        let came = match message {
-            Some(Message::Piece { index, begin, .. }) => {
-                let key = (record.destination.ip(), record.torrent, *index, *begin);
-                self.came.contains(&key) || self.came.len() < CAME && !self.came.insert(key)
-            }
-            _ => false,
-        };
         let exchange = self.by_stream.entry(record.stream).or_default();
         let [initiator, responder] = &mut exchange.directions;
         // What the initiator requests is given by the responder.
@@ -133,14 +129,14 @@ impl Exchanges {
                 // Connections start out choked (BEP 3, "peer protocol").
                 own.choked_since = Some(record.at);
             }
-            Some(message) => own.said(other, record, message, came),
+            Some(message) => own.said(other, record, message, repeat),
         }
     }
 }
 
 impl Given {
     /// Takes in a message that this end sent; `other` is the record of the other end.
-    fn said(&mut self, other: &mut Self, record: &Record, message: &Message, came: bool) {
+    fn said(&mut self, other: &mut Self, record: &Record, message: &Message, repeat: BlockRepeat) {
         match message {
             Message::Choke => {
                 self.chokes += 1;
@@ -158,7 +154,8 @@ impl Given {
             }
             Message::Piece { block, .. } => {
                 let length = block.len() as u64;
-                self.duplicate += if came { length } else { 0 };
+                self.duplicate += if repeat == BlockRepeat::New { 0 } else { length };
+                self.after_wrong_hash += if repeat == BlockRepeat::AfterWrongHash { length } else { 0 };
                 if record.effect.faults.contains(&PeerFault::BlockUnsolicited) {
                     self.unsolicited += length;
                 }
