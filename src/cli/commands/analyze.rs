@@ -2,6 +2,7 @@
 
 mod choice;
 mod message_view;
+mod page;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -34,6 +35,7 @@ use crate::query::names::FieldName;
 use crate::query::row::{CaptureContext, Row};
 use choice::MessageChoice;
 use message_view::MessageView;
+use page::PageReading;
 
 /// How many messages stand after the summary when nobody says how many.
 const FIRST_MESSAGES: u64 = 50;
@@ -60,6 +62,10 @@ struct Analysis<'a> {
     output: Output,
     options: TraceOptions,
     choice: MessageChoice,
+    /// The page that is to be written, until it is.
+    page: Option<PageReading>,
+    /// Whether the page is all that standard output gets.
+    page_is_output: bool,
     expected: Expected,
     columns: Vec<(FieldName, String)>,
     format: Format,
@@ -130,7 +136,9 @@ impl<'a> Analysis<'a> {
         if arguments.format == Format::Csv && views.iter().any(|view| *view != views[0]) {
             bail!("--format csv takes one view: each view has its own columns");
         }
-        let usual = views.is_empty() && arguments.follow.is_none();
+        // A page takes the place of what is printed where nothing was asked for.
+        let is_page_alone = arguments.html.is_some() && arguments.format == Format::Table;
+        let usual = views.is_empty() && arguments.follow.is_none() && !is_page_alone;
         let limit = match arguments.limit {
             Some(0) => u64::MAX,
             Some(limit) => limit,
@@ -152,10 +160,13 @@ impl<'a> Analysis<'a> {
             .iter()
             .map(|path| Ok((path.clone(), Arc::new(read_torrent(path)?.metainfo))))
             .collect::<Result<Vec<_>>>()?;
-        let torrents = given.iter().map(|(_, torrent)| Arc::clone(torrent)).collect();
+        let torrents: Vec<_> = given.iter().map(|(_, torrent)| Arc::clone(torrent)).collect();
         let choice = MessageChoice::new(arguments)?;
+        let page = PageReading::new(arguments, &torrents, !choice.is_everything(), &output)?;
         Ok(Self {
             common,
+            page,
+            page_is_output: arguments.html.as_deref() == Some(Path::new("-")),
             output,
             options: TraceOptions {
                 local: arguments.local,
@@ -237,6 +248,9 @@ impl<'a> Analysis<'a> {
                     if chosen {
                         summary.add(dissected);
                         views.add(dissected);
+                        if let Some(page) = &mut self.page {
+                            page.add(dissected, reading.place.start);
+                        }
                     }
                 }
                 Ok(false) => break,
@@ -257,10 +271,13 @@ impl<'a> Analysis<'a> {
         }
         self.tell_unread(&name, trace.counts());
         self.before += reading.read;
+        if let Some(page) = self.page.take() {
+            page.finish(reading.read, &trace, &summary)?;
+        }
         self.closing.add(&name, &trace, &summary, whole && !interrupted());
         reading.view.finish(&mut self.output)?;
         let nothing_matches = reading.read > 0 && reading.chosen == 0;
-        if self.format == Format::Table {
+        if self.format == Format::Table && !self.page_is_output {
             self.close_table(&name, &trace, &summary, reading)?;
             if nothing_matches {
                 return Ok(self.output.flush()?);
@@ -492,12 +509,17 @@ fn chosen_views(arguments: &AnalyzeArguments) -> Vec<ViewName> {
         return arguments.view.clone();
     }
     let says_how_messages_look = arguments.hex || arguments.no_fold || !arguments.fields.is_empty();
-    let chooses_messages = arguments.filter.is_some()
-        || !arguments.stream.is_empty()
-        || arguments.limit.is_some()
-        || arguments.from.is_some()
-        || arguments.to.is_some();
-    if arguments.sort.is_some() && !says_how_messages_look {
+    // With a page these options choose what the page is of.
+    let has_page = arguments.html.is_some() && arguments.format == Format::Table;
+    let chooses_messages = !has_page
+        && (arguments.filter.is_some()
+            || !arguments.stream.is_empty()
+            || arguments.limit.is_some()
+            || arguments.from.is_some()
+            || arguments.to.is_some());
+    if has_page && !says_how_messages_look {
+        Vec::new()
+    } else if arguments.sort.is_some() && !says_how_messages_look {
         vec![ViewName::Conversations]
     } else if says_how_messages_look || chooses_messages {
         vec![ViewName::Messages]

@@ -26,6 +26,7 @@ use crate::print::json::write_line;
 use crate::print::output::Look;
 use crate::print::page::Page;
 
+pub(crate) use conversations::connections_of_page;
 pub(crate) use diagnosis::DiagnosisPage;
 pub(crate) use follow::Follower;
 pub(crate) use rules::list_rules;

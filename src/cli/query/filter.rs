@@ -20,6 +20,7 @@ use crate::query::fields::spans_of;
 use crate::query::names::{FieldName, RowKey, Scope};
 use crate::query::row::Row;
 use operand::Operand;
+pub(crate) use value_type::field_type;
 
 /// An expression that is true of some messages.
 #[derive(Debug, Clone)]
