@@ -24,8 +24,8 @@ use clap::{CommandFactory, FromArgMatches};
 
 use args::{Arguments, Command, Torrent};
 use commands::{
-    analyze, completions, diagnose, diff, download, explain, extract, fields, man, profile, replay, schema,
-    torrent,
+    analyze, annotate, completions, diagnose, diff, download, explain, extract, fields, man, profile, replay,
+    schema, torrent,
 };
 use print::output::Output;
 use print::printable::printable;
@@ -97,6 +97,7 @@ fn run(arguments: Arguments, mut output: Output) -> Result<Exit> {
     match arguments.command {
         Command::Analyze(analyze) => return analyze::run(&analyze, arguments.common, output),
         Command::Diagnose(diagnose) => return diagnose::run(&diagnose, arguments.common, output),
+        Command::Annotate(annotate) => return annotate::run(&annotate, arguments.common, output),
         Command::Extract(extract) => return extract::run(&extract, arguments.common, output),
         Command::Download(download) => return download::run(&download, arguments.common, output),
         Command::Diff(diff) => return diff::run(&diff, arguments.common, output),

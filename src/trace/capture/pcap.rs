@@ -81,6 +81,16 @@ impl Pcap {
         })
     }
 
+    /// What its packets begin with.
+    pub(super) const fn link(&self) -> LinkType {
+        self.link
+    }
+
+    /// As how many decimals of a second the time of a packet is written: 6 or 9.
+    pub(super) const fn decimals(&self) -> u8 {
+        if self.nanos_per_unit == 1 { 9 } else { 6 }
+    }
+
     /// Reads the file's header. `None` when the file ends within it.
     pub(super) fn open(input: &mut CaptureInput) -> Result<Option<Self>, Fault> {
         if !input.want(Self::HEADER)? {
