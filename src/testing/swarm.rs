@@ -24,6 +24,8 @@ pub struct Swarm {
     pub blocks: u64,
     /// How many haves.
     pub haves: u64,
+    /// How many of the blocks came a second time for nothing.
+    pub repeated: u64,
     /// How many pieces came whole and wrong.
     pub wrong: u64,
     /// How many came whole and right.
@@ -38,6 +40,8 @@ const BLOCKS: usize = 4;
 const BLOCK: usize = 64;
 /// Of so many pieces, one comes with wrong bytes first.
 const WRONG_EVERY: usize = 101;
+/// Of so many, one block is requested and sent again from another peer.
+const REPEATED_EVERY: usize = 37;
 
 impl Swarm {
     /// A download of at least so many messages: pieces in a random order, each from one of 24 peers, some wrong at first;
@@ -66,6 +70,10 @@ impl Swarm {
             }
             making.piece(peer, piece, &seed, false);
             let other = making.sequence.below(PEERS);
+            if at % REPEATED_EVERY == 3 {
+                making.block(other, piece, 2, &seed);
+                making.swarm.repeated += 1;
+            }
             making.say(other, Direction::FromResponder, &message(4, &[piece as u32], &[]));
             making.swarm.haves += 1;
             match making.sequence.below(200) {
@@ -89,6 +97,7 @@ impl Swarm {
             requests: 0,
             blocks: 0,
             haves: 0,
+            repeated: 0,
             wrong: 0,
             right: 0,
             connections: 0,
@@ -154,6 +163,16 @@ impl Making {
         self.swarm.requests += BLOCKS as u64;
         self.swarm.blocks += BLOCKS as u64;
         *(if is_wrong { &mut self.swarm.wrong } else { &mut self.swarm.right }) += 1;
+    }
+
+    /// Requests a block, and gives it.
+    fn block(&mut self, peer: usize, piece: usize, block: usize, seed: &SeededTorrent) {
+        let (begin, start) = ((block * BLOCK) as u32, (piece * BLOCKS + block) * BLOCK);
+        self.say(peer, Direction::FromInitiator, &message(6, &[piece as u32, begin, BLOCK as u32], &[]));
+        let bytes = &seed.bytes[start..start + BLOCK];
+        self.say(peer, Direction::FromResponder, &message(7, &[piece as u32, begin], bytes));
+        self.swarm.requests += 1;
+        self.swarm.blocks += 1;
     }
 
     fn say(&mut self, peer: usize, direction: Direction, bytes: &[u8]) {
