@@ -50,6 +50,7 @@ fn main() -> io::Result<()> {
             let start = &bytes[..bytes.len().min(LONGEST)];
             write("capture", &name, start)?;
             write("trace", &name, start)?;
+            write("course", &name, start)?;
             records(&path, &name)?;
             datagrams(&path, &name)?;
             captured_steps(&path, &name, first_edit)?;
