@@ -91,7 +91,9 @@ impl Meaning {
         match self {
             Self::Named(name, _) => name,
             Self::Other(body) => body.message(),
-            Self::Message | Self::Extended(_) => bytes.get(4).map_or("keep-alive", |&id| MessageId(id).name()),
+            Self::Message | Self::Extended(_) => {
+                bytes.get(4).map_or("keep-alive", |&id| MessageId(id).name())
+            }
         }
     }
 
