@@ -6,13 +6,16 @@ use bittrace_trace::record::{Record, Severity};
 use bittrace_trace::units::{count, size};
 use bittrace_trace::{Direction, StreamId, brief_block};
 
-use super::TableRow;
 use crate::query::row::Row;
 
-/// A run, begun by a message whose row is laid out already.
+/// A run of messages.
 #[derive(Debug)]
-pub(super) struct FoldedRun {
-    row: TableRow,
+pub(crate) struct FoldedRun {
+    /// The name of each message.
+    message: &'static str,
+    /// When the first one was captured, in seconds.
+    elapsed: f64,
+    first: u64,
     stream: StreamId,
     direction: Direction,
     last: u64,
@@ -32,34 +35,31 @@ const LONGEST: f64 = 1.0;
 const NAMED: usize = 64;
 
 impl FoldedRun {
-    /// Whether a message may begin a run.
-    pub(super) fn may_begin(record: &Record) -> bool {
-        named_by(record).is_some()
-    }
-
-    /// Begins a run by a message and its row. `None` when a message of its name has no runs.
-    pub(super) fn begin(message: &Row<'_>, row: TableRow) -> Option<Self> {
+    /// Begins a run by a message. `None` when a message of its name has no runs.
+    pub(crate) fn begin(message: &Row<'_>) -> Option<Self> {
         let record = message.record;
         let block = named_by(record)?;
         Some(Self {
+            message: record.body.message(),
+            elapsed: message.elapsed(),
+            first: message.number(),
             stream: record.stream,
             direction: record.direction,
-            last: row.number,
+            last: message.number(),
             count: 1,
             named: vec![block],
             length: Some(block.length),
             rules: rules(record).collect(),
-            row,
         })
     }
 
     /// Takes in the next message of the table, if the message continues the run.
-    pub(super) fn takes(&mut self, message: &Row<'_>) -> bool {
+    pub(crate) fn takes(&mut self, message: &Row<'_>) -> bool {
         let record = message.record;
         let continues = record.stream == self.stream
             && record.direction == self.direction
-            && record.body.message() == self.row.message
-            && message.elapsed() - self.row.elapsed <= LONGEST
+            && record.body.message() == self.message
+            && message.elapsed() - self.elapsed <= LONGEST
             && rules(record).eq(self.rules.iter().copied());
         let Some(block) = named_by(record).filter(|_| continues) else { return false };
         if self.named.len() < NAMED {
@@ -82,8 +82,8 @@ impl FoldedRun {
     }
 
     /// The numbers of the messages. A filter may have left out some between them.
-    pub(super) fn numbers(&self) -> String {
-        let (first, last) = (self.row.number, self.last);
+    pub(crate) fn numbers(&self) -> String {
+        let (first, last) = (self.first, self.last);
         match last - first + 1 == self.count {
             true => format!("({first}-{last})"),
             false => format!("({} of {first}-{last})", count(self.count)),
@@ -91,8 +91,8 @@ impl FoldedRun {
     }
 
     /// What the row of the run says.
-    pub(super) fn text(&self) -> String {
-        let name = self.row.message;
+    pub(crate) fn text(&self) -> String {
+        let name = self.message;
         if self.named.iter().all(|block| block.length == 0) {
             let pieces: Vec<String> = self.named.iter().map(|block| block.index.to_string()).collect();
             return format!("{name} {}", pieces.join(" "));
@@ -100,11 +100,6 @@ impl FoldedRun {
         let blocks: Vec<String> = self.named.iter().map(brief_block).collect();
         let each = self.length.map_or(String::new(), |length| format!(" of {}", size(length.into())));
         format!("{name} {} blocks{each}: {}", count(self.count), blocks.join(", "))
-    }
-
-    /// The row of the first message.
-    pub(super) fn into_row(self) -> TableRow {
-        self.row
     }
 }
 

@@ -47,7 +47,7 @@ impl StreamLines {
 }
 
 /// Whether the arrow of a message points away from the local host; from the initiator where neither end is local.
-pub(super) fn is_sent(record: &Record, local: Option<IpAddr>) -> bool {
+pub(crate) fn is_sent(record: &Record, local: Option<IpAddr>) -> bool {
     match local {
         Some(local) if local == record.source.ip() && local == record.destination.ip() => {
             record.side == Side::Local
