@@ -60,6 +60,16 @@ Exit codes:
     2  error: bad usage or unreadable input
   130  interrupted; the results up to then are shown";
 
+pub(super) const BROWSE_AFTER: &str = "\
+Examples:
+  bittrace browse capture.pcap
+  bittrace browse capture.pcapng.gz --torrent t.torrent
+  tcpdump -U -w - | bittrace browse -                 messages as they are captured
+
+? in the browser shows its keys. While it runs, messages are kept in a temporary file (TMPDIR).
+
+Exit codes: 0 done, 2 error, 130 interrupted.";
+
 pub(super) const DIAGNOSE_AFTER: &str = "\
 Exit codes: 0 done, 2 error, 130 interrupted.
 `bittrace diagnose --help` has examples.";
