@@ -25,6 +25,7 @@ use super::view::{Paint, view};
 use crate::Exit;
 use crate::args::{BrowseArguments, Common};
 use crate::commands::torrent::read_torrent;
+use crate::failure;
 use crate::interrupt::{interrupted, tidy_with};
 use crate::print::output::Output;
 use crate::print::printable::{is_ascii_alone, printable, use_ascii_alone};
@@ -67,10 +68,16 @@ pub(crate) fn run(arguments: &BrowseArguments, common: Common) -> Result<Exit> {
         ..TraceOptions::default()
     };
     let (reading, spool) = begin(&arguments.captures, &options)?;
-    // The first messages are mostly there before the terminal is ready.
+    let first = match first_news(&reading) {
+        Ok(first) => first,
+        Err(errors) => {
+            errors.iter().for_each(failure::report);
+            return Ok(Exit::CouldNotTell);
+        }
+    };
     let mut terminal = ratatui::try_init().context("the terminal cannot be used")?;
     tidy_with(ratatui::restore);
-    let _tidy = Tidy;
+    let tidy = Tidy;
     execute!(io::stdout(), EnableMouseCapture)?;
     let size = terminal.size()?;
     let mut driver = Driver {
@@ -83,7 +90,33 @@ pub(crate) fn run(arguments: &BrowseArguments, common: Common) -> Result<Exit> {
         drawn: None,
         dirty: true,
     };
-    driver.run(&mut terminal)
+    first.into_iter().for_each(|news| driver.state.take(news));
+    let exit = driver.run(&mut terminal);
+    drop(tidy);
+    let troubles = &driver.state.troubles;
+    troubles.iter().for_each(failure::report);
+    Ok(exit?.max(if troubles.is_empty() { Exit::Done } else { Exit::CouldNotTell }))
+}
+
+/// What the reading tells at once, or why no capture can be read. Input that is waited for tells nothing yet.
+fn first_news(reading: &Reading) -> Result<Vec<News>, Vec<anyhow::Error>> {
+    let mut first = Vec::new();
+    while let Ok(news) = reading.news.recv_timeout(FRAME) {
+        let goes_on = matches!(news, News::Trouble(_));
+        let done = matches!(news, News::Done);
+        first.push(news);
+        if done {
+            let errors = first.into_iter().filter_map(|news| match news {
+                News::Trouble(error) => Some(error),
+                _ => None,
+            });
+            return Err(errors.collect());
+        }
+        if !goes_on {
+            break;
+        }
+    }
+    Ok(first)
 }
 
 /// Gives the terminal back, however the browser ends. A panic is shown on it then: the hook of the library does that.

@@ -24,6 +24,8 @@ pub(crate) struct List {
     top: usize,
     /// The message to go to, once the filter has come that far.
     target: Option<u32>,
+    /// Whether the cursor jumped: what stands around it is to be seen too.
+    jumped: bool,
 }
 
 /// What a filter has chosen so far.
@@ -221,6 +223,7 @@ impl List {
             self.open.insert(message);
         }
         self.go_to(position);
+        self.jumped = true;
     }
 
     /// Moves the cursor by so many rows.
@@ -242,8 +245,8 @@ impl List {
         row.position + row.count >= self.len()
     }
 
-    /// The row, counted from the top of a list of `height` rows, that shows it: the rows on the screen after the list was moved
-    /// as little as needed for the cursor to be among them.
+    /// Has the cursor be on a screen of `height` rows. The rows are moved as little as needed; after a jump beyond them, the cursor
+    /// is in the middle.
     pub(crate) fn settle(&mut self, height: usize) {
         if self.len() == 0 {
             self.top = 0;
@@ -251,6 +254,13 @@ impl List {
         }
         self.cursor = self.head(self.cursor.min(self.len() - 1));
         self.top = self.head(self.top.min(self.len() - 1));
+        let seen = |list: &Self| list.rows(height).iter().any(|row| row.position == list.cursor);
+        if std::mem::take(&mut self.jumped) && !seen(self) {
+            self.top = self.cursor;
+            for _ in 0..height / 2 {
+                self.top = self.head(self.top.saturating_sub(1));
+            }
+        }
         if self.cursor < self.top {
             self.top = self.cursor;
         }

@@ -228,7 +228,8 @@ impl Prompt {
 /// The names that may stand after `before`: after a comparison the values of a key that has few.
 fn candidates(before: &str) -> Box<dyn Iterator<Item = &'static str>> {
     let before = before.trim_end_matches(['"', ' ']);
-    let compared = ["==", "!=", "eq", "ne"].into_iter().find_map(|operator| before.strip_suffix(operator));
+    let compared =
+        ["==", "!=", ">=", "<=", ">", "<"].into_iter().find_map(|operator| before.strip_suffix(operator));
     let key = compared.map(|left| left.trim_end().rsplit([' ', '(', '!']).next().unwrap_or_default());
     match key {
         Some("message") => Box::new(message_names().filter(|name| !name.contains(' '))),

@@ -3,13 +3,14 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
+use anyhow::anyhow;
 use bittrace_protocol::Timestamp;
 use bittrace_trace::{Dissected, Record, Trace, TraceOptions};
 
@@ -23,8 +24,9 @@ use crate::query::row::{CaptureContext, Row};
 /// What the thread has to tell.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// A capture is being read: what its messages have in common. Told again when more is known.
-    Capture(CaptureContext),
+    /// A capture is being read: its number among those that can be read, its file, and what its messages have in common. Told
+    /// again when more is known.
+    Capture(u16, PathBuf, CaptureContext),
     /// The next messages.
     Messages {
         /// Their entries.
@@ -34,8 +36,8 @@ pub(crate) enum News {
     },
     /// The rows of the other screens.
     Tables(Box<Tables>),
-    /// Something that could not be read, in a sentence.
-    Trouble(String),
+    /// Something that could not be read.
+    Trouble(anyhow::Error),
     /// All captures are read.
     Done,
 }
@@ -80,12 +82,13 @@ pub(crate) fn read(captures: Vec<PathBuf>, options: TraceOptions, spool: SpoolWr
         packets: packets.clone(),
         stop: stop.clone(),
         before: 0,
+        begun: 0,
         options,
         to: send,
     };
     Builder::new().name("browse".to_owned()).spawn(move || {
-        for (number, path) in captures.iter().enumerate() {
-            if !reader.capture(u16::try_from(number).unwrap_or(u16::MAX), path) {
+        for path in &captures {
+            if !reader.capture(path) {
                 return;
             }
         }
@@ -102,6 +105,8 @@ struct Reader {
     stop: Arc<AtomicBool>,
     /// How many messages earlier captures had.
     before: u64,
+    /// How many captures were begun.
+    begun: u16,
     options: TraceOptions,
     to: SyncSender<News>,
 }
@@ -141,7 +146,7 @@ fn lock(batch: &Mutex<Batch>) -> MutexGuard<'_, Batch> {
 
 impl Reader {
     /// Reads one capture; whether the next one has its turn.
-    fn capture(&mut self, number: u16, path: &std::path::Path) -> bool {
+    fn capture(&mut self, path: &Path) -> bool {
         let waiting = Arc::clone(&self.batch);
         let opened = input::open_silently(path, self.options.clone(), move || {
             // What cannot be written is told by whoever reads on.
@@ -149,7 +154,7 @@ impl Reader {
         });
         let mut trace = match opened {
             Ok(trace) => trace,
-            Err(error) => return self.tell(News::Trouble(format!("{error:#}"))),
+            Err(error) => return self.tell(News::Trouble(error)),
         };
         let packets = self.packets.clone();
         let earlier = packets.load(Ordering::Relaxed);
@@ -160,14 +165,16 @@ impl Reader {
             before: self.before,
             torrents: self.options.torrents.clone(),
         };
-        if !self.tell(News::Capture(context.clone())) {
+        let number = self.begun;
+        self.begun = self.begun.saturating_add(1);
+        if !self.tell(News::Capture(number, path.to_owned(), context.clone())) {
             return false;
         }
-        let goes_on = self.messages(number, &mut trace, &mut context);
+        let goes_on = self.messages(number, path, &mut trace, &mut context);
         self.packets.store(earlier + trace.capture().packets(), Ordering::Relaxed);
         if let (true, Some(cut)) = (goes_on, trace.cut()) {
             let name = &context.capture;
-            return self.tell(News::Trouble(format!(
+            return self.tell(News::Trouble(anyhow!(
                 "{name}: cut short: the packet at byte {} is incomplete; everything before it is shown",
                 cut.offset
             )));
@@ -175,7 +182,13 @@ impl Reader {
         goes_on
     }
 
-    fn messages(&mut self, number: u16, trace: &mut Trace, context: &mut CaptureContext) -> bool {
+    fn messages(
+        &mut self,
+        number: u16,
+        path: &Path,
+        trace: &mut Trace,
+        context: &mut CaptureContext,
+    ) -> bool {
         let mut gathered = Gathered::new(number, &self.options.torrents);
         let mut run: Option<FoldedRun> = None;
         let (mut told, mut took) = (Instant::now(), Duration::ZERO);
@@ -188,7 +201,7 @@ impl Reader {
                     return told;
                 }
                 Err(error) => {
-                    if !self.flush() || !self.tell(News::Trouble(error.to_string())) {
+                    if !self.flush() || !self.tell(News::Trouble(error.into())) {
                         return false;
                     }
                     continue;
@@ -201,7 +214,7 @@ impl Reader {
                     && let Some((first, _)) = trace.span()
                 {
                     context.start = first;
-                    if !self.tell(News::Capture(context.clone())) {
+                    if !self.tell(News::Capture(number, path.to_owned(), context.clone())) {
                         return false;
                     }
                 }
@@ -236,7 +249,7 @@ impl Reader {
         match told {
             Ok(heard) => heard,
             Err(error) => {
-                let text = format!(
+                let text = anyhow!(
                     "the temporary file cannot be written: {error}; messages from here on are not shown"
                 );
                 self.tell(News::Trouble(text));

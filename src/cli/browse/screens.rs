@@ -143,7 +143,7 @@ impl Table {
             if tables.len() > 1 && named != Some(capture) {
                 named = Some(capture);
                 let name = captures.get(usize::from(capture)).map_or("", |context| &context.capture);
-                self.lines.push(TableLine { text: name.to_owned(), severity: None, leads_to: None });
+                self.lines.push(TableLine { text: format!("  {name}"), severity: None, leads_to: None });
             }
             self.lines.push(TableLine {
                 text: text.to_owned(),

@@ -33,6 +33,10 @@ pub(crate) struct State {
     pub(crate) captures: Vec<CaptureContext>,
     /// How the captures were named on the command line.
     pub(crate) paths: Vec<PathBuf>,
+    /// Their files.
+    pub(crate) files: Vec<PathBuf>,
+    /// What could not be read: told once more when the browser ends.
+    pub(crate) troubles: Vec<anyhow::Error>,
     /// The host that the latest capture is about.
     pub(crate) local: Option<IpAddr>,
     /// How many packets were read.
@@ -110,6 +114,9 @@ pub(super) struct Step {
 /// How many steps back are kept.
 const STEPS: usize = 100;
 
+/// How many such errors are kept: a capture has few.
+const TROUBLES: usize = 1000;
+
 /// How many records are kept beside those of rows on the screen.
 const RECORDS: usize = 512;
 
@@ -123,6 +130,8 @@ impl State {
             size,
             list_rows: None,
             captures: Vec::new(),
+            files: Vec::new(),
+            troubles: Vec::new(),
             paths,
             local: None,
             packets: 0,
@@ -156,11 +165,12 @@ impl State {
     /// Takes in what the reading tells.
     pub(crate) fn take(&mut self, news: News) {
         match news {
-            News::Capture(context) => match self.captures.last_mut() {
-                Some(last) if last.capture == context.capture && last.before == context.before => {
-                    *last = context
+            News::Capture(number, path, context) => match self.captures.get_mut(usize::from(number)) {
+                Some(known) => *known = context,
+                None => {
+                    self.captures.push(context);
+                    self.files.push(path);
                 }
-                _ => self.captures.push(context),
             },
             News::Messages { entries, local } => {
                 self.local = local;
@@ -183,7 +193,12 @@ impl State {
                 self.screens.take(*tables);
                 self.screens.lay_out(self.size.width, &self.captures);
             }
-            News::Trouble(text) => self.told = Some(text),
+            News::Trouble(error) => {
+                self.told = Some(format!("{error:#}"));
+                if self.troubles.len() < TROUBLES {
+                    self.troubles.push(error);
+                }
+            }
             News::Done => {
                 self.is_read = true;
                 self.return_to = None;
@@ -198,6 +213,8 @@ impl State {
         self.list = List::default();
         self.list.show(filter, self.return_to);
         self.captures.clear();
+        self.files.clear();
+        self.troubles.clear();
         self.entries.clear();
         self.records.clear();
         self.detail.clear();

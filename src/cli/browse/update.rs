@@ -415,8 +415,8 @@ impl State {
     }
 }
 
-/// How many messages after a request its answer is sought: peers answer sooner.
-const ANSWERED_WITHIN: usize = 1_000_000;
+/// How many messages after a request its answer is sought: peers answer sooner, and this is looked for with every key.
+const ANSWERED_WITHIN: usize = 100_000;
 
 /// The name of the history of a line.
 const fn history_of(purpose: Purpose) -> &'static str {

@@ -49,11 +49,11 @@ pub(super) fn draw(state: &State, area: Rect, paint: Paint, buffer: &mut Buffer)
 fn name(state: &State) -> String {
     let chosen = state.list.selected().and_then(|message| state.entries.get(message as usize));
     let at = chosen.map_or(state.captures.len().saturating_sub(1), |entry| entry.capture.into());
-    let path = state.paths.get(at).map(|path| {
+    let path = state.files.get(at).or_else(|| state.paths.get(at));
+    let name = path.map_or(String::new(), |path| {
         let name = path.file_name().unwrap_or(path.as_os_str());
         if name == "-" { "standard input".to_owned() } else { name.to_string_lossy().into_owned() }
     });
-    let name = path.unwrap_or_default();
     match state.paths.len() {
         0 | 1 => name,
         all => format!("{name} ({} of {all})", at + 1),
