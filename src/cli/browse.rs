@@ -22,5 +22,6 @@ mod tables;
 mod tests;
 mod update;
 mod view;
+mod work;
 
 pub(crate) use driver::run;

@@ -18,10 +18,11 @@ use ratatui::DefaultTerminal;
 
 use super::reader::{self, News, Reading};
 use super::save::Saving;
-use super::spool::{Spool, spool, step_of};
+use super::spool::{Spool, spool};
 use super::state::{Effect, State};
 use super::update::Input;
 use super::view::{Paint, view};
+use super::work;
 use crate::Exit;
 use crate::args::{BrowseArguments, Common};
 use crate::commands::torrent::read_torrent;
@@ -39,9 +40,6 @@ const IDLE: Duration = Duration::from_millis(100);
 
 /// How often the screen is drawn while messages come, at most.
 const FRAME: Duration = Duration::from_millis(100);
-
-/// The most records that are looked through before the clock is asked.
-const STEP: usize = 256;
 
 /// Runs the command.
 ///
@@ -229,7 +227,9 @@ impl Driver {
     fn work(&mut self) -> bool {
         let begun = Instant::now();
         while begun.elapsed() < SLICE {
-            let done = self.scan().and_then(|scanned| Ok(scanned || self.search()? || self.save()?));
+            let done = work::scan(&mut self.state, &mut self.spool)
+                .and_then(|done| Ok(done || work::search(&mut self.state, &mut self.spool)?))
+                .map(|done| done || self.save());
             match done {
                 Ok(true) => self.dirty = true,
                 Ok(false) => return false,
@@ -242,31 +242,9 @@ impl Driver {
         true
     }
 
-    /// Lets the filter look at some messages; whether it did.
-    fn scan(&mut self) -> io::Result<bool> {
-        if self.state.list.unscanned() == 0 {
-            return Ok(false);
-        }
-        let entries = &self.state.entries[self.state.list.next_to_scan()..];
-        let records = self.spool.records(&entries[..step_of(entries, STEP)])?;
-        self.state.scanned(&records);
-        Ok(true)
-    }
-
-    /// Looks at some messages for what is sought; whether it did.
-    fn search(&mut self) -> io::Result<bool> {
-        let Some(messages) = self.state.sought(STEP / 4) else { return Ok(false) };
-        let mut records = Vec::with_capacity(messages.len());
-        for message in messages {
-            records.push(self.spool.record(&self.state.entries[message as usize])?);
-        }
-        self.state.searched(&records);
-        Ok(true)
-    }
-
     /// Writes some messages to the file that is being saved; whether it did.
-    fn save(&mut self) -> io::Result<bool> {
-        let Some(saving) = &mut self.saving else { return Ok(false) };
+    fn save(&mut self) -> bool {
+        let Some(saving) = &mut self.saving else { return false };
         match saving.step(&self.state, &mut self.spool) {
             Ok(None) => {
                 self.state.saving = Some(saving.part());
@@ -282,7 +260,7 @@ impl Driver {
                 self.state.saving = None;
             }
         }
-        Ok(true)
+        true
     }
 
     fn fail(&mut self, error: &io::Error) {
@@ -326,20 +304,8 @@ impl Driver {
 
     /// Reads the records that the screen needs.
     fn load(&mut self) {
-        // A record that was read may have the cursor move, and that ask for others.
-        for _ in 0..3 {
-            let missing = self.state.missing();
-            if missing.is_empty() {
-                return;
-            }
-            for message in missing {
-                let record = self.spool.record(&self.state.entries[message as usize]);
-                match record {
-                    Ok(record) => self.state.provide(message, record),
-                    Err(error) => return self.fail(&error),
-                }
-            }
-            self.state.settle();
+        if let Err(error) = work::load(&mut self.state, &mut self.spool) {
+            self.fail(&error);
         }
     }
 
