@@ -11,6 +11,7 @@ Examples:
   bittrace diagnose capture.pcap                      why the download in it was slow
   tcpdump -U -w - | bittrace analyze - --view messages
                                                       messages as they are captured
+  bittrace browse capture.pcap                        the same in the terminal, to look around in
   bittrace diff reference.pcap candidate.pcap         how two runs differ
   bittrace torrent show t.torrent                     the contents of a .torrent
 

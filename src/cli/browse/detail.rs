@@ -48,8 +48,9 @@ const DEEPEST: usize = 12;
 const FIELD_LINES: usize = 12;
 
 impl Detail {
-    /// Shows another message, or the same one in lines of another width. The place within the message is kept.
-    pub(crate) fn show(&mut self, message: u32, row: &Row<'_>, width: usize) {
+    /// Shows another message, or the same one in lines of another width: the place within a message is kept. Of another
+    /// message the first field is chosen, if a pane of `height` lines has room for it under the findings.
+    pub(crate) fn show(&mut self, message: u32, row: &Row<'_>, width: usize, height: usize) {
         if self.of == Some((message, width)) {
             return;
         }
@@ -58,7 +59,8 @@ impl Detail {
         self.length = row.record.bytes.len();
         self.lines = lines(row, width);
         if !is_same {
-            self.line = self.lines.iter().position(|line| line.span.is_some()).unwrap_or_default();
+            let first = self.lines.iter().position(|line| line.span.is_some());
+            self.line = first.filter(|line| *line < height).unwrap_or_default();
             (self.byte, self.lines_top, self.bytes_top) = (0, 0, 0);
         }
         self.line = self.line.min(self.lines.len().saturating_sub(1));

@@ -215,7 +215,9 @@ impl Driver {
                 // It stopped early, and has said why.
                 Err(TryRecvError::Disconnected) => {
                     self.state.take(News::Done);
-                    self.reading = None;
+                    if let Some(reading) = self.reading.take() {
+                        reading.gone();
+                    }
                     return;
                 }
             }

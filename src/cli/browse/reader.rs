@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::Builder;
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
@@ -50,6 +50,16 @@ pub(crate) struct Reading {
     /// How many packets were read.
     pub(crate) packets: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Reading {
+    /// The thread is gone. If it panicked, that goes on here, where the terminal is given back.
+    pub(crate) fn gone(mut self) {
+        if let Some(Err(panic)) = self.thread.take().map(JoinHandle::join) {
+            std::panic::resume_unwind(panic);
+        }
+    }
 }
 
 impl Drop for Reading {
@@ -86,7 +96,7 @@ pub(crate) fn read(captures: Vec<PathBuf>, options: TraceOptions, spool: SpoolWr
         options,
         to: send,
     };
-    Builder::new().name("browse".to_owned()).spawn(move || {
+    let thread = Builder::new().name("browse".to_owned()).spawn(move || {
         for path in &captures {
             if !reader.capture(path) {
                 return;
@@ -95,7 +105,7 @@ pub(crate) fn read(captures: Vec<PathBuf>, options: TraceOptions, spool: SpoolWr
         // Nobody listens any more when this is not heard.
         let _ = reader.to.send(News::Done);
     })?;
-    Ok(Reading { news, packets, stop })
+    Ok(Reading { news, packets, stop, thread: Some(thread) })
 }
 
 struct Reader {

@@ -143,6 +143,7 @@ impl Table {
             if tables.len() > 1 && named != Some(capture) {
                 named = Some(capture);
                 let name = captures.get(usize::from(capture)).map_or("", |context| &context.capture);
+                let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
                 self.lines.push(TableLine { text: format!("  {name}"), severity: None, leads_to: None });
             }
             self.lines.push(TableLine {

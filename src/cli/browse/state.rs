@@ -184,8 +184,11 @@ impl State {
                     self.return_to.filter(|&message| (message as usize) < self.entries.len())
                 {
                     self.return_to = None;
-                    self.list.go_to(self.list.position(message));
-                } else if self.follows_end && self.list.filter().is_none() {
+                    // A filter goes there by itself, when it has come that far.
+                    if self.list.filter().is_none() {
+                        self.list.go_to(self.list.position(message));
+                    }
+                } else if self.follows_end {
                     self.list.go_to(usize::MAX);
                 }
             }
@@ -293,6 +296,9 @@ impl State {
             let Some(context) = self.captures.get(usize::from(entry.capture)) else { return };
             self.list.scan(record, context);
         }
+        if self.follows_end {
+            self.list.go_to(usize::MAX);
+        }
     }
 
     /// The next messages, at most so many, in which something is sought.
@@ -344,7 +350,7 @@ impl State {
         match shown {
             Some((message, record, context)) => {
                 let row = Row::new(record, context);
-                self.detail.show(message, &row, layout.fields.width.into());
+                self.detail.show(message, &row, layout.fields.width.into(), layout.fields.height.into());
             }
             None if selected.is_none() => self.detail.clear(),
             // Its record comes with the next step.

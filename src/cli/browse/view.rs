@@ -18,6 +18,8 @@ use super::screens::Screen;
 use super::state::State;
 use crate::print::output::styles;
 pub(crate) use bytes::byte_at;
+#[cfg(test)]
+pub(crate) use help::HELP;
 pub(crate) use help::HELP_LINES;
 pub(crate) use paint::Paint;
 

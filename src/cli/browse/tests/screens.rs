@@ -64,6 +64,9 @@ fn conversations_and_findings() {
 fn the_page_of_keys_has_every_key() {
     let mut browsed = Browsed::of(&["corrupt-peer.pcap.gz"], 80, 45);
     browsed.press("?");
+    for (keys, what) in crate::browse::view::HELP {
+        assert!(what.chars().count() <= 58 && keys.chars().count() <= 17, "{what}");
+    }
     assert_screen!("keys-80x45", browsed.screen(PLAIN));
 }
 
@@ -79,7 +82,7 @@ fn a_screen_that_is_too_small_says_so() {
     let mut browsed = Browsed::of(&["corrupt-peer.pcap.gz"], 80, 24);
     browsed.input(Input::Resize(Size { width: 40, height: 10 }));
     let screen = browsed.screen(PLAIN);
-    assert!(screen.starts_with("browse needs 60 columns and 16 rows; here"), "{screen}");
+    assert!(screen.starts_with("browse needs 60 columns and 16 rows;\nhere are 40 and 10"), "{screen}");
     browsed.press("jn/⎋");
 }
 

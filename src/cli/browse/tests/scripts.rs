@@ -120,8 +120,6 @@ fn text_and_bytes_are_found_from_the_cursor_on_and_around() {
     let mut browsed = browsed();
     browsed.press("^fALLOWED-fast⏎");
     assert_eq!(browsed.chosen(), Some(15));
-    browsed.press("^f0x4d2d⏎");
-    assert_eq!(browsed.state.told.as_deref().map(|told| told.starts_with("0x4d2d")), Some(true));
     browsed.press("^f0x13426974⏎");
     let first = browsed.chosen();
     browsed.press("^f↑⏎");

@@ -197,7 +197,7 @@ fn draw_columns(state: &State, layout: &Layout, paint: Paint, buffer: &mut Buffe
         });
         let more = match row.count {
             1 => String::new(),
-            count => format!("  {} and {}", paint.fold(true), counted(count as u64 - 1, "more message")),
+            count => format!("  {} {}", paint.fold(true), counted(count as u64 - 1, "more message")),
         };
         let mark = if is_chosen { ">" } else { " " };
         paint.text(buffer, place, &format!("{mark}{text}{more}"), styles::PLAIN);
