@@ -43,6 +43,11 @@ fn analyze_help() {
 }
 
 #[test]
+fn browse_help() {
+    assert_help!("browse", "browse");
+}
+
+#[test]
 fn download_help() {
     assert_help!("download", "download");
 }

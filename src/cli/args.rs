@@ -10,10 +10,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::keys::KeyLogs;
 use texts::{
-    AFTER_HELP, ANALYZE_AFTER, ANALYZE_EXAMPLES, ANNOTATE_AFTER, ANNOTATE_EXAMPLES, DIAGNOSE_AFTER,
-    DIAGNOSE_EXAMPLES, DIFF_AFTER, DIFF_EXAMPLES, DISTURB_HELP, DOWNLOAD_AFTER, DOWNLOAD_EXAMPLES, EXAMPLES,
-    EXTRACT_AFTER, EXTRACT_EXAMPLES, FILTER_HELP, LIMIT_HELP, MASK_HELP, PROFILE_AFTER, REPLAY_AFTER,
-    REPLAY_EXAMPLES, TORRENT_EXAMPLES,
+    AFTER_HELP, ANALYZE_AFTER, ANALYZE_EXAMPLES, ANNOTATE_AFTER, ANNOTATE_EXAMPLES, BROWSE_AFTER,
+    DIAGNOSE_AFTER, DIAGNOSE_EXAMPLES, DIFF_AFTER, DIFF_EXAMPLES, DISTURB_HELP, DOWNLOAD_AFTER,
+    DOWNLOAD_EXAMPLES, EXAMPLES, EXTRACT_AFTER, EXTRACT_EXAMPLES, FILTER_HELP, LIMIT_HELP, MASK_HELP,
+    PROFILE_AFTER, REPLAY_AFTER, REPLAY_EXAMPLES, TORRENT_EXAMPLES,
 };
 
 /// Reads BitTorrent packet captures and shows every tracker and peer message, byte for byte.
@@ -63,6 +63,8 @@ pub(crate) enum Colour {
 pub(crate) enum Command {
     /// Inspect captures: every message, its fields and meaning, and broken rules
     Analyze(Box<AnalyzeArguments>),
+    /// Browse captures in the terminal: messages with their fields and bytes, conversations, findings
+    Browse(Box<BrowseArguments>),
     /// Say why a download in a capture was slow, stalled or ended, and what would help
     Diagnose(DiagnoseArguments),
     /// Write a capture again, with findings as comments on its packets, for Wireshark
@@ -180,6 +182,26 @@ pub(crate) struct DownloadArguments {
     /// Repair damaged finished files: download their wrong pieces again
     #[arg(long)]
     pub(crate) repair: bool,
+}
+
+/// Browse captures.
+#[derive(Debug, Args)]
+#[command(after_help = BROWSE_AFTER)]
+pub(crate) struct BrowseArguments {
+    /// pcap or pcapng files, plain or compressed (gzip, zstd, lz4, xz, bzip2); - reads standard input, as it comes
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub(crate) captures: Vec<PathBuf>,
+    /// A torrent of the captures, for file names, piece counts and hash checks; can be repeated
+    #[arg(long, value_name = "FILE")]
+    pub(crate) torrent: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) key_logs: KeyLogs,
+    /// The address of the local host of the captures; default: detected
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) local: Option<IpAddr>,
+    /// Draw with ASCII characters alone; default if the locale is not UTF-8
+    #[arg(long)]
+    pub(crate) ascii: bool,
 }
 
 /// Say why a download was slow.

@@ -1,7 +1,7 @@
 //! Captures as users name them: files, pipes, or standard input.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,11 @@ use crate::print::output::Output;
 /// Opens a capture; `-` is standard input. Whoever waits for a pipe sees what is known put out before, and whoever waits
 /// for a long capture is told how far it was read.
 pub(crate) fn open(path: &Path, options: TraceOptions, output: &Output) -> Result<Trace> {
-    let mut trace = open_silently(path, options, output)?;
+    let told = output.clone();
+    let mut trace = open_silently(path, options, move || {
+        // A closed pipe shows at the next write; here it would be taken for a fault of the input.
+        let _ = told.clone().flush();
+    })?;
     if !output.is_quiet() {
         let mut progress = ReadingProgress::new(output.clone());
         trace.on_progress(move |about| progress.tell(about));
@@ -55,16 +59,21 @@ impl ReadingProgress {
     }
 }
 
-fn open_silently(path: &Path, options: TraceOptions, output: &Output) -> Result<Trace> {
+/// Opens a capture; `-` is standard input. `before_wait` is called whenever a pipe has nothing to read.
+pub(crate) fn open_silently(
+    path: &Path,
+    options: TraceOptions,
+    before_wait: impl FnMut() + Send + 'static,
+) -> Result<Trace> {
     if path == Path::new("-") {
-        let feed = Feed::new(io::stdin(), output.clone());
+        let feed = Feed::new(io::stdin(), before_wait);
         return Ok(Trace::from_reader("standard input".to_owned(), feed, options)?);
     }
     // A pipe may be written while it is read.
     let waits = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
     if waits {
         let file = File::open(path).with_context(|| format!("{}: cannot be opened", path.display()))?;
-        let feed = Feed::new(file, output.clone());
+        let feed = Feed::new(file, before_wait);
         return Ok(Trace::from_reader(path.display().to_string(), feed, options)?);
     }
     Ok(Trace::open(path, options)?)

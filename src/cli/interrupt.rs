@@ -1,13 +1,11 @@
 //! Ctrl-C, and input that may be waited for: reading stops, and what was learnt is still shown.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
-
-use crate::print::output::Output;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -51,7 +49,7 @@ pub(crate) struct Feed {
     chunks: Receiver<io::Result<Vec<u8>>>,
     current: Vec<u8>,
     read: usize,
-    output: Output,
+    before_wait: Box<dyn FnMut() + Send>,
 }
 
 /// How many bytes are asked for at once, and how many such chunks are read ahead.
@@ -62,7 +60,11 @@ const AHEAD: usize = 4;
 const PATIENCE: Duration = Duration::from_millis(50);
 
 impl Feed {
-    pub(crate) fn new(mut source: impl Read + Send + 'static, output: Output) -> Self {
+    /// Input from `source`. `before_wait` is called whenever nothing is there to read.
+    pub(crate) fn new(
+        mut source: impl Read + Send + 'static,
+        before_wait: impl FnMut() + Send + 'static,
+    ) -> Self {
         let (send, chunks) = sync_channel(AHEAD);
         thread::spawn(move || {
             loop {
@@ -81,7 +83,7 @@ impl Feed {
                 }
             }
         });
-        Self { chunks, current: Vec::new(), read: 0, output }
+        Self { chunks, current: Vec::new(), read: 0, before_wait: Box::new(before_wait) }
     }
 
     fn next_chunk(&mut self) -> io::Result<Vec<u8>> {
@@ -90,8 +92,7 @@ impl Feed {
             Err(TryRecvError::Disconnected) => return Ok(Vec::new()),
             Err(TryRecvError::Empty) => {}
         }
-        // A closed pipe shows at the next write; here it would be taken for a fault of the input.
-        let _ = self.output.flush();
+        (self.before_wait)();
         loop {
             if interrupted() {
                 return Ok(Vec::new());

@@ -1,6 +1,8 @@
 //! The `bittrace` command: reads its arguments, runs what they ask for, and says how it went by its exit code.
 
 mod args;
+#[cfg_attr(not(feature = "browse"), path = "browse_absent.rs")]
+mod browse;
 mod commands;
 mod failure;
 mod file_kind;
@@ -96,6 +98,7 @@ fn with_checked_paths(command: clap::Command) -> clap::Command {
 fn run(arguments: Arguments, mut output: Output) -> Result<Exit> {
     match arguments.command {
         Command::Analyze(analyze) => return analyze::run(&analyze, arguments.common, output),
+        Command::Browse(browsing) => return browse::run(&browsing, arguments.common),
         Command::Diagnose(diagnose) => return diagnose::run(&diagnose, arguments.common, output),
         Command::Annotate(annotate) => return annotate::run(&annotate, arguments.common, output),
         Command::Extract(extract) => return extract::run(&extract, arguments.common, output),

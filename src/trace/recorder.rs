@@ -15,8 +15,13 @@ use rustc_hash::FxHashMap;
 use crate::burst::{Direction, Flow, StreamClosing, StreamId, StreamOpening};
 use crate::packet::link::LinkType;
 
+pub(crate) mod block;
+mod copier;
 #[cfg(test)]
 mod tests;
+
+use block::Block;
+pub use copier::PacketCopier;
 
 /// Writes connections and datagrams as a capture of raw IP packets with nanosecond times.
 ///
@@ -24,7 +29,7 @@ mod tests;
 /// one, the former as IPv4-mapped.
 pub struct Recorder<W> {
     writer: W,
-    block: Vec<u8>,
+    block: Block,
     lines: FxHashMap<StreamId, SynthesisedConnection>,
     frames: u64,
 }
@@ -53,9 +58,11 @@ impl<W: Write> Recorder<W> {
     ///
     /// When the writer fails, here as in all methods.
     pub fn new(writer: W, comment: &str) -> io::Result<Self> {
-        let mut recorder = Self { writer, block: Vec::new(), lines: FxHashMap::default(), frames: 0 };
-        recorder.section(comment)?;
-        recorder.interface()?;
+        let mut recorder = Self { writer, block: Block::default(), lines: FxHashMap::default(), frames: 0 };
+        let comment =
+            if comment.is_empty() { SYNTHESISED.to_owned() } else { format!("{comment}\n{SYNTHESISED}") };
+        recorder.block.section(&comment, &mut recorder.writer)?;
+        recorder.block.interface(LinkType::RAW.0, &mut recorder.writer)?;
         Ok(recorder)
     }
 
@@ -253,76 +260,21 @@ impl<W: Write> Recorder<W> {
         at: Timestamp,
         build: impl FnOnce(&mut Vec<u8>) -> Result<(), BuildWriteError>,
     ) -> io::Result<()> {
-        let nanos = u64::try_from(at.as_nanos()).unwrap_or(0);
-        self.begin_block(ENHANCED_PACKET);
-        self.block.extend_from_slice(&[0; 4]);
-        self.block.extend_from_slice(&((nanos >> 32) as u32).to_le_bytes());
-        self.block.extend_from_slice(&(nanos as u32).to_le_bytes());
-        let lengths = self.block.len();
-        self.block.extend_from_slice(&[0; 8]);
-        let start = self.block.len();
-        build(&mut self.block).map_err(|error| match error {
+        let block = &mut self.block;
+        block.begin_packet(0, at);
+        let lengths = block.bytes.len();
+        block.bytes.extend_from_slice(&[0; 8]);
+        let start = block.bytes.len();
+        build(&mut block.bytes).map_err(|error| match error {
             BuildWriteError::Io(error) => error,
             other => io::Error::new(io::ErrorKind::InvalidInput, other),
         })?;
-        let length = ((self.block.len() - start) as u32).to_le_bytes();
-        self.block[lengths..lengths + 4].copy_from_slice(&length);
-        self.block[lengths + 4..lengths + 8].copy_from_slice(&length);
-        self.end_block()?;
+        let length = ((block.bytes.len() - start) as u32).to_le_bytes();
+        block.bytes[lengths..lengths + 4].copy_from_slice(&length);
+        block.bytes[lengths + 4..lengths + 8].copy_from_slice(&length);
+        block.end(&mut self.writer)?;
         self.frames += 1;
         Ok(())
-    }
-
-    fn section(&mut self, comment: &str) -> io::Result<()> {
-        self.begin_block(SECTION_HEADER);
-        self.block.extend_from_slice(&BYTE_ORDER.to_le_bytes());
-        // Version 1.0, and a section of unknown length.
-        self.block.extend_from_slice(&[1, 0, 0, 0]);
-        self.block.extend_from_slice(&[0xff; 8]);
-        let comment =
-            if comment.is_empty() { SYNTHESISED.to_owned() } else { format!("{comment}\n{SYNTHESISED}") };
-        self.option(1, comment.as_bytes());
-        self.option(4, concat!("bittrace ", env!("CARGO_PKG_VERSION")).as_bytes());
-        self.option(0, &[]);
-        self.end_block()
-    }
-
-    fn interface(&mut self) -> io::Result<()> {
-        self.begin_block(INTERFACE);
-        self.block.extend_from_slice(&LinkType::RAW.0.to_le_bytes());
-        // No limit to what is captured of a packet.
-        self.block.extend_from_slice(&[0; 4]);
-        // if_tsresol: 10 to the power of -9 seconds.
-        self.option(9, &[9]);
-        self.option(0, &[]);
-        self.end_block()
-    }
-
-    fn begin_block(&mut self, kind: u32) {
-        self.block.clear();
-        self.block.extend_from_slice(&kind.to_le_bytes());
-        self.block.extend_from_slice(&[0; 4]);
-    }
-
-    fn option(&mut self, code: u16, value: &[u8]) {
-        // Cutting a long comment at 65,535 bytes may cut a character, which readers replace.
-        let value = &value[..value.len().min(usize::from(u16::MAX))];
-        self.block.extend_from_slice(&code.to_le_bytes());
-        self.block.extend_from_slice(&(value.len() as u16).to_le_bytes());
-        self.block.extend_from_slice(value);
-        self.pad();
-    }
-
-    fn end_block(&mut self) -> io::Result<()> {
-        self.pad();
-        let length = (self.block.len() as u32 + 4).to_le_bytes();
-        self.block.extend_from_slice(&length);
-        self.block[4..8].copy_from_slice(&length);
-        self.writer.write_all(&self.block)
-    }
-
-    fn pad(&mut self) {
-        self.block.resize(self.block.len().next_multiple_of(4), 0);
     }
 }
 
@@ -379,11 +331,6 @@ fn invalid(what: &'static str) -> io::Error {
 
 const SYNTHESISED: &str = "The payloads are real. The TCP, UDP and IP headers around them were synthesised by \
      bittrace: sequence numbers, acknowledgements, windows and checksums say nothing about the network.";
-
-const SECTION_HEADER: u32 = 0x0a0d_0d0a;
-const BYTE_ORDER: u32 = 0x1a2b_3c4d;
-const INTERFACE: u32 = 1;
-const ENHANCED_PACKET: u32 = 6;
 
 /// What fits into one IPv4 packet beside the two headers.
 const MAX_SEGMENT: usize = 65_535 - 40;

@@ -11,6 +11,7 @@ Examples:
   bittrace diagnose capture.pcap                      why the download in it was slow
   tcpdump -U -w - | bittrace analyze - --view messages
                                                       messages as they are captured
+  bittrace browse capture.pcap                        the same in the terminal, to look around in
   bittrace diff reference.pcap candidate.pcap         how two runs differ
   bittrace torrent show t.torrent                     the contents of a .torrent
 
@@ -60,6 +61,16 @@ Exit codes:
     1  --fail-on matched a chosen message
     2  error: bad usage or unreadable input
   130  interrupted; the results up to then are shown";
+
+pub(super) const BROWSE_AFTER: &str = "\
+Examples:
+  bittrace browse capture.pcap
+  bittrace browse capture.pcapng.gz --torrent t.torrent
+  tcpdump -U -w - | bittrace browse -                 messages as they are captured
+
+? in the browser shows its keys. While it runs, messages are kept in a temporary file (TMPDIR).
+
+Exit codes: 0 done, 2 error, 130 interrupted.";
 
 pub(super) const DIAGNOSE_AFTER: &str = "\
 Exit codes: 0 done, 2 error, 130 interrupted.

@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &AnnotateArguments, common: Common, output: Output)
     )?;
     let name = written.name();
     // What can be read only once is kept, for the second time.
-    let kept = kept(&arguments.capture, &output)?;
+    let kept = kept(&arguments.capture)?;
     let path = kept.as_ref().map_or(&*arguments.capture, |kept| kept.path());
     let mut trace = input::open(path, options, &output)?;
     let mut comments = PacketComments::new();
@@ -109,17 +109,17 @@ pub(crate) fn run(arguments: &AnnotateArguments, common: Common, output: Output)
 }
 
 /// A copy of a capture that is no file.
-fn kept(path: &Path, output: &Output) -> Result<Option<NamedTempFile>> {
+fn kept(path: &Path) -> Result<Option<NamedTempFile>> {
     let is_input = path == Path::new("-");
     let is_pipe = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
     if !is_input && !is_pipe {
         return Ok(None);
     }
     let mut feed = match is_input {
-        true => Feed::new(io::stdin(), output.clone()),
+        true => Feed::new(io::stdin(), || {}),
         false => {
             let file = File::open(path).with_context(|| format!("{}: cannot be opened", path.display()))?;
-            Feed::new(file, output.clone())
+            Feed::new(file, || {})
         }
     };
     let kept = NamedTempFile::new().context("a temporary file cannot be made")?;

@@ -32,7 +32,8 @@ pub(crate) struct ConnectionTable<'a> {
 /// The width of an arrow, an IPv4 address and a port.
 const PEER: usize = 23;
 
-const COLUMNS: [LineColumn; 14] = [
+/// The columns of the table, those that go first for want of room having the highest numbers.
+pub(crate) const COLUMNS: [LineColumn; 14] = [
     LineColumn::number("str"),
     LineColumn::text("peer", PEER),
     LineColumn::text("client", 8).spare(2),
@@ -113,7 +114,8 @@ impl ConnectionTable<'_> {
         }
     }
 
-    fn row(&self, connection: &Connection) -> Vec<String> {
+    /// The cells of a connection, in the order of [`COLUMNS`].
+    pub(crate) fn row(&self, connection: &Connection) -> Vec<String> {
         let local = self.own(connection);
         let own = local.unwrap_or(Direction::FromInitiator);
         let peer = match local {

@@ -30,17 +30,7 @@ pub(crate) fn write(
         return Ok(());
     }
     let fields = record.fields();
-    let mut rows = FieldRows::of(&fields, &record.bytes);
-    for row in &mut rows.rows {
-        if let Some(meaning) = field_meaning(record, torrent, row.name) {
-            row.text = match row.name {
-                "begin" => format!("{} ({meaning})", row.text),
-                "reserved" => format!("reserved, {meaning}"),
-                name => format!("{name} {} = {meaning}", row.value),
-            };
-        }
-    }
-    write_rows(&rows.rows, &record.bytes, look, all, out)?;
+    write_rows(&field_rows(record, &fields, torrent), &record.bytes, look, all, out)?;
     // What was sent in chunks or packed says nothing by its bytes: here they are as meant.
     if let Body::HttpTracker(HttpTrackerBody::Response(response, _)) = &record.body
         && fields.iter().any(|field| field.name == "body")
@@ -50,6 +40,25 @@ pub(crate) fn write(
         write_rows(&FieldRows::of(&fields, response.body()).rows, response.body(), look, all, out)?;
     }
     Ok(())
+}
+
+/// The rows of a record's `fields`, in the order of the bytes. `torrent` is what the record is about, where that is known.
+pub(crate) fn field_rows<'f>(
+    record: &Record,
+    fields: &'f [Field],
+    torrent: Option<&Metainfo>,
+) -> Vec<FieldRow<'f>> {
+    let mut rows = FieldRows::of(fields, &record.bytes).rows;
+    for row in &mut rows {
+        if let Some(meaning) = field_meaning(record, torrent, row.name) {
+            row.text = match row.name {
+                "begin" => format!("{} ({meaning})", row.text),
+                "reserved" => format!("reserved, {meaning}"),
+                name => format!("{name} {} = {meaning}", row.value),
+            };
+        }
+    }
+    rows
 }
 
 /// Writes some bytes, field by field.
@@ -65,14 +74,17 @@ pub(crate) fn write_fields(
 
 /// A field, or the name of a group of fields, and the bytes beside it.
 #[derive(Debug)]
-struct FieldRow<'f> {
+pub(crate) struct FieldRow<'f> {
     name: &'f str,
-    span: Range<usize>,
-    text: String,
+    /// The bytes.
+    pub(crate) span: Range<usize>,
+    /// The name with the value, or with what the value means.
+    pub(crate) text: String,
     /// The value alone.
     value: String,
-    style: anstyle::Style,
-    depth: usize,
+    pub(crate) style: anstyle::Style,
+    /// How deep it nests.
+    pub(crate) depth: usize,
     is_group: bool,
 }
 

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 
 use bittrace_protocol::peer::PeerChange;
-use bittrace_trace::record::{Rule, Severity};
+use bittrace_trace::record::{Record, Rule, Severity};
 use bittrace_trace::rules::rule;
 use bittrace_trace::units::{count, span};
 use bittrace_trace::{Direction, StreamId};
@@ -340,14 +340,7 @@ impl MessageTable {
             }
         }
         if self.detail.verbose {
-            let frames: Vec<_> = record.frames.iter().map(u64::to_string).collect();
-            let word = if frames.len() == 1 { "packet" } else { "packets" };
-            let place = format!(
-                "{word} {}; byte {} of its direction, {} long",
-                frames.join(", "),
-                record.offset,
-                record.length()
-            );
+            let place = place_of(record);
             self.under(&place, styles::DIM, indent, out)?;
         }
         if self.detail.hex {
@@ -362,6 +355,13 @@ impl MessageTable {
         }
         Ok(())
     }
+}
+
+/// The packets of a record, and its place in its direction of the stream.
+pub(crate) fn place_of(record: &Record) -> String {
+    let frames: Vec<_> = record.frames.iter().map(u64::to_string).collect();
+    let word = if frames.len() == 1 { "packet" } else { "packets" };
+    format!("{word} {}; byte {} of its direction, {} long", frames.join(", "), record.offset, record.length())
 }
 
 /// Which parts of a tail stand at the right of a text of so many columns, and which findings go under the row.

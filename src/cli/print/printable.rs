@@ -15,15 +15,28 @@ pub(crate) fn use_ascii_alone() {
     ASCII_ALONE.store(true, Ordering::Relaxed);
 }
 
+/// Whether that was asked for.
+pub(crate) fn is_ascii_alone() -> bool {
+    ASCII_ALONE.load(Ordering::Relaxed)
+}
+
 /// `text` with U+FFFD in place of each character that [`disguises`]; plain ASCII where that was asked for.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if is_plain(text) {
         return Cow::Borrowed(text);
     }
-    match ASCII_ALONE.load(Ordering::Relaxed) {
-        true => Cow::Owned(text.chars().map(in_ascii).collect()),
+    match is_ascii_alone() {
+        true => plain_ascii(text),
         false => undisguised(text),
     }
+}
+
+/// `text` in plain ASCII, whatever was asked for.
+pub(crate) fn plain_ascii(text: &str) -> Cow<'_, str> {
+    if is_plain(text) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().map(in_ascii).collect())
 }
 
 /// A character as plain ASCII; `?` where nothing looks like it.

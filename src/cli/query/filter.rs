@@ -72,6 +72,18 @@ impl fmt::Display for FilterError {
 
 impl std::error::Error for FilterError {}
 
+impl FilterError {
+    /// The place in the expression, in characters.
+    pub(crate) const fn column(&self) -> usize {
+        self.column
+    }
+
+    /// What is wrong there.
+    pub(crate) fn what(&self) -> &str {
+        &self.what
+    }
+}
+
 impl Filter {
     /// Reads an expression.
     pub(crate) fn parse(text: &str) -> Result<Self, FilterError> {

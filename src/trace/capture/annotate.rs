@@ -4,8 +4,9 @@
 use std::io::{self, Write};
 
 use super::pcap::Pcap;
-use super::pcapng::PcapNg;
+use super::pcapng::{COMMENT, PcapNg};
 use super::{Capture, CaptureFormat, Fault, PacketRecord, TraceError};
+use crate::recorder::block::Block;
 
 /// Why a capture cannot be written with comments.
 #[derive(Debug, thiserror::Error)]
@@ -112,9 +113,7 @@ impl Capture {
                     }
                 }
             }
-            CaptureFormat::Pcap(pcap) => {
-                out.write_all(&enhanced(pcap, packet, &bytes[packet.data.clone()], comment))
-            }
+            CaptureFormat::Pcap(_) => write_enhanced(packet, &bytes[packet.data.clone()], comment, out),
             CaptureFormat::PcapBegins => Ok(()),
         }
     }
@@ -141,46 +140,24 @@ fn cut(mut comment: String) -> String {
 
 /// The section and the interface of what was a pcap.
 fn begin_section(pcap: &Pcap, out: &mut dyn Write) -> io::Result<()> {
-    // Kind, length, byte-order magic, version 1.0, a section of unknown length, the length again.
-    let mut bytes = Vec::with_capacity(60);
-    bytes.extend_from_slice(&PcapNg::MAGIC);
-    bytes.extend_from_slice(&28_u32.to_le_bytes());
-    bytes.extend_from_slice(&0x1a2b_3c4d_u32.to_le_bytes());
-    bytes.extend_from_slice(&[1, 0, 0, 0]);
-    bytes.extend_from_slice(&[0xff; 8]);
-    bytes.extend_from_slice(&28_u32.to_le_bytes());
-    // The interface: kind, length, link type, no snap length, if_tsresol, the end of the options, the length again.
-    bytes.extend_from_slice(&1_u32.to_le_bytes());
-    bytes.extend_from_slice(&32_u32.to_le_bytes());
-    bytes.extend_from_slice(&(pcap.link().0 as u16).to_le_bytes());
-    bytes.extend_from_slice(&[0; 6]);
-    bytes.extend_from_slice(&[9, 0, 1, 0, pcap.decimals(), 0, 0, 0]);
-    bytes.extend_from_slice(&[0; 4]);
-    bytes.extend_from_slice(&32_u32.to_le_bytes());
-    out.write_all(&bytes)
+    let mut block = Block::default();
+    block.section("A pcap, with comments of bittrace annotate on its packets.", &mut &mut *out)?;
+    block.interface(u32::from(pcap.link().0 as u16), &mut &mut *out)
 }
 
-/// A packet of a pcap as an enhanced packet block.
-fn enhanced(pcap: &Pcap, packet: &PacketRecord, data: &[u8], comment: Option<&str>) -> Vec<u8> {
-    let ticks = packet.at.as_nanos() / if pcap.decimals() == 9 { 1 } else { 1_000 };
-    let mut block = Vec::with_capacity(data.len() + 64);
-    block.extend_from_slice(&6_u32.to_le_bytes());
-    block.extend_from_slice(&[0; 8]);
-    block.extend_from_slice(&((ticks >> 32) as u32).to_le_bytes());
-    block.extend_from_slice(&(ticks as u32).to_le_bytes());
-    block.extend_from_slice(&(data.len() as u32).to_le_bytes());
-    block.extend_from_slice(&packet.original_length.to_le_bytes());
-    block.extend_from_slice(data);
-    block.resize(block.len().next_multiple_of(4), 0);
+/// Writes a packet of a pcap as an enhanced packet block.
+fn write_enhanced(
+    packet: &PacketRecord,
+    data: &[u8],
+    comment: Option<&str>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut block = Block::default();
+    block.begin_packet(0, packet.at);
+    block.packet_data(data, packet.original_length);
     if let Some(comment) = comment {
-        block.extend_from_slice(&1_u16.to_le_bytes());
-        block.extend_from_slice(&(comment.len() as u16).to_le_bytes());
-        block.extend_from_slice(comment.as_bytes());
-        block.resize(block.len().next_multiple_of(4), 0);
-        block.extend_from_slice(&[0; 4]);
+        block.option(COMMENT, comment.as_bytes());
+        block.option(0, &[]);
     }
-    let length = (block.len() as u32 + 4).to_le_bytes();
-    block[4..8].copy_from_slice(&length);
-    block.extend_from_slice(&length);
-    block
+    block.end(&mut &mut *out)
 }

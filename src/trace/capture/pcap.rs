@@ -86,11 +86,6 @@ impl Pcap {
         self.link
     }
 
-    /// As how many decimals of a second the time of a packet is written: 6 or 9.
-    pub(super) const fn decimals(&self) -> u8 {
-        if self.nanos_per_unit == 1 { 9 } else { 6 }
-    }
-
     /// Reads the file's header. `None` when the file ends within it.
     pub(super) fn open(input: &mut CaptureInput) -> Result<Option<Self>, Fault> {
         if !input.want(Self::HEADER)? {

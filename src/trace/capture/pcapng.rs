@@ -360,7 +360,7 @@ fn learn(text: &[u8], fresh: &mut Vec<MseKey>, count: &mut usize) {
 }
 
 /// The option `opt_comment`.
-const COMMENT: u16 = 1;
+pub(super) const COMMENT: u16 = 1;
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;

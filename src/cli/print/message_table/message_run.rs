@@ -72,6 +72,15 @@ impl FoldedRun {
         true
     }
 
+    /// The same run with more messages at its end: `count` in all, the last of which has the number `last`. Nothing is known of
+    /// their lengths.
+    pub(crate) fn with_more(mut self, count: u64, last: u64) -> Self {
+        if count > self.count {
+            (self.count, self.last, self.length) = (count, last, None);
+        }
+        self
+    }
+
     /// The rules of which each message has a finding.
     pub(crate) fn rules(&self) -> &[&'static str] {
         &self.rules

@@ -1,0 +1,119 @@
+//! Packets of captures, copied as they are into one pcapng file.
+
+use std::io::{self, Write};
+
+use super::block::Block;
+use crate::capture::CapturedPacket;
+use crate::packet::link::LinkType;
+
+/// Copies packets. Bytes, lengths, link types and times stay, interfaces are told apart by link type alone, and keys and comments
+/// of the capture are left out.
+#[derive(Debug)]
+pub struct PacketCopier<W> {
+    writer: W,
+    block: Block,
+    /// The link types of the interfaces, in their order.
+    links: Vec<LinkType>,
+    packets: u64,
+}
+
+impl<W: Write> PacketCopier<W> {
+    /// Begins a capture whose section comment is `comment`.
+    ///
+    /// # Errors
+    ///
+    /// When the writer fails, here as in all methods.
+    pub fn new(mut writer: W, comment: &str) -> io::Result<Self> {
+        let mut block = Block::default();
+        block.section(comment, &mut writer)?;
+        Ok(Self { writer, block, links: Vec::new(), packets: 0 })
+    }
+
+    /// Copies a packet.
+    ///
+    /// # Errors
+    ///
+    /// When the writer fails.
+    pub fn packet(&mut self, packet: &CapturedPacket<'_>) -> io::Result<()> {
+        let Self { writer, block, links, packets } = self;
+        let interface = match links.iter().position(|link| *link == packet.link) {
+            Some(interface) => interface,
+            None => {
+                block.interface(packet.link.0, writer)?;
+                links.push(packet.link);
+                links.len() - 1
+            }
+        };
+        block.begin_packet(interface as u32, packet.moment.at);
+        block.packet_data(packet.data, packet.original_length);
+        block.end(writer)?;
+        *packets += 1;
+        Ok(())
+    }
+
+    /// How many packets were copied.
+    pub const fn packets(&self) -> u64 {
+        self.packets
+    }
+
+    /// Writes what is buffered.
+    ///
+    /// # Errors
+    ///
+    /// When the writer cannot be flushed.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+
+    /// Writes what is buffered and gives the writer back.
+    ///
+    /// # Errors
+    ///
+    /// When the writer cannot be flushed.
+    pub fn finish(mut self) -> io::Result<W> {
+        self.flush()?;
+        Ok(self.writer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+    use std::path::Path;
+
+    use super::*;
+    use crate::Capture;
+
+    #[test]
+    fn packets_are_copied_as_they_are() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../captures");
+        for name in ["download-qbittorrent.pcapng", "corrupt-peer.pcap.gz", "lsd-announce.pcapng"] {
+            let mut copier = PacketCopier::new(Vec::new(), "a copy").unwrap();
+            let mut capture = Capture::open(&folder.join(name)).unwrap();
+            while let Some(packet) = capture.next_packet().unwrap() {
+                if packet.moment.frame % 3 != 0 {
+                    copier.packet(&packet).unwrap();
+                }
+            }
+            let packets = copier.packets();
+            let file = copier.finish().unwrap();
+            let mut copy = Capture::from_reader("copy".to_owned(), Cursor::new(file)).unwrap();
+            let mut original = Capture::open(&folder.join(name)).unwrap();
+            let mut copied = 0;
+            while let Some(packet) = original.next_packet().unwrap() {
+                if packet.moment.frame % 3 == 0 {
+                    continue;
+                }
+                let copy = copy.next_packet().unwrap().unwrap();
+                copied += 1;
+                assert_eq!(
+                    (copy.moment.at, copy.link, copy.data, copy.original_length),
+                    (packet.moment.at, packet.link, packet.data, packet.original_length),
+                    "{name}"
+                );
+            }
+            assert!(copied > 0 && copied == packets);
+            assert_eq!(copy.next_packet().unwrap(), None, "{name}");
+        }
+    }
+}
