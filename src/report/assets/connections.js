@@ -48,7 +48,7 @@ function connectionLane(lane, index, list, most, onOnly) {
     const surface = new Surface({
         title: lane.label,
         label: only,
-        notes: [far.address, amounts.join(" · ") || plural(lane.messages ?? 0, "message")],
+        notes: [far.address === lane.label ? "" : far.address, amounts.join(" · ") || plural(lane.messages ?? 0, "message")],
         height: LANE_HEIGHT,
         sentence: `${lane.label} at ${far.address}: received ${byteCount(lane.received)}, sent ${byteCount(lane.sent)}, at most ${plural(lane.most_under_way, "request")} under way`,
         draw: (pen) => drawConnection(pen, lane, index, list, most),

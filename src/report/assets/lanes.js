@@ -56,27 +56,46 @@ function isPeerWire(place) {
     return ["peer-wire", "mse", "utp"].includes(data.protocols[messages.protocol[place]]);
 }
 
+// Whether every message is in the file.
+function isComplete() {
+    return !data.holes.length && messages.n.length === data.totals.messages;
+}
+
 // Messages by kind in bars of `bin` microseconds: from the messages where all are in the file, else from the counts.
 function barsOf(wanted) {
-    const { counts } = data;
-    if (!data.holes.length && messages.n.length === data.totals.messages) {
-        const bars = new Map();
-        for (let place = 0; place < messages.n.length; place++) {
-            const at = Math.floor(messages.t[place] / wanted);
-            if (!bars.has(at)) bars.set(at, { sums: [0, 0, 0, 0, 0], n: messages.n[place] });
-            bars.get(at).sums[kindAt(place)]++;
-        }
+    const bars = new Map();
+    const barAt = (at, n) => {
+        if (!bars.has(at)) bars.set(at, { sums: [0, 0, 0, 0, 0], total: 0, n });
+        return bars.get(at);
+    };
+    const add = (bar, kind, count) => {
+        bar.sums[kind] += count;
+        bar.total += count;
+    };
+    if (isComplete()) {
+        messages.t.forEach((t, place) => add(barAt(Math.floor(t / wanted), messages.n[place]), kindAt(place), 1));
         return { bin: wanted, bars };
     }
+    const { counts } = data;
     const every = Math.max(1, Math.round(wanted / counts.bin));
-    const bars = new Map();
     KINDS.forEach(([key], kind) => counts[key].forEach((count, bin) => {
-        if (!count) return;
-        const at = Math.floor(bin / every);
-        if (!bars.has(at)) bars.set(at, { sums: [0, 0, 0, 0, 0], n: 0 });
-        bars.get(at).sums[kind] += count;
+        if (count) add(barAt(Math.floor(bin / every), 0), kind, count);
     }));
     return { bin: every * counts.bin, bars };
+}
+
+const WIDEST_BAR = 60;
+
+// By event, bursts are spread: bars become shorter until none is a block that hides the burst.
+function narrowBars(pen, wanted) {
+    let result = barsOf(wanted);
+    for (let halvings = 0; halvings < 10 && pen.axis.mode === "event" && isComplete() && result.bin > 1; halvings++) {
+        const { bin, bars } = result;
+        const isWide = [...bars].some(([at, bar]) => bar.total > 3 && pen.x((at + 1) * bin) - pen.x(at * bin) > WIDEST_BAR);
+        if (!isWide) break;
+        result = barsOf(Math.max(1, Math.round(bin / 2)));
+    }
+    return result;
 }
 
 const LOG_ABOVE = 200;
@@ -93,18 +112,17 @@ function messagesLane() {
         draw(pen, surface) {
             const visible = pen.axis.to() - pen.axis.from();
             const wanted = Math.max(1, Math.round(visible / Math.max(20, Math.floor(pen.inner / 7))));
-            if (last.key !== wanted) last = { key: wanted, result: barsOf(wanted) };
+            const key = `${pen.axis.mode} ${wanted} ${pen.axis.left} ${pen.inner}`;
+            if (last.key !== key) last = { key, result: narrowBars(pen, wanted) };
             const { bin, bars } = last.result;
-            let most = 1;
             const inside = [];
             for (const [at, bar] of bars) {
                 const from = Math.max(at * bin, pen.axis.start);
                 const to = Math.min((at + 1) * bin, pen.axis.end);
                 if (to < pen.axis.from() || from > pen.axis.to()) continue;
-                bar.total = bar.sums.reduce((a, b) => a + b, 0);
-                most = Math.max(most, bar.total);
                 inside.push([from, to, bar]);
             }
+            const most = inside.reduce((sum, [, , bar]) => Math.max(sum, bar.total), 1);
             const isLog = most > LOG_ABOVE;
             const tall = (total) => (isLog ? Math.log1p(total) / Math.log1p(most) : total / most) * (height - 8);
             for (const [from, to, bar] of inside) {

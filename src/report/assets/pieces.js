@@ -9,6 +9,13 @@ function pieceRows() {
     return Math.ceil(count / Math.max(1, perRow || 1));
 }
 
+// The bytes of a piece; where the torrent is not known, as many as blocks show.
+function pieceSize() {
+    if (data.pieces.length) return data.pieces.length;
+    const { begin, length } = data.blocks;
+    return begin ? begin.reduce((most, from, i) => Math.max(most, from + length[i]), 1) : 1;
+}
+
 function hasBlocks() {
     const { blocks, pieces } = data;
     return (blocks.exact ? blocks.t.length : blocks.cell_bin.length) > 0 || pieces.checked.t.length > 0;
@@ -27,7 +34,7 @@ function piecesLane() {
     const high = Math.min(ROW_HEIGHT, PIECES_HEIGHT / rows);
     const perRow = pieces.per_row || 1;
     const since = verifiedSince(rows, perRow);
-    const size = pieces.known ? `${grouped(pieces.count)} of ${byteCount(pieces.length)}, first above` : `${grouped(pieces.count)} seen, first above`;
+    const size = pieces.known ? `${grouped(pieces.count)} of ${byteCount(pieces.length)}, first above` : `0 to ${grouped(pieces.count - 1)}, torrent not known`;
     const grid = data.blocks.exact ? null : new Grid(high);
     return new Surface({
         title: "Pieces",
@@ -92,7 +99,7 @@ function drawRows(pen, rows, high, perRow, since) {
 function drawPieceBlocks(pen, high, perRow, since) {
     const { g } = pen;
     const { t, piece, begin, length, end, flag } = data.blocks;
-    const size = data.pieces.length;
+    const size = pieceSize();
     for (let i = 0; i < t.length; i++) {
         if (!pen.sees(t[i])) continue;
         const row = Math.floor(piece[i] / perRow);

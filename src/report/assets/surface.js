@@ -18,9 +18,11 @@ class Surface {
         this.canvas = element("canvas", { role: "img", tabindex: "0", "aria-label": spec.sentence });
         this.plot = element("div", { class: "plot" }, this.canvas);
         const tools = spec.table
-            ? button("as a table", { class: "as-table", click: () => showTable(spec.title, spec.table()) })
+            ? button(tableIcon(), {
+                class: "as-table", title: "as a table", "aria-label": `${spec.title} as a table`, click: () => showTable(spec.title, spec.table()),
+            })
             : null;
-        this.notes = element("div", { class: "notes" }, (spec.notes || []).map((note) => element("div", {}, note)));
+        this.notes = element("div", { class: "notes" }, (spec.notes || []).filter(Boolean).map((note) => element("div", {}, note)));
         this.label = element("div", { class: "label" },
             spec.label || element("div", { class: "name" }, spec.title), this.notes, tools);
         this.lane = element("div", { class: "lane" }, this.label, this.plot);
@@ -103,6 +105,11 @@ class Surface {
         this.at = clamp(this.at + direction, 0, visible.length - 1);
         return visible[this.at];
     }
+}
+
+function tableIcon() {
+    return svg("svg", { width: 13, height: 11, "aria-hidden": "true" },
+        svg("path", { class: "stroke", d: "M1 1 h11 v9 h-11 z M1 4 h11 M1 7 h11 M5 4 v6" }));
 }
 
 // Shapes. `size` is half the width.
