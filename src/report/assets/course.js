@@ -284,6 +284,7 @@ class Course {
 
 // What the looks of the lanes mean.
 function legend() {
+    if (!data.lanes.length) return "";
     const sample = (kind) => {
         const box = svg("svg", { width: 26, height: 9, "aria-hidden": "true" });
         const bar = (attributes) => svg("rect", { x: 0, y: 1, width: 26, height: 7, ...attributes });

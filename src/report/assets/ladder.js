@@ -123,6 +123,8 @@ class Ladder {
             for (const place of row.places || []) this.rowOfPlace.set(place, index);
         });
         this.space.style.height = `${this.rows.length * ROW}px`;
+        // A short list does not stand in a tall box.
+        if (this.isWhole()) this.root.parentElement?.style.setProperty("--tall", `${this.rows.length * ROW + 96}px`);
         this.tellCount();
         this.active = this.rowOfPlace.get(placeOf(page.chosen)) ?? -1;
         this.renderSoon();

@@ -16,6 +16,7 @@ class Page {
         document.body.append(spoken);
         readColours();
         this.buildTools();
+        if (!data.totals.messages) document.getElementById("course").closest("section").hidden = true;
         this.axis = new Axis(data.span, momentsOf(data));
         this.connections = connectionLanes((lane) => this.only(this.lane === lane ? -1 : lane));
         const surfaces = [findingsLane(), messagesLane(), ...data.askers.map(askerLane), ...this.connections, otherLanes(),
