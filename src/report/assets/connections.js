@@ -196,18 +196,19 @@ function drawShade(pen, visible, xs, rgb) {
 // Without single blocks: a shade of the bytes of each bin, within the time of the connection.
 function drawDensity(pen, lane, closed, rgb) {
     for (const [side, top] of [["in", 15], ["out", 30]]) {
-        const series = data.bytes[side].find(({ end }) => end === lane.end);
+        const series = seriesOf(side, lane.end);
         if (!series) continue;
+        const width = series.width || data.bytes.bin;
         const columns = new Float64Array(Math.ceil(pen.width) + 1);
         series.bin.forEach((bin, k) => {
-            const from = bin * data.bytes.bin;
-            if (from + data.bytes.bin < lane.opened || from > closed) return;
+            const from = bin * width;
+            if (from + width < lane.opened || from > closed) return;
             const x0 = Math.floor(pen.x(from));
-            const x1 = Math.max(x0 + 1, Math.floor(pen.x(from + data.bytes.bin)));
+            const x1 = Math.max(x0 + 1, Math.floor(pen.x(from + width)));
             for (let x = Math.max(0, x0); x < Math.min(pen.width, x1); x++) columns[x] = Math.max(columns[x], series.bytes[k]);
         });
         // Sixteen shades; neighbours of the same shade are one rectangle.
-        const most = Math.max(1, ...series.bytes);
+        const most = series.bytes.reduce((a, b) => Math.max(a, b), 1);
         const shadeAt = (x) => (columns[x] ? 1 + Math.round((15 * columns[x]) / most) : 0);
         for (let x = 0; x < columns.length;) {
             const shade = shadeAt(x);
@@ -220,6 +221,24 @@ function drawDensity(pen, lane, closed, rgb) {
             x = to;
         }
     }
+}
+
+const cellSeries = new Map();
+
+// The bytes of a far end by bin. Far ends without a colour share one series; what the grid of pieces has of them stands in
+// for their own.
+function seriesOf(side, end) {
+    const own = data.bytes[side].find((series) => series.end === end);
+    if (own || side === "out") return own;
+    if (!cellSeries.has(end)) {
+        const { bin, cell_bin: bins, cell_end: ends, cell_count: count } = data.blocks;
+        const sums = new Map();
+        ends.forEach((far, i) => {
+            if (far === end) sums.set(bins[i], (sums.get(bins[i]) || 0) + count[i]);
+        });
+        cellSeries.set(end, sums.size ? { width: bin, bin: [...sums.keys()], bytes: [...sums.values()] } : null);
+    }
+    return cellSeries.get(end);
 }
 
 const FLAG_WORDS = ["", ", of a piece with a wrong hash", ", again and not needed", ", again after a wrong hash"];

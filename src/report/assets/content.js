@@ -90,7 +90,7 @@ class ContentPicture {
         g.fillStyle = colour.band;
         g.fillRect(x, y, side, side);
         if (state[i] === 0) {
-            g.fillStyle = stripes(g, colour.soft, 3);
+            g.fillStyle = stripes(g, faded(colour.faint, 0.6), 2.5);
             g.fillRect(x, y, side, side);
             return;
         }
