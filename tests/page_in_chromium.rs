@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use bittrace_testing::browser::Browser;
 use bittrace_testing::captures::{captures, captures_folder, scenario};
 use bittrace_testing::command::{self, scratch_folder};
+use bittrace_testing::hostile;
 use bittrace_testing::programs::skip;
 use serde_json::{Value, json};
 
@@ -498,5 +499,43 @@ fn no_rule_of_access_is_broken() {
             );
             assert_eq!(found, json!([]), "{capture} at {width}, {theme}");
         }
+    }
+}
+
+#[test]
+fn what_far_ends_say_is_neither_an_element_nor_a_request() {
+    let Some(mut browser) = Browser::start() else { return };
+    let folder = scratch_folder();
+    let markup = "</script></style><img src=x onerror=alert(1)>'\"<!--<script>";
+    let long = markup.repeat(1100);
+    for said in [markup, "\u{202e}fdp\u{2028}\0\u{9b}2J</script><img src=x>", &long] {
+        let [capture, torrent, file] =
+            ["a.pcapng", "t.torrent", "page.html"].map(|name| folder.path().join(name));
+        std::fs::write(&capture, hostile::capture(said)).expect("a folder of our own");
+        std::fs::write(&torrent, hostile::torrent(said)).expect("a folder of our own");
+        let [capture, torrent, html] = [&capture, &torrent, &file].map(|path| path.to_str().expect("UTF-8"));
+        let (code, _, errors) = run(&["analyze", capture, "--torrent", torrent, "--html", html]);
+        assert_eq!(code, 0, "{errors}");
+        browser.open(&file, "");
+        assert!(browser.evaluate("messages.n.length").as_u64().is_some_and(|count| count > 4));
+        // Every message, every table, every mark, and the filter in text of theirs.
+        browser.evaluate(
+            "(() => { for (const n of messages.n) bittrace.select(n); bittrace.marks(); \
+             for (const surface of page.course.surfaces) { \
+             for (const mark of surface.marks) page.course.showTip(mark.text(), 9, 9); \
+             if (surface.spec.table) { showTable(surface.spec.title, surface.spec.table()); document.querySelector('dialog').close(); } } \
+             bittrace.filter('v ~ \"<img\"'); bittrace.filter('<img src=x onerror=alert(1)>'); })()",
+        );
+        browser.settle();
+        let found = browser.evaluate("document.querySelectorAll('img, iframe, object, embed, link').length");
+        assert_eq!(found, json!(0));
+        assert_eq!(browser.evaluate("document.scripts.length"), json!(2));
+        assert_eq!(
+            browser.evaluate("/[\\u202a-\\u202e\\u2028]/.test(document.body.innerText)"),
+            json!(false)
+        );
+        assert_eq!(faults(&browser), [""; 0]);
+        let sizes = browser.evaluate("[document.documentElement.scrollWidth, innerWidth]");
+        assert!(sizes[0].as_u64() <= sizes[1].as_u64(), "{sizes}");
     }
 }
