@@ -400,18 +400,8 @@ fn the_filter_of_the_page_is_that_of_the_command() {
         let torrent = format!("{}.torrent", scenario(Path::new(capture)));
         let mut chose_some = BTreeSet::new();
         for expression in RIGHT {
-            let arguments = [
-                "analyze",
-                capture,
-                "--torrent",
-                &torrent,
-                "--format",
-                "json",
-                "--columns",
-                "n",
-                "--filter",
-                expression,
-            ];
+            let arguments =
+                ["analyze", capture, "--torrent", &torrent, "--format", "json", "--filter", expression];
             let (code, printed, errors) = run(&arguments);
             assert_eq!(code, 0, "{expression}: {errors}");
             let lines =

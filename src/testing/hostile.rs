@@ -34,12 +34,14 @@ pub fn capture(said: &str) -> Vec<u8> {
         recorder.burst(at, StreamId(stream), Direction::FromInitiator, one).expect("memory takes all");
         recorder.burst(at, StreamId(stream), Direction::FromResponder, other).expect("memory takes all");
     };
-    let escaped: String = said.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    // A request line and a datagram have no room for more.
+    let brief: String = said.chars().take(1000).collect();
+    let escaped: String = brief.bytes().map(|byte| format!("%{byte:02X}")).collect();
     let request = format!(
         "GET /announce?info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=-XX0000-aaaaaaaaaaaa&port=6881&uploaded=0&downloaded=0\
          &left=5&{escaped}={escaped} HTTP/1.1\r\nHost: t\r\nUser-Agent: {}\r\n\r\n",
         // A header has no control characters of ASCII.
-        said.replace(|c: char| c.is_ascii_control(), "")
+        brief.replace(|c: char| c.is_ascii_control(), "")
     );
     let reply = format!("d14:failure reason{}{}i1ee", string(said), string(said));
     let reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{reply}", reply.len());
@@ -62,7 +64,7 @@ pub fn capture(said: &str) -> Vec<u8> {
     greeting.extend(message);
     conversation(2, 6881, &greeting, &greeting);
 
-    let (key, value) = (string(said), string(said));
+    let (key, value) = (string(&brief), string(&brief));
     let query =
         format!("d{key}{value}1:ad{key}{value}2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:v{value}1:y1:qe");
     let flow = flow(6881);
