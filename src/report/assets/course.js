@@ -305,5 +305,6 @@ function legend() {
         entry("solid", "wants, and may"), entry("stripes", "wants, is choked"), entry("pale", "may, wants nothing"),
         entry("line", "neither"), entry("step", `requests under way, at most ${grouped(most)}`),
         element("span", { class: "entry" }, "│ block: upper half received, lower half sent"),
+        (data.blocks.flag || []).includes(2) ? element("span", { class: "entry" }, "¦ block again, not needed") : null,
         element("span", { class: "entry wrong" }, "✕ block of a piece with a wrong hash"));
 }

@@ -68,7 +68,11 @@ class Page {
         this.course.choose(n);
         this.ladder.choose(n);
         this.detail.show(n);
-        history.replaceState(null, "", `#n=${n}`);
+        try {
+            history.replaceState(null, "", `#n=${n}`);
+        } catch {
+            // A page within another page may not have an address of its own.
+        }
         if (isQuiet) this.dock.hidden = true;
         else this.showDock();
         speak(sentenceOf(n).join(". "));
