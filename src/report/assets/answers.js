@@ -26,8 +26,7 @@ function answersLane() {
                 if (us < low || us > high) continue;
                 g.fillStyle = colour.grid;
                 g.fillRect(pen.left, Math.round(y(us)), pen.inner, 1);
-                g.fillStyle = colour.soft;
-                g.fillText(us < 1e3 ? `${us} µs` : us < 1e6 ? `${us / 1e3} ms` : `${us / 1e6} s`, 2, y(us) - 6 < 6 ? y(us) + 7 : y(us) - 6);
+                pen.name(us < 1e3 ? `${us} µs` : us < 1e6 ? `${us / 1e3} ms` : `${us / 1e6} s`, y(us));
             }
             if (shades) drawShades(pen, shades, y, most);
             list.t.forEach((t, i) => {

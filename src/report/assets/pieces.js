@@ -90,8 +90,7 @@ function drawRows(pen, rows, high, perRow, since) {
             g.fillRect(pen.left - 8, y + high - 0.5, pen.inner + 16, 0.5);
         }
         if (row % every === 0) {
-            g.fillStyle = colour.soft;
-            g.fillText(grouped(row * perRow), 2, clamp(y + high / 2, 7, pen.height - 7));
+            pen.name(grouped(row * perRow), y + high / 2);
         }
     }
 }
@@ -199,7 +198,7 @@ function drawFiles(pen, high, perRow) {
         g.lineTo(pen.right + MARGIN, y);
         g.stroke();
         g.setLineDash([]);
-        if (y + 8 < free) continue;
+        if (y + 8 < free || !file.length) continue;
         const name = shown(file.name);
         const short = name.length > 40 ? `…${name.slice(-39)}` : name;
         g.fillStyle = colour.soft;

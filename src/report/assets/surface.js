@@ -49,6 +49,7 @@ class Surface {
         g.font = "11px system-ui, sans-serif";
         g.textBaseline = "middle";
         const inner = Math.max(10, width - GUTTER - MARGIN);
+        const names = [];
         this.marks = [];
         const pen = {
             g, axis, height, width, chosen,
@@ -57,6 +58,8 @@ class Surface {
             inner,
             x: (t) => GUTTER + axis.x(t, inner),
             sees: (t) => t >= axis.from() && t <= axis.to(),
+            // Names of rows and steps of a scale stand in the gutter, where nothing else is drawn.
+            name: (text, y) => names.push([text, y]),
             mark: (x, y, w, h, n, text) => this.marks.push({ x, y, w, h, n, text }),
         };
         if (this.spec.grid !== false) {
@@ -65,11 +68,13 @@ class Surface {
         }
         g.save();
         g.beginPath();
-        g.rect(0, 0, width, height);
+        g.rect(GUTTER - 8, 0, width - GUTTER + 8, height);
         g.clip();
         this.spec.draw(pen, this);
         this.ringChosen(pen);
         g.restore();
+        g.fillStyle = colour.soft;
+        for (const [text, y] of names) g.fillText(text, 2, clamp(y, 7, height - 7));
         this.marks.sort((a, b) => a.x - b.x);
     }
 

@@ -108,10 +108,9 @@ function drawBars(pen, surface, list, order, rank) {
         });
     }
     drawLine(pen, line);
-    g.fillStyle = colour.soft;
     const each = (bytes) => `${byteCount((bytes / perBar) * 1e6)}/s`;
-    if (most[0]) g.fillText(each(most[0]), 2, 8);
-    if (most[1]) g.fillText(each(most[1]), 2, TRAFFIC_HEIGHT - 7);
+    if (most[0]) pen.name(each(most[0]), 8);
+    if (most[1]) pen.name(each(most[1]), TRAFFIC_HEIGHT);
     surface.setNotes([`each bar ${duration(perBar)}`, "by peer, stacked"]);
 }
 
@@ -169,8 +168,7 @@ function drawSoFar(pen, surface, list, order, rank) {
         });
     }
     drawLine(pen, line);
-    g.fillStyle = colour.soft;
-    if (data.totals.received) g.fillText(byteCount(data.totals.received), 2, 8);
-    if (data.totals.sent) g.fillText(byteCount(data.totals.sent), 2, TRAFFIC_HEIGHT - 7);
+    if (data.totals.received) pen.name(byteCount(data.totals.received), 8);
+    if (data.totals.sent) pen.name(byteCount(data.totals.sent), TRAFFIC_HEIGHT);
     surface.setNotes(["bytes so far", "by peer, stacked"]);
 }
