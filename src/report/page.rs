@@ -22,6 +22,7 @@ use bittrace_trace::units::count;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::assets::{ANALYZE_SCRIPT, STYLE};
 use crate::course::Course;
 use message_columns::{Holes, MessageColumns, Words};
 
@@ -70,10 +71,6 @@ struct PageData<'a> {
     incomplete: Option<String>,
 }
 
-/// The style of the page, and its script.
-const STYLE: &str = include_str!("assets/report.css");
-const SCRIPT: &str = include_str!("assets/report.js");
-
 impl CapturePage<'_> {
     /// Writes the page.
     ///
@@ -101,7 +98,7 @@ impl CapturePage<'_> {
             incomplete,
         };
         let title = format!("{} – bittrace", course.capture.name);
-        Shell { title: &title, styles: &[STYLE], scripts: &[SCRIPT] }.write(&body, &data, out)
+        Shell { title: &title, styles: &[STYLE], scripts: &[ANALYZE_SCRIPT] }.write(&body, &data, out)
     }
 
     /// A finding leads to messages that the page has.
