@@ -230,7 +230,7 @@ impl ChosenMessages {
     }
 
     /// Whether every message is shown.
-    pub(super) fn is_whole(&self) -> bool {
+    pub fn is_whole(&self) -> bool {
         self.kept.len() as u64 == self.count
     }
 
