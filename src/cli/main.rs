@@ -1,6 +1,7 @@
 //! The `bittrace` command: reads its arguments, runs what they ask for, and says how it went by its exit code.
 
 mod args;
+mod capture_page;
 mod commands;
 mod failure;
 mod file_kind;

@@ -34,13 +34,13 @@ impl PageFile {
     ///
     /// # Errors
     /// When the path is a folder or one of `read`, or nothing can be created there.
-    pub(crate) fn create(path: &Path, read: &[PathBuf], output: &Output) -> Result<Self> {
+    pub(crate) fn create(path: &Path, read: &[&Path], output: &Output) -> Result<Self> {
         let named = path.to_owned();
         if path == Path::new("-") {
             return Ok(Self { path: named, place: Place::Output(output.clone()) });
         }
-        for capture in read {
-            keep("--html", "a file that is read", capture, path)?;
+        for read in read {
+            keep("--html", "a file that is read", read, path)?;
         }
         let wrong = || cannot_be_written(path);
         // A link is followed: what it leads to is replaced, not the link.

@@ -12,5 +12,6 @@ pub mod json;
 pub mod peer;
 pub mod programs;
 pub mod sequence;
+pub mod swarm;
 pub mod torrent;
 pub mod tracker;

@@ -25,7 +25,7 @@ pub use clients::{Client, Clients};
 pub use connections::{Connection, Connections, DirectionTotals};
 pub use findings::{FIRST_FRAMES, Finding, Findings, display_filter};
 pub use pieces::{PieceSeen, PiecesSeen, Sender, Verdict};
-pub use received::{BlockRepeat, BlocksReceived};
+pub use received::{BlockRepeat, BlocksReceived, ReceivedBlock};
 pub use torrents::{TorrentSeen, TorrentSought, TorrentsSeen};
 pub use trackers::{Tracker, TrackerMessage, Trackers};
 pub use transfers::{Exchange, Exchanges, Given};

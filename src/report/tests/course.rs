@@ -17,11 +17,11 @@ struct Read {
 
 fn read(path: &Path) -> Read {
     let torrents: Vec<_> = torrent(path).into_iter().collect();
-    let mut trace = Trace::open(path, options(path)).unwrap();
+    let mut trace = Trace::open(path, options(path)).unwrap_or_else(|error| panic!("{error}"));
     let (mut summary, mut course) = (Summary::new(&torrents), CourseBuilder::new(&torrents, 0));
     let mut records = Vec::new();
-    while let Some(dissected) = trace.next().unwrap() {
-        course.begin_at(trace.span().unwrap().0);
+    while let Some(dissected) = trace.next().unwrap_or_else(|error| panic!("{error}")) {
+        course.begin_at(trace.span().expect("a record has packets").0);
         summary.add(&dissected);
         course.add(&dissected);
         if let Dissected::Record(record) = dissected {
@@ -193,6 +193,8 @@ fn the_page_of_a_corrupt_peer_shows_who_sent_the_wrong_bytes() {
     assert_eq!((pieces.checked.right, pieces.checked.wrong), (5, 6));
     assert_eq!(pieces.cells.once_wrong, [0, 1, 0, 1, 0]);
     assert_eq!(pieces.cells.state, [3; 5]);
+    // The right blocks of these came from the other peer.
+    assert_eq!(pieces.cells.end, [0, 1, 0, 1, 0]);
     let totals = course.totals;
     assert_eq!((totals.again, totals.again_after_wrong_hash), (192 << 10, 192 << 10));
 }

@@ -281,7 +281,7 @@ impl PiecesSeen {
 
     /// Takes in whether a block comes again.
     fn repeat(&mut self, record: &Record, index: PieceIndex, begin: u32, length: u32) -> BlockRepeat {
-        let repeat = self.received.block(record, index, begin);
+        let repeat = self.received.block(record, index, begin, length);
         if let Some(info_hash) = record.torrent
             && let Some(seen) = self.rows.get_mut(&(self.known_as(info_hash), index))
         {
@@ -349,14 +349,14 @@ impl PiecesSeen {
         let Some(info_hash) = record.torrent else { return };
         for (piece, is_right) in record.notes.iter().filter_map(rules::verdict_on_piece) {
             let key = (self.known_as(info_hash), piece);
-            let wrong_blocks = if is_right { 0 } else { self.received.wrong_hash(record, piece) };
+            let wrong_blocks = if is_right { 0 } else { self.received.wrong_hash(record, piece).len() };
             let Some(seen) = self.rows.get_mut(&key) else { continue };
             if is_right {
                 seen.right += 1;
                 seen.verified = seen.verified.or(Some((record.at, record.number)));
             } else {
                 seen.wrong += 1;
-                seen.wrong_blocks += wrong_blocks;
+                seen.wrong_blocks += wrong_blocks as u64;
             }
         }
     }

@@ -10,6 +10,7 @@ use bittrace_protocol::{InfoHash, PieceIndex};
 use foldhash::fast::RandomState;
 
 use crate::record::Record;
+use crate::{Direction, StreamId};
 
 /// The blocks of a capture by receiver and piece.
 #[derive(Debug, Default)]
@@ -22,12 +23,26 @@ pub struct BlocksReceived {
 /// A piece that a host receives: its address, the torrent, the piece.
 type PieceOf = (IpAddr, Option<InfoHash>, PieceIndex);
 
-/// Where the blocks of a piece begin that came; both ascending.
+/// The blocks of a piece that came.
 #[derive(Debug, Default)]
 struct Attempts {
-    current: Vec<u32>,
-    /// Those of attempts that had the wrong hash.
+    /// By where they begin in the piece.
+    current: Vec<ReceivedBlock>,
+    /// Where the blocks of attempts begin that had the wrong hash, ascending.
     wrong: Vec<u32>,
+}
+
+/// A block of an attempt at a piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReceivedBlock {
+    /// Where it begins in the piece.
+    pub begin: u32,
+    /// Its bytes.
+    pub length: u32,
+    /// The connection that carried it.
+    pub stream: StreamId,
+    /// Which way it went.
+    pub direction: Direction,
 }
 
 /// Whether the receiver of a block had the block already.
@@ -41,7 +56,7 @@ pub enum BlockRepeat {
     ForNothing,
 }
 
-/// How many blocks are told apart: 16 GiB of 16 KiB. A block takes 4 bytes, a piece about 100.
+/// How many blocks are told apart: 16 GiB of 16 KiB. A block takes 16 bytes, a piece about 100.
 const BLOCKS: usize = 1_000_000;
 
 /// How many blocks of a piece are told apart: 128 MiB of 16 KiB. It also bounds what an insertion moves.
@@ -49,7 +64,7 @@ const BLOCKS_OF_A_PIECE: usize = 8_192;
 
 impl BlocksReceived {
     /// Takes in a block that the record carries.
-    pub fn block(&mut self, record: &Record, index: PieceIndex, begin: u32) -> BlockRepeat {
+    pub fn block(&mut self, record: &Record, index: PieceIndex, begin: u32, length: u32) -> BlockRepeat {
         let key = (record.destination.ip(), record.torrent, index);
         if self.remembered >= BLOCKS && !self.pieces.contains_key(&key) {
             return BlockRepeat::New;
@@ -59,11 +74,12 @@ impl BlocksReceived {
             Ok(_) => BlockRepeat::AfterWrongHash,
             Err(_) => BlockRepeat::New,
         };
-        match attempts.current.binary_search(&begin) {
+        match attempts.current.binary_search_by_key(&begin, |block| block.begin) {
             Ok(_) => BlockRepeat::ForNothing,
             Err(at) => {
                 if self.remembered < BLOCKS && attempts.current.len() < BLOCKS_OF_A_PIECE {
-                    attempts.current.insert(at, begin);
+                    let Record { stream, direction, .. } = *record;
+                    attempts.current.insert(at, ReceivedBlock { begin, length, stream, direction });
                     self.remembered += 1;
                 }
                 repeat
@@ -71,18 +87,17 @@ impl BlocksReceived {
         }
     }
 
-    /// Takes in that the record made a piece whole, with the wrong hash, and says how many different blocks the attempt
-    /// had.
-    pub fn wrong_hash(&mut self, record: &Record, index: PieceIndex) -> u64 {
+    /// Takes in that the record made a piece whole, with the wrong hash, and hands out the blocks of that attempt: each
+    /// once, as it came first.
+    pub fn wrong_hash(&mut self, record: &Record, index: PieceIndex) -> Vec<ReceivedBlock> {
         let key = (record.destination.ip(), record.torrent, index);
-        let Some(attempts) = self.pieces.get_mut(&key) else { return 0 };
+        let Some(attempts) = self.pieces.get_mut(&key) else { return Vec::new() };
         let ended = std::mem::take(&mut attempts.current);
-        let blocks = ended.len() as u64;
         let before = attempts.wrong.len() + ended.len();
-        attempts.wrong.extend(ended);
+        attempts.wrong.extend(ended.iter().map(|block| block.begin));
         attempts.wrong.sort_unstable();
         attempts.wrong.dedup();
         self.remembered -= before - attempts.wrong.len();
-        blocks
+        ended
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bittrace_protocol::Timestamp;
 use bittrace_protocol::peer::PeerFault;
 use bittrace_protocol::wire::Message;
+use bittrace_protocol::{PieceIndex, Timestamp};
 use rustc_hash::FxHashMap;
 
 use super::{BlockRepeat, BlocksReceived, KEPT};
@@ -43,6 +43,8 @@ pub struct Given {
     pub duplicate: u64,
     /// Of those, bytes that had to come again because their piece had the wrong hash. The others came for nothing.
     pub after_wrong_hash: u64,
+    /// Bytes of blocks of pieces that then had the wrong hash.
+    pub wrong_hash: u64,
     /// Bytes of blocks that were not requested.
     pub unsolicited: u64,
     /// How often it choked the other end.
@@ -54,6 +56,12 @@ pub struct Given {
 }
 
 impl Given {
+    /// Bytes of blocks that came for nothing: the receiver had them, had not requested them, or their piece had the wrong
+    /// hash.
+    pub const fn waste(&self) -> u64 {
+        self.duplicate - self.after_wrong_hash + self.unsolicited + self.wrong_hash
+    }
+
     /// The largest number of outstanding requests.
     pub fn deepest(&self) -> Option<u16> {
         self.depths.keys().next_back().copied()
@@ -99,12 +107,18 @@ impl Exchanges {
         let Dissected::Record(record) = dissected else { return };
         let message = record.peer_message();
         let repeat = match message {
-            Some(Message::Piece { index, begin, .. }) => self.received.block(record, *index, *begin),
+            Some(Message::Piece { index, begin, block }) => {
+                self.received.block(record, *index, *begin, block.len() as u32)
+            }
             _ => BlockRepeat::New,
         };
-        for (piece, is_right) in record.notes.iter().filter_map(rules::verdict_on_piece) {
-            if !is_right {
-                self.received.wrong_hash(record, piece);
+        // The last block of a wrong piece is of the wrong attempt too, so this comes after it.
+        let verdicts = record.notes.iter().filter_map(rules::verdict_on_piece);
+        let wrong: Vec<PieceIndex> =
+            verdicts.filter(|(_, is_right)| !is_right).map(|(piece, _)| piece).collect();
+        for block in wrong.into_iter().flat_map(|piece| self.received.wrong_hash(record, piece)) {
+            if let Some(exchange) = self.by_stream.get_mut(&block.stream) {
+                exchange.directions[block.direction as usize].wrong_hash += u64::from(block.length);
             }
         }
         if !matches!(record.body, Body::PeerWire(_))
