@@ -227,47 +227,10 @@ fn is_inert(page: &str, name: &str) {
 
 /// The elements of pages, and their attributes.
 const ELEMENTS: [&str; 22] = [
-    "main", "header", "section", "footer", "div", "p", "span", "h1", "h2", "b", "a", "code", "details", "summary", "table",
-    "thead", "tbody", "tr", "th", "td", "br", "body",
+    "main", "header", "section", "footer", "div", "p", "span", "h1", "h2", "b", "a", "code", "details",
+    "summary", "table", "thead", "tbody", "tr", "th", "td", "br", "body",
 ];
 const ATTRIBUTES: [&str; 7] = ["id", "class", "href", "data-n", "title", "scope", "hidden"];
-
-/// A capture of a peer and its tracker, with `said` wherever text may stand.
-fn hostile_capture(said: &str) -> Vec<u8> {
-    let mut recorder = Recorder::new(Vec::new(), said).expect("memory takes all");
-    let at = Timestamp::from_nanos(1_790_000_000_000_000_000);
-    let string = |text: &str| format!("{}:{text}", text.len());
-    let reply = format!("d14:failure reason{}{}i1ee", string(said), string(said));
-    let reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{reply}", reply.len());
-    let request = "GET /announce?info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=-XX0000-aaaaaaaaaaaa&port=6881&uploaded=0&downloaded=0\
-                   &left=5 HTTP/1.1\r\nHost: t\r\n\r\n";
-    let mut greeting = b"\x13BitTorrent protocol\0\0\0\0\0\x10\0\x01aaaaaaaaaaaaaaaaaaaa".to_vec();
-    let mut id = said.as_bytes().to_vec();
-    id.resize(20, b'x');
-    greeting.extend(id);
-    let dictionary = format!(
-        "d1:md{}i1ee1:v{}{}{}e",
-        string(said),
-        string(said),
-        string(&format!("z{said}")),
-        string(said)
-    );
-    greeting.extend((dictionary.len() as u32 + 2).to_be_bytes());
-    greeting.extend([20, 0]);
-    greeting.extend(dictionary.as_bytes());
-    for (stream, port, one, other) in
-        [(1, 80, request.as_bytes(), reply.as_bytes()), (2, 6881, greeting.as_slice(), greeting.as_slice())]
-    {
-        let flow = Flow {
-            initiator: "10.0.0.1:50000".parse().expect("an address"),
-            responder: format!("10.0.0.2:{port}").parse().expect("an address"),
-        };
-        recorder.opened(at, StreamId(stream), flow, StreamOpening::Syn).expect("memory takes all");
-        recorder.burst(at, StreamId(stream), Direction::FromInitiator, one).expect("memory takes all");
-        recorder.burst(at, StreamId(stream), Direction::FromResponder, other).expect("memory takes all");
-    }
-    recorder.finish().expect("memory takes all")
-}
 
 #[test]
 fn what_a_peer_says_never_becomes_markup() {
@@ -276,7 +239,7 @@ fn what_a_peer_says_never_becomes_markup() {
     let long = markup.repeat(1200);
     let name = "</title><img src=x>\u{202e}.pcapng";
     for said in [markup, "\u{202e}fdp\u{2028}\0\u{9b}2J\u{1b}[31m</script>", &long] {
-        std::fs::write(folder.path().join("a.pcapng"), hostile_capture(said)).unwrap();
+        std::fs::write(folder.path().join("a.pcapng"), hostile::capture(said)).unwrap();
         let info = format!(
             "d5:filesld6:lengthi5e4:pathl{0}:{1}eee4:name{0}:{1}12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaae",
             said.len(),
@@ -295,8 +258,8 @@ fn what_a_peer_says_never_becomes_markup() {
         assert!(page.len() < 400_000, "{}", page.len());
     }
     if cfg!(unix) {
-        std::fs::write(folder.path().join("name.pcapng"), hostile_capture("x")).unwrap();
-        std::fs::write(folder.path().join(name), hostile_capture("x")).ok();
+        std::fs::write(folder.path().join("name.pcapng"), hostile::capture("x")).unwrap();
+        std::fs::write(folder.path().join(name), hostile::capture("x")).ok();
         if folder.path().join(name).exists() {
             agrees_with_itself(
                 &printed(folder.path(), &["analyze", name, "--html", "-"]),

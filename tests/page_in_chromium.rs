@@ -9,6 +9,7 @@ use bittrace_testing::captures::{captures, captures_folder, scenario};
 use bittrace_testing::command::{self, scratch_folder};
 use bittrace_testing::hostile;
 use bittrace_testing::programs::skip;
+use bittrace_testing::swarm::Swarm;
 use serde_json::{Value, json};
 
 /// A page that is open.
@@ -527,5 +528,44 @@ fn what_far_ends_say_is_neither_an_element_nor_a_request() {
         assert_eq!(faults(&browser), [""; 0]);
         let sizes = browser.evaluate("[document.documentElement.scrollWidth, innerWidth]");
         assert!(sizes[0].as_u64() <= sizes[1].as_u64(), "{sizes}");
+    }
+}
+
+/// A thousand to a million messages: the page opens within 2 s, and a step of the zoom takes less than 50 ms. The best of
+/// three counts, because the machine may have other work.
+#[test]
+#[ignore = "writes a million messages, and measures time"]
+fn a_million_messages_open_within_two_seconds() {
+    let Some(mut browser) = Browser::start() else { return };
+    let folder = scratch_folder();
+    let [capture, file] = ["swarm.pcapng", "page.html"].map(|name| folder.path().join(name));
+    for messages in [1_000, 100_000, 1_000_000] {
+        std::fs::write(&capture, Swarm::of(messages).capture).expect("a folder of our own");
+        let [capture, html] = [&capture, &file].map(|path| path.to_str().expect("UTF-8"));
+        let (code, _, errors) = run(&["analyze", capture, "--html", html, "-q"]);
+        assert_eq!(code, 0, "{errors}");
+        let size = std::fs::metadata(&file).expect("the page is there").len();
+        assert!(size < 4_000_000, "{messages} messages: {size} bytes");
+        let (mut opened, mut zoomed) = (f64::INFINITY, f64::INFINITY);
+        for _ in 0..3 {
+            browser.open(&file, "");
+            let entry = browser.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd");
+            opened = opened.min(entry.as_f64().expect("milliseconds"));
+            let steps = browser.evaluate(
+                "['time', 'event'].flatMap((mode) => { bittrace.axis.setMode(mode); bittrace.axis.all(); \
+                 return [0, 1, 2, 3, 4, 5].map(() => { bittrace.axis.zoom(0.7, 0.4); return bittrace.drawTime(); }); })",
+            );
+            let mut steps: Vec<f64> =
+                steps.as_array().expect("a list").iter().filter_map(Value::as_f64).collect();
+            steps.sort_by(f64::total_cmp);
+            zoomed = zoomed.min(steps[steps.len() / 2]);
+        }
+        assert!(opened < 2_000.0, "{messages} messages open in {opened:.0} ms");
+        assert!(zoomed < 50.0, "{messages} messages zoom in {zoomed:.0} ms");
+        let elements = browser.evaluate("document.querySelectorAll('*').length");
+        assert!(
+            elements.as_u64().is_some_and(|count| count < 2_500),
+            "{messages} messages: {elements} elements"
+        );
     }
 }
