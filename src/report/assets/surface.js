@@ -19,12 +19,24 @@ class Surface {
         this.plot = element("div", { class: "plot" }, this.canvas);
         const tools = spec.table
             ? button(tableIcon(), {
-                class: "as-table", title: "as a table", "aria-label": `${spec.title} as a table`, click: () => showTable(spec.title, spec.table()),
-            })
+                  class: "as-table",
+                  title: "as a table",
+                  "aria-label": `${spec.title} as a table`,
+                  click: () => showTable(spec.title, spec.table()),
+              })
             : null;
-        this.notes = element("div", { class: "notes" }, (spec.notes || []).filter(Boolean).map((note) => element("div", {}, note)));
-        this.label = element("div", { class: "label" },
-            spec.label || element("div", { class: "name" }, spec.title), this.notes, tools);
+        this.notes = element(
+            "div",
+            { class: "notes" },
+            (spec.notes || []).filter(Boolean).map((note) => element("div", {}, note)),
+        );
+        this.label = element(
+            "div",
+            { class: "label" },
+            spec.label || element("div", { class: "name" }, spec.title),
+            this.notes,
+            tools,
+        );
         this.lane = element("div", { class: "lane" }, this.label, this.plot);
         this.canvas.surface = this;
     }
@@ -52,7 +64,11 @@ class Surface {
         const names = [];
         this.marks = [];
         const pen = {
-            g, axis, height, width, chosen,
+            g,
+            axis,
+            height,
+            width,
+            chosen,
             left: GUTTER,
             right: GUTTER + inner,
             inner,
@@ -113,8 +129,11 @@ class Surface {
 }
 
 function tableIcon() {
-    return svg("svg", { width: 13, height: 11, "aria-hidden": "true" },
-        svg("path", { class: "stroke", d: "M1 1 h11 v9 h-11 z M1 4 h11 M1 7 h11 M5 4 v6" }));
+    return svg(
+        "svg",
+        { width: 13, height: 11, "aria-hidden": "true" },
+        svg("path", { class: "stroke", d: "M1 1 h11 v9 h-11 z M1 4 h11 M1 7 h11 M5 4 v6" }),
+    );
 }
 
 // Shapes. `size` is half the width.
