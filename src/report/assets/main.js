@@ -231,7 +231,7 @@ class Page {
 
     key(event) {
         if (event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]")) return;
-        if (event.target.closest && event.target.closest("input, textarea, select")) return;
+        if (event.target.closest && event.target.closest("input, textarea, select, .scroll")) return;
         const does = {
             ArrowLeft: () => this.course.pan(-0.25),
             ArrowRight: () => this.course.pan(0.25),
