@@ -10,6 +10,7 @@ use bittrace_protocol::Timestamp;
 use bittrace_testing::assert_printed;
 use bittrace_testing::captures::{captures, captures_folder, scenario};
 use bittrace_testing::command::{self, code, scratch_folder};
+use bittrace_testing::hostile;
 use bittrace_trace::{Direction, Flow, Recorder, StreamId, StreamOpening};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
