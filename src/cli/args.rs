@@ -146,6 +146,9 @@ pub(crate) struct DownloadArguments {
     /// Afterwards, say what the time of the run went to, as diagnose does
     #[arg(long)]
     pub(crate) diagnose: bool,
+    /// Afterwards, write the run as one HTML page, as analyze --html does
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
     /// Download from one peer at a time; when it fails, continue with the next
     #[arg(long)]
     pub(crate) single_peer: bool,

@@ -3,6 +3,7 @@
 mod args;
 #[cfg_attr(not(feature = "browse"), path = "browse_absent.rs")]
 mod browse;
+mod capture_page;
 mod commands;
 mod failure;
 mod file_kind;

@@ -36,7 +36,7 @@ impl PageFile {
     ///
     /// # Errors
     /// When the path is a folder or one of `read`, or nothing can be created there.
-    pub(crate) fn create(path: &Path, read: &[PathBuf], output: &Output) -> Result<Self> {
+    pub(crate) fn create(path: &Path, read: &[&Path], output: &Output) -> Result<Self> {
         Self::create_for("--html", path, read, output)
     }
 
@@ -47,15 +47,15 @@ impl PageFile {
     pub(crate) fn create_for(
         option: &'static str,
         path: &Path,
-        read: &[PathBuf],
+        read: &[&Path],
         output: &Output,
     ) -> Result<Self> {
         let named = path.to_owned();
         if path == Path::new("-") {
             return Ok(Self { option, path: named, place: Place::Output(output.clone()) });
         }
-        for capture in read {
-            keep(option, "a file that is read", capture, path)?;
+        for read in read {
+            keep(option, "a file that is read", read, path)?;
         }
         let wrong = || cannot_be_written(option, path);
         // A link is followed: what it leads to is replaced, not the link.

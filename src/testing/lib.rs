@@ -7,6 +7,7 @@ pub mod captures;
 pub mod clients;
 pub mod command;
 pub mod events;
+pub mod hostile;
 pub mod json;
 pub mod peer;
 pub mod programs;

@@ -39,12 +39,7 @@ pub(crate) fn run(arguments: &AnnotateArguments, common: Common, output: Output)
         mse_keys: arguments.key_logs.read()?,
         ..TraceOptions::default()
     };
-    let written = PageFile::create_for(
-        "--output",
-        &arguments.output,
-        std::slice::from_ref(&arguments.capture),
-        &output,
-    )?;
+    let written = PageFile::create_for("--output", &arguments.output, &[&arguments.capture], &output)?;
     let name = written.name();
     // What can be read only once is kept, for the second time.
     let kept = kept(&arguments.capture)?;
