@@ -13,8 +13,26 @@ macro_rules! script {
 /// The script of the report of `analyze`. It reads the element `data`, and fills `course`, `ladder`, `detail`,
 /// `content-pictures`, `tools` and `dock`.
 pub const ANALYZE_SCRIPT: &str = script!(
-    "base", "theme", "messages", "axis", "surface", "course", "lanes", "connections", "traffic", "answers",
-    "pieces", "ladder", "detail", "hex", "filter", "filter-names", "filter-values", "tables", "content", "main",
+    "base",
+    "theme",
+    "messages",
+    "axis",
+    "surface",
+    "course",
+    "lanes",
+    "connections",
+    "traffic",
+    "answers",
+    "pieces",
+    "ladder",
+    "detail",
+    "hex",
+    "filter",
+    "filter-names",
+    "filter-values",
+    "tables",
+    "content",
+    "main",
 );
 
 #[cfg(test)]

@@ -44,7 +44,8 @@ impl Browser {
         }
         let profile = scratch_folder();
         // The shell puts the pipes where the browser wants them: commands on 3, answers on 4.
-        let script = format!("exec chromium {OPTIONS} --user-data-dir=\"$0\" --remote-debugging-pipe 3<&0 4>&1");
+        let script =
+            format!("exec chromium {OPTIONS} --user-data-dir=\"$0\" --remote-debugging-pipe 3<&0 4>&1");
         let mut child = Command::new("/bin/sh")
             .args(["-c", &script])
             .arg(profile.path())

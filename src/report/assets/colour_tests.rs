@@ -27,7 +27,8 @@ fn colours() -> [BTreeMap<&'static str, Light>; 2] {
 fn light(hex: &str) -> Light {
     let digits = hex.strip_prefix('#').filter(|digits| digits.len() == 6).expect("a colour is #rrggbb");
     [0, 2, 4].map(|at| {
-        let share = f64::from(u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal digits")) / 255.0;
+        let share =
+            f64::from(u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal digits")) / 255.0;
         if share <= 0.04045 { share / 12.92 } else { ((share + 0.055) / 1.055).powf(2.4) }
     })
 }
@@ -37,11 +38,7 @@ const SIGHTS: [(&str, [[f64; 3]; 3]); 4] = [
     ("normal", [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),
     (
         "protan",
-        [
-            [0.152286, 1.052583, -0.204868],
-            [0.114503, 0.786281, 0.099216],
-            [-0.003882, -0.048116, 1.051998],
-        ],
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
     ),
     (
         "deutan",
@@ -49,11 +46,7 @@ const SIGHTS: [(&str, [[f64; 3]; 3]); 4] = [
     ),
     (
         "tritan",
-        [
-            [1.255528, -0.076749, -0.178779],
-            [-0.078411, 0.930809, 0.147602],
-            [0.004733, 0.691367, 0.3039],
-        ],
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
     ),
 ];
 
@@ -116,7 +109,13 @@ fn marks_stand_out_from_their_ground() {
 #[test]
 fn text_can_be_read_on_every_ground_it_stands_on() {
     const GROUNDS: [&str; 6] = ["paper", "ground", "chosen-ground", "wrong-ground", "warn-ground", "grid"];
-    let pairs = [("chosen-ink", "chosen-ground"), ("tip-ink", "tip"), ("hot-ink", "hot"), ("ink", "even"), ("ink", "odd")];
+    let pairs = [
+        ("chosen-ink", "chosen-ground"),
+        ("tip-ink", "tip"),
+        ("hot-ink", "hot"),
+        ("ink", "even"),
+        ("ink", "odd"),
+    ];
     for theme in colours() {
         for text in ["ink", "soft", "wrong-text", "good", "warn", "note", "chosen"] {
             for ground in GROUNDS {

@@ -1,7 +1,6 @@
-// The content: a cell a piece, and a bar a file with the ranges that are verified.
+// The content: a cell a piece, and a bar for each file with the ranges that are verified.
 
 const STATES = ["missing", "incomplete", "whole, not checked", "verified", "whole, wrong hash"];
-const MOST_FILES = 60;
 
 // Draws the cells at a width; gives the height that they need.
 class ContentPicture {
@@ -139,29 +138,32 @@ function contentSentence() {
     return `cells of pieces: ${parts.map(([count, word]) => `${grouped(count)} ${word}`).join(", ")}`;
 }
 
-// Bars of files: the share of each that lies in verified pieces, at its place.
-function fileBars() {
+// Adds to the table of files a column of bars: the ranges of each file that lie in verified pieces, at their place.
+function addFileBars(table) {
     const { pieces } = data;
-    if (!pieces.known || !pieces.files.length) return null;
+    if (!table || !pieces.known) return;
     const verified = verifiedRanges();
-    const rows = pieces.files.slice(0, MOST_FILES).map((file) => {
-        const inside = verified
-            .map(([from, to]) => [Math.max(from, file.offset), Math.min(to, file.offset + file.length)])
-            .filter(([from, to]) => to > from);
-        const bytes = inside.reduce((sum, [from, to]) => sum + to - from, 0);
-        const bar = svg("svg", { class: "file-bar", viewBox: "0 0 1000 10", preserveAspectRatio: "none", "aria-hidden": "true" },
-            svg("rect", { class: "file-all", x: 0, y: 0, width: 1000, height: 10 }),
-            inside.map(([from, to]) => svg("rect", {
-                class: "file-verified", x: (1000 * (from - file.offset)) / file.length, y: 0,
-                width: (1000 * (to - from)) / file.length, height: 10,
-            })));
-        const share = file.length ? Math.floor((100 * bytes) / file.length) : 100;
-        return element("li", {}, element("span", { class: "file-name" }, file.name), bar,
-            element("span", { class: "hint" }, `${byteCount(bytes)} of ${byteCount(file.length)} verified, ${share} %`));
+    table.tHead.rows[0].append(element("th", { scope: "col", class: "bar" }, "verified ranges"));
+    [...table.tBodies[0].rows].forEach((row, index) => {
+        const file = pieces.files[index];
+        if (file) row.append(element("td", { class: "bar" }, fileBar(file, verified)));
     });
-    const more = pieces.files.length - rows.length;
-    return element("ul", { class: "files" }, rows,
-        more > 0 ? element("li", { class: "hint" }, `${plural(more, "more file")}: bittrace torrent show`) : null);
+}
+
+function fileBar(file, verified) {
+    const inside = verified
+        .map(([from, to]) => [Math.max(from, file.offset), Math.min(to, file.offset + file.length)])
+        .filter(([from, to]) => to > from);
+    const bytes = inside.reduce((sum, [from, to]) => sum + to - from, 0);
+    const share = file.length ? Math.floor((100 * bytes) / file.length) : 100;
+    const label = `${byteCount(bytes)} of ${byteCount(file.length)} verified, ${share} %`;
+    return svg("svg", { class: "file-bar", viewBox: "0 0 1000 10", preserveAspectRatio: "none", role: "img", "aria-label": label },
+        svg("title", {}, label),
+        svg("rect", { class: "file-all", x: 0, y: 0, width: 1000, height: 10 }),
+        inside.map(([from, to]) => svg("rect", {
+            class: "file-verified", x: (1000 * (from - file.offset)) / file.length, y: 0,
+            width: (1000 * (to - from)) / file.length, height: 10,
+        })));
 }
 
 // Byte ranges of verified pieces; neighbours are one range.

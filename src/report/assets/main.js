@@ -48,7 +48,8 @@ class Page {
         const place = document.getElementById("content-pictures") || document.getElementById("content");
         if (!place) return;
         this.content = new ContentPicture();
-        place.append(...[this.content.root, fileBars()].filter(Boolean));
+        place.append(this.content.root);
+        addFileBars(document.querySelector("#content table.data"));
         new ResizeObserver(() => requestAnimationFrame(() => {
             if (this.content.root.clientWidth !== this.contentWidth) this.drawContent();
         })).observe(this.content.root);
@@ -149,6 +150,8 @@ class Page {
     }
 
     listen() {
+        // What scrolls sideways can be reached with the keyboard.
+        for (const box of document.querySelectorAll(".scroll")) box.tabIndex = 0;
         document.addEventListener("keydown", (event) => this.key(event));
         document.addEventListener("click", (event) => {
             const link = event.target.closest && event.target.closest("a[data-n]");

@@ -284,7 +284,8 @@ mod tests {
     #[test]
     fn what_stays_after_halvings_is_spread_evenly_and_keeps_no_step() {
         for halvings in 1..12_u32 {
-            let stays = |halvings: u32| (0..100_000).filter(move |&place| halvings_survived(place) >= halvings);
+            let stays =
+                |halvings: u32| (0..100_000).filter(move |&place| halvings_survived(place) >= halvings);
             let kept: Vec<u64> = stays(halvings).collect();
             let expected = 100_000 >> halvings;
             assert!(kept.len().abs_diff(expected) <= 2, "{} of {expected}", kept.len());
