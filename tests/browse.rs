@@ -91,7 +91,7 @@ fn a_pipe_is_shown_as_it_comes_and_a_signal_gives_the_terminal_back() {
     let bittrace = env!("CARGO_BIN_EXE_bittrace");
     // The pipe stays open: what came is shown all the same.
     let line = format!(
-        "(cat {}; sleep 60) | {{ {bittrace} browse - & echo $! > pid; wait; echo \"ended with $?\"; stty -a | tr -d '\\n'; }}",
+        "(cat {}; sleep 60) | {{ {bittrace} browse - & echo $! > pid; wait $!; echo \"ended with $?\"; stty -a | tr -d '\\n'; }}",
         capture.display()
     );
     // Jobs of a shell without job control have no standard input: the browser is to have the pipe.
@@ -106,6 +106,23 @@ fn a_pipe_is_shown_as_it_comes_and_a_signal_gives_the_terminal_back() {
     assert!(ended.success());
     tmux.wait_for("ended with 130");
     tmux.wait_for(" icanon");
+}
+
+/// A process that goes on without its terminal would look for keys without end.
+#[test]
+fn it_ends_when_the_terminal_goes() {
+    if !is_there("tmux") {
+        return;
+    }
+    let capture = captures_folder().join("corrupt-peer.pcap.gz");
+    let tmux = Tmux::run(&format!("exec {} browse {}", env!("CARGO_BIN_EXE_bittrace"), capture.display()));
+    tmux.wait_for("announce-request started");
+    let pid = tmux.call(&["display-message", "-p", "#{pane_pid}"]);
+    let pid = String::from_utf8_lossy(&pid.stdout).trim().to_owned();
+    let is_running = || Command::new("kill").args(["-0", &pid]).output().expect("kill runs").status.success();
+    assert!(is_running(), "{pid}");
+    tmux.call(&["kill-server"]);
+    wait_until("the end of the browser", Path::new(""), || !is_running());
 }
 
 #[test]

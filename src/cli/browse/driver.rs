@@ -4,8 +4,9 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::TryRecvError;
+use std::sync::mpsc::{RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
+use std::{process, thread};
 
 use anyhow::{Context, Result, bail};
 use bittrace_trace::TraceOptions;
@@ -27,7 +28,7 @@ use crate::Exit;
 use crate::args::{BrowseArguments, Common};
 use crate::commands::torrent::read_torrent;
 use crate::failure;
-use crate::interrupt::{interrupted, tidy_with};
+use crate::interrupt::{EXIT_INTERRUPTED, interrupted, tidy_with};
 use crate::print::output::Output;
 use crate::print::printable::{is_ascii_alone, printable, use_ascii_alone};
 
@@ -75,6 +76,7 @@ pub(crate) fn run(arguments: &BrowseArguments, common: Common) -> Result<Exit> {
     };
     let mut terminal = ratatui::try_init().context("the terminal cannot be used")?;
     tidy_with(ratatui::restore);
+    let _ended = end_with_the_terminal();
     let tidy = Tidy;
     execute!(io::stdout(), EnableMouseCapture)?;
     let size = terminal.size()?;
@@ -116,6 +118,25 @@ fn first_news(reading: &Reading) -> Result<Vec<News>, Vec<anyhow::Error>> {
     }
     Ok(first)
 }
+
+/// Ends the process some time after a signal that the driver does not heed, until what is returned is dropped. A terminal that
+/// is gone sends SIGHUP, and then has crossterm look for keys without end (`UnixInternalEventSource` of 0.29).
+fn end_with_the_terminal() -> Sender<()> {
+    let (ended, end) = channel();
+    thread::spawn(move || {
+        let mut heard = 0;
+        while end.recv_timeout(HEED / 4) == Err(RecvTimeoutError::Timeout) {
+            heard += u32::from(interrupted());
+            if heard > 4 {
+                process::exit(i32::from(EXIT_INTERRUPTED));
+            }
+        }
+    });
+    ended
+}
+
+/// How long a signal may go unheeded.
+const HEED: Duration = Duration::from_secs(1);
 
 /// Gives the terminal back, however the browser ends. A panic is shown on it then: the hook of the library does that.
 struct Tidy;

@@ -72,7 +72,7 @@ function verifiedSince(rows, perRow) {
     const { checked, count } = data.pieces;
     const verified = new Map();
     checked.t.forEach((t, i) => {
-        if (checked.ok[i]) verified.set(checked.piece[i], t);
+        if (checked.ok[i] && !verified.has(checked.piece[i])) verified.set(checked.piece[i], t);
     });
     const since = [];
     for (let row = 0; row < rows; row++) {
