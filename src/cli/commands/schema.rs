@@ -15,7 +15,7 @@ pub(crate) fn schema() -> Value {
         "anyOf": [
             { "$ref": "#/$defs/message" },
             view("conversation", &["capture", "stream", "ws_stream", "transport", "initiator", "responder", "opened"]),
-            view("piece", &["capture", "torrent", "piece"]),
+            view("piece", &["capture", "torrent", "piece", "complete", "n", "verified", "wrong_blocks", "again"]),
             view("finding", &["capture", "severity", "rule", "count", "first", "frames", "says", "messages", "message_count"]),
             view("diagnosis", &["capture", "direction", "start", "duration", "bytes", "sentences", "seconds", "stalls", "rates"]),
             view("budget", &["capture", "stream", "transport", "sender", "receiver", "duration", "seconds", "ended"]),

@@ -124,19 +124,10 @@ fn a_hundred_thousand_messages_are_a_grid_and_a_histogram() {
 fn a_million_messages_take_no_more_than_a_hundred_thousand() {
     let mut swarm = Swarm::of(1_000_000);
     let before = peak_memory();
-    let capture = swarm.capture.len();
-    let begun = std::time::Instant::now();
     let (course, wrong) = read(&mut swarm);
-    println!(
-        "{} messages in {capture} bytes: {:?}, {} bytes",
-        swarm.messages,
-        begun.elapsed(),
-        size(&course)
-    );
     keeps_the_laws(&swarm, &course, &wrong);
     assert!(size(&course) < 2_500_000, "{}", size(&course));
     if let (Some(before), Some(after)) = (before, peak_memory()) {
-        println!("{before} kB before, {after} kB after");
         assert!(after - before < 150_000, "{before} kB, then {after} kB");
     }
 }
