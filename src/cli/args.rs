@@ -554,6 +554,8 @@ pub(crate) enum ViewName {
     Findings,
     /// Why it was slow, stalled or ended: three sentences, then where the time of each connection went
     Diagnosis,
+    /// One row per message, with an arrow between the lifelines of the hosts
+    Ladder,
 }
 
 /// The output format of extract.

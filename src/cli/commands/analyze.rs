@@ -1,6 +1,7 @@
 //! `bittrace analyze`: captures in, summaries and messages out, as they are read.
 
 mod choice;
+mod message_view;
 mod page;
 
 use std::io::{self, Write};
@@ -23,6 +24,7 @@ use crate::input;
 use crate::interrupt::interrupted;
 use crate::print::csv::CsvTable;
 use crate::print::json::{self, JsonSummary};
+use crate::print::ladder::Ladder;
 use crate::print::message_json::JsonMessages;
 use crate::print::message_table::{Detail, MessageTable};
 use crate::print::output::{Output, styles};
@@ -35,6 +37,7 @@ use crate::query::row::{CaptureContext, Row};
 use choice::MessageChoice;
 use page::page;
 
+use message_view::MessageView;
 pub(crate) use page::command_for;
 
 /// How many messages stand after the summary when nobody says how many.
@@ -127,6 +130,9 @@ impl<'a> Analysis<'a> {
                 bail!("{option} needs the messages: add messages to --view");
             }
         }
+        if let Some(refusal) = picture_refusal(&views, arguments.format) {
+            bail!(refusal);
+        }
         if arguments.format == Format::Csv && views.contains(&ViewName::Summary) {
             bail!("--format csv takes one view, not the summary; --format table and json have the summary");
         }
@@ -145,7 +151,10 @@ impl<'a> Analysis<'a> {
         let summary = !arguments.no_summary && (usual || views.contains(&ViewName::Summary));
         let show = Show {
             summary,
-            messages: usual || views.contains(&ViewName::Messages) || arguments.follow.is_some(),
+            messages: usual
+                || views.contains(&ViewName::Messages)
+                || views.contains(&ViewName::Ladder)
+                || arguments.follow.is_some(),
             held: arguments.format == Format::Table && summary && limit < u64::MAX,
             limit,
         };
@@ -184,7 +193,7 @@ impl<'a> Analysis<'a> {
             hex: arguments.hex,
             unfolded: arguments.no_fold,
             order: arguments.sort,
-            most_rows: arguments.limit.filter(|&limit| limit > 0).map(|limit| limit as usize),
+            most_rows: arguments.limit.map(|limit| if limit == 0 { usize::MAX } else { limit as usize }),
             show,
             closing: JsonSummary::default(),
             fail_on: arguments.fail_on.map(severity),
@@ -217,23 +226,13 @@ impl<'a> Analysis<'a> {
         summary.before = self.before;
         let mut views = Views::new(&self.views, &self.options.torrents);
         let mut reading = CaptureReading {
-            follower: self.follow.map(|_| Follower::new(self.output.look, self.hex)),
             place: CaptureContext {
                 capture: name.clone(),
                 start: Timestamp::EPOCH,
                 before: self.before,
                 torrents: self.options.torrents.clone(),
             },
-            table: MessageTable::new(
-                self.output.look,
-                &self.columns,
-                Detail {
-                    hex: self.hex,
-                    verbose: self.common.verbose,
-                    quiet: self.common.quiet,
-                    unfolded: self.unfolded,
-                },
-            ),
+            view: self.message_view(),
             held: Vec::new(),
             read: 0,
             chosen: 0,
@@ -279,10 +278,7 @@ impl<'a> Analysis<'a> {
             page.finish(reading.read, &trace, &summary)?;
         }
         self.closing.add(&name, &trace, &summary, whole && !interrupted());
-        if let Some(follower) = &mut reading.follower {
-            follower.finish(&mut self.output)?;
-        }
-        reading.table.finish(&mut self.output)?;
+        reading.view.finish(&mut self.output)?;
         let nothing_matches = reading.read > 0 && reading.chosen == 0;
         if self.format == Format::Table && !self.page_is_output {
             self.close_table(&name, &trace, &summary, reading)?;
@@ -303,6 +299,24 @@ impl<'a> Analysis<'a> {
         views.write(read, self.format, self.begun == 1, &mut self.output)?;
         self.output.flush()?;
         Ok(())
+    }
+
+    /// What shows the messages of a capture.
+    fn message_view(&self) -> MessageView {
+        let look = self.output.look;
+        if self.follow.is_some() {
+            return MessageView::Conversation(Follower::new(look, self.hex));
+        }
+        if self.views.contains(&ViewName::Ladder) {
+            return MessageView::Ladder(Ladder::new(look, !self.unfolded));
+        }
+        let detail = Detail {
+            hex: self.hex,
+            verbose: self.common.verbose,
+            quiet: self.common.quiet,
+            unfolded: self.unfolded,
+        };
+        MessageView::Table(MessageTable::new(look, &self.columns, detail))
     }
 
     /// Names the packets that cannot be read, and says what to do about them.
@@ -347,16 +361,11 @@ impl<'a> Analysis<'a> {
         match self.format {
             Format::Json => self.json.write(&row, &mut self.output)?,
             Format::Csv => self.csv.row(&row, &mut self.output)?,
-            Format::Table if reading.follower.is_some() => {
-                if let Some(follower) = &mut reading.follower {
-                    follower.tell(&row, &mut self.output)?;
-                }
-            }
             Format::Table if self.show.held => {
                 reading.held.push(record.clone());
                 return Ok(true);
             }
-            Format::Table => reading.table.row(&row, trace.local(), &mut self.output)?,
+            Format::Table => reading.view.row(&row, trace.local(), &mut self.output)?,
         }
         if self.output.is_terminal() {
             self.output.flush()?;
@@ -414,9 +423,9 @@ impl<'a> Analysis<'a> {
             writeln!(self.output)?;
             for record in &reading.held {
                 let row = Row::new(record, &reading.place);
-                reading.table.row(&row, trace.local(), &mut self.output)?;
+                reading.view.row(&row, trace.local(), &mut self.output)?;
             }
-            reading.table.finish(&mut self.output)?;
+            reading.view.finish(&mut self.output)?;
         }
         if reading.chosen <= self.show.limit {
             return Ok(());
@@ -477,8 +486,7 @@ impl<'a> Analysis<'a> {
 /// One capture that is being read.
 struct CaptureReading {
     place: CaptureContext,
-    table: MessageTable,
-    follower: Option<Follower>,
+    view: MessageView,
     /// Messages that wait for the summary.
     held: Vec<Record>,
     /// How many messages were read.
@@ -521,6 +529,18 @@ fn chosen_views(arguments: &AnalyzeArguments) -> Vec<ViewName> {
     } else {
         Vec::new()
     }
+}
+
+/// Why views that are pictures cannot be shown as they are asked for, and what to use instead.
+fn picture_refusal(views: &[ViewName], format: Format) -> Option<&'static str> {
+    let has = |view| views.contains(&view);
+    if format != Format::Table && has(ViewName::Ladder) {
+        return Some("--view ladder is for people; --view messages has the same messages as JSON and CSV");
+    }
+    if has(ViewName::Ladder) && has(ViewName::Messages) {
+        return Some("--view messages and --view ladder show the same messages; name one of them");
+    }
+    None
 }
 
 const fn severity(fail_on: FailOn) -> Severity {

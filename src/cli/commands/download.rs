@@ -421,7 +421,7 @@ fn seed_goal(text: &str) -> Result<SeedGoal> {
     Ok(SeedGoal { ratio, time })
 }
 
-/// The first Ctrl-C says goodbye to trackers and peers; the second ends the process, which loses nothing verified.
+/// The first Ctrl-C announces stopped to the trackers and closes the connections; the second ends the process, which loses nothing verified.
 fn stop_when_interrupted(stop: Stop) {
     thread::spawn(move || {
         while !interrupted() {

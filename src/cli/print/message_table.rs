@@ -2,8 +2,8 @@
 //! row, and runs of like messages share a row.
 
 mod chosen;
-mod message_run;
-mod stream_line;
+pub(crate) mod message_run;
+pub(crate) mod stream_line;
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -34,7 +34,8 @@ pub(crate) struct MessageTable {
     local: Option<IpAddr>,
     begun: bool,
     streams: StreamLines,
-    run: Option<FoldedRun>,
+    /// A run that may go on, with the row of its first message.
+    run: Option<(FoldedRun, TableRow)>,
     /// How many messages so far had a finding of each rule.
     findings: HashMap<&'static str, u64>,
     /// When the receiver of an unchoke began to wait: in seconds, by stream and direction of the unchoke.
@@ -140,7 +141,7 @@ impl MessageTable {
             self.headings(out)?;
         }
         let folds = !(self.detail.hex || self.detail.verbose || self.detail.unfolded);
-        if folds && let Some(run) = &mut self.run {
+        if folds && let Some((run, _)) = &mut self.run {
             if run.takes(row) {
                 return Ok(());
             }
@@ -148,8 +149,8 @@ impl MessageTable {
         }
         let named = self.streams.name(row, local, self.look, out)?;
         let line = self.table_row(row, !named);
-        if folds && FoldedRun::may_begin(row.record) {
-            self.run = FoldedRun::begin(row, line);
+        if folds && let Some(run) = FoldedRun::begin(row) {
+            self.run = Some((run, line));
             return Ok(());
         }
         self.write(&line, out)?;
@@ -158,17 +159,16 @@ impl MessageTable {
 
     /// Writes the run that waits, if any.
     pub(crate) fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        let Some(run) = self.run.take() else { return Ok(()) };
+        let Some((run, row)) = self.run.take() else { return Ok(()) };
         if run.more() == 0 {
-            return self.write(&run.into_row(), out);
+            return self.write(&row, out);
         }
         let mut tail = vec![TailPart { text: run.numbers(), style: styles::DIM, kind: TailKind::Fact }];
         for rule in run.rules() {
             *self.findings.entry(rule).or_default() += run.more();
             tail.extend(self.times(rule));
         }
-        let text = run.text();
-        let row = TableRow { text, tail, ..run.into_row() };
+        let row = TableRow { text: run.text(), tail, ..row };
         self.write(&row, out)
     }
 

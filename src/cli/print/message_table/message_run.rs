@@ -6,16 +6,18 @@ use bittrace_trace::record::{Record, Severity};
 use bittrace_trace::units::{count, size};
 use bittrace_trace::{Direction, StreamId, brief_block};
 
-use super::TableRow;
 use crate::query::row::Row;
 
-/// A run, begun by a message whose row is laid out already.
+/// A run of messages, each of which names a piece or a block.
 #[derive(Debug)]
-pub(super) struct FoldedRun {
-    row: TableRow,
+pub(crate) struct FoldedRun {
+    message: &'static str,
     stream: StreamId,
     direction: Direction,
+    first: u64,
     last: u64,
+    /// When the first message and the last were captured, seconds since the first packet.
+    elapsed: (f64, f64),
     count: u64,
     /// The first of the pieces or blocks. A piece is a block of no bytes.
     named: Vec<Block>,
@@ -32,34 +34,32 @@ const LONGEST: f64 = 1.0;
 const NAMED: usize = 64;
 
 impl FoldedRun {
-    /// Whether a message may begin a run.
-    pub(super) fn may_begin(record: &Record) -> bool {
-        named_by(record).is_some()
-    }
-
-    /// Begins a run by a message and its row. `None` when a message of its name has no runs.
-    pub(super) fn begin(message: &Row<'_>, row: TableRow) -> Option<Self> {
+    /// Begins a run by a message. `None` when messages of its name have no runs.
+    pub(crate) fn begin(message: &Row<'_>) -> Option<Self> {
         let record = message.record;
         let block = named_by(record)?;
+        let (number, elapsed) = (message.number(), message.elapsed());
         Some(Self {
+            message: record.body.message(),
             stream: record.stream,
             direction: record.direction,
-            last: row.number,
+            first: number,
+            last: number,
+            elapsed: (elapsed, elapsed),
             count: 1,
             named: vec![block],
             length: Some(block.length),
             rules: rules(record).collect(),
-            row,
         })
     }
 
     /// Takes in the next message of the table, if the message continues the run.
-    pub(super) fn takes(&mut self, message: &Row<'_>) -> bool {
+    pub(crate) fn takes(&mut self, message: &Row<'_>) -> bool {
         let record = message.record;
         let continues = record.stream == self.stream
             && record.direction == self.direction
-            && record.body.message() == self.row.message
-            && message.elapsed() - self.row.elapsed <= LONGEST
+            && record.body.message() == self.message
+            && message.elapsed() - self.elapsed.0 <= LONGEST
             && rules(record).eq(self.rules.iter().copied());
         let Some(block) = named_by(record).filter(|_| continues) else { return false };
         if self.named.len() < NAMED {
@@ -67,23 +67,24 @@ impl FoldedRun {
         }
         self.length = self.length.filter(|&length| length == block.length);
         self.last = message.number();
+        self.elapsed.1 = message.elapsed();
         self.count += 1;
         true
     }
 
     /// The rules of which each message has a finding.
-    pub(super) fn rules(&self) -> &[&'static str] {
+    pub(crate) fn rules(&self) -> &[&'static str] {
         &self.rules
     }
 
     /// How many messages came after the first.
-    pub(super) const fn more(&self) -> u64 {
+    pub(crate) const fn more(&self) -> u64 {
         self.count - 1
     }
 
     /// The numbers of the messages. A filter may have left out some between them.
-    pub(super) fn numbers(&self) -> String {
-        let (first, last) = (self.row.number, self.last);
+    pub(crate) fn numbers(&self) -> String {
+        let (first, last) = (self.first, self.last);
         match last - first + 1 == self.count {
             true => format!("({first}-{last})"),
             false => format!("({} of {first}-{last})", count(self.count)),
@@ -91,8 +92,8 @@ impl FoldedRun {
     }
 
     /// What the row of the run says.
-    pub(super) fn text(&self) -> String {
-        let name = self.row.message;
+    pub(crate) fn text(&self) -> String {
+        let name = self.message;
         if self.named.iter().all(|block| block.length == 0) {
             let pieces: Vec<String> = self.named.iter().map(|block| block.index.to_string()).collect();
             return format!("{name} {}", pieces.join(" "));
@@ -102,9 +103,19 @@ impl FoldedRun {
         format!("{name} {} blocks{each}: {}", count(self.count), blocks.join(", "))
     }
 
-    /// The row of the first message.
-    pub(super) fn into_row(self) -> TableRow {
-        self.row
+    /// The same for a row that has little room: how many, and which pieces, each once.
+    pub(crate) fn short_text(&self) -> String {
+        let mut pieces: Vec<u32> = self.named.iter().map(|block| block.index.0).collect();
+        pieces.dedup();
+        let more = if self.count > NAMED as u64 { ", …" } else { "" };
+        let word = if pieces.len() == 1 && more.is_empty() { "piece" } else { "pieces" };
+        let pieces: Vec<String> = pieces.iter().map(u32::to_string).collect();
+        format!("{} × {} {word} {}{more}", count(self.count), self.message, pieces.join(", "))
+    }
+
+    /// When the last message was captured, seconds since the first packet.
+    pub(crate) const fn last_elapsed(&self) -> f64 {
+        self.elapsed.1
     }
 }
 

@@ -10,7 +10,7 @@ use bittrace_trace::statistics::{Connection, Exchanges};
 use bittrace_trace::{Direction, Summary};
 use serde_json::{Value, json};
 
-use super::{ROWS, Read, Rows, more, object};
+use super::{ROWS, Read, Rows, object};
 use crate::args::ConnectionOrder;
 use crate::print::connection_table::ConnectionTable;
 use crate::print::json;
@@ -52,7 +52,11 @@ pub(crate) fn connections_of_page(
 }
 
 fn conversations(summary: &Summary) -> impl Iterator<Item = &Connection> {
-    summary.connections.rows().iter().filter(|connection| connection.protocol == Some(Protocol::PeerWire))
+    summary.connections.rows().iter().filter(|connection| match connection.protocol {
+        Some(protocol) => protocol == Protocol::PeerWire,
+        // A call to a peer that was refused, or that nobody answered.
+        None => true,
+    })
 }
 
 fn table<'a>(exchanges: &'a Exchanges, read: Read<'_>) -> ConnectionTable<'a> {
@@ -78,7 +82,8 @@ pub(super) fn write_table(exchanges: &Exchanges, read: Read<'_>, page: &mut Page
     };
     let shown = shown.min(sorted.len());
     table.write(&sorted[..shown], page)?;
-    more((sorted.len() - shown) as u64 + read.summary.connections.more(), page)
+    let option = if read.limit.is_some() { "--limit 0" } else { "-v" };
+    page.left_out((sorted.len() - shown) as u64, option, read.summary.connections.more())
 }
 
 pub(super) fn rows(exchanges: &Exchanges, read: Read<'_>) -> Rows {

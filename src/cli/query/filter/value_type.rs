@@ -97,6 +97,7 @@ impl ValueType {
             | RowKey::Wireshark
             | RowKey::Summary
             | RowKey::Fields
+            | RowKey::Spans
             | RowKey::Client
             | RowKey::Notes => Self::Text,
         }
