@@ -6,6 +6,8 @@ mod https;
 mod live_trace;
 #[path = "download/memory.rs"]
 mod memory;
+#[path = "download/page.rs"]
+mod page;
 #[path = "download/proxies.rs"]
 mod proxies;
 

@@ -35,9 +35,9 @@ use crate::print::views::{Follower, Read, Views, list_rules};
 use crate::query::names::FieldName;
 use crate::query::row::{CaptureContext, Row};
 use choice::MessageChoice;
+use message_view::MessageView;
 use page::page;
 
-use message_view::MessageView;
 pub(crate) use page::command_for;
 
 /// How many messages stand after the summary when nobody says how many.

@@ -1,9 +1,11 @@
 //! Text as HTML. All text that a page shows goes through [`shown`]: what a peer, a tracker, a torrent or a file name says
 //! can never become markup, and never hides or turns what stands beside it.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use bittrace_trace::record::disguises;
+use bittrace_trace::units::count;
 
 /// Text that is safe between tags and inside a quoted attribute. Characters that are obeyed and not seen (see
 /// [`disguises`]) are written as `\u202e`.
@@ -31,6 +33,20 @@ impl fmt::Display for Shown<'_> {
         Ok(())
     }
 }
+
+/// The beginning of a text of others, with how much is left out.
+pub(super) fn short(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(CHARACTERS) {
+        None => Cow::Borrowed(text),
+        Some((at, _)) => {
+            let left = text[at..].chars().count() as u64;
+            Cow::Owned(format!("{}… ({} more characters)", &text[..at], count(left)))
+        }
+    }
+}
+
+/// Characters of a text that a page has: a sentence, not a document.
+const CHARACTERS: usize = 400;
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use serde::ser::{Serialize, SerializeSeq, SerializeStruct, Serializer};
 
 use super::left_out::Kinds;
+use super::markup::short;
 use super::message_choice::ChosenMessages;
 use super::message_row::{MessageRow, RowField, RowNote};
 use crate::course::Course;
@@ -93,7 +94,7 @@ impl Words {
                 && !words.client_places.contains_key(client)
             {
                 words.client_places.insert(Arc::clone(client), words.clients.len());
-                words.clients.push(client.to_string());
+                words.clients.push(short(client).into_owned());
             }
             if let Some(torrent) = row.torrent
                 && !words.torrent_places.contains_key(&torrent)

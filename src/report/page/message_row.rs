@@ -1,6 +1,5 @@
 //! A message as a page has it: made when its record passes, small whatever the message is.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use bittrace_protocol::field::{Field, Role, Value as FieldValue};
@@ -14,6 +13,7 @@ use bittrace_trace::{Answer, Protocol, Record, Severity, Side, StreamId, Transpo
 use serde_json::{Map, Value};
 
 use super::inert_json::{inert_json_length, inert_length};
+use super::markup::short;
 use crate::course::HostKey;
 
 /// A message that a page shows in full.
@@ -78,9 +78,6 @@ pub const BLOCK_BYTES: usize = 96;
 
 /// Fields of a message that a page has: more than any message of a client, fewer than a hostile one can have (millions).
 const FIELDS: usize = 96;
-
-/// Characters of a text that a page has: a sentence, not a document.
-const TEXT: usize = 400;
 
 /// Notes of a message, and packets of it. A long message may have come in thousands of packets; the last one, which
 /// Wireshark shows the message at, is always among them.
@@ -156,17 +153,6 @@ const NUMBERS: usize = 120;
 
 /// Bytes of the values of a message.
 const VALUES: usize = 2000;
-
-/// The beginning of a text, with how much is left out.
-fn short(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(TEXT) {
-        None => Cow::Borrowed(text),
-        Some((at, _)) => {
-            let left = text[at..].chars().count() as u64;
-            Cow::Owned(format!("{}… ({} more characters)", &text[..at], count(left)))
-        }
-    }
-}
 
 fn first_and_last(frames: &Frames) -> Frames {
     match frames.len() {

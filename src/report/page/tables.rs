@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use bittrace_trace::units::{count, counted, size};
 
-use super::markup::shown;
+use super::markup::{short, shown};
 use crate::course::{Course, Pieces};
 
 /// A table as text: what the command line prints as a view, and a page shows as well.
@@ -121,7 +121,7 @@ fn write_table(table: &PageTable, html: &mut String) -> fmt::Result {
         html.push_str("<tr>");
         for &at in &used {
             let cell = row.get(at).map_or("", String::as_str);
-            write!(html, "<td{}>{}</td>", class(at), shown(cell))?;
+            write!(html, "<td{}>{}</td>", class(at), shown(&short(cell)))?;
         }
         html.push_str("</tr>\n");
     }
