@@ -445,8 +445,9 @@ fn paper_has_the_pictures_and_the_list_and_no_blank_page() {
         (&printed[1], &printed[2], &printed[3]),
         (&json!(1605), &json!("rgb(255, 255, 255)"), &json!("none"))
     );
-    page.get("dispatchEvent(new Event('afterprint'))");
     page.browser.emulate("", &[]);
+    page.get("dispatchEvent(new Event('afterprint'))");
+    page.browser.settle();
     assert_eq!(page.get("document.querySelectorAll('.print-only .row').length"), json!(0));
     assert!((page.number("document.querySelector('.plot canvas').width") - screen).abs() < 0.5);
 

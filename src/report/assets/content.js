@@ -13,6 +13,8 @@ class ContentPicture {
             ["", "colour: the far end that sent most"],
             ["✕", "wrong hash"],
             ["◣", "was wrong once"],
+            ["▄", "incomplete"],
+            ["□", "not checked"],
             ["▨", "missing"],
         ];
         this.root = element(
