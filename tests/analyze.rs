@@ -326,6 +326,27 @@ fn views_are_rows_for_programs() {
     let verdicts: Vec<_> = pieces.iter().map(|row| (row["right"].as_u64(), row["wrong"].as_u64())).collect();
     let (good, bad) = ((Some(1), Some(0)), (Some(1), Some(3)));
     assert_eq!(verdicts, [good, bad, good, bad, good]);
+    // Three attempts at two pieces of two blocks each were wrong: the peer that sent them wasted their bytes, and nobody sent
+    // a block for nothing.
+    assert_eq!((count("again_after_wrong_hash"), count("wrong_hash")), (12 * 16_384, 12 * 16_384));
+    let sent_wrong: Vec<_> = conversations.iter().map(|row| &row["from_responder"]["wrong_hash"]).collect();
+    assert_eq!(sent_wrong, [&serde_json::Value::from(12 * 16_384), &0.into()]);
+    let again: Vec<_> = pieces
+        .iter()
+        .map(|row| {
+            let again = &row["again"];
+            (row["wrong_blocks"].as_u64(), again["after_wrong_hash"].as_u64(), again["for_nothing"].as_u64())
+        })
+        .collect();
+    let (good, bad) = ((Some(0), Some(0), Some(0)), (Some(6), Some(6 * 16_384), Some(0)));
+    assert_eq!(again, [good, bad, good, bad, good]);
+    // Whole first at 10.8 s, right only much later, by the other peer's block.
+    let verified = &pieces[1]["verified"];
+    assert_eq!(
+        (verified["elapsed"].as_f64(), pieces[1]["complete"].as_f64()),
+        (Some(24.109613), Some(10.806533))
+    );
+    assert!(verified["n"].as_u64() > pieces[1]["n"].as_u64(), "{verified}");
     let findings = objects("findings", "finding");
     let corrupt = findings.iter().find(|row| row["rule"] == "bep3.piece-corrupt").expect("a finding");
     assert_eq!((&corrupt["count"], &corrupt["document"]), (&6.into(), &"BEP 3".into()));

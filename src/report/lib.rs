@@ -3,3 +3,7 @@
 //! One aggregate is gathered from a capture's records as they pass, in bounded memory. The HTML page, the pictures in
 //! plain text and the browser of the terminal are all drawn from it. Nothing is drawn that was not seen: where marks
 //! were merged or left out, the aggregate says how many.
+
+mod course;
+
+pub use course::*;

@@ -174,6 +174,20 @@ pub enum StreamClosing {
     Replaced,
 }
 
+impl StreamClosing {
+    /// Its name in tables and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Reset => "reset",
+            Self::Refused => "refused",
+            Self::Unanswered => "unanswered",
+            Self::CaptureEnded => "open",
+            Self::Replaced => "replaced",
+        }
+    }
+}
+
 /// Whether the bytes of a connection are still wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamInterest {

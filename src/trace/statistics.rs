@@ -6,6 +6,7 @@ mod clients;
 mod connections;
 mod findings;
 mod pieces;
+mod received;
 mod torrents;
 mod trackers;
 mod transfers;
@@ -22,10 +23,11 @@ use crate::{ConnectionEnd, Dissected, StreamId};
 
 pub use clients::{Client, Clients};
 pub use connections::{Connection, Connections, DirectionTotals, SHORTEST_RATED};
-pub use findings::{FIRST_FRAMES, FIRST_RECORDS, Finding, Findings};
+pub use findings::{FIRST_FRAMES, FIRST_RECORDS, Finding, Findings, display_filter};
 pub use pieces::{PieceSeen, PiecesSeen, Sender, Verdict};
+pub use received::{BlockRepeat, BlocksReceived, ReceivedBlock};
 pub use torrents::{TorrentSeen, TorrentSought, TorrentsSeen};
-pub use trackers::{Tracker, Trackers};
+pub use trackers::{Tracker, TrackerMessage, Trackers};
 pub use transfers::{Exchange, Exchanges, Given};
 
 /// What a capture holds.

@@ -130,7 +130,7 @@ impl ConnectionTable<'_> {
             from(|given| given.latency(0.5).map(short_span)),
             from(|given| given.latency(0.95).map(short_span)),
             from(|given| given.choked().map(short_span)),
-            from(|given| match given.duplicate + given.unsolicited {
+            from(|given| match given.waste() {
                 0 => None,
                 waste => Some(short_size(waste)),
             }),

@@ -406,16 +406,7 @@ fn answered(tracker: &Tracker) -> String {
 
 /// How a connection ended, in the words of the table.
 pub(crate) fn outcome(connection: &Connection) -> String {
-    let mut text = match connection.closing {
-        Some(StreamClosing::Finished) => "finished",
-        Some(StreamClosing::Reset) => "reset",
-        Some(StreamClosing::Refused) => "refused",
-        Some(StreamClosing::Unanswered) => "unanswered",
-        Some(StreamClosing::CaptureEnded) => "open",
-        Some(StreamClosing::Replaced) => "replaced",
-        None => "datagrams",
-    }
-    .to_owned();
+    let mut text = connection.closing.map_or("datagrams", StreamClosing::name).to_owned();
     if connection.opening == Some(StreamOpening::MidStream) {
         text.push_str(", captured mid-stream");
     }

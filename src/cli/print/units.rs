@@ -1,28 +1,7 @@
 //! Moments as people write them.
 
-use std::fmt;
-
 use bittrace_protocol::Timestamp;
-
-/// A moment in RFC 3339, in UTC, with as many digits as it needs: six, or nine.
-pub(crate) fn rfc3339(at: Timestamp) -> String {
-    Rfc3339(at).to_string()
-}
-
-/// The same, to be written somewhere.
-pub(crate) struct Rfc3339(pub(crate) Timestamp);
-
-impl fmt::Display for Rfc3339 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nanos = self.0.as_nanos();
-        let digits = if nanos % 1000 == 0 { 6 } else { 9 };
-        // Every count of nanoseconds in 64 bits lies between the years 1677 and 2262.
-        match jiff::Timestamp::from_nanosecond(i128::from(nanos)) {
-            Ok(moment) => write!(f, "{moment:.digits$}"),
-            Err(_) => write!(f, "{nanos} ns"),
-        }
-    }
-}
+pub(crate) use bittrace_trace::units::{Rfc3339, rfc3339};
 
 /// A bound that a user gives: a moment, or seconds since the first packet.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -168,6 +168,8 @@ const OF_AN_END: &[&[&str]] = &[
     &["choked"],
     &["chokes"],
     &["duplicate"],
+    &["again_after_wrong_hash"],
+    &["wrong_hash"],
     &["unsolicited"],
 ];
 
@@ -179,6 +181,8 @@ fn flat_columns(columns: &[&'static str]) -> Vec<Vec<&'static str>> {
             "from_initiator" | "from_responder" => {
                 flat.extend(OF_AN_END.iter().map(|path| [&[*column], *path].concat()));
             }
+            "verified" => flat.extend([vec![column, "elapsed"], vec![column, "n"]]),
+            "again" => flat.extend([vec![column, "after_wrong_hash"], vec![column, "for_nothing"]]),
             "seconds" | "bytes_by_cause" => {
                 flat.extend(DelayCause::ALL.into_iter().map(|cause| vec![*column, cause.name()]));
             }

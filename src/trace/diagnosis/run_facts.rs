@@ -16,6 +16,7 @@ use super::history::ByteHistory;
 use super::observed::{Mark, is_waste};
 use crate::expert::{announced, peers_handed_out, rules};
 use crate::record::{Body, HttpTrackerBody, Protocol, Record, Side, WebSeedBody};
+use crate::statistics::{BlockRepeat, BlocksReceived};
 use crate::{ConnectionEnd, StreamClosing};
 
 /// What is counted of a run.
@@ -24,7 +25,7 @@ pub(super) struct RunFacts {
     torrents: HashMap<InfoHash, Arc<Metainfo>, RandomState>,
     span: Option<(Timestamp, Timestamp)>,
     pub(super) local: Option<IpAddr>,
-    came: HashSet<BlockPlace, RandomState>,
+    came: BlocksReceived,
     /// The blocks that the local host received, and those that it sent.
     pub(super) received: BlockProgress,
     pub(super) sent: BlockProgress,
@@ -47,9 +48,6 @@ pub(super) struct RunFacts {
     /// The torrent of the last block that the local host received.
     last_torrent: Option<InfoHash>,
 }
-
-/// Where a block came to: the receiver's address, the torrent, the piece, the offset within it.
-type BlockPlace = (IpAddr, Option<InfoHash>, PieceIndex, u32);
 
 /// Blocks on their way to or from the local host, all peers together.
 #[derive(Debug, Default)]
@@ -133,9 +131,7 @@ pub struct FailedDial {
     pub closing: StreamClosing,
 }
 
-/// How many blocks are told apart: 16 GiB of 16 KiB. How many peers that trackers named, announces that wait, pauses and dials are
-/// remembered.
-const CAME: usize = 1_000_000;
+/// How many peers that trackers named, announces that wait, pauses and dials are remembered.
 const NAMED: usize = 100_000;
 const WAITING: usize = 10_000;
 const PAUSES: usize = 1_000;
@@ -151,7 +147,7 @@ impl RunFacts {
             torrents: known.collect(),
             span: None,
             local: None,
-            came: HashSet::default(),
+            came: BlocksReceived::default(),
             received: BlockProgress::default(),
             sent: BlockProgress::default(),
             waste: WastedBytes::default(),
@@ -214,11 +210,8 @@ impl RunFacts {
     }
 
     fn block(&mut self, record: &Record, index: PieceIndex, begin: u32, length: u64) {
-        let place = (record.destination.ip(), record.torrent, index, begin);
-        let is_new = match self.came.len() < CAME {
-            true => self.came.insert(place),
-            false => !self.came.contains(&place),
-        };
+        // A block of a piece that had the wrong hash is needed again.
+        let is_new = self.came.block(record, index, begin, length as u32) != BlockRepeat::ForNothing;
         let mark = Mark::of(record);
         match record.side {
             Side::Remote => {
@@ -239,11 +232,8 @@ impl RunFacts {
         let Some((index, false)) = record.notes.last().and_then(rules::verdict_on_piece) else { return };
         let Some(hash) = record.torrent else { return };
         let Some(geometry) = self.torrents.get(&hash).and_then(|torrent| torrent.placement()) else { return };
-        let receiver = record.destination.ip();
-        for block in geometry.blocks(index) {
-            self.waste.wrong_hash += u64::from(block.length);
-            self.came.remove(&(receiver, record.torrent, index, block.begin));
-        }
+        self.waste.wrong_hash += u64::from(geometry.piece_size(index).unwrap_or(0));
+        self.came.wrong_hash(record, index);
     }
 
     fn tracker(&mut self, record: &Record) {

@@ -60,6 +60,15 @@ impl Severity {
 }
 
 impl Rule {
+    /// Its document and section; empty for a rule that follows from none.
+    pub fn source(&self) -> String {
+        match (self.document, self.section) {
+            ("bittrace", _) => String::new(),
+            (document, "") => document.to_owned(),
+            (document, section) => format!("{document}, {section}"),
+        }
+    }
+
     /// A note by this rule.
     pub fn note(&'static self, text: impl Into<Cow<'static, str>>) -> Note {
         Note { rule: self, text: text.into(), piece: None, cause: None }

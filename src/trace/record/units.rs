@@ -1,6 +1,9 @@
-//! Numbers as people read them: exact, with thousands apart, in round units only where they are round.
+//! Numbers and moments as people read them: exact, with thousands apart, in round units only where they are round.
 
 use std::borrow::Cow;
+use std::fmt;
+
+use bittrace_protocol::Timestamp;
 
 /// `300,000`.
 pub fn count(number: u64) -> String {
@@ -28,6 +31,27 @@ pub fn counted(number: u64, one: &str) -> String {
 /// What is wrong with some bytes, and where.
 pub fn wanted_at(offset: usize, wanted: &str) -> String {
     format!("at byte {offset}: expected {wanted}")
+}
+
+/// A moment in RFC 3339, in UTC, with as many digits as it needs: six, or nine.
+pub fn rfc3339(at: Timestamp) -> String {
+    Rfc3339(at).to_string()
+}
+
+/// The same, to be written somewhere.
+#[derive(Debug, Clone, Copy)]
+pub struct Rfc3339(pub Timestamp);
+
+impl fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nanos = self.0.as_nanos();
+        let digits = if nanos % 1000 == 0 { 6 } else { 9 };
+        // Every count of nanoseconds in 64 bits lies between the years 1677 and 2262.
+        match jiff::Timestamp::from_nanosecond(i128::from(nanos)) {
+            Ok(moment) => write!(f, "{moment:.digits$}"),
+            Err(_) => write!(f, "{nanos} ns"),
+        }
+    }
 }
 
 /// A number of bytes, exactly: `16 KiB`, `1 MiB`, `300,000 bytes`.

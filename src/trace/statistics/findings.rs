@@ -33,6 +33,17 @@ pub struct Finding {
     last: u64,
 }
 
+/// A display filter that selects these packets in Wireshark.
+pub fn display_filter(frames: &[u64]) -> String {
+    match frames {
+        [frame] => format!("frame.number == {frame}"),
+        frames => {
+            let frames: Vec<String> = frames.iter().map(u64::to_string).collect();
+            format!("frame.number in {{{}}}", frames.join(","))
+        }
+    }
+}
+
 /// How many packets a finding names.
 pub const FIRST_FRAMES: usize = 5;
 

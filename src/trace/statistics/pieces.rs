@@ -10,6 +10,7 @@ use bittrace_protocol::wire::Message;
 use bittrace_protocol::{InfoHash, PieceIndex, Timestamp};
 use foldhash::fast::RandomState;
 
+use super::{BlockRepeat, BlocksReceived};
 use crate::Dissected;
 use crate::expert::rules;
 use crate::record::{Body, PeerWireBody, Reason, Record, Unreadable, WebSeedBody};
@@ -20,6 +21,7 @@ pub struct PiecesSeen {
     /// By each hash that they go by: blocks are looked up here one by one.
     torrents: HashMap<InfoHash, Arc<Metainfo>, RandomState>,
     rows: BTreeMap<(InfoHash, PieceIndex), PieceSeen>,
+    received: BlocksReceived,
     more: u64,
 }
 
@@ -36,10 +38,18 @@ pub struct PieceSeen {
     pub came: Vec<Range<u32>>,
     /// When its last missing byte came, and the number of the message that brought it.
     pub complete: Option<(Timestamp, u64)>,
+    /// When a peer first had it whole and right, and the number of the message that made it so.
+    pub verified: Option<(Timestamp, u64)>,
     /// How often a peer had it whole and right.
     pub right: u64,
     /// How often a peer had it whole and wrong.
     pub wrong: u64,
+    /// How many blocks these wrong ones were made of.
+    pub wrong_blocks: u64,
+    /// Bytes of blocks that came again after the piece had been whole and wrong.
+    pub again_after_wrong_hash: u64,
+    /// Bytes of blocks that came again though nothing was wrong with the first.
+    pub again_for_nothing: u64,
     /// Whether bytes of it came before peers had told what it should be.
     pub early: bool,
     /// The last message that brought bytes of it.
@@ -141,7 +151,11 @@ impl PieceSeen {
         }
         self.right += other.right;
         self.wrong += other.wrong;
+        self.wrong_blocks += other.wrong_blocks;
+        self.again_after_wrong_hash += other.again_after_wrong_hash;
+        self.again_for_nothing += other.again_for_nothing;
         self.complete = self.complete.or(other.complete);
+        self.verified = self.verified.or(other.verified);
         self.last = self.last.max(other.last);
     }
 
@@ -237,15 +251,18 @@ impl PiecesSeen {
         self.more
     }
 
-    /// Takes in a record.
-    pub fn add(&mut self, dissected: &Dissected) {
-        let Dissected::Record(record) = dissected else { return };
+    /// Takes in a record. Of a block it says whether the receiver had the block already.
+    pub fn add(&mut self, dissected: &Dissected) -> Option<BlockRepeat> {
+        let Dissected::Record(record) = dissected else { return None };
+        let mut repeat = None;
         match &record.body {
             Body::PeerWire(
                 PeerWireBody::Message(Message::Piece { index, begin, block })
                 | PeerWireBody::Azureus(_, Some(Message::Piece { index, begin, block })),
             ) => {
-                self.bytes(record, *index, *begin, block.len() as u32, BlockOrigin::Whole);
+                let length = block.len() as u32;
+                self.bytes(record, *index, *begin, length, BlockOrigin::Whole);
+                repeat = Some(self.repeat(record, *index, *begin, length));
             }
             Body::Unreadable(_, Unreadable::Opaque(Reason::Fragment(fragment))) => {
                 if let Some((index, begin, block)) = fragment.part_of_block(&record.bytes) {
@@ -259,6 +276,22 @@ impl PiecesSeen {
         if let Some(torrent) = &record.describes {
             self.describe(torrent);
         }
+        repeat
+    }
+
+    /// Takes in whether a block comes again.
+    fn repeat(&mut self, record: &Record, index: PieceIndex, begin: u32, length: u32) -> BlockRepeat {
+        let repeat = self.received.block(record, index, begin, length);
+        if let Some(info_hash) = record.torrent
+            && let Some(seen) = self.rows.get_mut(&(self.known_as(info_hash), index))
+        {
+            match repeat {
+                BlockRepeat::New => {}
+                BlockRepeat::AfterWrongHash => seen.again_after_wrong_hash += u64::from(length),
+                BlockRepeat::ForNothing => seen.again_for_nothing += u64::from(length),
+            }
+        }
+        repeat
     }
 
     /// Takes in what a torrent is, of which blocks may have come already, under either of its info hashes.
@@ -316,9 +349,15 @@ impl PiecesSeen {
         let Some(info_hash) = record.torrent else { return };
         for (piece, is_right) in record.notes.iter().filter_map(rules::verdict_on_piece) {
             let key = (self.known_as(info_hash), piece);
+            let wrong_blocks = if is_right { 0 } else { self.received.wrong_hash(record, piece).len() };
             let Some(seen) = self.rows.get_mut(&key) else { continue };
-            seen.right += u64::from(is_right);
-            seen.wrong += u64::from(!is_right);
+            if is_right {
+                seen.right += 1;
+                seen.verified = seen.verified.or(Some((record.at, record.number)));
+            } else {
+                seen.wrong += 1;
+                seen.wrong_blocks += wrong_blocks as u64;
+            }
         }
     }
 

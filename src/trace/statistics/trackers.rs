@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 
-use bittrace_protocol::tracker::{http, udp};
+use bittrace_protocol::tracker::{Event, http, udp};
 use foldhash::fast::RandomState;
 use rustc_hash::FxHashMap;
 
@@ -21,6 +21,51 @@ pub struct Trackers {
     /// Which tracker the last request of a stream went to.
     by_stream: FxHashMap<StreamId, usize>,
     more: u64,
+}
+
+/// What a message to or from a tracker is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrackerMessage {
+    /// A request, and of an announce its event: `started`, ..., `regular`.
+    Request {
+        /// `None` for scrapes and others.
+        event: Option<&'static str>,
+    },
+    /// A response.
+    Response {
+        /// Whether the tracker refuses, or says what cannot be read.
+        failed: bool,
+    },
+}
+
+impl TrackerMessage {
+    /// What a record is; `None` where it is no message of a tracker, or an interim response, which says nothing yet
+    /// (RFC 9110, 15.2).
+    pub fn of(record: &Record) -> Option<Self> {
+        let event = |event: Option<Event>| Some(event.map_or("regular", Event::name));
+        Some(match &record.body {
+            Body::HttpTracker(HttpTrackerBody::Request(_, kind)) => match &**kind {
+                http::RequestKind::Announce(announce) => Self::Request { event: event(announce.event) },
+                _ => Self::Request { event: None },
+            },
+            Body::HttpTracker(HttpTrackerBody::Response(response, reply)) => match &**reply {
+                http::Reply::Announce(_) | http::Reply::Scrape(_) => Self::Response { failed: false },
+                http::Reply::NotBencoded(_) if response.status < 200 => return None,
+                http::Reply::Failure { .. } | http::Reply::NotBencoded(_) => Self::Response { failed: true },
+            },
+            Body::UdpTracker(packet) => match &**packet {
+                udp::Packet::AnnounceRequest(announce) => Self::Request { event: event(announce.event()) },
+                udp::Packet::ConnectRequest { .. } | udp::Packet::ScrapeRequest { .. } => {
+                    Self::Request { event: None }
+                }
+                udp::Packet::ConnectResponse { .. }
+                | udp::Packet::AnnounceResponse(_)
+                | udp::Packet::ScrapeResponse { .. } => Self::Response { failed: false },
+                udp::Packet::Error { .. } => Self::Response { failed: true },
+            },
+            _ => return None,
+        })
+    }
 }
 
 /// What a tracker was asked, and what it answered.
@@ -51,10 +96,6 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    fn announced(&mut self, event: &'static str) {
-        *self.announces.entry(event).or_default() += 1;
-    }
-
     fn gave(&mut self, peers: impl Iterator<Item = String>) {
         self.announce_answers += 1;
         for peer in peers {
@@ -90,15 +131,16 @@ impl Trackers {
             return;
         };
         let tracker = &mut self.rows[at];
+        if let Some(TrackerMessage::Request { event: Some(event) }) = TrackerMessage::of(record) {
+            *tracker.announces.entry(event).or_default() += 1;
+        }
         match &record.body {
             Body::HttpTracker(HttpTrackerBody::Request(request, kind)) => match &**kind {
-                http::RequestKind::Announce(announce) => {
+                http::RequestKind::Announce(_) => {
                     // Its name until now may be that of its scrapes.
-                    if tracker.announces.is_empty() {
+                    if tracker.announces.values().sum::<u64>() == 1 {
                         tracker.url = http_url(request, record.destination);
                     }
-                    let event = announce.event.map_or("regular", bittrace_protocol::tracker::Event::name);
-                    tracker.announced(event);
                 }
                 http::RequestKind::Scrape(_) => tracker.scrapes += 1,
                 http::RequestKind::NoTorrent(_) | http::RequestKind::Other => {}
@@ -119,11 +161,6 @@ impl Trackers {
                 }
             },
             Body::UdpTracker(packet) => match &**packet {
-                udp::Packet::AnnounceRequest(announce) => {
-                    tracker.announced(
-                        announce.event().map_or("regular", bittrace_protocol::tracker::Event::name),
-                    );
-                }
                 udp::Packet::AnnounceResponse(reply) => {
                     tracker.gave(reply.peers.iter().map(ToString::to_string));
                     tracker.interval = Some(u64::from(reply.interval));
@@ -135,7 +172,9 @@ impl Trackers {
                 udp::Packet::Error { message, .. } => {
                     tracker.refused(String::from_utf8_lossy(message).into_owned());
                 }
-                udp::Packet::ConnectRequest { .. } | udp::Packet::ConnectResponse { .. } => {}
+                udp::Packet::AnnounceRequest(_)
+                | udp::Packet::ConnectRequest { .. }
+                | udp::Packet::ConnectResponse { .. } => {}
             },
             _ => {}
         }

@@ -1,14 +1,14 @@
 //! How blocks were requested and sent on each connection: outstanding requests, latencies, chokes, waste.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use bittrace_protocol::peer::PeerFault;
 use bittrace_protocol::wire::Message;
-use bittrace_protocol::{InfoHash, PieceIndex, Timestamp};
-use foldhash::fast::RandomState;
+use bittrace_protocol::{PieceIndex, Timestamp};
 use rustc_hash::FxHashMap;
 
-use super::KEPT;
+use super::{BlockRepeat, BlocksReceived, KEPT};
+use crate::expert::rules;
 use crate::record::{Body, Record};
 use crate::{Direction, Dissected, StreamId};
 
@@ -16,15 +16,8 @@ use crate::{Direction, Dissected, StreamId};
 #[derive(Debug, Default)]
 pub struct Exchanges {
     by_stream: FxHashMap<StreamId, Exchange>,
-    /// Which blocks came to which host already.
-    came: HashSet<BlockPlace, RandomState>,
+    received: BlocksReceived,
 }
-
-/// Where a block came to: the receiver's address, the torrent, the piece, the offset within it.
-type BlockPlace = (std::net::IpAddr, Option<InfoHash>, PieceIndex, u32);
-
-/// How many blocks are told apart: 16 GiB of 16 KiB.
-const CAME: usize = 1_000_000;
 
 /// What both ends of a connection sent each other.
 #[derive(Debug, Clone, Default)]
@@ -48,6 +41,10 @@ pub struct Given {
     pub slowest: Option<f64>,
     /// Bytes of blocks that the receiver already had, from any peer.
     pub duplicate: u64,
+    /// Of those, bytes that had to come again because their piece had the wrong hash. The others came for nothing.
+    pub after_wrong_hash: u64,
+    /// Bytes of blocks of pieces that then had the wrong hash.
+    pub wrong_hash: u64,
     /// Bytes of blocks that were not requested.
     pub unsolicited: u64,
     /// How often it choked the other end.
@@ -59,6 +56,12 @@ pub struct Given {
 }
 
 impl Given {
+    /// Bytes of blocks that came for nothing: the receiver had them, had not requested them, or their piece had the wrong
+    /// hash.
+    pub const fn waste(&self) -> u64 {
+        self.duplicate - self.after_wrong_hash + self.unsolicited + self.wrong_hash
+    }
+
     /// The largest number of outstanding requests.
     pub fn deepest(&self) -> Option<u16> {
         self.depths.keys().next_back().copied()
@@ -102,20 +105,27 @@ impl Exchanges {
     /// Takes in a record.
     pub fn add(&mut self, dissected: &Dissected) {
         let Dissected::Record(record) = dissected else { return };
-        let message = match &record.body {
-            Body::PeerWire(_) => record.peer_message(),
-            _ => return,
+        let message = record.peer_message();
+        let repeat = match message {
+            Some(Message::Piece { index, begin, block }) => {
+                self.received.block(record, *index, *begin, block.len() as u32)
+            }
+            _ => BlockRepeat::New,
         };
-        if self.by_stream.len() >= KEPT && !self.by_stream.contains_key(&record.stream) {
+        // The last block of a wrong piece is of the wrong attempt too, so this comes after it.
+        let verdicts = record.notes.iter().filter_map(rules::verdict_on_piece);
+        let wrong: Vec<PieceIndex> =
+            verdicts.filter(|(_, is_right)| !is_right).map(|(piece, _)| piece).collect();
+        for block in wrong.into_iter().flat_map(|piece| self.received.wrong_hash(record, piece)) {
+            if let Some(exchange) = self.by_stream.get_mut(&block.stream) {
+                exchange.directions[block.direction as usize].wrong_hash += u64::from(block.length);
+            }
+        }
+        if !matches!(record.body, Body::PeerWire(_))
+            || self.by_stream.len() >= KEPT && !self.by_stream.contains_key(&record.stream)
+        {
             return;
         }
-        let came = match message {
-            Some(Message::Piece { index, begin, .. }) => {
-                let key = (record.destination.ip(), record.torrent, *index, *begin);
-                self.came.contains(&key) || self.came.len() < CAME && !self.came.insert(key)
-            }
-            _ => false,
-        };
         let exchange = self.by_stream.entry(record.stream).or_default();
         let [initiator, responder] = &mut exchange.directions;
         // What the initiator requests is given by the responder.
@@ -133,14 +143,14 @@ impl Exchanges {
                 // Connections start out choked (BEP 3, "peer protocol").
                 own.choked_since = Some(record.at);
             }
-            Some(message) => own.said(other, record, message, came),
+            Some(message) => own.said(other, record, message, repeat),
         }
     }
 }
 
 impl Given {
     /// Takes in a message that this end sent; `other` is the record of the other end.
-    fn said(&mut self, other: &mut Self, record: &Record, message: &Message, came: bool) {
+    fn said(&mut self, other: &mut Self, record: &Record, message: &Message, repeat: BlockRepeat) {
         match message {
             Message::Choke => {
                 self.chokes += 1;
@@ -158,7 +168,8 @@ impl Given {
             }
             Message::Piece { block, .. } => {
                 let length = block.len() as u64;
-                self.duplicate += if came { length } else { 0 };
+                self.duplicate += if repeat == BlockRepeat::New { 0 } else { length };
+                self.after_wrong_hash += if repeat == BlockRepeat::AfterWrongHash { length } else { 0 };
                 if record.effect.faults.contains(&PeerFault::BlockUnsolicited) {
                     self.unsolicited += length;
                 }

@@ -87,6 +87,8 @@ pub(super) fn rows(exchanges: &Exchanges, read: Read<'_>) -> Rows {
                 "choked": given.choked(),
                 "chokes": given.chokes,
                 "duplicate": given.duplicate,
+                "again_after_wrong_hash": given.after_wrong_hash,
+                "wrong_hash": given.wrong_hash,
                 "unsolicited": given.unsolicited,
             });
             if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {

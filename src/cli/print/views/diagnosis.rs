@@ -9,10 +9,10 @@ use bittrace_trace::diagnosis::{
     ConnectionDiagnosis, DelayCause, FirstByte, RunDiagnosis, Sentence, end_text, evidence_text,
     first_sentences,
 };
+use bittrace_trace::statistics::display_filter;
 use bittrace_trace::units::{count, rough_size, span};
 use bittrace_trace::{Direction, StreamId};
 
-use super::findings::display_filter;
 use super::{ROWS, more};
 use crate::args::Format;
 use crate::print::lines::{LineColumn, render_lines, short_size, short_span};

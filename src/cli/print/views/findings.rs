@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use bittrace_trace::record::Severity;
+use bittrace_trace::statistics::display_filter;
 use bittrace_trace::units::counted;
 use serde_json::json;
 
@@ -33,7 +34,7 @@ pub(super) fn write_table(read: Read<'_>, page: &mut Page<'_>) -> io::Result<()>
     let mut is_empty = true;
     for ((severity, id), finding) in worth {
         is_empty = false;
-        let source = source(finding.rule.document, finding.rule.section);
+        let source = finding.rule.source();
         let times = counted(finding.count, "time");
         page.finding(*severity, &[&times, id, &source], &finding.text)?;
         let first = match finding.frames.len() as u64 {
@@ -48,15 +49,6 @@ pub(super) fn write_table(read: Read<'_>, page: &mut Page<'_>) -> io::Result<()>
     }
     writeln!(page)?;
     page.how_to_explain()
-}
-
-/// A document and its section.
-pub(super) fn source(document: &str, section: &str) -> String {
-    match (document, section) {
-        ("bittrace", _) => String::new(),
-        (document, "") => document.to_owned(),
-        (document, section) => format!("{document}, {section}"),
-    }
 }
 
 pub(super) fn rows(read: Read<'_>) -> Rows {
@@ -78,15 +70,4 @@ pub(super) fn rows(read: Read<'_>) -> Rows {
         ])
     });
     Rows { name: "finding", columns: COLUMNS, rows: rows.collect() }
-}
-
-/// A display filter that selects these packets in Wireshark.
-pub(super) fn display_filter(frames: &[u64]) -> String {
-    match frames {
-        [frame] => format!("frame.number == {frame}"),
-        frames => {
-            let frames: Vec<String> = frames.iter().map(u64::to_string).collect();
-            format!("frame.number in {{{}}}", frames.join(","))
-        }
-    }
 }

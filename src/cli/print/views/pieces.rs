@@ -3,16 +3,31 @@
 use std::io;
 use std::ops::Range;
 
+use bittrace_protocol::Timestamp;
 use bittrace_trace::statistics::{PieceSeen, PiecesSeen, Sender, Verdict};
-use bittrace_trace::units::{count, counted};
+use bittrace_trace::units::{count, counted, size};
 use serde_json::json;
 
 use super::{ROWS, Read, Rows, more, object};
 use crate::print::page::Page;
 use crate::print::table::Column;
 
-const COLUMNS: &[&str] =
-    &["capture", "torrent", "piece", "size", "from", "complete", "n", "verdict", "right", "wrong", "missing"];
+const COLUMNS: &[&str] = &[
+    "capture",
+    "torrent",
+    "piece",
+    "size",
+    "from",
+    "complete",
+    "n",
+    "verdict",
+    "right",
+    "wrong",
+    "missing",
+    "verified",
+    "wrong_blocks",
+    "again",
+];
 
 /// How many senders of a piece and missing ranges are named in the table.
 const NAMED: usize = 3;
@@ -35,7 +50,14 @@ pub(super) fn write_table(pieces: &PiecesSeen, read: Read<'_>, page: &mut Page<'
                 let complete = seen
                     .complete
                     .map_or(String::new(), |(at, _)| format!("{:.6}", at.seconds_since(read.start)));
-                vec![piece.to_string(), complete, verdict(seen), from(seen), missing(seen)]
+                vec![
+                    piece.to_string(),
+                    complete,
+                    verdict(seen, read.start),
+                    from(seen),
+                    again(seen),
+                    missing(seen),
+                ]
             })
             .collect();
         let hash = match torrent {
@@ -48,6 +70,7 @@ pub(super) fn write_table(pieces: &PiecesSeen, read: Read<'_>, page: &mut Page<'
             Column::numbers("complete"),
             Column::text(hash, 7),
             Column::text("blocks from", 20),
+            Column::text("again", 8),
             Column::text("missing", 12),
         ];
         let shown = if read.verbose { rows.len() } else { rows.len().min(ROWS) };
@@ -77,14 +100,26 @@ pub(super) fn write_table(pieces: &PiecesSeen, read: Read<'_>, page: &mut Page<'
     Ok(())
 }
 
-fn verdict(seen: &PieceSeen) -> String {
+fn verdict(seen: &PieceSeen, start: Timestamp) -> String {
     match (seen.right, seen.wrong) {
         (0, 0) => seen.verdict().name().to_owned(),
         (right, 0) if right > 1 => format!("right, {} times", count(right)),
         (_, 0) => "right".to_owned(),
         (0, wrong) => format!("wrong, {}", counted(wrong, "time")),
-        (_, wrong) => format!("right, after {} wrong", counted(wrong, "time")),
+        (_, wrong) => {
+            // It was complete before.
+            let at = seen.verified.map(|(at, _)| format!(" at {:.6}", at.seconds_since(start)));
+            format!("right{}, after {} wrong", at.unwrap_or_default(), counted(wrong, "time"))
+        }
     }
+}
+
+/// The bytes that came again, and why.
+fn again(seen: &PieceSeen) -> String {
+    let reasons =
+        [(seen.again_after_wrong_hash, "after a wrong hash"), (seen.again_for_nothing, "for nothing")];
+    let reasons = reasons.into_iter().filter(|(bytes, _)| *bytes > 0);
+    reasons.map(|(bytes, why)| format!("{} {why}", size(bytes))).collect::<Vec<_>>().join(", ")
 }
 
 fn from(seen: &PieceSeen) -> String {
@@ -142,6 +177,21 @@ pub(super) fn rows(pieces: &PiecesSeen, read: Read<'_>) -> Rows {
             ("right", json!(seen.right)),
             ("wrong", json!(seen.wrong)),
             ("missing", json!(seen.missing().map(pairs))),
+            (
+                "verified",
+                json!({
+                    "elapsed": seen.verified.map(|(at, _)| at.seconds_since(read.start)),
+                    "n": seen.verified.map(|(_, number)| read.summary.before + number),
+                }),
+            ),
+            ("wrong_blocks", json!(seen.wrong_blocks)),
+            (
+                "again",
+                json!({
+                    "after_wrong_hash": seen.again_after_wrong_hash,
+                    "for_nothing": seen.again_for_nothing,
+                }),
+            ),
         ])
     });
     Rows { name: "piece", columns: COLUMNS, rows: rows.collect() }

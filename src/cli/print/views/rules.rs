@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use bittrace_trace::rules::RULES;
 use serde_json::json;
 
-use super::findings::source;
 use super::{Rows, object};
 use crate::args::Format;
 use crate::print::output::Look;
@@ -18,7 +17,7 @@ pub(crate) fn list_rules(format: Format, look: Look, out: &mut dyn Write) -> io:
     if format == Format::Table {
         let mut page = Page::new(look, out);
         for rule in RULES {
-            page.finding(rule.severity, &[rule.id, &source(rule.document, rule.section)], rule.text)?;
+            page.finding(rule.severity, &[rule.id, &rule.source()], rule.text)?;
         }
         writeln!(page)?;
         return page.how_to_explain();
