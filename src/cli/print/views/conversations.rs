@@ -41,7 +41,7 @@ fn conversations<'a>(read: Read<'a>) -> impl Iterator<Item = &'a Connection> {
 fn table<'a>(exchanges: &'a Exchanges, read: Read<'_>) -> ConnectionTable<'a> {
     ConnectionTable {
         start: read.start,
-        local: read.local,
+        local: read.trace.local(),
         exchanges: Some(exchanges),
         order: read.order.unwrap_or_default(),
     }
