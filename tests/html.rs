@@ -381,7 +381,7 @@ fn is_a_choice(page: &str, data: &Value, most: usize) {
     let names = numbers(data, "/messages/name");
     for kind in ["request", "piece", "have"] {
         let shown = names.iter().filter(|&&name| data["names"][name as usize] == kind).count();
-        assert!(shown > n.len() / 20, "{shown} of {kind}");
+        assert!(shown > n.len() / 40, "{shown} of {kind}");
     }
 }
 

@@ -80,7 +80,7 @@ impl CapturePage<'_> {
         self.keep_findings_within_messages();
         let incomplete = self.incomplete();
         let mut body = String::new();
-        self.write_body(incomplete.as_deref(), &mut body).map_err(io::Error::other)?;
+        self.write_body(&mut body).map_err(io::Error::other)?;
         let words = Words::of(self.messages);
         let course = &self.course;
         let data = PageData {
@@ -110,25 +110,47 @@ impl CapturePage<'_> {
         }
     }
 
-    /// What the page does not have, and the command that shows it.
+    /// What the reader has to know before all, what the page does not have, and the command that shows it.
     fn incomplete(&self) -> Option<String> {
-        let mut sentences = self.remarks.to_vec();
-        if !self.messages.is_whole() {
-            sentences.push(format!(
-                "Not everything is in this file. The pictures count all {} messages, and {} of them can be read one by one: \
-                 those that findings lead to, those of the less frequent kinds, the first of each frequent kind on a \
-                 connection, and one in so many of the rest. The rest: {} --view messages",
-                count(self.messages.count()),
-                count(self.messages.rows().len() as u64),
-                self.command
-            ));
-        }
+        let left_out =
+            self.left_out().map(|text| format!("{NOT_EVERYTHING} {text} {} --view messages", self.command));
+        let sentences: Vec<_> = self.remarks.iter().cloned().chain(left_out).collect();
         (!sentences.is_empty()).then(|| sentences.join(" "))
     }
 
-    fn write_body(&self, incomplete: Option<&str>, html: &mut String) -> fmt::Result {
+    /// How many messages the page does not have, and which it has.
+    fn left_out(&self) -> Option<String> {
+        if self.messages.is_whole() {
+            return None;
+        }
+        Some(format!(
+            "The pictures count all {} messages, and {} of them can be read one by one: those that findings lead to, those \
+             of the less frequent kinds, the first of each frequent kind on a connection, and one in so many of the rest. \
+             All of them:",
+            count(self.messages.count()),
+            count(self.messages.rows().len() as u64),
+        ))
+    }
+
+    fn write_incomplete(&self, html: &mut String) -> fmt::Result {
+        let left_out = self.left_out();
+        if self.remarks.is_empty() && left_out.is_none() {
+            return Ok(());
+        }
+        write!(html, "<p class=\"incomplete\">{}", shown(&self.remarks.join(" ")))?;
+        if let Some(left_out) = left_out {
+            let command = format!("{} --view messages", self.command);
+            write!(html, " <b>{NOT_EVERYTHING}</b> {} <code>{}</code>", shown(&left_out), shown(&command))?;
+        }
+        html.push_str("</p>\n");
+        Ok(())
+    }
+
+    fn write_body(&self, html: &mut String) -> fmt::Result {
         html.push_str("<main>\n");
-        head::write_head(&self.course, self.read, incomplete, html)?;
+        head::write_head(&self.course, self.read, html)?;
+        self.write_incomplete(html)?;
+        head::write_findings(&self.course.findings, html)?;
         html.push_str(COURSE);
         if self.messages.count() > 0 {
             html.push_str(LADDER);
@@ -144,6 +166,9 @@ impl CapturePage<'_> {
         )
     }
 }
+
+/// What stands first where messages are left out.
+const NOT_EVERYTHING: &str = "Not everything is in this file.";
 
 /// Where the script draws. Without one, a sentence says so.
 const COURSE: &str = "<section>\n<h2>Course <span class=\"hint\">one axis for all; drag to look closer, double-click to go \

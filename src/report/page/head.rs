@@ -15,13 +15,8 @@ const OPEN_NOTES: usize = 4;
 /// Buttons of a finding that stand beside it; the script leads to the others from message to message.
 const BUTTONS: usize = 12;
 
-/// Writes the head. `read` is how many messages were read, those included that were not chosen, and `incomplete` says what the file does not have, where it does not have everything.
-pub(super) fn write_head(
-    course: &Course,
-    read: u64,
-    incomplete: Option<&str>,
-    html: &mut String,
-) -> fmt::Result {
+/// Writes the head. `read` is how many messages were read, those included that were not chosen.
+pub(super) fn write_head(course: &Course, read: u64, html: &mut String) -> fmt::Result {
     let capture = &course.capture;
     let start = capture.start.as_deref().map_or(String::new(), |start| format!(", from {}", moment(start)));
     let about = format!("{}, {}{start}", capture.format, counted(capture.packets, "packet"));
@@ -35,10 +30,7 @@ pub(super) fn write_head(
     )?;
     write_tiles(course, html)?;
     html.push_str("</header>\n");
-    if let Some(incomplete) = incomplete {
-        writeln!(html, "<p class=\"incomplete\">{}</p>", shown(incomplete))?;
-    }
-    write_findings(&course.findings, html)
+    Ok(())
 }
 
 /// `2026-11-23 00:30:13 UTC`, of a moment in RFC 3339.
@@ -88,7 +80,8 @@ fn write_tiles(course: &Course, html: &mut String) -> fmt::Result {
     Ok(())
 }
 
-fn write_findings(findings: &[CourseFinding], html: &mut String) -> fmt::Result {
+/// Writes the findings, the most severe first. Notes beyond the first few are folded away.
+pub(super) fn write_findings(findings: &[CourseFinding], html: &mut String) -> fmt::Result {
     html.push_str("<section id=\"findings\">\n");
     if findings.is_empty() {
         html.push_str("<div class=\"finding none\"><span class=\"title\">No rule was broken.</span></div>\n");
