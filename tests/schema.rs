@@ -68,6 +68,21 @@ fn check(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
                     return wrong("pattern");
                 }
             }
+            "minItems"
+                if value
+                    .as_array()
+                    .is_some_and(|items| (items.len() as u64) < given.as_u64().expect("a number")) =>
+            {
+                return wrong("minItems");
+            }
+            "maxItems"
+                if value
+                    .as_array()
+                    .is_some_and(|items| items.len() as u64 > given.as_u64().expect("a number")) =>
+            {
+                return wrong("maxItems");
+            }
+            "minItems" | "maxItems" => {}
             "required" => {
                 for key in list(given) {
                     let key = key.as_str().expect("a key").to_owned();

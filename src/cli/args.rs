@@ -483,6 +483,13 @@ pub(crate) struct AnalyzeArguments {
     /// The output format
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
     pub(crate) format: Format,
+    /// Write the capture as one HTML page: pictures over time, messages with fields and bytes, findings; - is standard
+    /// output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// At most N messages that the page shows one by one, 250 to 20000; default: 4000
+    #[arg(long, value_name = "N", requires = "html", value_parser = clap::value_parser!(u64).range(250..=20_000))]
+    pub(crate) html_messages: Option<u64>,
     /// Only messages that match, such as 'message == piece && index == 3'
     #[arg(long, value_name = "EXPR", long_help = FILTER_HELP)]
     pub(crate) filter: Option<String>,
@@ -566,6 +573,8 @@ pub(crate) enum ViewName {
     Findings,
     /// Why it was slow, stalled or ended: three sentences, then where the time of each connection went
     Diagnosis,
+    /// One row per message, with an arrow between the lifelines of the hosts
+    Ladder,
 }
 
 /// The output format of extract.

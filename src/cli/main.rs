@@ -10,6 +10,7 @@ mod input;
 mod interrupt;
 mod keys;
 mod os;
+mod page_file;
 mod print;
 mod query;
 

@@ -6,3 +6,4 @@ pub(crate) mod fields;
 pub(crate) mod filter;
 pub(crate) mod names;
 pub(crate) mod row;
+pub(crate) mod vocabulary;

@@ -4,6 +4,8 @@
 //! plain text and the browser of the terminal are all drawn from it. Nothing is drawn that was not seen: where marks
 //! were merged or left out, the aggregate says how many.
 
+pub mod assets;
 mod course;
+pub mod page;
 
 pub use course::*;

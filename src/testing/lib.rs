@@ -2,6 +2,7 @@
 //! bytes, real clients, the command itself. Only tests depend on this crate; what fails in it panics, and so fails the
 //! test.
 
+pub mod browser;
 pub mod captures;
 pub mod clients;
 pub mod command;

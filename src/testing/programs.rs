@@ -50,8 +50,11 @@ pub fn has_ipv6() -> bool {
     TcpListener::bind("[::1]:0").is_ok() || skip("this machine has no IPv6")
 }
 
-/// Tells why a test does nothing, or fails where it must not.
-fn skip(why: &str) -> bool {
+/// Tells why a test does nothing. It is `false`.
+///
+/// # Panics
+/// Where nothing may be missing.
+pub fn skip(why: &str) -> bool {
     assert!(std::env::var_os("BITTRACE_REQUIRE_CLIENTS").is_none(), "{why}");
     eprintln!("skipped: {why}");
     false

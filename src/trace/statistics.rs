@@ -22,8 +22,8 @@ use crate::record::{Body, MseBody, Protocol, Reason, Record, Severity, Unreadabl
 use crate::{ConnectionEnd, Dissected, StreamId};
 
 pub use clients::{Client, Clients};
-pub use connections::{Connection, Connections, DirectionTotals};
-pub use findings::{FIRST_FRAMES, Finding, Findings, display_filter};
+pub use connections::{Connection, Connections, DirectionTotals, SHORTEST_RATED};
+pub use findings::{FIRST_FRAMES, FIRST_RECORDS, Finding, Findings, display_filter};
 pub use pieces::{PieceSeen, PiecesSeen, Sender, Verdict};
 pub use received::{BlockRepeat, BlocksReceived, ReceivedBlock};
 pub use torrents::{TorrentSeen, TorrentSought, TorrentsSeen};
@@ -142,11 +142,15 @@ impl Summary {
         let (first, last) = self.span.unwrap_or((record.at, record.at));
         self.span = Some((first.min(record.at), last.max(record.at)));
         self.messages.add(record.body.protocol().name(), record.body.message());
-        self.clients.add(record);
         self.torrents.add(record);
-        self.trackers.add(record);
         self.connections.add(record);
         record.notes.iter().for_each(|note| self.findings.add(record, note));
+        // Nearly all messages of most captures: the rest is of others.
+        if record.body.is_plain_message() {
+            return;
+        }
+        self.clients.add(record);
+        self.trackers.add(record);
         let length = record.length();
         match record.body {
             Body::Mse(MseBody::Encrypted) => self.unread.encrypted += length,

@@ -38,6 +38,7 @@ Examples:
   bittrace analyze capture.pcap --sort slowest --limit 5
                                                       the five slowest peers, with their rates
   bittrace analyze capture.pcap --follow 1
+  bittrace analyze capture.pcap --view ladder         who says what to whom, as arrows between the hosts
   bittrace analyze capture.pcap --mse-keys capture.keys
   bittrace analyze --list-rules
   bittrace analyze a.pcap b.pcap --format json | jq .message
@@ -225,12 +226,12 @@ Examples:
                                                       behave like a capture's client, and compare
   bittrace download file.torrent -o /tmp --seed=1.5   and seed up to a ratio of 1.5
   bittrace download https://example.org/file.torrent --record live.pcapng
-  bittrace download file.torrent --trace              and show each message as it is sent or received
+  bittrace download file.torrent --trace              and show each message at once
   bittrace download file.torrent --single-peer        from one peer at a time
 
 Files get their final names only when they are complete and verified. An interrupted run (Ctrl-C,
-power failure) resumes where it stopped. The first Ctrl-C says goodbye to trackers and peers, the
-second ends at once.
+power failure) resumes where it stopped. The first Ctrl-C announces stopped to the trackers and
+closes the connections; the second ends the run at once.
 
 Exit codes:
     0  complete

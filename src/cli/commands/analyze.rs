@@ -1,6 +1,8 @@
 //! `bittrace analyze`: captures in, summaries and messages out, as they are read.
 
 mod choice;
+mod message_view;
+mod page;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -21,6 +23,7 @@ use crate::input;
 use crate::interrupt::interrupted;
 use crate::print::csv::CsvTable;
 use crate::print::json::{self, JsonSummary};
+use crate::print::ladder::Ladder;
 use crate::print::message_json::JsonMessages;
 use crate::print::message_table::{Detail, MessageTable};
 use crate::print::output::{Output, styles};
@@ -31,6 +34,8 @@ use crate::print::views::{Follower, Read, Views, list_rules};
 use crate::query::names::FieldName;
 use crate::query::row::{CaptureContext, Row};
 use choice::MessageChoice;
+use message_view::MessageView;
+use page::PageReading;
 
 /// How many messages stand after the summary when nobody says how many.
 const FIRST_MESSAGES: u64 = 50;
@@ -57,6 +62,10 @@ struct Analysis<'a> {
     output: Output,
     options: TraceOptions,
     choice: MessageChoice,
+    /// The page that is to be written, until it is.
+    page: Option<PageReading>,
+    /// Whether the page is all that standard output gets.
+    page_is_output: bool,
     expected: Expected,
     columns: Vec<(FieldName, String)>,
     format: Format,
@@ -118,13 +127,18 @@ impl<'a> Analysis<'a> {
                 bail!("{option} needs the messages: add messages to --view");
             }
         }
+        if let Some(refusal) = picture_refusal(&views, arguments.format) {
+            bail!(refusal);
+        }
         if arguments.format == Format::Csv && views.contains(&ViewName::Summary) {
             bail!("--format csv takes one view, not the summary; --format table and json have the summary");
         }
         if arguments.format == Format::Csv && views.iter().any(|view| *view != views[0]) {
             bail!("--format csv takes one view: each view has its own columns");
         }
-        let usual = views.is_empty() && arguments.follow.is_none();
+        // A page takes the place of what is printed where nothing was asked for.
+        let is_page_alone = arguments.html.is_some() && arguments.format == Format::Table;
+        let usual = views.is_empty() && arguments.follow.is_none() && !is_page_alone;
         let limit = match arguments.limit {
             Some(0) => u64::MAX,
             Some(limit) => limit,
@@ -134,7 +148,10 @@ impl<'a> Analysis<'a> {
         let summary = !arguments.no_summary && (usual || views.contains(&ViewName::Summary));
         let show = Show {
             summary,
-            messages: usual || views.contains(&ViewName::Messages) || arguments.follow.is_some(),
+            messages: usual
+                || views.contains(&ViewName::Messages)
+                || views.contains(&ViewName::Ladder)
+                || arguments.follow.is_some(),
             held: arguments.format == Format::Table && summary && limit < u64::MAX,
             limit,
         };
@@ -143,10 +160,13 @@ impl<'a> Analysis<'a> {
             .iter()
             .map(|path| Ok((path.clone(), Arc::new(read_torrent(path)?.metainfo))))
             .collect::<Result<Vec<_>>>()?;
-        let torrents = given.iter().map(|(_, torrent)| Arc::clone(torrent)).collect();
+        let torrents: Vec<_> = given.iter().map(|(_, torrent)| Arc::clone(torrent)).collect();
         let choice = MessageChoice::new(arguments)?;
+        let page = PageReading::new(arguments, &torrents, !choice.is_everything(), &output)?;
         Ok(Self {
             common,
+            page,
+            page_is_output: arguments.html.as_deref() == Some(Path::new("-")),
             output,
             options: TraceOptions {
                 local: arguments.local,
@@ -170,7 +190,7 @@ impl<'a> Analysis<'a> {
             hex: arguments.hex,
             unfolded: arguments.no_fold,
             order: arguments.sort,
-            most_rows: arguments.limit.filter(|&limit| limit > 0).map(|limit| limit as usize),
+            most_rows: arguments.limit.map(|limit| if limit == 0 { usize::MAX } else { limit as usize }),
             show,
             closing: JsonSummary::default(),
             fail_on: arguments.fail_on.map(severity),
@@ -203,23 +223,13 @@ impl<'a> Analysis<'a> {
         summary.before = self.before;
         let mut views = Views::new(&self.views, &self.options.torrents);
         let mut reading = CaptureReading {
-            follower: self.follow.map(|_| Follower::new(self.output.look, self.hex)),
             place: CaptureContext {
                 capture: name.clone(),
                 start: Timestamp::EPOCH,
                 before: self.before,
                 torrents: self.options.torrents.clone(),
             },
-            table: MessageTable::new(
-                self.output.look,
-                &self.columns,
-                Detail {
-                    hex: self.hex,
-                    verbose: self.common.verbose,
-                    quiet: self.common.quiet,
-                    unfolded: self.unfolded,
-                },
-            ),
+            view: self.message_view(),
             held: Vec::new(),
             read: 0,
             chosen: 0,
@@ -238,6 +248,9 @@ impl<'a> Analysis<'a> {
                     if chosen {
                         summary.add(dissected);
                         views.add(dissected);
+                        if let Some(page) = &mut self.page {
+                            page.add(dissected, reading.place.start);
+                        }
                     }
                 }
                 Ok(false) => break,
@@ -258,13 +271,13 @@ impl<'a> Analysis<'a> {
         }
         self.tell_unread(&name, trace.counts());
         self.before += reading.read;
-        self.closing.add(&name, &trace, &summary, whole && !interrupted());
-        if let Some(follower) = &mut reading.follower {
-            follower.finish(&mut self.output)?;
+        if let Some(page) = self.page.take() {
+            page.finish(reading.read, &trace, &summary)?;
         }
-        reading.table.finish(&mut self.output)?;
+        self.closing.add(&name, &trace, &summary, whole && !interrupted());
+        reading.view.finish(&mut self.output)?;
         let nothing_matches = reading.read > 0 && reading.chosen == 0;
-        if self.format == Format::Table {
+        if self.format == Format::Table && !self.page_is_output {
             self.close_table(&name, &trace, &summary, reading)?;
             if nothing_matches {
                 return Ok(self.output.flush()?);
@@ -283,6 +296,24 @@ impl<'a> Analysis<'a> {
         views.write(read, self.format, self.begun == 1, &mut self.output)?;
         self.output.flush()?;
         Ok(())
+    }
+
+    /// What shows the messages of a capture.
+    fn message_view(&self) -> MessageView {
+        let look = self.output.look;
+        if self.follow.is_some() {
+            return MessageView::Conversation(Follower::new(look, self.hex));
+        }
+        if self.views.contains(&ViewName::Ladder) {
+            return MessageView::Ladder(Ladder::new(look, !self.unfolded));
+        }
+        let detail = Detail {
+            hex: self.hex,
+            verbose: self.common.verbose,
+            quiet: self.common.quiet,
+            unfolded: self.unfolded,
+        };
+        MessageView::Table(MessageTable::new(look, &self.columns, detail))
     }
 
     /// Names the packets that cannot be read, and says what to do about them.
@@ -327,16 +358,11 @@ impl<'a> Analysis<'a> {
         match self.format {
             Format::Json => self.json.write(&row, &mut self.output)?,
             Format::Csv => self.csv.row(&row, &mut self.output)?,
-            Format::Table if reading.follower.is_some() => {
-                if let Some(follower) = &mut reading.follower {
-                    follower.tell(&row, &mut self.output)?;
-                }
-            }
             Format::Table if self.show.held => {
                 reading.held.push(record.clone());
                 return Ok(true);
             }
-            Format::Table => reading.table.row(&row, trace.local(), &mut self.output)?,
+            Format::Table => reading.view.row(&row, trace.local(), &mut self.output)?,
         }
         if self.output.is_terminal() {
             self.output.flush()?;
@@ -394,9 +420,9 @@ impl<'a> Analysis<'a> {
             writeln!(self.output)?;
             for record in &reading.held {
                 let row = Row::new(record, &reading.place);
-                reading.table.row(&row, trace.local(), &mut self.output)?;
+                reading.view.row(&row, trace.local(), &mut self.output)?;
             }
-            reading.table.finish(&mut self.output)?;
+            reading.view.finish(&mut self.output)?;
         }
         if reading.chosen <= self.show.limit {
             return Ok(());
@@ -457,8 +483,7 @@ impl<'a> Analysis<'a> {
 /// One capture that is being read.
 struct CaptureReading {
     place: CaptureContext,
-    table: MessageTable,
-    follower: Option<Follower>,
+    view: MessageView,
     /// Messages that wait for the summary.
     held: Vec<Record>,
     /// How many messages were read.
@@ -484,18 +509,35 @@ fn chosen_views(arguments: &AnalyzeArguments) -> Vec<ViewName> {
         return arguments.view.clone();
     }
     let says_how_messages_look = arguments.hex || arguments.no_fold || !arguments.fields.is_empty();
-    let chooses_messages = arguments.filter.is_some()
-        || !arguments.stream.is_empty()
-        || arguments.limit.is_some()
-        || arguments.from.is_some()
-        || arguments.to.is_some();
-    if arguments.sort.is_some() && !says_how_messages_look {
+    // With a page these options choose what the page is of.
+    let has_page = arguments.html.is_some() && arguments.format == Format::Table;
+    let chooses_messages = !has_page
+        && (arguments.filter.is_some()
+            || !arguments.stream.is_empty()
+            || arguments.limit.is_some()
+            || arguments.from.is_some()
+            || arguments.to.is_some());
+    if has_page && !says_how_messages_look {
+        Vec::new()
+    } else if arguments.sort.is_some() && !says_how_messages_look {
         vec![ViewName::Conversations]
     } else if says_how_messages_look || chooses_messages {
         vec![ViewName::Messages]
     } else {
         Vec::new()
     }
+}
+
+/// Why views that are pictures cannot be shown as they are asked for, and what to use instead.
+fn picture_refusal(views: &[ViewName], format: Format) -> Option<&'static str> {
+    let has = |view| views.contains(&view);
+    if format != Format::Table && has(ViewName::Ladder) {
+        return Some("--view ladder is for people; --view messages has the same messages as JSON and CSV");
+    }
+    if has(ViewName::Ladder) && has(ViewName::Messages) {
+        return Some("--view messages and --view ladder show the same messages; name one of them");
+    }
+    None
 }
 
 const fn severity(fail_on: FailOn) -> Severity {

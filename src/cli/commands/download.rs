@@ -54,9 +54,9 @@ const FETCHED_WITHIN: Duration = Duration::from_secs(60);
 pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, mut output: Output) -> Result<Exit> {
     let Some(torrent) = load(&arguments.torrent)? else { return Ok(Exit::Interrupted) };
     if let Some(record) = &arguments.record {
-        keep("the torrent file", Path::new(&arguments.torrent), record)?;
+        keep("--record", "the torrent file", Path::new(&arguments.torrent), record)?;
         for capture in arguments.like.iter().chain(&arguments.against) {
-            keep("the capture", capture, record)?;
+            keep("--record", "the capture", capture, record)?;
         }
     }
     let metainfo = Arc::new(torrent.metainfo);
@@ -234,10 +234,10 @@ fn load(source: &str) -> Result<Option<TorrentFile>> {
     }
 }
 
-/// Refuses to record over a file that is read.
-pub(crate) fn keep(what: &str, read: &Path, record: &Path) -> Result<()> {
-    if is_same_file(read, record) {
-        bail!("--record {}: this is {what} and would be overwritten", record.display());
+/// Refuses to write over a file that is read. `option` names the file to write.
+pub(crate) fn keep(option: &str, what: &str, read: &Path, written: &Path) -> Result<()> {
+    if is_same_file(read, written) {
+        bail!("{option} {}: this is {what} and would be overwritten", written.display());
     }
     Ok(())
 }
@@ -326,7 +326,7 @@ fn seed_goal(text: &str) -> Result<SeedGoal> {
     Ok(SeedGoal { ratio, time })
 }
 
-/// The first Ctrl-C says goodbye to trackers and peers; the second ends the process, which loses nothing verified.
+/// The first Ctrl-C announces stopped to the trackers and closes the connections; the second ends the process, which loses nothing verified.
 fn stop_when_interrupted(stop: Stop) {
     thread::spawn(move || {
         while !interrupted() {

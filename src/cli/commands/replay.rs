@@ -44,9 +44,9 @@ pub(crate) fn run(arguments: &args::ReplayArguments, common: Common, output: Out
         return Ok(Exit::Interrupted);
     }
     if let Some(record) = &arguments.record {
-        keep("the capture", &play.path, record)?;
-        keep("the torrent file", &play.torrent_path, record)?;
-        play.content.iter().try_for_each(|content| keep("the content", content, record))?;
+        keep("--record", "the capture", &play.path, record)?;
+        keep("--record", "the torrent file", &play.torrent_path, record)?;
+        play.content.iter().try_for_each(|content| keep("--record", "the content", content, record))?;
     }
     if !arguments.disturb.is_empty() && arguments.client.is_empty() {
         bail!("--disturb needs a client that it can start again and again: name it after --");

@@ -16,7 +16,7 @@ pub(crate) fn schema() -> Value {
             { "$ref": "#/$defs/message" },
             view("conversation", &["capture", "stream", "ws_stream", "transport", "initiator", "responder", "opened"]),
             view("piece", &["capture", "torrent", "piece"]),
-            view("finding", &["capture", "severity", "rule", "count", "first", "frames", "says"]),
+            view("finding", &["capture", "severity", "rule", "count", "first", "frames", "says", "messages", "message_count"]),
             view("diagnosis", &["capture", "direction", "start", "duration", "bytes", "sentences", "seconds", "stalls", "rates"]),
             view("budget", &["capture", "stream", "transport", "sender", "receiver", "duration", "seconds", "ended"]),
             view("rule", &["rule", "severity", "document", "section", "text"]),
@@ -72,7 +72,7 @@ fn note() -> Value {
 
 fn message() -> Value {
     let in_object =
-        |key: RowKey| matches!(key.place(), KeyPlace::Everywhere | KeyPlace::Json) || key == RowKey::Bytes;
+        |key: RowKey| matches!(key.place(), KeyPlace::Everywhere | KeyPlace::Json | KeyPlace::WithBytes);
     let entries = KEYS.iter().zip(KEY_CATALOG).filter(|((_, key), _)| in_object(*key));
     let properties: Map<String, Value> =
         entries.clone().map(|((name, _), entry)| ((*name).to_owned(), key_schema(entry))).collect();
@@ -98,6 +98,7 @@ const fn is_optional(key: RowKey) -> bool {
             | RowKey::Answers
             | RowKey::Latency
             | RowKey::Bytes
+            | RowKey::Spans
     )
 }
 
@@ -126,6 +127,11 @@ fn key_schema(entry: &KeyEntry) -> Value {
             json!({ "enum": names })
         }
         RowKey::Fields => json!({ "type": "object" }),
+        RowKey::Spans => {
+            let span = json!({ "type": "array", "items": count, "minItems": 2, "maxItems": 2 });
+            let spans = json!({ "type": "array", "items": span });
+            json!({ "type": "object", "additionalProperties": { "anyOf": [span, spans] } })
+        }
         RowKey::Torrent => kind_schema(FieldKind::Hash),
         RowKey::Bytes => kind_schema(FieldKind::Hex),
         RowKey::Decrypted => json!({ "const": true }),

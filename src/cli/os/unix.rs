@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 use tokio::process::{Child, Command};
 
 mod guard;
@@ -101,6 +101,12 @@ pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
 pub(crate) fn temporary_folder() -> io::Result<TempDir> {
     let permissions = fs::Permissions::from_mode(0o700);
     tempfile::Builder::new().prefix("bittrace-").permissions(permissions).tempdir()
+}
+
+/// Makes a file in `folder` that is removed when it is dropped, and that others may read as any new file of this user.
+pub(crate) fn new_file_in(folder: &Path) -> io::Result<NamedTempFile> {
+    let permissions = fs::Permissions::from_mode(0o666);
+    tempfile::Builder::new().prefix(".bittrace-").permissions(permissions).tempfile_in(folder)
 }
 
 /// Makes the console ready for colours; whether it has any.

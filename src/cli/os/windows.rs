@@ -11,7 +11,7 @@ use std::time::Duration;
 use anstyle_query::windows::enable_ansi_colors;
 use bittrace_client::{WindowsPathFault, windows_path_fault};
 use process_wrap::tokio::{ChildWrapper, CommandWrap, JobObject, KillOnDrop};
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 use tokio::process::Command;
 
 /// A process with all processes that it starts. They end with this value, and with this process, however it ends.
@@ -98,6 +98,11 @@ pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
 /// Makes a folder that is removed when it is dropped, in the user's own folder for such.
 pub(crate) fn temporary_folder() -> io::Result<TempDir> {
     tempfile::Builder::new().prefix("bittrace-").tempdir()
+}
+
+/// Makes a file in `folder` that is removed when it is dropped, and that has the permissions of the folder.
+pub(crate) fn new_file_in(folder: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new().prefix(".bittrace-").tempfile_in(folder)
 }
 
 /// Makes the console ready for colours; whether it has any. Text needs nothing: the standard library writes it to a

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 
 use bittrace_protocol::Timestamp;
+use bittrace_report::page::PageTable;
 use bittrace_trace::record::Protocol;
 use bittrace_trace::statistics::{Connection, Exchanges, Given};
 use bittrace_trace::units::count;
@@ -49,7 +50,36 @@ pub(crate) const COLUMNS: [LineColumn; 14] = [
     LineColumn::number("waste").spare(8),
 ];
 
+/// What the columns are, for a page that has room to say so.
+const IN_FULL: [&str; COLUMNS.len()] = [
+    "stream, as in --stream N",
+    "the far end; → where the local host called it",
+    "the client of the far end, and how the connection ended where that is unusual",
+    "when the connection began, seconds since the first packet",
+    "how long it lasted",
+    "bytes that the local host sent",
+    "bytes that the local host received",
+    "bytes of blocks a second",
+    "blocks of both directions",
+    "outstanding requests, median",
+    "time from request to block, median",
+    "time from request to block that 95 % did not exceed",
+    "how long the receiver of blocks was choked",
+    "bytes that were sent again or not requested",
+];
+
 impl ConnectionTable<'_> {
+    /// The connections as a table of a page.
+    pub(crate) fn for_page(&self, connections: &[&Connection], left_out: u64) -> PageTable {
+        let columns = COLUMNS.iter().zip(IN_FULL);
+        PageTable {
+            headings: columns.map(|(column, long)| (column.heading().to_owned(), long.to_owned())).collect(),
+            numbers: COLUMNS.iter().map(LineColumn::is_of_numbers).collect(),
+            rows: connections.iter().map(|connection| self.row(connection)).collect(),
+            left_out,
+        }
+    }
+
     /// The connections in the order of the table.
     pub(crate) fn sorted<'c>(
         &self,

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::print::printable::undisguised;
 use crate::query::cell_value::CellValue;
-use crate::query::names::{FieldName, KEYS, KeyPlace, RowKey};
+use crate::query::names::{FieldName, KEYS, KeyPlace};
 use crate::query::row::Row;
 
 /// Writes messages as CSV.
@@ -55,8 +55,8 @@ impl CsvTable {
         }
         let keys = KEYS.iter().filter(|(_, key)| match key.place() {
             KeyPlace::Everywhere | KeyPlace::Csv => true,
-            KeyPlace::Json => false,
-            KeyPlace::Nowhere => with_bytes && *key == RowKey::Bytes,
+            KeyPlace::WithBytes => with_bytes,
+            KeyPlace::Json | KeyPlace::Nowhere => false,
         });
         let keys = keys.map(|(name, key)| (FieldName::Key(*key), (*name).to_owned()));
         let of_blocks = OF_BLOCKS.iter().map(|name| {

@@ -6,11 +6,9 @@ use std::ops::Range;
 
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::peer_id::client_name;
-use bittrace_protocol::wire::Message;
-use bittrace_protocol::{Block, Field, Hex, PeerId, Role, Value};
-use bittrace_trace::PeerWireBody;
-use bittrace_trace::record::{Body, HttpTrackerBody, Record};
-use bittrace_trace::units::{count, counted};
+use bittrace_protocol::{Field, Hex, PeerId, Role, Value};
+use bittrace_trace::record::{Body, HttpTrackerBody, Record, field_meaning, value_text};
+use bittrace_trace::units::count;
 
 use crate::print::output::{Look, styles};
 use crate::print::table::{columns, pad, wrap};
@@ -52,8 +50,12 @@ pub(crate) fn field_rows<'f>(
 ) -> Vec<FieldRow<'f>> {
     let mut rows = FieldRows::of(fields, &record.bytes).rows;
     for row in &mut rows {
-        if let Some(meaning) = meaning(record, torrent, row.name) {
-            row.text = meaning;
+        if let Some(meaning) = field_meaning(record, torrent, row.name) {
+            row.text = match row.name {
+                "begin" => format!("{} ({meaning})", row.text),
+                "reserved" => format!("reserved, {meaning}"),
+                name => format!("{name} {} = {meaning}", row.value),
+            };
         }
     }
     rows
@@ -70,46 +72,6 @@ pub(crate) fn write_fields(
     write_rows(&FieldRows::of(fields, bytes).rows, bytes, look, all, out)
 }
 
-/// What a field means beyond its value.
-fn meaning(record: &Record, torrent: Option<&Metainfo>, name: &str) -> Option<String> {
-    match (&record.body, name) {
-        (Body::PeerWire(PeerWireBody::Handshake(handshake)), "reserved") => {
-            let bits = handshake.reserved_bits();
-            let bits: Vec<_> = bits
-                .iter()
-                .map(|bit| format!("byte {} & {:02x}: {}", bit.byte, bit.mask, bit.name))
-                .collect();
-            (!bits.is_empty()).then(|| format!("reserved, {}", bits.join(", ")))
-        }
-        (Body::PeerWire(PeerWireBody::Message(_) | PeerWireBody::Extended(..)), "id") => {
-            Some(format!("id {} = {}", record.bytes.get(4)?, record.body.message()))
-        }
-        (Body::PeerWire(PeerWireBody::Message(message)), "begin") => {
-            let block = match message {
-                Message::Request(block) | Message::Cancel(block) | Message::RejectRequest(block) => *block,
-                Message::Piece { index, begin, .. } => Block { index: *index, begin: *begin, length: 0 },
-                _ => return None,
-            };
-            // Version 2 begins each file with a piece of its own: only there a byte of the torrent is none of a file.
-            let torrent = torrent.filter(|torrent| torrent.geometry.is_some())?;
-            let at = u64::from(block.index.0) * u64::from(torrent.piece_length) + u64::from(block.begin);
-            Some(format!("begin = {} (byte {at} of {})", block.begin, torrent.name))
-        }
-        (Body::UdpTracker(_), "action") => {
-            let message = record.body.message();
-            let action = message.split('-').next().unwrap_or(message);
-            Some(format!("action {} = {action}", action_number(&record.body, record)?))
-        }
-        _ => None,
-    }
-}
-
-/// The number of a UDP tracker's action: its last byte, after the connection id in a request.
-fn action_number(body: &Body, record: &Record) -> Option<u8> {
-    let at = if body.message().ends_with("-request") { 11 } else { 3 };
-    record.bytes.get(at).copied()
-}
-
 /// A field, or the name of a group of fields, and the bytes beside it.
 #[derive(Debug)]
 pub(crate) struct FieldRow<'f> {
@@ -118,6 +80,8 @@ pub(crate) struct FieldRow<'f> {
     pub(crate) span: Range<usize>,
     /// The name with the value, or with what the value means.
     pub(crate) text: String,
+    /// The value alone.
+    value: String,
     pub(crate) style: anstyle::Style,
     /// How deep it nests.
     pub(crate) depth: usize,
@@ -160,11 +124,11 @@ impl<'f> FieldRows<'f> {
         // The children of a group have its bytes.
         let span = if is_leaf { field.span.clone() } else { field.span.start..field.span.start };
         let start = self.pending.take().unwrap_or(span.start);
-        let value = value_text(field, bytes);
+        let value = value_beside_bytes(field, bytes);
         let text =
             if value.is_empty() { field.name.to_string() } else { format!("{} = {value}", field.name) };
         let span = start..span.end;
-        self.rows.push(FieldRow { name: &field.name, span, text, style, depth, is_group: !is_leaf });
+        self.rows.push(FieldRow { name: &field.name, span, text, value, style, depth, is_group: !is_leaf });
         for child in &field.children {
             self.add(child, bytes, depth + 1);
         }
@@ -257,21 +221,10 @@ fn ascii(bytes: &[u8]) -> String {
 }
 
 /// The value of a field in words. Bytes that stand to the left of it as they are get no second hex.
-fn value_text(field: &Field, bytes: &[u8]) -> String {
+fn value_beside_bytes(field: &Field, bytes: &[u8]) -> String {
     match &field.value {
-        Value::None | Value::List | Value::Map => String::new(),
-        Value::Unsigned(number) => number.to_string(),
-        Value::Signed(number) => number.to_string(),
-        Value::Number(digits) => digits.clone(),
-        Value::Text(text) => format!("\"{text}\""),
         Value::Bytes(value) => bytes_text(field, value, bytes.get(field.span.clone()).unwrap_or_default()),
-        Value::Payload(place) => counted(place.len() as u64, "byte"),
-        Value::Address(address) => address.to_string(),
-        Value::Endpoints(endpoints) => {
-            endpoints.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-        }
-        Value::Flags(_, names) if names.is_empty() => "none set".to_owned(),
-        Value::Flags(_, names) => names.join(", "),
+        _ => value_text(field),
     }
 }
 
@@ -342,10 +295,10 @@ mod tests {
     #[test]
     fn bytes_are_said_in_hex_only_where_they_were_sent_otherwise() {
         let hash = Field::content("info_hash", 0..6, Value::Bytes(vec![0x12, 0x34]));
-        assert_eq!(value_text(&hash, b"%12%34"), "1234");
-        assert_eq!(value_text(&hash, &[0x12, 0x34, 0, 0, 0, 0]), "2 bytes");
+        assert_eq!(value_beside_bytes(&hash, b"%12%34"), "1234");
+        assert_eq!(value_beside_bytes(&hash, &[0x12, 0x34, 0, 0, 0, 0]), "2 bytes");
         let peer_id = Field::content("peer_id", 0..20, Value::Bytes(b"-TR3000-m8ldwlnf3o1x".to_vec()));
-        assert_eq!(value_text(&peer_id, b"-TR3000-m8ldwlnf3o1x"), "Transmission 3.00");
+        assert_eq!(value_beside_bytes(&peer_id, b"-TR3000-m8ldwlnf3o1x"), "Transmission 3.00");
     }
 
     #[test]

@@ -40,6 +40,16 @@ impl LineColumn {
         Self { heading, kind: ColumnKind::Number, spare: 0 }
     }
 
+    /// What stands above it.
+    pub(crate) const fn heading(&self) -> &'static str {
+        self.heading
+    }
+
+    /// Whether it is of numbers.
+    pub(crate) const fn is_of_numbers(&self) -> bool {
+        matches!(self.kind, ColumnKind::Number)
+    }
+
     /// The same column, to be left out for want of room: the highest number first.
     pub(crate) const fn spare(self, spare: u8) -> Self {
         Self { spare, ..self }

@@ -34,7 +34,7 @@ pub(crate) struct MessageTable {
     local: Option<IpAddr>,
     begun: bool,
     streams: StreamLines,
-    /// The run that waits for its next message, with the row of the first.
+    /// A run that may go on, with the row of its first message.
     run: Option<(FoldedRun, TableRow)>,
     /// How many messages so far had a finding of each rule.
     findings: HashMap<&'static str, u64>,
@@ -149,7 +149,7 @@ impl MessageTable {
         }
         let named = self.streams.name(row, local, self.look, out)?;
         let line = self.table_row(row, !named);
-        if let Some(run) = FoldedRun::begin(row).filter(|_| folds) {
+        if folds && let Some(run) = FoldedRun::begin(row) {
             self.run = Some((run, line));
             return Ok(());
         }
@@ -159,16 +159,16 @@ impl MessageTable {
 
     /// Writes the run that waits, if any.
     pub(crate) fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        let Some((run, first)) = self.run.take() else { return Ok(()) };
+        let Some((run, row)) = self.run.take() else { return Ok(()) };
         if run.more() == 0 {
-            return self.write(&first, out);
+            return self.write(&row, out);
         }
         let mut tail = vec![TailPart { text: run.numbers(), style: styles::DIM, kind: TailKind::Fact }];
         for rule in run.rules() {
             *self.findings.entry(rule).or_default() += run.more();
             tail.extend(self.times(rule));
         }
-        let row = TableRow { text: run.text(), tail, ..first };
+        let row = TableRow { text: run.text(), tail, ..row };
         self.write(&row, out)
     }
 

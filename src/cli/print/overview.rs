@@ -10,7 +10,7 @@ use bittrace_trace::{Direction, StreamClosing, StreamOpening, Summary, Trace};
 
 use crate::args::ConnectionOrder;
 use crate::print::connection_table::ConnectionTable;
-use crate::print::output::{Look, styles};
+use crate::print::output::Look;
 use crate::print::page::Page;
 use crate::print::table::Column;
 use crate::print::units::rfc3339;
@@ -165,7 +165,7 @@ impl Overview<'_> {
             }
             page.paragraph(&facts.join("; "), 6)?;
         }
-        self.more(torrents.rows().len() - shown, torrents.more(), page)
+        page.left_out((torrents.rows().len() - shown) as u64, "-v", torrents.more())
     }
 
     fn torrents_sought(&self, page: &mut Page<'_>) -> io::Result<()> {
@@ -213,7 +213,7 @@ impl Overview<'_> {
         let sorted = table.sorted(connections.rows().iter());
         let shown = self.shown(sorted.len());
         table.write(&sorted[..shown], page)?;
-        self.more(sorted.len() - shown, connections.more(), page)?;
+        page.left_out((sorted.len() - shown) as u64, "-v", connections.more())?;
         self.encrypted(page)
     }
 
@@ -311,18 +311,7 @@ impl Overview<'_> {
         page.heading(heading)?;
         let shown = self.shown(rows.len());
         page.table(columns, &rows[..shown])?;
-        self.more(rows.len() - shown, not_kept, page)
-    }
-
-    fn more(&self, hidden: usize, not_kept: u64, page: &mut Page<'_>) -> io::Result<()> {
-        if hidden > 0 {
-            let text = format!("… {} more; -v shows them", count(hidden as u64));
-            page.painted(&text, 2, styles::DIM)?;
-        }
-        if not_kept > 0 {
-            page.painted(&format!("… and {} beyond those kept", count(not_kept)), 2, styles::DIM)?;
-        }
-        Ok(())
+        page.left_out((rows.len() - shown) as u64, "-v", not_kept)
     }
 }
 

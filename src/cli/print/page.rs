@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use anstyle::Style;
 use bittrace_trace::record::Severity;
+use bittrace_trace::units::count;
 
 use crate::print::output::{Look, styles};
 use crate::print::printable::printable;
@@ -41,6 +42,18 @@ impl<'a> Page<'a> {
     pub(crate) fn painted(&mut self, text: &str, indent: usize, style: Style) -> io::Result<()> {
         for line in wrap(text, self.look.width - indent) {
             writeln!(self.out, "{}{}", " ".repeat(indent), self.look.paint(style, &line))?;
+        }
+        Ok(())
+    }
+
+    /// Says how many entries were left out and which option shows them, and how many were not kept.
+    pub(crate) fn left_out(&mut self, hidden: u64, option: &str, not_kept: u64) -> io::Result<()> {
+        if hidden > 0 {
+            let text = format!("… {} more; {option} shows them", count(hidden));
+            self.painted(&text, 2, styles::DIM)?;
+        }
+        if not_kept > 0 {
+            self.painted(&format!("… and {} beyond those kept", count(not_kept)), 2, styles::DIM)?;
         }
         Ok(())
     }

@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub(crate) use bittrace_trace::record::disguises;
+
 /// Whether people read plain ASCII alone, because their terminal shows no more.
 static ASCII_ALONE: AtomicBool = AtomicBool::new(false);
 
@@ -45,8 +47,14 @@ fn in_ascii(c: char) -> Cow<'static, str> {
         '←' => "<-",
         '↑' => "^",
         '↓' => "v",
-        '×' => "x",
+        '×' | '✕' => "x",
+        '▲' => "!",
+        '●' => "*",
         'µ' => "u",
+        '│' | '├' | '┤' => "|",
+        '┊' => ":",
+        '─' => "-",
+        '┼' => "+",
         ' '..='~' => return Cow::Owned(c.to_string()),
         _ => "?",
     })
@@ -68,13 +76,6 @@ pub(crate) fn is_plain(text: &str) -> bool {
 /// What is shown of a character.
 pub(crate) fn visible(c: char) -> char {
     if disguises(c) { char::REPLACEMENT_CHARACTER } else { c }
-}
-
-/// Whether a character commands a terminal (C0 and C1 controls), begins a line (U+2028, U+2029), or shows others in
-/// another order than they have (Unicode Standard Annex 9: embeddings, overrides, isolates and marks).
-pub(crate) fn disguises(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// JSON in which the characters that a terminal would obey are escaped. JSON itself has the controls of C0 escaped.

@@ -17,7 +17,6 @@ use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_trace::diagnosis::{DelayCause, Diagnosis};
 use bittrace_trace::statistics::{Exchanges, PiecesSeen};
-use bittrace_trace::units::count;
 use bittrace_trace::{Dissected, Summary};
 use serde_json::{Map, Value};
 
@@ -27,6 +26,7 @@ use crate::print::json::write_line;
 use crate::print::output::Look;
 use crate::print::page::Page;
 
+pub(crate) use conversations::connections_of_page;
 pub(crate) use diagnosis::DiagnosisPage;
 pub(crate) use follow::Follower;
 pub(crate) use rules::list_rules;
@@ -207,12 +207,4 @@ fn flat_cell(value: &Value) -> String {
 /// An object of these keys and values, in their order.
 fn object<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
     entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
-}
-
-/// Says how many rows were left out.
-fn more(hidden: u64, page: &mut Page<'_>) -> io::Result<()> {
-    if hidden == 0 {
-        return Ok(());
-    }
-    page.paragraph(&format!("… {} more; -v shows them", count(hidden)), 2)
 }

@@ -37,6 +37,8 @@ pub(crate) enum CellValue<'a> {
     Notes(&'a [Note]),
     Rules(&'a [Note]),
     Fields(&'a Map<String, Value>),
+    /// Where in the message its fields are.
+    Spans(Map<String, Value>),
     Field(&'a Value),
 }
 
@@ -45,6 +47,7 @@ impl CellValue<'_> {
     pub(crate) fn to_value(&self) -> Value {
         match self {
             Self::Fields(map) => Value::Object((*map).clone()),
+            Self::Spans(map) => Value::Object(map.clone()),
             Self::Field(value) => (*value).clone(),
             // Nothing here fails to be JSON.
             said => serde_json::to_value(said).unwrap_or_default(),
@@ -89,6 +92,7 @@ impl Serialize for CellValue<'_> {
             Self::Notes(notes) => serializer.collect_seq(notes.iter().map(AsJson)),
             Self::Rules(notes) => serializer.collect_seq(notes.iter().map(|note| note.rule.id)),
             Self::Fields(map) => map.serialize(serializer),
+            Self::Spans(map) => map.serialize(serializer),
             Self::Field(value) => value.serialize(serializer),
         }
     }

@@ -9,31 +9,74 @@ pub(crate) fn fields_of(record: &Record) -> Map<String, Value> {
     object(&record.content())
 }
 
+/// Where in its bytes a record has its fields: under each name of `fields`, which are its [`fields_of`], the first byte and
+/// the one after the last. A name that stands twice gets a list of both. Left out is what has no bytes of its own: what is
+/// joined from chunks, unpacked, or follows from other fields.
+pub(crate) fn spans_of(record: &Record, fields: &Map<String, Value>) -> Map<String, Value> {
+    let mut spans: Map<String, Value> = Map::new();
+    each_entry(&record.fields(), |name, field, _| {
+        if !fields.contains_key(&name) {
+            return;
+        }
+        let span = json!([field.span.start, field.span.end]);
+        match spans.get_mut(&name) {
+            Some(Value::Array(several)) if several.iter().any(Value::is_array) => several.push(span),
+            Some(single) => *single = Value::Array(vec![single.take(), span]),
+            None => drop(spans.insert(name, span)),
+        }
+    });
+    spans
+}
+
 /// The content of some fields as an object.
 pub(crate) fn object(fields: &[Field]) -> Map<String, Value> {
     let mut map = Map::new();
+    each_entry(fields, |name, field, aspect| {
+        let value = match (aspect, &field.value) {
+            (Aspect::Length, FieldValue::Payload(place)) => json!(place.len()),
+            (Aspect::Bits, FieldValue::Flags(bits, _)) => {
+                let digits = 2 * field.span.len();
+                json!(format!("{bits:0digits$x}"))
+            }
+            _ => value(field),
+        };
+        insert(&mut map, name, value);
+    });
+    map
+}
+
+/// What of a field stands under a name.
+#[derive(Debug, Clone, Copy)]
+enum Aspect {
+    Value,
+    /// The length of a payload.
+    Length,
+    /// The bits of flags.
+    Bits,
+}
+
+/// Calls `entry` with each name of an object of fields, and the field.
+fn each_entry<'f>(fields: &'f [Field], mut entry: impl FnMut(String, &'f Field, Aspect)) {
     let has_length = fields.iter().any(|field| field.role == Role::Content && field.name == "length");
     for field in fields.iter().filter(|field| field.role == Role::Content) {
         match &field.value {
-            FieldValue::Payload(place) => {
+            FieldValue::Payload(_) => {
                 let name = if has_length { format!("{}_length", field.name) } else { "length".to_owned() };
-                insert(&mut map, name, json!(place.len()));
+                entry(name, field, Aspect::Length);
             }
-            FieldValue::Flags(bits, _) => {
-                insert(&mut map, field.name.to_string(), value(field));
-                let digits = 2 * field.span.len();
-                insert(&mut map, format!("{}_hex", field.name), json!(format!("{bits:0digits$x}")));
+            FieldValue::Flags(..) => {
+                entry(field.name.to_string(), field, Aspect::Value);
+                entry(format!("{}_hex", field.name), field, Aspect::Bits);
             }
-            _ => insert(&mut map, field.name.to_string(), value(field)),
+            _ => entry(field.name.to_string(), field, Aspect::Value),
         }
         // The number under which an extension's message was sent stands within the extension's name.
         if !matches!(field.value, FieldValue::Map | FieldValue::List) {
             for part in field.children.iter().filter(|part| part.name == "extended_id") {
-                insert(&mut map, part.name.to_string(), value(part));
+                entry(part.name.to_string(), part, Aspect::Value);
             }
         }
     }
-    map
 }
 
 /// Puts a value under a name. A name that stands twice gets a list of its values.

@@ -16,9 +16,11 @@ use bittrace_trace::record::Severity;
 use serde_json::Value;
 
 use crate::print::printable::printable;
+use crate::query::fields::spans_of;
 use crate::query::names::{FieldName, RowKey, Scope};
 use crate::query::row::Row;
 use operand::Operand;
+pub(crate) use value_type::field_type;
 
 /// An expression that is true of some messages.
 #[derive(Debug, Clone)]
@@ -117,6 +119,7 @@ fn is_present(name: &FieldName, row: &Row<'_>) -> bool {
         FieldName::Key(RowKey::Notes | RowKey::Severity | RowKey::Rule) => !record.notes.is_empty(),
         FieldName::Key(RowKey::Fields) => !row.fields().is_empty(),
         FieldName::Key(RowKey::Bytes) => !record.bytes.is_empty(),
+        FieldName::Key(RowKey::Spans) => !spans_of(record, row.fields()).is_empty(),
         FieldName::Key(RowKey::WiresharkStream) => record.wireshark_stream.is_some(),
         FieldName::Key(RowKey::Frame) => row.frame().is_some(),
         FieldName::Key(RowKey::MessageId) => row.message_id().is_some(),
@@ -175,6 +178,9 @@ fn compare(name: &FieldName, operator: Operator, operand: &Operand, row: &Row<'_
         RowKey::Fields => {
             accepts(operator, row.fields().iter(), |op, (name, _)| operand.compare_text(op, name))
         }
+        RowKey::Spans => accepts(operator, spans_of(record, row.fields()).iter(), |op, (name, _)| {
+            operand.compare_text(op, name)
+        }),
         RowKey::Client => record.client.as_deref().is_some_and(text),
         RowKey::Torrent => record.torrent.is_some_and(|hash| text(&hash.to_string())),
         RowKey::Decrypted => record.decrypted && text("true"),

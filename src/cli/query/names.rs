@@ -46,6 +46,8 @@ pub(crate) enum KeyPlace {
     Json,
     /// In CSV, where they may not.
     Csv,
+    /// Where the bytes of messages are asked for.
+    WithBytes,
     /// Only where it is asked for.
     Nowhere,
 }
@@ -55,8 +57,8 @@ pub(crate) fn keys_of_objects(with_bytes: bool) -> impl Iterator<Item = (&'stati
     let keys = KEYS.iter().copied();
     keys.filter(move |(_, key)| match key.place() {
         KeyPlace::Everywhere | KeyPlace::Json => true,
-        KeyPlace::Nowhere => with_bytes && *key == RowKey::Bytes,
-        KeyPlace::Csv => false,
+        KeyPlace::WithBytes => with_bytes,
+        KeyPlace::Csv | KeyPlace::Nowhere => false,
     })
 }
 
@@ -95,7 +97,8 @@ keys! {
     Notes = "notes" Everywhere,
     Severity = "severity" Csv,
     Rule = "rule" Csv,
-    Bytes = "bytes" Nowhere,
+    Bytes = "bytes" WithBytes,
+    Spans = "spans" WithBytes,
 }
 
 /// Names of fields that the catalog writes with a blank, as filters are mostly written.

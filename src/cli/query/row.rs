@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::query::catalog::is_same_name;
 use crate::query::cell_value::CellValue;
-use crate::query::fields::fields_of;
+use crate::query::fields::{fields_of, spans_of};
 use crate::query::names::{FieldName, RowKey};
 
 /// What the records of one capture have in common.
@@ -161,6 +161,7 @@ impl<'a> Row<'a> {
             RowKey::Rule if record.notes.is_empty() => return None,
             RowKey::Rule => CellValue::Rules(&record.notes),
             RowKey::Bytes => CellValue::Bytes(&record.bytes),
+            RowKey::Spans => CellValue::Spans(spans_of(record, self.fields())),
         })
     }
 }

@@ -13,6 +13,7 @@ use super::pace::{Pace, SteadyRate};
 use super::slack::SenderSlack;
 use super::timeline::{PhaseSpan, WaitPhase, signed_nanos};
 use crate::measurement::{ConnectionMeasurement, DirectionMeasurement, TransportState};
+use crate::statistics::SHORTEST_RATED;
 
 /// Where the time of the blocks went that one end of a connection sends to the other.
 #[derive(Debug, Clone, Default)]
@@ -67,18 +68,29 @@ impl DirectionBudget {
         self.facts.interested.is_some() || self.facts.requested.is_some() || self.facts.blocks > 0
     }
 
-    /// Bytes a second while blocks were on their way.
+    /// Bytes a second while blocks were on their way. `None` with one block, and where that took less than
+    /// [`SHORTEST_RATED`].
     pub fn transfer_rate(&self) -> Option<f64> {
+        let is_told = self.transfer_seconds() >= SHORTEST_RATED;
+        (is_told && self.facts.blocks > 1).then(|| self.weight())
+    }
+
+    /// The same for any time and number of blocks, to weigh connections against each other; 0 where blocks took no time.
+    pub(super) fn weight(&self) -> f64 {
+        let seconds = self.transfer_seconds();
+        if seconds > 0.0 && self.facts.blocks > 1 { self.facts.bytes as f64 / seconds } else { 0.0 }
+    }
+
+    /// How long blocks were on their way.
+    fn transfer_seconds(&self) -> f64 {
         let transfers = DelayCause::ALL.into_iter().filter(|cause| cause.is_transfer());
-        let seconds: f64 = transfers.map(|cause| self.totals.seconds(cause)).sum();
-        (seconds > 0.0 && self.facts.blocks > 1).then(|| self.facts.bytes as f64 / seconds)
+        transfers.map(|cause| self.totals.seconds(cause)).sum()
     }
 
     /// Bytes a second while a cause held, where it held for a good part of the time in which blocks were on their way; otherwise
     /// those of all that time.
     pub fn rate_during(&self, cause: DelayCause) -> Option<f64> {
-        let transfers = DelayCause::ALL.into_iter().filter(|cause| cause.is_transfer());
-        let all: f64 = transfers.map(|cause| self.totals.seconds(cause)).sum();
+        let all = self.transfer_seconds();
         let (seconds, bytes) = (self.totals.seconds(cause), self.totals.bytes(cause));
         let is_known = seconds >= RATE_KNOWN && seconds >= all / 4.0 && bytes > 0;
         if is_known { Some(bytes as f64 / seconds) } else { self.transfer_rate() }

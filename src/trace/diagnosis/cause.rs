@@ -78,15 +78,17 @@ impl DelayCause {
             Self::Tracker => "no tracker has answered yet",
             Self::NoPeer => "no connection to a peer is open",
             Self::Connecting => "the connection is being opened",
-            Self::Handshake => "handshakes are exchanged",
+            Self::Handshake => "handshakes are exchanged, and the peer has not told of its pieces yet",
             Self::Metadata => "the metadata is fetched from the peer",
-            Self::NothingWanted => "the peer has no piece that the downloader lacks",
+            Self::NothingWanted => "the downloader is not interested yet, or no longer",
             Self::Choked => "the peer chokes the downloader",
-            Self::NotAsked => "unchoked and interested, but no request is outstanding",
-            Self::AskedTooLittle => "too few requests are outstanding for the round trip",
-            Self::FarPace => "the peer sends no faster, with requests at hand",
+            Self::NotAsked => "the downloader is unchoked and interested, and has no request outstanding",
+            Self::AskedTooLittle => {
+                "too few requests are outstanding for the round trip: the peer stands idle"
+            }
+            Self::FarPace => "the peer has requests and sends no faster",
             Self::Network => "losses, delay or a full link hold the sender back",
-            Self::Receiver => "the receiver's window is full",
+            Self::Receiver => "the receive window of the downloader is full",
             Self::Complete => "the downloader has everything",
             Self::Unknown => "the capture does not show it",
         }

@@ -1,8 +1,10 @@
 //! A whole run: how long the first byte took, what each moment belonged to, where the run stalled, how it ended.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bittrace_protocol::Timestamp;
+use bittrace_protocol::metainfo::Metainfo;
 
 use super::ConnectionDiagnosis;
 use super::budget::{CauseSpan, DirectionBudget};
@@ -10,6 +12,7 @@ use super::cause::{CauseTotals, DelayCause};
 use super::observed::Mark;
 use super::run_facts::{BlockProgress, DialFacts, RunFacts, TrackerFacts, WastedBytes};
 use super::sweep::{WeighedSpan, sweep, totals_within};
+use crate::statistics::SHORTEST_RATED;
 use crate::{Direction, StreamId};
 
 /// Why a run went as it did.
@@ -29,6 +32,8 @@ pub struct RunDiagnosis {
     pub end: Timestamp,
     /// Whether the download was complete at the end; `None` where the capture does not tell.
     pub is_complete: Option<bool>,
+    /// The torrent, where it is known.
+    pub torrent: Option<Arc<Metainfo>>,
     /// Bytes of blocks that came, and of them those that were new.
     pub bytes: u64,
     /// Bytes of blocks that the receiver did not have before.
@@ -37,6 +42,8 @@ pub struct RunDiagnosis {
     pub web_seed_bytes: u64,
     /// Seconds of the run by cause. They add up to the time from start to end.
     pub totals: CauseTotals,
+    /// When most of the time of a cause was, for each cause that has any.
+    places: Vec<CausePlace>,
     /// The rate over time, in at most 24 equal parts, with what most of each part belonged to.
     pub rates: Vec<RateStretch>,
     /// What the time to the first block was made of.
@@ -53,6 +60,17 @@ pub struct RunDiagnosis {
     pub stopped: Option<Mark>,
     /// What became of dials.
     pub dials: DialFacts,
+}
+
+/// The shortest part of a run that has nine tenths of a cause's time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CausePlace {
+    /// The cause.
+    pub cause: DelayCause,
+    /// Where the part begins.
+    pub from: Timestamp,
+    /// Where it ends.
+    pub to: Timestamp,
 }
 
 /// A part of a run.
@@ -143,9 +161,14 @@ impl RunDiagnosis {
         self.end.seconds_since(self.start)
     }
 
-    /// Bytes of blocks a second, over the whole run.
+    /// Bytes of blocks a second, over the whole run. `None` where it took less than [`SHORTEST_RATED`].
     pub fn rate(&self) -> Option<f64> {
-        (self.duration() > 0.0 && self.bytes > 0).then(|| self.bytes as f64 / self.duration())
+        (self.duration() >= SHORTEST_RATED && self.bytes > 0).then(|| self.bytes as f64 / self.duration())
+    }
+
+    /// When most of the time of a cause was. `None` for a cause without any.
+    pub fn place(&self, cause: DelayCause) -> Option<CausePlace> {
+        self.places.iter().find(|place| place.cause == cause).copied()
     }
 
     /// The connections of the run, each with the end that sent blocks.
@@ -187,6 +210,7 @@ impl RunDiagnosis {
         }
         let run = sweep(run_spans(&connections, is_upload, &facts, end), start, end);
         let rates = rates(progress, &run, start, end);
+        let places = DelayCause::ALL.into_iter().filter_map(|cause| place(&run, cause)).collect();
         let stalls = stalls(&connections, is_upload, progress, &run, end);
         let slow_end = slow_end(&connections, is_upload, progress, end);
         let first_byte = first_byte(&connections, is_upload, progress, &facts.trackers, start);
@@ -204,10 +228,12 @@ impl RunDiagnosis {
             start,
             end,
             is_complete,
+            torrent: facts.torrent().cloned(),
             bytes: progress.history.bytes(),
             new_bytes: progress.new_bytes,
             web_seed_bytes: facts.web_seed_bytes,
             totals,
+            places,
             rates,
             first_byte,
             stalls,
@@ -264,7 +290,7 @@ fn run_spans<'a>(
 ) -> impl Iterator<Item = WeighedSpan> + 'a {
     let of_peers = transfers(connections, is_upload).flat_map(|(connection, from)| {
         let budget = connection.from(from);
-        let rate = budget.transfer_rate().unwrap_or(0.0);
+        let rate = budget.weight();
         budget.spans.iter().map(move |span| WeighedSpan { span: *span, rate })
     });
     let local = facts.local;
@@ -312,6 +338,29 @@ fn rates(progress: &BlockProgress, run: &[CauseSpan], start: Timestamp, end: Tim
         rates.pop();
     }
     rates
+}
+
+/// The share of a cause's time that its place has.
+const PLACE_SHARE: f64 = 0.9;
+
+fn place(run: &[CauseSpan], cause: DelayCause) -> Option<CausePlace> {
+    let spans: Vec<_> = run.iter().filter(|span| span.cause == cause).collect();
+    let wanted = spans.iter().map(|span| span.seconds()).sum::<f64>() * PLACE_SHARE;
+    let mut shortest: Option<CausePlace> = None;
+    let (mut first, mut held) = (0, 0.0);
+    for last in &spans {
+        held += last.seconds();
+        while held - spans[first].seconds() >= wanted && spans[first].from < last.from {
+            held -= spans[first].seconds();
+            first += 1;
+        }
+        let (from, to) = (spans[first].from, last.to);
+        let is_shorter = |place: &CausePlace| to.seconds_since(from) < place.to.seconds_since(place.from);
+        if held >= wanted && shortest.as_ref().is_none_or(is_shorter) {
+            shortest = Some(CausePlace { cause, from, to });
+        }
+    }
+    shortest
 }
 
 fn stalls(

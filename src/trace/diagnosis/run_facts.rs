@@ -314,10 +314,14 @@ impl RunFacts {
         if self.completed.is_some() {
             return Some(true);
         }
-        let torrent = self.last_torrent.and_then(|hash| self.torrents.get(&hash));
-        let length = torrent.map(|torrent| torrent.total());
+        let length = self.torrent().map(|torrent| torrent.total());
         let whole = length.filter(|length| self.received.new_bytes >= *length).map(|_| true);
         whole.or_else(|| self.left.map(|left| self.received.new_bytes >= left))
+    }
+
+    /// The torrent of the last block, where it is known.
+    pub(super) fn torrent(&self) -> Option<&Arc<Metainfo>> {
+        self.last_torrent.and_then(|hash| self.torrents.get(&hash))
     }
 
     /// Ends the count.

@@ -1,5 +1,7 @@
 //! The first sentences of a diagnosis: what most of the time went to, what else did, and what to change.
 
+use std::collections::BTreeSet;
+
 use bittrace_protocol::Timestamp;
 
 use super::ConnectionDiagnosis;
@@ -7,7 +9,7 @@ use super::cause::DelayCause;
 use super::observed::Mark;
 use super::run::RunDiagnosis;
 use super::wording::{
-    cause_text, counted_share, evidence_text, faster_text, hang_up_text, slow_end_text, trackers_text,
+    cause_text, counted_share, evidence_text, faster_text, hang_up_text, name, slow_end_text, trackers_text,
 };
 use crate::record::units::{counted, rough_size, span};
 use crate::{Direction, StreamId};
@@ -77,8 +79,31 @@ pub fn first_sentences(run: &RunDiagnosis) -> Vec<Sentence> {
     sentences.extend(others);
     sentences.truncate(kept);
     sentences.extend(evidence.map(plain));
+    name_clients_once(run, &mut sentences);
     sentences
 }
+
+/// Leaves the client of an end out where an earlier sentence, or this one, has named it.
+fn name_clients_once(run: &RunDiagnosis, sentences: &mut [Sentence]) {
+    let ends = run.connections.iter().take(NAMED_ENDS).flat_map(|connection| {
+        [Direction::FromInitiator, Direction::FromResponder]
+            .map(|end| (connection.address(end).to_string(), name(connection, end)))
+    });
+    for (address, named) in ends.collect::<BTreeSet<_>>() {
+        let mut is_named = false;
+        for sentence in sentences.iter_mut() {
+            let Some(first) = sentence.text.find(&named) else { continue };
+            let kept = if is_named { 0 } else { first + named.len() };
+            let rest = sentence.text[kept..].replace(&named, &address);
+            sentence.text.truncate(kept);
+            sentence.text.push_str(&rest);
+            is_named = true;
+        }
+    }
+}
+
+/// The connections whose ends the sentences may name more than once.
+const NAMED_ENDS: usize = 1_000;
 
 pub(super) fn plain(text: String) -> Sentence {
     Sentence { cause: None, text, marks: Vec::new(), streams: Vec::new() }
@@ -115,8 +140,11 @@ fn hung_up_on(run: &RunDiagnosis) -> Option<Sentence> {
     let (connection, from) = closed.next()?;
     let more = closed.count() as u64;
     let ending = &connection.ending;
-    let mark =
-        ending.offence.as_ref().map(|offence| offence.mark).or(ending.heard_last().map(|said| said.mark));
+    let mark = ending
+        .offence
+        .as_ref()
+        .map(|offence| offence.said.mark)
+        .or(ending.heard_last().map(|said| said.mark));
     Some(Sentence {
         cause: None,
         text: hang_up_text(connection, from, more),
@@ -149,8 +177,8 @@ fn waste(run: &RunDiagnosis) -> Option<Sentence> {
     }
     let kinds = [
         (waste.wrong_hash, "in pieces whose hash was wrong"),
-        (waste.duplicate, "in blocks that the receiver had already"),
-        (waste.unrequested, "in blocks that were not requested, or not any more"),
+        (waste.duplicate, "in blocks that the downloader had already"),
+        (waste.unrequested, "in blocks that were not requested, or no longer"),
     ];
     let named: Vec<_> = kinds
         .iter()
@@ -158,7 +186,7 @@ fn waste(run: &RunDiagnosis) -> Option<Sentence> {
         .map(|(bytes, what)| format!("{} {what}", rough_size(*bytes)))
         .collect();
     let share = counted_share(waste.all() as f64, run.bytes as f64);
-    Some(plain(format!("{share} of the bytes were for nothing: {}.", named.join(", "))))
+    Some(plain(format!("{share} of the block bytes were wasted: {}.", named.join(", "))))
 }
 
 /// Seconds from the beginning of a run to a moment.

@@ -299,7 +299,7 @@ fn one_request_at_a_time_over_a_round_trip_is_too_little() {
     assert_eq!((budget.facts.median_depth(), budget.facts.deepest), (Some(1), 1));
     // The peer never had enough requests to show how fast it can be.
     assert_eq!(budget.depth_needed(), None);
-    assert!(first(&run).contains("never more than 1 request outstanding"), "{}", first(&run));
+    assert!(first(&run).contains("never more than 1 request with"), "{}", first(&run));
 }
 
 #[test]
@@ -331,7 +331,7 @@ fn a_peer_that_sends_all_that_was_asked_twice_a_second_was_asked_too_little() {
     }
     let run = told.closes(6.1);
     has(&run, DelayCause::AskedTooLittle, 4.5);
-    assert!(first(&run).contains("answered all of them at once"), "{}", first(&run));
+    assert!(first(&run).contains("answered all of them together"), "{}", first(&run));
 }
 
 #[test]
@@ -402,7 +402,7 @@ fn losses_are_the_networks() {
         vec![span(0.0, 5.0, TransportState::Recovering), span(5.0, 11.0, TransportState::Sending)];
     let run = told.closes(11.0);
     has(&run, DelayCause::Network, 9.9);
-    assert!(first(&run).contains("20 of 1,000 segments (2 %) were sent again"), "{}", first(&run));
+    assert!(first(&run).contains("20 of 1,000 segments (2 %) were retransmitted"), "{}", first(&run));
 }
 
 #[test]
@@ -415,7 +415,7 @@ fn the_delay_target_of_utp_is_the_networks() {
     transport.queueing = Some(QueueingDelay { samples: 100, median: 0.103, p95: 0.2, largest: 0.2 });
     let run = told.closes(11.0);
     has(&run, DelayCause::Network, 9.9);
-    assert!(first(&run).contains("uTP holds back at 100 ms (BEP 29)"), "{}", first(&run));
+    assert!(first(&run).contains("uTP gives way at 100 ms (BEP 29)"), "{}", first(&run));
 }
 
 #[test]
@@ -474,9 +474,9 @@ fn who_closed_after_which_broken_rule_is_named() {
     let ending = &run.connections[0].ending;
     assert_eq!((ending.by, ending.how), (Some(B), EndedHow::Fin));
     let offence = ending.offence.as_ref().unwrap();
-    assert_eq!((offence.rule, offence.message), ("bep3.request-while-choked", "request"));
+    assert_eq!((offence.rule, offence.said.message), ("bep3.request-while-choked", "request"));
     let text = end_text(&run.connections[0]);
-    assert!(text.contains("with FIN, 2.0 ms after request of the other end, which broke"), "{text}");
+    assert!(text.contains("with FIN, 2.0 ms after a request from the other end that breaks"), "{text}");
 }
 
 #[test]

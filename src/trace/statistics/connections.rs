@@ -107,13 +107,17 @@ impl Connection {
     }
 }
 
+/// Seconds that blocks have to span before their rate is told. Fewer tell how fast a queue was emptied: four blocks within
+/// a millisecond are no 60 MiB a second.
+pub const SHORTEST_RATED: f64 = 0.1;
+
 impl DirectionTotals {
     /// Bytes of blocks a second, from the first block to the last. The first block's own bytes took time before it
-    /// was whole, so they do not count; with one block there is no rate.
+    /// was whole, so they do not count. `None` with one block, and where the blocks span less than [`SHORTEST_RATED`].
     pub fn rate(&self) -> Option<f64> {
         let (first, last) = self.transfer?;
         let seconds = last.seconds_since(first);
-        if self.blocks < 2 || seconds <= 0.0 {
+        if self.blocks < 2 || seconds < SHORTEST_RATED {
             return None;
         }
         let first_block = self.payload as f64 / self.blocks as f64;
@@ -140,20 +144,23 @@ impl Connections {
         if row.torrent.is_none() {
             row.torrent = record.torrent;
         }
-        // After a key exchange peers speak as elsewhere, in plaintext or decrypted.
-        if row.protocol == Some(Protocol::Mse) && record.body.protocol() == Protocol::PeerWire {
-            row.protocol = Some(Protocol::PeerWire);
+        let protocol = record.body.protocol();
+        match row.protocol {
+            // After a key exchange peers speak as elsewhere, in plaintext or decrypted.
+            Some(Protocol::Mse) if protocol == Protocol::PeerWire => row.protocol = Some(protocol),
+            // Behind a proxy, the connection is what goes through the proxy.
+            Some(Protocol::Proxy) => row.protocol = Some(protocol),
+            _ => {}
         }
-        // Behind a proxy, the connection is what goes through the proxy.
-        if row.protocol == Some(Protocol::Proxy) {
-            row.protocol = Some(record.body.protocol());
+        match &record.body {
+            Body::Proxy(part) => {
+                if let Some(target) = part.target(&record.bytes) {
+                    row.behind_proxy = Some(target.to_string());
+                }
+            }
+            Body::Mse(MseBody::Encrypted) => row.encrypted = true,
+            _ => {}
         }
-        if let Body::Proxy(part) = &record.body
-            && let Some(target) = part.target(&record.bytes)
-        {
-            row.behind_proxy = Some(target.to_string());
-        }
-        row.encrypted |= matches!(record.body, Body::Mse(MseBody::Encrypted));
         row.decrypted |= record.decrypted;
         if record.side == Side::Local {
             row.local = Some(record.direction);

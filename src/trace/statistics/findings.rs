@@ -25,6 +25,12 @@ pub struct Finding {
     pub cause: Option<u64>,
     /// The packets that carried the first ones, from 1, at most [`FIRST_FRAMES`].
     pub frames: Vec<u64>,
+    /// The numbers of the first records that have one, in their own capture, from 1, at most [`FIRST_RECORDS`].
+    pub records: Vec<u64>,
+    /// How many records have one. A record may have several notes of a rule.
+    pub record_count: u64,
+    /// The last record that has one.
+    last: u64,
 }
 
 /// A display filter that selects these packets in Wireshark.
@@ -40,6 +46,9 @@ pub fn display_filter(frames: &[u64]) -> String {
 
 /// How many packets a finding names.
 pub const FIRST_FRAMES: usize = 5;
+
+/// How many records a finding names: more than a reader looks at, in 1,600 bytes a rule.
+pub const FIRST_RECORDS: usize = 200;
 
 /// Notes by severity and rule, the least severe first.
 #[derive(Debug, Clone, Default)]
@@ -57,8 +66,19 @@ impl Findings {
             text: note.text.clone(),
             cause: note.cause,
             frames: Vec::new(),
+            records: Vec::new(),
+            record_count: 0,
+            last: 0,
         });
         finding.count += 1;
+        // Numbers begin at 1, and the notes of a record come one after another.
+        if finding.last != record.number {
+            finding.last = record.number;
+            finding.record_count += 1;
+            if finding.records.len() < FIRST_RECORDS {
+                finding.records.push(record.number);
+            }
+        }
         if finding.frames.len() < FIRST_FRAMES {
             finding.frames.extend(record.frames.last());
         }

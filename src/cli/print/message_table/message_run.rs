@@ -8,17 +8,16 @@ use bittrace_trace::{Direction, StreamId, brief_block};
 
 use crate::query::row::Row;
 
-/// A run of messages.
+/// A run of messages, each of which names a piece or a block.
 #[derive(Debug)]
 pub(crate) struct FoldedRun {
-    /// The name of each message.
     message: &'static str,
-    /// When the first one was captured, in seconds.
-    elapsed: f64,
-    first: u64,
     stream: StreamId,
     direction: Direction,
+    first: u64,
     last: u64,
+    /// When the first message and the last were captured, seconds since the first packet.
+    elapsed: (f64, f64),
     count: u64,
     /// The first of the pieces or blocks. A piece is a block of no bytes.
     named: Vec<Block>,
@@ -35,17 +34,18 @@ const LONGEST: f64 = 1.0;
 const NAMED: usize = 64;
 
 impl FoldedRun {
-    /// Begins a run by a message. `None` when a message of its name has no runs.
+    /// Begins a run by a message. `None` when messages of its name have no runs.
     pub(crate) fn begin(message: &Row<'_>) -> Option<Self> {
         let record = message.record;
         let block = named_by(record)?;
+        let (number, elapsed) = (message.number(), message.elapsed());
         Some(Self {
             message: record.body.message(),
-            elapsed: message.elapsed(),
-            first: message.number(),
             stream: record.stream,
             direction: record.direction,
-            last: message.number(),
+            first: number,
+            last: number,
+            elapsed: (elapsed, elapsed),
             count: 1,
             named: vec![block],
             length: Some(block.length),
@@ -59,7 +59,7 @@ impl FoldedRun {
         let continues = record.stream == self.stream
             && record.direction == self.direction
             && record.body.message() == self.message
-            && message.elapsed() - self.elapsed <= LONGEST
+            && message.elapsed() - self.elapsed.0 <= LONGEST
             && rules(record).eq(self.rules.iter().copied());
         let Some(block) = named_by(record).filter(|_| continues) else { return false };
         if self.named.len() < NAMED {
@@ -67,6 +67,7 @@ impl FoldedRun {
         }
         self.length = self.length.filter(|&length| length == block.length);
         self.last = message.number();
+        self.elapsed.1 = message.elapsed();
         self.count += 1;
         true
     }
@@ -81,12 +82,12 @@ impl FoldedRun {
     }
 
     /// The rules of which each message has a finding.
-    pub(super) fn rules(&self) -> &[&'static str] {
+    pub(crate) fn rules(&self) -> &[&'static str] {
         &self.rules
     }
 
     /// How many messages came after the first.
-    pub(super) const fn more(&self) -> u64 {
+    pub(crate) const fn more(&self) -> u64 {
         self.count - 1
     }
 
@@ -109,6 +110,21 @@ impl FoldedRun {
         let blocks: Vec<String> = self.named.iter().map(brief_block).collect();
         let each = self.length.map_or(String::new(), |length| format!(" of {}", size(length.into())));
         format!("{name} {} blocks{each}: {}", count(self.count), blocks.join(", "))
+    }
+
+    /// The same for a row that has little room: how many, and which pieces, each once.
+    pub(crate) fn short_text(&self) -> String {
+        let mut pieces: Vec<u32> = self.named.iter().map(|block| block.index.0).collect();
+        pieces.dedup();
+        let more = if self.count > NAMED as u64 { ", …" } else { "" };
+        let word = if pieces.len() == 1 && more.is_empty() { "piece" } else { "pieces" };
+        let pieces: Vec<String> = pieces.iter().map(u32::to_string).collect();
+        format!("{} × {} {word} {}{more}", count(self.count), self.message, pieces.join(", "))
+    }
+
+    /// When the last message was captured, seconds since the first packet.
+    pub(crate) const fn last_elapsed(&self) -> f64 {
+        self.elapsed.1
     }
 }
 

@@ -14,7 +14,7 @@ use crate::query::row::Row;
 
 /// The streams that a table has named, with the ends that it named.
 #[derive(Debug, Default)]
-pub(super) struct StreamLines {
+pub(crate) struct StreamLines {
     named: HashMap<StreamId, Flow>,
 }
 
@@ -24,7 +24,7 @@ const REMEMBERED: usize = 10_000;
 impl StreamLines {
     /// Writes the line of the message's stream, unless it was written for the same two ends. Says whether the line that was
     /// written names the client of the message.
-    pub(super) fn name(
+    pub(crate) fn name(
         &mut self,
         row: &Row<'_>,
         local: Option<IpAddr>,
@@ -59,20 +59,25 @@ pub(crate) fn is_sent(record: &Record, local: Option<IpAddr>) -> bool {
     }
 }
 
-fn stream_line(record: &Record, local: Option<IpAddr>, width: usize) -> (String, bool) {
-    let Flow { initiator, responder } = record.flow();
-    let sent = is_sent(record, local);
-    let is_foreign = local.is_some_and(|local| local != initiator.ip() && local != responder.ip());
-    let client = record.client.as_deref().filter(|_| !sent && !is_foreign);
-    let who = match record.body.protocol() {
+/// What the end that is not the local host is called; `None` for peers, whose clients have names.
+pub(crate) const fn service(protocol: Protocol) -> Option<&'static str> {
+    match protocol {
         Protocol::HttpTracker => Some("HTTP tracker"),
         Protocol::UdpTracker => Some("UDP tracker"),
         Protocol::Dht => Some("DHT node"),
         Protocol::WebSeed => Some("web seed"),
         Protocol::Lsd => Some("local network"),
         Protocol::Proxy => Some("proxy"),
-        Protocol::PeerWire | Protocol::Mse | Protocol::Utp => client,
-    };
+        Protocol::PeerWire | Protocol::Mse | Protocol::Utp => None,
+    }
+}
+
+fn stream_line(record: &Record, local: Option<IpAddr>, width: usize) -> (String, bool) {
+    let Flow { initiator, responder } = record.flow();
+    let sent = is_sent(record, local);
+    let is_foreign = local.is_some_and(|local| local != initiator.ip() && local != responder.ip());
+    let client = record.client.as_deref().filter(|_| !sent && !is_foreign);
+    let who = service(record.body.protocol()).or(client);
     let names_client = client.is_some() && who == client;
     let mut text = match is_foreign {
         true => format!("{initiator} → {responder}"),

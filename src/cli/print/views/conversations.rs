@@ -1,13 +1,17 @@
 //! Each connection between peers: who, how long, what each gave, how fast, and what was wasted.
 
 use std::io;
+use std::net::IpAddr;
 
-use bittrace_trace::Direction;
+use bittrace_protocol::Timestamp;
+use bittrace_report::page::PageTable;
 use bittrace_trace::record::Protocol;
 use bittrace_trace::statistics::{Connection, Exchanges};
+use bittrace_trace::{Direction, Summary};
 use serde_json::{Value, json};
 
-use super::{ROWS, Read, Rows, more, object};
+use super::{ROWS, Read, Rows, object};
+use crate::args::ConnectionOrder;
 use crate::print::connection_table::ConnectionTable;
 use crate::print::json;
 use crate::print::overview::outcome;
@@ -30,12 +34,29 @@ const COLUMNS: &[&str] = &[
     "from_responder",
 ];
 
-fn conversations<'a>(read: Read<'a>) -> impl Iterator<Item = &'a Connection> {
-    read.summary
-        .connections
-        .rows()
-        .iter()
-        .filter(|connection| connection.protocol == Some(Protocol::PeerWire))
+/// How many connections a page lists.
+const OF_A_PAGE: usize = 60;
+
+/// The connections between peers as a table of a page. `start` is when the first packet was captured.
+pub(crate) fn connections_of_page(
+    exchanges: &Exchanges,
+    summary: &Summary,
+    start: Timestamp,
+    local: Option<IpAddr>,
+    order: ConnectionOrder,
+) -> PageTable {
+    let table = ConnectionTable { start, local, exchanges: Some(exchanges), order };
+    let sorted = table.sorted(conversations(summary));
+    let shown = OF_A_PAGE.min(sorted.len());
+    table.for_page(&sorted[..shown], (sorted.len() - shown) as u64 + summary.connections.more())
+}
+
+fn conversations(summary: &Summary) -> impl Iterator<Item = &Connection> {
+    summary.connections.rows().iter().filter(|connection| match connection.protocol {
+        Some(protocol) => protocol == Protocol::PeerWire,
+        // A call to a peer that was refused, or that nobody answered.
+        None => true,
+    })
 }
 
 fn table<'a>(exchanges: &'a Exchanges, read: Read<'_>) -> ConnectionTable<'a> {
@@ -50,7 +71,7 @@ fn table<'a>(exchanges: &'a Exchanges, read: Read<'_>) -> ConnectionTable<'a> {
 pub(super) fn write_table(exchanges: &Exchanges, read: Read<'_>, page: &mut Page<'_>) -> io::Result<()> {
     page.heading(&format!("Conversations of {}", read.name))?;
     let table = table(exchanges, read);
-    let sorted = table.sorted(conversations(read));
+    let sorted = table.sorted(conversations(read.summary));
     if sorted.is_empty() {
         return page.paragraph("No readable connections between peers.", 2);
     }
@@ -61,14 +82,15 @@ pub(super) fn write_table(exchanges: &Exchanges, read: Read<'_>, page: &mut Page
     };
     let shown = shown.min(sorted.len());
     table.write(&sorted[..shown], page)?;
-    more((sorted.len() - shown) as u64 + read.summary.connections.more(), page)
+    let option = if read.limit.is_some() { "--limit 0" } else { "-v" };
+    page.left_out((sorted.len() - shown) as u64, option, read.summary.connections.more())
 }
 
 pub(super) fn rows(exchanges: &Exchanges, read: Read<'_>) -> Rows {
     // Programs get the order of the capture unless they ask for another.
     let mut chosen: Vec<_> = match read.order {
-        Some(_) => table(exchanges, read).sorted(conversations(read)),
-        None => conversations(read).collect(),
+        Some(_) => table(exchanges, read).sorted(conversations(read.summary)),
+        None => conversations(read.summary).collect(),
     };
     chosen.truncate(read.limit.unwrap_or(usize::MAX));
     let rows = chosen.into_iter().map(|connection| {

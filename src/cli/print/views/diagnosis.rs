@@ -10,14 +10,15 @@ use bittrace_trace::diagnosis::{
     first_sentences,
 };
 use bittrace_trace::statistics::display_filter;
-use bittrace_trace::units::{count, rough_size, span};
+use bittrace_trace::units::{count, counted, rough_size, span};
 use bittrace_trace::{Direction, StreamId};
 
-use super::{ROWS, more};
+use super::ROWS;
 use crate::args::Format;
 use crate::print::lines::{LineColumn, render_lines, short_size, short_span};
 use crate::print::output::{Look, styles};
 use crate::print::page::Page;
+use crate::print::printable::printable;
 use crate::print::table::Column;
 
 /// A diagnosis that is to be written.
@@ -52,9 +53,17 @@ const CONNECTION_COLUMNS: [LineColumn; 14] = [
     LineColumn::number("unseen"),
 ];
 
-const LEGEND: &str = "start: connecting, handshake-wait and metadata-wait; nothing: nothing-wanted; idle: not-asked; few: \
-                      asked-too-little; far: far-pace; net: network; recv: receiver. bittrace explain NAME \
-                      explains each.";
+/// What the short headings stand for.
+const LEGEND: [(&str, &str); 8] = [
+    ("rate/s", "while blocks were on their way"),
+    ("start", "connecting, handshake-wait and metadata-wait"),
+    ("nothing", "nothing-wanted"),
+    ("idle", "not-asked"),
+    ("few", "asked-too-little"),
+    ("far", "far-pace"),
+    ("net", "network"),
+    ("recv", "receiver"),
+];
 
 impl DiagnosisPage<'_> {
     /// Writes it in a format. `first` says that nothing was written before, of any capture.
@@ -78,6 +87,9 @@ impl DiagnosisPage<'_> {
     fn table(&self, page: &mut Page<'_>) -> io::Result<()> {
         let sentences = first_sentences(self.run);
         page.title(&format!("Diagnosis of {}", self.name))?;
+        if let Some(what) = self.what() {
+            page.paragraph(&what, 2)?;
+        }
         for (at, sentence) in sentences.iter().enumerate() {
             page.paragraph(&format!("{}. {}", at + 1, sentence.text), 2)?;
         }
@@ -93,12 +105,32 @@ impl DiagnosisPage<'_> {
         self.where_to_look(&sentences, page)
     }
 
+    /// What the run was: who got how much over how many connections, and whether that was all.
+    fn what(&self) -> Option<String> {
+        let run = self.run;
+        let local = run.local.filter(|_| run.duration() > 0.0)?;
+        let client = run.connections.iter().find_map(|connection| connection.client(connection.local?));
+        let who = client.map_or(local.to_string(), |client| format!("{local} ({client})"));
+        let connections = counted(run.connections.len() as u64 + run.more, "connection");
+        if run.is_upload {
+            return Some(format!("{who} sent {} over {connections}.", rough_size(run.bytes)));
+        }
+        let all = run.torrent.as_ref().map(|torrent| torrent.total());
+        let of = all.map_or(String::new(), |all| format!(" of {}", rough_size(all)));
+        let end = match run.is_complete {
+            Some(true) => " The download is complete.",
+            Some(false) => " The download is not complete.",
+            None => "",
+        };
+        Some(format!("{who} downloaded {}{of} over {connections}.{end}", rough_size(run.new_bytes)))
+    }
+
     fn causes(&self, page: &mut Page<'_>) -> io::Result<()> {
         let run = self.run;
         let what = if run.is_upload { "upload" } else { "download" };
         let until = match (run.bytes, run.is_complete) {
             (0, _) => "no block came",
-            (_, Some(true)) => "complete",
+            (_, Some(true)) => "until it was complete",
             (_, Some(false)) => "incomplete",
             (_, None) => "to the last wait for a block",
         };
@@ -125,8 +157,8 @@ impl DiagnosisPage<'_> {
             Column::text("cause", 10),
             Column::numbers("time"),
             Column::numbers("share"),
-            Column::numbers("blocks"),
-            Column::text("what is so then", 20),
+            Column::numbers("data"),
+            Column::text("meaning", 20),
         ];
         page.table(&columns, &rows)
     }
@@ -150,11 +182,12 @@ impl DiagnosisPage<'_> {
             .map(|(seconds, what)| format!("{} {what}", span(*seconds)))
             .collect();
         let text = format!(
-            "First block after {}, on stream {} (message {}): {}.",
+            "First block after {}, on stream {} (message {}){}{}.",
             span(total),
             first.stream.0,
             count(first.block.number),
-            if named.is_empty() { "at once".to_owned() } else { named.join(", ") }
+            if named.is_empty() { "" } else { ": " },
+            named.join(", ")
         );
         writeln!(page)?;
         page.paragraph(&text, 2)
@@ -184,11 +217,11 @@ impl DiagnosisPage<'_> {
             })
             .collect();
         let columns = [
-            LineColumn::number("from"),
+            LineColumn::number("from s"),
             LineColumn::number("to s"),
             LineColumn::number("rate/s"),
             LineColumn::text("", 4),
-            LineColumn::text("mostly", 12),
+            LineColumn::text("most of the time", 12),
         ];
         let rendered = render_lines(&columns, &rows, page.look);
         page.write_all(rendered.text.as_bytes())
@@ -221,7 +254,7 @@ impl DiagnosisPage<'_> {
             );
             page.paragraph(&text, 2)?;
         }
-        more(self.run.stalls.len().saturating_sub(shown) as u64, page)
+        page.left_out(self.run.stalls.len().saturating_sub(shown) as u64, "-v", 0)
     }
 
     fn connections(&self, page: &mut Page<'_>) -> io::Result<()> {
@@ -235,12 +268,20 @@ impl DiagnosisPage<'_> {
         let rows: Vec<_> = used.iter().take(shown).map(|(connection, from)| row(connection, *from)).collect();
         let rendered = render_lines(&CONNECTION_COLUMNS, &rows, page.look);
         page.write_all(rendered.text.as_bytes())?;
-        page.painted(LEGEND, 2, styles::DIM)?;
+        let heading = rendered.text.lines().next().unwrap_or_default();
+        let headings: Vec<_> = heading.split_whitespace().collect();
+        let legend =
+            LEGEND.iter().filter(|(short, _)| headings.iter().any(|heading| heading.contains(short)));
+        let legend: Vec<_> = legend.map(|(short, causes)| format!("{short}: {causes}")).collect();
+        if !legend.is_empty() {
+            page.painted(&format!("{}.", legend.join("; ")), 2, styles::DIM)?;
+        }
+        page.painted("bittrace explain CAUSE, such as far-pace, explains a cause.", 2, styles::DIM)?;
         if !rendered.left_out.is_empty() {
             let text = format!("left out at this width: {}", rendered.left_out.join(", "));
             page.painted(&text, 2, styles::DIM)?;
         }
-        more(used.len().saturating_sub(shown) as u64 + self.run.more, page)
+        page.left_out(used.len().saturating_sub(shown) as u64, "-v", self.run.more)
     }
 
     fn ends(&self, page: &mut Page<'_>) -> io::Result<()> {
@@ -256,28 +297,43 @@ impl DiagnosisPage<'_> {
                 false => String::new(),
             };
             let at = connection.ending.at.seconds_since(self.run.start);
-            let text =
-                format!("stream {}, {at:.3} s: {}{evidence}", connection.stream.0, end_text(connection));
+            let is_over = self.run.is_complete == Some(true) && connection.ending.at >= self.run.end;
+            let over = if is_over { "; the download was complete" } else { "" };
+            let end = end_text(connection);
+            let text = format!("stream {}, {at:.3} s: {end}{over}{evidence}", connection.stream.0);
             page.paragraph(&text, 2)?;
         }
-        more(connections.len().saturating_sub(shown) as u64, page)
+        page.left_out(connections.len().saturating_sub(shown) as u64, "-v", 0)
     }
 
     fn where_to_look(&self, sentences: &[Sentence], page: &mut Page<'_>) -> io::Result<()> {
-        let places: Vec<_> =
-            sentences.iter().enumerate().filter_map(|(at, sentence)| self.place(at, sentence)).collect();
+        let mut places: Vec<(Vec<String>, Vec<String>)> = Vec::new();
+        for (at, sentence) in sentences.iter().enumerate() {
+            let place = self.place(sentence);
+            if place.is_empty() {
+                continue;
+            }
+            match places.iter_mut().find(|(_, known)| *known == place) {
+                Some((numbers, _)) => numbers.push((at + 1).to_string()),
+                None => places.push((vec![(at + 1).to_string()], place)),
+            }
+        }
         if places.is_empty() {
             return Ok(());
         }
         page.heading("Where to look")?;
-        for place in places {
-            page.paragraph(&place, 2)?;
+        // Not wrapped: these lines are there to be copied.
+        for (numbers, lines) in places {
+            writeln!(page, "  {}.", numbers.join(", "))?;
+            for line in lines {
+                writeln!(page, "    {}", printable(&line))?;
+            }
         }
         Ok(())
     }
 
-    /// Where the evidence of a sentence is: filters for this program and for Wireshark.
-    fn place(&self, at: usize, sentence: &Sentence) -> Option<String> {
+    /// Where the evidence of a sentence is: a command, and a display filter for Wireshark.
+    fn place(&self, sentence: &Sentence) -> Vec<String> {
         let mut own = Vec::new();
         let mut wireshark = Vec::new();
         if let Some(connection) = sentence.streams.first().and_then(|stream| self.connection(*stream)) {
@@ -294,14 +350,14 @@ impl DiagnosisPage<'_> {
             own.push(format!("n == {}", only.number));
             wireshark.extend(only.frame.map(|frame| display_filter(&[frame])));
         }
-        if own.is_empty() {
-            return None;
+        let mut lines = Vec::new();
+        if !own.is_empty() {
+            lines.push(format!("bittrace analyze {} --filter '{}'", self.name, own.join(" && ")));
         }
-        let wireshark = match wireshark.is_empty() {
-            true => String::new(),
-            false => format!("; in Wireshark: {}", wireshark.join(" && ")),
-        };
-        Some(format!("{}. --filter '{}'{wireshark}", at + 1, own.join(" && ")))
+        if !wireshark.is_empty() {
+            lines.push(format!("Wireshark: {}", wireshark.join(" && ")));
+        }
+        lines
     }
 
     fn connection(&self, stream: StreamId) -> Option<&ConnectionDiagnosis> {

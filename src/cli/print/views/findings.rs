@@ -12,8 +12,19 @@ use crate::print::output::styles;
 use crate::print::page::{FINDING_INDENT, Page};
 
 const COLUMNS: &[&str] = &[
-    "capture", "severity", "rule", "count", "document", "section", "text", "first", "frames", "filter",
+    "capture",
+    "severity",
+    "rule",
+    "count",
+    "document",
+    "section",
+    "text",
+    "first",
+    "frames",
+    "filter",
     "says",
+    "messages",
+    "message_count",
 ];
 
 pub(super) fn write_table(read: Read<'_>, page: &mut Page<'_>) -> io::Result<()> {
@@ -54,6 +65,8 @@ pub(super) fn rows(read: Read<'_>) -> Rows {
             ("frames", json!(finding.frames)),
             ("filter", json!(display_filter(&finding.frames))),
             ("says", json!(finding.text)),
+            ("messages", finding.records.iter().map(|number| json!(read.summary.before + number)).collect()),
+            ("message_count", json!(finding.record_count)),
         ])
     });
     Rows { name: "finding", columns: COLUMNS, rows: rows.collect() }

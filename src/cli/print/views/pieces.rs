@@ -8,7 +8,7 @@ use bittrace_trace::statistics::{PieceSeen, PiecesSeen, Sender, Verdict};
 use bittrace_trace::units::{count, counted, size};
 use serde_json::json;
 
-use super::{ROWS, Read, Rows, more, object};
+use super::{ROWS, Read, Rows, object};
 use crate::print::page::Page;
 use crate::print::table::Column;
 
@@ -75,7 +75,7 @@ pub(super) fn write_table(pieces: &PiecesSeen, read: Read<'_>, page: &mut Page<'
         ];
         let shown = if read.verbose { rows.len() } else { rows.len().min(ROWS) };
         page.table(&columns, &rows[..shown])?;
-        more((rows.len() - shown) as u64, page)?;
+        page.left_out((rows.len() - shown) as u64, "-v", 0)?;
         match pieces.unseen(info_hash) {
             Some(0) => {}
             Some(unseen) => {

@@ -59,6 +59,7 @@ keys! {
     Severity "word" "" "the highest severity of its findings: chat, note, warn, error",
     Rule "list" "" "the rules of its findings",
     Bytes "bytes (hex)" "" "its bytes",
+    Spans "object" "bytes" "where in its bytes its own fields are: for each the first byte and the one after the last, or a list of these",
 }
 
 #[cfg(test)]

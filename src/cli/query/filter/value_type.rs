@@ -33,6 +33,20 @@ pub(super) enum ValueType {
     Text,
 }
 
+/// The type of a field of messages, in a word: `number`, `bytes`, `seconds`, `hash`, `hex`, `address`, `end` or `text`.
+pub(crate) fn field_type(name: &str) -> &'static str {
+    match ValueType::of_field(name) {
+        ValueType::Number(Unit::None) => "number",
+        ValueType::Number(Unit::Bytes) => "bytes",
+        ValueType::Number(Unit::Seconds) => "seconds",
+        ValueType::Hash => "hash",
+        ValueType::Hex => "hex",
+        ValueType::Address => "address",
+        ValueType::End => "end",
+        _ => "text",
+    }
+}
+
 /// The unit of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
@@ -83,6 +97,7 @@ impl ValueType {
             | RowKey::Wireshark
             | RowKey::Summary
             | RowKey::Fields
+            | RowKey::Spans
             | RowKey::Client
             | RowKey::Notes => Self::Text,
         }

@@ -157,7 +157,7 @@ fn bytes(totals: &CauseTotals) -> Value {
     Value::Object(DelayCause::ALL.into_iter().map(bytes).collect())
 }
 
-/// A row for each direction in which blocks were wanted or sent; of the run's own direction, all.
+/// A row for each direction of each connection, that of the run first.
 pub(super) fn budgets(page: &DiagnosisPage<'_>) -> Rows {
     let run = page.run;
     let own = |connection: &ConnectionDiagnosis| {
@@ -168,9 +168,7 @@ pub(super) fn budgets(page: &DiagnosisPage<'_>) -> Rows {
     for connection in &run.connections {
         let first = own(connection);
         for from in [first, first.reverse()] {
-            if from == first || connection.from(from).is_used() {
-                rows.push(budget(page, connection, from));
-            }
+            rows.push(budget(page, connection, from));
         }
     }
     Rows { name: "budget", columns: COLUMNS, rows }

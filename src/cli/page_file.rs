@@ -1,0 +1,122 @@
+//! The file of `--html`: it gets its name once it is whole, and never takes the place of a file that is read.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use tempfile::NamedTempFile;
+
+use crate::commands::download::keep;
+use crate::interrupt::tidy_with;
+use crate::os::new_file_in;
+use crate::print::output::Output;
+
+/// Where a page goes.
+pub(crate) struct PageFile {
+    /// As the user named it.
+    path: PathBuf,
+    place: Place,
+}
+
+enum Place {
+    /// `-`.
+    Output(Output),
+    /// A pipe or a device, which has its name already.
+    There(File),
+    /// A file under another name beside the one that it is to get.
+    Beside(Box<NamedTempFile>, PathBuf),
+}
+
+impl PageFile {
+    /// Makes the file under another name, so that a folder that cannot be written to is known before anything is read.
+    /// `-` is standard output. `read` are the files that the run reads.
+    ///
+    /// # Errors
+    /// When the path is a folder or one of `read`, or nothing can be created there.
+    pub(crate) fn create(path: &Path, read: &[PathBuf], output: &Output) -> Result<Self> {
+        let named = path.to_owned();
+        if path == Path::new("-") {
+            return Ok(Self { path: named, place: Place::Output(output.clone()) });
+        }
+        for capture in read {
+            keep("--html", "a file that is read", capture, path)?;
+        }
+        let wrong = || cannot_be_written(path);
+        // A link is followed: what it leads to is replaced, not the link.
+        let whole = fs::canonicalize(path).unwrap_or_else(|_| named.clone());
+        let place = match fs::metadata(&whole) {
+            Ok(found) if found.is_dir() => bail!("--html {}: this is a folder", path.display()),
+            Ok(found) if !found.is_file() => {
+                Place::There(File::options().write(true).open(&whole).with_context(wrong)?)
+            }
+            _ => {
+                let folder =
+                    whole.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+                let file = new_file_in(folder).with_context(wrong)?;
+                let temporary = file.path().to_owned();
+                // Nobody else does it when a second Ctrl-C ends the process.
+                tidy_with(move || drop(fs::remove_file(temporary)));
+                Place::Beside(Box::new(file), whole)
+            }
+        };
+        Ok(Self { path: named, place })
+    }
+
+    /// The path, as the user named it.
+    pub(crate) fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// Whether the page goes to standard output.
+    pub(crate) const fn is_output(&self) -> bool {
+        matches!(self.place, Place::Output(_))
+    }
+
+    /// Writes the page with `write`, and gives it its name. The number of bytes.
+    ///
+    /// # Errors
+    /// When it cannot be written. Then what had the name before still has it.
+    pub(crate) fn write(self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<u64> {
+        let wrong = || cannot_be_written(&self.path);
+        match self.place {
+            // A reader that has gone is no error of the file.
+            Place::Output(mut output) => Ok(written(&mut output, write)?),
+            Place::There(file) => written(file, write).with_context(wrong),
+            Place::Beside(mut file, whole) => {
+                let bytes = written(file.as_file_mut(), write).with_context(wrong)?;
+                file.persist(whole).map_err(|error| error.error).with_context(wrong)?;
+                Ok(bytes)
+            }
+        }
+    }
+}
+
+fn cannot_be_written(path: &Path) -> String {
+    format!("--html {}: cannot be written", path.display())
+}
+
+/// Writes through a buffer; the number of bytes.
+fn written(place: impl Write, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<u64> {
+    let mut out = CountedWriter { out: BufWriter::with_capacity(64 * 1024, place), bytes: 0 };
+    write(&mut out)?;
+    out.flush()?;
+    Ok(out.bytes)
+}
+
+struct CountedWriter<W: Write> {
+    out: BufWriter<W>,
+    bytes: u64,
+}
+
+impl<W: Write> Write for CountedWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
