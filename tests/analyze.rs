@@ -332,7 +332,8 @@ fn views_are_rows_for_programs() {
     // a block for nothing.
     assert_eq!((count("again_after_wrong_hash"), count("wrong_hash")), (12 * 16_384, 12 * 16_384));
     let sent_wrong: Vec<_> = conversations.iter().map(|row| &row["from_responder"]["wrong_hash"]).collect();
-    assert_eq!(sent_wrong, [&serde_json::Value::from(12 * 16_384), &0.into()]);
+    // The third was refused.
+    assert_eq!(sent_wrong, [&serde_json::Value::from(12 * 16_384), &0.into(), &0.into()]);
     let again: Vec<_> = pieces
         .iter()
         .map(|row| {

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use bittrace_testing::browser::Browser;
 use bittrace_testing::captures::{captures, captures_folder, scenario};
 use bittrace_testing::command::{self, scratch_folder};
+use bittrace_testing::hostile;
 use bittrace_testing::programs::skip;
+use bittrace_testing::swarm::Swarm;
 use serde_json::{Value, json};
 
 /// A page that is open.
@@ -399,18 +401,8 @@ fn the_filter_of_the_page_is_that_of_the_command() {
         let torrent = format!("{}.torrent", scenario(Path::new(capture)));
         let mut chose_some = BTreeSet::new();
         for expression in RIGHT {
-            let arguments = [
-                "analyze",
-                capture,
-                "--torrent",
-                &torrent,
-                "--format",
-                "json",
-                "--columns",
-                "n",
-                "--filter",
-                expression,
-            ];
+            let arguments =
+                ["analyze", capture, "--torrent", &torrent, "--format", "json", "--filter", expression];
             let (code, printed, errors) = run(&arguments);
             assert_eq!(code, 0, "{expression}: {errors}");
             let lines =
@@ -498,5 +490,82 @@ fn no_rule_of_access_is_broken() {
             );
             assert_eq!(found, json!([]), "{capture} at {width}, {theme}");
         }
+    }
+}
+
+#[test]
+fn what_far_ends_say_is_neither_an_element_nor_a_request() {
+    let Some(mut browser) = Browser::start() else { return };
+    let folder = scratch_folder();
+    let markup = "</script></style><img src=x onerror=alert(1)>'\"<!--<script>";
+    let long = markup.repeat(1100);
+    for said in [markup, "\u{202e}fdp\u{2028}\0\u{9b}2J</script><img src=x>", &long] {
+        let [capture, torrent, file] =
+            ["a.pcapng", "t.torrent", "page.html"].map(|name| folder.path().join(name));
+        std::fs::write(&capture, hostile::capture(said)).expect("a folder of our own");
+        std::fs::write(&torrent, hostile::torrent(said)).expect("a folder of our own");
+        let [capture, torrent, html] = [&capture, &torrent, &file].map(|path| path.to_str().expect("UTF-8"));
+        let (code, _, errors) = run(&["analyze", capture, "--torrent", torrent, "--html", html]);
+        assert_eq!(code, 0, "{errors}");
+        browser.open(&file, "");
+        assert!(browser.evaluate("messages.n.length").as_u64().is_some_and(|count| count > 4));
+        // Every message, every table, every mark, and the filter in text of theirs.
+        browser.evaluate(
+            "(() => { for (const n of messages.n) bittrace.select(n); bittrace.marks(); \
+             for (const surface of page.course.surfaces) { \
+             for (const mark of surface.marks) page.course.showTip(mark.text(), 9, 9); \
+             if (surface.spec.table) { showTable(surface.spec.title, surface.spec.table()); document.querySelector('dialog').close(); } } \
+             bittrace.filter('v ~ \"<img\"'); bittrace.filter('<img src=x onerror=alert(1)>'); })()",
+        );
+        browser.settle();
+        let found = browser.evaluate("document.querySelectorAll('img, iframe, object, embed, link').length");
+        assert_eq!(found, json!(0));
+        assert_eq!(browser.evaluate("document.scripts.length"), json!(2));
+        assert_eq!(
+            browser.evaluate("/[\\u202a-\\u202e\\u2028]/.test(document.body.innerText)"),
+            json!(false)
+        );
+        assert_eq!(faults(&browser), [""; 0]);
+        let sizes = browser.evaluate("[document.documentElement.scrollWidth, innerWidth]");
+        assert!(sizes[0].as_u64() <= sizes[1].as_u64(), "{sizes}");
+    }
+}
+
+/// A thousand to a million messages: the page opens within 2 s, and a step of the zoom takes less than 50 ms. The best of
+/// three counts, because the machine may have other work.
+#[test]
+#[ignore = "writes a million messages, and measures time"]
+fn a_million_messages_open_within_two_seconds() {
+    let Some(mut browser) = Browser::start() else { return };
+    let folder = scratch_folder();
+    let [capture, file] = ["swarm.pcapng", "page.html"].map(|name| folder.path().join(name));
+    for messages in [1_000, 100_000, 1_000_000] {
+        std::fs::write(&capture, Swarm::of(messages).capture).expect("a folder of our own");
+        let [capture, html] = [&capture, &file].map(|path| path.to_str().expect("UTF-8"));
+        let (code, _, errors) = run(&["analyze", capture, "--html", html, "-q"]);
+        assert_eq!(code, 0, "{errors}");
+        let size = std::fs::metadata(&file).expect("the page is there").len();
+        assert!(size < 4_000_000, "{messages} messages: {size} bytes");
+        let (mut opened, mut zoomed) = (f64::INFINITY, f64::INFINITY);
+        for _ in 0..3 {
+            browser.open(&file, "");
+            let entry = browser.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd");
+            opened = opened.min(entry.as_f64().expect("milliseconds"));
+            let steps = browser.evaluate(
+                "['time', 'event'].flatMap((mode) => { bittrace.axis.setMode(mode); bittrace.axis.all(); \
+                 return [0, 1, 2, 3, 4, 5].map(() => { bittrace.axis.zoom(0.7, 0.4); return bittrace.drawTime(); }); })",
+            );
+            let mut steps: Vec<f64> =
+                steps.as_array().expect("a list").iter().filter_map(Value::as_f64).collect();
+            steps.sort_by(f64::total_cmp);
+            zoomed = zoomed.min(steps[steps.len() / 2]);
+        }
+        assert!(opened < 2_000.0, "{messages} messages open in {opened:.0} ms");
+        assert!(zoomed < 50.0, "{messages} messages zoom in {zoomed:.0} ms");
+        let elements = browser.evaluate("document.querySelectorAll('*').length");
+        assert!(
+            elements.as_u64().is_some_and(|count| count < 2_500),
+            "{messages} messages: {elements} elements"
+        );
     }
 }

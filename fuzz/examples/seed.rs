@@ -50,6 +50,9 @@ fn main() -> io::Result<()> {
             let start = &bytes[..bytes.len().min(LONGEST)];
             write("capture", &name, start)?;
             write("trace", &name, start)?;
+            write("course", &name, start)?;
+            // The first byte of a page: how many messages it may have.
+            write("page", &name, &[&[16], start].concat())?;
             records(&path, &name)?;
             datagrams(&path, &name)?;
             captured_steps(&path, &name, first_edit)?;

@@ -10,10 +10,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::keys::KeyLogs;
 use texts::{
-    AFTER_HELP, ANALYZE_AFTER, ANALYZE_EXAMPLES, BROWSE_AFTER, DIAGNOSE_AFTER, DIAGNOSE_EXAMPLES, DIFF_AFTER,
-    DIFF_EXAMPLES, DISTURB_HELP, DOWNLOAD_AFTER, DOWNLOAD_EXAMPLES, EXAMPLES, EXTRACT_AFTER,
-    EXTRACT_EXAMPLES, FILTER_HELP, LIMIT_HELP, MASK_HELP, PROFILE_AFTER, REPLAY_AFTER, REPLAY_EXAMPLES,
-    TORRENT_EXAMPLES,
+    AFTER_HELP, ANALYZE_AFTER, ANALYZE_EXAMPLES, ANNOTATE_AFTER, ANNOTATE_EXAMPLES, BROWSE_AFTER,
+    DIAGNOSE_AFTER, DIAGNOSE_EXAMPLES, DIFF_AFTER, DIFF_EXAMPLES, DISTURB_HELP, DOWNLOAD_AFTER,
+    DOWNLOAD_EXAMPLES, EXAMPLES, EXTRACT_AFTER, EXTRACT_EXAMPLES, FILTER_HELP, LIMIT_HELP, MASK_HELP,
+    PROFILE_AFTER, REPLAY_AFTER, REPLAY_EXAMPLES, TORRENT_EXAMPLES,
 };
 
 /// Reads BitTorrent packet captures and shows every tracker and peer message, byte for byte.
@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Browse(Box<BrowseArguments>),
     /// Say why a download in a capture was slow, stalled or ended, and what would help
     Diagnose(DiagnoseArguments),
+    /// Write a capture again, with findings as comments on its packets, for Wireshark
+    Annotate(AnnotateArguments),
     /// Write the files that peers and web seeds sent in captures
     Extract(ExtractArguments),
     /// Download a torrent with a running commentary; every byte can be recorded
@@ -144,6 +146,9 @@ pub(crate) struct DownloadArguments {
     /// Afterwards, say what the time of the run went to, as diagnose does
     #[arg(long)]
     pub(crate) diagnose: bool,
+    /// Afterwards, write the run as one HTML page, as analyze --html does
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
     /// Download from one peer at a time; when it fails, continue with the next
     #[arg(long)]
     pub(crate) single_peer: bool,
@@ -220,6 +225,38 @@ pub(crate) struct DiagnoseArguments {
     /// The local host, to override the guess
     #[arg(long, value_name = "ADDR")]
     pub(crate) local: Option<IpAddr>,
+}
+
+/// Write a capture again, with comments on its packets.
+#[derive(Debug, Args)]
+#[command(after_help = ANNOTATE_AFTER, after_long_help = ANNOTATE_EXAMPLES)]
+pub(crate) struct AnnotateArguments {
+    /// A pcap or pcapng file, plain or compressed (gzip, zstd, lz4, xz, bzip2); - reads standard input
+    #[arg(value_name = "CAPTURE")]
+    pub(crate) capture: PathBuf,
+    /// The pcapng file to write; - is standard output
+    #[arg(short, long, value_name = "OUT.pcapng")]
+    pub(crate) output: PathBuf,
+    /// What is commented: findings, and the handshake of each stream; or every message
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "findings")]
+    pub(crate) comments: CommentChoice,
+    /// A torrent of the capture, for hash checks; can be repeated
+    #[arg(long, value_name = "FILE")]
+    pub(crate) torrent: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) key_logs: KeyLogs,
+    /// The local host, to override the guess
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) local: Option<IpAddr>,
+}
+
+/// Which messages `annotate` comments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CommentChoice {
+    /// Messages with findings, and handshakes
+    Findings,
+    /// Every message, with its findings
+    Messages,
 }
 
 /// Write the files that peers and web seeds sent.

@@ -1,6 +1,7 @@
 //! The subcommands, a file each: what they read, in which order, and their exit codes.
 
 pub(crate) mod analyze;
+pub(crate) mod annotate;
 pub(crate) mod completions;
 pub(crate) mod diagnose;
 pub(crate) mod diff;

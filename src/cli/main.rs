@@ -3,6 +3,7 @@
 mod args;
 #[cfg_attr(not(feature = "browse"), path = "browse_absent.rs")]
 mod browse;
+mod capture_page;
 mod commands;
 mod failure;
 mod file_kind;
@@ -26,8 +27,8 @@ use clap::{CommandFactory, FromArgMatches};
 
 use args::{Arguments, Command, Torrent};
 use commands::{
-    analyze, completions, diagnose, diff, download, explain, extract, fields, man, profile, replay, schema,
-    torrent,
+    analyze, annotate, completions, diagnose, diff, download, explain, extract, fields, man, profile, replay,
+    schema, torrent,
 };
 use print::output::Output;
 use print::printable::printable;
@@ -100,6 +101,7 @@ fn run(arguments: Arguments, mut output: Output) -> Result<Exit> {
         Command::Analyze(analyze) => return analyze::run(&analyze, arguments.common, output),
         Command::Browse(browsing) => return browse::run(&browsing, arguments.common),
         Command::Diagnose(diagnose) => return diagnose::run(&diagnose, arguments.common, output),
+        Command::Annotate(annotate) => return annotate::run(&annotate, arguments.common, output),
         Command::Extract(extract) => return extract::run(&extract, arguments.common, output),
         Command::Download(download) => return download::run(&download, arguments.common, output),
         Command::Diff(diff) => return diff::run(&diff, arguments.common, output),

@@ -1,4 +1,4 @@
-//! The file of `--html`: it gets its name once it is whole, and never takes the place of a file that is read.
+//! A file of results: it gets its name once it is whole, and never takes the place of a file that is read.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -12,8 +12,10 @@ use crate::interrupt::tidy_with;
 use crate::os::new_file_in;
 use crate::print::output::Output;
 
-/// Where a page goes.
+/// Where a page, or another file of results, goes.
 pub(crate) struct PageFile {
+    /// The option that names it.
+    option: &'static str,
     /// As the user named it.
     path: PathBuf,
     place: Place,
@@ -34,19 +36,32 @@ impl PageFile {
     ///
     /// # Errors
     /// When the path is a folder or one of `read`, or nothing can be created there.
-    pub(crate) fn create(path: &Path, read: &[PathBuf], output: &Output) -> Result<Self> {
+    pub(crate) fn create(path: &Path, read: &[&Path], output: &Output) -> Result<Self> {
+        Self::create_for("--html", path, read, output)
+    }
+
+    /// The same for a file that another option names.
+    ///
+    /// # Errors
+    /// As of [`create`](Self::create).
+    pub(crate) fn create_for(
+        option: &'static str,
+        path: &Path,
+        read: &[&Path],
+        output: &Output,
+    ) -> Result<Self> {
         let named = path.to_owned();
         if path == Path::new("-") {
-            return Ok(Self { path: named, place: Place::Output(output.clone()) });
+            return Ok(Self { option, path: named, place: Place::Output(output.clone()) });
         }
-        for capture in read {
-            keep("--html", "a file that is read", capture, path)?;
+        for read in read {
+            keep(option, "a file that is read", read, path)?;
         }
-        let wrong = || cannot_be_written(path);
+        let wrong = || cannot_be_written(option, path);
         // A link is followed: what it leads to is replaced, not the link.
         let whole = fs::canonicalize(path).unwrap_or_else(|_| named.clone());
         let place = match fs::metadata(&whole) {
-            Ok(found) if found.is_dir() => bail!("--html {}: this is a folder", path.display()),
+            Ok(found) if found.is_dir() => bail!("{option} {}: this is a folder", path.display()),
             Ok(found) if !found.is_file() => {
                 Place::There(File::options().write(true).open(&whole).with_context(wrong)?)
             }
@@ -60,7 +75,7 @@ impl PageFile {
                 Place::Beside(Box::new(file), whole)
             }
         };
-        Ok(Self { path: named, place })
+        Ok(Self { option, path: named, place })
     }
 
     /// The path, as the user named it.
@@ -78,7 +93,7 @@ impl PageFile {
     /// # Errors
     /// When it cannot be written. Then what had the name before still has it.
     pub(crate) fn write(self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<u64> {
-        let wrong = || cannot_be_written(&self.path);
+        let wrong = || cannot_be_written(self.option, &self.path);
         match self.place {
             // A reader that has gone is no error of the file.
             Place::Output(mut output) => Ok(written(&mut output, write)?),
@@ -92,8 +107,8 @@ impl PageFile {
     }
 }
 
-fn cannot_be_written(path: &Path) -> String {
-    format!("--html {}: cannot be written", path.display())
+fn cannot_be_written(option: &str, path: &Path) -> String {
+    format!("{option} {}: cannot be written", path.display())
 }
 
 /// Writes through a buffer; the number of bytes.

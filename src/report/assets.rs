@@ -24,6 +24,7 @@ pub const ANALYZE_SCRIPT: &str = script!(
     "traffic",
     "answers",
     "pieces",
+    "lifelines",
     "ladder",
     "detail",
     "hex",

@@ -221,11 +221,20 @@ impl Browser {
         if key.chars().count() == 1 {
             down["text"] = json!(key);
         }
-        if key == "Enter" {
-            down["text"] = json!("\r");
-        }
+        // What the browser itself does on a key, such as closing a dialog, goes by the number of the key.
+        let number = match key {
+            "Enter" => {
+                down["text"] = json!("\r");
+                13
+            }
+            "Escape" => 27,
+            "Tab" => 9,
+            _ => 0,
+        };
+        down["windowsVirtualKeyCode"] = json!(number);
         self.call("Input.dispatchKeyEvent", down);
-        self.call("Input.dispatchKeyEvent", json!({"type": "keyUp", "key": key}));
+        let up = json!({"type": "keyUp", "key": key, "windowsVirtualKeyCode": number});
+        self.call("Input.dispatchKeyEvent", up);
         self.settle();
     }
 }

@@ -18,6 +18,11 @@ impl SeededSequence {
         Self(seed)
     }
 
+    /// The sequence of a seed that never changes.
+    pub const fn fixed(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// The next number below `bound`, which is not 0.
     pub fn below(&mut self, bound: usize) -> usize {
         // splitmix64 (Steele, Lea and Flood 2014)

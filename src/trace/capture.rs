@@ -14,6 +14,7 @@ use bittrace_protocol::{Timestamp, mse};
 use crate::burst::Moment;
 use crate::packet::link::LinkType;
 
+mod annotate;
 mod byte_order;
 mod compression;
 mod error;
@@ -24,6 +25,7 @@ mod pcapng;
 #[cfg(test)]
 mod tests;
 
+pub use annotate::{AnnotateError, Annotated, MAX_COMMENT};
 pub use error::TraceError;
 
 use compression::Compression;
@@ -181,23 +183,7 @@ impl Capture {
         self.lent = 0;
         let found = match self.find() {
             Ok(Some(found)) => found,
-            Ok(None) => {
-                self.ended = true;
-                // Nothing was taken from it: its header is not whole, and without that nothing can be told.
-                if self.input.offset() == 0 {
-                    let compressed = !self.compressed.is_empty();
-                    let length = self.input.available().len();
-                    return Err(TraceError::TooShort {
-                        name: self.name.clone(),
-                        length,
-                        whose: whose(compressed),
-                    });
-                }
-                if self.input.torn() || !self.input.available().is_empty() {
-                    self.cut = Some(Cut { offset: self.input.offset() });
-                }
-                return Ok(None);
-            }
+            Ok(None) => return self.end().map(|()| None),
             Err(fault) => {
                 self.ended = true;
                 return Err(self.explain(fault));
@@ -221,6 +207,21 @@ impl Capture {
                 CaptureFormat::Pcap(_) | CaptureFormat::PcapBegins => &[],
             },
         }))
+    }
+
+    /// Nothing more is to be had.
+    fn end(&mut self) -> Result<(), TraceError> {
+        self.ended = true;
+        // Nothing was taken from it: its header is not whole, and without that nothing can be told.
+        if self.input.offset() == 0 {
+            let compressed = !self.compressed.is_empty();
+            let length = self.input.available().len();
+            return Err(TraceError::TooShort { name: self.name.clone(), length, whose: whose(compressed) });
+        }
+        if self.input.torn() || !self.input.available().is_empty() {
+            self.cut = Some(Cut { offset: self.input.offset() });
+        }
+        Ok(())
     }
 
     #[inline]

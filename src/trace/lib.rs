@@ -38,7 +38,7 @@ mod trace;
 pub use burst::{
     Direction, Flow, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest, StreamOpening,
 };
-pub use capture::{Capture, CapturedPacket, Cut, TraceError};
+pub use capture::{AnnotateError, Annotated, Capture, CapturedPacket, Cut, MAX_COMMENT, TraceError};
 pub use dissect::{ConnectionEnd, Dissected, Dissector};
 pub use expert::rules;
 pub use measurement::{

@@ -15,12 +15,12 @@ use rustc_hash::FxHashMap;
 use crate::burst::{Direction, Flow, StreamClosing, StreamId, StreamOpening};
 use crate::packet::link::LinkType;
 
-mod block;
+pub(crate) mod block;
 mod copier;
 #[cfg(test)]
 mod tests;
 
-use block::{Block, ENHANCED_PACKET};
+use block::Block;
 pub use copier::PacketCopier;
 
 /// Writes connections and datagrams as a capture of raw IP packets with nanosecond times.
@@ -260,12 +260,8 @@ impl<W: Write> Recorder<W> {
         at: Timestamp,
         build: impl FnOnce(&mut Vec<u8>) -> Result<(), BuildWriteError>,
     ) -> io::Result<()> {
-        let nanos = u64::try_from(at.as_nanos()).unwrap_or(0);
         let block = &mut self.block;
-        block.begin(ENHANCED_PACKET);
-        block.number(0);
-        block.number((nanos >> 32) as u32);
-        block.number(nanos as u32);
+        block.begin_packet(0, at);
         let lengths = block.bytes.len();
         block.bytes.extend_from_slice(&[0; 8]);
         let start = block.bytes.len();

@@ -93,12 +93,37 @@ A capture from before the first packet to the end tells most. One that begins in
 has one direction only, or that is encrypted shows less, and the sentences say so.
 
 With --format json the first object of a capture is the run; then comes an object for each direction
-in which blocks were wanted or sent. CSV has these rows alone.
+of each connection. CSV has these rows alone.
 
 Exit codes:
     0  done, also if a capture has no BitTorrent traffic
     2  error: bad usage or unreadable input
   130  interrupted; what was read up to then is diagnosed";
+
+pub(super) const ANNOTATE_AFTER: &str = "\
+Exit codes: 0 done, 2 error, 130 interrupted.
+`bittrace annotate --help` has examples.";
+
+pub(super) const ANNOTATE_EXAMPLES: &str = "\
+Examples:
+  bittrace annotate capture.pcap -o commented.pcapng
+  bittrace annotate capture.pcap -o commented.pcapng --torrent t.torrent
+  bittrace annotate capture.pcapng.gz -o commented.pcapng --comments messages
+  tshark -r commented.pcapng -Y frame.comment -T fields -e frame.number -e frame.comment
+
+The comment is on the last packet of a message, where Wireshark shows the message: its number and
+its line of bittrace analyze, then a line for each finding. In Wireshark, find packets with the
+display filter frame.comment, or read all comments in Analyze > Expert Information.
+
+Every packet keeps its bytes, times, lengths and link type. Of a pcapng all blocks are kept: names,
+secrets, statistics, earlier comments. The output is not compressed. It gets its name when it is
+complete; a file of that name is replaced. Packets in simple packet blocks cannot have comments: how
+many were left out is said.
+
+Exit codes:
+    0  done, also if a capture has no BitTorrent traffic
+    2  error: bad usage, unreadable input, an output that cannot be written
+  130  interrupted; nothing is written";
 
 pub(super) const DIFF_AFTER: &str = "\
 Exit codes: 0 no difference, 1 differences, 2 error, 130 interrupted.

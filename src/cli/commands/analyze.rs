@@ -16,6 +16,7 @@ use bittrace_trace::{Counts, Dissected, Record, Summary, Trace, TraceOptions};
 
 use crate::Exit;
 use crate::args::{AnalyzeArguments, Common, ConnectionOrder, FailOn, Format, ViewName};
+use crate::capture_page::PageReading;
 use crate::commands::expected::{ExpectedHost, ExpectedStreams, ExpectedTorrents};
 use crate::commands::torrent::read_torrent;
 use crate::failure::{self, warn};
@@ -35,7 +36,9 @@ use crate::query::names::FieldName;
 use crate::query::row::{CaptureContext, Row};
 use choice::MessageChoice;
 use message_view::MessageView;
-use page::PageReading;
+use page::page;
+
+pub(crate) use page::command_for;
 
 /// How many messages stand after the summary when nobody says how many.
 const FIRST_MESSAGES: u64 = 50;
@@ -162,7 +165,7 @@ impl<'a> Analysis<'a> {
             .collect::<Result<Vec<_>>>()?;
         let torrents: Vec<_> = given.iter().map(|(_, torrent)| Arc::clone(torrent)).collect();
         let choice = MessageChoice::new(arguments)?;
-        let page = PageReading::new(arguments, &torrents, !choice.is_everything(), &output)?;
+        let page = page(arguments, &torrents, !choice.is_everything(), &output)?;
         Ok(Self {
             common,
             page,

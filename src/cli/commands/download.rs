@@ -20,18 +20,21 @@ use bittrace_client::{
 use bittrace_protocol::session::{Config, Event, Identity, SeedGoal};
 use bittrace_protocol::{Metainfo, PeerId};
 use bittrace_replay::{Transcript, infer_profile};
-use bittrace_trace::Trace;
 use bittrace_trace::units::{count as thousands, counted, rough_size, span};
+use bittrace_trace::{Summary, Trace};
 
 use crate::Exit;
 use crate::args::{self, Common, Comparing};
+use crate::capture_page::{PageReading, PageSettings};
+use crate::commands::analyze::command_for;
 use crate::commands::diff::{ComparedCaptures, ReplayNotices};
 use crate::commands::profile::own_profile;
 use crate::commands::torrent::{warn_of_faults, write_contents};
 use crate::commands::{diagnose, diff};
 use crate::failure::warn;
-use crate::interrupt::interrupted;
+use crate::interrupt::{heed, interrupted};
 use crate::os::{is_same_file, temporary_folder};
+use crate::page_file::PageFile;
 use crate::print::output::{Look, Output};
 use crate::print::page::Page;
 use crate::print::table::Column;
@@ -75,6 +78,11 @@ pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, mut outpu
     let mut options = options(arguments, &metainfo)?;
     let against =
         arguments.against.as_deref().map(|path| Against::begin(path, common, &mut options)).transpose()?;
+    let page = arguments
+        .html
+        .as_deref()
+        .map(|path| RunPage::begin(path, arguments, &metainfo, &output, &mut options));
+    let page = page.transpose()?;
     let diagnosed = arguments.diagnose.then(|| RunRecording::begin(&mut options)).transpose()?;
     let live = match arguments.trace {
         true => {
@@ -127,6 +135,11 @@ pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, mut outpu
     if let Some(recording) = diagnosed.filter(|_| exit != Exit::Interrupted) {
         recording.diagnose(&metainfo, common, &mut output)?;
     }
+    if let Some(page) = page {
+        // The page is of a run that Ctrl-C ended as well: a seeding run has no other end.
+        heed();
+        page.write(&report.place, &metainfo)?;
+    }
     match against {
         Some(against) if exit != Exit::Interrupted => {
             if !common.quiet {
@@ -174,6 +187,88 @@ impl RunRecording {
         output.flush()?;
         Ok(())
     }
+}
+
+/// The page of a run, which is written once the run is over.
+struct RunPage {
+    file: PageFile,
+    path: PathBuf,
+    settings: PageSettings,
+    recording: RunRecording,
+}
+
+impl RunPage {
+    /// Makes the file before anything is downloaded, and has the run recorded.
+    fn begin(
+        path: &Path,
+        arguments: &args::DownloadArguments,
+        torrent: &Metainfo,
+        output: &Output,
+        options: &mut DownloadOptions,
+    ) -> Result<Self> {
+        if path == Path::new("-") {
+            bail!("--html -: standard output has the commentary of the run; name a file");
+        }
+        refuse_content(path, &arguments.output.join(torrent.name.to_string()))?;
+        if arguments.record.as_deref().is_some_and(|record| record == path) {
+            bail!("--html {}: this is the recording", path.display());
+        }
+        let torrent = Path::new(&arguments.torrent);
+        let read: Vec<_> = [torrent]
+            .into_iter()
+            .chain(arguments.like.as_deref())
+            .chain(arguments.against.as_deref())
+            .collect();
+        let file = PageFile::create(path, &read, output)?;
+        let capture_is_gone = match arguments.record {
+            Some(_) => None,
+            None => Some("The recording of the run was not kept (--record FILE.pcapng keeps one)."),
+        };
+        let recording = RunRecording::begin(options)?;
+        let settings = PageSettings {
+            command: command_for(&recording.path),
+            messages: None,
+            order: args::ConnectionOrder::default(),
+            is_choice: false,
+            is_quiet: output.is_quiet(),
+            capture_is_gone,
+        };
+        Ok(Self { file, path: path.to_owned(), settings, recording })
+    }
+
+    /// Writes the page. `place` is where the files of the torrent are.
+    fn write(self, place: &Path, torrent: &Arc<Metainfo>) -> Result<()> {
+        refuse_content(&self.path, place)?;
+        let torrents = [Arc::clone(torrent)];
+        let options = bittrace_trace::TraceOptions {
+            torrents: torrents.to_vec(),
+            from_start: true,
+            ..bittrace_trace::TraceOptions::default()
+        };
+        let mut trace = Trace::open(&self.recording.path, options)?;
+        let mut page = PageReading::new(self.file, &torrents, self.settings);
+        let mut summary = Summary::new(&torrents);
+        while !interrupted() && trace.advance()? {
+            let (Some(dissected), Some((start, _))) = (trace.current(), trace.span()) else { continue };
+            summary.add(dissected);
+            page.add(dissected, start);
+        }
+        page.finish(summary.records, &trace, &summary)
+    }
+}
+
+/// Refuses a page that would take the place of the files at `content`.
+fn refuse_content(page: &Path, content: &Path) -> Result<()> {
+    let whole = |path: &Path| {
+        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        Some(folder.canonicalize().ok()?.join(path.file_name()?))
+    };
+    if let (Some(page), Some(content)) = (whole(page), whole(content))
+        && page.starts_with(&content)
+    {
+        bail!("--html {}: this is where the files of the torrent go", page.display());
+    }
+    Ok(())
 }
 
 /// A comparison of what the run says with a capture, once it is over.

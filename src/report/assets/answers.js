@@ -17,7 +17,11 @@ function answersLane() {
     const count = shades ? shades.count.count.reduce((a, b) => a + b, 0) : list.t.length;
     return new Surface({
         title: "Time to answer",
-        notes: ["● block, ◇ other; log scale", plural(count, "answer"), shades ? `shades; the ${grouped(list.t.length)} slowest as points` : ""].filter(Boolean),
+        notes: [
+            "● block, ◇ other; log scale",
+            plural(count, "answer"),
+            shades ? `shades; the ${grouped(list.t.length)} slowest as points` : "",
+        ].filter(Boolean),
         height: ANSWERS_HEIGHT,
         sentence: `time from request to answer over time, ${plural(count, "answer")}, from ${duration(Math.min(...list.us))} to ${duration(Math.max(...list.us))}`,
         draw(pen) {
@@ -26,8 +30,7 @@ function answersLane() {
                 if (us < low || us > high) continue;
                 g.fillStyle = colour.grid;
                 g.fillRect(pen.left, Math.round(y(us)), pen.inner, 1);
-                g.fillStyle = colour.soft;
-                g.fillText(us < 1e3 ? `${us} µs` : us < 1e6 ? `${us / 1e3} ms` : `${us / 1e6} s`, 2, y(us) - 6 < 6 ? y(us) + 7 : y(us) - 6);
+                pen.name(us < 1e3 ? `${us} µs` : us < 1e6 ? `${us / 1e3} ms` : `${us / 1e6} s`, y(us));
             }
             if (shades) drawShades(pen, shades, y, most);
             list.t.forEach((t, i) => {
@@ -43,14 +46,20 @@ function answersLane() {
                     diamond(g, x, at, 3.4);
                 }
                 pen.mark(x - 3, at - 3, 6, 6, list.n[i], () => [
-                    `${duration(list.us[i])} until #${grouped(list.n[i])}`, ...sentenceOf(list.n[i]),
+                    `${duration(list.us[i])} until #${grouped(list.n[i])}`,
+                    ...sentenceOf(list.n[i]),
                 ]);
             });
         },
         table: () => ({
             heads: ["seconds", "#", "took", "what", "far end"],
-            rows: list.t.map((t, i) => [seconds(t), list.n[i], duration(list.us[i]), list.block[i] ? "block" : "other answer",
-                list.end[i] >= 0 ? endLabel(list.end[i]) : ""]),
+            rows: list.t.map((t, i) => [
+                seconds(t),
+                list.n[i],
+                duration(list.us[i]),
+                list.block[i] ? "block" : "other answer",
+                list.end[i] >= 0 ? endLabel(list.end[i]) : "",
+            ]),
         }),
     });
 }

@@ -34,7 +34,7 @@ function setAttributes(made, attributes) {
 }
 
 function append(parent, children) {
-    for (const child of children.flat()) {
+    for (const child of children.flat(Infinity)) {
         if (child === null || child === undefined || child === false) continue;
         parent.append(child instanceof Node ? child : document.createTextNode(shown(child)));
     }

@@ -5,7 +5,11 @@ const UPPER = [3, 8];
 const LOWER = [48, 5];
 const MIDDLE = [15, 43];
 const RAIL_WORDS = [
-    "neither wants nor may", "may ask, wants nothing", "wants, is choked", "wants and may ask", "changes often",
+    "neither wants nor may",
+    "may ask, wants nothing",
+    "wants, is choked",
+    "wants and may ask",
+    "changes often",
 ];
 
 // The blocks of each lane: places in the lists of `data.blocks`. A far end may have had several connections.
@@ -42,13 +46,23 @@ function connectionLane(lane, index, list, most, onOnly) {
         lane.detail_since ? `rails from ${duration(lane.detail_since)} on` : "",
         lane.changes_merged ? `${plural(lane.changes_merged, "change")} merged` : "",
     ].filter(Boolean);
-    const only = button(element("span", { class: `chip ${classOf(lane.end)}` }), {
-        class: "name only", "aria-pressed": "false", title: "only this connection", click: () => onOnly(index),
-    }, lane.label);
+    const only = button(
+        element("span", { class: `chip ${classOf(lane.end)}` }),
+        {
+            class: "name only",
+            "aria-pressed": "false",
+            title: "only this connection",
+            click: () => onOnly(index),
+        },
+        lane.label,
+    );
     const surface = new Surface({
         title: lane.label,
         label: only,
-        notes: [far.address, amounts.join(" · ") || plural(lane.messages ?? 0, "message")],
+        notes: [
+            far.address === lane.label ? "" : far.address,
+            amounts.join(" · ") || plural(lane.messages ?? 0, "message"),
+        ],
         height: LANE_HEIGHT,
         sentence: `${lane.label} at ${far.address}: received ${byteCount(lane.received)}, sent ${byteCount(lane.sent)}, at most ${plural(lane.most_under_way, "request")} under way`,
         draw: (pen) => drawConnection(pen, lane, index, list, most),
@@ -68,7 +82,11 @@ function drawConnection(pen, lane, index, list, most) {
     else if (!data.blocks.exact) drawDensity(pen, lane, closed, rgb);
     if (!list.length && (lane.encrypted || (lane.outcome && !lane.received && !lane.sent && !lane.may_ask.t.length))) {
         pen.g.fillStyle = colour.soft;
-        pen.g.fillText(lane.encrypted ? "encrypted: not read" : lane.outcome, clamp(pen.x(lane.opened) + 4, pen.left, pen.right - 80), 29);
+        pen.g.fillText(
+            lane.encrypted ? "encrypted: not read" : lane.outcome,
+            clamp(pen.x(lane.opened) + 4, pen.left, pen.right - 80),
+            29,
+        );
     }
 }
 
@@ -96,8 +114,10 @@ function drawRail(pen, rail, closed, rgb, [top, height], who) {
             g.fillStyle = state === 3 ? rgb : faded(rgb, 0.32);
             g.fillRect(x0, top, wide, height);
         }
-        pen.mark(x0, top, wide, height, 0, () =>
-            [`${who} ${RAIL_WORDS[state]}`, `from ${seconds(from)} to ${seconds(to)} s, ${duration(to - from)}`]);
+        pen.mark(x0, top, wide, height, 0, () => [
+            `${who} ${RAIL_WORDS[state]}`,
+            `from ${seconds(from)} to ${seconds(to)} s, ${duration(to - from)}`,
+        ]);
     });
 }
 
@@ -147,8 +167,10 @@ function drawUnderWay(pen, lane, closed, rgb, most) {
         if (!pen.sees(t)) return;
         const x0 = pen.x(t);
         const x1 = pen.x(i + 1 < steps.t.length ? steps.t[i + 1] : closed);
-        pen.mark(x0, bottom - tall(steps.n[i]), Math.max(1, x1 - x0), Math.max(1, tall(steps.n[i])), 0, () =>
-            [`${plural(steps.n[i], "request")} under way`, `from ${seconds(t)} s`]);
+        pen.mark(x0, bottom - tall(steps.n[i]), Math.max(1, x1 - x0), Math.max(1, tall(steps.n[i])), 0, () => [
+            `${plural(steps.n[i], "request")} under way`,
+            `from ${seconds(t)} s`,
+        ]);
     });
 }
 
@@ -195,19 +217,24 @@ function drawShade(pen, visible, xs, rgb) {
 
 // Without single blocks: a shade of the bytes of each bin, within the time of the connection.
 function drawDensity(pen, lane, closed, rgb) {
-    for (const [side, top] of [["in", 15], ["out", 30]]) {
-        const series = data.bytes[side].find(({ end }) => end === lane.end);
+    for (const [side, top] of [
+        ["in", 15],
+        ["out", 30],
+    ]) {
+        const series = seriesOf(side, lane.end);
         if (!series) continue;
+        const width = series.width || data.bytes.bin;
         const columns = new Float64Array(Math.ceil(pen.width) + 1);
         series.bin.forEach((bin, k) => {
-            const from = bin * data.bytes.bin;
-            if (from + data.bytes.bin < lane.opened || from > closed) return;
+            const from = bin * width;
+            if (from + width < lane.opened || from > closed) return;
             const x0 = Math.floor(pen.x(from));
-            const x1 = Math.max(x0 + 1, Math.floor(pen.x(from + data.bytes.bin)));
-            for (let x = Math.max(0, x0); x < Math.min(pen.width, x1); x++) columns[x] = Math.max(columns[x], series.bytes[k]);
+            const x1 = Math.max(x0 + 1, Math.floor(pen.x(from + width)));
+            for (let x = Math.max(0, x0); x < Math.min(pen.width, x1); x++)
+                columns[x] = Math.max(columns[x], series.bytes[k]);
         });
         // Sixteen shades; neighbours of the same shade are one rectangle.
-        const most = Math.max(1, ...series.bytes);
+        const most = series.bytes.reduce((a, b) => Math.max(a, b), 1);
         const shadeAt = (x) => (columns[x] ? 1 + Math.round((15 * columns[x]) / most) : 0);
         for (let x = 0; x < columns.length;) {
             const shade = shadeAt(x);
@@ -220,6 +247,24 @@ function drawDensity(pen, lane, closed, rgb) {
             x = to;
         }
     }
+}
+
+const cellSeries = new Map();
+
+// The bytes of a far end by bin. Far ends without a colour share one series; what the grid of pieces has of them stands in
+// for their own.
+function seriesOf(side, end) {
+    const own = data.bytes[side].find((series) => series.end === end);
+    if (own || side === "out") return own;
+    if (!cellSeries.has(end)) {
+        const { bin, cell_bin: bins, cell_end: ends, cell_count: count } = data.blocks;
+        const sums = new Map();
+        ends.forEach((far, i) => {
+            if (far === end) sums.set(bins[i], (sums.get(bins[i]) || 0) + count[i]);
+        });
+        cellSeries.set(end, sums.size ? { width: bin, bin: [...sums.keys()], bytes: [...sums.values()] } : null);
+    }
+    return cellSeries.get(end);
 }
 
 const FLAG_WORDS = ["", ", of a piece with a wrong hash", ", again and not needed", ", again after a wrong hash"];
@@ -239,10 +284,16 @@ function connectionTable(lane, list) {
     const rail = (steps, who) => steps.t.map((t, i) => [t, "", `${who} ${RAIL_WORDS[steps.s[i]]}`]);
     const { t, n, piece, begin, length, out, flag } = data.blocks;
     const rows = [
-        ...rail(lane.may_ask, "this host"), ...rail(lane.they_ask, "the peer"),
-        ...list.map((i) => [t[i], n[i], `${out[i] ? "sent" : "received"} piece ${piece[i]}, ${byteCount(length[i])} at ${begin[i]}${FLAG_WORDS[flag[i]]}`]),
+        ...rail(lane.may_ask, "this host"),
+        ...rail(lane.they_ask, "the peer"),
+        ...list.map((i) => [
+            t[i],
+            n[i],
+            `${out[i] ? "sent" : "received"} piece ${piece[i]}, ${byteCount(length[i])} at ${begin[i]}${FLAG_WORDS[flag[i]]}`,
+        ]),
     ];
-    if (lane.under_way.t) rows.push(...lane.under_way.t.map((at, i) => [at, "", `${plural(lane.under_way.n[i], "request")} under way`]));
+    if (lane.under_way.t)
+        rows.push(...lane.under_way.t.map((at, i) => [at, "", `${plural(lane.under_way.n[i], "request")} under way`]));
     rows.sort((a, b) => a[0] - b[0]);
     return { heads: ["seconds", "#", "what"], rows: rows.map(([at, number, what]) => [seconds(at), number, what]) };
 }

@@ -9,11 +9,27 @@ class ContentPicture {
         this.canvas = element("canvas", { role: "img", tabindex: "0", "aria-label": contentSentence() });
         this.tip = element("div", { class: "hint cell-said", "aria-live": "polite" }, "Point at a cell for its piece.");
         this.at = -1;
-        const key = [["", "colour: the far end that sent most"], ["✕", "wrong hash"], ["◣", "was wrong once"], ["▨", "missing"]];
-        this.root = element("div", { class: "content-cells" }, this.canvas, this.tip,
-            element("div", { class: "legend" }, key.map(([glyph, text]) => element("span", { class: "entry" }, `${glyph} ${text}`.trim())),
-                pieces.cells.first.length < pieces.count ? element("span", {}, "a cell is several pieces; the worst verdict shows") : null,
-                button("as a table", { class: "as-table", click: () => showTable("Content", this.table()) })));
+        const key = [
+            ["", "colour: the far end that sent most"],
+            ["✕", "wrong hash"],
+            ["◣", "was wrong once"],
+            ["▨", "missing"],
+        ];
+        this.root = element(
+            "div",
+            { class: "content-cells" },
+            this.canvas,
+            this.tip,
+            element(
+                "div",
+                { class: "legend" },
+                key.map(([glyph, text]) => element("span", { class: "entry" }, `${glyph} ${text}`.trim())),
+                pieces.cells.first.length < pieces.count
+                    ? element("span", {}, "a cell is several pieces; the worst verdict shows")
+                    : null,
+                button("as a table", { class: "as-table", click: () => showTable("Content", this.table()) }),
+            ),
+        );
         this.canvas.addEventListener("pointermove", (event) => {
             const box = this.canvas.getBoundingClientRect();
             this.say(this.cellAt(event.clientX - box.left, event.clientY - box.top));
@@ -90,7 +106,7 @@ class ContentPicture {
         g.fillStyle = colour.band;
         g.fillRect(x, y, side, side);
         if (state[i] === 0) {
-            g.fillStyle = stripes(g, colour.soft, 3);
+            g.fillStyle = stripes(g, faded(colour.faint, 0.6), 2.5);
             g.fillRect(x, y, side, side);
             return;
         }
@@ -125,8 +141,12 @@ class ContentPicture {
             heads: ["pieces", "state", "most from", "wrong before"],
             rows: cells.first.map((_, i) => {
                 const [first, last] = this.range(i);
-                return [first === last ? first : `${first} to ${last}`, STATES[cells.state[i]],
-                    cells.end[i] >= 0 ? endLabel(cells.end[i]) : "", cells.once_wrong[i] ? "yes" : ""];
+                return [
+                    first === last ? first : `${first} to ${last}`,
+                    STATES[cells.state[i]],
+                    cells.end[i] >= 0 ? endLabel(cells.end[i]) : "",
+                    cells.once_wrong[i] ? "yes" : "",
+                ];
             }),
         };
     }
@@ -157,13 +177,21 @@ function fileBar(file, verified) {
     const bytes = inside.reduce((sum, [from, to]) => sum + to - from, 0);
     const share = file.length ? Math.floor((100 * bytes) / file.length) : 100;
     const label = `${byteCount(bytes)} of ${byteCount(file.length)} verified, ${share} %`;
-    return svg("svg", { class: "file-bar", viewBox: "0 0 1000 10", preserveAspectRatio: "none", role: "img", "aria-label": label },
+    return svg(
+        "svg",
+        { class: "file-bar", viewBox: "0 0 1000 10", preserveAspectRatio: "none", role: "img", "aria-label": label },
         svg("title", {}, label),
         svg("rect", { class: "file-all", x: 0, y: 0, width: 1000, height: 10 }),
-        inside.map(([from, to]) => svg("rect", {
-            class: "file-verified", x: (1000 * (from - file.offset)) / file.length, y: 0,
-            width: (1000 * (to - from)) / file.length, height: 10,
-        })));
+        inside.map(([from, to]) =>
+            svg("rect", {
+                class: "file-verified",
+                x: (1000 * (from - file.offset)) / file.length,
+                y: 0,
+                width: (1000 * (to - from)) / file.length,
+                height: 10,
+            }),
+        ),
+    );
 }
 
 // Byte ranges of verified pieces; neighbours are one range.

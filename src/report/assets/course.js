@@ -17,25 +17,54 @@ class Course {
     build() {
         const zoom = (factor) => () => this.zoom(factor, 0.5);
         const pan = (share) => () => this.pan(share);
-        this.byEvent = button("By event", { click: () => this.setMode("event"), title: "each event has its place; silence is squeezed (e)" });
-        this.byTime = button("By time", { click: () => this.setMode("time"), title: "a second is as long everywhere (e)" });
+        this.byEvent = button("By event", {
+            click: () => this.setMode("event"),
+            title: "each event has its place; silence is squeezed (e)",
+        });
+        this.byTime = button("By time", {
+            click: () => this.setMode("time"),
+            title: "a second is as long everywhere (e)",
+        });
         this.status = element("span", { class: "hint" });
-        const tools = element("div", { class: "tools", role: "group", "aria-label": "axis" }, this.byEvent, this.byTime,
+        const tools = element(
+            "div",
+            { class: "tools", role: "group", "aria-label": "axis" },
+            this.byEvent,
+            this.byTime,
             button("−", { click: zoom(2), "aria-label": "less close", title: "less close (-)" }),
             button("+", { click: zoom(0.5), "aria-label": "closer", title: "closer (+)" }),
             button("←", { click: pan(-0.5), "aria-label": "earlier", title: "earlier (←)" }),
             button("→", { click: pan(0.5), "aria-label": "later", title: "later (→)" }),
-            button("All", { click: () => this.showAll(), title: "everything (0)" }), this.status);
+            button("All", { click: () => this.showAll(), title: "everything (0)" }),
+            this.status,
+        );
         this.scale = element("canvas", { role: "img", "aria-label": "the axis, in seconds since the first packet" });
-        this.head = element("div", { class: "course-head" }, tools,
-            element("div", { class: "lane scale" },
-                element("div", { class: "label" }, element("div", { class: "notes" }, "seconds since the first packet")),
-                element("div", { class: "plot" }, this.scale)));
+        this.head = element(
+            "div",
+            { class: "course-head" },
+            tools,
+            element(
+                "div",
+                { class: "lane scale" },
+                element(
+                    "div",
+                    { class: "label" },
+                    element("div", { class: "notes" }, "seconds since the first packet"),
+                ),
+                element("div", { class: "plot" }, this.scale),
+            ),
+        );
         this.crosshair = element("div", { class: "crosshair", hidden: true });
         this.line = element("div", { class: "chosen-line", hidden: true });
         this.band = element("div", { class: "drag-band", hidden: true });
-        this.lanes = element("div", { class: "lanes" }, this.surfaces.map((surface) => surface.lane),
-            this.crosshair, this.line, this.band);
+        this.lanes = element(
+            "div",
+            { class: "lanes" },
+            this.surfaces.map((surface) => surface.lane),
+            this.crosshair,
+            this.line,
+            this.band,
+        );
         this.tip = element("div", { class: "tip", hidden: true });
         this.root.replaceChildren(this.head, this.lanes, legend());
         document.body.append(this.tip);
@@ -70,20 +99,27 @@ class Course {
         lanes.addEventListener("dblclick", (event) => {
             if (event.target.surface) this.showAll();
         });
-        this.root.addEventListener("wheel", (event) => {
-            if (!event.ctrlKey && !event.metaKey) return;
-            event.preventDefault();
-            const share = clamp((event.clientX - this.plotLeft()) / this.inner(), 0, 1);
-            this.zoom(2 ** clamp(event.deltaY / 200, -1, 1), share);
-        }, { passive: false });
+        this.root.addEventListener(
+            "wheel",
+            (event) => {
+                if (!event.ctrlKey && !event.metaKey) return;
+                event.preventDefault();
+                const share = clamp((event.clientX - this.plotLeft()) / this.inner(), 0, 1);
+                this.zoom(2 ** clamp(event.deltaY / 200, -1, 1), share);
+            },
+            { passive: false },
+        );
         lanes.addEventListener("keydown", (event) => this.key(event));
         lanes.addEventListener("focusout", () => this.leave());
-        const sight = new IntersectionObserver((entries) => {
-            for (const { target, isIntersecting } of entries) {
-                target.surface.isAway = !isIntersecting;
-                if (isIntersecting && target.surface.isStale) this.draw(target.surface);
-            }
-        }, { rootMargin: "200px" });
+        const sight = new IntersectionObserver(
+            (entries) => {
+                for (const { target, isIntersecting } of entries) {
+                    target.surface.isAway = !isIntersecting;
+                    if (isIntersecting && target.surface.isStale) this.draw(target.surface);
+                }
+            },
+            { rootMargin: "200px" },
+        );
         for (const surface of this.surfaces) sight.observe(surface.canvas);
         new ResizeObserver(() => {
             if (this.scale.parentElement.clientWidth !== this.width) this.redrawSoon();
@@ -284,6 +320,7 @@ class Course {
 
 // What the looks of the lanes mean.
 function legend() {
+    if (!data.lanes.length) return "";
     const sample = (kind) => {
         const box = svg("svg", { width: 26, height: 9, "aria-hidden": "true" });
         const bar = (attributes) => svg("rect", { x: 0, y: 1, width: 26, height: 7, ...attributes });
@@ -299,10 +336,21 @@ function legend() {
     };
     const entry = (kind, text) => element("span", { class: "entry" }, sample(kind), text);
     const most = Math.max(0, ...data.lanes.map((lane) => lane.most_under_way));
-    return element("div", { class: "legend" },
-        element("span", {}, "Upper rail: what this host may ask of the peer. Lower rail: what the peer may ask of this host."),
-        entry("solid", "wants, and may"), entry("stripes", "wants, is choked"), entry("pale", "may, wants nothing"),
-        entry("line", "neither"), entry("step", `requests under way, at most ${grouped(most)}`),
+    return element(
+        "div",
+        { class: "legend" },
+        element(
+            "span",
+            {},
+            "Upper rail: what this host may ask of the peer. Lower rail: what the peer may ask of this host.",
+        ),
+        entry("solid", "wants, and may"),
+        entry("stripes", "wants, is choked"),
+        entry("pale", "may, wants nothing"),
+        entry("line", "neither"),
+        entry("step", `requests under way, at most ${grouped(most)}`),
         element("span", { class: "entry" }, "│ block: upper half received, lower half sent"),
-        element("span", { class: "entry wrong" }, "✕ block of a piece with a wrong hash"));
+        (data.blocks.flag || []).includes(2) ? element("span", { class: "entry" }, "¦ block again, not needed") : null,
+        element("span", { class: "entry wrong" }, "✕ block of a piece with a wrong hash"),
+    );
 }

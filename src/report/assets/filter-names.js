@@ -23,7 +23,7 @@ function destinationOf(place) {
     return endText(data.hosts[messages.to[place]], messages.dport && messages.dport[place]);
 }
 
-// The address of a host. On loopback a host of the list may be an address with its port.
+// The address of a host or far end without its port. On loopback a host of the list may have a port, too.
 function addressOfHost(host) {
     if (!host) return "";
     const found = parseEndpoint(host.address);
@@ -47,7 +47,8 @@ function transportAt(place) {
 
 const numbers = (list) => list.map((number) => ({ number }));
 const texts = (list) => list.map((text) => ({ text }));
-const ends = (hosts) => hosts.filter((host) => data.hosts[host]).map((host) => ({ end: addressOfHost(data.hosts[host]) }));
+const ends = (hosts) =>
+    hosts.filter((host) => data.hosts[host]).map((host) => ({ end: addressOfHost(data.hosts[host]) }));
 const notesOf = (place) => messages.notes[place] || [];
 const startTime = () => parseTime(data.capture.start) || 0;
 
@@ -90,7 +91,10 @@ const KEYS = {
     bytes: [{ kind: "hex" }, (i) => texts(messages.bytes[i] ? [messages.bytes[i]] : [])],
 };
 
-const isOneOf = (...names) => (i) => names.includes(protocolAt(i));
+const isOneOf =
+    (...names) =>
+    (i) =>
+        names.includes(protocolAt(i));
 const hostVersion = (i) => (addressOfHost(data.hosts[messages.from[i]]).includes(":") ? 6 : 4);
 // Messages that a name of Wireshark's is about.
 const SCOPES = {
@@ -106,19 +110,39 @@ const SCOPES = {
 
 // Wireshark's names: scope and name of ours.
 const WIRESHARK = {
-    "wireshark.stream": [null, "ws_stream"], "wireshark.frame": [null, "frame"], "frame.number": [null, "frame"],
-    "frame.time": [null, "time"], "frame.time_relative": [null, "elapsed"],
-    "ip.addr": ["ip", "addr"], "ip.src": ["ip", "src_addr"], "ip.dst": ["ip", "dst_addr"],
-    "ipv6.addr": ["ipv6", "addr"], "ipv6.src": ["ipv6", "src_addr"], "ipv6.dst": ["ipv6", "dst_addr"],
-    "tcp.stream": ["tcp", "ws_stream"], "tcp.port": ["tcp", "port"], "tcp.srcport": ["tcp", "src_port"], "tcp.dstport": ["tcp", "dst_port"],
-    "udp.stream": ["udp", "ws_stream"], "udp.port": ["udp", "port"], "udp.srcport": ["udp", "src_port"], "udp.dstport": ["udp", "dst_port"],
-    "bittorrent.msg.type": ["bittorrent", "message_id"], "bittorrent.msg.bitfield": ["bittorrent", "fields.bitfield"],
-    "bittorrent.piece.index": ["bittorrent", "fields.index"], "bittorrent.piece.begin": ["bittorrent", "fields.begin"],
-    "bittorrent.info_hash": ["bittorrent", "fields.info_hash"], "bittorrent.peer_id": ["bittorrent", "fields.peer_id"],
-    "bittorrent.reserved": ["bittorrent", "fields.reserved_hex"], "bittorrent.port": ["bittorrent", "fields.port"],
-    "bittorrent.extended.id": ["bittorrent", "fields.extended_id"], "bt-dht.id": ["bt-dht", "fields.id"],
-    "http.request.method": ["http", "fields.method"], "http.response.code": ["http", "fields.status"],
-    "http.user_agent": ["http", "fields.headers.User-Agent"], "http.host": ["http", "fields.headers.Host"],
+    "wireshark.stream": [null, "ws_stream"],
+    "wireshark.frame": [null, "frame"],
+    "frame.number": [null, "frame"],
+    "frame.time": [null, "time"],
+    "frame.time_relative": [null, "elapsed"],
+    "ip.addr": ["ip", "addr"],
+    "ip.src": ["ip", "src_addr"],
+    "ip.dst": ["ip", "dst_addr"],
+    "ipv6.addr": ["ipv6", "addr"],
+    "ipv6.src": ["ipv6", "src_addr"],
+    "ipv6.dst": ["ipv6", "dst_addr"],
+    "tcp.stream": ["tcp", "ws_stream"],
+    "tcp.port": ["tcp", "port"],
+    "tcp.srcport": ["tcp", "src_port"],
+    "tcp.dstport": ["tcp", "dst_port"],
+    "udp.stream": ["udp", "ws_stream"],
+    "udp.port": ["udp", "port"],
+    "udp.srcport": ["udp", "src_port"],
+    "udp.dstport": ["udp", "dst_port"],
+    "bittorrent.msg.type": ["bittorrent", "message_id"],
+    "bittorrent.msg.bitfield": ["bittorrent", "fields.bitfield"],
+    "bittorrent.piece.index": ["bittorrent", "fields.index"],
+    "bittorrent.piece.begin": ["bittorrent", "fields.begin"],
+    "bittorrent.info_hash": ["bittorrent", "fields.info_hash"],
+    "bittorrent.peer_id": ["bittorrent", "fields.peer_id"],
+    "bittorrent.reserved": ["bittorrent", "fields.reserved_hex"],
+    "bittorrent.port": ["bittorrent", "fields.port"],
+    "bittorrent.extended.id": ["bittorrent", "fields.extended_id"],
+    "bt-dht.id": ["bt-dht", "fields.id"],
+    "http.request.method": ["http", "fields.method"],
+    "http.response.code": ["http", "fields.status"],
+    "http.user_agent": ["http", "fields.headers.User-Agent"],
+    "http.host": ["http", "fields.headers.Host"],
 };
 
 const fieldCache = new Map();
@@ -147,7 +171,9 @@ function findField(fields, path) {
     const dot = path.indexOf(".");
     if (dot < 0) return undefined;
     const inner = Object.hasOwn(fields, path.slice(0, dot)) ? fields[path.slice(0, dot)] : undefined;
-    return inner && typeof inner === "object" && !Array.isArray(inner) ? findField(inner, path.slice(dot + 1)) : undefined;
+    return inner && typeof inner === "object" && !Array.isArray(inner)
+        ? findField(inner, path.slice(dot + 1))
+        : undefined;
 }
 
 // The values of a field, as a comparison takes them. `null` and booleans compare with nothing.
@@ -166,13 +192,15 @@ function fieldTypes() {
     knownFields = {};
     if (data.vocabulary) {
         for (const [name, type] of Object.entries(data.vocabulary.fields)) {
-            knownFields[name.toLowerCase().replace(/ /g, "_")] = type === "number" ? NUMBER : type === "bytes" ? BYTES : type === "seconds" ? SECONDS : { kind: type };
+            knownFields[name.toLowerCase().replace(/ /g, "_")] =
+                type === "number" ? NUMBER : type === "bytes" ? BYTES : type === "seconds" ? SECONDS : { kind: type };
         }
         return knownFields;
     }
     messages.n.forEach((_, place) => {
         for (const [name, value] of Object.entries(fieldsOf(place))) {
-            knownFields[name.toLowerCase().replace(/ /g, "_")] ??= typeof value === "number" ? { kind: "number", unit: "any" } : TEXT;
+            knownFields[name.toLowerCase().replace(/ /g, "_")] ??=
+                typeof value === "number" ? { kind: "number", unit: "any" } : TEXT;
         }
     });
     return knownFields;
@@ -198,7 +226,11 @@ function nameOf(text) {
         const [scope, ours] = WIRESHARK[bare];
         const name = nameOf(ours);
         const holds = scope ? SCOPES[scope] : () => true;
-        return { type: name.type, values: (i) => (holds(i) ? name.values(i) : []), isThere: (i) => holds(i) && name.isThere(i) };
+        return {
+            type: name.type,
+            values: (i) => (holds(i) ? name.values(i) : []),
+            isThere: (i) => holds(i) && name.isThere(i),
+        };
     }
     const known = fieldTypes();
     const lower = bare.toLowerCase();

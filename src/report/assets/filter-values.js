@@ -2,10 +2,22 @@
 // value that no message can have is refused: a filter that is never true would look like an empty capture.
 
 const UNITS = {
-    B: [1, "bytes"], kB: [1e3, "bytes"], KB: [1e3, "bytes"], MB: [1e6, "bytes"], GB: [1e9, "bytes"],
-    KiB: [1024, "bytes"], MiB: [1048576, "bytes"], GiB: [1073741824, "bytes"],
-    ns: [1e-9, "seconds"], us: [1e-6, "seconds"], "µs": [1e-6, "seconds"], ms: [1e-3, "seconds"], s: [1, "seconds"],
-    min: [60, "seconds"], h: [3600, "seconds"], d: [86400, "seconds"],
+    B: [1, "bytes"],
+    kB: [1e3, "bytes"],
+    KB: [1e3, "bytes"],
+    MB: [1e6, "bytes"],
+    GB: [1e9, "bytes"],
+    KiB: [1024, "bytes"],
+    MiB: [1048576, "bytes"],
+    GiB: [1073741824, "bytes"],
+    ns: [1e-9, "seconds"],
+    us: [1e-6, "seconds"],
+    µs: [1e-6, "seconds"],
+    ms: [1e-3, "seconds"],
+    s: [1, "seconds"],
+    min: [60, "seconds"],
+    h: [3600, "seconds"],
+    d: [86400, "seconds"],
 };
 const SEVERITIES = ["chat", "note", "warn", "error"];
 const WITHOUT_ORDER = ["word", "message", "rule", "hex", "hash", "flag"];
@@ -86,18 +98,29 @@ function operandOf(type, operator, name, value) {
     }
     const isPart = operator === "~";
     switch (type.kind) {
-        case "number": return { text: value, number: numberOf(type.unit, name, value) };
-        case "time": return timeOf(isPart, value);
-        case "severity": return { text: wordOf(name, value, SEVERITIES, false) };
-        case "word": return { text: wordOf(name, value, type.words, isPart) };
-        case "message": return { text: wordOf(name, value, messageNames(), isPart) };
-        case "rule": return { text: wordOf(name, value, ruleNames(), isPart) };
-        case "end": case "address": return addressOf(type.kind, isPart, name, value);
-        case "hex": case "hash": return hexOf(type.kind, isPart, name, value);
+        case "number":
+            return { text: value, number: numberOf(type.unit, name, value) };
+        case "time":
+            return timeOf(isPart, value);
+        case "severity":
+            return { text: wordOf(name, value, SEVERITIES, false) };
+        case "word":
+            return { text: wordOf(name, value, type.words, isPart) };
+        case "message":
+            return { text: wordOf(name, value, messageNames(), isPart) };
+        case "rule":
+            return { text: wordOf(name, value, ruleNames(), isPart) };
+        case "end":
+        case "address":
+            return addressOf(type.kind, isPart, name, value);
+        case "hex":
+        case "hash":
+            return hexOf(type.kind, isPart, name, value);
         case "flag":
             if (value.toLowerCase() === "true") return { text: value };
             throw `${name} is either true or absent: write ${name}, or not ${name}`;
-        default: return networkOrText(value);
+        default:
+            return networkOrText(value);
     }
 }
 
@@ -120,10 +143,12 @@ function numberOf(unit, name, value) {
     if (number === null || !UNITS[suffix]) throw `${name} is a number, and "${value}" is not`;
     const [factor, of] = UNITS[suffix];
     if (unit !== "any" && of !== unit) {
-        throw `${name} ${{
-            bytes: "counts bytes: units are B, KiB, MiB, GiB, kB, MB, GB",
-            seconds: "is in seconds: units are ns, us, ms, s, min, h, d",
-        }[unit] || "has no unit"}`;
+        throw `${name} ${
+            {
+                bytes: "counts bytes: units are B, KiB, MiB, GiB, kB, MB, GB",
+                seconds: "is in seconds: units are ns, us, ms, s, min, h, d",
+            }[unit] || "has no unit"
+        }`;
     }
     return number * factor;
 }
@@ -153,7 +178,9 @@ function networkOrText(value) {
 
 function addressOperand(value) {
     return {
-        text: value, address: parseAddress(value.replace(/^\[([^\]]*)\]$/, "$1")), endpoint: parseEndpoint(value),
+        text: value,
+        address: parseAddress(value.replace(/^\[([^\]]*)\]$/, "$1")),
+        endpoint: parseEndpoint(value),
         network: parseNetwork(value),
     };
 }
@@ -175,7 +202,8 @@ function hexOf(kind, isPart, name, value) {
         throw `${name} is in hexadecimal digits, and "${value}" is not`;
     }
     if (kind === "hash" && !isPart) {
-        if (digits.length < 6) throw `a hash needs at least 6 digits; ${name} ~ ${value} finds digits anywhere in the hash`;
+        if (digits.length < 6)
+            throw `a hash needs at least 6 digits; ${name} ~ ${value} finds digits anywhere in the hash`;
         if (digits.length > 64) throw "a hash has at most 64 digits";
         return { text: digits, isPrefix: true };
     }
@@ -184,7 +212,11 @@ function hexOf(kind, isPart, name, value) {
 
 // Whether an order (negative, 0, positive) is what an operator wants.
 function accepts(operator, order) {
-    return { "==": order === 0, "!=": order !== 0, "<": order < 0, "<=": order <= 0, ">": order > 0, ">=": order >= 0 }[operator] || false;
+    return (
+        { "==": order === 0, "!=": order !== 0, "<": order < 0, "<=": order <= 0, ">": order > 0, ">=": order >= 0 }[
+            operator
+        ] || false
+    );
 }
 
 // A value of a message, as { number }, { text }, { end: "10.0.0.3:6881" }, { time } or { severity }, against an operand.
@@ -194,10 +226,15 @@ function compareOne(operator, operand, value) {
         if (operator === "~") return compareWords(operator, operand, SEVERITIES[value.severity]);
         return accepts(operator, value.severity - SEVERITIES.indexOf(operand.text.toLowerCase()));
     }
-    if (value.time !== undefined && operand.moment !== null && operator !== "~") return accepts(operator, value.time - operand.moment);
+    if (value.time !== undefined && operand.moment !== null && operator !== "~")
+        return accepts(operator, value.time - operand.moment);
     if (value.end !== undefined) return compareEnd(operator, operand, value.end);
     const text = value.text;
-    if ((operand.address || operand.endpoint || operand.network) && operator !== "matches" && (parseEndpoint(text) || parseAddress(text))) {
+    if (
+        (operand.address || operand.endpoint || operand.network) &&
+        operator !== "matches" &&
+        (parseEndpoint(text) || parseAddress(text))
+    ) {
         return compareEnd(operator, operand, text);
     }
     return compareWords(operator, operand, text);
@@ -215,7 +252,8 @@ function compareEnd(operator, operand, text) {
     const here = parseEndpoint(text);
     const address = here ? here.address : parseAddress(text);
     if (operand.endpoint) {
-        const order = compareAddresses(address, operand.endpoint.address) || (here ? here.port : 0) - operand.endpoint.port;
+        const order =
+            compareAddresses(address, operand.endpoint.address) || (here ? here.port : 0) - operand.endpoint.port;
         return operator === "~" ? order === 0 : accepts(operator, order);
     }
     if (operand.network) return ["==", "~"].includes(operator) && isWithin(address, operand.network);
@@ -242,7 +280,10 @@ function closeTo(text, known) {
         const distance = editDistance(lower, word);
         if (distance <= allowed || isNear) found.push([distance, word]);
     }
-    return found.sort((a, b) => a[0] - b[0] || (a[1] < b[1] ? -1 : 1)).slice(0, 3).map(([, word]) => word);
+    return found
+        .sort((a, b) => a[0] - b[0] || (a[1] < b[1] ? -1 : 1))
+        .slice(0, 3)
+        .map(([, word]) => word);
 }
 
 // How many letters must be changed, added, left out or swapped with their neighbour.
@@ -255,8 +296,13 @@ function editDistance(a, b) {
                 rows[i].push(i + j);
                 continue;
             }
-            let best = Math.min(rows[i - 1][j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1), rows[i - 1][j] + 1, rows[i][j - 1] + 1);
-            if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) best = Math.min(best, rows[i - 2][j - 2] + 1);
+            let best = Math.min(
+                rows[i - 1][j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1),
+                rows[i - 1][j] + 1,
+                rows[i][j - 1] + 1,
+            );
+            if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+                best = Math.min(best, rows[i - 2][j - 2] + 1);
             rows[i].push(best);
         }
     }

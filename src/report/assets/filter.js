@@ -39,8 +39,13 @@ function tokensOf(characters) {
             [kind, value, length] = ["quoted", characters.slice(at + 1, end).join(""), end + 1 - at];
         } else {
             let end = at;
-            while (end < characters.length && !/\s/.test(characters[end]) && !"()=!<>~&|\"'{}".includes(characters[end])
-                && !(inSet && characters[end] === ",")) end++;
+            while (
+                end < characters.length &&
+                !/\s/.test(characters[end]) &&
+                !"()=!<>~&|\"'{}".includes(characters[end]) &&
+                !(inSet && characters[end] === ",")
+            )
+                end++;
             value = characters.slice(at, end).join("");
             const lower = value.toLowerCase();
             [kind, length] = [Object.hasOwn(WORDS, lower) ? WORDS[lower] : "word", end - at];
@@ -123,9 +128,11 @@ class FilterParser {
         const isNegated = Boolean(this.peek() && this.peek().kind === "!" && after && after.kind === "in");
         if (isNegated) this.at++;
         const next = this.peek() && this.peek().kind;
-        if (!isNegated && next !== "in" && !OPERATORS.includes(next)) return this.located(column, () => aloneName(word.value));
+        if (!isNegated && next !== "in" && !OPERATORS.includes(next))
+            return this.located(column, () => aloneName(word.value));
         const name = this.located(column, () => nameOf(word.value));
-        if (name.key === "wireshark") this.fail(column, "wireshark is an object: write wireshark.stream or wireshark.frame");
+        if (name.key === "wireshark")
+            this.fail(column, "wireshark is an object: write wireshark.stream or wireshark.frame");
         const side = { ...name, word: word.value };
         if (this.takes("in")) return this.set(side, isNegated);
         this.at++;
@@ -174,7 +181,13 @@ function comparing(side, operator, value) {
 // A name without a comparison is true where something stands under it. The name of a message is a slip.
 function aloneName(word) {
     if (Object.hasOwn(SCOPES, word)) return SCOPES[word];
-    const slip = messageNames().includes(word) ? "message" : PROTOCOL_NAMES.includes(word) ? "protocol" : ruleNames().includes(word) ? "rule" : "";
+    const slip = messageNames().includes(word)
+        ? "message"
+        : PROTOCOL_NAMES.includes(word)
+          ? "protocol"
+          : ruleNames().includes(word)
+            ? "rule"
+            : "";
     if (!slip) return nameOf(word).isThere;
     let known = true;
     try {

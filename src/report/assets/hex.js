@@ -12,14 +12,23 @@ class HexView {
             if (!span) return;
             for (let at = span[0]; at < Math.min(span[1], this.bytes.length); at++) this.owner[at] = field;
         });
-        this.root = element("div", { class: "hex", tabindex: "0", role: "group", "aria-label": "bytes of the message; arrows move from field to field" });
+        this.root = element("div", {
+            class: "hex",
+            tabindex: "0",
+            role: "group",
+            "aria-label": "bytes of the message; arrows move from field to field",
+        });
         this.onField = onField;
         this.build();
     }
 
     build() {
         for (let from = 0; from < this.bytes.length; from += PER_LINE) {
-            const line = element("div", { class: "hex-line" }, element("span", { class: "hex-at" }, from.toString(16).padStart(4, "0")));
+            const line = element(
+                "div",
+                { class: "hex-line" },
+                element("span", { class: "hex-at" }, from.toString(16).padStart(4, "0")),
+            );
             const digits = element("span", { class: "hex-digits" });
             const text = element("span", { class: "hex-text" });
             const end = Math.min(from + PER_LINE, this.bytes.length);
@@ -27,8 +36,16 @@ class HexView {
                 let to = at;
                 while (to < end && this.owner[to] === this.owner[at]) to++;
                 const part = this.bytes.slice(at, to);
-                digits.append(this.part(at, part.map((byte) => byte.toString(16).padStart(2, "0")).join(" ")), to < end ? " " : "");
-                text.append(this.part(at, part.map((byte) => (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : ".")).join("")));
+                digits.append(
+                    this.part(at, part.map((byte) => byte.toString(16).padStart(2, "0")).join(" ")),
+                    to < end ? " " : "",
+                );
+                text.append(
+                    this.part(
+                        at,
+                        part.map((byte) => (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : ".")).join(""),
+                    ),
+                );
                 at = to;
             }
             line.append(digits, text);
@@ -53,7 +70,8 @@ class HexView {
         const direction = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
         if (!direction || event.ctrlKey || event.altKey || event.metaKey) return;
         const order = [...new Set(this.owner)].filter((field) => field >= 0);
-        if (order.length) this.onField(order[clamp(order.indexOf(this.shownField ?? -1) + direction, 0, order.length - 1)], true);
+        if (order.length)
+            this.onField(order[clamp(order.indexOf(this.shownField ?? -1) + direction, 0, order.length - 1)], true);
         event.preventDefault();
         event.stopPropagation();
     }

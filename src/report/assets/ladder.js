@@ -2,9 +2,16 @@
 // have rows of their own. Only the rows in sight are elements.
 
 const ROW = 22;
-const MOST_LIFELINES = 9;
-const LIFELINE_GAP = 22;
-const FOLDED = new Set(["request", "piece", "have", "cancel", "reject-request", "allowed-fast", "suggest-piece", "keep-alive"]);
+const FOLDED = new Set([
+    "request",
+    "piece",
+    "have",
+    "cancel",
+    "reject-request",
+    "allowed-fast",
+    "suggest-piece",
+    "keep-alive",
+]);
 const SHORTEST_RUN = 3;
 const PRINTED_ROWS = 240;
 
@@ -18,89 +25,60 @@ class Ladder {
         this.rows = [];
         this.active = -1;
         this.onChoose = () => {};
-        this.hosts = Math.min(data.hosts.length, MOST_LIFELINES);
+        this.lifelines = new Lifelines();
         this.build();
         this.rebuild();
     }
 
     build() {
-        this.foldButton = button("Fold runs", { "aria-pressed": "true", click: () => this.toggleFold(), title: "fold runs of like messages (z)" });
+        this.foldButton = button("Fold runs", {
+            "aria-pressed": "true",
+            click: () => this.toggleFold(),
+            title: "fold runs of like messages (z)",
+        });
         this.box = element("input", {
-            type: "search", class: "filter-box", placeholder: "filter: message == piece && index == 3", spellcheck: "false", autocomplete: "off",
-            "aria-label": "filter, in the language of --filter", "aria-describedby": "filter-fault", maxlength: "2000",
-            input: () => this.filterSoon(), keydown: (event) => this.boxKey(event),
+            type: "search",
+            class: "filter-box",
+            placeholder: "filter: message == piece && index == 3",
+            spellcheck: "false",
+            autocomplete: "off",
+            "aria-label": "filter, in the language of --filter",
+            "aria-describedby": "filter-fault",
+            maxlength: "2000",
+            input: () => this.filterSoon(),
+            keydown: (event) => this.boxKey(event),
         });
         this.fault = element("div", { id: "filter-fault", class: "fault", role: "alert" });
         this.count = element("span", { class: "hint", role: "status" });
         this.laneNote = button("", { class: "lane-note", hidden: true, click: () => page.only(-1) });
         this.rowsBox = element("div", {
-            class: "rows", role: "listbox", tabindex: "0", "aria-label": "messages", keydown: (event) => this.key(event),
+            class: "rows",
+            role: "listbox",
+            tabindex: "0",
+            "aria-label": "messages",
+            keydown: (event) => this.key(event),
             scroll: () => this.renderSoon(),
         });
         this.space = element("div", { class: "space" });
         this.rowsBox.append(this.space);
-        const width = this.lifelineWidth();
-        this.root.style.setProperty("--lifelines", `${width}px`);
+        this.root.style.setProperty("--lifelines", `${this.lifelines.width()}px`);
         this.print = element("div", { class: "print-only" });
         this.root.replaceChildren(
             element("div", { class: "tools" }, this.box, this.foldButton, this.laneNote, this.count),
             this.fault,
-            element("div", { class: "row heads" }, element("span", { class: "n" }, "n"), element("span", { class: "when" }, "seconds"),
-                this.headGlyphs(width), element("span", { class: "text", title: this.hostList() }, this.hostHead()), element("span", { class: "after" }, "after")),
-            this.rowsBox, this.print);
+            element(
+                "div",
+                { class: "row heads" },
+                element("span", { class: "n" }, "n"),
+                element("span", { class: "when" }, "seconds"),
+                this.lifelines.head(),
+                element("span", { class: "text", title: this.lifelines.list() }, this.lifelines.text()),
+                element("span", { class: "after" }, "after"),
+            ),
+            this.rowsBox,
+            this.print,
+        );
         new ResizeObserver(() => this.renderSoon()).observe(this.rowsBox);
-    }
-
-    lifelineWidth() {
-        return this.hosts * LIFELINE_GAP + 4;
-    }
-
-    lifelineX(host) {
-        return 10 + (host < 0 ? this.hosts - 1 : Math.min(host, this.hosts - 1)) * LIFELINE_GAP;
-    }
-
-    // The far end of a host, -1 where it is a tracker or the like.
-    endOfHost(host) {
-        const { address } = data.hosts[host];
-        const plain = addressOfHost(data.hosts[host]);
-        return data.ends.findIndex((end) => end.address === address
-            || (plain === address && end.address.replace(/:\d+$/, "").replace(/^\[|\]$/g, "") === plain));
-    }
-
-    classOfHost(host) {
-        if (host === 0 && data.local) return "local";
-        const end = this.endOfHost(host);
-        return end >= 0 ? classOf(end) : "plain";
-    }
-
-    headGlyphs(width) {
-        const picture = svg("svg", { class: "lifelines", width, height: ROW, role: "img", "aria-label": `lifelines: ${this.hostList()}` });
-        for (let host = 0; host < this.hosts; host++) {
-            const x = this.lifelineX(host);
-            const kind = this.classOfHost(host);
-            const shape = kind === "local" ? svg("rect", { x: x - 4, y: 7, width: 8, height: 8, class: "fill local" })
-                : kind === "plain" ? svg("path", { d: `M${x} 6 l5 5 l-5 5 l-5 -5 z`, class: "stroke plain" })
-                    : svg("circle", { cx: x, cy: 11, r: 4.5, class: `fill ${kind}` });
-            shape.append(svg("title", {}, this.hostText(host)));
-            picture.append(shape);
-        }
-        return picture;
-    }
-
-    hostText(host) {
-        const { address, client } = data.hosts[host];
-        return client ? `${address} ${client}` : address;
-    }
-
-    hostList() {
-        const list = data.hosts.slice(0, this.hosts).map((_, host) => this.hostText(host));
-        const more = data.hosts.length - this.hosts + (data.other_hosts ? data.other_hosts.hosts : 0);
-        return list.join(", ") + (more > 0 ? `; the last lifeline has ${plural(more, "more host")}` : "");
-    }
-
-    hostHead() {
-        const local = data.local && data.hosts.length ? `■ ${this.hostText(0)} ` : "";
-        return `${local}◇ trackers and the like ● peers, coloured as above`;
     }
 
     // --- what is listed
@@ -123,6 +101,8 @@ class Ladder {
             for (const place of row.places || []) this.rowOfPlace.set(place, index);
         });
         this.space.style.height = `${this.rows.length * ROW}px`;
+        // A short list does not stand in a tall box.
+        if (this.isWhole()) this.root.parentElement?.style.setProperty("--tall", `${this.rows.length * ROW + 96}px`);
         this.tellCount();
         this.active = this.rowOfPlace.get(placeOf(page.chosen)) ?? -1;
         this.renderSoon();
@@ -133,7 +113,8 @@ class Ladder {
         const holes = this.isWhole() ? data.holes : [];
         let hole = 0;
         const addHoles = (before) => {
-            for (; hole < holes.length && holes[hole].after < before; hole++) rows.push({ kind: "hole", hole: holes[hole] });
+            for (; hole < holes.length && holes[hole].after < before; hole++)
+                rows.push({ kind: "hole", hole: holes[hole] });
         };
         const silent = (data.span[1] - data.span[0]) / 60;
         for (let i = 0; i < places.length; i++) {
@@ -149,7 +130,8 @@ class Ladder {
             }
             const inside = places.slice(i, i + run);
             rows.push({ kind: "run", places: this.open.has(place) ? [] : inside, all: inside });
-            if (this.open.has(place)) for (const one of inside) rows.push({ kind: "message", places: [one], inside: true });
+            if (this.open.has(place))
+                for (const one of inside) rows.push({ kind: "message", places: [one], inside: true });
             i += run - 1;
         }
         addHoles(Infinity);
@@ -163,8 +145,12 @@ class Ladder {
         let count = 1;
         while (i + count < places.length) {
             const next = places[i + count];
-            const isLike = messages.name[next] === messages.name[first] && messages.from[next] === messages.from[first]
-                && messages.to[next] === messages.to[first] && messages.lane[next] === messages.lane[first] && !messages.severity[next];
+            const isLike =
+                messages.name[next] === messages.name[first] &&
+                messages.from[next] === messages.from[first] &&
+                messages.to[next] === messages.to[first] &&
+                messages.lane[next] === messages.lane[first] &&
+                !messages.severity[next];
             if (!isLike || next > lastPlace) break;
             count++;
         }
@@ -176,9 +162,10 @@ class Ladder {
         const shownHere = this.places.length;
         const all = data.totals.messages;
         if (this.isWhole()) {
-            this.count.textContent = shownHere < all
-                ? `${grouped(shownHere)} of ${plural(all, "message")} are in this file`
-                : `${plural(all, "message")} in ${plural(lines, "line")}`;
+            this.count.textContent =
+                shownHere < all
+                    ? `${grouped(shownHere)} of ${plural(all, "message")} are in this file`
+                    : `${plural(all, "message")} in ${plural(lines, "line")}`;
             return;
         }
         const rest = messages.n.length < all && this.test ? `; over all: ${commandFor(this.box.value.trim())}` : "";
@@ -199,17 +186,26 @@ class Ladder {
         const made = [];
         for (let index = first; index < last; index++) made.push(this.rowElement(index));
         this.space.replaceChildren(...made);
-        if (this.active >= first && this.active < last) this.rowsBox.setAttribute("aria-activedescendant", `row-${this.active}`);
+        if (this.active >= first && this.active < last)
+            this.rowsBox.setAttribute("aria-activedescendant", `row-${this.active}`);
         else this.rowsBox.removeAttribute("aria-activedescendant");
     }
 
     rowElement(index) {
         const row = this.rows[index];
-        const made = element("div", {
-            class: `row ${row.kind}${row.inside ? " inside" : ""}${this.bracketClass(index)}`, id: `row-${index}`, role: "option",
-            "aria-selected": String(index === this.active), "aria-setsize": this.rows.length, "aria-posinset": index + 1,
-            click: () => this.clickRow(index),
-        }, this.cells(row));
+        const made = element(
+            "div",
+            {
+                class: `row ${row.kind}${row.inside ? " inside" : ""}${this.bracketClass(index)}`,
+                id: `row-${index}`,
+                role: "option",
+                "aria-selected": String(index === this.active),
+                "aria-setsize": this.rows.length,
+                "aria-posinset": index + 1,
+                click: () => this.clickRow(index),
+            },
+            this.cells(row),
+        );
         made.style.top = `${index * ROW}px`;
         return made;
     }
@@ -228,53 +224,59 @@ class Ladder {
     cells(row) {
         const blank = (name, text) => element("span", { class: name }, text || "");
         if (row.kind === "silence") {
-            return [blank("n"), blank("when", `+${duration(row.gap)}`), this.lifelines(null), blank("text quiet", "· · · silence"), blank("after")];
+            return [
+                blank("n"),
+                blank("when", `+${duration(row.gap)}`),
+                this.lifelines.row(null),
+                blank("text quiet", "· · · silence"),
+                blank("after"),
+            ];
         }
         if (row.kind === "hole") {
             const { count, filter, kinds } = row.hole;
-            const what = Object.entries(kinds || {}).sort((a, b) => b[1] - a[1]).slice(0, 3).map(([kind, n]) => `${grouped(n)} ${kind}`).join(", ");
-            return [blank("n", "…"), blank("when"), this.lifelines(null),
-                element("span", { class: "text quiet", title: commandFor(filter) }, `${plural(count, "message")} not in this file${what ? `: ${what}` : ""}; `, element("code", {}, `--filter '${filter}'`)),
-                blank("after")];
+            const what = Object.entries(kinds || {})
+                .sort((a, b) => b[1] - a[1])
+                .slice(0, 3)
+                .map(([kind, n]) => `${grouped(n)} ${kind}`)
+                .join(", ");
+            return [
+                blank("n", "…"),
+                blank("when"),
+                this.lifelines.row(null),
+                element(
+                    "span",
+                    { class: "text quiet", title: commandFor(filter) },
+                    `${plural(count, "message")} not in this file${what ? `: ${what}` : ""}; `,
+                    element("code", {}, `--filter '${filter}'`),
+                ),
+                blank("after"),
+            ];
         }
         const place = (row.all || row.places)[0];
         const isRun = row.kind === "run";
         const [name, rest] = partsAt(place);
         const severity = severityAt(place);
         const text = isRun
-            ? [`${row.places.length ? "▸" : "▾"} `, element("b", {}, `${row.all.length} × ${nameAt(place)}`), runText(row.all)]
-            : [severity ? element("span", { class: `glyph ${severity}`, title: severity }, `${GLYPH[severity]} `) : null, element("b", {}, name), rest];
+            ? [
+                  `${row.places.length ? "▸" : "▾"} `,
+                  element("b", {}, `${row.all.length} × ${nameAt(place)}`),
+                  runText(row.all),
+              ]
+            : [
+                  severity
+                      ? element("span", { class: `glyph ${severity}`, title: severity }, `${GLYPH[severity]} `)
+                      : null,
+                  element("b", {}, name),
+                  rest,
+              ];
         const latency = isRun ? -1 : messages.latency_us[place];
         return [
             element("span", { class: "n" }, isRun ? `${messages.n[place]}…` : messages.n[place]),
             element("span", { class: "when" }, seconds(messages.t[place])),
-            this.lifelines(place, isRun),
+            this.lifelines.row(place, isRun),
             element("span", { class: "text" }, text),
             element("span", { class: "after" }, latency >= 0 ? `+${duration(latency)}` : ""),
         ];
-    }
-
-    // The lifelines of a row, with the arrow of a message.
-    lifelines(place, isRun) {
-        const picture = svg("svg", { class: "lifelines", width: this.lifelineWidth(), height: ROW, "aria-hidden": "true" });
-        for (let host = 0; host < this.hosts; host++) {
-            const x = this.lifelineX(host);
-            picture.append(svg("line", { x1: x, y1: 0, x2: x, y2: ROW, class: host === 0 && data.local ? "life local" : "life" }));
-        }
-        if (place === null) return picture;
-        const from = this.lifelineX(messages.from[place]);
-        const to = this.lifelineX(messages.to[place]);
-        const kind = classAt(place);
-        if (from === to) {
-            picture.append(svg("circle", { cx: from, cy: 11, r: 4, class: `stroke ${kind}` }));
-            return picture;
-        }
-        const way = Math.sign(to - from);
-        picture.append(
-            svg("line", { x1: from, y1: 11, x2: to - way * 4, y2: 11, class: `stroke ${kind}${isRun ? " thick" : ""}` }),
-            svg("circle", { cx: from, cy: 11, r: 2, class: `fill ${kind}` }),
-            svg("path", { d: `M${to} 11 l${-way * 6} -4 v8 z`, class: `fill ${kind}` }));
-        return picture;
     }
 
     // --- choosing
@@ -341,7 +343,14 @@ class Ladder {
 
     key(event) {
         const pageRows = Math.max(1, Math.floor(this.rowsBox.clientHeight / ROW) - 1);
-        const step = { ArrowDown: 1, ArrowUp: -1, PageDown: pageRows, PageUp: -pageRows, Home: -Infinity, End: Infinity }[event.key];
+        const step = {
+            ArrowDown: 1,
+            ArrowUp: -1,
+            PageDown: pageRows,
+            PageUp: -pageRows,
+            Home: -Infinity,
+            End: Infinity,
+        }[event.key];
         if (event.ctrlKey || event.altKey || event.metaKey) return;
         if (step) this.moveRow(step);
         else if (event.key === "Enter" || event.key === " ") {
@@ -353,7 +362,11 @@ class Ladder {
 
     moveRow(step) {
         if (!this.rows.length) return;
-        let index = clamp((this.active < 0 ? (step > 0 ? -1 : this.rows.length) : this.active) + step, 0, this.rows.length - 1);
+        let index = clamp(
+            (this.active < 0 ? (step > 0 ? -1 : this.rows.length) : this.active) + step,
+            0,
+            this.rows.length - 1,
+        );
         const way = step > 0 ? 1 : -1;
         while (this.rows[index] && this.rows[index].kind === "silence") index += way;
         if (!this.rows[index]) return;
@@ -393,8 +406,10 @@ class Ladder {
             } catch (fault) {
                 if (fault.what === undefined) throw fault;
                 this.box.setAttribute("aria-invalid", "true");
-                this.fault.replaceChildren(element("div", {}, fault.what),
-                    element("pre", {}, `${this.box.value}\n${" ".repeat(fault.column)}^`));
+                this.fault.replaceChildren(
+                    element("div", {}, fault.what),
+                    element("pre", {}, `${this.box.value}\n${" ".repeat(fault.column)}^`),
+                );
                 return false;
             }
         } else this.test = null;
@@ -422,7 +437,9 @@ class Ladder {
 
     // The first lines as elements, for paper.
     writeOut() {
-        const rows = this.rows.slice(0, PRINTED_ROWS).map((row) => element("div", { class: `row ${row.kind}` }, this.cells(row)));
+        const rows = this.rows
+            .slice(0, PRINTED_ROWS)
+            .map((row) => element("div", { class: `row ${row.kind}` }, this.cells(row)));
         const more = this.rows.length - rows.length;
         this.print.replaceChildren(...rows);
         if (more > 0) this.print.append(element("p", { class: "hint" }, `… ${plural(more, "more line")}`));

@@ -1,7 +1,11 @@
 // Lanes that are not about single connections: findings, all messages, trackers, DHT and local discovery.
 
 function findingsLane() {
-    const rows = [["error", 10], ["warn", 22], ["note", 33]];
+    const rows = [
+        ["error", 10],
+        ["warn", 22],
+        ["note", 33],
+    ];
     const marks = rows.map(([severity, y]) => [severity, y, findingMarks(severity)]);
     const total = marks.reduce((sum, [, , list]) => sum + list.length, 0);
     if (!total) return null;
@@ -22,8 +26,9 @@ function findingsLane() {
         },
         table: () => ({
             heads: ["seconds", "#", "severity", "rule", "finding"],
-            rows: data.findings.flatMap((finding) => finding.t.map((t, i) =>
-                [seconds(t), finding.n[i], finding.severity, finding.rule, finding.title])),
+            rows: data.findings.flatMap((finding) =>
+                finding.t.map((t, i) => [seconds(t), finding.n[i], finding.severity, finding.rule, finding.title]),
+            ),
         }),
     });
 }
@@ -42,7 +47,10 @@ function findingText(severity, t, n, title) {
 }
 
 const KINDS = [
-    ["blocks", "blocks"], ["requests", "requests"], ["haves", "have"], ["other_peer", "other messages of peers"],
+    ["blocks", "blocks"],
+    ["requests", "requests"],
+    ["haves", "have"],
+    ["other_peer", "other messages of peers"],
     ["trackers_dht", "trackers and DHT"],
 ];
 
@@ -56,27 +64,50 @@ function isPeerWire(place) {
     return ["peer-wire", "mse", "utp"].includes(data.protocols[messages.protocol[place]]);
 }
 
+// Whether every message is in the file.
+function isComplete() {
+    return !data.holes.length && messages.n.length === data.totals.messages;
+}
+
 // Messages by kind in bars of `bin` microseconds: from the messages where all are in the file, else from the counts.
 function barsOf(wanted) {
-    const { counts } = data;
-    if (!data.holes.length && messages.n.length === data.totals.messages) {
-        const bars = new Map();
-        for (let place = 0; place < messages.n.length; place++) {
-            const at = Math.floor(messages.t[place] / wanted);
-            if (!bars.has(at)) bars.set(at, { sums: [0, 0, 0, 0, 0], n: messages.n[place] });
-            bars.get(at).sums[kindAt(place)]++;
-        }
+    const bars = new Map();
+    const barAt = (at, n) => {
+        if (!bars.has(at)) bars.set(at, { sums: [0, 0, 0, 0, 0], total: 0, n });
+        return bars.get(at);
+    };
+    const add = (bar, kind, count) => {
+        bar.sums[kind] += count;
+        bar.total += count;
+    };
+    if (isComplete()) {
+        messages.t.forEach((t, place) => add(barAt(Math.floor(t / wanted), messages.n[place]), kindAt(place), 1));
         return { bin: wanted, bars };
     }
+    const { counts } = data;
     const every = Math.max(1, Math.round(wanted / counts.bin));
-    const bars = new Map();
-    KINDS.forEach(([key], kind) => counts[key].forEach((count, bin) => {
-        if (!count) return;
-        const at = Math.floor(bin / every);
-        if (!bars.has(at)) bars.set(at, { sums: [0, 0, 0, 0, 0], n: 0 });
-        bars.get(at).sums[kind] += count;
-    }));
+    KINDS.forEach(([key], kind) =>
+        counts[key].forEach((count, bin) => {
+            if (count) add(barAt(Math.floor(bin / every), 0), kind, count);
+        }),
+    );
     return { bin: every * counts.bin, bars };
+}
+
+const WIDEST_BAR = 60;
+
+// By event, bursts are spread: bars become shorter until none is a block that hides the burst.
+function narrowBars(pen, wanted) {
+    let result = barsOf(wanted);
+    for (let halvings = 0; halvings < 10 && pen.axis.mode === "event" && isComplete() && result.bin > 1; halvings++) {
+        const { bin, bars } = result;
+        const isWide = [...bars].some(
+            ([at, bar]) => bar.total > 3 && pen.x((at + 1) * bin) - pen.x(at * bin) > WIDEST_BAR,
+        );
+        if (!isWide) break;
+        result = barsOf(Math.max(1, Math.round(bin / 2)));
+    }
+    return result;
 }
 
 const LOG_ABOVE = 200;
@@ -88,23 +119,23 @@ function messagesLane() {
         title: "All messages",
         notes: ["", "darkest: blocks, then requests"],
         height,
-        sentence: `all ${plural(data.totals.messages, "message")} over time, by kind: ${KINDS.map(([key, name]) =>
-            `${grouped(data.counts[key].reduce((a, b) => a + b, 0))} ${name}`).join(", ")}`,
+        sentence: `all ${plural(data.totals.messages, "message")} over time, by kind: ${KINDS.map(
+            ([key, name]) => `${grouped(data.counts[key].reduce((a, b) => a + b, 0))} ${name}`,
+        ).join(", ")}`,
         draw(pen, surface) {
             const visible = pen.axis.to() - pen.axis.from();
             const wanted = Math.max(1, Math.round(visible / Math.max(20, Math.floor(pen.inner / 7))));
-            if (last.key !== wanted) last = { key: wanted, result: barsOf(wanted) };
+            const key = `${pen.axis.mode} ${wanted} ${pen.axis.left} ${pen.inner}`;
+            if (last.key !== key) last = { key, result: narrowBars(pen, wanted) };
             const { bin, bars } = last.result;
-            let most = 1;
             const inside = [];
             for (const [at, bar] of bars) {
                 const from = Math.max(at * bin, pen.axis.start);
                 const to = Math.min((at + 1) * bin, pen.axis.end);
                 if (to < pen.axis.from() || from > pen.axis.to()) continue;
-                bar.total = bar.sums.reduce((a, b) => a + b, 0);
-                most = Math.max(most, bar.total);
                 inside.push([from, to, bar]);
             }
+            const most = inside.reduce((sum, [, , bar]) => Math.max(sum, bar.total), 1);
             const isLog = most > LOG_ABOVE;
             const tall = (total) => (isLog ? Math.log1p(total) / Math.log1p(most) : total / most) * (height - 8);
             for (const [from, to, bar] of inside) {
@@ -123,17 +154,22 @@ function messagesLane() {
                 pen.g.fillRect(x0, y - 1, wide, 1);
                 pen.mark(x0, height - 2 - whole, wide, whole, bar.n, () => [
                     `${plural(bar.total, "message")} in ${duration(bin)}`,
-                    KINDS.map(([, name], kind) => [bar.sums[kind], name]).filter(([count]) => count)
-                        .map(([count, name]) => `${grouped(count)} ${name}`).join(", "),
+                    KINDS.map(([, name], kind) => [bar.sums[kind], name])
+                        .filter(([count]) => count)
+                        .map(([count, name]) => `${grouped(count)} ${name}`)
+                        .join(", "),
                     `from ${seconds(from)} s`,
                 ]);
             }
-            surface.setNotes([`each bar ${duration(bin)}, at most ${grouped(most)}${isLog ? ", log scale" : ""}`,
-                "darkest: blocks, then requests"]);
+            surface.setNotes([
+                `each bar ${duration(bin)}, at most ${grouped(most)}${isLog ? ", log scale" : ""}`,
+                "darkest: blocks, then requests",
+            ]);
         },
         table: () => ({
             heads: ["from second", ...KINDS.map(([, name]) => name)],
-            rows: data.counts.blocks.map((_, bin) => [seconds(bin * data.counts.bin), ...KINDS.map(([key]) => data.counts[key][bin])])
+            rows: data.counts.blocks
+                .map((_, bin) => [seconds(bin * data.counts.bin), ...KINDS.map(([key]) => data.counts[key][bin])])
                 .filter((row) => row.slice(1).some((count) => count)),
         }),
     });
@@ -187,7 +223,9 @@ function askerLane(asker) {
             rows: [
                 ...asked.t.map((t, i) => [t, asked.n[i], `asked${asked.event[i] ? `: ${asked.event[i]}` : ""}`]),
                 ...answered.t.map((t, i) => [t, answered.n[i], answered.failed[i] ? "failed" : "answered"]),
-            ].sort((a, b) => a[0] - b[0]).map(([t, n, what]) => [seconds(t), n, what]),
+            ]
+                .sort((a, b) => a[0] - b[0])
+                .map(([t, n, what]) => [seconds(t), n, what]),
         }),
     });
 }
@@ -201,7 +239,10 @@ function otherLanes() {
         title: `${plural(other.connections, "more connection")}`,
         notes: [`each bar ${duration(other.bin)}, at most ${plural(most, "message")}`],
         height: 38,
-        sentence: `${plural(other.connections, "more connection")}: ${plural(other.messages.reduce((a, b) => a + b, 0), "message")} over time`,
+        sentence: `${plural(other.connections, "more connection")}: ${plural(
+            other.messages.reduce((a, b) => a + b, 0),
+            "message",
+        )} over time`,
         draw(pen) {
             pen.g.fillStyle = colour.others;
             other.messages.forEach((count, bin) => {
@@ -210,8 +251,10 @@ function otherLanes() {
                 if (x1 < 0 || x0 > pen.width) return;
                 const h = Math.max(2, (count / most) * 30);
                 pen.g.fillRect(x0, 34 - h, Math.max(1, x1 - x0 - 0.5), h);
-                pen.mark(x0, 34 - h, Math.max(1, x1 - x0), h, 0, () =>
-                    [`${plural(count, "message")} of ${plural(other.connections, "more connection")}`, `from ${seconds(bin * other.bin)} s`]);
+                pen.mark(x0, 34 - h, Math.max(1, x1 - x0), h, 0, () => [
+                    `${plural(count, "message")} of ${plural(other.connections, "more connection")}`,
+                    `from ${seconds(bin * other.bin)} s`,
+                ]);
             });
         },
         table: () => ({

@@ -1,9 +1,18 @@
 // Puts the page together: one selection, the dock, keys, theme, paper, and the address.
 
 const KEYS_HELP = [
-    ["← →", "earlier, later; on a focused picture: from mark to mark"], ["+ −", "closer, less close"], ["0", "the whole time"],
-    ["e", "by event, by time"], ["j k", "next and previous message"], ["[ ]", "previous and next finding"],
-    ["a", "the answer of a message, or what it answers"], ["/", "filter"], ["z", "fold runs"], ["t", "theme"], ["Esc", "close, or clear the filter"], ["?", "these keys"],
+    ["← →", "earlier, later; on a focused picture: from mark to mark"],
+    ["+ −", "closer, less close"],
+    ["0", "the whole time"],
+    ["e", "by event, by time"],
+    ["j k", "next and previous message"],
+    ["[ ]", "previous and next finding"],
+    ["a", "the answer of a message, or what it answers"],
+    ["/", "filter"],
+    ["z", "fold runs"],
+    ["t", "theme"],
+    ["Esc", "close, or clear the filter"],
+    ["?", "these keys"],
 ];
 
 class Page {
@@ -16,10 +25,19 @@ class Page {
         document.body.append(spoken);
         readColours();
         this.buildTools();
+        if (!data.totals.messages) document.getElementById("course").closest("section").hidden = true;
         this.axis = new Axis(data.span, momentsOf(data));
         this.connections = connectionLanes((lane) => this.only(this.lane === lane ? -1 : lane));
-        const surfaces = [findingsLane(), messagesLane(), ...data.askers.map(askerLane), ...this.connections, otherLanes(),
-            trafficLane(), piecesLane(), answersLane()].filter(Boolean);
+        const surfaces = [
+            findingsLane(),
+            messagesLane(),
+            ...data.askers.map(askerLane),
+            ...this.connections,
+            otherLanes(),
+            trafficLane(),
+            piecesLane(),
+            answersLane(),
+        ].filter(Boolean);
         this.course = new Course(document.getElementById("course"), this.axis, surfaces);
         this.course.onPick = (n) => this.select(n);
         this.detail = new Detail(document.getElementById("detail") || element("div"));
@@ -40,7 +58,8 @@ class Page {
         tools.replaceChildren(
             button("◐ Theme", { click: () => this.nextTheme(), title: "light, dark, as the system (t)" }),
             button("Print", { click: () => print() }),
-            button("? Keys", { click: () => this.showKeys(), title: "all keys (?)" }));
+            button("? Keys", { click: () => this.showKeys(), title: "all keys (?)" }),
+        );
     }
 
     buildContent() {
@@ -50,9 +69,11 @@ class Page {
         this.content = new ContentPicture();
         place.append(this.content.root);
         addFileBars(document.querySelector("#content table.data"));
-        new ResizeObserver(() => requestAnimationFrame(() => {
-            if (this.content.root.clientWidth !== this.contentWidth) this.drawContent();
-        })).observe(this.content.root);
+        new ResizeObserver(() =>
+            requestAnimationFrame(() => {
+                if (this.content.root.clientWidth !== this.contentWidth) this.drawContent();
+            }),
+        ).observe(this.content.root);
     }
 
     drawContent(width, ratio) {
@@ -67,7 +88,11 @@ class Page {
         this.course.choose(n);
         this.ladder.choose(n);
         this.detail.show(n);
-        history.replaceState(null, "", `#n=${n}`);
+        try {
+            history.replaceState(null, "", `#n=${n}`);
+        } catch {
+            // A page within another page may not have an address of its own.
+        }
         if (isQuiet) this.dock.hidden = true;
         else this.showDock();
         speak(sentenceOf(n).join(". "));
@@ -83,18 +108,35 @@ class Page {
         const [name, rest] = place < 0 ? ["", "is in the capture, not in this file"] : partsAt(place);
         const note = place < 0 ? null : notesAt(place).find(([severity]) => severity > 1);
         this.dock.replaceChildren(
-            button("‹", { click: step(-1), "aria-label": "previous message" }), button("›", { click: step(1), "aria-label": "next message" }),
-            element("b", {}, `#${grouped(n)}`), place < 0 ? "" : element("span", { class: "hint" }, `${seconds(messages.t[place])} s`),
-            place < 0 ? "" : this.ladder.lifelines(place),
-            element("span", { class: "dock-text" }, element("b", {}, name), rest, note ? element("span", { class: "wrong" }, ` ✕ ${note[2]}`) : null),
+            button("‹", { click: step(-1), "aria-label": "previous message" }),
+            button("›", { click: step(1), "aria-label": "next message" }),
+            element("b", {}, `#${grouped(n)}`),
+            place < 0 ? "" : element("span", { class: "hint" }, `${seconds(messages.t[place])} s`),
+            place < 0 ? "" : this.ladder.lifelines.row(place),
+            element(
+                "span",
+                { class: "dock-text" },
+                element("b", {}, name),
+                rest,
+                note ? element("span", { class: "wrong" }, ` ✕ ${note[2]}`) : null,
+            ),
             button("Bytes and meaning ↓", { click: () => this.toBytes() }),
-            button("✕", { click: () => { this.dock.hidden = true; }, "aria-label": "close" }));
+            button("✕", {
+                click: () => {
+                    this.dock.hidden = true;
+                },
+                "aria-label": "close",
+            }),
+        );
         this.dock.hidden = false;
     }
 
     toBytes() {
         this.dock.hidden = true;
-        this.ladder.root.scrollIntoView({ block: "start", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+        this.ladder.root.scrollIntoView({
+            block: "start",
+            behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth",
+        });
         this.detail.root.focus({ preventScroll: true });
     }
 
@@ -109,7 +151,9 @@ class Page {
     }
 
     nextFinding(direction) {
-        const numbers = [...new Set(["error", "warn", "note"].flatMap((severity) => findingMarks(severity).map(([, n]) => n)))].sort((a, b) => a - b);
+        const numbers = [
+            ...new Set(["error", "warn", "note"].flatMap((severity) => findingMarks(severity).map(([, n]) => n))),
+        ].sort((a, b) => a - b);
         if (!numbers.length) return speak("no findings");
         const next = direction > 0 ? numbers.find((n) => n > this.chosen) : numbers.findLast((n) => n < this.chosen);
         if (next) this.select(next);
@@ -141,10 +185,26 @@ class Page {
     }
 
     showKeys() {
-        const dialog = element("dialog", { class: "sheet", "aria-label": "keys", close: () => dialog.remove() },
-            element("div", { class: "sheet-head" }, element("h2", {}, "Keys"), button("Close", { click: () => dialog.close() })),
-            element("dl", { class: "keys" }, KEYS_HELP.map(([key, what]) => [element("dt", {}, key), element("dd", {}, what)])),
-            element("p", { class: "hint" }, "Drag or Ctrl and the wheel: closer. Double click: all. Click a mark: its message. Click the name of a connection: only that one."));
+        const dialog = element(
+            "dialog",
+            { class: "sheet", "aria-label": "keys", close: () => dialog.remove() },
+            element(
+                "div",
+                { class: "sheet-head" },
+                element("h2", {}, "Keys"),
+                button("Close", { click: () => dialog.close() }),
+            ),
+            element(
+                "dl",
+                { class: "keys" },
+                KEYS_HELP.map(([key, what]) => [element("dt", {}, key), element("dd", {}, what)]),
+            ),
+            element(
+                "p",
+                { class: "hint" },
+                "Drag or Ctrl and the wheel: closer. Double click: all. Click a mark: its message. Click the name of a connection: only that one.",
+            ),
+        );
         document.body.append(dialog);
         dialog.showModal();
     }
@@ -171,14 +231,25 @@ class Page {
 
     key(event) {
         if (event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]")) return;
-        if (event.target.closest && event.target.closest("input, textarea, select")) return;
+        if (event.target.closest && event.target.closest("input, textarea, select, .scroll")) return;
         const does = {
-            ArrowLeft: () => this.course.pan(-0.25), ArrowRight: () => this.course.pan(0.25),
-            "+": () => this.course.zoom(0.5, this.zoomShare()), "=": () => this.course.zoom(0.5, this.zoomShare()), "-": () => this.course.zoom(2, this.zoomShare()),
-            0: () => this.course.showAll(), e: () => this.course.setMode(this.axis.mode === "event" ? "time" : "event"),
-            j: () => this.move(1), k: () => this.move(-1), "[": () => this.nextFinding(-1), "]": () => this.nextFinding(1),
-            a: () => this.toAnswer(), "/": () => this.ladder.box.focus(), z: () => this.ladder.toggleFold(), t: () => this.nextTheme(),
-            "?": () => this.showKeys(), Escape: () => this.escape(),
+            ArrowLeft: () => this.course.pan(-0.25),
+            ArrowRight: () => this.course.pan(0.25),
+            "+": () => this.course.zoom(0.5, this.zoomShare()),
+            "=": () => this.course.zoom(0.5, this.zoomShare()),
+            "-": () => this.course.zoom(2, this.zoomShare()),
+            0: () => this.course.showAll(),
+            e: () => this.course.setMode(this.axis.mode === "event" ? "time" : "event"),
+            j: () => this.move(1),
+            k: () => this.move(-1),
+            "[": () => this.nextFinding(-1),
+            "]": () => this.nextFinding(1),
+            a: () => this.toAnswer(),
+            "/": () => this.ladder.box.focus(),
+            z: () => this.ladder.toggleFold(),
+            t: () => this.nextTheme(),
+            "?": () => this.showKeys(),
+            Escape: () => this.escape(),
         }[event.key];
         if (!does) return;
         does();
@@ -232,10 +303,13 @@ window.bittrace = {
     axis: page.axis,
     select: (n) => page.select(n),
     pick: (x, y) => page.course.pickAt(x, y),
-    marks: () => page.course.redraw(true) || page.course.surfaces.map((surface) => ({
-        title: surface.spec.title, box: surface.canvas.getBoundingClientRect().toJSON(),
-        marks: surface.marks.map(({ x, y, w, h, n }) => ({ x, y, w, h, n })),
-    })),
+    marks: () =>
+        page.course.redraw(true) ||
+        page.course.surfaces.map((surface) => ({
+            title: surface.spec.title,
+            box: surface.canvas.getBoundingClientRect().toJSON(),
+            marks: surface.marks.map(({ x, y, w, h, n }) => ({ x, y, w, h, n })),
+        })),
     chosen: () => page.chosen,
     places: () => page.ladder.places.map((place) => messages.n[place]),
     filter: (text) => {

@@ -63,7 +63,9 @@ function sentenceOf(n) {
 function latencyText(place) {
     const us = messages.latency_us[place];
     if (us < 0) return "";
-    return nameAt(place) === "piece" ? `, ${duration(us)} after its request` : `, ${duration(us)} after #${messages.answers[place]}`;
+    return nameAt(place) === "piece"
+        ? `, ${duration(us)} after its request`
+        : `, ${duration(us)} after #${messages.answers[place]}`;
 }
 
 // The command that shows what is not in the file.

@@ -9,6 +9,13 @@ function pieceRows() {
     return Math.ceil(count / Math.max(1, perRow || 1));
 }
 
+// The bytes of a piece; where the torrent is not known, as many as blocks show.
+function pieceSize() {
+    if (data.pieces.length) return data.pieces.length;
+    const { begin, length } = data.blocks;
+    return begin ? begin.reduce((most, from, i) => Math.max(most, from + length[i]), 1) : 1;
+}
+
 function hasBlocks() {
     const { blocks, pieces } = data;
     return (blocks.exact ? blocks.t.length : blocks.cell_bin.length) > 0 || pieces.checked.t.length > 0;
@@ -27,11 +34,17 @@ function piecesLane() {
     const high = Math.min(ROW_HEIGHT, PIECES_HEIGHT / rows);
     const perRow = pieces.per_row || 1;
     const since = verifiedSince(rows, perRow);
-    const size = pieces.known ? `${grouped(pieces.count)} of ${byteCount(pieces.length)}, first above` : `${grouped(pieces.count)} seen, first above`;
+    const size = pieces.known
+        ? `${grouped(pieces.count)} of ${byteCount(pieces.length)}, first above`
+        : `0 to ${grouped(pieces.count - 1)}, torrent not known`;
     const grid = data.blocks.exact ? null : new Grid(high);
     return new Surface({
         title: "Pieces",
-        notes: [size, perRow > 1 ? `a row is ${grouped(perRow)} pieces` : "each block where it belongs", "○ verified, ✕ wrong hash"],
+        notes: [
+            size,
+            perRow > 1 ? `a row is ${grouped(perRow)} pieces` : "each block where it belongs",
+            "○ verified, ✕ wrong hash",
+        ],
         height: Math.max(40, Math.ceil(rows * high) + 4),
         sentence: `pieces over time: ${grouped(pieces.count)} pieces, ${grouped(data.totals.verified)} verified, ${grouped(pieces.checked.ok.filter((ok) => !ok).length)} times a whole piece had a wrong hash`,
         draw(pen) {
@@ -44,8 +57,12 @@ function piecesLane() {
         find: grid ? (x, y) => grid.find(x, y) : null,
         table: () => ({
             heads: ["piece", "seconds", "#", "what"],
-            rows: pieces.checked.t.map((t, i) => [pieces.checked.piece[i], seconds(t), pieces.checked.n[i],
-                pieces.checked.ok[i] ? "verified" : "whole, wrong hash"]),
+            rows: pieces.checked.t.map((t, i) => [
+                pieces.checked.piece[i],
+                seconds(t),
+                pieces.checked.n[i],
+                pieces.checked.ok[i] ? "verified" : "whole, wrong hash",
+            ]),
         }),
     });
 }
@@ -83,8 +100,7 @@ function drawRows(pen, rows, high, perRow, since) {
             g.fillRect(pen.left - 8, y + high - 0.5, pen.inner + 16, 0.5);
         }
         if (row % every === 0) {
-            g.fillStyle = colour.soft;
-            g.fillText(grouped(row * perRow), 2, clamp(y + high / 2, 7, pen.height - 7));
+            pen.name(grouped(row * perRow), y + high / 2);
         }
     }
 }
@@ -92,7 +108,7 @@ function drawRows(pen, rows, high, perRow, since) {
 function drawPieceBlocks(pen, high, perRow, since) {
     const { g } = pen;
     const { t, piece, begin, length, end, flag } = data.blocks;
-    const size = data.pieces.length;
+    const size = pieceSize();
     for (let i = 0; i < t.length; i++) {
         if (!pen.sees(t[i])) continue;
         const row = Math.floor(piece[i] / perRow);
@@ -144,7 +160,7 @@ class Grid {
         for (let i = 0; i < columns.length; i++) {
             const x0 = lefts[columns[i]];
             const x1 = Math.min(across, Math.max(lefts[columns[i] + 1], x0 + 1));
-            if (x1 <= 0 || x0 >= across || (lefts[columns[i] + 1] <= 0)) continue;
+            if (x1 <= 0 || x0 >= across || lefts[columns[i] + 1] <= 0) continue;
             const y1 = Math.min(down, Math.max(tops[lines[i] + 1], tops[lines[i]] + 1));
             const rgb = wrong[i] ? red : palette[end[i] + 1];
             for (let y = tops[lines[i]]; y < y1; y++) pixels.fill(rgb, y * across + x0, y * across + x1);
@@ -155,19 +171,36 @@ class Grid {
 
     // The cell at a place, as a mark that leads to no message.
     find(x, y) {
-        const { bin, rows, cell_bin: columns, cell_row: lines, cell_end: end, cell_count: count, cell_wrong: wrong } = data.blocks;
+        const {
+            bin,
+            rows,
+            cell_bin: columns,
+            cell_row: lines,
+            cell_end: end,
+            cell_count: count,
+            cell_wrong: wrong,
+        } = data.blocks;
         if (!this.cells) {
             this.cells = new Map();
             for (let i = 0; i < columns.length; i++) this.cells.set(columns[i] * rows + lines[i], i);
         }
         const t = this.pen.axis.t(x - this.pen.left, this.pen.inner);
         const row = Math.floor((y - 2) / this.high);
-        const i = x < this.pen.left || row < 0 || row >= rows ? undefined : this.cells.get(Math.floor(t / bin) * rows + row);
+        const i =
+            x < this.pen.left || row < 0 || row >= rows ? undefined : this.cells.get(Math.floor(t / bin) * rows + row);
         if (i === undefined) return null;
-        return { x, y, w: 1, h: 1, n: 0, text: () => [
-            `${plural(count[i], "block")} of piece${data.pieces.per_row > 1 ? "s" : ""} ${rowName(lines[i])}${wrong[i] ? ", one or more of a wrong attempt" : ""}`,
-            `most from ${endLabel(end[i])}`, `in ${duration(bin)} from ${seconds(columns[i] * bin)} s`,
-        ] };
+        return {
+            x,
+            y,
+            w: 1,
+            h: 1,
+            n: 0,
+            text: () => [
+                `${plural(count[i], "block")} of piece${data.pieces.per_row > 1 ? "s" : ""} ${rowName(lines[i])}${wrong[i] ? ", one or more of a wrong attempt" : ""}`,
+                `most from ${endLabel(end[i])}`,
+                `in ${duration(bin)} from ${seconds(columns[i] * bin)} s`,
+            ],
+        };
     }
 }
 
@@ -192,7 +225,7 @@ function drawFiles(pen, high, perRow) {
         g.lineTo(pen.right + MARGIN, y);
         g.stroke();
         g.setLineDash([]);
-        if (y + 8 < free) continue;
+        if (y + 8 < free || !file.length) continue;
         const name = shown(file.name);
         const short = name.length > 40 ? `…${name.slice(-39)}` : name;
         g.fillStyle = colour.soft;
@@ -231,5 +264,8 @@ function checkText(i) {
     const note = place < 0 ? null : notesAt(place).find(([, rule]) => rule.endsWith("piece-corrupt"));
     if (!checked.ok[i] && note) return [`✕ ${note[2]}`, `${seconds(checked.t[i])} s`];
     const verdict = checked.ok[i] ? "○ verified" : "✕ whole, and its hash is wrong";
-    return [`piece ${grouped(checked.piece[i])} of ${grouped(count)}: ${verdict}`, `#${grouped(checked.n[i])}, ${seconds(checked.t[i])} s`];
+    return [
+        `piece ${grouped(checked.piece[i])} of ${grouped(count)}: ${verdict}`,
+        `#${grouped(checked.n[i])}, ${seconds(checked.t[i])} s`,
+    ];
 }

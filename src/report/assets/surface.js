@@ -18,11 +18,25 @@ class Surface {
         this.canvas = element("canvas", { role: "img", tabindex: "0", "aria-label": spec.sentence });
         this.plot = element("div", { class: "plot" }, this.canvas);
         const tools = spec.table
-            ? button("as a table", { class: "as-table", click: () => showTable(spec.title, spec.table()) })
+            ? button(tableIcon(), {
+                  class: "as-table",
+                  title: "as a table",
+                  "aria-label": `${spec.title} as a table`,
+                  click: () => showTable(spec.title, spec.table()),
+              })
             : null;
-        this.notes = element("div", { class: "notes" }, (spec.notes || []).map((note) => element("div", {}, note)));
-        this.label = element("div", { class: "label" },
-            spec.label || element("div", { class: "name" }, spec.title), this.notes, tools);
+        this.notes = element(
+            "div",
+            { class: "notes" },
+            (spec.notes || []).filter(Boolean).map((note) => element("div", {}, note)),
+        );
+        this.label = element(
+            "div",
+            { class: "label" },
+            spec.label || element("div", { class: "name" }, spec.title),
+            this.notes,
+            tools,
+        );
         this.lane = element("div", { class: "lane" }, this.label, this.plot);
         this.canvas.surface = this;
     }
@@ -47,14 +61,21 @@ class Surface {
         g.font = "11px system-ui, sans-serif";
         g.textBaseline = "middle";
         const inner = Math.max(10, width - GUTTER - MARGIN);
+        const names = [];
         this.marks = [];
         const pen = {
-            g, axis, height, width, chosen,
+            g,
+            axis,
+            height,
+            width,
+            chosen,
             left: GUTTER,
             right: GUTTER + inner,
             inner,
             x: (t) => GUTTER + axis.x(t, inner),
             sees: (t) => t >= axis.from() && t <= axis.to(),
+            // Names of rows and steps of a scale stand in the gutter, where nothing else is drawn.
+            name: (text, y) => names.push([text, y]),
             mark: (x, y, w, h, n, text) => this.marks.push({ x, y, w, h, n, text }),
         };
         if (this.spec.grid !== false) {
@@ -63,11 +84,13 @@ class Surface {
         }
         g.save();
         g.beginPath();
-        g.rect(0, 0, width, height);
+        g.rect(GUTTER - 8, 0, width - GUTTER + 8, height);
         g.clip();
         this.spec.draw(pen, this);
         this.ringChosen(pen);
         g.restore();
+        g.fillStyle = colour.soft;
+        for (const [text, y] of names) g.fillText(text, 2, clamp(y, 7, height - 7));
         this.marks.sort((a, b) => a.x - b.x);
     }
 
@@ -103,6 +126,14 @@ class Surface {
         this.at = clamp(this.at + direction, 0, visible.length - 1);
         return visible[this.at];
     }
+}
+
+function tableIcon() {
+    return svg(
+        "svg",
+        { width: 13, height: 11, "aria-hidden": "true" },
+        svg("path", { class: "stroke", d: "M1 1 h11 v9 h-11 z M1 4 h11 M1 7 h11 M5 4 v6" }),
+    );
 }
 
 // Shapes. `size` is half the width.

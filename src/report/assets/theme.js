@@ -1,8 +1,29 @@
 // Colours for canvases, taken from the style sheet, and the choice between light and dark.
 
 const COLOURS = [
-    "end0", "end1", "end2", "end3", "end4", "end5", "others", "wrong", "warn", "note", "ink", "soft", "faint", "line",
-    "grid", "paper", "chosen", "band", "grey0", "grey1", "grey2", "grey3", "grey4",
+    "end0",
+    "end1",
+    "end2",
+    "end3",
+    "end4",
+    "end5",
+    "others",
+    "wrong",
+    "warn",
+    "note",
+    "ink",
+    "soft",
+    "faint",
+    "line",
+    "grid",
+    "paper",
+    "chosen",
+    "band",
+    "grey0",
+    "grey1",
+    "grey2",
+    "grey3",
+    "grey4",
 ];
 
 const colour = {};

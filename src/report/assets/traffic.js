@@ -20,7 +20,9 @@ function amounts() {
     const list = [];
     ["in", "out"].forEach((side, out) => {
         for (const series of data.bytes[side]) {
-            series.bin.forEach((bin, k) => list.push([(bin + 0.5) * data.bytes.bin, series.end, series.bytes[k], out, 0]));
+            series.bin.forEach((bin, k) =>
+                list.push([(bin + 0.5) * data.bytes.bin, series.end, series.bytes[k], out, 0]),
+            );
         }
     });
     return list.sort((a, b) => a[0] - b[0]);
@@ -57,7 +59,12 @@ function trafficRows(list) {
         if (!cells.has(key)) cells.set(key, [Math.floor(t / bin) * bin, end, 0, 0]);
         cells.get(key)[2 + out] += bytes;
     }
-    return [...cells.values()].map(([t, end, received, sent]) => [seconds(t), endLabel(end), byteCount(received), byteCount(sent)]);
+    return [...cells.values()].map(([t, end, received, sent]) => [
+        seconds(t),
+        endLabel(end),
+        byteCount(received),
+        byteCount(sent),
+    ]);
 }
 
 // Where the line is and how many pixels a byte has, for the most above and below.
@@ -85,7 +92,12 @@ function drawBars(pen, surface, list, order, rank) {
     }
     let most = [0, 0];
     for (const { sums } of bars.values()) {
-        most = most.map((value, out) => Math.max(value, sums[out].reduce((a, b) => a + b, 0)));
+        most = most.map((value, out) =>
+            Math.max(
+                value,
+                sums[out].reduce((a, b) => a + b, 0),
+            ),
+        );
     }
     const { line, per } = scaleOf(most[0], most[1]);
     for (const [at, { n, sums }] of bars) {
@@ -108,10 +120,9 @@ function drawBars(pen, surface, list, order, rank) {
         });
     }
     drawLine(pen, line);
-    g.fillStyle = colour.soft;
     const each = (bytes) => `${byteCount((bytes / perBar) * 1e6)}/s`;
-    if (most[0]) g.fillText(each(most[0]), 2, 8);
-    if (most[1]) g.fillText(each(most[1]), 2, TRAFFIC_HEIGHT - 7);
+    if (most[0]) pen.name(each(most[0]), 8);
+    if (most[1]) pen.name(each(most[1]), TRAFFIC_HEIGHT);
     surface.setNotes([`each bar ${duration(perBar)}`, "by peer, stacked"]);
 }
 
@@ -145,12 +156,16 @@ function drawSoFar(pen, surface, list, order, rank) {
         if (!n || !pen.sees(t)) continue;
         const soFar = totals[out];
         pen.mark(x, out ? line : line - soFar * per, 3, soFar * per, n, () => [
-            `${byteCount(soFar)} ${out ? "sent" : "received"} so far`, ...sentenceOf(n),
+            `${byteCount(soFar)} ${out ? "sent" : "received"} so far`,
+            ...sentenceOf(n),
         ]);
     }
     settle();
     const end = clamp(pen.x(pen.axis.end), -5, pen.width + 5);
-    for (const [out, sign] of [[0, -1], [1, 1]]) {
+    for (const [out, sign] of [
+        [0, -1],
+        [1, 1],
+    ]) {
         order.forEach((far, i) => {
             if (!sums[out][i]) return;
             const shape = new Path2D();
@@ -169,8 +184,7 @@ function drawSoFar(pen, surface, list, order, rank) {
         });
     }
     drawLine(pen, line);
-    g.fillStyle = colour.soft;
-    if (data.totals.received) g.fillText(byteCount(data.totals.received), 2, 8);
-    if (data.totals.sent) g.fillText(byteCount(data.totals.sent), 2, TRAFFIC_HEIGHT - 7);
+    if (data.totals.received) pen.name(byteCount(data.totals.received), 8);
+    if (data.totals.sent) pen.name(byteCount(data.totals.sent), TRAFFIC_HEIGHT);
     surface.setNotes(["bytes so far", "by peer, stacked"]);
 }

@@ -126,28 +126,33 @@ impl BlocksSeen {
         self.pieces
     }
 
-    /// For each of `rows` of so many pieces, the far end with most blocks.
+    /// For each row of so many pieces, the far end with most blocks. Those of attempts that had the wrong hash count only
+    /// where there are no others.
     pub(super) fn most_by_row(&self, per_row: u32) -> BTreeMap<u32, Option<EndPlace>> {
-        let mut counts: BTreeMap<(u32, Option<EndPlace>), u64> = BTreeMap::new();
+        let mut counts: BTreeMap<(u32, Option<EndPlace>), (u64, u64)> = BTreeMap::new();
+        let mut count = |row: u32, end: Option<EndPlace>, is_wrong: bool, blocks: u64| {
+            let counts = counts.entry((row, end)).or_default();
+            *(if is_wrong { &mut counts.1 } else { &mut counts.0 }) += blocks;
+        };
         match &self.marks {
             Marks::Each(blocks) => {
-                for Mark { block, .. } in blocks {
-                    *counts.entry((block.piece.0 / per_row, block.end)).or_default() += 1;
+                for Mark { block, is_wrong } in blocks {
+                    count(block.piece.0 / per_row, block.end, *is_wrong, 1);
                 }
             }
             Marks::Grid(grid) => {
                 for ((_, row), cell) in &grid.cells {
                     let first = u64::from(*row) * u64::from(grid.per_row);
                     let row = (first / u64::from(per_row)) as u32;
-                    *counts.entry((row, cell.end)).or_default() += u64::from(cell.count);
+                    count(row, cell.end, cell.is_wrong, cell.count.into());
                 }
             }
         }
-        let mut most: BTreeMap<u32, (u64, Option<EndPlace>)> = BTreeMap::new();
-        for ((row, end), count) in counts {
+        let mut most: BTreeMap<u32, ((u64, u64), Option<EndPlace>)> = BTreeMap::new();
+        for ((row, end), counts) in counts {
             let row = most.entry(row).or_default();
-            if count > row.0 {
-                *row = (count, end);
+            if counts > row.0 {
+                *row = (counts, end);
             }
         }
         most.into_iter().map(|(row, (_, end))| (row, end)).collect()

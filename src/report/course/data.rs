@@ -158,7 +158,8 @@ pub struct Lane {
     pub detail_since: Option<Micros>,
 }
 
-/// Choking and interest of one direction: each change, and the state from then on.
+/// Choking and interest of one direction: each change, and the state from then on. It begins where both are known, which
+/// is late or never in a connection that was joined in the middle.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Rail {
     /// When.

@@ -4,7 +4,8 @@
 use std::cmp::Reverse;
 use std::net::{IpAddr, SocketAddr};
 
-use bittrace_trace::record::Protocol;
+use bittrace_protocol::peer::PeerChange;
+use bittrace_trace::record::{Body, MseBody, PeerWireBody, Protocol};
 use bittrace_trace::statistics::Connection;
 use bittrace_trace::{Direction, Record, Side, StreamClosing, StreamId, Summary, Transport};
 use rustc_hash::FxHashMap;
@@ -47,7 +48,16 @@ pub(super) struct LaneSeen {
     received: u64,
     sent: u64,
     most_under_way: u32,
+    /// What is known of choking and interest of each end: everything, where the connection was seen from its beginning.
+    known: [Known; 2],
     detail: Detail,
+}
+
+/// Whether an end's choking and interest are known.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    choking: bool,
+    interest: bool,
 }
 
 /// What takes memory.
@@ -124,6 +134,11 @@ impl Lanes {
             return None;
         }
         let flow = record.flow();
+        // Connections begin choked and not interested (BEP 3). Of one that was joined in the middle only what is said counts.
+        let begins = matches!(
+            record.body,
+            Body::PeerWire(PeerWireBody::Handshake(_)) | Body::Mse(MseBody::KeyExchange)
+        );
         self.by_stream.insert(record.stream, self.rows.len());
         self.rows.push(LaneSeen {
             stream: record.stream,
@@ -142,6 +157,7 @@ impl Lanes {
             received: 0,
             sent: 0,
             most_under_way: 0,
+            known: [Known { choking: begins, interest: begins }; 2],
             detail: Detail::default(),
         });
         Some(self.rows.len() - 1)
@@ -251,8 +267,18 @@ impl LaneSeen {
         if detail.is_cut && detail.since.is_none() {
             detail.since = Some(t);
         }
-        detail.may_ask.push(t, state(effect.interested[local], !effect.choking[far]));
-        detail.they_ask.push(t, state(effect.interested[far], !effect.choking[local]));
+        let sender = &mut self.known[record.direction as usize];
+        match effect.change {
+            Some(PeerChange::Choke | PeerChange::Unchoke { .. }) => sender.choking = true,
+            Some(PeerChange::Interested { .. } | PeerChange::NotInterested) => sender.interest = true,
+            None => {}
+        }
+        let rails = [(&mut detail.may_ask, local, far), (&mut detail.they_ask, far, local)];
+        for (rail, asks, gives) in rails {
+            if self.known[asks].interest && self.known[gives].choking {
+                rail.push(t, state(effect.interested[asks], !effect.choking[gives]));
+            }
+        }
         detail.under_way.push(t, effect.outstanding[local]);
         self.most_under_way = self.most_under_way.max(effect.outstanding[local]);
     }

@@ -73,8 +73,8 @@ struct Kept {
 /// Messages of one importance.
 #[derive(Debug, Clone, Copy)]
 struct Class {
-    /// One in so many is kept.
-    step: u64,
+    /// How often half of them was left out: one in 2 to the power of this is kept.
+    halvings: u32,
     /// How many there were.
     seen: u64,
     kept: u64,
@@ -100,7 +100,7 @@ impl ChosenMessages {
             most,
             most_bytes: (most * BYTES_EACH).min(MOST_BYTES),
             kept: Vec::new(),
-            classes: [Class { step: 1, seen: 0, kept: 0, cost: 0 }; 4],
+            classes: [Class { halvings: 0, seen: 0, kept: 0, cost: 0 }; 4],
             of_rules: FxHashMap::default(),
             of_a_rule: OF_A_RULE,
             firsts: FxHashMap::default(),
@@ -121,7 +121,7 @@ impl ChosenMessages {
         }
         let name = self.name(record.body.message());
         let (class, place) = self.class(record);
-        if class != OF_FINDINGS && !place.is_multiple_of(self.classes[class].step) {
+        if class != OF_FINDINGS && halvings_survived(place) < self.classes[class].halvings {
             return self.after.add(record.number, name);
         }
         let torrent =
@@ -198,12 +198,12 @@ impl ChosenMessages {
         let Some(class) = (0..SHARES.len()).rev().find(has_more) else { return false };
         match class {
             OF_FINDINGS => self.of_a_rule /= 2,
-            class => self.classes[class].step *= 2,
+            class => self.classes[class].halvings += 1,
         }
-        let (limit, step) = (self.of_a_rule, self.classes[class].step);
+        let (limit, halvings) = (self.of_a_rule, self.classes[class].halvings);
         let stays = |kept: &Kept| match kept.class {
             OF_FINDINGS => kept.place < limit,
-            _ => kept.class != class || kept.place.is_multiple_of(step),
+            _ => kept.class != class || halvings_survived(kept.place) >= halvings,
         };
         let mut gone = LeftOut::default();
         let mut staying = Vec::with_capacity(self.kept.len());
@@ -230,7 +230,7 @@ impl ChosenMessages {
     }
 
     /// Whether every message is shown.
-    pub(super) fn is_whole(&self) -> bool {
+    pub fn is_whole(&self) -> bool {
         self.kept.len() as u64 == self.count
     }
 
@@ -257,6 +257,13 @@ impl ChosenMessages {
     }
 }
 
+/// How often the messages of a class can be halved until the one at this place is left out. Multiples of the golden ratio
+/// are spread evenly over the range of a number, so the places that stay are evenly far apart, and never in step with
+/// messages that take turns.
+const fn halvings_survived(place: u64) -> u32 {
+    place.wrapping_mul(0x9e37_79b9_7f4a_7c15).leading_zeros()
+}
+
 /// The kinds of messages that come by the thousand.
 fn frequent_kind(record: &Record) -> Option<usize> {
     Some(match record.peer_message()? {
@@ -268,4 +275,28 @@ fn frequent_kind(record: &Record) -> Option<usize> {
         Message::AllowedFast(_) => 5,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_after_halvings_is_spread_evenly_and_keeps_no_step() {
+        for halvings in 1..12_u32 {
+            let stays =
+                |halvings: u32| (0..100_000).filter(move |&place| halvings_survived(place) >= halvings);
+            let kept: Vec<u64> = stays(halvings).collect();
+            let expected = 100_000 >> halvings;
+            assert!(kept.len().abs_diff(expected) <= 2, "{} of {expected}", kept.len());
+            let gaps = kept.windows(2).map(|pair| pair[1] - pair[0]);
+            assert!(gaps.clone().max() <= Some(3 << halvings), "{:?}", gaps.max());
+            // Messages that take turns, by two or four, stay by the same share.
+            for turns in [2, 4] {
+                let of_first = kept.iter().filter(|place| **place % turns == 0).count();
+                assert!(of_first.abs_diff(kept.len() / turns as usize) <= kept.len() / 8 + 2, "{of_first}");
+            }
+            assert!(stays(halvings + 1).all(|place| kept.binary_search(&place).is_ok()));
+        }
+    }
 }

@@ -29,7 +29,7 @@ pub(super) fn sentences(course: &Course, read: u64) -> String {
         }
         None => between_hosts(course, &lasted),
     };
-    for sentence in verdicts(course) {
+    for sentence in verdicts(course).into_iter().chain(encrypted(course)) {
         let _ = write!(text, " {sentence}");
     }
     text
@@ -78,8 +78,14 @@ fn of_torrent(course: &Course) -> String {
     let others = if pieces.other_blocks > 0 { " and other torrents" } else { "" };
     match pieces.known {
         true => format!(" of {}{others}", shown(&pieces.name)),
-        false => format!(" of the torrent {}{others}", shown(&pieces.name)),
+        false if is_info_hash(&pieces.name) => format!(" of the torrent {}{others}", shown(&pieces.name)),
+        false => format!(" of an unknown torrent{others}"),
     }
+}
+
+/// Whether the name of a torrent that is not known is its info hash.
+fn is_info_hash(name: &str) -> bool {
+    name.len() >= 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// How many far ends of a kind there are, where all are listed.
@@ -129,6 +135,7 @@ fn verdicts(course: &Course) -> Vec<String> {
         (true, 0) if has_blocks => Some(format!("<b>None of {} is verified.</b>", counted(all, "piece"))),
         (true, 0) => None,
         (true, _) if verified == all && all == 1 => Some("<b>Its only piece is verified.</b>".to_owned()),
+        (true, _) if verified == all && all == 2 => Some("<b>Both pieces are verified.</b>".to_owned()),
         (true, _) if verified == all => Some(format!("<b>All {} are verified.</b>", counted(all, "piece"))),
         (true, _) => Some(format!("<b>{} of {} are verified.</b>", count(verified), counted(all, "piece"))),
     });
@@ -138,4 +145,13 @@ fn verdicts(course: &Course) -> Vec<String> {
         times => sentences.push(format!("{} times a whole piece had the wrong hash.", count(times))),
     }
     sentences
+}
+
+/// How many of the connections that have a lane cannot be read.
+fn encrypted(course: &Course) -> Option<String> {
+    match course.lanes.iter().filter(|lane| lane.encrypted).count() as u64 {
+        0 => None,
+        1 => Some("1 connection is encrypted and cannot be read.".to_owned()),
+        several => Some(format!("{} connections are encrypted and cannot be read.", count(several))),
+    }
 }

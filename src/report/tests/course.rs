@@ -193,6 +193,8 @@ fn the_page_of_a_corrupt_peer_shows_who_sent_the_wrong_bytes() {
     assert_eq!((pieces.checked.right, pieces.checked.wrong), (5, 6));
     assert_eq!(pieces.cells.once_wrong, [0, 1, 0, 1, 0]);
     assert_eq!(pieces.cells.state, [3; 5]);
+    // The right blocks of these came from the other peer.
+    assert_eq!(pieces.cells.end, [0, 1, 0, 1, 0]);
     let totals = course.totals;
     assert_eq!((totals.again, totals.again_after_wrong_hash), (192 << 10, 192 << 10));
 }

@@ -28,4 +28,20 @@ impl ByteOrder {
             Self::Big => u16::from_be_bytes(bytes),
         }
     }
+
+    /// A number as 4 bytes.
+    pub(super) const fn bytes_of_u32(self, number: u32) -> [u8; 4] {
+        match self {
+            Self::Little => number.to_le_bytes(),
+            Self::Big => number.to_be_bytes(),
+        }
+    }
+
+    /// A number as 2 bytes.
+    pub(super) const fn bytes_of_u16(self, number: u16) -> [u8; 2] {
+        match self {
+            Self::Little => number.to_le_bytes(),
+            Self::Big => number.to_be_bytes(),
+        }
+    }
 }

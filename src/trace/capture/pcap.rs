@@ -81,6 +81,11 @@ impl Pcap {
         })
     }
 
+    /// What its packets begin with.
+    pub(super) const fn link(&self) -> LinkType {
+        self.link
+    }
+
     /// Reads the file's header. `None` when the file ends within it.
     pub(super) fn open(input: &mut CaptureInput) -> Result<Option<Self>, Fault> {
         if !input.want(Self::HEADER)? {

@@ -77,6 +77,16 @@ impl PcapNg {
     /// Finds the next packet. `None` when the file ends before the end of one.
     #[inline]
     pub(super) fn next(&mut self, input: &mut CaptureInput) -> Result<Option<PacketRecord>, Fault> {
+        self.next_after(input, |_| {})
+    }
+
+    /// Finds the next packet, and shows each block before it, whole.
+    #[inline]
+    pub(super) fn next_after(
+        &mut self,
+        input: &mut CaptureInput,
+        mut passed: impl FnMut(&[u8]),
+    ) -> Result<Option<PacketRecord>, Fault> {
         self.fresh_keys.clear();
         loop {
             let Some((kind, length)) = self.block(input)? else { return Ok(None) };
@@ -98,7 +108,10 @@ impl PcapNg {
                     self.last = found.at;
                     return Ok(Some(found));
                 }
-                Ok(None) => input.consume(length),
+                Ok(None) => {
+                    passed(&input.available()[..length]);
+                    input.consume(length);
+                }
                 Err(what) => return Err(Fault::corrupt(input, what)),
             }
         }
@@ -239,7 +252,8 @@ impl PcapNg {
     }
 
     /// The part that the enhanced and the obsolete packet block share.
-    #[inline]
+    // Enhanced blocks are nearly all that there is.
+    #[inline(always)]
     fn timed(&self, block: &[u8], number: u32) -> Result<Option<PacketRecord>, String> {
         let interface = self.interface_of(number)?;
         let fields = &block[12..28];
@@ -292,6 +306,27 @@ impl PcapNg {
         })
     }
 
+    /// The block of a packet with one option more, a comment. `None` for a simple packet block, which has no options.
+    pub(super) fn commented(&self, block: &[u8], comment: &[u8]) -> Option<Vec<u8>> {
+        if !matches!(self.order.u32(block, 0), ENHANCED_PACKET | OBSOLETE_PACKET) {
+            return None;
+        }
+        let captured = self.order.u32(block, 20) as usize;
+        let options_at = (28 + captured.next_multiple_of(4)).min(block.len() - 4);
+        let (packet, options) = block[..block.len() - 4].split_at(options_at);
+        let mut commented = packet.to_vec();
+        commented.extend_from_slice(&self.order.bytes_of_u16(COMMENT));
+        commented.extend_from_slice(&self.order.bytes_of_u16(comment.len() as u16));
+        commented.extend_from_slice(comment);
+        commented.resize(commented.len().next_multiple_of(4), 0);
+        let end_of_options: &[u8] = if options.is_empty() { &[0; 4] } else { options };
+        commented.extend_from_slice(end_of_options);
+        let length = self.order.bytes_of_u32(commented.len() as u32 + 4);
+        commented[4..8].copy_from_slice(&length);
+        commented.extend_from_slice(&length);
+        Some(commented)
+    }
+
     /// The direction bits of `epb_flags`, which is option 2 of both kinds of packet block.
     fn direction(&self, mut options: &[u8]) -> Option<bool> {
         while options.len() >= 4 {
@@ -323,6 +358,9 @@ fn learn(text: &[u8], fresh: &mut Vec<MseKey>, count: &mut usize) {
     fresh.extend(keys_among(text).take(MAX_KEYS - *count));
     *count += fresh.len() - before;
 }
+
+/// The option `opt_comment`.
+pub(super) const COMMENT: u16 = 1;
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;

@@ -2,31 +2,33 @@
 
 use std::io::{self, Write};
 
-pub(super) const SECTION_HEADER: u32 = 0x0a0d_0d0a;
-pub(super) const INTERFACE: u32 = 1;
-pub(super) const ENHANCED_PACKET: u32 = 6;
+use bittrace_protocol::Timestamp;
+
+const SECTION_HEADER: u32 = 0x0a0d_0d0a;
+const INTERFACE: u32 = 1;
+const ENHANCED_PACKET: u32 = 6;
 
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
 
 /// A block.
 #[derive(Debug, Default)]
-pub(super) struct Block {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Block {
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Block {
     /// Begins a block of this type.
-    pub(super) fn begin(&mut self, kind: u32) {
+    pub(crate) fn begin(&mut self, kind: u32) {
         self.bytes.clear();
         self.number(kind);
         self.number(0);
     }
 
-    pub(super) fn number(&mut self, number: u32) {
+    pub(crate) fn number(&mut self, number: u32) {
         self.bytes.extend_from_slice(&number.to_le_bytes());
     }
 
-    pub(super) fn option(&mut self, code: u16, value: &[u8]) {
+    pub(crate) fn option(&mut self, code: u16, value: &[u8]) {
         // Cutting a long comment at 65,535 bytes may cut a character, which readers replace.
         let value = &value[..value.len().min(usize::from(u16::MAX))];
         self.bytes.extend_from_slice(&code.to_le_bytes());
@@ -36,7 +38,7 @@ impl Block {
     }
 
     /// Writes the block.
-    pub(super) fn end(&mut self, writer: &mut impl Write) -> io::Result<()> {
+    pub(crate) fn end(&mut self, writer: &mut impl Write) -> io::Result<()> {
         self.pad();
         let length = (self.bytes.len() as u32 + 4).to_le_bytes();
         self.bytes.extend_from_slice(&length);
@@ -45,7 +47,7 @@ impl Block {
     }
 
     /// Writes the header of a section with this comment.
-    pub(super) fn section(&mut self, comment: &str, writer: &mut impl Write) -> io::Result<()> {
+    pub(crate) fn section(&mut self, comment: &str, writer: &mut impl Write) -> io::Result<()> {
         self.begin(SECTION_HEADER);
         self.number(BYTE_ORDER);
         // Version 1.0, and a section of unknown length.
@@ -58,7 +60,7 @@ impl Block {
     }
 
     /// Writes the description of an interface with packets of this link type and times in nanoseconds.
-    pub(super) fn interface(&mut self, link: u32, writer: &mut impl Write) -> io::Result<()> {
+    pub(crate) fn interface(&mut self, link: u32, writer: &mut impl Write) -> io::Result<()> {
         self.begin(INTERFACE);
         self.number(link);
         // No limit to what is captured of a packet.
@@ -67,6 +69,23 @@ impl Block {
         self.option(9, &[9]);
         self.option(0, &[]);
         self.end(writer)
+    }
+
+    /// Begins the block of a packet: its interface, and its time in nanoseconds. The format has no time before 1970.
+    pub(crate) fn begin_packet(&mut self, interface: u32, at: Timestamp) {
+        let nanos = u64::try_from(at.as_nanos()).unwrap_or(0);
+        self.begin(ENHANCED_PACKET);
+        self.number(interface);
+        self.number((nanos >> 32) as u32);
+        self.number(nanos as u32);
+    }
+
+    /// The bytes of a packet, as many as were captured, and its length on the wire.
+    pub(crate) fn packet_data(&mut self, data: &[u8], original_length: u32) {
+        self.number(data.len() as u32);
+        self.number(original_length);
+        self.bytes.extend_from_slice(data);
+        self.pad();
     }
 
     fn pad(&mut self) {

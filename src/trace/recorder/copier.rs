@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::block::{Block, ENHANCED_PACKET};
+use super::block::Block;
 use crate::capture::CapturedPacket;
 use crate::packet::link::LinkType;
 
@@ -44,15 +44,8 @@ impl<W: Write> PacketCopier<W> {
                 links.len() - 1
             }
         };
-        // The format has no time before 1970.
-        let nanos = u64::try_from(packet.moment.at.as_nanos()).unwrap_or(0);
-        block.begin(ENHANCED_PACKET);
-        block.number(interface as u32);
-        block.number((nanos >> 32) as u32);
-        block.number(nanos as u32);
-        block.number(packet.data.len() as u32);
-        block.number(packet.original_length);
-        block.bytes.extend_from_slice(packet.data);
+        block.begin_packet(interface as u32, packet.moment.at);
+        block.packet_data(packet.data, packet.original_length);
         block.end(writer)?;
         *packets += 1;
         Ok(())

@@ -1,0 +1,166 @@
+//! `bittrace annotate`: a capture once more, with what is said of its messages as comments on its packets.
+//!
+//! The capture is read twice: once for the comments, once to copy it.
+
+mod comments;
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use bittrace_trace::record::{Body, PeerWireBody, Severity};
+use bittrace_trace::units::counted;
+use bittrace_trace::{Annotated, Capture, Dissected, Record, Trace, TraceOptions, describe};
+use tempfile::NamedTempFile;
+
+use crate::Exit;
+use crate::args::{AnnotateArguments, CommentChoice, Common};
+use crate::commands::torrent::read_torrent;
+use crate::failure::{self, say, warn};
+use crate::input;
+use crate::interrupt::{Feed, interrupted};
+use crate::page_file::PageFile;
+use crate::print::output::Output;
+use crate::print::printable::printable;
+use comments::PacketComments;
+
+/// Runs the command.
+pub(crate) fn run(arguments: &AnnotateArguments, common: Common, output: Output) -> Result<Exit> {
+    let torrents = arguments
+        .torrent
+        .iter()
+        .map(|path| Ok(Arc::new(read_torrent(path)?.metainfo)))
+        .collect::<Result<Vec<_>>>()?;
+    let options = TraceOptions {
+        local: arguments.local,
+        torrents,
+        mse_keys: arguments.key_logs.read()?,
+        ..TraceOptions::default()
+    };
+    let written = PageFile::create_for("--output", &arguments.output, &[&arguments.capture], &output)?;
+    let name = written.name();
+    // What can be read only once is kept, for the second time.
+    let kept = kept(&arguments.capture)?;
+    let path = kept.as_ref().map_or(&*arguments.capture, |kept| kept.path());
+    let mut trace = input::open(path, options, &output)?;
+    let mut comments = PacketComments::new();
+    let mut exit = gather(&mut trace, arguments.comments, &mut comments)?;
+    drop(trace);
+    if interrupted() {
+        return Ok(Exit::Interrupted);
+    }
+    comments.sort();
+    let mut capture = Capture::open(path)?;
+    let mut annotated = Annotated::default();
+    written
+        .write(|out| {
+            let copied = capture.annotate(out, &mut |packet| {
+                if interrupted() {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
+                comments.on(packet)
+            });
+            match copied {
+                Ok(copied) => annotated = copied,
+                // Reported when the comments were gathered. What came before it is kept.
+                Err(bittrace_trace::AnnotateError::Read(_)) => {}
+                Err(bittrace_trace::AnnotateError::Write(error)) => return Err(error),
+            }
+            Ok(())
+        })
+        .or_else(|error| if interrupted() { Ok(0) } else { Err(error) })?;
+    if interrupted() {
+        return Ok(Exit::Interrupted);
+    }
+    if let Some(cut) = capture.cut() {
+        let capture = arguments.capture.display();
+        warn(
+            common,
+            &format!("{capture}: cut short: the packet at byte {} is not whole and is left out", cut.offset),
+        );
+    }
+    if annotated.cut > 0 {
+        let cut = counted(annotated.cut, "comment");
+        warn(
+            common,
+            &format!("{cut} cut to {} bytes: an option of pcapng has no more", bittrace_trace::MAX_COMMENT),
+        );
+    }
+    if annotated.without_place > 0 {
+        let left_out = counted(annotated.without_place, "comment");
+        warn(common, &format!("{left_out} left out: simple packet blocks have no comments"));
+    }
+    if !common.quiet {
+        say(&format!(
+            "bittrace: {name}: {}, {}",
+            counted(capture.packets(), "packet"),
+            counted(annotated.comments, "comment")
+        ));
+    }
+    exit = exit.max(Exit::Done);
+    Ok(exit)
+}
+
+/// A copy of a capture that is no file.
+fn kept(path: &Path) -> Result<Option<NamedTempFile>> {
+    let is_input = path == Path::new("-");
+    let is_pipe = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
+    if !is_input && !is_pipe {
+        return Ok(None);
+    }
+    let mut feed = match is_input {
+        true => Feed::new(io::stdin(), || {}),
+        false => {
+            let file = File::open(path).with_context(|| format!("{}: cannot be opened", path.display()))?;
+            Feed::new(file, || {})
+        }
+    };
+    let kept = NamedTempFile::new().context("a temporary file cannot be made")?;
+    let mut copy = BufWriter::new(kept.as_file());
+    io::copy(&mut feed, &mut copy).and_then(|_| copy.flush()).context("standard input cannot be kept")?;
+    drop(copy);
+    Ok(Some(kept))
+}
+
+/// Reads the capture for the comments. An error is reported, and what came before it counts.
+fn gather(trace: &mut Trace, choice: CommentChoice, comments: &mut PacketComments) -> Result<Exit> {
+    let mut exit = Exit::Done;
+    while !interrupted() {
+        match trace.advance() {
+            Ok(true) => {
+                if let Some(Dissected::Record(record)) = trace.current() {
+                    if let (Some(packet), Some(text)) = (record.frames.last(), comment(record, choice)) {
+                        comments.add(*packet, &text).context("the comments cannot be kept")?;
+                    }
+                }
+            }
+            Ok(false) => break,
+            Err(error) => {
+                exit = Exit::CouldNotTell;
+                failure::report(&error.into());
+            }
+        }
+    }
+    Ok(exit)
+}
+
+/// What is said of a message: its number and line, then a line for each finding.
+fn comment(record: &Record, choice: CommentChoice) -> Option<String> {
+    let findings: Vec<_> = record.notes.iter().filter(|note| note.rule.severity >= Severity::Note).collect();
+    let is_handshake = matches!(record.body, Body::PeerWire(PeerWireBody::Handshake(_)));
+    if choice == CommentChoice::Findings && findings.is_empty() && !is_handshake {
+        return None;
+    }
+    let mut text = format!("#{} {}", record.number, printable(&describe(record)));
+    for note in findings {
+        text.push_str(&format!(
+            "\n{} {}: {}",
+            note.rule.severity.name(),
+            note.rule.id,
+            printable(&note.text)
+        ));
+    }
+    Some(text)
+}
