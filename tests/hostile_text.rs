@@ -46,8 +46,10 @@ fn no_command_shows_what_a_terminal_obeys() {
     let silent = "\u{9b}31msilent.pcapng";
     std::fs::write(folder.path().join(silent), stored).unwrap();
 
-    let commands: [&[&str]; 15] = [
+    let commands: [&[&str]; 17] = [
         &["analyze", "a.pcapng"],
+        &["analyze", "a.pcapng", "--view", "ladder"],
+        &["analyze", "a.pcapng", "--torrent", "t.torrent", "--view", "map,rates"],
         &["analyze", name, "a.pcapng"],
         &["analyze", silent, "--view", "messages"],
         &["analyze", "a.pcapng", "--torrent", "t.torrent", "-v"],

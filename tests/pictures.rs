@@ -7,6 +7,7 @@ use bittrace_protocol::Timestamp;
 use bittrace_testing::assert_printed;
 use bittrace_testing::captures::{captures, captures_folder, scenario};
 use bittrace_testing::command::{self, scratch_folder};
+use bittrace_testing::torrent::SeededTorrent;
 use bittrace_trace::{Direction, Flow, Recorder, StreamId, StreamOpening};
 
 /// What is said of a capture without messages, in a line of any length.
@@ -150,8 +151,12 @@ fn more_hosts_than_nine_have_two_lifelines_a_stream() {
     assert!(ten.contains("  8  │<──┤ "), "{ten}");
     let narrow = ladder_of_greetings(&(2..=9).map(host).collect::<Vec<_>>(), 44);
     assert!(narrow.contains("-- stream"), "{narrow}");
+    // Where both ends have one address, the far end is known by its port.
     let one_address = ladder_of_greetings(&[[10, 0, 0, 1]], 80);
-    assert!(one_address.starts_with("Both ends have one address"), "{one_address}");
+    assert!(
+        one_address.contains("A 10.0.0.1 (local") && one_address.contains("B 10.0.0.1:"),
+        "{one_address}"
+    );
 }
 
 /// Rows are written before all messages are read: hosts that come later get a lifeline then, or the streams two each.
@@ -172,6 +177,139 @@ fn hosts_that_come_late_get_their_lifelines_then() {
 }
 
 #[test]
+fn prints_maps_and_rates() {
+    for width in [60, 80, 140] {
+        let [map, ascii] = picture("corrupt-peer.pcap.gz", &["map"], width);
+        assert_printed!("analyze", format!("map-{width}"), map);
+        let [rates, rates_in_ascii] = picture("multi-file-several-peers.pcap", &["rates"], width);
+        assert_printed!("analyze", format!("rates-{width}"), rates);
+        if width == 80 {
+            assert_printed!("analyze", "map-ascii", ascii);
+            assert_printed!("analyze", "rates-ascii", rates_in_ascii);
+        }
+    }
+}
+
+#[test]
+fn maps_and_rates_of_every_capture_fit_the_terminal() {
+    for path in captures() {
+        let capture = of_capture(&path);
+        let capture: Vec<&str> = capture.iter().map(String::as_str).collect();
+        for width in WIDTHS {
+            let [page, ascii] =
+                pages(&captures_folder(), &[&capture[..], &["--view", "map,rates"]].concat(), width);
+            let wide = page.lines().find(|line| line.chars().count() > width && !line.contains(NOTHING));
+            assert_eq!(wide, None, "{path:?}, {width}");
+            let wide = ascii
+                .lines()
+                .find(|line| !(line.is_ascii() && line.len() <= width) && !line.contains(NOTHING));
+            assert_eq!(wide, None, "{path:?}, {width}");
+            // Headings may wrap at another place, since some characters are wider in ASCII.
+            assert!(page.lines().count().abs_diff(ascii.lines().count()) <= 4, "{path:?}, {width}");
+        }
+    }
+}
+
+/// A message between peers with these bytes after the length.
+fn framed(id: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let payload = parts.concat();
+    let mut message = (payload.len() as u32 + 1).to_be_bytes().to_vec();
+    message.push(id);
+    message.extend(payload);
+    message
+}
+
+/// A capture of a download: 10.0.0.1 asks 10.0.0.2, and gets blocks at their seconds: piece, begin, bytes.
+fn download(folder: &Path, info_hash: &[u8], blocks: &[(f64, u32, u32, Vec<u8>)]) {
+    let mut recorder = Recorder::new(Vec::new(), "a test").expect("memory takes all");
+    let flow = Flow { initiator: ([10, 0, 0, 1], 50_000).into(), responder: ([10, 0, 0, 2], 6881).into() };
+    let moment = |seconds: f64| Timestamp::from_nanos(1_790_000_000_000_000_000 + (seconds * 1e9) as i64);
+    let (own, other) = (Direction::FromInitiator, Direction::FromResponder);
+    recorder.opened(moment(0.0), StreamId(0), flow, StreamOpening::Syn).expect("memory takes all");
+    let mut say = |seconds: f64, direction, bytes: &[u8]| {
+        recorder.burst(moment(seconds), StreamId(0), direction, bytes).expect("memory takes all");
+    };
+    for (direction, id) in [(own, b"-TR3000-aaaaaaaaaaaa"), (other, b"-TR3000-bbbbbbbbbbbb")] {
+        let head: &[u8] = b"\x13BitTorrent protocol\0\0\0\0\0\0\0\0";
+        say(0.0, direction, &[head, info_hash, id].concat());
+    }
+    say(0.0, own, &framed(2, &[]));
+    say(0.0, other, &framed(1, &[]));
+    for (seconds, piece, begin, bytes) in blocks {
+        let (piece, begin) = (piece.to_be_bytes(), begin.to_be_bytes());
+        say(*seconds, own, &framed(6, &[&piece, &begin, &(bytes.len() as u32).to_be_bytes()]));
+        say(*seconds, other, &framed(7, &[&piece, &begin, bytes]));
+    }
+    let capture = recorder.finish().expect("memory takes all");
+    std::fs::write(folder.join("download.pcapng"), capture).expect("it can be written");
+}
+
+/// The rows of a map: the label, what is drawn, how the pieces stand.
+fn map_rows(page: &str) -> Vec<&str> {
+    let is_label = |line: &&str| {
+        let label = line.split_whitespace().next().unwrap_or_default();
+        let is_drawn =
+            line.split_whitespace().any(|word| !word.contains(|c: char| c.is_ascii_digit() || c == '-'));
+        line.starts_with("  ")
+            && label.chars().all(|c| c.is_ascii_digit() || c == '-')
+            && is_drawn
+            && !line.contains(" a column is ")
+    };
+    page.lines().filter(is_label).collect()
+}
+
+#[test]
+fn a_map_folds_to_forty_rows_and_shows_the_worst() {
+    let folder = scratch_folder();
+    let torrent = SeededTorrent::single("http://t/announce", 100 * 1024, 1024);
+    std::fs::write(folder.path().join("t.torrent"), torrent.torrent.as_slice()).expect("it can be written");
+    let whole = |piece: usize| torrent.bytes[1024 * piece..1024 * (piece + 1)].to_vec();
+    // All but the last piece; 50 is wrong at first, 77 always.
+    let mut blocks: Vec<(f64, u32, u32, Vec<u8>)> = Vec::new();
+    for piece in 0..99 {
+        let bytes = if piece == 50 || piece == 77 { vec![7; 1024] } else { whole(piece) };
+        blocks.push((0.1 * piece as f64, piece as u32, 0, bytes));
+    }
+    blocks.push((12.0, 50, 0, whole(50)));
+    let hash = torrent.metainfo.info_hash.0;
+    download(folder.path(), &hash, &blocks);
+    let arguments =
+        ["analyze", "download.pcapng", "--torrent", "t.torrent", "--local", "10.0.0.1", "--view", "map"];
+    let [page, _] = pages(folder.path(), &arguments, 80);
+    assert!(page.contains("Pieces of file.bin over 12.00 s: a column is"), "{page}");
+    let rows = map_rows(&page);
+    assert_eq!(rows.len(), 34, "{page}");
+    let row = |label: &str| {
+        let starts = |row: &&&str| row.trim_start().starts_with(label);
+        *rows.iter().find(starts).unwrap_or_else(|| panic!("no row {label}: {page}"))
+    };
+    assert!(row("0-2 ").ends_with("  ✓") && row("0-2 ").contains('━'), "{page}");
+    assert!(row("48-50 ").contains('✕') && row("48-50 ").ends_with("✓, after 1 × wrong"), "{page}");
+    assert!(row("75-77 ").contains('✕') && row("75-77 ").ends_with("1 wrong"), "{page}");
+    assert!(!row("75-77 ").contains('━') && row("75-77 ").contains('─'), "{page}");
+    assert!(row("99 ").ends_with("missing"), "{page}");
+    assert!(page.contains("  a 10.0.0.2:6881  "), "{page}");
+}
+
+/// Of more blocks than are kept one by one a map has the cells, and every row its blocks.
+#[test]
+fn a_map_of_many_blocks_has_no_more_rows() {
+    let folder = scratch_folder();
+    let blocks: Vec<(f64, u32, u32, Vec<u8>)> =
+        (0..13_000).map(|piece| (0.01 * f64::from(piece), piece, 0, vec![1; 16])).collect();
+    download(folder.path(), &[b'a'; 20], &blocks);
+    let arguments = ["analyze", "download.pcapng", "--local", "10.0.0.1", "--view", "map,rates"];
+    let [page, _] = pages(folder.path(), &arguments, 100);
+    let rows = map_rows(&page);
+    assert!((30..=40).contains(&rows.len()), "{page}");
+    assert!(rows.iter().all(|row| row.contains('a')), "{page}");
+    // Pieces came in their order: each row begins further to the right.
+    let places: Vec<_> = rows.iter().map(|row| row.find('a')).collect();
+    assert!(places.is_sorted(), "{page}");
+    assert!(page.contains("203 KiB"), "13,000 blocks of 16 bytes: {page}");
+}
+
+#[test]
 fn programs_are_led_to_what_has_the_same() {
     for (arguments, said) in [
         (
@@ -179,6 +317,8 @@ fn programs_are_led_to_what_has_the_same() {
             "--view messages has the same messages as JSON and CSV",
         ),
         (&["--view", "ladder", "--format", "csv"], "--view messages has the same messages as JSON and CSV"),
+        (&["--view", "map", "--format", "csv"], "--view pieces has"),
+        (&["--view", "rates", "--format", "json"], "has each block as JSON and CSV"),
         (&["--view", "ladder,messages"], "show the same messages; name one of them"),
     ] {
         let arguments = [&["analyze", "corrupt-peer.pcap.gz"], arguments].concat();

@@ -612,6 +612,10 @@ pub(crate) enum ViewName {
     Diagnosis,
     /// One row per message, with an arrow between the lifelines of the hosts
     Ladder,
+    /// Pieces over time: who sent blocks of each, and when it was verified or wrong
+    Map,
+    /// Bytes of blocks over time, of each peer
+    Rates,
 }
 
 /// The output format of extract.

@@ -38,7 +38,9 @@ Examples:
   bittrace analyze capture.pcap --sort slowest --limit 5
                                                       the five slowest peers, with their rates
   bittrace analyze capture.pcap --follow 1
-  bittrace analyze capture.pcap --view ladder         who says what to whom, as arrows between the hosts
+  bittrace analyze capture.pcap --view ladder         who says what to whom, as arrows
+  bittrace analyze capture.pcap --torrent t.torrent --view map,rates
+                                                      pieces and bytes over time
   bittrace analyze capture.pcap --mse-keys capture.keys
   bittrace analyze --list-rules
   bittrace analyze a.pcap b.pcap --format json | jq .message

@@ -250,7 +250,7 @@ impl<'a> Analysis<'a> {
                     };
                     if chosen {
                         summary.add(dissected);
-                        views.add(dissected);
+                        views.add(dissected, reading.place.start);
                         if let Some(page) = &mut self.page {
                             page.add(dissected, reading.place.start);
                         }
@@ -290,8 +290,8 @@ impl<'a> Analysis<'a> {
             name: &name,
             start: trace.span().map_or(Timestamp::EPOCH, |(first, _)| first),
             summary: &summary,
+            trace: &trace,
             look: self.output.look,
-            local: trace.local(),
             order: self.order,
             limit: self.most_rows,
             verbose: self.common.verbose,
@@ -536,6 +536,17 @@ fn picture_refusal(views: &[ViewName], format: Format) -> Option<&'static str> {
     let has = |view| views.contains(&view);
     if format != Format::Table && has(ViewName::Ladder) {
         return Some("--view ladder is for people; --view messages has the same messages as JSON and CSV");
+    }
+    if format != Format::Table && has(ViewName::Map) {
+        return Some(
+            "--view map is for people; --view pieces has who sent each piece, and when it was verified, as JSON and CSV",
+        );
+    }
+    if format != Format::Table && has(ViewName::Rates) {
+        return Some(
+            "--view rates is for people; --filter 'message == piece' --fields elapsed,src,dst,fields.length has each block as \
+             JSON and CSV",
+        );
     }
     if has(ViewName::Ladder) && has(ViewName::Messages) {
         return Some("--view messages and --view ladder show the same messages; name one of them");

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::net::IpAddr;
 
+use bittrace_report::HostKey;
 use bittrace_trace::StreamId;
 use bittrace_trace::record::Severity;
 use bittrace_trace::units::span;
@@ -58,8 +59,8 @@ struct LadderRow {
     stream: StreamId,
     /// The line that names the stream, before its first row.
     stream_line: Vec<u8>,
-    from: IpAddr,
-    to: IpAddr,
+    /// The sender and the receiver.
+    ends: [HostKey; 2],
     is_sent: bool,
     text: String,
     latency: Option<f64>,
@@ -73,7 +74,6 @@ struct LadderRow {
 enum ByStream {
     TooMany,
     Narrow,
-    OneAddress,
 }
 
 /// How many rows wait, so that the lifelines of the hosts among them stand from the first row on. Rows are short texts: these
@@ -158,23 +158,16 @@ impl Ladder {
 
     fn ladder_row(&mut self, row: &Row<'_>, out: &mut dyn Write) -> io::Result<LadderRow> {
         let record = row.record;
-        let (from, to) = (record.source.ip(), record.destination.ip());
         let known = self.lifelines.count();
         let seen = match self.layout {
             Layout::Streams => Some(0),
             _ => self.lifelines.see(record),
         };
-        let misfit = match seen {
-            None => Some(ByStream::TooMany),
-            Some(_) if from == to => Some(ByStream::OneAddress),
-            Some(_) => None,
-        };
-        match (&self.layout, misfit) {
-            (Layout::Streams, _) | (Layout::Waiting(_), None) => {}
-            (_, Some(why)) => self.lay_out(Some(why), out)?,
-            (Layout::Hosts(_), None) if seen == Some(0) => {}
+        match (&self.layout, seen) {
+            (Layout::Streams, _) | (Layout::Waiting(_), Some(_)) | (_, Some(0)) => {}
+            (_, None) => self.lay_out(Some(ByStream::TooMany), out)?,
             // A host that says its first word late.
-            (Layout::Hosts(_), None) => self.add_lifelines(known, out)?,
+            (Layout::Hosts(_), Some(_)) => self.add_lifelines(known, out)?,
         }
         let mut stream_line = Vec::new();
         if !matches!(self.layout, Layout::Hosts(_)) {
@@ -188,8 +181,7 @@ impl Ladder {
             elapsed: (row.elapsed(), row.elapsed()),
             stream: record.stream,
             stream_line,
-            from,
-            to,
+            ends: HostKey::ends(record),
             is_sent: is_sent(record, self.local),
             text: row.brief(true),
             latency: record.answers.map(|answer| answer.latency),
@@ -215,10 +207,8 @@ impl Ladder {
 
     /// Decides the layout, and writes its heading and the rows that wait. Where streams have two lifelines each, `why` says so.
     fn lay_out(&mut self, why: Option<ByStream>, out: &mut dyn Write) -> io::Result<()> {
-        if let Some(local) = self.local
-            && self.lifelines.place(local).is_some()
-        {
-            self.lifelines.put_first(local);
+        if let Some(local) = self.local {
+            self.lifelines.put_first(HostKey::Address(local));
         }
         let spacing = self.lifelines.spacing(self.room());
         let (layout, why) = match (why, spacing) {
@@ -262,20 +252,11 @@ impl Ladder {
     }
 
     fn legend(&self, from: usize, out: &mut dyn Write) -> io::Result<()> {
-        let indent = 2;
-        let mut lines = vec![String::new()];
-        for host in self.lifelines.legend(from, self.local) {
-            let host = fit(&host, self.look.width - indent);
-            match lines.last_mut() {
-                Some(line) if line.is_empty() => line.push_str(&host),
-                Some(line) if indent + columns(line) + 2 + columns(&host) <= self.look.width => {
-                    line.push_str(&format!("  {host}"));
-                }
-                _ => lines.push(host),
-            }
-        }
-        let blanks = " ".repeat(indent);
-        lines.iter().try_for_each(|line| writeln!(out, "{blanks}{}", self.look.paint(styles::PLAIN, line)))
+        Page::new(self.look, out).items(
+            &self.lifelines.legend(from, self.local.map(HostKey::Address)),
+            2,
+            styles::PLAIN,
+        )
     }
 
     fn headings(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -292,8 +273,8 @@ impl Ladder {
     fn write(&mut self, row: &LadderRow, out: &mut dyn Write) -> io::Result<()> {
         let (count, spacing, ends) = match self.layout {
             Layout::Hosts(spacing) => {
-                let place = |address| self.lifelines.place(address).unwrap_or_default();
-                (self.lifelines.count(), spacing, (place(row.from), place(row.to)))
+                let [from, to] = row.ends.map(|key| self.lifelines.place(key).unwrap_or_default());
+                (self.lifelines.count(), spacing, (from, to))
             }
             _ => (2, PAIR - 1, if row.is_sent { (0, 1) } else { (1, 0) }),
         };
@@ -319,7 +300,7 @@ impl Ladder {
         if by_stream {
             lead.push_str(&format!(" {:>STREAM$}", row.stream.0));
         }
-        let is_known = self.local.is_none_or(|local| local == row.from || local == row.to);
+        let is_known = self.local.is_none_or(|local| row.ends.contains(&HostKey::Address(local)));
         let style = match row.is_sent {
             _ if !is_known => styles::PLAIN,
             true => styles::SENT,
@@ -364,7 +345,6 @@ impl ByStream {
         let why = match self {
             Self::TooMany => format!("More than {MOST} hosts"),
             Self::Narrow => "More hosts than there is room for".to_owned(),
-            Self::OneAddress => "Both ends have one address".to_owned(),
         };
         let left = match local {
             Some(local) => format!("{local} is on the left"),

@@ -8,7 +8,7 @@ use bittrace_trace::units::count;
 
 use crate::print::output::{Look, styles};
 use crate::print::printable::printable;
-use crate::print::table::{Column, columns, render, wrap};
+use crate::print::table::{Column, columns, fit, render, wrap};
 
 /// Where a command writes what people read. Texts may come off the wire: they are made printable. What is written
 /// with `write!` is left as it is.
@@ -54,6 +54,25 @@ impl<'a> Page<'a> {
         }
         if not_kept > 0 {
             self.painted(&format!("… and {} beyond those kept", count(not_kept)), 2, styles::DIM)?;
+        }
+        Ok(())
+    }
+
+    /// Short texts one after another, two blanks apart, on as many lines as they need. A text wider than a line is cut.
+    pub(crate) fn items(&mut self, items: &[String], indent: usize, style: Style) -> io::Result<()> {
+        let room = self.look.width.saturating_sub(indent);
+        let mut lines: Vec<String> = Vec::new();
+        for item in items {
+            let item = fit(item, room);
+            match lines.last_mut() {
+                Some(line) if columns(line) + 2 + columns(&item) <= room => {
+                    line.push_str(&format!("  {item}"))
+                }
+                _ => lines.push(item),
+            }
+        }
+        for line in lines {
+            writeln!(self.out, "{}{}", " ".repeat(indent), self.look.paint(style, &line))?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The views of a capture beside its summary and its messages: conversations, pieces, findings, diagnosis.
+//! The views of a capture beside its summary and its messages: conversations, pieces, findings, diagnosis, map, rates.
 //!
 //! Each is a list of rows that are gathered while the capture is read, and written at its end in the chosen format.
 
@@ -6,18 +6,21 @@ mod conversations;
 mod diagnosis;
 mod findings;
 mod follow;
+pub(crate) mod map;
 mod pieces;
+pub(crate) mod rates;
 mod rules;
+mod time_axis;
 
 use std::io::{self, Write};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
+use bittrace_report::CourseBuilder;
 use bittrace_trace::diagnosis::{DelayCause, Diagnosis};
 use bittrace_trace::statistics::{Exchanges, PiecesSeen};
-use bittrace_trace::{Dissected, Summary};
+use bittrace_trace::{Dissected, Summary, Trace};
 use serde_json::{Map, Value};
 
 use crate::args::{ConnectionOrder, Format, ViewName};
@@ -38,19 +41,22 @@ pub(crate) struct Views {
     pieces: Option<PiecesSeen>,
     findings: bool,
     diagnosis: Option<Diagnosis>,
+    /// What pictures are drawn from.
+    course: Option<CourseBuilder>,
+    map: bool,
+    rates: bool,
 }
 
 /// A capture, once it is read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Read<'a> {
     /// Its name.
     pub(crate) name: &'a str,
     /// When its first packet was captured.
     pub(crate) start: Timestamp,
     pub(crate) summary: &'a Summary,
+    pub(crate) trace: &'a Trace,
     pub(crate) look: Look,
-    /// The host the capture is about.
-    pub(crate) local: Option<IpAddr>,
     /// What connections are sorted by, where that was asked for.
     pub(crate) order: Option<ConnectionOrder>,
     /// The most connections to show, where that was asked for.
@@ -72,16 +78,24 @@ const ROWS: usize = 100;
 
 impl Views {
     pub(crate) fn new(chosen: &[ViewName], torrents: &[Arc<Metainfo>]) -> Self {
+        let (map, rates) = (chosen.contains(&ViewName::Map), chosen.contains(&ViewName::Rates));
         Self {
             exchanges: chosen.contains(&ViewName::Conversations).then(Exchanges::new),
             pieces: chosen.contains(&ViewName::Pieces).then(|| PiecesSeen::new(torrents)),
             findings: chosen.contains(&ViewName::Findings),
             diagnosis: chosen.contains(&ViewName::Diagnosis).then(|| Diagnosis::new(torrents)),
+            map,
+            rates,
+            course: (map || rates).then(|| CourseBuilder::new(torrents, 0)),
         }
     }
 
-    /// Takes in a record, or the end of a connection.
-    pub(crate) fn add(&mut self, dissected: &Dissected) {
+    /// Takes in a record, or the end of a connection. `start` is when the first packet was captured.
+    pub(crate) fn add(&mut self, dissected: &Dissected, start: Timestamp) {
+        if let Some(course) = &mut self.course {
+            course.begin_at(start);
+            course.add(dissected);
+        }
         if let Some(exchanges) = &mut self.exchanges {
             exchanges.add(dissected);
         }
@@ -126,6 +140,16 @@ impl Views {
                 writeln!(out)?;
             }
             page.write(format, first, read.look, out)?;
+        }
+        if let Some(course) = self.course {
+            let course = course.finish(read.trace, read.summary);
+            let mut page = Page::new(read.look, out);
+            if self.map {
+                map::write(&course, &mut page)?;
+            }
+            if self.rates {
+                rates::write(&course, &mut page)?;
+            }
         }
         Ok(())
     }

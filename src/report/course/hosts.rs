@@ -2,6 +2,7 @@
 //! received.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -32,11 +33,13 @@ impl HostKey {
             Side::Remote => [Self::Remote(source), to],
         }
     }
+}
 
-    fn text(self) -> String {
+impl fmt::Display for HostKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Address(address) => address.to_string(),
-            Self::Remote(address) => address.to_string(),
+            Self::Address(address) => address.fmt(f),
+            Self::Remote(address) => address.fmt(f),
         }
     }
 }
@@ -118,7 +121,7 @@ impl Hosts {
         let other = (hosts > 0).then_some(OtherHosts { hosts, messages });
         let places = self.rows.iter().enumerate().map(|(at, host)| (host.key, at)).collect();
         let listed = self.rows.into_iter().map(|host| Host {
-            address: host.key.text(),
+            address: host.key.to_string(),
             client: host.client.as_deref().map(clipped),
             messages: host.messages,
         });

@@ -1,8 +1,7 @@
 //! The lifelines of a ladder: a letter and a line for each host, and the arrow of a message between two of them. What is drawn
 //! here has one column for each character, also in plain ASCII.
 
-use std::net::IpAddr;
-
+use bittrace_report::HostKey;
 use bittrace_trace::record::Record;
 
 use crate::print::message_table::stream_line::service;
@@ -11,9 +10,11 @@ use crate::print::output::{Look, styles};
 /// A host that has a lifeline.
 #[derive(Debug, Clone)]
 pub(super) struct Host {
-    address: IpAddr,
+    key: HostKey,
     /// Its client, or what it serves; empty while that is unknown.
     name: String,
+    /// Whether the name is that of a client.
+    has_client: bool,
 }
 
 /// The hosts of a ladder from left to right, at most [`MOST`].
@@ -32,11 +33,10 @@ const SPACINGS: [usize; 3] = [4, 3, 2];
 pub(super) const PAIR: usize = 5;
 
 impl Lifelines {
-    /// Puts a host at the left: the local one.
-    pub(super) fn put_first(&mut self, address: IpAddr) {
-        match self.hosts.iter().position(|host| host.address == address) {
-            Some(at) => self.hosts[..=at].rotate_right(1),
-            None => self.hosts.insert(0, Host { address, name: String::new() }),
+    /// Puts a host that has a lifeline at the left: the local one.
+    pub(super) fn put_first(&mut self, key: HostKey) {
+        if let Some(at) = self.place(key) {
+            self.hosts[..=at].rotate_right(1);
         }
     }
 
@@ -44,32 +44,32 @@ impl Lifelines {
     pub(super) fn see(&mut self, record: &Record) -> Option<usize> {
         let known = self.hosts.len();
         let protocol = record.body.protocol();
-        for (end, is_source) in [(record.source, true), (record.destination, false)] {
-            let at = match self.place(end.ip()) {
+        let ends = [(record.source, true), (record.destination, false)];
+        for (key, (end, is_source)) in HostKey::ends(record).into_iter().zip(ends) {
+            let at = match self.place(key) {
                 Some(at) => at,
                 None if self.hosts.len() == MOST => return None,
                 None => {
-                    self.hosts.push(Host { address: end.ip(), name: String::new() });
+                    self.hosts.push(Host { key, name: String::new(), has_client: false });
                     self.hosts.len() - 1
                 }
             };
-            let name = &mut self.hosts[at].name;
-            let client = record.client.as_deref().filter(|_| is_source);
+            let host = &mut self.hosts[at];
+            let client = record.client.as_deref().filter(|_| is_source && !host.has_client);
             // Trackers answer and are called; a peer is named by what it says itself.
             let is_responder = end == record.flow().responder;
-            let service = service(protocol).filter(|_| is_responder);
-            if let Some(said) = client.or(service)
-                && (name.is_empty() || client.is_some() && service_names().any(|known| known == *name))
-            {
-                said.clone_into(name);
+            let service = service(protocol).filter(|_| is_responder && host.name.is_empty());
+            host.has_client |= client.is_some();
+            if let Some(name) = client.or(service) {
+                name.clone_into(&mut host.name);
             }
         }
         Some(self.hosts.len() - known)
     }
 
     /// The place of a host, from the left.
-    pub(super) fn place(&self, address: IpAddr) -> Option<usize> {
-        self.hosts.iter().position(|host| host.address == address)
+    pub(super) fn place(&self, key: HostKey) -> Option<usize> {
+        self.hosts.iter().position(|host| host.key == key)
     }
 
     pub(super) const fn count(&self) -> usize {
@@ -83,13 +83,13 @@ impl Lifelines {
     }
 
     /// Which letter is which host, `A 10.77.0.3 (local, aria2/1.36.0)`, beginning with the host in place `from`.
-    pub(super) fn legend(&self, from: usize, local: Option<IpAddr>) -> Vec<String> {
+    pub(super) fn legend(&self, from: usize, local: Option<HostKey>) -> Vec<String> {
         let of = |(at, host): (usize, &Host)| {
-            let is_local = local == Some(host.address);
+            let is_local = local == Some(host.key);
             let parts = [if is_local { "local" } else { "" }, &host.name];
             let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
             let about = if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) };
-            format!("{} {}{about}", letter(at), host.address)
+            format!("{} {}{about}", letter(at), host.key)
         };
         self.hosts.iter().enumerate().skip(from).map(of).collect()
     }
@@ -104,14 +104,6 @@ impl Lifelines {
 /// The letter of the host in a place.
 fn letter(at: usize) -> char {
     char::from(b'A' + (at % 26) as u8)
-}
-
-/// What hosts are called that are no peers.
-fn service_names() -> impl Iterator<Item = &'static str> {
-    use bittrace_trace::record::Protocol;
-    [Protocol::HttpTracker, Protocol::UdpTracker, Protocol::Dht, Protocol::WebSeed, Protocol::Lsd]
-        .into_iter()
-        .filter_map(service)
 }
 
 /// `count` lifelines in which nothing happens.
@@ -174,17 +166,16 @@ mod tests {
 
     #[test]
     fn lifelines_move_together_where_there_is_little_room_and_then_give_up() {
-        let mut lifelines = Lifelines::default();
-        for last in 1..=4 {
-            lifelines.put_first(IpAddr::from([10, 0, 0, last]));
-        }
+        let host = |last: u8| HostKey::Address([10, 0, 0, last].into());
+        let hosts = [4, 3, 2, 1].map(|last| Host { key: host(last), name: String::new(), has_client: false });
+        let mut lifelines = Lifelines { hosts: hosts.into() };
         assert_eq!(
             [13, 12, 10, 9, 7, 6].map(|room| lifelines.spacing(room)),
             [Some(4), Some(3), Some(3), Some(2), Some(2), None]
         );
-        lifelines.put_first(IpAddr::from([10, 0, 0, 2]));
+        lifelines.put_first(host(2));
         assert_eq!(
-            lifelines.legend(0, Some(IpAddr::from([10, 0, 0, 2]))),
+            lifelines.legend(0, Some(host(2))),
             ["A 10.0.0.2 (local)", "B 10.0.0.4", "C 10.0.0.3", "D 10.0.0.1"]
         );
         assert_eq!(lifelines.letters(3), "A  B  C  D");

@@ -62,7 +62,7 @@ fn conversations(summary: &Summary) -> impl Iterator<Item = &Connection> {
 fn table<'a>(exchanges: &'a Exchanges, read: Read<'_>) -> ConnectionTable<'a> {
     ConnectionTable {
         start: read.start,
-        local: read.local,
+        local: read.trace.local(),
         exchanges: Some(exchanges),
         order: read.order.unwrap_or_default(),
     }
