@@ -73,7 +73,7 @@ fn a_capture_is_browsed_in_a_terminal_which_is_given_back() {
     tmux.wait_for("SHA-1 is wrong");
     tmux.press(&["/", "message == piece", "Enter"]);
     tmux.wait_for("of 22");
-    tmux.press(&["3"]);
+    tmux.press(&["4"]);
     tmux.wait_for("bep3.piece-corrupt");
     tmux.press(&["Enter"]);
     tmux.wait_for("1 of 6");

@@ -10,6 +10,7 @@ mod find;
 mod index;
 mod layout;
 mod list;
+mod pictures;
 mod prompt;
 mod reader;
 mod save;

@@ -199,16 +199,15 @@ impl Reader {
         trace: &mut Trace,
         context: &mut CaptureContext,
     ) -> bool {
-        let mut gathered = Gathered::new(number, &self.options.torrents);
+        let mut gathered = Gathered::new(number, context.before, &self.options.torrents);
         let mut run: Option<FoldedRun> = None;
         let (mut told, mut took) = (Instant::now(), Duration::ZERO);
         while !self.stop.load(Ordering::Relaxed) {
             match trace.advance() {
                 Ok(true) => {}
                 Ok(false) => {
-                    let told =
-                        self.flush() && self.tell(News::Tables(Box::new(gathered.tables(trace, context))));
-                    return told;
+                    return self.flush()
+                        && self.tell(News::Tables(Box::new(gathered.finish(trace, context))));
                 }
                 Err(error) => {
                     if !self.flush() || !self.tell(News::Trouble(error.into())) {
@@ -218,7 +217,7 @@ impl Reader {
                 }
             }
             let Some(dissected) = trace.current() else { continue };
-            gathered.add(dissected);
+            gathered.add(dissected, trace.span().map(|(first, _)| first));
             if let Dissected::Record(record) = dissected {
                 if context.start == Timestamp::EPOCH
                     && let Some((first, _)) = trace.span()

@@ -1,8 +1,11 @@
-//! The screens beside the messages: tables of conversations and findings, whose rows lead to messages.
+//! The screens beside the messages: tables of conversations and findings, the map of pieces and the rates. Their rows lead to
+//! messages.
 
+use bittrace_report::Course;
 use bittrace_trace::record::Severity;
 
 use super::detail::scrolled;
+use super::pictures::{map_lines, rates_lines};
 use super::tables::{TableRow, Tables};
 use crate::print::connection_table;
 use crate::print::lines::{LineColumn, render_lines};
@@ -14,19 +17,24 @@ use crate::query::row::CaptureContext;
 pub(crate) enum Screen {
     Messages,
     Conversations,
+    Pieces,
     Findings,
+    Rates,
 }
 
 impl Screen {
     /// All screens, in the order of their numbers.
-    pub(crate) const ALL: [Self; 3] = [Self::Messages, Self::Conversations, Self::Findings];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Messages, Self::Conversations, Self::Pieces, Self::Findings, Self::Rates];
 
     /// Its name.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Messages => "messages",
             Self::Conversations => "conversations",
+            Self::Pieces => "pieces",
             Self::Findings => "findings",
+            Self::Rates => "rates",
         }
     }
 
@@ -51,7 +59,9 @@ pub(crate) struct Screens {
     /// What each capture has.
     tables: Vec<Tables>,
     conversations: Table,
+    pieces: Table,
     findings: Table,
+    rates: Table,
 }
 
 /// The rows of one screen.
@@ -90,6 +100,8 @@ impl Screens {
             &tables.conversations
         });
         self.findings.lay_out(&self.tables, &FINDING_COLUMNS, width, captures, |tables| &tables.findings);
+        self.pieces.draw(&self.tables, width, map_lines);
+        self.rates.draw(&self.tables, width, rates_lines);
     }
 
     /// The table of a screen; `None` of messages.
@@ -97,7 +109,9 @@ impl Screens {
         match screen {
             Screen::Messages => None,
             Screen::Conversations => Some(&self.conversations),
+            Screen::Pieces => Some(&self.pieces),
             Screen::Findings => Some(&self.findings),
+            Screen::Rates => Some(&self.rates),
         }
     }
 
@@ -106,13 +120,15 @@ impl Screens {
         match screen {
             Screen::Messages => None,
             Screen::Conversations => Some(&mut self.conversations),
+            Screen::Pieces => Some(&mut self.pieces),
             Screen::Findings => Some(&mut self.findings),
+            Screen::Rates => Some(&mut self.rates),
         }
     }
 
     /// Has the chosen rows be on a screen of this height.
     pub(crate) fn settle(&mut self, height: usize) {
-        for table in [&mut self.conversations, &mut self.findings] {
+        for table in [&mut self.conversations, &mut self.pieces, &mut self.findings, &mut self.rates] {
             table.cursor = table.cursor.min(table.lines.len().saturating_sub(1));
             table.top = scrolled(table.top, table.cursor, table.lines.len(), height);
         }
@@ -152,6 +168,13 @@ impl Table {
                 leads_to: row.filter.clone().map(|filter| (capture, filter)),
             });
         }
+        self.cursor = self.cursor.min(self.lines.len().saturating_sub(1));
+    }
+
+    /// Takes the lines of a picture of each capture that is read.
+    fn draw(&mut self, tables: &[Tables], width: u16, lines: fn(&Course, u16, u16) -> Vec<TableLine>) {
+        let read = tables.iter().filter_map(|tables| Some((tables.capture, tables.course.as_deref()?)));
+        self.lines = read.flat_map(|(capture, course)| lines(course, capture, width)).collect();
         self.cursor = self.cursor.min(self.lines.len().saturating_sub(1));
     }
 

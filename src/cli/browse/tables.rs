@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
+use bittrace_report::{Course, CourseBuilder};
 use bittrace_trace::record::{Protocol, Severity};
 use bittrace_trace::statistics::{Connection, Exchanges};
 use bittrace_trace::units::count;
@@ -21,6 +23,8 @@ pub(crate) struct Tables {
     pub(crate) conversations: Vec<TableRow>,
     /// Its findings, the most severe first.
     pub(crate) findings: Vec<TableRow>,
+    /// What the map of pieces and the rates are drawn from, once it is read.
+    pub(crate) course: Option<Arc<Course>>,
 }
 
 /// A row of a screen, and the filter that shows its messages.
@@ -43,16 +47,35 @@ pub(super) struct Gathered {
     capture: u16,
     summary: Summary,
     exchanges: Exchanges,
+    course: CourseBuilder,
 }
 
 impl Gathered {
-    pub(super) fn new(capture: u16, torrents: &[Arc<Metainfo>]) -> Self {
-        Self { capture, summary: Summary::new(torrents), exchanges: Exchanges::new() }
+    /// Of a capture before which others have `before` messages.
+    pub(super) fn new(capture: u16, before: u64, torrents: &[Arc<Metainfo>]) -> Self {
+        Self {
+            capture,
+            summary: Summary::new(torrents),
+            exchanges: Exchanges::new(),
+            course: CourseBuilder::new(torrents, before),
+        }
     }
 
-    pub(super) fn add(&mut self, dissected: &Dissected) {
+    /// Takes in a record, or the end of a connection. `start` is when the first packet was captured.
+    pub(super) fn add(&mut self, dissected: &Dissected, start: Option<Timestamp>) {
+        if let Some(start) = start {
+            self.course.begin_at(start);
+        }
+        self.course.add(dissected);
         self.summary.add(dissected);
         self.exchanges.add(dissected);
+    }
+
+    /// The rows of all, and what pictures are drawn from.
+    pub(super) fn finish(self, trace: &Trace, context: &CaptureContext) -> Tables {
+        let tables = self.tables(trace, context);
+        let course = self.course.finish(trace, &self.summary);
+        Tables { course: Some(Arc::new(course)), ..tables }
     }
 
     /// The rows so far.
@@ -83,6 +106,11 @@ impl Gathered {
             filter: Some(format!("rule == \"{id}\"")),
             severity: Some(*severity),
         });
-        Tables { capture: self.capture, conversations: conversations.collect(), findings: findings.collect() }
+        Tables {
+            capture: self.capture,
+            conversations: conversations.collect(),
+            findings: findings.collect(),
+            course: None,
+        }
     }
 }

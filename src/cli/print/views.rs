@@ -6,9 +6,9 @@ mod conversations;
 mod diagnosis;
 mod findings;
 mod follow;
-mod map;
+pub(crate) mod map;
 mod pieces;
-mod rates;
+pub(crate) mod rates;
 mod rules;
 mod time_axis;
 

@@ -56,8 +56,17 @@ fn conversations_and_findings() {
     let mut browsed = Browsed::of(&["corrupt-peer.pcap.gz", "download-aria2.pcap"], 100, 20);
     browsed.press("2j");
     assert_screen!("conversations-100x20", browsed.screen(PLAIN));
-    browsed.press("3");
+    browsed.press("4");
     assert_screen!("findings-100x20", browsed.screen(PLAIN));
+}
+
+#[test]
+fn pieces_and_rates() {
+    let mut browsed = Browsed::of(&["corrupt-peer.pcap.gz"], 100, 24);
+    browsed.press("3");
+    assert_screen!("pieces-100x24", browsed.screen(PLAIN));
+    browsed.press("5");
+    assert_screen!("rates-100x24", browsed.screen(PLAIN));
 }
 
 #[test]
@@ -126,7 +135,7 @@ fn hostile() -> (tempfile::TempDir, Browsed) {
 #[test]
 fn nothing_that_a_peer_says_is_obeyed_by_the_terminal() {
     let (_folder, mut browsed) = hostile();
-    for keys in ["", "j", "l", "2", "3", "⎋⎋⎋yr", "yf", "j", "cclient,v,m⏎"] {
+    for keys in ["", "j", "l", "2", "3", "4", "5", "⎋⎋⎋yr", "yf", "j", "cclient,v,m⏎"] {
         let screen = browsed.press(keys).screen(PLAIN);
         assert!(!screen.chars().any(|c| c != '\n' && crate::print::printable::disguises(c)), "{screen:?}");
     }

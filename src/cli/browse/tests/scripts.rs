@@ -52,7 +52,7 @@ fn an_answer_leads_to_what_it_answers_and_back() {
 #[test]
 fn the_way_back_ends_where_it_began_and_then_the_browser_ends() {
     let mut browsed = browsed();
-    browsed.press("nn3⏎");
+    browsed.press("nn4⏎");
     assert_eq!(browsed.state.list.filter(), Some("rule == \"bep3.piece-corrupt\""));
     assert_eq!(browsed.state.list.len(), 6);
     browsed.press("⇥q");
@@ -99,6 +99,20 @@ fn of_several_captures_a_row_leads_to_messages_of_its_own_capture() {
     assert!(filter.contains("download-aria2.pcap"), "{filter}");
     assert!(browsed.chosen() > Some(75));
     assert!(browsed.screen(PLAIN).starts_with(" download-aria2.pcap"));
+}
+
+#[test]
+fn a_row_of_the_map_and_one_of_the_rates_lead_to_their_blocks() {
+    let mut browsed = browsed();
+    browsed.press("3jjj⏎");
+    assert_eq!(browsed.state.list.filter(), Some("message == piece && index == 1"));
+    assert_eq!(browsed.state.list.len(), 8);
+    browsed.press("q");
+    assert_eq!(browsed.state.screen, Screen::Pieces);
+    browsed.press("5j⏎");
+    let filter = browsed.state.list.filter().unwrap().to_owned();
+    assert_eq!(filter, "message == piece && src == 10.77.0.4:6885");
+    assert_eq!(browsed.state.list.len(), 18);
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn keys(state: &State) -> Vec<(&'static str, &'static str)> {
             if state.screens.of(screen).is_some_and(|table| !table.lines.is_empty()) {
                 keys.extend([("j k", "row"), ("Enter", "its messages")]);
             }
-            keys.extend([("v 1-3", "view"), ("/", "filter")]);
+            keys.extend([("v 1-5", "view"), ("/", "filter")]);
         }
     }
     keys.push(("?", "keys"));

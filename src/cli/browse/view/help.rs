@@ -31,7 +31,7 @@ pub(crate) const HELP: [(&str, &str); 35] = [
     ("Ctrl-F", "finds text in lines and bytes, or bytes as 0x0a1b"),
     ("c", "columns of the list, by the names of analyze --fields"),
     ("", "Screens"),
-    ("v, 1 to 3", "messages, conversations, findings"),
+    ("v, 1 to 5", "messages, conversations, pieces, findings, rates"),
     ("Enter", "there: the messages of this row"),
     ("q, Esc", "one step back; at the bottom: quit"),
     ("Ctrl-C", "quit"),

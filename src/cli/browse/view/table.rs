@@ -1,11 +1,12 @@
 //! A screen that is a table: conversations, findings.
 
+use bittrace_trace::record::Severity;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{Paint, rows};
 use crate::browse::layout::Layout;
-use crate::browse::screens::Table;
+use crate::browse::screens::{Screen, Table};
 use crate::browse::state::State;
 use crate::print::output::styles;
 
@@ -14,7 +15,11 @@ pub(super) fn draw(table: &Table, state: &State, layout: &Layout, paint: Paint, 
     let header = (layout.header.x, layout.header.y, layout.header.width);
     paint.text(buffer, header, &table.heading, styles::HEADING);
     if table.lines.is_empty() {
-        let text = if state.is_read { " none" } else { " none so far" };
+        let text = match (state.is_read, state.screen) {
+            (false, Screen::Pieces | Screen::Rates) => " drawn when the capture is read",
+            (false, _) => " none so far",
+            (true, _) => " none",
+        };
         paint.text(buffer, (area.x, area.y, area.width), text, styles::PLAIN);
     }
     let shown = table.lines.iter().enumerate().skip(table.top);
@@ -27,6 +32,12 @@ pub(super) fn draw(table: &Table, state: &State, layout: &Layout, paint: Paint, 
         paint.text(buffer, place, &line.text, style);
         if let Some(severity) = line.severity {
             paint.text(buffer, (place.0 + 1, place.1, 1), paint.glyph(severity), style);
+        }
+        // What is wrong is red wherever it stands.
+        for x in place.0..place.0 + place.2 {
+            if buffer[(x, place.1)].symbol() == paint.glyph(Severity::Error) && line.severity.is_none() {
+                buffer[(x, place.1)].set_style(paint.style(styles::ERROR));
+            }
         }
         if at == table.cursor {
             paint.text(buffer, (place.0, place.1, 1), ">", style);

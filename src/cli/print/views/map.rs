@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 
 use bittrace_report::{Blocks, Course, Micros, Pieces};
 use bittrace_trace::units::{count, counted};
@@ -23,12 +24,25 @@ const LETTERS: usize = 16;
 const LEAST_AXIS: usize = 24;
 
 /// Writes the map of a capture.
-pub(super) fn write(course: &Course, page: &mut Page<'_>) -> io::Result<()> {
+pub(crate) fn write(course: &Course, page: &mut Page<'_>) -> io::Result<()> {
     let Some(pieces) = course.pieces.as_ref().filter(|pieces| pieces.count > 0) else {
         page.heading(&format!("Pieces in {}", course.capture.name))?;
         return page.paragraph("No blocks, and no torrent that says which pieces there are.", 2);
     };
     Map::new(course, pieces).write(page)
+}
+
+/// The pieces of each row, in the order of the rows; none where there is no map.
+pub(crate) fn rows(course: &Course) -> Vec<Range<u32>> {
+    let Some(pieces) = course.pieces.as_ref().filter(|pieces| pieces.count > 0) else { return Vec::new() };
+    let step = pieces_of_a_row(pieces);
+    (0..pieces.count).step_by(step as usize).map(|first| first..(first + step).min(pieces.count)).collect()
+}
+
+/// How many pieces a row is. Rows hold whole cells, so that no cell has to be divided.
+fn pieces_of_a_row(pieces: &Pieces) -> u32 {
+    let step = pieces.per_row.max(1);
+    pieces.count.div_ceil(ROWS as u32).div_ceil(step) * step
 }
 
 /// A map before it is laid out.
@@ -72,9 +86,7 @@ enum Place {
 
 impl<'a> Map<'a> {
     fn new(course: &'a Course, pieces: &'a Pieces) -> Self {
-        let step = pieces.per_row.max(1);
-        // Rows hold whole cells, so that no cell has to be divided.
-        let per_row = pieces.count.div_ceil(ROWS as u32).div_ceil(step) * step;
+        let per_row = pieces_of_a_row(pieces);
         let mut rows = vec![MapRow::default(); pieces.count.div_ceil(per_row) as usize];
         for (first, state) in pieces.cells.first.iter().zip(&pieces.cells.state) {
             if let Some(row) = rows.get_mut((first / per_row) as usize) {

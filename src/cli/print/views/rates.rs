@@ -31,13 +31,15 @@ struct RateRow<'a> {
 }
 
 /// Writes the rates of a capture.
-pub(super) fn write(course: &Course, page: &mut Page<'_>) -> io::Result<()> {
+pub(crate) fn write(course: &Course, page: &mut Page<'_>) -> io::Result<()> {
     let width = page.look.width;
     let row = |arrow, style, bytes| RateRow { arrow, name: name(course, bytes, width), style, bytes };
-    let mut rows: Vec<RateRow<'_>> = Vec::new();
-    rows.extend(course.bytes.received.iter().map(|bytes| row("↓", styles::RECEIVED, bytes)));
-    rows.extend(course.bytes.sent.iter().map(|bytes| row("↑", styles::SENT, bytes)));
-    rows.retain(|row| row.sum() > 0);
+    let rows: Vec<RateRow<'_>> = shown(course)
+        .map(|(bytes, is_sent)| match is_sent {
+            true => row("↑", styles::SENT, bytes),
+            false => row("↓", styles::RECEIVED, bytes),
+        })
+        .collect();
     if rows.is_empty() {
         page.heading(&format!("Rates in {}", course.capture.name))?;
         return page.paragraph("No blocks.", 2);
@@ -66,6 +68,17 @@ pub(super) fn write(course: &Course, page: &mut Page<'_>) -> io::Result<()> {
     let has = |arrow| rows.iter().any(|row| row.arrow == arrow);
     let meanings = [("↓", "received"), ("↑", "sent")].into_iter().filter(|(arrow, _)| has(*arrow));
     page.items(&meanings.map(|(arrow, word)| format!("{arrow} {word}")).collect::<Vec<_>>(), 2, styles::DIM)
+}
+
+/// The far ends that have rows, in the order of the rows, and whether a row is of what was sent to them.
+pub(crate) fn ends(course: &Course) -> impl Iterator<Item = (i32, bool)> {
+    shown(course).map(|(bytes, is_sent)| (bytes.end, is_sent))
+}
+
+fn shown(course: &Course) -> impl Iterator<Item = (&EndBytes, bool)> {
+    let received = course.bytes.received.iter().map(|bytes| (bytes, false));
+    let sent = course.bytes.sent.iter().map(|bytes| (bytes, true));
+    received.chain(sent).filter(|(bytes, _)| bytes.bytes.iter().any(|bytes| *bytes > 0))
 }
 
 /// The address of the far end, and its client where there is room for both.
