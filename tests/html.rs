@@ -4,15 +4,13 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bittrace_testing::assert_printed;
 use bittrace_testing::captures::{captures, captures_folder, scenario};
 use bittrace_testing::command::{self, code, scratch_folder};
 use bittrace_testing::hostile;
+use bittrace_testing::html_page::{between, block, body, data, is_inert};
 use bittrace_testing::swarm::Swarm;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 fn bittrace(folder: &Path, arguments: &[&str]) -> Output {
     command_in(folder, arguments).output().expect("bittrace starts")
@@ -40,27 +38,6 @@ fn printed(folder: &Path, arguments: &[&str]) -> String {
     assert!(output.status.success(), "{arguments:?}: {errors}");
     assert_eq!(errors, "", "{arguments:?}");
     String::from_utf8(output.stdout).expect("a page is UTF-8")
-}
-
-/// What stands between the first `start` and the `end` after it.
-fn between<'a>(page: &'a str, start: &str, end: &str) -> &'a str {
-    let from = page.find(start).unwrap_or_else(|| panic!("no {start}")) + start.len();
-    let to = page[from..].find(end).unwrap_or_else(|| panic!("no {end} after {start}"));
-    &page[from..from + to]
-}
-
-/// The text of the data block.
-fn block(page: &str) -> &str {
-    between(page, "<script type=\"application/json\" id=\"data\">", "</script>")
-}
-
-fn data(page: &str) -> Value {
-    serde_json::from_str(block(page)).expect("the data are JSON")
-}
-
-/// What the page shows without its script.
-fn body(page: &str) -> &str {
-    between(page, "<body>", "<script type=\"application/json\"")
 }
 
 fn list<'a>(value: &'a Value, path: &str) -> &'a Vec<Value> {
@@ -193,44 +170,6 @@ fn agrees_with_itself(page: &str, name: &str) {
         }
     }
 }
-
-/// One script, which the policy names, and no address that anything is loaded from.
-fn is_inert(page: &str, name: &str) {
-    assert_eq!(page.matches("<script").count(), 2, "{name}: the data, and one script");
-    let script = between(page, "<script>", "</script>");
-    let hash = STANDARD.encode(Sha256::digest(script));
-    let policy = between(page, "http-equiv=\"Content-Security-Policy\" content=\"", "\"");
-    let expected = format!(
-        "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{hash}'; img-src data:; base-uri 'none'; \
-         form-action 'none'"
-    );
-    assert_eq!(policy, expected, "{name}");
-    assert!(page.starts_with("<!doctype html>\n") && page.ends_with("</html>\n"), "{name}");
-    let outside = body(page);
-    // Every `<` begins a tag of the page's own, with attributes of its own.
-    for tag in outside.split('<').skip(1) {
-        let tag = tag.split('>').next().unwrap_or(tag).trim_start_matches('/');
-        let mut words = tag.split('"').step_by(2).flat_map(str::split_whitespace);
-        assert!(words.next().is_some_and(|element| ELEMENTS.contains(&element)), "{name}: <{tag}>");
-        let attribute = |word: &str| ATTRIBUTES.contains(&word.trim_end_matches('='));
-        assert!(words.all(attribute), "{name}: <{tag}>");
-    }
-    for href in outside.split("href=\"").skip(1) {
-        assert!(href.starts_with("#n="), "{name}: {}", &href[..20]);
-    }
-    let obeyed =
-        page.chars().find(|&c| (c.is_control() && c != '\n') || ('\u{2028}'..='\u{202e}').contains(&c));
-    assert_eq!(obeyed, None, "{name}");
-    let block = block(page);
-    assert!(!block.contains(['<', '>', '&', '\u{2028}', '\u{2029}', '\n']), "{name}");
-}
-
-/// The elements of pages, and their attributes.
-const ELEMENTS: [&str; 22] = [
-    "main", "header", "section", "footer", "div", "p", "span", "h1", "h2", "b", "a", "code", "details",
-    "summary", "table", "thead", "tbody", "tr", "th", "td", "br", "body",
-];
-const ATTRIBUTES: [&str; 7] = ["id", "class", "href", "data-n", "title", "scope", "hidden"];
 
 #[test]
 fn what_a_peer_says_never_becomes_markup() {

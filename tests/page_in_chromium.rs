@@ -4,11 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use bittrace_testing::browser::Browser;
+use bittrace_testing::browser::{Browser, axe, broken_rules_of_access, faults};
 use bittrace_testing::captures::{captures, captures_folder, scenario};
 use bittrace_testing::command::{self, scratch_folder};
 use bittrace_testing::hostile;
-use bittrace_testing::programs::skip;
 use bittrace_testing::swarm::Swarm;
 use serde_json::{Value, json};
 
@@ -43,19 +42,6 @@ fn open(capture: &str, fragment: &str) -> Option<Open> {
     write_page(&captures_folder().join(capture), &file);
     browser.open(&file, fragment);
     Some(Open { browser, file, _folder: folder })
-}
-
-/// What a page must not do: ask for anything, throw, break its own policy.
-fn faults(browser: &Browser) -> Vec<String> {
-    let is_fault = |event: &&Value| match event["method"].as_str().unwrap_or_default() {
-        "Network.requestWillBeSent" => {
-            let url = event["params"]["request"]["url"].as_str().unwrap_or_default();
-            !url.contains("page.html")
-        }
-        "Runtime.exceptionThrown" | "Runtime.consoleAPICalled" | "Log.entryAdded" => true,
-        _ => false,
-    };
-    browser.events().iter().filter(is_fault).map(Value::to_string).collect()
 }
 
 impl Open {
@@ -465,11 +451,7 @@ fn paper_has_the_pictures_and_the_list_and_no_blank_page() {
 
 #[test]
 fn no_rule_of_access_is_broken() {
-    let Ok(axe) = std::env::var("BITTRACE_AXE") else {
-        skip("BITTRACE_AXE does not name the file axe.min.js of axe-core");
-        return;
-    };
-    let axe = std::fs::read_to_string(&axe).unwrap_or_else(|error| panic!("{axe}: {error}"));
+    let Some(axe) = axe() else { return };
     let Some(mut browser) = Browser::start() else { return };
     let folder = scratch_folder();
     let file = folder.path().join("page.html");
@@ -484,11 +466,7 @@ fn no_rule_of_access_is_broken() {
             browser.emulate("", &[("prefers-color-scheme", theme)]);
             browser.resize(width, 900);
             browser.open(&file, "#n=5");
-            browser.evaluate(&format!("{axe};0"));
-            let found = browser.evaluate(
-                "axe.run().then((found) => found.violations.filter(({ impact }) => impact !== 'minor')\
-                 .map(({ id, nodes }) => `${id}: ${nodes[0].html.slice(0, 200)}`))",
-            );
+            let found = broken_rules_of_access(&mut browser, &axe);
             assert_eq!(found, json!([]), "{capture} at {width}, {theme}");
         }
     }

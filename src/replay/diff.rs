@@ -19,7 +19,7 @@ use align_messages::{Alignment, align};
 use alignment_key::AlignmentKeys;
 use compare_fields::MaskCounts;
 use difference::Paths;
-pub use difference::{Difference, FieldSide, FieldTexts};
+pub use difference::{ComparedSide, Difference, FieldSide, FieldText, FieldTexts};
 pub use intervals::{IntervalSpread, MessageIntervals};
 use mask::Masks;
 pub use mask::{Mask, MaskError, MaskRule};
@@ -278,11 +278,9 @@ impl Comparison<'_> {
 }
 
 /// The message that gives a pair its name: the reference's, where there is one.
-fn named_message<'c>((one, other): Both<'c>, pair: &MessagePair) -> Option<&'c StoredMessage> {
-    match (pair.reference, pair.candidate) {
-        (Some(at), _) => one?.direction(pair.side).messages.get(at as usize),
-        (None, at) => other?.direction(pair.side).messages.get(at? as usize),
-    }
+fn named_message<'c>(both: Both<'c>, pair: &MessagePair) -> Option<&'c StoredMessage> {
+    let (one, other) = pair.messages(both);
+    one.or(other)
 }
 
 fn unpaired(

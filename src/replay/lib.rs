@@ -23,9 +23,9 @@ mod play;
 mod profile;
 
 pub use diff::{
-    ComparedConversation, DiffOptions, DiffReport, Difference, FieldSide, FieldTexts, IntervalSpread, Judged,
-    Mask, MaskError, MaskRule, MaskUse, Masking, MessageIntervals, MessagePair, PairVerdict, ReportKind,
-    Tallies, Tally, UselessMask, diff,
+    ComparedConversation, ComparedSide, DiffOptions, DiffReport, Difference, FieldSide, FieldText,
+    FieldTexts, IntervalSpread, Judged, Mask, MaskError, MaskRule, MaskUse, Masking, MessageIntervals,
+    MessagePair, PairVerdict, ReportKind, Tallies, Tally, UselessMask, diff,
 };
 pub use model::{
     Conversation, ConversationRole, DirectionTranscript, StoredMessage, TRANSCRIPT_LIMIT, Transcriber,

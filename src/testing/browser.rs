@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::command::scratch_folder;
-use crate::programs::{has_path, is_there};
+use crate::programs::{has_path, is_there, skip};
 
 /// A browser with one page. It ends with the value.
 #[derive(Debug)]
@@ -237,6 +237,41 @@ impl Browser {
         self.call("Input.dispatchKeyEvent", up);
         self.settle();
     }
+}
+
+/// What a page must not do: ask for anything but its own file, throw, write to the console, break its own policy.
+pub fn faults(browser: &Browser) -> Vec<String> {
+    let is_fault = |event: &&Value| match event["method"].as_str().unwrap_or_default() {
+        "Network.requestWillBeSent" => {
+            let url = event["params"]["request"]["url"].as_str().unwrap_or_default();
+            !url.contains("page.html")
+        }
+        "Runtime.exceptionThrown" | "Runtime.consoleAPICalled" | "Log.entryAdded" => true,
+        _ => false,
+    };
+    browser.events().iter().filter(is_fault).map(Value::to_string).collect()
+}
+
+/// The script of axe-core, which looks for broken rules of access; `None` where `BITTRACE_AXE` does not name its file,
+/// which is told.
+///
+/// # Panics
+/// When the file cannot be read.
+pub fn axe() -> Option<String> {
+    let Ok(axe) = std::env::var("BITTRACE_AXE") else {
+        skip("BITTRACE_AXE does not name the file axe.min.js of axe-core");
+        return None;
+    };
+    Some(std::fs::read_to_string(&axe).unwrap_or_else(|error| panic!("{axe}: {error}")))
+}
+
+/// The rules of access that the open page breaks, those of the gravity "minor" left out. `axe` is the script.
+pub fn broken_rules_of_access(browser: &mut Browser, axe: &str) -> Value {
+    browser.evaluate(&format!("{axe};0"));
+    browser.evaluate(
+        "axe.run().then((found) => found.violations.filter(({ impact }) => impact !== 'minor')\
+         .map(({ id, nodes }) => `${id}: ${nodes[0].html.slice(0, 200)}`))",
+    )
 }
 
 impl Drop for Browser {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bittrace_protocol::Hex;
-use bittrace_protocol::field::Role;
+use bittrace_protocol::field::{Role, Value};
 use sha1::{Digest, Sha1};
 
 use crate::diff::field_path::{FlatField, flat_fields, readable, text};
@@ -93,6 +93,32 @@ impl Difference {
         }
     }
 
+    /// What is shown of it in one message, of which `texts` are the fields; `None` where that message has no such field.
+    /// Where the field only stands at another place, that place, or nothing.
+    pub fn shown(&self, side: ComparedSide, texts: &FieldTexts) -> Option<String> {
+        let (at, place) = match side {
+            ComparedSide::Reference => (self.reference?, 0),
+            ComparedSide::Candidate => (self.candidate?, 1),
+        };
+        Some(match self.places() {
+            Some(places) => places[place].clone(),
+            None if self.is_place() => String::new(),
+            None => texts.text(&self.name, &at),
+        })
+    }
+
+    /// Why it is judged as it is, in a few words; empty where the two values say it.
+    pub fn remark(&self) -> Cow<'static, str> {
+        match (self.note(), self.rule) {
+            _ if self.places().is_some() => "order".into(),
+            (Some(note), _) if self.is_place() => format!("order: {note}").into(),
+            (Some(note), _) => note,
+            (None, MaskRule::Exact) => "".into(),
+            (None, rule) if self.fails => rule.name().into(),
+            (None, rule) => format!("masked: {}", rule.name()).into(),
+        }
+    }
+
     /// A remark on it, in words; `None` where the two values need none.
     pub fn note(&self) -> Option<Cow<'static, str>> {
         match &self.note {
@@ -109,6 +135,15 @@ impl Difference {
             }
         }
     }
+}
+
+/// One of the two captures that are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ComparedSide {
+    /// The capture with the correct behaviour.
+    Reference,
+    /// The capture that is compared with it.
+    Candidate,
 }
 
 /// Where a field stands in one message.
@@ -145,6 +180,19 @@ impl FieldSide {
     }
 }
 
+/// A field of one message as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldText<'a> {
+    /// The field's path: its name after the names of the fields that it stands in, joined by dots.
+    pub path: &'a str,
+    /// Which one it is of those with this path, from 0.
+    pub nth: usize,
+    /// The bytes of the message that it stands in.
+    pub span: Range<usize>,
+    /// Its value, readable.
+    pub text: String,
+}
+
 /// The fields of one message, to show their values.
 #[derive(Debug)]
 pub struct FieldTexts {
@@ -164,6 +212,18 @@ impl FieldTexts {
     pub fn content(&self) -> impl Iterator<Item = (&str, String)> {
         let content = self.leaves.iter().filter(|leaf| leaf.role == Role::Content);
         content.map(|leaf| (leaf.path.as_str(), text(leaf, &self.message)))
+    }
+
+    /// All fields with a value, in their order: the message's id and length too, but no delimiters.
+    pub fn fields(&self) -> impl Iterator<Item = FieldText<'_>> {
+        let with_value =
+            self.leaves.iter().filter(|leaf| leaf.role == Role::Content || leaf.value != Value::None);
+        with_value.map(|leaf| FieldText {
+            path: &leaf.path,
+            nth: leaf.nth,
+            span: leaf.span.clone(),
+            text: text(leaf, &self.message),
+        })
     }
 
     /// The value of the field called `name` at this place of the message, readable.

@@ -4,6 +4,8 @@ use bittrace_trace::Side;
 
 use crate::diff::difference::Difference;
 use crate::diff::mask::Mask;
+use crate::model::message::StoredMessage;
+use crate::model::transcript::{Conversation, Transcript};
 
 /// The verdict on a message and its counterpart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +38,14 @@ impl PairVerdict {
             Self::Moved => "moved",
             Self::Missing => "missing",
             Self::Extra => "extra",
+        }
+    }
+
+    /// Its name after a number of messages: `12 differ`.
+    pub const fn name_of_many(self) -> &'static str {
+        match self {
+            Self::Differs => "differ",
+            other => other.name(),
         }
     }
 
@@ -92,6 +102,17 @@ pub struct MessagePair {
 }
 
 impl MessagePair {
+    /// The messages of the pair, of which `conversations` are the reference's and the candidate's.
+    pub fn messages<'c>(
+        &self,
+        (one, other): (Option<&'c Conversation>, Option<&'c Conversation>),
+    ) -> (Option<&'c StoredMessage>, Option<&'c StoredMessage>) {
+        let of = |conversation: Option<&'c Conversation>, at: Option<u32>| {
+            conversation?.direction(self.side).messages.get(at? as usize)
+        };
+        (of(one, self.reference), of(other, self.candidate))
+    }
+
     /// What kind of disagreement it is; `None` where there is none. Messages that differ in nothing but identity are of that kind.
     pub fn kind(&self) -> Option<ReportKind> {
         let kind = self.verdict.kind()?;
@@ -114,6 +135,18 @@ pub struct ComparedConversation {
     pub candidate: Option<usize>,
     /// Their messages in the order of the reference. Every message of both is in one pair.
     pub pairs: Vec<MessagePair>,
+}
+
+impl ComparedConversation {
+    /// The conversations themselves, of the two captures that were compared.
+    pub fn conversations<'t>(
+        &self,
+        reference: &'t Transcript,
+        candidate: &'t Transcript,
+    ) -> (Option<&'t Conversation>, Option<&'t Conversation>) {
+        let of = |transcript: &'t Transcript, at: Option<usize>| transcript.conversations.get(at?);
+        (of(reference, self.reference), of(candidate, self.candidate))
+    }
 }
 
 /// A mask, and how often it let a difference pass.

@@ -28,6 +28,15 @@ pub fn counted(number: u64, one: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { &plural })
 }
 
+/// A share from 0 to 1 as `99.9 %`; `100 %` only where it is all of it.
+pub fn percent(share: f64) -> String {
+    let hundredths = (share * 10_000.0).floor() / 100.0;
+    match hundredths.fract() == 0.0 {
+        true => format!("{hundredths:.0} %"),
+        false => format!("{hundredths:.1} %"),
+    }
+}
+
 /// What is wrong with some bytes, and where.
 pub fn wanted_at(offset: usize, wanted: &str) -> String {
     format!("at byte {offset}: expected {wanted}")

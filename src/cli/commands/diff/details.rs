@@ -6,7 +6,8 @@ use std::io::{self, Write};
 
 use bittrace_protocol::Hex;
 use bittrace_replay::{
-    ComparedConversation, Difference, FieldSide, FieldTexts, MaskRule, MessagePair, PairVerdict, ReportKind,
+    ComparedConversation, ComparedSide, Difference, FieldSide, FieldTexts, MaskRule, MessagePair,
+    PairVerdict, ReportKind,
 };
 use bittrace_trace::Side;
 use bittrace_trace::units::count;
@@ -299,27 +300,17 @@ struct ShownDifference<'d> {
 impl<'d> ShownDifference<'d> {
     /// `texts` are those of the reference's message and of the candidate's, `name` is the message's.
     fn of(difference: &'d Difference, texts: &[FieldTexts; 2], name: &str, hasher: &RandomState) -> Self {
-        let places = difference.places();
-        let text = |side: Option<FieldSide>, texts: &FieldTexts, place: usize| match (side, places) {
-            (None, _) => "(absent)".to_owned(),
-            (_, Some(places)) => places[place].clone(),
-            _ if difference.is_place() => String::new(),
-            (Some(side), None) => shortened(&texts.text(&difference.name, &side), LETTERS),
-        };
-        let remark = match (difference.note(), difference.rule) {
-            _ if places.is_some() => "order".to_owned(),
-            (Some(note), _) if difference.is_place() => format!("order: {note}"),
-            (Some(note), _) => note.into_owned(),
-            (None, MaskRule::Exact) => String::new(),
-            (None, rule) if difference.fails => rule.name().to_owned(),
-            (None, rule) => format!("masked: {}", rule.name()),
+        let text = |side, texts: &FieldTexts| match difference.shown(side, texts) {
+            None => "(absent)".to_owned(),
+            Some(text) if difference.is_place() => text,
+            Some(text) => shortened(&text, LETTERS),
         };
         let [reference, candidate] = texts;
         let row = vec![
             difference.name.to_string(),
-            text(difference.reference, reference, 0),
-            text(difference.candidate, candidate, 1),
-            remark,
+            text(ComparedSide::Reference, reference),
+            text(ComparedSide::Candidate, candidate),
+            difference.remark().into_owned(),
         ];
         let hash = hasher.hash_one((name, &row));
         Self { difference, row, hash }
