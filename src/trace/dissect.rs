@@ -292,24 +292,31 @@ impl DissectContext {
         self.peers.contains(&address)
     }
 
-    /// Gives out a record, in the order in which records are numbered. What it does to the state of a connection between peers
-    /// depends on that order.
+    /// Gives out a record of a connection, in the order in which records are numbered.
     fn give_out(
         &mut self,
-        mut record: Record,
+        record: Record,
         conversation: Option<&mut PeerConversation>,
         out: &mut dyn FnMut(Dissected),
     ) {
+        let mut dissected = Dissected::Record(record);
+        self.number(&mut dissected, conversation);
+        out(dissected);
+    }
+
+    /// Gives a record its number, right before it is given out. What it does to the state of a connection between peers depends
+    /// on that order. Records are large, so this one is changed where it stands.
+    fn number(&mut self, dissected: &mut Dissected, conversation: Option<&mut PeerConversation>) {
+        let Dissected::Record(record) = dissected else { return };
         self.records += 1;
         record.number = self.records;
         let content = match conversation {
             Some(conversation) if record.body.protocol() == Protocol::PeerWire => {
-                conversation.observe(&mut record)
+                conversation.observe(record)
             }
             _ => None,
         };
-        self.learn(&record, content.as_ref());
-        out(Dissected::Record(record));
+        self.learn(record, content.as_ref());
     }
 
     /// Remembers the peers that a record names: they are what makes an unreadable stream a peer's. `content` is what an
@@ -418,7 +425,7 @@ impl<'a> Emitter<'a> {
     fn emit_noted(&mut self, direction: Direction, taken: BufferSlice, body: Body, mut notes: Vec<Note>) {
         notes.extend(self.note.take());
         let (source, destination) = self.flow.ends(direction);
-        let record = Record {
+        let mut dissected = Dissected::Record(Record {
             number: 0,
             at: taken.at,
             stream: self.stream,
@@ -440,12 +447,17 @@ impl<'a> Emitter<'a> {
             describes: None,
             wireshark_stream: None,
             in_doubt: self.missing[direction.reverse() as usize],
-        };
+        });
         match &mut self.sink {
             RecordSink::Out(conversation, out) => {
-                self.recognised.give_out(record, conversation.as_deref_mut(), *out);
+                self.recognised.number(&mut dissected, conversation.as_deref_mut());
+                out(dissected);
             }
-            RecordSink::Held(held) => held[direction as usize].push_back(record),
+            RecordSink::Held(held) => {
+                if let Dissected::Record(record) = dissected {
+                    held[direction as usize].push_back(record);
+                }
+            }
         }
     }
 

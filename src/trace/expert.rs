@@ -158,8 +158,11 @@ impl Annotator {
 
     fn record(&mut self, record: &mut Record) {
         record.side = self.side(record);
-        note_what_is_unread(record);
-        bencoding::judge(record);
+        // A plain message can be read, and has no bencoding.
+        if !record.body.is_plain_message() {
+            note_what_is_unread(record);
+            bencoding::judge(record);
+        }
         match record.body.protocol() {
             Protocol::HttpTracker | Protocol::UdpTracker => {
                 if record.transport == Transport::Udp && self.trackers.len() >= UDP_FLOWS {

@@ -2,6 +2,7 @@
 
 pub(crate) mod copies;
 pub(crate) mod defrag;
+pub(crate) mod four_tuple;
 pub(crate) mod link;
 
 pub use defrag::{Defragmenter, Whole};

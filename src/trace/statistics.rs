@@ -140,11 +140,15 @@ impl Summary {
         let (first, last) = self.span.unwrap_or((record.at, record.at));
         self.span = Some((first.min(record.at), last.max(record.at)));
         self.messages.add(record.body.protocol().name(), record.body.message());
-        self.clients.add(record);
         self.torrents.add(record);
-        self.trackers.add(record);
         self.connections.add(record);
         record.notes.iter().for_each(|note| self.findings.add(record, note));
+        // Nearly all messages of most captures: the rest is of others.
+        if record.body.is_plain_message() {
+            return;
+        }
+        self.clients.add(record);
+        self.trackers.add(record);
         let length = record.length();
         match record.body {
             Body::Mse(MseBody::Encrypted) => self.unread.encrypted += length,

@@ -45,7 +45,9 @@ pub struct Trace {
     about: About,
     annotator: Annotator,
     ready: VecDeque<Dissected>,
-    /// Whether the first of those was shown.
+    /// How many of those were passed. They go all at once: to take each off the queue would copy it.
+    passed: usize,
+    /// Whether the first that was not passed was shown.
     shown: bool,
     finished: bool,
     progress: Option<ProgressListener>,
@@ -99,6 +101,7 @@ impl Trace {
             about,
             annotator,
             ready: VecDeque::new(),
+            passed: 0,
             shown: false,
             finished: false,
             progress: None,
@@ -120,6 +123,7 @@ impl Trace {
     pub fn next(&mut self) -> Result<Option<Dissected>, TraceError> {
         self.advance()?;
         self.shown = false;
+        self.ready.drain(..std::mem::take(&mut self.passed));
         Ok(self.ready.pop_front())
     }
 
@@ -129,10 +133,10 @@ impl Trace {
     /// # Errors
     /// As [`next`](Self::next).
     pub fn advance(&mut self) -> Result<bool, TraceError> {
-        if std::mem::take(&mut self.shown) {
-            self.ready.pop_front();
-        }
-        while self.ready.is_empty() {
+        self.passed += usize::from(std::mem::take(&mut self.shown));
+        while self.passed >= self.ready.len() {
+            self.ready.clear();
+            self.passed = 0;
             if self.finished {
                 return Ok(false);
             }
@@ -154,7 +158,7 @@ impl Trace {
                 }
             }
         }
-        if let Some(next) = self.ready.front_mut() {
+        if let Some(next) = self.ready.get_mut(self.passed) {
             self.annotator.annotate(next);
         }
         self.shown = true;
@@ -163,7 +167,7 @@ impl Trace {
 
     /// What [`advance`](Self::advance) went on to.
     pub fn current(&self) -> Option<&Dissected> {
-        self.ready.front().filter(|_| self.shown)
+        self.ready.get(self.passed).filter(|_| self.shown)
     }
 
     /// The capture being read: its format, and how far it was read.

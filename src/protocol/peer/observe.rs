@@ -127,20 +127,42 @@ impl ConnectionState {
 
     /// What the time since earlier messages shows. `whole` says whether faults are certain.
     fn pass_time(&mut self, sender: PeerSide, at: Timestamp, whole: bool, observed: &mut ObservedMessage) {
-        let last = self.sides[sender as usize].last_at.replace(at);
-        if let Some(last) = last.filter(|last| whole && at > *last + SILENCE) {
+        let (own, other) = self.ends(sender);
+        if let Some(last) = own.last_at.replace(at)
+            && whole
+            && at > last + SILENCE
+        {
             observed.faults.push(PeerFault::Silent { silent: at - last });
         }
-        for requester in [sender, sender.other()] {
-            let side = &mut self.sides[requester as usize];
-            if let Some(block) = side.requests.unanswered_cancel(at, CANCEL_UNANSWERED).filter(|_| whole) {
-                observed.faults.push(PeerFault::CancelUnanswered { requester, block });
+        let waits = own.waits_for_answers();
+        if waits || other.waits_for_answers() {
+            for requester in [sender, sender.other()] {
+                self.pass_time_of(requester, at, whole, observed);
             }
-            let Some(since) = side.waits_since.filter(|_| whole && !side.noted_snubbed) else { continue };
-            if at > since + SNUBBED {
-                side.noted_snubbed = true;
-                observed.faults.push(PeerFault::Snubbed { requester, waited: at - since });
-            }
+        }
+    }
+
+    /// What the time shows of the answers that a side waits for.
+    fn pass_time_of(
+        &mut self,
+        requester: PeerSide,
+        at: Timestamp,
+        whole: bool,
+        observed: &mut ObservedMessage,
+    ) {
+        let side = &mut self.sides[requester as usize];
+        if let Some(block) = side.requests.unanswered_cancel(at, CANCEL_UNANSWERED)
+            && whole
+        {
+            observed.faults.push(PeerFault::CancelUnanswered { requester, block });
+        }
+        if let Some(since) = side.waits_since
+            && whole
+            && !side.noted_snubbed
+            && at > since + SNUBBED
+        {
+            side.noted_snubbed = true;
+            observed.faults.push(PeerFault::Snubbed { requester, waited: at - since });
         }
     }
 

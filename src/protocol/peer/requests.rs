@@ -225,14 +225,14 @@ impl BlockRequests {
         request.chokes = self.chokes.wrapping_sub(1);
     }
 
-    /// The block of a cancelled request that was not answered within `patience`. Each is given once.
+    /// Whether there are cancelled requests that may still be answered.
     #[inline]
-    pub(super) fn unanswered_cancel(&mut self, at: Timestamp, patience: Duration) -> Option<Block> {
-        // Every message comes by here, and few connections have a cancel.
-        if self.cancelled.is_empty() { None } else { self.first_unanswered_cancel(at, patience) }
+    pub(super) fn has_cancelled(&self) -> bool {
+        !self.cancelled.is_empty()
     }
 
-    fn first_unanswered_cancel(&mut self, at: Timestamp, patience: Duration) -> Option<Block> {
+    /// The block of a cancelled request that was not answered within `patience`. Each is given once.
+    pub(super) fn unanswered_cancel(&mut self, at: Timestamp, patience: Duration) -> Option<Block> {
         while let Some(&(since, block)) = self.cancelled.front() {
             let waits = self.open.get(&block).is_some_and(|request| request.cancelled);
             if waits && at - since <= patience {

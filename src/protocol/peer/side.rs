@@ -220,6 +220,13 @@ impl SideState {
         new
     }
 
+    /// Whether it waits for a block, or for the answer to a cancel: where not, the time that passes shows nothing of its
+    /// requests.
+    #[inline]
+    pub(super) fn waits_for_answers(&self) -> bool {
+        self.waits_since.is_some() || self.requests.has_cancelled()
+    }
+
     /// Begins to wait for blocks, where requests are outstanding and it is not choked.
     pub(super) fn wait(&mut self, at: Timestamp, choked: bool) {
         self.waits_since = (!choked && self.requests.outstanding() > 0).then_some(at);

@@ -11,10 +11,11 @@ impl ByteOrder {
     /// The number of 4 bytes that stands at `at`.
     #[inline]
     pub(super) fn u32(self, bytes: &[u8], at: usize) -> u32 {
-        let bytes = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
+        let mut number = [0; 4];
+        number.copy_from_slice(&bytes[at..at + 4]);
         match self {
-            Self::Little => u32::from_le_bytes(bytes),
-            Self::Big => u32::from_be_bytes(bytes),
+            Self::Little => u32::from_le_bytes(number),
+            Self::Big => u32::from_be_bytes(number),
         }
     }
 

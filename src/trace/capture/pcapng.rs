@@ -1,6 +1,8 @@
 //! The block format: sections of either byte order, each with its own interfaces and their clocks. Blocks
 //! that carry no packets are passed over.
 
+use std::io;
+
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::mse::{MAX_KEYS, MseKey, keys_among};
 use pcap_parser::{
@@ -122,8 +124,9 @@ impl PcapNg {
                 }
             };
         }
-        let (stated, magic) = (self.order.u32(head, 4), [head[0], head[1], head[2], head[3]]);
-        if Pcap::begins(magic) && input.want(Pcap::HEADER)? && Pcap::header_stands_here(input.available()) {
+        let stated = self.order.u32(head, 4);
+        // No magic number of a pcap is the number of a packet block, in neither byte order.
+        if kind != ENHANCED_PACKET && self.is_pcap(input)? {
             return Err(Fault::AnotherCapture);
         }
         let length = stated as usize;
@@ -147,6 +150,12 @@ impl PcapNg {
             return Err(Fault::corrupt(input, what));
         }
         Ok(Some((kind, length)))
+    }
+
+    /// Whether a pcap begins here.
+    fn is_pcap(&self, input: &mut CaptureInput) -> io::Result<bool> {
+        let begins = input.available().first_chunk().is_some_and(|magic| Pcap::begins(*magic));
+        Ok(begins && input.want(Pcap::HEADER)? && Pcap::header_stands_here(input.available()))
     }
 
     fn section(&mut self, block: &[u8]) -> Result<(), String> {
@@ -233,8 +242,9 @@ impl PcapNg {
     #[inline]
     fn timed(&self, block: &[u8], number: u32) -> Result<Option<PacketRecord>, String> {
         let interface = self.interface_of(number)?;
-        let ticks = u64::from(self.order.u32(block, 12)) << 32 | u64::from(self.order.u32(block, 16));
-        let captured = self.order.u32(block, 20) as usize;
+        let fields = &block[12..28];
+        let ticks = u64::from(self.order.u32(fields, 0)) << 32 | u64::from(self.order.u32(fields, 4));
+        let captured = self.order.u32(fields, 8) as usize;
         let room = block.len() - 32;
         if captured > room {
             return Err(format!("a packet of {captured} bytes in a block with room for {room}"));
@@ -243,7 +253,7 @@ impl PcapNg {
         Ok(Some(PacketRecord {
             at: interface.clock.moment(ticks),
             link: interface.link,
-            original_length: self.order.u32(block, 24),
+            original_length: self.order.u32(fields, 12),
             outgoing: if padded < room { self.direction(&block[28 + padded..block.len() - 4]) } else { None },
             interface: number,
             data: 28..28 + captured,

@@ -4,6 +4,7 @@
 
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bittrace_protocol::Block;
 use bittrace_protocol::peer::{ConnectionState, ObservedMessage, PeerSide};
@@ -51,10 +52,8 @@ impl PeerConversation {
             _ => ObservedMessage::default(),
         };
         let ObservedMessage { answers, change, repeated, extended, faults } = observed;
-        record.answers = answers.map(|answered| Answer {
-            number: answered.number,
-            latency: answered.after.as_nanos() as f64 / NANOS_PER_SEC,
-        });
+        record.answers =
+            answers.map(|answered| Answer { number: answered.number, latency: seconds(answered.after) });
         let content = extended.and_then(|extended| {
             let nothing = Body::Mse(MseBody::Encrypted);
             if let Body::PeerWire(PeerWireBody::Message(message)) = mem::replace(&mut record.body, nothing) {
@@ -111,4 +110,8 @@ impl From<Direction> for PeerSide {
     }
 }
 
-const NANOS_PER_SEC: f64 = 1e9;
+/// A time in seconds. A time between two moments has fewer than 2^63 nanoseconds.
+fn seconds(time: Duration) -> f64 {
+    let nanos = time.as_secs().saturating_mul(1_000_000_000).saturating_add(time.subsec_nanos().into());
+    nanos as f64 / 1e9
+}

@@ -27,10 +27,11 @@ struct Mark {
     moment: Moment,
 }
 
-/// A lane that had so many bytes gets room for more than one small message at once, all of which share its memory: the
-/// records that another thread still holds would have each message allocated on its own.
-const BUSY: u64 = 16 * 1024;
-const ROOM: usize = 2 * 1024;
+/// A lane gets room for more than one small message at once, all of which share its memory: the records that another thread
+/// still holds would have each message allocated on its own. The more bytes the lane had, the more room, up to this.
+const ROOM: u64 = 2 * 1024;
+/// How many bytes a lane must have had for each byte of room: a lane that says little takes little.
+const HAD: u64 = 8;
 
 /// So many bytes are more than the usual block of 16 KiB, and worth a copy of what waits after them.
 const MANY: usize = 64 * 1024;
@@ -52,8 +53,9 @@ impl StreamBuffer {
 
     /// Adds one packet's bytes.
     pub(crate) fn push(&mut self, moment: Moment, bytes: &[u8]) {
-        if self.offset > BUSY && self.buffer.capacity() - self.buffer.len() < bytes.len() {
-            self.buffer.reserve(bytes.len().max(ROOM));
+        if self.buffer.capacity() - self.buffer.len() < bytes.len() {
+            let room = ROOM.min(self.offset / HAD) as usize;
+            self.buffer.reserve(bytes.len().max(room));
         }
         self.buffer.extend_from_slice(bytes);
         self.last = Some(moment);

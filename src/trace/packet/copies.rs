@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use bittrace_protocol::Timestamp;
 
+use crate::packet::four_tuple::PacketEnds;
 use crate::packet::link::{Datagram, Segment};
 
 /// The latest packets, to know copies of them by.
@@ -23,7 +24,7 @@ pub(crate) struct RecentPackets {
 #[derive(Debug)]
 struct RecentPacket {
     at: Timestamp,
-    ends: (SocketAddr, SocketAddr),
+    ends: PacketEnds,
     /// The numbers of a segment; of a datagram, 0.
     numbers: u128,
     /// The bytes of a datagram.
@@ -35,7 +36,7 @@ impl Default for RecentPackets {
         let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
         let none = |_| RecentPacket {
             at: Timestamp::default(),
-            ends: (nowhere, nowhere),
+            ends: PacketEnds::new(nowhere, nowhere),
             numbers: 0,
             bytes: Vec::new(),
         };
@@ -63,8 +64,7 @@ const DELAY: f64 = 0.01;
 
 impl RecentPackets {
     /// Whether a datagram is a copy of a recent one: the same ends, bytes, and number of the IP packet, where it has one.
-    pub(crate) fn has_datagram(&mut self, at: Timestamp, datagram: &Datagram<'_>) -> bool {
-        let ends = (datagram.src, datagram.dst);
+    pub(crate) fn has_datagram(&mut self, at: Timestamp, ends: PacketEnds, datagram: &Datagram<'_>) -> bool {
         let length = datagram.payload.len();
         length > 0 && self.has(at, ends, (datagram.identification, length), (0, datagram.payload))
     }
@@ -72,17 +72,17 @@ impl RecentPackets {
     /// Whether a segment is a copy of a recent one. Its numbers stand for its bytes: of two segments with one place in a
     /// stream reassembly takes the first anyway. Bare acknowledgements do come several times (RFC 5681, section 3.2), so
     /// that a copy of one is known by the number of the IP packet alone.
-    pub(crate) fn has_segment(&mut self, at: Timestamp, segment: &Segment<'_>) -> bool {
-        let ends = (segment.src, segment.dst);
+    #[inline]
+    pub(crate) fn has_segment(&mut self, at: Timestamp, ends: PacketEnds, segment: &Segment<'_>) -> bool {
         let length = segment.payload.len();
         let bare = length == 0 && !segment.syn && !segment.fin && !segment.rst;
         if bare && segment.identification.is_none() {
             return false;
         }
-        let [seq, ack] = [segment.seq, segment.ack.unwrap_or_default()].map(u128::from);
+        let places = u64::from(segment.seq) << 32 | u64::from(segment.ack.unwrap_or_default());
         let flags = [segment.syn, segment.ack.is_some(), segment.fin, segment.rst];
-        let flags = flags.into_iter().fold(0, |flags, flag| flags << 1 | u128::from(flag));
-        let numbers = seq << 96 | ack << 64 | u128::from(segment.window) << 8 | flags;
+        let flags = flags.into_iter().fold(0, |flags, flag| flags << 1 | u64::from(flag));
+        let numbers = u128::from(places) << 64 | u128::from(u64::from(segment.window) << 8 | flags);
         // A segment that was sent again soon shows a later clock in its options (RFC 7323): where IP has no number, nothing
         // else tells.
         self.has(at, ends, (segment.identification, length), (numbers, segment.options))
@@ -91,14 +91,13 @@ impl RecentPackets {
     fn has(
         &mut self,
         at: Timestamp,
-        ends: (SocketAddr, SocketAddr),
+        ends: PacketEnds,
         (identification, length): (Option<u16>, usize),
         (numbers, bytes): (u128, &[u8]),
     ) -> bool {
-        let ports = u32::from(ends.0.port()) << 16 | u32::from(ends.1.port());
         let number = u32::from(identification.unwrap_or_default()) << 16 | u32::from(length as u16);
         // Senders that number no IP packets still number their bytes.
-        let key = (ports ^ number ^ (numbers >> 96) as u32).wrapping_mul(0x9e37_79b1);
+        let key = (ends.between.ports() ^ number ^ (numbers >> 96) as u32).wrapping_mul(0x9e37_79b1);
         let key = key ^ key >> 16;
         if self.key_ends[end(key)] > 0 {
             let same = |packet: &RecentPacket| {
@@ -147,6 +146,11 @@ mod tests {
         Datagram { src: end(port), dst: end(6881), identification, payload, lost_tail: 0, outgoing: None }
     }
 
+    /// Whether the datagram is taken for a copy.
+    fn is_copy(recent: &mut RecentPackets, at: Timestamp, datagram: &Datagram<'_>) -> bool {
+        recent.has_datagram(at, PacketEnds::new(datagram.src, datagram.dst), datagram)
+    }
+
     fn at(milliseconds: i64) -> Timestamp {
         Timestamp::from_secs_nanos(7, (milliseconds * 1_000_000) as u32)
     }
@@ -155,7 +159,7 @@ mod tests {
     fn a_datagram_that_comes_again_at_once_is_a_copy() {
         let mut recent = RecentPackets::default();
         let first = datagram(1, Some(4), b"ping");
-        assert!(!recent.has_datagram(at(0), &first));
+        assert!(!is_copy(&mut recent, at(0), &first));
         for (milliseconds, other) in [
             (1, datagram(1, Some(5), b"ping")),
             (2, datagram(1, None, b"ping")),
@@ -164,22 +168,22 @@ mod tests {
             (5, datagram(1, Some(4), b"")),
             (6, datagram(1, Some(4), b"")),
         ] {
-            assert!(!recent.has_datagram(at(milliseconds), &other), "{other:?}");
+            assert!(!is_copy(&mut recent, at(milliseconds), &other), "{other:?}");
         }
-        assert!(recent.has_datagram(at(7), &first));
-        assert!(recent.has_datagram(at(10), &first));
-        assert!(!recent.has_datagram(at(11), &first), "later, it is another packet");
+        assert!(is_copy(&mut recent, at(7), &first));
+        assert!(is_copy(&mut recent, at(10), &first));
+        assert!(!is_copy(&mut recent, at(11), &first), "later, it is another packet");
     }
 
     #[test]
     fn few_packets_are_remembered() {
         let mut recent = RecentPackets::default();
-        assert!(!recent.has_datagram(at(0), &datagram(1, None, b"ping")));
+        assert!(!is_copy(&mut recent, at(0), &datagram(1, None, b"ping")));
         for port in 2..=PACKETS as u16 {
-            assert!(!recent.has_datagram(at(0), &datagram(port, None, b"ping")));
+            assert!(!is_copy(&mut recent, at(0), &datagram(port, None, b"ping")));
         }
-        assert!(recent.has_datagram(at(0), &datagram(1, None, b"ping")));
-        assert!(!recent.has_datagram(at(0), &datagram(100, None, b"ping")));
-        assert!(!recent.has_datagram(at(0), &datagram(1, None, b"ping")));
+        assert!(is_copy(&mut recent, at(0), &datagram(1, None, b"ping")));
+        assert!(!is_copy(&mut recent, at(0), &datagram(100, None, b"ping")));
+        assert!(!is_copy(&mut recent, at(0), &datagram(1, None, b"ping")));
     }
 }

@@ -9,6 +9,7 @@ use bittrace_protocol::Timestamp;
 
 use crate::burst::{Direction, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest, StreamSink};
 use crate::measurement::{MeasurementBudget, TcpMeasuring};
+use crate::packet::four_tuple::{FourTuple, PacketEnds};
 use crate::packet::link::Segment;
 
 mod connection;
@@ -18,7 +19,7 @@ mod table;
 mod tests;
 
 use connection::TcpConnection;
-use table::{FourTuple, Table, TableSlot};
+use table::{Table, TableSlot};
 
 /// Follows all TCP connections of a capture.
 ///
@@ -62,8 +63,19 @@ impl Reassembler {
         segment: &Segment<'_>,
         sink: &mut impl FnMut(Moment, StreamEvent<'_>) -> StreamInterest,
     ) {
+        self.segment_between(moment, PacketEnds::new(segment.src, segment.dst).between, segment, sink);
+    }
+
+    /// The same, where it is known already between which ends the segment went.
+    #[inline]
+    pub(crate) fn segment_between(
+        &mut self,
+        moment: Moment,
+        key: FourTuple,
+        segment: &Segment<'_>,
+        sink: &mut impl FnMut(Moment, StreamEvent<'_>) -> StreamInterest,
+    ) {
         self.last = Some(moment);
-        let key = FourTuple::of(segment.src, segment.dst);
         let mut found = self.table.find(&key);
         if let Some(place) = found
             && self.table.at(place).is_replaced_by(segment)

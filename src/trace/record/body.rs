@@ -93,6 +93,12 @@ impl Body {
         }
     }
 
+    /// Whether it is a message between peers that is no handshake, is of no extension and can be read: nearly all are.
+    #[inline]
+    pub(crate) const fn is_plain_message(&self) -> bool {
+        matches!(self, Self::PeerWire(PeerWireBody::Message(_)))
+    }
+
     /// The protocol that the record belongs to.
     pub const fn protocol(&self) -> Protocol {
         match self {

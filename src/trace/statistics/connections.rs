@@ -140,20 +140,23 @@ impl Connections {
         if row.torrent.is_none() {
             row.torrent = record.torrent;
         }
-        // After a key exchange peers speak as elsewhere, in plaintext or decrypted.
-        if row.protocol == Some(Protocol::Mse) && record.body.protocol() == Protocol::PeerWire {
-            row.protocol = Some(Protocol::PeerWire);
+        let protocol = record.body.protocol();
+        match row.protocol {
+            // After a key exchange peers speak as elsewhere, in plaintext or decrypted.
+            Some(Protocol::Mse) if protocol == Protocol::PeerWire => row.protocol = Some(protocol),
+            // Behind a proxy, the connection is what goes through the proxy.
+            Some(Protocol::Proxy) => row.protocol = Some(protocol),
+            _ => {}
         }
-        // Behind a proxy, the connection is what goes through the proxy.
-        if row.protocol == Some(Protocol::Proxy) {
-            row.protocol = Some(record.body.protocol());
+        match &record.body {
+            Body::Proxy(part) => {
+                if let Some(target) = part.target(&record.bytes) {
+                    row.behind_proxy = Some(target.to_string());
+                }
+            }
+            Body::Mse(MseBody::Encrypted) => row.encrypted = true,
+            _ => {}
         }
-        if let Body::Proxy(part) = &record.body
-            && let Some(target) = part.target(&record.bytes)
-        {
-            row.behind_proxy = Some(target.to_string());
-        }
-        row.encrypted |= matches!(record.body, Body::Mse(MseBody::Encrypted));
         row.decrypted |= record.decrypted;
         if record.side == Side::Local {
             row.local = Some(record.direction);

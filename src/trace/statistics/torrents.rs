@@ -213,12 +213,16 @@ impl TorrentsSeen {
         torrent.announced += announced;
     }
 
+    #[inline]
     fn row(&mut self, info_hash: InfoHash) -> Option<&mut TorrentSeen> {
-        if let Some((last, at)) = self.last
-            && last == info_hash
-        {
-            return self.rows.get_mut(at);
-        }
+        let at = match &self.last {
+            Some((last, at)) if *last == info_hash => *at,
+            _ => self.place(info_hash)?,
+        };
+        self.rows.get_mut(at)
+    }
+
+    fn place(&mut self, info_hash: InfoHash) -> Option<usize> {
         let next = self.rows.len();
         if next >= KEPT && !self.by_hash.contains_key(&info_hash) {
             self.more += 1;
@@ -229,6 +233,6 @@ impl TorrentsSeen {
             self.rows.push(TorrentSeen { info_hash: Some(info_hash), ..TorrentSeen::default() });
         }
         self.last = Some((info_hash, at));
-        self.rows.get_mut(at)
+        Some(at)
     }
 }

@@ -105,7 +105,7 @@ fn read(mut reading: CaptureReader, to: &SyncSender<Batch>) {
         for _ in 0..PACKETS {
             let before = dissected.len();
             then = reading.step(&mut dissected);
-            bytes += dissected.range(before..).map(length).sum::<u64>();
+            bytes += (before..dissected.len()).map(|place| length(&dissected[place])).sum::<u64>();
             if !matches!(then, Ok(true)) || dissected.len() >= RECORDS || bytes >= BYTES {
                 break;
             }

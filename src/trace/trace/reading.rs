@@ -6,10 +6,12 @@ use bittrace_protocol::Timestamp;
 
 use super::TraceOptions;
 use super::wireshark::WiresharkStreams;
+use crate::burst::StreamEvent;
 use crate::capture::{Capture, Cut, TraceError};
 use crate::dissect::{Dissected, Dissector};
 use crate::packet::copies::RecentPackets;
 use crate::packet::defrag::Defragmenter;
+use crate::packet::four_tuple::PacketEnds;
 use crate::packet::link::{Datagram, LinkType, PROTECTED, Parsed, UNKNOWN_LINK, parse_each};
 use crate::reassembly::tcp::Reassembler;
 
@@ -114,25 +116,25 @@ impl CaptureReader {
             Parsed::Tcp(mut segment) => {
                 counts.tcp += 1;
                 segment.outgoing = segment.outgoing.or(outgoing);
-                wireshark.segment(moment.frame, &segment);
-                if recent.has_segment(moment.at, &segment) {
+                let ends = PacketEnds::new(segment.src, segment.dst);
+                wireshark.segment(moment.frame, ends, &segment);
+                if recent.has_segment(moment.at, ends, &segment) {
                     counts.copies += 1;
                     return;
                 }
-                let before = out.len();
-                let push = &mut |one| out.push_back(one);
-                reassembler.segment(moment, &segment, &mut |at, event| dissector.handle(at, event, push));
-                wireshark.number(out, before);
+                let push = &mut |one| give(wireshark, one, out);
+                let sink = &mut |at, event: StreamEvent<'_>| dissector.handle(at, event, push);
+                reassembler.segment_between(moment, ends.between, &segment, sink);
             }
             Parsed::Udp(datagram) => {
                 counts.udp += 1;
-                wireshark.datagram(moment.frame, &datagram);
-                if recent.has_datagram(moment.at, &datagram) {
+                let ends = PacketEnds::new(datagram.src, datagram.dst);
+                wireshark.datagram(moment.frame, ends);
+                if recent.has_datagram(moment.at, ends, &datagram) {
                     counts.copies += 1;
                     return;
                 }
-                let before = out.len();
-                let push = &mut |one| out.push_back(one);
+                let push = &mut |one| give(wireshark, one, out);
                 let Datagram { src, dst, payload, lost_tail, .. } = datagram;
                 if lost_tail == 0 {
                     dissector.datagram(moment, src, dst, payload, push);
@@ -140,7 +142,6 @@ impl CaptureReader {
                     let length = payload.len() as u64 + u64::from(lost_tail);
                     dissector.cut_datagram(moment, (src, dst), (payload, length), push);
                 }
-                wireshark.number(out, before);
             }
             Parsed::Fragment(_) | Parsed::Other(_) => counts.other += 1,
         };
@@ -165,11 +166,19 @@ impl CaptureReader {
     /// Closes what is open.
     fn close(&mut self, out: &mut VecDeque<Dissected>) {
         let Self { wireshark, reassembler, dissector, .. } = self;
-        let before = out.len();
-        let push = &mut |one| out.push_back(one);
+        let push = &mut |one| give(wireshark, one, out);
         reassembler.finish(&mut |at, event| dissector.handle(at, event, push));
         dissector.finish(push);
-        wireshark.number(out, before);
+    }
+}
+
+/// Adds what was dissected to `out`, with Wireshark's number of its conversation.
+#[inline]
+fn give(wireshark: &WiresharkStreams, dissected: Dissected, out: &mut VecDeque<Dissected>) {
+    out.push_back(dissected);
+    // Changed where it stands: it is large.
+    if let Some(last) = out.back_mut() {
+        wireshark.number(last);
     }
 }
 

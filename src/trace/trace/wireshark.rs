@@ -5,34 +5,26 @@
 //! addresses when its sequence number is not the one that its end began with. So every packet is counted, not only those
 //! of BitTorrent.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
 
 use foldhash::fast::RandomState;
 
 use crate::dissect::Dissected;
-use crate::packet::link::{Datagram, Segment};
+use crate::packet::four_tuple::{FourTuple, PacketEnds, RecentConversations};
+use crate::packet::link::Segment;
 use crate::record::{Record, Transport};
 
 /// The conversations of a capture, by Wireshark's numbers.
 #[derive(Debug, Default)]
 pub(super) struct WiresharkStreams {
-    tcp: HashMap<Ends, TcpNumbers, RandomState>,
+    tcp: HashMap<FourTuple, TcpNumbers, RandomState>,
     /// How many numbers were given to conversations over TCP.
     tcp_numbers: u32,
-    udp: HashMap<Ends, u32, RandomState>,
-    /// Conversations seen of late, each at the place that [`place`] gives its ends: most packets continue one of them.
-    recent: Vec<RecentConversation>,
+    udp: HashMap<FourTuple, u32, RandomState>,
+    recent_tcp: RecentConversations<Option<u32>>,
+    recent_udp: RecentConversations<Option<u32>>,
     latest: Option<Latest>,
-}
-
-/// Two ends, the lesser first, so that both directions are the same. Whole numbers are hashed faster than addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Ends {
-    low: u128,
-    high: u128,
-    ports: u32,
 }
 
 /// The conversations over TCP of two ends.
@@ -46,14 +38,6 @@ struct TcpNumbers {
     begins: [Option<u32>; 2],
 }
 
-#[derive(Debug, Clone, Copy)]
-struct RecentConversation {
-    /// As the first packet of its kind had them.
-    ends: (SocketAddr, SocketAddr),
-    is_tcp: bool,
-    number: Option<u32>,
-}
-
 /// The packet that was taken in last, and the number of its conversation.
 #[derive(Debug, Clone, Copy)]
 struct Latest {
@@ -62,26 +46,26 @@ struct Latest {
     number: Option<u32>,
 }
 
-/// How many conversations are kept as recent ones; a power of two.
-const RECENT: usize = 64;
-
 /// How many pairs of ends are told apart, over TCP and over UDP each: some 90 MiB of memory. Those beyond have no number.
 const CONVERSATIONS: usize = 450_000;
 
 impl WiresharkStreams {
     /// Takes in a segment of a packet.
-    pub(super) fn segment(&mut self, frame: u64, segment: &Segment<'_>) {
+    #[inline]
+    pub(super) fn segment(&mut self, frame: u64, ends: PacketEnds, segment: &Segment<'_>) {
         // A SYN may begin another conversation of the same ends.
-        if !segment.syn
-            && let Some(number) = self.recent(segment.src, segment.dst, true)
-        {
-            self.latest = Some(Latest { frame, is_tcp: true, number });
-            return;
-        }
-        let (ends, own) = ends(segment.src, segment.dst);
+        let number = match self.recent_tcp.get(&ends.between) {
+            Some(number) if !segment.syn => number,
+            _ => self.number_of_segment(frame, ends, segment),
+        };
+        self.latest = Some(Latest { frame, is_tcp: true, number });
+    }
+
+    fn number_of_segment(&mut self, frame: u64, ends: PacketEnds, segment: &Segment<'_>) -> Option<u32> {
+        let own = usize::from(ends.sender);
         let begins = segment.syn && segment.ack.is_none();
         let is_full = self.tcp.len() >= CONVERSATIONS;
-        let numbers = match self.tcp.entry(ends) {
+        let numbers = match self.tcp.entry(ends.between) {
             Entry::Occupied(entry) => Some(entry.into_mut()),
             Entry::Vacant(_) if is_full => None,
             Entry::Vacant(entry) => {
@@ -101,50 +85,35 @@ impl WiresharkStreams {
             }
             numbers.number
         });
-        self.took((segment.src, segment.dst), Latest { frame, is_tcp: true, number });
+        self.recent_tcp.keep(ends.between, number);
+        number
     }
 
     /// Takes in a datagram of a packet.
-    pub(super) fn datagram(&mut self, frame: u64, datagram: &Datagram<'_>) {
-        if let Some(number) = self.recent(datagram.src, datagram.dst, false) {
-            self.latest = Some(Latest { frame, is_tcp: false, number });
-            return;
-        }
-        let (ends, _) = ends(datagram.src, datagram.dst);
+    #[inline]
+    pub(super) fn datagram(&mut self, frame: u64, ends: PacketEnds) {
+        let number = match self.recent_udp.get(&ends.between) {
+            Some(number) => number,
+            None => self.number_of_datagram(ends.between),
+        };
+        self.latest = Some(Latest { frame, is_tcp: false, number });
+    }
+
+    fn number_of_datagram(&mut self, between: FourTuple) -> Option<u32> {
         let known = self.udp.len();
-        let number = match self.udp.entry(ends) {
+        let number = match self.udp.entry(between) {
             Entry::Occupied(entry) => Some(*entry.get()),
             Entry::Vacant(_) if known >= CONVERSATIONS => None,
             Entry::Vacant(entry) => Some(*entry.insert(known as u32)),
         };
-        self.took((datagram.src, datagram.dst), Latest { frame, is_tcp: false, number });
+        self.recent_udp.keep(between, number);
+        number
     }
 
-    /// The number of a conversation between these ends that was seen of late, if it has one.
-    fn recent(&self, src: SocketAddr, dst: SocketAddr, is_tcp: bool) -> Option<Option<u32>> {
-        let recent = self.recent.get(place(src, dst))?;
-        let is_it = recent.is_tcp == is_tcp && (recent.ends == (src, dst) || recent.ends == (dst, src));
-        is_it.then_some(recent.number)
-    }
-
-    /// Keeps the conversation of the packet that was taken in.
-    fn took(&mut self, ends: (SocketAddr, SocketAddr), latest: Latest) {
-        let Latest { is_tcp, number, .. } = latest;
-        let conversation = RecentConversation { ends, is_tcp, number };
-        match self.recent.get_mut(place(ends.0, ends.1)) {
-            Some(recent) => *recent = conversation,
-            // Any conversation fills the places for the first time: its ends are compared wherever it stands.
-            None => self.recent = vec![conversation; RECENT],
-        }
-        self.latest = Some(latest);
-    }
-
-    /// Gives each record from place `first` on its number, once its last packet was taken in.
-    pub(super) fn number(&self, dissected: &mut VecDeque<Dissected>, first: usize) {
-        for place in first..dissected.len() {
-            if let Some(Dissected::Record(record)) = dissected.get_mut(place) {
-                record.wireshark_stream = self.number_of(record);
-            }
+    /// Gives a record its number, once its last packet was taken in.
+    pub(super) fn number(&self, dissected: &mut Dissected) {
+        if let Dissected::Record(record) = dissected {
+            record.wireshark_stream = self.number_of(record);
         }
     }
 
@@ -158,18 +127,13 @@ impl WiresharkStreams {
         {
             return latest.number;
         }
-        let (ends, _) = ends(record.source, record.destination);
+        let PacketEnds { between, .. } = PacketEnds::new(record.source, record.destination);
         if !is_tcp {
-            return self.udp.get(&ends).copied();
+            return self.udp.get(&between).copied();
         }
-        let numbers = self.tcp.get(&ends)?;
+        let numbers = self.tcp.get(&between)?;
         if frame >= numbers.since { Some(numbers.number) } else { numbers.earlier }
     }
-}
-
-/// The place of a conversation among the recent ones, the same for both of its directions.
-fn place(src: SocketAddr, dst: SocketAddr) -> usize {
-    usize::from(src.port() ^ dst.port()) % RECENT
 }
 
 /// The next number that is free.
@@ -179,19 +143,10 @@ fn next(numbers: &mut u32) -> u32 {
     number
 }
 
-/// Two ends, and which of them the first address is: 0, the lesser, or 1.
-fn ends(one: SocketAddr, other: SocketAddr) -> (Ends, usize) {
-    let number = |end: SocketAddr| match end.ip() {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(ip) => ip.to_bits(),
-    };
-    let (one, other) = ((number(one), one.port()), (number(other), other.port()));
-    let (low, high, at) = if one <= other { (one, other, 0) } else { (other, one, 1) };
-    (Ends { low: low.0, high: high.0, ports: u32::from(low.1) << 16 | u32::from(high.1) }, at)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     fn at(port: u16) -> SocketAddr {
@@ -220,7 +175,7 @@ mod tests {
     fn numbers(segments: &[Segment<'_>]) -> Vec<Option<u32>> {
         let mut streams = WiresharkStreams::default();
         let after = |(frame, segment): (u64, &Segment<'_>)| {
-            streams.segment(frame, segment);
+            streams.segment(frame, PacketEnds::new(segment.src, segment.dst), segment);
             streams.latest.and_then(|latest| latest.number)
         };
         (1..).zip(segments).map(after).collect()
@@ -268,17 +223,9 @@ mod tests {
     #[test]
     fn datagrams_are_counted_by_themselves_and_beyond_the_bound_not_at_all() {
         let mut streams = WiresharkStreams::default();
-        streams.segment(1, &segment(1, 2, 0, None, "S"));
-        let datagram = |dst: SocketAddr| Datagram {
-            src: at(1),
-            dst,
-            payload: &[],
-            lost_tail: 0,
-            identification: None,
-            outgoing: None,
-        };
+        streams.segment(1, PacketEnds::new(at(1), at(2)), &segment(1, 2, 0, None, "S"));
         let mut number = |frame, dst| {
-            streams.datagram(frame, &datagram(dst));
+            streams.datagram(frame, PacketEnds::new(at(1), dst));
             streams.latest.and_then(|latest| latest.number)
         };
         assert_eq!([2, 3, 2].map(|port| number(2, at(port))), [0, 1, 0].map(Some));

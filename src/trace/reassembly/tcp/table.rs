@@ -2,36 +2,11 @@
 //! counted apart: a closed one is only kept to know its stragglers.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
 
 use foldhash::fast::RandomState;
 
 use super::connection::TcpConnection;
-
-/// The two ends of a connection, whichever of them speaks.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct FourTuple {
-    low: u128,
-    high: u128,
-    ports: u32,
-}
-
-impl FourTuple {
-    #[inline]
-    pub(super) fn of(a: SocketAddr, b: SocketAddr) -> Self {
-        let (a, b) = (end(a), end(b));
-        let (low, high) = if a <= b { (a, b) } else { (b, a) };
-        Self { low: low.0, high: high.0, ports: u32::from(low.1) << 16 | u32::from(high.1) }
-    }
-}
-
-#[inline]
-fn end(address: SocketAddr) -> (u128, u16) {
-    match address.ip() {
-        IpAddr::V4(ip) => (u128::from(ip.to_bits()), address.port()),
-        IpAddr::V6(ip) => (ip.to_bits(), address.port()),
-    }
-}
+use crate::packet::four_tuple::{FourTuple, RecentConversations};
 
 /// The place of a connection in the table.
 pub(super) type TableSlot = u32;
@@ -45,8 +20,7 @@ pub(super) struct Table {
     free: Vec<TableSlot>,
     open: List,
     closed: List,
-    /// What was found last: most segments follow one of their own connection.
-    recent: Option<(FourTuple, TableSlot)>,
+    recent: RecentConversations<TableSlot>,
 }
 
 struct Slot {
@@ -73,13 +47,12 @@ impl Default for List {
 impl Table {
     #[inline]
     pub(super) fn find(&mut self, key: &FourTuple) -> Option<TableSlot> {
-        if let Some((recent, place)) = &self.recent
-            && recent == key
-        {
-            return Some(*place);
-        }
+        self.recent.get(key).or_else(|| self.look_up(key))
+    }
+
+    fn look_up(&mut self, key: &FourTuple) -> Option<TableSlot> {
         let place = self.places.get(key).copied()?;
-        self.recent = Some((*key, place));
+        self.recent.keep(*key, place);
         Some(place)
     }
 
@@ -133,15 +106,16 @@ impl Table {
         };
         self.places.insert(key, place);
         self.append(place);
-        self.recent = Some((key, place));
+        self.recent.keep(key, place);
         place
     }
 
     pub(super) fn remove(&mut self, place: TableSlot) {
         self.unlink(place);
-        self.places.remove(&self.slots[place as usize].key);
+        let key = self.slots[place as usize].key;
+        self.places.remove(&key);
+        self.recent.forget(&key);
         self.free.push(place);
-        self.recent = None;
     }
 
     /// The connection was heard just now.
