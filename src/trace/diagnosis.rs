@@ -26,7 +26,7 @@ use bittrace_protocol::{InfoHash, Timestamp};
 use rustc_hash::FxHashMap;
 
 use crate::measurement::{CapturePlace, ConnectionMeasurement};
-use crate::record::{Body, Protocol, Transport};
+use crate::record::{Body, Protocol, Record, Transport};
 use crate::statistics::KEPT;
 use crate::{ConnectionEnd, Direction, Dissected, StreamClosing, StreamId, StreamOpening};
 use observed::ObservedConnection;
@@ -165,33 +165,44 @@ impl Diagnosis {
                 if !is_peers {
                     return;
                 }
-                if !self.open.contains_key(&record.stream) {
-                    if record.body.protocol() == Protocol::Utp {
-                        return;
-                    }
-                    if self.open.len() + self.ended.len() >= KEPT {
-                        self.more += u64::from(record.offset == 0);
-                        return;
-                    }
-                    self.open.insert(record.stream, Box::new(ObservedConnection::new(record)));
+                if !self.observe(record) && self.begin(record) {
+                    self.observe(record);
                 }
-                let limit = self.limit();
-                let Some(connection) = self.open.get_mut(&record.stream) else { return };
-                let spans = connection.spans();
-                connection.add(record, limit);
-                self.spans = self.spans + connection.spans() - spans;
             }
             Dissected::Connection(end) => self.end(end),
         }
     }
 
+    /// Takes in a record of a connection that is open; whether there is one.
+    fn observe(&mut self, record: &Record) -> bool {
+        let limit = self.limit();
+        let Some(connection) = self.open.get_mut(&record.stream) else { return false };
+        let spans = connection.spans();
+        connection.add(record, limit);
+        self.spans = self.spans + connection.spans() - spans;
+        true
+    }
+
+    /// Opens the connection that a record is the first of; whether it is one that is kept.
+    fn begin(&mut self, record: &Record) -> bool {
+        if record.body.protocol() == Protocol::Utp {
+            return false;
+        }
+        if self.open.len() + self.ended.len() >= KEPT {
+            self.more += u64::from(record.offset == 0);
+            return false;
+        }
+        self.open.insert(record.stream, Box::new(ObservedConnection::new(record)));
+        true
+    }
+
     /// How many spans a timeline may have now.
     fn limit(&self) -> usize {
-        let timelines = 2 * (self.open.len() + self.ended.len()).max(1);
-        match self.spans < SPANS_IN_ALL / 2 {
-            true => MOST_SPANS,
-            false => (SPANS_IN_ALL / timelines).clamp(LEAST_SPANS, MOST_SPANS),
+        if self.spans < SPANS_IN_ALL / 2 {
+            return MOST_SPANS;
         }
+        let timelines = 2 * (self.open.len() + self.ended.len()).max(1);
+        (SPANS_IN_ALL / timelines).clamp(LEAST_SPANS, MOST_SPANS)
     }
 
     fn end(&mut self, end: &ConnectionEnd) {

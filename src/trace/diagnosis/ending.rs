@@ -2,7 +2,7 @@
 
 use bittrace_protocol::Timestamp;
 
-use super::observed::{BrokenRule, LastSaid, ObservedConnection, SaidMessage};
+use super::observed::{BrokenRule, ObservedConnection, SaidMessage};
 use crate::measurement::EndedBy;
 use crate::{ConnectionEnd, Direction, StreamClosing};
 
@@ -48,11 +48,6 @@ impl EndedHow {
     }
 }
 
-/// The last message that an end had sent by a moment.
-fn said_before(said: &LastSaid, at: Timestamp) -> Option<SaidMessage> {
-    said.iter().flatten().find(|message| message.mark.at <= at).copied()
-}
-
 /// How long before a close a broken rule still counts as what it follows from, seconds. Clients close at once; what is longer ago
 /// did not matter to them.
 const JUST_BEFORE: f64 = 2.0;
@@ -85,7 +80,7 @@ impl EndReason {
             let before = at.seconds_since(broken.mark.at);
             (-0.001..=JUST_BEFORE).contains(&before).then(|| broken.clone())
         });
-        let last_said = connection.last_said.map(|said| said_before(&said, at));
+        let last_said = connection.last_said.each_ref().map(|said| said.before(at));
         Self { by, how, at, last_said, offence, same_client_again: 0 }
     }
 
@@ -95,7 +90,7 @@ impl EndReason {
             by: None,
             how: EndedHow::CaptureEnded,
             at,
-            last_said: connection.last_said.map(|said| said_before(&said, at)),
+            last_said: connection.last_said.each_ref().map(|said| said.before(at)),
             offence: None,
             same_client_again: 0,
         }

@@ -151,8 +151,27 @@ pub struct SaidMessage {
     pub block: Option<Block>,
 }
 
-/// What an end said last, the latest first.
-pub(super) type LastSaid = [Option<SaidMessage>; LAST_SAID];
+/// What an end said last.
+#[derive(Debug, Default)]
+pub(super) struct LastSaid {
+    /// The latest stands before `next`, the one before it before that, and so on round.
+    messages: [Option<SaidMessage>; LAST_SAID],
+    next: usize,
+}
+
+impl LastSaid {
+    fn push(&mut self, message: SaidMessage) {
+        self.messages[self.next] = Some(message);
+        self.next = (self.next + 1) % LAST_SAID;
+    }
+
+    /// The last message that the end had sent by a moment.
+    pub(super) fn before(&self, at: Timestamp) -> Option<SaidMessage> {
+        let (later, earlier) = self.messages.split_at(self.next);
+        let latest_first = later.iter().rev().chain(earlier.iter().rev());
+        latest_first.flatten().find(|message| message.mark.at <= at).copied()
+    }
+}
 
 /// How many messages of an end are remembered. What follows a FIN is not what led to it.
 const LAST_SAID: usize = 4;
@@ -233,7 +252,7 @@ impl ObservedConnection {
             begins_in_middle: !opens,
             encrypted: false,
             directions: [direction(), direction()],
-            last_said: [[None; LAST_SAID]; 2],
+            last_said: Default::default(),
             broken: [None, None],
         }
     }
@@ -265,8 +284,7 @@ impl ObservedConnection {
         }
         let message = record.peer_message();
         let said = SaidMessage { mark, message: record.body.message(), block: message.and_then(block_of) };
-        self.last_said[sender].rotate_right(1);
-        self.last_said[sender][0] = Some(said);
+        self.last_said[sender].push(said);
         if let Some(note) = record.notes.iter().find(|note| note.rule.severity >= Severity::Warn) {
             let text = note.text.clone().into_owned();
             let message = record.body.message();
@@ -362,7 +380,7 @@ impl ObservedConnection {
         if !matches!(message, None | Some(Message::Extended { .. } | Message::KeepAlive)) {
             self.directions[sender].has_spoken = true;
         }
-        let fetches_metadata = metadata_requester(record);
+        let fetches_metadata = if record.body.is_plain_message() { None } else { metadata_requester(record) };
         for from in 0..2 {
             let phase = self.phase(from, record, fetches_metadata == Some(1 - from));
             let direction = &mut self.directions[from];
@@ -401,7 +419,7 @@ impl ObservedConnection {
         let to = 1 - from;
         let effect = &record.effect;
         let now = self.directions[from].phase;
-        if effect.outstanding[to] > self.directions[from].void.min(effect.outstanding[to]) {
+        if effect.outstanding[to] > self.directions[from].void {
             return WaitPhase::Requested;
         }
         if self.begins_in_middle && now == WaitPhase::Unseen {

@@ -28,8 +28,8 @@ impl MeasurementBudget {
     }
 
     /// What a direction may remember now.
-    pub(super) const fn limits(&self) -> MeasurementLimits {
-        if self.spent < BUDGET { MeasurementLimits::PLENTY } else { MeasurementLimits::LITTLE }
+    pub(super) const fn limits(&self) -> &'static MeasurementLimits {
+        if self.spent < BUDGET { &MeasurementLimits::PLENTY } else { &MeasurementLimits::LITTLE }
     }
 }
 

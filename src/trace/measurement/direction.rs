@@ -150,7 +150,7 @@ impl MeasuredDirection {
     }
 
     /// A packet waited for so many nanoseconds on its way.
-    pub(super) fn count_wait(&mut self, nanos: u64, limits: MeasurementLimits) {
+    pub(super) fn count_wait(&mut self, nanos: u64, limits: &MeasurementLimits) {
         self.queueing.add(nanos, limits.ranges);
     }
 
@@ -160,8 +160,9 @@ impl MeasuredDirection {
     }
 
     /// A segment was captured that takes numbers.
-    #[inline]
-    pub(super) fn send(&mut self, segment: NumberedSegment, limits: MeasurementLimits) {
+    // Called once for TCP and once for uTP: what it is given need not be put into memory.
+    #[inline(always)]
+    pub(super) fn send(&mut self, segment: NumberedSegment, limits: &MeasurementLimits) {
         self.counts.segments += u64::from(segment.bytes > 0);
         self.sender.catch_up(segment.at, limits);
         if let Some(clock) = segment.clock
@@ -191,7 +192,7 @@ impl MeasuredDirection {
         at: Timestamp,
         end: u64,
         clock: Option<u32>,
-        limits: MeasurementLimits,
+        limits: &MeasurementLimits,
     ) {
         let hole =
             Hole { start: self.next, end, since: self.last_sent, noticed: at, clock, acknowledged: false };
@@ -202,7 +203,7 @@ impl MeasuredDirection {
     }
 
     /// Takes in a segment of which numbers come again, or late.
-    fn send_old(&mut self, segment: NumberedSegment, limits: MeasurementLimits) {
+    fn send_old(&mut self, segment: NumberedSegment, limits: &MeasurementLimits) {
         let NumberedSegment { at, start, end, bytes, .. } = segment;
         let length = end - start;
         // Where a part of the segment is meant: of TCP each number is a byte, of uTP the one number is all of it.
@@ -253,11 +254,12 @@ impl MeasuredDirection {
     }
 
     /// A segment was captured that acknowledges. The answer is how long that took, in nanoseconds.
-    #[inline]
+    // As `send`.
+    #[inline(always)]
     pub(super) fn acknowledge(
         &mut self,
         segment: AcknowledgingSegment,
-        limits: MeasurementLimits,
+        limits: &MeasurementLimits,
     ) -> Option<u64> {
         let AcknowledgingSegment { at, number, .. } = segment;
         if number < self.acknowledged {
@@ -293,7 +295,7 @@ impl MeasuredDirection {
     }
 
     /// The receiver has later segments than one that is missing: the sender takes it for lost.
-    pub(super) fn lose(&mut self, at: Timestamp, limits: MeasurementLimits) {
+    pub(super) fn lose(&mut self, at: Timestamp, limits: &MeasurementLimits) {
         self.sender.catch_up(at, limits);
         self.sender.recover(at, limits);
     }
@@ -306,7 +308,7 @@ impl MeasuredDirection {
     }
 
     /// Takes in what the receiver offers, and what it has.
-    fn offer(&mut self, segment: AcknowledgingSegment, limits: MeasurementLimits) {
+    fn offer(&mut self, segment: AcknowledgingSegment, limits: &MeasurementLimits) {
         let at = segment.at;
         let mut state = AcknowledgedState { bytes: self.acknowledged_bytes, ..self.state };
         state.delayed = segment.delayed;
@@ -338,7 +340,7 @@ impl MeasuredDirection {
 
     /// The receiver acknowledges what was not captured.
     #[cold]
-    fn miss(&mut self, segment: AcknowledgingSegment, limits: MeasurementLimits) {
+    fn miss(&mut self, segment: AcknowledgingSegment, limits: &MeasurementLimits) {
         let missing = segment.number - self.next;
         if missing > 1 || !segment.single_is_fin {
             self.counts.lost_to_capture += missing;
@@ -356,7 +358,7 @@ impl MeasuredDirection {
     }
 
     #[cold]
-    fn lose_holes(&mut self, at: Timestamp, number: u64, limits: MeasurementLimits) {
+    fn lose_holes(&mut self, at: Timestamp, number: u64, limits: &MeasurementLimits) {
         let Self { counts, sender, holes, acknowledged_bytes, bytes_of_missing, .. } = self;
         holes.acknowledge(number, |hole| {
             *acknowledged_bytes += hole.length() * *bytes_of_missing;
@@ -365,7 +367,7 @@ impl MeasuredDirection {
         });
     }
 
-    fn count_delay(&mut self, nanos: u64, may_wait: bool, limits: MeasurementLimits) {
+    fn count_delay(&mut self, nanos: u64, may_wait: bool, limits: &MeasurementLimits) {
         if may_wait && self.delays.smallest().is_some_and(|smallest| nanos >= smallest + ON_PURPOSE) {
             self.delayed += 1;
         }
@@ -383,7 +385,7 @@ impl MeasuredDirection {
     }
 
     /// What was measured, the connection having ended at `at`.
-    pub(super) fn finish(mut self, at: Timestamp, limits: MeasurementLimits) -> DirectionMeasurement {
+    pub(super) fn finish(mut self, at: Timestamp, limits: &MeasurementLimits) -> DirectionMeasurement {
         self.sender.catch_up(at, limits);
         if let Some(since) = self.closed_since {
             self.counts.zero_window_seconds += at.seconds_since(since).max(0.0);

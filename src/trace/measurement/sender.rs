@@ -63,7 +63,7 @@ impl SenderView {
 
     /// Lets the acknowledgements arrive that have reached the sender by now.
     #[inline]
-    pub(super) fn catch_up(&mut self, now: Timestamp, limits: MeasurementLimits) {
+    pub(super) fn catch_up(&mut self, now: Timestamp, limits: &MeasurementLimits) {
         while let Some(&(at, state)) = self.on_the_way.front()
             && at <= now
         {
@@ -79,7 +79,7 @@ impl SenderView {
         now: Timestamp,
         delay: u64,
         state: AcknowledgedState,
-        limits: MeasurementLimits,
+        limits: &MeasurementLimits,
     ) {
         if delay < AT_ONCE && self.on_the_way.is_empty() {
             self.learn(now, state, limits);
@@ -94,7 +94,7 @@ impl SenderView {
         self.on_the_way.push_back((at, state));
     }
 
-    fn learn(&mut self, at: Timestamp, state: AcknowledgedState, limits: MeasurementLimits) {
+    fn learn(&mut self, at: Timestamp, state: AcknowledgedState, limits: &MeasurementLimits) {
         if state.bytes > self.known.bytes {
             self.progress = self.progress.max(at);
         }
@@ -109,14 +109,14 @@ impl SenderView {
     }
 
     /// Bytes of the stream were sent, as later ones show, that were not captured.
-    pub(super) fn presume(&mut self, now: Timestamp, bytes: u64, limits: MeasurementLimits) {
+    pub(super) fn presume(&mut self, now: Timestamp, bytes: u64, limits: &MeasurementLimits) {
         self.sent += bytes;
         self.settle(now, limits);
     }
 
     /// New bytes of the stream were captured, of which some were presumed to have been sent.
     #[inline]
-    pub(super) fn send(&mut self, now: Timestamp, bytes: u64, presumed: u64, limits: MeasurementLimits) {
+    pub(super) fn send(&mut self, now: Timestamp, bytes: u64, presumed: u64, limits: &MeasurementLimits) {
         self.sent = (self.sent + bytes).saturating_sub(presumed);
         self.progress = self.progress.max(now);
         self.largest_in_flight = self.largest_in_flight.max(self.in_flight());
@@ -129,13 +129,13 @@ impl SenderView {
         &mut self,
         (from, to): (Timestamp, Timestamp),
         now: Timestamp,
-        limits: MeasurementLimits,
+        limits: &MeasurementLimits,
     ) {
         self.spans.repaint((from, to), now, TransportState::Unseen, limits.spans);
     }
 
     /// The sender learnt of a loss, or is about to: third duplicate acknowledgement.
-    pub(super) fn recover(&mut self, now: Timestamp, limits: MeasurementLimits) {
+    pub(super) fn recover(&mut self, now: Timestamp, limits: &MeasurementLimits) {
         if self.recovers_until.is_none() && self.in_flight() > 0 {
             self.recovers_until = Some(self.sent);
             self.settle(now, limits);
@@ -144,7 +144,7 @@ impl SenderView {
 
     /// A segment was sent again. Where nothing told of the loss before, the sender waited for its timer since the last
     /// progress.
-    pub(super) fn send_again(&mut self, now: Timestamp, limits: MeasurementLimits) {
+    pub(super) fn send_again(&mut self, now: Timestamp, limits: &MeasurementLimits) {
         if self.recovers_until.is_none() && self.in_flight() > 0 {
             self.spans.repaint((self.progress, now), now, TransportState::Recovering, limits.spans);
         }
@@ -165,7 +165,7 @@ impl SenderView {
     }
 
     #[inline]
-    fn settle(&mut self, at: Timestamp, limits: MeasurementLimits) {
+    fn settle(&mut self, at: Timestamp, limits: &MeasurementLimits) {
         let state = if self.known.closed {
             TransportState::WindowFull
         } else if self.in_flight() == 0 {

@@ -94,9 +94,9 @@ impl TcpMeasuring {
             self.time_stamps(at, direction, clock, segment.ack.is_some().then_some(echo));
         }
         if let Some(ack) = segment.ack {
-            self.acknowledge(at, direction, ack, segment, options, limits);
+            self.acknowledge(at, direction, ack, segment, &options, limits);
         }
-        self.carry(moment, direction, segment, options, limits);
+        self.carry(moment, direction, segment, &options, limits);
         self.connection.count(budget);
     }
 
@@ -174,8 +174,8 @@ impl TcpMeasuring {
         direction: Direction,
         ack: u32,
         segment: &Segment<'_>,
-        options: TcpOptions,
-        limits: MeasurementLimits,
+        options: &TcpOptions,
+        limits: &MeasurementLimits,
     ) {
         let there = direction.reverse();
         let scale = self.ends[direction as usize].scale;
@@ -213,11 +213,11 @@ impl TcpMeasuring {
         moment: Moment,
         direction: Direction,
         segment: &Segment<'_>,
-        options: TcpOptions,
-        limits: MeasurementLimits,
+        options: &TcpOptions,
+        limits: &MeasurementLimits,
     ) {
         let bytes = segment.payload.len() as u64 + u64::from(segment.lost_tail);
-        let taken_by_other = self.ends[direction.reverse() as usize].syn.and_then(|syn| syn.largest_segment);
+        let taken_by_other = self.ends[direction.reverse() as usize].syn.as_ref().and_then(|syn| syn.largest_segment);
         let end = &mut self.ends[direction as usize];
         let said = &mut self.connection.directions[direction as usize];
         // The SYN itself takes the number before the first byte.

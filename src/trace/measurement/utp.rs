@@ -113,7 +113,7 @@ impl UtpMeasuring {
         at: Timestamp,
         direction: Direction,
         packet: MeasuredPacket<'_>,
-        limits: MeasurementLimits,
+        limits: &MeasurementLimits,
     ) {
         let header = packet.header;
         let there = direction.reverse();
@@ -157,7 +157,7 @@ impl UtpMeasuring {
         moment: Moment,
         direction: Direction,
         packet: MeasuredPacket<'_>,
-        limits: MeasurementLimits,
+        limits: &MeasurementLimits,
     ) {
         let header = packet.header;
         if header.kind == Kind::State {
