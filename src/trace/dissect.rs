@@ -120,12 +120,61 @@ impl Dissector {
         self.recognised.keys.count()
     }
 
-    /// Takes in what happens on a connection. The answer says whether its bytes are wanted from now on.
+    /// Takes in what happens on a connection, and hands out what follows from it. The answer says whether its bytes are wanted
+    /// from now on.
     pub fn handle(
         &mut self,
         moment: Moment,
         event: StreamEvent<'_>,
         out: &mut dyn FnMut(Dissected),
+    ) -> StreamInterest {
+        let mut queue = VecDeque::new();
+        let interest = self.handle_into(moment, event, &mut queue);
+        queue.into_iter().for_each(out);
+        interest
+    }
+
+    /// Takes in a datagram.
+    pub fn datagram(
+        &mut self,
+        moment: Moment,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: &[u8],
+        out: &mut dyn FnMut(Dissected),
+    ) {
+        let mut queue = VecDeque::new();
+        self.datagram_into(moment, (source, destination), bytes, &mut queue);
+        queue.into_iter().for_each(out);
+    }
+
+    /// Takes in the beginning of a datagram of `length` bytes, whose rest was not captured.
+    pub fn cut_datagram(
+        &mut self,
+        moment: Moment,
+        ends: (SocketAddr, SocketAddr),
+        (bytes, length): (&[u8], u64),
+        out: &mut dyn FnMut(Dissected),
+    ) {
+        let mut queue = VecDeque::new();
+        self.cut_datagram_into(moment, ends, (bytes, length), &mut queue);
+        queue.into_iter().for_each(out);
+    }
+
+    /// Takes in that nothing more comes: connections that stand on datagrams are over. Those of
+    /// [`handle`](Self::handle) end with their own events.
+    pub fn finish(&mut self, out: &mut dyn FnMut(Dissected)) {
+        let mut queue = VecDeque::new();
+        self.finish_into(&mut queue);
+        queue.into_iter().for_each(out);
+    }
+
+    /// [`handle`](Self::handle) with a queue to add to: records are large, and are made where they stay.
+    pub(crate) fn handle_into(
+        &mut self,
+        moment: Moment,
+        event: StreamEvent<'_>,
+        out: &mut VecDeque<Dissected>,
     ) -> StreamInterest {
         if let StreamEvent::Opened { stream, flow, opening } = event {
             self.connections
@@ -135,12 +184,12 @@ impl Dissector {
         let Some(connection) = self.connections.get_mut(&event.stream()) else {
             return StreamInterest::Unwanted;
         };
-        let (undecided, waited) = (connection.undecided_cost(), connection.cost());
+        let (undecided, waited) = connection.costs();
         let (stream, closes) = (event.stream(), matches!(event, StreamEvent::Closed { .. }));
         let interest = match event {
             StreamEvent::Burst { direction, bytes, .. } => {
                 connection.burst(moment, direction, bytes, &mut self.recognised, out);
-                if connection.undecided_cost() > 0 && self.undecided > UNDECIDED_BUDGET {
+                if self.undecided > UNDECIDED_BUDGET && connection.undecided_cost() > 0 {
                     connection.give_up(&mut self.recognised, out);
                 }
                 connection.interest()
@@ -175,10 +224,11 @@ impl Dissector {
             }
             StreamEvent::Opened { .. } | StreamEvent::Established { .. } => StreamInterest::Wanted,
         };
-        self.undecided = self.undecided + connection.undecided_cost() - undecided;
-        self.recognised.waiting = self.recognised.waiting + connection.cost() - waited;
+        let (undecided_now, waits_now) = connection.costs();
+        self.undecided = self.undecided + undecided_now - undecided;
+        self.recognised.waiting = self.recognised.waiting + waits_now - waited;
         if closes {
-            self.recognised.waiting -= connection.cost();
+            self.recognised.waiting -= waits_now;
             self.connections.remove(&stream);
         }
         if self.recognised.waiting > WAITING_BUDGET {
@@ -187,16 +237,14 @@ impl Dissector {
         interest
     }
 
-    /// Takes in a datagram.
-    pub fn datagram(
+    /// [`datagram`](Self::datagram) with a queue to add to.
+    pub(crate) fn datagram_into(
         &mut self,
         moment: Moment,
-        source: SocketAddr,
-        destination: SocketAddr,
+        ends: (SocketAddr, SocketAddr),
         bytes: &[u8],
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) {
-        let ends = (source, destination);
         let ((source, destination), bytes) = self.relays.unwrap(ends, bytes).unwrap_or((ends, bytes));
         self.datagrams.handle(moment, source, destination, bytes, &mut self.recognised, out);
         if self.recognised.waiting > WAITING_BUDGET {
@@ -204,20 +252,19 @@ impl Dissector {
         }
     }
 
-    /// Takes in the beginning of a datagram of `length` bytes, whose rest was not captured.
-    pub fn cut_datagram(
+    /// [`cut_datagram`](Self::cut_datagram) with a queue to add to.
+    pub(crate) fn cut_datagram_into(
         &mut self,
         moment: Moment,
         ends: (SocketAddr, SocketAddr),
         (bytes, length): (&[u8], u64),
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) {
         self.datagrams.handle_cut(moment, ends, (bytes, length), &mut self.recognised, out);
     }
 
-    /// Takes in that nothing more comes: connections that stand on datagrams are over. Those of
-    /// [`handle`](Self::handle) end with their own events.
-    pub fn finish(&mut self, out: &mut dyn FnMut(Dissected)) {
+    /// [`finish`](Self::finish) with a queue to add to.
+    pub(crate) fn finish_into(&mut self, out: &mut VecDeque<Dissected>) {
         self.datagrams.finish(&mut self.recognised, out);
     }
 }
@@ -292,31 +339,30 @@ impl DissectContext {
         self.peers.contains(&address)
     }
 
-    /// Gives out a record of a connection, in the order in which records are numbered.
+    /// Gives out a record, in the order in which records are numbered. What it does to the state of a connection between peers
+    /// depends on that order.
     fn give_out(
         &mut self,
         record: Record,
         conversation: Option<&mut PeerConversation>,
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) {
-        let mut dissected = Dissected::Record(record);
-        self.number(&mut dissected, conversation);
-        out(dissected);
+        out.push_back(Dissected::Record(record));
+        self.number_last(conversation, out);
     }
 
-    /// Gives a record its number, right before it is given out. What it does to the state of a connection between peers depends
-    /// on that order. Records are large, so this one is changed where it stands.
-    fn number(&mut self, dissected: &mut Dissected, conversation: Option<&mut PeerConversation>) {
-        let Dissected::Record(record) = dissected else { return };
+    /// Gives its number to the record that was added last to `out`. Records are large, so this one is changed where it stands.
+    fn number_last(&mut self, conversation: Option<&mut PeerConversation>, out: &mut VecDeque<Dissected>) {
+        let Some(Dissected::Record(record)) = out.back_mut() else { return };
         self.records += 1;
         record.number = self.records;
-        let content = match conversation {
+        let extended = match conversation {
             Some(conversation) if record.body.protocol() == Protocol::PeerWire => {
                 conversation.observe(record)
             }
             _ => None,
         };
-        self.learn(record, content.as_ref());
+        self.learn(record, extended.as_ref().and_then(|extended| extended.content.as_ref()));
     }
 
     /// Remembers the peers that a record names: they are what makes an unreadable stream a peer's. `content` is what an
@@ -401,7 +447,7 @@ struct Emitter<'a> {
 /// Where an emitter puts records.
 enum RecordSink<'a> {
     /// To the caller. The records of a connection between peers change its state.
-    Out(Option<&'a mut PeerConversation>, &'a mut dyn FnMut(Dissected)),
+    Out(Option<&'a mut PeerConversation>, &'a mut VecDeque<Dissected>),
     /// Into a queue for each direction, until the records of both directions can be put in order.
     Held(&'a mut [VecDeque<Record>; 2]),
 }
@@ -423,9 +469,13 @@ impl<'a> Emitter<'a> {
     }
 
     fn emit_noted(&mut self, direction: Direction, taken: BufferSlice, body: Body, mut notes: Vec<Note>) {
-        notes.extend(self.note.take());
+        if self.note.is_some() {
+            notes.extend(self.note.take());
+        }
         let (source, destination) = self.flow.ends(direction);
-        let mut dissected = Dissected::Record(Record {
+        let in_doubt = self.missing[direction.reverse() as usize];
+        // Made where it is kept.
+        let record = || Record {
             number: 0,
             at: taken.at,
             stream: self.stream,
@@ -446,18 +496,14 @@ impl<'a> Emitter<'a> {
             torrent: None,
             describes: None,
             wireshark_stream: None,
-            in_doubt: self.missing[direction.reverse() as usize],
-        });
+            in_doubt,
+        };
         match &mut self.sink {
             RecordSink::Out(conversation, out) => {
-                self.recognised.number(&mut dissected, conversation.as_deref_mut());
-                out(dissected);
+                out.push_back(Dissected::Record(record()));
+                self.recognised.number_last(conversation.as_deref_mut(), out);
             }
-            RecordSink::Held(held) => {
-                if let Dissected::Record(record) = dissected {
-                    held[direction as usize].push_back(record);
-                }
-            }
+            RecordSink::Held(held) => held[direction as usize].push_back(record()),
         }
     }
 

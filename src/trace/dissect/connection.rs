@@ -154,19 +154,24 @@ impl StreamDissector {
 
     /// The memory of what waits for a verdict.
     pub(super) fn undecided_cost(&self) -> usize {
-        match self.carries {
-            Carries::Undecided(_) => self.lanes.iter().map(StreamBuffer::cost).sum(),
-            _ => 0,
-        }
+        self.costs().0
     }
 
     /// The memory of all that waits, for a verdict or for the rest of a message.
     pub(super) fn cost(&self) -> usize {
-        let deciphered = match &self.carries {
-            Carries::Mse(mse) => mse.cost(),
-            _ => 0,
-        };
-        self.lanes.iter().map(StreamBuffer::cost).sum::<usize>() + deciphered
+        self.costs().1
+    }
+
+    /// The memory of what waits for a verdict, and of all that waits.
+    #[inline]
+    pub(super) fn costs(&self) -> (usize, usize) {
+        let [one, other] = &self.lanes;
+        let lanes = one.cost() + other.cost();
+        match &self.carries {
+            Carries::Undecided(_) => (lanes, lanes),
+            Carries::Mse(mse) => (0, lanes + mse.cost()),
+            _ => (0, lanes),
+        }
     }
 
     /// Shows what waits, though it is no whole message, and says why. What comes of that message later is shown as the
@@ -175,7 +180,7 @@ impl StreamDissector {
         &mut self,
         moment: Moment,
         recognised: &mut DissectContext,
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) {
         let before = self.cost();
         self.give_up(recognised, out);
@@ -193,7 +198,7 @@ impl StreamDissector {
         direction: Direction,
         bytes: &[u8],
         recognised: &mut DissectContext,
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) {
         if matches!(self.carries, Carries::Other) {
             return;
@@ -210,7 +215,7 @@ impl StreamDissector {
         &mut self,
         gap: StreamGap,
         recognised: &mut DissectContext,
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) {
         let StreamGap { direction, loss, .. } = gap;
         self.began_sealed |= self.begins_sealed(recognised);
@@ -240,7 +245,7 @@ impl StreamDissector {
         gap: StreamGap,
         note: Option<Note>,
         recognised: &mut DissectContext,
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) -> Option<Note> {
         let Some(stream) = self.stream else { return note };
         let lane = &mut self.lanes[gap.direction as usize];
@@ -262,7 +267,7 @@ impl StreamDissector {
         moment: Moment,
         closing: StreamClosing,
         recognised: &mut DissectContext,
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) {
         self.give_up(recognised, out);
         if let Some(stream) = self.stream {
@@ -285,7 +290,7 @@ impl StreamDissector {
             let is_unseen = |direction: &Direction| {
                 self.missing[*direction as usize] && self.lanes[*direction as usize].end() == 0
             };
-            out(Dissected::Connection(ConnectionEnd {
+            out.push_back(Dissected::Connection(ConnectionEnd {
                 stream: self.stream,
                 transport: self.transport,
                 flow: self.flow,
@@ -315,13 +320,13 @@ impl StreamDissector {
     }
 
     /// Decides with what is there.
-    pub(super) fn give_up(&mut self, recognised: &mut DissectContext, out: &mut dyn FnMut(Dissected)) {
+    pub(super) fn give_up(&mut self, recognised: &mut DissectContext, out: &mut VecDeque<Dissected>) {
         if matches!(self.carries, Carries::Undecided(_)) {
             self.decide(true, recognised, out);
         }
     }
 
-    fn decide(&mut self, last: bool, recognised: &mut DissectContext, out: &mut dyn FnMut(Dissected)) {
+    fn decide(&mut self, last: bool, recognised: &mut DissectContext, out: &mut VecDeque<Dissected>) {
         if self.proxy.awaits(&self.lanes, last) {
             return;
         }
@@ -331,7 +336,7 @@ impl StreamDissector {
     }
 
     /// Takes in what the stream carries, and reads what waits.
-    fn begin(&mut self, carries: Carries, recognised: &mut DissectContext, out: &mut dyn FnMut(Dissected)) {
+    fn begin(&mut self, carries: Carries, recognised: &mut DissectContext, out: &mut VecDeque<Dissected>) {
         self.carries = carries;
         if matches!(self.carries, Carries::Other) {
             self.lanes = Default::default();
@@ -374,7 +379,7 @@ impl StreamDissector {
         &mut self,
         direction: Direction,
         recognised: &mut DissectContext,
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) {
         let Some(stream) = self.stream else { return };
         if let Carries::HttpTracker(tracker) = &self.carries {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bittrace_protocol::Block;
-use bittrace_protocol::peer::{ConnectionState, ObservedMessage, PeerSide};
+use bittrace_protocol::peer::{ConnectionState, ExtendedContent, ObservedMessage, PeerSide};
 use bittrace_protocol::peer_id::client_name;
-use bittrace_protocol::wire::{Content, Handshake, NearMiss, PIECE_HEADER};
+use bittrace_protocol::wire::{Content, Extension, Handshake, NearMiss, PIECE_HEADER};
 
 use crate::Direction;
 use crate::record::{Answer, Body, Fragment, MseBody, PeerEffect, PeerWireBody, Reason, Record, Unreadable};
@@ -24,8 +24,9 @@ pub(super) struct PeerConversation {
 
 impl PeerConversation {
     /// Takes in a record of the connection, and enters what it did: what it answers, which extension it is of, which rules it
-    /// broke, who sent it. What an extended message says is handed back, as it is decoded already.
-    pub(super) fn observe(&mut self, record: &mut Record) -> Option<Content> {
+    /// broke, who sent it. What an extended message says is handed back, as it is decoded already; its extension is then the
+    /// record's.
+    pub(super) fn observe(&mut self, record: &mut Record) -> Option<Box<ExtendedContent>> {
         let sender = PeerSide::from(record.direction);
         let (at, number) = (record.at, record.number);
         self.state.set_unseen(sender.other(), record.in_doubt);
@@ -51,17 +52,18 @@ impl PeerConversation {
             }
             _ => ObservedMessage::default(),
         };
-        let ObservedMessage { answers, change, repeated, extended, faults } = observed;
+        let ObservedMessage { answers, change, repeated, mut extended, faults } = observed;
         record.answers =
             answers.map(|answered| Answer { number: answered.number, latency: seconds(answered.after) });
-        let content = extended.and_then(|extended| {
+        if let Some(extended) = &mut extended {
             let nothing = Body::Mse(MseBody::Encrypted);
             if let Body::PeerWire(PeerWireBody::Message(message)) = mem::replace(&mut record.body, nothing) {
-                record.body = Body::PeerWire(PeerWireBody::Extended(message, extended.extension));
+                let extension = mem::replace(&mut extended.extension, Extension::Unannounced);
+                record.body = Body::PeerWire(PeerWireBody::Extended(message, extension));
             }
-            extended.content
-        });
-        if let Some(Content::Handshake(handshake)) = &content
+        }
+        if let Some(extended) = &extended
+            && let Some(Content::Handshake(handshake)) = &extended.content
             && let Some(client) =
                 handshake.client.as_deref().map(str::trim).filter(|client| !client.is_empty())
         {
@@ -75,7 +77,7 @@ impl PeerConversation {
         record.client.clone_from(&self.clients[sender as usize]);
         let handshake = |side| self.state.side(side).handshake();
         record.torrent = handshake(sender).or(handshake(sender.other())).map(|handshake| handshake.info_hash);
-        content
+        extended
     }
 
     fn observe_handshake(

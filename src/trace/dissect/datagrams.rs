@@ -1,6 +1,7 @@
 //! Datagrams: what they are is told by what they hold. Messages of the DHT and local announces prove themselves; UDP
 //! trackers (BEP 15) are recognised by the number that opens them, uTP (BEP 29) by an answered SYN or what it carries.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -49,7 +50,7 @@ impl Datagrams {
         destination: SocketAddr,
         bytes: &[u8],
         recognised: &mut DissectContext,
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) {
         let ends = (source, destination);
         if dht::may_be_message(bytes)
@@ -101,7 +102,7 @@ impl Datagrams {
         ends: (SocketAddr, SocketAddr),
         (bytes, length): (&[u8], u64),
         recognised: &mut DissectContext,
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) {
         let cut = |protocol| Body::Unreadable(protocol, Unreadable::Opaque(Reason::Cut(Some(length))));
         let (source, destination) = ends;
@@ -127,13 +128,13 @@ impl Datagrams {
         number: StreamId,
         moment: Moment,
         recognised: &mut DissectContext,
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) {
         self.utp.give_way(number, moment, recognised, out);
     }
 
     /// Takes in that no more datagrams come.
-    pub(super) fn finish(&mut self, recognised: &mut DissectContext, out: &mut dyn FnMut(Dissected)) {
+    pub(super) fn finish(&mut self, recognised: &mut DissectContext, out: &mut VecDeque<Dissected>) {
         self.utp.finish(recognised, out);
     }
 
@@ -143,7 +144,7 @@ impl Datagrams {
         (source, destination): (SocketAddr, SocketAddr),
         (bytes, body): (&[u8], Body),
         recognised: &mut DissectContext,
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) {
         if self.announcers.find(source, destination).is_none() {
             let talk = UdpFlow::new(recognised.next_stream(), source, destination);

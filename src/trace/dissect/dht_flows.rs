@@ -55,7 +55,7 @@ impl NodePairs {
         (source, destination): (SocketAddr, SocketAddr),
         (bytes, message): (&[u8], Message),
         recognised: &mut DissectContext,
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) {
         let Some(pair) = self.pair((source, destination), recognised) else { return };
         let direction = pair.talk.direction(source);
@@ -77,7 +77,7 @@ impl NodePairs {
         ends: (SocketAddr, SocketAddr),
         bytes: &[u8],
         recognised: &mut DissectContext,
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) -> bool {
         if !self.know(ends) {
             return false;
@@ -96,7 +96,7 @@ impl NodePairs {
         ends: (SocketAddr, SocketAddr),
         datagram: (&[u8], Body),
         recognised: &mut DissectContext,
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) {
         let Some(pair) = self.pair(ends, recognised) else { return };
         let direction = pair.talk.direction(ends.0);
@@ -124,7 +124,7 @@ impl NodePair {
         direction: Direction,
         (bytes, body): (&[u8], Body),
         recognised: &mut DissectContext,
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) {
         let datagram = (Bytes::copy_from_slice(bytes), body);
         self.talk.emit(moment, direction, datagram, Transport::Udp, recognised, out);

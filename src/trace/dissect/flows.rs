@@ -1,7 +1,7 @@
 //! Flows of datagrams: two ends, with nothing to tell when they are done. So many are remembered; those that were
 //! silent for longest are forgotten.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -89,7 +89,7 @@ impl UdpFlow {
         (bytes, body): (Bytes, Body),
         transport: Transport,
         recognised: &mut DissectContext,
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) {
         let offset = self.offsets[direction as usize];
         self.offsets[direction as usize] += bytes.len() as u64;

@@ -136,8 +136,10 @@ impl PeerWire {
     ) {
         loop {
             let waiting = lane.waiting();
-            let opposite = self.opposite(direction);
-            let may_tell_more = self.may_tell_more(direction, waiting);
+            let (opposite, may_tell_more) = match self.modes[direction as usize] {
+                Mode::Searching { .. } => (self.opposite(direction), self.may_tell_more(direction, waiting)),
+                _ => (None, false),
+            };
             match &mut self.modes[direction as usize] {
                 Mode::Handshake => {
                     if !self.first(direction, Ending::More, lane, emitter) {

@@ -91,6 +91,15 @@ impl StreamBuffer {
         let offset = self.offset;
         let bytes = self.split(count).freeze();
         self.offset += count as u64;
+        // Mostly one packet has all of it.
+        if let Some(&Mark { end, moment }) = self.marks.front()
+            && end >= self.offset
+        {
+            if end == self.offset {
+                self.marks.pop_front();
+            }
+            return BufferSlice { bytes, offset, at: moment.at, frames: Frames::from_slice(&[moment.frame]) };
+        }
         let mut frames = Frames::new();
         let mut at = self.last.map_or(Timestamp::EPOCH, |moment| moment.at);
         let mut first = true;

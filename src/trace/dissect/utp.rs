@@ -1,6 +1,7 @@
 //! uTP connections (BEP 29): what they carry goes the way of TCP's connections. Of one that was answered and carries
 //! nothing readable, the datagrams themselves are shown.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -64,7 +65,7 @@ impl UtpConnections {
         (source, destination): (SocketAddr, SocketAddr),
         bytes: &[u8],
         recognised: &mut DissectContext,
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) -> bool {
         let Self { reassembler, open, undecided } = self;
         let found = reassembler.follow(moment, source, destination, bytes, &mut |at, event| {
@@ -81,7 +82,7 @@ impl UtpConnections {
         (source, destination): (SocketAddr, SocketAddr),
         bytes: &[u8],
         recognised: &mut DissectContext,
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) {
         let Self { reassembler, open, undecided } = self;
         let found = reassembler.begin(moment, source, destination, bytes, &mut |at, event| {
@@ -91,7 +92,7 @@ impl UtpConnections {
     }
 
     /// Takes in that no more datagrams come.
-    pub(super) fn finish(&mut self, recognised: &mut DissectContext, out: &mut dyn FnMut(Dissected)) {
+    pub(super) fn finish(&mut self, recognised: &mut DissectContext, out: &mut VecDeque<Dissected>) {
         let Self { reassembler, open, undecided } = self;
         reassembler.finish(&mut |at, event| open.event(at, event, undecided, recognised, out));
         self.end(recognised, out);
@@ -108,7 +109,7 @@ impl UtpConnections {
         number: StreamId,
         moment: Moment,
         recognised: &mut DissectContext,
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) {
         let Some(known) = self.open.known.get_mut(&number) else { return };
         let before = known.cost();
@@ -124,7 +125,7 @@ impl UtpConnections {
         found: Option<(StreamId, Direction)>,
         bytes: &[u8],
         recognised: &mut DissectContext,
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) {
         if let Some((stream, direction)) = found
             && let Some(known) = self.open.known.get_mut(&stream)
@@ -144,7 +145,7 @@ impl UtpConnections {
         }
     }
 
-    fn end(&mut self, recognised: &mut DissectContext, out: &mut dyn FnMut(Dissected)) {
+    fn end(&mut self, recognised: &mut DissectContext, out: &mut VecDeque<Dissected>) {
         for (stream, moment, closing) in std::mem::take(&mut self.open.ended) {
             let Some(mut known) = self.open.known.remove(&stream) else { continue };
             self.undecided -= known.cost();
@@ -166,7 +167,7 @@ impl OpenUtpConnections {
         event: StreamEvent<'_>,
         undecided: &mut usize,
         recognised: &mut DissectContext,
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) -> StreamInterest {
         if let StreamEvent::Opened { stream, flow, opening } = event {
             self.known.insert(stream, UtpConnectionEntry::new(flow, opening, moment));
@@ -227,7 +228,7 @@ impl UtpConnectionEntry {
         direction: Direction,
         bytes: &[u8],
         recognised: &mut DissectContext,
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) {
         if self.connection.is_read() {
             self.unread = Vec::new();
@@ -240,7 +241,7 @@ impl UtpConnectionEntry {
     }
 
     /// Shows the datagrams of a connection that is uTP and carries nothing readable.
-    fn show_unread(&mut self, recognised: &mut DissectContext, out: &mut dyn FnMut(Dissected)) {
+    fn show_unread(&mut self, recognised: &mut DissectContext, out: &mut VecDeque<Dissected>) {
         if self.connection.is_read() || self.connection.is_other() {
             self.unread_cost = 0;
             let unread = std::mem::take(&mut self.unread);

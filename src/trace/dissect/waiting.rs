@@ -3,6 +3,7 @@
 
 use super::{Dissected, Dissector};
 use crate::{Moment, StreamId, StreamInterest};
+use std::collections::VecDeque;
 
 /// How many bytes may wait on all streams together, with what is remembered of their packets. A message may have 16 MiB,
 /// an HTTP body as many, and 65,536 connections may be open: without a total that is a terabyte. This is room for eight
@@ -28,7 +29,7 @@ impl Dissector {
         &mut self,
         moment: Moment,
         stream: StreamId,
-        out: &mut dyn FnMut(Dissected),
+        out: &mut VecDeque<Dissected>,
     ) -> StreamInterest {
         self.relieve_all(moment, out);
         self.connections.get(&stream).map_or(StreamInterest::Unwanted, |connection| connection.interest())
@@ -36,7 +37,7 @@ impl Dissector {
 
     /// The same when a datagram came.
     #[cold]
-    pub(super) fn relieve_all(&mut self, moment: Moment, out: &mut dyn FnMut(Dissected)) {
+    pub(super) fn relieve_all(&mut self, moment: Moment, out: &mut VecDeque<Dissected>) {
         let tcp = self.connections.iter().map(|(stream, known)| (known.cost(), WaitingStream::Tcp(*stream)));
         let utp = self
             .datagrams

@@ -217,7 +217,8 @@ impl TcpMeasuring {
         limits: &MeasurementLimits,
     ) {
         let bytes = segment.payload.len() as u64 + u64::from(segment.lost_tail);
-        let taken_by_other = self.ends[direction.reverse() as usize].syn.as_ref().and_then(|syn| syn.largest_segment);
+        let taken_by_other =
+            self.ends[direction.reverse() as usize].syn.as_ref().and_then(|syn| syn.largest_segment);
         let end = &mut self.ends[direction as usize];
         let said = &mut self.connection.directions[direction as usize];
         // The SYN itself takes the number before the first byte.

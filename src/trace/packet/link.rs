@@ -124,15 +124,23 @@ pub struct Datagram<'a> {
 /// Reads a packet down to what TCP or UDP carries in it. Any bytes are welcome: what makes no sense is
 /// [`Parsed::Other`]. Of a packet that holds several (an 802.11 A-MSDU) this is the first; [`parse_each`] gives all.
 pub fn parse(link: LinkType, data: &[u8]) -> Parsed<'_> {
-    shortest_way(link, data).unwrap_or_else(|| parse_first(link, data, &mut Vec::new()))
+    match plain_segment(link, data) {
+        Some(segment) => Parsed::Tcp(segment),
+        None => parse_first(link, data, &mut Vec::new()),
+    }
 }
 
 /// Reads a packet down to what TCP or UDP carries in it, and gives each of the packets it holds, in their order: nearly
 /// always one.
 pub fn parse_each<'a>(link: LinkType, data: &'a [u8], mut each: impl FnMut(Parsed<'a>)) {
-    if let Some(parsed) = shortest_way(link, data) {
-        return each(parsed);
+    match plain_segment(link, data) {
+        Some(segment) => each(Parsed::Tcp(segment)),
+        None => parse_layers(link, data, each),
     }
+}
+
+/// [`parse_each`] of a packet that is no [`plain_segment`].
+pub(crate) fn parse_layers<'a>(link: LinkType, data: &'a [u8], mut each: impl FnMut(Parsed<'a>)) {
     let mut waiting = Vec::new();
     each(parse_first(link, data, &mut waiting));
     let mut at = 0;
@@ -147,7 +155,8 @@ fn parse_first<'a>(link: LinkType, data: &'a [u8], waiting: &mut Vec<WaitingFram
 }
 
 /// What nearly every packet is, read by a shorter way: TCP over IPv4, whole, not fragmented. `None` for all else.
-fn shortest_way(link: LinkType, data: &[u8]) -> Option<Parsed<'_>> {
+#[inline]
+pub(crate) fn plain_segment(link: LinkType, data: &[u8]) -> Option<Segment<'_>> {
     match link {
         LinkType::ETHERNET => match data.split_first_chunk::<14>() {
             Some(([.., 0x08, 0x00], packet)) => whole_tcp(packet),
@@ -158,7 +167,8 @@ fn shortest_way(link: LinkType, data: &[u8]) -> Option<Parsed<'_>> {
     }
 }
 
-fn whole_tcp(data: &[u8]) -> Option<Parsed<'_>> {
+#[inline]
+fn whole_tcp(data: &[u8]) -> Option<Segment<'_>> {
     let ip = Ipv4HeaderSlice::from_slice(data).ok()?;
     let bytes = data.get(ip.slice().len()..usize::from(ip.total_len()))?;
     if ip.protocol() != IpNumber::TCP || ip.is_fragmenting_payload() {
@@ -166,5 +176,5 @@ fn whole_tcp(data: &[u8]) -> Option<Parsed<'_>> {
     }
     let tcp = TcpSlice::from_slice(bytes).ok()?;
     let (src, dst) = (IpAddr::V4(ip.source_addr()), IpAddr::V4(ip.destination_addr()));
-    Some(Parsed::Tcp(ip::segment(ip::PacketOrigin::of_ipv4(ip.identification(), None), (src, dst), &tcp, 0)))
+    Some(ip::segment(ip::PacketOrigin::of_ipv4(ip.identification(), None), (src, dst), &tcp, 0))
 }

@@ -104,9 +104,13 @@ fn read(mut reading: CaptureReader, to: &SyncSender<Batch>) {
         let mut then = Ok(true);
         for _ in 0..PACKETS {
             let before = dissected.len();
-            then = reading.step(&mut dissected);
+            let step = reading.step(&mut dissected);
             bytes += (before..dissected.len()).map(|place| length(&dissected[place])).sum::<u64>();
-            if !matches!(then, Ok(true)) || dissected.len() >= RECORDS || bytes >= BYTES {
+            if !matches!(step, Ok(true)) {
+                then = step;
+                break;
+            }
+            if dissected.len() >= RECORDS || bytes >= BYTES {
                 break;
             }
         }

@@ -6,27 +6,34 @@ use bittrace_protocol::Timestamp;
 
 use super::TraceOptions;
 use super::wireshark::WiresharkStreams;
-use crate::burst::StreamEvent;
-use crate::capture::{Capture, Cut, TraceError};
+use crate::burst::{Moment, StreamEvent};
+use crate::capture::{Capture, CapturedPacket, Cut, TraceError};
 use crate::dissect::{Dissected, Dissector};
 use crate::packet::copies::RecentPackets;
 use crate::packet::defrag::Defragmenter;
 use crate::packet::four_tuple::PacketEnds;
-use crate::packet::link::{Datagram, LinkType, PROTECTED, Parsed, UNKNOWN_LINK, parse_each};
+use crate::packet::link::{
+    Datagram, LinkType, PROTECTED, Parsed, Segment, UNKNOWN_LINK, parse_layers, plain_segment,
+};
 use crate::reassembly::tcp::Reassembler;
 
 /// A capture that is being read, and the stages that its packets pass.
 pub(super) struct CaptureReader {
     capture: Capture,
     defragmenter: Defragmenter,
-    recent: RecentPackets,
-    wireshark: WiresharkStreams,
-    reassembler: Reassembler,
-    dissector: Dissector,
-    counts: Counts,
+    stages: PacketStages,
     span: Option<(Timestamp, Timestamp)>,
     /// Whether no packet comes any more, so that what is open is to be closed.
     ended: bool,
+}
+
+/// What segments and datagrams pass, one stage after another.
+struct PacketStages {
+    counts: Counts,
+    wireshark: WiresharkStreams,
+    recent: RecentPackets,
+    reassembler: Reassembler,
+    dissector: Dissector,
 }
 
 /// What was in the packets of a capture.
@@ -78,11 +85,13 @@ impl CaptureReader {
         Self {
             capture,
             defragmenter: Defragmenter::default(),
-            recent: RecentPackets::default(),
-            wireshark: WiresharkStreams::default(),
-            reassembler: if options.measure { Reassembler::measuring() } else { Reassembler::new() },
-            dissector,
-            counts: Counts::default(),
+            stages: PacketStages {
+                counts: Counts::default(),
+                wireshark: WiresharkStreams::default(),
+                recent: RecentPackets::default(),
+                reassembler: if options.measure { Reassembler::measuring() } else { Reassembler::new() },
+                dissector,
+            },
             span: None,
             ended: false,
         }
@@ -92,14 +101,14 @@ impl CaptureReader {
     /// then is closed. After an error, a next call closes it.
     pub(super) fn step(&mut self, out: &mut VecDeque<Dissected>) -> Result<bool, TraceError> {
         if self.ended {
-            self.close(out);
+            self.stages.close(out);
             return Ok(false);
         }
         let packet = match self.capture.next_packet() {
             Ok(Some(packet)) => packet,
             Ok(None) => {
                 self.ended = true;
-                self.close(out);
+                self.stages.close(out);
                 return Ok(false);
             }
             Err(error) => {
@@ -107,78 +116,96 @@ impl CaptureReader {
                 return Err(error);
             }
         };
-        let Self { defragmenter, recent, wireshark, reassembler, dissector, counts, .. } = self;
-        packet.mse_keys.iter().for_each(|key| dissector.learn_key(key));
-        let (moment, outgoing) = (packet.moment, packet.outgoing);
-        let (first, last) = self.span.unwrap_or((moment.at, moment.at));
-        self.span = Some((first, last.max(moment.at)));
-        let mut carried = |parsed: Parsed<'_>, counts: &mut Counts| match parsed {
-            Parsed::Tcp(mut segment) => {
-                counts.tcp += 1;
-                segment.outgoing = segment.outgoing.or(outgoing);
-                let ends = PacketEnds::new(segment.src, segment.dst);
-                wireshark.segment(moment.frame, ends, &segment);
-                if recent.has_segment(moment.at, ends, &segment) {
-                    counts.copies += 1;
-                    return;
-                }
-                let push = &mut |one| give(wireshark, one, out);
-                let sink = &mut |at, event: StreamEvent<'_>| dissector.handle(at, event, push);
-                reassembler.segment_between(moment, ends.between, &segment, sink);
-            }
-            Parsed::Udp(datagram) => {
-                counts.udp += 1;
-                let ends = PacketEnds::new(datagram.src, datagram.dst);
-                wireshark.datagram(moment.frame, ends);
-                if recent.has_datagram(moment.at, ends, &datagram) {
-                    counts.copies += 1;
-                    return;
-                }
-                let push = &mut |one| give(wireshark, one, out);
-                let Datagram { src, dst, payload, lost_tail, .. } = datagram;
-                if lost_tail == 0 {
-                    dissector.datagram(moment, src, dst, payload, push);
-                } else {
-                    let length = payload.len() as u64 + u64::from(lost_tail);
-                    dissector.cut_datagram(moment, (src, dst), (payload, length), push);
-                }
-            }
-            Parsed::Fragment(_) | Parsed::Other(_) => counts.other += 1,
-        };
-        parse_each(packet.link, packet.data, |parsed| match parsed {
+        let Self { defragmenter, stages, span, .. } = self;
+        packet.mse_keys.iter().for_each(|key| stages.dissector.learn_key(key));
+        let CapturedPacket { moment, link, data, outgoing, .. } = packet;
+        let (first, last) = span.unwrap_or((moment.at, moment.at));
+        *span = Some((first, last.max(moment.at)));
+        if let Some(mut segment) = plain_segment(link, data) {
+            segment.outgoing = outgoing;
+            stages.segment(moment, &segment, out);
+            return Ok(true);
+        }
+        parse_layers(link, data, |parsed| match parsed {
             Parsed::Fragment(fragment) => match defragmenter.add(moment.at, &fragment) {
-                Some(whole) => carried(whole.parse(), counts),
-                None => counts.other += 1,
+                Some(whole) => stages.carried(moment, outgoing, whole.parse(), out),
+                None => stages.counts.other += 1,
             },
             Parsed::Other(UNKNOWN_LINK) => {
-                counts.other += 1;
-                counts.unread_links.count(packet.link);
+                stages.counts.other += 1;
+                stages.counts.unread_links.count(link);
             }
             Parsed::Other(PROTECTED) => {
-                counts.other += 1;
-                counts.protected += 1;
+                stages.counts.other += 1;
+                stages.counts.protected += 1;
             }
-            parsed => carried(parsed, counts),
+            parsed => stages.carried(moment, outgoing, parsed, out),
         });
         Ok(true)
+    }
+}
+
+impl PacketStages {
+    /// Takes in what a packet carries. `outgoing` is what the capture says beside the packet's own headers.
+    fn carried(
+        &mut self,
+        moment: Moment,
+        outgoing: Option<bool>,
+        parsed: Parsed<'_>,
+        out: &mut VecDeque<Dissected>,
+    ) {
+        match parsed {
+            Parsed::Tcp(mut segment) => {
+                segment.outgoing = segment.outgoing.or(outgoing);
+                self.segment(moment, &segment, out);
+            }
+            Parsed::Udp(datagram) => self.datagram(moment, &datagram, out),
+            Parsed::Fragment(_) | Parsed::Other(_) => self.counts.other += 1,
+        }
+    }
+
+    fn segment(&mut self, moment: Moment, segment: &Segment<'_>, out: &mut VecDeque<Dissected>) {
+        let Self { counts, wireshark, recent, reassembler, dissector } = self;
+        counts.tcp += 1;
+        let ends = PacketEnds::new(segment.src, segment.dst);
+        wireshark.segment(moment.frame, ends, segment);
+        if recent.has_segment(moment.at, ends, segment) {
+            counts.copies += 1;
+            return;
+        }
+        let before = out.len();
+        let sink = &mut |at, event: StreamEvent<'_>| dissector.handle_into(at, event, out);
+        reassembler.segment_between(moment, ends.between, segment, sink);
+        wireshark.number(out, before);
+    }
+
+    fn datagram(&mut self, moment: Moment, datagram: &Datagram<'_>, out: &mut VecDeque<Dissected>) {
+        let Self { counts, wireshark, recent, dissector, .. } = self;
+        counts.udp += 1;
+        let Datagram { src, dst, payload, lost_tail, .. } = *datagram;
+        let ends = PacketEnds::new(src, dst);
+        wireshark.datagram(moment.frame, ends);
+        if recent.has_datagram(moment.at, ends, datagram) {
+            counts.copies += 1;
+            return;
+        }
+        let before = out.len();
+        if lost_tail == 0 {
+            dissector.datagram_into(moment, (src, dst), payload, out);
+        } else {
+            let length = payload.len() as u64 + u64::from(lost_tail);
+            dissector.cut_datagram_into(moment, (src, dst), (payload, length), out);
+        }
+        wireshark.number(out, before);
     }
 
     /// Closes what is open.
     fn close(&mut self, out: &mut VecDeque<Dissected>) {
         let Self { wireshark, reassembler, dissector, .. } = self;
-        let push = &mut |one| give(wireshark, one, out);
-        reassembler.finish(&mut |at, event| dissector.handle(at, event, push));
-        dissector.finish(push);
-    }
-}
-
-/// Adds what was dissected to `out`, with Wireshark's number of its conversation.
-#[inline]
-fn give(wireshark: &WiresharkStreams, dissected: Dissected, out: &mut VecDeque<Dissected>) {
-    out.push_back(dissected);
-    // Changed where it stands: it is large.
-    if let Some(last) = out.back_mut() {
-        wireshark.number(last);
+        let before = out.len();
+        reassembler.finish(&mut |at, event| dissector.handle_into(at, event, out));
+        dissector.finish_into(out);
+        wireshark.number(out, before);
     }
 }
 
@@ -211,9 +238,9 @@ impl PacketTally {
             bytes: capture.bytes(),
             snapped: capture.snapped(),
             cut: capture.cut(),
-            counts: reading.counts,
+            counts: reading.stages.counts,
             span: reading.span,
-            mse_keys: reading.dissector.keys(),
+            mse_keys: reading.stages.dissector.keys(),
         }
     }
 }

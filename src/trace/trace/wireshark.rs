@@ -5,8 +5,8 @@
 //! addresses when its sequence number is not the one that its end began with. So every packet is counted, not only those
 //! of BitTorrent.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 
 use foldhash::fast::RandomState;
 
@@ -110,14 +110,18 @@ impl WiresharkStreams {
         number
     }
 
-    /// Gives a record its number, once its last packet was taken in.
-    pub(super) fn number(&self, dissected: &mut Dissected) {
-        if let Dissected::Record(record) = dissected {
-            record.wireshark_stream = self.number_of(record);
+    /// Gives each record from place `first` on its number, once its last packet was taken in.
+    #[inline]
+    pub(super) fn number(&self, dissected: &mut VecDeque<Dissected>, first: usize) {
+        for place in first..dissected.len() {
+            if let Dissected::Record(record) = &mut dissected[place] {
+                record.wireshark_stream = self.number_of(record);
+            }
         }
     }
 
     /// The number of the conversation that a record's last packet belongs to, once that packet was taken in.
+    #[inline]
     fn number_of(&self, record: &Record) -> Option<u32> {
         let frame = *record.frames.last()?;
         let is_tcp = record.transport == Transport::Tcp;
@@ -127,6 +131,10 @@ impl WiresharkStreams {
         {
             return latest.number;
         }
+        self.number_of_earlier(record, frame, is_tcp)
+    }
+
+    fn number_of_earlier(&self, record: &Record, frame: u64, is_tcp: bool) -> Option<u32> {
         let PacketEnds { between, .. } = PacketEnds::new(record.source, record.destination);
         if !is_tcp {
             return self.udp.get(&between).copied();

@@ -120,6 +120,7 @@ pub(super) fn carried<'a>(
 }
 
 /// What a TCP header says, `missing` bytes of its payload not captured.
+#[inline]
 pub(super) fn segment<'a>(
     origin: PacketOrigin,
     (src, dst): (IpAddr, IpAddr),
