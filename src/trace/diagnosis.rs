@@ -157,12 +157,12 @@ impl Diagnosis {
         match dissected {
             Dissected::Record(record) => {
                 self.facts.add(record);
-                let is_peers = match record.body.protocol() {
+                let is_peers = || match record.body.protocol() {
                     Protocol::PeerWire | Protocol::Mse => true,
                     Protocol::Utp => matches!(record.body, Body::Unreadable(..)),
                     _ => false,
                 };
-                if !is_peers {
+                if !record.body.is_plain_message() && !is_peers() {
                     return;
                 }
                 if !self.observe(record) && self.begin(record) {

@@ -281,12 +281,25 @@ impl ObservedConnection {
             self.clients[sender] = Some(client.clone());
         }
         let message = record.peer_message();
-        let said = SaidMessage { mark, message: record.body.message(), block: message.and_then(block_of) };
+        let is_plain = record.body.is_plain_message();
+        let name = match message {
+            Some(message) if is_plain => message.name(),
+            _ => record.body.message(),
+        };
+        let said = SaidMessage { mark, message: name, block: message.and_then(block_of) };
         self.last_said[sender].push(said);
         if let Some(note) = record.notes.iter().find(|note| note.rule.severity >= Severity::Warn) {
             let text = note.text.clone().into_owned();
             self.broken[sender] = Some(BrokenRule { said, rule: note.rule.id, text });
         }
+        if is_plain || self.add_other(record, limit) {
+            self.take(record, message, mark, limit);
+        }
+    }
+
+    /// Takes in what a record is beside a message. Whether it counts as something that a peer said.
+    fn add_other(&mut self, record: &Record, limit: usize) -> bool {
+        let sender = record.direction as usize;
         match &record.body {
             Body::PeerWire(PeerWireBody::Handshake(_)) => {
                 self.handshakes[sender] = true;
@@ -297,9 +310,9 @@ impl ObservedConnection {
             Body::Mse(MseBody::Encrypted) => {
                 self.encrypted = true;
                 self.enter(WaitPhase::Unseen, record.at, limit);
-                return;
+                return false;
             }
-            Body::Mse(_) | Body::Proxy(_) => return,
+            Body::Mse(_) | Body::Proxy(_) => return false,
             Body::Unreadable(_, Unreadable::Gap(_) | Unreadable::LostPackets(_)) => {
                 let direction = &mut self.directions[sender];
                 direction.facts.unreadable += 1;
@@ -308,7 +321,7 @@ impl ObservedConnection {
             Body::Unreadable(..) => self.directions[sender].facts.unreadable += 1,
             _ => {}
         }
-        self.take(record, message, mark, limit);
+        true
     }
 
     /// Takes in what a message between peers does to the waiting of both directions.

@@ -181,7 +181,8 @@ impl RunFacts {
     }
 
     pub(super) fn add(&mut self, record: &Record) {
-        if matches!(record.body.protocol(), Protocol::Lsd | Protocol::Dht) {
+        let is_plain = record.body.is_plain_message();
+        if !is_plain && matches!(record.body.protocol(), Protocol::Lsd | Protocol::Dht) {
             return;
         }
         self.see(record.at, record.at);
@@ -197,7 +198,9 @@ impl RunFacts {
                 if let Some(Message::Piece { index, begin, block }) = record.peer_message() {
                     self.block(record, *index, *begin, block.len() as u64);
                 }
-                self.verdict(record);
+                if !record.notes.is_empty() {
+                    self.verdict(record);
+                }
             }
             Body::WebSeed(WebSeedBody::FileData(_) | WebSeedBody::PieceData(_)) => {
                 self.web_seed_bytes += record.length();

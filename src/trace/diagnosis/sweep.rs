@@ -34,22 +34,23 @@ pub(super) fn sweep(
     let mut open = OpenCauses::default();
     let mut run: Vec<CauseSpan> = Vec::new();
     let mut at = start;
-    let mut pass = |from: Timestamp, to: Timestamp, cause: DelayCause| {
+    let mut pass = |from: Timestamp, to: Timestamp, open: &OpenCauses| {
         if from >= to {
             return;
         }
+        let cause = open.nearest();
         match run.last_mut() {
             Some(last) if last.cause == cause => last.to = to,
             _ => run.push(CauseSpan { from, to, cause, bytes: 0 }),
         }
     };
     for (moment, change, cause, rate) in edges {
-        pass(at, moment, open.nearest());
+        pass(at, moment, &open);
         at = at.max(moment);
         open.counts[cause as usize] += change;
         open.rates[cause as usize] += change * rate;
     }
-    pass(at, end, open.nearest());
+    pass(at, end, &open);
     run
 }
 

@@ -29,6 +29,7 @@ impl ClockWaits {
 
     /// A packet was captured in which the sender's clock shows this. The answer is how long the packet waited, in
     /// nanoseconds, where that is known; a tick is too little to tell.
+    #[inline]
     pub(super) fn packet(&mut self, at: Timestamp, clock: u32) -> Option<u64> {
         let (first_at, first_clock) = *self.first.get_or_insert((at, clock));
         let ticks = i64::from(clock.wrapping_sub(first_clock).cast_signed());
@@ -67,31 +68,48 @@ impl ClockWaits {
 
 /// The smallest of the values of the last 13 minutes, as libutp and libtorrent keep it. BEP 29 says two minutes; a
 /// standing queue would be forgotten then. It cannot be kept forever, as clocks drift.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct SlidingMinimum {
-    /// The smallest of each minute.
+    /// The smallest of each minute before this one.
     minutes: VecDeque<i64>,
-    /// When the last of those minutes began.
-    began: Timestamp,
+    /// When this minute began; `None` before the first value.
+    began: Option<Timestamp>,
+    /// The smallest of this minute, and of all of them.
+    latest: i64,
     smallest: i64,
+}
+
+impl Default for SlidingMinimum {
+    fn default() -> Self {
+        Self { minutes: VecDeque::new(), began: None, latest: i64::MAX, smallest: i64::MAX }
+    }
 }
 
 impl SlidingMinimum {
     /// Takes in a value, and gives the smallest.
+    #[inline]
     pub(super) fn with(&mut self, at: Timestamp, value: i64) -> i64 {
-        let minute_over = at.as_nanos().saturating_sub(self.began.as_nanos()) >= MINUTE;
-        if self.minutes.is_empty() || minute_over {
-            self.began = at;
-            self.minutes.push_back(value);
-            if self.minutes.len() > MINUTES {
-                self.minutes.pop_front();
-            }
-            self.smallest = self.minutes.iter().copied().min().unwrap_or(value);
-        } else if let Some(last) = self.minutes.back_mut() {
-            *last = value.min(*last);
+        let is_over = |began: Timestamp| at.as_nanos().saturating_sub(began.as_nanos()) >= MINUTE;
+        if self.began.is_none_or(is_over) {
+            self.begin_minute(at);
+        }
+        if value < self.latest {
+            self.latest = value;
             self.smallest = value.min(self.smallest);
         }
         self.smallest
+    }
+
+    #[cold]
+    fn begin_minute(&mut self, at: Timestamp) {
+        if self.began.replace(at).is_some() {
+            self.minutes.push_back(self.latest);
+        }
+        if self.minutes.len() >= MINUTES {
+            self.minutes.pop_front();
+        }
+        self.latest = i64::MAX;
+        self.smallest = self.minutes.iter().copied().min().unwrap_or(i64::MAX);
     }
 }
 

@@ -17,6 +17,7 @@ const STEPS: u32 = 16;
 
 impl DelayCounts {
     /// Counts a delay of so many nanoseconds, in one of at most `most` ranges.
+    #[inline]
     pub(super) fn add(&mut self, nanos: u64, most: usize) {
         self.smallest = if self.samples == 0 { nanos } else { self.smallest.min(nanos) };
         self.largest = self.largest.max(nanos);

@@ -39,6 +39,8 @@ pub(super) struct MeasuredDirection {
     /// Since when the window is zero.
     closed_since: Option<Timestamp>,
     window: Option<OfferedWindow>,
+    /// The window as it was offered last.
+    offered: Option<SegmentWindow>,
     /// How long its packets waited before they were captured.
     waits: ClockWaits,
     queueing: DelayCounts,
@@ -82,7 +84,7 @@ pub(super) struct AcknowledgingSegment {
 }
 
 /// The window in a segment.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SegmentWindow {
     pub(super) raw: u32,
     /// By how many bits it is shifted.
@@ -118,6 +120,7 @@ impl MeasuredDirection {
             state: AcknowledgedState::default(),
             closed_since: None,
             window: None,
+            offered: None,
             waits,
             queueing: DelayCounts::default(),
         }
@@ -290,7 +293,13 @@ impl MeasuredDirection {
                 self.lose(at, limits);
             }
         }
-        self.offer(segment, limits);
+        // Much that acknowledges says what was said before.
+        let is_new = segment.window != self.offered
+            || self.state.bytes != self.acknowledged_bytes
+            || self.state.delayed != segment.delayed;
+        if is_new {
+            self.offer(segment, limits);
+        }
         sample
     }
 
@@ -313,6 +322,7 @@ impl MeasuredDirection {
         let mut state = AcknowledgedState { bytes: self.acknowledged_bytes, ..self.state };
         state.delayed = segment.delayed;
         if let Some(window) = segment.window {
+            self.offered = Some(window);
             let bytes = window.bytes();
             state.room_to = window.scale.map(|_| self.acknowledged_bytes + bytes);
             state.closed = window.raw == 0;

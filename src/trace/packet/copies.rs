@@ -88,6 +88,8 @@ impl RecentPackets {
         self.has(at, ends, (segment.identification, length), (numbers, segment.options))
     }
 
+    // Called once for segments and once for datagrams: what it is given need not be put into memory.
+    #[inline(always)]
     fn has(
         &mut self,
         at: Timestamp,
@@ -99,19 +101,8 @@ impl RecentPackets {
         // Senders that number no IP packets still number their bytes.
         let key = (ends.between.ports() ^ number ^ (numbers >> 96) as u32).wrapping_mul(0x9e37_79b1);
         let key = key ^ key >> 16;
-        if self.key_ends[end(key)] > 0 {
-            let same = |packet: &RecentPacket| {
-                let apart = at.seconds_since(packet.at);
-                packet.ends == ends
-                    && packet.numbers == numbers
-                    && packet.bytes == bytes
-                    && (-DELAY..=DELAY).contains(&apart)
-            };
-            let filled = if self.is_full { PACKETS } else { self.oldest };
-            let mut places = self.keys.iter().zip(&self.packets).take(filled);
-            if places.any(|(known, packet)| *known == key && same(packet)) {
-                return true;
-            }
+        if self.key_ends[end(key)] > 0 && self.finds(key, at, ends, (numbers, bytes)) {
+            return true;
         }
         if self.is_full {
             self.key_ends[end(self.keys[self.oldest])] -= 1;
@@ -127,6 +118,20 @@ impl RecentPackets {
         self.oldest = (self.oldest + 1) % PACKETS;
         self.is_full |= self.oldest == 0;
         false
+    }
+
+    /// Whether one of the packets of this key is the same.
+    fn finds(&self, key: u32, at: Timestamp, ends: PacketEnds, (numbers, bytes): (u128, &[u8])) -> bool {
+        let same = |packet: &RecentPacket| {
+            let apart = at.seconds_since(packet.at);
+            packet.ends == ends
+                && packet.numbers == numbers
+                && packet.bytes == bytes
+                && (-DELAY..=DELAY).contains(&apart)
+        };
+        let filled = if self.is_full { PACKETS } else { self.oldest };
+        let mut places = self.keys.iter().zip(&self.packets).take(filled);
+        places.any(|(known, packet)| *known == key && same(packet))
     }
 }
 

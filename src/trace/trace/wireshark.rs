@@ -113,10 +113,12 @@ impl WiresharkStreams {
     /// Gives each record from place `first` on its number, once its last packet was taken in.
     #[inline]
     pub(super) fn number(&self, dissected: &mut VecDeque<Dissected>, first: usize) {
-        for place in first..dissected.len() {
-            if let Dissected::Record(record) = &mut dissected[place] {
+        let mut place = first;
+        while let Some(one) = dissected.get_mut(place) {
+            if let Dissected::Record(record) = one {
                 record.wireshark_stream = self.number_of(record);
             }
+            place += 1;
         }
     }
 
