@@ -2,7 +2,6 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
@@ -26,7 +25,7 @@ use super::view::{Paint, view};
 use super::work;
 use crate::Exit;
 use crate::args::{BrowseArguments, Common};
-use crate::commands::torrent::read_torrent;
+use crate::commands::torrent::read_torrents;
 use crate::failure;
 use crate::interrupt::{EXIT_INTERRUPTED, interrupted, tidy_with};
 use crate::print::output::Output;
@@ -55,11 +54,7 @@ pub(crate) fn run(arguments: &BrowseArguments, common: Common) -> Result<Exit> {
     }
     let output = Output::new(common);
     let paint = Paint { colour: output.look.colour, ascii: arguments.ascii || is_ascii_alone() };
-    let torrents = arguments
-        .torrent
-        .iter()
-        .map(|path| Ok(Arc::new(read_torrent(path)?.metainfo)))
-        .collect::<Result<Vec<_>>>()?;
+    let torrents = read_torrents(&arguments.torrent)?;
     let options = TraceOptions {
         local: arguments.local,
         torrents,

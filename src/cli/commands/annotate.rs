@@ -7,7 +7,6 @@ mod comments;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use bittrace_trace::record::{Body, PeerWireBody, Severity};
@@ -17,7 +16,7 @@ use tempfile::NamedTempFile;
 
 use crate::Exit;
 use crate::args::{AnnotateArguments, CommentChoice, Common};
-use crate::commands::torrent::read_torrent;
+use crate::commands::torrent::read_torrents;
 use crate::failure::{self, say, warn};
 use crate::input;
 use crate::interrupt::{Feed, interrupted};
@@ -28,11 +27,7 @@ use comments::PacketComments;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &AnnotateArguments, common: Common, output: Output) -> Result<Exit> {
-    let torrents = arguments
-        .torrent
-        .iter()
-        .map(|path| Ok(Arc::new(read_torrent(path)?.metainfo)))
-        .collect::<Result<Vec<_>>>()?;
+    let torrents = read_torrents(&arguments.torrent)?;
     let options = TraceOptions {
         local: arguments.local,
         torrents,

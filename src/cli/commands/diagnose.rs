@@ -12,7 +12,7 @@ use bittrace_trace::{Trace, TraceOptions};
 
 use crate::Exit;
 use crate::args::{Common, DiagnoseArguments, Format};
-use crate::commands::torrent::read_torrent;
+use crate::commands::torrent::read_torrents;
 use crate::failure::{self, warn};
 use crate::input;
 use crate::interrupt::interrupted;
@@ -21,11 +21,7 @@ use crate::print::views::DiagnosisPage;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &DiagnoseArguments, common: Common, mut output: Output) -> Result<Exit> {
-    let torrents = arguments
-        .torrent
-        .iter()
-        .map(|path| Ok(Arc::new(read_torrent(path)?.metainfo)))
-        .collect::<Result<Vec<_>>>()?;
+    let torrents = read_torrents(&arguments.torrent)?;
     let options = TraceOptions {
         local: arguments.local,
         torrents,

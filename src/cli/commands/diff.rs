@@ -27,7 +27,7 @@ use bittrace_trace::{Side, Trace, TraceOptions};
 use crate::Exit;
 use crate::args::{Choice, Common, Comparing, DiffArguments, DiffFormat, JudgedSides};
 use crate::commands::expected::ExpectedHost;
-use crate::commands::torrent::read_torrent;
+use crate::commands::torrent::read_torrents;
 use crate::failure::warn;
 use crate::input;
 use crate::interrupt::interrupted;
@@ -41,11 +41,7 @@ pub(crate) use html::ComparisonPage;
 pub(crate) fn run(arguments: &DiffArguments, common: Common, mut output: Output) -> Result<Exit> {
     // Before the captures are read, which may take long.
     let options = options(&arguments.comparing)?;
-    let torrents = arguments
-        .torrent
-        .iter()
-        .map(|path| Ok(Arc::new(read_torrent(path)?.metainfo)))
-        .collect::<Result<Vec<Arc<Metainfo>>>>()?;
+    let torrents = read_torrents(&arguments.torrent)?;
     let stdin = Path::new("-");
     if arguments.reference == stdin && arguments.candidate == stdin {
         bail!("standard input can be the reference or the candidate, not both");

@@ -9,13 +9,12 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow};
 use bittrace_client::extract::{Extraction, ExtractionReport, Writing};
 use bittrace_client::{Error, RootName};
-use bittrace_protocol::metainfo::Metainfo;
 use bittrace_trace::units::counted;
 use bittrace_trace::{Dissected, TraceOptions};
 
 use crate::Exit;
 use crate::args::{Common, ExtractArguments, ExtractFormat};
-use crate::commands::torrent::read_torrent;
+use crate::commands::torrent::read_torrents;
 use crate::failure::{self, warn};
 use crate::input;
 use crate::interrupt::interrupted;
@@ -23,11 +22,7 @@ use crate::print::output::Output;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &ExtractArguments, common: Common, mut output: Output) -> Result<Exit> {
-    let torrents = arguments
-        .torrent
-        .iter()
-        .map(|path| Ok(Arc::new(read_torrent(path)?.metainfo)))
-        .collect::<Result<Vec<Arc<Metainfo>>>>()?;
+    let torrents = read_torrents(&arguments.torrent)?;
     // The pieces are checked as they are put together, not as each peer received them. Requests to web seeds are known
     // by the torrent alone.
     let seeded = torrents.iter().filter(|torrent| !torrent.url_list.is_empty()).map(Arc::clone).collect();

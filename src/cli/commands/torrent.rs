@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use bittrace_protocol::metainfo::{File, Metainfo, PieceHash, Version};
@@ -41,6 +42,11 @@ impl NamedTorrent {
 
 /// Larger files are no torrents: those of a million files have some 100 MB.
 const MAX_FILE: u64 = 256 << 20;
+
+/// Reads the torrents that a command is given.
+pub(crate) fn read_torrents(paths: &[PathBuf]) -> Result<Vec<Arc<Metainfo>>> {
+    paths.iter().map(|path| Ok(Arc::new(read_torrent(path)?.metainfo))).collect()
+}
 
 /// Reads a torrent file; `-` is standard input.
 pub(crate) fn read_torrent(path: &Path) -> Result<NamedTorrent> {
