@@ -91,7 +91,7 @@ fn a_pipe_is_shown_as_it_comes_and_a_signal_gives_the_terminal_back() {
     let bittrace = env!("CARGO_BIN_EXE_bittrace");
     // The pipe stays open: what came is shown all the same.
     let line = format!(
-        "(cat {}; sleep 60) | {{ {bittrace} browse - & echo $! > pid; wait $!; echo \"ended with $?\"; stty -a | tr -d '\\n'; }}",
+        "(cat {}; sleep 60) | {{ {bittrace} browse - & echo $! > pid; wait $!; echo \"ended with $?\"; stty -a </dev/tty | tr -d '\\n'; }}",
         capture.display()
     );
     // Jobs of a shell without job control have no standard input: the browser is to have the pipe.

@@ -25,8 +25,8 @@ pub(crate) struct Saving {
 }
 
 enum Format {
-    Json(JsonMessages, BufWriter<File>),
-    Csv(CsvTable, BufWriter<File>),
+    Json(Box<JsonMessages>, BufWriter<File>),
+    Csv(Box<CsvTable>, BufWriter<File>),
     Packets(Box<Packets>),
 }
 
@@ -68,13 +68,13 @@ impl Saving {
         })?;
         let out = BufWriter::new(file);
         let format = match extension.as_str() {
-            "csv" => Format::Csv(CsvTable::new(&state.columns, false), out),
+            "csv" => Format::Csv(Box::new(CsvTable::new(&state.columns, false)), out),
             "pcapng" => {
                 let out = PacketCopier::new(out, "Packets that bittrace browse saved.");
                 let out = out.map_err(|error| format!("{}: {error}", path.display()))?;
                 Format::Packets(Box::new(Packets { out, wanted: BTreeMap::new(), reading: None }))
             }
-            _ => Format::Json(JsonMessages::new(&state.columns, state.columns.is_empty()), out),
+            _ => Format::Json(Box::new(JsonMessages::new(&state.columns, state.columns.is_empty())), out),
         };
         Ok(Self { path: path.to_owned(), format, messages, written: 0 })
     }

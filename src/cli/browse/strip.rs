@@ -62,7 +62,7 @@ impl Strip {
 
     fn widen(&mut self) {
         self.width = self.width.saturating_mul(2);
-        self.bins = self.bins.chunks(2).map(|pair| Bin::sum(pair)).collect();
+        self.bins = self.bins.chunks(2).map(Bin::sum).collect();
     }
 
     /// The same in `columns` columns.

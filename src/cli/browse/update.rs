@@ -102,16 +102,14 @@ impl State {
                 }
             }
             KeyCode::Enter if self.pane == Pane::List => {
-                if !self.list.toggle() && self.list.len() > 0 {
-                    self.pane = Pane::Fields;
-                }
+                let toggled = self.list.toggle();
+                self.pane = if toggled || self.list.len() == 0 { Pane::List } else { Pane::Fields };
             }
             KeyCode::Enter => self.pane = if self.pane == Pane::Fields { Pane::Bytes } else { Pane::Fields },
-            KeyCode::Char('z') => {
-                if !self.list.toggle() {
-                    self.say("no run here");
-                }
-            }
+            KeyCode::Char('z') => match self.list.toggle() {
+                true => {}
+                false => self.say("no run here"),
+            },
             KeyCode::Char('h') | KeyCode::Left => self.sideways(-1),
             KeyCode::Char('l') | KeyCode::Right => self.sideways(1),
             KeyCode::Char('n') => self.go_to_finding(true),

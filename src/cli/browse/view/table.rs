@@ -40,7 +40,10 @@ pub(super) fn draw(table: &Table, state: &State, layout: &Layout, paint: Paint, 
             }
         }
         if at == table.cursor {
-            paint.text(buffer, (place.0, place.1, 1), ">", style);
+            // A heading of a picture begins at the edge.
+            if line.text.starts_with(' ') {
+                paint.text(buffer, (place.0, place.1, 1), ">", style);
+            }
             buffer.set_style(Rect::new(place.0, place.1, place.2, 1), paint.chosen(true));
         }
     }
