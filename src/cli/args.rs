@@ -3,12 +3,14 @@
 mod texts;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bittrace_replay::{InjectedFault, NamedDisturbances};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::keys::KeyLogs;
+use crate::page_file::PageFile;
+use crate::print::output::Output;
 use texts::{
     AFTER_HELP, ANALYZE_AFTER, ANALYZE_EXAMPLES, ANNOTATE_AFTER, ANNOTATE_EXAMPLES, BROWSE_AFTER,
     DIAGNOSE_AFTER, DIAGNOSE_EXAMPLES, DIFF_AFTER, DIFF_EXAMPLES, DISTURB_HELP, DOWNLOAD_AFTER,
@@ -349,6 +351,25 @@ pub(crate) struct Comparing {
     /// Show the bytes of each differing field, with the differing bytes marked
     #[arg(long)]
     pub(crate) hex: bool,
+    /// Write the report as one HTML page: counts by message, the messages side by side with fields and bytes; - is standard
+    /// output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+}
+
+impl Comparing {
+    /// The file of the page, if one is wanted. `read` are the files that the run reads.
+    ///
+    /// # Errors
+    /// When nothing can be written there, or standard output would have two reports.
+    pub(crate) fn page_file(&self, read: &[&Path], output: &Output) -> anyhow::Result<Option<PageFile>> {
+        let Some(path) = &self.html else { return Ok(None) };
+        let file = PageFile::create(path, read, output)?;
+        if file.is_output() && self.format == DiffFormat::Json {
+            anyhow::bail!("--html - and --format json both write to standard output: give --html a file");
+        }
+        Ok(Some(file))
+    }
 }
 
 /// Play a capture again.
@@ -426,6 +447,7 @@ impl Default for Comparing {
             allow: Vec::new(),
             context: 0,
             hex: false,
+            html: None,
         }
     }
 }

@@ -107,6 +107,11 @@ impl PageFile {
     }
 }
 
+/// The name of a file without its folders: a page says nothing of the machine that it was made on.
+pub(crate) fn name_of(path: &Path) -> String {
+    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
+
 fn cannot_be_written(option: &str, path: &Path) -> String {
     format!("{option} {}: cannot be written", path.display())
 }

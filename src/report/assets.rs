@@ -4,6 +4,9 @@
 /// The style sheet of all reports.
 pub const STYLE: &str = include_str!("assets/report.css");
 
+/// What the reports of comparisons have beside it.
+pub const DIFF_STYLE: &str = include_str!("assets/diff.css");
+
 macro_rules! script {
     ($($name:literal),* $(,)?) => {
         concat!($(include_str!(concat!("assets/", $name, ".js")), "\n"),*)
@@ -35,6 +38,9 @@ pub const ANALYZE_SCRIPT: &str = script!(
     "content",
     "main",
 );
+
+/// The script of the reports of `diff` and `replay`. It reads the element `data`, and fills `side-by-side` and `tools`.
+pub const DIFF_SCRIPT: &str = script!("base", "theme", "pairs", "side-by-side", "pair-detail", "hex", "diff");
 
 #[cfg(test)]
 mod colour_tests;

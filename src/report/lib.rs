@@ -5,7 +5,13 @@
 //! were merged or left out, the aggregate says how many.
 
 pub mod assets;
+mod command_line;
 mod course;
+mod diff_page;
+mod disturbance_page;
 pub mod page;
 
+pub use command_line::CommandLine;
 pub use course::*;
+pub use diff_page::{BrokenRule, ConversationWords, DiffPage, DiffWords};
+pub use disturbance_page::{DisturbancePage, DisturbedRun, LAST_MESSAGES, LastMessage};

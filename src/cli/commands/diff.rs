@@ -3,6 +3,7 @@
 mod choices;
 mod details;
 mod findings;
+pub(crate) mod html;
 mod json;
 mod lists;
 mod page;
@@ -10,7 +11,7 @@ mod phrases;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
@@ -19,6 +20,7 @@ use bittrace_replay::{
     ComparedConversation, Conversation, DiffOptions, DiffReport, Judged, Mask, Masking, MessagePair,
     PairVerdict, Refusal, StoredMessage, TRANSCRIPT_LIMIT, Transcriber, Transcript,
 };
+use bittrace_report::CommandLine;
 use bittrace_trace::units::counted;
 use bittrace_trace::{Side, Trace, TraceOptions};
 
@@ -29,9 +31,11 @@ use crate::commands::torrent::read_torrent;
 use crate::failure::warn;
 use crate::input;
 use crate::interrupt::interrupted;
+use crate::page_file::name_of;
 use crate::print::output::Output;
 use crate::query::catalog::message_names;
 use crate::query::names::close_to;
+pub(crate) use html::ComparisonPage;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &DiffArguments, common: Common, mut output: Output) -> Result<Exit> {
@@ -46,6 +50,7 @@ pub(crate) fn run(arguments: &DiffArguments, common: Common, mut output: Output)
     if arguments.reference == stdin && arguments.candidate == stdin {
         bail!("standard input can be the reference or the candidate, not both");
     }
+    let page_to = comparison_page(arguments, &output)?;
     let mse_keys = arguments.key_logs.read()?;
     let read = |path, local| {
         let (torrents, mse_keys) = (torrents.clone(), mse_keys.clone());
@@ -59,7 +64,27 @@ pub(crate) fn run(arguments: &DiffArguments, common: Common, mut output: Output)
     }
     let captures = ComparedCaptures { reference: &reference, candidate: &candidate, torrents: &torrents };
     let nothing = ReplayNotices::default();
-    present(&captures, &options, &arguments.comparing, &nothing, common, &mut output)
+    present(&captures, &options, &arguments.comparing, &nothing, page_to, common, &mut output)
+}
+
+/// Whether a page goes to standard output, where it stands alone.
+pub(crate) fn is_output(page_to: Option<&ComparisonPage>) -> bool {
+    page_to.is_some_and(|page| page.file.is_output())
+}
+
+/// The file of the page, if one is wanted, and the command that compares the same again.
+fn comparison_page(arguments: &DiffArguments, output: &Output) -> Result<Option<ComparisonPage>> {
+    let captures = [arguments.reference.as_path(), arguments.candidate.as_path()];
+    let read: Vec<&Path> =
+        captures.into_iter().chain(arguments.torrent.iter().map(PathBuf::as_path)).collect();
+    let Some(file) = arguments.comparing.page_file(&read, output)? else {
+        return Ok(None);
+    };
+    let mut words = vec!["bittrace".to_owned(), "diff".to_owned()];
+    words.extend(captures.into_iter().map(name_of));
+    words.extend(html::options(&arguments.comparing));
+    let command = CommandLine::new(words.iter().map(String::as_str));
+    Ok(Some(ComparisonPage { file, command, is_quiet: output.is_quiet() }))
 }
 
 /// Two captures that are compared.
@@ -69,12 +94,14 @@ pub(crate) struct ComparedCaptures<'a> {
     pub(crate) torrents: &'a [Arc<Metainfo>],
 }
 
-/// Compares two captures and shows the report. `noticed` is shown with it.
+/// Compares two captures and shows the report. `noticed` is shown with it. Where a page is wanted, it takes the place of the
+/// text, of which the answer is left; a page on standard output stands there alone.
 pub(crate) fn present(
     captures: &ComparedCaptures<'_>,
     options: &DiffOptions,
     arguments: &Comparing,
     noticed: &ReplayNotices,
+    page_to: Option<ComparisonPage>,
     common: Common,
     output: &mut Output,
 ) -> Result<Exit> {
@@ -97,9 +124,14 @@ pub(crate) fn present(
         disagreements: report.disagreements(&allowed),
         allowed,
     };
+    let (has_page, page_is_output) = (page_to.is_some(), is_output(page_to.as_ref()));
+    if let Some(page) = page_to {
+        html::write(&view, page)?;
+    }
     match arguments.format {
+        _ if page_is_output => {}
         DiffFormat::Json => json::write(&view, output)?,
-        DiffFormat::Table if common.quiet => page::write_conclusion(&view, output.look, output)?,
+        DiffFormat::Table if common.quiet || has_page => page::write_conclusion(&view, output.look, output)?,
         DiffFormat::Table => {
             let detail = DiffDetail { hex: arguments.hex, context: arguments.context, all: common.verbose };
             page::write(&view, detail, output.look, output)?;
@@ -112,6 +144,8 @@ pub(crate) fn present(
 /// What a replay noticed of a run, beside its messages; nothing where two captures are compared.
 #[derive(Debug, Default)]
 pub(crate) struct ReplayNotices {
+    /// What was done, in sentences.
+    pub(crate) introduction: Vec<String>,
     /// What the replayed tracker and peers did not answer.
     pub(crate) refusals: Vec<Refusal>,
     /// What else is worth knowing, in sentences without a full stop.
@@ -154,8 +188,7 @@ impl<'a> DiffView<'a> {
         &self,
         compared: &ComparedConversation,
     ) -> (Option<&'a Conversation>, Option<&'a Conversation>) {
-        let of = |transcript: &'a Transcript, at: Option<usize>| transcript.conversations.get(at?);
-        (of(self.reference, compared.reference), of(self.candidate, compared.candidate))
+        compared.conversations(self.reference, self.candidate)
     }
 
     /// The messages of a pair.
@@ -164,13 +197,12 @@ impl<'a> DiffView<'a> {
         compared: &ComparedConversation,
         pair: &MessagePair,
     ) -> (Option<NamedMessage<'a>>, Option<NamedMessage<'a>>) {
-        let of = |conversation: Option<&'a Conversation>, at: Option<u32>| {
-            let conversation = conversation?;
-            let stored = conversation.direction(pair.side).messages.get(at? as usize)?;
-            Some(NamedMessage { conversation, stored })
+        let both = self.conversations(compared);
+        let (one, other) = pair.messages(both);
+        let named = |conversation: Option<&'a Conversation>, stored| {
+            Some(NamedMessage { conversation: conversation?, stored: stored? })
         };
-        let (one, other) = self.conversations(compared);
-        (of(one, pair.reference), of(other, pair.candidate))
+        (named(both.0, one), named(both.1, other))
     }
 
     /// The message by whose name a pair goes: the reference's, where there is one.

@@ -298,7 +298,7 @@ impl Against {
         let options = diff::options(&comparing)?;
         let captures =
             ComparedCaptures { reference: &self.reference, candidate: &candidate, torrents: &torrents };
-        diff::present(&captures, &options, &comparing, &ReplayNotices::default(), common, output)
+        diff::present(&captures, &options, &comparing, &ReplayNotices::default(), None, common, output)
     }
 }
 

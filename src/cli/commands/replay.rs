@@ -19,18 +19,20 @@ use bittrace_protocol::session::MessageCounts;
 use bittrace_replay::{
     Missed, NoClient, RecordedPieces, TRANSCRIPT_LIMIT, Transcript, infer_profile, replay_offline,
 };
+use bittrace_report::CommandLine;
 use bittrace_trace::units::counted;
 use bittrace_trace::{Trace, TraceOptions};
 use serde_json::{Map, Value, json};
 
 use crate::Exit;
 use crate::args::{self, Common, DiffFormat};
-use crate::commands::diff::{self, ComparedCaptures, ReplayNotices};
+use crate::commands::diff::{self, ComparedCaptures, ComparisonPage, ReplayNotices};
 use crate::commands::download::{keep, violation_in_words};
 use crate::commands::profile::own_profile;
 use crate::commands::torrent::read_torrent;
 use crate::failure::warn;
 use crate::input;
+use crate::page_file::name_of;
 use crate::print::json::write_line;
 use crate::print::output::Output;
 use crate::print::page::Page;
@@ -48,13 +50,42 @@ pub(crate) fn run(arguments: &args::ReplayArguments, common: Common, output: Out
         keep("--record", "the torrent file", &play.torrent_path, record)?;
         play.content.iter().try_for_each(|content| keep("--record", "the content", content, record))?;
     }
+    let page_to = comparison_page(&play, arguments, &output)?;
     if !arguments.disturb.is_empty() && arguments.client.is_empty() {
         bail!("--disturb needs a client that it can start again and again: name it after --");
     }
     if !arguments.client.is_empty() || arguments.listen.is_some() {
-        return live::run(&play, arguments, &options, common, output);
+        return live::run(&play, arguments, &options, page_to, common, output);
     }
-    rehearsed(&play, arguments, &options, common, output)
+    rehearsed(&play, arguments, &options, page_to, common, output)
+}
+
+/// The file of the page, if one is wanted, and the command that does the same again.
+fn comparison_page(
+    play: &ReplayPlan,
+    arguments: &args::ReplayArguments,
+    output: &Output,
+) -> Result<Option<ComparisonPage>> {
+    let mut read = vec![play.path.as_path(), &play.torrent_path];
+    read.extend(play.content.as_deref());
+    let Some(file) = arguments.comparing.page_file(&read, output)? else { return Ok(None) };
+    if let (Some(html), Some(record)) = (&arguments.comparing.html, &arguments.record) {
+        keep("--html", "the recording", record, html)?;
+    }
+    let mut words = vec!["bittrace".to_owned(), "replay".to_owned(), name_of(&play.path)];
+    for what in &arguments.disturb {
+        for what in &what.0 {
+            words.extend(["--disturb".to_owned(), what.name()]);
+        }
+    }
+    words.extend(diff::html::options(&arguments.comparing));
+    let mut client = arguments.client.clone();
+    if let Some(program) = client.first_mut() {
+        *program = name_of(Path::new(program));
+    }
+    let command =
+        CommandLine::new(words.iter().map(String::as_str)).followed_by(client.iter().map(String::as_str));
+    Ok(Some(ComparisonPage { file, command, is_quiet: output.is_quiet() }))
 }
 
 /// A capture that is to be played, and what belongs to it.
@@ -155,6 +186,7 @@ fn rehearsed(
     play: &ReplayPlan,
     arguments: &args::ReplayArguments,
     options: &bittrace_replay::DiffOptions,
+    page_to: Option<ComparisonPage>,
     common: Common,
     mut output: Output,
 ) -> Result<Exit> {
@@ -171,16 +203,18 @@ fn rehearsed(
     let name = format!("bittrace, as {}", learnt.client.as_deref().unwrap_or("its client"));
     let options_of_trace = TraceOptions { local: play.local, ..play.options_of_run() };
     let candidate = Trace::from_reader(name, io::Cursor::new(rehearsal.capture), options_of_trace)?;
-    let told = |table: bool| table && !common.quiet;
-    if told(arguments.comparing.format == DiffFormat::Table) {
-        let text = format!(
-            "The tracker and peers of {}, replayed to bittrace, which behaved as {}; no sockets.",
-            play.reference.name,
-            learnt.client.as_deref().unwrap_or("its client")
-        );
+    let introduction = |capture: &str| {
+        [
+            format!(
+                "The tracker and peers of {capture}, replayed to bittrace, which behaved as {}; no sockets.",
+                learnt.client.as_deref().unwrap_or("its client")
+            ),
+            choices_in_words(rehearsal.messages),
+        ]
+    };
+    if arguments.comparing.format == DiffFormat::Table && !common.quiet && page_to.is_none() {
         let mut page = Page::new(output.look, &mut output);
-        page.paragraph(&text, 0)?;
-        page.paragraph(&choices_in_words(rehearsal.messages), 0)?;
+        introduction(&play.reference.name).iter().try_for_each(|sentence| page.paragraph(sentence, 0))?;
         writeln!(page)?;
     }
     if arguments.comparing.format == DiffFormat::Json {
@@ -196,8 +230,12 @@ fn rehearsed(
         format!("the session closed its connection to {far}: {}", violation_in_words(violation))
     }));
     remarks.extend(rehearsal.remarks);
-    let noticed = ReplayNotices { refusals: rehearsal.refusals, remarks };
-    compare(play, candidate, &noticed, arguments, options, common, &mut output)
+    let noticed = ReplayNotices {
+        introduction: introduction(&name_of(&play.path)).into(),
+        refusals: rehearsal.refusals,
+        remarks,
+    };
+    compare(play, candidate, &noticed, arguments, options, page_to, common, &mut output)
 }
 
 /// How many messages to peers the schedule of the capture chose, and how many the session's policy.
@@ -230,6 +268,7 @@ fn compare(
     noticed: &ReplayNotices,
     arguments: &args::ReplayArguments,
     options: &bittrace_replay::DiffOptions,
+    page_to: Option<ComparisonPage>,
     common: Common,
     output: &mut Output,
 ) -> Result<Exit> {
@@ -237,7 +276,7 @@ fn compare(
     let torrents = [play.torrent.clone()];
     let captures =
         ComparedCaptures { reference: &play.reference, candidate: &candidate, torrents: &torrents };
-    diff::present(&captures, options, &arguments.comparing, noticed, common, output)
+    diff::present(&captures, options, &arguments.comparing, noticed, page_to, common, output)
 }
 
 /// Where peers could not do as in the reference, a sentence each: blocks that were not requested in one sentence a peer, equal

@@ -3,15 +3,24 @@
 const PER_LINE = 8;
 
 // `spans`: [first byte, end byte] of each field or null. Emits the field under the pointer by `onField(index or -1)`.
+// `start`: the place of the first byte in the message. `marks`: [first byte, end byte, class] of bytes that look different.
 class HexView {
-    constructor(hex, spans, onField) {
+    constructor(hex, spans, onField, { start = 0, marks = [] } = {}) {
+        this.start = start;
         this.bytes = [];
         for (let i = 0; i + 1 < hex.length; i += 2) this.bytes.push(parseInt(hex.slice(i, i + 2), 16));
         this.owner = new Int32Array(this.bytes.length).fill(-1);
         spans.forEach((span, field) => {
             if (!span) return;
-            for (let at = span[0]; at < Math.min(span[1], this.bytes.length); at++) this.owner[at] = field;
+            this.each(span, (at) => {
+                this.owner[at] = field;
+            });
         });
+        this.marks = new Array(this.bytes.length).fill("");
+        for (const [from, to, mark] of marks)
+            this.each([from, to], (at) => {
+                this.marks[at] = mark;
+            });
         this.root = element("div", {
             class: "hex",
             tabindex: "0",
@@ -22,19 +31,24 @@ class HexView {
         this.build();
     }
 
+    // Calls `act` with the index of each byte here that lies in a range of the message.
+    each([from, to], act) {
+        for (let at = Math.max(0, from - this.start); at < Math.min(to - this.start, this.bytes.length); at++) act(at);
+    }
+
     build() {
         for (let from = 0; from < this.bytes.length; from += PER_LINE) {
             const line = element(
                 "div",
                 { class: "hex-line" },
-                element("span", { class: "hex-at" }, from.toString(16).padStart(4, "0")),
+                element("span", { class: "hex-at" }, (this.start + from).toString(16).padStart(4, "0")),
             );
             const digits = element("span", { class: "hex-digits" });
             const text = element("span", { class: "hex-text" });
             const end = Math.min(from + PER_LINE, this.bytes.length);
             for (let at = from; at < end;) {
                 let to = at;
-                while (to < end && this.owner[to] === this.owner[at]) to++;
+                while (to < end && this.owner[to] === this.owner[at] && this.marks[to] === this.marks[at]) to++;
                 const part = this.bytes.slice(at, to);
                 digits.append(
                     this.part(at, part.map((byte) => byte.toString(16).padStart(2, "0")).join(" ")),
@@ -58,8 +72,9 @@ class HexView {
 
     part(at, text) {
         const field = this.owner[at];
-        if (field < 0) return element("span", {}, text);
-        return element("span", { "data-field": field, class: field % 2 ? "odd" : "even" }, text);
+        const mark = this.marks[at];
+        if (field < 0) return element("span", { class: mark || null }, text);
+        return element("span", { "data-field": field, class: `${field % 2 ? "odd" : "even"} ${mark}`.trim() }, text);
     }
 
     emit(field) {

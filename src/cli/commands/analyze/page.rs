@@ -1,15 +1,15 @@
 //! `analyze --html`: what the options ask of the page, and which command shows the same as text.
 
-use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use bittrace_protocol::metainfo::Metainfo;
+use bittrace_report::CommandLine;
 
 use crate::args::{AnalyzeArguments, Format};
 use crate::capture_page::{PageReading, PageSettings};
-use crate::page_file::PageFile;
+use crate::page_file::{PageFile, name_of};
 use crate::print::output::Output;
 
 /// The page that `--html` asks for; `None` without the option. `is_choice` says that other options choose messages.
@@ -75,36 +75,10 @@ fn command(arguments: &AnalyzeArguments, capture: &Path) -> String {
             option(name, time.clone());
         }
     }
-    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    CommandLine::new(words.iter().map(String::as_str)).words
 }
 
 /// The command that shows a capture as text.
 pub(crate) fn command_for(capture: &Path) -> String {
-    format!("bittrace analyze {}", quoted(&name_of(capture)))
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
-}
-
-/// A word as shells take it.
-fn quoted(word: &str) -> Cow<'_, str> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
-    match !word.is_empty() && word.chars().all(is_plain) {
-        true => Cow::Borrowed(word),
-        false => Cow::Owned(format!("'{}'", word.replace('\'', "'\\''"))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_that_a_shell_would_read_are_quoted() {
-        assert_eq!(quoted("corrupt-peer.pcap.gz"), "corrupt-peer.pcap.gz");
-        assert_eq!(quoted("n >= 3"), "'n >= 3'");
-        assert_eq!(quoted("it's"), "'it'\\''s'");
-        assert_eq!(quoted(""), "''");
-    }
+    CommandLine::new(["bittrace", "analyze", &name_of(capture)]).words
 }

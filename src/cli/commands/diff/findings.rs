@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 
 use bittrace_replay::FieldTexts;
+use bittrace_report::BrokenRule;
 use bittrace_trace::Side;
 use bittrace_trace::statistics::Finding;
 use bittrace_trace::units::count;
@@ -19,24 +20,29 @@ use crate::print::table::{columns, pad, wrap};
 
 /// Writes the findings of the candidate's own conduct, the most severe first.
 pub(super) fn write(view: &DiffView<'_>, page: &mut Page<'_>) -> io::Result<()> {
-    let findings = &view.candidate.broken_rules;
-    if !view.report.judged.counts(Side::Local) || findings.is_empty() {
+    let broken = broken_rules(view);
+    if broken.is_empty() {
         return Ok(());
     }
     page.heading("Rules that the candidate breaks")?;
-    for (at, finding) in findings.iter().enumerate() {
+    for (at, broken) in broken.iter().enumerate() {
         if at > 0 {
             writeln!(page)?;
         }
-        one(view, finding, page)?;
+        one(broken, page)?;
     }
     Ok(())
 }
 
-fn one(view: &DiffView<'_>, finding: &Finding, page: &mut Page<'_>) -> io::Result<()> {
+/// The rules that the candidate breaks, as a page in HTML has them; none where its conduct is not judged.
+pub(super) fn broken_rules(view: &DiffView<'_>) -> Vec<BrokenRule> {
+    let judged = view.report.judged.counts(Side::Local);
+    let findings = view.candidate.broken_rules.iter().filter(|_| judged);
+    findings.map(|finding| broken_rule(view, finding)).collect()
+}
+
+fn broken_rule(view: &DiffView<'_>, finding: &Finding) -> BrokenRule {
     let rule = finding.rule;
-    let title = format!("{}[{}]: {}", rule.severity.name(), rule.id, printable(&finding.text));
-    page.painted(&title, 2, styles::severity(rule.severity))?;
     let evidence = Evidence::of(view, finding);
     let yours = evidence.yours.as_ref();
     let (stream, number, packet, message) = match yours {
@@ -49,7 +55,6 @@ fn one(view: &DiffView<'_>, finding: &Finding, page: &mut Page<'_>) -> io::Resul
     };
     let packet = packet.map_or(String::new(), |packet| format!(", packet {packet}"));
     let times = if finding.count > 1 { format!(" ({} times)", count(finding.count)) } else { String::new() };
-    page.paragraph(&format!("--> stream {stream}, message {number}{packet}: {message}{times}"), 4)?;
     let mut rows: Vec<(String, String)> = Vec::new();
     if let Some(yours) = yours {
         rows.push((yours.line(), "yours".to_owned()));
@@ -60,21 +65,38 @@ fn one(view: &DiffView<'_>, finding: &Finding, page: &mut Page<'_>) -> io::Resul
         let label = format!("reference (message {})", reference.message.stored.number);
         rows.push((reference.line(), label));
     }
-    let longest = rows.iter().map(|(line, _)| columns(line)).max().unwrap_or(0);
-    for (line, label) in rows {
+    let first = view.reference.broken_rules.iter().find(|one| one.rule.id == rule.id);
+    BrokenRule {
+        severity: rule.severity,
+        rule: rule.id,
+        text: finding.text.to_string(),
+        place: format!("stream {stream}, message {number}{packet}: {message}{times}"),
+        number,
+        evidence: rows,
+        reference_too: first
+            .map(|first| format!("the reference breaks this rule too, first in message {}", first.first)),
+        advice: advice(rule.id).unwrap_or_default(),
+    }
+}
+
+fn one(broken: &BrokenRule, page: &mut Page<'_>) -> io::Result<()> {
+    let title = format!("{}[{}]: {}", broken.severity.name(), broken.rule, printable(&broken.text));
+    page.painted(&title, 2, styles::severity(broken.severity))?;
+    page.paragraph(&format!("--> {}", broken.place), 4)?;
+    let longest = broken.evidence.iter().map(|(line, _)| columns(line)).max().unwrap_or(0);
+    for (line, label) in &broken.evidence {
         // The text is printable: `line` makes it so.
-        let row = format!("|  {}   {label}", pad(&line, longest));
+        let row = format!("|  {}   {label}", pad(line, longest));
         match 5 + columns(&row) <= page.look.width {
             true => writeln!(page, "     {row}")?,
             false => page.paragraph(&format!("|  {line} ({label})"), 5)?,
         }
     }
-    if let Some(first) = view.reference.broken_rules.iter().find(|one| one.rule.id == rule.id) {
-        let text = format!("= the reference breaks this rule too, first in message {}", first.first);
-        page.paragraph(&text, 5)?;
+    if let Some(text) = &broken.reference_too {
+        page.paragraph(&format!("= {text}"), 5)?;
     }
-    let more = format!("bittrace explain {}", rule.id);
-    let mut lines = wrap(advice(rule.id).unwrap_or_default(), page.look.width.saturating_sub(7));
+    let more = format!("bittrace explain {}", broken.rule);
+    let mut lines = wrap(broken.advice, page.look.width.saturating_sub(7));
     match lines.last_mut() {
         Some(last) if 7 + columns(last) + 3 + columns(&more) <= page.look.width => {
             last.push_str(&format!("   {more}"));

@@ -13,6 +13,15 @@ use crate::print::table::{columns, wrap};
 
 /// What the replayed tracker and peers did not answer; messages of one kind that were refused for one reason together.
 pub(super) fn refusals(view: &DiffView<'_>, detail: DiffDetail, page: &mut Page<'_>) -> io::Result<()> {
+    list(REFUSED, &refusal_sentences(view), detail, page)
+}
+
+/// The headings of what a replay refused, and of what it noticed.
+pub(super) const REFUSED: &str = "Refused by the replayed tracker and peers";
+pub(super) const NOTICED: &str = "Noticed by the replay";
+
+/// What was refused, a sentence each.
+pub(super) fn refusal_sentences(view: &DiffView<'_>) -> Vec<String> {
     let mut groups: Vec<(&Refusal, Vec<u64>)> = Vec::new();
     let mut known: HashMap<RefusalKey<'_>, usize> = HashMap::new();
     for refusal in &view.noticed.refusals {
@@ -30,12 +39,12 @@ pub(super) fn refusals(view: &DiffView<'_>, detail: DiffDetail, page: &mut Page<
         let sentence = refusal.sentence(&format!("{}{plural} {}", refusal.message, ranges(&numbers)));
         format!("{sentence}: {}", refusal.why)
     });
-    list("Refused by the replayed tracker and peers", &lines.collect::<Vec<_>>(), detail, page)
+    lines.collect()
 }
 
 /// What else the replay noticed.
 pub(super) fn remarks(view: &DiffView<'_>, detail: DiffDetail, page: &mut Page<'_>) -> io::Result<()> {
-    list("Noticed by the replay", &view.noticed.remarks, detail, page)
+    list(NOTICED, &view.noticed.remarks, detail, page)
 }
 
 /// Sentences under a heading, the first ones alone where not all are wanted.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use bittrace_protocol::InfoHash;
 use bittrace_replay::{ComparedConversation, Judged, PairVerdict, ReportKind, Tally, Transcript};
 use bittrace_trace::Side;
-use bittrace_trace::units::{count, counted, span};
+use bittrace_trace::units::{count, counted, percent, span};
 
 use super::phrases::place;
 use super::{DiffDetail, DiffView, choices, details, findings, lists};
@@ -71,29 +71,13 @@ impl DiffPage<'_> {
     }
 
     fn torrents(&mut self) -> io::Result<()> {
-        let (ours, theirs) = (self.view.reference.torrents(), self.view.candidate.torrents());
-        if ours == theirs {
-            for hash in ours.iter().take(TORRENTS) {
-                writeln!(self.page, "torrent    {hash}{}", self.name(*hash))?;
-            }
-            return Ok(());
+        for torrent in torrents(self.view) {
+            writeln!(self.page, "torrent    {}", printable(&torrent))?;
         }
-        let shared = ours.iter().filter(|hash| theirs.contains(hash)).count();
-        for (side, torrents) in [("reference", &ours), ("candidate", &theirs)] {
-            for hash in torrents.iter().take(TORRENTS) {
-                writeln!(self.page, "torrent    {hash}{}, in the {side}", self.name(*hash))?;
-            }
+        match other_torrents(self.view) {
+            Some(text) => self.page.painted(text, 0, styles::WARN),
+            None => Ok(()),
         }
-        if shared == 0 && !ours.is_empty() && !theirs.is_empty() {
-            let text = "The captures are about different torrents: their messages about pieces cannot match.";
-            self.page.painted(text, 0, styles::WARN)?;
-        }
-        Ok(())
-    }
-
-    fn name(&self, hash: InfoHash) -> String {
-        let torrent = self.view.torrents.iter().find(|torrent| torrent.info_hash == hash);
-        torrent.map_or(String::new(), |torrent| format!("  {}", printable(&torrent.name.to_string())))
     }
 
     fn conversations(&mut self) -> io::Result<()> {
@@ -138,7 +122,7 @@ impl DiffPage<'_> {
         let parts: Vec<String> = PairVerdict::ALL
             .iter()
             .filter(|verdict| total.of(**verdict) > 0)
-            .map(|verdict| format!("{} {}", count(total.of(*verdict)), word(*verdict)))
+            .map(|verdict| format!("{} {}", count(total.of(*verdict)), verdict.name_of_many()))
             .collect();
         if parts.is_empty() {
             return Ok(());
@@ -242,13 +226,36 @@ impl DiffPage<'_> {
     }
 }
 
+/// The torrents of the captures, a line each; in which capture they are, where the captures are not about the same.
+pub(super) fn torrents(view: &DiffView<'_>) -> Vec<String> {
+    let name = |hash: InfoHash| {
+        let torrent = view.torrents.iter().find(|torrent| torrent.info_hash == hash);
+        torrent.map_or(String::new(), |torrent| format!("  {}", torrent.name))
+    };
+    let (ours, theirs) = (view.reference.torrents(), view.candidate.torrents());
+    let lines = |torrents: &[InfoHash], place: &str| -> Vec<String> {
+        torrents.iter().take(TORRENTS).map(|hash| format!("{hash}{}{place}", name(*hash))).collect()
+    };
+    if ours == theirs {
+        return lines(&ours, "");
+    }
+    [lines(&ours, ", in the reference"), lines(&theirs, ", in the candidate")].concat()
+}
+
+/// What to say where the captures have no torrent in common.
+pub(super) fn other_torrents(view: &DiffView<'_>) -> Option<&'static str> {
+    let (ours, theirs) = (view.reference.torrents(), view.candidate.torrents());
+    let differ = !ours.is_empty() && !theirs.is_empty() && !ours.iter().any(|hash| theirs.contains(hash));
+    differ.then_some("The captures are about different torrents: their messages about pieces cannot match.")
+}
+
 const NOTHING: &str = "No BitTorrent traffic in either capture: there is nothing to compare.";
 
 /// How many rows such tables have at most.
 const CONVERSATIONS: usize = 40;
 const TORRENTS: usize = 5;
 
-fn about(transcript: &Transcript) -> String {
+pub(super) fn about(transcript: &Transcript) -> String {
     let client = transcript.client().unwrap_or("unknown client");
     let local = transcript.local.map_or(String::new(), |local| format!(" at {local}"));
     let conversations = counted(transcript.conversations.len() as u64, "conversation");
@@ -259,7 +266,7 @@ fn about(transcript: &Transcript) -> String {
 }
 
 /// How a conversation came out, as far as it counts.
-fn outcome(view: &DiffView<'_>, compared: &ComparedConversation) -> String {
+pub(super) fn outcome(view: &DiffView<'_>, compared: &ComparedConversation) -> String {
     match (compared.reference, compared.candidate) {
         (Some(_), None) => return "missing".to_owned(),
         (None, Some(_)) => return "extra".to_owned(),
@@ -277,19 +284,12 @@ fn outcome(view: &DiffView<'_>, compared: &ComparedConversation) -> String {
     let mut parts: Vec<String> = PairVerdict::ALL
         .iter()
         .filter(|verdict| numbers[**verdict as usize] > 0)
-        .map(|verdict| format!("{} {}", count(numbers[*verdict as usize]), word(*verdict)))
+        .map(|verdict| format!("{} {}", count(numbers[*verdict as usize]), verdict.name_of_many()))
         .collect();
     if lost > 0 {
         parts.push(format!("{} lost by a capture", count(lost)));
     }
     parts.join(", ")
-}
-
-const fn word(verdict: PairVerdict) -> &'static str {
-    match verdict {
-        PairVerdict::Differs => "differ",
-        other => other.name(),
-    }
 }
 
 fn row(name: &str, tally: &Tally) -> Vec<String> {
@@ -318,16 +318,7 @@ fn row(name: &str, tally: &Tally) -> Vec<String> {
     ]
 }
 
-/// `100 %` only where it is all of it.
-fn percent(share: f64) -> String {
-    let hundredths = (share * 10_000.0).floor() / 100.0;
-    match hundredths.fract() == 0.0 {
-        true => format!("{hundredths:.0} %"),
-        false => format!("{hundredths:.1} %"),
-    }
-}
-
-fn conclusion(view: &DiffView<'_>) -> String {
+pub(super) fn conclusion(view: &DiffView<'_>) -> String {
     let total = view.report.total();
     let whose = match view.report.judged {
         Judged::Local => "local message",
@@ -363,7 +354,7 @@ fn conclusion(view: &DiffView<'_>) -> String {
                 }
                 _ => String::new(),
             };
-            format!("{} {}{more}", count(total.of(verdict)), word(verdict))
+            format!("{} {}{more}", count(total.of(verdict)), verdict.name_of_many())
         })
         .collect();
     let first = match (view.disagreements, disagreements.is_empty()) {

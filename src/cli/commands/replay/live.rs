@@ -19,7 +19,7 @@ use super::ended::RunEnd;
 use super::{ReplayPlan, compare, missed_in_words, verdict};
 use crate::Exit;
 use crate::args::{self, Common, DiffFormat};
-use crate::commands::diff::ReplayNotices;
+use crate::commands::diff::{ComparisonPage, ReplayNotices, is_output};
 use crate::failure::warn;
 use crate::interrupt::{heed, interrupted, tidy_with};
 use crate::os::{ProcessTree, temporary_folder};
@@ -30,6 +30,7 @@ pub(super) fn run(
     play: &ReplayPlan,
     arguments: &args::ReplayArguments,
     options: &bittrace_replay::DiffOptions,
+    page_to: Option<ComparisonPage>,
     common: Common,
     mut output: Output,
 ) -> Result<Exit> {
@@ -39,7 +40,7 @@ pub(super) fn run(
         if run.ended == RunEnd::Interrupted && run.served.plays.is_empty() {
             return Ok(Exit::Interrupted);
         }
-        let exit = run.compare(play, arguments, options, common, &mut output)?;
+        let exit = run.compare(play, arguments, options, page_to, common, &mut output)?;
         return Ok(if run.ended == RunEnd::Interrupted && !arguments.client.is_empty() {
             Exit::Interrupted
         } else {
@@ -56,7 +57,13 @@ pub(super) fn run(
         let whole = run.is_whole(play);
         verdicts.push(verdict::of(what, &play.reference, &run.served, &run.ended, &run.recording, whole));
     }
+    let (has_page, page_is_output) = (page_to.is_some(), is_output(page_to.as_ref()));
+    if let Some(page) = page_to {
+        verdict::write_page(&verdicts, &arguments.client, &play.reference, page)?;
+    }
     match arguments.comparing.format {
+        _ if page_is_output => {}
+        DiffFormat::Table if has_page => writeln!(output, "{}", verdict::conclusion(&verdicts))?,
         DiffFormat::Table => verdict::write(&verdicts, &arguments.client, &play.reference, &mut output)?,
         DiffFormat::Json => verdict::write_json(&verdicts, &mut output)?,
     }
@@ -241,6 +248,7 @@ impl Ran {
         play: &ReplayPlan,
         arguments: &args::ReplayArguments,
         options: &bittrace_replay::DiffOptions,
+        page_to: Option<ComparisonPage>,
         common: Common,
         output: &mut Output,
     ) -> Result<Exit> {
@@ -263,8 +271,9 @@ impl Ran {
             let seconds = patience.as_secs();
             remarks.push(format!("the client sent nothing for {seconds} s, so the run was ended"));
         }
-        let noticed = ReplayNotices { refusals: self.served.refusals.clone(), remarks };
-        compare(play, candidate, &noticed, arguments, options, common, output)
+        let noticed =
+            ReplayNotices { refusals: self.served.refusals.clone(), remarks, ..ReplayNotices::default() };
+        compare(play, candidate, &noticed, arguments, options, page_to, common, output)
     }
 }
 

@@ -6,12 +6,17 @@ use std::path::Path;
 use anyhow::Result;
 use bittrace_protocol::Block;
 use bittrace_protocol::wire::Message;
-use bittrace_replay::{InjectedFault, PeerRunEnd, Served, Transcript, reference_conduct};
-use bittrace_trace::units::counted;
-use bittrace_trace::{Side, TraceOptions};
+use bittrace_replay::{
+    Conversation, ConversationRole, InjectedFault, PeerRunEnd, Served, Transcript, reference_conduct,
+};
+use bittrace_report::{DisturbancePage, DisturbedRun, LAST_MESSAGES, LastMessage};
+use bittrace_trace::units::{count, counted};
+use bittrace_trace::{Side, StreamId, TraceOptions};
 use serde_json::{Value, json};
 
 use super::ended::RunEnd;
+use crate::commands::diff::ComparisonPage;
+use crate::page_file::name_of;
 use crate::print::json::write_line;
 use crate::print::output::Output;
 use crate::print::page::Page;
@@ -29,6 +34,39 @@ pub(super) struct FaultVerdict {
     details: Vec<String>,
     /// What the reference's client did in the like case, where the reference shows one.
     reference: Option<String>,
+    /// The end of the connection that was disturbed.
+    last: Option<LastMessages>,
+    /// How that connection ended.
+    end: Option<String>,
+}
+
+/// The last messages of a connection.
+struct LastMessages {
+    connection: String,
+    before: u64,
+    messages: Vec<LastMessage>,
+}
+
+impl LastMessages {
+    /// Those of a stream of a recording, or of its last connection with a peer.
+    fn of(recording: &Transcript, stream: Option<StreamId>) -> Option<Self> {
+        let named = stream.and_then(|stream| recording.conversation(stream));
+        let is_peer = |conversation: &&Conversation| conversation.role == ConversationRole::Peer;
+        let conversation = named.or_else(|| recording.conversations.iter().rfind(is_peer))?;
+        let (start, _) = recording.span()?;
+        let before = conversation.length().saturating_sub(LAST_MESSAGES);
+        let messages = conversation.messages().skip(before).map(|(side, stored)| LastMessage {
+            number: stored.number,
+            elapsed: stored.at.seconds_since(start),
+            sent: side == Side::Local,
+            summary: conversation.describe(side, stored),
+        });
+        Some(Self {
+            connection: format!("the connection with {}", conversation.far()),
+            before: before as u64,
+            messages: messages.collect(),
+        })
+    }
 }
 
 /// Judges a run by its recording.
@@ -40,7 +78,8 @@ pub(super) fn of(
     recording: &Path,
     whole: bool,
 ) -> FaultVerdict {
-    let again = asked_again(recording);
+    let transcript = Transcript::open(recording, TraceOptions::default()).ok();
+    let again = transcript.as_ref().map_or(0, asked_again);
     let died = matches!(ended, RunEnd::Exited(status) if status.code().is_none());
     let completed = !died && (whole || served.signs.completed());
     let disturbed = served.plays.iter().find(|play| play.disturbed == Some(true));
@@ -59,15 +98,8 @@ pub(super) fn of(
         });
     }
     let went_on = completed && connections == 1 && again == 0;
-    if let Some(play) = disturbed.filter(|_| !went_on) {
-        details.push(match &play.end {
-            PeerRunEnd::ByClient => "it closed that connection".to_owned(),
-            PeerRunEnd::Reset => "it reset that connection".to_owned(),
-            PeerRunEnd::ByFarEnd => "that connection ended".to_owned(),
-            PeerRunEnd::Garbled(why) => format!("it sent bytes that are not BitTorrent ({why})"),
-            PeerRunEnd::Open => "it kept that connection".to_owned(),
-        });
-    }
+    let end = disturbed.map(|play| end_in_words(&play.end));
+    details.extend(end.clone().filter(|_| !went_on));
     if connections > 1 {
         details.push(format!("it had {} in all", counted(connections as u64, "connection")));
     }
@@ -89,7 +121,20 @@ pub(super) fn of(
         (false, ..) => "gave up",
     };
     let reference = what.and_then(|what| reference_conduct(reference, what));
-    FaultVerdict { what, happened, completed, word, details, reference }
+    let stream = disturbed.map(|play| StreamId(play.stream));
+    let last = transcript.as_ref().and_then(|transcript| LastMessages::of(transcript, stream));
+    FaultVerdict { what, happened, completed, word, details, reference, last, end }
+}
+
+/// How a connection that was disturbed ended; "it" is the client.
+fn end_in_words(end: &PeerRunEnd) -> String {
+    match end {
+        PeerRunEnd::ByClient => "it closed that connection".to_owned(),
+        PeerRunEnd::Reset => "it reset that connection".to_owned(),
+        PeerRunEnd::ByFarEnd => "that connection ended".to_owned(),
+        PeerRunEnd::Garbled(why) => format!("it sent bytes that are not BitTorrent ({why})"),
+        PeerRunEnd::Open => "it kept that connection".to_owned(),
+    }
 }
 
 impl FaultVerdict {
@@ -142,6 +187,50 @@ pub(super) fn write(
     Ok(())
 }
 
+/// The answer in one line.
+pub(super) fn conclusion(verdicts: &[FaultVerdict]) -> String {
+    let runs = counted(verdicts.len() as u64, "run");
+    match verdicts.iter().filter(|verdict| !verdict.is_good()).count() as u64 {
+        0 => format!("The client downloaded everything in each of {runs}."),
+        bad => format!("Of {runs}, {} did not end well.", count(bad)),
+    }
+}
+
+/// Writes verdicts as a page.
+pub(super) fn write_page(
+    verdicts: &[FaultVerdict],
+    client: &[String],
+    reference: &Transcript,
+    to: ComparisonPage,
+) -> Result<()> {
+    let run = |verdict: &FaultVerdict| {
+        let last = verdict.last.as_ref();
+        DisturbedRun {
+            what: verdict.what.map_or("(undisturbed)".to_owned(), InjectedFault::describe),
+            verdict: verdict.word,
+            good: verdict.is_good(),
+            complete: verdict.completed,
+            details: verdict.details.clone(),
+            reference: verdict.reference.clone(),
+            connection: last.map_or(String::new(), |last| last.connection.clone()),
+            before: last.map_or(0, |last| last.before),
+            messages: last.map_or_else(Vec::new, |last| last.messages.clone()),
+            end: verdict.end.clone(),
+        }
+    };
+    let command = to.command.clone();
+    let page = DisturbancePage {
+        version: env!("CARGO_PKG_VERSION"),
+        command: &command,
+        client: &client.first().map_or("the client".to_owned(), |client| name_of(Path::new(client))),
+        reference: &name_of(Path::new(&reference.name)),
+        reference_client: reference.client().unwrap_or("unknown client"),
+        verdict: conclusion(verdicts),
+        runs: verdicts.iter().map(run).collect(),
+    };
+    to.write(|out| page.write(out))
+}
+
 /// Writes verdicts as objects, one a line.
 pub(super) fn write_json(verdicts: &[FaultVerdict], output: &mut Output) -> Result<()> {
     for verdict in verdicts {
@@ -162,8 +251,7 @@ pub(super) fn write_json(verdicts: &[FaultVerdict], output: &mut Output) -> Resu
 }
 
 /// How many requests a client sent for blocks that it had requested before.
-fn asked_again(recording: &Path) -> u64 {
-    let Ok(transcript) = Transcript::open(recording, TraceOptions::default()) else { return 0 };
+fn asked_again(transcript: &Transcript) -> u64 {
     let mut asked: BTreeMap<Block, u64> = BTreeMap::new();
     let said = transcript.conversations.iter().flat_map(|one| &one.direction(Side::Local).messages);
     for message in said {
