@@ -135,13 +135,7 @@ mod tests {
     #[test]
     fn every_message_stands_in_one_row_and_each_side_keeps_its_order() {
         let numbers: Vec<(u64, u64, bool)> = (0..200_u64)
-            .map(|at| {
-                (
-                    (at % 7 != 0).then_some(at + 1).unwrap_or(0),
-                    (at * 73) % 200 * u64::from(at % 5 != 0),
-                    false,
-                )
-            })
+            .map(|at| (if at % 7 != 0 { at + 1 } else { 0 }, (at * 73) % 200 * u64::from(at % 5 != 0), false))
             .collect();
         let pairs = pairs(&numbers);
         let rows = rows(&pairs);
