@@ -1,7 +1,7 @@
 //! `analyze --view map`: pieces over time. A row is a piece, or some of them, a column a stretch of time; a letter says who
 //! sent blocks, a line that the pieces are verified, a cross that one of them was whole and wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
 
@@ -19,6 +19,9 @@ const ROWS: usize = 40;
 
 /// How many far ends have a letter; blocks of others are `+`.
 const LETTERS: usize = 16;
+
+/// How many far ends that sent a wrong piece are named beside its row.
+const WRONG_FROM: usize = 3;
 
 /// How many columns an axis has at the least; how the pieces of a row stand is cut for it.
 const LEAST_AXIS: usize = 24;
@@ -65,8 +68,22 @@ struct MapRow {
     right: BTreeMap<u32, Micros>,
     /// When pieces were found wrong.
     wrong: Vec<Micros>,
+    /// The far ends whose blocks were in these.
+    wrong_from: BTreeSet<i32>,
     /// How many of its cells have each state of [`bittrace_report::PieceCells`].
     states: [u32; 5],
+}
+
+/// A block, or the blocks of a cell.
+struct BlocksAt {
+    t: Micros,
+    piece: u32,
+    end: i32,
+    /// Whether the local host sent them.
+    is_out: bool,
+    /// Whether they are of an attempt at a piece that had the wrong hash.
+    is_wrong: bool,
+    number: u64,
 }
 
 /// Blocks of a row in a column, by far end and direction.
@@ -103,26 +120,40 @@ impl<'a> Map<'a> {
         }
         let has_all_checks = checked.right + checked.wrong == checked.t.len() as u64;
         let mut map = Self { course, pieces, per_row, rows, letters: Vec::new(), has_all_checks };
-        let mut senders: Vec<i32> =
-            map.blocks().map(|(_, _, end, _, _)| end).filter(|end| *end >= 0).collect();
+        let mut senders: Vec<i32> = map.blocks().map(|blocks| blocks.end).filter(|end| *end >= 0).collect();
         senders.sort_unstable();
         senders.dedup();
         // Far ends are in the order of what they carried.
         senders.truncate(LETTERS);
         map.letters = senders;
+        let wrong = map.blocks().filter(|blocks| blocks.is_wrong && !blocks.is_out);
+        let wrong: Vec<(u32, i32)> = wrong.map(|blocks| (blocks.piece / per_row, blocks.end)).collect();
+        for (row, end) in wrong {
+            if let Some(row) = map.rows.get_mut(row as usize) {
+                row.wrong_from.insert(end);
+            }
+        }
         map
     }
 
-    /// Each block, or the blocks of each cell: when, the piece, the far end, whether the local host sent them, how many.
-    fn blocks(&self) -> Box<dyn Iterator<Item = (Micros, u32, i32, bool, u64)> + '_> {
+    /// Each block, or the blocks of each cell.
+    fn blocks(&self) -> Box<dyn Iterator<Item = BlocksAt> + '_> {
         match &self.course.blocks {
-            Blocks::Each(each) => Box::new(
-                (0..each.t.len()).map(|at| (each.t[at], each.piece[at], each.end[at], each.out[at] == 1, 1)),
-            ),
-            Blocks::Grid(grid) => Box::new((0..grid.cell_bin.len()).map(|at| {
-                let t = Micros::from(grid.cell_bin[at]) * grid.bin;
-                let piece = grid.cell_row[at] * grid.per_row;
-                (t, piece, grid.cell_end[at], false, u64::from(grid.cell_count[at]))
+            Blocks::Each(each) => Box::new((0..each.t.len()).map(|at| BlocksAt {
+                t: each.t[at],
+                piece: each.piece[at],
+                end: each.end[at],
+                is_out: each.out[at] == 1,
+                is_wrong: each.flag[at] == 1,
+                number: 1,
+            })),
+            Blocks::Grid(grid) => Box::new((0..grid.cell_bin.len()).map(|at| BlocksAt {
+                t: Micros::from(grid.cell_bin[at]) * grid.bin,
+                piece: grid.cell_row[at] * grid.per_row,
+                end: grid.cell_end[at],
+                is_out: false,
+                is_wrong: grid.cell_wrong[at] == 1,
+                number: u64::from(grid.cell_count[at]),
             })),
         }
     }
@@ -189,15 +220,27 @@ impl<'a> Map<'a> {
             1 => {}
             times => text.push_str(&format!(", {times} times")),
         }
+        // A cross stands in the place of the letter.
+        let letter = |end: &i32| Some(Place::Blocks(Some(self.letter(*end)?), false).glyph().to_string());
+        let from: Vec<String> = row.wrong_from.iter().filter_map(letter).take(WRONG_FROM).collect();
+        if !from.is_empty() {
+            text.push_str(&format!(" from {}", from.join(" ")));
+        }
         text
+    }
+
+    /// The letter of a far end, counted from 0.
+    fn letter(&self, end: i32) -> Option<usize> {
+        self.letters.iter().position(|known| *known == end)
     }
 
     /// What each place of each row shows.
     fn places(&self, axis: TimeAxis) -> Vec<Vec<Place>> {
         let mut sent: BTreeMap<(usize, usize), Sent> = BTreeMap::new();
-        for (t, piece, end, is_out, number) in self.blocks() {
-            let place = ((piece / self.per_row) as usize, axis.column_of(t));
-            *sent.entry(place).or_default().entry((end, is_out)).or_default() += number;
+        for blocks in self.blocks() {
+            let place = ((blocks.piece / self.per_row) as usize, axis.column_of(blocks.t));
+            let of_place = sent.entry(place).or_default();
+            *of_place.entry((blocks.end, blocks.is_out)).or_default() += blocks.number;
         }
         let row = |(at, row): (usize, &MapRow)| {
             let pieces = (self.pieces.count - at as u32 * self.per_row).min(self.per_row) as usize;
@@ -217,7 +260,7 @@ impl<'a> Map<'a> {
                         .max_by_key(|((end, is_out), number)| (**number, std::cmp::Reverse((*end, *is_out))))
                 });
                 if let Some(((end, is_out), _)) = most {
-                    return Place::Blocks(self.letters.iter().position(|known| known == end), *is_out);
+                    return Place::Blocks(self.letter(*end), *is_out);
                 }
                 match (all, first) {
                     (Some(all), _) if column >= all => Place::Verified,
@@ -253,11 +296,11 @@ impl<'a> Map<'a> {
     fn legend(&self, places: &[Vec<Place>], page: &mut Page<'_>) -> io::Result<()> {
         let has = |wanted: &dyn Fn(&Place) -> bool| places.iter().flatten().any(wanted);
         let mut parts: Vec<String> = Vec::new();
-        for (letter, end) in self.letters.iter().enumerate() {
+        for (letter, place) in self.letters.iter().enumerate() {
             let is_shown = |out: bool| move |place: &Place| matches!(place, Place::Blocks(Some(at), is_out) if *at == letter && *is_out == out);
-            let Some(end) = self.course.ends.get(*end as usize) else { continue };
+            let Some(end) = self.course.ends.get(*place as usize) else { continue };
             for (out, word) in [(false, ""), (true, "to ")] {
-                if has(&is_shown(out)) {
+                if has(&is_shown(out)) || !out && self.rows.iter().any(|row| row.wrong_from.contains(place)) {
                     let glyph = Place::Blocks(Some(letter), out).glyph();
                     parts.push(format!("{glyph} {word}{}", end.address));
                 }
