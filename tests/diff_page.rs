@@ -169,10 +169,10 @@ fn fields_name_bytes_that_are_in_the_file() {
         let lengths = ["reference", "candidate"]
             .map(|side| numbers(&data, &format!("/pairs/{side}/length"))[pair] as u64);
         for field in list(detail, "/fields") {
-            for side in 0..2 {
+            for (side, length) in lengths.into_iter().enumerate() {
                 for range in list(field, &format!("/5/{side}")) {
                     let [from, to] = [0, 1].map(|at| range[at].as_u64().expect("a number"));
-                    assert!(from < to && to <= lengths[side], "pair {pair}: {field}");
+                    assert!(from < to && to <= length, "pair {pair}: {field}");
                     marked += 1;
                 }
             }

@@ -202,7 +202,8 @@ fn maps_and_rates_of_every_capture_fit_the_terminal() {
             assert_eq!(wide, None, "{path:?}, {width}");
             let wide = ascii
                 .lines()
-                .find(|line| !(line.is_ascii() && line.len() <= width) && !line.contains(NOTHING));
+                .filter(|line| !line.contains(NOTHING))
+                .find(|line| !line.is_ascii() || line.len() > width);
             assert_eq!(wide, None, "{path:?}, {width}");
             // Headings may wrap at another place, since some characters are wider in ASCII.
             assert!(page.lines().count().abs_diff(ascii.lines().count()) <= 4, "{path:?}, {width}");

@@ -125,10 +125,10 @@ fn gather(trace: &mut Trace, choice: CommentChoice, comments: &mut PacketComment
     while !interrupted() {
         match trace.advance() {
             Ok(true) => {
-                if let Some(Dissected::Record(record)) = trace.current() {
-                    if let (Some(packet), Some(text)) = (record.frames.last(), comment(record, choice)) {
-                        comments.add(*packet, &text).context("the comments cannot be kept")?;
-                    }
+                if let Some(Dissected::Record(record)) = trace.current()
+                    && let (Some(packet), Some(text)) = (record.frames.last(), comment(record, choice))
+                {
+                    comments.add(*packet, &text).context("the comments cannot be kept")?;
                 }
             }
             Ok(false) => break,

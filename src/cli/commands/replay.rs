@@ -235,7 +235,7 @@ fn rehearsed(
         refusals: rehearsal.refusals,
         remarks,
     };
-    compare(play, candidate, &noticed, arguments, options, page_to, common, &mut output)
+    compare(play, candidate, &noticed, (arguments, options), page_to, common, &mut output)
 }
 
 /// How many messages to peers the schedule of the capture chose, and how many the session's policy.
@@ -266,8 +266,7 @@ fn compare(
     play: &ReplayPlan,
     candidate: Trace,
     noticed: &ReplayNotices,
-    arguments: &args::ReplayArguments,
-    options: &bittrace_replay::DiffOptions,
+    (arguments, options): (&args::ReplayArguments, &bittrace_replay::DiffOptions),
     page_to: Option<ComparisonPage>,
     common: Common,
     output: &mut Output,
