@@ -41,14 +41,18 @@ pub(super) fn rates_lines(course: &Course, capture: u16, width: u16) -> Vec<Tabl
     lines
 }
 
+/// Screens that are narrower show no picture, but a terminal may become so narrow.
+const NARROWEST: usize = 40;
+
 /// What rows of the rates begin with, the last two in ASCII.
 const ARROWS: [&str; 4] = ["  ↓", "  ↑", "  v ", "  ^ "];
 
 /// A picture as lines.
 fn lines(course: &Course, width: u16, write: fn(&Course, &mut Page<'_>) -> io::Result<()>) -> Vec<TableLine> {
     let mut text = Vec::new();
+    let width = usize::from(width).max(NARROWEST);
     // Memory takes all.
-    let _ = write(course, &mut Page::new(Look { width: width.into(), colour: false }, &mut text));
+    let _ = write(course, &mut Page::new(Look { width, colour: false }, &mut text));
     let text = String::from_utf8_lossy(&text);
     let lines = text.lines().skip_while(|line| line.is_empty());
     lines.map(|line| TableLine { text: line.to_owned(), severity: None, leads_to: None }).collect()

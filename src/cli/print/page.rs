@@ -40,7 +40,7 @@ impl<'a> Page<'a> {
 
     /// A paragraph in a style.
     pub(crate) fn painted(&mut self, text: &str, indent: usize, style: Style) -> io::Result<()> {
-        for line in wrap(text, self.look.width - indent) {
+        for line in wrap(text, self.look.width.saturating_sub(indent).max(1)) {
             writeln!(self.out, "{}{}", " ".repeat(indent), self.look.paint(style, &line))?;
         }
         Ok(())
