@@ -44,6 +44,32 @@ function button(label, attributes, ...children) {
     return element("button", { type: "button", ...attributes }, label, ...children);
 }
 
+// A dialog that is gone once it is closed. `name` says to those who do not see it what it is.
+function showSheet(name, title, ...content) {
+    const dialog = element(
+        "dialog",
+        { class: "sheet", "aria-label": name, close: () => dialog.remove() },
+        element(
+            "div",
+            { class: "sheet-head" },
+            element("h2", {}, title),
+            button("Close", { click: () => dialog.close() }),
+        ),
+        ...content,
+    );
+    document.body.append(dialog);
+    dialog.showModal();
+}
+
+// Keys, each with what it does.
+function keyList(keys) {
+    return element(
+        "dl",
+        { class: "keys" },
+        keys.map(([key, what]) => [element("dt", {}, key), element("dd", {}, what)]),
+    );
+}
+
 function clamp(value, low, high) {
     return Math.min(high, Math.max(low, value));
 }

@@ -58,23 +58,7 @@ class DiffPage {
 
     showKeys() {
         const keys = this.side ? KEYS : KEYS.filter(([key]) => "t Esc ?".includes(key));
-        const dialog = element(
-            "dialog",
-            { class: "sheet", "aria-label": "keys", close: () => dialog.remove() },
-            element(
-                "div",
-                { class: "sheet-head" },
-                element("h2", {}, "Keys"),
-                button("Close", { click: () => dialog.close() }),
-            ),
-            element(
-                "dl",
-                { class: "keys" },
-                keys.map(([key, what]) => [element("dt", {}, key), element("dd", {}, what)]),
-            ),
-        );
-        document.body.append(dialog);
-        dialog.showModal();
+        showSheet("keys", "Keys", keyList(keys));
     }
 
     // A link to a message of the candidate.

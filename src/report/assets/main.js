@@ -185,28 +185,16 @@ class Page {
     }
 
     showKeys() {
-        const dialog = element(
-            "dialog",
-            { class: "sheet", "aria-label": "keys", close: () => dialog.remove() },
-            element(
-                "div",
-                { class: "sheet-head" },
-                element("h2", {}, "Keys"),
-                button("Close", { click: () => dialog.close() }),
-            ),
-            element(
-                "dl",
-                { class: "keys" },
-                KEYS_HELP.map(([key, what]) => [element("dt", {}, key), element("dd", {}, what)]),
-            ),
+        showSheet(
+            "keys",
+            "Keys",
+            keyList(KEYS_HELP),
             element(
                 "p",
                 { class: "hint" },
                 "Drag or Ctrl and the wheel: closer. Double click: all. Click a mark: its message. Click the name of a connection: only that one.",
             ),
         );
-        document.body.append(dialog);
-        dialog.showModal();
     }
 
     listen() {

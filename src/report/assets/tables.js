@@ -13,15 +13,9 @@ function showTable(title, table) {
         ),
     );
     const more = table.rows.length - rows.length;
-    const dialog = element(
-        "dialog",
-        { class: "sheet", "aria-label": `${title} as a table`, close: () => dialog.remove() },
-        element(
-            "div",
-            { class: "sheet-head" },
-            element("h2", {}, title),
-            button("Close", { click: () => dialog.close() }),
-        ),
+    showSheet(
+        `${title} as a table`,
+        title,
         element(
             "div",
             { class: "scroll", tabindex: "0" },
@@ -49,8 +43,6 @@ function showTable(title, table) {
             : null,
         table.rows.length ? null : element("p", { class: "hint" }, "No rows."),
     );
-    document.body.append(dialog);
-    dialog.showModal();
 }
 
 function linkTo(n) {
