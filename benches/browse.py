@@ -55,6 +55,16 @@ class Browser:
                     return time.perf_counter() - begun
         sys.exit("browse.py: %r is not drawn within %d s; the end: %r" % (pattern, longest, data[-2000:]))
 
+    def wait_while(self, pattern, quiet):
+        """Waits until a screen that is drawn anew, after the page of keys, does not have the pattern."""
+        while True:
+            self.drawn(quiet, 600)
+            self.press(b"?")
+            self.drawn(0.2)
+            self.press(b"?")
+            if not re.search(pattern, self.drawn(0.2)[0]):
+                return
+
     def press(self, keys):
         os.write(self.terminal, keys)
 
@@ -99,14 +109,7 @@ def main():
     row("j, while the capture is read", while_reading)
     # The name of the screen's end is there when all is read: no "so far" any more.
     browser.press(b"G")
-    while True:
-        data, _ = browser.drawn(0.5, 600)
-        browser.press(b"?")
-        browser.drawn(0.2)
-        browser.press(b"?")
-        data, _ = browser.drawn(0.2)
-        if b"so far" not in data:
-            break
+    browser.wait_while(rb"so far", 0.5)
     print("%-34s %6.1f s" % ("all read", time.perf_counter() - begun))
     print("%-34s %6.0f MB, at most %.0f MB" % (("memory",) + browser.memory()))
     for what, key, times in [
@@ -120,14 +123,7 @@ def main():
     browser.press(b"/message == bitfield || stream == 3 && latency > 1\r")
     begun = time.perf_counter()
     row("j, while a filter runs", [browser.key(b"j", 0.005) for _ in range(10)])
-    while True:
-        data, _ = browser.drawn(0.3, 600)
-        browser.press(b"?")
-        browser.drawn(0.2)
-        browser.press(b"?")
-        data, _ = browser.drawn(0.2)
-        if not re.search(rb"\(\d+ %\)", data):
-            break
+    browser.wait_while(rb"\(\d+ %\)", 0.3)
     print("%-34s %6.1f s" % ("all filtered", time.perf_counter() - begun))
     print("%-34s %6.0f MB, at most %.0f MB" % (("memory",) + browser.memory()))
     browser.quit()
