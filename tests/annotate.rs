@@ -124,6 +124,28 @@ fn a_cut_capture_is_written_up_to_the_cut() {
     assert_eq!(packets(&cut), packets(&out));
 }
 
+/// Of a capture that cannot be read on, what came before is written and counted, and the exit code says so.
+#[test]
+fn a_broken_capture_is_written_up_to_the_fault() {
+    let folder = scratch_folder();
+    let mut bytes = std::fs::read(captures_folder().join("download-aria2.pcap")).expect("a capture");
+    // A packet of four gigabytes.
+    bytes.extend_from_slice(&[0xff; 16]);
+    let broken = folder.path().join("broken.pcap");
+    std::fs::write(&broken, &bytes).expect("written");
+    let out = folder.path().join("out.pcapng");
+    let path = |path: &Path| path.to_str().expect("a path").to_owned();
+    let (code, _, errors) = bittrace(&["annotate", &path(&broken), "-o", &path(&out)]);
+    assert!(code == 2 && errors.contains("broken.pcap"), "{errors}");
+    let whole = packets(&captures_folder().join("download-aria2.pcap"));
+    assert_eq!(whole, packets(&out));
+    let said = errors.lines().last().expect("a line");
+    assert!(
+        said.contains(&format!("{} packets, ", whole.len())) && !said.ends_with(", 0 comments"),
+        "{errors}"
+    );
+}
+
 /// tshark sees each packet as before, and the comments on the packets that the output says.
 #[test]
 fn wireshark_shows_the_packets_as_before_and_the_comments() {

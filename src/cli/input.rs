@@ -2,16 +2,32 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bittrace_trace::units::{counted, rough_size};
 use bittrace_trace::{About, Trace, TraceOptions};
 
+use crate::commands::torrent::read_torrents;
 use crate::failure::say;
 use crate::interrupt::Feed;
+use crate::keys::KeyLogs;
 use crate::print::output::Output;
+
+/// How captures are read that come with these torrents, key logs and local host.
+///
+/// # Errors
+/// When a torrent or a key log cannot be read.
+pub(crate) fn options(
+    torrents: &[PathBuf],
+    key_logs: &KeyLogs,
+    local: Option<IpAddr>,
+) -> Result<TraceOptions> {
+    let torrents = read_torrents(torrents)?;
+    Ok(TraceOptions { local, torrents, mse_keys: key_logs.read()?, ..TraceOptions::default() })
+}
 
 /// Opens a capture; `-` is standard input. Whoever waits for a pipe sees what is known put out before, and whoever waits
 /// for a long capture is told how far it was read.

@@ -25,8 +25,8 @@ use super::view::{Paint, view};
 use super::work;
 use crate::Exit;
 use crate::args::{BrowseArguments, Common};
-use crate::commands::torrent::read_torrents;
 use crate::failure;
+use crate::input;
 use crate::interrupt::{EXIT_INTERRUPTED, interrupted, tidy_with};
 use crate::print::output::Output;
 use crate::print::printable::{is_ascii_alone, printable, use_ascii_alone};
@@ -54,13 +54,7 @@ pub(crate) fn run(arguments: &BrowseArguments, common: Common) -> Result<Exit> {
     }
     let output = Output::new(common);
     let paint = Paint { colour: output.look.colour, ascii: arguments.ascii || is_ascii_alone() };
-    let torrents = read_torrents(&arguments.torrent)?;
-    let options = TraceOptions {
-        local: arguments.local,
-        torrents,
-        mse_keys: arguments.key_logs.read()?,
-        ..TraceOptions::default()
-    };
+    let options = input::options(&arguments.torrent, &arguments.key_logs, arguments.local)?;
     let (reading, spool) = begin(&arguments.captures, &options)?;
     let first = match first_news(&reading) {
         Ok(first) => first,

@@ -11,12 +11,11 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use bittrace_trace::record::{Body, PeerWireBody, Severity};
 use bittrace_trace::units::counted;
-use bittrace_trace::{Annotated, Capture, Dissected, Record, Trace, TraceOptions, describe};
+use bittrace_trace::{AnnotateError, Annotated, Capture, Dissected, MAX_COMMENT, Record, Trace, describe};
 use tempfile::NamedTempFile;
 
 use crate::Exit;
 use crate::args::{AnnotateArguments, CommentChoice, Common};
-use crate::commands::torrent::read_torrents;
 use crate::failure::{self, say, warn};
 use crate::input;
 use crate::interrupt::{Feed, interrupted};
@@ -27,13 +26,7 @@ use comments::PacketComments;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &AnnotateArguments, common: Common, output: Output) -> Result<Exit> {
-    let torrents = read_torrents(&arguments.torrent)?;
-    let options = TraceOptions {
-        local: arguments.local,
-        torrents,
-        mse_keys: arguments.key_logs.read()?,
-        ..TraceOptions::default()
-    };
+    let options = input::options(&arguments.torrent, &arguments.key_logs, arguments.local)?;
     let written = PageFile::create_for("--output", &arguments.output, &[&arguments.capture], &output)?;
     let name = written.name();
     // What can be read only once is kept, for the second time.
@@ -41,7 +34,7 @@ pub(crate) fn run(arguments: &AnnotateArguments, common: Common, output: Output)
     let path = kept.as_ref().map_or(&*arguments.capture, |kept| kept.path());
     let mut trace = input::open(path, options, &output)?;
     let mut comments = PacketComments::new();
-    let mut exit = gather(&mut trace, arguments.comments, &mut comments)?;
+    let exit = gather(&mut trace, arguments.comments, &mut comments)?;
     drop(trace);
     if interrupted() {
         return Ok(Exit::Interrupted);
@@ -51,19 +44,15 @@ pub(crate) fn run(arguments: &AnnotateArguments, common: Common, output: Output)
     let mut annotated = Annotated::default();
     written
         .write(|out| {
-            let copied = capture.annotate(out, &mut |packet| {
-                if interrupted() {
-                    return Err(io::ErrorKind::Interrupted.into());
-                }
-                comments.on(packet)
-            });
-            match copied {
-                Ok(copied) => annotated = copied,
+            let mut comment = |packet| match interrupted() {
+                true => Err(io::ErrorKind::Interrupted.into()),
+                false => comments.on(packet),
+            };
+            match capture.annotate(out, &mut comment, &mut annotated) {
                 // Reported when the comments were gathered. What came before it is kept.
-                Err(bittrace_trace::AnnotateError::Read(_)) => {}
-                Err(bittrace_trace::AnnotateError::Write(error)) => return Err(error),
+                Ok(()) | Err(AnnotateError::Read(_)) => Ok(()),
+                Err(AnnotateError::Write(error)) => Err(error),
             }
-            Ok(())
         })
         .or_else(|error| if interrupted() { Ok(0) } else { Err(error) })?;
     if interrupted() {
@@ -78,10 +67,7 @@ pub(crate) fn run(arguments: &AnnotateArguments, common: Common, output: Output)
     }
     if annotated.cut > 0 {
         let cut = counted(annotated.cut, "comment");
-        warn(
-            common,
-            &format!("{cut} cut to {} bytes: an option of pcapng has no more", bittrace_trace::MAX_COMMENT),
-        );
+        warn(common, &format!("{cut} cut to {} bytes: an option of pcapng has no more", MAX_COMMENT));
     }
     if annotated.without_place > 0 {
         let left_out = counted(annotated.without_place, "comment");
@@ -90,11 +76,10 @@ pub(crate) fn run(arguments: &AnnotateArguments, common: Common, output: Output)
     if !common.quiet {
         say(&format!(
             "bittrace: {name}: {}, {}",
-            counted(capture.packets(), "packet"),
+            counted(annotated.packets, "packet"),
             counted(annotated.comments, "comment")
         ));
     }
-    exit = exit.max(Exit::Done);
     Ok(exit)
 }
 

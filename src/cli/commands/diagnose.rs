@@ -12,7 +12,6 @@ use bittrace_trace::{Trace, TraceOptions};
 
 use crate::Exit;
 use crate::args::{Common, DiagnoseArguments, Format};
-use crate::commands::torrent::read_torrents;
 use crate::failure::{self, warn};
 use crate::input;
 use crate::interrupt::interrupted;
@@ -21,13 +20,9 @@ use crate::print::views::DiagnosisPage;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &DiagnoseArguments, common: Common, mut output: Output) -> Result<Exit> {
-    let torrents = read_torrents(&arguments.torrent)?;
     let options = TraceOptions {
-        local: arguments.local,
-        torrents,
-        mse_keys: arguments.key_logs.read()?,
         measure: true,
-        ..TraceOptions::default()
+        ..input::options(&arguments.torrent, &arguments.key_logs, arguments.local)?
     };
     let mut exit = Exit::Done;
     let mut is_first = true;

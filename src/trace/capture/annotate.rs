@@ -37,7 +37,7 @@ pub const MAX_COMMENT: usize = 60_000;
 
 impl Capture {
     /// Writes this capture as pcapng, from its first packet. `comment` gives the comment on a packet by its number, in order.
-    /// A comment longer than [`MAX_COMMENT`] is cut.
+    /// A comment longer than [`MAX_COMMENT`] is cut. What is written is counted in `annotated`, also before an error.
     ///
     /// # Errors
     ///
@@ -46,8 +46,8 @@ impl Capture {
         &mut self,
         out: &mut dyn Write,
         comment: &mut dyn FnMut(u64) -> io::Result<Option<String>>,
-    ) -> Result<Annotated, AnnotateError> {
-        let mut annotated = Annotated::default();
+        annotated: &mut Annotated,
+    ) -> Result<(), AnnotateError> {
         let mut passed = Vec::new();
         loop {
             self.input.consume(self.lent);
@@ -76,12 +76,11 @@ impl Capture {
                     let comment = comment(self.packets)?;
                     annotated.cut += u64::from(comment.as_ref().is_some_and(|text| text.len() > MAX_COMMENT));
                     let comment = comment.map(cut);
-                    self.write_packet(&packet, comment.as_deref(), &mut annotated, out)?;
+                    self.write_packet(&packet, comment.as_deref(), annotated, out)?;
                     self.lent = packet.length;
                 }
                 Ok(None) => {
-                    self.end()?;
-                    return Ok(annotated);
+                    return Ok(self.end()?);
                 }
                 Err(Fault::AnotherCapture) => self.begin_another(),
                 Err(fault) => {
