@@ -79,6 +79,25 @@ fn pages_fit_the_terminal_and_views_are_the_same() {
     }
 }
 
+/// A place to look is a command where the capture can be read once more, with its name as a shell reads it, and a filter
+/// where not.
+#[test]
+fn a_place_to_look_is_a_command_that_works() {
+    let folder = command::scratch_folder();
+    let capture = folder.path().join("it's here.pcap");
+    std::fs::copy(captures_folder().join("udp-tracker-scrape.pcap"), &capture).expect("copied");
+    let page = printed(&["diagnose", capture.to_str().expect("a path in UTF-8")]);
+    assert!(
+        page.contains("    bittrace analyze '") && page.contains(r"/it'\''s here.pcap' --filter '"),
+        "{page}"
+    );
+    let input = std::fs::File::open(&capture).expect("a capture");
+    let mut piped = command::bittrace(env!("CARGO_BIN_EXE_bittrace"), folder.path(), &["diagnose", "-"]);
+    let output = piped.stdin(input).output().expect("bittrace starts");
+    let page = String::from_utf8(output.stdout).expect("output is UTF-8");
+    assert!(page.contains("\n    --filter '") && !page.contains("bittrace analyze "), "{page}");
+}
+
 #[test]
 fn seconds_and_bytes_add_up() {
     for path in captures().into_iter().chain(known_captures()) {

@@ -1,5 +1,9 @@
 //! What can be copied of the message that is chosen: its row, a field, and the command that shows it.
 
+use std::path::PathBuf;
+
+use bittrace_report::CommandLine;
+
 use super::state::State;
 use crate::print::printable::undisguised;
 
@@ -27,18 +31,14 @@ pub(super) fn field_of(state: &State) -> Option<String> {
 /// The command that shows the message that is chosen, with its bytes.
 pub(super) fn command_of(state: &State) -> Option<String> {
     let row = state.row(state.list.selected()?)?;
-    let paths: Vec<String> = state.paths.iter().map(|path| quoted(&path.display().to_string())).collect();
-    Some(format!("bittrace analyze {} --filter 'n == {}' --hex", paths.join(" "), row.number()))
+    Some(analyze(&state.paths).with(&format!("--filter 'n == {}' --hex", row.number())))
 }
 
-/// A word as a shell reads it.
-fn quoted(word: &str) -> String {
-    let is_plain =
-        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | '_' | '-' | '+' | ',' | ':' | '@');
-    match !word.is_empty() && word.chars().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", undisguised(word).replace('\'', "'\\''")),
-    }
+/// `bittrace analyze` of these captures.
+fn analyze(paths: &[PathBuf]) -> CommandLine {
+    let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    let paths: Vec<_> = paths.iter().map(|path| undisguised(path)).collect();
+    CommandLine::new(["bittrace", "analyze"].into_iter().chain(paths.iter().map(|path| &**path)))
 }
 
 #[cfg(test)]
@@ -47,8 +47,9 @@ mod tests {
 
     #[test]
     fn a_name_is_one_word_to_a_shell() {
-        assert_eq!(quoted("captures/a.pcap"), "captures/a.pcap");
-        assert_eq!(quoted("it's here;rm -rf"), "'it'\\''s here;rm -rf'");
-        assert_eq!(quoted(""), "''");
+        let words = |name: &str| analyze(&[name.into()]).words;
+        assert_eq!(words("captures/a.pcap"), "bittrace analyze captures/a.pcap");
+        assert_eq!(words("it's here;rm -rf"), "bittrace analyze 'it'\\''s here;rm -rf'");
+        assert_eq!(words(""), "bittrace analyze ''");
     }
 }

@@ -288,6 +288,7 @@ impl<'a> Analysis<'a> {
         }
         let read = Read {
             name: &name,
+            file: (path != Path::new("-")).then_some(path),
             start: trace.span().map_or(Timestamp::EPOCH, |(first, _)| first),
             summary: &summary,
             trace: &trace,

@@ -74,7 +74,8 @@ fn diagnose(
     }
     let run = diagnosis.finish();
     let name = trace.capture().name();
-    let page = DiagnosisPage { name, run: &run, verbose: common.verbose };
+    let file = (path != Path::new("-")).then_some(path);
+    let page = DiagnosisPage { name, file, run: &run, verbose: common.verbose };
     let look = output.look;
     page.write(arguments.format, is_first, look, output)?;
     output.flush()?;

@@ -155,19 +155,19 @@ pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, mut outpu
 struct RunRecording {
     path: PathBuf,
     /// Goes with the recording in it, where nobody asked for one.
-    _folder: Option<TempDir>,
+    folder: Option<TempDir>,
 }
 
 impl RunRecording {
     /// Has the run recorded, where it is not already.
     fn begin(options: &mut DownloadOptions) -> Result<Self> {
         if let Some(path) = &options.record {
-            return Ok(Self { path: path.clone(), _folder: None });
+            return Ok(Self { path: path.clone(), folder: None });
         }
         let folder = temporary_folder().context("no temporary folder")?;
         let path = folder.path().join("run.pcapng");
         options.record = Some(path.clone());
-        Ok(Self { path, _folder: Some(folder) })
+        Ok(Self { path, folder: Some(folder) })
     }
 
     /// Says why the run went as it did. The packets of a recording are made up around the bytes, so nothing is measured on them.
@@ -180,7 +180,9 @@ impl RunRecording {
         let mut trace = Trace::open(&self.path, options)?;
         let (diagnosis, _) = diagnose::read(&mut trace, &torrents);
         let run = diagnosis.finish();
-        let page = DiagnosisPage { name: "this run", run: &run, verbose: common.verbose };
+        // A recording that nobody asked for is gone with the run.
+        let file = self.folder.is_none().then_some(&*self.path);
+        let page = DiagnosisPage { name: "this run", file, run: &run, verbose: common.verbose };
         writeln!(output)?;
         let look = output.look;
         page.write(args::Format::Table, true, look, output)?;

@@ -13,6 +13,7 @@ mod rules;
 mod time_axis;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 use bittrace_protocol::Timestamp;
@@ -52,6 +53,8 @@ pub(crate) struct Views {
 pub(crate) struct Read<'a> {
     /// Its name.
     pub(crate) name: &'a str,
+    /// Its file, where it can be read once more.
+    pub(crate) file: Option<&'a Path>,
     /// When its first packet was captured.
     pub(crate) start: Timestamp,
     pub(crate) summary: &'a Summary,
@@ -135,7 +138,8 @@ impl Views {
         }
         if let Some(diagnosis) = self.diagnosis {
             let run = diagnosis.finish();
-            let page = DiagnosisPage { name: read.name, run: &run, verbose: read.verbose };
+            let Read { name, file, verbose, .. } = read;
+            let page = DiagnosisPage { name, file, run: &run, verbose };
             if format == Format::Table {
                 writeln!(out)?;
             }

@@ -3,8 +3,10 @@
 mod rows;
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use bittrace_protocol::Timestamp;
+use bittrace_report::CommandLine;
 use bittrace_trace::diagnosis::{
     ConnectionDiagnosis, DelayCause, FirstByte, RunDiagnosis, Sentence, end_text, evidence_text,
     first_sentences,
@@ -26,6 +28,8 @@ use crate::print::table::Column;
 pub(crate) struct DiagnosisPage<'a> {
     /// The capture, or what else was diagnosed.
     pub(crate) name: &'a str,
+    /// Its file, where it can be read once more.
+    pub(crate) file: Option<&'a Path>,
     pub(crate) run: &'a RunDiagnosis,
     /// All rows, not only the first ones.
     pub(crate) verbose: bool,
@@ -352,7 +356,13 @@ impl DiagnosisPage<'_> {
         }
         let mut lines = Vec::new();
         if !own.is_empty() {
-            lines.push(format!("bittrace analyze {} --filter '{}'", self.name, own.join(" && ")));
+            let filter = format!("--filter '{}'", own.join(" && "));
+            lines.push(match self.file {
+                Some(file) => {
+                    CommandLine::new(["bittrace", "analyze", &file.to_string_lossy()]).with(&filter)
+                }
+                None => filter,
+            });
         }
         if !wireshark.is_empty() {
             lines.push(format!("Wireshark: {}", wireshark.join(" && ")));
