@@ -8,8 +8,7 @@ use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 
 use bittrace_protocol::Timestamp;
-use etherparse::err::packet::BuildWriteError;
-use etherparse::{IpHeaders, PacketBuilder, PacketBuilderStep, TcpHeader, TcpOptionElement};
+use etherparse::{TcpHeader, TcpOptionElement, TransportHeader, UdpHeader};
 use rustc_hash::FxHashMap;
 
 use crate::burst::{Direction, Flow, StreamClosing, StreamId, StreamOpening};
@@ -17,10 +16,12 @@ use crate::packet::link::LinkType;
 
 pub(crate) mod block;
 mod copier;
+mod headers;
 #[cfg(test)]
 mod tests;
 
 use block::Block;
+pub use block::write_all_vectored;
 pub use copier::PacketCopier;
 
 /// Writes connections and datagrams as a capture of raw IP packets with nanosecond times.
@@ -30,6 +31,8 @@ pub use copier::PacketCopier;
 pub struct Recorder<W> {
     writer: W,
     block: Block,
+    /// The headers of the packet that is being written.
+    headers: Vec<u8>,
     lines: FxHashMap<StreamId, SynthesisedConnection>,
     frames: u64,
 }
@@ -58,7 +61,13 @@ impl<W: Write> Recorder<W> {
     ///
     /// When the writer fails, here as in all methods.
     pub fn new(writer: W, comment: &str) -> io::Result<Self> {
-        let mut recorder = Self { writer, block: Block::default(), lines: FxHashMap::default(), frames: 0 };
+        let mut recorder = Self {
+            writer,
+            block: Block::default(),
+            headers: Vec::new(),
+            lines: FxHashMap::default(),
+            frames: 0,
+        };
         let comment =
             if comment.is_empty() { SYNTHESISED.to_owned() } else { format!("{comment}\n{SYNTHESISED}") };
         recorder.block.section(&comment, &mut recorder.writer)?;
@@ -201,7 +210,9 @@ impl<W: Write> Recorder<W> {
         bytes: &[u8],
     ) -> io::Result<()> {
         let (src, dst) = same_family(src, dst);
-        self.packet(at, |block| packet_between(src, dst).udp(src.port(), dst.port()).write(block, bytes))
+        let header =
+            UdpHeader { source_port: src.port(), destination_port: dst.port(), length: 0, checksum: 0 };
+        self.packet(at, src, dst, TransportHeader::Udp(header), bytes)
     }
 
     /// Writes what is buffered and gives the writer back.
@@ -251,28 +262,26 @@ impl<W: Write> Recorder<W> {
                 .set_options(&[TcpOptionElement::WindowScale(14)])
                 .map_err(|_| invalid("options that do not fit"))?;
         }
-        self.packet(at, |block| packet_between(src, dst).tcp_header(header).write(block, payload))
+        self.packet(at, src, dst, TransportHeader::Tcp(header), payload)
     }
 
-    /// Writes one enhanced packet block around what `build` appends.
+    /// Writes one enhanced packet block.
     fn packet(
         &mut self,
         at: Timestamp,
-        build: impl FnOnce(&mut Vec<u8>) -> Result<(), BuildWriteError>,
+        src: SocketAddr,
+        dst: SocketAddr,
+        transport: TransportHeader,
+        payload: &[u8],
     ) -> io::Result<()> {
         let block = &mut self.block;
         block.begin_packet(0, at);
-        let lengths = block.bytes.len();
-        block.bytes.extend_from_slice(&[0; 8]);
-        let start = block.bytes.len();
-        build(&mut block.bytes).map_err(|error| match error {
-            BuildWriteError::Io(error) => error,
-            other => io::Error::new(io::ErrorKind::InvalidInput, other),
-        })?;
-        let length = ((block.bytes.len() - start) as u32).to_le_bytes();
-        block.bytes[lengths..lengths + 4].copy_from_slice(&length);
-        block.bytes[lengths + 4..lengths + 8].copy_from_slice(&length);
-        block.end(&mut self.writer)?;
+        self.headers.clear();
+        headers::append(src, dst, transport, payload, &mut self.headers)?;
+        let length = (self.headers.len() + payload.len()) as u32;
+        block.packet_lengths(length, length);
+        block.bytes.extend_from_slice(&self.headers);
+        block.end_with(payload, &mut self.writer)?;
         self.frames += 1;
         Ok(())
     }
@@ -311,20 +320,6 @@ fn same_family(a: SocketAddr, b: SocketAddr) -> (SocketAddr, SocketAddr) {
     }
 }
 
-fn packet_between(src: SocketAddr, dst: SocketAddr) -> PacketBuilderStep<IpHeaders> {
-    match (src.ip(), dst.ip()) {
-        (IpAddr::V4(src), IpAddr::V4(dst)) => PacketBuilder::ipv4(src.octets(), dst.octets(), HOPS),
-        (src, dst) => PacketBuilder::ipv6(octets(src), octets(dst), HOPS),
-    }
-}
-
-fn octets(ip: IpAddr) -> [u8; 16] {
-    match ip {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
-        IpAddr::V6(ip) => ip.octets(),
-    }
-}
-
 fn invalid(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, what)
 }
@@ -336,4 +331,3 @@ const SYNTHESISED: &str = "The payloads are real. The TCP, UDP and IP headers ar
 const MAX_SEGMENT: usize = 65_535 - 40;
 /// The most that TCP can have under way (RFC 7323, section 2.2).
 const MAX_GAP: u32 = 1 << 30;
-const HOPS: u8 = 64;
