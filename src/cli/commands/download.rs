@@ -87,7 +87,7 @@ pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, mut outpu
     let live = match arguments.trace {
         true => {
             let (live, watcher) = LiveTrace::begin(&metainfo, common, output.clone())?;
-            options.watcher = Some(watcher);
+            options.watchers.push(watcher);
             Some(live)
         }
         false => None,
