@@ -133,7 +133,7 @@ pub(crate) struct DownloadArguments {
     /// The folder for the files
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub(crate) output: PathBuf,
-    /// Record every byte sent and received, as a capture for Wireshark and analyze
+    /// Record every byte sent and received, as a capture for Wireshark and analyze; - is standard output
     #[arg(long, value_name = "FILE.pcapng")]
     pub(crate) record: Option<PathBuf>,
     /// Show every message of peers and trackers as a row, while the run goes on

@@ -7,11 +7,11 @@ mod windows;
 
 #[cfg(unix)]
 pub(crate) use unix::{
-    ProcessTree, check_path, default_is_utf8, is_same_file, new_file_in, prepare_console, run_if_guard,
-    temporary_folder,
+    ProcessTree, check_path, default_is_utf8, is_pipe, is_same_file, is_standard_output, new_file_in, open_pipe,
+    prepare_console, run_if_guard, standard_output, temporary_folder,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    ProcessTree, check_path, default_is_utf8, is_same_file, new_file_in, prepare_console, run_if_guard,
-    temporary_folder,
+    ProcessTree, check_path, default_is_utf8, is_pipe, is_same_file, is_standard_output, new_file_in, open_pipe,
+    prepare_console, run_if_guard, standard_output, temporary_folder,
 };

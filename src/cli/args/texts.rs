@@ -253,8 +253,14 @@ Examples:
                                                       behave like a capture's client, and compare
   bittrace download file.torrent -o /tmp --seed=1.5   and seed up to a ratio of 1.5
   bittrace download https://example.org/file.torrent --record live.pcapng
+  bittrace download file.torrent -q --record - | tshark -i - -Y bittorrent
+                                                      and show each message in tshark
   bittrace download file.torrent --trace              and show each message at once
   bittrace download file.torrent --single-peer        from one peer at a time
+
+--record FILE can be a named pipe: the download begins when a program reads it, and goes on when
+that program has gone. With --record - the recording goes to standard output, and everything else
+to standard error; the download ends when the program that reads it ends.
 
 Files get their final names only when they are complete and verified. An interrupted run (Ctrl-C,
 power failure) resumes where it stopped. The first Ctrl-C announces stopped to the trackers and

@@ -2,13 +2,16 @@
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, PipeReader, PipeWriter};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::io::Errno;
 use tempfile::{NamedTempFile, TempDir};
 use tokio::process::{Child, Command};
 
@@ -95,6 +98,40 @@ pub(crate) fn check_path(path: PathBuf) -> Result<PathBuf, Infallible> {
 pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
     let identity = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
     matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Whether a named pipe is there, through whatever links.
+pub(crate) fn is_pipe(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo())
+}
+
+/// Opens a named pipe for writing; `None` where nobody reads it yet.
+pub(crate) fn open_pipe(path: &Path) -> io::Result<Option<File>> {
+    // Without waiting for a reader, so that Ctrl-C ends the wait. Writing waits.
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+    match File::options().write(true).custom_flags(flags).open(path) {
+        Ok(pipe) => {
+            fcntl_setfl(&pipe, OFlags::empty())?;
+            Ok(Some(pipe))
+        }
+        Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Standard output without a buffer, for what is not text.
+pub(crate) fn standard_output() -> io::Result<File> {
+    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
+}
+
+/// Whether a path leads to the pipe or the file that standard output is.
+pub(crate) fn is_standard_output(path: &Path) -> bool {
+    let identity = |found: Metadata| {
+        let kind = found.file_type();
+        (kind.is_fifo() || kind.is_file()).then(|| (found.dev(), found.ino()))
+    };
+    let output = standard_output().and_then(|output| output.metadata()).ok().and_then(identity);
+    output.is_some() && output == fs::metadata(path).ok().and_then(identity)
 }
 
 /// Makes a folder that is removed when it is dropped. Only this user may look into it: recordings and downloads are private.

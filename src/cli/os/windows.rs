@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
+use std::os::windows::io::AsHandle;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +12,7 @@ use std::time::Duration;
 use anstyle_query::windows::enable_ansi_colors;
 use bittrace_client::{WindowsPathFault, windows_path_fault};
 use process_wrap::tokio::{ChildWrapper, CommandWrap, JobObject, KillOnDrop};
+use same_file::Handle;
 use tempfile::{NamedTempFile, TempDir};
 use tokio::process::Command;
 
@@ -93,6 +95,32 @@ pub(crate) fn check_path(path: PathBuf) -> Result<PathBuf, WindowsPathFault> {
 /// Whether both paths lead to one file, through whatever links.
 pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
     same_file::is_same_file(one, other).unwrap_or(false)
+}
+
+/// Whether this is the name of a pipe.
+pub(crate) fn is_pipe(path: &Path) -> bool {
+    path.to_string_lossy().to_ascii_lowercase().starts_with(r"\\.\pipe\")
+}
+
+/// Opens a named pipe for writing. Pipes are made by their readers here, so that a missing one is waited for.
+pub(crate) fn open_pipe(path: &Path) -> io::Result<Option<File>> {
+    match File::options().write(true).open(path) {
+        Ok(pipe) => Ok(Some(pipe)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Standard output without a buffer, for what is not text.
+pub(crate) fn standard_output() -> io::Result<File> {
+    Ok(io::stdout().as_handle().try_clone_to_owned()?.into())
+}
+
+/// Whether a path leads to the file that standard output is.
+pub(crate) fn is_standard_output(path: &Path) -> bool {
+    let output =
+        Handle::stdout().and_then(|output| Ok(output.as_file().metadata()?.is_file().then_some(output)));
+    matches!((output, Handle::from_path(path)), (Ok(Some(output)), Ok(path)) if output == path)
 }
 
 /// Makes a folder that is removed when it is dropped, in the user's own folder for such.

@@ -1,6 +1,7 @@
-//! Where results go: standard output, buffered, with or without colour.
+//! Where results go: standard output, buffered, with or without colour. Standard error takes its place where standard output has
+//! something else.
 
-use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::io::{self, BufWriter, IsTerminal, Stderr, Stdout, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,12 +14,18 @@ use crate::print::printable::{printable, use_ascii_alone};
 /// Standard output. Clones write to the same buffer.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
-    sink: Arc<Mutex<BufWriter<Stdout>>>,
+    sink: Arc<Mutex<BufWriter<Sink>>>,
     /// How often something was written.
     writes: Arc<AtomicU64>,
     terminal: bool,
     quiet: bool,
     pub(crate) look: Look,
+}
+
+#[derive(Debug)]
+enum Sink {
+    Output(Stdout),
+    Error(Stderr),
 }
 
 /// What tables may look like.
@@ -38,7 +45,17 @@ const WIDTHS: std::ops::RangeInclusive<usize> = 40..=160;
 
 impl Output {
     pub(crate) fn new(common: Common) -> Self {
-        let terminal = io::stdout().is_terminal();
+        Self::on(Sink::Output(io::stdout()), common)
+    }
+
+    /// The same on standard error.
+    pub(crate) fn on_standard_error(common: Common) -> Self {
+        Self::on(Sink::Error(io::stderr()), common)
+    }
+
+    fn on(sink: Sink, common: Common) -> Self {
+        let terminal = sink.is_terminal();
+        let width = sink.width();
         if !is_utf8_locale(|name| std::env::var(name).ok()) {
             use_ascii_alone();
         }
@@ -51,11 +68,11 @@ impl Output {
             Colour::Auto => terminal && is_colour_welcome() && prepare_console(),
         };
         Self {
-            sink: Arc::new(Mutex::new(BufWriter::with_capacity(64 * 1024, io::stdout()))),
+            sink: Arc::new(Mutex::new(BufWriter::with_capacity(64 * 1024, sink))),
             writes: Arc::default(),
             terminal,
             quiet: common.quiet,
-            look: Look { width: width(terminal), colour },
+            look: Look { width, colour },
         }
     }
 
@@ -101,11 +118,42 @@ fn is_utf8_locale(variable: impl Fn(&str) -> Option<String>) -> bool {
     codeset.eq_ignore_ascii_case("utf-8") || codeset.eq_ignore_ascii_case("utf8")
 }
 
-fn width(terminal: bool) -> usize {
-    let configured = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    let measured = || Some(usize::from(terminal_size::terminal_size_of(io::stdout())?.0.0));
-    let width = configured.or_else(|| if terminal { measured() } else { None });
-    width.unwrap_or(WIDTH).clamp(*WIDTHS.start(), *WIDTHS.end())
+impl Sink {
+    fn is_terminal(&self) -> bool {
+        match self {
+            Self::Output(output) => output.is_terminal(),
+            Self::Error(error) => error.is_terminal(),
+        }
+    }
+
+    fn width(&self) -> usize {
+        let configured = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let measured = || {
+            let size = match self {
+                Self::Output(output) => terminal_size::terminal_size_of(output),
+                Self::Error(error) => terminal_size::terminal_size_of(error),
+            };
+            Some(usize::from(size?.0.0))
+        };
+        let width = configured.or_else(|| if self.is_terminal() { measured() } else { None });
+        width.unwrap_or(WIDTH).clamp(*WIDTHS.start(), *WIDTHS.end())
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Output(output) => output.write(bytes),
+            Self::Error(error) => error.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Output(output) => output.flush(),
+            Self::Error(error) => error.flush(),
+        }
+    }
 }
 
 impl Look {
