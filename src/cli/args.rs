@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and the help that says so.
 
+mod extcap;
 mod texts;
 
 use std::net::IpAddr;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::keys::KeyLogs;
 use crate::page_file::PageFile;
 use crate::print::output::Output;
+pub(crate) use extcap::{ExtcapArguments, InterfaceSettings};
 use texts::{
     AFTER_HELP, ANALYZE_AFTER, ANALYZE_EXAMPLES, ANNOTATE_AFTER, ANNOTATE_EXAMPLES, BROWSE_AFTER,
     DIAGNOSE_AFTER, DIAGNOSE_EXAMPLES, DIFF_AFTER, DIFF_EXAMPLES, DISTURB_HELP, DOWNLOAD_AFTER,
@@ -81,6 +83,8 @@ pub(crate) enum Command {
     Replay(Box<ReplayArguments>),
     /// Show the behaviour of a capture's client
     Profile(ProfileArguments),
+    /// Be an interface of Wireshark and tshark: a download as it runs, or a capture file as it was captured
+    Extcap(Box<ExtcapArguments>),
     /// Inspect .torrent files
     #[command(subcommand)]
     Torrent(Torrent),

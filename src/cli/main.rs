@@ -27,8 +27,8 @@ use clap::{CommandFactory, FromArgMatches};
 
 use args::{Arguments, Command, Torrent};
 use commands::{
-    analyze, annotate, completions, diagnose, diff, download, explain, extract, fields, man, profile, replay,
-    schema, torrent,
+    analyze, annotate, completions, diagnose, diff, download, explain, extcap, extract, fields, man, profile,
+    replay, schema, torrent,
 };
 use print::output::Output;
 use print::printable::printable;
@@ -104,6 +104,7 @@ fn run(arguments: Arguments, mut output: Output) -> Result<Exit> {
         Command::Annotate(annotate) => return annotate::run(&annotate, arguments.common, output),
         Command::Extract(extract) => return extract::run(&extract, arguments.common, output),
         Command::Download(download) => return download::run(&download, arguments.common, output),
+        Command::Extcap(extcap) => return extcap::run(&extcap, arguments.common, output),
         Command::Diff(diff) => return diff::run(&diff, arguments.common, output),
         Command::Replay(replay) => return replay::run(&replay, arguments.common, output),
         Command::Profile(profile) => return profile::show(&profile, arguments.common, output),

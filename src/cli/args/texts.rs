@@ -272,6 +272,21 @@ Exit codes:
     2  error: bad usage, an unreadable torrent, a full disk
   130  stopped by Ctrl-C";
 
+pub(super) const EXTCAP_AFTER: &str = "`bittrace extcap --help` has examples.";
+
+pub(super) const EXTCAP_EXAMPLES: &str = "\
+Examples:
+  bittrace extcap --install                           make the interfaces known to Wireshark
+  tshark -D                                           and see them
+  tshark -i bittrace-download -o extcap.bittrace_download.torrent:file.torrent \\
+      -o extcap.bittrace_download.output:downloads -Y bittorrent
+                                                      a download, shown as it runs
+  tshark -i bittrace-file -o extcap.bittrace_file.file:capture.pcap
+                                                      a capture, as if it came now
+
+In Wireshark, the interfaces stand among the others; the gear beside each has its options. A
+download ends when the capture is stopped.";
+
 pub(super) const TORRENT_EXAMPLES: &str = "\
 Examples:
   bittrace torrent show t.torrent

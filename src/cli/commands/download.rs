@@ -47,7 +47,8 @@ pub(crate) use narrate::violation_in_words;
 use live_trace::LiveTrace;
 use narrate::Narrator;
 use progress::ProgressLine;
-use record_target::{RecordTarget, is_without_reader};
+pub(crate) use record_target::RecordTarget;
+use record_target::is_without_reader;
 
 /// What our peer ids begin with, in the manner of BEP 20: no other client has `bt` in small letters.
 const PEER_ID_PREFIX: &[u8] = b"-bt0100-";
@@ -67,7 +68,7 @@ pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, output: O
 }
 
 /// Runs the command, with a recording that goes to `target`.
-fn run_recorded(
+pub(crate) fn run_recorded(
     arguments: &args::DownloadArguments,
     target: &RecordTarget,
     common: Common,

@@ -3,8 +3,9 @@
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
-use std::io::{self, PipeReader, PipeWriter};
+use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -132,6 +133,42 @@ pub(crate) fn is_standard_output(path: &Path) -> bool {
     };
     let output = standard_output().and_then(|output| output.metadata()).ok().and_then(identity);
     output.is_some() && output == fs::metadata(path).ok().and_then(identity)
+}
+
+/// The name of the script that Wireshark starts.
+pub(crate) const SCRIPT_NAME: &str = "bittrace-extcap";
+
+/// A script that starts `program extcap` in its place, so that signals reach the program.
+pub(crate) fn interface_script(program: &Path) -> Vec<u8> {
+    let mut script = b"#!/bin/sh\n# Written by bittrace extcap --install.\nexec '".to_vec();
+    for &byte in program.as_os_str().as_bytes() {
+        // Nothing else has a meaning between these quotes.
+        match byte {
+            b'\'' => script.extend_from_slice(br"'\''"),
+            byte => script.push(byte),
+        }
+    }
+    script.extend_from_slice(b"' extcap \"$@\"\n");
+    script
+}
+
+/// Writes a script, which everybody may start who may read it. It takes the place of what had its name.
+pub(crate) fn write_script(path: &Path, script: &[u8]) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    File::options().write(true).create_new(true).mode(0o777).open(path)?.write_all(script)
+}
+
+/// The programs that may be tshark.
+pub(crate) fn tshark_programs() -> Vec<PathBuf> {
+    vec!["tshark".into(), "/Applications/Wireshark.app/Contents/MacOS/tshark".into()]
+}
+
+/// Where Wireshark searches for a user's own interfaces, unless it says otherwise (Wireshark User's Guide, "Plugin folders").
+pub(crate) fn default_extcap_folder() -> Option<PathBuf> {
+    Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/lib/wireshark/extcap"))
 }
 
 /// Makes a folder that is removed when it is dropped. Only this user may look into it: recordings and downloads are private.

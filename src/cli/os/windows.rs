@@ -1,7 +1,7 @@
 //! Windows: a started process is put in a job object before it runs, and the job ends all that are in it.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::windows::io::AsHandle;
 use std::path::{Path, PathBuf};
@@ -121,6 +121,36 @@ pub(crate) fn is_standard_output(path: &Path) -> bool {
     let output =
         Handle::stdout().and_then(|output| Ok(output.as_file().metadata()?.is_file().then_some(output)));
     matches!((output, Handle::from_path(path)), (Ok(Some(output)), Ok(path)) if output == path)
+}
+
+/// The name of the script that Wireshark starts.
+pub(crate) const SCRIPT_NAME: &str = "bittrace-extcap.bat";
+
+/// A script that starts `program extcap`. No path has a quote here; a percent sign is written twice. The code page is that of UTF-8,
+/// for paths that are not ASCII.
+pub(crate) fn interface_script(program: &Path) -> Vec<u8> {
+    let program = program.to_string_lossy().replace('%', "%%");
+    format!("@rem Written by bittrace extcap --install.\r\n@chcp 65001 >nul\r\n@\"{program}\" extcap %*\r\n")
+        .into_bytes()
+}
+
+/// Writes a script. It takes the place of what had its name.
+pub(crate) fn write_script(path: &Path, script: &[u8]) -> io::Result<()> {
+    fs::write(path, script)
+}
+
+/// The programs that may be tshark.
+pub(crate) fn tshark_programs() -> Vec<PathBuf> {
+    let mut programs: Vec<PathBuf> = vec!["tshark".into()];
+    programs.extend(
+        std::env::var_os("ProgramFiles").map(|folder| PathBuf::from(folder).join(r"Wireshark\tshark.exe")),
+    );
+    programs
+}
+
+/// Where Wireshark searches for a user's own interfaces, unless it says otherwise (Wireshark User's Guide, "Plugin folders").
+pub(crate) fn default_extcap_folder() -> Option<PathBuf> {
+    Some(PathBuf::from(std::env::var_os("APPDATA")?).join(r"Wireshark\extcap"))
 }
 
 /// Makes a folder that is removed when it is dropped, in the user's own folder for such.

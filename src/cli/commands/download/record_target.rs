@@ -18,7 +18,7 @@ use crate::os::{is_pipe, is_standard_output, open_pipe, standard_output};
 use super::keep;
 
 /// Where the recording of a run goes.
-pub(super) enum RecordTarget {
+pub(crate) enum RecordTarget {
     /// Nobody asked for a recording.
     Nowhere,
     /// A file.
@@ -27,6 +27,8 @@ pub(super) enum RecordTarget {
     StandardOutput,
     /// A named pipe. The run goes on when its reader has gone.
     Pipe(PathBuf),
+    /// A named pipe whose reader decides when the run ends.
+    ReadersPipe(PathBuf),
 }
 
 impl RecordTarget {
@@ -67,7 +69,7 @@ impl RecordTarget {
         match self {
             Self::Nowhere => None,
             Self::StandardOutput => Some(STANDARD_OUTPUT.to_owned()),
-            Self::File(path) | Self::Pipe(path) => Some(path.display().to_string()),
+            Self::File(path) | Self::Pipe(path) | Self::ReadersPipe(path) => Some(path.display().to_string()),
         }
     }
 
@@ -83,7 +85,7 @@ impl RecordTarget {
                 let output = standard_output().context("standard output cannot be written")?;
                 options.watchers.push(RecordingWatcher::named(STANDARD_OUTPUT, output));
             }
-            Self::Pipe(path) => {
+            Self::Pipe(path) | Self::ReadersPipe(path) => {
                 let Some(pipe) = wait_for_reader(path, common)? else { return Ok(false) };
                 options.watchers.push(RecordingWatcher::named(path, pipe));
             }
@@ -98,7 +100,7 @@ impl RecordTarget {
 
     /// Whether the run ends with the program that reads the recording.
     pub(super) const fn reader_decides(&self) -> bool {
-        matches!(self, Self::StandardOutput)
+        matches!(self, Self::StandardOutput | Self::ReadersPipe(_))
     }
 }
 
