@@ -44,8 +44,14 @@ Examples:
   bittrace analyze capture.pcap --mse-keys capture.keys
   bittrace analyze --list-rules
   bittrace analyze a.pcap b.pcap --format json | jq .message
+  bittrace analyze captures/ --view captures          a row for each capture of a folder
+  bittrace analyze --jobs 8 --format json captures/ @more.txt > messages.ndjson
   bittrace analyze capture.pcap --format csv > messages.csv
   tcpdump -U -w - | bittrace analyze - --view messages
+
+A folder stands for the captures in it and in its subfolders, sorted by name; its other files are
+counted in a warning. @FILE is a list of names, one per line or separated by zero bytes; @- is
+standard input. With --jobs, a capture that ends its process is reported, and the others are read.
 
 CSV has a header; only the column fields has nested values. pandas reads integer columns with
 empty cells as integers with dtype_backend=\"numpy_nullable\"; DuckDB does so by itself.
