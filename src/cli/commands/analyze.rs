@@ -226,12 +226,7 @@ impl<'a> Analysis<'a> {
         summary.before = self.before;
         let mut views = Views::new(&self.views, &self.options.torrents);
         let mut reading = CaptureReading {
-            place: CaptureContext {
-                capture: name.clone(),
-                start: Timestamp::EPOCH,
-                before: self.before,
-                torrents: self.options.torrents.clone(),
-            },
+            place: CaptureContext::new(name.clone(), self.before, self.options.torrents.clone()),
             view: self.message_view(),
             held: Vec::new(),
             read: 0,
