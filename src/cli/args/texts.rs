@@ -45,6 +45,9 @@ Examples:
   bittrace analyze --list-rules
   bittrace analyze a.pcap b.pcap --format json | jq .message
   bittrace analyze capture.pcap --format csv > messages.csv
+  bittrace analyze capture.pcap --format perfetto > trace.json
+                                                      streams over time, in ui.perfetto.dev
+  bittrace analyze capture.pcap --format zeek -o logs
   tcpdump -U -w - | bittrace analyze - --view messages
 
 CSV has a header; only the column fields has nested values. pandas reads integer columns with

@@ -1,6 +1,7 @@
 //! `bittrace analyze`: captures in, summaries and messages out, as they are read.
 
 mod choice;
+mod export;
 mod message_view;
 mod page;
 mod reading;
@@ -11,7 +12,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use bittrace_trace::TraceOptions;
 use bittrace_trace::units::counted;
 
@@ -28,6 +29,7 @@ use crate::print::message_json::JsonMessages;
 use crate::print::output::Output;
 use crate::print::views::list_rules;
 use choice::MessageChoice;
+use export::Export;
 use page::page;
 use settings::Settings;
 
@@ -36,7 +38,10 @@ pub(crate) use page::command_for;
 /// Runs the command.
 pub(crate) fn run(arguments: &AnalyzeArguments, common: Common, mut output: Output) -> Result<Exit> {
     if arguments.list_rules {
-        list_rules(arguments.format, output.look, &mut output)?;
+        let Some(format) = arguments.format.rows() else {
+            bail!("--list-rules takes --format table, json or csv");
+        };
+        list_rules(format, output.look, &mut output)?;
         output.flush()?;
         return Ok(Exit::Done);
     }
@@ -61,6 +66,8 @@ struct Analysis<'a> {
     /// Whether the page is all that standard output gets.
     page_is_output: bool,
     expected: Expected,
+    /// What is written in place of rows.
+    export: Option<Export>,
     csv: CsvTable,
     json: JsonMessages,
     closing: JsonSummary,
@@ -82,6 +89,7 @@ impl<'a> Analysis<'a> {
             .collect::<Result<Vec<_>>>()?;
         let torrents: Vec<_> = given.iter().map(|(_, torrent)| Arc::clone(torrent)).collect();
         let choice = MessageChoice::new(arguments)?;
+        let export = Export::new(arguments, &output)?;
         let page = page(arguments, &torrents, !choice.is_everything(), &output)?;
         Ok(Self {
             page,
@@ -96,6 +104,7 @@ impl<'a> Analysis<'a> {
             },
             expected: Expected::new(choice.streams(), arguments.local, given),
             choice,
+            export,
             csv: CsvTable::new(&settings.columns, arguments.hex),
             json: JsonMessages::new(&settings.columns, arguments.hex),
             settings,
@@ -123,7 +132,8 @@ impl<'a> Analysis<'a> {
         }
     }
 
-    fn finish(mut self) -> Result<Exit> {
+    /// Writes what rows end with.
+    fn finish_rows(&mut self) -> Result<()> {
         match self.settings.format {
             Format::Json if self.begun > 0 && !self.settings.no_summary => {
                 json::write_line(&std::mem::take(&mut self.closing).object(), &mut self.output)?
@@ -132,6 +142,15 @@ impl<'a> Analysis<'a> {
                 self.csv.header(&mut self.output)?
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Exit> {
+        match self.export.take() {
+            Some(export) if self.begun > 0 => export.finish(self.settings.common, &mut self.output)?,
+            Some(_) => {}
+            None => self.finish_rows()?,
         }
         self.output.flush()?;
         if !interrupted() {

@@ -1,6 +1,6 @@
 //! One capture, from its first packet to its last: its messages as they are read, then its summary and views.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
@@ -63,7 +63,12 @@ impl Analysis<'_> {
                     reading.place.start = trace.span().map_or(Timestamp::EPOCH, |(first, _)| first);
                     let chosen = match dissected {
                         Dissected::Record(record) => self.message(record, &mut reading, &trace)?,
-                        Dissected::Connection(end) => self.choice.accepts_end(end, reading.place.start),
+                        Dissected::Connection(end) => {
+                            if let Some(export) = &mut self.export {
+                                export.connection_ended(end, &mut self.output)?;
+                            }
+                            self.choice.accepts_end(end, reading.place.start)
+                        }
                     };
                     if chosen {
                         summary.add(dissected);
@@ -93,6 +98,9 @@ impl Analysis<'_> {
         self.before += reading.read;
         if let Some(page) = self.page.take() {
             page.finish(reading.read, &trace, &summary)?;
+        }
+        if let Some(export) = &mut self.export {
+            export.capture_ended(&summary, &reading.place, self.settings.common, &mut self.output)?;
         }
         self.closing.add(&name, &trace, &summary, whole && !interrupted());
         reading.view.finish(&mut self.output)?;
@@ -170,9 +178,12 @@ impl Analysis<'_> {
     }
 
     /// Shows a message, if it is chosen; says whether it is.
-    fn message(&mut self, record: &Record, reading: &mut CaptureReading, trace: &Trace) -> io::Result<bool> {
+    fn message(&mut self, record: &Record, reading: &mut CaptureReading, trace: &Trace) -> Result<bool> {
         reading.read += 1;
         let row = Row::new(record, &reading.place);
+        if let Some(export) = &mut self.export {
+            export.observe(&row, &mut self.output)?;
+        }
         if !self.choice.accepts(&row) {
             return Ok(false);
         }
@@ -185,6 +196,10 @@ impl Analysis<'_> {
         }
         if self.settings.format == Format::Table && !self.settings.show.summary && reading.chosen == 1 {
             self.name_capture(&reading.place.capture)?;
+        }
+        if let Some(export) = &mut self.export {
+            export.message(&row, &mut self.output)?;
+            return Ok(true);
         }
         match self.settings.format {
             Format::Json => self.json.write(&row, &mut self.output)?,

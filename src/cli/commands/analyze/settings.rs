@@ -53,6 +53,7 @@ impl Settings {
                 Err(unknown) => bail!("--fields: {unknown}"),
             })
             .collect::<Result<Vec<_>>>()?;
+        let format = row_format(arguments);
         let views = chosen_views(arguments);
         if !views.is_empty() && !views.contains(&ViewName::Messages) {
             let option = if arguments.hex { "--hex" } else { "--fields" };
@@ -60,18 +61,18 @@ impl Settings {
                 bail!("{option} needs the messages: add messages to --view");
             }
         }
-        if let Some(refusal) = picture_refusal(&views, arguments.format) {
+        if let Some(refusal) = picture_refusal(&views, format) {
             bail!(refusal);
         }
-        if arguments.format == Format::Csv && views.contains(&ViewName::Summary) {
+        if format == Format::Csv && views.contains(&ViewName::Summary) {
             bail!("--format csv takes one view, not the summary; --format table and json have the summary");
         }
-        if arguments.format == Format::Csv && views.iter().any(|view| *view != views[0]) {
+        if format == Format::Csv && views.iter().any(|view| *view != views[0]) {
             bail!("--format csv takes one view: each view has its own columns");
         }
         Ok(Self {
             common,
-            format: arguments.format,
+            format,
             show: Show::new(arguments, &views),
             views,
             columns,
@@ -86,15 +87,21 @@ impl Settings {
     }
 }
 
+/// The format of rows. Options are understood as for JSON where no rows are written.
+fn row_format(arguments: &AnalyzeArguments) -> Format {
+    arguments.format.rows().unwrap_or(Format::Json)
+}
+
 impl Show {
     fn new(arguments: &AnalyzeArguments, views: &[ViewName]) -> Self {
+        let format = row_format(arguments);
         // A page takes the place of what is printed where nothing was asked for.
-        let is_page_alone = arguments.html.is_some() && arguments.format == Format::Table;
+        let is_page_alone = arguments.html.is_some() && format == Format::Table;
         let usual = views.is_empty() && arguments.follow.is_none() && !is_page_alone;
         let limit = match arguments.limit {
             Some(0) => u64::MAX,
             Some(limit) => limit,
-            None if usual && arguments.format == Format::Table => FIRST_MESSAGES,
+            None if usual && format == Format::Table => FIRST_MESSAGES,
             None => u64::MAX,
         };
         let summary = !arguments.no_summary && (usual || views.contains(&ViewName::Summary));
@@ -104,7 +111,7 @@ impl Show {
                 || views.contains(&ViewName::Messages)
                 || views.contains(&ViewName::Ladder)
                 || arguments.follow.is_some(),
-            held: arguments.format == Format::Table && summary && limit < u64::MAX,
+            held: format == Format::Table && summary && limit < u64::MAX,
             limit,
         }
     }
@@ -118,7 +125,7 @@ fn chosen_views(arguments: &AnalyzeArguments) -> Vec<ViewName> {
     }
     let says_how_messages_look = arguments.hex || arguments.no_fold || !arguments.fields.is_empty();
     // With a page these options choose what the page is of.
-    let has_page = arguments.html.is_some() && arguments.format == Format::Table;
+    let has_page = arguments.html.is_some() && row_format(arguments) == Format::Table;
     let chooses_messages = !has_page
         && (arguments.filter.is_some()
             || !arguments.stream.is_empty()
