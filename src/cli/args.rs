@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use bittrace_replay::{InjectedFault, NamedDisturbances};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::capture_names::Shard;
 use crate::keys::KeyLogs;
 use crate::page_file::PageFile;
 use crate::print::output::Output;
@@ -24,6 +25,9 @@ use texts::{
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) common: Common,
+    /// Do tasks of another bittrace
+    #[arg(long, hide = true)]
+    pub(crate) worker: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -529,9 +533,22 @@ pub(crate) struct FieldsArguments {
 #[derive(Debug, Args)]
 #[command(after_help = ANALYZE_AFTER, after_long_help = ANALYZE_EXAMPLES)]
 pub(crate) struct AnalyzeArguments {
-    /// pcap or pcapng files, plain or compressed (gzip, zstd, lz4, xz, bzip2); - reads standard input
+    /// pcap or pcapng files, plain or compressed (gzip, zstd, lz4, xz, bzip2); folders of such files; @FILE for a list of
+    /// names, one per line; - reads standard input
     #[arg(value_name = "CAPTURE", required_unless_present = "list_rules")]
     pub(crate) captures: Vec<PathBuf>,
+    /// The name of standard input in results, such as the URI of the capture
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Read N captures at once, each in a process of its own; the output is the same for every N
+    #[arg(long, value_name = "N", conflicts_with = "html", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) jobs: Option<u16>,
+    /// Give up a capture that takes longer than this; needs --jobs
+    #[arg(long, value_name = "SECONDS", requires = "jobs", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) capture_timeout: Option<u64>,
+    /// Read part I, from 1, of N equal parts of the captures, sorted by name
+    #[arg(long, value_name = "I/N")]
+    pub(crate) shard: Option<Shard>,
     /// A torrent of the capture, for file names, piece counts and hash checks; can be repeated
     #[arg(long, value_name = "FILE")]
     pub(crate) torrent: Vec<PathBuf>,
@@ -635,6 +652,8 @@ pub(crate) enum ViewName {
     Findings,
     /// Why it was slow, stalled or ended: three sentences, then where the time of each connection went
     Diagnosis,
+    /// One row per capture: packets, messages, findings, and why it could not be read
+    Captures,
     /// One row per message, with an arrow between the lifelines of the hosts
     Ladder,
     /// Pieces over time: who sent blocks of each, and when it was verified or wrong

@@ -9,6 +9,7 @@ use bittrace_trace::units::counted;
 use bittrace_trace::{ConnectionEnd, Summary};
 
 use crate::args::{AnalyzeArguments, AnalyzeFormat, Common};
+use crate::capture_names::NamedCapture;
 use crate::failure::{say, warn};
 use crate::interrupt::interrupted;
 use crate::page_file::{OpenFile, PageFile};
@@ -30,7 +31,11 @@ impl Export {
     ///
     /// # Errors
     /// When options cannot go together, or nothing can be written to the folder.
-    pub(super) fn new(arguments: &AnalyzeArguments, output: &Output) -> Result<Option<Self>> {
+    pub(super) fn new(
+        arguments: &AnalyzeArguments,
+        captures: &[NamedCapture],
+        output: &Output,
+    ) -> Result<Option<Self>> {
         let name = match (arguments.format, &arguments.output) {
             (AnalyzeFormat::Perfetto, None) => "perfetto",
             (AnalyzeFormat::Zeek, Some(_)) => "zeek",
@@ -53,7 +58,7 @@ impl Export {
         }
         let Some(folder) = &arguments.output else { return Ok(Some(Self::Perfetto(Box::default()))) };
         fs::create_dir_all(folder).with_context(|| cannot_be_written(folder))?;
-        let read: Vec<&Path> = arguments.captures.iter().map(PathBuf::as_path).collect();
+        let read: Vec<&Path> = captures.iter().map(NamedCapture::path).collect();
         let create = |name| -> Result<OpenFile> {
             let path = folder.join(format!("{name}.log"));
             Ok(PageFile::create_for("--output", &path, &read, output)?.open())

@@ -3,7 +3,8 @@
 use anyhow::{Result, bail};
 use bittrace_trace::record::Severity;
 
-use crate::args::{AnalyzeArguments, Common, ConnectionOrder, FailOn, Format, ViewName};
+use crate::args::{AnalyzeArguments, AnalyzeFormat, Common, ConnectionOrder, FailOn, Format, ViewName};
+use crate::input::STANDARD_INPUT;
 use crate::query::names::FieldName;
 
 /// How many messages stand after the summary when nobody says how many.
@@ -26,6 +27,8 @@ pub(super) struct Settings {
     pub(super) show: Show,
     pub(super) fail_on: Option<Severity>,
     pub(super) no_summary: bool,
+    /// What standard input is called.
+    pub(super) standard_input: String,
 }
 
 /// What to show of each capture, and when.
@@ -64,6 +67,9 @@ impl Settings {
         if let Some(refusal) = picture_refusal(&views, format) {
             bail!(refusal);
         }
+        if let (Some(_), Some(refusal)) = (arguments.jobs, jobs_refusal(arguments, &views)) {
+            bail!(refusal);
+        }
         if format == Format::Csv && views.contains(&ViewName::Summary) {
             bail!("--format csv takes one view, not the summary; --format table and json have the summary");
         }
@@ -82,7 +88,8 @@ impl Settings {
             order: arguments.sort,
             most_rows: arguments.limit.map(|limit| if limit == 0 { usize::MAX } else { limit as usize }),
             fail_on: arguments.fail_on.map(severity),
-            no_summary: arguments.no_summary,
+            no_summary: arguments.no_summary || arguments.format.rows().is_none(),
+            standard_input: arguments.name.clone().unwrap_or_else(|| STANDARD_INPUT.to_owned()),
         })
     }
 }
@@ -90,6 +97,23 @@ impl Settings {
 /// The format of rows. Options are understood as for JSON where no rows are written.
 fn row_format(arguments: &AnalyzeArguments) -> Format {
     arguments.format.rows().unwrap_or(Format::Json)
+}
+
+impl Settings {
+    /// Whether each capture has a row of its own.
+    pub(super) fn has_rows(&self) -> bool {
+        self.views.contains(&ViewName::Captures) || self.has_summary_object()
+    }
+
+    /// Whether the rows of captures are all that a table shows.
+    pub(super) fn is_captures_alone(&self) -> bool {
+        self.format == Format::Table && is_captures_alone(&self.views)
+    }
+
+    /// Whether the results end with an object that sums them up.
+    pub(super) fn has_summary_object(&self) -> bool {
+        self.format == Format::Json && !self.no_summary
+    }
 }
 
 impl Show {
@@ -164,6 +188,22 @@ fn picture_refusal(views: &[ViewName], format: Format) -> Option<&'static str> {
         return Some("--view messages and --view ladder show the same messages; name one of them");
     }
     None
+}
+
+/// Why captures cannot be read by several processes, and what to use instead: tables are aligned to the numbers of
+/// messages, which depend on earlier captures.
+fn jobs_refusal(arguments: &AnalyzeArguments, views: &[ViewName]) -> Option<&'static str> {
+    if arguments.format.rows().is_none() {
+        return Some("--format perfetto and zeek read one capture after another: leave out --jobs");
+    }
+    if arguments.format == AnalyzeFormat::Table && !is_captures_alone(views) {
+        return Some("--jobs needs --format json or csv, or --view captures");
+    }
+    None
+}
+
+fn is_captures_alone(views: &[ViewName]) -> bool {
+    !views.is_empty() && views.iter().all(|view| *view == ViewName::Captures)
 }
 
 const fn severity(fail_on: FailOn) -> Severity {
