@@ -2,31 +2,15 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::process::Command;
 
 use bittrace_protocol::wire::Handshake;
 use bittrace_protocol::{InfoHash, PeerId};
 use bittrace_testing::captures::{all_records, captures, captures_folder, options, records, scenario};
 use bittrace_testing::command;
 use bittrace_testing::programs::is_there;
+use bittrace_testing::tshark::fields as tshark;
 use bittrace_trace::record::Transport;
 use bittrace_trace::{Record, Trace};
-
-/// What tshark says of packets: rows of these fields.
-fn tshark(capture: &Path, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
-    let mut command = Command::new("tshark");
-    command.arg("-r").arg(capture).args(["-T", "fields"]);
-    if !filter.is_empty() {
-        command.args(["-Y", filter]);
-    }
-    for field in fields {
-        command.args(["-e", field]);
-    }
-    let output = command.output().expect("tshark starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).expect("text");
-    text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
-}
 
 /// The conversation that Wireshark counts each packet to, over TCP and over UDP. A packet in a tunnel has several; the
 /// innermost is what it carries.
