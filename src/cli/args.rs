@@ -546,7 +546,10 @@ pub(crate) struct AnalyzeArguments {
     pub(crate) view: Vec<ViewName>,
     /// The output format
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
-    pub(crate) format: Format,
+    pub(crate) format: AnalyzeFormat,
+    /// The folder for the logs of --format zeek
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
     /// Write the capture as one HTML page: pictures over time, messages with fields and bytes, findings; - is standard
     /// output
     #[arg(long, value_name = "FILE")]
@@ -659,7 +662,7 @@ pub(crate) enum ViewName {
     Rates,
 }
 
-/// The output format of extract.
+/// The output format of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// Human-readable text
@@ -668,6 +671,33 @@ pub(crate) enum Format {
     Json,
     /// One row per message, or per row of another view, with a header
     Csv,
+}
+
+/// The output format of analyze.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AnalyzeFormat {
+    /// Human-readable text
+    Table,
+    /// One JSON object per line (NDJSON), and a summary as the last
+    Json,
+    /// One row per message, or per row of another view, with a header
+    Csv,
+    /// A trace for ui.perfetto.dev: streams, messages, choking, answers and requests over time
+    Perfetto,
+    /// Logs of Zeek in the folder of -o: bittorrent.log, bt_conn.log, notice.log
+    Zeek,
+}
+
+impl AnalyzeFormat {
+    /// The format of rows; `None` for a format of another program.
+    pub(crate) const fn rows(self) -> Option<Format> {
+        match self {
+            Self::Table => Some(Format::Table),
+            Self::Json => Some(Format::Json),
+            Self::Csv => Some(Format::Csv),
+            Self::Perfetto | Self::Zeek => None,
+        }
+    }
 }
 
 /// The lowest severity of a finding that makes the exit code 1.

@@ -1,6 +1,7 @@
 //! `bittrace analyze`: captures in, summaries and messages out, as they are read.
 
 mod choice;
+mod export;
 mod many;
 mod message_view;
 mod page;
@@ -35,6 +36,7 @@ use crate::print::run_numbers::RunNumbers;
 use crate::print::run_summary::RunSummary;
 use crate::print::views::list_rules;
 use choice::MessageChoice;
+use export::Export;
 use page::page;
 use settings::Settings;
 
@@ -43,7 +45,10 @@ pub(crate) use page::command_for;
 /// Runs the command.
 pub(crate) fn run(arguments: &AnalyzeArguments, common: Common, mut output: Output) -> Result<Exit> {
     if arguments.list_rules {
-        list_rules(arguments.format, output.look, &mut output)?;
+        let Some(format) = arguments.format.rows() else {
+            bail!("--list-rules takes --format table, json or csv");
+        };
+        list_rules(format, output.look, &mut output)?;
         output.flush()?;
         return Ok(Exit::Done);
     }
@@ -75,6 +80,8 @@ struct Analysis {
     /// Whether the page is all that standard output gets.
     page_is_output: bool,
     expected: Expected,
+    /// What is written in place of rows.
+    export: Option<Export>,
     csv: CsvTable,
     json: JsonMessages,
     closing: RunSummary,
@@ -111,6 +118,7 @@ impl Analysis {
             .collect::<Result<Vec<_>>>()?;
         let torrents: Vec<_> = given.iter().map(|(_, torrent)| Arc::clone(torrent)).collect();
         let choice = MessageChoice::new(arguments)?;
+        let export = Export::new(arguments, &captures, &output)?;
         let page = page(arguments, &captures, &torrents, !choice.is_everything(), &output)?;
         Ok(Self {
             page,
@@ -125,6 +133,7 @@ impl Analysis {
             },
             expected: Expected::new(choice.streams(), arguments.local, given),
             choice,
+            export,
             csv: CsvTable::new(&settings.columns, arguments.hex),
             json: JsonMessages::new(&settings.columns, arguments.hex),
             settings,
@@ -191,7 +200,8 @@ impl Analysis {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Exit> {
+    /// Writes what rows end with.
+    fn finish_rows(&mut self) -> Result<()> {
         self.close_messages()?;
         if self.settings.has_summary_object() {
             json::write_line(&std::mem::take(&mut self.closing).object(), &mut self.output)?;
@@ -202,6 +212,15 @@ impl Analysis {
                 Page::new(look, &mut self.output).heading("Captures")?;
             }
             capture_row::write_table(&self.rows, look, &mut self.output)?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Exit> {
+        match self.export.take() {
+            Some(export) if self.begun > 0 => export.finish(self.settings.common, &mut self.output)?,
+            Some(_) => {}
+            None => self.finish_rows()?,
         }
         self.output.flush()?;
         if !interrupted() {

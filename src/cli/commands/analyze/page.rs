@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_report::CommandLine;
 
-use crate::args::{AnalyzeArguments, Format};
+use crate::args::{AnalyzeArguments, AnalyzeFormat};
 use crate::capture_names::NamedCapture;
 use crate::capture_page::{PageReading, PageSettings};
 use crate::page_file::{PageFile, name_of};
@@ -37,7 +37,7 @@ pub(super) fn page(
         || arguments.hex
         || arguments.no_fold
         || !arguments.fields.is_empty()
-        || arguments.format != Format::Table;
+        || arguments.format != AnalyzeFormat::Table;
     if path == Path::new("-") && shows_text {
         bail!("--html - writes the page to standard output, which has no room for another view: name a file");
     }

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use bittrace_trace::record::Severity;
 
-use crate::args::{AnalyzeArguments, Common, ConnectionOrder, FailOn, Format, ViewName};
+use crate::args::{AnalyzeArguments, AnalyzeFormat, Common, ConnectionOrder, FailOn, Format, ViewName};
 use crate::input::STANDARD_INPUT;
 use crate::query::names::FieldName;
 
@@ -56,6 +56,7 @@ impl Settings {
                 Err(unknown) => bail!("--fields: {unknown}"),
             })
             .collect::<Result<Vec<_>>>()?;
+        let format = row_format(arguments);
         let views = chosen_views(arguments);
         if !views.is_empty() && !views.contains(&ViewName::Messages) {
             let option = if arguments.hex { "--hex" } else { "--fields" };
@@ -63,21 +64,21 @@ impl Settings {
                 bail!("{option} needs the messages: add messages to --view");
             }
         }
-        if let Some(refusal) = picture_refusal(&views, arguments.format) {
+        if let Some(refusal) = picture_refusal(&views, format) {
             bail!(refusal);
         }
         if let (Some(_), Some(refusal)) = (arguments.jobs, jobs_refusal(arguments, &views)) {
             bail!(refusal);
         }
-        if arguments.format == Format::Csv && views.contains(&ViewName::Summary) {
+        if format == Format::Csv && views.contains(&ViewName::Summary) {
             bail!("--format csv takes one view, not the summary; --format table and json have the summary");
         }
-        if arguments.format == Format::Csv && views.iter().any(|view| *view != views[0]) {
+        if format == Format::Csv && views.iter().any(|view| *view != views[0]) {
             bail!("--format csv takes one view: each view has its own columns");
         }
         Ok(Self {
             common,
-            format: arguments.format,
+            format,
             show: Show::new(arguments, &views),
             views,
             columns,
@@ -87,10 +88,15 @@ impl Settings {
             order: arguments.sort,
             most_rows: arguments.limit.map(|limit| if limit == 0 { usize::MAX } else { limit as usize }),
             fail_on: arguments.fail_on.map(severity),
-            no_summary: arguments.no_summary,
+            no_summary: arguments.no_summary || arguments.format.rows().is_none(),
             standard_input: arguments.name.clone().unwrap_or_else(|| STANDARD_INPUT.to_owned()),
         })
     }
+}
+
+/// The format of rows. Options are understood as for JSON where no rows are written.
+fn row_format(arguments: &AnalyzeArguments) -> Format {
+    arguments.format.rows().unwrap_or(Format::Json)
 }
 
 impl Settings {
@@ -112,13 +118,14 @@ impl Settings {
 
 impl Show {
     fn new(arguments: &AnalyzeArguments, views: &[ViewName]) -> Self {
+        let format = row_format(arguments);
         // A page takes the place of what is printed where nothing was asked for.
-        let is_page_alone = arguments.html.is_some() && arguments.format == Format::Table;
+        let is_page_alone = arguments.html.is_some() && format == Format::Table;
         let usual = views.is_empty() && arguments.follow.is_none() && !is_page_alone;
         let limit = match arguments.limit {
             Some(0) => u64::MAX,
             Some(limit) => limit,
-            None if usual && arguments.format == Format::Table => FIRST_MESSAGES,
+            None if usual && format == Format::Table => FIRST_MESSAGES,
             None => u64::MAX,
         };
         let summary = !arguments.no_summary && (usual || views.contains(&ViewName::Summary));
@@ -128,7 +135,7 @@ impl Show {
                 || views.contains(&ViewName::Messages)
                 || views.contains(&ViewName::Ladder)
                 || arguments.follow.is_some(),
-            held: arguments.format == Format::Table && summary && limit < u64::MAX,
+            held: format == Format::Table && summary && limit < u64::MAX,
             limit,
         }
     }
@@ -142,7 +149,7 @@ fn chosen_views(arguments: &AnalyzeArguments) -> Vec<ViewName> {
     }
     let says_how_messages_look = arguments.hex || arguments.no_fold || !arguments.fields.is_empty();
     // With a page these options choose what the page is of.
-    let has_page = arguments.html.is_some() && arguments.format == Format::Table;
+    let has_page = arguments.html.is_some() && row_format(arguments) == Format::Table;
     let chooses_messages = !has_page
         && (arguments.filter.is_some()
             || !arguments.stream.is_empty()
@@ -186,7 +193,10 @@ fn picture_refusal(views: &[ViewName], format: Format) -> Option<&'static str> {
 /// Why captures cannot be read by several processes, and what to use instead: tables are aligned to the numbers of
 /// messages, which depend on earlier captures.
 fn jobs_refusal(arguments: &AnalyzeArguments, views: &[ViewName]) -> Option<&'static str> {
-    if arguments.format == Format::Table && !is_captures_alone(views) {
+    if arguments.format.rows().is_none() {
+        return Some("--format perfetto and zeek read one capture after another: leave out --jobs");
+    }
+    if arguments.format == AnalyzeFormat::Table && !is_captures_alone(views) {
         return Some("--jobs needs --format json or csv, or --view captures");
     }
     None
