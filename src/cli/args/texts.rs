@@ -156,9 +156,9 @@ bittrace analyze and its packets in the capture.
 
 The headers are made up: raw IP, at most 1,400 bytes a packet, checksums right, no retransmissions.
 Where the capture lost bytes, the sequence numbers leave a gap. Encrypted connections without a key
-are left out, and their bytes are counted. What is not BitTorrent is left out. Where two uTP
-connections have the same ports at once, the later one has another port, and the comment on its SYN
-says which.
+are left out, and their bytes are counted. What is not BitTorrent is left out. Where two
+connections between the same ports would be one TCP connection, as two of uTP at once, the later one
+has another port, and the comment on its first packet says which.
 
 Where Wireshark does not find BitTorrent by itself: Decode As, or -d tcp.port==PORT,bittorrent.
 
