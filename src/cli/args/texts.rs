@@ -149,16 +149,16 @@ Examples:
 The new capture has all that bittrace reads: messages of peers, trackers, web seeds, the DHT and
 local service discovery, whether or not they were plain before. Connections over uTP, encrypted
 connections whose keys are known, and connections through a proxy become plain TCP from SYN to FIN,
-which begins with the first message after the negotiation. Datagrams stay datagrams. Addresses, ports,
-times and host names are those of the capture. All packets of a message have the time at which the
-message was complete. A comment on its last packet tells the number of the message in
+which begins with the first message after the negotiation. Datagrams stay datagrams. Addresses,
+ports, times and host names are those of the capture. All packets of a message have the time at
+which the message was complete. A comment on its last packet tells the number of the message in
 bittrace analyze and its packets in the capture.
 
 The headers are made up: raw IP, at most 1,400 bytes a packet, checksums right, no retransmissions.
 Where the capture lost bytes, the sequence numbers leave a gap. Encrypted connections without a key
-are left out, and their bytes are counted. What is not BitTorrent is left out. Where two uTP
-connections have the same ports at once, the later one has another port, and the comment on its SYN
-says which.
+are left out, and their bytes are counted. What is not BitTorrent is left out. Where two
+connections between the same ports would be one TCP connection, as two of uTP at once, the later one
+has another port, and the comment on its first packet says which.
 
 Where Wireshark does not find BitTorrent by itself: Decode As, or -d tcp.port==PORT,bittorrent.
 
