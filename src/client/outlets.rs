@@ -116,7 +116,7 @@ impl Write for SharedOutlets {
     fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         self.0.borrow_mut().each(|outlet| {
             // Writing moves the parts on, so that each outlet gets its own.
-            write_all_vectored(&mut outlet.writer, &mut SmallVec::<[_; 4]>::from_slice(parts))
+            write_all_vectored(&mut outlet.writer, &mut SmallVec::<[_; 8]>::from_slice(parts))
         })?;
         Ok(parts.iter().map(|part| part.len()).sum())
     }

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -169,6 +169,18 @@ pub(crate) fn tshark_programs() -> Vec<PathBuf> {
 /// Where Wireshark searches for a user's own interfaces, unless it says otherwise (Wireshark User's Guide, "Plugin folders").
 pub(crate) fn default_extcap_folder() -> Option<PathBuf> {
     Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/lib/wireshark/extcap"))
+}
+
+/// The path that a list of names has in these bytes: here every one is a path.
+pub(crate) fn path_of_bytes(bytes: &[u8]) -> Result<PathBuf, Infallible> {
+    Ok(OsString::from_vec(bytes.to_vec()).into())
+}
+
+/// The file of this program, to start it again. Linux has a path for that which is right even where the file was replaced
+/// meanwhile.
+pub(crate) fn this_program() -> io::Result<PathBuf> {
+    let itself = Path::new("/proc/self/exe");
+    if itself.exists() { Ok(itself.to_owned()) } else { std::env::current_exe() }
 }
 
 /// Makes a folder that is removed when it is dropped. Only this user may look into it: recordings and downloads are private.

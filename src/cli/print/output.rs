@@ -1,6 +1,7 @@
 //! Where results go: standard output, buffered, with or without colour. Standard error takes its place where standard output has
 //! something else.
 
+use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Stderr, Stdout, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +12,7 @@ use crate::args::{Colour, Common};
 use crate::os::{default_is_utf8, prepare_console};
 use crate::print::printable::{printable, use_ascii_alone};
 
-/// Standard output. Clones write to the same buffer.
+/// Standard output, or a file in its place. Clones write to the same buffer.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
     sink: Arc<Mutex<BufWriter<Sink>>>,
@@ -22,10 +23,12 @@ pub(crate) struct Output {
     pub(crate) look: Look,
 }
 
+/// Where the buffer goes.
 #[derive(Debug)]
 enum Sink {
     Output(Stdout),
     Error(Stderr),
+    File(File),
 }
 
 /// What tables may look like.
@@ -36,6 +39,9 @@ pub(crate) struct Look {
     /// Whether to colour.
     pub(crate) colour: bool,
 }
+
+/// How many bytes are written at once.
+const BUFFER: usize = 64 * 1024;
 
 /// The columns of a line where no terminal says otherwise.
 const WIDTH: usize = 80;
@@ -68,11 +74,22 @@ impl Output {
             Colour::Auto => terminal && is_colour_welcome() && prepare_console(),
         };
         Self {
-            sink: Arc::new(Mutex::new(BufWriter::with_capacity(64 * 1024, sink))),
+            sink: Arc::new(Mutex::new(BufWriter::with_capacity(BUFFER, sink))),
             writes: Arc::default(),
             terminal,
             quiet: common.quiet,
             look: Look { width, colour },
+        }
+    }
+
+    /// The same with a file in the place of standard output, without remarks on how things stand.
+    pub(crate) fn to_file(&self, file: File) -> Self {
+        Self {
+            sink: Arc::new(Mutex::new(BufWriter::with_capacity(BUFFER, Sink::File(file)))),
+            writes: Arc::default(),
+            terminal: false,
+            quiet: true,
+            look: self.look,
         }
     }
 
@@ -123,6 +140,7 @@ impl Sink {
         match self {
             Self::Output(output) => output.is_terminal(),
             Self::Error(error) => error.is_terminal(),
+            Self::File(_) => false,
         }
     }
 
@@ -132,6 +150,7 @@ impl Sink {
             let size = match self {
                 Self::Output(output) => terminal_size::terminal_size_of(output),
                 Self::Error(error) => terminal_size::terminal_size_of(error),
+                Self::File(_) => None,
             };
             Some(usize::from(size?.0.0))
         };
@@ -145,6 +164,7 @@ impl Write for Sink {
         match self {
             Self::Output(output) => output.write(bytes),
             Self::Error(error) => error.write(bytes),
+            Self::File(file) => file.write(bytes),
         }
     }
 
@@ -152,6 +172,7 @@ impl Write for Sink {
         match self {
             Self::Output(output) => output.flush(),
             Self::Error(error) => error.flush(),
+            Self::File(file) => file.flush(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::{self, Display};
 use std::net::{IpAddr, SocketAddr};
 
 use bittrace_protocol::{Hex, InfoHash, Timestamp};
+use bittrace_trace::CommunityId;
 use bittrace_trace::record::Note;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
@@ -17,6 +18,8 @@ use crate::print::units::Rfc3339;
 pub(crate) enum CellValue<'a> {
     True,
     Number(u64),
+    /// The number of a message within its capture, to be marked: see `print/run_numbers.rs`.
+    MarkedNumber(u64),
     Seconds(f64),
     Text(Cow<'a, str>),
     Time(Timestamp),
@@ -32,6 +35,7 @@ pub(crate) enum CellValue<'a> {
         frame: Option<u64>,
     },
     Hash(InfoHash),
+    CommunityId(CommunityId),
     Bytes(&'a [u8]),
     Frames(&'a [u64]),
     Notes(&'a [Note]),
@@ -57,11 +61,12 @@ impl CellValue<'_> {
     /// What there is to display, where it is one thing and no JSON of its own.
     pub(crate) fn plain(&self) -> Option<&dyn Display> {
         match self {
-            Self::Number(number) => Some(number),
+            Self::Number(number) | Self::MarkedNumber(number) => Some(number),
             Self::Text(text) => Some(text),
             Self::End(end) => Some(end),
             Self::Address(address) => Some(address),
             Self::Hash(hash) => Some(hash),
+            Self::CommunityId(id) => Some(id),
             Self::Field(Value::String(text)) => Some(text),
             _ => None,
         }
@@ -72,7 +77,7 @@ impl Serialize for CellValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::True => serializer.serialize_bool(true),
-            Self::Number(number) => serializer.serialize_u64(*number),
+            Self::Number(number) | Self::MarkedNumber(number) => serializer.serialize_u64(*number),
             Self::Seconds(seconds) => serializer.serialize_f64(*seconds),
             Self::Text(text) => serializer.serialize_str(text),
             Self::Time(at) => serializer.collect_str(&Rfc3339(*at)),
@@ -87,6 +92,7 @@ impl Serialize for CellValue<'_> {
                 map.end()
             }
             Self::Hash(hash) => serializer.collect_str(hash),
+            Self::CommunityId(id) => serializer.serialize_str(id.as_str()),
             Self::Bytes(bytes) => serializer.collect_str(&Hex(bytes)),
             Self::Frames(frames) => frames.serialize(serializer),
             Self::Notes(notes) => serializer.collect_seq(notes.iter().map(AsJson)),

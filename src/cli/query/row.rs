@@ -1,15 +1,16 @@
 //! A record as the outside knows it: under the names of the interface, numbered over all captures of one run.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
 
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_trace::record::Record;
-use bittrace_trace::{brief, describe_in};
+use bittrace_trace::{CommunityId, CommunityIds, brief, describe_in};
 use serde_json::{Map, Value};
 
+use crate::print::run_numbers::RunNumbers;
 use crate::query::catalog::is_same_name;
 use crate::query::cell_value::CellValue;
 use crate::query::fields::{fields_of, spans_of};
@@ -24,8 +25,26 @@ pub(crate) struct CaptureContext {
     pub(crate) start: Timestamp,
     /// How many messages earlier captures had.
     pub(crate) before: u64,
+    /// Whether that is known.
+    pub(crate) numbers: RunNumbers,
     /// The torrents that were given.
     pub(crate) torrents: Vec<Arc<Metainfo>>,
+    /// What rows were asked for so far.
+    community_ids: RefCell<CommunityIds>,
+}
+
+impl CaptureContext {
+    /// Of a capture by its name, after so many messages of earlier captures. Its start is not known yet.
+    pub(crate) fn new(capture: String, before: u64, torrents: Vec<Arc<Metainfo>>) -> Self {
+        Self {
+            capture,
+            start: Timestamp::EPOCH,
+            before,
+            numbers: RunNumbers::Known,
+            torrents,
+            community_ids: RefCell::default(),
+        }
+    }
 }
 
 /// One record under the names of the interface. Its fields are computed once, when something asks for them.
@@ -54,6 +73,14 @@ impl<'a> Row<'a> {
     /// The number of the message this one answers.
     pub(crate) fn answers(&self) -> Option<u64> {
         Some(self.place.before + self.record.answers?.number)
+    }
+
+    /// The number of a message as a value.
+    const fn numbered(&self, number: u64) -> CellValue<'_> {
+        match self.place.numbers {
+            RunNumbers::Known => CellValue::Number(number),
+            RunNumbers::Marked => CellValue::MarkedNumber(number),
+        }
     }
 
     /// What it says, on one line.
@@ -107,6 +134,11 @@ impl<'a> Row<'a> {
         self.record.frames.last().copied()
     }
 
+    /// The Community ID of the conversation.
+    pub(crate) fn community_id(&self) -> CommunityId {
+        self.place.community_ids.borrow_mut().of(self.record)
+    }
+
     /// The id of a message between peers that has one.
     pub(crate) fn message_id(&self) -> Option<u8> {
         Some(self.record.peer_message()?.id()?.0)
@@ -122,7 +154,8 @@ impl<'a> Row<'a> {
         let record = self.record;
         let text = |text: &'a str| CellValue::Text(Cow::Borrowed(text));
         Some(match key {
-            RowKey::N => CellValue::Number(self.number()),
+            RowKey::N => self.numbered(self.number()),
+            RowKey::NumberInCapture => CellValue::Number(self.record.number),
             RowKey::Time => CellValue::Time(record.at),
             RowKey::Elapsed => CellValue::Seconds(self.elapsed()),
             RowKey::Capture => text(&self.place.capture),
@@ -132,6 +165,7 @@ impl<'a> Row<'a> {
                 CellValue::Wireshark { stream: record.wireshark_stream, frame: self.frame() }
             }
             RowKey::WiresharkStream => CellValue::Number(record.wireshark_stream?.into()),
+            RowKey::CommunityId => CellValue::CommunityId(self.community_id()),
             RowKey::Stream => CellValue::Number(record.stream.0.into()),
             RowKey::Src => CellValue::End(record.source),
             RowKey::SrcAddr => CellValue::Address(record.source.ip()),
@@ -154,7 +188,7 @@ impl<'a> Row<'a> {
             RowKey::Torrent => CellValue::Hash(record.torrent?),
             RowKey::Decrypted if !record.decrypted => return None,
             RowKey::Decrypted => CellValue::True,
-            RowKey::Answers => CellValue::Number(self.answers()?),
+            RowKey::Answers => self.numbered(self.answers()?),
             RowKey::Latency => CellValue::Seconds(record.answers?.latency),
             RowKey::Notes => CellValue::Notes(&record.notes),
             RowKey::Severity => text(record.severity()?.name()),

@@ -1,12 +1,21 @@
 //! A block of pcapng in little endian, as it is put together: its type, its length before and after, and options.
 
 use std::io::{self, IoSlice, Write};
+use std::net::IpAddr;
 
 use bittrace_protocol::Timestamp;
+
+use crate::capture::{HostName, IPV4_NAMES, IPV6_NAMES, NAME_RESOLUTION};
+
+/// The option `opt_comment`, which every block may have.
+pub(crate) const COMMENT: u16 = 1;
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;
 const ENHANCED_PACKET: u32 = 6;
+
+/// So many addresses have their names in one block.
+const HOSTS_IN_BLOCK: usize = 256;
 
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
 
@@ -37,6 +46,15 @@ impl Block {
         self.pad();
     }
 
+    /// Adds a comment as the last option; of an empty one nothing. What stands before it is no option.
+    pub(crate) fn comment(&mut self, comment: &str) {
+        if !comment.is_empty() {
+            self.pad();
+            self.option(COMMENT, comment.as_bytes());
+            self.option(0, &[]);
+        }
+    }
+
     /// Writes the block.
     pub(crate) fn end(&mut self, writer: &mut impl Write) -> io::Result<()> {
         self.pad();
@@ -46,29 +64,34 @@ impl Block {
         writer.write_all(&self.bytes)
     }
 
-    /// Writes the block, with `data` after what it has. The data are not copied.
-    pub(crate) fn end_with(&mut self, data: &[u8], writer: &mut impl Write) -> io::Result<()> {
+    /// Writes the block, with `data` after what it has, and a comment if that is not empty. The data are not copied.
+    pub(crate) fn end_with(&mut self, data: &[u8], comment: &str, writer: &mut impl Write) -> io::Result<()> {
         let unpadded = self.bytes.len() + data.len();
         let padding = unpadded.next_multiple_of(4) - unpadded;
-        let length = ((unpadded + padding + 4) as u32).to_le_bytes();
+        let mut options = Self::default();
+        options.comment(comment);
+        let length = ((unpadded + padding + options.bytes.len() + 4) as u32).to_le_bytes();
         self.bytes[4..8].copy_from_slice(&length);
         let mut parts = [
             IoSlice::new(&self.bytes),
             IoSlice::new(data),
             IoSlice::new(&[0; 3][..padding]),
+            IoSlice::new(&options.bytes),
             IoSlice::new(&length),
         ];
         write_all_vectored(writer, &mut parts)
     }
 
-    /// Writes the header of a section with this comment.
+    /// Writes the header of a section with this comment, if it is not empty.
     pub(crate) fn section(&mut self, comment: &str, writer: &mut impl Write) -> io::Result<()> {
         self.begin(SECTION_HEADER);
         self.number(BYTE_ORDER);
         // Version 1.0, and a section of unknown length.
         self.bytes.extend_from_slice(&[1, 0, 0, 0]);
         self.bytes.extend_from_slice(&[0xff; 8]);
-        self.option(1, comment.as_bytes());
+        if !comment.is_empty() {
+            self.option(COMMENT, comment.as_bytes());
+        }
         self.option(4, concat!("bittrace ", env!("CARGO_PKG_VERSION")).as_bytes());
         self.option(0, &[]);
         self.end(writer)
@@ -84,6 +107,28 @@ impl Block {
         self.option(9, &[9]);
         self.option(0, &[]);
         self.end(writer)
+    }
+
+    /// Writes names of addresses; without any, nothing.
+    pub(crate) fn host_names(&mut self, hosts: &[HostName], writer: &mut impl Write) -> io::Result<()> {
+        // A block is held in memory by those who read it.
+        for hosts in hosts.chunks(HOSTS_IN_BLOCK) {
+            self.begin(NAME_RESOLUTION);
+            for HostName { address, names } in hosts {
+                let (kind, mut record) = match address {
+                    IpAddr::V4(ip) => (IPV4_NAMES, ip.octets().to_vec()),
+                    IpAddr::V6(ip) => (IPV6_NAMES, ip.octets().to_vec()),
+                };
+                for name in names {
+                    record.extend_from_slice(name.as_bytes());
+                    record.push(0);
+                }
+                self.option(kind, &record);
+            }
+            self.option(0, &[]);
+            self.end(writer)?;
+        }
+        Ok(())
     }
 
     /// Begins the block of a packet: its interface, and its time in nanoseconds. The format has no time before 1970.

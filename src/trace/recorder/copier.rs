@@ -46,7 +46,7 @@ impl<W: Write> PacketCopier<W> {
         };
         block.begin_packet(interface as u32, packet.moment.at);
         block.packet_lengths(packet.data.len() as u32, packet.original_length);
-        block.end_with(packet.data, writer)?;
+        block.end_with(packet.data, "", writer)?;
         *packets += 1;
         Ok(())
     }
