@@ -46,7 +46,8 @@ pub use measurement::{
     OfferedWindow, QueueingDelay, RoundTrips, TransportSpan, TransportState,
 };
 pub use packet::{
-    Datagram, Defragmenter, FragmentedPacket, IpFragment, LinkType, Parsed, Segment, Whole, parse, parse_each,
+    CommunityId, CommunityIds, Datagram, Defragmenter, FragmentedPacket, IpFragment, LinkType, Parsed,
+    Segment, Whole, parse, parse_each,
 };
 pub use reassembly::{Reassembler, UtpReassembler};
 pub use record::{
