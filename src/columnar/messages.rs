@@ -1,5 +1,6 @@
 //! The table of messages: from rows to batches, fast. Texts that many rows have are looked up by their stream.
 
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -9,8 +10,8 @@ use arrow_array::builder::{
 };
 use arrow_schema::ArrowError;
 use bittrace_protocol::{InfoHash, Timestamp};
-use bittrace_trace::Record;
 use bittrace_trace::record::Note;
+use bittrace_trace::{CommunityId, Record};
 use rustc_hash::FxHashMap;
 
 use crate::names::{Key, NameColumn, WordColumn};
@@ -98,6 +99,7 @@ pub(crate) struct MessageColumns {
     frames: (ListEnds, Int64Builder),
     stream: Int32Builder,
     ws_stream: Int32Builder,
+    community_id: NameColumn,
     ips: [NameColumn; 2],
     ports: [Int32Builder; 2],
     speaker: WordColumn,
@@ -129,6 +131,7 @@ pub(crate) struct MessageColumns {
 #[derive(Debug)]
 struct StreamKeys {
     ends: [(SocketAddr, Key); 2],
+    community_id: Key,
     client: Option<(Arc<str>, Key)>,
     torrent: Option<(InfoHash, Key)>,
 }
@@ -149,6 +152,7 @@ impl MessageColumns {
             frames: (ListEnds::new(), Int64Builder::new()),
             stream: Int32Builder::new(),
             ws_stream: Int32Builder::new(),
+            community_id: NameColumn::default(),
             ips: Default::default(),
             ports: Default::default(),
             speaker: WordColumn::default(),
@@ -184,6 +188,7 @@ impl MessageColumns {
     pub(crate) fn bytes(&self) -> usize {
         let names = [
             &self.capture,
+            &self.community_id,
             &self.ips[0],
             &self.ips[1],
             &self.extension,
@@ -235,23 +240,30 @@ impl MessageColumns {
         }
     }
 
-    /// Addresses, client and torrent: by the stream's keys, unless something has changed.
+    /// Addresses, Community ID, client and torrent: by the stream's keys, unless something has changed.
     fn push_of_stream(&mut self, record: &Record) {
         let ends = [record.source, record.destination];
-        let Self { ips, client, torrent, streams, .. } = self;
-        let key_of = |column: &mut NameColumn, end: SocketAddr| (end, column.key(&end.ip().to_string()));
-        let keys =
-            streams.entry((record.stream.0, record.direction as usize)).or_insert_with(|| StreamKeys {
-                ends: [key_of(&mut ips[0], ends[0]), key_of(&mut ips[1], ends[1])],
-                client: None,
-                torrent: None,
-            });
-        for ((column, known), end) in ips.iter_mut().zip(&mut keys.ends).zip(ends) {
-            if known.0 != end {
-                *known = key_of(column, end);
+        let Self { ips, community_id, client, torrent, streams, .. } = self;
+        let keys = streams.entry((record.stream.0, record.direction as usize));
+        let keys = match keys {
+            Entry::Occupied(entry) if entry.get().ends.map(|(end, _)| end) == ends => entry.into_mut(),
+            entry => {
+                let id = CommunityId::of(record.source, record.destination, record.transport);
+                entry
+                    .insert_entry(StreamKeys {
+                        ends: [0, 1]
+                            .map(|place| (ends[place], ips[place].key(&ends[place].ip().to_string()))),
+                        community_id: community_id.key(id.as_str()),
+                        client: None,
+                        torrent: None,
+                    })
+                    .into_mut()
             }
-            column.push_key(Some(known.1));
+        };
+        for (column, (_, key)) in ips.iter_mut().zip(keys.ends) {
+            column.push_key(Some(key));
         }
+        community_id.push_key(Some(keys.community_id));
         let key = record.client.as_ref().map(|name| match &keys.client {
             Some((known, key)) if Arc::ptr_eq(known, name) => *key,
             _ => keys.client.insert((Arc::clone(name), client.key(name))).1,
@@ -304,6 +316,7 @@ impl MessageColumns {
             self.frames.0.finish(Arc::new(self.frames.1.finish()))?,
             Arc::new(self.stream.finish()),
             Arc::new(self.ws_stream.finish()),
+            self.community_id.finish()?,
             src_ip.finish()?,
             Arc::new(src_port.finish()),
             dst_ip.finish()?,

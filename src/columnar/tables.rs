@@ -46,6 +46,7 @@ pub static MESSAGES: Table = Table {
         "frames" Counters SET "frames" "the packets that carried it, by Wireshark's numbers",
         "stream" Small SET "stream" "the stream, from 0 in the order in which bittrace recognises them",
         "ws_stream" Small NULL "wireshark.stream" "Wireshark's tcp.stream or udp.stream",
+        "community_id" Name SET "community_id" "the Community ID of the conversation, as Zeek, Suricata and Wireshark have it",
         "src_ip" Name SET "src" "the address that sent it",
         "src_port" Small SET "src" "the port that sent it",
         "dst_ip" Name SET "dst" "the address that received it",
