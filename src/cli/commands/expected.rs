@@ -15,6 +15,51 @@ use crate::print::printable::printable;
 /// How many addresses and info hashes an answer lists.
 const LISTED: usize = 8;
 
+/// What the options name, and no capture has had so far.
+#[derive(Debug)]
+pub(crate) struct Expected {
+    streams: ExpectedStreams,
+    host: ExpectedHost,
+    torrents: ExpectedTorrents,
+}
+
+impl Expected {
+    /// The streams, the local host and the torrents that options name.
+    pub(crate) fn new(
+        streams: &[u32],
+        local: Option<IpAddr>,
+        torrents: Vec<(PathBuf, Arc<Metainfo>)>,
+    ) -> Self {
+        Self {
+            streams: ExpectedStreams::new(streams),
+            host: ExpectedHost::new(local),
+            torrents: ExpectedTorrents::new(torrents.into_iter()),
+        }
+    }
+
+    /// Takes in a message, or the end of a connection.
+    #[inline]
+    pub(crate) fn see(&mut self, dissected: &Dissected) {
+        self.host.see(dissected);
+        if let Dissected::Record(record) = dissected {
+            self.streams.see(record);
+            self.torrents.see(record);
+        }
+    }
+
+    /// What no capture has, as errors; `option` is what named the streams.
+    pub(crate) fn complaints(&self, option: &str) -> Vec<String> {
+        let streams = self.streams.complaint().map(|complaint| format!("{option}: {complaint}"));
+        let host = self.host.complaint().map(|complaint| format!("--local: {complaint}"));
+        streams.into_iter().chain(host).collect()
+    }
+
+    /// What no capture has, as warnings.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        self.torrents.remarks()
+    }
+}
+
 /// Streams that were asked for, and those that there are.
 #[derive(Debug, Default)]
 pub(crate) struct ExpectedStreams {

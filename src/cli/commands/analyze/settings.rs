@@ -1,0 +1,168 @@
+//! What the options of `analyze` ask for, once they are known to go together.
+
+use anyhow::{Result, bail};
+use bittrace_trace::record::Severity;
+
+use crate::args::{AnalyzeArguments, Common, ConnectionOrder, FailOn, Format, ViewName};
+use crate::query::names::FieldName;
+
+/// How many messages stand after the summary when nobody says how many.
+const FIRST_MESSAGES: u64 = 50;
+
+/// What to print, and how.
+pub(super) struct Settings {
+    pub(super) common: Common,
+    pub(super) format: Format,
+    pub(super) views: Vec<ViewName>,
+    /// The columns that are chosen, each as it was written; none when all are shown.
+    pub(super) columns: Vec<(FieldName, String)>,
+    /// The stream that is told as a conversation.
+    pub(super) follow: Option<u32>,
+    pub(super) hex: bool,
+    pub(super) unfolded: bool,
+    pub(super) order: Option<ConnectionOrder>,
+    /// How many connections views show at most, where that was asked for.
+    pub(super) most_rows: Option<usize>,
+    pub(super) show: Show,
+    pub(super) fail_on: Option<Severity>,
+    pub(super) no_summary: bool,
+}
+
+/// What to show of each capture, and when.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Show {
+    pub(super) summary: bool,
+    pub(super) messages: bool,
+    /// Messages wait for the summary, which stands first. Of messages without a limit none is kept: the summary
+    /// then stands after them.
+    pub(super) held: bool,
+    pub(super) limit: u64,
+}
+
+impl Settings {
+    /// Reads the options.
+    ///
+    /// # Errors
+    /// When a name is unknown, or options cannot go together.
+    pub(super) fn new(arguments: &AnalyzeArguments, common: Common) -> Result<Self> {
+        let columns = arguments
+            .fields
+            .iter()
+            .map(|text| match FieldName::parse(text.trim()) {
+                Ok(name) => Ok((name, text.trim().to_owned())),
+                Err(unknown) => bail!("--fields: {unknown}"),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let views = chosen_views(arguments);
+        if !views.is_empty() && !views.contains(&ViewName::Messages) {
+            let option = if arguments.hex { "--hex" } else { "--fields" };
+            if arguments.hex || !columns.is_empty() {
+                bail!("{option} needs the messages: add messages to --view");
+            }
+        }
+        if let Some(refusal) = picture_refusal(&views, arguments.format) {
+            bail!(refusal);
+        }
+        if arguments.format == Format::Csv && views.contains(&ViewName::Summary) {
+            bail!("--format csv takes one view, not the summary; --format table and json have the summary");
+        }
+        if arguments.format == Format::Csv && views.iter().any(|view| *view != views[0]) {
+            bail!("--format csv takes one view: each view has its own columns");
+        }
+        Ok(Self {
+            common,
+            format: arguments.format,
+            show: Show::new(arguments, &views),
+            views,
+            columns,
+            follow: arguments.follow,
+            hex: arguments.hex,
+            unfolded: arguments.no_fold,
+            order: arguments.sort,
+            most_rows: arguments.limit.map(|limit| if limit == 0 { usize::MAX } else { limit as usize }),
+            fail_on: arguments.fail_on.map(severity),
+            no_summary: arguments.no_summary,
+        })
+    }
+}
+
+impl Show {
+    fn new(arguments: &AnalyzeArguments, views: &[ViewName]) -> Self {
+        // A page takes the place of what is printed where nothing was asked for.
+        let is_page_alone = arguments.html.is_some() && arguments.format == Format::Table;
+        let usual = views.is_empty() && arguments.follow.is_none() && !is_page_alone;
+        let limit = match arguments.limit {
+            Some(0) => u64::MAX,
+            Some(limit) => limit,
+            None if usual && arguments.format == Format::Table => FIRST_MESSAGES,
+            None => u64::MAX,
+        };
+        let summary = !arguments.no_summary && (usual || views.contains(&ViewName::Summary));
+        Self {
+            summary,
+            messages: usual
+                || views.contains(&ViewName::Messages)
+                || views.contains(&ViewName::Ladder)
+                || arguments.follow.is_some(),
+            held: arguments.format == Format::Table && summary && limit < u64::MAX,
+            limit,
+        }
+    }
+}
+
+/// The views to show. Where no view is named, options that choose messages, or say how messages look, ask for messages, and
+/// `--sort` asks for conversations.
+fn chosen_views(arguments: &AnalyzeArguments) -> Vec<ViewName> {
+    if !arguments.view.is_empty() || arguments.follow.is_some() {
+        return arguments.view.clone();
+    }
+    let says_how_messages_look = arguments.hex || arguments.no_fold || !arguments.fields.is_empty();
+    // With a page these options choose what the page is of.
+    let has_page = arguments.html.is_some() && arguments.format == Format::Table;
+    let chooses_messages = !has_page
+        && (arguments.filter.is_some()
+            || !arguments.stream.is_empty()
+            || arguments.limit.is_some()
+            || arguments.from.is_some()
+            || arguments.to.is_some());
+    if has_page && !says_how_messages_look {
+        Vec::new()
+    } else if arguments.sort.is_some() && !says_how_messages_look {
+        vec![ViewName::Conversations]
+    } else if says_how_messages_look || chooses_messages {
+        vec![ViewName::Messages]
+    } else {
+        Vec::new()
+    }
+}
+
+/// Why views that are pictures cannot be shown as they are asked for, and what to use instead.
+fn picture_refusal(views: &[ViewName], format: Format) -> Option<&'static str> {
+    let has = |view| views.contains(&view);
+    if format != Format::Table && has(ViewName::Ladder) {
+        return Some("--view ladder is for people; --view messages has the same messages as JSON and CSV");
+    }
+    if format != Format::Table && has(ViewName::Map) {
+        return Some(
+            "--view map is for people; --view pieces has who sent each piece, and when it was verified, as JSON and CSV",
+        );
+    }
+    if format != Format::Table && has(ViewName::Rates) {
+        return Some(
+            "--view rates is for people; --filter 'message == piece' --fields elapsed,src,dst,fields.length has each block as \
+             JSON and CSV",
+        );
+    }
+    if has(ViewName::Ladder) && has(ViewName::Messages) {
+        return Some("--view messages and --view ladder show the same messages; name one of them");
+    }
+    None
+}
+
+const fn severity(fail_on: FailOn) -> Severity {
+    match fail_on {
+        FailOn::Note => Severity::Note,
+        FailOn::Warn => Severity::Warn,
+        FailOn::Error => Severity::Error,
+    }
+}
