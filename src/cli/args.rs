@@ -98,9 +98,18 @@ pub(crate) enum Command {
         after_help = "Examples:\n  bittrace fields\n  bittrace fields request\n  bittrace fields --format json | jq -r .message.message"
     )]
     Fields(FieldsArguments),
-    /// Print the JSON Schema of analyze --format json
-    #[command(after_help = "Example:\n  bittrace schema > bittrace.schema.json")]
-    Schema,
+    /// Print the JSON Schema of analyze --format json, or the columns of --format arrow and parquet
+    #[command(
+        after_help = "Examples:\n  bittrace schema > bittrace.schema.json\n  bittrace schema columns\n  bittrace schema columns --format json"
+    )]
+    Schema {
+        /// What to describe
+        #[arg(value_enum, value_name = "WHAT", default_value = "json")]
+        what: SchemaOf,
+        /// The output format of columns: table, or json with one table per line
+        #[arg(long, value_enum, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
+        format: TorrentFormat,
+    },
     /// Write a completion script for a shell
     #[command(
         after_help = "Example:\n  bittrace completions bash > ~/.local/share/bash-completion/completions/bittrace"
@@ -512,6 +521,15 @@ pub(crate) enum TorrentFormat {
     Table,
     /// One JSON object
     Json,
+}
+
+/// What `schema` describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaOf {
+    /// The lines of --format json, as a JSON Schema
+    Json,
+    /// The tables of --format arrow and parquet
+    Columns,
 }
 
 /// List messages and their fields.

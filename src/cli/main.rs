@@ -4,6 +4,8 @@ mod args;
 #[cfg_attr(not(feature = "browse"), path = "browse_absent.rs")]
 mod browse;
 mod capture_page;
+#[cfg_attr(not(feature = "columnar"), path = "columns_absent.rs")]
+mod columns;
 mod commands;
 mod failure;
 mod file_kind;
@@ -25,7 +27,7 @@ use bittrace_trace::units::counted;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches};
 
-use args::{Arguments, Command, Torrent};
+use args::{Arguments, Command, SchemaOf, Torrent, TorrentFormat};
 use commands::{
     analyze, annotate, completions, diagnose, diff, download, explain, extract, fields, man, profile, replay,
     schema, torrent,
@@ -110,7 +112,12 @@ fn run(arguments: Arguments, mut output: Output) -> Result<Exit> {
         Command::Torrent(Torrent::Show(show)) => torrent::show(&show, arguments.common, &mut output)?,
         Command::Explain { name } => explain::run(name.as_deref(), &mut output)?,
         Command::Fields(fields) => fields::run(&fields, &mut output)?,
-        Command::Schema => print::json::write_line(&schema::schema(), &mut output)?,
+        Command::Schema { what: SchemaOf::Json, .. } => {
+            print::json::write_line(&schema::schema(), &mut output)?;
+        }
+        Command::Schema { what: SchemaOf::Columns, format } => {
+            columns::describe_tables(format == TorrentFormat::Json, &mut output)?;
+        }
         Command::Completions { shell } => {
             output.write_all(completions::completion_script(shell).as_bytes())?;
         }

@@ -14,6 +14,9 @@ mod table;
 mod tables;
 mod writer;
 
+/// The libraries behind the tables, for programs that read them back.
+pub use {arrow_array, arrow_ipc, arrow_schema, parquet};
+
 pub use folder::{Refusal, ResultFolder};
 pub use manifest::{Manifest, ManifestColumn, ManifestPart, Run, Shard, TableSize};
 pub use messages::{MessageContent, MessageOptions, MessageRow};
