@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use bittrace_replay::{InjectedFault, NamedDisturbances};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::capture_names::Shard;
 use crate::keys::KeyLogs;
 use crate::page_file::PageFile;
 use crate::print::output::Output;
@@ -24,6 +25,9 @@ use texts::{
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) common: Common,
+    /// Do tasks of another bittrace
+    #[arg(long, hide = true)]
+    pub(crate) worker: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -547,9 +551,22 @@ pub(crate) struct FieldsArguments {
 #[derive(Debug, Args)]
 #[command(after_help = ANALYZE_AFTER, after_long_help = ANALYZE_EXAMPLES)]
 pub(crate) struct AnalyzeArguments {
-    /// pcap or pcapng files, plain or compressed (gzip, zstd, lz4, xz, bzip2); - reads standard input
+    /// pcap or pcapng files, plain or compressed (gzip, zstd, lz4, xz, bzip2); folders of such files; @FILE for a list of
+    /// names, one per line; - reads standard input
     #[arg(value_name = "CAPTURE", required_unless_present = "list_rules")]
     pub(crate) captures: Vec<PathBuf>,
+    /// The name of standard input in results, such as the URI of the capture
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Read N captures at once, each in a process of its own; the output is the same for every N
+    #[arg(long, value_name = "N", conflicts_with = "html", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) jobs: Option<u16>,
+    /// Give up a capture that takes longer than this; needs --jobs
+    #[arg(long, value_name = "SECONDS", requires = "jobs", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) capture_timeout: Option<u64>,
+    /// Read part I, from 1, of N equal parts of the captures, sorted by name
+    #[arg(long, value_name = "I/N")]
+    pub(crate) shard: Option<Shard>,
     /// A torrent of the capture, for file names, piece counts and hash checks; can be repeated
     #[arg(long, value_name = "FILE")]
     pub(crate) torrent: Vec<PathBuf>,
@@ -559,7 +576,13 @@ pub(crate) struct AnalyzeArguments {
     pub(crate) view: Vec<ViewName>,
     /// The output format
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
-    pub(crate) format: Format,
+    pub(crate) format: AnalyzeFormat,
+    /// The folder for the tables of --format parquet
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace the result of another run in the folder of -o
+    #[arg(long, requires = "output")]
+    pub(crate) overwrite: bool,
     /// Write the capture as one HTML page: pictures over time, messages with fields and bytes, findings; - is standard
     /// output
     #[arg(long, value_name = "FILE")]
@@ -650,6 +673,8 @@ pub(crate) enum ViewName {
     Findings,
     /// Why it was slow, stalled or ended: three sentences, then where the time of each connection went
     Diagnosis,
+    /// One row per capture: packets, messages, findings, and why it could not be read
+    Captures,
     /// One row per message, with an arrow between the lifelines of the hosts
     Ladder,
     /// Pieces over time: who sent blocks of each, and when it was verified or wrong
@@ -658,7 +683,7 @@ pub(crate) enum ViewName {
     Rates,
 }
 
-/// The output format of extract.
+/// The output format of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// Human-readable text
@@ -667,6 +692,33 @@ pub(crate) enum Format {
     Json,
     /// One row per message, or per row of another view, with a header
     Csv,
+}
+
+/// The output format of analyze.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AnalyzeFormat {
+    /// Human-readable text
+    Table,
+    /// One JSON object per line (NDJSON), and a summary as the last
+    Json,
+    /// One row per message, or per row of another view, with a header
+    Csv,
+    /// The messages, or one other view, as an Arrow IPC stream
+    Arrow,
+    /// Messages and all other tables as Parquet files in the folder of -o
+    Parquet,
+}
+
+impl AnalyzeFormat {
+    /// The format of rows; `None` for tables of columns.
+    pub(crate) const fn rows(self) -> Option<Format> {
+        match self {
+            Self::Table => Some(Format::Table),
+            Self::Json => Some(Format::Json),
+            Self::Csv => Some(Format::Csv),
+            Self::Arrow | Self::Parquet => None,
+        }
+    }
 }
 
 /// The lowest severity of a finding that makes the exit code 1.

@@ -29,11 +29,24 @@ pub(crate) fn options(
     Ok(TraceOptions { local, torrents, mse_keys: key_logs.read()?, ..TraceOptions::default() })
 }
 
+/// What standard input is called where it has no other name.
+pub(crate) const STANDARD_INPUT: &str = "standard input";
+
 /// Opens a capture; `-` is standard input. Whoever waits for a pipe sees what is known put out before, and whoever waits
 /// for a long capture is told how far it was read.
 pub(crate) fn open(path: &Path, options: TraceOptions, output: &Output) -> Result<Trace> {
+    open_as(path, STANDARD_INPUT, options, output)
+}
+
+/// The same, with a name for standard input.
+pub(crate) fn open_as(
+    path: &Path,
+    standard_input: &str,
+    options: TraceOptions,
+    output: &Output,
+) -> Result<Trace> {
     let told = output.clone();
-    let mut trace = open_silently(path, options, move || {
+    let mut trace = open_waiting(path, standard_input, options, move || {
         // A closed pipe shows at the next write; here it would be taken for a fault of the input.
         let _ = told.clone().flush();
     })?;
@@ -81,9 +94,18 @@ pub(crate) fn open_silently(
     options: TraceOptions,
     before_wait: impl FnMut() + Send + 'static,
 ) -> Result<Trace> {
+    open_waiting(path, STANDARD_INPUT, options, before_wait)
+}
+
+fn open_waiting(
+    path: &Path,
+    standard_input: &str,
+    options: TraceOptions,
+    before_wait: impl FnMut() + Send + 'static,
+) -> Result<Trace> {
     if path == Path::new("-") {
         let feed = Feed::new(io::stdin(), before_wait);
-        return Ok(Trace::from_reader("standard input".to_owned(), feed, options)?);
+        return Ok(Trace::from_reader(standard_input.to_owned(), feed, options)?);
     }
     // A pipe may be written while it is read.
     let waits = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());

@@ -3,6 +3,7 @@
 mod args;
 #[cfg_attr(not(feature = "browse"), path = "browse_absent.rs")]
 mod browse;
+mod capture_names;
 mod capture_page;
 #[cfg_attr(not(feature = "columnar"), path = "columns_absent.rs")]
 mod columns;
@@ -11,6 +12,7 @@ mod failure;
 mod file_kind;
 mod input;
 mod interrupt;
+mod jobs;
 mod keys;
 mod os;
 mod page_file;
@@ -26,6 +28,7 @@ use anyhow::Result;
 use bittrace_trace::units::counted;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches};
+use serde::{Deserialize, Serialize};
 
 use args::{Arguments, Command, SchemaOf, Torrent, TorrentFormat};
 use commands::{
@@ -36,7 +39,7 @@ use print::output::Output;
 use print::printable::printable;
 
 /// How a command ended. Of several, the last in this order is the exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Exit {
     /// Done, or the same.
     Done,
@@ -48,14 +51,21 @@ pub(crate) enum Exit {
     Interrupted,
 }
 
+impl Exit {
+    /// The exit code.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Matched => 1,
+            Self::CouldNotTell => 2,
+            Self::Interrupted => interrupt::EXIT_INTERRUPTED,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Done => 0,
-            Exit::Matched => 1,
-            Exit::CouldNotTell => 2,
-            Exit::Interrupted => interrupt::EXIT_INTERRUPTED,
-        })
+        Self::from(exit.code())
     }
 }
 
@@ -100,6 +110,9 @@ fn with_checked_paths(command: clap::Command) -> clap::Command {
 
 fn run(arguments: Arguments, mut output: Output) -> Result<Exit> {
     match arguments.command {
+        Command::Analyze(analyze) if arguments.worker => {
+            return analyze::work(&analyze, arguments.common, output);
+        }
         Command::Analyze(analyze) => return analyze::run(&analyze, arguments.common, output),
         Command::Browse(browsing) => return browse::run(&browsing, arguments.common),
         Command::Diagnose(diagnose) => return diagnose::run(&diagnose, arguments.common, output),

@@ -1,5 +1,6 @@
 //! How results look: tables of text, JSON and CSV.
 
+pub(crate) mod capture_row;
 pub(crate) mod connection_table;
 pub(crate) mod csv;
 pub(crate) mod hex;
@@ -12,6 +13,8 @@ pub(crate) mod output;
 pub(crate) mod overview;
 pub(crate) mod page;
 pub(crate) mod printable;
+pub(crate) mod run_numbers;
+pub(crate) mod run_summary;
 pub(crate) mod table;
 pub(crate) mod units;
 pub(crate) mod views;

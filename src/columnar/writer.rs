@@ -72,11 +72,7 @@ impl<W: Write + Send> MessageWriter<W> {
         if is_full(self.columns.rows(), self.columns.bytes()) { self.flush() } else { Ok(()) }
     }
 
-    /// Writes the rows that wait.
-    ///
-    /// # Errors
-    /// When `out` cannot be written.
-    pub fn flush(&mut self) -> Result<(), ColumnarError> {
+    fn flush(&mut self) -> Result<(), ColumnarError> {
         if self.columns.rows() == 0 {
             return Ok(());
         }

@@ -19,6 +19,7 @@ use super::spool::SpoolWriter;
 use super::tables::{Gathered, Tables};
 use crate::input;
 use crate::print::message_table::message_run::FoldedRun;
+use crate::print::run_numbers::RunNumbers;
 use crate::query::row::{CaptureContext, Row};
 
 /// What the thread has to tell.
@@ -173,6 +174,7 @@ impl Reader {
             capture: trace.capture().name().to_owned(),
             start: Timestamp::EPOCH,
             before: self.before,
+            numbers: RunNumbers::Known,
             torrents: self.options.torrents.clone(),
         };
         let number = self.begun;

@@ -1,34 +1,44 @@
 //! `bittrace analyze`: captures in, summaries and messages out, as they are read.
 
 mod choice;
+mod many;
 mod message_view;
 mod page;
+mod parts;
 mod reading;
 mod settings;
 mod summary_page;
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use bittrace_trace::TraceOptions;
 use bittrace_trace::units::counted;
 
 use crate::Exit;
-use crate::args::{AnalyzeArguments, Common, Format, ViewName};
+use crate::args::{AnalyzeArguments, AnalyzeFormat, Common, Format, ViewName};
+use crate::capture_names::{NamedCapture, capture_names};
 use crate::capture_page::PageReading;
+use crate::columns::ColumnTables;
 use crate::commands::expected::Expected;
 use crate::commands::torrent::read_torrent;
 use crate::failure::{self, warn};
 use crate::interrupt::interrupted;
+use crate::jobs::Worker;
+use crate::print::capture_row::{self, CaptureRow};
 use crate::print::csv::CsvTable;
-use crate::print::json::{self, JsonSummary};
+use crate::print::json;
 use crate::print::message_json::JsonMessages;
 use crate::print::output::Output;
+use crate::print::page::Page;
+use crate::print::run_numbers::RunNumbers;
+use crate::print::run_summary::RunSummary;
 use crate::print::views::list_rules;
 use choice::MessageChoice;
 use page::page;
+use parts::check_columns;
 use settings::Settings;
 
 pub(crate) use page::command_for;
@@ -36,22 +46,40 @@ pub(crate) use page::command_for;
 /// Runs the command.
 pub(crate) fn run(arguments: &AnalyzeArguments, common: Common, mut output: Output) -> Result<Exit> {
     if arguments.list_rules {
-        list_rules(arguments.format, output.look, &mut output)?;
+        let Some(format) = arguments.format.rows() else {
+            bail!("--list-rules takes --format table, json or csv");
+        };
+        list_rules(format, output.look, &mut output)?;
         output.flush()?;
         return Ok(Exit::Done);
     }
-    let mut analysis = Analysis::new(arguments, common, output)?;
-    for path in &arguments.captures {
-        if interrupted() {
-            break;
-        }
-        analysis.capture(path)?;
+    check_columns(arguments)?;
+    let mut all = capture_names(&arguments.captures, common)?;
+    let captures = arguments.shard.map_or_else(|| all.clone(), |shard| shard.choose(&mut all, common));
+    let mut analysis = Analysis::new(arguments, captures, common, output)?;
+    analysis.check_names(arguments)?;
+    if let Some(folder) = &arguments.output {
+        return analysis.write_result(folder, arguments, &all);
+    }
+    if arguments.format == AnalyzeFormat::Arrow {
+        analysis.begin_stream()?;
+    }
+    match arguments.jobs {
+        Some(jobs) => analysis.read_by(jobs, arguments.capture_timeout)?,
+        None => analysis.read_all()?,
     }
     analysis.finish()
 }
 
+/// Runs the command as a worker of another bittrace, which names the captures.
+pub(crate) fn work(arguments: &AnalyzeArguments, common: Common, output: Output) -> Result<Exit> {
+    let worker = Worker::begin()?;
+    Analysis::new(arguments, Vec::new(), common, output)?.serve(worker)?;
+    Ok(Exit::Done)
+}
+
 /// A run of the command over its captures.
-struct Analysis<'a> {
+struct Analysis {
     settings: Settings,
     output: Output,
     options: TraceOptions,
@@ -61,19 +89,36 @@ struct Analysis<'a> {
     /// Whether the page is all that standard output gets.
     page_is_output: bool,
     expected: Expected,
+    /// The tables of columns that messages and rows go to.
+    tables: Option<ColumnTables>,
     csv: CsvTable,
     json: JsonMessages,
-    closing: JsonSummary,
+    closing: RunSummary,
+    /// Rows of captures that wait for the end of the run.
+    rows: Vec<CaptureRow>,
+    /// Whether the header of rows is written.
+    has_header: bool,
     /// How many messages earlier captures had.
     before: u64,
-    /// How many captures were begun.
+    /// Whether that is known.
+    numbers: RunNumbers,
+    /// How many captures were read.
+    read: usize,
+    /// How many of them could be opened.
     begun: usize,
-    captures: &'a [PathBuf],
+    captures: Vec<NamedCapture>,
+    /// Whether the run has one capture alone.
+    is_only_capture: bool,
     exit: Exit,
 }
 
-impl<'a> Analysis<'a> {
-    fn new(arguments: &'a AnalyzeArguments, common: Common, output: Output) -> Result<Self> {
+impl Analysis {
+    fn new(
+        arguments: &AnalyzeArguments,
+        captures: Vec<NamedCapture>,
+        common: Common,
+        output: Output,
+    ) -> Result<Self> {
         let settings = Settings::new(arguments, common)?;
         let given = arguments
             .torrent
@@ -82,7 +127,7 @@ impl<'a> Analysis<'a> {
             .collect::<Result<Vec<_>>>()?;
         let torrents: Vec<_> = given.iter().map(|(_, torrent)| Arc::clone(torrent)).collect();
         let choice = MessageChoice::new(arguments)?;
-        let page = page(arguments, &torrents, !choice.is_everything(), &output)?;
+        let page = page(arguments, &captures, &torrents, !choice.is_everything(), &output)?;
         Ok(Self {
             page,
             page_is_output: arguments.html.as_deref() == Some(Path::new("-")),
@@ -96,15 +141,47 @@ impl<'a> Analysis<'a> {
             },
             expected: Expected::new(choice.streams(), arguments.local, given),
             choice,
+            tables: None,
             csv: CsvTable::new(&settings.columns, arguments.hex),
             json: JsonMessages::new(&settings.columns, arguments.hex),
             settings,
-            closing: JsonSummary::default(),
+            closing: RunSummary::default(),
+            rows: Vec::new(),
+            has_header: false,
             before: 0,
+            numbers: RunNumbers::Known,
+            read: 0,
             begun: 0,
-            captures: &arguments.captures,
+            is_only_capture: captures.len() == 1,
+            captures,
             exit: Exit::Done,
         })
+    }
+
+    /// Looks whether the captures can be read as it is asked for.
+    fn check_names(&self, arguments: &AnalyzeArguments) -> Result<()> {
+        let has_standard_input = self.captures.iter().any(NamedCapture::is_standard_input);
+        if arguments.name.is_some() && !has_standard_input {
+            bail!("--name is for standard input: name - as the capture");
+        }
+        if arguments.jobs.is_some() && has_standard_input {
+            bail!("--jobs cannot read standard input: leave --jobs out, or name a file");
+        }
+        if arguments.jobs.is_some() && self.choice.compares_numbers() && !self.settings.has_columns {
+            bail!(
+                "--filter: n and answers count over all captures, which --jobs reads at once: use n_in_capture"
+            );
+        }
+        Ok(())
+    }
+
+    /// Reads the captures one after another.
+    fn read_all(&mut self) -> Result<()> {
+        while let Some(capture) = self.captures.get(self.read).filter(|_| !interrupted()).cloned() {
+            self.capture(&capture)?;
+            self.read += 1;
+        }
+        Ok(())
     }
 
     fn report(&mut self, error: &anyhow::Error) {
@@ -123,22 +200,35 @@ impl<'a> Analysis<'a> {
         }
     }
 
+    /// Ends the messages of all captures: CSV has a header even if there were none.
+    fn close_messages(&mut self) -> io::Result<()> {
+        if self.settings.format == Format::Csv && self.begun > 0 && self.settings.show.messages {
+            self.csv.header(&mut self.output)?;
+        }
+        Ok(())
+    }
+
     fn finish(mut self) -> Result<Exit> {
-        match self.settings.format {
-            Format::Json if self.begun > 0 && !self.settings.no_summary => {
-                json::write_line(&std::mem::take(&mut self.closing).object(), &mut self.output)?
+        if let Some(tables) = self.tables.take() {
+            tables.finish()?;
+        }
+        self.close_messages()?;
+        if self.settings.has_summary_object() {
+            json::write_line(&std::mem::take(&mut self.closing).object(), &mut self.output)?;
+        }
+        if !self.rows.is_empty() {
+            let look = self.output.look;
+            if !self.settings.is_captures_alone() {
+                Page::new(look, &mut self.output).heading("Captures")?;
             }
-            Format::Csv if self.begun > 0 && self.settings.show.messages => {
-                self.csv.header(&mut self.output)?
-            }
-            _ => {}
+            capture_row::write_table(&self.rows, look, &mut self.output)?;
         }
         self.output.flush()?;
         if !interrupted() {
             self.compare_with_expected();
         }
         if interrupted() {
-            let unread = self.captures.len() - self.begun.min(self.captures.len());
+            let unread = self.captures.len().saturating_sub(self.read);
             if unread > 0 {
                 warn(
                     self.settings.common,

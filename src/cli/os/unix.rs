@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, PipeReader, PipeWriter};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -95,6 +96,18 @@ pub(crate) fn check_path(path: PathBuf) -> Result<PathBuf, Infallible> {
 pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
     let identity = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
     matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// The path that a list of names has in these bytes: here every one is a path.
+pub(crate) fn path_of_bytes(bytes: &[u8]) -> Result<PathBuf, Infallible> {
+    Ok(OsString::from_vec(bytes.to_vec()).into())
+}
+
+/// The file of this program, to start it again. Linux has a path for that which is right even where the file was replaced
+/// meanwhile.
+pub(crate) fn this_program() -> io::Result<PathBuf> {
+    let itself = Path::new("/proc/self/exe");
+    if itself.exists() { Ok(itself.to_owned()) } else { std::env::current_exe() }
 }
 
 /// Makes a folder that is removed when it is dropped. Only this user may look into it: recordings and downloads are private.

@@ -95,6 +95,16 @@ pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
     same_file::is_same_file(one, other).unwrap_or(false)
 }
 
+/// The path that a list of names has in these bytes, which are UTF-8.
+pub(crate) fn path_of_bytes(bytes: &[u8]) -> Result<PathBuf, std::str::Utf8Error> {
+    Ok(std::str::from_utf8(bytes)?.into())
+}
+
+/// The file of this program, to start it again.
+pub(crate) fn this_program() -> io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
 /// Makes a folder that is removed when it is dropped, in the user's own folder for such.
 pub(crate) fn temporary_folder() -> io::Result<TempDir> {
     tempfile::Builder::new().prefix("bittrace-").tempdir()

@@ -12,6 +12,7 @@ use csv::{ByteRecord, Writer};
 use serde_json::Value;
 
 use crate::print::printable::undisguised;
+use crate::print::run_numbers::RunNumbers;
 use crate::query::cell_value::CellValue;
 use crate::query::names::{FieldName, KEYS, KeyPlace};
 use crate::query::row::Row;
@@ -87,8 +88,15 @@ impl CsvTable {
         cells.clear();
         for (name, _) in columns.iter() {
             self.cell.clear();
-            if let Some(said) = row.said(name) {
-                write!(self.cell, "{said}").map_err(io::Error::other)?;
+            match row.said(name) {
+                Some(CellValue::MarkedNumber(number)) => {
+                    let mut marked = Vec::new();
+                    RunNumbers::Marked.push(number, &mut marked);
+                    cells.push_field(&marked);
+                    continue;
+                }
+                Some(said) => write!(self.cell, "{said}").map_err(io::Error::other)?,
+                None => {}
             }
             cells.push_field(inert(&self.cell).as_bytes());
         }
@@ -108,15 +116,20 @@ pub(crate) fn cell(value: &Value) -> String {
 
 /// Writes cells as one row.
 pub(crate) fn write_cells(cells: impl Iterator<Item = String>, out: &mut dyn Write) -> io::Result<()> {
+    write_raw_cells(cells.map(|cell| inert(&cell).into_owned().into_bytes()), out)
+}
+
+/// The same of cells that are [`inert`] already.
+pub(crate) fn write_raw_cells(cells: impl Iterator<Item = Vec<u8>>, out: &mut dyn Write) -> io::Result<()> {
     let mut writer = Writer::from_writer(Vec::with_capacity(256));
-    writer.write_record(cells.map(|cell| inert(&cell).into_owned().into_bytes()))?;
+    writer.write_record(cells)?;
     let line = writer.into_inner().map_err(|error| error.into_error())?;
     out.write_all(&line)
 }
 
 /// A cell that no spreadsheet computes and no terminal obeys: an apostrophe goes before what would begin a formula, as
 /// OWASP advises ("CSV Injection"), but not before a number.
-fn inert(cell: &str) -> Cow<'_, str> {
+pub(crate) fn inert(cell: &str) -> Cow<'_, str> {
     let cell = undisguised(cell);
     if cell.starts_with(FORMULA) && !is_number(&cell) { Cow::Owned(format!("'{cell}")) } else { cell }
 }

@@ -15,6 +15,7 @@ use serde::Serialize;
 use smallvec::SmallVec;
 
 use crate::print::printable::{escaped, is_plain};
+use crate::print::run_numbers::RunNumbers;
 use crate::print::units::rfc3339;
 use crate::query::cell_value::CellValue;
 use crate::query::fields::object;
@@ -92,6 +93,7 @@ impl RepeatedTexts {
         match said {
             CellValue::True => line.extend_from_slice(b"true"),
             CellValue::Number(number) => write_number(*number, line),
+            CellValue::MarkedNumber(number) => RunNumbers::Marked.push(*number, line),
             CellValue::Text(text) => write_text(text, line)?,
             CellValue::Time(at) => self.write_time(*at, line),
             CellValue::End(end) => self.write_end(*end, line),
@@ -277,6 +279,7 @@ mod tests {
                     capture: format!("a \\ \u{1b} {}", path.display()),
                     start: record.at,
                     before: 7,
+                    numbers: RunNumbers::Known,
                     torrents: Vec::new(),
                 });
                 let row = Row::new(&record, place);

@@ -1,5 +1,6 @@
 //! Where results go: standard output, buffered, with or without colour.
 
+use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,15 +11,22 @@ use crate::args::{Colour, Common};
 use crate::os::{default_is_utf8, prepare_console};
 use crate::print::printable::{printable, use_ascii_alone};
 
-/// Standard output. Clones write to the same buffer.
+/// Standard output, or a file in its place. Clones write to the same buffer.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
-    sink: Arc<Mutex<BufWriter<Stdout>>>,
+    sink: Arc<Mutex<BufWriter<Sink>>>,
     /// How often something was written.
     writes: Arc<AtomicU64>,
     terminal: bool,
     quiet: bool,
     pub(crate) look: Look,
+}
+
+/// Where the buffer goes.
+#[derive(Debug)]
+enum Sink {
+    Output(Stdout),
+    File(File),
 }
 
 /// What tables may look like.
@@ -29,6 +37,9 @@ pub(crate) struct Look {
     /// Whether to colour.
     pub(crate) colour: bool,
 }
+
+/// How many bytes are written at once.
+const BUFFER: usize = 64 * 1024;
 
 /// The columns of a line where no terminal says otherwise.
 const WIDTH: usize = 80;
@@ -51,11 +62,22 @@ impl Output {
             Colour::Auto => terminal && is_colour_welcome() && prepare_console(),
         };
         Self {
-            sink: Arc::new(Mutex::new(BufWriter::with_capacity(64 * 1024, io::stdout()))),
+            sink: Arc::new(Mutex::new(BufWriter::with_capacity(BUFFER, Sink::Output(io::stdout())))),
             writes: Arc::default(),
             terminal,
             quiet: common.quiet,
             look: Look { width: width(terminal), colour },
+        }
+    }
+
+    /// The same with a file in the place of standard output, without remarks on how things stand.
+    pub(crate) fn to_file(&self, file: File) -> Self {
+        Self {
+            sink: Arc::new(Mutex::new(BufWriter::with_capacity(BUFFER, Sink::File(file)))),
+            writes: Arc::default(),
+            terminal: false,
+            quiet: true,
+            look: self.look,
         }
     }
 
@@ -72,6 +94,22 @@ impl Output {
     /// How often something was written.
     pub(crate) fn writes(&self) -> u64 {
         self.writes.load(Ordering::Relaxed)
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Output(output) => output.write(bytes),
+            Self::File(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Output(output) => output.flush(),
+            Self::File(file) => file.flush(),
+        }
     }
 }
 

@@ -17,6 +17,8 @@ use crate::print::units::Rfc3339;
 pub(crate) enum CellValue<'a> {
     True,
     Number(u64),
+    /// The number of a message within its capture, to be marked: see `print/run_numbers.rs`.
+    MarkedNumber(u64),
     Seconds(f64),
     Text(Cow<'a, str>),
     Time(Timestamp),
@@ -57,7 +59,7 @@ impl CellValue<'_> {
     /// What there is to display, where it is one thing and no JSON of its own.
     pub(crate) fn plain(&self) -> Option<&dyn Display> {
         match self {
-            Self::Number(number) => Some(number),
+            Self::Number(number) | Self::MarkedNumber(number) => Some(number),
             Self::Text(text) => Some(text),
             Self::End(end) => Some(end),
             Self::Address(address) => Some(address),
@@ -72,7 +74,7 @@ impl Serialize for CellValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::True => serializer.serialize_bool(true),
-            Self::Number(number) => serializer.serialize_u64(*number),
+            Self::Number(number) | Self::MarkedNumber(number) => serializer.serialize_u64(*number),
             Self::Seconds(seconds) => serializer.serialize_f64(*seconds),
             Self::Text(text) => serializer.serialize_str(text),
             Self::Time(at) => serializer.collect_str(&Rfc3339(*at)),

@@ -10,6 +10,7 @@ use bittrace_trace::record::Record;
 use bittrace_trace::{brief, describe_in};
 use serde_json::{Map, Value};
 
+use crate::print::run_numbers::RunNumbers;
 use crate::query::catalog::is_same_name;
 use crate::query::cell_value::CellValue;
 use crate::query::fields::{fields_of, spans_of};
@@ -24,6 +25,8 @@ pub(crate) struct CaptureContext {
     pub(crate) start: Timestamp,
     /// How many messages earlier captures had.
     pub(crate) before: u64,
+    /// Whether that is known.
+    pub(crate) numbers: RunNumbers,
     /// The torrents that were given.
     pub(crate) torrents: Vec<Arc<Metainfo>>,
 }
@@ -54,6 +57,14 @@ impl<'a> Row<'a> {
     /// The number of the message this one answers.
     pub(crate) fn answers(&self) -> Option<u64> {
         Some(self.place.before + self.record.answers?.number)
+    }
+
+    /// The number of a message as a value.
+    const fn numbered(&self, number: u64) -> CellValue<'_> {
+        match self.place.numbers {
+            RunNumbers::Known => CellValue::Number(number),
+            RunNumbers::Marked => CellValue::MarkedNumber(number),
+        }
     }
 
     /// What it says, on one line.
@@ -122,7 +133,8 @@ impl<'a> Row<'a> {
         let record = self.record;
         let text = |text: &'a str| CellValue::Text(Cow::Borrowed(text));
         Some(match key {
-            RowKey::N => CellValue::Number(self.number()),
+            RowKey::N => self.numbered(self.number()),
+            RowKey::NumberInCapture => CellValue::Number(self.record.number),
             RowKey::Time => CellValue::Time(record.at),
             RowKey::Elapsed => CellValue::Seconds(self.elapsed()),
             RowKey::Capture => text(&self.place.capture),
@@ -154,7 +166,7 @@ impl<'a> Row<'a> {
             RowKey::Torrent => CellValue::Hash(record.torrent?),
             RowKey::Decrypted if !record.decrypted => return None,
             RowKey::Decrypted => CellValue::True,
-            RowKey::Answers => CellValue::Number(self.answers()?),
+            RowKey::Answers => self.numbered(self.answers()?),
             RowKey::Latency => CellValue::Seconds(record.answers?.latency),
             RowKey::Notes => CellValue::Notes(&record.notes),
             RowKey::Severity => text(record.severity()?.name()),

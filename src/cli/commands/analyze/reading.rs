@@ -1,9 +1,9 @@
 //! One capture, from its first packet to its last: its messages as they are read, then its summary and views.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use bittrace_protocol::Timestamp;
 use bittrace_trace::units::counted;
 use bittrace_trace::{Counts, Dissected, Record, Summary, Trace};
@@ -12,11 +12,14 @@ use super::Analysis;
 use super::message_view::MessageView;
 use crate::Exit;
 use crate::args::{Format, ViewName};
+use crate::capture_names::NamedCapture;
 use crate::failure::warn;
 use crate::input;
 use crate::interrupt::interrupted;
+use crate::print::capture_row::CaptureRow;
 use crate::print::ladder::Ladder;
 use crate::print::message_table::{Detail, MessageTable};
+use crate::print::run_summary::CaptureLists;
 use crate::print::views::{Follower, Read, Views};
 use crate::query::row::{CaptureContext, Row};
 
@@ -32,29 +35,42 @@ pub(super) struct CaptureReading {
     pub(super) chosen: u64,
 }
 
-impl Analysis<'_> {
+impl Analysis {
     /// Reads one capture to its end. Errors are those of the output; a capture that cannot be read is reported and
     /// the next one has its turn.
-    pub(super) fn capture(&mut self, path: &Path) -> Result<()> {
-        let mut trace = match input::open(path, self.options.clone(), &self.output) {
+    pub(super) fn capture(&mut self, capture: &NamedCapture) -> Result<()> {
+        let earlier = std::mem::replace(&mut self.exit, Exit::Done);
+        let read = self.read(capture);
+        self.exit = self.exit.max(earlier);
+        read
+    }
+
+    fn read(&mut self, capture: &NamedCapture) -> Result<()> {
+        let path = capture.path();
+        let opened = match &capture.fault {
+            Some(fault) => Err(anyhow!("{}: {fault}", path.display())),
+            None => input::open_as(path, &self.settings.standard_input, self.options.clone(), &self.output),
+        };
+        let mut trace = match opened {
             Ok(trace) => trace,
             // Input that an interrupt ended is not empty.
             Err(_) if interrupted() => return Ok(()),
             Err(error) => {
                 self.report(&error);
-                return Ok(());
+                return self.close_unread(path, &error);
             }
         };
-        if self.begun > 0 && self.settings.format == Format::Table {
+        let is_told = !self.settings.is_captures_alone();
+        if self.begun > 0 && self.settings.format == Format::Table && is_told {
             writeln!(self.output)?;
         }
         self.begun += 1;
         let name = trace.capture().name().to_owned();
         let mut summary = Summary::new(&self.options.torrents);
-        summary.before = self.before;
+        summary.before = self.first_number();
         let mut views = Views::new(&self.settings.views, &self.options.torrents);
         let mut reading = self.begin(name.clone());
-        let mut whole = true;
+        let mut fault = None;
         while !interrupted() {
             match trace.advance() {
                 Ok(true) => {
@@ -75,8 +91,9 @@ impl Analysis<'_> {
                 }
                 Ok(false) => break,
                 Err(error) => {
-                    whole = false;
-                    self.report(&error.into());
+                    let error = error.into();
+                    self.report(&error);
+                    fault.get_or_insert(format!("{error:#}"));
                 }
             }
         }
@@ -94,12 +111,16 @@ impl Analysis<'_> {
         if let Some(page) = self.page.take() {
             page.finish(reading.read, &trace, &summary)?;
         }
-        self.closing.add(&name, &trace, &summary, whole && !interrupted());
+        if interrupted() {
+            self.exit = self.exit.max(Exit::Interrupted);
+            fault.get_or_insert("interrupted".to_owned());
+        }
         reading.view.finish(&mut self.output)?;
         let nothing_matches = reading.read > 0 && reading.chosen == 0;
-        if self.settings.format == Format::Table && !self.page_is_output {
+        if self.settings.format == Format::Table && !self.page_is_output && is_told {
             self.close_table(&name, &trace, &summary, reading)?;
             if nothing_matches {
+                self.close_capture(&trace, &summary, fault)?;
                 return Ok(self.output.flush()?);
             }
         }
@@ -113,10 +134,64 @@ impl Analysis<'_> {
             order: self.settings.order,
             limit: self.settings.most_rows,
             verbose: self.settings.common.verbose,
+            numbers: self.numbers,
         };
-        views.write(read, self.settings.format, self.begun == 1, &mut self.output)?;
+        match &mut self.tables {
+            Some(tables) => views.rows(read).try_for_each(|rows| tables.rows(rows.name, rows.rows))?,
+            None => views.write(read, self.settings.format, self.begun == 1, &mut self.output)?,
+        }
+        self.close_capture(&trace, &summary, fault)?;
         self.output.flush()?;
         Ok(())
+    }
+
+    /// Says of a capture that is read what there is to say of the whole of it, and counts it. `fault` is why its end was not
+    /// reached.
+    fn close_capture(&mut self, trace: &Trace, summary: &Summary, fault: Option<String>) -> Result<()> {
+        let is_whole = fault.is_none();
+        let mut row = CaptureRow::new(trace, summary, fault);
+        row.exit = self.exit.code();
+        let lists = (self.settings.format == Format::Json && self.settings.has_summary_object())
+            .then(|| CaptureLists::new(summary));
+        let (of_row, of_run) = if self.is_only_capture { (None, lists) } else { (lists, None) };
+        self.closing.add(trace, summary, is_whole, of_run);
+        self.write_row(row, of_row)
+    }
+
+    /// The same of a capture that cannot be opened.
+    fn close_unread(&mut self, path: &Path, error: &anyhow::Error) -> Result<()> {
+        let name = match path == Path::new("-") {
+            true => self.settings.standard_input.clone(),
+            false => path.display().to_string(),
+        };
+        let mut row = CaptureRow::unread(name, format!("{error:#}"));
+        row.exit = self.exit.code();
+        self.closing.add_unread();
+        self.write_row(row, None)
+    }
+
+    fn write_row(&mut self, row: CaptureRow, lists: Option<CaptureLists>) -> Result<()> {
+        if let Some(tables) = &mut self.tables {
+            return tables.rows("capture", [row.object()?]);
+        }
+        match self.settings.format {
+            Format::Json if self.settings.has_rows() => row.write_object(lists, &mut self.output)?,
+            Format::Csv if self.settings.has_rows() => {
+                if !std::mem::replace(&mut self.has_header, true) {
+                    CaptureRow::write_header(&mut self.output)?;
+                }
+                row.write_cells(&mut self.output)?;
+            }
+            Format::Table if self.settings.has_rows() => self.rows.push(row),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// How many messages stand before the first one of a capture. In tables of columns the messages of each capture count
+    /// from 1.
+    fn first_number(&self) -> u64 {
+        if self.settings.has_columns { 0 } else { self.before }
     }
 
     fn begin(&self, capture: String) -> CaptureReading {
@@ -124,7 +199,8 @@ impl Analysis<'_> {
             place: CaptureContext {
                 capture,
                 start: Timestamp::EPOCH,
-                before: self.before,
+                before: self.first_number(),
+                numbers: self.numbers,
                 torrents: self.options.torrents.clone(),
             },
             view: self.message_view(),
@@ -175,7 +251,7 @@ impl Analysis<'_> {
     }
 
     /// Shows a message, if it is chosen; says whether it is.
-    fn message(&mut self, record: &Record, reading: &mut CaptureReading, trace: &Trace) -> io::Result<bool> {
+    fn message(&mut self, record: &Record, reading: &mut CaptureReading, trace: &Trace) -> Result<bool> {
         reading.read += 1;
         let row = Row::new(record, &reading.place);
         if !self.choice.accepts(&row) {
@@ -190,6 +266,10 @@ impl Analysis<'_> {
         }
         if self.settings.format == Format::Table && !self.settings.show.summary && reading.chosen == 1 {
             self.name_capture(&reading.place.capture)?;
+        }
+        if let Some(tables) = &mut self.tables {
+            tables.message(&row)?;
+            return Ok(true);
         }
         match self.settings.format {
             Format::Json => self.json.write(&row, &mut self.output)?,

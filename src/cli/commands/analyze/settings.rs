@@ -3,16 +3,23 @@
 use anyhow::{Result, bail};
 use bittrace_trace::record::Severity;
 
-use crate::args::{AnalyzeArguments, Common, ConnectionOrder, FailOn, Format, ViewName};
+use crate::args::{AnalyzeArguments, AnalyzeFormat, Common, ConnectionOrder, FailOn, Format, ViewName};
+use crate::input::STANDARD_INPUT;
 use crate::query::names::FieldName;
 
 /// How many messages stand after the summary when nobody says how many.
 const FIRST_MESSAGES: u64 = 50;
 
+/// The views that --format parquet has tables of.
+const TABLE_VIEWS: [ViewName; 5] =
+    [ViewName::Messages, ViewName::Conversations, ViewName::Pieces, ViewName::Findings, ViewName::Captures];
+
 /// What to print, and how.
 pub(super) struct Settings {
     pub(super) common: Common,
     pub(super) format: Format,
+    /// Whether tables of columns take the place of rows.
+    pub(super) has_columns: bool,
     pub(super) views: Vec<ViewName>,
     /// The columns that are chosen, each as it was written; none when all are shown.
     pub(super) columns: Vec<(FieldName, String)>,
@@ -26,6 +33,8 @@ pub(super) struct Settings {
     pub(super) show: Show,
     pub(super) fail_on: Option<Severity>,
     pub(super) no_summary: bool,
+    /// What standard input is called.
+    pub(super) standard_input: String,
 }
 
 /// What to show of each capture, and when.
@@ -53,6 +62,7 @@ impl Settings {
                 Err(unknown) => bail!("--fields: {unknown}"),
             })
             .collect::<Result<Vec<_>>>()?;
+        let format = row_format(arguments);
         let views = chosen_views(arguments);
         if !views.is_empty() && !views.contains(&ViewName::Messages) {
             let option = if arguments.hex { "--hex" } else { "--fields" };
@@ -60,18 +70,22 @@ impl Settings {
                 bail!("{option} needs the messages: add messages to --view");
             }
         }
-        if let Some(refusal) = picture_refusal(&views, arguments.format) {
+        if let Some(refusal) = picture_refusal(&views, format) {
             bail!(refusal);
         }
-        if arguments.format == Format::Csv && views.contains(&ViewName::Summary) {
+        if let (Some(_), Some(refusal)) = (arguments.jobs, jobs_refusal(arguments, &views)) {
+            bail!(refusal);
+        }
+        if format == Format::Csv && views.contains(&ViewName::Summary) {
             bail!("--format csv takes one view, not the summary; --format table and json have the summary");
         }
-        if arguments.format == Format::Csv && views.iter().any(|view| *view != views[0]) {
+        if format == Format::Csv && views.iter().any(|view| *view != views[0]) {
             bail!("--format csv takes one view: each view has its own columns");
         }
         Ok(Self {
             common,
-            format: arguments.format,
+            format,
+            has_columns: arguments.format.rows().is_none(),
             show: Show::new(arguments, &views),
             views,
             columns,
@@ -82,19 +96,43 @@ impl Settings {
             most_rows: arguments.limit.map(|limit| if limit == 0 { usize::MAX } else { limit as usize }),
             fail_on: arguments.fail_on.map(severity),
             no_summary: arguments.no_summary,
+            standard_input: arguments.name.clone().unwrap_or_else(|| STANDARD_INPUT.to_owned()),
         })
     }
+}
+
+impl Settings {
+    /// Whether each capture has a row of its own.
+    pub(super) fn has_rows(&self) -> bool {
+        self.views.contains(&ViewName::Captures) || self.has_summary_object()
+    }
+
+    /// Whether the rows of captures are all that a table shows.
+    pub(super) fn is_captures_alone(&self) -> bool {
+        self.format == Format::Table && is_captures_alone(&self.views)
+    }
+
+    /// Whether the results end with an object that sums them up.
+    pub(super) fn has_summary_object(&self) -> bool {
+        self.format == Format::Json && !self.no_summary && !self.has_columns
+    }
+}
+
+/// The format of rows. Options are understood as for JSON where there are none.
+fn row_format(arguments: &AnalyzeArguments) -> Format {
+    arguments.format.rows().unwrap_or(Format::Json)
 }
 
 impl Show {
     fn new(arguments: &AnalyzeArguments, views: &[ViewName]) -> Self {
         // A page takes the place of what is printed where nothing was asked for.
-        let is_page_alone = arguments.html.is_some() && arguments.format == Format::Table;
+        let format = row_format(arguments);
+        let is_page_alone = arguments.html.is_some() && format == Format::Table;
         let usual = views.is_empty() && arguments.follow.is_none() && !is_page_alone;
         let limit = match arguments.limit {
             Some(0) => u64::MAX,
             Some(limit) => limit,
-            None if usual && arguments.format == Format::Table => FIRST_MESSAGES,
+            None if usual && format == Format::Table => FIRST_MESSAGES,
             None => u64::MAX,
         };
         let summary = !arguments.no_summary && (usual || views.contains(&ViewName::Summary));
@@ -104,7 +142,7 @@ impl Show {
                 || views.contains(&ViewName::Messages)
                 || views.contains(&ViewName::Ladder)
                 || arguments.follow.is_some(),
-            held: arguments.format == Format::Table && summary && limit < u64::MAX,
+            held: format == Format::Table && summary && limit < u64::MAX,
             limit,
         }
     }
@@ -113,12 +151,18 @@ impl Show {
 /// The views to show. Where no view is named, options that choose messages, or say how messages look, ask for messages, and
 /// `--sort` asks for conversations.
 fn chosen_views(arguments: &AnalyzeArguments) -> Vec<ViewName> {
+    if arguments.format == AnalyzeFormat::Parquet {
+        return TABLE_VIEWS.to_vec();
+    }
     if !arguments.view.is_empty() || arguments.follow.is_some() {
         return arguments.view.clone();
     }
+    if arguments.format == AnalyzeFormat::Arrow {
+        return vec![ViewName::Messages];
+    }
     let says_how_messages_look = arguments.hex || arguments.no_fold || !arguments.fields.is_empty();
     // With a page these options choose what the page is of.
-    let has_page = arguments.html.is_some() && arguments.format == Format::Table;
+    let has_page = arguments.html.is_some() && row_format(arguments) == Format::Table;
     let chooses_messages = !has_page
         && (arguments.filter.is_some()
             || !arguments.stream.is_empty()
@@ -157,6 +201,19 @@ fn picture_refusal(views: &[ViewName], format: Format) -> Option<&'static str> {
         return Some("--view messages and --view ladder show the same messages; name one of them");
     }
     None
+}
+
+/// Why captures cannot be read by several processes, and what to use instead: tables are aligned to the numbers of
+/// messages, which depend on earlier captures.
+fn jobs_refusal(arguments: &AnalyzeArguments, views: &[ViewName]) -> Option<&'static str> {
+    if row_format(arguments) == Format::Table && !is_captures_alone(views) {
+        return Some("--jobs needs --format json or csv, or --view captures");
+    }
+    None
+}
+
+fn is_captures_alone(views: &[ViewName]) -> bool {
+    !views.is_empty() && views.iter().all(|view| *view == ViewName::Captures)
 }
 
 const fn severity(fail_on: FailOn) -> Severity {

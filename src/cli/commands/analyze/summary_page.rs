@@ -13,7 +13,7 @@ use crate::print::page::Page;
 use crate::print::printable::printable;
 use crate::query::row::Row;
 
-impl Analysis<'_> {
+impl Analysis {
     /// Says of which capture a table is, where there are several captures.
     pub(super) fn name_capture(&mut self, name: &str) -> io::Result<()> {
         if self.captures.len() < 2 {

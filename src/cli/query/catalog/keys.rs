@@ -24,7 +24,8 @@ macro_rules! keys {
 }
 
 keys! {
-    N "integer" "" "the number of the message, from 1",
+    N "integer" "" "the number of the message over all captures, from 1",
+    NumberInCapture "integer" "" "its number within its capture, from 1",
     Time "time" "" "when its last packet was captured",
     Elapsed "number" "s" "the same, since the first packet of the capture",
     Capture "text" "" "the capture",

@@ -8,10 +8,17 @@ use bittrace_trace::{Direction, StreamId};
 use bytes::Bytes;
 
 use super::*;
+use crate::print::run_numbers::RunNumbers;
 use crate::query::row::CaptureContext;
 
 fn place() -> CaptureContext {
-    CaptureContext { capture: "a.pcap".to_owned(), start: Timestamp::EPOCH, before: 0, torrents: Vec::new() }
+    CaptureContext {
+        capture: "a.pcap".to_owned(),
+        start: Timestamp::EPOCH,
+        before: 0,
+        numbers: RunNumbers::Known,
+        torrents: Vec::new(),
+    }
 }
 
 /// Request for piece 3, 16 KiB at 32768, 1.5 s into the capture.

@@ -70,6 +70,7 @@ impl ValueType {
     const fn of_key(key: RowKey) -> Self {
         match key {
             RowKey::N
+            | RowKey::NumberInCapture
             | RowKey::Frames
             | RowKey::Frame
             | RowKey::Stream
