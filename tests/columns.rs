@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use bittrace_columnar::{Column, ColumnType, TABLES, Table};
 use bittrace_testing::captures::{captures, captures_folder, scenario};
-use bittrace_testing::{command, programs};
+use bittrace_testing::{assert_printed, command, programs};
 use read_back::{rows_of_stream, rows_of_table};
 use serde_json::{Value, json};
 
@@ -224,6 +224,42 @@ fn a_stream_of_another_view_has_its_objects() {
                 }
             }
         }
+    }
+}
+
+/// The tables are what others rely on: whoever changes a column sees it here.
+#[test]
+fn the_tables_are_described() {
+    let text = |arguments: &[&str]| String::from_utf8(printed(arguments)).expect("UTF-8");
+    assert_printed!("columns", "tables", text(&["schema", "columns"]));
+    let json = text(&["schema", "columns", "--format", "json"]);
+    let tables: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    for (object, table) in tables.iter().zip(TABLES) {
+        assert_eq!(object["table"]["table"], table.name);
+        assert_eq!(object["table"]["columns"].as_array().map(Vec::len), Some(table.columns.len()));
+    }
+    assert_eq!(tables.len(), TABLES.len());
+}
+
+#[test]
+fn jobs_and_shards_write_the_same_rows() {
+    let place = command::scratch_folder();
+    let [one, eight, shards] = ["one", "eight", "shards"].map(|name| place.path().join(name));
+    write_parquet(&one, &[]);
+    write_parquet(&eight, &["--jobs", "8"]);
+    assert!(files(&one) == files(&eight), "--jobs 8 writes something else");
+    for shard in ["2/3", "1/3", "3/3", "1/3"] {
+        write_parquet(&shards, &["--shard", shard]);
+    }
+    let manifests = files(&shards).keys().filter(|name| name.starts_with("_manifest-0000")).count();
+    assert_eq!(manifests, 3);
+    for table in TABLES {
+        let sorted = |folder: &Path| {
+            let mut rows: Vec<_> = rows_of_table(folder, table.name).iter().map(Value::to_string).collect();
+            rows.sort();
+            rows
+        };
+        assert!(sorted(&one) == sorted(&shards), "{}", table.name);
     }
 }
 

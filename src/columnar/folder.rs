@@ -148,7 +148,7 @@ impl ResultFolder {
     }
 
     /// The manifests that there are, or why they cannot be read.
-    fn manifests(&self) -> Result<Vec<(PathBuf, Result<Manifest, String>)>, ColumnarError> {
+    fn manifests(&self) -> Result<Vec<FoundManifest>, ColumnarError> {
         let is_manifest = |path: &PathBuf| {
             let name = path.file_name().map(|name| name.to_string_lossy());
             name.is_some_and(|name| name.starts_with(MANIFEST) && name.ends_with(".json"))
@@ -161,6 +161,9 @@ impl ResultFolder {
         Ok(paths.map(|path| (read(&path), path)).map(|(manifest, path)| (path, manifest)).collect())
     }
 }
+
+/// A manifest in the folder: its file, and what it says or why it cannot be read.
+type FoundManifest = (PathBuf, Result<Manifest, String>);
 
 /// What the names of manifests begin with.
 const MANIFEST: &str = "_manifest";

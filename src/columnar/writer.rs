@@ -134,7 +134,7 @@ struct Batches<W: Write + Send> {
 }
 
 enum Sink<W: Write + Send> {
-    Arrow(StreamWriter<W>),
+    Arrow(Box<StreamWriter<W>>),
     Parquet(Box<ArrowWriter<W>>),
 }
 
@@ -142,7 +142,7 @@ impl<W: Write + Send> Batches<W> {
     fn new(encoding: Encoding, table: &Table, left_out: &[&str], out: W) -> Result<Self, ColumnarError> {
         let schema = Arc::new(table.schema(left_out));
         let sink = match encoding {
-            Encoding::Arrow => Sink::Arrow(StreamWriter::try_new(out, &schema)?),
+            Encoding::Arrow => Sink::Arrow(Box::new(StreamWriter::try_new(out, &schema)?)),
             Encoding::Parquet => {
                 let writer = ArrowWriter::try_new(out, Arc::clone(&schema), Some(properties(table)?))?;
                 Sink::Parquet(Box::new(writer))

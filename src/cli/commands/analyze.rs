@@ -55,7 +55,10 @@ pub(crate) fn run(arguments: &AnalyzeArguments, common: Common, mut output: Outp
     }
     check_columns(arguments)?;
     let mut all = capture_names(&arguments.captures, common)?;
-    let captures = arguments.shard.map_or_else(|| all.clone(), |shard| shard.choose(&mut all, common));
+    let captures = match arguments.shard {
+        Some(shard) => shard.choose(&mut all, common),
+        None => all.clone(),
+    };
     let mut analysis = Analysis::new(arguments, captures, common, output)?;
     analysis.check_names(arguments)?;
     if let Some(folder) = &arguments.output {
