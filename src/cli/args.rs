@@ -555,18 +555,6 @@ pub(crate) struct AnalyzeArguments {
     /// names, one per line; - reads standard input
     #[arg(value_name = "CAPTURE", required_unless_present = "list_rules")]
     pub(crate) captures: Vec<PathBuf>,
-    /// The name of standard input in results, such as the URI of the capture
-    #[arg(long, value_name = "NAME")]
-    pub(crate) name: Option<String>,
-    /// Read N captures at once, each in a process of its own; the output is the same for every N
-    #[arg(long, value_name = "N", conflicts_with = "html", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) jobs: Option<u16>,
-    /// Give up a capture that takes longer than this; needs --jobs
-    #[arg(long, value_name = "SECONDS", requires = "jobs", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) capture_timeout: Option<u64>,
-    /// Read part I, from 1, of N equal parts of the captures, sorted by name
-    #[arg(long, value_name = "I/N")]
-    pub(crate) shard: Option<Shard>,
     /// A torrent of the capture, for file names, piece counts and hash checks; can be repeated
     #[arg(long, value_name = "FILE")]
     pub(crate) torrent: Vec<PathBuf>,
@@ -577,10 +565,10 @@ pub(crate) struct AnalyzeArguments {
     /// The output format
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
     pub(crate) format: AnalyzeFormat,
-    /// The folder for the tables of --format parquet
+    /// The folder for the tables of --format parquet, or for the logs of --format zeek
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
-    /// Replace the result of another run in the folder of -o
+    /// With --format parquet: replace the result of another run in the folder of -o
     #[arg(long, requires = "output")]
     pub(crate) overwrite: bool,
     /// Write the capture as one HTML page: pictures over time, messages with fields and bytes, findings; - is standard
@@ -631,6 +619,18 @@ pub(crate) struct AnalyzeArguments {
     /// Exit with 1 if a chosen message has a finding of at least this severity
     #[arg(long, value_enum, value_name = "SEVERITY")]
     pub(crate) fail_on: Option<FailOn>,
+    /// The name of standard input in results, such as the URI of the capture
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Read N captures at once, each in a process of its own; the output is the same for every N
+    #[arg(long, value_name = "N", conflicts_with = "html", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) jobs: Option<u16>,
+    /// Give up a capture that takes longer than this; needs --jobs
+    #[arg(long, value_name = "SECONDS", requires = "jobs", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) capture_timeout: Option<u64>,
+    /// Read part I, from 1, of N equal parts of the captures, sorted by name
+    #[arg(long, value_name = "I/N")]
+    pub(crate) shard: Option<Shard>,
     /// List the rules behind the findings, with the documents that define them
     #[arg(long)]
     pub(crate) list_rules: bool,
@@ -673,7 +673,7 @@ pub(crate) enum ViewName {
     Findings,
     /// Why it was slow, stalled or ended: three sentences, then where the time of each connection went
     Diagnosis,
-    /// One row per capture: packets, messages, findings, and why it could not be read
+    /// One row per capture: packets, messages, findings, and whether it could be read
     Captures,
     /// One row per message, with an arrow between the lifelines of the hosts
     Ladder,
@@ -707,16 +707,20 @@ pub(crate) enum AnalyzeFormat {
     Arrow,
     /// Messages and all other tables as Parquet files in the folder of -o
     Parquet,
+    /// A trace for ui.perfetto.dev: streams, messages, choking, answers and requests over time
+    Perfetto,
+    /// Logs of Zeek in the folder of -o: bittorrent.log, bt_conn.log, notice.log
+    Zeek,
 }
 
 impl AnalyzeFormat {
-    /// The format of rows; `None` for tables of columns.
+    /// The format of rows; `None` for tables of columns, and for a format of another program.
     pub(crate) const fn rows(self) -> Option<Format> {
         match self {
             Self::Table => Some(Format::Table),
             Self::Json => Some(Format::Json),
             Self::Csv => Some(Format::Csv),
-            Self::Arrow | Self::Parquet => None,
+            Self::Arrow | Self::Parquet | Self::Perfetto | Self::Zeek => None,
         }
     }
 }

@@ -18,12 +18,14 @@ pub(crate) enum ColumnResult {}
 
 /// Which of the columns that take much room there are.
 #[derive(Debug, Clone, Copy)]
+#[expect(dead_code, reason = "read where there are tables")]
 pub(crate) struct MessageOptions {
     pub(crate) summary: bool,
     pub(crate) bytes: bool,
 }
 
 /// What a run reads and how.
+#[expect(dead_code, reason = "read where there are tables")]
 pub(crate) struct RunDescription {
     pub(crate) files: Vec<(String, u64)>,
     pub(crate) options: Vec<String>,

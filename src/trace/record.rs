@@ -34,7 +34,7 @@ use crate::{Direction, Flow, StreamId};
 pub use body::{Body, Protocol};
 pub use brief::{brief, brief_block};
 pub use disguise::disguises;
-pub use effect::PeerEffect;
+pub use effect::{KnownStates, PeerEffect};
 pub use field_text::{field_meaning, value_text};
 pub use http_tracker::HttpTrackerBody;
 pub use meaning::{Meaning, MeaningReader};

@@ -44,8 +44,17 @@ Examples:
   bittrace analyze capture.pcap --mse-keys capture.keys
   bittrace analyze --list-rules
   bittrace analyze a.pcap b.pcap --format json | jq .message
+  bittrace analyze captures/ --view captures          a row for each capture of a folder
+  bittrace analyze --jobs 8 --format json captures/ @more.txt > messages.ndjson
   bittrace analyze capture.pcap --format csv > messages.csv
+  bittrace analyze capture.pcap --format perfetto > trace.json
+                                                      streams over time, in ui.perfetto.dev
+  bittrace analyze capture.pcap --format zeek -o logs
   tcpdump -U -w - | bittrace analyze - --view messages
+
+A folder stands for the captures in it and in its subfolders, sorted by name; its other files are
+counted in a warning. @FILE is a list of names, one per line or separated by zero bytes; @- is
+standard input. With --jobs, a capture that ends its process is reported, and the others are read.
 
 CSV has a header; only the column fields has nested values. pandas reads integer columns with
 empty cells as integers with dtype_backend=\"numpy_nullable\"; DuckDB does so by itself.
@@ -213,7 +222,7 @@ Operators: == != < <= > >=; ~ or contains (part of a text, address in a network)
 
 Values: numbers with units where they have one (500ms, 1.5s, 2min; 16KiB, 1MB), 0x hexadecimal; times such as 2026-01-02T03:04:05Z; addresses, with or without a port, and networks (10.0.0.0/8); at least 6 digits of a hash.
 
-Names: n, time, elapsed, capture, frame, frames, stream, ws_stream, src, dst, addr, port (of either end), speaker, transport, protocol, message, message_id, offset, length, summary, client, torrent, decrypted, answers, latency, severity, rule, notes; and those of the message's own fields, such as index, begin, extension, info_hash, left, m.ut_metadata: bittrace fields lists all. fields.NAME is always the message's own field: length is the length of the message, fields.length that of the block.
+Names: n, time, elapsed, capture, frame, frames, stream, ws_stream, community_id, src, dst, addr, port (of either end), speaker, transport, protocol, message, message_id, offset, length, summary, client, torrent, decrypted, answers, latency, severity, rule, notes; and those of the message's own fields, such as index, begin, extension, info_hash, left, m.ut_metadata: bittrace fields lists all. fields.NAME is always the message's own field: length is the length of the message, fields.length that of the block.
 
 Wireshark's names with the same meaning: frame.number, frame.time_relative, ip.addr, ip.src, ip.dst, ipv6.addr, tcp.stream, tcp.port, tcp.srcport, udp.stream, udp.port, bittorrent.msg.type, bittorrent.piece.index, bittorrent.piece.begin, bittorrent.info_hash, bittorrent.peer_id, http.user_agent, http.response.code and others; tcp, udp, bittorrent, bt-dht and http alone.";
 

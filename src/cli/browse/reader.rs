@@ -19,7 +19,6 @@ use super::spool::SpoolWriter;
 use super::tables::{Gathered, Tables};
 use crate::input;
 use crate::print::message_table::message_run::FoldedRun;
-use crate::print::run_numbers::RunNumbers;
 use crate::query::row::{CaptureContext, Row};
 
 /// What the thread has to tell.
@@ -170,13 +169,11 @@ impl Reader {
         let packets = self.packets.clone();
         let earlier = packets.load(Ordering::Relaxed);
         trace.on_progress(move |about| packets.store(earlier + about.packets(), Ordering::Relaxed));
-        let mut context = CaptureContext {
-            capture: trace.capture().name().to_owned(),
-            start: Timestamp::EPOCH,
-            before: self.before,
-            numbers: RunNumbers::Known,
-            torrents: self.options.torrents.clone(),
-        };
+        let mut context = CaptureContext::new(
+            trace.capture().name().to_owned(),
+            self.before,
+            self.options.torrents.clone(),
+        );
         let number = self.begun;
         self.begun = self.begun.saturating_add(1);
         if !self.tell(News::Capture(number, path.to_owned(), context.clone())) {

@@ -1,6 +1,7 @@
 //! `bittrace analyze`: captures in, summaries and messages out, as they are read.
 
 mod choice;
+mod export;
 mod many;
 mod message_view;
 mod page;
@@ -37,6 +38,7 @@ use crate::print::run_numbers::RunNumbers;
 use crate::print::run_summary::RunSummary;
 use crate::print::views::list_rules;
 use choice::MessageChoice;
+use export::Export;
 use page::page;
 use parts::check_columns;
 use settings::Settings;
@@ -61,11 +63,10 @@ pub(crate) fn run(arguments: &AnalyzeArguments, common: Common, mut output: Outp
     };
     let mut analysis = Analysis::new(arguments, captures, common, output)?;
     analysis.check_names(arguments)?;
-    if let Some(folder) = &arguments.output {
-        return analysis.write_result(folder, arguments, &all);
-    }
-    if arguments.format == AnalyzeFormat::Arrow {
-        analysis.begin_stream()?;
+    match (arguments.format, &arguments.output) {
+        (AnalyzeFormat::Parquet, Some(folder)) => return analysis.write_result(folder, arguments, &all),
+        (AnalyzeFormat::Arrow, _) => analysis.begin_stream()?,
+        _ => {}
     }
     match arguments.jobs {
         Some(jobs) => analysis.read_by(jobs, arguments.capture_timeout)?,
@@ -94,6 +95,8 @@ struct Analysis {
     expected: Expected,
     /// The tables of columns that messages and rows go to.
     tables: Option<ColumnTables>,
+    /// What is written in place of rows.
+    export: Option<Export>,
     csv: CsvTable,
     json: JsonMessages,
     closing: RunSummary,
@@ -130,6 +133,7 @@ impl Analysis {
             .collect::<Result<Vec<_>>>()?;
         let torrents: Vec<_> = given.iter().map(|(_, torrent)| Arc::clone(torrent)).collect();
         let choice = MessageChoice::new(arguments)?;
+        let export = Export::new(arguments, &captures, &output)?;
         let page = page(arguments, &captures, &torrents, !choice.is_everything(), &output)?;
         Ok(Self {
             page,
@@ -145,6 +149,7 @@ impl Analysis {
             expected: Expected::new(choice.streams(), arguments.local, given),
             choice,
             tables: None,
+            export,
             csv: CsvTable::new(&settings.columns, arguments.hex),
             json: JsonMessages::new(&settings.columns, arguments.hex),
             settings,
@@ -211,10 +216,8 @@ impl Analysis {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Exit> {
-        if let Some(tables) = self.tables.take() {
-            tables.finish()?;
-        }
+    /// Writes what rows end with.
+    fn finish_rows(&mut self) -> Result<()> {
         self.close_messages()?;
         if self.settings.has_summary_object() {
             json::write_line(&std::mem::take(&mut self.closing).object(), &mut self.output)?;
@@ -225,6 +228,18 @@ impl Analysis {
                 Page::new(look, &mut self.output).heading("Captures")?;
             }
             capture_row::write_table(&self.rows, look, &mut self.output)?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Exit> {
+        if let Some(tables) = self.tables.take() {
+            tables.finish()?;
+        }
+        match self.export.take() {
+            Some(export) if self.begun > 0 => export.finish(self.settings.common, &mut self.output)?,
+            Some(_) => {}
+            None => self.finish_rows()?,
         }
         self.output.flush()?;
         if !interrupted() {

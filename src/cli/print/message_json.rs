@@ -198,21 +198,21 @@ pub(crate) fn numbers_of(fields: &[Field]) -> Option<SmallVec<[(&'static str, u6
 }
 
 /// A comma, unless the object or list has only just begun.
-fn separate(line: &mut Vec<u8>) {
+pub(super) fn separate(line: &mut Vec<u8>) {
     if !matches!(line.last(), Some(b'{' | b'[')) {
         line.push(b',');
     }
 }
 
 /// A name that needs no escapes.
-fn write_name(name: &str, line: &mut Vec<u8>) {
+pub(super) fn write_name(name: &str, line: &mut Vec<u8>) {
     separate(line);
     line.push(b'"');
     line.extend_from_slice(name.as_bytes());
     line.extend_from_slice(b"\":");
 }
 
-fn write_number(number: u64, line: &mut Vec<u8>) {
+pub(super) fn write_number(number: u64, line: &mut Vec<u8>) {
     line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
@@ -223,7 +223,7 @@ fn write_number_or_null(number: Option<u64>, line: &mut Vec<u8>) {
     }
 }
 
-fn write_text(text: &str, line: &mut Vec<u8>) -> io::Result<()> {
+pub(super) fn write_text(text: &str, line: &mut Vec<u8>) -> io::Result<()> {
     if !is_plain(text) || text.bytes().any(|byte| matches!(byte, b'"' | b'\\')) {
         return write_serialized(text, line);
     }
@@ -264,8 +264,18 @@ mod tests {
 
     #[test]
     fn every_message_of_the_captures_has_the_bytes_that_serialize_gives() {
-        let names =
-            ["index", "fields.length", "notes", "time", "src", "torrent", "fields", "bytes", "summary"];
+        let names = [
+            "index",
+            "fields.length",
+            "notes",
+            "time",
+            "src",
+            "torrent",
+            "fields",
+            "bytes",
+            "summary",
+            "community_id",
+        ];
         let chosen: Vec<_> =
             names.iter().map(|name| (FieldName::parse(name).unwrap(), format!("a \"{name}\""))).collect();
         let mut messages = 0;
@@ -275,12 +285,11 @@ mod tests {
             let mut writers = [JsonMessages::new(&[], true), JsonMessages::new(&chosen, false)];
             while let Ok(Some(dissected)) = trace.next() {
                 let Dissected::Record(record) = dissected else { continue };
-                let place = place.get_or_insert_with(|| CaptureContext {
-                    capture: format!("a \\ \u{1b} {}", path.display()),
-                    start: record.at,
-                    before: 7,
-                    numbers: RunNumbers::Known,
-                    torrents: Vec::new(),
+                let place = place.get_or_insert_with(|| {
+                    let name = format!("a \\ \u{1b} {}", path.display());
+                    let mut context = CaptureContext::new(name, 7, Vec::new());
+                    context.start = record.at;
+                    context
                 });
                 let row = Row::new(&record, place);
                 for (writer, chosen) in writers.iter_mut().zip([&[], &*chosen]) {

@@ -5,6 +5,7 @@ use std::fmt::{self, Display};
 use std::net::{IpAddr, SocketAddr};
 
 use bittrace_protocol::{Hex, InfoHash, Timestamp};
+use bittrace_trace::CommunityId;
 use bittrace_trace::record::Note;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
@@ -34,6 +35,7 @@ pub(crate) enum CellValue<'a> {
         frame: Option<u64>,
     },
     Hash(InfoHash),
+    CommunityId(CommunityId),
     Bytes(&'a [u8]),
     Frames(&'a [u64]),
     Notes(&'a [Note]),
@@ -64,6 +66,7 @@ impl CellValue<'_> {
             Self::End(end) => Some(end),
             Self::Address(address) => Some(address),
             Self::Hash(hash) => Some(hash),
+            Self::CommunityId(id) => Some(id),
             Self::Field(Value::String(text)) => Some(text),
             _ => None,
         }
@@ -89,6 +92,7 @@ impl Serialize for CellValue<'_> {
                 map.end()
             }
             Self::Hash(hash) => serializer.collect_str(hash),
+            Self::CommunityId(id) => serializer.serialize_str(id.as_str()),
             Self::Bytes(bytes) => serializer.collect_str(&Hex(bytes)),
             Self::Frames(frames) => frames.serialize(serializer),
             Self::Notes(notes) => serializer.collect_seq(notes.iter().map(AsJson)),

@@ -170,6 +170,7 @@ fn compare(name: &FieldName, operator: Operator, operand: &Operand, row: &Row<'_
         RowKey::Stream => number(u64::from(record.stream.0)),
         RowKey::Frame => row.frame().is_some_and(number),
         RowKey::WiresharkStream => record.wireshark_stream.is_some_and(|stream| number(stream.into())),
+        RowKey::CommunityId => text(row.community_id().as_str()),
         // An object: its parts have names of their own.
         RowKey::Wireshark => false,
         RowKey::Src => operator.accepts_item(|op| operand.compare_end(op, record.source)),

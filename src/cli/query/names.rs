@@ -73,6 +73,7 @@ keys! {
     Stream = "stream" Everywhere,
     Wireshark = "wireshark" Json,
     WiresharkStream = "ws_stream" Csv,
+    CommunityId = "community_id" Nowhere,
     Src = "src" Everywhere,
     SrcAddr = "src_addr" Nowhere,
     SrcPort = "src_port" Nowhere,

@@ -1,13 +1,13 @@
 //! A record as the outside knows it: under the names of the interface, numbered over all captures of one run.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
 
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_trace::record::Record;
-use bittrace_trace::{brief, describe_in};
+use bittrace_trace::{CommunityId, CommunityIds, brief, describe_in};
 use serde_json::{Map, Value};
 
 use crate::print::run_numbers::RunNumbers;
@@ -29,6 +29,22 @@ pub(crate) struct CaptureContext {
     pub(crate) numbers: RunNumbers,
     /// The torrents that were given.
     pub(crate) torrents: Vec<Arc<Metainfo>>,
+    /// What rows were asked for so far.
+    community_ids: RefCell<CommunityIds>,
+}
+
+impl CaptureContext {
+    /// Of a capture by its name, after so many messages of earlier captures. Its start is not known yet.
+    pub(crate) fn new(capture: String, before: u64, torrents: Vec<Arc<Metainfo>>) -> Self {
+        Self {
+            capture,
+            start: Timestamp::EPOCH,
+            before,
+            numbers: RunNumbers::Known,
+            torrents,
+            community_ids: RefCell::default(),
+        }
+    }
 }
 
 /// One record under the names of the interface. Its fields are computed once, when something asks for them.
@@ -118,6 +134,11 @@ impl<'a> Row<'a> {
         self.record.frames.last().copied()
     }
 
+    /// The Community ID of the conversation.
+    pub(crate) fn community_id(&self) -> CommunityId {
+        self.place.community_ids.borrow_mut().of(self.record)
+    }
+
     /// The id of a message between peers that has one.
     pub(crate) fn message_id(&self) -> Option<u8> {
         Some(self.record.peer_message()?.id()?.0)
@@ -144,6 +165,7 @@ impl<'a> Row<'a> {
                 CellValue::Wireshark { stream: record.wireshark_stream, frame: self.frame() }
             }
             RowKey::WiresharkStream => CellValue::Number(record.wireshark_stream?.into()),
+            RowKey::CommunityId => CellValue::CommunityId(self.community_id()),
             RowKey::Stream => CellValue::Number(record.stream.0.into()),
             RowKey::Src => CellValue::End(record.source),
             RowKey::SrcAddr => CellValue::Address(record.source.ip()),

@@ -26,13 +26,16 @@ use crate::jobs::{DoneTask, Jobs, Task, TaskList, Worker};
 /// When they do not.
 pub(super) fn check_columns(arguments: &AnalyzeArguments) -> Result<()> {
     let name = match (arguments.format, &arguments.output) {
+        (AnalyzeFormat::Arrow, Some(_)) => {
+            bail!("--format arrow writes one table to standard output: use > FILE in place of -o")
+        }
+        (AnalyzeFormat::Arrow, None) => "arrow",
         (AnalyzeFormat::Parquet, None) => {
             bail!("--format parquet writes a file of each table: name a folder with -o DIR")
         }
         (AnalyzeFormat::Parquet, Some(_)) => "parquet",
-        (_, Some(_)) => bail!("-o is for --format parquet; other formats go to standard output: use > FILE"),
-        (AnalyzeFormat::Arrow, None) => "arrow",
-        (_, None) => return Ok(()),
+        _ if arguments.overwrite => bail!("--overwrite is for --format parquet"),
+        _ => return Ok(()),
     };
     let not_for_it = [
         ("--fields", !arguments.fields.is_empty()),
@@ -45,9 +48,6 @@ pub(super) fn check_columns(arguments: &AnalyzeArguments) -> Result<()> {
     }
     if name == "arrow" && arguments.view.len() > 1 {
         bail!("--format arrow takes one view; --format parquet -o DIR writes all tables");
-    }
-    if name == "arrow" && arguments.jobs.is_some() {
-        bail!("--format arrow is one stream, which --jobs cannot write: use --format parquet -o DIR");
     }
     Ok(())
 }

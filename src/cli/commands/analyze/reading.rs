@@ -79,7 +79,12 @@ impl Analysis {
                     reading.place.start = trace.span().map_or(Timestamp::EPOCH, |(first, _)| first);
                     let chosen = match dissected {
                         Dissected::Record(record) => self.message(record, &mut reading, &trace)?,
-                        Dissected::Connection(end) => self.choice.accepts_end(end, reading.place.start),
+                        Dissected::Connection(end) => {
+                            if let Some(export) = &mut self.export {
+                                export.connection_ended(end, &mut self.output)?;
+                            }
+                            self.choice.accepts_end(end, reading.place.start)
+                        }
                     };
                     if chosen {
                         summary.add(dissected);
@@ -110,6 +115,9 @@ impl Analysis {
         self.before += reading.read;
         if let Some(page) = self.page.take() {
             page.finish(reading.read, &trace, &summary)?;
+        }
+        if let Some(export) = &mut self.export {
+            export.capture_ended(&summary, &reading.place, self.settings.common, &mut self.output)?;
         }
         if interrupted() {
             self.exit = self.exit.max(Exit::Interrupted);
@@ -195,19 +203,9 @@ impl Analysis {
     }
 
     fn begin(&self, capture: String) -> CaptureReading {
-        CaptureReading {
-            place: CaptureContext {
-                capture,
-                start: Timestamp::EPOCH,
-                before: self.first_number(),
-                numbers: self.numbers,
-                torrents: self.options.torrents.clone(),
-            },
-            view: self.message_view(),
-            held: Vec::new(),
-            read: 0,
-            chosen: 0,
-        }
+        let mut place = CaptureContext::new(capture, self.first_number(), self.options.torrents.clone());
+        place.numbers = self.numbers;
+        CaptureReading { place, view: self.message_view(), held: Vec::new(), read: 0, chosen: 0 }
     }
 
     /// What shows the messages of a capture.
@@ -254,6 +252,9 @@ impl Analysis {
     fn message(&mut self, record: &Record, reading: &mut CaptureReading, trace: &Trace) -> Result<bool> {
         reading.read += 1;
         let row = Row::new(record, &reading.place);
+        if let Some(export) = &mut self.export {
+            export.observe(&row, &mut self.output)?;
+        }
         if !self.choice.accepts(&row) {
             return Ok(false);
         }
@@ -269,6 +270,10 @@ impl Analysis {
         }
         if let Some(tables) = &mut self.tables {
             tables.message(&row)?;
+            return Ok(true);
+        }
+        if let Some(export) = &mut self.export {
+            export.message(&row, &mut self.output)?;
             return Ok(true);
         }
         match self.settings.format {

@@ -85,7 +85,7 @@ impl Settings {
         Ok(Self {
             common,
             format,
-            has_columns: arguments.format.rows().is_none(),
+            has_columns: matches!(arguments.format, AnalyzeFormat::Arrow | AnalyzeFormat::Parquet),
             show: Show::new(arguments, &views),
             views,
             columns,
@@ -95,10 +95,15 @@ impl Settings {
             order: arguments.sort,
             most_rows: arguments.limit.map(|limit| if limit == 0 { usize::MAX } else { limit as usize }),
             fail_on: arguments.fail_on.map(severity),
-            no_summary: arguments.no_summary,
+            no_summary: arguments.no_summary || arguments.format.rows().is_none(),
             standard_input: arguments.name.clone().unwrap_or_else(|| STANDARD_INPUT.to_owned()),
         })
     }
+}
+
+/// The format of rows. Options are understood as for JSON where no rows are written.
+fn row_format(arguments: &AnalyzeArguments) -> Format {
+    arguments.format.rows().unwrap_or(Format::Json)
 }
 
 impl Settings {
@@ -118,15 +123,10 @@ impl Settings {
     }
 }
 
-/// The format of rows. Options are understood as for JSON where there are none.
-fn row_format(arguments: &AnalyzeArguments) -> Format {
-    arguments.format.rows().unwrap_or(Format::Json)
-}
-
 impl Show {
     fn new(arguments: &AnalyzeArguments, views: &[ViewName]) -> Self {
-        // A page takes the place of what is printed where nothing was asked for.
         let format = row_format(arguments);
+        // A page takes the place of what is printed where nothing was asked for.
         let is_page_alone = arguments.html.is_some() && format == Format::Table;
         let usual = views.is_empty() && arguments.follow.is_none() && !is_page_alone;
         let limit = match arguments.limit {
@@ -206,7 +206,18 @@ fn picture_refusal(views: &[ViewName], format: Format) -> Option<&'static str> {
 /// Why captures cannot be read by several processes, and what to use instead: tables are aligned to the numbers of
 /// messages, which depend on earlier captures.
 fn jobs_refusal(arguments: &AnalyzeArguments, views: &[ViewName]) -> Option<&'static str> {
-    if row_format(arguments) == Format::Table && !is_captures_alone(views) {
+    match arguments.format {
+        AnalyzeFormat::Perfetto | AnalyzeFormat::Zeek => {
+            return Some("--format perfetto and zeek read one capture after another: leave out --jobs");
+        }
+        AnalyzeFormat::Arrow => {
+            return Some(
+                "--format arrow is one stream, which --jobs cannot write: use --format parquet -o DIR",
+            );
+        }
+        _ => {}
+    }
+    if arguments.format == AnalyzeFormat::Table && !is_captures_alone(views) {
         return Some("--jobs needs --format json or csv, or --view captures");
     }
     None

@@ -19,7 +19,6 @@ use bittrace_trace::{Dissected, Trace, TraceOptions};
 use crate::args::Common;
 use crate::print::message_table::{Detail, MessageTable};
 use crate::print::output::Output;
-use crate::print::run_numbers::RunNumbers;
 use crate::query::row::{CaptureContext, Row};
 
 /// The threads that read the recording and write its rows.
@@ -94,13 +93,7 @@ fn print(
     common: Common,
     mut output: Output,
 ) -> io::Result<()> {
-    let mut place = CaptureContext {
-        capture: String::new(),
-        start: Timestamp::EPOCH,
-        before: 0,
-        numbers: RunNumbers::Known,
-        torrents,
-    };
+    let mut place = CaptureContext::new(String::new(), 0, torrents);
     let detail = Detail { verbose: common.verbose, quiet: common.quiet, ..Detail::default() };
     let mut table = MessageTable::new(output.look, &[], detail);
     // A blank line before the heading, where something stands above it.

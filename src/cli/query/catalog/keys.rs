@@ -34,6 +34,7 @@ keys! {
     Stream "integer" "" "the stream, from 0 in the order in which bittrace recognises them",
     Wireshark "object" "" "stream and frame as in Wireshark",
     WiresharkStream "integer" "" "Wireshark's tcp.stream or udp.stream; also wireshark.stream",
+    CommunityId "text" "" "the Community ID of the conversation, as Zeek, Suricata and Wireshark have it; also communityid",
     Src "address:port" "" "the end that sent it",
     SrcAddr "address" "" "its address; also ip.src, ipv6.src",
     SrcPort "integer" "" "its port; also tcp.srcport, udp.srcport",

@@ -8,17 +8,10 @@ use bittrace_trace::{Direction, StreamId};
 use bytes::Bytes;
 
 use super::*;
-use crate::print::run_numbers::RunNumbers;
 use crate::query::row::CaptureContext;
 
 fn place() -> CaptureContext {
-    CaptureContext {
-        capture: "a.pcap".to_owned(),
-        start: Timestamp::EPOCH,
-        before: 0,
-        numbers: RunNumbers::Known,
-        torrents: Vec::new(),
-    }
+    CaptureContext::new("a.pcap".to_owned(), 0, Vec::new())
 }
 
 /// Request for piece 3, 16 KiB at 32768, 1.5 s into the capture.
@@ -127,6 +120,7 @@ fn true_of_the_message() {
         "src_port == 40000 and dst_addr == 2001:db8::7",
         "frame == 9 and frame.number == 9 and wireshark.frame == 9",
         "wireshark.stream == 4 and tcp.stream == 4 and ws_stream in {4}",
+        "community_id and communityid ~ 1: and community_id != \"1:LQU9qZlK+B5F3KDmev6m5PMibrg=\"",
         "tcp and bittorrent and !udp and not http",
         "tcp.port == 6881 && tcp.srcport == 40000",
         "ip.src == 10.0.0.3",
@@ -143,6 +137,7 @@ fn true_of_the_message() {
 fn false_of_the_message() {
     for expression in [
         "message == piece",
+        "community_id == \"1:LQU9qZlK+B5F3KDmev6m5PMibrg=\"",
         "index == 4",
         "index != 3",
         "src ~ 10.0.0.0/30 && dst ~ 10.0.0.0/8",
@@ -211,6 +206,7 @@ fn errors_point_at_the_place_and_say_what_is_wanted() {
         ("torrent == 20306", 11, "at least 6 digits"),
         ("info_hash == xyz", 13, "info_hash is in hexadecimal digits"),
         ("peer_id ~ -TR3000-", 10, "peer_id_text ~ \"-TR3000-\" finds text"),
+        ("community_id == 1:LQU9qZlK+B5F3KDmev6m5PMibrg=", 16, "community_id has 30 characters, in quotes"),
         ("decrypted == false", 13, "write decrypted, or not decrypted"),
         ("client matches \"(\"", 15, "not a regular expression"),
         ("index matches 3", 14, "matches is for text"),
