@@ -36,7 +36,7 @@ pub struct Column {
 /// The type of a column.
 #[derive(Debug, Clone, Copy)]
 pub enum ColumnType {
-    /// A text that many rows have: a dictionary with keys of 32 bits.
+    /// A text that many rows have: in Arrow a dictionary with keys of 32 bits, in Parquet a text.
     Name,
     /// A text.
     Text,
@@ -70,7 +70,7 @@ impl ColumnType {
     /// The type's name in Arrow.
     pub fn name(self) -> String {
         match self {
-            Self::Name => "dictionary(int32, utf8)".to_owned(),
+            Self::Name => "dict(utf8)".to_owned(),
             Self::Text => "utf8".to_owned(),
             Self::Number | Self::Counter | Self::Nanoseconds | Self::MomentInNanoseconds => {
                 "int64".to_owned()

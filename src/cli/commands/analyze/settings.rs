@@ -63,6 +63,7 @@ impl Settings {
             })
             .collect::<Result<Vec<_>>>()?;
         let format = row_format(arguments);
+        let has_columns = matches!(arguments.format, AnalyzeFormat::Arrow | AnalyzeFormat::Parquet);
         let views = chosen_views(arguments);
         if !views.is_empty() && !views.contains(&ViewName::Messages) {
             let option = if arguments.hex { "--hex" } else { "--fields" };
@@ -85,7 +86,7 @@ impl Settings {
         Ok(Self {
             common,
             format,
-            has_columns: matches!(arguments.format, AnalyzeFormat::Arrow | AnalyzeFormat::Parquet),
+            has_columns,
             show: Show::new(arguments, &views),
             views,
             columns,
@@ -95,7 +96,7 @@ impl Settings {
             order: arguments.sort,
             most_rows: arguments.limit.map(|limit| if limit == 0 { usize::MAX } else { limit as usize }),
             fail_on: arguments.fail_on.map(severity),
-            no_summary: arguments.no_summary || arguments.format.rows().is_none(),
+            no_summary: arguments.no_summary || arguments.format.rows().is_none() && !has_columns,
             standard_input: arguments.name.clone().unwrap_or_else(|| STANDARD_INPUT.to_owned()),
         })
     }
