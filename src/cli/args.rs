@@ -14,9 +14,9 @@ use crate::page_file::PageFile;
 use crate::print::output::Output;
 use texts::{
     AFTER_HELP, ANALYZE_AFTER, ANALYZE_EXAMPLES, ANNOTATE_AFTER, ANNOTATE_EXAMPLES, BROWSE_AFTER,
-    DIAGNOSE_AFTER, DIAGNOSE_EXAMPLES, DIFF_AFTER, DIFF_EXAMPLES, DISTURB_HELP, DOWNLOAD_AFTER,
-    DOWNLOAD_EXAMPLES, EXAMPLES, EXTRACT_AFTER, EXTRACT_EXAMPLES, FILTER_HELP, LIMIT_HELP, MASK_HELP,
-    PROFILE_AFTER, REPLAY_AFTER, REPLAY_EXAMPLES, TORRENT_EXAMPLES,
+    CLEAR_AFTER, CLEAR_EXAMPLES, DIAGNOSE_AFTER, DIAGNOSE_EXAMPLES, DIFF_AFTER, DIFF_EXAMPLES, DISTURB_HELP,
+    DOWNLOAD_AFTER, DOWNLOAD_EXAMPLES, EXAMPLES, EXTRACT_AFTER, EXTRACT_EXAMPLES, FILTER_HELP, LIMIT_HELP,
+    MASK_HELP, PROFILE_AFTER, REPLAY_AFTER, REPLAY_EXAMPLES, TORRENT_EXAMPLES,
 };
 
 /// Reads BitTorrent packet captures and shows every tracker and peer message, byte for byte.
@@ -75,6 +75,8 @@ pub(crate) enum Command {
     Diagnose(DiagnoseArguments),
     /// Write a capture again, with findings as comments on its packets, for Wireshark
     Annotate(AnnotateArguments),
+    /// Write the messages of a capture as plain TCP, for Wireshark: decrypted, and without uTP
+    Clear(ClearArguments),
     /// Write the files that peers and web seeds sent in captures
     Extract(ExtractArguments),
     /// Download a torrent with a running commentary; every byte can be recorded
@@ -272,6 +274,23 @@ pub(crate) enum CommentChoice {
     Findings,
     /// Every message, with its findings
     Messages,
+}
+
+/// Write the messages of a capture as plain TCP.
+#[derive(Debug, Args)]
+#[command(after_help = CLEAR_AFTER, after_long_help = CLEAR_EXAMPLES)]
+pub(crate) struct ClearArguments {
+    /// A pcap or pcapng file, plain or compressed (gzip, zstd, lz4, xz, bzip2); - reads standard input
+    #[arg(value_name = "CAPTURE")]
+    pub(crate) capture: PathBuf,
+    /// The pcapng file to write; - is standard output
+    #[arg(short, long, value_name = "OUT.pcapng")]
+    pub(crate) output: PathBuf,
+    /// A torrent of the capture, to find its web seeds; can be repeated
+    #[arg(long, value_name = "FILE")]
+    pub(crate) torrent: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) key_logs: KeyLogs,
 }
 
 /// Write the files that peers and web seeds sent.
