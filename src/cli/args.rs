@@ -108,9 +108,18 @@ pub(crate) enum Command {
         after_help = "Examples:\n  bittrace fields\n  bittrace fields request\n  bittrace fields --format json | jq -r .message.message"
     )]
     Fields(FieldsArguments),
-    /// Print the JSON Schema of analyze --format json
-    #[command(after_help = "Example:\n  bittrace schema > bittrace.schema.json")]
-    Schema,
+    /// Print the JSON Schema of analyze --format json, or the columns of --format arrow and parquet
+    #[command(
+        after_help = "Examples:\n  bittrace schema > bittrace.schema.json\n  bittrace schema columns\n  bittrace schema columns --format json"
+    )]
+    Schema {
+        /// What to describe
+        #[arg(value_enum, value_name = "WHAT", default_value = "json")]
+        what: SchemaOf,
+        /// The output format of columns: table, or json with one table per line
+        #[arg(long, value_enum, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
+        format: TorrentFormat,
+    },
     /// Write a completion script for a shell
     #[command(
         after_help = "Example:\n  bittrace completions bash > ~/.local/share/bash-completion/completions/bittrace"
@@ -541,6 +550,15 @@ pub(crate) enum TorrentFormat {
     Json,
 }
 
+/// What `schema` describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaOf {
+    /// The lines of --format json, as a JSON Schema
+    Json,
+    /// The tables of --format arrow and parquet
+    Columns,
+}
+
 /// List messages and their fields.
 #[derive(Debug, Args)]
 pub(crate) struct FieldsArguments {
@@ -570,9 +588,12 @@ pub(crate) struct AnalyzeArguments {
     /// The output format
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
     pub(crate) format: AnalyzeFormat,
-    /// The folder for the logs of --format zeek
+    /// The folder for the tables of --format parquet, or for the logs of --format zeek
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+    /// With --format parquet: replace the result of another run in the folder of -o
+    #[arg(long, requires = "output")]
+    pub(crate) overwrite: bool,
     /// Write the capture as one HTML page: pictures over time, messages with fields and bytes, findings; - is standard
     /// output
     #[arg(long, value_name = "FILE")]
@@ -705,6 +726,10 @@ pub(crate) enum AnalyzeFormat {
     Json,
     /// One row per message, or per row of another view, with a header
     Csv,
+    /// The messages, or one other view, as an Arrow IPC stream
+    Arrow,
+    /// Messages and all other tables as Parquet files in the folder of -o
+    Parquet,
     /// A trace for ui.perfetto.dev: streams, messages, choking, answers and requests over time
     Perfetto,
     /// Logs of Zeek in the folder of -o: bittorrent.log, bt_conn.log, notice.log
@@ -712,13 +737,13 @@ pub(crate) enum AnalyzeFormat {
 }
 
 impl AnalyzeFormat {
-    /// The format of rows; `None` for a format of another program.
+    /// The format of rows; `None` for tables of columns, and for a format of another program.
     pub(crate) const fn rows(self) -> Option<Format> {
         match self {
             Self::Table => Some(Format::Table),
             Self::Json => Some(Format::Json),
             Self::Csv => Some(Format::Csv),
-            Self::Perfetto | Self::Zeek => None,
+            Self::Arrow | Self::Parquet | Self::Perfetto | Self::Zeek => None,
         }
     }
 }

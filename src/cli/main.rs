@@ -5,6 +5,8 @@ mod args;
 mod browse;
 mod capture_names;
 mod capture_page;
+#[cfg_attr(not(feature = "columnar"), path = "columns_absent.rs")]
+mod columns;
 mod commands;
 mod failure;
 mod file_kind;
@@ -28,7 +30,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches};
 use serde::{Deserialize, Serialize};
 
-use args::{Arguments, Command, Torrent};
+use args::{Arguments, Command, SchemaOf, Torrent, TorrentFormat};
 use commands::{
     analyze, annotate, clear, completions, diagnose, diff, download, explain, extcap, extract, fields, man,
     profile, replay, schema, torrent,
@@ -125,7 +127,12 @@ fn run(arguments: Arguments, mut output: Output) -> Result<Exit> {
         Command::Torrent(Torrent::Show(show)) => torrent::show(&show, arguments.common, &mut output)?,
         Command::Explain { name } => explain::run(name.as_deref(), &mut output)?,
         Command::Fields(fields) => fields::run(&fields, &mut output)?,
-        Command::Schema => print::json::write_line(&schema::schema(), &mut output)?,
+        Command::Schema { what: SchemaOf::Json, .. } => {
+            print::json::write_line(&schema::schema(), &mut output)?;
+        }
+        Command::Schema { what: SchemaOf::Columns, format } => {
+            columns::describe_tables(format == TorrentFormat::Json, &mut output)?;
+        }
         Command::Completions { shell } => {
             output.write_all(completions::completion_script(shell).as_bytes())?;
         }
