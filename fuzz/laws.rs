@@ -2,6 +2,7 @@
 
 pub mod diff;
 pub mod filter;
+pub mod html;
 pub mod session;
 
 use std::collections::BTreeMap;

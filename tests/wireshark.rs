@@ -2,37 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use bittrace_protocol::wire::Handshake;
 use bittrace_protocol::{InfoHash, PeerId};
 use bittrace_testing::captures::{all_records, captures, captures_folder, options, records, scenario};
 use bittrace_testing::command;
 use bittrace_testing::programs::is_there;
+use bittrace_testing::tshark::{fields as tshark, fields_with};
 use bittrace_trace::record::Transport;
 use bittrace_trace::{CommunityIds, Record, Trace};
-
-/// What tshark says of packets: rows of these fields.
-fn tshark(capture: &Path, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
-    let mut command = Command::new("tshark");
-    command.arg("-r").arg(capture);
-    if !filter.is_empty() {
-        command.args(["-Y", filter]);
-    }
-    rows(command, fields)
-}
-
-/// The rows that a command of tshark writes of these fields.
-fn rows(mut command: Command, fields: &[&str]) -> Vec<Vec<String>> {
-    command.args(["-T", "fields"]);
-    for field in fields {
-        command.args(["-e", field]);
-    }
-    let output = command.output().expect("tshark starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).expect("text");
-    text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
-}
 
 /// The conversation that Wireshark counts each packet to, over TCP and over UDP. A packet in a tunnel has several; the
 /// innermost is what it carries.
@@ -72,9 +50,7 @@ fn every_message_has_wiresharks_number_of_its_conversation() {
 
 /// The Community ID that Wireshark gives each packet; of a packet in a tunnel, that of the two ends that talk through it.
 fn community_ids(capture: &Path) -> HashMap<u64, String> {
-    let mut command = Command::new("tshark");
-    command.arg("-r").arg(capture).args(["--enable-protocol", "communityid"]);
-    let rows = rows(command, &["frame.number", "communityid"]);
+    let rows = fields_with(capture, &["--enable-protocol", "communityid"], &["frame.number", "communityid"]);
     rows.into_iter().map(|row| (row[0].parse().expect("a number"), row[1].clone())).collect()
 }
 

@@ -120,7 +120,8 @@ fn captured_steps(path: &Path, name: &str, first_edit: u8) -> io::Result<()> {
         };
         add(&mut input, &step);
     }
-    write("diff", name, &input)
+    write("diff", name, &input)?;
+    write("diff_page", name, &input)
 }
 
 /// The messages of a capture, and the beginnings of its conversations.

@@ -2,23 +2,13 @@
 //! Two captures against each other, the second one an edit of the first: every message of both is in exactly one pair,
 //! every conversation in one comparison, and a capture is the same as itself.
 
-use std::collections::BTreeMap;
-use std::io::Cursor;
-use std::net::{Ipv4Addr, SocketAddr};
-
-use bittrace_fuzz::diff::{CaptureStep, Edits, StepKind, edits, steps};
-use bittrace_protocol::Timestamp;
+use bittrace_fuzz::diff::{CaptureStep, Edits, MOST_STEPS, edits, steps, transcript};
 use bittrace_replay::{
     Conversation, DiffOptions, DiffReport, FieldTexts, MessagePair, PairVerdict, StoredMessage,
-    TRANSCRIPT_LIMIT, Transcriber, Transcript, diff,
+    TRANSCRIPT_LIMIT, Transcript, diff,
 };
-use bittrace_trace::{
-    Direction, Flow, Recorder, Side, StreamClosing, StreamId, StreamOpening, Trace, TraceOptions,
-};
+use bittrace_trace::Side;
 use libfuzzer_sys::fuzz_target;
-
-/// More steps teach the fuzzer nothing new.
-const MOST_STEPS: usize = 200;
 
 /// The memory for a second capture of which blocks are to be shortened, in bytes: less than twice an input.
 const LITTLE_MEMORY: usize = 32 * 1024;
@@ -40,61 +30,6 @@ fuzz_target!(|input: &[u8]| {
         }
     }
 });
-
-/// The capture of some steps, read again within `limit` bytes of memory; `None` where they are too few.
-fn transcript(steps: &[CaptureStep], limit: usize) -> Option<Transcript> {
-    let local = Some(Ipv4Addr::new(10, 0, 0, 1).into());
-    let options = TraceOptions { local, ..TraceOptions::default() };
-    let capture = Cursor::new(record(steps));
-    let mut trace =
-        Trace::from_reader("capture".to_owned(), capture, options).expect("a recording is a capture");
-    let mut transcriber = Transcriber::new("capture", limit);
-    while let Some(dissected) = trace.next().expect("a recording is whole") {
-        transcriber.push(dissected).ok()?;
-    }
-    Some(transcriber.finish(&trace))
-}
-
-/// Writes steps as a capture.
-fn record(steps: &[CaptureStep]) -> Vec<u8> {
-    let mut recorder = Recorder::new(Vec::new(), "").expect("memory can be written");
-    let mut open: BTreeMap<u8, StreamId> = BTreeMap::new();
-    let mut connections = 0;
-    for (second, step) in (1..).zip(steps) {
-        let at = Timestamp::from_secs_nanos(second, 0);
-        let end = |host, port| SocketAddr::from((Ipv4Addr::new(10, 0, 0, host), port));
-        let remote = end(2 + step.stream, 6881);
-        if step.kind == StepKind::Datagram {
-            let local = end(1, 6881);
-            let (source, destination) = if step.remote { (remote, local) } else { (local, remote) };
-            // What is longer than a datagram can be is left out.
-            let _ = recorder.datagram(at, source, destination, &step.bytes);
-            continue;
-        }
-        let stream = *open.entry(step.stream).or_insert_with(|| {
-            let stream = StreamId(connections);
-            // Every connection has a port of its own.
-            let local = end(1, 40_000 + connections as u16);
-            connections += 1;
-            let (initiator, responder) = if step.incoming { (remote, local) } else { (local, remote) };
-            let opening = if step.mid_stream { StreamOpening::MidStream } else { StreamOpening::Syn };
-            recorder.opened(at, stream, Flow { initiator, responder }, opening).expect("it is not open");
-            stream
-        });
-        let by_initiator = step.remote == step.incoming;
-        let direction = if by_initiator { Direction::FromInitiator } else { Direction::FromResponder };
-        let written = match step.kind {
-            StepKind::Lost => recorder.gap(at, stream, direction, step.bytes.len() as u64),
-            StepKind::Closed => {
-                open.remove(&step.stream);
-                recorder.closed(at, stream, StreamClosing::Finished)
-            }
-            StepKind::Sent | StepKind::Datagram => recorder.burst(at, stream, direction, &step.bytes),
-        };
-        written.expect("the stream is open");
-    }
-    recorder.finish().expect("memory can be written")
-}
 
 /// Compares two captures and checks what holds for any two.
 fn compare(reference: &Transcript, candidate: &Transcript, options: &DiffOptions) -> DiffReport {

@@ -15,9 +15,9 @@ use crate::print::csv::parse_separator;
 use crate::print::output::Output;
 use texts::{
     AFTER_HELP, ANALYZE_AFTER, ANALYZE_EXAMPLES, ANNOTATE_AFTER, ANNOTATE_EXAMPLES, BROWSE_AFTER,
-    DIAGNOSE_AFTER, DIAGNOSE_EXAMPLES, DIFF_AFTER, DIFF_EXAMPLES, DISTURB_HELP, DOWNLOAD_AFTER,
-    DOWNLOAD_EXAMPLES, EXAMPLES, EXTRACT_AFTER, EXTRACT_EXAMPLES, FILTER_HELP, LIMIT_HELP, MASK_HELP,
-    PROFILE_AFTER, REPLAY_AFTER, REPLAY_EXAMPLES, TORRENT_EXAMPLES,
+    CLEAR_AFTER, CLEAR_EXAMPLES, DIAGNOSE_AFTER, DIAGNOSE_EXAMPLES, DIFF_AFTER, DIFF_EXAMPLES, DISTURB_HELP,
+    DOWNLOAD_AFTER, DOWNLOAD_EXAMPLES, EXAMPLES, EXTRACT_AFTER, EXTRACT_EXAMPLES, FILTER_HELP, LIMIT_HELP,
+    MASK_HELP, PROFILE_AFTER, REPLAY_AFTER, REPLAY_EXAMPLES, TORRENT_EXAMPLES,
 };
 
 /// Reads BitTorrent packet captures and shows every tracker and peer message, byte for byte.
@@ -76,6 +76,8 @@ pub(crate) enum Command {
     Diagnose(DiagnoseArguments),
     /// Write a capture again, with findings as comments on its packets, for Wireshark
     Annotate(AnnotateArguments),
+    /// Write the messages of a capture as plain TCP, for Wireshark: decrypted, and without uTP
+    Clear(ClearArguments),
     /// Write the files that peers and web seeds sent in captures
     Extract(ExtractArguments),
     /// Download a torrent with a running commentary; every byte can be recorded
@@ -264,6 +266,23 @@ pub(crate) enum CommentChoice {
     Findings,
     /// Every message, with its findings
     Messages,
+}
+
+/// Write the messages of a capture as plain TCP.
+#[derive(Debug, Args)]
+#[command(after_help = CLEAR_AFTER, after_long_help = CLEAR_EXAMPLES)]
+pub(crate) struct ClearArguments {
+    /// A pcap or pcapng file, plain or compressed (gzip, zstd, lz4, xz, bzip2); - reads standard input
+    #[arg(value_name = "CAPTURE")]
+    pub(crate) capture: PathBuf,
+    /// The pcapng file to write; - is standard output
+    #[arg(short, long, value_name = "OUT.pcapng")]
+    pub(crate) output: PathBuf,
+    /// A torrent of the capture, to find its web seeds; can be repeated
+    #[arg(long, value_name = "FILE")]
+    pub(crate) torrent: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) key_logs: KeyLogs,
 }
 
 /// Write the files that peers and web seeds sent.
@@ -538,18 +557,6 @@ pub(crate) struct AnalyzeArguments {
     /// names, one per line; - reads standard input
     #[arg(value_name = "CAPTURE", required_unless_present = "list_rules")]
     pub(crate) captures: Vec<PathBuf>,
-    /// The name of standard input in results, such as the URI of the capture
-    #[arg(long, value_name = "NAME")]
-    pub(crate) name: Option<String>,
-    /// Read N captures at once, each in a process of its own; the output is the same for every N
-    #[arg(long, value_name = "N", conflicts_with = "html", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) jobs: Option<u16>,
-    /// Give up a capture that takes longer than this; needs --jobs
-    #[arg(long, value_name = "SECONDS", requires = "jobs", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) capture_timeout: Option<u64>,
-    /// Read part I, from 1, of N equal parts of the captures, sorted by name
-    #[arg(long, value_name = "I/N")]
-    pub(crate) shard: Option<Shard>,
     /// A torrent of the capture, for file names, piece counts and hash checks; can be repeated
     #[arg(long, value_name = "FILE")]
     pub(crate) torrent: Vec<PathBuf>,
@@ -614,6 +621,18 @@ pub(crate) struct AnalyzeArguments {
     /// Exit with 1 if a chosen message has a finding of at least this severity
     #[arg(long, value_enum, value_name = "SEVERITY")]
     pub(crate) fail_on: Option<FailOn>,
+    /// The name of standard input in results, such as the URI of the capture
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Read N captures at once, each in a process of its own; the output is the same for every N
+    #[arg(long, value_name = "N", conflicts_with = "html", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) jobs: Option<u16>,
+    /// Give up a capture that takes longer than this; needs --jobs
+    #[arg(long, value_name = "SECONDS", requires = "jobs", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) capture_timeout: Option<u64>,
+    /// Read part I, from 1, of N equal parts of the captures, sorted by name
+    #[arg(long, value_name = "I/N")]
+    pub(crate) shard: Option<Shard>,
     /// List the rules behind the findings, with the documents that define them
     #[arg(long)]
     pub(crate) list_rules: bool,
@@ -656,7 +675,7 @@ pub(crate) enum ViewName {
     Findings,
     /// Why it was slow, stalled or ended: three sentences, then where the time of each connection went
     Diagnosis,
-    /// One row per capture: packets, messages, findings, and why it could not be read
+    /// One row per capture: packets, messages, findings, and whether it could be read
     Captures,
     /// One row per message, with an arrow between the lifelines of the hosts
     Ladder,

@@ -63,7 +63,7 @@ impl NamedCapture {
 
 /// The captures that `arguments` name, in their order: a folder stands for the captures in it and in its folders, sorted by
 /// name; `@FILE` for the names in a file, one a line, and `@-` for those in standard input. With a `shard`, its part of all
-/// names, which are sorted then. What is passed over in folders is counted, in a warning for each folder.
+/// names, which are sorted then. The files in a folder that are not captures are counted in a warning.
 ///
 /// # Errors
 /// When a list cannot be read, or folders have no captures at all.
@@ -108,12 +108,12 @@ fn add(path: PathBuf, common: Common, names: &mut Vec<NamedCapture>) -> Result<(
     found.read(&path, 0);
     found.captures.sort_by(|one, other| one.path().cmp(other.path()));
     let shown = path.display();
-    let passed_over = counted(found.passed_over, "file");
+    let others = counted(found.others, "file");
     if found.captures.is_empty() {
-        bail!("{shown}: no captures in this folder ({passed_over} of other kinds)");
+        bail!("{shown}: no captures in this folder ({others} of other kinds)");
     }
-    if found.passed_over > 0 {
-        warn(common, &format!("{shown}: {passed_over} passed over: no captures by name or first bytes"));
+    if found.others > 0 {
+        warn(common, &format!("{shown}: {others} skipped: not captures, by name and by first bytes"));
     }
     names.append(&mut found.captures);
     Ok(())
@@ -124,7 +124,7 @@ fn add(path: PathBuf, common: Common, names: &mut Vec<NamedCapture>) -> Result<(
 struct Folder {
     captures: Vec<NamedCapture>,
     /// Files that are no captures, links to folders, and what is no file.
-    passed_over: u64,
+    others: u64,
 }
 
 impl Folder {
@@ -148,7 +148,7 @@ impl Folder {
             } else if is_capture(&path) {
                 self.captures.push(NamedCapture::new(path));
             } else {
-                self.passed_over += 1;
+                self.others += 1;
             }
         }
     }

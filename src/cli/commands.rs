@@ -2,6 +2,7 @@
 
 pub(crate) mod analyze;
 pub(crate) mod annotate;
+pub(crate) mod clear;
 pub(crate) mod completions;
 pub(crate) mod diagnose;
 pub(crate) mod diff;

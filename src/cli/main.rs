@@ -30,8 +30,8 @@ use serde::{Deserialize, Serialize};
 
 use args::{Arguments, Command, Torrent};
 use commands::{
-    analyze, annotate, completions, diagnose, diff, download, explain, extract, fields, man, profile, replay,
-    schema, torrent,
+    analyze, annotate, clear, completions, diagnose, diff, download, explain, extract, fields, man, profile,
+    replay, schema, torrent,
 };
 use print::output::Output;
 use print::printable::printable;
@@ -115,6 +115,7 @@ fn run(arguments: Arguments, mut output: Output) -> Result<Exit> {
         Command::Browse(browsing) => return browse::run(&browsing, arguments.common),
         Command::Diagnose(diagnose) => return diagnose::run(&diagnose, arguments.common, output),
         Command::Annotate(annotate) => return annotate::run(&annotate, arguments.common, output),
+        Command::Clear(clear) => return clear::run(&clear, arguments.common, output),
         Command::Extract(extract) => return extract::run(&extract, arguments.common, output),
         Command::Download(download) => return download::run(&download, arguments.common, output),
         Command::Diff(diff) => return diff::run(&diff, arguments.common, output),

@@ -15,7 +15,7 @@ use bittrace_trace::Severity;
 
 use crate::assets::{DIFF_SCRIPT, DIFF_STYLE, STYLE};
 use crate::command_line::CommandLine;
-use crate::page::Shell;
+use crate::page::{PageTable, Shell};
 
 /// A comparison, to be written as a page.
 #[derive(Debug)]
@@ -55,6 +55,8 @@ pub struct DiffWords {
     pub broken_rules: Vec<BrokenRule>,
     /// Further lists of sentences, each with its heading.
     pub lists: Vec<(String, Vec<String>)>,
+    /// How long each message took after the one before it: a heading, what the table says, and the table.
+    pub intervals: (&'static str, &'static str, PageTable),
     /// Verdicts that are allowed by the user.
     pub allowed: Vec<PairVerdict>,
     /// What is said of each conversation of the report.

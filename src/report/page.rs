@@ -31,6 +31,7 @@ pub use message_choice::{ChosenMessages, MESSAGES, MESSAGES_ALLOWED};
 pub use message_row::{BLOCK_BYTES, MESSAGE_BYTES};
 pub use shell::Shell;
 pub use tables::PageTable;
+pub(crate) use tables::write_table;
 
 /// A capture that was read, as a page.
 #[derive(Debug)]

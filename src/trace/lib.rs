@@ -24,6 +24,7 @@
 
 mod burst;
 mod capture;
+mod clear;
 pub mod diagnosis;
 mod dissect;
 pub mod expert;
@@ -38,7 +39,10 @@ mod trace;
 pub use burst::{
     Direction, Flow, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest, StreamOpening,
 };
-pub use capture::{AnnotateError, Annotated, Capture, CapturedPacket, Cut, MAX_COMMENT, TraceError};
+pub use capture::{
+    AnnotateError, Annotated, Capture, CapturedPacket, Cut, HostName, MAX_COMMENT, TraceError,
+};
+pub use clear::{ClearCapture, ClearTally, ClearWriter};
 pub use dissect::{ConnectionEnd, Dissected, Dissector};
 pub use expert::rules;
 pub use measurement::{

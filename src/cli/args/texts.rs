@@ -44,11 +44,17 @@ Examples:
   bittrace analyze capture.pcap --mse-keys capture.keys
   bittrace analyze --list-rules
   bittrace analyze a.pcap b.pcap --format json | jq .message
+  bittrace analyze captures/ --view captures          a row for each capture of a folder
+  bittrace analyze --jobs 8 --format json captures/ @more.txt > messages.ndjson
   bittrace analyze capture.pcap --format csv > messages.csv
   bittrace analyze capture.pcap --format perfetto > trace.json
                                                       streams over time, in ui.perfetto.dev
   bittrace analyze capture.pcap --format zeek -o logs
   tcpdump -U -w - | bittrace analyze - --view messages
+
+A folder stands for the captures in it and in its subfolders, sorted by name; its other files are
+counted in a warning. @FILE is a list of names, one per line or separated by zero bytes; @- is
+standard input. With --jobs, a capture that ends its process is reported, and the others are read.
 
 CSV has a header; only the column fields has nested values. pandas reads integer columns with
 empty cells as integers with dtype_backend=\"numpy_nullable\"; DuckDB does so by itself.
@@ -124,6 +130,39 @@ Every packet keeps its bytes, times, lengths and link type. Of a pcapng all bloc
 secrets, statistics, earlier comments. The output is not compressed. It gets its name when it is
 complete; a file of that name is replaced. Packets in simple packet blocks cannot have comments: how
 many were left out is said.
+
+Exit codes:
+    0  done, also if a capture has no BitTorrent traffic
+    2  error: bad usage, unreadable input, an output that cannot be written
+  130  interrupted; nothing is written";
+
+pub(super) const CLEAR_AFTER: &str = "\
+Exit codes: 0 done, 2 error, 130 interrupted.
+`bittrace clear --help` has examples.";
+
+pub(super) const CLEAR_EXAMPLES: &str = "\
+Examples:
+  bittrace clear utp.pcap -o clear.pcapng
+  bittrace clear encrypted.pcapng -o clear.pcapng --mse-keys keys.log
+  bittrace clear capture.pcap -o - | tshark -r - -d tcp.port==51413,bittorrent -Y bittorrent
+
+The new capture has all that bittrace reads: messages of peers, trackers, web seeds, the DHT and
+local service discovery, whether or not they were plain before. Connections over uTP, encrypted
+connections whose keys are known, and connections through a proxy become plain TCP from SYN to FIN,
+which begins with the first message after the negotiation. Datagrams stay datagrams. Addresses, ports,
+times and host names are those of the capture. All packets of a message have the time at which the
+message was complete. A comment on its last packet tells the number of the message in
+bittrace analyze and its packets in the capture.
+
+The headers are made up: raw IP, at most 1,400 bytes a packet, checksums right, no retransmissions.
+Where the capture lost bytes, the sequence numbers leave a gap. Encrypted connections without a key
+are left out, and their bytes are counted. What is not BitTorrent is left out. Where two uTP
+connections have the same ports at once, the later one has another port, and the comment on its SYN
+says which.
+
+Where Wireshark does not find BitTorrent by itself: Decode As, or -d tcp.port==PORT,bittorrent.
+
+The output is not compressed. It gets its name when it is complete; a file of that name is replaced.
 
 Exit codes:
     0  done, also if a capture has no BitTorrent traffic

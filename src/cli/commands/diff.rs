@@ -4,6 +4,7 @@ mod choices;
 mod details;
 mod findings;
 pub(crate) mod html;
+mod intervals;
 mod json;
 mod lists;
 mod page;

@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use bittrace_trace::record::Severity;
-use bittrace_trace::units::{count, size};
+use bittrace_trace::units::{count, rough_size};
 use bittrace_trace::{Summary, Trace};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -166,12 +166,13 @@ impl CaptureRow {
         }
     }
 
-    /// What became of it, in a few words.
-    fn outcome(&self) -> String {
-        match (&self.error, self.cut_at) {
-            (Some(error), _) => error.clone(),
-            (None, Some(offset)) => format!("cut short at byte {offset}"),
-            (None, None) => "ok".to_owned(),
+    /// How much of it was read. Why not all of it was, is told on standard error.
+    const fn how_far(&self) -> &'static str {
+        match (&self.error, &self.format, self.truncated) {
+            (Some(_), None, _) => "no",
+            (Some(_), Some(_), _) => "in part",
+            (None, _, true) => "cut short",
+            (None, _, false) => "yes",
         }
     }
 }
@@ -179,24 +180,24 @@ impl CaptureRow {
 /// Writes rows as a table.
 pub(crate) fn write_table(rows: &[CaptureRow], look: Look, out: &mut dyn Write) -> io::Result<()> {
     let columns = [
-        Column::text("capture", 12),
+        Column::text("capture", 20),
         Column::numbers("packets"),
         Column::numbers("size"),
         Column::numbers("messages"),
         Column::numbers("warn"),
         Column::numbers("error"),
-        Column::text("read", 10),
+        Column::text("read", 9),
     ];
     let number = |number: u64| if number == 0 { String::new() } else { count(number) };
     let cells = rows.iter().map(|row| {
         vec![
             row.capture.clone(),
             count(row.packets),
-            size(row.bytes),
+            rough_size(row.bytes),
             count(row.messages),
             number(row.findings.warn),
             number(row.findings.error),
-            row.outcome(),
+            row.how_far().to_owned(),
         ]
     });
     Page::new(look, out).table(&columns, &cells.collect::<Vec<_>>())

@@ -9,7 +9,7 @@ use bittrace_trace::{Severity, Side};
 
 use super::pair_detail::cut;
 use super::{BrokenRule, DiffPage};
-use crate::page::shown;
+use crate::page::{shown, write_table};
 
 /// Writes the body of the page. `incomplete` says what is not in the file.
 pub(super) fn write(page: &DiffPage<'_>, incomplete: Option<&str>, out: &mut String) {
@@ -56,6 +56,7 @@ impl Head<'_> {
         self.lists()?;
         self.by_message()?;
         self.masks()?;
+        self.intervals()?;
         if let Some(text) = incomplete {
             let command = self.page.command.with("--format json");
             writeln!(
@@ -334,6 +335,21 @@ impl Head<'_> {
             )?;
         }
         writeln!(self.out, "</tbody></table></div></section>")
+    }
+
+    fn intervals(&mut self) -> Written {
+        let (heading, about, table) = &self.page.words.intervals;
+        if table.rows.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            self.out,
+            "<section id=\"intervals\"><h2>{}</h2>\n<p class=\"hint\">{}</p>",
+            shown(heading),
+            shown(about)
+        )?;
+        write_table(table, self.out)?;
+        writeln!(self.out, "</section>")
     }
 
     fn conversations(&mut self) -> Written {

@@ -105,13 +105,14 @@ pub(super) fn write_connections(table: &PageTable, command: &str, html: &mut Str
     Ok(())
 }
 
-fn write_table(table: &PageTable, html: &mut String) -> fmt::Result {
+/// Writes a table, without columns that say nothing.
+pub(crate) fn write_table(table: &PageTable, html: &mut String) -> fmt::Result {
     // Columns without any content say nothing.
     let used: Vec<usize> = (0..table.headings.len())
         .filter(|&at| table.rows.iter().any(|row| row.get(at).is_some_and(|cell| !cell.is_empty())))
         .collect();
     let class = |at: usize| if table.numbers.get(at) == Some(&true) { " class=\"number\"" } else { "" };
-    html.push_str("<div class=\"scroll\"><table class=\"data\">\n<thead><tr>");
+    html.push_str("<div class=\"scroll\" tabindex=\"0\"><table class=\"data\">\n<thead><tr>");
     for &at in &used {
         let (short, long) = &table.headings[at];
         write!(html, "<th scope=\"col\"{} title=\"{}\">{}</th>", class(at), shown(long), shown(short))?;

@@ -1,12 +1,21 @@
 //! A block of pcapng in little endian, as it is put together: its type, its length before and after, and options.
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 
 use bittrace_protocol::Timestamp;
+
+use crate::capture::{HostName, IPV4_NAMES, IPV6_NAMES, NAME_RESOLUTION};
+
+/// The option `opt_comment`, which every block may have.
+pub(crate) const COMMENT: u16 = 1;
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;
 const ENHANCED_PACKET: u32 = 6;
+
+/// So many addresses have their names in one block.
+const HOSTS_IN_BLOCK: usize = 256;
 
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
 
@@ -37,6 +46,15 @@ impl Block {
         self.pad();
     }
 
+    /// Adds a comment as the last option; of an empty one nothing. What stands before it is no option.
+    pub(crate) fn comment(&mut self, comment: &str) {
+        if !comment.is_empty() {
+            self.pad();
+            self.option(COMMENT, comment.as_bytes());
+            self.option(0, &[]);
+        }
+    }
+
     /// Writes the block.
     pub(crate) fn end(&mut self, writer: &mut impl Write) -> io::Result<()> {
         self.pad();
@@ -46,14 +64,16 @@ impl Block {
         writer.write_all(&self.bytes)
     }
 
-    /// Writes the header of a section with this comment.
+    /// Writes the header of a section with this comment, if it is not empty.
     pub(crate) fn section(&mut self, comment: &str, writer: &mut impl Write) -> io::Result<()> {
         self.begin(SECTION_HEADER);
         self.number(BYTE_ORDER);
         // Version 1.0, and a section of unknown length.
         self.bytes.extend_from_slice(&[1, 0, 0, 0]);
         self.bytes.extend_from_slice(&[0xff; 8]);
-        self.option(1, comment.as_bytes());
+        if !comment.is_empty() {
+            self.option(COMMENT, comment.as_bytes());
+        }
         self.option(4, concat!("bittrace ", env!("CARGO_PKG_VERSION")).as_bytes());
         self.option(0, &[]);
         self.end(writer)
@@ -69,6 +89,28 @@ impl Block {
         self.option(9, &[9]);
         self.option(0, &[]);
         self.end(writer)
+    }
+
+    /// Writes names of addresses; without any, nothing.
+    pub(crate) fn host_names(&mut self, hosts: &[HostName], writer: &mut impl Write) -> io::Result<()> {
+        // A block is held in memory by those who read it.
+        for hosts in hosts.chunks(HOSTS_IN_BLOCK) {
+            self.begin(NAME_RESOLUTION);
+            for HostName { address, names } in hosts {
+                let (kind, mut record) = match address {
+                    IpAddr::V4(ip) => (IPV4_NAMES, ip.octets().to_vec()),
+                    IpAddr::V6(ip) => (IPV6_NAMES, ip.octets().to_vec()),
+                };
+                for name in names {
+                    record.extend_from_slice(name.as_bytes());
+                    record.push(0);
+                }
+                self.option(kind, &record);
+            }
+            self.option(0, &[]);
+            self.end(writer)?;
+        }
+        Ok(())
     }
 
     /// Begins the block of a packet: its interface, and its time in nanoseconds. The format has no time before 1970.

@@ -9,7 +9,7 @@ use bittrace_report::{CommandLine, ConversationWords, DiffPage, DiffWords};
 use bittrace_trace::units::rough_size;
 
 use super::phrases::{heading, place};
-use super::{DiffView, findings, lists, page};
+use super::{DiffView, findings, intervals, lists, page};
 use crate::args::{Choice, Comparing, JudgedSides};
 use crate::failure::say;
 use crate::page_file::{PageFile, name_of};
@@ -64,6 +64,7 @@ fn words(view: &DiffView<'_>) -> DiffWords {
         broken_rules: findings::broken_rules(view),
         lists: lists.map(|(heading, sentences)| (heading.to_owned(), sentences)).into(),
         allowed: view.allowed.clone(),
+        intervals: (intervals::HEADING, intervals::ABOUT, intervals::table(view)),
         conversations: view
             .report
             .conversations

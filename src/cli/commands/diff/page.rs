@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use bittrace_protocol::InfoHash;
 use bittrace_replay::{ComparedConversation, Judged, PairVerdict, ReportKind, Tally, Transcript};
 use bittrace_trace::Side;
-use bittrace_trace::units::{count, counted, percent, span};
+use bittrace_trace::units::{count, counted, percent};
 
 use super::phrases::place;
-use super::{DiffDetail, DiffView, choices, details, findings, lists};
+use super::{DiffDetail, DiffView, choices, details, findings, intervals, lists};
 use crate::print::output::{Look, styles};
 use crate::print::page::Page;
 use crate::print::printable::printable;
@@ -40,7 +40,7 @@ pub(super) fn write(
     sheet.conversations()?;
     sheet.context()?;
     sheet.masks()?;
-    sheet.intervals()?;
+    intervals::write(view, &mut sheet.page)?;
     sheet.totals()?;
     writeln!(sheet.page)?;
     sheet.page.painted(&conclusion(view), 0, conclusion_style(view))
@@ -156,43 +156,6 @@ impl DiffPage<'_> {
             Column::text("rule", 6),
             Column::numbers("uses"),
             Column::text("reason", 20),
-        ];
-        self.page.table(&columns, &rows)
-    }
-
-    /// How long each message took after the one before it, in both captures beside each other.
-    fn intervals(&mut self) -> io::Result<()> {
-        let view = self.view;
-        let mut rows = Vec::new();
-        for side in [Side::Local, Side::Remote].into_iter().filter(|side| view.report.judged.counts(*side)) {
-            let intervals = view.report.intervals(view.reference, view.candidate, side);
-            rows.extend(intervals.iter().map(|of| {
-                let times =
-                    [of.reference.median, of.candidate.median, of.reference.longest, of.candidate.longest];
-                let message = match view.report.judged {
-                    Judged::Both => format!("{}, {}", of.message, side.name()),
-                    Judged::Local | Judged::Remote => of.message.to_owned(),
-                };
-                let times = times.into_iter().map(span);
-                [message, count(of.pairs as u64)].into_iter().chain(times).collect::<Vec<_>>()
-            }));
-        }
-        if rows.is_empty() {
-            return Ok(());
-        }
-        self.page.heading("Intervals")?;
-        self.page.paragraph(
-            "The time since the previous message of the conversation, from either end: the median in each capture, and the \
-             longest in each. No verdict depends on times.",
-            2,
-        )?;
-        let columns = [
-            Column::text("message", 16),
-            Column::numbers("pairs"),
-            Column::numbers("reference"),
-            Column::numbers("candidate"),
-            Column::numbers("longest ref"),
-            Column::numbers("longest cand"),
         ];
         self.page.table(&columns, &rows)
     }
