@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::capture_names::Shard;
 use crate::keys::KeyLogs;
 use crate::page_file::PageFile;
+use crate::print::csv::parse_separator;
 use crate::print::output::Output;
 pub(crate) use extcap::{ExtcapArguments, InterfaceSettings};
 use texts::{
@@ -613,6 +614,9 @@ pub(crate) struct AnalyzeArguments {
     /// Show these columns instead of the usual ones: JSON keys, and names inside "fields"
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) fields: Vec<String>,
+    /// The character between the cells of --format csv, or tab; default: a comma
+    #[arg(long, value_name = "CHAR", value_parser = parse_separator)]
+    pub(crate) separator: Option<u8>,
     /// Show each message's bytes, with its fields marked
     #[arg(long)]
     pub(crate) hex: bool,

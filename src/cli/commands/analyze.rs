@@ -29,7 +29,7 @@ use crate::failure::{self, warn};
 use crate::interrupt::interrupted;
 use crate::jobs::Worker;
 use crate::print::capture_row::{self, CaptureRow};
-use crate::print::csv::CsvTable;
+use crate::print::csv::{CsvTable, separate_with};
 use crate::print::json;
 use crate::print::message_json::JsonMessages;
 use crate::print::output::Output;
@@ -126,6 +126,9 @@ impl Analysis {
         output: Output,
     ) -> Result<Self> {
         let settings = Settings::new(arguments, common)?;
+        if let Some(separator) = arguments.separator {
+            separate_with(separator);
+        }
         let given = arguments
             .torrent
             .iter()

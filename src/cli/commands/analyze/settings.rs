@@ -71,6 +71,9 @@ impl Settings {
                 bail!("{option} needs the messages: add messages to --view");
             }
         }
+        if arguments.separator.is_some() && format != Format::Csv {
+            bail!("--separator is for --format csv");
+        }
         if let Some(refusal) = picture_refusal(&views, format) {
             bail!(refusal);
         }
