@@ -184,10 +184,7 @@ impl Analysis {
                 }
                 row.write_cells(&mut self.output)
             }
-            Format::Table if self.settings.has_rows() => {
-                self.rows.push(row);
-                Ok(())
-            }
+            Format::Table if self.settings.has_rows() => self.push_row(row),
             _ => Ok(()),
         }
     }
