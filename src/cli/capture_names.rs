@@ -57,7 +57,8 @@ impl NamedCapture {
     /// Whether it is standard input, by whatever name.
     pub(crate) fn is_standard_input(&self) -> bool {
         let path = self.path();
-        path == Path::new("-") || path.starts_with("/dev") && is_same_file(path, Path::new("/dev/stdin"))
+        let is_special = ["/dev", "/proc"].iter().any(|folder| path.starts_with(folder));
+        path == Path::new("-") || is_special && is_same_file(path, Path::new("/dev/stdin"))
     }
 }
 

@@ -207,8 +207,8 @@ fn picture_refusal(views: &[ViewName], format: Format) -> Option<&'static str> {
     None
 }
 
-/// Why captures cannot be read by several processes, and what to use instead: tables are aligned to the numbers of
-/// messages, which depend on earlier captures.
+/// Why captures cannot be read by several processes, and what to use instead. Tables are aligned to the numbers of
+/// messages, which depend on earlier captures; a trace, or a log, is one of all captures.
 fn jobs_refusal(arguments: &AnalyzeArguments, views: &[ViewName]) -> Option<&'static str> {
     match arguments.format {
         AnalyzeFormat::Perfetto | AnalyzeFormat::Zeek => {
@@ -221,10 +221,13 @@ fn jobs_refusal(arguments: &AnalyzeArguments, views: &[ViewName]) -> Option<&'st
         }
         _ => {}
     }
-    if arguments.format == AnalyzeFormat::Table && !is_captures_alone(views) {
-        return Some("--jobs needs --format json or csv, or --view captures");
+    match arguments.format {
+        AnalyzeFormat::Json | AnalyzeFormat::Csv => None,
+        AnalyzeFormat::Table if is_captures_alone(views) => None,
+        AnalyzeFormat::Table | AnalyzeFormat::Perfetto | AnalyzeFormat::Zeek => {
+            Some("--jobs needs --format json or csv, or --view captures")
+        }
     }
-    None
 }
 
 fn is_captures_alone(views: &[ViewName]) -> bool {
