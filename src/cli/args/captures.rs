@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use bittrace_trace::TraceOptions;
 use clap::{Args, ValueEnum};
 
 use super::Format;
@@ -11,7 +12,31 @@ use super::texts::{
     ANNOTATE_AFTER, ANNOTATE_EXAMPLES, BROWSE_AFTER, CLEAR_AFTER, CLEAR_EXAMPLES, DIAGNOSE_AFTER,
     DIAGNOSE_EXAMPLES, EXTRACT_AFTER, EXTRACT_EXAMPLES,
 };
+use crate::input;
 use crate::keys::KeyLogs;
+
+/// What is known of captures before they are read.
+#[derive(Debug, Args)]
+pub(crate) struct KnownBeforehand {
+    /// A torrent of the captures, for file names, piece counts and hash checks; can be repeated
+    #[arg(long, value_name = "FILE")]
+    torrent: Vec<PathBuf>,
+    #[command(flatten)]
+    key_logs: KeyLogs,
+    /// The address of the local host of the captures; default: detected
+    #[arg(long, value_name = "ADDR")]
+    local: Option<IpAddr>,
+}
+
+impl KnownBeforehand {
+    /// How captures are read with it.
+    ///
+    /// # Errors
+    /// When a torrent or a key log cannot be read.
+    pub(crate) fn options(&self) -> anyhow::Result<TraceOptions> {
+        input::options(&self.torrent, &self.key_logs, self.local)
+    }
+}
 
 /// Browse captures.
 #[derive(Debug, Args)]
@@ -20,14 +45,8 @@ pub(crate) struct BrowseArguments {
     /// pcap or pcapng files, plain or compressed (gzip, zstd, lz4, xz, bzip2); - reads standard input, as it comes
     #[arg(value_name = "CAPTURE", required = true)]
     pub(crate) captures: Vec<PathBuf>,
-    /// A torrent of the captures, for file names, piece counts and hash checks; can be repeated
-    #[arg(long, value_name = "FILE")]
-    pub(crate) torrent: Vec<PathBuf>,
     #[command(flatten)]
-    pub(crate) key_logs: KeyLogs,
-    /// The address of the local host of the captures; default: detected
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) local: Option<IpAddr>,
+    pub(crate) known: KnownBeforehand,
     /// Draw with ASCII characters alone; default if the locale is not UTF-8
     #[arg(long)]
     pub(crate) ascii: bool,
@@ -40,17 +59,11 @@ pub(crate) struct DiagnoseArguments {
     /// pcap or pcapng files, plain or compressed (gzip, zstd, lz4, xz, bzip2); - reads standard input
     #[arg(value_name = "CAPTURE", required = true)]
     pub(crate) captures: Vec<PathBuf>,
-    /// A torrent of the captures, for hash checks and for requests beyond a piece; can be repeated
-    #[arg(long, value_name = "FILE")]
-    pub(crate) torrent: Vec<PathBuf>,
     /// The output format
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
     pub(crate) format: Format,
     #[command(flatten)]
-    pub(crate) key_logs: KeyLogs,
-    /// The local host, to override the guess
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) local: Option<IpAddr>,
+    pub(crate) known: KnownBeforehand,
 }
 
 /// Write a capture again, with comments on its packets.
@@ -66,14 +79,8 @@ pub(crate) struct AnnotateArguments {
     /// What is commented: findings, and the handshake of each stream; or every message
     #[arg(long, value_enum, value_name = "WHAT", default_value = "findings")]
     pub(crate) comments: CommentChoice,
-    /// A torrent of the capture, for hash checks; can be repeated
-    #[arg(long, value_name = "FILE")]
-    pub(crate) torrent: Vec<PathBuf>,
     #[command(flatten)]
-    pub(crate) key_logs: KeyLogs,
-    /// The local host, to override the guess
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) local: Option<IpAddr>,
+    pub(crate) known: KnownBeforehand,
 }
 
 /// Which messages `annotate` comments.
