@@ -8,14 +8,14 @@ use bittrace_protocol::{InfoHash, PeerId};
 use bittrace_testing::captures::{all_records, captures, captures_folder, options, records, scenario};
 use bittrace_testing::command;
 use bittrace_testing::programs::is_there;
-use bittrace_testing::tshark::{self, fields};
+use bittrace_testing::tshark::{fields as tshark, fields_with};
 use bittrace_trace::record::Transport;
 use bittrace_trace::{CommunityIds, Record, Trace};
 
 /// The conversation that Wireshark counts each packet to, over TCP and over UDP. A packet in a tunnel has several; the
 /// innermost is what it carries.
 fn conversations(capture: &Path) -> HashMap<u64, [Option<u32>; 2]> {
-    let rows = fields(capture, "", &["frame.number", "tcp.stream", "udp.stream"]);
+    let rows = tshark(capture, "", &["frame.number", "tcp.stream", "udp.stream"]);
     let innermost = |text: &String| text.split(',').next_back().and_then(|number| number.parse().ok());
     let row =
         |row: Vec<String>| (row[0].parse().expect("a number"), [innermost(&row[1]), innermost(&row[2])]);
@@ -50,10 +50,8 @@ fn every_message_has_wiresharks_number_of_its_conversation() {
 
 /// The Community ID that Wireshark gives each packet; of a packet in a tunnel, that of the two ends that talk through it.
 fn community_ids(capture: &Path) -> HashMap<u64, String> {
-    let fields = ["-T", "fields", "-e", "frame.number", "-e", "communityid"];
-    let printed = tshark::tshark(capture, &[&["--enable-protocol", "communityid"], &fields[..]].concat());
-    let rows = printed.lines().filter_map(|line| line.split_once('\t'));
-    rows.map(|(frame, id)| (frame.parse().expect("a number"), id.to_owned())).collect()
+    let rows = fields_with(capture, &["--enable-protocol", "communityid"], &["frame.number", "communityid"]);
+    rows.into_iter().map(|row| (row[0].parse().expect("a number"), row[1].clone())).collect()
 }
 
 fn compare_community_ids(capture: &Path, records: &[Record]) {
@@ -119,7 +117,7 @@ fn the_last_packet_of_a_block_is_where_wireshark_shows_it() {
         {
             continue;
         }
-        let rows = fields(&path, "bittorrent.msg.type == 7", &["frame.number"]);
+        let rows = tshark(&path, "bittorrent.msg.type == 7", &["frame.number"]);
         let mut expected: Vec<u64> = rows.iter().map(|row| row[0].parse().expect("a number")).collect();
         let blocks = records(&path).into_iter().filter(|record| record.body.message() == "piece");
         let mut ours: Vec<u64> = blocks.filter_map(|record| record.frames.last().copied()).collect();
@@ -143,7 +141,7 @@ fn the_display_filter_of_a_finding_selects_its_packets() {
     assert!(rows.lines().count() > 1, "{rows}");
     for row in rows.lines() {
         let row: serde_json::Value = serde_json::from_str(row).expect("an object");
-        let selected = fields(&path, row["finding"]["filter"].as_str().expect("a filter"), &["frame.number"]);
+        let selected = tshark(&path, row["finding"]["filter"].as_str().expect("a filter"), &["frame.number"]);
         let mut named: Vec<String> =
             row["finding"]["frames"].as_array().expect("packets").iter().map(ToString::to_string).collect();
         named.dedup();

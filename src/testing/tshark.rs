@@ -43,11 +43,17 @@ pub fn tshark(capture: &Path, arguments: &[&str]) -> String {
 /// # Panics
 /// As of [`tshark`].
 pub fn fields(capture: &Path, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
-    let mut arguments = vec!["-T", "fields"];
-    if !filter.is_empty() {
-        arguments.extend(["-Y", filter]);
-    }
-    arguments.extend(fields.iter().flat_map(|field| ["-e", *field]));
+    let filter = if filter.is_empty() { vec![] } else { vec!["-Y", filter] };
+    fields_with(capture, &filter, fields)
+}
+
+/// These fields of packets; tshark has these arguments as well.
+///
+/// # Panics
+/// As of [`tshark`].
+pub fn fields_with(capture: &Path, more: &[&str], fields: &[&str]) -> Vec<Vec<String>> {
+    let columns = fields.iter().flat_map(|field| ["-e", *field]);
+    let arguments: Vec<_> = more.iter().copied().chain(["-T", "fields"]).chain(columns).collect();
     let rows = tshark(capture, &arguments);
     rows.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
 }

@@ -149,11 +149,10 @@ Examples:
 The new capture has all that bittrace reads: messages of peers, trackers, web seeds, the DHT and
 local service discovery, whether or not they were plain before. Connections over uTP, encrypted
 connections whose keys are known, and connections through a proxy become plain TCP from SYN to FIN,
-which begins with the first message after the negotiation. Datagrams stay datagrams.
-
-Addresses, ports, times and host names are those of the capture. All packets of a message have the
-time at which the message was complete. A comment on its last packet tells the number of the message
-in bittrace analyze and its packets in the capture.
+which begins with the first message after the negotiation. Datagrams stay datagrams. Addresses,
+ports, times and host names are those of the capture. All packets of a message have the time at
+which the message was complete. A comment on its last packet tells the number of the message in
+bittrace analyze and its packets in the capture.
 
 The headers are made up: raw IP, at most 1,400 bytes a packet, checksums right, no retransmissions.
 Where the capture lost bytes, the sequence numbers leave a gap. Encrypted connections without a key

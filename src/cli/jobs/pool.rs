@@ -20,7 +20,7 @@ use crate::os::temporary_folder;
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// How many workers may die one after another before they read a capture: one may be ended by hand, or for want of memory.
-const MOST_STILLBORN: usize = 3;
+const MOST_FAILED_STARTS: usize = 3;
 
 /// What is to be done, and what becomes of it.
 pub(crate) trait TaskList {
@@ -90,7 +90,7 @@ impl Jobs {
             workers: Vec::new(),
             started: 0,
             again: VecDeque::new(),
-            stillborn: 0,
+            failed_starts: 0,
         };
         run.run(&events)
     }
@@ -107,7 +107,7 @@ struct Run<'a> {
     /// Tasks whose worker died, with what was written about them on standard error.
     again: VecDeque<(Task, String)>,
     /// How many workers died one after another without having read a capture.
-    stillborn: usize,
+    failed_starts: usize,
 }
 
 impl Run<'_> {
@@ -164,7 +164,7 @@ impl Run<'_> {
         match event {
             Event::Report(Report::Begun(capture)) => {
                 worker.begins(capture);
-                self.stillborn = 0;
+                self.failed_starts = 0;
             }
             Event::Report(Report::Failed(error)) => bail!(error),
             Event::Report(Report::Done(answer)) => {
@@ -197,9 +197,9 @@ impl Run<'_> {
                 let died = || format!("the process that read it ended early ({status})");
                 capture.fault = Some(why.unwrap_or_else(died));
             }
-            None => self.stillborn += 1,
+            None => self.failed_starts += 1,
         }
-        if self.stillborn > MOST_STILLBORN {
+        if self.failed_starts > MOST_FAILED_STARTS {
             bail!("--jobs: processes end before they read a capture ({status}): {}", told.trim());
         }
         self.again.push_back((task, told));

@@ -176,7 +176,7 @@ fn errors_point_at_the_place_and_say_what_is_wanted() {
     for (expression, column, what) in [
         ("mesage == piece", 0, "did you mean message?"),
         ("message == peice", 11, "did you mean piece?"),
-        ("index == 3 && xyzzy", 14, "names are n, time, elapsed"),
+        ("index == 3 && xyzzy", 14, "names are n, n_in_capture, time, elapsed"),
         ("index ==", 8, "expected a value here"),
         ("index == 3 begin == 4", 11, "expected \"and\", \"or\""),
         ("(index == 3", 11, "expected ) here"),
@@ -263,11 +263,23 @@ fn an_expression_of_100_000_terms_is_read_evaluated_and_dropped() {
 }
 
 #[test]
+fn only_comparisons_of_numbers_over_the_run_depend_on_earlier_captures() {
+    for (text, compares) in [
+        ("n < 5", true),
+        ("message == have or not (stream == 1 and answers in {3, 4})", true),
+        ("answers", false),
+        ("n_in_capture < 5 and fields.n == 3", false),
+    ] {
+        assert_eq!(Filter::parse(text).unwrap().compares_numbers(), compares, "{text}");
+    }
+}
+
+#[test]
 fn an_object_has_the_keys_of_the_interface_in_order() {
     let (record, place) = (request(), place());
     let row = Row::new(&record, &place);
     let expected = serde_json::json!({
-        "n": 12, "time": "1970-01-01T00:00:01.500000Z", "elapsed": 1.5, "capture": "a.pcap", "frames": [7, 9],
+        "n": 12, "n_in_capture": 12, "time": "1970-01-01T00:00:01.500000Z", "elapsed": 1.5, "capture": "a.pcap", "frames": [7, 9],
         "stream": 2, "wireshark": {"stream": 4, "frame": 9}, "src": "10.0.0.3:40000", "dst": "[2001:db8::7]:6881", "speaker": "local", "transport": "tcp",
         "protocol": "peer-wire", "message": "request", "offset": 68, "length": 17,
         "summary": "request piece 3, 16 KiB at 32768",
