@@ -211,21 +211,14 @@ fn picture_refusal(views: &[ViewName], format: Format) -> Option<&'static str> {
 /// messages, which depend on earlier captures; a trace, or a log, is one of all captures.
 fn jobs_refusal(arguments: &AnalyzeArguments, views: &[ViewName]) -> Option<&'static str> {
     match arguments.format {
+        AnalyzeFormat::Json | AnalyzeFormat::Csv | AnalyzeFormat::Parquet => None,
+        AnalyzeFormat::Table if is_captures_alone(views) => None,
+        AnalyzeFormat::Table => Some("--jobs needs --format json, csv or parquet, or --view captures"),
         AnalyzeFormat::Perfetto | AnalyzeFormat::Zeek => {
-            return Some("--format perfetto and zeek read one capture after another: leave out --jobs");
+            Some("--format perfetto and zeek read one capture after another: leave out --jobs")
         }
         AnalyzeFormat::Arrow => {
-            return Some(
-                "--format arrow is one stream, which --jobs cannot write: use --format parquet -o DIR",
-            );
-        }
-        _ => {}
-    }
-    match arguments.format {
-        AnalyzeFormat::Json | AnalyzeFormat::Csv => None,
-        AnalyzeFormat::Table if is_captures_alone(views) => None,
-        AnalyzeFormat::Table | AnalyzeFormat::Perfetto | AnalyzeFormat::Zeek => {
-            Some("--jobs needs --format json or csv, or --view captures")
+            Some("--format arrow is one stream, which --jobs cannot write: use --format parquet -o DIR")
         }
     }
 }
