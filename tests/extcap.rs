@@ -14,7 +14,7 @@ use bittrace_testing::torrent::SeededTorrent;
 use bittrace_testing::tracker::ScriptedTracker;
 
 fn extcap(arguments: &[&str]) -> (i32, String, String) {
-    let arguments = [&["extcap"], arguments].concat();
+    let arguments = [&["extcap"][..], arguments].concat();
     command::run(&mut command::bittrace(env!("CARGO_BIN_EXE_bittrace"), Path::new("."), &arguments))
 }
 
@@ -39,16 +39,19 @@ fn what_cannot_be_captured_is_refused() {
     let filtered = ["--extcap-interface", "bittrace-file", "--extcap-capture-filter", "tcp"];
     assert!(asked(&filtered).contains("no capture filters"), "Wireshark takes any answer for a fault");
     assert_eq!(asked(&["--extcap-interface", "bittrace-file", "--extcap-capture-filter", ""]), "");
-    let download = ["--capture", "--extcap-interface", "bittrace-download", "--fifo", "no-such-pipe"];
+    let file = ["--extcap-interface", "bittrace-file", "--capture"];
+    let download = ["--extcap-interface", "bittrace-download", "--capture", "--fifo", "no-such-pipe"];
+    let with = |more: &[&'static str]| [&download[..], more].concat();
     for (arguments, says) in [
-        (&["--extcap-interface", "eth0", "--extcap-dlts"][..], "unknown interface eth0"),
-        (&[][..], "bittrace extcap --install"),
-        (&["--capture", "--extcap-interface", "bittrace-file"], "--fifo"),
-        (&download, "no torrent was chosen"),
-        (&[&download[..], &["--torrent", "x.torrent"]].concat(), "no folder for the files was chosen"),
-        (&[&download[..], &["--extcap-capture-filter", "tcp"]].concat(), "no capture filters"),
+        (vec!["--extcap-interface", "eth0", "--extcap-dlts"], "unknown interface eth0"),
+        (Vec::new(), "bittrace extcap --install"),
+        (file.to_vec(), "--fifo"),
+        ([&file[..], &["--fifo", "no-such-pipe"]].concat(), "no capture file was chosen"),
+        (with(&[]), "no torrent was chosen"),
+        (with(&["--torrent", "x.torrent"]), "no folder for the files was chosen"),
+        (with(&["--extcap-capture-filter", "tcp"]), "no capture filters"),
     ] {
-        let (code, output, errors) = extcap(arguments);
+        let (code, output, errors) = extcap(&arguments);
         assert_eq!((code, output.as_str()), (2, ""), "{arguments:?}: {errors}");
         assert!(errors.contains(says), "{arguments:?}: {errors}");
     }

@@ -122,8 +122,12 @@ mod tests {
                 let sliced = etherparse::SlicedPacket::from_ip(&packet).unwrap();
                 let Some(etherparse::TransportSlice::Tcp(tcp)) = sliced.transport else { panic!("not TCP") };
                 let whole = match sliced.net.unwrap() {
-                    etherparse::NetSlice::Ipv4(ip) => tcp.calc_checksum_ipv4(ip.header()),
-                    etherparse::NetSlice::Ipv6(ip) => tcp.calc_checksum_ipv6(ip.header()),
+                    etherparse::NetSlice::Ipv4(ip) => {
+                        tcp.calc_checksum_ipv4(ip.header().source(), ip.header().destination())
+                    }
+                    etherparse::NetSlice::Ipv6(ip) => {
+                        tcp.calc_checksum_ipv6(ip.header().source(), ip.header().destination())
+                    }
                     other => panic!("{other:?}"),
                 };
                 assert_eq!(tcp.checksum(), whole.unwrap(), "{} bytes", payload.len());
