@@ -205,7 +205,7 @@ fn an_arrow_stream_has_the_messages_of_ndjson() {
         }
         messages += rows.len();
     }
-    assert!(messages > 2000, "{messages}");
+    assert!(messages > 1500, "{messages}");
     for column in table("messages").columns {
         assert!(columns[column.name] > 0, "no capture has a value in {}", column.name);
     }

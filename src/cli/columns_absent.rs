@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::args::ViewName;
@@ -33,7 +34,8 @@ pub(crate) struct RunDescription {
 }
 
 /// How much each table of a part has.
-pub(crate) type PartSize = ();
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct PartSize;
 
 /// Says what to do.
 fn absent<T>() -> Result<T> {
@@ -92,7 +94,7 @@ impl ColumnResult {
         match *self {}
     }
 
-    pub(crate) fn add(&mut self, _: usize, _: Vec<String>, (): PartSize) {
+    pub(crate) fn add(&mut self, _: usize, _: Vec<String>, _: PartSize) {
         match *self {}
     }
 
