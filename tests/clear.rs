@@ -1,11 +1,13 @@
 //! `bittrace clear` as a user runs it: the messages of a capture as plain TCP, for readers that see less.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use bittrace_protocol::wire::Handshake;
+use bittrace_protocol::{InfoHash, PeerId, Timestamp};
 use bittrace_testing::captures::{
     all_records, captures, captures_folder, options, records, scenario, torrent,
 };
@@ -13,8 +15,8 @@ use bittrace_testing::command::{self, scratch_folder};
 use bittrace_testing::programs::{has_path, is_there};
 use bittrace_testing::tshark;
 use bittrace_trace::{
-    Body, Capture, Dissected, MseBody, Protocol, Record, StreamClosing, Trace, TraceOptions, Transport,
-    Unreadable,
+    Body, Capture, Direction, Dissected, Flow, HostName, MseBody, Protocol, Record, Recorder, StreamClosing,
+    StreamId, StreamOpening, Trace, TraceOptions, Transport, Unreadable,
 };
 
 const BITTRACE: &str = env!("CARGO_BIN_EXE_bittrace");
@@ -412,6 +414,8 @@ fn a_closed_pipe_ends_it_quietly() {
 #[cfg(unix)]
 #[test]
 fn an_interrupt_leaves_no_file() {
+    use std::io::Write;
+
     let folder = scratch_folder();
     let out = folder.path().join("out.pcapng");
     let mut command = command::bittrace(BITTRACE, &captures_folder(), &["clear", "-", "-o", text_of(&out)]);
@@ -420,7 +424,7 @@ fn an_interrupt_leaves_no_file() {
     let capture = std::fs::read(captures_folder().join("download-aria2.pcap")).expect("a capture");
     // The reader has taken what it reads ahead once all this is written.
     for _ in 0..4 {
-        input.write_all(&capture[..capture.len()]).expect("taken");
+        input.write_all(&capture).expect("taken");
     }
     let signal = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(signal.expect("kill starts").success());
@@ -429,6 +433,39 @@ fn an_interrupt_leaves_no_file() {
     assert_eq!(status.code(), Some(130));
     let left: Vec<_> = std::fs::read_dir(folder.path()).expect("the folder").collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// Names of addresses that the capture holds are in the new one, and Wireshark shows them.
+#[test]
+fn host_names_are_kept() {
+    let folder = scratch_folder();
+    let (named, out) = (folder.path().join("named.pcapng"), folder.path().join("out.pcapng"));
+    let hosts = [
+        HostName {
+            address: "10.0.0.1".parse().expect("an address"),
+            names: vec!["leech.example".to_owned()],
+        },
+        HostName { address: "10.0.0.2".parse().expect("an address"), names: vec!["seed.example".to_owned()] },
+    ];
+    let at = Timestamp::from_nanos(1_700_000_000_000_000_000);
+    let end = |text: &str| text.parse().expect("an end");
+    let flow = Flow { initiator: end("10.0.0.1:6881"), responder: end("10.0.0.2:51413") };
+    let mut recorder = Recorder::new(Vec::new(), "with names").expect("memory takes all");
+    recorder.host_names(&hosts).expect("memory takes all");
+    recorder.opened(at, StreamId(0), flow, StreamOpening::Syn).expect("memory takes all");
+    let handshake =
+        Handshake { reserved: [0; 8], info_hash: InfoHash([7; 20]), peer_id: PeerId([8; 20]) }.encode();
+    recorder.burst(at, StreamId(0), Direction::FromInitiator, &handshake).expect("memory takes all");
+    std::fs::write(&named, recorder.finish().expect("memory takes all")).expect("written");
+    clear(&named, &out);
+    let mut capture = Capture::open(&out).expect("a capture");
+    while capture.next_packet().expect("a packet").is_some() {}
+    assert_eq!(capture.hosts(), hosts);
+    if is_there("tshark") {
+        let fields = ["-T", "fields", "-e", "ip.src_host", "-e", "ip.dst_host"];
+        let shown = tshark::tshark(&out, &[&["-N", "n", "-Y", "bittorrent"], &fields[..]].concat());
+        assert_eq!(shown, "leech.example\tseed.example\n");
+    }
 }
 
 /// uTP of which the capture lost packets, encrypted or not: the messages are those that the original shows.

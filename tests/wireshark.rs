@@ -157,11 +157,9 @@ fn columns_under_wiresharks_names_are_those_of_tshark() {
     }
     let names = ["frame.number", "ip.src", "tcp.srcport", "ip.dst", "tcp.stream", "communityid"];
     let path = captures_folder().join("download-aria2.pcap");
-    let mut theirs = Command::new("tshark");
-    theirs.arg("-r").arg(&path).args(["--enable-protocol", "communityid", "-Y", "bittorrent.msg.type == 7"]);
-    theirs.args(["-E", "header=y"]);
-    let theirs = rows(theirs, &names);
     let (fields, filter) = (names.join(","), "bittorrent.msg.type == 7");
+    let more = ["--enable-protocol", "communityid", "-Y", filter, "-E", "header=y"];
+    let theirs = fields_with(&path, &more, &names);
     let arguments = ["analyze", "download-aria2.pcap", "--filter", filter, "--fields", &fields];
     let arguments = [&arguments[..], &["--format", "csv", "--separator", "tab"]].concat();
     let (code, ours, stderr) =

@@ -52,7 +52,7 @@ pub struct ClearTally {
     pub encrypted_bytes: u64,
     /// Datagrams left out: they are longer than IPv4 can carry.
     pub long_datagrams: u64,
-    /// Connections with another port than in the capture, which has two at once between the same ends.
+    /// Connections with another port than in the capture: with their own they would be one with another connection.
     pub moved: u64,
 }
 

@@ -5,6 +5,7 @@ mod export;
 mod many;
 mod message_view;
 mod page;
+mod parts;
 mod reading;
 mod settings;
 mod summary_page;
@@ -18,9 +19,10 @@ use bittrace_trace::TraceOptions;
 use bittrace_trace::units::counted;
 
 use crate::Exit;
-use crate::args::{AnalyzeArguments, Common, Format, ViewName};
+use crate::args::{AnalyzeArguments, AnalyzeFormat, Common, Format, ViewName};
 use crate::capture_names::{NamedCapture, capture_names};
 use crate::capture_page::PageReading;
+use crate::columns::ColumnTables;
 use crate::commands::expected::Expected;
 use crate::commands::torrent::read_torrent;
 use crate::failure::{self, warn};
@@ -38,6 +40,7 @@ use crate::print::views::list_rules;
 use choice::MessageChoice;
 use export::Export;
 use page::page;
+use parts::check_columns;
 use settings::Settings;
 
 pub(crate) use page::command_for;
@@ -52,9 +55,19 @@ pub(crate) fn run(arguments: &AnalyzeArguments, common: Common, mut output: Outp
         output.flush()?;
         return Ok(Exit::Done);
     }
-    let captures = capture_names(&arguments.captures, arguments.shard, common)?;
+    check_columns(arguments)?;
+    let mut all = capture_names(&arguments.captures, common)?;
+    let captures = match arguments.shard {
+        Some(shard) => shard.choose(&mut all, common),
+        None => all.clone(),
+    };
     let mut analysis = Analysis::new(arguments, captures, common, output)?;
     analysis.check_names(arguments)?;
+    match (arguments.format, &arguments.output) {
+        (AnalyzeFormat::Parquet, Some(folder)) => return analysis.write_result(folder, arguments, &all),
+        (AnalyzeFormat::Arrow, _) => analysis.begin_stream()?,
+        _ => {}
+    }
     match arguments.jobs {
         Some(jobs) => analysis.read_by(jobs, arguments.capture_timeout)?,
         None => analysis.read_all()?,
@@ -69,6 +82,9 @@ pub(crate) fn work(arguments: &AnalyzeArguments, common: Common, output: Output)
     Ok(Exit::Done)
 }
 
+/// The most captures in one table, which is in memory as a whole: some megabytes. Then another one begins.
+const MOST_ROWS: usize = 1000;
+
 /// A run of the command over its captures.
 struct Analysis {
     settings: Settings,
@@ -80,12 +96,14 @@ struct Analysis {
     /// Whether the page is all that standard output gets.
     page_is_output: bool,
     expected: Expected,
+    /// The tables of columns that messages and rows go to.
+    tables: Option<ColumnTables>,
     /// What is written in place of rows.
     export: Option<Export>,
     csv: CsvTable,
     json: JsonMessages,
     closing: RunSummary,
-    /// Rows of captures that wait for the end of the run.
+    /// Rows of captures that wait until their table is written.
     rows: Vec<CaptureRow>,
     /// Whether the header of rows is written.
     has_header: bool,
@@ -136,6 +154,7 @@ impl Analysis {
             },
             expected: Expected::new(choice.streams(), arguments.local, given),
             choice,
+            tables: None,
             export,
             csv: CsvTable::new(&settings.columns, arguments.hex),
             json: JsonMessages::new(&settings.columns, arguments.hex),
@@ -155,14 +174,13 @@ impl Analysis {
 
     /// Looks whether the captures can be read as it is asked for.
     fn check_names(&self, arguments: &AnalyzeArguments) -> Result<()> {
-        let has_standard_input = self.captures.iter().any(NamedCapture::is_standard_input);
-        if arguments.name.is_some() && !has_standard_input {
+        if arguments.name.is_some() && self.captures.iter().all(|capture| capture.path() != Path::new("-")) {
             bail!("--name is for standard input: name - as the capture");
         }
-        if arguments.jobs.is_some() && has_standard_input {
+        if arguments.jobs.is_some() && self.captures.iter().any(NamedCapture::is_standard_input) {
             bail!("--jobs cannot read standard input: leave --jobs out, or name a file");
         }
-        if arguments.jobs.is_some() && self.choice.compares_numbers() {
+        if arguments.jobs.is_some() && self.choice.compares_numbers() && !self.settings.has_columns {
             bail!(
                 "--filter: n and answers count over all captures, which --jobs reads at once: use n_in_capture"
             );
@@ -209,17 +227,31 @@ impl Analysis {
         if self.settings.has_summary_object() {
             json::write_line(&std::mem::take(&mut self.closing).object(), &mut self.output)?;
         }
-        if !self.rows.is_empty() {
-            let look = self.output.look;
-            if !self.settings.is_captures_alone() {
-                Page::new(look, &mut self.output).heading("Captures")?;
-            }
-            capture_row::write_table(&self.rows, look, &mut self.output)?;
+        Ok(self.write_rows()?)
+    }
+
+    /// Adds a row of a capture to the table of captures.
+    fn push_row(&mut self, row: CaptureRow) -> io::Result<()> {
+        self.rows.push(row);
+        if self.rows.len() < MOST_ROWS { Ok(()) } else { self.write_rows() }
+    }
+
+    /// Writes the rows of captures that wait.
+    fn write_rows(&mut self) -> io::Result<()> {
+        if self.rows.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let look = self.output.look;
+        if !self.settings.is_captures_alone() {
+            Page::new(look, &mut self.output).heading("Captures")?;
+        }
+        capture_row::write_table(&std::mem::take(&mut self.rows), look, &mut self.output)
     }
 
     fn finish(mut self) -> Result<Exit> {
+        if let Some(tables) = self.tables.take() {
+            tables.finish()?;
+        }
         match self.export.take() {
             Some(export) if self.begun > 0 => export.finish(self.settings.common, &mut self.output)?,
             Some(_) => {}

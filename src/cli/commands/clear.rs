@@ -83,8 +83,8 @@ fn tell(name: &str, tally: &ClearTally, common: Common) {
     }
     if tally.moved > 0 {
         let connections = counted(tally.moved, "connection");
-        let why = "the capture has two at once between the same ports";
-        warn(common, &format!("{connections} with another port: {why}; comments on the SYN tell the port"));
+        let text = "with another port than in the capture, to stay apart from another connection";
+        warn(common, &format!("{connections} {text}; a comment on the first packet names both"));
     }
     if !common.quiet {
         let packets = counted(tally.packets, "packet");

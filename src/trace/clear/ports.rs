@@ -1,5 +1,5 @@
-//! Which ports a connection has in the new capture: its own, unless another connection has them at the same time. Two uTP
-//! connections may have the same ends, as their numbers tell them apart; two of TCP may not.
+//! Which ports a connection has in the new capture: its own, unless it would be one with another connection. Two uTP
+//! connections may have the same ends at once, as their numbers tell them apart; two of TCP may not.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

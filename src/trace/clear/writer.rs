@@ -57,9 +57,8 @@ impl<S: Read + Seek> ClearWriter<S> {
                 if written != flow {
                     self.tally.moved += 1;
                     let (own, here) = (flow.initiator, written.initiator.port());
-                    comment.push_str(&format!(
-                        "; port {here} stands for {own}, which another connection has now"
-                    ));
+                    comment
+                        .push_str(&format!("; port {here} stands for {own}, which another connection has"));
                 }
                 recorder.comment(&comment);
                 recorder.opened(at, stream, written, opening)

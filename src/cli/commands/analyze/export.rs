@@ -42,7 +42,10 @@ impl Export {
             (AnalyzeFormat::Zeek, None) => {
                 bail!("--format zeek writes three logs: name a folder with -o DIR")
             }
-            (_, Some(_)) => bail!("-o is for --format zeek; other formats go to standard output: use > FILE"),
+            (AnalyzeFormat::Arrow | AnalyzeFormat::Parquet, _) => return Ok(None),
+            (_, Some(_)) => {
+                bail!("-o is for --format zeek and parquet; other formats go to standard output: use > FILE")
+            }
             (_, None) => return Ok(None),
         };
         let not_for_it = [
