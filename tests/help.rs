@@ -73,8 +73,23 @@ fn profile_help() {
 }
 
 #[test]
+fn annotate_help() {
+    assert_help!("annotate", "annotate");
+}
+
+#[test]
+fn clear_help() {
+    assert_help!("clear", "clear");
+}
+
+#[test]
 fn extract_help() {
     assert_help!("extract", "extract");
+}
+
+#[test]
+fn extcap_help() {
+    assert_help!("extcap", "extcap");
 }
 
 #[test]

@@ -276,8 +276,8 @@ fn standard_input_has_the_name_that_it_is_given() {
 #[test]
 fn what_cannot_go_together_is_refused_with_what_to_do() {
     for (options, said) in [
-        (&["a.pcap", "--jobs", "2"][..], "--jobs needs --format json or csv, or --view captures"),
-        (&["a.pcap", "--jobs", "2", "--format", "perfetto"], "--jobs needs --format json or csv"),
+        (&["a.pcap", "--jobs", "2"][..], "--jobs needs --format json, csv or parquet, or --view captures"),
+        (&["a.pcap", "--jobs", "2", "--format", "perfetto"], "leave out --jobs"),
         (&["-", "--jobs", "2", "--format", "json"], "--jobs cannot read standard input"),
         (
             &["a.pcap", "--jobs", "2", "--format", "json", "--filter", "message == have or n < 5"],

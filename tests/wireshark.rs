@@ -2,37 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use bittrace_protocol::wire::Handshake;
 use bittrace_protocol::{InfoHash, PeerId};
 use bittrace_testing::captures::{all_records, captures, captures_folder, options, records, scenario};
 use bittrace_testing::command;
 use bittrace_testing::programs::is_there;
+use bittrace_testing::tshark::{fields as tshark, fields_with};
 use bittrace_trace::record::Transport;
 use bittrace_trace::{CommunityIds, Record, Trace};
-
-/// What tshark says of packets: rows of these fields.
-fn tshark(capture: &Path, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
-    let mut command = Command::new("tshark");
-    command.arg("-r").arg(capture);
-    if !filter.is_empty() {
-        command.args(["-Y", filter]);
-    }
-    rows(command, fields)
-}
-
-/// The rows that a command of tshark writes of these fields.
-fn rows(mut command: Command, fields: &[&str]) -> Vec<Vec<String>> {
-    command.args(["-T", "fields"]);
-    for field in fields {
-        command.args(["-e", field]);
-    }
-    let output = command.output().expect("tshark starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).expect("text");
-    text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
-}
 
 /// The conversation that Wireshark counts each packet to, over TCP and over UDP. A packet in a tunnel has several; the
 /// innermost is what it carries.
@@ -72,9 +50,7 @@ fn every_message_has_wiresharks_number_of_its_conversation() {
 
 /// The Community ID that Wireshark gives each packet; of a packet in a tunnel, that of the two ends that talk through it.
 fn community_ids(capture: &Path) -> HashMap<u64, String> {
-    let mut command = Command::new("tshark");
-    command.arg("-r").arg(capture).args(["--enable-protocol", "communityid"]);
-    let rows = rows(command, &["frame.number", "communityid"]);
+    let rows = fields_with(capture, &["--enable-protocol", "communityid"], &["frame.number", "communityid"]);
     rows.into_iter().map(|row| (row[0].parse().expect("a number"), row[1].clone())).collect()
 }
 
@@ -171,6 +147,32 @@ fn the_display_filter_of_a_finding_selects_its_packets() {
         named.dedup();
         assert_eq!(selected.concat(), named, "{row}");
     }
+}
+
+/// What `tshark -T fields -E header=y` prints of the packets with a block, bittrace prints under the same names.
+#[test]
+fn columns_under_wiresharks_names_are_those_of_tshark() {
+    if !is_there("tshark") {
+        return;
+    }
+    let names = ["frame.number", "ip.src", "tcp.srcport", "ip.dst", "tcp.stream", "communityid"];
+    let path = captures_folder().join("download-aria2.pcap");
+    let mut theirs = Command::new("tshark");
+    theirs.arg("-r").arg(&path).args(["--enable-protocol", "communityid", "-Y", "bittorrent.msg.type == 7"]);
+    theirs.args(["-E", "header=y"]);
+    let theirs = rows(theirs, &names);
+    let (fields, filter) = (names.join(","), "bittorrent.msg.type == 7");
+    let arguments = ["analyze", "download-aria2.pcap", "--filter", filter, "--fields", &fields];
+    let arguments = [&arguments[..], &["--format", "csv", "--separator", "tab"]].concat();
+    let (code, ours, stderr) =
+        command::run(&mut command::bittrace(env!("CARGO_BIN_EXE_bittrace"), &captures_folder(), &arguments));
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let mut ours: Vec<Vec<String>> =
+        ours.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect();
+    // A packet that ends two blocks is one row of tshark.
+    ours.dedup();
+    assert!(ours.len() > 10, "{ours:?}");
+    assert_eq!(ours, theirs);
 }
 
 /// A packet of IPv4.

@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and the help that says so.
 
+mod extcap;
 mod texts;
 
 use std::net::IpAddr;
@@ -11,12 +12,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::capture_names::Shard;
 use crate::keys::KeyLogs;
 use crate::page_file::PageFile;
+use crate::print::csv::parse_separator;
 use crate::print::output::Output;
+pub(crate) use extcap::{ExtcapArguments, InterfaceSettings};
 use texts::{
     AFTER_HELP, ANALYZE_AFTER, ANALYZE_EXAMPLES, ANNOTATE_AFTER, ANNOTATE_EXAMPLES, BROWSE_AFTER,
-    DIAGNOSE_AFTER, DIAGNOSE_EXAMPLES, DIFF_AFTER, DIFF_EXAMPLES, DISTURB_HELP, DOWNLOAD_AFTER,
-    DOWNLOAD_EXAMPLES, EXAMPLES, EXTRACT_AFTER, EXTRACT_EXAMPLES, FILTER_HELP, LIMIT_HELP, MASK_HELP,
-    PROFILE_AFTER, REPLAY_AFTER, REPLAY_EXAMPLES, TORRENT_EXAMPLES,
+    CLEAR_AFTER, CLEAR_EXAMPLES, DIAGNOSE_AFTER, DIAGNOSE_EXAMPLES, DIFF_AFTER, DIFF_EXAMPLES, DISTURB_HELP,
+    DOWNLOAD_AFTER, DOWNLOAD_EXAMPLES, EXAMPLES, EXTRACT_AFTER, EXTRACT_EXAMPLES, FILTER_HELP, LIMIT_HELP,
+    MASK_HELP, PROFILE_AFTER, REPLAY_AFTER, REPLAY_EXAMPLES, TORRENT_EXAMPLES,
 };
 
 /// Reads BitTorrent packet captures and shows every tracker and peer message, byte for byte.
@@ -75,6 +78,8 @@ pub(crate) enum Command {
     Diagnose(DiagnoseArguments),
     /// Write a capture again, with findings as comments on its packets, for Wireshark
     Annotate(AnnotateArguments),
+    /// Write the messages of a capture as plain TCP, for Wireshark: decrypted, and without uTP
+    Clear(ClearArguments),
     /// Write the files that peers and web seeds sent in captures
     Extract(ExtractArguments),
     /// Download a torrent with a running commentary; every byte can be recorded
@@ -85,6 +90,8 @@ pub(crate) enum Command {
     Replay(Box<ReplayArguments>),
     /// Show the behaviour of a capture's client
     Profile(ProfileArguments),
+    /// Be an interface of Wireshark and tshark: a download as it runs, or a capture file as it was captured
+    Extcap(Box<ExtcapArguments>),
     /// Inspect .torrent files
     #[command(subcommand)]
     Torrent(Torrent),
@@ -102,9 +109,18 @@ pub(crate) enum Command {
         after_help = "Examples:\n  bittrace fields\n  bittrace fields request\n  bittrace fields --format json | jq -r .message.message"
     )]
     Fields(FieldsArguments),
-    /// Print the JSON Schema of analyze --format json
-    #[command(after_help = "Example:\n  bittrace schema > bittrace.schema.json")]
-    Schema,
+    /// Print the JSON Schema of analyze --format json, or the columns of --format arrow and parquet
+    #[command(
+        after_help = "Examples:\n  bittrace schema > bittrace.schema.json\n  bittrace schema columns\n  bittrace schema columns --format json"
+    )]
+    Schema {
+        /// What to describe
+        #[arg(value_enum, value_name = "WHAT", default_value = "json")]
+        what: SchemaOf,
+        /// The output format of columns: table, or json with one table per line
+        #[arg(long, value_enum, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
+        format: TorrentFormat,
+    },
     /// Write a completion script for a shell
     #[command(
         after_help = "Example:\n  bittrace completions bash > ~/.local/share/bash-completion/completions/bittrace"
@@ -137,7 +153,7 @@ pub(crate) struct DownloadArguments {
     /// The folder for the files
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub(crate) output: PathBuf,
-    /// Record every byte sent and received, as a capture for Wireshark and analyze
+    /// Record every byte sent and received, as a capture for Wireshark and analyze; - is standard output
     #[arg(long, value_name = "FILE.pcapng")]
     pub(crate) record: Option<PathBuf>,
     /// Show every message of peers and trackers as a row, while the run goes on
@@ -263,6 +279,23 @@ pub(crate) enum CommentChoice {
     Findings,
     /// Every message, with its findings
     Messages,
+}
+
+/// Write the messages of a capture as plain TCP.
+#[derive(Debug, Args)]
+#[command(after_help = CLEAR_AFTER, after_long_help = CLEAR_EXAMPLES)]
+pub(crate) struct ClearArguments {
+    /// A pcap or pcapng file, plain or compressed (gzip, zstd, lz4, xz, bzip2); - reads standard input
+    #[arg(value_name = "CAPTURE")]
+    pub(crate) capture: PathBuf,
+    /// The pcapng file to write; - is standard output
+    #[arg(short, long, value_name = "OUT.pcapng")]
+    pub(crate) output: PathBuf,
+    /// A torrent of the capture, to find its web seeds; can be repeated
+    #[arg(long, value_name = "FILE")]
+    pub(crate) torrent: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) key_logs: KeyLogs,
 }
 
 /// Write the files that peers and web seeds sent.
@@ -518,6 +551,15 @@ pub(crate) enum TorrentFormat {
     Json,
 }
 
+/// What `schema` describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaOf {
+    /// The lines of --format json, as a JSON Schema
+    Json,
+    /// The tables of --format arrow and parquet
+    Columns,
+}
+
 /// List messages and their fields.
 #[derive(Debug, Args)]
 pub(crate) struct FieldsArguments {
@@ -547,9 +589,12 @@ pub(crate) struct AnalyzeArguments {
     /// The output format
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
     pub(crate) format: AnalyzeFormat,
-    /// The folder for the logs of --format zeek
+    /// The folder for the tables of --format parquet, or for the logs of --format zeek
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+    /// With --format parquet: replace the result of another run in the folder of -o
+    #[arg(long, requires = "output")]
+    pub(crate) overwrite: bool,
     /// Write the capture as one HTML page: pictures over time, messages with fields and bytes, findings; - is standard
     /// output
     #[arg(long, value_name = "FILE")]
@@ -569,6 +614,9 @@ pub(crate) struct AnalyzeArguments {
     /// Show these columns instead of the usual ones: JSON keys, and names inside "fields"
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) fields: Vec<String>,
+    /// The character between the cells of --format csv, or tab; default: a comma
+    #[arg(long, value_name = "CHAR", value_parser = parse_separator)]
+    pub(crate) separator: Option<u8>,
     /// Show each message's bytes, with its fields marked
     #[arg(long)]
     pub(crate) hex: bool,
@@ -682,6 +730,10 @@ pub(crate) enum AnalyzeFormat {
     Json,
     /// One row per message, or per row of another view, with a header
     Csv,
+    /// The messages, or one other view, as an Arrow IPC stream
+    Arrow,
+    /// Messages and all other tables as Parquet files in the folder of -o
+    Parquet,
     /// A trace for ui.perfetto.dev: streams, messages, choking, answers and requests over time
     Perfetto,
     /// Logs of Zeek in the folder of -o: bittorrent.log, bt_conn.log, notice.log
@@ -689,13 +741,13 @@ pub(crate) enum AnalyzeFormat {
 }
 
 impl AnalyzeFormat {
-    /// The format of rows; `None` for a format of another program.
+    /// The format of rows; `None` for tables of columns, and for a format of another program.
     pub(crate) const fn rows(self) -> Option<Format> {
         match self {
             Self::Table => Some(Format::Table),
             Self::Json => Some(Format::Json),
             Self::Csv => Some(Format::Csv),
-            Self::Perfetto | Self::Zeek => None,
+            Self::Arrow | Self::Parquet | Self::Perfetto | Self::Zeek => None,
         }
     }
 }

@@ -63,16 +63,12 @@ impl NamedCapture {
 }
 
 /// The captures that `arguments` name, in their order: a folder stands for the captures in it and in its folders, sorted by
-/// name; `@FILE` for the names in a file, one a line, and `@-` for those in standard input. With a `shard`, its part of all
-/// names, which are sorted then. The files in a folder that are not captures are counted in a warning.
+/// name; `@FILE` for the names in a file, one a line, and `@-` for those in standard input. The files in a folder that are
+/// not captures are counted in a warning.
 ///
 /// # Errors
 /// When a list cannot be read, or has no names.
-pub(crate) fn capture_names(
-    arguments: &[PathBuf],
-    shard: Option<Shard>,
-    common: Common,
-) -> Result<Vec<NamedCapture>> {
+pub(crate) fn capture_names(arguments: &[PathBuf], common: Common) -> Result<Vec<NamedCapture>> {
     let mut names = Vec::new();
     for argument in arguments {
         // A capture of such a name is given as ./@NAME.
@@ -89,14 +85,7 @@ pub(crate) fn capture_names(
             None => add(argument.clone(), common, &mut names),
         }
     }
-    let Some(shard) = shard else { return Ok(names) };
-    names.sort_by(|one, other| one.path().cmp(other.path()));
-    let part = shard.range(names.len());
-    if part.is_empty() && !names.is_empty() {
-        let captures = counted(names.len() as u64, "capture");
-        warn(common, &format!("--shard {}/{}: no capture, of {captures}", shard.part, shard.parts));
-    }
-    Ok(names.drain(part).collect())
+    Ok(names)
 }
 
 /// Adds a file, or the captures of a folder.
@@ -212,6 +201,22 @@ fn listed(list: &str) -> Result<Vec<PathBuf>> {
 }
 
 impl Shard {
+    /// Sorts `names`, and gives those of this part.
+    pub(crate) fn choose(self, names: &mut [NamedCapture], common: Common) -> Vec<NamedCapture> {
+        names.sort_by(|one, other| one.path().cmp(other.path()));
+        let part = self.range(names.len());
+        if part.is_empty() && !names.is_empty() {
+            let captures = counted(names.len() as u64, "capture");
+            warn(common, &format!("--shard {}/{}: no capture, of {captures}", self.part, self.parts));
+        }
+        names[part].to_vec()
+    }
+
+    /// The part, from 1, and how many parts there are.
+    pub(crate) const fn numbers(self) -> (usize, usize) {
+        (self.part, self.parts)
+    }
+
     /// Where this part of `names` names is. The parts of one number of names, one after another, are all of them.
     fn range(self, names: usize) -> std::ops::Range<usize> {
         let bound = |part: u128| (names as u128 * part / self.parts as u128) as usize;

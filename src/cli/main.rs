@@ -5,6 +5,8 @@ mod args;
 mod browse;
 mod capture_names;
 mod capture_page;
+#[cfg_attr(not(feature = "columnar"), path = "columns_absent.rs")]
+mod columns;
 mod commands;
 mod failure;
 mod file_kind;
@@ -28,10 +30,10 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches};
 use serde::{Deserialize, Serialize};
 
-use args::{Arguments, Command, Torrent};
+use args::{Arguments, Command, SchemaOf, Torrent, TorrentFormat};
 use commands::{
-    analyze, annotate, completions, diagnose, diff, download, explain, extract, fields, man, profile, replay,
-    schema, torrent,
+    analyze, annotate, clear, completions, diagnose, diff, download, explain, extcap, extract, fields, man,
+    profile, replay, schema, torrent,
 };
 use print::output::Output;
 use print::printable::printable;
@@ -115,15 +117,22 @@ fn run(arguments: Arguments, mut output: Output) -> Result<Exit> {
         Command::Browse(browsing) => return browse::run(&browsing, arguments.common),
         Command::Diagnose(diagnose) => return diagnose::run(&diagnose, arguments.common, output),
         Command::Annotate(annotate) => return annotate::run(&annotate, arguments.common, output),
+        Command::Clear(clear) => return clear::run(&clear, arguments.common, output),
         Command::Extract(extract) => return extract::run(&extract, arguments.common, output),
         Command::Download(download) => return download::run(&download, arguments.common, output),
+        Command::Extcap(extcap) => return extcap::run(&extcap, arguments.common, output),
         Command::Diff(diff) => return diff::run(&diff, arguments.common, output),
         Command::Replay(replay) => return replay::run(&replay, arguments.common, output),
         Command::Profile(profile) => return profile::show(&profile, arguments.common, output),
         Command::Torrent(Torrent::Show(show)) => torrent::show(&show, arguments.common, &mut output)?,
         Command::Explain { name } => explain::run(name.as_deref(), &mut output)?,
         Command::Fields(fields) => fields::run(&fields, &mut output)?,
-        Command::Schema => print::json::write_line(&schema::schema(), &mut output)?,
+        Command::Schema { what: SchemaOf::Json, .. } => {
+            print::json::write_line(&schema::schema(), &mut output)?;
+        }
+        Command::Schema { what: SchemaOf::Columns, format } => {
+            columns::describe_tables(format == TorrentFormat::Json, &mut output)?;
+        }
         Command::Completions { shell } => {
             output.write_all(completions::completion_script(shell).as_bytes())?;
         }

@@ -19,6 +19,7 @@ mod byte_order;
 mod compression;
 mod error;
 mod foreign;
+mod host_names;
 mod input;
 mod pcap;
 mod pcapng;
@@ -27,6 +28,8 @@ mod tests;
 
 pub use annotate::{AnnotateError, Annotated, MAX_COMMENT};
 pub use error::TraceError;
+pub use host_names::HostName;
+pub(crate) use host_names::{IPV4_NAMES, IPV6_NAMES, NAME_RESOLUTION};
 
 use compression::Compression;
 use foreign::ForeignFormat;
@@ -311,6 +314,14 @@ impl Capture {
     pub fn comments(&self) -> &[String] {
         match &self.format {
             CaptureFormat::PcapNg(pcapng) => pcapng.comments(),
+            _ => &[],
+        }
+    }
+
+    /// The names of addresses that a pcapng holds itself, read so far (the first 4 MiB).
+    pub fn hosts(&self) -> &[HostName] {
+        match &self.format {
+            CaptureFormat::PcapNg(pcapng) => pcapng.hosts(),
             _ => &[],
         }
     }

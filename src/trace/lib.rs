@@ -24,6 +24,7 @@
 
 mod burst;
 mod capture;
+mod clear;
 pub mod diagnosis;
 mod dissect;
 pub mod expert;
@@ -38,7 +39,10 @@ mod trace;
 pub use burst::{
     Direction, Flow, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest, StreamOpening,
 };
-pub use capture::{AnnotateError, Annotated, Capture, CapturedPacket, Cut, MAX_COMMENT, TraceError};
+pub use capture::{
+    AnnotateError, Annotated, Capture, CapturedPacket, Cut, HostName, MAX_COMMENT, TraceError,
+};
+pub use clear::{ClearCapture, ClearTally, ClearWriter};
 pub use dissect::{ConnectionEnd, Dissected, Dissector};
 pub use expert::rules;
 pub use measurement::{
@@ -55,6 +59,6 @@ pub use record::{
     Record, Rule, Severity, Side, Transport, Unreadable, WebSeedBody, brief, brief_block, describe,
     describe_in, units,
 };
-pub use recorder::{PacketCopier, Recorder};
+pub use recorder::{PacketCopier, Recorder, write_all_vectored};
 pub use statistics::Summary;
 pub use trace::{About, Counts, Trace, TraceOptions, UnreadLinks};

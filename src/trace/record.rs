@@ -13,7 +13,7 @@ mod meaning;
 mod mse;
 mod near_miss;
 mod note;
-mod packed;
+pub(crate) mod packed;
 mod peer_wire;
 mod udp_tracker;
 pub mod units;

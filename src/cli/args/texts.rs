@@ -136,6 +136,39 @@ Exit codes:
     2  error: bad usage, unreadable input, an output that cannot be written
   130  interrupted; nothing is written";
 
+pub(super) const CLEAR_AFTER: &str = "\
+Exit codes: 0 done, 2 error, 130 interrupted.
+`bittrace clear --help` has examples.";
+
+pub(super) const CLEAR_EXAMPLES: &str = "\
+Examples:
+  bittrace clear utp.pcap -o clear.pcapng
+  bittrace clear encrypted.pcapng -o clear.pcapng --mse-keys keys.log
+  bittrace clear capture.pcap -o - | tshark -r - -d tcp.port==51413,bittorrent -Y bittorrent
+
+The new capture has all that bittrace reads: messages of peers, trackers, web seeds, the DHT and
+local service discovery, whether or not they were plain before. Connections over uTP, encrypted
+connections whose keys are known, and connections through a proxy become plain TCP from SYN to FIN,
+which begins with the first message after the negotiation. Datagrams stay datagrams. Addresses,
+ports, times and host names are those of the capture. All packets of a message have the time at
+which the message was complete. A comment on its last packet tells the number of the message in
+bittrace analyze and its packets in the capture.
+
+The headers are made up: raw IP, at most 1,400 bytes a packet, checksums right, no retransmissions.
+Where the capture lost bytes, the sequence numbers leave a gap. Encrypted connections without a key
+are left out, and their bytes are counted. What is not BitTorrent is left out. Where two
+connections between the same ports would be one TCP connection, as two of uTP at once, the later one
+has another port, and the comment on its first packet says which.
+
+Where Wireshark does not find BitTorrent by itself: Decode As, or -d tcp.port==PORT,bittorrent.
+
+The output is not compressed. It gets its name when it is complete; a file of that name is replaced.
+
+Exit codes:
+    0  done, also if a capture has no BitTorrent traffic
+    2  error: bad usage, unreadable input, an output that cannot be written
+  130  interrupted; nothing is written";
+
 pub(super) const DIFF_AFTER: &str = "\
 Exit codes: 0 no difference, 1 differences, 2 error, 130 interrupted.
 `bittrace diff --help` has examples.";
@@ -262,8 +295,14 @@ Examples:
                                                       behave like a capture's client, and compare
   bittrace download file.torrent -o /tmp --seed=1.5   and seed up to a ratio of 1.5
   bittrace download https://example.org/file.torrent --record live.pcapng
+  bittrace download file.torrent -q --record - | tshark -i - -Y bittorrent
+                                                      and show each message in tshark
   bittrace download file.torrent --trace              and show each message at once
   bittrace download file.torrent --single-peer        from one peer at a time
+
+--record FILE can be a named pipe: the download begins when a program reads it, and goes on when
+that program has gone. With --record - the recording goes to standard output, and everything else
+to standard error; the download ends when the program that reads it ends.
 
 Files get their final names only when they are complete and verified. An interrupted run (Ctrl-C,
 power failure) resumes where it stopped. The first Ctrl-C announces stopped to the trackers and
@@ -274,6 +313,21 @@ Exit codes:
     1  incomplete
     2  error: bad usage, an unreadable torrent, a full disk
   130  stopped by Ctrl-C";
+
+pub(super) const EXTCAP_AFTER: &str = "`bittrace extcap --help` has examples.";
+
+pub(super) const EXTCAP_EXAMPLES: &str = "\
+Examples:
+  bittrace extcap --install                           make the interfaces known to Wireshark
+  tshark -D                                           and see them
+  tshark -i bittrace-download -o extcap.bittrace_download.torrent:file.torrent \\
+      -o extcap.bittrace_download.output:downloads -Y bittorrent
+                                                      a download, shown as it runs
+  tshark -i bittrace-file -o extcap.bittrace_file.file:capture.pcap
+                                                      a capture, as if it came now
+
+In Wireshark, the interfaces stand among the others; the gear beside each has its options. A
+download ends when the capture is stopped.";
 
 pub(super) const TORRENT_EXAMPLES: &str = "\
 Examples:

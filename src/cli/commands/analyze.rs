@@ -5,6 +5,7 @@ mod export;
 mod many;
 mod message_view;
 mod page;
+mod parts;
 mod reading;
 mod settings;
 mod summary_page;
@@ -18,16 +19,17 @@ use bittrace_trace::TraceOptions;
 use bittrace_trace::units::counted;
 
 use crate::Exit;
-use crate::args::{AnalyzeArguments, Common, Format, ViewName};
+use crate::args::{AnalyzeArguments, AnalyzeFormat, Common, Format, ViewName};
 use crate::capture_names::{NamedCapture, capture_names};
 use crate::capture_page::PageReading;
+use crate::columns::ColumnTables;
 use crate::commands::expected::Expected;
 use crate::commands::torrent::read_torrent;
 use crate::failure::{self, warn};
 use crate::interrupt::interrupted;
 use crate::jobs::Worker;
 use crate::print::capture_row::{self, CaptureRow};
-use crate::print::csv::CsvTable;
+use crate::print::csv::{CsvTable, separate_with};
 use crate::print::json;
 use crate::print::message_json::JsonMessages;
 use crate::print::output::Output;
@@ -38,6 +40,7 @@ use crate::print::views::list_rules;
 use choice::MessageChoice;
 use export::Export;
 use page::page;
+use parts::check_columns;
 use settings::Settings;
 
 pub(crate) use page::command_for;
@@ -52,9 +55,19 @@ pub(crate) fn run(arguments: &AnalyzeArguments, common: Common, mut output: Outp
         output.flush()?;
         return Ok(Exit::Done);
     }
-    let captures = capture_names(&arguments.captures, arguments.shard, common)?;
+    check_columns(arguments)?;
+    let mut all = capture_names(&arguments.captures, common)?;
+    let captures = match arguments.shard {
+        Some(shard) => shard.choose(&mut all, common),
+        None => all.clone(),
+    };
     let mut analysis = Analysis::new(arguments, captures, common, output)?;
     analysis.check_names(arguments)?;
+    match (arguments.format, &arguments.output) {
+        (AnalyzeFormat::Parquet, Some(folder)) => return analysis.write_result(folder, arguments, &all),
+        (AnalyzeFormat::Arrow, _) => analysis.begin_stream()?,
+        _ => {}
+    }
     match arguments.jobs {
         Some(jobs) => analysis.read_by(jobs, arguments.capture_timeout)?,
         None => analysis.read_all()?,
@@ -83,6 +96,8 @@ struct Analysis {
     /// Whether the page is all that standard output gets.
     page_is_output: bool,
     expected: Expected,
+    /// The tables of columns that messages and rows go to.
+    tables: Option<ColumnTables>,
     /// What is written in place of rows.
     export: Option<Export>,
     csv: CsvTable,
@@ -114,6 +129,9 @@ impl Analysis {
         output: Output,
     ) -> Result<Self> {
         let settings = Settings::new(arguments, common)?;
+        if let Some(separator) = arguments.separator {
+            separate_with(separator);
+        }
         let given = arguments
             .torrent
             .iter()
@@ -136,6 +154,7 @@ impl Analysis {
             },
             expected: Expected::new(choice.streams(), arguments.local, given),
             choice,
+            tables: None,
             export,
             csv: CsvTable::new(&settings.columns, arguments.hex),
             json: JsonMessages::new(&settings.columns, arguments.hex),
@@ -161,7 +180,7 @@ impl Analysis {
         if arguments.jobs.is_some() && self.captures.iter().any(NamedCapture::is_standard_input) {
             bail!("--jobs cannot read standard input: leave --jobs out, or name a file");
         }
-        if arguments.jobs.is_some() && self.choice.compares_numbers() {
+        if arguments.jobs.is_some() && self.choice.compares_numbers() && !self.settings.has_columns {
             bail!(
                 "--filter: n and answers count over all captures, which --jobs reads at once: use n_in_capture"
             );
@@ -230,6 +249,9 @@ impl Analysis {
     }
 
     fn finish(mut self) -> Result<Exit> {
+        if let Some(tables) = self.tables.take() {
+            tables.finish()?;
+        }
         match self.export.take() {
             Some(export) if self.begun > 0 => export.finish(self.settings.common, &mut self.output)?,
             Some(_) => {}

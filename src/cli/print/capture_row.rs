@@ -158,7 +158,8 @@ impl CaptureRow {
         csv::write_cells(COLUMNS.iter().map(|column| (*column).to_owned()), out)
     }
 
-    fn object(&self) -> io::Result<Map<String, Value>> {
+    /// The row as an object.
+    pub(crate) fn object(&self) -> io::Result<Map<String, Value>> {
         match serde_json::to_value(self)? {
             Value::Object(row) => Ok(row),
             // A structure is an object.

@@ -179,7 +179,7 @@ fn write_fields_of(row: &Row<'_>, line: &mut Vec<u8>) -> io::Result<()> {
 
 /// The content of fields that say nothing but numbers, each under a name of its own, as the common messages of peers do;
 /// `None` for all other fields.
-fn numbers_of(fields: &[Field]) -> Option<SmallVec<[(&'static str, u64); 4]>> {
+pub(crate) fn numbers_of(fields: &[Field]) -> Option<SmallVec<[(&'static str, u64); 4]>> {
     let mut numbers = SmallVec::new();
     for field in fields.iter().filter(|field| field.role == Role::Content) {
         // Names that are lent are of the protocol, and need no escapes.

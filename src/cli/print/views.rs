@@ -73,11 +73,11 @@ pub(crate) struct Read<'a> {
 }
 
 /// The rows of a view, for programs: always the same keys.
-struct Rows {
+pub(crate) struct Rows {
     /// What an object of it is called in JSON.
-    name: &'static str,
+    pub(crate) name: &'static str,
     columns: &'static [&'static str],
-    rows: Vec<Map<String, Value>>,
+    pub(crate) rows: Vec<Map<String, Value>>,
     /// The paths of the values that are numbers of messages.
     messages: &'static [&'static [&'static str]],
     numbers: RunNumbers,
@@ -117,6 +117,28 @@ impl Views {
         }
     }
 
+    /// The rows of conversations, pieces and findings, as far as these are chosen, for programs.
+    pub(crate) fn rows(&self, read: Read<'_>) -> impl Iterator<Item = Rows> {
+        let exchanges = self.exchanges.as_ref().map(|exchanges| conversations::rows(exchanges, read));
+        let pieces = self.pieces.as_ref().map(|pieces| pieces::rows(pieces, read));
+        let findings = self.findings.then(|| findings::rows(read));
+        [exchanges, pieces, findings].into_iter().flatten()
+    }
+
+    /// The same for people.
+    fn write_tables(&self, read: Read<'_>, page: &mut Page<'_>) -> io::Result<()> {
+        if let Some(exchanges) = &self.exchanges {
+            conversations::write_table(exchanges, read, page)?;
+        }
+        if let Some(pieces) = &self.pieces {
+            pieces::write_table(pieces, read, page)?;
+        }
+        if self.findings {
+            findings::write_table(read, page)?;
+        }
+        Ok(())
+    }
+
     /// Writes the views of a capture. `first` says that no view was written before, of any capture.
     pub(crate) fn write(
         self,
@@ -125,22 +147,11 @@ impl Views {
         first: bool,
         out: &mut dyn Write,
     ) -> io::Result<()> {
-        if let Some(exchanges) = &self.exchanges {
-            match format {
-                Format::Table => conversations::write_table(exchanges, read, &mut Page::new(read.look, out))?,
-                _ => conversations::rows(exchanges, read).write(format, first, out)?,
-            }
-        }
-        if let Some(pieces) = &self.pieces {
-            match format {
-                Format::Table => pieces::write_table(pieces, read, &mut Page::new(read.look, out))?,
-                _ => pieces::rows(pieces, read).write(format, first, out)?,
-            }
-        }
-        if self.findings {
-            match format {
-                Format::Table => findings::write_table(read, &mut Page::new(read.look, out))?,
-                _ => findings::rows(read).write(format, first, out)?,
+        if format == Format::Table {
+            self.write_tables(read, &mut Page::new(read.look, out))?;
+        } else {
+            for rows in self.rows(read) {
+                rows.write(format, first, out)?;
             }
         }
         if let Some(diagnosis) = self.diagnosis {

@@ -42,7 +42,10 @@ impl Export {
             (AnalyzeFormat::Zeek, None) => {
                 bail!("--format zeek writes three logs: name a folder with -o DIR")
             }
-            (_, Some(_)) => bail!("-o is for --format zeek; other formats go to standard output: use > FILE"),
+            (AnalyzeFormat::Arrow | AnalyzeFormat::Parquet, _) => return Ok(None),
+            (_, Some(_)) => {
+                bail!("-o is for --format zeek and parquet; other formats go to standard output: use > FILE")
+            }
             (_, None) => return Ok(None),
         };
         let not_for_it = [
@@ -119,7 +122,10 @@ impl Export {
     pub(super) fn finish(self, common: Common, out: &mut dyn Write) -> Result<()> {
         let (folder, logs) = match self {
             Self::Perfetto(mut trace) => return Ok(trace.finish(out)?),
-            Self::Zeek(..) if interrupted() => return Ok(()),
+            Self::Zeek(folder, _) if interrupted() => {
+                warn(common, &format!("{}: no logs are written", folder.display()));
+                return Ok(());
+            }
             Self::Zeek(folder, logs) => (folder, logs.finish()),
         };
         let mut counts = Vec::new();

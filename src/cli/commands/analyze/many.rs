@@ -58,6 +58,9 @@ pub(super) struct Answer {
 impl Analysis {
     /// Reads captures as a worker, until the parent needs no more.
     pub(super) fn serve(mut self, worker: Worker) -> Result<()> {
+        if self.settings.has_columns {
+            return self.serve_parts(worker);
+        }
         self.is_only_capture = worker.settings::<WorkerSettings>()?.is_only_capture;
         self.numbers = RunNumbers::Marked;
         let pristine = self.expected.clone();

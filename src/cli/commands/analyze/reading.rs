@@ -1,6 +1,6 @@
 //! One capture, from its first packet to its last: its messages as they are read, then its summary and views.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
@@ -57,7 +57,7 @@ impl Analysis {
             Err(_) if interrupted() => return Ok(()),
             Err(error) => {
                 self.report(&error);
-                return Ok(self.close_unread(path, &error)?);
+                return self.close_unread(path, &error);
             }
         };
         let is_told = !self.settings.is_captures_alone();
@@ -67,7 +67,7 @@ impl Analysis {
         self.begun += 1;
         let name = trace.capture().name().to_owned();
         let mut summary = Summary::new(&self.options.torrents);
-        summary.before = self.before;
+        summary.before = self.first_number();
         let mut views = Views::new(&self.settings.views, &self.options.torrents);
         let mut reading = self.begin(name.clone());
         let mut fault = None;
@@ -144,7 +144,10 @@ impl Analysis {
             verbose: self.settings.common.verbose,
             numbers: self.numbers,
         };
-        views.write(read, self.settings.format, self.begun == 1, &mut self.output)?;
+        match &mut self.tables {
+            Some(tables) => views.rows(read).try_for_each(|rows| tables.rows(rows.name, rows.rows))?,
+            None => views.write(read, self.settings.format, self.begun == 1, &mut self.output)?,
+        }
         self.close_capture(&trace, &summary, fault)?;
         self.output.flush()?;
         Ok(())
@@ -152,7 +155,7 @@ impl Analysis {
 
     /// Says of a capture that is read what there is to say of the whole of it, and counts it. `fault` is why its end was not
     /// reached.
-    fn close_capture(&mut self, trace: &Trace, summary: &Summary, fault: Option<String>) -> io::Result<()> {
+    fn close_capture(&mut self, trace: &Trace, summary: &Summary, fault: Option<String>) -> Result<()> {
         let is_whole = fault.is_none();
         let mut row = CaptureRow::new(trace, summary, fault);
         row.exit = self.exit.code();
@@ -164,7 +167,7 @@ impl Analysis {
     }
 
     /// The same of a capture that cannot be opened.
-    fn close_unread(&mut self, path: &Path, error: &anyhow::Error) -> io::Result<()> {
+    fn close_unread(&mut self, path: &Path, error: &anyhow::Error) -> Result<()> {
         let name = match path == Path::new("-") {
             true => self.settings.standard_input.clone(),
             false => path.display().to_string(),
@@ -175,22 +178,32 @@ impl Analysis {
         self.write_row(row, None)
     }
 
-    fn write_row(&mut self, row: CaptureRow, lists: Option<CaptureLists>) -> io::Result<()> {
+    fn write_row(&mut self, row: CaptureRow, lists: Option<CaptureLists>) -> Result<()> {
+        if let Some(tables) = &mut self.tables {
+            return tables.rows("capture", [row.object()?]);
+        }
         match self.settings.format {
-            Format::Json if self.settings.has_rows() => row.write_object(lists, &mut self.output),
+            Format::Json if self.settings.has_rows() => row.write_object(lists, &mut self.output)?,
             Format::Csv if self.settings.has_rows() => {
                 if !std::mem::replace(&mut self.has_header, true) {
                     CaptureRow::write_header(&mut self.output)?;
                 }
-                row.write_cells(&mut self.output)
+                row.write_cells(&mut self.output)?;
             }
-            Format::Table if self.settings.has_rows() => self.push_row(row),
-            _ => Ok(()),
+            Format::Table if self.settings.has_rows() => self.push_row(row)?,
+            _ => {}
         }
+        Ok(())
+    }
+
+    /// How many messages stand before the first one of a capture. In tables of columns the messages of each capture count
+    /// from 1.
+    fn first_number(&self) -> u64 {
+        if self.settings.has_columns { 0 } else { self.before }
     }
 
     fn begin(&self, capture: String) -> CaptureReading {
-        let mut place = CaptureContext::new(capture, self.before, self.options.torrents.clone());
+        let mut place = CaptureContext::new(capture, self.first_number(), self.options.torrents.clone());
         place.numbers = self.numbers;
         CaptureReading { place, view: self.message_view(), held: Vec::new(), read: 0, chosen: 0 }
     }
@@ -254,6 +267,10 @@ impl Analysis {
         }
         if self.settings.format == Format::Table && !self.settings.show.summary && reading.chosen == 1 {
             self.name_capture(&reading.place.capture)?;
+        }
+        if let Some(tables) = &mut self.tables {
+            tables.message(&row)?;
+            return Ok(true);
         }
         if let Some(export) = &mut self.export {
             export.message(&row, &mut self.output)?;

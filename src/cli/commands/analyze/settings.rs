@@ -10,10 +10,16 @@ use crate::query::names::FieldName;
 /// How many messages stand after the summary when nobody says how many.
 const FIRST_MESSAGES: u64 = 50;
 
+/// The views that --format parquet has tables of.
+const TABLE_VIEWS: [ViewName; 5] =
+    [ViewName::Messages, ViewName::Conversations, ViewName::Pieces, ViewName::Findings, ViewName::Captures];
+
 /// What to print, and how.
 pub(super) struct Settings {
     pub(super) common: Common,
     pub(super) format: Format,
+    /// Whether tables of columns take the place of rows.
+    pub(super) has_columns: bool,
     pub(super) views: Vec<ViewName>,
     /// The columns that are chosen, each as it was written; none when all are shown.
     pub(super) columns: Vec<(FieldName, String)>,
@@ -57,12 +63,16 @@ impl Settings {
             })
             .collect::<Result<Vec<_>>>()?;
         let format = row_format(arguments);
+        let has_columns = matches!(arguments.format, AnalyzeFormat::Arrow | AnalyzeFormat::Parquet);
         let views = chosen_views(arguments);
         if !views.is_empty() && !views.contains(&ViewName::Messages) {
             let option = if arguments.hex { "--hex" } else { "--fields" };
             if arguments.hex || !columns.is_empty() {
                 bail!("{option} needs the messages: add messages to --view");
             }
+        }
+        if arguments.separator.is_some() && format != Format::Csv {
+            bail!("--separator is for --format csv");
         }
         if let Some(refusal) = picture_refusal(&views, format) {
             bail!(refusal);
@@ -79,6 +89,7 @@ impl Settings {
         Ok(Self {
             common,
             format,
+            has_columns,
             show: Show::new(arguments, &views),
             views,
             columns,
@@ -88,7 +99,7 @@ impl Settings {
             order: arguments.sort,
             most_rows: arguments.limit.map(|limit| if limit == 0 { usize::MAX } else { limit as usize }),
             fail_on: arguments.fail_on.map(severity),
-            no_summary: arguments.no_summary || arguments.format.rows().is_none(),
+            no_summary: arguments.no_summary || arguments.format.rows().is_none() && !has_columns,
             standard_input: arguments.name.clone().unwrap_or_else(|| STANDARD_INPUT.to_owned()),
         })
     }
@@ -112,7 +123,7 @@ impl Settings {
 
     /// Whether the results end with an object that sums them up.
     pub(super) fn has_summary_object(&self) -> bool {
-        self.format == Format::Json && !self.no_summary
+        self.format == Format::Json && !self.no_summary && !self.has_columns
     }
 }
 
@@ -144,8 +155,14 @@ impl Show {
 /// The views to show. Where no view is named, options that choose messages, or say how messages look, ask for messages, and
 /// `--sort` asks for conversations.
 fn chosen_views(arguments: &AnalyzeArguments) -> Vec<ViewName> {
+    if arguments.format == AnalyzeFormat::Parquet {
+        return TABLE_VIEWS.to_vec();
+    }
     if !arguments.view.is_empty() || arguments.follow.is_some() {
         return arguments.view.clone();
+    }
+    if arguments.format == AnalyzeFormat::Arrow {
+        return vec![ViewName::Messages];
     }
     let says_how_messages_look = arguments.hex || arguments.no_fold || !arguments.fields.is_empty();
     // With a page these options choose what the page is of.
@@ -193,14 +210,15 @@ fn picture_refusal(views: &[ViewName], format: Format) -> Option<&'static str> {
 /// Why captures cannot be read by several processes, and what to use instead. Tables are aligned to the numbers of
 /// messages, which depend on earlier captures; a trace, or a log, is one of all captures.
 fn jobs_refusal(arguments: &AnalyzeArguments, views: &[ViewName]) -> Option<&'static str> {
-    if arguments.format.rows().is_none() {
-        return Some("--format perfetto and zeek read one capture after another: leave out --jobs");
-    }
     match arguments.format {
-        AnalyzeFormat::Json | AnalyzeFormat::Csv => None,
+        AnalyzeFormat::Json | AnalyzeFormat::Csv | AnalyzeFormat::Parquet => None,
         AnalyzeFormat::Table if is_captures_alone(views) => None,
-        AnalyzeFormat::Table | AnalyzeFormat::Perfetto | AnalyzeFormat::Zeek => {
-            Some("--jobs needs --format json or csv, or --view captures")
+        AnalyzeFormat::Table => Some("--jobs needs --format json, csv or parquet, or --view captures"),
+        AnalyzeFormat::Perfetto | AnalyzeFormat::Zeek => {
+            Some("--format perfetto and zeek read one capture after another: leave out --jobs")
+        }
+        AnalyzeFormat::Arrow => {
+            Some("--format arrow is one stream, which --jobs cannot write: use --format parquet -o DIR")
         }
     }
 }
