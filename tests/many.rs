@@ -214,8 +214,16 @@ fn lists_name_captures() {
     assert!(code == 2 && told.contains("the list has no names"), "{told}");
     let (code, _, told) = names("@missing-list");
     assert!(code == 2 && told.contains("@missing-list: the list cannot be read"), "{told}");
-    let (code, _, told) = names(&folder.path().to_string_lossy());
-    assert!(code == 2 && told.contains("no captures in this folder (1 file of other kinds)"), "{told}");
+    // A folder without captures is an error of its own, and the others are read.
+    fs::write(&list, format!("{}\n{}\n", folder.path().display(), READABLE[0])).expect("it can be written");
+    let (code, read, told) = names(&argument);
+    assert_eq!((code, read.len()), (2, 2), "{told}");
+    assert!(told.ends_with(": no captures in this folder (1 file of other kinds)\n"), "{told}");
+    let deep = folder.path().join("a/".repeat(70));
+    fs::create_dir_all(&deep).expect("folders can be made");
+    let (code, read, told) = names(&folder.path().join("a").to_string_lossy());
+    assert_eq!((code, read.len()), (2, 1), "{told}");
+    assert!(told.ends_with("a: this folder is too deep in others\n"), "{told}");
 
     let mut from_input =
         analyze(&captures_folder(), &["@-", "--format", "json", "--view", "captures", "--jobs", "2"]);
@@ -269,10 +277,7 @@ fn standard_input_has_the_name_that_it_is_given() {
 fn what_cannot_go_together_is_refused_with_what_to_do() {
     for (options, said) in [
         (&["a.pcap", "--jobs", "2"][..], "--jobs needs --format json, csv or parquet, or --view captures"),
-        (
-            &["a.pcap", "--jobs", "2", "--format", "perfetto"],
-            "--format perfetto and zeek read one capture after another: leave out --jobs",
-        ),
+        (&["a.pcap", "--jobs", "2", "--format", "perfetto"], "leave out --jobs"),
         (&["-", "--jobs", "2", "--format", "json"], "--jobs cannot read standard input"),
         (
             &["a.pcap", "--jobs", "2", "--format", "json", "--filter", "message == have or n < 5"],
