@@ -1,7 +1,7 @@
 //! `bittrace clear` as a user runs it: the messages of a capture as plain TCP, for readers that see less.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -414,6 +414,8 @@ fn a_closed_pipe_ends_it_quietly() {
 #[cfg(unix)]
 #[test]
 fn an_interrupt_leaves_no_file() {
+    use std::io::Write;
+
     let folder = scratch_folder();
     let out = folder.path().join("out.pcapng");
     let mut command = command::bittrace(BITTRACE, &captures_folder(), &["clear", "-", "-o", text_of(&out)]);
@@ -422,7 +424,7 @@ fn an_interrupt_leaves_no_file() {
     let capture = std::fs::read(captures_folder().join("download-aria2.pcap")).expect("a capture");
     // The reader has taken what it reads ahead once all this is written.
     for _ in 0..4 {
-        input.write_all(&capture[..capture.len()]).expect("taken");
+        input.write_all(&capture).expect("taken");
     }
     let signal = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(signal.expect("kill starts").success());

@@ -88,6 +88,11 @@ fn extract_help() {
 }
 
 #[test]
+fn extcap_help() {
+    assert_help!("extcap", "extcap");
+}
+
+#[test]
 fn torrent_help() {
     assert_help!("torrent", "torrent");
 }

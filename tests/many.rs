@@ -24,6 +24,7 @@ fn mixed() -> TempDir {
         ("fast-extension.pcap", "inner/fast-extension.pcap"),
         ("http-seed.pcap", "http-seed.pcap"),
         ("corrupt-peer.torrent", "corrupt-peer.torrent"),
+        ("web-seed.torrent", "other.torrent"),
     ] {
         fs::copy(captures_folder().join(from), path(to)).expect("it can be copied");
     }
@@ -82,6 +83,7 @@ fn every_number_of_jobs_gives_the_same_bytes() {
         "--format json --view findings,pieces,conversations,diagnosis,captures",
         "--format json --fields n,n_in_capture,answers,summary --filter answers",
         "--format json --no-summary",
+        "--format json --stream 1,999 --local 192.0.2.9 --torrent other.torrent --torrent corrupt-peer.torrent",
         "--format csv",
         "--format csv --fields n,answers,message --limit 3",
         "--format csv --filter index==4000000",
@@ -93,7 +95,7 @@ fn every_number_of_jobs_gives_the_same_bytes() {
         let options: Vec<&str> = [&["."], &options.split(' ').collect::<Vec<_>>()[..]].concat();
         let (code, alone, told) = run(&mut analyze(folder.path(), &options));
         assert_eq!(code, 2, "{options:?}: {told}");
-        assert!(told.contains("./empty.pcap: empty") && told.contains("2 files skipped"), "{told}");
+        assert!(told.contains("./empty.pcap: empty") && told.contains("3 files skipped"), "{told}");
         for jobs in ["1", "4"] {
             let with_jobs = [&options[..], &["--jobs", jobs]].concat();
             assert_eq!(
@@ -179,6 +181,20 @@ fn the_summary_does_not_grow_with_the_captures() {
     assert!(rows(&json).values().all(|row| row["connections"].is_array()));
 }
 
+/// A table is in memory as a whole, so that of very many captures is several.
+#[test]
+fn the_table_of_many_captures_begins_again_after_a_thousand() {
+    let folder = scratch_folder();
+    fs::write(folder.path().join("list"), "empty.pcap\n".repeat(1001)).expect("it can be written");
+    fs::write(folder.path().join("empty.pcap"), "").expect("it can be written");
+    let options = ["@list", "--view", "captures", "-q"];
+    let (code, table, _) = run(&mut analyze(folder.path(), &options));
+    let headings = table.lines().filter(|line| line.trim_start().starts_with("capture ")).count();
+    assert_eq!((code, headings, table.lines().count()), (2, 2, 1003));
+    let (_, with_jobs, _) = run(&mut analyze(folder.path(), &[&options[..], &["--jobs", "2"]].concat()));
+    assert_eq!(with_jobs, table);
+}
+
 #[test]
 fn lists_name_captures() {
     let folder = scratch_folder();
@@ -198,8 +214,16 @@ fn lists_name_captures() {
     assert!(code == 2 && told.contains("the list has no names"), "{told}");
     let (code, _, told) = names("@missing-list");
     assert!(code == 2 && told.contains("@missing-list: the list cannot be read"), "{told}");
-    let (code, _, told) = names(&folder.path().to_string_lossy());
-    assert!(code == 2 && told.contains("no captures in this folder (1 file of other kinds)"), "{told}");
+    // A folder without captures is an error of its own, and the others are read.
+    fs::write(&list, format!("{}\n{}\n", folder.path().display(), READABLE[0])).expect("it can be written");
+    let (code, read, told) = names(&argument);
+    assert_eq!((code, read.len()), (2, 2), "{told}");
+    assert!(told.ends_with(": no captures in this folder (1 file of other kinds)\n"), "{told}");
+    let deep = folder.path().join("a/".repeat(70));
+    fs::create_dir_all(&deep).expect("folders can be made");
+    let (code, read, told) = names(&folder.path().join("a").to_string_lossy());
+    assert_eq!((code, read.len()), (2, 1), "{told}");
+    assert!(told.ends_with("a: this folder is too deep in others\n"), "{told}");
 
     let mut from_input =
         analyze(&captures_folder(), &["@-", "--format", "json", "--view", "captures", "--jobs", "2"]);
@@ -252,7 +276,8 @@ fn standard_input_has_the_name_that_it_is_given() {
 #[test]
 fn what_cannot_go_together_is_refused_with_what_to_do() {
     for (options, said) in [
-        (&["a.pcap", "--jobs", "2"][..], "--jobs needs --format json or csv, or --view captures"),
+        (&["a.pcap", "--jobs", "2"][..], "--jobs needs --format json, csv or parquet, or --view captures"),
+        (&["a.pcap", "--jobs", "2", "--format", "perfetto"], "leave out --jobs"),
         (&["-", "--jobs", "2", "--format", "json"], "--jobs cannot read standard input"),
         (
             &["a.pcap", "--jobs", "2", "--format", "json", "--filter", "message == have or n < 5"],

@@ -149,6 +149,30 @@ fn the_display_filter_of_a_finding_selects_its_packets() {
     }
 }
 
+/// What `tshark -T fields -E header=y` prints of the packets with a block, bittrace prints under the same names.
+#[test]
+fn columns_under_wiresharks_names_are_those_of_tshark() {
+    if !is_there("tshark") {
+        return;
+    }
+    let names = ["frame.number", "ip.src", "tcp.srcport", "ip.dst", "tcp.stream", "communityid"];
+    let path = captures_folder().join("download-aria2.pcap");
+    let (fields, filter) = (names.join(","), "bittorrent.msg.type == 7");
+    let more = ["--enable-protocol", "communityid", "-Y", filter, "-E", "header=y"];
+    let theirs = fields_with(&path, &more, &names);
+    let arguments = ["analyze", "download-aria2.pcap", "--filter", filter, "--fields", &fields];
+    let arguments = [&arguments[..], &["--format", "csv", "--separator", "tab"]].concat();
+    let (code, ours, stderr) =
+        command::run(&mut command::bittrace(env!("CARGO_BIN_EXE_bittrace"), &captures_folder(), &arguments));
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let mut ours: Vec<Vec<String>> =
+        ours.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect();
+    // A packet that ends two blocks is one row of tshark.
+    ours.dedup();
+    assert!(ours.len() > 10, "{ours:?}");
+    assert_eq!(ours, theirs);
+}
+
 /// A packet of IPv4.
 fn ip(protocol: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0x45, 0];

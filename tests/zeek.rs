@@ -224,11 +224,11 @@ fn the_logs_of_a_capture_have_a_row_for_each_message_connection_and_finding() {
         let mut found_uids = BTreeSet::new();
         for row in &connections {
             let stream = row["stream"].clone();
-            let same = listed.iter().filter(|object| {
+            let mut same = listed.iter().filter(|object| {
                 count(&object["stream"]) == stream
                     && end(&object["initiator"]) == ["id.orig_h", "id.orig_p"].map(|name| row[name].clone())
             });
-            let object = same.last().unwrap_or_else(|| panic!("{row:?} is not in the summary"));
+            let object = same.next().unwrap_or_else(|| panic!("{row:?} is not in the summary"));
             assert_eq!(row["outcome"], text(&object["outcome"]));
             if let Cell::Count(stream) = stream {
                 assert_eq!(row["uid"], uid_of_stream[&stream]);

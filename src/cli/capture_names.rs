@@ -57,7 +57,8 @@ impl NamedCapture {
     /// Whether it is standard input, by whatever name.
     pub(crate) fn is_standard_input(&self) -> bool {
         let path = self.path();
-        path == Path::new("-") || path.starts_with("/dev") && is_same_file(path, Path::new("/dev/stdin"))
+        let is_special = ["/dev", "/proc"].iter().any(|folder| path.starts_with(folder));
+        path == Path::new("-") || is_special && is_same_file(path, Path::new("/dev/stdin"))
     }
 }
 
@@ -66,7 +67,7 @@ impl NamedCapture {
 /// not captures are counted in a warning.
 ///
 /// # Errors
-/// When a list cannot be read, or folders have no captures at all.
+/// When a list cannot be read, or has no names.
 pub(crate) fn capture_names(arguments: &[PathBuf], common: Common) -> Result<Vec<NamedCapture>> {
     let mut names = Vec::new();
     for argument in arguments {
@@ -78,34 +79,32 @@ pub(crate) fn capture_names(arguments: &[PathBuf], common: Common) -> Result<Vec
                     bail!("@{list}: the list has no names");
                 }
                 for path in listed {
-                    add(path, common, &mut names)?;
+                    add(path, common, &mut names);
                 }
             }
-            None => add(argument.clone(), common, &mut names)?,
+            None => add(argument.clone(), common, &mut names),
         }
     }
     Ok(names)
 }
 
 /// Adds a file, or the captures of a folder.
-fn add(path: PathBuf, common: Common, names: &mut Vec<NamedCapture>) -> Result<()> {
+fn add(path: PathBuf, common: Common, names: &mut Vec<NamedCapture>) {
     if !path.is_dir() {
         names.push(NamedCapture::new(path));
-        return Ok(());
+        return;
     }
     let mut found = Folder::default();
     found.read(&path, 0);
     found.captures.sort_by(|one, other| one.path().cmp(other.path()));
-    let shown = path.display();
     let others = counted(found.others, "file");
     if found.captures.is_empty() {
-        bail!("{shown}: no captures in this folder ({others} of other kinds)");
-    }
-    if found.others > 0 {
-        warn(common, &format!("{shown}: {others} skipped: not captures, by name and by first bytes"));
+        found.unread(&path, &format!("no captures in this folder ({others} of other kinds)"));
+    } else if found.others > 0 {
+        let folder = path.display();
+        warn(common, &format!("{folder}: {others} skipped: not captures, by name and by first bytes"));
     }
     names.append(&mut found.captures);
-    Ok(())
 }
 
 /// What is in a folder and its folders.
@@ -142,10 +141,9 @@ impl Folder {
         }
     }
 
-    /// A folder that cannot be read stands for captures that cannot.
+    /// A folder that cannot be read, or has nothing to read, counts as a capture that cannot: the others go on.
     fn unread(&mut self, folder: &Path, why: &str) {
-        let fault = Some(format!("{}: {why}", folder.display()));
-        self.captures.push(NamedCapture { path: folder.into(), fault });
+        self.captures.push(NamedCapture { path: folder.into(), fault: Some(why.to_owned()) });
     }
 }
 

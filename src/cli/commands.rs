@@ -9,6 +9,7 @@ pub(crate) mod diff;
 pub(crate) mod download;
 pub(crate) mod expected;
 pub(crate) mod explain;
+pub(crate) mod extcap;
 pub(crate) mod extract;
 pub(crate) mod fields;
 pub(crate) mod man;

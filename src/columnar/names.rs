@@ -158,7 +158,9 @@ mod tests {
     fn words_keep_their_keys_wherever_they_stand_in_memory() {
         let elsewhere: &'static str = Box::leak("tcp".to_owned().into_boxed_str());
         let mut column = WordColumn::default();
-        [Some("tcp"), Some(elsewhere), None].map(|word| column.push(word));
+        for word in [Some("tcp"), Some(elsewhere), None] {
+            column.push(word);
+        }
         let (rows, dictionary) = texts(&column.finish().unwrap());
         assert_eq!((rows.len(), dictionary), (3, 1));
         column.push(Some("udp"));

@@ -59,6 +59,6 @@ pub use record::{
     Record, Rule, Severity, Side, Transport, Unreadable, WebSeedBody, brief, brief_block, describe,
     describe_in, units,
 };
-pub use recorder::{PacketCopier, Recorder};
+pub use recorder::{PacketCopier, Recorder, write_all_vectored};
 pub use statistics::Summary;
 pub use trace::{About, Counts, Trace, TraceOptions, UnreadLinks};

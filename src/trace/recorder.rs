@@ -8,8 +8,7 @@ use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 
 use bittrace_protocol::Timestamp;
-use etherparse::err::packet::BuildWriteError;
-use etherparse::{IpHeaders, PacketBuilder, PacketBuilderStep, TcpHeader, TcpOptionElement};
+use etherparse::{TcpHeader, TcpOptionElement, TransportHeader, UdpHeader};
 use rustc_hash::FxHashMap;
 
 use crate::burst::{Direction, Flow, StreamClosing, StreamId, StreamOpening};
@@ -18,10 +17,12 @@ use crate::packet::link::LinkType;
 
 pub(crate) mod block;
 mod copier;
+mod headers;
 #[cfg(test)]
 mod tests;
 
 use block::Block;
+pub use block::write_all_vectored;
 pub use copier::PacketCopier;
 
 /// Writes connections and datagrams as a capture of raw IP packets with nanosecond times.
@@ -31,6 +32,8 @@ pub use copier::PacketCopier;
 pub struct Recorder<W> {
     writer: W,
     block: Block,
+    /// The headers of the packet that is being written.
+    headers: Vec<u8>,
     lines: FxHashMap<StreamId, SynthesisedConnection>,
     frames: u64,
     /// The comment on the packet that is written next.
@@ -66,6 +69,7 @@ impl<W: Write> Recorder<W> {
         let mut recorder = Self {
             writer,
             block: Block::default(),
+            headers: Vec::new(),
             lines: FxHashMap::default(),
             frames: 0,
             comment: String::new(),
@@ -266,7 +270,7 @@ impl<W: Write> Recorder<W> {
         bytes: &[u8],
     ) -> io::Result<()> {
         let (src, dst) = same_family(src, dst);
-        self.packet(at, 0, |block| packet_between(src, dst).udp(src.port(), dst.port()).write(block, bytes))
+        self.packet(at, (src, dst), udp_header(src, dst), bytes, 0)
     }
 
     /// The first bytes of a datagram of `length` bytes, as of a packet that was not captured whole.
@@ -287,9 +291,7 @@ impl<W: Write> Recorder<W> {
         };
         let whole = [first, &vec![0; lacks]].concat();
         let (src, dst) = same_family(src, dst);
-        self.packet(at, lacks, |block| {
-            packet_between(src, dst).udp(src.port(), dst.port()).write(block, &whole)
-        })
+        self.packet(at, (src, dst), udp_header(src, dst), &whole, lacks)
     }
 
     /// Writes what is buffered and gives the writer back.
@@ -339,33 +341,28 @@ impl<W: Write> Recorder<W> {
                 .set_options(&[TcpOptionElement::WindowScale(14)])
                 .map_err(|_| invalid("options that do not fit"))?;
         }
-        self.packet(at, 0, |block| packet_between(src, dst).tcp_header(header).write(block, payload))
+        self.packet(at, (src, dst), TransportHeader::Tcp(header), payload, 0)
     }
 
-    /// Writes one enhanced packet block around what `build` appends, without its last `lacks` bytes.
+    /// Writes one enhanced packet block, without the last `lacks` bytes of the payload.
     fn packet(
         &mut self,
         at: Timestamp,
+        (src, dst): (SocketAddr, SocketAddr),
+        transport: TransportHeader,
+        payload: &[u8],
         lacks: usize,
-        build: impl FnOnce(&mut Vec<u8>) -> Result<(), BuildWriteError>,
     ) -> io::Result<()> {
         let block = &mut self.block;
         block.begin_packet(0, at);
-        let lengths = block.bytes.len();
-        block.bytes.extend_from_slice(&[0; 8]);
-        let start = block.bytes.len();
-        build(&mut block.bytes).map_err(|error| match error {
-            BuildWriteError::Io(error) => error,
-            other => io::Error::new(io::ErrorKind::InvalidInput, other),
-        })?;
-        let length = block.bytes.len() - start;
-        let captured = length.saturating_sub(lacks);
-        block.bytes.truncate(start + captured);
-        block.bytes[lengths..lengths + 4].copy_from_slice(&(captured as u32).to_le_bytes());
-        block.bytes[lengths + 4..lengths + 8].copy_from_slice(&(length as u32).to_le_bytes());
-        block.comment(&self.comment);
+        self.headers.clear();
+        headers::append(src, dst, transport, payload, &mut self.headers)?;
+        let captured = &payload[..payload.len().saturating_sub(lacks)];
+        let length = |payload: &[u8]| (self.headers.len() + payload.len()) as u32;
+        block.packet_lengths(length(captured), length(payload));
+        block.bytes.extend_from_slice(&self.headers);
+        block.end_with(captured, &self.comment, &mut self.writer)?;
         self.comment.clear();
-        block.end(&mut self.writer)?;
         self.frames += 1;
         Ok(())
     }
@@ -404,18 +401,9 @@ fn same_family(a: SocketAddr, b: SocketAddr) -> (SocketAddr, SocketAddr) {
     }
 }
 
-fn packet_between(src: SocketAddr, dst: SocketAddr) -> PacketBuilderStep<IpHeaders> {
-    match (src.ip(), dst.ip()) {
-        (IpAddr::V4(src), IpAddr::V4(dst)) => PacketBuilder::ipv4(src.octets(), dst.octets(), HOPS),
-        (src, dst) => PacketBuilder::ipv6(octets(src), octets(dst), HOPS),
-    }
-}
-
-fn octets(ip: IpAddr) -> [u8; 16] {
-    match ip {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
-        IpAddr::V6(ip) => ip.octets(),
-    }
+fn udp_header(src: SocketAddr, dst: SocketAddr) -> TransportHeader {
+    let (source_port, destination_port) = (src.port(), dst.port());
+    TransportHeader::Udp(UdpHeader { source_port, destination_port, ..UdpHeader::default() })
 }
 
 fn invalid(what: &'static str) -> io::Error {
@@ -431,4 +419,3 @@ const MAX_SEGMENT: usize = 65_535 - 40;
 const CARRIED_SEGMENT: usize = 1_400;
 /// The most that TCP can have under way (RFC 7323, section 2.2).
 const MAX_GAP: u32 = 1 << 30;
-const HOPS: u8 = 64;

@@ -295,8 +295,14 @@ Examples:
                                                       behave like a capture's client, and compare
   bittrace download file.torrent -o /tmp --seed=1.5   and seed up to a ratio of 1.5
   bittrace download https://example.org/file.torrent --record live.pcapng
+  bittrace download file.torrent -q --record - | tshark -i - -Y bittorrent
+                                                      and show each message in tshark
   bittrace download file.torrent --trace              and show each message at once
   bittrace download file.torrent --single-peer        from one peer at a time
+
+--record FILE can be a named pipe: the download begins when a program reads it, and goes on when
+that program has gone. With --record - the recording goes to standard output, and everything else
+to standard error; the download ends when the program that reads it ends.
 
 Files get their final names only when they are complete and verified. An interrupted run (Ctrl-C,
 power failure) resumes where it stopped. The first Ctrl-C announces stopped to the trackers and
@@ -307,6 +313,21 @@ Exit codes:
     1  incomplete
     2  error: bad usage, an unreadable torrent, a full disk
   130  stopped by Ctrl-C";
+
+pub(super) const EXTCAP_AFTER: &str = "`bittrace extcap --help` has examples.";
+
+pub(super) const EXTCAP_EXAMPLES: &str = "\
+Examples:
+  bittrace extcap --install                           make the interfaces known to Wireshark
+  tshark -D                                           and see them
+  tshark -i bittrace-download -o extcap.bittrace_download.torrent:file.torrent \\
+      -o extcap.bittrace_download.output:downloads -Y bittorrent
+                                                      a download, shown as it runs
+  tshark -i bittrace-file -o extcap.bittrace_file.file:capture.pcap
+                                                      a capture, as if it came now
+
+In Wireshark, the interfaces stand among the others; the gear beside each has its options. A
+download ends when the capture is stopped.";
 
 pub(super) const TORRENT_EXAMPLES: &str = "\
 Examples:

@@ -29,7 +29,7 @@ use crate::failure::{self, warn};
 use crate::interrupt::interrupted;
 use crate::jobs::Worker;
 use crate::print::capture_row::{self, CaptureRow};
-use crate::print::csv::CsvTable;
+use crate::print::csv::{CsvTable, separate_with};
 use crate::print::json;
 use crate::print::message_json::JsonMessages;
 use crate::print::output::Output;
@@ -82,6 +82,9 @@ pub(crate) fn work(arguments: &AnalyzeArguments, common: Common, output: Output)
     Ok(Exit::Done)
 }
 
+/// The most captures in one table, which is in memory as a whole: some megabytes. Then another one begins.
+const MOST_ROWS: usize = 1000;
+
 /// A run of the command over its captures.
 struct Analysis {
     settings: Settings,
@@ -100,7 +103,7 @@ struct Analysis {
     csv: CsvTable,
     json: JsonMessages,
     closing: RunSummary,
-    /// Rows of captures that wait for the end of the run.
+    /// Rows of captures that wait until their table is written.
     rows: Vec<CaptureRow>,
     /// Whether the header of rows is written.
     has_header: bool,
@@ -126,6 +129,9 @@ impl Analysis {
         output: Output,
     ) -> Result<Self> {
         let settings = Settings::new(arguments, common)?;
+        if let Some(separator) = arguments.separator {
+            separate_with(separator);
+        }
         let given = arguments
             .torrent
             .iter()
@@ -168,11 +174,10 @@ impl Analysis {
 
     /// Looks whether the captures can be read as it is asked for.
     fn check_names(&self, arguments: &AnalyzeArguments) -> Result<()> {
-        let has_standard_input = self.captures.iter().any(NamedCapture::is_standard_input);
-        if arguments.name.is_some() && !has_standard_input {
+        if arguments.name.is_some() && self.captures.iter().all(|capture| capture.path() != Path::new("-")) {
             bail!("--name is for standard input: name - as the capture");
         }
-        if arguments.jobs.is_some() && has_standard_input {
+        if arguments.jobs.is_some() && self.captures.iter().any(NamedCapture::is_standard_input) {
             bail!("--jobs cannot read standard input: leave --jobs out, or name a file");
         }
         if arguments.jobs.is_some() && self.choice.compares_numbers() && !self.settings.has_columns {
@@ -222,14 +227,25 @@ impl Analysis {
         if self.settings.has_summary_object() {
             json::write_line(&std::mem::take(&mut self.closing).object(), &mut self.output)?;
         }
-        if !self.rows.is_empty() {
-            let look = self.output.look;
-            if !self.settings.is_captures_alone() {
-                Page::new(look, &mut self.output).heading("Captures")?;
-            }
-            capture_row::write_table(&self.rows, look, &mut self.output)?;
+        Ok(self.write_rows()?)
+    }
+
+    /// Adds a row of a capture to the table of captures.
+    fn push_row(&mut self, row: CaptureRow) -> io::Result<()> {
+        self.rows.push(row);
+        if self.rows.len() < MOST_ROWS { Ok(()) } else { self.write_rows() }
+    }
+
+    /// Writes the rows of captures that wait.
+    fn write_rows(&mut self) -> io::Result<()> {
+        if self.rows.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let look = self.output.look;
+        if !self.settings.is_captures_alone() {
+            Page::new(look, &mut self.output).heading("Captures")?;
+        }
+        capture_row::write_table(&std::mem::take(&mut self.rows), look, &mut self.output)
     }
 
     fn finish(mut self) -> Result<Exit> {

@@ -26,7 +26,7 @@ use comments::PacketComments;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &AnnotateArguments, common: Common, output: Output) -> Result<Exit> {
-    let options = input::options(&arguments.torrent, &arguments.key_logs, arguments.local)?;
+    let options = arguments.known.options()?;
     let written = PageFile::create_for("--output", &arguments.output, &[&arguments.capture], &output)?;
     let name = written.name();
     // What can be read only once is kept, for the second time.

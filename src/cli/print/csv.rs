@@ -7,8 +7,9 @@ use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
-use csv::{ByteRecord, Writer};
+use csv::{ByteRecord, Writer, WriterBuilder};
 use serde_json::Value;
 
 use crate::print::printable::undisguised;
@@ -16,6 +17,31 @@ use crate::print::run_numbers::RunNumbers;
 use crate::query::cell_value::CellValue;
 use crate::query::names::{FieldName, KEYS, KeyPlace};
 use crate::query::row::Row;
+
+/// What stands between two cells.
+static SEPARATOR: AtomicU8 = AtomicU8::new(b',');
+
+/// Puts a character between cells from now on, in place of the comma.
+pub(crate) fn separate_with(character: u8) {
+    SEPARATOR.store(character, Ordering::Relaxed);
+}
+
+/// Reads a separator as a user writes it: a character of ASCII, or a tab by its name, or as tshark has it.
+///
+/// # Errors
+/// For anything else, and for characters that cells are quoted or lines ended with.
+pub(crate) fn parse_separator(text: &str) -> Result<u8, &'static str> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" | b"/t" => Ok(b'\t'),
+        [character] if *character != b'"' && !matches!(character, b'\r' | b'\n' | 0) => Ok(*character),
+        _ => Err("expected one character of ASCII, not a quote, or tab"),
+    }
+}
+
+/// Writes cells with the separator that was asked for.
+fn writer<W: Write>(out: W) -> Writer<W> {
+    WriterBuilder::new().delimiter(SEPARATOR.load(Ordering::Relaxed)).from_writer(out)
+}
 
 /// Writes messages as CSV.
 #[derive(Debug)]
@@ -69,7 +95,7 @@ impl CsvTable {
 
     fn of(columns: Vec<(FieldName, String)>) -> Self {
         let line = CsvLine::default();
-        let writer = Writer::from_writer(line.clone());
+        let writer = writer(line.clone());
         Self { columns, begun: false, writer, line, cells: ByteRecord::new(), cell: String::new() }
     }
 
@@ -121,7 +147,7 @@ pub(crate) fn write_cells(cells: impl Iterator<Item = String>, out: &mut dyn Wri
 
 /// The same of cells that are [`inert`] already.
 pub(crate) fn write_raw_cells(cells: impl Iterator<Item = Vec<u8>>, out: &mut dyn Write) -> io::Result<()> {
-    let mut writer = Writer::from_writer(Vec::with_capacity(256));
+    let mut writer = writer(Vec::with_capacity(256));
     writer.write_record(cells)?;
     let line = writer.into_inner().map_err(|error| error.into_error())?;
     out.write_all(&line)
@@ -174,6 +200,18 @@ mod tests {
     fn no_cell_commands_a_terminal() {
         assert_eq!(inert("\t=1"), "\u{fffd}=1");
         assert_eq!(inert("a\u{1b}[2J\r\n\u{9b}1m\u{202e}"), "a\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}1m\u{fffd}");
+    }
+
+    #[test]
+    fn a_separator_is_one_character_that_is_no_other_part_of_csv() {
+        for (text, character) in
+            [(";", b';'), ("|", b'|'), ("tab", b'\t'), ("\\t", b'\t'), ("/t", b'\t'), ("\t", b'\t')]
+        {
+            assert_eq!(parse_separator(text), Ok(character), "{text:?}");
+        }
+        for text in ["", "\"", "\n", "\0", ";;", "é", "tabs"] {
+            assert!(parse_separator(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! Where results go: standard output, buffered, with or without colour.
+//! Where results go: standard output, buffered, with or without colour. Standard error takes its place where standard output has
+//! something else.
 
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::io::{self, BufWriter, IsTerminal, Stderr, Stdout, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,6 +27,7 @@ pub(crate) struct Output {
 #[derive(Debug)]
 enum Sink {
     Output(Stdout),
+    Error(Stderr),
     File(File),
 }
 
@@ -49,7 +51,17 @@ const WIDTHS: std::ops::RangeInclusive<usize> = 40..=160;
 
 impl Output {
     pub(crate) fn new(common: Common) -> Self {
-        let terminal = io::stdout().is_terminal();
+        Self::on(Sink::Output(io::stdout()), common)
+    }
+
+    /// The same on standard error.
+    pub(crate) fn on_standard_error(common: Common) -> Self {
+        Self::on(Sink::Error(io::stderr()), common)
+    }
+
+    fn on(sink: Sink, common: Common) -> Self {
+        let terminal = sink.is_terminal();
+        let width = sink.width();
         if !is_utf8_locale(|name| std::env::var(name).ok()) {
             use_ascii_alone();
         }
@@ -62,11 +74,11 @@ impl Output {
             Colour::Auto => terminal && is_colour_welcome() && prepare_console(),
         };
         Self {
-            sink: Arc::new(Mutex::new(BufWriter::with_capacity(BUFFER, Sink::Output(io::stdout())))),
+            sink: Arc::new(Mutex::new(BufWriter::with_capacity(BUFFER, sink))),
             writes: Arc::default(),
             terminal,
             quiet: common.quiet,
-            look: Look { width: width(terminal), colour },
+            look: Look { width, colour },
         }
     }
 
@@ -97,22 +109,6 @@ impl Output {
     }
 }
 
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Output(output) => output.write(bytes),
-            Self::File(file) => file.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Output(output) => output.flush(),
-            Self::File(file) => file.flush(),
-        }
-    }
-}
-
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.writes.fetch_add(1, Ordering::Relaxed);
@@ -139,11 +135,46 @@ fn is_utf8_locale(variable: impl Fn(&str) -> Option<String>) -> bool {
     codeset.eq_ignore_ascii_case("utf-8") || codeset.eq_ignore_ascii_case("utf8")
 }
 
-fn width(terminal: bool) -> usize {
-    let configured = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    let measured = || Some(usize::from(terminal_size::terminal_size_of(io::stdout())?.0.0));
-    let width = configured.or_else(|| if terminal { measured() } else { None });
-    width.unwrap_or(WIDTH).clamp(*WIDTHS.start(), *WIDTHS.end())
+impl Sink {
+    fn is_terminal(&self) -> bool {
+        match self {
+            Self::Output(output) => output.is_terminal(),
+            Self::Error(error) => error.is_terminal(),
+            Self::File(_) => false,
+        }
+    }
+
+    fn width(&self) -> usize {
+        let configured = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let measured = || {
+            let size = match self {
+                Self::Output(output) => terminal_size::terminal_size_of(output),
+                Self::Error(error) => terminal_size::terminal_size_of(error),
+                Self::File(_) => None,
+            };
+            Some(usize::from(size?.0.0))
+        };
+        let width = configured.or_else(|| if self.is_terminal() { measured() } else { None });
+        width.unwrap_or(WIDTH).clamp(*WIDTHS.start(), *WIDTHS.end())
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Output(output) => output.write(bytes),
+            Self::Error(error) => error.write(bytes),
+            Self::File(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Output(output) => output.flush(),
+            Self::Error(error) => error.flush(),
+            Self::File(file) => file.flush(),
+        }
+    }
 }
 
 impl Look {

@@ -1,6 +1,6 @@
 //! A block of pcapng in little endian, as it is put together: its type, its length before and after, and options.
 
-use std::io::{self, Write};
+use std::io::{self, IoSlice, Write};
 use std::net::IpAddr;
 
 use bittrace_protocol::Timestamp;
@@ -64,6 +64,24 @@ impl Block {
         writer.write_all(&self.bytes)
     }
 
+    /// Writes the block, with `data` after what it has, and a comment if that is not empty. The data are not copied.
+    pub(crate) fn end_with(&mut self, data: &[u8], comment: &str, writer: &mut impl Write) -> io::Result<()> {
+        let unpadded = self.bytes.len() + data.len();
+        let padding = unpadded.next_multiple_of(4) - unpadded;
+        let mut options = Self::default();
+        options.comment(comment);
+        let length = ((unpadded + padding + options.bytes.len() + 4) as u32).to_le_bytes();
+        self.bytes[4..8].copy_from_slice(&length);
+        let mut parts = [
+            IoSlice::new(&self.bytes),
+            IoSlice::new(data),
+            IoSlice::new(&[0; 3][..padding]),
+            IoSlice::new(&options.bytes),
+            IoSlice::new(&length),
+        ];
+        write_all_vectored(writer, &mut parts)
+    }
+
     /// Writes the header of a section with this comment, if it is not empty.
     pub(crate) fn section(&mut self, comment: &str, writer: &mut impl Write) -> io::Result<()> {
         self.begin(SECTION_HEADER);
@@ -122,10 +140,15 @@ impl Block {
         self.number(nanos as u32);
     }
 
+    /// How many bytes of a packet were captured, and its length on the wire.
+    pub(crate) fn packet_lengths(&mut self, captured: u32, original: u32) {
+        self.number(captured);
+        self.number(original);
+    }
+
     /// The bytes of a packet, as many as were captured, and its length on the wire.
     pub(crate) fn packet_data(&mut self, data: &[u8], original_length: u32) {
-        self.number(data.len() as u32);
-        self.number(original_length);
+        self.packet_lengths(data.len() as u32, original_length);
         self.bytes.extend_from_slice(data);
         self.pad();
     }
@@ -133,4 +156,23 @@ impl Block {
     fn pad(&mut self) {
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
     }
+}
+
+/// Writes these parts one after the other, in as few calls as the writer needs. No part is copied here.
+///
+/// # Errors
+///
+/// When the writer fails, or takes no more bytes.
+pub fn write_all_vectored(writer: &mut impl Write, mut parts: &mut [IoSlice<'_>]) -> io::Result<()> {
+    // Without empty parts at the beginning: of these alone a writer writes nothing.
+    IoSlice::advance_slices(&mut parts, 0);
+    while !parts.is_empty() {
+        match writer.write_vectored(parts) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => IoSlice::advance_slices(&mut parts, count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

@@ -122,7 +122,10 @@ impl Export {
     pub(super) fn finish(self, common: Common, out: &mut dyn Write) -> Result<()> {
         let (folder, logs) = match self {
             Self::Perfetto(mut trace) => return Ok(trace.finish(out)?),
-            Self::Zeek(..) if interrupted() => return Ok(()),
+            Self::Zeek(folder, _) if interrupted() => {
+                warn(common, &format!("{}: no logs are written", folder.display()));
+                return Ok(());
+            }
             Self::Zeek(folder, logs) => (folder, logs.finish()),
         };
         let mut counts = Vec::new();

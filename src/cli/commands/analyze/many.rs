@@ -126,7 +126,9 @@ impl Analysis {
         self.before += answer.messages;
         self.exit = self.exit.max(answer.exit);
         self.closing.merge(answer.totals);
-        self.rows.extend(answer.rows);
+        for row in answer.rows {
+            self.push_row(row)?;
+        }
         self.expected.merge(answer.seen);
         Ok(())
     }

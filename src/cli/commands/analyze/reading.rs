@@ -190,7 +190,7 @@ impl Analysis {
                 }
                 row.write_cells(&mut self.output)?;
             }
-            Format::Table if self.settings.has_rows() => self.rows.push(row),
+            Format::Table if self.settings.has_rows() => self.push_row(row)?,
             _ => {}
         }
         Ok(())

@@ -71,6 +71,9 @@ impl Settings {
                 bail!("{option} needs the messages: add messages to --view");
             }
         }
+        if arguments.separator.is_some() && format != Format::Csv {
+            bail!("--separator is for --format csv");
+        }
         if let Some(refusal) = picture_refusal(&views, format) {
             bail!(refusal);
         }
@@ -204,24 +207,20 @@ fn picture_refusal(views: &[ViewName], format: Format) -> Option<&'static str> {
     None
 }
 
-/// Why captures cannot be read by several processes, and what to use instead: tables are aligned to the numbers of
-/// messages, which depend on earlier captures.
+/// Why captures cannot be read by several processes, and what to use instead. Tables are aligned to the numbers of
+/// messages, which depend on earlier captures; a trace, or a log, is one of all captures.
 fn jobs_refusal(arguments: &AnalyzeArguments, views: &[ViewName]) -> Option<&'static str> {
     match arguments.format {
+        AnalyzeFormat::Json | AnalyzeFormat::Csv | AnalyzeFormat::Parquet => None,
+        AnalyzeFormat::Table if is_captures_alone(views) => None,
+        AnalyzeFormat::Table => Some("--jobs needs --format json, csv or parquet, or --view captures"),
         AnalyzeFormat::Perfetto | AnalyzeFormat::Zeek => {
-            return Some("--format perfetto and zeek read one capture after another: leave out --jobs");
+            Some("--format perfetto and zeek read one capture after another: leave out --jobs")
         }
         AnalyzeFormat::Arrow => {
-            return Some(
-                "--format arrow is one stream, which --jobs cannot write: use --format parquet -o DIR",
-            );
+            Some("--format arrow is one stream, which --jobs cannot write: use --format parquet -o DIR")
         }
-        _ => {}
     }
-    if arguments.format == AnalyzeFormat::Table && !is_captures_alone(views) {
-        return Some("--jobs needs --format json or csv, or --view captures");
-    }
-    None
 }
 
 fn is_captures_alone(views: &[ViewName]) -> bool {

@@ -56,7 +56,10 @@ impl Narrator {
             Notice::FileDone { path } => format!("Complete: {}", path.display()),
             Notice::RecordingFailed { error } => {
                 style = styles::WARN;
-                format!("The recording ends here: {error}")
+                match super::is_without_reader(error) {
+                    true => "The recording ends here: the program that read it has gone".to_owned(),
+                    false => format!("The recording ends here: {error}"),
+                }
             }
             Notice::Session(event) => return self.event(event, out),
             Notice::Checking { .. } | Notice::Progress { .. } => return,
