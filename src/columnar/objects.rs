@@ -204,3 +204,60 @@ fn length(value: &Value) -> usize {
         _ => 8,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::RecordBatch;
+    use serde_json::json;
+
+    use super::*;
+    use crate::tables::{CAPTURES, FINDINGS, MESSAGES, TABLES};
+
+    fn finding() -> Value {
+        json!({
+            "capture": "a", "rule": "r", "severity": "warn", "count": 2, "document": "d", "section": "", "text": "t",
+            "says": "s", "first": 7, "frames": [1, 2], "filter": "f", "messages": [7, 9], "message_count": 2,
+        })
+    }
+
+    #[test]
+    fn the_columns_of_every_table_of_objects_have_the_types_of_its_schema() {
+        for table in TABLES.into_iter().filter(|table| table.name != MESSAGES.name) {
+            let columns = ObjectColumns::new(table).finish().unwrap();
+            RecordBatch::try_new(Arc::new(table.schema(&[])), columns).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_object_that_does_not_fit_is_an_error_that_names_the_column() {
+        let push =
+            |object: &Value| ObjectColumns::new(&FINDINGS).push(object).map_err(|error| error.to_string());
+        assert_eq!(push(&finding()), Ok(()));
+        for (key, value, says) in [
+            ("count", json!("two"), "column count of table findings: \"two\" where int64 is wanted"),
+            (
+                "count",
+                json!(u64::MAX),
+                "column count of table findings: 18446744073709551615 where int64 is wanted",
+            ),
+            ("rule", Value::Null, "column rule of table findings: nothing where dict(utf8) is wanted"),
+            (
+                "frames",
+                json!([1, "2"]),
+                "column frames of table findings: [1,\"2\"] where list(int64) is wanted",
+            ),
+        ] {
+            let mut object = finding();
+            object[key] = value;
+            assert_eq!(push(&object), Err(says.to_owned()));
+        }
+    }
+
+    #[test]
+    fn moments_are_read_to_the_nanosecond_also_before_1970() {
+        assert_eq!(moment(&json!("1969-12-31T23:59:59.999999999Z")), Some(-1));
+        assert_eq!(moment(&json!("2026-01-02T03:04:05.123456Z")), Some(1_767_323_045_123_456_000));
+        assert_eq!(moment(&json!("yesterday")), None);
+        assert!(CAPTURES.columns.iter().any(|column| matches!(column.kind, ColumnType::Moment)));
+    }
+}

@@ -26,15 +26,15 @@ fn run(names: &[&str], shard: Option<Shard>) -> Run {
 /// Writes a part of the first records of a capture.
 fn part(folder: &ResultFolder, number: usize) -> ManifestPart {
     let part = folder.part(number);
-    let mut writer = PartWriter::create(folder.path(), &part, COLUMNS).unwrap();
+    let mut writer = PartWriter::create(folder.path(), &part, COLUMNS).expect("a file");
     let records = &records(&captures()[0])[..3];
     for record in records {
         let content = MessageContent::default();
         writer
             .message(&MessageRow { record, capture: "a", start: records[0].at, summary: "", content })
-            .unwrap();
+            .expect("a file");
     }
-    ManifestPart { part, captures: vec!["a".to_owned()], tables: writer.finish().unwrap() }
+    ManifestPart { part, captures: vec!["a".to_owned()], tables: writer.finish().expect("a file") }
 }
 
 /// The files under a folder, without directories.
@@ -42,12 +42,12 @@ fn files(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(path) = folders.pop() {
-        for entry in fs::read_dir(path).unwrap() {
-            let path: PathBuf = entry.unwrap().path();
+        for entry in fs::read_dir(path).expect("a file") {
+            let path: PathBuf = entry.expect("a file").path();
             if path.is_dir() {
                 folders.push(path);
             } else {
-                found.push(path.strip_prefix(folder).unwrap().to_string_lossy().replace('\\', "/"));
+                found.push(path.strip_prefix(folder).expect("a file").to_string_lossy().replace('\\', "/"));
             }
         }
     }

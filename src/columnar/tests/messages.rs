@@ -17,26 +17,28 @@ fn write(
     records: &[Record],
     content: &MessageContent<'_>,
 ) -> Vec<u8> {
-    let mut writer = MessageWriter::new(encoding, options, Vec::new()).unwrap();
+    let mut writer = MessageWriter::new(encoding, options, Vec::new()).expect("memory");
     for record in records {
         let (summary, start) = (describe(record), records[0].at);
         let row =
             MessageRow { record, capture: "a.pcap", start, summary: &summary, content: content.clone() };
-        writer.push(&row).unwrap();
+        writer.push(&row).expect("memory");
     }
-    let (rows, bytes) = writer.finish().unwrap();
+    let (rows, bytes) = writer.finish().expect("memory");
     assert_eq!(rows, records.len() as u64);
     bytes
 }
 
 fn read(encoding: Encoding, bytes: Vec<u8>) -> Vec<RecordBatch> {
     match encoding {
-        Encoding::Arrow => {
-            StreamReader::try_new(&bytes[..], None).unwrap().map(|batch| batch.unwrap()).collect()
-        }
+        Encoding::Arrow => StreamReader::try_new(&bytes[..], None)
+            .expect("what was written")
+            .map(|batch| batch.expect("what was written"))
+            .collect(),
         Encoding::Parquet => {
-            let builder = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap();
-            builder.build().unwrap().map(|batch| batch.unwrap()).collect()
+            let builder = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes))
+                .expect("what was written");
+            builder.build().expect("what was written").map(|batch| batch.expect("what was written")).collect()
         }
     }
 }
@@ -47,7 +49,7 @@ fn column<'b>(batch: &'b RecordBatch, name: &str) -> &'b ArrayRef {
 
 fn name(batch: &RecordBatch, column_name: &str, row: usize) -> Option<String> {
     let array = column(batch, column_name).as_dictionary::<Int32Type>();
-    let values = array.downcast_dict::<StringArray>().unwrap();
+    let values = array.downcast_dict::<StringArray>().expect("what was written");
     array.is_valid(row).then(|| values.values().value(array.keys().value(row) as usize).to_owned())
 }
 
@@ -120,11 +122,16 @@ fn compare(record: &Record, start: i64, batch: &RecordBatch, row: usize) {
     assert_eq!(number("answers"), record.answers.map(|answer| answer.number as i64));
     let latency = record.answers.map(|answer| answer.latency);
     let close = |nanos: i64, seconds: f64| (nanos as f64 / 1e9 - seconds).abs() < 1e-9;
-    assert!(number("latency_ns").map_or(latency.is_none(), |nanos| close(nanos, latency.unwrap())));
+    assert!(
+        number("latency_ns")
+            .map_or(latency.is_none(), |nanos| close(nanos, latency.expect("what was written")))
+    );
     assert_eq!(name("severity").as_deref(), record.severity().map(|severity| severity.name()));
     let notes = column(batch, "notes").as_list::<i32>().value(row);
     let notes = notes.as_struct();
-    let part = |name: &str, row| notes.column_by_name(name).unwrap().as_string::<i32>().value(row).to_owned();
+    let part = |name: &str, row| {
+        notes.column_by_name(name).expect("what was written").as_string::<i32>().value(row).to_owned()
+    };
     assert_eq!(notes.len(), record.notes.len());
     for (row, note) in record.notes.iter().enumerate() {
         let rule = note.rule;
