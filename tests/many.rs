@@ -426,15 +426,17 @@ mod processes {
         let (code, printed, told) = run.end();
         let error = "pipe.pcap: the process that read it ended early (signal: 9 (SIGKILL))";
         assert_eq!((code, &row_of_pipe(&printed)["error"]), (Some(2), &error.into()));
-        assert_eq!(told, format!("bittrace: {error}\n"));
+        // On a busy machine, how far the run is may be told as well.
+        assert!(told.starts_with(&format!("bittrace: {error}\n")), "{told}");
     }
 
     #[test]
     fn a_capture_that_takes_too_long_is_given_up() {
-        let (code, printed, told) = Run::start(&["--capture-timeout", "1"]).end();
-        let error = "pipe.pcap: not read within 1 second (--capture-timeout)";
+        let (code, printed, told) = Run::start(&["--capture-timeout", "5"]).end();
+        let error = "pipe.pcap: not read within 5 seconds (--capture-timeout)";
         assert_eq!((code, &row_of_pipe(&printed)["error"]), (Some(2), &error.into()));
-        assert_eq!(told, format!("bittrace: {error}\n"));
+        // On a busy machine, how far the run is may be told as well.
+        assert!(told.starts_with(&format!("bittrace: {error}\n")), "{told}");
     }
 
     #[test]

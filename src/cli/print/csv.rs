@@ -29,12 +29,12 @@ pub(crate) fn separate_with(character: u8) {
 /// Reads a separator as a user writes it: a character of ASCII, or a tab by its name, or as tshark has it.
 ///
 /// # Errors
-/// For anything else, and for characters that cells are quoted or lines ended with.
+/// For anything else, and for characters that cells are quoted, lines ended or numbers written with.
 pub(crate) fn parse_separator(text: &str) -> Result<u8, &'static str> {
     match text.as_bytes() {
         b"tab" | b"\\t" | b"/t" => Ok(b'\t'),
-        [character] if *character != b'"' && !matches!(character, b'\r' | b'\n' | 0) => Ok(*character),
-        _ => Err("expected one character of ASCII, not a quote, or tab"),
+        [character] if !matches!(character, b'"' | b'\r' | b'\n' | 0 | b'0'..=b'9') => Ok(*character),
+        _ => Err("expected one character of ASCII, neither a quote nor a digit, or tab"),
     }
 }
 
@@ -209,7 +209,7 @@ mod tests {
         {
             assert_eq!(parse_separator(text), Ok(character), "{text:?}");
         }
-        for text in ["", "\"", "\n", "\0", ";;", "é", "tabs"] {
+        for text in ["", "\"", "\n", "\0", "7", ";;", "é", "tabs"] {
             assert!(parse_separator(text).is_err(), "{text:?}");
         }
     }

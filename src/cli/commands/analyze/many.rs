@@ -175,12 +175,12 @@ impl TaskList for InOrder<'_> {
 impl InOrder<'_> {
     /// Tells every few seconds how far the run is.
     fn tell(&mut self) {
-        if self.analysis.output.is_quiet() || self.told.elapsed() < EVERY {
+        let (read, all) = (self.analysis.read + self.waiting.len(), self.analysis.captures.len());
+        if self.analysis.output.is_quiet() || read == all || self.told.elapsed() < EVERY {
             return;
         }
         self.told = Instant::now();
-        let read = count((self.analysis.read + self.waiting.len()) as u64);
-        let all = counted(self.analysis.captures.len() as u64, "capture");
+        let (read, all) = (count(read as u64), counted(all as u64, "capture"));
         say(&format!("bittrace: {read} of {all} read so far"));
     }
 }
