@@ -52,7 +52,7 @@ pub use reassembly::{Reassembler, UtpReassembler};
 pub use record::{
     Answer, Body, Fragment, HttpTrackerBody, MseBody, Note, PeerEffect, PeerWireBody, Protocol, Reason,
     Record, Rule, Severity, Side, Transport, Unreadable, WebSeedBody, brief, brief_block, describe,
-    describe_in, units,
+    describe_in, describe_into, units,
 };
 pub use recorder::{PacketCopier, Recorder};
 pub use statistics::Summary;

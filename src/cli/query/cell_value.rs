@@ -18,6 +18,8 @@ pub(crate) enum CellValue<'a> {
     True,
     Number(u64),
     Seconds(f64),
+    /// A name of this program's own, without anything to escape.
+    Word(&'static str),
     Text(Cow<'a, str>),
     Time(Timestamp),
     End(SocketAddr),
@@ -58,6 +60,7 @@ impl CellValue<'_> {
     pub(crate) fn plain(&self) -> Option<&dyn Display> {
         match self {
             Self::Number(number) => Some(number),
+            Self::Word(word) => Some(word),
             Self::Text(text) => Some(text),
             Self::End(end) => Some(end),
             Self::Address(address) => Some(address),
@@ -74,6 +77,7 @@ impl Serialize for CellValue<'_> {
             Self::True => serializer.serialize_bool(true),
             Self::Number(number) => serializer.serialize_u64(*number),
             Self::Seconds(seconds) => serializer.serialize_f64(*seconds),
+            Self::Word(word) => serializer.serialize_str(word),
             Self::Text(text) => serializer.serialize_str(text),
             Self::Time(at) => serializer.collect_str(&Rfc3339(*at)),
             Self::End(end) => serializer.collect_str(end),
