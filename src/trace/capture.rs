@@ -22,6 +22,7 @@ mod foreign;
 mod input;
 mod pcap;
 mod pcapng;
+mod prefetch;
 #[cfg(test)]
 mod tests;
 
@@ -140,6 +141,11 @@ impl Capture {
                 _ => Err(not_a_capture(name, &layers, begins, &mut reader)),
             };
         }
+    }
+
+    /// Lets another thread read on, and unpack what is compressed, before it is wanted: for files alone.
+    pub(crate) fn read_ahead(&mut self) {
+        self.input.read_ahead();
     }
 
     fn begun(name: String, layers: &[Compression], magic: [u8; 4], reader: Box<dyn Read + Send>) -> Self {
