@@ -143,9 +143,12 @@ impl Capture {
         }
     }
 
-    /// Lets another thread read on, and unpack what is compressed, before it is wanted: for files alone.
-    pub(crate) fn read_ahead(&mut self) {
-        self.input.read_ahead();
+    /// Lets another thread unpack a compressed capture before its bytes are wanted: for files alone. The bytes of others are
+    /// there at once, and a thread that only has the system copy them costs more than it saves.
+    pub(crate) fn unpack_ahead(&mut self) {
+        if !self.compressed.is_empty() {
+            self.input.read_ahead();
+        }
     }
 
     fn begun(name: String, layers: &[Compression], magic: [u8; 4], reader: Box<dyn Read + Send>) -> Self {

@@ -80,7 +80,7 @@ impl Trace {
         let several = std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1);
         let mut capture = Capture::open(path)?;
         if several {
-            capture.read_ahead();
+            capture.unpack_ahead();
         }
         let reading = CaptureReader::new(capture, &options);
         Ok(Self::over(reading, options, several))

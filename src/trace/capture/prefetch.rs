@@ -1,5 +1,4 @@
-//! A thread that reads the bytes of a capture file ahead, and unpacks them where they are compressed. Its buffers are handed
-//! over whole: no byte is copied once more.
+//! A thread that unpacks a compressed capture file ahead. Its buffers are handed over whole: no byte is copied once more.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -23,8 +22,7 @@ pub(super) struct Chunk {
 /// Room before the bytes of a chunk, for what is left of the chunk before: the longest packets that systems capture are 64 KiB.
 pub(super) const HEADROOM: usize = 68 * 1024;
 
-/// The bytes of a chunk: enough that handing over costs little beside reading them. With 128 KiB, switches between threads take a
-/// tenth of the time where all threads share one processor.
+/// The bytes of a chunk: enough that handing over costs little beside unpacking.
 pub(super) const BYTES: usize = 512 * 1024;
 
 /// Chunks that may wait. With the one that is filled and the one that is in use, 2.4 MB of memory.

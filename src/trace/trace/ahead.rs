@@ -125,7 +125,7 @@ fn read(mut reading: CaptureReader, to: &SyncSender<Batch>) {
                 break;
             }
         }
-        let steps = reading.steps().map(|steps| std::mem::replace(steps, Vec::with_capacity(steps.len())));
+        let steps = reading.steps().map(|steps| std::mem::replace(steps, Vec::with_capacity(STEPS)));
         let comments = new_comments(&reading, known).to_vec();
         known += comments.len();
         let over = matches!(then, Ok(false));
