@@ -24,12 +24,11 @@ mod options;
 mod sender;
 mod sent;
 mod spans;
-mod taped;
 mod tcp;
 mod utp;
 
 pub(crate) use budget::MeasurementBudget;
-pub(crate) use taped::{MeasuringStep, TcpMeasurements, TcpMeasuringPlace};
+pub(crate) use tcp::TcpMeasuring;
 pub(crate) use utp::{MeasuredPacket, UtpMeasuring};
 
 /// How the transport of one connection behaved.

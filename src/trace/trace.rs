@@ -17,7 +17,6 @@ use bittrace_protocol::mse;
 use crate::capture::{Capture, Cut, TraceError};
 use crate::dissect::Dissected;
 use crate::expert::Annotator;
-use crate::measurement::TcpMeasurements;
 use ahead::Ahead;
 use reading::CaptureReader;
 pub use reading::{About, Counts, UnreadLinks};
@@ -45,8 +44,6 @@ pub struct Trace {
     source: RecordSource,
     about: About,
     annotator: Annotator,
-    /// The TCP connections that are measured on this side of the thread that reads ahead.
-    measurements: TcpMeasurements,
     ready: VecDeque<Dissected>,
     /// How many of those were passed. They go all at once: to take each off the queue would copy it.
     passed: usize,
@@ -107,7 +104,6 @@ impl Trace {
             source,
             about,
             annotator,
-            measurements: TcpMeasurements::default(),
             ready: VecDeque::new(),
             passed: 0,
             shown: false,
@@ -151,15 +147,10 @@ impl Trace {
             let more = match &mut self.source {
                 RecordSource::Here(reading) => {
                     let more = reading.step(&mut self.ready);
-                    if let Some(steps) = reading.steps() {
-                        self.measurements.take_in(steps.drain(..));
-                    }
                     self.about.update(reading);
                     more
                 }
-                RecordSource::Ahead(ahead) => {
-                    ahead.next(&mut self.ready, &mut self.about, &mut self.measurements)
-                }
+                RecordSource::Ahead(ahead) => ahead.next(&mut self.ready, &mut self.about),
             };
             self.finished = !more?;
             if let Some(listener) = &mut self.progress {
@@ -172,11 +163,6 @@ impl Trace {
             }
         }
         if let Some(next) = self.ready.get_mut(self.passed) {
-            if let Dissected::Connection(end) = next
-                && end.measured.is_none()
-            {
-                end.measured = self.measurements.of(end);
-            }
             self.annotator.annotate(next);
         }
         self.shown = true;

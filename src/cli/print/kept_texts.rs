@@ -43,7 +43,8 @@ impl KeptTexts {
         };
         line.extend_from_slice(text.as_bytes());
         let fraction = nanos.rem_euclid(NANOS_PER_SEC) as u32;
-        let (mut rest, digits) = if fraction % 1000 == 0 { (fraction / 1000, 6) } else { (fraction, 9) };
+        let (mut rest, digits) =
+            if fraction.is_multiple_of(1000) { (fraction / 1000, 6) } else { (fraction, 9) };
         let mut shown = *b".000000000Z";
         shown[digits + 1] = b'Z';
         for place in shown[1..=digits].iter_mut().rev() {

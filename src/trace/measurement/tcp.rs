@@ -10,30 +10,6 @@ use super::options::TcpOptions;
 use crate::packet::link::Segment;
 use crate::{ConnectionMeasurement, Direction, Moment, StreamClosing};
 
-/// What measuring needs of a segment.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct MeasuredSegment {
-    seq: u32,
-    ack: Option<u32>,
-    syn: bool,
-    fin: bool,
-    rst: bool,
-    window: u16,
-    /// How many bytes it carries, captured or not.
-    bytes: u64,
-    options: TcpOptions,
-    outgoing: Option<bool>,
-}
-
-impl MeasuredSegment {
-    #[inline]
-    pub(super) fn of(segment: &Segment<'_>) -> Self {
-        let &Segment { seq, ack, syn, fin, rst, window, outgoing, .. } = segment;
-        let bytes = segment.payload.len() as u64 + u64::from(segment.lost_tail);
-        Self { seq, ack, syn, fin, rst, window, bytes, options: TcpOptions::read(segment.options), outgoing }
-    }
-}
-
 /// A TCP connection that is being measured.
 #[derive(Debug)]
 pub(crate) struct TcpMeasuring {
@@ -98,10 +74,11 @@ impl TcpMeasuring {
         &mut self,
         moment: Moment,
         direction: Direction,
-        segment: &MeasuredSegment,
+        segment: &Segment<'_>,
         budget: &mut MeasurementBudget,
     ) {
         let limits = budget.limits();
+        let options = TcpOptions::read(segment.options);
         let at = self.connection.heard(moment, direction);
         self.connection.place.sent(direction, segment.outgoing);
         if segment.rst {
@@ -109,23 +86,29 @@ impl TcpMeasuring {
             return;
         }
         if segment.syn {
-            self.synchronize(at, direction, segment);
+            self.synchronize(at, direction, segment, options);
         } else {
             self.shake(at, direction, segment);
         }
-        if let Some((clock, echo)) = segment.options.time_stamps {
+        if let Some((clock, echo)) = options.time_stamps {
             self.time_stamps(at, direction, clock, segment.ack.is_some().then_some(echo));
         }
         if let Some(ack) = segment.ack {
-            self.acknowledge(at, direction, ack, segment, limits);
+            self.acknowledge(at, direction, ack, segment, &options, limits);
         }
-        self.carry(moment, direction, segment, limits);
+        self.carry(moment, direction, segment, &options, limits);
         self.connection.count(budget);
     }
 
-    fn synchronize(&mut self, at: Timestamp, direction: Direction, segment: &MeasuredSegment) {
+    fn synchronize(
+        &mut self,
+        at: Timestamp,
+        direction: Direction,
+        segment: &Segment<'_>,
+        options: TcpOptions,
+    ) {
         let end = &mut self.ends[direction as usize];
-        let repeated = end.syn.replace(segment.options).is_some();
+        let repeated = end.syn.replace(options).is_some();
         self.syns[direction as usize] = if repeated { None } else { Some(at) };
         match direction {
             Direction::FromInitiator => self.connection.course.syns += 1,
@@ -153,7 +136,7 @@ impl TcpMeasuring {
     }
 
     /// The third segment of the handshake, where this is the one.
-    fn shake(&mut self, at: Timestamp, direction: Direction, segment: &MeasuredSegment) {
+    fn shake(&mut self, at: Timestamp, direction: Direction, segment: &Segment<'_>) {
         if !self.awaits_third || direction == Direction::FromResponder {
             return;
         }
@@ -190,7 +173,8 @@ impl TcpMeasuring {
         at: Timestamp,
         direction: Direction,
         ack: u32,
-        segment: &MeasuredSegment,
+        segment: &Segment<'_>,
+        options: &TcpOptions,
         limits: &MeasurementLimits,
     ) {
         let there = direction.reverse();
@@ -202,9 +186,9 @@ impl TcpMeasuring {
             heard.begin(sender.place);
         }
         let Some(number) = sender.place_of(ack) else { return };
-        let bare = segment.bytes == 0 && !segment.syn && !segment.fin;
+        let bare = segment.payload.is_empty() && segment.lost_tail == 0 && !segment.syn && !segment.fin;
         // A block before the acknowledged number tells of bytes that came twice (RFC 2883).
-        let selective = segment.options.selective.and_then(|(start, _)| sender.place_of(start));
+        let selective = options.selective.and_then(|(start, _)| sender.place_of(start));
         let sample = heard.acknowledge(
             AcknowledgingSegment {
                 at,
@@ -228,11 +212,11 @@ impl TcpMeasuring {
         &mut self,
         moment: Moment,
         direction: Direction,
-        segment: &MeasuredSegment,
+        segment: &Segment<'_>,
+        options: &TcpOptions,
         limits: &MeasurementLimits,
     ) {
-        let MeasuredSegment { bytes, options, .. } = segment;
-        let bytes = *bytes;
+        let bytes = segment.payload.len() as u64 + u64::from(segment.lost_tail);
         let taken_by_other =
             self.ends[direction.reverse() as usize].syn.as_ref().and_then(|syn| syn.largest_segment);
         let end = &mut self.ends[direction as usize];

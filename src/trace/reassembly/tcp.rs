@@ -8,7 +8,7 @@ use std::time::Duration;
 use bittrace_protocol::Timestamp;
 
 use crate::burst::{Direction, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest, StreamSink};
-use crate::measurement::{MeasuringStep, TcpMeasurements, TcpMeasuringPlace};
+use crate::measurement::{MeasurementBudget, TcpMeasuring};
 use crate::packet::four_tuple::{FourTuple, PacketEnds};
 use crate::packet::link::Segment;
 
@@ -36,8 +36,8 @@ pub struct Reassembler {
     /// Segments since the last sweep that found holes.
     unswept: usize,
     last: Option<Moment>,
-    /// Where connections are measured, where that is asked for.
-    measuring: Option<TcpMeasuringPlace>,
+    /// The memory for measuring, where that is asked for.
+    measuring: Option<MeasurementBudget>,
 }
 
 impl Reassembler {
@@ -49,22 +49,7 @@ impl Reassembler {
     /// A reassembler that also measures how each connection's transport behaves, and says so at the connection's end
     /// ([`StreamEvent::Measured`]).
     pub fn measuring() -> Self {
-        Self { measuring: Some(TcpMeasuringPlace::Here(TcpMeasurements::default())), ..Self::default() }
-    }
-
-    /// Leaves measuring, where that is asked for, to whoever takes the steps. To be called before the first segment.
-    pub(crate) fn measure_elsewhere(&mut self) {
-        if let Some(measuring) = &mut self.measuring {
-            *measuring = TcpMeasuringPlace::Elsewhere(Vec::new());
-        }
-    }
-
-    /// The steps for whoever measures.
-    pub(crate) fn steps(&mut self) -> Option<&mut Vec<MeasuringStep>> {
-        match &mut self.measuring {
-            Some(TcpMeasuringPlace::Elsewhere(steps)) => Some(steps),
-            _ => None,
-        }
+        Self { measuring: Some(MeasurementBudget::default()), ..Self::default() }
     }
 
     /// Takes in one segment, and hands to `sink` what follows from it: mostly nothing or one burst.
@@ -109,8 +94,8 @@ impl Reassembler {
             return;
         }
         let direction = connection.direction(segment);
-        if let Some(measuring) = &mut self.measuring {
-            connection.measure(moment, direction, segment, measuring);
+        if let Some(budget) = &mut self.measuring {
+            connection.measure(moment, direction, segment, budget);
         }
         self.table.touch(place);
         self.visit(place, sink, |connection, outlet| connection.segment(moment, direction, segment, outlet));
@@ -145,11 +130,8 @@ impl Reassembler {
         let stream = StreamId(self.next_stream);
         self.next_stream += 1;
         let mut connection = TcpConnection::begun_by(segment, stream);
+        connection.measuring = self.measuring.is_some().then(|| Box::new(TcpMeasuring::begun_at(moment)));
         let (flow, opening) = (connection.flow, connection.opening);
-        if let Some(measuring) = &mut self.measuring {
-            connection.is_measured = true;
-            measuring.begin(stream, moment, flow);
-        }
         let place = self.table.insert(key, connection);
         self.visit(place, sink, |_, outlet| {
             outlet.emit(moment, StreamEvent::Opened { stream, flow, opening });
@@ -249,7 +231,7 @@ struct Outlet<'s, S> {
     sink: &'s mut S,
     stream: StreamId,
     wanted: bool,
-    measuring: Option<&'s mut TcpMeasuringPlace>,
+    measuring: Option<&'s mut MeasurementBudget>,
 }
 
 impl<S: StreamSink> Outlet<'_, S> {

@@ -8,7 +8,6 @@ use super::RecordSource;
 use super::reading::{About, CaptureReader, PacketTally, new_comments};
 use crate::capture::TraceError;
 use crate::dissect::Dissected;
-use crate::measurement::{MeasuringStep, TcpMeasurements};
 
 /// What the thread has to hand.
 pub(super) struct Ahead {
@@ -21,8 +20,6 @@ pub(super) struct Ahead {
 /// Records that go over at once.
 struct Batch {
     dissected: VecDeque<Dissected>,
-    /// What is to be measured on the way to them.
-    steps: Vec<MeasuringStep>,
     /// How far the capture was read after the last of them.
     tally: PacketTally,
     /// Comments of the capture that came up on the way.
@@ -37,17 +34,12 @@ const BATCHES: usize = 4;
 const RECORDS: usize = 512;
 const BYTES: u64 = 512 * 1024;
 
-/// Segments that are to be measured at most before they go over, of 100 bytes each: few enough that their memory is used again
-/// at once, by this thread or the other.
-const STEPS: usize = 512;
-
 /// Packets that are read at most before what there is goes over: a capture may hold little that is BitTorrent.
 pub(super) const PACKETS: usize = 65_536;
 
 impl Ahead {
     /// Lets another thread read on. Where the system has none to give, this one does.
-    pub(super) fn over(mut reading: CaptureReader) -> RecordSource {
-        reading.measure_elsewhere();
+    pub(super) fn over(reading: CaptureReader) -> RecordSource {
         let (sender, batches) = sync_channel(BATCHES);
         // A thread that cannot be begun takes what it was given with it, so that goes over when it runs.
         let (give, given) = sync_channel::<CaptureReader>(1);
@@ -70,14 +62,12 @@ impl Ahead {
         &mut self,
         ready: &mut VecDeque<Dissected>,
         about: &mut About,
-        measurements: &mut TcpMeasurements,
     ) -> Result<bool, TraceError> {
         if let Some(after) = self.after.take() {
             return after;
         }
         let Ok(batch) = self.batches.recv() else { return self.gone() };
         about.note(batch.tally, &batch.comments);
-        measurements.take_in(batch.steps);
         *ready = batch.dissected;
         match batch.then {
             Err(error) if !ready.is_empty() => {
@@ -120,23 +110,14 @@ fn read(mut reading: CaptureReader, to: &SyncSender<Batch>) {
                 then = step;
                 break;
             }
-            let taken_down = reading.steps().map_or(0, |steps| steps.len());
-            if dissected.len() >= RECORDS || bytes >= BYTES || taken_down >= STEPS {
+            if dissected.len() >= RECORDS || bytes >= BYTES {
                 break;
             }
         }
-        let steps = reading.steps().map(|steps| std::mem::replace(steps, Vec::with_capacity(STEPS)));
         let comments = new_comments(&reading, known).to_vec();
         known += comments.len();
         let over = matches!(then, Ok(false));
-        let batch = Batch {
-            dissected,
-            steps: steps.unwrap_or_default(),
-            tally: PacketTally::of(&reading),
-            comments,
-            then,
-        };
-        if to.send(batch).is_err() || over {
+        if to.send(Batch { dissected, tally: PacketTally::of(&reading), comments, then }).is_err() || over {
             return;
         }
     }

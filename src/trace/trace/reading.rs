@@ -9,7 +9,6 @@ use super::wireshark::WiresharkStreams;
 use crate::burst::{Moment, StreamEvent};
 use crate::capture::{Capture, CapturedPacket, Cut, TraceError};
 use crate::dissect::{Dissected, Dissector};
-use crate::measurement::MeasuringStep;
 use crate::packet::copies::RecentPackets;
 use crate::packet::defrag::Defragmenter;
 use crate::packet::four_tuple::PacketEnds;
@@ -96,16 +95,6 @@ impl CaptureReader {
             span: None,
             ended: false,
         }
-    }
-
-    /// Leaves the measuring of TCP to whoever takes the [`steps`](Self::steps).
-    pub(super) fn measure_elsewhere(&mut self) {
-        self.stages.reassembler.measure_elsewhere();
-    }
-
-    /// What is to be measured elsewhere, since it was taken last.
-    pub(super) fn steps(&mut self) -> Option<&mut Vec<MeasuringStep>> {
-        self.stages.reassembler.steps()
     }
 
     /// Reads one packet, and adds the records that it completes to `out`. `false` when there are no more; what was open

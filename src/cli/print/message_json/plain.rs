@@ -38,6 +38,8 @@ struct KnownSender {
 
 /// Senders that are kept, of 500 bytes each: both ends of more connections than clients mostly have open.
 const SENDERS: usize = 512;
+/// The longest name of a client that is kept, in bytes: peers may call themselves what they like.
+const LONGEST_CLIENT: usize = 100;
 
 impl Default for PlainMessages {
     fn default() -> Self {
@@ -47,7 +49,8 @@ impl Default for PlainMessages {
 
 impl PlainMessages {
     /// Writes the object of a message with all its keys but those of bytes. `false`, and nothing is written, where the
-    /// message is not plain: where its fields are not all numbers, or where notes are to be written.
+    /// message is not plain: where its fields are not all numbers, where notes are to be written, or where the name of its
+    /// sender's client is too long to be kept.
     pub(super) fn write(
         &mut self,
         row: &Row<'_>,
@@ -61,7 +64,8 @@ impl PlainMessages {
         else {
             return Ok(false);
         };
-        if !message.each_number(|_, _| {}) {
+        let client_is_kept = record.client.as_ref().is_none_or(|client| client.len() <= LONGEST_CLIENT);
+        if !client_is_kept || !message.each_number(|_, _| {}) {
             return Ok(false);
         }
         let Self { capture, senders } = self;
@@ -159,5 +163,38 @@ impl KnownSender {
             && self.side == record.side
             && self.transport == record.transport
             && self.torrent == record.torrent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bittrace_protocol::Timestamp;
+    use bittrace_testing::captures::{captures, records};
+
+    use super::*;
+    use crate::query::row::CaptureContext;
+
+    #[test]
+    fn long_names_of_clients_are_not_kept() {
+        let place = CaptureContext {
+            capture: "a".to_owned(),
+            start: Timestamp::EPOCH,
+            before: 0,
+            torrents: Vec::new(),
+        };
+        let path = captures().into_iter().next().unwrap();
+        let is_plain = |record: &Record| {
+            record.notes.is_empty() && Row::new(record, &place).each_number(|_, _| {}) && !record.decrypted
+        };
+        let mut record = records(&path).into_iter().find(is_plain).unwrap();
+        for (length, is_kept) in [(LONGEST_CLIENT, true), (LONGEST_CLIENT + 1, false)] {
+            record.client = Some("x".repeat(length).into());
+            let mut plain = PlainMessages::default();
+            let (mut summary, mut texts, mut line) = (String::new(), KeptTexts::default(), Vec::new());
+            let row = Row::new(&record, &place);
+            assert_eq!(plain.write(&row, (&mut summary, &mut texts), &mut line).unwrap(), is_kept);
+            assert_eq!(plain.senders.iter().flatten().count(), usize::from(is_kept));
+            assert_eq!(line.is_empty(), !is_kept);
+        }
     }
 }

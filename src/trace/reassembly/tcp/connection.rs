@@ -5,7 +5,7 @@ use super::half::{Piece, TcpHalf};
 use crate::burst::{
     Direction, Flow, Moment, StreamClosing, StreamEvent, StreamId, StreamOpening, StreamSink,
 };
-use crate::measurement::TcpMeasuringPlace;
+use crate::measurement::{MeasurementBudget, TcpMeasuring};
 use crate::packet::link::Segment;
 
 /// A connection that is being followed, or was until it closed.
@@ -24,8 +24,8 @@ pub(super) struct TcpConnection {
     seen: [bool; 2],
     /// Whether bytes of a direction were said to be missing.
     missing: [bool; 2],
-    /// Whether its transport is being measured.
-    pub(super) is_measured: bool,
+    /// How its transport behaves, where that is asked for.
+    pub(super) measuring: Option<Box<TcpMeasuring>>,
 }
 
 impl TcpConnection {
@@ -47,28 +47,28 @@ impl TcpConnection {
             from_responder: TcpHalf::default(),
             seen: [false; 2],
             missing: [false; 2],
-            is_measured: false,
+            measuring: None,
         }
     }
 
     /// Measures a segment of this connection.
     #[inline]
     pub(super) fn measure(
-        &self,
+        &mut self,
         moment: Moment,
         direction: Direction,
         segment: &Segment<'_>,
-        measuring: &mut TcpMeasuringPlace,
+        budget: &mut MeasurementBudget,
     ) {
-        if self.is_measured {
-            measuring.segment(self.stream, moment, direction, segment);
+        if let Some(measuring) = &mut self.measuring {
+            measuring.segment(moment, direction, segment, budget);
         }
     }
 
     /// Forgets what was measured: nobody wants to know of this connection.
-    pub(super) fn stop_measuring(&mut self, measuring: Option<&mut TcpMeasuringPlace>) {
-        if let (true, Some(measuring)) = (std::mem::take(&mut self.is_measured), measuring) {
-            measuring.forget(self.stream);
+    pub(super) fn stop_measuring(&mut self, budget: Option<&mut MeasurementBudget>) {
+        if let (Some(measuring), Some(budget)) = (self.measuring.take(), budget) {
+            measuring.forget(budget);
         }
     }
 
@@ -254,9 +254,8 @@ impl TcpConnection {
                 self.halves(direction).0.flush(moment, direction, outlet);
             }
         }
-        if let (true, Some(measuring)) = (std::mem::take(&mut self.is_measured), &mut outlet.measuring)
-            && let Some(measurement) = measuring.end(self.stream, moment, closing)
-        {
+        if let (Some(measuring), Some(budget)) = (self.measuring.take(), &mut outlet.measuring) {
+            let measurement = measuring.finish(moment, closing, budget);
             outlet.emit(moment, StreamEvent::Measured { stream: self.stream, measurement });
         }
         outlet.emit(moment, StreamEvent::Closed { stream: self.stream, closing });
