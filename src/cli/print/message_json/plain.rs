@@ -182,11 +182,10 @@ mod tests {
             before: 0,
             torrents: Vec::new(),
         };
-        let path = captures().into_iter().next().unwrap();
         let is_plain = |record: &Record| {
             record.notes.is_empty() && Row::new(record, &place).each_number(|_, _| {}) && !record.decrypted
         };
-        let mut record = records(&path).into_iter().find(is_plain).unwrap();
+        let mut record = captures().iter().flat_map(|path| records(path)).find(is_plain).unwrap();
         for (length, is_kept) in [(LONGEST_CLIENT, true), (LONGEST_CLIENT + 1, false)] {
             record.client = Some("x".repeat(length).into());
             let mut plain = PlainMessages::default();
