@@ -5,6 +5,7 @@ pub(crate) mod connection_table;
 pub(crate) mod csv;
 pub(crate) mod hex;
 pub(crate) mod json;
+pub(crate) mod kept_texts;
 pub(crate) mod ladder;
 pub(crate) mod lines;
 pub(crate) mod message_json;

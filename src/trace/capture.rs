@@ -23,6 +23,7 @@ mod host_names;
 mod input;
 mod pcap;
 mod pcapng;
+mod prefetch;
 #[cfg(test)]
 mod tests;
 
@@ -142,6 +143,14 @@ impl Capture {
                 }
                 _ => Err(not_a_capture(name, &layers, begins, &mut reader)),
             };
+        }
+    }
+
+    /// Lets another thread unpack a compressed capture before its bytes are wanted: for files alone. The bytes of others are
+    /// there at once, and a thread that only has the system copy them costs more than it saves.
+    pub(crate) fn unpack_ahead(&mut self) {
+        if !self.compressed.is_empty() {
+            self.input.read_ahead();
         }
     }
 

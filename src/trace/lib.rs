@@ -57,7 +57,7 @@ pub use reassembly::{Reassembler, UtpReassembler};
 pub use record::{
     Answer, Body, Fragment, HttpTrackerBody, MseBody, Note, PeerEffect, PeerWireBody, Protocol, Reason,
     Record, Rule, Severity, Side, Transport, Unreadable, WebSeedBody, brief, brief_block, describe,
-    describe_in, units,
+    describe_in, describe_into, units,
 };
 pub use recorder::{PacketCopier, Recorder, write_all_vectored};
 pub use statistics::Summary;

@@ -221,3 +221,8 @@ pub fn describe(record: &Record) -> String {
 pub fn describe_in(record: &Record, pieces: Option<u64>) -> String {
     record.body.describe(&record.bytes, record.client.as_deref(), pieces)
 }
+
+/// Adds [`describe_in`] to a text.
+pub fn describe_into(record: &Record, pieces: Option<u64>, text: &mut String) {
+    record.body.describe_into(&record.bytes, record.client.as_deref(), pieces, text);
+}

@@ -4,7 +4,6 @@
 use bittrace_columnar::MessageContent;
 use serde_json::{Map, Value};
 
-use crate::print::message_json::numbers_of;
 use crate::query::names::RowKey;
 use crate::query::row::Row;
 
@@ -12,23 +11,28 @@ use crate::query::row::Row;
 const BLOCK_MESSAGES: [&str; 7] =
     ["have", "request", "piece", "cancel", "reject-request", "allowed-fast", "suggest-piece"];
 
+/// The fields that name a block, each with a column.
+const BLOCK_COLUMNS: [&str; 3] = ["index", "begin", "length"];
+
 /// What a message's fields say. `text` is room for their JSON.
 pub(super) fn content<'r>(row: &'r Row<'_>, text: &'r mut String) -> MessageContent<'r> {
     let (protocol, message) = (row.record.body.protocol().name(), row.record.body.message());
     let names_block = protocol == "peer-wire" && BLOCK_MESSAGES.contains(&message);
-    if let Some(numbers) = numbers_of(&row.record.content()) {
-        let number = |wanted: &str| {
-            let found = numbers.iter().find(|(name, _)| *name == wanted);
-            found.and_then(|(_, number)| i64::try_from(*number).ok())
-        };
-        let block = ["index", "begin", "length"];
-        if numbers.is_empty() {
-            return MessageContent::default();
+    let mut block = [None; BLOCK_COLUMNS.len()];
+    let (mut says_nothing, mut is_block) = (true, true);
+    let numbers_alone = row.each_number(|name, number| {
+        says_nothing = false;
+        match BLOCK_COLUMNS.iter().position(|column| *column == name) {
+            Some(column) => block[column] = i64::try_from(number).ok(),
+            None => is_block = false,
         }
-        if names_block && numbers.iter().all(|(name, _)| block.contains(name)) {
-            let [index, begin, block_length] = block.map(number);
-            return MessageContent { index, begin, block_length, ..MessageContent::default() };
-        }
+    });
+    if numbers_alone && says_nothing {
+        return MessageContent::default();
+    }
+    if numbers_alone && names_block && is_block {
+        let [index, begin, block_length] = block;
+        return MessageContent { index, begin, block_length, ..MessageContent::default() };
     }
     if let Some(fields) = row.key(RowKey::Fields) {
         *text = fields.to_string();

@@ -84,11 +84,11 @@ impl PerfettoTrace {
         let record = row.record;
         self.start = row.place.start;
         if self.streams.len() >= STREAMS && !self.streams.contains_key(&record.stream) {
-            self.end_streams()?;
+            self.end_streams();
         }
         let (process, at) = (self.process(record.stream), self.since_start(record.at));
         let track = self.streams.entry(record.stream).or_insert_with(|| StreamTrack::before(record, at));
-        track.observe(&mut self.events, process, at, row)?;
+        track.observe(&mut self.events, process, at, row);
         self.events.write_to(out)
     }
 
@@ -98,9 +98,9 @@ impl PerfettoTrace {
         let (process, at) = (self.process(record.stream), self.since_start(record.at));
         let Some(track) = self.streams.get_mut(&record.stream) else { return Ok(()) };
         if !std::mem::replace(&mut track.is_shown, true) {
-            name_stream(&mut self.events, process, record, row.place)?;
+            name_stream(&mut self.events, process, record, row.place);
         }
-        write_message(&mut self.events, process, at, row)?;
+        write_message(&mut self.events, process, at, row);
         if let (Some(answer), Some(answered)) = (record.answers, row.answers()) {
             let waited = (answer.latency * 1e9).round() as i64;
             self.events.slice(
@@ -109,13 +109,13 @@ impl PerfettoTrace {
                 (at.saturating_sub(waited), at),
                 &format!("wait for {}", record.body.message()),
                 &[("answers", answered), ("n", row.number())],
-            )?;
+            );
         }
         if track.shown_at.is_none_or(|shown| at.saturating_sub(shown).saturating_abs() >= BYTES_EVERY) {
-            track.count_bytes(&mut self.events, process, at)?;
+            track.count_bytes(&mut self.events, process, at);
         }
         if record.body.protocol() == Protocol::PeerWire {
-            track.count_outstanding(&mut self.events, process, at, record.effect.outstanding)?;
+            track.count_outstanding(&mut self.events, process, at, record.effect.outstanding);
         }
         self.events.write_to(out)
     }
@@ -126,16 +126,16 @@ impl PerfettoTrace {
         let Some(mut track) = self.streams.remove(&stream) else { return Ok(()) };
         let (process, closed) = (self.process(stream), self.since_start(end.closed.at));
         track.last = track.last.max(closed);
-        track.end(&mut self.events, process)?;
+        track.end(&mut self.events, process);
         if track.is_shown {
-            track.count_outstanding(&mut self.events, process, track.last, [0; 2])?;
+            track.count_outstanding(&mut self.events, process, track.last, [0; 2]);
         }
         self.events.write_to(out)
     }
 
     /// Takes in the end of a capture.
     pub(crate) fn capture_ended(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        self.end_streams()?;
+        self.end_streams();
         self.first_process = self.next_process;
         self.events.write_to(out)
     }
@@ -146,13 +146,12 @@ impl PerfettoTrace {
         self.events.write_to(out)
     }
 
-    fn end_streams(&mut self) -> io::Result<()> {
+    fn end_streams(&mut self) {
         let mut streams: Vec<_> = self.streams.drain().collect();
         streams.sort_unstable_by_key(|(stream, _)| *stream);
         for (stream, mut track) in streams {
-            track.end(&mut self.events, self.first_process + process_of(stream))?;
+            track.end(&mut self.events, self.first_process + process_of(stream));
         }
-        Ok(())
     }
 
     /// The number of a stream's process.
@@ -179,53 +178,46 @@ const fn thread(process: u64, direction: Direction) -> u64 {
 }
 
 /// Names the process and the threads of a stream.
-fn name_stream(
-    events: &mut EventWriter,
-    process: u64,
-    record: &Record,
-    place: &CaptureContext,
-) -> io::Result<()> {
+fn name_stream(events: &mut EventWriter, process: u64, record: &Record, place: &CaptureContext) {
     let flow = record.flow();
     let (protocol, transport) = (record.body.protocol().name(), record.transport.name());
     let name = format!(
         "stream {}: {} → {}, {protocol} over {transport}, {}",
         record.stream.0, flow.initiator, flow.responder, place.capture
     );
-    events.name("process_name", (process, None), &name)?;
+    events.name("process_name", (process, None), &name);
     for direction in DIRECTIONS {
         let (source, _) = flow.ends(direction);
         let side = if direction == record.direction { record.side } else { record.side.other() };
         let name = format!("from {source} ({})", side.name());
-        events.name("thread_name", (process, Some(thread(process, direction))), &name)?;
+        events.name("thread_name", (process, Some(thread(process, direction))), &name);
     }
-    Ok(())
 }
 
 /// Writes a message as an instant.
-fn write_message(events: &mut EventWriter, process: u64, at: i64, row: &Row<'_>) -> io::Result<()> {
+fn write_message(events: &mut EventWriter, process: u64, at: i64, row: &Row<'_>) {
     let record = row.record;
-    events.begin("i", record.body.message(), process)?;
-    events.text("cat", record.body.protocol().name())?;
+    events.begin("i", record.body.message(), process);
+    events.text("cat", record.body.protocol().name());
     events.number("tid", thread(process, record.direction));
     events.micros("ts", at);
-    events.text("s", "t")?;
+    events.text("s", "t");
     events.begin_args();
     events.number("n", row.number());
     if let Some(frame) = row.frame() {
         events.number("frame", frame);
-        events.text("filter", &display_filter(&record.frames))?;
+        events.text("filter", &display_filter(&record.frames));
     }
-    events.text("summary", &row.summary())?;
+    events.text("summary", &row.summary());
     if !record.notes.is_empty() {
         let notes = record.notes.iter();
         let notes: Vec<_> = notes
             .map(|note| format!("{} {}: {}", note.rule.severity.name(), note.rule.id, note.text))
             .collect();
-        events.text("findings", &notes.join("; "))?;
+        events.text("findings", &notes.join("; "));
     }
     events.end_args();
     events.end();
-    Ok(())
 }
 
 impl StreamTrack {
@@ -247,12 +239,12 @@ impl StreamTrack {
     }
 
     /// Takes in what a message changed, and writes the states that it ended.
-    fn observe(&mut self, events: &mut EventWriter, process: u64, at: i64, row: &Row<'_>) -> io::Result<()> {
+    fn observe(&mut self, events: &mut EventWriter, process: u64, at: i64, row: &Row<'_>) {
         let record = row.record;
         self.last = self.last.max(at);
         self.bytes[record.direction as usize] += record.length();
         if record.body.protocol() != Protocol::PeerWire {
-            return Ok(());
+            return;
         }
         self.known.observe(record);
         for direction in DIRECTIONS {
@@ -261,22 +253,23 @@ impl StreamTrack {
                 let begin = &mut self.holding[direction as usize][state as usize];
                 match (*begin, holds) {
                     (None, true) => *begin = Some(StateBegin { at, number: row.number() }),
-                    (Some(_), false) => self.end_state(events, process, at, (direction, state))?,
+                    (Some(_), false) => self.end_state(events, process, at, (direction, state)),
                     _ => {}
                 }
             }
         }
-        Ok(())
     }
 
     /// Writes what holds as far as the stream's last message.
-    fn end(&mut self, events: &mut EventWriter, process: u64) -> io::Result<()> {
+    fn end(&mut self, events: &mut EventWriter, process: u64) {
         for direction in DIRECTIONS {
             for state in STATES {
-                self.end_state(events, process, self.last, (direction, state))?;
+                self.end_state(events, process, self.last, (direction, state));
             }
         }
-        if self.is_shown { self.count_bytes(events, process, self.last) } else { Ok(()) }
+        if self.is_shown {
+            self.count_bytes(events, process, self.last);
+        }
     }
 
     /// Writes a state from its begin, if it holds.
@@ -286,10 +279,10 @@ impl StreamTrack {
         process: u64,
         at: i64,
         (direction, state): (Direction, State),
-    ) -> io::Result<()> {
-        let Some(begin) = self.holding[direction as usize][state as usize].take() else { return Ok(()) };
+    ) {
+        let Some(begin) = self.holding[direction as usize][state as usize].take() else { return };
         if !self.is_shown {
-            return Ok(());
+            return;
         }
         let id = process * 4 + direction as u64 * 2 + state as u64;
         events.slice(
@@ -302,34 +295,26 @@ impl StreamTrack {
         )
     }
 
-    fn count_outstanding(
-        &mut self,
-        events: &mut EventWriter,
-        process: u64,
-        at: i64,
-        outstanding: [u32; 2],
-    ) -> io::Result<()> {
+    fn count_outstanding(&mut self, events: &mut EventWriter, process: u64, at: i64, outstanding: [u32; 2]) {
         for direction in DIRECTIONS {
             let now = outstanding[direction as usize];
             if now != self.outstanding[direction as usize] {
                 self.outstanding[direction as usize] = now;
                 let side = self.side(direction);
-                events.counter("outstanding requests", process, at, (side, u64::from(now)))?;
+                events.counter("outstanding requests", process, at, (side, u64::from(now)));
             }
         }
-        Ok(())
     }
 
-    fn count_bytes(&mut self, events: &mut EventWriter, process: u64, at: i64) -> io::Result<()> {
+    fn count_bytes(&mut self, events: &mut EventWriter, process: u64, at: i64) {
         for direction in DIRECTIONS {
             let now = self.bytes[direction as usize];
             if now != self.shown_bytes[direction as usize] {
                 self.shown_bytes[direction as usize] = now;
                 self.shown_at = Some(at);
-                events.counter("bytes", process, at, (self.side(direction), now))?;
+                events.counter("bytes", process, at, (self.side(direction), now));
             }
         }
-        Ok(())
     }
 
     /// Who sends in a direction.

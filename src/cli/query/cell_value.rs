@@ -21,6 +21,8 @@ pub(crate) enum CellValue<'a> {
     /// The number of a message within its capture, to be marked: see `print/run_numbers.rs`.
     MarkedNumber(u64),
     Seconds(f64),
+    /// A name of this program's own, without anything to escape.
+    Word(&'static str),
     Text(Cow<'a, str>),
     Time(Timestamp),
     End(SocketAddr),
@@ -62,6 +64,7 @@ impl CellValue<'_> {
     pub(crate) fn plain(&self) -> Option<&dyn Display> {
         match self {
             Self::Number(number) | Self::MarkedNumber(number) => Some(number),
+            Self::Word(word) => Some(word),
             Self::Text(text) => Some(text),
             Self::End(end) => Some(end),
             Self::Address(address) => Some(address),
@@ -79,6 +82,7 @@ impl Serialize for CellValue<'_> {
             Self::True => serializer.serialize_bool(true),
             Self::Number(number) | Self::MarkedNumber(number) => serializer.serialize_u64(*number),
             Self::Seconds(seconds) => serializer.serialize_f64(*seconds),
+            Self::Word(word) => serializer.serialize_str(word),
             Self::Text(text) => serializer.serialize_str(text),
             Self::Time(at) => serializer.collect_str(&Rfc3339(*at)),
             Self::End(end) => serializer.collect_str(end),

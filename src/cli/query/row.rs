@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
+use bittrace_protocol::wire::Message;
 use bittrace_trace::record::Record;
-use bittrace_trace::{CommunityId, CommunityIds, brief, describe_in};
+use bittrace_trace::{Body, CommunityId, CommunityIds, PeerWireBody, brief, describe_in, describe_into};
 use serde_json::{Map, Value};
 
 use crate::print::run_numbers::RunNumbers;
@@ -88,6 +89,11 @@ impl<'a> Row<'a> {
         describe_in(self.record, self.pieces())
     }
 
+    /// Adds the same to a text.
+    pub(crate) fn summary_into(&self, text: &mut String) {
+        describe_into(self.record, self.pieces(), text);
+    }
+
     /// The same in a few words, the name of the message first. `names_client` says whether a handshake names its client.
     pub(crate) fn brief(&self, names_client: bool) -> String {
         brief(self.record, self.pieces(), names_client)
@@ -110,6 +116,18 @@ impl<'a> Row<'a> {
         self.fields.get_or_init(|| fields_of(self.record))
     }
 
+    /// Calls `number` with each of the message's fields where all of them are numbers, as those of nearly all messages
+    /// between peers are; whether they are. These are the [`fields`](Self::fields), and cost less.
+    #[inline]
+    pub(crate) fn each_number(&self, mut number: impl FnMut(&'static str, u64)) -> bool {
+        let Body::PeerWire(PeerWireBody::Message(message)) = &self.record.body else { return false };
+        let numbers_alone = message.each_number(|name, value| number(name, value.into()));
+        if let Message::Piece { block, .. } = message {
+            number("length", block.len() as u64);
+        }
+        numbers_alone
+    }
+
     /// What the message has under `path` in its fields. A blank in a name may be written as `_`.
     pub(crate) fn field(&self, path: &str) -> Option<&Value> {
         find(self.fields(), path)
@@ -119,7 +137,10 @@ impl<'a> Row<'a> {
     pub(crate) fn said(&self, name: &FieldName) -> Option<CellValue<'_>> {
         match name {
             FieldName::Key(key) => self.key(*key),
-            FieldName::Field(path) => self.field(path).map(CellValue::Field),
+            FieldName::Field(path) => match self.number_under(path) {
+                Some(number) => number.map(CellValue::Number),
+                None => self.field(path).map(CellValue::Field),
+            },
             FieldName::Scoped(scope, name) => {
                 if !scope.contains(self.record) {
                     return None;
@@ -127,6 +148,19 @@ impl<'a> Row<'a> {
                 self.said(name)
             }
         }
+    }
+
+    /// The number that stands under `path` where the message's fields are numbers alone. `None` where they are not.
+    fn number_under(&self, path: &str) -> Option<Option<u64>> {
+        let (mut exact, mut alike) = (None, None);
+        let numbers_alone = self.each_number(|name, number| {
+            if name == path {
+                exact = Some(number);
+            } else if alike.is_none() && is_same_name(name, path) {
+                alike = Some(number);
+            }
+        });
+        numbers_alone.then_some(exact.or(alike))
     }
 
     /// The last packet of the message, where Wireshark shows the whole message.
@@ -175,10 +209,10 @@ impl<'a> Row<'a> {
             RowKey::DstPort => CellValue::Number(record.destination.port().into()),
             RowKey::Addr => CellValue::Addresses([record.source.ip(), record.destination.ip()]),
             RowKey::Port => CellValue::Ports([record.source.port(), record.destination.port()]),
-            RowKey::Side => text(record.side.name()),
-            RowKey::Transport => text(record.transport.name()),
-            RowKey::Protocol => text(record.body.protocol().name()),
-            RowKey::Message => text(record.body.message()),
+            RowKey::Side => CellValue::Word(record.side.name()),
+            RowKey::Transport => CellValue::Word(record.transport.name()),
+            RowKey::Protocol => CellValue::Word(record.body.protocol().name()),
+            RowKey::Message => CellValue::Word(record.body.message()),
             RowKey::MessageId => CellValue::Number(self.message_id()?.into()),
             RowKey::Offset => CellValue::Number(record.offset),
             RowKey::Length => CellValue::Number(record.length()),
@@ -191,7 +225,7 @@ impl<'a> Row<'a> {
             RowKey::Answers => self.numbered(self.answers()?),
             RowKey::Latency => CellValue::Seconds(record.answers?.latency),
             RowKey::Notes => CellValue::Notes(&record.notes),
-            RowKey::Severity => text(record.severity()?.name()),
+            RowKey::Severity => CellValue::Word(record.severity()?.name()),
             RowKey::Rule if record.notes.is_empty() => return None,
             RowKey::Rule => CellValue::Rules(&record.notes),
             RowKey::Bytes => CellValue::Bytes(&record.bytes),

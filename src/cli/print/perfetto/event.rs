@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use crate::print::message_json::{separate, write_name, write_number, write_text};
+use crate::print::kept_texts::push_number;
+use crate::print::message_json::write_text;
 
 /// Writes events into a buffer, from which they go to the output.
 #[derive(Debug, Default)]
@@ -31,41 +32,55 @@ impl EventWriter {
     }
 
     /// Begins an event of a phase. [`end`](Self::end) ends it.
-    pub(super) fn begin(&mut self, phase: &str, name: &str, process: u64) -> io::Result<()> {
+    pub(super) fn begin(&mut self, phase: &str, name: &str, process: u64) {
         self.buffer.extend_from_slice(if self.begun { b",\n" } else { HEAD });
         if !self.begun {
             self.begun = true;
             self.buffer.push(b'\n');
         }
         self.buffer.push(b'{');
-        self.text("ph", phase)?;
-        self.text("name", name)?;
+        self.text("ph", phase);
+        self.text("name", name);
         self.number("pid", process);
-        Ok(())
     }
 
     pub(super) fn end(&mut self) {
         self.buffer.push(b'}');
     }
 
-    pub(super) fn text(&mut self, key: &str, value: &str) -> io::Result<()> {
-        write_name(key, &mut self.buffer);
-        write_text(value, &mut self.buffer)
+    /// A comma, unless the object has only just begun.
+    fn separate(&mut self) {
+        if self.buffer.last() != Some(&b'{') {
+            self.buffer.push(b',');
+        }
+    }
+
+    /// A key that needs no escapes.
+    fn key(&mut self, key: &str) {
+        self.separate();
+        self.buffer.push(b'"');
+        self.buffer.extend_from_slice(key.as_bytes());
+        self.buffer.extend_from_slice(b"\":");
+    }
+
+    pub(super) fn text(&mut self, key: &str, value: &str) {
+        self.key(key);
+        write_text(value, &mut self.buffer);
     }
 
     pub(super) fn number(&mut self, key: &str, value: u64) {
-        write_name(key, &mut self.buffer);
-        write_number(value, &mut self.buffer);
+        self.key(key);
+        push_number(value, &mut self.buffer);
     }
 
     /// Nanoseconds as a number of microseconds.
     pub(super) fn micros(&mut self, key: &str, nanos: i64) {
-        write_name(key, &mut self.buffer);
+        self.key(key);
         if nanos < 0 {
             self.buffer.push(b'-');
         }
         let nanos = nanos.unsigned_abs();
-        write_number(nanos / 1000, &mut self.buffer);
+        push_number(nanos / 1000, &mut self.buffer);
         let fraction = nanos % 1000;
         if fraction > 0 {
             self.buffer.extend_from_slice(format!(".{fraction:03}").trim_end_matches('0').as_bytes());
@@ -74,7 +89,7 @@ impl EventWriter {
 
     /// Begins the arguments of the event. [`end_args`](Self::end_args) ends them.
     pub(super) fn begin_args(&mut self) {
-        separate(&mut self.buffer);
+        self.separate();
         self.buffer.extend_from_slice(b"\"args\":{");
     }
 
@@ -83,38 +98,25 @@ impl EventWriter {
     }
 
     /// Names a process, or a thread of it.
-    pub(super) fn name(
-        &mut self,
-        what: &str,
-        (process, thread): (u64, Option<u64>),
-        name: &str,
-    ) -> io::Result<()> {
-        self.begin("M", what, process)?;
+    pub(super) fn name(&mut self, what: &str, (process, thread): (u64, Option<u64>), name: &str) {
+        self.begin("M", what, process);
         if let Some(thread) = thread {
             self.number("tid", thread);
         }
         self.begin_args();
-        self.text("name", name)?;
+        self.text("name", name);
         self.end_args();
         self.end();
-        Ok(())
     }
 
     /// Writes the value of a counter of a process, in nanoseconds since the start.
-    pub(super) fn counter(
-        &mut self,
-        name: &str,
-        process: u64,
-        at: i64,
-        (of, value): (&str, u64),
-    ) -> io::Result<()> {
-        self.begin("C", name, process)?;
+    pub(super) fn counter(&mut self, name: &str, process: u64, at: i64, (of, value): (&str, u64)) {
+        self.begin("C", name, process);
         self.micros("ts", at);
         self.begin_args();
         self.number(of, value);
         self.end_args();
         self.end();
-        Ok(())
     }
 
     /// Writes an asynchronous slice, in nanoseconds since the start. Slices of one category and number do not overlap.
@@ -125,10 +127,10 @@ impl EventWriter {
         (from, to): (i64, i64),
         name: &str,
         args: &[(&str, u64)],
-    ) -> io::Result<()> {
+    ) {
         for (phase, at) in [("b", from), ("e", to)] {
-            self.begin(phase, name, process)?;
-            self.text("cat", category)?;
+            self.begin(phase, name, process);
+            self.text("cat", category);
             self.number("id", id);
             self.number("tid", thread);
             self.micros("ts", at);
@@ -139,7 +141,6 @@ impl EventWriter {
             }
             self.end();
         }
-        Ok(())
     }
 }
 
