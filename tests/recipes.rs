@@ -29,35 +29,49 @@ fn recipes() -> PathBuf {
 fn workplace() -> tempfile::TempDir {
     let place = scratch_folder();
     let folder = place.path().join("captures");
-    fs::create_dir(&folder).unwrap();
+    fs::create_dir(&folder).expect("a folder can be made");
     let mut files = Vec::new();
     for of in [captures_folder(), captures_folder().join("diagnosis")] {
-        let entries = fs::read_dir(of).unwrap().map(|entry| entry.unwrap().path());
+        let entries =
+            fs::read_dir(of).expect("captures/ is there").map(|entry| entry.expect("an entry").path());
         files.extend(entries.filter(|path| path.to_string_lossy().contains(".pcap")));
     }
     files.sort();
     for path in &files[..CAPTURES - SPOILT] {
-        fs::copy(path, folder.join(path.file_name().unwrap())).unwrap();
+        copy(path, &folder);
     }
-    fs::write(folder.join("empty.pcap"), b"").unwrap();
-    fs::write(folder.join("not a capture.pcap"), "This is text.\n").unwrap();
-    fs::write(
-        folder.join("lying.pcapng"),
-        [b"\x0a\x0d\x0d\x0a\xff\xff\xff\xff".as_slice(), &[0; 99]].concat(),
-    )
-    .unwrap();
-    for entry in fs::read_dir(recipes()).unwrap() {
-        let path = entry.unwrap().path();
-        fs::copy(&path, place.path().join(path.file_name().unwrap())).unwrap();
+    write(folder.join("empty.pcap"), b"");
+    write(folder.join("not a capture.pcap"), b"This is text.\n");
+    write(folder.join("lying.pcapng"), &[b"\x0a\x0d\x0d\x0a\xff\xff\xff\xff".as_slice(), &[0; 99]].concat());
+    for entry in fs::read_dir(recipes()).expect("docs/recipes is there") {
+        copy(&entry.expect("an entry").path(), place.path());
     }
     place
 }
 
+fn copy(file: &Path, folder: &Path) {
+    let name = file.file_name().expect("a file has a name");
+    fs::copy(file, folder.join(name)).expect("a file can be copied");
+}
+
+fn write(path: PathBuf, bytes: &[u8]) {
+    fs::write(path, bytes).expect("a file can be written");
+}
+
+/// What stands after the last slash.
+fn file_name(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+fn folder_of(program: &Path) -> PathBuf {
+    program.parent().expect("a program is in a folder").to_owned()
+}
+
 /// The commands of a section of the page, in order.
 fn commands(section: &str) -> Vec<String> {
-    let page = fs::read_to_string(recipes().join("README.md")).unwrap();
+    let page = fs::read_to_string(recipes().join("README.md")).expect("the page of recipes is there");
     let (_, rest) = page.split_once(&format!("\n## {section}\n")).unwrap_or_else(|| panic!("no {section}"));
-    let text = rest.split("\n## ").next().unwrap();
+    let text = rest.split("\n## ").next().unwrap_or_default();
     let mut commands: Vec<String> = Vec::new();
     for line in text.lines().filter_map(|line| line.strip_prefix("    ")) {
         match (line.strip_prefix("$ "), commands.last_mut()) {
@@ -72,10 +86,10 @@ fn commands(section: &str) -> Vec<String> {
 
 /// Runs a command in the folder, with bittrace and the programs of the environment first on `PATH`.
 fn run(command: &str, place: &Path) -> String {
-    let mut folders = vec![Path::new(env!("CARGO_BIN_EXE_bittrace")).parent().unwrap().to_owned()];
-    folders.extend(std::env::var_os(PYTHON).map(|python| Path::new(&python).parent().unwrap().to_owned()));
-    folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
-    let path: OsString = std::env::join_paths(folders).unwrap();
+    let mut folders = vec![folder_of(env!("CARGO_BIN_EXE_bittrace").as_ref())];
+    folders.extend(std::env::var_os(PYTHON).map(|python| folder_of(python.as_ref())));
+    folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    let path: OsString = std::env::join_paths(folders).expect("folders without separators in their names");
     let mut shell = Command::new("bash");
     shell.args(["-o", "pipefail", "-c", command]).current_dir(place).env("PATH", path).env_remove("COLUMNS");
     let (code, output, errors) = command::run(&mut shell);
@@ -102,7 +116,7 @@ impl Answer {
             let name = name.trim_matches('"');
             match name.contains(".pcap") {
                 // Spark names the files that it reads itself by their URI.
-                true => answer.unread.push((name.rsplit('/').next().unwrap().replace("%20", " "), number)),
+                true => answer.unread.push((file_name(name).replace("%20", " "), number)),
                 false => answer.rules.push((name.to_owned(), number)),
             }
         }
@@ -115,15 +129,17 @@ impl Answer {
         let lines = run("bittrace analyze captures --format json", place);
         let (mut counts, mut unread) = (BTreeMap::<String, u64>::new(), Vec::new());
         for line in lines.lines() {
-            let object: Value = serde_json::from_str(line).unwrap();
+            let object: Value = serde_json::from_str(line).expect("a line is JSON");
             for note in object["notes"].as_array().into_iter().flatten() {
                 if note["severity"] != "chat" {
-                    *counts.entry(note["rule"].as_str().unwrap().to_owned()).or_default() += 1;
+                    *counts
+                        .entry(note["rule"].as_str().expect("a note has a rule").to_owned())
+                        .or_default() += 1;
                 }
             }
             if object["capture"]["ok"] == false {
-                let name = object["capture"]["capture"].as_str().unwrap();
-                unread.push((name.rsplit('/').next().unwrap().to_owned(), 2));
+                let name = object["capture"]["capture"].as_str().expect("a capture has a name");
+                unread.push((file_name(name), 2));
             }
         }
         let mut rules: Vec<_> = counts.into_iter().collect();
