@@ -50,7 +50,7 @@ fn read(reader: impl Read + Send + 'static) -> Result<Said, String> {
         }
     }
     assert_eq!(capture.packets(), packets.len() as u64);
-    assert_eq!(capture.bytes(), packets.iter().map(|packet| packet.2.len() as u64).sum());
+    assert_eq!(capture.bytes(), packets.iter().map(|packet| packet.2.len() as u64).sum::<u64>());
     Ok((packets, fault, capture.cut()))
 }
 

@@ -5,7 +5,6 @@
 use std::sync::LazyLock;
 
 use bittrace_fuzz::filter::expression;
-use bittrace_protocol::Timestamp;
 use bittrace_trace::{Dissected, Record, Trace, TraceOptions};
 use libfuzzer_sys::fuzz_target;
 use print::units::{Bound, rfc3339};
@@ -24,9 +23,11 @@ mod query {
     pub(crate) mod names;
     pub(crate) mod row;
 }
+#[allow(dead_code, reason = "the command uses more of these files")]
 #[path = "../../src/cli/print"]
 mod print {
     pub(crate) mod printable;
+    pub(crate) mod run_numbers;
     pub(crate) mod units;
 }
 
@@ -77,12 +78,7 @@ fuzz_target!(|input: &[u8]| {
             return;
         }
     };
-    let place = CaptureContext {
-        capture: "a.pcap".to_owned(),
-        start: Timestamp::EPOCH,
-        before: 0,
-        torrents: Vec::new(),
-    };
+    let place = CaptureContext::new("a.pcap".to_owned(), 0, Vec::new());
     // One level deeper may be too deep.
     let negated = Filter::parse(&format!("not ({text})"));
     let repeated = Filter::parse(&format!("({text}) or ({text}) and ({text})"));

@@ -76,7 +76,7 @@ const fn ip_protocol(transport: Transport) -> u8 {
 }
 
 /// The Community IDs of the records of a capture. A conversation is hashed once for as long as its place is not taken by
-/// another: memory is bounded by [`RecentConversations`].
+/// another: memory is bounded by a table of recent conversations.
 #[derive(Debug, Clone, Default)]
 pub struct CommunityIds {
     recent: Option<RecentConversations<Known>>,
