@@ -14,8 +14,8 @@ use crate::print::output::Output;
 use texts::{
     AFTER_HELP, ANALYZE_AFTER, ANALYZE_EXAMPLES, ANNOTATE_AFTER, ANNOTATE_EXAMPLES, BROWSE_AFTER,
     DIAGNOSE_AFTER, DIAGNOSE_EXAMPLES, DIFF_AFTER, DIFF_EXAMPLES, DISTURB_HELP, DOWNLOAD_AFTER,
-    DOWNLOAD_EXAMPLES, EXAMPLES, EXTRACT_AFTER, EXTRACT_EXAMPLES, FILTER_HELP, LIMIT_HELP, MASK_HELP,
-    PROFILE_AFTER, REPLAY_AFTER, REPLAY_EXAMPLES, TORRENT_EXAMPLES,
+    DOWNLOAD_EXAMPLES, ENCRYPTION_HELP, EXAMPLES, EXTRACT_AFTER, EXTRACT_EXAMPLES, FILTER_HELP, LIMIT_HELP,
+    MASK_HELP, PROFILE_AFTER, REPLAY_AFTER, REPLAY_EXAMPLES, TORRENT_EXAMPLES,
 };
 
 /// Reads BitTorrent packet captures and shows every tracker and peer message, byte for byte.
@@ -160,6 +160,18 @@ pub(crate) struct DownloadArguments {
     /// Listen only on this address; can be repeated
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Vec<IpAddr>,
+    /// When connections to peers are encrypted: off, allow, prefer or require
+    #[arg(
+        long,
+        value_enum,
+        value_name = "POLICY",
+        hide_possible_values = true,
+        long_help = ENCRYPTION_HELP
+    )]
+    pub(crate) encryption: Option<Encryption>,
+    /// Append the keys of encrypted connections to this file, for analyze --mse-keys
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_log: Option<PathBuf>,
     /// Our peer id, up to 20 characters; the rest is random
     #[arg(long, value_name = "ID")]
     pub(crate) peer_id: Option<String>,
@@ -187,6 +199,19 @@ pub(crate) struct DownloadArguments {
     /// Repair damaged finished files: download their wrong pieces again
     #[arg(long)]
     pub(crate) repair: bool,
+}
+
+/// When connections to peers are encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Encryption {
+    /// Never
+    Off,
+    /// Where the peer wants it
+    Allow,
+    /// Where the peer can
+    Prefer,
+    /// Always, with RC4
+    Require,
 }
 
 /// Browse captures.

@@ -21,7 +21,7 @@ mod error;
 mod foreign;
 mod input;
 mod pcap;
-mod pcapng;
+pub(crate) mod pcapng;
 #[cfg(test)]
 mod tests;
 

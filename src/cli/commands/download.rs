@@ -17,7 +17,7 @@ use bittrace_client::{
     Download, DownloadOptions, DownloadReport, Notice, Outcome, Resume, RootName, Stop, TorrentFile,
     proxies_of_environment, random_identity,
 };
-use bittrace_protocol::session::{Config, Event, Identity, SeedGoal};
+use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, Event, Identity, SeedGoal};
 use bittrace_protocol::{Metainfo, PeerId};
 use bittrace_replay::{Transcript, infer_profile};
 use bittrace_trace::units::{count as thousands, counted, rough_size, span};
@@ -60,6 +60,16 @@ pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, mut outpu
         keep("--record", "the torrent file", Path::new(&arguments.torrent), record)?;
         for capture in arguments.like.iter().chain(&arguments.against) {
             keep("--record", "the capture", capture, record)?;
+        }
+    }
+    if let Some(log) = &arguments.key_log {
+        keep("--key-log", "the torrent file", Path::new(&arguments.torrent), log)?;
+        let others = arguments.like.iter().chain(&arguments.against).chain(&arguments.record);
+        for capture in others.chain(&arguments.html) {
+            if log == capture {
+                bail!("--key-log {}: the option for another file names it, too", log.display());
+            }
+            keep("--key-log", "another file of this run", capture, log)?;
         }
     }
     let metainfo = Arc::new(torrent.metainfo);
@@ -342,7 +352,11 @@ pub(crate) fn keep(option: &str, what: &str, read: &Path, written: &Path) -> Res
 /// How to speak, and what to call ourselves: as the client of a capture where that is wanted.
 fn manner(arguments: &args::DownloadArguments, torrent: &Metainfo) -> Result<(Config, Identity)> {
     let identity = random_identity(PEER_ID_PREFIX)?;
-    let Some(path) = &arguments.like else { return Ok((Config::new(own_profile()), identity)) };
+    let Some(path) = &arguments.like else {
+        let mut config = Config::new(own_profile());
+        config.profile.encryption = EncryptionProfile::own(EncryptionPolicy::Allow);
+        return Ok((config, identity));
+    };
     let reference = Transcript::open(path, bittrace_trace::TraceOptions::default())?;
     let learnt = infer_profile(&reference, own_profile())?;
     let peer_id = learnt.profile.peer_id.draw(identity.seed);
@@ -359,6 +373,14 @@ fn options(arguments: &args::DownloadArguments, torrent: &Metainfo) -> Result<Do
         identity = Identity { peer_id: own_peer_id(peer_id)?, ..identity };
     }
     config.single_peer = arguments.single_peer;
+    if let Some(encryption) = arguments.encryption {
+        config.profile.encryption = config.profile.encryption.under(match encryption {
+            args::Encryption::Off => EncryptionPolicy::Off,
+            args::Encryption::Allow => EncryptionPolicy::Allow,
+            args::Encryption::Prefer => EncryptionPolicy::Prefer,
+            args::Encryption::Require => EncryptionPolicy::Require,
+        });
+    }
     config.port = arguments.port.unwrap_or_else(free_port);
     config.upload_limit = arguments.upload_limit.map(|kib| kib.saturating_mul(1024));
     if let Some(peers) = arguments.max_peers {
@@ -387,6 +409,7 @@ fn options(arguments: &args::DownloadArguments, torrent: &Metainfo) -> Result<Do
         options.root_name = RootName::SafeAndVisible;
     }
     options.record.clone_from(&arguments.record);
+    options.key_log.clone_from(&arguments.key_log);
     options.record_comment = format!("bittrace {} download", env!("CARGO_PKG_VERSION"));
     Ok(options)
 }
@@ -467,6 +490,9 @@ fn closing_table(
     }
     if let Some(path) = &arguments.record {
         rows.push(("recording", path.display().to_string()));
+    }
+    if let Some(path) = &arguments.key_log {
+        rows.push(("key log", path.display().to_string()));
     }
     let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     let mut page = Page::new(look, output);

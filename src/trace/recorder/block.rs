@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use bittrace_protocol::Timestamp;
 
+use crate::capture::pcapng::{DECRYPTION_SECRETS, MSE_KEY_LOG};
+
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;
 const ENHANCED_PACKET: u32 = 6;
@@ -68,6 +70,15 @@ impl Block {
         // if_tsresol: 10 to the power of -9 seconds.
         self.option(9, &[9]);
         self.option(0, &[]);
+        self.end(writer)
+    }
+
+    /// Writes a key log of message stream encryption, for the packets after it.
+    pub(crate) fn mse_key_log(&mut self, log: &[u8], writer: &mut impl Write) -> io::Result<()> {
+        self.begin(DECRYPTION_SECRETS);
+        self.number(MSE_KEY_LOG);
+        self.number(log.len() as u32);
+        self.bytes.extend_from_slice(log);
         self.end(writer)
     }
 
