@@ -11,7 +11,8 @@ the seeder), and peak resident memory. Debian's python3-libtorrent and aria2 are
 
 The light seeder does next to nothing, so that the clients are what is measured; the other one is libtorrent in
 high-performance settings, which takes a processor for itself. The client "bare" receives, hashes and writes, and
-nothing else: no client can be much cheaper.
+nothing else: no client can be much cheaper. "bare-twice" also writes all that it received to a second file: no recording
+can be much cheaper.
 """
 import argparse
 import hashlib
@@ -116,6 +117,7 @@ def clients(work, torrent, light):
     found = {}
     if light and bare.exists():
         found["bare"] = [str(bare), torrent, str(SEEDER_PORT), "{out}/content.bin"]
+        found["bare-twice"] = found["bare"] + [f"{work}/live.pcapng"]
     if bittrace.exists():
         common = [str(bittrace), "download", torrent, "-q", "--port", "0", "--listen", "127.0.0.1", "-o", "{out}"]
         found["bittrace"] = common

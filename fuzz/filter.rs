@@ -26,6 +26,7 @@ const PARTS: &[&str] = &[
     "dst",
     "n",
     "stream",
+    "community_id",
     "length",
     "elapsed",
     "time",

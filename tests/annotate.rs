@@ -1,11 +1,11 @@
 //! `bittrace annotate` as a user runs it: every packet as it was, comments where Wireshark shows the messages.
 
 use std::path::Path;
-use std::process::Command;
 
 use bittrace_testing::captures::{captures, captures_folder, scenario, torrent};
 use bittrace_testing::command::{self, scratch_folder};
 use bittrace_testing::programs::is_there;
+use bittrace_testing::tshark::fields as tshark;
 use bittrace_trace::{Capture, LinkType};
 
 fn bittrace(arguments: &[&str]) -> (i32, String, String) {
@@ -94,6 +94,44 @@ fn standard_input_and_standard_output_serve() {
     assert!(piped.stdout == std::fs::read(&out).expect("the output"), "other bytes through pipes");
 }
 
+/// What is read twice is read from a copy, which errors do not name.
+#[test]
+fn errors_name_standard_input() {
+    let folder = scratch_folder();
+    let broken = folder.path().join("broken.pcap");
+    let whole = std::fs::read(captures_folder().join("download-aria2.pcap")).expect("a capture");
+    let annotate = |bytes: &[u8]| {
+        std::fs::write(&broken, bytes).expect("written");
+        let arguments = ["annotate", "-", "-o", "-"];
+        let mut command = command::bittrace(env!("CARGO_BIN_EXE_bittrace"), &captures_folder(), &arguments);
+        command.stdin(std::fs::File::open(&broken).expect("a file"));
+        let output = command.output().expect("bittrace starts");
+        (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+    };
+    let (code, errors) = annotate(b"no capture");
+    assert!(code == Some(2) && errors.starts_with("bittrace: standard input: not a capture"), "{errors}");
+    let (code, errors) = annotate(&[&whole[..], &[0xff; 16]].concat());
+    assert!(code == Some(2) && errors.starts_with("bittrace: standard input: "), "{errors}");
+    let (code, errors) = annotate(&whole[..whole.len() - 7]);
+    assert!(code == Some(0) && errors.starts_with("bittrace: standard input: cut short"), "{errors}");
+}
+
+/// What a capture says of itself stays: nothing is added for a pcap either.
+#[test]
+fn nothing_is_added_to_what_the_capture_says_of_itself() {
+    let folder = scratch_folder();
+    let out = folder.path().join("commented.pcapng");
+    for path in captures() {
+        annotate(&path, &out, &[]);
+        let said = |file: &Path| {
+            let mut capture = Capture::open(file).expect("a capture");
+            while capture.next_packet().expect("a packet").is_some() {}
+            capture.comments().to_vec()
+        };
+        assert_eq!(said(&path), said(&out), "{}", path.display());
+    }
+}
+
 #[test]
 fn nothing_is_written_where_nothing_can_be_read_or_written() {
     let folder = scratch_folder();
@@ -152,23 +190,13 @@ fn wireshark_shows_the_packets_as_before_and_the_comments() {
     if !is_there("tshark") {
         return;
     }
-    let tshark = |file: &Path, fields: &[&str]| {
-        let mut command = Command::new("tshark");
-        command.arg("-r").arg(file).args(["-T", "fields"]);
-        for field in fields {
-            command.args(["-e", field]);
-        }
-        let output = command.output().expect("tshark starts");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("text")
-    };
     let folder = scratch_folder();
     for path in captures() {
         let out = folder.path().join("commented.pcapng");
         let errors = annotate(&path, &out, &["--comments", "messages"]);
         let fields = ["frame.number", "frame.time_epoch", "frame.len", "frame.cap_len", "_ws.col.Protocol"];
-        assert_eq!(tshark(&path, &fields), tshark(&out, &fields), "{}", path.display());
-        let comments = tshark(&out, &["frame.comment"]).lines().filter(|line| !line.is_empty()).count();
+        assert_eq!(tshark(&path, "", &fields), tshark(&out, "", &fields), "{}", path.display());
+        let comments = tshark(&out, "frame.comment", &["frame.number"]).len();
         let said = errors.lines().last().and_then(|line| line.rsplit(", ").next());
         let said = said.and_then(|said| said.split(' ').next()?.replace(',', "").parse().ok());
         assert_eq!(said, Some(comments), "{}: {errors}", path.display());

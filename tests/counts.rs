@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 
 use bittrace_testing::captures::{captures, captures_folder, records};
+use bittrace_testing::tshark;
 use bittrace_trace::{Body, Reason, Unreadable};
 
 /// Messages by `protocol.message`.
@@ -94,14 +94,16 @@ fn counts_equal_those_of_tshark_where_it_is_right() {
     }
     for path in captures() {
         let name = bittrace_testing::captures::scenario(&path);
-        let (theirs, ours) = (tshark_counts(&path), counts(&path));
+        let theirs = tshark::peer_messages(&path, &[REASSEMBLED, decode_as(&path)].concat());
+        let ours = counts(&path);
         let wrong = TSHARK_IS_WRONG.iter().find(|(scenario, ..)| *scenario == name);
-        for message in MESSAGES.iter().map(|(_, message)| *message).chain(["handshake"]) {
-            let of = |counts: &Counts| counts.get(&format!("peer-wire.{message}")).copied().unwrap_or(0);
+        for message in tshark::MESSAGE_TYPES.iter().map(|(_, message)| *message).chain(["handshake"]) {
+            let ours = ours.get(&format!("peer-wire.{message}")).copied().unwrap_or(0);
+            let theirs = theirs.get(message).copied().unwrap_or(0);
             match wrong.filter(|(_, messages, _)| messages.contains(&message)) {
-                None => assert_eq!(of(&ours), of(&theirs), "{name}: {message}"),
+                None => assert_eq!(ours, theirs, "{name}: {message}"),
                 Some((_, _, reason)) => {
-                    assert!(of(&ours) > of(&theirs), "{name}: {message}: no longer true: {reason}");
+                    assert!(ours > theirs, "{name}: {message}: no longer true: {reason}");
                 }
             }
         }
@@ -112,29 +114,6 @@ fn counts_equal_those_of_tshark_where_it_is_right() {
         assert_eq!(ours, tshark_tracker_requests(&path), "{name}: requests to HTTP trackers");
     }
 }
-
-/// The message types that tshark numbers. Keep-alives have no number: it cannot count them.
-const MESSAGES: &[(u8, &str)] = &[
-    (0, "choke"),
-    (1, "unchoke"),
-    (2, "interested"),
-    (3, "not-interested"),
-    (4, "have"),
-    (5, "bitfield"),
-    (6, "request"),
-    (7, "piece"),
-    (8, "cancel"),
-    (9, "port"),
-    (13, "suggest-piece"),
-    (14, "have-all"),
-    (15, "have-none"),
-    (16, "reject-request"),
-    (17, "allowed-fast"),
-    (20, "extended"),
-    (21, "hash-request"),
-    (22, "hashes"),
-    (23, "hash-reject"),
-];
 
 fn is_a_message(message: &str) -> bool {
     let unread = ["opaque", "gap", "key-exchange", "encrypted"];
@@ -160,34 +139,11 @@ fn decode_as(path: &Path) -> &'static [&'static str] {
 }
 
 fn tshark(path: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("tshark")
-        .arg("-r")
-        .arg(path)
-        .args(["-o", "tcp.reassemble_out_of_order:TRUE"])
-        .args(decode_as(path))
-        .args(arguments)
-        .output()
-        .expect("tshark starts");
-    assert!(output.status.success(), "tshark: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    tshark::tshark(path, &[REASSEMBLED, decode_as(path), arguments].concat())
 }
 
-fn tshark_counts(path: &Path) -> Counts {
-    let fields = ["-Y", "bittorrent", "-T", "fields"];
-    let columns = ["-e", "bittorrent.msg.type", "-e", "bittorrent.protocol.name.length"];
-    let mut counts = Counts::new();
-    for line in tshark(path, &[&fields[..], &columns[..]].concat()).lines() {
-        let (types, handshakes) = line.split_once('\t').expect("two columns were asked for");
-        for number in types.split(',').filter(|number| !number.is_empty()) {
-            let number: u8 = number.parse().expect("a message type is a number");
-            let name = MESSAGES.iter().find(|(id, _)| *id == number).map_or("unknown", |(_, name)| name);
-            *counts.entry(format!("peer-wire.{name}")).or_default() += 1;
-        }
-        let handshakes = handshakes.split(',').filter(|length| !length.is_empty()).count() as u64;
-        *counts.entry("peer-wire.handshake".to_owned()).or_default() += handshakes;
-    }
-    counts
-}
+/// Segments that come late are put in their place.
+const REASSEMBLED: &[&str] = &["-o", "tcp.reassemble_out_of_order:TRUE"];
 
 fn tshark_tracker_requests(path: &Path) -> u64 {
     // A web seed of BEP 17 is asked by info hash and piece.

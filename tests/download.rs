@@ -10,6 +10,8 @@ mod memory;
 mod page;
 #[path = "download/proxies.rs"]
 mod proxies;
+#[path = "download/record_stream.rs"]
+mod record_stream;
 
 use std::net::SocketAddr;
 use std::path::Path;

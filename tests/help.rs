@@ -73,8 +73,23 @@ fn profile_help() {
 }
 
 #[test]
+fn annotate_help() {
+    assert_help!("annotate", "annotate");
+}
+
+#[test]
+fn clear_help() {
+    assert_help!("clear", "clear");
+}
+
+#[test]
 fn extract_help() {
     assert_help!("extract", "extract");
+}
+
+#[test]
+fn extcap_help() {
+    assert_help!("extcap", "extcap");
 }
 
 #[test]
@@ -115,7 +130,7 @@ fn usage_errors_exit_with_2_and_say_what_is_wrong() {
         (&["torrent", "show", "no-such.torrent"], "bittrace: no-such.torrent: no such file"),
         (&["analyze", "Cargo.toml"], "not a capture file"),
         (&["torrent", "show", "Cargo.toml"], "not a .torrent file"),
-        (&["analyze", "src"], "a directory"),
+        (&["analyze", "src"], "src: no captures in this folder"),
         (&["torrent", "show", "src"], "a directory"),
         (&["man", "dance"], "unknown command \"dance\""),
     ] {

@@ -131,3 +131,30 @@ fn json_keeps_hostile_text_and_escapes_it() {
     });
     assert!(kept, "{printed}");
 }
+
+#[test]
+fn traces_and_logs_for_other_programs_escape_hostile_text() {
+    let folder = scratch_folder();
+    let name = "\u{1b}]0;title\t#\u{7}\u{202e}.pcapng";
+    std::fs::write(folder.path().join(name), capture(HOSTILE)).unwrap();
+    let (code, trace, errors) = run(folder.path(), &["analyze", name, "--format", "perfetto"]);
+    assert_eq!((code, errors.as_str()), (0, ""));
+    assert_eq!(obeyed(&trace, false), None, "{trace:?}");
+    let trace: serde_json::Value = serde_json::from_str(&trace).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    assert!(events[0]["args"]["name"].as_str().unwrap().ends_with(name), "{}", events[0]);
+
+    let (code, _, errors) = run(folder.path(), &["analyze", name, "--format", "zeek", "-o", "logs"]);
+    assert_eq!(code, 0, "{errors}");
+    assert_eq!(obeyed(&errors, false), None, "{errors:?}");
+    let log = std::fs::read_to_string(folder.path().join("logs/bittorrent.log")).unwrap();
+    assert_eq!(obeyed(&log.replace('\t', " "), false), None, "{log:?}");
+    let cells = |line: &str| line.split('\t').count();
+    let fields = log.lines().find(|line| line.starts_with("#fields")).map(cells).unwrap();
+    let rows: Vec<&str> = log.lines().filter(|line| !line.starts_with('#')).collect();
+    assert!(!rows.is_empty());
+    for row in rows {
+        assert_eq!(cells(row) + 1, fields, "{row:?}");
+        assert!(row.contains("\\x1b]0;title\\x09\\x23\\x07\\xe2\\x80\\xae.pcapng"), "{row:?}");
+    }
+}

@@ -411,8 +411,8 @@ fn every_record_is_in_one_pair() {
     }
 }
 
-/// A file is read ahead by another thread where there are processors for it, a stream never: both give the same, and
-/// errors in the same place, whether the file is whole, cut short or corrupt.
+/// A file is read ahead by other threads where there are processors for them, a stream never: both give the same records and
+/// measurements, and errors in the same place, whether the file is whole, cut short or corrupt.
 #[test]
 fn reading_ahead_makes_no_difference() {
     let folder = tempfile::tempdir().expect("a folder for temporary files");
@@ -438,8 +438,9 @@ fn reading_ahead_makes_no_difference() {
             let file = folder.path().join("capture");
             std::fs::write(&file, bytes).expect("there is room for a capture");
             let name = file.display().to_string();
-            let here = told(Trace::from_reader(name, Cursor::new(bytes.to_vec()), TraceOptions::default()));
-            let ahead = told(Trace::open(&file, TraceOptions::default()));
+            let options = TraceOptions { measure: true, ..TraceOptions::default() };
+            let here = told(Trace::from_reader(name, Cursor::new(bytes.to_vec()), options.clone()));
+            let ahead = told(Trace::open(&file, options));
             assert!(here == ahead, "{}, {kind}", scenario(&path));
         }
     }

@@ -1,32 +1,16 @@
 //! The numbers that Wireshark gives conversations and packets: bittrace's are the same, checked against tshark.
 
-use std::collections::HashMap;
-use std::path::Path;
-use std::process::Command;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 
 use bittrace_protocol::wire::Handshake;
 use bittrace_protocol::{InfoHash, PeerId};
 use bittrace_testing::captures::{all_records, captures, captures_folder, options, records, scenario};
 use bittrace_testing::command;
 use bittrace_testing::programs::is_there;
+use bittrace_testing::tshark::{fields as tshark, fields_with};
 use bittrace_trace::record::Transport;
-use bittrace_trace::{Record, Trace};
-
-/// What tshark says of packets: rows of these fields.
-fn tshark(capture: &Path, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
-    let mut command = Command::new("tshark");
-    command.arg("-r").arg(capture).args(["-T", "fields"]);
-    if !filter.is_empty() {
-        command.args(["-Y", filter]);
-    }
-    for field in fields {
-        command.args(["-e", field]);
-    }
-    let output = command.output().expect("tshark starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).expect("text");
-    text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
-}
+use bittrace_trace::{CommunityIds, Record, Trace};
 
 /// The conversation that Wireshark counts each packet to, over TCP and over UDP. A packet in a tunnel has several; the
 /// innermost is what it carries.
@@ -62,6 +46,63 @@ fn every_message_has_wiresharks_number_of_its_conversation() {
     for path in captures() {
         compare(&path, &records(&path));
     }
+}
+
+/// The Community ID that Wireshark gives each packet; of a packet in a tunnel, that of the two ends that talk through it.
+fn community_ids(capture: &Path) -> HashMap<u64, String> {
+    let rows = fields_with(capture, &["--enable-protocol", "communityid"], &["frame.number", "communityid"]);
+    rows.into_iter().map(|row| (row[0].parse().expect("a number"), row[1].clone())).collect()
+}
+
+fn compare_community_ids(capture: &Path, records: &[Record]) {
+    let expected = community_ids(capture);
+    let mut ids = CommunityIds::default();
+    for record in records {
+        let frame = record.frames.last().expect("a packet");
+        let id = ids.of(record);
+        assert_eq!(
+            id.as_str(),
+            expected[frame],
+            "{}: message {}, packet {frame}",
+            capture.display(),
+            record.number
+        );
+    }
+}
+
+#[test]
+fn every_message_has_wiresharks_community_id() {
+    if !is_there("tshark") {
+        return;
+    }
+    let mut seen = HashSet::new();
+    for path in captures() {
+        let records = records(&path);
+        compare_community_ids(&path, &records);
+        seen.extend(records.iter().map(|record| (record.transport.name(), record.source.is_ipv6())));
+    }
+    for kind in [("tcp", false), ("tcp", true), ("udp", false), ("utp", false)] {
+        assert!(seen.contains(&kind), "no message {kind:?} in {seen:?}");
+    }
+}
+
+#[test]
+fn a_message_in_a_tunnel_has_the_community_id_of_its_innermost_ends() {
+    if !is_there("tshark") {
+        return;
+    }
+    let mut plain = Made::new();
+    plain.connection((4_001, 6_881), 1_000);
+    let mut tunnelled = Made { tunnel: &[0, 0, 8, 0], ..Made::new() };
+    tunnelled.connection((4_001, 6_881), 1_000);
+    let ids = [plain, tunnelled].map(|made| {
+        let (folder, path) = made.write();
+        let records = all_records(Trace::open(&path, options(&path)).expect("a capture"), "made");
+        compare_community_ids(&path, &records);
+        drop(folder);
+        CommunityIds::default().of(records.first().expect("a handshake"))
+    });
+    assert_eq!(ids[0], ids[1]);
 }
 
 /// Blocks that Wireshark puts together as we do, in captures that have every packet in order.
@@ -108,26 +149,71 @@ fn the_display_filter_of_a_finding_selects_its_packets() {
     }
 }
 
+/// What `tshark -T fields -E header=y` prints of the packets with a block, bittrace prints under the same names.
+#[test]
+fn columns_under_wiresharks_names_are_those_of_tshark() {
+    if !is_there("tshark") {
+        return;
+    }
+    let names = ["frame.number", "ip.src", "tcp.srcport", "ip.dst", "tcp.stream", "communityid"];
+    let path = captures_folder().join("download-aria2.pcap");
+    let (fields, filter) = (names.join(","), "bittorrent.msg.type == 7");
+    let more = ["--enable-protocol", "communityid", "-Y", filter, "-E", "header=y"];
+    let theirs = fields_with(&path, &more, &names);
+    let arguments = ["analyze", "download-aria2.pcap", "--filter", filter, "--fields", &fields];
+    let arguments = [&arguments[..], &["--format", "csv", "--separator", "tab"]].concat();
+    let (code, ours, stderr) =
+        command::run(&mut command::bittrace(env!("CARGO_BIN_EXE_bittrace"), &captures_folder(), &arguments));
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let mut ours: Vec<Vec<String>> =
+        ours.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect();
+    // A packet that ends two blocks is one row of tshark.
+    ours.dedup();
+    assert!(ours.len() > 10, "{ours:?}");
+    assert_eq!(ours, theirs);
+}
+
+/// A packet of IPv4.
+fn ip(protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0x45, 0];
+    bytes.extend((20 + payload.len() as u16).to_be_bytes());
+    bytes.extend([0, 0, 0, 0, 64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 1]);
+    bytes.extend(payload);
+    bytes
+}
+
 /// A capture of IPv4 packets without a link layer.
-struct Made(Vec<u8>);
+struct Made {
+    bytes: Vec<u8>,
+    /// The header of the tunnel that the packets go through, after an IP header of protocol GRE (RFC 2784); empty for none.
+    tunnel: &'static [u8],
+}
 
 impl Made {
     fn new() -> Self {
         let mut bytes = 0xa1b2_c3d4u32.to_be_bytes().to_vec();
         bytes.extend([0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 101]);
-        Self(bytes)
+        Self { bytes, tunnel: &[] }
+    }
+
+    /// Writes the capture to a file of a folder that goes when it is dropped.
+    fn write(&self) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("made.pcap");
+        std::fs::write(&path, &self.bytes).expect("it can be written");
+        (folder, path)
     }
 
     fn packet(&mut self, protocol: u8, payload: &[u8]) {
-        let length = 20 + payload.len();
-        let time = self.0.len() as u32;
-        for number in [time, 0, length as u32, length as u32] {
-            self.0.extend(number.to_be_bytes());
+        let mut packet = ip(protocol, payload);
+        if !self.tunnel.is_empty() {
+            packet = ip(GRE, &[self.tunnel, &packet].concat());
         }
-        self.0.extend([0x45, 0]);
-        self.0.extend((length as u16).to_be_bytes());
-        self.0.extend([0, 0, 0, 0, 64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 1]);
-        self.0.extend(payload);
+        let (time, length) = (self.bytes.len() as u32, packet.len() as u32);
+        for number in [time, 0, length, length] {
+            self.bytes.extend(number.to_be_bytes());
+        }
+        self.bytes.extend(packet);
     }
 
     fn tcp(&mut self, (from, to): (u16, u16), (seq, ack): (u32, u32), flags: u8, payload: &[u8]) {
@@ -154,6 +240,9 @@ impl Made {
     }
 }
 
+/// The number of GRE in an IP header.
+const GRE: u8 = 47;
+
 const FIN: u8 = 1;
 const SYN: u8 = 2;
 const RST: u8 = 4;
@@ -179,9 +268,7 @@ fn reused_ports_refused_connections_and_other_traffic_are_counted_as_wireshark_d
     made.connection((4_002, 6_881), 5);
     // The other end calls from the port that it listened on.
     made.connection((6_881, 4_002), 777_000);
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("made.pcap");
-    std::fs::write(&path, &made.0).expect("it can be written");
+    let (_folder, path) = made.write();
     let records = all_records(Trace::open(&path, options(&path)).expect("a capture"), "made");
     let numbers: Vec<_> = records.iter().filter_map(|record| record.wireshark_stream).collect();
     assert!(numbers.len() >= 5, "{numbers:?}");

@@ -2,12 +2,14 @@
 
 pub(crate) mod analyze;
 pub(crate) mod annotate;
+pub(crate) mod clear;
 pub(crate) mod completions;
 pub(crate) mod diagnose;
 pub(crate) mod diff;
 pub(crate) mod download;
 pub(crate) mod expected;
 pub(crate) mod explain;
+pub(crate) mod extcap;
 pub(crate) mod extract;
 pub(crate) mod fields;
 pub(crate) mod man;

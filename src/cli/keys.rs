@@ -18,6 +18,11 @@ pub(crate) struct KeyLogs {
 }
 
 impl KeyLogs {
+    /// The files.
+    pub(crate) fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
     /// The keys of all key logs.
     pub(crate) fn read(&self) -> Result<Vec<MseKey>> {
         let mut keys = Vec::new();

@@ -3,12 +3,16 @@
 mod args;
 #[cfg_attr(not(feature = "browse"), path = "browse_absent.rs")]
 mod browse;
+mod capture_names;
 mod capture_page;
+#[cfg_attr(not(feature = "columnar"), path = "columns_absent.rs")]
+mod columns;
 mod commands;
 mod failure;
 mod file_kind;
 mod input;
 mod interrupt;
+mod jobs;
 mod keys;
 mod os;
 mod page_file;
@@ -24,17 +28,18 @@ use anyhow::Result;
 use bittrace_trace::units::counted;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches};
+use serde::{Deserialize, Serialize};
 
-use args::{Arguments, Command, Torrent};
+use args::{Arguments, Command, SchemaOf, Torrent, TorrentFormat};
 use commands::{
-    analyze, annotate, completions, diagnose, diff, download, explain, extract, fields, man, profile, replay,
-    schema, torrent,
+    analyze, annotate, clear, completions, diagnose, diff, download, explain, extcap, extract, fields, man,
+    profile, replay, schema, torrent,
 };
 use print::output::Output;
 use print::printable::printable;
 
 /// How a command ended. Of several, the last in this order is the exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Exit {
     /// Done, or the same.
     Done,
@@ -46,14 +51,21 @@ pub(crate) enum Exit {
     Interrupted,
 }
 
+impl Exit {
+    /// The exit code.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Matched => 1,
+            Self::CouldNotTell => 2,
+            Self::Interrupted => interrupt::EXIT_INTERRUPTED,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Done => 0,
-            Exit::Matched => 1,
-            Exit::CouldNotTell => 2,
-            Exit::Interrupted => interrupt::EXIT_INTERRUPTED,
-        })
+        Self::from(exit.code())
     }
 }
 
@@ -98,19 +110,29 @@ fn with_checked_paths(command: clap::Command) -> clap::Command {
 
 fn run(arguments: Arguments, mut output: Output) -> Result<Exit> {
     match arguments.command {
+        Command::Analyze(analyze) if arguments.worker => {
+            return analyze::work(&analyze, arguments.common, output);
+        }
         Command::Analyze(analyze) => return analyze::run(&analyze, arguments.common, output),
         Command::Browse(browsing) => return browse::run(&browsing, arguments.common),
         Command::Diagnose(diagnose) => return diagnose::run(&diagnose, arguments.common, output),
         Command::Annotate(annotate) => return annotate::run(&annotate, arguments.common, output),
+        Command::Clear(clear) => return clear::run(&clear, arguments.common, output),
         Command::Extract(extract) => return extract::run(&extract, arguments.common, output),
         Command::Download(download) => return download::run(&download, arguments.common, output),
+        Command::Extcap(extcap) => return extcap::run(&extcap, arguments.common, output),
         Command::Diff(diff) => return diff::run(&diff, arguments.common, output),
         Command::Replay(replay) => return replay::run(&replay, arguments.common, output),
         Command::Profile(profile) => return profile::show(&profile, arguments.common, output),
         Command::Torrent(Torrent::Show(show)) => torrent::show(&show, arguments.common, &mut output)?,
         Command::Explain { name } => explain::run(name.as_deref(), &mut output)?,
         Command::Fields(fields) => fields::run(&fields, &mut output)?,
-        Command::Schema => print::json::write_line(&schema::schema(), &mut output)?,
+        Command::Schema { what: SchemaOf::Json, .. } => {
+            print::json::write_line(&schema::schema(), &mut output)?;
+        }
+        Command::Schema { what: SchemaOf::Columns, format } => {
+            columns::describe_tables(format == TorrentFormat::Json, &mut output)?;
+        }
         Command::Completions { shell } => {
             output.write_all(completions::completion_script(shell).as_bytes())?;
         }

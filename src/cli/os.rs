@@ -7,11 +7,13 @@ mod windows;
 
 #[cfg(unix)]
 pub(crate) use unix::{
-    ProcessTree, check_path, default_is_utf8, is_same_file, new_file_in, prepare_console, run_if_guard,
-    temporary_folder,
+    ProcessTree, SCRIPT_NAME, check_path, default_extcap_folder, default_is_utf8, interface_script, is_pipe,
+    is_same_file, is_standard_output, new_file_in, open_pipe, path_of_bytes, prepare_console, run_if_guard,
+    standard_output, temporary_folder, this_program, tshark_programs, write_script,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    ProcessTree, check_path, default_is_utf8, is_same_file, new_file_in, prepare_console, run_if_guard,
-    temporary_folder,
+    ProcessTree, SCRIPT_NAME, check_path, default_extcap_folder, default_is_utf8, interface_script, is_pipe,
+    is_same_file, is_standard_output, new_file_in, open_pipe, path_of_bytes, prepare_console, run_if_guard,
+    standard_output, temporary_folder, this_program, tshark_programs, write_script,
 };

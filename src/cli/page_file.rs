@@ -93,16 +93,82 @@ impl PageFile {
     /// # Errors
     /// When it cannot be written. Then what had the name before still has it.
     pub(crate) fn write(self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<u64> {
-        let wrong = || cannot_be_written(self.option, &self.path);
-        match self.place {
+        let mut file = self.open();
+        match write(&mut file) {
+            Ok(()) => file.finish(),
+            Err(error) => Err(file.fault(error)),
+        }
+    }
+
+    /// The file to write bit by bit, through a buffer.
+    pub(crate) fn open(self) -> OpenFile {
+        let Self { option, path, place } = self;
+        OpenFile { option, path, out: BufWriter::with_capacity(64 * 1024, place), bytes: 0 }
+    }
+}
+
+/// A file of results that is being written. Unless it is [`finish`](Self::finish)ed nothing is left of it.
+pub(crate) struct OpenFile {
+    option: &'static str,
+    path: PathBuf,
+    out: BufWriter<Place>,
+    bytes: u64,
+}
+
+impl OpenFile {
+    /// Gives the file its name. The number of bytes.
+    ///
+    /// # Errors
+    /// When it cannot be written. Then what had the name before still has it.
+    pub(crate) fn finish(mut self) -> Result<u64> {
+        if let Err(error) = self.out.flush() {
+            return Err(self.fault(error));
+        }
+        let Self { option, path, out, bytes } = self;
+        let (place, _) = out.into_parts();
+        if let Place::Beside(file, whole) = place {
+            file.persist(whole)
+                .map_err(|error| error.error)
+                .with_context(|| cannot_be_written(option, &path))?;
+        }
+        Ok(bytes)
+    }
+
+    fn fault(&self, error: io::Error) -> anyhow::Error {
+        match self.out.get_ref() {
             // A reader that has gone is no error of the file.
-            Place::Output(mut output) => Ok(written(&mut output, write)?),
-            Place::There(file) => written(file, write).with_context(wrong),
-            Place::Beside(mut file, whole) => {
-                let bytes = written(file.as_file_mut(), write).with_context(wrong)?;
-                file.persist(whole).map_err(|error| error.error).with_context(wrong)?;
-                Ok(bytes)
-            }
+            Place::Output(_) => error.into(),
+            _ => anyhow::Error::new(error).context(cannot_be_written(self.option, &self.path)),
+        }
+    }
+}
+
+impl Write for OpenFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl Write for Place {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Output(output) => output.write(bytes),
+            Self::There(file) => file.write(bytes),
+            Self::Beside(file, _) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Output(output) => output.flush(),
+            Self::There(file) => file.flush(),
+            Self::Beside(file, _) => file.flush(),
         }
     }
 }
@@ -114,29 +180,4 @@ pub(crate) fn name_of(path: &Path) -> String {
 
 fn cannot_be_written(option: &str, path: &Path) -> String {
     format!("{option} {}: cannot be written", path.display())
-}
-
-/// Writes through a buffer; the number of bytes.
-fn written(place: impl Write, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<u64> {
-    let mut out = CountedWriter { out: BufWriter::with_capacity(64 * 1024, place), bytes: 0 };
-    write(&mut out)?;
-    out.flush()?;
-    Ok(out.bytes)
-}
-
-struct CountedWriter<W: Write> {
-    out: BufWriter<W>,
-    bytes: u64,
-}
-
-impl<W: Write> Write for CountedWriter<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
 }

@@ -25,7 +25,9 @@ use crate::journal::Journal;
 use crate::keys::{KeyKeeper, StreamEnds};
 use crate::listen::listen;
 use crate::notice::Notice;
-use crate::options::{DownloadOptions, RecordingWatcher};
+use crate::options::DownloadOptions;
+use crate::os::create_recording;
+use crate::outlets::Outlets;
 use crate::pool::Pool;
 use crate::record::Tap;
 use crate::storage::Storage;
@@ -82,16 +84,18 @@ impl Driver {
         let (network_sender, network_events) = mpsc::channel(MAX_NETWORK_EVENTS);
         // What may be refused comes first, what overwrites something after it.
         let begun = listen(&options.listen, options.config.port).and_then(|(listeners, port)| {
-            let watcher = options.watcher.as_ref().and_then(RecordingWatcher::take);
-            let (tap, recording) = match (options.record.as_deref(), watcher) {
-                (None, None) => (Tap::default(), None),
-                (path, watcher) => {
-                    if let Some(path) = path {
-                        files.check_recording(path, journal.as_ref())?;
-                    }
-                    let comment = options.record_comment.clone();
-                    let (tap, thread) =
-                        Tap::open(path, watcher, comment, gauge.clone(), disk_sender.clone())?;
+            let mut outlets = Outlets::new(disk_sender.clone());
+            if let Some(path) = &options.record {
+                files.check_recording(path, journal.as_ref())?;
+                let file =
+                    create_recording(path).map_err(|source| Error::Record { path: path.clone(), source })?;
+                outlets.add_file(path.clone(), file);
+            }
+            options.watchers.iter().for_each(|watcher| outlets.add_watcher(watcher));
+            let (tap, recording) = match outlets.is_empty() {
+                true => (Tap::default(), None),
+                false => {
+                    let (tap, thread) = Tap::open(outlets, options.record_comment.clone(), gauge.clone())?;
                     (tap, Some(thread))
                 }
             };

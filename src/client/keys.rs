@@ -1,6 +1,6 @@
 //! The keys of encrypted connections: into the recording, before the bytes that need them, and into a key log.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use bittrace_protocol::Timestamp;
 use bittrace_protocol::mse::{MAX_KEYS, MseKey};
 
 use crate::Error;
+use crate::os::append_to;
 use crate::record::Tap;
 
 /// Where keys are kept.
@@ -32,7 +33,7 @@ pub(crate) struct StreamEnds {
 impl KeyKeeper {
     /// Keeps keys in the recording, and appends them to this file.
     pub(crate) fn open(log: Option<&Path>, tap: Tap) -> Result<Self, Error> {
-        let open = |path: &Path| match OpenOptions::new().append(true).create(true).open(path) {
+        let open = |path: &Path| match append_to(path) {
             Ok(file) => Ok((path.to_owned(), file)),
             Err(source) => Err(Error::KeyLog { path: path.to_owned(), source }),
         };

@@ -47,6 +47,7 @@ mod names;
 mod notice;
 mod options;
 mod os;
+mod outlets;
 mod pool;
 mod proxies;
 mod record;

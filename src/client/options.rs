@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bittrace_protocol::PeerId;
@@ -39,26 +39,39 @@ pub struct DownloadOptions {
     pub record_comment: String,
     /// The file that the keys of encrypted connections are appended to, a line each.
     pub key_log: Option<PathBuf>,
-    /// Somebody who follows the recording while it is made, whether or not it goes to a file as well.
-    pub watcher: Option<RecordingWatcher>,
+    /// Those who follow the recording while it is made, whether or not it goes to a file as well.
+    pub watchers: Vec<RecordingWatcher>,
 }
 
 /// Takes a recording as it is made: a pcapng, each packet as soon as it was sent or heard. A watcher that is slow slows the
 /// run; one that fails is left alone from then on, and the run goes on.
 #[derive(Clone)]
-pub struct RecordingWatcher(Arc<Mutex<Option<WatchWriter>>>);
+pub struct RecordingWatcher {
+    writer: Arc<Mutex<Option<WatchWriter>>>,
+    name: Option<PathBuf>,
+}
 
 type WatchWriter = Box<dyn Write + Send>;
 
 impl RecordingWatcher {
     /// A watcher that gets the bytes of the recording of one run. The writer is dropped when the recording ends.
     pub fn new(writer: impl Write + Send + 'static) -> Self {
-        Self(Arc::new(Mutex::new(Some(Box::new(writer)))))
+        Self { writer: Arc::new(Mutex::new(Some(Box::new(writer)))), name: None }
+    }
+
+    /// The same, for a recording that somebody asked for: that it cannot be written is told, as that of a file at `name`.
+    pub fn named(name: impl Into<PathBuf>, writer: impl Write + Send + 'static) -> Self {
+        Self { name: Some(name.into()), ..Self::new(writer) }
+    }
+
+    /// What the recording is called where its failure is told.
+    pub(crate) fn name(&self) -> Option<&Path> {
+        self.name.as_deref()
     }
 
     /// The writer, for the run that comes first.
     pub(crate) fn take(&self) -> Option<WatchWriter> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -83,7 +96,7 @@ impl DownloadOptions {
             record: None,
             key_log: None,
             record_comment: String::new(),
-            watcher: None,
+            watchers: Vec::new(),
         }
     }
 }

@@ -1,12 +1,8 @@
 //! Every byte sent and received, as a capture file. A thread of its own writes the file, so that a download waits only
 //! when the disk stays slower than the network for long.
 
-use std::cell::RefCell;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -17,12 +13,10 @@ use bittrace_protocol::Timestamp;
 use bittrace_protocol::mse::MseKey;
 use bittrace_trace::{Direction, Flow, Recorder, Side, StreamClosing, StreamId, StreamOpening};
 use bytes::Bytes;
-use tokio::sync::mpsc::UnboundedSender;
 
 use crate::Error;
-use crate::event::DriverEvent;
 use crate::gauge::{MemoryBudget, Permit};
-use crate::os::create_recording;
+use crate::outlets::{Outlets, SharedOutlets};
 use crate::storage::spawn;
 
 /// Where all bytes pass. Nothing happens there when nothing is recorded.
@@ -65,28 +59,17 @@ enum Recordable {
 }
 
 impl Tap {
-    /// Begins a recording at `path`, for `watcher`, or for both. It ends when the last tap is gone, or when its file cannot
-    /// be written, which is reported.
+    /// Begins a recording into these outlets. It ends when the last tap is gone, or when no outlet is left.
     pub(crate) fn open(
-        path: Option<&Path>,
-        watcher: Option<Box<dyn Write + Send>>,
+        outlets: Outlets,
         comment: String,
         gauge: MemoryBudget,
-        events: UnboundedSender<DriverEvent>,
     ) -> Result<(Self, JoinHandle<()>), Error> {
-        let create = |path: &Path| {
-            create_recording(path).map_err(|source| Error::Record { path: path.to_owned(), source })
-        };
-        let file = path.map(create).transpose()?;
         let (said, heard) = mpsc::channel();
-        let path = path.map(Path::to_owned).unwrap_or_default();
         let thread = spawn("recorder", move || {
-            let outlets = Outlets {
-                file: file.map(|file| BufWriter::with_capacity(BUFFER, file)),
-                watcher: watcher.map(|watcher| BufWriter::with_capacity(BUFFER, watcher)),
-            };
-            if let Err(source) = write(SharedOutlets(Rc::new(RefCell::new(outlets))), &comment, &heard) {
-                let _ = events.send(DriverEvent::RecordingFailed(Error::Record { path, source }));
+            let outlets = SharedOutlets::new(outlets);
+            if let Err(source) = write(outlets.clone(), &comment, &heard) {
+                outlets.fail(&source);
             }
         })?;
         Ok((Self(Some(Arc::new(RecordingQueue { said, streams: AtomicU32::new(0), gauge }))), thread))
@@ -179,7 +162,7 @@ fn write(outlets: SharedOutlets, comment: &str, heard: &Receiver<Said>) -> io::R
             Ok(said) => Ok(said),
             Err(_) => {
                 // Nothing waits: who watches sees all that happened.
-                outlets.0.borrow_mut().show();
+                outlets.show()?;
                 heard.recv_timeout(FLUSH_AFTER)
             }
         };
@@ -204,71 +187,11 @@ fn write(outlets: SharedOutlets, comment: &str, heard: &Receiver<Said>) -> io::R
         }
         // A run that is killed leaves a capture with all but its last moments.
         if flushed.elapsed() >= FLUSH_AFTER {
-            outlets.0.borrow_mut().flush()?;
+            outlets.flush()?;
             flushed = Instant::now();
         }
     }
     recorder.finish()?.flush()
 }
 
-/// Where a recording goes.
-struct Outlets {
-    file: Option<BufWriter<File>>,
-    /// Gone once it failed: nobody watches any more.
-    watcher: Option<BufWriter<Box<dyn Write + Send>>>,
-}
-
-impl Outlets {
-    /// Hands the watcher what it was not handed yet.
-    fn show(&mut self) {
-        self.watch(BufWriter::flush);
-    }
-
-    fn watch(&mut self, act: impl FnOnce(&mut BufWriter<Box<dyn Write + Send>>) -> io::Result<()>) {
-        if let Some(watcher) = &mut self.watcher
-            && act(watcher).is_err()
-            && let Some(watcher) = self.watcher.take()
-        {
-            // Without its buffer, which would be written once more.
-            drop(watcher.into_parts());
-        }
-    }
-}
-
-impl Write for Outlets {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_all(bytes).map(|()| bytes.len())
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.watch(|watcher| watcher.write_all(bytes));
-        self.file.as_mut().map_or(Ok(()), |file| file.write_all(bytes))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.show();
-        self.file.as_mut().map_or(Ok(()), BufWriter::flush)
-    }
-}
-
-/// Outlets that can be flushed while a recorder writes to them.
-#[derive(Clone)]
-struct SharedOutlets(Rc<RefCell<Outlets>>);
-
-impl Write for SharedOutlets {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().write(bytes)
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.borrow_mut().write_all(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.borrow_mut().flush()
-    }
-}
-
 const FLUSH_AFTER: Duration = Duration::from_millis(250);
-/// Smaller than the packets of a fast download, which so go past the buffer instead of being copied into it.
-const BUFFER: usize = 32 * 1024;

@@ -55,6 +55,22 @@ pub fn mse_keys(path: &Path) -> Vec<MseKey> {
     std::fs::read(log).map_or_else(|_| Vec::new(), |log| parse_key_log(&log).expect("a key log can be read"))
 }
 
+/// A capture of [`captures_folder`] as arguments of a command that runs there: its file, and its torrent and keys where it has
+/// them.
+///
+/// # Panics
+/// When the path has no file name.
+pub fn arguments(path: &Path) -> Vec<String> {
+    let mut arguments = vec![path.file_name().expect("a capture has a name").to_string_lossy().into_owned()];
+    for (option, ending) in [("--torrent", "torrent"), ("--mse-keys", "keys")] {
+        let beside = format!("{}.{ending}", scenario(path));
+        if captures_folder().join(&beside).exists() {
+            arguments.extend([option.to_owned(), beside]);
+        }
+    }
+    arguments
+}
+
 /// All that is known of a capture beforehand.
 pub fn options(path: &Path) -> TraceOptions {
     let torrents = torrent(path).into_iter().collect();

@@ -16,3 +16,4 @@ pub mod sequence;
 pub mod swarm;
 pub mod torrent;
 pub mod tracker;
+pub mod tshark;

@@ -19,20 +19,25 @@ mod byte_order;
 mod compression;
 mod error;
 mod foreign;
+mod host_names;
 mod input;
 mod pcap;
-pub(crate) mod pcapng;
+mod pcapng;
+mod prefetch;
 #[cfg(test)]
 mod tests;
 
 pub use annotate::{AnnotateError, Annotated, MAX_COMMENT};
 pub use error::TraceError;
+pub use host_names::HostName;
+pub(crate) use host_names::{IPV4_NAMES, IPV6_NAMES, NAME_RESOLUTION};
 
 use compression::Compression;
 use foreign::ForeignFormat;
 use input::CaptureInput;
 use pcap::Pcap;
 use pcapng::PcapNg;
+pub(crate) use pcapng::{DECRYPTION_SECRETS, MSE_KEY_LOG};
 
 /// A capture that is being read.
 pub struct Capture {
@@ -139,6 +144,14 @@ impl Capture {
                 }
                 _ => Err(not_a_capture(name, &layers, begins, &mut reader)),
             };
+        }
+    }
+
+    /// Lets another thread unpack a compressed capture before its bytes are wanted: for files alone. The bytes of others are
+    /// there at once, and a thread that only has the system copy them costs more than it saves.
+    pub(crate) fn unpack_ahead(&mut self) {
+        if !self.compressed.is_empty() {
+            self.input.read_ahead();
         }
     }
 
@@ -311,6 +324,14 @@ impl Capture {
     pub fn comments(&self) -> &[String] {
         match &self.format {
             CaptureFormat::PcapNg(pcapng) => pcapng.comments(),
+            _ => &[],
+        }
+    }
+
+    /// The names of addresses that a pcapng holds itself, read so far (the first 4 MiB).
+    pub fn hosts(&self) -> &[HostName] {
+        match &self.format {
+            CaptureFormat::PcapNg(pcapng) => pcapng.hosts(),
             _ => &[],
         }
     }

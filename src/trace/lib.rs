@@ -24,6 +24,7 @@
 
 mod burst;
 mod capture;
+mod clear;
 pub mod diagnosis;
 mod dissect;
 pub mod expert;
@@ -38,7 +39,10 @@ mod trace;
 pub use burst::{
     Direction, Flow, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest, StreamOpening,
 };
-pub use capture::{AnnotateError, Annotated, Capture, CapturedPacket, Cut, MAX_COMMENT, TraceError};
+pub use capture::{
+    AnnotateError, Annotated, Capture, CapturedPacket, Cut, HostName, MAX_COMMENT, TraceError,
+};
+pub use clear::{ClearCapture, ClearTally, ClearWriter};
 pub use dissect::{ConnectionEnd, Dissected, Dissector};
 pub use expert::rules;
 pub use measurement::{
@@ -46,14 +50,15 @@ pub use measurement::{
     OfferedWindow, QueueingDelay, RoundTrips, TransportSpan, TransportState,
 };
 pub use packet::{
-    Datagram, Defragmenter, FragmentedPacket, IpFragment, LinkType, Parsed, Segment, Whole, parse, parse_each,
+    CommunityId, CommunityIds, Datagram, Defragmenter, FragmentedPacket, IpFragment, LinkType, Parsed,
+    Segment, Whole, parse, parse_each,
 };
 pub use reassembly::{Reassembler, UtpReassembler};
 pub use record::{
     Answer, Body, Fragment, HttpTrackerBody, MseBody, Note, PeerEffect, PeerWireBody, Protocol, Reason,
     Record, Rule, Severity, Side, Transport, Unreadable, WebSeedBody, brief, brief_block, describe,
-    describe_in, units,
+    describe_in, describe_into, units,
 };
-pub use recorder::{PacketCopier, Recorder};
+pub use recorder::{PacketCopier, Recorder, write_all_vectored};
 pub use statistics::Summary;
 pub use trace::{About, Counts, Trace, TraceOptions, UnreadLinks};

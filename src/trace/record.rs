@@ -13,7 +13,7 @@ mod meaning;
 mod mse;
 mod near_miss;
 mod note;
-mod packed;
+pub(crate) mod packed;
 mod peer_wire;
 mod udp_tracker;
 pub mod units;
@@ -34,7 +34,7 @@ use crate::{Direction, Flow, StreamId};
 pub use body::{Body, Protocol};
 pub use brief::{brief, brief_block};
 pub use disguise::disguises;
-pub use effect::PeerEffect;
+pub use effect::{KnownStates, PeerEffect};
 pub use field_text::{field_meaning, value_text};
 pub use http_tracker::HttpTrackerBody;
 pub use meaning::{Meaning, MeaningReader};
@@ -220,4 +220,9 @@ pub fn describe(record: &Record) -> String {
 /// As [`describe`], where the torrent is known to have so many pieces.
 pub fn describe_in(record: &Record, pieces: Option<u64>) -> String {
     record.body.describe(&record.bytes, record.client.as_deref(), pieces)
+}
+
+/// Adds [`describe_in`] to a text.
+pub fn describe_into(record: &Record, pieces: Option<u64>, text: &mut String) {
+    record.body.describe_into(&record.bytes, record.client.as_deref(), pieces, text);
 }

@@ -9,19 +9,21 @@ use std::net::{IpAddr, SocketAddr};
 
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::mse::MseKey;
-use etherparse::err::packet::BuildWriteError;
-use etherparse::{IpHeaders, PacketBuilder, PacketBuilderStep, TcpHeader, TcpOptionElement};
+use etherparse::{TcpHeader, TcpOptionElement, TransportHeader, UdpHeader};
 use rustc_hash::FxHashMap;
 
 use crate::burst::{Direction, Flow, StreamClosing, StreamId, StreamOpening};
+use crate::capture::HostName;
 use crate::packet::link::LinkType;
 
 pub(crate) mod block;
 mod copier;
+mod headers;
 #[cfg(test)]
 mod tests;
 
 use block::Block;
+pub use block::write_all_vectored;
 pub use copier::PacketCopier;
 
 /// Writes connections and datagrams as a capture of raw IP packets with nanosecond times.
@@ -31,14 +33,20 @@ pub use copier::PacketCopier;
 pub struct Recorder<W> {
     writer: W,
     block: Block,
+    /// The headers of the packet that is being written.
+    headers: Vec<u8>,
     lines: FxHashMap<StreamId, SynthesisedConnection>,
     frames: u64,
+    /// The comment on the packet that is written next.
+    comment: String,
 }
 
 /// A connection that is being recorded: its ends and what number each says next.
 struct SynthesisedConnection {
     flow: Flow,
     established: bool,
+    /// Which ends have sent their FIN.
+    finished: [bool; 2],
     from_initiator: u32,
     from_responder: u32,
 }
@@ -59,7 +67,14 @@ impl<W: Write> Recorder<W> {
     ///
     /// When the writer fails, here as in all methods.
     pub fn new(writer: W, comment: &str) -> io::Result<Self> {
-        let mut recorder = Self { writer, block: Block::default(), lines: FxHashMap::default(), frames: 0 };
+        let mut recorder = Self {
+            writer,
+            block: Block::default(),
+            headers: Vec::new(),
+            lines: FxHashMap::default(),
+            frames: 0,
+            comment: String::new(),
+        };
         let comment =
             if comment.is_empty() { SYNTHESISED.to_owned() } else { format!("{comment}\n{SYNTHESISED}") };
         recorder.block.section(&comment, &mut recorder.writer)?;
@@ -67,9 +82,23 @@ impl<W: Write> Recorder<W> {
         Ok(recorder)
     }
 
+    /// Writes the names of addresses, for readers that show them in the place of the addresses.
+    ///
+    /// # Errors
+    ///
+    /// When the writer fails.
+    pub fn host_names(&mut self, hosts: &[HostName]) -> io::Result<()> {
+        self.block.host_names(hosts, &mut self.writer)
+    }
+
     /// How many packets were written: the frame number of the last one.
     pub fn frames(&self) -> u64 {
         self.frames
+    }
+
+    /// The packet that is written next has this comment; of a [`message`](Self::message), its last packet.
+    pub fn comment(&mut self, comment: &str) {
+        comment.clone_into(&mut self.comment);
     }
 
     /// A connection is opened: its SYN. Of one that was open before, a bare acknowledgement from the
@@ -94,6 +123,7 @@ impl<W: Write> Recorder<W> {
         let line = SynthesisedConnection {
             flow: Flow { initiator, responder },
             established: opening == StreamOpening::MidStream,
+            finished: [false; 2],
             from_initiator: isn,
             from_responder: isn ^ 0x5555_5555,
         };
@@ -131,8 +161,34 @@ impl<W: Write> Recorder<W> {
         direction: Direction,
         bytes: &[u8],
     ) -> io::Result<()> {
+        self.segments(at, stream, direction, bytes.chunks(MAX_SEGMENT))
+    }
+
+    /// As [`burst`](Self::burst), in packets that a network could carry: of 1,400 bytes at most. The comment is on the last
+    /// one, where Wireshark shows a message.
+    pub fn message(
+        &mut self,
+        at: Timestamp,
+        stream: StreamId,
+        direction: Direction,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        let comment = std::mem::take(&mut self.comment);
+        let last = bytes.len().saturating_sub(1) / CARRIED_SEGMENT * CARRIED_SEGMENT;
+        self.segments(at, stream, direction, bytes[..last].chunks(CARRIED_SEGMENT))?;
+        self.comment = comment;
+        self.segments(at, stream, direction, std::iter::once(&bytes[last..]))
+    }
+
+    fn segments<'a>(
+        &mut self,
+        at: Timestamp,
+        stream: StreamId,
+        direction: Direction,
+        segments: impl Iterator<Item = &'a [u8]>,
+    ) -> io::Result<()> {
         self.established(at, stream)?;
-        for segment in bytes.chunks(MAX_SEGMENT) {
+        for segment in segments {
             self.say(at, stream, direction, Flags::PSH_ACK, segment)?;
             self.skip(stream, direction, segment.len() as u32)?;
         }
@@ -172,27 +228,40 @@ impl<W: Write> Recorder<W> {
         self.block.mse_key_log(line.as_bytes(), &mut self.writer)
     }
 
+    /// One end says nothing more: its FIN, and after that of both ends the acknowledgement.
+    pub fn finished(&mut self, at: Timestamp, stream: StreamId, direction: Direction) -> io::Result<()> {
+        self.established(at, stream)?;
+        if std::mem::replace(&mut self.line(stream)?.finished[direction as usize], true) {
+            return Ok(());
+        }
+        self.say(at, stream, direction, Flags::FIN_ACK, &[])?;
+        self.skip(stream, direction, 1)?;
+        match self.line(stream)?.finished {
+            [true, true] => self.say(at, stream, direction.reverse(), Flags::ACK, &[]),
+            _ => Ok(()),
+        }
+    }
+
+    /// One end resets a connection that stood: its RST. [`closed`](Self::closed) follows.
+    pub fn reset(&mut self, at: Timestamp, stream: StreamId, direction: Direction) -> io::Result<()> {
+        let flags = if self.line(stream)?.established { Flags::RST_ACK } else { Flags::RST };
+        self.say(at, stream, direction, flags, &[])
+    }
+
     /// A connection is over. Nothing is written for one that was only given up on.
     pub fn closed(&mut self, at: Timestamp, stream: StreamId, closing: StreamClosing) -> io::Result<()> {
         use Direction::{FromInitiator, FromResponder};
         let established = self.line(stream)?.established;
         match closing {
             StreamClosing::Finished => {
-                self.established(at, stream)?;
-                for direction in [FromInitiator, FromResponder] {
-                    self.say(at, stream, direction, Flags::FIN_ACK, &[])?;
-                    self.skip(stream, direction, 1)?;
-                }
-                self.say(at, stream, FromInitiator, Flags::ACK, &[])?;
+                self.finished(at, stream, FromInitiator)?;
+                self.finished(at, stream, FromResponder)?;
             }
             StreamClosing::Refused if !established => {
                 *self.line(stream)?.next(FromResponder) = 0;
                 self.say(at, stream, FromResponder, Flags::RST_ACK, &[])?;
             }
-            StreamClosing::Reset | StreamClosing::Refused => {
-                let flags = if established { Flags::RST_ACK } else { Flags::RST };
-                self.say(at, stream, FromInitiator, flags, &[])?;
-            }
+            StreamClosing::Reset | StreamClosing::Refused => self.reset(at, stream, FromInitiator)?,
             StreamClosing::Unanswered | StreamClosing::CaptureEnded | StreamClosing::Replaced => {}
         }
         self.lines.remove(&stream);
@@ -212,7 +281,28 @@ impl<W: Write> Recorder<W> {
         bytes: &[u8],
     ) -> io::Result<()> {
         let (src, dst) = same_family(src, dst);
-        self.packet(at, |block| packet_between(src, dst).udp(src.port(), dst.port()).write(block, bytes))
+        self.packet(at, (src, dst), udp_header(src, dst), bytes, 0)
+    }
+
+    /// The first bytes of a datagram of `length` bytes, as of a packet that was not captured whole.
+    ///
+    /// # Errors
+    ///
+    /// As of [`datagram`](Self::datagram), and when there are more first bytes than the datagram has.
+    pub fn cut_datagram(
+        &mut self,
+        at: Timestamp,
+        (src, dst): (SocketAddr, SocketAddr),
+        first: &[u8],
+        length: u64,
+    ) -> io::Result<()> {
+        let length = usize::try_from(length).ok().filter(|&length| length <= usize::from(u16::MAX));
+        let Some(lacks) = length.and_then(|length| length.checked_sub(first.len())) else {
+            return Err(invalid("a datagram that is shorter than its part, or longer than UDP can carry"));
+        };
+        let whole = [first, &vec![0; lacks]].concat();
+        let (src, dst) = same_family(src, dst);
+        self.packet(at, (src, dst), udp_header(src, dst), &whole, lacks)
     }
 
     /// Writes what is buffered and gives the writer back.
@@ -262,28 +352,28 @@ impl<W: Write> Recorder<W> {
                 .set_options(&[TcpOptionElement::WindowScale(14)])
                 .map_err(|_| invalid("options that do not fit"))?;
         }
-        self.packet(at, |block| packet_between(src, dst).tcp_header(header).write(block, payload))
+        self.packet(at, (src, dst), TransportHeader::Tcp(header), payload, 0)
     }
 
-    /// Writes one enhanced packet block around what `build` appends.
+    /// Writes one enhanced packet block, without the last `lacks` bytes of the payload.
     fn packet(
         &mut self,
         at: Timestamp,
-        build: impl FnOnce(&mut Vec<u8>) -> Result<(), BuildWriteError>,
+        (src, dst): (SocketAddr, SocketAddr),
+        transport: TransportHeader,
+        payload: &[u8],
+        lacks: usize,
     ) -> io::Result<()> {
         let block = &mut self.block;
         block.begin_packet(0, at);
-        let lengths = block.bytes.len();
-        block.bytes.extend_from_slice(&[0; 8]);
-        let start = block.bytes.len();
-        build(&mut block.bytes).map_err(|error| match error {
-            BuildWriteError::Io(error) => error,
-            other => io::Error::new(io::ErrorKind::InvalidInput, other),
-        })?;
-        let length = ((block.bytes.len() - start) as u32).to_le_bytes();
-        block.bytes[lengths..lengths + 4].copy_from_slice(&length);
-        block.bytes[lengths + 4..lengths + 8].copy_from_slice(&length);
-        block.end(&mut self.writer)?;
+        self.headers.clear();
+        headers::append(src, dst, transport, payload, &mut self.headers)?;
+        let captured = &payload[..payload.len().saturating_sub(lacks)];
+        let length = |payload: &[u8]| (self.headers.len() + payload.len()) as u32;
+        block.packet_lengths(length(captured), length(payload));
+        block.bytes.extend_from_slice(&self.headers);
+        block.end_with(captured, &self.comment, &mut self.writer)?;
+        self.comment.clear();
         self.frames += 1;
         Ok(())
     }
@@ -322,18 +412,9 @@ fn same_family(a: SocketAddr, b: SocketAddr) -> (SocketAddr, SocketAddr) {
     }
 }
 
-fn packet_between(src: SocketAddr, dst: SocketAddr) -> PacketBuilderStep<IpHeaders> {
-    match (src.ip(), dst.ip()) {
-        (IpAddr::V4(src), IpAddr::V4(dst)) => PacketBuilder::ipv4(src.octets(), dst.octets(), HOPS),
-        (src, dst) => PacketBuilder::ipv6(octets(src), octets(dst), HOPS),
-    }
-}
-
-fn octets(ip: IpAddr) -> [u8; 16] {
-    match ip {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
-        IpAddr::V6(ip) => ip.octets(),
-    }
+fn udp_header(src: SocketAddr, dst: SocketAddr) -> TransportHeader {
+    let (source_port, destination_port) = (src.port(), dst.port());
+    TransportHeader::Udp(UdpHeader { source_port, destination_port, ..UdpHeader::default() })
 }
 
 fn invalid(what: &'static str) -> io::Error {
@@ -345,6 +426,7 @@ const SYNTHESISED: &str = "The payloads are real. The TCP, UDP and IP headers ar
 
 /// What fits into one IPv4 packet beside the two headers.
 const MAX_SEGMENT: usize = 65_535 - 40;
+/// What an Ethernet packet carries beside the headers of IPv6 and TCP and those of a tunnel.
+const CARRIED_SEGMENT: usize = 1_400;
 /// The most that TCP can have under way (RFC 7323, section 2.2).
 const MAX_GAP: u32 = 1 << 30;
-const HOPS: u8 = 64;

@@ -74,8 +74,12 @@ impl Trace {
     /// # Errors
     /// When it cannot be opened, or is no capture.
     pub fn open(path: &Path, options: TraceOptions) -> Result<Self, TraceError> {
-        let reading = CaptureReader::new(Capture::open(path)?, &options);
         let several = std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1);
+        let mut capture = Capture::open(path)?;
+        if several {
+            capture.unpack_ahead();
+        }
+        let reading = CaptureReader::new(capture, &options);
         Ok(Self::over(reading, options, several))
     }
 

@@ -44,8 +44,17 @@ Examples:
   bittrace analyze capture.pcap --mse-keys capture.keys
   bittrace analyze --list-rules
   bittrace analyze a.pcap b.pcap --format json | jq .message
+  bittrace analyze captures/ --view captures          a row for each capture of a folder
+  bittrace analyze --jobs 8 --format json captures/ @more.txt > messages.ndjson
   bittrace analyze capture.pcap --format csv > messages.csv
+  bittrace analyze capture.pcap --format perfetto > trace.json
+                                                      streams over time, in ui.perfetto.dev
+  bittrace analyze capture.pcap --format zeek -o logs
   tcpdump -U -w - | bittrace analyze - --view messages
+
+A folder stands for the captures in it and in its subfolders, sorted by name; its other files are
+counted in a warning. @FILE is a list of names, one per line or separated by zero bytes; @- is
+standard input. With --jobs, a capture that ends its process is reported, and the others are read.
 
 CSV has a header; only the column fields has nested values. pandas reads integer columns with
 empty cells as integers with dtype_backend=\"numpy_nullable\"; DuckDB does so by itself.
@@ -121,6 +130,39 @@ Every packet keeps its bytes, times, lengths and link type. Of a pcapng all bloc
 secrets, statistics, earlier comments. The output is not compressed. It gets its name when it is
 complete; a file of that name is replaced. Packets in simple packet blocks cannot have comments: how
 many were left out is said.
+
+Exit codes:
+    0  done, also if a capture has no BitTorrent traffic
+    2  error: bad usage, unreadable input, an output that cannot be written
+  130  interrupted; nothing is written";
+
+pub(super) const CLEAR_AFTER: &str = "\
+Exit codes: 0 done, 2 error, 130 interrupted.
+`bittrace clear --help` has examples.";
+
+pub(super) const CLEAR_EXAMPLES: &str = "\
+Examples:
+  bittrace clear utp.pcap -o clear.pcapng
+  bittrace clear encrypted.pcapng -o clear.pcapng --mse-keys keys.log
+  bittrace clear capture.pcap -o - | tshark -r - -d tcp.port==51413,bittorrent -Y bittorrent
+
+The new capture has all that bittrace reads: messages of peers, trackers, web seeds, the DHT and
+local service discovery, whether or not they were plain before. Connections over uTP, encrypted
+connections whose keys are known, and connections through a proxy become plain TCP from SYN to FIN,
+which begins with the first message after the negotiation. Datagrams stay datagrams. Addresses,
+ports, times and host names are those of the capture. All packets of a message have the time at
+which the message was complete. A comment on its last packet tells the number of the message in
+bittrace analyze and its packets in the capture.
+
+The headers are made up: raw IP, at most 1,400 bytes a packet, checksums right, no retransmissions.
+Where the capture lost bytes, the sequence numbers leave a gap. Encrypted connections without a key
+are left out, and their bytes are counted. What is not BitTorrent is left out. Where two
+connections between the same ports would be one TCP connection, as two of uTP at once, the later one
+has another port, and the comment on its first packet says which.
+
+Where Wireshark does not find BitTorrent by itself: Decode As, or -d tcp.port==PORT,bittorrent.
+
+The output is not compressed. It gets its name when it is complete; a file of that name is replaced.
 
 Exit codes:
     0  done, also if a capture has no BitTorrent traffic
@@ -213,7 +255,7 @@ Operators: == != < <= > >=; ~ or contains (part of a text, address in a network)
 
 Values: numbers with units where they have one (500ms, 1.5s, 2min; 16KiB, 1MB), 0x hexadecimal; times such as 2026-01-02T03:04:05Z; addresses, with or without a port, and networks (10.0.0.0/8); at least 6 digits of a hash.
 
-Names: n, time, elapsed, capture, frame, frames, stream, ws_stream, src, dst, addr, port (of either end), speaker, transport, protocol, message, message_id, offset, length, summary, client, torrent, decrypted, answers, latency, severity, rule, notes; and those of the message's own fields, such as index, begin, extension, info_hash, left, m.ut_metadata: bittrace fields lists all. fields.NAME is always the message's own field: length is the length of the message, fields.length that of the block.
+Names: n, time, elapsed, capture, frame, frames, stream, ws_stream, community_id, src, dst, addr, port (of either end), speaker, transport, protocol, message, message_id, offset, length, summary, client, torrent, decrypted, answers, latency, severity, rule, notes; and those of the message's own fields, such as index, begin, extension, info_hash, left, m.ut_metadata: bittrace fields lists all. fields.NAME is always the message's own field: length is the length of the message, fields.length that of the block.
 
 Wireshark's names with the same meaning: frame.number, frame.time_relative, ip.addr, ip.src, ip.dst, ipv6.addr, tcp.stream, tcp.port, tcp.srcport, udp.stream, udp.port, bittorrent.msg.type, bittorrent.piece.index, bittorrent.piece.begin, bittorrent.info_hash, bittorrent.peer_id, http.user_agent, http.response.code and others; tcp, udp, bittorrent, bt-dht and http alone.";
 
@@ -265,8 +307,14 @@ Examples:
                                                       behave like a capture's client, and compare
   bittrace download file.torrent -o /tmp --seed=1.5   and seed up to a ratio of 1.5
   bittrace download https://example.org/file.torrent --record live.pcapng
+  bittrace download file.torrent -q --record - | tshark -i - -Y bittorrent
+                                                      and show each message in tshark
   bittrace download file.torrent --trace              and show each message at once
   bittrace download file.torrent --single-peer        from one peer at a time
+
+--record FILE can be a named pipe: the download begins when a program reads it, and goes on when
+that program has gone. With --record - the recording goes to standard output, and everything else
+to standard error; the download ends when the program that reads it ends.
 
 Files get their final names only when they are complete and verified. An interrupted run (Ctrl-C,
 power failure) resumes where it stopped. The first Ctrl-C announces stopped to the trackers and
@@ -277,6 +325,21 @@ Exit codes:
     1  incomplete
     2  error: bad usage, an unreadable torrent, a full disk
   130  stopped by Ctrl-C";
+
+pub(super) const EXTCAP_AFTER: &str = "`bittrace extcap --help` has examples.";
+
+pub(super) const EXTCAP_EXAMPLES: &str = "\
+Examples:
+  bittrace extcap --install                           make the interfaces known to Wireshark
+  tshark -D                                           and see them
+  tshark -i bittrace-download -o extcap.bittrace_download.torrent:file.torrent \\
+      -o extcap.bittrace_download.output:downloads -Y bittorrent
+                                                      a download, shown as it runs
+  tshark -i bittrace-file -o extcap.bittrace_file.file:capture.pcap
+                                                      a capture, as if it came now
+
+In Wireshark, the interfaces stand among the others; the gear beside each has its options. A
+download ends when the capture is stopped.";
 
 pub(super) const TORRENT_EXAMPLES: &str = "\
 Examples:

@@ -26,7 +26,6 @@ use super::work;
 use crate::Exit;
 use crate::args::{BrowseArguments, Common};
 use crate::failure;
-use crate::input;
 use crate::interrupt::{EXIT_INTERRUPTED, interrupted, tidy_with};
 use crate::print::output::Output;
 use crate::print::printable::{is_ascii_alone, printable, use_ascii_alone};
@@ -54,7 +53,7 @@ pub(crate) fn run(arguments: &BrowseArguments, common: Common) -> Result<Exit> {
     }
     let output = Output::new(common);
     let paint = Paint { colour: output.look.colour, ascii: arguments.ascii || is_ascii_alone() };
-    let options = input::options(&arguments.torrent, &arguments.key_logs, arguments.local)?;
+    let options = arguments.known.options()?;
     let (reading, spool) = begin(&arguments.captures, &options)?;
     let first = match first_news(&reading) {
         Ok(first) => first,

@@ -169,12 +169,11 @@ impl Reader {
         let packets = self.packets.clone();
         let earlier = packets.load(Ordering::Relaxed);
         trace.on_progress(move |about| packets.store(earlier + about.packets(), Ordering::Relaxed));
-        let mut context = CaptureContext {
-            capture: trace.capture().name().to_owned(),
-            start: Timestamp::EPOCH,
-            before: self.before,
-            torrents: self.options.torrents.clone(),
-        };
+        let mut context = CaptureContext::new(
+            trace.capture().name().to_owned(),
+            self.before,
+            self.options.torrents.clone(),
+        );
         let number = self.begun;
         self.begun = self.begun.saturating_add(1);
         if !self.tell(News::Capture(number, path.to_owned(), context.clone())) {

@@ -11,13 +11,13 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use bittrace_trace::record::{Body, PeerWireBody, Severity};
 use bittrace_trace::units::counted;
-use bittrace_trace::{AnnotateError, Annotated, Capture, Dissected, MAX_COMMENT, Record, Trace, describe};
+use bittrace_trace::{AnnotateError, Annotated, Capture, Dissected, MAX_COMMENT, Record, describe};
 use tempfile::NamedTempFile;
 
 use crate::Exit;
 use crate::args::{AnnotateArguments, CommentChoice, Common};
-use crate::failure::{self, say, warn};
-use crate::input;
+use crate::failure::{say, warn};
+use crate::input::{self, read_to_end, warn_of_cut};
 use crate::interrupt::{Feed, interrupted};
 use crate::page_file::PageFile;
 use crate::print::output::Output;
@@ -26,21 +26,33 @@ use comments::PacketComments;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &AnnotateArguments, common: Common, output: Output) -> Result<Exit> {
-    let options = input::options(&arguments.torrent, &arguments.key_logs, arguments.local)?;
+    let options = arguments.known.options()?;
     let written = PageFile::create_for("--output", &arguments.output, &[&arguments.capture], &output)?;
     let name = written.name();
     // What can be read only once is kept, for the second time.
     let kept = kept(&arguments.capture)?;
-    let path = kept.as_ref().map_or(&*arguments.capture, |kept| kept.path());
-    let mut trace = input::open(path, options, &output)?;
+    let called = input::name(&arguments.capture);
+    let copy = || kept.as_ref().map(NamedTempFile::reopen).transpose().context(COPY_UNREADABLE);
+    let mut trace = match copy()? {
+        Some(copy) => input::open_copy(called.clone(), copy, options, &output)?,
+        None => input::open(&arguments.capture, options, &output)?,
+    };
     let mut comments = PacketComments::new();
-    let exit = gather(&mut trace, arguments.comments, &mut comments)?;
+    let exit = read_to_end(&mut trace, |dissected| {
+        let Dissected::Record(record) = dissected else { return Ok(()) };
+        let text = comment(record, arguments.comments);
+        let Some((packet, text)) = record.frames.last().zip(text) else { return Ok(()) };
+        comments.add(*packet, &text).context("the comments cannot be kept")
+    })?;
     drop(trace);
     if interrupted() {
         return Ok(Exit::Interrupted);
     }
     comments.sort();
-    let mut capture = Capture::open(path)?;
+    let mut capture = match copy()? {
+        Some(copy) => Capture::from_reader(called, copy)?,
+        None => Capture::open(&arguments.capture)?,
+    };
     let mut annotated = Annotated::default();
     written
         .write(|out| {
@@ -58,13 +70,7 @@ pub(crate) fn run(arguments: &AnnotateArguments, common: Common, output: Output)
     if interrupted() {
         return Ok(Exit::Interrupted);
     }
-    if let Some(cut) = capture.cut() {
-        let capture = arguments.capture.display();
-        warn(
-            common,
-            &format!("{capture}: cut short: the packet at byte {} is not whole and is left out", cut.offset),
-        );
-    }
+    warn_of_cut(common, capture.name(), capture.cut());
     if annotated.cut > 0 {
         let cut = counted(annotated.cut, "comment");
         warn(common, &format!("{cut} cut to {} bytes: an option of pcapng has no more", MAX_COMMENT));
@@ -83,6 +89,8 @@ pub(crate) fn run(arguments: &AnnotateArguments, common: Common, output: Output)
     Ok(exit)
 }
 
+const COPY_UNREADABLE: &str = "the temporary file cannot be opened again";
+
 /// A copy of a capture that is no file.
 fn kept(path: &Path) -> Result<Option<NamedTempFile>> {
     let is_input = path == Path::new("-");
@@ -99,31 +107,10 @@ fn kept(path: &Path) -> Result<Option<NamedTempFile>> {
     };
     let kept = NamedTempFile::new().context("a temporary file cannot be made")?;
     let mut copy = BufWriter::new(kept.as_file());
-    io::copy(&mut feed, &mut copy).and_then(|_| copy.flush()).context("standard input cannot be kept")?;
+    let wrong = || format!("{}: cannot be kept in a temporary file", input::name(path));
+    io::copy(&mut feed, &mut copy).and_then(|_| copy.flush()).with_context(wrong)?;
     drop(copy);
     Ok(Some(kept))
-}
-
-/// Reads the capture for the comments. An error is reported, and what came before it counts.
-fn gather(trace: &mut Trace, choice: CommentChoice, comments: &mut PacketComments) -> Result<Exit> {
-    let mut exit = Exit::Done;
-    while !interrupted() {
-        match trace.advance() {
-            Ok(true) => {
-                if let Some(Dissected::Record(record)) = trace.current()
-                    && let (Some(packet), Some(text)) = (record.frames.last(), comment(record, choice))
-                {
-                    comments.add(*packet, &text).context("the comments cannot be kept")?;
-                }
-            }
-            Ok(false) => break,
-            Err(error) => {
-                exit = Exit::CouldNotTell;
-                failure::report(&error.into());
-            }
-        }
-    }
-    Ok(exit)
 }
 
 /// What is said of a message: its number and line, then a line for each finding.

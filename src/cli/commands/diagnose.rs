@@ -20,10 +20,7 @@ use crate::print::views::DiagnosisPage;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &DiagnoseArguments, common: Common, mut output: Output) -> Result<Exit> {
-    let options = TraceOptions {
-        measure: true,
-        ..input::options(&arguments.torrent, &arguments.key_logs, arguments.local)?
-    };
+    let options = TraceOptions { measure: true, ..arguments.known.options()? };
     let mut exit = Exit::Done;
     let mut is_first = true;
     for path in &arguments.captures {

@@ -3,10 +3,11 @@
 mod live_trace;
 mod narrate;
 mod progress;
+mod record_target;
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
@@ -46,6 +47,8 @@ pub(crate) use narrate::violation_in_words;
 use live_trace::LiveTrace;
 use narrate::Narrator;
 use progress::ProgressLine;
+pub(crate) use record_target::RecordTarget;
+use record_target::is_without_reader;
 
 /// What our peer ids begin with, in the manner of BEP 20: no other client has `bt` in small letters.
 const PEER_ID_PREFIX: &[u8] = b"-bt0100-";
@@ -54,24 +57,25 @@ const PEER_ID_PREFIX: &[u8] = b"-bt0100-";
 const FETCHED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Runs the command.
-pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, mut output: Output) -> Result<Exit> {
+pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, output: Output) -> Result<Exit> {
+    let target = RecordTarget::of(arguments)?;
+    let output = match target {
+        // Standard output has the recording and nothing else.
+        RecordTarget::StandardOutput => Output::on_standard_error(common),
+        _ => output,
+    };
+    run_recorded(arguments, &target, common, output)
+}
+
+/// Runs the command, with a recording that goes to `target`.
+pub(crate) fn run_recorded(
+    arguments: &args::DownloadArguments,
+    target: &RecordTarget,
+    common: Common,
+    mut output: Output,
+) -> Result<Exit> {
     let Some(torrent) = load(&arguments.torrent)? else { return Ok(Exit::Interrupted) };
-    if let Some(record) = &arguments.record {
-        keep("--record", "the torrent file", Path::new(&arguments.torrent), record)?;
-        for capture in arguments.like.iter().chain(&arguments.against) {
-            keep("--record", "the capture", capture, record)?;
-        }
-    }
-    if let Some(log) = &arguments.key_log {
-        keep("--key-log", "the torrent file", Path::new(&arguments.torrent), log)?;
-        let others = arguments.like.iter().chain(&arguments.against).chain(&arguments.record);
-        for capture in others.chain(&arguments.html) {
-            if log == capture {
-                bail!("--key-log {}: the option for another file names it, too", log.display());
-            }
-            keep("--key-log", "another file of this run", capture, log)?;
-        }
-    }
+    check_key_log(arguments)?;
     let metainfo = Arc::new(torrent.metainfo);
     if !common.quiet {
         let mut contents = Vec::new();
@@ -86,24 +90,28 @@ pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, mut outpu
         warn(common, &format!("{}: no tracker; waiting for incoming connections", arguments.torrent));
     }
     let mut options = options(arguments, &metainfo)?;
+    if !target.open(common, &mut options)? {
+        return Ok(Exit::Interrupted);
+    }
     let against =
         arguments.against.as_deref().map(|path| Against::begin(path, common, &mut options)).transpose()?;
     let page = arguments
         .html
         .as_deref()
-        .map(|path| RunPage::begin(path, arguments, &metainfo, &output, &mut options));
+        .map(|path| RunPage::begin(path, arguments, &metainfo, target, &output, &mut options));
     let page = page.transpose()?;
     let diagnosed = arguments.diagnose.then(|| RunRecording::begin(&mut options)).transpose()?;
     let live = match arguments.trace {
         true => {
             let (live, watcher) = LiveTrace::begin(&metainfo, common, output.clone())?;
-            options.watcher = Some(watcher);
+            options.watchers.push(watcher);
             Some(live)
         }
         false => None,
     };
     let download = Download::new(Arc::clone(&metainfo), options)?;
-    stop_when_interrupted(download.stop());
+    let stop = download.stop();
+    stop_when_interrupted(stop.clone());
 
     let mut narrator = Narrator::new(output.look, common, arguments.trace);
     // Rows show how far the run is.
@@ -114,6 +122,8 @@ pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, mut outpu
         match &notice {
             Notice::Progress { status, peers } => progress.show(status, peers),
             Notice::Checking { done, total } => progress.checking(*done, *total),
+            // The run is for that reader alone.
+            gone if target.is_left_by_reader(gone) => stop.stop(),
             other => narrator.tell(other, &mut lines),
         }
         if matches!(notice, Notice::Session(Event::Complete)) {
@@ -130,12 +140,14 @@ pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, mut outpu
     tolerate_broken_pipe(wrong_output.map_or(rows, Err))?;
     if !common.quiet {
         let mut table = Vec::new();
-        closing_table(&report, arguments, output.look, &mut table)?;
+        closing_table(&report, target, arguments.key_log.as_deref(), output.look, &mut table)?;
         tolerate_broken_pipe(output.write_all(&table).and_then(|()| output.flush()))?;
     }
-    // The recording was asked for as well.
-    if let Some(error) = report.recording {
-        return Err(error.into());
+    match report.recording {
+        // Nobody is there any more for whom the run was.
+        Some(error) if is_without_reader(&error) && target.reader_decides() => return Ok(Exit::Done),
+        Some(error) if !is_without_reader(&error) => return Err(error.into()),
+        _ => {}
     }
     let exit = match report.outcome {
         Outcome::Complete => Exit::Done,
@@ -215,6 +227,7 @@ impl RunPage {
         path: &Path,
         arguments: &args::DownloadArguments,
         torrent: &Metainfo,
+        target: &RecordTarget,
         output: &Output,
         options: &mut DownloadOptions,
     ) -> Result<Self> {
@@ -222,7 +235,7 @@ impl RunPage {
             bail!("--html -: standard output has the commentary of the run; name a file");
         }
         refuse_content(path, &arguments.output.join(torrent.name.to_string()))?;
-        if arguments.record.as_deref().is_some_and(|record| record == path) {
+        if target.file().is_some_and(|record| record == path) {
             bail!("--html {}: this is the recording", path.display());
         }
         let torrent = Path::new(&arguments.torrent);
@@ -232,7 +245,7 @@ impl RunPage {
             .chain(arguments.against.as_deref())
             .collect();
         let file = PageFile::create(path, &read, output)?;
-        let capture_is_gone = match arguments.record {
+        let capture_is_gone = match target.file() {
             Some(_) => None,
             None => Some("The recording of the run was not kept (--record FILE.pcapng keeps one)."),
         };
@@ -349,6 +362,23 @@ pub(crate) fn keep(option: &str, what: &str, read: &Path, written: &Path) -> Res
     Ok(())
 }
 
+/// Refuses a key log that would change another file of the run.
+fn check_key_log(arguments: &args::DownloadArguments) -> Result<()> {
+    let Some(log) = &arguments.key_log else { return Ok(()) };
+    if log == Path::new("-") {
+        bail!("--key-log -: keys are appended to a file; name a file");
+    }
+    keep("--key-log", "the torrent file", Path::new(&arguments.torrent), log)?;
+    let named = [&arguments.like, &arguments.against, &arguments.record, &arguments.html];
+    for other in named.into_iter().flatten() {
+        let is_same_name = matches!((absolute(log), absolute(other)), (Ok(log), Ok(other)) if log == other);
+        if is_same_name || is_same_file(other, log) {
+            bail!("--key-log {}: another option names this file", log.display());
+        }
+    }
+    Ok(())
+}
+
 /// How to speak, and what to call ourselves: as the client of a capture where that is wanted.
 fn manner(arguments: &args::DownloadArguments, torrent: &Metainfo) -> Result<(Config, Identity)> {
     let identity = random_identity(PEER_ID_PREFIX)?;
@@ -408,7 +438,6 @@ fn options(arguments: &args::DownloadArguments, torrent: &Metainfo) -> Result<Do
     if arguments.output == Path::new(".") {
         options.root_name = RootName::SafeAndVisible;
     }
-    options.record.clone_from(&arguments.record);
     options.key_log.clone_from(&arguments.key_log);
     options.record_comment = format!("bittrace {} download", env!("CARGO_PKG_VERSION"));
     Ok(options)
@@ -458,7 +487,8 @@ fn stop_when_interrupted(stop: Stop) {
 
 fn closing_table(
     report: &DownloadReport,
-    arguments: &args::DownloadArguments,
+    target: &RecordTarget,
+    key_log: Option<&Path>,
     look: Look,
     output: &mut Vec<u8>,
 ) -> Result<()> {
@@ -488,12 +518,8 @@ fn closing_table(
     for (reason, count, first) in report.left_out.iter() {
         rows.push(("left out", format!("{} × {reason}: {first}", thousands(count))));
     }
-    if let Some(path) = &arguments.record {
-        rows.push(("recording", path.display().to_string()));
-    }
-    if let Some(path) = &arguments.key_log {
-        rows.push(("key log", path.display().to_string()));
-    }
+    rows.extend(target.name().map(|name| ("recording", name)));
+    rows.extend(key_log.map(|path| ("key log", path.display().to_string())));
     let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     let mut page = Page::new(look, output);
     page.heading("Summary")?;

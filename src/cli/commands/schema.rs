@@ -3,6 +3,8 @@
 use bittrace_trace::rules::RULES;
 use serde_json::{Map, Value, json};
 
+use crate::print::capture_row::SCHEMA;
+use crate::print::run_summary::CaptureLists;
 use crate::query::catalog::{FieldKind, KEY_CATALOG, KeyEntry, MESSAGE_CATALOG, MessageEntry, message_names};
 use crate::query::names::{KEYS, KeyPlace, PROTOCOLS, RowKey};
 
@@ -11,7 +13,7 @@ pub(crate) fn schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A line of bittrace analyze or diagnose --format json",
-        "description": "A message, a row of another view, or the closing summary. Objects may gain keys; a key keeps its type.",
+        "description": "A message, a row of another view, what there is to say of a capture at its end, or the closing summary. Objects may gain keys; a key keeps its type.",
         "anyOf": [
             { "$ref": "#/$defs/message" },
             view("conversation", &["capture", "stream", "ws_stream", "transport", "initiator", "responder", "opened"]),
@@ -20,9 +22,10 @@ pub(crate) fn schema() -> Value {
             view("diagnosis", &["capture", "direction", "start", "duration", "bytes", "sentences", "seconds", "stalls", "rates"]),
             view("budget", &["capture", "stream", "transport", "sender", "receiver", "duration", "seconds", "ended"]),
             view("rule", &["rule", "severity", "document", "section", "text"]),
+            { "$ref": "#/$defs/capture" },
             { "$ref": "#/$defs/summary" },
         ],
-        "$defs": { "message": message(), "note": note(), "summary": summary() },
+        "$defs": { "message": message(), "note": note(), "capture": capture(), "summary": summary() },
     })
 }
 
@@ -36,23 +39,67 @@ fn view(name: &str, required: &[&str]) -> Value {
     })
 }
 
+/// The lists of what is in a capture. The summary of a run of one capture has them, else the object of each capture.
+fn lists() -> Map<String, Value> {
+    let list = json!({ "type": "array", "items": { "type": "object" } });
+    let names = CaptureLists::default().entries();
+    names.into_iter().map(|(name, _)| (name, list.clone())).collect()
+}
+
+fn capture() -> Value {
+    let count = json!({ "type": "integer", "minimum": 0 });
+    let text = json!({ "type": ["string", "null"] });
+    let severities = ["chat", "note", "warn", "error"];
+    let findings: Map<String, Value> =
+        severities.iter().map(|name| ((*name).to_owned(), count.clone())).collect();
+    let mut properties = json!({
+        "capture": { "type": "string" },
+        "ok": { "type": "boolean", "description": "whether it could be read; also of one that was cut short" },
+        "exit": { "enum": [0, 1, 2, 130], "description": "the exit code of a run over this capture alone" },
+        "error": { "type": ["string", "null"], "description": "why it could not be read, or not to its end" },
+        "format": text, "packets": count, "bytes": count, "copies": count,
+        "first_time": text, "last_time": text, "local": text,
+        "truncated": { "type": "boolean", "description": "whether its end is missing" },
+        "cut_at": { "type": ["integer", "null"], "minimum": 0, "description": "where the packet begins that is not whole (bytes)" },
+        "messages": { "type": "integer", "minimum": 0, "description": "how many messages are chosen" },
+        "findings": { "type": "object", "required": severities, "additionalProperties": false, "properties": findings },
+        "version": { "type": "string", "description": "the version of bittrace" },
+        "schema": { "const": SCHEMA },
+    });
+    let required: Vec<String> =
+        properties.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+    if let Some(properties) = properties.as_object_mut() {
+        properties.extend(lists());
+    }
+    json!({
+        "type": "object",
+        "required": ["capture"],
+        "additionalProperties": false,
+        "properties": { "capture": {
+            "type": "object",
+            "required": required,
+            "additionalProperties": false,
+            "properties": properties,
+        }},
+    })
+}
+
 fn summary() -> Value {
     let count = json!({ "type": "integer", "minimum": 0 });
-    let list = json!({ "type": "array", "items": { "type": "object" } });
     let counts = json!({ "type": "object", "additionalProperties": count });
+    let totals = json!({
+        "capture_count": count, "failed": count, "packets": count, "bytes": count, "streams": count,
+        "messages": counts, "findings": counts, "unread": counts, "truncated": { "type": "boolean" },
+    });
+    let required: Vec<String> =
+        totals.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+    let mut properties = lists();
+    properties.extend(totals.as_object().cloned().unwrap_or_default());
     json!({
         "type": "object",
         "required": ["summary"],
         "additionalProperties": false,
-        "properties": { "summary": {
-            "type": "object",
-            "required": ["packets", "bytes", "streams", "messages", "torrents", "truncated", "findings", "captures"],
-            "properties": {
-                "packets": count, "bytes": count, "streams": count, "messages": counts, "findings": counts,
-                "unread": counts, "truncated": { "type": "boolean" }, "torrents": list, "torrents_sought": list,
-                "captures": list, "clients": list, "trackers": list, "connections": list,
-            },
-        }},
+        "properties": { "summary": { "type": "object", "required": required, "properties": properties } },
     })
 }
 

@@ -2,13 +2,17 @@
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
-use std::io::{self, PipeReader, PipeWriter};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::fs::{self, File, Metadata};
+use std::io::{self, PipeReader, PipeWriter, Write};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::io::Errno;
 use tempfile::{NamedTempFile, TempDir};
 use tokio::process::{Child, Command};
 
@@ -95,6 +99,88 @@ pub(crate) fn check_path(path: PathBuf) -> Result<PathBuf, Infallible> {
 pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
     let identity = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
     matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Whether a named pipe is there, through whatever links.
+pub(crate) fn is_pipe(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo())
+}
+
+/// Opens a named pipe for writing; `None` where nobody reads it yet.
+pub(crate) fn open_pipe(path: &Path) -> io::Result<Option<File>> {
+    // Without waiting for a reader, so that Ctrl-C ends the wait. Writing waits.
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+    match File::options().write(true).custom_flags(flags).open(path) {
+        Ok(pipe) => {
+            fcntl_setfl(&pipe, OFlags::empty())?;
+            Ok(Some(pipe))
+        }
+        Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Standard output without a buffer, for what is not text.
+pub(crate) fn standard_output() -> io::Result<File> {
+    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
+}
+
+/// Whether a path leads to the pipe or the file that standard output is.
+pub(crate) fn is_standard_output(path: &Path) -> bool {
+    let identity = |found: Metadata| {
+        let kind = found.file_type();
+        (kind.is_fifo() || kind.is_file()).then(|| (found.dev(), found.ino()))
+    };
+    let output = standard_output().and_then(|output| output.metadata()).ok().and_then(identity);
+    output.is_some() && output == fs::metadata(path).ok().and_then(identity)
+}
+
+/// The name of the script that Wireshark starts.
+pub(crate) const SCRIPT_NAME: &str = "bittrace-extcap";
+
+/// A script that starts `program extcap` in its place, so that signals reach the program.
+pub(crate) fn interface_script(program: &Path) -> Vec<u8> {
+    let mut script = b"#!/bin/sh\n# Written by bittrace extcap --install.\nexec '".to_vec();
+    for &byte in program.as_os_str().as_bytes() {
+        // Nothing else has a meaning between these quotes.
+        match byte {
+            b'\'' => script.extend_from_slice(br"'\''"),
+            byte => script.push(byte),
+        }
+    }
+    script.extend_from_slice(b"' extcap \"$@\"\n");
+    script
+}
+
+/// Writes a script, which everybody may start who may read it. It takes the place of what had its name.
+pub(crate) fn write_script(path: &Path, script: &[u8]) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    File::options().write(true).create_new(true).mode(0o777).open(path)?.write_all(script)
+}
+
+/// The programs that may be tshark.
+pub(crate) fn tshark_programs() -> Vec<PathBuf> {
+    vec!["tshark".into(), "/Applications/Wireshark.app/Contents/MacOS/tshark".into()]
+}
+
+/// Where Wireshark searches for a user's own interfaces, unless it says otherwise (Wireshark User's Guide, "Plugin folders").
+pub(crate) fn default_extcap_folder() -> Option<PathBuf> {
+    Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/lib/wireshark/extcap"))
+}
+
+/// The path that a list of names has in these bytes: here every one is a path.
+pub(crate) fn path_of_bytes(bytes: &[u8]) -> Result<PathBuf, Infallible> {
+    Ok(OsString::from_vec(bytes.to_vec()).into())
+}
+
+/// The file of this program, to start it again. Linux has a path for that which is right even where the file was replaced
+/// meanwhile.
+pub(crate) fn this_program() -> io::Result<PathBuf> {
+    let itself = Path::new("/proc/self/exe");
+    if itself.exists() { Ok(itself.to_owned()) } else { std::env::current_exe() }
 }
 
 /// Makes a folder that is removed when it is dropped. Only this user may look into it: recordings and downloads are private.

@@ -1,8 +1,9 @@
 //! Windows: a started process is put in a job object before it runs, and the job ends all that are in it.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
+use std::os::windows::io::AsHandle;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +12,7 @@ use std::time::Duration;
 use anstyle_query::windows::enable_ansi_colors;
 use bittrace_client::{WindowsPathFault, windows_path_fault};
 use process_wrap::tokio::{ChildWrapper, CommandWrap, JobObject, KillOnDrop};
+use same_file::Handle;
 use tempfile::{NamedTempFile, TempDir};
 use tokio::process::Command;
 
@@ -93,6 +95,72 @@ pub(crate) fn check_path(path: PathBuf) -> Result<PathBuf, WindowsPathFault> {
 /// Whether both paths lead to one file, through whatever links.
 pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
     same_file::is_same_file(one, other).unwrap_or(false)
+}
+
+/// Whether this is the name of a pipe.
+pub(crate) fn is_pipe(path: &Path) -> bool {
+    path.to_string_lossy().to_ascii_lowercase().starts_with(r"\\.\pipe\")
+}
+
+/// Opens a named pipe for writing. Pipes are made by their readers here, so that a missing one is waited for.
+pub(crate) fn open_pipe(path: &Path) -> io::Result<Option<File>> {
+    match File::options().write(true).open(path) {
+        Ok(pipe) => Ok(Some(pipe)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Standard output without a buffer, for what is not text.
+pub(crate) fn standard_output() -> io::Result<File> {
+    Ok(io::stdout().as_handle().try_clone_to_owned()?.into())
+}
+
+/// Whether a path leads to the file that standard output is.
+pub(crate) fn is_standard_output(path: &Path) -> bool {
+    let output =
+        Handle::stdout().and_then(|output| Ok(output.as_file().metadata()?.is_file().then_some(output)));
+    matches!((output, Handle::from_path(path)), (Ok(Some(output)), Ok(path)) if output == path)
+}
+
+/// The name of the script that Wireshark starts.
+pub(crate) const SCRIPT_NAME: &str = "bittrace-extcap.bat";
+
+/// A script that starts `program extcap`. No path has a quote here; a percent sign is written twice. The code page is that of UTF-8,
+/// for paths that are not ASCII.
+pub(crate) fn interface_script(program: &Path) -> Vec<u8> {
+    let program = program.to_string_lossy().replace('%', "%%");
+    format!("@rem Written by bittrace extcap --install.\r\n@chcp 65001 >nul\r\n@\"{program}\" extcap %*\r\n")
+        .into_bytes()
+}
+
+/// Writes a script. It takes the place of what had its name.
+pub(crate) fn write_script(path: &Path, script: &[u8]) -> io::Result<()> {
+    fs::write(path, script)
+}
+
+/// The programs that may be tshark.
+pub(crate) fn tshark_programs() -> Vec<PathBuf> {
+    let mut programs: Vec<PathBuf> = vec!["tshark".into()];
+    programs.extend(
+        std::env::var_os("ProgramFiles").map(|folder| PathBuf::from(folder).join(r"Wireshark\tshark.exe")),
+    );
+    programs
+}
+
+/// Where Wireshark searches for a user's own interfaces, unless it says otherwise (Wireshark User's Guide, "Plugin folders").
+pub(crate) fn default_extcap_folder() -> Option<PathBuf> {
+    Some(PathBuf::from(std::env::var_os("APPDATA")?).join(r"Wireshark\extcap"))
+}
+
+/// The path that a list of names has in these bytes, which are UTF-8.
+pub(crate) fn path_of_bytes(bytes: &[u8]) -> Result<PathBuf, std::str::Utf8Error> {
+    Ok(std::str::from_utf8(bytes)?.into())
+}
+
+/// The file of this program, to start it again.
+pub(crate) fn this_program() -> io::Result<PathBuf> {
+    std::env::current_exe()
 }
 
 /// Makes a folder that is removed when it is dropped, in the user's own folder for such.

@@ -1,6 +1,8 @@
-//! Where results go: standard output, buffered, with or without colour.
+//! Where results go: standard output, buffered, with or without colour. Standard error takes its place where standard output has
+//! something else.
 
-use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Stderr, Stdout, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,15 +12,23 @@ use crate::args::{Colour, Common};
 use crate::os::{default_is_utf8, prepare_console};
 use crate::print::printable::{printable, use_ascii_alone};
 
-/// Standard output. Clones write to the same buffer.
+/// Standard output, or a file in its place. Clones write to the same buffer.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
-    sink: Arc<Mutex<BufWriter<Stdout>>>,
+    sink: Arc<Mutex<BufWriter<Sink>>>,
     /// How often something was written.
     writes: Arc<AtomicU64>,
     terminal: bool,
     quiet: bool,
     pub(crate) look: Look,
+}
+
+/// Where the buffer goes.
+#[derive(Debug)]
+enum Sink {
+    Output(Stdout),
+    Error(Stderr),
+    File(File),
 }
 
 /// What tables may look like.
@@ -30,6 +40,9 @@ pub(crate) struct Look {
     pub(crate) colour: bool,
 }
 
+/// How many bytes are written at once.
+const BUFFER: usize = 64 * 1024;
+
 /// The columns of a line where no terminal says otherwise.
 const WIDTH: usize = 80;
 
@@ -38,7 +51,17 @@ const WIDTHS: std::ops::RangeInclusive<usize> = 40..=160;
 
 impl Output {
     pub(crate) fn new(common: Common) -> Self {
-        let terminal = io::stdout().is_terminal();
+        Self::on(Sink::Output(io::stdout()), common)
+    }
+
+    /// The same on standard error.
+    pub(crate) fn on_standard_error(common: Common) -> Self {
+        Self::on(Sink::Error(io::stderr()), common)
+    }
+
+    fn on(sink: Sink, common: Common) -> Self {
+        let terminal = sink.is_terminal();
+        let width = sink.width();
         if !is_utf8_locale(|name| std::env::var(name).ok()) {
             use_ascii_alone();
         }
@@ -51,11 +74,22 @@ impl Output {
             Colour::Auto => terminal && is_colour_welcome() && prepare_console(),
         };
         Self {
-            sink: Arc::new(Mutex::new(BufWriter::with_capacity(64 * 1024, io::stdout()))),
+            sink: Arc::new(Mutex::new(BufWriter::with_capacity(BUFFER, sink))),
             writes: Arc::default(),
             terminal,
             quiet: common.quiet,
-            look: Look { width: width(terminal), colour },
+            look: Look { width, colour },
+        }
+    }
+
+    /// The same with a file in the place of standard output, without remarks on how things stand.
+    pub(crate) fn to_file(&self, file: File) -> Self {
+        Self {
+            sink: Arc::new(Mutex::new(BufWriter::with_capacity(BUFFER, Sink::File(file)))),
+            writes: Arc::default(),
+            terminal: false,
+            quiet: true,
+            look: self.look,
         }
     }
 
@@ -101,11 +135,46 @@ fn is_utf8_locale(variable: impl Fn(&str) -> Option<String>) -> bool {
     codeset.eq_ignore_ascii_case("utf-8") || codeset.eq_ignore_ascii_case("utf8")
 }
 
-fn width(terminal: bool) -> usize {
-    let configured = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    let measured = || Some(usize::from(terminal_size::terminal_size_of(io::stdout())?.0.0));
-    let width = configured.or_else(|| if terminal { measured() } else { None });
-    width.unwrap_or(WIDTH).clamp(*WIDTHS.start(), *WIDTHS.end())
+impl Sink {
+    fn is_terminal(&self) -> bool {
+        match self {
+            Self::Output(output) => output.is_terminal(),
+            Self::Error(error) => error.is_terminal(),
+            Self::File(_) => false,
+        }
+    }
+
+    fn width(&self) -> usize {
+        let configured = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let measured = || {
+            let size = match self {
+                Self::Output(output) => terminal_size::terminal_size_of(output),
+                Self::Error(error) => terminal_size::terminal_size_of(error),
+                Self::File(_) => None,
+            };
+            Some(usize::from(size?.0.0))
+        };
+        let width = configured.or_else(|| if self.is_terminal() { measured() } else { None });
+        width.unwrap_or(WIDTH).clamp(*WIDTHS.start(), *WIDTHS.end())
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Output(output) => output.write(bytes),
+            Self::Error(error) => error.write(bytes),
+            Self::File(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Output(output) => output.flush(),
+            Self::Error(error) => error.flush(),
+            Self::File(file) => file.flush(),
+        }
+    }
 }
 
 impl Look {

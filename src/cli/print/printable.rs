@@ -76,7 +76,21 @@ pub(crate) fn undisguised(text: &str) -> Cow<'_, str> {
 
 /// Whether a text is printable ASCII alone, as most text is. This costs less than a look at each character.
 pub(crate) fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+    // Sixteen bytes at a time, without a branch for each: most texts are plain.
+    let (sixteens, rest) = text.as_bytes().as_chunks::<16>();
+    sixteens.iter().all(|bytes| all_plain(bytes)) && all_plain(rest)
+}
+
+/// Whether a byte of ASCII stands in a text, sixteen bytes at a time.
+pub(crate) fn has_byte(text: &str, byte: u8) -> bool {
+    let (sixteens, rest) = text.as_bytes().as_chunks::<16>();
+    let within = |bytes: &[u8]| bytes.iter().fold(false, |found, other| found | (*other == byte));
+    sixteens.iter().any(|bytes| within(bytes)) || within(rest)
+}
+
+#[inline]
+fn all_plain(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |plain, byte| plain & (byte.wrapping_sub(b' ') <= b'~' - b' '))
 }
 
 /// What is shown of a character.

@@ -22,13 +22,15 @@ use bittrace_report::CourseBuilder;
 use bittrace_trace::diagnosis::{DelayCause, Diagnosis};
 use bittrace_trace::statistics::{Exchanges, PiecesSeen};
 use bittrace_trace::{Dissected, Summary, Trace};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::args::{ConnectionOrder, Format, ViewName};
 use crate::print::csv;
-use crate::print::json::write_line;
 use crate::print::output::Look;
 use crate::print::page::Page;
+use crate::print::printable::escaped;
+use crate::print::run_numbers::RunNumbers;
 
 pub(crate) use conversations::connections_of_page;
 pub(crate) use diagnosis::DiagnosisPage;
@@ -66,14 +68,19 @@ pub(crate) struct Read<'a> {
     pub(crate) limit: Option<usize>,
     /// All rows, not only the first ones.
     pub(crate) verbose: bool,
+    /// Whether the numbers of messages are those of the run.
+    pub(crate) numbers: RunNumbers,
 }
 
 /// The rows of a view, for programs: always the same keys.
-struct Rows {
+pub(crate) struct Rows {
     /// What an object of it is called in JSON.
-    name: &'static str,
+    pub(crate) name: &'static str,
     columns: &'static [&'static str],
-    rows: Vec<Map<String, Value>>,
+    pub(crate) rows: Vec<Map<String, Value>>,
+    /// The paths of the values that are numbers of messages.
+    messages: &'static [&'static [&'static str]],
+    numbers: RunNumbers,
 }
 
 /// How many rows a table has when not all are asked for.
@@ -110,6 +117,28 @@ impl Views {
         }
     }
 
+    /// The rows of conversations, pieces and findings, as far as these are chosen, for programs.
+    pub(crate) fn rows(&self, read: Read<'_>) -> impl Iterator<Item = Rows> {
+        let exchanges = self.exchanges.as_ref().map(|exchanges| conversations::rows(exchanges, read));
+        let pieces = self.pieces.as_ref().map(|pieces| pieces::rows(pieces, read));
+        let findings = self.findings.then(|| findings::rows(read));
+        [exchanges, pieces, findings].into_iter().flatten()
+    }
+
+    /// The same for people.
+    fn write_tables(&self, read: Read<'_>, page: &mut Page<'_>) -> io::Result<()> {
+        if let Some(exchanges) = &self.exchanges {
+            conversations::write_table(exchanges, read, page)?;
+        }
+        if let Some(pieces) = &self.pieces {
+            pieces::write_table(pieces, read, page)?;
+        }
+        if self.findings {
+            findings::write_table(read, page)?;
+        }
+        Ok(())
+    }
+
     /// Writes the views of a capture. `first` says that no view was written before, of any capture.
     pub(crate) fn write(
         self,
@@ -118,22 +147,11 @@ impl Views {
         first: bool,
         out: &mut dyn Write,
     ) -> io::Result<()> {
-        if let Some(exchanges) = &self.exchanges {
-            match format {
-                Format::Table => conversations::write_table(exchanges, read, &mut Page::new(read.look, out))?,
-                _ => conversations::rows(exchanges, read).write(format, first, out)?,
-            }
-        }
-        if let Some(pieces) = &self.pieces {
-            match format {
-                Format::Table => pieces::write_table(pieces, read, &mut Page::new(read.look, out))?,
-                _ => pieces::rows(pieces, read).write(format, first, out)?,
-            }
-        }
-        if self.findings {
-            match format {
-                Format::Table => findings::write_table(read, &mut Page::new(read.look, out))?,
-                _ => findings::rows(read).write(format, first, out)?,
+        if format == Format::Table {
+            self.write_tables(read, &mut Page::new(read.look, out))?;
+        } else {
+            for rows in self.rows(read) {
+                rows.write(format, first, out)?;
             }
         }
         if let Some(diagnosis) = self.diagnosis {
@@ -160,23 +178,97 @@ impl Views {
 }
 
 impl Rows {
+    /// Rows without numbers of messages.
+    fn new(
+        name: &'static str,
+        columns: &'static [&'static str],
+        rows: impl IntoIterator<Item = Map<String, Value>>,
+    ) -> Self {
+        let rows = rows.into_iter().collect();
+        Self { name, columns, rows, messages: &[], numbers: RunNumbers::Known }
+    }
+
+    /// Rows with numbers of messages under these paths.
+    fn with_messages(self, messages: &'static [&'static [&'static str]], numbers: RunNumbers) -> Self {
+        Self { messages, numbers, ..self }
+    }
+
+    /// Writes the rows as JSON or CSV; `first` says that no row of the view was written before.
     fn write(self, format: Format, first: bool, out: &mut dyn Write) -> io::Result<()> {
         let flat = flat_columns(self.columns);
         if format == Format::Csv && first {
             csv::write_cells(flat.iter().map(|path| path.join("_")), out)?;
         }
-        for row in self.rows {
+        let mut line = Vec::new();
+        for row in &self.rows {
+            let row = Value::Object(row.clone());
             if format == Format::Csv {
-                let row = Value::Object(row);
-                let cell =
-                    |path: &Vec<&str>| path.iter().try_fold(&row, |value, key| value.get(key)).map(flat_cell);
-                csv::write_cells(flat.iter().map(|path| cell(path).unwrap_or_default()), out)?;
+                csv::write_raw_cells(flat.iter().map(|path| self.cell(&row, path)), out)?;
             } else {
-                write_line(&Map::from_iter([(self.name.to_owned(), Value::Object(row))]), out)?;
+                line.clear();
+                line.extend_from_slice(format!("{{\"{}\":", self.name).as_bytes());
+                self.push_json(&row, &mut Vec::new(), &mut line)?;
+                line.extend_from_slice(b"}\n");
+                out.write_all(&line)?;
             }
         }
         Ok(())
     }
+
+    /// A value of a row as a cell of CSV.
+    fn cell(&self, row: &Value, path: &[&str]) -> Vec<u8> {
+        let Some(value) = path.iter().try_fold(row, |value, key| value.get(key)) else { return Vec::new() };
+        let listed = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        let counted: Option<Vec<u64>> = listed.iter().map(Value::as_u64).collect();
+        match counted.filter(|_| self.messages.contains(&path)) {
+            Some(counted) => {
+                let mut cell = Vec::new();
+                for (at, number) in counted.into_iter().enumerate() {
+                    cell.extend_from_slice(if at > 0 { b" " } else { b"" });
+                    self.numbers.push(number, &mut cell);
+                }
+                cell
+            }
+            None => csv::inert(&flat_cell(value)).into_owned().into_bytes(),
+        }
+    }
+
+    /// Adds a value to a line of JSON, which is found under `path` in its row.
+    fn push_json<'v>(&self, value: &'v Value, path: &mut Vec<&'v str>, line: &mut Vec<u8>) -> io::Result<()> {
+        match value {
+            Value::Object(entries) => {
+                line.push(b'{');
+                for (at, (key, value)) in entries.iter().enumerate() {
+                    line.extend_from_slice(if at > 0 { b"," } else { b"" });
+                    push_escaped(key, line)?;
+                    line.push(b':');
+                    path.push(key);
+                    self.push_json(value, path, line)?;
+                    path.pop();
+                }
+                line.push(b'}');
+            }
+            Value::Array(items) if self.messages.contains(&&**path) => {
+                line.push(b'[');
+                for (at, item) in items.iter().enumerate() {
+                    line.extend_from_slice(if at > 0 { b"," } else { b"" });
+                    self.push_json(item, path, line)?;
+                }
+                line.push(b']');
+            }
+            value => match value.as_u64().filter(|_| self.messages.contains(&&**path)) {
+                Some(number) => self.numbers.push(number, line),
+                None => push_escaped(value, line)?,
+            },
+        }
+        Ok(())
+    }
+}
+
+/// Adds what is no object to a line of JSON.
+fn push_escaped(value: &impl Serialize, line: &mut Vec<u8>) -> io::Result<()> {
+    line.extend_from_slice(escaped(serde_json::to_string(value)?.into()).as_bytes());
+    Ok(())
 }
 
 /// The columns that stand for the objects of a conversation's two ends: CSV has no objects.
@@ -230,9 +322,4 @@ fn flat_cell(value: &Value) -> String {
         item => csv::cell(item),
     };
     items.iter().map(item).collect::<Vec<_>>().join(" ")
-}
-
-/// An object of these keys and values, in their order.
-fn object<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
-    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }

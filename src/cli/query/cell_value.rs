@@ -5,6 +5,7 @@ use std::fmt::{self, Display};
 use std::net::{IpAddr, SocketAddr};
 
 use bittrace_protocol::{Hex, InfoHash, Timestamp};
+use bittrace_trace::CommunityId;
 use bittrace_trace::record::Note;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
@@ -17,7 +18,11 @@ use crate::print::units::Rfc3339;
 pub(crate) enum CellValue<'a> {
     True,
     Number(u64),
+    /// The number of a message within its capture, to be marked: see `print/run_numbers.rs`.
+    MarkedNumber(u64),
     Seconds(f64),
+    /// A name of this program's own, without anything to escape.
+    Word(&'static str),
     Text(Cow<'a, str>),
     Time(Timestamp),
     End(SocketAddr),
@@ -32,6 +37,7 @@ pub(crate) enum CellValue<'a> {
         frame: Option<u64>,
     },
     Hash(InfoHash),
+    CommunityId(CommunityId),
     Bytes(&'a [u8]),
     Frames(&'a [u64]),
     Notes(&'a [Note]),
@@ -57,11 +63,13 @@ impl CellValue<'_> {
     /// What there is to display, where it is one thing and no JSON of its own.
     pub(crate) fn plain(&self) -> Option<&dyn Display> {
         match self {
-            Self::Number(number) => Some(number),
+            Self::Number(number) | Self::MarkedNumber(number) => Some(number),
+            Self::Word(word) => Some(word),
             Self::Text(text) => Some(text),
             Self::End(end) => Some(end),
             Self::Address(address) => Some(address),
             Self::Hash(hash) => Some(hash),
+            Self::CommunityId(id) => Some(id),
             Self::Field(Value::String(text)) => Some(text),
             _ => None,
         }
@@ -72,8 +80,9 @@ impl Serialize for CellValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::True => serializer.serialize_bool(true),
-            Self::Number(number) => serializer.serialize_u64(*number),
+            Self::Number(number) | Self::MarkedNumber(number) => serializer.serialize_u64(*number),
             Self::Seconds(seconds) => serializer.serialize_f64(*seconds),
+            Self::Word(word) => serializer.serialize_str(word),
             Self::Text(text) => serializer.serialize_str(text),
             Self::Time(at) => serializer.collect_str(&Rfc3339(*at)),
             Self::End(end) => serializer.collect_str(end),
@@ -87,6 +96,7 @@ impl Serialize for CellValue<'_> {
                 map.end()
             }
             Self::Hash(hash) => serializer.collect_str(hash),
+            Self::CommunityId(id) => serializer.serialize_str(id.as_str()),
             Self::Bytes(bytes) => serializer.collect_str(&Hex(bytes)),
             Self::Frames(frames) => frames.serialize(serializer),
             Self::Notes(notes) => serializer.collect_seq(notes.iter().map(AsJson)),

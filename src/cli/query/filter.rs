@@ -90,6 +90,11 @@ impl Filter {
         parse::parse(text).map(Self)
     }
 
+    /// Whether it compares numbers of messages, which count over all captures.
+    pub(crate) fn compares_numbers(&self) -> bool {
+        self.0.compares_numbers()
+    }
+
     /// Whether it is true of a message.
     pub(crate) fn matches(&self, row: &Row<'_>) -> bool {
         self.0.holds(row)
@@ -97,6 +102,15 @@ impl Filter {
 }
 
 impl Expression {
+    fn compares_numbers(&self) -> bool {
+        match self {
+            Self::Any(parts) | Self::All(parts) => parts.iter().any(Self::compares_numbers),
+            Self::Not(inner) => inner.compares_numbers(),
+            Self::Compare(name, ..) => name.is_number_of_message(),
+            Self::Within(_) | Self::Present(_) => false,
+        }
+    }
+
     fn holds(&self, row: &Row<'_>) -> bool {
         match self {
             Self::Any(alternatives) => alternatives.iter().any(|expression| expression.holds(row)),
@@ -146,6 +160,7 @@ fn compare(name: &FieldName, operator: Operator, operand: &Operand, row: &Row<'_
     };
     match key {
         RowKey::N => number(row.number()),
+        RowKey::NumberInCapture => number(record.number),
         RowKey::Elapsed => operator.accepts_item(|op| operand.compare_number(op, row.elapsed())),
         RowKey::Time => operator.accepts_item(|op| operand.compare_time(op, record.at)),
         RowKey::Capture => text(&row.place.capture),
@@ -155,6 +170,7 @@ fn compare(name: &FieldName, operator: Operator, operand: &Operand, row: &Row<'_
         RowKey::Stream => number(u64::from(record.stream.0)),
         RowKey::Frame => row.frame().is_some_and(number),
         RowKey::WiresharkStream => record.wireshark_stream.is_some_and(|stream| number(stream.into())),
+        RowKey::CommunityId => text(row.community_id().as_str()),
         // An object: its parts have names of their own.
         RowKey::Wireshark => false,
         RowKey::Src => operator.accepts_item(|op| operand.compare_end(op, record.source)),

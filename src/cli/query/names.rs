@@ -64,6 +64,7 @@ pub(crate) fn keys_of_objects(with_bytes: bool) -> impl Iterator<Item = (&'stati
 
 keys! {
     N = "n" Everywhere,
+    NumberInCapture = "n_in_capture" Json,
     Time = "time" Everywhere,
     Elapsed = "elapsed" Everywhere,
     Capture = "capture" Everywhere,
@@ -72,6 +73,7 @@ keys! {
     Stream = "stream" Everywhere,
     Wireshark = "wireshark" Json,
     WiresharkStream = "ws_stream" Csv,
+    CommunityId = "community_id" Nowhere,
     Src = "src" Everywhere,
     SrcAddr = "src_addr" Nowhere,
     SrcPort = "src_port" Nowhere,
@@ -147,6 +149,15 @@ impl fmt::Display for UnknownName {
 }
 
 impl FieldName {
+    /// Whether a message's number over all captures stands there.
+    pub(crate) fn is_number_of_message(&self) -> bool {
+        match self {
+            Self::Key(key) => matches!(key, RowKey::N | RowKey::Answers),
+            Self::Field(_) => false,
+            Self::Scoped(_, name) => name.is_number_of_message(),
+        }
+    }
+
     /// Reads a name. `fields.NAME` is a field whatever it is called; a path may follow a known field.
     pub(crate) fn parse(text: &str) -> Result<Self, UnknownName> {
         // What a note has is also a name of its message.

@@ -1,15 +1,17 @@
 //! A record as the outside knows it: under the names of the interface, numbered over all captures of one run.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
 
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
+use bittrace_protocol::wire::Message;
 use bittrace_trace::record::Record;
-use bittrace_trace::{brief, describe_in};
+use bittrace_trace::{Body, CommunityId, CommunityIds, PeerWireBody, brief, describe_in, describe_into};
 use serde_json::{Map, Value};
 
+use crate::print::run_numbers::RunNumbers;
 use crate::query::catalog::is_same_name;
 use crate::query::cell_value::CellValue;
 use crate::query::fields::{fields_of, spans_of};
@@ -24,8 +26,26 @@ pub(crate) struct CaptureContext {
     pub(crate) start: Timestamp,
     /// How many messages earlier captures had.
     pub(crate) before: u64,
+    /// Whether that is known.
+    pub(crate) numbers: RunNumbers,
     /// The torrents that were given.
     pub(crate) torrents: Vec<Arc<Metainfo>>,
+    /// What rows were asked for so far.
+    community_ids: RefCell<CommunityIds>,
+}
+
+impl CaptureContext {
+    /// Of a capture by its name, after so many messages of earlier captures. Its start is not known yet.
+    pub(crate) fn new(capture: String, before: u64, torrents: Vec<Arc<Metainfo>>) -> Self {
+        Self {
+            capture,
+            start: Timestamp::EPOCH,
+            before,
+            numbers: RunNumbers::Known,
+            torrents,
+            community_ids: RefCell::default(),
+        }
+    }
 }
 
 /// One record under the names of the interface. Its fields are computed once, when something asks for them.
@@ -56,9 +76,22 @@ impl<'a> Row<'a> {
         Some(self.place.before + self.record.answers?.number)
     }
 
+    /// The number of a message as a value.
+    const fn numbered(&self, number: u64) -> CellValue<'_> {
+        match self.place.numbers {
+            RunNumbers::Known => CellValue::Number(number),
+            RunNumbers::Marked => CellValue::MarkedNumber(number),
+        }
+    }
+
     /// What it says, on one line.
     pub(crate) fn summary(&self) -> String {
         describe_in(self.record, self.pieces())
+    }
+
+    /// Adds the same to a text.
+    pub(crate) fn summary_into(&self, text: &mut String) {
+        describe_into(self.record, self.pieces(), text);
     }
 
     /// The same in a few words, the name of the message first. `names_client` says whether a handshake names its client.
@@ -83,6 +116,18 @@ impl<'a> Row<'a> {
         self.fields.get_or_init(|| fields_of(self.record))
     }
 
+    /// Calls `number` with each of the message's fields where all of them are numbers, as those of nearly all messages
+    /// between peers are; whether they are. These are the [`fields`](Self::fields), and cost less.
+    #[inline]
+    pub(crate) fn each_number(&self, mut number: impl FnMut(&'static str, u64)) -> bool {
+        let Body::PeerWire(PeerWireBody::Message(message)) = &self.record.body else { return false };
+        let numbers_alone = message.each_number(|name, value| number(name, value.into()));
+        if let Message::Piece { block, .. } = message {
+            number("length", block.len() as u64);
+        }
+        numbers_alone
+    }
+
     /// What the message has under `path` in its fields. A blank in a name may be written as `_`.
     pub(crate) fn field(&self, path: &str) -> Option<&Value> {
         find(self.fields(), path)
@@ -92,7 +137,10 @@ impl<'a> Row<'a> {
     pub(crate) fn said(&self, name: &FieldName) -> Option<CellValue<'_>> {
         match name {
             FieldName::Key(key) => self.key(*key),
-            FieldName::Field(path) => self.field(path).map(CellValue::Field),
+            FieldName::Field(path) => match self.number_under(path) {
+                Some(number) => number.map(CellValue::Number),
+                None => self.field(path).map(CellValue::Field),
+            },
             FieldName::Scoped(scope, name) => {
                 if !scope.contains(self.record) {
                     return None;
@@ -102,9 +150,27 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// The number that stands under `path` where the message's fields are numbers alone. `None` where they are not.
+    fn number_under(&self, path: &str) -> Option<Option<u64>> {
+        let (mut exact, mut alike) = (None, None);
+        let numbers_alone = self.each_number(|name, number| {
+            if name == path {
+                exact = Some(number);
+            } else if alike.is_none() && is_same_name(name, path) {
+                alike = Some(number);
+            }
+        });
+        numbers_alone.then_some(exact.or(alike))
+    }
+
     /// The last packet of the message, where Wireshark shows the whole message.
     pub(crate) fn frame(&self) -> Option<u64> {
         self.record.frames.last().copied()
+    }
+
+    /// The Community ID of the conversation.
+    pub(crate) fn community_id(&self) -> CommunityId {
+        self.place.community_ids.borrow_mut().of(self.record)
     }
 
     /// The id of a message between peers that has one.
@@ -122,7 +188,8 @@ impl<'a> Row<'a> {
         let record = self.record;
         let text = |text: &'a str| CellValue::Text(Cow::Borrowed(text));
         Some(match key {
-            RowKey::N => CellValue::Number(self.number()),
+            RowKey::N => self.numbered(self.number()),
+            RowKey::NumberInCapture => CellValue::Number(self.record.number),
             RowKey::Time => CellValue::Time(record.at),
             RowKey::Elapsed => CellValue::Seconds(self.elapsed()),
             RowKey::Capture => text(&self.place.capture),
@@ -132,6 +199,7 @@ impl<'a> Row<'a> {
                 CellValue::Wireshark { stream: record.wireshark_stream, frame: self.frame() }
             }
             RowKey::WiresharkStream => CellValue::Number(record.wireshark_stream?.into()),
+            RowKey::CommunityId => CellValue::CommunityId(self.community_id()),
             RowKey::Stream => CellValue::Number(record.stream.0.into()),
             RowKey::Src => CellValue::End(record.source),
             RowKey::SrcAddr => CellValue::Address(record.source.ip()),
@@ -141,10 +209,10 @@ impl<'a> Row<'a> {
             RowKey::DstPort => CellValue::Number(record.destination.port().into()),
             RowKey::Addr => CellValue::Addresses([record.source.ip(), record.destination.ip()]),
             RowKey::Port => CellValue::Ports([record.source.port(), record.destination.port()]),
-            RowKey::Side => text(record.side.name()),
-            RowKey::Transport => text(record.transport.name()),
-            RowKey::Protocol => text(record.body.protocol().name()),
-            RowKey::Message => text(record.body.message()),
+            RowKey::Side => CellValue::Word(record.side.name()),
+            RowKey::Transport => CellValue::Word(record.transport.name()),
+            RowKey::Protocol => CellValue::Word(record.body.protocol().name()),
+            RowKey::Message => CellValue::Word(record.body.message()),
             RowKey::MessageId => CellValue::Number(self.message_id()?.into()),
             RowKey::Offset => CellValue::Number(record.offset),
             RowKey::Length => CellValue::Number(record.length()),
@@ -154,10 +222,10 @@ impl<'a> Row<'a> {
             RowKey::Torrent => CellValue::Hash(record.torrent?),
             RowKey::Decrypted if !record.decrypted => return None,
             RowKey::Decrypted => CellValue::True,
-            RowKey::Answers => CellValue::Number(self.answers()?),
+            RowKey::Answers => self.numbered(self.answers()?),
             RowKey::Latency => CellValue::Seconds(record.answers?.latency),
             RowKey::Notes => CellValue::Notes(&record.notes),
-            RowKey::Severity => text(record.severity()?.name()),
+            RowKey::Severity => CellValue::Word(record.severity()?.name()),
             RowKey::Rule if record.notes.is_empty() => return None,
             RowKey::Rule => CellValue::Rules(&record.notes),
             RowKey::Bytes => CellValue::Bytes(&record.bytes),

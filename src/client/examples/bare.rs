@@ -1,6 +1,7 @@
-//! What a download costs at the least: one thread receives over one connection, another hashes and writes.
+//! What a download costs at the least: one thread receives over one connection, another hashes and writes. With a second file, a
+//! third thread writes all that was received once more, as a recording does.
 //!
-//!     bare TORRENT PORT FILE
+//!     bare TORRENT PORT FILE [SECOND]
 //!
 //! It asks for all blocks in order of a peer on this machine that answers in that order, such as the `seed` example, so that
 //! it knows before it reads where each message ends. The pieces of the torrent are whole, and of a multiple of 16 KiB.
@@ -17,18 +18,29 @@ use sha1::{Digest, Sha1};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [torrent, port, file] = args.as_slice() else {
-        eprintln!("usage: bare TORRENT PORT FILE");
+    let [torrent, port, file, second @ ..] = args.as_slice() else {
+        eprintln!("usage: bare TORRENT PORT FILE [SECOND]");
         std::process::exit(2);
     };
     let torrent = Metainfo::decode(&std::fs::read(torrent).unwrap()).unwrap();
     let file = File::create(file).unwrap();
+    let second = second.first().map(|second| File::create(second).unwrap());
     let (spent, empty) = channel();
+    let (hashed, to_record) = sync_channel::<Vec<u8>>(AHEAD);
     let (full, received) = sync_channel(AHEAD);
     let port = port.parse().unwrap();
     std::thread::scope(|scope| {
         let torrent = &torrent;
         scope.spawn(move || receive(torrent, port, &empty, &full));
+        scope.spawn(move || {
+            for frames in to_record {
+                if let Some(mut second) = second.as_ref() {
+                    second.write_all(&frames).unwrap();
+                }
+                // Nobody takes the last ones.
+                let _ = spent.send(frames);
+            }
+        });
         for (piece, frames) in received {
             let mut hash = Sha1::new();
             let mut parts = Vec::new();
@@ -43,9 +55,9 @@ fn main() {
                 assert_eq!(written, parts.len() * BLOCK as usize, "a write in full");
                 at += written as u64;
             }
-            // Nobody takes the last ones.
-            let _ = spent.send(frames);
+            hashed.send(frames).unwrap();
         }
+        drop(hashed);
     });
 }
 

@@ -4,9 +4,11 @@
 
 mod support;
 
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex};
 
-use bittrace_client::Outcome;
+use bittrace_client::{Outcome, RecordingWatcher};
 use bittrace_testing::peer::{HostilePeer, Misconduct, nobody};
 use bittrace_testing::torrent::SeededTorrent;
 use bittrace_testing::tracker::ScriptedTracker;
@@ -151,4 +153,59 @@ fn a_recording_that_fails_is_told_and_the_download_goes_on() {
     seed.assert_whole(output.path());
     assert!(matches!(report.recording, Some(bittrace_client::Error::Record { .. })), "{report:?}");
     assert_eq!(notices.iter().filter(|notice| notice.starts_with("RecordingFailed")).count(), 1);
+}
+
+/// Memory that a watcher fills.
+#[derive(Clone, Default)]
+struct Watched(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Watched {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A writer that fails from its third write on.
+struct Leaves(u32);
+
+impl Write for Leaves {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += 1;
+        if self.0 > 2 { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(bytes.len()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_outlet_that_fails_takes_no_other_with_it() {
+    let (tracker, named) = ScriptedTracker::naming_later();
+    let seed = SeededTorrent::single(&tracker.url(), 2_000_000, 64 * 1024);
+    named.lock().unwrap().push(HostilePeer::start(&seed, Misconduct::None).address);
+    let output = tempfile::tempdir().unwrap();
+    let path = output.path().join("live.pcapng");
+    let mut options = options(&output.path().join("out"), config());
+    let watched = Watched::default();
+    options.record = Some(path.clone());
+    options.watchers = vec![
+        RecordingWatcher::named("a pipe", Leaves(0)),
+        RecordingWatcher::new(Leaves(0)),
+        RecordingWatcher::new(watched.clone()),
+    ];
+    let (result, notices) = run(&seed, options);
+    let report = result.unwrap();
+    assert_eq!(report.outcome, Outcome::Complete);
+    // The one that was asked for by name is told, once.
+    let failed: Vec<_> = notices.iter().filter(|notice| notice.starts_with("RecordingFailed")).collect();
+    assert!(matches!(failed[..], [only] if only.contains("a pipe")), "{failed:?}");
+    let file = std::fs::read(&path).unwrap();
+    assert!(file.len() > seed.bytes.len());
+    assert!(*watched.0.lock().unwrap() == file, "the watcher did not get what the file has");
+    assert!(!messages(&path).is_empty());
 }

@@ -254,6 +254,43 @@ impl Message {
         self.id().map_or("keep-alive", MessageId::name)
     }
 
+    /// Calls `number` with each number that the message consists of, by the name that [`fields`](Self::fields) gives it, in
+    /// their order; of a block, with those before its bytes. Whether the message has no other content (but the bytes of a
+    /// block): `number` is not called for messages that have.
+    #[inline]
+    pub fn each_number(&self, mut number: impl FnMut(&'static str, u32)) -> bool {
+        match self {
+            Self::Have(index) | Self::SuggestPiece(index) | Self::AllowedFast(index) => {
+                number("index", index.0)
+            }
+            Self::Request(block) | Self::Cancel(block) | Self::RejectRequest(block) => {
+                number("index", block.index.0);
+                number("begin", block.begin);
+                number("length", block.length);
+            }
+            Self::Piece { index, begin, .. } => {
+                number("index", index.0);
+                number("begin", *begin);
+            }
+            Self::KeepAlive
+            | Self::Choke
+            | Self::Unchoke
+            | Self::Interested
+            | Self::NotInterested
+            | Self::HaveAll
+            | Self::HaveNone => {}
+            Self::Bitfield(_)
+            | Self::Port(_)
+            | Self::Extended { .. }
+            | Self::HashRequest(_)
+            | Self::Hashes(..)
+            | Self::HashReject(_)
+            | Self::Unknown { .. }
+            | Self::Malformed { .. } => return false,
+        }
+        true
+    }
+
     /// The fields that tile the message's bytes. Those of an extended message show its payload whole; what
     /// it says depends on the receiver's handshake: see [`Extension::fields`](super::Extension::fields).
     pub fn fields(&self) -> Vec<Field> {
@@ -269,18 +306,9 @@ impl Message {
             let start = fields.last().map_or(0, |field| field.span.end);
             fields.push(Field::content(name, start..start + width, Value::Unsigned(number)));
         };
+        self.each_number(|name, value| number(name, u64::from(value), 4));
         match self {
-            Self::Have(index) | Self::SuggestPiece(index) | Self::AllowedFast(index) => {
-                number("index", u64::from(index.0), 4);
-            }
-            Self::Request(block) | Self::Cancel(block) | Self::RejectRequest(block) => {
-                number("index", u64::from(block.index.0), 4);
-                number("begin", u64::from(block.begin), 4);
-                number("length", u64::from(block.length), 4);
-            }
-            Self::Piece { index, begin, .. } => {
-                number("index", u64::from(index.0), 4);
-                number("begin", u64::from(*begin), 4);
+            Self::Piece { .. } => {
                 fields.push(Field::content("block", 13..end, Value::Payload(13..end)));
             }
             Self::Port(port) => number("port", u64::from(*port), 2),

@@ -55,6 +55,7 @@ const startTime = () => parseTime(data.capture.start) || 0;
 // Each key: its type, and the values of the message at a place (none where it has nothing there).
 const KEYS = {
     n: [NUMBER, (i) => numbers([messages.n[i]])],
+    n_in_capture: [NUMBER, (i) => numbers([messages.n[i]])],
     time: [{ kind: "time" }, (i) => [{ time: startTime() + messages.t[i], text: "" }]],
     elapsed: [SECONDS, (i) => numbers([messages.t[i] / 1e6])],
     capture: [TEXT, () => texts([data.capture.name])],

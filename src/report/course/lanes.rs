@@ -4,8 +4,7 @@
 use std::cmp::Reverse;
 use std::net::{IpAddr, SocketAddr};
 
-use bittrace_protocol::peer::PeerChange;
-use bittrace_trace::record::{Body, MseBody, PeerWireBody, Protocol};
+use bittrace_trace::record::{KnownStates, Protocol};
 use bittrace_trace::statistics::Connection;
 use bittrace_trace::{Direction, Record, Side, StreamClosing, StreamId, Summary, Transport};
 use rustc_hash::FxHashMap;
@@ -48,16 +47,8 @@ pub(super) struct LaneSeen {
     received: u64,
     sent: u64,
     most_under_way: u32,
-    /// What is known of choking and interest of each end: everything, where the connection was seen from its beginning.
-    known: [Known; 2],
+    known: KnownStates,
     detail: Detail,
-}
-
-/// Whether an end's choking and interest are known.
-#[derive(Debug, Clone, Copy)]
-struct Known {
-    choking: bool,
-    interest: bool,
 }
 
 /// What takes memory.
@@ -134,11 +125,6 @@ impl Lanes {
             return None;
         }
         let flow = record.flow();
-        // Connections begin choked and not interested (BEP 3). Of one that was joined in the middle only what is said counts.
-        let begins = matches!(
-            record.body,
-            Body::PeerWire(PeerWireBody::Handshake(_)) | Body::Mse(MseBody::KeyExchange)
-        );
         self.by_stream.insert(record.stream, self.rows.len());
         self.rows.push(LaneSeen {
             stream: record.stream,
@@ -157,7 +143,7 @@ impl Lanes {
             received: 0,
             sent: 0,
             most_under_way: 0,
-            known: [Known { choking: begins, interest: begins }; 2],
+            known: KnownStates::before(record),
             detail: Detail::default(),
         });
         Some(self.rows.len() - 1)
@@ -261,26 +247,22 @@ impl LaneSeen {
 
     /// Takes in choking, interest and requests after a message between peers.
     fn state_after(&mut self, record: &Record, t: Micros) {
-        let (local, far) = (self.local as usize, self.local.reverse() as usize);
+        let (local, far) = (self.local, self.local.reverse());
         let effect = &record.effect;
         let detail = &mut self.detail;
         if detail.is_cut && detail.since.is_none() {
             detail.since = Some(t);
         }
-        let sender = &mut self.known[record.direction as usize];
-        match effect.change {
-            Some(PeerChange::Choke | PeerChange::Unchoke { .. }) => sender.choking = true,
-            Some(PeerChange::Interested { .. } | PeerChange::NotInterested) => sender.interest = true,
-            None => {}
-        }
+        self.known.observe(record);
         let rails = [(&mut detail.may_ask, local, far), (&mut detail.they_ask, far, local)];
         for (rail, asks, gives) in rails {
-            if self.known[asks].interest && self.known[gives].choking {
-                rail.push(t, state(effect.interested[asks], !effect.choking[gives]));
+            if self.known.knows_interest(asks) && self.known.knows_choking(gives) {
+                rail.push(t, state(effect.interested[asks as usize], !effect.choking[gives as usize]));
             }
         }
-        detail.under_way.push(t, effect.outstanding[local]);
-        self.most_under_way = self.most_under_way.max(effect.outstanding[local]);
+        let outstanding = effect.outstanding[local as usize];
+        detail.under_way.push(t, outstanding);
+        self.most_under_way = self.most_under_way.max(outstanding);
     }
 
     fn finish(

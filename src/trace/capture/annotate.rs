@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use super::pcap::Pcap;
-use super::pcapng::{COMMENT, PcapNg};
+use super::pcapng::PcapNg;
 use super::{Capture, CaptureFormat, Fault, PacketRecord, TraceError};
 use crate::recorder::block::Block;
 
@@ -140,7 +140,7 @@ fn cut(mut comment: String) -> String {
 /// The section and the interface of what was a pcap.
 fn begin_section(pcap: &Pcap, out: &mut dyn Write) -> io::Result<()> {
     let mut block = Block::default();
-    block.section("A pcap, with comments of bittrace annotate on its packets.", &mut &mut *out)?;
+    block.section("", &mut &mut *out)?;
     block.interface(u32::from(pcap.link().0 as u16), &mut &mut *out)
 }
 
@@ -154,9 +154,6 @@ fn write_enhanced(
     let mut block = Block::default();
     block.begin_packet(0, packet.at);
     block.packet_data(data, packet.original_length);
-    if let Some(comment) = comment {
-        block.option(COMMENT, comment.as_bytes());
-        block.option(0, &[]);
-    }
+    block.comment(comment.unwrap_or_default());
     block.end(&mut &mut *out)
 }

@@ -3,9 +3,11 @@
 
 use std::io::{self, Read};
 
+use super::prefetch::{HEADROOM, Prefetch};
+
 /// A window onto the decompressed bytes of a capture.
 pub(super) struct CaptureInput {
-    reader: Box<dyn Read + Send>,
+    source: ByteSource,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -14,9 +16,30 @@ pub(super) struct CaptureInput {
     torn: bool,
 }
 
+/// Where bytes come from.
+enum ByteSource {
+    /// They are read when they are wanted.
+    Here(Box<dyn Read + Send>),
+    /// Another thread reads them.
+    Ahead(Prefetch),
+    /// Nowhere: the source is on its way from here to ahead.
+    Nowhere,
+}
+
 impl CaptureInput {
     pub(super) fn new(reader: Box<dyn Read + Send>) -> Self {
-        Self { reader, buffer: vec![0; USUAL_SIZE], start: 0, end: 0, offset: 0, ended: false, torn: false }
+        let source = ByteSource::Here(reader);
+        Self { source, buffer: vec![0; USUAL_SIZE], start: 0, end: 0, offset: 0, ended: false, torn: false }
+    }
+
+    /// Lets another thread read from now on, more than is wanted: for files alone, which do not wait for their bytes.
+    pub(super) fn read_ahead(&mut self) {
+        if let ByteSource::Here(reader) = std::mem::replace(&mut self.source, ByteSource::Nowhere) {
+            self.source = match Prefetch::over(reader) {
+                Ok(prefetch) => ByteSource::Ahead(prefetch),
+                Err(reader) => ByteSource::Here(reader),
+            };
+        }
     }
 
     /// The bytes that have arrived and are not yet consumed.
@@ -58,10 +81,9 @@ impl CaptureInput {
             if self.ended {
                 return Ok(false);
             }
-            self.make_room(length);
-            match self.reader.read(&mut self.buffer[self.end..]) {
+            match self.read(length) {
                 Ok(0) => self.ended = true,
-                Ok(read) => self.end += read,
+                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     self.ended = true;
@@ -74,6 +96,38 @@ impl CaptureInput {
             }
         }
         Ok(true)
+    }
+
+    /// Reads some of the bytes that are missing to `length`: how many; 0 at the end.
+    fn read(&mut self, length: usize) -> io::Result<usize> {
+        if !matches!(self.source, ByteSource::Ahead(_)) {
+            self.make_room(length);
+        }
+        match &mut self.source {
+            ByteSource::Here(reader) => {
+                let read = reader.read(&mut self.buffer[self.end..])?;
+                self.end += read;
+                Ok(read)
+            }
+            ByteSource::Ahead(prefetch) => {
+                let Some(chunk) = prefetch.next()? else { return Ok(0) };
+                let read = chunk.bytes().len();
+                let left = self.end - self.start;
+                if left <= HEADROOM {
+                    let (buffer, start, end) = chunk.behind(&self.buffer[self.start..self.end]);
+                    prefetch.give_back(std::mem::replace(&mut self.buffer, buffer));
+                    (self.start, self.end) = (start, end);
+                } else {
+                    // A block that is longer than packets are.
+                    self.buffer.copy_within(self.start..self.end, 0);
+                    self.buffer.truncate(left);
+                    self.buffer.extend_from_slice(chunk.bytes());
+                    (self.start, self.end) = (0, self.buffer.len());
+                }
+                Ok(read)
+            }
+            ByteSource::Nowhere => Ok(0),
+        }
     }
 
     fn make_room(&mut self, length: usize) {
@@ -99,6 +153,7 @@ const USUAL_SIZE: usize = 256 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::prefetch::BYTES;
 
     #[test]
     fn grows_only_with_what_arrives() {
@@ -117,6 +172,66 @@ mod tests {
             input.consume(1000);
         }
         assert_eq!(input.buffer.len(), USUAL_SIZE);
+        assert_eq!(input.offset() + input.available().len() as u64, 9 << 20);
+    }
+
+    /// Bytes that come in parts of odd sizes, and then an end or an error.
+    struct Parts {
+        read: usize,
+        length: usize,
+        error: Option<io::ErrorKind>,
+    }
+
+    impl Read for Parts {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.read == self.length {
+                return self.error.take().map_or(Ok(0), |kind| Err(kind.into()));
+            }
+            let count = (self.read % 77_773 + 1).min(buffer.len()).min(self.length - self.read);
+            for (place, byte) in buffer[..count].iter_mut().enumerate() {
+                *byte = ((self.read + place) % 251) as u8;
+            }
+            self.read += count;
+            Ok(count)
+        }
+    }
+
+    #[test]
+    fn reading_ahead_gives_the_same_bytes_the_same_end_and_the_same_errors() {
+        let errors = [None, Some(io::ErrorKind::UnexpectedEof), Some(io::ErrorKind::PermissionDenied)];
+        for (length, error) in [0, 1, 999_999, 5 << 20].into_iter().zip(errors.into_iter().cycle()) {
+            let [here, ahead] = [false, true].map(|is_ahead| {
+                let mut input = CaptureInput::new(Box::new(Parts { read: 0, length, error }));
+                if is_ahead {
+                    input.read_ahead();
+                }
+                // Blocks as short as headers, as long as packets, and longer than all that is read at once.
+                let mut told = Vec::new();
+                for block in [16, 4, 70_000, 1_500, 900_000, 28, 250_000, 64].into_iter().cycle() {
+                    match input.want(block) {
+                        Ok(true) => told.push(Ok(input.available()[..block].to_vec())),
+                        Ok(false) => break,
+                        Err(error) => told.push(Err(error.kind())),
+                    }
+                    input.consume(block);
+                }
+                let rest = input.available().to_vec();
+                (told, rest, input.offset(), input.torn())
+            });
+            assert!(here == ahead, "{length} bytes, then {error:?}");
+        }
+    }
+
+    #[test]
+    fn buffers_that_another_thread_fills_do_not_grow() {
+        let mut input = CaptureInput::new(Box::new(io::repeat(7).take(9 << 20)));
+        input.read_ahead();
+        assert!(input.want(5 << 20).unwrap());
+        input.consume(5 << 20);
+        while input.want(1000).unwrap() {
+            input.consume(1000);
+        }
+        assert_eq!(input.buffer.len(), HEADROOM + BYTES);
         assert_eq!(input.offset() + input.available().len() as u64, 9 << 20);
     }
 }

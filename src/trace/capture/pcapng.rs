@@ -11,10 +11,12 @@ use pcap_parser::{
 };
 
 use super::byte_order::ByteOrder;
+use super::host_names::{HostName, HostNames, NAME_RESOLUTION};
 use super::input::CaptureInput;
 use super::pcap::Pcap;
 use super::{Fault, MAX_BLOCK, PacketRecord};
 use crate::packet::link::LinkType;
+use crate::recorder::block::COMMENT;
 
 mod clock;
 use clock::InterfaceClock;
@@ -24,6 +26,7 @@ pub(super) struct PcapNg {
     order: ByteOrder,
     interfaces: Vec<Interface>,
     comments: Vec<String>,
+    hosts: HostNames,
     /// The keys since the packet before.
     fresh_keys: Vec<MseKey>,
     /// How many keys there were.
@@ -57,6 +60,7 @@ impl PcapNg {
             order: ByteOrder::Little,
             interfaces: Vec::new(),
             comments: Vec::new(),
+            hosts: HostNames::default(),
             fresh_keys: Vec::new(),
             keys: 0,
             last: Timestamp::EPOCH,
@@ -66,6 +70,11 @@ impl PcapNg {
     /// What the sections read so far say of themselves.
     pub(super) fn comments(&self) -> &[String] {
         &self.comments
+    }
+
+    /// The names of addresses that were read so far.
+    pub(super) fn hosts(&self) -> &[HostName] {
+        self.hosts.hosts()
     }
 
     /// The keys in encrypted connections that stand between the packet before and the one found last.
@@ -99,6 +108,10 @@ impl PcapNg {
                 INTERFACE => self.interface(block).map(|()| None),
                 DECRYPTION_SECRETS => {
                     self.secrets(block);
+                    Ok(None)
+                }
+                NAME_RESOLUTION => {
+                    self.hosts.learn(self.order, block);
                     Ok(None)
                 }
                 _ => Ok(None),
@@ -358,9 +371,6 @@ fn learn(text: &[u8], fresh: &mut Vec<MseKey>, count: &mut usize) {
     fresh.extend(keys_among(text).take(MAX_KEYS - *count));
     *count += fresh.len() - before;
 }
-
-/// The option `opt_comment`.
-pub(super) const COMMENT: u16 = 1;
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;

@@ -53,7 +53,7 @@ const MAPPED: u128 = 0xffff << 32;
 
 /// What is known of conversations that were seen of late: most packets continue one of them, and a look here costs less than
 /// one in a table. Each has the place that its ports give, and gives way to the next of that place.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct RecentConversations<T> {
     places: Box<[Option<(FourTuple, T)>; PLACES]>,
 }

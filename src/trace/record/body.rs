@@ -172,9 +172,15 @@ impl Body {
     /// The meaning of a message of these `bytes` on one line, without a full stop. `client` is what the sender calls
     /// itself, and `pieces` the number of pieces of the torrent, where they are known.
     pub fn describe(&self, bytes: &Bytes, client: Option<&str>, pieces: Option<u64>) -> String {
-        let length = self.length(bytes);
-        match self {
-            Self::PeerWire(body) => body.describe(client, pieces),
+        let mut text = String::new();
+        self.describe_into(bytes, client, pieces, &mut text);
+        text
+    }
+
+    /// Adds [`describe`](Self::describe) to a text.
+    pub fn describe_into(&self, bytes: &Bytes, client: Option<&str>, pieces: Option<u64>, text: &mut String) {
+        let described = match self {
+            Self::PeerWire(body) => return body.describe_into(client, pieces, text),
             Self::HttpTracker(body) => body.describe(),
             Self::UdpTracker(packet) => udp_tracker::describe(packet),
             Self::Dht(message, method) => super::dht::describe(self.message(), message, method.as_ref()),
@@ -182,7 +188,8 @@ impl Body {
             Self::WebSeed(body) => body.describe(),
             Self::Mse(body) => body.describe(bytes),
             Self::Proxy(part) => part.describe(bytes),
-            Self::Unreadable(_, body) => body.describe(bytes, length),
-        }
+            Self::Unreadable(_, body) => body.describe(bytes, self.length(bytes)),
+        };
+        text.push_str(&described);
     }
 }

@@ -2,6 +2,9 @@
 
 use bittrace_protocol::peer::{PeerChange, PeerFault};
 
+use super::{Body, MseBody, PeerWireBody, Record};
+use crate::Direction;
+
 /// What a record did to the state of its connection; nothing, where it is of no connection between peers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PeerEffect {
@@ -18,4 +21,44 @@ pub struct PeerEffect {
     pub choking: [bool; 2],
     /// Whether each end is interested after it: first the initiator, then the responder.
     pub interested: [bool; 2],
+}
+
+/// Whose choking and interest are known on a connection, as its records are read one after another. Connections begin
+/// choked and not interested (BEP 3), so all is known of one whose beginning was captured. Of one that was joined in the
+/// middle only that is known which a message has said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownStates {
+    choking: [bool; 2],
+    interest: [bool; 2],
+}
+
+impl KnownStates {
+    /// What is known before the first record of a connection.
+    pub const fn before(first: &Record) -> Self {
+        let begins = matches!(
+            first.body,
+            Body::PeerWire(PeerWireBody::Handshake(_)) | Body::Mse(MseBody::KeyExchange)
+        );
+        Self { choking: [begins; 2], interest: [begins; 2] }
+    }
+
+    /// Takes in the next record.
+    pub const fn observe(&mut self, record: &Record) {
+        let sender = record.direction as usize;
+        match record.effect.change {
+            Some(PeerChange::Choke | PeerChange::Unchoke { .. }) => self.choking[sender] = true,
+            Some(PeerChange::Interested { .. } | PeerChange::NotInterested) => self.interest[sender] = true,
+            None => {}
+        }
+    }
+
+    /// Whether it is known if the end that sends in this direction chokes the other end.
+    pub const fn knows_choking(&self, sender: Direction) -> bool {
+        self.choking[sender as usize]
+    }
+
+    /// Whether it is known if the end that sends in this direction is interested.
+    pub const fn knows_interest(&self, sender: Direction) -> bool {
+        self.interest[sender as usize]
+    }
 }

@@ -2,7 +2,7 @@
 //! these do not tell; unpacking reads the message again with the decoders that read it at first.
 
 mod body;
-mod bytes;
+pub(crate) mod bytes;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -185,7 +185,8 @@ fn flags(record: &Record) -> u8 {
         | is(DECRYPTED, record.decrypted)
 }
 
-fn pack_end(end: SocketAddr, out: &mut Vec<u8>) {
+/// Appends an end of a connection.
+pub(crate) fn pack_end(end: SocketAddr, out: &mut Vec<u8>) {
     match end.ip() {
         IpAddr::V4(ip) => {
             out.push(4);
@@ -199,7 +200,8 @@ fn pack_end(end: SocketAddr, out: &mut Vec<u8>) {
     out.extend_from_slice(&end.port().to_be_bytes());
 }
 
-fn unpack_end(from: &mut Unpack<'_>) -> Option<SocketAddr> {
+/// Takes what [`pack_end`] appended.
+pub(crate) fn unpack_end(from: &mut Unpack<'_>) -> Option<SocketAddr> {
     let ip = match from.byte()? {
         4 => IpAddr::from(from.array::<4>()?),
         6 => IpAddr::from(from.array::<16>()?),

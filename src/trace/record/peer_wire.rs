@@ -13,7 +13,7 @@ use bittrace_protocol::wire::{
 use bytes::Bytes;
 
 use super::content::{NAMED, short_hash};
-use super::units::{count, counted, short_hex, size, wanted_at};
+use super::units::{count, counted, push_number, push_size, short_hex, size, wanted_at};
 
 /// What peers send each other (BEPs 3, 5, 6, 10 and 52).
 #[derive(Debug, Clone)]
@@ -46,15 +46,16 @@ impl PeerWireBody {
         }
     }
 
-    pub(super) fn describe(&self, client: Option<&str>, pieces: Option<u64>) -> String {
+    pub(super) fn describe_into(&self, client: Option<&str>, pieces: Option<u64>, text: &mut String) {
         match self {
-            Self::Handshake(handshake) => describe_handshake(handshake, client),
-            Self::Message(message) => describe_message(message, pieces),
-            Self::Extended(message, extension) => describe_extended(message, extension),
+            Self::Handshake(handshake) => text.push_str(&describe_handshake(handshake, client)),
+            Self::Message(message) => describe_message(message, pieces, text),
+            Self::Extended(message, extension) => describe_extended(message, extension, text),
             Self::Azureus(_, Some(message)) => {
-                format!("{} (Azureus messaging)", describe_message(message, pieces))
+                describe_message(message, pieces, text);
+                text.push_str(" (Azureus messaging)");
             }
-            Self::Azureus(message, None) => describe_azureus(message),
+            Self::Azureus(message, None) => text.push_str(&describe_azureus(message)),
         }
     }
 }
@@ -101,14 +102,22 @@ fn describe_azureus(message: &AzureusMessage) -> String {
     }
 }
 
-fn describe_message(message: &Message, pieces: Option<u64>) -> String {
+fn describe_message(message: &Message, pieces: Option<u64>, text: &mut String) {
+    // Nearly all messages are of these kinds, which need no text of their own.
     match message {
-        Message::KeepAlive => "keep-alive".to_owned(),
-        Message::Choke => "choke".to_owned(),
-        Message::Unchoke => "unchoke".to_owned(),
-        Message::Interested => "interested".to_owned(),
-        Message::NotInterested => "not-interested".to_owned(),
-        Message::Have(index) => format!("have piece {index}"),
+        Message::Have(index) => return push_named_number("have piece ", index.0, text),
+        Message::Request(block) => return push_named_block("request ", block, text),
+        Message::Cancel(block) => return push_named_block("cancel ", block, text),
+        Message::RejectRequest(block) => return push_named_block("reject-request ", block, text),
+        Message::Piece { index, begin, block } => {
+            let length = block.len() as u32;
+            return push_named_block("", &Block { index: *index, begin: *begin, length }, text);
+        }
+        Message::SuggestPiece(index) => return push_named_number("suggest-piece ", index.0, text),
+        Message::AllowedFast(index) => return push_named_number("allowed-fast piece ", index.0, text),
+        _ => {}
+    }
+    text.push_str(&match message {
         Message::Bitfield(bits) => {
             let set: u64 = bits.iter().map(|byte| u64::from(byte.count_ones())).sum();
             match pieces {
@@ -119,17 +128,7 @@ fn describe_message(message: &Message, pieces: Option<u64>) -> String {
                 }
             }
         }
-        Message::Request(block) => format!("request {}", block_of(block)),
-        Message::Piece { index, begin, block } => {
-            format!("piece {index}, {} at {begin}", size(block.len() as u64))
-        }
-        Message::Cancel(block) => format!("cancel {}", block_of(block)),
-        Message::RejectRequest(block) => format!("reject-request {}", block_of(block)),
         Message::Port(port) => format!("port {port} for DHT"),
-        Message::SuggestPiece(index) => format!("suggest-piece {index}"),
-        Message::AllowedFast(index) => format!("allowed-fast piece {index}"),
-        Message::HaveAll => "have-all".to_owned(),
-        Message::HaveNone => "have-none".to_owned(),
         Message::Extended { id, payload } => {
             format!("extended id {id}, {}", size(payload.len() as u64))
         }
@@ -146,16 +145,18 @@ fn describe_message(message: &Message, pieces: Option<u64>) -> String {
             id.name(),
             counted(payload.len() as u64, "byte")
         ),
-    }
+        // Their name says all.
+        _ => return text.push_str(message.name()),
+    });
 }
 
-fn describe_extended(message: &Message, extension: &Extension) -> String {
-    let Message::Extended { id, payload } = message else { return describe_message(message, None) };
+fn describe_extended(message: &Message, extension: &Extension, text: &mut String) {
+    let Message::Extended { id, payload } = message else { return describe_message(message, None, text) };
     let name = match extension {
         Extension::Handshake => "extended handshake",
         other => other.name(),
     };
-    match extension.decode(payload) {
+    text.push_str(&match extension.decode(payload) {
         Ok(Content::Handshake(handshake)) => describe_extended_handshake(&handshake),
         Ok(Content::Metadata(metadata)) => describe_metadata(&metadata),
         Ok(Content::Pex(pex)) => describe_pex(&pex),
@@ -179,7 +180,7 @@ fn describe_extended(message: &Message, extension: &Extension) -> String {
             size(payload.len() as u64),
             wanted_at(error.offset, error.wanted)
         ),
-    }
+    });
 }
 
 fn describe_extended_handshake(handshake: &ExtendedHandshake) -> String {
@@ -230,8 +231,19 @@ fn describe_pex(pex: &Pex) -> String {
     format!("ut_pex {added}; {dropped}")
 }
 
-fn block_of(block: &Block) -> String {
-    format!("piece {}, {} at {}", block.index, size(u64::from(block.length)), block.begin)
+/// Adds words and the number after them.
+fn push_named_number(words: &str, number: u32, text: &mut String) {
+    text.push_str(words);
+    push_number(number, text);
+}
+
+/// Adds a name, and the block that the message is about.
+fn push_named_block(name: &str, block: &Block, text: &mut String) {
+    text.push_str(name);
+    push_named_number("piece ", block.index.0, text);
+    text.push_str(", ");
+    push_size(u64::from(block.length), text);
+    push_named_number(" at ", block.begin, text);
 }
 
 fn hashes_of(range: &HashRange) -> String {

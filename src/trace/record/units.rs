@@ -7,15 +7,28 @@ use bittrace_protocol::Timestamp;
 
 /// `300,000`.
 pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
+    let mut text = String::new();
+    push_count(number, &mut text);
     text
+}
+
+/// Adds `300,000` to a text.
+fn push_count(number: u64, text: &mut String) {
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(number);
+    let (first, mut rest) = digits.split_at((digits.len() - 1) % 3 + 1);
+    text.push_str(first);
+    while !rest.is_empty() {
+        let (group, more) = rest.split_at(3);
+        text.push(',');
+        text.push_str(group);
+        rest = more;
+    }
+}
+
+/// Adds `300000` to a text.
+pub(super) fn push_number(number: u32, text: &mut String) {
+    text.push_str(itoa::Buffer::new().format(number));
 }
 
 /// `1 peer`, `1,200 peers`.
@@ -65,10 +78,21 @@ impl fmt::Display for Rfc3339 {
 
 /// A number of bytes, exactly: `16 KiB`, `1 MiB`, `300,000 bytes`.
 pub fn size(bytes: u64) -> String {
+    let mut text = String::new();
+    push_size(bytes, &mut text);
+    text
+}
+
+/// Adds [`size`] to a text.
+pub(super) fn push_size(bytes: u64, text: &mut String) {
     const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match UNITS.iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit)) {
-        Some((unit, name)) => format!("{} {name}", count(bytes / unit)),
-        None => counted(bytes, "byte"),
+        Some((unit, name)) => {
+            push_count(bytes / unit, text);
+            text.push(' ');
+            text.push_str(name);
+        }
+        None => text.push_str(&counted(bytes, "byte")),
     }
 }
 

@@ -45,8 +45,8 @@ impl<W: Write> PacketCopier<W> {
             }
         };
         block.begin_packet(interface as u32, packet.moment.at);
-        block.packet_data(packet.data, packet.original_length);
-        block.end(writer)?;
+        block.packet_lengths(packet.data.len() as u32, packet.original_length);
+        block.end_with(packet.data, "", writer)?;
         *packets += 1;
         Ok(())
     }

@@ -185,6 +185,51 @@ fn long_bursts_are_cut_into_packets() {
     }
 }
 
+#[test]
+fn a_cut_datagram_has_its_length() {
+    let (src, dst) = (address("10.0.0.1:1"), address("10.0.0.2:2"));
+    let mut recorder = recorder();
+    recorder.comment("the first part");
+    recorder.cut_datagram(at(1), (src, dst), b"part", 1_000).unwrap();
+    recorder.datagram(at(1), src, dst, b"whole").unwrap();
+    assert!(recorder.cut_datagram(at(1), (src, dst), b"part", 3).is_err());
+    assert!(recorder.cut_datagram(at(1), (src, dst), b"part", 65_508).is_err());
+    let file = recorder.finish().unwrap();
+    assert_eq!(String::from_utf8_lossy(&file).matches("the first part").count(), 1);
+    let mut capture = Capture::from_reader("recorded".to_owned(), io::Cursor::new(file)).unwrap();
+    let packet = capture.next_packet().unwrap().unwrap();
+    assert_eq!((packet.data.len(), packet.original_length), (20 + 8 + 4, 20 + 8 + 1_000));
+    let Parsed::Udp(datagram) = parse(packet.link, packet.data) else { panic!("no datagram") };
+    assert_eq!((datagram.payload, datagram.lost_tail), (&b"part"[..], 996));
+    let packet = capture.next_packet().unwrap().unwrap();
+    assert_eq!(packet.data.len() as u32, packet.original_length);
+}
+
+/// The last packet of a message has the comment, and none is longer than a network carries.
+#[test]
+fn a_message_is_cut_into_packets_that_a_network_carries() {
+    for (length, packets) in [(1, 1), (1_400, 1), (1_401, 2), (16_397, 12)] {
+        let flow = Flow { initiator: address("10.0.0.1:1"), responder: address("10.0.0.2:2") };
+        let mut recorder = recorder();
+        recorder.opened(at(1), StreamId(0), flow, StreamOpening::MidStream).unwrap();
+        recorder.comment("the message");
+        recorder.message(at(1), StreamId(0), Direction::FromInitiator, &vec![7; length]).unwrap();
+        assert_eq!(recorder.frames(), 1 + packets);
+        let file = recorder.finish().unwrap();
+        let mut capture = Capture::from_reader("recorded".to_owned(), io::Cursor::new(file.clone())).unwrap();
+        let mut carried = 0;
+        while let Some(packet) = capture.next_packet().unwrap() {
+            let Parsed::Tcp(segment) = parse(packet.link, packet.data) else { panic!("no segment") };
+            assert!(segment.payload.len() <= 1_400);
+            carried += segment.payload.len();
+        }
+        assert_eq!(carried, length);
+        let text = String::from_utf8_lossy(&file).into_owned();
+        let (before, after) = text.split_once("the message").unwrap();
+        assert!(!after.contains("the message") && before.matches('\u{7}').count() >= length);
+    }
+}
+
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let direction = || proptest::sample::select(vec![Direction::FromInitiator, Direction::FromResponder]);
     let bytes = proptest::collection::vec(any::<u8>(), 1..50);

@@ -5,8 +5,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
 use super::RecordSource;
-use super::reading::{About, CaptureReader, PacketTally, new_comments};
-use crate::capture::TraceError;
+use super::reading::{About, CaptureReader, PacketTally, new_comments, new_hosts};
+use crate::capture::{HostName, TraceError};
 use crate::dissect::Dissected;
 
 /// What the thread has to hand.
@@ -24,6 +24,8 @@ struct Batch {
     tally: PacketTally,
     /// Comments of the capture that came up on the way.
     comments: Vec<String>,
+    /// Names of addresses that came up on the way.
+    hosts: Vec<HostName>,
     /// What comes after them: whether there is more, or why not.
     then: Result<bool, TraceError>,
 }
@@ -67,7 +69,7 @@ impl Ahead {
             return after;
         }
         let Ok(batch) = self.batches.recv() else { return self.gone() };
-        about.note(batch.tally, &batch.comments);
+        about.note(batch.tally, &batch.comments, &batch.hosts);
         *ready = batch.dissected;
         match batch.then {
             Err(error) if !ready.is_empty() => {
@@ -97,7 +99,7 @@ fn length(dissected: &Dissected) -> u64 {
 
 /// Reads to the end, or until nobody listens any more.
 fn read(mut reading: CaptureReader, to: &SyncSender<Batch>) {
-    let mut known = 0;
+    let (mut known, mut known_hosts) = (0, 0);
     loop {
         let mut dissected = VecDeque::with_capacity(RECORDS + 8);
         let mut bytes = 0;
@@ -116,8 +118,12 @@ fn read(mut reading: CaptureReader, to: &SyncSender<Batch>) {
         }
         let comments = new_comments(&reading, known).to_vec();
         known += comments.len();
+        let hosts = new_hosts(&reading, known_hosts).to_vec();
+        known_hosts += hosts.len();
         let over = matches!(then, Ok(false));
-        if to.send(Batch { dissected, tally: PacketTally::of(&reading), comments, then }).is_err() || over {
+        if to.send(Batch { dissected, tally: PacketTally::of(&reading), comments, hosts, then }).is_err()
+            || over
+        {
             return;
         }
     }

@@ -7,7 +7,7 @@ use bittrace_protocol::Timestamp;
 use super::TraceOptions;
 use super::wireshark::WiresharkStreams;
 use crate::burst::{Moment, StreamEvent};
-use crate::capture::{Capture, CapturedPacket, Cut, TraceError};
+use crate::capture::{Capture, CapturedPacket, Cut, HostName, TraceError};
 use crate::dissect::{Dissected, Dissector};
 use crate::packet::copies::RecentPackets;
 use crate::packet::defrag::Defragmenter;
@@ -215,6 +215,7 @@ pub struct About {
     name: String,
     format: String,
     comments: Vec<String>,
+    hosts: Vec<HostName>,
     tally: PacketTally,
 }
 
@@ -251,18 +252,21 @@ impl About {
             name: reading.capture.name().to_owned(),
             format: reading.capture.format().to_owned(),
             comments: reading.capture.comments().to_vec(),
+            hosts: reading.capture.hosts().to_vec(),
             tally: PacketTally::of(reading),
         }
     }
 
     /// Takes in how far it was read by now.
     pub(super) fn update(&mut self, reading: &CaptureReader) {
-        self.note(PacketTally::of(reading), new_comments(reading, self.comments.len()));
+        let (comments, hosts) = (self.comments.len(), self.hosts.len());
+        self.note(PacketTally::of(reading), new_comments(reading, comments), new_hosts(reading, hosts));
     }
 
     /// The same, from afar.
-    pub(super) fn note(&mut self, tally: PacketTally, comments: &[String]) {
+    pub(super) fn note(&mut self, tally: PacketTally, comments: &[String], hosts: &[HostName]) {
         self.tally = tally;
+        self.hosts.extend_from_slice(hosts);
         self.comments.extend_from_slice(comments);
     }
 
@@ -279,6 +283,11 @@ impl About {
     /// What the sections of a pcapng read so far say of themselves (the first 64 comments).
     pub fn comments(&self) -> &[String] {
         &self.comments
+    }
+
+    /// The names of addresses that a pcapng holds itself, read so far (the first 4 MiB).
+    pub fn hosts(&self) -> &[HostName] {
+        &self.hosts
     }
 
     /// How many packets were read.
@@ -317,4 +326,9 @@ impl About {
 /// The comments beyond the first `known`.
 pub(super) fn new_comments(reading: &CaptureReader, known: usize) -> &[String] {
     reading.capture.comments().get(known..).unwrap_or_default()
+}
+
+/// The names of addresses beyond the first `known`.
+pub(super) fn new_hosts(reading: &CaptureReader, known: usize) -> &[HostName] {
+    reading.capture.hosts().get(known..).unwrap_or_default()
 }

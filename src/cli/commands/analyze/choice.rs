@@ -49,6 +49,11 @@ impl MessageChoice {
         &self.streams
     }
 
+    /// Whether the choice depends on how many messages earlier captures have.
+    pub(super) fn compares_numbers(&self) -> bool {
+        self.filter.as_ref().is_some_and(Filter::compares_numbers)
+    }
+
     /// Whether every message is chosen.
     pub(super) fn is_everything(&self) -> bool {
         self.filter.is_none() && self.streams.is_empty() && self.from.is_none() && self.to.is_none()

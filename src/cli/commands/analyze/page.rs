@@ -1,13 +1,14 @@
 //! `analyze --html`: what the options ask of the page, and which command shows the same as text.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_report::CommandLine;
 
-use crate::args::{AnalyzeArguments, Format};
+use crate::args::{AnalyzeArguments, AnalyzeFormat};
+use crate::capture_names::NamedCapture;
 use crate::capture_page::{PageReading, PageSettings};
 use crate::page_file::{PageFile, name_of};
 use crate::print::output::Output;
@@ -18,30 +19,32 @@ use crate::print::output::Output;
 /// When the options cannot go together, or the file cannot be created.
 pub(super) fn page(
     arguments: &AnalyzeArguments,
+    captures: &[NamedCapture],
     torrents: &[Arc<Metainfo>],
     is_choice: bool,
     output: &Output,
 ) -> Result<Option<PageReading>> {
     let Some(path) = &arguments.html else { return Ok(None) };
-    let [capture] = arguments.captures.as_slice() else {
+    let [capture] = captures else {
         bail!(
             "--html takes one capture, since each has a clock of its own: run the command once for each, or join them \
              with mergecap -w ALL.pcapng"
         );
     };
+    let capture = capture.path();
     let shows_text = !arguments.view.is_empty()
         || arguments.follow.is_some()
         || arguments.hex
         || arguments.no_fold
         || !arguments.fields.is_empty()
-        || arguments.format != Format::Table;
+        || arguments.format != AnalyzeFormat::Table;
     if path == Path::new("-") && shows_text {
         bail!("--html - writes the page to standard output, which has no room for another view: name a file");
     }
     if arguments.limit.is_some() && !shows_text {
         bail!("--limit does not apply to the page: use --html-messages N");
     }
-    let read: Vec<_> = [capture].into_iter().chain(&arguments.torrent).map(|path| path.as_path()).collect();
+    let read: Vec<_> = [capture].into_iter().chain(arguments.torrent.iter().map(PathBuf::as_path)).collect();
     let settings = PageSettings {
         command: command(arguments, capture),
         messages: arguments.html_messages,

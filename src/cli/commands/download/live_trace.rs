@@ -93,7 +93,7 @@ fn print(
     common: Common,
     mut output: Output,
 ) -> io::Result<()> {
-    let mut place = CaptureContext { capture: String::new(), start: Timestamp::EPOCH, before: 0, torrents };
+    let mut place = CaptureContext::new(String::new(), 0, torrents);
     let detail = Detail { verbose: common.verbose, quiet: common.quiet, ..Detail::default() };
     let mut table = MessageTable::new(output.look, &[], detail);
     // A blank line before the heading, where something stands above it.

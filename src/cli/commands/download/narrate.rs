@@ -57,11 +57,14 @@ impl Narrator {
             Notice::FileDone { path } => format!("Complete: {}", path.display()),
             Notice::KeyLogFailed { error } => {
                 style = styles::WARN;
-                format!("Keys of encrypted connections are not kept any more: {error}")
+                format!("No more keys of encrypted connections are written: {error}")
             }
             Notice::RecordingFailed { error } => {
                 style = styles::WARN;
-                format!("The recording ends here: {error}")
+                match super::is_without_reader(error) {
+                    true => "The recording ends here: the program that read it has gone".to_owned(),
+                    false => format!("The recording ends here: {error}"),
+                }
             }
             Notice::Session(event) => return self.event(event, out),
             Notice::Checking { .. } | Notice::Progress { .. } => return,
@@ -251,7 +254,9 @@ pub(crate) fn violation_in_words(violation: &Violation) -> String {
         Violation::SelfConnection => "this is our own client".to_owned(),
         Violation::Duplicate => "already connected".to_owned(),
         Violation::Malformed(wanted) => format!("sent an invalid message: expected {wanted}"),
-        Violation::Unencrypted => "does not encrypt, and --encryption require takes nothing else".to_owned(),
+        Violation::Unencrypted => {
+            "connected without encryption, which --encryption require refuses".to_owned()
+        }
         Violation::OutOfRange => "named pieces or blocks that the torrent does not have".to_owned(),
         Violation::CorruptPiece(index) => format!("sent corrupt data in piece {index}"),
         Violation::Silent(time) => format!("silent for {}", span(time.as_secs_f64())),

@@ -10,12 +10,13 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, wait};
+
+use super::this_program;
 
 /// The name under which this program is a guard.
 const NAME: &str = "bittrace-guard";
@@ -31,12 +32,7 @@ pub(super) fn command(
 ) -> io::Result<(Command, PipeWriter, PipeReader)> {
     let (heard, say) = io::pipe()?;
     let (told, tell) = io::pipe()?;
-    // Linux runs itself by this path even where the file was replaced meanwhile.
-    let itself = Path::new("/proc/self/exe");
-    let mut command = match itself.exists() {
-        true => Command::new(itself),
-        false => Command::new(std::env::current_exe()?),
-    };
+    let mut command = Command::new(this_program()?);
     command.arg0(NAME).arg(program).args(arguments).stdin(heard).stdout(tell).stderr(log);
     // Ctrl-C at the terminal is for us, who then end the rest in good order.
     command.process_group(0);

@@ -10,12 +10,13 @@ use bittrace_trace::statistics::{Connection, Exchanges};
 use bittrace_trace::{Direction, Summary};
 use serde_json::{Value, json};
 
-use super::{ROWS, Read, Rows, object};
+use super::{ROWS, Read, Rows};
 use crate::args::ConnectionOrder;
 use crate::print::connection_table::ConnectionTable;
-use crate::print::json;
+use crate::print::json::object;
 use crate::print::overview::outcome;
 use crate::print::page::Page;
+use crate::print::run_summary::totals_object;
 use crate::print::units::rfc3339;
 
 const COLUMNS: &[&str] = &[
@@ -96,7 +97,7 @@ pub(super) fn rows(exchanges: &Exchanges, read: Read<'_>) -> Rows {
     let rows = chosen.into_iter().map(|connection| {
         let exchange = connection.stream.and_then(|stream| exchanges.of(stream));
         let side = |direction: Direction| -> Value {
-            let mut object = json::totals_object(connection.totals(direction));
+            let mut object = totals_object(connection.totals(direction));
             let given =
                 exchange.map(|exchange| exchange.directions[direction as usize].clone()).unwrap_or_default();
             let more = json!({
@@ -134,5 +135,5 @@ pub(super) fn rows(exchanges: &Exchanges, read: Read<'_>) -> Rows {
             ("from_responder", side(Direction::FromResponder)),
         ])
     });
-    Rows { name: "conversation", columns: COLUMNS, rows: rows.collect() }
+    Rows::new("conversation", COLUMNS, rows)
 }

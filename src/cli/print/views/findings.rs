@@ -7,7 +7,8 @@ use bittrace_trace::statistics::display_filter;
 use bittrace_trace::units::counted;
 use serde_json::json;
 
-use super::{Read, Rows, object};
+use super::{Read, Rows};
+use crate::print::json::object;
 use crate::print::output::styles;
 use crate::print::page::{FINDING_INDENT, Page};
 
@@ -69,5 +70,5 @@ pub(super) fn rows(read: Read<'_>) -> Rows {
             ("message_count", json!(finding.record_count)),
         ])
     });
-    Rows { name: "finding", columns: COLUMNS, rows: rows.collect() }
+    Rows::new("finding", COLUMNS, rows).with_messages(&[&["first"], &["messages"]], read.numbers)
 }

@@ -8,7 +8,8 @@ use bittrace_trace::statistics::{PieceSeen, PiecesSeen, Sender, Verdict};
 use bittrace_trace::units::{count, counted, size};
 use serde_json::json;
 
-use super::{ROWS, Read, Rows, object};
+use super::{ROWS, Read, Rows};
+use crate::print::json::object;
 use crate::print::page::Page;
 use crate::print::table::Column;
 
@@ -194,5 +195,5 @@ pub(super) fn rows(pieces: &PiecesSeen, read: Read<'_>) -> Rows {
             ),
         ])
     });
-    Rows { name: "piece", columns: COLUMNS, rows: rows.collect() }
+    Rows::new("piece", COLUMNS, rows).with_messages(&[&["n"], &["verified", "n"]], read.numbers)
 }

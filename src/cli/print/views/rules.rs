@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use bittrace_trace::rules::RULES;
 use serde_json::json;
 
-use super::{Rows, object};
+use super::Rows;
 use crate::args::Format;
+use crate::print::json::object;
 use crate::print::output::Look;
 use crate::print::page::Page;
 
@@ -31,5 +32,5 @@ pub(crate) fn list_rules(format: Format, look: Look, out: &mut dyn Write) -> io:
             ("text", json!(rule.text)),
         ])
     });
-    Rows { name: "rule", columns: COLUMNS, rows: rows.collect() }.write(format, true, out)
+    Rows::new("rule", COLUMNS, rows).write(format, true, out)
 }

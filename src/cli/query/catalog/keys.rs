@@ -24,7 +24,8 @@ macro_rules! keys {
 }
 
 keys! {
-    N "integer" "" "the number of the message, from 1",
+    N "integer" "" "the number of the message over all captures, from 1",
+    NumberInCapture "integer" "" "its number within its capture, from 1",
     Time "time" "" "when its last packet was captured",
     Elapsed "number" "s" "the same, since the first packet of the capture",
     Capture "text" "" "the capture",
@@ -33,6 +34,7 @@ keys! {
     Stream "integer" "" "the stream, from 0 in the order in which bittrace recognises them",
     Wireshark "object" "" "stream and frame as in Wireshark",
     WiresharkStream "integer" "" "Wireshark's tcp.stream or udp.stream; also wireshark.stream",
+    CommunityId "text" "" "the Community ID of the conversation, as Zeek, Suricata and Wireshark have it; also communityid",
     Src "address:port" "" "the end that sent it",
     SrcAddr "address" "" "its address; also ip.src, ipv6.src",
     SrcPort "integer" "" "its port; also tcp.srcport, udp.srcport",

@@ -11,7 +11,7 @@ use super::*;
 use crate::query::row::CaptureContext;
 
 fn place() -> CaptureContext {
-    CaptureContext { capture: "a.pcap".to_owned(), start: Timestamp::EPOCH, before: 0, torrents: Vec::new() }
+    CaptureContext::new("a.pcap".to_owned(), 0, Vec::new())
 }
 
 /// Request for piece 3, 16 KiB at 32768, 1.5 s into the capture.
@@ -120,6 +120,7 @@ fn true_of_the_message() {
         "src_port == 40000 and dst_addr == 2001:db8::7",
         "frame == 9 and frame.number == 9 and wireshark.frame == 9",
         "wireshark.stream == 4 and tcp.stream == 4 and ws_stream in {4}",
+        "community_id and communityid ~ 1: and community_id != \"1:LQU9qZlK+B5F3KDmev6m5PMibrg=\"",
         "tcp and bittorrent and !udp and not http",
         "tcp.port == 6881 && tcp.srcport == 40000",
         "ip.src == 10.0.0.3",
@@ -136,6 +137,7 @@ fn true_of_the_message() {
 fn false_of_the_message() {
     for expression in [
         "message == piece",
+        "community_id == \"1:LQU9qZlK+B5F3KDmev6m5PMibrg=\"",
         "index == 4",
         "index != 3",
         "src ~ 10.0.0.0/30 && dst ~ 10.0.0.0/8",
@@ -174,7 +176,7 @@ fn errors_point_at_the_place_and_say_what_is_wanted() {
     for (expression, column, what) in [
         ("mesage == piece", 0, "did you mean message?"),
         ("message == peice", 11, "did you mean piece?"),
-        ("index == 3 && xyzzy", 14, "names are n, time, elapsed"),
+        ("index == 3 && xyzzy", 14, "names are n, n_in_capture, time, elapsed"),
         ("index ==", 8, "expected a value here"),
         ("index == 3 begin == 4", 11, "expected \"and\", \"or\""),
         ("(index == 3", 11, "expected ) here"),
@@ -204,6 +206,7 @@ fn errors_point_at_the_place_and_say_what_is_wanted() {
         ("torrent == 20306", 11, "at least 6 digits"),
         ("info_hash == xyz", 13, "info_hash is in hexadecimal digits"),
         ("peer_id ~ -TR3000-", 10, "peer_id_text ~ \"-TR3000-\" finds text"),
+        ("community_id == 1:LQU9qZlK+B5F3KDmev6m5PMibrg=", 16, "community_id has 30 characters, in quotes"),
         ("decrypted == false", 13, "write decrypted, or not decrypted"),
         ("client matches \"(\"", 15, "not a regular expression"),
         ("index matches 3", 14, "matches is for text"),
@@ -260,11 +263,23 @@ fn an_expression_of_100_000_terms_is_read_evaluated_and_dropped() {
 }
 
 #[test]
+fn only_comparisons_of_numbers_over_the_run_depend_on_earlier_captures() {
+    for (text, compares) in [
+        ("n < 5", true),
+        ("message == have or not (stream == 1 and answers in {3, 4})", true),
+        ("answers", false),
+        ("n_in_capture < 5 and fields.n == 3", false),
+    ] {
+        assert_eq!(Filter::parse(text).unwrap().compares_numbers(), compares, "{text}");
+    }
+}
+
+#[test]
 fn an_object_has_the_keys_of_the_interface_in_order() {
     let (record, place) = (request(), place());
     let row = Row::new(&record, &place);
     let expected = serde_json::json!({
-        "n": 12, "time": "1970-01-01T00:00:01.500000Z", "elapsed": 1.5, "capture": "a.pcap", "frames": [7, 9],
+        "n": 12, "n_in_capture": 12, "time": "1970-01-01T00:00:01.500000Z", "elapsed": 1.5, "capture": "a.pcap", "frames": [7, 9],
         "stream": 2, "wireshark": {"stream": 4, "frame": 9}, "src": "10.0.0.3:40000", "dst": "[2001:db8::7]:6881", "speaker": "local", "transport": "tcp",
         "protocol": "peer-wire", "message": "request", "offset": 68, "length": 17,
         "summary": "request piece 3, 16 KiB at 32768",

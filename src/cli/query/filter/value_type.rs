@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use bittrace_trace::CommunityId;
 use bittrace_trace::rules::RULES;
 
 use super::Operator;
@@ -27,6 +28,7 @@ pub(super) enum ValueType {
     /// Bytes in hexadecimal digits. Of a hash, the first digits are enough.
     Hex,
     Hash,
+    CommunityId,
     /// True, or not there.
     Flag,
     /// Text, or a type that is not known.
@@ -70,6 +72,7 @@ impl ValueType {
     const fn of_key(key: RowKey) -> Self {
         match key {
             RowKey::N
+            | RowKey::NumberInCapture
             | RowKey::Frames
             | RowKey::Frame
             | RowKey::Stream
@@ -91,6 +94,7 @@ impl ValueType {
             RowKey::Severity => Self::Severity,
             RowKey::Rule => Self::Rule,
             RowKey::Torrent => Self::Hash,
+            RowKey::CommunityId => Self::CommunityId,
             RowKey::Decrypted => Self::Flag,
             RowKey::Bytes => Self::Hex,
             RowKey::Capture
@@ -146,6 +150,7 @@ impl ValueType {
             Self::Rule => word(name, value, RULES.iter().map(|rule| rule.id), is_part),
             Self::End | Self::Address => address(self, is_part, name, value),
             Self::Hex | Self::Hash => hex(self, is_part, name, value),
+            Self::CommunityId => community_id(is_part, name, value),
             Self::Flag if value.eq_ignore_ascii_case("true") => Ok(Operand::text(value)),
             Self::Flag => Err(format!("{name} is either true or absent: write {name}, or not {name}")),
             Self::Text => network_or_text(value),
@@ -297,4 +302,12 @@ fn hex(of: ValueType, is_part: bool, name: &str, value: &str) -> Result<Operand,
         ValueType::Hash if !is_part => Ok(Operand::prefix(&digits)),
         _ => Ok(Operand::text(&digits)),
     }
+}
+
+fn community_id(is_part: bool, name: &str, value: &str) -> Result<Operand, String> {
+    if is_part || value.len() == CommunityId::LENGTH && value.starts_with("1:") && value.ends_with('=') {
+        return Ok(Operand::text(value));
+    }
+    let example = "1:LQU9qZlK+B5F3KDmev6m5PMibrg=";
+    Err(format!("{name} has {} characters, in quotes: {name} == \"{example}\"", CommunityId::LENGTH))
 }

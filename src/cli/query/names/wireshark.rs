@@ -61,6 +61,7 @@ const NAMES: &[(&str, Option<Scope>, Meaning)] = &[
     ("ipv6.addr", Some(Scope::V6), Key(RowKey::Addr)),
     ("ipv6.src", Some(Scope::V6), Key(RowKey::SrcAddr)),
     ("ipv6.dst", Some(Scope::V6), Key(RowKey::DstAddr)),
+    ("communityid", None, Key(RowKey::CommunityId)),
     ("tcp.stream", Some(Scope::Tcp), Key(RowKey::WiresharkStream)),
     ("tcp.port", Some(Scope::Tcp), Key(RowKey::Port)),
     ("tcp.srcport", Some(Scope::Tcp), Key(RowKey::SrcPort)),

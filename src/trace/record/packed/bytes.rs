@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 /// Appends values.
-pub(super) trait Pack {
+pub(crate) trait Pack {
     fn number(&mut self, number: u64);
     fn signed(&mut self, number: i64);
     fn optional(&mut self, number: Option<u64>);
@@ -47,29 +47,29 @@ impl Pack for Vec<u8> {
 
 /// Takes values, in the order in which they were appended. `None` is what is not whole.
 #[derive(Debug)]
-pub(super) struct Unpack<'a> {
+pub(crate) struct Unpack<'a> {
     packed: &'a Bytes,
     at: usize,
 }
 
 impl<'a> Unpack<'a> {
-    pub(super) const fn new(packed: &'a Bytes) -> Self {
+    pub(crate) const fn new(packed: &'a Bytes) -> Self {
         Self { packed, at: 0 }
     }
 
-    pub(super) fn byte(&mut self) -> Option<u8> {
+    pub(crate) fn byte(&mut self) -> Option<u8> {
         let byte = *self.packed.get(self.at)?;
         self.at += 1;
         Some(byte)
     }
 
-    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let array = *self.packed.get(self.at..)?.first_chunk()?;
         self.at += N;
         Some(array)
     }
 
-    pub(super) fn number(&mut self) -> Option<u64> {
+    pub(crate) fn number(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -81,19 +81,19 @@ impl<'a> Unpack<'a> {
         None
     }
 
-    pub(super) fn signed(&mut self) -> Option<i64> {
+    pub(crate) fn signed(&mut self) -> Option<i64> {
         let number = self.number()?;
         Some((number >> 1) as i64 ^ -((number & 1) as i64))
     }
 
-    pub(super) fn optional(&mut self) -> Option<Option<u64>> {
+    pub(crate) fn optional(&mut self) -> Option<Option<u64>> {
         match self.byte()? {
             0 => Some(None),
             _ => Some(Some(self.number()?)),
         }
     }
 
-    pub(super) fn text(&mut self) -> Option<String> {
+    pub(crate) fn text(&mut self) -> Option<String> {
         let length = usize::try_from(self.number()?).ok()?;
         let end = self.at.checked_add(length)?;
         let text = std::str::from_utf8(self.packed.get(self.at..end)?).ok()?.to_owned();
@@ -101,7 +101,7 @@ impl<'a> Unpack<'a> {
         Some(text)
     }
 
-    pub(super) fn optional_text(&mut self) -> Option<Option<String>> {
+    pub(crate) fn optional_text(&mut self) -> Option<Option<String>> {
         match self.byte()? {
             0 => Some(None),
             _ => Some(Some(self.text()?)),
@@ -109,7 +109,7 @@ impl<'a> Unpack<'a> {
     }
 
     /// All that comes after, without a copy.
-    pub(super) fn rest(&self) -> Bytes {
+    pub(crate) fn rest(&self) -> Bytes {
         self.packed.slice(self.at.min(self.packed.len())..)
     }
 }

@@ -10,9 +10,10 @@ use bittrace_trace::diagnosis::{
 use serde_json::{Map, Value, json};
 
 use super::DiagnosisPage;
+use crate::print::json::object;
 use crate::print::json::write_line;
 use crate::print::units::rfc3339;
-use crate::print::views::{Rows, object};
+use crate::print::views::Rows;
 
 const COLUMNS: &[&str] = &[
     "capture",
@@ -171,7 +172,7 @@ pub(super) fn budgets(page: &DiagnosisPage<'_>) -> Rows {
             rows.push(budget(page, connection, from));
         }
     }
-    Rows { name: "budget", columns: COLUMNS, rows }
+    Rows::new("budget", COLUMNS, rows)
 }
 
 fn budget(page: &DiagnosisPage<'_>, connection: &ConnectionDiagnosis, from: Direction) -> Map<String, Value> {
