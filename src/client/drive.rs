@@ -368,10 +368,11 @@ impl Driver {
         }
         self.tasks.shutdown().await;
         self.lookups.shutdown().await;
-        let Self { mut storage, mut disk_events, network, files, stop, .. } = self;
+        let Self { mut storage, mut disk_events, network, keys, files, stop, .. } = self;
         let Self { mut finished, mut failure, mut recording_failure, .. } = self;
         storage.close();
-        drop(network);
+        // The recorder ends when no one can add to the recording.
+        drop((network, keys));
         if stops > 1 {
             files.give_up();
         }
