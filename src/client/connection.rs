@@ -46,6 +46,10 @@ impl Network {
         };
         match opened {
             Ok((address, (socket, line))) => {
+                // The addresses of a key come before what needs the key.
+                if let Ok(local) = socket.local_addr() {
+                    self.tell(DriverEvent::Local(stream, local)).await;
+                }
                 self.tell(Input::Opened(stream, address)).await;
                 self.carry(stream, socket, line, said).await;
             }

@@ -22,6 +22,7 @@ use crate::files::Files;
 use crate::folder::Replace;
 use crate::gauge::MemoryBudget;
 use crate::journal::Journal;
+use crate::keys::{KeyKeeper, StreamEnds};
 use crate::listen::listen;
 use crate::notice::Notice;
 use crate::options::DownloadOptions;
@@ -41,6 +42,7 @@ pub(crate) struct Driver {
     network: Network,
     network_events: Receiver<DriverEvent>,
     connections: HashMap<SessionStreamId, ConnectionTask>,
+    keys: KeyKeeper,
     tasks: JoinSet<()>,
     /// Names of peers that are being looked up; nothing waits for these at the end.
     lookups: JoinSet<()>,
@@ -64,6 +66,7 @@ struct ConnectionTask {
     said: UnboundedSender<Bytes>,
     task: AbortHandle,
     open: bool,
+    ends: StreamEnds,
 }
 
 impl Driver {
@@ -96,12 +99,16 @@ impl Driver {
                     (tap, Some(thread))
                 }
             };
+            if let Some(path) = options.key_log.as_deref() {
+                files.check_key_log(path, journal.as_ref())?;
+            }
+            let keys = KeyKeeper::open(options.key_log.as_deref(), tap.clone())?;
             if let Some(journal) = &mut journal {
                 journal.begin(&verified)?;
             }
-            Ok((listeners, port, tap, recording))
+            Ok((listeners, port, tap, recording, keys))
         });
-        let (listeners, port, tap, recording) = match begun {
+        let (listeners, port, tap, recording, keys) = match begun {
             Ok(begun) => begun,
             Err(error) => {
                 // Why it could not begin is worth more than why something is left of it.
@@ -131,6 +138,7 @@ impl Driver {
             network,
             network_events,
             connections: HashMap::new(),
+            keys,
             tasks,
             lookups: JoinSet::new(),
             recording,
@@ -210,6 +218,12 @@ impl Driver {
                 let Some(stream) = self.accept(socket, remote) else { return };
                 Input::Accepted(stream, remote)
             }
+            DriverEvent::Local(stream, local) => {
+                if let Some(connection) = self.connections.get_mut(&stream) {
+                    connection.ends.initiator = Some(local);
+                }
+                return;
+            }
             DriverEvent::FileFinished(file) => return tell_finished(&self.files, file, notice),
             DriverEvent::AllFinished => {
                 self.finished = true;
@@ -248,11 +262,12 @@ impl Driver {
         if self.connections.len() >= MOST_CONNECTIONS {
             return None;
         }
+        let ends = StreamEnds { initiator: Some(remote), responder: socket.local_addr().ok() };
         let stream = SessionStreamId(self.next_incoming);
         self.next_incoming = self.next_incoming.wrapping_add(2);
         let (said, saying) = mpsc::unbounded_channel();
         let task = self.tasks.spawn(self.network.clone().answer(stream, socket, remote, saying));
-        self.connections.insert(stream, ConnectionTask { said, task, open: true });
+        self.connections.insert(stream, ConnectionTask { said, task, open: true, ends });
         Some(stream)
     }
 
@@ -279,6 +294,12 @@ impl Driver {
                         let _ = connection.said.send(bytes);
                     }
                 }
+                Output::Secret(stream, key) => {
+                    let ends = self.connections.get(&stream).map(|connection| connection.ends);
+                    if let Err(error) = self.keys.keep(now, &key, ends.unwrap_or_default()) {
+                        notice(Notice::KeyLogFailed { error });
+                    }
+                }
                 Output::Close(stream, _) => self.close(stream),
                 Output::Store(piece, begin, bytes) => self.storage.store(piece, begin, bytes),
                 Output::Discard(piece) => self.storage.discard(piece),
@@ -299,8 +320,12 @@ impl Driver {
     fn open(&mut self, stream: SessionStreamId, endpoint: Endpoint) {
         let (said, saying) = mpsc::unbounded_channel();
         let network = self.network.clone();
+        let mut ends = StreamEnds::default();
         let task = match endpoint {
-            Endpoint::Peer(address) => self.tasks.spawn(network.dial(stream, vec![address], saying)),
+            Endpoint::Peer(address) => {
+                ends.responder = Some(address);
+                self.tasks.spawn(network.dial(stream, vec![address], saying))
+            }
             Endpoint::HttpTracker(host, port) => {
                 self.tasks.spawn(network.dial_host(stream, host, port, saying))
             }
@@ -309,7 +334,7 @@ impl Driver {
             }
             Endpoint::HttpsTracker(url) => self.tasks.spawn(network.fetch(stream, url, self.tracker_timeout)),
         };
-        self.connections.insert(stream, ConnectionTask { said, task, open: false });
+        self.connections.insert(stream, ConnectionTask { said, task, open: false, ends });
     }
 
     /// Ends a stream once what was said has left; one that is not open, at once.
@@ -343,10 +368,11 @@ impl Driver {
         }
         self.tasks.shutdown().await;
         self.lookups.shutdown().await;
-        let Self { mut storage, mut disk_events, network, files, stop, .. } = self;
+        let Self { mut storage, mut disk_events, network, keys, files, stop, .. } = self;
         let Self { mut finished, mut failure, mut recording_failure, .. } = self;
         storage.close();
-        drop(network);
+        // The recorder ends when no one can add to the recording.
+        drop((network, keys));
         if stops > 1 {
             files.give_up();
         }

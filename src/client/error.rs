@@ -136,6 +136,14 @@ pub enum Error {
         /// What it is.
         what: &'static str,
     },
+    /// The key log would be appended to a file that this run uses.
+    #[error("{path} cannot be the key log: {what}")]
+    KeyLogInTheWay {
+        /// The key log.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
     /// Another run downloads this torrent, or another of the same name, into the same folder.
     #[error("another run is using {path}")]
     Busy {
@@ -157,6 +165,20 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// The key log could not be opened or written.
+    #[error("cannot write the key log {path}")]
+    KeyLog {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// More connections were encrypted than a key log may have keys.
+    #[error("a key log and a recording have at most {limit} keys")]
+    TooManyKeys {
+        /// The most keys.
+        limit: usize,
     },
     /// The machine gave no thread, runtime, or random number.
     #[error("cannot get {what} from the system")]

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use bittrace_protocol::session::Input;
+use bittrace_protocol::session::{Input, SessionStreamId};
 use tokio::net::TcpStream;
 
 use crate::Error;
@@ -12,6 +12,8 @@ use crate::Error;
 pub(crate) enum DriverEvent {
     /// The session is told the same.
     Input(Input),
+    /// A stream that the session wanted has this address at our end.
+    Local(SessionStreamId, SocketAddr),
     /// A peer opened a connection, which has no stream number yet.
     Incoming(TcpStream, SocketAddr),
     /// The file with this number has its final name.

@@ -38,6 +38,7 @@ mod folder;
 mod gauge;
 mod https;
 mod journal;
+mod keys;
 mod layout;
 mod left_out;
 mod listen;

@@ -56,6 +56,12 @@ pub enum Notice {
         /// Why.
         error: Error,
     },
+    /// The key of a connection could not be kept, and none is kept from here on: without a key a recording shows encrypted bytes
+    /// only. The run goes on.
+    KeyLogFailed {
+        /// Why.
+        error: Error,
+    },
     /// A file is whole, verified, and has its final name.
     FileDone {
         /// Where it is.

@@ -37,6 +37,8 @@ pub struct DownloadOptions {
     pub record: Option<PathBuf>,
     /// What the recording says of itself.
     pub record_comment: String,
+    /// The file that the keys of encrypted connections are appended to, a line each.
+    pub key_log: Option<PathBuf>,
     /// Those who follow the recording while it is made, whether or not it goes to a file as well.
     pub watchers: Vec<RecordingWatcher>,
 }
@@ -92,6 +94,7 @@ impl DownloadOptions {
             repair: false,
             root_name: RootName::Safe,
             record: None,
+            key_log: None,
             record_comment: String::new(),
             watchers: Vec::new(),
         }
@@ -103,7 +106,7 @@ impl DownloadOptions {
 /// # Errors
 /// When the system has no random numbers.
 pub fn random_identity(prefix: &[u8]) -> Result<Identity, Error> {
-    let mut random = [0; 32];
+    let mut random = [0; 64];
     getrandom::fill(&mut random)
         .map_err(|error| Error::System { what: "random numbers", source: std::io::Error::other(error) })?;
     let mut peer_id = [0; 20];
@@ -113,10 +116,15 @@ pub fn random_identity(prefix: &[u8]) -> Result<Identity, Error> {
     }
     let length = prefix.len().min(peer_id.len());
     peer_id[..length].copy_from_slice(&prefix[..length]);
-    let [.., k0, k1, k2, k3, s0, s1, s2, s3, s4, s5, s6, s7] = random;
+    let (random, secret) = random.split_at(32);
+    let &[.., k0, k1, k2, k3, s0, s1, s2, s3, s4, s5, s6, s7] = random else {
+        unreachable!("half of 64 bytes")
+    };
     let key = u32::from_be_bytes([k0, k1, k2, k3]);
     let seed = u64::from_be_bytes([s0, s1, s2, s3, s4, s5, s6, s7]);
-    Ok(Identity::new(PeerId(peer_id), key, seed))
+    let mut identity = Identity::new(PeerId(peer_id), key, seed);
+    identity.secret.copy_from_slice(secret);
+    Ok(identity)
 }
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";

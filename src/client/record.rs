@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bittrace_protocol::Timestamp;
+use bittrace_protocol::mse::MseKey;
 use bittrace_trace::{Direction, Flow, Recorder, Side, StreamClosing, StreamId, StreamOpening};
 use bytes::Bytes;
 
@@ -53,6 +54,8 @@ enum Recordable {
     Burst(StreamId, Direction, Bytes),
     Closed(StreamId, StreamClosing),
     Datagram(SocketAddr, SocketAddr, Bytes),
+    /// A key, the initiator, the responder.
+    MseKey(MseKey, SocketAddr, SocketAddr),
 }
 
 impl Tap {
@@ -98,6 +101,16 @@ impl Tap {
     /// A datagram was sent or received.
     pub(crate) fn datagram(&self, at: Timestamp, from: SocketAddr, to: SocketAddr, bytes: &Bytes) {
         self.say(at, bytes.len(), || Recordable::Datagram(from, to, bytes.clone()));
+    }
+
+    /// Whether anything is recorded.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The key of an encrypted connection is known, whose bytes that need it have neither been sent nor received.
+    pub(crate) fn mse_key(&self, at: Timestamp, key: &MseKey, initiator: SocketAddr, responder: SocketAddr) {
+        self.say(at, 0, || Recordable::MseKey(key.clone(), initiator, responder));
     }
 
     fn say(&self, at: Timestamp, length: usize, what: impl FnOnce() -> Recordable) {
@@ -167,6 +180,9 @@ fn write(outlets: SharedOutlets, comment: &str, heard: &Receiver<Said>) -> io::R
                 }
                 Recordable::Closed(stream, closing) => recorder.closed(at, stream, closing)?,
                 Recordable::Datagram(from, to, bytes) => recorder.datagram(at, from, to, &bytes)?,
+                Recordable::MseKey(key, initiator, responder) => {
+                    recorder.mse_key(&key, initiator, responder)?;
+                }
             }
         }
         // A run that is killed leaves a capture with all but its last moments.

@@ -40,6 +40,15 @@ impl Files {
         }
     }
 
+    /// Refuses a key log that is a file of this run, as [`check_recording`](Self::check_recording) does.
+    pub(crate) fn check_key_log(&self, path: &Path, journal: Option<&Journal>) -> Result<(), Error> {
+        self.check_recording(path, journal).map_err(|error| match error {
+            Error::RecordingInTheWay { path, what } => Error::KeyLogInTheWay { path, what },
+            Error::Record { path, source } => Error::KeyLog { path, source },
+            other => other,
+        })
+    }
+
     fn is_state(
         &self,
         path: &Path,

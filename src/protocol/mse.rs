@@ -1,5 +1,5 @@
-//! Message stream encryption, as far as one needs it who has the secret of a connection: which key is whose, what the
-//! negotiation says, and the bytes after it.
+//! Message stream encryption: which key is whose, what the negotiation says, and the bytes after it; and both roles of the
+//! negotiation as state machines over bytes, [`Initiator`] and [`Responder`].
 //!
 //! It is no BEP: the numbers here are those of "Message Stream Encryption" in Vuze's wiki, by whose names sections are
 //! cited. Both ends compute a secret S of 768 bits and derive two RC4 keys from it and the torrent's info hash, which
@@ -14,13 +14,24 @@
 //! 5 A -> B   ENCRYPT2(payload stream)
 //! ```
 
+mod agreement;
 mod cipher;
+mod draw;
+mod initiator;
+mod key_exchange;
 mod key_log;
 mod negotiation;
+mod responder;
+#[cfg(test)]
+mod tests;
 
+pub use agreement::{Agreement, IncomingCipher, MseError, Pushed};
 pub use cipher::{Cipher, End, MseKey};
+pub use draw::MseDraw;
+pub use initiator::{Initiator, MseOffer};
 pub use key_log::{KeyLogError, MAX_KEYS, keys_among, parse_key_log};
 pub use negotiation::{MAX_TERMS, Methods, Part, Progress, Terms, terms};
+pub use responder::{MseAcceptance, Responder};
 
 /// The bytes of a public key, and of the secret: numbers of 768 bits ("Declarations": P).
 pub const KEY_LENGTH: usize = 96;

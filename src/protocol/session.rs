@@ -41,12 +41,14 @@ mod config;
 mod core;
 mod disconnect;
 mod download;
+mod encryption;
 mod handshake;
 mod have_schedule;
 mod http_proxy;
 mod io;
 mod memory_disk;
 mod message_reader;
+mod negotiate;
 mod noise;
 mod on_message;
 mod partial;
@@ -68,6 +70,7 @@ mod upload;
 mod view;
 
 pub use config::{Config, SeedGoal};
+pub use encryption::{EncryptionPolicy, EncryptionProfile};
 pub use http_proxy::{HttpProxy, ProxyChoice};
 pub use io::{
     CloseReason, DisconnectReason, Endpoint, Event, HostPort, Identity, Input, Output, SessionStreamId,
@@ -83,6 +86,7 @@ pub use view::{MessageCounts, PeerView, Status};
 
 use announcer::TrackerInput;
 use core::{Core, SessionState, StreamIds};
+use encryption::Way;
 use peer::{NewPeer, Peer, Phase};
 use peers::Peers;
 use swarm::PeerSource;
@@ -248,17 +252,27 @@ impl Session {
             self.core.totals.peers_tried += 1;
             self.core.outputs.push_back(Output::Event(Event::Trying { stream, peer: address }));
             self.core.outputs.push_back(Output::Open(stream, Endpoint::Peer(address)));
-            self.add_peer(now, stream, address, false);
+            let policy = self.core.config.profile.encryption.policy;
+            let way = self.core.swarm.way(address).unwrap_or(policy.first_way());
+            self.add_peer(now, stream, address, Some(way));
             connecting += 1;
         }
     }
 
-    fn add_peer(&mut self, now: Timestamp, stream: SessionStreamId, address: SocketAddr, incoming: bool) {
+    /// Adds a peer that is `dialled` in this way, or that called.
+    fn add_peer(
+        &mut self,
+        now: Timestamp,
+        stream: SessionStreamId,
+        address: SocketAddr,
+        dialled: Option<Way>,
+    ) {
         let core = &mut self.core;
         let new = NewPeer {
             stream,
             address,
-            incoming,
+            dialled,
+            policy: core.config.profile.encryption.policy,
             own_id: core.identity.peer_id,
             piece_count: core.piece_count(),
             bitfield_length: core.torrent.geometry.as_ref().map_or(0, |geometry| geometry.bitfield_length()),

@@ -30,6 +30,27 @@ pub struct ClientJob<'a> {
     pub address: SocketAddr,
     /// Whether its tracker is one over UDP.
     pub over_udp: bool,
+    /// Whether it encrypts its connections to peers.
+    pub encryption: ClientEncryption,
+}
+
+/// Whether a client encrypts its connections to peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientEncryption {
+    /// Connections in clear alone.
+    Off,
+    /// RC4 alone: connections in clear, and a payload in clear, are refused.
+    Rc4,
+}
+
+impl ClientEncryption {
+    /// The setting that stands for this.
+    const fn choose<'a>(self, off: &'a str, rc4: &'a str) -> &'a str {
+        match self {
+            Self::Off => off,
+            Self::Rc4 => rc4,
+        }
+    }
 }
 
 /// Starts a program here; what it says goes to a log in its folder.
@@ -74,6 +95,7 @@ pub fn aria2(job: &ClientJob<'_>) -> RunningClient {
         .args(["--seed-ratio=0.0", "--seed-time=600", "--file-allocation=none"])
         // Without DHT it asks no tracker over UDP; it knows no node.
         .arg(format!("--enable-dht={}", job.over_udp))
+        .arg(format!("--bt-force-encryption={}", job.encryption == ClientEncryption::Rc4))
         .arg(format!("--dht-file-path={}", job.work.join("dht").display()))
         .arg(format!("--disable-ipv6={}", job.address.is_ipv4()))
         .arg(format!("--interface={}", job.address.ip()))
@@ -92,10 +114,11 @@ pub fn transmission(job: &ClientJob<'_>) -> RunningClient {
     std::fs::create_dir(&watched).expect("a folder can be made");
     std::fs::copy(job.torrent, watched.join("it.torrent")).expect("a file can be copied");
     let settings = format!(
-        r#"{{ "encryption": 0, "dht-enabled": false, "pex-enabled": false, "lpd-enabled": false, "utp-enabled": false,
+        r#"{{ "encryption": {}, "dht-enabled": false, "pex-enabled": false, "lpd-enabled": false, "utp-enabled": false,
         "port-forwarding-enabled": false, "peer-port": {}, "rpc-enabled": false, "start-added-torrents": true,
         "bind-address-ipv4": "{}", "bind-address-ipv6": "::1", "cache-size-mb": 0, "watch-dir-enabled": true,
         "watch-dir": "{}", "download-dir": "{}" }}"#,
+        job.encryption.choose("0", "2"),
         job.address.port(),
         job.address.ip(),
         watched.display(),
@@ -115,13 +138,14 @@ pub fn qbittorrent(job: &ClientJob<'_>) -> RunningClient {
     let web = free_port();
     let settings = format!(
         "[LegalNotice]\nAccepted=true\n[Network]\nPortForwardingEnabled=false\n[Preferences]\n\
-         WebUI\\Address=127.0.0.1\nWebUI\\Port={web}\nWebUI\\UseUPnP=false\n[BitTorrent]\nSession\\Encryption=2\n\
+         WebUI\\Address=127.0.0.1\nWebUI\\Port={web}\nWebUI\\UseUPnP=false\n[BitTorrent]\nSession\\Encryption={encryption}\n\
          Session\\DHTEnabled=false\nSession\\LSDEnabled=false\nSession\\PeXEnabled=false\nSession\\BTProtocol=TCP\n\
          Session\\Port={}\nSession\\UseRandomPort=false\nSession\\QueueingSystemEnabled=false\n\
          Session\\InterfaceAddress={}\nSession\\DefaultSavePath={}\n",
         job.address.port(),
         job.address.ip(),
-        job.content.display()
+        job.content.display(),
+        encryption = job.encryption.choose("2", "1"),
     );
     std::fs::write(folder.join("qBittorrent.conf"), settings).expect("a file can be written");
     let mut command = Command::new("qbittorrent-nox");
@@ -141,13 +165,14 @@ pub fn rtorrent(job: &ClientJob<'_>) -> RunningClient {
     let settings = format!(
         "directory.default.set = {}\nsession.path.set = {}\nnetwork.port_range.set = {port}-{port}\n\
          network.port_random.set = no\nnetwork.bind_address.set = {host}\ndht.mode.set = disable\n\
-         protocol.pex.set = no\ntrackers.use_udp.set = yes\nprotocol.encryption.set = none\n\
+         protocol.pex.set = no\ntrackers.use_udp.set = yes\nprotocol.encryption.set = {encryption}\n\
          system.daemon.set = true\nload.start = {}\n",
         job.content.display(),
         session.display(),
         job.torrent.display(),
         port = job.address.port(),
         host = job.address.ip(),
+        encryption = job.encryption.choose("none", "allow_incoming,try_outgoing,require,require_RC4"),
     );
     std::fs::write(job.work.join("rc"), settings).expect("a file can be written");
     let import = format!("import={}", job.work.join("rc").display());
@@ -161,12 +186,16 @@ pub fn rtorrent(job: &ClientJob<'_>) -> RunningClient {
 pub fn libtorrent(job: &ClientJob<'_>) -> RunningClient {
     let script = "import libtorrent as lt, sys, time\n\
         s = lt.session({'listen_interfaces': sys.argv[1], 'enable_dht': False, 'enable_lsd': False,\n\
-        \x20 'enable_upnp': False, 'enable_natpmp': False, 'in_enc_policy': 2, 'out_enc_policy': 2,\n\
+        \x20 'enable_upnp': False, 'enable_natpmp': False, **eval(sys.argv[4]),\n\
         \x20 'enable_outgoing_utp': False, 'enable_incoming_utp': False, 'allow_multiple_connections_per_ip': True})\n\
         s.add_torrent({'ti': lt.torrent_info(sys.argv[2]), 'save_path': sys.argv[3]})\n\
         time.sleep(600)\n";
     let mut command = Command::new(PYTHON);
-    command.args(["-c", script, &job.address.to_string()]).arg(job.torrent).arg(job.content);
+    let encryption = job.encryption.choose(
+        "{'in_enc_policy': 2, 'out_enc_policy': 2}",
+        "{'in_enc_policy': 0, 'out_enc_policy': 0, 'allowed_enc_level': 2, 'prefer_rc4': True}",
+    );
+    command.args(["-c", script, &job.address.to_string()]).arg(job.torrent).arg(job.content).arg(encryption);
     job.start(&mut command)
 }
 

@@ -1,13 +1,14 @@
 //! Bursts to pcapng, so that a live run leaves a capture that Wireshark opens, and that is read back through
 //! the same door as any other. The application's bytes are real; the TCP/IP around them is made up.
 //!
-//! The four kinds of block are written here rather than by pcap-parser: its encoder makes several copies of
+//! The five kinds of block are written here rather than by pcap-parser: its encoder makes several copies of
 //! every packet, and all that is needed of the format is a length before and after.
 
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 
 use bittrace_protocol::Timestamp;
+use bittrace_protocol::mse::MseKey;
 use etherparse::{TcpHeader, TcpOptionElement, TransportHeader, UdpHeader};
 use rustc_hash::FxHashMap;
 
@@ -215,6 +216,16 @@ impl<W: Write> Recorder<W> {
         };
         self.skip(stream, direction, length)?;
         self.say(at, stream, direction.reverse(), Flags::ACK, &[])
+    }
+
+    /// The key of a connection that is encrypted, for readers. It must come before the bytes that need it.
+    ///
+    /// # Errors
+    ///
+    /// When the writer fails.
+    pub fn mse_key(&mut self, key: &MseKey, initiator: SocketAddr, responder: SocketAddr) -> io::Result<()> {
+        let line = format!("{}\n", key.to_line(initiator, responder));
+        self.block.mse_key_log(line.as_bytes(), &mut self.writer)
     }
 
     /// One end says nothing more: its FIN, and after that of both ends the acknowledgement.

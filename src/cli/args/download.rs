@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use super::texts::{DOWNLOAD_AFTER, DOWNLOAD_EXAMPLES};
+use super::texts::{DOWNLOAD_AFTER, DOWNLOAD_EXAMPLES, ENCRYPTION_HELP};
 
 /// Download a torrent.
 #[derive(Debug, Args)]
@@ -44,6 +44,18 @@ pub(crate) struct DownloadArguments {
     /// Listen only on this address; can be repeated
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Vec<IpAddr>,
+    /// When connections to peers are encrypted: off, allow, prefer or require
+    #[arg(
+        long,
+        value_enum,
+        value_name = "POLICY",
+        hide_possible_values = true,
+        long_help = ENCRYPTION_HELP
+    )]
+    pub(crate) encryption: Option<Encryption>,
+    /// Append the keys of encrypted connections to this file, for analyze --mse-keys
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_log: Option<PathBuf>,
     /// Our peer id, up to 20 characters; the rest is random
     #[arg(long, value_name = "ID")]
     pub(crate) peer_id: Option<String>,
@@ -71,4 +83,17 @@ pub(crate) struct DownloadArguments {
     /// Repair damaged finished files: download their wrong pieces again
     #[arg(long)]
     pub(crate) repair: bool,
+}
+
+/// When connections to peers are encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Encryption {
+    /// Never
+    Off,
+    /// If the peer starts encryption, or closes a connection in clear
+    Allow,
+    /// If the peer supports encryption
+    Prefer,
+    /// Always, with RC4
+    Require,
 }

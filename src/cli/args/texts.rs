@@ -288,6 +288,18 @@ Exit codes:
 
 pub(super) const DOWNLOAD_AFTER: &str = "Examples: see bittrace download --help";
 
+pub(super) const ENCRYPTION_HELP: &str = "\
+When connections to peers are encrypted (message stream encryption)
+
+  off      never: encrypted connections are refused
+  allow    peers may choose: connect in clear, and encrypted if the peer closes that
+           connection before its handshake (default)
+  prefer   connect encrypted, and in clear if that fails; peers that connect may choose
+  require  always, with RC4: connections in clear are refused
+
+With --like, the default is what the capture shows of its client: off if it has no key.
+--record writes the keys into the recording, so that analyze reads it.";
+
 pub(super) const DOWNLOAD_EXAMPLES: &str = "\
 Examples:
   bittrace download file.torrent                      into this folder

@@ -7,7 +7,7 @@ mod record_target;
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
@@ -18,7 +18,7 @@ use bittrace_client::{
     Download, DownloadOptions, DownloadReport, Notice, Outcome, Resume, RootName, Stop, TorrentFile,
     proxies_of_environment, random_identity,
 };
-use bittrace_protocol::session::{Config, Event, Identity, SeedGoal};
+use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, Event, Identity, SeedGoal};
 use bittrace_protocol::{Metainfo, PeerId};
 use bittrace_replay::{Transcript, infer_profile};
 use bittrace_trace::units::{count as thousands, counted, rough_size, span};
@@ -75,6 +75,7 @@ pub(crate) fn run_recorded(
     mut output: Output,
 ) -> Result<Exit> {
     let Some(torrent) = load(&arguments.torrent)? else { return Ok(Exit::Interrupted) };
+    check_key_log(arguments)?;
     let metainfo = Arc::new(torrent.metainfo);
     if !common.quiet {
         let mut contents = Vec::new();
@@ -139,7 +140,7 @@ pub(crate) fn run_recorded(
     tolerate_broken_pipe(wrong_output.map_or(rows, Err))?;
     if !common.quiet {
         let mut table = Vec::new();
-        closing_table(&report, target, output.look, &mut table)?;
+        closing_table(&report, target, arguments.key_log.as_deref(), output.look, &mut table)?;
         tolerate_broken_pipe(output.write_all(&table).and_then(|()| output.flush()))?;
     }
     match report.recording {
@@ -361,10 +362,31 @@ pub(crate) fn keep(option: &str, what: &str, read: &Path, written: &Path) -> Res
     Ok(())
 }
 
+/// Refuses a key log that would change another file of the run.
+fn check_key_log(arguments: &args::DownloadArguments) -> Result<()> {
+    let Some(log) = &arguments.key_log else { return Ok(()) };
+    if log == Path::new("-") {
+        bail!("--key-log -: keys are appended to a file; name a file");
+    }
+    keep("--key-log", "the torrent file", Path::new(&arguments.torrent), log)?;
+    let named = [&arguments.like, &arguments.against, &arguments.record, &arguments.html];
+    for other in named.into_iter().flatten() {
+        let is_same_name = matches!((absolute(log), absolute(other)), (Ok(log), Ok(other)) if log == other);
+        if is_same_name || is_same_file(other, log) {
+            bail!("--key-log {}: another option names this file", log.display());
+        }
+    }
+    Ok(())
+}
+
 /// How to speak, and what to call ourselves: as the client of a capture where that is wanted.
 fn manner(arguments: &args::DownloadArguments, torrent: &Metainfo) -> Result<(Config, Identity)> {
     let identity = random_identity(PEER_ID_PREFIX)?;
-    let Some(path) = &arguments.like else { return Ok((Config::new(own_profile()), identity)) };
+    let Some(path) = &arguments.like else {
+        let mut config = Config::new(own_profile());
+        config.profile.encryption = EncryptionProfile::own(EncryptionPolicy::Allow);
+        return Ok((config, identity));
+    };
     let reference = Transcript::open(path, bittrace_trace::TraceOptions::default())?;
     let learnt = infer_profile(&reference, own_profile())?;
     let peer_id = learnt.profile.peer_id.draw(identity.seed);
@@ -381,6 +403,14 @@ fn options(arguments: &args::DownloadArguments, torrent: &Metainfo) -> Result<Do
         identity = Identity { peer_id: own_peer_id(peer_id)?, ..identity };
     }
     config.single_peer = arguments.single_peer;
+    if let Some(encryption) = arguments.encryption {
+        config.profile.encryption = config.profile.encryption.under(match encryption {
+            args::Encryption::Off => EncryptionPolicy::Off,
+            args::Encryption::Allow => EncryptionPolicy::Allow,
+            args::Encryption::Prefer => EncryptionPolicy::Prefer,
+            args::Encryption::Require => EncryptionPolicy::Require,
+        });
+    }
     config.port = arguments.port.unwrap_or_else(free_port);
     config.upload_limit = arguments.upload_limit.map(|kib| kib.saturating_mul(1024));
     if let Some(peers) = arguments.max_peers {
@@ -408,6 +438,7 @@ fn options(arguments: &args::DownloadArguments, torrent: &Metainfo) -> Result<Do
     if arguments.output == Path::new(".") {
         options.root_name = RootName::SafeAndVisible;
     }
+    options.key_log.clone_from(&arguments.key_log);
     options.record_comment = format!("bittrace {} download", env!("CARGO_PKG_VERSION"));
     Ok(options)
 }
@@ -457,6 +488,7 @@ fn stop_when_interrupted(stop: Stop) {
 fn closing_table(
     report: &DownloadReport,
     target: &RecordTarget,
+    key_log: Option<&Path>,
     look: Look,
     output: &mut Vec<u8>,
 ) -> Result<()> {
@@ -487,6 +519,7 @@ fn closing_table(
         rows.push(("left out", format!("{} × {reason}: {first}", thousands(count))));
     }
     rows.extend(target.name().map(|name| ("recording", name)));
+    rows.extend(key_log.map(|path| ("key log", path.display().to_string())));
     let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     let mut page = Page::new(look, output);
     page.heading("Summary")?;

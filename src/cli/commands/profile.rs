@@ -4,8 +4,8 @@ use std::io::Write;
 
 use anyhow::Result;
 use bittrace_protocol::session::{
-    Alphabet, ExtendedEntry, FirstMessage, HaveStep, Haves, Interest, KeyForm, LastMessage, PieceOrder,
-    Profile, RedundantHaves, RequestStep, Schedule, WithoutPieces,
+    Alphabet, EncryptionPolicy, EncryptionProfile, ExtendedEntry, FirstMessage, HaveStep, Haves, Interest,
+    KeyForm, LastMessage, PieceOrder, Profile, RedundantHaves, RequestStep, Schedule, WithoutPieces,
 };
 use bittrace_protocol::tracker::http::RequestStyle;
 use bittrace_replay::{InferredProfile, infer_profile};
@@ -157,6 +157,7 @@ fn rows(learnt: &InferredProfile) -> Vec<ProfileRow> {
         row("says_completed", json!(announce.says_completed)),
         row("peer_id", json!(peer_id(learnt))),
         row("reserved", json!(bittrace_protocol::Hex(&profile.reserved).to_string())),
+        row("encryption", encryption(profile.encryption)),
         row("opening", json!(profile.first_messages.iter().map(opening).collect::<Vec<_>>())),
         row("without_pieces", json!(without_pieces(profile.without_pieces))),
         row("acknowledges_pieces", json!(profile.acknowledges_pieces)),
@@ -192,6 +193,17 @@ fn rows(learnt: &InferredProfile) -> Vec<ProfileRow> {
         ),
         row("parting", json!(profile.last_messages.iter().map(parting).collect::<Vec<_>>())),
     ]
+}
+
+fn encryption(encryption: EncryptionProfile) -> Value {
+    let EncryptionProfile { policy, offers, max_padding, sends_ahead } = encryption;
+    let policy = match policy {
+        EncryptionPolicy::Off => "off",
+        EncryptionPolicy::Allow => "allow",
+        EncryptionPolicy::Prefer => "prefer",
+        EncryptionPolicy::Require => "require",
+    };
+    json!({"policy": policy, "offers": offers.names(), "max_padding": max_padding, "sends_ahead": sends_ahead})
 }
 
 fn parameters(style: &RequestStyle) -> Vec<String> {

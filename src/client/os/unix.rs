@@ -166,16 +166,28 @@ pub(crate) const fn check_path(_: &Path) -> io::Result<()> {
 /// Makes the file of a recording, or empties it. A pipe is refused: it would be waited for until somebody reads, and
 /// again when it is full.
 pub(crate) fn create_recording(path: &Path) -> io::Result<File> {
-    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
     // It is not emptied before it is known to be a file.
-    let file = OpenOptions::new().write(true).create(true).truncate(false).custom_flags(flags).open(path)?;
-    let kind = file.metadata()?.file_type();
-    if kind.is_file() {
+    let file = open_named(path, OpenOptions::new().write(true).truncate(false), OFlags::empty())?;
+    if file.metadata()?.is_file() {
         file.set_len(0)?;
-    } else if !kind.is_char_device() {
+    }
+    Ok(file)
+}
+
+/// Makes a file, or opens what is there to append to it. A pipe is refused, as for a recording.
+pub(crate) fn append_to(path: &Path) -> io::Result<File> {
+    open_named(path, OpenOptions::new().append(true), OFlags::APPEND)
+}
+
+/// Makes a file that a user named, or opens it: a file or a character device. `kept` are the flags that stay set.
+fn open_named(path: &Path, options: &mut OpenOptions, kept: OFlags) -> io::Result<File> {
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let file = options.create(true).custom_flags(flags).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if !kind.is_file() && !kind.is_char_device() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
-    fs::fcntl_setfl(&file, OFlags::empty())?;
+    fs::fcntl_setfl(&file, kept)?;
     Ok(file)
 }
 

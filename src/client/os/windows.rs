@@ -168,13 +168,24 @@ pub(crate) fn check_path(path: &Path) -> io::Result<()> {
 
 /// Makes the file of a recording, or empties it.
 pub(crate) fn create_recording(path: &Path) -> io::Result<File> {
-    check_path(path)?;
     // It is not emptied before it is known to be a file.
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    let file = open_named(path, OpenOptions::new().write(true).truncate(false))?;
+    file.set_len(0)?;
+    Ok(file)
+}
+
+/// Makes a file, or opens what is there to append to it.
+pub(crate) fn append_to(path: &Path) -> io::Result<File> {
+    open_named(path, OpenOptions::new().append(true))
+}
+
+/// Makes a file that a user named, or opens it.
+fn open_named(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    check_path(path)?;
+    let file = options.create(true).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
-    file.set_len(0)?;
     Ok(file)
 }
 

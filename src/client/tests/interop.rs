@@ -4,14 +4,19 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::path::Path;
 
 use bittrace_client::{Download, Notice, Outcome};
-use bittrace_protocol::session::{Config, SeedGoal};
+use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, SeedGoal};
+use bittrace_protocol::wire::Message;
 use bittrace_testing::clients::*;
 use bittrace_testing::programs::*;
 use bittrace_testing::torrent::SeededTorrent;
 use bittrace_testing::tracker::ScriptedTracker;
+use bittrace_trace::record::{Body, MseBody};
+use bittrace_trace::{Dissected, Trace, TraceOptions};
 use support::{options, patient, run};
 
 const PIECE: usize = 64 * 1024;
@@ -24,7 +29,7 @@ fn seed_of(announce: &str) -> SeededTorrent {
     )
 }
 
-fn gives(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClient) {
+fn gives(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClient, manner: Manner) {
     if !is_there(program) || (host.is_ipv6() && !has_ipv6()) {
         return;
     }
@@ -38,19 +43,32 @@ fn gives(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClien
     let torrent = folder.path().join("it.torrent");
     std::fs::write(&torrent, &*seed.torrent).unwrap();
     let address = SocketAddr::new(host, free_port());
-    let job = ClientJob { torrent: &torrent, content: &content, work: &work, address, over_udp: false };
+    let job = ClientJob {
+        torrent: &torrent,
+        content: &content,
+        work: &work,
+        address,
+        over_udp: false,
+        encryption: manner.client,
+    };
     let _client = client(&job);
     wait_until("listening", &work.join("log"), || TcpStream::connect(address).is_ok());
     // It announces itself once its content is verified.
     wait_until("announcing", &work.join("log"), || !tracker.requests().is_empty());
     named.lock().unwrap().push(address);
-    let options = bittrace_client::DownloadOptions { listen: vec![host], ..options(&output, patient()) };
+    let recording = work.join("run.pcapng");
+    let options = bittrace_client::DownloadOptions {
+        listen: vec![host],
+        record: Some(recording.clone()),
+        ..options(&output, manner.config())
+    };
     let (result, notices) = run(&seed, options);
     assert_eq!(result.unwrap().outcome, Outcome::Complete, "{notices:#?}");
     seed.assert_whole(&output);
+    manner.assert_shown_by(&recording);
 }
 
-fn takes(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClient) {
+fn takes(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClient, manner: Manner) {
     if !is_there(program) || (host.is_ipv6() && !has_ipv6()) {
         return;
     }
@@ -64,8 +82,13 @@ fn takes(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClien
     std::fs::create_dir(&output).unwrap();
     let torrent = folder.path().join("it.torrent");
     std::fs::write(&torrent, &*seed.torrent).unwrap();
-    let config = Config { seeding: Some(SeedGoal::default()), ..patient() };
-    let options = bittrace_client::DownloadOptions { listen: vec![host], ..options(&content, config) };
+    let config = Config { seeding: Some(SeedGoal::default()), ..manner.config() };
+    let recording = work.join("run.pcapng");
+    let options = bittrace_client::DownloadOptions {
+        listen: vec![host],
+        record: Some(recording.clone()),
+        ..options(&content, config)
+    };
     let download = Download::new(seed.metainfo.clone(), options).unwrap();
     let stop = download.stop();
     let (listening, port) = std::sync::mpsc::channel();
@@ -79,7 +102,14 @@ fn takes(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClien
     let address = SocketAddr::new(host, port.recv().unwrap());
     named.lock().unwrap().push(address);
     let address = SocketAddr::new(host, free_port());
-    let job = ClientJob { torrent: &torrent, content: &output, work: &work, address, over_udp: false };
+    let job = ClientJob {
+        torrent: &torrent,
+        content: &output,
+        work: &work,
+        address,
+        over_udp: false,
+        encryption: manner.client,
+    };
     let _client = client(&job);
     wait_until("downloading", &work.join("log"), || {
         seed.files
@@ -89,38 +119,101 @@ fn takes(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClien
     stop.stop();
     let report = seeder.join().unwrap().unwrap();
     assert!(report.status.unwrap().uploaded >= seed.bytes.len() as u64);
+    manner.assert_shown_by(&recording);
+}
+
+/// How both ends encrypt.
+#[derive(Debug, Clone, Copy)]
+struct Manner {
+    client: ClientEncryption,
+    ours: EncryptionPolicy,
+}
+
+const CLEAR: Manner = Manner { client: ClientEncryption::Off, ours: EncryptionPolicy::Off };
+/// A client that takes RC4 alone, and we take nothing else either.
+const RC4: Manner = Manner { client: ClientEncryption::Rc4, ours: EncryptionPolicy::Require };
+/// A client that takes RC4 alone, and we try in clear first.
+const RC4_AFTER_CLEAR: Manner = Manner { client: ClientEncryption::Rc4, ours: EncryptionPolicy::Allow };
+/// A client that takes connections in clear alone, and we try to encrypt first.
+const CLEAR_AFTER_RC4: Manner = Manner { client: ClientEncryption::Off, ours: EncryptionPolicy::Prefer };
+
+impl Manner {
+    fn config(self) -> Config {
+        let mut config = patient();
+        config.profile.encryption = EncryptionProfile::own(self.ours);
+        config
+    }
+
+    /// Every byte of the recording has a meaning, and blocks stood encrypted on the wire where the client takes RC4 alone.
+    fn assert_shown_by(self, recording: &Path) {
+        let mut trace = Trace::open(recording, TraceOptions::default()).unwrap();
+        let mut blocks = BTreeMap::new();
+        while let Some(dissected) = trace.next().unwrap() {
+            let Dissected::Record(record) = dissected else { continue };
+            let is_opaque = matches!(record.body, Body::Unreadable(..) | Body::Mse(MseBody::Encrypted));
+            // A negotiation that one end refuses has no key: aria2 encrypts its first connection to a peer, and a client that
+            // does not encrypt may read a part of our public key.
+            let is_refused = matches!(self.ours, EncryptionPolicy::Prefer | EncryptionPolicy::Off);
+            assert!(!is_opaque || is_refused, "{record:?}");
+            if matches!(record.body.peer_message(), Some(Message::Piece { .. })) {
+                *blocks.entry(record.decrypted).or_insert(0) += 1;
+            }
+        }
+        let encrypted = self.client == ClientEncryption::Rc4;
+        assert!(blocks.contains_key(&encrypted) && !blocks.contains_key(&!encrypted), "{blocks:?}");
+    }
 }
 
 const IPV4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const IPV6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
 macro_rules! interop {
-    ($($host:ident $client:ident: $program:literal, $gives:ident, $takes:ident;)*) => {$(
+    ($($host:ident $client:ident, $manner:ident: $program:literal, $gives:ident, $takes:ident;)*) => {$(
         #[test]
         fn $gives() {
-            gives($host, $program, $client);
+            gives($host, $program, $client, $manner);
         }
 
         #[test]
         fn $takes() {
-            takes($host, $program, $client);
+            takes($host, $program, $client, $manner);
         }
     )*};
 }
 
 interop! {
-    IPV4 aria2: "aria2c", aria2_gives, aria2_takes;
-    IPV4 qbittorrent: "qbittorrent-nox", qbittorrent_gives, qbittorrent_takes;
-    IPV4 rtorrent: "rtorrent", rtorrent_gives, rtorrent_takes;
-    IPV4 libtorrent: "libtorrent", libtorrent_gives, libtorrent_takes;
-    IPV6 aria2: "aria2c", aria2_gives_over_ipv6, aria2_takes_over_ipv6;
-    IPV6 qbittorrent: "qbittorrent-nox", qbittorrent_gives_over_ipv6, qbittorrent_takes_over_ipv6;
-    IPV6 libtorrent: "libtorrent", libtorrent_gives_over_ipv6, libtorrent_takes_over_ipv6;
+    IPV4 aria2, CLEAR: "aria2c", aria2_gives, aria2_takes;
+    IPV4 qbittorrent, CLEAR: "qbittorrent-nox", qbittorrent_gives, qbittorrent_takes;
+    IPV4 rtorrent, CLEAR: "rtorrent", rtorrent_gives, rtorrent_takes;
+    IPV4 libtorrent, CLEAR: "libtorrent", libtorrent_gives, libtorrent_takes;
+    IPV4 aria2, RC4: "aria2c", aria2_gives_with_rc4, aria2_takes_with_rc4;
+    IPV4 qbittorrent, RC4: "qbittorrent-nox", qbittorrent_gives_with_rc4, qbittorrent_takes_with_rc4;
+    IPV4 rtorrent, RC4: "rtorrent", rtorrent_gives_with_rc4, rtorrent_takes_with_rc4;
+    IPV4 libtorrent, RC4: "libtorrent", libtorrent_gives_with_rc4, libtorrent_takes_with_rc4;
+    IPV6 aria2, CLEAR: "aria2c", aria2_gives_over_ipv6, aria2_takes_over_ipv6;
+    IPV6 qbittorrent, CLEAR: "qbittorrent-nox", qbittorrent_gives_over_ipv6, qbittorrent_takes_over_ipv6;
+    IPV6 libtorrent, CLEAR: "libtorrent", libtorrent_gives_over_ipv6, libtorrent_takes_over_ipv6;
+}
+
+#[test]
+fn a_client_that_takes_rc4_alone_is_found_after_a_try_in_clear() {
+    gives(IPV4, "aria2c", aria2, RC4_AFTER_CLEAR);
+    gives(IPV4, "libtorrent", libtorrent, RC4_AFTER_CLEAR);
+}
+
+#[test]
+fn a_client_that_does_not_encrypt_is_found_after_a_try_with_encryption() {
+    gives(IPV4, "libtorrent", libtorrent, CLEAR_AFTER_RC4);
 }
 
 #[test]
 fn transmission_gives() {
-    gives(IPV4, "transmission-daemon", transmission);
+    gives(IPV4, "transmission-daemon", transmission, CLEAR);
+}
+
+#[test]
+fn transmission_gives_with_rc4() {
+    gives(IPV4, "transmission-daemon", transmission, RC4);
 }
 
 /// It takes none of the loopback network from a tracker.
@@ -134,5 +227,18 @@ fn transmission_takes() {
 #[test]
 #[ignore = "another test runs it, in a network namespace"]
 fn transmission_takes_elsewhere() {
-    takes(IN_NAMESPACE, "transmission-daemon", transmission);
+    takes(IN_NAMESPACE, "transmission-daemon", transmission, CLEAR);
+}
+
+#[test]
+fn transmission_takes_with_rc4() {
+    if is_there("transmission-daemon") && is_there("unshare") && is_there("ip") {
+        in_a_namespace("transmission_takes_with_rc4_elsewhere");
+    }
+}
+
+#[test]
+#[ignore = "another test runs it, in a network namespace"]
+fn transmission_takes_with_rc4_elsewhere() {
+    takes(IN_NAMESPACE, "transmission-daemon", transmission, RC4);
 }

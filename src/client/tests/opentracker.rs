@@ -65,6 +65,7 @@ impl Scene {
             content,
             work: &self.path("work"),
             address: SocketAddr::new(ELSEWHERE, 6891),
+            encryption: ClientEncryption::Off,
             over_udp: self.over_udp,
         })
     }

@@ -1,6 +1,7 @@
 //! What the two ends agree on after their public keys, once it can be read.
 
-use super::{End, HASH_LENGTH, MAX_PADDING, VERIFICATION};
+use super::agreement::MseError;
+use super::{Cipher, End, HASH_LENGTH, MAX_PADDING, VERIFICATION};
 use crate::field::{Field, Value};
 use crate::{DecodeError, Reader};
 
@@ -144,6 +145,30 @@ pub fn terms(end: End, bytes: &[u8]) -> Result<Progress, DecodeError> {
         End::Responder => 0,
     };
     Ok(Progress::Whole(Terms { methods, padding, ahead, length }))
+}
+
+/// Deciphers what `end` says in its negotiation, from the beginning of what was received and no further: what stands after
+/// the terms may be in clear.
+///
+/// # Errors
+/// As [`terms`] has it.
+pub(super) fn decipher_terms(
+    end: End,
+    clear: &mut Vec<u8>,
+    received: &mut Vec<u8>,
+    cipher: &mut Cipher,
+) -> Result<Progress, MseError> {
+    loop {
+        let progress = terms(end, clear).map_err(|error| MseError::new(error.wanted))?;
+        let Progress::Needs(length) = progress else { return Ok(progress) };
+        let lacking = length - clear.len();
+        if received.is_empty() {
+            return Ok(progress);
+        }
+        let from = clear.len();
+        clear.extend(received.drain(..lacking.min(received.len())));
+        cipher.apply(&mut clear[from..]);
+    }
 }
 
 fn negotiation(end: End, name: &'static str, bytes: &[u8]) -> Vec<Field> {

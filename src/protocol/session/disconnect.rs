@@ -3,6 +3,7 @@
 use crate::Timestamp;
 
 use super::core::Core;
+use super::encryption::Way;
 use super::peer::{Peer, Phase};
 use super::{DisconnectReason, Event, Output, Violation};
 
@@ -34,10 +35,13 @@ impl Core {
             }
             _ => {}
         }
+        let other_way = self.other_way(peer, &reason);
         if let Some(address) = peer.listen_address {
             // A peer that exchanged no block left no trace worth keeping.
             let useful = peer.download.bytes > 0 || peer.upload.bytes > 0;
-            self.swarm.note_gone(address, useful, now);
+            if !other_way.is_some_and(|way| self.swarm.try_other_way(address, way)) {
+                self.swarm.note_gone(address, useful, now);
+            }
         }
         self.outputs.push_back(Output::Event(Event::Disconnected {
             stream: peer.stream,
@@ -46,6 +50,12 @@ impl Core {
             downloaded: peer.download.bytes,
         }));
         self.deferred.blocks_freed = true;
+    }
+
+    /// The way in which a peer is dialled at once, now that the connection ended so.
+    fn other_way(&self, peer: &Peer, reason: &DisconnectReason) -> Option<Way> {
+        let way = peer.dialled.filter(|_| peer.phase == Phase::Handshake && self.is_running())?;
+        self.config.profile.encryption.policy.tries_other_way(way, reason).then(|| way.other())
     }
 
     /// Whether a peer is never connected to again. One that has not sent its handshake may have tried to encrypt, and connects

@@ -107,10 +107,14 @@ impl Core {
     /// Sends what follows the handshakes.
     fn open(&mut self, now: Timestamp, peer: &mut Peer, handshake: &Handshake) {
         peer.begin(now);
+        if let Some(way) = peer.dialled {
+            self.swarm.note_way(peer.address, way);
+        }
         self.outputs.push_back(Output::Event(Event::Connected {
             stream: peer.stream,
             peer: peer.address,
             peer_id: handshake.peer_id,
+            encryption: peer.encryption.method(),
         }));
         for &message in &self.config.profile.first_messages {
             match message {

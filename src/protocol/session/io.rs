@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::mse::{Methods, MseKey};
 use crate::tracker::http;
 use crate::{Block, InfoHash, PeerId, PieceIndex, Timestamp};
 
@@ -16,7 +17,7 @@ use crate::{Block, InfoHash, PeerId, PieceIndex, Timestamp};
 pub struct SessionStreamId(pub u32);
 
 /// What a run draws at random.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Identity {
     /// What the client calls itself.
     pub peer_id: PeerId,
@@ -27,12 +28,27 @@ pub struct Identity {
     pub key: u32,
     /// Where all other chance comes from: which piece, which peer, transaction ids.
     pub seed: u64,
+    /// Where all comes from that nobody else may guess: the exponents of key exchanges.
+    pub secret: [u8; 32],
 }
 
 impl Identity {
-    /// An identity with one peer id for everybody.
+    /// An identity with one peer id for everybody, and a secret that everybody knows: for runs that are to repeat.
     pub const fn new(peer_id: PeerId, key: u32, seed: u64) -> Self {
-        Self { peer_id, connection_ids: Vec::new(), key, seed }
+        Self { peer_id, connection_ids: Vec::new(), key, seed, secret: [0; 32] }
+    }
+}
+
+impl fmt::Debug for Identity {
+    /// Without the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { peer_id, connection_ids, key, seed, secret: _ } = self;
+        f.debug_struct("Identity")
+            .field("peer_id", peer_id)
+            .field("connection_ids", connection_ids)
+            .field("key", key)
+            .field("seed", seed)
+            .finish_non_exhaustive()
     }
 }
 
@@ -93,6 +109,9 @@ pub enum Output {
     Resolve(HostPort),
     /// Send bytes, in the order of these outputs; to a UDP tracker, one datagram.
     Send(SessionStreamId, Bytes),
+    /// The key of a stream whose peer negotiates encryption, to be kept before anything more is sent on the stream: with the
+    /// key a recording can be read.
+    Secret(SessionStreamId, Box<MseKey>),
     /// Close a stream once what was to be sent before has left; with what the other end did wrong, when it did.
     Close(SessionStreamId, Option<Violation>),
     /// Keep bytes of a piece: the piece, the offset within it, the bytes. They come in any order and any size, each
@@ -155,6 +174,8 @@ pub enum Violation {
     Duplicate,
     /// It does not speak the protocol, or a message is broken: what was wanted.
     Malformed(&'static str),
+    /// It does not encrypt, and nothing else is taken.
+    Unencrypted,
     /// It sent a piece index, offset or length beyond the torrent.
     OutOfRange,
     /// It sent blocks of a piece that failed its hash.
@@ -219,6 +240,8 @@ pub enum Event {
         peer: SocketAddr,
         /// What it calls itself.
         peer_id: PeerId,
+        /// The method that a negotiation of message stream encryption came to; `None` where there was none.
+        encryption: Option<Methods>,
     },
     /// A peer is gone.
     Disconnected {

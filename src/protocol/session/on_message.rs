@@ -12,6 +12,7 @@ use crate::wire::{
 use crate::{Block, Timestamp};
 
 use super::core::Core;
+use super::encryption::Way;
 use super::message_reader::StreamPart;
 use super::noise::Noise;
 use super::peer::{Peer, Phase};
@@ -29,6 +30,9 @@ impl Session {
             peer.last_received = now;
             self.core.choose_id(peer);
             self.core.send_handshake(peer);
+            if peer.dialled == Some(Way::Encrypted) {
+                self.core.initiate(now, peer);
+            }
         }
         self.peers.mark_dirty(stream);
     }
@@ -41,15 +45,16 @@ impl Session {
         if !self.core.is_running() || self.core.swarm.is_banned(address) {
             self.core.outputs.push_back(Output::Close(stream, None));
         } else if self.admits(now, address) {
-            self.add_peer(now, stream, address, true);
+            self.add_peer(now, stream, address, None);
         } else {
             self.core.outputs.push_back(Output::Close(stream, Some(Violation::TooManyConnections)));
         }
     }
 
     /// Takes bytes from a peer.
-    pub(super) fn received(&mut self, now: Timestamp, stream: SessionStreamId, mut bytes: Bytes) {
-        match self.take_bytes(now, stream, &mut bytes) {
+    pub(super) fn received(&mut self, now: Timestamp, stream: SessionStreamId, bytes: Bytes) {
+        let clear = self.uncover(now, stream, bytes);
+        match clear.and_then(|mut bytes| self.take_bytes(now, stream, &mut bytes)) {
             Ok(()) => {
                 self.step_others(Some(stream));
                 self.peers.mark_dirty(stream);

@@ -1,7 +1,7 @@
 //! One peer: the state of the connection, what the session decides about the peer, and what waits to be sent.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,9 +11,11 @@ use crate::wire::{Extension, Handshake, Message, PieceSet};
 use crate::{Block, PeerId, PieceIndex, Timestamp};
 
 use super::assigned::AssignedBlocks;
+use super::encryption::Way;
 use super::message_reader::MessageReader;
+use super::negotiate::PeerEncryption;
 use super::rate::Rate;
-use super::{MessageCounts, SessionStreamId};
+use super::{EncryptionPolicy, MessageCounts, SessionStreamId};
 
 /// A connection to a peer, from the moment that one side opens it.
 #[derive(Debug)]
@@ -22,6 +24,9 @@ pub(super) struct Peer {
     pub(super) address: SocketAddr,
     /// Whether the peer opened the connection.
     pub(super) incoming: bool,
+    /// The way in which we dialled the peer, where it did not open the connection.
+    pub(super) dialled: Option<Way>,
+    pub(super) encryption: PeerEncryption,
     /// The address at which others can connect to the peer, when that is known.
     pub(super) listen_address: Option<SocketAddr>,
     pub(super) phase: Phase,
@@ -170,7 +175,9 @@ pub(super) struct ReceivingBlock {
 pub(super) struct NewPeer {
     pub(super) stream: SessionStreamId,
     pub(super) address: SocketAddr,
-    pub(super) incoming: bool,
+    /// The way in which the peer is dialled; `None` where it called.
+    pub(super) dialled: Option<Way>,
+    pub(super) policy: EncryptionPolicy,
     pub(super) own_id: PeerId,
     /// How many pieces the torrent has.
     pub(super) piece_count: u32,
@@ -183,12 +190,15 @@ impl Peer {
     pub(super) fn new(new: &NewPeer, now: Timestamp) -> Self {
         let mut state = ConnectionState::with_capacity(RequestCapacity::CLIENT);
         state.set_piece_count(new.piece_count);
+        let incoming = new.dialled.is_none();
         Self {
             stream: new.stream,
             address: new.address,
-            incoming: new.incoming,
-            listen_address: (!new.incoming).then_some(new.address),
-            phase: if new.incoming { Phase::Handshake } else { Phase::Connecting },
+            incoming,
+            dialled: new.dialled,
+            encryption: if incoming { PeerEncryption::of_caller(new.policy) } else { PeerEncryption::Clear },
+            listen_address: (!incoming).then_some(new.address),
+            phase: if incoming { Phase::Handshake } else { Phase::Connecting },
             phase_since: now,
             state,
             observed: 0,
@@ -345,14 +355,15 @@ impl Peer {
         self.is_fast() && self.theirs().allows_fast(piece) && !self.fast_pieces.refused.contains(&piece)
     }
 
-    /// The messages that wait, noted as sent.
+    /// The messages that wait, noted as sent, as they go on the wire; none while a negotiation goes on.
     pub(super) fn take_send_buffer(&mut self, now: Timestamp) -> Option<Bytes> {
-        if self.send_buffer.is_empty() {
+        if self.send_buffer.is_empty() || self.encryption.holds_back() {
             return None;
         }
         self.last_sent = now;
         self.note_unsent(now, self.send_buffer.len());
-        Some(Bytes::from(std::mem::take(&mut self.send_buffer)))
+        let bytes = Bytes::from(std::mem::take(&mut self.send_buffer));
+        Some(self.encryption.encipher(bytes))
     }
 
     /// So many bytes are handed to the driver.
@@ -380,6 +391,11 @@ impl Peer {
         self.phase == Phase::Open
             && self.download.assigned.expected() < self.download.pipeline_depth
             && self.wanted_pieces > 0
+    }
+
+    /// The peer's host.
+    pub(super) fn host(&self) -> IpAddr {
+        self.address.ip().to_canonical()
     }
 
     /// The address by which others know the peer.

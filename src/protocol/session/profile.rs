@@ -6,6 +6,7 @@ use crate::geometry::BLOCK_LENGTH;
 use crate::tracker::http::{Escaping, RequestStyle, StyledHeader, StyledParameter};
 
 use super::rng::Rng;
+use super::{EncryptionPolicy, EncryptionProfile};
 
 /// The conduct of a client as far as it is free to choose: its policy, for any torrent. What it chose among the pieces of one
 /// torrent is a [`Schedule`](super::Schedule).
@@ -17,6 +18,8 @@ pub struct Profile {
     pub peer_id: PeerIdForm,
     /// The reserved bytes of the handshake. Fast extension and extension protocol are spoken where both ends offer them.
     pub reserved: [u8; 8],
+    /// When connections are encrypted, and what a negotiation says.
+    pub encryption: EncryptionProfile,
     /// What follows the handshake, in this order.
     pub first_messages: Vec<FirstMessage>,
     /// Whether have-all stands in for a bitfield where the fast extension is spoken (BEP 6).
@@ -221,7 +224,8 @@ pub enum LastMessage {
 }
 
 impl Profile {
-    /// The profile of bittrace itself, under this name in announces and extended handshakes.
+    /// The profile of bittrace itself, under this name in announces and extended handshakes. It does not encrypt: a driver that
+    /// keeps the keys says when to.
     pub fn own(client: &str) -> Self {
         Self {
             announce: AnnounceProfile {
@@ -240,6 +244,7 @@ impl Profile {
             // Extension protocol (BEP 10) and fast extension (BEP 6).
             reserved: [0, 0, 0, 0, 0, 0x10, 0, 0x04],
             first_messages: vec![FirstMessage::Pieces, FirstMessage::Extended],
+            encryption: EncryptionProfile::own(EncryptionPolicy::Off),
             have_all: true,
             without_pieces: WithoutPieces::HaveNone,
             acknowledges_pieces: false,

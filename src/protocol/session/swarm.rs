@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use crate::Timestamp;
 
+use super::encryption::Way;
+
 /// What is known of peers that are not connected.
 #[derive(Debug)]
 pub(super) struct Swarm {
@@ -44,12 +46,24 @@ struct KnownPeer {
     waits: bool,
     connected: bool,
     failures: u32,
+    /// The way in which the peer is dialled, where that is not the usual one.
+    way: Option<Way>,
+    /// Whether both ways were tried, and neither led to a handshake so far.
+    both_ways: bool,
     not_before: Option<Timestamp>,
 }
 
 impl KnownPeer {
     const fn new(source: PeerSource) -> Self {
-        Self { source, waits: false, connected: false, failures: 0, not_before: None }
+        Self {
+            source,
+            waits: false,
+            connected: false,
+            failures: 0,
+            way: None,
+            both_ways: false,
+            not_before: None,
+        }
     }
 
     /// Whether it may be forgotten to make room for one that comes from `source`.
@@ -240,6 +254,42 @@ impl Swarm {
         if !once && known.failures < MAX_FAILURES && !known.waits {
             self.enqueue(address);
         }
+    }
+
+    /// The way in which a peer is dialled, where that is not the usual one.
+    pub(super) fn way(&self, address: SocketAddr) -> Option<Way> {
+        self.known.get(&address)?.way
+    }
+
+    /// In this way a peer was dialled, and sent its handshake.
+    pub(super) fn note_way(&mut self, address: SocketAddr, way: Way) {
+        if let Some(known) = self.known.get_mut(&address) {
+            known.way = Some(way);
+            known.both_ways = false;
+        }
+    }
+
+    /// Has a peer that ended a connection before its handshake dialled in the other way, before all others; whether that is to
+    /// be, and not just was done.
+    pub(super) fn try_other_way(&mut self, address: SocketAddr, way: Way) -> bool {
+        let Some(known) = self.known.get_mut(&address) else { return false };
+        known.both_ways = !known.both_ways;
+        if !known.both_ways {
+            // Later both are tried again, in the usual order.
+            known.way = None;
+            return false;
+        }
+        known.way = Some(way);
+        known.connected = false;
+        known.not_before = None;
+        if !std::mem::replace(&mut known.waits, true) {
+            match known.source {
+                PeerSource::Tracker => self.named.push_front(address),
+                PeerSource::Peer(_) => self.passed_on.push_front(address),
+            }
+        }
+        self.quiet_until = None;
+        true
     }
 
     /// Nobody at this address is talked to again. On loopback, where everybody shares one address, the port counts.

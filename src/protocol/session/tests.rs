@@ -2,6 +2,7 @@
 
 mod crowding;
 mod dropped;
+mod encryption;
 mod failures;
 mod floods;
 mod happy;

@@ -64,7 +64,7 @@ impl Core {
     }
 
     fn send_block(&mut self, now: Timestamp, peer: &mut Peer, block: Block, bytes: Bytes) {
-        // The block follows as it was read, not copied.
+        // The block follows as it was read, not copied unless it is enciphered.
         peer.send_piece_header(now, block);
         self.flush(now, peer);
         let count = u64::from(block.length);
@@ -74,6 +74,7 @@ impl Core {
         peer.note_block_sent(block.length);
         self.totals.uploaded += count;
         self.totals.upload_rate.add(now, count);
+        let bytes = peer.encryption.encipher(bytes);
         self.outputs.push_back(Output::Send(peer.stream, bytes));
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::mse::Methods;
 use crate::{PeerId, Timestamp};
 
 use super::peer::Phase;
@@ -54,6 +55,8 @@ pub struct PeerView {
     pub open: bool,
     /// Its peer id, once it has shaken hands.
     pub peer_id: Option<PeerId>,
+    /// The method that a negotiation of message stream encryption came to; `None` where there was none.
+    pub encryption: Option<Methods>,
     /// What it calls itself in its extended handshake.
     pub client: Option<String>,
     /// Bytes of blocks it gives, a second.
@@ -145,6 +148,7 @@ impl Session {
             incoming: peer.incoming,
             open: peer.phase == Phase::Open,
             peer_id: peer.peer_id(),
+            encryption: peer.encryption.method(),
             client: peer.client.clone(),
             download_rate: peer.download.rate.per_second(now),
             upload_rate: peer.upload.rate.per_second(now),

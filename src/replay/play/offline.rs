@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bittrace_protocol::session::{
-    CloseReason, Config, Endpoint, Event, Input, MemoryDisk, MessageCounts, Output, Session, SessionStreamId,
-    Violation,
+    CloseReason, Config, EncryptionPolicy, Endpoint, Event, Input, MemoryDisk, MessageCounts, Output,
+    Session, SessionStreamId, Violation,
 };
 use bittrace_protocol::tracker::http::{Framing, Request, frame_request};
 use bittrace_protocol::{InfoHash, Metainfo, Timestamp};
@@ -63,6 +63,8 @@ pub fn replay_offline(
     };
     let (began, ended) = reference.span().unwrap_or((Timestamp::EPOCH, Timestamp::EPOCH));
     let mut config = Config::new(learnt.profile.clone());
+    // The far ends of a play speak in clear.
+    config.profile.encryption.policy = EncryptionPolicy::Off;
     config.schedule = learnt.schedule.clone();
     config.port = learnt.port;
     config.rounds = Some(1);
@@ -216,7 +218,9 @@ impl<'a> Simulation<'a> {
                         Input::Resolved(name, Err("a reference has addresses, not names".to_owned())),
                     );
                 }
-                Output::Store(..)
+                // A reference is played in clear.
+                Output::Secret(..)
+                | Output::Store(..)
                 | Output::HashBlocks(..)
                 | Output::Discard(_)
                 | Output::Load(..)

@@ -15,6 +15,7 @@ use bittrace_protocol::wire::{Extension, Handshake, Message};
 use bittrace_protocol::{Block, InfoHash, PeerId, PieceIndex};
 use bittrace_trace::{Body, HttpTrackerBody, PeerWireBody, Side};
 
+use super::encryption::encryption_of;
 use super::have_schedule::{HaveTimes, tells_pieces};
 use crate::model::message::StoredMessage;
 use crate::model::transcript::{Conversation, Transcript};
@@ -78,6 +79,7 @@ pub fn infer_profile(reference: &Transcript, own: Profile) -> Result<InferredPro
     let busiest = peers.iter().copied().max_by_key(|conversation| conversation.length());
     learner.announces();
     learner.peer_ids(&peers);
+    learner.encryption(&peers);
     if let Some(busiest) = busiest {
         learner.opening(busiest);
         learner.requests(busiest);
@@ -207,6 +209,13 @@ impl<'a> Learner<'a> {
             self.learnt.client = clients.map(str::to_owned).next();
         }
         self.note(&["peer_id", "reserved"], Some(shown));
+    }
+
+    fn encryption(&mut self, peers: &[&'a Conversation]) {
+        if let Some((encryption, shown)) = encryption_of(peers) {
+            self.learnt.profile.encryption = encryption;
+            self.note(&["encryption"], Some(shown));
+        }
     }
 
     /// What follows its handshake.

@@ -377,11 +377,11 @@ const INTERFACE: u32 = 1;
 const OBSOLETE_PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
 const ENHANCED_PACKET: u32 = 6;
-const DECRYPTION_SECRETS: u32 = 10;
+pub(crate) const DECRYPTION_SECRETS: u32 = 10;
 
 /// The type of secrets that are a key log of message stream encryption: `MSEK`. Registered are `TLSK`, `SSHK`, `WGKL`,
 /// `ZNWK`, `ZASP` and `UAKL` (draft-ietf-opsawg-pcapng, "Decryption Secrets Block"); the number is none of these.
-const MSE_KEY_LOG: u32 = 0x4d53_454b;
+pub(crate) const MSE_KEY_LOG: u32 = 0x4d53_454b;
 
 /// Kind, length, and the length again.
 const SMALLEST_BLOCK: usize = 12;

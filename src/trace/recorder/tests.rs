@@ -300,3 +300,68 @@ proptest! {
         prop_assert_eq!(streams, expected);
     }
 }
+
+/// Both ends negotiate plaintext or RC4, and send a handshake and a keep-alive each. The names of what is read of the
+/// recording, and whether it was encrypted.
+fn names_of_encrypted(method: u32) -> Vec<(&'static str, bool)> {
+    use bittrace_protocol::InfoHash;
+    use bittrace_protocol::mse::{Initiator, Methods, MseAcceptance, MseDraw, MseOffer, Responder};
+
+    let info_hash = InfoHash([0x42; 20]);
+    let handshake = [&b"\x13BitTorrent protocol\0\0\0\0\0\0\0\0"[..], &info_hash.0, &[b'a'; 20]].concat();
+    let methods = Methods(method);
+    let offer = MseOffer { info_hash, methods, max_padding: 0, ahead: handshake.clone() };
+    let accepts = MseAcceptance { info_hashes: vec![info_hash], methods: vec![methods], max_padding: 9 };
+    let (mut initiator, hello) = Initiator::new(offer, &mut MseDraw::new([1; 32], 1));
+    let mut responder = Responder::new(accepts, &mut MseDraw::new([2; 32], 1));
+    let answer = responder.push(&hello).unwrap();
+    let offered = initiator.push(&answer.send).unwrap();
+    let selected = responder.push(&offered.send).unwrap();
+    let agreed = [initiator.push(&selected.send).unwrap().agreed, selected.agreed].map(Option::unwrap);
+
+    let flow = Flow { initiator: address("10.0.0.1:5000"), responder: address("10.0.0.2:6881") };
+    let mut recorder = Recorder::new(Vec::new(), "").unwrap();
+    let (at, stream) = (Timestamp::from_secs_nanos(1_000, 0), StreamId(0));
+    recorder.opened(at, stream, flow, StreamOpening::Syn).unwrap();
+    recorder.burst(at, stream, Direction::FromInitiator, &hello).unwrap();
+    for key in &answer.keys {
+        recorder.mse_key(key, flow.initiator, flow.responder).unwrap();
+    }
+    recorder.burst(at, stream, Direction::FromResponder, &answer.send).unwrap();
+    recorder.burst(at, stream, Direction::FromInitiator, &offered.send).unwrap();
+    recorder.burst(at, stream, Direction::FromResponder, &selected.send).unwrap();
+    for (direction, agreed) in [Direction::FromInitiator, Direction::FromResponder].into_iter().zip(agreed) {
+        // The handshake of the initiator was sent ahead.
+        let mut said = match direction {
+            Direction::FromInitiator => Vec::new(),
+            Direction::FromResponder => handshake.clone(),
+        };
+        said.extend([0; 4]);
+        if let Some(mut cipher) = agreed.ours {
+            cipher.apply(&mut said);
+        }
+        recorder.burst(at, stream, direction, &said).unwrap();
+    }
+    recorder.closed(at, stream, StreamClosing::Finished).unwrap();
+    let file = io::Cursor::new(recorder.finish().unwrap());
+    let mut trace =
+        crate::Trace::from_reader("recorded".to_owned(), file, crate::TraceOptions::default()).unwrap();
+    let mut names = Vec::new();
+    while let Some(dissected) = trace.next().unwrap() {
+        if let crate::Dissected::Record(record) = dissected {
+            names.push((record.body.message(), record.decrypted));
+        }
+    }
+    names
+}
+
+#[test]
+fn an_encrypted_connection_is_read_with_the_key_in_the_recording() {
+    for (method, decrypted) in [(1, false), (2, true)] {
+        let names = names_of_encrypted(method);
+        let count = |name| names.iter().filter(|(other, _)| *other == name).count();
+        assert_eq!((count("key-exchange"), count("encrypted"), count("handshake")), (2, 0, 2), "{names:?}");
+        let keep_alives: Vec<_> = names.iter().filter(|(name, _)| *name == "keep-alive").collect();
+        assert_eq!(keep_alives, [&("keep-alive", decrypted), &("keep-alive", decrypted)], "{names:?}");
+    }
+}

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use bittrace_client::Notice;
 use bittrace_protocol::client_name;
+use bittrace_protocol::mse::Methods;
 use bittrace_protocol::session::{CloseReason, DisconnectReason, Event, Violation};
 use bittrace_protocol::tracker::http::{AnnounceReply, Request};
 use bittrace_trace::units::{counted, rough_size, seconds, short_hex, span};
@@ -54,6 +55,10 @@ impl Narrator {
             }
             Notice::Listening { port } => format!("Listening on port {port}"),
             Notice::FileDone { path } => format!("Complete: {}", path.display()),
+            Notice::KeyLogFailed { error } => {
+                style = styles::WARN;
+                format!("No more keys of encrypted connections are written: {error}")
+            }
             Notice::RecordingFailed { error } => {
                 style = styles::WARN;
                 match super::is_without_reader(error) {
@@ -92,9 +97,14 @@ impl Narrator {
                 format!("Peer {}: {peer}: connecting", self.attempts)
             }
             Event::Connected { .. } if self.beside_rows => return,
-            Event::Connected { peer, peer_id, .. } => {
+            Event::Connected { peer, peer_id, encryption, .. } => {
                 let client = client_name(peer_id).map_or_else(|| peer_id.readable(), |name| name.to_string());
-                format!("Peer {}: {peer}: connected, {client}", self.number(*peer))
+                let encryption = match encryption {
+                    Some(method) if method.has(Methods::RC4) => ", encrypted with RC4",
+                    Some(_) => ", in clear after an encrypted negotiation",
+                    None => "",
+                };
+                format!("Peer {}: {peer}: connected, {client}{encryption}", self.number(*peer))
             }
             Event::Disconnected { peer, reason: closing, downloaded: given, .. } => {
                 let number = self.number(*peer);
@@ -244,6 +254,9 @@ pub(crate) fn violation_in_words(violation: &Violation) -> String {
         Violation::SelfConnection => "this is our own client".to_owned(),
         Violation::Duplicate => "already connected".to_owned(),
         Violation::Malformed(wanted) => format!("sent an invalid message: expected {wanted}"),
+        Violation::Unencrypted => {
+            "connected without encryption, which --encryption require refuses".to_owned()
+        }
         Violation::OutOfRange => "named pieces or blocks that the torrent does not have".to_owned(),
         Violation::CorruptPiece(index) => format!("sent corrupt data in piece {index}"),
         Violation::Silent(time) => format!("silent for {}", span(time.as_secs_f64())),

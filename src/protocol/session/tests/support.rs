@@ -325,6 +325,7 @@ fn line(output: &Output) -> Option<String> {
             Endpoint::UdpTracker(host, port) => format!("open {} udp {host} {port}", stream.0),
             Endpoint::HttpsTracker(url) => format!("open {} {url}", stream.0),
         },
+        Output::Secret(stream, key) => format!("secret {} {}", stream.0, key.info_hash),
         Output::Close(stream, None) => format!("close {}", stream.0),
         Output::Close(stream, Some(violation)) => format!("close {} {violation:?}", stream.0),
         Output::Load(stream, block) => {

@@ -87,3 +87,13 @@ fn rtorrent_says_keep_alive_where_others_have_a_bitfield() {
     assert_eq!(profile.extensions, [("ut_metadata".to_owned(), 2), ("ut_pex".to_owned(), 0)]);
     assert_eq!(profile.last_messages, []);
 }
+
+#[test]
+fn a_client_that_encrypts_shows_what_it_offers_and_one_that_does_not_is_not_made_to() {
+    use bittrace_protocol::session::EncryptionPolicy;
+
+    let keyed = learnt("mse-rc4-keyed.pcapng");
+    assert!(keyed.evidence.iter().any(|one| one.part == "encryption"));
+    assert_ne!(keyed.profile.encryption.policy, EncryptionPolicy::Off);
+    assert_eq!(learnt("download-aria2.pcap").profile.encryption.policy, EncryptionPolicy::Off);
+}

@@ -1,0 +1,80 @@
+//! What a negotiation draws at random, from a secret of the run: other runs with that secret draw the same.
+
+use sha2::{Digest, Sha256};
+
+/// Bytes that look random to everybody who does not have the secret. Each number has bytes of its own.
+#[derive(Clone)]
+pub struct MseDraw {
+    secret: [u8; 32],
+    number: u32,
+    blocks: u32,
+    left: Vec<u8>,
+}
+
+impl MseDraw {
+    /// The bytes for one negotiation: `number` tells the negotiations of a run apart.
+    pub const fn new(secret: [u8; 32], number: u32) -> Self {
+        Self { secret, number, blocks: 0, left: Vec::new() }
+    }
+
+    /// The next `N` bytes.
+    pub(super) fn array<const N: usize>(&mut self) -> [u8; N] {
+        std::array::from_fn(|_| self.byte())
+    }
+
+    /// Padding: of any length up to `most` bytes, each as likely as the others but for one part in 65,536.
+    pub(super) fn padding(&mut self, most: usize) -> Vec<u8> {
+        let length = usize::from(u16::from_be_bytes(self.array())) % (most + 1);
+        (0..length).map(|_| self.byte()).collect()
+    }
+
+    fn byte(&mut self) -> u8 {
+        loop {
+            if let Some(byte) = self.left.pop() {
+                return byte;
+            }
+            let mut sha256 = Sha256::new();
+            sha256.update(self.secret);
+            sha256.update(b"message stream encryption");
+            sha256.update(self.number.to_be_bytes());
+            sha256.update(self.blocks.to_be_bytes());
+            self.left.extend_from_slice(&sha256.finalize());
+            self.blocks += 1;
+        }
+    }
+}
+
+impl std::fmt::Debug for MseDraw {
+    /// Without the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MseDraw").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_and_a_number_draw_the_same_again_and_others_draw_other_bytes() {
+        let drawn = |secret, number| MseDraw::new([secret; 32], number).array::<80>();
+        assert_eq!(drawn(1, 1), drawn(1, 1));
+        assert_ne!(drawn(1, 1), drawn(1, 2));
+        assert_ne!(drawn(1, 1), drawn(2, 1));
+        let bytes = drawn(1, 1);
+        assert_ne!(bytes[..32], bytes[32..64]);
+    }
+
+    #[test]
+    fn padding_has_any_length_up_to_the_most() {
+        let mut draw = MseDraw::new([3; 32], 0);
+        let lengths: std::collections::BTreeSet<_> = (0..500).map(|_| draw.padding(7).len()).collect();
+        assert_eq!(lengths.into_iter().collect::<Vec<_>>(), (0..=7).collect::<Vec<_>>());
+        assert!((0..50).all(|_| draw.padding(0).is_empty()));
+    }
+
+    #[test]
+    fn a_secret_is_not_told() {
+        assert!(!format!("{:?}", MseDraw::new([77; 32], 1)).contains("77"));
+    }
+}
