@@ -15,11 +15,14 @@ use libfuzzer_sys::fuzz_target;
 const TORRENT: InfoHash = InfoHash([0xaa; 20]);
 
 fuzz_target!(|input: &[u8]| {
-    let Some((&[methods, taken, padding, seed, damage, at0, at1, cut], rest)) = input.split_first_chunk::<8>() else {
+    let Some((&[methods, taken, padding, seed, damage, at0, at1, cut], rest)) =
+        input.split_first_chunk::<8>()
+    else {
         return;
     };
     let offered = Methods(u32::from(methods & 3));
-    let taken: Vec<_> = [1, 2].map(|bit| Methods(bit)).into_iter().filter(|one| taken & one.0 as u8 != 0).collect();
+    let taken: Vec<_> =
+        [1, 2].map(|bit| Methods(bit)).into_iter().filter(|one| taken & one.0 as u8 != 0).collect();
     let ahead = &rest[..rest.len().min(usize::from(u16::MAX))];
     let max_padding = u16::from(padding) * 2;
     let offer = MseOffer { info_hash: TORRENT, methods: offered, max_padding, ahead: ahead.to_vec() };
@@ -29,7 +32,8 @@ fuzz_target!(|input: &[u8]| {
     // An end that does not know the secret.
     let (mut initiator, hello) = Initiator::new(offer.clone(), &mut draw(1));
     let mut responder = Responder::new(accepts.clone(), &mut draw(2));
-    let alone = [agrees(|bytes| initiator.push(bytes), rest, cut), agrees(|bytes| responder.push(bytes), rest, cut)];
+    let alone =
+        [agrees(|bytes| initiator.push(bytes), rest, cut), agrees(|bytes| responder.push(bytes), rest, cut)];
     assert!(alone.iter().all(Option::is_none), "agreed without the secret");
 
     let (mut initiator, _) = Initiator::new(offer, &mut draw(1));
@@ -50,7 +54,11 @@ fuzz_target!(|input: &[u8]| {
 });
 
 /// What one role agrees on that is sent these bytes.
-fn agrees(mut push: impl FnMut(&[u8]) -> Result<Pushed, MseError>, bytes: &[u8], cut: u8) -> Option<Agreement> {
+fn agrees(
+    mut push: impl FnMut(&[u8]) -> Result<Pushed, MseError>,
+    bytes: &[u8],
+    cut: u8,
+) -> Option<Agreement> {
     bytes.chunks(usize::from(cut) + 1).find_map(|part| push(part).ok()?.agreed)
 }
 
@@ -74,7 +82,8 @@ fn converse(
             responded = pushed.agreed;
         } else if initiated.is_none() && to_move[1] > 0 {
             let mut part: Vec<_> = to_initiator.drain(..1 + sequence.below(to_move[1])).collect();
-            if let Some(byte) = damaged.and_then(|at| at.checked_sub(passed)).and_then(|at| part.get_mut(at)) {
+            if let Some(byte) = damaged.and_then(|at| at.checked_sub(passed)).and_then(|at| part.get_mut(at))
+            {
                 *byte ^= 1;
             }
             passed += part.len();
