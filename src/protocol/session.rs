@@ -59,7 +59,7 @@ mod places;
 mod profile;
 mod rarity;
 mod rate;
-mod rng;
+pub(crate) mod rng;
 mod schedule;
 mod smart_ban;
 mod swarm;

@@ -2,14 +2,14 @@
 
 /// A row of numbers that look random (SplitMix64). They need not be secret, only well spread.
 #[derive(Debug, Clone)]
-pub(super) struct Rng(u64);
+pub(crate) struct Rng(u64);
 
 impl Rng {
-    pub(super) const fn new(seed: u64) -> Self {
+    pub(crate) const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(super) const fn next(&mut self) -> u64 {
+    pub(crate) const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -17,16 +17,16 @@ impl Rng {
     }
 
     /// 32 bits.
-    pub(super) const fn number(&mut self) -> u32 {
+    pub(crate) const fn number(&mut self) -> u32 {
         (self.next() >> 32) as u32
     }
 
     /// A number below `count`; 0 where that is 0.
-    pub(super) const fn below(&mut self, count: usize) -> usize {
+    pub(crate) const fn below(&mut self, count: usize) -> usize {
         ((self.next() as u128 * count as u128) >> 64) as usize
     }
 
-    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for end in (1..items.len()).rev() {
             let other = self.below(end + 1);
             items.swap(end, other);

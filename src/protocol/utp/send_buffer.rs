@@ -1,0 +1,507 @@
+//! What we send, until it is acknowledged. Bytes become a packet when they may leave; from then on the packet keeps its number
+//! and its bytes, however often it is sent.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use super::sequence::Sequence;
+use crate::Timestamp;
+
+/// The bytes that wait to become packets, and the packets that are not acknowledged.
+#[derive(Debug)]
+pub(super) struct SendBuffer {
+    waiting: VecDeque<Bytes>,
+    waiting_bytes: usize,
+    /// The number of the first of `packets`.
+    first: Sequence,
+    packets: VecDeque<OutgoingPacket>,
+    counts: Counts,
+    /// Bytes of packets that are not acknowledged.
+    unacknowledged: usize,
+    /// The largest three sendings that are acknowledged, the largest first.
+    latest: [u64; LOST_AFTER],
+}
+
+/// How many packets are in which state.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Packets that are neither acknowledged nor lost, and their bytes.
+    flying: usize,
+    in_flight: usize,
+    /// Packets that are to be sent now.
+    due: usize,
+    /// How many packets were sent, each time counted.
+    sendings: u64,
+}
+
+impl Counts {
+    const fn send(&mut self, packet: &mut OutgoingPacket, now: Timestamp) {
+        self.flying += 1;
+        self.in_flight += packet.payload.len();
+        self.sendings += 1;
+        packet.sending = self.sendings;
+        packet.sent_at = now;
+        packet.times += 1;
+        packet.state = PacketState::InFlight;
+    }
+
+    const fn lose(&mut self, packet: &mut OutgoingPacket) {
+        self.land(packet.payload.len());
+        self.due += 1;
+        packet.state = PacketState::Due;
+    }
+
+    /// A packet is not in flight any longer.
+    const fn land(&mut self, length: usize) {
+        self.flying -= 1;
+        self.in_flight -= length;
+    }
+}
+
+/// A packet with a number.
+#[derive(Debug)]
+struct OutgoingPacket {
+    payload: Bytes,
+    is_end: bool,
+    state: PacketState,
+    /// When it was sent last, and as which sending.
+    sent_at: Timestamp,
+    sending: u64,
+    times: u32,
+    /// Whether it is padded to find out what the way takes.
+    is_probe: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PacketState {
+    InFlight,
+    /// To be sent, for the first time or again.
+    Due,
+    /// It has a number, but is kept back: who acknowledges it lies.
+    KeptBack,
+    /// Acknowledged, while one before it is not.
+    Acknowledged,
+}
+
+/// A packet that is sent now.
+#[derive(Debug)]
+pub(super) struct SentPacket {
+    pub(super) number: Sequence,
+    pub(super) payload: Bytes,
+    pub(super) is_end: bool,
+}
+
+/// What an acknowledgement changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Acknowledgement {
+    /// How many packets are newly acknowledged.
+    pub(super) packets: usize,
+    /// Their bytes.
+    pub(super) bytes: usize,
+    /// The bytes of the largest of them.
+    pub(super) largest: usize,
+    /// The round trip of the one that was sent last, of those that were sent once.
+    pub(super) round_trip: Option<Duration>,
+    /// When the last packet was sent of those that turn out to be lost; probes do not count.
+    pub(super) lost: Option<Timestamp>,
+    /// What became of the probe, if anything did.
+    pub(super) probe: Option<ProbeEnd>,
+    /// It acknowledges a packet that was never sent.
+    pub(super) is_lie: bool,
+}
+
+/// What became of a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ProbeEnd {
+    Arrived,
+    Lost,
+}
+
+impl SendBuffer {
+    /// A buffer whose first packet has this number.
+    pub(super) const fn new(first: Sequence) -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            first,
+            packets: VecDeque::new(),
+            counts: Counts { flying: 0, in_flight: 0, due: 0, sendings: 0 },
+            unacknowledged: 0,
+            latest: [0; LOST_AFTER],
+        }
+    }
+
+    /// Adds bytes after those that wait.
+    pub(super) fn write(&mut self, bytes: Bytes) {
+        self.waiting_bytes += bytes.len();
+        if !bytes.is_empty() {
+            self.waiting.push_back(bytes);
+        }
+    }
+
+    /// Drops the bytes that wait; those of packets stay.
+    pub(super) fn drop_waiting(&mut self) {
+        self.waiting.clear();
+        self.waiting_bytes = 0;
+    }
+
+    /// How many bytes wait to become packets.
+    pub(super) const fn waiting(&self) -> usize {
+        self.waiting_bytes
+    }
+
+    /// How many bytes are on their way, as far as is known.
+    pub(super) const fn in_flight(&self) -> usize {
+        self.counts.in_flight
+    }
+
+    /// How many bytes of packets are not acknowledged, whether they are on their way or lost.
+    pub(super) const fn unacknowledged(&self) -> usize {
+        self.unacknowledged
+    }
+
+    /// How many packets have a number and are not acknowledged all together.
+    pub(super) fn packets(&self) -> usize {
+        self.packets.len()
+    }
+
+    /// The number that the next packet gets.
+    pub(super) fn next(&self) -> Sequence {
+        self.first.plus(self.packets.len() as i32)
+    }
+
+    /// The number of the first packet that is not acknowledged, or of the next one.
+    pub(super) const fn first(&self) -> Sequence {
+        self.first
+    }
+
+    /// Whether a timer must run: something was sent and is not acknowledged.
+    pub(super) const fn awaits(&self) -> bool {
+        self.counts.flying > 0
+    }
+
+    /// Whether only FIN is not acknowledged.
+    pub(super) fn awaits_end_alone(&self) -> bool {
+        self.packets.len() == 1 && self.packets[0].is_end
+    }
+
+    /// Whether only a probe is in flight.
+    pub(super) fn awaits_probe_alone(&self) -> bool {
+        let mut flying = self.packets.iter().filter(|packet| packet.state == PacketState::InFlight);
+        flying.next().is_some_and(|packet| packet.is_probe) && flying.next().is_none()
+    }
+
+    /// Makes the next bytes that wait a packet, which is in flight now, or kept back.
+    pub(super) fn make(&mut self, now: Timestamp, length: usize, is_kept_back: bool) -> SentPacket {
+        let payload = self.take_waiting(length);
+        self.push(now, payload, false, is_kept_back)
+    }
+
+    /// Makes FIN, which is in flight now.
+    pub(super) fn make_end(&mut self, now: Timestamp) -> SentPacket {
+        self.push(now, Bytes::new(), true, false)
+    }
+
+    fn push(&mut self, now: Timestamp, payload: Bytes, is_end: bool, is_kept_back: bool) -> SentPacket {
+        let number = self.next();
+        self.unacknowledged += payload.len();
+        let mut packet = OutgoingPacket {
+            payload: payload.clone(),
+            is_end,
+            state: PacketState::KeptBack,
+            sent_at: now,
+            sending: 0,
+            times: 0,
+            is_probe: false,
+        };
+        if !is_kept_back {
+            self.counts.send(&mut packet, now);
+        }
+        self.packets.push_back(packet);
+        SentPacket { number, payload, is_end }
+    }
+
+    /// The last packet that was made is a probe.
+    pub(super) fn mark_probe(&mut self) {
+        if let Some(packet) = self.packets.back_mut() {
+            packet.is_probe = true;
+        }
+    }
+
+    fn take_waiting(&mut self, length: usize) -> Bytes {
+        self.waiting_bytes -= length;
+        if let Some(front) = self.waiting.front_mut()
+            && front.len() > length
+        {
+            return front.split_to(length);
+        }
+        match self.waiting.pop_front() {
+            Some(front) if front.len() == length => front,
+            front => {
+                let mut payload = BytesMut::with_capacity(length);
+                payload.extend_from_slice(&front.unwrap_or_default());
+                while payload.len() < length
+                    && let Some(front) = self.waiting.front_mut()
+                {
+                    let count = front.len().min(length - payload.len());
+                    payload.extend_from_slice(&front.split_to(count));
+                    if front.is_empty() {
+                        self.waiting.pop_front();
+                    }
+                }
+                payload.freeze()
+            }
+        }
+    }
+
+    /// The bytes of the first packet that is to be sent again, if there is one.
+    pub(super) fn due(&self) -> Option<usize> {
+        self.due_place().map(|place| self.packets[place].payload.len())
+    }
+
+    fn due_place(&self) -> Option<usize> {
+        if self.counts.due == 0 {
+            return None;
+        }
+        self.packets.iter().position(|packet| packet.state == PacketState::Due)
+    }
+
+    /// Sends the first packet that is to be sent again.
+    pub(super) fn send_due(&mut self, now: Timestamp) -> Option<SentPacket> {
+        let place = self.due_place()?;
+        let packet = &mut self.packets[place];
+        self.counts.due -= 1;
+        self.counts.send(packet, now);
+        Some(SentPacket {
+            number: self.first.plus(place as i32),
+            payload: packet.payload.clone(),
+            is_end: packet.is_end,
+        })
+    }
+
+    /// What is kept back is to be sent.
+    pub(super) fn release(&mut self) {
+        for packet in self.packets.iter_mut().filter(|packet| packet.state == PacketState::KeptBack) {
+            packet.state = PacketState::Due;
+            self.counts.due += 1;
+        }
+    }
+
+    /// Takes an acknowledgement: everything up to `complete` has come, and of what follows, what `selective` has a bit for.
+    /// A number beyond what has one is none.
+    pub(super) fn acknowledge(
+        &mut self,
+        now: Timestamp,
+        complete: Sequence,
+        selective: &[u8],
+    ) -> Acknowledgement {
+        let mut news = Acknowledgement::default();
+        let count = complete.after(self.first) + 1;
+        for _ in 0..count {
+            let Some(packet) = self.packets.pop_front() else { break };
+            self.first = self.first.plus(1);
+            self.take_acknowledged(now, &packet, &mut news);
+        }
+        let mut is_selective = false;
+        for bit in (0..selective.len() * 8).filter(|bit| selective[bit / 8] & 1 << (bit % 8) != 0) {
+            let place = complete.plus(2 + bit as i32).after(self.first);
+            let Some(packet) = usize::try_from(place).ok().and_then(|place| self.packets.get_mut(place))
+            else {
+                continue;
+            };
+            is_selective = true;
+            if packet.state != PacketState::Acknowledged {
+                // Its state is needed once more.
+                let state = std::mem::replace(&mut packet.state, PacketState::Acknowledged);
+                let packet =
+                    OutgoingPacket { payload: std::mem::take(&mut packet.payload), state, ..*packet };
+                self.take_acknowledged(now, &packet, &mut news);
+            }
+        }
+        if is_selective {
+            self.find_lost(&mut news);
+            self.release();
+        }
+        news
+    }
+
+    /// Forgets a packet that is acknowledged now.
+    fn take_acknowledged(&mut self, now: Timestamp, packet: &OutgoingPacket, news: &mut Acknowledgement) {
+        let length = packet.payload.len();
+        match packet.state {
+            PacketState::Acknowledged => return,
+            PacketState::InFlight => self.counts.land(length),
+            PacketState::Due => self.counts.due -= 1,
+            PacketState::KeptBack => {}
+        }
+        self.unacknowledged -= length;
+        news.packets += 1;
+        news.bytes += length;
+        news.largest = news.largest.max(length);
+        news.is_lie |= packet.times == 0;
+        if packet.is_probe && packet.state == PacketState::InFlight {
+            news.probe = Some(ProbeEnd::Arrived);
+        }
+        if packet.times == 1 {
+            let sample = now - packet.sent_at;
+            news.round_trip = Some(news.round_trip.map_or(sample, |before| before.min(sample)));
+        }
+        let mut sending = packet.sending;
+        for latest in &mut self.latest {
+            if sending > *latest {
+                std::mem::swap(latest, &mut sending);
+            }
+        }
+    }
+
+    /// A packet is lost when three that were sent after it have come (BEP 29, "packet loss").
+    fn find_lost(&mut self, news: &mut Acknowledgement) {
+        let before = self.latest[LOST_AFTER - 1];
+        for packet in &mut self.packets {
+            if packet.state == PacketState::InFlight && packet.sending < before {
+                self.counts.lose(packet);
+                match std::mem::take(&mut packet.is_probe) {
+                    true => news.probe = Some(ProbeEnd::Lost),
+                    false => news.lost = news.lost.max(Some(packet.sent_at)),
+                }
+            }
+        }
+    }
+
+    /// The first packet is lost, as acknowledgements say that repeat themselves. When it was sent, where it was sent once and
+    /// is in flight.
+    pub(super) fn lose_first(&mut self) -> Acknowledgement {
+        let mut news = Acknowledgement::default();
+        if let Some(packet) = self.packets.front_mut()
+            && packet.state == PacketState::InFlight
+            && packet.times == 1
+        {
+            self.counts.lose(packet);
+            match std::mem::take(&mut packet.is_probe) {
+                true => news.probe = Some(ProbeEnd::Lost),
+                false => news.lost = Some(packet.sent_at),
+            }
+        }
+        news
+    }
+
+    /// Nothing was acknowledged in time: all that is in flight is lost. Whether a probe is among it.
+    pub(super) fn lose_all(&mut self) -> bool {
+        let mut has_probe = false;
+        for packet in self.packets.iter_mut().filter(|packet| packet.state == PacketState::InFlight) {
+            self.counts.lose(packet);
+            has_probe |= std::mem::take(&mut packet.is_probe);
+        }
+        self.release();
+        has_probe
+    }
+}
+
+/// A packet is lost when so many that were sent later have come (BEP 29, "packet loss").
+const LOST_AFTER: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(millis: i64) -> Timestamp {
+        Timestamp::from_nanos(millis * 1_000_000)
+    }
+
+    /// A buffer with packets of 10 bytes in flight, sent a millisecond apart, with the numbers from 65,534 on.
+    fn flying(count: i64) -> SendBuffer {
+        let mut buffer = SendBuffer::new(Sequence(65_534));
+        buffer.write(Bytes::from(vec![7; 10 * count as usize]));
+        (0..count).for_each(|n| drop(buffer.make(at(n), 10, false)));
+        buffer
+    }
+
+    #[test]
+    fn packets_take_bytes_across_writes() {
+        let mut buffer = SendBuffer::new(Sequence(1));
+        for part in ["abc", "", "de", "fghij"] {
+            buffer.write(Bytes::from_static(part.as_bytes()));
+        }
+        let mut next = |length| buffer.make(at(0), length, false).payload;
+        assert_eq!([next(2), next(3), next(1), next(4)].concat(), b"abcdefghij");
+        assert_eq!((buffer.waiting(), buffer.in_flight(), buffer.next()), (0, 10, Sequence(5)));
+    }
+
+    #[test]
+    fn bytes_in_flight_are_subtracted_once() {
+        let mut buffer = flying(4);
+        // The second by a bit, then both by number, then the same again.
+        buffer.acknowledge(at(9), Sequence(65_533), &[1, 0, 0, 0]);
+        assert_eq!((buffer.in_flight(), buffer.unacknowledged()), (30, 30));
+        buffer.acknowledge(at(9), Sequence(65_535), &[]);
+        assert_eq!((buffer.in_flight(), buffer.first()), (20, Sequence(0)));
+        assert_eq!(buffer.acknowledge(at(9), Sequence(65_535), &[]), Acknowledgement::default());
+        buffer.acknowledge(at(9), Sequence(1), &[]);
+        assert_eq!((buffer.in_flight(), buffer.unacknowledged(), buffer.packets()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_packet_is_lost_when_three_later_ones_have_come() {
+        let mut buffer = flying(6);
+        let two = buffer.acknowledge(at(9), Sequence(65_533), &[0b011, 0, 0, 0]);
+        assert_eq!((two.lost, two.bytes, two.round_trip), (None, 20, Some(Duration::from_millis(7))));
+        let three = buffer.acknowledge(at(9), Sequence(65_533), &[0b111, 0, 0, 0]);
+        assert_eq!((three.lost, three.bytes), (Some(at(0)), 10));
+        assert_eq!((buffer.in_flight(), buffer.due()), (20, Some(10)));
+        assert_eq!(buffer.send_due(at(10)).unwrap().number, Sequence(65_534));
+        // Sent again, it is lost anew only when three have come that were sent after that.
+        let more = buffer.acknowledge(at(11), Sequence(65_533), &[0b1111, 0, 0, 0]);
+        assert_eq!((more.lost, buffer.due()), (None, None));
+        // Not sampled: it was sent twice.
+        assert_eq!(buffer.acknowledge(at(20), Sequence(65_534), &[]).round_trip, None);
+    }
+
+    #[test]
+    fn a_lost_probe_is_no_loss() {
+        let mut buffer = SendBuffer::new(Sequence(0));
+        buffer.write(Bytes::from(vec![7; 50]));
+        buffer.make(at(0), 10, false);
+        buffer.mark_probe();
+        assert!(buffer.awaits_probe_alone());
+        (1..5).for_each(|n| drop(buffer.make(at(n), 10, false)));
+        assert!(!buffer.awaits_probe_alone());
+        let news = buffer.acknowledge(at(9), Sequence(65_535), &[0b1111, 0, 0, 0]);
+        assert_eq!((news.lost, news.probe), (None, Some(ProbeEnd::Lost)));
+        buffer.send_due(at(10)).unwrap();
+        // Sent again without padding, it proves nothing.
+        assert_eq!(buffer.acknowledge(at(11), Sequence(4), &[]).probe, None);
+    }
+
+    #[test]
+    fn who_acknowledges_what_is_kept_back_lies() {
+        let mut buffer = SendBuffer::new(Sequence(0));
+        buffer.write(Bytes::from(vec![7; 30]));
+        buffer.make(at(0), 10, true);
+        buffer.make(at(0), 10, false);
+        assert_eq!((buffer.in_flight(), buffer.unacknowledged()), (10, 20));
+        let honest = buffer.acknowledge(at(1), Sequence(65_535), &[1, 0, 0, 0]);
+        assert!(!honest.is_lie);
+        assert_eq!(buffer.send_due(at(2)).unwrap().number, Sequence(0));
+        buffer.make(at(3), 10, true);
+        assert!(buffer.acknowledge(at(4), Sequence(2), &[]).is_lie);
+    }
+
+    #[test]
+    fn bits_beyond_what_was_sent_say_nothing() {
+        let mut buffer = flying(2);
+        let news = buffer.acknowledge(at(9), Sequence(65_534), &[0xff; 32]);
+        assert_eq!((news.packets, buffer.in_flight()), (1, 10));
+    }
+
+    #[test]
+    fn after_a_timeout_everything_is_sent_again_in_order() {
+        let mut buffer = flying(3);
+        buffer.acknowledge(at(9), Sequence(65_533), &[1, 0, 0, 0]);
+        assert!(!buffer.lose_all());
+        assert_eq!((buffer.in_flight(), buffer.unacknowledged(), buffer.awaits()), (0, 20, false));
+        let sent: Vec<_> = std::iter::from_fn(|| buffer.send_due(at(10))).map(|sent| sent.number.0).collect();
+        assert_eq!(sent, [65_534, 0]);
+    }
+}
