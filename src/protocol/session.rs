@@ -321,7 +321,7 @@ impl Session {
         while let Some(mut peer) = self.peers.pop_first() {
             self.core.disconnect(now, &mut peer, DisconnectReason::Finished);
         }
-        self.core.announcer.say_goodbye();
+        self.core.announcer.say_goodbye(now, &mut self.core.outputs);
         self.advance_announcer(now);
     }
 
