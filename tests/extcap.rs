@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use bittrace_testing::assert_printed;
 use bittrace_testing::captures::captures_folder;
-use bittrace_testing::clients::{ClientEncryption, ClientJob, aria2};
+use bittrace_testing::clients::{ClientEncryption, ClientJob, ClientTransport, aria2};
 use bittrace_testing::command::{self, scratch_folder};
 use bittrace_testing::programs::{free_port, has_path, is_there, wait_until};
 use bittrace_testing::torrent::SeededTorrent;
@@ -164,6 +164,7 @@ fn tshark_shows_a_download_from_aria2_as_it_runs() {
         address,
         over_udp: false,
         encryption: ClientEncryption::Off,
+        transport: ClientTransport::Tcp,
     };
     let _client = aria2(&job);
     wait_until("listening", &work.join("log"), || TcpStream::connect(address).is_ok());

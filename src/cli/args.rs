@@ -21,7 +21,7 @@ pub(crate) use captures::{
 pub(crate) use compare::{
     Choice, Comparing, DiffArguments, DiffFormat, JudgedSides, ProfileArguments, ReplayArguments,
 };
-pub(crate) use download::{DownloadArguments, Encryption};
+pub(crate) use download::{DownloadArguments, Encryption, Utp};
 pub(crate) use extcap::{ExtcapArguments, InterfaceSettings};
 use texts::{
     AFTER_HELP, ANALYZE_AFTER, ANALYZE_EXAMPLES, EXAMPLES, FILTER_HELP, LIMIT_HELP, TORRENT_EXAMPLES,

@@ -169,11 +169,13 @@ impl Download {
             replace,
             stop.clone(),
         )?;
-        let DownloadOptions { mut config, identity, .. } = options;
+        let DownloadOptions { mut config, identity, utp, .. } = options;
+        let secret = identity.secret;
         config.port = driver.port();
         notice(Notice::Listening { port: config.port });
         let session = Session::new(config, torrent, identity, survey.verified.iter(), clock.now());
-        let SessionEnd { status, finished, recording } = driver.run(Node::new(session), &mut notice).await?;
+        let node = Node::new(session).with_utp(utp, secret, clock.now());
+        let SessionEnd { status, finished, recording } = driver.run(node, &mut notice).await?;
         let outcome = match status.pieces_done == status.pieces && finished {
             true => Outcome::Complete,
             false if stop.times() > 0 => Outcome::Stopped,

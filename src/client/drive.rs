@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bittrace_protocol::Timestamp;
-use bittrace_protocol::node::{self, Node};
+use bittrace_protocol::node::{self, Node, UtpPolicy};
 use bittrace_protocol::session::{Endpoint, Input, Output, SessionStreamId, Status};
 use bittrace_protocol::wire::PieceSet;
 use bytes::Bytes;
@@ -86,31 +86,34 @@ impl Driver {
         let (disk_sender, disk_events) = mpsc::unbounded_channel();
         let (network_sender, network_events) = mpsc::channel(MAX_NETWORK_EVENTS);
         // What may be refused comes first, what overwrites something after it.
-        let begun = listen(&options.listen, options.config.port, options.udp).and_then(|listening| {
-            let mut outlets = Outlets::new(disk_sender.clone());
-            if let Some(path) = &options.record {
-                files.check_recording(path, journal.as_ref())?;
-                let file =
-                    create_recording(path).map_err(|source| Error::Record { path: path.clone(), source })?;
-                outlets.add_file(path.clone(), file);
-            }
-            options.watchers.iter().for_each(|watcher| outlets.add_watcher(watcher));
-            let (tap, recording) = match outlets.is_empty() {
-                true => (Tap::default(), None),
-                false => {
-                    let (tap, thread) = Tap::open(outlets, options.record_comment.clone(), gauge.clone())?;
-                    (tap, Some(thread))
-                }
-            };
-            if let Some(path) = options.key_log.as_deref() {
-                files.check_key_log(path, journal.as_ref())?;
-            }
-            let keys = KeyKeeper::open(options.key_log.as_deref(), tap.clone())?;
-            if let Some(journal) = &mut journal {
-                journal.begin(&verified)?;
-            }
-            Ok((listening, tap, recording, keys))
-        });
+        let begun =
+            listen(&options.listen, options.config.port, options.udp || options.utp != UtpPolicy::Off)
+                .and_then(|listening| {
+                    let mut outlets = Outlets::new(disk_sender.clone());
+                    if let Some(path) = &options.record {
+                        files.check_recording(path, journal.as_ref())?;
+                        let file = create_recording(path)
+                            .map_err(|source| Error::Record { path: path.clone(), source })?;
+                        outlets.add_file(path.clone(), file);
+                    }
+                    options.watchers.iter().for_each(|watcher| outlets.add_watcher(watcher));
+                    let (tap, recording) = match outlets.is_empty() {
+                        true => (Tap::default(), None),
+                        false => {
+                            let (tap, thread) =
+                                Tap::open(outlets, options.record_comment.clone(), gauge.clone())?;
+                            (tap, Some(thread))
+                        }
+                    };
+                    if let Some(path) = options.key_log.as_deref() {
+                        files.check_key_log(path, journal.as_ref())?;
+                    }
+                    let keys = KeyKeeper::open(options.key_log.as_deref(), tap.clone())?;
+                    if let Some(journal) = &mut journal {
+                        journal.begin(&verified)?;
+                    }
+                    Ok((listening, tap, recording, keys))
+                });
         let (Listening { tcp, udp, port }, tap, recording, keys) = match begun {
             Ok(begun) => begun,
             Err(error) => {
@@ -180,7 +183,7 @@ impl Driver {
                 let now = self.clock.now();
                 notice(Notice::Progress {
                     status: node.session().status(now),
-                    peers: node.session().peers(now).collect(),
+                    peers: node.peers(now).collect(),
                 });
                 progress_at = Instant::now() + PROGRESS_EVERY;
             }
@@ -213,7 +216,10 @@ impl Driver {
                         self.take(&mut node, event, notice);
                     }
                 }
-                () = self.udp.writable() => self.udp.send_waiting(&self.network),
+                () = self.udp.writable() => {
+                    self.udp.send_waiting(&self.network);
+                    node.set_writable(!self.udp.is_full());
+                }
                 () = tokio::time::sleep_until(wake.into()) => self.tell(&mut node, Input::Tick, notice),
             }
         }
@@ -222,8 +228,14 @@ impl Driver {
 
     fn take(&mut self, node: &mut Node, event: DriverEvent, notice: &mut impl FnMut(Notice)) {
         let input = match event {
-            DriverEvent::Datagram(from, bytes) => {
-                return self.tell(node, node::Input::Datagram(from, bytes), notice);
+            DriverEvent::Datagrams(datagrams) => {
+                let now = self.clock.now();
+                node.set_room(self.network.gauge.left());
+                for (from, bytes) in datagrams {
+                    node.handle(now, node::Input::Datagram(from, bytes));
+                }
+                self.drain(node, notice);
+                return;
             }
             DriverEvent::Input(input) if self.is_current(&input) => input,
             // What a stream still sends that the session has closed is nobody's.
@@ -296,11 +308,24 @@ impl Driver {
     /// Does all that the node wants; when it wants to be called again.
     fn drain(&mut self, node: &mut Node, notice: &mut impl FnMut(Notice)) -> Option<Timestamp> {
         let now = self.clock.now();
+        node.set_room(self.network.gauge.left());
         loop {
             let output = match node.poll() {
                 node::Output::Session(output) => output,
                 node::Output::Datagram(to, bytes) => {
                     self.udp.send(&self.network, to, bytes);
+                    node.set_writable(!self.udp.is_full());
+                    continue;
+                }
+                node::Output::UtpSecret(key, remote, is_ours) => {
+                    let local = self.udp.local(remote);
+                    let ends = match is_ours {
+                        true => StreamEnds { initiator: local, responder: Some(remote) },
+                        false => StreamEnds { initiator: Some(remote), responder: local },
+                    };
+                    if let Err(error) = self.keys.keep(now, &key, ends) {
+                        notice(Notice::KeyLogFailed { error });
+                    }
                     continue;
                 }
             };

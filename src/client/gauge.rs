@@ -30,6 +30,11 @@ impl MemoryBudget {
         Permit { gauge: self.clone(), count }
     }
 
+    /// How many more bytes may wait.
+    pub(crate) fn left(&self) -> usize {
+        MOST_WAITING.saturating_sub(self.0.waiting.load(Ordering::Relaxed))
+    }
+
     /// Waits until there is room for more.
     pub(crate) async fn room(&self) {
         while self.0.waiting.load(Ordering::Acquire) > MOST_WAITING {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bittrace_protocol::PeerId;
+use bittrace_protocol::node::UtpPolicy;
 use bittrace_protocol::session::{Config, Identity};
 
 use crate::Error;
@@ -26,6 +27,8 @@ pub struct DownloadOptions {
     pub listen: Vec<IpAddr>,
     /// Whether datagrams are exchanged on the UDP port of the same number. Where nobody can call, none are.
     pub udp: bool,
+    /// When connections to peers are made over uTP, which needs the UDP port.
+    pub utp: UtpPolicy,
     /// What is made of the work of earlier runs.
     pub resume: Resume,
     /// Whether files in the way that are not this torrent's are replaced.
@@ -92,6 +95,7 @@ impl DownloadOptions {
             identity,
             listen: vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
             udp: false,
+            utp: UtpPolicy::Off,
             resume: Resume::Verify,
             overwrite: false,
             repair: false,

@@ -42,13 +42,14 @@ impl BoundSocket {
         }
         // The system may give less: what does not fit is lost on the way.
         let _ = socket.set_recv_buffer_size(KERNEL_BUFFER);
+        let _ = socket.set_send_buffer_size(KERNEL_BUFFER);
         socket.bind(&address.into())?;
         let socket = UdpSocket::from_std(socket.into())?;
         Ok(Self { bound: socket.local_addr()?, socket, local_hosts: Mutex::default() })
     }
 
     /// Our end of what passes between this socket and a remote.
-    fn local(&self, remote: SocketAddr) -> SocketAddr {
+    pub(crate) fn local(&self, remote: SocketAddr) -> SocketAddr {
         if !self.bound.ip().is_unspecified() {
             return self.bound;
         }
@@ -96,6 +97,16 @@ impl UdpPort {
         }
     }
 
+    /// Whether datagrams wait because the system takes no more.
+    pub(crate) fn is_full(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// Our end of what passes between us and a remote.
+    pub(crate) fn local(&self, remote: SocketAddr) -> Option<SocketAddr> {
+        self.socket_for(remote).map(|socket| socket.local(remote))
+    }
+
     /// Ends when a datagram that waits may leave.
     pub(crate) async fn writable(&self) {
         let first = self.unsent.front().and_then(|(to, _)| self.socket_for(*to));
@@ -134,14 +145,26 @@ impl Network {
         let mut buffer = vec![0; LARGEST_DATAGRAM];
         loop {
             self.gauge.room().await;
-            match socket.socket.recv_from(&mut buffer).await {
-                Ok((length, from)) => {
-                    let bytes = Bytes::copy_from_slice(&buffer[..length]);
-                    if self.tap.is_open() {
-                        self.tap.datagram(self.clock.now(), from, socket.local(from), &bytes);
-                    }
-                    self.tell(DriverEvent::Datagram(from, bytes)).await;
+            let mut received = socket.socket.recv_from(&mut buffer).await;
+            let mut datagrams = Vec::new();
+            while let Ok((length, from)) = received {
+                let bytes = Bytes::copy_from_slice(&buffer[..length]);
+                if self.tap.is_open() {
+                    self.tap.datagram(self.clock.now(), from, socket.local(from), &bytes);
                 }
+                datagrams.push((from, bytes));
+                if datagrams.len() == MOST_AT_ONCE {
+                    break;
+                }
+                received = socket.socket.try_recv_from(&mut buffer);
+            }
+            if !datagrams.is_empty() {
+                self.tell(DriverEvent::Datagrams(datagrams)).await;
+            }
+            match received {
+                Ok(_) => {}
+                // Nothing more has come yet.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 // Windows tells so that nobody listens where something was sent to.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
                 Err(_) => tokio::time::sleep(AFTER_FAULT).await,
@@ -152,6 +175,8 @@ impl Network {
 
 /// How many datagrams may wait because the system takes no more.
 const MAX_UNSENT: usize = 1_024;
+/// How many datagrams are told of together: a step of the driver costs more than a datagram.
+const MOST_AT_ONCE: usize = 64;
 /// For how many remotes our own address is remembered.
 const MAX_LOCAL_HOSTS: usize = 1_024;
 /// The most bytes of a datagram: its length field counts 16 bits.
@@ -187,8 +212,8 @@ mod tests {
             let there = other.local_addr().expect("an address");
 
             other.send_to(b"ping", here).await.expect("a datagram");
-            let Some(DriverEvent::Datagram(from, bytes)) = told.recv().await else { panic!("no datagram") };
-            assert_eq!((from, &bytes[..]), (there, &b"ping"[..]));
+            let Some(DriverEvent::Datagrams(received)) = told.recv().await else { panic!("no datagram") };
+            assert_eq!(received, [(there, Bytes::from_static(b"ping"))]);
 
             port.send(&network, there, Bytes::from_static(b"pong"));
             // No socket of ours could send it.

@@ -4,23 +4,33 @@
 //! out what is to be done, until it answers [`Wait`](session::Output::Wait) or [`Done`](session::Output::Done). Each
 //! datagram is given to the part whose datagram it is: see [`DatagramOwner`].
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 
 use crate::Timestamp;
+use crate::mse::MseKey;
 use crate::session::{self, Session};
 
 mod datagram;
 #[cfg(test)]
 mod tests;
+mod utp;
 
 pub use datagram::DatagramOwner;
+pub use utp::UtpPolicy;
+
+use utp::SessionUtp;
 
 /// A session, and the parts that speak over datagrams.
 #[derive(Debug)]
 pub struct Node {
     session: Session,
+    utp: Option<SessionUtp>,
+    /// What the parts beside the session want done.
+    outputs: VecDeque<Output>,
+    now: Timestamp,
     /// How many datagrams came that are nobody's.
     dropped: u64,
 }
@@ -48,12 +58,15 @@ pub enum Output {
     Session(session::Output),
     /// Send a datagram to this address, from the UDP port of the address's family.
     Datagram(SocketAddr, Bytes),
+    /// The key of a stream over uTP, to be kept before anything more is sent: who is at the other end, and whether we began
+    /// the stream.
+    UtpSecret(Box<MseKey>, SocketAddr, bool),
 }
 
 impl Node {
     /// A node around a session that has not begun to talk.
     pub const fn new(session: Session) -> Self {
-        Self { session, dropped: 0 }
+        Self { session, utp: None, outputs: VecDeque::new(), now: Timestamp::EPOCH, dropped: 0 }
     }
 
     /// The session.
@@ -68,16 +81,46 @@ impl Node {
 
     /// Takes what happened at `now`.
     pub fn handle(&mut self, now: Timestamp, input: Input) {
+        self.now = now;
         match input {
-            Input::Session(input) => self.session.handle(now, input),
-            Input::Datagram(_, bytes) => match DatagramOwner::of(&bytes) {
-                Some(DatagramOwner::Dht | DatagramOwner::Utp) | None => self.dropped += 1,
-            },
+            Input::Session(input) => {
+                if let Some(input) = self.on_input(input) {
+                    self.session.handle(now, input);
+                }
+            }
+            Input::Datagram(from, bytes) => {
+                let is_taken = match (DatagramOwner::of(&bytes), &mut self.utp) {
+                    (Some(DatagramOwner::Utp), Some(utp)) => utp.mux.handle(now, from, &bytes),
+                    (Some(DatagramOwner::Dht | DatagramOwner::Utp) | None, _) => false,
+                };
+                self.dropped += u64::from(!is_taken);
+            }
         }
+        self.tick_utp(now);
     }
 
     /// What is to be done next.
     pub fn poll(&mut self) -> Output {
-        Output::Session(self.session.poll())
+        loop {
+            if let Some(output) = self.outputs.pop_front() {
+                return output;
+            }
+            if let Some(output) = self.poll_utp() {
+                return output;
+            }
+            let output = match self.session.poll() {
+                session::Output::Wait(at) => {
+                    let at = [at, self.utp_wakes_at()].into_iter().flatten().min();
+                    return Output::Session(session::Output::Wait(at));
+                }
+                session::Output::Done if self.utp_is_leaving() => {
+                    return Output::Session(session::Output::Wait(self.utp_wakes_at()));
+                }
+                output => output,
+            };
+            if let Some(output) = self.on_output(output) {
+                return output;
+            }
+        }
     }
 }

@@ -74,7 +74,7 @@ pub use encryption::{EncryptionPolicy, EncryptionProfile};
 pub use http_proxy::{HttpProxy, ProxyChoice};
 pub use io::{
     CloseReason, DisconnectReason, Endpoint, Event, HostPort, Identity, Input, Output, SessionStreamId,
-    Violation,
+    Transport, Violation,
 };
 pub use memory_disk::MemoryDisk;
 pub use profile::{

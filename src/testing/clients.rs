@@ -32,6 +32,27 @@ pub struct ClientJob<'a> {
     pub over_udp: bool,
     /// Whether it encrypts its connections to peers.
     pub encryption: ClientEncryption,
+    /// What carries its connections to peers.
+    pub transport: ClientTransport,
+}
+
+/// What carries the connections of a client to peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientTransport {
+    /// TCP alone.
+    Tcp,
+    /// uTP alone; with Transmission, which cannot do without TCP, uTP as well.
+    Utp,
+}
+
+impl ClientTransport {
+    /// The setting that stands for this.
+    const fn choose<'a>(self, tcp: &'a str, utp: &'a str) -> &'a str {
+        match self {
+            Self::Tcp => tcp,
+            Self::Utp => utp,
+        }
+    }
 }
 
 /// Whether a client encrypts its connections to peers.
@@ -114,11 +135,12 @@ pub fn transmission(job: &ClientJob<'_>) -> RunningClient {
     std::fs::create_dir(&watched).expect("a folder can be made");
     std::fs::copy(job.torrent, watched.join("it.torrent")).expect("a file can be copied");
     let settings = format!(
-        r#"{{ "encryption": {}, "dht-enabled": false, "pex-enabled": false, "lpd-enabled": false, "utp-enabled": false,
+        r#"{{ "encryption": {}, "dht-enabled": false, "pex-enabled": false, "lpd-enabled": false, "utp-enabled": {},
         "port-forwarding-enabled": false, "peer-port": {}, "rpc-enabled": false, "start-added-torrents": true,
         "bind-address-ipv4": "{}", "bind-address-ipv6": "::1", "cache-size-mb": 0, "watch-dir-enabled": true,
         "watch-dir": "{}", "download-dir": "{}" }}"#,
         job.encryption.choose("0", "2"),
+        job.transport.choose("false", "true"),
         job.address.port(),
         job.address.ip(),
         watched.display(),
@@ -139,13 +161,14 @@ pub fn qbittorrent(job: &ClientJob<'_>) -> RunningClient {
     let settings = format!(
         "[LegalNotice]\nAccepted=true\n[Network]\nPortForwardingEnabled=false\n[Preferences]\n\
          WebUI\\Address=127.0.0.1\nWebUI\\Port={web}\nWebUI\\UseUPnP=false\n[BitTorrent]\nSession\\Encryption={encryption}\n\
-         Session\\DHTEnabled=false\nSession\\LSDEnabled=false\nSession\\PeXEnabled=false\nSession\\BTProtocol=TCP\n\
+         Session\\DHTEnabled=false\nSession\\LSDEnabled=false\nSession\\PeXEnabled=false\nSession\\BTProtocol={transport}\n\
          Session\\Port={}\nSession\\UseRandomPort=false\nSession\\QueueingSystemEnabled=false\n\
          Session\\InterfaceAddress={}\nSession\\DefaultSavePath={}\n",
         job.address.port(),
         job.address.ip(),
         job.content.display(),
         encryption = job.encryption.choose("2", "1"),
+        transport = job.transport.choose("TCP", "UTP"),
     );
     std::fs::write(folder.join("qBittorrent.conf"), settings).expect("a file can be written");
     let mut command = Command::new("qbittorrent-nox");
@@ -187,7 +210,7 @@ pub fn libtorrent(job: &ClientJob<'_>) -> RunningClient {
     let script = "import libtorrent as lt, sys, time\n\
         s = lt.session({'listen_interfaces': sys.argv[1], 'enable_dht': False, 'enable_lsd': False,\n\
         \x20 'enable_upnp': False, 'enable_natpmp': False, **eval(sys.argv[4]),\n\
-        \x20 'enable_outgoing_utp': False, 'enable_incoming_utp': False, 'allow_multiple_connections_per_ip': True})\n\
+        \x20 **eval(sys.argv[5]), 'allow_multiple_connections_per_ip': True})\n\
         s.add_torrent({'ti': lt.torrent_info(sys.argv[2]), 'save_path': sys.argv[3]})\n\
         time.sleep(600)\n";
     let mut command = Command::new(PYTHON);
@@ -196,6 +219,10 @@ pub fn libtorrent(job: &ClientJob<'_>) -> RunningClient {
         "{'in_enc_policy': 0, 'out_enc_policy': 0, 'allowed_enc_level': 2, 'prefer_rc4': True}",
     );
     command.args(["-c", script, &job.address.to_string()]).arg(job.torrent).arg(job.content).arg(encryption);
+    command.arg(job.transport.choose(
+        "{'enable_outgoing_utp': False, 'enable_incoming_utp': False}",
+        "{'enable_outgoing_tcp': False, 'enable_incoming_tcp': False}",
+    ));
     job.start(&mut command)
 }
 

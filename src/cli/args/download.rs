@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::texts::{DOWNLOAD_AFTER, DOWNLOAD_EXAMPLES, ENCRYPTION_HELP};
+use super::texts::{DOWNLOAD_AFTER, DOWNLOAD_EXAMPLES, ENCRYPTION_HELP, UTP_HELP};
 
 /// Download a torrent.
 #[derive(Debug, Args)]
@@ -53,6 +53,9 @@ pub(crate) struct DownloadArguments {
         long_help = ENCRYPTION_HELP
     )]
     pub(crate) encryption: Option<Encryption>,
+    /// When connections to peers use uTP, over UDP: off, allow, prefer or require
+    #[arg(long, value_enum, value_name = "POLICY", hide_possible_values = true, long_help = UTP_HELP)]
+    pub(crate) utp: Option<Utp>,
     /// Append the keys of encrypted connections to this file, for analyze --mse-keys
     #[arg(long, value_name = "FILE")]
     pub(crate) key_log: Option<PathBuf>,
@@ -83,6 +86,19 @@ pub(crate) struct DownloadArguments {
     /// Repair damaged finished files: download their wrong pieces again
     #[arg(long)]
     pub(crate) repair: bool,
+}
+
+/// When connections to peers use uTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Utp {
+    /// Never
+    Off,
+    /// When TCP does not answer
+    Allow,
+    /// Before TCP
+    Prefer,
+    /// Instead of TCP
+    Require,
 }
 
 /// When connections to peers are encrypted.

@@ -6,7 +6,7 @@ mod progress;
 mod record_target;
 
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -18,6 +18,7 @@ use bittrace_client::{
     Download, DownloadOptions, DownloadReport, Notice, Outcome, Resume, RootName, Stop, TorrentFile,
     proxies_of_environment, random_identity,
 };
+use bittrace_protocol::node::UtpPolicy;
 use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, Event, Identity, SeedGoal};
 use bittrace_protocol::{Metainfo, PeerId};
 use bittrace_replay::{Transcript, infer_profile};
@@ -432,6 +433,15 @@ fn options(arguments: &args::DownloadArguments, torrent: &Metainfo) -> Result<Do
     if !arguments.listen.is_empty() {
         options.listen.clone_from(&arguments.listen);
     }
+    // A capture shows how its client spoke over TCP, and one peer at a time leaves nobody to race with.
+    let is_plain = arguments.like.is_none() && !arguments.single_peer;
+    options.utp = match arguments.utp {
+        None if is_plain => UtpPolicy::Allow,
+        None | Some(args::Utp::Off) => UtpPolicy::Off,
+        Some(args::Utp::Allow) => UtpPolicy::Allow,
+        Some(args::Utp::Prefer) => UtpPolicy::Prefer,
+        Some(args::Utp::Require) => UtpPolicy::Require,
+    };
     options.resume = if arguments.no_resume { Resume::Ignore } else { Resume::Verify };
     options.overwrite = arguments.overwrite;
     options.repair = arguments.repair;
@@ -445,7 +455,10 @@ fn options(arguments: &args::DownloadArguments, torrent: &Metainfo) -> Result<Do
 
 /// The first port that is free of those that clients use (BEP 3, "trackers"); 0, for any, when none is.
 fn free_port() -> u16 {
-    let free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
+    let free = |port: &u16| {
+        let address = (Ipv4Addr::UNSPECIFIED, *port);
+        TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok()
+    };
     (6881..=6889).find(free).unwrap_or(0)
 }
 

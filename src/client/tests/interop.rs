@@ -9,13 +9,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::Path;
 
 use bittrace_client::{Download, Notice, Outcome};
+use bittrace_protocol::node::UtpPolicy;
 use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, SeedGoal};
 use bittrace_protocol::wire::Message;
 use bittrace_testing::clients::*;
 use bittrace_testing::programs::*;
 use bittrace_testing::torrent::SeededTorrent;
 use bittrace_testing::tracker::ScriptedTracker;
-use bittrace_trace::record::{Body, MseBody};
+use bittrace_trace::record::{Body, MseBody, Severity, Side, Transport};
 use bittrace_trace::{Dissected, Trace, TraceOptions};
 use support::{options, patient, run};
 
@@ -50,9 +51,12 @@ fn gives(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClien
         address,
         over_udp: false,
         encryption: manner.client,
+        transport: manner.transport,
     };
     let _client = client(&job);
-    wait_until("listening", &work.join("log"), || TcpStream::connect(address).is_ok());
+    if manner.transport == ClientTransport::Tcp {
+        wait_until("listening", &work.join("log"), || TcpStream::connect(address).is_ok());
+    }
     // It announces itself once its content is verified.
     wait_until("announcing", &work.join("log"), || !tracker.requests().is_empty());
     named.lock().unwrap().push(address);
@@ -60,6 +64,7 @@ fn gives(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClien
     let options = bittrace_client::DownloadOptions {
         listen: vec![host],
         record: Some(recording.clone()),
+        utp: manner.utp(),
         ..options(&output, manner.config())
     };
     let (result, notices) = run(&seed, options);
@@ -87,6 +92,7 @@ fn takes(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClien
     let options = bittrace_client::DownloadOptions {
         listen: vec![host],
         record: Some(recording.clone()),
+        utp: manner.utp(),
         ..options(&content, config)
     };
     let download = Download::new(seed.metainfo.clone(), options).unwrap();
@@ -109,6 +115,7 @@ fn takes(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClien
         address,
         over_udp: false,
         encryption: manner.client,
+        transport: manner.transport,
     };
     let _client = client(&job);
     wait_until("downloading", &work.join("log"), || {
@@ -127,21 +134,35 @@ fn takes(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClien
 struct Manner {
     client: ClientEncryption,
     ours: EncryptionPolicy,
+    /// What carries the connections; where it is uTP, we take nothing else.
+    transport: ClientTransport,
 }
 
-const CLEAR: Manner = Manner { client: ClientEncryption::Off, ours: EncryptionPolicy::Off };
+const CLEAR: Manner =
+    Manner { client: ClientEncryption::Off, ours: EncryptionPolicy::Off, transport: ClientTransport::Tcp };
+const UTP: Manner = Manner { transport: ClientTransport::Utp, ..CLEAR };
+const RC4_OVER_UTP: Manner = Manner { transport: ClientTransport::Utp, ..RC4 };
 /// A client that takes RC4 alone, and we take nothing else either.
-const RC4: Manner = Manner { client: ClientEncryption::Rc4, ours: EncryptionPolicy::Require };
+const RC4: Manner = Manner { client: ClientEncryption::Rc4, ours: EncryptionPolicy::Require, ..CLEAR };
 /// A client that takes RC4 alone, and we try in clear first.
-const RC4_AFTER_CLEAR: Manner = Manner { client: ClientEncryption::Rc4, ours: EncryptionPolicy::Allow };
+const RC4_AFTER_CLEAR: Manner =
+    Manner { client: ClientEncryption::Rc4, ours: EncryptionPolicy::Allow, ..CLEAR };
 /// A client that takes connections in clear alone, and we try to encrypt first.
-const CLEAR_AFTER_RC4: Manner = Manner { client: ClientEncryption::Off, ours: EncryptionPolicy::Prefer };
+const CLEAR_AFTER_RC4: Manner =
+    Manner { client: ClientEncryption::Off, ours: EncryptionPolicy::Prefer, ..CLEAR };
 
 impl Manner {
     fn config(self) -> Config {
         let mut config = patient();
         config.profile.encryption = EncryptionProfile::own(self.ours);
         config
+    }
+
+    const fn utp(self) -> UtpPolicy {
+        match self.transport {
+            ClientTransport::Tcp => UtpPolicy::Off,
+            ClientTransport::Utp => UtpPolicy::Require,
+        }
     }
 
     /// Every byte of the recording has a meaning, and blocks stood encrypted on the wire where the client takes RC4 alone.
@@ -155,7 +176,13 @@ impl Manner {
             // does not encrypt may read a part of our public key.
             let is_refused = matches!(self.ours, EncryptionPolicy::Prefer | EncryptionPolicy::Off);
             assert!(!is_opaque || is_refused, "{record:?}");
+            if self.transport == ClientTransport::Utp && record.side == Side::Local {
+                let findings = record.notes.iter().filter(|note| note.rule.severity >= Severity::Warn);
+                assert_eq!(findings.count(), 0, "{record:?}");
+            }
             if matches!(record.body.peer_message(), Some(Message::Piece { .. })) {
+                let over_utp = record.transport == Transport::Utp;
+                assert_eq!(over_utp, self.transport == ClientTransport::Utp, "{record:?}");
                 *blocks.entry(record.decrypted).or_insert(0) += 1;
             }
         }
@@ -190,6 +217,10 @@ interop! {
     IPV4 qbittorrent, RC4: "qbittorrent-nox", qbittorrent_gives_with_rc4, qbittorrent_takes_with_rc4;
     IPV4 rtorrent, RC4: "rtorrent", rtorrent_gives_with_rc4, rtorrent_takes_with_rc4;
     IPV4 libtorrent, RC4: "libtorrent", libtorrent_gives_with_rc4, libtorrent_takes_with_rc4;
+    IPV4 qbittorrent, UTP: "qbittorrent-nox", qbittorrent_gives_over_utp, qbittorrent_takes_over_utp;
+    IPV4 libtorrent, UTP: "libtorrent", libtorrent_gives_over_utp, libtorrent_takes_over_utp;
+    IPV4 libtorrent, RC4_OVER_UTP: "libtorrent", libtorrent_gives_with_rc4_over_utp, libtorrent_takes_with_rc4_over_utp;
+    IPV6 libtorrent, UTP: "libtorrent", libtorrent_gives_over_utp_and_ipv6, libtorrent_takes_over_utp_and_ipv6;
     IPV6 aria2, CLEAR: "aria2c", aria2_gives_over_ipv6, aria2_takes_over_ipv6;
     IPV6 qbittorrent, CLEAR: "qbittorrent-nox", qbittorrent_gives_over_ipv6, qbittorrent_takes_over_ipv6;
     IPV6 libtorrent, CLEAR: "libtorrent", libtorrent_gives_over_ipv6, libtorrent_takes_over_ipv6;
@@ -209,6 +240,11 @@ fn a_client_that_does_not_encrypt_is_found_after_a_try_with_encryption() {
 #[test]
 fn transmission_gives() {
     gives(IPV4, "transmission-daemon", transmission, CLEAR);
+}
+
+#[test]
+fn transmission_gives_over_utp() {
+    gives(IPV4, "transmission-daemon", transmission, UTP);
 }
 
 #[test]

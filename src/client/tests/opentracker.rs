@@ -66,6 +66,7 @@ impl Scene {
             work: &self.path("work"),
             address: SocketAddr::new(ELSEWHERE, 6891),
             encryption: ClientEncryption::Off,
+            transport: ClientTransport::Tcp,
             over_udp: self.over_udp,
         })
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::session::{Config, Identity, Profile};
+use crate::session::{Config, Identity, Profile, SessionStreamId};
 use crate::{Metainfo, PeerId};
 
 const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000_000_000);
@@ -34,4 +34,134 @@ fn datagrams_that_are_nobodys_are_dropped_and_counted() {
         node.handle(NOW, Input::Datagram(from, Bytes::from_static(bytes)));
         assert_eq!(node.dropped_datagrams(), count as u64 + 1);
     }
+}
+
+const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 9)), 6881);
+
+/// A node that has just been told of a peer.
+fn dialling(policy: UtpPolicy) -> Node {
+    let mut node = node().with_utp(policy, [1; 32], NOW);
+    node.handle(NOW, session::Input::Tick.into());
+    node.handle(NOW, session::Input::PeersFound(session::PeerSource::Dht, vec![PEER]).into());
+    node
+}
+
+/// What a node wants now of the peer: opening and closing over TCP, and packets of uTP by their kind.
+fn wants(node: &mut Node) -> Vec<String> {
+    let mut wants = Vec::new();
+    loop {
+        match node.poll() {
+            Output::Session(session::Output::Open(stream, session::Endpoint::Peer(address))) => {
+                assert_eq!(address, PEER);
+                wants.push(format!("open {}", stream.0));
+            }
+            Output::Session(session::Output::Close(stream, _)) => wants.push(format!("close {}", stream.0)),
+            Output::Session(session::Output::Send(stream, _)) => wants.push(format!("send {}", stream.0)),
+            Output::Datagram(to, bytes) => {
+                assert_eq!(to, PEER);
+                wants.push(format!("{:?}", crate::utp::Header::decode(&bytes).expect("a packet").kind));
+            }
+            Output::Session(session::Output::Wait(_) | session::Output::Done) => return wants,
+            _ => {}
+        }
+    }
+}
+
+const fn after(millis: i64) -> Timestamp {
+    Timestamp::from_nanos(NOW.as_nanos() + millis * 1_000_000)
+}
+
+fn tick(node: &mut Node, millis: i64) -> Vec<String> {
+    node.handle(after(millis), session::Input::Tick.into());
+    wants(node)
+}
+
+/// The number of the stream in an opening.
+fn stream_of(wants: &[String]) -> SessionStreamId {
+    let number = wants.iter().find_map(|want| want.strip_prefix("open ")).expect("an opening");
+    SessionStreamId(number.parse().expect("a number"))
+}
+
+#[test]
+fn tcp_comes_first_and_utp_after_a_second_of_silence() {
+    let mut node = dialling(UtpPolicy::Allow);
+    let opening = wants(&mut node);
+    let stream = stream_of(&opening);
+    assert_eq!(opening.len(), 1);
+    assert_eq!(tick(&mut node, 999), [""; 0]);
+    assert_eq!(tick(&mut node, 1_000), ["Syn"]);
+    // TCP answers after all: uTP says nothing more, and the handshake leaves over TCP.
+    node.handle(after(1_100), session::Input::Opened(stream, PEER).into());
+    assert_eq!(wants(&mut node), [format!("send {}", stream.0)]);
+    assert!(node.peers(after(1_100)).all(|peer| peer.transport == session::Transport::Tcp));
+    assert_eq!(tick(&mut node, 9_000), [""; 0]);
+}
+
+/// The answer to the SYN of a node.
+fn answer(node: &mut Node, now: Timestamp, syn: &[u8]) {
+    let mut state = vec![0x21, 0, syn[2], syn[3]];
+    state.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, 16, 0, 0, 2, 0, syn[16], syn[17]]);
+    node.handle(now, Input::Datagram(PEER, state.into()));
+}
+
+fn syn_of(node: &mut Node) -> Vec<u8> {
+    loop {
+        match node.poll() {
+            Output::Datagram(_, bytes) => return bytes.to_vec(),
+            Output::Session(session::Output::Wait(_)) => panic!("no SYN"),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn utp_wins_where_it_answers_first_and_tcp_is_closed_before_it_says_anything() {
+    let mut node = dialling(UtpPolicy::Allow);
+    let stream = stream_of(&wants(&mut node));
+    node.handle(after(1_000), session::Input::Tick.into());
+    let syn = syn_of(&mut node);
+    answer(&mut node, after(1_050), &syn);
+    assert_eq!(wants(&mut node), [format!("close {}", stream.0), "Data".to_owned()]);
+    assert!(node.peers(after(1_050)).all(|peer| peer.transport == session::Transport::Utp));
+}
+
+#[test]
+fn a_failure_of_one_way_is_none_of_the_peer() {
+    let mut node = dialling(UtpPolicy::Allow);
+    let stream = stream_of(&wants(&mut node));
+    assert_eq!(tick(&mut node, 1_000), ["Syn"]);
+    let failed = session::Input::Closed(stream, session::CloseReason::TimedOut);
+    node.handle(after(2_000), failed.into());
+    wants(&mut node);
+    assert_eq!(node.session().peers(after(2_000)).count(), 1);
+    // SYN twice more, after three and six seconds.
+    assert_eq!(tick(&mut node, 4_000), ["Syn"]);
+    assert_eq!(tick(&mut node, 7_000), ["Syn"]);
+    tick(&mut node, 10_000);
+    assert_eq!(node.session().peers(after(10_000)).count(), 0);
+}
+
+#[test]
+fn a_peer_that_refuses_tcp_at_once_is_not_called_over_utp() {
+    let mut node = dialling(UtpPolicy::Allow);
+    let stream = stream_of(&wants(&mut node));
+    node.handle(after(5), session::Input::Closed(stream, session::CloseReason::Refused).into());
+    wants(&mut node);
+    assert_eq!(node.session().peers(after(5)).count(), 0);
+    assert!(!tick(&mut node, 1_000).contains(&"Syn".to_owned()));
+}
+
+#[test]
+fn who_prefers_utp_dials_tcp_after_a_second_and_who_requires_utp_never() {
+    let mut node = dialling(UtpPolicy::Prefer);
+    assert_eq!(wants(&mut node), ["Syn"]);
+    assert_eq!(tick(&mut node, 1_000).iter().filter(|want| want.starts_with("open")).count(), 1);
+    let mut node = dialling(UtpPolicy::Require);
+    assert_eq!(wants(&mut node), ["Syn"]);
+    for second in 1..20 {
+        assert!(!tick(&mut node, second * 1_000).iter().any(|want| want.starts_with("open")));
+    }
+    // Whoever calls over TCP is refused.
+    node.handle(after(20_000), session::Input::Accepted(SessionStreamId(1), PEER).into());
+    assert!(wants(&mut node).contains(&"close 1".to_owned()));
 }

@@ -9,7 +9,7 @@ use crate::{Timestamp, compact};
 use super::core::Core;
 use super::peer::{Peer, Phase};
 use super::profile::{ExtendedEntry, FirstMessage, Interest, WithoutPieces};
-use super::{DisconnectReason, Event, Output, Session, SessionStreamId, Violation};
+use super::{DisconnectReason, Event, Output, Session, SessionStreamId, Transport, Violation};
 
 impl Session {
     /// Takes a peer's handshake, and sends what follows it.
@@ -115,6 +115,7 @@ impl Core {
             peer: peer.address,
             peer_id: handshake.peer_id,
             encryption: peer.encryption.method(),
+            transport: Transport::Tcp,
         }));
         for &message in &self.config.profile.first_messages {
             match message {

@@ -167,6 +167,15 @@ impl fmt::Display for HostPort {
     }
 }
 
+/// What carries the bytes of a connection to a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// uTP, over UDP (BEP 29).
+    Utp,
+}
+
 /// A rule that the other end broke, for which it is not talked to any longer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Violation {
@@ -246,6 +255,8 @@ pub enum Event {
         peer_id: PeerId,
         /// The method that a negotiation of message stream encryption came to; `None` where there was none.
         encryption: Option<Methods>,
+        /// What carries the connection.
+        transport: Transport,
     },
     /// A peer is gone.
     Disconnected {

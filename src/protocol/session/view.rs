@@ -7,7 +7,7 @@ use crate::mse::Methods;
 use crate::{PeerId, Timestamp};
 
 use super::peer::Phase;
-use super::{Session, SessionStreamId};
+use super::{Session, SessionStreamId, Transport};
 
 /// A session as a whole.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +49,8 @@ pub struct PeerView {
     pub stream: SessionStreamId,
     /// Its address.
     pub address: SocketAddr,
+    /// What carries the connection.
+    pub transport: Transport,
     /// Whether it called us.
     pub incoming: bool,
     /// Whether handshakes are exchanged.
@@ -145,6 +147,8 @@ impl Session {
         self.peers.iter().map(move |peer| PeerView {
             stream: peer.stream,
             address: peer.address,
+            // A session does not know the difference; a node does.
+            transport: Transport::Tcp,
             incoming: peer.incoming,
             open: peer.phase == Phase::Open,
             peer_id: peer.peer_id(),

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use bittrace_client::Notice;
 use bittrace_protocol::client_name;
 use bittrace_protocol::mse::Methods;
-use bittrace_protocol::session::{CloseReason, DisconnectReason, Event, Violation};
+use bittrace_protocol::session::{CloseReason, DisconnectReason, Event, Transport, Violation};
 use bittrace_protocol::tracker::http::{AnnounceReply, Request};
 use bittrace_trace::units::{counted, rough_size, seconds, short_hex, span};
 use rustc_hash::FxHashMap;
@@ -97,14 +97,15 @@ impl Narrator {
                 format!("Peer {}: {peer}: connecting", self.attempts)
             }
             Event::Connected { .. } if self.beside_rows => return,
-            Event::Connected { peer, peer_id, encryption, .. } => {
+            Event::Connected { peer, peer_id, encryption, transport, .. } => {
                 let client = client_name(peer_id).map_or_else(|| peer_id.readable(), |name| name.to_string());
                 let encryption = match encryption {
                     Some(method) if method.has(Methods::RC4) => ", encrypted with RC4",
                     Some(_) => ", in clear after an encrypted negotiation",
                     None => "",
                 };
-                format!("Peer {}: {peer}: connected, {client}{encryption}", self.number(*peer))
+                let transport = if *transport == Transport::Utp { ", over uTP" } else { "" };
+                format!("Peer {}: {peer}: connected, {client}{transport}{encryption}", self.number(*peer))
             }
             Event::Disconnected { peer, reason: closing, downloaded: given, .. } => {
                 let number = self.number(*peer);
