@@ -338,12 +338,12 @@ With --like, the default is what the capture shows of its client: off if it has 
 --record writes the keys into the recording, so that analyze reads it.";
 
 pub(super) const UTP_HELP: &str = "\
-When connections to peers use uTP, a transport over UDP that yields to other traffic (BEP 29)
+When connections to peers use uTP, a transport over UDP that gives way to other traffic
 
-  off      never: connections are over TCP, and the UDP port is closed to uTP
-  allow    connect over TCP, and over uTP as well if TCP has not answered after 1 second; the
-           first to answer is used, and peers that connect may choose (default)
-  prefer   connect over uTP, and over TCP as well if uTP has not answered after 1 second
+  off      never: connections to peers are over TCP
+  allow    connect over TCP, and over uTP as well if TCP has not answered after a second;
+           the first to answer is used, and peers that connect may choose (default)
+  prefer   connect over uTP, and over TCP as well if uTP has not answered after a second
   require  always: no connections to peers over TCP
 
 The UDP port has the number of the TCP port. --record writes the UDP packets as they are.
