@@ -59,9 +59,9 @@ fn content_of(recording: &Path, length: usize) -> Vec<u8> {
     while let Some(dissected) = trace.next().unwrap() {
         let Dissected::Record(record) = dissected else { continue };
         assert!(!matches!(record.body, Body::Unreadable(..)), "{record:?}");
-        if let Some(Message::Piece { index, begin, data }) = record.body.peer_message() {
+        if let Some(Message::Piece { index, begin, block }) = record.body.peer_message() {
             assert_eq!(record.transport, record::Transport::Utp);
-            blocks.insert(index.0 as usize * PIECE + *begin as usize, data.clone());
+            blocks.insert(index.0 as usize * PIECE + *begin as usize, block.clone());
         }
     }
     assert!(trace.cut().is_none());
@@ -90,7 +90,7 @@ fn downloads(policies: [UtpPolicy; 2], encryption: EncryptionPolicy) {
     assert_eq!(result.unwrap().outcome, Outcome::Complete, "{notices:#?}");
     assert!(notices.iter().any(|notice| notice.contains("transport: Utp")), "{notices:#?}");
     seed.assert_whole(&output);
-    assert!(content_of(&recording, seed.bytes.len()) == seed.bytes);
+    assert!(content_of(&recording, seed.bytes.len()) == *seed.bytes);
     seeder.end();
 }
 
