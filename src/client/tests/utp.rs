@@ -9,8 +9,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use bittrace_client::{Download, DownloadOptions, Notice, Outcome, Stop};
+use bittrace_protocol::PeerId;
 use bittrace_protocol::node::UtpPolicy;
-use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, Event, SeedGoal, Transport};
+use bittrace_protocol::session::{
+    Config, EncryptionPolicy, EncryptionProfile, Event, Identity, SeedGoal, Transport,
+};
 use bittrace_protocol::wire::Message;
 use bittrace_testing::torrent::SeededTorrent;
 use bittrace_testing::tracker::ScriptedTracker;
@@ -30,9 +33,10 @@ struct Seeder {
 impl Seeder {
     fn start(seed: &SeededTorrent, content: &Path, config: Config, utp: UtpPolicy) -> Self {
         let config = Config { seeding: Some(SeedGoal::default()), ..config };
-        let download =
-            Download::new(seed.metainfo.clone(), DownloadOptions { utp, ..options(content, config) })
-                .unwrap();
+        // One with our own peer id would be ourselves.
+        let identity = Identity::new(PeerId(*b"-bt0000-the-seeder.."), 8, 12);
+        let options = DownloadOptions { utp, identity, ..options(content, config) };
+        let download = Download::new(seed.metainfo.clone(), options).unwrap();
         let stop = download.stop();
         let (listening, port) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {

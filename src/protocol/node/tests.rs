@@ -61,6 +61,9 @@ fn wants(node: &mut Node) -> Vec<String> {
                 assert_eq!(to, PEER);
                 wants.push(format!("{:?}", crate::utp::Header::decode(&bytes).expect("a packet").kind));
             }
+            Output::Session(session::Output::Wait(Some(at))) if at <= node.now => {
+                node.handle(node.now, session::Input::Tick.into());
+            }
             Output::Session(session::Output::Wait(_) | session::Output::Done) => return wants,
             _ => {}
         }
