@@ -74,6 +74,7 @@ pub mod peer;
 pub mod peer_id;
 pub mod proxy;
 mod reader;
+mod secret_stream;
 pub mod session;
 mod time;
 pub mod tracker;
