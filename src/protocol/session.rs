@@ -31,7 +31,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Metainfo, PieceIndex, Timestamp};
+use crate::{InfoHash, Metainfo, PieceIndex, Timestamp};
 
 mod allowed_fast;
 mod announcer;
@@ -118,12 +118,17 @@ impl Session {
             return;
         }
         self.core.now = now;
+        // The first step ends a session that has nobody to turn to.
+        if let Input::Searching(searching) = input {
+            self.core.has_searched |= self.core.is_searching && !searching;
+            self.core.is_searching = searching;
+        }
         if self.core.state == SessionState::New {
             self.advance(now);
         }
         let acts = matches!(input, Input::Tick);
         match input {
-            Input::Tick => {}
+            Input::Tick | Input::Searching(_) => {}
             Input::Opened(stream, address) if self.core.announcer.owns(stream) => {
                 self.tell_announcer(now, stream, TrackerInput::Opened(address));
             }
@@ -151,6 +156,7 @@ impl Session {
             Input::BlockHashes(piece, digests) => self.block_hashes(now, piece, digests),
             Input::Loaded(stream, block, bytes) => self.loaded(now, stream, block, bytes),
             Input::PeersFound(source, addresses) => self.core.peers_found(source, addresses),
+            Input::OwnAddress(host) => self.core.swarm.note_own(host),
             Input::Stop => self.end(now),
         }
         self.step_others(None);
@@ -181,6 +187,16 @@ impl Session {
     /// Whether every piece is there, verified.
     pub fn is_complete(&self) -> bool {
         self.core.is_complete()
+    }
+
+    /// The info hash of its torrent.
+    pub fn info_hash(&self) -> InfoHash {
+        self.core.torrent.info_hash
+    }
+
+    /// Whether peers of its torrent come from trackers only (BEP 27).
+    pub fn is_private(&self) -> bool {
+        self.core.torrent.private
     }
 
     /// The first step.
@@ -299,10 +315,13 @@ impl Session {
             || core.swarm.waiting() > 0
             || !core.resolving.is_empty()
             || core.announcer.is_asking()
+            || core.is_searching
         {
             return false;
         }
-        let enough = core.config.rounds.is_some_and(|rounds| core.announcer.rounds() >= rounds);
+        let enough = core.config.rounds.is_some_and(|rounds| {
+            core.announcer.rounds() >= rounds || (core.has_searched && core.announcer.is_at_its_end())
+        });
         let nobody_connects = core.config.single_peer || core.config.port == 0;
         enough || (nobody_connects && core.announcer.is_at_its_end())
     }

@@ -55,6 +55,7 @@ impl World<'_> {
                     break;
                 }
                 Output::Secret(..)
+                | Output::DhtContact(_)
                 | Output::Store(..)
                 | Output::HashBlocks(..)
                 | Output::Discard(_)

@@ -43,6 +43,10 @@ pub(super) struct Core {
     /// Names of peers that are being looked up.
     pub(super) resolving: BTreeSet<HostPort>,
     pub(super) announcer: Announcer,
+    /// Whether a source other than trackers and peers is looking for peers.
+    pub(super) is_searching: bool,
+    /// Whether such a source has looked for peers in vain, and does so more rarely from now on.
+    pub(super) has_searched: bool,
     pub(super) picker: Picker,
     pub(super) choker: Choker,
     pub(super) suspects: Suspects,
@@ -131,6 +135,8 @@ impl Core {
             connection_ids: identity.connection_ids.iter().copied().collect(),
             resolving: BTreeSet::new(),
             announcer,
+            is_searching: false,
+            has_searched: false,
             picker,
             suspects: Suspects::default(),
             unstored: 0,

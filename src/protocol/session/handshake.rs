@@ -96,11 +96,11 @@ impl Core {
     }
 
     pub(super) fn send_handshake(&self, peer: &mut Peer) {
-        let handshake = Handshake {
-            reserved: self.config.profile.reserved,
-            info_hash: self.torrent.info_hash,
-            peer_id: peer.own_id,
-        };
+        let mut reserved = self.config.profile.reserved;
+        if self.speaks_dht() {
+            reserved[7] |= OFFERS_DHT;
+        }
+        let handshake = Handshake { reserved, info_hash: self.torrent.info_hash, peer_id: peer.own_id };
         peer.send_handshake(self.now, &handshake);
     }
 
@@ -127,9 +127,20 @@ impl Core {
                 FirstMessage::AllowedFast(count) => self.allow_set(peer, count),
             }
         }
+        if let Some(port) = self.config.dht_port
+            && self.speaks_dht()
+            && handshake.offers_dht()
+        {
+            peer.send(now, &Message::Port(port));
+        }
         if self.config.profile.interest == Interest::AtOnce && !self.is_complete() {
             peer.send(now, &Message::Interested);
         }
+    }
+
+    /// Whether peers are told of our node of the DHT: not those of a private torrent (BEP 27).
+    fn speaks_dht(&self) -> bool {
+        self.config.dht_port.is_some() && !self.torrent.private
     }
 
     fn send_pieces(&self, peer: &mut Peer) {
@@ -202,3 +213,6 @@ impl Core {
         }
     }
 }
+
+/// The last bit of the last reserved byte (BEP 5, "BitTorrent protocol extension").
+const OFFERS_DHT: u8 = 0x01;

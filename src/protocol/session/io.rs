@@ -1,7 +1,7 @@
 //! What passes between a session and its driver, and what a session tells of itself.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,6 +83,10 @@ pub enum Input {
     /// A source other than the session's own trackers and peers names peers. They are dialled as far as the
     /// [source](PeerSource) is believed, and not at all where the torrent is private (BEP 27).
     PeersFound(PeerSource, Vec<SocketAddr>),
+    /// Whether such a source is looking for peers: while it is, a session without peers does not end.
+    Searching(bool),
+    /// Others see us at this address.
+    OwnAddress(IpAddr),
     /// The user wants it to end: say goodbye to trackers and peers.
     Stop,
 }
@@ -131,6 +135,9 @@ pub enum Output {
     Commit(PieceIndex),
     /// Read a block, to be sent on this stream.
     Load(SessionStreamId, Block),
+    /// A peer says that a node of the DHT is at this address (BEP 5, "BitTorrent protocol extension"). Without a DHT there is
+    /// nothing to be done.
+    DhtContact(SocketAddr),
     /// Something happened that a person may want to know.
     Event(Event),
     /// Nothing more for now: call again at this time, or when something happens.

@@ -164,7 +164,15 @@ impl Core {
                 }
                 Some(noise)
             }
-            Message::KeepAlive | Message::Port(_) | Message::Unknown { .. } => Some(Noise::NothingNew(0)),
+            Message::Port(port) => {
+                // BEP 27: a private torrent's peers are nobody else's business.
+                if self.config.dht_port.is_some() && !self.torrent.private {
+                    let node = SocketAddr::new(peer.address.ip(), *port);
+                    self.outputs.push_back(Output::DhtContact(node));
+                }
+                Some(Noise::NothingNew(0))
+            }
+            Message::KeepAlive | Message::Unknown { .. } => Some(Noise::NothingNew(0)),
             // The reader passes over these, and blocks come in parts.
             Message::HashRequest(_)
             | Message::Hashes(..)
