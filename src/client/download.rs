@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bittrace_protocol::node::Node;
 use bittrace_protocol::session::{Session, Status};
 use bittrace_protocol::{Geometry, Metainfo};
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::clock::Clock;
+use crate::dht::{self, nodes_of};
 use crate::drive::{Driver, SessionEnd};
 use crate::files::Files;
 use crate::folder::{Folder, Replace};
@@ -158,7 +158,10 @@ impl Download {
         }
         notice(Notice::Checked { verified: survey.verified.clone(), damaged: survey.damaged });
 
-        let Self { torrent, options, stop, .. } = self;
+        let Self { torrent, mut options, stop, .. } = self;
+        if torrent.private && options.dht.take().is_some() {
+            notice(Notice::PrivateTorrent);
+        }
         let clock = Clock::new();
         let driver = Driver::new(
             &options,
@@ -169,11 +172,14 @@ impl Download {
             replace,
             stop.clone(),
         )?;
+        let dht = dht::node(&mut options, nodes_of(&torrent), &driver, clock.now(), &mut notice);
         let DownloadOptions { mut config, identity, .. } = options;
         config.port = driver.port();
+        config.dht_port = dht.as_ref().map(|_| driver.port());
         notice(Notice::Listening { port: config.port });
         let session = Session::new(config, torrent, identity, survey.verified.iter(), clock.now());
-        let SessionEnd { status, finished, recording } = driver.run(Node::new(session), &mut notice).await?;
+        let node = dht::beside(session, dht, clock.now());
+        let SessionEnd { status, finished, recording } = driver.run(node, &mut notice).await?;
         let outcome = match status.pieces_done == status.pieces && finished {
             true => Outcome::Complete,
             false if stop.times() > 0 => Outcome::Stopped,

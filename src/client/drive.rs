@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::clock::Clock;
 use crate::connection::Network;
+use crate::dht_state;
 use crate::event::DriverEvent;
 use crate::files::Files;
 use crate::folder::Replace;
@@ -44,6 +46,7 @@ pub(crate) struct Driver {
     network: Network,
     network_events: Receiver<DriverEvent>,
     udp: UdpPort,
+    dht_state: Option<PathBuf>,
     connections: HashMap<SessionStreamId, ConnectionTask>,
     keys: KeyKeeper,
     tasks: JoinSet<()>,
@@ -86,31 +89,33 @@ impl Driver {
         let (disk_sender, disk_events) = mpsc::unbounded_channel();
         let (network_sender, network_events) = mpsc::channel(MAX_NETWORK_EVENTS);
         // What may be refused comes first, what overwrites something after it.
-        let begun = listen(&options.listen, options.config.port, options.udp).and_then(|listening| {
-            let mut outlets = Outlets::new(disk_sender.clone());
-            if let Some(path) = &options.record {
-                files.check_recording(path, journal.as_ref())?;
-                let file =
-                    create_recording(path).map_err(|source| Error::Record { path: path.clone(), source })?;
-                outlets.add_file(path.clone(), file);
-            }
-            options.watchers.iter().for_each(|watcher| outlets.add_watcher(watcher));
-            let (tap, recording) = match outlets.is_empty() {
-                true => (Tap::default(), None),
-                false => {
-                    let (tap, thread) = Tap::open(outlets, options.record_comment.clone(), gauge.clone())?;
-                    (tap, Some(thread))
+        let begun = listen(&options.listen, options.config.port, options.udp || options.dht.is_some())
+            .and_then(|listening| {
+                let mut outlets = Outlets::new(disk_sender.clone());
+                if let Some(path) = &options.record {
+                    files.check_recording(path, journal.as_ref())?;
+                    let file = create_recording(path)
+                        .map_err(|source| Error::Record { path: path.clone(), source })?;
+                    outlets.add_file(path.clone(), file);
                 }
-            };
-            if let Some(path) = options.key_log.as_deref() {
-                files.check_key_log(path, journal.as_ref())?;
-            }
-            let keys = KeyKeeper::open(options.key_log.as_deref(), tap.clone())?;
-            if let Some(journal) = &mut journal {
-                journal.begin(&verified)?;
-            }
-            Ok((listening, tap, recording, keys))
-        });
+                options.watchers.iter().for_each(|watcher| outlets.add_watcher(watcher));
+                let (tap, recording) = match outlets.is_empty() {
+                    true => (Tap::default(), None),
+                    false => {
+                        let (tap, thread) =
+                            Tap::open(outlets, options.record_comment.clone(), gauge.clone())?;
+                        (tap, Some(thread))
+                    }
+                };
+                if let Some(path) = options.key_log.as_deref() {
+                    files.check_key_log(path, journal.as_ref())?;
+                }
+                let keys = KeyKeeper::open(options.key_log.as_deref(), tap.clone())?;
+                if let Some(journal) = &mut journal {
+                    journal.begin(&verified)?;
+                }
+                Ok((listening, tap, recording, keys))
+            });
         let (Listening { tcp, udp, port }, tap, recording, keys) = match begun {
             Ok(begun) => begun,
             Err(error) => {
@@ -151,6 +156,7 @@ impl Driver {
             port: if options.listen.is_empty() { 0 } else { port },
             listening: tasks.len(),
             udp,
+            dht_state: options.dht.as_ref().and_then(|dht| dht.state.clone()),
             tasks,
             next_incoming: 1,
             tracker_timeout: options.config.tracker_timeout,
@@ -164,6 +170,11 @@ impl Driver {
     /// The port that peers can call on; 0 where they cannot.
     pub(crate) const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Whether there is a UDP socket for IPv4, and one for IPv6.
+    pub(crate) fn udp_families(&self) -> [bool; 2] {
+        self.udp.families()
     }
 
     /// Runs a node to its end.
@@ -303,6 +314,18 @@ impl Driver {
                     self.udp.send(&self.network, to, bytes);
                     continue;
                 }
+                node::Output::Searched(result) => {
+                    notice(Notice::DhtSearched(result));
+                    continue;
+                }
+                node::Output::Save(nodes) => {
+                    let written =
+                        self.dht_state.as_ref().map_or(Ok(()), |path| dht_state::write(path, &nodes));
+                    if let Err(error) = written {
+                        notice(Notice::DhtStateFailed { error });
+                    }
+                    continue;
+                }
             };
             match output {
                 Output::Open(stream, endpoint) => self.open(stream, endpoint),
@@ -327,6 +350,8 @@ impl Driver {
                 Output::HashBlocks(piece, block_length) => self.storage.hash_blocks(piece, block_length),
                 Output::Commit(piece) => self.storage.commit(piece),
                 Output::Load(stream, block) => self.storage.load(stream, block),
+                // The node takes it.
+                Output::DhtContact(_) => {}
                 Output::Event(event) => notice(Notice::Session(event)),
                 Output::Wait(Some(at)) if at <= now => node.handle(now, Input::Tick.into()),
                 Output::Wait(at) => return at,

@@ -28,6 +28,8 @@
 
 mod clock;
 mod connection;
+mod dht;
+mod dht_state;
 mod download;
 mod drive;
 mod error;
@@ -65,7 +67,7 @@ pub use layout::{Layout, LinkPlace, Place, RootName};
 pub use left_out::{LeftOut, LeftOutReason};
 pub use names::{WindowsPathFault, windows_path_fault};
 pub use notice::Notice;
-pub use options::{DownloadOptions, RecordingWatcher, random_identity};
+pub use options::{DhtOptions, DownloadOptions, RecordingWatcher, random_identity};
 pub use proxies::proxies_of_environment;
 pub use stop::Stop;
 pub use torrent_source::{TorrentFile, is_url};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use bittrace_protocol::PieceIndex;
+use bittrace_protocol::dht::SearchResult;
 use bittrace_protocol::session::{Event, PeerView, Status};
 use bittrace_protocol::wire::PieceSet;
 
@@ -41,6 +42,15 @@ pub enum Notice {
     Listening {
         /// The TCP port, on all addresses listened on.
         port: u16,
+    },
+    /// The torrent is private, so that the DHT does not look for its peers (BEP 27).
+    PrivateTorrent,
+    /// A search of the DHT for peers is over.
+    DhtSearched(SearchResult),
+    /// The nodes of the DHT that earlier runs kept could not be read, or those for later runs not be written. The run goes on.
+    DhtStateFailed {
+        /// Why.
+        error: Error,
     },
     /// The session has something to tell.
     Session(Event),
