@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use bittrace_protocol::session::HostPort;
 use clap::{Args, ValueEnum};
 
 use super::texts::{DOWNLOAD_AFTER, DOWNLOAD_EXAMPLES, ENCRYPTION_HELP};
@@ -56,6 +57,15 @@ pub(crate) struct DownloadArguments {
     /// Append the keys of encrypted connections to this file, for analyze --mse-keys
     #[arg(long, value_name = "FILE")]
     pub(crate) key_log: Option<PathBuf>,
+    /// Do not look for peers in the DHT
+    #[arg(long)]
+    pub(crate) no_dht: bool,
+    /// A node of the DHT to begin with, instead of well-known nodes and those of earlier runs; can be repeated
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_port, conflicts_with = "no_dht")]
+    pub(crate) dht_node: Vec<HostPort>,
+    /// The file that keeps nodes of the DHT from run to run
+    #[arg(long, value_name = "FILE", conflicts_with = "no_dht")]
+    pub(crate) dht_state: Option<PathBuf>,
     /// Our peer id, up to 20 characters; the rest is random
     #[arg(long, value_name = "ID")]
     pub(crate) peer_id: Option<String>,
@@ -83,6 +93,19 @@ pub(crate) struct DownloadArguments {
     /// Repair damaged finished files: download their wrong pieces again
     #[arg(long)]
     pub(crate) repair: bool,
+}
+
+/// Reads the name of a host, or its address, and a port; an address of IPv6 stands in brackets.
+fn host_port(text: &str) -> Result<HostPort, String> {
+    let read = || {
+        let (host, port) = text.rsplit_once(':')?;
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host = bare.unwrap_or(host);
+        let whole = !host.is_empty() && (bare.is_some() || !host.contains(':'));
+        let port = port.parse().ok().filter(|&port| port != 0 && whole)?;
+        Some(HostPort { host: host.to_owned(), port })
+    };
+    read().ok_or_else(|| "expected HOST:PORT".to_owned())
 }
 
 /// When connections to peers are encrypted.

@@ -348,10 +348,20 @@ Examples:
                                                       and show each message in tshark
   bittrace download file.torrent --trace              and show each message at once
   bittrace download file.torrent --single-peer        from one peer at a time
+  bittrace download file.torrent --dht-node 10.0.0.2:6881
+                                                      with the DHT of a network of your own
 
 --record FILE can be a named pipe: the download begins when a program reads it, and goes on when
 that program has gone. With --record - the recording goes to standard output, and everything else
 to standard error; the download ends when the program that reads it ends.
+
+Peers of a torrent that is not private are also looked for in the DHT, over UDP on the port of the
+same number. It begins with nodes of earlier runs, of the torrent and of peers. While none of them
+answers it asks router.bittorrent.com, dht.transmissionbt.com and router.utorrent.com; not with
+--dht-node, nor where --listen has loopback addresses only. --like goes without the DHT, unless
+--dht-node is given. Nodes are kept in
+  Linux, macOS  $XDG_STATE_HOME/bittrace/dht.dat, or ~/.local/state/bittrace/dht.dat
+  Windows       %LOCALAPPDATA%\\bittrace\\dht.dat
 
 Files get their final names only when they are complete and verified. An interrupted run (Ctrl-C,
 power failure) resumes where it stopped. The first Ctrl-C announces stopped to the trackers and

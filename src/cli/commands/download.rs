@@ -6,7 +6,7 @@ mod progress;
 mod record_target;
 
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -15,10 +15,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bittrace_client::{
-    Download, DownloadOptions, DownloadReport, Notice, Outcome, Resume, RootName, Stop, TorrentFile,
-    proxies_of_environment, random_identity,
+    DhtOptions, Download, DownloadOptions, DownloadReport, Notice, Outcome, Resume, RootName, Stop,
+    TorrentFile, proxies_of_environment, random_identity,
 };
-use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, Event, Identity, SeedGoal};
+use bittrace_protocol::session::{
+    Config, EncryptionPolicy, EncryptionProfile, Event, HostPort, Identity, SeedGoal,
+};
 use bittrace_protocol::{Metainfo, PeerId};
 use bittrace_replay::{Transcript, infer_profile};
 use bittrace_trace::units::{count as thousands, counted, rough_size, span};
@@ -34,7 +36,7 @@ use crate::commands::torrent::{warn_of_faults, write_contents};
 use crate::commands::{diagnose, diff};
 use crate::failure::warn;
 use crate::interrupt::{heed, interrupted};
-use crate::os::{is_same_file, temporary_folder};
+use crate::os::{is_same_file, state_folder, temporary_folder};
 use crate::page_file::PageFile;
 use crate::print::output::{Look, Output};
 use crate::print::page::Page;
@@ -83,13 +85,15 @@ pub(crate) fn run_recorded(
         tolerate_broken_pipe(output.write_all(&contents).and_then(|()| output.flush()))?;
     }
     warn_of_faults(&arguments.torrent, &metainfo, common);
-    if metainfo.trackers().iter().all(Vec::is_empty) {
+    let dht = dht_options(arguments);
+    if metainfo.trackers().iter().all(Vec::is_empty) && (dht.is_none() || metainfo.private) {
         if arguments.single_peer {
             bail!("{}: no tracker, so there is no source of peers", arguments.torrent);
         }
         warn(common, &format!("{}: no tracker; waiting for incoming connections", arguments.torrent));
     }
     let mut options = options(arguments, &metainfo)?;
+    options.dht = dht;
     if !target.open(common, &mut options)? {
         return Ok(Exit::Interrupted);
     }
@@ -443,9 +447,38 @@ fn options(arguments: &args::DownloadArguments, torrent: &Metainfo) -> Result<Do
     Ok(options)
 }
 
+/// How the DHT is used; `None` is without it.
+fn dht_options(arguments: &args::DownloadArguments) -> Option<DhtOptions> {
+    // What a capture shows of its client's nodes is not imitated.
+    if arguments.no_dht || (arguments.like.is_some() && arguments.dht_node.is_empty()) {
+        return None;
+    }
+    let is_local = !arguments.listen.is_empty() && arguments.listen.iter().all(IpAddr::is_loopback);
+    let is_public = arguments.dht_node.is_empty() && !is_local;
+    let state = || Some(state_folder()?.join("dht.dat"));
+    Some(DhtOptions {
+        version: DHT_VERSION,
+        nodes: arguments.dht_node.clone(),
+        routers: if is_public { ROUTERS.map(router).to_vec() } else { Vec::new() },
+        state: arguments.dht_state.clone().or_else(|| if is_public { state() } else { None }),
+    })
+}
+
+fn router(host: &str) -> HostPort {
+    HostPort { host: host.to_owned(), port: 6881 }
+}
+
+/// Nodes that other clients ask too; the help lists them.
+const ROUTERS: [&str; 3] = ["router.bittorrent.com", "dht.transmissionbt.com", "router.utorrent.com"];
+/// What nodes of the DHT read of us: the letters of our peer ids, and a version.
+const DHT_VERSION: [u8; 4] = *b"bt\x01\x00";
+
 /// The first port that is free of those that clients use (BEP 3, "trackers"); 0, for any, when none is.
 fn free_port() -> u16 {
-    let free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
+    let free = |port: &u16| {
+        let address = (Ipv4Addr::UNSPECIFIED, *port);
+        TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok()
+    };
     (6881..=6889).find(free).unwrap_or(0)
 }
 
@@ -529,7 +562,46 @@ fn closing_table(
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    /// How the DHT is used with these options: the hosts of its nodes, those of its well-known nodes, its file.
+    fn dht_of(options: &[&str]) -> Option<(Vec<String>, usize, Option<PathBuf>)> {
+        let line = [&["bittrace", "download", "file.torrent"], options].concat();
+        let args::Command::Download(arguments) = args::Arguments::try_parse_from(line).unwrap().command
+        else {
+            panic!("not a download");
+        };
+        let dht = dht_options(&arguments)?;
+        let nodes = dht.nodes.iter().map(ToString::to_string).collect();
+        Some((nodes, dht.routers.len(), dht.state))
+    }
+
+    #[test]
+    fn well_known_nodes_are_asked_unless_there_are_others_or_only_loopback_is_listened_on() {
+        let (nodes, routers, state) = dht_of(&[]).unwrap();
+        assert_eq!(
+            (nodes.len(), routers, state),
+            (0, 3, state_folder().map(|folder| folder.join("dht.dat")))
+        );
+        assert_eq!(dht_of(&["--listen", "127.0.0.1", "--listen", "::1"]), Some((Vec::new(), 0, None)));
+        assert_eq!(dht_of(&["--listen", "127.0.0.1", "--listen", "10.0.0.1"]).unwrap().1, 3);
+        let own = ["--dht-node", "[::1]:7000", "--dht-node", "node.test:6881", "--dht-state", "nodes"];
+        let named = vec!["::1:7000".to_owned(), "node.test:6881".to_owned()];
+        assert_eq!(dht_of(&own), Some((named, 0, Some("nodes".into()))));
+        assert_eq!(dht_of(&["--no-dht"]), None);
+        assert_eq!(dht_of(&["--like", "a.pcap"]), None);
+        assert!(dht_of(&["--like", "a.pcap", "--dht-node", "10.0.0.1:6881"]).is_some());
+    }
+
+    #[test]
+    fn a_node_of_the_dht_has_a_host_and_a_port() {
+        for node in ["", "host", ":6881", "host:", "host:0", "host:65536", "::1:6881", "[]:6881"] {
+            let line = ["bittrace", "download", "file.torrent", "--dht-node", node];
+            assert!(args::Arguments::try_parse_from(line).is_err(), "{node}");
+        }
+    }
 
     #[test]
     fn seeds_up_to_a_ratio_or_for_a_time() {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use bittrace_client::Notice;
 use bittrace_protocol::client_name;
+use bittrace_protocol::dht::SearchResult;
 use bittrace_protocol::mse::Methods;
 use bittrace_protocol::session::{CloseReason, DisconnectReason, Event, Violation};
 use bittrace_protocol::tracker::http::{AnnounceReply, Request};
@@ -54,6 +55,15 @@ impl Narrator {
                 format!("Nothing is written: {} is read-only, and every file is complete", path.display())
             }
             Notice::Listening { port } => format!("Listening on port {port}"),
+            Notice::PrivateTorrent => {
+                "A private torrent: peers come from its trackers only, not from the DHT".to_owned()
+            }
+            Notice::DhtSearched(result) => searched(result),
+            Notice::DhtStateFailed { error } => {
+                style = styles::WARN;
+                let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+                format!("{error}{}", cause.unwrap_or_default())
+            }
             Notice::FileDone { path } => format!("Complete: {}", path.display()),
             Notice::KeyLogFailed { error } => {
                 style = styles::WARN;
@@ -222,6 +232,19 @@ fn readable(bytes: &[u8]) -> String {
         Ok(text) if !text.chars().any(disguises) => text.to_owned(),
         _ => bittrace_protocol::Hex(bytes).to_string(),
     }
+}
+
+/// What a search of the DHT came to.
+fn searched(result: &SearchResult) -> String {
+    if result.answers == 0 {
+        return format!("DHT: no answer from {}", counted(result.queries as u64, "node"));
+    }
+    let told = match result.told {
+        0 => String::new(),
+        told => format!("; announced to {}", counted(told as u64, "node")),
+    };
+    let (peers, nodes) = (counted(result.peers as u64, "peer"), counted(result.answers as u64, "node"));
+    format!("DHT: {peers} found, {nodes} answered{told}")
 }
 
 fn addresses(peers: &[SocketAddr]) -> String {
