@@ -122,7 +122,7 @@ impl SpanRecorder {
     fn join_short(&mut self, most: usize) {
         // Some spans tell well enough how long the shorter half is, and where they do not, all of them do. States mostly
         // take turns: an odd step looks at both.
-        self.join_shortest(most, self.done.len() / SAMPLE | 1);
+        self.join_shortest(most, (self.done.len() / SAMPLE) | 1);
         if self.done.len() > most {
             self.join_shortest(most, 1);
         }
