@@ -270,7 +270,7 @@ pub(crate) struct AnalyzeArguments {
     /// At most N messages, or connections, of each capture; 0 for all
     #[arg(long, value_name = "N", long_help = LIMIT_HELP)]
     pub(crate) limit: Option<u64>,
-    /// Leave out the summary: the page before the messages, and the last object of JSON
+    /// Leave out the summary: the page before the messages, the last object of JSON, the column `summary` of Arrow and Parquet
     #[arg(long)]
     pub(crate) no_summary: bool,
     /// Sort connections by bytes, sent, got, rate, slowest, latency, lasted or start
