@@ -98,8 +98,6 @@ pub(crate) struct End {
     pub(crate) talk: Talk,
     /// The time of its unchoking that is counted.
     pub(crate) counted_unchoking: Duration,
-    /// Bytes of small messages that have left and that its session is told of with the next block.
-    pub(crate) untold: usize,
     /// Whether its interest is counted.
     pub(crate) interest_counted: bool,
 }
@@ -121,7 +119,6 @@ impl End {
             coming: 0,
             talk: Talk::new(),
             counted_unchoking: Duration::ZERO,
-            untold: 0,
             interest_counted: false,
         }
     }

@@ -114,11 +114,8 @@ impl World<'_> {
         self.recording.burst(self.now, recorded, id.side.direction(), &bytes)?;
         let Some(end) = self.connections.end(id) else { return Ok(()) };
         end.under_way.push_back(bytes);
-        end.untold += count;
         let (stream, alive, more) = (end.stream, end.alive, end.has_more());
         end.scheduled = more;
-        // A session counts bytes that are not sent, to load no more blocks than can leave soon: small messages can wait.
-        let told = if end.untold >= SPARSE { std::mem::take(&mut end.untold) } else { 0 };
         if more {
             self.hosts[number as usize].up.go_on(id);
         }
@@ -126,8 +123,9 @@ impl World<'_> {
         if !more {
             self.end_if_closing(id)?;
         }
-        if alive && told > 0 && number != TRACKER {
-            self.tell(number, Input::Sent(stream, told))?;
+        if alive && number != TRACKER {
+            // A session counts what is not sent yet: a peer that takes nothing for long is left.
+            self.tell(number, Input::Sent(stream, count))?;
         }
         Ok(())
     }
