@@ -24,7 +24,7 @@ pub(crate) use compare::{
 };
 pub(crate) use download::{DownloadArguments, Encryption};
 pub(crate) use extcap::{ExtcapArguments, InterfaceSettings};
-pub(crate) use lab::{Lab, LabFormat, SimArguments, SnapChoice};
+pub(crate) use lab::{FiguresArguments, Lab, LabFormat, SimArguments, SnapChoice};
 use texts::{
     AFTER_HELP, ANALYZE_AFTER, ANALYZE_EXAMPLES, EXAMPLES, FILTER_HELP, LIMIT_HELP, TORRENT_EXAMPLES,
 };

@@ -136,8 +136,18 @@ Exit codes:
     2  error: bad usage, unreadable input, an output that cannot be written
   130  interrupted; nothing is written";
 
+pub(super) const FIGURES_AFTER: &str = "\
+Examples:
+  bittrace lab figures rarest-first
+  bittrace lab figures fluid --scenarios > fluid.toml
+  bittrace lab figures --format json | jq '.findings[] | select(.holds | not)'
+
+The figures take some minutes in all. Each names the paper that its numbers are from.
+
+Exit codes: 0 every rule holds, 1 a rule does not hold, 2 error, 130 interrupted.";
+
 pub(super) const SIM_AFTER: &str = "\
-Exit codes: 0 done, 2 error, 130 interrupted.
+Exit codes: 0 done, 1 the run is not as expected, 2 error, 130 interrupted.
 `bittrace lab sim --help` has examples and a scenario.";
 
 pub(super) const SIM_EXAMPLES: &str = "\
@@ -162,6 +172,17 @@ A scenario, with some of its keys; every key has a default:
   rtt = \"20..120 ms\"          drawn for each host; between two hosts the mean of theirs
   arrive = \"uniform 10 s\"     or \"at once\", \"at 30 s\", \"poisson 0.04/s\"
   leave = \"when done\"         or \"never\", \"after 600 s\", \"exp 1000 s\"
+  behaviour = \"ours\"          or \"free-rider\", \"liar\", \"slow\", \"like capture.pcapng\"
+  [[events]]
+  at = \"300 s\"
+  do = \"kill seed\"            or \"stop leecher-3\", \"cut up of leecher-3..9 to 10 kB/s\",
+                              \"tracker down\", \"tracker up\", \"partition seed leecher\", \"heal\"
+  [stop]
+  when = \"all done\"           or a time such as \"3600 s\"
+  [expect]
+  last = \"< 1.5 bound\"        numbers of the summary; of a group: leecher.took = \"< 600 s\"
+
+docs/lab.md explains them all; examples/lab has scenarios for a lecture.
 
 All clients are bittrace itself, under one pretend clock: the same scenario and seed give the same
 capture, byte for byte. The capture has each byte once, as a listener in the core of the network
@@ -169,7 +190,8 @@ sees it, and the names of the hosts. TCP is a model: fair links of a fixed rate,
 windows; no packet is lost or comes twice.
 
 Exit codes:
-    0  done
+    0  done, and all that the scenario expects is so
+    1  something that the scenario expects is not so
     2  error: bad usage, a scenario that cannot be read, or a capture that cannot be written
   130  interrupted; the results up to then are shown";
 
