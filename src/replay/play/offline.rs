@@ -218,8 +218,9 @@ impl<'a> Simulation<'a> {
                         Input::Resolved(name, Err("a reference has addresses, not names".to_owned())),
                     );
                 }
-                // A reference is played in clear.
+                // A reference is played in clear, and the session has its torrent.
                 Output::Secret(..)
+                | Output::Metadata(_)
                 | Output::Store(..)
                 | Output::HashBlocks(..)
                 | Output::Discard(_)
