@@ -72,6 +72,7 @@ mod torrent;
 mod upload;
 mod view;
 
+pub use announcer::TrackerUrl;
 pub use config::{Config, LocalRequests, SeedGoal};
 pub use encryption::{EncryptionPolicy, EncryptionProfile};
 pub use http_proxy::{HttpProxy, ProxyChoice};
@@ -82,7 +83,7 @@ pub use io::{
 pub use memory_disk::MemoryDisk;
 pub use profile::{
     Alphabet, AnnounceProfile, ExtendedEntry, FirstMessage, Haves, Interest, KeyForm, LastMessage,
-    PeerIdForm, PieceOrder, Profile, RedundantHaves, WithoutPieces,
+    PeerIdForm, PieceOrder, Profile, RedundantHaves, UdpAnnounceProfile, WithoutPieces,
 };
 pub use schedule::{HaveStep, RequestStep, Schedule};
 pub use swarm::PeerSource;
