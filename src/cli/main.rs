@@ -126,6 +126,7 @@ fn run(arguments: Arguments, mut output: Output) -> Result<Exit> {
         Command::Diff(diff) => return diff::run(&diff, arguments.common, output),
         Command::Replay(replay) => return replay::run(&replay, arguments.common, output),
         Command::Profile(profile) => return profile::show(&profile, arguments.common, output),
+        Command::Torrent(Torrent::Fetch(fetch)) => return torrent::fetch(&fetch, arguments.common, output),
         Command::Torrent(Torrent::Show(show)) => torrent::show(&show, arguments.common, &mut output)?,
         Command::Explain { name } => explain::run(name.as_deref(), &mut output)?,
         Command::Fields(fields) => fields::run(&fields, &mut output)?,

@@ -375,6 +375,7 @@ Examples:
                                                       and show each message in tshark
   bittrace download file.torrent --trace              and show each message at once
   bittrace download file.torrent --single-peer        from one peer at a time
+  bittrace download 'magnet:?xt=urn:btih:HASH&tr=URL'  the torrent itself comes from peers
 
 --record FILE can be a named pipe: the download begins when a program reads it, and goes on when
 that program has gone. With --record - the recording goes to standard output, and everything else
@@ -404,6 +405,20 @@ Examples:
 
 In Wireshark, the interfaces stand among the others; the gear beside each has its options. A
 download ends when the capture is stopped.";
+
+pub(super) const FETCH_EXAMPLES: &str = "\
+Examples:
+  bittrace torrent fetch 'magnet:?xt=urn:btih:HASH&tr=http://t.test/announce' -o t.torrent
+  bittrace torrent fetch LINK -o t.torrent --format json | jq .files
+  bittrace torrent fetch LINK -o - | bittrace torrent show -
+
+The trackers and web seeds of the link become those of the torrent. Nothing is downloaded
+but the torrent itself.
+
+Exit codes:
+    0  the torrent is there
+    2  error: bad usage, or no peer has it
+  130  stopped by Ctrl-C";
 
 pub(super) const TORRENT_EXAMPLES: &str = "\
 Examples:

@@ -68,6 +68,8 @@ impl World<'_> {
                     break;
                 }
                 Output::Secret(..)
+                // Members have their torrent.
+                | Output::Metadata(_)
                 | Output::Store(..)
                 | Output::HashBlocks(..)
                 | Output::Discard(_)
