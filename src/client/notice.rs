@@ -1,17 +1,23 @@
 //! What a run tells while it goes on.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use bittrace_protocol::PieceIndex;
 use bittrace_protocol::dht::SearchResult;
 use bittrace_protocol::session::{Event, PeerView, Status};
 use bittrace_protocol::wire::PieceSet;
+use bittrace_protocol::{Metainfo, PieceIndex};
 
 use crate::Error;
 
 /// What a person may want to know while a run goes on.
 #[derive(Debug)]
 pub enum Notice {
+    /// Peers have sent the metadata of the torrent of a magnet link.
+    Described {
+        /// The torrent, with the trackers and web seeds of the link.
+        torrent: Arc<Metainfo>,
+    },
     /// Names of the torrent that are not safe on every system, and are stored as other names.
     Renamed {
         /// How many.

@@ -39,6 +39,7 @@ mod assigned;
 mod choker;
 mod config;
 mod core;
+mod describe;
 mod disconnect;
 mod download;
 mod encryption;
@@ -48,6 +49,7 @@ mod http_proxy;
 mod io;
 mod memory_disk;
 mod message_reader;
+mod metadata;
 mod negotiate;
 mod noise;
 mod on_message;
@@ -66,10 +68,12 @@ mod swarm;
 mod tick;
 mod timer;
 mod tolerance;
+mod torrent;
 mod upload;
 mod view;
 
-pub use config::{Config, SeedGoal};
+pub use announcer::TrackerUrl;
+pub use config::{Config, LocalRequests, SeedGoal};
 pub use encryption::{EncryptionPolicy, EncryptionProfile};
 pub use http_proxy::{HttpProxy, ProxyChoice};
 pub use io::{
@@ -79,17 +83,18 @@ pub use io::{
 pub use memory_disk::MemoryDisk;
 pub use profile::{
     Alphabet, AnnounceProfile, ExtendedEntry, FirstMessage, Haves, Interest, KeyForm, LastMessage,
-    PeerIdForm, PieceOrder, Profile, RedundantHaves, WithoutPieces,
+    PeerIdForm, PieceOrder, Profile, RedundantHaves, UdpAnnounceProfile, WithoutPieces,
 };
 pub use schedule::{HaveStep, RequestStep, Schedule};
 pub use swarm::PeerSource;
-pub use view::{MessageCounts, PeerView, Status};
+pub use view::{MessageCounts, MetadataStatus, PeerView, Status};
 
 use announcer::TrackerInput;
 use core::{Core, SessionState, StreamIds};
 use encryption::Way;
 use peer::{NewPeer, Peer, Phase};
 use peers::Peers;
+use torrent::Torrent;
 
 /// One torrent, being downloaded or served.
 #[derive(Debug)]
@@ -109,7 +114,9 @@ impl Session {
         have: impl IntoIterator<Item = PieceIndex>,
         now: Timestamp,
     ) -> Self {
-        Self { core: Core::new(config, torrent, identity, have, now), peers: Peers::default() }
+        let trackers = torrent.trackers();
+        let core = Core::new(config, Torrent::Known(torrent), &trackers, identity, have, now);
+        Self { core, peers: Peers::default() }
     }
 
     /// Takes what happened at `now`.
@@ -155,10 +162,12 @@ impl Session {
             Input::Hashed(piece, digest) => self.hashed(now, piece, digest),
             Input::BlockHashes(piece, digests) => self.block_hashes(now, piece, digests),
             Input::Loaded(stream, block, bytes) => self.loaded(now, stream, block, bytes),
+            Input::Described(torrent, have) => self.described(now, torrent, have),
             Input::PeersFound(source, addresses) => self.core.peers_found(source, addresses),
             Input::OwnAddress(host) => self.core.swarm.note_own(host),
             Input::Stop => self.end(now),
         }
+        self.follow_metadata(now);
         self.step_others(None);
         self.advance(now);
         if acts {
@@ -191,12 +200,12 @@ impl Session {
 
     /// The info hash of its torrent.
     pub fn info_hash(&self) -> InfoHash {
-        self.core.torrent.info_hash
+        self.core.torrent.info_hash()
     }
 
     /// Whether peers of its torrent come from trackers only (BEP 27).
     pub fn is_private(&self) -> bool {
-        self.core.torrent.private
+        self.core.torrent.is_private()
     }
 
     /// The first step.
@@ -204,7 +213,8 @@ impl Session {
         let core = &mut self.core;
         core.state = SessionState::Running;
         let complete = core.is_complete();
-        if core.torrent.geometry.is_none() || (complete && core.config.seeding.is_none()) {
+        let is_readable = core.torrent.is_wanted() || core.torrent.geometry().is_some();
+        if !is_readable || (complete && core.config.seeding.is_none()) {
             if complete {
                 core.outputs.push_back(Output::Event(Event::Complete));
             }
@@ -291,8 +301,7 @@ impl Session {
             dialled,
             policy: core.config.profile.encryption.policy,
             own_id: core.identity.peer_id,
-            piece_count: core.piece_count(),
-            bitfield_length: core.torrent.geometry.as_ref().map_or(0, |geometry| geometry.bitfield_length()),
+            piece_count: (!core.torrent.is_wanted()).then(|| core.piece_count()),
             pipeline_depth: core.config.profile.initial_pipeline.max(1) as usize,
         };
         self.peers.insert(Peer::new(&new, now));
@@ -413,6 +422,7 @@ impl Core {
     fn service_peer(&mut self, now: Timestamp, peer: &mut Peer, haves: &[PieceIndex]) {
         let known = peer.known_pending_haves.min(haves.len());
         peer.known_pending_haves -= known;
+        self.request_metadata(now, peer);
         let haves = &haves[known..];
         let (before, after) =
             if self.config.profile.haves_first { (haves, &[][..]) } else { (&[][..], haves) };

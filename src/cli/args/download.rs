@@ -12,7 +12,7 @@ use super::texts::{DOWNLOAD_AFTER, DOWNLOAD_EXAMPLES, ENCRYPTION_HELP};
 #[derive(Debug, Args)]
 #[command(after_help = DOWNLOAD_AFTER, after_long_help = DOWNLOAD_EXAMPLES)]
 pub(crate) struct DownloadArguments {
-    /// The .torrent file: a path, or an http or https URL
+    /// The .torrent file: a path, or an http or https URL; or a magnet link
     #[arg(value_name = "TORRENT")]
     pub(crate) torrent: String,
     /// The folder for the files
@@ -84,6 +84,9 @@ pub(crate) struct DownloadArguments {
     /// Upload at most this many KiB per second
     #[arg(long, value_name = "KIB")]
     pub(crate) upload_limit: Option<u64>,
+    /// With a magnet link, ask trackers in the local network whatever their URL says, not only for /announce
+    #[arg(long)]
+    pub(crate) allow_local: bool,
     /// Start over, and ignore the state of earlier runs
     #[arg(long)]
     pub(crate) no_resume: bool,

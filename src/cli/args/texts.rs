@@ -136,8 +136,18 @@ Exit codes:
     2  error: bad usage, unreadable input, an output that cannot be written
   130  interrupted; nothing is written";
 
+pub(super) const FIGURES_AFTER: &str = "\
+Examples:
+  bittrace lab figures rarest-first
+  bittrace lab figures fluid --scenarios > fluid.toml
+  bittrace lab figures --format json | jq '.findings[] | select(.holds | not)'
+
+The figures take some minutes in all. Each names the paper that its numbers are from.
+
+Exit codes: 0 every rule holds, 1 a rule does not hold, 2 error, 130 interrupted.";
+
 pub(super) const SIM_AFTER: &str = "\
-Exit codes: 0 done, 2 error, 130 interrupted.
+Exit codes: 0 done, 1 the run is not as expected, 2 error, 130 interrupted.
 `bittrace lab sim --help` has examples and a scenario.";
 
 pub(super) const SIM_EXAMPLES: &str = "\
@@ -162,6 +172,17 @@ A scenario, with some of its keys; every key has a default:
   rtt = \"20..120 ms\"          drawn for each host; between two hosts the mean of theirs
   arrive = \"uniform 10 s\"     or \"at once\", \"at 30 s\", \"poisson 0.04/s\"
   leave = \"when done\"         or \"never\", \"after 600 s\", \"exp 1000 s\"
+  behaviour = \"ours\"          or \"free-rider\", \"liar\", \"slow\", \"like capture.pcapng\"
+  [[events]]
+  at = \"300 s\"
+  do = \"kill seed\"            or \"stop leecher-3\", \"cut up of leecher-3..9 to 10 kB/s\",
+                              \"tracker down\", \"tracker up\", \"partition seed leecher\", \"heal\"
+  [stop]
+  when = \"all done\"           or a time such as \"3600 s\"
+  [expect]
+  last = \"< 1.5 bound\"        numbers of the summary; of a group: leecher.took = \"< 600 s\"
+
+docs/lab.md explains them all; examples/lab has scenarios for a lecture.
 
 All clients are bittrace itself, under one pretend clock: the same scenario and seed give the same
 capture, byte for byte. The capture has each byte once, as a listener in the core of the network
@@ -169,7 +190,8 @@ sees it, and the names of the hosts. TCP is a model: fair links of a fixed rate,
 windows; no packet is lost or comes twice.
 
 Exit codes:
-    0  done
+    0  done, and all that the scenario expects is so
+    1  something that the scenario expects is not so
     2  error: bad usage, a scenario that cannot be read, or a capture that cannot be written
   130  interrupted; the results up to then are shown";
 
@@ -240,7 +262,7 @@ Exit codes: 0 no difference, 1 differences, 2 error, 130 interrupted.
 `bittrace replay --help` has examples.";
 
 pub(super) const REPLAY_EXAMPLES: &str = "\
-Without a client and without --listen, the capture is played to bittrace itself, which imitates the capture's client: no sockets, the same bytes every time. With a client, bittrace starts the client, plays the recorded tracker and peers to it on loopback, and compares its messages with those of the capture's client.
+Without a client and without --listen, the capture is played to bittrace itself, which imitates the capture's client: no sockets, the same bytes every time. With a client, bittrace starts the client, plays the recorded trackers, over HTTP and UDP, and peers to it on loopback, and compares its messages with those of the capture's client.
 
 Examples:
   bittrace replay ref.pcap
@@ -248,9 +270,13 @@ Examples:
   bittrace replay ref.pcap --hex -- transmission-cli -M -w {dir} -p {port} {torrent}
   bittrace replay ref.pcap --disturb all -- aria2c -d {dir} --seed-time=0 {torrent}
   bittrace replay ref.pcap --disturb corrupt=2 --disturb drop=9 -- aria2c -d {dir} {torrent}
+  bittrace replay seeding.pcap -- aria2c -d {dir} --check-integrity=true --seed-time=600 --listen-port {port} {torrent}
+  bittrace replay ref.pcap --disturb lose=1 -- aria2c -d {dir} --enable-dht=true {torrent}
   bittrace replay ref.pcap --listen 127.0.0.2:6969     for a client started by hand
 
-Two things are rewritten, everything else is sent as recorded: the addresses in the tracker's responses become those of the played peers, and the ids of extensions become those that the receiver chose. Blocks are sent when they are requested.
+Where the capture's client seeds (it gave more blocks than it took, or --role seeder), the client is to seed as well: {dir} holds the content, from the capture or --content, and the recorded downloader is played. Its requests follow the client's blocks at their recorded pace, and each block is compared with the content.
+
+These are rewritten, everything else is sent as recorded: the addresses in the responses of trackers become those of the played peers, and the ids of extensions become those that the receiver chose; over UDP the response has the transaction id of the request. Blocks are sent when they are requested.
 
 Exit codes:
     0  no difference, or only those that masks and --allow permit; with --disturb: complete
@@ -276,7 +302,8 @@ A fault that the replayed peers cause on purpose, to see how the client reacts. 
   corrupt=N          changes one byte of block N (1)
   duplicate=N        sends block N twice (1)
   unknown=ID         sends a message with an unassigned id (200)
-  overlong=N         sends a length prefix of 2 GiB after message N (5)";
+  overlong=N         sends a length prefix of 2 GiB after message N (5)
+  lose=N             response N (1) of the trackers over UDP is lost; all: where the capture has one";
 
 pub(super) const MASK_HELP: &str = "\
 How a field may differ; can be repeated. The message is a name such as announce-request, a protocol such as peer-wire, or *; the field is its path as in the report, such as numwant, v or headers.User-Agent, and includes everything inside it.
@@ -350,6 +377,7 @@ Examples:
   bittrace download file.torrent --single-peer        from one peer at a time
   bittrace download file.torrent --dht-node 10.0.0.2:6881
                                                       with the DHT of a network of your own
+  bittrace download 'magnet:?xt=urn:btih:HASH&tr=URL'  the torrent itself comes from peers
 
 --record FILE can be a named pipe: the download begins when a program reads it, and goes on when
 that program has gone. With --record - the recording goes to standard output, and everything else
@@ -387,6 +415,20 @@ Examples:
 
 In Wireshark, the interfaces stand among the others; the gear beside each has its options. A
 download ends when the capture is stopped.";
+
+pub(super) const FETCH_EXAMPLES: &str = "\
+Examples:
+  bittrace torrent fetch 'magnet:?xt=urn:btih:HASH&tr=http://t.test/announce' -o t.torrent
+  bittrace torrent fetch LINK -o t.torrent --format json | jq .files
+  bittrace torrent fetch LINK -o - | bittrace torrent show -
+
+The trackers and web seeds of the link become those of the torrent. Nothing is downloaded
+but the torrent itself.
+
+Exit codes:
+    0  the torrent is there
+    2  error: bad usage, or no peer has it
+  130  stopped by Ctrl-C";
 
 pub(super) const TORRENT_EXAMPLES: &str = "\
 Examples:

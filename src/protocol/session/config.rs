@@ -41,6 +41,8 @@ pub struct Config {
     pub choke_timeout: Duration,
     /// How long a peer may say nothing at all. BEP 3 has keep-alives every two minutes.
     pub silence_timeout: Duration,
+    /// What trackers in the local network are asked.
+    pub local_requests: LocalRequests,
     /// The proxies for announces over plain HTTP.
     pub proxies: ProxyChoice,
     /// How long a tracker may take to answer over HTTP.
@@ -53,6 +55,16 @@ pub struct Config {
     pub max_known_peers: usize,
     /// How many bytes of pieces may wait to be stored before no more are asked for.
     pub max_unstored: u64,
+}
+
+/// What trackers at addresses of the local network are asked over HTTP. Links come from anywhere, and their trackers could be
+/// any page of a router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LocalRequests {
+    /// Whatever their URL says.
+    Any,
+    /// Only announces whose path is `/announce`, without a query of their own and not after a redirect.
+    PlainAnnounces,
 }
 
 /// How long to serve after completion: until the first of these is reached; for ever where there is none.
@@ -69,7 +81,12 @@ impl Config {
     pub const fn new(profile: Profile) -> Self {
         Self {
             profile,
-            schedule: Schedule { pieces: Vec::new(), requests: Vec::new(), haves: Vec::new() },
+            schedule: Schedule {
+                pieces: Vec::new(),
+                requests: Vec::new(),
+                haves: Vec::new(),
+                paddings: Vec::new(),
+            },
             single_peer: false,
             max_peers: 50,
             max_half_open: 10,
@@ -84,6 +101,7 @@ impl Config {
             request_timeout: SNUBBED,
             choke_timeout: Duration::from_secs(120),
             silence_timeout: SILENCE,
+            local_requests: LocalRequests::Any,
             proxies: ProxyChoice::NONE,
             tracker_timeout: Duration::from_secs(30),
             udp_retransmissions: 2,

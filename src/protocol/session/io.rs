@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::PeerSource;
 use crate::mse::{Methods, MseKey};
 use crate::tracker::http;
-use crate::{Block, InfoHash, PeerId, PieceIndex, Timestamp};
+use crate::{Block, InfoHash, Metainfo, PeerId, PieceIndex, Timestamp};
 
 /// A stream of the session: a connection to a peer or an HTTP tracker, or a flow of datagrams to a UDP tracker. The
 /// session numbers the streams it opens, the driver those it accepts: even numbers and odd ones.
@@ -25,8 +25,12 @@ pub struct Identity {
     /// What the client calls itself on connections, in their order, where each has a peer id of its own; once these are
     /// used up, more are drawn.
     pub connection_ids: Vec<PeerId>,
+    /// The transaction ids of requests to trackers over UDP, in their order; once these are used up, more are drawn.
+    pub transaction_ids: Vec<u32>,
     /// What proves to trackers that it is the same client (BEP 7).
     pub key: u32,
+    /// The same over HTTP, where it is letters of an alphabet; without it they are drawn from `key`.
+    pub key_text: Option<Vec<u8>>,
     /// Where all other chance comes from: which piece, which peer, transaction ids.
     pub seed: u64,
     /// Where all comes from that nobody else may guess: the exponents of key exchanges.
@@ -36,18 +40,28 @@ pub struct Identity {
 impl Identity {
     /// An identity with one peer id for everybody, and a secret that everybody knows: for runs that are to repeat.
     pub const fn new(peer_id: PeerId, key: u32, seed: u64) -> Self {
-        Self { peer_id, connection_ids: Vec::new(), key, seed, secret: [0; 32] }
+        Self {
+            peer_id,
+            connection_ids: Vec::new(),
+            transaction_ids: Vec::new(),
+            key,
+            key_text: None,
+            seed,
+            secret: [0; 32],
+        }
     }
 }
 
 impl fmt::Debug for Identity {
     /// Without the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { peer_id, connection_ids, key, seed, secret: _ } = self;
+        let Self { peer_id, connection_ids, transaction_ids, key, key_text, seed, secret: _ } = self;
         f.debug_struct("Identity")
             .field("peer_id", peer_id)
             .field("connection_ids", connection_ids)
+            .field("transaction_ids", transaction_ids)
             .field("key", key)
+            .field("key_text", key_text)
             .field("seed", seed)
             .finish_non_exhaustive()
     }
@@ -80,6 +94,8 @@ pub enum Input {
     Fetched(SessionStreamId, Result<Bytes, String>),
     /// What [`Output::Resolve`] asked: the addresses of a name, or why it has none.
     Resolved(HostPort, Result<Vec<SocketAddr>, String>),
+    /// What [`Output::Metadata`] gave was read: the torrent, and those of its pieces that are there, verified.
+    Described(Arc<Metainfo>, Vec<PieceIndex>),
     /// A source other than the session's own trackers and peers names peers. They are dialled as far as the
     /// [source](PeerSource) is believed, and not at all where the torrent is private (BEP 27).
     PeersFound(PeerSource, Vec<SocketAddr>),
@@ -138,6 +154,9 @@ pub enum Output {
     /// A peer says that a node of the DHT is at this address (BEP 5, "BitTorrent protocol extension"). Without a DHT there is
     /// nothing to be done.
     DhtContact(SocketAddr),
+    /// The info dictionary of the torrent that was wanted, whole and with the right hash. Read it, look what of the torrent is
+    /// there, and answer with [`Input::Described`]; or with [`Input::Stop`], where the torrent is of no use.
+    Metadata(Bytes),
     /// Something happened that a person may want to know.
     Event(Event),
     /// Nothing more for now: call again at this time, or when something happens.
@@ -191,6 +210,8 @@ pub enum Violation {
     OutOfRange,
     /// It sent blocks of a piece that failed its hash.
     CorruptPiece(PieceIndex),
+    /// It sent metadata with a wrong hash, all of it.
+    CorruptMetadata,
     /// It kept silent for so long.
     Silent(Duration),
     /// It choked us for so long.
@@ -199,6 +220,8 @@ pub enum Violation {
     Flood(&'static str),
     /// It has nothing that is missing, and there is no use in waiting.
     Useless,
+    /// No tracker named it, and the torrent turned out to be private (BEP 27).
+    NotOfTracker,
     /// There are connections enough.
     TooManyConnections,
 }
@@ -279,6 +302,13 @@ pub enum Event {
         /// Who gave blocks of it.
         from: Vec<SocketAddr>,
     },
+    /// Metadata of the torrent came whole, and has a wrong hash.
+    MetadataCorrupt {
+        /// Who gave pieces of it.
+        from: Vec<SocketAddr>,
+    },
+    /// The metadata has one of the two info hashes that the torrent should have, and not the other.
+    MetadataDisagrees,
     /// Every piece is there.
     Complete,
 }
