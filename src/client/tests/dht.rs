@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bittrace_client::{DhtOptions, Download, DownloadOptions, Notice, Outcome};
 use bittrace_protocol::dht::{Kind, Message, Method};
+use bittrace_protocol::magnet::{InfoHashes, Magnet};
 use bittrace_protocol::session::{Config, HostPort, SeedGoal};
 use bittrace_testing::clients::{RunningClient, start};
 use bittrace_testing::programs::*;
@@ -184,7 +185,9 @@ fn assert_reads_well(recording: &Path, port: u16) {
     let mut messages = 0;
     while let Some(dissected) = trace.next().unwrap() {
         let Dissected::Record(record) = dissected else { continue };
-        assert!(!matches!(record.body, Body::Unreadable(..)), "{record:?}");
+        // A block may be on its way twice, over a connection that each side opened, when the run ends.
+        let is_cut = record.notes.iter().any(|note| note.rule.id == "capture.fragment");
+        assert!(is_cut || !matches!(record.body, Body::Unreadable(..)), "{record:?}");
         messages += usize::from(matches!(record.body, Body::Dht(..)));
         let is_ours = matches!(record.body, Body::Dht(..)) && record.source.port() == port;
         assert!(!is_ours || record.severity() < Some(Severity::Warn), "{record:?}");
@@ -212,6 +215,33 @@ fn aria2_takes_by_the_dht_alone() {
     takes("aria2c", aria2);
 }
 
+/// A link that has the info hash and a node of the DHT, and nothing else: the torrent comes from a peer that nodes name.
+#[test]
+fn a_magnet_link_is_followed_by_the_dht_alone() {
+    if !is_there("libtorrent") {
+        return;
+    }
+    let place = Place::new();
+    let (_node, node) = libtorrent_node(&place.work.join("node"));
+    let (_client, _) = libtorrent(&place.work.join("client"), Some((&place.torrent, &place.content, node)));
+    let mut options = with_dht(&place.output, Config { rounds: None, ..patient() }, node, &place.recording);
+    if let Some(dht) = &mut options.dht {
+        dht.nodes.clear();
+    }
+    let named = HostPort { host: node.ip().to_string(), port: node.port() };
+    let hashes = InfoHashes::V1(place.seed.metainfo.info_hash);
+    let magnet = Magnet { nodes: vec![named], ..Magnet::new(hashes) };
+    let mut port = 0;
+    let report = Download::of_magnet(magnet, options).unwrap().run_blocking(|notice| {
+        if let Notice::Listening { port: listening } = notice {
+            port = listening;
+        }
+    });
+    assert_eq!(report.unwrap().outcome, Outcome::Complete);
+    place.seed.assert_whole(&place.output);
+    assert_reads_well(&place.recording, port);
+}
+
 /// A node that is asked, on raw bytes: what came to it within the time that a run takes.
 fn asked_of(private: bool) -> (Vec<Message>, Vec<String>) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -223,17 +253,30 @@ fn asked_of(private: bool) -> (Vec<Message>, Vec<String>) {
         metainfo.private = true;
         seed.metainfo = metainfo.into();
     }
-    // Nobody answers, so that it ends soon.
     let config = Config { single_peer: true, ..config() };
     let recording = folder.path().join("run.pcapng");
     let options = with_dht(folder.path(), config, socket.local_addr().unwrap(), &recording);
-    let (result, notices) = run(&seed, options);
-    assert_eq!(result.unwrap().outcome, Outcome::Incomplete);
-    let mut buffer = [0; 2_000];
-    let mut messages = Vec::new();
-    while let Ok(length) = socket.recv(&mut buffer) {
-        messages.push(Message::decode(&buffer[..length]).unwrap());
-    }
+    let download = Download::new(seed.metainfo.clone(), options).unwrap();
+    let stop = download.stop();
+    let (ended, running) = std::sync::mpsc::channel::<()>();
+    let listening = std::thread::spawn(move || {
+        let mut messages = Vec::new();
+        let mut buffer = [0; 2_000];
+        while running.try_recv() != Err(std::sync::mpsc::TryRecvError::Disconnected) {
+            if let Ok(length) = socket.recv(&mut buffer) {
+                messages.push(Message::decode(&buffer[..length]).unwrap());
+            } else if !messages.is_empty() {
+                // It has said all that it says before an answer.
+                stop.stop();
+            }
+        }
+        messages
+    });
+    let mut notices = Vec::new();
+    let report = download.run_blocking(|notice| notices.push(format!("{notice:?}"))).unwrap();
+    drop(ended);
+    let messages = listening.join().unwrap();
+    assert_ne!(report.outcome, Outcome::Complete);
     (messages, notices)
 }
 
