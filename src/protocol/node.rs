@@ -10,10 +10,12 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use crate::Timestamp;
+use crate::dht::{SavedNodes, SearchResult};
 use crate::mse::MseKey;
 use crate::session::{self, Session};
 
 mod datagram;
+mod dht;
 #[cfg(test)]
 mod tests;
 mod utp;
@@ -21,12 +23,14 @@ mod utp;
 pub use datagram::DatagramOwner;
 pub use utp::UtpPolicy;
 
+use dht::SessionDht;
 use utp::SessionUtp;
 
 /// A session, and the parts that speak over datagrams.
 #[derive(Debug)]
 pub struct Node {
     session: Session,
+    dht: Option<SessionDht>,
     utp: Option<SessionUtp>,
     /// What the parts beside the session want done.
     outputs: VecDeque<Output>,
@@ -38,7 +42,7 @@ pub struct Node {
 /// What happens to a node.
 #[derive(Debug, Clone)]
 pub enum Input {
-    /// What happens to the session. Of [`Tick`](session::Input::Tick) and [`Stop`](session::Input::Stop) all parts hear.
+    /// What happens to the session. Of [`Tick`](session::Input::Tick) and of names that were looked up all parts hear.
     Session(session::Input),
     /// A datagram came from this address to the UDP port of the address's family.
     Datagram(SocketAddr, Bytes),
@@ -61,12 +65,16 @@ pub enum Output {
     /// The key of a stream over uTP, to be kept before anything more is sent: who is at the other end, and whether we began
     /// the stream.
     UtpSecret(Box<MseKey>, SocketAddr, bool),
+    /// A search of the DHT for peers is over.
+    Searched(SearchResult),
+    /// Keep these nodes of the DHT for the next run.
+    Save(SavedNodes),
 }
 
 impl Node {
     /// A node around a session that has not begun to talk.
     pub const fn new(session: Session) -> Self {
-        Self { session, utp: None, outputs: VecDeque::new(), now: Timestamp::EPOCH, dropped: 0 }
+        Self { session, dht: None, utp: None, outputs: VecDeque::new(), now: Timestamp::EPOCH, dropped: 0 }
     }
 
     /// The session.
@@ -84,14 +92,19 @@ impl Node {
         self.now = now;
         match input {
             Input::Session(input) => {
+                self.dht_hears(now, &input);
                 if let Some(input) = self.on_input(input) {
                     self.session.handle(now, input);
                 }
+                self.leave_dht_if_private(now);
             }
             Input::Datagram(from, bytes) => {
-                let is_taken = match (DatagramOwner::of(&bytes), &mut self.utp) {
-                    (Some(DatagramOwner::Utp), Some(utp)) => utp.mux.handle(now, from, &bytes),
-                    (Some(DatagramOwner::Dht | DatagramOwner::Utp) | None, _) => false,
+                let is_taken = match DatagramOwner::of(&bytes) {
+                    Some(DatagramOwner::Utp) => {
+                        self.utp.as_mut().is_some_and(|utp| utp.mux.handle(now, from, &bytes))
+                    }
+                    Some(DatagramOwner::Dht) => self.dht_takes(now, from, bytes),
+                    None => false,
                 };
                 self.dropped += u64::from(!is_taken);
             }
@@ -109,15 +122,26 @@ impl Node {
                 return output;
             }
             let output = match self.session.poll() {
+                session::Output::DhtContact(address) => {
+                    self.dht_contact(address);
+                    continue;
+                }
                 session::Output::Wait(at) => {
-                    let at = [at, self.utp_wakes_at()].into_iter().flatten().min();
+                    let at = [at, self.dht_wakes_at(), self.utp_wakes_at()].into_iter().flatten().min();
                     return Output::Session(session::Output::Wait(at));
                 }
                 session::Output::Done if self.utp_is_leaving() => {
                     return Output::Session(session::Output::Wait(self.utp_wakes_at()));
                 }
+                session::Output::Done => {
+                    let saved = self.save_dht().map(Output::Save);
+                    return saved.unwrap_or(Output::Session(session::Output::Done));
+                }
                 output => output,
             };
+            if matches!(output, session::Output::Event(session::Event::Complete)) {
+                self.dht_completed();
+            }
             if let Some(output) = self.on_output(output) {
                 return output;
             }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use bittrace_protocol::session::HostPort;
 use clap::{Args, ValueEnum};
 
 use super::texts::{DOWNLOAD_AFTER, DOWNLOAD_EXAMPLES, ENCRYPTION_HELP, UTP_HELP};
@@ -11,7 +12,7 @@ use super::texts::{DOWNLOAD_AFTER, DOWNLOAD_EXAMPLES, ENCRYPTION_HELP, UTP_HELP}
 #[derive(Debug, Args)]
 #[command(after_help = DOWNLOAD_AFTER, after_long_help = DOWNLOAD_EXAMPLES)]
 pub(crate) struct DownloadArguments {
-    /// The .torrent file: a path, or an http or https URL
+    /// The .torrent file: a path, or an http or https URL; or a magnet link
     #[arg(value_name = "TORRENT")]
     pub(crate) torrent: String,
     /// The folder for the files
@@ -59,6 +60,15 @@ pub(crate) struct DownloadArguments {
     /// Append the keys of encrypted connections to this file, for analyze --mse-keys
     #[arg(long, value_name = "FILE")]
     pub(crate) key_log: Option<PathBuf>,
+    /// Do not look for peers in the DHT
+    #[arg(long)]
+    pub(crate) no_dht: bool,
+    /// A node of the DHT to begin with, instead of well-known nodes and those of earlier runs; can be repeated
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_port, conflicts_with = "no_dht")]
+    pub(crate) dht_node: Vec<HostPort>,
+    /// The file that keeps nodes of the DHT from run to run
+    #[arg(long, value_name = "FILE", conflicts_with = "no_dht")]
+    pub(crate) dht_state: Option<PathBuf>,
     /// Our peer id, up to 20 characters; the rest is random
     #[arg(long, value_name = "ID")]
     pub(crate) peer_id: Option<String>,
@@ -77,6 +87,9 @@ pub(crate) struct DownloadArguments {
     /// Upload at most this many KiB per second
     #[arg(long, value_name = "KIB")]
     pub(crate) upload_limit: Option<u64>,
+    /// With a magnet link, ask trackers in the local network whatever their URL says, not only for /announce
+    #[arg(long)]
+    pub(crate) allow_local: bool,
     /// Start over, and ignore the state of earlier runs
     #[arg(long)]
     pub(crate) no_resume: bool,
@@ -99,6 +112,19 @@ pub(crate) enum Utp {
     Prefer,
     /// Instead of TCP
     Require,
+}
+
+/// Reads the name of a host, or its address, and a port; an address of IPv6 stands in brackets.
+fn host_port(text: &str) -> Result<HostPort, String> {
+    let read = || {
+        let (host, port) = text.rsplit_once(':')?;
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host = bare.unwrap_or(host);
+        let whole = !host.is_empty() && (bare.is_some() || !host.contains(':'));
+        let port = port.parse().ok().filter(|&port| port != 0 && whole)?;
+        Some(HostPort { host: host.to_owned(), port })
+    };
+    read().ok_or_else(|| "expected HOST:PORT".to_owned())
 }
 
 /// When connections to peers are encrypted.

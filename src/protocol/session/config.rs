@@ -20,6 +20,8 @@ pub struct Config {
     pub max_half_open: usize,
     /// The port on which the driver listens; 0 where it does not.
     pub port: u16,
+    /// The port of our node of the DHT, which peers are told (BEP 5, "BitTorrent protocol extension"); `None` where there is none.
+    pub dht_port: Option<u16>,
     /// The most bytes of pieces sent in a second.
     pub upload_limit: Option<u64>,
     /// How many peers are served at once, one of them for a try (BEP 3, "choking and optimistic unchoking").
@@ -39,6 +41,8 @@ pub struct Config {
     pub choke_timeout: Duration,
     /// How long a peer may say nothing at all. BEP 3 has keep-alives every two minutes.
     pub silence_timeout: Duration,
+    /// What trackers in the local network are asked.
+    pub local_requests: LocalRequests,
     /// The proxies for announces over plain HTTP.
     pub proxies: ProxyChoice,
     /// How long a tracker may take to answer over HTTP.
@@ -51,6 +55,16 @@ pub struct Config {
     pub max_known_peers: usize,
     /// How many bytes of pieces may wait to be stored before no more are asked for.
     pub max_unstored: u64,
+}
+
+/// What trackers at addresses of the local network are asked over HTTP. Links come from anywhere, and their trackers could be
+/// any page of a router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LocalRequests {
+    /// Whatever their URL says.
+    Any,
+    /// Only announces whose path is `/announce`, without a query of their own and not after a redirect.
+    PlainAnnounces,
 }
 
 /// How long to serve after completion: until the first of these is reached; for ever where there is none.
@@ -77,6 +91,7 @@ impl Config {
             max_peers: 50,
             max_half_open: 10,
             port: 0,
+            dht_port: None,
             upload_limit: None,
             unchoke_slots: 5,
             seeding: None,
@@ -86,6 +101,7 @@ impl Config {
             request_timeout: SNUBBED,
             choke_timeout: Duration::from_secs(120),
             silence_timeout: SILENCE,
+            local_requests: LocalRequests::Any,
             proxies: ProxyChoice::NONE,
             tracker_timeout: Duration::from_secs(30),
             udp_retransmissions: 2,

@@ -83,6 +83,8 @@ pub struct AnnounceProfile {
     pub supportcrypto: Option<bool>,
     /// What `requirecrypto` says; `None` has it say 1 where the policy takes no others, and nothing elsewhere.
     pub requirecrypto: Option<bool>,
+    /// How many bytes are said to be left while the metadata has not come (BEP 9 does not say; libtorrent says 16,384).
+    pub left_unknown: u64,
     /// Whether completion is announced.
     pub says_completed: bool,
     /// Further parameters and their values.
@@ -256,6 +258,7 @@ impl Profile {
                 no_peer_id: true,
                 supportcrypto: None,
                 requirecrypto: None,
+                left_unknown: 16 * 1024,
                 says_completed: true,
                 others: Vec::new(),
             },

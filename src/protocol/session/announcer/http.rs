@@ -1,7 +1,11 @@
 //! An announce over HTTP: the request in the profile's style, the answer framed and read, redirects followed.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 
+use crate::is_local_network;
+use crate::session::LocalRequests;
 use crate::tracker;
 use crate::tracker::http::{Announce, Framing, Reply, Response, frame_response};
 
@@ -53,6 +57,12 @@ impl HttpStage {
         step: &mut AnnouncerContext<'_>,
     ) -> AttemptOutcome {
         let closed = match input {
+            TrackerInput::Opened(address) if self.is_refused_at(address.ip(), step) => {
+                return AttemptOutcome::failed(format!(
+                    "{} is in the local network, where a magnet link has nothing but /announce asked",
+                    address.ip()
+                ));
+            }
             TrackerInput::Opened(_) => {
                 let (url, request) = (tracker.url.clone(), self.request.clone());
                 step.outputs.push_back(Output::Event(Event::Announcing { url, request }));
@@ -116,6 +126,15 @@ impl HttpStage {
                 )
             }
         }
+    }
+
+    /// Whether nothing is to be asked at this address: a link could have any request sent to a host of the local network.
+    fn is_refused_at(&self, address: IpAddr, step: &AnnouncerContext<'_>) -> bool {
+        let is_plain = self.redirects == 0 && self.place.target() == "/announce";
+        step.config.local_requests == LocalRequests::PlainAnnounces
+            && self.proxy.is_none()
+            && !is_plain
+            && is_local_network(address)
     }
 
     fn redirect(&self, response: &Response, step: &AnnouncerContext<'_>) -> AttemptOutcome {
