@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use bittrace_replay::{InjectedFault, NamedDisturbances};
 use clap::{Args, ValueEnum};
 
+use super::parse_local_host;
 use super::texts::{
     DIFF_AFTER, DIFF_EXAMPLES, DISTURB_HELP, MASK_HELP, PROFILE_AFTER, REPLAY_AFTER, REPLAY_EXAMPLES,
 };
@@ -31,10 +32,10 @@ pub(crate) struct DiffArguments {
     #[command(flatten)]
     pub(crate) key_logs: KeyLogs,
     /// The address of the local host of the captures; default: detected
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_local_host)]
     pub(crate) local: Option<IpAddr>,
     /// The address of the candidate's local host, if it differs
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_local_host)]
     pub(crate) local_candidate: Option<IpAddr>,
 }
 
@@ -107,7 +108,7 @@ pub(crate) struct ReplayArguments {
     #[arg(long, value_name = "PATH")]
     pub(crate) content: Option<PathBuf>,
     /// Serve tracker and peers on real sockets: the tracker's address, such as 127.0.0.2 or 127.0.0.2:6969
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_local_host)]
     pub(crate) listen: Option<String>,
     /// Record the run as a capture
     #[arg(long, value_name = "FILE.pcapng")]
@@ -123,7 +124,7 @@ pub(crate) struct ReplayArguments {
     #[command(flatten)]
     pub(crate) key_logs: KeyLogs,
     /// The address of the local host of the capture; default: detected
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_local_host)]
     pub(crate) local: Option<IpAddr>,
 }
 
@@ -147,7 +148,7 @@ pub(crate) struct ProfileArguments {
     #[command(flatten)]
     pub(crate) key_logs: KeyLogs,
     /// The address of the local host of the capture; default: detected
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_local_host)]
     pub(crate) local: Option<IpAddr>,
 }
 

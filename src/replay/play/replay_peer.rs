@@ -110,15 +110,17 @@ impl ReplayPeer {
         for (side, message) in conversation.messages() {
             let body = message.body();
             match side {
-                Side::Local => Precondition::of_body(&body).into_iter().for_each(|cue| wants.add(cue)),
+                Side::Local | Side::Initiator => {
+                    Precondition::of_body(&body).into_iter().for_each(|cue| wants.add(cue))
+                }
                 // Parts of messages, and bytes that are not messages, would break the stream.
-                Side::Remote
+                Side::Remote | Side::Responder
                     if matches!(
                         body,
                         Body::Unreadable(_, Unreadable::Opaque(_) | Unreadable::Gap(_))
                             | Body::Mse(MseBody::Encrypted | MseBody::KeyExchange | MseBody::Negotiation(_))
                     ) => {}
-                Side::Remote => lines.push(ScriptedMessage::of(message, body, wants)),
+                Side::Remote | Side::Responder => lines.push(ScriptedMessage::of(message, body, wants)),
             }
         }
         Self {
