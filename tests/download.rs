@@ -77,11 +77,11 @@ fn goes_through_the_peers_until_one_has_given_all() {
     for says in [
         "file.bin",
         "3 of 32 KiB",
-        "event       started",
+        "event          started",
         &format!("Peer 1: {dead}: connection refused"),
         &format!("Peer 2: {good}: connected"),
-        "event       completed",
-        "event       stopped",
+        "event          completed",
+        "event          stopped",
         "complete: every piece is verified",
         "peers tried    2",
     ] {

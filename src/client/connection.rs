@@ -303,7 +303,7 @@ async fn write_all(
 }
 
 /// The address from which this host sends to a remote. Nothing is sent to find out.
-fn address_towards(remote: SocketAddr) -> io::Result<IpAddr> {
+pub(crate) fn address_towards(remote: SocketAddr) -> io::Result<IpAddr> {
     let any: IpAddr =
         if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0))?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use bittrace_protocol::node::Node;
 use bittrace_protocol::session::{Session, Status};
 use bittrace_protocol::{Geometry, Metainfo};
 use tokio::sync::mpsc::unbounded_channel;
@@ -172,7 +173,7 @@ impl Download {
         config.port = driver.port();
         notice(Notice::Listening { port: config.port });
         let session = Session::new(config, torrent, identity, survey.verified.iter(), clock.now());
-        let SessionEnd { status, finished, recording } = driver.run(session, &mut notice).await?;
+        let SessionEnd { status, finished, recording } = driver.run(Node::new(session), &mut notice).await?;
         let outcome = match status.pieces_done == status.pieces && finished {
             true => Outcome::Complete,
             false if stop.times() > 0 => Outcome::Stopped,

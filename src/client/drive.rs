@@ -1,4 +1,4 @@
-//! Between a session and the machine: what the session wants is done, and what happens is told to it.
+//! Between a node and the machine: what the node and its session want is done, and what happens is told to them.
 
 use std::collections::HashMap;
 use std::io;
@@ -8,7 +8,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bittrace_protocol::Timestamp;
-use bittrace_protocol::session::{Endpoint, Input, Output, Session, SessionStreamId, Status};
+use bittrace_protocol::node::{self, Node};
+use bittrace_protocol::session::{Endpoint, Input, Output, SessionStreamId, Status};
 use bittrace_protocol::wire::PieceSet;
 use bytes::Bytes;
 use tokio::net::TcpStream;
@@ -23,7 +24,7 @@ use crate::folder::Replace;
 use crate::gauge::MemoryBudget;
 use crate::journal::Journal;
 use crate::keys::{KeyKeeper, StreamEnds};
-use crate::listen::listen;
+use crate::listen::{Listening, listen};
 use crate::notice::Notice;
 use crate::options::DownloadOptions;
 use crate::os::create_recording;
@@ -31,6 +32,7 @@ use crate::outlets::Outlets;
 use crate::pool::Pool;
 use crate::record::Tap;
 use crate::storage::Storage;
+use crate::udp::UdpPort;
 use crate::{Error, Stop};
 
 /// The sockets, threads and timers of a run.
@@ -41,6 +43,7 @@ pub(crate) struct Driver {
     disk_events: UnboundedReceiver<DriverEvent>,
     network: Network,
     network_events: Receiver<DriverEvent>,
+    udp: UdpPort,
     connections: HashMap<SessionStreamId, ConnectionTask>,
     keys: KeyKeeper,
     tasks: JoinSet<()>,
@@ -49,7 +52,7 @@ pub(crate) struct Driver {
     recording: Option<JoinHandle<()>>,
     recording_failure: Option<Error>,
     port: u16,
-    /// How many tasks wait for incoming connections; they never end.
+    /// How many tasks wait for incoming connections and datagrams; they never end.
     listening: usize,
     /// The odd number that the next incoming connection gets.
     next_incoming: u32,
@@ -83,7 +86,7 @@ impl Driver {
         let (disk_sender, disk_events) = mpsc::unbounded_channel();
         let (network_sender, network_events) = mpsc::channel(MAX_NETWORK_EVENTS);
         // What may be refused comes first, what overwrites something after it.
-        let begun = listen(&options.listen, options.config.port).and_then(|(listeners, port)| {
+        let begun = listen(&options.listen, options.config.port, options.udp).and_then(|listening| {
             let mut outlets = Outlets::new(disk_sender.clone());
             if let Some(path) = &options.record {
                 files.check_recording(path, journal.as_ref())?;
@@ -106,9 +109,9 @@ impl Driver {
             if let Some(journal) = &mut journal {
                 journal.begin(&verified)?;
             }
-            Ok((listeners, port, tap, recording, keys))
+            Ok((listening, tap, recording, keys))
         });
-        let (listeners, port, tap, recording, keys) = match begun {
+        let (Listening { tcp, udp, port }, tap, recording, keys) = match begun {
             Ok(begun) => begun,
             Err(error) => {
                 // Why it could not begin is worth more than why something is left of it.
@@ -126,9 +129,12 @@ impl Driver {
             connect_timeout: options.config.connect_timeout,
         };
         let mut tasks = JoinSet::new();
-        let listening = listeners.len();
-        for listener in listeners {
+        let udp = UdpPort::new(udp);
+        for listener in tcp {
             tasks.spawn(network.clone().accept(listener));
+        }
+        for socket in udp.sockets() {
+            tasks.spawn(network.clone().hear_datagrams(socket));
         }
         Ok(Self {
             clock,
@@ -139,12 +145,13 @@ impl Driver {
             network_events,
             connections: HashMap::new(),
             keys,
-            tasks,
             lookups: JoinSet::new(),
             recording,
             recording_failure: None,
             port: if options.listen.is_empty() { 0 } else { port },
-            listening,
+            listening: tasks.len(),
+            udp,
+            tasks,
             next_incoming: 1,
             tracker_timeout: options.config.tracker_timeout,
             stop,
@@ -159,22 +166,25 @@ impl Driver {
         self.port
     }
 
-    /// Runs a session to its end.
+    /// Runs a node to its end.
     pub(crate) async fn run(
         mut self,
-        mut session: Session,
+        mut node: Node,
         notice: &mut impl FnMut(Notice),
     ) -> Result<SessionEnd, Error> {
         let mut stops = 0;
         let mut progress_at = Instant::now();
-        self.tell(&mut session, Input::Tick, notice);
+        self.tell(&mut node, Input::Tick, notice);
         while !self.over {
             if Instant::now() >= progress_at {
                 let now = self.clock.now();
-                notice(Notice::Progress { status: session.status(now), peers: session.peers(now).collect() });
+                notice(Notice::Progress {
+                    status: node.session().status(now),
+                    peers: node.session().peers(now).collect(),
+                });
                 progress_at = Instant::now() + PROGRESS_EVERY;
             }
-            let wait = self.drain(&mut session, notice);
+            let wait = self.drain(&mut node, notice);
             let flush_at = self.storage.flush();
             if self.over {
                 break;
@@ -187,30 +197,34 @@ impl Driver {
                     if stops > 1 {
                         break;
                     }
-                    self.tell(&mut session, Input::Stop, notice);
+                    self.tell(&mut node, Input::Stop, notice);
                 }
                 Some(event) = self.disk_events.recv() => {
-                    self.take(&mut session, event, notice);
+                    self.take(&mut node, event, notice);
                     while let Ok(event) = self.disk_events.try_recv() {
-                        self.take(&mut session, event, notice);
+                        self.take(&mut node, event, notice);
                     }
                 }
                 Some(event) = self.network_events.recv() => {
-                    self.take(&mut session, event, notice);
+                    self.take(&mut node, event, notice);
                     // Some more, but not so many that what storage tells would wait for long.
                     for _ in 0..MAX_NETWORK_EVENTS {
                         let Ok(event) = self.network_events.try_recv() else { break };
-                        self.take(&mut session, event, notice);
+                        self.take(&mut node, event, notice);
                     }
                 }
-                () = tokio::time::sleep_until(wake.into()) => self.tell(&mut session, Input::Tick, notice),
+                () = self.udp.writable() => self.udp.send_waiting(&self.network),
+                () = tokio::time::sleep_until(wake.into()) => self.tell(&mut node, Input::Tick, notice),
             }
         }
-        self.finish(&session, stops, notice).await
+        self.finish(&node, stops, notice).await
     }
 
-    fn take(&mut self, session: &mut Session, event: DriverEvent, notice: &mut impl FnMut(Notice)) {
+    fn take(&mut self, node: &mut Node, event: DriverEvent, notice: &mut impl FnMut(Notice)) {
         let input = match event {
+            DriverEvent::Datagram(from, bytes) => {
+                return self.tell(node, node::Input::Datagram(from, bytes), notice);
+            }
             DriverEvent::Input(input) if self.is_current(&input) => input,
             // What a stream still sends that the session has closed is nobody's.
             DriverEvent::Input(_) => return,
@@ -241,7 +255,7 @@ impl Driver {
                 Input::Stop
             }
         };
-        self.tell(session, input, notice);
+        self.tell(node, input, notice);
     }
 
     /// Notes what an input says of a stream; whether the session has not closed the stream.
@@ -271,19 +285,26 @@ impl Driver {
         Some(stream)
     }
 
-    fn tell(&mut self, session: &mut Session, input: Input, notice: &mut impl FnMut(Notice)) {
-        session.handle(self.clock.now(), input);
-        self.drain(session, notice);
+    fn tell(&mut self, node: &mut Node, input: impl Into<node::Input>, notice: &mut impl FnMut(Notice)) {
+        node.handle(self.clock.now(), input.into());
+        self.drain(node, notice);
         // Tasks that have ended are let go.
         while self.tasks.try_join_next().is_some() {}
         while self.lookups.try_join_next().is_some() {}
     }
 
-    /// Does all that the session wants; when it wants to be called again.
-    fn drain(&mut self, session: &mut Session, notice: &mut impl FnMut(Notice)) -> Option<Timestamp> {
+    /// Does all that the node wants; when it wants to be called again.
+    fn drain(&mut self, node: &mut Node, notice: &mut impl FnMut(Notice)) -> Option<Timestamp> {
         let now = self.clock.now();
         loop {
-            match session.poll() {
+            let output = match node.poll() {
+                node::Output::Session(output) => output,
+                node::Output::Datagram(to, bytes) => {
+                    self.udp.send(&self.network, to, bytes);
+                    continue;
+                }
+            };
+            match output {
                 Output::Open(stream, endpoint) => self.open(stream, endpoint),
                 Output::Resolve(name) => {
                     self.lookups.spawn(self.network.clone().look_up(name));
@@ -307,7 +328,7 @@ impl Driver {
                 Output::Commit(piece) => self.storage.commit(piece),
                 Output::Load(stream, block) => self.storage.load(stream, block),
                 Output::Event(event) => notice(Notice::Session(event)),
-                Output::Wait(Some(at)) if at <= now => session.handle(now, Input::Tick),
+                Output::Wait(Some(at)) if at <= now => node.handle(now, Input::Tick.into()),
                 Output::Wait(at) => return at,
                 Output::Done => {
                     self.over = true;
@@ -350,11 +371,11 @@ impl Driver {
     /// user wants the run to end get little time: the next run finishes the rest.
     async fn finish(
         mut self,
-        session: &Session,
+        node: &Node,
         mut stops: u32,
         notice: &mut impl FnMut(Notice),
     ) -> Result<SessionEnd, Error> {
-        let status = session.status(self.clock.now());
+        let status = node.session().status(self.clock.now());
         // Nobody listens any longer, so that no task waits to be heard.
         self.network_events.close();
         while self.network_events.try_recv().is_ok() {}
@@ -368,11 +389,11 @@ impl Driver {
         }
         self.tasks.shutdown().await;
         self.lookups.shutdown().await;
-        let Self { mut storage, mut disk_events, network, keys, files, stop, .. } = self;
+        let Self { mut storage, mut disk_events, network, keys, files, stop, udp, .. } = self;
         let Self { mut finished, mut failure, mut recording_failure, .. } = self;
         storage.close();
         // The recorder ends when no one can add to the recording.
-        drop((network, keys));
+        drop((network, keys, udp));
         if stops > 1 {
             files.give_up();
         }

@@ -158,6 +158,14 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The UDP port of the same number as the TCP port could not be had.
+    #[error("cannot listen on {address} over UDP")]
+    ListenUdp {
+        /// The address and port.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
     /// The recording could not be written.
     #[error("cannot write the recording {path}")]
     Record {

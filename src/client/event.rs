@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use bittrace_protocol::session::{Input, SessionStreamId};
+use bytes::Bytes;
 use tokio::net::TcpStream;
 
 use crate::Error;
@@ -16,6 +17,8 @@ pub(crate) enum DriverEvent {
     Local(SessionStreamId, SocketAddr),
     /// A peer opened a connection, which has no stream number yet.
     Incoming(TcpStream, SocketAddr),
+    /// A datagram came from this address to our UDP port.
+    Datagram(SocketAddr, Bytes),
     /// The file with this number has its final name.
     FileFinished(usize),
     /// Every file of the torrent has its final name, and the state file is gone.

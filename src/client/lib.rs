@@ -56,6 +56,7 @@ mod stop;
 mod storage;
 mod torrent_source;
 mod trackers;
+mod udp;
 mod verify;
 
 pub use download::{Download, DownloadReport, Outcome};

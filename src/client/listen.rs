@@ -1,4 +1,4 @@
-//! Where peers call: one port, on every address asked for.
+//! Where peers call: one port, on every address asked for; over TCP, and over UDP where datagrams are exchanged.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,31 +10,50 @@ use crate::Error;
 use crate::connection::Network;
 use crate::event::DriverEvent;
 use crate::os::{is_missing_family, prepare_to_listen};
+use crate::udp::BoundSocket;
+
+/// What listens on one port.
+#[derive(Debug)]
+pub(crate) struct Listening {
+    /// A listener an address.
+    pub(crate) tcp: Vec<TcpListener>,
+    /// A socket a family, on the first of its addresses.
+    pub(crate) udp: Vec<BoundSocket>,
+    /// The port.
+    pub(crate) port: u16,
+}
 
 /// Listens on `port` of each address; with 0, on any port that is free on all. An address of a family that the machine
 /// lacks is left out, as long as there is another.
-pub(crate) fn listen(addresses: &[IpAddr], port: u16) -> Result<(Vec<TcpListener>, u16), Error> {
+pub(crate) fn listen(addresses: &[IpAddr], port: u16, udp: bool) -> Result<Listening, Error> {
     let mut attempt = 0;
     loop {
         attempt += 1;
-        match listen_all(addresses, port) {
+        match listen_all(addresses, port, udp) {
             // The port that the first address got may be taken on the next.
-            Err(Error::Listen { source, .. })
+            Err(Error::Listen { source, .. } | Error::ListenUdp { source, .. })
                 if port == 0 && attempt < ATTEMPTS && source.kind() == io::ErrorKind::AddrInUse => {}
             done => return done,
         }
     }
 }
 
-fn listen_all(addresses: &[IpAddr], mut port: u16) -> Result<(Vec<TcpListener>, u16), Error> {
-    let mut listeners = Vec::new();
+fn listen_all(addresses: &[IpAddr], mut port: u16, datagrams: bool) -> Result<Listening, Error> {
+    let (mut tcp, mut udp) = (Vec::new(), Vec::new());
+    let mut families = Vec::new();
     let mut missing = None;
     for &ip in addresses {
         let address = SocketAddr::new(ip, port);
         match listen_on(address) {
             Ok((listener, bound)) => {
                 port = bound;
-                listeners.push(listener);
+                tcp.push(listener);
+                if datagrams && !families.contains(&address.is_ipv4()) {
+                    families.push(address.is_ipv4());
+                    let address = SocketAddr::new(ip, port);
+                    let socket = BoundSocket::bind(address);
+                    udp.push(socket.map_err(|source| Error::ListenUdp { address, source })?);
+                }
             }
             Err(source)
                 if matches!(source.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
@@ -46,8 +65,8 @@ fn listen_all(addresses: &[IpAddr], mut port: u16) -> Result<(Vec<TcpListener>, 
         }
     }
     match missing {
-        Some(error) if listeners.is_empty() => Err(error),
-        _ => Ok((listeners, port)),
+        Some(error) if tcp.is_empty() => Err(error),
+        _ => Ok(Listening { tcp, udp, port }),
     }
 }
 

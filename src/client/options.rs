@@ -24,6 +24,8 @@ pub struct DownloadOptions {
     pub identity: Identity,
     /// The addresses to listen on; with none, nobody can call.
     pub listen: Vec<IpAddr>,
+    /// Whether datagrams are exchanged on the UDP port of the same number. Where nobody can call, none are.
+    pub udp: bool,
     /// What is made of the work of earlier runs.
     pub resume: Resume,
     /// Whether files in the way that are not this torrent's are replaced.
@@ -89,6 +91,7 @@ impl DownloadOptions {
             config,
             identity,
             listen: vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+            udp: false,
             resume: Resume::Verify,
             overwrite: false,
             repair: false,

@@ -69,6 +69,7 @@ pub mod lsd;
 pub mod merkle;
 pub mod metainfo;
 pub mod mse;
+pub mod node;
 pub mod peer;
 pub mod peer_id;
 pub mod proxy;

@@ -82,6 +82,7 @@ pub use profile::{
     PeerIdForm, PieceOrder, Profile, RedundantHaves, WithoutPieces,
 };
 pub use schedule::{HaveStep, RequestStep, Schedule};
+pub use swarm::PeerSource;
 pub use view::{MessageCounts, PeerView, Status};
 
 use announcer::TrackerInput;
@@ -89,7 +90,6 @@ use core::{Core, SessionState, StreamIds};
 use encryption::Way;
 use peer::{NewPeer, Peer, Phase};
 use peers::Peers;
-use swarm::PeerSource;
 
 /// One torrent, being downloaded or served.
 #[derive(Debug)]
@@ -150,6 +150,7 @@ impl Session {
             Input::Hashed(piece, digest) => self.hashed(now, piece, digest),
             Input::BlockHashes(piece, digests) => self.block_hashes(now, piece, digests),
             Input::Loaded(stream, block, bytes) => self.loaded(now, stream, block, bytes),
+            Input::PeersFound(source, addresses) => self.core.peers_found(source, addresses),
             Input::Stop => self.end(now),
         }
         self.step_others(None);
@@ -321,7 +322,7 @@ impl Session {
         while let Some(mut peer) = self.peers.pop_first() {
             self.core.disconnect(now, &mut peer, DisconnectReason::Finished);
         }
-        self.core.announcer.say_goodbye();
+        self.core.announcer.say_goodbye(now, &mut self.core.outputs);
         self.advance_announcer(now);
     }
 

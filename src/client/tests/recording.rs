@@ -5,10 +5,10 @@
 mod support;
 
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 
-use bittrace_client::{Outcome, RecordingWatcher};
+use bittrace_client::{Download, Notice, Outcome, RecordingWatcher};
 use bittrace_testing::peer::{HostilePeer, Misconduct, nobody};
 use bittrace_testing::torrent::SeededTorrent;
 use bittrace_testing::tracker::ScriptedTracker;
@@ -88,6 +88,37 @@ fn every_byte_is_recorded() {
     }
     assert_eq!((blocks, rest.len()), (31, 0));
     assert!(!messages(&path).is_empty());
+}
+
+#[test]
+fn datagrams_are_recorded_with_the_addresses_that_they_had() {
+    let (tracker, named) = ScriptedTracker::naming_later();
+    let seed = SeededTorrent::single(&tracker.url(), 100_000, 64 * 1024);
+    named.lock().unwrap().push(HostilePeer::start(&seed, Misconduct::None).address);
+    let output = tempfile::tempdir().unwrap();
+    let path = output.path().join("live.pcapng");
+    let mut options = options(&output.path().join("out"), config());
+    options.record = Some(path.clone());
+    options.udp = true;
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut sent_to = None;
+    let report = Download::new(seed.metainfo.clone(), options).unwrap().run_blocking(|notice| {
+        if let Notice::Listening { port } = notice {
+            let here = SocketAddr::from(([127, 0, 0, 1], port));
+            stranger.send_to(b"nobody's", here).unwrap();
+            sent_to = Some(here);
+        }
+    });
+    assert_eq!(report.unwrap().outcome, Outcome::Complete);
+
+    let mut capture = bittrace_trace::Capture::open(&path).unwrap();
+    let mut datagrams = Vec::new();
+    while let Some(packet) = capture.next_packet().unwrap() {
+        if let bittrace_trace::Parsed::Udp(datagram) = bittrace_trace::parse(packet.link, packet.data) {
+            datagrams.push((datagram.src, datagram.dst, datagram.payload.to_vec()));
+        }
+    }
+    assert_eq!(datagrams, [(stranger.local_addr().unwrap(), sent_to.unwrap(), b"nobody's".to_vec())]);
 }
 
 /// An address that leaves a caller without an answer, as a host that is not there does: the queue of a listener that

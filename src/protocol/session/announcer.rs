@@ -1,7 +1,8 @@
 //! Tells trackers what happens, and asks them for peers (BEP 3, 7, 12, 15, 23, 31, 41).
 //!
 //! A tracker is in one of the tiers of BEP 12. A round asks them in that order until one answers. A tracker that is silent
-//! does not hold up the next, which is asked after some seconds; where there are many, several are asked at once.
+//! does not hold up the next, which is asked after some seconds; where there are many, several are asked at once. A silent
+//! tracker goes on being asked meanwhile, also while further rounds begin, and what it answers late counts.
 //! Completion and goodbye are told to every tracker that knows us.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -18,8 +19,8 @@ use crate::{InfoHash, Timestamp};
 use super::config::Config;
 use super::rng::Rng;
 use super::{
-    CloseReason, Endpoint, Event, HostPort, HttpProxy, Identity, Output, ProxyChoice, SessionStreamId,
-    StreamIds,
+    CloseReason, EncryptionPolicy, Endpoint, Event, HostPort, HttpProxy, Identity, Output, ProxyChoice,
+    SessionStreamId, StreamIds,
 };
 
 mod http;
@@ -74,6 +75,7 @@ struct Attempt {
     tracker: usize,
     event: Option<tracker::Event>,
     stage: AttemptStage,
+    since: Timestamp,
     /// When it is given up, or sent again.
     deadline: Timestamp,
 }
@@ -220,11 +222,18 @@ impl Announcer {
         }
     }
 
-    /// The trackers that know us are to hear that we go.
-    pub(super) fn say_goodbye(&mut self) {
+    /// The trackers that know us are to hear that we go. Those that have been silent for some time are left alone.
+    pub(super) fn say_goodbye(&mut self, now: Timestamp, outputs: &mut VecDeque<Output>) {
         self.goodbye = true;
         self.round.clear();
         self.due = None;
+        let silent = self.attempts.iter().filter(|(_, attempt)| attempt.since + SILENCE <= now);
+        for stream in silent.map(|(&stream, _)| stream).collect::<Vec<_>>() {
+            if let Some(attempt) = self.attempts.remove(&stream) {
+                self.trackers[attempt.tracker].link = None;
+                outputs.push_back(Output::Close(stream, None));
+            }
+        }
     }
 
     /// Whether every goodbye has been said.
@@ -253,7 +262,7 @@ impl Announcer {
         let links = self.trackers.iter().filter_map(|tracker| tracker.link.as_ref());
         let idle = links.filter(|link| !self.attempts.contains_key(&link.stream));
         let links = idle.filter_map(Link::ends);
-        let due = self.due.filter(|_| !self.is_asking());
+        let due = self.due.filter(|_| self.may_begin_round());
         let due = due.map(|(regular, earliest)| if wants_peers { earliest } else { regular });
         let next = (!self.round.is_empty()).then_some(self.round_pace.1);
         attempts.chain(links).chain(due).chain(next).min()
@@ -288,26 +297,32 @@ impl Announcer {
         if self.goodbye {
             return;
         }
-        if self.attempts.is_empty() && self.round.is_empty() {
-            let Some((regular, earliest)) = self.due else { return };
+        if self.may_begin_round()
+            && let Some((regular, earliest)) = self.due
+        {
             if step.now < if step.wants_peers { earliest } else { regular } {
                 return;
             }
             self.due = None;
+            let busy: Vec<_> = self.attempts.values().map(|attempt| attempt.tracker).collect();
             let all = self.tiers.iter().flatten().copied();
-            let ready = all.filter(|&number| self.trackers[number].is_ready(step.now));
-            self.round = ready.collect();
+            let ready = all.filter(|number| self.trackers[*number].is_ready(step.now));
+            self.round = ready.filter(|number| !busy.contains(number)).collect();
             let at_once = match self.round.len() {
                 0..=IN_TURN => 1,
                 many => many.div_ceil(PATIENT_STEPS).min(AT_ONCE),
             };
             self.round_pace = (at_once, step.now);
             self.is_unanswered = true;
-            if self.round.is_empty() {
-                self.end_round_empty(step.now);
-            }
+            self.end_round_if_over(step.now);
         }
         self.go_on(step);
+    }
+
+    /// Whether no round asks its trackers one after the other, and nobody is being told of the completion. Trackers that are
+    /// silent since an earlier round are no hindrance.
+    fn may_begin_round(&self) -> bool {
+        self.round.is_empty() && self.attempts.values().all(|attempt| is_regular(attempt.event))
     }
 
     /// Asks the next trackers of the round, when those that were asked have failed or had their time.
@@ -379,7 +394,7 @@ impl Announcer {
                 (stream, AttemptStage::Https, step.now + patience)
             }
         };
-        self.attempts.insert(stream, Attempt { tracker: number, event, stage, deadline });
+        self.attempts.insert(stream, Attempt { tracker: number, event, stage, since: step.now, deadline });
         // A link that is open already can be used at once.
         if is_udp
             && let Some(address) = self.trackers[number].link.as_mut().and_then(|link| link.address.take())
@@ -489,7 +504,10 @@ impl Announcer {
             names: reply.peers.iter().filter_map(name).collect(),
             own_address: reply.external_ip,
         };
-        if !self.goodbye {
+        let is_regular = is_regular(attempt.event);
+        let is_first = is_regular && std::mem::take(&mut self.is_unanswered);
+        // A late answer changes nothing of when the tracker that answered first is asked again.
+        if !self.goodbye && (is_first || !is_regular) {
             let interval = reply.interval.unwrap_or(USUAL_INTERVAL).clamp(LEAST_INTERVAL, MOST_INTERVAL);
             let least = reply.min_interval.unwrap_or(interval).clamp(LEAST_INTERVAL, MOST_INTERVAL);
             let after = |seconds| step.now + Duration::from_secs(seconds);
@@ -500,9 +518,7 @@ impl Announcer {
                 tier.insert(0, number);
             }
             self.round.clear();
-            if is_regular(attempt.event) && std::mem::take(&mut self.is_unanswered) {
-                self.rounds += 1;
-            }
+            self.rounds += u32::from(is_first);
         }
         let url = self.trackers[number].url.clone();
         step.outputs.push_back(Output::Event(Event::Announced { url, reply }));
@@ -610,10 +626,11 @@ const fn is_regular(event: Option<tracker::Event>) -> bool {
 /// Nobody needs more, and a torrent file may hold millions.
 const MAX_TRACKERS: usize = 200;
 
-/// How long a tracker may be silent before the next ones are asked too: BEP 15 waits so long before it asks again.
-const SILENCE: Duration = Duration::from_secs(15);
+/// How long a tracker may be silent before the next ones are asked too: longer than any tracker that works takes as a rule,
+/// so that the order of BEP 12 stands, and short for a person who waits.
+const SILENCE: Duration = Duration::from_secs(5);
 
-/// Up to so many trackers are asked one after the other, as BEP 12 has it; of more, a third at once, so that 15 seconds pass
+/// Up to so many trackers are asked one after the other, as BEP 12 has it; of more, a third at once, so that 5 seconds pass
 /// twice at the most before all are asked.
 const IN_TURN: usize = 5;
 const PATIENT_STEPS: usize = 3;

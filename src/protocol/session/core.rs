@@ -18,7 +18,7 @@ use super::rng::Rng;
 use super::smart_ban::Suspects;
 use super::swarm::Swarm;
 use super::tolerance::tolerate;
-use super::{Config, HostPort, Identity, MessageCounts, Output, SessionStreamId, Violation};
+use super::{Config, HostPort, Identity, MessageCounts, Output, PeerSource, SessionStreamId, Violation};
 
 /// What all peers share. Its methods take the one peer that a step is about; what a step means for other peers is noted in
 /// [`Deferred`].
@@ -221,6 +221,16 @@ impl Core {
         (&mut self.announcer, context)
     }
 
+    /// A source that is not ours names peers.
+    pub(super) fn peers_found(&mut self, source: PeerSource, mut addresses: Vec<SocketAddr>) {
+        // BEP 27: peers of a private torrent come from its trackers only.
+        if self.torrent.private || !self.is_running() {
+            return;
+        }
+        self.rng.shuffle(&mut addresses);
+        self.swarm.learn(source, addresses);
+    }
+
     /// A name that a tracker gave was looked up.
     pub(super) fn resolved(&mut self, name: HostPort, addresses: Result<Vec<SocketAddr>, String>) {
         if !self.resolving.remove(&name) {
@@ -228,7 +238,7 @@ impl Core {
         }
         match addresses {
             Ok(addresses) => {
-                self.swarm.learn(super::swarm::PeerSource::Tracker, addresses.into_iter().take(MAX_RESOLVED));
+                self.swarm.learn(PeerSource::Tracker, addresses.into_iter().take(MAX_RESOLVED));
             }
             Err(reason) => {
                 self.outputs.push_back(Output::Event(super::Event::Unresolved { name, reason }));

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::PeerSource;
 use crate::mse::{Methods, MseKey};
 use crate::tracker::http;
 use crate::{Block, InfoHash, PeerId, PieceIndex, Timestamp};
@@ -79,6 +80,9 @@ pub enum Input {
     Fetched(SessionStreamId, Result<Bytes, String>),
     /// What [`Output::Resolve`] asked: the addresses of a name, or why it has none.
     Resolved(HostPort, Result<Vec<SocketAddr>, String>),
+    /// A source other than the session's own trackers and peers names peers. They are dialled as far as the
+    /// [source](PeerSource) is believed, and not at all where the torrent is private (BEP 27).
+    PeersFound(PeerSource, Vec<SocketAddr>),
     /// The user wants it to end: say goodbye to trackers and peers.
     Stop,
 }

@@ -16,9 +16,8 @@ use super::encryption::Way;
 use super::message_reader::StreamPart;
 use super::noise::Noise;
 use super::peer::{Peer, Phase};
-use super::swarm::PeerSource;
 use super::tolerance::tolerate;
-use super::{DisconnectReason, Output, Session, SessionStreamId, Violation};
+use super::{DisconnectReason, Output, PeerSource, Session, SessionStreamId, Violation};
 
 impl Session {
     pub(super) fn opened(&mut self, now: Timestamp, stream: SessionStreamId, address: SocketAddr) {

@@ -76,10 +76,11 @@ pub struct AnnounceProfile {
     pub compact: bool,
     /// Whether peers are wanted without their ids.
     pub no_peer_id: bool,
-    /// What is said of encryption.
-    pub supportcrypto: bool,
-    /// Whether encryption is insisted on.
-    pub requirecrypto: bool,
+    /// What `supportcrypto` says; `None` has it say 1 where the [encryption policy](EncryptionPolicy) takes encrypted
+    /// connections, and nothing elsewhere.
+    pub supportcrypto: Option<bool>,
+    /// What `requirecrypto` says; `None` has it say 1 where the policy takes no others, and nothing elsewhere.
+    pub requirecrypto: Option<bool>,
     /// Whether completion is announced.
     pub says_completed: bool,
     /// Further parameters and their values.
@@ -235,8 +236,8 @@ impl Profile {
                 key: KeyForm::UpperHex,
                 compact: true,
                 no_peer_id: true,
-                supportcrypto: false,
-                requirecrypto: false,
+                supportcrypto: None,
+                requirecrypto: None,
                 says_completed: true,
                 others: Vec::new(),
             },
@@ -361,6 +362,8 @@ fn announce_style(client: &str) -> RequestStyle {
             "numwant",
             "compact",
             "no_peer_id",
+            "supportcrypto",
+            "requirecrypto",
         ]
         .map(parameter)
         .to_vec(),

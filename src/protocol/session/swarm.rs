@@ -15,7 +15,7 @@ pub(super) struct Swarm {
     known: BTreeMap<SocketAddr, KnownPeer>,
     /// Those to be dialled that a tracker named, in order.
     named: VecDeque<SocketAddr>,
-    /// Those to be dialled that only peers told of, in order.
+    /// Those to be dialled that only others told of, in order.
     passed_on: VecDeque<SocketAddr>,
     /// Whose turn it is where some of both wait.
     passed_on_next: bool,
@@ -34,10 +34,23 @@ pub(super) struct Swarm {
 
 /// Who says that a peer is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PeerSource {
+pub enum PeerSource {
+    /// A tracker.
     Tracker,
-    /// Peers at this host.
+    /// Peers at this host, over peer exchange (BEP 11) or of themselves.
     Peer(IpAddr),
+    /// Nodes of the DHT (BEP 5).
+    Dht,
+    /// Hosts of the local network (BEP 14).
+    Lsd,
+}
+
+impl PeerSource {
+    /// Whether the source can be made to name any host by somebody who means that host harm. A tracker is the publisher's
+    /// choice.
+    const fn can_be_invented(self) -> bool {
+        !matches!(self, Self::Tracker)
+    }
 }
 
 #[derive(Debug)]
@@ -71,9 +84,9 @@ impl KnownPeer {
         if self.connected {
             return false;
         }
-        match source {
-            PeerSource::Tracker => self.source != PeerSource::Tracker || (self.failures > 0 && !self.waits),
-            PeerSource::Peer(_) => self.source != PeerSource::Tracker && self.failures > 0,
+        match source.can_be_invented() {
+            false => self.source.can_be_invented() || (self.failures > 0 && !self.waits),
+            true => self.source.can_be_invented() && self.failures > 0,
         }
     }
 }
@@ -109,7 +122,7 @@ impl Swarm {
     pub(super) fn learn(&mut self, source: PeerSource, addresses: impl IntoIterator<Item = SocketAddr>) {
         let mut has_room = true;
         for address in addresses {
-            if !self.is_useful(address) {
+            if !self.is_useful(address, source) {
                 continue;
             }
             if !self.known.contains_key(&address) {
@@ -120,7 +133,7 @@ impl Swarm {
             }
             let once = self.once;
             let known = self.known.entry(address).or_insert(KnownPeer::new(source));
-            if source == PeerSource::Tracker && known.source != source {
+            if !source.can_be_invented() && known.source != source {
                 known.source = source;
                 if known.waits {
                     self.passed_on.retain(|&other| other != address);
@@ -137,14 +150,14 @@ impl Swarm {
     /// told of and failed most often goes first.
     fn make_room(&mut self, source: PeerSource) -> bool {
         let share = (self.most / SHARES).max(1);
-        let has_its_share = source != PeerSource::Tracker
+        let has_its_share = source.can_be_invented()
             && self.known.values().filter(|known| known.source == source).count() >= share;
         if !has_its_share && self.known.len() < self.most {
             return true;
         }
         let yielding = self.known.iter().filter(|(_, known)| known.gives_way_to(source));
         let yielding = yielding.filter(|(_, known)| !has_its_share || known.source == source);
-        let first = yielding.max_by_key(|(_, known)| (known.source != PeerSource::Tracker, known.failures));
+        let first = yielding.max_by_key(|(_, known)| (known.source.can_be_invented(), known.failures));
         let Some((&address, _)) = first else { return false };
         self.known.remove(&address);
         self.named.retain(|&other| other != address);
@@ -156,9 +169,9 @@ impl Swarm {
     fn enqueue(&mut self, address: SocketAddr) {
         let Some(known) = self.known.get_mut(&address) else { return };
         known.waits = true;
-        match known.source {
-            PeerSource::Tracker => self.named.push_back(address),
-            PeerSource::Peer(_) => self.passed_on.push_back(address),
+        match known.source.can_be_invented() {
+            false => self.named.push_back(address),
+            true => self.passed_on.push_back(address),
         }
         self.quiet_until = None;
     }
@@ -173,7 +186,9 @@ impl Swarm {
         self.own.insert(address);
     }
 
-    fn is_useful(&self, address: SocketAddr) -> bool {
+    /// Whether an address is dialled that `source` names.
+    fn is_useful(&self, address: SocketAddr, source: PeerSource) -> bool {
+        let is_service = source.can_be_invented() && address.port() < FIRST_PORT;
         let host = address.ip();
         let own = self.port != 0
             && address.port() == self.port
@@ -182,6 +197,7 @@ impl Swarm {
                 || host == IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1_u16]));
         let broadcast = matches!(host, IpAddr::V4(host) if host.is_broadcast());
         address.port() != 0
+            && !is_service
             && !host.is_unspecified()
             && !host.is_multicast()
             && !broadcast
@@ -211,7 +227,8 @@ impl Swarm {
         let mut next = None;
         for _ in 0..waiting.len() {
             let Some(address) = waiting.pop_front() else { break };
-            let is_useful = self.is_useful(address);
+            let Some(source) = self.known.get(&address).map(|known| known.source) else { continue };
+            let is_useful = self.is_useful(address, source);
             let Some(known) = self.known.get_mut(&address) else { continue };
             if known.not_before.is_some_and(|at| at > now) {
                 waiting.push_back(address);
@@ -249,7 +266,13 @@ impl Swarm {
         let Some(known) = self.known.get_mut(&address) else { return };
         known.connected = false;
         known.failures = if useful { 1 } else { known.failures + 1 };
-        let wait = if useful { AGAIN } else { RETRY * (1 << (known.failures - 1).min(6)) };
+        let wait = match useful {
+            true => AGAIN,
+            false => {
+                let retry = RETRY * (1 << (known.failures - 1).min(6));
+                if known.source.can_be_invented() { retry.max(RETRY_INVENTED) } else { retry }
+            }
+        };
         known.not_before = (!once).then(|| now + wait);
         if !once && known.failures < MAX_FAILURES && !known.waits {
             self.enqueue(address);
@@ -283,9 +306,9 @@ impl Swarm {
         known.connected = false;
         known.not_before = None;
         if !std::mem::replace(&mut known.waits, true) {
-            match known.source {
-                PeerSource::Tracker => self.named.push_front(address),
-                PeerSource::Peer(_) => self.passed_on.push_front(address),
+            match known.source.can_be_invented() {
+                false => self.named.push_front(address),
+                true => self.passed_on.push_front(address),
             }
         }
         self.quiet_until = None;
@@ -312,10 +335,18 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// How long a peer that failed is left alone at first.
 const RETRY: Duration = Duration::from_secs(30);
 
+/// How long a peer that failed is left alone at least where no tracker names it: it may be a host that has nothing to do with
+/// BitTorrent, and others may say the same of it to many.
+const RETRY_INVENTED: Duration = Duration::from_secs(600);
+
+/// The first port that is dialled where no tracker names it: below stand the services of others (RFC 6335, section 6), which
+/// are not to be called because somebody invents a peer there.
+const FIRST_PORT: u16 = 1024;
+
 /// How often a peer is dialled in vain.
 const MAX_FAILURES: u32 = 6;
 
-/// What peers at one host tell of fills one part of so many at the most.
+/// What one source tells of, where that is not a tracker, fills one part of so many at the most.
 const SHARES: usize = 8;
 
 #[cfg(test)]
@@ -363,5 +394,37 @@ mod tests {
         assert_eq!(swarm.known(), 16);
         // Its share is two.
         assert_eq!([swarm.next(NOW), swarm.next(NOW), swarm.next(NOW)], [Some(at(5)), Some(at(6)), None]);
+    }
+
+    #[test]
+    fn the_services_of_others_are_dialled_only_where_a_tracker_names_them() {
+        for source in [PeerSource::Dht, PeerSource::Lsd, GOSSIP] {
+            let mut swarm = Swarm::new(0, 100, false);
+            let low = |port| SocketAddr::from(([11, 0, 0, 1], port));
+            swarm.learn(source, [0, 1, 22, 80, 1023].map(low));
+            assert_eq!(swarm.next(NOW), None, "{source:?}");
+            swarm.learn(source, [low(1024)]);
+            swarm.learn(PeerSource::Tracker, [low(80)]);
+            let order: Vec<_> = std::iter::from_fn(|| swarm.next(NOW)).collect();
+            assert_eq!(order, [low(80), low(1024)], "{source:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_invented_ten_thousand_times_is_dialled_once_in_ten_minutes() {
+        for source in [PeerSource::Dht, PeerSource::Lsd, GOSSIP] {
+            let mut swarm = Swarm::new(0, 100, false);
+            let mut dialled = 0;
+            for second in 0..599 {
+                let now = NOW + Duration::from_secs(second);
+                swarm.learn(source, [at(1); 17]);
+                while let Some(address) = swarm.next(now) {
+                    dialled += 1;
+                    swarm.note_gone(address, false, now);
+                }
+            }
+            assert_eq!(dialled, 1, "{source:?}");
+            assert_eq!(swarm.next(NOW + RETRY_INVENTED), Some(at(1)));
+        }
     }
 }

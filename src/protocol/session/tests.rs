@@ -13,6 +13,7 @@ mod places;
 mod policies;
 mod serving;
 mod sharing;
+mod sources;
 mod support;
 mod swarm;
 mod timers;

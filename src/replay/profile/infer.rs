@@ -128,8 +128,8 @@ impl<'a> Learner<'a> {
         own.numwant_stopped = numwant(true).unwrap_or(own.numwant_stopped);
         own.compact = announce.compact.unwrap_or(own.compact);
         own.no_peer_id = announce.no_peer_id.unwrap_or(own.no_peer_id);
-        own.supportcrypto = announce.supportcrypto.unwrap_or(own.supportcrypto);
-        own.requirecrypto = announce.requirecrypto.unwrap_or(own.requirecrypto);
+        own.supportcrypto = announce.supportcrypto.or(own.supportcrypto);
+        own.requirecrypto = announce.requirecrypto.or(own.requirecrypto);
         own.others.clone_from(&announce.others);
         let completed = announces.iter().any(|one| one.1.event == Some(Event::Completed));
         // A client with nothing left could have announced `completed`.

@@ -7,8 +7,8 @@ use crate::tracker::http::{Announce, Framing, Reply, Response, frame_response};
 
 use super::tracker_url::TrackerUrl;
 use super::{
-    AnnouncerContext, AttemptOutcome, CloseReason, Endpoint, Event, HttpProxy, Output, SessionStreamId,
-    TrackerInput, TrackerState,
+    AnnouncerContext, AttemptOutcome, CloseReason, EncryptionPolicy, Endpoint, Event, HttpProxy, Output,
+    SessionStreamId, TrackerInput, TrackerState,
 };
 
 /// An announce over a connection of its own.
@@ -193,8 +193,9 @@ fn request(
     announce.numwant = Some(if goes { profile.numwant_stopped } else { profile.numwant });
     announce.compact = Some(profile.compact);
     announce.no_peer_id = Some(profile.no_peer_id);
-    announce.supportcrypto = Some(profile.supportcrypto);
-    announce.requirecrypto = Some(profile.requirecrypto);
+    let policy = step.config.profile.encryption.policy;
+    announce.supportcrypto = profile.supportcrypto.or((policy != EncryptionPolicy::Off).then_some(true));
+    announce.requirecrypto = profile.requirecrypto.or((policy == EncryptionPolicy::Require).then_some(true));
     announce.others.clone_from(&profile.others);
     announce.trackerid.clone_from(&tracker.tracker_id);
     let mut style = profile.style.clone();

@@ -2,7 +2,10 @@
 
 use super::support::*;
 use crate::lines;
-use crate::session::{CloseReason, Config, HostPort, HttpProxy, Input, ProxyChoice, SessionStreamId};
+use crate::session::{
+    CloseReason, Config, EncryptionPolicy, EncryptionProfile, HostPort, HttpProxy, Input, ProxyChoice,
+    SessionStreamId,
+};
 
 fn stage(tiers: &[&[&str]]) -> Stage {
     Stage::new(config(), torrent(40_000, 32_768, tiers, ""), &[])
@@ -265,13 +268,9 @@ fn tiers_are_asked_in_turn_and_one_that_answers_comes_first() {
     assert_eq!(hosts(&again)[0], hosts(&second)[0]);
 }
 
-/// The hosts that are asked, in their order.
+/// The trackers that are asked, in their order.
 fn hosts(lines: &[String]) -> Vec<&str> {
-    lines
-        .iter()
-        .filter(|line| line.starts_with("open "))
-        .map(|line| line.split(' ').nth(3).unwrap())
-        .collect()
+    lines.iter().filter(|line| line.starts_with("open ")).filter_map(|line| line.split(' ').nth(3)).collect()
 }
 
 #[test]
@@ -279,13 +278,93 @@ fn a_silent_tracker_does_not_hold_up_the_next() {
     let mut stage = stage(&[&["udp://a.test:1"], &["http://b.test/"], &["http://c.test/"]]);
     assert_eq!(hosts(&stage.said()), ["a.test"]);
     stage.opened(0, "10.0.0.9:1");
-    assert_eq!(hosts(&stage.wait(14.9)), [""; 0]);
+    assert_eq!(hosts(&stage.wait(4.9)), [""; 0]);
     assert_eq!(hosts(&stage.wait(0.1)), ["b.test"]);
     stage.opened(2, "10.0.0.8:80");
     assert_said(stage.receive(2, &answer(b"")), lines!["close 2", "announced, 0 peers"]);
     // One has answered: the others are not asked.
     assert_eq!(hosts(&stage.wait(60.0)), [""; 0]);
     assert_eq!(hosts(&stage.wait(1740.0)), ["a.test"]);
+}
+
+/// The first peers come 5 seconds after the start, and no silence of the first tier costs more.
+#[test]
+fn peers_come_within_six_seconds_behind_a_silent_tier() {
+    for silent in ["udp://a.test:1", "http://a.test/"] {
+        let mut stage = stage(&[&[silent], &["http://b.test/"]]);
+        let begun = stage.now;
+        stage.said();
+        if silent.starts_with("udp") {
+            stage.opened(0, "10.0.0.9:1");
+        }
+        while !stage.wait(0.1).iter().any(|line| line.starts_with("open 2 http b.test")) {}
+        stage.opened(2, "10.0.0.8:80");
+        let said = stage.receive(2, &answer(&PEER_A));
+        assert!(said.contains(&"open 4 10.0.0.1:6881".to_owned()), "{said:?}");
+        assert!(stage.now <= begun + std::time::Duration::from_secs(6), "{silent}");
+    }
+}
+
+/// The tracker that is silent answers at last: its peers are taken, and who is asked when does not change.
+#[test]
+fn a_late_answer_counts_and_does_not_move_the_round() {
+    let mut stage = stage(&[&["udp://a.test:1"], &["http://b.test/"]]);
+    stage.said();
+    let said = stage.opened(0, "10.0.0.9:1");
+    stage.wait(5.0);
+    stage.opened(2, "10.0.0.8:80");
+    stage.receive(2, &answer(&PEER_A));
+    let said = stage.receive(0, &[&numbers(&[0])[..], &transaction(&said[0]), &[7; 8]].concat());
+    let reply = [&numbers(&[1])[..], &transaction(&said[0]), &numbers(&[60, 0, 1]), &PEER_B].concat();
+    assert_said(stage.receive(0, &reply), lines!["announced, 1 peers", "open 6 10.0.0.2:6881"]);
+    stage.closed(4, CloseReason::Refused);
+    stage.closed(6, CloseReason::Refused);
+    // Not after a minute, as the late one says.
+    assert_eq!(hosts(&stage.wait(1700.0)), [""; 0]);
+    assert!(!hosts(&stage.wait(100.0)).is_empty());
+}
+
+#[test]
+fn the_next_round_does_not_wait_for_a_tracker_that_is_silent() {
+    let mut stage = stage(&[&["udp://a.test:1"], &["http://b.test/"]]);
+    stage.said();
+    stage.opened(0, "10.0.0.9:1");
+    stage.wait(5.0);
+    stage.opened(2, "10.0.0.8:80");
+    let reply = respond("200 OK", "", "d8:intervali1800e12:min intervali30e5:peers0:e");
+    stage.receive(2, &reply);
+    // Peers are needed: after 30 seconds the tracker that answers is asked again. The silent one is asked for 105.
+    assert_eq!(hosts(&stage.wait(30.0)), ["b.test"]);
+}
+
+#[test]
+fn silent_trackers_do_not_hold_up_the_end() {
+    let mut stage = stage(&[&["udp://a.test:1"], &["http://b.test/"]]);
+    stage.said();
+    stage.opened(0, "10.0.0.9:1");
+    stage.wait(5.0);
+    stage.opened(2, "10.0.0.8:80");
+    stage.receive(2, &answer(b""));
+    assert_eq!(stage.hear(Input::Stop), ["close 0", "open 4 http b.test 80"]);
+    stage.opened(4, "10.0.0.8:80");
+    assert!(stage.receive(4, &answer(b"")).contains(&"done".to_owned()));
+}
+
+#[test]
+fn announces_say_what_the_policy_of_encryption_takes() {
+    for (policy, says) in [
+        (EncryptionPolicy::Off, "&no_peer_id=1 HTTP"),
+        (EncryptionPolicy::Allow, "&no_peer_id=1&supportcrypto=1 HTTP"),
+        (EncryptionPolicy::Prefer, "&no_peer_id=1&supportcrypto=1 HTTP"),
+        (EncryptionPolicy::Require, "&no_peer_id=1&supportcrypto=1&requirecrypto=1 HTTP"),
+    ] {
+        let mut config = config();
+        config.profile.encryption = EncryptionProfile::own(policy);
+        let mut stage = Stage::small(config);
+        stage.said();
+        let said = stage.opened(0, "10.0.0.9:80");
+        assert!(said[0].contains(says), "{policy:?}: {said:?}");
+    }
 }
 
 #[test]
@@ -296,7 +375,7 @@ fn of_many_silent_trackers_several_are_asked_at_once() {
     let torrent = torrent(40_000, 32_768, &tiers, "");
     let mut stage = Stage::new(Config { rounds: Some(1), ..config() }, torrent, &[]);
     let mut asked: Vec<String> = Vec::new();
-    for (seconds, all) in [(0.0, 4), (15.0, 8), (15.0, 11), (15.0, 11)] {
+    for (seconds, all) in [(0.0, 4), (5.0, 8), (5.0, 11), (5.0, 11)] {
         let said = if seconds == 0.0 { stage.said() } else { stage.wait(seconds) };
         asked.extend(hosts(&said).into_iter().map(str::to_owned));
         assert_eq!(asked.len(), all, "{asked:?}");
