@@ -109,7 +109,7 @@ fn commands_that_follow_one_host_say_so() {
 fn ring_of_hosts(folder: &Path) {
     let mut recorder = Recorder::new(Vec::new(), "a test").expect("memory takes all");
     let greeting = |host: usize| {
-        let program = if host % 5 == 0 { "-TR3000-" } else { "-qB4520-" };
+        let program = if host.is_multiple_of(5) { "-TR3000-" } else { "-qB4520-" };
         let header = b"\x13BitTorrent protocol\0\0\0\0\0\0\0\0aaaaaaaaaaaaaaaaaaaa";
         [&header[..], program.as_bytes(), format!("{host:012}").as_bytes()].concat()
     };
