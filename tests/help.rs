@@ -53,6 +53,16 @@ fn download_help() {
 }
 
 #[test]
+fn lab_help() {
+    assert_help!("lab", "lab");
+}
+
+#[test]
+fn lab_sim_help() {
+    assert_help!("lab-sim", "lab", "sim");
+}
+
+#[test]
 fn diff_help() {
     assert_help!("diff", "diff");
 }

@@ -4,6 +4,7 @@ mod captures;
 mod compare;
 mod download;
 mod extcap;
+mod lab;
 mod texts;
 
 use std::net::IpAddr;
@@ -24,6 +25,7 @@ pub(crate) use compare::{
 };
 pub(crate) use download::{DownloadArguments, Encryption};
 pub(crate) use extcap::{ExtcapArguments, InterfaceSettings};
+pub(crate) use lab::{Lab, LabFormat, SimArguments, SnapChoice};
 use texts::{
     AFTER_HELP, ANALYZE_AFTER, ANALYZE_EXAMPLES, EXAMPLES, FILTER_HELP, LIMIT_HELP, TORRENT_EXAMPLES,
 };
@@ -96,6 +98,9 @@ pub(crate) enum Command {
     Replay(Box<ReplayArguments>),
     /// Show the behaviour of a capture's client
     Profile(ProfileArguments),
+    /// Run whole swarms: one scenario, one capture of everybody, one summary beside theory
+    #[command(subcommand)]
+    Lab(Lab),
     /// Be an interface of Wireshark and tshark: a download as it runs, or a capture file as it was captured
     Extcap(Box<ExtcapArguments>),
     /// Inspect .torrent files

@@ -12,6 +12,7 @@ pub(crate) mod explain;
 pub(crate) mod extcap;
 pub(crate) mod extract;
 pub(crate) mod fields;
+pub(crate) mod lab;
 pub(crate) mod man;
 pub(crate) mod profile;
 pub(crate) mod replay;

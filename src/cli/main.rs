@@ -30,10 +30,10 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches};
 use serde::{Deserialize, Serialize};
 
-use args::{Arguments, Command, SchemaOf, Torrent, TorrentFormat};
+use args::{Arguments, Command, Lab, SchemaOf, Torrent, TorrentFormat};
 use commands::{
-    analyze, annotate, clear, completions, diagnose, diff, download, explain, extcap, extract, fields, man,
-    profile, replay, schema, torrent,
+    analyze, annotate, clear, completions, diagnose, diff, download, explain, extcap, extract, fields, lab,
+    man, profile, replay, schema, torrent,
 };
 use print::output::Output;
 use print::printable::printable;
@@ -121,6 +121,7 @@ fn run(arguments: Arguments, mut output: Output) -> Result<Exit> {
         Command::Extract(extract) => return extract::run(&extract, arguments.common, output),
         Command::Download(download) => return download::run(&download, arguments.common, output),
         Command::Extcap(extcap) => return extcap::run(&extcap, arguments.common, output),
+        Command::Lab(Lab::Sim(sim)) => return lab::sim(&sim, arguments.common, output),
         Command::Diff(diff) => return diff::run(&diff, arguments.common, output),
         Command::Replay(replay) => return replay::run(&replay, arguments.common, output),
         Command::Profile(profile) => return profile::show(&profile, arguments.common, output),

@@ -195,6 +195,26 @@ impl<W: Write> Recorder<W> {
         Ok(())
     }
 
+    /// As [`burst`](Self::burst), as of packets of which only the first `kept` bytes were captured.
+    pub fn cut_burst(
+        &mut self,
+        at: Timestamp,
+        stream: StreamId,
+        direction: Direction,
+        bytes: &[u8],
+        kept: usize,
+    ) -> io::Result<()> {
+        self.established(at, stream)?;
+        let mut kept = kept;
+        for segment in bytes.chunks(MAX_SEGMENT) {
+            let captured = kept.min(segment.len());
+            self.say_cut(at, stream, direction, Flags::PSH_ACK, segment, segment.len() - captured)?;
+            self.skip(stream, direction, segment.len() as u32)?;
+            kept -= captured;
+        }
+        Ok(())
+    }
+
     /// `length` bytes of one end were lost: nothing but the other end's acknowledgement of them.
     ///
     /// A reader sees the gap unless it is what a mid-stream direction begins with, or a single byte with
@@ -335,6 +355,19 @@ impl<W: Write> Recorder<W> {
         flags: Flags,
         payload: &[u8],
     ) -> io::Result<()> {
+        self.say_cut(at, stream, direction, flags, payload, 0)
+    }
+
+    /// As `say`, without the last `lacks` bytes of the payload.
+    fn say_cut(
+        &mut self,
+        at: Timestamp,
+        stream: StreamId,
+        direction: Direction,
+        flags: Flags,
+        payload: &[u8],
+        lacks: usize,
+    ) -> io::Result<()> {
         let line = self.line(stream)?;
         let (src, dst) = line.flow.ends(direction);
         let seq = *line.next(direction);
@@ -352,7 +385,7 @@ impl<W: Write> Recorder<W> {
                 .set_options(&[TcpOptionElement::WindowScale(14)])
                 .map_err(|_| invalid("options that do not fit"))?;
         }
-        self.packet(at, (src, dst), TransportHeader::Tcp(header), payload, 0)
+        self.packet(at, (src, dst), TransportHeader::Tcp(header), payload, lacks)
     }
 
     /// Writes one enhanced packet block, without the last `lacks` bytes of the payload.

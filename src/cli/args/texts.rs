@@ -136,6 +136,43 @@ Exit codes:
     2  error: bad usage, unreadable input, an output that cannot be written
   130  interrupted; nothing is written";
 
+pub(super) const SIM_AFTER: &str = "\
+Exit codes: 0 done, 2 error, 130 interrupted.
+`bittrace lab sim --help` has examples and a scenario.";
+
+pub(super) const SIM_EXAMPLES: &str = "\
+Examples:
+  bittrace lab sim swarm.toml
+  bittrace lab sim swarm.toml --record net.pcapng --write-torrent net.torrent
+  bittrace analyze net.pcapng --torrent net.torrent
+  bittrace lab sim swarm.toml --seed 2 --format json | jq .groups
+  bittrace lab sim swarm.toml --record - --record-hosts seed-1 | bittrace analyze -
+
+A scenario, with some of its keys; every key has a default:
+  [torrent]
+  size = \"100 MiB\"
+  piece = \"256 KiB\"
+  [[peers]]
+  role = \"seed\"
+  up = \"750 kB/s\"
+  [[peers]]
+  count = 8
+  up = \"50 kB/s\"              also \"400 kbit/s\", or \"inf\"
+  down = \"187.5 kB/s\"
+  rtt = \"20..120 ms\"          drawn for each host; between two hosts the mean of theirs
+  arrive = \"uniform 10 s\"     or \"at once\", \"at 30 s\", \"poisson 0.04/s\"
+  leave = \"when done\"         or \"never\", \"after 600 s\", \"exp 1000 s\"
+
+All clients are bittrace itself, under one pretend clock: the same scenario and seed give the same
+capture, byte for byte. The capture has each byte once, as a listener in the core of the network
+sees it, and the names of the hosts. TCP is a model: fair links of a fixed rate, delays, and
+windows; no packet is lost or comes twice.
+
+Exit codes:
+    0  done
+    2  error: bad usage, a scenario that cannot be read, or a capture that cannot be written
+  130  interrupted; the results up to then are shown";
+
 pub(super) const CLEAR_AFTER: &str = "\
 Exit codes: 0 done, 2 error, 130 interrupted.
 `bittrace clear --help` has examples.";

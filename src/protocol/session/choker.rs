@@ -163,7 +163,9 @@ impl Session {
         eager.sort_by(|one, other| rate(other).total_cmp(&rate(one)));
         let mut unchoked: Vec<_> = eager.iter().map(|peer| peer.stream).collect();
         let slots = core.choker.slots;
-        let rest = unchoked.split_off(unchoked.len().min(slots.saturating_sub(1).max(1)));
+        // A session without slots serves nobody; with one slot, the slot is regular.
+        let regular = slots.saturating_sub(1).max(slots.min(1));
+        let rest = unchoked.split_off(unchoked.len().min(regular));
         if slots > 1 && !rest.is_empty() {
             let tried = core.choker.optimistic.filter(|stream| rest.contains(stream));
             let tried = match tried.filter(|_| now < core.choker.optimistic_at) {

@@ -207,6 +207,20 @@ fn a_cut_datagram_has_its_length() {
 
 /// The last packet of a message has the comment, and none is longer than a network carries.
 #[test]
+fn a_cut_burst_keeps_its_first_bytes_and_its_length() {
+    let mut recorder = recorder();
+    let flow = Flow { initiator: address("10.0.0.1:1"), responder: address("10.0.0.2:2") };
+    recorder.opened(at(1), StreamId(0), flow, StreamOpening::Syn).unwrap();
+    recorder.cut_burst(at(1), StreamId(0), Direction::FromInitiator, b"head and body", 5).unwrap();
+    recorder.burst(at(2), StreamId(0), Direction::FromInitiator, b"more").unwrap();
+    let (streams, _) = read_back(recorder.finish().unwrap());
+    let mut wanted: Vec<Option<u8>> = b"head ".iter().copied().map(Some).collect();
+    wanted.extend([None; 8]);
+    wanted.extend(b"more".iter().copied().map(Some));
+    assert_eq!(streams[&0].from_initiator, wanted);
+}
+
+#[test]
 fn a_message_is_cut_into_packets_that_a_network_carries() {
     for (length, packets) in [(1, 1), (1_400, 1), (1_401, 2), (16_397, 12)] {
         let flow = Flow { initiator: address("10.0.0.1:1"), responder: address("10.0.0.2:2") };

@@ -205,6 +205,18 @@ fn slots_are_for_the_eager_and_one_more_for_a_try() {
 }
 
 #[test]
+fn nobody_is_served_without_slots() {
+    let config = Config { unchoke_slots: 0, ..seeding() };
+    let mut stage = seed(config, FAST, "");
+    stage.receive(1, &INTERESTED);
+    for _ in 0..4 {
+        stage.wait(10.0);
+        stage.receive(1, &[0; 4]);
+        assert!(stage.session.peers(stage.now).all(|peer| peer.am_choking));
+    }
+}
+
+#[test]
 fn peers_of_a_private_torrent_are_not_passed_on() {
     let stage = seed(seeding(), EXTENDED, "7:privatei1e");
     assert!(stage.torrent.private);

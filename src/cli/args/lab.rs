@@ -1,0 +1,59 @@
+//! What the commands of the lab are asked.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::texts::{SIM_AFTER, SIM_EXAMPLES};
+
+/// The commands of the lab.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Lab {
+    /// Simulate a swarm: many clients, their links and a tracker, under a pretend clock
+    Sim(SimArguments),
+}
+
+/// Simulate a swarm.
+#[derive(Debug, Args)]
+#[command(after_help = SIM_AFTER, after_long_help = SIM_EXAMPLES)]
+pub(crate) struct SimArguments {
+    /// The scenario, in TOML; - reads standard input
+    #[arg(value_name = "SCENARIO")]
+    pub(crate) scenario: PathBuf,
+    /// Write the capture of the whole network; - is standard output
+    #[arg(long, value_name = "FILE.pcapng")]
+    pub(crate) record: Option<PathBuf>,
+    /// Record only the connections of these hosts, comma separated: names such as seed-1, or groups such as leecher
+    #[arg(long, value_name = "HOST", value_delimiter = ',', requires = "record")]
+    pub(crate) record_hosts: Vec<String>,
+    /// How much of each packet is recorded; default: whole, and headers where the peers take more than 2 GiB in all
+    #[arg(long, value_enum, value_name = "SNAP", requires = "record")]
+    pub(crate) snap: Option<SnapChoice>,
+    /// Write the torrent of the scenario, for analyze --torrent
+    #[arg(long, value_name = "FILE.torrent")]
+    pub(crate) write_torrent: Option<PathBuf>,
+    /// Where all chance comes from; default: the seed of the scenario
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// The output format
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
+    pub(crate) format: LabFormat,
+}
+
+/// How much of each packet is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SnapChoice {
+    /// Every byte
+    Whole,
+    /// All but the content of blocks
+    Headers,
+}
+
+/// The output format of the lab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LabFormat {
+    /// Human-readable text
+    Table,
+    /// One JSON object
+    Json,
+}

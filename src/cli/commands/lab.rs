@@ -1,0 +1,129 @@
+//! `bittrace lab`: whole swarms, from a scenario to a capture and a summary.
+
+mod page;
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use bittrace_lab::scenario::Role;
+use bittrace_lab::{LabError, Run, Scenario, Snap, Summary, World, WorldOptions};
+use bittrace_trace::units::counted;
+
+use crate::Exit;
+use crate::args::{Common, LabFormat, SimArguments, SnapChoice};
+use crate::failure::{say, warn};
+use crate::interrupt::interrupted;
+use crate::page_file::PageFile;
+use crate::print::output::Output;
+
+/// Runs `bittrace lab sim`.
+pub(crate) fn sim(arguments: &SimArguments, common: Common, mut output: Output) -> Result<Exit> {
+    let scenario = read_scenario(&arguments.scenario)?;
+    let read = [arguments.scenario.as_path()];
+    let hosts = chosen_hosts(&scenario, &arguments.record_hosts)?;
+    let file = |option, path: &Option<PathBuf>| {
+        path.as_ref().map(|path| PageFile::create_for(option, path, &read, &output)).transpose()
+    };
+    let torrent = file("--write-torrent", &arguments.write_torrent)?;
+    let record = file("--record", &arguments.record)?;
+    if record.as_ref().is_some_and(PageFile::is_output) && arguments.format == LabFormat::Json {
+        bail!("--record - and --format json both write to standard output: give --record a file");
+    }
+    // A capture on standard output leaves the summary to standard error.
+    let to_errors = record.as_ref().is_some_and(PageFile::is_output);
+    let snap = snap(&scenario, arguments.snap);
+    let options = WorldOptions { seed: arguments.seed, snap, hosts, record: None };
+    let (run, name) = match record {
+        Some(file) => {
+            let (name, mut file) = (file.name(), file.open());
+            let options = WorldOptions { record: Some(Box::new(&mut file)), ..options };
+            let run = World::new(&scenario, options)?.run_while(|| !interrupted())?;
+            file.finish()?;
+            (run, Some(name))
+        }
+        None => (World::new(&scenario, options)?.run_while(|| !interrupted())?, None),
+    };
+    if let Some(file) = torrent {
+        file.write(|out| out.write_all(&run.torrent))?;
+    }
+    if interrupted() {
+        warn(common, "interrupted: the results cover the time up to then");
+    }
+    let summary = Summary::of(&scenario, &run);
+    match arguments.format {
+        LabFormat::Json => page::write_json(&scenario, &summary, &run, &mut output)?,
+        LabFormat::Table if to_errors => {
+            let mut text = Vec::new();
+            page::write_table(&scenario, &summary, &run, output.look, &mut text)?;
+            if !common.quiet {
+                say(&String::from_utf8_lossy(&text));
+            }
+        }
+        LabFormat::Table => page::write_table(&scenario, &summary, &run, output.look, &mut output)?,
+    }
+    output.flush()?;
+    tell_of_capture(name.as_deref(), &run, snap, common);
+    Ok(if interrupted() { Exit::Interrupted } else { Exit::Done })
+}
+
+fn tell_of_capture(name: Option<&str>, run: &Run, snap: Snap, common: Common) {
+    let Some(name) = name.filter(|_| !common.quiet) else { return };
+    let without = if snap == Snap::Headers { ", without the content of blocks" } else { "" };
+    say(&format!("bittrace: {name}: {}{without}", counted(run.packets, "packet")));
+}
+
+/// Reads a scenario.
+pub(crate) fn read_scenario(path: &Path) -> Result<Scenario> {
+    let name = || path.display().to_string();
+    let text = match path == Path::new("-") {
+        true => {
+            let mut text = String::new();
+            std::io::stdin().take(MOST_TEXT).read_to_string(&mut text).map(|_| text)
+        }
+        false => std::fs::read_to_string(path),
+    };
+    let text = text.with_context(name)?;
+    match Scenario::parse(&text) {
+        Err(LabError::Scenario { line, what }) => bail!("{}:{line}: {what}", name()),
+        scenario => scenario.with_context(name),
+    }
+}
+
+/// How much of each packet is recorded.
+fn snap(scenario: &Scenario, choice: Option<SnapChoice>) -> Snap {
+    let leechers = scenario.peers.iter().filter(|group| group.role == Role::Leecher);
+    let taken = leechers.map(|group| u64::from(group.count)).sum::<u64>() * scenario.torrent.size.0;
+    match choice {
+        Some(SnapChoice::Whole) => Snap::Whole,
+        Some(SnapChoice::Headers) => Snap::Headers,
+        None if taken > MOST_WHOLE => Snap::Headers,
+        None => Snap::Whole,
+    }
+}
+
+/// The numbers of the hosts with these names, or of the groups.
+fn chosen_hosts(scenario: &Scenario, names: &[String]) -> Result<Option<BTreeSet<u32>>> {
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let all = scenario.host_names();
+    let mut chosen = BTreeSet::new();
+    for name in names {
+        let before = chosen.len();
+        let is_it =
+            |host: &str| host == name || host.rsplit_once('-').is_some_and(|(group, _)| group == name);
+        chosen.extend((0..).zip(&all).filter(|(_, host)| is_it(host)).map(|(number, _)| number));
+        if chosen.len() == before && !all.iter().any(|host| is_it(host)) {
+            bail!("--record-hosts {name}: no host or group has this name");
+        }
+    }
+    Ok(Some(chosen))
+}
+
+/// A scenario on standard input: far more than anybody writes.
+const MOST_TEXT: u64 = 16 << 20;
+
+/// Above so many bytes of content in a capture, content is left out.
+const MOST_WHOLE: u64 = 2 << 30;

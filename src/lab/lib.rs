@@ -1,0 +1,41 @@
+//! Whole swarms of sessions under one pretend clock and one pretend network. A [`Scenario`] says who is there; a [`World`] runs
+//! it; the capture of the run has every byte of every host.
+//!
+//! There is no socket, clock, thread or chance of its own in here: the same scenario and seed give the same capture, byte for
+//! byte.
+//!
+//! ```
+//! use bittrace_lab::{Scenario, World, WorldOptions};
+//!
+//! let scenario = Scenario::parse(
+//!     "torrent = { size = '1 MiB', piece = '64 KiB' }
+//!     [[peers]]
+//!     role = 'seed'
+//!     up = '100 kB/s'
+//!     [[peers]]
+//!     count = 2
+//!     up = '50 kB/s'",
+//! )?;
+//! let run = World::new(&scenario, WorldOptions::default())?.run()?;
+//! assert!(run.hosts.iter().all(|host| host.done_at.is_some()));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod chance;
+mod content;
+mod disk;
+mod error;
+mod link;
+mod network;
+pub mod scenario;
+mod summary;
+mod theory;
+mod tracker;
+mod world;
+
+pub use content::Content;
+pub use error::LabError;
+pub use scenario::Scenario;
+pub use summary::{GroupSummary, Quantiles, Summary};
+pub use theory::lower_bound;
+pub use world::{HostReport, Run, Snap, World, WorldOptions};

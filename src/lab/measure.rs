@@ -1,0 +1,12 @@
+//! What is counted while a run goes on.
+
+mod copies;
+mod samples;
+mod talk;
+
+pub use samples::Sample;
+pub use talk::MessageTotals;
+
+pub(crate) use copies::Copies;
+pub(crate) use samples::Samples;
+pub(crate) use talk::Talk;

@@ -1,0 +1,157 @@
+//! What one end of a connection says to the other: its messages by kind, and for how long it was interested, and unchoked the
+//! other.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bittrace_protocol::Timestamp;
+use bittrace_protocol::wire::MessageId;
+
+/// What one end has said so far.
+#[derive(Debug, Default)]
+pub(crate) struct Talk {
+    /// Whether its handshake is out.
+    begun: bool,
+    /// How many bytes of a message are still to come: the content of a block.
+    rest: usize,
+    /// Since when it is interested in the other end.
+    interested: Option<Timestamp>,
+    interested_for: Duration,
+    /// Since when it lets the other end have blocks.
+    unchoking: Option<Timestamp>,
+    unchoking_for: Duration,
+}
+
+impl Talk {
+    /// Takes the bytes that are sent next, as the session hands them out: whole messages, and the content of blocks by itself.
+    pub(crate) fn say(&mut self, now: Timestamp, bytes: &[u8], totals: &mut MessageTotals) {
+        if self.rest > 0 {
+            self.rest = self.rest.saturating_sub(bytes.len());
+            totals.content += bytes.len() as u64;
+            return;
+        }
+        let mut rest = bytes;
+        if !self.begun && rest.len() >= HANDSHAKE {
+            self.begun = true;
+            totals.add("handshake", HANDSHAKE as u64);
+            rest = &rest[HANDSHAKE..];
+        }
+        while let Some((length, after)) = rest.split_first_chunk::<4>() {
+            let length = u32::from_be_bytes(*length) as usize;
+            let Some(&id) = after.first().filter(|_| length > 0) else {
+                totals.add("keep-alive", 4);
+                rest = after;
+                continue;
+            };
+            let id = MessageId(id);
+            self.note(now, id);
+            if id == MessageId::PIECE {
+                totals.add(id.name(), PIECE_HEAD as u64);
+            } else {
+                totals.add(id.name(), 4 + length as u64);
+            }
+            match after.get(length..) {
+                Some(next) => rest = next,
+                None => {
+                    self.rest = length - after.len();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, now: Timestamp, id: MessageId) {
+        match id {
+            MessageId::INTERESTED => self.interested = self.interested.or(Some(now)),
+            MessageId::NOT_INTERESTED => self.interested_for += take(&mut self.interested, now),
+            MessageId::UNCHOKE => self.unchoking = self.unchoking.or(Some(now)),
+            MessageId::CHOKE => self.unchoking_for += take(&mut self.unchoking, now),
+            _ => {}
+        }
+    }
+
+    /// Whether it has said that it is interested in the other end.
+    pub(crate) const fn is_interested(&self) -> bool {
+        self.interested.is_some()
+    }
+
+    /// Whether it lets the other end have blocks.
+    pub(crate) const fn is_unchoking(&self) -> bool {
+        self.unchoking.is_some()
+    }
+
+    /// For how long it was interested up to now.
+    pub(crate) fn interested_for(&self, now: Timestamp) -> Duration {
+        self.interested_for + self.interested.map_or(Duration::ZERO, |since| now - since)
+    }
+
+    /// For how long it let the other end have blocks up to now.
+    pub(crate) fn unchoking_for(&self, now: Timestamp) -> Duration {
+        self.unchoking_for + self.unchoking.map_or(Duration::ZERO, |since| now - since)
+    }
+}
+
+fn take(since: &mut Option<Timestamp>, now: Timestamp) -> Duration {
+    since.take().map_or(Duration::ZERO, |since| now - since)
+}
+
+/// How many messages were sent between peers, and how many bytes, by kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MessageTotals {
+    /// Messages and bytes of each kind, the content of blocks left out.
+    pub kinds: BTreeMap<&'static str, (u64, u64)>,
+    /// Bytes of the content of blocks.
+    pub content: u64,
+}
+
+impl MessageTotals {
+    fn add(&mut self, kind: &'static str, bytes: u64) {
+        let total = self.kinds.entry(kind).or_default();
+        total.0 += 1;
+        total.1 += bytes;
+    }
+
+    /// Bytes that are not content of blocks.
+    pub fn overhead(&self) -> u64 {
+        self.kinds.values().map(|(_, bytes)| bytes).sum()
+    }
+}
+
+/// The bytes of a handshake, and of a piece message before its content (BEP 3).
+const HANDSHAKE: usize = 68;
+const PIECE_HEAD: usize = 13;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_counted_by_kind_and_content_by_itself() {
+        let at = |seconds| Timestamp::from_secs_nanos(seconds, 0);
+        let (mut talk, mut totals) = (Talk::default(), MessageTotals::default());
+        let mut opening = vec![0x13; 68];
+        opening.extend_from_slice(b"\0\0\0\x01\x0e\0\0\0\x01\x02\0\0\0\0");
+        talk.say(at(1), &opening, &mut totals);
+        talk.say(at(2), b"\0\0\0\x01\x01\0\0\0\x0e\x07\0\0\0\x05\0\0\0\0", &mut totals);
+        talk.say(at(2), b"abcde", &mut totals);
+        talk.say(at(5), b"\0\0\0\x01\0\0\0\0\x01\x03", &mut totals);
+        let kinds: Vec<_> =
+            totals.kinds.iter().map(|(kind, (count, bytes))| (*kind, *count, *bytes)).collect();
+        assert_eq!(
+            kinds,
+            [
+                ("choke", 1, 5),
+                ("handshake", 1, 68),
+                ("have-all", 1, 5),
+                ("interested", 1, 5),
+                ("keep-alive", 1, 4),
+                ("not-interested", 1, 5),
+                ("piece", 1, 13),
+                ("unchoke", 1, 5),
+            ]
+        );
+        assert_eq!((totals.content, totals.overhead()), (5, 110));
+        assert_eq!((talk.interested_for(at(9)).as_secs(), talk.unchoking_for(at(9)).as_secs()), (4, 3));
+        assert!(!talk.is_interested() && !talk.is_unchoking());
+    }
+}

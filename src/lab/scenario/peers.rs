@@ -1,0 +1,197 @@
+//! A group of equal hosts: their links, when they come and go, and how they behave.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::units::{self, ByteRate, SpanRange, Text};
+
+/// So many hosts that are alike.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PeerGroup {
+    /// What its hosts are called, before their number: `leecher` for leecher-1, leecher-2.
+    pub name: String,
+    /// How many.
+    pub count: u32,
+    /// What they have when they come.
+    pub role: Role,
+    /// What their link carries up.
+    pub up: ByteRate,
+    /// What their link carries down.
+    pub down: ByteRate,
+    /// The round trip over their link. Between two hosts it is the mean of theirs.
+    pub rtt: SpanRange,
+    /// When they come.
+    pub arrive: Arrival,
+    /// When they go.
+    pub leave: Departure,
+    /// How they behave.
+    pub behaviour: Behaviour,
+    /// Whether others can open connections to them.
+    pub reachable: bool,
+    /// How many connections they keep.
+    pub connections: u32,
+    /// How many peers they serve at once, one of them for a try.
+    pub slots: u32,
+}
+
+impl Default for PeerGroup {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            count: 1,
+            role: Role::Leecher,
+            up: ByteRate(50_000.0),
+            down: ByteRate::INFINITE,
+            rtt: SpanRange { from: Duration::from_millis(50), to: Duration::from_millis(50) },
+            arrive: Arrival::AtOnce,
+            leave: Departure::Never,
+            behaviour: Behaviour::Ours,
+            reachable: true,
+            connections: 50,
+            slots: 5,
+        }
+    }
+}
+
+impl PeerGroup {
+    /// The name of its host of this number, from 1.
+    pub fn host_name(&self, number: u32) -> String {
+        format!("{}-{number}", self.name)
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        let letter = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit();
+        if self.name.len() > MOST_NAME || !self.name.chars().all(letter) || self.name == "tracker" {
+            return Err(format!(
+                "a name has up to {MOST_NAME} letters a to z and digits, and is not \"tracker\""
+            ));
+        }
+        if self.count > MOST_OF_GROUP {
+            return Err(format!("a group has {MOST_OF_GROUP} hosts at the most"));
+        }
+        if !(1..=1000).contains(&self.connections) {
+            return Err("connections is from 1 to 1,000".to_owned());
+        }
+        if !(1..=1000).contains(&self.slots) {
+            return Err("slots is from 1 to 1,000".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// What a host has when it comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Every piece.
+    Seed,
+    /// Nothing.
+    Leecher,
+}
+
+impl Role {
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Seed => "seed",
+            Self::Leecher => "leecher",
+        }
+    }
+}
+
+/// When hosts come.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "Text")]
+pub enum Arrival {
+    /// All at the start.
+    AtOnce,
+    /// All at this time since the start.
+    At(Duration),
+    /// Each at some time of the first so many seconds.
+    Uniform(Duration),
+    /// One after the other, with times between them from the exponential distribution of this mean.
+    Poisson(Duration),
+}
+
+impl TryFrom<Text> for Arrival {
+    type Error = String;
+
+    fn try_from(text: Text) -> Result<Self, String> {
+        let wanted = || {
+            format!(
+                "\"{}\" is no arrival: \"at once\", \"at 30 s\", \"uniform 10 s\" or \"poisson 0.04/s\"",
+                text.0
+            )
+        };
+        match text.words().as_slice() {
+            ["at", "once"] => Ok(Self::AtOnce),
+            ["at", time @ ..] => units::duration(&time.join(" ")).map(Self::At),
+            ["uniform", time @ ..] => units::duration(&time.join(" ")).map(Self::Uniform),
+            ["poisson", rate @ ..] => match units::number_and_unit(&rate.join(" ")) {
+                Some((rate, "/s")) if (1e-6..=1e6).contains(&rate) => {
+                    Ok(Self::Poisson(Duration::from_secs_f64(1.0 / rate)))
+                }
+                _ => Err(wanted()),
+            },
+            _ => Err(wanted()),
+        }
+    }
+}
+
+/// When hosts go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Text")]
+pub enum Departure {
+    /// They stay to the end, and serve once they have everything.
+    Never,
+    /// Once they have everything.
+    WhenDone,
+    /// So long after they came.
+    After(Duration),
+    /// After they have everything, at a time from the exponential distribution of this mean.
+    Exponential(Duration),
+}
+
+impl TryFrom<Text> for Departure {
+    type Error = String;
+
+    fn try_from(text: Text) -> Result<Self, String> {
+        match text.words().as_slice() {
+            ["never"] => Ok(Self::Never),
+            ["when", "done"] => Ok(Self::WhenDone),
+            ["after", time @ ..] => units::duration(&time.join(" ")).map(Self::After),
+            ["exp", time @ ..] => units::duration(&time.join(" ")).map(Self::Exponential),
+            _ => Err(format!(
+                "\"{}\" is no departure: \"never\", \"when done\", \"after 600 s\" or \"exp 1000 s\"",
+                text.0
+            )),
+        }
+    }
+}
+
+/// How a host behaves.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Text")]
+pub enum Behaviour {
+    /// As this program.
+    Ours,
+}
+
+impl TryFrom<Text> for Behaviour {
+    type Error = String;
+
+    fn try_from(text: Text) -> Result<Self, String> {
+        match text.words().as_slice() {
+            ["ours"] => Ok(Self::Ours),
+            _ => Err(format!("\"{}\" is no behaviour: \"ours\"", text.0)),
+        }
+    }
+}
+
+/// Names stand in captures and tables.
+const MOST_NAME: usize = 20;
+
+/// The last two bytes of an address tell the host.
+const MOST_OF_GROUP: u32 = 60_000;

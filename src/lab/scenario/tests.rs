@@ -1,0 +1,73 @@
+use super::*;
+
+#[test]
+fn an_empty_group_has_all_defaults() {
+    let scenario = Scenario::parse("[[peers]]\nrole = \"seed\"\n[[peers]]\n[[peers]]\n").expect("a scenario");
+    let names: Vec<_> = scenario.peers.iter().map(|group| group.name.as_str()).collect();
+    assert_eq!(names, ["seed", "leecher", "leecher2"]);
+    assert_eq!((scenario.seed, scenario.tracker.numwant, scenario.link.mtu), (1, 50, 1500));
+}
+
+#[test]
+fn a_whole_scenario_is_read() {
+    let scenario = Scenario::parse(
+        r#"
+        title = "all of it"
+        seed = 7
+        [torrent]
+        size = "100 MiB"
+        piece = "256 KiB"
+        [tracker]
+        kind = "http"
+        interval = 1800
+        fails = ["60s..120s"]
+        [[peers]]
+        role = "seed"
+        up = "750 kB/s"
+        down = "inf"
+        rtt = "50 ms"
+        [[peers]]
+        count = 999
+        arrive = "poisson 0.04/s"
+        leave = "exp 1000 s"
+        rtt = "20..120 ms"
+        [link]
+        loss = 0.01
+        [stop]
+        when = "3600 s"
+        "#,
+    )
+    .expect("a scenario");
+    assert_eq!(scenario.host_count(), 1000);
+    assert_eq!(scenario.peers[1].arrive, Arrival::Poisson(Duration::from_secs(25)));
+    assert_eq!(scenario.peers[1].leave, Departure::Exponential(Duration::from_secs(1000)));
+    assert_eq!(scenario.stop.when, StopWhen::After(Duration::from_secs(3600)));
+    assert_eq!(scenario.tracker.fails[0].to, Duration::from_secs(120));
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_line() {
+    let error = |text: &str| Scenario::parse(text).expect_err("an error").to_string();
+    let unknown = error("seed = 2\n[torrent]\nsise = \"1 MiB\"\n[[peers]]\n");
+    assert!(unknown.starts_with("line 3: unknown field `sise`"), "{unknown}");
+    assert_eq!(
+        error("[[peers]]\ncount = 2\nup = \"50 kb\"\n"),
+        "line 3: \"50 kb\" is no rate such as \"50 kB/s\", \"400 kbit/s\" or \"inf\""
+    );
+    assert!(error("[[peers]]\narrive = \"soon\"").starts_with("line 2: \"soon\" is no arrival"));
+    assert_eq!(error("seed = 1"), "the scenario has no [[peers]]");
+    assert_eq!(
+        error("[[peers]]\nname = \"a\"\n[[peers]]\nname = \"a\"\n"),
+        "two groups of peers are called a"
+    );
+    assert!(error("[torrent]\npiece = \"20 kB\"\n[[peers]]\n").starts_with("a piece has 16 KiB"));
+}
+
+#[test]
+fn what_would_not_fit_into_a_machine_is_refused() {
+    let refused = |text: &str| assert!(Scenario::parse(text).is_err(), "{text}");
+    refused("[[peers]]\ncount = 60001");
+    refused("[torrent]\nsize = \"1 GiB\"\npiece = \"16 KiB\"\n[[peers]]\ncount = 4000000000");
+    refused("[torrent]\nsize = \"100 GiB\"\npiece = \"16 KiB\"\n[[peers]]");
+    refused(&"[[peers]]\n".repeat(MOST_GROUPS + 1));
+}

@@ -1,0 +1,115 @@
+//! A tracker without sockets: requests in, responses out (BEPs 3, 23).
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use bittrace_protocol::tracker::http::{Request, encode_response};
+use bittrace_protocol::{InfoHash, bencode, compact};
+
+use crate::chance::Chance;
+
+/// Who takes part in the torrent.
+#[derive(Debug)]
+pub(crate) struct Tracker {
+    torrent: InfoHash,
+    interval: u64,
+    numwant: usize,
+    /// Whether each peer has everything, by the address at which it can be reached.
+    peers: BTreeMap<SocketAddr, bool>,
+    chance: Chance,
+    /// How many announces were answered.
+    pub(crate) announces: u64,
+}
+
+impl Tracker {
+    pub(crate) const fn new(torrent: InfoHash, interval: u64, numwant: usize, chance: Chance) -> Self {
+        Self { torrent, interval, numwant, peers: BTreeMap::new(), chance, announces: 0 }
+    }
+
+    /// The response to a request that came from `from`.
+    pub(crate) fn answer(&mut self, from: IpAddr, bytes: &[u8]) -> Vec<u8> {
+        let body = Request::decode(bytes).map_err(|_| "the request is not HTTP").and_then(|request| {
+            if request.path() != b"/announce" {
+                return Err("only announces are answered");
+            }
+            self.announce(from, &request)
+        });
+        let body = body.unwrap_or_else(|why| bencode::dictionary(|body| body.bytes("failure reason", why)));
+        encode_response(200, "OK", &[("Content-Type", "text/plain"), ("Connection", "close")], &body)
+    }
+
+    fn announce(&mut self, from: IpAddr, request: &Request) -> Result<Vec<u8>, &'static str> {
+        if request.parameter(b"info_hash") != Some(&self.torrent.0) {
+            return Err("unregistered torrent");
+        }
+        let number = |name: &[u8]| {
+            let digits = std::str::from_utf8(request.parameter(name)?).ok()?;
+            digits.parse::<u64>().ok()
+        };
+        let port = number(b"port").and_then(|port| u16::try_from(port).ok()).ok_or("a port is missing")?;
+        let left = number(b"left").ok_or("left is missing")?;
+        let asker = SocketAddr::new(from, port);
+        self.announces += 1;
+        if request.parameter(b"event") == Some(b"stopped") {
+            self.peers.remove(&asker);
+        } else if port != 0 {
+            self.peers.insert(asker, left == 0);
+        }
+        let wanted = number(b"numwant").map_or(self.numwant, |wanted| self.numwant.min(wanted as usize));
+        // One that has everything has no use for another such.
+        let mut others: Vec<SocketAddr> = self
+            .peers
+            .iter()
+            .filter(|&(&peer, &complete)| peer != asker && !(complete && left == 0))
+            .map(|(&peer, _)| peer)
+            .collect();
+        self.chance.choose(&mut others, wanted);
+        let mut list = Vec::new();
+        others.iter().take(wanted).for_each(|&peer| compact::put_endpoint(&mut list, peer));
+        let complete = self.peers.values().filter(|&&complete| complete).count();
+        Ok(bencode::dictionary(|body| {
+            body.integer("complete", complete as u64);
+            body.integer("incomplete", (self.peers.len() - complete) as u64);
+            body.integer("interval", self.interval);
+            body.bytes("peers", &list);
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tracker() -> Tracker {
+        Tracker::new(InfoHash([b'x'; 20]), 1800, 2, Chance::of(1, "tracker", "peers"))
+    }
+
+    fn announce(tracker: &mut Tracker, host: u8, rest: &str) -> String {
+        let request = format!("GET /announce?info_hash=xxxxxxxxxxxxxxxxxxxx&{rest} HTTP/1.1\r\n\r\n");
+        String::from_utf8_lossy(&tracker.answer([10, 1, 0, host].into(), request.as_bytes())).into_owned()
+    }
+
+    #[test]
+    fn others_are_named_and_those_that_stopped_are_not() {
+        let mut tracker = tracker();
+        assert!(announce(&mut tracker, 1, "port=1&left=0").contains("8:completei1e10:incompletei0e"));
+        let second = announce(&mut tracker, 2, "port=2&left=5");
+        assert!(second.contains("5:peers6:\n\x01\0\x01\0\x01"), "{second}");
+        assert!(announce(&mut tracker, 1, "port=1&left=0&event=stopped").contains("incompletei1e"));
+        assert!(announce(&mut tracker, 3, "port=3&left=5&numwant=0").contains("5:peers0:"));
+        // Two of three at the most.
+        announce(&mut tracker, 4, "port=4&left=5");
+        assert!(announce(&mut tracker, 5, "port=4&left=5").contains("5:peers12:"));
+    }
+
+    #[test]
+    fn what_is_no_announce_of_the_torrent_fails() {
+        let mut tracker = tracker();
+        let other = b"GET /announce?info_hash=y&port=1&left=0 HTTP/1.1\r\n\r\n";
+        let said = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let from = IpAddr::from([10, 0, 0, 1]);
+        assert!(said(tracker.answer(from, other)).ends_with("d14:failure reason20:unregistered torrente"));
+        assert!(said(tracker.answer(from, b"hello")).contains("failure reason"));
+        assert!(announce(&mut tracker, 1, "left=0").contains("a port is missing"));
+    }
+}

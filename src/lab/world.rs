@@ -1,0 +1,254 @@
+//! The event loop of a run: one heap of times, and what happens at each. Two things at one time happen in the order in which they
+//! were caused.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bittrace_protocol::Timestamp;
+use bittrace_protocol::session::{CloseReason, Input, SessionStreamId};
+use rustc_hash::FxHashMap;
+
+use crate::LabError;
+use crate::chance::Chance;
+use crate::content::Content;
+use crate::network::{ConnectionId, Connections, EndId, HostId, window_under_loss};
+use crate::scenario::{Scenario, StopWhen};
+use crate::tracker::Tracker;
+
+mod drive;
+mod flow;
+mod host;
+mod options;
+mod recording;
+mod report;
+
+pub use options::{Snap, WorldOptions};
+pub use report::{HostReport, Run};
+
+use host::{Host, Presence};
+use recording::Recording;
+
+/// A scenario as it runs.
+pub struct World<'a> {
+    now: Timestamp,
+    due: BinaryHeap<Reverse<Due>>,
+    /// How many things were caused so far.
+    caused: u64,
+    /// How many things happened so far.
+    happened: u64,
+    content: Content,
+    tracker: Tracker,
+    tracker_fails: Vec<(Timestamp, Timestamp)>,
+    hosts: Vec<Host>,
+    by_address: FxHashMap<IpAddr, HostId>,
+    connections: Connections,
+    /// What of a request has come to the tracker.
+    requests: FxHashMap<EndId, Vec<u8>>,
+    /// The most that a window may be.
+    most_window: f64,
+    /// How long bytes may wait before a link down.
+    most_queue: Duration,
+    recording: Recording<'a>,
+    stop: StopWhen,
+    ends_at: Timestamp,
+    /// How many hosts are to have the file, or go, before all is done.
+    unfinished: usize,
+    over: bool,
+}
+
+/// Something that happens at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Due {
+    at: Timestamp,
+    cause: u64,
+    what: What,
+}
+
+/// What happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    /// A host comes.
+    Join(HostId),
+    /// A host goes, and says so.
+    Leave(HostId),
+    /// A session wanted to be told that time has passed.
+    Wake(HostId),
+    /// A connection is open for the end that opened it.
+    Opened(ConnectionId),
+    /// A connection has come to the other end.
+    Accepted(ConnectionId),
+    /// Nobody listened.
+    Refused(HostId, SessionStreamId),
+    /// The link up of a host has sent what it was sending.
+    Left(HostId),
+    /// Bytes from an end are at the link down of the other.
+    Came(EndId),
+    /// Bytes from an end are through the link down of the other.
+    Delivered(EndId),
+    /// An end knows more of what was delivered.
+    Known(EndId),
+    /// An end has closed, and the other learns it.
+    Ended(EndId),
+}
+
+impl<'a> World<'a> {
+    /// A world in which nothing has happened.
+    ///
+    /// # Errors
+    /// When the capture cannot be written.
+    pub fn new(scenario: &Scenario, options: WorldOptions<'a>) -> Result<Self, LabError> {
+        let seed = options.seed.unwrap_or(scenario.seed);
+        let announce = format!("http://{}:{TRACKER_PORT}/announce", host::tracker_address());
+        let content = Content::new(&scenario.torrent, Some(&announce))
+            .map_err(|error| LabError::Unfit(format!("the torrent: {error}")))?;
+        let start = START;
+        let tracker = Tracker::new(
+            content.metainfo.info_hash,
+            scenario.tracker.interval.0.as_secs(),
+            scenario.tracker.numwant,
+            Chance::of(seed, "tracker", "peers"),
+        );
+        let hosts = host::all(scenario, seed, start);
+        let recording = Recording::new(scenario, seed, &hosts, options)?;
+        let by_address = (0..).zip(&hosts).map(|(number, host)| (host.address.ip(), number)).collect();
+        let ends_at = match scenario.stop.when {
+            StopWhen::After(time) => start + time.min(scenario.stop.limit.0),
+            StopWhen::AllDone => start + scenario.stop.limit.0,
+        };
+        let mut world = Self {
+            now: start,
+            due: BinaryHeap::new(),
+            caused: 0,
+            happened: 0,
+            content,
+            tracker,
+            tracker_fails: scenario
+                .tracker
+                .fails
+                .iter()
+                .map(|one| (start + one.from, start + one.to))
+                .collect(),
+            unfinished: hosts.iter().filter(|host| host.is_to_finish()).count(),
+            by_address,
+            connections: Connections::default(),
+            requests: FxHashMap::default(),
+            most_window: window_under_loss(scenario.link.loss, scenario.link.mtu),
+            most_queue: scenario.link.queue.0,
+            recording,
+            stop: scenario.stop.when,
+            ends_at,
+            over: false,
+            hosts,
+        };
+        for number in 1..world.hosts.len() as HostId {
+            let at = world.hosts[number as usize].arrives_at;
+            world.cause(at, What::Join(number));
+        }
+        Ok(world)
+    }
+
+    /// Runs the scenario to its end.
+    ///
+    /// # Errors
+    /// When the capture cannot be written.
+    pub fn run(self) -> Result<Run, LabError> {
+        self.run_while(|| true)
+    }
+
+    /// Runs the scenario to its end, or until `go_on` says no: it is asked now and then.
+    ///
+    /// # Errors
+    /// When the capture cannot be written.
+    pub fn run_while(mut self, mut go_on: impl FnMut() -> bool) -> Result<Run, LabError> {
+        while !self.over && (!self.happened.is_multiple_of(ASKED_EVERY) || go_on()) && self.step()? {}
+        self.finish()
+    }
+
+    /// Lets the next thing happen; false where nothing will happen before the end.
+    fn step(&mut self) -> Result<bool, LabError> {
+        let Some(Reverse(Due { at, what, .. })) = self.due.pop() else { return Ok(false) };
+        if at > self.ends_at {
+            self.now = self.ends_at;
+            return Ok(false);
+        }
+        self.now = at;
+        self.happened += 1;
+        match what {
+            What::Join(host) => self.join(host)?,
+            What::Leave(host) => self.tell(host, Input::Stop)?,
+            What::Wake(host) => self.wake(host)?,
+            What::Opened(connection) => self.opened(connection)?,
+            What::Accepted(connection) => self.accepted(connection)?,
+            What::Refused(host, stream) => self.tell(host, Input::Closed(stream, CloseReason::Refused))?,
+            What::Left(host) => self.left(host)?,
+            What::Came(end) => self.came(end),
+            What::Delivered(end) => self.delivered(end)?,
+            What::Known(end) => self.known(end)?,
+            What::Ended(end) => self.ended(end)?,
+        }
+        Ok(true)
+    }
+
+    fn cause(&mut self, at: Timestamp, what: What) {
+        let cause = self.caused;
+        self.caused += 1;
+        self.due.push(Reverse(Due { at: at.max(self.now), cause, what }));
+    }
+
+    /// A host comes: its session begins.
+    fn join(&mut self, number: HostId) -> Result<(), LabError> {
+        let host = &mut self.hosts[number as usize];
+        host.begin(&self.content, self.now);
+        if let Some(stay) = host.stay {
+            self.cause(self.now + stay, What::Leave(number));
+        }
+        self.tell(number, Input::Tick)
+    }
+
+    fn wake(&mut self, number: HostId) -> Result<(), LabError> {
+        let host = &mut self.hosts[number as usize];
+        // Where the session wanted to wake sooner or later meanwhile, another wake is on its way.
+        if host.wakes_at == Some(self.now) {
+            host.wakes_at = None;
+            return self.tell(number, Input::Tick);
+        }
+        Ok(())
+    }
+
+    /// A host is done: it has the file, or is gone.
+    fn note_finished(&mut self, number: HostId) {
+        let host = &mut self.hosts[number as usize];
+        if host.is_to_finish() && !std::mem::replace(&mut host.finished, true) {
+            self.unfinished -= 1;
+            self.over = self.unfinished == 0 && self.stop == StopWhen::AllDone;
+        }
+    }
+
+    fn is_tracker_there(&self) -> bool {
+        !self.tracker_fails.iter().any(|&(from, to)| (from..to).contains(&self.now))
+    }
+
+    /// Who listens at an address.
+    fn listener(&self, address: SocketAddr) -> Option<HostId> {
+        let number = *self.by_address.get(&address.ip())?;
+        let host = &self.hosts[number as usize];
+        let listens = match number {
+            host::TRACKER => self.is_tracker_there(),
+            _ => host.presence == Presence::There && host.reachable,
+        };
+        (listens && host.address.port() == address.port()).then_some(number)
+    }
+}
+
+/// When every run begins: 2026-01-01T00:00:00 UTC.
+const START: Timestamp = Timestamp::from_nanos(1_767_225_600 * 1_000_000_000);
+
+const TRACKER_PORT: u16 = 6969;
+
+/// After how many things a run asks whether to go on: some milliseconds.
+const ASKED_EVERY: u64 = 1024;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! What a session wants done, and what connections tell it.
+
+use bittrace_protocol::session::{CloseReason, Endpoint, Event, Input, Output, SessionStreamId};
+use bittrace_protocol::tracker::http::{Framing, frame_request};
+use bittrace_trace as trace;
+use bytes::Bytes;
+use std::net::SocketAddr;
+
+use super::host::{Presence, TRACKER};
+use super::{What, World};
+use crate::LabError;
+use crate::link::Parts;
+use crate::network::{ConnectionId, EndId, HostId, Side};
+
+impl World<'_> {
+    /// Passes an input to the session of a host, and does what follows.
+    pub(super) fn tell(&mut self, number: HostId, input: Input) -> Result<(), LabError> {
+        if let Some(session) = &mut self.hosts[number as usize].session {
+            session.handle(self.now, input);
+            self.drain(number)?;
+        }
+        Ok(())
+    }
+
+    /// Does what a session wants, until it waits.
+    pub(super) fn drain(&mut self, number: HostId) -> Result<(), LabError> {
+        loop {
+            let host = &mut self.hosts[number as usize];
+            let Some(session) = &mut host.session else { break };
+            let output = session.poll();
+            if let Some(inputs) = host.disk.handle(&self.content, &output) {
+                inputs.into_iter().for_each(|input| session.handle(self.now, input));
+                continue;
+            }
+            match output {
+                Output::Send(stream, bytes) => self.enqueue(number, stream, bytes),
+                Output::Wait(Some(at)) if at <= self.now => session.handle(self.now, Input::Tick),
+                Output::Wait(at) => {
+                    if let Some(at) = at
+                        && host.wakes_at.is_none_or(|wakes_at| at < wakes_at)
+                    {
+                        host.wakes_at = Some(at);
+                        self.cause(at, What::Wake(number));
+                    }
+                    break;
+                }
+                Output::Open(stream, endpoint) => self.open(number, stream, endpoint)?,
+                Output::Close(stream, _) => self.close(number, stream)?,
+                Output::Event(event) => self.note(number, &event),
+                Output::Resolve(name) => {
+                    session.handle(self.now, Input::Resolved(name, Err("the lab has no names".to_owned())));
+                }
+                Output::Done => {
+                    self.gone(number)?;
+                    break;
+                }
+                Output::Secret(..)
+                | Output::Store(..)
+                | Output::HashBlocks(..)
+                | Output::Discard(_)
+                | Output::Commit(_)
+                | Output::Load(..) => {}
+            }
+        }
+        self.send_fresh(number)
+    }
+
+    fn note(&mut self, number: HostId, event: &Event) {
+        if let Event::Complete = event {
+            let host = &mut self.hosts[number as usize];
+            if host.done_at.is_none() && host.is_to_finish() {
+                host.done_at = Some(self.now);
+            }
+            self.note_finished(number);
+        }
+    }
+
+    /// The session of a host is over.
+    fn gone(&mut self, number: HostId) -> Result<(), LabError> {
+        let host = &mut self.hosts[number as usize];
+        host.presence = Presence::Gone;
+        host.left_at = Some(self.now);
+        host.last_status = host.session.take().map(|session| session.status(self.now));
+        let mut streams: Vec<SessionStreamId> = host.ends.keys().copied().collect();
+        streams.sort_unstable();
+        for stream in streams {
+            self.close(number, stream)?;
+        }
+        self.note_finished(number);
+        Ok(())
+    }
+
+    fn open(&mut self, number: HostId, stream: SessionStreamId, endpoint: Endpoint) -> Result<(), LabError> {
+        let address = match endpoint {
+            Endpoint::Peer(address) => address,
+            Endpoint::HttpTracker(host, port) => match host.parse() {
+                Ok(host) => SocketAddr::new(host, port),
+                Err(_) => return self.refuse(number, stream),
+            },
+            Endpoint::UdpTracker(..) | Endpoint::HttpsTracker(_) => return self.refuse(number, stream),
+        };
+        let port = self.hosts[number as usize].take_port();
+        let from = SocketAddr::new(self.hosts[number as usize].address.ip(), port);
+        let flow = trace::Flow { initiator: from, responder: address };
+        let Some(other) = self.listener(address) else {
+            let there = self.by_address.get(&address.ip()).map(|&other| &self.hosts[other as usize]);
+            // A machine whose client has ended refuses; one that nobody reaches does not answer at all.
+            let refuses = there.is_some_and(|host| host.reachable && host.presence == Presence::Gone);
+            let round_trip = there.map(|host| (self.hosts[number as usize].rtt + host.rtt) / 2);
+            let answered_at = round_trip.filter(|_| refuses).map(|round_trip| self.now + round_trip);
+            let ends = (number, self.by_address.get(&address.ip()).copied());
+            self.recording.attempted(self.now, ends, flow)?;
+            if let Some(at) = answered_at {
+                self.cause(at, What::Refused(number, stream));
+            }
+            return Ok(());
+        };
+        // The mean of both round trips is that of the connection.
+        let delay = (self.hosts[number as usize].rtt + self.hosts[other as usize].rtt) / 4;
+        let id = self.connections.insert(
+            (number, stream, from),
+            (other, SessionStreamId(u32::MAX), address),
+            delay,
+            self.most_window,
+        );
+        let recorded = self.recording.opened(self.now, (number, other), flow)?;
+        if let Some(connection) = self.connections.get(id) {
+            connection.recorded = recorded;
+        }
+        self.hosts[number as usize].ends.insert(stream, EndId { connection: id, side: Side::Initiator });
+        self.cause(self.now + delay * 2, What::Opened(id));
+        self.cause(self.now + delay * 3, What::Accepted(id));
+        Ok(())
+    }
+
+    fn refuse(&mut self, number: HostId, stream: SessionStreamId) -> Result<(), LabError> {
+        if let Some(session) = &mut self.hosts[number as usize].session {
+            session.handle(self.now, Input::Closed(stream, CloseReason::Refused));
+        }
+        Ok(())
+    }
+
+    pub(super) fn opened(&mut self, id: ConnectionId) -> Result<(), LabError> {
+        let Some(connection) = self.connections.get(id) else { return Ok(()) };
+        let (recorded, address) = (connection.recorded, connection.addresses.responder);
+        let end = connection.end(Side::Initiator);
+        let (host, stream, alive) = (end.host, end.stream, end.alive);
+        self.recording.established(self.now, recorded)?;
+        if alive { self.tell(host, Input::Opened(stream, address)) } else { Ok(()) }
+    }
+
+    pub(super) fn accepted(&mut self, id: ConnectionId) -> Result<(), LabError> {
+        let Some(connection) = self.connections.get(id) else { return Ok(()) };
+        let (address, number) = (connection.addresses.initiator, connection.end(Side::Responder).host);
+        let end = EndId { connection: id, side: Side::Responder };
+        if number == TRACKER {
+            return Ok(());
+        }
+        let host = &mut self.hosts[number as usize];
+        if host.presence != Presence::There {
+            return self.shut(end);
+        }
+        // The driver's streams are odd.
+        let stream = SessionStreamId(host.called * 2 + 1);
+        host.called += 1;
+        host.ends.insert(stream, end);
+        if let Some(end) = self.connections.end(end) {
+            end.stream = stream;
+        }
+        self.tell(number, Input::Accepted(stream, address))
+    }
+
+    /// Bytes have come to a host on a connection.
+    pub(super) fn receive(&mut self, to: EndId, parts: Parts) -> Result<(), LabError> {
+        let Some(end) = self.connections.end(to) else { return Ok(()) };
+        let (number, stream, alive) = (end.host, end.stream, end.alive);
+        if !alive {
+            return Ok(());
+        }
+        if number == TRACKER {
+            return self.ask_tracker(to, &parts);
+        }
+        if let Some(session) = &mut self.hosts[number as usize].session {
+            parts.into_iter().for_each(|bytes| session.handle(self.now, Input::Received(stream, bytes)));
+            self.drain(number)?;
+        }
+        Ok(())
+    }
+
+    fn ask_tracker(&mut self, to: EndId, parts: &Parts) -> Result<(), LabError> {
+        let request = self.requests.entry(to).or_default();
+        parts.iter().for_each(|part| request.extend_from_slice(part));
+        let Framing::Complete(length) = frame_request(request) else { return Ok(()) };
+        let request = self.requests.remove(&to).unwrap_or_default();
+        let Some(connection) = self.connections.get(to.connection) else { return Ok(()) };
+        let from = connection.addresses.initiator.ip();
+        let answer = self.tracker.answer(from, &request[..length]);
+        if let Some(end) = self.connections.end(to) {
+            end.push(Bytes::from(answer));
+            self.hosts[TRACKER as usize].fresh.push(to);
+        }
+        self.send_fresh(TRACKER)?;
+        self.shut(to)
+    }
+}

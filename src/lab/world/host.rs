@@ -1,0 +1,238 @@
+//! A host: its links, its session, its disk.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use bittrace_protocol::session::{Config, Identity, Profile, SeedGoal, Session, SessionStreamId, Status};
+use bittrace_protocol::{PieceIndex, Timestamp};
+use rustc_hash::FxHashMap;
+
+use crate::chance::Chance;
+use crate::content::Content;
+use crate::disk::Disk;
+use crate::link::{Downlink, Uplink};
+use crate::network::{EndId, HostId};
+use crate::scenario::{Arrival, ByteRate, Departure, PeerGroup, Role, Scenario};
+
+/// The tracker's number.
+pub(super) const TRACKER: HostId = 0;
+
+/// A host, the tracker among them.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) name: String,
+    /// The place of its group in the scenario; the tracker has none.
+    pub(super) group: Option<usize>,
+    pub(super) role: Role,
+    /// Where it listens.
+    pub(super) address: SocketAddr,
+    pub(super) reachable: bool,
+    pub(super) presence: Presence,
+    pub(super) arrives_at: Timestamp,
+    /// How long it stays, where that does not depend on what it has.
+    pub(super) stay: Option<Duration>,
+    pub(super) rtt: Duration,
+    pub(super) up: Uplink,
+    pub(super) down: Downlink,
+    pub(super) disk: Disk,
+    pub(super) session: Option<Session>,
+    settings: Settings,
+    /// When its session wakes.
+    pub(super) wakes_at: Option<Timestamp>,
+    pub(super) ends: FxHashMap<SessionStreamId, EndId>,
+    /// How many peers have called.
+    pub(super) called: u32,
+    /// The port of the next connection that it opens.
+    next_port: u16,
+    /// Ends that have something to send and no turn yet.
+    pub(super) fresh: Vec<EndId>,
+    /// Whether it has the file, or is gone, though it had not at first.
+    pub(super) finished: bool,
+    pub(super) done_at: Option<Timestamp>,
+    pub(super) left_at: Option<Timestamp>,
+    /// Bytes that left on its link.
+    pub(super) sent: u64,
+    /// What its session was when it ended.
+    pub(super) last_status: Option<Status>,
+}
+
+/// Whether a host is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// It has not come.
+    Expected,
+    /// It is there.
+    There,
+    /// It has gone.
+    Gone,
+}
+
+/// What a host's session is made of.
+#[derive(Debug, Clone)]
+struct Settings {
+    seed: u64,
+    connections: usize,
+    slots: usize,
+    departure: Departure,
+}
+
+impl Host {
+    fn new(scenario: &Scenario, seed: u64, group: usize, number: u32, arrives_at: Timestamp) -> Self {
+        let plan = &scenario.peers[group];
+        let name = plan.host_name(number);
+        let [high, low] = (number as u16).to_be_bytes();
+        let address = Ipv4Addr::new(10, group as u8 + 1, high, low);
+        let rtt = Chance::of(seed, &name, "rtt").between(plan.rtt.from, plan.rtt.to);
+        Self {
+            group: Some(group),
+            role: plan.role,
+            address: (address, PORT).into(),
+            reachable: plan.reachable,
+            presence: Presence::Expected,
+            arrives_at,
+            stay: match plan.leave {
+                Departure::After(time) => Some(time),
+                _ => None,
+            },
+            rtt,
+            up: Uplink::new(plan.up),
+            down: Downlink::new(plan.down),
+            settings: Settings {
+                seed: Chance::of(seed, &name, "session").next(),
+                connections: plan.connections as usize,
+                slots: plan.slots as usize,
+                departure: match plan.leave {
+                    Departure::Exponential(mean) => {
+                        Departure::After(Chance::of(seed, &name, "departure").exponential(mean))
+                    }
+                    Departure::After(_) => Departure::Never,
+                    other => other,
+                },
+            },
+            name,
+            ..Self::tracker(arrives_at)
+        }
+    }
+
+    fn tracker(now: Timestamp) -> Self {
+        Self {
+            name: "tracker".to_owned(),
+            group: None,
+            role: Role::Seed,
+            address: (tracker_address(), super::TRACKER_PORT).into(),
+            reachable: true,
+            presence: Presence::There,
+            arrives_at: now,
+            stay: None,
+            rtt: TRACKER_RTT,
+            up: Uplink::new(ByteRate::INFINITE),
+            down: Downlink::new(ByteRate::INFINITE),
+            disk: Disk::default(),
+            session: None,
+            settings: Settings { seed: 0, connections: 0, slots: 0, departure: Departure::Never },
+            wakes_at: None,
+            ends: FxHashMap::default(),
+            called: 0,
+            next_port: FIRST_PORT,
+            fresh: Vec::new(),
+            finished: false,
+            done_at: None,
+            left_at: None,
+            sent: 0,
+            last_status: None,
+        }
+    }
+
+    /// Whether it comes without the file.
+    pub(super) fn is_to_finish(&self) -> bool {
+        self.role == Role::Leecher
+    }
+
+    /// What its session draws at random.
+    pub(super) fn identity(&self) -> Identity {
+        let mut ids = Chance(self.settings.seed);
+        let peer_id = own_profile().peer_id.draw(ids.next());
+        Identity::new(peer_id, ids.next() as u32, ids.next())
+    }
+
+    /// Makes its session.
+    pub(super) fn begin(&mut self, content: &Content, now: Timestamp) {
+        self.presence = Presence::There;
+        self.arrives_at = now;
+        let identity = self.identity();
+        let mut config = Config::new(own_profile());
+        config.port = PORT;
+        config.max_peers = self.settings.connections;
+        config.unchoke_slots = self.settings.slots;
+        config.seeding = match self.settings.departure {
+            Departure::WhenDone => None,
+            Departure::After(time) => Some(SeedGoal { ratio: None, time: Some(time) }),
+            Departure::Never | Departure::Exponential(_) => Some(SeedGoal::default()),
+        };
+        let pieces = match self.role {
+            Role::Seed => 0..content.metainfo.piece_count() as u32,
+            Role::Leecher => 0..0,
+        };
+        if self.role == Role::Seed {
+            config.seeding = Some(SeedGoal::default());
+        }
+        let pieces = pieces.map(PieceIndex);
+        self.session = Some(Session::new(config, content.metainfo.clone(), identity, pieces, now));
+    }
+
+    /// The port of a connection that it opens.
+    pub(super) fn take_port(&mut self) -> u16 {
+        let port = self.next_port;
+        self.next_port = if port == u16::MAX { FIRST_PORT } else { port + 1 };
+        port
+    }
+}
+
+/// How hosts behave.
+fn own_profile() -> Profile {
+    let mut profile = Profile::own(CLIENT);
+    profile.peer_id.prefix = PEER_ID_PREFIX.to_vec();
+    profile
+}
+
+/// All hosts of a scenario, the tracker first.
+pub(super) fn all(scenario: &Scenario, seed: u64, start: Timestamp) -> Vec<Host> {
+    let mut hosts = vec![Host::tracker(start)];
+    for (number, group) in scenario.peers.iter().enumerate() {
+        let mut last = start;
+        for host in 1..=group.count {
+            last = arrival(group, seed, host, start, last);
+            hosts.push(Host::new(scenario, seed, number, host, last));
+        }
+    }
+    hosts
+}
+
+/// When a host comes, where the one before it comes at `last`.
+fn arrival(group: &PeerGroup, seed: u64, host: u32, start: Timestamp, last: Timestamp) -> Timestamp {
+    let mut chance = Chance::of(seed, &group.host_name(host), "arrival");
+    match group.arrive {
+        Arrival::AtOnce => start,
+        Arrival::At(time) => start + time,
+        Arrival::Uniform(time) => start + chance.between(Duration::ZERO, time),
+        Arrival::Poisson(mean) => last + chance.exponential(mean),
+    }
+}
+
+/// The address of the tracker.
+pub(super) fn tracker_address() -> IpAddr {
+    Ipv4Addr::new(10, 255, 0, 1).into()
+}
+
+/// Where hosts listen.
+const PORT: u16 = 6881;
+
+/// The first port from which connections are opened (RFC 6335, section 6, dynamic ports).
+const FIRST_PORT: u16 = 49_152;
+
+/// A server near an exchange.
+const TRACKER_RTT: Duration = Duration::from_millis(20);
+
+/// What hosts call themselves, in peer ids and in words.
+const PEER_ID_PREFIX: &[u8] = b"-bt0100-";
+const CLIENT: &str = concat!("bittrace ", env!("CARGO_PKG_VERSION"));

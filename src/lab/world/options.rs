@@ -1,0 +1,27 @@
+//! What may be chosen of a run beside its scenario.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+
+/// The settings of a run.
+#[derive(Default)]
+pub struct WorldOptions<'a> {
+    /// Another seed than that of the scenario.
+    pub seed: Option<u64>,
+    /// Where the capture goes; `None` records nothing.
+    pub record: Option<Box<dyn Write + 'a>>,
+    /// How much of each packet is recorded.
+    pub snap: Snap,
+    /// The numbers of the hosts whose connections are recorded; `None` records all. The tracker is 0.
+    pub hosts: Option<BTreeSet<u32>>,
+}
+
+/// How much of each packet is recorded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Snap {
+    /// All of it.
+    #[default]
+    Whole,
+    /// All but the content of blocks.
+    Headers,
+}

@@ -1,0 +1,155 @@
+//! The capture of a run: each byte once, as a listener in the core sees it, when it has left the link of its sender.
+
+use std::collections::BTreeSet;
+use std::io::{self, BufWriter, Write};
+
+use bittrace_protocol::Timestamp;
+use bittrace_trace::{Direction, Flow, HostName, Recorder, StreamClosing, StreamId, StreamOpening};
+use bytes::Bytes;
+
+use super::host::Host;
+use super::options::{Snap, WorldOptions};
+use crate::network::HostId;
+use crate::scenario::Scenario;
+
+/// Writes what is to be recorded.
+pub(super) struct Recording<'a> {
+    recorder: Option<Recorder<Box<dyn Write + 'a>>>,
+    snap: Snap,
+    /// The hosts whose connections are recorded; all where there is no such set.
+    hosts: Option<BTreeSet<HostId>>,
+    connections: u32,
+    /// The bytes of a packet, where they are in parts.
+    packet: Vec<u8>,
+}
+
+impl<'a> Recording<'a> {
+    pub(super) fn new(
+        scenario: &Scenario,
+        seed: u64,
+        hosts: &[Host],
+        options: WorldOptions<'a>,
+    ) -> io::Result<Self> {
+        let recorder = match options.record {
+            Some(writer) => {
+                let comment = format!(
+                    "A simulated swarm of bittrace lab, seen from the core of the network. Seed: {seed}. \
+                     Scenario:\n{}",
+                    scenario.text
+                );
+                let writer: Box<dyn Write + 'a> = Box::new(BufWriter::with_capacity(BUFFER, writer));
+                let mut recorder = Recorder::new(writer, &comment)?;
+                let names: Vec<_> = hosts
+                    .iter()
+                    .map(|host| HostName { address: host.address.ip(), names: vec![host.name.clone()] })
+                    .collect();
+                recorder.host_names(&names)?;
+                Some(recorder)
+            }
+            None => None,
+        };
+        let (snap, hosts) = (options.snap, options.hosts);
+        Ok(Self { recorder, snap, hosts, connections: 0, packet: Vec::new() })
+    }
+
+    /// A connection is tried to where nobody answers, or nobody listens.
+    pub(super) fn attempted(
+        &mut self,
+        at: Timestamp,
+        (one, other): (HostId, Option<HostId>),
+        flow: Flow,
+    ) -> io::Result<()> {
+        if let Some(stream) = self.opened(at, (one, other.unwrap_or(one)), flow)?
+            && let Some(recorder) = &mut self.recorder
+        {
+            recorder.closed(at, stream, StreamClosing::Unanswered)?;
+        }
+        Ok(())
+    }
+
+    /// A connection is being opened: its number, where it is recorded.
+    pub(super) fn opened(
+        &mut self,
+        at: Timestamp,
+        (one, other): (HostId, HostId),
+        flow: Flow,
+    ) -> io::Result<Option<StreamId>> {
+        let Some(recorder) = &mut self.recorder else { return Ok(None) };
+        if self.hosts.as_ref().is_some_and(|hosts| !hosts.contains(&one) && !hosts.contains(&other)) {
+            return Ok(None);
+        }
+        let stream = StreamId(self.connections);
+        self.connections = self.connections.wrapping_add(1);
+        recorder.opened(at, stream, flow, StreamOpening::Syn)?;
+        Ok(Some(stream))
+    }
+
+    pub(super) fn established(&mut self, at: Timestamp, stream: Option<StreamId>) -> io::Result<()> {
+        match (&mut self.recorder, stream) {
+            (Some(recorder), Some(stream)) => recorder.established(at, stream),
+            _ => Ok(()),
+        }
+    }
+
+    /// Bytes have left the link of their sender.
+    pub(super) fn burst(
+        &mut self,
+        at: Timestamp,
+        stream: Option<StreamId>,
+        direction: Direction,
+        parts: &[Bytes],
+    ) -> io::Result<()> {
+        let (Some(recorder), Some(stream)) = (&mut self.recorder, stream) else { return Ok(()) };
+        self.packet.clear();
+        for part in parts {
+            self.packet.extend_from_slice(part);
+            // What is long is the content of a block: messages without content are gathered from a few bytes each.
+            if self.snap == Snap::Headers && part.len() >= CONTENT {
+                let kept = self.packet.len() - part.len();
+                recorder.cut_burst(at, stream, direction, &self.packet, kept)?;
+                self.packet.clear();
+            }
+        }
+        if self.packet.is_empty() {
+            return Ok(());
+        }
+        recorder.burst(at, stream, direction, &self.packet)
+    }
+
+    pub(super) fn finished(
+        &mut self,
+        at: Timestamp,
+        stream: Option<StreamId>,
+        direction: Direction,
+    ) -> io::Result<()> {
+        match (&mut self.recorder, stream) {
+            (Some(recorder), Some(stream)) => recorder.finished(at, stream, direction),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn closed(&mut self, at: Timestamp, stream: Option<StreamId>) -> io::Result<()> {
+        match (&mut self.recorder, stream) {
+            (Some(recorder), Some(stream)) => recorder.closed(at, stream, StreamClosing::Finished),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes what is buffered; how many packets there are.
+    pub(super) fn finish(&mut self) -> io::Result<u64> {
+        match self.recorder.take() {
+            Some(recorder) => {
+                let frames = recorder.frames();
+                recorder.finish()?;
+                Ok(frames)
+            }
+            None => Ok(0),
+        }
+    }
+}
+
+/// A part of so many bytes is content.
+const CONTENT: usize = 4 * 1024;
+
+/// The bytes of a write.
+const BUFFER: usize = 256 * 1024;

@@ -1,0 +1,84 @@
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use super::*;
+
+/// A file in memory that the world writes to.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("one thread").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn run(text: &str, options: WorldOptions<'_>) -> Run {
+    let scenario = Scenario::parse(text).expect("a scenario");
+    World::new(&scenario, options).expect("a world").run().expect("a run")
+}
+
+fn recorded(text: &str, seed: Option<u64>) -> (Run, Vec<u8>) {
+    let file = Shared::default();
+    let options = WorldOptions { seed, record: Some(Box::new(file.clone())), ..WorldOptions::default() };
+    let run = run(text, options);
+    let bytes = file.0.lock().expect("one thread").clone();
+    (run, bytes)
+}
+
+const SMALL: &str = "
+    torrent = { size = '2 MiB', piece = '128 KiB' }
+    [[peers]]
+    role = 'seed'
+    up = '100 kB/s'
+    [[peers]]
+    count = 5
+    up = '50 kB/s'
+    down = '200 kB/s'
+    rtt = '20..120 ms'
+    arrive = 'uniform 5 s'
+";
+
+#[test]
+fn the_same_scenario_and_seed_give_the_same_capture() {
+    let (first, one) = recorded(SMALL, None);
+    let (second, other) = recorded(SMALL, None);
+    assert!(
+        first.hosts.iter().all(|host| host.role == crate::scenario::Role::Seed || host.done_at.is_some())
+    );
+    assert!(one == other && !one.is_empty());
+    assert_eq!(first.events, second.events);
+    let (_, third) = recorded(SMALL, Some(2));
+    assert!(one != third);
+}
+
+#[test]
+fn another_host_changes_nobody_elses_draws() {
+    let more = format!("{SMALL}\n[[peers]]\nname = 'late'\ncount = 3\narrive = 'uniform 9 s'\n");
+    let (few, many) = (run(SMALL, WorldOptions::default()), run(&more, WorldOptions::default()));
+    for (one, other) in few.hosts.iter().zip(&many.hosts) {
+        assert_eq!((&one.name, one.arrived_at, one.rtt), (&other.name, other.arrived_at, other.rtt));
+    }
+}
+
+#[test]
+fn no_swarm_is_faster_than_its_bound_and_all_bytes_come_from_somebody() {
+    let scenario = Scenario::parse(SMALL).expect("a scenario");
+    let run = run(SMALL, WorldOptions::default());
+    let bound = crate::lower_bound(&scenario).expect("a bound");
+    let last = run.hosts.iter().filter_map(|host| host.done_at).fold(0.0, f64::max);
+    assert!(last > bound && last < 2.0 * bound, "{last} of {bound}");
+    let sum = |of: fn(&HostReport) -> u64| run.hosts.iter().map(of).sum::<u64>();
+    assert_eq!(sum(|host| host.downloaded), 5 * (2 << 20));
+    assert!(sum(|host| host.uploaded) >= sum(|host| host.downloaded));
+    // No link carries more than it can.
+    for host in &run.hosts {
+        let rate = scenario.peers[host.group].up.0;
+        assert!(host.sent as f64 <= rate * run.seconds, "{} sent {}", host.name, host.sent);
+    }
+}

@@ -1,0 +1,259 @@
+//! `bittrace lab` as a user runs it, and its captures as others read them.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
+use bittrace_client::{Download, DownloadOptions, Notice};
+use bittrace_lab::{Content, Scenario, World, WorldOptions};
+use bittrace_protocol::Metainfo;
+use bittrace_protocol::session::{Config, Identity, Profile, SeedGoal};
+use bittrace_testing::captures::records;
+use bittrace_testing::command::{self, scratch_folder};
+use bittrace_testing::programs::is_there;
+use bittrace_testing::tracker::ScriptedTracker;
+use bittrace_testing::tshark;
+use bittrace_trace::{Body, Direction, Protocol, Record, Trace, TraceOptions};
+use serde_json::Value;
+
+const BITTRACE: &str = env!("CARGO_BIN_EXE_bittrace");
+
+const SWARM: &str = "
+torrent = { size = '1 MiB', piece = '64 KiB' }
+[[peers]]
+role = 'seed'
+up = '100 kB/s'
+[[peers]]
+count = 4
+up = '50 kB/s'
+down = '200 kB/s'
+rtt = '20..120 ms'
+";
+
+fn bittrace(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    command::run(&mut command::bittrace(BITTRACE, folder, arguments))
+}
+
+/// A folder with a scenario in it, run with these arguments.
+fn simulated(scenario: &str, arguments: &[&str]) -> (tempfile::TempDir, String) {
+    let folder = scratch_folder();
+    std::fs::write(folder.path().join("swarm.toml"), scenario).expect("a scenario");
+    let all = [&["lab", "sim", "swarm.toml"], arguments].concat();
+    let (code, printed, errors) = bittrace(folder.path(), &all);
+    assert_eq!(code, 0, "{printed}{errors}");
+    (folder, printed)
+}
+
+fn messages(records: &[Record]) -> BTreeMap<&'static str, u64> {
+    let mut counts = BTreeMap::new();
+    for record in records.iter().filter(|record| record.body.protocol() == Protocol::PeerWire) {
+        *counts.entry(record.body.message()).or_default() += 1;
+    }
+    counts
+}
+
+#[test]
+fn a_scenario_gives_a_summary_a_capture_and_a_torrent() {
+    let arguments = ["--record", "net.pcapng", "--write-torrent", "net.torrent"];
+    let (folder, printed) = simulated(SWARM, &arguments);
+    assert!(printed.contains("leecher") && printed.contains("bound of Kumar and Ross"), "{printed}");
+    let analyze = ["analyze", "net.pcapng", "--torrent", "net.torrent", "--format", "json"];
+    let (code, read, errors) = bittrace(folder.path(), &analyze);
+    assert_eq!((code, &*errors), (0, ""));
+    let summary: Value = serde_json::from_str(read.lines().last().expect("a summary")).expect("JSON");
+    let findings = summary["findings"].as_array().cloned().unwrap_or_default();
+    let severe =
+        findings.iter().filter(|finding| finding["severity"] == "error" || finding["severity"] == "warn");
+    assert_eq!(severe.count(), 0, "{findings:#?}");
+    let mut trace =
+        Trace::open(&folder.path().join("net.pcapng"), TraceOptions::default()).expect("a capture");
+    while trace.next().expect("packets").is_some() {}
+    let names: Vec<String> = trace.capture().hosts().iter().flat_map(|host| host.names.clone()).collect();
+    assert_eq!(names, ["tracker", "seed-1", "leecher-1", "leecher-2", "leecher-3", "leecher-4"]);
+}
+
+#[test]
+fn json_has_a_row_for_each_host_and_the_seed_of_chance_counts() {
+    let (_folder, printed) = simulated(SWARM, &["--format", "json"]);
+    let object: Value = serde_json::from_str(&printed).expect("JSON");
+    let hosts = object["hosts"].as_array().expect("hosts");
+    assert_eq!(hosts.len(), 5);
+    assert!(hosts[1..].iter().all(
+        |host| host["done_seconds"].as_f64() > object["bound_seconds"].as_f64().map(|bound| bound / 4.0)
+    ));
+    assert_eq!(object["groups"][1]["done"], 4);
+    assert_eq!(simulated(SWARM, &["--format", "json"]).1, printed);
+    assert_ne!(simulated(SWARM, &["--format", "json", "--seed", "2"]).1, printed);
+}
+
+#[test]
+fn a_capture_without_the_content_of_blocks_has_the_same_messages() {
+    let (whole, _) = simulated(SWARM, &["--record", "net.pcapng"]);
+    let (cut, _) = simulated(SWARM, &["--record", "net.pcapng", "--snap", "headers"]);
+    let size = |folder: &tempfile::TempDir| {
+        std::fs::metadata(folder.path().join("net.pcapng")).expect("a capture").len()
+    };
+    assert!(size(&cut) * 5 < size(&whole), "{} of {}", size(&cut), size(&whole));
+    let count = |folder: &tempfile::TempDir| messages(&records(&folder.path().join("net.pcapng")));
+    let (mut cut, mut whole) = (count(&cut), count(&whole));
+    // The head of a piece message is there, and a gap for its content.
+    assert_eq!(cut.remove("opaque"), whole.get("piece").copied());
+    assert_eq!(cut.remove("gap"), whole.remove("piece"));
+    assert_eq!(cut, whole);
+}
+
+#[test]
+fn only_the_hosts_that_are_named_are_recorded() {
+    let (folder, _) = simulated(SWARM, &["--record", "net.pcapng", "--record-hosts", "leecher-2"]);
+    let own = "10.2.0.2";
+    let all = records(&folder.path().join("net.pcapng"));
+    assert!(!all.is_empty());
+    assert!(all.iter().all(|record| record.source.ip().to_string() == own || record.destination.ip().to_string() == own));
+    let (code, _, errors) = bittrace(
+        folder.path(),
+        &["lab", "sim", "swarm.toml", "--record", "x.pcapng", "--record-hosts", "leecher-9"],
+    );
+    assert_eq!((code, &*errors), (2, "bittrace: --record-hosts leecher-9: no host or group has this name\n"));
+}
+
+#[test]
+fn a_scenario_that_is_wrong_names_its_line() {
+    let folder = scratch_folder();
+    std::fs::write(folder.path().join("wrong.toml"), "[[peers]]\nupp = '5 kB/s'\n").expect("a scenario");
+    let (code, printed, errors) = bittrace(folder.path(), &["lab", "sim", "wrong.toml"]);
+    assert_eq!((code, &*printed), (2, ""));
+    assert!(errors.starts_with("bittrace: wrong.toml:2: unknown field `upp`"), "{errors}");
+}
+
+#[test]
+fn tshark_counts_the_same_messages_and_finds_no_fault() {
+    if !is_there("tshark") {
+        return;
+    }
+    let (folder, _) = simulated(SWARM, &["--record", "net.pcapng"]);
+    let capture = folder.path().join("net.pcapng");
+    let ports = ["-d", "tcp.port==6881,bittorrent"];
+    let mut ours = messages(&records(&capture));
+    ours.remove("keep-alive");
+    assert_eq!(tshark::peer_messages(&capture, &ports), ours);
+    let faults = "_ws.malformed || tcp.analysis.lost_segment || tcp.analysis.retransmission \
+                  || tcp.analysis.out_of_order || tcp.analysis.ack_lost_segment || tcp.analysis.zero_window";
+    let faults = tshark::fields_with(&capture, &[&ports[..], &["-Y", faults]].concat(), &["frame.number"]);
+    assert_eq!(faults, Vec::<Vec<String>>::new());
+}
+
+/// What the ends of the first connection between peers say: the initiator, and the responder.
+fn talk(records: &[Record]) -> [Vec<String>; 2] {
+    let peers: Vec<&Record> =
+        records.iter().filter(|record| record.body.protocol() == Protocol::PeerWire).collect();
+    let stream = peers.first().expect("peers talk").stream;
+    [Direction::FromInitiator, Direction::FromResponder].map(|direction| {
+        let own = peers.iter().filter(|record| record.stream == stream && record.direction == direction);
+        own.map(|record| match &record.body {
+            // It names ports and addresses.
+            Body::PeerWire(_) if record.body.message() == "extended" => "extended".to_owned(),
+            _ => format!("{} {:02x?}", record.body.message(), record.bytes),
+        })
+        .collect()
+    })
+}
+
+/// Downloads over loopback with the identities of a simulated run: the recording of the leecher.
+fn live(content: &Content, size: u64, seed: &Identity, leecher: &Identity) -> Vec<Record> {
+    let folder = scratch_folder();
+    let (tracker, noted) = ScriptedTracker::naming_later();
+    let torrent = torrent_at(content, &tracker.url());
+    let bytes: Vec<u8> = (0..torrent.piece_count() as u32)
+        .flat_map(|piece| {
+            let length =
+                (size - u64::from(piece) * u64::from(torrent.piece_length)).min(torrent.piece_length.into());
+            content.bytes(piece, 0, length as u32).to_vec()
+        })
+        .collect();
+    let options = |name: &str, identity: &Identity| {
+        let profile = Profile::own(concat!("bittrace ", env!("CARGO_PKG_VERSION")));
+        let mut config = Config::new(profile);
+        config.seeding = Some(SeedGoal::default());
+        DownloadOptions {
+            listen: vec![Ipv4Addr::LOCALHOST.into()],
+            ..DownloadOptions::new(folder.path().join(name), config, identity.clone())
+        }
+    };
+    std::fs::create_dir(folder.path().join("seed")).expect("a folder");
+    std::fs::write(folder.path().join("seed/lab.bin"), bytes).expect("the content");
+    let serving = Download::new(torrent.clone(), options("seed", seed)).expect("a seed");
+    let stop_seed = serving.stop();
+    let (listening, listens) = channel();
+    let server = std::thread::spawn(move || {
+        serving.run_blocking(|notice| {
+            if let Notice::Listening { port } = notice {
+                let _ = listening.send(port);
+            }
+        })
+    });
+    let port = listens.recv().expect("the seed listens");
+    noted.lock().expect("no thread panicked").push((Ipv4Addr::LOCALHOST, port).into());
+    let record = folder.path().join("live.pcapng");
+    let download = Download::new(
+        torrent,
+        DownloadOptions { record: Some(record.clone()), ..options("leecher", leecher) },
+    );
+    let download = download.expect("a leecher");
+    let stop = download.stop();
+    download
+        .run_blocking(|notice| {
+            if let Notice::FileDone { .. } = notice {
+                stop.stop();
+            }
+        })
+        .expect("the download ends");
+    stop_seed.stop();
+    server.join().expect("no panic").expect("the seed ends");
+    records(&record)
+}
+
+fn torrent_at(content: &Content, url: &str) -> Arc<Metainfo> {
+    let file = String::from_utf8_lossy(&content.torrent).into_owned();
+    let old = content.metainfo.announce.clone().expect("a tracker");
+    let start = content.torrent.windows(old.len()).position(|part| part == old.as_bytes()).expect("its URL");
+    let prefix = format!("{}:", old.len());
+    assert!(file[..start].ends_with(&prefix));
+    let head = &content.torrent[..start - prefix.len()];
+    let torrent =
+        [head, format!("{}:{url}", url.len()).as_bytes(), &content.torrent[start + old.len()..]].concat();
+    Arc::new(Metainfo::decode(&torrent).expect("a torrent"))
+}
+
+#[test]
+fn one_leecher_and_one_seed_say_what_real_ones_say() {
+    let text = "
+        torrent = { size = '200 kB', piece = '64 KiB' }
+        [[peers]]
+        role = 'seed'
+        up = '5 MB/s'
+        rtt = '1 ms'
+        [[peers]]
+        up = '5 MB/s'
+        rtt = '1 ms'
+    ";
+    let (folder, _) = simulated(text, &["--record", "net.pcapng"]);
+    let scenario = Scenario::parse(text).expect("a scenario");
+    let run = World::new(&scenario, WorldOptions::default()).expect("a world").run().expect("a run");
+    let content =
+        Content::new(&scenario.torrent, Some("http://10.255.0.1:6969/announce")).expect("a torrent");
+    let real = live(&content, 200_000, &run.hosts[0].identity, &run.hosts[1].identity);
+    let (real, simulated) = (talk(&real), talk(&records(&folder.path().join("net.pcapng"))));
+    for (mut real, mut simulated) in real.into_iter().zip(simulated) {
+        // Haves and blocks cross on their way: which comes first depends on the time.
+        assert!(!real.is_empty());
+        let requests = |all: &[String]| {
+            all.iter().filter(|line| line.starts_with("request")).cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(requests(&real), requests(&simulated));
+        real.sort();
+        simulated.sort();
+        assert_eq!(real, simulated);
+    }
+}
