@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use bittrace_protocol::lsd::Beacon;
 use bittrace_protocol::node::Node;
 use bittrace_protocol::session::{Session, Status};
 use bittrace_protocol::{Geometry, Metainfo};
@@ -158,7 +159,9 @@ impl Download {
         }
         notice(Notice::Checked { verified: survey.verified.clone(), damaged: survey.damaged });
 
-        let Self { torrent, options, stop, .. } = self;
+        let Self { torrent, mut options, stop, .. } = self;
+        // BEP 27: peers of a private torrent come from its trackers only.
+        options.lsd &= !torrent.private && !options.listen.is_empty();
         let clock = Clock::new();
         let driver = Driver::new(
             &options,
@@ -169,11 +172,16 @@ impl Download {
             replace,
             stop.clone(),
         )?;
-        let DownloadOptions { mut config, identity, .. } = options;
+        let DownloadOptions { mut config, identity, lsd, .. } = options;
         config.port = driver.port();
+        let beacon = lsd.then(|| Beacon::new(config.port, vec![torrent.info_hash], &identity.secret));
         notice(Notice::Listening { port: config.port });
         let session = Session::new(config, torrent, identity, survey.verified.iter(), clock.now());
-        let SessionEnd { status, finished, recording } = driver.run(Node::new(session), &mut notice).await?;
+        let node = match beacon {
+            Some(beacon) => Node::new(session).with_lsd(beacon),
+            None => Node::new(session),
+        };
+        let SessionEnd { status, finished, recording } = driver.run(node, &mut notice).await?;
         let outcome = match status.pieces_done == status.pieces && finished {
             true => Outcome::Complete,
             false if stop.times() > 0 => Outcome::Stopped,

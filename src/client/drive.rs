@@ -25,6 +25,7 @@ use crate::gauge::MemoryBudget;
 use crate::journal::Journal;
 use crate::keys::{KeyKeeper, StreamEnds};
 use crate::listen::{Listening, listen};
+use crate::multicast::LocalNetwork;
 use crate::notice::Notice;
 use crate::options::DownloadOptions;
 use crate::os::create_recording;
@@ -44,6 +45,7 @@ pub(crate) struct Driver {
     network: Network,
     network_events: Receiver<DriverEvent>,
     udp: UdpPort,
+    local_network: LocalNetwork,
     connections: HashMap<SessionStreamId, ConnectionTask>,
     keys: KeyKeeper,
     tasks: JoinSet<()>,
@@ -136,6 +138,13 @@ impl Driver {
         for socket in udp.sockets() {
             tasks.spawn(network.clone().hear_datagrams(socket));
         }
+        let local_network = match options.lsd {
+            true => LocalNetwork::join(&options.listen),
+            false => LocalNetwork::default(),
+        };
+        for socket in local_network.sockets() {
+            tasks.spawn(network.clone().hear_group(socket));
+        }
         Ok(Self {
             clock,
             files,
@@ -151,6 +160,7 @@ impl Driver {
             port: if options.listen.is_empty() { 0 } else { port },
             listening: tasks.len(),
             udp,
+            local_network,
             tasks,
             next_incoming: 1,
             tracker_timeout: options.config.tracker_timeout,
@@ -175,6 +185,10 @@ impl Driver {
         let mut stops = 0;
         let mut progress_at = Instant::now();
         self.tell(&mut node, Input::Tick, notice);
+        let interfaces = self.local_network.interfaces();
+        if !interfaces.is_empty() {
+            self.tell(&mut node, node::Input::Interfaces(interfaces), notice);
+        }
         while !self.over {
             if Instant::now() >= progress_at {
                 let now = self.clock.now();
@@ -224,6 +238,9 @@ impl Driver {
         let input = match event {
             DriverEvent::Datagram(from, bytes) => {
                 return self.tell(node, node::Input::Datagram(from, bytes), notice);
+            }
+            DriverEvent::Multicast(by, from, bytes) => {
+                return self.tell(node, node::Input::Multicast(by, from, bytes), notice);
             }
             DriverEvent::Input(input) if self.is_current(&input) => input,
             // What a stream still sends that the session has closed is nobody's.
@@ -301,6 +318,12 @@ impl Driver {
                 node::Output::Session(output) => output,
                 node::Output::Datagram(to, bytes) => {
                     self.udp.send(&self.network, to, bytes);
+                    continue;
+                }
+                node::Output::Multicast(by, group, bytes) => {
+                    if let Some(socket) = self.local_network.socket(by) {
+                        self.tasks.spawn(self.network.clone().send_to_group(socket, group, bytes));
+                    }
                     continue;
                 }
             };

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use bittrace_protocol::lsd::InterfaceId;
 use bittrace_protocol::session::{Input, SessionStreamId};
 use bytes::Bytes;
 use tokio::net::TcpStream;
@@ -19,6 +20,8 @@ pub(crate) enum DriverEvent {
     Incoming(TcpStream, SocketAddr),
     /// A datagram came from this address to our UDP port.
     Datagram(SocketAddr, Bytes),
+    /// A datagram came from this address by this interface to the group of the local network.
+    Multicast(InterfaceId, SocketAddr, Bytes),
     /// The file with this number has its final name.
     FileFinished(usize),
     /// Every file of the torrent has its final name, and the state file is gone.

@@ -43,6 +43,7 @@ mod layout;
 mod left_out;
 mod listen;
 mod lock;
+mod multicast;
 mod names;
 mod notice;
 mod options;

@@ -26,6 +26,9 @@ pub struct DownloadOptions {
     pub listen: Vec<IpAddr>,
     /// Whether datagrams are exchanged on the UDP port of the same number. Where nobody can call, none are.
     pub udp: bool,
+    /// Whether the torrent is announced to the local network, and peers of the local network are called (BEP 14); not one that is
+    /// private (BEP 27), and not where nobody can call.
+    pub lsd: bool,
     /// What is made of the work of earlier runs.
     pub resume: Resume,
     /// Whether files in the way that are not this torrent's are replaced.
@@ -92,6 +95,7 @@ impl DownloadOptions {
             identity,
             listen: vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
             udp: false,
+            lsd: false,
             resume: Resume::Verify,
             overwrite: false,
             repair: false,

@@ -9,7 +9,8 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use crate::Timestamp;
-use crate::session::{self, Session};
+use crate::lsd::{Beacon, BeaconOutput, Interface, InterfaceId};
+use crate::session::{self, PeerSource, Session};
 
 mod datagram;
 #[cfg(test)]
@@ -21,6 +22,9 @@ pub use datagram::DatagramOwner;
 #[derive(Debug)]
 pub struct Node {
     session: Session,
+    lsd: Option<Beacon>,
+    /// The time of the last input.
+    now: Timestamp,
     /// How many datagrams came that are nobody's.
     dropped: u64,
 }
@@ -32,6 +36,10 @@ pub enum Input {
     Session(session::Input),
     /// A datagram came from this address to the UDP port of the address's family.
     Datagram(SocketAddr, Bytes),
+    /// A datagram came by this interface to a group of local service discovery (BEP 14).
+    Multicast(InterfaceId, SocketAddr, Bytes),
+    /// These are the interfaces over which the local network is reached.
+    Interfaces(Vec<Interface>),
 }
 
 impl From<session::Input> for Input {
@@ -48,12 +56,19 @@ pub enum Output {
     Session(session::Output),
     /// Send a datagram to this address, from the UDP port of the address's family.
     Datagram(SocketAddr, Bytes),
+    /// Send a datagram out of this interface to this group, one hop far (BEP 14).
+    Multicast(InterfaceId, SocketAddr, Bytes),
 }
 
 impl Node {
     /// A node around a session that has not begun to talk.
     pub const fn new(session: Session) -> Self {
-        Self { session, dropped: 0 }
+        Self { session, lsd: None, now: Timestamp::EPOCH, dropped: 0 }
+    }
+
+    /// The same node, which announces its torrent to the local network. Not for a private torrent (BEP 27).
+    pub fn with_lsd(self, beacon: Beacon) -> Self {
+        Self { lsd: Some(beacon), ..self }
     }
 
     /// The session.
@@ -68,16 +83,42 @@ impl Node {
 
     /// Takes what happened at `now`.
     pub fn handle(&mut self, now: Timestamp, input: Input) {
+        self.now = now;
         match input {
             Input::Session(input) => self.session.handle(now, input),
             Input::Datagram(_, bytes) => match DatagramOwner::of(&bytes) {
                 Some(DatagramOwner::Dht | DatagramOwner::Utp) | None => self.dropped += 1,
             },
+            Input::Multicast(by, from, bytes) => match &mut self.lsd {
+                Some(beacon) => beacon.receive(by, from, &bytes),
+                None => self.dropped += 1,
+            },
+            Input::Interfaces(interfaces) => {
+                if let Some(beacon) = &mut self.lsd {
+                    beacon.set_interfaces(now, &interfaces);
+                }
+            }
         }
     }
 
     /// What is to be done next.
     pub fn poll(&mut self) -> Output {
-        Output::Session(self.session.poll())
+        loop {
+            let output = self.session.poll();
+            let (session::Output::Wait(at), Some(beacon)) = (&output, &mut self.lsd) else {
+                return Output::Session(output);
+            };
+            match beacon.poll(self.now) {
+                BeaconOutput::Send(by, group, bytes) => return Output::Multicast(by, group, bytes),
+                BeaconOutput::Found(peer) => {
+                    let found = session::Input::PeersFound(PeerSource::Lsd, vec![peer]);
+                    self.session.handle(self.now, found);
+                }
+                BeaconOutput::Wait(beacon) => {
+                    let first = [*at, beacon].into_iter().flatten().min();
+                    return Output::Session(session::Output::Wait(first));
+                }
+            }
+        }
     }
 }
