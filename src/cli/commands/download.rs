@@ -4,6 +4,7 @@ mod live_trace;
 mod narrate;
 mod progress;
 mod record_target;
+mod ways;
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
@@ -36,7 +37,7 @@ use crate::failure::warn;
 use crate::interrupt::{heed, interrupted};
 use crate::os::{is_same_file, temporary_folder};
 use crate::page_file::PageFile;
-use crate::print::output::{Look, Output};
+use crate::print::output::{Look, Output, styles};
 use crate::print::page::Page;
 use crate::print::table::Column;
 use crate::print::views::DiagnosisPage;
@@ -49,6 +50,7 @@ use narrate::Narrator;
 use progress::ProgressLine;
 pub(crate) use record_target::RecordTarget;
 use record_target::is_without_reader;
+use ways::WaysTried;
 
 /// What our peer ids begin with, in the manner of BEP 20: no other client has `bt` in small letters.
 const PEER_ID_PREFIX: &[u8] = b"-bt0100-";
@@ -87,7 +89,10 @@ pub(crate) fn run_recorded(
         if arguments.single_peer {
             bail!("{}: no tracker, so there is no source of peers", arguments.torrent);
         }
-        warn(common, &format!("{}: no tracker; waiting for incoming connections", arguments.torrent));
+        warn(
+            common,
+            &format!("{}: no tracker; {}", arguments.torrent, without_trackers(arguments, &metainfo)),
+        );
     }
     let mut options = options(arguments, &metainfo)?;
     if !target.open(common, &mut options)? {
@@ -113,12 +118,16 @@ pub(crate) fn run_recorded(
     let stop = download.stop();
     stop_when_interrupted(stop.clone());
 
+    let mut ways = WaysTried::default();
     let mut narrator = Narrator::new(output.look, common, arguments.trace);
     // Rows show how far the run is.
     let mut progress = ProgressLine::new(common.quiet || arguments.trace);
     let mut wrong_output = None;
     let report = download.run_blocking(|notice| {
         let mut lines = Vec::new();
+        if let Notice::Session(event) = &notice {
+            ways.see(event);
+        }
         match &notice {
             Notice::Progress { status, peers } => progress.show(status, peers),
             Notice::Checking { done, total } => progress.checking(*done, *total),
@@ -140,7 +149,7 @@ pub(crate) fn run_recorded(
     tolerate_broken_pipe(wrong_output.map_or(rows, Err))?;
     if !common.quiet {
         let mut table = Vec::new();
-        closing_table(&report, target, arguments.key_log.as_deref(), output.look, &mut table)?;
+        closing_table(&report, &ways, target, arguments.key_log.as_deref(), output.look, &mut table)?;
         tolerate_broken_pipe(output.write_all(&table).and_then(|()| output.flush()))?;
     }
     match report.recording {
@@ -171,6 +180,20 @@ pub(crate) fn run_recorded(
         }
         _ => Ok(exit),
     }
+}
+
+/// What a run does that has no tracker.
+fn without_trackers(arguments: &args::DownloadArguments, torrent: &Metainfo) -> &'static str {
+    match looks_around(arguments) && !torrent.private {
+        true => "looking for peers in the local network, and waiting for incoming connections",
+        false => "waiting for incoming connections",
+    }
+}
+
+/// Whether peers of the local network are looked for. A client that is imitated looks for peers in its own ways, and a single peer
+/// comes from the tracker.
+const fn looks_around(arguments: &args::DownloadArguments) -> bool {
+    !arguments.no_lsd && arguments.like.is_none() && !arguments.single_peer
 }
 
 /// The recording of a run, which is read once the run is over.
@@ -432,6 +455,7 @@ fn options(arguments: &args::DownloadArguments, torrent: &Metainfo) -> Result<Do
     if !arguments.listen.is_empty() {
         options.listen.clone_from(&arguments.listen);
     }
+    options.lsd = looks_around(arguments);
     options.resume = if arguments.no_resume { Resume::Ignore } else { Resume::Verify };
     options.overwrite = arguments.overwrite;
     options.repair = arguments.repair;
@@ -487,6 +511,7 @@ fn stop_when_interrupted(stop: Stop) {
 
 fn closing_table(
     report: &DownloadReport,
+    ways: &WaysTried,
     target: &RecordTarget,
     key_log: Option<&Path>,
     look: Look,
@@ -522,6 +547,22 @@ fn closing_table(
     rows.extend(key_log.map(|path| ("key log", path.display().to_string())));
     let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     let mut page = Page::new(look, output);
+    let peers = ways.peers();
+    if !peers.is_empty() {
+        page.heading("Peers and the ways that were tried")?;
+        page.table(&[Column::text("peer", 15), Column::text("ways", 20)], &peers)?;
+        if ways.peers_left_out() > 0 {
+            page.painted(&format!("… {} more", thousands(ways.peers_left_out())), 2, styles::DIM)?;
+        }
+    }
+    let by_way = ways.by_way();
+    if !by_way.is_empty() {
+        page.heading("Ways to peers")?;
+        page.table(
+            &[Column::text("way", 12), Column::numbers("tried"), Column::numbers("connected")],
+            &by_way,
+        )?;
+    }
     page.heading("Summary")?;
     page.table(&[Column::text("", 8), Column::text("", 20)], &rows)?;
     Ok(())

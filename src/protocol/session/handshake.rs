@@ -135,7 +135,7 @@ impl Core {
     fn send_pieces(&self, peer: &mut Peer) {
         peer.known_pending_haves = self.have_schedule.pending();
         let profile = &self.config.profile;
-        let bitfield = || Message::Bitfield(self.picker.bitfield().into());
+        let bitfield = || Message::Bitfield(self.bitfield().into());
         peer.send(
             self.now,
             &match (self.picker.done(), profile.without_pieces) {
@@ -143,7 +143,9 @@ impl Core {
                 (0, WithoutPieces::KeepAlive) if !peer.is_fast() => Message::KeepAlive,
                 (0, WithoutPieces::HaveNone | WithoutPieces::Nothing) if !peer.is_fast() => return,
                 (0, _) => bitfield(),
-                _ if peer.is_fast() && profile.have_all && self.is_complete() => Message::HaveAll,
+                _ if peer.is_fast() && profile.have_all && self.is_complete() && self.lost.is_empty() => {
+                    Message::HaveAll
+                }
                 _ => bitfield(),
             },
         );

@@ -87,6 +87,24 @@ pub enum Input {
     Stop,
 }
 
+/// A way to a peer. That one way fails says nothing of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerWay {
+    /// What carries the connection.
+    pub transport: PeerTransport,
+    /// Whether it begins with a negotiation of message stream encryption.
+    pub encrypted: bool,
+}
+
+/// What carries a connection to a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PeerTransport {
+    /// TCP.
+    Tcp,
+    /// uTP over UDP (BEP 29).
+    Utp,
+}
+
 /// Why a stream is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CloseReason {
@@ -235,6 +253,8 @@ pub enum Event {
         stream: SessionStreamId,
         /// Its address.
         peer: SocketAddr,
+        /// The way in which it is dialled.
+        way: PeerWay,
     },
     /// A peer has shaken hands.
     Connected {
@@ -271,6 +291,11 @@ pub enum Event {
         index: PieceIndex,
         /// Who gave blocks of it.
         from: Vec<SocketAddr>,
+    },
+    /// A verified piece can no longer be read. It is not served any longer, and peers are told.
+    PieceLost {
+        /// The piece.
+        index: PieceIndex,
     },
     /// Every piece is there.
     Complete,

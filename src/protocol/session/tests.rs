@@ -9,6 +9,7 @@ mod happy;
 mod hostile;
 mod noise;
 mod observer;
+mod pex;
 mod places;
 mod policies;
 mod serving;

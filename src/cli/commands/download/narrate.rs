@@ -11,6 +11,7 @@ use bittrace_protocol::tracker::http::{AnnounceReply, Request};
 use bittrace_trace::units::{counted, rough_size, seconds, short_hex, span};
 use rustc_hash::FxHashMap;
 
+use super::ways::way_in_words;
 use crate::args::Common;
 use crate::print::output::{Look, styles};
 use crate::print::printable::disguises;
@@ -88,13 +89,13 @@ impl Narrator {
                 style = styles::WARN;
                 format!("Peer {name}: the name cannot be resolved: {reason}")
             }
-            Event::Trying { peer, .. } => {
+            Event::Trying { peer, way, .. } => {
                 self.attempts += 1;
                 self.open.insert(*peer, self.attempts);
                 if self.beside_rows {
                     return;
                 }
-                format!("Peer {}: {peer}: connecting", self.attempts)
+                format!("Peer {}: {peer}: connecting ({})", self.attempts, way_in_words(*way))
             }
             Event::Connected { .. } if self.beside_rows => return,
             Event::Connected { peer, peer_id, encryption, .. } => {
@@ -126,6 +127,11 @@ impl Narrator {
             Event::PieceDone { .. } => return,
             Event::PieceCorrupt { index, from } => {
                 let text = format!("Piece {index} has a wrong SHA-1; it came from {}", addresses(from));
+                self.look.paint(styles::WARN, &text)
+            }
+            Event::PieceLost { index } => {
+                let text =
+                    format!("Piece {index} can no longer be read from disk: it is not served any more");
                 self.look.paint(styles::WARN, &text)
             }
             Event::Complete => "Every piece is verified".to_owned(),
@@ -230,7 +236,7 @@ fn addresses(peers: &[SocketAddr]) -> String {
 }
 
 /// Why the connection to a peer ended, in words.
-fn gone(gone: &DisconnectReason) -> String {
+pub(super) fn gone(gone: &DisconnectReason) -> String {
     match gone {
         DisconnectReason::Finished => "done".to_owned(),
         DisconnectReason::Closed(closing) => match closing {

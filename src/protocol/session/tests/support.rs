@@ -344,6 +344,7 @@ fn line(output: &Output) -> Option<String> {
         }
         Output::Event(Event::PieceDone { index, from }) => format!("piece {index} done, from {from:?}"),
         Output::Event(Event::PieceCorrupt { index, from }) => format!("piece {index} corrupt, from {from:?}"),
+        Output::Event(Event::PieceLost { index }) => format!("piece {index} lost"),
         Output::Event(Event::Complete) => "complete".to_owned(),
         _ => return None,
     })
