@@ -38,7 +38,7 @@ list() {
 
 # Each command, and the Debian package it comes from.
 readonly wanted='
-    aria2c=aria2 cc=gcc capinfos=wireshark-common curl=curl dumpcap=wireshark-common
+    aria2c=aria2 cc=gcc capinfos=wireshark-common ctorrent=ctorrent curl=curl dumpcap=wireshark-common
     ethtool=ethtool ip=iproute2 mktorrent=mktorrent openssl=openssl
     opentracker=opentracker qbittorrent-nox=qbittorrent-nox rtorrent=rtorrent
     tcpdump=tcpdump transmission-daemon=transmission-daemon

@@ -15,13 +15,19 @@ use bittrace_testing::captures::captures_folder;
 use bittrace_testing::command;
 use bittrace_testing::programs::{has_path, is_there};
 
-/// The captures of downloads, by the client that downloads.
-const REFERENCES: [(&str, &str); 4] = [
+/// The captures of downloads, by the client that downloads, or by what else they show.
+const REFERENCES: [(&str, &str); 6] = [
     ("aria2", "download-aria2.pcap"),
     ("qbittorrent", "download-qbittorrent.pcapng"),
     ("rtorrent", "download-rtorrent.pcap"),
     ("transmission", "download-transmission.pcap"),
+    ("udp-tracker", "udp-tracker.pcap"),
+    ("ctorrent", "download-ctorrent.pcap"),
 ];
+
+/// The captures of seeders, by the client that seeds.
+const SEEDING: [(&str, &str); 2] =
+    [("aria2", "seeding-aria2.pcap"), ("transmission", "seeding-transmission.pcap")];
 
 const BITTRACE: &str = env!("CARGO_BIN_EXE_bittrace");
 
@@ -111,9 +117,10 @@ fn profiles_are_shown() {
         let (_, json, _) = run(&["profile", name, "--format", "json"]);
         let profile: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(profile["profile"]["block_length"], 16384, "{client}");
-        assert!(profile["shown_in_frame"]["opening"].is_u64(), "{client}");
-        // qBittorrent's packets never have both requests and haves: nothing of ours stands in for their order.
-        let unseen = client == "qbittorrent";
+        // CTorrent says nothing between its handshake and its interest.
+        assert_eq!(profile["shown_in_frame"]["opening"].is_u64(), client != "ctorrent", "{client}");
+        // libtorrent's packets, and so qBittorrent's, never have both requests and haves: nothing of ours stands in for their order.
+        let unseen = ["qbittorrent", "udp-tracker"].contains(&client);
         assert_eq!(profile["profile"]["haves_first"].is_null(), unseen, "{client}");
         assert_eq!(profile["shown_in_frame"]["haves_first"].is_null(), unseen, "{client}");
     }
@@ -249,6 +256,10 @@ fn mistakes_are_explained() {
         (
             &["replay", "download-aria2.pcap", "--disturb", "dance", "--", "x"],
             "unknown disturbance \"dance\"; there are all, split=bytes",
+        ),
+        (
+            &["replay", "download-aria2.pcap", "--disturb", "lose", "--", "x"],
+            "download-aria2.pcap has no tracker over UDP, so there is no response to lose",
         ),
         (&["replay", "download-aria2.pcap", "--mask", "x"], "--mask"),
         (&["replay", "download-aria2.pcap", "--listen", "nowhere"], "\"nowhere\" is not an address"),
@@ -422,9 +433,9 @@ fn completes(name: &str, client: &[&str], files: &[(&str, &str)]) {
         [&["replay", &capture, "--timeout", "60", "--record", "run.pcapng", "--"][..], &client].concat();
     let (code, printed, errors) = run_in(folder.path(), &arguments);
     assert_eq!(code, 1, "{name}, {client:?}: {printed}{errors}");
-    let file = PathBuf::from(&content).join("download.bin");
-    let torrent = std::fs::read(captures_folder().join("download-aria2.torrent")).unwrap();
+    let torrent = std::fs::read(captures_folder().join(name).with_extension("torrent")).unwrap();
     let torrent = bittrace_protocol::Metainfo::decode(&torrent).unwrap();
+    let file = PathBuf::from(&content).join(torrent.name.to_string());
     let bytes =
         std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}\n{printed}{errors}", file.display()));
     for (number, piece) in (0..).zip(bytes.chunks(torrent.piece_length as usize)) {
@@ -433,6 +444,218 @@ fn completes(name: &str, client: &[&str], files: &[(&str, &str)]) {
         assert_eq!(torrent.piece_hash(bittrace_protocol::PieceIndex(number)), Some(digest), "piece {number}");
     }
     assert!(printed.contains("Local messages") && printed.contains("They differ"), "{printed}");
+}
+
+/// A tracker over UDP is the far end of clients as well: aria2 asks one while its DHT is on, Transmission and libtorrent ask any.
+#[test]
+fn clients_download_by_a_replayed_tracker_over_udp() {
+    if is_there("aria2c") {
+        let on = ["--enable-dht=true", "--enable-dht6=false", "--dht-file-path={content}/../dht.dat"];
+        let is_off = |word: &&&str| **word != "--enable-dht=false";
+        let aria2: Vec<&str> = ARIA2.iter().filter(is_off).copied().collect();
+        let [words @ .., torrent] = &aria2[..] else { panic!("no words") };
+        completes("udp-tracker.pcap", &[words, &on[..], &[torrent]].concat(), &[]);
+    }
+    if is_there("libtorrent") {
+        let script = include_str!("../captures/tools/replayed_libtorrent.py");
+        let client = ["/usr/bin/python3", "client.py", "{torrent}", "{content}", "{port}"];
+        completes("udp-tracker.pcap", &client, &[("client.py", script)]);
+    }
+    if is_there("transmission-daemon") {
+        completes("udp-tracker.pcap", &TRANSMISSION, &[("settings", TRANSMISSION_SETTINGS)]);
+    }
+}
+
+#[test]
+fn bittrace_seeds_in_the_manner_of_each_client() {
+    for (client, name) in SEEDING {
+        let (code, printed, errors) = run(&["replay", name]);
+        assert!(code < 2, "{client}: {errors}");
+        assert_printed!("replay", format!("rehearsal-seeding-{client}"), printed);
+        let seed = ["--", BITTRACE, "download", "--like", name, "-o", "{dir}", "--port", "{port}", "--seed"];
+        let seed = [&seed[..], &["--listen", "127.0.0.1", "-q", "{torrent}"]].concat();
+        // The disk decides in which order blocks are sent whose requests wait together.
+        let only = ["--only", "announce-request,handshake,extended,bitfield,have-all,allowed-fast,unchoke"];
+        let (code, printed, errors) = run(&[&["replay", name][..], &only, &seed].concat());
+        assert!(code < 2, "{client}: {errors}");
+        // How the bytes were cut into packets is the system's affair.
+        let is_packet = |line: &str| line.trim_start().starts_with("(packet ");
+        let shown: Vec<&str> =
+            printed.lines().map(|line| if is_packet(line) { "    (packet)" } else { line }).collect();
+        let shown = without_times(&redacted(&shown.join("\n")));
+        assert_printed!("replay", format!("live-seeding-{client}"), shown);
+        let pieces = ["--side", "local", "--only", "piece", "--format", "json"];
+        let (_, printed, _) = run(&[&["replay", name][..], &pieces, &seed].concat());
+        let summary = summary(&printed);
+        assert_eq!(
+            (summary["coverage"].as_f64(), summary["fidelity"].as_f64()),
+            (Some(1.0), Some(1.0)),
+            "{summary}"
+        );
+    }
+}
+
+/// The messages of a recording that cannot be read.
+fn opaque_rows(recording: &Path) -> String {
+    let recording = recording.display().to_string();
+    let (code, printed, errors) =
+        run(&["analyze", &recording, "--format", "json", "--filter", "message == \"encrypted\""]);
+    assert!(code < 2, "{errors}");
+    printed.lines().filter(|line| line.contains("\"message\":")).collect()
+}
+
+#[test]
+fn an_encrypted_reference_is_played_encrypted_and_its_recording_has_the_keys() {
+    let name = "mse-rc4-keyed.pcapng";
+    let folder = tempfile::tempdir().unwrap();
+    let (code, printed, errors) =
+        run_in(folder.path(), &["replay", &capture(name), "--record", "run.pcapng", "--format", "json"]);
+    assert!(code < 2 && errors.is_empty(), "{errors}");
+    let of_all = summary(&printed);
+    assert_eq!(
+        (of_all["coverage"].as_f64(), of_all["fidelity"].as_f64()),
+        (Some(1.0), Some(1.0)),
+        "{of_all}"
+    );
+    assert_eq!(opaque_rows(&folder.path().join("run.pcapng")), "");
+    assert_printed!("replay", "rehearsal-mse-rc4", run(&["replay", name]).1);
+    let recording = folder.path().join("live.pcapng").display().to_string();
+    let (code, printed, errors) = live(name, &["--record", &recording]);
+    assert!(code < 2, "{errors}");
+    let printed = printed.replace(&recording, "live.pcapng");
+    assert_printed!("replay", "live-mse-rc4", without_times(&redacted(&printed)));
+    assert_eq!(opaque_rows(Path::new(&recording)), "");
+    let (_, printed, _) = live(name, &["--format", "json"]);
+    let of_all = summary(&printed);
+    assert_eq!(
+        (of_all["coverage"].as_f64(), of_all["fidelity"].as_f64()),
+        (Some(1.0), Some(1.0)),
+        "{of_all}"
+    );
+}
+
+#[test]
+fn clients_that_insist_on_encryption_download_from_an_encrypted_far_end() {
+    if is_there("libtorrent") {
+        let script = include_str!("../captures/tools/replayed_libtorrent.py");
+        let client = ["/usr/bin/python3", "client.py", "{torrent}", "{content}", "{port}", "encrypt"];
+        completes("mse-rc4-keyed.pcapng", &client, &[("client.py", script)]);
+    }
+    if is_there("aria2c") {
+        let force = ["--bt-force-encryption=true"];
+        let [words @ .., torrent] = ARIA2 else { panic!("no words") };
+        completes("mse-rc4-keyed.pcapng", &[words, &force[..], &[torrent]].concat(), &[]);
+    }
+}
+
+#[test]
+fn a_reference_whose_keys_are_not_known_is_played_in_clear_and_says_so() {
+    let (code, printed, errors) = run(&["replay", "mse-rc4.pcap", "--format", "json"]);
+    assert!(code < 2, "{errors}");
+    assert!(printed.contains("is encrypted in the reference, and its key is not known"), "{printed}");
+}
+
+#[test]
+fn a_reference_over_utp_is_compared_as_the_stream_above() {
+    let (code, printed, errors) = run(&["replay", "utp-download.pcap", "--format", "json"]);
+    assert!(code < 2, "{errors}");
+    assert!(printed.contains("is over uTP in the reference: its stream was played"), "{printed}");
+    assert!(printed.contains(" packets in the reference, of which 0 were sent again)"), "{printed}");
+    let of_all = summary(&printed);
+    assert_eq!(
+        (of_all["coverage"].as_f64(), of_all["fidelity"].as_f64()),
+        (Some(1.0), Some(1.0)),
+        "{of_all}"
+    );
+}
+
+/// Runs a client that seeds against the recorded downloader of another seeder: it must send every block of the content.
+fn seeds(name: &str, client: &[&str], files: &[(&str, &str)]) {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, text) in files {
+        std::fs::write(folder.path().join(file), text).unwrap();
+    }
+    let capture = capture(name);
+    let (code, printed, errors) = run_in(
+        folder.path(),
+        &[&["replay", &capture, "--timeout", "60", "--format", "json", "--"][..], client].concat(),
+    );
+    assert_eq!(code, 1, "{name}, {client:?}: {printed}{errors}");
+    let summary = summary(&printed);
+    let pieces = &summary["sides"]["local"]["piece"]["verdicts"];
+    let counts = ["same", "moved", "differs", "missing", "extra"].map(|verdict| pieces[verdict].as_u64());
+    let [same, moved, rest @ ..] = counts.map(Option::unwrap_or_default);
+    assert_eq!((same + moved, rest), (16, [0; 3]), "{name}, {client:?}: {summary}");
+}
+
+#[test]
+fn aria2_seeds_to_the_recorded_downloader_of_transmission() {
+    if is_there("aria2c") {
+        let words = ["aria2c", "--no-conf", "--dir", "{dir}", "--check-integrity=true", "--seed-ratio=0.0"];
+        let more = [
+            "--seed-time=600",
+            "--enable-dht=false",
+            "--bt-enable-lpd=false",
+            "--listen-port",
+            "{port}",
+            "{torrent}",
+        ];
+        seeds("seeding-transmission.pcap", &[&words[..], &more].concat(), &[]);
+    }
+}
+
+#[test]
+fn transmission_seeds_to_the_recorded_downloader_of_aria2() {
+    if is_there("transmission-daemon") {
+        let client = TRANSMISSION.map(|word| if word == "{content}" { "{dir}" } else { word });
+        seeds("seeding-aria2.pcap", &client, &[("settings", TRANSMISSION_SETTINGS)]);
+    }
+}
+
+#[test]
+fn libtorrent_seeds_to_the_recorded_downloader_of_transmission() {
+    if is_there("libtorrent") {
+        let script = include_str!("../captures/tools/replayed_libtorrent.py");
+        let client = ["/usr/bin/python3", "client.py", "{torrent}", "{dir}", "{port}", "seed"];
+        seeds("seeding-transmission.pcap", &client, &[("client.py", script)]);
+    }
+}
+
+#[test]
+fn what_a_seeder_lacks_is_named_before_it_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let cut = folder.path().join("cut.pcap");
+    // The last blocks are beyond the cut.
+    let bytes = std::fs::read(capture("seeding-transmission.pcap")).unwrap();
+    std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    let (cut, torrent) = (cut.display().to_string(), capture("seeding-transmission.torrent"));
+    for client in [&[][..], &["--", "/no/such/client"]] {
+        let (code, _, errors) = run(&[&["replay", &cut, "--torrent", &torrent][..], client].concat());
+        assert_eq!(code, 2, "{errors}");
+        assert!(errors.contains("the client is to seed, and the capture lacks pieces 0, "), "{errors}");
+        assert!(errors.contains("give the torrent's files with --content"), "{errors}");
+    }
+    let (code, _, errors) = run(&["replay", "seeding-aria2.pcap", "--disturb", "split", "--", "x"]);
+    assert!(code == 2 && errors.contains("only --role downloader has them"), "{errors}");
+}
+
+#[test]
+fn a_request_is_sent_again_when_the_response_of_a_tracker_over_udp_is_lost() {
+    let client =
+        ["--", BITTRACE, "download", "-o", "{dir}", "--port", "{port}", "--listen", "127.0.0.1", "{torrent}"];
+    let arguments = ["replay", "udp-tracker.pcap", "--disturb", "lose=2", "--format", "json"];
+    let (code, printed, errors) = run(&[&arguments[..], &client].concat());
+    let verdicts: Vec<serde_json::Value> =
+        printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = |verdict: &serde_json::Value| {
+        (verdict["name"].clone(), verdict["completed"].clone(), verdict["happened"].clone())
+    };
+    assert_eq!(
+        verdicts.iter().map(told).collect::<Vec<_>>(),
+        [("undisturbed".into(), true.into(), true.into()), ("lose=2".into(), true.into(), true.into())],
+        "{errors}"
+    );
+    assert_eq!(code, 0, "{errors}");
 }
 
 const ARIA2: &[&str] = &[
@@ -460,18 +683,27 @@ fn aria2_downloads_from_the_far_ends_of_other_clients() {
 #[test]
 fn transmission_downloads_from_the_far_end_of_aria2() {
     if is_there("transmission-daemon") {
-        let settings = r#"{ "encryption": 0, "dht-enabled": false, "pex-enabled": false, "lpd-enabled": false,
-            "utp-enabled": false, "port-forwarding-enabled": false, "peer-port": PORT, "rpc-enabled": false,
-            "start-added-torrents": true, "bind-address-ipv4": "127.0.0.1", "bind-address-ipv6": "::1",
-            "watch-dir-enabled": true, "watch-dir": "WATCHED", "download-dir": "CONTENT" }"#;
-        // Its settings and its folder of torrents must be there before it starts.
-        let script = r#"mkdir watched conf && cp "$1" watched/it.torrent &&
-            sed -e "s|PORT|$2|;s|WATCHED|$PWD/watched|;s|CONTENT|$3|" settings > conf/settings.json &&
-            exec transmission-daemon -f -g "$PWD/conf""#;
-        let client = ["/bin/sh", "-c", script, "sh", "{torrent}", "{port}", "{content}"];
-        completes("download-aria2.pcap", &client, &[("settings", settings)]);
+        completes("download-aria2.pcap", &TRANSMISSION, &[("settings", TRANSMISSION_SETTINGS)]);
     }
 }
+
+const TRANSMISSION_SETTINGS: &str = r#"{ "encryption": 0, "dht-enabled": false, "pex-enabled": false, "lpd-enabled": false,
+    "utp-enabled": false, "port-forwarding-enabled": false, "peer-port": PORT, "rpc-enabled": false,
+    "start-added-torrents": true, "bind-address-ipv4": "127.0.0.1", "bind-address-ipv6": "::1",
+    "watch-dir-enabled": true, "watch-dir": "WATCHED", "download-dir": "CONTENT" }"#;
+
+/// Its settings and its folder of torrents must be there before it starts.
+const TRANSMISSION: [&str; 7] = [
+    "/bin/sh",
+    "-c",
+    r#"mkdir watched conf && cp "$1" watched/it.torrent &&
+    sed -e "s|PORT|$2|;s|WATCHED|$PWD/watched|;s|CONTENT|$3|" settings > conf/settings.json &&
+    exec transmission-daemon -f -g "$PWD/conf""#,
+    "sh",
+    "{torrent}",
+    "{port}",
+    "{content}",
+];
 
 #[test]
 fn libtorrent_downloads_from_the_far_ends_of_other_clients() {

@@ -172,6 +172,16 @@ rtorrent_client() {
     wait_for 20 rtorrent listening "$name" 6884
 }
 
+# ctorrent_client HOST FILE TORRENT [OPTION...]: one download, then the end; listens on 6887.
+ctorrent_client() {
+    local name=$1 file=$2 metainfo=$3
+    shift 3
+    mkdir -p "$(dirname "$file")"
+    start "$name" "ctorrent-$name" ctorrent -e 0 -p 6887 -s "$file" "$@" "$metainfo"
+    ctorrent_pid=$started
+    wait_for 20 ctorrent listening "$name" 6887
+}
+
 # libtorrent HOST LABEL OPTION...: see tools/libtorrent_peer.py.
 libtorrent() {
     local name=$1 label=$2

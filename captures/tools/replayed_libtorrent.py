@@ -1,18 +1,29 @@
 #!/usr/bin/python3
-"""A libtorrent client without DHT and encryption: TORRENT FOLDER PORT. It ends once it has everything and said so."""
+"""A libtorrent client without DHT and encryption: TORRENT FOLDER PORT [seed] [encrypt].
+
+It ends once it has everything and said so; one that seeds ends when it is told to (SIGTERM).
+"""
+import signal
 import sys
 import time
 
 import libtorrent as lt
 
-torrent, folder, port = sys.argv[1:]
+torrent, folder, port = sys.argv[1:4]
+# 0 takes encrypted connections alone, and with level 2 RC4 alone; 2 takes none.
+policy = 0 if "encrypt" in sys.argv[4:] else 2
+ending = []
+signal.signal(signal.SIGTERM, lambda *_: ending.append(True))
 session = lt.session({
     "listen_interfaces": "127.0.0.1:%s" % port, "enable_dht": False, "enable_lsd": False, "enable_upnp": False,
-    "enable_natpmp": False, "in_enc_policy": 2, "out_enc_policy": 2, "enable_outgoing_utp": False,
-    "enable_incoming_utp": False, "allow_multiple_connections_per_ip": True, "alert_mask": 0,
+    "enable_natpmp": False, "in_enc_policy": policy, "out_enc_policy": policy,
+    "allowed_enc_level": 2 if policy == 0 else 3, "enable_outgoing_utp": False, "enable_incoming_utp": False,
+    "allow_multiple_connections_per_ip": True, "alert_mask": 0,
 })
 handle = session.add_torrent({"ti": lt.torrent_info(torrent), "save_path": folder})
 while not handle.status().is_seeding:
+    time.sleep(0.05)
+while "seed" in sys.argv[4:] and not ending:
     time.sleep(0.05)
 time.sleep(1)
 session.remove_torrent(handle)

@@ -27,7 +27,7 @@ mod tests;
 
 pub use agreement::{Agreement, IncomingCipher, MseError, Pushed};
 pub use cipher::{Cipher, End, MseKey};
-pub use draw::MseDraw;
+pub use draw::{MseDraw, MseLengths};
 pub use initiator::{Initiator, MseOffer};
 pub use key_log::{KeyLogError, MAX_KEYS, keys_among, parse_key_log};
 pub use negotiation::{MAX_TERMS, Methods, Part, Progress, Terms, terms};

@@ -70,6 +70,7 @@ mod tolerance;
 mod upload;
 mod view;
 
+pub use announcer::TrackerUrl;
 pub use config::{Config, SeedGoal};
 pub use encryption::{EncryptionPolicy, EncryptionProfile};
 pub use http_proxy::{HttpProxy, ProxyChoice};
@@ -80,7 +81,7 @@ pub use io::{
 pub use memory_disk::MemoryDisk;
 pub use profile::{
     Alphabet, AnnounceProfile, ExtendedEntry, FirstMessage, Haves, Interest, KeyForm, LastMessage,
-    PeerIdForm, PieceOrder, Profile, RedundantHaves, WithoutPieces,
+    PeerIdForm, PieceOrder, Profile, RedundantHaves, UdpAnnounceProfile, WithoutPieces,
 };
 pub use schedule::{HaveStep, RequestStep, Schedule};
 pub use swarm::PeerSource;

@@ -28,12 +28,12 @@ pub use diff::{
     MessagePair, PairVerdict, ReportKind, Tallies, Tally, UselessMask, diff,
 };
 pub use model::{
-    Conversation, ConversationRole, DirectionTranscript, StoredMessage, TRANSCRIPT_LIMIT, Transcriber,
-    Transcript, TranscriptError,
+    Conversation, ConversationRole, DirectionTranscript, PacketCounts, StoredMessage, TRANSCRIPT_LIMIT,
+    Transcriber, Transcript, TranscriptError,
 };
 pub use play::{
-    ClientStatus, DISTURBANCES, InjectedFault, Missed, NamedDisturbances, OfflineRun, PeerRun, PeerRunEnd,
-    Precondition, RecordedPieces, Refusal, RefusalAct, ReplayPeer, ReplayTracker, ReplayedEnd, ServeOptions,
-    Served, Server, Topic, TrackerExchange, reference_conduct, replay_offline,
+    ClientRole, ClientStatus, DISTURBANCES, InjectedFault, Missed, NamedDisturbances, OfflineRun, PeerRun,
+    PeerRunEnd, Precondition, RecordedPieces, Refusal, RefusalAct, ReplayPeer, ReplayedEnd, ServeOptions,
+    Served, Server, reference_conduct, replay_offline,
 };
 pub use profile::{InferredProfile, NoClient, ProfileEvidence, infer_profile};

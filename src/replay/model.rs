@@ -5,6 +5,6 @@ pub(crate) mod transcript;
 
 pub use message::StoredMessage;
 pub use transcript::{
-    Conversation, ConversationRole, DirectionTranscript, TRANSCRIPT_LIMIT, Transcriber, Transcript,
-    TranscriptError,
+    Conversation, ConversationRole, DirectionTranscript, PacketCounts, TRANSCRIPT_LIMIT, Transcriber,
+    Transcript, TranscriptError,
 };

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use bittrace_replay::{InjectedFault, NamedDisturbances};
+use bittrace_replay::{ClientRole, InjectedFault, NamedDisturbances, Transcript};
 use clap::{Args, ValueEnum};
 
 use super::parse_local_host;
@@ -90,15 +90,26 @@ impl Comparing {
     }
 }
 
+/// The role of the client under test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RoleChoice {
+    /// That of the capture's client
+    Auto,
+    /// It has the content, and the recorded downloader is played
+    Seeder,
+    /// It has nothing, and the recorded seeders are played
+    Downloader,
+}
+
 /// Play a capture again.
 #[derive(Debug, Args)]
 #[command(after_help = REPLAY_AFTER, after_long_help = REPLAY_EXAMPLES)]
 pub(crate) struct ReplayArguments {
-    /// The capture: its tracker and peers are played again
+    /// The capture: its trackers and peers are played again
     #[arg(value_name = "CAPTURE")]
     pub(crate) capture: PathBuf,
     /// A client to run against the played peers, with its arguments: {torrent}, {dir} and {port} stand for a copy of the
-    /// torrent, an empty folder and a free port
+    /// torrent, a folder (empty, or with the content where the client seeds) and a free port
     #[arg(last = true, value_name = "CLIENT")]
     pub(crate) client: Vec<String>,
     /// The torrent; default: the .torrent file beside the capture with the same name
@@ -107,12 +118,16 @@ pub(crate) struct ReplayArguments {
     /// The torrent's file or folder, for blocks that the capture lacks
     #[arg(long, value_name = "PATH")]
     pub(crate) content: Option<PathBuf>,
-    /// Serve tracker and peers on real sockets: the tracker's address, such as 127.0.0.2 or 127.0.0.2:6969
-    #[arg(long, value_name = "ADDR", value_parser = parse_local_host)]
+    /// Serve trackers and peers on real sockets: the address of the first tracker, over TCP and UDP, such as 127.0.0.2 or
+    /// 127.0.0.2:6969
+    #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<String>,
     /// Record the run as a capture
     #[arg(long, value_name = "FILE.pcapng")]
     pub(crate) record: Option<PathBuf>,
+    /// The role of the client: who gave more blocks in the capture is its seeder
+    #[arg(long, value_enum, value_name = "ROLE", default_value_t = RoleChoice::Auto)]
+    pub(crate) role: RoleChoice,
     /// How many seconds of silence from the client end the run
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout: u64,
@@ -129,6 +144,15 @@ pub(crate) struct ReplayArguments {
 }
 
 impl ReplayArguments {
+    /// The role of the client of `reference`.
+    pub(crate) fn role_in(&self, reference: &Transcript) -> ClientRole {
+        match self.role {
+            RoleChoice::Auto => ClientRole::of(reference),
+            RoleChoice::Seeder => ClientRole::Seeder,
+            RoleChoice::Downloader => ClientRole::Downloader,
+        }
+    }
+
     /// The disturbances that are wanted, in their order.
     pub(crate) fn disturbances(&self) -> impl Iterator<Item = InjectedFault> {
         self.disturb.iter().flat_map(|named| named.0.iter().copied())

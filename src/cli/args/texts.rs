@@ -240,7 +240,7 @@ Exit codes: 0 no difference, 1 differences, 2 error, 130 interrupted.
 `bittrace replay --help` has examples.";
 
 pub(super) const REPLAY_EXAMPLES: &str = "\
-Without a client and without --listen, the capture is played to bittrace itself, which imitates the capture's client: no sockets, the same bytes every time. With a client, bittrace starts the client, plays the recorded tracker and peers to it on loopback, and compares its messages with those of the capture's client.
+Without a client and without --listen, the capture is played to bittrace itself, which imitates the capture's client: no sockets, the same bytes every time. With a client, bittrace starts the client, plays the recorded trackers, over HTTP and UDP, and peers to it on loopback, and compares its messages with those of the capture's client.
 
 Examples:
   bittrace replay ref.pcap
@@ -248,9 +248,13 @@ Examples:
   bittrace replay ref.pcap --hex -- transmission-cli -M -w {dir} -p {port} {torrent}
   bittrace replay ref.pcap --disturb all -- aria2c -d {dir} --seed-time=0 {torrent}
   bittrace replay ref.pcap --disturb corrupt=2 --disturb drop=9 -- aria2c -d {dir} {torrent}
+  bittrace replay seeding.pcap -- aria2c -d {dir} --check-integrity=true --seed-time=600 --listen-port {port} {torrent}
+  bittrace replay ref.pcap --disturb lose=1 -- aria2c -d {dir} --enable-dht=true {torrent}
   bittrace replay ref.pcap --listen 127.0.0.2:6969     for a client started by hand
 
-Two things are rewritten, everything else is sent as recorded: the addresses in the tracker's responses become those of the played peers, and the ids of extensions become those that the receiver chose. Blocks are sent when they are requested.
+Where the capture's client seeds (it gave more blocks than it took, or --role seeder), the client is to seed as well: {dir} holds the content, from the capture or --content, and the recorded downloader is played. Its requests follow the client's blocks at their recorded pace, and each block is compared with the content.
+
+These are rewritten, everything else is sent as recorded: the addresses in the responses of trackers become those of the played peers, and the ids of extensions become those that the receiver chose; over UDP the response has the transaction id of the request. Blocks are sent when they are requested.
 
 Exit codes:
     0  no difference, or only those that masks and --allow permit; with --disturb: complete
@@ -276,7 +280,8 @@ A fault that the replayed peers cause on purpose, to see how the client reacts. 
   corrupt=N          changes one byte of block N (1)
   duplicate=N        sends block N twice (1)
   unknown=ID         sends a message with an unassigned id (200)
-  overlong=N         sends a length prefix of 2 GiB after message N (5)";
+  overlong=N         sends a length prefix of 2 GiB after message N (5)
+  lose=N             response N (1) of the trackers over UDP is lost; all: where the capture has one";
 
 pub(super) const MASK_HELP: &str = "\
 How a field may differ; can be repeated. The message is a name such as announce-request, a protocol such as peer-wire, or *; the field is its path as in the report, such as numwant, v or headers.User-Agent, and includes everything inside it.

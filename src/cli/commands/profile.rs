@@ -153,6 +153,9 @@ fn rows(learnt: &InferredProfile) -> Vec<ProfileRow> {
         row("headers", json!(headers(&announce.style))),
         row("numwant", json!(sent("numwant").then_some(announce.numwant))),
         row("numwant_stopped", json!(sent("numwant").then_some(announce.numwant_stopped))),
+        row("udp_numwant", json!(announce.udp.numwant)),
+        row("udp_numwant_stopped", json!(announce.udp.numwant_stopped)),
+        row("udp_url_data", json!(announce.udp.url_data)),
         row("key", json!(sent("key").then(|| key(announce.key)))),
         row("says_completed", json!(announce.says_completed)),
         row("peer_id", json!(peer_id(learnt))),
@@ -223,19 +226,25 @@ fn key(form: KeyForm) -> String {
         KeyForm::UpperHex => "eight hexadecimal digits, upper case".to_owned(),
         KeyForm::LowerHex => "eight hexadecimal digits, lower case".to_owned(),
         KeyForm::PeerIdTail(length) => format!("the last {length} bytes of the peer id"),
+        KeyForm::Letters(length, alphabet) => format!("{length} characters: {}", letters(alphabet)),
     }
 }
 
 fn peer_id(learnt: &InferredProfile) -> String {
     let form = &learnt.profile.peer_id;
-    let from = match form.alphabet {
+    let from = letters(form.alphabet);
+    let each = if form.fresh { "; another for each connection" } else { "" };
+    format!("{} and {from}{each}", String::from_utf8_lossy(&form.prefix))
+}
+
+const fn letters(alphabet: Alphabet) -> &'static str {
+    match alphabet {
         Alphabet::LowerAlphanumeric => "digits and lower-case letters",
+        Alphabet::UpperAlphanumeric => "digits and upper-case letters",
         Alphabet::Alphanumeric => "digits and letters",
         Alphabet::Unreserved => "digits, letters and punctuation",
         Alphabet::Bytes => "any bytes",
-    };
-    let each = if form.fresh { "; another for each connection" } else { "" };
-    format!("{} and {from}{each}", String::from_utf8_lossy(&form.prefix))
+    }
 }
 
 fn opening(opening: &FirstMessage) -> String {

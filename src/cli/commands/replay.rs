@@ -17,7 +17,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use bittrace_protocol::Metainfo;
 use bittrace_protocol::session::MessageCounts;
 use bittrace_replay::{
-    Missed, NoClient, RecordedPieces, TRANSCRIPT_LIMIT, Transcript, infer_profile, replay_offline,
+    ClientRole, Missed, NoClient, RecordedPieces, TRANSCRIPT_LIMIT, Transcript, infer_profile, replay_offline,
 };
 use bittrace_report::CommandLine;
 use bittrace_trace::units::counted;
@@ -51,6 +51,11 @@ pub(crate) fn run(arguments: &args::ReplayArguments, common: Common, output: Out
         play.content.iter().try_for_each(|content| keep("--record", "the content", content, record))?;
     }
     let page_to = comparison_page(&play, arguments, &output)?;
+    if !arguments.disturb.is_empty() && play.role == ClientRole::Seeder {
+        bail!(
+            "--disturb: the client seeds here, and peers that download cause no faults yet: only --role downloader has them"
+        );
+    }
     if !arguments.disturb.is_empty() && arguments.client.is_empty() {
         bail!("--disturb needs a client that it can start again and again: name it after --");
     }
@@ -93,6 +98,8 @@ struct ReplayPlan {
     path: PathBuf,
     local: Option<std::net::IpAddr>,
     reference: Rc<Transcript>,
+    /// The role of the client.
+    role: ClientRole,
     torrent: Arc<Metainfo>,
     /// The torrent file as it is.
     file: Vec<u8>,
@@ -112,12 +119,16 @@ impl ReplayPlan {
             local: arguments.local.into(),
             torrents: vec![metainfo.clone()],
             mse_keys: arguments.key_logs.read()?,
+            // For the packets of uTP.
+            measure: true,
             ..TraceOptions::default()
         };
         let trace = input::open(&arguments.capture, options, output)?;
+        let reference = diff::transcribe(trace, arguments.local, common)?;
         Ok(Self {
             path: arguments.capture.clone(),
-            reference: Rc::new(diff::transcribe(trace, arguments.local, common)?),
+            role: arguments.role_in(&reference),
+            reference: Rc::new(reference),
             local: arguments.local,
             file: torrent.bytes().to_vec(),
             torrent: metainfo,
@@ -154,6 +165,13 @@ impl ReplayPlan {
         let mut contents = RecordedPieces::of(&self.reference, &self.torrent);
         if let Some(path) = &self.content {
             contents.read_from(&self.torrent, path).with_context(|| path.display().to_string())?;
+        }
+        let missing = contents.missing(&self.torrent);
+        if let (ClientRole::Seeder, false) = (self.role, missing.is_empty()) {
+            bail!(
+                "{name}: the client is to seed, and the capture lacks {}: give the torrent's files with --content",
+                pieces_in_words(missing.into_iter().map(|piece| piece.0))
+            );
         }
         Ok(contents)
     }
@@ -194,7 +212,7 @@ fn rehearsed(
     let learnt = infer_profile(&play.reference, own_profile())?;
     let name = &play.reference.name;
     let comment = format!("bittrace {} replay of {name}", env!("CARGO_PKG_VERSION"));
-    let rehearsal = replay_offline(&play.reference, &learnt, &play.torrent, &contents, &comment)
+    let rehearsal = replay_offline(&play.reference, &learnt, &play.torrent, &contents, play.role, &comment)
         .map_err(|why| anyhow!(why))?;
     if let Some(path) = &arguments.record {
         fs::write(path, &rehearsal.capture)
@@ -206,7 +224,8 @@ fn rehearsed(
     let introduction = |capture: &str| {
         [
             format!(
-                "The tracker and peers of {capture}, replayed to bittrace, which behaved as {}; no sockets.",
+                "The tracker and peers of {capture}, replayed to bittrace, which {} as {}; no sockets.",
+                if play.role == ClientRole::Seeder { "seeded" } else { "behaved" },
                 learnt.client.as_deref().unwrap_or("its client")
             ),
             choices_in_words(rehearsal.messages),
@@ -298,6 +317,16 @@ fn missed_in_words(all: &[(SocketAddr, &Missed)]) -> Vec<String> {
                     "the replayed peer {far} waited for {more} before its message {number}, then went on without it"
                 )
             }
+            Missed::Never { number, cue, lacking } => {
+                let more = counted(u64::from(*lacking), &format!("more {} message", cue.name()));
+                format!(
+                    "the replayed peer {far} waited for {more} before its message {number} until the end, and never sent it"
+                )
+            }
+            Missed::WrongBlock { block } => format!(
+                "the client sent the peer {far} other bytes than the content's for the block at {} of piece {}",
+                block.begin, block.index
+            ),
             Missed::Unspoken { number, extension } => {
                 format!(
                     "the replayed peer {far} left out its message {number}: the client does not have {extension}"
@@ -314,16 +343,22 @@ fn missed_in_words(all: &[(SocketAddr, &Missed)]) -> Vec<String> {
         .map(|(line, times)| if times == 1 { line } else { format!("{line} ({times} times)") })
         .collect();
     for (far, (blocks, pieces)) in not_asked {
-        let pieces: Vec<String> = pieces.iter().map(u32::to_string).collect();
-        let shown = pieces.get(..PIECES).unwrap_or(&pieces).join(", ");
-        let more = if pieces.len() > PIECES { ", …" } else { "" };
-        let noun = if pieces.len() == 1 { "piece" } else { "pieces" };
+        let pieces = pieces_in_words(pieces);
         let blocks = counted(blocks, "block");
         lines.push(format!(
-            "the client did not request {blocks} that the peer {far} sent in the reference, of {noun} {shown}{more}"
+            "the client did not request {blocks} that the peer {far} sent in the reference, of {pieces}"
         ));
     }
     lines
+}
+
+/// Pieces by their numbers, the first of them where they are many.
+fn pieces_in_words(pieces: impl IntoIterator<Item = u32>) -> String {
+    let pieces: Vec<String> = pieces.into_iter().map(|piece| piece.to_string()).collect();
+    let shown = pieces.get(..PIECES).unwrap_or(&pieces).join(", ");
+    let more = if pieces.len() > PIECES { ", …" } else { "" };
+    let noun = if pieces.len() == 1 { "piece" } else { "pieces" };
+    format!("{noun} {shown}{more}")
 }
 
 /// How many pieces are named.

@@ -25,6 +25,8 @@ pub struct MseOffer {
 #[derive(Debug)]
 pub struct Initiator {
     offer: MseOffer,
+    /// PadC.
+    padding: Vec<u8>,
     state: InitiatorState,
     /// What the other end sent and is not used yet, enciphered as it came.
     received: Vec<u8>,
@@ -55,8 +57,9 @@ impl Initiator {
         let exchange = KeyExchange::new(draw.array());
         let mut hello = exchange.public_key().to_vec();
         hello.extend(draw.padding(usize::from(offer.max_padding).min(MAX_PADDING)));
+        let padding = draw.terms_padding();
         let state = InitiatorState::PublicKey(exchange);
-        (Self { offer, state, received: Vec::new(), searched: 0 }, hello)
+        (Self { offer, padding, state, received: Vec::new(), searched: 0 }, hello)
     }
 
     /// Takes the next bytes of the other end, in any cut.
@@ -94,8 +97,8 @@ impl Initiator {
         let key = MseKey { info_hash: self.offer.info_hash, secret };
         let mut ciphers = Box::new([key.cipher(End::Initiator), key.cipher(End::Responder)]);
         let ahead = self.offer.ahead.len() as u16;
-        let mut enciphered = Terms::encode(End::Initiator, self.offer.methods, &[], ahead)
-            .expect("no padding is not too much padding");
+        let mut enciphered = Terms::encode(End::Initiator, self.offer.methods, &self.padding, ahead)
+            .expect("what is drawn is not too much padding");
         enciphered.extend_from_slice(&self.offer.ahead);
         ciphers[0].apply(&mut enciphered);
         pushed.send.extend_from_slice(&key.torrent_part());

@@ -21,6 +21,8 @@ pub struct MseAcceptance {
 #[derive(Debug)]
 pub struct Responder {
     accepts: MseAcceptance,
+    /// PadD.
+    padding: Vec<u8>,
     state: ResponderState,
     /// What the other end sent and is not used yet, enciphered as it came.
     received: Vec<u8>,
@@ -53,7 +55,7 @@ impl Responder {
         let exchange = KeyExchange::new(draw.array());
         let padding = draw.padding(usize::from(accepts.max_padding).min(MAX_PADDING));
         let state = ResponderState::PublicKey { exchange, padding };
-        Self { accepts, state, received: Vec::new(), searched: 0 }
+        Self { accepts, padding: draw.terms_padding(), state, received: Vec::new(), searched: 0 }
     }
 
     /// Takes the next bytes of the other end, in any cut.
@@ -158,8 +160,8 @@ impl Responder {
         let method = self.accepts.methods.iter().copied().find(|method| offered.has(method.0));
         let method = method.ok_or(MseError::new("an offer of a method that is taken here"))?;
         let [mut ours, theirs] = *ciphers;
-        let mut selection =
-            Terms::encode(End::Responder, method, &[], 0).expect("no padding is not too much padding");
+        let mut selection = Terms::encode(End::Responder, method, &self.padding, 0)
+            .expect("what is drawn is not too much padding");
         ours.apply(&mut selection);
         pushed.send.extend(selection);
         let mut theirs = IncomingCipher::new(theirs, method, usize::from(ahead));

@@ -28,7 +28,7 @@ mod tracker_url;
 mod udp;
 
 use http::HttpStage;
-use tracker_url::TrackerUrl;
+pub use tracker_url::TrackerUrl;
 use udp::{Link, UdpStage};
 
 /// The trackers of a torrent and what is under way with them.
@@ -104,6 +104,8 @@ pub(super) struct AnnouncerContext<'a> {
     pub(super) outputs: &'a mut VecDeque<Output>,
     pub(super) streams: &'a mut StreamIds,
     pub(super) rng: &'a mut Rng,
+    /// The transaction ids of the next requests over UDP; once these are used up, more are drawn.
+    pub(super) transaction_ids: &'a mut VecDeque<u32>,
     pub(super) config: &'a Config,
     pub(super) facts: AnnounceFacts,
     /// Whether more peers are needed before the tracker's regular interval ends.

@@ -67,7 +67,12 @@ impl Config {
     pub const fn new(profile: Profile) -> Self {
         Self {
             profile,
-            schedule: Schedule { pieces: Vec::new(), requests: Vec::new(), haves: Vec::new() },
+            schedule: Schedule {
+                pieces: Vec::new(),
+                requests: Vec::new(),
+                haves: Vec::new(),
+                paddings: Vec::new(),
+            },
             single_peer: false,
             max_peers: 50,
             max_half_open: 10,

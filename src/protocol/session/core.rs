@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::mse::MseLengths;
 use crate::peer::PeerFault;
 use crate::wire::Message;
 use crate::{Block, Geometry, Metainfo, PeerId, PieceIndex, Timestamp};
@@ -29,6 +30,10 @@ pub(super) struct Core {
     pub(super) identity: Identity,
     /// The peer ids of the next connections, where each connection has its own.
     pub(super) connection_ids: VecDeque<PeerId>,
+    /// The transaction ids of the next requests to trackers over UDP.
+    transaction_ids: VecDeque<u32>,
+    /// The lengths of the paddings of the next negotiations.
+    pub(super) paddings: VecDeque<MseLengths>,
     pub(super) rng: Rng,
     pub(super) state: SessionState,
     /// The time of the last input.
@@ -133,6 +138,8 @@ impl Core {
             have_schedule: HaveSchedule::new(config.schedule.haves.clone()),
             scheduled_pieces: config.schedule.pieces.iter().copied().collect(),
             connection_ids: identity.connection_ids.iter().copied().collect(),
+            paddings: config.schedule.paddings.iter().copied().collect(),
+            transaction_ids: identity.transaction_ids.iter().copied().collect(),
             resolving: BTreeSet::new(),
             announcer,
             picker,
@@ -236,6 +243,7 @@ impl Core {
             outputs: &mut self.outputs,
             streams: &mut self.streams,
             rng: &mut self.rng,
+            transaction_ids: &mut self.transaction_ids,
             config: &self.config,
             wants_peers,
         };

@@ -25,8 +25,12 @@ pub struct Identity {
     /// What the client calls itself on connections, in their order, where each has a peer id of its own; once these are
     /// used up, more are drawn.
     pub connection_ids: Vec<PeerId>,
+    /// The transaction ids of requests to trackers over UDP, in their order; once these are used up, more are drawn.
+    pub transaction_ids: Vec<u32>,
     /// What proves to trackers that it is the same client (BEP 7).
     pub key: u32,
+    /// The same over HTTP, where it is letters of an alphabet; without it they are drawn from `key`.
+    pub key_text: Option<Vec<u8>>,
     /// Where all other chance comes from: which piece, which peer, transaction ids.
     pub seed: u64,
     /// Where all comes from that nobody else may guess: the exponents of key exchanges.
@@ -36,18 +40,28 @@ pub struct Identity {
 impl Identity {
     /// An identity with one peer id for everybody, and a secret that everybody knows: for runs that are to repeat.
     pub const fn new(peer_id: PeerId, key: u32, seed: u64) -> Self {
-        Self { peer_id, connection_ids: Vec::new(), key, seed, secret: [0; 32] }
+        Self {
+            peer_id,
+            connection_ids: Vec::new(),
+            transaction_ids: Vec::new(),
+            key,
+            key_text: None,
+            seed,
+            secret: [0; 32],
+        }
     }
 }
 
 impl fmt::Debug for Identity {
     /// Without the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { peer_id, connection_ids, key, seed, secret: _ } = self;
+        let Self { peer_id, connection_ids, transaction_ids, key, key_text, seed, secret: _ } = self;
         f.debug_struct("Identity")
             .field("peer_id", peer_id)
             .field("connection_ids", connection_ids)
+            .field("transaction_ids", transaction_ids)
             .field("key", key)
+            .field("key_text", key_text)
             .field("seed", seed)
             .finish_non_exhaustive()
     }

@@ -204,8 +204,8 @@ impl Core {
         self.outputs.push_back(Output::Send(peer.stream, bytes));
     }
 
-    fn mse_draw(&self, stream: SessionStreamId) -> MseDraw {
-        MseDraw::new(self.identity.secret, stream.0)
+    fn mse_draw(&mut self, stream: SessionStreamId) -> MseDraw {
+        MseDraw::new(self.identity.secret, stream.0).with_lengths(self.paddings.pop_front())
     }
 }
 

@@ -6,7 +6,7 @@ use crate::geometry::BLOCK_LENGTH;
 use crate::tracker::http::{Escaping, RequestStyle, StyledHeader, StyledParameter};
 
 use super::rng::Rng;
-use super::{EncryptionPolicy, EncryptionProfile};
+use super::{EncryptionPolicy, EncryptionProfile, Identity};
 
 /// The conduct of a client as far as it is free to choose: its policy, for any torrent. What it chose among the pieces of one
 /// torrent is a [`Schedule`](super::Schedule).
@@ -70,6 +70,8 @@ pub struct AnnounceProfile {
     pub numwant: u32,
     /// How many it is asked for by one who goes.
     pub numwant_stopped: u32,
+    /// What announces over UDP say in addition.
+    pub udp: UdpAnnounceProfile,
     /// How `key` is spelled over HTTP.
     pub key: KeyForm,
     /// Whether peers are wanted in the compact form (BEP 23).
@@ -87,6 +89,17 @@ pub struct AnnounceProfile {
     pub others: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
+/// How trackers are asked over UDP (BEP 15), as far as a client is free to choose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UdpAnnounceProfile {
+    /// How many peers a tracker is asked for; -1 for the tracker's choice.
+    pub numwant: i32,
+    /// How many it is asked for by one who goes.
+    pub numwant_stopped: i32,
+    /// Whether the path and query of the tracker's URL are told (BEP 41).
+    pub url_data: bool,
+}
+
 /// How `key` is spelled in an announce over HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyForm {
@@ -96,6 +109,8 @@ pub enum KeyForm {
     LowerHex,
     /// The last so many bytes of the peer id.
     PeerIdTail(usize),
+    /// So many letters of an alphabet.
+    Letters(usize, Alphabet),
 }
 
 /// What the peer ids of a client look like.
@@ -109,11 +124,13 @@ pub struct PeerIdForm {
     pub fresh: bool,
 }
 
-/// What the random part of a peer id is drawn from.
+/// What the random part of a peer id, or a key, is drawn from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Alphabet {
     /// Digits and lower-case letters.
     LowerAlphanumeric,
+    /// Digits and upper-case letters.
+    UpperAlphanumeric,
     /// Digits and letters.
     Alphanumeric,
     /// What stays as it is in a URL: digits, letters and some punctuation.
@@ -233,6 +250,7 @@ impl Profile {
                 style: announce_style(client),
                 numwant: 200,
                 numwant_stopped: 0,
+                udp: UdpAnnounceProfile { numwant: 200, numwant_stopped: 0, url_data: true },
                 key: KeyForm::UpperHex,
                 compact: true,
                 no_peer_id: true,
@@ -281,12 +299,18 @@ impl Profile {
 }
 
 impl KeyForm {
-    /// The key as it is spelled.
-    pub fn spell(self, key: u32, peer_id: &PeerId) -> Vec<u8> {
+    /// The key of a client as it is spelled.
+    pub fn spell(self, identity: &Identity) -> Vec<u8> {
+        let Identity { key, peer_id, .. } = identity;
         match self {
             Self::UpperHex => format!("{key:08X}").into_bytes(),
             Self::LowerHex => format!("{key:08x}").into_bytes(),
             Self::PeerIdTail(length) => peer_id.0[peer_id.0.len().saturating_sub(length)..].to_vec(),
+            Self::Letters(length, alphabet) => identity.key_text.clone().unwrap_or_else(|| {
+                let mut letters = vec![0; length];
+                alphabet.draw(&mut Rng::new(u64::from(*key)), &mut letters);
+                letters
+            }),
         }
     }
 }
@@ -298,14 +322,8 @@ impl PeerIdForm {
     }
 
     pub(super) fn draw_from(&self, rng: &mut Rng) -> PeerId {
-        let letters = self.alphabet.letters();
         let mut id = [0; 20];
-        for byte in &mut id {
-            *byte = match letters {
-                [] => rng.next() as u8,
-                letters => letters[rng.below(letters.len())],
-            };
-        }
+        self.alphabet.draw(rng, &mut id);
         let length = self.prefix.len().min(id.len());
         id[..length].copy_from_slice(&self.prefix[..length]);
         PeerId(id)
@@ -315,15 +333,26 @@ impl PeerIdForm {
 impl Alphabet {
     /// The smallest alphabet that has all of `tail`.
     pub fn of(tail: &[u8]) -> Self {
-        let all = [Self::LowerAlphanumeric, Self::Alphanumeric, Self::Unreserved];
+        let all = [Self::LowerAlphanumeric, Self::UpperAlphanumeric, Self::Alphanumeric, Self::Unreserved];
         let has = |alphabet: &Self| tail.iter().all(|byte| alphabet.letters().contains(byte));
         all.into_iter().find(has).unwrap_or(Self::Bytes)
+    }
+
+    /// Fills `text` with letters drawn by chance.
+    fn draw(self, rng: &mut Rng, text: &mut [u8]) {
+        for byte in text {
+            *byte = match self.letters() {
+                [] => rng.next() as u8,
+                letters => letters[rng.below(letters.len())],
+            };
+        }
     }
 
     /// The letters; none where any byte will do.
     const fn letters(self) -> &'static [u8] {
         match self {
             Self::LowerAlphanumeric => b"0123456789abcdefghijklmnopqrstuvwxyz",
+            Self::UpperAlphanumeric => b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ",
             Self::Alphanumeric => b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
             Self::Unreserved => b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_.!~*()",
             Self::Bytes => b"",

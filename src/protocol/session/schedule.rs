@@ -1,6 +1,7 @@
 //! What a client chose in one run of one torrent. A schedule has no meaning for another torrent.
 
 use crate::PieceIndex;
+use crate::mse::MseLengths;
 
 /// The choices of one run, to be made again: which pieces, and when. Each list may be empty; where a list has ended, or does
 /// not fit what happens, the [`Profile`](super::Profile) decides.
@@ -13,6 +14,8 @@ pub struct Schedule {
     /// How many new pieces peers have been told of, at which moments; in ascending order of both numbers. After the last of them
     /// nothing is told but what [`last_messages`](super::Profile::last_messages) has.
     pub haves: Vec<HaveStep>,
+    /// The lengths of the paddings of negotiations of encryption, in the order in which these begin.
+    pub paddings: Vec<MseLengths>,
 }
 
 /// How far requests go ahead at one moment.

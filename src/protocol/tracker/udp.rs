@@ -146,10 +146,14 @@ pub struct Scraped {
 }
 
 impl AnnounceRequest {
-    /// Why it is sent outside the regular interval. BEP 15 numbers three events; 4 is what libtorrent
-    /// sends for the `paused` of BEP 21.
+    /// Why it is sent outside the regular interval.
     pub const fn event(&self) -> Option<Event> {
-        match self.event {
+        Self::event_of(self.event)
+    }
+
+    /// The event of a number. BEP 15 numbers three events; 4 is what libtorrent sends for the `paused` of BEP 21.
+    pub const fn event_of(number: u32) -> Option<Event> {
+        match number {
             1 => Some(Event::Completed),
             2 => Some(Event::Started),
             3 => Some(Event::Stopped),
@@ -277,6 +281,20 @@ pub fn decode_response(bytes: &[u8], ipv6: bool) -> Result<Packet, DecodeError> 
 }
 
 impl Packet {
+    /// The same packet with another transaction id: a recorded answer to a new request.
+    pub fn with_transaction_id(mut self, id: u32) -> Self {
+        match &mut self {
+            Self::ConnectRequest { transaction_id, .. }
+            | Self::ConnectResponse { transaction_id, .. }
+            | Self::ScrapeRequest { transaction_id, .. }
+            | Self::ScrapeResponse { transaction_id, .. }
+            | Self::Error { transaction_id, .. } => *transaction_id = id,
+            Self::AnnounceRequest(request) => request.transaction_id = id,
+            Self::AnnounceResponse(response) => response.transaction_id = id,
+        }
+        self
+    }
+
     /// The number that ties a request to its answer.
     pub fn transaction_id(&self) -> u32 {
         match self {
@@ -471,6 +489,14 @@ mod tests {
             panic!("no announce response");
         };
         assert_eq!(response.peers, ["[2001:db8::1]:6881".parse().unwrap()]);
+    }
+
+    #[test]
+    fn a_recorded_answer_takes_the_transaction_id_of_a_new_request() {
+        // connect, transaction id, connection id
+        let bytes = hex("00 00 00 00  0a 0b 0c 0d  00 00 00 00 12 34 56 78  ff");
+        let packet = decode_response(&bytes, false).unwrap().with_transaction_id(7);
+        assert_eq!(packet.encode(), hex("00 00 00 00  00 00 00 07  00 00 00 00 12 34 56 78  ff"));
     }
 
     #[test]

@@ -85,7 +85,18 @@ pub struct Conversation {
     pub opening: StreamOpening,
     /// The torrent it is about.
     pub torrent: Option<InfoHash>,
+    /// Of a connection over uTP, whose packets are no messages: how many there were. `None` where they were not measured.
+    pub packets: Option<PacketCounts>,
     directions: [DirectionTranscript; 2],
+}
+
+/// The packets of both ends of a connection over uTP that carry bytes of its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PacketCounts {
+    /// All of them.
+    pub all: u64,
+    /// Those that had been sent before.
+    pub sent_again: u64,
 }
 
 /// The messages of one end of a conversation.
@@ -179,10 +190,10 @@ impl Transcript {
         self.conversations.get(at)
     }
 
-    /// The conversations with peers about its torrent, in the order in which they began. Those over uTP are left out.
+    /// The conversations with peers about its torrent, in the order in which they began. Of those over uTP it is the stream.
     pub fn peers(&self) -> impl Iterator<Item = &Conversation> {
         let peers = self.conversations.iter().filter(|one| one.role == ConversationRole::Peer);
-        peers.filter(|one| one.transport != Transport::Utp && self.is_about(one))
+        peers.filter(|one| self.is_about(one))
     }
 
     /// The conversations with trackers about its torrent, in the order in which they began.
@@ -228,6 +239,7 @@ impl Conversation {
             local,
             opening: StreamOpening::Syn,
             torrent: None,
+            packets: None,
             directions: Default::default(),
         }
     }
@@ -340,6 +352,11 @@ impl Transcriber {
                 let Some(stream) = end.stream else { return Ok(()) };
                 if let Ok(at) = self.conversations.binary_search_by_key(&stream, |known| known.stream) {
                     self.conversations[at].opening = end.opening;
+                    let measured = end.measured.filter(|_| end.transport == Transport::Utp);
+                    self.conversations[at].packets = measured.map(|measured| PacketCounts {
+                        all: measured.directions.iter().map(|one| one.segments).sum(),
+                        sent_again: measured.directions.iter().map(|one| one.retransmitted_segments).sum(),
+                    });
                 }
             }
         }

@@ -27,6 +27,8 @@ pub enum InjectedFault {
     Unknown(u8),
     /// After the message of this number, from 1, a length prefix of 2 GiB.
     Overlong(u32),
+    /// The response of this number, from 1, of the trackers over UDP is lost.
+    Lose(u32),
 }
 
 /// What is done to the wire.
@@ -51,7 +53,7 @@ pub(crate) struct FaultInjector {
 
 impl InjectedFault {
     /// One of each kind, with its usual number.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::SplitBytes,
         Self::SplitBoundaries,
         Self::Delay(USUAL_DELAY),
@@ -61,6 +63,7 @@ impl InjectedFault {
         Self::Duplicate(1),
         Self::Unknown(200),
         Self::Overlong(5),
+        Self::Lose(1),
     ];
 
     /// How it is asked for.
@@ -75,6 +78,7 @@ impl InjectedFault {
             Self::Duplicate(block) => format!("duplicate={block}"),
             Self::Unknown(id) => format!("unknown={id}"),
             Self::Overlong(after) => format!("overlong={after}"),
+            Self::Lose(response) => format!("lose={response}"),
         }
     }
 
@@ -92,7 +96,13 @@ impl InjectedFault {
             Self::Duplicate(block) => format!("sends its block {block} twice"),
             Self::Unknown(id) => format!("sends a message with the unknown id {id}"),
             Self::Overlong(after) => format!("sends a length prefix of 2 GiB after its message {after}"),
+            Self::Lose(response) => format!("loses its response {response} over UDP (a tracker)"),
         }
+    }
+
+    /// Whether trackers do it, and not peers.
+    pub const fn is_of_tracker(self) -> bool {
+        matches!(self, Self::Lose(_))
     }
 
     /// Whether it happens once, so that another connection is undisturbed.
@@ -136,6 +146,7 @@ impl FromStr for InjectedFault {
                 Self::Unknown(id)
             }
             ("overlong", _) => Self::Overlong(number(5)?),
+            ("lose", _) => Self::Lose(number(1)?),
             _ => return Err(format!("unknown disturbance {text:?}; there are {NAMES}")),
         })
     }
@@ -157,7 +168,7 @@ const USUAL_DELAY: Duration = Duration::from_millis(100);
 
 /// The disturbances as they are written.
 pub const NAMES: &str = "all, split=bytes, split=boundaries, delay=MS, reorder, drop=MESSAGE, corrupt=BLOCK, \
-                         duplicate=BLOCK, unknown=ID, overlong=MESSAGE";
+                         duplicate=BLOCK, unknown=ID, overlong=MESSAGE, lose=RESPONSE";
 
 impl FaultInjector {
     /// A disturbance of a connection on which nothing was sent yet.

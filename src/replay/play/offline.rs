@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bittrace_protocol::mse::MseDraw;
 use bittrace_protocol::session::{
     CloseReason, Config, EncryptionPolicy, Endpoint, Event, Input, MemoryDisk, MessageCounts, Output,
-    Session, SessionStreamId, Violation,
+    SeedGoal, Session, SessionStreamId, Violation,
 };
 use bittrace_protocol::tracker::http::{Framing, Request, frame_request};
 use bittrace_protocol::{InfoHash, Metainfo, Timestamp};
@@ -18,11 +19,14 @@ use bittrace_trace::{Direction, Flow, Recorder, StreamOpening};
 use bytes::Bytes;
 
 use crate::model::transcript::{Conversation, Transcript};
+use crate::play::client_role::ClientRole;
+use crate::play::missed::Missed;
 use crate::play::pieces::RecordedPieces;
 use crate::play::play_clock::PlayClock;
+use crate::play::played_connection::{Heard, PlayedConnection, carriage_remarks};
 use crate::play::refusal::{MOST_REFUSALS, Refusal, RefusalAct, ReplayedEnd};
-use crate::play::replay_peer::{Missed, ReplayPeer};
-use crate::play::replay_tracker::ReplayTracker;
+use crate::play::replay_udp_tracker::UdpAnswer;
+use crate::play::replayed_trackers::{ReplayedTracker, TrackerScheme};
 use crate::profile::InferredProfile;
 
 /// The result of a replay without sockets.
@@ -53,6 +57,7 @@ pub fn replay_offline(
     learnt: &InferredProfile,
     torrent: &Arc<Metainfo>,
     contents: &RecordedPieces,
+    role: ClientRole,
     comment: &str,
 ) -> Result<OfflineRun, String> {
     if torrent.info_hash != learnt.torrent {
@@ -63,14 +68,25 @@ pub fn replay_offline(
     };
     let (began, ended) = reference.span().unwrap_or((Timestamp::EPOCH, Timestamp::EPOCH));
     let mut config = Config::new(learnt.profile.clone());
-    // The far ends of a play speak in clear.
-    config.profile.encryption.policy = EncryptionPolicy::Off;
+    if learnt.schedule.paddings.is_empty() {
+        // No far end of this play negotiates.
+        config.profile.encryption.policy = EncryptionPolicy::Off;
+    }
     config.schedule = learnt.schedule.clone();
     config.port = learnt.port;
     config.rounds = Some(1);
     config.max_unstored = u64::MAX;
+    let mut disk = MemoryDisk::new(geometry);
+    let mut have = Vec::new();
+    if role == ClientRole::Seeder {
+        config.seeding = Some(SeedGoal::default());
+        for (piece, bytes) in contents.pieces() {
+            disk.handle(&Output::Store(piece, 0, bytes.clone()));
+            have.push(piece);
+        }
+    }
     let clock = PlayClock::starting_at(began);
-    let session = Session::new(config, torrent.clone(), learnt.identity.clone(), [], clock.now());
+    let session = Session::new(config, torrent.clone(), learnt.identity.clone(), have, clock.now());
     let recorder = Recorder::new(Vec::new(), comment).map_err(|error| error.to_string())?;
     let mut stage = Simulation {
         torrent: torrent.info_hash,
@@ -80,11 +96,12 @@ pub fn replay_offline(
         clock,
         wakes: None,
         over: false,
-        tracker: ReplayTracker::of(reference),
+        trackers: ReplayedTracker::all(reference),
         waiting: reference.peers().collect(),
         last: Timestamp::EPOCH,
         lines: BTreeMap::new(),
-        disk: MemoryDisk::new(geometry),
+        disk,
+        role,
         recorder,
         recorded: 0,
         called: 0,
@@ -92,7 +109,7 @@ pub fn replay_offline(
         left: Vec::new(),
         refusals: Vec::new(),
         asked: 0,
-        remarks: Vec::new(),
+        remarks: carriage_remarks(reference.peers()),
     };
     stage.run().map_err(|error| error.to_string())?;
     stage.finish().map_err(|error| error.to_string())
@@ -107,20 +124,21 @@ struct Simulation<'a> {
     clock: PlayClock,
     wakes: Option<Timestamp>,
     over: bool,
-    tracker: ReplayTracker,
+    trackers: Vec<ReplayedTracker>,
     /// The connections to peers that have not begun.
     waiting: VecDeque<&'a Conversation>,
     /// When something of the reference happened last, in the play.
     last: Timestamp,
     lines: BTreeMap<SessionStreamId, SimulatedConnection>,
     disk: MemoryDisk,
+    role: ClientRole,
     recorder: Recorder<Vec<u8>>,
     recorded: u32,
     called: u32,
     missed: Vec<(SocketAddr, Missed)>,
     left: Vec<(SocketAddr, Violation)>,
     refusals: Vec<Refusal>,
-    /// How many requests the tracker has had.
+    /// How many requests trackers have had.
     asked: u32,
     remarks: Vec<String>,
 }
@@ -128,14 +146,19 @@ struct Simulation<'a> {
 /// A connection of the session.
 struct SimulatedConnection {
     far: SocketAddr,
+    /// The session's end.
+    local: SocketAddr,
     role: RemoteRole,
     /// Its number in the recording, once it stands there, and the direction in which the session sends.
     recorded: Option<(trace::StreamId, Direction)>,
 }
 
 enum RemoteRole {
-    Peer(Box<ReplayPeer>),
-    Tracker(Vec<u8>),
+    Peer(Box<PlayedConnection>),
+    /// The tracker at this place, over HTTP, and what it was asked so far.
+    Tracker(usize, Vec<u8>),
+    /// The tracker at this place, over UDP, and the session's address.
+    UdpTracker(usize, SocketAddr),
 }
 
 impl<'a> Simulation<'a> {
@@ -169,9 +192,9 @@ impl<'a> Simulation<'a> {
                     self.pass(at);
                     if let Some(SimulatedConnection { role: RemoteRole::Peer(peer), .. }) =
                         self.lines.get_mut(&stream)
-                        && !peer.waive()
+                        && !peer.peer.waive()
                     {
-                        peer.pass_over();
+                        peer.peer.pass_over();
                     }
                 }
                 Some((Due::Call, at)) => {
@@ -180,8 +203,11 @@ impl<'a> Simulation<'a> {
                 }
                 None if !stopped => {
                     stopped = true;
-                    self.remarks
-                        .push("the reference ended before the session did: the session was stopped".into());
+                    // A seeder has no end of its own.
+                    if self.role == ClientRole::Downloader {
+                        let remark = "the reference ended before the session did: the session was stopped";
+                        self.remarks.push(remark.to_owned());
+                    }
                     self.session.handle(self.clock.now(), Input::Stop);
                 }
                 None => return Ok(()),
@@ -218,7 +244,7 @@ impl<'a> Simulation<'a> {
                         Input::Resolved(name, Err("a reference has addresses, not names".to_owned())),
                     );
                 }
-                // A reference is played in clear.
+                // The far end has the key as well.
                 Output::Secret(..)
                 | Output::Store(..)
                 | Output::HashBlocks(..)
@@ -247,7 +273,7 @@ impl<'a> Simulation<'a> {
         let mut order: Vec<(u64, SessionStreamId)> = Vec::new();
         for (&stream, line) in &self.lines {
             if let RemoteRole::Peer(peer) = &line.role {
-                order.push((peer.pending().map_or(u64::MAX, |(number, _)| number), stream));
+                order.push((peer.peer.pending().map_or(u64::MAX, |(number, _)| number), stream));
             }
         }
         order.sort_unstable();
@@ -271,8 +297,10 @@ impl<'a> Simulation<'a> {
     /// What comes next in the reference, and when.
     fn next_due(&self) -> Option<(Due, Timestamp)> {
         let speech = self.lines.iter().filter_map(|(&stream, line)| match &line.role {
-            RemoteRole::Peer(peer) => peer.pending().map(|(number, at)| (number, Due::Speech(stream), at)),
-            RemoteRole::Tracker(_) => None,
+            RemoteRole::Peer(peer) => {
+                peer.peer.pending().map(|(number, at)| (number, Due::Speech(stream), at))
+            }
+            RemoteRole::Tracker(..) | RemoteRole::UdpTracker(..) => None,
         });
         let incoming = self.waiting.iter().filter(|conversation| !conversation.is_outgoing());
         let call = incoming.filter_map(|conversation| {
@@ -309,21 +337,11 @@ impl<'a> Simulation<'a> {
                 self.session.handle(self.clock.now(), Input::Opened(stream, address));
             }
             Endpoint::HttpTracker(host, port) => {
-                let Some(far) = self.tracker.addresses().find(|address| address.port() == port) else {
-                    let why = format!("{host}:{port} is not in the reference");
-                    self.session
-                        .handle(self.clock.now(), Input::Closed(stream, CloseReason::Unresolved(why)));
-                    return Ok(());
-                };
-                self.lines.insert(
-                    stream,
-                    SimulatedConnection { far, role: RemoteRole::Tracker(Vec::new()), recorded: None },
-                );
-                self.session.handle(self.clock.now(), Input::Opened(stream, far));
+                let role = |place| RemoteRole::Tracker(place, Vec::new());
+                self.open_tracker(stream, TrackerScheme::Http, (&host, port), |place, _| role(place));
             }
             Endpoint::UdpTracker(host, port) => {
-                let why = format!("{host}:{port}: UDP trackers are not replayed without sockets");
-                self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::Unresolved(why)));
+                self.open_tracker(stream, TrackerScheme::Udp, (&host, port), RemoteRole::UdpTracker);
             }
             Endpoint::HttpsTracker(url) => {
                 let why = format!("{url} is encrypted: a capture does not show its answers");
@@ -333,6 +351,28 @@ impl<'a> Simulation<'a> {
         Ok(())
     }
 
+    /// The session turns to the tracker that a URL of this host and port led to.
+    fn open_tracker(
+        &mut self,
+        stream: SessionStreamId,
+        scheme: TrackerScheme,
+        (host, port): (&str, u16),
+        role: impl Fn(usize, SocketAddr) -> RemoteRole,
+    ) {
+        let place = ReplayedTracker::find(&self.trackers, scheme, host, port);
+        let found = place.and_then(|place| Some((place, self.trackers.get(place)?)));
+        let Some((place, tracker)) = found else {
+            let why = format!("{host}:{port} is not in the reference");
+            self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::Unresolved(why)));
+            return;
+        };
+        let far = tracker.far;
+        let local = tracker.local[scheme as usize].unwrap_or(far);
+        self.lines
+            .insert(stream, SimulatedConnection { far, local, role: role(place, local), recorded: None });
+        self.session.handle(self.clock.now(), Input::Opened(stream, far));
+    }
+
     fn begin(
         &mut self,
         stream: SessionStreamId,
@@ -340,9 +380,12 @@ impl<'a> Simulation<'a> {
         ours: Direction,
     ) -> std::io::Result<()> {
         let far = conversation.far();
-        let recorded = self.record_open(conversation.local_address(), far, ours)?;
-        let role = RemoteRole::Peer(Box::new(ReplayPeer::of(self.torrent, conversation)));
-        self.lines.insert(stream, SimulatedConnection { far, role, recorded: Some((recorded, ours)) });
+        let local = conversation.local_address();
+        let recorded = self.record_open(local, far, ours)?;
+        let draw = MseDraw::new(SECRET, recorded.0);
+        let peer = PlayedConnection::of(self.torrent, conversation, self.role, draw);
+        let role = RemoteRole::Peer(Box::new(peer));
+        self.lines.insert(stream, SimulatedConnection { far, local, role, recorded: Some((recorded, ours)) });
         Ok(())
     }
 
@@ -367,42 +410,55 @@ impl<'a> Simulation<'a> {
     fn sent(&mut self, stream: SessionStreamId, bytes: &Bytes) -> std::io::Result<()> {
         self.session.handle(self.clock.now(), Input::Sent(stream, bytes.len()));
         let Some(line) = self.lines.get_mut(&stream) else { return Ok(()) };
-        if let RemoteRole::Peer(peer) = &mut line.role {
-            peer.hear(bytes);
-        }
+        let heard = match &mut line.role {
+            RemoteRole::Peer(peer) => peer.hear(bytes),
+            RemoteRole::Tracker(..) | RemoteRole::UdpTracker(..) => Heard::default(),
+        };
         if let Some((recorded, ours)) = line.recorded {
+            let (initiator, responder) = match ours {
+                Direction::FromInitiator => (line.local, line.far),
+                Direction::FromResponder => (line.far, line.local),
+            };
+            for key in &heard.keys {
+                self.recorder.mse_key(key, initiator, responder)?;
+            }
             self.recorder.burst(self.clock.now(), recorded, ours, bytes)?;
         }
-        if let RemoteRole::Tracker(asked) = &mut line.role {
-            asked.extend_from_slice(bytes);
-            if let Framing::Complete(length) = frame_request(asked) {
-                let request: Vec<u8> = asked.drain(..length).collect();
-                return self.announced(stream, &request);
+        match &mut line.role {
+            RemoteRole::Peer(_) if heard.send.is_empty() => Ok(()),
+            RemoteRole::Peer(_) => {
+                let bytes = Bytes::from(heard.send);
+                self.said(stream, &bytes)?;
+                self.session.handle(self.clock.now(), Input::Received(stream, bytes));
+                Ok(())
+            }
+            RemoteRole::Tracker(place, asked) => {
+                asked.extend_from_slice(bytes);
+                let Framing::Complete(length) = frame_request(asked) else { return Ok(()) };
+                let (place, request): (_, Vec<u8>) = (*place, asked.drain(..length).collect());
+                self.announced(stream, place, &request)
+            }
+            RemoteRole::UdpTracker(place, local) => {
+                let (place, local, far) = (*place, *local, line.far);
+                self.asked_over_udp(stream, place, (local, far), bytes)
             }
         }
-        Ok(())
     }
 
-    fn announced(&mut self, stream: SessionStreamId, bytes: &[u8]) -> std::io::Result<()> {
-        let exchange = Request::decode(bytes).ok().and_then(|request| self.tracker.answer(&request));
+    fn announced(&mut self, stream: SessionStreamId, place: usize, bytes: &[u8]) -> std::io::Result<()> {
+        let request = Request::decode(bytes).ok();
+        let tracker = self.trackers.get_mut(place);
+        let answer = request.zip(tracker).and_then(|(request, tracker)| {
+            let far = tracker.far;
+            tracker.http.answer(&request).map(|exchange| (exchange, far))
+        });
         self.asked += 1;
-        let Some(exchange) = exchange else {
-            if self.refusals.len() < MOST_REFUSALS {
-                let why = "the reference has no response to such a request".to_owned();
-                let (by, did) = (ReplayedEnd::Tracker, RefusalAct::Closed);
-                self.refusals.push(Refusal {
-                    by,
-                    stream: None,
-                    message: "request",
-                    nth: self.asked,
-                    did,
-                    why,
-                });
-            }
+        let Some((exchange, far)) = answer else {
+            self.refuse(RefusalAct::Closed, "the reference has no response to such a request".to_owned());
             self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::ByRemote));
             return Ok(());
         };
-        let recorded = self.record_open(exchange.local, exchange.far, Direction::FromInitiator)?;
+        let recorded = self.record_open(exchange.local, far, Direction::FromInitiator)?;
         self.recorder.burst(self.clock.now(), recorded, Direction::FromInitiator, bytes)?;
         if let Some(line) = self.lines.get_mut(&stream) {
             line.recorded = Some((recorded, Direction::FromInitiator));
@@ -412,6 +468,43 @@ impl<'a> Simulation<'a> {
         self.said(stream, &exchange.answer)?;
         self.session.handle(self.clock.now(), Input::Received(stream, exchange.answer));
         Ok(())
+    }
+
+    /// A tracker is sent a datagram, and may answer it.
+    fn asked_over_udp(
+        &mut self,
+        stream: SessionStreamId,
+        place: usize,
+        (local, far): (SocketAddr, SocketAddr),
+        datagram: &Bytes,
+    ) -> std::io::Result<()> {
+        self.recorder.datagram(self.clock.now(), local, far, datagram)?;
+        let Some(tracker) = self.trackers.get_mut(place) else { return Ok(()) };
+        self.asked += 1;
+        let (answer, at) = match tracker.udp.answer(datagram) {
+            UdpAnswer::Packet(packet, at) => (packet, at),
+            UdpAnswer::Refused(packet, why) => {
+                self.refuse(RefusalAct::Refused, why);
+                (packet, None)
+            }
+            UdpAnswer::Silent | UdpAnswer::NotARequest(_) => return Ok(()),
+        };
+        if let Some(at) = at {
+            let at = self.clock.due(at);
+            self.pass(at);
+        }
+        let bytes = Bytes::from(answer.encode());
+        self.recorder.datagram(self.clock.now(), far, local, &bytes)?;
+        self.session.handle(self.clock.now(), Input::Received(stream, bytes));
+        Ok(())
+    }
+
+    /// Notes what a tracker did not answer.
+    fn refuse(&mut self, did: RefusalAct, why: String) {
+        if self.refusals.len() < MOST_REFUSALS {
+            let (by, nth) = (ReplayedEnd::Tracker, self.asked);
+            self.refusals.push(Refusal { by, stream: None, message: "request", nth, did, why });
+        }
     }
 
     /// The far end sends bytes.
@@ -430,9 +523,9 @@ impl<'a> Simulation<'a> {
         if let RemoteRole::Peer(mut peer) = line.role {
             let stream = line.recorded.map(|(recorded, _)| recorded.0);
             let room = MOST_REFUSALS.saturating_sub(self.refusals.len());
-            let refusals = peer.refusals().into_iter().map(|refusal| Refusal { stream, ..refusal });
+            let refusals = peer.peer.refusals().into_iter().map(|refusal| Refusal { stream, ..refusal });
             self.refusals.extend(refusals.take(room));
-            self.missed.extend(peer.finish().into_iter().map(|missed| (line.far, missed)));
+            self.missed.extend(peer.peer.finish().into_iter().map(|missed| (line.far, missed)));
         }
         match line.recorded {
             Some((recorded, _)) => {
@@ -455,12 +548,7 @@ impl<'a> Simulation<'a> {
         for conversation in &self.waiting {
             self.remarks.push(format!("the session had no connection to or from {}", conversation.far()));
         }
-        for (topic, number) in self.tracker.unused() {
-            self.remarks.push(format!(
-                "{} was not sent: the tracker's answer to it (message {number}) was not used",
-                topic.describe()
-            ));
-        }
+        self.remarks.extend(self.trackers.iter().flat_map(ReplayedTracker::unused));
         Ok(OfflineRun {
             capture: self.recorder.finish()?,
             complete: self.session.is_complete(),
@@ -478,6 +566,9 @@ enum Due {
     Speech(SessionStreamId),
     Call,
 }
+
+/// Where the keys of far ends come from: a play without sockets is the same every time.
+const SECRET: [u8; 32] = *b"the far ends of a play are known";
 
 /// How long a session may go on when the reference is over.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,8 +1,8 @@
 //! The bytes of a torrent's pieces, gathered from what peers sent each other in a capture, and from files.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use bittrace_protocol::geometry::{BlockFault, Geometry};
@@ -147,6 +147,43 @@ impl RecordedPieces {
         self.pieces.get(&piece)
     }
 
+    /// The pieces of the torrent that are not known whole.
+    pub fn missing(&self, torrent: &Metainfo) -> Vec<PieceIndex> {
+        let count = torrent.geometry.as_ref().map_or(0, Geometry::piece_count);
+        (0..count).map(PieceIndex).filter(|piece| !self.pieces.contains_key(piece)).collect()
+    }
+
+    /// Writes the torrent's file, or its folder, into `folder`; pieces that are not known are zeros.
+    ///
+    /// # Errors
+    /// When a file cannot be written, or has a name that would lead elsewhere.
+    pub fn write_into(&self, torrent: &Metainfo, folder: &Path) -> io::Result<()> {
+        let Some(geometry) = &torrent.geometry else { return Ok(()) };
+        let mut files = Vec::new();
+        for file in &torrent.files {
+            // Padding is not stored, and a link has no bytes (BEP 47).
+            let is_stored = !file.attributes.iter().any(|attribute| b"pl".contains(attribute));
+            files.push(if is_stored { Some(create(torrent, file, folder)?) } else { None });
+        }
+        for (piece, bytes) in &self.pieces {
+            let mut rest = &bytes[..];
+            for range in geometry.piece_files(*piece) {
+                let length = usize::try_from(range.bytes.end - range.bytes.start).unwrap_or(usize::MAX);
+                let (part, behind) = rest.split_at(length.min(rest.len()));
+                rest = behind;
+                if let Some(Some(file)) = files.get_mut(range.file) {
+                    file.seek(SeekFrom::Start(range.bytes.start)).and_then(|_| file.write_all(part))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The pieces that are known whole.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = (PieceIndex, &Bytes)> {
+        self.pieces.iter().map(|(piece, bytes)| (*piece, bytes))
+    }
+
     /// How many pieces are known whole.
     pub fn whole(&self) -> usize {
         self.pieces.len()
@@ -160,6 +197,25 @@ fn place_of(torrent: &Metainfo, file: &TorrentFile, folder: &Path) -> Option<Pat
     let places =
         if torrent.single_file { vec![named] } else { vec![folder.join(&inner), named.join(&inner)] };
     places.into_iter().find(|place| place.is_file())
+}
+
+/// A file of the torrent, of its length, with the folders around it.
+fn create(torrent: &Metainfo, file: &TorrentFile, folder: &Path) -> io::Result<File> {
+    let inner = if torrent.single_file { &[][..] } else { &file.path[..] };
+    let mut place = folder.to_owned();
+    for name in std::iter::once(&torrent.name).chain(inner) {
+        if !name.is_safe() {
+            let why = format!("the torrent has a file whose name cannot be written: {name}");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        place.push(name.to_string());
+    }
+    if let Some(around) = place.parent() {
+        fs::create_dir_all(around)?;
+    }
+    let created = File::create_new(place)?;
+    created.set_len(file.length)?;
+    Ok(created)
 }
 
 /// The piece that the last of each block make, where they cover it.
@@ -189,6 +245,25 @@ mod tests {
 
     fn blocks(of: &[(u32, &[u8])]) -> BTreeMap<u32, Vec<Bytes>> {
         of.iter().map(|&(begin, bytes)| (begin, vec![Bytes::copy_from_slice(bytes)])).collect()
+    }
+
+    #[test]
+    fn what_is_written_for_a_client_is_read_again_and_what_is_missing_is_named() {
+        let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../captures"].iter().collect();
+        let torrent = std::fs::read(folder.join("multi-file-several-peers.torrent")).unwrap();
+        let torrent = Metainfo::decode(&torrent).unwrap();
+        let capture = folder.join("multi-file-several-peers.pcap");
+        let reference = Transcript::open(&capture, bittrace_trace::TraceOptions::default()).unwrap();
+        let contents = RecordedPieces::of(&reference, &torrent);
+        assert_eq!(contents.missing(&torrent), []);
+        let here = tempfile::tempdir().unwrap();
+        contents.write_into(&torrent, here.path()).unwrap();
+        let mut again = RecordedPieces { geometry: torrent.geometry.clone(), ..RecordedPieces::default() };
+        assert_eq!(again.missing(&torrent).len(), contents.whole());
+        again.read_from(&torrent, here.path()).unwrap();
+        assert_eq!(again.missing(&torrent), []);
+        // Nothing is written over what is there.
+        assert!(contents.write_into(&torrent, here.path()).is_err());
     }
 
     #[test]

@@ -84,6 +84,17 @@ impl PreconditionCounts {
         counts.0[Precondition::Interest as usize] = self.0[Precondition::Interest as usize].min(1);
         counts
     }
+
+    /// Only that without which a message to a seeder would be out of place: the handshake, and before requests an unchoke, where
+    /// there was one.
+    pub(crate) fn essential_to_seeder(&self, asks: bool) -> Self {
+        let mut counts = Self::default();
+        counts.0[Precondition::Handshake as usize] = self.0[Precondition::Handshake as usize];
+        if asks {
+            counts.0[Precondition::Choke as usize] = self.0[Precondition::Choke as usize].min(1);
+        }
+        counts
+    }
 }
 
 const KINDS: usize = 8;

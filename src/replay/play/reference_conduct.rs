@@ -5,12 +5,13 @@ use std::collections::HashMap;
 
 use bittrace_protocol::wire::Message;
 use bittrace_protocol::{Block, PieceIndex, Timestamp};
-use bittrace_trace::Side;
 use bittrace_trace::statistics::Finding;
 use bittrace_trace::units::{counted, span};
+use bittrace_trace::{Body, Side};
 
 use crate::model::transcript::{Conversation, Transcript};
 use crate::play::fault::InjectedFault;
+use crate::play::replay_udp_tracker::UdpTopic;
 
 /// What the reference's client did when a far end did the like of `what`, in words that follow "the client". `None` where the
 /// reference shows no such case. How far ends cut and delay their bytes is not looked for: the network does the same.
@@ -27,6 +28,7 @@ pub fn reference_conduct(reference: &Transcript, what: InjectedFault) -> Option<
         }
         InjectedFault::Reorder => after_reordered_blocks(reference),
         InjectedFault::Drop(_) => after_lost_connection(reference),
+        InjectedFault::Lose(_) => after_lost_response(reference),
         InjectedFault::SplitBytes
         | InjectedFault::SplitBoundaries
         | InjectedFault::Delay(_)
@@ -135,6 +137,29 @@ fn after_lost_connection(reference: &Transcript) -> Option<String> {
                 "lost its connection to {} after message {number}, and connected again after {after}",
                 lost.far()
             ));
+        }
+    }
+    None
+}
+
+/// A request to a tracker over UDP that the client sent again before there was a response.
+fn after_lost_response(reference: &Transcript) -> Option<String> {
+    for conversation in reference.trackers() {
+        let mut waits: Option<(u64, Timestamp, UdpTopic)> = None;
+        for (side, message) in conversation.messages() {
+            let Body::UdpTracker(packet) = message.body() else { continue };
+            match (side, UdpTopic::of(&packet), waits) {
+                (Side::Local, Some(topic), Some((number, at, first))) if topic == first => {
+                    let after = span(message.at.seconds_since(at).max(0.0));
+                    let request = topic.describe();
+                    return Some(format!(
+                        "had no response to {request} (message {number}), and sent it again after {after}"
+                    ));
+                }
+                (Side::Local, Some(topic), _) => waits = Some((message.number, message.at, topic)),
+                (Side::Local, None, _) => {}
+                (Side::Remote, ..) => waits = None,
+            }
         }
     }
     None

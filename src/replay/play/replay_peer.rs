@@ -3,29 +3,42 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bittrace_protocol::peer::{ConnectionState, PeerSide, RequestCapacity};
 use bittrace_protocol::tracker::http;
 use bittrace_protocol::wire::{
-    Extension, Frame, HANDSHAKE_LENGTH, Handshake, HandshakeVerdict, LengthVerdict, Message, NearMiss,
-    Prefix, frame, handshake_prefix, judge_handshake, judge_length,
+    Frame, HANDSHAKE_LENGTH, Handshake, HandshakeVerdict, LengthVerdict, Message, NearMiss, Prefix, frame,
+    handshake_prefix, judge_handshake, judge_length,
 };
 use bittrace_protocol::{Block, InfoHash, Timestamp};
 use bittrace_trace::rules::note_near_miss;
-use bittrace_trace::{Body, MseBody, PeerWireBody, Side, Unreadable};
+use bittrace_trace::{Body, MseBody, Side, Unreadable};
 use bytes::{Bytes, BytesMut};
 
-use crate::model::message::StoredMessage;
 use crate::model::transcript::Conversation;
+use crate::play::client_role::ClientRole;
+use crate::play::missed::Missed;
 use crate::play::pieces::RecordedPieces;
 use crate::play::precondition::{Precondition, PreconditionCounts};
 use crate::play::refusal::{MOST_REFUSALS, Refusal, RefusalAct, ReplayedEnd};
+
+mod scripted_message;
+
+use scripted_message::{ScriptedKind, ScriptedMessage};
 
 /// A recorded peer.
 #[derive(Debug)]
 pub struct ReplayPeer {
     lines: Vec<ScriptedMessage>,
     torrent: InfoHash,
+    /// The role of the client.
+    role: ClientRole,
+    /// The client's blocks that were not compared with the content yet.
+    unchecked: Vec<(Block, Bytes)>,
+    /// The requests that the client rejected, to be sent again when it does not choke; and how many there were.
+    rejected: Vec<Block>,
+    rejections: u32,
     /// The first line that was not sent.
     next: usize,
     heard: PreconditionCounts,
@@ -51,64 +64,16 @@ pub struct ReplayPeer {
     pub garbled: Option<String>,
 }
 
-/// A message that the far end sends in the reference.
-#[derive(Debug)]
-struct ScriptedMessage {
-    at: Timestamp,
-    number: u64,
-    bytes: Bytes,
-    says: ScriptedKind,
-    /// What the client had sent before it.
-    wants: PreconditionCounts,
-    said: bool,
-}
-
-#[derive(Debug)]
-enum ScriptedKind {
-    Handshake(Handshake),
-    Block(Block),
-    /// A message of an extension, whose id is the receiver's number.
-    Extension(Extension),
-    Message(Message),
-    /// What is not of the peer wire protocol.
-    Other,
-}
-
-/// What did not go as in the reference.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Missed {
-    /// A message was sent, or left out, although the client had sent fewer messages of this kind than in the reference.
-    Cue {
-        /// The message of the far end, by its number in the reference.
-        number: u64,
-        /// What was waited for.
-        cue: Precondition,
-        /// How many more of them the reference has.
-        lacking: u32,
-    },
-    /// A block that the reference sends was never requested.
-    NotAsked {
-        /// The message of the far end, by its number in the reference.
-        number: u64,
-        /// The block.
-        block: Block,
-    },
-    /// A message of an extension that the client does not have was left out.
-    Unspoken {
-        /// The message of the far end, by its number in the reference.
-        number: u64,
-        /// The extension.
-        extension: String,
-    },
-}
-
 impl ReplayPeer {
-    /// The far end of a conversation about `torrent`.
-    pub fn of(torrent: InfoHash, conversation: &Conversation) -> Self {
+    /// The far end of a conversation about `torrent` with a client in this role.
+    pub fn of(torrent: InfoHash, conversation: &Conversation, role: ClientRole) -> Self {
         let mut lines = Vec::new();
         let mut wants = PreconditionCounts::default();
+        let mut before = None;
         for (side, message) in conversation.messages() {
             let body = message.body();
+            let pause = before.map_or(0.0, |before| message.at.seconds_since(before)).clamp(0.0, MOST_PAUSE);
+            before = Some(message.at);
             match side {
                 Side::Local | Side::Initiator => {
                     Precondition::of_body(&body).into_iter().for_each(|cue| wants.add(cue))
@@ -120,12 +85,19 @@ impl ReplayPeer {
                         Body::Unreadable(_, Unreadable::Opaque(_) | Unreadable::Gap(_))
                             | Body::Mse(MseBody::Encrypted | MseBody::KeyExchange | MseBody::Negotiation(_))
                     ) => {}
-                Side::Remote | Side::Responder => lines.push(ScriptedMessage::of(message, body, wants)),
+                Side::Remote | Side::Responder => lines.push(ScriptedMessage {
+                    pause: Duration::from_secs_f64(pause),
+                    ..ScriptedMessage::of(message, body, wants)
+                }),
             }
         }
         Self {
             lines,
             torrent,
+            role,
+            unchecked: Vec::new(),
+            rejected: Vec::new(),
+            rejections: 0,
             next: 0,
             heard: PreconditionCounts::default(),
             lenient: false,
@@ -250,6 +222,11 @@ impl ReplayPeer {
         self.garble(format!("{} [{}]", note.text, note.rule.id));
     }
 
+    /// Notes that the client's bytes are not those of a negotiation of encryption.
+    pub(crate) fn garble_negotiation(&mut self, wanted: &str) {
+        self.garble(format!("the negotiation of encryption failed: expected {wanted}"));
+    }
+
     /// Notes that the client's bytes are not messages, so that the connection is closed.
     fn garble(&mut self, why: String) {
         let has_shaken = self.state.side(self.client()).handshake().is_some();
@@ -277,6 +254,17 @@ impl ReplayPeer {
             if self.requests.len() < MOST_REQUESTS || self.requests.contains_key(block) {
                 self.requests.insert(*block, self.heard_requests);
             }
+        }
+        if let (ClientRole::Seeder, Message::Piece { index, begin, block }) = (self.role, message) {
+            let block_of = Block { index: *index, begin: *begin, length: block.len() as u32 };
+            self.unchecked.push((block_of, block.clone()));
+        }
+        if let (ClientRole::Seeder, Message::RejectRequest(block)) = (self.role, message)
+            && self.state.side(self.side).request(*block).is_some()
+            && self.rejections < MOST_REJECTIONS
+        {
+            self.rejections += 1;
+            self.rejected.push(*block);
         }
         Precondition::of(message).into_iter().for_each(|cue| self.heard.add(cue));
         self.observe(self.client(), message);
@@ -317,12 +305,16 @@ impl ReplayPeer {
     pub fn speak(&mut self, contents: &RecordedPieces) -> Option<(Vec<Bytes>, Timestamp)> {
         let mut out = Vec::new();
         let mut at = None;
+        self.check_blocks(contents);
         while let Some(line) = self.lines.get(self.next) {
             if line.said {
                 self.next += 1;
                 continue;
             }
             if self.heard.lacks(&self.wants(line)).is_some() {
+                break;
+            }
+            if self.role == ClientRole::Seeder && !out.is_empty() && line.pause > AT_ONCE {
                 break;
             }
             if let ScriptedKind::Block(block) = line.says
@@ -332,6 +324,15 @@ impl ReplayPeer {
             }
             at = Some(line.at);
             self.say(self.next, contents, &mut out);
+        }
+        if !self.rejected.is_empty() && !self.state.side(self.client()).is_choking() {
+            at = at.or(self.lines.get(self.next).or(self.lines.last()).map(|line| line.at));
+            for block in std::mem::take(&mut self.rejected) {
+                let (message, mut bytes) = (Message::Request(block), Vec::new());
+                message.encode(&mut bytes);
+                self.observe(self.side, &message);
+                out.push(bytes.into());
+            }
         }
         // Blocks that were requested in another order, or in other sizes, than in the reference.
         let holds = |line: &ScriptedMessage| self.heard.lacks(&line.wants).is_some();
@@ -355,7 +356,44 @@ impl ReplayPeer {
     }
 
     fn wants(&self, line: &ScriptedMessage) -> PreconditionCounts {
-        if self.lenient { line.wants.essential() } else { line.wants }
+        match (self.lenient, self.role) {
+            (false, _) => line.wants,
+            (true, ClientRole::Downloader) => line.wants.essential(),
+            // Requests to a peer that chokes would be left unanswered.
+            (true, ClientRole::Seeder) => {
+                let asks = matches!(line.says, ScriptedKind::Message(Message::Request(_)));
+                line.wants.essential_to_seeder(asks)
+            }
+        }
+    }
+
+    /// How long the next line waits once the client has sent what it waits for: as long as in the reference, so that requests
+    /// follow blocks at the recorded pace. `None` where it waits for the client, or no pace is kept.
+    pub fn pause(&self) -> Option<Duration> {
+        let line = self.lines.get(self.next).filter(|_| self.role == ClientRole::Seeder)?;
+        self.heard.lacks(&self.wants(line)).is_none().then_some(line.pause)
+    }
+
+    /// What the next line waits for.
+    pub fn waits_for(&self) -> Option<Precondition> {
+        let line = self.lines.get(self.next)?;
+        self.heard.lacks(&self.wants(line)).map(|(cue, _)| cue)
+    }
+
+    /// Whether it has sent all that it sends, and has all that it requested.
+    pub fn is_over(&self) -> bool {
+        self.lines.iter().all(|line| line.said)
+            && self.rejected.is_empty()
+            && self.state.side(self.side).outstanding() == 0
+    }
+
+    /// Compares the blocks that the client sent with the content.
+    fn check_blocks(&mut self, contents: &RecordedPieces) {
+        for (block, bytes) in std::mem::take(&mut self.unchecked) {
+            if contents.block(block).is_none_or(|right| right != bytes) {
+                self.missed.push(Missed::WrongBlock { block });
+            }
+        }
     }
 
     /// Answers a request that the reference does not answer at this place, so that the request is not outstanding any more;
@@ -495,29 +533,13 @@ impl ReplayPeer {
                 self.missed.push(Missed::NotAsked { number: line.number, block });
             }
         }
+        let held = self.lines.iter().find(|line| !line.said).filter(|_| self.role == ClientRole::Seeder);
+        if let Some(line) = held
+            && let Some((cue, lacking)) = self.heard.lacks(&self.wants(line))
+        {
+            self.missed.push(Missed::Never { number: line.number, cue, lacking });
+        }
         std::mem::take(&mut self.missed)
-    }
-}
-
-impl ScriptedMessage {
-    fn of(message: &StoredMessage, body: Body, wants: PreconditionCounts) -> Self {
-        let block = message.block().filter(|_| message.message() == "piece");
-        let says = match (body, block) {
-            (_, Some(block)) => ScriptedKind::Block(block),
-            (Body::PeerWire(PeerWireBody::Handshake(handshake)), _) => ScriptedKind::Handshake(handshake),
-            (Body::PeerWire(PeerWireBody::Extended(Message::Extended { id, .. }, extension)), _)
-                if id != 0 =>
-            {
-                ScriptedKind::Extension(extension)
-            }
-            (Body::PeerWire(PeerWireBody::Message(message) | PeerWireBody::Extended(message, _)), _) => {
-                ScriptedKind::Message(message)
-            }
-            _ => ScriptedKind::Other,
-        };
-        // A block that is not stored is taken from the content (`say`).
-        let bytes = if message.digest().is_some() { Bytes::new() } else { message.bytes.clone() };
-        Self { at: message.at, number: message.number, bytes, says, wants, said: false }
     }
 }
 
@@ -526,6 +548,15 @@ const UNTIMED: Timestamp = Timestamp::EPOCH;
 
 /// How many blocks are remembered with the number of their request.
 const MOST_REQUESTS: usize = 65_536;
+
+/// How many requests are sent again that the client rejected: a client that rejects all of them is not asked for ever.
+const MOST_REJECTIONS: u32 = 1000;
+
+/// The longest pause that is kept, in seconds: what a peer sends after a longer one is not the answer to a block.
+const MOST_PAUSE: f64 = 5.0;
+
+/// What follows within this time is sent at once.
+const AT_ONCE: Duration = Duration::from_millis(1);
 
 /// Where the id of an extended message stands: after the length and the message's id (BEP 10).
 const EXTENDED_ID: usize = 5;

@@ -8,35 +8,33 @@ use bittrace_trace::{Body, HttpTrackerBody, Side};
 use bytes::Bytes;
 
 use crate::model::message::StoredMessage;
-use crate::model::transcript::{Conversation, Transcript};
+use crate::model::transcript::Conversation;
 
 /// A recorded tracker.
-#[derive(Debug)]
-pub struct ReplayTracker {
+#[derive(Debug, Default)]
+pub(crate) struct ReplayTracker {
     exchanges: Vec<TrackerExchange>,
 }
 
 /// A request and its answer.
 #[derive(Debug, Clone)]
-pub struct TrackerExchange {
+pub(crate) struct TrackerExchange {
     /// What it was about.
-    pub topic: Topic,
+    pub(crate) topic: Topic,
     /// The number of the answer in the reference.
-    pub number: u64,
+    pub(crate) number: u64,
     /// When it was answered.
-    pub at: Timestamp,
+    pub(crate) at: Timestamp,
     /// The whole answer.
-    pub answer: Bytes,
+    pub(crate) answer: Bytes,
     /// The connection it stood on, by the address of the client's end.
-    pub local: std::net::SocketAddr,
-    /// The tracker's address.
-    pub far: std::net::SocketAddr,
+    pub(crate) local: std::net::SocketAddr,
     used: bool,
 }
 
 /// What a request is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Topic {
+pub(crate) enum Topic {
     /// An announce, for this event.
     Announce(Option<Event>),
     /// A scrape.
@@ -47,12 +45,12 @@ pub enum Topic {
 
 impl Topic {
     /// What `request` is about.
-    pub fn of(request: &Request) -> Self {
+    pub(crate) fn of(request: &Request) -> Self {
         Self::of_kind(&request.kind())
     }
 
     /// The request, in words.
-    pub fn describe(self) -> String {
+    pub(crate) fn describe(self) -> String {
         match self {
             Self::Announce(Some(event)) => format!("an announce with event={}", event.name()),
             Self::Announce(None) => "an announce without an event".to_owned(),
@@ -71,10 +69,10 @@ impl Topic {
 }
 
 impl ReplayTracker {
-    /// The HTTP trackers of `reference`, as one.
-    pub fn of(reference: &Transcript) -> Self {
+    /// The tracker of these conversations.
+    pub(crate) fn of<'t>(conversations: impl Iterator<Item = &'t Conversation>) -> Self {
         let mut exchanges = Vec::new();
-        for conversation in reference.trackers() {
+        for conversation in conversations {
             let mut waiting: Vec<Topic> = Vec::new();
             for (side, message) in conversation.messages() {
                 match (message.body(), side) {
@@ -95,7 +93,7 @@ impl ReplayTracker {
 
     /// What the reference answers to the like of `request`: the first such answer not given yet, else the last one given,
     /// else that to another announce. `None` where there is nothing of the kind.
-    pub fn answer(&mut self, request: &Request) -> Option<TrackerExchange> {
+    pub(crate) fn answer(&mut self, request: &Request) -> Option<TrackerExchange> {
         let topic = Topic::of(request);
         let place = self
             .exchanges
@@ -115,14 +113,9 @@ impl ReplayTracker {
     }
 
     /// The answers that nobody asked for: to what, and their numbers in the reference.
-    pub fn unused(&self) -> impl Iterator<Item = (Topic, u64)> + '_ {
+    pub(crate) fn unused(&self) -> impl Iterator<Item = (Topic, u64)> + '_ {
         let unused = self.exchanges.iter().filter(|exchange| !exchange.used);
         unused.map(|exchange| (exchange.topic, exchange.number))
-    }
-
-    /// Where the trackers are.
-    pub fn addresses(&self) -> impl Iterator<Item = std::net::SocketAddr> + '_ {
-        self.exchanges.iter().map(|exchange| exchange.far)
     }
 }
 
@@ -134,7 +127,6 @@ impl TrackerExchange {
             at: answer.at,
             answer: answer.bytes.clone(),
             local: conversation.local_address(),
-            far: conversation.far(),
             used: false,
         }
     }

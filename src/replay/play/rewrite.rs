@@ -96,15 +96,25 @@ fn write_peers(
     }
 }
 
-/// A copy of a torrent file whose only tracker is at `url`: the info value as it stands, so that its hash stays, and
+/// A copy of a torrent file whose trackers are those of `tiers` (BEP 12): the info value as it stands, so that its hash stays, and
 /// nothing that would lead elsewhere. `None` where the bytes are no torrent file.
-pub(crate) fn recast_torrent(file: &[u8], url: &str) -> Option<Vec<u8>> {
+pub(crate) fn recast_torrent(file: &[u8], tiers: &[Vec<String>]) -> Option<Vec<u8>> {
     let (document, _) = bencode::scan_prefix(file).ok()?;
     let info = document.root().get(b"info")?.raw();
     // The only other entry that belongs to the content (BEP 52).
     let layers = document.root().get(b"piece layers");
     Some(bencode::dictionary(|out| {
-        out.bytes("announce", url);
+        let mut all = tiers.iter().flatten();
+        if let Some(first) = all.next() {
+            out.bytes("announce", first);
+        }
+        if all.next().is_some() {
+            out.list("announce-list", |out| {
+                for tier in tiers {
+                    out.list(|out| tier.iter().for_each(|url| out.bytes(url)));
+                }
+            });
+        }
         out.raw("info", info);
         if let Some(layers) = layers {
             out.raw("piece layers", layers.raw());
@@ -150,10 +160,14 @@ mod tests {
     fn a_torrent_keeps_its_hash_and_loses_every_other_address() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures/web-seed.torrent");
         let file = std::fs::read(folder).unwrap();
-        let copy = recast_torrent(&file, "http://127.0.0.2:6969/announce").unwrap();
+        let url = "http://127.0.0.2:6969/announce".to_owned();
+        let copy = recast_torrent(&file, &[vec![url]]).unwrap();
         let (before, after) = (Metainfo::decode(&file).unwrap(), Metainfo::decode(&copy).unwrap());
         assert_eq!(before.info_hash, after.info_hash);
         assert_eq!(after.trackers(), [["http://127.0.0.2:6969/announce"]]);
         assert!(after.url_list.is_empty() && after.nodes.is_empty());
+        let tiers = [vec!["http://a/".to_owned(), "udp://b:1".to_owned()], vec!["http://c/".to_owned()]];
+        let copy = recast_torrent(&file, &tiers).unwrap();
+        assert_eq!(Metainfo::decode(&copy).unwrap().trackers(), tiers);
     }
 }

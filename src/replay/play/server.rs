@@ -3,6 +3,7 @@
 
 mod peer_task;
 mod state;
+mod tracker_task;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,31 +15,36 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bittrace_protocol::tracker::Event;
-use bittrace_protocol::tracker::http::{Framing, frame_request};
 use bittrace_protocol::{Metainfo, Timestamp};
-use bittrace_trace::{Body, Direction, Flow, HttpTrackerBody, Recorder, StreamClosing, StreamId};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use bittrace_trace::{Direction, Flow, Recorder, StreamId};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
-use crate::model::transcript::{Conversation, ConversationRole, Transcript};
+use crate::model::transcript::Transcript;
+use crate::play::client_role::ClientRole;
 use crate::play::fault::InjectedFault;
+use crate::play::missed::Missed;
 use crate::play::pieces::RecordedPieces;
-use crate::play::refusal::{Refusal, RefusalAct};
-use crate::play::replay_peer::{Missed, ReplayPeer};
-use crate::play::replay_tracker::ReplayTracker;
+use crate::play::played_connection::carriage_remarks;
+use crate::play::refusal::Refusal;
+use crate::play::replayed_trackers::ReplayedTracker;
 use crate::play::rewrite::recast_torrent;
 use peer_task::play;
 use state::{RecordedStream, Shared, TrackerCounts};
+use tracker_task::{TrackerSockets, serve_over_http, serve_over_udp};
 
 /// How a reference is served.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
-    /// The tracker's address. On an IPv4 loopback address each peer has the next one, elsewhere the same with a port of
-    /// its own.
+    /// The address of the first tracker, over HTTP and over UDP; other trackers have ports of their own. On an IPv4 loopback
+    /// address each peer has the next one, elsewhere the same with a port of its own.
     pub listen: SocketAddr,
+    /// The role of the client.
+    pub role: ClientRole,
+    /// Where the keys of the far ends come from.
+    pub secret: [u8; 32],
     /// How long a client may send nothing before a peer stops waiting for the message that would come next.
     pub patience: Duration,
     /// What the peers do on purpose.
@@ -51,8 +57,8 @@ pub struct ServeOptions {
 pub struct Server {
     reference: Rc<Transcript>,
     listeners: Vec<(SocketAddr, TcpListener)>,
-    tracker: TcpListener,
-    tracker_address: SocketAddr,
+    /// The trackers, in the order of those that are shared; one at least.
+    trackers: Vec<TrackerSockets>,
     shared: Rc<RefCell<Shared>>,
     signs: watch::Receiver<ClientStatus>,
 }
@@ -66,6 +72,8 @@ pub struct ClientStatus {
     pub connections: u32,
     /// How many of them are open.
     pub open: u32,
+    /// Whether every recorded peer has had a connection to the end.
+    pub all_played: bool,
     /// When either side sent something last.
     pub last: Option<Instant>,
 }
@@ -91,6 +99,8 @@ pub struct Served {
     pub refusals: Vec<Refusal>,
     /// What else is worth knowing, in words.
     pub remarks: Vec<String>,
+    /// Whether the answer of a tracker was lost that was to be.
+    pub lost: bool,
     /// What was seen of the client.
     pub signs: ClientStatus,
 }
@@ -137,8 +147,11 @@ impl Server {
         options: ServeOptions,
         record: Box<dyn Write>,
     ) -> io::Result<Self> {
-        let tracker = listen(options.listen)?;
-        let tracker_address = tracker.local_addr()?;
+        let replayed = ReplayedTracker::all(&reference);
+        let mut trackers = vec![TrackerSockets::bind(options.listen).await?];
+        for _ in replayed.iter().skip(1) {
+            trackers.push(TrackerSockets::bind(SocketAddr::new(options.listen.ip(), 0)).await?);
+        }
         let mut waiting: BTreeMap<SocketAddr, Vec<StreamId>> = BTreeMap::new();
         let mut order = Vec::new();
         for conversation in reference.peers() {
@@ -168,26 +181,30 @@ impl Server {
             failed: None,
             streams: 0,
             heard: 0,
-            tracker: ReplayTracker::of(&reference),
+            trackers: replayed,
             places,
             waiting,
             client: None,
             plays: Vec::new(),
             refusals: Vec::new(),
             asked: TrackerCounts::default(),
-            remarks: Vec::new(),
+            remarks: carriage_remarks(reference.peers()),
             disturbed: false,
+            lost: 0,
             started: BTreeSet::new(),
+            ended: BTreeSet::new(),
             signs: news,
             clock: (Timestamp::EPOCH + since, Instant::now()),
         };
         let shared = Rc::new(RefCell::new(shared));
-        Ok(Self { reference, listeners, tracker, tracker_address, shared, signs })
+        Ok(Self { reference, listeners, trackers, shared, signs })
     }
 
-    /// Where the tracker listens.
-    pub const fn tracker(&self) -> SocketAddr {
-        self.tracker_address
+    /// The recorded trackers and where they are now, over HTTP and UDP. One is there also where the reference has none.
+    pub fn trackers(&self) -> Vec<(Option<SocketAddr>, SocketAddr)> {
+        let shared = self.shared.borrow();
+        let recorded = shared.trackers.iter().map(|tracker| Some(tracker.far)).chain([None]);
+        recorded.zip(self.trackers.iter().map(|sockets| sockets.address)).collect()
     }
 
     /// The recorded peers and where they are now.
@@ -196,18 +213,15 @@ impl Server {
         self.listeners.iter().filter_map(place).collect()
     }
 
-    /// A copy of the torrent file whose tracker is this one. `None` where `file` is not a torrent file.
+    /// A copy of the torrent file whose trackers are these. `None` where `file` is not a torrent file.
     pub fn torrent_file(&self, file: &[u8]) -> Option<Vec<u8>> {
-        let requests =
-            self.reference.conversations.iter().filter(|one| one.role == ConversationRole::HttpTracker);
-        let path = requests.flat_map(Conversation::messages).find_map(|(_, message)| match message.body() {
-            Body::HttpTracker(HttpTrackerBody::Request(request, _)) => {
-                Some(String::from_utf8_lossy(request.path()).into_owned())
-            }
-            _ => None,
-        });
-        let path = path.unwrap_or_else(|| "/announce".to_owned());
-        recast_torrent(file, &format!("http://{}{path}", self.tracker_address))
+        let shared = self.shared.borrow();
+        let addresses: Vec<SocketAddr> = self.trackers.iter().map(|sockets| sockets.address).collect();
+        let mut tiers = ReplayedTracker::tiers(&shared.trackers, &addresses, &shared.torrent.trackers());
+        if let (true, Some(address)) = (tiers.is_empty(), addresses.first()) {
+            tiers.push(vec![format!("http://{address}/announce")]);
+        }
+        recast_torrent(file, &tiers)
     }
 
     /// What can be seen of the client, as it changes.
@@ -220,12 +234,21 @@ impl Server {
     /// # Errors
     /// When the recording could not be written.
     pub async fn run<T>(self, over: impl Future<Output = T>) -> io::Result<(Served, T)> {
-        let Self { reference, listeners, tracker, shared, .. } = self;
+        let Self { reference, listeners, trackers, shared, .. } = self;
         let tasks = LocalSet::new();
         let result = tasks
             .run_until(async {
                 let mut listening = JoinSet::new();
-                listening.spawn_local(serve_tracker(tracker, reference.clone(), shared.clone()));
+                for (place, TrackerSockets { listener, datagrams, .. }) in trackers.into_iter().enumerate() {
+                    let (reference, shared) = (reference.clone(), shared.clone());
+                    listening.spawn_local(serve_over_http(
+                        place,
+                        listener,
+                        reference.clone(),
+                        shared.clone(),
+                    ));
+                    listening.spawn_local(serve_over_udp(place, datagrams, reference, shared));
+                }
                 for (far, listener) in listeners {
                     listening.spawn_local(serve_peer(far, listener, reference.clone(), shared.clone()));
                 }
@@ -238,12 +261,8 @@ impl Server {
         let mut shared = shared.into_inner();
         let signs = shared.signs.borrow().clone();
         shared.plays.sort_by_key(|play| play.stream);
-        for (topic, number) in shared.tracker.unused() {
-            shared.remarks.push(format!(
-                "{} was not sent: the tracker's answer to it (message {number}) was not used",
-                topic.describe()
-            ));
-        }
+        let unused: Vec<String> = shared.trackers.iter().flat_map(ReplayedTracker::unused).collect();
+        shared.remarks.extend(unused);
         for far in shared.waiting.keys() {
             if !shared.started.contains(far) {
                 shared.remarks.push(format!("no connection to or from the replayed peer {far} was made"));
@@ -252,87 +271,10 @@ impl Server {
         if let Some(error) = shared.failed {
             return Err(error);
         }
+        let lost = shared.has_lost();
         shared.recorder.finish()?;
         let Shared { plays, refusals, remarks, .. } = shared;
-        Ok((Served { plays, refusals, remarks, signs }, result))
-    }
-}
-
-async fn serve_tracker(listener: TcpListener, reference: Rc<Transcript>, shared: Rc<RefCell<Shared>>) {
-    loop {
-        let Ok((stream, client)) = listener.accept().await else {
-            // Usually too many are open: some will end.
-            sleep(AFTER_REFUSAL).await;
-            continue;
-        };
-        spawn_local(answer_client(stream, client, reference.clone(), shared.clone()));
-    }
-}
-
-/// One connection to the tracker.
-async fn answer_client(
-    mut stream: TcpStream,
-    client: SocketAddr,
-    reference: Rc<Transcript>,
-    shared: Rc<RefCell<Shared>>,
-) {
-    let Ok(own) = stream.local_addr() else { return };
-    let line =
-        RecordedStream::open(&shared, Flow { initiator: client, responder: own }, Direction::FromInitiator);
-    let patience = shared.borrow().options.patience;
-    let unanswered = |did, why: &str| {
-        let mut shared = shared.borrow_mut();
-        shared.asked.requests += 1;
-        let nth = shared.asked.requests;
-        shared.refuse(Some(line.stream.0), "request", nth, did, why.to_owned());
-    };
-    let (mut asked, mut buffer, mut complained) = (Vec::new(), vec![0; READ], false);
-    loop {
-        match timeout(patience, stream.read(&mut buffer)).await {
-            Err(_) => {
-                if !asked.is_empty() && !std::mem::replace(&mut complained, true) {
-                    unanswered(RefusalAct::LeftUnanswered, NO_END);
-                }
-                continue;
-            }
-            Ok(Ok(0) | Err(_)) => {
-                if !asked.is_empty() && !complained {
-                    unanswered(RefusalAct::LeftUnanswered, NO_END);
-                }
-                return line.close(&shared, StreamClosing::Finished);
-            }
-            Ok(Ok(count)) => {
-                if !line.client_says(&shared, &buffer[..count]) {
-                    return line.close(&shared, StreamClosing::Finished);
-                }
-                asked.extend_from_slice(&buffer[..count]);
-            }
-        }
-        loop {
-            match frame_request(&asked) {
-                Framing::Complete(length) => {
-                    let request: Vec<u8> = asked.drain(..length).collect();
-                    let answer = Shared::answer(&shared, &request, line.stream.0, client, &reference);
-                    line.far_says(&shared, &answer);
-                    // An answer ends its connection, and its headers say so.
-                    if stream.write_all(&answer).await.is_err() || stream.shutdown().await.is_err() {
-                        return line.close(&shared, StreamClosing::Reset);
-                    }
-                }
-                Framing::NotHttp(error) => {
-                    unanswered(
-                        RefusalAct::Closed,
-                        &format!("it is not an HTTP request: wanted {}", error.wanted),
-                    );
-                    return line.close(&shared, StreamClosing::Finished);
-                }
-                Framing::Incomplete | Framing::UntilClose => break,
-            }
-        }
-        if asked.len() > MOST_ASKED {
-            unanswered(RefusalAct::Closed, "it is longer than 1 MiB");
-            return line.close(&shared, StreamClosing::Finished);
-        }
+        Ok((Served { plays, refusals, remarks, lost, signs }, result))
     }
 }
 
@@ -352,7 +294,7 @@ async fn serve_peer(
         let Ok(own) = stream.local_addr() else { continue };
         let flow = Flow { initiator: client, responder: own };
         let line = RecordedStream::open(&shared, flow, Direction::FromInitiator);
-        let peer = ReplayPeer::of(shared.borrow().torrent.info_hash, conversation);
+        let peer = shared.borrow().peer(conversation);
         spawn_local(play(peer, (far, recorded), stream, line, shared.clone()));
     }
 }
@@ -399,7 +341,7 @@ async fn call(client: SocketAddr, far: SocketAddr, reference: Rc<Transcript>, sh
         let Ok(own) = stream.local_addr() else { return };
         let flow = Flow { initiator: own, responder: client };
         let line = RecordedStream::open(&shared, flow, Direction::FromResponder);
-        let mut peer = ReplayPeer::of(shared.borrow().torrent.info_hash, conversation);
+        let mut peer = shared.borrow().peer(conversation);
         peer.call();
         return play(peer, (far, recorded), stream, line, shared).await;
     }
@@ -439,12 +381,6 @@ const AFTER_REFUSAL: Duration = Duration::from_millis(50);
 
 /// How much is read at once.
 const READ: usize = 64 * 1024;
-
-/// Why a request that is not whole has no answer.
-const NO_END: &str = "it is not whole: the headers of an HTTP request end with an empty line (CR LF CR LF)";
-
-/// The longest request to a tracker.
-const MOST_ASKED: usize = 1 << 20;
 
 /// How long a client has to connect to a peer that the tracker named before the peer connects to the client.
 const BEFORE_CALLING: Duration = Duration::from_secs(5);

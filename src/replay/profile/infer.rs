@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use bittrace_protocol::bencode;
+use bittrace_protocol::mse::End;
 use bittrace_protocol::peer::ConnectionState;
 use bittrace_protocol::session::{
     Alphabet, ExtendedEntry, FirstMessage, Haves, Identity, Interest, KeyForm, PieceOrder, Profile,
@@ -19,6 +20,7 @@ use super::encryption::encryption_of;
 use super::have_schedule::{HaveTimes, tells_pieces};
 use crate::model::message::StoredMessage;
 use crate::model::transcript::{Conversation, Transcript};
+use crate::play::said_in_negotiation;
 
 /// What a reference shows of its client.
 #[derive(Debug, Clone)]
@@ -78,6 +80,7 @@ pub fn infer_profile(reference: &Transcript, own: Profile) -> Result<InferredPro
     let peers: Vec<&Conversation> = reference.peers().collect();
     let busiest = peers.iter().copied().max_by_key(|conversation| conversation.length());
     learner.announces();
+    learner.announces_over_udp();
     learner.peer_ids(&peers);
     learner.encryption(&peers);
     if let Some(busiest) = busiest {
@@ -90,14 +93,14 @@ pub fn infer_profile(reference: &Transcript, own: Profile) -> Result<InferredPro
     Ok(learner.learnt)
 }
 
-struct Learner<'a> {
-    reference: &'a Transcript,
-    learnt: InferredProfile,
+pub(super) struct Learner<'a> {
+    pub(super) reference: &'a Transcript,
+    pub(super) learnt: InferredProfile,
 }
 
 impl<'a> Learner<'a> {
     /// Notes that a message shows these parts, where there is such a message.
-    fn note(&mut self, parts: &[&'static str], message: Option<&StoredMessage>) {
+    pub(super) fn note(&mut self, parts: &[&'static str], message: Option<&StoredMessage>) {
         self.note_frame(parts, message.and_then(|message| message.frames.first().copied()));
     }
 
@@ -138,7 +141,7 @@ impl<'a> Learner<'a> {
             self.key(key, announce.peer_id);
         }
         if announce.ip.is_some() || announce.ipv4.is_some() || announce.ipv6.is_some() {
-            self.learnt.beyond.push("its announces have its own address; bittrace's do not".to_owned());
+            self.learnt.beyond.push(OWN_ADDRESS.to_owned());
         }
         self.learnt.identity.peer_id = announce.peer_id.unwrap_or(self.learnt.identity.peer_id);
         self.learnt.port = announce.port.unwrap_or(0);
@@ -159,13 +162,11 @@ impl<'a> Learner<'a> {
             None if !key.is_empty() && peer_id.is_some_and(|id| id.0.ends_with(key)) => {
                 KeyForm::PeerIdTail(key.len())
             }
-            None => {
-                self.learnt
-                    .beyond
-                    .push("its key is neither eight hexadecimal digits nor a part of its peer id".into());
-                return;
-            }
+            None => KeyForm::Letters(key.len(), Alphabet::of(key)),
         };
+        if let KeyForm::Letters(..) = form {
+            self.learnt.identity.key_text = Some(key.to_vec());
+        }
         self.learnt.profile.announce.key = form;
         self.learnt.identity.key = number.unwrap_or(0);
     }
@@ -216,6 +217,11 @@ impl<'a> Learner<'a> {
             self.learnt.profile.encryption = encryption;
             self.note(&["encryption"], Some(shown));
         }
+        let lengths = |one: &&Conversation| {
+            let end = if one.is_outgoing() { End::Initiator } else { End::Responder };
+            said_in_negotiation(one, Side::Local, end).map(|(lengths, _)| lengths)
+        };
+        self.learnt.schedule.paddings = peers.iter().filter_map(lengths).collect();
     }
 
     /// What follows its handshake.
@@ -607,6 +613,9 @@ impl<'t> ObservedConversation<'t> {
 
 /// More pieces than any torrent has: their hashes alone would be 320 MiB. A message may name any number.
 const MAX_PIECES: u32 = 1 << 24;
+
+/// What a profile has no words for in announces.
+pub(super) const OWN_ADDRESS: &str = "its announces have its own address; bittrace's do not";
 
 /// Where chance comes from in a rehearsal: any number, always the same.
 const SEED: u64 = 0x6269_7474_7261_6365;

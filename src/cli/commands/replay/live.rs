@@ -9,7 +9,10 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use bittrace_replay::{ClientStatus, InjectedFault, RecordedPieces, ServeOptions, Served, Server};
+use bittrace_client::random_identity;
+use bittrace_replay::{
+    ClientRole, ClientStatus, ConversationRole, InjectedFault, RecordedPieces, ServeOptions, Served, Server,
+};
 use bittrace_trace::Trace;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -48,7 +51,16 @@ pub(super) fn run(
         });
     }
     let (mut verdicts, mut stopped) = (Vec::new(), false);
-    for what in std::iter::once(None).chain(arguments.disturbances().map(Some)) {
+    let has_udp = play.reference.trackers().any(|one| one.role == ConversationRole::UdpTracker);
+    if !has_udp && arguments.disturb.iter().any(|named| matches!(named.0[..], [InjectedFault::Lose(_)])) {
+        bail!(
+            "--disturb lose: {} has no tracker over UDP, so there is no response to lose",
+            play.reference.name
+        );
+    }
+    // What `all` names is what there can be.
+    let can_be = |what: &InjectedFault| has_udp || !what.is_of_tracker();
+    for what in std::iter::once(None).chain(arguments.disturbances().filter(can_be).map(Some)) {
         let run = ClientRun::new(play, arguments, common, what)?.go()?;
         if run.ended == RunEnd::Interrupted {
             stopped = true;
@@ -126,6 +138,8 @@ impl<'a> ClientRun<'a> {
         let listen = address(self.arguments.listen.as_deref())?;
         let options = ServeOptions {
             listen,
+            role: self.play.role,
+            secret: random_identity(&[])?.secret,
             patience: PATIENCE,
             disturb: self.disturb,
             comment: format!("bittrace {} replay of {}", env!("CARGO_PKG_VERSION"), self.play.reference.name),
@@ -156,6 +170,12 @@ impl<'a> ClientRun<'a> {
         let copy = self.folder.path().join("replay.torrent");
         fs::write(&copy, torrent).with_context(|| format!("{}: cannot be written", copy.display()))?;
         self.announce(&server, &copy);
+        let downloads = self.folder.path().join(DOWNLOADS);
+        fs::create_dir(&downloads)?;
+        if self.play.role == ClientRole::Seeder {
+            let written = self.play.contents()?.write_into(&self.play.torrent, &downloads);
+            written.with_context(|| format!("{}: the content cannot be written", downloads.display()))?;
+        }
         let signs = server.signs();
         let over = async {
             if self.arguments.client.is_empty() {
@@ -185,12 +205,24 @@ impl<'a> ClientRun<'a> {
         if !self.arguments.client.is_empty() && !self.common.verbose {
             return;
         }
-        warn(self.common, &format!("the tracker is at {}", server.tracker()));
+        match &server.trackers()[..] {
+            [(_, here)] => warn(self.common, &format!("the tracker is at {here}")),
+            all => {
+                for (recorded, here) in all {
+                    let recorded = recorded.map_or(String::new(), |recorded| format!("{recorded} "));
+                    warn(self.common, &format!("the tracker {recorded}is at {here}"));
+                }
+            }
+        }
         for (recorded, here) in server.peers() {
             warn(self.common, &format!("the peer {recorded} is at {here}"));
         }
         if self.arguments.client.is_empty() {
             let seconds = self.arguments.timeout;
+            if self.play.role == ClientRole::Seeder {
+                let folder = self.folder.path().join(DOWNLOADS);
+                warn(self.common, &format!("the content is in {}", folder.display()));
+            }
             let text = format!(
                 "give a client {}; the run ends when the client announces event=stopped, after {seconds} s of \
                  silence, or with Ctrl-C",
@@ -223,6 +255,10 @@ impl<'a> ClientRun<'a> {
                 return RunEnd::Done;
             }
             if client.is_some() && now.completed() && quiet > AFTER_COMPLETION {
+                return RunEnd::Done;
+            }
+            let has_seeded = self.play.role == ClientRole::Seeder && now.all_played;
+            if client.is_some() && has_seeded && quiet > AFTER_COMPLETION {
                 return RunEnd::Done;
             }
             // One that is started by hand may take its time to begin.
@@ -288,7 +324,6 @@ struct ClientProcess {
 impl ClientProcess {
     fn start(words: &[String], torrent: &Path, folder: &Path) -> Result<Self> {
         let downloads = folder.join(DOWNLOADS);
-        fs::create_dir(&downloads)?;
         let port = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?.local_addr()?.port();
         let words: Vec<OsString> = words
             .iter()

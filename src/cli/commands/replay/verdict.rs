@@ -87,6 +87,7 @@ pub(super) fn of(
     let understood = |play: &&bittrace_replay::PeerRun| !matches!(play.end, PeerRunEnd::Garbled(_));
     let connections = served.plays.iter().filter(understood).count();
     let happened = match what {
+        Some(what) if what.is_of_tracker() => served.lost,
         Some(what) if what.is_single() => disturbed.is_some(),
         _ => connections > 0,
     };

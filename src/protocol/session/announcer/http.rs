@@ -187,7 +187,7 @@ fn request(
     announce.left = Some(facts.left);
     announce.corrupt = Some(facts.corrupt);
     announce.redundant = Some(0);
-    announce.key = Some(profile.key.spell(facts.identity.key, &facts.identity.peer_id));
+    announce.key = Some(profile.key.spell(&facts.identity));
     announce.event = event;
     let goes = event == Some(tracker::Event::Stopped);
     announce.numwant = Some(if goes { profile.numwant_stopped } else { profile.numwant });

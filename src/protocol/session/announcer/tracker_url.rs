@@ -5,32 +5,45 @@ use base64::Engine;
 use super::{HttpProxy, ProxyChoice};
 use crate::tracker::http::percent_decode;
 
-/// A tracker's place. Targets hold no byte that could end a request line.
+/// A tracker's place. Targets are path and query, and hold no byte that could end a request line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum TrackerUrl {
-    /// `user` is what stands before the host: a name, and a password after a colon.
+pub enum TrackerUrl {
+    /// A tracker over plain HTTP.
     Http {
+        /// A name or an address, without brackets.
         host: String,
+        /// The port; 80 where the URL has none.
         port: u16,
+        /// Path and query.
         target: String,
+        /// What stands before the host: a name, and a password after a colon.
         user: Option<String>,
     },
+    /// A tracker over HTTP over TLS.
     Https {
+        /// A name or an address, without brackets.
         host: String,
+        /// The port; 443 where the URL has none.
         port: u16,
+        /// Path and query.
         target: String,
+        /// As that of plain HTTP.
         user: Option<String>,
     },
+    /// A tracker over UDP (BEP 15).
     Udp {
+        /// A name or an address, without brackets.
         host: String,
+        /// The port, which the URL must have.
         port: u16,
+        /// Path and query; empty where the URL has none.
         target: String,
     },
 }
 
 impl TrackerUrl {
     /// The place that `url` names; `None` where it is no URL of a tracker.
-    pub(super) fn parse(url: &str) -> Option<Self> {
+    pub fn parse(url: &str) -> Option<Self> {
         let (scheme, rest) = url.trim().split_once("://")?;
         let rest = rest.split('#').next().unwrap_or_default();
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -135,7 +148,8 @@ impl TrackerUrl {
         if port == usual { host } else { format!("{host}:{port}") }
     }
 
-    pub(super) fn target(&self) -> &str {
+    /// Path and query.
+    pub fn target(&self) -> &str {
         match self {
             Self::Http { target, .. } | Self::Https { target, .. } | Self::Udp { target, .. } => target,
         }

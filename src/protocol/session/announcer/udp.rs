@@ -149,7 +149,7 @@ impl UdpStage {
         let goes = event == Some(tracker::Event::Stopped);
         let wait = if goes { step.config.goodbye_timeout } else { FIRST_WAIT * (1 << self.again.min(8)) };
         let Some(link) = &tracker.link else { return step.now + wait };
-        self.transaction_id = step.rng.number();
+        self.transaction_id = step.transaction_ids.pop_front().unwrap_or_else(|| step.rng.number());
         let connection = link.connection_id(step.now);
         self.announces = connection.is_some();
         let packet = match connection {
@@ -173,9 +173,11 @@ impl UdpStage {
         step: &AnnouncerContext<'_>,
     ) -> Packet {
         let facts = &step.facts;
+        let profile = &step.config.profile.announce.udp;
         let target = tracker.location.as_ref().map_or("", TrackerUrl::target).as_bytes();
-        let options = target.chunks(255).map(|part| AnnounceOption::UrlData(part.to_vec())).collect();
-        let numwant = i32::try_from(step.config.profile.announce.numwant).unwrap_or(-1);
+        let told = if profile.url_data { target } else { b"" };
+        let options = told.chunks(255).map(|part| AnnounceOption::UrlData(part.to_vec())).collect();
+        let goes = event == Some(tracker::Event::Stopped);
         Packet::AnnounceRequest(Box::new(AnnounceRequest {
             connection_id,
             transaction_id: self.transaction_id,
@@ -193,7 +195,7 @@ impl UdpStage {
             },
             ip: Ipv4Addr::UNSPECIFIED,
             key: facts.identity.key,
-            num_want: if event == Some(tracker::Event::Stopped) { 0 } else { numwant },
+            num_want: if goes { profile.numwant_stopped } else { profile.numwant },
             port: step.config.port,
             options,
             extra: Vec::new(),

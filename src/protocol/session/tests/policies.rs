@@ -3,8 +3,8 @@
 use super::support::*;
 use crate::lines;
 use crate::session::{
-    CloseReason, Config, ExtendedEntry, FirstMessage, HaveStep, Haves, Identity, Input, KeyForm, LastMessage,
-    RedundantHaves, RequestStep, Session, SessionStreamId, WithoutPieces,
+    Alphabet, CloseReason, Config, ExtendedEntry, FirstMessage, HaveStep, Haves, Identity, Input, KeyForm,
+    LastMessage, RedundantHaves, RequestStep, Session, SessionStreamId, WithoutPieces,
 };
 use crate::{PeerId, PieceIndex};
 use sha1::{Digest, Sha1};
@@ -225,4 +225,21 @@ fn a_key_is_spelled_in_the_way_of_the_profile() {
         let said = stage.opened(0, "10.0.0.9:80");
         assert!(said[0].contains(wanted), "{said:?}");
     }
+    let mut config = single();
+    config.profile.announce.key = KeyForm::Letters(8, Alphabet::UpperAlphanumeric);
+    let announce = |key_text: Option<&[u8]>| {
+        let mut stage = stage(config.clone());
+        let key_text = key_text.map(<[u8]>::to_vec);
+        let identity = Identity { key_text, ..Identity::new(PeerId(*OUR_ID), 1, 7) };
+        stage.session = Session::new(config.clone(), stage.torrent.clone(), identity, [], stage.now);
+        stage.said();
+        stage.opened(0, "10.0.0.9:80").swap_remove(0)
+    };
+    let given = announce(Some(b"XQ9NUA3E"));
+    assert!(given.contains("&key=XQ9NUA3E&"), "{given}");
+    let drawn = announce(None);
+    let key = drawn.split("&key=").nth(1).and_then(|rest| rest.split('&').next()).expect("there is a key");
+    let is_letter = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+    assert!(key.len() == 8 && key.bytes().all(is_letter), "{drawn}");
+    assert_eq!(announce(None), drawn, "it is the same throughout a run");
 }

@@ -18,7 +18,7 @@ fn reference(capture: &str) -> (Transcript, Arc<Metainfo>) {
 fn played(reference: &Transcript, torrent: &Arc<Metainfo>) -> OfflineRun {
     let contents = RecordedPieces::of(reference, torrent);
     let learnt = infer_profile(reference, Profile::own("bittrace")).unwrap();
-    replay_offline(reference, &learnt, torrent, &contents, "a test").unwrap()
+    replay_offline(reference, &learnt, torrent, &contents, ClientRole::of(reference), "a test").unwrap()
 }
 
 /// Each message of the host the capture is about, by its bytes, sorted.
@@ -125,13 +125,21 @@ fn another_torrent_is_refused() {
     let (reference, _) = reference("download-aria2.pcap");
     let (_, torrent) = self::reference("http-tracker-single-peer.pcap");
     let learnt = infer_profile(&reference, Profile::own("bittrace")).unwrap();
-    let refused = replay_offline(&reference, &learnt, &torrent, &RecordedPieces::default(), "a test");
+    let refused = replay_offline(
+        &reference,
+        &learnt,
+        &torrent,
+        &RecordedPieces::default(),
+        ClientRole::Downloader,
+        "a test",
+    );
     assert!(refused.is_err_and(|why| why.contains("is about torrent")));
 }
 
-const CAPTURES: [&str; 4] = [
+const CAPTURES: [&str; 5] = [
     "download-aria2.pcap",
     "download-transmission.pcap",
     "download-qbittorrent.pcapng",
     "download-rtorrent.pcap",
+    "udp-tracker.pcap",
 ];

@@ -16,7 +16,7 @@ fn far() -> (ReplayPeer, RecordedPieces) {
     let torrent = std::fs::read(folder.join("download-aria2.torrent")).unwrap();
     let contents = RecordedPieces::of(&reference, &Metainfo::decode(&torrent).unwrap());
     let conversation = reference.peers().next().unwrap();
-    (ReplayPeer::of(reference.torrent.unwrap(), conversation), contents)
+    (ReplayPeer::of(reference.torrent.unwrap(), conversation, ClientRole::Downloader), contents)
 }
 
 /// The ids of what it says now: 19 for a handshake.
@@ -151,6 +151,7 @@ fn a_choke_ends_requests_unless_both_sides_speak_the_fast_extension() {
                     bytes: vec![0, 0, 0, 1, id].into(),
                     says: ScriptedKind::Message(message),
                     wants: PreconditionCounts::default(),
+                    pause: Duration::ZERO,
                     said: false,
                 },
             );
@@ -268,4 +269,125 @@ fn any_cut_of_what_the_client_says_is_heard_the_same() {
         said.chunks(size).for_each(|cut| peer.hear(cut));
         assert_eq!(ids(&mut peer, &contents), [19, 20, 14, 1], "in cuts of {size}");
     }
+}
+
+/// The downloader that Transmission seeded to: handshake, extended handshake, keep-alives, interested, then requests that follow
+/// the unchoke and the blocks before them.
+fn downloader() -> (ReplayPeer, RecordedPieces) {
+    downloader_of("seeding-transmission")
+}
+
+fn downloader_of(scenario: &str) -> (ReplayPeer, RecordedPieces) {
+    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../captures"].iter().collect();
+    let reference =
+        crate::Transcript::open(&folder.join(format!("{scenario}.pcap")), TraceOptions::default()).unwrap();
+    let torrent = std::fs::read(folder.join(format!("{scenario}.torrent"))).unwrap();
+    let contents = RecordedPieces::of(&reference, &Metainfo::decode(&torrent).unwrap());
+    let conversation = reference.peers().next().unwrap();
+    (ReplayPeer::of(reference.torrent.unwrap(), conversation, ClientRole::Seeder), contents)
+}
+
+/// A bitfield of 8 pieces, an unchoke.
+const BITFIELD: [u8; 6] = [0, 0, 0, 2, 5, 0xff];
+const UNCHOKE: [u8; 5] = [0, 0, 0, 1, 1];
+
+/// What it says until it waits for the client.
+fn all_ids(peer: &mut ReplayPeer, contents: &RecordedPieces) -> Vec<u8> {
+    let mut all = Vec::new();
+    while let Some((messages, _)) = peer.speak(contents) {
+        let id = |message: &Bytes| if message[0] == 19 { 19 } else { message.get(4).copied().unwrap_or(0) };
+        all.extend(messages.iter().map(id));
+    }
+    all
+}
+
+/// A block of the content, as a message; `other` is added to its last byte.
+fn block(contents: &RecordedPieces, piece: u32, begin: u32, other: u8) -> Vec<u8> {
+    let length = if piece == 7 && begin > 0 { 17 } else { 16384 };
+    let of = Block { index: bittrace_protocol::PieceIndex(piece), begin, length };
+    let mut bytes = contents.block(of).unwrap().to_vec();
+    *bytes.last_mut().unwrap() ^= other;
+    [&(length + 9).to_be_bytes()[..], &[7], &piece.to_be_bytes(), &begin.to_be_bytes(), &bytes].concat()
+}
+
+#[test]
+fn a_recorded_downloader_asks_when_it_is_unchoked_and_goes_on_as_blocks_come() {
+    let (mut peer, contents) = downloader();
+    assert_eq!(all_ids(&mut peer, &contents), [19]);
+    peer.hear(&handshake());
+    assert_eq!(all_ids(&mut peer, &contents), [20, 0], "the keep-alive of rtorrent");
+    peer.hear(EXTENDED);
+    peer.hear(&BITFIELD);
+    assert_eq!(all_ids(&mut peer, &contents), [0, 2]);
+    assert_eq!(peer.waits_for(), Some(Precondition::Choke));
+    assert_eq!(peer.pause(), None);
+    peer.hear(&UNCHOKE);
+    // 166 µs after the unchoke.
+    assert_eq!(peer.pause().map(|pause| pause.as_micros()), Some(166));
+    assert_eq!(all_ids(&mut peer, &contents), [6, 6]);
+    assert_eq!(peer.waits_for(), Some(Precondition::Piece));
+    peer.hear(&block(&contents, 4, 0, 0));
+    assert_eq!(all_ids(&mut peer, &contents), []);
+    peer.hear(&block(&contents, 4, 16384, 1));
+    assert_eq!(all_ids(&mut peer, &contents), [6, 6, 6, 4]);
+    assert!(!peer.is_over());
+    let wrong = Block { index: bittrace_protocol::PieceIndex(4), begin: 16384, length: 16384 };
+    let missed = peer.finish();
+    assert_eq!(missed[0], Missed::WrongBlock { block: wrong });
+    assert!(matches!(missed[1], Missed::Never { cue: Precondition::Piece, lacking: 1, .. }), "{missed:?}");
+    assert_eq!(missed.len(), 2);
+}
+
+#[test]
+fn a_recorded_downloader_that_is_never_unchoked_does_not_ask() {
+    let (mut peer, contents) = downloader();
+    peer.hear(&[&handshake()[..], EXTENDED, &BITFIELD].concat());
+    assert_eq!(all_ids(&mut peer, &contents), [19, 20, 0, 0, 2]);
+    assert!(peer.waive(), "it waits less");
+    assert_eq!(all_ids(&mut peer, &contents), []);
+    assert!(!peer.waive(), "the unchoke is waited for still");
+    let missed = peer.finish();
+    assert!(matches!(missed[0], Missed::Cue { cue: Precondition::Choke, lacking: 1, .. }), "{missed:?}");
+    assert!(matches!(missed[1], Missed::Never { cue: Precondition::Choke, lacking: 1, .. }), "{missed:?}");
+}
+
+#[test]
+fn a_recorded_downloader_leaves_when_it_has_all_that_it_asked_for() {
+    let (mut peer, contents) = downloader();
+    peer.hear(&[&handshake()[..], EXTENDED, &BITFIELD, &UNCHOKE].concat());
+    for piece in [4, 5, 6, 7, 0, 1, 2, 3] {
+        for begin in [0, 16384] {
+            all_ids(&mut peer, &contents);
+            assert!(!peer.is_over());
+            peer.hear(&block(&contents, piece, begin, 0));
+        }
+    }
+    all_ids(&mut peer, &contents);
+    assert!(peer.is_over());
+    assert_eq!(peer.finish(), []);
+}
+
+#[test]
+fn a_recorded_downloader_asks_again_for_what_was_rejected_once_it_is_unchoked() {
+    // libtorrent asked for pieces that aria2 allowed it while it was choked.
+    let (mut peer, contents) = downloader_of("seeding-aria2");
+    let have_all = [0, 0, 0, 1, 14];
+    peer.hear(&[&handshake()[..], EXTENDED, &have_all].concat());
+    for number in 0..8 {
+        peer.hear(&[0, 0, 0, 5, 17, 0, 0, 0, number]);
+    }
+    assert_eq!(all_ids(&mut peer, &contents), [19, 20, 15, 2, 6, 6, 6, 6]);
+    let reject = |mut request: Vec<u8>| {
+        request[4] = 16;
+        request
+    };
+    for _ in 0..2 {
+        // The second of them answers no request.
+        peer.hear(&reject(request(0, 0, 16384)));
+    }
+    assert_eq!(all_ids(&mut peer, &contents), []);
+    peer.hear(&UNCHOKE);
+    assert_eq!(all_ids(&mut peer, &contents), [6]);
+    peer.hear(&reject(request(0, 0, 16384)));
+    assert_eq!(all_ids(&mut peer, &contents), [6], "and again");
 }

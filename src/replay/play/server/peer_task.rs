@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use bittrace_trace::{StreamClosing, StreamId};
 use bytes::Bytes;
@@ -13,13 +14,15 @@ use tokio::time::{sleep, timeout};
 
 use super::state::{RecordedStream, Shared};
 use super::{PeerRun, PeerRunEnd, READ};
+use crate::play::client_role::ClientRole;
 use crate::play::fault::{Act, FaultInjector};
+use crate::play::played_connection::PlayedConnection;
+use crate::play::precondition::Precondition;
 use crate::play::refusal::Refusal;
-use crate::play::replay_peer::ReplayPeer;
 
 /// Plays a recorded peer on a connection to its end.
 pub(super) async fn play(
-    peer: ReplayPeer,
+    peer: PlayedConnection,
     recorded: (SocketAddr, StreamId),
     mut stream: TcpStream,
     line: RecordedStream,
@@ -39,42 +42,69 @@ pub(super) async fn play(
         signs.connections += 1;
         signs.open += 1;
     });
-    let patience = shared.borrow().options.patience;
+    let (patience, role) = {
+        let options = &shared.borrow().options;
+        (options.patience, options.role)
+    };
     let mut buffer = vec![0; READ];
+    let mut ready: Option<Instant> = None;
     let end = loop {
-        let spoken = guard.peer.speak(&shared.borrow().contents);
+        // A downloader keeps the pace of its requests.
+        let pause = guard.peer.peer.pause();
+        let since = pause.map(|_| *ready.get_or_insert_with(Instant::now));
+        let pause =
+            pause.zip(since).map_or(Duration::ZERO, |(pause, since)| pause.saturating_sub(since.elapsed()));
+        let spoken = if pause.is_zero() { guard.peer.speak(&shared.borrow().contents) } else { None };
         if let Some((messages, _)) = spoken {
+            ready = None;
             match say(&mut stream, messages, &line, &shared, guard.disturber.as_mut()).await {
                 Ok(true) => continue,
                 Ok(false) => break PeerRunEnd::ByFarEnd,
                 Err(_) => break PeerRunEnd::Reset,
             }
         }
-        let read = timeout(patience, stream.read(&mut buffer));
+        let is_over = role == ClientRole::Seeder && guard.peer.peer.is_over();
+        let wait = match (role, guard.peer.peer.waits_for()) {
+            _ if !pause.is_zero() => pause,
+            _ if is_over => BEFORE_LEAVING,
+            (ClientRole::Seeder, Some(Precondition::Choke)) => patience.max(UNCHOKE_PATIENCE),
+            (ClientRole::Seeder, _) => patience.max(SEEDER_PATIENCE),
+            (ClientRole::Downloader, _) => patience,
+        };
+        let read = timeout(wait, stream.read(&mut buffer));
         match read.await {
             Ok(Ok(0)) => {
-                guard.peer.hear_silence();
+                guard.peer.peer.hear_silence();
                 break guard.garbled(recorded).unwrap_or(PeerRunEnd::ByClient);
             }
             Ok(Ok(count)) => {
                 if !line.client_says(&shared, &buffer[..count]) {
                     break PeerRunEnd::ByFarEnd;
                 }
-                guard.peer.hear(&buffer[..count]);
+                let heard = guard.peer.hear(&buffer[..count]);
+                heard.keys.iter().for_each(|key| line.key(&shared, key));
+                if !heard.send.is_empty() {
+                    line.far_says(&shared, &heard.send);
+                    if stream.write_all(&heard.send).await.is_err() {
+                        break PeerRunEnd::Reset;
+                    }
+                }
                 if let Some(end) = guard.garbled(recorded) {
                     break end;
                 }
             }
             Ok(Err(_)) => {
-                guard.peer.hear_silence();
+                guard.peer.peer.hear_silence();
                 break guard.garbled(recorded).unwrap_or(PeerRunEnd::Reset);
             }
+            Err(_) if !pause.is_zero() => {}
+            Err(_) if is_over => break PeerRunEnd::ByFarEnd,
             Err(_) => {
-                guard.peer.hear_silence();
+                guard.peer.peer.hear_silence();
                 if let Some(end) = guard.garbled(recorded) {
                     break end;
                 }
-                guard.peer.waive();
+                guard.peer.peer.waive();
             }
         }
     };
@@ -118,7 +148,7 @@ struct Guard {
     shared: Rc<RefCell<Shared>>,
     far: SocketAddr,
     stream: StreamId,
-    peer: ReplayPeer,
+    peer: PlayedConnection,
     end: PeerRunEnd,
     disturber: Option<FaultInjector>,
 }
@@ -126,7 +156,7 @@ struct Guard {
 impl Guard {
     /// How the connection ends where the client's bytes are not BitTorrent.
     fn garbled(&self, recorded: (SocketAddr, StreamId)) -> Option<PeerRunEnd> {
-        let why = self.peer.garbled.clone()?;
+        let why = self.peer.peer.garbled.clone()?;
         // The client may connect again in plaintext.
         self.shared.borrow_mut().give_back(recorded);
         Some(PeerRunEnd::Garbled(why))
@@ -136,19 +166,41 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         let mut shared = self.shared.borrow_mut();
-        for refusal in self.peer.refusals() {
+        if self.peer.is_clear_instead {
+            let far = self.far;
+            shared.remark(format!(
+                "the client did not encrypt its connection to {far}, which the reference's client did"
+            ));
+        }
+        for refusal in self.peer.peer.refusals() {
             shared.keep(Refusal { stream: Some(self.stream.0), ..refusal });
         }
         let play = PeerRun {
             far: self.far,
             stream: self.stream.0,
             // Usually the client connects again after such a connection.
-            missed: if matches!(self.end, PeerRunEnd::Garbled(_)) { Vec::new() } else { self.peer.finish() },
+            missed: if matches!(self.end, PeerRunEnd::Garbled(_)) {
+                Vec::new()
+            } else {
+                self.peer.peer.finish()
+            },
             end: self.end.clone(),
             disturbed: self.disturber.as_ref().map(FaultInjector::is_done),
         };
+        if !matches!(play.end, PeerRunEnd::Garbled(_)) {
+            shared.ended(play.far);
+        }
         shared.disturbed |= play.disturbed == Some(true);
         shared.plays.push(play);
         shared.sign(|signs| signs.open = signs.open.saturating_sub(1));
     }
 }
+
+/// How long a seeder has to unchoke the recorded peer. Some decide every ten seconds (BEP 3, "choking").
+const UNCHOKE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a seeder has for another message.
+const SEEDER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a recorded peer that has everything stays.
+const BEFORE_LEAVING: Duration = Duration::from_secs(1);

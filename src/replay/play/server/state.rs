@@ -8,19 +8,25 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bittrace_protocol::mse::{MseDraw, MseKey};
 use bittrace_protocol::tracker::Event;
 use bittrace_protocol::tracker::http::{Request, RequestKind, encode_response};
+use bittrace_protocol::tracker::udp::{AnnounceResponse, Packet, decode_request};
 use bittrace_protocol::{Metainfo, Timestamp};
+use bittrace_trace::units::wanted_at;
 use bittrace_trace::{Direction, Flow, Recorder, StreamClosing, StreamId, StreamOpening};
 use tokio::sync::watch;
 use tokio::task::spawn_local;
 
 use super::{ClientStatus, PeerRun, ServeOptions, beside, call_client};
-use crate::model::transcript::Transcript;
-use crate::play::fault::FaultInjector;
+use crate::model::transcript::{Conversation, Transcript};
+use crate::play::fault::{FaultInjector, InjectedFault};
 use crate::play::pieces::RecordedPieces;
+use crate::play::played_connection::PlayedConnection;
 use crate::play::refusal::{MOST_REFUSALS, Refusal, RefusalAct, ReplayedEnd};
-use crate::play::replay_tracker::{ReplayTracker, Topic};
+use crate::play::replay_tracker::Topic;
+use crate::play::replay_udp_tracker::{UdpAnswer, UdpTopic};
+use crate::play::replayed_trackers::{ReplayedTracker, TrackerScheme};
 use crate::play::rewrite::recast_answer;
 
 pub(super) struct Shared {
@@ -32,7 +38,9 @@ pub(super) struct Shared {
     pub(super) streams: u32,
     /// How many bytes the client has sent.
     pub(super) heard: u64,
-    pub(super) tracker: ReplayTracker,
+    pub(super) trackers: Vec<ReplayedTracker>,
+    /// How many answers of trackers over UDP came before the one that is lost, and it.
+    pub(super) lost: u32,
     /// The recorded addresses of peers that listen here, and where.
     pub(super) places: BTreeMap<SocketAddr, SocketAddr>,
     /// The connections of each recorded peer that have not been played.
@@ -47,6 +55,8 @@ pub(super) struct Shared {
     pub(super) disturbed: bool,
     /// The recorded peers that have a connection, or had one.
     pub(super) started: BTreeSet<SocketAddr>,
+    /// The recorded peers that have had a connection to the end.
+    pub(super) ended: BTreeSet<SocketAddr>,
     pub(super) signs: watch::Sender<ClientStatus>,
     pub(super) clock: (Timestamp, Instant),
 }
@@ -72,6 +82,39 @@ impl TrackerCounts {
         *count += 1;
         (name, *count)
     }
+
+    /// Counts a datagram; its name, and which one of its name it is.
+    fn count_datagram(&mut self, topic: Option<UdpTopic>) -> (&'static str, u32) {
+        self.requests += 1;
+        let count = match topic {
+            Some(UdpTopic::Announce(_)) => &mut self.announces,
+            Some(UdpTopic::Scrape) => &mut self.scrapes,
+            Some(UdpTopic::Connect) | None => {
+                return (topic.map_or("datagram", UdpTopic::name), self.requests);
+            }
+        };
+        *count += 1;
+        (topic.map_or("datagram", UdpTopic::name), *count)
+    }
+}
+
+/// The answer to a request over UDP to a tracker that the reference does not have.
+fn made_up(request: &Packet) -> Option<Packet> {
+    let transaction_id = request.transaction_id();
+    match request {
+        Packet::ConnectRequest { .. } => {
+            Some(Packet::ConnectResponse { transaction_id, connection_id: MADE_UP_ID, extra: Vec::new() })
+        }
+        Packet::AnnounceRequest(_) => Some(Packet::AnnounceResponse(AnnounceResponse {
+            transaction_id,
+            interval: 1800,
+            leechers: 0,
+            seeders: 0,
+            peers: Vec::new(),
+            extra: Vec::new(),
+        })),
+        _ => None,
+    }
 }
 
 impl Shared {
@@ -92,6 +135,19 @@ impl Shared {
         why: String,
     ) {
         self.keep(Refusal { by: ReplayedEnd::Tracker, stream, message, nth, did, why });
+    }
+
+    /// The far end of a recorded conversation.
+    pub(super) fn peer(&self, conversation: &Conversation) -> PlayedConnection {
+        let draw = MseDraw::new(self.options.secret, self.streams);
+        PlayedConnection::of(self.torrent.info_hash, conversation, self.options.role, draw)
+    }
+
+    /// A connection with a recorded peer has ended.
+    pub(super) fn ended(&mut self, far: SocketAddr) {
+        self.ended.insert(far);
+        let all_played = self.waiting.keys().all(|far| self.ended.contains(far));
+        self.sign(|signs| signs.all_played = all_played);
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -120,7 +176,7 @@ impl Shared {
     }
 
     pub(super) fn disturber(&self) -> Option<FaultInjector> {
-        let what = self.options.disturb?;
+        let what = self.options.disturb.filter(|what| !what.is_of_tracker())?;
         (!what.is_single() || !self.disturbed).then(|| FaultInjector::new(what))
     }
 
@@ -140,9 +196,158 @@ impl Shared {
         }
     }
 
-    /// The answer to a request to the tracker, which came on this connection of the recording.
+    /// Notes that the client announced itself; where it is new, the peers learn where it listens.
+    fn announced(
+        &mut self,
+        this: &Rc<RefCell<Self>>,
+        event: Option<Event>,
+        listens: SocketAddr,
+        reference: &Rc<Transcript>,
+    ) {
+        if self.client.is_none() && listens.port() != 0 && event != Some(Event::Stopped) {
+            self.client = Some(listens);
+            spawn_local(call_client(listens, reference.clone(), this.clone()));
+        }
+        self.sign(|signs| signs.announced.push(event));
+    }
+
+    /// Counts bytes of the client; whether the client may go on.
+    fn hears(&mut self, count: usize) -> bool {
+        self.heard += count as u64;
+        let most = MOST_HEARD + 2 * self.torrent.total();
+        if self.heard > most {
+            self.remark(format!("the client sent more than {} MiB: its connections were closed", most >> 20));
+        }
+        self.heard <= most
+    }
+
+    /// Notes something that is worth knowing, once.
+    pub(super) fn remark(&mut self, remark: String) {
+        if !self.remarks.contains(&remark) {
+            self.remarks.push(remark);
+        }
+    }
+
+    /// Whether an answer was lost that was to be.
+    pub(super) fn has_lost(&self) -> bool {
+        matches!(self.options.disturb, Some(InjectedFault::Lose(which)) if self.lost >= which)
+    }
+
+    /// Counts an answer over UDP; whether it is the one that is to be lost.
+    fn loses(&mut self) -> bool {
+        let Some(InjectedFault::Lose(which)) = self.options.disturb else { return false };
+        self.lost = self.lost.saturating_add(1);
+        self.lost == which
+    }
+
+    /// The answer to a datagram to the tracker at this place; both are recorded. `None` where the tracker does not answer.
+    pub(super) fn answer_datagram(
+        this: &Rc<RefCell<Self>>,
+        place: usize,
+        bytes: &[u8],
+        (client, own): (SocketAddr, SocketAddr),
+        reference: &Rc<Transcript>,
+    ) -> Option<Vec<u8>> {
+        let mut shared = this.borrow_mut();
+        if !shared.hears(bytes.len()) {
+            return None;
+        }
+        let now = shared.now();
+        let recorded = shared.recorder.datagram(now, client, own, bytes);
+        shared.note(recorded);
+        shared.sign(|_| {});
+        let packet = decode_request(bytes).ok();
+        let topic = packet.as_ref().and_then(UdpTopic::of);
+        let (message, nth) = shared.asked.count_datagram(topic);
+        let is_there = place < shared.trackers.len();
+        let answer = shared.trackers.get_mut(place).map(|tracker| tracker.udp.answer(bytes));
+        if let Some(Packet::AnnounceRequest(announce)) = &packet
+            && announce.info_hash != shared.torrent.info_hash
+        {
+            let (other, ours) = (announce.info_hash, shared.torrent.info_hash);
+            let why = format!("its info_hash {other} is not the reference's, {ours}");
+            shared.refuse(None, message, nth, RefusalAct::Refused, why);
+            let message = b"this is not the torrent of the capture".to_vec();
+            let error = Packet::Error { transaction_id: announce.transaction_id, message };
+            return Some(shared.answers_datagram((own, client), &error));
+        }
+        let refused = matches!(answer, Some(UdpAnswer::Refused(..)));
+        if let Some(Packet::AnnounceRequest(announce)) = packet.as_ref().filter(|_| !refused) {
+            let listens = SocketAddr::new(client.ip(), announce.port);
+            shared.announced(this, announce.event(), listens, reference);
+        }
+        let answer = match (answer, packet) {
+            (Some(UdpAnswer::Packet(packet, _)), _) => {
+                if shared.loses() {
+                    if let Some(tracker) = shared.trackers.get_mut(place) {
+                        tracker.udp.lose(&packet);
+                    }
+                    return None;
+                }
+                packet
+            }
+            (Some(UdpAnswer::Refused(packet, why)), _) => {
+                shared.refuse(None, message, nth, RefusalAct::Refused, why);
+                packet
+            }
+            (Some(UdpAnswer::NotARequest(error)), _) => {
+                let why = format!("it is not a request over UDP: {}", wanted_at(error.offset, error.wanted));
+                shared.refuse(None, message, nth, RefusalAct::LeftUnanswered, why);
+                return None;
+            }
+            _ if is_there && shared.trackers[place].is_asked(TrackerScheme::Udp) => {
+                let why = "the reference has no response to such a request".to_owned();
+                shared.refuse(None, message, nth, RefusalAct::LeftUnanswered, why);
+                return None;
+            }
+            (_, Some(packet)) => {
+                let remark = "the reference has no tracker over UDP here: the replay made its responses up, with the \
+                              reference's peers";
+                shared.remark(remark.to_owned());
+                made_up(&packet)?
+            }
+            (_, None) => return None,
+        };
+        let answer = shared.recast_packet(answer, topic);
+        Some(shared.answers_datagram((own, client), &answer))
+    }
+
+    /// Records the datagram that a tracker sends.
+    fn answers_datagram(&mut self, (own, client): (SocketAddr, SocketAddr), packet: &Packet) -> Vec<u8> {
+        let bytes = packet.encode();
+        let now = self.now();
+        let recorded = self.recorder.datagram(now, own, client, &bytes);
+        self.note(recorded);
+        bytes
+    }
+
+    /// A recorded answer with the peers where they are now.
+    fn recast_packet(&self, packet: Packet, topic: Option<UdpTopic>) -> Packet {
+        let Packet::AnnounceResponse(mut response) = packet else { return packet };
+        let is_ipv6 = self.options.listen.is_ipv6();
+        let told = response.peers.iter().filter_map(|recorded| self.places.get(recorded).copied());
+        let mut peers: Vec<SocketAddr> = Vec::new();
+        for peer in told.chain(self.more_peers(topic.and_then(UdpTopic::event))) {
+            if peer.is_ipv6() == is_ipv6 && !peers.contains(&peer) {
+                peers.push(peer);
+            }
+        }
+        response.peers = peers;
+        Packet::AnnounceResponse(response)
+    }
+
+    /// The peers that an announce for this event is told of whatever the reference has.
+    fn more_peers(&self, event: Option<Event>) -> Vec<SocketAddr> {
+        match event {
+            None | Some(Event::Started) => self.places.values().copied().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The answer to a request to the tracker at this place, which came on this connection of the recording.
     pub(super) fn answer(
         this: &Rc<RefCell<Self>>,
+        place: usize,
         bytes: &[u8],
         stream: u32,
         client: SocketAddr,
@@ -178,25 +383,16 @@ impl Shared {
                 return refuse(&mut shared, "this is not the torrent of the capture", why);
             }
             let listens = SocketAddr::new(client.ip(), announce.port.unwrap_or(0));
-            let new =
-                shared.client.is_none() && listens.port() != 0 && announce.event != Some(Event::Stopped);
-            if new {
-                shared.client = Some(listens);
-                spawn_local(call_client(listens, reference.clone(), this.clone()));
-            }
+            shared.announced(this, announce.event, listens, reference);
         }
-        if let Topic::Announce(event) = Topic::of(&request) {
-            shared.sign(|signs| signs.announced.push(event));
-        }
-        let answer = match (shared.tracker.answer(&request), Topic::of(&request)) {
+        let exchange = shared.trackers.get_mut(place).and_then(|tracker| tracker.http.answer(&request));
+        let answer = match (exchange, Topic::of(&request)) {
             (Some(exchange), _) => exchange.answer,
             (None, Topic::Announce(_)) => {
                 let remark =
                     "the reference has no response of an HTTP tracker: the replay made one up, with the reference's peers"
                         .to_owned();
-                if !shared.remarks.contains(&remark) {
-                    shared.remarks.push(remark);
-                }
+                shared.remark(remark);
                 encode_response(200, "OK", &[], b"d8:intervali1800e5:peers0:e").into()
             }
             (None, _) => {
@@ -204,11 +400,11 @@ impl Shared {
                 return refuse(&mut shared, "the capture has no answer to this", why);
             }
         };
-        let places = &shared.places;
-        let more: Vec<SocketAddr> = match Topic::of(&request) {
-            Topic::Announce(None | Some(Event::Started)) => places.values().copied().collect(),
-            _ => Vec::new(),
+        let more = match Topic::of(&request) {
+            Topic::Announce(event) => shared.more_peers(event),
+            Topic::Scrape | Topic::Other => Vec::new(),
         };
+        let places = &shared.places;
         recast_answer(&answer, &|recorded| places.get(&recorded).copied(), &more)
     }
 }
@@ -216,6 +412,7 @@ impl Shared {
 /// A connection in the recording.
 pub(super) struct RecordedStream {
     pub(super) stream: StreamId,
+    flow: Flow,
     /// The direction in which the client sends.
     client: Direction,
 }
@@ -229,24 +426,23 @@ impl RecordedStream {
         let opened = shared.recorder.opened(now, stream, flow, StreamOpening::Syn);
         let opened = opened.and_then(|()| shared.recorder.established(now, stream));
         shared.note(opened);
-        Self { stream, client }
+        Self { stream, flow, client }
     }
 
     /// Records bytes of the client; whether the client may go on.
     pub(super) fn client_says(&self, shared: &Rc<RefCell<Shared>>, bytes: &[u8]) -> bool {
-        let mut all = shared.borrow_mut();
-        all.heard += bytes.len() as u64;
-        let most = MOST_HEARD + 2 * all.torrent.total();
-        if all.heard > most {
-            let remark = format!("the client sent more than {} MiB: its connections were closed", most >> 20);
-            if !all.remarks.contains(&remark) {
-                all.remarks.push(remark);
-            }
+        if !shared.borrow_mut().hears(bytes.len()) {
             return false;
         }
-        drop(all);
         self.say(shared, self.client, bytes);
         true
+    }
+
+    /// Records a key, before the bytes that need it.
+    pub(super) fn key(&self, shared: &Rc<RefCell<Shared>>, key: &MseKey) {
+        let mut shared = shared.borrow_mut();
+        let written = shared.recorder.mse_key(key, self.flow.initiator, self.flow.responder);
+        shared.note(written);
     }
 
     pub(super) fn far_says(&self, shared: &Rc<RefCell<Shared>>, bytes: &[u8]) {
@@ -271,3 +467,6 @@ impl RecordedStream {
 
 /// How many bytes a client may send in addition to twice the content: no client needs more, and all of them are kept.
 const MOST_HEARD: u64 = 32 << 20;
+
+/// The connection id of a tracker that the reference does not have over UDP.
+const MADE_UP_ID: u64 = 0x6269_7474_7261_6365;

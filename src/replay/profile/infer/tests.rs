@@ -97,3 +97,12 @@ fn a_client_that_encrypts_shows_what_it_offers_and_one_that_does_not_is_not_made
     assert_ne!(keyed.profile.encryption.policy, EncryptionPolicy::Off);
     assert_eq!(learnt("download-aria2.pcap").profile.encryption.policy, EncryptionPolicy::Off);
 }
+
+#[test]
+fn ctorrent_has_a_key_of_letters() {
+    let InferredProfile { profile, identity, beyond, .. } = learnt("download-ctorrent.pcap");
+    assert_eq!(profile.announce.key, KeyForm::Letters(8, Alphabet::UpperAlphanumeric));
+    assert_eq!(identity.key_text.map(|key| key.len()), Some(8));
+    assert!(!profile.announce.says_completed);
+    assert_eq!(beyond, [""; 0]);
+}
