@@ -169,7 +169,7 @@ impl Edit {
 /// # Panics
 /// When the recording cannot be read.
 pub fn transcript(steps: &[CaptureStep], limit: usize) -> Option<Transcript> {
-    let local = Some(Ipv4Addr::new(10, 0, 0, 1).into());
+    let local = LocalChoice::Host(Ipv4Addr::new(10, 0, 0, 1).into());
     let options = TraceOptions { local, ..TraceOptions::default() };
     let capture = Cursor::new(record(steps));
     let mut trace =

@@ -1,5 +1,7 @@
 //! `bittrace download` as a user runs it, against a tracker and a peer that are a few raw bytes on loopback.
 
+#[path = "download/encryption.rs"]
+mod encryption;
 #[path = "download/https.rs"]
 mod https;
 #[path = "download/live_trace.rs"]

@@ -141,7 +141,7 @@ fn frame(record: &Record) -> Frame {
 /// A capture as conversations, and as records.
 fn read(bytes: &[u8]) -> (Transcript, Vec<Record>) {
     let local = "10.77.0.3".parse().ok();
-    let options = bittrace_trace::TraceOptions { local, ..Default::default() };
+    let options = bittrace_trace::TraceOptions { local: local.into(), ..Default::default() };
     let reader = Cursor::new(bytes.to_vec());
     let mut trace = Trace::from_reader("flipped".to_owned(), reader, options).expect("a capture");
     let mut transcriber = Transcriber::new("a capture", TRANSCRIPT_LIMIT);

@@ -10,6 +10,7 @@ mod texts;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use bittrace_trace::LocalChoice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::capture_names::Shard;
@@ -294,9 +295,9 @@ pub(crate) struct AnalyzeArguments {
     pub(crate) no_fold: bool,
     #[command(flatten)]
     pub(crate) key_logs: KeyLogs,
-    /// The address of the local host of the capture; default: detected
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) local: Option<IpAddr>,
+    /// The address of the local host of the capture, or none: speakers are then initiator and responder; default: detected
+    #[arg(long, value_name = "ADDR", value_parser = parse_local)]
+    pub(crate) local: Option<LocalChoice>,
     /// Only messages from this moment on: RFC 3339, or seconds since the first packet
     #[arg(long, value_name = "TIME")]
     pub(crate) from: Option<String>,
@@ -417,6 +418,27 @@ impl AnalyzeFormat {
             Self::Json => Some(Format::Json),
             Self::Csv => Some(Format::Csv),
             Self::Arrow | Self::Parquet | Self::Perfetto | Self::Zeek => None,
+        }
+    }
+}
+
+/// Reads the host of `--local`: an address, or `none`.
+fn parse_local(text: &str) -> Result<LocalChoice, String> {
+    if text.eq_ignore_ascii_case("none") {
+        return Ok(LocalChoice::Nobody);
+    }
+    match text.parse() {
+        Ok(address) => Ok(LocalChoice::Host(address)),
+        Err(_) => Err("neither an IP address nor none".to_owned()),
+    }
+}
+
+/// Reads the host of `--local` where there has to be one.
+fn parse_local_host(text: &str) -> Result<IpAddr, String> {
+    match parse_local(text)? {
+        LocalChoice::Host(address) => Ok(address),
+        LocalChoice::Detected | LocalChoice::Nobody => {
+            Err("this command follows one host of the capture; give its address".to_owned())
         }
     }
 }

@@ -3,13 +3,12 @@
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Write};
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bittrace_trace::units::{counted, rough_size};
-use bittrace_trace::{About, Cut, Dissected, Trace, TraceOptions};
+use bittrace_trace::{About, Cut, Dissected, LocalChoice, Trace, TraceOptions};
 
 use crate::Exit;
 use crate::args::Common;
@@ -23,11 +22,7 @@ use crate::print::output::Output;
 ///
 /// # Errors
 /// When a torrent or a key log cannot be read.
-pub(crate) fn options(
-    torrents: &[PathBuf],
-    key_logs: &KeyLogs,
-    local: Option<IpAddr>,
-) -> Result<TraceOptions> {
+pub(crate) fn options(torrents: &[PathBuf], key_logs: &KeyLogs, local: LocalChoice) -> Result<TraceOptions> {
     let torrents = read_torrents(torrents)?;
     Ok(TraceOptions { local, torrents, mse_keys: key_logs.read()?, ..TraceOptions::default() })
 }

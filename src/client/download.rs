@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bittrace_protocol::Metainfo;
+use bittrace_protocol::lsd::Beacon;
 use bittrace_protocol::magnet::Magnet;
+use bittrace_protocol::node::Node;
 use bittrace_protocol::session::{Session, Status};
 use bytes::Bytes;
 use tokio::sync::{mpsc::unbounded_channel, oneshot};
@@ -178,18 +180,22 @@ async fn run_torrent(
     if torrent.private && options.dht.take().is_some() {
         notice(Notice::PrivateTorrent);
     }
+    // BEP 27: peers of a private torrent come from its trackers only.
+    options.lsd &= !torrent.private;
     let clock = Clock::new();
     let files = opened.files.clone();
     let disk = DriverDisk::Ready { opened: Box::new(opened), verified: survey.verified.clone() };
     let driver = Driver::new(&options, clock, disk, stop.clone())?;
     let dht = dht::node(&mut options, nodes_of(&torrent), &driver, clock.now(), notice);
-    let DownloadOptions { mut config, identity, utp, .. } = options;
+    let DownloadOptions { mut config, identity, utp, lsd, .. } = options;
     let secret = identity.secret;
-    config.port = driver.port();
-    config.dht_port = dht.as_ref().map(|_| driver.port());
-    notice(Notice::Listening { port: config.port });
+    let port = driver.port();
+    config.port = port;
+    config.dht_port = dht.as_ref().map(|_| port);
+    notice(Notice::Listening { port });
     let session = Session::new(config, torrent.clone(), identity, survey.verified.iter(), clock.now());
     let node = dht::beside(session, dht, clock.now()).with_utp(utp, secret, clock.now());
+    let node = beside_lsd(node, lsd, port, &secret);
     let SessionEnd { status, finished, recording, .. } = driver.run(node, notice).await?;
     let outcome = outcome(&status, finished, &stop);
     Ok(report(outcome, Some(status), files.left_out(), recording))
@@ -206,13 +212,15 @@ async fn run_magnet(
     let clock = Clock::new();
     let driver = Driver::new(&options, clock, DriverDisk::Awaited(Box::new(late)), stop.clone())?;
     let dht = dht::node(&mut options, magnet.nodes.clone(), &driver, clock.now(), notice);
-    let DownloadOptions { mut config, identity, utp, .. } = options;
+    let DownloadOptions { mut config, identity, utp, lsd, .. } = options;
     let secret = identity.secret;
-    config.port = driver.port();
-    config.dht_port = dht.as_ref().map(|_| driver.port());
-    notice(Notice::Listening { port: config.port });
+    let port = driver.port();
+    config.port = port;
+    config.dht_port = dht.as_ref().map(|_| port);
+    notice(Notice::Listening { port });
     let session = Session::of_magnet(config, magnet, identity, clock.now());
     let node = dht::beside(session, dht, clock.now()).with_utp(utp, secret, clock.now());
+    let node = beside_lsd(node, lsd, port, &secret);
     let SessionEnd { status, finished, recording, late } = driver.run(node, notice).await?;
     let late = late.unwrap_or_default();
     let outcome = match late.only_metadata && late.metadata.is_some() {
@@ -230,6 +238,15 @@ async fn run_magnet(
         left_out: late.files.map_or_else(LeftOut::default, |files| files.left_out()),
         recording,
     })
+}
+
+/// A node, which announces its torrent to the local network where that is wanted and peers can call.
+fn beside_lsd(node: Node, wanted: bool, port: u16, secret: &[u8; 32]) -> Node {
+    if !wanted || port == 0 {
+        return node;
+    }
+    let torrent = node.session().info_hash();
+    node.with_lsd(Beacon::new(port, vec![torrent], secret))
 }
 
 fn outcome(status: &Status, finished: bool, stop: &Stop) -> Outcome {

@@ -26,6 +26,7 @@ use crate::gauge::MemoryBudget;
 use crate::keys::{KeyKeeper, StreamEnds};
 use crate::late_disk::{LateDisk, LateTorrent};
 use crate::listen::{Listening, listen};
+use crate::multicast::LocalNetwork;
 use crate::notice::Notice;
 use crate::on_disk::OpenedTorrent;
 use crate::options::DownloadOptions;
@@ -52,6 +53,7 @@ pub(crate) struct Driver {
     network_events: Receiver<DriverEvent>,
     udp: UdpPort,
     dht_state: Option<PathBuf>,
+    local_network: LocalNetwork,
     connections: HashMap<SessionStreamId, ConnectionTask>,
     keys: KeyKeeper,
     tasks: JoinSet<()>,
@@ -157,6 +159,13 @@ impl Driver {
         for socket in udp.sockets() {
             tasks.spawn(network.clone().hear_datagrams(socket));
         }
+        let local_network = match options.lsd {
+            true => LocalNetwork::join(&options.listen),
+            false => LocalNetwork::default(),
+        };
+        for socket in local_network.sockets() {
+            tasks.spawn(network.clone().hear_group(socket));
+        }
         Ok(Self {
             clock,
             files,
@@ -175,6 +184,7 @@ impl Driver {
             listening: tasks.len(),
             udp,
             dht_state: options.dht.as_ref().and_then(|dht| dht.state.clone()),
+            local_network,
             tasks,
             next_incoming: 1,
             tracker_timeout: options.config.tracker_timeout,
@@ -204,6 +214,10 @@ impl Driver {
         let mut stops = 0;
         let mut progress_at = Instant::now();
         self.tell(&mut node, Input::Tick, notice);
+        let interfaces = self.local_network.interfaces();
+        if !interfaces.is_empty() {
+            self.tell(&mut node, node::Input::Interfaces(interfaces), notice);
+        }
         while !self.over {
             if Instant::now() >= progress_at {
                 let now = self.clock.now();
@@ -262,6 +276,9 @@ impl Driver {
                 }
                 self.drain(node, notice);
                 return;
+            }
+            DriverEvent::Multicast(by, from, bytes) => {
+                return self.tell(node, node::Input::Multicast(by, from, bytes), notice);
             }
             DriverEvent::Input(input) if self.is_current(&input) => input,
             // What a stream still sends that the session has closed is nobody's.
@@ -370,6 +387,12 @@ impl Driver {
                         self.dht_state.as_ref().map_or(Ok(()), |path| dht_state::write(path, &nodes));
                     if let Err(error) = written {
                         notice(Notice::DhtStateFailed { error });
+                    }
+                    continue;
+                }
+                node::Output::Multicast(by, group, bytes) => {
+                    if let Some(socket) = self.local_network.socket(by) {
+                        self.tasks.spawn(self.network.clone().send_to_group(socket, group, bytes));
                     }
                     continue;
                 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use bittrace_protocol::lsd::InterfaceId;
 use bittrace_protocol::session::{Input, SessionStreamId};
 use bytes::Bytes;
 use tokio::net::TcpStream;
@@ -20,6 +21,8 @@ pub(crate) enum DriverEvent {
     Incoming(TcpStream, SocketAddr),
     /// Datagrams came from these addresses to our UDP port.
     Datagrams(Vec<(SocketAddr, Bytes)>),
+    /// A datagram came from this address by this interface to the group of the local network.
+    Multicast(InterfaceId, SocketAddr, Bytes),
     /// What is on disk of a torrent whose metadata came late is being hashed: so many of so many bytes.
     Checking { done: u64, total: u64 },
     /// What is on disk of it.

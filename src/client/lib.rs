@@ -46,6 +46,7 @@ mod layout;
 mod left_out;
 mod listen;
 mod lock;
+mod multicast;
 mod names;
 mod notice;
 mod on_disk;

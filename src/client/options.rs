@@ -32,6 +32,9 @@ pub struct DownloadOptions {
     pub dht: Option<DhtOptions>,
     /// When connections to peers are made over uTP, which needs the UDP port.
     pub utp: UtpPolicy,
+    /// Whether the torrent is announced to the local network, and peers of the local network are called (BEP 14); not one that is
+    /// private (BEP 27), and not where nobody can call.
+    pub lsd: bool,
     /// What is made of the work of earlier runs.
     pub resume: Resume,
     /// Whether files in the way that are not this torrent's are replaced.
@@ -113,6 +116,7 @@ impl DownloadOptions {
             udp: false,
             dht: None,
             utp: UtpPolicy::Off,
+            lsd: false,
             resume: Resume::Verify,
             overwrite: false,
             repair: false,

@@ -85,8 +85,12 @@ impl Tap {
     ) -> TappedConnection {
         let number = self.0.as_ref().map_or(0, |open| open.streams.fetch_add(1, Ordering::Relaxed));
         let (ours, flow) = match by {
-            Side::Local => (Direction::FromInitiator, Flow { initiator: local, responder: remote }),
-            Side::Remote => (Direction::FromResponder, Flow { initiator: remote, responder: local }),
+            Side::Local | Side::Initiator => {
+                (Direction::FromInitiator, Flow { initiator: local, responder: remote })
+            }
+            Side::Remote | Side::Responder => {
+                (Direction::FromResponder, Flow { initiator: remote, responder: local })
+            }
         };
         let line = TappedConnection {
             tap: self.clone(),
@@ -130,8 +134,8 @@ impl TappedConnection {
     /// Bytes were sent or received.
     pub(crate) fn burst(&self, at: Timestamp, side: Side, bytes: &Bytes) {
         let direction = match side {
-            Side::Local => self.ours,
-            Side::Remote => self.ours.reverse(),
+            Side::Local | Side::Initiator => self.ours,
+            Side::Remote | Side::Responder => self.ours.reverse(),
         };
         self.tap.say(at, bytes.len(), || Recordable::Burst(self.stream, direction, bytes.clone()));
     }

@@ -51,7 +51,7 @@ pub static MESSAGES: Table = Table {
         "src_port" Small SET "src" "the port that sent it",
         "dst_ip" Name SET "dst" "the address that received it",
         "dst_port" Small SET "dst" "the port that received it",
-        "speaker" Name SET "speaker" "local or far",
+        "speaker" Name SET "speaker" "local or far, or initiator or responder",
         "transport" Name SET "transport" "tcp, udp or utp",
         "protocol" Name SET "protocol" "such as peer-wire",
         "message" Name SET "message" "such as request",

@@ -6,6 +6,10 @@ use std::ops::Range;
 use crate::field::{Field, Value, text_or_bytes};
 use crate::{DecodeError, Hex, InfoHash};
 
+mod beacon;
+
+pub use beacon::{Beacon, BeaconOutput, Interface, InterfaceId};
+
 /// How every announce begins (BEP 14, "Protocol").
 pub const START: &[u8] = b"BT-SEARCH * HTTP/1.1\r\n";
 

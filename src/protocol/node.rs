@@ -11,11 +11,13 @@ use bytes::Bytes;
 
 use crate::Timestamp;
 use crate::dht::{SavedNodes, SearchResult};
+use crate::lsd::{Interface, InterfaceId};
 use crate::mse::MseKey;
 use crate::session::{self, Session};
 
 mod datagram;
 mod dht;
+mod lsd;
 #[cfg(test)]
 mod tests;
 mod utp;
@@ -24,6 +26,7 @@ pub use datagram::DatagramOwner;
 pub use utp::UtpPolicy;
 
 use dht::SessionDht;
+use lsd::SessionLsd;
 use utp::SessionUtp;
 
 /// A session, and the parts that speak over datagrams.
@@ -31,6 +34,7 @@ use utp::SessionUtp;
 pub struct Node {
     session: Session,
     dht: Option<SessionDht>,
+    lsd: Option<SessionLsd>,
     utp: Option<SessionUtp>,
     /// What the parts beside the session want done.
     outputs: VecDeque<Output>,
@@ -46,6 +50,10 @@ pub enum Input {
     Session(session::Input),
     /// A datagram came from this address to the UDP port of the address's family.
     Datagram(SocketAddr, Bytes),
+    /// A datagram came by this interface to a group of local service discovery (BEP 14).
+    Multicast(InterfaceId, SocketAddr, Bytes),
+    /// These are the interfaces over which the local network is reached.
+    Interfaces(Vec<Interface>),
 }
 
 impl From<session::Input> for Input {
@@ -69,12 +77,22 @@ pub enum Output {
     Searched(SearchResult),
     /// Keep these nodes of the DHT for the next run.
     Save(SavedNodes),
+    /// Send a datagram out of this interface to this group, one hop far (BEP 14).
+    Multicast(InterfaceId, SocketAddr, Bytes),
 }
 
 impl Node {
     /// A node around a session that has not begun to talk.
     pub const fn new(session: Session) -> Self {
-        Self { session, dht: None, utp: None, outputs: VecDeque::new(), now: Timestamp::EPOCH, dropped: 0 }
+        Self {
+            session,
+            dht: None,
+            lsd: None,
+            utp: None,
+            outputs: VecDeque::new(),
+            now: Timestamp::EPOCH,
+            dropped: 0,
+        }
     }
 
     /// The session.
@@ -97,6 +115,7 @@ impl Node {
                     self.session.handle(now, input);
                 }
                 self.leave_dht_if_private(now);
+                self.leave_lsd_if_private();
             }
             Input::Datagram(from, bytes) => {
                 let is_taken = match DatagramOwner::of(&bytes) {
@@ -108,6 +127,11 @@ impl Node {
                 };
                 self.dropped += u64::from(!is_taken);
             }
+            Input::Multicast(by, from, bytes) => {
+                let is_taken = self.lsd_takes(by, from, &bytes);
+                self.dropped += u64::from(!is_taken);
+            }
+            Input::Interfaces(interfaces) => self.set_interfaces(now, &interfaces),
         }
         self.tick_utp(now);
     }
@@ -126,8 +150,10 @@ impl Node {
                     self.dht_contact(address);
                     continue;
                 }
+                session::Output::Wait(_) if self.step_lsd() => continue,
                 session::Output::Wait(at) => {
-                    let at = [at, self.dht_wakes_at(), self.utp_wakes_at()].into_iter().flatten().min();
+                    let others = [self.dht_wakes_at(), self.lsd_wakes_at(), self.utp_wakes_at()];
+                    let at = others.into_iter().flatten().chain(at).min();
                     return Output::Session(session::Output::Wait(at));
                 }
                 session::Output::Done if self.utp_is_leaving() => {

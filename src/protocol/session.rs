@@ -56,6 +56,7 @@ mod on_message;
 mod partial;
 mod peer;
 mod peers;
+mod pex;
 mod picker;
 mod places;
 mod profile;
@@ -77,8 +78,8 @@ pub use config::{Config, LocalRequests, SeedGoal};
 pub use encryption::{EncryptionPolicy, EncryptionProfile};
 pub use http_proxy::{HttpProxy, ProxyChoice};
 pub use io::{
-    CloseReason, DisconnectReason, Endpoint, Event, HostPort, Identity, Input, Output, SessionStreamId,
-    Transport, Violation,
+    CloseReason, DisconnectReason, Endpoint, Event, HostPort, Identity, Input, Output, PeerWay,
+    SessionStreamId, Transport, Violation,
 };
 pub use memory_disk::MemoryDisk;
 pub use profile::{
@@ -249,6 +250,7 @@ impl Session {
         if self.core.deferred.is_empty() {
             return;
         }
+        self.greet(self.core.now);
         let deferred = std::mem::take(&mut self.core.deferred);
         for (stream, block) in deferred.answered_elsewhere {
             if let Some(peer) = self.peers.get_mut(stream)
@@ -272,15 +274,20 @@ impl Session {
         if core.is_complete() || core.swarm.waiting() == 0 || self.peers.len() >= most {
             return;
         }
-        let mut connecting = self.peers.iter().filter(|peer| peer.phase == Phase::Connecting).count();
+        let connecting = || self.peers.iter().filter(|peer| peer.phase == Phase::Connecting);
+        let mut invented = connecting().filter(|peer| core.swarm.is_invented(peer.address)).count();
+        let mut connecting = connecting().count();
         while self.peers.len() < most && connecting < half_open {
-            let Some(address) = self.core.swarm.next(now) else { return };
+            let takes_invented = invented < MAX_HALF_OPEN_INVENTED;
+            let Some(address) = self.core.swarm.next(now, takes_invented) else { return };
+            invented += usize::from(self.core.swarm.is_invented(address));
             let stream = self.core.streams.next();
             self.core.totals.peers_tried += 1;
-            self.core.outputs.push_back(Output::Event(Event::Trying { stream, peer: address }));
-            self.core.outputs.push_back(Output::Open(stream, Endpoint::Peer(address)));
             let policy = self.core.config.profile.encryption.policy;
             let way = self.core.swarm.way(address).unwrap_or(policy.first_way());
+            let told = PeerWay { transport: Transport::Tcp, encrypted: way == Way::Encrypted };
+            self.core.outputs.push_back(Output::Event(Event::Trying { stream, peer: address, way: told }));
+            self.core.outputs.push_back(Output::Open(stream, Endpoint::Peer(address)));
             self.add_peer(now, stream, address, Some(way));
             connecting += 1;
         }
@@ -433,6 +440,10 @@ impl Core {
         self.load_blocks(peer);
     }
 }
+
+/// How many addresses that no tracker named are being dialled at once: they may be hosts that have nothing to do with BitTorrent,
+/// named by somebody who means them harm.
+const MAX_HALF_OPEN_INVENTED: usize = 10;
 
 /// How many names of peers are looked up at once.
 const MAX_RESOLVING: usize = 50;

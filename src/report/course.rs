@@ -56,7 +56,7 @@ use bittrace_protocol::{PieceIndex, Timestamp};
 use bittrace_trace::record::{Body, PeerWireBody, Protocol};
 use bittrace_trace::statistics::{BlockRepeat, PiecesSeen};
 use bittrace_trace::units::rfc3339;
-use bittrace_trace::{Dissected, Record, Severity, Side, StreamId, Summary, Trace, rules};
+use bittrace_trace::{Dissected, Record, Severity, StreamId, Summary, Trace, rules};
 
 use askers::Askers;
 use blocks::BlockSeen;
@@ -199,7 +199,7 @@ impl CourseBuilder {
     /// Takes in what a message of the far end shows of who it is.
     fn name_far_end(&mut self, at: Option<usize>, record: &Record) {
         let Some(at) = at else { return };
-        if record.side == Side::Local {
+        if record.side.is_near() {
             return;
         }
         let lane = self.lanes.row(at);
@@ -234,7 +234,7 @@ impl CourseBuilder {
                 }
                 (lane.carried(record.direction, bytes), lane.end)
             }
-            None => (record.side == Side::Local, None),
+            None => (record.side.is_near(), None),
         };
         *(if is_out { &mut self.sums.sent } else { &mut self.sums.received }) += bytes;
         if repeat != BlockRepeat::New {
@@ -278,6 +278,7 @@ impl CourseBuilder {
             },
             span: [0, span.map_or(0, |(_, last)| clock.micros(last))],
             local: local_host,
+            has_roles: trace.has_no_local(),
             hosts,
             other_hosts,
             lanes,

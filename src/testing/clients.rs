@@ -62,14 +62,18 @@ pub enum ClientEncryption {
     Off,
     /// RC4 alone: connections in clear, and a payload in clear, are refused.
     Rc4,
+    /// Connections begin with a negotiation, which then has the payload in clear. Of qBittorrent and Transmission no setting
+    /// says this.
+    Plaintext,
 }
 
 impl ClientEncryption {
     /// The setting that stands for this.
-    const fn choose<'a>(self, off: &'a str, rc4: &'a str) -> &'a str {
+    const fn choose<'a>(self, off: &'a str, rc4: &'a str, plaintext: &'a str) -> &'a str {
         match self {
             Self::Off => off,
             Self::Rc4 => rc4,
+            Self::Plaintext => plaintext,
         }
     }
 }
@@ -116,7 +120,11 @@ pub fn aria2(job: &ClientJob<'_>) -> RunningClient {
         .args(["--seed-ratio=0.0", "--seed-time=600", "--file-allocation=none"])
         // Without DHT it asks no tracker over UDP; it knows no node.
         .arg(format!("--enable-dht={}", job.over_udp))
-        .arg(format!("--bt-force-encryption={}", job.encryption == ClientEncryption::Rc4))
+        .args(match job.encryption {
+            ClientEncryption::Off => &[][..],
+            ClientEncryption::Rc4 => &["--bt-force-encryption=true"],
+            ClientEncryption::Plaintext => &["--bt-require-crypto=true", "--bt-min-crypto-level=plain"],
+        })
         .arg(format!("--dht-file-path={}", job.work.join("dht").display()))
         .arg(format!("--disable-ipv6={}", job.address.is_ipv4()))
         .arg(format!("--interface={}", job.address.ip()))
@@ -139,7 +147,7 @@ pub fn transmission(job: &ClientJob<'_>) -> RunningClient {
         "port-forwarding-enabled": false, "peer-port": {}, "rpc-enabled": false, "start-added-torrents": true,
         "bind-address-ipv4": "{}", "bind-address-ipv6": "::1", "cache-size-mb": 0, "watch-dir-enabled": true,
         "watch-dir": "{}", "download-dir": "{}" }}"#,
-        job.encryption.choose("0", "2"),
+        job.encryption.choose("0", "2", "2"),
         job.transport.choose("false", "true"),
         job.address.port(),
         job.address.ip(),
@@ -167,7 +175,7 @@ pub fn qbittorrent(job: &ClientJob<'_>) -> RunningClient {
         job.address.port(),
         job.address.ip(),
         job.content.display(),
-        encryption = job.encryption.choose("2", "1"),
+        encryption = job.encryption.choose("2", "1", "1"),
         transport = job.transport.choose("TCP", "UTP"),
     );
     std::fs::write(folder.join("qBittorrent.conf"), settings).expect("a file can be written");
@@ -195,7 +203,11 @@ pub fn rtorrent(job: &ClientJob<'_>) -> RunningClient {
         job.torrent.display(),
         port = job.address.port(),
         host = job.address.ip(),
-        encryption = job.encryption.choose("none", "allow_incoming,try_outgoing,require,require_RC4"),
+        encryption = job.encryption.choose(
+            "none",
+            "allow_incoming,try_outgoing,require,require_RC4",
+            "allow_incoming,try_outgoing,require,prefer_plaintext"
+        ),
     );
     std::fs::write(job.work.join("rc"), settings).expect("a file can be written");
     let import = format!("import={}", job.work.join("rc").display());
@@ -222,6 +234,7 @@ pub fn libtorrent(job: &ClientJob<'_>) -> RunningClient {
     let encryption = job.encryption.choose(
         "{'in_enc_policy': 2, 'out_enc_policy': 2}",
         "{'in_enc_policy': 0, 'out_enc_policy': 0, 'allowed_enc_level': 2, 'prefer_rc4': True}",
+        "{'in_enc_policy': 0, 'out_enc_policy': 0, 'allowed_enc_level': 1}",
     );
     command.args(["-c", script, &job.address.to_string()]).arg(job.torrent).arg(job.content).arg(encryption);
     command.arg(job.transport.choose(

@@ -257,7 +257,7 @@ impl Diagnosis {
             initiator,
             responder,
             clients: connection.clients.clone(),
-            local: connection.local,
+            local: connection.local.or_else(|| connection.has_roles.then(|| downloader(&directions))),
             torrent: connection.torrent,
             opened,
             closed: connection.directions[0].timeline.end(),
@@ -288,6 +288,17 @@ impl Diagnosis {
         self.ended.sort_by_key(|connection| connection.stream);
         count_repetitions(&mut self.ended);
         RunDiagnosis::of(self.ended, self.more, self.facts)
+    }
+}
+
+/// The end of a connection that received more of the blocks, where no host is local.
+fn downloader([from_initiator, from_responder]: &[DirectionBudget; 2]) -> Direction {
+    let bytes = |budget: &DirectionBudget| -> u64 {
+        DelayCause::ALL.into_iter().map(|cause| budget.totals.bytes(cause)).sum()
+    };
+    match bytes(from_initiator) > bytes(from_responder) {
+        true => Direction::FromResponder,
+        false => Direction::FromInitiator,
     }
 }
 

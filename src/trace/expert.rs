@@ -25,7 +25,7 @@ use rustc_hash::FxHashMap;
 
 use crate::record::units::{counted, wanted_at};
 use crate::record::{Body, PeerWireBody, Protocol, Reason, Record, Side, Transport, Unreadable};
-use crate::{Dissected, StreamId, TraceOptions};
+use crate::{Dissected, LocalChoice, StreamId, TraceOptions};
 pub(crate) use announces::Announced;
 use announces::Announces;
 use dht::DhtQueries;
@@ -40,6 +40,8 @@ use trackers::TrackerRequests;
 #[derive(Debug)]
 pub(crate) struct Annotator {
     local: Option<IpAddr>,
+    /// Whether no host is local.
+    has_no_local: bool,
     torrents: HashMap<InfoHash, Arc<Metainfo>, RandomState>,
     // Boxed: a table has room for twice as many as it holds.
     peers: FxHashMap<StreamId, Box<PeerPair>>,
@@ -87,7 +89,8 @@ const UDP_FLOWS: usize = 100_000;
 impl Annotator {
     pub(crate) fn new(options: TraceOptions) -> Self {
         let mut annotator = Self {
-            local: options.local,
+            local: options.local.host(),
+            has_no_local: options.local == LocalChoice::Nobody,
             torrents: HashMap::default(),
             peers: FxHashMap::default(),
             pairs: HashMap::default(),
@@ -137,6 +140,11 @@ impl Annotator {
     /// The address of the host the capture is about, as far as is known.
     pub(crate) const fn local(&self) -> Option<IpAddr> {
         self.local
+    }
+
+    /// Whether no host is local, and speakers are initiator and responder.
+    pub(crate) const fn has_no_local(&self) -> bool {
+        self.has_no_local
     }
 
     pub(crate) fn annotate(&mut self, dissected: &mut Dissected) {
@@ -250,6 +258,9 @@ impl Annotator {
     /// Announces to the local network tell nothing.
     fn side(&mut self, record: &Record) -> Side {
         use crate::Direction::FromInitiator;
+        if self.has_no_local {
+            return if record.direction == FromInitiator { Side::Initiator } else { Side::Responder };
+        }
         let initiator = match record.direction {
             FromInitiator => record.source,
             crate::Direction::FromResponder => record.destination,

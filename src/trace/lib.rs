@@ -61,4 +61,4 @@ pub use record::{
 };
 pub use recorder::{PacketCopier, Recorder, write_all_vectored};
 pub use statistics::Summary;
-pub use trace::{About, Counts, Trace, TraceOptions, UnreadLinks};
+pub use trace::{About, Counts, LocalChoice, Trace, TraceOptions, UnreadLinks};

@@ -102,6 +102,11 @@ pub enum Side {
     Local,
     /// The peer, tracker or node that it exchanges messages with.
     Remote,
+    /// The end that opened the connection, or spoke first, where no host is local
+    /// ([`LocalChoice::Nobody`](crate::LocalChoice::Nobody)).
+    Initiator,
+    /// The other end of such a connection.
+    Responder,
 }
 
 impl Side {
@@ -110,7 +115,20 @@ impl Side {
         match self {
             Self::Local => Self::Remote,
             Self::Remote => Self::Local,
+            Self::Initiator => Self::Responder,
+            Self::Responder => Self::Initiator,
         }
+    }
+
+    /// Whether rows and pictures are seen from this side: from the local host, or from the initiator where no host is
+    /// local.
+    pub const fn is_near(self) -> bool {
+        matches!(self, Self::Local | Self::Initiator)
+    }
+
+    /// Whether no host is local, so that the side only says who opened the connection.
+    pub const fn is_role(self) -> bool {
+        matches!(self, Self::Initiator | Self::Responder)
     }
 
     /// Its name in tables and JSON.
@@ -118,6 +136,8 @@ impl Side {
         match self {
             Self::Local => "local",
             Self::Remote => "far",
+            Self::Initiator => "initiator",
+            Self::Responder => "responder",
         }
     }
 }

@@ -21,11 +21,49 @@ use ahead::Ahead;
 use reading::CaptureReader;
 pub use reading::{About, Counts, UnreadLinks};
 
+/// Which host a capture is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LocalChoice {
+    /// The one that the messages point to: who asks a tracker first, or calls first.
+    #[default]
+    Detected,
+    /// The host at this address.
+    Host(IpAddr),
+    /// None: the capture has a network of equal hosts, and each speaker is initiator or responder.
+    Nobody,
+}
+
+impl LocalChoice {
+    /// The address, where one was chosen.
+    pub const fn host(self) -> Option<IpAddr> {
+        match self {
+            Self::Host(address) => Some(address),
+            Self::Detected | Self::Nobody => None,
+        }
+    }
+}
+
+impl std::fmt::Display for LocalChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Detected => f.write_str("detected"),
+            Self::Host(address) => address.fmt(f),
+            Self::Nobody => f.write_str("none"),
+        }
+    }
+}
+
+impl From<Option<IpAddr>> for LocalChoice {
+    fn from(address: Option<IpAddr>) -> Self {
+        address.map_or(Self::Detected, Self::Host)
+    }
+}
+
 /// What is known of a capture beforehand.
 #[derive(Debug, Clone, Default)]
 pub struct TraceOptions {
-    /// The address of the host the capture is about; found out when absent.
-    pub local: Option<IpAddr>,
+    /// The host the capture is about.
+    pub local: LocalChoice,
     /// Torrents whose pieces are to be checked.
     pub torrents: Vec<Arc<Metainfo>>,
     /// Whether the capture begins before the client that it is about does, as the recording of a whole run does. Then the
@@ -197,6 +235,11 @@ impl Trace {
     /// The address of the host the capture is about, as far as is known.
     pub const fn local(&self) -> Option<IpAddr> {
         self.annotator.local()
+    }
+
+    /// Whether no host is local ([`LocalChoice::Nobody`]), so that speakers are initiator and responder.
+    pub const fn has_no_local(&self) -> bool {
+        self.annotator.has_no_local()
     }
 }
 

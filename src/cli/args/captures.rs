@@ -1,17 +1,16 @@
 //! What the commands are asked that show captures, or write a capture or its files: `browse`, `diagnose`, `annotate`, `clear`,
 //! `extract`.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
-use bittrace_trace::TraceOptions;
+use bittrace_trace::{LocalChoice, TraceOptions};
 use clap::{Args, ValueEnum};
 
-use super::Format;
 use super::texts::{
     ANNOTATE_AFTER, ANNOTATE_EXAMPLES, BROWSE_AFTER, CLEAR_AFTER, CLEAR_EXAMPLES, DIAGNOSE_AFTER,
     DIAGNOSE_EXAMPLES, EXTRACT_AFTER, EXTRACT_EXAMPLES,
 };
+use super::{Format, parse_local};
 use crate::input;
 use crate::keys::KeyLogs;
 
@@ -23,9 +22,9 @@ pub(crate) struct KnownBeforehand {
     torrent: Vec<PathBuf>,
     #[command(flatten)]
     key_logs: KeyLogs,
-    /// The address of the local host of the captures; default: detected
-    #[arg(long, value_name = "ADDR")]
-    local: Option<IpAddr>,
+    /// The address of the local host of the captures, or none: speakers are then initiator and responder; default: detected
+    #[arg(long, value_name = "ADDR", value_parser = parse_local)]
+    local: Option<LocalChoice>,
 }
 
 impl KnownBeforehand {
@@ -34,7 +33,7 @@ impl KnownBeforehand {
     /// # Errors
     /// When a torrent or a key log cannot be read.
     pub(crate) fn options(&self) -> anyhow::Result<TraceOptions> {
-        input::options(&self.torrent, &self.key_logs, self.local)
+        input::options(&self.torrent, &self.key_logs, self.local.unwrap_or_default())
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use bittrace_replay::{ClientRole, InjectedFault, NamedDisturbances, Transcript};
 use clap::{Args, ValueEnum};
 
+use super::parse_local_host;
 use super::texts::{
     DIFF_AFTER, DIFF_EXAMPLES, DISTURB_HELP, MASK_HELP, PROFILE_AFTER, REPLAY_AFTER, REPLAY_EXAMPLES,
 };
@@ -31,10 +32,10 @@ pub(crate) struct DiffArguments {
     #[command(flatten)]
     pub(crate) key_logs: KeyLogs,
     /// The address of the local host of the captures; default: detected
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_local_host)]
     pub(crate) local: Option<IpAddr>,
     /// The address of the candidate's local host, if it differs
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_local_host)]
     pub(crate) local_candidate: Option<IpAddr>,
 }
 
@@ -138,7 +139,7 @@ pub(crate) struct ReplayArguments {
     #[command(flatten)]
     pub(crate) key_logs: KeyLogs,
     /// The address of the local host of the capture; default: detected
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_local_host)]
     pub(crate) local: Option<IpAddr>,
 }
 
@@ -171,7 +172,7 @@ pub(crate) struct ProfileArguments {
     #[command(flatten)]
     pub(crate) key_logs: KeyLogs,
     /// The address of the local host of the capture; default: detected
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_local_host)]
     pub(crate) local: Option<IpAddr>,
 }
 

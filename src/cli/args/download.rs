@@ -45,6 +45,9 @@ pub(crate) struct DownloadArguments {
     /// Listen only on this address; can be repeated
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Vec<IpAddr>,
+    /// Do not look for peers in the local network (BEP 14)
+    #[arg(long)]
+    pub(crate) no_lsd: bool,
     /// When connections to peers are encrypted: off, allow, prefer or require
     #[arg(
         long,

@@ -236,7 +236,7 @@ fn candidates(before: &str) -> Box<dyn Iterator<Item = &'static str>> {
         Some("protocol") => Box::new(PROTOCOLS.iter().copied()),
         Some("rule") => Box::new(RULES.iter().map(|rule| rule.id)),
         Some("severity") => Box::new(["chat", "note", "warn", "error"].into_iter()),
-        Some("speaker") => Box::new(["local", "far"].into_iter()),
+        Some("speaker") => Box::new(["local", "far", "initiator", "responder"].into_iter()),
         Some("transport") => Box::new(["tcp", "udp", "utp"].into_iter()),
         _ => Box::new(all_names().filter(|name| !name.contains(' '))),
     }

@@ -33,6 +33,8 @@ pub(crate) enum News {
         entries: Vec<Entry>,
         /// The host that the capture is about, as far as is known.
         local: Option<IpAddr>,
+        /// Whether no host is local.
+        has_roles: bool,
     },
     /// The rows of the other screens.
     Tables(Box<Tables>),
@@ -86,7 +88,14 @@ const TABLES_EVERY: Duration = Duration::from_secs(1);
 pub(crate) fn read(captures: Vec<PathBuf>, options: TraceOptions, spool: SpoolWriter) -> io::Result<Reading> {
     let (send, news) = sync_channel(WAITING);
     let (packets, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-    let batch = Batch { spool, entries: Vec::new(), local: None, begun: Instant::now(), to: send.clone() };
+    let batch = Batch {
+        spool,
+        entries: Vec::new(),
+        local: None,
+        has_roles: false,
+        begun: Instant::now(),
+        to: send.clone(),
+    };
     let mut reader = Reader {
         batch: Arc::new(Mutex::new(batch)),
         packets: packets.clone(),
@@ -126,6 +135,7 @@ struct Batch {
     spool: SpoolWriter,
     entries: Vec<Entry>,
     local: Option<IpAddr>,
+    has_roles: bool,
     begun: Instant,
     to: SyncSender<News>,
 }
@@ -146,7 +156,7 @@ impl Batch {
         }
         let entries = std::mem::take(&mut self.entries);
         self.spool.flush()?;
-        Ok(self.to.send(News::Messages { entries, local: self.local }).is_ok())
+        Ok(self.to.send(News::Messages { entries, local: self.local, has_roles: self.has_roles }).is_ok())
     }
 }
 
@@ -230,6 +240,7 @@ impl Reader {
                 let continues = continues(&mut run, record, context);
                 let mut batch = lock(&self.batch);
                 batch.local = trace.local();
+                batch.has_roles = trace.has_no_local();
                 let (offset, length) = batch.spool.push(record);
                 batch.entries.push(Entry::new(record, number, offset, length, continues));
                 if !batch.is_due() {

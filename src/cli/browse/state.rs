@@ -39,6 +39,8 @@ pub(crate) struct State {
     pub(crate) troubles: Vec<anyhow::Error>,
     /// The host that the latest capture is about.
     pub(crate) local: Option<IpAddr>,
+    /// Whether no host is local, so that arrows say who opened the connection.
+    pub(crate) has_roles: bool,
     /// How many packets were read.
     pub(crate) packets: u64,
     /// Whether all captures are read.
@@ -134,6 +136,7 @@ impl State {
             troubles: Vec::new(),
             paths,
             local: None,
+            has_roles: false,
             packets: 0,
             is_read: false,
             entries: Vec::new(),
@@ -172,8 +175,9 @@ impl State {
                     self.files.push(path);
                 }
             },
-            News::Messages { entries, local } => {
+            News::Messages { entries, local, has_roles } => {
                 self.local = local;
+                self.has_roles = has_roles;
                 for severity in entries.iter().filter_map(Entry::severity) {
                     self.severities[severity_place(severity)] += 1;
                 }

@@ -15,8 +15,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use bittrace_trace::TraceOptions;
 use bittrace_trace::units::counted;
+use bittrace_trace::{LocalChoice, TraceOptions};
 
 use crate::Exit;
 use crate::args::{AnalyzeArguments, AnalyzeFormat, Common, Format, ViewName};
@@ -146,13 +146,13 @@ impl Analysis {
             page_is_output: arguments.html.as_deref() == Some(Path::new("-")),
             output,
             options: TraceOptions {
-                local: arguments.local,
+                local: arguments.local.unwrap_or_default(),
                 torrents,
                 mse_keys: arguments.key_logs.read()?,
                 measure: settings.views.contains(&ViewName::Diagnosis),
                 ..TraceOptions::default()
             },
-            expected: Expected::new(choice.streams(), arguments.local, given),
+            expected: Expected::new(choice.streams(), arguments.local.and_then(LocalChoice::host), given),
             choice,
             tables: None,
             export,

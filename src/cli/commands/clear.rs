@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use bittrace_trace::units::{counted, size};
-use bittrace_trace::{About, ClearCapture, ClearTally};
+use bittrace_trace::{About, ClearCapture, ClearTally, LocalChoice};
 use tempfile::SpooledTempFile;
 
 use crate::Exit;
@@ -21,7 +21,7 @@ const IN_MEMORY: usize = 32 << 20;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &ClearArguments, common: Common, output: Output) -> Result<Exit> {
-    let mut options = input::options(&arguments.torrent, &arguments.key_logs, None)?;
+    let mut options = input::options(&arguments.torrent, &arguments.key_logs, LocalChoice::Detected)?;
     // It tells when each end sent its FIN or RST.
     options.measure = true;
     let written = PageFile::create_for("--output", &arguments.output, &[&arguments.capture], &output)?;

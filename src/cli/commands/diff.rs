@@ -49,9 +49,9 @@ pub(crate) fn run(arguments: &DiffArguments, common: Common, mut output: Output)
     }
     let page_to = comparison_page(arguments, &output)?;
     let mse_keys = arguments.key_logs.read()?;
-    let read = |path, local| {
+    let read = |path, local: Option<IpAddr>| {
         let (torrents, mse_keys) = (torrents.clone(), mse_keys.clone());
-        let options = TraceOptions { local, torrents, mse_keys, ..TraceOptions::default() };
+        let options = TraceOptions { local: local.into(), torrents, mse_keys, ..TraceOptions::default() };
         transcribe(input::open(path, options, &output)?, local, common)
     };
     let reference = read(&arguments.reference, arguments.local)?;

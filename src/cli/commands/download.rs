@@ -5,6 +5,7 @@ mod narrate;
 mod progress;
 mod record_target;
 mod source;
+mod ways;
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
@@ -38,7 +39,7 @@ use crate::file_kind::is_magnet_link;
 use crate::interrupt::{heed, interrupted};
 use crate::os::{is_same_file, state_folder, temporary_folder};
 use crate::page_file::PageFile;
-use crate::print::output::{Look, Output};
+use crate::print::output::{Look, Output, styles};
 use crate::print::page::Page;
 use crate::print::table::Column;
 use crate::print::views::DiagnosisPage;
@@ -52,7 +53,8 @@ use progress::ProgressLine;
 pub(crate) use record_target::RecordTarget;
 use record_target::is_without_reader;
 use source::Source;
-pub(crate) use source::{read_link, warn_of_link, write_link};
+pub(crate) use source::{FurtherSources, read_link, warn_of_link, write_link};
+use ways::WaysTried;
 
 /// What our peer ids begin with, in the manner of BEP 20: no other client has `bt` in small letters.
 const PEER_ID_PREFIX: &[u8] = b"-bt0100-";
@@ -82,7 +84,7 @@ pub(crate) fn run_recorded(
         source.write_contents(output.look, &mut contents)?;
         tolerate_broken_pipe(output.write_all(&contents).and_then(|()| output.flush()))?;
     }
-    source.warn(arguments, dht_options(arguments).is_some(), common)?;
+    source.warn(arguments, FurtherSources::of(arguments), common)?;
     let mut options = options(arguments, source.info_hash())?;
     if !target.open(common, &mut options)? {
         return Ok(Exit::Interrupted);
@@ -105,14 +107,15 @@ pub(crate) fn run_recorded(
         false => None,
     };
     let download = source.begin(options)?;
-    let (report, wrong_output) = run_with_commentary(download, target, arguments.trace, common, &mut output);
+    let EndedRun { report, ways, wrong_output } =
+        run_with_commentary(download, target, arguments.trace, common, &mut output);
     let rows = live.map_or(Ok(()), LiveTrace::end);
     let report = report?;
     let torrents: Vec<_> = report.torrent.clone().into_iter().collect();
     tolerate_broken_pipe(wrong_output.map_or(rows, Err))?;
     if !common.quiet {
         let mut table = Vec::new();
-        closing_table(&report, target, arguments.key_log.as_deref(), output.look, &mut table)?;
+        closing_table(&report, &ways, target, arguments.key_log.as_deref(), output.look, &mut table)?;
         tolerate_broken_pipe(output.write_all(&table).and_then(|()| output.flush()))?;
     }
     match report.recording {
@@ -145,22 +148,26 @@ pub(crate) fn run_recorded(
     }
 }
 
-/// Runs a download to its end, and tells what happens; also why that could not be written.
+/// Runs a download to its end, and tells what happens.
 pub(crate) fn run_with_commentary(
     download: Download,
     target: &RecordTarget,
     beside_rows: bool,
     common: Common,
     output: &mut Output,
-) -> (Result<DownloadReport, bittrace_client::Error>, Option<io::Error>) {
+) -> EndedRun {
     let stop = download.stop();
     stop_when_interrupted(stop.clone());
+    let mut ways = WaysTried::default();
     let mut narrator = Narrator::new(output.look, common, beside_rows);
     // Rows show how far the run is.
     let mut progress = ProgressLine::new(common.quiet || beside_rows);
     let mut wrong_output = None;
     let report = download.run_blocking(|notice| {
         let mut lines = Vec::new();
+        if let Notice::Session(event) = &notice {
+            ways.see(event);
+        }
         match &notice {
             Notice::Progress { status, peers } => progress.show(status, peers),
             Notice::Checking { done, total } => progress.checking(*done, *total),
@@ -177,7 +184,21 @@ pub(crate) fn run_with_commentary(
         }
     });
     progress.end();
-    (report, wrong_output)
+    EndedRun { report, ways, wrong_output }
+}
+
+/// A run that is over.
+pub(crate) struct EndedRun {
+    pub(crate) report: Result<DownloadReport, bittrace_client::Error>,
+    ways: WaysTried,
+    /// Why what happened could not be told.
+    pub(crate) wrong_output: Option<io::Error>,
+}
+
+/// Whether peers of the local network are looked for. A client that is imitated looks for peers in its own ways, and a single peer
+/// comes from the tracker.
+const fn looks_around(arguments: &args::DownloadArguments) -> bool {
+    !arguments.no_lsd && arguments.like.is_none() && !arguments.single_peer
 }
 
 /// The recording of a run, which is read once the run is over.
@@ -434,6 +455,7 @@ pub(crate) fn options(arguments: &args::DownloadArguments, torrent: InfoHash) ->
         Some(args::Utp::Prefer) => UtpPolicy::Prefer,
         Some(args::Utp::Require) => UtpPolicy::Require,
     };
+    options.lsd = looks_around(arguments);
     options.resume = if arguments.no_resume { Resume::Ignore } else { Resume::Verify };
     options.overwrite = arguments.overwrite;
     options.repair = arguments.repair;
@@ -518,6 +540,7 @@ fn stop_when_interrupted(stop: Stop) {
 
 fn closing_table(
     report: &DownloadReport,
+    ways: &WaysTried,
     target: &RecordTarget,
     key_log: Option<&Path>,
     look: Look,
@@ -555,6 +578,22 @@ fn closing_table(
     rows.extend(key_log.map(|path| ("key log", path.display().to_string())));
     let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     let mut page = Page::new(look, output);
+    let peers = ways.peers();
+    if !peers.is_empty() {
+        page.heading("Peers and the ways that were tried")?;
+        page.table(&[Column::text("peer", 15), Column::text("ways", 20)], &peers)?;
+        if ways.peers_left_out() > 0 {
+            page.painted(&format!("… {} more", thousands(ways.peers_left_out())), 2, styles::DIM)?;
+        }
+    }
+    let by_way = ways.by_way();
+    if !by_way.is_empty() {
+        page.heading("Ways to peers")?;
+        page.table(
+            &[Column::text("way", 12), Column::numbers("tried"), Column::numbers("connected")],
+            &by_way,
+        )?;
+    }
     page.heading("Summary")?;
     page.table(&[Column::text("", 8), Column::text("", 20)], &rows)?;
     Ok(())

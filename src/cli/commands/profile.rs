@@ -25,7 +25,7 @@ use crate::print::table::Column;
 /// Runs the command.
 pub(crate) fn show(arguments: &args::ProfileArguments, common: Common, mut output: Output) -> Result<Exit> {
     let options = TraceOptions {
-        local: arguments.local,
+        local: arguments.local.into(),
         mse_keys: arguments.key_logs.read()?,
         ..TraceOptions::default()
     };

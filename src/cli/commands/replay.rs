@@ -116,7 +116,7 @@ impl ReplayPlan {
         let torrent = read_torrent(&torrent_path)?;
         let metainfo = Arc::new(torrent.metainfo.clone());
         let options = TraceOptions {
-            local: arguments.local,
+            local: arguments.local.into(),
             torrents: vec![metainfo.clone()],
             mse_keys: arguments.key_logs.read()?,
             // For the packets of uTP.
@@ -219,7 +219,7 @@ fn rehearsed(
             .with_context(|| format!("{}: cannot be written", path.display()))?;
     }
     let name = format!("bittrace, as {}", learnt.client.as_deref().unwrap_or("its client"));
-    let options_of_trace = TraceOptions { local: play.local, ..play.options_of_run() };
+    let options_of_trace = TraceOptions { local: play.local.into(), ..play.options_of_run() };
     let candidate = Trace::from_reader(name, io::Cursor::new(rehearsal.capture), options_of_trace)?;
     let introduction = |capture: &str| {
         [

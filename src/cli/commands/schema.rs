@@ -164,7 +164,7 @@ fn key_schema(entry: &KeyEntry) -> Value {
         RowKey::Frames => json!({ "type": "array", "items": count }),
         RowKey::Time => json!({ "type": "string", "pattern": "^[0-9-]+T[0-9:]+\\.([0-9]{6}|[0-9]{9})Z$" }),
         RowKey::Elapsed | RowKey::Latency => json!({ "type": "number" }),
-        RowKey::Side => json!({ "enum": ["local", "far"] }),
+        RowKey::Side => json!({ "enum": ["local", "far", "initiator", "responder"] }),
         RowKey::Transport => json!({ "enum": ["tcp", "udp", "utp"] }),
         RowKey::Protocol => json!({ "enum": PROTOCOLS }),
         RowKey::Message => {

@@ -50,6 +50,15 @@ pub(crate) const COLUMNS: [LineColumn; 14] = [
     LineColumn::number("waste").spare(8),
 ];
 
+/// The columns of which both ends are named, and not the far end alone: where no host is local.
+const OF_TWO_ENDS: [LineColumn; COLUMNS.len()] = {
+    let mut columns = COLUMNS;
+    columns[1] = LineColumn::text("initiator → responder", 30);
+    columns[5] = LineColumn::number("there");
+    columns[6] = LineColumn::number("back");
+    columns
+};
+
 /// What the columns are, for a page that has room to say so.
 const IN_FULL: [&str; COLUMNS.len()] = [
     "stream, as in --stream N",
@@ -68,10 +77,23 @@ const IN_FULL: [&str; COLUMNS.len()] = [
     "bytes that were sent again or not requested",
 ];
 
+/// The same, where the columns differ because no host is local.
+const IN_FULL_OF_TWO_ENDS: [(usize, &str); 4] = [
+    (1, "who opened the connection, and who was called"),
+    (2, "the clients of both, and how the connection ended where that is unusual"),
+    (5, "bytes that the initiator sent"),
+    (6, "bytes that the responder sent"),
+];
+
 impl ConnectionTable<'_> {
     /// The connections as a table of a page.
     pub(crate) fn for_page(&self, connections: &[&Connection], left_out: u64) -> PageTable {
-        let columns = COLUMNS.iter().zip(IN_FULL);
+        let shape = self.columns(connections);
+        let mut in_full = IN_FULL;
+        if self.names_both(connections) {
+            IN_FULL_OF_TWO_ENDS.into_iter().for_each(|(at, text)| in_full[at] = text);
+        }
+        let columns = shape.iter().zip(in_full);
         PageTable {
             headings: columns.map(|(column, long)| (column.heading().to_owned(), long.to_owned())).collect(),
             numbers: COLUMNS.iter().map(LineColumn::is_of_numbers).collect(),
@@ -93,7 +115,7 @@ impl ConnectionTable<'_> {
     /// Writes the table, and which columns were left out of it.
     pub(crate) fn write(&self, connections: &[&Connection], page: &mut Page<'_>) -> io::Result<()> {
         let rows: Vec<_> = connections.iter().map(|connection| self.row(connection)).collect();
-        let rendered = render_lines(&COLUMNS, &rows, page.look);
+        let rendered = render_lines(self.columns(connections), &rows, page.look);
         page.write_all(rendered.text.as_bytes())?;
         if rendered.left_out.is_empty() {
             return Ok(());
@@ -101,6 +123,15 @@ impl ConnectionTable<'_> {
         let columns = rendered.left_out.join(", ");
         let text = format!("no room for: {columns} (COLUMNS=120 or --view conversations --format csv)");
         page.painted(&text, 2, styles::DIM)
+    }
+
+    /// Whether no host is local, so that both ends of each connection are named.
+    fn names_both(&self, connections: &[&Connection]) -> bool {
+        self.local.is_none() && connections.iter().all(|connection| connection.local.is_none())
+    }
+
+    fn columns(&self, connections: &[&Connection]) -> &'static [LineColumn] {
+        if self.names_both(connections) { &OF_TWO_ENDS } else { &COLUMNS }
     }
 
     /// The end that the table calls ours: what it sent is `sent`.
@@ -121,6 +152,10 @@ impl ConnectionTable<'_> {
         let peer = match local {
             Some(Direction::FromInitiator) => format!("→ {}", connection.responder),
             Some(Direction::FromResponder) => format!("← {}", connection.initiator),
+            // The port that a caller draws for one connection tells nothing.
+            None if self.local.is_none() && connection.initiator.ip() != connection.responder.ip() => {
+                format!("{} → {}", connection.initiator.ip(), connection.responder)
+            }
             None => format!("{} → {}", connection.initiator, connection.responder),
         };
         let peer = match &connection.behind_proxy {

@@ -23,7 +23,7 @@ use crate::query::names::FieldName;
 use crate::query::row::Row;
 use chosen::ChosenColumns;
 use message_run::FoldedRun;
-use stream_line::StreamLines;
+use stream_line::{StreamLines, meaning_of_arrows};
 
 /// Writes rows of messages.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub(crate) struct MessageTable {
     detail: Detail,
     chosen: Option<ChosenColumns>,
     local: Option<IpAddr>,
+    /// Whether no host is local.
+    has_roles: bool,
     begun: bool,
     streams: StreamLines,
     /// A run that may go on, with the row of its first message.
@@ -112,6 +114,7 @@ impl MessageTable {
             detail,
             chosen: (!chosen.is_empty()).then(|| ChosenColumns::new(chosen, look)),
             local: None,
+            has_roles: false,
             begun: false,
             streams: StreamLines::default(),
             run: None,
@@ -129,6 +132,7 @@ impl MessageTable {
         out: &mut dyn Write,
     ) -> io::Result<()> {
         self.local = local;
+        self.has_roles = row.record.side.is_role();
         let begun = std::mem::replace(&mut self.begun, true);
         if let Some(chosen) = &self.chosen {
             if !begun {
@@ -174,8 +178,8 @@ impl MessageTable {
 
     fn headings(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut line = format!("{:>NUMBER$} {:>ELAPSED$} {:>STREAM$}    message", "n", "elapsed", "str");
-        if let Some(local) = self.local {
-            let who = printable(&format!("→ sent by {local}, ← received")).into_owned();
+        if let Some(who) = meaning_of_arrows(self.local, self.has_roles) {
+            let who = printable(&who).into_owned();
             let end = self.look.width.min(RIGHT_END);
             let gap = end.saturating_sub(columns(&line) + columns(&who));
             if gap >= 2 {

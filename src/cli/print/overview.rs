@@ -1,10 +1,11 @@
 //! The summary of a capture as tables: what was captured, who spoke, of what, with whom, and what is to be said of it.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use bittrace_protocol::Timestamp;
 use bittrace_trace::record::Severity;
-use bittrace_trace::statistics::{Connection, TorrentSeen, Tracker, Unread};
+use bittrace_trace::statistics::{Client, Connection, TorrentSeen, Tracker, Unread};
 use bittrace_trace::units::{count, counted, seconds, size, span};
 use bittrace_trace::{Direction, StreamClosing, StreamOpening, Summary, Trace};
 
@@ -77,7 +78,10 @@ impl Overview<'_> {
         if capture.snapped() > 0 {
             packets.push(format!("{} captured only in part", counted(capture.snapped(), "packet")));
         }
-        let local = self.trace.local().map(|local| format!("local host {local}"));
+        let local = match self.trace.local() {
+            Some(local) => Some(format!("local host {local}")),
+            None => self.trace.has_no_local().then(|| "no local host".to_owned()),
+        };
         let packets = (!packets.is_empty()).then(|| packets.join(", "));
         let facts: Vec<_> = local.into_iter().chain(packets).collect();
         if !facts.is_empty() {
@@ -98,6 +102,9 @@ impl Overview<'_> {
 
     fn clients(&self, page: &mut Page<'_>) -> io::Result<()> {
         let clients = &self.summary.clients;
+        if clients.rows().len() > ROWS && !self.verbose && self.trace.has_no_local() {
+            return self.programs(page);
+        }
         let wide = page.look.width >= WIDE_FROM;
         let rows = clients.rows().iter().map(|client| {
             let says = client.says.as_deref().map(str::trim).unwrap_or_default();
@@ -121,6 +128,33 @@ impl Overview<'_> {
             Column::numbers("handshakes"),
         ];
         self.table("Clients", &columns, rows.collect(), clients.more(), page)
+    }
+
+    /// The clients of a network of many, by program.
+    fn programs(&self, page: &mut Page<'_>) -> io::Result<()> {
+        let clients = &self.summary.clients;
+        let mut programs: BTreeMap<&str, Vec<&Client>> = BTreeMap::new();
+        for client in clients.rows() {
+            programs.entry(client.name.as_deref().unwrap_or("unknown")).or_default().push(client);
+        }
+        let mut rows: Vec<_> = programs.into_iter().collect();
+        rows.sort_by_key(|(_, clients)| std::cmp::Reverse(clients.len()));
+        let rows = rows.into_iter().map(|(name, clients)| {
+            let addresses = || clients.iter().map(|client| client.address);
+            let addresses = match (addresses().min(), addresses().max()) {
+                (Some(first), Some(last)) if first != last => format!("{first} to {last}"),
+                (first, _) => first.map_or(String::new(), |first| first.to_string()),
+            };
+            let handshakes = clients.iter().map(|client| client.handshakes).sum();
+            vec![name.to_owned(), count(clients.len() as u64), addresses, count(handshakes)]
+        });
+        let columns = [
+            Column::text("client", 18),
+            Column::numbers("clients"),
+            Column::text("addresses", 17),
+            Column::numbers("handshakes"),
+        ];
+        self.table("Clients by program (each with -v)", &columns, rows.collect(), clients.more(), page)
     }
 
     fn torrents(&self, page: &mut Page<'_>) -> io::Result<()> {

@@ -34,7 +34,8 @@ pub(crate) struct PerfettoTrace {
 struct StreamTrack {
     /// Whether a message of it was chosen. Before that nothing is written.
     is_shown: bool,
-    local: Direction,
+    /// The side of the end that opened the stream.
+    initiator: Side,
     known: KnownStates,
     /// The states that hold, by direction and [`State`].
     holding: [[Option<StateBegin>; 2]; 2],
@@ -224,9 +225,10 @@ impl StreamTrack {
     fn before(first: &Record, at: i64) -> Self {
         Self {
             is_shown: false,
-            local: match first.side {
-                Side::Local => first.direction,
-                Side::Remote => first.direction.reverse(),
+            initiator: if first.direction == Direction::FromInitiator {
+                first.side
+            } else {
+                first.side.other()
             },
             known: KnownStates::before(first),
             holding: [[None; 2]; 2],
@@ -319,7 +321,10 @@ impl StreamTrack {
 
     /// Who sends in a direction.
     fn side(&self, direction: Direction) -> &'static str {
-        if direction == self.local { Side::Local.name() } else { Side::Remote.name() }
+        match direction {
+            Direction::FromInitiator => self.initiator.name(),
+            Direction::FromResponder => self.initiator.other().name(),
+        }
     }
 }
 

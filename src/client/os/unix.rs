@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -243,6 +244,20 @@ pub(crate) fn is_hole(file: &File, bytes: Range<u64>) -> bool {
 /// Lets a port be used again whose last owner has just ended.
 pub(crate) fn prepare_to_listen(socket: &Socket) -> io::Result<()> {
     socket.set_reuse_address(true)
+}
+
+/// Lets several programs of this machine hear the same group.
+pub(crate) fn prepare_to_share(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)
+}
+
+/// Where a socket is bound that is to hear a group. Bound to the group itself, it hears nothing else.
+pub(crate) const fn address_to_hear(group: SocketAddr) -> SocketAddr {
+    match group {
+        SocketAddr::V4(_) => group,
+        SocketAddr::V6(v6) => SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), v6.port()),
+    }
 }
 
 /// Whether an attempt to connect that does not wait has merely begun.

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, IoSlice};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 use std::os::windows::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -253,6 +254,20 @@ pub(crate) const fn is_hole(_: &File, _: Range<u64>) -> bool {
 /// a second program listen on the same port here.
 pub(crate) const fn prepare_to_listen(_: &Socket) -> io::Result<()> {
     Ok(())
+}
+
+/// Lets several programs of this machine hear the same group.
+pub(crate) fn prepare_to_share(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_address(true)
+}
+
+/// Where a socket is bound that is to hear a group: this system binds no socket to a group.
+pub(crate) const fn address_to_hear(group: SocketAddr) -> SocketAddr {
+    let any = match group {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    SocketAddr::new(any, group.port())
 }
 
 /// Whether an attempt to connect that does not wait has merely begun.

@@ -144,6 +144,12 @@ const UTP: Manner = Manner { transport: ClientTransport::Utp, ..CLEAR };
 const RC4_OVER_UTP: Manner = Manner { transport: ClientTransport::Utp, ..RC4 };
 /// A client that takes RC4 alone, and we take nothing else either.
 const RC4: Manner = Manner { client: ClientEncryption::Rc4, ours: EncryptionPolicy::Require, ..CLEAR };
+/// A client that negotiates and then speaks in clear: we dial it with a negotiation that offers both.
+const PLAINTEXT: Manner =
+    Manner { client: ClientEncryption::Plaintext, ours: EncryptionPolicy::Prefer, ..CLEAR };
+/// The same client calls us, who choose plaintext where we may.
+const PLAINTEXT_OF_CALLERS: Manner =
+    Manner { client: ClientEncryption::Plaintext, ours: EncryptionPolicy::Allow, ..CLEAR };
 /// A client that takes RC4 alone, and we try in clear first.
 const RC4_AFTER_CLEAR: Manner =
     Manner { client: ClientEncryption::Rc4, ours: EncryptionPolicy::Allow, ..CLEAR };
@@ -168,9 +174,10 @@ impl Manner {
     /// Every byte of the recording has a meaning, and blocks stood encrypted on the wire where the client takes RC4 alone.
     fn assert_shown_by(self, recording: &Path) {
         let mut trace = Trace::open(recording, TraceOptions::default()).unwrap();
-        let mut blocks = BTreeMap::new();
+        let (mut blocks, mut negotiations) = (BTreeMap::new(), 0);
         while let Some(dissected) = trace.next().unwrap() {
             let Dissected::Record(record) = dissected else { continue };
+            negotiations += usize::from(matches!(record.body, Body::Mse(MseBody::Negotiation(_))));
             let is_opaque = matches!(record.body, Body::Unreadable(..) | Body::Mse(MseBody::Encrypted));
             // A negotiation that one end refuses has no key: aria2 encrypts its first connection to a peer, and a client that
             // does not encrypt may read a part of our public key.
@@ -188,6 +195,8 @@ impl Manner {
         }
         let encrypted = self.client == ClientEncryption::Rc4;
         assert!(blocks.contains_key(&encrypted) && !blocks.contains_key(&!encrypted), "{blocks:?}");
+        let negotiates = self.client != ClientEncryption::Off;
+        assert!(!negotiates || negotiations > 0, "a negotiation was read");
     }
 }
 
@@ -224,6 +233,20 @@ interop! {
     IPV6 aria2, CLEAR: "aria2c", aria2_gives_over_ipv6, aria2_takes_over_ipv6;
     IPV6 qbittorrent, CLEAR: "qbittorrent-nox", qbittorrent_gives_over_ipv6, qbittorrent_takes_over_ipv6;
     IPV6 libtorrent, CLEAR: "libtorrent", libtorrent_gives_over_ipv6, libtorrent_takes_over_ipv6;
+}
+
+#[test]
+fn clients_that_choose_plaintext_give() {
+    gives(IPV4, "aria2c", aria2, PLAINTEXT);
+    gives(IPV4, "libtorrent", libtorrent, PLAINTEXT);
+    gives(IPV4, "rtorrent", rtorrent, PLAINTEXT);
+}
+
+#[test]
+fn clients_that_choose_plaintext_take() {
+    takes(IPV4, "aria2c", aria2, PLAINTEXT_OF_CALLERS);
+    takes(IPV4, "libtorrent", libtorrent, PLAINTEXT_OF_CALLERS);
+    takes(IPV4, "rtorrent", rtorrent, PLAINTEXT_OF_CALLERS);
 }
 
 #[test]

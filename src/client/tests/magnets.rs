@@ -328,7 +328,7 @@ fn takes(program: &str, client: fn(&ClientJob<'_>) -> RunningClient, manner: Cli
 /// We take RC4 alone where the client does; else what the client chooses, since aria2 tries to encrypt first.
 const fn policy_of(manner: ClientEncryption) -> EncryptionPolicy {
     match manner {
-        ClientEncryption::Off => EncryptionPolicy::Allow,
+        ClientEncryption::Off | ClientEncryption::Plaintext => EncryptionPolicy::Allow,
         ClientEncryption::Rc4 => EncryptionPolicy::Require,
     }
 }

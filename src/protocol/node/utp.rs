@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Node, Output};
 use crate::Timestamp;
-use crate::session::{self, CloseReason, Endpoint, Event, PeerView, SessionStreamId, Transport};
+use crate::session::{self, CloseReason, Endpoint, Event, PeerView, PeerWay, SessionStreamId, Transport};
 use crate::utp::{Mux, MuxOutput};
 
 /// When connections to peers are made over uTP.
@@ -163,6 +163,14 @@ impl Node {
                     None => true,
                 };
                 is_dialled.then_some(Output::Session(session::Output::Close(stream, violation)))
+            }
+            session::Output::Event(Event::Trying { stream, peer, way }) => {
+                let transport = match utp.policy {
+                    UtpPolicy::Prefer | UtpPolicy::Require => Transport::Utp,
+                    UtpPolicy::Off | UtpPolicy::Allow => Transport::Tcp,
+                };
+                let event = Event::Trying { stream, peer, way: PeerWay { transport, ..way } };
+                Some(Output::Session(session::Output::Event(event)))
             }
             session::Output::Event(Event::Connected { stream, peer, peer_id, encryption, .. }) => {
                 let transport = self.transport(stream);

@@ -25,10 +25,6 @@ pub const PEX_TOO_SOON: Duration = Duration::from_secs(50);
 /// Considerations").
 pub const MAX_PEX_PEERS: usize = 50;
 
-/// The most peers that are believed of a first peer exchange message. BEP 11 sets no bound for that message; no client
-/// keeps many more connections than this per torrent.
-pub const MAX_FIRST_PEX_PEERS: usize = 100;
-
 /// Two messages that are sent within this time may have crossed on the way: round trips are shorter, and clients read at
 /// least this often. What may have crossed is no fault.
 pub const CROSSING: Duration = Duration::from_secs(2);

@@ -22,7 +22,7 @@ impl Core {
         }
         let Some(geometry) = self.torrent.geometry() else { return };
         for piece in allowed_fast(most, geometry.piece_count(), self.torrent.info_hash(), host.octets()) {
-            if self.picker.is_done(piece) && !peer.pieces().contains(piece) {
+            if self.has(piece) && !peer.pieces().contains(piece) {
                 peer.fast_pieces.granted.insert(piece, geometry.piece_size(piece).unwrap_or(0));
                 peer.send(self.now, &Message::AllowedFast(piece));
             }

@@ -57,6 +57,8 @@ pub(super) struct Core {
     pub(super) picker: Picker,
     pub(super) choker: Choker,
     pub(super) suspects: Suspects,
+    /// Pieces that were verified and can no longer be read. They are neither offered nor served.
+    pub(super) lost: BTreeSet<PieceIndex>,
     /// Bytes handed out to be stored that are not stored yet.
     pub(super) unstored: u64,
     pub(super) totals: Totals,
@@ -81,11 +83,13 @@ pub(super) struct Deferred {
     pub(super) blocks_freed: bool,
     /// Requests whose blocks came from another peer.
     pub(super) answered_elsewhere: Vec<(SessionStreamId, Block)>,
+    /// Peers that named their id for peer exchange.
+    pub(super) greeted: Vec<SessionStreamId>,
 }
 
 impl Deferred {
     pub(super) const fn is_empty(&self) -> bool {
-        !self.blocks_freed && self.answered_elsewhere.is_empty()
+        !self.blocks_freed && self.answered_elsewhere.is_empty() && self.greeted.is_empty()
     }
 }
 
@@ -148,6 +152,7 @@ impl Core {
             has_searched: false,
             picker,
             suspects: Suspects::default(),
+            lost: BTreeSet::new(),
             unstored: 0,
             totals: Totals {
                 downloaded: 0,
@@ -174,6 +179,22 @@ impl Core {
     /// Whether every piece is there, verified.
     pub(super) fn is_complete(&self) -> bool {
         self.torrent.geometry().is_some() && self.picker.is_complete()
+    }
+
+    /// Whether a piece is there to be served.
+    pub(super) fn has(&self, piece: PieceIndex) -> bool {
+        self.picker.is_done(piece) && !self.lost.contains(&piece)
+    }
+
+    /// The pieces that are there to be served, as a bitfield message has them.
+    pub(super) fn bitfield(&self) -> Vec<u8> {
+        let mut bitfield = self.picker.bitfield();
+        for piece in &self.lost {
+            if let Some(byte) = bitfield.get_mut(piece.0 as usize / 8) {
+                *byte &= !(0x80 >> (piece.0 % 8));
+            }
+        }
+        bitfield
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -247,6 +268,7 @@ impl Core {
             return;
         }
         self.rng.shuffle(&mut addresses);
+        self.swarm.forget_dials(self.now);
         self.swarm.learn(source, addresses);
     }
 

@@ -40,14 +40,15 @@ impl Core {
                 || gave.contains(piece)
                 || !peer.pieces().contains(*piece)
         };
-        let news: Vec<PieceIndex> = news.iter().copied().filter(wanted).collect();
+        let news = news.iter().copied().filter(|piece| !self.lost.contains(piece));
+        let news: Vec<PieceIndex> = news.filter(wanted).collect();
         let bitfield = self.piece_count().div_ceil(8) as usize;
         if profile.haves == Haves::Single || news.len() * HAVE <= bitfield + HEADER {
             news.into_iter().for_each(|piece| peer.send(self.now, &Message::Have(piece)));
-        } else if self.is_complete() && peer.is_fast() && profile.have_all {
+        } else if self.is_complete() && self.lost.is_empty() && peer.is_fast() && profile.have_all {
             peer.send(self.now, &Message::HaveAll);
         } else {
-            peer.send(self.now, &Message::Bitfield(self.picker.bitfield().into()));
+            peer.send(self.now, &Message::Bitfield(self.bitfield().into()));
         }
     }
 

@@ -154,7 +154,7 @@ impl Core {
         }
         peer.known_pending_haves = self.have_schedule.pending();
         let profile = &self.config.profile;
-        let bitfield = || Message::Bitfield(self.picker.bitfield().into());
+        let bitfield = || Message::Bitfield(self.bitfield().into());
         peer.send(
             self.now,
             &match (self.picker.done(), profile.without_pieces) {
@@ -162,7 +162,9 @@ impl Core {
                 (0, WithoutPieces::KeepAlive) if !peer.is_fast() => Message::KeepAlive,
                 (0, WithoutPieces::HaveNone | WithoutPieces::Nothing) if !peer.is_fast() => return,
                 (0, _) => bitfield(),
-                _ if peer.is_fast() && profile.have_all && self.is_complete() => Message::HaveAll,
+                _ if peer.is_fast() && profile.have_all && self.is_complete() && self.lost.is_empty() => {
+                    Message::HaveAll
+                }
                 _ => bitfield(),
             },
         );

@@ -107,6 +107,15 @@ pub enum Input {
     Stop,
 }
 
+/// A way to a peer. That one way fails says nothing of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerWay {
+    /// What carries the connection.
+    pub transport: Transport,
+    /// Whether it begins with a negotiation of message stream encryption.
+    pub encrypted: bool,
+}
+
 /// Why a stream is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CloseReason {
@@ -194,7 +203,7 @@ impl fmt::Display for HostPort {
 }
 
 /// What carries the bytes of a connection to a peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Transport {
     /// TCP.
     Tcp,
@@ -274,6 +283,8 @@ pub enum Event {
         stream: SessionStreamId,
         /// Its address.
         peer: SocketAddr,
+        /// The way in which it is dialled.
+        way: PeerWay,
     },
     /// A peer has shaken hands.
     Connected {
@@ -320,6 +331,11 @@ pub enum Event {
     },
     /// The metadata has one of the two info hashes that the torrent should have, and not the other.
     MetadataDisagrees,
+    /// A verified piece can no longer be read. It is not served any longer, and peers are told.
+    PieceLost {
+        /// The piece.
+        index: PieceIndex,
+    },
     /// Every piece is there.
     Complete,
 }

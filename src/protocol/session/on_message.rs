@@ -4,9 +4,8 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use crate::peer::limits::{MAX_FIRST_PEX_PEERS, MAX_PEX_PEERS, PEX_TOO_SOON};
 use crate::peer::{ObservedMessage, PeerFault};
-use crate::wire::{Content, ExtendedHandshake, Message, Pex, PieceSet};
+use crate::wire::{Content, ExtendedHandshake, Extension, Message, PieceSet};
 use crate::{Block, Timestamp};
 
 use super::core::Core;
@@ -15,7 +14,7 @@ use super::message_reader::StreamPart;
 use super::noise::Noise;
 use super::peer::{Peer, Phase};
 use super::tolerance::tolerate;
-use super::{DisconnectReason, Output, PeerSource, Session, SessionStreamId, Violation};
+use super::{DisconnectReason, Output, Session, SessionStreamId, Violation};
 
 impl Session {
     pub(super) fn opened(&mut self, now: Timestamp, stream: SessionStreamId, address: SocketAddr) {
@@ -299,28 +298,12 @@ impl Core {
         match content {
             Content::Handshake(handshake) => self.on_extended_handshake(peer, handshake),
             Content::Metadata(metadata) => self.on_metadata(now, peer, metadata, answers)?,
+            // What the peer has was changed when the message was observed.
             Content::DontHave(piece) => self.check_range(&Message::Have(piece))?,
             Content::Pex(pex) => self.on_pex(now, peer, &pex),
             Content::UploadOnly(_) | Content::Holepunch(_) | Content::Other => {}
         }
         Ok(())
-    }
-
-    /// Learns of the peers that a peer tells of. Messages that come more often than BEP 11 has them are passed over, and so
-    /// is what is beyond the number it allows: most clients of those that send more mean no harm.
-    fn on_pex(&mut self, now: Timestamp, peer: &mut Peer, pex: &Pex) {
-        // BEP 27: peers of a private torrent come from its trackers only.
-        if self.torrent.is_private() || self.config.single_peer || pex.added.is_empty() {
-            return;
-        }
-        let most = match peer.pex.received_at {
-            None => MAX_FIRST_PEX_PEERS,
-            Some(heard) if now - heard < PEX_TOO_SOON => return,
-            Some(_) => MAX_PEX_PEERS,
-        };
-        peer.pex.received_at = Some(now);
-        let added = pex.added.iter().take(most).map(|peer| peer.address);
-        self.swarm.learn(PeerSource::Peer(peer.address.ip()), added);
     }
 
     fn on_extended_handshake(&mut self, peer: &mut Peer, handshake: ExtendedHandshake) {
@@ -329,6 +312,9 @@ impl Core {
         }
         if let Some(client) = handshake.client {
             peer.client = Some(client.chars().take(MAX_CLIENT).collect());
+        }
+        if peer.pex.next_at.is_none() && peer.extension_id(&Extension::Pex).is_some() {
+            self.deferred.greeted.push(peer.stream);
         }
         // The first port stands: each further port would take room among the addresses that are known.
         let first = peer.incoming && peer.listen_address.is_none();

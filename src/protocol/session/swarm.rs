@@ -30,6 +30,10 @@ pub(super) struct Swarm {
     once: bool,
     /// Nobody is ready before this, unless somebody new comes.
     quiet_until: Option<Timestamp>,
+    /// The addresses that no tracker named and that were dialled within [`RETRY_INVENTED`], and when each was, in order: an address
+    /// that was forgotten since, and is named again, is not new.
+    dialled: BTreeSet<SocketAddr>,
+    dials: VecDeque<(Timestamp, SocketAddr)>,
 }
 
 /// Who says that a peer is there.
@@ -108,6 +112,8 @@ impl Swarm {
             most,
             once,
             quiet_until: None,
+            dialled: BTreeSet::new(),
+            dials: VecDeque::new(),
         }
     }
 
@@ -124,10 +130,15 @@ impl Swarm {
     pub(super) fn learn(&mut self, source: PeerSource, addresses: impl IntoIterator<Item = SocketAddr>) {
         let mut has_room = true;
         for address in addresses {
+            // The same host in the other family of addresses is the same host.
+            let address = SocketAddr::new(address.ip().to_canonical(), address.port());
             if !self.is_useful(address, source) {
                 continue;
             }
             if !self.known.contains_key(&address) {
+                if source.can_be_invented() && self.dialled.contains(&address) {
+                    continue;
+                }
                 has_room = has_room && self.make_room(source);
                 if !has_room {
                     continue;
@@ -137,6 +148,9 @@ impl Swarm {
             let known = self.known.entry(address).or_insert(KnownPeer::new(source));
             if !source.can_be_invented() && known.source != source {
                 known.source = source;
+                if known.failures == 0 {
+                    known.not_before = None;
+                }
                 if known.waits {
                     self.passed_on.retain(|&other| other != address);
                     self.named.push_back(address);
@@ -224,12 +238,18 @@ impl Swarm {
             && !self.is_banned(address)
     }
 
-    /// The next to be dialled, noted as connected: in turn one that a tracker named and one that a peer told of.
-    pub(super) fn next(&mut self, now: Timestamp) -> Option<SocketAddr> {
+    /// The next to be dialled, noted as connected: in turn one that a tracker named and one that a peer told of. Without
+    /// `takes_invented`, only one that a tracker named.
+    pub(super) fn next(&mut self, now: Timestamp, takes_invented: bool) -> Option<SocketAddr> {
         if self.waiting() == 0 || self.quiet_until.is_some_and(|until| now < until) {
             return None;
         }
+        self.forget_dials(now);
+        let takes_invented = takes_invented && self.dialled.len() < MOST_DIALLED;
         for passed_on in [self.passed_on_next, !self.passed_on_next] {
+            if passed_on && !takes_invented {
+                continue;
+            }
             if let Some(address) = self.next_of(passed_on, now) {
                 self.passed_on_next = !passed_on;
                 return Some(address);
@@ -237,6 +257,21 @@ impl Swarm {
         }
         self.quiet_until = self.ready_at(now);
         None
+    }
+
+    /// Forgets the dials that are long ago. To be called before addresses that no tracker named are learnt.
+    pub(super) fn forget_dials(&mut self, now: Timestamp) {
+        while let Some(&(at, address)) = self.dials.front()
+            && now - at >= RETRY_INVENTED
+        {
+            self.dials.pop_front();
+            self.dialled.remove(&address);
+        }
+    }
+
+    /// Whether no tracker named an address.
+    pub(super) fn is_invented(&self, address: SocketAddr) -> bool {
+        self.known.get(&address).is_some_and(|known| known.source.can_be_invented())
     }
 
     fn next_of(&mut self, passed_on: bool, now: Timestamp) -> Option<SocketAddr> {
@@ -255,6 +290,9 @@ impl Swarm {
             known.waits = false;
             if !known.connected && is_useful {
                 known.connected = true;
+                if source.can_be_invented() && self.dialled.insert(address) {
+                    self.dials.push_back((now, address));
+                }
                 next = Some(address);
                 break;
             }
@@ -294,6 +332,14 @@ impl Swarm {
         known.not_before = (!once).then(|| now + wait);
         if !once && known.failures < MAX_FAILURES && !known.waits {
             self.enqueue(address);
+        }
+    }
+
+    /// A peer that was not dialled yet is said to want to be dialled in this way.
+    pub(super) fn prefer(&mut self, address: SocketAddr, way: Way) {
+        let untried = |known: &&mut KnownPeer| !known.connected && known.failures == 0 && known.way.is_none();
+        if let Some(known) = self.known.get_mut(&address).filter(untried) {
+            known.way = Some(way);
         }
     }
 
@@ -361,6 +407,10 @@ const RETRY_INVENTED: Duration = Duration::from_secs(600);
 /// are not to be called because somebody invents a peer there.
 const FIRST_PORT: u16 = 1024;
 
+/// How many dials are remembered of addresses that no tracker named. While as many were dialled within [`RETRY_INVENTED`], none
+/// is dialled.
+const MOST_DIALLED: usize = 4_096;
+
 /// How often a peer is dialled in vain.
 const MAX_FAILURES: u32 = 6;
 
@@ -383,7 +433,7 @@ mod tests {
         let mut swarm = Swarm::new(0, 100, false);
         swarm.learn(GOSSIP, (1..=3).map(at));
         swarm.learn(PeerSource::Tracker, (11..=13).map(at));
-        let order: Vec<_> = std::iter::from_fn(|| swarm.next(NOW)).collect();
+        let order: Vec<_> = std::iter::from_fn(|| swarm.next(NOW, true)).collect();
         assert_eq!(order, [11, 1, 12, 2, 13, 3].map(at));
     }
 
@@ -394,7 +444,7 @@ mod tests {
         swarm.learn(PeerSource::Tracker, (1..=20).map(at));
         assert_eq!(swarm.known(), 8);
         assert_eq!(swarm.waiting(), 8);
-        assert_eq!(swarm.next(NOW), Some(at(1)));
+        assert_eq!(swarm.next(NOW, true), Some(at(1)));
     }
 
     #[test]
@@ -405,13 +455,16 @@ mod tests {
         // The room is full, and nobody has failed.
         swarm.learn(GOSSIP, [at(3)]);
         swarm.learn(PeerSource::Peer([10, 0, 0, 2].into()), [at(4)]);
-        let dialled: Vec<_> = std::iter::from_fn(|| swarm.next(NOW)).collect();
+        let dialled: Vec<_> = std::iter::from_fn(|| swarm.next(NOW, true)).collect();
         assert!(!dialled.contains(&at(3)) && !dialled.contains(&at(4)) && dialled.len() == 16);
         dialled.iter().for_each(|&address| swarm.note_gone(address, false, NOW));
         swarm.learn(PeerSource::Peer([10, 0, 0, 2].into()), (5..=9).map(at));
         assert_eq!(swarm.known(), 16);
         // Its share is two.
-        assert_eq!([swarm.next(NOW), swarm.next(NOW), swarm.next(NOW)], [Some(at(5)), Some(at(6)), None]);
+        assert_eq!(
+            [swarm.next(NOW, true), swarm.next(NOW, true), swarm.next(NOW, true)],
+            [Some(at(5)), Some(at(6)), None]
+        );
     }
 
     #[test]
@@ -420,10 +473,10 @@ mod tests {
             let mut swarm = Swarm::new(0, 100, false);
             let low = |port| SocketAddr::from(([11, 0, 0, 1], port));
             swarm.learn(source, [0, 1, 22, 80, 1023].map(low));
-            assert_eq!(swarm.next(NOW), None, "{source:?}");
+            assert_eq!(swarm.next(NOW, true), None, "{source:?}");
             swarm.learn(source, [low(1024)]);
             swarm.learn(PeerSource::Tracker, [low(80)]);
-            let order: Vec<_> = std::iter::from_fn(|| swarm.next(NOW)).collect();
+            let order: Vec<_> = std::iter::from_fn(|| swarm.next(NOW, true)).collect();
             assert_eq!(order, [low(80), low(1024)], "{source:?}");
         }
     }
@@ -436,13 +489,77 @@ mod tests {
             for second in 0..599 {
                 let now = NOW + Duration::from_secs(second);
                 swarm.learn(source, [at(1); 17]);
-                while let Some(address) = swarm.next(now) {
+                while let Some(address) = swarm.next(now, true) {
                     dialled += 1;
                     swarm.note_gone(address, false, now);
                 }
             }
             assert_eq!(dialled, 1, "{source:?}");
-            assert_eq!(swarm.next(NOW + RETRY_INVENTED), Some(at(1)));
+            assert_eq!(swarm.next(NOW + RETRY_INVENTED, true), Some(at(1)));
         }
+    }
+
+    /// An address that gave way to others and is named again was dialled all the same.
+    #[test]
+    fn an_invented_host_that_was_forgotten_is_not_dialled_sooner() {
+        let mut swarm = Swarm::new(0, 8, false);
+        let mut dialled = BTreeMap::<SocketAddr, usize>::new();
+        for second in 0..599 {
+            let now = NOW + Duration::from_secs(second);
+            // Each source has room for one of these, so that each gives way to the next.
+            for number in 1..=5 {
+                swarm.learn(PeerSource::Dht, [at(number)]);
+                while let Some(address) = swarm.next(now, true) {
+                    *dialled.entry(address).or_default() += 1;
+                    swarm.note_gone(address, false, now);
+                }
+            }
+        }
+        assert_eq!(dialled, (1..=5).map(|number| (at(number), 1)).collect());
+    }
+
+    #[test]
+    fn dials_of_invented_hosts_that_cannot_be_remembered_are_not_made() {
+        let mut swarm = Swarm::new(0, 100_000, false);
+        let address =
+            |number: u32| SocketAddr::from((std::net::Ipv4Addr::from_bits(0x0b00_0000 + number), 6881));
+        let mut dial = |numbers: std::ops::Range<u32>, now| {
+            swarm.learn(PeerSource::Dht, numbers.map(address));
+            std::iter::from_fn(|| swarm.next(now, true)).count()
+        };
+        assert_eq!(dial(0..5_000, NOW), MOST_DIALLED);
+        assert_eq!(dial(0..1, NOW + Duration::from_secs(599)), 0);
+        assert_eq!(dial(0..1, NOW + RETRY_INVENTED), 5_000 - MOST_DIALLED);
+    }
+
+    #[test]
+    fn addresses_that_are_no_hosts_or_ourselves_are_not_dialled() {
+        let mut swarm = Swarm::new(6881, 100, false);
+        swarm.note_own([11, 0, 0, 1].into());
+        let addresses = [
+            "224.0.0.1:6881",
+            "239.192.152.143:6771",
+            "255.255.255.255:6881",
+            "0.0.0.0:6881",
+            "[ff02::1]:6881",
+            "[::ffff:224.0.0.1]:6881",
+            "[::ffff:11.0.0.1]:6881",
+            "11.0.0.1:6881",
+            "127.0.0.1:6881",
+        ];
+        for source in [PeerSource::Dht, PeerSource::Lsd, GOSSIP, PeerSource::Tracker] {
+            swarm.learn(source, addresses.map(|address| address.parse().expect("an address")));
+        }
+        assert_eq!((swarm.next(NOW, true), swarm.known()), (None, 0));
+    }
+
+    #[test]
+    fn whom_no_tracker_names_waits_where_only_named_peers_are_wanted() {
+        let mut swarm = Swarm::new(0, 100, false);
+        swarm.learn(PeerSource::Dht, [at(1)]);
+        assert_eq!(swarm.next(NOW, false), None);
+        swarm.learn(PeerSource::Tracker, [at(2)]);
+        assert_eq!([swarm.next(NOW, false), swarm.next(NOW, false)], [Some(at(2)), None]);
+        assert_eq!(swarm.next(NOW, true), Some(at(1)));
     }
 }

@@ -10,6 +10,7 @@ mod hostile;
 mod metadata;
 mod noise;
 mod observer;
+mod pex;
 mod places;
 mod policies;
 mod serving;

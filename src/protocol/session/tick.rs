@@ -1,16 +1,14 @@
 //! What time does: patience that ends, keep-alives, paces, peers passed on.
 
-use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::peer::limits::{MAX_PEX_PEERS, PEX_INTERVAL};
-use crate::wire::{Extension, Message, Pex, PexPeer};
+use crate::wire::Message;
 use crate::{Block, Metainfo, Timestamp};
 
 use super::assigned::AssignedBlock;
 use super::core::Core;
 use super::peer::{Peer, Phase};
+use super::pex::ExchangedPeers;
 use super::{CloseReason, DisconnectReason, Session, Violation};
 
 impl Session {
@@ -22,7 +20,7 @@ impl Session {
             return;
         }
         self.choose_metadata(now);
-        let dialable: BTreeSet<SocketAddr> = self.peers.iter().filter_map(Peer::dialable).collect();
+        let others = self.exchanged_peers();
         let any_waits = self.core.swarm.ready_at(now).is_some_and(|at| at <= now);
         for stream in self.peers.streams() {
             // A peer that there is no room for is not waited for as long as one that nobody would replace.
@@ -32,7 +30,7 @@ impl Session {
                 self.disconnect(now, stream, reason);
                 continue;
             }
-            self.core.look_after(now, peer, &dialable);
+            self.core.look_after(now, peer, &others);
             self.step_others(Some(stream));
             self.peers.mark_dirty(stream);
         }
@@ -121,14 +119,14 @@ impl Core {
     }
 
     /// What time does to a peer that stays.
-    fn look_after(&mut self, now: Timestamp, peer: &mut Peer, dialable: &BTreeSet<SocketAddr>) {
+    fn look_after(&mut self, now: Timestamp, peer: &mut Peer, others: &ExchangedPeers) {
         if peer.phase != Phase::Open {
             return;
         }
         peer.forgive_noise();
         self.reclaim_requests(now, peer);
         self.update_pipeline_depth(now, peer);
-        self.send_pex(now, peer, dialable);
+        self.send_pex(now, peer, others);
         if now - peer.last_sent >= KEEP_ALIVE && peer.send_buffer.is_empty() {
             peer.send(now, &Message::KeepAlive);
         }
@@ -250,32 +248,6 @@ impl Core {
         let blocks = bytes / f64::from(self.config.profile.block_length.max(1));
         let most = self.config.profile.max_pipeline.max(LEAST_REQUESTS);
         peer.download.pipeline_depth = blocks.clamp(f64::from(LEAST_REQUESTS), f64::from(most)) as usize;
-    }
-
-    /// Tells a peer of others, at most once a minute (BEP 11).
-    fn send_pex(&self, now: Timestamp, peer: &mut Peer, dialable: &BTreeSet<SocketAddr>) {
-        let offered = self.config.profile.extensions.iter().any(|(name, _)| name == "ut_pex");
-        if !offered || self.torrent.is_private() || peer.pex.next_at.is_some_and(|at| now < at) {
-            return;
-        }
-        let Some(id) = peer.extension_id(&Extension::Pex) else { return };
-        let others =
-            dialable.difference(&peer.pex.sent).copied().filter(|&one| Some(one) != peer.listen_address);
-        let added: Vec<_> = others.take(MAX_PEX_PEERS).collect();
-        let dropped: Vec<_> = peer.pex.sent.difference(dialable).copied().take(MAX_PEX_PEERS).collect();
-        if added.is_empty() && dropped.is_empty() {
-            return;
-        }
-        peer.pex.next_at = Some(now + PEX_INTERVAL);
-        added.iter().for_each(|&address| {
-            peer.pex.sent.insert(address);
-        });
-        dropped.iter().for_each(|address| {
-            peer.pex.sent.remove(address);
-        });
-        let added = added.into_iter().map(|address| PexPeer { address, flags: 0 }).collect();
-        let pex = Pex { added, dropped, ..Pex::default() };
-        peer.send(now, &Message::Extended { id, payload: pex.encode().into() });
     }
 
     fn has_seeded_enough(&self, now: Timestamp) -> bool {

@@ -2,19 +2,19 @@
 
 use bytes::Bytes;
 
-use crate::wire::Message;
-use crate::{Block, Timestamp};
+use crate::wire::{Extension, Message};
+use crate::{Block, PieceIndex, Timestamp};
 
 use super::allowed_fast::spend_grant;
 use super::core::Core;
 use super::noise::Noise;
-use super::peer::Peer;
-use super::{Output, Session, SessionStreamId};
+use super::peer::{Peer, Phase};
+use super::{Event, Output, Session, SessionStreamId};
 
 impl Core {
     /// Takes a request; what it costs. `repeated` says whether a request for the block is outstanding, as far as is known.
     pub(super) fn on_request(&mut self, peer: &mut Peer, block: Block, repeated: bool) -> Noise {
-        let refused = !self.picker.is_done(block.index)
+        let refused = !self.has(block.index)
             || block.length > MAX_SERVED
             || peer.upload.waiting() >= self.config.profile.reqq as usize
             || (peer.am_choking() && !spend_grant(peer, block, self.config.profile.allowed_fast));
@@ -94,11 +94,35 @@ impl Session {
             peer.upload.loading.remove(at);
             match bytes.filter(|bytes| bytes.len() == block.length as usize) {
                 Some(bytes) => self.core.send_block(now, peer, block, bytes),
-                None if peer.is_fast() => peer.send(now, &Message::RejectRequest(block)),
-                None => {}
+                None => {
+                    if peer.is_fast() {
+                        peer.send(now, &Message::RejectRequest(block));
+                    }
+                    self.lose(now, block.index);
+                }
             }
         }
         self.peers.mark_dirty(stream);
+    }
+
+    /// A piece cannot be read any longer: peers that read of it are told (BEP 54), and it is served to nobody. A later run finds
+    /// it missing and downloads it.
+    fn lose(&mut self, now: Timestamp, piece: PieceIndex) {
+        if !self.core.is_running() || !self.core.has(piece) {
+            return;
+        }
+        self.core.lost.insert(piece);
+        self.core.outputs.push_back(Output::Event(Event::PieceLost { index: piece }));
+        let payload = Bytes::copy_from_slice(&piece.0.to_be_bytes());
+        let mut told = Vec::new();
+        for peer in self.peers.iter_mut().filter(|peer| peer.phase == Phase::Open) {
+            // The id is the one that the receiver gave to the extension (BEP 10).
+            if let Some(id) = peer.extension_id(&Extension::DontHave) {
+                peer.send(now, &Message::Extended { id, payload: payload.clone() });
+                told.push(peer.stream);
+            }
+        }
+        told.into_iter().for_each(|stream| self.peers.mark_dirty(stream));
     }
 
     /// Bytes have left.

@@ -137,7 +137,7 @@ mod tests {
             }
         }
         let bytes = Cursor::new(recorder.finish().unwrap());
-        let options = TraceOptions { local: Some(end(1, 0).ip()), ..TraceOptions::default() };
+        let options = TraceOptions { local: Some(end(1, 0).ip()).into(), ..TraceOptions::default() };
         Transcript::read(Trace::from_reader("a capture".to_owned(), bytes, options).unwrap()).unwrap()
     }
 

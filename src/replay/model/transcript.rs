@@ -228,8 +228,8 @@ impl Transcript {
 impl Conversation {
     fn new(record: &Record) -> Self {
         let local = match record.side {
-            Side::Local => record.direction,
-            Side::Remote => record.direction.reverse(),
+            side if side.is_near() => record.direction,
+            _ => record.direction.reverse(),
         };
         Self {
             stream: record.stream,
@@ -246,7 +246,7 @@ impl Conversation {
 
     /// The direction in which `side` sends.
     pub const fn direction(&self, side: Side) -> &DirectionTranscript {
-        &self.directions[side as usize]
+        &self.directions[!side.is_near() as usize]
     }
 
     /// The far end's address.
@@ -273,8 +273,8 @@ impl Conversation {
     /// The end of the connection at which `side` is.
     pub fn peer_side(&self, side: Side) -> PeerSide {
         PeerSide::from(match side {
-            Side::Local => self.local,
-            Side::Remote => self.local.reverse(),
+            side if side.is_near() => self.local,
+            _ => self.local.reverse(),
         })
     }
 
@@ -369,7 +369,7 @@ impl Transcriber {
             match record.side {
                 Side::Local if is_conduct(note) => self.broken_rules.add(&record, note),
                 Side::Local => {}
-                Side::Remote => self.far_findings.add(&record, note),
+                _ => self.far_findings.add(&record, note),
             }
         }
         if let Some(torrent) = record.torrent.filter(|_| is_said_of_torrent(&record)) {
@@ -391,7 +391,7 @@ impl Transcriber {
         if conversation.role == ConversationRole::Peer {
             conversation.role = ConversationRole::of(record.body.protocol());
         }
-        let direction = &mut conversation.directions[record.side as usize];
+        let direction = &mut conversation.directions[usize::from(!record.side.is_near())];
         if record.client.is_some() {
             direction.client.clone_from(&record.client);
         }

@@ -158,7 +158,8 @@ fn after_lost_response(reference: &Transcript) -> Option<String> {
                 }
                 (Side::Local, Some(topic), _) => waits = Some((message.number, message.at, topic)),
                 (Side::Local, None, _) => {}
-                (Side::Remote, ..) => waits = None,
+                // A transcript knows the two sides alone, whatever they are called in a capture of many hosts.
+                (Side::Remote | Side::Initiator | Side::Responder, ..) => waits = None,
             }
         }
     }

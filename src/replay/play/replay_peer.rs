@@ -75,15 +75,17 @@ impl ReplayPeer {
             let pause = before.map_or(0.0, |before| message.at.seconds_since(before)).clamp(0.0, MOST_PAUSE);
             before = Some(message.at);
             match side {
-                Side::Local => Precondition::of_body(&body).into_iter().for_each(|cue| wants.add(cue)),
+                Side::Local | Side::Initiator => {
+                    Precondition::of_body(&body).into_iter().for_each(|cue| wants.add(cue))
+                }
                 // Parts of messages, and bytes that are not messages, would break the stream.
-                Side::Remote
+                Side::Remote | Side::Responder
                     if matches!(
                         body,
                         Body::Unreadable(_, Unreadable::Opaque(_) | Unreadable::Gap(_))
                             | Body::Mse(MseBody::Encrypted | MseBody::KeyExchange | MseBody::Negotiation(_))
                     ) => {}
-                Side::Remote => lines.push(ScriptedMessage {
+                Side::Remote | Side::Responder => lines.push(ScriptedMessage {
                     pause: Duration::from_secs_f64(pause),
                     ..ScriptedMessage::of(message, body, wants)
                 }),

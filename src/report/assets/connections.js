@@ -64,7 +64,7 @@ function connectionLane(lane, index, list, most, onOnly) {
             amounts.join(" · ") || plural(lane.messages ?? 0, "message"),
         ],
         height: LANE_HEIGHT,
-        sentence: `${lane.label} at ${far.address}: received ${byteCount(lane.received)}, sent ${byteCount(lane.sent)}, at most ${plural(lane.most_under_way, "request")} under way`,
+        sentence: `${lane.label} at ${far.address}: ${RECEIVED} ${byteCount(lane.received)}, ${SENT} ${byteCount(lane.sent)}, at most ${plural(lane.most_under_way, "request")} under way`,
         draw: (pen) => drawConnection(pen, lane, index, list, most),
         table: () => connectionTable(lane, list),
     });
@@ -289,7 +289,7 @@ function connectionTable(lane, list) {
         ...list.map((i) => [
             t[i],
             n[i],
-            `${out[i] ? "sent" : "received"} piece ${piece[i]}, ${byteCount(length[i])} at ${begin[i]}${FLAG_WORDS[flag[i]]}`,
+            `${out[i] ? SENT : RECEIVED} piece ${piece[i]}, ${byteCount(length[i])} at ${begin[i]}${FLAG_WORDS[flag[i]]}`,
         ]),
     ];
     if (lane.under_way.t)

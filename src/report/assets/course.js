@@ -342,14 +342,16 @@ function legend() {
         element(
             "span",
             {},
-            "Upper rail: what this host may ask of the peer. Lower rail: what the peer may ask of this host.",
+            data.has_roles
+                ? "Upper rail: what the initiator may ask. Lower rail: what the responder may ask."
+                : "Upper rail: what this host may ask of the peer. Lower rail: what the peer may ask of this host.",
         ),
         entry("solid", "wants, and may"),
         entry("stripes", "wants, is choked"),
         entry("pale", "may, wants nothing"),
         entry("line", "neither"),
         entry("step", `requests under way, at most ${grouped(most)}`),
-        element("span", { class: "entry" }, "│ block: upper half received, lower half sent"),
+        element("span", { class: "entry" }, `│ block: upper half ${RECEIVED}, lower half ${SENT}`),
         (data.blocks.flag || []).includes(2) ? element("span", { class: "entry" }, "¦ block again, not needed") : null,
         element("span", { class: "entry wrong" }, "✕ block of a piece with a wrong hash"),
     );

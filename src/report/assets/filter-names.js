@@ -1,6 +1,9 @@
 // The names of a filter: the keys of a message, its own fields, and Wireshark's names. For each: its type, and what a
 // message of this file has under it.
 
+// Who may speak: first the near side, then the other.
+const SPEAKERS = data.has_roles ? ["initiator", "responder"] : ["local", "far"];
+
 const NUMBER = { kind: "number", unit: "" };
 const BYTES = { kind: "number", unit: "bytes" };
 const SECONDS = { kind: "number", unit: "seconds" };
@@ -72,7 +75,7 @@ const KEYS = {
     dst_port: [NUMBER, (i) => numbers(column("dport", i))],
     addr: [ADDRESS, (i) => ends([messages.from[i], messages.to[i]])],
     port: [NUMBER, (i) => numbers([...column("sport", i), ...column("dport", i)])],
-    speaker: [{ kind: "word", words: ["local", "far"] }, (i) => texts([isOutgoing(i) ? "local" : "far"])],
+    speaker: [{ kind: "word", words: [...SPEAKERS] }, (i) => texts([SPEAKERS[isOutgoing(i) ? 0 : 1]])],
     transport: [{ kind: "word", words: TRANSPORTS }, (i) => texts([transportAt(i)])],
     protocol: [{ kind: "word", words: PROTOCOL_NAMES }, (i) => texts([protocolAt(i)])],
     message: [{ kind: "message" }, (i) => texts([nameAt(i)])],

@@ -46,6 +46,10 @@ function classAt(place) {
     return lane >= 0 ? classOf(data.lanes[lane].end) : "plain";
 }
 
+// What directions are called: of the local host, or of who opened the connection where no host is local.
+const SENT = data.has_roles ? "from the initiator" : "sent";
+const RECEIVED = data.has_roles ? "to the initiator" : "received";
+
 function isOutgoing(place) {
     return messages.local ? messages.local[place] === 1 : messages.from[place] === 0;
 }

@@ -36,19 +36,25 @@ function trafficLane() {
     const received = data.totals.received;
     const sent = data.totals.sent;
     return new Surface({
-        title: "Received and sent",
-        notes: ["", "by peer, stacked"],
+        title: data.has_roles ? "To and from initiators" : "Received and sent",
+        notes: ["", data.has_roles ? "by responder, stacked" : "by peer, stacked"],
         height: TRAFFIC_HEIGHT,
-        sentence: `blocks over time by far end: ${byteCount(received)} received, ${byteCount(sent)} sent`,
+        sentence: `blocks over time by far end: ${byteCount(received)} ${RECEIVED}, ${byteCount(sent)} ${SENT}`,
         draw(pen, surface) {
             if (pen.axis.mode === "event") drawSoFar(pen, surface, list, order, rank);
             else drawBars(pen, surface, list, order, rank);
         },
         table: () => ({
-            heads: ["from second", "far end", "received", "sent"],
+            heads: ["from second", data.has_roles ? "responder" : "far end", RECEIVED, SENT],
             rows: trafficRows(list),
         }),
     });
+}
+
+// What bytes of a direction are to the far end.
+function way(out) {
+    if (data.has_roles) return out ? "from initiators to" : "to initiators from";
+    return out ? "sent to" : "received from";
 }
 
 function trafficRows(list) {
@@ -112,7 +118,7 @@ function drawBars(pen, surface, list, order, rank) {
                 g.fillRect(x, out ? y + 1 : y - h, wide - 1, h);
                 const top = out ? y + 1 : y - h;
                 pen.mark(x, top, wide - 1, h, n, () => [
-                    `${byteCount(bytes)} ${out ? "sent to" : "received from"} ${endLabel(order[i])}`,
+                    `${byteCount(bytes)} ${way(out)} ${endLabel(order[i])}`,
                     `in ${duration(perBar)} from ${seconds(from)} s`,
                 ]);
                 y += out ? h : -h;
@@ -123,7 +129,7 @@ function drawBars(pen, surface, list, order, rank) {
     const each = (bytes) => `${byteCount((bytes / perBar) * 1e6)}/s`;
     if (most[0]) pen.name(each(most[0]), 8);
     if (most[1]) pen.name(each(most[1]), TRAFFIC_HEIGHT);
-    surface.setNotes([`each bar ${duration(perBar)}`, "by peer, stacked"]);
+    surface.setNotes([`each bar ${duration(perBar)}`, data.has_roles ? "by responder, stacked" : "by peer, stacked"]);
 }
 
 // The sums of a list up to each item.
@@ -156,7 +162,7 @@ function drawSoFar(pen, surface, list, order, rank) {
         if (!n || !pen.sees(t)) continue;
         const soFar = totals[out];
         pen.mark(x, out ? line : line - soFar * per, 3, soFar * per, n, () => [
-            `${byteCount(soFar)} ${out ? "sent" : "received"} so far`,
+            `${byteCount(soFar)} ${out ? SENT : RECEIVED} so far`,
             ...sentenceOf(n),
         ]);
     }
@@ -186,5 +192,5 @@ function drawSoFar(pen, surface, list, order, rank) {
     drawLine(pen, line);
     if (data.totals.received) pen.name(byteCount(data.totals.received), 8);
     if (data.totals.sent) pen.name(byteCount(data.totals.sent), TRAFFIC_HEIGHT);
-    surface.setNotes(["bytes so far", "by peer, stacked"]);
+    surface.setNotes(["bytes so far", data.has_roles ? "by responder, stacked" : "by peer, stacked"]);
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use bittrace_protocol::dht;
 use bittrace_trace::record::{Body, Protocol};
 use bittrace_trace::statistics::TrackerMessage;
-use bittrace_trace::{Direction, Record, Side};
+use bittrace_trace::{Direction, Record};
 use foldhash::fast::RandomState;
 
 use super::data::{Answered, Asked, Asker, Micros};
@@ -60,7 +60,7 @@ impl Askers {
             },
             Body::Dht(said, _) => {
                 let is_query = matches!(said.kind, dht::Kind::Query(_));
-                let by_local = (record.side == Side::Local) == is_query;
+                let by_local = record.side.is_near() == is_query;
                 let row = self.row(AskerKey::Dht { by_local });
                 match &said.kind {
                     dht::Kind::Query(_) => row.asked.push((t, n, message)),

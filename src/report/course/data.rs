@@ -27,6 +27,9 @@ pub struct Course {
     pub span: [Micros; 2],
     /// The host that the capture is about; `None` where nothing tells which it is.
     pub local: Option<LocalHost>,
+    /// Whether no host is local, so that directions are those of who opened the connection: *out* is what the initiator sent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub has_roles: bool,
     /// Lifelines: the local host, then by messages, at most [`MOST_HOSTS`](super::MOST_HOSTS).
     pub hosts: Vec<Host>,
     /// The hosts beyond those, with their messages.

@@ -29,8 +29,8 @@ impl HostKey {
         let [from, to] = [source, destination].map(|end| Self::Address(end.ip()));
         match record.side {
             _ if from != to => [from, to],
-            Side::Local => [from, Self::Remote(destination)],
-            Side::Remote => [Self::Remote(source), to],
+            side if side.is_near() => [from, Self::Remote(destination)],
+            _ => [Self::Remote(source), to],
         }
     }
 }

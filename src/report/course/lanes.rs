@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use bittrace_trace::record::{KnownStates, Protocol};
 use bittrace_trace::statistics::Connection;
-use bittrace_trace::{Direction, Record, Side, StreamClosing, StreamId, Summary, Transport};
+use bittrace_trace::{Direction, Record, StreamClosing, StreamId, Summary, Transport};
 use rustc_hash::FxHashMap;
 
 use super::bins::{Sums, SumsByKey};
@@ -131,10 +131,7 @@ impl Lanes {
             tcp_stream: record.wireshark_stream,
             transport: record.transport,
             ends: [flow.initiator, flow.responder],
-            local: match record.side {
-                Side::Local => record.direction,
-                Side::Remote => record.direction.reverse(),
-            },
+            local: if record.side.is_near() { record.direction } else { record.direction.reverse() },
             end: None,
             first: t,
             last: t,
@@ -274,7 +271,7 @@ impl LaneSeen {
     ) -> Lane {
         let end = ends.place(self.end);
         let [initiator, responder] = self.ends;
-        let is_local = local.is_none_or(|local| self.ends.iter().any(|end| end.ip() == local));
+        let is_local = local.is_some_and(|local| self.ends.iter().any(|end| end.ip() == local));
         let label = match ends.list.get(end as usize) {
             Some(end) if is_local => end.label.clone(),
             _ if is_local => self.remote().to_string(),

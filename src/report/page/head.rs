@@ -53,7 +53,9 @@ fn write_tiles(course: &Course, html: &mut String) -> fmt::Result {
     let peers = if totals.peers == 1 { "peer" } else { "peers" };
     let messages = if totals.messages == 1 { "message" } else { "messages" };
     // Where no host is known to be the local one, blocks are neither received nor sent, but seen.
-    let directions = if course.local.is_some() || totals.messages == 0 {
+    let directions = if course.has_roles {
+        ["blocks to initiators", "blocks from initiators"]
+    } else if course.local.is_some() || totals.messages == 0 {
         ["blocks received", "blocks sent"]
     } else {
         ["blocks to the host that spoke first", "blocks from it"]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bittrace_protocol::{InfoHash, Timestamp};
-use bittrace_trace::{Severity, Side};
+use bittrace_trace::Severity;
 use rustc_hash::FxHashMap;
 use serde::ser::{Serialize, SerializeSeq, SerializeStruct, Serializer};
 
@@ -42,7 +42,7 @@ impl Serialize for MessageColumns<'_> {
             "to": |row, _| place(course.host(row.hosts[1]));
             "sport": |row, _| row.ports[0];
             "dport": |row, _| row.ports[1];
-            "local": |row, _| u8::from(row.side == Side::Local);
+            "local": |row, _| u8::from(row.side.is_near());
             "transport": |row, _| TRANSPORTS.iter().position(|name| *name == row.transport.name());
             "protocol": |row, _| words.protocols.iter().position(|name| *name == row.protocol.name());
             "client": |row, _| place(words.client(row));

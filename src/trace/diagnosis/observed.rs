@@ -28,6 +28,8 @@ pub(super) struct ObservedConnection {
     pub(super) clients: [Option<Arc<str>>; 2],
     /// Which end is the host that the capture is about.
     pub(super) local: Option<Direction>,
+    /// Whether no host is local in this capture.
+    pub(super) has_roles: bool,
     pub(super) torrent: Option<InfoHash>,
     /// When its first message was captured.
     pub(super) first_message: Timestamp,
@@ -242,6 +244,7 @@ impl ObservedConnection {
             ends: [initiator, responder],
             clients: [None, None],
             local: None,
+            has_roles: record.side.is_role(),
             torrent: None,
             first_message: record.at,
             handshaken: None,

@@ -24,6 +24,8 @@ pub struct RunDiagnosis {
     pub more: u64,
     /// The host that the run is about.
     pub local: Option<IpAddr>,
+    /// Whether no host is local: of each connection, the end that received more counts as the downloader.
+    pub has_no_local: bool,
     /// Whether the run is one of sending blocks: the local host received none.
     pub is_upload: bool,
     /// When the run began: at the first packet of BitTorrent.
@@ -224,6 +226,7 @@ impl RunDiagnosis {
         Self {
             more,
             local: facts.local,
+            has_no_local: facts.has_no_local,
             is_upload,
             start,
             end,
@@ -294,7 +297,8 @@ fn run_spans<'a>(
         budget.spans.iter().map(move |span| WeighedSpan { span: *span, rate })
     });
     let local = facts.local;
-    let dials = facts.dials.failed.iter().filter(move |dial| Some(dial.initiator.ip()) == local);
+    let dials =
+        facts.dials.failed.iter().filter(move |dial| local.is_none_or(|local| dial.initiator.ip() == local));
     let of_dials = dials.map(|dial| (dial.opened, dial.closed, DelayCause::Connecting));
     let of_trackers = facts.trackers.first.map(|(first, _)| {
         let from = facts.span().map_or(first.at, |(start, _)| start);

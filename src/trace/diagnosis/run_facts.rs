@@ -25,6 +25,7 @@ pub(super) struct RunFacts {
     torrents: HashMap<InfoHash, Arc<Metainfo>, RandomState>,
     span: Option<(Timestamp, Timestamp)>,
     pub(super) local: Option<IpAddr>,
+    pub(super) has_no_local: bool,
     came: BlocksReceived,
     /// The blocks that the local host received, and those that it sent.
     pub(super) received: BlockProgress,
@@ -147,6 +148,7 @@ impl RunFacts {
             torrents: known.collect(),
             span: None,
             local: None,
+            has_no_local: false,
             came: BlocksReceived::default(),
             received: BlockProgress::default(),
             sent: BlockProgress::default(),
@@ -200,7 +202,8 @@ impl RunFacts {
             return;
         }
         self.see(record.at, record.at);
-        if self.local.is_none() {
+        self.has_no_local |= record.side.is_role();
+        if self.local.is_none() && !self.has_no_local {
             let local = if record.side == Side::Local { record.source } else { record.destination };
             self.local = Some(local.ip());
         }
@@ -231,7 +234,8 @@ impl RunFacts {
         let is_new = self.came.block(record, index, begin, length as u32) != BlockRepeat::ForNothing;
         let mark = Mark::of(record);
         match record.side {
-            Side::Remote => {
+            // Where no host is local, the downloader of a connection is the end that received more.
+            Side::Remote | Side::Initiator | Side::Responder => {
                 self.last_torrent = record.torrent;
                 self.received.came(mark, length, is_new);
             }

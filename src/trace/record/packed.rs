@@ -100,7 +100,12 @@ impl RecordPacker {
             } else {
                 Direction::FromResponder
             },
-            side: if flags & REMOTE == 0 { Side::Local } else { Side::Remote },
+            side: match (flags & REMOTE, flags & ROLE) {
+                (0, 0) => Side::Local,
+                (_, 0) => Side::Remote,
+                (0, _) => Side::Initiator,
+                _ => Side::Responder,
+            },
             source,
             destination,
             transport: match (flags & UDP, flags & UTP) {
@@ -174,11 +179,13 @@ const UDP: u8 = 4;
 const UTP: u8 = 8;
 const IN_DOUBT: u8 = 16;
 const DECRYPTED: u8 = 32;
+const ROLE: u8 = 64;
 
 fn flags(record: &Record) -> u8 {
     let is = |flag: u8, holds: bool| if holds { flag } else { 0 };
     is(FROM_RESPONDER, record.direction == Direction::FromResponder)
-        | is(REMOTE, record.side == Side::Remote)
+        | is(REMOTE, !record.side.is_near())
+        | is(ROLE, record.side.is_role())
         | is(UDP, record.transport == Transport::Udp)
         | is(UTP, record.transport == Transport::Utp)
         | is(IN_DOUBT, record.in_doubt)

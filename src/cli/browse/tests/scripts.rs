@@ -224,7 +224,7 @@ fn captures_that_are_read_again_keep_the_place_and_the_filter() {
     browsed.spool = again.spool;
     let context = again.state.captures[0].clone();
     browsed.state.take(crate::browse::reader::News::Capture(0, again.state.files[0].clone(), context));
-    browsed.state.take(crate::browse::reader::News::Messages { entries, local: None });
+    browsed.state.take(crate::browse::reader::News::Messages { entries, local: None, has_roles: false });
     browsed.work();
     assert_eq!((browsed.chosen(), browsed.state.list.len()), (Some(36), 22));
 }
@@ -238,7 +238,7 @@ fn the_cursor_stays_at_the_end_of_a_live_capture_until_it_moves_up() {
     let mut live = Browsed { state, spool: whole.spool, effects: Vec::new() };
     let feed = |live: &mut Browsed, range: std::ops::Range<usize>| {
         let entries = whole.state.entries[range].to_vec();
-        live.state.take(crate::browse::reader::News::Messages { entries, local: None });
+        live.state.take(crate::browse::reader::News::Messages { entries, local: None, has_roles: false });
         live.work();
     };
     feed(&mut live, 0..10);

@@ -9,7 +9,7 @@ use crate::browse::layout::{Layout, Pane};
 use crate::browse::list::ListRow;
 use crate::browse::state::State;
 use crate::print::message_table::message_run::FoldedRun;
-use crate::print::message_table::stream_line::is_sent;
+use crate::print::message_table::stream_line::{is_sent, meaning_of_arrows};
 use crate::print::output::styles;
 use crate::print::printable::printable;
 use crate::print::table::{columns, fit, pad};
@@ -41,7 +41,7 @@ pub(super) fn draw(state: &State, layout: &Layout, paint: Paint, buffer: &mut Bu
     } else {
         let Widths { number, elapsed, stream } = widths;
         let stream = if stream > 0 { format!(" {:>1$}", "str", stream - 1) } else { String::new() };
-        let who = state.local.map_or(String::new(), |local| format!("→ sent by {local}, ← received"));
+        let who = meaning_of_arrows(state.local, state.has_roles).unwrap_or_default();
         let heading = format!(" {:>number$} {:>elapsed$}{stream}      message", "n", "elapsed");
         paint.text(buffer, header, &heading, styles::HEADING);
         let used = paint.columns(&heading) + 2;

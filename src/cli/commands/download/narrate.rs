@@ -12,6 +12,7 @@ use bittrace_protocol::{Metainfo, client_name};
 use bittrace_trace::units::{counted, rough_size, seconds, short_hex, span};
 use rustc_hash::FxHashMap;
 
+use super::ways::way_in_words;
 use crate::args::Common;
 use crate::commands::torrent::write_contents;
 use crate::print::output::{Look, styles};
@@ -103,13 +104,13 @@ impl Narrator {
                 style = styles::WARN;
                 format!("Peer {name}: the name cannot be resolved: {reason}")
             }
-            Event::Trying { peer, .. } => {
+            Event::Trying { peer, way, .. } => {
                 self.attempts += 1;
                 self.open.insert(*peer, self.attempts);
                 if self.beside_rows {
                     return;
                 }
-                format!("Peer {}: {peer}: connecting", self.attempts)
+                format!("Peer {}: {peer}: connecting ({})", self.attempts, way_in_words(*way))
             }
             Event::Connected { .. } if self.beside_rows => return,
             Event::Connected { peer, peer_id, encryption, transport, .. } => {
@@ -151,6 +152,10 @@ impl Narrator {
             Event::MetadataDisagrees => {
                 style = styles::WARN;
                 "The two info hashes of the link are of two torrents: only one fits the metadata".to_owned()
+            }
+            Event::PieceLost { index } => {
+                style = styles::WARN;
+                format!("Piece {index} can no longer be read from disk: it is not served any more")
             }
             Event::Complete => "Every piece is verified".to_owned(),
         };
@@ -277,7 +282,7 @@ fn addresses(peers: &[SocketAddr]) -> String {
 }
 
 /// Why the connection to a peer ended, in words.
-fn gone(gone: &DisconnectReason) -> String {
+pub(super) fn gone(gone: &DisconnectReason) -> String {
     match gone {
         DisconnectReason::Finished => "done".to_owned(),
         DisconnectReason::Closed(closing) => match closing {

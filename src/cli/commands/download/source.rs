@@ -17,10 +17,35 @@ use crate::file_kind::is_magnet_link;
 use crate::interrupt::interrupted;
 use crate::print::output::{Look, styles};
 
+use super::{dht_options, looks_around};
+
 /// A torrent, or a link to one.
 pub(crate) enum Source {
     Torrent(Arc<Metainfo>),
     Magnet(Box<Magnet>),
+}
+
+/// Where peers come from besides trackers.
+#[derive(Clone, Copy)]
+pub(crate) struct FurtherSources {
+    dht: bool,
+    /// The local network.
+    lsd: bool,
+}
+
+impl FurtherSources {
+    /// Those of a run.
+    pub(crate) fn of(arguments: &DownloadArguments) -> Self {
+        Self { dht: dht_options(arguments).is_some(), lsd: looks_around(arguments) }
+    }
+
+    /// What a run does that has no tracker, nor the DHT.
+    const fn what_is_left(self) -> &'static str {
+        match self.lsd {
+            true => "looking for peers in the local network, and waiting for incoming connections",
+            false => "waiting for incoming connections",
+        }
+    }
 }
 
 impl Source {
@@ -71,19 +96,24 @@ impl Source {
     ///
     /// # Errors
     /// When there is nobody to ask for peers.
-    pub(super) fn warn(&self, arguments: &DownloadArguments, has_dht: bool, common: Common) -> Result<()> {
+    pub(super) fn warn(
+        &self,
+        arguments: &DownloadArguments,
+        others: FurtherSources,
+        common: Common,
+    ) -> Result<()> {
         match self {
             Self::Torrent(torrent) => {
                 warn_of_faults(&arguments.torrent, torrent, common);
-                if torrent.trackers().iter().all(Vec::is_empty) && (!has_dht || torrent.private) {
+                if torrent.trackers().iter().all(Vec::is_empty) && (!others.dht || torrent.private) {
                     if arguments.single_peer {
                         bail!("{}: no tracker, so there is no source of peers", arguments.torrent);
                     }
-                    let name = &arguments.torrent;
-                    warn(common, &format!("{name}: no tracker; waiting for incoming connections"));
+                    let others = FurtherSources { lsd: others.lsd && !torrent.private, ..others };
+                    warn(common, &format!("{}: no tracker; {}", arguments.torrent, others.what_is_left()));
                 }
             }
-            Self::Magnet(magnet) => warn_of_link(magnet, has_dht, common),
+            Self::Magnet(magnet) => warn_of_link(magnet, others, common),
         }
         Ok(())
     }
@@ -95,14 +125,13 @@ pub(crate) fn read_link(link: &str) -> Result<Magnet> {
 }
 
 /// Tells what of a link is not done, and that nobody may be found.
-pub(crate) fn warn_of_link(magnet: &Magnet, has_dht: bool, common: Common) {
+pub(crate) fn warn_of_link(magnet: &Magnet, others: FurtherSources, common: Common) {
     if !magnet.select.is_empty() {
         warn(common, "the magnet link chooses files (so=); all files of the torrent are downloaded");
     }
-    if magnet.trackers.is_empty() && magnet.peers.is_empty() && !has_dht {
-        let what =
-            "the magnet link has no tracker (tr=) and no peer (x.pe=); waiting for incoming connections";
-        warn(common, what);
+    if magnet.trackers.is_empty() && magnet.peers.is_empty() && !others.dht {
+        let what = "the magnet link has no tracker (tr=) and no peer (x.pe=)";
+        warn(common, &format!("{what}; {}", others.what_is_left()));
     }
 }
 

@@ -11,7 +11,7 @@ use clap::Parser;
 use crate::Exit;
 use crate::args::{Arguments, Command, Common, DownloadArguments, TorrentFetch, TorrentFormat};
 use crate::commands::download::{
-    RecordTarget, dht_options, options, read_link, run_with_commentary, warn_of_link, write_link,
+    EndedRun, FurtherSources, RecordTarget, options, read_link, run_with_commentary, warn_of_link, write_link,
 };
 use crate::file_kind::is_magnet_link;
 use crate::interrupt::interrupted;
@@ -40,7 +40,7 @@ pub(crate) fn fetch(arguments: &TorrentFetch, common: Common, mut output: Output
         commentary.flush()?;
     }
     let download_arguments = download_arguments(arguments)?;
-    warn_of_link(&magnet, dht_options(&download_arguments).is_some(), common);
+    warn_of_link(&magnet, FurtherSources::of(&download_arguments), common);
     let target = RecordTarget::of(&download_arguments)?;
     let mut options = options(&download_arguments, magnet.hashes.handshake())?;
     options.record_comment = format!("bittrace {} torrent fetch", env!("CARGO_PKG_VERSION"));
@@ -48,7 +48,8 @@ pub(crate) fn fetch(arguments: &TorrentFetch, common: Common, mut output: Output
         return Ok(Exit::Interrupted);
     }
     let download = Download::of_metadata(magnet.clone(), options);
-    let (report, wrong_output) = run_with_commentary(download, &target, false, common, &mut commentary);
+    let EndedRun { report, wrong_output, .. } =
+        run_with_commentary(download, &target, false, common, &mut commentary);
     let report = report?;
     if let Some(error) = wrong_output {
         return Err(error).context("standard output cannot be written");

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 
 use bittrace_trace::record::{Protocol, Record};
-use bittrace_trace::{Direction, Flow, Side, StreamId, Transport};
+use bittrace_trace::{Direction, Flow, StreamId, Transport};
 
 use crate::print::output::{Look, styles};
 use crate::print::printable::printable;
@@ -50,12 +50,20 @@ impl StreamLines {
 pub(crate) fn is_sent(record: &Record, local: Option<IpAddr>) -> bool {
     match local {
         Some(local) if local == record.source.ip() && local == record.destination.ip() => {
-            record.side == Side::Local
+            record.side.is_near()
         }
         Some(local) if local == record.source.ip() => true,
         Some(local) if local == record.destination.ip() => false,
         Some(_) => record.direction == Direction::FromInitiator,
-        None => record.side == Side::Local,
+        None => record.side.is_near(),
+    }
+}
+
+/// What the arrows of messages mean; `None` while no local host is known.
+pub(crate) fn meaning_of_arrows(local: Option<IpAddr>, has_roles: bool) -> Option<String> {
+    match local {
+        Some(local) => Some(format!("→ sent by {local}, ← received")),
+        None => has_roles.then(|| "→ sent by the initiator, ← by the responder".to_owned()),
     }
 }
 
@@ -75,7 +83,8 @@ pub(crate) const fn service(protocol: Protocol) -> Option<&'static str> {
 fn stream_line(record: &Record, local: Option<IpAddr>, width: usize) -> (String, bool) {
     let Flow { initiator, responder } = record.flow();
     let sent = is_sent(record, local);
-    let is_foreign = local.is_some_and(|local| local != initiator.ip() && local != responder.ip());
+    let is_foreign = record.side.is_role()
+        || local.is_some_and(|local| local != initiator.ip() && local != responder.ip());
     let client = record.client.as_deref().filter(|_| !sent && !is_foreign);
     let who = service(record.body.protocol()).or(client);
     let names_client = client.is_some() && who == client;

@@ -112,7 +112,17 @@ impl DiagnosisPage<'_> {
     /// What the run was: who got how much over how many connections, and whether that was all.
     fn what(&self) -> Option<String> {
         let run = self.run;
-        let local = run.local.filter(|_| run.duration() > 0.0)?;
+        if run.duration() <= 0.0 {
+            return None;
+        }
+        if run.has_no_local {
+            return Some(format!(
+                "No host is local: of each of {}, the end that received more is the downloader. Together they carried {}.",
+                counted(run.connections.len() as u64 + run.more, "connection"),
+                rough_size(run.new_bytes)
+            ));
+        }
+        let local = run.local?;
         let client = run.connections.iter().find_map(|connection| connection.client(connection.local?));
         let who = client.map_or(local.to_string(), |client| format!("{local} ({client})"));
         let connections = counted(run.connections.len() as u64 + run.more, "connection");
@@ -269,7 +279,8 @@ impl DiagnosisPage<'_> {
         }
         page.heading("Connections, and where the time of each went")?;
         let shown = if self.verbose { usize::MAX } else { ROWS };
-        let rows: Vec<_> = used.iter().take(shown).map(|(connection, from)| row(connection, *from)).collect();
+        let rows: Vec<_> =
+            used.iter().take(shown).map(|(connection, from)| self.row(connection, *from)).collect();
         let rendered = render_lines(&CONNECTION_COLUMNS, &rows, page.look);
         page.write_all(rendered.text.as_bytes())?;
         let heading = rendered.text.lines().next().unwrap_or_default();
@@ -286,6 +297,35 @@ impl DiagnosisPage<'_> {
             page.painted(&text, 2, styles::DIM)?;
         }
         page.left_out(used.len().saturating_sub(shown) as u64, "-v", self.run.more)
+    }
+
+    fn row(&self, connection: &ConnectionDiagnosis, from: Direction) -> Vec<String> {
+        let budget = connection.from(from);
+        let client = connection.client(from).map_or(String::new(), |client| format!(" {client}"));
+        let cell = |causes: &[DelayCause]| {
+            let seconds: f64 = causes.iter().map(|cause| budget.totals.seconds(*cause)).sum();
+            if seconds < 0.001 { String::new() } else { short_span(seconds) }
+        };
+        let to = match self.run.has_no_local {
+            true => format!(" to {}", connection.address(from.reverse()).ip()),
+            false => String::new(),
+        };
+        vec![
+            connection.stream.0.to_string(),
+            format!("{}{to}{client}", connection.address(from)),
+            if budget.facts.blocks > 0 { short_size(budget.facts.bytes) } else { String::new() },
+            budget.transfer_rate().map_or(String::new(), |rate| short_size(rate as u64)),
+            short_span(connection.duration()),
+            cell(&[DelayCause::Connecting, DelayCause::Handshake, DelayCause::Metadata]),
+            cell(&[DelayCause::Choked]),
+            cell(&[DelayCause::NothingWanted]),
+            cell(&[DelayCause::NotAsked]),
+            cell(&[DelayCause::AskedTooLittle]),
+            cell(&[DelayCause::FarPace]),
+            cell(&[DelayCause::Network]),
+            cell(&[DelayCause::Receiver]),
+            cell(&[DelayCause::Unknown]),
+        ]
     }
 
     fn ends(&self, page: &mut Page<'_>) -> io::Result<()> {
@@ -386,29 +426,4 @@ fn rate_of(bytes: u64, from: Timestamp, to: Timestamp) -> f64 {
 fn is_shown(connection: &ConnectionDiagnosis, from: Direction) -> bool {
     let budget = connection.from(from);
     budget.is_used() || connection.duration() >= 0.1
-}
-
-fn row(connection: &ConnectionDiagnosis, from: Direction) -> Vec<String> {
-    let budget = connection.from(from);
-    let client = connection.client(from).map_or(String::new(), |client| format!(" {client}"));
-    let cell = |causes: &[DelayCause]| {
-        let seconds: f64 = causes.iter().map(|cause| budget.totals.seconds(*cause)).sum();
-        if seconds < 0.001 { String::new() } else { short_span(seconds) }
-    };
-    vec![
-        connection.stream.0.to_string(),
-        format!("{}{client}", connection.address(from)),
-        if budget.facts.blocks > 0 { short_size(budget.facts.bytes) } else { String::new() },
-        budget.transfer_rate().map_or(String::new(), |rate| short_size(rate as u64)),
-        short_span(connection.duration()),
-        cell(&[DelayCause::Connecting, DelayCause::Handshake, DelayCause::Metadata]),
-        cell(&[DelayCause::Choked]),
-        cell(&[DelayCause::NothingWanted]),
-        cell(&[DelayCause::NotAsked]),
-        cell(&[DelayCause::AskedTooLittle]),
-        cell(&[DelayCause::FarPace]),
-        cell(&[DelayCause::Network]),
-        cell(&[DelayCause::Receiver]),
-        cell(&[DelayCause::Unknown]),
-    ]
 }

@@ -197,7 +197,7 @@ fn errors_point_at_the_place_and_say_what_is_wanted() {
         ("rule ~ bep99", 7, "unknown rule \"bep99\""),
         ("message > piece", 10, "message has no order"),
         ("message ~ xyz", 10, "unknown message \"xyz\""),
-        ("speaker == me", 11, "unknown speaker \"me\": local, far"),
+        ("speaker == me", 11, "unknown speaker \"me\": local, far, initiator, responder"),
         ("time > yesterday", 7, "is not a time such as 2026-01-02T03:04:05Z"),
         ("src == 10.0", 7, "src ~ 10.0 finds a part"),
         ("src ~ example", 6, "is not an address"),

@@ -87,7 +87,7 @@ impl ValueType {
             RowKey::Time => Self::Time,
             RowKey::Src | RowKey::Dst => Self::End,
             RowKey::SrcAddr | RowKey::DstAddr | RowKey::Addr => Self::Address,
-            RowKey::Side => Self::Word(&["local", "far"]),
+            RowKey::Side => Self::Word(&["local", "far", "initiator", "responder"]),
             RowKey::Transport => Self::Word(&["tcp", "udp", "utp"]),
             RowKey::Protocol => Self::Word(PROTOCOLS),
             RowKey::Message => Self::Message,

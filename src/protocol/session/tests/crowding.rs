@@ -53,15 +53,15 @@ fn one_peer_fills_an_eighth_of_the_room_at_most() {
 fn what_comes_more_often_or_in_greater_numbers_than_bep_11_has_it_is_passed_over() {
     let mut stage = stage(config());
     stage.receive(2, &pex(&invented(1, 150)));
-    assert_eq!(known(&stage), 1 + 100);
+    assert_eq!(known(&stage), 1 + 50);
     stage.receive(2, &pex(&invented(2, 20)));
-    assert_eq!(known(&stage), 1 + 100, "two in a row");
-    stage.wait(49.0);
+    assert_eq!(known(&stage), 1 + 50, "two in a row");
+    stage.wait(29.0);
     stage.receive(2, &pex(&invented(3, 20)));
-    assert_eq!(known(&stage), 1 + 100, "49 seconds later");
-    stage.wait(11.0);
+    assert_eq!(known(&stage), 1 + 50, "29 seconds later");
+    stage.wait(1.0);
     let said = stage.receive(2, &pex(&invented(4, 80)));
-    assert_eq!(known(&stage), 1 + 100 + 50, "a minute later");
+    assert_eq!(known(&stage), 1 + 50 + 50, "half a minute later");
     // It is no crime.
     assert!(!said.iter().any(|line| line.starts_with("close 2")), "{said:#?}");
 }

@@ -328,6 +328,65 @@ fn negotiations_that_others_begin_are_bounded_and_leave_room_for_a_peer_that_mea
     assert_eq!((view.encryption, view.open), (RC4, true));
 }
 
+/// 1,000 callers a second for three seconds, of 20 hosts: half of them silent, half with a public key and nothing more. At no time
+/// more than 32 negotiations go on, and a peer that calls in the middle of it is in within two seconds. A negotiation holds less
+/// than 4 KiB, a caller less than 64 KiB before its handshake, so that 50 of these take less than 4 MiB.
+#[test]
+fn a_thousand_openings_a_second_keep_nobody_out() {
+    let mut config = under(Allow);
+    config.seeding = Some(SeedGoal::default());
+    let mut stage = Stage::new(config, torrent(40_000, 32_768, &[], ""), &[0, 1]);
+    stage.said();
+    let offer = MseOffer {
+        info_hash: stage.torrent.info_hash,
+        methods: Methods(Methods::RC4),
+        max_padding: 0,
+        ahead: stage.handshake(FAST, A_ID),
+    };
+    let (mut initiator, hello) = Initiator::new(offer, &mut MseDraw::new([5; 32], 1));
+    const HONEST: u32 = 100_001;
+    let (mut to_session, mut called, mut agreed) = (hello, None, None);
+    for caller in 0..3_000_u32 {
+        stage.now = stage.now + Duration::from_millis(1);
+        let stream = 2 * caller + 1;
+        let address = format!("10.1.0.{}:{}", caller % 20, 1_024 + caller);
+        stage.hear(Input::Accepted(SessionStreamId(stream), address.parse().unwrap()));
+        if caller % 2 == 0 {
+            stage.receive(stream, &[7; KEY_LENGTH]);
+        }
+        let negotiate = |peer: &&crate::session::Peer| {
+            matches!(peer.encryption, crate::session::negotiate::PeerEncryption::Responding(_))
+        };
+        assert!(stage.session.peers.iter().filter(negotiate).count() <= 32);
+        assert!(stage.session.peers.len() <= stage.session.core.config.max_peers);
+        if caller < 1_500 || agreed.is_some() {
+            continue;
+        }
+        if called.is_none() {
+            called = Some(stage.now);
+            stage.hear(Input::Accepted(SessionStreamId(HONEST), "10.2.0.1:99".parse().unwrap()));
+        }
+        // One flight a round trip of 100 ms.
+        if caller % 100 != 0 || to_session.is_empty() {
+            continue;
+        }
+        for bytes in stage
+            .receive(HONEST, &std::mem::take(&mut to_session))
+            .iter()
+            .filter_map(|line| sent_to(line, HONEST))
+        {
+            if agreed.is_none() {
+                let pushed = initiator.push(&bytes).unwrap();
+                to_session.extend(pushed.send);
+                agreed = pushed.agreed.is_some().then_some(stage.now);
+            }
+        }
+    }
+    let waited = agreed.expect("the peer is in") - called.expect("it called");
+    assert!(waited <= Duration::from_secs(2), "{waited:?}");
+    assert!(stage.session.peers(stage.now).any(|peer| peer.stream == SessionStreamId(HONEST) && peer.open));
+}
+
 #[test]
 fn a_negotiation_that_does_not_end_is_left() {
     let mut stage = Stage::new(

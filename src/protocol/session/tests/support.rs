@@ -355,6 +355,7 @@ fn line(output: &Output) -> Option<String> {
         Output::Metadata(bytes) => format!("metadata of {} bytes", bytes.len()),
         Output::Event(Event::MetadataCorrupt { from }) => format!("metadata corrupt, from {from:?}"),
         Output::Event(Event::MetadataDisagrees) => "metadata disagrees".to_owned(),
+        Output::Event(Event::PieceLost { index }) => format!("piece {index} lost"),
         Output::Event(Event::Complete) => "complete".to_owned(),
         _ => return None,
     })

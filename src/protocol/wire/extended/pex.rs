@@ -27,6 +27,15 @@ pub struct PexPeer {
     pub flags: u8,
 }
 
+impl PexPeer {
+    /// The peer prefers encrypted connections (BEP 11, "Protocol Extension").
+    pub const PREFERS_ENCRYPTION: u8 = 0x01;
+    /// The peer has every piece, or only uploads.
+    pub const SEED: u8 = 0x02;
+    /// The sender opened the connection to the peer, so that the peer can be reached.
+    pub const REACHABLE: u8 = 0x10;
+}
+
 impl Pex {
     pub(super) fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
         let (document, end) = bencode::scan_prefix(payload)?;

@@ -32,7 +32,7 @@ fn recorded(connections: &[&[(Direction, &str)]]) -> ReplayTracker {
             recorder.burst(at, stream, *direction, text.as_bytes()).unwrap();
         }
     }
-    let options = TraceOptions { local: Some(end(1, 0).ip()), ..TraceOptions::default() };
+    let options = TraceOptions { local: Some(end(1, 0).ip()).into(), ..TraceOptions::default() };
     let capture = Cursor::new(recorder.finish().unwrap());
     let trace = Trace::from_reader("a recording".to_owned(), capture, options).unwrap();
     ReplayTracker::of(Transcript::read(trace).unwrap().trackers())

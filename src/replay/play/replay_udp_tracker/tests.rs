@@ -53,7 +53,7 @@ fn recorded(datagrams: &[(bool, Vec<u8>)]) -> ReplayUdpTracker {
         let (src, dst) = if *asks { (client, far) } else { (far, client) };
         recorder.datagram(Timestamp::from_secs_nanos(second, 0), src, dst, bytes).expect("it is recorded");
     }
-    let options = TraceOptions { local: Some(client.ip()), ..TraceOptions::default() };
+    let options = TraceOptions { local: Some(client.ip()).into(), ..TraceOptions::default() };
     let capture = Cursor::new(recorder.finish().expect("a recording ends"));
     let trace = Trace::from_reader("a recording".to_owned(), capture, options).expect("it can be read");
     let reference = Transcript::read(trace).expect("it is read to its end");

@@ -1,0 +1,70 @@
+//! The local network beside a session: announces of its torrent, and peers that announce it (BEP 14).
+
+use std::net::SocketAddr;
+
+use super::{Node, Output};
+use crate::Timestamp;
+use crate::lsd::{Beacon, BeaconOutput, Interface, InterfaceId};
+use crate::session::{self, PeerSource};
+
+/// A beacon, and when it wants to be called again.
+#[derive(Debug)]
+pub(super) struct SessionLsd {
+    beacon: Beacon,
+    wakes_at: Option<Timestamp>,
+}
+
+impl Node {
+    /// The same with a beacon, which announces the session's torrent to the local network. Of a private torrent the local
+    /// network may not know (BEP 27): then there is none.
+    #[must_use]
+    pub fn with_lsd(mut self, beacon: Beacon) -> Self {
+        self.lsd = (!self.session.is_private()).then_some(SessionLsd { beacon, wakes_at: None });
+        self
+    }
+
+    /// Falls silent where what peers described turned out to be private (BEP 27).
+    pub(super) fn leave_lsd_if_private(&mut self) {
+        if self.session.is_private() {
+            self.lsd = None;
+        }
+    }
+
+    /// Takes a datagram that came to a group; whether there is a beacon.
+    pub(super) fn lsd_takes(&mut self, by: InterfaceId, from: SocketAddr, bytes: &[u8]) -> bool {
+        let Some(lsd) = &mut self.lsd else { return false };
+        lsd.beacon.receive(by, from, bytes);
+        true
+    }
+
+    /// These are the interfaces of the machine now.
+    pub(super) fn set_interfaces(&mut self, now: Timestamp, interfaces: &[Interface]) {
+        if let Some(lsd) = &mut self.lsd {
+            lsd.beacon.set_interfaces(now, interfaces);
+        }
+    }
+
+    /// Does the next thing that the beacon wants; whether there was one.
+    pub(super) fn step_lsd(&mut self) -> bool {
+        let Some(lsd) = &mut self.lsd else { return false };
+        match lsd.beacon.poll(self.now) {
+            BeaconOutput::Send(by, group, bytes) => {
+                self.outputs.push_back(Output::Multicast(by, group, bytes));
+                true
+            }
+            BeaconOutput::Found(peer) => {
+                self.session.handle(self.now, session::Input::PeersFound(PeerSource::Lsd, vec![peer]));
+                true
+            }
+            BeaconOutput::Wait(at) => {
+                lsd.wakes_at = at;
+                false
+            }
+        }
+    }
+
+    /// When the beacon wants to be called again.
+    pub(super) fn lsd_wakes_at(&self) -> Option<Timestamp> {
+        self.lsd.as_ref()?.wakes_at
+    }
+}
