@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::texts::{DOWNLOAD_AFTER, DOWNLOAD_EXAMPLES, ENCRYPTION_HELP};
+use super::texts::{ALLOW_LOCAL_HELP, DOWNLOAD_AFTER, DOWNLOAD_EXAMPLES, ENCRYPTION_HELP};
 
 /// Download a torrent.
 #[derive(Debug, Args)]
@@ -56,6 +56,12 @@ pub(crate) struct DownloadArguments {
     /// Append the keys of encrypted connections to this file, for analyze --mse-keys
     #[arg(long, value_name = "FILE")]
     pub(crate) key_log: Option<PathBuf>,
+    /// Do not download from the torrent's web seeds
+    #[arg(long)]
+    pub(crate) no_web_seeds: bool,
+    /// Let the torrent's URLs lead to anything in local networks
+    #[arg(long, long_help = ALLOW_LOCAL_HELP)]
+    pub(crate) allow_local: bool,
     /// Our peer id, up to 20 characters; the rest is random
     #[arg(long, value_name = "ID")]
     pub(crate) peer_id: Option<String>,

@@ -424,6 +424,8 @@ fn options(arguments: &args::DownloadArguments, torrent: &Metainfo) -> Result<Do
         config.choke_timeout = timeout;
         config.tracker_timeout = timeout;
     }
+    config.allow_local = arguments.allow_local;
+    config.profile.web_seeds &= !arguments.no_web_seeds;
     config.proxies = proxies_of_environment();
     config.seeding = arguments.seed.as_deref().map(seed_goal).transpose()?;
     let rounds = arguments.rounds.unwrap_or(if arguments.single_peer { 1 } else { 3 });

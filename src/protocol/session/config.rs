@@ -39,6 +39,10 @@ pub struct Config {
     pub choke_timeout: Duration,
     /// How long a peer may say nothing at all. BEP 3 has keep-alives every two minutes.
     pub silence_timeout: Duration,
+    /// Whether URLs of a torrent may lead to anything in [local networks](crate::dial::is_local). Else a tracker there is
+    /// asked for `/announce` alone, as a tracker of the local network has it, and a web seed there is not asked: who made the
+    /// torrent must not choose what is asked of a router or a printer.
+    pub allow_local: bool,
     /// The proxies for announces over plain HTTP.
     pub proxies: ProxyChoice,
     /// How long a tracker may take to answer over HTTP.
@@ -86,6 +90,7 @@ impl Config {
             request_timeout: SNUBBED,
             choke_timeout: Duration::from_secs(120),
             silence_timeout: SILENCE,
+            allow_local: false,
             proxies: ProxyChoice::NONE,
             tracker_timeout: Duration::from_secs(30),
             udp_retransmissions: 2,

@@ -19,6 +19,7 @@ use super::rng::Rng;
 use super::smart_ban::Suspects;
 use super::swarm::Swarm;
 use super::tolerance::tolerate;
+use super::web_seeds::WebSeeds;
 use super::{Config, HostPort, Identity, MessageCounts, Output, PeerSource, SessionStreamId, Violation};
 
 /// What all peers share. Its methods take the one peer that a step is about; what a step means for other peers is noted in
@@ -48,6 +49,7 @@ pub(super) struct Core {
     /// Names of peers that are being looked up.
     pub(super) resolving: BTreeSet<HostPort>,
     pub(super) announcer: Announcer,
+    pub(super) web_seeds: WebSeeds,
     pub(super) picker: Picker,
     pub(super) choker: Choker,
     pub(super) suspects: Suspects,
@@ -138,6 +140,7 @@ impl Core {
             transaction_ids: identity.transaction_ids.iter().copied().collect(),
             resolving: BTreeSet::new(),
             announcer,
+            web_seeds: WebSeeds::default(),
             picker,
             suspects: Suspects::default(),
             unstored: 0,
@@ -159,6 +162,7 @@ impl Core {
             torrent,
             identity,
         };
+        core.web_seeds = WebSeeds::of(&mut core);
         core.completed_at = core.is_complete().then_some(now);
         core
     }

@@ -14,6 +14,8 @@ use super::{EncryptionPolicy, EncryptionProfile, Identity};
 pub struct Profile {
     /// How trackers are asked.
     pub announce: AnnounceProfile,
+    /// Whether the web seeds of the torrent are used (BEP 17, 19).
+    pub web_seeds: bool,
     /// What its peer ids look like.
     pub peer_id: PeerIdForm,
     /// The reserved bytes of the handshake. Fast extension and extension protocol are spoken where both ends offer them.
@@ -83,6 +85,8 @@ pub struct AnnounceProfile {
     pub supportcrypto: Option<bool>,
     /// What `requirecrypto` says; `None` has it say 1 where the policy takes no others, and nothing elsewhere.
     pub requirecrypto: Option<bool>,
+    /// Whether a tracker whose name has addresses of both families is announced to over both (BEP 7).
+    pub both_families: bool,
     /// Whether completion is announced.
     pub says_completed: bool,
     /// Further parameters and their values.
@@ -256,9 +260,11 @@ impl Profile {
                 no_peer_id: true,
                 supportcrypto: None,
                 requirecrypto: None,
+                both_families: true,
                 says_completed: true,
                 others: Vec::new(),
             },
+            web_seeds: true,
             peer_id: PeerIdForm { prefix: Vec::new(), alphabet: Alphabet::Alphanumeric, fresh: false },
             // Extension protocol (BEP 10) and fast extension (BEP 6).
             reserved: [0, 0, 0, 0, 0, 0x10, 0, 0x04],
