@@ -63,6 +63,11 @@ fn lab_sim_help() {
 }
 
 #[test]
+fn lab_figures_help() {
+    assert_help!("lab-figures", "lab", "figures");
+}
+
+#[test]
 fn diff_help() {
     assert_help!("diff", "diff");
 }

@@ -107,7 +107,7 @@ fn a_capture_without_the_content_of_blocks_has_the_same_messages() {
 #[test]
 fn only_the_hosts_that_are_named_are_recorded() {
     let (folder, _) = simulated(SWARM, &["--record", "net.pcapng", "--record-hosts", "leecher-2"]);
-    let own = "10.2.0.2";
+    let own = "10.2.2.1";
     let all = records(&folder.path().join("net.pcapng"));
     assert!(!all.is_empty());
     assert!(all.iter().all(|record| record.source.ip().to_string() == own || record.destination.ip().to_string() == own));
@@ -256,4 +256,64 @@ fn one_leecher_and_one_seed_say_what_real_ones_say() {
         simulated.sort();
         assert_eq!(real, simulated);
     }
+}
+
+#[test]
+fn every_kept_scenario_is_as_it_expects() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/lab");
+    let mut names = Vec::new();
+    for folder in [examples.clone(), examples.join("hostile")] {
+        let entries =
+            std::fs::read_dir(&folder).expect("scenarios").map(|entry| entry.expect("an entry").path());
+        names.extend(entries.filter(|path| path.is_file()));
+    }
+    names.sort();
+    assert!(names.len() >= 11);
+    for path in names {
+        let text = std::fs::read_to_string(&path).expect("a scenario");
+        assert!(text.contains("[expect]"), "{path:?} expects nothing");
+        let (code, printed, errors) = bittrace(&examples, &["lab", "sim", path.to_str().expect("UTF-8")]);
+        assert_eq!(code, 0, "{path:?}\n{printed}{errors}");
+    }
+}
+
+#[test]
+fn a_run_that_is_not_as_expected_is_told() {
+    let folder = scratch_folder();
+    let text = format!("{SWARM}\n[expect]\ndone = '== 1'\nleecher.took = '< 0.9 bound'\n");
+    std::fs::write(folder.path().join("swarm.toml"), text).expect("a scenario");
+    let (code, printed, _) = bittrace(folder.path(), &["lab", "sim", "swarm.toml"]);
+    assert_eq!(code, 1, "{printed}");
+    let verdicts: Vec<_> = printed.lines().skip_while(|line| *line != "Expected").skip(2).collect();
+    assert!(verdicts[0].contains("holds") && verdicts[0].contains("done"), "{printed}");
+    assert!(verdicts[1].contains("fails") && verdicts[1].contains("leecher.took"), "{printed}");
+}
+
+#[test]
+fn a_host_behaves_as_the_client_of_a_capture() {
+    let folder = scratch_folder();
+    let capture = bittrace_testing::captures::captures_folder().join("download-aria2.pcap");
+    let like = format!("behaviour = 'like {}'", capture.display());
+    let text = SWARM.replace("count = 4", &format!("count = 2\n{like}"));
+    std::fs::write(folder.path().join("swarm.toml"), text).expect("a scenario");
+    let (code, printed, errors) =
+        bittrace(folder.path(), &["lab", "sim", "swarm.toml", "--record", "net.pcapng"]);
+    assert_eq!(code, 0, "{printed}{errors}");
+    let all = records(&folder.path().join("net.pcapng"));
+    let aria2 = |record: &&Record| {
+        record.source.ip().to_string().starts_with("10.2.")
+            && record.bytes.windows(6).any(|part| part == b"aria2/")
+    };
+    assert!(all.iter().filter(aria2).count() > 0, "leechers call themselves aria2");
+}
+
+#[test]
+fn figures_have_names_and_scenarios() {
+    let folder = scratch_folder();
+    let (code, printed, _) = bittrace(folder.path(), &["lab", "figures", "rarest-first", "--scenarios"]);
+    assert_eq!(code, 0);
+    assert!(printed.contains("picker = 'random'"), "{printed}");
+    let (code, _, errors) = bittrace(folder.path(), &["lab", "figures", "figure-9"]);
+    assert_eq!(code, 2);
+    assert!(errors.starts_with("bittrace: figures: unknown name \"figure-9\""), "{errors}");
 }

@@ -24,9 +24,10 @@ pub(crate) use compare::{
 };
 pub(crate) use download::{DownloadArguments, Encryption};
 pub(crate) use extcap::{ExtcapArguments, InterfaceSettings};
-pub(crate) use lab::{Lab, LabFormat, SimArguments, SnapChoice};
+pub(crate) use lab::{FiguresArguments, Lab, LabFormat, SimArguments, SnapChoice};
 use texts::{
-    AFTER_HELP, ANALYZE_AFTER, ANALYZE_EXAMPLES, EXAMPLES, FILTER_HELP, LIMIT_HELP, TORRENT_EXAMPLES,
+    AFTER_HELP, ANALYZE_AFTER, ANALYZE_EXAMPLES, EXAMPLES, FETCH_EXAMPLES, FILTER_HELP, LIMIT_HELP,
+    TORRENT_EXAMPLES,
 };
 
 /// Reads BitTorrent packet captures and shows every tracker and peer message, byte for byte.
@@ -158,6 +159,8 @@ pub(crate) enum Command {
 pub(crate) enum Torrent {
     /// Show the contents of a .torrent, with the byte range of each value
     Show(TorrentShow),
+    /// Fetch the .torrent of a magnet link from peers
+    Fetch(TorrentFetch),
 }
 
 /// Show the contents of a .torrent.
@@ -173,6 +176,39 @@ pub(crate) struct TorrentShow {
     /// List at most N files; 0 lists all
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) limit: usize,
+}
+
+/// Fetch the .torrent of a magnet link from peers.
+#[derive(Debug, Args)]
+#[command(after_help = FETCH_EXAMPLES)]
+pub(crate) struct TorrentFetch {
+    /// The magnet link
+    #[arg(value_name = "LINK")]
+    pub(crate) link: String,
+    /// The file for the torrent; - is standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Print what the torrent says when it is there: a line, or all of it as one JSON object
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
+    pub(crate) format: TorrentFormat,
+    /// Record every byte sent and received, as a capture for Wireshark and analyze
+    #[arg(long, value_name = "FILE.pcapng")]
+    pub(crate) record: Option<PathBuf>,
+    /// The TCP port to listen on and announce; 0 is any free port. Default: the first free port of 6881 to 6889
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+    /// Listen only on this address; can be repeated
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Vec<IpAddr>,
+    /// When connections to peers are encrypted: off, allow, prefer or require
+    #[arg(long, value_enum, value_name = "POLICY", hide_possible_values = true)]
+    pub(crate) encryption: Option<Encryption>,
+    /// How often to ask the trackers for more peers before giving up; 0 never gives up. Default: 3
+    #[arg(long, value_name = "N")]
+    pub(crate) rounds: Option<u32>,
+    /// Let the link's trackers be anything in local networks, not only /announce
+    #[arg(long)]
+    pub(crate) allow_local: bool,
 }
 
 /// The output format of torrent show.
@@ -270,7 +306,7 @@ pub(crate) struct AnalyzeArguments {
     /// At most N messages, or connections, of each capture; 0 for all
     #[arg(long, value_name = "N", long_help = LIMIT_HELP)]
     pub(crate) limit: Option<u64>,
-    /// Leave out the summary: the page before the messages, and the last object of JSON
+    /// Leave out the summary: the page before the messages, the last object of JSON, the column `summary` of Arrow and Parquet
     #[arg(long)]
     pub(crate) no_summary: bool,
     /// Sort connections by bytes, sent, got, rate, slowest, latency, lasted or start

@@ -111,9 +111,8 @@ impl FileKind {
                           made from"
                 .to_owned(),
             Self::WebPage => "this is a web page: open the link in a browser and save the .torrent file itself".to_owned(),
-            Self::MagnetLink => "magnet links are not supported yet: add the link to another client, and use the .torrent \
-                                 file that the client saves; or capture that client's traffic, and bittrace extract \
-                                 CAPTURE writes the torrent"
+            Self::MagnetLink => "this is a magnet link: bittrace download 'LINK' downloads its torrent, and bittrace torrent \
+                                 fetch 'LINK' -o FILE.torrent fetches the torrent itself"
                 .to_owned(),
             Self::KeyLog => "this looks like a key log: use --mse-keys FILE beside a capture".to_owned(),
         }

@@ -9,11 +9,11 @@ mod windows;
 pub(crate) use unix::{
     ProcessTree, SCRIPT_NAME, check_path, default_extcap_folder, default_is_utf8, interface_script, is_pipe,
     is_same_file, is_standard_output, new_file_in, open_pipe, path_of_bytes, prepare_console, run_if_guard,
-    standard_output, temporary_folder, this_program, tshark_programs, write_script,
+    standard_output, state_folder, temporary_folder, this_program, tshark_programs, write_script,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
     ProcessTree, SCRIPT_NAME, check_path, default_extcap_folder, default_is_utf8, interface_script, is_pipe,
     is_same_file, is_standard_output, new_file_in, open_pipe, path_of_bytes, prepare_console, run_if_guard,
-    standard_output, temporary_folder, this_program, tshark_programs, write_script,
+    standard_output, state_folder, temporary_folder, this_program, tshark_programs, write_script,
 };

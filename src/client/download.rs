@@ -1,27 +1,25 @@
 //! A run: one task that owns the session, tells it what happens, and does what it wants.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bittrace_protocol::node::Node;
+use bittrace_protocol::Metainfo;
+use bittrace_protocol::magnet::Magnet;
 use bittrace_protocol::session::{Session, Status};
-use bittrace_protocol::{Geometry, Metainfo};
-use tokio::sync::mpsc::unbounded_channel;
+use bytes::Bytes;
+use tokio::sync::{mpsc::unbounded_channel, oneshot};
 
 use crate::clock::Clock;
-use crate::drive::{Driver, SessionEnd};
+use crate::dht::{self, nodes_of};
+use crate::drive::{Driver, DriverDisk, SessionEnd};
 use crate::files::Files;
-use crate::folder::{Folder, Replace};
-use crate::journal::{Journal, Remembered};
-use crate::layout::Layout;
+use crate::late_disk::LateDisk;
 use crate::left_out::LeftOut;
 use crate::notice::Notice;
+use crate::on_disk::{DiskPlan, OpenedTorrent};
 use crate::options::DownloadOptions;
-use crate::storage::spawn;
-use crate::verify::{Survey, Surveyor};
+use crate::verify::Survey;
 use crate::{Error, Stop};
 
 /// How a run ended.
@@ -46,8 +44,12 @@ pub struct DownloadReport {
     pub status: Option<Status>,
     /// How long it took.
     pub elapsed: Duration,
-    /// Where the file, or the folder around the files, is.
-    pub place: PathBuf,
+    /// What was downloaded; `None` where a magnet link named it and no peer had its metadata.
+    pub torrent: Option<Arc<Metainfo>>,
+    /// The bytes of the torrent's info dictionary, where they came from peers.
+    pub metadata: Option<Bytes>,
+    /// Where the file, or the folder around the files, is; `None` where that was never known.
+    pub place: Option<PathBuf>,
     /// What the torrent asks for and is not stored: links, marks (BEP 47).
     pub left_out: LeftOut,
     /// Why not everything was recorded, where it should have been; it was told when it happened.
@@ -57,10 +59,19 @@ pub struct DownloadReport {
 /// A run that has not begun.
 #[derive(Debug)]
 pub struct Download {
-    torrent: Arc<Metainfo>,
-    geometry: Geometry,
+    what: Wanted,
     options: DownloadOptions,
     stop: Stop,
+}
+
+/// What is to be downloaded.
+#[derive(Debug)]
+enum Wanted {
+    Torrent(Arc<Metainfo>),
+    /// The torrent of a link, once peers have sent its metadata.
+    Magnet(Magnet),
+    /// The metadata of the torrent of a link, and nothing more.
+    Metadata(Magnet),
 }
 
 impl Download {
@@ -69,10 +80,27 @@ impl Download {
     /// # Errors
     /// [`Error::VersionTwoOnly`] for a torrent without the piece hashes of BEP 3.
     pub fn new(torrent: Arc<Metainfo>, options: DownloadOptions) -> Result<Self, Error> {
-        let Some(geometry) = torrent.geometry.clone() else {
+        if torrent.geometry.is_none() {
             return Err(Error::VersionTwoOnly { name: torrent.name.to_string() });
-        };
-        Ok(Self { torrent, geometry, options, stop: Stop::new() })
+        }
+        Ok(Self { what: Wanted::Torrent(torrent), options, stop: Stop::new() })
+    }
+
+    /// A download of the torrent of a magnet link. The disk is not touched before peers have sent the metadata.
+    ///
+    /// # Errors
+    /// [`Error::VersionTwoOnly`] for a link that has no info hash of BEP 3.
+    pub fn of_magnet(magnet: Magnet, options: DownloadOptions) -> Result<Self, Error> {
+        if magnet.hashes.v1().is_none() {
+            return Err(Error::VersionTwoOnly { name: "the torrent of the link".to_owned() });
+        }
+        Ok(Self { what: Wanted::Magnet(magnet), options, stop: Stop::new() })
+    }
+
+    /// A run that ends as soon as peers have sent the metadata of the torrent of a magnet link:
+    /// [`metadata`](DownloadReport::metadata) has it. No file is made but the recording.
+    pub fn of_metadata(magnet: Magnet, options: DownloadOptions) -> Self {
+        Self { what: Wanted::Metadata(magnet), options, stop: Stop::new() }
     }
 
     /// What ends the run.
@@ -100,147 +128,146 @@ impl Download {
     /// # Errors
     /// When this machine stands in the way. What was verified before is kept.
     pub async fn run(self, mut notice: impl FnMut(Notice)) -> Result<DownloadReport, Error> {
-        let started = Instant::now();
-        let layout = Layout::with_root(&self.torrent, self.options.root_name);
-        let (count, names) = layout.renamed(&self.torrent, MAX_RENAMED);
-        if count > 0 {
-            notice(Notice::Renamed { count, names });
-        }
-        let folder = Folder::open(&self.options.output)?;
-        let place = folder.shown(std::slice::from_ref(&layout.root), "");
-        let (root, pieces) = (layout.root.clone(), self.geometry.piece_count());
-        let opened = folder
-            .check_writable()
-            .and_then(|()| Journal::open(&folder, &root, self.torrent.info_hash, pieces));
-        let (journal, remembered, read_only) = match opened {
-            Ok((journal, remembered)) => (Some(journal), remembered, None),
-            // What is whole can be served from where nothing can be written.
-            Err(Error::File { path, source, .. }) if is_read_only(&source) => {
-                (None, Remembered::nothing(pieces), Some((path, source)))
+        let Self { what, options, stop } = self;
+        match what {
+            Wanted::Torrent(torrent) => run_torrent(torrent, options, stop, &mut notice).await,
+            Wanted::Magnet(magnet) => {
+                let late = LateDisk::new(magnet.clone(), Some(DiskPlan::of(&options)), &options);
+                run_magnet(&magnet, late, options, stop, &mut notice).await
             }
-            Err(error) => return Err(error),
-        };
-        let read_only_path = read_only.as_ref().map(|(path, _)| path.clone());
-        let files = Arc::new(Files::new(folder, layout, self.geometry.clone()));
-        let replace = if self.options.overwrite { Replace::Always } else { Replace::Never };
-
-        let survey = self.survey(files.clone(), remembered, replace, read_only, &mut notice).await;
-        let survey = match survey {
-            Ok(survey) => survey,
-            Err(error) => {
-                if let Some(journal) = journal {
-                    journal.remove_if_empty(&files.folder)?;
-                }
-                return Err(error);
-            }
-        };
-        let pieces_before = survey.verified.count();
-        let report = |outcome, status, left_out, recording| {
-            let elapsed = started.elapsed();
-            DownloadReport { outcome, pieces_before, status, elapsed, place, left_out, recording }
-        };
-        if self.stop.times() > 0 {
-            match journal {
-                // The next run finds that unfinished files are this torrent's.
-                Some(mut journal) if survey.changed => journal.begin(&survey.verified)?,
-                Some(journal) => journal.remove_if_empty(&files.folder)?,
-                None => {}
-            }
-            return Ok(report(Outcome::Stopped, None, LeftOut::default(), None));
-        }
-        for file in survey.finished {
-            if let Some(path) = files.path(file) {
-                notice(Notice::FileDone { path: files.folder.shown(&path, "") });
+            Wanted::Metadata(magnet) => {
+                let late = LateDisk::new(magnet.clone(), None, &options);
+                run_magnet(&magnet, late, options, stop, &mut notice).await
             }
         }
-        if let Some(path) = read_only_path {
-            notice(Notice::ReadOnly { path });
-        }
-        notice(Notice::Checked { verified: survey.verified.clone(), damaged: survey.damaged });
-
-        let Self { torrent, options, stop, .. } = self;
-        let clock = Clock::new();
-        let driver = Driver::new(
-            &options,
-            clock,
-            files.clone(),
-            survey.verified.clone(),
-            journal,
-            replace,
-            stop.clone(),
-        )?;
-        let DownloadOptions { mut config, identity, .. } = options;
-        config.port = driver.port();
-        notice(Notice::Listening { port: config.port });
-        let session = Session::new(config, torrent, identity, survey.verified.iter(), clock.now());
-        let SessionEnd { status, finished, recording } = driver.run(Node::new(session), &mut notice).await?;
-        let outcome = match status.pieces_done == status.pieces && finished {
-            true => Outcome::Complete,
-            false if stop.times() > 0 => Outcome::Stopped,
-            false => Outcome::Incomplete,
-        };
-        Ok(report(outcome, Some(status), files.left_out(), recording))
-    }
-
-    /// Finds out what is on disk, on threads of its own.
-    async fn survey(
-        &self,
-        files: Arc<Files>,
-        remembered: Remembered,
-        replace: Replace,
-        read_only: Option<(PathBuf, io::Error)>,
-        notice: &mut impl FnMut(Notice),
-    ) -> Result<Survey, Error> {
-        let (done, mut heard) = unbounded_channel();
-        let torrent = self.torrent.clone();
-        let (resume, repair) = (self.options.resume, self.options.repair);
-        let surveyed = files.clone();
-        let thread = spawn("survey", move || {
-            let last = std::sync::atomic::AtomicU64::new(0);
-            let progress = |hashed: u64, total: u64| {
-                // One notice a percent is enough.
-                let percent = hashed.saturating_mul(100) / total.max(1);
-                if last.swap(percent, Ordering::Relaxed) != percent {
-                    let _ = done.send((hashed, total));
-                }
-            };
-            Surveyor {
-                files: &surveyed,
-                metainfo: &torrent,
-                remembered: &remembered,
-                resume,
-                replace,
-                repair,
-                read_only,
-                progress: &progress,
-            }
-            .run()
-        })?;
-        // Dropping this future ends the thread as well.
-        let mut guard = GiveUp(Some(&files));
-        loop {
-            tokio::select! {
-                progress = heard.recv() => match progress {
-                    Some((done, total)) => notice(Notice::Checking { done, total }),
-                    None => break,
-                },
-                () = self.stop.said_again(0), if !files.is_given_up() => files.give_up(),
-            }
-        }
-        guard.0 = None;
-        thread.join().unwrap_or_else(|_| {
-            Err(Error::System { what: "a thread", source: io::Error::other("it ended early") })
-        })
     }
 }
 
-/// Whether an error says that this user may not write there, or that nobody can.
-fn is_read_only(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+async fn run_torrent(
+    torrent: Arc<Metainfo>,
+    mut options: DownloadOptions,
+    stop: Stop,
+    notice: &mut impl FnMut(Notice),
+) -> Result<DownloadReport, Error> {
+    let started = Instant::now();
+    let mut opened = DiskPlan::of(&options).open(torrent.clone(), notice)?;
+    let survey = match survey(&mut opened, &stop, notice).await {
+        Ok(survey) => survey,
+        Err(error) => {
+            opened.withdraw()?;
+            return Err(error);
+        }
+    };
+    let (pieces_before, place) = (survey.verified.count(), Some(opened.place.clone()));
+    let report = |outcome, status, left_out, recording| DownloadReport {
+        outcome,
+        pieces_before,
+        status,
+        elapsed: started.elapsed(),
+        torrent: Some(torrent.clone()),
+        metadata: None,
+        place,
+        left_out,
+        recording,
+    };
+    if stop.times() > 0 {
+        opened.interrupt(&survey)?;
+        return Ok(report(Outcome::Stopped, None, LeftOut::default(), None));
+    }
+    opened.tell(&survey, notice);
+    if torrent.private && options.dht.take().is_some() {
+        notice(Notice::PrivateTorrent);
+    }
+    let clock = Clock::new();
+    let files = opened.files.clone();
+    let disk = DriverDisk::Ready { opened: Box::new(opened), verified: survey.verified.clone() };
+    let driver = Driver::new(&options, clock, disk, stop.clone())?;
+    let dht = dht::node(&mut options, nodes_of(&torrent), &driver, clock.now(), notice);
+    let DownloadOptions { mut config, identity, .. } = options;
+    config.port = driver.port();
+    config.dht_port = dht.as_ref().map(|_| driver.port());
+    notice(Notice::Listening { port: config.port });
+    let session = Session::new(config, torrent.clone(), identity, survey.verified.iter(), clock.now());
+    let SessionEnd { status, finished, recording, .. } =
+        driver.run(dht::beside(session, dht, clock.now()), notice).await?;
+    let outcome = outcome(&status, finished, &stop);
+    Ok(report(outcome, Some(status), files.left_out(), recording))
 }
 
-/// So many names that are stored as others are told.
-const MAX_RENAMED: usize = 10;
+async fn run_magnet(
+    magnet: &Magnet,
+    late: LateDisk,
+    mut options: DownloadOptions,
+    stop: Stop,
+    notice: &mut impl FnMut(Notice),
+) -> Result<DownloadReport, Error> {
+    let started = Instant::now();
+    let clock = Clock::new();
+    let driver = Driver::new(&options, clock, DriverDisk::Awaited(Box::new(late)), stop.clone())?;
+    let dht = dht::node(&mut options, magnet.nodes.clone(), &driver, clock.now(), notice);
+    let DownloadOptions { mut config, identity, .. } = options;
+    config.port = driver.port();
+    config.dht_port = dht.as_ref().map(|_| driver.port());
+    notice(Notice::Listening { port: config.port });
+    let session = Session::of_magnet(config, magnet, identity, clock.now());
+    let SessionEnd { status, finished, recording, late } =
+        driver.run(dht::beside(session, dht, clock.now()), notice).await?;
+    let late = late.unwrap_or_default();
+    let outcome = match late.only_metadata && late.metadata.is_some() {
+        true => Outcome::Complete,
+        false => outcome(&status, finished && late.torrent.is_some(), &stop),
+    };
+    Ok(DownloadReport {
+        outcome,
+        pieces_before: late.pieces_before,
+        status: Some(status),
+        elapsed: started.elapsed(),
+        torrent: late.torrent,
+        metadata: late.metadata,
+        place: late.place,
+        left_out: late.files.map_or_else(LeftOut::default, |files| files.left_out()),
+        recording,
+    })
+}
+
+fn outcome(status: &Status, finished: bool, stop: &Stop) -> Outcome {
+    match status.metadata.is_none() && status.pieces_done == status.pieces && finished {
+        true => Outcome::Complete,
+        false if stop.times() > 0 => Outcome::Stopped,
+        false => Outcome::Incomplete,
+    }
+}
+
+/// Finds out what is on disk, on threads of its own.
+async fn survey(
+    opened: &mut OpenedTorrent,
+    stop: &Stop,
+    notice: &mut impl FnMut(Notice),
+) -> Result<Survey, Error> {
+    let (told, mut heard) = unbounded_channel();
+    let (done, mut surveyed) = oneshot::channel();
+    let progress = move |hashed, total| {
+        let _ = told.send((hashed, total));
+    };
+    let files = opened.files.clone();
+    let thread = opened.survey(progress, move |survey| {
+        let _ = done.send(survey);
+    })?;
+    // Dropping this future ends the thread as well.
+    let mut guard = GiveUp(Some(&files));
+    let survey = loop {
+        tokio::select! {
+            Some((done, total)) = heard.recv() => notice(Notice::Checking { done, total }),
+            survey = &mut surveyed => break survey,
+            () = stop.said_again(0), if !files.is_given_up() => files.give_up(),
+        }
+    };
+    guard.0 = None;
+    let _ = thread.join();
+    survey.unwrap_or_else(|_| {
+        Err(Error::System { what: "a thread", source: std::io::Error::other("it ended early") })
+    })
+}
 
 /// Ends what goes on with files when this is dropped, unless it has ended before.
 struct GiveUp<'a>(Option<&'a Files>);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -18,14 +19,15 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::clock::Clock;
 use crate::connection::Network;
+use crate::dht_state;
 use crate::event::DriverEvent;
 use crate::files::Files;
-use crate::folder::Replace;
 use crate::gauge::MemoryBudget;
-use crate::journal::Journal;
 use crate::keys::{KeyKeeper, StreamEnds};
+use crate::late_disk::{LateDisk, LateTorrent};
 use crate::listen::{Listening, listen};
 use crate::notice::Notice;
+use crate::on_disk::OpenedTorrent;
 use crate::options::DownloadOptions;
 use crate::os::create_recording;
 use crate::outlets::Outlets;
@@ -34,17 +36,23 @@ use crate::record::Tap;
 use crate::storage::Storage;
 use crate::tls::TlsSetup;
 use crate::udp::UdpPort;
+use crate::verify::Survey;
 use crate::{Error, Stop};
 
 /// The sockets, threads and timers of a run.
 pub(crate) struct Driver {
     clock: Clock,
-    files: Arc<Files>,
-    storage: Storage,
+    /// The torrent's files, once they are known.
+    files: Option<Arc<Files>>,
+    storage: Option<Storage>,
+    /// What waits for the torrent's metadata.
+    late: Option<Box<LateDisk>>,
+    disk_sender: Option<UnboundedSender<DriverEvent>>,
     disk_events: UnboundedReceiver<DriverEvent>,
     network: Network,
     network_events: Receiver<DriverEvent>,
     udp: UdpPort,
+    dht_state: Option<PathBuf>,
     connections: HashMap<SessionStreamId, ConnectionTask>,
     keys: KeyKeeper,
     tasks: JoinSet<()>,
@@ -76,50 +84,64 @@ impl Driver {
     pub(crate) fn new(
         options: &DownloadOptions,
         clock: Clock,
-        files: Arc<Files>,
-        verified: PieceSet,
-        mut journal: Option<Journal>,
-        replace: Replace,
+        disk: DriverDisk,
         stop: Stop,
     ) -> Result<Self, Error> {
         let gauge = MemoryBudget::default();
+        let (late, mut ready) = match disk {
+            DriverDisk::Ready { opened, verified } => (None, Some((opened, verified))),
+            DriverDisk::Awaited(late) => (Some(late), None),
+        };
         let (disk_sender, disk_events) = mpsc::unbounded_channel();
         let (network_sender, network_events) = mpsc::channel(MAX_NETWORK_EVENTS);
         // What may be refused comes first, what overwrites something after it.
-        let begun = listen(&options.listen, options.config.port, options.udp).and_then(|listening| {
-            let mut outlets = Outlets::new(disk_sender.clone());
-            if let Some(path) = &options.record {
-                files.check_recording(path, journal.as_ref())?;
-                let file =
-                    create_recording(path).map_err(|source| Error::Record { path: path.clone(), source })?;
-                outlets.add_file(path.clone(), file);
-            }
-            options.watchers.iter().for_each(|watcher| outlets.add_watcher(watcher));
-            let (tap, recording) = match outlets.is_empty() {
-                true => (Tap::default(), None),
-                false => {
-                    let (tap, thread) = Tap::open(outlets, options.record_comment.clone(), gauge.clone())?;
-                    (tap, Some(thread))
+        let begun = listen(&options.listen, options.config.port, options.udp || options.dht.is_some())
+            .and_then(|listening| {
+                let mut outlets = Outlets::new(disk_sender.clone());
+                if let Some(path) = &options.record {
+                    if let Some((opened, _)) = &ready {
+                        opened.files.check_recording(path, opened.journal.as_ref())?;
+                    }
+                    let file = create_recording(path)
+                        .map_err(|source| Error::Record { path: path.clone(), source })?;
+                    outlets.add_file(path.clone(), file);
                 }
-            };
-            if let Some(path) = options.key_log.as_deref() {
-                files.check_key_log(path, journal.as_ref())?;
-            }
-            let keys = KeyKeeper::open(options.key_log.as_deref(), tap.clone())?;
-            if let Some(journal) = &mut journal {
-                journal.begin(&verified)?;
-            }
-            Ok((listening, tap, recording, keys))
-        });
+                options.watchers.iter().for_each(|watcher| outlets.add_watcher(watcher));
+                let (tap, recording) = match outlets.is_empty() {
+                    true => (Tap::default(), None),
+                    false => {
+                        let (tap, thread) =
+                            Tap::open(outlets, options.record_comment.clone(), gauge.clone())?;
+                        (tap, Some(thread))
+                    }
+                };
+                if let Some(path) = options.key_log.as_deref()
+                    && let Some((opened, _)) = &ready
+                {
+                    opened.files.check_key_log(path, opened.journal.as_ref())?;
+                }
+                let keys = KeyKeeper::open(options.key_log.as_deref(), tap.clone())?;
+                if let Some((opened, verified)) = &mut ready
+                    && let Some(journal) = &mut opened.journal
+                {
+                    journal.begin(verified)?;
+                }
+                Ok((listening, tap, recording, keys))
+            });
         let (Listening { tcp, udp, port }, tap, recording, keys) = match begun {
             Ok(begun) => begun,
             Err(error) => {
                 // Why it could not begin is worth more than why something is left of it.
-                let _ = journal.map(|journal| journal.remove_if_empty(&files.folder));
+                let _ = ready.map(|(opened, _)| opened.withdraw());
                 return Err(error);
             }
         };
-        let storage = Storage::start(&files, verified, journal, replace, gauge.clone(), &disk_sender)?;
+        let (mut files, mut storage) = (None, None);
+        if let Some((opened, verified)) = ready {
+            let OpenedTorrent { files: known, journal, replace, .. } = *opened;
+            storage = Some(Storage::start(&known, verified, journal, replace, gauge.clone(), &disk_sender)?);
+            files = Some(known);
+        }
         let network = Network {
             clock,
             tap,
@@ -141,6 +163,8 @@ impl Driver {
             clock,
             files,
             storage,
+            disk_sender: late.is_some().then_some(disk_sender),
+            late,
             disk_events,
             network,
             network_events,
@@ -152,6 +176,7 @@ impl Driver {
             port: if options.listen.is_empty() { 0 } else { port },
             listening: tasks.len(),
             udp,
+            dht_state: options.dht.as_ref().and_then(|dht| dht.state.clone()),
             tasks,
             next_incoming: 1,
             stop,
@@ -164,6 +189,11 @@ impl Driver {
     /// The port that peers can call on; 0 where they cannot.
     pub(crate) const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Whether there is a UDP socket for IPv4, and one for IPv6.
+    pub(crate) fn udp_families(&self) -> [bool; 2] {
+        self.udp.families()
     }
 
     /// Runs a node to its end.
@@ -185,7 +215,7 @@ impl Driver {
                 progress_at = Instant::now() + PROGRESS_EVERY;
             }
             let wait = self.drain(&mut node, notice);
-            let flush_at = self.storage.flush();
+            let flush_at = self.storage.as_mut().and_then(Storage::flush);
             if self.over {
                 break;
             }
@@ -238,7 +268,14 @@ impl Driver {
                 }
                 return;
             }
-            DriverEvent::FileFinished(file) => return tell_finished(&self.files, file, notice),
+            DriverEvent::FileFinished(file) => {
+                return tell_finished(self.files.as_deref(), file, notice);
+            }
+            DriverEvent::Checking { done, total } => return notice(Notice::Checking { done, total }),
+            DriverEvent::Surveyed(survey) => match self.surveyed(*survey, notice) {
+                Some(input) => input,
+                None => return,
+            },
             DriverEvent::AllFinished => {
                 self.finished = true;
                 return;
@@ -303,6 +340,18 @@ impl Driver {
                     self.udp.send(&self.network, to, bytes);
                     continue;
                 }
+                node::Output::Searched(result) => {
+                    notice(Notice::DhtSearched(result));
+                    continue;
+                }
+                node::Output::Save(nodes) => {
+                    let written =
+                        self.dht_state.as_ref().map_or(Ok(()), |path| dht_state::write(path, &nodes));
+                    if let Err(error) = written {
+                        notice(Notice::DhtStateFailed { error });
+                    }
+                    continue;
+                }
             };
             match output {
                 Output::Open(stream, endpoint) => self.open(stream, endpoint),
@@ -322,11 +371,18 @@ impl Driver {
                     }
                 }
                 Output::Close(stream, _) => self.close(stream),
-                Output::Store(piece, begin, bytes) => self.storage.store(piece, begin, bytes),
-                Output::Discard(piece) => self.storage.discard(piece),
-                Output::HashBlocks(piece, block_length) => self.storage.hash_blocks(piece, block_length),
-                Output::Commit(piece) => self.storage.commit(piece),
-                Output::Load(stream, block) => self.storage.load(stream, block),
+                Output::Metadata(info) => {
+                    if let Some(input) = self.describe(info, notice) {
+                        node.handle(now, input.into());
+                    }
+                }
+                output @ (Output::Store(..)
+                | Output::Discard(_)
+                | Output::HashBlocks(..)
+                | Output::Commit(_)
+                | Output::Load(..)) => self.on_disk(output),
+                // The node takes it.
+                Output::DhtContact(_) => {}
                 Output::Event(event) => notice(Notice::Session(event)),
                 Output::Wait(Some(at)) if at <= now => node.handle(now, Input::Tick.into()),
                 Output::Wait(at) => return at,
@@ -336,6 +392,60 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Does what the session wants of the disk. It wants nothing before it knows the torrent.
+    fn on_disk(&mut self, output: Output) {
+        let Some(storage) = &mut self.storage else { return };
+        match output {
+            Output::Store(piece, begin, bytes) => storage.store(piece, begin, bytes),
+            Output::Discard(piece) => storage.discard(piece),
+            Output::HashBlocks(piece, block_length) => storage.hash_blocks(piece, block_length),
+            Output::Commit(piece) => storage.commit(piece),
+            Output::Load(stream, block) => storage.load(stream, block),
+            _ => {}
+        }
+    }
+
+    /// Takes the metadata of the torrent; what the session is told at once.
+    fn describe(&mut self, info: Bytes, notice: &mut impl FnMut(Notice)) -> Option<Input> {
+        let (Some(late), Some(events)) = (&mut self.late, &self.disk_sender) else { return None };
+        match late.describe(info, events, notice) {
+            Ok(()) => late.wants_metadata_alone().then_some(Input::Stop),
+            Err(error) => {
+                self.failure.get_or_insert(error);
+                Some(Input::Stop)
+            }
+        }
+    }
+
+    /// It is known what is on disk: the threads that write are started, and the session goes on.
+    fn surveyed(&mut self, survey: Result<Survey, Error>, notice: &mut impl FnMut(Notice)) -> Option<Input> {
+        let begun = survey.and_then(|survey| {
+            let late = self.late.as_mut();
+            let opened = late.and_then(|late| Some((late.surveyed(&survey)?, self.disk_sender.clone()?)));
+            // A run that was ended meanwhile did not wait for it.
+            let Some((mut opened, events)) = opened else { return Ok(None) };
+            opened.tell(&survey, notice);
+            if let Some(journal) = &mut opened.journal {
+                journal.begin(&survey.verified)?;
+            }
+            let have = survey.verified.iter().collect();
+            let OpenedTorrent { files, journal, replace, torrent, .. } = opened;
+            let gauge = self.network.gauge.clone();
+            self.storage = Some(Storage::start(&files, survey.verified, journal, replace, gauge, &events)?);
+            self.files = Some(files);
+            // From here on the threads alone hold the channel, so that it ends with them.
+            self.disk_sender = None;
+            Ok(Some(Input::Described(torrent, have)))
+        });
+        begun.unwrap_or_else(|error| {
+            if let Some(late) = &mut self.late {
+                late.give_up();
+            }
+            self.failure.get_or_insert(error);
+            Some(Input::Stop)
+        })
     }
 
     fn open(&mut self, stream: SessionStreamId, endpoint: Endpoint) {
@@ -386,13 +496,20 @@ impl Driver {
         }
         self.tasks.shutdown().await;
         self.lookups.shutdown().await;
+        // What is still found out about the disk is for a session that is over.
+        let late = self.late.take().map(|late| late.finish());
+        self.disk_sender = None;
         let Self { mut storage, mut disk_events, network, keys, files, stop, udp, .. } = self;
         let Self { mut finished, mut failure, mut recording_failure, .. } = self;
-        storage.close();
+        if let Some(storage) = &mut storage {
+            storage.close();
+        }
+        let give_up = || files.iter().for_each(|files| files.give_up());
+        let is_given_up = || files.as_ref().is_none_or(|files| files.is_given_up());
         // The recorder ends when no one can add to the recording.
         drop((network, keys, udp));
         if stops > 1 {
-            files.give_up();
+            give_up();
         }
         let mut give_up_at = Instant::now() + FINISHING;
         // Every thread that reports ends now, also one that has failed.
@@ -403,18 +520,18 @@ impl Driver {
                     stops = stop.times();
                     match stops {
                         1 => give_up_at = Instant::now() + FINISHING,
-                        _ => files.give_up(),
+                        _ => give_up(),
                     }
                     continue;
                 }
-                () = tokio::time::sleep_until(give_up_at.into()), if stops > 0 && !files.is_given_up() => {
-                    files.give_up();
+                () = tokio::time::sleep_until(give_up_at.into()), if stops > 0 && !is_given_up() => {
+                    give_up();
                     continue;
                 }
             };
             match event {
                 None => break,
-                Some(DriverEvent::FileFinished(file)) => tell_finished(&files, file, notice),
+                Some(DriverEvent::FileFinished(file)) => tell_finished(files.as_deref(), file, notice),
                 Some(DriverEvent::AllFinished) => finished = true,
                 Some(DriverEvent::StorageFailed(error)) if failure.is_none() => failure = Some(error),
                 Some(DriverEvent::RecordingFailed(error)) => {
@@ -429,7 +546,7 @@ impl Driver {
         }
         match failure {
             Some(error) => Err(error),
-            None => Ok(SessionEnd { status, finished, recording: recording_failure }),
+            None => Ok(SessionEnd { status, finished, recording: recording_failure, late }),
         }
     }
 }
@@ -441,6 +558,16 @@ pub(crate) struct SessionEnd {
     pub(crate) finished: bool,
     /// Why not all of it was recorded.
     pub(crate) recording: Option<Error>,
+    /// What became known of the torrent, where the run began with a magnet link.
+    pub(crate) late: Option<LateTorrent>,
+}
+
+/// The disk of a run.
+pub(crate) enum DriverDisk {
+    /// It is known what of the torrent is there.
+    Ready { opened: Box<OpenedTorrent>, verified: PieceSet },
+    /// The torrent is not known yet.
+    Awaited(Box<LateDisk>),
 }
 
 /// Tells that the recording failed, and gives the error back for the end.
@@ -455,8 +582,10 @@ fn tell_recording(error: Error, notice: &mut impl FnMut(Notice)) -> Error {
     error
 }
 
-fn tell_finished(files: &Files, file: usize, notice: &mut impl FnMut(Notice)) {
-    if let Some(path) = files.path(file) {
+fn tell_finished(files: Option<&Files>, file: usize, notice: &mut impl FnMut(Notice)) {
+    if let Some(files) = files
+        && let Some(path) = files.path(file)
+    {
         notice(Notice::FileDone { path: files.folder.shown(&path, "") });
     }
 }

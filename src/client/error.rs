@@ -166,6 +166,16 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The file with the nodes of the DHT could not be read or written.
+    #[error("cannot {action} the nodes of the DHT in {path}")]
+    DhtState {
+        /// What was wanted of it.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The recording could not be written.
     #[error("cannot write the recording {path}")]
     Record {

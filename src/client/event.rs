@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::net::TcpStream;
 
 use crate::Error;
+use crate::verify::Survey;
 
 /// Something that happened to a socket, on disk or to the recording.
 #[derive(Debug)]
@@ -17,6 +18,10 @@ pub(crate) enum DriverEvent {
     Local(SessionStreamId, SocketAddr),
     /// A peer opened a connection, which has no stream number yet.
     Incoming(TcpStream, SocketAddr),
+    /// What is on disk of a torrent whose metadata came late is being hashed: so many of so many bytes.
+    Checking { done: u64, total: u64 },
+    /// What is on disk of it.
+    Surveyed(Box<Result<Survey, Error>>),
     /// A datagram came from this address to our UDP port.
     Datagram(SocketAddr, Bytes),
     /// The file with this number has its final name.

@@ -1,16 +1,23 @@
 //! What a run tells while it goes on.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use bittrace_protocol::PieceIndex;
+use bittrace_protocol::dht::SearchResult;
 use bittrace_protocol::session::{Event, PeerView, Status};
 use bittrace_protocol::wire::PieceSet;
+use bittrace_protocol::{Metainfo, PieceIndex};
 
 use crate::Error;
 
 /// What a person may want to know while a run goes on.
 #[derive(Debug)]
 pub enum Notice {
+    /// Peers have sent the metadata of the torrent of a magnet link.
+    Described {
+        /// The torrent, with the trackers and web seeds of the link.
+        torrent: Arc<Metainfo>,
+    },
     /// Names of the torrent that are not safe on every system, and are stored as other names.
     Renamed {
         /// How many.
@@ -41,6 +48,15 @@ pub enum Notice {
     Listening {
         /// The TCP port, on all addresses listened on.
         port: u16,
+    },
+    /// The torrent is private, so that the DHT does not look for its peers (BEP 27).
+    PrivateTorrent,
+    /// A search of the DHT for peers is over.
+    DhtSearched(SearchResult),
+    /// The nodes of the DHT that earlier runs kept could not be read, or those for later runs not be written. The run goes on.
+    DhtStateFailed {
+        /// Why.
+        error: Error,
     },
     /// The session has something to tell.
     Session(Event),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bittrace_protocol::PeerId;
-use bittrace_protocol::session::{Config, Identity};
+use bittrace_protocol::session::{Config, HostPort, Identity};
 
 use crate::Error;
 use crate::layout::RootName;
@@ -24,8 +24,11 @@ pub struct DownloadOptions {
     pub identity: Identity,
     /// The addresses to listen on; with none, nobody can call.
     pub listen: Vec<IpAddr>,
-    /// Whether datagrams are exchanged on the UDP port of the same number. Where nobody can call, none are.
+    /// Whether datagrams are exchanged on the UDP port of the same number, though the DHT does not want it. Where nobody can
+    /// call, none are.
     pub udp: bool,
+    /// The DHT, which looks for peers of torrents that are not private; `None` is without it.
+    pub dht: Option<DhtOptions>,
     /// What is made of the work of earlier runs.
     pub resume: Resume,
     /// Whether files in the way that are not this torrent's are replaced.
@@ -43,6 +46,19 @@ pub struct DownloadOptions {
     pub key_log: Option<PathBuf>,
     /// Those who follow the recording while it is made, whether or not it goes to a file as well.
     pub watchers: Vec<RecordingWatcher>,
+}
+
+/// How the DHT is used.
+#[derive(Debug, Clone, Default)]
+pub struct DhtOptions {
+    /// What we call our client: two letters and two bytes of a version.
+    pub version: [u8; 4],
+    /// Nodes to begin with, besides those that the torrent names.
+    pub nodes: Vec<HostPort>,
+    /// Well-known nodes, which are asked while no other one answers.
+    pub routers: Vec<HostPort>,
+    /// The file that keeps nodes from run to run.
+    pub state: Option<PathBuf>,
 }
 
 /// Takes a recording as it is made: a pcapng, each packet as soon as it was sent or heard. A watcher that is slow slows the
@@ -92,6 +108,7 @@ impl DownloadOptions {
             identity,
             listen: vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
             udp: false,
+            dht: None,
             resume: Resume::Verify,
             overwrite: false,
             repair: false,

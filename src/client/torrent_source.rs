@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
+use bittrace_protocol::magnet::Magnet;
 use bittrace_protocol::{DecodeError, Metainfo};
 use bytes::Bytes;
 
@@ -64,6 +65,15 @@ impl TorrentFile {
             Some(bytes) => Self::decode(url.to_owned(), bytes),
             None => Err(Error::TorrentTooLarge { name: url.to_owned(), limit: MAX_FETCHED }),
         }
+    }
+
+    /// The torrent file that a magnet link and the info dictionary that peers sent make.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load), but for the size.
+    pub fn of_metadata(magnet: &Magnet, info: &[u8]) -> Result<Self, Error> {
+        let name = magnet.name.clone().unwrap_or_else(|| magnet.hashes.handshake().to_string());
+        Self::decode(name, magnet.torrent_file(info).into())
     }
 
     fn decode(name: String, bytes: Bytes) -> Result<Self, Error> {

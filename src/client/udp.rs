@@ -86,6 +86,11 @@ impl UdpPort {
         self.sockets.iter().cloned()
     }
 
+    /// Whether there is a socket for IPv4, and one for IPv6.
+    pub(crate) fn families(&self) -> [bool; 2] {
+        [true, false].map(|ipv4| self.sockets.iter().any(|socket| socket.bound.is_ipv4() == ipv4))
+    }
+
     /// Sends a datagram after those that wait. Where too many wait, or no socket has its family, it is lost.
     pub(crate) fn send(&mut self, network: &Network, to: SocketAddr, bytes: Bytes) {
         if self.unsent.is_empty() && !self.try_send(network, to, &bytes) {

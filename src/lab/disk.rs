@@ -14,6 +14,8 @@ use crate::content::Content;
 /// What a host has stored of the pieces that are under way.
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
+    /// Whether each block that is loaded is wrong in one byte.
+    lies: bool,
     pieces: BTreeMap<PieceIndex, StoredPiece>,
 }
 
@@ -26,6 +28,11 @@ struct StoredPiece {
 }
 
 impl Disk {
+    /// One whose blocks are all wrong.
+    pub(crate) fn lying() -> Self {
+        Self { lies: true, ..Self::default() }
+    }
+
     /// Does what an output wants of the disk; what the session is to be told, in this order. `None` where the output is about
     /// something else.
     pub(crate) fn handle(&mut self, content: &Content, output: &Output) -> Option<SmallVec<[Input; 2]>> {
@@ -43,6 +50,7 @@ impl Disk {
             }
             Output::Load(stream, block) => {
                 let bytes = content.bytes(block.index.0, block.begin, block.length);
+                let bytes = if self.lies { corrupted(&bytes) } else { bytes };
                 smallvec![Input::Loaded(*stream, *block, Some(bytes))]
             }
             _ => return None,
@@ -82,6 +90,15 @@ impl Disk {
         }
         bytes.chunks(block_length as usize).map(|block| Sha1::digest(block).into()).collect()
     }
+}
+
+/// The bytes with their last one changed.
+fn corrupted(bytes: &Bytes) -> Bytes {
+    let mut bytes = bytes.to_vec();
+    if let Some(last) = bytes.last_mut() {
+        *last ^= 0xff;
+    }
+    bytes.into()
 }
 
 #[cfg(test)]

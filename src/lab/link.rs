@@ -23,12 +23,8 @@ pub(crate) struct Uplink {
     pub(crate) serving: Option<Serving>,
 }
 
-/// Bytes of one stream that leave together.
-#[derive(Debug)]
-pub(crate) struct Serving {
-    pub(crate) end: EndId,
-    pub(crate) bytes: Parts,
-}
+/// Bytes that leave together: those of one stream, or the small messages of several that fill a packet.
+pub(crate) type Serving = SmallVec<[(EndId, Parts); 1]>;
 
 /// Bytes one after the other: often the head of a piece message and its block.
 pub(crate) type Parts = SmallVec<[Bytes; 2]>;
@@ -50,7 +46,12 @@ impl Uplink {
 
     /// Whose turn it is.
     pub(crate) fn next(&mut self) -> Option<EndId> {
-        self.sparse.pop_front().or_else(|| self.bulk.pop_front())
+        self.next_sparse().or_else(|| self.bulk.pop_front())
+    }
+
+    /// The next stream with a small message.
+    pub(crate) fn next_sparse(&mut self) -> Option<EndId> {
+        self.sparse.pop_front()
     }
 }
 
@@ -85,7 +86,7 @@ impl Downlink {
 pub(crate) const QUANTUM: usize = 16 * 1024;
 
 /// What a stream sends before others, when it had nothing to send: a packet.
-const SPARSE: usize = 1448;
+pub(crate) const SPARSE: usize = 1448;
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ use bittrace_trace as trace;
 use bytes::Bytes;
 
 use crate::link::{Parts, QUANTUM};
+use crate::measure::Talk;
 
 /// The number of a host: the tracker is 0.
 pub(crate) type HostId = u32;
@@ -63,6 +64,8 @@ pub(crate) struct Connection {
     /// From one end to the other.
     pub(crate) delay: Duration,
     pub(crate) addresses: trace::Flow,
+    /// When it was opened, for both ends.
+    pub(crate) opened_at: Option<Timestamp>,
     /// Its number in the capture, where it stands there.
     pub(crate) recorded: Option<trace::StreamId>,
 }
@@ -91,6 +94,12 @@ pub(crate) struct End {
     pub(crate) under_way: VecDeque<Parts>,
     /// How many of these are at the link down of the other end.
     pub(crate) coming: usize,
+    /// What it has said.
+    pub(crate) talk: Talk,
+    /// The time of its unchoking that is counted.
+    pub(crate) counted_unchoking: Duration,
+    /// Whether its interest is counted.
+    pub(crate) interest_counted: bool,
 }
 
 impl End {
@@ -108,6 +117,9 @@ impl End {
             window: Window::new(most),
             under_way: VecDeque::new(),
             coming: 0,
+            talk: Talk::new(),
+            counted_unchoking: Duration::ZERO,
+            interest_counted: false,
         }
     }
 
@@ -121,6 +133,12 @@ impl End {
 
     pub(crate) fn has_more(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    /// Nothing more is sent.
+    pub(crate) fn drop_waiting(&mut self) {
+        self.waiting.clear();
+        self.waiting_bytes = 0;
     }
 
     /// How many bytes wait to be sent.
@@ -242,6 +260,7 @@ impl Connections {
             ends: [End::new(from.0, from.1, most), End::new(to.0, to.1, most)],
             delay,
             addresses: trace::Flow { initiator: from.2, responder: to.2 },
+            opened_at: None,
             recorded: None,
         });
         let slot = self.free.pop().unwrap_or_else(|| {

@@ -4,16 +4,20 @@
 //! These types say what a run is to be. They know nothing of how it is run, so that one scenario serves simulated and real
 //! clients.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::LabError;
+use crate::summary::{NAMES, NAMES_OF_GROUPS};
 
 mod peers;
+mod script;
 mod units;
 
-pub use peers::{Arrival, Behaviour, Departure, PeerGroup, Role};
+pub use peers::{Arrival, Behaviour, Departure, PeerGroup, PickerPlan, Role};
+pub use script::{Action, Hosts, Relation, Rule, ScriptedEvent};
 pub use units::{ByteCount, ByteRate, Span, SpanRange};
 
 /// What a scenario file says.
@@ -38,9 +42,15 @@ pub struct Scenario {
     /// What all links have in common.
     #[serde(default)]
     pub link: LinkPlan,
+    /// What happens beside arrivals and departures.
+    #[serde(default)]
+    pub events: Vec<ScriptedEvent>,
     /// When the run ends.
     #[serde(default)]
     pub stop: StopPlan,
+    /// What the numbers of the summary are to be, by their names: `last`, and `leecher.took` of a group.
+    #[serde(default, deserialize_with = "script::rules")]
+    pub expect: BTreeMap<String, Rule>,
     /// The text that it was read from.
     #[serde(skip)]
     pub text: String,
@@ -74,6 +84,8 @@ pub struct TrackerPlan {
     pub numwant: usize,
     /// When it is not there: from the first time to the second, since the start.
     pub fails: Vec<SpanRange>,
+    /// Hosts that it names to everybody, whether or not they have announced.
+    pub poison: Option<String>,
 }
 
 impl Default for TrackerPlan {
@@ -83,6 +95,7 @@ impl Default for TrackerPlan {
             interval: Span(Duration::from_secs(1800)),
             numwant: 50,
             fails: Vec::new(),
+            poison: None,
         }
     }
 }
@@ -231,6 +244,33 @@ impl Scenario {
             }
             group.check().map_err(|what| format!("peers {}: {what}", group.name))?;
         }
+        if self.events.len() > MOST_EVENTS || self.expect.len() > MOST_EVENTS {
+            return Err(format!("a scenario has {MOST_EVENTS} events and {MOST_EVENTS} rules at the most"));
+        }
+        for rule in &self.expect {
+            for name in std::iter::once(rule.0).chain(&rule.1.of) {
+                let known = match name.split_once('.') {
+                    Some((group, name)) => {
+                        NAMES_OF_GROUPS.contains(&name) && self.peers.iter().any(|plan| plan.name == group)
+                    }
+                    None => NAMES.contains(&&**name),
+                };
+                if !known {
+                    return Err(format!("expect: no number is called {name}"));
+                }
+            }
+        }
+        let names = self.host_names();
+        for hosts in self.events.iter().flat_map(|event| event.action.hosts()) {
+            if !names.iter().any(|name| hosts.has(name)) {
+                return Err(format!("events: no host is called {}", hosts.0));
+            }
+        }
+        if let Some(named) = &self.tracker.poison
+            && !names.iter().any(|name| Hosts(named.clone()).has(name))
+        {
+            return Err(format!("tracker: no host is called {named}"));
+        }
         Ok(())
     }
 }
@@ -249,6 +289,9 @@ const MOST_PIECES: u64 = 1 << 20;
 
 /// Each costs some 100 KB.
 const MOST_HOSTS: usize = 60_000;
+
+/// Each is looked at by itself.
+const MOST_EVENTS: usize = 1000;
 
 /// The second byte of an address tells the group.
 const MOST_GROUPS: usize = 250;

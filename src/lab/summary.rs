@@ -1,17 +1,58 @@
 //! What a run came to, in numbers, beside what theory says.
 
+use std::collections::BTreeMap;
+
 use crate::scenario::{Role, Scenario};
-use crate::{Run, lower_bound};
+use crate::theory::{Fluid, fluid, lower_bound};
+use crate::{HostReport, Run};
+
+mod statistics;
+mod verdict;
+
+pub use statistics::Quantiles;
+pub use verdict::Verdict;
+
+use statistics::{jain, mean, spearman};
 
 /// The numbers of a run.
 #[derive(Debug, Clone)]
 pub struct Summary {
     /// How long the run lasted, in seconds of the pretend clock.
     pub seconds: f64,
-    /// The least time in which all can have the file (Kumar and Ross 2006); with arrivals, after the last one came.
+    /// The least time in which all can have the file (Kumar and Ross 2006).
     pub bound: Option<f64>,
     /// When the last leecher had the file, in seconds since the start.
     pub last: Option<f64>,
+    /// How many of the leechers that came have the file.
+    pub done: Option<f64>,
+    /// Bytes that left on all links up, of those that could have while their hosts were there.
+    pub used: Option<f64>,
+    /// The same in each tenth of the run.
+    pub used_by_tenth: Vec<f64>,
+    /// How many copies of the file the seeds gave.
+    pub copies: f64,
+    /// The same when others had each piece once.
+    pub first_copy: Option<f64>,
+    /// The correlation of ranks of link up and time to the file, over all leechers: -1 where faster links are done sooner.
+    pub spearman: Option<f64>,
+    /// The share of their time together in which a leecher was interested in another: the middle of all pairs.
+    pub interest: Option<f64>,
+    /// Bytes of messages that are not content, for each byte of content.
+    pub overhead: f64,
+    /// Bytes of blocks that came in vain, for each that was of use.
+    pub wasted: f64,
+    /// Pieces that failed their hash.
+    pub hash_failures: u64,
+    /// How often hosts that lacked pieces got nothing for ten seconds.
+    pub stalls: u64,
+    /// Leechers that were there, in the mean of the second half.
+    pub leechers: f64,
+    /// The same of hosts with all pieces.
+    pub seeds: f64,
+    /// How long the file took, in the mean, for hosts that came in the third quarter.
+    pub steady: Option<f64>,
+    /// What the fluid model says, where it applies.
+    pub fluid: Option<Fluid>,
     /// The groups of the scenario, in their order.
     pub groups: Vec<GroupSummary>,
 }
@@ -33,68 +74,217 @@ pub struct GroupSummary {
     pub uploaded: u64,
     /// Bytes of blocks that its hosts took.
     pub downloaded: u64,
+    /// Bytes that left on its links up, of those that could have.
+    pub used: Option<f64>,
+    /// How equal its hosts were in bytes a second (Jain's index): 1 where all had the same.
+    pub jain: Option<f64>,
+    /// How many times its hosts were dialled.
+    pub dials: u64,
+    /// How many times its hosts were banned for blocks of pieces that failed their hash.
+    pub bans: u64,
 }
 
-/// The least of some numbers, the middle, what nine of ten do not exceed, and the most.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Quantiles {
-    /// The least.
-    pub least: f64,
-    /// The middle one; the lower of two.
-    pub median: f64,
-    /// Nine of ten are not more.
-    pub ninety: f64,
-    /// The most.
-    pub most: f64,
-}
+impl GroupSummary {
+    /// Bytes of blocks that its hosts gave for each that they took.
+    pub fn ratio(&self) -> Option<f64> {
+        (self.downloaded > 0).then(|| self.uploaded as f64 / self.downloaded as f64)
+    }
 
-impl Quantiles {
-    /// Those of some numbers, if there are any.
-    pub fn of(numbers: impl IntoIterator<Item = f64>) -> Option<Self> {
-        let mut numbers: Vec<f64> = numbers.into_iter().collect();
-        numbers.sort_by(f64::total_cmp);
-        let at =
-            |tenths: usize| numbers.get((numbers.len() * tenths).div_ceil(10).saturating_sub(1)).copied();
-        Some(Self { least: at(0)?, median: at(5)?, ninety: at(9)?, most: at(10)? })
+    /// The share of its hosts that came and have the file.
+    pub fn done_share(&self) -> Option<f64> {
+        (self.came > 0 && self.role == Role::Leecher).then(|| self.done as f64 / self.came as f64)
+    }
+
+    fn of(scenario: &Scenario, run: &Run, number: usize) -> Self {
+        let plan = &scenario.peers[number];
+        let hosts = || run.hosts.iter().filter(move |host| host.group == number);
+        let rates = hosts().filter_map(|host| Some(scenario.torrent.size.0 as f64 / host.took()?));
+        Self {
+            name: plan.name.clone(),
+            role: plan.role,
+            came: hosts().filter(|host| host.arrived_at.is_some()).count(),
+            done: hosts().filter(|host| host.done_at.is_some()).count(),
+            took: Quantiles::of(hosts().filter_map(HostReport::took)),
+            uploaded: hosts().map(|host| host.uploaded).sum(),
+            downloaded: hosts().map(|host| host.downloaded).sum(),
+            used: used(hosts()),
+            jain: jain(rates),
+            dials: run.dials[number],
+            bans: run.bans[number],
+        }
     }
 }
 
 impl Summary {
     /// The numbers of a run of this scenario.
     pub fn of(scenario: &Scenario, run: &Run) -> Self {
-        let groups = scenario.peers.iter().enumerate().map(|(number, group)| {
-            let hosts = || run.hosts.iter().filter(move |host| host.group == number);
-            GroupSummary {
-                name: group.name.clone(),
-                role: group.role,
-                came: hosts().filter(|host| host.arrived_at.is_some()).count(),
-                done: hosts().filter(|host| host.done_at.is_some()).count(),
-                took: Quantiles::of(hosts().filter_map(|host| host.took())),
-                uploaded: hosts().map(|host| host.uploaded).sum(),
-                downloaded: hosts().map(|host| host.downloaded).sum(),
-            }
-        });
+        let size = scenario.torrent.size.0 as f64;
+        let groups: Vec<_> =
+            (0..scenario.peers.len()).map(|number| GroupSummary::of(scenario, run, number)).collect();
+        let leechers = || run.hosts.iter().filter(|host| host.role == Role::Leecher);
+        let came = leechers().filter(|host| host.arrived_at.is_some()).count();
+        let done = leechers().filter(|host| host.done_at.is_some()).count();
+        let given = |role: Role| {
+            run.hosts.iter().filter(|host| host.role == role).map(|host| host.uploaded).sum::<u64>() as f64
+        };
+        let downloaded = leechers().map(|host| host.downloaded).sum::<u64>().max(1) as f64;
+        let up = |host: &HostReport| scenario.peers[host.group].up.0;
+        let half = run.seconds / 2.0;
+        let later = || run.samples.iter().filter(|sample| sample.at >= half);
+        let third_quarter =
+            |host: &&HostReport| host.arrived_at.is_some_and(|at| (half..half * 1.5).contains(&at));
         Self {
             seconds: run.seconds,
             bound: lower_bound(scenario),
-            last: run.hosts.iter().filter_map(|host| host.done_at).max_by(f64::total_cmp),
-            groups: groups.collect(),
+            last: leechers().filter_map(|host| host.done_at).max_by(f64::total_cmp),
+            done: (came > 0).then(|| done as f64 / came as f64),
+            used: used(run.hosts.iter()),
+            used_by_tenth: used_by_tenth(run),
+            copies: given(Role::Seed) / size,
+            first_copy: run.first_copy.map(|bytes| bytes as f64 / size),
+            spearman: spearman(leechers().filter_map(|host| Some((up(host), host.took()?)))),
+            interest: middle_of(&run.interest),
+            overhead: run.messages.overhead() as f64 / run.messages.content.max(1) as f64,
+            wasted: leechers().map(|host| host.wasted).sum::<u64>() as f64 / downloaded,
+            hash_failures: run.hosts.iter().map(|host| u64::from(host.hash_failures)).sum(),
+            stalls: run.stalls.iter().map(|(count, _)| count).sum(),
+            leechers: mean(later().map(|sample| f64::from(sample.leechers))).unwrap_or(0.0),
+            seeds: mean(later().map(|sample| f64::from(sample.seeds))).unwrap_or(0.0),
+            steady: mean(leechers().filter(third_quarter).filter_map(HostReport::took)),
+            fluid: fluid(scenario),
+            groups,
         }
     }
+
+    /// All numbers by their names, as rules name them. Of a group: `leecher.took`.
+    pub fn numbers(&self) -> BTreeMap<String, f64> {
+        let all = [
+            ("seconds", Some(self.seconds)),
+            ("bound", self.bound),
+            ("last", self.last),
+            ("done", self.done),
+            ("used", self.used),
+            ("copies", Some(self.copies)),
+            ("first_copy", self.first_copy),
+            ("spearman", self.spearman),
+            ("interest", self.interest),
+            ("overhead", Some(self.overhead)),
+            ("wasted", Some(self.wasted)),
+            ("hash_failures", Some(self.hash_failures as f64)),
+            ("stalls", Some(self.stalls as f64)),
+            ("leechers", Some(self.leechers)),
+            ("seeds", Some(self.seeds)),
+            ("steady", self.steady),
+            ("fluid_time", self.fluid.map(|fluid| fluid.time)),
+            ("fluid_leechers", self.fluid.map(|fluid| fluid.leechers)),
+            ("fluid_seeds", self.fluid.map(|fluid| fluid.seeds)),
+        ];
+        let mut numbers: BTreeMap<String, f64> =
+            all.into_iter().filter_map(|(name, number)| Some((name.to_owned(), number?))).collect();
+        for group in &self.groups {
+            let of_group = [
+                ("came", Some(group.came as f64)),
+                ("done", group.done_share()),
+                ("first", group.took.map(|took| took.least)),
+                ("took", group.took.map(|took| took.median)),
+                ("last", group.took.map(|took| took.most)),
+                ("ratio", group.ratio()),
+                ("used", group.used),
+                ("jain", group.jain),
+                ("dials", Some(group.dials as f64)),
+                ("bans", Some(group.bans as f64)),
+            ];
+            numbers.extend(
+                of_group
+                    .into_iter()
+                    .filter_map(|(name, number)| Some((format!("{}.{name}", group.name), number?))),
+            );
+        }
+        numbers
+    }
+}
+
+/// The names of the numbers of a run, and those of each group.
+pub(crate) const NAMES: [&str; 19] = [
+    "seconds",
+    "bound",
+    "last",
+    "done",
+    "used",
+    "copies",
+    "first_copy",
+    "spearman",
+    "interest",
+    "overhead",
+    "wasted",
+    "hash_failures",
+    "stalls",
+    "leechers",
+    "seeds",
+    "steady",
+    "fluid_time",
+    "fluid_leechers",
+    "fluid_seeds",
+];
+pub(crate) const NAMES_OF_GROUPS: [&str; 10] =
+    ["came", "done", "first", "took", "last", "ratio", "used", "jain", "dials", "bans"];
+
+/// Bytes that left on links up, of those that could have; `None` where no link has a limit.
+fn used<'a>(hosts: impl Iterator<Item = &'a HostReport>) -> Option<f64> {
+    let (sent, capacity) = hosts
+        .filter(|host| host.capacity > 0.0)
+        .fold((0.0, 0.0), |(sent, capacity), host| (sent + host.sent as f64, capacity + host.capacity));
+    (capacity > 0.0).then(|| sent / capacity)
+}
+
+fn used_by_tenth(run: &Run) -> Vec<f64> {
+    let at = |share: f64| {
+        let sample = run.samples.iter().rfind(|sample| sample.at <= run.seconds * share + 0.5);
+        sample.map_or((0.0, 0.0), |sample| (sample.sent as f64, sample.capacity))
+    };
+    let tenths = (0..10).map(|tenth| {
+        let ((sent, capacity), (later, more)) =
+            (at(f64::from(tenth) / 10.0), at(f64::from(tenth + 1) / 10.0));
+        if more > capacity { (later - sent) / (more - capacity) } else { 0.0 }
+    });
+    tenths.collect()
+}
+
+/// The middle of a distribution over hundredths.
+fn middle_of(counts: &[u64; 101]) -> Option<f64> {
+    let total: u64 = counts.iter().sum();
+    let mut seen = 0;
+    let middle = counts.iter().position(|count| {
+        seen += count;
+        seen * 2 >= total
+    });
+    middle.filter(|_| total > 0).map(|hundredths| hundredths as f64 / 100.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{World, WorldOptions};
 
     #[test]
-    fn quantiles_are_numbers_that_were_seen() {
-        let of = |numbers: &[f64]| {
-            Quantiles::of(numbers.iter().copied()).map(|all| [all.least, all.median, all.ninety, all.most])
-        };
-        assert_eq!(of(&[]), None);
-        assert_eq!(of(&[3.0]), Some([3.0; 4]));
-        let ten: Vec<f64> = (1..=10).rev().map(f64::from).collect();
-        assert_eq!(of(&ten), Some([1.0, 5.0, 9.0, 10.0]));
+    fn all_numbers_have_names_that_rules_may_use() {
+        let text = "[[peers]]\nrole = 'seed'\nup = '500 kB/s'\n[[peers]]\ncount = 3\nup = '500 kB/s'\n[torrent]\nsize = '1 MiB'";
+        let scenario = Scenario::parse(text).expect("a scenario");
+        let run = World::new(&scenario, WorldOptions::default()).expect("a world").run().expect("a run");
+        for name in Summary::of(&scenario, &run).numbers().into_keys() {
+            let known = match name.split_once('.') {
+                Some((_, name)) => NAMES_OF_GROUPS.contains(&name),
+                None => NAMES.contains(&&*name),
+            };
+            assert!(known, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_middle_of_pairs_is_a_hundredth() {
+        let mut counts = [0; 101];
+        assert_eq!(middle_of(&counts), None);
+        (counts[0], counts[80], counts[100]) = (1, 1, 1);
+        assert_eq!(middle_of(&counts), Some(0.8));
     }
 }

@@ -17,13 +17,20 @@ pub(crate) struct Tracker {
     /// Whether each peer has everything, by the address at which it can be reached.
     peers: BTreeMap<SocketAddr, bool>,
     chance: Chance,
+    /// Addresses that it names to everybody.
+    poison: Vec<SocketAddr>,
     /// How many announces were answered.
     pub(crate) announces: u64,
 }
 
 impl Tracker {
     pub(crate) const fn new(torrent: InfoHash, interval: u64, numwant: usize, chance: Chance) -> Self {
-        Self { torrent, interval, numwant, peers: BTreeMap::new(), chance, announces: 0 }
+        Self { torrent, interval, numwant, peers: BTreeMap::new(), chance, poison: Vec::new(), announces: 0 }
+    }
+
+    /// Has it name these addresses to everybody.
+    pub(crate) fn poison(&mut self, addresses: Vec<SocketAddr>) {
+        self.poison = addresses;
     }
 
     /// The response to a request that came from `from`.
@@ -65,6 +72,7 @@ impl Tracker {
             .collect();
         self.chance.choose(&mut others, wanted);
         let mut list = Vec::new();
+        self.poison.iter().filter(|_| wanted > 0).for_each(|&peer| compact::put_endpoint(&mut list, peer));
         others.iter().take(wanted).for_each(|&peer| compact::put_endpoint(&mut list, peer));
         let complete = self.peers.values().filter(|&&complete| complete).count();
         Ok(bencode::dictionary(|body| {

@@ -14,21 +14,25 @@ use crate::LabError;
 use crate::chance::Chance;
 use crate::content::Content;
 use crate::network::{ConnectionId, Connections, EndId, HostId, window_under_loss};
-use crate::scenario::{Scenario, StopWhen};
+use crate::scenario::{Hosts, Scenario, StopWhen};
 use crate::tracker::Tracker;
 
 mod drive;
 mod flow;
 mod host;
+mod measures;
 mod options;
 mod recording;
 mod report;
+mod script;
 
 pub use options::{Snap, WorldOptions};
 pub use report::{HostReport, Run};
 
 use host::{Host, Presence};
+use measures::Measures;
 use recording::Recording;
+use script::Script;
 
 /// A scenario as it runs.
 pub struct World<'a> {
@@ -51,6 +55,8 @@ pub struct World<'a> {
     /// How long bytes may wait before a link down.
     most_queue: Duration,
     recording: Recording<'a>,
+    measures: Measures,
+    script: Script,
     stop: StopWhen,
     ends_at: Timestamp,
     /// How many hosts are to have the file, or go, before all is done.
@@ -91,6 +97,12 @@ enum What {
     Known(EndId),
     /// An end has closed, and the other learns it.
     Ended(EndId),
+    /// A slow host has read a block.
+    Read(HostId),
+    /// Something of the scenario's events.
+    Act(usize),
+    /// A sample of the run is taken.
+    Sample,
 }
 
 impl<'a> World<'a> {
@@ -104,13 +116,18 @@ impl<'a> World<'a> {
         let content = Content::new(&scenario.torrent, Some(&announce))
             .map_err(|error| LabError::Unfit(format!("the torrent: {error}")))?;
         let start = START;
-        let tracker = Tracker::new(
+        let mut tracker = Tracker::new(
             content.metainfo.info_hash,
             scenario.tracker.interval.0.as_secs(),
             scenario.tracker.numwant,
             Chance::of(seed, "tracker", "peers"),
         );
-        let hosts = host::all(scenario, seed, start);
+        let hosts = host::all(scenario, seed, start, &options.profiles)?;
+        if let Some(named) = &scenario.tracker.poison {
+            let named = Hosts(named.clone());
+            let victims = hosts.iter().filter(|host| named.has(&host.name));
+            tracker.poison(victims.map(|host| host.address).collect());
+        }
         let recording = Recording::new(scenario, seed, &hosts, options)?;
         let by_address = (0..).zip(&hosts).map(|(number, host)| (host.address.ip(), number)).collect();
         let ends_at = match scenario.stop.when {
@@ -122,7 +139,6 @@ impl<'a> World<'a> {
             due: BinaryHeap::new(),
             caused: 0,
             happened: 0,
-            content,
             tracker,
             tracker_fails: scenario
                 .tracker
@@ -137,6 +153,9 @@ impl<'a> World<'a> {
             most_window: window_under_loss(scenario.link.loss, scenario.link.mtu),
             most_queue: scenario.link.queue.0,
             recording,
+            measures: Measures::new(content.metainfo.piece_count(), hosts.len(), scenario.peers.len()),
+            script: Script::new(scenario, hosts.len()),
+            content,
             stop: scenario.stop.when,
             ends_at,
             over: false,
@@ -146,6 +165,10 @@ impl<'a> World<'a> {
             let at = world.hosts[number as usize].arrives_at;
             world.cause(at, What::Join(number));
         }
+        for (number, event) in scenario.events.iter().enumerate() {
+            world.cause(start + event.at.0, What::Act(number));
+        }
+        world.cause(start, What::Sample);
         Ok(world)
     }
 
@@ -183,10 +206,13 @@ impl<'a> World<'a> {
             What::Accepted(connection) => self.accepted(connection)?,
             What::Refused(host, stream) => self.tell(host, Input::Closed(stream, CloseReason::Refused))?,
             What::Left(host) => self.left(host)?,
-            What::Came(end) => self.came(end),
+            What::Came(end) => self.came(end)?,
             What::Delivered(end) => self.delivered(end)?,
             What::Known(end) => self.known(end)?,
             What::Ended(end) => self.ended(end)?,
+            What::Read(host) => self.read(host)?,
+            What::Act(number) => self.act(number)?,
+            What::Sample => self.sample(),
         }
         Ok(true)
     }
@@ -201,6 +227,7 @@ impl<'a> World<'a> {
     fn join(&mut self, number: HostId) -> Result<(), LabError> {
         let host = &mut self.hosts[number as usize];
         host.begin(&self.content, self.now);
+        host.capacity_since = self.now;
         if let Some(stay) = host.stay {
             self.cause(self.now + stay, What::Leave(number));
         }
@@ -227,7 +254,8 @@ impl<'a> World<'a> {
     }
 
     fn is_tracker_there(&self) -> bool {
-        !self.tracker_fails.iter().any(|&(from, to)| (from..to).contains(&self.now))
+        !self.script.tracker_down
+            && !self.tracker_fails.iter().any(|&(from, to)| (from..to).contains(&self.now))
     }
 
     /// Who listens at an address.

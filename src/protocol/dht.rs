@@ -20,11 +20,20 @@ use crate::{DecodeError, Hex, InfoHash, compact};
 mod decode;
 mod encode;
 mod fields;
+mod gate;
+mod lookup;
+mod node;
+mod node_id;
+mod peer_store;
+mod table;
 #[cfg(test)]
 mod tests;
+mod tokens;
+mod transactions;
 
 pub use decode::{begins_message, may_be_message};
 pub use fields::fields;
+pub use node::{DhtInput, DhtNode, DhtOutput, DhtSettings, SavedNodes, SearchResult};
 
 /// A query, its response, or an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -309,7 +318,7 @@ const fn node_stride(ipv6: bool) -> usize {
     20 + compact::stride(ipv6)
 }
 
-fn node(bytes: &[u8]) -> Option<Node> {
+fn read_node(bytes: &[u8]) -> Option<Node> {
     let (id, address) = bytes.split_first_chunk::<20>()?;
     Some(Node { id: NodeId(*id), address: compact::endpoint(address)? })
 }

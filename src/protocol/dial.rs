@@ -2,12 +2,12 @@
 //! Who opens the connections says what became of them.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::Timestamp;
+use crate::{Timestamp, is_local_network};
 
 /// A family of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,7 +45,7 @@ pub struct Remote {
     pub port: u16,
     /// The only family of addresses that is wanted; `None` for both.
     pub family: Option<AddressFamily>,
-    /// Whether it may be in a [local network](is_local).
+    /// Whether it may be in a [local network](crate::is_local_network).
     pub may_be_local: bool,
     /// How it is spoken with over TLS; `None` for bytes in clear.
     pub tls: Option<Tls>,
@@ -76,43 +76,12 @@ impl Remote {
             |address: &SocketAddr| self.family.is_none_or(|family| family == AddressFamily::of(*address));
         let mut addresses: Vec<_> = addresses.into_iter().filter(wanted).collect();
         let first = addresses.first().map(SocketAddr::ip);
-        addresses.retain(|address| self.may_be_local || !is_local(address.ip()));
+        addresses.retain(|address| self.may_be_local || !is_local_network(address.ip()));
         match first {
             Some(local) if addresses.is_empty() => Err(local),
             _ => Ok(addresses),
         }
     }
-}
-
-/// Whether an address is of this machine or of a network that is not the Internet, where a server may trust whoever reaches
-/// it: loopback, link-local, private (RFC 1918, RFC 4193), shared (RFC 6598), unspecified, and those of IPv4 that are written
-/// in IPv6 (RFC 4291, section 2.5.5.2; RFC 6052).
-pub const fn is_local(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(address) => is_local_v4(address),
-        IpAddr::V6(address) => {
-            let [first, second, third, fourth, fifth, sixth, seventh, last] = address.segments();
-            if let (0x64, 0xff9b, 0, 0, 0, 0) = (first, second, third, fourth, fifth, sixth) {
-                return is_local_v4(Ipv4Addr::from_bits((seventh as u32) << 16 | last as u32));
-            }
-            address.is_loopback()
-                || address.is_unspecified()
-                || address.is_unique_local()
-                || address.is_unicast_link_local()
-                || address.is_multicast()
-        }
-    }
-}
-
-const fn is_local_v4(address: Ipv4Addr) -> bool {
-    let [first, second, ..] = address.octets();
-    first == 0
-        || first == 127
-        || (first == 100 && second & 0xc0 == 64)
-        || address.is_private()
-        || address.is_link_local()
-        || address.is_multicast()
-        || address.is_broadcast()
 }
 
 /// The addresses of one name, in the order in which they are tried.
@@ -257,48 +226,6 @@ mod tests {
         assert!(race(&[]).is_lost());
         let many = (1..5_000).map(|port| SocketAddr::from(([10, 0, 0, 1], port)));
         assert_eq!(silence(Race::new(many, UDP_PAUSE, START)).len(), MOST_ADDRESSES);
-    }
-
-    #[test]
-    fn local_networks_are_told_from_the_internet() {
-        for local in [
-            "127.0.0.1",
-            "127.8.9.1",
-            "0.0.0.0",
-            "10.1.2.3",
-            "172.16.0.1",
-            "172.31.255.255",
-            "192.168.1.1",
-            "169.254.169.254",
-            "100.64.0.1",
-            "100.127.0.1",
-            "224.0.0.1",
-            "255.255.255.255",
-            "::1",
-            "::",
-            "fe80::1",
-            "fd00::1",
-            "ff02::1",
-            "::ffff:127.0.0.1",
-            "::ffff:10.0.0.1",
-            "64:ff9b::a9fe:a9fe",
-        ] {
-            assert!(is_local(local.parse().unwrap()), "{local}");
-        }
-        for public in [
-            "1.1.1.1",
-            "172.15.0.1",
-            "172.32.0.1",
-            "100.63.0.1",
-            "100.128.0.1",
-            "192.0.2.1",
-            "169.253.0.1",
-            "2001:db8::1",
-            "::ffff:1.1.1.1",
-            "64:ff9b::101:101",
-        ] {
-            assert!(!is_local(public.parse().unwrap()), "{public}");
-        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod initiator;
 mod key_exchange;
 mod key_log;
 mod negotiation;
+mod padding;
 mod responder;
 #[cfg(test)]
 mod tests;

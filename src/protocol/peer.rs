@@ -4,6 +4,7 @@
 //! what it changed and which rules it broke. It decides nothing: what to do about a [`PeerFault`], and what a capture lost, is
 //! up to the caller.
 
+mod early_pieces;
 mod faults;
 pub mod limits;
 mod observe;
@@ -13,7 +14,7 @@ mod side;
 use std::time::Duration;
 
 use crate::wire::{Content, Extension, Handshake, PieceSet};
-use crate::{Block, PieceIndex, Timestamp};
+use crate::{Block, Geometry, PieceIndex, Timestamp};
 
 pub use faults::PeerFault;
 pub use requests::{RequestCapacity, SentMessage};
@@ -132,6 +133,23 @@ impl ConnectionState {
         for side in &mut self.sides {
             side.pieces = Some(PieceSet::none(count));
         }
+    }
+
+    /// Says that the number of pieces will be known later. What both sides say of their pieces until then is kept.
+    pub fn keep_early_pieces(&mut self) {
+        for side in &mut self.sides {
+            side.keep_early_pieces();
+        }
+    }
+
+    /// Says how the pieces lie, after [`keep_early_pieces`](Self::keep_early_pieces): what both sides said before is applied.
+    /// The rules that a message of theirs broke, as only shows now.
+    pub fn apply_early_pieces(&mut self, geometry: &Geometry) -> Vec<(PeerSide, PeerFault)> {
+        let mut faults = Vec::new();
+        for (side, state) in PeerSide::BOTH.into_iter().zip(&mut self.sides) {
+            faults.extend(state.apply_early_pieces(geometry).err().map(|fault| (side, fault)));
+        }
+        faults
     }
 
     /// One side.

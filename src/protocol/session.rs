@@ -31,7 +31,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Metainfo, PieceIndex, Timestamp};
+use crate::{InfoHash, Metainfo, PieceIndex, Timestamp};
 
 mod allowed_fast;
 mod announcer;
@@ -39,6 +39,7 @@ mod assigned;
 mod choker;
 mod config;
 mod core;
+mod describe;
 mod disconnect;
 mod download;
 mod encryption;
@@ -48,6 +49,7 @@ mod http_proxy;
 mod io;
 mod memory_disk;
 mod message_reader;
+mod metadata;
 mod negotiate;
 mod noise;
 mod on_message;
@@ -67,6 +69,7 @@ mod swarm;
 mod tick;
 mod timer;
 mod tolerance;
+mod torrent;
 mod upload;
 mod view;
 mod web_seeds;
@@ -86,13 +89,14 @@ pub use profile::{
 pub use schedule::{HaveStep, RequestStep, Schedule};
 pub use server_url::ServerUrl;
 pub use swarm::PeerSource;
-pub use view::{MessageCounts, PeerView, Status};
+pub use view::{MessageCounts, MetadataStatus, PeerView, Status};
 
 use announcer::TrackerInput;
 use core::{Core, SessionState, StreamIds};
 use encryption::Way;
 use peer::{NewPeer, Peer, Phase};
 use peers::Peers;
+use torrent::Torrent;
 use web_seeds::SeedInput;
 
 /// One torrent, being downloaded or served.
@@ -113,7 +117,9 @@ impl Session {
         have: impl IntoIterator<Item = PieceIndex>,
         now: Timestamp,
     ) -> Self {
-        Self { core: Core::new(config, torrent, identity, have, now), peers: Peers::default() }
+        let trackers = torrent.trackers();
+        let core = Core::new(config, Torrent::Known(torrent), &trackers, identity, have, now);
+        Self { core, peers: Peers::default() }
     }
 
     /// Takes what happened at `now`.
@@ -122,12 +128,17 @@ impl Session {
             return;
         }
         self.core.now = now;
+        // The first step ends a session that has nobody to turn to.
+        if let Input::Searching(searching) = input {
+            self.core.has_searched |= self.core.is_searching && !searching;
+            self.core.is_searching = searching;
+        }
         if self.core.state == SessionState::New {
             self.advance(now);
         }
         let acts = matches!(input, Input::Tick);
         match input {
-            Input::Tick => {}
+            Input::Tick | Input::Searching(_) => {}
             Input::Opened(stream, address) if self.core.announcer.owns(stream) => {
                 self.tell_announcer(now, stream, TrackerInput::Opened(address));
             }
@@ -160,9 +171,12 @@ impl Session {
             Input::Hashed(piece, digest) => self.hashed(now, piece, digest),
             Input::BlockHashes(piece, digests) => self.block_hashes(now, piece, digests),
             Input::Loaded(stream, block, bytes) => self.loaded(now, stream, block, bytes),
+            Input::Described(torrent, have) => self.described(now, torrent, have),
             Input::PeersFound(source, addresses) => self.core.peers_found(source, addresses),
+            Input::OwnAddress(host) => self.core.swarm.note_own(host),
             Input::Stop => self.end(now),
         }
+        self.follow_metadata(now);
         self.step_others(None);
         self.advance(now);
         if acts {
@@ -193,12 +207,23 @@ impl Session {
         self.core.is_complete()
     }
 
+    /// The info hash of its torrent.
+    pub fn info_hash(&self) -> InfoHash {
+        self.core.torrent.info_hash()
+    }
+
+    /// Whether peers of its torrent come from trackers only (BEP 27).
+    pub fn is_private(&self) -> bool {
+        self.core.torrent.is_private()
+    }
+
     /// The first step.
     fn start(&mut self) {
         let core = &mut self.core;
         core.state = SessionState::Running;
         let complete = core.is_complete();
-        if core.torrent.geometry.is_none() || (complete && core.config.seeding.is_none()) {
+        let is_readable = core.torrent.is_wanted() || core.torrent.geometry().is_some();
+        if !is_readable || (complete && core.config.seeding.is_none()) {
             if complete {
                 core.outputs.push_back(Output::Event(Event::Complete));
             }
@@ -285,8 +310,7 @@ impl Session {
             dialled,
             policy: core.config.profile.encryption.policy,
             own_id: core.identity.peer_id,
-            piece_count: core.piece_count(),
-            bitfield_length: core.torrent.geometry.as_ref().map_or(0, |geometry| geometry.bitfield_length()),
+            piece_count: (!core.torrent.is_wanted()).then(|| core.piece_count()),
             pipeline_depth: core.config.profile.initial_pipeline.max(1) as usize,
         };
         self.peers.insert(Peer::new(&new, now));
@@ -310,10 +334,13 @@ impl Session {
             || !core.resolving.is_empty()
             || core.announcer.is_asking()
             || core.web_seeds.is_at_work()
+            || core.is_searching
         {
             return false;
         }
-        let enough = core.config.rounds.is_some_and(|rounds| core.announcer.rounds() >= rounds);
+        let enough = core.config.rounds.is_some_and(|rounds| {
+            core.announcer.rounds() >= rounds || (core.has_searched && core.announcer.is_at_its_end())
+        });
         let nobody_connects = core.config.single_peer || core.config.port == 0;
         enough || (nobody_connects && core.announcer.is_at_its_end())
     }
@@ -407,6 +434,7 @@ impl Core {
     fn service_peer(&mut self, now: Timestamp, peer: &mut Peer, haves: &[PieceIndex]) {
         let known = peer.known_pending_haves.min(haves.len());
         peer.known_pending_haves -= known;
+        self.request_metadata(now, peer);
         let haves = &haves[known..];
         let (before, after) =
             if self.config.profile.haves_first { (haves, &[][..]) } else { (&[][..], haves) };

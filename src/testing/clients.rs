@@ -20,7 +20,7 @@ impl Drop for RunningClient {
 /// What a client is told.
 #[derive(Debug)]
 pub struct ClientJob<'a> {
-    /// The torrent file.
+    /// The torrent file; or a magnet link, which Transmission does not take here.
     pub torrent: &'a Path,
     /// The folder that its content is in, or comes into.
     pub content: &'a Path,
@@ -188,7 +188,12 @@ pub fn libtorrent(job: &ClientJob<'_>) -> RunningClient {
         s = lt.session({'listen_interfaces': sys.argv[1], 'enable_dht': False, 'enable_lsd': False,\n\
         \x20 'enable_upnp': False, 'enable_natpmp': False, **eval(sys.argv[4]),\n\
         \x20 'enable_outgoing_utp': False, 'enable_incoming_utp': False, 'allow_multiple_connections_per_ip': True})\n\
-        s.add_torrent({'ti': lt.torrent_info(sys.argv[2]), 'save_path': sys.argv[3]})\n\
+        if sys.argv[2].startswith('magnet:'):\n\
+        \x20 p = lt.parse_magnet_uri(sys.argv[2])\n\
+        \x20 p.save_path = sys.argv[3]\n\
+        \x20 s.add_torrent(p)\n\
+        else:\n\
+        \x20 s.add_torrent({'ti': lt.torrent_info(sys.argv[2]), 'save_path': sys.argv[3]})\n\
         time.sleep(600)\n";
     let mut command = Command::new(PYTHON);
     let encryption = job.encryption.choose(

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use bittrace_protocol::session::HostPort;
 use clap::{Args, ValueEnum};
 
 use super::texts::{ALLOW_LOCAL_HELP, DOWNLOAD_AFTER, DOWNLOAD_EXAMPLES, ENCRYPTION_HELP};
@@ -11,7 +12,7 @@ use super::texts::{ALLOW_LOCAL_HELP, DOWNLOAD_AFTER, DOWNLOAD_EXAMPLES, ENCRYPTI
 #[derive(Debug, Args)]
 #[command(after_help = DOWNLOAD_AFTER, after_long_help = DOWNLOAD_EXAMPLES)]
 pub(crate) struct DownloadArguments {
-    /// The .torrent file: a path, or an http or https URL
+    /// The .torrent file: a path, or an http or https URL; or a magnet link
     #[arg(value_name = "TORRENT")]
     pub(crate) torrent: String,
     /// The folder for the files
@@ -59,9 +60,18 @@ pub(crate) struct DownloadArguments {
     /// Do not download from the torrent's web seeds
     #[arg(long)]
     pub(crate) no_web_seeds: bool,
-    /// Let the torrent's URLs lead to anything in local networks
+    /// Let the URLs of the torrent or link lead to anything in local networks
     #[arg(long, long_help = ALLOW_LOCAL_HELP)]
     pub(crate) allow_local: bool,
+    /// Do not look for peers in the DHT
+    #[arg(long)]
+    pub(crate) no_dht: bool,
+    /// A node of the DHT to begin with, instead of well-known nodes and those of earlier runs; can be repeated
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_port, conflicts_with = "no_dht")]
+    pub(crate) dht_node: Vec<HostPort>,
+    /// The file that keeps nodes of the DHT from run to run
+    #[arg(long, value_name = "FILE", conflicts_with = "no_dht")]
+    pub(crate) dht_state: Option<PathBuf>,
     /// Our peer id, up to 20 characters; the rest is random
     #[arg(long, value_name = "ID")]
     pub(crate) peer_id: Option<String>,
@@ -89,6 +99,19 @@ pub(crate) struct DownloadArguments {
     /// Repair damaged finished files: download their wrong pieces again
     #[arg(long)]
     pub(crate) repair: bool,
+}
+
+/// Reads the name of a host, or its address, and a port; an address of IPv6 stands in brackets.
+fn host_port(text: &str) -> Result<HostPort, String> {
+    let read = || {
+        let (host, port) = text.rsplit_once(':')?;
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host = bare.unwrap_or(host);
+        let whole = !host.is_empty() && (bare.is_some() || !host.contains(':'));
+        let port = port.parse().ok().filter(|&port| port != 0 && whole)?;
+        Some(HostPort { host: host.to_owned(), port })
+    };
+    read().ok_or_else(|| "expected HOST:PORT".to_owned())
 }
 
 /// When connections to peers are encrypted.

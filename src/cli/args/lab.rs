@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::texts::{SIM_AFTER, SIM_EXAMPLES};
+use super::texts::{FIGURES_AFTER, SIM_AFTER, SIM_EXAMPLES};
 
 /// The commands of the lab.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Lab {
     /// Simulate a swarm: many clients, their links and a tracker, under a pretend clock
     Sim(SimArguments),
+    /// Run published results about swarms, and say whether their shape is seen
+    Figures(FiguresArguments),
 }
 
 /// Simulate a swarm.
@@ -35,6 +37,21 @@ pub(crate) struct SimArguments {
     /// Where all chance comes from; default: the seed of the scenario
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+    /// The output format
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
+    pub(crate) format: LabFormat,
+}
+
+/// Run published results.
+#[derive(Debug, Args)]
+#[command(after_help = FIGURES_AFTER)]
+pub(crate) struct FiguresArguments {
+    /// The figures to run: flash-crowd, classes, rarest-first, missing-piece or fluid; default: all
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Print the scenarios instead of running them
+    #[arg(long)]
+    pub(crate) scenarios: bool,
     /// The output format
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
     pub(crate) format: LabFormat,

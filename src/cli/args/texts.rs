@@ -136,8 +136,18 @@ Exit codes:
     2  error: bad usage, unreadable input, an output that cannot be written
   130  interrupted; nothing is written";
 
+pub(super) const FIGURES_AFTER: &str = "\
+Examples:
+  bittrace lab figures rarest-first
+  bittrace lab figures fluid --scenarios > fluid.toml
+  bittrace lab figures --format json | jq '.findings[] | select(.holds | not)'
+
+The figures take some minutes in all. Each names the paper that its numbers are from.
+
+Exit codes: 0 every rule holds, 1 a rule does not hold, 2 error, 130 interrupted.";
+
 pub(super) const SIM_AFTER: &str = "\
-Exit codes: 0 done, 2 error, 130 interrupted.
+Exit codes: 0 done, 1 the run is not as expected, 2 error, 130 interrupted.
 `bittrace lab sim --help` has examples and a scenario.";
 
 pub(super) const SIM_EXAMPLES: &str = "\
@@ -162,6 +172,17 @@ A scenario, with some of its keys; every key has a default:
   rtt = \"20..120 ms\"          drawn for each host; between two hosts the mean of theirs
   arrive = \"uniform 10 s\"     or \"at once\", \"at 30 s\", \"poisson 0.04/s\"
   leave = \"when done\"         or \"never\", \"after 600 s\", \"exp 1000 s\"
+  behaviour = \"ours\"          or \"free-rider\", \"liar\", \"slow\", \"like capture.pcapng\"
+  [[events]]
+  at = \"300 s\"
+  do = \"kill seed\"            or \"stop leecher-3\", \"cut up of leecher-3..9 to 10 kB/s\",
+                              \"tracker down\", \"tracker up\", \"partition seed leecher\", \"heal\"
+  [stop]
+  when = \"all done\"           or a time such as \"3600 s\"
+  [expect]
+  last = \"< 1.5 bound\"        numbers of the summary; of a group: leecher.took = \"< 600 s\"
+
+docs/lab.md explains them all; examples/lab has scenarios for a lecture.
 
 All clients are bittrace itself, under one pretend clock: the same scenario and seed give the same
 capture, byte for byte. The capture has each byte once, as a listener in the core of the network
@@ -169,7 +190,8 @@ sees it, and the names of the hosts. TCP is a model: fair links of a fixed rate,
 windows; no packet is lost or comes twice.
 
 Exit codes:
-    0  done
+    0  done, and all that the scenario expects is so
+    1  something that the scenario expects is not so
     2  error: bad usage, a scenario that cannot be read, or a capture that cannot be written
   130  interrupted; the results up to then are shown";
 
@@ -331,10 +353,10 @@ Exit codes:
 pub(super) const DOWNLOAD_AFTER: &str = "Examples: see bittrace download --help";
 
 pub(super) const ALLOW_LOCAL_HELP: &str = "\
-Let the torrent's URLs lead to anything in local networks
+Let the URLs of the torrent or link lead to anything in local networks
 
-The URLs of a torrent are chosen by whoever made it, and could ask a router or a printer of
-your network for something that it acts on. So at addresses of this machine and of local
+The URLs of a torrent or link are chosen by whoever made it, and could ask a router or a printer
+of your network for something that it acts on. So at addresses of this machine and of local
 networks (127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16,
 100.64.0.0/10, ::1, fc00::/7, fe80::/10) a tracker is asked for /announce alone, without a
 query of its own in the URL, web seeds there are not used, and no server of the Internet can
@@ -364,10 +386,21 @@ Examples:
                                                       and show each message in tshark
   bittrace download file.torrent --trace              and show each message at once
   bittrace download file.torrent --single-peer        from one peer at a time
+  bittrace download file.torrent --dht-node 10.0.0.2:6881
+                                                      with the DHT of a network of your own
+  bittrace download 'magnet:?xt=urn:btih:HASH&tr=URL'  the torrent itself comes from peers
 
 --record FILE can be a named pipe: the download begins when a program reads it, and goes on when
 that program has gone. With --record - the recording goes to standard output, and everything else
 to standard error; the download ends when the program that reads it ends.
+
+Peers of a torrent that is not private are also looked for in the DHT, over UDP on the port of the
+same number. It begins with nodes of earlier runs, of the torrent and of peers. While none of them
+answers it asks router.bittorrent.com, dht.transmissionbt.com and router.utorrent.com; not with
+--dht-node, nor where --listen has loopback addresses only. --like goes without the DHT, unless
+--dht-node is given. Nodes are kept in
+  Linux, macOS  $XDG_STATE_HOME/bittrace/dht.dat, or ~/.local/state/bittrace/dht.dat
+  Windows       %LOCALAPPDATA%\\bittrace\\dht.dat
 
 Files get their final names only when they are complete and verified. An interrupted run (Ctrl-C,
 power failure) resumes where it stopped. The first Ctrl-C announces stopped to the trackers and
@@ -393,6 +426,20 @@ Examples:
 
 In Wireshark, the interfaces stand among the others; the gear beside each has its options. A
 download ends when the capture is stopped.";
+
+pub(super) const FETCH_EXAMPLES: &str = "\
+Examples:
+  bittrace torrent fetch 'magnet:?xt=urn:btih:HASH&tr=http://t.test/announce' -o t.torrent
+  bittrace torrent fetch LINK -o t.torrent --format json | jq .files
+  bittrace torrent fetch LINK -o - | bittrace torrent show -
+
+The trackers and web seeds of the link become those of the torrent. Nothing is downloaded
+but the torrent itself.
+
+Exit codes:
+    0  the torrent is there
+    2  error: bad usage, or no peer has it
+  130  stopped by Ctrl-C";
 
 pub(super) const TORRENT_EXAMPLES: &str = "\
 Examples:

@@ -4,22 +4,24 @@ mod live_trace;
 mod narrate;
 mod progress;
 mod record_target;
+mod source;
 
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
-use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bittrace_client::{
-    Download, DownloadOptions, DownloadReport, Notice, Outcome, Resume, RootName, Stop, TorrentFile,
+    DhtOptions, Download, DownloadOptions, DownloadReport, Notice, Outcome, Resume, RootName, Stop,
     proxies_of_environment, random_identity,
 };
-use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, Event, Identity, SeedGoal};
-use bittrace_protocol::{Metainfo, PeerId};
+use bittrace_protocol::session::{
+    Config, EncryptionPolicy, EncryptionProfile, Event, HostPort, Identity, SeedGoal,
+};
+use bittrace_protocol::{InfoHash, Metainfo, PeerId};
 use bittrace_replay::{Transcript, infer_profile};
 use bittrace_trace::units::{count as thousands, counted, rough_size, span};
 use bittrace_trace::{Summary, Trace};
@@ -30,11 +32,9 @@ use crate::capture_page::{PageReading, PageSettings};
 use crate::commands::analyze::command_for;
 use crate::commands::diff::{ComparedCaptures, ReplayNotices};
 use crate::commands::profile::own_profile;
-use crate::commands::torrent::{warn_of_faults, write_contents};
 use crate::commands::{diagnose, diff};
-use crate::failure::warn;
 use crate::interrupt::{heed, interrupted};
-use crate::os::{is_same_file, temporary_folder};
+use crate::os::{is_same_file, state_folder, temporary_folder};
 use crate::page_file::PageFile;
 use crate::print::output::{Look, Output};
 use crate::print::page::Page;
@@ -49,12 +49,11 @@ use narrate::Narrator;
 use progress::ProgressLine;
 pub(crate) use record_target::RecordTarget;
 use record_target::is_without_reader;
+use source::Source;
+pub(crate) use source::{read_link, warn_of_link, write_link};
 
 /// What our peer ids begin with, in the manner of BEP 20: no other client has `bt` in small letters.
 const PEER_ID_PREFIX: &[u8] = b"-bt0100-";
-
-/// How long fetching a .torrent may take.
-const FETCHED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Runs the command.
 pub(crate) fn run(arguments: &args::DownloadArguments, common: Common, output: Output) -> Result<Exit> {
@@ -74,22 +73,15 @@ pub(crate) fn run_recorded(
     common: Common,
     mut output: Output,
 ) -> Result<Exit> {
-    let Some(torrent) = load(&arguments.torrent)? else { return Ok(Exit::Interrupted) };
+    let Some(source) = Source::load(&arguments.torrent)? else { return Ok(Exit::Interrupted) };
     check_key_log(arguments)?;
-    let metainfo = Arc::new(torrent.metainfo);
     if !common.quiet {
         let mut contents = Vec::new();
-        write_contents(&metainfo, output.look, &mut contents)?;
+        source.write_contents(output.look, &mut contents)?;
         tolerate_broken_pipe(output.write_all(&contents).and_then(|()| output.flush()))?;
     }
-    warn_of_faults(&arguments.torrent, &metainfo, common);
-    if metainfo.trackers().iter().all(Vec::is_empty) {
-        if arguments.single_peer {
-            bail!("{}: no tracker, so there is no source of peers", arguments.torrent);
-        }
-        warn(common, &format!("{}: no tracker; waiting for incoming connections", arguments.torrent));
-    }
-    let mut options = options(arguments, &metainfo)?;
+    source.warn(arguments, dht_options(arguments).is_some(), common)?;
+    let mut options = options(arguments, source.info_hash())?;
     if !target.open(common, &mut options)? {
         return Ok(Exit::Interrupted);
     }
@@ -98,24 +90,72 @@ pub(crate) fn run_recorded(
     let page = arguments
         .html
         .as_deref()
-        .map(|path| RunPage::begin(path, arguments, &metainfo, target, &output, &mut options));
+        .map(|path| RunPage::begin(path, arguments, source.known(), target, &output, &mut options));
     let page = page.transpose()?;
     let diagnosed = arguments.diagnose.then(|| RunRecording::begin(&mut options)).transpose()?;
     let live = match arguments.trace {
         true => {
-            let (live, watcher) = LiveTrace::begin(&metainfo, common, output.clone())?;
+            let (live, watcher) =
+                LiveTrace::begin(source.known().cloned().as_slice(), common, output.clone())?;
             options.watchers.push(watcher);
             Some(live)
         }
         false => None,
     };
-    let download = Download::new(Arc::clone(&metainfo), options)?;
+    let download = source.begin(options)?;
+    let (report, wrong_output) = run_with_commentary(download, target, arguments.trace, common, &mut output);
+    let rows = live.map_or(Ok(()), LiveTrace::end);
+    let report = report?;
+    let torrents: Vec<_> = report.torrent.clone().into_iter().collect();
+    tolerate_broken_pipe(wrong_output.map_or(rows, Err))?;
+    if !common.quiet {
+        let mut table = Vec::new();
+        closing_table(&report, target, arguments.key_log.as_deref(), output.look, &mut table)?;
+        tolerate_broken_pipe(output.write_all(&table).and_then(|()| output.flush()))?;
+    }
+    match report.recording {
+        // Nobody is there any more for whom the run was.
+        Some(error) if is_without_reader(&error) && target.reader_decides() => return Ok(Exit::Done),
+        Some(error) if !is_without_reader(&error) => return Err(error.into()),
+        _ => {}
+    }
+    let exit = match report.outcome {
+        Outcome::Complete => Exit::Done,
+        Outcome::Stopped if interrupted() => Exit::Interrupted,
+        Outcome::Incomplete | Outcome::Stopped => Exit::Matched,
+    };
+    if let Some(recording) = diagnosed.filter(|_| exit != Exit::Interrupted) {
+        recording.diagnose(&torrents, common, &mut output)?;
+    }
+    if let Some(page) = page {
+        // The page is of a run that Ctrl-C ended as well: a seeding run has no other end.
+        heed();
+        page.write(report.place.as_deref(), &torrents)?;
+    }
+    match against {
+        Some(against) if exit != Exit::Interrupted => {
+            if !common.quiet {
+                writeln!(output)?;
+            }
+            Ok(exit.max(against.compare(&torrents, common, &mut output)?))
+        }
+        _ => Ok(exit),
+    }
+}
+
+/// Runs a download to its end, and tells what happens; also why that could not be written.
+pub(crate) fn run_with_commentary(
+    download: Download,
+    target: &RecordTarget,
+    beside_rows: bool,
+    common: Common,
+    output: &mut Output,
+) -> (Result<DownloadReport, bittrace_client::Error>, Option<io::Error>) {
     let stop = download.stop();
     stop_when_interrupted(stop.clone());
-
-    let mut narrator = Narrator::new(output.look, common, arguments.trace);
+    let mut narrator = Narrator::new(output.look, common, beside_rows);
     // Rows show how far the run is.
-    let mut progress = ProgressLine::new(common.quiet || arguments.trace);
+    let mut progress = ProgressLine::new(common.quiet || beside_rows);
     let mut wrong_output = None;
     let report = download.run_blocking(|notice| {
         let mut lines = Vec::new();
@@ -135,42 +175,7 @@ pub(crate) fn run_recorded(
         }
     });
     progress.end();
-    let rows = live.map_or(Ok(()), LiveTrace::end);
-    let report = report?;
-    tolerate_broken_pipe(wrong_output.map_or(rows, Err))?;
-    if !common.quiet {
-        let mut table = Vec::new();
-        closing_table(&report, target, arguments.key_log.as_deref(), output.look, &mut table)?;
-        tolerate_broken_pipe(output.write_all(&table).and_then(|()| output.flush()))?;
-    }
-    match report.recording {
-        // Nobody is there any more for whom the run was.
-        Some(error) if is_without_reader(&error) && target.reader_decides() => return Ok(Exit::Done),
-        Some(error) if !is_without_reader(&error) => return Err(error.into()),
-        _ => {}
-    }
-    let exit = match report.outcome {
-        Outcome::Complete => Exit::Done,
-        Outcome::Stopped if interrupted() => Exit::Interrupted,
-        Outcome::Incomplete | Outcome::Stopped => Exit::Matched,
-    };
-    if let Some(recording) = diagnosed.filter(|_| exit != Exit::Interrupted) {
-        recording.diagnose(&metainfo, common, &mut output)?;
-    }
-    if let Some(page) = page {
-        // The page is of a run that Ctrl-C ended as well: a seeding run has no other end.
-        heed();
-        page.write(&report.place, &metainfo)?;
-    }
-    match against {
-        Some(against) if exit != Exit::Interrupted => {
-            if !common.quiet {
-                writeln!(output)?;
-            }
-            Ok(exit.max(against.compare(&metainfo, common, &mut output)?))
-        }
-        _ => Ok(exit),
-    }
+    (report, wrong_output)
 }
 
 /// The recording of a run, which is read once the run is over.
@@ -193,14 +198,13 @@ impl RunRecording {
     }
 
     /// Says why the run went as it did. The packets of a recording are made up around the bytes, so nothing is measured on them.
-    fn diagnose(&self, torrent: &Arc<Metainfo>, common: Common, output: &mut Output) -> Result<()> {
-        let torrents = vec![Arc::clone(torrent)];
+    fn diagnose(&self, torrents: &[Arc<Metainfo>], common: Common, output: &mut Output) -> Result<()> {
         let options = bittrace_trace::TraceOptions {
-            torrents: torrents.clone(),
+            torrents: torrents.to_vec(),
             ..bittrace_trace::TraceOptions::default()
         };
         let mut trace = Trace::open(&self.path, options)?;
-        let (diagnosis, _) = diagnose::read(&mut trace, &torrents);
+        let (diagnosis, _) = diagnose::read(&mut trace, torrents);
         let run = diagnosis.finish();
         // A recording that nobody asked for is gone with the run.
         let file = self.folder.is_none().then_some(&*self.path);
@@ -226,7 +230,7 @@ impl RunPage {
     fn begin(
         path: &Path,
         arguments: &args::DownloadArguments,
-        torrent: &Metainfo,
+        known: Option<&Arc<Metainfo>>,
         target: &RecordTarget,
         output: &Output,
         options: &mut DownloadOptions,
@@ -234,7 +238,9 @@ impl RunPage {
         if path == Path::new("-") {
             bail!("--html -: standard output has the commentary of the run; name a file");
         }
-        refuse_content(path, &arguments.output.join(torrent.name.to_string()))?;
+        if let Some(torrent) = known {
+            refuse_content(path, &arguments.output.join(torrent.name.to_string()))?;
+        }
         if target.file().is_some_and(|record| record == path) {
             bail!("--html {}: this is the recording", path.display());
         }
@@ -262,17 +268,18 @@ impl RunPage {
     }
 
     /// Writes the page. `place` is where the files of the torrent are.
-    fn write(self, place: &Path, torrent: &Arc<Metainfo>) -> Result<()> {
-        refuse_content(&self.path, place)?;
-        let torrents = [Arc::clone(torrent)];
+    fn write(self, place: Option<&Path>, torrents: &[Arc<Metainfo>]) -> Result<()> {
+        if let Some(place) = place {
+            refuse_content(&self.path, place)?;
+        }
         let options = bittrace_trace::TraceOptions {
             torrents: torrents.to_vec(),
             from_start: true,
             ..bittrace_trace::TraceOptions::default()
         };
         let mut trace = Trace::open(&self.recording.path, options)?;
-        let mut page = PageReading::new(self.file, &torrents, self.settings);
-        let mut summary = Summary::new(&torrents);
+        let mut page = PageReading::new(self.file, torrents, self.settings);
+        let mut summary = Summary::new(torrents);
         while !interrupted() && trace.advance()? {
             let (Some(dissected), Some((start, _))) = (trace.current(), trace.span()) else { continue };
             summary.add(dissected);
@@ -310,8 +317,7 @@ impl Against {
         Ok(Self { reference, recording: RunRecording::begin(options)? })
     }
 
-    fn compare(&self, torrent: &Arc<Metainfo>, common: Common, output: &mut Output) -> Result<Exit> {
-        let torrents = [Arc::clone(torrent)];
+    fn compare(&self, torrents: &[Arc<Metainfo>], common: Common, output: &mut Output) -> Result<Exit> {
         let options_of_trace = bittrace_trace::TraceOptions {
             torrents: torrents.to_vec(),
             from_start: true,
@@ -321,8 +327,7 @@ impl Against {
         let candidate = diff::transcribe(trace, None, common)?;
         let comparing = Comparing::default();
         let options = diff::options(&comparing)?;
-        let captures =
-            ComparedCaptures { reference: &self.reference, candidate: &candidate, torrents: &torrents };
+        let captures = ComparedCaptures { reference: &self.reference, candidate: &candidate, torrents };
         diff::present(&captures, &options, &comparing, &ReplayNotices::default(), None, common, output)
     }
 }
@@ -332,25 +337,6 @@ fn tolerate_broken_pipe(written: io::Result<()>) -> Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("standard output cannot be written"),
-    }
-}
-
-/// Loads the torrent from a path or a URL; `None` after Ctrl-C.
-fn load(source: &str) -> Result<Option<TorrentFile>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let place = source.to_owned();
-    let (sender, loaded) = mpsc::channel();
-    thread::spawn(move || {
-        // Nobody waits for it any longer after an interrupt.
-        let _ = sender.send(runtime.block_on(TorrentFile::load(&place, FETCHED_WITHIN)));
-    });
-    loop {
-        match loaded.recv_timeout(Duration::from_millis(50)) {
-            Ok(loaded) => return Ok(Some(loaded?)),
-            Err(mpsc::RecvTimeoutError::Timeout) if interrupted() => return Ok(None),
-            Err(mpsc::RecvTimeoutError::Timeout) => {}
-            Err(mpsc::RecvTimeoutError::Disconnected) => bail!("{source}: cannot be loaded"),
-        }
     }
 }
 
@@ -380,7 +366,7 @@ fn check_key_log(arguments: &args::DownloadArguments) -> Result<()> {
 }
 
 /// How to speak, and what to call ourselves: as the client of a capture where that is wanted.
-fn manner(arguments: &args::DownloadArguments, torrent: &Metainfo) -> Result<(Config, Identity)> {
+fn manner(arguments: &args::DownloadArguments, torrent: InfoHash) -> Result<(Config, Identity)> {
     let identity = random_identity(PEER_ID_PREFIX)?;
     let Some(path) = &arguments.like else {
         let mut config = Config::new(own_profile());
@@ -391,13 +377,14 @@ fn manner(arguments: &args::DownloadArguments, torrent: &Metainfo) -> Result<(Co
     let learnt = infer_profile(&reference, own_profile())?;
     let peer_id = learnt.profile.peer_id.draw(identity.seed);
     let mut config = Config::new(learnt.profile);
-    if learnt.torrent == torrent.info_hash {
+    if learnt.torrent == torrent {
         config.schedule = learnt.schedule;
     }
     Ok((config, Identity { peer_id, ..identity }))
 }
 
-fn options(arguments: &args::DownloadArguments, torrent: &Metainfo) -> Result<DownloadOptions> {
+/// What the arguments want of a run of this torrent.
+pub(crate) fn options(arguments: &args::DownloadArguments, torrent: InfoHash) -> Result<DownloadOptions> {
     let (mut config, mut identity) = manner(arguments, torrent)?;
     if let Some(peer_id) = &arguments.peer_id {
         identity = Identity { peer_id: own_peer_id(peer_id)?, ..identity };
@@ -431,6 +418,7 @@ fn options(arguments: &args::DownloadArguments, torrent: &Metainfo) -> Result<Do
     let rounds = arguments.rounds.unwrap_or(if arguments.single_peer { 1 } else { 3 });
     config.rounds = Some(rounds).filter(|&rounds| rounds > 0);
     let mut options = DownloadOptions::new(&arguments.output, config, identity);
+    options.dht = dht_options(arguments);
     if !arguments.listen.is_empty() {
         options.listen.clone_from(&arguments.listen);
     }
@@ -445,9 +433,38 @@ fn options(arguments: &args::DownloadArguments, torrent: &Metainfo) -> Result<Do
     Ok(options)
 }
 
+/// How the DHT is used; `None` is without it.
+pub(crate) fn dht_options(arguments: &args::DownloadArguments) -> Option<DhtOptions> {
+    // What a capture shows of its client's nodes is not imitated.
+    if arguments.no_dht || (arguments.like.is_some() && arguments.dht_node.is_empty()) {
+        return None;
+    }
+    let is_local = !arguments.listen.is_empty() && arguments.listen.iter().all(IpAddr::is_loopback);
+    let is_public = arguments.dht_node.is_empty() && !is_local;
+    let state = || Some(state_folder()?.join("dht.dat"));
+    Some(DhtOptions {
+        version: DHT_VERSION,
+        nodes: arguments.dht_node.clone(),
+        routers: if is_public { ROUTERS.map(router).to_vec() } else { Vec::new() },
+        state: arguments.dht_state.clone().or_else(|| if is_public { state() } else { None }),
+    })
+}
+
+fn router(host: &str) -> HostPort {
+    HostPort { host: host.to_owned(), port: 6881 }
+}
+
+/// Nodes that other clients ask too; the help lists them.
+const ROUTERS: [&str; 3] = ["router.bittorrent.com", "dht.transmissionbt.com", "router.utorrent.com"];
+/// What nodes of the DHT read of us: the letters of our peer ids, and a version.
+const DHT_VERSION: [u8; 4] = *b"bt\x01\x00";
+
 /// The first port that is free of those that clients use (BEP 3, "trackers"); 0, for any, when none is.
 fn free_port() -> u16 {
-    let free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
+    let free = |port: &u16| {
+        let address = (Ipv4Addr::UNSPECIFIED, *port);
+        TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok()
+    };
     (6881..=6889).find(free).unwrap_or(0)
 }
 
@@ -494,20 +511,22 @@ fn closing_table(
     look: Look,
     output: &mut Vec<u8>,
 ) -> Result<()> {
+    let waits_for_metadata = report.status.as_ref().is_some_and(|status| status.metadata.is_some());
     let outcome = match report.outcome {
         Outcome::Complete => "complete: every piece is verified",
+        Outcome::Incomplete if waits_for_metadata => "incomplete: no peer sent the metadata of the torrent",
         Outcome::Incomplete => "incomplete: no peer has the missing pieces",
+        Outcome::Stopped if waits_for_metadata => "stopped: the metadata of the torrent is missing",
         Outcome::Stopped => "stopped: the next run resumes from here",
     };
-    let mut rows = vec![
-        ("outcome", outcome.to_owned()),
-        ("time", span(report.elapsed.as_secs_f64())),
-        ("saved to", report.place.display().to_string()),
-    ];
+    let mut rows = vec![("outcome", outcome.to_owned()), ("time", span(report.elapsed.as_secs_f64()))];
+    rows.extend(report.place.as_ref().map(|place| ("saved to", place.display().to_string())));
     if let Some(status) = &report.status {
         let elapsed = report.elapsed.as_secs_f64().max(0.001);
         let rate = rough_size((status.downloaded as f64 / elapsed) as u64);
-        rows.push(("pieces", format!("{} of {}", status.pieces_done, status.pieces)));
+        if !waits_for_metadata {
+            rows.push(("pieces", format!("{} of {}", status.pieces_done, status.pieces)));
+        }
         if report.pieces_before > 0 {
             rows.push(("already present", counted(u64::from(report.pieces_before), "piece")));
         }
@@ -531,7 +550,46 @@ fn closing_table(
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    /// How the DHT is used with these options: the hosts of its nodes, those of its well-known nodes, its file.
+    fn dht_of(options: &[&str]) -> Option<(Vec<String>, usize, Option<PathBuf>)> {
+        let line = [&["bittrace", "download", "file.torrent"], options].concat();
+        let args::Command::Download(arguments) = args::Arguments::try_parse_from(line).unwrap().command
+        else {
+            panic!("not a download");
+        };
+        let dht = dht_options(&arguments)?;
+        let nodes = dht.nodes.iter().map(ToString::to_string).collect();
+        Some((nodes, dht.routers.len(), dht.state))
+    }
+
+    #[test]
+    fn well_known_nodes_are_asked_unless_there_are_others_or_only_loopback_is_listened_on() {
+        let (nodes, routers, state) = dht_of(&[]).unwrap();
+        assert_eq!(
+            (nodes.len(), routers, state),
+            (0, 3, state_folder().map(|folder| folder.join("dht.dat")))
+        );
+        assert_eq!(dht_of(&["--listen", "127.0.0.1", "--listen", "::1"]), Some((Vec::new(), 0, None)));
+        assert_eq!(dht_of(&["--listen", "127.0.0.1", "--listen", "10.0.0.1"]).unwrap().1, 3);
+        let own = ["--dht-node", "[::1]:7000", "--dht-node", "node.test:6881", "--dht-state", "nodes"];
+        let named = vec!["::1:7000".to_owned(), "node.test:6881".to_owned()];
+        assert_eq!(dht_of(&own), Some((named, 0, Some("nodes".into()))));
+        assert_eq!(dht_of(&["--no-dht"]), None);
+        assert_eq!(dht_of(&["--like", "a.pcap"]), None);
+        assert!(dht_of(&["--like", "a.pcap", "--dht-node", "10.0.0.1:6881"]).is_some());
+    }
+
+    #[test]
+    fn a_node_of_the_dht_has_a_host_and_a_port() {
+        for node in ["", "host", ":6881", "host:", "host:0", "host:65536", "::1:6881", "[]:6881"] {
+            let line = ["bittrace", "download", "file.torrent", "--dht-node", node];
+            assert!(args::Arguments::try_parse_from(line).is_err(), "{node}");
+        }
+    }
 
     #[test]
     fn seeds_up_to_a_ratio_or_for_a_time() {

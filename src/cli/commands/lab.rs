@@ -1,22 +1,31 @@
 //! `bittrace lab`: whole swarms, from a scenario to a capture and a summary.
 
+mod figures;
 mod page;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use bittrace_lab::scenario::Role;
+use bittrace_lab::scenario::{Behaviour, Role};
 use bittrace_lab::{LabError, Run, Scenario, Snap, Summary, World, WorldOptions};
+use bittrace_protocol::session::{EncryptionPolicy, Profile};
+use bittrace_replay::infer_profile;
+use bittrace_trace::TraceOptions;
 use bittrace_trace::units::counted;
 
 use crate::Exit;
 use crate::args::{Common, LabFormat, SimArguments, SnapChoice};
+use crate::commands::diff::transcribe;
+use crate::commands::profile::own_profile;
 use crate::failure::{say, warn};
+use crate::input;
 use crate::interrupt::interrupted;
 use crate::page_file::PageFile;
 use crate::print::output::Output;
+
+pub(crate) use figures::figures;
 
 /// Runs `bittrace lab sim`.
 pub(crate) fn sim(arguments: &SimArguments, common: Common, mut output: Output) -> Result<Exit> {
@@ -34,7 +43,8 @@ pub(crate) fn sim(arguments: &SimArguments, common: Common, mut output: Output) 
     // A capture on standard output leaves the summary to standard error.
     let to_errors = record.as_ref().is_some_and(PageFile::is_output);
     let snap = snap(&scenario, arguments.snap);
-    let options = WorldOptions { seed: arguments.seed, snap, hosts, record: None };
+    let profiles = profiles(&scenario, &arguments.scenario, common, &output)?;
+    let options = WorldOptions { seed: arguments.seed, snap, hosts, profiles, record: None };
     let (run, name) = match record {
         Some(file) => {
             let (name, mut file) = (file.name(), file.open());
@@ -65,7 +75,12 @@ pub(crate) fn sim(arguments: &SimArguments, common: Common, mut output: Output) 
     }
     output.flush()?;
     tell_of_capture(name.as_deref(), &run, snap, common);
-    Ok(if interrupted() { Exit::Interrupted } else { Exit::Done })
+    let kept = summary.verdicts(&scenario).iter().all(|verdict| verdict.holds);
+    Ok(match (interrupted(), kept) {
+        (true, _) => Exit::Interrupted,
+        (false, true) => Exit::Done,
+        (false, false) => Exit::Matched,
+    })
 }
 
 fn tell_of_capture(name: Option<&str>, run: &Run, snap: Snap, common: Common) {
@@ -89,6 +104,27 @@ pub(crate) fn read_scenario(path: &Path) -> Result<Scenario> {
         Err(LabError::Scenario { line, what }) => bail!("{}:{line}: {what}", name()),
         scenario => scenario.with_context(name),
     }
+}
+
+/// The behaviour of the clients of captures that the scenario names, by the paths as it names them: from its own folder.
+fn profiles(
+    scenario: &Scenario,
+    path: &Path,
+    common: Common,
+    output: &Output,
+) -> Result<BTreeMap<String, Profile>> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut profiles = BTreeMap::new();
+    for group in &scenario.peers {
+        let Behaviour::Like(name) = &group.behaviour else { continue };
+        let trace = input::open(&folder.join(name), TraceOptions::default(), output)?;
+        let learnt = infer_profile(&transcribe(trace, None, common)?, own_profile())?;
+        let mut profile = learnt.profile;
+        // The network of the lab is plain.
+        profile.encryption.policy = EncryptionPolicy::Off;
+        profiles.insert(name.clone(), profile);
+    }
+    Ok(profiles)
 }
 
 /// How much of each packet is recorded.

@@ -1,4 +1,4 @@
-//! `bittrace torrent show`: what a .torrent says, and which of its bytes say it.
+//! `bittrace torrent`: what a .torrent says, and which of its bytes say it; and the .torrent of a magnet link.
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
@@ -22,7 +22,10 @@ use crate::print::page::Page;
 use crate::print::table::{Column, wrap};
 use crate::print::units::rfc3339;
 
+mod fetch;
 mod values;
+
+pub(crate) use fetch::fetch;
 
 use values::{NamedValue, TorrentValues};
 
@@ -89,13 +92,13 @@ pub(crate) fn read_torrent(path: &Path) -> Result<NamedTorrent> {
 /// Runs the command.
 pub(crate) fn show(arguments: &TorrentShow, common: Common, output: &mut Output) -> Result<()> {
     let file = read_torrent(&arguments.path)?;
-    let values = TorrentValues::scan(&file.bytes).map_err(|error| anyhow!("{}: {error}", file.name))?;
     match arguments.format {
         TorrentFormat::Json => {
-            let torrent = JsonTorrent { file: &file, values: &values, with_pieces: common.verbose };
-            write_long_line(&torrent, output)?;
+            write_json(&file, common.verbose, output)?;
         }
         TorrentFormat::Table => {
+            let values =
+                TorrentValues::scan(&file.bytes).map_err(|error| anyhow!("{}: {error}", file.name))?;
             let limit = if arguments.limit == 0 || common.verbose { usize::MAX } else { arguments.limit };
             let look = output.look;
             Sheet { name: &file.name, metainfo: &file.metainfo, look, limit }.write(
@@ -105,6 +108,13 @@ pub(crate) fn show(arguments: &TorrentShow, common: Common, output: &mut Output)
             )?;
         }
     }
+    Ok(())
+}
+
+/// Writes all that a torrent says as one line of JSON.
+fn write_json(file: &NamedTorrent, with_pieces: bool, output: &mut Output) -> Result<()> {
+    let values = TorrentValues::scan(&file.bytes).map_err(|error| anyhow!("{}: {error}", file.name))?;
+    write_long_line(&JsonTorrent { file, values: &values, with_pieces }, output)?;
     Ok(())
 }
 

@@ -171,6 +171,13 @@ pub(crate) fn default_extcap_folder() -> Option<PathBuf> {
     Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/lib/wireshark/extcap"))
 }
 
+/// Where programs of this user keep what is worth little (XDG Base Directory Specification, "XDG_STATE_HOME").
+pub(crate) fn state_folder() -> Option<PathBuf> {
+    let named = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let folder = named.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")))?;
+    Some(folder.join("bittrace"))
+}
+
 /// The path that a list of names has in these bytes: here every one is a path.
 pub(crate) fn path_of_bytes(bytes: &[u8]) -> Result<PathBuf, Infallible> {
     Ok(OsString::from_vec(bytes.to_vec()).into())

@@ -153,6 +153,11 @@ pub(crate) fn default_extcap_folder() -> Option<PathBuf> {
     Some(PathBuf::from(std::env::var_os("APPDATA")?).join(r"Wireshark\extcap"))
 }
 
+/// Where programs of this user keep what is worth little, and stays on this machine.
+pub(crate) fn state_folder() -> Option<PathBuf> {
+    Some(PathBuf::from(std::env::var_os("LOCALAPPDATA")?).join("bittrace"))
+}
+
 /// The path that a list of names has in these bytes, which are UTF-8.
 pub(crate) fn path_of_bytes(bytes: &[u8]) -> Result<PathBuf, std::str::Utf8Error> {
     Ok(std::str::from_utf8(bytes)?.into())

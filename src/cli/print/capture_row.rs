@@ -98,7 +98,6 @@ impl CaptureRow {
         Self {
             capture,
             error: Some(error),
-            truncated: true,
             version: env!("BITTRACE_VERSION").to_owned(),
             schema: SCHEMA.to_owned(),
             ..Self::default()

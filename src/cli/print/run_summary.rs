@@ -74,7 +74,6 @@ impl RunSummary {
     pub(crate) fn add_unread(&mut self) {
         self.captures += 1;
         self.failed += 1;
-        self.truncated = true;
     }
 
     /// Takes in what another process has gathered.

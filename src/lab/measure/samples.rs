@@ -62,8 +62,9 @@ impl Samples {
                 number += 1;
                 number % 2 == 1
             });
-            self.step *= 2;
+            // The last one that is left is one of the old steps ago.
             self.skip = self.step - 1;
+            self.step *= 2;
         }
     }
 

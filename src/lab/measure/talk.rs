@@ -1,14 +1,13 @@
 //! What one end of a connection says to the other: its messages by kind, and for how long it was interested, and unchoked the
 //! other.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bittrace_protocol::Timestamp;
 use bittrace_protocol::wire::MessageId;
 
 /// What one end has said so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Talk {
     /// Whether its handshake is out.
     begun: bool,
@@ -23,41 +22,54 @@ pub(crate) struct Talk {
 }
 
 impl Talk {
+    pub(crate) const fn new() -> Self {
+        Self {
+            begun: false,
+            rest: 0,
+            interested: None,
+            interested_for: Duration::ZERO,
+            unchoking: None,
+            unchoking_for: Duration::ZERO,
+        }
+    }
+
     /// Takes the bytes that are sent next, as the session hands them out: whole messages, and the content of blocks by itself.
-    pub(crate) fn say(&mut self, now: Timestamp, bytes: &[u8], totals: &mut MessageTotals) {
+    /// How many bytes of content are among them.
+    pub(crate) fn say(&mut self, now: Timestamp, bytes: &[u8], totals: &mut MessageTotals) -> u64 {
         if self.rest > 0 {
             self.rest = self.rest.saturating_sub(bytes.len());
             totals.content += bytes.len() as u64;
-            return;
+            return bytes.len() as u64;
         }
         let mut rest = bytes;
         if !self.begun && rest.len() >= HANDSHAKE {
             self.begun = true;
-            totals.add("handshake", HANDSHAKE as u64);
+            totals.add(HANDSHAKES, HANDSHAKE as u64);
             rest = &rest[HANDSHAKE..];
         }
         while let Some((length, after)) = rest.split_first_chunk::<4>() {
             let length = u32::from_be_bytes(*length) as usize;
             let Some(&id) = after.first().filter(|_| length > 0) else {
-                totals.add("keep-alive", 4);
+                totals.add(KEEP_ALIVES, 4);
                 rest = after;
                 continue;
             };
             let id = MessageId(id);
             self.note(now, id);
             if id == MessageId::PIECE {
-                totals.add(id.name(), PIECE_HEAD as u64);
+                totals.add(place(id), PIECE_HEAD as u64);
             } else {
-                totals.add(id.name(), 4 + length as u64);
+                totals.add(place(id), 4 + length as u64);
             }
             match after.get(length..) {
                 Some(next) => rest = next,
                 None => {
                     self.rest = length - after.len();
-                    return;
+                    break;
                 }
             }
         }
+        0
     }
 
     fn note(&mut self, now: Timestamp, id: MessageId) {
@@ -96,26 +108,54 @@ fn take(since: &mut Option<Timestamp>, now: Timestamp) -> Duration {
 }
 
 /// How many messages were sent between peers, and how many bytes, by kind.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageTotals {
-    /// Messages and bytes of each kind, the content of blocks left out.
-    pub kinds: BTreeMap<&'static str, (u64, u64)>,
+    /// Messages and bytes by id, the content of blocks left out; handshakes and keep-alives after them.
+    kinds: [(u64, u64); KINDS],
     /// Bytes of the content of blocks.
     pub content: u64,
 }
 
+impl Default for MessageTotals {
+    fn default() -> Self {
+        Self { kinds: [(0, 0); KINDS], content: 0 }
+    }
+}
+
 impl MessageTotals {
-    fn add(&mut self, kind: &'static str, bytes: u64) {
-        let total = self.kinds.entry(kind).or_default();
+    fn add(&mut self, kind: usize, bytes: u64) {
+        let total = &mut self.kinds[kind];
         total.0 += 1;
         total.1 += bytes;
     }
 
+    /// The name, the number and the bytes of each kind that was sent, the content of blocks left out.
+    pub fn kinds(&self) -> impl Iterator<Item = (&'static str, u64, u64)> {
+        let name = |kind: usize| match kind {
+            HANDSHAKES => "handshake",
+            KEEP_ALIVES => "keep-alive",
+            id => MessageId(id as u8).name(),
+        };
+        let kinds = self.kinds.iter().enumerate().filter(|(_, (count, _))| *count > 0);
+        kinds.map(move |(kind, &(count, bytes))| (name(kind), count, bytes))
+    }
+
     /// Bytes that are not content of blocks.
     pub fn overhead(&self) -> u64 {
-        self.kinds.values().map(|(_, bytes)| bytes).sum()
+        self.kinds.iter().map(|(_, bytes)| bytes).sum()
     }
 }
+
+/// Where messages of an id are counted.
+const fn place(id: MessageId) -> usize {
+    if id.is_allocated() { id.0 as usize } else { OTHER }
+}
+
+/// Where handshakes, keep-alives and messages of other ids are counted, after the ids that are allocated.
+const HANDSHAKES: usize = 32;
+const KEEP_ALIVES: usize = 33;
+const OTHER: usize = 34;
+const KINDS: usize = 35;
 
 /// The bytes of a handshake, and of a piece message before its content (BEP 3).
 const HANDSHAKE: usize = 68;
@@ -128,26 +168,24 @@ mod tests {
     #[test]
     fn messages_are_counted_by_kind_and_content_by_itself() {
         let at = |seconds| Timestamp::from_secs_nanos(seconds, 0);
-        let (mut talk, mut totals) = (Talk::default(), MessageTotals::default());
+        let (mut talk, mut totals) = (Talk::new(), MessageTotals::default());
         let mut opening = vec![0x13; 68];
         opening.extend_from_slice(b"\0\0\0\x01\x0e\0\0\0\x01\x02\0\0\0\0");
         talk.say(at(1), &opening, &mut totals);
         talk.say(at(2), b"\0\0\0\x01\x01\0\0\0\x0e\x07\0\0\0\x05\0\0\0\0", &mut totals);
         talk.say(at(2), b"abcde", &mut totals);
         talk.say(at(5), b"\0\0\0\x01\0\0\0\0\x01\x03", &mut totals);
-        let kinds: Vec<_> =
-            totals.kinds.iter().map(|(kind, (count, bytes))| (*kind, *count, *bytes)).collect();
         assert_eq!(
-            kinds,
+            totals.kinds().collect::<Vec<_>>(),
             [
                 ("choke", 1, 5),
-                ("handshake", 1, 68),
-                ("have-all", 1, 5),
+                ("unchoke", 1, 5),
                 ("interested", 1, 5),
-                ("keep-alive", 1, 4),
                 ("not-interested", 1, 5),
                 ("piece", 1, 13),
-                ("unchoke", 1, 5),
+                ("have-all", 1, 5),
+                ("handshake", 1, 68),
+                ("keep-alive", 1, 4),
             ]
         );
         assert_eq!((totals.content, totals.overhead()), (5, 110));

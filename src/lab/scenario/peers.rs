@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::units::{self, ByteRate, SpanRange, Text};
+use super::units::{self, ByteRate, Span, SpanRange, Text};
 
 /// So many hosts that are alike.
 #[derive(Debug, Clone, Deserialize)]
@@ -28,6 +28,10 @@ pub struct PeerGroup {
     pub leave: Departure,
     /// How they behave.
     pub behaviour: Behaviour,
+    /// Which piece they begin next.
+    pub picker: PickerPlan,
+    /// How far their clocks are ahead.
+    pub clock: Span,
     /// Whether others can open connections to them.
     pub reachable: bool,
     /// How many connections they keep.
@@ -48,6 +52,8 @@ impl Default for PeerGroup {
             arrive: Arrival::AtOnce,
             leave: Departure::Never,
             behaviour: Behaviour::Ours,
+            picker: PickerPlan::Rarest,
+            clock: Span(Duration::ZERO),
             reachable: true,
             connections: 50,
             slots: 5,
@@ -177,6 +183,26 @@ impl TryFrom<Text> for Departure {
 pub enum Behaviour {
     /// As this program.
     Ours,
+    /// As the client of a capture, by the path of the capture.
+    Like(String),
+    /// As this program, but no peer is ever served.
+    FreeRider,
+    /// As this program, but every block that is served is wrong.
+    Liar,
+    /// As this program, but each block that is served is read for five seconds.
+    Slow,
+}
+
+/// Which piece a host begins next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PickerPlan {
+    /// The one that the fewest peers have.
+    Rarest,
+    /// Any, in an order that each host draws.
+    Random,
+    /// The first that is missing.
+    InOrder,
 }
 
 impl TryFrom<Text> for Behaviour {
@@ -185,7 +211,14 @@ impl TryFrom<Text> for Behaviour {
     fn try_from(text: Text) -> Result<Self, String> {
         match text.words().as_slice() {
             ["ours"] => Ok(Self::Ours),
-            _ => Err(format!("\"{}\" is no behaviour: \"ours\"", text.0)),
+            ["like", path @ ..] if !path.is_empty() => Ok(Self::Like(path.join(" "))),
+            ["free-rider"] => Ok(Self::FreeRider),
+            ["liar"] => Ok(Self::Liar),
+            ["slow"] => Ok(Self::Slow),
+            _ => Err(format!(
+                "\"{}\" is no behaviour: \"ours\", \"like CAPTURE\", \"free-rider\", \"liar\" or \"slow\"",
+                text.0
+            )),
         }
     }
 }
@@ -193,5 +226,5 @@ impl TryFrom<Text> for Behaviour {
 /// Names stand in captures and tables.
 const MOST_NAME: usize = 20;
 
-/// The last two bytes of an address tell the host.
+/// The last two bytes of an address tell the host, and no address ends with 0 or 255.
 const MOST_OF_GROUP: u32 = 60_000;

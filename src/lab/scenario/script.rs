@@ -1,8 +1,12 @@
 //! What happens in a run beside arrivals and departures, and what it is to come to.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::units::{self, ByteRate, Span, Text};
 
@@ -160,6 +164,8 @@ impl TryFrom<Text> for Rule {
         let (relation, rest) = relations
             .find_map(|(sign, relation)| Some((relation, trimmed.strip_prefix(sign)?)))
             .ok_or_else(wanted)?;
+        let rest = rest.trim_start();
+        let (sign, rest) = rest.strip_prefix('-').map_or((1.0, rest), |rest| (-1.0, rest));
         let (number, unit) = units::number_and_unit(rest).ok_or_else(wanted)?;
         let (limit, of) = match unit {
             "" => (number, None),
@@ -172,7 +178,53 @@ impl TryFrom<Text> for Rule {
             }
             _ => return Err(wanted()),
         };
+        let limit = sign * limit;
         Ok(Self { relation, limit, of, text: trimmed.to_owned() })
+    }
+}
+
+/// Reads rules by the names of their numbers; those of a group stand in a table of its name.
+pub(super) fn rules<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Rule>, D::Error> {
+    let read = BTreeMap::<String, RuleOrGroup>::deserialize(deserializer)?;
+    let mut rules = BTreeMap::new();
+    for (name, rule) in read {
+        match rule {
+            RuleOrGroup::Rule(rule) => drop(rules.insert(name, rule)),
+            RuleOrGroup::Group(of_group) => {
+                rules.extend(of_group.into_iter().map(|(number, rule)| (format!("{name}.{number}"), rule)));
+            }
+        }
+    }
+    Ok(rules)
+}
+
+/// A rule, or the rules of a group.
+enum RuleOrGroup {
+    Rule(Rule),
+    Group(BTreeMap<String, Rule>),
+}
+
+impl<'de> Deserialize<'de> for RuleOrGroup {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = RuleOrGroup;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a rule such as \"< 1.5 bound\", or a table of rules for a group")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<RuleOrGroup, E> {
+                Rule::try_from(Text(text.to_owned())).map(RuleOrGroup::Rule).map_err(E::custom)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RuleOrGroup, A::Error> {
+                BTreeMap::deserialize(MapAccessDeserializer::new(map)).map(RuleOrGroup::Group)
+            }
+        }
+
+        deserializer.deserialize_any(Either)
     }
 }
 
@@ -198,7 +250,8 @@ mod tests {
         assert_eq!(rule(">= 90 %"), Some((Relation::AtLeast, 0.9, None)));
         assert_eq!(rule("<= 10 min"), Some((Relation::AtMost, 600.0, None)));
         assert_eq!(rule("== 8"), Some((Relation::Equal, 8.0, None)));
-        assert_eq!(rule("> 2 took.fast"), Some((Relation::More, 2.0, Some("took.fast".to_owned()))));
+        assert_eq!(rule("> 2 fast.took"), Some((Relation::More, 2.0, Some("fast.took".to_owned()))));
+        assert_eq!(rule("< -0.4"), Some((Relation::Less, -0.4, None)));
         assert_eq!(rule("about 5"), None);
         assert_eq!(rule("< five"), None);
     }

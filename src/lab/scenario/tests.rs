@@ -71,3 +71,18 @@ fn what_would_not_fit_into_a_machine_is_refused() {
     refused("[torrent]\nsize = \"100 GiB\"\npiece = \"16 KiB\"\n[[peers]]");
     refused(&"[[peers]]\n".repeat(MOST_GROUPS + 1));
 }
+
+#[test]
+fn rules_and_events_are_of_numbers_and_hosts_that_there_are() {
+    let text = "[[peers]]\ncount = 3\n[[events]]\nat = '5 s'\ndo = 'cut up of leecher-2..3 to 1 kB/s'\n";
+    let scenario = Scenario::parse(&format!("{text}[expect]\nlast = '< 2 bound'\nleecher.took = '> 1'\n"));
+    let scenario = scenario.expect("a scenario");
+    assert_eq!(scenario.expect.keys().collect::<Vec<_>>(), ["last", "leecher.took"]);
+    let error = |rest: &str| Scenario::parse(&format!("{text}{rest}")).expect_err("an error").to_string();
+    assert_eq!(error("[expect]\nlatest = '> 1'\n"), "expect: no number is called latest");
+    assert_eq!(error("[expect]\nseed.took = '> 1'\n"), "expect: no number is called seed.took");
+    assert_eq!(error("[expect]\nlast = '> 1 boundary'\n"), "expect: no number is called boundary");
+    assert_eq!(error("[[events]]\nat = 1\ndo = 'kill seed'\n"), "events: no host is called seed");
+    assert!(error("[expect]\nlast = 'soon'\n").starts_with("line 7: \"soon\" is no rule"));
+    assert!(error("[[events]]\nat = 1\ndo = 'explode'\n").starts_with("line 8: \"explode\" is no event"));
+}

@@ -1,10 +1,11 @@
 //! What a session wants done, and what connections tell it.
 
-use bittrace_protocol::session::{CloseReason, Endpoint, Event, Input, Output, SessionStreamId};
+use bittrace_protocol::session::{CloseReason, Endpoint, Input, Output, SessionStreamId};
 use bittrace_protocol::tracker::http::{Framing, frame_request};
 use bittrace_trace as trace;
 use bytes::Bytes;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::host::{Presence, TRACKER};
 use super::{What, World};
@@ -15,8 +16,9 @@ use crate::network::{ConnectionId, EndId, HostId, Side};
 impl World<'_> {
     /// Passes an input to the session of a host, and does what follows.
     pub(super) fn tell(&mut self, number: HostId, input: Input) -> Result<(), LabError> {
-        if let Some(session) = &mut self.hosts[number as usize].session {
-            session.handle(self.now, input);
+        let host = &mut self.hosts[number as usize];
+        if let Some(session) = &mut host.session {
+            session.handle(self.now + host.clock, input);
             self.drain(number)?;
         }
         Ok(())
@@ -26,17 +28,28 @@ impl World<'_> {
     pub(super) fn drain(&mut self, number: HostId) -> Result<(), LabError> {
         loop {
             let host = &mut self.hosts[number as usize];
+            let now = self.now + host.clock;
             let Some(session) = &mut host.session else { break };
             let output = session.poll();
+            if host.is_slow
+                && let Output::Load(stream, block) = output
+            {
+                host.reading.push_back((stream, block));
+                if host.reading.len() == 1 {
+                    self.cause(self.now + SLOW_READ, What::Read(number));
+                }
+                continue;
+            }
             if let Some(inputs) = host.disk.handle(&self.content, &output) {
-                inputs.into_iter().for_each(|input| session.handle(self.now, input));
+                inputs.into_iter().for_each(|input| session.handle(now, input));
                 continue;
             }
             match output {
                 Output::Send(stream, bytes) => self.enqueue(number, stream, bytes),
-                Output::Wait(Some(at)) if at <= self.now => session.handle(self.now, Input::Tick),
+                Output::Wait(Some(at)) if at <= now => session.handle(now, Input::Tick),
                 Output::Wait(at) => {
-                    if let Some(at) = at
+                    // As the clock of the world has it.
+                    if let Some(at) = at.map(|at| self.now + (at - now))
                         && host.wakes_at.is_none_or(|wakes_at| at < wakes_at)
                     {
                         host.wakes_at = Some(at);
@@ -48,13 +61,16 @@ impl World<'_> {
                 Output::Close(stream, _) => self.close(number, stream)?,
                 Output::Event(event) => self.note(number, &event),
                 Output::Resolve(name) => {
-                    session.handle(self.now, Input::Resolved(name, Err("the lab has no names".to_owned())));
+                    session.handle(now, Input::Resolved(name, Err("the lab has no names".to_owned())));
                 }
                 Output::Done => {
                     self.gone(number)?;
                     break;
                 }
                 Output::Secret(..)
+                | Output::DhtContact(_)
+                // Members have their torrent.
+                | Output::Metadata(_)
                 | Output::Store(..)
                 | Output::HashBlocks(..)
                 | Output::Discard(_)
@@ -65,22 +81,14 @@ impl World<'_> {
         self.send_fresh(number)
     }
 
-    fn note(&mut self, number: HostId, event: &Event) {
-        if let Event::Complete = event {
-            let host = &mut self.hosts[number as usize];
-            if host.done_at.is_none() && host.is_to_finish() {
-                host.done_at = Some(self.now);
-            }
-            self.note_finished(number);
-        }
-    }
-
     /// The session of a host is over.
     fn gone(&mut self, number: HostId) -> Result<(), LabError> {
+        self.settle_capacity(number);
+        self.measures.copies.forget(number);
         let host = &mut self.hosts[number as usize];
         host.presence = Presence::Gone;
         host.left_at = Some(self.now);
-        host.last_status = host.session.take().map(|session| session.status(self.now));
+        host.last_status = host.session.take().map(|session| session.status(self.now + host.clock));
         let mut streams: Vec<SessionStreamId> = host.ends.keys().copied().collect();
         streams.sort_unstable();
         for stream in streams {
@@ -88,6 +96,17 @@ impl World<'_> {
         }
         self.note_finished(number);
         Ok(())
+    }
+
+    /// A slow host has read a block.
+    pub(super) fn read(&mut self, number: HostId) -> Result<(), LabError> {
+        let host = &mut self.hosts[number as usize];
+        let Some((stream, block)) = host.reading.pop_front() else { return Ok(()) };
+        if !host.reading.is_empty() {
+            self.cause(self.now + SLOW_READ, What::Read(number));
+        }
+        let bytes = self.content.bytes(block.index.0, block.begin, block.length);
+        self.tell(number, Input::Loaded(stream, block, Some(bytes)))
     }
 
     fn open(&mut self, number: HostId, stream: SessionStreamId, endpoint: Endpoint) -> Result<(), LabError> {
@@ -104,7 +123,8 @@ impl World<'_> {
         let port = self.hosts[number as usize].take_port();
         let from = SocketAddr::new(self.hosts[number as usize].address.ip(), port);
         let flow = trace::Flow { initiator: from, responder: address };
-        let Some(other) = self.listener(address) else {
+        let reached = self.listener(address).filter(|&other| !self.script.parts(number, other));
+        let Some(other) = reached else {
             let there = self.by_address.get(&address.ip()).map(|&other| &self.hosts[other as usize]);
             // A machine whose client has ended refuses; one that nobody reaches does not answer at all.
             let refuses = there.is_some_and(|host| host.reachable && host.presence == Presence::Gone);
@@ -136,8 +156,9 @@ impl World<'_> {
     }
 
     fn refuse(&mut self, number: HostId, stream: SessionStreamId) -> Result<(), LabError> {
-        if let Some(session) = &mut self.hosts[number as usize].session {
-            session.handle(self.now, Input::Closed(stream, CloseReason::Refused));
+        let host = &mut self.hosts[number as usize];
+        if let Some(session) = &mut host.session {
+            session.handle(self.now + host.clock, Input::Closed(stream, CloseReason::Refused));
         }
         Ok(())
     }
@@ -145,6 +166,7 @@ impl World<'_> {
     pub(super) fn opened(&mut self, id: ConnectionId) -> Result<(), LabError> {
         let Some(connection) = self.connections.get(id) else { return Ok(()) };
         let (recorded, address) = (connection.recorded, connection.addresses.responder);
+        connection.opened_at = Some(self.now);
         let end = connection.end(Side::Initiator);
         let (host, stream, alive) = (end.host, end.stream, end.alive);
         self.recording.established(self.now, recorded)?;
@@ -182,8 +204,13 @@ impl World<'_> {
         if number == TRACKER {
             return self.ask_tracker(to, &parts);
         }
-        if let Some(session) = &mut self.hosts[number as usize].session {
-            parts.into_iter().for_each(|bytes| session.handle(self.now, Input::Received(stream, bytes)));
+        let host = &mut self.hosts[number as usize];
+        if parts.iter().any(|part| part.len() >= CONTENT) {
+            host.last_content = self.now;
+        }
+        let now = self.now + host.clock;
+        if let Some(session) = &mut host.session {
+            parts.into_iter().for_each(|bytes| session.handle(now, Input::Received(stream, bytes)));
             self.drain(number)?;
         }
         Ok(())
@@ -205,3 +232,9 @@ impl World<'_> {
         self.shut(to)
     }
 }
+
+/// How long a slow host takes to read a block.
+const SLOW_READ: Duration = Duration::from_secs(5);
+
+/// A part of so many bytes is content.
+const CONTENT: usize = 1024;

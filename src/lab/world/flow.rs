@@ -1,12 +1,14 @@
 //! Bytes on their way: into the link up, through the core, out of the link down.
 
+use std::time::Duration;
+
 use bittrace_protocol::session::{CloseReason, Input, SessionStreamId};
 use bytes::Bytes;
 
-use super::host::TRACKER;
+use super::host::{Presence, TRACKER};
 use super::{What, World};
 use crate::LabError;
-use crate::link::Serving;
+use crate::link::{Parts, SPARSE, Serving};
 use crate::network::{EndId, HostId};
 
 impl World<'_> {
@@ -14,7 +16,12 @@ impl World<'_> {
     pub(super) fn enqueue(&mut self, number: HostId, stream: SessionStreamId, bytes: Bytes) {
         let host = &mut self.hosts[number as usize];
         let Some(&id) = host.ends.get(&stream) else { return };
+        let Some(connection) = self.connections.get(id.connection) else { return };
+        let to_peer = connection.end(id.side.other()).host != TRACKER;
         let Some(end) = self.connections.end(id) else { return };
+        if to_peer {
+            host.content_sent += end.talk.say(self.now, &bytes, &mut self.measures.messages);
+        }
         end.push(bytes);
         if !end.scheduled && end.has_more() {
             end.scheduled = true;
@@ -41,22 +48,19 @@ impl World<'_> {
     fn pump(&mut self, number: HostId) -> Result<(), LabError> {
         while self.hosts[number as usize].up.serving.is_none() {
             let Some(id) = self.hosts[number as usize].up.next() else { return Ok(()) };
-            let Some(end) = self.connections.end(id) else { continue };
-            end.window.advance(self.now);
-            let bytes = end.take_turn();
-            if bytes.is_empty() {
-                // Nothing fits into the window, or nothing is left.
-                end.blocked = end.has_more();
-                end.scheduled = end.blocked;
-                let known_at = end.window.next_known().filter(|_| end.blocked);
-                if let Some(at) = known_at {
-                    self.cause(at, What::Known(id));
+            let Some((bytes, mut count)) = self.take_turn(id) else { continue };
+            let mut serving = Serving::new();
+            serving.push((id, bytes));
+            // Small messages of other streams share the packet.
+            while count < SPARSE {
+                let Some(id) = self.hosts[number as usize].up.next_sparse() else { break };
+                if let Some((bytes, more)) = self.take_turn(id) {
+                    serving.push((id, bytes));
+                    count += more;
                 }
-                continue;
             }
-            let count: usize = bytes.iter().map(Bytes::len).sum();
             let host = &mut self.hosts[number as usize];
-            host.up.serving = Some(Serving { end: id, bytes });
+            host.up.serving = Some(serving);
             let rate = host.up.rate;
             if rate.0.is_finite() {
                 self.cause(self.now + rate.time_of(count as u64), What::Left(number));
@@ -67,6 +71,23 @@ impl World<'_> {
         Ok(())
     }
 
+    /// What a stream sends in its turn, and how many bytes that is; `None` where nothing fits into the window, or nothing is left.
+    fn take_turn(&mut self, id: EndId) -> Option<(Parts, usize)> {
+        let end = self.connections.end(id)?;
+        end.window.advance(self.now);
+        let bytes = end.take_turn();
+        if !bytes.is_empty() {
+            let count = bytes.iter().map(Bytes::len).sum();
+            return Some((bytes, count));
+        }
+        end.blocked = end.has_more();
+        end.scheduled = end.blocked;
+        if let Some(at) = end.window.next_known().filter(|_| end.blocked) {
+            self.cause(at, What::Known(id));
+        }
+        None
+    }
+
     /// The link up of a host has sent what it was sending.
     pub(super) fn left(&mut self, number: HostId) -> Result<(), LabError> {
         self.leave_link(number)?;
@@ -74,11 +95,20 @@ impl World<'_> {
     }
 
     fn leave_link(&mut self, number: HostId) -> Result<(), LabError> {
-        let Some(Serving { end: id, bytes }) = self.hosts[number as usize].up.serving.take() else {
+        let serving = self.hosts[number as usize].up.serving.take().unwrap_or_default();
+        if self.hosts[number as usize].presence == Presence::Vanished {
             return Ok(());
-        };
+        }
+        serving.into_iter().try_for_each(|(id, bytes)| self.leave(number, id, bytes))
+    }
+
+    /// Bytes of a stream have left the link of their sender.
+    fn leave(&mut self, number: HostId, id: EndId, bytes: Parts) -> Result<(), LabError> {
         let count: usize = bytes.iter().map(Bytes::len).sum();
         self.hosts[number as usize].sent += count as u64;
+        if number != TRACKER {
+            self.measures.note_sent(count);
+        }
         let Some(connection) = self.connections.get(id.connection) else { return Ok(()) };
         let (delay, recorded) = (connection.delay, connection.recorded);
         self.recording.burst(self.now, recorded, id.side.direction(), &bytes)?;
@@ -94,20 +124,25 @@ impl World<'_> {
             self.end_if_closing(id)?;
         }
         if alive && number != TRACKER {
+            // A session counts what is not sent yet: a peer that takes nothing for long is left.
             self.tell(number, Input::Sent(stream, count))?;
         }
         Ok(())
     }
 
     /// Bytes are at the link down of the other end.
-    pub(super) fn came(&mut self, from: EndId) {
-        let Some(to) = self.connections.end(from.other()).map(|end| end.host) else { return };
+    pub(super) fn came(&mut self, from: EndId) -> Result<(), LabError> {
+        let Some(connection) = self.connections.get(from.connection) else { return Ok(()) };
+        let (sender, to) = (connection.end(from.side).host, connection.end(from.side.other()).host);
+        if self.script.parts(sender, to) {
+            self.script.hold(from);
+            return Ok(());
+        }
         let now = self.now;
-        let Some(connection) = self.connections.get(from.connection) else { return };
         let delay = connection.delay;
         let down = &mut self.hosts[to as usize].down;
         let wait = down.wait(now);
-        let Some(end) = self.connections.end(from) else { return };
+        let Some(end) = self.connections.end(from) else { return Ok(()) };
         if wait > self.most_queue {
             end.window.halve(now, delay * 2 + wait);
         }
@@ -115,7 +150,12 @@ impl World<'_> {
         end.coming += 1;
         let count = end.under_way.get(place).map_or(0, |parts| parts.iter().map(Bytes::len).sum());
         let at = down.pass(now, count);
+        // A small message that finds the link free needs no event of its own: it takes less than a packet.
+        if at <= now || (wait.is_zero() && count < SPARSE) {
+            return self.delivered(from);
+        }
         self.cause(at, What::Delivered(from));
+        Ok(())
     }
 
     /// Bytes are through the link down of the other end.
@@ -125,8 +165,16 @@ impl World<'_> {
         let Some(end) = self.connections.end(from) else { return Ok(()) };
         let Some(parts) = end.under_way.pop_front() else { return Ok(()) };
         end.coming -= 1;
-        end.window.delivered(known_at, parts.iter().map(Bytes::len).sum());
-        if end.blocked {
+        let blocked = end.blocked;
+        let to = self.connections.end(from.other()).map_or(TRACKER, |end| end.host);
+        if self.hosts[to as usize].presence == Presence::Vanished {
+            // Nobody acknowledges it.
+            return Ok(());
+        }
+        if let Some(end) = self.connections.end(from) {
+            end.window.delivered(known_at, parts.iter().map(Bytes::len).sum());
+        }
+        if blocked {
             self.cause(known_at, What::Known(from));
         }
         self.receive(from.other(), parts)
@@ -156,6 +204,8 @@ impl World<'_> {
         if std::mem::replace(&mut end.closing, true) {
             return Ok(());
         }
+        self.measures.end_of_talk(&mut self.connections, &self.hosts, id, self.now);
+        let Some(end) = self.connections.end(id) else { return Ok(()) };
         // The tracker reads on: it has no session that would know better.
         end.alive &= end.host == TRACKER;
         if !end.has_more() && !end.scheduled {
@@ -179,13 +229,16 @@ impl World<'_> {
     /// An end has closed, and the other learns it.
     pub(super) fn ended(&mut self, id: EndId) -> Result<(), LabError> {
         let other = id.other();
+        let Some(ends) = self.connections.get(id.connection) else { return Ok(()) };
+        let cut = self.script.parts(ends.end(id.side).host, ends.end(other.side).host);
         // What came before the end is delivered before it.
-        if self.connections.end(id).is_some_and(|end| !end.under_way.is_empty()) {
-            self.cause(self.now + self.most_queue, What::Ended(id));
+        if cut || self.connections.end(id).is_some_and(|end| !end.under_way.is_empty()) {
+            self.cause(self.now + self.most_queue.max(LEAST_WAIT), What::Ended(id));
             return Ok(());
         }
         let Some(end) = self.connections.end(other) else { return Ok(()) };
         let (number, stream, alive) = (end.host, end.stream, end.alive);
+        self.measures.end_of_talk(&mut self.connections, &self.hosts, other, self.now);
         let Some(connection) = self.connections.remove(id.connection) else { return Ok(()) };
         self.requests.remove(&other);
         self.recording.closed(self.now, connection.recorded)?;
@@ -196,3 +249,6 @@ impl World<'_> {
         Ok(())
     }
 }
+
+/// After how long an end that cannot be told yet is told again.
+const LEAST_WAIT: Duration = Duration::from_millis(50);

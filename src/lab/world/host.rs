@@ -1,18 +1,22 @@
 //! A host: its links, its session, its disk.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use bittrace_protocol::session::{Config, Identity, Profile, SeedGoal, Session, SessionStreamId, Status};
-use bittrace_protocol::{PieceIndex, Timestamp};
+use bittrace_protocol::session::{
+    Config, Identity, PieceOrder, Profile, SeedGoal, Session, SessionStreamId, Status,
+};
+use bittrace_protocol::{Block, PieceIndex, Timestamp};
 use rustc_hash::FxHashMap;
 
+use crate::LabError;
 use crate::chance::Chance;
 use crate::content::Content;
 use crate::disk::Disk;
 use crate::link::{Downlink, Uplink};
 use crate::network::{EndId, HostId};
-use crate::scenario::{Arrival, ByteRate, Departure, PeerGroup, Role, Scenario};
+use crate::scenario::{Arrival, Behaviour, ByteRate, Departure, PeerGroup, PickerPlan, Role, Scenario};
 
 /// The tracker's number.
 pub(super) const TRACKER: HostId = 0;
@@ -52,6 +56,21 @@ pub(super) struct Host {
     pub(super) left_at: Option<Timestamp>,
     /// Bytes that left on its link.
     pub(super) sent: u64,
+    /// Bytes of the content of blocks that its session handed out to be sent.
+    pub(super) content_sent: u64,
+    /// How many pieces it has verified, and when it had each tenth of them.
+    pub(super) pieces: u32,
+    pub(super) tenths: Vec<Timestamp>,
+    /// When content last came.
+    pub(super) last_content: Timestamp,
+    /// Bytes that could have left on its link up to some time.
+    pub(super) capacity: f64,
+    pub(super) capacity_since: Timestamp,
+    /// The blocks that a slow host is to read, one after the other.
+    pub(super) reading: VecDeque<(SessionStreamId, Block)>,
+    pub(super) is_slow: bool,
+    /// How far its clock is ahead.
+    pub(super) clock: Duration,
     /// What its session was when it ended.
     pub(super) last_status: Option<Status>,
 }
@@ -65,6 +84,8 @@ pub(super) enum Presence {
     There,
     /// It has gone.
     Gone,
+    /// It has gone without a word.
+    Vanished,
 }
 
 /// What a host's session is made of.
@@ -74,14 +95,28 @@ struct Settings {
     connections: usize,
     slots: usize,
     departure: Departure,
+    /// How it behaves, where not as this program.
+    profile: Option<Profile>,
+    picker: PickerPlan,
+    /// Where its order of pieces comes from.
+    picker_seed: Chance,
 }
 
 impl Host {
-    fn new(scenario: &Scenario, seed: u64, group: usize, number: u32, arrives_at: Timestamp) -> Self {
+    fn new(
+        scenario: &Scenario,
+        seed: u64,
+        group: usize,
+        number: u32,
+        arrives_at: Timestamp,
+        profile: Option<Profile>,
+    ) -> Self {
         let plan = &scenario.peers[group];
         let name = plan.host_name(number);
+        // Neighbours are in different networks of 24 bits, by which peers tell hosts apart: those of one network get the same
+        // set of allowed-fast pieces (BEP 6).
         let [high, low] = (number as u16).to_be_bytes();
-        let address = Ipv4Addr::new(10, group as u8 + 1, high, low);
+        let address = Ipv4Addr::new(10, group as u8 + 1, low, high + 1);
         let rtt = Chance::of(seed, &name, "rtt").between(plan.rtt.from, plan.rtt.to);
         Self {
             group: Some(group),
@@ -100,7 +135,10 @@ impl Host {
             settings: Settings {
                 seed: Chance::of(seed, &name, "session").next(),
                 connections: plan.connections as usize,
-                slots: plan.slots as usize,
+                slots: if plan.behaviour == Behaviour::FreeRider { 0 } else { plan.slots as usize },
+                profile,
+                picker: plan.picker,
+                picker_seed: Chance::of(seed, &name, "picker"),
                 departure: match plan.leave {
                     Departure::Exponential(mean) => {
                         Departure::After(Chance::of(seed, &name, "departure").exponential(mean))
@@ -109,6 +147,9 @@ impl Host {
                     other => other,
                 },
             },
+            disk: if plan.behaviour == Behaviour::Liar { Disk::lying() } else { Disk::default() },
+            is_slow: plan.behaviour == Behaviour::Slow,
+            clock: plan.clock.0,
             name,
             ..Self::tracker(arrives_at)
         }
@@ -129,7 +170,15 @@ impl Host {
             down: Downlink::new(ByteRate::INFINITE),
             disk: Disk::default(),
             session: None,
-            settings: Settings { seed: 0, connections: 0, slots: 0, departure: Departure::Never },
+            settings: Settings {
+                seed: 0,
+                connections: 0,
+                slots: 0,
+                departure: Departure::Never,
+                profile: None,
+                picker: PickerPlan::Rarest,
+                picker_seed: Chance(0),
+            },
             wakes_at: None,
             ends: FxHashMap::default(),
             called: 0,
@@ -139,6 +188,15 @@ impl Host {
             done_at: None,
             left_at: None,
             sent: 0,
+            content_sent: 0,
+            pieces: 0,
+            tenths: Vec::new(),
+            last_content: Timestamp::EPOCH,
+            capacity: 0.0,
+            capacity_since: now,
+            reading: VecDeque::new(),
+            is_slow: false,
+            clock: Duration::ZERO,
             last_status: None,
         }
     }
@@ -151,7 +209,7 @@ impl Host {
     /// What its session draws at random.
     pub(super) fn identity(&self) -> Identity {
         let mut ids = Chance(self.settings.seed);
-        let peer_id = own_profile().peer_id.draw(ids.next());
+        let peer_id = self.settings.profile.clone().unwrap_or_else(own_profile).peer_id.draw(ids.next());
         Identity::new(peer_id, ids.next() as u32, ids.next())
     }
 
@@ -160,7 +218,8 @@ impl Host {
         self.presence = Presence::There;
         self.arrives_at = now;
         let identity = self.identity();
-        let mut config = Config::new(own_profile());
+        let profile = self.settings.profile.clone().unwrap_or_else(own_profile);
+        let mut config = Config::new(profile);
         config.port = PORT;
         config.max_peers = self.settings.connections;
         config.unchoke_slots = self.settings.slots;
@@ -169,6 +228,19 @@ impl Host {
             Departure::After(time) => Some(SeedGoal { ratio: None, time: Some(time) }),
             Departure::Never | Departure::Exponential(_) => Some(SeedGoal::default()),
         };
+        if self.settings.slots == 0 {
+            config.profile.allowed_fast = 0;
+        }
+        match self.settings.picker {
+            PickerPlan::Rarest => {}
+            PickerPlan::InOrder => config.profile.piece_order = PieceOrder::InOrder,
+            PickerPlan::Random => {
+                let mut order: Vec<_> = (0..content.metainfo.piece_count() as u32).map(PieceIndex).collect();
+                let count = order.len();
+                self.settings.picker_seed.choose(&mut order, count);
+                config.schedule.pieces = order;
+            }
+        }
         let pieces = match self.role {
             Role::Seed => 0..content.metainfo.piece_count() as u32,
             Role::Leecher => 0..0,
@@ -177,7 +249,8 @@ impl Host {
             config.seeding = Some(SeedGoal::default());
         }
         let pieces = pieces.map(PieceIndex);
-        self.session = Some(Session::new(config, content.metainfo.clone(), identity, pieces, now));
+        let begins = now + self.clock;
+        self.session = Some(Session::new(config, content.metainfo.clone(), identity, pieces, begins));
     }
 
     /// The port of a connection that it opens.
@@ -196,16 +269,31 @@ fn own_profile() -> Profile {
 }
 
 /// All hosts of a scenario, the tracker first.
-pub(super) fn all(scenario: &Scenario, seed: u64, start: Timestamp) -> Vec<Host> {
+///
+/// # Errors
+/// When the behaviour of a capture's client is wanted and not known.
+pub(super) fn all(
+    scenario: &Scenario,
+    seed: u64,
+    start: Timestamp,
+    profiles: &BTreeMap<String, Profile>,
+) -> Result<Vec<Host>, LabError> {
     let mut hosts = vec![Host::tracker(start)];
     for (number, group) in scenario.peers.iter().enumerate() {
+        let profile = match &group.behaviour {
+            Behaviour::Like(path) => {
+                let unknown = || LabError::Unfit(format!("the behaviour of {path} is not known"));
+                Some(profiles.get(path).ok_or_else(unknown)?.clone())
+            }
+            _ => None,
+        };
         let mut last = start;
         for host in 1..=group.count {
             last = arrival(group, seed, host, start, last);
-            hosts.push(Host::new(scenario, seed, number, host, last));
+            hosts.push(Host::new(scenario, seed, number, host, last, profile.clone()));
         }
     }
-    hosts
+    Ok(hosts)
 }
 
 /// When a host comes, where the one before it comes at `last`.

@@ -1,7 +1,9 @@
 //! What may be chosen of a run beside its scenario.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
+
+use bittrace_protocol::session::Profile;
 
 /// The settings of a run.
 #[derive(Default)]
@@ -12,6 +14,8 @@ pub struct WorldOptions<'a> {
     pub record: Option<Box<dyn Write + 'a>>,
     /// How much of each packet is recorded.
     pub snap: Snap,
+    /// How the clients of captures behave, by the paths that the scenario has.
+    pub profiles: BTreeMap<String, Profile>,
     /// The numbers of the hosts whose connections are recorded; `None` records all. The tracker is 0.
     pub hosts: Option<BTreeSet<u32>>,
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{Kind, Message, Method, Node, NodeFamilies, NodeId, Query, Response, StoredItem};
-use super::{node, node_stride};
+use super::{node_stride, read_node};
 use crate::bencode::{self, EntryView, OtherEntries, View};
 use crate::{DecodeError, InfoHash, compact};
 
@@ -434,7 +434,7 @@ fn is_error(value: View<'_>, code: i64, text: &[u8]) -> bool {
 fn nodes(value: View<'_>, ipv6: bool) -> Option<Vec<Node>> {
     let stride = node_stride(ipv6);
     let bytes = value.bytes().filter(|bytes| bytes.len().is_multiple_of(stride))?;
-    Some(bytes.chunks_exact(stride).filter_map(node).collect())
+    Some(bytes.chunks_exact(stride).filter_map(read_node).collect())
 }
 
 fn info_hashes(value: View<'_>) -> Option<Vec<InfoHash>> {

@@ -143,7 +143,7 @@ fn endpoint(address: SocketAddr) -> Vec<u8> {
     bytes
 }
 
-fn node_bytes(nodes: &[Node]) -> Vec<u8> {
+pub(super) fn node_bytes(nodes: &[Node]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for node in nodes {
         bytes.extend(node.id.0);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use crate::bencode::{self, EntryView, View};
 use crate::compact;
-use crate::dht::{Method, node, node_stride};
+use crate::dht::{Method, node_stride, read_node};
 use crate::field::{Field, Value, text_or_bytes};
 
 /// The fields that tile `bytes`, a message that [`Message::decode`](super::Message::decode) reads.
@@ -114,7 +114,7 @@ fn listed(entry: EntryView<'_>, bytes: &[u8], stride: usize, thing: impl Fn(&[u8
 }
 
 fn node_fields(bytes: &[u8], at: usize) -> Field {
-    let address = node(bytes).map_or_else(|| text_or_bytes(&bytes[20..]), |node| text(node.address));
+    let address = read_node(bytes).map_or_else(|| text_or_bytes(&bytes[20..]), |node| text(node.address));
     Field::content("node", at..at + bytes.len(), Value::Map).with_children(vec![
         Field::content("id", at..at + 20, Value::Bytes(bytes[..20].to_vec())),
         Field::content("address", at + 20..at + bytes.len(), address),

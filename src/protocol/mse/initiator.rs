@@ -3,6 +3,7 @@
 use super::agreement::{Agreement, IncomingCipher, MseError, Pushed};
 use super::key_exchange::KeyExchange;
 use super::negotiation::decipher_terms;
+use super::padding::PaddingEnd;
 use super::{Cipher, End, KEY_LENGTH, MAX_PADDING, Methods, MseDraw, MseKey, Progress, Terms, VERIFICATION};
 use crate::InfoHash;
 use crate::wire::{Prefix, handshake_prefix};
@@ -30,16 +31,14 @@ pub struct Initiator {
     state: InitiatorState,
     /// What the other end sent and is not used yet, enciphered as it came.
     received: Vec<u8>,
-    /// How many of these bytes cannot be the beginning of the verification constant.
-    searched: usize,
 }
 
 #[derive(Debug)]
 enum InitiatorState {
     PublicKey(KeyExchange),
-    /// The responder's padding goes on until the verification constant, which looks like this on the wire.
+    /// The responder's padding goes on until the verification constant.
     Verification {
-        looks: [u8; VERIFICATION],
+        padding: PaddingEnd<VERIFICATION>,
         ciphers: Box<[Cipher; 2]>,
     },
     /// The responder's terms, so far in clear.
@@ -59,7 +58,7 @@ impl Initiator {
         hello.extend(draw.padding(usize::from(offer.max_padding).min(MAX_PADDING)));
         let padding = draw.terms_padding();
         let state = InitiatorState::PublicKey(exchange);
-        (Self { offer, padding, state, received: Vec::new(), searched: 0 }, hello)
+        (Self { offer, padding, state, received: Vec::new() }, hello)
     }
 
     /// Takes the next bytes of the other end, in any cut.
@@ -77,7 +76,7 @@ impl Initiator {
     fn step(&mut self, pushed: &mut Pushed) -> Result<bool, MseError> {
         match std::mem::replace(&mut self.state, InitiatorState::Over) {
             InitiatorState::PublicKey(exchange) => self.take_public_key(exchange, pushed),
-            InitiatorState::Verification { looks, ciphers } => self.find_verification(looks, ciphers),
+            InitiatorState::Verification { padding, ciphers } => self.find_verification(padding, ciphers),
             InitiatorState::Selection { clear, ciphers } => self.take_selection(clear, ciphers, pushed),
             InitiatorState::Over if pushed.agreed.is_some() => Ok(false),
             InitiatorState::Over => Err(MseError::OVER),
@@ -103,35 +102,26 @@ impl Initiator {
         ciphers[0].apply(&mut enciphered);
         pushed.send.extend_from_slice(&key.torrent_part());
         pushed.send.extend(enciphered);
-        self.state = InitiatorState::Verification { looks: key.verification(End::Responder), ciphers };
+        let padding = PaddingEnd::new(key.verification(End::Responder));
+        self.state = InitiatorState::Verification { padding, ciphers };
         pushed.keys.push(key);
         Ok(true)
     }
 
-    /// Looks for the verification constant by its looks: a cipher that is used to look is not where the constant begins.
     fn find_verification(
         &mut self,
-        looks: [u8; VERIFICATION],
+        mut padding: PaddingEnd<VERIFICATION>,
         ciphers: Box<[Cipher; 2]>,
     ) -> Result<bool, MseError> {
-        let within = self.received.len().min(MAX_PADDING + VERIFICATION);
-        let from = self.searched.min(within);
-        let found = self.received[from..within].windows(VERIFICATION).position(|window| window == looks);
-        match found {
-            Some(at) => {
-                self.received.drain(..from + at);
-                self.state = InitiatorState::Selection { clear: Vec::new(), ciphers };
-                Ok(true)
-            }
-            None if within == MAX_PADDING + VERIFICATION => {
-                Err(MseError::new("a verification constant after at most 512 bytes of padding"))
-            }
-            None => {
-                self.searched = (within + 1).saturating_sub(VERIFICATION).max(from);
-                self.state = InitiatorState::Verification { looks, ciphers };
-                Ok(false)
-            }
-        }
+        let found =
+            padding.find(&self.received, "a verification constant after at most 512 bytes of padding")?;
+        let Some(at) = found else {
+            self.state = InitiatorState::Verification { padding, ciphers };
+            return Ok(false);
+        };
+        self.received.drain(..at);
+        self.state = InitiatorState::Selection { clear: Vec::new(), ciphers };
+        Ok(true)
     }
 
     fn take_selection(

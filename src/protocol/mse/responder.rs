@@ -3,6 +3,7 @@
 use super::agreement::{Agreement, IncomingCipher, MseError, Pushed};
 use super::key_exchange::KeyExchange;
 use super::negotiation::decipher_terms;
+use super::padding::PaddingEnd;
 use super::{Cipher, End, HASH_LENGTH, KEY_LENGTH, MAX_PADDING, Methods, MseDraw, MseKey, Progress, Terms};
 use crate::InfoHash;
 
@@ -26,8 +27,6 @@ pub struct Responder {
     state: ResponderState,
     /// What the other end sent and is not used yet, enciphered as it came.
     received: Vec<u8>,
-    /// How many of these bytes cannot be the beginning of the hash of the secret.
-    searched: usize,
 }
 
 #[derive(Debug)]
@@ -37,7 +36,10 @@ enum ResponderState {
         padding: Vec<u8>,
     },
     /// The initiator's padding goes on until the hash of the secret.
-    SecretHash(Vec<MseKey>),
+    SecretHash {
+        padding: PaddingEnd<HASH_LENGTH>,
+        keys: Vec<MseKey>,
+    },
     /// The hash that names the torrent.
     TorrentHash(Vec<MseKey>),
     /// The initiator's terms, so far in clear.
@@ -55,7 +57,7 @@ impl Responder {
         let exchange = KeyExchange::new(draw.array());
         let padding = draw.padding(usize::from(accepts.max_padding).min(MAX_PADDING));
         let state = ResponderState::PublicKey { exchange, padding };
-        Self { accepts, padding: draw.terms_padding(), state, received: Vec::new(), searched: 0 }
+        Self { accepts, padding: draw.terms_padding(), state, received: Vec::new() }
     }
 
     /// Takes the next bytes of the other end, in any cut.
@@ -76,7 +78,7 @@ impl Responder {
             ResponderState::PublicKey { exchange, padding } => {
                 self.take_public_key(exchange, padding, pushed)
             }
-            ResponderState::SecretHash(keys) => self.find_secret_hash(keys),
+            ResponderState::SecretHash { padding, keys } => self.find_secret_hash(padding, keys),
             ResponderState::TorrentHash(keys) => self.take_torrent_hash(keys),
             ResponderState::Offer { info_hash, clear, ciphers } => {
                 self.take_offer(info_hash, clear, ciphers, pushed)
@@ -103,31 +105,26 @@ impl Responder {
         let served = self.accepts.info_hashes.iter();
         let keys: Vec<_> = served.map(|&info_hash| MseKey { info_hash, secret }).collect();
         pushed.keys.extend(keys.iter().cloned());
-        self.state = ResponderState::SecretHash(keys);
+        // The hash is that of the secret alone: each key has it.
+        let padding = PaddingEnd::new(keys.first().ok_or(NOT_SERVED)?.secret_hash());
+        self.state = ResponderState::SecretHash { padding, keys };
         Ok(true)
     }
 
-    fn find_secret_hash(&mut self, keys: Vec<MseKey>) -> Result<bool, MseError> {
-        let Some(key) = keys.first() else { return Err(NOT_SERVED) };
-        let looks = key.secret_hash();
-        let within = self.received.len().min(MAX_PADDING + HASH_LENGTH);
-        let from = self.searched.min(within);
-        let found = self.received[from..within].windows(HASH_LENGTH).position(|window| window == looks);
-        match found {
-            Some(at) => {
-                self.received.drain(..from + at + HASH_LENGTH);
-                self.state = ResponderState::TorrentHash(keys);
-                Ok(true)
-            }
-            None if within == MAX_PADDING + HASH_LENGTH => {
-                Err(MseError::new("the hash of the secret after at most 512 bytes of padding"))
-            }
-            None => {
-                self.searched = (within + 1).saturating_sub(HASH_LENGTH).max(from);
-                self.state = ResponderState::SecretHash(keys);
-                Ok(false)
-            }
-        }
+    fn find_secret_hash(
+        &mut self,
+        mut padding: PaddingEnd<HASH_LENGTH>,
+        keys: Vec<MseKey>,
+    ) -> Result<bool, MseError> {
+        let found =
+            padding.find(&self.received, "the hash of the secret after at most 512 bytes of padding")?;
+        let Some(at) = found else {
+            self.state = ResponderState::SecretHash { padding, keys };
+            return Ok(false);
+        };
+        self.received.drain(..at + HASH_LENGTH);
+        self.state = ResponderState::TorrentHash(keys);
+        Ok(true)
     }
 
     fn take_torrent_hash(&mut self, keys: Vec<MseKey>) -> Result<bool, MseError> {

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::wire::{ExtendedHandshake, Extension, Handshake, HashRange, Message, PieceSet};
-use crate::{Block, PieceIndex, Timestamp};
+use crate::{Block, Geometry, PieceIndex, Timestamp};
 
+use super::PeerFault;
+use super::early_pieces::EarlyPieces;
 use super::requests::{BlockRequests, OtherRequests, RequestCapacity, SentMessage};
 
 /// One side of a connection: what it said, and what it waits for.
@@ -26,6 +28,8 @@ pub struct SideState {
     pub(super) interested: bool,
     /// The pieces it has, where it is known how many the torrent has.
     pub(super) pieces: Option<PieceSet>,
+    /// What it says of its pieces, while it is not known how many the torrent has but will be; `pieces` is empty until then.
+    early_pieces: Option<EarlyPieces>,
     pub(super) allowed_fast: BTreeSet<PieceIndex>,
     pub(super) suggested: Vec<PieceIndex>,
     pub(super) requests: BlockRequests,
@@ -68,6 +72,7 @@ impl SideState {
             choked_at: None,
             interested: false,
             pieces: None,
+            early_pieces: None,
             allowed_fast: BTreeSet::new(),
             suggested: Vec::new(),
             requests: BlockRequests::new(capacity),
@@ -110,6 +115,11 @@ impl SideState {
     /// [`set_piece_count`](super::ConnectionState::set_piece_count).
     pub const fn pieces(&self) -> Option<&PieceSet> {
         self.pieces.as_ref()
+    }
+
+    /// Whether it sent a message about all its pieces.
+    pub const fn has_told_pieces(&self) -> bool {
+        self.has_told_pieces
     }
 
     /// Whether it allows the other side to request this piece while choked (BEP 6).
@@ -188,6 +198,9 @@ impl SideState {
     /// Takes a message about the pieces it has; whether the message adds or removes any. A bitfield of a wrong length, and a
     /// piece that the torrent does not have, change nothing.
     pub(super) fn take_pieces(&mut self, message: &Message) -> bool {
+        if let Some(early) = &mut self.early_pieces {
+            return early.take(message);
+        }
         let Some(pieces) = &mut self.pieces else { return true };
         let said = match message {
             Message::Have(piece) => return pieces.insert(*piece),
@@ -203,7 +216,23 @@ impl SideState {
 
     /// Takes a piece that it no longer has (BEP 54); whether it had the piece.
     pub(super) fn drop_piece(&mut self, piece: PieceIndex) -> bool {
+        if let Some(early) = &mut self.early_pieces {
+            return early.drop_piece(piece);
+        }
         self.pieces.as_mut().is_none_or(|pieces| pieces.remove(piece))
+    }
+
+    pub(super) fn keep_early_pieces(&mut self) {
+        self.pieces = Some(PieceSet::none(0));
+        self.early_pieces = Some(EarlyPieces::new());
+    }
+
+    /// Applies what it said of its pieces before their number was known.
+    pub(super) fn apply_early_pieces(&mut self, geometry: &Geometry) -> Result<(), PeerFault> {
+        let Some(early) = self.early_pieces.take() else { return Ok(()) };
+        self.pieces = Some(PieceSet::none(geometry.piece_count()));
+        self.pieces = Some(early.pieces(geometry)?);
+        Ok(())
     }
 
     /// Takes a piece that it allows; whether that is new.
@@ -247,5 +276,6 @@ impl SideState {
             + self.allowed_fast.len()
             + self.suggested.len()
             + self.extensions.len()
+            + self.early_pieces.as_ref().map_or(0, EarlyPieces::memory)
     }
 }

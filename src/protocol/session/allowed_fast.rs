@@ -20,8 +20,8 @@ impl Core {
         if !peer.is_fast() || !peer.am_choking() || !starts || !peer.fast_pieces.granted.is_empty() {
             return;
         }
-        let Some(geometry) = &self.torrent.geometry else { return };
-        for piece in allowed_fast(most, geometry.piece_count(), self.torrent.info_hash, host.octets()) {
+        let Some(geometry) = self.torrent.geometry() else { return };
+        for piece in allowed_fast(most, geometry.piece_count(), self.torrent.info_hash(), host.octets()) {
             if self.picker.is_done(piece) && !peer.pieces().contains(piece) {
                 peer.fast_pieces.granted.insert(piece, geometry.piece_size(piece).unwrap_or(0));
                 peer.send(self.now, &Message::AllowedFast(piece));
@@ -35,9 +35,9 @@ impl Core {
     /// hands.
     pub(super) fn allow_set(&self, peer: &mut Peer, count: u32) {
         let IpAddr::V4(host) = peer.address.ip().to_canonical() else { return };
-        let Some(geometry) = self.torrent.geometry.as_ref().filter(|_| peer.is_fast()) else { return };
+        let Some(geometry) = self.torrent.geometry().filter(|_| peer.is_fast()) else { return };
         let count = count.min(MOST);
-        for piece in allowed_fast(count, geometry.piece_count(), self.torrent.info_hash, host.octets()) {
+        for piece in allowed_fast(count, geometry.piece_count(), self.torrent.info_hash(), host.octets()) {
             peer.fast_pieces.granted.insert(piece, geometry.piece_size(piece).unwrap_or(0));
             peer.send(self.now, &Message::AllowedFast(piece));
         }

@@ -20,6 +20,8 @@ pub struct Config {
     pub max_half_open: usize,
     /// The port on which the driver listens; 0 where it does not.
     pub port: u16,
+    /// The port of our node of the DHT, which peers are told (BEP 5, "BitTorrent protocol extension"); `None` where there is none.
+    pub dht_port: Option<u16>,
     /// The most bytes of pieces sent in a second.
     pub upload_limit: Option<u64>,
     /// How many peers are served at once, one of them for a try (BEP 3, "choking and optimistic unchoking").
@@ -39,7 +41,7 @@ pub struct Config {
     pub choke_timeout: Duration,
     /// How long a peer may say nothing at all. BEP 3 has keep-alives every two minutes.
     pub silence_timeout: Duration,
-    /// Whether URLs of a torrent may lead to anything in [local networks](crate::dial::is_local). Else a tracker there is
+    /// Whether URLs of a torrent may lead to anything in [local networks](crate::is_local_network). Else a tracker there is
     /// asked for `/announce` alone, as a tracker of the local network has it, and a web seed there is not asked: who made the
     /// torrent must not choose what is asked of a router or a printer.
     pub allow_local: bool,
@@ -81,6 +83,7 @@ impl Config {
             max_peers: 50,
             max_half_open: 10,
             port: 0,
+            dht_port: None,
             upload_limit: None,
             unchoke_slots: 5,
             seeding: None,

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use crate::mse::MseLengths;
 use crate::peer::PeerFault;
 use crate::wire::Message;
-use crate::{Block, Geometry, Metainfo, PeerId, PieceIndex, Timestamp};
+use crate::{Block, Geometry, PeerId, PieceIndex, Timestamp};
 
 use super::announcer::{AnnounceFacts, Announcer, AnnouncerContext};
 use super::choker::Choker;
@@ -19,6 +18,7 @@ use super::rng::Rng;
 use super::smart_ban::Suspects;
 use super::swarm::Swarm;
 use super::tolerance::tolerate;
+use super::torrent::Torrent;
 use super::web_seeds::WebSeeds;
 use super::{Config, HostPort, Identity, MessageCounts, Output, PeerSource, SessionStreamId, Violation};
 
@@ -27,7 +27,7 @@ use super::{Config, HostPort, Identity, MessageCounts, Output, PeerSource, Sessi
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) config: Config,
-    pub(super) torrent: Arc<Metainfo>,
+    pub(super) torrent: Torrent,
     pub(super) identity: Identity,
     /// The peer ids of the next connections, where each connection has its own.
     pub(super) connection_ids: VecDeque<PeerId>,
@@ -46,10 +46,16 @@ pub(super) struct Core {
     /// The pieces that the schedule lists.
     pub(super) scheduled_pieces: BTreeSet<PieceIndex>,
     pub(super) swarm: Swarm,
+    /// The names of peers that a magnet link gave.
+    pub(super) link_names: Vec<HostPort>,
     /// Names of peers that are being looked up.
     pub(super) resolving: BTreeSet<HostPort>,
     pub(super) announcer: Announcer,
     pub(super) web_seeds: WebSeeds,
+    /// Whether a source other than trackers and peers is looking for peers.
+    pub(super) is_searching: bool,
+    /// Whether such a source has looked for peers in vain, and does so more rarely from now on.
+    pub(super) has_searched: bool,
     pub(super) picker: Picker,
     pub(super) choker: Choker,
     pub(super) suspects: Suspects,
@@ -115,16 +121,15 @@ impl StreamIds {
 impl Core {
     pub(super) fn new(
         config: Config,
-        torrent: Arc<Metainfo>,
+        torrent: Torrent,
+        trackers: &[Vec<String>],
         identity: Identity,
         have: impl IntoIterator<Item = PieceIndex>,
         now: Timestamp,
     ) -> Self {
         let mut rng = Rng::new(identity.seed);
-        let geometry = torrent.geometry.clone().or_else(|| Geometry::new(1, []));
-        let geometry = geometry.expect("a geometry without files is one");
-        let picker = Picker::new(geometry, config.profile.block_length, have, &mut rng);
-        let announcer = Announcer::new(&torrent.trackers(), now, &mut rng);
+        let picker = picker_of(&torrent, &config, have, &mut rng);
+        let announcer = Announcer::new(trackers, now, &mut rng);
         let mut core = Self {
             swarm: Swarm::new(config.port, config.max_known_peers, config.single_peer),
             choker: Choker::new(now, config.unchoke_slots, config.upload_limit),
@@ -136,11 +141,14 @@ impl Core {
             have_schedule: HaveSchedule::new(config.schedule.haves.clone()),
             scheduled_pieces: config.schedule.pieces.iter().copied().collect(),
             connection_ids: identity.connection_ids.iter().copied().collect(),
+            link_names: Vec::new(),
             paddings: config.schedule.paddings.iter().copied().collect(),
             transaction_ids: identity.transaction_ids.iter().copied().collect(),
             resolving: BTreeSet::new(),
             announcer,
             web_seeds: WebSeeds::default(),
+            is_searching: false,
+            has_searched: false,
             picker,
             suspects: Suspects::default(),
             unstored: 0,
@@ -169,7 +177,7 @@ impl Core {
 
     /// Whether every piece is there, verified.
     pub(super) fn is_complete(&self) -> bool {
-        self.torrent.geometry.is_some() && self.picker.is_complete()
+        self.torrent.geometry().is_some() && self.picker.is_complete()
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -177,7 +185,7 @@ impl Core {
     }
 
     pub(super) fn piece_count(&self) -> u32 {
-        self.torrent.geometry.as_ref().map_or(0, |geometry| geometry.piece_count())
+        self.torrent.geometry().map_or(0, Geometry::piece_count)
     }
 
     /// When seeding has lasted as long as was wanted.
@@ -187,14 +195,14 @@ impl Core {
 
     /// Refuses a message that names what the torrent does not have.
     pub(super) fn check_range(&self, message: &Message) -> Result<(), Violation> {
-        let geometry = self.torrent.geometry.as_ref();
+        let geometry = self.torrent.geometry();
         let fault = geometry.and_then(|geometry| PeerFault::of_range(message, geometry));
         fault.map_or(Ok(()), |fault| tolerate(&fault))
     }
 
     /// Refuses a message that brings a block which the torrent does not have.
     pub(super) fn check_block(&self, block: Block) -> Result<(), Violation> {
-        let geometry = self.torrent.geometry.as_ref();
+        let geometry = self.torrent.geometry();
         let fault = geometry.and_then(|geometry| PeerFault::of_block(block, geometry));
         fault.map_or(Ok(()), |fault| tolerate(&fault))
     }
@@ -213,12 +221,15 @@ impl Core {
         wants_peers: bool,
     ) -> (&mut Announcer, AnnouncerContext<'_>) {
         let facts = AnnounceFacts {
-            info_hash: self.torrent.info_hash,
+            info_hash: self.torrent.info_hash(),
             identity: self.identity.clone(),
             uploaded: self.totals.uploaded,
             downloaded: self.totals.downloaded,
             corrupt: self.totals.corrupt,
-            left: self.picker.left(),
+            left: match self.torrent.is_wanted() {
+                true => self.config.profile.announce.left_unknown,
+                false => self.picker.left(),
+            },
         };
         let context = AnnouncerContext {
             now,
@@ -236,7 +247,7 @@ impl Core {
     /// A source that is not ours names peers.
     pub(super) fn peers_found(&mut self, source: PeerSource, mut addresses: Vec<SocketAddr>) {
         // BEP 27: peers of a private torrent come from its trackers only.
-        if self.torrent.private || !self.is_running() {
+        if self.torrent.is_private() || !self.is_running() {
             return;
         }
         self.rng.shuffle(&mut addresses);
@@ -250,13 +261,29 @@ impl Core {
         }
         match addresses {
             Ok(addresses) => {
-                self.swarm.learn(PeerSource::Tracker, addresses.into_iter().take(MAX_RESOLVED));
+                let source = match self.link_names.contains(&name) {
+                    true => PeerSource::Link,
+                    false => PeerSource::Tracker,
+                };
+                self.swarm.learn(source, addresses.into_iter().take(MAX_RESOLVED));
             }
             Err(reason) => {
                 self.outputs.push_back(Output::Event(super::Event::Unresolved { name, reason }));
             }
         }
     }
+}
+
+/// What is missing of a torrent; nothing that could be asked for, where it is not known how its pieces lie.
+pub(super) fn picker_of(
+    torrent: &Torrent,
+    config: &Config,
+    have: impl IntoIterator<Item = PieceIndex>,
+    rng: &mut Rng,
+) -> Picker {
+    let geometry = torrent.geometry().cloned().or_else(|| Geometry::new(1, []));
+    let geometry = geometry.expect("a geometry without files is one");
+    Picker::new(geometry, config.profile.block_length, have, rng)
 }
 
 /// How many addresses of a name are taken: a host has few.

@@ -27,6 +27,9 @@ impl Core {
             self.picker.rarity.fewer(piece, &mut self.rng);
         }
         self.choker.forget(peer);
+        if let Some((_, fetch)) = self.torrent.fetch() {
+            fetch.forget(peer.stream);
+        }
         self.totals.messages.add(peer.messages);
         match &reason {
             DisconnectReason::Violated(Violation::SelfConnection) => self.swarm.note_ourselves(peer.address),
@@ -38,7 +41,8 @@ impl Core {
         let other_way = self.other_way(peer, &reason);
         if let Some(address) = peer.listen_address {
             // A peer that exchanged no block left no trace worth keeping.
-            let useful = peer.download.bytes > 0 || peer.upload.bytes > 0;
+            let gave_metadata = peer.metadata.gave_at.is_some();
+            let useful = gave_metadata || peer.download.bytes > 0 || peer.upload.bytes > 0;
             if !other_way.is_some_and(|way| self.swarm.try_other_way(address, way)) {
                 self.swarm.note_gone(address, useful, now);
             }
@@ -62,7 +66,7 @@ impl Core {
     /// again without; in single-peer mode the tracker may name the peer again.
     fn is_banned_for(&self, violation: &Violation, peer: &Peer) -> bool {
         match violation {
-            Violation::CorruptPiece(_) => true,
+            Violation::CorruptPiece(_) | Violation::CorruptMetadata => true,
             Violation::Malformed(_) | Violation::OutOfRange | Violation::Flood(_) => {
                 !self.config.single_peer && peer.phase == Phase::Open
             }

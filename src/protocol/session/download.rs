@@ -54,6 +54,9 @@ impl Core {
 
     /// Tells a peer whether it has anything we lack, when that changed.
     pub(super) fn update_interest(&mut self, now: Timestamp, peer: &mut Peer) {
+        if self.torrent.is_wanted() {
+            return;
+        }
         let want = peer.wanted_pieces > 0 && self.is_running();
         if want == peer.am_interested() || (!want && !peer.has_sent_message) {
             return;
@@ -297,7 +300,8 @@ impl Session {
         if !self.core.picker.is_hashing(piece) {
             return;
         }
-        if self.core.torrent.piece_hash(piece) == Some(digest) {
+        let wanted = self.core.torrent.known().and_then(|torrent| torrent.piece_hash(piece));
+        if wanted == Some(digest) {
             self.commit(now, piece);
         } else {
             self.discard(now, piece);

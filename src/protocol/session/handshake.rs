@@ -19,7 +19,7 @@ impl Session {
         stream: SessionStreamId,
         handshake: &Handshake,
     ) -> Result<(), Violation> {
-        if handshake.info_hash != self.core.torrent.info_hash {
+        if handshake.info_hash != self.core.torrent.info_hash() {
             return Err(Violation::WrongInfoHash(handshake.info_hash));
         }
         let others = || self.peers.iter().filter(|other| other.stream != stream);
@@ -96,11 +96,11 @@ impl Core {
     }
 
     pub(super) fn send_handshake(&self, peer: &mut Peer) {
-        let handshake = Handshake {
-            reserved: self.config.profile.reserved,
-            info_hash: self.torrent.info_hash,
-            peer_id: peer.own_id,
-        };
+        let mut reserved = self.config.profile.reserved;
+        if self.speaks_dht() {
+            reserved[7] |= OFFERS_DHT;
+        }
+        let handshake = Handshake { reserved, info_hash: self.torrent.info_hash(), peer_id: peer.own_id };
         peer.send_handshake(self.now, &handshake);
     }
 
@@ -127,12 +127,30 @@ impl Core {
                 FirstMessage::AllowedFast(count) => self.allow_set(peer, count),
             }
         }
+        if let Some(port) = self.config.dht_port
+            && self.speaks_dht()
+            && handshake.offers_dht()
+        {
+            peer.send(now, &Message::Port(port));
+        }
         if self.config.profile.interest == Interest::AtOnce && !self.is_complete() {
             peer.send(now, &Message::Interested);
         }
     }
 
+    /// Whether peers are told of our node of the DHT: not those of a private torrent (BEP 27).
+    fn speaks_dht(&self) -> bool {
+        self.config.dht_port.is_some() && !self.torrent.is_private()
+    }
+
     fn send_pieces(&self, peer: &mut Peer) {
+        if self.torrent.is_wanted() {
+            // A bitfield has as many bits as there are pieces, which is not known.
+            if peer.is_fast() {
+                peer.send(self.now, &Message::HaveNone);
+            }
+            return;
+        }
         peer.known_pending_haves = self.have_schedule.pending();
         let profile = &self.config.profile;
         let bitfield = || Message::Bitfield(self.picker.bitfield().into());
@@ -150,7 +168,7 @@ impl Core {
     }
 
     /// The dictionary of BEP 10: the entries of the profile, in its order.
-    fn extended_handshake(&self, now: Timestamp, peer: &Peer) -> Vec<u8> {
+    pub(super) fn extended_handshake(&self, now: Timestamp, peer: &Peer) -> Vec<u8> {
         bencode::dictionary(|out| {
             for (key, entry) in &self.config.profile.extended {
                 self.write_extended(now, peer, key, entry, out);
@@ -171,7 +189,11 @@ impl Core {
         let port = self.config.port;
         match entry {
             ExtendedEntry::Extensions => out.dictionary(key, |out| self.write_extensions(out)),
-            ExtendedEntry::MetadataSize => out.integer(key, self.torrent.info_bytes().len() as u64),
+            ExtendedEntry::MetadataSize => {
+                if let Some(info) = self.torrent.info() {
+                    out.integer(key, info.len() as u64);
+                }
+            }
             ExtendedEntry::Port | ExtendedEntry::PortWhenDialling if port == 0 => {}
             ExtendedEntry::PortWhenDialling if peer.incoming => {}
             ExtendedEntry::Port | ExtendedEntry::PortWhenDialling => out.integer(key, port),
@@ -195,10 +217,13 @@ impl Core {
     fn write_extensions(&self, out: &mut DictionaryWriter<'_>) {
         for (name, id) in &self.config.profile.extensions {
             // BEP 27: a private torrent's peers are not passed on.
-            if name == "ut_pex" && *id != 0 && self.torrent.private {
+            if name == "ut_pex" && *id != 0 && self.torrent.is_private() {
                 continue;
             }
             out.integer(name, *id);
         }
     }
 }
+
+/// The last bit of the last reserved byte (BEP 5, "BitTorrent protocol extension").
+const OFFERS_DHT: u8 = 0x01;

@@ -11,7 +11,7 @@ use super::PeerSource;
 use crate::dial::Remote;
 use crate::mse::{Methods, MseKey};
 use crate::tracker::http;
-use crate::{Block, InfoHash, PeerId, PieceIndex, Timestamp};
+use crate::{Block, InfoHash, Metainfo, PeerId, PieceIndex, Timestamp};
 
 /// A stream of the session: a connection to a peer or an HTTP tracker, or a flow of datagrams to a UDP tracker. The
 /// session numbers the streams it opens, the driver those it accepts: even numbers and odd ones.
@@ -93,9 +93,15 @@ pub enum Input {
     Loaded(SessionStreamId, Block, Option<Bytes>),
     /// What [`Output::Resolve`] asked: the addresses of a name, or why it has none.
     Resolved(HostPort, Result<Vec<SocketAddr>, String>),
+    /// What [`Output::Metadata`] gave was read: the torrent, and those of its pieces that are there, verified.
+    Described(Arc<Metainfo>, Vec<PieceIndex>),
     /// A source other than the session's own trackers and peers names peers. They are dialled as far as the
     /// [source](PeerSource) is believed, and not at all where the torrent is private (BEP 27).
     PeersFound(PeerSource, Vec<SocketAddr>),
+    /// Whether such a source is looking for peers: while it is, a session without peers does not end.
+    Searching(bool),
+    /// Others see us at this address.
+    OwnAddress(IpAddr),
     /// The user wants it to end: say goodbye to trackers and peers.
     Stop,
 }
@@ -146,6 +152,12 @@ pub enum Output {
     Commit(PieceIndex),
     /// Read a block, to be sent on this stream.
     Load(SessionStreamId, Block),
+    /// A peer says that a node of the DHT is at this address (BEP 5, "BitTorrent protocol extension"). Without a DHT there is
+    /// nothing to be done.
+    DhtContact(SocketAddr),
+    /// The info dictionary of the torrent that was wanted, whole and with the right hash. Read it, look what of the torrent is
+    /// there, and answer with [`Input::Described`]; or with [`Input::Stop`], where the torrent is of no use.
+    Metadata(Bytes),
     /// Something happened that a person may want to know.
     Event(Event),
     /// Nothing more for now: call again at this time, or when something happens.
@@ -199,6 +211,8 @@ pub enum Violation {
     OutOfRange,
     /// It sent blocks of a piece that failed its hash.
     CorruptPiece(PieceIndex),
+    /// It sent metadata with a wrong hash, all of it.
+    CorruptMetadata,
     /// It kept silent for so long.
     Silent(Duration),
     /// It choked us for so long.
@@ -207,6 +221,8 @@ pub enum Violation {
     Flood(&'static str),
     /// It has nothing that is missing, and there is no use in waiting.
     Useless,
+    /// No tracker named it, and the torrent turned out to be private (BEP 27).
+    NotOfTracker,
     /// There are connections enough.
     TooManyConnections,
 }
@@ -303,6 +319,13 @@ pub enum Event {
         /// Who gave blocks of it.
         from: Vec<SocketAddr>,
     },
+    /// Metadata of the torrent came whole, and has a wrong hash.
+    MetadataCorrupt {
+        /// Who gave pieces of it.
+        from: Vec<SocketAddr>,
+    },
+    /// The metadata has one of the two info hashes that the torrent should have, and not the other.
+    MetadataDisagrees,
     /// Every piece is there.
     Complete,
 }

@@ -14,7 +14,23 @@ pub(super) struct MessageReader {
     state: ReaderState,
     /// The beginning of a message whose rest has not come.
     begun: Vec<u8>,
-    bitfield_length: usize,
+    bitfield_length: BitfieldLength,
+}
+
+/// How many bytes a bitfield has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BitfieldLength {
+    /// So many.
+    Exactly(usize),
+    /// The torrent's metadata has not come: as many as that of any torrent may have.
+    Unknown,
+}
+
+impl BitfieldLength {
+    /// The length where there are so many pieces.
+    pub(super) const fn of(pieces: u32) -> Self {
+        Self::Exactly(pieces.div_ceil(8) as usize)
+    }
 }
 
 #[derive(Debug)]
@@ -45,8 +61,13 @@ pub(super) enum StreamPart {
 
 impl MessageReader {
     /// A receiver at the handshake of a peer of a torrent whose bitfields have so many bytes.
-    pub(super) const fn new(bitfield_length: usize) -> Self {
+    pub(super) const fn new(bitfield_length: BitfieldLength) -> Self {
         Self { state: ReaderState::Handshake, begun: Vec::new(), bitfield_length }
+    }
+
+    /// Says how many bytes a bitfield has from now on.
+    pub(super) const fn set_bitfield_length(&mut self, length: BitfieldLength) {
+        self.bitfield_length = length;
     }
 
     /// Takes what `input` begins with; `None` when all of it is taken.
@@ -172,10 +193,16 @@ impl MessageReader {
             Some(MessageId::PIECE) if length >= PIECE_HEAD => {
                 MessageExtent { collected: PIECE_HEAD, is_piece: true, ..whole }
             }
-            Some(MessageId::BITFIELD) if length != 5 + self.bitfield_length => {
-                return Err("a bitfield with a bit for each piece");
-            }
-            Some(MessageId::BITFIELD) | None => whole,
+            Some(MessageId::BITFIELD) => match self.bitfield_length {
+                BitfieldLength::Exactly(bytes) if length != 5 + bytes => {
+                    return Err("a bitfield with a bit for each piece");
+                }
+                BitfieldLength::Unknown if length > 5 + MAX_UNKNOWN_BITFIELD => {
+                    return Err("a bitfield of at most 1 MiB");
+                }
+                _ => whole,
+            },
+            None => whole,
             Some(MessageId::EXTENDED) if length > MAX_COLLECTED => {
                 return Err("an extended message of at most 256 KiB");
             }
@@ -209,6 +236,9 @@ impl MessageExtent {
 
 /// The bytes of a piece message before its block.
 const PIECE_HEAD: usize = 13;
+
+/// The longest bitfield taken while the metadata has not come: that of eight million pieces.
+const MAX_UNKNOWN_BITFIELD: usize = 1024 * 1024;
 
 /// The longest extended message believed: PEX and metadata messages have less than 20 KiB.
 const MAX_COLLECTED: usize = 256 * 1024;
@@ -267,13 +297,13 @@ mod tests {
 
     #[test]
     fn messages_come_whole_from_one_chunk() {
-        assert_eq!(parts(&mut MessageReader::new(2), &[stream()]), SAID);
+        assert_eq!(parts(&mut MessageReader::new(BitfieldLength::Exactly(2)), &[stream()]), SAID);
     }
 
     #[test]
     fn blocks_are_slices_of_what_was_received() {
         let bytes = Bytes::from(stream());
-        let (mut input, mut receiver) = (bytes.clone(), MessageReader::new(2));
+        let (mut input, mut receiver) = (bytes.clone(), MessageReader::new(BitfieldLength::Exactly(2)));
         let block = loop {
             if let Some(StreamPart::BlockBytes { bytes, .. }) = receiver.next(&mut input).unwrap() {
                 break bytes;
@@ -292,7 +322,7 @@ mod tests {
             (&[&stream()[..68], &[0, 0, 0, 4, 7]].concat(), "a message of the length its id has"),
             (&[&stream()[..68], &[0, 8, 0, 0, 20]].concat(), "an extended message of at most 256 KiB"),
         ] {
-            let mut receiver = MessageReader::new(2);
+            let mut receiver = MessageReader::new(BitfieldLength::Exactly(2));
             let mut input = Bytes::copy_from_slice(bytes);
             let error = loop {
                 match receiver.next(&mut input) {
@@ -314,7 +344,7 @@ mod tests {
                 cuts.push(std::mem::replace(&mut rest, tail));
             }
             cuts.push(rest);
-            prop_assert_eq!(parts(&mut MessageReader::new(2), &cuts), SAID);
+            prop_assert_eq!(parts(&mut MessageReader::new(BitfieldLength::Exactly(2)), &cuts), SAID);
         }
     }
 }

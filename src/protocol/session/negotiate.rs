@@ -135,7 +135,7 @@ impl Session {
         let Some(peer) = self.peers.get_mut(stream) else { return Ok(Bytes::new()) };
         let terms = core.config.profile.encryption;
         let acceptance = MseAcceptance {
-            info_hashes: vec![core.torrent.info_hash],
+            info_hashes: vec![core.torrent.info_hash()],
             methods: terms.accepts().to_vec(),
             max_padding: terms.max_padding,
         };
@@ -167,7 +167,7 @@ impl Core {
         let terms = self.config.profile.encryption;
         let ahead = if terms.sends_ahead { std::mem::take(&mut peer.send_buffer) } else { Vec::new() };
         let offer = MseOffer {
-            info_hash: self.torrent.info_hash,
+            info_hash: self.torrent.info_hash(),
             methods: terms.offers,
             max_padding: terms.max_padding,
             ahead,

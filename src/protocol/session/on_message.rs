@@ -6,9 +6,7 @@ use bytes::Bytes;
 
 use crate::peer::limits::{MAX_FIRST_PEX_PEERS, MAX_PEX_PEERS, PEX_TOO_SOON};
 use crate::peer::{ObservedMessage, PeerFault};
-use crate::wire::{
-    Content, ExtendedHandshake, Extension, METADATA_PIECE, Message, Metadata, MetadataKind, Pex, PieceSet,
-};
+use crate::wire::{Content, ExtendedHandshake, Message, Pex, PieceSet};
 use crate::{Block, Timestamp};
 
 use super::core::Core;
@@ -131,6 +129,8 @@ impl Core {
                 Some(Noise::InterestLost)
             }
             Message::Choke | Message::Unchoke | Message::Interested | Message::NotInterested => nothing_new,
+            // Before the metadata has come, any number of pieces may be named.
+            Message::Have(_) if self.torrent.is_wanted() => Some(Noise::NothingNew(0)),
             Message::Have(_) => nothing_new,
             Message::Bitfield(_) | Message::HaveAll | Message::HaveNone => {
                 self.on_pieces(now, peer, &observed.faults)?
@@ -154,17 +154,26 @@ impl Core {
                 if again { Some(Noise::AllowedAgain) } else { nothing_new }
             }
             Message::Extended { payload, .. } => {
+                let answers = observed.answers.is_some();
                 let content = observed.extended.and_then(|extended| extended.content);
                 let noise = match content {
                     Some(Content::DontHave(_)) => Noise::DontHave,
                     _ => Noise::NothingNew(payload.len()),
                 };
                 if let Some(content) = content {
-                    self.on_extended(now, peer, content)?;
+                    self.on_extended(now, peer, content, answers)?;
                 }
                 Some(noise)
             }
-            Message::KeepAlive | Message::Port(_) | Message::Unknown { .. } => Some(Noise::NothingNew(0)),
+            Message::Port(port) => {
+                // BEP 27: a private torrent's peers are nobody else's business.
+                if self.config.dht_port.is_some() && !self.torrent.is_private() {
+                    let node = SocketAddr::new(peer.address.ip(), *port);
+                    self.outputs.push_back(Output::DhtContact(node));
+                }
+                Some(Noise::NothingNew(0))
+            }
+            Message::KeepAlive | Message::Unknown { .. } => Some(Noise::NothingNew(0)),
             // The reader passes over these, and blocks come in parts.
             Message::HashRequest(_)
             | Message::Hashes(..)
@@ -177,6 +186,10 @@ impl Core {
 
     /// Takes a message into the state of the connection, and counts the pieces that the peer has after it.
     fn observe(&mut self, now: Timestamp, peer: &mut Peer, message: &Message) -> ObservedMessage {
+        if self.torrent.is_wanted() {
+            // What the peer has is counted once the pieces are known.
+            return peer.observe(now, message);
+        }
         let before = match message {
             Message::Bitfield(_) | Message::HaveAll | Message::HaveNone => Some(peer.pieces().clone()),
             _ => None,
@@ -206,7 +219,7 @@ impl Core {
     }
 
     /// Counts the pieces of a peer that had these pieces before.
-    fn count_pieces(&mut self, peer: &mut Peer, before: &PieceSet) {
+    pub(super) fn count_pieces(&mut self, peer: &mut Peer, before: &PieceSet) {
         for piece in peer.pieces().iter() {
             if !before.contains(piece) {
                 self.picker.rarity.more(piece, &mut self.rng);
@@ -276,10 +289,16 @@ impl Core {
 
     /// Does what a message of the extension protocol asks for (BEP 10). What cannot be read is passed over: extensions are
     /// nobody's duty.
-    fn on_extended(&mut self, now: Timestamp, peer: &mut Peer, content: Content) -> Result<(), Violation> {
+    fn on_extended(
+        &mut self,
+        now: Timestamp,
+        peer: &mut Peer,
+        content: Content,
+        answers: bool,
+    ) -> Result<(), Violation> {
         match content {
             Content::Handshake(handshake) => self.on_extended_handshake(peer, handshake),
-            Content::Metadata(metadata) => self.on_metadata(now, peer, &metadata),
+            Content::Metadata(metadata) => self.on_metadata(now, peer, metadata, answers)?,
             Content::DontHave(piece) => self.check_range(&Message::Have(piece))?,
             Content::Pex(pex) => self.on_pex(now, peer, &pex),
             Content::UploadOnly(_) | Content::Holepunch(_) | Content::Other => {}
@@ -291,7 +310,7 @@ impl Core {
     /// is what is beyond the number it allows: most clients of those that send more mean no harm.
     fn on_pex(&mut self, now: Timestamp, peer: &mut Peer, pex: &Pex) {
         // BEP 27: peers of a private torrent come from its trackers only.
-        if self.torrent.private || self.config.single_peer || pex.added.is_empty() {
+        if self.torrent.is_private() || self.config.single_peer || pex.added.is_empty() {
             return;
         }
         let most = match peer.pex.received_at {
@@ -305,6 +324,9 @@ impl Core {
     }
 
     fn on_extended_handshake(&mut self, peer: &mut Peer, handshake: ExtendedHandshake) {
+        if let Some((_, fetch)) = self.torrent.fetch() {
+            fetch.note_change();
+        }
         if let Some(client) = handshake.client {
             peer.client = Some(client.chars().take(MAX_CLIENT).collect());
         }
@@ -316,22 +338,6 @@ impl Core {
             self.swarm.note_connected(listens);
         }
     }
-
-    /// BEP 9: pieces of the metadata, of 16 KiB each.
-    fn on_metadata(&self, now: Timestamp, peer: &mut Peer, metadata: &Metadata) {
-        let id = peer.extension_id(&Extension::Metadata);
-        let Some(id) = id.filter(|_| metadata.kind == MetadataKind::Request) else { return };
-        let info = self.torrent.info_bytes();
-        let start = (metadata.piece as usize).saturating_mul(METADATA_PIECE as usize);
-        // A peer that asks faster than it reads is refused.
-        let answer = if start >= info.len() || peer.unsent + peer.send_buffer.len() > MAX_UNSENT_METADATA {
-            Metadata::reject(metadata.piece)
-        } else {
-            let end = info.len().min(start + METADATA_PIECE as usize);
-            Metadata::data(metadata.piece, info.len() as u64, info[start..end].to_vec())
-        };
-        peer.send(now, &Message::Extended { id, payload: answer.encode().into() });
-    }
 }
 
 /// How long a peer that refused a request is asked for nothing.
@@ -339,9 +345,6 @@ const AFTER_REFUSAL: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// So many bytes of a message that is passed over cost as much as one byte of a message that is read.
 const PASSED_UNIT: usize = 16;
-
-/// How many bytes may wait to be sent before metadata is refused.
-const MAX_UNSENT_METADATA: usize = 256 * 1024;
 
 /// How many characters of a client's name are kept.
 const MAX_CLIENT: usize = 64;

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::peer::{ConnectionState, ObservedMessage, PeerSide, RequestCapacity, SideState};
+use crate::peer::{ConnectionState, ObservedMessage, PeerFault, PeerSide, RequestCapacity, SideState};
 use crate::wire::{Extension, Handshake, Message, PieceSet};
-use crate::{Block, PeerId, PieceIndex, Timestamp};
+use crate::{Block, Geometry, PeerId, PieceIndex, Timestamp};
 
 use super::assigned::AssignedBlocks;
 use super::encryption::Way;
-use super::message_reader::MessageReader;
+use super::message_reader::{BitfieldLength, MessageReader};
+use super::metadata::MetadataSource;
 use super::negotiate::PeerEncryption;
 use super::rate::Rate;
 use super::{EncryptionPolicy, MessageCounts, SessionStreamId};
@@ -66,6 +67,7 @@ pub(super) struct Peer {
     pub(super) download: PeerDownload,
     pub(super) upload: PeerUpload,
     pub(super) pex: PexState,
+    pub(super) metadata: MetadataSource,
     /// Whether the peer is in the list of peers to be serviced.
     pub(super) dirty: bool,
 }
@@ -179,17 +181,18 @@ pub(super) struct NewPeer {
     pub(super) dialled: Option<Way>,
     pub(super) policy: EncryptionPolicy,
     pub(super) own_id: PeerId,
-    /// How many pieces the torrent has.
-    pub(super) piece_count: u32,
-    /// How many bytes a bitfield of the torrent has.
-    pub(super) bitfield_length: usize,
+    /// How many pieces the torrent has; `None` while its metadata has not come.
+    pub(super) piece_count: Option<u32>,
     pub(super) pipeline_depth: usize,
 }
 
 impl Peer {
     pub(super) fn new(new: &NewPeer, now: Timestamp) -> Self {
         let mut state = ConnectionState::with_capacity(RequestCapacity::CLIENT);
-        state.set_piece_count(new.piece_count);
+        match new.piece_count {
+            Some(count) => state.set_piece_count(count),
+            None => state.keep_early_pieces(),
+        }
         let incoming = new.dialled.is_none();
         Self {
             stream: new.stream,
@@ -204,7 +207,7 @@ impl Peer {
             observed: 0,
             own_id: new.own_id,
             client: None,
-            reader: MessageReader::new(new.bitfield_length),
+            reader: MessageReader::new(new.piece_count.map_or(BitfieldLength::Unknown, BitfieldLength::of)),
             send_buffer: Vec::new(),
             messages: MessageCounts::default(),
             unsent: 0,
@@ -221,8 +224,17 @@ impl Peer {
             download: PeerDownload::new(new.pipeline_depth, now),
             upload: PeerUpload::new(now),
             pex: PexState::default(),
+            metadata: MetadataSource::default(),
             dirty: false,
         }
+    }
+
+    /// The metadata has come: what the peer said of its pieces is applied.
+    pub(super) fn learn_geometry(&mut self, geometry: &Geometry) -> Result<(), PeerFault> {
+        self.reader.set_bitfield_length(BitfieldLength::of(geometry.piece_count()));
+        let theirs = self.side().other();
+        let faults = self.state.apply_early_pieces(geometry);
+        faults.into_iter().find(|(side, _)| *side == theirs).map_or(Ok(()), |(_, fault)| Err(fault))
     }
 
     /// Handshakes are exchanged.

@@ -28,6 +28,10 @@ impl Peers {
         self.peers.contains_key(&stream)
     }
 
+    pub(super) fn get(&self, stream: SessionStreamId) -> Option<&Peer> {
+        self.peers.get(&stream).map(|peer| &**peer)
+    }
+
     pub(super) fn get_mut(&mut self, stream: SessionStreamId) -> Option<&mut Peer> {
         self.peers.get_mut(&stream).map(|peer| &mut **peer)
     }

@@ -128,6 +128,11 @@ impl Picker {
         self.states.get(piece.0 as usize) == Some(&PieceState::Done)
     }
 
+    /// The pieces that are done, in ascending order.
+    pub(super) fn pieces_done(&self) -> impl Iterator<Item = PieceIndex> + '_ {
+        self.done.iter()
+    }
+
     /// The pieces that are done, as a bitfield message has them.
     pub(super) fn bitfield(&self) -> Vec<u8> {
         self.done.to_bitfield()

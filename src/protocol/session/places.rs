@@ -67,7 +67,8 @@ impl Core {
             Phase::Open if lasts < IDLE => false,
             // A peer that snubs us has nothing that we can have.
             Phase::Open => {
-                let gives = peer.wanted_pieces > 0 && !peer.download.snubbed;
+                let gives_metadata = self.torrent.is_wanted() && peer.metadata_claim().is_some();
+                let gives = gives_metadata || (peer.wanted_pieces > 0 && !peer.download.snubbed);
                 let takes = peer.peer_interested() && (peer.am_choking() || !self.takes_nothing(now, peer));
                 !gives && !takes
             }

@@ -64,7 +64,7 @@ impl Session {
     pub(super) fn discard(&mut self, now: Timestamp, piece: PieceIndex) {
         let Some(partial) = self.core.picker.fail(piece) else { return };
         self.core.unstored -= partial.unstored().min(self.core.unstored);
-        let size = self.core.torrent.geometry.as_ref().and_then(|geometry| geometry.piece_size(piece));
+        let size = self.core.torrent.geometry().and_then(|geometry| geometry.piece_size(piece));
         self.core.totals.hash_failures += 1;
         self.core.totals.corrupt += u64::from(size.unwrap_or(0));
         self.core.totals.wasted += u64::from(size.unwrap_or(0));

@@ -37,6 +37,8 @@ pub(super) struct Swarm {
 pub enum PeerSource {
     /// A tracker.
     Tracker,
+    /// The magnet link.
+    Link,
     /// Peers at this host, over peer exchange (BEP 11) or of themselves.
     Peer(IpAddr),
     /// Nodes of the DHT (BEP 5).
@@ -174,6 +176,22 @@ impl Swarm {
             true => self.passed_on.push_back(address),
         }
         self.quiet_until = None;
+    }
+
+    /// The torrent is private: who was not named by a tracker is not dialled (BEP 27).
+    pub(super) fn keep_only_named_by_trackers(&mut self) {
+        self.known.retain(|_, known| known.source == PeerSource::Tracker || known.connected);
+        let known = &self.known;
+        let is_kept = |address: &SocketAddr| {
+            known.get(address).is_some_and(|known| known.source == PeerSource::Tracker)
+        };
+        self.named.retain(is_kept);
+        self.passed_on.retain(is_kept);
+    }
+
+    /// Whether a tracker named the peer at this address.
+    pub(super) fn is_named_by_tracker(&self, address: SocketAddr) -> bool {
+        self.known.get(&address).is_some_and(|known| known.source == PeerSource::Tracker)
     }
 
     /// Our own address, as a tracker sees it.

@@ -7,6 +7,7 @@ mod failures;
 mod floods;
 mod happy;
 mod hostile;
+mod metadata;
 mod noise;
 mod observer;
 mod places;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::peer::limits::{MAX_PEX_PEERS, PEX_INTERVAL};
 use crate::wire::{Extension, Message, Pex, PexPeer};
-use crate::{Block, Timestamp};
+use crate::{Block, Metainfo, Timestamp};
 
 use super::assigned::AssignedBlock;
 use super::core::Core;
@@ -21,6 +21,7 @@ impl Session {
             self.end(now);
             return;
         }
+        self.choose_metadata(now);
         let dialable: BTreeSet<SocketAddr> = self.peers.iter().filter_map(Peer::dialable).collect();
         let any_waits = self.core.swarm.ready_at(now).is_some_and(|at| at <= now);
         for stream in self.peers.streams() {
@@ -80,10 +81,11 @@ impl Core {
 
     /// The only peer has nothing that is missing.
     fn useless_alone(&self, now: Timestamp, peer: &Peer) -> Option<Violation> {
+        let gave_at = peer.metadata.gave_at.unwrap_or(peer.phase_since);
         let useless = self.config.single_peer
             && peer.wanted_pieces == 0
             && !self.is_complete()
-            && now - peer.phase_since >= self.config.request_timeout;
+            && now - gave_at >= self.config.request_timeout;
         useless.then_some(Violation::Useless)
     }
 
@@ -253,7 +255,7 @@ impl Core {
     /// Tells a peer of others, at most once a minute (BEP 11).
     fn send_pex(&self, now: Timestamp, peer: &mut Peer, dialable: &BTreeSet<SocketAddr>) {
         let offered = self.config.profile.extensions.iter().any(|(name, _)| name == "ut_pex");
-        if !offered || self.torrent.private || peer.pex.next_at.is_some_and(|at| now < at) {
+        if !offered || self.torrent.is_private() || peer.pex.next_at.is_some_and(|at| now < at) {
             return;
         }
         let Some(id) = peer.extension_id(&Extension::Pex) else { return };
@@ -278,7 +280,7 @@ impl Core {
 
     fn has_seeded_enough(&self, now: Timestamp) -> bool {
         let (Some(since), Some(goal)) = (self.completed_at, self.config.seeding) else { return false };
-        let total = self.torrent.total().max(1) as f64;
+        let total = self.torrent.known().map_or(0, Metainfo::total).max(1) as f64;
         goal.time.is_some_and(|time| now - since >= time)
             || goal.ratio.is_some_and(|ratio| self.totals.uploaded as f64 / total >= ratio)
     }

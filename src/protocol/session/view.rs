@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::mse::Methods;
-use crate::{PeerId, Timestamp};
+use crate::{Metainfo, PeerId, Timestamp};
 
 use super::peer::Phase;
+use super::torrent::Torrent;
 use super::{Session, SessionStreamId};
 
 /// A session as a whole.
@@ -38,8 +39,21 @@ pub struct Status {
     pub peers_connected: usize,
     /// Addresses of peers that are known.
     pub peers_known: usize,
+    /// What there is of the torrent's metadata, while that comes from peers.
+    pub metadata: Option<MetadataStatus>,
     /// When trackers are asked next.
     pub next_announce: Option<Timestamp>,
+}
+
+/// The metadata of a torrent, while that comes from peers (BEP 9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetadataStatus {
+    /// The bytes that have come.
+    pub received: u64,
+    /// How many bytes there are, as peers say; `None` while no peer does.
+    pub size: Option<u64>,
+    /// How many connected peers say that they have it.
+    pub peers: usize,
 }
 
 /// A connection to a peer.
@@ -122,10 +136,21 @@ impl Session {
 
     /// How far the session is.
     pub fn status(&self, now: Timestamp) -> Status {
+        let metadata = match &self.core.torrent {
+            Torrent::Known(_) => None,
+            Torrent::Wanted(_, fetch) => {
+                let progress = fetch.progress();
+                Some(MetadataStatus {
+                    received: progress.map_or(0, |(received, _)| received),
+                    size: progress.map(|(_, size)| size),
+                    peers: self.peers.iter().filter(|peer| peer.metadata_claim().is_some()).count(),
+                })
+            }
+        };
         Status {
             pieces_done: self.core.picker.done(),
             pieces: self.core.piece_count(),
-            total: self.core.torrent.total(),
+            total: self.core.torrent.known().map_or(0, Metainfo::total),
             left: self.core.picker.left(),
             downloaded: self.core.totals.downloaded,
             uploaded: self.core.totals.uploaded,
@@ -136,6 +161,7 @@ impl Session {
             peers_tried: self.core.totals.peers_tried,
             peers_connected: self.peers.iter().filter(|peer| peer.phase == Phase::Open).count(),
             peers_known: self.core.swarm.known(),
+            metadata,
             next_announce: self.core.announcer.next_round(),
         }
     }

@@ -4,6 +4,7 @@
 //! ends it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use crate::{PieceIndex, Timestamp};
 
 use super::core::Core;
 use super::server_url::ServerUrl;
+use super::torrent::Torrent;
 use super::{CloseReason, Endpoint, Event, HttpProxy, Output, SessionStreamId};
 
 mod part;
@@ -40,12 +42,13 @@ pub(super) enum SeedInput {
 }
 
 impl WebSeeds {
-    /// The web seeds of a session's torrent, as far as its settings have them used.
+    /// The web seeds of a session's torrent, as far as its settings have them used. There are none before the torrent is known.
     pub(super) fn of(core: &mut Core) -> Self {
-        if !core.config.profile.web_seeds || core.config.single_peer || core.torrent.geometry.is_none() {
+        let Torrent::Known(torrent) = &core.torrent else { return Self::default() };
+        if !core.config.profile.web_seeds || core.config.single_peer || torrent.geometry.is_none() {
             return Self::default();
         }
-        let torrent = core.torrent.clone();
+        let torrent = Arc::clone(torrent);
         let files = torrent.url_list.iter().map(|url| (url, SeedKind::Files));
         let pieces = torrent.http_seeds.iter().map(|url| (url, SeedKind::Pieces));
         let mut sources: Vec<Source> = Vec::new();
@@ -55,7 +58,7 @@ impl WebSeeds {
                 continue;
             };
             if sources.len() < MAX_WEB_SEEDS && !sources.iter().any(|source| source.has_url(url)) {
-                sources.push(Source::new(url, place, kind, core.streams.next(), core.piece_count()));
+                sources.push(Source::new(torrent.clone(), url, place, kind, core.streams.next()));
             }
         }
         Self(sources)

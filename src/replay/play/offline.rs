@@ -245,8 +245,10 @@ impl<'a> Simulation<'a> {
                         Input::Resolved(name, Err("a reference has addresses, not names".to_owned())),
                     );
                 }
-                // The far end has the key as well.
+                // The far end has the key as well, and the session has its torrent.
                 Output::Secret(..)
+                | Output::Metadata(_)
+                | Output::DhtContact(_)
                 | Output::Store(..)
                 | Output::HashBlocks(..)
                 | Output::Discard(_)

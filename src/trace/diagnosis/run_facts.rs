@@ -180,7 +180,21 @@ impl RunFacts {
         self.span = Some((first.min(from), last.max(to)));
     }
 
+    #[inline]
     pub(super) fn add(&mut self, record: &Record) {
+        // Of most messages all that counts is when they came.
+        let says_little = record.body.is_plain_message()
+            && !matches!(record.peer_message(), Some(Message::Piece { .. }))
+            && record.notes.is_empty()
+            && record.describes.is_none();
+        if says_little && self.local.is_some() {
+            self.see(record.at, record.at);
+        } else {
+            self.add_any(record);
+        }
+    }
+
+    fn add_any(&mut self, record: &Record) {
         let is_plain = record.body.is_plain_message();
         if !is_plain && matches!(record.body.protocol(), Protocol::Lsd | Protocol::Dht) {
             return;

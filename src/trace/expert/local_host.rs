@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use bittrace_protocol::is_local_network;
+
 use crate::record::{Body, HttpTrackerBody, MseBody, PeerWireBody, Record, Unreadable};
 
 /// The end that the capture is likely about, when `record` is the first of it and was said on a connection from
@@ -18,23 +20,12 @@ pub(super) fn likely_local(record: &Record, initiator: SocketAddr) -> IpAddr {
             | Body::Proxy(_)
             | Body::Unreadable(_, Unreadable::Datagram)
     );
-    let better = match (is_private(initiator.ip()), is_private(responder.ip())) {
+    let better = match (is_local_network(initiator.ip()), is_local_network(responder.ip())) {
         (false, true) => true,
         (true, false) => false,
         _ => listens(initiator.port()) && !listens(responder.port()),
     };
     if joined_in_the_middle && better { responder.ip() } else { initiator.ip() }
-}
-
-/// Whether an address is of a network of its own (RFC 1918, RFC 6598, RFC 4193) or of one link.
-fn is_private(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            let [a, b, ..] = v4.octets();
-            v4.is_private() || v4.is_link_local() || v4.is_loopback() || a == 100 && b & 0xc0 == 64
-        }
-        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_loopback(),
-    }
 }
 
 /// Whether peers listen on a port by custom: BEP 3 names 6881 to 6889, clients go on up to 6999, and Transmission has

@@ -88,10 +88,13 @@ impl SentSegments {
             again |= first.again;
             taken.sent_at = Some(first.at);
             if first.end > number {
-                // A part of it, as of one that the network card put together.
-                let share = u128::from(number - first.start) * u128::from(first.bytes)
-                    / u128::from(first.end - first.start);
-                let part = (share as u64).min(first.bytes);
+                // A part of it, as of one that the network card put together. Of TCP each number is a byte.
+                let (numbers, all) = (number - first.start, first.end - first.start);
+                let part = if all == first.bytes {
+                    numbers
+                } else {
+                    (u128::from(numbers) * u128::from(first.bytes) / u128::from(all)) as u64
+                };
                 first.bytes -= part;
                 first.start = number;
                 taken.bytes += part;

@@ -45,13 +45,13 @@ const FOLD_WITHIN: Duration = Duration::from_millis(300);
 impl LiveTrace {
     /// Begins to write rows of what the watcher is shown.
     pub(super) fn begin(
-        torrent: &Arc<Metainfo>,
+        torrents: &[Arc<Metainfo>],
         common: Common,
         output: Output,
     ) -> Result<(Self, RecordingWatcher)> {
         let (from, to) = pipe().context("no pipe for --trace")?;
         let (send, records) = sync_channel(WAITING);
-        let torrents = vec![Arc::clone(torrent)];
+        let torrents = torrents.to_vec();
         let options = TraceOptions { torrents: torrents.clone(), ..TraceOptions::default() };
         let reader =
             thread::Builder::new().name("trace".to_owned()).spawn(move || read(from, options, &send))?;

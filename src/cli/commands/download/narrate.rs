@@ -4,14 +4,16 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 use bittrace_client::Notice;
-use bittrace_protocol::client_name;
+use bittrace_protocol::dht::SearchResult;
 use bittrace_protocol::mse::Methods;
 use bittrace_protocol::session::{CloseReason, DisconnectReason, Event, Violation};
 use bittrace_protocol::tracker::http::{AnnounceReply, Request};
+use bittrace_protocol::{Metainfo, client_name};
 use bittrace_trace::units::{counted, rough_size, seconds, short_hex, span};
 use rustc_hash::FxHashMap;
 
 use crate::args::Common;
+use crate::commands::torrent::write_contents;
 use crate::print::output::{Look, styles};
 use crate::print::printable::disguises;
 use crate::print::table::{Column, render};
@@ -26,6 +28,9 @@ pub(super) struct Narrator {
     /// The number of each attempt that goes on, for its outcome.
     open: FxHashMap<SocketAddr, u32>,
 }
+
+/// How many faults of a torrent are listed.
+const FAULTS: usize = 5;
 
 /// How many peers of an answer are listed.
 const PEERS: usize = 20;
@@ -49,11 +54,21 @@ impl Narrator {
                 }
                 text
             }
+            Notice::Described { torrent } => return self.described(torrent, out),
             Notice::Renamed { count, names } => return self.renamed(*count, names, out),
             Notice::ReadOnly { path } => {
                 format!("Nothing is written: {} is read-only, and every file is complete", path.display())
             }
             Notice::Listening { port } => format!("Listening on port {port}"),
+            Notice::PrivateTorrent => {
+                "A private torrent: peers come from its trackers only, not from the DHT".to_owned()
+            }
+            Notice::DhtSearched(result) => searched(result),
+            Notice::DhtStateFailed { error } => {
+                style = styles::WARN;
+                let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+                format!("{error}{}", cause.unwrap_or_default())
+            }
             Notice::FileDone { path } => format!("Complete: {}", path.display()),
             Notice::KeyLogFailed { error } => {
                 style = styles::WARN;
@@ -136,9 +151,27 @@ impl Narrator {
                 let text = format!("Piece {index} has a wrong SHA-1; it came from {}", addresses(from));
                 self.look.paint(styles::WARN, &text)
             }
+            Event::MetadataCorrupt { from } => {
+                style = styles::WARN;
+                format!("The metadata has a wrong hash; it came from {}", addresses(from))
+            }
+            Event::MetadataDisagrees => {
+                style = styles::WARN;
+                "The two info hashes of the link are of two torrents: only one fits the metadata".to_owned()
+            }
             Event::Complete => "Every piece is verified".to_owned(),
         };
         let _ = writeln!(out, "{}", self.look.paint(style, &line));
+    }
+
+    /// The torrent of a magnet link is known.
+    fn described(&self, torrent: &Metainfo, out: &mut Vec<u8>) {
+        let text = format!("\nMetadata received: {}", counted(torrent.info_bytes().len() as u64, "byte"));
+        let _ = writeln!(out, "{}", self.look.paint(styles::PLAIN, &text));
+        let _ = write_contents(torrent, self.look, out);
+        for fault in torrent.faults.iter().take(FAULTS) {
+            let _ = writeln!(out, "{}", self.look.paint(styles::WARN, &fault.to_string()));
+        }
     }
 
     fn renamed(&self, count: usize, names: &[(String, String)], out: &mut Vec<u8>) {
@@ -232,6 +265,19 @@ fn readable(bytes: &[u8]) -> String {
     }
 }
 
+/// What a search of the DHT came to.
+fn searched(result: &SearchResult) -> String {
+    if result.answers == 0 {
+        return format!("DHT: no answer from {}", counted(result.queries as u64, "node"));
+    }
+    let told = match result.told {
+        0 => String::new(),
+        told => format!("; announced to {}", counted(told as u64, "node")),
+    };
+    let (peers, nodes) = (counted(result.peers as u64, "peer"), counted(result.answers as u64, "node"));
+    format!("DHT: {peers} found, {nodes} answered{told}")
+}
+
 fn addresses(peers: &[SocketAddr]) -> String {
     let names: Vec<String> = peers.iter().map(SocketAddr::to_string).collect();
     if names.is_empty() { "disk".to_owned() } else { names.join(", ") }
@@ -268,6 +314,8 @@ pub(crate) fn violation_in_words(violation: &Violation) -> String {
         }
         Violation::OutOfRange => "named pieces or blocks that the torrent does not have".to_owned(),
         Violation::CorruptPiece(index) => format!("sent corrupt data in piece {index}"),
+        Violation::CorruptMetadata => "sent metadata with a wrong hash".to_owned(),
+        Violation::NotOfTracker => "the torrent is private, and no tracker named this peer".to_owned(),
         Violation::Silent(time) => format!("silent for {}", span(time.as_secs_f64())),
         Violation::ChokedTooLong(time) => format!("choked us for {}", span(time.as_secs_f64())),
         Violation::Flood(what) => format!("sent too many {what}"),

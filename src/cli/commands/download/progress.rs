@@ -4,7 +4,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use bittrace_protocol::session::{PeerView, Status};
+use bittrace_protocol::session::{MetadataStatus, PeerView, Status};
 use bittrace_trace::units::{counted, rough_size, seconds};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -38,6 +38,9 @@ impl ProgressLine {
     }
 
     pub(super) fn show(&mut self, status: &Status, peers: &[PeerView]) {
+        if let Some(metadata) = status.metadata {
+            return self.waiting_for_metadata(metadata, peers);
+        }
         let done = status.total - status.left;
         let pieces = format!("{} of {} pieces", status.pieces_done, status.pieces);
         let open = peers.iter().filter(|peer| peer.open).count();
@@ -68,6 +71,27 @@ impl ProgressLine {
             let percent = if status.total == 0 { 100.0 } else { done as f64 * 100.0 / status.total as f64 };
             format!("{percent:.1} %: {text}")
         });
+    }
+
+    /// Peers are asked for the metadata of the torrent.
+    fn waiting_for_metadata(&mut self, metadata: MetadataStatus, peers: &[PeerView]) {
+        let open = peers.iter().filter(|peer| peer.open).count() as u64;
+        let text = match metadata.size {
+            Some(size) => format!(
+                "metadata: {} of {} from {}",
+                rough_size(metadata.received),
+                rough_size(size),
+                counted(metadata.peers as u64, "peer")
+            ),
+            None => format!("waiting for metadata from {}", counted(open, "peer")),
+        };
+        if let Some(bar) = &self.bar {
+            bar.set_length(metadata.size.unwrap_or(1));
+            bar.set_position(metadata.received);
+            bar.set_message(text);
+            return;
+        }
+        self.line(|| text);
     }
 
     /// What is on disk is being hashed.

@@ -36,7 +36,7 @@ impl RecordTarget {
     ///
     /// # Errors
     /// When standard output is a terminal, or the recording would take the place of a file that the run reads.
-    pub(super) fn of(arguments: &DownloadArguments) -> Result<Self> {
+    pub(crate) fn of(arguments: &DownloadArguments) -> Result<Self> {
         let Some(path) = &arguments.record else { return Ok(Self::Nowhere) };
         if path == Path::new("-") || is_standard_output(path) {
             if io::IsTerminal::is_terminal(&io::stdout()) {
@@ -77,7 +77,7 @@ impl RecordTarget {
     ///
     /// # Errors
     /// When the pipe cannot be opened.
-    pub(super) fn open(&self, common: Common, options: &mut DownloadOptions) -> Result<bool> {
+    pub(crate) fn open(&self, common: Common, options: &mut DownloadOptions) -> Result<bool> {
         match self {
             Self::Nowhere => {}
             Self::File(path) => options.record = Some(path.clone()),

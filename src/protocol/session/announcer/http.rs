@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::dial::is_local;
+use crate::is_local_network;
 use crate::tracker;
 use crate::tracker::http::{Announce, Framing, Reply, Response, frame_response};
 
@@ -53,7 +53,7 @@ impl HttpStage {
     ) -> AttemptOutcome {
         let closed = match input {
             TrackerInput::Opened(address) => {
-                self.is_local = self.proxy.is_none() && is_local(address.ip());
+                self.is_local = self.proxy.is_none() && is_local_network(address.ip());
                 let (url, request) = (tracker.url.clone(), self.request.clone());
                 step.outputs.push_back(Output::Event(Event::Announcing { url, request }));
                 step.outputs.push_back(Output::Send(stream, self.request.clone()));

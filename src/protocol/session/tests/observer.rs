@@ -40,6 +40,12 @@ impl Observers {
                     observed.take(observed.ours.other(), now, bytes);
                 }
             }
+            Input::Described(torrent, _) => {
+                let geometry = torrent.geometry.as_ref().expect("pieces of BEP 3");
+                for observed in self.connections.values_mut() {
+                    observed.state.apply_early_pieces(geometry);
+                }
+            }
             Input::Closed(stream, _) => {
                 self.connections.remove(stream);
             }
@@ -67,7 +73,10 @@ impl Observers {
         let peer = session.peers.iter().find(is_open)?;
         let ours = if peer.incoming { PeerSide::Responder } else { PeerSide::Initiator };
         let mut state = ConnectionState::new();
-        state.set_piece_count(session.core.piece_count());
+        match session.core.torrent.is_wanted() {
+            true => state.keep_early_pieces(),
+            false => state.set_piece_count(session.core.piece_count()),
+        }
         Some(self.connections.entry(stream).or_insert_with(|| Observed {
             state,
             ours,

@@ -105,6 +105,14 @@ impl Stage {
         }
     }
 
+    /// Of a magnet link to this torrent, whose metadata the session does not have.
+    pub(super) fn of_magnet(config: Config, torrent: Metainfo, link: &str) -> Self {
+        let mut stage = Self::new(config.clone(), torrent, &[]);
+        let identity = Identity::new(PeerId(*OUR_ID), 0x0123_abcd, 7);
+        stage.session = Session::of_magnet(config, &link.parse().unwrap(), identity, stage.now);
+        stage
+    }
+
     /// Of one tracker over HTTP, 40,000 bytes in two pieces: blocks of 16384, 16384 and 7232.
     pub(super) fn small(config: Config) -> Self {
         Self::new(config, torrent(40_000, 32_768, &[&["http://t.test/announce"]], ""), &[])
@@ -352,6 +360,9 @@ fn line(output: &Output) -> Option<String> {
         Output::Event(Event::WebSeedFailed { reason, again, .. }) => {
             format!("web seed failed: {reason}; again {again:?}")
         }
+        Output::Metadata(bytes) => format!("metadata of {} bytes", bytes.len()),
+        Output::Event(Event::MetadataCorrupt { from }) => format!("metadata corrupt, from {from:?}"),
+        Output::Event(Event::MetadataDisagrees) => "metadata disagrees".to_owned(),
         Output::Event(Event::Complete) => "complete".to_owned(),
         _ => return None,
     })

@@ -424,6 +424,20 @@ fn a_web_seed_in_a_local_network_is_not_used_unless_allowed() {
 }
 
 #[test]
+fn web_seeds_of_a_link_are_asked_once_the_metadata_is_there() {
+    let torrent = torrent_of(&[("f", 100_000)], "url-list", "http://s.test/f");
+    let link = format!("magnet:?xt=urn:btih:{}&x.pe=10.0.0.1:6881&ws=http://s.test/f", torrent.info_hash);
+    let mut stage = Stage::of_magnet(config(), torrent, &link);
+    assert_said(stage.said(), lines!["open 0 10.0.0.1:6881"]);
+    let said = stage.hear(Input::Described(stage.torrent.clone(), vec![]));
+    assert_said(said.clone(), lines!["open 4 web seed s.test 80"]);
+    let content = stage.content.clone();
+    let all = serve(&mut stage, said, |asked| Some(partial(&content, asked.range.as_ref()?)));
+    assert_eq!(all.last().unwrap(), "done", "{all:?}");
+    assert_eq!(stage.kept.len(), 4, "{all:?}");
+}
+
+#[test]
 fn no_web_seed_is_asked_where_none_is_wanted() {
     let mut profile = config().profile;
     profile.web_seeds = false;

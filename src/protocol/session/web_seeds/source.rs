@@ -9,7 +9,7 @@ use crate::session::announcer::reason as close_text;
 use crate::session::picker::Seeker;
 use crate::web_seed::AnswerReader;
 use crate::wire::PieceSet;
-use crate::{PieceIndex, Timestamp};
+use crate::{Geometry, Metainfo, PieceIndex, Timestamp};
 
 use super::part::{Part, parts, request, spans, target};
 use super::{
@@ -21,6 +21,7 @@ mod answers;
 /// A web seed.
 #[derive(Debug)]
 pub(super) struct Source {
+    torrent: Arc<Metainfo>,
     url: Arc<str>,
     place: ServerUrl,
     kind: SeedKind,
@@ -86,13 +87,15 @@ enum Answering {
 
 impl Source {
     pub(super) fn new(
+        torrent: Arc<Metainfo>,
         url: &str,
         place: ServerUrl,
         kind: SeedKind,
         giver: SessionStreamId,
-        piece_count: u32,
     ) -> Self {
+        let piece_count = torrent.geometry.as_ref().map_or(0, Geometry::piece_count);
         Self {
+            torrent,
             url: url.into(),
             place,
             kind,
@@ -190,7 +193,7 @@ impl Source {
                 self.connect(now, core);
                 return;
             };
-            if is_padding(core, self.kind, next) {
+            if is_padding(&self.torrent, self.kind, next) {
                 // What comes before it in its block comes first.
                 if !connection.asked.is_empty() {
                     return;
@@ -211,7 +214,7 @@ impl Source {
             }
             let target = match found_elsewhere {
                 Some(place) => Some(place.target().to_owned()),
-                None => target(&core.torrent, self.kind, place, next),
+                None => target(&self.torrent, self.kind, place, next),
             };
             let Some(target) = target else {
                 self.planned.pop_front();
@@ -238,7 +241,7 @@ impl Source {
             return;
         }
         if self.gives_parts || self.kind == SeedKind::Pieces {
-            let length = u64::from(core.torrent.piece_length.max(1));
+            let length = u64::from(self.torrent.piece_length.max(1));
             let most = u32::try_from(self.appetite / length).unwrap_or(u32::MAX);
             let seeker = Seeker {
                 stream: self.giver,
@@ -248,7 +251,7 @@ impl Source {
                 suggested: &[],
             };
             let blocks = core.picker.pick_run(&seeker, most);
-            self.planned = parts(&core.torrent, self.kind, &spans(&core.torrent, &blocks));
+            self.planned = parts(&self.torrent, self.kind, &spans(&self.torrent, &blocks));
         } else {
             let offer = self.next_offer(core);
             self.planned.extend(offer);
@@ -258,13 +261,13 @@ impl Source {
 
     /// The next file that is asked for as a whole.
     fn next_offer(&mut self, core: &Core) -> Option<Part> {
-        let geometry = core.torrent.geometry.as_ref()?;
+        let geometry = self.torrent.geometry.as_ref()?;
         let asked = match &self.state {
             SourceState::Connected(connection) => connection.asked.front().map(|part| part.of),
             _ => None,
         };
         let is_of_use = |file: &usize| {
-            !core.torrent.files[*file].is_padding()
+            !self.torrent.files[*file].is_padding()
                 && asked != Some(*file)
                 && self.offers.get(file).is_none_or(|&times| times < MAX_OFFERS)
                 && geometry
@@ -272,9 +275,9 @@ impl Source {
                     .map(PieceIndex)
                     .any(|piece| self.pieces.contains(piece) && core.picker.is_unasked(piece))
         };
-        let file = (0..core.torrent.files.len()).find(is_of_use)?;
+        let file = (0..self.torrent.files.len()).find(is_of_use)?;
         *self.offers.entry(file).or_default() += 1;
-        let (at, length) = (geometry.file_start(file)?, core.torrent.files[file].length);
+        let (at, length) = (geometry.file_start(file)?, self.torrent.files[file].length);
         Some(Part { is_offered: true, ..Part::new(file, 0..length, at) })
     }
 
@@ -447,8 +450,8 @@ impl Connection {
     }
 }
 
-fn is_padding(core: &Core, kind: SeedKind, part: &Part) -> bool {
-    kind == SeedKind::Files && core.torrent.files.get(part.of).is_some_and(|file| file.is_padding())
+fn is_padding(torrent: &Metainfo, kind: SeedKind, part: &Part) -> bool {
+    kind == SeedKind::Files && torrent.files.get(part.of).is_some_and(|file| file.is_padding())
 }
 
 /// How many bytes a web seed is asked for at first. Twice as many each time, up to so many pieces and so many bytes.

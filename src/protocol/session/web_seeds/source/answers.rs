@@ -6,10 +6,9 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::dial::is_local;
 use crate::session::picker::Seeker;
 use crate::web_seed::{AnswerHead, AnswerPart, BodyLength};
-use crate::{PieceIndex, Timestamp};
+use crate::{Metainfo, PieceIndex, Timestamp, is_local_network};
 
 use super::{
     Answering, Core, FIRST_APPETITE, MAX_FAILURES, MOST_APPETITE, MOST_PIECES, Output, SeedKind, ServerUrl,
@@ -72,7 +71,7 @@ impl Source {
     fn judge_whole_file(&mut self, head: &AnswerHead, core: &mut Core) {
         let SourceState::Connected(connection) = &mut self.state else { return };
         let Some(part) = connection.asked.front().cloned() else { return };
-        let length = core.torrent.files.get(part.of).map_or(0, |file| file.length);
+        let length = self.torrent.files.get(part.of).map_or(0, |file| file.length);
         if matches!(head.length, BodyLength::Bytes(count) if count != length) {
             return self.drop_file(head, core);
         }
@@ -182,7 +181,7 @@ impl Source {
         connection.answers += 1;
         connection.begin_wait(now);
         self.failures = 0;
-        let length = u64::from(core.torrent.piece_length);
+        let length = u64::from(self.torrent.piece_length);
         self.appetite = (self.appetite * 2).min((length * MOST_PIECES).clamp(FIRST_APPETITE, MOST_APPETITE));
         if !stays_open {
             let stream = connection.stream;
@@ -193,7 +192,7 @@ impl Source {
             asked.into_iter().rev().for_each(|part| self.planned.push_front(part));
         }
         if part.is_offered
-            && let Some(padding) = padding_at(core, part.at)
+            && let Some(padding) = padding_at(&self.torrent, part.at)
         {
             self.take_zeros(now, padding, true, core);
         }
@@ -207,7 +206,7 @@ impl Source {
         let base = match self.elsewhere.contains_key(&part.of) {
             true => Some(asked_at.clone()),
             false => {
-                target(&core.torrent, self.kind, asked_at, &part).map(|target| asked_at.with_target(&target))
+                target(&self.torrent, self.kind, asked_at, &part).map(|target| asked_at.with_target(&target))
             }
         };
         let location = head.location.as_deref().unwrap_or_default();
@@ -215,8 +214,8 @@ impl Source {
         part.redirects += 1;
         let redirects = part.redirects;
         let of = part.of;
-        let is_local =
-            connection.proxy.is_none() && connection.address.is_some_and(|address| is_local(address.ip()));
+        let is_local = connection.proxy.is_none()
+            && connection.address.is_some_and(|address| is_local_network(address.ip()));
         connection.asked.push_front(part);
         let Some(place) = place.filter(|place| !matches!(place, ServerUrl::Udp { .. })) else {
             return self.fail(now, &format!("redirects to {location:?}"), core);
@@ -233,14 +232,14 @@ impl Source {
     fn drop_file(&mut self, head: &AnswerHead, core: &mut Core) {
         let SourceState::Connected(connection) = &mut self.state else { return };
         let Some(part) = connection.asked.front().cloned() else { return };
-        if self.kind == SeedKind::Pieces || core.torrent.files.len() == 1 {
+        if self.kind == SeedKind::Pieces || self.torrent.files.len() == 1 {
             return self.end(&status_text(head), core);
         }
         self.failures += 1;
         if self.failures >= MAX_FAILURES {
             return self.end(&status_text(head), core);
         }
-        let pieces = core.torrent.geometry.as_ref().map_or(0..0, |geometry| geometry.pieces_of(part.of));
+        let pieces = self.torrent.geometry.as_ref().map_or(0..0, |geometry| geometry.pieces_of(part.of));
         for piece in pieces.map(PieceIndex) {
             self.pieces.remove(piece);
         }
@@ -268,10 +267,10 @@ impl Source {
 }
 
 /// The padding that begins at `at` of the row.
-fn padding_at(core: &Core, at: u64) -> Option<Range<u64>> {
-    let geometry = core.torrent.geometry.as_ref()?;
+fn padding_at(torrent: &Metainfo, at: u64) -> Option<Range<u64>> {
+    let geometry = torrent.geometry.as_ref()?;
     let next = geometry.files_in(at..at + 1).into_iter().next()?;
-    let file = core.torrent.files.get(next.file).filter(|file| file.is_padding())?;
+    let file = torrent.files.get(next.file).filter(|file| file.is_padding())?;
     (next.bytes.start == 0).then(|| at..at + file.length)
 }
 

@@ -1,0 +1,144 @@
+//! The disk of a run that begins with a magnet link: nothing of it is touched before peers have sent the metadata.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use bittrace_protocol::Metainfo;
+use bittrace_protocol::magnet::Magnet;
+use bytes::Bytes;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::Error;
+use crate::event::DriverEvent;
+use crate::files::Files;
+use crate::notice::Notice;
+use crate::on_disk::{DiskPlan, OpenedTorrent};
+use crate::options::DownloadOptions;
+use crate::torrent_source::TorrentFile;
+use crate::verify::Survey;
+
+/// What becomes of the metadata when it comes.
+#[derive(Debug)]
+pub(crate) struct LateDisk {
+    magnet: Magnet,
+    /// What the user wants of the files; `None` where only the metadata is wanted.
+    plan: Option<DiskPlan>,
+    record: Option<PathBuf>,
+    key_log: Option<PathBuf>,
+    /// While it is found out what is on disk.
+    surveying: Option<(OpenedTorrent, JoinHandle<()>)>,
+    known: LateTorrent,
+}
+
+/// What a run with a magnet link came to know of its torrent.
+#[derive(Debug, Default)]
+pub(crate) struct LateTorrent {
+    pub(crate) only_metadata: bool,
+    pub(crate) metadata: Option<Bytes>,
+    pub(crate) torrent: Option<Arc<Metainfo>>,
+    pub(crate) place: Option<PathBuf>,
+    pub(crate) files: Option<Arc<Files>>,
+    pub(crate) pieces_before: u32,
+}
+
+impl LateDisk {
+    pub(crate) fn new(magnet: Magnet, plan: Option<DiskPlan>, options: &DownloadOptions) -> Self {
+        let known = LateTorrent { only_metadata: plan.is_none(), ..LateTorrent::default() };
+        let (record, key_log) = (options.record.clone(), options.key_log.clone());
+        Self { magnet, plan, record, key_log, surveying: None, known }
+    }
+
+    /// Whether the run is over when the metadata has come.
+    pub(crate) const fn wants_metadata_alone(&self) -> bool {
+        self.plan.is_none()
+    }
+
+    /// Takes the metadata: the torrent is read, and its place on disk looked at, on a thread of its own that tells when it is
+    /// done.
+    pub(crate) fn describe(
+        &mut self,
+        info: Bytes,
+        events: &UnboundedSender<DriverEvent>,
+        notice: &mut impl FnMut(Notice),
+    ) -> Result<(), Error> {
+        let torrent = TorrentFile::of_metadata(&self.magnet, &info)?;
+        let torrent = Arc::new(torrent.metainfo);
+        self.known.metadata = Some(info);
+        self.known.torrent = Some(torrent.clone());
+        notice(Notice::Described { torrent: torrent.clone() });
+        let Some(plan) = &self.plan else { return Ok(()) };
+        let mut opened = plan.open(torrent, notice)?;
+        let allowed = [&self.record, &self.key_log];
+        let begun = self.check_outlets(&opened, allowed).and_then(|()| {
+            let (told, done) = (events.clone(), events.clone());
+            opened.survey(
+                move |done, total| {
+                    let _ = told.send(DriverEvent::Checking { done, total });
+                },
+                move |survey| {
+                    let _ = done.send(DriverEvent::Surveyed(Box::new(survey)));
+                },
+            )
+        });
+        match begun {
+            Ok(thread) => {
+                self.known.place = Some(opened.place.clone());
+                self.known.files = Some(opened.files.clone());
+                self.surveying = Some((opened, thread));
+                Ok(())
+            }
+            Err(error) => {
+                // Why it could not begin is worth more than why something is left of it.
+                let _ = opened.withdraw();
+                Err(error)
+            }
+        }
+    }
+
+    /// Refuses a recording and a key log that are files of the torrent. Both are being written already.
+    fn check_outlets(
+        &self,
+        opened: &OpenedTorrent,
+        [record, key_log]: [&Option<PathBuf>; 2],
+    ) -> Result<(), Error> {
+        let journal = opened.journal.as_ref();
+        if let Some(path) = record {
+            opened.files.check_recording(path, journal)?;
+        }
+        if let Some(path) = key_log {
+            opened.files.check_key_log(path, journal)?;
+        }
+        Ok(())
+    }
+
+    /// What was found on disk is known: the torrent's place.
+    pub(crate) fn surveyed(&mut self, survey: &Survey) -> Option<OpenedTorrent> {
+        let (opened, thread) = self.surveying.take()?;
+        let _ = thread.join();
+        self.known.pieces_before = survey.verified.count();
+        Some(opened)
+    }
+
+    /// The survey failed, or is not waited for.
+    pub(crate) fn give_up(&mut self) {
+        if let Some((opened, thread)) = self.surveying.take() {
+            opened.files.give_up();
+            let _ = thread.join();
+            // That something is left of it matters less than how the run ended.
+            let _ = opened.withdraw();
+        }
+    }
+
+    /// What is known at the end.
+    pub(crate) fn finish(mut self) -> LateTorrent {
+        self.give_up();
+        std::mem::take(&mut self.known)
+    }
+}
+
+impl Drop for LateDisk {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}

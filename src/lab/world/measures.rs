@@ -1,0 +1,269 @@
+//! What is counted of a run as it goes on.
+
+use std::time::Duration;
+
+use bittrace_protocol::Timestamp;
+use bittrace_protocol::session::{DisconnectReason, Event, Violation};
+
+use super::host::{Host, Presence, TRACKER};
+use super::{START, What, World};
+use crate::measure::{Copies, MessageTotals, Sample, Samples};
+use crate::network::{Connections, EndId, HostId};
+use crate::scenario::Role;
+
+/// The counts of a run.
+#[derive(Debug)]
+pub(super) struct Measures {
+    pub(super) copies: Copies,
+    pub(super) messages: MessageTotals,
+    pub(super) samples: Samples,
+    /// For how long hosts of a group let hosts of another have blocks.
+    pub(super) unchoked: Vec<Vec<Duration>>,
+    /// How many pairs of leechers were of interest, one to the other, for each hundredth of their time together.
+    pub(super) interest: [u64; 101],
+    pub(super) stalls: [(u64, Duration); 4],
+    /// How many times hosts of each group were dialled, and banned for what they sent.
+    pub(super) dials: Vec<u64>,
+    pub(super) bans: Vec<u64>,
+    pub(super) pieces_done: u64,
+    sent: u64,
+    /// What the seeds had given when each piece was out once.
+    pub(super) first_copy: Option<u64>,
+}
+
+/// Why nothing came for long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StallReason {
+    /// No peer was connected.
+    NoPeer,
+    /// No peer that was connected had anything of use.
+    NoInterest,
+    /// All peers of use choked the host.
+    Choked,
+    /// A peer let the host have blocks, and nothing came.
+    Waiting,
+}
+
+impl Measures {
+    pub(super) fn new(pieces: usize, hosts: usize, groups: usize) -> Self {
+        Self {
+            copies: Copies::new(pieces, hosts),
+            messages: MessageTotals::default(),
+            samples: Samples::new(),
+            unchoked: vec![vec![Duration::ZERO; groups]; groups],
+            interest: [0; 101],
+            stalls: [(0, Duration::ZERO); 4],
+            dials: vec![0; groups],
+            bans: vec![0; groups],
+            pieces_done: 0,
+            sent: 0,
+            first_copy: None,
+        }
+    }
+
+    pub(super) const fn note_sent(&mut self, count: usize) {
+        self.sent += count as u64;
+    }
+
+    /// An end says nothing more to the other: counts for how long it was interested, and unchoked the other.
+    pub(super) fn end_of_talk(
+        &mut self,
+        connections: &mut Connections,
+        hosts: &[Host],
+        id: EndId,
+        now: Timestamp,
+    ) {
+        let Some(connection) = connections.get(id.connection) else { return };
+        let (host, other) = (connection.end(id.side).host, connection.end(id.side.other()).host);
+        let (Some(group), Some(others)) = (hosts[host as usize].group, hosts[other as usize].group) else {
+            return;
+        };
+        let Some(end) = connections.end(id) else { return };
+        self.unchoked[group][others] += end.talk.unchoking_for(now).saturating_sub(end.counted_unchoking);
+        end.counted_unchoking = end.talk.unchoking_for(now);
+        self.count_interest(connections, hosts, id, now);
+    }
+
+    /// Counts for which share of its time with another leecher a leecher was interested, once for each connection and side.
+    pub(super) fn count_interest(
+        &mut self,
+        connections: &mut Connections,
+        hosts: &[Host],
+        id: EndId,
+        now: Timestamp,
+    ) {
+        let Some(connection) = connections.get(id.connection) else { return };
+        let opened_at = connection.opened_at;
+        let other = &hosts[connection.end(id.side.other()).host as usize];
+        // A leecher that has everything is a seed.
+        let until = other.done_at.map_or(now, |done| done.min(now));
+        if other.role == Role::Seed {
+            return;
+        }
+        let Some(end) = connections.end(id) else { return };
+        let host = &hosts[end.host as usize];
+        let (Some(since), Role::Leecher, false) = (opened_at, host.role, end.interest_counted) else {
+            return;
+        };
+        end.interest_counted = true;
+        let known = until - since;
+        // Legout 2006, section IV-A.1: peers that were known for less say nothing.
+        if known >= LEAST_KNOWN {
+            let share = end.talk.interested_for(until).as_secs_f64() / known.as_secs_f64();
+            self.interest[(share.clamp(0.0, 1.0) * 100.0).round() as usize] += 1;
+        }
+    }
+}
+
+impl World<'_> {
+    pub(super) fn note(&mut self, number: HostId, event: &Event) {
+        match event {
+            Event::Complete => {
+                let host = &mut self.hosts[number as usize];
+                if host.done_at.is_none() && host.is_to_finish() {
+                    host.done_at = Some(self.now);
+                    self.count_interests(number);
+                }
+                self.note_finished(number);
+            }
+            Event::PieceDone { index, .. } => {
+                self.measures.pieces_done += 1;
+                self.measures.copies.add(number, *index);
+                let total = self.content.metainfo.piece_count();
+                let host = &mut self.hosts[number as usize];
+                host.pieces += 1;
+                while host.tenths.len() < 10 && host.pieces as usize * 10 >= total * (host.tenths.len() + 1) {
+                    host.tenths.push(self.now);
+                }
+            }
+            Event::Trying { peer, .. } => {
+                if let Some(group) = self.group_at(peer.ip()) {
+                    self.measures.dials[group] += 1;
+                }
+            }
+            Event::Disconnected { peer, reason, .. } => {
+                let corrupt = matches!(reason, DisconnectReason::Violated(Violation::CorruptPiece(_)));
+                if let Some(group) = self.group_at(peer.ip()).filter(|_| corrupt) {
+                    self.measures.bans[group] += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn group_at(&self, address: std::net::IpAddr) -> Option<usize> {
+        self.hosts[*self.by_address.get(&address)? as usize].group
+    }
+
+    /// A host has everything: it is a leecher no longer, to itself and to others.
+    fn count_interests(&mut self, number: HostId) {
+        let mut ends: Vec<EndId> = self.hosts[number as usize].ends.values().copied().collect();
+        ends.sort_unstable();
+        for id in ends {
+            for id in [id, id.other()] {
+                self.measures.count_interest(&mut self.connections, &self.hosts, id, self.now);
+            }
+        }
+    }
+
+    /// Counts what a link could have carried up to now.
+    pub(super) fn settle_capacity(&mut self, number: HostId) {
+        let host = &mut self.hosts[number as usize];
+        if host.presence == Presence::There && host.up.rate.0.is_finite() {
+            host.capacity += host.up.rate.0 * self.now.seconds_since(host.capacity_since).max(0.0);
+        }
+        host.capacity_since = self.now;
+    }
+
+    /// Takes a sample of the run.
+    pub(super) fn sample(&mut self) {
+        self.cause(self.now + self.measures.samples.every, What::Sample);
+        self.look_for_stalls();
+        let due = self.measures.samples.is_due();
+        if !due {
+            return;
+        }
+        let sample = self.take_sample();
+        self.measures.samples.push(sample);
+    }
+
+    pub(super) fn take_sample(&mut self) -> Sample {
+        let mut sample = Sample { at: self.now.seconds_since(START), ..Sample::default() };
+        for number in 1..self.hosts.len() as HostId {
+            self.settle_capacity(number);
+            let host = &self.hosts[number as usize];
+            sample.capacity += host.capacity;
+            if host.role == Role::Seed {
+                sample.given_by_seeds += host.content_sent;
+            }
+            if host.presence == Presence::There {
+                match host.role == Role::Seed || host.done_at.is_some() {
+                    true => sample.seeds += 1,
+                    false => sample.leechers += 1,
+                }
+            }
+        }
+        let spread = self.measures.copies.spread();
+        sample.sent = self.measures.sent;
+        sample.pieces_done = self.measures.pieces_done;
+        sample.least_copies = spread.least;
+        sample.mean_copies = spread.mean;
+        sample.most_copies = spread.most;
+        sample.rarest = spread.rarest;
+        if spread.least > 0 && self.measures.first_copy.is_none() {
+            self.measures.first_copy = Some(sample.given_by_seeds);
+        }
+        sample
+    }
+
+    /// Finds hosts that lack pieces and got nothing for long.
+    fn look_for_stalls(&mut self) {
+        for number in 1..self.hosts.len() {
+            let host = &self.hosts[number];
+            if host.presence != Presence::There || host.role == Role::Seed || host.done_at.is_some() {
+                continue;
+            }
+            let silent = self.now - host.last_content.max(host.arrives_at);
+            if silent < STALL {
+                continue;
+            }
+            let reason = self.stall_reason(number as HostId) as usize;
+            let every = self.measures.samples.every;
+            let stall = &mut self.measures.stalls[reason];
+            // The first look after so long counts it; later ones add to its time.
+            if silent < STALL + every {
+                stall.0 += 1;
+                stall.1 += silent;
+            } else {
+                stall.1 += every;
+            }
+        }
+    }
+
+    fn stall_reason(&mut self, number: HostId) -> StallReason {
+        let mut reason = StallReason::NoPeer;
+        // The worst that is true of any connection does not depend on the order.
+        for &id in self.hosts[number as usize].ends.values() {
+            let Some(connection) = self.connections.get(id.connection) else { continue };
+            let (own, other) = (connection.end(id.side), connection.end(id.side.other()));
+            if other.host == TRACKER || connection.opened_at.is_none() {
+                continue;
+            }
+            let this = match (own.talk.is_interested(), other.talk.is_unchoking()) {
+                (true, true) => StallReason::Waiting,
+                (true, false) => StallReason::Choked,
+                (false, _) => StallReason::NoInterest,
+            };
+            if this as usize > reason as usize {
+                reason = this;
+            }
+        }
+        reason
+    }
+}
+
+/// A host that gets nothing for so long has stalled.
+const STALL: Duration = Duration::from_secs(10);
+
+/// Peers that were known for less are left out of the shares of interest.
+const LEAST_KNOWN: Duration = Duration::from_secs(10);
