@@ -86,10 +86,10 @@ impl World {
     /// Does what the session wants.
     fn act(&mut self, output: Output) {
         match output {
-            Output::Open(stream, Endpoint::HttpTracker(host, port)) => {
-                println!("open {host}:{port}");
+            Output::Open(stream, Endpoint::HttpTracker(remote)) => {
+                println!("open {}:{}", remote.host, remote.port);
                 self.far_ends.insert(stream, FarEnd::Tracker);
-                let address = SocketAddr::from((Ipv4Addr::new(10, 0, 0, 9), port));
+                let address = SocketAddr::from((Ipv4Addr::new(10, 0, 0, 9), remote.port));
                 self.happened.push_back(Input::Opened(stream, address));
             }
             Output::Open(stream, Endpoint::Peer(address)) => {

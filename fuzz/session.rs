@@ -59,10 +59,6 @@ kinds! {
     BlockHashes,
     /// The driver has loaded a block, which nobody asked for.
     Loaded,
-    /// An announce over https has this answer.
-    Fetched,
-    /// An announce over https has none.
-    NotFetched,
     /// So many tenths of a second pass.
     Wait,
     /// The user stops the session.
@@ -85,7 +81,7 @@ pub struct InputStep<'a> {
 
 impl InputKind {
     const fn has_bytes(self) -> bool {
-        matches!(self, Self::Received | Self::Message | Self::Fetched)
+        matches!(self, Self::Received | Self::Message)
     }
 }
 

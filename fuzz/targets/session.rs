@@ -105,8 +105,6 @@ impl World {
                     Block { index: PieceIndex(low.into()), begin: u32::from(high) << 10, length: 16_384 };
                 Input::Loaded(stream, block, (high & 1 == 0).then(|| Bytes::from(vec![0; 16_384])))
             }
-            InputKind::Fetched => Input::Fetched(stream, Ok(step.bytes.to_vec().into())),
-            InputKind::NotFetched => Input::Fetched(stream, Err("no".into())),
             InputKind::Wait => {
                 self.now = self.now + Duration::from_millis(u64::from(value) * 100);
                 Input::Tick

@@ -207,7 +207,7 @@ pub(crate) struct TorrentFetch {
     /// How often to ask the trackers for more peers before giving up; 0 never gives up. Default: 3
     #[arg(long, value_name = "N")]
     pub(crate) rounds: Option<u32>,
-    /// Ask trackers in the local network whatever their URL says, not only for /announce
+    /// Let the link's trackers be anything in local networks, not only /announce
     #[arg(long)]
     pub(crate) allow_local: bool,
 }

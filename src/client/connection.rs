@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, UdpSocket};
 use std::pin::pin;
 use std::time::Duration;
 
+use bittrace_protocol::dial::{Race, TCP_PAUSE};
 use bittrace_protocol::session::{CloseReason, Input, SessionStreamId};
 use bittrace_trace::{Side, StreamClosing as LineClosing};
 use bytes::{Buf, Bytes};
@@ -12,7 +13,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{Sender, UnboundedReceiver};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::clock::Clock;
 use crate::event::DriverEvent;
@@ -20,6 +21,7 @@ use crate::gauge::MemoryBudget;
 use crate::os::is_connecting;
 use crate::pool::Pool;
 use crate::record::{Tap, TappedConnection};
+use crate::tls::TlsSetup;
 
 /// What all connections share.
 #[derive(Debug, Clone)]
@@ -30,6 +32,7 @@ pub(crate) struct Network {
     pub(crate) gauge: MemoryBudget,
     pub(crate) events: Sender<DriverEvent>,
     pub(crate) connect_timeout: Duration,
+    pub(crate) tls: TlsSetup,
 }
 
 impl Network {
@@ -40,11 +43,7 @@ impl Network {
         addresses: Vec<SocketAddr>,
         said: UnboundedReceiver<Bytes>,
     ) {
-        let opened = match addresses[..] {
-            [address] => self.connect(address).await.map(|opened| (address, opened)),
-            _ => self.connect_to_first(addresses).await,
-        };
-        match opened {
+        match self.reach(addresses).await {
             Ok((address, (socket, line))) => {
                 // The addresses of a key come before what needs the key.
                 if let Ok(local) = socket.local_addr() {
@@ -57,27 +56,37 @@ impl Network {
         }
     }
 
-    /// Connects to these addresses in their order, each a [pause](BETWEEN_ADDRESSES) after the one before, or at once where
-    /// that one has failed; the first that answers is taken (as RFC 8305 has it, section 5).
+    /// Connects to the first of these addresses that answers.
+    pub(crate) async fn reach(
+        &self,
+        addresses: Vec<SocketAddr>,
+    ) -> Result<(SocketAddr, (TcpStream, TappedConnection)), CloseReason> {
+        match addresses[..] {
+            [address] => self.connect(address).await.map(|opened| (address, opened)),
+            _ => self.connect_to_first(addresses).await,
+        }
+    }
+
+    /// Connects to these addresses in the order and at the pace of a [`Race`]; the first that answers is taken.
     async fn connect_to_first(
         &self,
         addresses: Vec<SocketAddr>,
     ) -> Result<(SocketAddr, (TcpStream, TappedConnection)), CloseReason> {
         let mut closing = CloseReason::Unresolved("no address".to_owned());
-        let mut untried = addresses.into_iter();
+        let mut race = Race::new(addresses, TCP_PAUSE, self.clock.now());
         let mut connecting = JoinSet::new();
-        loop {
-            if let Some(address) = untried.next() {
+        while !race.is_lost() {
+            while let Some(address) = race.start(self.clock.now()) {
                 let network = self.clone();
                 connecting.spawn(async move { (address, network.connect(address).await) });
             }
+            let next = race.next_start().map(|at| self.clock.instant(at).into());
             let tried = tokio::select! {
-                tried = connecting.join_next() => tried,
-                () = sleep(BETWEEN_ADDRESSES), if untried.len() > 0 => continue,
+                Some(tried) = connecting.join_next() => tried,
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => continue,
             };
             match tried {
-                None => return Err(closing),
-                Some(Ok((address, Ok(opened)))) => {
+                Ok((address, Ok(opened))) => {
                     // Another one that has just answered is not needed.
                     while let Some(other) = connecting.try_join_next() {
                         if let Ok((_, Ok((_, line)))) = other {
@@ -86,10 +95,12 @@ impl Network {
                     }
                     return Ok((address, opened));
                 }
-                Some(Ok((_, Err(why)))) => closing = why,
-                Some(Err(ended)) => closing = CloseReason::Failed(ended.to_string()),
+                Ok((_, Err(why))) => closing = why,
+                Err(ended) => closing = CloseReason::Failed(ended.to_string()),
             }
+            race.fail(self.clock.now());
         }
+        Err(closing)
     }
 
     /// Carries the bytes of a connection that a peer opened.
@@ -311,10 +322,6 @@ pub(crate) fn address_towards(remote: SocketAddr) -> io::Result<IpAddr> {
     Ok(socket.local_addr()?.ip())
 }
 
-/// How long one address of a name may be silent before the next one is tried as well: the most that RFC 8305 recommends
-/// between two attempts (section 8).
-pub(crate) const BETWEEN_ADDRESSES: Duration = Duration::from_secs(2);
-
 const MOST_AT_ONCE: usize = 64;
 /// How long what was said last may take to leave.
 const LINGER: Duration = Duration::from_secs(3);
@@ -333,6 +340,7 @@ mod tests {
                 gauge: MemoryBudget::default(),
                 events,
                 connect_timeout: Duration::from_secs(10),
+                tls: TlsSetup::default(),
             }
         }
     }

@@ -35,6 +35,7 @@ use crate::outlets::Outlets;
 use crate::pool::Pool;
 use crate::record::Tap;
 use crate::storage::Storage;
+use crate::tls::TlsSetup;
 use crate::udp::UdpPort;
 use crate::verify::Survey;
 use crate::{Error, Stop};
@@ -66,7 +67,6 @@ pub(crate) struct Driver {
     listening: usize,
     /// The odd number that the next incoming connection gets.
     next_incoming: u32,
-    tracker_timeout: Duration,
     stop: Stop,
     over: bool,
     /// Whether every file has its final name.
@@ -150,6 +150,7 @@ impl Driver {
             gauge,
             events: network_sender,
             connect_timeout: options.config.connect_timeout,
+            tls: TlsSetup::default(),
         };
         let mut tasks = JoinSet::new();
         let udp = UdpPort::new(udp);
@@ -187,7 +188,6 @@ impl Driver {
             local_network,
             tasks,
             next_incoming: 1,
-            tracker_timeout: options.config.tracker_timeout,
             stop,
             over: false,
             finished: false,
@@ -328,7 +328,7 @@ impl Driver {
                 connection.map(|connection| connection.open = true).is_some()
             }
             Input::Received(stream, _) | Input::Sent(stream, _) => self.connections.contains_key(stream),
-            Input::Closed(stream, _) | Input::Fetched(stream, _) => self.connections.remove(stream).is_some(),
+            Input::Closed(stream, _) => self.connections.remove(stream).is_some(),
             _ => true,
         }
     }
@@ -501,13 +501,10 @@ impl Driver {
                 ends.responder = Some(address);
                 self.tasks.spawn(network.dial(stream, vec![address], saying))
             }
-            Endpoint::HttpTracker(host, port) => {
-                self.tasks.spawn(network.dial_host(stream, host, port, saying))
+            Endpoint::HttpTracker(remote) | Endpoint::WebSeed(remote) => {
+                self.tasks.spawn(network.dial_host(stream, remote, saying))
             }
-            Endpoint::UdpTracker(host, port) => {
-                self.tasks.spawn(network.exchange(stream, host, port, saying))
-            }
-            Endpoint::HttpsTracker(url) => self.tasks.spawn(network.fetch(stream, url, self.tracker_timeout)),
+            Endpoint::UdpTracker(remote) => self.tasks.spawn(network.exchange(stream, remote, saying)),
         };
         self.connections.insert(stream, ConnectionTask { said, task, open: false, ends });
     }

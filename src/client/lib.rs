@@ -59,6 +59,7 @@ mod record;
 mod recording_path;
 mod stop;
 mod storage;
+mod tls;
 mod torrent_source;
 mod trackers;
 mod udp;

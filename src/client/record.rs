@@ -56,6 +56,8 @@ enum Recordable {
     Datagram(SocketAddr, SocketAddr, Bytes),
     /// A key, the initiator, the responder.
     MseKey(MseKey, SocketAddr, SocketAddr),
+    /// A line of a key log of TLS.
+    TlsSecret(String),
 }
 
 impl Tap {
@@ -115,6 +117,11 @@ impl Tap {
     /// The key of an encrypted connection is known, whose bytes that need it have neither been sent nor received.
     pub(crate) fn mse_key(&self, at: Timestamp, key: &MseKey, initiator: SocketAddr, responder: SocketAddr) {
         self.say(at, 0, || Recordable::MseKey(key.clone(), initiator, responder));
+    }
+
+    /// A secret of a TLS connection is known, a line of a key log, before the bytes that need it.
+    pub(crate) fn tls_secret(&self, at: Timestamp, line: String) {
+        self.say(at, line.len(), || Recordable::TlsSecret(line));
     }
 
     fn say(&self, at: Timestamp, length: usize, what: impl FnOnce() -> Recordable) {
@@ -184,6 +191,7 @@ fn write(outlets: SharedOutlets, comment: &str, heard: &Receiver<Said>) -> io::R
                 }
                 Recordable::Closed(stream, closing) => recorder.closed(at, stream, closing)?,
                 Recordable::Datagram(from, to, bytes) => recorder.datagram(at, from, to, &bytes)?,
+                Recordable::TlsSecret(line) => recorder.tls_secrets(&line)?,
                 Recordable::MseKey(key, initiator, responder) => {
                     recorder.mse_key(&key, initiator, responder)?;
                 }

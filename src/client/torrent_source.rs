@@ -57,12 +57,7 @@ impl TorrentFile {
     /// As for [`load`](Self::load).
     pub async fn fetch(url: &str, limit: Duration) -> Result<Self, Error> {
         let wrong = |source| Error::FetchTorrent { url: url.to_owned(), source };
-        let answer = https::client(limit, https::RedirectPolicy::Anywhere)
-            .map_err(wrong)?
-            .get(url)
-            .send()
-            .await
-            .map_err(wrong)?;
+        let answer = https::client(limit).map_err(wrong)?.get(url).send().await.map_err(wrong)?;
         if !answer.status().is_success() {
             return Err(Error::TorrentStatus { url: url.to_owned(), status: answer.status().to_string() });
         }

@@ -1,34 +1,37 @@
-//! Ways to trackers, and to whom they name: names to addresses, datagrams, and https.
+//! Ways to trackers, web seeds and peers that have names: names to addresses, and datagrams.
 
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::task::Poll;
-use std::time::Duration;
 
+use bittrace_protocol::dial::{Race, Remote, UDP_PAUSE};
 use bittrace_protocol::session::{CloseReason, HostPort, Input, SessionStreamId};
-use bittrace_protocol::tracker::http::MAX_BODY;
 use bytes::Bytes;
 use tokio::io::Interest;
 use tokio::net::{UdpSocket, lookup_host};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until};
 
-use crate::connection::{BETWEEN_ADDRESSES, Network};
-use crate::https;
+use crate::connection::Network;
 
 impl Network {
     /// Opens a connection to a host and carries its bytes.
     pub(crate) async fn dial_host(
         self,
         stream: SessionStreamId,
-        host: String,
-        port: u16,
+        remote: Remote,
         said: UnboundedReceiver<Bytes>,
     ) {
-        match resolve(&host, port).await {
-            Ok(addresses) => self.dial(stream, addresses, said).await,
-            Err(why) => self.tell(Input::Closed(stream, CloseReason::Unresolved(why))).await,
+        match (addresses(&remote).await, &remote.tls) {
+            (Ok(addresses), None) => self.dial(stream, addresses, said).await,
+            (Ok(addresses), Some(tls)) => match self.reach(addresses).await {
+                Ok((address, (socket, line))) => {
+                    self.carry_tls(stream, address, socket, line, tls, said).await;
+                }
+                Err(why) => self.tell(Input::Closed(stream, why)).await,
+            },
+            (Err(why), _) => self.tell(Input::Closed(stream, why)).await,
         }
     }
 
@@ -42,57 +45,54 @@ impl Network {
     pub(crate) async fn exchange(
         self,
         stream: SessionStreamId,
-        host: String,
-        port: u16,
+        remote: Remote,
         said: UnboundedReceiver<Bytes>,
     ) {
-        let closing = match resolve(&host, port).await {
+        let closing = match addresses(&remote).await {
             Ok(addresses) => self.carry_datagrams(stream, addresses, said).await,
-            Err(why) => Some(CloseReason::Unresolved(why)),
+            Err(why) => Some(why),
         };
         if let Some(closing) = closing {
             self.tell(Input::Closed(stream, closing)).await;
         }
     }
 
-    /// Fetches the answer of a tracker over https. Nothing is recorded: no clear bytes are seen.
-    pub(crate) async fn fetch(self, stream: SessionStreamId, url: String, limit: Duration) {
-        let fetched = async {
-            let client = https::client(limit, https::RedirectPolicy::HttpsOnly)?;
-            let answer = client.get(&url).send().await?;
-            https::body(answer, MAX_BODY as u64).await
-        };
-        let result = match fetched.await {
-            Ok(Some(body)) => Ok(body),
-            Ok(None) => Err(format!("an answer of more than {MAX_BODY} bytes")),
-            Err(error) => Err(https::reason(&error)),
-        };
-        self.tell(Input::Fetched(stream, result)).await;
-    }
-
     /// Carries datagrams to and from the address that answers first. `None` when we have no more to say.
     ///
-    /// The addresses are tried in their order. While none of them has answered, the last datagram goes to the next address
-    /// after a [pause](BETWEEN_ADDRESSES), or at once where one refuses it: the connect request of BEP 15 may come to any
-    /// number of addresses, and each of them answers it for itself.
+    /// While none of the addresses has answered, what was said last goes to the next of them at the pace of a [`Race`]: the
+    /// connect request of BEP 15 may come to any number of addresses, and each of them answers it for itself.
     async fn carry_datagrams(
         &self,
         stream: SessionStreamId,
         addresses: Vec<SocketAddr>,
         mut said: UnboundedReceiver<Bytes>,
     ) -> Option<CloseReason> {
-        let mut untried = addresses.into_iter();
         let mut refusal = CloseReason::Unresolved("no address".to_owned());
-        let mut flows = Vec::new();
-        if let Some(flow) = next_flow(&mut untried, &mut refusal).await {
-            self.tell(Input::Opened(stream, flow.remote)).await;
-            flows.push(flow);
-        }
-        let mut last = None;
-        let mut next_at = Instant::now();
+        let mut race = Race::new(addresses, UDP_PAUSE, self.clock.now());
+        let mut flows: Vec<Flow> = Vec::new();
+        let mut last: Option<Bytes> = None;
+        let mut is_told = false;
         let mut has_answered = false;
         let mut buffer = vec![0; usize::from(u16::MAX)];
-        while !flows.is_empty() {
+        loop {
+            while !has_answered && let Some(address) = race.start(self.clock.now()) {
+                match self.begin_flow(address, last.as_ref()).await {
+                    Ok(flow) => {
+                        if !std::mem::replace(&mut is_told, true) {
+                            self.tell(Input::Opened(stream, flow.remote)).await;
+                        }
+                        flows.push(flow);
+                    }
+                    Err(error) => {
+                        refusal = closing(&error);
+                        race.fail(self.clock.now());
+                    }
+                }
+            }
+            if flows.is_empty() && (has_answered || race.is_lost()) {
+                return Some(refusal);
+            }
+            let next = race.next_start().filter(|_| !has_answered).map(|at| self.clock.instant(at).into());
             tokio::select! {
                 bytes = said.recv() => {
                     let bytes = bytes?;
@@ -103,16 +103,16 @@ impl Network {
                             Err(error) => {
                                 refusal = closing(&error);
                                 flows.remove(at);
+                                race.fail(self.clock.now());
                             }
                         }
                     }
                     if is_sent {
                         self.tell(Input::Sent(stream, bytes.len())).await;
                     }
-                    next_at = Instant::now() + if is_sent { BETWEEN_ADDRESSES } else { Duration::ZERO };
                     last = Some(bytes);
                 }
-                (at, heard) = hear(&flows, &mut buffer) => match heard {
+                (at, heard) = hear(&flows, &mut buffer), if !flows.is_empty() => match heard {
                     Ok(length) => {
                         if !has_answered {
                             has_answered = true;
@@ -127,26 +127,21 @@ impl Network {
                     Err(error) => {
                         refusal = closing(&error);
                         flows.remove(at);
-                        next_at = Instant::now();
+                        race.fail(self.clock.now());
                     }
                 },
-                () = sleep_until(next_at), if last.is_some() && !has_answered && untried.len() > 0 => {}
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
             }
-            let Some(bytes) = last.as_ref().filter(|_| !has_answered && Instant::now() >= next_at) else {
-                continue;
-            };
-            while let Some(flow) = next_flow(&mut untried, &mut refusal).await {
-                match self.send(&flow, bytes).await {
-                    Ok(()) => {
-                        flows.push(flow);
-                        break;
-                    }
-                    Err(error) => refusal = closing(&error),
-                }
-            }
-            next_at = Instant::now() + BETWEEN_ADDRESSES;
         }
-        Some(refusal)
+    }
+
+    /// A flow to an address, to which what was said last has gone.
+    async fn begin_flow(&self, remote: SocketAddr, last: Option<&Bytes>) -> io::Result<Flow> {
+        let flow = Flow::to(remote).await?;
+        if let Some(bytes) = last {
+            self.send(&flow, bytes).await?;
+        }
+        Ok(flow)
     }
 
     async fn send(&self, flow: &Flow, bytes: &Bytes) -> io::Result<()> {
@@ -163,31 +158,18 @@ struct Flow {
     remote: SocketAddr,
 }
 
-/// A flow to the next address to which there is a way.
-async fn next_flow(
-    untried: &mut impl Iterator<Item = SocketAddr>,
-    refusal: &mut CloseReason,
-) -> Option<Flow> {
-    for remote in untried {
+impl Flow {
+    /// A flow to an address, where there is a way to addresses of its family.
+    async fn to(remote: SocketAddr) -> io::Result<Self> {
         let any: IpAddr = match remote {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
-        let opened = async {
-            let socket = UdpSocket::bind((any, 0)).await?;
-            // Refused where there is no way to addresses of this family.
-            socket.connect(remote).await?;
-            io::Result::Ok(socket)
-        };
-        match opened.await {
-            Ok(socket) => {
-                let local = socket.local_addr().unwrap_or(remote);
-                return Some(Flow { socket, local, remote });
-            }
-            Err(error) => *refusal = closing(&error),
-        }
+        let socket = UdpSocket::bind((any, 0)).await?;
+        socket.connect(remote).await?;
+        let local = socket.local_addr().unwrap_or(remote);
+        Ok(Self { socket, local, remote })
     }
-    None
 }
 
 /// The next datagram, or refusal of one that was sent: the number of its flow, and the length.
@@ -217,21 +199,17 @@ async fn hear(flows: &[Flow], buffer: &mut [u8]) -> (usize, io::Result<usize>) {
     }
 }
 
+/// The addresses of a host that may be dialled, or why there are none.
+async fn addresses(remote: &Remote) -> Result<Vec<SocketAddr>, CloseReason> {
+    let found = resolve(&remote.host, remote.port).await.map_err(CloseReason::Unresolved)?;
+    remote.allowed(found).map_err(CloseReason::Local)
+}
+
 /// The addresses of a host, or why there are none.
 async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    match lookup_host((bare, port)).await {
-        Ok(addresses) => {
-            let mut distinct: Vec<SocketAddr> = Vec::new();
-            for address in addresses {
-                if !distinct.contains(&address) && distinct.len() < MOST_ADDRESSES {
-                    distinct.push(address);
-                }
-            }
-            Ok(distinct)
-        }
-        Err(error) => Err(error.to_string()),
-    }
+    let addresses = lookup_host((bare, port)).await;
+    addresses.map(|addresses| addresses.take(MOST_ADDRESSES).collect()).map_err(|error| error.to_string())
 }
 
 fn closing(error: &io::Error) -> CloseReason {
@@ -241,12 +219,13 @@ fn closing(error: &io::Error) -> CloseReason {
     }
 }
 
-/// No name of a tracker has so many addresses that can be used.
+/// No name has so many addresses that can be used.
 const MOST_ADDRESSES: usize = 32;
 
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket as BlockingSocket;
+    use std::time::Duration;
 
     use bittrace_protocol::session::SessionStreamId;
     use tokio::sync::mpsc;
@@ -316,7 +295,7 @@ mod tests {
             let (said, saying) = mpsc::unbounded_channel();
             said.send(Bytes::from_static(b"one")).unwrap();
             let carry = tokio::spawn(async move { network.carry_datagrams(STREAM, addresses, saying).await });
-            let over = timeout(BETWEEN_ADDRESSES * 20, carry).await.unwrap().unwrap();
+            let over = timeout(UDP_PAUSE * 20, carry).await.unwrap().unwrap();
             assert_eq!(over, Some(CloseReason::Refused));
             while told.try_recv().is_ok() {}
         });

@@ -27,6 +27,7 @@
 //! ```
 //! use std::sync::Arc;
 //!
+//! use bittrace_protocol::dial::Remote;
 //! use bittrace_protocol::session::{Config, Endpoint, Identity, Input, Output, Profile, Session};
 //! use bittrace_protocol::{Metainfo, PeerId, Timestamp};
 //!
@@ -52,7 +53,7 @@
 //!         output => println!("{output:?}"),
 //!     }
 //! };
-//! assert_eq!(endpoint, Endpoint::HttpTracker("t.test".to_owned(), 80));
+//! assert_eq!(endpoint, Endpoint::HttpTracker(Remote::new("t.test", 80)));
 //! # Ok::<(), bittrace_protocol::DecodeError>(())
 //! ```
 //!
@@ -61,6 +62,7 @@
 pub mod bencode;
 pub mod compact;
 pub mod dht;
+pub mod dial;
 mod error;
 pub mod field;
 pub mod geometry;

@@ -1,19 +1,36 @@
 //! Which addresses are of a network that the public cannot reach.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
-/// Whether an address is of a network of its own (RFC 1918, RFC 6598, RFC 4193), of one link, or of this host.
+/// Whether an address is of this machine or of a network that is not the Internet, where a server may trust whoever reaches
+/// it: loopback, link-local, private (RFC 1918, RFC 4193), shared (RFC 6598), unspecified, and those of IPv4 that are written
+/// in IPv6 (RFC 4291, section 2.5.5.2; RFC 6052).
 pub const fn is_local_network(address: IpAddr) -> bool {
     match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            let [a, b, ..] = v4.octets();
-            let is_shared = a == 100 && b & 0xc0 == 64;
-            v4.is_private() || v4.is_link_local() || v4.is_loopback() || v4.is_unspecified() || is_shared
-        }
-        IpAddr::V6(v6) => {
-            v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_loopback() || v6.is_unspecified()
+        IpAddr::V4(address) => is_local_v4(address),
+        IpAddr::V6(address) => {
+            let [first, second, third, fourth, fifth, sixth, seventh, last] = address.segments();
+            if let (0x64, 0xff9b, 0, 0, 0, 0) = (first, second, third, fourth, fifth, sixth) {
+                return is_local_v4(Ipv4Addr::from_bits((seventh as u32) << 16 | last as u32));
+            }
+            address.is_loopback()
+                || address.is_unspecified()
+                || address.is_unique_local()
+                || address.is_unicast_link_local()
+                || address.is_multicast()
         }
     }
+}
+
+const fn is_local_v4(address: Ipv4Addr) -> bool {
+    let [first, second, ..] = address.octets();
+    first == 0
+        || first == 127
+        || (first == 100 && second & 0xc0 == 64)
+        || address.is_private()
+        || address.is_link_local()
+        || address.is_multicast()
+        || address.is_broadcast()
 }
 
 #[cfg(test)]
@@ -21,27 +38,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_local_from_public_addresses() {
-        let is_local = |text: &str| is_local_network(text.parse().expect("an address"));
-        for text in [
+    fn local_networks_are_told_from_the_internet() {
+        for local in [
             "127.0.0.1",
+            "127.8.9.1",
+            "0.0.0.0",
             "10.1.2.3",
-            "172.31.0.1",
-            "192.168.0.1",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
             "169.254.169.254",
             "100.64.0.1",
-            "0.0.0.0",
+            "100.127.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
             "::1",
             "::",
-            "fd00::1",
             "fe80::1",
+            "fd00::1",
+            "ff02::1",
+            "::ffff:127.0.0.1",
             "::ffff:10.0.0.1",
-            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
         ] {
-            assert!(is_local(text), "{text}");
+            assert!(is_local_network(local.parse().unwrap()), "{local}");
         }
-        for text in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "169.253.0.1", "2001:db8::1", "::ffff:8.8.8.8"] {
-            assert!(!is_local(text), "{text}");
+        for public in [
+            "1.1.1.1",
+            "172.15.0.1",
+            "172.32.0.1",
+            "100.63.0.1",
+            "100.128.0.1",
+            "192.0.2.1",
+            "169.253.0.1",
+            "2001:db8::1",
+            "::ffff:1.1.1.1",
+            "64:ff9b::101:101",
+        ] {
+            assert!(!is_local_network(public.parse().unwrap()), "{public}");
         }
     }
 }

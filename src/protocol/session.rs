@@ -64,6 +64,7 @@ mod rarity;
 mod rate;
 pub(crate) mod rng;
 mod schedule;
+mod server_url;
 mod smart_ban;
 mod swarm;
 mod tick;
@@ -72,9 +73,9 @@ mod tolerance;
 mod torrent;
 mod upload;
 mod view;
+mod web_seeds;
 
-pub use announcer::TrackerUrl;
-pub use config::{Config, LocalRequests, SeedGoal};
+pub use config::{Config, SeedGoal};
 pub use encryption::{EncryptionPolicy, EncryptionProfile};
 pub use http_proxy::{HttpProxy, ProxyChoice};
 pub use io::{
@@ -87,6 +88,7 @@ pub use profile::{
     PeerIdForm, PieceOrder, Profile, RedundantHaves, UdpAnnounceProfile, WithoutPieces,
 };
 pub use schedule::{HaveStep, RequestStep, Schedule};
+pub use server_url::ServerUrl;
 pub use swarm::PeerSource;
 pub use view::{MessageCounts, MetadataStatus, PeerView, Status};
 
@@ -96,6 +98,7 @@ use encryption::Way;
 use peer::{NewPeer, Peer, Phase};
 use peers::Peers;
 use torrent::Torrent;
+use web_seeds::SeedInput;
 
 /// One torrent, being downloaded or served.
 #[derive(Debug)]
@@ -146,8 +149,14 @@ impl Session {
             Input::Closed(stream, closing) if self.core.announcer.owns(stream) => {
                 self.tell_announcer(now, stream, TrackerInput::Closed(closing));
             }
-            Input::Fetched(stream, answer) => {
-                self.tell_announcer(now, stream, TrackerInput::Fetched(answer));
+            Input::Opened(stream, address) if self.core.web_seeds.owns(stream) => {
+                self.core.tell_web_seed(now, stream, SeedInput::Opened(address));
+            }
+            Input::Received(stream, bytes) if self.core.web_seeds.owns(stream) => {
+                self.core.tell_web_seed(now, stream, SeedInput::Received(bytes));
+            }
+            Input::Closed(stream, closing) if self.core.web_seeds.owns(stream) => {
+                self.core.tell_web_seed(now, stream, SeedInput::Closed(closing));
             }
             Input::Resolved(name, addresses) => self.core.resolved(name, addresses),
             Input::Opened(stream, address) => self.opened(now, stream, address),
@@ -331,6 +340,7 @@ impl Session {
             || core.swarm.waiting() > 0
             || !core.resolving.is_empty()
             || core.announcer.is_asking()
+            || core.web_seeds.is_at_work()
             || core.is_searching
         {
             return false;
@@ -354,6 +364,7 @@ impl Session {
                 *again = None;
             }
         }
+        self.core.close_web_seeds();
         while let Some(mut peer) = self.peers.pop_first() {
             self.core.disconnect(now, &mut peer, DisconnectReason::Finished);
         }
@@ -372,6 +383,7 @@ impl Session {
     fn completed(&mut self, now: Timestamp) {
         let core = &mut self.core;
         core.completed_at = Some(now);
+        core.close_web_seeds();
         core.outputs.push_back(Output::Event(Event::Complete));
         if core.config.profile.announce.says_completed {
             core.announcer.complete();

@@ -5,8 +5,12 @@ use std::str::FromStr;
 
 use crate::geometry::FileRange;
 use crate::metainfo::Metainfo;
-use crate::tracker::http::{Request, percent_decode};
+use crate::tracker::http::{Escaping, Request, percent_decode};
 use crate::{InfoHash, PieceIndex};
+
+mod answer;
+
+pub use answer::{AnswerHead, AnswerPart, AnswerReader, BodyLength};
 
 /// The part of a torrent's file that a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +36,24 @@ pub fn wanted(metainfo: &Metainfo, request: &Request) -> Option<Wanted> {
     let part = FileRange { file, bytes };
     let pieces = metainfo.placement()?.pieces_in(&part);
     Some(Wanted { part, pieces })
+}
+
+/// The target of a request for a file of the torrent, at a web seed whose URL has the target `seed` (path and query).
+/// `None` where there is no such file. A URL that ends in a slash, and one for several files, has the torrent's name and the
+/// file's path after it (BEP 19, "metadata extension" and "multi-file torrents").
+pub fn file_target(metainfo: &Metainfo, seed: &str, file: usize) -> Option<String> {
+    let path = &metainfo.files.get(file)?.path;
+    let is_single = metainfo.files.len() == 1;
+    if is_single && !seed.ends_with('/') {
+        return Some(seed.to_owned());
+    }
+    let mut target = seed.strip_suffix('/').unwrap_or(seed).as_bytes().to_vec();
+    let below = path.iter().filter(|_| !is_single);
+    for name in std::iter::once(&metainfo.name).chain(below) {
+        target.push(b'/');
+        Escaping::standard().encode(&name.0, &mut target);
+    }
+    String::from_utf8(target).ok()
 }
 
 /// The part of a piece that a request asks an HTTP seed for (BEP 17).
@@ -63,6 +85,19 @@ pub fn wanted_piece(request: &Request) -> Option<WantedPiece> {
 }
 
 impl WantedPiece {
+    /// The target of the request for it, at an HTTP seed whose URL has the target `seed` (path and query).
+    pub fn target(&self, seed: &str) -> String {
+        let mut target = seed.as_bytes().to_vec();
+        target.extend_from_slice(if seed.contains('?') { b"&info_hash=" } else { b"?info_hash=" });
+        Escaping::standard().encode(&self.info_hash.0, &mut target);
+        target.extend_from_slice(format!("&piece={}", self.piece.0).as_bytes());
+        for (number, range) in self.ranges.iter().enumerate() {
+            let before = if number == 0 { "&ranges=" } else { "," };
+            target.extend_from_slice(format!("{before}{}-{}", range.start, range.end.max(1) - 1).as_bytes());
+        }
+        String::from_utf8_lossy(&target).into_owned()
+    }
+
     /// The ranges of the piece that stand at `bytes` of the answer, which is all ranges asked for in one. When the whole
     /// piece was asked for, an answer's bytes are those of the piece.
     pub fn within(&self, bytes: Range<u64>) -> Vec<Range<u32>> {
@@ -307,5 +342,40 @@ mod tests {
         assert_eq!(two.within(4..15), [14..20, 100..105]);
         assert_eq!(two.within(10..11), vec![100..101; 1]);
         assert_eq!(two.within(40..99), []);
+    }
+
+    /// A request that is written as one is read as the same.
+    #[track_caller]
+    fn assert_asks(metainfo: &Metainfo, seed: &str, file: usize, target: &str) {
+        assert_eq!(file_target(metainfo, seed, file).as_deref(), Some(target));
+        let length = metainfo.files[file].length;
+        assert_eq!(ask(metainfo, target, "").map(|(file, bytes, _)| (file, bytes)), Some((file, 0..length)));
+    }
+
+    #[test]
+    fn the_target_of_a_file_is_its_escaped_path() {
+        for seed in ["/pub/", "/pub"] {
+            let torrent = torrent(&format!("http://seed.example:8080{seed}"));
+            assert_asks(&torrent, seed, 0, "/pub/n%20m/a");
+            assert_asks(&torrent, seed, 1, "/pub/n%20m/sub/b%20%20.x");
+            assert_eq!(file_target(&torrent, seed, 2), None);
+        }
+        assert_asks(&single("http://seed.example:8080/pub/"), "/pub/", 0, "/pub/f");
+        assert_asks(&single("http://seed.example:8080/other"), "/other", 0, "/other");
+    }
+
+    #[test]
+    fn the_target_of_a_piece_is_read_as_the_same_piece() {
+        let mut wanted = WantedPiece {
+            info_hash: InfoHash(*b"\x9c\xd9i\x8a\xf5Uu\x1a\x91\x86\xae\x06lW\xea!W#5\xe0"),
+            piece: PieceIndex(8),
+            ranges: Vec::new(),
+        };
+        let hash = "info_hash=%9C%D9i%8A%F5Uu%1A%91%86%AE%06lW%EA%21W%235%E0";
+        assert_eq!(wanted.target("/seed.php"), format!("/seed.php?{hash}&piece=8"));
+        wanted.ranges = vec![49_152..131_072, 180_224..262_144];
+        let target = wanted.target("/seed.php?x=y");
+        assert_eq!(target, format!("/seed.php?x=y&{hash}&piece=8&ranges=49152-131071,180224-262143"));
+        assert_eq!(piece_of(&target), Some((8, wanted.ranges)));
     }
 }

@@ -17,3 +17,4 @@ pub mod swarm;
 pub mod torrent;
 pub mod tracker;
 pub mod tshark;
+pub mod web_server;

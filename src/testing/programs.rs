@@ -3,6 +3,7 @@
 
 #![allow(clippy::print_stderr, reason = "a test tells why it does nothing")]
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -75,13 +76,27 @@ pub fn is_in_a_namespace() -> bool {
 /// # Panics
 /// When the test fails there.
 pub fn in_a_namespace(test: &str) {
-    let commands = "ip link set lo up && ip address add 10.77.0.1 dev lo && exec \"$0\" \"$@\"";
+    in_a_namespace_with_names(test, "");
+}
+
+/// As [`in_a_namespace`], with these lines in place of the system's hosts file, and 10.77.0.2 as a second address.
+///
+/// # Panics
+/// When the test fails there.
+pub fn in_a_namespace_with_names(test: &str, hosts: &str) {
+    let commands = "ip link set lo up && ip address add 10.77.0.1 dev lo && ip address add 10.77.0.2 dev lo
+        if [ -n \"$HOSTS\" ]; then mount --bind \"$HOSTS\" /etc/hosts || exit 1; fi
+        exec \"$0\" \"$@\"";
+    let mut file = tempfile::NamedTempFile::new().expect("a file can be made");
+    file.write_all(hosts.as_bytes()).expect("a file can be written");
+    let path = if hosts.is_empty() { "".as_ref() } else { file.path() };
     let rights: &[&str] = if is_root() { &[] } else { &["--map-root-user"] };
     let status = Command::new("unshare")
-        .args([&["--net"], rights, &["sh", "-c", commands]].concat())
+        .args([&["--net", "--mount"], rights, &["sh", "-c", commands]].concat())
         .arg(std::env::current_exe().expect("a test is a program"))
         .args(["--exact", test, "--include-ignored", "--nocapture"])
         .env(IN_A_NAMESPACE, "1")
+        .env("HOSTS", path)
         .status()
         .expect("unshare starts");
     assert!(status.success(), "{status}");

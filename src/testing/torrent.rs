@@ -86,6 +86,17 @@ impl SeededTorrent {
         Self { metainfo, torrent: Arc::new(torrent), bytes: Arc::new(bytes), piece_length, files }
     }
 
+    /// The same torrent with this web seed (BEP 19).
+    ///
+    /// # Panics
+    /// When it is not a torrent without one.
+    pub fn with_url_list(&self, url: &str) -> Self {
+        let mut torrent = self.torrent[..self.torrent.len() - 1].to_vec();
+        torrent.extend_from_slice(format!("8:url-list{}:{url}e", url.len()).as_bytes());
+        let metainfo = Arc::new(Metainfo::decode(&torrent).expect("a valid torrent"));
+        Self { metainfo, torrent: Arc::new(torrent), ..self.clone() }
+    }
+
     /// How many pieces there are.
     pub fn piece_count(&self) -> usize {
         self.bytes.len().div_ceil(self.piece_length)

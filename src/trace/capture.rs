@@ -37,7 +37,7 @@ use foreign::ForeignFormat;
 use input::CaptureInput;
 use pcap::Pcap;
 use pcapng::PcapNg;
-pub(crate) use pcapng::{DECRYPTION_SECRETS, MSE_KEY_LOG};
+pub(crate) use pcapng::{DECRYPTION_SECRETS, MSE_KEY_LOG, TLS_KEY_LOG};
 
 /// A capture that is being read.
 pub struct Capture {

@@ -13,7 +13,7 @@ use etherparse::{TcpHeader, TcpOptionElement, TransportHeader, UdpHeader};
 use rustc_hash::FxHashMap;
 
 use crate::burst::{Direction, Flow, StreamClosing, StreamId, StreamOpening};
-use crate::capture::HostName;
+use crate::capture::{HostName, MSE_KEY_LOG, TLS_KEY_LOG};
 use crate::packet::link::LinkType;
 
 pub(crate) mod block;
@@ -245,7 +245,17 @@ impl<W: Write> Recorder<W> {
     /// When the writer fails.
     pub fn mse_key(&mut self, key: &MseKey, initiator: SocketAddr, responder: SocketAddr) -> io::Result<()> {
         let line = format!("{}\n", key.to_line(initiator, responder));
-        self.block.mse_key_log(line.as_bytes(), &mut self.writer)
+        self.block.secrets(MSE_KEY_LOG, line.as_bytes(), &mut self.writer)
+    }
+
+    /// Secrets of TLS connections, as lines of a key log (RFC 9850), for Wireshark. They must come before the bytes that need
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// When the writer fails.
+    pub fn tls_secrets(&mut self, lines: &str) -> io::Result<()> {
+        self.block.secrets(TLS_KEY_LOG, lines.as_bytes(), &mut self.writer)
     }
 
     /// One end says nothing more: its FIN, and after that of both ends the acknowledgement.

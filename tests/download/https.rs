@@ -58,6 +58,7 @@ fn site() -> Site {
                 announce if announce.starts_with("/announce?info_hash=") => {
                     ("Content-Encoding: gzip\r\n", gzip(&announce_reply(&[peer])))
                 }
+                "/file.bin" => ("", content()),
                 other => panic!("{other} is not there"),
             };
             let head = format!("HTTP/1.1 200 OK\r\n{coding}Content-Length: {}\r\n\r\n", body.len());
@@ -98,11 +99,16 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 /// Downloads what is at this URL, with no other authority than this one.
 fn download(url: &str, authority: &str, folder: &Path) -> Output {
+    download_with(url, authority, folder, &["--single-peer"])
+}
+
+fn download_with(url: &str, authority: &str, folder: &Path, more: &[&str]) -> Output {
     let file = folder.join("authority.pem");
     std::fs::write(&file, authority).expect("a file can be written");
     Command::new(env!("CARGO_BIN_EXE_bittrace"))
-        .args(["download", url, "--port", "0", "--listen", "127.0.0.1", "--single-peer", "-o"])
+        .args(["download", url, "--port", "0", "--listen", "127.0.0.1", "-o"])
         .arg(folder.join("out"))
+        .args(more)
         .env("SSL_CERT_FILE", file)
         .env_remove("SSL_CERT_DIR")
         .env("NO_PROXY", "*")
@@ -152,4 +158,33 @@ fn a_tracker_that_is_not_trusted_fails() {
     assert_eq!(output.status.code(), Some(1), "{told}");
     let failed = told.lines().find(|line| line.contains(&format!("Tracker {announce} failed")));
     assert!(failed.is_some_and(|line| line.contains("certificate")), "{told}");
+}
+
+/// The recording has the encrypted bytes, and before them the secrets that Wireshark needs to read them.
+#[test]
+fn what_a_tracker_and_a_web_seed_say_over_https_can_be_read_in_the_recording() {
+    let site = self::site();
+    let folder = bittrace_testing::command::scratch_folder();
+    let (path, recording) = (folder.path().join("file.torrent"), folder.path().join("live.pcapng"));
+    let seed =
+        torrent(&format!("{}/announce", site.https)).with_url_list(&format!("{}/file.bin", site.https));
+    std::fs::write(&path, seed.torrent.to_vec()).expect("a torrent can be written");
+    let record = recording.to_string_lossy().into_owned();
+    let options = ["--allow-local", "--record", &record];
+    let output = download_with(&path.to_string_lossy(), &site.authority, folder.path(), &options);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(told.contains(&format!("Web seed {}/file.bin", site.https)), "{told}");
+    let bytes = std::fs::read(&recording).expect("it is there");
+    let has = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
+    assert!(has(b"KSLT") && has(b"CLIENT_TRAFFIC_SECRET_0 "), "secrets are there");
+    assert!(!has(b"GET /announce?info_hash"), "nothing is there in clear");
+    if !bittrace_testing::programs::is_there("tshark") {
+        return;
+    }
+    let fields = ["-Y", "http.request", "-T", "fields", "-e", "http.request.uri"];
+    let read = bittrace_testing::tshark::tshark(&recording, &fields);
+    let requests: Vec<_> = read.lines().collect();
+    assert!(requests.iter().any(|line| line.starts_with("/announce?info_hash=")), "{read:?}");
+    assert!(requests.contains(&"/file.bin"), "{read:?}");
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use bittrace_protocol::session::HostPort;
 use clap::{Args, ValueEnum};
 
-use super::texts::{DOWNLOAD_AFTER, DOWNLOAD_EXAMPLES, ENCRYPTION_HELP, UTP_HELP};
+use super::texts::{ALLOW_LOCAL_HELP, DOWNLOAD_AFTER, DOWNLOAD_EXAMPLES, ENCRYPTION_HELP, UTP_HELP};
 
 /// Download a torrent.
 #[derive(Debug, Args)]
@@ -63,6 +63,12 @@ pub(crate) struct DownloadArguments {
     /// Append the keys of encrypted connections to this file, for analyze --mse-keys
     #[arg(long, value_name = "FILE")]
     pub(crate) key_log: Option<PathBuf>,
+    /// Do not download from the torrent's web seeds
+    #[arg(long)]
+    pub(crate) no_web_seeds: bool,
+    /// Let the URLs of the torrent or link lead to anything in local networks
+    #[arg(long, long_help = ALLOW_LOCAL_HELP)]
+    pub(crate) allow_local: bool,
     /// Do not look for peers in the DHT
     #[arg(long)]
     pub(crate) no_dht: bool,
@@ -90,9 +96,6 @@ pub(crate) struct DownloadArguments {
     /// Upload at most this many KiB per second
     #[arg(long, value_name = "KIB")]
     pub(crate) upload_limit: Option<u64>,
-    /// With a magnet link, ask trackers in the local network whatever their URL says, not only for /announce
-    #[arg(long)]
-    pub(crate) allow_local: bool,
     /// Start over, and ignore the state of earlier runs
     #[arg(long)]
     pub(crate) no_resume: bool,

@@ -21,7 +21,7 @@ use bittrace_client::{
 };
 use bittrace_protocol::node::UtpPolicy;
 use bittrace_protocol::session::{
-    Config, EncryptionPolicy, EncryptionProfile, Event, HostPort, Identity, LocalRequests, SeedGoal,
+    Config, EncryptionPolicy, EncryptionProfile, Event, HostPort, Identity, SeedGoal,
 };
 use bittrace_protocol::{InfoHash, Metainfo, PeerId};
 use bittrace_replay::{Transcript, infer_profile};
@@ -35,7 +35,6 @@ use crate::commands::analyze::command_for;
 use crate::commands::diff::{ComparedCaptures, ReplayNotices};
 use crate::commands::profile::own_profile;
 use crate::commands::{diagnose, diff};
-use crate::file_kind::is_magnet_link;
 use crate::interrupt::{heed, interrupted};
 use crate::os::{is_same_file, state_folder, temporary_folder};
 use crate::page_file::PageFile;
@@ -434,9 +433,8 @@ pub(crate) fn options(arguments: &args::DownloadArguments, torrent: InfoHash) ->
         config.choke_timeout = timeout;
         config.tracker_timeout = timeout;
     }
-    if is_magnet_link(&arguments.torrent) && !arguments.allow_local {
-        config.local_requests = LocalRequests::PlainAnnounces;
-    }
+    config.allow_local = arguments.allow_local;
+    config.profile.web_seeds &= !arguments.no_web_seeds;
     config.proxies = proxies_of_environment();
     config.seeding = arguments.seed.as_deref().map(seed_goal).transpose()?;
     let rounds = arguments.rounds.unwrap_or(if arguments.single_peer { 1 } else { 3 });

@@ -155,6 +155,39 @@ fn swarm(test: &str, way: fn(&str, Program), scheme: &str, program: Program) {
     }
 }
 
+/// The first address of the tracker's name takes datagrams and answers none.
+#[test]
+fn a_udp_tracker_of_two_addresses_is_asked_at_the_second_after_a_second() {
+    let test = "a_udp_tracker_of_two_addresses_is_asked_at_the_second_after_a_second";
+    if !is_in_a_namespace() {
+        if is_there("opentracker") && can_make_namespaces() {
+            in_a_namespace_with_names(test, "10.77.0.2 two.test\n10.77.0.1 two.test\n");
+        }
+        return;
+    }
+    let silent = std::net::UdpSocket::bind("10.77.0.2:6969").unwrap();
+    let tracker = SocketAddr::new(IN_NAMESPACE, 6969);
+    let seed = SeededTorrent::single("udp://two.test:6969/announce", 100_000, 32 * 1024);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("tracker")).unwrap();
+    let _tracker = opentracker(&folder.path().join("tracker"), tracker, &seed);
+    let begun = std::time::Instant::now();
+    let mut answered_after = None;
+    let download =
+        Download::new(seed.metainfo.clone(), options(folder.path(), Config { rounds: Some(1), ..patient() }))
+            .unwrap();
+    let report = download.run_blocking(|notice| {
+        if matches!(notice, Notice::Session(Event::Announced { .. })) {
+            answered_after.get_or_insert(begun.elapsed());
+        }
+    });
+    assert_eq!(report.unwrap().outcome, Outcome::Incomplete);
+    let answered_after = answered_after.expect("the tracker answered");
+    assert!(answered_after.as_secs_f64() > 0.9 && answered_after.as_secs_f64() < 3.0, "{answered_after:?}");
+    // The connect request came here first.
+    assert_eq!(silent.recv(&mut [0; 64]).unwrap(), 16);
+}
+
 macro_rules! swarms {
     ($($test:ident: $way:ident, $scheme:literal, $program:expr;)*) => {$(
         #[test]

@@ -112,11 +112,13 @@ impl World<'_> {
     fn open(&mut self, number: HostId, stream: SessionStreamId, endpoint: Endpoint) -> Result<(), LabError> {
         let address = match endpoint {
             Endpoint::Peer(address) => address,
-            Endpoint::HttpTracker(host, port) => match host.parse() {
-                Ok(host) => SocketAddr::new(host, port),
+            Endpoint::HttpTracker(remote) if remote.tls.is_none() => match remote.host.parse() {
+                Ok(host) => SocketAddr::new(host, remote.port),
                 Err(_) => return self.refuse(number, stream),
             },
-            Endpoint::UdpTracker(..) | Endpoint::HttpsTracker(_) => return self.refuse(number, stream),
+            Endpoint::HttpTracker(_) | Endpoint::UdpTracker(_) | Endpoint::WebSeed(_) => {
+                return self.refuse(number, stream);
+            }
         };
         let port = self.hosts[number as usize].take_port();
         let from = SocketAddr::new(self.hosts[number as usize].address.ip(), port);

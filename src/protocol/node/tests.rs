@@ -27,7 +27,7 @@ fn a_node_wants_what_its_session_wants() {
     node.handle(NOW, session::Input::Tick.into());
     assert!(matches!(
         node.poll(),
-        Output::Session(session::Output::Open(_, session::Endpoint::HttpTracker(host, 80))) if host == "t.test"
+        Output::Session(session::Output::Open(_, session::Endpoint::HttpTracker(remote))) if remote.host == "t.test" && remote.port == 80
     ));
 }
 

@@ -3,7 +3,8 @@
 //! A tracker is in one of the tiers of BEP 12. A round asks them in that order until one answers. A tracker that is silent
 //! does not hold up the next, which is asked after some seconds; where there are many, several are asked at once. A silent
 //! tracker goes on being asked meanwhile, also while further rounds begin, and what it answers late counts.
-//! Completion and goodbye are told to every tracker that knows us.
+//! Completion and goodbye are told to every tracker that knows us. A tracker that has answered over one family of addresses
+//! is announced to over the other family as well (BEP 7): that is kept as a tracker of its own, its *twin*.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -12,23 +13,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::dial::{AddressFamily, Remote};
 use crate::tracker;
 use crate::tracker::http::{AnnounceReply, Host, PeerEntry, Reply, RetryIn};
 use crate::{InfoHash, Timestamp};
 
 use super::config::Config;
 use super::rng::Rng;
+use super::server_url::ServerUrl;
 use super::{
-    CloseReason, EncryptionPolicy, Endpoint, Event, HostPort, HttpProxy, Identity, Output, ProxyChoice,
-    SessionStreamId, StreamIds,
+    CloseReason, EncryptionPolicy, Endpoint, Event, HostPort, HttpProxy, Identity, Output, SessionStreamId,
+    StreamIds,
 };
 
 mod http;
-mod tracker_url;
 mod udp;
 
 use http::HttpStage;
-pub use tracker_url::TrackerUrl;
+pub(super) use http::reason;
 use udp::{Link, UdpStage};
 
 /// The trackers of a torrent and what is under way with them.
@@ -55,7 +57,7 @@ pub(super) struct Announcer {
 #[derive(Debug)]
 pub(super) struct TrackerState {
     pub(super) url: Arc<str>,
-    location: Option<TrackerUrl>,
+    location: Option<ServerUrl>,
     /// To be repeated in announces (BEP 3, "trackerid").
     tracker_id: Option<Vec<u8>>,
     /// Whether it has answered a `started`.
@@ -67,6 +69,12 @@ pub(super) struct TrackerState {
     not_before: Option<Timestamp>,
     never: bool,
     link: Option<Link>,
+    /// The family of addresses over which it answers; `None` while any will do.
+    family: Option<AddressFamily>,
+    /// The same tracker over the other family, by its number.
+    twin: Option<usize>,
+    /// Whether it is such a twin, which no tier has.
+    is_twin: bool,
 }
 
 /// An announce under way.
@@ -78,12 +86,24 @@ struct Attempt {
     since: Timestamp,
     /// When it is given up, or sent again.
     deadline: Timestamp,
+    /// The family of the tracker's address, once it is open.
+    family: Option<AddressFamily>,
+}
+
+/// Where an announce over HTTP goes.
+#[derive(Debug)]
+struct Destination {
+    place: ServerUrl,
+    proxy: Option<HttpProxy>,
+    redirects: u8,
+    /// Whether the target has the whole query.
+    whole_target: bool,
+    may_be_local: bool,
 }
 
 #[derive(Debug)]
 enum AttemptStage {
     Http(HttpStage),
-    Https,
     Udp(UdpStage),
 }
 
@@ -125,7 +145,6 @@ pub(super) enum TrackerInput {
     Opened(SocketAddr),
     Received(Bytes),
     Closed(CloseReason),
-    Fetched(Result<Bytes, String>),
 }
 
 /// How an attempt stands after something happened to it.
@@ -137,12 +156,7 @@ enum AttemptOutcome {
         retry_in: Option<RetryIn>,
     },
     /// The tracker is to be asked at another place.
-    Elsewhere {
-        place: TrackerUrl,
-        proxy: Option<HttpProxy>,
-        redirects: u8,
-        whole_target: bool,
-    },
+    Elsewhere(Destination),
 }
 
 impl AttemptOutcome {
@@ -224,12 +238,16 @@ impl Announcer {
         }
     }
 
-    /// The trackers that know us are to hear that we go. Those that have been silent for some time are left alone.
+    /// The trackers that know us are to hear that we go. Those that have been silent for some time are left alone,
+    /// and so is another family of a tracker that has not answered over it yet.
     pub(super) fn say_goodbye(&mut self, now: Timestamp, outputs: &mut VecDeque<Output>) {
         self.goodbye = true;
         self.round.clear();
         self.due = None;
-        let silent = self.attempts.iter().filter(|(_, attempt)| attempt.since + SILENCE <= now);
+        let silent = self.attempts.iter().filter(|(_, attempt)| {
+            let tracker = &self.trackers[attempt.tracker];
+            attempt.since + SILENCE <= now || (tracker.is_twin && !tracker.knows_us)
+        });
         for stream in silent.map(|(&stream, _)| stream).collect::<Vec<_>>() {
             if let Some(attempt) = self.attempts.remove(&stream) {
                 self.trackers[attempt.tracker].link = None;
@@ -348,9 +366,11 @@ impl Announcer {
         }
     }
 
-    /// How many trackers are being asked for peers.
+    /// How many trackers of the tiers are being asked for peers.
     fn asked(&self) -> usize {
-        self.attempts.values().filter(|attempt| is_regular(attempt.event)).count()
+        let of_round =
+            |attempt: &&Attempt| is_regular(attempt.event) && !self.trackers[attempt.tracker].is_twin;
+        self.attempts.values().filter(of_round).count()
     }
 
     fn begin(&mut self, number: usize, event: Option<tracker::Event>, step: &mut AnnouncerContext<'_>) {
@@ -371,15 +391,17 @@ impl Announcer {
         };
         let goes = event == Some(tracker::Event::Stopped);
         let patience = if goes { step.config.goodbye_timeout } else { step.config.tracker_timeout };
-        let is_udp = matches!(place, TrackerUrl::Udp { .. });
+        let is_udp = matches!(place, ServerUrl::Udp { .. });
         let (stream, stage, deadline) = match &place {
-            TrackerUrl::Udp { host, port, .. } => {
+            ServerUrl::Udp { host, port, .. } => {
                 let stage = UdpStage::new();
+                let family = tracker.family;
                 let open = tracker.link.as_ref().map(|link| link.stream);
                 let stream = open.unwrap_or_else(|| step.streams.next());
                 if open.is_none() {
                     tracker.link = Some(Link::new(stream));
-                    step.outputs.push_back(Output::Open(stream, Endpoint::UdpTracker(host.clone(), *port)));
+                    let remote = Remote { family, ..Remote::new(host, *port) };
+                    step.outputs.push_back(Output::Open(stream, Endpoint::UdpTracker(remote)));
                 }
                 (
                     stream,
@@ -387,16 +409,16 @@ impl Announcer {
                     step.now + step.config.tracker_timeout.min(udp::FIRST_WAIT),
                 )
             }
-            TrackerUrl::Http { .. } => {
-                let (stream, stage) = HttpStage::begin(tracker, place.clone(), proxy, 0, false, event, step);
+            ServerUrl::Http { .. } | ServerUrl::Https { .. } => {
+                let may_be_local = step.config.allow_local || place.is_harmless();
+                let place = place.clone();
+                let to = Destination { place, proxy, redirects: 0, whole_target: false, may_be_local };
+                let (stream, stage) = HttpStage::begin(tracker, to, event, step);
                 (stream, AttemptStage::Http(stage), step.now + patience)
             }
-            TrackerUrl::Https { .. } => {
-                let stream = http::fetch(tracker, &place, false, event, step);
-                (stream, AttemptStage::Https, step.now + patience)
-            }
         };
-        self.attempts.insert(stream, Attempt { tracker: number, event, stage, since: step.now, deadline });
+        let (since, family) = (step.now, None);
+        self.attempts.insert(stream, Attempt { tracker: number, event, stage, since, deadline, family });
         // A link that is open already can be used at once.
         if is_udp
             && let Some(address) = self.trackers[number].link.as_mut().and_then(|link| link.address.take())
@@ -412,7 +434,7 @@ impl Announcer {
         input: TrackerInput,
         step: &mut AnnouncerContext<'_>,
     ) -> Option<FoundPeers> {
-        let closed = matches!(input, TrackerInput::Closed(_) | TrackerInput::Fetched(_));
+        let closed = matches!(input, TrackerInput::Closed(_));
         let Some(mut attempt) = self.attempts.remove(&stream) else {
             let link = self.link_of(stream).map(|number| &mut self.trackers[number].link);
             match (link, input) {
@@ -422,10 +444,12 @@ impl Announcer {
             }
             return None;
         };
+        if let TrackerInput::Opened(address) = &input {
+            attempt.family = Some(AddressFamily::of(*address));
+        }
         let tracker = &mut self.trackers[attempt.tracker];
         let outcome = match &mut attempt.stage {
             AttemptStage::Http(stage) => stage.handle(stream, input, tracker, step),
-            AttemptStage::Https => http::fetched(input),
             AttemptStage::Udp(stage) => {
                 let (outcome, deadline) = stage.handle(input, attempt.event, tracker, step);
                 if let Some(deadline) = deadline {
@@ -462,18 +486,11 @@ impl Announcer {
                 self.attempts.insert(stream, attempt);
                 return None;
             }
-            AttemptOutcome::Elsewhere { place, proxy, redirects, whole_target } => {
+            AttemptOutcome::Elsewhere(to) => {
                 let tracker = &mut self.trackers[number];
                 let event = attempt.event;
-                let stream = if matches!(place, TrackerUrl::Https { .. }) {
-                    attempt.stage = AttemptStage::Https;
-                    http::fetch(tracker, &place, whole_target, event, step)
-                } else {
-                    let (stream, stage) =
-                        HttpStage::begin(tracker, place, proxy, redirects, whole_target, event, step);
-                    attempt.stage = AttemptStage::Http(stage);
-                    stream
-                };
+                let (stream, stage) = HttpStage::begin(tracker, to, event, step);
+                attempt.stage = AttemptStage::Http(stage);
                 self.attempts.insert(stream, attempt);
                 return None;
             }
@@ -507,6 +524,11 @@ impl Announcer {
             own_address: reply.external_ip,
         };
         let is_regular = is_regular(attempt.event);
+        if tracker.is_twin {
+            let url = tracker.url.clone();
+            step.outputs.push_back(Output::Event(Event::Announced { url, reply }));
+            return Some(found);
+        }
         let is_first = is_regular && std::mem::take(&mut self.is_unanswered);
         // A late answer changes nothing of when the tracker that answered first is asked again.
         if !self.goodbye && (is_first || !is_regular) {
@@ -524,7 +546,45 @@ impl Announcer {
         }
         let url = self.trackers[number].url.clone();
         step.outputs.push_back(Output::Event(Event::Announced { url, reply }));
+        if is_regular && !self.goodbye {
+            self.announce_over_other_family(number, attempt, step);
+        }
         Some(found)
+    }
+
+    /// Announces to the twin of a tracker that has answered.
+    fn announce_over_other_family(
+        &mut self,
+        number: usize,
+        attempt: &Attempt,
+        step: &mut AnnouncerContext<'_>,
+    ) {
+        let through_proxy = matches!(&attempt.stage, AttemptStage::Http(stage) if stage.has_proxy());
+        let tracker = &mut self.trackers[number];
+        let has_name = tracker.location.as_ref().is_some_and(ServerUrl::has_name);
+        let Some(other) = attempt.family.map(AddressFamily::other) else { return };
+        if !step.config.profile.announce.both_families || !has_name || through_proxy {
+            return;
+        }
+        tracker.family = attempt.family;
+        let url = tracker.url.clone();
+        let next = self.trackers.len();
+        let twin = *self.trackers[number].twin.get_or_insert(next);
+        if twin == next {
+            self.trackers.push(TrackerState { is_twin: true, ..TrackerState::new(&url) });
+        }
+        let busy = self.attempts.values().any(|attempt| attempt.tracker == twin);
+        let state = &mut self.trackers[twin];
+        if busy || !state.is_ready(step.now) {
+            return;
+        }
+        if state.family.replace(other).is_some_and(|family| family != other)
+            && let Some(link) = state.link.take()
+        {
+            step.outputs.push_back(Output::Close(link.stream, None));
+        }
+        let event = (!state.knows_us).then_some(tracker::Event::Started);
+        self.begin(twin, event, step);
     }
 
     fn failed(
@@ -547,6 +607,12 @@ impl Announcer {
         tracker.never = wait.is_none();
         tracker.not_before = wait.map(|wait| step.now + wait);
         let again = wait.filter(|_| !self.goodbye);
+        if tracker.is_twin {
+            // Most names have addresses of one family, and most hosts reach one alone: that is no news.
+            return;
+        }
+        // Another family may answer next time.
+        tracker.family = None;
         let url = tracker.url.clone();
         step.outputs.push_back(Output::Event(Event::TrackerFailed { url, reason, again }));
         if is_regular(attempt.event) {
@@ -566,7 +632,7 @@ impl Announcer {
     fn end_round_empty(&mut self, now: Timestamp) {
         self.rounds += 1;
         self.is_unanswered = false;
-        let trackers = self.trackers.iter().filter(|tracker| !tracker.never);
+        let trackers = self.trackers.iter().filter(|tracker| !tracker.never && !tracker.is_twin);
         let next = trackers.map(|tracker| tracker.not_before.unwrap_or(now)).min();
         self.due = next.map(|at| (at, at));
     }
@@ -596,7 +662,7 @@ impl TrackerState {
     fn new(url: &str) -> Self {
         Self {
             url: url.into(),
-            location: TrackerUrl::parse(url),
+            location: ServerUrl::parse(url),
             tracker_id: None,
             knows_us: false,
             completed: false,
@@ -604,6 +670,9 @@ impl TrackerState {
             not_before: None,
             never: false,
             link: None,
+            family: None,
+            twin: None,
+            is_twin: false,
         }
     }
 

@@ -41,8 +41,10 @@ pub struct Config {
     pub choke_timeout: Duration,
     /// How long a peer may say nothing at all. BEP 3 has keep-alives every two minutes.
     pub silence_timeout: Duration,
-    /// What trackers in the local network are asked.
-    pub local_requests: LocalRequests,
+    /// Whether URLs of a torrent may lead to anything in [local networks](crate::is_local_network). Else a tracker there is
+    /// asked for `/announce` alone, as a tracker of the local network has it, and a web seed there is not asked: who made the
+    /// torrent must not choose what is asked of a router or a printer.
+    pub allow_local: bool,
     /// The proxies for announces over plain HTTP.
     pub proxies: ProxyChoice,
     /// How long a tracker may take to answer over HTTP.
@@ -55,16 +57,6 @@ pub struct Config {
     pub max_known_peers: usize,
     /// How many bytes of pieces may wait to be stored before no more are asked for.
     pub max_unstored: u64,
-}
-
-/// What trackers at addresses of the local network are asked over HTTP. Links come from anywhere, and their trackers could be
-/// any page of a router.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LocalRequests {
-    /// Whatever their URL says.
-    Any,
-    /// Only announces whose path is `/announce`, without a query of their own and not after a redirect.
-    PlainAnnounces,
 }
 
 /// How long to serve after completion: until the first of these is reached; for ever where there is none.
@@ -101,7 +93,7 @@ impl Config {
             request_timeout: SNUBBED,
             choke_timeout: Duration::from_secs(120),
             silence_timeout: SILENCE,
-            local_requests: LocalRequests::Any,
+            allow_local: false,
             proxies: ProxyChoice::NONE,
             tracker_timeout: Duration::from_secs(30),
             udp_retransmissions: 2,

@@ -19,6 +19,7 @@ use super::smart_ban::Suspects;
 use super::swarm::Swarm;
 use super::tolerance::tolerate;
 use super::torrent::Torrent;
+use super::web_seeds::WebSeeds;
 use super::{Config, HostPort, Identity, MessageCounts, Output, PeerSource, SessionStreamId, Violation};
 
 /// What all peers share. Its methods take the one peer that a step is about; what a step means for other peers is noted in
@@ -50,6 +51,7 @@ pub(super) struct Core {
     /// Names of peers that are being looked up.
     pub(super) resolving: BTreeSet<HostPort>,
     pub(super) announcer: Announcer,
+    pub(super) web_seeds: WebSeeds,
     /// Whether a source other than trackers and peers is looking for peers.
     pub(super) is_searching: bool,
     /// Whether such a source has looked for peers in vain, and does so more rarely from now on.
@@ -148,6 +150,7 @@ impl Core {
             transaction_ids: identity.transaction_ids.iter().copied().collect(),
             resolving: BTreeSet::new(),
             announcer,
+            web_seeds: WebSeeds::default(),
             is_searching: false,
             has_searched: false,
             picker,
@@ -172,6 +175,7 @@ impl Core {
             torrent,
             identity,
         };
+        core.web_seeds = WebSeeds::of(&mut core);
         core.completed_at = core.is_complete().then_some(now);
         core
     }

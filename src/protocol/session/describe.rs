@@ -12,6 +12,7 @@ use super::peer::{Peer, Phase};
 use super::peers::Peers;
 use super::tolerance::tolerate;
 use super::torrent::Torrent;
+use super::web_seeds::WebSeeds;
 use super::{Config, DisconnectReason, Event, Identity, Output, PeerSource, Session, Violation};
 
 impl Session {
@@ -47,6 +48,7 @@ impl Session {
             self.end(now);
             return;
         }
+        core.web_seeds = WebSeeds::of(core);
         self.leave_those_of_no_tracker(now);
         for stream in self.peers.streams() {
             let Some(peer) = self.peers.get_mut(stream) else { continue };

@@ -1,6 +1,7 @@
 //! Blocks on their way in: asked for, taken, stored, hashed.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use super::picker::{PieceChoice, Seeker};
 use super::profile::{Haves, LastMessage, RedundantHaves};
 use super::schedule::RequestStep;
 use super::smart_ban::givers_of;
-use super::{Event, Output, Session, Violation};
+use super::{Event, Output, Session, SessionStreamId, Violation};
 
 impl Core {
     /// Tells a peer of pieces that are due to be told.
@@ -178,7 +179,7 @@ impl Core {
         now: Timestamp,
         peer: &mut Peer,
         position: u32,
-        mut bytes: Bytes,
+        bytes: Bytes,
         ends: bool,
     ) {
         let count = bytes.len();
@@ -187,32 +188,51 @@ impl Core {
             return;
         };
         peer.download.last_block_at = now;
-        let arrival = self.picker.arrive(coming.block, position, count, peer.stream);
-        let fresh = (count - arrival.known) as u64;
-        self.totals.wasted += arrival.known as u64;
+        let fresh =
+            self.take_bytes(now, coming.block, position, bytes, (peer.stream, Some(peer.known_address())));
         if fresh > 0 {
-            let bytes = bytes.split_off(arrival.known);
-            let offset = coming.block.begin + position + arrival.known as u32;
-            self.unstored += fresh;
-            self.totals.downloaded += fresh;
-            self.totals.download_rate.add(now, fresh);
             peer.download.bytes += fresh;
             peer.download.rate.add(now, fresh);
-            self.outputs.push_back(Output::Store(coming.block.index, offset, bytes));
-        }
-        if arrival.piece_done {
-            self.have_schedule.note_arrived(coming.block.index);
-        }
-        if arrival.block_done {
-            self.suspects.note_giver(peer.stream, peer.known_address());
-            let others = self.picker.others_asked(coming.block, peer.stream);
-            self.deferred.answered_elsewhere.extend(others.map(|other| (other, coming.block)));
         }
         if ends {
             peer.download.receiving = None;
             self.picker.release(coming.block, peer.stream);
             self.note_pace(now, peer, coming);
         }
+    }
+
+    /// Takes bytes of a block, from `position` within it on; how many of them were missing. `from` is who gave them, and where
+    /// it is.
+    pub(super) fn take_bytes(
+        &mut self,
+        now: Timestamp,
+        block: Block,
+        position: u32,
+        mut bytes: Bytes,
+        (from, address): (SessionStreamId, Option<SocketAddr>),
+    ) -> u64 {
+        let count = bytes.len();
+        let arrival = self.picker.arrive(block, position, count, from);
+        let fresh = (count - arrival.known) as u64;
+        self.totals.wasted += arrival.known as u64;
+        if fresh > 0 {
+            let offset = block.begin + position + arrival.known as u32;
+            self.unstored += fresh;
+            self.totals.downloaded += fresh;
+            self.totals.download_rate.add(now, fresh);
+            self.outputs.push_back(Output::Store(block.index, offset, bytes.split_off(arrival.known)));
+        }
+        if arrival.piece_done {
+            self.have_schedule.note_arrived(block.index);
+        }
+        if arrival.block_done {
+            if let Some(address) = address {
+                self.suspects.note_giver(from, address);
+            }
+            let others = self.picker.others_asked(block, from);
+            self.deferred.answered_elsewhere.extend(others.map(|other| (other, block)));
+        }
+        fresh
     }
 
     /// Learns from a whole block how many requests keep a peer busy.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::PeerSource;
+use crate::dial::Remote;
 use crate::mse::{Methods, MseKey};
 use crate::tracker::http;
 use crate::{Block, InfoHash, Metainfo, PeerId, PieceIndex, Timestamp};
@@ -90,8 +91,6 @@ pub enum Input {
     BlockHashes(PieceIndex, Vec<[u8; 20]>),
     /// A block that a peer asked for was read from disk; `None` when it could not be.
     Loaded(SessionStreamId, Block, Option<Bytes>),
-    /// An announce that the driver carried over https has this answer: a body, or why there is none.
-    Fetched(SessionStreamId, Result<Bytes, String>),
     /// What [`Output::Resolve`] asked: the addresses of a name, or why it has none.
     Resolved(HostPort, Result<Vec<SocketAddr>, String>),
     /// What [`Output::Metadata`] gave was read: the torrent, and those of its pieces that are there, verified.
@@ -129,6 +128,8 @@ pub enum CloseReason {
     TimedOut,
     /// The name has no address.
     Unresolved(String),
+    /// The name has no address but those of local networks, which [may not be dialled](Remote::may_be_local).
+    Local(IpAddr),
     /// The machine would not.
     Failed(String),
 }
@@ -179,12 +180,12 @@ pub enum Output {
 pub enum Endpoint {
     /// A peer, over TCP.
     Peer(SocketAddr),
-    /// An HTTP tracker, over TCP: its host name or address, and port.
-    HttpTracker(String, u16),
+    /// An HTTP tracker, over TCP, or over TLS for https: then the stream is open once TLS is, and its bytes are those in clear.
+    HttpTracker(Remote),
     /// A UDP tracker.
-    UdpTracker(String, u16),
-    /// A tracker over https: the whole URL, query included. The driver fetches it.
-    HttpsTracker(String),
+    UdpTracker(Remote),
+    /// A web seed, over TCP or TLS as an HTTP tracker.
+    WebSeed(Remote),
 }
 
 /// The name of a host, and a port there.
@@ -276,6 +277,22 @@ pub enum Event {
         name: HostPort,
         /// Why.
         reason: String,
+    },
+    /// A web seed is connected for the first time.
+    WebSeedConnected {
+        /// Its URL.
+        url: Arc<str>,
+        /// Its address.
+        address: SocketAddr,
+    },
+    /// A web seed cannot be used.
+    WebSeedFailed {
+        /// Its URL.
+        url: Arc<str>,
+        /// What went wrong.
+        reason: String,
+        /// How long it is left alone; `None` when it is not asked again.
+        again: Option<Duration>,
     },
     /// A peer is tried.
     Trying {

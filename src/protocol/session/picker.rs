@@ -1,6 +1,7 @@
 //! Which block is asked of whom. A piece is in exactly one state: it waits, is started, is being hashed, or is done.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use crate::{Block, Geometry, PieceIndex};
 
@@ -168,6 +169,67 @@ impl Picker {
             return self.pick_double(seeker);
         }
         None
+    }
+
+    /// The blocks that a source of whole runs is asked for next, noted as asked of it: of the longest run of pieces that nobody
+    /// has begun, its first `most` pieces; else what is left of a piece that is begun; else the last blocks, which others were
+    /// asked for.
+    pub(super) fn pick_run(&mut self, seeker: &Seeker<'_>, most: u32) -> Vec<Block> {
+        let mut blocks = Vec::new();
+        if let Some(run) = self.longest_gap(seeker) {
+            for piece in run.take(most.max(1) as usize).map(PieceIndex) {
+                self.start(piece);
+                blocks.extend(std::iter::from_fn(|| self.pick_open(seeker, piece)));
+            }
+        } else if let Some(piece) = self.open.iter().copied().find(|&piece| self.is_open_to(seeker, piece)) {
+            blocks.extend(std::iter::from_fn(|| self.pick_open(seeker, piece)));
+        } else if self.rarity.waiting() == 0 && self.open.is_empty() {
+            blocks.extend((0..MAX_DOUBLES).map_while(|_| self.pick_double(seeker)));
+            blocks.sort_unstable_by_key(|block| (block.index, block.begin));
+        }
+        blocks
+    }
+
+    /// The longest run of pieces that wait and that the source may be asked for.
+    fn longest_gap(&self, seeker: &Seeker<'_>) -> Option<Range<u32>> {
+        let mut longest = 0..0;
+        let mut run = 0..0;
+        for piece in (0..).map(PieceIndex).take(self.states.len()) {
+            if self.states[piece.0 as usize] != PieceState::Waiting || !seeker.may(piece) {
+                run = piece.0 + 1..piece.0 + 1;
+                continue;
+            }
+            run.end = piece.0 + 1;
+            if run.len() > longest.len() {
+                longest = run.clone();
+            }
+        }
+        (!longest.is_empty()).then_some(longest)
+    }
+
+    /// Whether nobody is asked for some block of a piece that is missing.
+    pub(super) fn is_unasked(&self, piece: PieceIndex) -> bool {
+        self.states.get(piece.0 as usize) == Some(&PieceState::Waiting) || self.open.contains(&piece)
+    }
+
+    /// A source sends a block that it was not asked for alone; whether the block is of use. It is noted as asked of the source.
+    pub(super) fn take_offered(&mut self, block: Block, seeker: &Seeker<'_>) -> bool {
+        if !seeker.may(block.index) {
+            return false;
+        }
+        if self.states.get(block.index.0 as usize) == Some(&PieceState::Waiting) {
+            self.start(block.index);
+        }
+        self.ask_again(block, seeker.stream)
+    }
+
+    /// The block in which a byte of the row of all pieces stands, and where in the block. It is the piece's number and offset
+    /// by BEP 3, where pieces stand end to end.
+    pub(super) fn block_at(&self, at: u64) -> (Block, u32) {
+        let length = u64::from(self.geometry.piece_length());
+        let piece = PieceIndex(u32::try_from(at / length).unwrap_or(u32::MAX));
+        let within = (at % length) as u32;
+        (self.block(piece, within / self.block_length), within % self.block_length)
     }
 
     fn is_open_to(&self, seeker: &Seeker<'_>, piece: PieceIndex) -> bool {
@@ -369,6 +431,9 @@ impl Picker {
 
 /// In the end game, how many peers may be asked for one block.
 const MAX_ASKED: usize = 3;
+
+/// In the end game, how many blocks a source of whole runs is asked for at once.
+const MAX_DOUBLES: usize = 16;
 
 /// How often a random piece is tried before the rarest is taken.
 const RANDOM_TRIES: usize = 16;

@@ -14,6 +14,8 @@ use super::{EncryptionPolicy, EncryptionProfile, Identity};
 pub struct Profile {
     /// How trackers are asked.
     pub announce: AnnounceProfile,
+    /// Whether the web seeds of the torrent are used (BEP 17, 19).
+    pub web_seeds: bool,
     /// What its peer ids look like.
     pub peer_id: PeerIdForm,
     /// The reserved bytes of the handshake. Fast extension and extension protocol are spoken where both ends offer them.
@@ -83,6 +85,8 @@ pub struct AnnounceProfile {
     pub supportcrypto: Option<bool>,
     /// What `requirecrypto` says; `None` has it say 1 where the policy takes no others, and nothing elsewhere.
     pub requirecrypto: Option<bool>,
+    /// Whether a tracker whose name has addresses of both families is announced to over both (BEP 7).
+    pub both_families: bool,
     /// How many bytes are said to be left while the metadata has not come (BEP 9 does not say; libtorrent says 16,384).
     pub left_unknown: u64,
     /// Whether completion is announced.
@@ -258,10 +262,12 @@ impl Profile {
                 no_peer_id: true,
                 supportcrypto: None,
                 requirecrypto: None,
+                both_families: true,
                 left_unknown: 16 * 1024,
                 says_completed: true,
                 others: Vec::new(),
             },
+            web_seeds: true,
             peer_id: PeerIdForm { prefix: Vec::new(), alphabet: Alphabet::Alphanumeric, fresh: false },
             // Extension protocol (BEP 10) and fast extension (BEP 6).
             reserved: [0, 0, 0, 0, 0, 0x10, 0, 0x04],

@@ -109,6 +109,9 @@ impl Session {
     }
 
     fn ban(&mut self, now: Timestamp, stream: SessionStreamId, piece: PieceIndex) {
+        if self.core.blame_web_seed(stream, piece) {
+            return;
+        }
         if let Some(&address) = self.core.suspects.givers.get(&stream) {
             self.core.swarm.ban(address);
         }

@@ -20,3 +20,4 @@ mod support;
 mod swarm;
 mod timers;
 mod trackers;
+mod web_seeds;

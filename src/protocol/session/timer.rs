@@ -13,6 +13,8 @@ pub(super) enum Timer {
     Peers,
     /// A tracker did not answer in time, is asked again, or is told of something new.
     Announce,
+    /// Web seeds are asked for what is missing; one takes too long, or may be asked again.
+    WebSeeds,
     /// Seeding has lasted as long as was wanted.
     SeedGoal,
     /// The upload limit lets blocks leave again.
@@ -32,6 +34,7 @@ impl Session {
         self.act_if_due(Timer::Start, now);
         self.act_if_due(Timer::Peers, now);
         self.act_if_due(Timer::Announce, now);
+        self.act_if_due(Timer::WebSeeds, now);
         self.act_if_due(Timer::SeedGoal, now);
         self.act_if_due(Timer::UploadLimit, now);
         self.act_if_due(Timer::Connect, now);
@@ -52,6 +55,7 @@ impl Session {
         self.note_due(Timer::Start, &mut next);
         self.note_due(Timer::Peers, &mut next);
         self.note_due(Timer::Announce, &mut next);
+        self.note_due(Timer::WebSeeds, &mut next);
         self.note_due(Timer::SeedGoal, &mut next);
         self.note_due(Timer::UploadLimit, &mut next);
         self.note_due(Timer::Connect, &mut next);
@@ -79,6 +83,8 @@ impl Session {
             Timer::Start => (core.state == SessionState::New).then_some(core.now),
             Timer::Peers => (running && !self.peers.is_empty()).then_some(core.tick_at),
             Timer::Announce => core.announcer.deadline(running && self.wants_peers()),
+            Timer::WebSeeds if running => core.web_seeds.deadline(core.config.connect_timeout),
+            Timer::WebSeeds => None,
             Timer::SeedGoal => core.seeding_ends().filter(|_| running),
             Timer::UploadLimit => core.choker.ready_at().filter(|_| running),
             // With peers, the tick looks for more.
@@ -102,6 +108,7 @@ impl Session {
             Timer::Peers => running && core.tick_at <= now,
             Timer::Announce if core.state == SessionState::Over => false,
             Timer::Announce => core.announcer.has_news() || self.due(timer).is_some_and(|at| at <= now),
+            Timer::WebSeeds => running && !core.web_seeds.is_empty(),
             Timer::UploadLimit | Timer::Connect => running,
             Timer::Exhausted => running && self.is_exhausted(),
             Timer::Goodbye => match core.state {
@@ -118,6 +125,10 @@ impl Session {
             Timer::Start => self.start(),
             Timer::Peers => self.tick(now),
             Timer::Announce => self.advance_announcer(now),
+            Timer::WebSeeds => {
+                self.core.advance_web_seeds(now);
+                self.step_others(None);
+            }
             Timer::SeedGoal | Timer::Exhausted => self.end(now),
             Timer::UploadLimit => self.refill_upload(now),
             Timer::Connect => self.connect_peers(now),

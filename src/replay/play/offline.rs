@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bittrace_protocol::dial::{AddressFamily, Remote};
 use bittrace_protocol::mse::MseDraw;
 use bittrace_protocol::session::{
     CloseReason, Config, EncryptionPolicy, Endpoint, Event, Input, MemoryDisk, MessageCounts, Output,
@@ -338,16 +339,20 @@ impl<'a> Simulation<'a> {
                 self.begin(stream, conversation, Direction::FromInitiator)?;
                 self.session.handle(self.clock.now(), Input::Opened(stream, address));
             }
-            Endpoint::HttpTracker(host, port) => {
+            Endpoint::HttpTracker(Remote { host, port, tls: Some(_), .. }) => {
+                let why = format!("https://{host}:{port} is encrypted: a capture does not show its answers");
+                self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::Failed(why)));
+            }
+            Endpoint::HttpTracker(remote) => {
                 let role = |place| RemoteRole::Tracker(place, Vec::new());
-                self.open_tracker(stream, TrackerScheme::Http, (&host, port), |place, _| role(place));
+                self.open_tracker(stream, TrackerScheme::Http, &remote, |place, _| role(place));
             }
-            Endpoint::UdpTracker(host, port) => {
-                self.open_tracker(stream, TrackerScheme::Udp, (&host, port), RemoteRole::UdpTracker);
+            Endpoint::UdpTracker(remote) => {
+                self.open_tracker(stream, TrackerScheme::Udp, &remote, RemoteRole::UdpTracker);
             }
-            Endpoint::HttpsTracker(url) => {
-                let why = format!("{url} is encrypted: a capture does not show its answers");
-                self.session.handle(self.clock.now(), Input::Fetched(stream, Err(why)));
+            Endpoint::WebSeed(Remote { host, port, .. }) => {
+                let why = format!("{host}:{port}: web seeds are not replayed");
+                self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::Unresolved(why)));
             }
         }
         Ok(())
@@ -358,11 +363,14 @@ impl<'a> Simulation<'a> {
         &mut self,
         stream: SessionStreamId,
         scheme: TrackerScheme,
-        (host, port): (&str, u16),
+        remote: &Remote,
         role: impl Fn(usize, SocketAddr) -> RemoteRole,
     ) {
-        let place = ReplayedTracker::find(&self.trackers, scheme, host, port);
+        let Remote { host, port, family, .. } = remote;
+        let place = ReplayedTracker::find(&self.trackers, scheme, host, *port);
         let found = place.and_then(|place| Some((place, self.trackers.get(place)?)));
+        let found =
+            found.filter(|(_, tracker)| family.is_none_or(|family| family == AddressFamily::of(tracker.far)));
         let Some((place, tracker)) = found else {
             let why = format!("{host}:{port} is not in the reference");
             self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::Unresolved(why)));

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use bittrace_protocol::session::TrackerUrl;
+use bittrace_protocol::session::ServerUrl;
 use bittrace_protocol::tracker::udp::Packet;
 use bittrace_trace::{Body, HttpTrackerBody, Side};
 
@@ -140,12 +140,12 @@ impl ReplayedTracker {
         for tier in original {
             let mut copied: Vec<String> = Vec::new();
             for url in tier {
-                let (scheme, host, port, target) = match TrackerUrl::parse(url) {
-                    Some(TrackerUrl::Http { host, port, target, .. }) => {
+                let (scheme, host, port, target) = match ServerUrl::parse(url) {
+                    Some(ServerUrl::Http { host, port, target, .. }) => {
                         (TrackerScheme::Http, host, port, target)
                     }
-                    Some(TrackerUrl::Udp { host, port, target }) => (TrackerScheme::Udp, host, port, target),
-                    Some(TrackerUrl::Https { .. }) | None => continue,
+                    Some(ServerUrl::Udp { host, port, target }) => (TrackerScheme::Udp, host, port, target),
+                    Some(ServerUrl::Https { .. }) | None => continue,
                 };
                 let Some(place) = Self::find(trackers, scheme, &host, port) else { continue };
                 let Some(address) = addresses.get(place) else { continue };

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use bittrace_protocol::bencode;
+use bittrace_protocol::dial::AddressFamily;
 use bittrace_protocol::mse::End;
 use bittrace_protocol::peer::ConnectionState;
 use bittrace_protocol::session::{
@@ -79,6 +80,8 @@ pub fn infer_profile(reference: &Transcript, own: Profile) -> Result<InferredPro
     };
     let peers: Vec<&Conversation> = reference.peers().collect();
     let busiest = peers.iter().copied().max_by_key(|conversation| conversation.length());
+    // A transcript has no connections to web seeds.
+    learner.learnt.profile.web_seeds = false;
     learner.announces();
     learner.announces_over_udp();
     learner.peer_ids(&peers);
@@ -134,6 +137,9 @@ impl<'a> Learner<'a> {
         own.supportcrypto = announce.supportcrypto.or(own.supportcrypto);
         own.requirecrypto = announce.requirecrypto.or(own.requirecrypto);
         own.others.clone_from(&announce.others);
+        let families: BTreeSet<_> =
+            reference.trackers().map(|tracker| AddressFamily::of(tracker.far())).collect();
+        own.both_families = families.len() > 1;
         let completed = announces.iter().any(|one| one.1.event == Some(Event::Completed));
         // A client with nothing left could have announced `completed`.
         own.says_completed = completed || !announces.iter().any(|one| one.1.left == Some(0));

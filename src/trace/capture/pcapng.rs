@@ -383,6 +383,9 @@ pub(crate) const DECRYPTION_SECRETS: u32 = 10;
 /// `ZNWK`, `ZASP` and `UAKL` (draft-ietf-opsawg-pcapng, "Decryption Secrets Block"); the number is none of these.
 pub(crate) const MSE_KEY_LOG: u32 = 0x4d53_454b;
 
+/// The type of secrets that are a key log of TLS: `TLSK`, which is registered.
+pub(crate) const TLS_KEY_LOG: u32 = 0x544c_534b;
+
 /// Kind, length, and the length again.
 const SMALLEST_BLOCK: usize = 12;
 /// More than any tool writes; each costs memory for as long as its section lasts.

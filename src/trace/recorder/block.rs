@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use bittrace_protocol::Timestamp;
 
-use crate::capture::{DECRYPTION_SECRETS, HostName, IPV4_NAMES, IPV6_NAMES, MSE_KEY_LOG, NAME_RESOLUTION};
+use crate::capture::{DECRYPTION_SECRETS, HostName, IPV4_NAMES, IPV6_NAMES, NAME_RESOLUTION};
 
 /// The option `opt_comment`, which every block may have.
 pub(crate) const COMMENT: u16 = 1;
@@ -109,10 +109,10 @@ impl Block {
         self.end(writer)
     }
 
-    /// Writes a key log of message stream encryption, for the packets after it.
-    pub(crate) fn mse_key_log(&mut self, log: &[u8], writer: &mut impl Write) -> io::Result<()> {
+    /// Writes a key log of this type, for the packets after it.
+    pub(crate) fn secrets(&mut self, kind: u32, log: &[u8], writer: &mut impl Write) -> io::Result<()> {
         self.begin(DECRYPTION_SECRETS);
-        self.number(MSE_KEY_LOG);
+        self.number(kind);
         self.number(log.len() as u32);
         self.bytes.extend_from_slice(log);
         self.end(writer)

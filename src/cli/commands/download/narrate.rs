@@ -104,6 +104,14 @@ impl Narrator {
                 style = styles::WARN;
                 format!("Peer {name}: the name cannot be resolved: {reason}")
             }
+            Event::WebSeedConnected { url, address } => format!("Web seed {url}: {address}: connected"),
+            Event::WebSeedFailed { url, reason, again } => {
+                style = styles::WARN;
+                let again = again.map_or(", not used any longer".to_owned(), |wait| {
+                    format!(", again in {}", span(wait.as_secs_f64()))
+                });
+                format!("Web seed {url} failed: {reason}{again}")
+            }
             Event::Trying { peer, way, .. } => {
                 self.attempts += 1;
                 self.open.insert(*peer, self.attempts);
@@ -291,6 +299,7 @@ pub(super) fn gone(gone: &DisconnectReason) -> String {
             CloseReason::Refused => "connection refused".to_owned(),
             CloseReason::TimedOut => "no response to the connection attempt".to_owned(),
             CloseReason::Unresolved(reason) => format!("the name cannot be resolved: {reason}"),
+            CloseReason::Local(address) => format!("{address} is in a local network, see --allow-local"),
             CloseReason::Failed(reason) => format!("the connection failed: {reason}"),
         },
         DisconnectReason::Violated(violation) => violation_in_words(violation),

@@ -1,52 +1,47 @@
 //! An announce over HTTP: the request in the profile's style, the answer framed and read, redirects followed.
 
-use std::net::IpAddr;
-
 use bytes::Bytes;
 
 use crate::is_local_network;
-use crate::session::LocalRequests;
 use crate::tracker;
 use crate::tracker::http::{Announce, Framing, Reply, Response, frame_response};
 
-use super::tracker_url::TrackerUrl;
 use super::{
-    AnnouncerContext, AttemptOutcome, CloseReason, EncryptionPolicy, Endpoint, Event, HttpProxy, Output,
-    SessionStreamId, TrackerInput, TrackerState,
+    AnnouncerContext, AttemptOutcome, CloseReason, Destination, EncryptionPolicy, Endpoint, Event, HttpProxy,
+    Output, ServerUrl, SessionStreamId, TrackerInput, TrackerState,
 };
 
 /// An announce over a connection of its own.
 #[derive(Debug)]
 pub(super) struct HttpStage {
-    place: TrackerUrl,
+    place: ServerUrl,
     redirects: u8,
     proxy: Option<HttpProxy>,
     request: Bytes,
     answer: Vec<u8>,
+    /// Whether the server is in a local network.
+    is_local: bool,
 }
 
 impl HttpStage {
     /// Opens a connection to `place`, which is the tracker's or one it pointed to; or to the proxy for it.
     pub(super) fn begin(
         tracker: &TrackerState,
-        place: TrackerUrl,
-        proxy: Option<HttpProxy>,
-        redirects: u8,
-        whole_target: bool,
+        to: Destination,
         event: Option<tracker::Event>,
         step: &mut AnnouncerContext<'_>,
     ) -> (SessionStreamId, Self) {
         let stream = step.streams.next();
-        let there = match (&proxy, &place) {
-            (Some(proxy), _) => Some((&proxy.host, proxy.port)),
-            (None, TrackerUrl::Http { host, port, .. }) => Some((host, *port)),
-            (None, _) => None,
-        };
-        if let Some((host, port)) = there {
-            step.outputs.push_back(Output::Open(stream, Endpoint::HttpTracker(host.clone(), port)));
-        }
+        let Destination { place, proxy, redirects, whole_target, may_be_local } = to;
+        let remote = place.remote(proxy.as_ref(), tracker.family, may_be_local);
+        step.outputs.push_back(Output::Open(stream, Endpoint::HttpTracker(remote)));
         let request = request(tracker, &place, proxy.as_ref(), whole_target, event, step);
-        (stream, Self { place, redirects, proxy, request, answer: Vec::new() })
+        (stream, Self { place, redirects, proxy, request, answer: Vec::new(), is_local: false })
+    }
+
+    /// Whether a proxy is asked in the tracker's place.
+    pub(super) const fn has_proxy(&self) -> bool {
+        self.proxy.is_some()
     }
 
     pub(super) fn handle(
@@ -57,13 +52,8 @@ impl HttpStage {
         step: &mut AnnouncerContext<'_>,
     ) -> AttemptOutcome {
         let closed = match input {
-            TrackerInput::Opened(address) if self.is_refused_at(address.ip(), step) => {
-                return AttemptOutcome::failed(format!(
-                    "{} is in the local network, where a magnet link has nothing but /announce asked",
-                    address.ip()
-                ));
-            }
-            TrackerInput::Opened(_) => {
+            TrackerInput::Opened(address) => {
+                self.is_local = self.proxy.is_none() && is_local_network(address.ip());
                 let (url, request) = (tracker.url.clone(), self.request.clone());
                 step.outputs.push_back(Output::Event(Event::Announcing { url, request }));
                 step.outputs.push_back(Output::Send(stream, self.request.clone()));
@@ -77,7 +67,6 @@ impl HttpStage {
                 None
             }
             TrackerInput::Closed(closing) => Some(closing),
-            TrackerInput::Fetched(_) => return AttemptOutcome::Pending,
         };
         let mut start = 0;
         let outcome = loop {
@@ -128,15 +117,6 @@ impl HttpStage {
         }
     }
 
-    /// Whether nothing is to be asked at this address: a link could have any request sent to a host of the local network.
-    fn is_refused_at(&self, address: IpAddr, step: &AnnouncerContext<'_>) -> bool {
-        let is_plain = self.redirects == 0 && self.place.target() == "/announce";
-        step.config.local_requests == LocalRequests::PlainAnnounces
-            && self.proxy.is_none()
-            && !is_plain
-            && is_local_network(address)
-    }
-
     fn redirect(&self, response: &Response, step: &AnnouncerContext<'_>) -> AttemptOutcome {
         let location = String::from_utf8_lossy(response.header("location").unwrap_or_default()).into_owned();
         let complaint =
@@ -144,55 +124,30 @@ impl HttpStage {
         if self.redirects >= MAX_REDIRECTS {
             return complaint(&format!(" after {MAX_REDIRECTS} redirects"));
         }
-        let Some(place @ (TrackerUrl::Http { .. } | TrackerUrl::Https { .. })) =
-            self.place.redirect(&location)
+        let Some(place @ (ServerUrl::Http { .. } | ServerUrl::Https { .. })) = self.place.redirect(&location)
         else {
             return complaint("");
         };
+        if !self.place.is_in_clear() && place.is_in_clear() {
+            return complaint(", which is not encrypted");
+        }
         match place.proxy(&step.config.proxies) {
-            Ok(proxy) => AttemptOutcome::Elsewhere {
+            Ok(proxy) => AttemptOutcome::Elsewhere(Destination {
                 whole_target: place.target().contains("info_hash="),
+                // A server of the Internet leads to no local network; one that is in it may lead about in it.
+                may_be_local: step.config.allow_local || self.is_local,
                 place,
                 proxy,
                 redirects: self.redirects + 1,
-            },
+            }),
             Err(reason) => AttemptOutcome::failed(reason),
         }
     }
 }
 
-/// Has the driver fetch an announce from an https tracker.
-pub(super) fn fetch(
-    tracker: &TrackerState,
-    place: &TrackerUrl,
-    whole_target: bool,
-    event: Option<tracker::Event>,
-    step: &mut AnnouncerContext<'_>,
-) -> SessionStreamId {
-    let request = request(tracker, place, None, whole_target, event, step);
-    // The target stands between the first two spaces.
-    let target = request.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
-    let user = place.user().map_or(String::new(), |user| format!("{user}@"));
-    let url = format!("https://{user}{}{}", place.host(), String::from_utf8_lossy(target));
-    let stream = step.streams.next();
-    step.outputs.push_back(Output::Event(Event::Announcing { url: tracker.url.clone(), request }));
-    step.outputs.push_back(Output::Open(stream, Endpoint::HttpsTracker(url)));
-    stream
-}
-
-/// What the driver fetched.
-pub(super) fn fetched(input: TrackerInput) -> AttemptOutcome {
-    match input {
-        TrackerInput::Fetched(Ok(body)) => AttemptOutcome::of(Reply::decode(&body)),
-        TrackerInput::Fetched(Err(reason)) => AttemptOutcome::failed(reason),
-        TrackerInput::Closed(closing) => AttemptOutcome::failed(reason(&closing)),
-        TrackerInput::Opened(_) | TrackerInput::Received(_) => AttemptOutcome::Pending,
-    }
-}
-
 fn request(
     tracker: &TrackerState,
-    place: &TrackerUrl,
+    place: &ServerUrl,
     proxy: Option<&HttpProxy>,
     whole_target: bool,
     event: Option<tracker::Event>,
@@ -219,6 +174,7 @@ fn request(
     announce.trackerid.clone_from(&tracker.tracker_id);
     let mut style = profile.style.clone();
     // A proxy is asked for the whole URL (RFC 9112, section 3.2.2).
+    let proxy = proxy.filter(|_| place.is_in_clear());
     let target = match proxy {
         Some(_) => format!("{}{}", place.origin(), place.target()),
         None => place.target().to_owned(),
@@ -244,13 +200,16 @@ fn request(
 }
 
 /// Why there is no answer.
-pub(super) fn reason(closing: &CloseReason) -> String {
+pub(in crate::session) fn reason(closing: &CloseReason) -> String {
     match closing {
         CloseReason::ByRemote => "the connection was closed without a response".to_owned(),
         CloseReason::Reset => "the connection was reset".to_owned(),
         CloseReason::Refused => "the connection was refused".to_owned(),
         CloseReason::TimedOut => "the connection timed out".to_owned(),
         CloseReason::Unresolved(why) => format!("the name cannot be resolved: {why}"),
+        CloseReason::Local(address) => format!(
+            "{address} is in a local network, where a torrent may ask for /announce alone unless local addresses are allowed"
+        ),
         CloseReason::Failed(why) => why.clone(),
     }
 }

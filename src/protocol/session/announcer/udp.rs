@@ -9,8 +9,9 @@ use crate::tracker::http::{AnnounceReply, Host, PeerEntry};
 use crate::tracker::udp::{AnnounceOption, AnnounceRequest, Packet, decode_response};
 
 use super::http::reason;
-use super::tracker_url::TrackerUrl;
-use super::{AnnouncerContext, AttemptOutcome, Event, Output, SessionStreamId, TrackerInput, TrackerState};
+use super::{
+    AnnouncerContext, AttemptOutcome, Event, Output, ServerUrl, SessionStreamId, TrackerInput, TrackerState,
+};
 
 /// A flow of datagrams to a tracker, kept as long as its connection id is good.
 #[derive(Debug)]
@@ -120,7 +121,6 @@ impl UdpStage {
                 }
             }
             TrackerInput::Closed(closing) => (AttemptOutcome::failed(reason(&closing)), None),
-            TrackerInput::Fetched(_) => (AttemptOutcome::Pending, None),
         }
     }
 
@@ -174,7 +174,7 @@ impl UdpStage {
     ) -> Packet {
         let facts = &step.facts;
         let profile = &step.config.profile.announce.udp;
-        let target = tracker.location.as_ref().map_or("", TrackerUrl::target).as_bytes();
+        let target = tracker.location.as_ref().map_or("", ServerUrl::target).as_bytes();
         let told = if profile.url_data { target } else { b"" };
         let options = told.chunks(255).map(|part| AnnounceOption::UrlData(part.to_vec())).collect();
         let goes = event == Some(tracker::Event::Stopped);

@@ -22,7 +22,6 @@ enum Step {
     Hashed(u32),
     Examined(u32),
     Loaded(u32, u32, u32, bool),
-    Fetched(u32),
     Answer(u32),
     Wait(u32),
     Stop,
@@ -46,7 +45,6 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3_u32).prop_map(Step::Hashed),
         1 => (0..3_u32).prop_map(Step::Examined),
         1 => (stream(), 0..3_u32, small(), any::<bool>()).prop_map(|(s, p, b, ok)| Step::Loaded(s, p, b, ok)),
-        1 => stream().prop_map(Step::Fetched),
         2 => stream().prop_map(Step::Answer),
         3 => (0..200_000_u32).prop_map(Step::Wait),
         1 => Just(Step::Stop),
@@ -96,7 +94,6 @@ fn input(stage: &Stage, step: Step) -> Option<Input> {
             let block = Block { index: PieceIndex(piece), begin, length: 16_384 };
             Input::Loaded(stream(s), block, right.then(|| Bytes::from(vec![0; 16_384])))
         }
-        Step::Fetched(s) => Input::Fetched(stream(s), Err("no".into())),
         Step::Answer(s) => Input::Received(stream(s), answer(&[PEER_A, PEER_B].concat()).into()),
         Step::Stop => Input::Stop,
         Step::Wait(_) => return None,

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use sha1::{Digest, Sha1};
 
 use super::observer::Observers;
+use crate::dial::Remote;
 use crate::session::*;
 use crate::{Geometry, Metainfo, PeerId, PieceIndex, Timestamp};
 
@@ -70,9 +71,12 @@ pub(super) struct Stage {
     pub(super) observers: Observers,
 }
 
+/// Settings with which URLs lead anywhere, and trackers are asked once.
 pub(super) fn config() -> Config {
     let mut config = Config::new(Profile::own("bittrace/0"));
     config.port = 6881;
+    config.allow_local = true;
+    config.profile.announce.both_families = false;
     config
 }
 
@@ -329,9 +333,9 @@ fn line(output: &Output) -> Option<String> {
     Some(match output {
         Output::Open(stream, endpoint) => match endpoint {
             Endpoint::Peer(peer) => format!("open {} {peer}", stream.0),
-            Endpoint::HttpTracker(host, port) => format!("open {} http {host} {port}", stream.0),
-            Endpoint::UdpTracker(host, port) => format!("open {} udp {host} {port}", stream.0),
-            Endpoint::HttpsTracker(url) => format!("open {} {url}", stream.0),
+            Endpoint::HttpTracker(remote) => format!("open {} http {}", stream.0, text(remote)),
+            Endpoint::UdpTracker(remote) => format!("open {} udp {}", stream.0, text(remote)),
+            Endpoint::WebSeed(remote) => format!("open {} web seed {}", stream.0, text(remote)),
         },
         Output::Secret(stream, key) => format!("secret {} {}", stream.0, key.info_hash),
         Output::Close(stream, None) => format!("close {}", stream.0),
@@ -352,6 +356,10 @@ fn line(output: &Output) -> Option<String> {
         }
         Output::Event(Event::PieceDone { index, from }) => format!("piece {index} done, from {from:?}"),
         Output::Event(Event::PieceCorrupt { index, from }) => format!("piece {index} corrupt, from {from:?}"),
+        Output::Event(Event::WebSeedConnected { url, .. }) => format!("web seed {url} connected"),
+        Output::Event(Event::WebSeedFailed { reason, again, .. }) => {
+            format!("web seed failed: {reason}; again {again:?}")
+        }
         Output::Metadata(bytes) => format!("metadata of {} bytes", bytes.len()),
         Output::Event(Event::MetadataCorrupt { from }) => format!("metadata corrupt, from {from:?}"),
         Output::Event(Event::MetadataDisagrees) => "metadata disagrees".to_owned(),
@@ -359,6 +367,17 @@ fn line(output: &Output) -> Option<String> {
         Output::Event(Event::Complete) => "complete".to_owned(),
         _ => return None,
     })
+}
+
+/// A host and its port, and what of it may be dialled where that is not everything.
+fn text(remote: &Remote) -> String {
+    let Remote { host, port, family, may_be_local, tls } = remote;
+    let tls = tls.as_ref().map_or(String::new(), |tls| match &tls.connect {
+        None => format!(" tls {}", tls.name),
+        Some(connect) => format!(" tls {} by {}", tls.name, connect.escape_ascii()),
+    });
+    let family = family.map_or(String::new(), |family| format!(" {family:?}"));
+    format!("{host} {port}{family}{}{tls}", if *may_be_local { "" } else { " public" })
 }
 
 /// Compares what was said with what should have been, and shows both whole.

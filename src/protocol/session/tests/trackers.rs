@@ -4,7 +4,6 @@ use super::support::*;
 use crate::lines;
 use crate::session::{
     CloseReason, Config, EncryptionPolicy, EncryptionProfile, HostPort, HttpProxy, Input, ProxyChoice,
-    SessionStreamId,
 };
 
 fn stage(tiers: &[&[&str]]) -> Stage {
@@ -225,22 +224,55 @@ fn a_name_and_a_password_in_the_url_are_told_to_the_tracker() {
     assert!(said[0].contains("\\r\\nHost: t.test\\r\\n"), "{said:?}");
     assert!(said[0].ends_with("\\r\\nAuthorization: Basic dXNlcjpwQHNz\\r\\n\\r\\n"), "{said:?}");
     let mut stage = self::stage(&[&["https://user:p%40ss@t.test/announce"]]);
-    assert!(stage.said()[0].starts_with("open 0 https://user:p%40ss@t.test/announce?info_hash="));
+    stage.said();
+    let said = stage.opened(0, "10.0.0.9:443");
+    assert!(said[0].ends_with("\\r\\nAuthorization: Basic dXNlcjpwQHNz\\r\\n\\r\\n"), "{said:?}");
 }
 
 #[test]
-fn an_https_tracker_is_fetched_by_the_driver() {
+fn an_https_tracker_is_asked_over_tls() {
     let mut stage = stage(&[&["https://t.test/x?k=1"]]);
-    let said = stage.said();
-    assert!(said[0].starts_with("open 0 https://t.test/x?k=1&info_hash="), "{said:?}");
-    assert!(said[0].ends_with("&no_peer_id=1"), "{said:?}");
-    let body = b"d8:intervali1800e5:peers6:\x0a\0\0\x01\x1a\xe1e".as_slice();
-    let said = stage.hear(Input::Fetched(SessionStreamId(0), Ok(body.into())));
-    assert_said(said, lines!["announced, 1 peers", "open 2 10.0.0.1:6881"]);
+    assert_said(stage.said(), lines!["open 0 http t.test 443 tls t.test"]);
+    let said = stage.opened(0, "10.0.0.9:443");
+    assert!(said[0].starts_with("send 0 GET /x?k=1&info_hash="), "{said:?}");
+    assert_said(
+        stage.receive(0, &answer(&PEER_A)),
+        lines!["close 0", "announced, 1 peers", "open 2 10.0.0.1:6881"],
+    );
     let mut stage = self::stage(&[&["https://t.test/x"]]);
     stage.said();
-    let said = stage.hear(Input::Fetched(SessionStreamId(0), Err("certificate has expired".into())));
+    let said = stage.closed(0, CloseReason::Failed("certificate has expired".into()));
     assert_said(said, lines!["tracker failed: certificate has expired; again Some(30s)"]);
+}
+
+/// What is told over https must not be read on the way.
+#[test]
+fn an_https_tracker_leads_to_no_http_tracker() {
+    let mut stage = stage(&[&["https://t.test/x"]]);
+    stage.said();
+    stage.opened(0, "10.0.0.9:443");
+    let said = stage.receive(0, &respond("302 Found", "Location: http://t.test/x\r\n", ""));
+    assert!(said[1].contains("redirects to \"http://t.test/x\", which is not encrypted"), "{said:?}");
+    let mut stage = self::stage(&[&["http://t.test/x"]]);
+    stage.said();
+    stage.opened(0, "10.0.0.9:80");
+    let said = stage.receive(0, &respond("302 Found", "Location: https://t.test/x\r\n", ""));
+    assert_said(said, lines!["close 0", "open 2 http t.test 443 tls t.test"]);
+}
+
+#[test]
+fn an_https_tracker_behind_a_proxy_is_reached_through_a_tunnel() {
+    let proxies = ProxyChoice::by(|_| {
+        let authorization = Some("Basic eDp5".to_owned());
+        Ok(Some(HttpProxy { host: "p.test".into(), port: 3128, authorization }))
+    });
+    let torrent = torrent(40_000, 32_768, &[&["https://t.test/announce"]], "");
+    let mut stage = Stage::new(Config { proxies, ..config() }, torrent, &[]);
+    let connect =
+        r"CONNECT t.test:443 HTTP/1.1\r\nHost: t.test:443\r\nProxy-Authorization: Basic eDp5\r\n\r\n";
+    assert_said(stage.said(), lines![format!("open 0 http p.test 3128 tls t.test by {connect}")]);
+    let said = stage.opened(0, "10.0.0.9:3128");
+    assert!(said[0].starts_with("send 0 GET /announce?info_hash=") && !said[0].contains("Basic"), "{said:?}");
 }
 
 #[test]
@@ -348,6 +380,112 @@ fn silent_trackers_do_not_hold_up_the_end() {
     assert_eq!(stage.hear(Input::Stop), ["close 0", "open 4 http b.test 80"]);
     stage.opened(4, "10.0.0.8:80");
     assert!(stage.receive(4, &answer(b"")).contains(&"done".to_owned()));
+}
+
+fn over_both_families(url: &str) -> Stage {
+    let mut config = config();
+    config.profile.announce.both_families = true;
+    Stage::new(config, torrent(40_000, 32_768, &[&[url]], ""), &[])
+}
+
+#[test]
+fn a_tracker_is_announced_to_over_both_families_with_one_key() {
+    let mut stage = over_both_families("http://t.test/announce");
+    stage.said();
+    let first = stage.opened(0, "[2001:db8::9]:80");
+    assert_said(
+        stage.receive(0, &answer(b"")),
+        lines!["close 0", "announced, 0 peers", "open 2 http t.test 80 Ipv4"],
+    );
+    let second = stage.opened(2, "10.0.0.9:80");
+    assert!(first[0].contains("&key=0123ABCD&event=started"), "{first:?}");
+    assert_eq!(first[0].replace("send 0", "send 2"), second[0]);
+    assert_said(stage.receive(2, &answer(b"")), lines!["close 2", "announced, 0 peers"]);
+    // The next round is that of the tracker; what the twin says does not move it.
+    assert_said(stage.wait(1799.0), &[]);
+    assert_said(stage.wait(1.0), lines!["open 4 http t.test 80 Ipv6"]);
+    stage.opened(4, "[2001:db8::9]:80");
+    assert_said(
+        stage.receive(4, &answer(b"")),
+        lines!["close 4", "announced, 0 peers", "open 6 http t.test 80 Ipv4"],
+    );
+    let again = stage.opened(6, "10.0.0.9:80");
+    assert!(!again[0].contains("event="), "{again:?}");
+    stage.receive(6, &answer(b""));
+    assert_said(stage.hear(Input::Stop), lines!["open 8 http t.test 80 Ipv6", "open 10 http t.test 80 Ipv4"]);
+    assert!(stage.opened(10, "10.0.0.9:80")[0].contains("&event=stopped"));
+}
+
+#[test]
+fn the_lack_of_another_family_is_no_news_and_a_failure_asks_both_again() {
+    let mut stage = over_both_families("http://t.test/announce");
+    stage.said();
+    stage.opened(0, "10.0.0.9:80");
+    let said = stage.receive(0, &answer(b""));
+    assert_eq!(said.last().unwrap(), "open 2 http t.test 80 Ipv6");
+    assert_said(stage.closed(2, CloseReason::Unresolved("no address".into())), &[]);
+    assert_said(stage.wait(1800.0), lines!["open 4 http t.test 80 Ipv4"]);
+    stage.closed(4, CloseReason::Refused);
+    assert_said(stage.wait(30.0), lines!["open 6 http t.test 80"]);
+    // Now it is the other way round.
+    stage.opened(6, "[2001:db8::9]:80");
+    let said = stage.receive(6, &answer(b""));
+    assert_eq!(said.last().unwrap(), "open 8 http t.test 80 Ipv4");
+}
+
+#[test]
+fn an_address_has_no_other_family() {
+    let mut stage = over_both_families("http://10.0.0.9/announce");
+    stage.said();
+    stage.opened(0, "10.0.0.9:80");
+    assert_said(stage.receive(0, &answer(b"")), lines!["close 0", "announced, 0 peers"]);
+}
+
+#[test]
+fn a_udp_tracker_is_announced_to_over_both_families() {
+    let mut stage = over_both_families("udp://t.test:1");
+    stage.said();
+    for (stream, address) in [(0, "10.0.0.9:1"), (2, "[2001:db8::9]:1")] {
+        let said = stage.opened(stream, address);
+        let said = stage.receive(stream, &[&numbers(&[0])[..], &transaction(&said[0]), &[7; 8]].concat());
+        let reply = [&numbers(&[1])[..], &transaction(&said[0]), &numbers(&[1800, 0, 1])].concat();
+        let said = stage.receive(stream, &reply);
+        let other = "open 2 udp t.test 1 Ipv6".to_owned();
+        assert_eq!(said.contains(&other), stream == 0, "{said:?}");
+    }
+}
+
+/// Whether a host may be in a local network is the word at the end of its line.
+#[test]
+fn a_tracker_in_a_local_network_is_asked_for_announce_alone() {
+    for (url, opened) in [
+        ("http://t.test/announce", "open 0 http t.test 80"),
+        ("http://192.168.1.1/announce?reboot=1", "open 0 http 192.168.1.1 80 public"),
+        ("http://t.test/cgi-bin/announce", "open 0 http t.test 80 public"),
+        ("udp://t.test:1/x", "open 0 udp t.test 1"),
+    ] {
+        let mut config = config();
+        config.allow_local = false;
+        let mut stage = Stage::new(config, torrent(40_000, 32_768, &[&[url]], ""), &[]);
+        assert_said(stage.said(), lines![opened]);
+        let said = stage.closed(0, CloseReason::Local([192, 168, 1, 1].into()));
+        assert!(said[0].starts_with("tracker failed: 192.168.1.1 is in a local network"), "{said:?}");
+    }
+}
+
+#[test]
+fn no_server_of_the_internet_leads_to_a_local_network() {
+    for (address, opened) in
+        [("1.1.1.1:80", "open 2 http u.test 80 public"), ("10.0.0.1:80", "open 2 http u.test 80")]
+    {
+        let mut config = config();
+        config.allow_local = false;
+        let mut stage = Stage::small(config);
+        stage.said();
+        stage.opened(0, address);
+        let said = stage.receive(0, &respond("302 Found", "Location: http://u.test/announce\r\n", ""));
+        assert_said(said, lines!["close 0", opened]);
+    }
 }
 
 #[test]

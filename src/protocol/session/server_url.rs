@@ -1,14 +1,15 @@
-//! Where a tracker is, read off its announce URL.
+//! Where a tracker or a web seed is, read off its URL.
 
 use base64::Engine;
 
 use super::{HttpProxy, ProxyChoice};
+use crate::dial::{AddressFamily, Remote, Tls};
 use crate::tracker::http::percent_decode;
 
-/// A tracker's place. Targets are path and query, and hold no byte that could end a request line.
+/// The place of a tracker or a web seed. Targets are path and query, and hold no byte that could end a request line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TrackerUrl {
-    /// A tracker over plain HTTP.
+pub enum ServerUrl {
+    /// A server over plain HTTP.
     Http {
         /// A name or an address, without brackets.
         host: String,
@@ -19,7 +20,7 @@ pub enum TrackerUrl {
         /// What stands before the host: a name, and a password after a colon.
         user: Option<String>,
     },
-    /// A tracker over HTTP over TLS.
+    /// A server over HTTP over TLS.
     Https {
         /// A name or an address, without brackets.
         host: String,
@@ -41,8 +42,8 @@ pub enum TrackerUrl {
     },
 }
 
-impl TrackerUrl {
-    /// The place that `url` names; `None` where it is no URL of a tracker.
+impl ServerUrl {
+    /// The place that `url` names; `None` where it is no URL of a tracker or a web seed.
     pub fn parse(url: &str) -> Option<Self> {
         let (scheme, rest) = url.trim().split_once("://")?;
         let rest = rest.split('#').next().unwrap_or_default();
@@ -86,7 +87,7 @@ impl TrackerUrl {
     }
 
     /// The place that a redirect from here names: a URL, or a reference that counts from here (RFC 3986, section 5.2).
-    /// Credentials are kept while the host is the same.
+    /// Credentials are kept while the host is the same, and never leave TLS.
     pub(super) fn redirect(&self, location: &str) -> Option<Self> {
         if matches!(self, Self::Udp { .. }) {
             return None;
@@ -94,6 +95,7 @@ impl TrackerUrl {
         let here = url::Url::parse(&format!("{}{}", self.origin(), self.target())).ok()?;
         let mut place = Self::parse(here.join(location.trim()).ok()?.as_str())?;
         if place.host() == self.host()
+            && (self.is_in_clear() || !place.is_in_clear())
             && let Self::Http { user, .. } | Self::Https { user, .. } = &mut place
             && user.is_none()
         {
@@ -119,6 +121,29 @@ impl TrackerUrl {
         Some(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(both)))
     }
 
+    /// Another target at the same place.
+    pub(super) fn with_target(&self, other: &str) -> Self {
+        let mut there = self.clone();
+        let (Self::Http { target, .. } | Self::Https { target, .. } | Self::Udp { target, .. }) = &mut there;
+        *target = plain(other);
+        there
+    }
+
+    /// Whether the host is a name, not an address.
+    pub(super) fn has_name(&self) -> bool {
+        match self {
+            Self::Http { host, .. } | Self::Https { host, .. } | Self::Udp { host, .. } => {
+                host.parse::<std::net::IpAddr>().is_err()
+            }
+        }
+    }
+
+    /// Whether a server in a local network may be asked for it, though a stranger wrote the URL: what a tracker is asked for,
+    /// and nothing that another server would act on.
+    pub(super) fn is_harmless(&self) -> bool {
+        matches!(self, Self::Udp { .. }) || self.target() == "/announce"
+    }
+
     /// Scheme, host and port, where it is not the usual one.
     pub(super) fn origin(&self) -> String {
         let scheme = match self {
@@ -129,12 +154,41 @@ impl TrackerUrl {
         format!("{scheme}://{}", self.host())
     }
 
-    /// The proxy for announces over plain HTTP. What goes over https finds its own, and there is none for UDP.
+    /// The proxy that is asked in its place, or for a tunnel to it. There is none for UDP.
     pub(super) fn proxy(&self, proxies: &ProxyChoice) -> Result<Option<HttpProxy>, String> {
         match self {
-            Self::Http { .. } => proxies.of(&self.origin()),
-            Self::Https { .. } | Self::Udp { .. } => Ok(None),
+            Self::Http { .. } | Self::Https { .. } => proxies.of(&self.origin()),
+            Self::Udp { .. } => Ok(None),
         }
+    }
+
+    /// What is dialled for it: its host, or the proxy. Where the proxy is, the user has said.
+    pub(super) fn remote(
+        &self,
+        proxy: Option<&HttpProxy>,
+        family: Option<AddressFamily>,
+        may_be_local: bool,
+    ) -> Remote {
+        let (Self::Http { host, port, .. } | Self::Https { host, port, .. } | Self::Udp { host, port, .. }) =
+            self;
+        let connect = proxy.map(|proxy| {
+            let there =
+                if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+            let authorization = proxy.authorization.as_deref();
+            let authorization =
+                authorization.map_or(String::new(), |value| format!("Proxy-Authorization: {value}\r\n"));
+            format!("CONNECT {there} HTTP/1.1\r\nHost: {there}\r\n{authorization}\r\n").into()
+        });
+        let tls = matches!(self, Self::Https { .. }).then(|| Tls { name: host.clone(), connect });
+        match proxy {
+            Some(proxy) => Remote { tls, ..Remote::new(&proxy.host, proxy.port) },
+            None => Remote { host: host.clone(), port: *port, family, may_be_local, tls },
+        }
+    }
+
+    /// Whether a proxy is asked in its place, not for a tunnel to it.
+    pub(super) const fn is_in_clear(&self) -> bool {
+        !matches!(self, Self::Https { .. })
     }
 
     /// What stands in the Host header: the host, and the port where it is not the usual one.
@@ -172,19 +226,19 @@ fn plain(target: &str) -> String {
 mod tests {
     use super::*;
 
-    fn http(host: &str, port: u16, target: &str) -> Option<TrackerUrl> {
-        Some(TrackerUrl::Http { host: host.into(), port, target: target.into(), user: None })
+    fn http(host: &str, port: u16, target: &str) -> Option<ServerUrl> {
+        Some(ServerUrl::Http { host: host.into(), port, target: target.into(), user: None })
     }
 
     #[test]
     fn reads_hosts_ports_paths_and_queries() {
-        assert_eq!(TrackerUrl::parse("http://t.test/announce"), http("t.test", 80, "/announce"));
-        assert_eq!(TrackerUrl::parse("HTTP://1.2.3.4:6969/a?k=%20x#f"), http("1.2.3.4", 6969, "/a?k=%20x"));
-        assert_eq!(TrackerUrl::parse("http://[2001:db8::1]:80/"), http("2001:db8::1", 80, "/"));
-        assert_eq!(TrackerUrl::parse("http://t.test?passkey=1"), http("t.test", 80, "/?passkey=1"));
-        let udp = TrackerUrl::Udp { host: "t.test".into(), port: 1337, target: String::new() };
-        assert_eq!(TrackerUrl::parse("udp://t.test:1337"), Some(udp));
-        let https = TrackerUrl::parse("https://t.test/x").unwrap();
+        assert_eq!(ServerUrl::parse("http://t.test/announce"), http("t.test", 80, "/announce"));
+        assert_eq!(ServerUrl::parse("HTTP://1.2.3.4:6969/a?k=%20x#f"), http("1.2.3.4", 6969, "/a?k=%20x"));
+        assert_eq!(ServerUrl::parse("http://[2001:db8::1]:80/"), http("2001:db8::1", 80, "/"));
+        assert_eq!(ServerUrl::parse("http://t.test?passkey=1"), http("t.test", 80, "/?passkey=1"));
+        let udp = ServerUrl::Udp { host: "t.test".into(), port: 1337, target: String::new() };
+        assert_eq!(ServerUrl::parse("udp://t.test:1337"), Some(udp));
+        let https = ServerUrl::parse("https://t.test/x").unwrap();
         assert_eq!((https.host().as_str(), https.target()), ("t.test", "/x"));
     }
 
@@ -194,13 +248,16 @@ mod tests {
             ("http://Aladdin:open%20sesame@t.test/", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
             ("https://a@b@t.test:1/", "Basic YUBiOg=="),
         ] {
-            let place = TrackerUrl::parse(url).unwrap();
+            let place = ServerUrl::parse(url).unwrap();
             assert_eq!(place.credentials().as_deref(), Some(told), "{url}");
             assert!(place.host().starts_with("t.test"), "{url}");
         }
-        let place = TrackerUrl::parse("http://u:p@t.test/a").unwrap();
+        let place = ServerUrl::parse("http://u:p@t.test/a").unwrap();
         assert_eq!(place.redirect("b").unwrap().credentials().as_deref(), Some("Basic dTpw"));
         assert_eq!(place.redirect("http://other.test/b").unwrap().credentials(), None);
+        let secure = place.redirect("https://t.test/b").unwrap();
+        assert!(secure.credentials().is_some());
+        assert_eq!(secure.redirect("http://t.test/b").unwrap().credentials(), None);
         assert_eq!(
             place.redirect("//v:q@other.test/b").unwrap().credentials().as_deref(),
             Some("Basic djpx")
@@ -209,7 +266,7 @@ mod tests {
 
     #[test]
     fn redirects_count_from_where_they_stand() {
-        let place = TrackerUrl::parse("http://t.test:6969/a/announce?k=%20x&info_hash=%aB").unwrap();
+        let place = ServerUrl::parse("http://t.test:6969/a/announce?k=%20x&info_hash=%aB").unwrap();
         for (location, host, target) in [
             ("x", "t.test:6969", "/a/x"),
             ("x?info_hash=%aB%cd", "t.test:6969", "/a/x?info_hash=%aB%cd"),
@@ -231,8 +288,8 @@ mod tests {
 
     #[test]
     fn the_host_header_has_brackets_and_unusual_ports() {
-        assert_eq!(TrackerUrl::parse("http://t.test:80/").unwrap().host(), "t.test");
-        assert_eq!(TrackerUrl::parse("http://[::1]:6969/").unwrap().host(), "[::1]:6969");
+        assert_eq!(ServerUrl::parse("http://t.test:80/").unwrap().host(), "t.test");
+        assert_eq!(ServerUrl::parse("http://[::1]:6969/").unwrap().host(), "[::1]:6969");
     }
 
     #[test]
@@ -240,13 +297,13 @@ mod tests {
         for url in
             ["", "announce", "wss://t.test/", "udp://t.test/", "http:///a", "http://a b/", "http://[x]/"]
         {
-            assert_eq!(TrackerUrl::parse(url), None, "{url}");
+            assert_eq!(ServerUrl::parse(url), None, "{url}");
         }
     }
 
     #[test]
     fn a_target_cannot_end_the_request_line() {
-        let place = TrackerUrl::parse("http://t.test/a b\r\nX: é").unwrap();
+        let place = ServerUrl::parse("http://t.test/a b\r\nX: é").unwrap();
         assert_eq!(place.target(), "/a%20b%0D%0AX:%20%C3%A9");
     }
 }
