@@ -186,7 +186,7 @@ impl Node {
         let Some(utp) = &mut self.utp else { return };
         utp.mux.tick(now);
         for (&stream, dial) in &mut utp.dials {
-            if !dial.other_at.is_some_and(|at| at <= now) {
+            if dial.other_at.is_none_or(|at| at > now) {
                 continue;
             }
             dial.other_at = None;
