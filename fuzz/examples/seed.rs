@@ -35,8 +35,14 @@ fn main() -> io::Result<()> {
         write("tracker_url", name, url.as_bytes())?;
     }
     for (name, link) in [
-        ("v1", "magnet:?xt=urn:btih:631A31DD0A46257D5078C0DEE4E66E26F73E42AC&dn=a+b&tr=udp%3A%2F%2Ft.test%3A80&x.pe=10.0.0.1:6881"),
-        ("base32", "magnet:?xt=urn:btih:MMNDDXIKIYSX2UDYYDPOJZTOE33T4QVM&so=0,2,4-6&dht=[2001:db8::1]:6881&ws=http://w.test/"),
+        (
+            "v1",
+            "magnet:?xt=urn:btih:631A31DD0A46257D5078C0DEE4E66E26F73E42AC&dn=a+b&tr=udp%3A%2F%2Ft.test%3A80&x.pe=10.0.0.1:6881",
+        ),
+        (
+            "base32",
+            "magnet:?xt=urn:btih:MMNDDXIKIYSX2UDYYDPOJZTOE33T4QVM&so=0,2,4-6&dht=[2001:db8::1]:6881&ws=http://w.test/",
+        ),
         (
             "v2",
             "magnet:?xt=urn:btmh:1220caf1e1c30e81cb361b9ee167c4aa64228a7fa4fa9f6105232b28ad099f3a302e&tr.1=http://t.test/announce",

@@ -40,7 +40,8 @@ fuzz_target!(|input: &[u8]| {
                 // An answer whose values are the input's.
                 if let Some((from, transaction)) = asked.pop() {
                     let head = format!("t{}:", transaction.len());
-                    let bytes = [b"d1:rd2:id20:", &[host; 20][..], payload, b"e1:", head.as_bytes(), &transaction];
+                    let bytes =
+                        [b"d1:rd2:id20:", &[host; 20][..], payload, b"e1:", head.as_bytes(), &transaction];
                     let bytes = [&bytes.concat()[..], b"1:y1:re"].concat();
                     node.handle(now, DhtInput::Datagram(from, bytes.into()));
                 }
