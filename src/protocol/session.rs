@@ -346,7 +346,8 @@ impl Session {
             return false;
         }
         let enough = core.config.rounds.is_some_and(|rounds| {
-            core.announcer.rounds() >= rounds || (core.has_searched && core.announcer.is_at_its_end())
+            let in_vain = core.has_searched || core.web_seeds.have_ended();
+            core.announcer.rounds() >= rounds || (in_vain && core.announcer.is_at_its_end())
         });
         let nobody_connects = core.config.single_peer || core.config.port == 0;
         enough || (nobody_connects && core.announcer.is_at_its_end())

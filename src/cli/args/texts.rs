@@ -355,13 +355,14 @@ pub(super) const DOWNLOAD_AFTER: &str = "Examples: see bittrace download --help"
 pub(super) const ALLOW_LOCAL_HELP: &str = "\
 Let the URLs of the torrent or link lead to anything in local networks
 
-The URLs of a torrent or link are chosen by whoever made it, and could ask a router or a printer
-of your network for something that it acts on. So at addresses of this machine and of local
-networks (127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16,
-100.64.0.0/10, ::1, fc00::/7, fe80::/10) a tracker is asked for /announce alone, without a
-query of its own in the URL, web seeds there are not used, and no server of the Internet can
-redirect to them. Trackers over UDP and peers are not concerned. With this option all URLs
-are used as they are: for a torrent of your own network, whose web seed is a server there.";
+The URLs of a torrent or link are chosen by whoever made it, and could ask a router or
+a printer of your network for something that it acts on. So at addresses of this
+machine and of local networks (127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16,
+169.254.0.0/16, 100.64.0.0/10, ::1, fc00::/7, fe80::/10) a tracker is asked for
+/announce alone, without a query of its own in the URL, web seeds there are not used,
+and no server of the Internet can redirect to them. Trackers over UDP and peers are
+not concerned. With this option all URLs are used as they are: for a torrent of your
+own network, whose web seed is a server there.";
 
 pub(super) const ENCRYPTION_HELP: &str = "\
 When connections to peers are encrypted (message stream encryption)

@@ -92,6 +92,14 @@ impl Partial {
         self.blocks.iter().map(|block| block.from.as_slice())
     }
 
+    /// Where in the piece the missing bytes begin of each block that nobody is asked for.
+    pub(super) fn unasked_from(&self) -> impl Iterator<Item = u32> + '_ {
+        let unasked = (0..)
+            .zip(&self.blocks)
+            .filter(|(number, block)| block.asked.is_empty() && block.there < self.length(*number));
+        unasked.map(|(number, block)| number * self.block_length + block.there)
+    }
+
     /// Notes that `stream` is asked for the first block that nobody is asked for.
     pub(super) fn ask_next(&mut self, stream: SessionStreamId) -> Option<u32> {
         while let Some(block) = self.blocks.get(self.first_unasked as usize) {

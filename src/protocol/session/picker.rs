@@ -207,9 +207,21 @@ impl Picker {
         (!longest.is_empty()).then_some(longest)
     }
 
-    /// Whether nobody is asked for some block of a piece that is missing.
-    pub(super) fn is_unasked(&self, piece: PieceIndex) -> bool {
-        self.states.get(piece.0 as usize) == Some(&PieceState::Waiting) || self.open.contains(&piece)
+    /// Whether a block of a piece, of which nobody is asked, has its first missing byte within this stretch of the row of all
+    /// pieces.
+    pub(super) fn is_unasked_within(&self, piece: PieceIndex, span: &Range<u64>) -> bool {
+        let start = u64::from(piece.0) * u64::from(self.geometry.piece_length());
+        let is_within = |offset: u32| span.contains(&(start + u64::from(offset)));
+        match self.states.get(piece.0 as usize) {
+            Some(PieceState::Waiting) => {
+                let size = self.geometry.piece_size(piece).unwrap_or(0);
+                (0..size).step_by(self.block_length as usize).any(is_within)
+            }
+            Some(PieceState::Started) => {
+                self.partials.get(&piece).is_some_and(|partial| partial.unasked_from().any(is_within))
+            }
+            Some(PieceState::Hashing | PieceState::Done) | None => false,
+        }
     }
 
     /// A source sends a block that it was not asked for alone; whether the block is of use. It is noted as asked of the source.

@@ -77,6 +77,11 @@ impl WebSeeds {
         self.0.iter().any(Source::is_at_work)
     }
 
+    /// Whether there were web seeds, and none of them is of use any longer.
+    pub(super) fn have_ended(&self) -> bool {
+        !self.0.is_empty() && self.0.iter().all(Source::has_ended)
+    }
+
     /// When [`Core::advance_web_seeds`] has something to do though nothing happens.
     pub(super) fn deadline(&self, connect_timeout: Duration) -> Option<Timestamp> {
         self.0.iter().filter_map(|source| source.deadline(connect_timeout)).min()

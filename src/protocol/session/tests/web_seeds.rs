@@ -190,6 +190,22 @@ fn a_server_without_ranges_gives_whole_files() {
     assert_eq!(stage.session.status(stage.now).wasted, 0);
 }
 
+/// The last block is of two files: it is free again between them.
+#[test]
+fn a_block_of_two_files_comes_from_both_of_a_server_without_ranges() {
+    let files = [("a", 50_000), ("b", 1)];
+    let mut stage = stage_of(&files, "http://s.test/", config());
+    let content = stage.content.clone();
+    let said = stage.said();
+    let all = serve(&mut stage, said, |asked| {
+        let body = if asked.target == "/n/a" { &content[..50_000] } else { &content[50_000..] };
+        Some(head("200 OK", "", body))
+    });
+    assert_eq!(all.last().unwrap(), "done", "{all:?}");
+    assert_eq!(stage.kept.len(), 2, "{all:?}");
+    assert_eq!(stage.session.status(stage.now).wasted, 0);
+}
+
 /// The first bytes of the file are here already, so that nothing is asked for from its beginning: all of it comes once more
 /// (B28).
 #[test]
@@ -415,6 +431,15 @@ fn a_web_seed_in_a_local_network_is_not_used_unless_allowed() {
     let said = stage.closed(2, CloseReason::Local([192, 168, 1, 1].into()));
     assert!(said[0].starts_with("web seed failed: 192.168.1.1 is in a local network"), "{said:?}");
     assert!(said[0].ends_with("again None"), "{said:?}");
+    assert_eq!(said[1], "done", "{said:?}");
+    // Who could be called waits for nobody, when there are rounds and no trackers.
+    for (rounds, line) in [(Some(1), Some("done")), (None, None)] {
+        let config = Config { allow_local: false, port: 6881, rounds, ..config() };
+        let mut stage = stage_of(&[("f", 100_000)], "http://192.168.1.1/f", config);
+        stage.said();
+        let said = stage.closed(2, CloseReason::Local([192, 168, 1, 1].into()));
+        assert_eq!(said.get(1).map(String::as_str), line, "{said:?}");
+    }
     // Nor does a server of the Internet lead there.
     let mut stage = stage_of(&[("f", 100_000)], "http://s.test/f", Config { allow_local: false, ..config() });
     stage.said();

@@ -267,13 +267,15 @@ impl Source {
             _ => None,
         };
         let is_of_use = |file: &usize| {
+            let Some(start) = geometry.file_start(*file) else { return false };
+            let span = start..start + self.torrent.files[*file].length;
             !self.torrent.files[*file].is_padding()
                 && asked != Some(*file)
                 && self.offers.get(file).is_none_or(|&times| times < MAX_OFFERS)
                 && geometry
                     .pieces_of(*file)
                     .map(PieceIndex)
-                    .any(|piece| self.pieces.contains(piece) && core.picker.is_unasked(piece))
+                    .any(|piece| self.pieces.contains(piece) && core.picker.is_unasked_within(piece, &span))
         };
         let file = (0..self.torrent.files.len()).find(is_of_use)?;
         *self.offers.entry(file).or_default() += 1;

@@ -191,10 +191,18 @@ impl Source {
             self.elsewhere.clear();
             asked.into_iter().rev().for_each(|part| self.planned.push_front(part));
         }
-        if part.is_offered
-            && let Some(padding) = padding_at(&self.torrent, part.at)
-        {
-            self.take_zeros(now, padding, true, core);
+        if part.is_offered {
+            let padding = padding_at(&self.torrent, part.at);
+            let end = padding.as_ref().map_or(part.at, |padding| padding.end);
+            if let Some(padding) = padding {
+                self.take_zeros(now, padding, true, core);
+            }
+            // A block that goes on in the next file is free until that file is asked for.
+            let (block, position) = core.picker.block_at(end);
+            if position > 0 {
+                core.picker.release(block, self.giver);
+                core.deferred.blocks_freed = true;
+            }
         }
     }
 
