@@ -79,12 +79,12 @@ pub fn in_a_namespace(test: &str) {
     in_a_namespace_with_names(test, "");
 }
 
-/// As [`in_a_namespace`], with these lines in place of the system's hosts file, and 10.77.0.3 as a second address.
+/// As [`in_a_namespace`], with these lines in place of the system's hosts file, and 10.77.0.5 as a second address.
 ///
 /// # Panics
 /// When the test fails there.
 pub fn in_a_namespace_with_names(test: &str, hosts: &str) {
-    let commands = "ip link set lo up && ip address add 10.77.0.1 dev lo && ip address add 10.77.0.3 dev lo
+    let commands = "ip link set lo up && ip address add 10.77.0.1 dev lo && ip address add 10.77.0.5 dev lo
         if [ -n \"$HOSTS\" ]; then mount --bind \"$HOSTS\" /etc/hosts || exit 1; fi
         exec \"$0\" \"$@\"";
     let mut file = tempfile::NamedTempFile::new().expect("a file can be made");

@@ -161,11 +161,11 @@ fn a_udp_tracker_of_two_addresses_is_asked_at_the_second_after_a_second() {
     let test = "a_udp_tracker_of_two_addresses_is_asked_at_the_second_after_a_second";
     if !is_in_a_namespace() {
         if is_there("opentracker") && can_make_namespaces() {
-            in_a_namespace_with_names(test, "10.77.0.3 two.test\n10.77.0.1 two.test\n");
+            in_a_namespace_with_names(test, "10.77.0.5 two.test\n10.77.0.1 two.test\n");
         }
         return;
     }
-    let silent = std::net::UdpSocket::bind("10.77.0.3:6969").unwrap();
+    let silent = std::net::UdpSocket::bind("10.77.0.5:6969").unwrap();
     let tracker = SocketAddr::new(IN_NAMESPACE, 6969);
     let seed = SeededTorrent::single("udp://two.test:6969/announce", 100_000, 32 * 1024);
     let folder = tempfile::tempdir().unwrap();
