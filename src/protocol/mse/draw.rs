@@ -1,16 +1,12 @@
 //! What a negotiation draws at random, from a secret of the run: other runs with that secret draw the same.
 
-use sha2::{Digest, Sha256};
-
 use super::MAX_PADDING;
+use crate::secret_stream::SecretStream;
 
 /// Bytes that look random to everybody who does not have the secret. Each number has bytes of its own.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct MseDraw {
-    secret: [u8; 32],
-    number: u32,
-    blocks: u32,
-    left: Vec<u8>,
+    stream: SecretStream,
     lengths: Option<MseLengths>,
 }
 
@@ -26,7 +22,7 @@ pub struct MseLengths {
 impl MseDraw {
     /// The bytes for one negotiation: `number` tells the negotiations of a run apart.
     pub const fn new(secret: [u8; 32], number: u32) -> Self {
-        Self { secret, number, blocks: 0, left: Vec::new(), lengths: None }
+        Self { stream: SecretStream::new(secret, "message stream encryption", number), lengths: None }
     }
 
     /// The same bytes, and paddings of these lengths, which are not drawn.
@@ -36,42 +32,20 @@ impl MseDraw {
 
     /// The next `N` bytes.
     pub(super) fn array<const N: usize>(&mut self) -> [u8; N] {
-        std::array::from_fn(|_| self.byte())
+        self.stream.array()
     }
 
     /// Padding: of any length up to `most` bytes, each as likely as the others but for one part in 65,536.
     pub(super) fn padding(&mut self, most: usize) -> Vec<u8> {
         let drawn = usize::from(u16::from_be_bytes(self.array())) % (most + 1);
         let length = self.lengths.map_or(drawn, |lengths| usize::from(lengths.padding).min(MAX_PADDING));
-        (0..length).map(|_| self.byte()).collect()
+        (0..length).map(|_| self.stream.byte()).collect()
     }
 
     /// The padding in the terms: none, unless its length is given.
     pub(super) fn terms_padding(&mut self) -> Vec<u8> {
         let length = self.lengths.map_or(0, |lengths| usize::from(lengths.terms).min(MAX_PADDING));
-        (0..length).map(|_| self.byte()).collect()
-    }
-
-    fn byte(&mut self) -> u8 {
-        loop {
-            if let Some(byte) = self.left.pop() {
-                return byte;
-            }
-            let mut sha256 = Sha256::new();
-            sha256.update(self.secret);
-            sha256.update(b"message stream encryption");
-            sha256.update(self.number.to_be_bytes());
-            sha256.update(self.blocks.to_be_bytes());
-            self.left.extend_from_slice(&sha256.finalize());
-            self.blocks += 1;
-        }
-    }
-}
-
-impl std::fmt::Debug for MseDraw {
-    /// Without the secret.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MseDraw").field("number", &self.number).finish_non_exhaustive()
+        (0..length).map(|_| self.stream.byte()).collect()
     }
 }
 

@@ -11,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use super::connection::RECEIVE_WINDOW;
 use super::{Connection, Draw, Fragment, Header, Kind};
 use crate::Timestamp;
+use crate::secret_stream::SecretStream;
 use crate::session::{CloseReason, SessionStreamId};
 
 use entry::Entry;
@@ -40,7 +40,7 @@ pub struct Mux {
     is_writable: bool,
     now: Timestamp,
     secret: [u8; 32],
-    draws: u64,
+    draws: u32,
     /// The number that the next connection gets that somebody else opens.
     next_incoming: u32,
 }
@@ -233,14 +233,10 @@ impl Mux {
     }
 
     fn draw(&mut self) -> (u16, Draw) {
-        self.draws += 1;
-        let mut sha256 = Sha256::new();
-        sha256.update(self.secret);
-        sha256.update(b"micro transport protocol");
-        sha256.update(self.draws.to_be_bytes());
-        let [i0, i1, s0, s1, seed @ ..]: [u8; 32] = sha256.finalize().into();
-        let seed = seed.first_chunk().copied().map_or(0, u64::from_be_bytes);
-        (u16::from_be_bytes([i0, i1]), Draw { sequence: u16::from_be_bytes([s0, s1]), seed })
+        self.draws = self.draws.wrapping_add(1);
+        let mut stream = SecretStream::new(self.secret, "micro transport protocol", self.draws);
+        let id = u16::from_be_bytes(stream.array());
+        (id, Draw { sequence: u16::from_be_bytes(stream.array()), seed: u64::from_be_bytes(stream.array()) })
     }
 
     fn mark(&mut self, stream: SessionStreamId) {
