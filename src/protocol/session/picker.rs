@@ -52,6 +52,13 @@ pub(super) struct Seeker<'a> {
     pub(super) suggested: &'a [PieceIndex],
 }
 
+impl<'a> Seeker<'a> {
+    /// One that may have whatever block is wanted most of these pieces.
+    pub(super) const fn of_any(stream: SessionStreamId, pieces: &'a PieceSet) -> Self {
+        Self { stream, pieces, only: None, current: None, suggested: &[] }
+    }
+}
+
 /// How the next piece is chosen.
 pub(super) struct PieceChoice<'a> {
     /// The first of these that is missing; after them, by the order.

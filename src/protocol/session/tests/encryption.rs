@@ -287,6 +287,17 @@ fn a_peer_that_refuses_the_connection_is_not_dialled_another_way() {
     assert!(!lines.iter().any(|line| line.starts_with("open")), "{lines:?}");
 }
 
+/// A peer that calls and offers RC4 alone, with its first bytes.
+fn rc4_caller(stage: &Stage) -> (Initiator, Vec<u8>) {
+    let offer = MseOffer {
+        info_hash: stage.torrent.info_hash,
+        methods: Methods(Methods::RC4),
+        max_padding: 0,
+        ahead: stage.handshake(FAST, A_ID),
+    };
+    Initiator::new(offer, &mut MseDraw::new([5; 32], 1))
+}
+
 #[test]
 fn negotiations_that_others_begin_are_bounded_and_leave_room_for_a_peer_that_means_it() {
     let mut config = under(Allow);
@@ -302,13 +313,7 @@ fn negotiations_that_others_begin_are_bounded_and_leave_room_for_a_peer_that_mea
         stage.receive(2 * caller + 1, begun);
     }
     assert_eq!(stage.session.peers(stage.now).count(), 32);
-    let offer = MseOffer {
-        info_hash: stage.torrent.info_hash,
-        methods: Methods(Methods::RC4),
-        max_padding: 0,
-        ahead: stage.handshake(FAST, A_ID),
-    };
-    let (mut initiator, hello) = Initiator::new(offer, &mut MseDraw::new([5; 32], 1));
+    let (mut initiator, hello) = rc4_caller(&stage);
     stage.hear(Input::Accepted(SessionStreamId(1001), "10.2.0.1:99".parse().unwrap()));
     let mut to_session = hello;
     let mut agreed = false;
@@ -337,13 +342,7 @@ fn a_thousand_openings_a_second_keep_nobody_out() {
     config.seeding = Some(SeedGoal::default());
     let mut stage = Stage::new(config, torrent(40_000, 32_768, &[], ""), &[0, 1]);
     stage.said();
-    let offer = MseOffer {
-        info_hash: stage.torrent.info_hash,
-        methods: Methods(Methods::RC4),
-        max_padding: 0,
-        ahead: stage.handshake(FAST, A_ID),
-    };
-    let (mut initiator, hello) = Initiator::new(offer, &mut MseDraw::new([5; 32], 1));
+    let (mut initiator, hello) = rc4_caller(&stage);
     const HONEST: u32 = 100_001;
     let (mut to_session, mut called, mut agreed) = (hello, None, None);
     for caller in 0..3_000_u32 {

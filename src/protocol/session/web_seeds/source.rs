@@ -243,13 +243,7 @@ impl Source {
         if self.gives_parts || self.kind == SeedKind::Pieces {
             let length = u64::from(self.torrent.piece_length.max(1));
             let most = u32::try_from(self.appetite / length).unwrap_or(u32::MAX);
-            let seeker = Seeker {
-                stream: self.giver,
-                pieces: &self.pieces,
-                only: None,
-                current: None,
-                suggested: &[],
-            };
+            let seeker = Seeker::of_any(self.giver, &self.pieces);
             let blocks = core.picker.pick_run(&seeker, most);
             self.planned = parts(&self.torrent, self.kind, &spans(&self.torrent, &blocks));
         } else {

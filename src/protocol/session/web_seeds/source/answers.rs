@@ -139,13 +139,7 @@ impl Source {
             }
             let piece = bytes.split_to(bytes.len().min(room));
             at += piece.len() as u64;
-            let seeker = Seeker {
-                stream: self.giver,
-                pieces: &self.pieces,
-                only: None,
-                current: None,
-                suggested: &[],
-            };
+            let seeker = Seeker::of_any(self.giver, &self.pieces);
             let ends = piece.len() == room;
             if is_offered && !core.picker.take_offered(block, &seeker) {
                 core.totals.wasted += piece.len() as u64;
