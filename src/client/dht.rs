@@ -1,8 +1,7 @@
 //! The node of the DHT of a run: what it is told before it begins.
 
 use bittrace_protocol::dht::{DhtNode, DhtSettings, SavedNodes};
-use bittrace_protocol::node::Node;
-use bittrace_protocol::session::{HostPort, Session};
+use bittrace_protocol::session::HostPort;
 use bittrace_protocol::{Metainfo, Timestamp};
 
 use crate::dht_state;
@@ -47,14 +46,6 @@ pub(crate) fn node(
         routers: dht.routers,
     };
     Some(DhtNode::new(settings, now))
-}
-
-/// A session, with a node of the DHT beside it where there is one.
-pub(crate) fn beside(session: Session, dht: Option<DhtNode>, now: Timestamp) -> Node {
-    match dht {
-        Some(dht) => Node::new(session).with_dht(dht, now),
-        None => Node::new(session),
-    }
 }
 
 /// How many nodes of a torrent are asked.

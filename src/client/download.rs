@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bittrace_protocol::Metainfo;
 use bittrace_protocol::lsd::Beacon;
 use bittrace_protocol::magnet::Magnet;
 use bittrace_protocol::node::Node;
-use bittrace_protocol::session::{Session, Status};
+use bittrace_protocol::session::{Config, HostPort, Identity, Session, Status};
+use bittrace_protocol::{Metainfo, Timestamp};
 use bytes::Bytes;
 use tokio::sync::{mpsc::unbounded_channel, oneshot};
 
@@ -186,16 +186,10 @@ async fn run_torrent(
     let files = opened.files.clone();
     let disk = DriverDisk::Ready { opened: Box::new(opened), verified: survey.verified.clone() };
     let driver = Driver::new(&options, clock, disk, stop.clone())?;
-    let dht = dht::node(&mut options, nodes_of(&torrent), &driver, clock.now(), notice);
-    let DownloadOptions { mut config, identity, utp, lsd, .. } = options;
-    let secret = identity.secret;
-    let port = driver.port();
-    config.port = port;
-    config.dht_port = dht.as_ref().map(|_| port);
-    notice(Notice::Listening { port });
-    let session = Session::new(config, torrent.clone(), identity, survey.verified.iter(), clock.now());
-    let node = dht::beside(session, dht, clock.now()).with_utp(utp, secret, clock.now());
-    let node = beside_lsd(node, lsd, port, &secret);
+    let now = clock.now();
+    let node = node(&driver, options, nodes_of(&torrent), now, notice, |config, identity| {
+        Session::new(config, torrent.clone(), identity, survey.verified.iter(), now)
+    });
     let SessionEnd { status, finished, recording, .. } = driver.run(node, notice).await?;
     let outcome = outcome(&status, finished, &stop);
     Ok(report(outcome, Some(status), files.left_out(), recording))
@@ -204,23 +198,17 @@ async fn run_torrent(
 async fn run_magnet(
     magnet: &Magnet,
     late: LateDisk,
-    mut options: DownloadOptions,
+    options: DownloadOptions,
     stop: Stop,
     notice: &mut impl FnMut(Notice),
 ) -> Result<DownloadReport, Error> {
     let started = Instant::now();
     let clock = Clock::new();
     let driver = Driver::new(&options, clock, DriverDisk::Awaited(Box::new(late)), stop.clone())?;
-    let dht = dht::node(&mut options, magnet.nodes.clone(), &driver, clock.now(), notice);
-    let DownloadOptions { mut config, identity, utp, lsd, .. } = options;
-    let secret = identity.secret;
-    let port = driver.port();
-    config.port = port;
-    config.dht_port = dht.as_ref().map(|_| port);
-    notice(Notice::Listening { port });
-    let session = Session::of_magnet(config, magnet, identity, clock.now());
-    let node = dht::beside(session, dht, clock.now()).with_utp(utp, secret, clock.now());
-    let node = beside_lsd(node, lsd, port, &secret);
+    let now = clock.now();
+    let node = node(&driver, options, magnet.nodes.clone(), now, notice, |config, identity| {
+        Session::of_magnet(config, magnet, identity, now)
+    });
     let SessionEnd { status, finished, recording, late } = driver.run(node, notice).await?;
     let late = late.unwrap_or_default();
     let outcome = match late.only_metadata && late.metadata.is_some() {
@@ -240,13 +228,32 @@ async fn run_magnet(
     })
 }
 
-/// A node, which announces its torrent to the local network where that is wanted and peers can call.
-fn beside_lsd(node: Node, wanted: bool, port: u16, secret: &[u8; 32]) -> Node {
-    if !wanted || port == 0 {
-        return node;
+/// The session that `begin` makes, once its port is known, and what shares the UDP port with it. A node of the DHT begins with
+/// the nodes that are `named`.
+fn node(
+    driver: &Driver,
+    mut options: DownloadOptions,
+    named: Vec<HostPort>,
+    now: Timestamp,
+    notice: &mut impl FnMut(Notice),
+    begin: impl FnOnce(Config, Identity) -> Session,
+) -> Node {
+    let dht = dht::node(&mut options, named, driver, now, notice);
+    let DownloadOptions { mut config, identity, utp, lsd, .. } = options;
+    let (secret, port) = (identity.secret, driver.port());
+    config.port = port;
+    config.dht_port = dht.as_ref().map(|_| port);
+    notice(Notice::Listening { port });
+    let mut node = Node::new(begin(config, identity)).with_utp(utp, secret, now);
+    if let Some(dht) = dht {
+        node = node.with_dht(dht, now);
     }
-    let torrent = node.session().info_hash();
-    node.with_lsd(Beacon::new(port, vec![torrent], secret))
+    // Nobody is told of a port that nobody can call.
+    if lsd && port != 0 {
+        let torrent = node.session().info_hash();
+        node = node.with_lsd(Beacon::new(port, vec![torrent], &secret));
+    }
+    node
 }
 
 fn outcome(status: &Status, finished: bool, stop: &Stop) -> Outcome {
