@@ -21,34 +21,16 @@ import tempfile
 import threading
 import time
 
+from download import SEEDER_PORT, Tracker, bencode
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PIECE = 1 << 20
-SEEDER_PORT = 46891
-
-
-class Tracker(http.server.BaseHTTPRequestHandler):
-    """Names the seeder to everybody."""
-
-    def do_GET(self):
-        peer = bytes([127, 0, 0, 1]) + SEEDER_PORT.to_bytes(2, "big")
-        body = b"d8:intervali1800e5:peers6:" + peer + b"e"
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
-def string(text):
-    return b"%d:%s" % (len(text), text)
 
 
 def make_torrent(path, content, announce):
     pieces = b"".join(hashlib.sha1(content[at : at + PIECE]).digest() for at in range(0, len(content), PIECE))
-    info = b"d6:lengthi%de4:name7:content12:piece lengthi%de6:pieces%se" % (len(content), PIECE, string(pieces))
-    path.write_bytes(b"d8:announce" + string(announce) + b"4:info" + info + b"e")
+    info = {b"length": len(content), b"name": b"content", b"piece length": PIECE, b"pieces": pieces}
+    path.write_bytes(bencode({b"announce": announce, b"info": info}))
 
 
 def cpu_of_children():
