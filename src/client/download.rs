@@ -10,7 +10,7 @@ use bittrace_protocol::node::Node;
 use bittrace_protocol::session::{Config, HostPort, Identity, Session, Status};
 use bittrace_protocol::{Metainfo, Timestamp};
 use bytes::Bytes;
-use tokio::sync::{mpsc::unbounded_channel, oneshot};
+use tokio::sync::mpsc::unbounded_channel;
 
 use crate::clock::Clock;
 use crate::dht::{self, nodes_of};
@@ -19,7 +19,7 @@ use crate::files::Files;
 use crate::late_disk::LateDisk;
 use crate::left_out::LeftOut;
 use crate::notice::Notice;
-use crate::on_disk::{DiskPlan, OpenedTorrent};
+use crate::on_disk::{DiskPlan, OpenedTorrent, found_by};
 use crate::options::DownloadOptions;
 use crate::verify::Survey;
 use crate::{Error, Stop};
@@ -271,28 +271,25 @@ async fn survey(
     notice: &mut impl FnMut(Notice),
 ) -> Result<Survey, Error> {
     let (told, mut heard) = unbounded_channel();
-    let (done, mut surveyed) = oneshot::channel();
     let progress = move |hashed, total| {
         let _ = told.send((hashed, total));
     };
     let files = opened.files.clone();
-    let thread = opened.survey(progress, move |survey| {
-        let _ = done.send(survey);
-    })?;
+    let thread = opened.survey(progress, || {})?;
     // Dropping this future ends the thread as well.
     let mut guard = GiveUp(Some(&files));
-    let survey = loop {
+    loop {
         tokio::select! {
-            Some((done, total)) = heard.recv() => notice(Notice::Checking { done, total }),
-            survey = &mut surveyed => break survey,
+            progress = heard.recv() => match progress {
+                Some((done, total)) => notice(Notice::Checking { done, total }),
+                // The thread ends.
+                None => break,
+            },
             () = stop.said_again(0), if !files.is_given_up() => files.give_up(),
         }
-    };
+    }
     guard.0 = None;
-    let _ = thread.join();
-    survey.unwrap_or_else(|_| {
-        Err(Error::System { what: "a thread", source: std::io::Error::other("it ended early") })
-    })
+    found_by(thread)
 }
 
 /// Ends what goes on with files when this is dropped, unless it has ended before.

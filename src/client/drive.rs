@@ -37,7 +37,6 @@ use crate::record::Tap;
 use crate::storage::Storage;
 use crate::tls::TlsSetup;
 use crate::udp::UdpPort;
-use crate::verify::Survey;
 use crate::{Error, Stop};
 
 /// The sockets, threads and timers of a run.
@@ -99,11 +98,11 @@ impl Driver {
         // What may be refused comes first, what overwrites something after it.
         let udp = options.udp || options.dht.is_some() || options.utp != UtpPolicy::Off;
         let begun = listen(&options.listen, options.config.port, udp).and_then(|listening| {
+            if let Some((opened, _)) = &ready {
+                opened.check_outlets(options.record.as_deref(), options.key_log.as_deref())?;
+            }
             let mut outlets = Outlets::new(disk_sender.clone());
             if let Some(path) = &options.record {
-                if let Some((opened, _)) = &ready {
-                    opened.files.check_recording(path, opened.journal.as_ref())?;
-                }
                 let file =
                     create_recording(path).map_err(|source| Error::Record { path: path.clone(), source })?;
                 outlets.add_file(path.clone(), file);
@@ -116,16 +115,9 @@ impl Driver {
                     (tap, Some(thread))
                 }
             };
-            if let Some(path) = options.key_log.as_deref()
-                && let Some((opened, _)) = &ready
-            {
-                opened.files.check_key_log(path, opened.journal.as_ref())?;
-            }
             let keys = KeyKeeper::open(options.key_log.as_deref(), tap.clone())?;
-            if let Some((opened, verified)) = &mut ready
-                && let Some(journal) = &mut opened.journal
-            {
-                journal.begin(verified)?;
+            if let Some((opened, verified)) = &mut ready {
+                opened.begin(verified)?;
             }
             Ok((listening, tap, recording, keys))
         });
@@ -137,12 +129,8 @@ impl Driver {
                 return Err(error);
             }
         };
-        let (mut files, mut storage) = (None, None);
-        if let Some((opened, verified)) = ready {
-            let OpenedTorrent { files: known, journal, replace, .. } = *opened;
-            storage = Some(Storage::start(&known, verified, journal, replace, gauge.clone(), &disk_sender)?);
-            files = Some(known);
-        }
+        let started = ready.map(|(opened, verified)| opened.start(verified, gauge.clone(), &disk_sender));
+        let (files, storage) = started.transpose()?.unzip();
         let network = Network {
             clock,
             tap,
@@ -297,7 +285,7 @@ impl Driver {
                 return tell_finished(self.files.as_deref(), file, notice);
             }
             DriverEvent::Checking { done, total } => return notice(Notice::Checking { done, total }),
-            DriverEvent::Surveyed(survey) => match self.surveyed(*survey, notice) {
+            DriverEvent::Surveyed => match self.surveyed(notice) {
                 Some(input) => input,
                 None => return,
             },
@@ -463,33 +451,31 @@ impl Driver {
         }
     }
 
-    /// It is known what is on disk: the threads that write are started, and the session goes on.
-    fn surveyed(&mut self, survey: Result<Survey, Error>, notice: &mut impl FnMut(Notice)) -> Option<Input> {
-        let begun = survey.and_then(|survey| {
-            let late = self.late.as_mut();
-            let opened = late.and_then(|late| Some((late.surveyed(&survey)?, self.disk_sender.clone()?)));
-            // A run that was ended meanwhile did not wait for it.
-            let Some((mut opened, events)) = opened else { return Ok(None) };
-            opened.tell(&survey, notice);
-            if let Some(journal) = &mut opened.journal {
-                journal.begin(&survey.verified)?;
-            }
-            let have = survey.verified.iter().collect();
-            let OpenedTorrent { files, journal, replace, torrent, .. } = opened;
-            let gauge = self.network.gauge.clone();
-            self.storage = Some(Storage::start(&files, survey.verified, journal, replace, gauge, &events)?);
-            self.files = Some(files);
-            // From here on the threads alone hold the channel, so that it ends with them.
-            self.disk_sender = None;
-            Ok(Some(Input::Described(torrent, have)))
-        });
-        begun.unwrap_or_else(|error| {
-            if let Some(late) = &mut self.late {
-                late.give_up();
-            }
+    /// It is known what is on disk: the session goes on, or the run ends.
+    fn surveyed(&mut self, notice: &mut impl FnMut(Notice)) -> Option<Input> {
+        self.start_storage(notice).unwrap_or_else(|error| {
             self.failure.get_or_insert(error);
             Some(Input::Stop)
         })
+    }
+
+    /// Starts the threads that write. A run that was ended meanwhile did not wait for that.
+    fn start_storage(&mut self, notice: &mut impl FnMut(Notice)) -> Result<Option<Input>, Error> {
+        let found = self.late.as_mut().and_then(|late| late.surveyed());
+        let (Some(found), Some(events)) = (found, self.disk_sender.clone()) else { return Ok(None) };
+        let (mut opened, survey) = found?;
+        opened.tell(&survey, notice);
+        if let Err(error) = opened.begin(&survey.verified) {
+            // Why it could not begin is worth more than why something is left of it.
+            let _ = opened.withdraw();
+            return Err(error);
+        }
+        let (torrent, have) = (opened.torrent.clone(), survey.verified.iter().collect());
+        let (files, storage) = opened.start(survey.verified, self.network.gauge.clone(), &events)?;
+        (self.files, self.storage) = (Some(files), Some(storage));
+        // From here on the threads alone hold the channel, so that it ends with them.
+        self.disk_sender = None;
+        Ok(Some(Input::Described(torrent, have)))
     }
 
     fn open(&mut self, stream: SessionStreamId, endpoint: Endpoint) {

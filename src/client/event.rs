@@ -8,7 +8,6 @@ use bytes::Bytes;
 use tokio::net::TcpStream;
 
 use crate::Error;
-use crate::verify::Survey;
 
 /// Something that happened to a socket, on disk or to the recording.
 #[derive(Debug)]
@@ -25,8 +24,8 @@ pub(crate) enum DriverEvent {
     Multicast(InterfaceId, SocketAddr, Bytes),
     /// What is on disk of a torrent whose metadata came late is being hashed: so many of so many bytes.
     Checking { done: u64, total: u64 },
-    /// What is on disk of it.
-    Surveyed(Box<Result<Survey, Error>>),
+    /// What is on disk of it is known.
+    Surveyed,
     /// The file with this number has its final name.
     FileFinished(usize),
     /// Every file of the torrent has its final name, and the state file is gone.

@@ -13,7 +13,7 @@ use crate::Error;
 use crate::event::DriverEvent;
 use crate::files::Files;
 use crate::notice::Notice;
-use crate::on_disk::{DiskPlan, OpenedTorrent};
+use crate::on_disk::{DiskPlan, OpenedTorrent, found_by};
 use crate::options::DownloadOptions;
 use crate::torrent_source::TorrentFile;
 use crate::verify::Survey;
@@ -27,7 +27,7 @@ pub(crate) struct LateDisk {
     record: Option<PathBuf>,
     key_log: Option<PathBuf>,
     /// While it is found out what is on disk.
-    surveying: Option<(OpenedTorrent, JoinHandle<()>)>,
+    surveying: Option<(OpenedTorrent, JoinHandle<Result<Survey, Error>>)>,
     known: LateTorrent,
 }
 
@@ -69,15 +69,16 @@ impl LateDisk {
         notice(Notice::Described { torrent: torrent.clone() });
         let Some(plan) = &self.plan else { return Ok(()) };
         let mut opened = plan.open(torrent, notice)?;
-        let allowed = [&self.record, &self.key_log];
-        let begun = self.check_outlets(&opened, allowed).and_then(|()| {
+        // Both are being written already.
+        let allowed = opened.check_outlets(self.record.as_deref(), self.key_log.as_deref());
+        let begun = allowed.and_then(|()| {
             let (told, done) = (events.clone(), events.clone());
             opened.survey(
                 move |done, total| {
                     let _ = told.send(DriverEvent::Checking { done, total });
                 },
-                move |survey| {
-                    let _ = done.send(DriverEvent::Surveyed(Box::new(survey)));
+                move || {
+                    let _ = done.send(DriverEvent::Surveyed);
                 },
             )
         });
@@ -96,37 +97,31 @@ impl LateDisk {
         }
     }
 
-    /// Refuses a recording and a key log that are files of the torrent. Both are being written already.
-    fn check_outlets(
-        &self,
-        opened: &OpenedTorrent,
-        [record, key_log]: [&Option<PathBuf>; 2],
-    ) -> Result<(), Error> {
-        let journal = opened.journal.as_ref();
-        if let Some(path) = record {
-            opened.files.check_recording(path, journal)?;
-        }
-        if let Some(path) = key_log {
-            opened.files.check_key_log(path, journal)?;
-        }
-        Ok(())
-    }
-
-    /// What was found on disk is known: the torrent's place.
-    pub(crate) fn surveyed(&mut self, survey: &Survey) -> Option<OpenedTorrent> {
+    /// The torrent's place, and what was found there; `None` where nobody looked, or the run was ended meanwhile.
+    pub(crate) fn surveyed(&mut self) -> Option<Result<(OpenedTorrent, Survey), Error>> {
         let (opened, thread) = self.surveying.take()?;
-        let _ = thread.join();
-        self.known.pieces_before = survey.verified.count();
-        Some(opened)
+        Some(match found_by(thread) {
+            Ok(survey) => {
+                self.known.pieces_before = survey.verified.count();
+                Ok((opened, survey))
+            }
+            Err(error) => {
+                // Why nothing was found is worth more than why something is left of it.
+                let _ = opened.withdraw();
+                Err(error)
+            }
+        })
     }
 
-    /// The survey failed, or is not waited for.
-    pub(crate) fn give_up(&mut self) {
+    /// The survey is not waited for any longer.
+    fn give_up(&mut self) {
         if let Some((opened, thread)) = self.surveying.take() {
             opened.files.give_up();
-            let _ = thread.join();
             // That something is left of it matters less than how the run ended.
-            let _ = opened.withdraw();
+            let _ = match found_by(thread) {
+                Ok(survey) => opened.interrupt(&survey),
+                Err(_) => opened.withdraw(),
+            };
         }
     }
 

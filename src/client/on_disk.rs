@@ -1,21 +1,25 @@
 //! What a run does with the disk before pieces come: where the torrent's files go, and what of them is there.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use bittrace_protocol::Metainfo;
+use bittrace_protocol::wire::PieceSet;
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::Error;
+use crate::event::DriverEvent;
 use crate::files::Files;
 use crate::folder::{Folder, Replace};
+use crate::gauge::MemoryBudget;
 use crate::journal::{Journal, Remembered};
 use crate::layout::{Layout, RootName};
 use crate::notice::Notice;
 use crate::options::DownloadOptions;
-use crate::storage::spawn;
+use crate::storage::{Storage, spawn};
 use crate::verify::{Resume, Survey, Surveyor};
 
 /// What a user wants of the files.
@@ -33,10 +37,10 @@ pub(crate) struct DiskPlan {
 pub(crate) struct OpenedTorrent {
     pub(crate) torrent: Arc<Metainfo>,
     pub(crate) files: Arc<Files>,
-    pub(crate) journal: Option<Journal>,
+    journal: Option<Journal>,
     /// Where the file, or the folder around the files, is.
     pub(crate) place: PathBuf,
-    pub(crate) replace: Replace,
+    replace: Replace,
     /// What cannot be written there, and why.
     read_only: Option<(PathBuf, io::Error)>,
     read_only_path: Option<PathBuf>,
@@ -99,13 +103,21 @@ impl DiskPlan {
 }
 
 impl OpenedTorrent {
+    /// Refuses a recording and a key log that are files of the torrent.
+    pub(crate) fn check_outlets(&self, record: Option<&Path>, key_log: Option<&Path>) -> Result<(), Error> {
+        if let Some(path) = record {
+            self.files.check_recording(path, self.journal.as_ref())?;
+        }
+        key_log.map_or(Ok(()), |path| self.files.check_key_log(path, self.journal.as_ref()))
+    }
+
     /// Finds out what is on disk, on a thread of its own, which tells `progress` how many of how many bytes are hashed, once a
-    /// percent.
-    pub(crate) fn survey<T: Send + 'static>(
+    /// percent, and `done` that it ends. [`found_by`] has what it found.
+    pub(crate) fn survey(
         &mut self,
         progress: impl Fn(u64, u64) + Send + Sync + 'static,
-        done: impl FnOnce(Result<Survey, Error>) -> T + Send + 'static,
-    ) -> Result<JoinHandle<T>, Error> {
+        done: impl FnOnce() + Send + 'static,
+    ) -> Result<JoinHandle<Result<Survey, Error>>, Error> {
         let (files, torrent) = (self.files.clone(), self.torrent.clone());
         let (resume, repair, replace) = (self.resume, self.repair, self.replace);
         let remembered = self.remembered.take().unwrap_or_else(|| Remembered::nothing(0));
@@ -129,8 +141,27 @@ impl OpenedTorrent {
                 read_only,
                 progress: &progress,
             };
-            done(surveyor.run())
+            let survey = surveyor.run();
+            done();
+            survey
         })
+    }
+
+    /// Begins the state file of a run that has these pieces.
+    pub(crate) fn begin(&mut self, verified: &PieceSet) -> Result<(), Error> {
+        self.journal.as_mut().map_or(Ok(()), |journal| journal.begin(verified))
+    }
+
+    /// Starts the threads that write.
+    pub(crate) fn start(
+        self,
+        verified: PieceSet,
+        gauge: MemoryBudget,
+        events: &UnboundedSender<DriverEvent>,
+    ) -> Result<(Arc<Files>, Storage), Error> {
+        let Self { files, journal, replace, .. } = self;
+        let storage = Storage::start(&files, verified, journal, replace, gauge, events)?;
+        Ok((files, storage))
     }
 
     /// Leaves no state file that says nothing.
@@ -160,6 +191,13 @@ impl OpenedTorrent {
         }
         notice(Notice::Checked { verified: survey.verified.clone(), damaged: survey.damaged.clone() });
     }
+}
+
+/// What a survey found, once its thread has ended.
+pub(crate) fn found_by(thread: JoinHandle<Result<Survey, Error>>) -> Result<Survey, Error> {
+    thread.join().unwrap_or_else(|_| {
+        Err(Error::System { what: "a thread", source: io::Error::other("it ended early") })
+    })
 }
 
 /// Whether an error says that this user may not write there, or that nobody can.
