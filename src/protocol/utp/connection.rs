@@ -250,7 +250,7 @@ impl Connection {
         self.send.waiting() + self.send.unacknowledged()
     }
 
-    /// Sets how many bytes may be held: [`RECEIVE_WINDOW`] at most.
+    /// Sets how many bytes may be held: a receive window (1 MiB) at most.
     pub fn set_capacity(&mut self, bytes: usize) {
         self.capacity = bytes.min(RECEIVE_WINDOW);
     }
