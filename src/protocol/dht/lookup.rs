@@ -34,6 +34,8 @@ struct Candidate {
     address: SocketAddr,
     state: State,
     token: Option<Vec<u8>>,
+    /// Whether its id is known and suits its address (BEP 42).
+    suits: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,13 +46,6 @@ enum State {
     Slow,
     Answered,
     Failed,
-}
-
-impl Candidate {
-    /// Whether its id suits its address (BEP 42).
-    fn suits(&self) -> bool {
-        self.id.is_some_and(|id| id.suits(self.address.ip()))
-    }
 }
 
 impl Lookup {
@@ -73,9 +68,10 @@ impl Lookup {
         if known {
             return;
         }
+        let suits = id.is_some_and(|id| id.suits(host));
         let distance = |id: Option<NodeId>| id.map_or([u8::MAX; 20], |id| id.distance(self.target));
         let at = self.candidates.partition_point(|known| distance(known.id) <= distance(id));
-        self.candidates.insert(at, Candidate { id, address, state: State::New, token: None });
+        self.candidates.insert(at, Candidate { id, address, state: State::New, token: None, suits });
         if self.candidates.len() > MAX_CANDIDATES {
             let farthest = self.candidates.iter().rposition(|known| known.state == State::New);
             farthest.map(|at| self.candidates.remove(at));
@@ -89,14 +85,14 @@ impl Lookup {
         }
         let asked = self.candidates.iter().filter(|known| known.state == State::Asked);
         let (asked, unsuited) = asked.fold((0, 0), |(asked, unsuited), known| {
-            (asked + 1, unsuited + usize::from(known.id.is_some() && !known.suits()))
+            (asked + 1, unsuited + usize::from(known.id.is_some() && !known.suits))
         });
         if asked >= ALPHA {
             return None;
         }
         // Those whose ids do not suit their addresses have one branch of the search, so that they cannot hold it up.
         let may_ask = |known: &&mut Candidate| {
-            known.state == State::New && (known.id.is_none() || known.suits() || unsuited == 0)
+            known.state == State::New && (known.id.is_none() || known.suits || unsuited == 0)
         };
         let next = self.candidates.iter_mut().find(may_ask)?;
         next.state = State::Asked;
@@ -109,6 +105,7 @@ impl Lookup {
         let Some(at) = self.candidates.iter().position(|known| known.address == node.address) else { return };
         let mut known = self.candidates.remove(at);
         known.id = Some(node.id);
+        known.suits = node.id.suits(node.address.ip());
         known.state = State::Answered;
         known.token = token.filter(|token| token.len() <= MAX_TOKEN);
         let distance = node.id.distance(self.target);
@@ -135,7 +132,7 @@ impl Lookup {
 
     /// Whether the nearest have answered. Nodes whose ids do not suit their addresses do not count (BEP 42).
     fn has_found(&self) -> bool {
-        let nearest = self.candidates.iter().filter(|known| known.state != State::Failed && known.suits());
+        let nearest = self.candidates.iter().filter(|known| known.state != State::Failed && known.suits);
         let mut nearest = nearest.take(K);
         let mut count = 0;
         nearest.all(|known| {
@@ -171,7 +168,7 @@ impl Lookup {
 
     /// The nearest nodes that gave a token, and may be told (BEP 42: not those whose ids do not suit their addresses).
     pub(super) fn to_be_told(&self) -> Vec<(SocketAddr, Vec<u8>)> {
-        let told = self.candidates.iter().filter(|known| known.suits());
+        let told = self.candidates.iter().filter(|known| known.suits);
         told.filter_map(|known| Some((known.address, known.token.clone()?))).take(K).collect()
     }
 

@@ -361,6 +361,10 @@ impl DhtNode {
             if lookup.is_over(now) {
                 return self.finish(now, number);
             }
+            // A node that there is no room to ask is asked later.
+            if !self.transactions.has_room() {
+                return;
+            }
             let Some(address) = lookup.next() else { return };
             let method = match lookup.goal {
                 LookupGoal::Nodes => Method::FindNode,
@@ -472,7 +476,10 @@ impl DhtNode {
             self.note_vote(now, from, address.ip());
         }
         match pending.purpose {
-            Purpose::Ping(Some(expected)) if expected != id => return,
+            // The node that was known there is gone.
+            Purpose::Ping(expected) if expected != id => {
+                return self.note_silence(Waited::Failed(pending));
+            }
             Purpose::Ping(_) | Purpose::Announce => {}
             Purpose::Lookup(number) => {
                 let ourselves = message.your_address.map(|us| SocketAddr::new(us.ip(), self.settings.port));
@@ -502,18 +509,17 @@ impl DhtNode {
         response: &Response,
         ourselves: Option<SocketAddr>,
     ) {
+        let nodes: Vec<_> =
+            response.all_nodes().filter(|node| node.address.port() >= FIRST_PORT).copied().collect();
         // Nodes of the other family are known from now on, and asked when there are few.
         let other = self.families.iter().find(|family| family.ipv6 != node.address.is_ipv6());
         if other.is_some_and(|other| other.table.len() < K) {
-            let others =
-                response.all_nodes().filter(|other| other.address.is_ipv6() != node.address.is_ipv6());
-            for other in others.take(K).copied().collect::<Vec<_>>() {
+            let others = nodes.iter().filter(|other| other.address.is_ipv6() != node.address.is_ipv6());
+            for other in others.take(K) {
                 self.note_contact(now, Some(other.id), other.address);
             }
         }
         let Some(lookup) = self.lookups.get_mut(&number) else { return };
-        let nodes: Vec<_> =
-            response.all_nodes().filter(|node| node.address.port() >= FIRST_PORT).copied().collect();
         lookup.answered(node, response.token.clone(), &nodes);
         let LookupGoal::Peers(torrent) = lookup.goal else { return };
         let peers = response.peers.iter().flatten().filter(|peer| Some(**peer) != ourselves);
@@ -552,9 +558,9 @@ impl DhtNode {
     }
 
     /// Finds out whether a node is there.
-    fn ping(&mut self, now: Timestamp, node: Node) {
+    pub(super) fn ping(&mut self, now: Timestamp, node: Node) {
         if self.transactions.len() < MAX_BEFORE_PINGS {
-            self.ask(now, node.address, Purpose::Ping(Some(node.id)), Method::Ping, |_| {});
+            self.ask(now, node.address, Purpose::Ping(node.id), Method::Ping, |_| {});
         }
     }
 
@@ -583,8 +589,14 @@ impl DhtNode {
             return false;
         }
         let few = family.table.len() < K;
-        if few {
-            family.bootstrap_at = family.bootstrap_at.min(now);
+        // A search for nodes that is under way asks this one too: no other begins beside it.
+        let mut searches = self.lookups.values_mut();
+        let looking =
+            searches.find(|lookup| lookup.ipv6 == address.is_ipv6() && lookup.goal == LookupGoal::Nodes);
+        match looking {
+            Some(lookup) if few => lookup.add(id, address),
+            None if few => family.bootstrap_at = family.bootstrap_at.min(now),
+            _ => {}
         }
         if self.contacts.len() >= MAX_CONTACTS {
             self.contacts.pop_front();

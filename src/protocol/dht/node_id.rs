@@ -1,6 +1,6 @@
 //! Ids of nodes: how far apart they are (BEP 5, "overview"), and which of them suit an address (BEP 42).
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use super::NodeId;
 
@@ -50,12 +50,8 @@ fn restricted(host: IpAddr, random: u8) -> [u8; 4] {
 pub(super) fn is_local(host: IpAddr) -> bool {
     match host.to_canonical() {
         IpAddr::V4(host) => host.is_private() || host.is_link_local() || host.is_loopback(),
-        IpAddr::V6(host) => host.is_loopback() || is_unique_local(host) || host.is_unicast_link_local(),
+        IpAddr::V6(host) => host.is_loopback() || host.is_unique_local() || host.is_unicast_link_local(),
     }
-}
-
-const fn is_unique_local(host: Ipv6Addr) -> bool {
-    host.segments()[0] & 0xfe00 == 0xfc00
 }
 
 /// CRC-32C of a few bytes (Castagnoli's polynomial; RFC 3720, appendix B.4).

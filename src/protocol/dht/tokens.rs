@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sha1::{Digest, Sha1};
 
+use crate::compact::address_bytes;
 use crate::secret_stream::SecretStream;
 use crate::{InfoHash, Timestamp};
 
@@ -54,10 +55,7 @@ impl Tokens {
 fn token(secret: &[u8; 20], host: IpAddr, torrent: InfoHash) -> Vec<u8> {
     let mut sha1 = Sha1::new();
     sha1.update(secret);
-    match host {
-        IpAddr::V4(host) => sha1.update(host.octets()),
-        IpAddr::V6(host) => sha1.update(host.octets()),
-    }
+    sha1.update(address_bytes(host));
     sha1.update(torrent.0);
     sha1.finalize()[..LENGTH].to_vec()
 }

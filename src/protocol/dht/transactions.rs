@@ -28,8 +28,8 @@ pub(super) struct Pending {
 /// What a query is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Whether the node is there that has this id, or any.
-    Ping(Option<NodeId>),
+    /// Whether the node is there that has this id.
+    Ping(NodeId),
     /// The search with this number.
     Lookup(u32),
     /// To announce.
@@ -54,9 +54,14 @@ impl Transactions {
         self.pending.len()
     }
 
+    /// Whether one more query may wait.
+    pub(super) fn has_room(&self) -> bool {
+        self.len() < MAX_PENDING
+    }
+
     /// A query is sent: its transaction, where there is room for one more.
     pub(super) fn begin(&mut self, now: Timestamp, address: SocketAddr, purpose: Purpose) -> Option<[u8; 2]> {
-        if self.pending.len() >= MAX_PENDING {
+        if !self.has_room() {
             return None;
         }
         loop {

@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sha1::{Digest, Sha1};
 
 use super::{Announce, PORT};
+use crate::secret_stream::SecretStream;
 use crate::{Hex, InfoHash, Timestamp};
 
 /// An address of an interface of this machine.
@@ -87,11 +87,11 @@ impl Beacon {
     /// A beacon for torrents that are had, or wanted, by who listens on this TCP port. `secret` is what the cookie is made of, by
     /// which our own announces are known.
     pub fn new(port: u16, torrents: Vec<InfoHash>, secret: &[u8; 32]) -> Self {
-        let cookie = Sha1::new().chain_update(secret).chain_update(b"local service discovery").finalize();
+        let cookie: [u8; COOKIE] = SecretStream::new(*secret, "local service discovery", 0).array();
         Self {
             port,
             torrents,
-            cookie: Hex(&cookie[..COOKIE]).to_string(),
+            cookie: Hex(&cookie).to_string(),
             interfaces: BTreeMap::new(),
             found: VecDeque::new(),
             found_at: None,
@@ -220,7 +220,7 @@ const MAX_DATAGRAM: usize = 1_400;
 /// The bytes of the line of an info hash: its name, a colon and a blank, 40 digits, the end of the line.
 const INFO_HASH_LINE: usize = 52;
 
-/// How many bytes of a digest the cookie shows, as hexadecimal digits.
+/// How many bytes of the secret's stream the cookie shows, as hexadecimal digits.
 const COOKIE: usize = 4;
 
 /// How long a peer that was found waits after the peer before, so that one host that invents many has few of them dialled.

@@ -59,7 +59,8 @@ impl PacketSize {
         }
         // Most ways take Ethernet's size, so that the first probe is often the last.
         let is_first = self.ceiling == self.largest;
-        Some(if is_first { self.ceiling } else { (self.known + self.ceiling).div_ceil(2) })
+        let wanted = if is_first { self.ceiling } else { (self.known + self.ceiling).div_ceil(2) };
+        Some(wanted.min(self.known + MOST_PADDING))
     }
 
     /// A probe of this size is sent.
@@ -103,6 +104,8 @@ impl PacketSize {
 
 /// The size at first: IPv6's least MTU without the headers of IPv6 and UDP (RFC 8200, section 5).
 pub(super) const FIRST: usize = 1_280 - 48;
+/// The most bytes of padding in a probe: those of one extension, and its two bytes before them (BEP 29, "extension").
+pub(super) const MOST_PADDING: usize = 2 + u8::MAX as usize;
 /// The least size: what every host takes over IPv4 (RFC 1122, section 3.3.3), as libtorrent has it.
 const LEAST: usize = 576;
 /// The bytes of a packet on Ethernet, IP's header included.

@@ -3,11 +3,10 @@
 use std::net::SocketAddr;
 
 use crate::dht::table::K;
-use crate::dht::transactions::Purpose;
 use crate::dht::{Kind, Message, Method, Node, NodeFamilies, Query, Response};
 use crate::{InfoHash, Timestamp};
 
-use super::{DhtNode, FIRST_PORT, MAX_BEFORE_PINGS};
+use super::{DhtNode, FIRST_PORT};
 
 impl DhtNode {
     /// Answers a query, as far as the [gate](crate::dht::gate) lets.
@@ -112,8 +111,8 @@ impl DhtNode {
         let node = Node { id, address: from };
         let family = self.families.iter().find(|family| family.ipv6 == from.is_ipv6());
         let has_room = family.is_some_and(|family| family.table.has_room(node));
-        if has_room && from.port() >= FIRST_PORT && self.transactions.len() < MAX_BEFORE_PINGS {
-            self.ask(now, from, Purpose::Ping(Some(id)), Method::Ping, |_| {});
+        if has_room && from.port() >= FIRST_PORT {
+            self.ping(now, node);
         }
     }
 }

@@ -29,7 +29,8 @@ impl Votes {
         }
         self.votes.insert(net, address);
         let agree = self.votes.values().filter(|vote| **vote == address).count();
-        if agree < ENOUGH || self.agreed == Some(address) {
+        // Where two addresses have enough votes, neither takes the other's place again and again.
+        if agree < ENOUGH || agree * 2 <= self.votes.len() || self.agreed == Some(address) {
             return None;
         }
         self.agreed = Some(address);
@@ -40,7 +41,6 @@ impl Votes {
 impl DhtNode {
     /// A node tells which address we have.
     pub(super) fn note_vote(&mut self, now: Timestamp, from: SocketAddr, address: IpAddr) {
-        let random = self.draw.array();
         let Some(family) = self.families.iter_mut().find(|family| family.ipv6 == from.is_ipv6()) else {
             return;
         };
@@ -49,7 +49,7 @@ impl DhtNode {
         }
         let Some(agreed) = family.votes.take(from.ip(), address) else { return };
         if !family.table.own().suits(agreed) {
-            let own = NodeId::drawn_for(agreed, random);
+            let own = NodeId::drawn_for(agreed, self.draw.array());
             let old = std::mem::replace(&mut family.table, Table::new(own, now));
             family.table = old.around(own, now);
         }

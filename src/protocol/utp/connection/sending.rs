@@ -191,7 +191,7 @@ impl Connection {
         let kind = if *is_end { Kind::Fin } else { Kind::Data };
         packet.reserve(HEADER_LENGTH + padding + payload.len());
         let extension = padding
-            .checked_sub(EXTENSION)
+            .checked_sub(EXTENSION_HEAD)
             .and_then(|length| HeaderExtension::new(PADDING, &ZEROS[..length.min(ZEROS.len())]));
         self.header(now, kind, *number).encode_to(extension, packet);
         packet.extend_from_slice(payload);
@@ -206,7 +206,7 @@ impl Connection {
 }
 
 /// The bytes before the content of an extension.
-const EXTENSION: usize = 2;
+pub(super) const EXTENSION_HEAD: usize = 2;
 /// How long the answer to a SYN is waited for (libutp).
 const SYN_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long an acknowledgement may wait for something else to be sent (librqbit-utp).
