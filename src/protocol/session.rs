@@ -92,13 +92,12 @@ pub use server_url::ServerUrl;
 pub use swarm::PeerSource;
 pub use view::{MessageCounts, MetadataStatus, PeerView, Status};
 
-use announcer::TrackerInput;
 use core::{Core, SessionState, StreamIds};
 use encryption::Way;
+use io::ServerInput;
 use peer::{NewPeer, Peer, Phase};
 use peers::Peers;
 use torrent::Torrent;
-use web_seeds::SeedInput;
 
 /// One torrent, being downloaded or served.
 #[derive(Debug)]
@@ -140,34 +139,22 @@ impl Session {
         let acts = matches!(input, Input::Tick);
         match input {
             Input::Tick | Input::Searching(_) => {}
-            Input::Opened(stream, address) if self.core.announcer.owns(stream) => {
-                self.tell_announcer(now, stream, TrackerInput::Opened(address));
+            // Nearly all that comes is of peers.
+            Input::Received(stream, bytes) if self.peers.contains(stream) => {
+                self.received(now, stream, bytes)
             }
-            Input::Received(stream, bytes) if self.core.announcer.owns(stream) => {
-                self.tell_announcer(now, stream, TrackerInput::Received(bytes));
+            Input::Received(stream, bytes) => self.tell_server(now, stream, ServerInput::Received(bytes)),
+            Input::Opened(stream, address) if self.peers.contains(stream) => {
+                self.opened(now, stream, address);
             }
-            Input::Closed(stream, closing) if self.core.announcer.owns(stream) => {
-                self.tell_announcer(now, stream, TrackerInput::Closed(closing));
-            }
-            Input::Opened(stream, address) if self.core.web_seeds.owns(stream) => {
-                self.core.tell_web_seed(now, stream, SeedInput::Opened(address));
-            }
-            Input::Received(stream, bytes) if self.core.web_seeds.owns(stream) => {
-                self.core.tell_web_seed(now, stream, SeedInput::Received(bytes));
-            }
-            Input::Closed(stream, closing) if self.core.web_seeds.owns(stream) => {
-                self.core.tell_web_seed(now, stream, SeedInput::Closed(closing));
-            }
+            Input::Opened(stream, address) => self.tell_server(now, stream, ServerInput::Opened(address)),
             Input::Resolved(name, addresses) => self.core.resolved(name, addresses),
-            Input::Opened(stream, address) => self.opened(now, stream, address),
             Input::Accepted(stream, address) => self.accepted(now, stream, address),
-            Input::Received(stream, bytes) => self.received(now, stream, bytes),
             Input::Sent(stream, count) => self.sent(now, stream, count),
-            Input::Closed(stream, reason) => {
-                if let Some(mut peer) = self.peers.remove(stream) {
-                    self.core.forget(now, &mut peer, DisconnectReason::Closed(reason));
-                }
-            }
+            Input::Closed(stream, reason) => match self.peers.remove(stream) {
+                Some(mut peer) => self.core.forget(now, &mut peer, DisconnectReason::Closed(reason)),
+                None => self.tell_server(now, stream, ServerInput::Closed(reason)),
+            },
             Input::Stored(piece, count) => self.core.stored(piece, count),
             Input::Hashed(piece, digest) => self.hashed(now, piece, digest),
             Input::BlockHashes(piece, digests) => self.block_hashes(now, piece, digests),
@@ -342,6 +329,9 @@ impl Session {
             || core.announcer.is_asking()
             || core.web_seeds.is_at_work()
             || core.is_searching
+            // What has come may be the last that was missing.
+            || core.unstored > 0
+            || core.picker.any_hashing()
         {
             return false;
         }
@@ -408,7 +398,16 @@ impl Session {
         announcer.advance(&mut context);
     }
 
-    fn tell_announcer(&mut self, now: Timestamp, stream: SessionStreamId, input: TrackerInput) {
+    /// Tells the tracker or web seed whose stream it is, if it is anybody's.
+    fn tell_server(&mut self, now: Timestamp, stream: SessionStreamId, input: ServerInput) {
+        if self.core.announcer.owns(stream) {
+            self.tell_announcer(now, stream, input);
+        } else if self.core.web_seeds.owns(stream) {
+            self.core.tell_web_seed(now, stream, input);
+        }
+    }
+
+    fn tell_announcer(&mut self, now: Timestamp, stream: SessionStreamId, input: ServerInput) {
         let wants_peers = self.wants_peers();
         let (announcer, mut context) = self.core.announcer(now, wants_peers);
         let Some(mut found) = announcer.handle(stream, input, &mut context) else { return };

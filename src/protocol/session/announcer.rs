@@ -11,14 +11,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::dial::{AddressFamily, Remote};
 use crate::tracker;
 use crate::tracker::http::{AnnounceReply, Host, PeerEntry, Reply, RetryIn};
 use crate::{InfoHash, Timestamp};
 
 use super::config::Config;
+use super::io::ServerInput;
 use super::rng::Rng;
 use super::server_url::ServerUrl;
 use super::{
@@ -138,13 +137,6 @@ pub(super) struct FoundPeers {
     /// Those that it named by name.
     pub(super) names: Vec<HostPort>,
     pub(super) own_address: Option<IpAddr>,
-}
-
-/// What a driver reports about a stream to a tracker.
-pub(super) enum TrackerInput {
-    Opened(SocketAddr),
-    Received(Bytes),
-    Closed(CloseReason),
 }
 
 /// How an attempt stands after something happened to it.
@@ -423,7 +415,7 @@ impl Announcer {
         if is_udp
             && let Some(address) = self.trackers[number].link.as_mut().and_then(|link| link.address.take())
         {
-            self.handle(stream, TrackerInput::Opened(address), step);
+            self.handle(stream, ServerInput::Opened(address), step);
         }
     }
 
@@ -431,20 +423,20 @@ impl Announcer {
     pub(super) fn handle(
         &mut self,
         stream: SessionStreamId,
-        input: TrackerInput,
+        input: ServerInput,
         step: &mut AnnouncerContext<'_>,
     ) -> Option<FoundPeers> {
-        let closed = matches!(input, TrackerInput::Closed(_));
+        let closed = matches!(input, ServerInput::Closed(_));
         let Some(mut attempt) = self.attempts.remove(&stream) else {
             let link = self.link_of(stream).map(|number| &mut self.trackers[number].link);
             match (link, input) {
                 (Some(link), _) if closed => *link = None,
-                (Some(Some(link)), TrackerInput::Opened(address)) => link.address = Some(address),
+                (Some(Some(link)), ServerInput::Opened(address)) => link.address = Some(address),
                 _ => {}
             }
             return None;
         };
-        if let TrackerInput::Opened(address) = &input {
+        if let ServerInput::Opened(address) = &input {
             attempt.family = Some(AddressFamily::of(*address));
         }
         let tracker = &mut self.trackers[attempt.tracker];

@@ -282,12 +282,12 @@ impl Core {
             return;
         }
         match addresses {
-            Ok(addresses) => {
-                let source = match self.link_names.contains(&name) {
-                    true => PeerSource::Link,
-                    false => PeerSource::Tracker,
-                };
-                self.swarm.learn(source, addresses.into_iter().take(MAX_RESOLVED));
+            Ok(mut addresses) => {
+                addresses.truncate(MAX_RESOLVED);
+                match self.link_names.contains(&name) {
+                    true => self.peers_found(PeerSource::Link, addresses),
+                    false => self.swarm.learn(PeerSource::Tracker, addresses),
+                }
             }
             Err(reason) => {
                 self.outputs.push_back(Output::Event(super::Event::Unresolved { name, reason }));

@@ -100,9 +100,8 @@ impl Core {
             let payload = self.extended_handshake(now, peer).into();
             peer.send(now, &Message::Extended { id: 0, payload });
         }
-        for piece in self.picker.pieces_done() {
-            peer.send(now, &Message::Have(piece));
-        }
+        let done: Vec<_> = self.picker.pieces_done().collect();
+        self.send_haves(peer, &done);
         Ok(())
     }
 }

@@ -115,6 +115,13 @@ pub struct PeerWay {
     pub encrypted: bool,
 }
 
+/// What a driver reports about a stream to a tracker or a web seed.
+pub(super) enum ServerInput {
+    Opened(SocketAddr),
+    Received(Bytes),
+    Closed(CloseReason),
+}
+
 /// Why a stream is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CloseReason {

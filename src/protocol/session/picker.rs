@@ -127,6 +127,11 @@ impl Picker {
         self.version
     }
 
+    /// Whether a piece has come whole, and is not verified yet.
+    pub(super) fn any_hashing(&self) -> bool {
+        self.partials.values().any(|partial| partial.missing() == 0)
+    }
+
     pub(super) fn is_complete(&self) -> bool {
         self.done.is_all()
     }

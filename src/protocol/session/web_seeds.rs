@@ -3,15 +3,13 @@
 //! What it sends is checked as what peers send: a piece that it sent corrupt is not asked of it again, and the second such piece
 //! ends it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-
-use bytes::Bytes;
 
 use crate::{PieceIndex, Timestamp};
 
 use super::core::Core;
+use super::io::ServerInput;
 use super::server_url::ServerUrl;
 use super::torrent::Torrent;
 use super::{CloseReason, Endpoint, Event, HttpProxy, Output, SessionStreamId};
@@ -32,13 +30,6 @@ enum SeedKind {
     Files,
     /// For parts of pieces (BEP 17).
     Pieces,
-}
-
-/// What a driver reports about a stream to a web seed.
-pub(super) enum SeedInput {
-    Opened(SocketAddr),
-    Received(Bytes),
-    Closed(CloseReason),
 }
 
 impl WebSeeds {
@@ -112,7 +103,7 @@ impl Core {
     }
 
     /// Takes an input for a stream of [the web seeds](WebSeeds::owns).
-    pub(super) fn tell_web_seed(&mut self, now: Timestamp, stream: SessionStreamId, input: SeedInput) {
+    pub(super) fn tell_web_seed(&mut self, now: Timestamp, stream: SessionStreamId, input: ServerInput) {
         let mut seeds = std::mem::take(&mut self.web_seeds);
         if let Some(source) = seeds.by_stream(stream) {
             source.handle(now, input, self);

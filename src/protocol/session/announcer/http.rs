@@ -8,7 +8,7 @@ use crate::tracker::http::{Announce, Framing, Reply, Response, frame_response};
 
 use super::{
     AnnouncerContext, AttemptOutcome, CloseReason, Destination, EncryptionPolicy, Endpoint, Event, HttpProxy,
-    Output, ServerUrl, SessionStreamId, TrackerInput, TrackerState,
+    Output, ServerInput, ServerUrl, SessionStreamId, TrackerState,
 };
 
 /// An announce over a connection of its own.
@@ -47,26 +47,26 @@ impl HttpStage {
     pub(super) fn handle(
         &mut self,
         stream: SessionStreamId,
-        input: TrackerInput,
+        input: ServerInput,
         tracker: &TrackerState,
         step: &mut AnnouncerContext<'_>,
     ) -> AttemptOutcome {
         let closed = match input {
-            TrackerInput::Opened(address) => {
+            ServerInput::Opened(address) => {
                 self.is_local = self.proxy.is_none() && is_local_network(address.ip());
                 let (url, request) = (tracker.url.clone(), self.request.clone());
                 step.outputs.push_back(Output::Event(Event::Announcing { url, request }));
                 step.outputs.push_back(Output::Send(stream, self.request.clone()));
                 return AttemptOutcome::Pending;
             }
-            TrackerInput::Received(bytes) => {
+            ServerInput::Received(bytes) => {
                 if self.answer.len() + bytes.len() > MAX_ANSWER {
                     return AttemptOutcome::failed("a response of more than 2 MiB");
                 }
                 self.answer.extend_from_slice(&bytes);
                 None
             }
-            TrackerInput::Closed(closing) => Some(closing),
+            ServerInput::Closed(closing) => Some(closing),
         };
         let mut start = 0;
         let outcome = loop {

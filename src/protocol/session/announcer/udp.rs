@@ -10,7 +10,7 @@ use crate::tracker::udp::{AnnounceOption, AnnounceRequest, Packet, decode_respon
 
 use super::http::reason;
 use super::{
-    AnnouncerContext, AttemptOutcome, Event, Output, ServerUrl, SessionStreamId, TrackerInput, TrackerState,
+    AnnouncerContext, AttemptOutcome, Event, Output, ServerInput, ServerUrl, SessionStreamId, TrackerState,
 };
 
 /// A flow of datagrams to a tracker, kept as long as its connection id is good.
@@ -59,14 +59,14 @@ impl UdpStage {
     /// Takes what happened; with the time to wait until, where that changed.
     pub(super) fn handle(
         &mut self,
-        input: TrackerInput,
+        input: ServerInput,
         event: Option<tracker::Event>,
         tracker: &mut TrackerState,
         step: &mut AnnouncerContext<'_>,
     ) -> (AttemptOutcome, Option<Timestamp>) {
         let Some(link) = &mut tracker.link else { return (AttemptOutcome::failed("the link is gone"), None) };
         match input {
-            TrackerInput::Opened(address) => {
+            ServerInput::Opened(address) => {
                 // Another address of the tracker has answered: what was asked is under way.
                 if link.address.replace(address).is_some() {
                     return (AttemptOutcome::Pending, None);
@@ -74,7 +74,7 @@ impl UdpStage {
                 self.again = 0;
                 (AttemptOutcome::Pending, Some(self.send(event, tracker, step)))
             }
-            TrackerInput::Received(datagram) => {
+            ServerInput::Received(datagram) => {
                 let ipv6 = link.address.is_some_and(|address| address.is_ipv6());
                 // Not for us, or not to be understood: the answer may still come.
                 let Ok(packet) = decode_response(&datagram, ipv6) else {
@@ -120,7 +120,7 @@ impl UdpStage {
                     _ => (AttemptOutcome::Pending, None),
                 }
             }
-            TrackerInput::Closed(closing) => (AttemptOutcome::failed(reason(&closing)), None),
+            ServerInput::Closed(closing) => (AttemptOutcome::failed(reason(&closing)), None),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::{Geometry, Metainfo, PieceIndex, Timestamp};
 
 use super::part::{Part, parts, request, spans, target};
 use super::{
-    CloseReason, Core, Endpoint, Event, HttpProxy, Output, SeedInput, SeedKind, ServerUrl, SessionStreamId,
+    CloseReason, Core, Endpoint, Event, HttpProxy, Output, SeedKind, ServerInput, ServerUrl, SessionStreamId,
 };
 
 mod answers;
@@ -304,10 +304,10 @@ impl Source {
         }));
     }
 
-    pub(super) fn handle(&mut self, now: Timestamp, input: SeedInput, core: &mut Core) {
+    pub(super) fn handle(&mut self, now: Timestamp, input: ServerInput, core: &mut Core) {
         let SourceState::Connected(connection) = &mut self.state else { return };
         match input {
-            SeedInput::Opened(address) => {
+            ServerInput::Opened(address) => {
                 connection.address = Some(address);
                 connection.begin_wait(now);
                 if !std::mem::replace(&mut self.is_announced, true) {
@@ -315,12 +315,12 @@ impl Source {
                     core.outputs.push_back(Output::Event(Event::WebSeedConnected { url, address }));
                 }
             }
-            SeedInput::Received(bytes) => {
+            ServerInput::Received(bytes) => {
                 connection.received += bytes.len() as u64;
                 connection.reader.push(bytes);
                 self.read(now, core);
             }
-            SeedInput::Closed(reason) => return self.closed(now, &reason, core),
+            ServerInput::Closed(reason) => return self.closed(now, &reason, core),
         }
         self.ask(now, core);
     }

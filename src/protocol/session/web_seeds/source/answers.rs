@@ -222,8 +222,12 @@ impl Source {
         let Some(place) = place.filter(|place| !matches!(place, ServerUrl::Udp { .. })) else {
             return self.fail(now, &format!("redirects to {location:?}"), core);
         };
-        if redirects > MAX_REDIRECTS || self.elsewhere.len() >= MAX_ELSEWHERE {
+        if redirects > MAX_REDIRECTS {
             return self.fail(now, &format!("more than {MAX_REDIRECTS} redirects"), core);
+        }
+        // A file whose place is forgotten is redirected once more.
+        if self.elsewhere.len() >= MAX_ELSEWHERE && !self.elsewhere.contains_key(&of) {
+            self.elsewhere.pop_first();
         }
         // A server of the Internet leads to no local network; one that is in it may lead about in it.
         self.elsewhere.insert(of, (place, core.config.allow_local || is_local));
