@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use anyhow::{Result, bail};
 use bittrace_protocol::session::HostPort;
-use clap::{Args, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 
 use super::texts::{ALLOW_LOCAL_HELP, DOWNLOAD_AFTER, DOWNLOAD_EXAMPLES, ENCRYPTION_HELP, UTP_HELP};
+use super::{Arguments, Command};
 
 /// Download a torrent.
 #[derive(Debug, Args)]
@@ -105,6 +107,19 @@ pub(crate) struct DownloadArguments {
     /// Repair damaged finished files: download their wrong pieces again
     #[arg(long)]
     pub(crate) repair: bool,
+}
+
+impl DownloadArguments {
+    /// Those of a download of this torrent, with nothing else said.
+    ///
+    /// # Errors
+    /// When the command line has no such command, which its tests rule out.
+    pub(crate) fn of(torrent: &str) -> Result<Self> {
+        match Arguments::try_parse_from(["bittrace", "download", "--", torrent])?.command {
+            Command::Download(arguments) => Ok(*arguments),
+            _ => bail!("not a download"),
+        }
+    }
 }
 
 /// When connections to peers use uTP.
