@@ -11,8 +11,8 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use crate::HostPort;
 use crate::bencode;
-use crate::session::HostPort;
 use crate::tracker::http::{Escaping, percent_decode};
 use crate::{Hex, InfoHash};
 
@@ -233,8 +233,8 @@ impl FromStr for Magnet {
                 }
                 "tr" => magnet.trackers.push(text()),
                 "ws" => magnet.web_seeds.push(text()),
-                "x.pe" => magnet.peers.push(host_port(&text()).ok_or_else(|| wrong(ENDPOINT))?),
-                "dht" => magnet.nodes.push(host_port(&text()).ok_or_else(|| wrong(ENDPOINT))?),
+                "x.pe" => magnet.peers.push(text().parse().map_err(|_| wrong(ENDPOINT))?),
+                "dht" => magnet.nodes.push(text().parse().map_err(|_| wrong(ENDPOINT))?),
                 "so" => {
                     let select = selection(&text());
                     magnet.select.extend(select.ok_or_else(|| wrong("numbers of files, as in 0,2,4-6"))?);
@@ -255,8 +255,8 @@ impl fmt::Display for Magnet {
         parts.extend(self.name.iter().map(|name| ("dn", escaped(name))));
         parts.extend(self.trackers.iter().map(|url| ("tr", escaped(url))));
         parts.extend(self.web_seeds.iter().map(|url| ("ws", escaped(url))));
-        parts.extend(self.peers.iter().map(|peer| ("x.pe", endpoint(peer))));
-        parts.extend(self.nodes.iter().map(|node| ("dht", endpoint(node))));
+        parts.extend(self.peers.iter().map(|peer| ("x.pe", peer.to_string())));
+        parts.extend(self.nodes.iter().map(|node| ("dht", node.to_string())));
         if !self.select.is_empty() {
             let ranges = self.select.iter().map(|range| match range.start() == range.end() {
                 true => range.start().to_string(),
@@ -359,29 +359,6 @@ fn from_base32(digits: &str) -> Option<[u8; 20]> {
         }
     }
     (at == hash.len()).then_some(hash)
-}
-
-/// Reads `host:port`, an IPv6 address in brackets.
-fn host_port(text: &str) -> Option<HostPort> {
-    let (host, port) = match text.strip_prefix('[') {
-        Some(literal) => {
-            let (host, after) = literal.split_once(']')?;
-            host.parse::<std::net::Ipv6Addr>().ok()?;
-            (host, after.strip_prefix(':')?)
-        }
-        None => text.split_once(':')?,
-    };
-    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
-    let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    let port = port.parse().ok().filter(|&port: &u16| is_number && port != 0)?;
-    (!host.is_empty() && host.bytes().all(is_host)).then(|| HostPort { host: host.to_owned(), port })
-}
-
-fn endpoint(place: &HostPort) -> String {
-    match place.host.contains(':') {
-        true => format!("[{}]:{}", place.host, place.port),
-        false => place.to_string(),
-    }
 }
 
 /// Reads the numbers of files and ranges of them (BEP 53).
@@ -489,7 +466,7 @@ mod tests {
         assert_eq!(magnet.name.as_deref(), Some("a name +"));
         assert_eq!(magnet.trackers, ["http://a.test/x?y=1+", "udp://b.test:80"]);
         assert_eq!(magnet.web_seeds, ["http://c.test/"]);
-        let places = |places: &[HostPort]| places.iter().map(endpoint).collect::<Vec<_>>();
+        let places = |places: &[HostPort]| places.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(places(&magnet.peers), ["10.0.0.1:6881", "[::1]:6882", "peer.test:1"]);
         assert_eq!(places(&magnet.nodes), ["[2001:db8::1]:6881"]);
         assert_eq!(magnet.select, [0..=0, 2..=2, 4..=6]);

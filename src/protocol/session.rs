@@ -79,8 +79,8 @@ pub use config::{Config, SeedGoal};
 pub use encryption::{EncryptionPolicy, EncryptionProfile};
 pub use http_proxy::{HttpProxy, ProxyChoice};
 pub use io::{
-    CloseReason, DisconnectReason, Endpoint, Event, HostPort, Identity, Input, Output, PeerWay,
-    SessionStreamId, Transport, Violation,
+    CloseReason, DisconnectReason, Endpoint, Event, Identity, Input, Output, PeerWay, SessionStreamId,
+    Transport, Violation,
 };
 pub use memory_disk::MemoryDisk;
 pub use profile::{

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use crate::mse::MseLengths;
 use crate::peer::PeerFault;
 use crate::wire::Message;
-use crate::{Block, Geometry, PeerId, PieceIndex, Timestamp};
+use crate::{Block, Geometry, HostPort, PeerId, PieceIndex, Timestamp};
 
 use super::announcer::{AnnounceFacts, Announcer, AnnouncerContext};
 use super::choker::Choker;
@@ -20,7 +20,7 @@ use super::swarm::Swarm;
 use super::tolerance::tolerate;
 use super::torrent::Torrent;
 use super::web_seeds::WebSeeds;
-use super::{Config, HostPort, Identity, MessageCounts, Output, PeerSource, SessionStreamId, Violation};
+use super::{Config, Identity, MessageCounts, Output, PeerSource, SessionStreamId, Violation};
 
 /// What all peers share. Its methods take the one peer that a step is about; what a step means for other peers is noted in
 /// [`Deferred`].

@@ -9,8 +9,8 @@ use bittrace_client::{
     DhtOptions, DownloadOptions, Resume, RootName, proxies_of_environment, random_identity,
 };
 use bittrace_protocol::node::UtpPolicy;
-use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, HostPort, Identity, SeedGoal};
-use bittrace_protocol::{InfoHash, PeerId};
+use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, Identity, SeedGoal};
+use bittrace_protocol::{HostPort, InfoHash, PeerId};
 use bittrace_replay::{Transcript, infer_profile};
 
 use crate::args;
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(dht_of(&["--listen", "127.0.0.1", "--listen", "::1"]), Some((Vec::new(), 0, None)));
         assert_eq!(dht_of(&["--listen", "127.0.0.1", "--listen", "10.0.0.1"]).unwrap().1, 3);
         let own = ["--dht-node", "[::1]:7000", "--dht-node", "node.test:6881", "--dht-state", "nodes"];
-        let named = vec!["::1:7000".to_owned(), "node.test:6881".to_owned()];
+        let named = vec!["[::1]:7000".to_owned(), "node.test:6881".to_owned()];
         assert_eq!(dht_of(&own), Some((named, 0, Some("nodes".into()))));
         assert_eq!(dht_of(&["--no-dht"]), None);
         assert_eq!(dht_of(&["--like", "a.pcap"]), None);
