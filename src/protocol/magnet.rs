@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use crate::HostPort;
 use crate::bencode;
+use crate::id::from_hex;
 use crate::tracker::http::{Escaping, percent_decode};
 use crate::{Hex, InfoHash};
 
@@ -287,7 +288,7 @@ fn topic(value: &str) -> Result<Option<Topic>, &'static str> {
     match lower.as_deref() {
         Some("urn:btih:") => {
             let hash = match digits.len() {
-                40 => from_hex(digits),
+                40 => from_hex(digits.as_bytes()),
                 32 => from_base32(digits),
                 _ => None,
             };
@@ -295,7 +296,7 @@ fn topic(value: &str) -> Result<Option<Topic>, &'static str> {
             hash.map(|hash| Some(Topic::V1(InfoHash(hash)))).ok_or(wanted)
         }
         Some("urn:btmh:") => {
-            let hash = digits.strip_prefix(SHA256_OF_32).and_then(from_hex);
+            let hash = digits.strip_prefix(SHA256_OF_32).and_then(|digits| from_hex(digits.as_bytes()));
             let wanted = "urn:btmh:1220 with 64 hexadecimal digits";
             hash.map(|hash| Some(Topic::V2(hash))).ok_or(wanted)
         }
@@ -324,19 +325,6 @@ fn unnumbered(name: &str) -> &str {
         }
         _ => name,
     }
-}
-
-fn from_hex<const N: usize>(digits: &str) -> Option<[u8; N]> {
-    let bytes = digits.as_bytes();
-    if bytes.len() != 2 * N {
-        return None;
-    }
-    let mut hash = [0; N];
-    for (byte, pair) in hash.iter_mut().zip(bytes.chunks_exact(2)) {
-        let digit = |at: usize| char::from(pair[at]).to_digit(16).map(|digit| digit as u8);
-        *byte = digit(0)? * 16 + digit(1)?;
-    }
-    Some(hash)
 }
 
 /// Reads base32 of RFC 4648, section 6, which 20 bytes fill without padding.
@@ -414,7 +402,7 @@ mod tests {
 
     #[test]
     fn reads_hashes_in_hex_of_any_case_and_in_base32() {
-        let hash = InfoHash(from_hex(HEX).expect("40 digits"));
+        let hash = InfoHash(from_hex(HEX.as_bytes()).expect("40 digits"));
         // The base32 of these 20 bytes, as Python's base64 writes it.
         let base32 = "MMNDDXIKIYSX2UDYYDPOJZTOE33T4QVM";
         let upper = HEX.to_uppercase();
@@ -430,10 +418,13 @@ mod tests {
     #[test]
     fn reads_the_hash_of_version_2_only_as_a_multihash() {
         let magnet = parse(&format!("xt=urn:btmh:1220{V2}")).expect("a link");
-        assert_eq!(magnet.hashes.v2(), from_hex(V2));
+        assert_eq!(magnet.hashes.v2(), from_hex(V2.as_bytes()));
         assert_eq!(magnet.hashes.handshake().to_string(), V2[..40]);
         let both = parse(&format!("xt.1=urn:btih:{HEX}&xt.2=urn:btmh:1220{V2}")).expect("a link");
-        assert_eq!((both.hashes.v2(), both.hashes.handshake().to_string()), (from_hex(V2), HEX.to_owned()));
+        assert_eq!(
+            (both.hashes.v2(), both.hashes.handshake().to_string()),
+            (from_hex(V2.as_bytes()), HEX.to_owned())
+        );
         let wanted = "expected urn:btmh:1220 with 64 hexadecimal digits";
         for digits in [V2.to_owned(), format!("1220{}", &V2[2..]), format!("1120{V2}"), format!("1220{V2}00")]
         {
