@@ -19,7 +19,7 @@ use crate::files::Files;
 use crate::late_disk::LateDisk;
 use crate::left_out::LeftOut;
 use crate::notice::Notice;
-use crate::on_disk::{DiskPlan, OpenedTorrent, found_by};
+use crate::on_disk::{DiskPlan, OpenedTorrent, check_usable, found_by};
 use crate::options::DownloadOptions;
 use crate::verify::Survey;
 use crate::{Error, Stop};
@@ -80,23 +80,15 @@ impl Download {
     /// A download of a torrent.
     ///
     /// # Errors
-    /// [`Error::VersionTwoOnly`] for a torrent without the piece hashes of BEP 3.
+    /// [`Error::Unplaced`] where it is not known how the pieces lie, [`Error::NoPieceLayers`] where pieces have no hash.
     pub fn new(torrent: Arc<Metainfo>, options: DownloadOptions) -> Result<Self, Error> {
-        if torrent.geometry.is_none() {
-            return Err(Error::VersionTwoOnly { name: torrent.name.to_string() });
-        }
+        check_usable(&torrent)?;
         Ok(Self { what: Wanted::Torrent(torrent), options, stop: Stop::new() })
     }
 
     /// A download of the torrent of a magnet link. The disk is not touched before peers have sent the metadata.
-    ///
-    /// # Errors
-    /// [`Error::VersionTwoOnly`] for a link that has no info hash of BEP 3.
-    pub fn of_magnet(magnet: Magnet, options: DownloadOptions) -> Result<Self, Error> {
-        if magnet.hashes.v1().is_none() {
-            return Err(Error::VersionTwoOnly { name: "the torrent of the link".to_owned() });
-        }
-        Ok(Self { what: Wanted::Magnet(magnet), options, stop: Stop::new() })
+    pub fn of_magnet(magnet: Magnet, options: DownloadOptions) -> Self {
+        Self { what: Wanted::Magnet(magnet), options, stop: Stop::new() }
     }
 
     /// A run that ends as soon as peers have sent the metadata of the torrent of a magnet link:
@@ -250,8 +242,8 @@ fn node(
     }
     // Nobody is told of a port that nobody can call.
     if lsd && port != 0 {
-        let torrent = node.session().info_hash();
-        node = node.with_lsd(Beacon::new(port, vec![torrent], &secret));
+        let torrents = node.session().info_hashes();
+        node = node.with_lsd(Beacon::new(port, torrents, &secret));
     }
     node
 }

@@ -74,13 +74,15 @@ impl InfoHashes {
     pub const fn handshake(&self) -> InfoHash {
         match self {
             Self::V1(hash) | Self::Both(hash, _) => *hash,
-            Self::V2([h0, h1, h2, h3, h4, h5, h6, h7, h8, h9, rest @ ..]) => {
-                let [i0, i1, i2, i3, i4, i5, i6, i7, i8, i9, ..] = rest;
-                InfoHash([
-                    *h0, *h1, *h2, *h3, *h4, *h5, *h6, *h7, *h8, *h9, *i0, *i1, *i2, *i3, *i4, *i5, *i6, *i7,
-                    *i8, *i9,
-                ])
-            }
+            Self::V2(hash) => truncated(hash),
+        }
+    }
+
+    /// What peers have the torrent by that speak version 2, where its SHA-256 is known.
+    pub const fn truncated_v2(&self) -> Option<InfoHash> {
+        match self {
+            Self::V1(_) => None,
+            Self::V2(hash) | Self::Both(_, hash) => Some(truncated(hash)),
         }
     }
 
@@ -118,6 +120,14 @@ impl InfoHashes {
             (None, Some(v2)) => Some(Self::V2(v2)),
             (None, None) => None,
         }
+    }
+}
+
+/// The first 20 bytes of an info hash of version 2 (BEP 52, "infohash").
+const fn truncated(hash: &[u8; 32]) -> InfoHash {
+    match hash.first_chunk() {
+        Some(first) => InfoHash(*first),
+        None => panic!("32 bytes begin with 20"),
     }
 }
 

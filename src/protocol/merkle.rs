@@ -27,6 +27,16 @@ pub fn zeros(layer: u32) -> Hash {
     (0..layer).fold([0; 32], |zeros, _| pair(zeros, zeros))
 }
 
+/// The node of layer `to` that has a root of layer `from` as its leftmost part, and nothing else of the file below it.
+pub fn raise(root: Hash, from: u32, to: u32) -> Hash {
+    let (mut root, mut empty) = (root, zeros(from));
+    for _ in from..to {
+        root = pair(root, empty);
+        empty = pair(empty, empty);
+    }
+    root
+}
+
 /// The root over a file's piece layer: the hashes of its pieces, the lowest nodes being of that layer. `None` where there
 /// are none.
 pub fn root_of_layer(layer: u32, hashes: impl IntoIterator<Item = Hash>) -> Option<Hash> {
@@ -111,17 +121,9 @@ impl Hasher {
         if self.filled > 0 {
             self.end_leaf();
         }
-        let mut root = self.tree.root(0)?;
+        let root = self.tree.root(0)?;
         let height = self.tree.roots.first().map_or(0, |(height, _)| *height);
-        if height > layer {
-            return None;
-        }
-        let mut empty = zeros(height);
-        for _ in height..layer {
-            root = pair(root, empty);
-            empty = pair(empty, empty);
-        }
-        Some(root)
+        (height <= layer).then(|| raise(root, height, layer))
     }
 
     fn end_leaf(&mut self) {

@@ -16,9 +16,11 @@ use crate::geometry::Geometry;
 use crate::merkle::Hash;
 use crate::{DecodeError, InfoHash, PieceIndex};
 
+mod digest;
 mod files;
 mod trees;
 
+pub use digest::{PieceDigest, PieceDigester, PieceVerdict};
 pub use files::{File, Name};
 pub use trees::{PieceHash, PieceHasher, TreePiece};
 

@@ -165,7 +165,7 @@ fn a_link_becomes_files_and_the_next_run_carries_on() {
             let recording = folders.work.join(format!("{run}.pcapng"));
             let options =
                 DownloadOptions { record: Some(recording.clone()), ..options(&folders.output, patient()) };
-            let (report, notices) = finish(Download::of_magnet(magnet.clone(), options).unwrap());
+            let (report, notices) = finish(Download::of_magnet(magnet.clone(), options));
             let report = report.unwrap();
             assert_eq!(report.outcome, Outcome::Complete, "{notices:#?}");
             let all = seed.piece_count() as u32;
@@ -210,7 +210,7 @@ fn without_peers_a_link_comes_to_nothing_and_touches_nothing() {
     let folders = Folders::new(&seed);
     let magnet = Magnet { trackers: vec![tracker.url()], ..link_to(&seed) };
     let config = Config { rounds: Some(1), ..patient() };
-    let (report, _) = finish(Download::of_magnet(magnet, options(&folders.output, config)).unwrap());
+    let (report, _) = finish(Download::of_magnet(magnet, options(&folders.output, config)));
     let report = report.unwrap();
     assert_eq!(report.outcome, Outcome::Incomplete);
     assert!(report.torrent.is_none() && report.place.is_none() && !folders.output.exists());
@@ -226,24 +226,15 @@ fn a_file_in_the_way_ends_the_run_when_the_metadata_has_come() {
     std::fs::create_dir_all(folders.output.join("folder")).unwrap();
     let foreign = folders.output.join("folder/a.bin");
     std::fs::write(&foreign, b"something else").unwrap();
-    let (report, _) =
-        finish(Download::of_magnet(magnet.clone(), options(&folders.output, patient())).unwrap());
+    let (report, _) = finish(Download::of_magnet(magnet.clone(), options(&folders.output, patient())));
     assert!(matches!(report, Err(Error::Exists { .. })), "{report:?}");
     assert_eq!(std::fs::read(&foreign).unwrap(), b"something else");
     // Nor is a recording made where a file of the torrent goes.
     std::fs::remove_file(&foreign).unwrap();
     let options = DownloadOptions { record: Some(foreign), ..options(&folders.output, patient()) };
-    let (report, _) = finish(Download::of_magnet(magnet, options).unwrap());
+    let (report, _) = finish(Download::of_magnet(magnet, options));
     assert!(matches!(report, Err(Error::RecordingInTheWay { .. })), "{report:?}");
     own.end();
-}
-
-#[test]
-fn a_link_of_version_2_alone_is_not_downloaded() {
-    let magnet = Magnet::new(InfoHashes::V2([7; 32]));
-    let folder = tempfile::tempdir().unwrap();
-    let refused = Download::of_magnet(magnet, options(folder.path(), patient())).unwrap_err();
-    assert!(matches!(refused, Error::VersionTwoOnly { .. }), "{refused}");
 }
 
 /// A client that seeds, and we who have a link.
@@ -284,7 +275,7 @@ fn gives(program: &str, client: fn(&ClientJob<'_>) -> RunningClient, found: Foun
     let policy = policy_of(manner);
     let options =
         DownloadOptions { record: Some(recording.clone()), ..options(&folders.output, config(policy)) };
-    let (report, notices) = finish(Download::of_magnet(magnet, options).unwrap());
+    let (report, notices) = finish(Download::of_magnet(magnet, options));
     assert_eq!(report.unwrap().outcome, Outcome::Complete, "{notices:#?}");
     seed.assert_whole(&folders.output);
     assert_readable(&recording);

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::PeerSource;
 use crate::dial::Remote;
+use crate::metainfo::PieceDigest;
 use crate::mse::{Methods, MseKey};
 use crate::tracker::http;
 use crate::{Block, InfoHash, Metainfo, PeerId, PieceIndex, Timestamp};
@@ -85,10 +86,11 @@ pub enum Input {
     Closed(SessionStreamId, CloseReason),
     /// Bytes of a piece were stored.
     Stored(PieceIndex, u32),
-    /// A piece whose bytes are all stored has this SHA-1.
-    Hashed(PieceIndex, [u8; 20]),
-    /// The SHA-1 of each block of a piece, as [`Output::HashBlocks`] wanted them.
-    BlockHashes(PieceIndex, Vec<[u8; 20]>),
+    /// A piece whose bytes are all stored has this digest, as a [`PieceDigester`](crate::metainfo::PieceDigester) of its torrent
+    /// takes it.
+    Hashed(PieceIndex, PieceDigest),
+    /// The SHA-256 of each block of a piece, as [`Output::HashBlocks`] wanted them.
+    BlockHashes(PieceIndex, Vec<[u8; 32]>),
     /// A block that a peer asked for was read from disk; `None` when it could not be.
     Loaded(SessionStreamId, Block, Option<Bytes>),
     /// What [`Output::Resolve`] asked: the addresses of a name, or why it has none.
@@ -158,7 +160,7 @@ pub enum Output {
     /// Keep bytes of a piece: the piece, the offset within it, the bytes. They come in any order and any size, each
     /// byte at most once until the piece is hashed. When the last byte of the piece is stored, hash it.
     Store(PieceIndex, u32, Bytes),
-    /// Take the SHA-1 of each block of so many bytes of a piece whose bytes are all stored, the last one shorter, before
+    /// Take the SHA-256 of each block of so many bytes of a piece whose bytes are all stored, the last one shorter, before
     /// anything that follows is done to the piece. It tells who of several peers sent the corrupt block; a driver may leave
     /// it unanswered.
     HashBlocks(PieceIndex, u32),
@@ -357,6 +359,12 @@ pub enum Event {
     MetadataDisagrees,
     /// A verified piece can no longer be read. It is not served any longer, and peers are told.
     PieceLost {
+        /// The piece.
+        index: PieceIndex,
+    },
+    /// A piece has one of the two hashes that a hybrid torrent has for it, and not the other: no peer can have a piece that is
+    /// right, and the session ends (BEP 52, "Upgrade Path").
+    HashesDisagree {
         /// The piece.
         index: PieceIndex,
     },

@@ -25,7 +25,8 @@ impl Session {
             peer.phase_since = now;
             peer.last_received = now;
             self.core.choose_id(peer);
-            self.core.send_handshake(peer);
+            let info_hash = self.core.torrent.info_hash();
+            self.core.send_handshake(peer, info_hash);
             if peer.dialled == Some(Way::Encrypted) {
                 self.core.initiate(now, peer);
             }

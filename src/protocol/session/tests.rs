@@ -20,4 +20,5 @@ mod support;
 mod swarm;
 mod timers;
 mod trackers;
+mod trees;
 mod web_seeds;
