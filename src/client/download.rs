@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bittrace_protocol::lsd::Beacon;
 use bittrace_protocol::magnet::Magnet;
+use bittrace_protocol::metainfo::PieceLayers;
 use bittrace_protocol::node::Node;
 use bittrace_protocol::session::{Config, HostPort, Identity, Session, Status};
 use bittrace_protocol::{Metainfo, Timestamp};
@@ -50,6 +51,8 @@ pub struct DownloadReport {
     pub torrent: Option<Arc<Metainfo>>,
     /// The bytes of the torrent's info dictionary, where they came from peers.
     pub metadata: Option<Bytes>,
+    /// The piece layers that came from peers with it: of a torrent of version 2 (BEP 52).
+    pub piece_layers: PieceLayers,
     /// Where the file, or the folder around the files, is; `None` where that was never known.
     pub place: Option<PathBuf>,
     /// What the torrent asks for and is not stored: links, marks (BEP 47).
@@ -160,6 +163,7 @@ async fn run_torrent(
         elapsed: started.elapsed(),
         torrent: Some(torrent.clone()),
         metadata: None,
+        piece_layers: PieceLayers::new(),
         place,
         left_out,
         recording,
@@ -214,6 +218,7 @@ async fn run_magnet(
         elapsed: started.elapsed(),
         torrent: late.torrent,
         metadata: late.metadata,
+        piece_layers: late.piece_layers,
         place: late.place,
         left_out: late.files.map_or_else(LeftOut::default, |files| files.left_out()),
         recording,

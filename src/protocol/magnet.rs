@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::bencode;
+use crate::metainfo::PieceLayers;
 use crate::session::HostPort;
 use crate::tracker::http::{Escaping, percent_decode};
 use crate::{Hex, InfoHash};
@@ -179,8 +180,8 @@ impl Magnet {
     }
 
     /// The torrent file that this link and an info dictionary make: trackers, web seeds and DHT nodes of the link around the
-    /// dictionary.
-    pub fn torrent_file(&self, info: &[u8]) -> Vec<u8> {
+    /// dictionary, and the piece layers of the files that have some (BEP 52).
+    pub fn torrent_file(&self, info: &[u8], layers: &PieceLayers) -> Vec<u8> {
         bencode::dictionary(|out| {
             if let Some(first) = self.trackers.first() {
                 out.bytes("announce", first);
@@ -199,6 +200,11 @@ impl Magnet {
                             out.integer(node.port);
                         });
                     }
+                });
+            }
+            if !layers.is_empty() {
+                out.dictionary("piece layers", |out| {
+                    layers.iter().for_each(|(root, hashes)| out.bytes(root, hashes));
                 });
             }
             if !self.web_seeds.is_empty() {
@@ -542,13 +548,17 @@ mod tests {
     fn makes_a_torrent_file_around_an_info_dictionary() {
         let link = format!("xt=urn:btih:{HEX}&tr=http://a&tr=http://b&ws=http://c&dht=d:80");
         let magnet = parse(&link).expect("a link");
-        let file = magnet.torrent_file(b"d1:xi1ee");
+        let file = magnet.torrent_file(b"d1:xi1ee", &PieceLayers::new());
         assert_eq!(
             file.escape_ascii().to_string(),
             "d8:announce8:http://a13:announce-listll8:http://ael8:http://bee4:infod1:xi1ee5:nodesll1:di80eee\
              8:url-listl8:http://cee"
         );
-        assert_eq!(Magnet::new(magnet.hashes).torrent_file(b"de"), b"d4:infodee");
+        assert_eq!(Magnet::new(magnet.hashes).torrent_file(b"de", &PieceLayers::new()), b"d4:infodee");
+        let layers = PieceLayers::from([([b'r'; 32], vec![b'h'; 64])]);
+        let file = Magnet::new(magnet.hashes).torrent_file(b"de", &layers);
+        let (root, hashes) = ("r".repeat(32), "h".repeat(64));
+        assert_eq!(file, format!("d4:infode12:piece layersd32:{root}64:{hashes}ee").into_bytes());
     }
 
     #[test]

@@ -8,6 +8,10 @@ use sha2::{Digest, Sha256};
 
 use crate::wire::HashRange;
 
+mod nodes;
+
+pub use nodes::Nodes;
+
 /// A node of a tree.
 pub type Hash = [u8; 32];
 

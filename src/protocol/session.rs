@@ -44,9 +44,11 @@ mod disconnect;
 mod download;
 mod encryption;
 mod handshake;
+mod hash_serving;
 mod have_schedule;
 mod http_proxy;
 mod io;
+mod layer_fetch;
 mod memory_disk;
 mod message_reader;
 mod metadata;
@@ -446,6 +448,7 @@ impl Core {
         let known = peer.known_pending_haves.min(haves.len());
         peer.known_pending_haves -= known;
         self.request_metadata(now, peer);
+        self.request_hashes(now, peer);
         let haves = &haves[known..];
         let (before, after) =
             if self.config.profile.haves_first { (haves, &[][..]) } else { (&[][..], haves) };

@@ -122,6 +122,13 @@ impl Metainfo {
         hashes.get(usize::try_from(number).ok()?).copied()
     }
 
+    /// The tree of a file from its pieces up, where the torrent has its piece layer.
+    pub fn tree_of_pieces(&self, root: Hash) -> Option<merkle::Nodes> {
+        let (hashes, _) = self.layers.get(&root)?.as_chunks();
+        let height = hashes.len().checked_next_power_of_two()?.trailing_zeros();
+        merkle::Nodes::new(self.piece_layer()?, height, hashes.to_vec())
+    }
+
     /// The layer of hash trees whose nodes stand for pieces; `None` where files have no trees.
     pub fn piece_layer(&self) -> Option<u32> {
         self.has_trees.then(|| layer(self.piece_length)).flatten()

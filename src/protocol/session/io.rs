@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::PeerSource;
 use crate::dial::Remote;
-use crate::metainfo::PieceDigest;
+use crate::metainfo::{PieceDigest, PieceLayers};
 use crate::mse::{Methods, MseKey};
 use crate::tracker::http;
 use crate::{Block, InfoHash, Metainfo, PeerId, PieceIndex, Timestamp};
@@ -173,9 +173,10 @@ pub enum Output {
     /// A peer says that a node of the DHT is at this address (BEP 5, "BitTorrent protocol extension"). Without a DHT there is
     /// nothing to be done.
     DhtContact(SocketAddr),
-    /// The info dictionary of the torrent that was wanted, whole and with the right hash. Read it, look what of the torrent is
-    /// there, and answer with [`Input::Described`]; or with [`Input::Stop`], where the torrent is of no use.
-    Metadata(Bytes),
+    /// The info dictionary of the torrent that was wanted, whole and with the right hash, and the piece layers without which its
+    /// pieces could not be checked (BEP 52). Read them, look what of the torrent is there, and answer with [`Input::Described`];
+    /// or with [`Input::Stop`], where the torrent is of no use.
+    Metadata(Bytes, PieceLayers),
     /// Something happened that a person may want to know.
     Event(Event),
     /// Nothing more for now: call again at this time, or when something happens.
@@ -240,6 +241,8 @@ pub enum Violation {
     CorruptPiece(PieceIndex),
     /// It sent metadata with a wrong hash, all of it.
     CorruptMetadata,
+    /// It sent hashes of a tree that do not lead to its root (BEP 52).
+    CorruptHashes,
     /// It kept silent for so long.
     Silent(Duration),
     /// It choked us for so long.

@@ -6,6 +6,7 @@ mod encryption;
 mod failures;
 mod floods;
 mod happy;
+mod hashes;
 mod hostile;
 mod metadata;
 mod noise;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::magnet::InfoHashes;
 use crate::{Geometry, InfoHash, Metainfo};
 
+use super::layer_fetch::LayerFetch;
 use super::metadata::MetadataFetch;
 
 /// What is known of a session's torrent.
@@ -101,6 +102,22 @@ impl Torrent {
         match self {
             Self::Wanted(hashes, fetch) if fetch.info().is_none() => Some((*hashes, fetch)),
             _ => None,
+        }
+    }
+
+    /// What is under way of its piece layers, while these are not there.
+    pub(super) fn layer_fetch(&mut self) -> Option<&mut LayerFetch> {
+        match self {
+            Self::Wanted(_, fetch) => fetch.layers(),
+            Self::Known(_) => None,
+        }
+    }
+
+    /// Its info dictionary, now that its piece layers are there as well.
+    pub(super) fn end_layer_fetch(&mut self) -> Option<Bytes> {
+        match self {
+            Self::Wanted(_, fetch) => fetch.end_layers(),
+            Self::Known(_) => None,
         }
     }
 

@@ -247,7 +247,7 @@ impl<'a> Simulation<'a> {
                 }
                 // The far end has the key as well, and the session has its torrent.
                 Output::Secret(..)
-                | Output::Metadata(_)
+                | Output::Metadata(..)
                 | Output::DhtContact(_)
                 | Output::Store(..)
                 | Output::HashBlocks(..)

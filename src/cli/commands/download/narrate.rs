@@ -327,6 +327,7 @@ pub(crate) fn violation_in_words(violation: &Violation) -> String {
         Violation::OutOfRange => "named pieces or blocks that the torrent does not have".to_owned(),
         Violation::CorruptPiece(index) => format!("sent corrupt data in piece {index}"),
         Violation::CorruptMetadata => "sent metadata with a wrong hash".to_owned(),
+        Violation::CorruptHashes => "sent hashes that do not lead to the root of their file".to_owned(),
         Violation::NotOfTracker => "the torrent is private, and no tracker named this peer".to_owned(),
         Violation::Silent(time) => format!("silent for {}", span(time.as_secs_f64())),
         Violation::ChokedTooLong(time) => format!("choked us for {}", span(time.as_secs_f64())),

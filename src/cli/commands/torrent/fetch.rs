@@ -60,7 +60,7 @@ pub(crate) fn fetch(arguments: &TorrentFetch, common: Common, mut output: Output
         }
         bail!("no peer sent the metadata of the torrent");
     };
-    let file = magnet.torrent_file(&info);
+    let file = magnet.torrent_file(&info, &report.piece_layers);
     write_file(&arguments.output, &file, &mut output)?;
     if !to_standard_output {
         tell(arguments, file, common, &mut output)?;

@@ -360,7 +360,10 @@ fn line(output: &Output) -> Option<String> {
         Output::Event(Event::WebSeedFailed { reason, again, .. }) => {
             format!("web seed failed: {reason}; again {again:?}")
         }
-        Output::Metadata(bytes) => format!("metadata of {} bytes", bytes.len()),
+        Output::Metadata(bytes, layers) if layers.is_empty() => format!("metadata of {} bytes", bytes.len()),
+        Output::Metadata(bytes, layers) => {
+            format!("metadata of {} bytes, {} layers", bytes.len(), layers.len())
+        }
         Output::Event(Event::MetadataCorrupt { from }) => format!("metadata corrupt, from {from:?}"),
         Output::Event(Event::MetadataDisagrees) => "metadata disagrees".to_owned(),
         Output::Event(Event::PieceLost { index }) => format!("piece {index} lost"),
