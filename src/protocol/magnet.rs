@@ -14,6 +14,7 @@ use thiserror::Error;
 use crate::HostPort;
 use crate::bencode;
 use crate::id::from_hex;
+use crate::metainfo::PieceLayers;
 use crate::tracker::http::{Escaping, percent_decode};
 use crate::{Hex, InfoHash};
 
@@ -75,13 +76,15 @@ impl InfoHashes {
     pub const fn handshake(&self) -> InfoHash {
         match self {
             Self::V1(hash) | Self::Both(hash, _) => *hash,
-            Self::V2([h0, h1, h2, h3, h4, h5, h6, h7, h8, h9, rest @ ..]) => {
-                let [i0, i1, i2, i3, i4, i5, i6, i7, i8, i9, ..] = rest;
-                InfoHash([
-                    *h0, *h1, *h2, *h3, *h4, *h5, *h6, *h7, *h8, *h9, *i0, *i1, *i2, *i3, *i4, *i5, *i6, *i7,
-                    *i8, *i9,
-                ])
-            }
+            Self::V2(hash) => truncated(hash),
+        }
+    }
+
+    /// What peers have the torrent by that speak version 2, where its SHA-256 is known.
+    pub const fn truncated_v2(&self) -> Option<InfoHash> {
+        match self {
+            Self::V1(_) => None,
+            Self::V2(hash) | Self::Both(_, hash) => Some(truncated(hash)),
         }
     }
 
@@ -119,6 +122,14 @@ impl InfoHashes {
             (None, Some(v2)) => Some(Self::V2(v2)),
             (None, None) => None,
         }
+    }
+}
+
+/// The first 20 bytes of an info hash of version 2 (BEP 52, "infohash").
+const fn truncated(hash: &[u8; 32]) -> InfoHash {
+    match hash.first_chunk() {
+        Some(first) => InfoHash(*first),
+        None => panic!("32 bytes begin with 20"),
     }
 }
 
@@ -170,8 +181,8 @@ impl Magnet {
     }
 
     /// The torrent file that this link and an info dictionary make: trackers, web seeds and DHT nodes of the link around the
-    /// dictionary.
-    pub fn torrent_file(&self, info: &[u8]) -> Vec<u8> {
+    /// dictionary, and the piece layers of the files that have some (BEP 52).
+    pub fn torrent_file(&self, info: &[u8], layers: &PieceLayers) -> Vec<u8> {
         bencode::dictionary(|out| {
             if let Some(first) = self.trackers.first() {
                 out.bytes("announce", first);
@@ -190,6 +201,11 @@ impl Magnet {
                             out.integer(node.port);
                         });
                     }
+                });
+            }
+            if !layers.is_empty() {
+                out.dictionary("piece layers", |out| {
+                    layers.iter().for_each(|(root, hashes)| out.bytes(root, hashes));
                 });
             }
             if !self.web_seeds.is_empty() {
@@ -500,13 +516,17 @@ mod tests {
     fn makes_a_torrent_file_around_an_info_dictionary() {
         let link = format!("xt=urn:btih:{HEX}&tr=http://a&tr=http://b&ws=http://c&dht=d:80");
         let magnet = parse(&link).expect("a link");
-        let file = magnet.torrent_file(b"d1:xi1ee");
+        let file = magnet.torrent_file(b"d1:xi1ee", &PieceLayers::new());
         assert_eq!(
             file.escape_ascii().to_string(),
             "d8:announce8:http://a13:announce-listll8:http://ael8:http://bee4:infod1:xi1ee5:nodesll1:di80eee\
              8:url-listl8:http://cee"
         );
-        assert_eq!(Magnet::new(magnet.hashes).torrent_file(b"de"), b"d4:infodee");
+        assert_eq!(Magnet::new(magnet.hashes).torrent_file(b"de", &PieceLayers::new()), b"d4:infodee");
+        let layers = PieceLayers::from([([b'r'; 32], vec![b'h'; 64])]);
+        let file = Magnet::new(magnet.hashes).torrent_file(b"de", &layers);
+        let (root, hashes) = ("r".repeat(32), "h".repeat(64));
+        assert_eq!(file, format!("d4:infode12:piece layersd32:{root}64:{hashes}ee").into_bytes());
     }
 
     #[test]

@@ -233,7 +233,7 @@ fn a_magnet_link_is_followed_by_the_dht_alone() {
     let hashes = InfoHashes::V1(place.seed.metainfo.info_hash);
     let magnet = Magnet { nodes: vec![named], ..Magnet::new(hashes) };
     let mut port = 0;
-    let report = Download::of_magnet(magnet, options).unwrap().run_blocking(|notice| {
+    let report = Download::of_magnet(magnet, options).run_blocking(|notice| {
         if let Notice::Listening { port: listening } = notice {
             port = listening;
         }

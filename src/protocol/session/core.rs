@@ -10,6 +10,7 @@ use crate::{Block, Geometry, HostPort, PeerId, PieceIndex, Timestamp};
 
 use super::announcer::{AnnounceFacts, Announcer, AnnouncerContext};
 use super::choker::Choker;
+use super::hash_serving::HashServing;
 use super::have_schedule::HaveSchedule;
 use super::peer::Peer;
 use super::picker::Picker;
@@ -59,6 +60,7 @@ pub(super) struct Core {
     pub(super) picker: Picker,
     pub(super) choker: Choker,
     pub(super) suspects: Suspects,
+    pub(super) hash_serving: HashServing,
     /// Pieces that were verified and can no longer be read. They are neither offered nor served.
     pub(super) lost: BTreeSet<PieceIndex>,
     /// Bytes handed out to be stored that are not stored yet.
@@ -155,6 +157,7 @@ impl Core {
             has_searched: false,
             picker,
             suspects: Suspects::default(),
+            hash_serving: HashServing::default(),
             lost: BTreeSet::new(),
             unstored: 0,
             totals: Totals {

@@ -80,7 +80,7 @@ impl Source {
     pub(super) fn begin(&self, options: DownloadOptions) -> Result<Download, Error> {
         match self {
             Self::Torrent(torrent) => Download::new(Arc::clone(torrent), options),
-            Self::Magnet(magnet) => Download::of_magnet((**magnet).clone(), options),
+            Self::Magnet(magnet) => Ok(Download::of_magnet((**magnet).clone(), options)),
         }
     }
 

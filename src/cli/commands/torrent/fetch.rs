@@ -71,7 +71,7 @@ pub(crate) fn fetch(arguments: &TorrentFetch, common: Common, mut output: Output
         }
         bail!("no peer sent the metadata of the torrent");
     };
-    let torrent = magnet.torrent_file(&info);
+    let torrent = magnet.torrent_file(&info, &report.piece_layers);
     let is_output = file.is_output();
     file.write(|out| out.write_all(&torrent))?;
     // What was fetched is kept, whatever became of the recording.
