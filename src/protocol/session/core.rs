@@ -57,6 +57,8 @@ pub(super) struct Core {
     pub(super) is_searching: bool,
     /// Whether such a source has looked for peers in vain, and does so more rarely from now on.
     pub(super) has_searched: bool,
+    /// How many times a peer came, left, or said where it can be dialled.
+    pub(super) changes_of_peers: u64,
     pub(super) picker: Picker,
     pub(super) choker: Choker,
     pub(super) suspects: Suspects,
@@ -155,6 +157,7 @@ impl Core {
             web_seeds: WebSeeds::default(),
             is_searching: false,
             has_searched: false,
+            changes_of_peers: 0,
             picker,
             suspects: Suspects::default(),
             hash_serving: HashServing::default(),
