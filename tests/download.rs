@@ -8,6 +8,8 @@ mod fetch;
 mod https;
 #[path = "download/live_trace.rs"]
 mod live_trace;
+#[path = "download/magnets.rs"]
+mod magnets;
 #[path = "download/memory.rs"]
 mod memory;
 #[path = "download/page.rs"]

@@ -248,7 +248,7 @@ fn mistakes_are_explained() {
         (&["replay", "no-such.pcap"][..], "no-such.pcap: no such file"),
         (
             &["replay", &lonely],
-            "no .torrent file of the same name beside it: give the torrent with --torrent",
+            "no .torrent file of the same name beside it, and its peers did not send the metadata",
         ),
         (&["replay", "download-aria2.pcap", "--torrent", "dht-get-peers.torrent"], "is about torrent"),
         (&["replay", "not-bittorrent.pcapng", "--torrent", "download-aria2.torrent"], "has no announce"),
@@ -444,6 +444,18 @@ fn completes(name: &str, client: &[&str], files: &[(&str, &str)]) {
         assert_eq!(torrent.piece_hash(bittrace_protocol::PieceIndex(number)), Some(digest), "piece {number}");
     }
     assert!(printed.contains("Local messages") && printed.contains("They differ"), "{printed}");
+}
+
+/// The reference's client had a magnet link: the far ends give the metadata to whoever asks, in the client's order.
+#[test]
+fn a_reference_that_began_with_a_magnet_link_is_played() {
+    let (code, printed, errors) = run(&["replay", "magnet-metadata-pex.pcap"]);
+    assert!(code < 2 && errors.is_empty(), "{code}: {errors}");
+    assert_printed!("replay", "rehearsal-magnet", printed);
+    if is_there("aria2c") {
+        let [words @ .., _] = &ARIA2[..] else { panic!("no words") };
+        completes("magnet-metadata-pex.pcap", &[words, &["{magnet}"]].concat(), &[]);
+    }
 }
 
 /// A tracker over UDP is the far end of clients as well: aria2 asks one while its DHT is on, Transmission and libtorrent ask any.

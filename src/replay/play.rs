@@ -16,6 +16,7 @@ mod replay_udp_tracker;
 mod replayed_trackers;
 mod rewrite;
 mod server;
+mod untracked;
 
 pub use client_role::ClientRole;
 pub use fault::{InjectedFault, NAMES as DISTURBANCES, NamedDisturbances};

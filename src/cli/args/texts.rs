@@ -267,6 +267,7 @@ Without a client and without --listen, the capture is played to bittrace itself,
 Examples:
   bittrace replay ref.pcap
   bittrace replay ref.pcap -- aria2c -d {dir} --seed-time=0 --listen-port {port} {torrent}
+  bittrace replay ref.pcap -- aria2c -d {dir} --seed-time=0 --listen-port {port} {magnet}
   bittrace replay ref.pcap --hex -- transmission-cli -M -w {dir} -p {port} {torrent}
   bittrace replay ref.pcap --disturb all -- aria2c -d {dir} --seed-time=0 {torrent}
   bittrace replay ref.pcap --disturb corrupt=2 --disturb drop=9 -- aria2c -d {dir} {torrent}

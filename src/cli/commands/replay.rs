@@ -1,6 +1,7 @@
 //! `bittrace replay`: a capture's tracker and peers are replayed, to bittrace itself or to any client, and the client's messages
 //! are compared with those of the capture's client.
 
+mod described;
 mod ended;
 mod live;
 mod verdict;
@@ -109,12 +110,22 @@ struct ReplayPlan {
 
 impl ReplayPlan {
     fn load(arguments: &args::ReplayArguments, common: Common, output: &Output) -> Result<Self> {
-        let torrent_path = match &arguments.torrent {
-            Some(path) => path.clone(),
+        let given = match &arguments.torrent {
+            Some(path) => Some(path.clone()),
             None => beside(&arguments.capture)?,
         };
-        let torrent = read_torrent(&torrent_path)?;
-        let metainfo = Arc::new(torrent.metainfo.clone());
+        let (torrent_path, file, metainfo) = match given {
+            Some(path) => {
+                let torrent = read_torrent(&path)?;
+                (path, torrent.bytes().to_vec(), torrent.metainfo)
+            }
+            None => {
+                let file = described::torrent_file(arguments, output)?;
+                let metainfo = Metainfo::decode(&file)?;
+                (arguments.capture.clone(), file, metainfo)
+            }
+        };
+        let metainfo = Arc::new(metainfo);
         let options = TraceOptions {
             local: arguments.local.into(),
             torrents: vec![metainfo.clone()],
@@ -130,7 +141,7 @@ impl ReplayPlan {
             role: arguments.role_in(&reference),
             reference: Rc::new(reference),
             local: arguments.local,
-            file: torrent.bytes().to_vec(),
+            file,
             torrent: metainfo,
             torrent_path,
             content: arguments.content.clone(),
@@ -177,8 +188,8 @@ impl ReplayPlan {
     }
 }
 
-/// The torrent of the same name in the same folder: `a.torrent` for `a.pcap` and `a.pcap.gz`.
-fn beside(capture: &Path) -> Result<PathBuf> {
+/// The torrent of the same name in the same folder: `a.torrent` for `a.pcap` and `a.pcap.gz`; `None` where there is none.
+fn beside(capture: &Path) -> Result<Option<PathBuf>> {
     if capture == Path::new("-") {
         bail!("standard input has no .torrent file beside it: give the torrent with --torrent");
     }
@@ -191,12 +202,7 @@ fn beside(capture: &Path) -> Result<PathBuf> {
         .filter_map(|stem| stem.rsplit_once('.'))
         .map(|(stem, _)| capture.with_file_name(format!("{stem}.torrent")))
         .find(|path| path.is_file());
-    found.ok_or_else(|| {
-        anyhow!(
-            "{}: no .torrent file of the same name beside it: give the torrent with --torrent",
-            capture.display()
-        )
-    })
+    Ok(found)
 }
 
 /// Replays the capture to bittrace, without sockets.
@@ -316,6 +322,9 @@ fn missed_in_words(all: &[(SocketAddr, &Missed)]) -> Vec<String> {
                 format!(
                     "the replayed peer {far} waited for {more} before its message {number}, then went on without it"
                 )
+            }
+            Missed::MetadataNotAsked { number, piece } => {
+                format!("the client did not request piece {piece} of the metadata, message {number} of {far}")
             }
             Missed::Never { number, cue, lacking } => {
                 let more = counted(u64::from(*lacking), &format!("more {} message", cue.name()));

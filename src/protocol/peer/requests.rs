@@ -345,6 +345,11 @@ impl<K: Eq + Hash> OtherRequests<K> {
         Some(sent)
     }
 
+    /// What is requested and not answered, in no order.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &K> {
+        self.open.keys()
+    }
+
     /// Whether every outstanding request is remembered.
     pub(super) const fn is_whole(&self) -> bool {
         !self.overflowed

@@ -152,6 +152,11 @@ impl SideState {
         self.requests.iter()
     }
 
+    /// The pieces of the metadata that it requested and that were neither sent nor rejected (BEP 9), in no order.
+    pub fn metadata_requests(&self) -> impl Iterator<Item = u32> + '_ {
+        self.metadata_requests.keys().copied()
+    }
+
     /// The id under which it receives messages of an extension (BEP 10); `None` where it does not.
     pub fn extension_id(&self, extension: &Extension) -> Option<u8> {
         self.extensions.iter().find(|(_, known)| known == extension).map(|(id, _)| *id)

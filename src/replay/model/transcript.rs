@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bittrace_protocol::peer::PeerSide;
+use bittrace_protocol::wire::{Content, Extension, Message, MetadataKind};
 use bittrace_protocol::{InfoHash, PeerId, Timestamp};
 use bittrace_trace::record::{Body, Note, PeerWireBody, Protocol, Side, Transport, Unreadable};
 use bittrace_trace::statistics::{Finding, Findings};
@@ -158,6 +159,23 @@ impl ConversationRole {
 }
 
 impl Transcript {
+    /// Whether the client asked peers for the metadata (BEP 9): it had a magnet link, and no torrent.
+    pub fn asks_for_metadata(&self) -> bool {
+        let peers = self.peers().flat_map(|one| one.messages().take(MOST_LOOKED_AT));
+        peers.filter(|(side, _)| *side == Side::Local).any(|(_, message)| match message.body() {
+            Body::PeerWire(PeerWireBody::Extended(
+                Message::Extended { payload, .. },
+                Extension::Metadata,
+            )) => {
+                matches!(
+                    Extension::Metadata.decode(&payload),
+                    Ok(Content::Metadata(metadata)) if metadata.kind == MetadataKind::Request
+                )
+            }
+            _ => false,
+        })
+    }
+
     /// Reads the capture file at `path`.
     ///
     /// # Errors
@@ -437,3 +455,6 @@ fn is_said_of_torrent(record: &Record) -> bool {
             Body::Unreadable(_, Unreadable::Opaque(_) | Unreadable::Gap(_) | Unreadable::LostPackets(_))
         )
 }
+
+/// So many messages of a connection are looked at for requests for metadata, which come first.
+const MOST_LOOKED_AT: usize = 200;

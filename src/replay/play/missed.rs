@@ -37,6 +37,13 @@ pub enum Missed {
         /// The block.
         block: Block,
     },
+    /// A piece of the metadata that the reference sends was never requested.
+    MetadataNotAsked {
+        /// The message of the far end, by its number in the reference.
+        number: u64,
+        /// The piece of the metadata.
+        piece: u32,
+    },
     /// A message of an extension that the client does not have was left out.
     Unspoken {
         /// The message of the far end, by its number in the reference.

@@ -1,16 +1,17 @@
 //! A reference replayed to a session without a socket: the recorded far ends send their messages when the session has sent what
 //! preceded them, under a clock that follows the reference. The same reference gives the same bytes every time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bittrace_protocol::dial::{AddressFamily, Remote};
+use bittrace_protocol::magnet::{InfoHashes, Magnet};
 use bittrace_protocol::mse::MseDraw;
 use bittrace_protocol::session::{
     CloseReason, Config, EncryptionPolicy, Endpoint, Event, Input, MemoryDisk, MessageCounts, Output,
-    SeedGoal, Session, SessionStreamId, Violation,
+    PeerSource, SeedGoal, Session, SessionStreamId, Violation,
 };
 use bittrace_protocol::tracker::http::{Framing, Request, frame_request};
 use bittrace_protocol::{InfoHash, Metainfo, Timestamp};
@@ -28,6 +29,7 @@ use crate::play::played_connection::{Heard, PlayedConnection, carriage_remarks};
 use crate::play::refusal::{MOST_REFUSALS, Refusal, RefusalAct, ReplayedEnd};
 use crate::play::replay_udp_tracker::UdpAnswer;
 use crate::play::replayed_trackers::{ReplayedTracker, TrackerScheme};
+use crate::play::untracked::untracked_peers;
 use crate::profile::InferredProfile;
 
 /// The result of a replay without sockets.
@@ -87,10 +89,19 @@ pub fn replay_offline(
         }
     }
     let clock = PlayClock::starting_at(began);
-    let session = Session::new(config, torrent.clone(), learnt.identity.clone(), have, clock.now());
+    let identity = learnt.identity.clone();
+    let had_a_link = role == ClientRole::Downloader && reference.asks_for_metadata();
+    let mut session = if had_a_link {
+        Session::of_magnet(config, &magnet_of(torrent), identity, clock.now())
+    } else {
+        Session::new(config, torrent.clone(), identity, have, clock.now())
+    };
+    let untracked = untracked_peers(reference);
+    session.handle(clock.now(), Input::Searching(!untracked.is_empty()));
     let recorder = Recorder::new(Vec::new(), comment).map_err(|error| error.to_string())?;
     let mut stage = Simulation {
         torrent: torrent.info_hash,
+        described: torrent.clone(),
         ended,
         contents,
         session,
@@ -99,6 +110,7 @@ pub fn replay_offline(
         over: false,
         trackers: ReplayedTracker::all(reference),
         waiting: reference.peers().collect(),
+        untracked,
         last: Timestamp::EPOCH,
         lines: BTreeMap::new(),
         disk,
@@ -116,8 +128,16 @@ pub fn replay_offline(
     stage.finish().map_err(|error| error.to_string())
 }
 
+/// The link to a torrent, with its trackers.
+fn magnet_of(torrent: &Metainfo) -> Magnet {
+    let trackers = torrent.trackers().into_iter().flatten().collect();
+    Magnet { trackers, ..Magnet::new(InfoHashes::V1(torrent.info_hash)) }
+}
+
 struct Simulation<'a> {
     torrent: InfoHash,
+    /// The torrent, for a session that has its metadata from the far ends.
+    described: Arc<Metainfo>,
     /// When the last message of the reference was captured.
     ended: Timestamp,
     contents: &'a RecordedPieces,
@@ -128,6 +148,8 @@ struct Simulation<'a> {
     trackers: Vec<ReplayedTracker>,
     /// The connections to peers that have not begun.
     waiting: VecDeque<&'a Conversation>,
+    /// The peers that no tracker named and that the session has not been told of: it is when its client dialled them.
+    untracked: BTreeSet<SocketAddr>,
     /// When something of the reference happened last, in the play.
     last: Timestamp,
     lines: BTreeMap<SessionStreamId, SimulatedConnection>,
@@ -202,6 +224,10 @@ impl<'a> Simulation<'a> {
                     self.pass(at);
                     self.call()?;
                 }
+                Some((Due::Found(far), at)) => {
+                    self.pass(at);
+                    self.find(far);
+                }
                 None if !stopped => {
                     stopped = true;
                     // A seeder has no end of its own.
@@ -245,9 +271,12 @@ impl<'a> Simulation<'a> {
                         Input::Resolved(name, Err("a reference has addresses, not names".to_owned())),
                     );
                 }
-                // The far end has the key as well, and the session has its torrent.
+                Output::Metadata(..) => {
+                    let described = Input::Described(self.described.clone(), Vec::new());
+                    self.session.handle(self.clock.now(), described);
+                }
+                // The far end has the key as well.
                 Output::Secret(..)
-                | Output::Metadata(..)
                 | Output::DhtContact(_)
                 | Output::Store(..)
                 | Output::HashBlocks(..)
@@ -310,7 +339,21 @@ impl<'a> Simulation<'a> {
             let (_, first) = conversation.messages().next()?;
             Some((first.number, Due::Call, first.at))
         });
-        speech.chain(call).min_by_key(|(number, ..)| *number).map(|(_, due, at)| (due, at))
+        let untracked =
+            self.waiting.iter().filter(|one| one.is_outgoing() && self.untracked.contains(&one.far()));
+        let found = untracked.filter_map(|conversation| {
+            let (_, first) = conversation.messages().next()?;
+            Some((first.number, Due::Found(conversation.far()), first.at))
+        });
+        speech.chain(call).chain(found).min_by_key(|(number, ..)| *number).map(|(_, due, at)| (due, at))
+    }
+
+    /// A peer is found that no tracker named.
+    fn find(&mut self, far: SocketAddr) {
+        self.untracked.remove(&far);
+        let now = self.clock.now();
+        self.session.handle(now, Input::PeersFound(PeerSource::Link, vec![far]));
+        self.session.handle(now, Input::Searching(!self.untracked.is_empty()));
     }
 
     /// The first peer that calls in the reference calls.
@@ -575,6 +618,7 @@ impl<'a> Simulation<'a> {
 enum Due {
     Speech(SessionStreamId),
     Call,
+    Found(SocketAddr),
 }
 
 /// Where the keys of far ends come from: a play without sockets is the same every time.

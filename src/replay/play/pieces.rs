@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bittrace_protocol::geometry::{BlockFault, Geometry};
 use bittrace_protocol::metainfo::File as TorrentFile;
-use bittrace_protocol::wire::Message;
+use bittrace_protocol::wire::{METADATA_PIECE, Message, Metadata};
 use bittrace_protocol::{Block, Metainfo, PieceIndex};
 use bittrace_trace::units::{count, counted};
 use bytes::Bytes;
@@ -23,13 +23,16 @@ pub struct RecordedPieces {
     blocks: BTreeMap<(PieceIndex, u32), Bytes>,
     /// The lengths of the torrent's pieces, where the torrent is known.
     geometry: Option<Geometry>,
+    /// The torrent's info dictionary, where the torrent is known.
+    info: Bytes,
 }
 
 impl RecordedPieces {
     /// What `reference` holds of `torrent`: every whole piece that has its hash, and single blocks of the others. Blocks of
     /// which only digests are stored are not among them.
     pub fn of(reference: &Transcript, torrent: &Metainfo) -> Self {
-        let mut contents = Self { geometry: torrent.geometry.clone(), ..Self::default() };
+        let info = Bytes::copy_from_slice(torrent.info_bytes());
+        let mut contents = Self { geometry: torrent.geometry.clone(), info, ..Self::default() };
         let mut heard: BTreeMap<PieceIndex, BTreeMap<u32, Vec<Bytes>>> = BTreeMap::new();
         let about = |one: &&Conversation| one.torrent.is_some() && one.torrent == reference.torrent;
         let messages = reference.conversations.iter().filter(about).flat_map(Conversation::messages);
@@ -130,6 +133,14 @@ impl RecordedPieces {
                 block.index
             ),
         }
+    }
+
+    /// The message that gives a piece of the metadata (BEP 9); `None` where there is no such piece.
+    pub(crate) fn metadata(&self, piece: u32) -> Option<Metadata> {
+        let start = usize::try_from(u64::from(piece) * METADATA_PIECE).ok()?;
+        let left = self.info.get(start..).filter(|left| !left.is_empty())?;
+        let bytes = &left[..left.len().min(METADATA_PIECE as usize)];
+        Some(Metadata::data(piece, self.info.len() as u64, bytes.to_vec()))
     }
 
     /// The bytes of a block, where they are known.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bittrace_protocol::peer::{ConnectionState, PeerSide, RequestCapacity};
 use bittrace_protocol::tracker::http;
 use bittrace_protocol::wire::{
-    Frame, HANDSHAKE_LENGTH, Handshake, HandshakeVerdict, LengthVerdict, Message, NearMiss, Prefix, frame,
-    handshake_prefix, judge_handshake, judge_length,
+    Extension, Frame, HANDSHAKE_LENGTH, Handshake, HandshakeVerdict, LengthVerdict, Message, Metadata,
+    NearMiss, Prefix, frame, handshake_prefix, judge_handshake, judge_length,
 };
 use bittrace_protocol::{Block, InfoHash, Timestamp};
 use bittrace_trace::rules::note_near_miss;
@@ -322,8 +322,18 @@ impl ReplayPeer {
             {
                 break;
             }
+            if let ScriptedKind::Metadata(piece) = line.says
+                && !self.is_metadata_requested(piece)
+            {
+                break;
+            }
             at = Some(line.at);
             self.say(self.next, contents, &mut out);
+        }
+        let said = out.len();
+        self.answer_metadata(contents, &mut out);
+        if out.len() > said {
+            at = at.or(self.lines.get(self.next).or(self.lines.last()).map(|line| line.at));
         }
         if !self.rejected.is_empty() && !self.state.side(self.client()).is_choking() {
             at = at.or(self.lines.get(self.next).or(self.lines.last()).map(|line| line.at));
@@ -349,6 +359,39 @@ impl ReplayPeer {
             }
         }
         (!out.is_empty()).then(|| (out, at.unwrap_or(Timestamp::EPOCH)))
+    }
+
+    /// Answers the requests for pieces of the metadata that the reference answers elsewhere, or not at all.
+    fn answer_metadata(&mut self, contents: &RecordedPieces, out: &mut Vec<Bytes>) {
+        let mut requested: Vec<u32> = self.state.side(self.client()).metadata_requests().collect();
+        requested.sort_unstable();
+        for piece in requested {
+            let answers = |line: &ScriptedMessage| {
+                !line.said && matches!(line.says, ScriptedKind::Metadata(said) if said == piece)
+            };
+            match self.lines.iter().position(answers) {
+                Some(place) => {
+                    self.say(place, contents, out);
+                }
+                None => self.serve_metadata(piece, contents, out),
+            }
+        }
+    }
+
+    /// Sends a piece of the metadata out of `contents`, where the peer says that it has the metadata; else that it has not.
+    fn serve_metadata(&mut self, piece: u32, contents: &RecordedPieces, out: &mut Vec<Bytes>) {
+        let Some(id) = self.state.side(self.client()).extension_id(&Extension::Metadata) else { return };
+        let has_metadata = self.state.side(self.side).metadata_size().is_some();
+        let answer = contents.metadata(piece).filter(|_| has_metadata).unwrap_or(Metadata::reject(piece));
+        let (message, mut bytes) = (Message::Extended { id, payload: answer.encode().into() }, Vec::new());
+        message.encode(&mut bytes);
+        self.observe(self.side, &message);
+        out.push(bytes.into());
+    }
+
+    /// Whether the client requested a piece of the metadata that is still to be sent.
+    fn is_metadata_requested(&self, piece: u32) -> bool {
+        self.state.side(self.client()).metadata_requests().any(|requested| requested == piece)
     }
 
     fn is_fast(&self) -> bool {
@@ -452,7 +495,12 @@ impl ReplayPeer {
             ScriptedKind::Message(message) => {
                 state.observe(side, UNTIMED, number, message);
             }
-            ScriptedKind::Extension(extension) => {
+            ScriptedKind::Metadata(_) | ScriptedKind::Extension(_) => {
+                let metadata = Extension::Metadata;
+                let extension = match &line.says {
+                    ScriptedKind::Extension(extension) => extension,
+                    _ => &metadata,
+                };
                 let Some(id) = state.side(side.other()).extension_id(extension) else {
                     let extension = extension.name().to_owned();
                     self.missed.push(Missed::Unspoken { number: line.number, extension });
@@ -498,7 +546,7 @@ impl ReplayPeer {
         }
         let passed = self.lines[self.next..]
             .iter()
-            .take_while(|line| matches!(line.says, ScriptedKind::Block(_)))
+            .take_while(|line| matches!(line.says, ScriptedKind::Block(_) | ScriptedKind::Metadata(_)))
             .count();
         self.next += passed;
         passed > 0
@@ -529,8 +577,14 @@ impl ReplayPeer {
     /// Ends the replay: what did not go as in the reference.
     pub fn finish(&mut self) -> Vec<Missed> {
         for line in self.lines.iter().filter(|line| !line.said) {
-            if let ScriptedKind::Block(block) = line.says {
-                self.missed.push(Missed::NotAsked { number: line.number, block });
+            match line.says {
+                ScriptedKind::Block(block) => {
+                    self.missed.push(Missed::NotAsked { number: line.number, block });
+                }
+                ScriptedKind::Metadata(piece) => {
+                    self.missed.push(Missed::MetadataNotAsked { number: line.number, piece });
+                }
+                _ => {}
             }
         }
         let held = self.lines.iter().find(|line| !line.said).filter(|_| self.role == ClientRole::Seeder);

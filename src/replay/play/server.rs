@@ -31,6 +31,7 @@ use crate::play::played_connection::carriage_remarks;
 use crate::play::refusal::Refusal;
 use crate::play::replayed_trackers::ReplayedTracker;
 use crate::play::rewrite::recast_torrent;
+use crate::play::untracked::untracked_peers;
 use peer_task::play;
 use state::{RecordedStream, Shared, TrackerCounts};
 use tracker_task::{TrackerSockets, serve_over_http, serve_over_udp};
@@ -211,6 +212,12 @@ impl Server {
     pub fn peers(&self) -> Vec<(SocketAddr, SocketAddr)> {
         let place = |(far, listener): &(SocketAddr, TcpListener)| Some((*far, listener.local_addr().ok()?));
         self.listeners.iter().filter_map(place).collect()
+    }
+
+    /// Where the recorded peers are that no tracker names: a magnet link may.
+    pub fn untracked_peers(&self) -> Vec<SocketAddr> {
+        let shared = self.shared.borrow();
+        untracked_peers(&self.reference).iter().filter_map(|far| shared.places.get(far).copied()).collect()
     }
 
     /// A copy of the torrent file whose trackers are these. `None` where `file` is not a torrent file.

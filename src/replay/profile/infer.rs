@@ -134,6 +134,9 @@ impl<'a> Learner<'a> {
         };
         own.numwant = numwant(false).unwrap_or(own.numwant);
         own.numwant_stopped = numwant(true).unwrap_or(own.numwant_stopped);
+        if reference.asks_for_metadata() {
+            own.left_unknown = announce.left.unwrap_or(own.left_unknown);
+        }
         own.compact = announce.compact.unwrap_or(own.compact);
         own.no_peer_id = announce.no_peer_id.unwrap_or(own.no_peer_id);
         own.supportcrypto = announce.supportcrypto.or(own.supportcrypto);
@@ -340,7 +343,13 @@ impl<'a> Learner<'a> {
                     ExtendedEntry::Extensions
                 }
                 (b"metadata_size", Some(_), _) => ExtendedEntry::MetadataSize,
-                (b"p", Some(_), _) => ExtendedEntry::Port,
+                (b"p", Some(port), _) => {
+                    // Without a tracker this is where it says its port.
+                    if self.learnt.port == 0 {
+                        self.learnt.port = u16::try_from(port).unwrap_or(0);
+                    }
+                    ExtendedEntry::Port
+                }
                 (b"reqq", Some(reqq), _) => {
                     profile.reqq = u32::try_from(reqq).unwrap_or(profile.reqq);
                     ExtendedEntry::Reqq

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use bittrace_client::random_identity;
+use bittrace_protocol::HostPort;
+use bittrace_protocol::Metainfo;
+use bittrace_protocol::magnet::{InfoHashes, Magnet};
 use bittrace_replay::{
     ClientRole, ClientStatus, ConversationRole, InjectedFault, RecordedPieces, ServeOptions, Served, Server,
 };
@@ -173,15 +176,19 @@ impl<'a> ClientRun<'a> {
         let torrent = server
             .torrent_file(&self.play.file)
             .ok_or_else(|| anyhow!("{}: cannot be copied", self.play.torrent_path.display()))?;
+        let link = link_to(&torrent, &server.untracked_peers())
+            .ok_or_else(|| anyhow!("{}: no magnet link can name it", self.play.torrent_path.display()))?
+            .to_string();
         let copy = self.folder.path().join("replay.torrent");
         fs::write(&copy, torrent).with_context(|| format!("{}: cannot be written", copy.display()))?;
-        self.announce(&server, &copy);
+        self.announce(&server, &copy, &link);
         let signs = server.signs();
         let over = async {
             if self.arguments.client.is_empty() {
                 return anyhow::Ok(self.watch(signs, None).await);
             }
-            let mut client = ClientProcess::start(&self.arguments.client, &copy, self.folder.path())?;
+            let mut client =
+                ClientProcess::start(&self.arguments.client, (&copy, &link), self.folder.path())?;
             let ended = self.watch(signs, Some(&mut client.processes)).await;
             let ended = client.end(ended).await;
             if let RunEnd::Exited(status) = &ended
@@ -201,7 +208,7 @@ impl<'a> ClientRun<'a> {
     }
 
     /// Shows the addresses of the tracker and the peers.
-    fn announce(&self, server: &Server, copy: &Path) {
+    fn announce(&self, server: &Server, copy: &Path, link: &str) {
         if !self.arguments.client.is_empty() && !self.common.verbose {
             return;
         }
@@ -222,6 +229,12 @@ impl<'a> ClientRun<'a> {
             if self.play.role == ClientRole::Seeder {
                 let folder = self.folder.path().join(DOWNLOADS);
                 warn(self.common, &format!("the content is in {}", folder.display()));
+            }
+            if self.play.reference.asks_for_metadata() {
+                warn(
+                    self.common,
+                    &format!("the client of the capture had a magnet link; here that is {link}"),
+                );
             }
             let text = format!(
                 "give a client {}; the run ends when the client announces event=stopped, after {seconds} s of \
@@ -313,6 +326,17 @@ impl Ran {
     }
 }
 
+/// A magnet link to a torrent, with its trackers and these peers.
+fn link_to(torrent: &[u8], peers: &[SocketAddr]) -> Option<Magnet> {
+    let metainfo = Metainfo::decode(torrent).ok()?;
+    let peers = peers.iter().map(|peer| HostPort { host: peer.ip().to_string(), port: peer.port() });
+    Some(Magnet {
+        trackers: metainfo.trackers().into_iter().flatten().collect(),
+        peers: peers.collect(),
+        ..Magnet::new(InfoHashes::V1(metainfo.info_hash))
+    })
+}
+
 /// A client that runs. It ends with this value, and all that it started with it.
 struct ClientProcess {
     processes: ProcessTree,
@@ -322,13 +346,15 @@ struct ClientProcess {
 }
 
 impl ClientProcess {
-    fn start(words: &[String], torrent: &Path, folder: &Path) -> Result<Self> {
+    /// Starts a client with these words, in which a torrent file and a magnet link to it may stand.
+    fn start(words: &[String], (torrent, link): (&Path, &str), folder: &Path) -> Result<Self> {
         let downloads = folder.join(DOWNLOADS);
         let port = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?.local_addr()?.port();
         let words: Vec<OsString> = words
             .iter()
             .map(|word| {
                 word.replace("{torrent}", &torrent.display().to_string())
+                    .replace("{magnet}", link)
                     .replace("{dir}", &downloads.display().to_string())
                     .replace("{port}", &port.to_string())
                     .into()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bittrace_protocol::wire::{Extension, Handshake, Message};
+use bittrace_protocol::wire::{Content, Extension, Handshake, Message, MetadataKind};
 use bittrace_protocol::{Block, Timestamp};
 use bittrace_trace::{Body, PeerWireBody};
 use bytes::Bytes;
@@ -28,6 +28,8 @@ pub(super) struct ScriptedMessage {
 pub(super) enum ScriptedKind {
     Handshake(Handshake),
     Block(Block),
+    /// The answer to a request for a piece of the metadata (BEP 9): the piece, or that it is not there.
+    Metadata(u32),
     /// A message of an extension, whose id is the receiver's number.
     Extension(Extension),
     Message(Message),
@@ -41,10 +43,17 @@ impl ScriptedMessage {
         let says = match (body, block) {
             (_, Some(block)) => ScriptedKind::Block(block),
             (Body::PeerWire(PeerWireBody::Handshake(handshake)), _) => ScriptedKind::Handshake(handshake),
-            (Body::PeerWire(PeerWireBody::Extended(Message::Extended { id, .. }, extension)), _)
+            (Body::PeerWire(PeerWireBody::Extended(Message::Extended { id, payload }, extension)), _)
                 if id != 0 =>
             {
-                ScriptedKind::Extension(extension)
+                match extension.decode(&payload) {
+                    Ok(Content::Metadata(metadata))
+                        if matches!(metadata.kind, MetadataKind::Data | MetadataKind::Reject) =>
+                    {
+                        ScriptedKind::Metadata(metadata.piece)
+                    }
+                    _ => ScriptedKind::Extension(extension),
+                }
             }
             (Body::PeerWire(PeerWireBody::Message(message) | PeerWireBody::Extended(message, _)), _) => {
                 ScriptedKind::Message(message)

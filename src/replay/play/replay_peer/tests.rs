@@ -72,6 +72,21 @@ fn unchoking() -> (ReplayPeer, RecordedPieces) {
     (peer, contents)
 }
 
+/// The reference's client had the torrent, and this one has a magnet link.
+#[test]
+fn metadata_is_given_by_request_although_the_reference_gives_none() {
+    let (mut peer, contents) = unchoking();
+    // 3 is the number under which the far end receives ut_metadata.
+    peer.hear(b"\0\0\0\x1b\x14\x03d8:msg_typei0e5:piecei0ee\0\0\0\x1b\x14\x03d8:msg_typei0e5:piecei1ee");
+    let (said, _) = peer.speak(&contents).expect("an answer");
+    let [given, rejected] = &said[..] else { panic!("{said:?}") };
+    // 2 bytes before the dictionary of 43, and the 233 of the info dictionary.
+    assert!(given.starts_with(b"\0\0\x01\x16\x14\x01d8:msg_typei1e5:piecei0e10:total_sizei233eed"));
+    assert_eq!(given.len(), 4 + 2 + 43 + 233);
+    assert_eq!(**rejected, *b"\0\0\0\x1b\x14\x01d8:msg_typei2e5:piecei1ee");
+    assert!(peer.speak(&contents).is_none());
+}
+
 #[test]
 fn blocks_wait_for_as_many_requests_as_there_were() {
     let (mut peer, contents) = unchoking();
