@@ -1,30 +1,52 @@
 #!/usr/bin/python3
-"""How fast bittrace carries a torrent from itself to itself over loopback: over uTP, and over TCP beside it.
+"""How fast bittrace and libtorrent carry a torrent over loopback, from either to either: over uTP, TCP, and TCP with RC4.
 
     cargo build --release
-    /usr/bin/python3 benches/utp.py [--mib 240] [--rounds 3] [--record] [--binary target/release/bittrace]
+    /usr/bin/python3 benches/utp.py [--mib 240] [--rounds 3] [--record] [--way uTP] [--binary target/release/bittrace]
 
-One run seeds, another one downloads, both with one transport alone; content and downloads are in memory-backed storage
-(/dev/shm). Prints, for each transport, the median of the rounds: MiB/s of the download, its start included, and the CPU
-seconds a GiB of both runs together. With --record the download records all that it sends and receives.
+One run seeds, another one downloads, both in one way alone; content and downloads are in memory-backed storage (/dev/shm).
+Prints, for each way and pair, the median of the rounds: MiB/s of the download, its start included, and the CPU seconds a GiB
+of both runs together. With --record the downloads of bittrace record all that they send and receive. Debian's
+python3-libtorrent is what it wants; where it is missing, bittrace is measured with itself.
 """
 import argparse
 import hashlib
 import http.server
+import importlib.util
 import os
 import pathlib
 import resource
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 
-from download import SEEDER_PORT, Tracker, bencode
+from download import SEEDER_PORT, SETTINGS, Tracker, bencode
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PIECE = 1 << 20
+
+# Of each way: the options of bittrace, and the settings of libtorrent.
+WAYS = {
+    "uTP": (["--encryption", "off", "--utp", "require"],
+        {"enable_outgoing_tcp": False, "enable_incoming_tcp": False, "enable_outgoing_utp": True, "enable_incoming_utp": True}),
+    "TCP": (["--encryption", "off", "--utp", "off"], {}),
+    "TCP, RC4": (["--encryption", "require", "--utp", "off"],
+        {"in_enc_policy": 0, "out_enc_policy": 0, "allowed_enc_level": 2, "prefer_rc4": True}),
+}
+
+LIBTORRENT = SETTINGS + """
+session.apply_settings(eval(sys.argv[4]))
+params = {"ti": info, "save_path": sys.argv[3]}
+if sys.argv[5] == "seed":
+    params["flags"] = lt.torrent_flags.seed_mode
+handle = session.add_torrent(params)
+while sys.argv[5] == "seed" or not handle.status().is_seeding:
+    time.sleep(0.01)
+"""
 
 
 def make_torrent(path, content, announce):
@@ -38,27 +60,40 @@ def cpu_of_children():
     return used.ru_utime + used.ru_stime
 
 
-def transfer(binary, folder, torrent, utp, record):
+def command(client, role, way, torrent, folder, options):
+    """The words that start a client."""
+    ours, theirs = WAYS[way]
+    port = SEEDER_PORT if role == "seed" else 0
+    if client == "libtorrent":
+        # Another port than that of the seeder, which is on the same address.
+        return [sys.executable, "-c", LIBTORRENT, str(port or SEEDER_PORT + 1), torrent, folder, repr(theirs), role]
+    words = [options.binary, "download", torrent, "-o", folder, "--port", str(port), "--listen", "127.0.0.1", "--quiet",
+        "--no-dht", "--no-lsd", *ours]
+    if role == "seed":
+        words.append("--seed")
+    elif options.record:
+        words += ["--record", folder.parent / "run.pcapng"]
+    return words
+
+
+def transfer(seeder, leecher, way, torrent, folder, options):
     """The seconds of a download, and the CPU seconds of both ends."""
-    common = ["--listen", "127.0.0.1", "--encryption", "off", "--utp", utp, "--quiet"]
     before = cpu_of_children()
-    seed = [binary, "download", torrent, "-o", folder / "seed", "--seed", "--port", str(SEEDER_PORT), *common]
-    seeder = subprocess.Popen(seed, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    words = command(seeder, "seed", way, torrent, folder / "seed", options)
+    seeding = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         # It hashes its content first.
         time.sleep(3)
         output = folder / "out"
-        download = [binary, "download", torrent, "-o", output, "--port", "0", *common]
-        if record:
-            download += ["--record", folder / "run.pcapng"]
+        words = command(leecher, "leech", way, torrent, output, options)
         began = time.monotonic()
-        subprocess.run(download, check=True, stdout=subprocess.DEVNULL, timeout=600)
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL, timeout=600)
         took = time.monotonic() - began
         assert (output / "content").read_bytes() == (folder / "seed" / "content").read_bytes()
         shutil.rmtree(output)
     finally:
-        seeder.terminate()
-        seeder.wait()
+        seeding.terminate()
+        seeding.wait()
     return took, cpu_of_children() - before
 
 
@@ -67,8 +102,11 @@ def main():
     options.add_argument("--mib", type=int, default=240)
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--record", action="store_true")
+    options.add_argument("--way", choices=WAYS, action="append")
     options.add_argument("--binary", default=ROOT / "target/release/bittrace")
     options = options.parse_args()
+    has_libtorrent = importlib.util.find_spec("libtorrent") is not None
+    clients = ["bittrace", "libtorrent"] if has_libtorrent else ["bittrace"]
     tracker = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Tracker)
     threading.Thread(target=tracker.serve_forever, daemon=True).start()
     announce = b"http://127.0.0.1:%d/announce" % tracker.server_address[1]
@@ -79,12 +117,16 @@ def main():
         (folder / "seed" / "content").write_bytes(content)
         torrent = folder / "it.torrent"
         make_torrent(torrent, content, announce)
-        print(f"{'transport':9} {'MiB/s':>8} {'CPU s/GiB':>10}")
-        for transport, utp in [("uTP", "require"), ("TCP", "off")]:
-            rounds = [transfer(options.binary, folder, torrent, utp, options.record) for _ in range(options.rounds)]
-            rate = statistics.median(options.mib / took for took, _ in rounds)
-            cpu = statistics.median(cpu * 1024 / options.mib for _, cpu in rounds)
-            print(f"{transport:9} {rate:8.1f} {cpu:10.2f}", flush=True)
+        print(f"{'way':9} {'from':11} {'to':11} {'MiB/s':>8} {'CPU s/GiB':>10}")
+        pairs = [(way, seeder, leecher) for way in options.way or WAYS for seeder in clients for leecher in clients]
+        rounds = {pair: [] for pair in pairs}
+        for _ in range(options.rounds):
+            for way, seeder, leecher in pairs:
+                rounds[way, seeder, leecher].append(transfer(seeder, leecher, way, torrent, folder, options))
+        for (way, seeder, leecher), all_of_it in rounds.items():
+            rate = statistics.median(options.mib / took for took, _ in all_of_it)
+            cpu = statistics.median(cpu * 1024 / options.mib for _, cpu in all_of_it)
+            print(f"{way:9} {seeder:11} {leecher:11} {rate:8.1f} {cpu:10.2f}", flush=True)
 
 
 if __name__ == "__main__":
