@@ -181,6 +181,10 @@ up = '50 kB/s'
 ";
 
 /// Starts a run, and waits until the client of a host is at work.
+#[expect(
+    clippy::zombie_processes,
+    reason = "who calls waits for it; where the test fails before, it ends with the test"
+)]
 fn started(folder: &Path, host: &str) -> (Child, i32) {
     let mut command = command_on(folder, SLOW, &["--format", "json"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts");

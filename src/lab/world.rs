@@ -148,7 +148,7 @@ impl<'a> World<'a> {
             most_queue: scenario.link.queue.0,
             recording,
             measures: Measures::new(content.metainfo.piece_count(), hosts.len(), scenario.peers.len()),
-            script: Script::new(scenario, hosts.len()),
+            script: Script::new(scenario),
             content,
             stop: scenario.stop.when,
             ends_at,

@@ -11,7 +11,7 @@ pub struct Sample {
     pub leechers: u32,
     /// Hosts that are there and have all pieces.
     pub seeds: u32,
-    /// Bytes that left on the links up of all hosts so far.
+    /// Bytes that left on the links up that have a limit, so far.
     pub sent: u64,
     /// Bytes that could have left on the links up of the hosts that were there, so far.
     pub capacity: f64,

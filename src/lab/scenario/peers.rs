@@ -86,6 +86,11 @@ impl PeerGroup {
         if !(1..=1000).contains(&self.slots) {
             return Err("slots is from 1 to 1,000".to_owned());
         }
+        if self.role == Role::Seed && self.leave == Departure::WhenDone {
+            return Err(
+                "a seed has the file when it comes: it leaves \"after 600 s\" or \"exp 1000 s\"".to_owned()
+            );
+        }
         Ok(())
     }
 }

@@ -243,9 +243,6 @@ impl Host {
             Role::Seed => 0..content.metainfo.piece_count() as u32,
             Role::Leecher => 0..0,
         };
-        if self.role == Role::Seed {
-            config.seeding = Some(SeedGoal::default());
-        }
         let pieces = pieces.map(PieceIndex);
         let begins = now + self.clock;
         self.session = Some(Session::new(config, content.metainfo.clone(), identity, pieces, begins));

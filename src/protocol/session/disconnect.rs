@@ -21,6 +21,7 @@ impl Core {
 
     /// A connection is over.
     pub(super) fn forget(&mut self, now: Timestamp, peer: &mut Peer, reason: DisconnectReason) {
+        self.changes_of_peers += 1;
         self.forget_outstanding(peer);
         self.picker.unreserve(peer.stream);
         for piece in peer.pieces().iter() {
@@ -28,6 +29,9 @@ impl Core {
         }
         self.choker.forget(peer);
         if let Some((_, fetch)) = self.torrent.fetch() {
+            fetch.forget(peer.stream);
+        }
+        if let Some(fetch) = self.torrent.layer_fetch() {
             fetch.forget(peer.stream);
         }
         self.totals.messages.add(peer.messages);
@@ -66,7 +70,7 @@ impl Core {
     /// again without; in single-peer mode the tracker may name the peer again.
     fn is_banned_for(&self, violation: &Violation, peer: &Peer) -> bool {
         match violation {
-            Violation::CorruptPiece(_) | Violation::CorruptMetadata => true,
+            Violation::CorruptPiece(_) | Violation::CorruptMetadata | Violation::CorruptHashes => true,
             Violation::Malformed(_) | Violation::OutOfRange | Violation::Flood(_) => {
                 !self.config.single_peer && peer.phase == Phase::Open
             }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use bittrace_lab::scenario::{Action, Behaviour, ByteRate, Client, Hosts, PeerGroup, PickerPlan, SpanRange};
-use bittrace_lab::{ClientJob, Content, HostReport, Run, Scenario, Summary, Tracker, World, WorldOptions};
+use bittrace_lab::{Content, HostReport, Run, Scenario, Summary, Tracker, World, WorldOptions};
 use bittrace_protocol::PieceIndex;
 use bittrace_trace::units::counted;
 use bittrace_trace::{Dissected, HostName, LocalChoice, Trace, TraceOptions};
@@ -34,7 +34,7 @@ use crate::page_file::PageFile;
 use crate::print::output::Output;
 use capture::{Captured, Listener};
 use host::{Host, find, python_with_libtorrent};
-use ledger::Ledger;
+use ledger::{Ledger, Place};
 use network::{Link, Network};
 use page::Results;
 use run::{Course, Killers};
@@ -275,22 +275,8 @@ impl Plan<'_> {
             if !group.reachable {
                 add("reachable is of simulated hosts alone: others can open connections to it");
             }
-            let nowhere = Path::new("");
-            let limit = |rate: f64| (!network.has_rates() && rate.is_finite()).then_some(rate);
-            let job = ClientJob {
-                torrent: nowhere,
-                content: nowhere,
-                work: nowhere,
-                address: (network.address(1), host::PORT).into(),
-                role: group.role,
-                stays: true,
-                up: limit(group.up.0),
-                down: limit(group.down.0),
-                connections: group.connections,
-                slots: group.slots,
-                like: None,
-            };
-            for what in group.client.cannot(&job) {
+            let down = (!network.has_rates() && group.down.0.is_finite()).then_some(group.down.0);
+            for what in group.client.cannot(down, group.slots) {
                 add(&format!("{} has no option to {what}", group.client.name()));
             }
         }
@@ -327,7 +313,11 @@ impl Files {
 impl Done {
     /// The run in the terms of a simulated one, with what its capture shows.
     fn to_run(&self) -> Result<Seen> {
-        let places: Vec<_> = self.hosts.iter().map(|host| (host.address, host.plan.role)).collect();
+        let place = |host: &Host| {
+            let limited = self.played.peers[host.plan.group].up.0.is_finite();
+            Place { address: host.address, role: host.plan.role, limited }
+        };
+        let places: Vec<Place> = self.hosts.iter().map(place).collect();
         let mut ledger = Ledger::new(&self.content, self.course.start, &places, self.course.moments.clone());
         if let Some(captured) = &self.captured {
             let options =

@@ -99,7 +99,6 @@ impl Host {
             content,
             work: &self.folder,
             address: SocketAddr::new(self.address, PORT),
-            role: self.plan.role,
             stays: self.plan.role == Role::Seed || self.plan.leave != Departure::WhenDone,
             up: limit(group.up.0),
             down: limit(group.down.0),

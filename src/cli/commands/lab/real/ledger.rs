@@ -33,6 +33,15 @@ pub(super) struct Seen {
     pieces: usize,
 }
 
+/// A host as the ledger knows it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) address: IpAddr,
+    pub(super) role: Role,
+    /// Whether its link up has a limit.
+    pub(super) limited: bool,
+}
+
 /// The presence of hosts at a moment, as the run saw it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
@@ -48,7 +57,7 @@ pub(super) struct Ledger<'a> {
     content: &'a Content,
     start: Timestamp,
     by_address: BTreeMap<IpAddr, usize>,
-    roles: Vec<Role>,
+    places: Vec<Place>,
     pub(super) hosts: Vec<Seen>,
     pub(super) messages: MessageTotals,
     /// Bytes of blocks that the seeds had given when others had each piece once.
@@ -66,12 +75,7 @@ pub(super) struct Ledger<'a> {
 
 impl<'a> Ledger<'a> {
     /// A ledger in which nothing was seen, of hosts at these addresses.
-    pub(super) fn new(
-        content: &'a Content,
-        start: Timestamp,
-        hosts: &[(IpAddr, Role)],
-        moments: Vec<Moment>,
-    ) -> Self {
+    pub(super) fn new(content: &'a Content, start: Timestamp, hosts: &[Place], moments: Vec<Moment>) -> Self {
         let pieces = content.metainfo.piece_count();
         let per_piece: Vec<u32> = (0..pieces).map(|piece| blocks_of(content, piece)).collect();
         let blocks = content.metainfo.total().div_ceil(BLOCK) as usize;
@@ -85,9 +89,9 @@ impl<'a> Ledger<'a> {
         Self {
             content,
             start,
-            by_address: (0..).zip(hosts).map(|(place, (address, _))| (*address, place)).collect(),
-            roles: hosts.iter().map(|(_, role)| *role).collect(),
-            hosts: hosts.iter().map(|(_, role)| seen(*role)).collect(),
+            by_address: (0..).zip(hosts).map(|(number, place)| (place.address, number)).collect(),
+            places: hosts.to_vec(),
+            hosts: hosts.iter().map(|place| seen(place.role)).collect(),
             messages: MessageTotals::default(),
             first_copy: None,
             samples: Samples::new(),
@@ -126,7 +130,9 @@ impl<'a> Ledger<'a> {
             _ => return,
         }
         self.hosts[from].sent += bytes;
-        self.sent += bytes;
+        if self.places[from].limited {
+            self.sent += bytes;
+        }
     }
 
     /// Joins the moments that are left with all that was seen.
@@ -137,7 +143,7 @@ impl<'a> Ledger<'a> {
     fn block(&mut self, (from, to): (usize, usize), (piece, begin): (u32, u32), block: &[u8], at: f64) {
         let length = block.len() as u64;
         self.hosts[from].uploaded += length;
-        if self.roles[from] == Role::Seed {
+        if self.places[from].role == Role::Seed {
             self.given_by_seeds += length;
         }
         let seen = &mut self.hosts[to];
@@ -230,8 +236,12 @@ mod tests {
             0 => IpAddr::from([10, 1, 1, 1]),
             host => IpAddr::from([10, 2, host as u8, 1]),
         };
-        let places: Vec<_> =
-            run.hosts.iter().enumerate().map(|(place, host)| (address(place), host.role)).collect();
+        let places: Vec<_> = run
+            .hosts
+            .iter()
+            .enumerate()
+            .map(|(number, host)| Place { address: address(number), role: host.role, limited: true })
+            .collect();
         let options = TraceOptions { local: LocalChoice::Nobody, ..TraceOptions::default() };
         let mut trace = Trace::open(&path, options).expect("a capture");
         let moment = |at| Moment { at, leechers: 4, seeds: 1, capacity: at };

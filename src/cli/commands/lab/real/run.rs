@@ -180,7 +180,11 @@ impl Game<'_> {
             Departure::Never => None,
             Departure::WhenDone => host.whole_at,
             Departure::After(time) => Some(arrived + time.as_secs_f64()),
-            Departure::Exponential(time) => host.whole_at.map(|whole| whole + time.as_secs_f64()),
+            Departure::Exponential(time) => {
+                // A seed has everything when it comes.
+                let whole = if host.plan.role == Role::Seed { Some(arrived) } else { host.whole_at };
+                whole.map(|whole| whole + time.as_secs_f64())
+            }
         };
         // One of ours leaves by itself when it is done, once it has told the others.
         if leaves_at.is_some_and(|at| now >= at) && host.is_there() {
