@@ -272,7 +272,8 @@ mod tests {
         }
         let copies = |bytes: Option<u64>| bytes.expect("a first copy") as f64 / 1_500_000.0;
         let (seen, simulated) = (copies(ledger.first_copy), copies(run.first_copy));
-        assert!((seen - simulated).abs() < 0.15, "{seen} {simulated}");
+        // A simulation counts what a seed hands out, up to a window for each of four peers and once a second.
+        assert!((0.0..0.3).contains(&(simulated - seen)), "{seen} {simulated}");
         let samples = ledger.samples.into_vec();
         assert_eq!(samples.len(), 3);
         assert_eq!((samples[0].sent, samples[0].least_copies), (0, 0));
