@@ -163,7 +163,8 @@ impl World {
         self.happened.push_back(Input::Stored(piece, bytes.len() as u32));
         let end = self.file.len().min(start + PIECE);
         if *stored as usize == end - start {
-            self.happened.push_back(Input::Hashed(piece, Sha1::digest(&self.file[start..end]).into()));
+            let digest: [u8; 20] = Sha1::digest(&self.file[start..end]).into();
+            self.happened.push_back(Input::Hashed(piece, digest.into()));
         }
     }
 }

@@ -56,7 +56,7 @@ impl World {
         config.seeding = (options & 2 != 0).then(SeedGoal::default);
         let now = Timestamp::from_secs_nanos(1_000_000, 0);
         let identity = Identity::new(PeerId(*b"-BT0001-ourselvesxyz"), 1, 7);
-        let disk = MemoryDisk::new(torrent.placement().expect("a size").clone());
+        let disk = MemoryDisk::new(torrent.clone());
         Self {
             info_hash: torrent.info_hash,
             session: Session::new(config, torrent, identity, [], now),
@@ -98,8 +98,8 @@ impl World {
             InputKind::Closed => Input::Closed(stream, CloseReason::Reset),
             InputKind::Sent => Input::Sent(stream, value.into()),
             InputKind::Stored => Input::Stored(PieceIndex(low.into()), high.into()),
-            InputKind::Hashed => Input::Hashed(PieceIndex(low.into()), [9; 20]),
-            InputKind::BlockHashes => Input::BlockHashes(PieceIndex(low.into()), vec![[9; 20]; high.into()]),
+            InputKind::Hashed => Input::Hashed(PieceIndex(low.into()), [9; 20].into()),
+            InputKind::BlockHashes => Input::BlockHashes(PieceIndex(low.into()), vec![[9; 32]; high.into()]),
             InputKind::Loaded => {
                 let block =
                     Block { index: PieceIndex(low.into()), begin: u32::from(high) << 10, length: 16_384 };

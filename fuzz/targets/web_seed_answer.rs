@@ -68,7 +68,7 @@ fuzz_target!(|input: &[u8]| {
                 for at in (offset..).take(bytes.len()) {
                     assert!(stored.insert((piece, at)), "{piece}: {at} is stored twice");
                 }
-                let size = torrent.geometry.as_ref().and_then(|geometry| geometry.piece_size(piece));
+                let size = torrent.placement().and_then(|geometry| geometry.piece_size(piece));
                 assert!(offset + bytes.len() as u32 <= size.expect("a piece"), "{piece}");
                 session.handle(now, Input::Stored(piece, bytes.len() as u32));
             }

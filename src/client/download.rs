@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use bittrace_protocol::lsd::Beacon;
 use bittrace_protocol::magnet::Magnet;
+use bittrace_protocol::metainfo::PieceLayers;
 use bittrace_protocol::node::Node;
-use bittrace_protocol::session::{Config, HostPort, Identity, Session, Status};
-use bittrace_protocol::{Metainfo, Timestamp};
+use bittrace_protocol::session::{Config, Identity, Session, Status};
+use bittrace_protocol::{HostPort, Metainfo, Timestamp};
 use bytes::Bytes;
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -19,7 +20,7 @@ use crate::files::Files;
 use crate::late_disk::LateDisk;
 use crate::left_out::LeftOut;
 use crate::notice::Notice;
-use crate::on_disk::{DiskPlan, OpenedTorrent, found_by};
+use crate::on_disk::{DiskPlan, OpenedTorrent, check_usable, found_by};
 use crate::options::DownloadOptions;
 use crate::verify::Survey;
 use crate::{Error, Stop};
@@ -50,6 +51,8 @@ pub struct DownloadReport {
     pub torrent: Option<Arc<Metainfo>>,
     /// The bytes of the torrent's info dictionary, where they came from peers.
     pub metadata: Option<Bytes>,
+    /// The piece layers that came from peers with it: of a torrent of version 2 (BEP 52).
+    pub piece_layers: PieceLayers,
     /// Where the file, or the folder around the files, is; `None` where that was never known.
     pub place: Option<PathBuf>,
     /// What the torrent asks for and is not stored: links, marks (BEP 47).
@@ -80,23 +83,15 @@ impl Download {
     /// A download of a torrent.
     ///
     /// # Errors
-    /// [`Error::VersionTwoOnly`] for a torrent without the piece hashes of BEP 3.
+    /// [`Error::Unplaced`] where it is not known how the pieces lie, [`Error::NoPieceLayers`] where pieces have no hash.
     pub fn new(torrent: Arc<Metainfo>, options: DownloadOptions) -> Result<Self, Error> {
-        if torrent.geometry.is_none() {
-            return Err(Error::VersionTwoOnly { name: torrent.name.to_string() });
-        }
+        check_usable(&torrent)?;
         Ok(Self { what: Wanted::Torrent(torrent), options, stop: Stop::new() })
     }
 
     /// A download of the torrent of a magnet link. The disk is not touched before peers have sent the metadata.
-    ///
-    /// # Errors
-    /// [`Error::VersionTwoOnly`] for a link that has no info hash of BEP 3.
-    pub fn of_magnet(magnet: Magnet, options: DownloadOptions) -> Result<Self, Error> {
-        if magnet.hashes.v1().is_none() {
-            return Err(Error::VersionTwoOnly { name: "the torrent of the link".to_owned() });
-        }
-        Ok(Self { what: Wanted::Magnet(magnet), options, stop: Stop::new() })
+    pub fn of_magnet(magnet: Magnet, options: DownloadOptions) -> Self {
+        Self { what: Wanted::Magnet(magnet), options, stop: Stop::new() }
     }
 
     /// A run that ends as soon as peers have sent the metadata of the torrent of a magnet link:
@@ -168,6 +163,7 @@ async fn run_torrent(
         elapsed: started.elapsed(),
         torrent: Some(torrent.clone()),
         metadata: None,
+        piece_layers: PieceLayers::new(),
         place,
         left_out,
         recording,
@@ -222,6 +218,7 @@ async fn run_magnet(
         elapsed: started.elapsed(),
         torrent: late.torrent,
         metadata: late.metadata,
+        piece_layers: late.piece_layers,
         place: late.place,
         left_out: late.files.map_or_else(LeftOut::default, |files| files.left_out()),
         recording,
@@ -250,8 +247,8 @@ fn node(
     }
     // Nobody is told of a port that nobody can call.
     if lsd && port != 0 {
-        let torrent = node.session().info_hash();
-        node = node.with_lsd(Beacon::new(port, vec![torrent], &secret));
+        let torrents = node.session().info_hashes();
+        node = node.with_lsd(Beacon::new(port, torrents, &secret));
     }
     node
 }

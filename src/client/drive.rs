@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bittrace_protocol::Timestamp;
+use bittrace_protocol::metainfo::PieceLayers;
 use bittrace_protocol::node::{self, Node, UtpPolicy};
 use bittrace_protocol::session::{Endpoint, Input, Output, SessionStreamId, Status};
 use bittrace_protocol::wire::PieceSet;
@@ -139,6 +140,10 @@ impl Driver {
             events: network_sender,
             connect_timeout: options.config.connect_timeout,
             tls: TlsSetup::default(),
+            loopback: match options.listen[..] {
+                [only] if only.is_loopback() => Some(only),
+                _ => None,
+            },
         };
         let mut tasks = JoinSet::new();
         let udp = UdpPort::new(udp);
@@ -403,8 +408,8 @@ impl Driver {
                     }
                 }
                 Output::Close(stream, _) => self.close(stream),
-                Output::Metadata(info) => {
-                    if let Some(input) = self.describe(info, notice) {
+                Output::Metadata(info, layers) => {
+                    if let Some(input) = self.describe(info, layers, notice) {
                         node.handle(now, input.into());
                     }
                 }
@@ -440,9 +445,14 @@ impl Driver {
     }
 
     /// Takes the metadata of the torrent; what the session is told at once.
-    fn describe(&mut self, info: Bytes, notice: &mut impl FnMut(Notice)) -> Option<Input> {
+    fn describe(
+        &mut self,
+        info: Bytes,
+        layers: PieceLayers,
+        notice: &mut impl FnMut(Notice),
+    ) -> Option<Input> {
         let (Some(late), Some(events)) = (&mut self.late, &self.disk_sender) else { return None };
-        match late.describe(info, events, notice) {
+        match late.describe(info, layers, events, notice) {
             Ok(()) => late.wants_metadata_alone().then_some(Input::Stop),
             Err(error) => {
                 self.failure.get_or_insert(error);

@@ -66,9 +66,15 @@ pub enum Error {
         /// Where it stops being one.
         source: DecodeError,
     },
-    /// A torrent without the piece hashes of BEP 3.
-    #[error("{name} is a torrent of version 2 only, which cannot be downloaded yet")]
-    VersionTwoOnly {
+    /// A torrent of which it is not known how its pieces lie: of a later version, or of more pieces than can be numbered.
+    #[error("{name} has pieces that cannot be placed")]
+    Unplaced {
+        /// The torrent's name.
+        name: String,
+    },
+    /// A torrent of version 2 without what its pieces are checked against (BEP 52, "piece layers").
+    #[error("{name} lacks the piece layers of version 2, so its pieces cannot be checked")]
+    NoPieceLayers {
         /// The torrent's name.
         name: String,
     },

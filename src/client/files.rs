@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use bittrace_protocol::{Block, Geometry};
+use bittrace_protocol::{Block, Geometry, Metainfo};
 use bytes::Bytes;
 
 use crate::Error;
@@ -24,6 +24,7 @@ use crate::os::{self, MadeLink};
 pub(crate) struct Files {
     pub(crate) folder: Folder,
     pub(crate) layout: Layout,
+    pub(crate) torrent: Arc<Metainfo>,
     pub(crate) geometry: Geometry,
     open: Mutex<OpenFiles>,
     /// Set once the user wants the run to end: a torrent may have so many files that a piece takes seconds.
@@ -57,10 +58,11 @@ enum Handle {
 }
 
 impl Files {
-    pub(crate) fn new(folder: Folder, layout: Layout, geometry: Geometry) -> Self {
+    pub(crate) fn new(folder: Folder, layout: Layout, torrent: Arc<Metainfo>, geometry: Geometry) -> Self {
         let open = OpenFiles { stands: vec![Stands::Nothing; layout.places.len()], handles: VecDeque::new() };
         let left_out = Mutex::new(layout.left_out.clone());
-        Self { folder, layout, geometry, open: Mutex::new(open), given_up: AtomicBool::new(false), left_out }
+        let given_up = AtomicBool::new(false);
+        Self { folder, layout, torrent, geometry, open: Mutex::new(open), given_up, left_out }
     }
 
     /// Ends all that goes on between two files. What is verified by then stays verified.
@@ -274,11 +276,12 @@ impl Files {
         Ok(true)
     }
 
-    /// Reads a block.
+    /// Reads a block, with zeros where it goes on after its file.
     pub(crate) fn read_block(&self, block: Block) -> Option<Bytes> {
-        let span = self.geometry.block_span(block).ok()?;
+        let (span, zeros) = self.geometry.padded_span(block)?;
         let mut bytes = vec![0; usize::try_from(block.length).ok()?];
-        let is_read = self.read(span, &mut bytes).ok()?;
+        let content = usize::try_from(block.length - zeros).ok()?;
+        let is_read = self.read(span, &mut bytes[..content]).ok()?;
         is_read.then(|| bytes.into())
     }
 

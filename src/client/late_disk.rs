@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use bittrace_protocol::Metainfo;
 use bittrace_protocol::magnet::Magnet;
+use bittrace_protocol::metainfo::PieceLayers;
 use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -36,6 +37,7 @@ pub(crate) struct LateDisk {
 pub(crate) struct LateTorrent {
     pub(crate) only_metadata: bool,
     pub(crate) metadata: Option<Bytes>,
+    pub(crate) piece_layers: PieceLayers,
     pub(crate) torrent: Option<Arc<Metainfo>>,
     pub(crate) place: Option<PathBuf>,
     pub(crate) files: Option<Arc<Files>>,
@@ -59,12 +61,14 @@ impl LateDisk {
     pub(crate) fn describe(
         &mut self,
         info: Bytes,
+        layers: PieceLayers,
         events: &UnboundedSender<DriverEvent>,
         notice: &mut impl FnMut(Notice),
     ) -> Result<(), Error> {
-        let torrent = TorrentFile::of_metadata(&self.magnet, &info)?;
+        let torrent = TorrentFile::of_metadata(&self.magnet, &info, &layers)?;
         let torrent = Arc::new(torrent.metainfo);
         self.known.metadata = Some(info);
+        self.known.piece_layers = layers;
         self.known.torrent = Some(torrent.clone());
         notice(Notice::Described { torrent: torrent.clone() });
         let Some(plan) = &self.plan else { return Ok(()) };

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use bittrace_protocol::Metainfo;
 use bittrace_protocol::wire::PieceSet;
+use bittrace_protocol::{Geometry, Metainfo};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::Error;
@@ -66,9 +66,7 @@ impl DiskPlan {
         torrent: Arc<Metainfo>,
         notice: &mut impl FnMut(Notice),
     ) -> Result<OpenedTorrent, Error> {
-        let Some(geometry) = torrent.geometry.clone() else {
-            return Err(Error::VersionTwoOnly { name: torrent.name.to_string() });
-        };
+        let geometry = check_usable(&torrent)?.clone();
         let layout = Layout::with_root(&torrent, self.root_name);
         let (count, names) = layout.renamed(&torrent, MAX_RENAMED);
         if count > 0 {
@@ -88,7 +86,7 @@ impl DiskPlan {
             Err(error) => return Err(error),
         };
         Ok(OpenedTorrent {
-            files: Arc::new(Files::new(folder, layout, geometry)),
+            files: Arc::new(Files::new(folder, layout, torrent.clone(), geometry)),
             torrent,
             journal,
             place,
@@ -118,7 +116,7 @@ impl OpenedTorrent {
         progress: impl Fn(u64, u64) + Send + Sync + 'static,
         done: impl FnOnce() + Send + 'static,
     ) -> Result<JoinHandle<Result<Survey, Error>>, Error> {
-        let (files, torrent) = (self.files.clone(), self.torrent.clone());
+        let files = self.files.clone();
         let (resume, repair, replace) = (self.resume, self.repair, self.replace);
         let remembered = self.remembered.take().unwrap_or_else(|| Remembered::nothing(0));
         let read_only = self.read_only.take();
@@ -133,7 +131,6 @@ impl OpenedTorrent {
             };
             let surveyor = Surveyor {
                 files: &files,
-                metainfo: &torrent,
                 remembered: &remembered,
                 resume,
                 replace,
@@ -198,6 +195,19 @@ pub(crate) fn found_by(thread: JoinHandle<Result<Survey, Error>>) -> Result<Surv
     thread.join().unwrap_or_else(|_| {
         Err(Error::System { what: "a thread", source: io::Error::other("it ended early") })
     })
+}
+
+/// How the pieces of a torrent lie.
+///
+/// # Errors
+/// [`Error::Unplaced`] where that is not known, [`Error::NoPieceLayers`] where pieces have no hash.
+pub(crate) fn check_usable(torrent: &Metainfo) -> Result<&Geometry, Error> {
+    let name = || torrent.name.to_string();
+    let geometry = torrent.placement().ok_or_else(|| Error::Unplaced { name: name() })?;
+    match torrent.has_all_hashes() {
+        true => Ok(geometry),
+        false => Err(Error::NoPieceLayers { name: name() }),
+    }
 }
 
 /// Whether an error says that this user may not write there, or that nobody can.

@@ -9,11 +9,12 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bittrace_protocol::metainfo::PieceDigester;
 use bittrace_protocol::session::{Input, SessionStreamId};
 use bittrace_protocol::wire::PieceSet;
 use bittrace_protocol::{Block, PieceIndex};
 use bytes::Bytes;
-use sha1::{Digest, Sha1};
+use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::Error;
@@ -176,9 +177,8 @@ struct Worker {
 }
 
 /// A piece that is not whole.
-#[derive(Default)]
 struct UnderWay {
-    hash: Sha1,
+    digester: PieceDigester,
     /// How many bytes from its first on are hashed.
     hashed: u32,
     stored: u32,
@@ -233,13 +233,18 @@ impl Worker {
             Ok(false) => return,
             Err(error) => return self.fail(error),
         }
-        let under_way = self.under_way.entry(piece).or_default();
+        let torrent = &self.files.torrent;
+        let under_way = self.under_way.entry(piece).or_insert_with(|| UnderWay {
+            digester: torrent.digester(piece),
+            hashed: 0,
+            stored: 0,
+        });
         // What comes as padding is not stored: it is hashed as what is read back, and served, in its place.
         if begin == under_way.hashed
             && !self.files.has_padding(span.start + u64::from(begin)..span.start + u64::from(end))
         {
             for part in parts {
-                under_way.hash.update(part);
+                under_way.digester.update(part);
             }
             under_way.hashed = end;
         }
@@ -253,7 +258,7 @@ impl Worker {
 
     /// Hashes what has not been of a whole piece.
     fn hash(&mut self, piece: PieceIndex) {
-        let Some(UnderWay { mut hash, hashed, .. }) = self.under_way.remove(&piece) else { return };
+        let Some(UnderWay { mut digester, hashed, .. }) = self.under_way.remove(&piece) else { return };
         let Some(span) = self.files.geometry.piece_span(piece) else { return };
         let mut at = span.start + u64::from(hashed);
         let mut buffer = vec![0; READ_BACK.min(usize::try_from(span.end - at).unwrap_or(READ_BACK))];
@@ -264,10 +269,10 @@ impl Worker {
                 Ok(false) => return,
                 Err(error) => return self.fail(error),
             }
-            hash.update(&buffer[..count]);
+            digester.update(&buffer[..count]);
             at += count as u64;
         }
-        self.report(Input::Hashed(piece, hash.finalize().into()));
+        self.report(Input::Hashed(piece, digester.finish()));
     }
 
     fn hash_blocks(&mut self, piece: PieceIndex, block_length: u32) {
@@ -275,7 +280,7 @@ impl Worker {
         let begins = (0..size).step_by(block_length.max(1) as usize);
         let digests = begins.map(|begin| {
             let block = Block { index: piece, begin, length: block_length.min(size - begin) };
-            self.files.read_block(block).map(|bytes| Sha1::digest(&bytes).into())
+            self.files.read_block(block).map(|bytes| Sha256::digest(&bytes).into())
         });
         // Where they cannot be read there is nothing to tell: nobody is blamed.
         if let Some(digests) = digests.collect() {

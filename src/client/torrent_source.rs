@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bittrace_protocol::magnet::Magnet;
+use bittrace_protocol::metainfo::PieceLayers;
 use bittrace_protocol::{DecodeError, Metainfo};
 use bytes::Bytes;
 
@@ -67,13 +68,13 @@ impl TorrentFile {
         }
     }
 
-    /// The torrent file that a magnet link and the info dictionary that peers sent make.
+    /// The torrent file that a magnet link makes with the info dictionary and the piece layers that peers sent.
     ///
     /// # Errors
     /// As for [`load`](Self::load), but for the size.
-    pub fn of_metadata(magnet: &Magnet, info: &[u8]) -> Result<Self, Error> {
+    pub fn of_metadata(magnet: &Magnet, info: &[u8], layers: &PieceLayers) -> Result<Self, Error> {
         let name = magnet.name.clone().unwrap_or_else(|| magnet.hashes.handshake().to_string());
-        Self::decode(name, magnet.torrent_file(info).into())
+        Self::decode(name, magnet.torrent_file(info, layers).into())
     }
 
     fn decode(name: String, bytes: Bytes) -> Result<Self, Error> {

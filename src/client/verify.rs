@@ -7,9 +7,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
 
+use bittrace_protocol::PieceIndex;
+use bittrace_protocol::metainfo::PieceVerdict;
 use bittrace_protocol::wire::PieceSet;
-use bittrace_protocol::{Metainfo, PieceIndex};
-use sha1::{Digest, Sha1};
 
 use crate::Error;
 use crate::files::{Files, Stands};
@@ -46,7 +46,6 @@ pub(crate) struct Survey {
 /// What a survey is told.
 pub(crate) struct Surveyor<'a> {
     pub(crate) files: &'a Files,
-    pub(crate) metainfo: &'a Metainfo,
     pub(crate) remembered: &'a Remembered,
     pub(crate) resume: Resume,
     pub(crate) replace: Replace,
@@ -199,7 +198,7 @@ impl Surveyor<'_> {
                 let Some(&piece) = candidates.get(number as usize) else { break };
                 let Some(span) = self.files.geometry.piece_span(piece) else { continue };
                 let right = (self.remembered.verified.contains(piece) || !self.is_hollow(piece))
-                    && self.hash(span.clone(), &mut buffer) == self.metainfo.piece_hash(piece);
+                    && self.is_right(piece, span.clone(), &mut buffer);
                 if right && let Ok(mut verified) = verified.lock() {
                     verified.insert(piece);
                 }
@@ -225,16 +224,20 @@ impl Surveyor<'_> {
         })
     }
 
-    fn hash(&self, span: Range<u64>, buffer: &mut [u8]) -> Option<[u8; 20]> {
-        let mut hash = Sha1::new();
+    /// Whether a piece can be read, and has the hashes of the torrent.
+    fn is_right(&self, piece: PieceIndex, span: Range<u64>, buffer: &mut [u8]) -> bool {
+        let torrent = &self.files.torrent;
+        let mut digester = torrent.digester(piece);
         let mut at = span.start;
         while at < span.end {
             let count = usize::try_from(span.end - at).unwrap_or(usize::MAX).min(buffer.len());
-            self.files.read(at..at + count as u64, &mut buffer[..count]).ok().filter(|&is_read| is_read)?;
-            hash.update(&buffer[..count]);
+            if !self.files.read(at..at + count as u64, &mut buffer[..count]).unwrap_or(false) {
+                return false;
+            }
+            digester.update(&buffer[..count]);
             at += count as u64;
         }
-        Some(hash.finalize().into())
+        torrent.judge(piece, &digester.finish()) == PieceVerdict::Right
     }
 
     /// Whether a file is in the way that is not ours to change.

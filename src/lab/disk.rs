@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bittrace_protocol::PieceIndex;
 use bittrace_protocol::session::{Input, Output};
 use bytes::Bytes;
-use sha1::{Digest, Sha1};
+use sha2::{Digest, Sha256};
 use smallvec::{SmallVec, smallvec};
 
 use crate::content::Content;
@@ -75,12 +75,12 @@ impl Disk {
         if size.is_some_and(|size| stored.stored >= size) {
             let right = content.metainfo.piece_hash(piece).filter(|_| stored.wrong.is_empty());
             // Any other digest says as much of a piece that is wrong.
-            inputs.push(Input::Hashed(piece, right.unwrap_or_default()));
+            inputs.push(Input::Hashed(piece, right.unwrap_or_default().into()));
         }
         inputs
     }
 
-    fn block_hashes(&self, content: &Content, piece: PieceIndex, block_length: u32) -> Vec<[u8; 20]> {
+    fn block_hashes(&self, content: &Content, piece: PieceIndex, block_length: u32) -> Vec<[u8; 32]> {
         let size = content.metainfo.geometry.as_ref().and_then(|geometry| geometry.piece_size(piece));
         let size = size.unwrap_or(0);
         let mut bytes = content.bytes(piece.0, 0, size).to_vec();
@@ -88,7 +88,7 @@ impl Disk {
             let start = *offset as usize;
             bytes[start..start + wrong.len()].copy_from_slice(wrong);
         }
-        bytes.chunks(block_length as usize).map(|block| Sha1::digest(block).into()).collect()
+        bytes.chunks(block_length as usize).map(|block| Sha256::digest(block).into()).collect()
     }
 }
 
@@ -103,6 +103,8 @@ fn corrupted(bytes: &Bytes) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use bittrace_protocol::metainfo::PieceVerdict;
+
     use super::*;
     use crate::scenario::{ByteCount, TorrentPlan};
 
@@ -129,7 +131,7 @@ mod tests {
         bytes[7] ^= 1;
         let (good, good_blocks) = digest(right);
         let (bad, bad_blocks) = digest(bytes.into());
-        assert_eq!(content.metainfo.piece_hash(piece), Some(good));
+        assert_eq!(content.metainfo.judge(piece, &good), PieceVerdict::Right);
         assert_ne!(good, bad);
         assert_eq!(good_blocks[0], bad_blocks[0]);
         assert_ne!(good_blocks[1], bad_blocks[1]);

@@ -16,7 +16,7 @@ mod peers;
 mod script;
 mod units;
 
-pub use peers::{Arrival, Behaviour, Departure, PeerGroup, PickerPlan, Role};
+pub use peers::{Arrival, Behaviour, Client, Departure, PeerGroup, PickerPlan, Role};
 pub use script::{Action, Hosts, Relation, Rule, ScriptedEvent};
 pub use units::{ByteCount, ByteRate, Span, SpanRange};
 

@@ -7,11 +7,12 @@ use bittrace_protocol::tracker::Event;
 use bittrace_protocol::tracker::http::{Announce, Request, RequestKind, encode_response};
 use bittrace_protocol::{InfoHash, bencode, compact};
 
+use crate::Scenario;
 use crate::chance::Chance;
 
-/// Who takes part in the torrent.
+/// A tracker of one torrent: who takes part in it. It answers announces over HTTP; its sockets are its user's.
 #[derive(Debug)]
-pub(crate) struct Tracker {
+pub struct Tracker {
     torrent: InfoHash,
     interval: u64,
     numwant: usize,
@@ -21,21 +22,27 @@ pub(crate) struct Tracker {
     /// Addresses that it names to everybody.
     poison: Vec<SocketAddr>,
     /// How many announces were answered.
-    pub(crate) announces: u64,
+    pub announces: u64,
 }
 
 impl Tracker {
-    pub(crate) const fn new(torrent: InfoHash, interval: u64, numwant: usize, chance: Chance) -> Self {
+    /// The tracker of a scenario, for this torrent. Whom it names is drawn from the seed.
+    pub fn of(scenario: &Scenario, torrent: InfoHash, seed: u64) -> Self {
+        let plan = &scenario.tracker;
+        Self::new(torrent, plan.interval.0.as_secs(), plan.numwant, Chance::of(seed, "tracker", "peers"))
+    }
+
+    const fn new(torrent: InfoHash, interval: u64, numwant: usize, chance: Chance) -> Self {
         Self { torrent, interval, numwant, peers: BTreeMap::new(), chance, poison: Vec::new(), announces: 0 }
     }
 
     /// Has it name these addresses to everybody.
-    pub(crate) fn poison(&mut self, addresses: Vec<SocketAddr>) {
+    pub fn poison(&mut self, addresses: Vec<SocketAddr>) {
         self.poison = addresses;
     }
 
-    /// The response to a request that came from `from`.
-    pub(crate) fn answer(&mut self, from: IpAddr, bytes: &[u8]) -> Vec<u8> {
+    /// The response to a request that came from `from`, head and body.
+    pub fn answer(&mut self, from: IpAddr, bytes: &[u8]) -> Vec<u8> {
         let kind =
             Request::decode(bytes).map_err(|_| "the request is not HTTP").map(|request| request.kind());
         let body = kind.and_then(|kind| match kind {

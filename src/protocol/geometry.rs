@@ -81,6 +81,14 @@ impl Geometry {
         self.file_ends.last().copied().unwrap_or(0)
     }
 
+    /// The bytes of all pieces: those of the row without what lies between files.
+    pub fn content(&self) -> u64 {
+        if !self.aligned {
+            return self.total();
+        }
+        (0..self.file_ends.len()).map(|file| self.file_span(file)).map(|span| span.end - span.start).sum()
+    }
+
     /// The bytes of every piece but the last, or but that of each file.
     pub const fn piece_length(&self) -> u32 {
         self.piece_length
@@ -131,6 +139,22 @@ impl Geometry {
             return Err(BlockFault::BeyondPiece);
         }
         Ok(start..end)
+    }
+
+    /// Where a block stands in the row that may go on after its file, and how many of its bytes do: zeros, up to where the next
+    /// piece begins. libtorrent requests these too where every file begins a piece. `None` where there is no such block.
+    pub fn padded_span(&self, block: Block) -> Option<(Range<u64>, u32)> {
+        match self.block_span(block) {
+            Ok(span) => Some((span, 0)),
+            Err(BlockFault::BeyondPiece) if self.aligned => {
+                let end = block.begin.checked_add(block.length).filter(|&end| end <= self.piece_length)?;
+                let piece = self.piece_span(block.index)?;
+                let size = u32::try_from(piece.end - piece.start).ok()?;
+                let start = piece.start + u64::from(block.begin.min(size));
+                Some((start..piece.end, end - block.begin.max(size)))
+            }
+            Err(_) => None,
+        }
     }
 
     /// The blocks of [`BLOCK_LENGTH`] that tile a piece, the last one shorter; none where there is no
@@ -272,7 +296,7 @@ mod tests {
     #[test]
     fn files_that_begin_a_piece_each_end_within_one() {
         let geometry = Geometry::aligned(10, [3, 0, 24, 0, 10]).unwrap();
-        assert_eq!((geometry.piece_count(), geometry.total()), (5, 50));
+        assert_eq!((geometry.piece_count(), geometry.total(), geometry.content()), (5, 50, 37));
         let sizes: Vec<_> = (0..6).map(|index| geometry.piece_size(PieceIndex(index))).collect();
         assert_eq!(sizes, [Some(3), Some(10), Some(10), Some(4), Some(10), None]);
         assert_eq!(geometry.piece_files(PieceIndex(0)), [range(0, 0..3)]);
@@ -281,6 +305,12 @@ mod tests {
         assert_eq!(geometry.pieces_in(&range(2, 5..15)), 1..3);
         let beyond = Block { index: PieceIndex(3), begin: 0, length: 5 };
         assert_eq!(geometry.block_span(beyond), Err(BlockFault::BeyondPiece));
+        let padded =
+            |index, begin, length| geometry.padded_span(Block { index: PieceIndex(index), begin, length });
+        assert_eq!(padded(3, 0, 5), Some((30..34, 1)));
+        assert_eq!(padded(3, 6, 4), Some((34..34, 4)));
+        assert_eq!(padded(3, 0, 4), Some((30..34, 0)));
+        assert_eq!((padded(3, 0, 11), padded(3, u32::MAX, 2), padded(5, 0, 1)), (None, None, None));
         assert_eq!(Geometry::aligned(10, [u64::MAX, 1]), None);
         assert_eq!(Geometry::aligned(10, [0, 0]).unwrap().piece_count(), 0);
     }

@@ -8,6 +8,10 @@ use sha2::{Digest, Sha256};
 
 use crate::wire::HashRange;
 
+mod nodes;
+
+pub use nodes::Nodes;
+
 /// A node of a tree.
 pub type Hash = [u8; 32];
 
@@ -25,6 +29,16 @@ pub fn pair(left: Hash, right: Hash) -> Hash {
 /// A node of that layer of which all leaves lie beyond the file's end.
 pub fn zeros(layer: u32) -> Hash {
     (0..layer).fold([0; 32], |zeros, _| pair(zeros, zeros))
+}
+
+/// The node of layer `to` that has a root of layer `from` as its leftmost part, and nothing else of the file below it.
+pub fn raise(root: Hash, from: u32, to: u32) -> Hash {
+    let (mut root, mut empty) = (root, zeros(from));
+    for _ in from..to {
+        root = pair(root, empty);
+        empty = pair(empty, empty);
+    }
+    root
 }
 
 /// The root over a file's piece layer: the hashes of its pieces, the lowest nodes being of that layer. `None` where there
@@ -111,17 +125,9 @@ impl Hasher {
         if self.filled > 0 {
             self.end_leaf();
         }
-        let mut root = self.tree.root(0)?;
+        let root = self.tree.root(0)?;
         let height = self.tree.roots.first().map_or(0, |(height, _)| *height);
-        if height > layer {
-            return None;
-        }
-        let mut empty = zeros(height);
-        for _ in height..layer {
-            root = pair(root, empty);
-            empty = pair(empty, empty);
-        }
-        Some(root)
+        (height <= layer).then(|| raise(root, height, layer))
     }
 
     fn end_leaf(&mut self) {

@@ -16,11 +16,16 @@ use crate::geometry::Geometry;
 use crate::merkle::Hash;
 use crate::{DecodeError, InfoHash, PieceIndex};
 
+mod digest;
 mod files;
 mod trees;
 
+pub use digest::{PieceDigest, PieceDigester, PieceVerdict};
 pub use files::{File, Name};
 pub use trees::{PieceHash, PieceHasher, TreePiece};
+
+/// Piece layers by the roots of their files: hashes one after the other (BEP 52, "piece layers").
+pub type PieceLayers = BTreeMap<Hash, Vec<u8>>;
 
 /// What a torrent file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,8 +78,8 @@ pub struct Metainfo {
     has_padding: bool,
     /// Whether files have hash trees whose piece layers are of their pieces.
     has_trees: bool,
-    /// The piece layers that have the roots they stand under: hashes one after the other (BEP 52, "piece layers").
-    layers: BTreeMap<Hash, Vec<u8>>,
+    /// The piece layers that have the roots they stand under: hashes one after the other.
+    layers: PieceLayers,
     /// The hashes of the pieces, one after the other: a part of the torrent file, which may have a million.
     pieces: Bytes,
     /// The info value as it came, a part of the torrent file.
@@ -301,7 +306,7 @@ impl Metainfo {
             aligned,
             has_padding,
             has_trees,
-            layers: BTreeMap::new(),
+            layers: PieceLayers::new(),
             pieces,
             info: source.slice_ref(info.raw()),
         })

@@ -44,9 +44,11 @@ mod disconnect;
 mod download;
 mod encryption;
 mod handshake;
+mod hash_serving;
 mod have_schedule;
 mod http_proxy;
 mod io;
+mod layer_fetch;
 mod memory_disk;
 mod message_reader;
 mod metadata;
@@ -79,8 +81,8 @@ pub use config::{Config, SeedGoal};
 pub use encryption::{EncryptionPolicy, EncryptionProfile};
 pub use http_proxy::{HttpProxy, ProxyChoice};
 pub use io::{
-    CloseReason, DisconnectReason, Endpoint, Event, HostPort, Identity, Input, Output, PeerWay,
-    SessionStreamId, Transport, Violation,
+    CloseReason, DisconnectReason, Endpoint, Event, Identity, Input, Output, PeerWay, SessionStreamId,
+    Transport, Violation,
 };
 pub use memory_disk::MemoryDisk;
 pub use profile::{
@@ -109,7 +111,7 @@ pub struct Session {
 impl Session {
     /// A session that has these pieces, verified, and has not begun to talk.
     ///
-    /// Only the v1 part of a torrent is spoken of: one of version 2 alone ends at once, incomplete.
+    /// One whose pieces cannot be placed or checked ends at once, incomplete.
     pub fn new(
         config: Config,
         torrent: Arc<Metainfo>,
@@ -200,6 +202,11 @@ impl Session {
         self.core.torrent.info_hash()
     }
 
+    /// Everything that peers have its torrent by: both hashes of a hybrid torrent (BEP 52).
+    pub fn info_hashes(&self) -> Vec<InfoHash> {
+        self.core.torrent.info_hashes()
+    }
+
     /// Whether peers of its torrent come from trackers only (BEP 27).
     pub fn is_private(&self) -> bool {
         self.core.torrent.is_private()
@@ -210,8 +217,7 @@ impl Session {
         let core = &mut self.core;
         core.state = SessionState::Running;
         let complete = core.is_complete();
-        let is_readable = core.torrent.is_wanted() || core.torrent.geometry().is_some();
-        if !is_readable || (complete && core.config.seeding.is_none()) {
+        if !core.torrent.is_usable() || (complete && core.config.seeding.is_none()) {
             if complete {
                 core.outputs.push_back(Output::Event(Event::Complete));
             }
@@ -441,6 +447,7 @@ impl Core {
         let known = peer.known_pending_haves.min(haves.len());
         peer.known_pending_haves -= known;
         self.request_metadata(now, peer);
+        self.request_hashes(now, peer);
         let haves = &haves[known..];
         let (before, after) =
             if self.config.profile.haves_first { (haves, &[][..]) } else { (&[][..], haves) };

@@ -15,6 +15,7 @@ pub mod programs;
 pub mod sequence;
 pub mod swarm;
 pub mod torrent;
+mod torrent_trees;
 pub mod tracker;
 pub mod tshark;
 pub mod web_server;

@@ -35,6 +35,9 @@ pub struct SeededTorrent {
     pub files: Vec<(String, Vec<u8>)>,
 }
 
+/// Makes a torrent of a folder from its announce URL, its files with their lengths, and its piece length.
+pub type MakeTorrent = fn(&str, &[(&str, usize)], usize) -> SeededTorrent;
+
 impl SeededTorrent {
     /// A torrent of one file, `file.bin`.
     pub fn single(announce: &str, length: usize, piece_length: usize) -> Self {

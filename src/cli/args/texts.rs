@@ -402,6 +402,8 @@ Examples:
   bittrace download file.torrent --dht-node 10.0.0.2:6881
                                                       with the DHT of a network of your own
   bittrace download 'magnet:?xt=urn:btih:HASH&tr=URL'  the torrent itself comes from peers
+  bittrace download 'magnet:?xt=urn:btmh:1220HASH&tr=URL'
+                                                      the same for a torrent of version 2
 
 --record FILE can be a named pipe: the download begins when a program reads it, and goes on when
 that program has gone. With --record - the recording goes to standard output, and everything else

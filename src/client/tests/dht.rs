@@ -10,9 +10,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use bittrace_client::{DhtOptions, Download, DownloadOptions, Notice, Outcome};
+use bittrace_protocol::HostPort;
 use bittrace_protocol::dht::{Kind, Message, Method};
 use bittrace_protocol::magnet::{InfoHashes, Magnet};
-use bittrace_protocol::session::{Config, HostPort, SeedGoal};
+use bittrace_protocol::session::{Config, SeedGoal};
 use bittrace_testing::clients::{RunningClient, start};
 use bittrace_testing::programs::*;
 use bittrace_testing::torrent::SeededTorrent;
@@ -232,7 +233,7 @@ fn a_magnet_link_is_followed_by_the_dht_alone() {
     let hashes = InfoHashes::V1(place.seed.metainfo.info_hash);
     let magnet = Magnet { nodes: vec![named], ..Magnet::new(hashes) };
     let mut port = 0;
-    let report = Download::of_magnet(magnet, options).unwrap().run_blocking(|notice| {
+    let report = Download::of_magnet(magnet, options).run_blocking(|notice| {
         if let Notice::Listening { port: listening } = notice {
             port = listening;
         }

@@ -14,7 +14,7 @@ use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, Se
 use bittrace_protocol::wire::Message;
 use bittrace_testing::clients::*;
 use bittrace_testing::programs::*;
-use bittrace_testing::torrent::SeededTorrent;
+use bittrace_testing::torrent::{MakeTorrent, SeededTorrent};
 use bittrace_testing::tracker::ScriptedTracker;
 use bittrace_trace::record::{Body, MseBody, Severity, Side, Transport};
 use bittrace_trace::{Dissected, Trace, TraceOptions};
@@ -22,20 +22,14 @@ use support::{options, patient, run};
 
 const PIECE: usize = 64 * 1024;
 
-fn seed_of(announce: &str) -> SeededTorrent {
-    SeededTorrent::folder(
-        announce,
-        &[("a.bin", 3_000_000), ("sub/b.bin", 1_500_000), ("c.bin", 700_001)],
-        PIECE,
-    )
-}
+const FILES: [(&str, usize); 3] = [("a.bin", 3_000_000), ("sub/b.bin", 1_500_000), ("c.bin", 700_001)];
 
 fn gives(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClient, manner: Manner) {
     if !is_there(program) || (host.is_ipv6() && !has_ipv6()) {
         return;
     }
     let (tracker, named) = ScriptedTracker::naming_later_at(host);
-    let seed = seed_of(&tracker.url());
+    let seed = (manner.torrent)(&tracker.url(), &FILES, PIECE);
     let folder = tempfile::tempdir().unwrap();
     let (content, work, output) =
         (folder.path().join("content"), folder.path().join("work"), folder.path().join("out"));
@@ -70,7 +64,7 @@ fn gives(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClien
     let (result, notices) = run(&seed, options);
     assert_eq!(result.unwrap().outcome, Outcome::Complete, "{notices:#?}");
     seed.assert_whole(&output);
-    manner.assert_shown_by(&recording);
+    manner.assert_shown_by(&recording, &seed);
 }
 
 fn takes(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClient, manner: Manner) {
@@ -78,7 +72,7 @@ fn takes(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClien
         return;
     }
     let (tracker, named) = ScriptedTracker::naming_later_at(host);
-    let seed = seed_of(&tracker.url());
+    let seed = (manner.torrent)(&tracker.url(), &FILES, PIECE);
     let folder = tempfile::tempdir().unwrap();
     let (content, work, output) =
         (folder.path().join("content"), folder.path().join("work"), folder.path().join("out"));
@@ -125,8 +119,9 @@ fn takes(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClien
     });
     stop.stop();
     let report = seeder.join().unwrap().unwrap();
-    assert!(report.status.unwrap().uploaded >= seed.bytes.len() as u64);
-    manner.assert_shown_by(&recording);
+    let content: usize = seed.files.iter().map(|(_, bytes)| bytes.len()).sum();
+    assert!(report.status.unwrap().uploaded >= content as u64);
+    manner.assert_shown_by(&recording, &seed);
 }
 
 /// How both ends encrypt.
@@ -136,10 +131,20 @@ struct Manner {
     ours: EncryptionPolicy,
     /// What carries the connections; where it is uTP, we take nothing else.
     transport: ClientTransport,
+    torrent: MakeTorrent,
 }
 
-const CLEAR: Manner =
-    Manner { client: ClientEncryption::Off, ours: EncryptionPolicy::Off, transport: ClientTransport::Tcp };
+const CLEAR: Manner = Manner {
+    client: ClientEncryption::Off,
+    ours: EncryptionPolicy::Off,
+    transport: ClientTransport::Tcp,
+    torrent: SeededTorrent::folder,
+};
+/// Torrents with hash trees (BEP 52): of version 2 alone, and hybrid ones.
+const V2: Manner = Manner { torrent: SeededTorrent::v2, ..CLEAR };
+const HYBRID: Manner = Manner { torrent: SeededTorrent::hybrid, ..CLEAR };
+const V2_WITH_RC4: Manner = Manner { torrent: SeededTorrent::v2, ..RC4 };
+const HYBRID_WITH_RC4: Manner = Manner { torrent: SeededTorrent::hybrid, ..RC4 };
 const UTP: Manner = Manner { transport: ClientTransport::Utp, ..CLEAR };
 const RC4_OVER_UTP: Manner = Manner { transport: ClientTransport::Utp, ..RC4 };
 /// A client that takes RC4 alone, and we take nothing else either.
@@ -172,8 +177,9 @@ impl Manner {
     }
 
     /// Every byte of the recording has a meaning, and blocks stood encrypted on the wire where the client takes RC4 alone.
-    fn assert_shown_by(self, recording: &Path) {
-        let mut trace = Trace::open(recording, TraceOptions::default()).unwrap();
+    fn assert_shown_by(self, recording: &Path, seed: &SeededTorrent) {
+        let torrents = seed.metainfo.info_hash_v2.map(|_| seed.metainfo.clone()).into_iter().collect();
+        let mut trace = Trace::open(recording, TraceOptions { torrents, ..TraceOptions::default() }).unwrap();
         let (mut blocks, mut negotiations) = (BTreeMap::new(), 0);
         while let Some(dissected) = trace.next().unwrap() {
             let Dissected::Record(record) = dissected else { continue };
@@ -183,7 +189,8 @@ impl Manner {
             // does not encrypt may read a part of our public key.
             let is_refused = matches!(self.ours, EncryptionPolicy::Prefer | EncryptionPolicy::Off);
             assert!(!is_opaque || is_refused, "{record:?}");
-            if self.transport == ClientTransport::Utp && record.side == Side::Local {
+            let is_watched = self.transport == ClientTransport::Utp || seed.metainfo.info_hash_v2.is_some();
+            if is_watched && record.side == Side::Local {
                 let findings = record.notes.iter().filter(|note| note.rule.severity >= Severity::Warn);
                 assert_eq!(findings.count(), 0, "{record:?}");
             }
@@ -229,6 +236,10 @@ interop! {
     IPV4 qbittorrent, UTP: "qbittorrent-nox", qbittorrent_gives_over_utp, qbittorrent_takes_over_utp;
     IPV4 libtorrent, UTP: "libtorrent", libtorrent_gives_over_utp, libtorrent_takes_over_utp;
     IPV4 libtorrent, RC4_OVER_UTP: "libtorrent", libtorrent_gives_with_rc4_over_utp, libtorrent_takes_with_rc4_over_utp;
+    IPV4 libtorrent, V2: "libtorrent", libtorrent_gives_v2, libtorrent_takes_v2;
+    IPV4 libtorrent, HYBRID: "libtorrent", libtorrent_gives_hybrid, libtorrent_takes_hybrid;
+    IPV4 libtorrent, V2_WITH_RC4: "libtorrent", libtorrent_gives_v2_with_rc4, libtorrent_takes_v2_with_rc4;
+    IPV4 libtorrent, HYBRID_WITH_RC4: "libtorrent", libtorrent_gives_hybrid_with_rc4, libtorrent_takes_hybrid_with_rc4;
     IPV6 libtorrent, UTP: "libtorrent", libtorrent_gives_over_utp_and_ipv6, libtorrent_takes_over_utp_and_ipv6;
     IPV6 aria2, CLEAR: "aria2c", aria2_gives_over_ipv6, aria2_takes_over_ipv6;
     IPV6 qbittorrent, CLEAR: "qbittorrent-nox", qbittorrent_gives_over_ipv6, qbittorrent_takes_over_ipv6;

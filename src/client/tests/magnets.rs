@@ -12,9 +12,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bittrace_client::{Download, DownloadOptions, DownloadReport, Error, Notice, Outcome, Stop};
-use bittrace_protocol::PeerId;
 use bittrace_protocol::magnet::{InfoHashes, Magnet};
-use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, HostPort, Identity, SeedGoal};
+use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, Identity, SeedGoal};
+use bittrace_protocol::{HostPort, PeerId};
 use bittrace_testing::clients::*;
 use bittrace_testing::programs::*;
 use bittrace_testing::torrent::SeededTorrent;
@@ -40,7 +40,24 @@ fn large(announce: &str) -> SeededTorrent {
 }
 
 fn link_to(seed: &SeededTorrent) -> Magnet {
-    Magnet::new(InfoHashes::V1(seed.metainfo.info_hash))
+    let (hash, v2) = (seed.metainfo.info_hash, seed.metainfo.info_hash_v2);
+    Magnet::new(match (v2, seed.metainfo.geometry.is_some()) {
+        (Some(v2), true) => InfoHashes::Both(hash, v2),
+        (Some(v2), false) => InfoHashes::V2(v2),
+        (None, _) => InfoHashes::V1(hash),
+    })
+}
+
+/// Files with piece layers of which one needs several requests for hashes, and others.
+const TREES: [(&str, usize); 4] =
+    [("a.bin", 600 * PIECE), ("b.bin", PIECE), ("c.bin", 3), ("sub/d.bin", 40_000)];
+
+fn v2(announce: &str) -> SeededTorrent {
+    SeededTorrent::v2(announce, &TREES, PIECE)
+}
+
+fn hybrid(announce: &str) -> SeededTorrent {
+    SeededTorrent::hybrid(announce, &TREES, PIECE)
 }
 
 /// Where the peers of a link are to be found.
@@ -154,7 +171,7 @@ impl Folders {
 
 #[test]
 fn a_link_becomes_files_and_the_next_run_carries_on() {
-    for make in [small, large] {
+    for make in [small, large, v2, hybrid] {
         let (tracker, named) = ScriptedTracker::naming_later();
         let seed = make(&tracker.url());
         let folders = Folders::new(&seed);
@@ -165,7 +182,7 @@ fn a_link_becomes_files_and_the_next_run_carries_on() {
             let recording = folders.work.join(format!("{run}.pcapng"));
             let options =
                 DownloadOptions { record: Some(recording.clone()), ..options(&folders.output, patient()) };
-            let (report, notices) = finish(Download::of_magnet(magnet.clone(), options).unwrap());
+            let (report, notices) = finish(Download::of_magnet(magnet.clone(), options));
             let report = report.unwrap();
             assert_eq!(report.outcome, Outcome::Complete, "{notices:#?}");
             let all = seed.piece_count() as u32;
@@ -180,7 +197,7 @@ fn a_link_becomes_files_and_the_next_run_carries_on() {
             assert!(request.contains("event=started"), "{request}");
         }
         let report = own.end();
-        assert_eq!(report.status.unwrap().uploaded, seed.bytes.len() as u64);
+        assert_eq!(report.status.unwrap().uploaded, seed.metainfo.placement().unwrap().content());
     }
 }
 
@@ -210,7 +227,7 @@ fn without_peers_a_link_comes_to_nothing_and_touches_nothing() {
     let folders = Folders::new(&seed);
     let magnet = Magnet { trackers: vec![tracker.url()], ..link_to(&seed) };
     let config = Config { rounds: Some(1), ..patient() };
-    let (report, _) = finish(Download::of_magnet(magnet, options(&folders.output, config)).unwrap());
+    let (report, _) = finish(Download::of_magnet(magnet, options(&folders.output, config)));
     let report = report.unwrap();
     assert_eq!(report.outcome, Outcome::Incomplete);
     assert!(report.torrent.is_none() && report.place.is_none() && !folders.output.exists());
@@ -226,33 +243,34 @@ fn a_file_in_the_way_ends_the_run_when_the_metadata_has_come() {
     std::fs::create_dir_all(folders.output.join("folder")).unwrap();
     let foreign = folders.output.join("folder/a.bin");
     std::fs::write(&foreign, b"something else").unwrap();
-    let (report, _) =
-        finish(Download::of_magnet(magnet.clone(), options(&folders.output, patient())).unwrap());
+    let (report, _) = finish(Download::of_magnet(magnet.clone(), options(&folders.output, patient())));
     assert!(matches!(report, Err(Error::Exists { .. })), "{report:?}");
     assert_eq!(std::fs::read(&foreign).unwrap(), b"something else");
     // Nor is a recording made where a file of the torrent goes.
     std::fs::remove_file(&foreign).unwrap();
     let options = DownloadOptions { record: Some(foreign), ..options(&folders.output, patient()) };
-    let (report, _) = finish(Download::of_magnet(magnet, options).unwrap());
+    let (report, _) = finish(Download::of_magnet(magnet, options));
     assert!(matches!(report, Err(Error::RecordingInTheWay { .. })), "{report:?}");
     own.end();
 }
 
-#[test]
-fn a_link_of_version_2_alone_is_not_downloaded() {
-    let magnet = Magnet::new(InfoHashes::V2([7; 32]));
-    let folder = tempfile::tempdir().unwrap();
-    let refused = Download::of_magnet(magnet, options(folder.path(), patient())).unwrap_err();
-    assert!(matches!(refused, Error::VersionTwoOnly { .. }), "{refused}");
-}
-
 /// A client that seeds, and we who have a link.
 fn gives(program: &str, client: fn(&ClientJob<'_>) -> RunningClient, found: Found, manner: ClientEncryption) {
+    gives_of(large, program, client, found, manner);
+}
+
+fn gives_of(
+    make: fn(&str) -> SeededTorrent,
+    program: &str,
+    client: fn(&ClientJob<'_>) -> RunningClient,
+    found: Found,
+    manner: ClientEncryption,
+) {
     if !is_there(program) {
         return;
     }
     let (tracker, named) = ScriptedTracker::naming_later();
-    let seed = large(&tracker.url());
+    let seed = make(&tracker.url());
     let folders = Folders::new(&seed);
     let torrent = folders.work.join("it.torrent");
     std::fs::write(&torrent, &*seed.torrent).unwrap();
@@ -284,7 +302,7 @@ fn gives(program: &str, client: fn(&ClientJob<'_>) -> RunningClient, found: Foun
     let policy = policy_of(manner);
     let options =
         DownloadOptions { record: Some(recording.clone()), ..options(&folders.output, config(policy)) };
-    let (report, notices) = finish(Download::of_magnet(magnet, options).unwrap());
+    let (report, notices) = finish(Download::of_magnet(magnet, options));
     assert_eq!(report.unwrap().outcome, Outcome::Complete, "{notices:#?}");
     seed.assert_whole(&folders.output);
     assert_readable(&recording);
@@ -292,11 +310,20 @@ fn gives(program: &str, client: fn(&ClientJob<'_>) -> RunningClient, found: Foun
 
 /// We seed, and a client has a link.
 fn takes(program: &str, client: fn(&ClientJob<'_>) -> RunningClient, manner: ClientEncryption) {
+    takes_of(large, program, client, manner);
+}
+
+fn takes_of(
+    make: fn(&str) -> SeededTorrent,
+    program: &str,
+    client: fn(&ClientJob<'_>) -> RunningClient,
+    manner: ClientEncryption,
+) {
     if !is_there(program) {
         return;
     }
     let (tracker, named) = ScriptedTracker::naming_later();
-    let seed = large(&tracker.url());
+    let seed = make(&tracker.url());
     let folders = Folders::new(&seed);
     std::fs::create_dir(&folders.output).unwrap();
     let recording = folders.work.join("run.pcapng");
@@ -321,7 +348,8 @@ fn takes(program: &str, client: fn(&ClientJob<'_>) -> RunningClient, manner: Cli
             .iter()
             .all(|(path, bytes)| std::fs::read(folders.output.join(path)).is_ok_and(|found| found == *bytes))
     });
-    assert!(own.end().status.unwrap().uploaded >= seed.bytes.len() as u64);
+    let content: usize = seed.files.iter().map(|(_, bytes)| bytes.len()).sum();
+    assert!(own.end().status.unwrap().uploaded >= content as u64);
     assert_readable(&recording);
 }
 
@@ -385,4 +413,43 @@ interop_takes! {
     "rtorrent" rtorrent Rc4: rtorrent_takes_with_rc4;
     "libtorrent" libtorrent Off: libtorrent_takes;
     "libtorrent" libtorrent Rc4: libtorrent_takes_with_rc4;
+}
+
+#[test]
+fn libtorrent_gives_the_piece_layers_of_version_2() {
+    gives_of(v2, "libtorrent", libtorrent, ByTracker, Off);
+    gives_of(v2, "libtorrent", libtorrent, InLink, Rc4);
+}
+
+#[test]
+fn libtorrent_takes_the_piece_layers_of_version_2() {
+    takes_of(v2, "libtorrent", libtorrent, Off);
+}
+
+#[test]
+fn libtorrent_gives_and_takes_a_hybrid_torrent_by_its_link() {
+    gives_of(hybrid, "libtorrent", libtorrent, InLink, Off);
+    takes_of(hybrid, "libtorrent", libtorrent, Off);
+}
+
+#[test]
+fn a_link_of_version_2_becomes_a_torrent_with_its_piece_layers() {
+    let seed = v2("http://t.test/announce");
+    let folders = Folders::new(&seed);
+    let own = OwnSeed::start(&seed, &folders.content, EncryptionPolicy::Off, None);
+    let peers = vec![HostPort { host: HOST.to_string(), port: own.address.port() }];
+    let magnet = Magnet { peers, ..link_to(&seed) };
+    let recording = folders.work.join("run.pcapng");
+    let options = DownloadOptions { record: Some(recording.clone()), ..options(&folders.output, patient()) };
+    let (report, notices) = finish(Download::of_metadata(magnet.clone(), options));
+    let report = report.unwrap();
+    assert_eq!(report.outcome, Outcome::Complete, "{notices:#?}");
+    let torrent = report.torrent.unwrap();
+    assert!(torrent.has_all_hashes() && torrent.faults.is_empty(), "{:?}", torrent.faults);
+    let file = magnet.torrent_file(&report.metadata.unwrap(), &report.piece_layers);
+    // All but the tracker, which the link does not name.
+    let wanted = seed.torrent.strip_prefix(b"d8:announce22:http://t.test/announce").unwrap();
+    assert_eq!(file, [b"d", wanted].concat());
+    assert_readable(&recording);
+    own.end();
 }

@@ -28,6 +28,8 @@ pub struct PeerGroup {
     pub leave: Departure,
     /// How they behave.
     pub behaviour: Behaviour,
+    /// Which client runs there, where the hosts are real.
+    pub client: Client,
     /// Which piece they begin next.
     pub picker: PickerPlan,
     /// How far their clocks are ahead.
@@ -54,6 +56,7 @@ impl Default for PeerGroup {
             arrive: Arrival::AtOnce,
             leave: Departure::Never,
             behaviour: Behaviour::Ours,
+            client: Client::Ours,
             picker: PickerPlan::Rarest,
             clock: Span(Duration::ZERO),
             reachable: true,
@@ -202,6 +205,38 @@ pub enum Behaviour {
     Liar,
     /// As this program, but each block that is served is read for five seconds.
     Slow,
+}
+
+/// A client that real hosts run. Simulated hosts run this program whatever is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Client {
+    /// This program.
+    Ours,
+    /// aria2.
+    Aria2,
+    /// Transmission's daemon.
+    Transmission,
+    /// qBittorrent without a window.
+    Qbittorrent,
+    /// rTorrent.
+    Rtorrent,
+    /// libtorrent, by its Python module.
+    Libtorrent,
+}
+
+impl Client {
+    /// Its name, as a scenario has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Aria2 => "aria2",
+            Self::Transmission => "transmission",
+            Self::Qbittorrent => "qbittorrent",
+            Self::Rtorrent => "rtorrent",
+            Self::Libtorrent => "libtorrent",
+        }
+    }
 }
 
 /// Which piece a host begins next.

@@ -70,7 +70,7 @@ impl World<'_> {
                 Output::Secret(..)
                 | Output::DhtContact(_)
                 // Members have their torrent.
-                | Output::Metadata(_)
+                | Output::Metadata(..)
                 | Output::Store(..)
                 | Output::HashBlocks(..)
                 | Output::Discard(_)

@@ -178,7 +178,7 @@ fn download(piece_length: u32) -> Duration {
                     let there = &mut stored[piece.0 as usize];
                     *there += count;
                     if *there == piece_length {
-                        inputs.push_back(Input::Hashed(piece, [0; 20]));
+                        inputs.push_back(Input::Hashed(piece, [0; 20].into()));
                     }
                 }
                 _ => {}

@@ -105,8 +105,7 @@ impl Metainfo {
         if let Some(hash) = self.piece_hash(index) {
             return Some(PieceHash::Sha1(hash));
         }
-        let piece = self.tree_piece(index)?;
-        piece.hash(|| self.layer_hash(piece.root, piece.number))
+        self.tree_hash(index)
     }
 
     /// A hasher for one of its pieces.
@@ -123,9 +122,25 @@ impl Metainfo {
         hashes.get(usize::try_from(number).ok()?).copied()
     }
 
+    /// The tree of a file from its pieces up, where the torrent has its piece layer.
+    pub fn tree_of_pieces(&self, root: Hash) -> Option<merkle::Nodes> {
+        let (hashes, _) = self.layers.get(&root)?.as_chunks();
+        let height = hashes.len().checked_next_power_of_two()?.trailing_zeros();
+        merkle::Nodes::new(self.piece_layer()?, height, hashes.to_vec())
+    }
+
     /// The layer of hash trees whose nodes stand for pieces; `None` where files have no trees.
     pub fn piece_layer(&self) -> Option<u32> {
         self.has_trees.then(|| layer(self.piece_length)).flatten()
+    }
+
+    /// The files larger than a piece whose piece layer the torrent does not have, each root once: the root, and the length.
+    pub fn missing_layers(&self) -> impl Iterator<Item = (Hash, u64)> + '_ {
+        let mut seen = std::collections::HashSet::new();
+        let larger = self.files.iter().filter(|file| file.length > u64::from(self.piece_length));
+        let rooted = larger.filter_map(|file| Some((file.pieces_root?, file.length)));
+        rooted
+            .filter(move |(root, _)| self.has_trees && !self.layers.contains_key(root) && seen.insert(*root))
     }
 
     /// Keeps the piece layers that have their root; the others, and those that are missing, are faults.

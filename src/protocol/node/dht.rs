@@ -14,7 +14,8 @@ use crate::{InfoHash, Timestamp};
 #[derive(Debug)]
 pub(super) struct SessionDht {
     node: DhtNode,
-    torrent: InfoHash,
+    /// Both hashes of a hybrid torrent.
+    torrents: Vec<InfoHash>,
     searching: bool,
     /// Whether its nodes were handed out to be kept, now that the session is over.
     saved: bool,
@@ -28,12 +29,14 @@ impl Node {
         if self.session.is_private() {
             return self;
         }
-        let torrent = self.session.info_hash();
-        dht.handle(now, DhtInput::Follow(torrent));
-        if self.session.is_complete() {
-            dht.handle(now, DhtInput::Completed(torrent));
+        let torrents = self.session.info_hashes();
+        for &torrent in &torrents {
+            dht.handle(now, DhtInput::Follow(torrent));
+            if self.session.is_complete() {
+                dht.handle(now, DhtInput::Completed(torrent));
+            }
         }
-        self.dht = Some(SessionDht { node: dht, torrent, searching: false, saved: false });
+        self.dht = Some(SessionDht { node: dht, torrents, searching: false, saved: false });
         self
     }
 
@@ -74,9 +77,8 @@ impl Node {
 
     /// The session has every piece.
     pub(super) fn dht_completed(&mut self) {
-        if let Some(dht) = &self.dht {
-            self.tell_dht(self.now, DhtInput::Completed(dht.torrent));
-        }
+        let torrents = self.dht.as_ref().map_or(Vec::new(), |dht| dht.torrents.clone());
+        torrents.into_iter().for_each(|torrent| self.tell_dht(self.now, DhtInput::Completed(torrent)));
     }
 
     /// When the node of the DHT wants to be called again.

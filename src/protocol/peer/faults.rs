@@ -182,10 +182,7 @@ impl PeerFault {
     pub fn of_block(block: Block, geometry: &Geometry) -> Option<Self> {
         let fault = geometry.block_span(block).err()?;
         // Where every file begins a piece, libtorrent requests the zeros between files too, and sends them.
-        let in_padding = geometry.is_aligned()
-            && fault == BlockFault::BeyondPiece
-            && block.begin.checked_add(block.length).is_some_and(|end| end <= geometry.piece_length());
-        (!in_padding).then(|| Self::OutOfRange {
+        geometry.padded_span(block).is_none().then(|| Self::OutOfRange {
             fault,
             piece: block.index,
             piece_size: geometry.piece_size(block.index),

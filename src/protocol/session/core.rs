@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use crate::mse::MseLengths;
 use crate::peer::PeerFault;
 use crate::wire::Message;
-use crate::{Block, Geometry, PeerId, PieceIndex, Timestamp};
+use crate::{Block, Geometry, HostPort, PeerId, PieceIndex, Timestamp};
 
 use super::announcer::{AnnounceFacts, Announcer, AnnouncerContext};
 use super::choker::Choker;
+use super::hash_serving::HashServing;
 use super::have_schedule::HaveSchedule;
 use super::peer::Peer;
 use super::picker::Picker;
@@ -20,7 +21,7 @@ use super::swarm::Swarm;
 use super::tolerance::tolerate;
 use super::torrent::Torrent;
 use super::web_seeds::WebSeeds;
-use super::{Config, HostPort, Identity, MessageCounts, Output, PeerSource, SessionStreamId, Violation};
+use super::{Config, Identity, MessageCounts, Output, PeerSource, SessionStreamId, Violation};
 
 /// What all peers share. Its methods take the one peer that a step is about; what a step means for other peers is noted in
 /// [`Deferred`].
@@ -61,6 +62,7 @@ pub(super) struct Core {
     pub(super) picker: Picker,
     pub(super) choker: Choker,
     pub(super) suspects: Suspects,
+    pub(super) hash_serving: HashServing,
     /// Pieces that were verified and can no longer be read. They are neither offered nor served.
     pub(super) lost: BTreeSet<PieceIndex>,
     /// Bytes handed out to be stored that are not stored yet.
@@ -158,6 +160,7 @@ impl Core {
             changes_of_peers: 0,
             picker,
             suspects: Suspects::default(),
+            hash_serving: HashServing::default(),
             lost: BTreeSet::new(),
             unstored: 0,
             totals: Totals {

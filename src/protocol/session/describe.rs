@@ -41,10 +41,9 @@ impl Session {
         if !core.torrent.is_wanted() || !core.is_running() {
             return;
         }
-        let is_readable = torrent.geometry.is_some();
         core.torrent = Torrent::Known(torrent);
         core.picker = picker_of(&core.torrent, &core.config, have, &mut core.rng);
-        if !is_readable {
+        if !core.torrent.is_usable() {
             self.end(now);
             return;
         }

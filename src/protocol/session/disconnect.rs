@@ -31,6 +31,9 @@ impl Core {
         if let Some((_, fetch)) = self.torrent.fetch() {
             fetch.forget(peer.stream);
         }
+        if let Some(fetch) = self.torrent.layer_fetch() {
+            fetch.forget(peer.stream);
+        }
         self.totals.messages.add(peer.messages);
         match &reason {
             DisconnectReason::Violated(Violation::SelfConnection) => self.swarm.note_ourselves(peer.address),
@@ -67,7 +70,7 @@ impl Core {
     /// again without; in single-peer mode the tracker may name the peer again.
     fn is_banned_for(&self, violation: &Violation, peer: &Peer) -> bool {
         match violation {
-            Violation::CorruptPiece(_) | Violation::CorruptMetadata => true,
+            Violation::CorruptPiece(_) | Violation::CorruptMetadata | Violation::CorruptHashes => true,
             Violation::Malformed(_) | Violation::OutOfRange | Violation::Flood(_) => {
                 !self.config.single_peer && peer.phase == Phase::Open
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::metainfo::{PieceDigest, PieceVerdict};
 use crate::wire::Message;
 use crate::{Block, PieceIndex, Timestamp};
 
@@ -304,15 +305,18 @@ impl Core {
 }
 
 impl Session {
-    pub(super) fn hashed(&mut self, now: Timestamp, piece: PieceIndex, digest: [u8; 20]) {
+    pub(super) fn hashed(&mut self, now: Timestamp, piece: PieceIndex, digest: PieceDigest) {
         if !self.core.picker.is_hashing(piece) {
             return;
         }
-        let wanted = self.core.torrent.known().and_then(|torrent| torrent.piece_hash(piece));
-        if wanted == Some(digest) {
-            self.commit(now, piece);
-        } else {
-            self.discard(now, piece);
+        let verdict = self.core.torrent.known().map(|torrent| torrent.judge(piece, &digest));
+        match verdict.unwrap_or(PieceVerdict::Wrong) {
+            PieceVerdict::Right => self.commit(now, piece),
+            PieceVerdict::Wrong => self.discard(now, piece),
+            PieceVerdict::Disagree => {
+                self.core.outputs.push_back(Output::Event(Event::HashesDisagree { index: piece }));
+                self.end(now);
+            }
         }
         self.core.deferred.blocks_freed = true;
     }

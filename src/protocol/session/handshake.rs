@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::bencode::{self, DictionaryWriter};
 use crate::wire::{Handshake, Message};
-use crate::{Timestamp, compact};
+use crate::{InfoHash, Timestamp, compact};
 
 use super::core::Core;
 use super::peer::{Peer, Phase};
@@ -19,9 +19,9 @@ impl Session {
         stream: SessionStreamId,
         handshake: &Handshake,
     ) -> Result<(), Violation> {
-        if handshake.info_hash != self.core.torrent.info_hash() {
+        let Some(is_v2) = self.core.torrent.is_v2(handshake.info_hash) else {
             return Err(Violation::WrongInfoHash(handshake.info_hash));
-        }
+        };
         let others = || self.peers.iter().filter(|other| other.stream != stream);
         let is_ours = |other: &Peer| other.own_id == handshake.peer_id && other.phase != Phase::Connecting;
         if handshake.peer_id == self.core.identity.peer_id || others().any(is_ours) {
@@ -41,8 +41,12 @@ impl Session {
             self.disconnect(now, first.stream, DisconnectReason::Violated(Violation::Duplicate));
         }
         if let Some(peer) = self.peers.get_mut(stream) {
+            peer.is_v2 = is_v2;
             if peer.incoming {
-                self.core.send_handshake(peer);
+                let upgrades = self.core.config.profile.upgrades && handshake.offers_v2();
+                let answer = self.core.torrent.answer_to(handshake.info_hash, upgrades);
+                peer.is_v2 |= answer != handshake.info_hash;
+                self.core.send_handshake(peer, answer);
             }
             self.core.open(now, peer, handshake);
         }
@@ -95,12 +99,15 @@ impl Core {
         };
     }
 
-    pub(super) fn send_handshake(&self, peer: &mut Peer) {
+    pub(super) fn send_handshake(&self, peer: &mut Peer, info_hash: InfoHash) {
         let mut reserved = self.config.profile.reserved;
         if self.speaks_dht() {
             reserved[7] |= OFFERS_DHT;
         }
-        let handshake = Handshake { reserved, info_hash: self.torrent.info_hash(), peer_id: peer.own_id };
+        if self.config.profile.upgrades && self.torrent.is_hybrid() {
+            reserved[7] |= OFFERS_V2;
+        }
+        let handshake = Handshake { reserved, info_hash, peer_id: peer.own_id };
         peer.send_handshake(self.now, &handshake);
     }
 
@@ -231,3 +238,6 @@ impl Core {
 
 /// The last bit of the last reserved byte (BEP 5, "BitTorrent protocol extension").
 const OFFERS_DHT: u8 = 0x01;
+
+/// The fourth bit of the last reserved byte (BEP 52, "Upgrade Path").
+const OFFERS_V2: u8 = 0x10;

@@ -9,9 +9,10 @@ use bytes::Bytes;
 
 use super::PeerSource;
 use crate::dial::Remote;
+use crate::metainfo::{PieceDigest, PieceLayers};
 use crate::mse::{Methods, MseKey};
 use crate::tracker::http;
-use crate::{Block, InfoHash, Metainfo, PeerId, PieceIndex, Timestamp};
+use crate::{Block, HostPort, InfoHash, Metainfo, PeerId, PieceIndex, Timestamp};
 
 /// A stream of the session: a connection to a peer or an HTTP tracker, or a flow of datagrams to a UDP tracker. The
 /// session numbers the streams it opens, the driver those it accepts: even numbers and odd ones.
@@ -85,10 +86,11 @@ pub enum Input {
     Closed(SessionStreamId, CloseReason),
     /// Bytes of a piece were stored.
     Stored(PieceIndex, u32),
-    /// A piece whose bytes are all stored has this SHA-1.
-    Hashed(PieceIndex, [u8; 20]),
-    /// The SHA-1 of each block of a piece, as [`Output::HashBlocks`] wanted them.
-    BlockHashes(PieceIndex, Vec<[u8; 20]>),
+    /// A piece whose bytes are all stored has this digest, as a [`PieceDigester`](crate::metainfo::PieceDigester) of its torrent
+    /// takes it.
+    Hashed(PieceIndex, PieceDigest),
+    /// The SHA-256 of each block of a piece, as [`Output::HashBlocks`] wanted them.
+    BlockHashes(PieceIndex, Vec<[u8; 32]>),
     /// A block that a peer asked for was read from disk; `None` when it could not be.
     Loaded(SessionStreamId, Block, Option<Bytes>),
     /// What [`Output::Resolve`] asked: the addresses of a name, or why it has none.
@@ -158,7 +160,7 @@ pub enum Output {
     /// Keep bytes of a piece: the piece, the offset within it, the bytes. They come in any order and any size, each
     /// byte at most once until the piece is hashed. When the last byte of the piece is stored, hash it.
     Store(PieceIndex, u32, Bytes),
-    /// Take the SHA-1 of each block of so many bytes of a piece whose bytes are all stored, the last one shorter, before
+    /// Take the SHA-256 of each block of so many bytes of a piece whose bytes are all stored, the last one shorter, before
     /// anything that follows is done to the piece. It tells who of several peers sent the corrupt block; a driver may leave
     /// it unanswered.
     HashBlocks(PieceIndex, u32),
@@ -171,9 +173,10 @@ pub enum Output {
     /// A peer says that a node of the DHT is at this address (BEP 5, "BitTorrent protocol extension"). Without a DHT there is
     /// nothing to be done.
     DhtContact(SocketAddr),
-    /// The info dictionary of the torrent that was wanted, whole and with the right hash. Read it, look what of the torrent is
-    /// there, and answer with [`Input::Described`]; or with [`Input::Stop`], where the torrent is of no use.
-    Metadata(Bytes),
+    /// The info dictionary of the torrent that was wanted, whole and with the right hash, and the piece layers without which its
+    /// pieces could not be checked (BEP 52). Read them, look what of the torrent is there, and answer with [`Input::Described`];
+    /// or with [`Input::Stop`], where the torrent is of no use.
+    Metadata(Bytes, PieceLayers),
     /// Something happened that a person may want to know.
     Event(Event),
     /// Nothing more for now: call again at this time, or when something happens.
@@ -193,21 +196,6 @@ pub enum Endpoint {
     UdpTracker(Remote),
     /// A web seed, over TCP or TLS as an HTTP tracker.
     WebSeed(Remote),
-}
-
-/// The name of a host, and a port there.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HostPort {
-    /// A DNS name, as a tracker gave it.
-    pub host: String,
-    /// A TCP port.
-    pub port: u16,
-}
-
-impl fmt::Display for HostPort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
-    }
 }
 
 /// What carries the bytes of a connection to a peer.
@@ -238,6 +226,8 @@ pub enum Violation {
     CorruptPiece(PieceIndex),
     /// It sent metadata with a wrong hash, all of it.
     CorruptMetadata,
+    /// It sent hashes of a tree that do not lead to its root (BEP 52).
+    CorruptHashes,
     /// It kept silent for so long.
     Silent(Duration),
     /// It choked us for so long.
@@ -357,6 +347,12 @@ pub enum Event {
     MetadataDisagrees,
     /// A verified piece can no longer be read. It is not served any longer, and peers are told.
     PieceLost {
+        /// The piece.
+        index: PieceIndex,
+    },
+    /// A piece has one of the two hashes that a hybrid torrent has for it, and not the other: no peer can have a piece that is
+    /// right, and the session ends (BEP 52, "Upgrade Path").
+    HashesDisagree {
         /// The piece.
         index: PieceIndex,
     },

@@ -1,12 +1,13 @@
 //! The driver's side of a disk, in memory: for sessions without a machine around them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use sha1::{Digest, Sha1};
+use sha2::{Digest, Sha256};
 use smallvec::{SmallVec, smallvec};
 
-use crate::{Geometry, PieceIndex};
+use crate::{Block, Metainfo, PieceIndex};
 
 use super::{Input, Output};
 
@@ -14,7 +15,7 @@ use super::{Input, Output};
 /// the most.
 #[derive(Debug)]
 pub struct MemoryDisk {
-    geometry: Geometry,
+    torrent: Arc<Metainfo>,
     pieces: BTreeMap<PieceIndex, StoredPiece>,
 }
 
@@ -26,9 +27,9 @@ struct StoredPiece {
 }
 
 impl MemoryDisk {
-    /// A disk without any piece of a torrent with this geometry.
-    pub const fn new(geometry: Geometry) -> Self {
-        Self { geometry, pieces: BTreeMap::new() }
+    /// A disk without any piece of this torrent.
+    pub const fn new(torrent: Arc<Metainfo>) -> Self {
+        Self { torrent, pieces: BTreeMap::new() }
     }
 
     /// Does what an output wants of the disk; what the session is to be told, in this order. `None` where the output is about
@@ -38,7 +39,7 @@ impl MemoryDisk {
             Output::Store(piece, offset, bytes) => self.store(*piece, *offset as usize, bytes),
             Output::HashBlocks(piece, block_length) => {
                 let blocks = self.piece(*piece).chunks((*block_length).max(1) as usize);
-                let digests = blocks.map(|block| Sha1::digest(block).into()).collect();
+                let digests = blocks.map(|block| Sha256::digest(block).into()).collect();
                 smallvec![Input::BlockHashes(*piece, digests)]
             }
             Output::Discard(piece) => {
@@ -47,12 +48,21 @@ impl MemoryDisk {
             }
             Output::Commit(_) => smallvec![],
             Output::Load(stream, block) => {
-                let start = block.begin as usize;
-                let bytes = self.piece(block.index).get(start..start + block.length as usize);
-                smallvec![Input::Loaded(*stream, *block, bytes.map(Bytes::copy_from_slice))]
+                smallvec![Input::Loaded(*stream, *block, self.load(*block))]
             }
             _ => return None,
         })
+    }
+
+    /// A block, with zeros where it goes on after its file.
+    fn load(&self, block: Block) -> Option<Bytes> {
+        let (span, _) = self.torrent.placement()?.padded_span(block)?;
+        let count = usize::try_from(span.end - span.start).ok()?;
+        let stored = self.piece(block.index);
+        let start = stored.len().min(block.begin as usize);
+        let mut bytes = stored.get(start..start + count)?.to_vec();
+        bytes.resize(block.length as usize, 0);
+        Some(bytes.into())
     }
 
     /// The bytes of a piece, zeros where nothing was stored; empty where nothing of the piece was.
@@ -66,16 +76,22 @@ impl MemoryDisk {
     }
 
     fn store(&mut self, piece: PieceIndex, start: usize, bytes: &Bytes) -> SmallVec<[Input; 2]> {
-        let size = self.geometry.piece_size(piece).unwrap_or(0) as usize;
+        let size =
+            self.torrent.placement().and_then(|geometry| geometry.piece_size(piece)).unwrap_or(0) as usize;
         let stored =
             self.pieces.entry(piece).or_insert_with(|| StoredPiece { bytes: vec![0; size], stored: 0 });
         if let Some(place) = stored.bytes.get_mut(start..start + bytes.len()) {
             place.copy_from_slice(bytes);
         }
+        // Padding is not stored: it is zeros, whatever came in its place.
+        let content = self.torrent.piece_content(piece).unwrap_or(0) as usize;
+        stored.bytes.iter_mut().skip(content).for_each(|byte| *byte = 0);
         stored.stored += bytes.len();
         let mut inputs: SmallVec<[Input; 2]> = smallvec![Input::Stored(piece, bytes.len() as u32)];
         if stored.stored >= size {
-            inputs.push(Input::Hashed(piece, Sha1::digest(&stored.bytes).into()));
+            let mut digester = self.torrent.digester(piece);
+            digester.update(&stored.bytes);
+            inputs.push(Input::Hashed(piece, digester.finish()));
         }
         inputs
     }

@@ -3,6 +3,7 @@
 
 use bytes::{Buf, Bytes};
 
+use crate::merkle::MOST_HASHES;
 use crate::wire::{
     Frame, HANDSHAKE_LENGTH, Handshake, Message, MessageId, Prefix, frame, handshake_prefix, length_fault,
 };
@@ -206,8 +207,10 @@ impl MessageReader {
             Some(MessageId::EXTENDED) if length > MAX_COLLECTED => {
                 return Err("an extended message of at most 256 KiB");
             }
-            // Nothing is done with the hashes of BEP 52, or with what nobody has allocated.
-            Some(MessageId::HASH_REQUEST | MessageId::HASHES | MessageId::HASH_REJECT) => whole.skip(),
+            Some(MessageId::HASHES) if length > MAX_HASHES => {
+                return Err("hashes of at most 512 nodes and their proof");
+            }
+            // Nothing is done with what nobody has allocated.
             Some(id) if !id.is_allocated() => whole.skip(),
             Some(id) => match length_fault(id, length as u32 - 4) {
                 // It ends the conversation: its rest need not come.
@@ -239,6 +242,10 @@ const PIECE_HEAD: usize = 13;
 
 /// The longest bitfield taken while the metadata has not come: that of eight million pieces.
 const MAX_UNKNOWN_BITFIELD: usize = 1024 * 1024;
+
+/// The longest answer to a request for hashes: with as many as may be asked for (BEP 52, "peer messages"), and a proof of 50 layers,
+/// which a file of 2^64 bytes has.
+const MAX_HASHES: usize = 53 + (MOST_HASHES as usize + 50) * 32;
 
 /// The longest extended message believed: PEX and metadata messages have less than 20 KiB.
 const MAX_COLLECTED: usize = 256 * 1024;
@@ -320,6 +327,11 @@ mod tests {
             (&[&stream()[..68], &[0, 0, 0, 2, 5, 0xff]].concat(), "a bitfield with a bit for each piece"),
             (&[&stream()[..68], &[0, 0, 0, 4, 4]].concat(), "a message of the length its id has"),
             (&[&stream()[..68], &[0, 0, 0, 4, 7]].concat(), "a message of the length its id has"),
+            (
+                &[&stream()[..68], &[0, 0, 0x46, 0x72, 22]].concat(),
+                "hashes of at most 512 nodes and their proof",
+            ),
+            (&[&stream()[..68], &[0, 0, 0, 48, 21]].concat(), "a message of the length its id has"),
             (&[&stream()[..68], &[0, 8, 0, 0, 20]].concat(), "an extended message of at most 256 KiB"),
         ] {
             let mut receiver = MessageReader::new(BitfieldLength::Exactly(2));

@@ -16,6 +16,7 @@ use crate::magnet::HashCheck;
 use crate::wire::{Extension, METADATA_PIECE, Message, Metadata, MetadataKind};
 
 use super::core::Core;
+use super::layer_fetch::LayerFetch;
 use super::peer::{Peer, Phase};
 use super::{Event, Output, Session, SessionStreamId, Violation};
 
@@ -29,6 +30,8 @@ pub(super) struct MetadataFetch {
     info: Option<Bytes>,
     /// Whether one of two info hashes is right and the other is not.
     disagrees: bool,
+    /// What is fetched when the info dictionary is there, before it is handed out.
+    layers: Option<Box<LayerFetch>>,
 }
 
 /// Metadata of one size.
@@ -89,6 +92,20 @@ impl MetadataFetch {
     pub(super) fn progress(&self) -> Option<(u64, u64)> {
         let parts = self.assemblies.iter().map(|assembly| (assembly.received(), u64::from(assembly.size)));
         parts.max_by_key(|(received, _)| *received)
+    }
+
+    pub(super) fn await_layers(&mut self, layers: LayerFetch) {
+        self.layers = Some(Box::new(layers));
+    }
+
+    pub(super) fn layers(&mut self) -> Option<&mut LayerFetch> {
+        self.layers.as_deref_mut()
+    }
+
+    /// The layers are there, and the info dictionary can be handed out.
+    pub(super) fn end_layers(&mut self) -> Option<Bytes> {
+        self.layers = None;
+        self.info.clone()
     }
 
     /// A peer may have something new to say.
@@ -349,7 +366,7 @@ impl Core {
                 let info = Bytes::from(whole);
                 fetch.info = Some(info.clone());
                 fetch.assemblies.clear();
-                self.outputs.push_back(Output::Metadata(info));
+                self.take_info(info);
             }
             Assembled::WrongFromOne => {
                 assembly.restart_alone();

@@ -135,7 +135,7 @@ impl Session {
         let Some(peer) = self.peers.get_mut(stream) else { return Ok(Bytes::new()) };
         let terms = core.config.profile.encryption;
         let acceptance = MseAcceptance {
-            info_hashes: vec![core.torrent.info_hash()],
+            info_hashes: core.torrent.info_hashes(),
             methods: terms.accepts().to_vec(),
             max_padding: terms.max_padding,
         };

@@ -25,7 +25,8 @@ impl Session {
             peer.phase_since = now;
             peer.last_received = now;
             self.core.choose_id(peer);
-            self.core.send_handshake(peer);
+            let info_hash = self.core.torrent.info_hash();
+            self.core.send_handshake(peer, info_hash);
             if peer.dialled == Some(Way::Encrypted) {
                 self.core.initiate(now, peer);
             }
@@ -173,12 +174,11 @@ impl Core {
                 Some(Noise::NothingNew(0))
             }
             Message::KeepAlive | Message::Unknown { .. } => Some(Noise::NothingNew(0)),
-            // The reader passes over these, and blocks come in parts.
-            Message::HashRequest(_)
-            | Message::Hashes(..)
-            | Message::HashReject(_)
-            | Message::Piece { .. }
-            | Message::Malformed { .. } => None,
+            Message::HashRequest(range) => Some(self.on_hash_request(peer, *range)),
+            Message::Hashes(range, hashes) => self.on_hashes(peer, range, hashes)?,
+            Message::HashReject(range) => Some(self.on_hash_reject(peer, range)),
+            // Blocks come in parts, and the reader refuses what is malformed.
+            Message::Piece { .. } | Message::Malformed { .. } => None,
         };
         noise.map_or(Ok(()), |noise| peer.note_noise(noise))
     }

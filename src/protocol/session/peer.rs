@@ -68,6 +68,10 @@ pub(super) struct Peer {
     pub(super) upload: PeerUpload,
     pub(super) pex: PexState,
     pub(super) metadata: MetadataSource,
+    /// Whether the handshakes came to version 2 (BEP 52), so that hashes can be asked for.
+    pub(super) is_v2: bool,
+    /// No hashes are asked of the peer before this time: it rejected a request.
+    pub(super) hashes_rest_until: Option<Timestamp>,
 }
 
 /// How far a connection is.
@@ -225,6 +229,8 @@ impl Peer {
             upload: PeerUpload::new(now),
             pex: PexState::default(),
             metadata: MetadataSource::default(),
+            is_v2: false,
+            hashes_rest_until: None,
         }
     }
 

@@ -100,7 +100,7 @@ impl Picker {
             partials: BTreeMap::new(),
             open: BTreeSet::new(),
             done: PieceSet::none(total),
-            left: geometry.total(),
+            left: geometry.content(),
             listed: 0,
             version: 0,
             geometry,

@@ -20,6 +20,8 @@ pub struct Profile {
     pub peer_id: PeerIdForm,
     /// The reserved bytes of the handshake. Fast extension and extension protocol are spoken where both ends offer them.
     pub reserved: [u8; 8],
+    /// Whether version 2 of a hybrid torrent is offered to peers, and taken where it is offered (BEP 52, "Upgrade Path").
+    pub upgrades: bool,
     /// When connections are encrypted, and what a negotiation says.
     pub encryption: EncryptionProfile,
     /// What follows the handshake, in this order.
@@ -271,6 +273,7 @@ impl Profile {
             peer_id: PeerIdForm { prefix: Vec::new(), alphabet: Alphabet::Alphanumeric, fresh: false },
             // Extension protocol (BEP 10) and fast extension (BEP 6).
             reserved: [0, 0, 0, 0, 0, 0x10, 0, 0x04],
+            upgrades: true,
             first_messages: vec![FirstMessage::Pieces, FirstMessage::Extended],
             encryption: EncryptionProfile::own(EncryptionPolicy::Off),
             have_all: true,

@@ -23,7 +23,7 @@ pub(super) struct Suspects {
 #[derive(Debug)]
 struct SuspectPiece {
     givers: Vec<SmallVec<[SessionStreamId; 2]>>,
-    corrupt: Option<Vec<[u8; 20]>>,
+    corrupt: Option<Vec<[u8; 32]>>,
 }
 
 impl Suspects {
@@ -86,7 +86,7 @@ impl Session {
     }
 
     /// The hashes of the blocks of a suspect piece: first as it was corrupt, then as it is right.
-    pub(super) fn block_hashes(&mut self, now: Timestamp, piece: PieceIndex, digests: Vec<[u8; 20]>) {
+    pub(super) fn block_hashes(&mut self, now: Timestamp, piece: PieceIndex, digests: Vec<[u8; 32]>) {
         let Some(mut suspect) = self.core.suspects.pieces.remove(&piece) else { return };
         let Some(corrupt) = &suspect.corrupt else {
             if !self.core.picker.is_done(piece) {

@@ -59,7 +59,7 @@ impl Tolerance {
             PeerFault::Silent { .. } | PeerFault::Snubbed { .. } | PeerFault::CancelUnanswered { .. } => {
                 Self::Bear
             }
-            // Nothing is done with the hashes of BEP 52.
+            // Hashes that nobody asked for count by their bytes: see `on_hashes`.
             PeerFault::HashesUnsolicited | PeerFault::HashRejectUnrequested => Self::Bear,
         }
     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::magnet::InfoHashes;
 use crate::{Geometry, InfoHash, Metainfo};
 
+use super::layer_fetch::LayerFetch;
 use super::metadata::MetadataFetch;
 
 /// What is known of a session's torrent.
@@ -27,6 +28,46 @@ impl Torrent {
         }
     }
 
+    /// What peers have it by that speak version 1, and what those have it by that speak version 2 (BEP 52): both of a hybrid
+    /// torrent, and one of any other.
+    fn hashes(&self) -> (Option<InfoHash>, Option<InfoHash>) {
+        match self {
+            Self::Wanted(hashes, _) => (hashes.v1(), hashes.truncated_v2()),
+            Self::Known(torrent) => {
+                (torrent.geometry.as_ref().map(|_| torrent.info_hash), torrent.truncated_v2())
+            }
+        }
+    }
+
+    /// Everything that peers have it by.
+    pub(super) fn info_hashes(&self) -> Vec<InfoHash> {
+        let (v1, v2) = self.hashes();
+        v1.into_iter().chain(v2).collect()
+    }
+
+    /// Whether both versions are spoken with its peers.
+    pub(super) fn is_hybrid(&self) -> bool {
+        matches!(self.hashes(), (Some(_), Some(_)))
+    }
+
+    /// Whether a connection whose handshakes come to this info hash is one of version 2; `None` where it is about another
+    /// torrent.
+    pub(super) fn is_v2(&self, info_hash: InfoHash) -> Option<bool> {
+        match self.hashes() {
+            (Some(v1), _) if v1 == info_hash => Some(false),
+            (_, Some(v2)) if v2 == info_hash => Some(true),
+            _ => None,
+        }
+    }
+
+    /// With what a peer is answered that called by `info_hash`: version 2 is taken where it is offered (BEP 52, "Upgrade Path").
+    pub(super) fn answer_to(&self, info_hash: InfoHash, offers_v2: bool) -> InfoHash {
+        match self.hashes() {
+            (Some(v1), Some(v2)) if v1 == info_hash && offers_v2 => v2,
+            _ => info_hash,
+        }
+    }
+
     pub(super) const fn is_wanted(&self) -> bool {
         matches!(self, Self::Wanted(..))
     }
@@ -38,9 +79,14 @@ impl Torrent {
         }
     }
 
-    /// How its pieces lie, where that is known and of BEP 3.
+    /// How its pieces lie, where that is known.
     pub(super) fn geometry(&self) -> Option<&Geometry> {
-        self.known().and_then(|torrent| torrent.geometry.as_ref())
+        self.known().and_then(Metainfo::placement)
+    }
+
+    /// Whether its pieces can be asked for and checked, or that is not known yet.
+    pub(super) fn is_usable(&self) -> bool {
+        self.known().is_none_or(|torrent| torrent.placement().is_some() && torrent.has_all_hashes())
     }
 
     /// Its info dictionary, as soon as that is verified.
@@ -56,6 +102,22 @@ impl Torrent {
         match self {
             Self::Wanted(hashes, fetch) if fetch.info().is_none() => Some((*hashes, fetch)),
             _ => None,
+        }
+    }
+
+    /// What is under way of its piece layers, while these are not there.
+    pub(super) fn layer_fetch(&mut self) -> Option<&mut LayerFetch> {
+        match self {
+            Self::Wanted(_, fetch) => fetch.layers(),
+            Self::Known(_) => None,
+        }
+    }
+
+    /// Its info dictionary, now that its piece layers are there as well.
+    pub(super) fn end_layer_fetch(&mut self) -> Option<Bytes> {
+        match self {
+            Self::Wanted(_, fetch) => fetch.end_layers(),
+            Self::Known(_) => None,
         }
     }
 

@@ -36,7 +36,7 @@ impl WebSeeds {
     /// The web seeds of a session's torrent, as far as its settings have them used. There are none before the torrent is known.
     pub(super) fn of(core: &mut Core) -> Self {
         let Torrent::Known(torrent) = &core.torrent else { return Self::default() };
-        if !core.config.profile.web_seeds || core.config.single_peer || torrent.geometry.is_none() {
+        if !core.config.profile.web_seeds || core.config.single_peer || torrent.placement().is_none() {
             return Self::default();
         }
         let torrent = Arc::clone(torrent);

@@ -64,9 +64,9 @@ pub fn replay_offline(
     if torrent.info_hash != learnt.torrent {
         return Err(format!("the capture is about torrent {}, not {}", learnt.torrent, torrent.info_hash));
     }
-    let Some(geometry) = torrent.geometry.clone() else {
-        return Err("the torrent is of version 2 only, which bittrace does not download".to_owned());
-    };
+    if torrent.geometry.is_none() {
+        return Err("the torrent is of version 2 only, which cannot be replayed yet".to_owned());
+    }
     let (began, ended) = reference.span().unwrap_or((Timestamp::EPOCH, Timestamp::EPOCH));
     let mut config = Config::new(learnt.profile.clone());
     if learnt.schedule.paddings.is_empty() {
@@ -77,7 +77,7 @@ pub fn replay_offline(
     config.port = learnt.port;
     config.rounds = Some(1);
     config.max_unstored = u64::MAX;
-    let mut disk = MemoryDisk::new(geometry);
+    let mut disk = MemoryDisk::new(torrent.clone());
     let mut have = Vec::new();
     if role == ClientRole::Seeder {
         config.seeding = Some(SeedGoal::default());
@@ -247,7 +247,7 @@ impl<'a> Simulation<'a> {
                 }
                 // The far end has the key as well, and the session has its torrent.
                 Output::Secret(..)
-                | Output::Metadata(_)
+                | Output::Metadata(..)
                 | Output::DhtContact(_)
                 | Output::Store(..)
                 | Output::HashBlocks(..)

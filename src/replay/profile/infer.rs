@@ -82,6 +82,8 @@ pub fn infer_profile(reference: &Transcript, own: Profile) -> Result<InferredPro
     let busiest = peers.iter().copied().max_by_key(|conversation| conversation.length());
     // A transcript has no connections to web seeds.
     learner.learnt.profile.web_seeds = false;
+    // What the client offered stands among its reserved bytes.
+    learner.learnt.profile.upgrades = false;
     learner.announces();
     learner.announces_over_udp();
     learner.peer_ids(&peers);

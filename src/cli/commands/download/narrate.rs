@@ -77,7 +77,7 @@ impl Narrator {
             }
             Notice::RecordingFailed { error } => {
                 style = styles::WARN;
-                match super::is_without_reader(error) {
+                match super::record_target::is_without_reader(error) {
                     true => "The recording ends here: the program that read it has gone".to_owned(),
                     false => format!("The recording ends here: {error}"),
                 }
@@ -150,7 +150,7 @@ impl Narrator {
             }
             Event::PieceDone { .. } => return,
             Event::PieceCorrupt { index, from } => {
-                let text = format!("Piece {index} has a wrong SHA-1; it came from {}", addresses(from));
+                let text = format!("Piece {index} has a wrong hash; it came from {}", addresses(from));
                 self.look.paint(styles::WARN, &text)
             }
             Event::MetadataCorrupt { from } => {
@@ -164,6 +164,12 @@ impl Narrator {
             Event::PieceLost { index } => {
                 style = styles::WARN;
                 format!("Piece {index} can no longer be read from disk: it is not served any more")
+            }
+            Event::HashesDisagree { index } => {
+                style = styles::WARN;
+                format!(
+                    "Piece {index} has one of its two hashes and not the other: the torrent describes two contents as if they were one"
+                )
             }
             Event::Complete => "Every piece is verified".to_owned(),
         };
@@ -321,6 +327,7 @@ pub(crate) fn violation_in_words(violation: &Violation) -> String {
         Violation::OutOfRange => "named pieces or blocks that the torrent does not have".to_owned(),
         Violation::CorruptPiece(index) => format!("sent corrupt data in piece {index}"),
         Violation::CorruptMetadata => "sent metadata with a wrong hash".to_owned(),
+        Violation::CorruptHashes => "sent hashes that do not lead to the root of their file".to_owned(),
         Violation::NotOfTracker => "the torrent is private, and no tracker named this peer".to_owned(),
         Violation::Silent(time) => format!("silent for {}", span(time.as_secs_f64())),
         Violation::ChokedTooLong(time) => format!("choked us for {}", span(time.as_secs_f64())),

@@ -17,7 +17,7 @@ use crate::file_kind::is_magnet_link;
 use crate::interrupt::interrupted;
 use crate::print::output::{Look, styles};
 
-use super::{dht_options, looks_around};
+use super::options::{dht_options, looks_around};
 
 /// A torrent, or a link to one.
 pub(crate) enum Source {
@@ -80,7 +80,7 @@ impl Source {
     pub(super) fn begin(&self, options: DownloadOptions) -> Result<Download, Error> {
         match self {
             Self::Torrent(torrent) => Download::new(Arc::clone(torrent), options),
-            Self::Magnet(magnet) => Download::of_magnet((**magnet).clone(), options),
+            Self::Magnet(magnet) => Ok(Download::of_magnet((**magnet).clone(), options)),
         }
     }
 

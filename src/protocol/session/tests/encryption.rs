@@ -52,10 +52,10 @@ impl Wire {
     fn new(policies: [EncryptionPolicy; 2], cut: usize, change: impl Fn(&mut Config)) -> Self {
         let torrent = Arc::new(torrent(100_000, 32_768, &[&["http://t.test/announce"]], ""));
         let now = Timestamp::from_secs_nanos(1_000_000, 0);
-        let geometry = torrent.geometry.clone().unwrap();
+        let pieces = torrent.placement().unwrap().piece_count();
         let end = |which: usize| {
-            let mut disk = MemoryDisk::new(geometry.clone());
-            let have = if which == 1 { geometry.piece_count() } else { 0 };
+            let mut disk = MemoryDisk::new(torrent.clone());
+            let have = if which == 1 { pieces } else { 0 };
             for (index, piece) in content(100_000).chunks(32_768).enumerate().filter(|_| which == 1) {
                 let piece = Bytes::copy_from_slice(piece);
                 disk.handle(&Output::Store(PieceIndex(index as u32), 0, piece));

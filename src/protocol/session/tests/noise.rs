@@ -88,8 +88,8 @@ fn input(stage: &Stage, step: Step) -> Option<Input> {
         Step::Closed(s) => Input::Closed(stream(s), CloseReason::Reset),
         Step::Sent(s, count) => Input::Sent(stream(s), count),
         Step::Stored(piece, count) => Input::Stored(PieceIndex(piece), count),
-        Step::Hashed(piece) => Input::Hashed(PieceIndex(piece), [9; 20]),
-        Step::Examined(piece) => Input::BlockHashes(PieceIndex(piece), vec![[9; 20]; 2]),
+        Step::Hashed(piece) => Input::Hashed(PieceIndex(piece), [9; 20].into()),
+        Step::Examined(piece) => Input::BlockHashes(PieceIndex(piece), vec![[9; 32]; 2]),
         Step::Loaded(s, piece, begin, right) => {
             let block = Block { index: PieceIndex(piece), begin, length: 16_384 };
             Input::Loaded(stream(s), block, right.then(|| Bytes::from(vec![0; 16_384])))

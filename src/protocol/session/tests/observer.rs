@@ -41,7 +41,7 @@ impl Observers {
                 }
             }
             Input::Described(torrent, _) => {
-                let geometry = torrent.geometry.as_ref().expect("pieces of BEP 3");
+                let geometry = torrent.placement().expect("pieces");
                 for observed in self.connections.values_mut() {
                     observed.state.apply_early_pieces(geometry);
                 }

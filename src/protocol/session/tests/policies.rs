@@ -2,6 +2,7 @@
 
 use super::support::*;
 use crate::lines;
+use crate::metainfo::PieceDigest;
 use crate::session::{
     Alphabet, CloseReason, Config, ExtendedEntry, FirstMessage, HaveStep, Haves, Identity, Input, KeyForm,
     LastMessage, RedundantHaves, RequestStep, Session, SessionStreamId, WithoutPieces,
@@ -165,7 +166,9 @@ fn pieces_are_told_at_the_moments_of_the_profile_in_the_order_in_which_they_came
     stage.receive(2, &[stage.block(2, 0, 16_384), stage.block(0, 0, 16_384)].concat());
     stage.disk_works = true;
     // Piece 0 is verified first, but came after piece 2.
-    let digest = |stage: &Stage, piece| Sha1::digest(stage.piece(PieceIndex(piece))).into();
+    let digest = |stage: &Stage, piece| {
+        PieceDigest::from(<[u8; 20]>::from(Sha1::digest(stage.piece(PieceIndex(piece)))))
+    };
     let (zero, two) = (digest(&stage, 0), digest(&stage, 2));
     assert_said(stage.hear(Input::Hashed(PieceIndex(0), zero)), &kept(0));
     let said = stage.hear(Input::Hashed(PieceIndex(2), two));

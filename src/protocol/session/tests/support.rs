@@ -10,7 +10,7 @@ use sha1::{Digest, Sha1};
 use super::observer::Observers;
 use crate::dial::Remote;
 use crate::session::*;
-use crate::{Geometry, Metainfo, PeerId, PieceIndex, Timestamp};
+use crate::{Metainfo, PeerId, PieceIndex, Timestamp};
 
 pub(super) const OUR_ID: &[u8; 20] = b"-BT0001-ourselvesxyz";
 pub(super) const A_ID: &[u8; 20] = b"-XX1000-aaaaaaaaaaaa";
@@ -94,7 +94,7 @@ impl Stage {
             session: Session::new(config, torrent.clone(), identity, have, now),
             now,
             content: content(usize::try_from(torrent.total()).unwrap()),
-            disk: MemoryDisk::new(torrent.geometry.clone().unwrap_or_else(|| Geometry::new(1, []).unwrap())),
+            disk: MemoryDisk::new(torrent.clone()),
             torrent,
             stored: BTreeMap::new(),
             kept: Vec::new(),
@@ -176,7 +176,7 @@ impl Stage {
 
     /// Nothing may be stored outside the piece or twice.
     fn note_stored(&mut self, piece: PieceIndex, offset: u32, count: u32) {
-        let size = self.torrent.geometry.as_ref().unwrap().piece_size(piece).expect("a piece of the torrent");
+        let size = self.torrent.placement().unwrap().piece_size(piece).expect("a piece of the torrent");
         let end = offset + count;
         assert!(end <= size, "{piece}: {offset}..{end} is beyond {size}");
         let parts = self.stored.entry(piece).or_default();
@@ -360,7 +360,10 @@ fn line(output: &Output) -> Option<String> {
         Output::Event(Event::WebSeedFailed { reason, again, .. }) => {
             format!("web seed failed: {reason}; again {again:?}")
         }
-        Output::Metadata(bytes) => format!("metadata of {} bytes", bytes.len()),
+        Output::Metadata(bytes, layers) if layers.is_empty() => format!("metadata of {} bytes", bytes.len()),
+        Output::Metadata(bytes, layers) => {
+            format!("metadata of {} bytes, {} layers", bytes.len(), layers.len())
+        }
         Output::Event(Event::MetadataCorrupt { from }) => format!("metadata corrupt, from {from:?}"),
         Output::Event(Event::MetadataDisagrees) => "metadata disagrees".to_owned(),
         Output::Event(Event::PieceLost { index }) => format!("piece {index} lost"),

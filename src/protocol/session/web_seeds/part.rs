@@ -46,7 +46,7 @@ impl Part {
 /// Where blocks stand in the row of all pieces, neighbours joined.
 pub(super) fn spans(torrent: &Metainfo, blocks: &[Block]) -> Vec<Range<u64>> {
     let mut spans: Vec<Range<u64>> = Vec::new();
-    let Some(geometry) = &torrent.geometry else { return spans };
+    let Some(geometry) = torrent.placement() else { return spans };
     for span in blocks.iter().filter_map(|&block| geometry.block_span(block).ok()) {
         match spans.last_mut() {
             Some(before) if before.end == span.start => before.end = span.end,
@@ -58,7 +58,7 @@ pub(super) fn spans(torrent: &Metainfo, blocks: &[Block]) -> Vec<Range<u64>> {
 
 /// The parts of which these stretches of the row consist.
 pub(super) fn parts(torrent: &Metainfo, kind: SeedKind, spans: &[Range<u64>]) -> VecDeque<Part> {
-    let Some(geometry) = &torrent.geometry else { return VecDeque::new() };
+    let Some(geometry) = torrent.placement() else { return VecDeque::new() };
     let mut parts = VecDeque::new();
     for span in spans {
         match kind {
@@ -87,7 +87,7 @@ pub(super) fn target(torrent: &Metainfo, kind: SeedKind, place: &ServerUrl, part
         SeedKind::Files => file_target(torrent, place.target(), part.of),
         SeedKind::Pieces => {
             let piece = PieceIndex(u32::try_from(part.of).ok()?);
-            let size = u64::from(torrent.geometry.as_ref()?.piece_size(piece)?);
+            let size = u64::from(torrent.placement()?.piece_size(piece)?);
             let narrow = |number: u64| u32::try_from(number).ok();
             let range = narrow(part.bytes.start)?..narrow(part.bytes.end)?;
             let ranges = if part.bytes == (0..size) { vec![] } else { vec![range] };

@@ -93,7 +93,7 @@ impl Source {
         kind: SeedKind,
         giver: SessionStreamId,
     ) -> Self {
-        let piece_count = torrent.geometry.as_ref().map_or(0, Geometry::piece_count);
+        let piece_count = torrent.placement().map_or(0, Geometry::piece_count);
         Self {
             torrent,
             url: url.into(),
@@ -255,7 +255,7 @@ impl Source {
 
     /// The next file that is asked for as a whole.
     fn next_offer(&mut self, core: &Core) -> Option<Part> {
-        let geometry = self.torrent.geometry.as_ref()?;
+        let geometry = self.torrent.placement()?;
         let asked = match &self.state {
             SourceState::Connected(connection) => connection.asked.front().map(|part| part.of),
             _ => None,

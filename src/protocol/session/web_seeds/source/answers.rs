@@ -245,7 +245,7 @@ impl Source {
         if self.failures >= MAX_FAILURES {
             return self.end(&status_text(head), core);
         }
-        let pieces = self.torrent.geometry.as_ref().map_or(0..0, |geometry| geometry.pieces_of(part.of));
+        let pieces = self.torrent.placement().map_or(0..0, |geometry| geometry.pieces_of(part.of));
         for piece in pieces.map(PieceIndex) {
             self.pieces.remove(piece);
         }
@@ -274,7 +274,7 @@ impl Source {
 
 /// The padding that begins at `at` of the row.
 fn padding_at(torrent: &Metainfo, at: u64) -> Option<Range<u64>> {
-    let geometry = torrent.geometry.as_ref()?;
+    let geometry = torrent.placement()?;
     let next = geometry.files_in(at..at + 1).into_iter().next()?;
     let file = torrent.files.get(next.file).filter(|file| file.is_padding())?;
     (next.bytes.start == 0).then(|| at..at + file.length)

@@ -1,0 +1,199 @@
+//! The piece layers of a torrent of version 2 whose info dictionary came from peers (BEP 52, "piece layers" and "peer messages").
+//!
+//! They are asked for in ranges. An answer counts only where its proof leads to the root of its file, so that each is checked at
+//! once, and a peer whose hashes are wrong is named.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::merkle::{self, Hash, MOST_HASHES, Top};
+use crate::metainfo::PieceLayers;
+use crate::wire::{HashRange, Message};
+use crate::{DecodeError, Metainfo, Timestamp};
+
+use super::core::Core;
+use super::noise::Noise;
+use super::peer::Peer;
+use super::torrent::Torrent;
+use super::{Output, SessionStreamId, Violation};
+
+/// What is missing of the piece layers.
+#[derive(Debug)]
+pub(super) struct LayerFetch {
+    /// How many layers each file's root lies above the layer of its pieces, and how many pieces it has.
+    files: BTreeMap<Hash, (u32, u32)>,
+    /// The ranges that nobody is asked for.
+    unasked: VecDeque<HashRange>,
+    asked: Vec<AskedHashes>,
+    /// What came, by its file and its first place in the layer.
+    came: BTreeMap<(Hash, u32), Bytes>,
+}
+
+/// A request that is not answered.
+#[derive(Debug)]
+struct AskedHashes {
+    range: HashRange,
+    stream: SessionStreamId,
+    at: Timestamp,
+}
+
+impl LayerFetch {
+    /// What is to be fetched of the torrent with this info dictionary; `None` where nothing is, or where it cannot be read, or
+    /// has more pieces than is borne: then its reader will say so.
+    fn of(info: &[u8]) -> Option<Self> {
+        let file = Bytes::from([b"d4:info", info, b"e"].concat());
+        let admit = |files| match files > MAX_FILES {
+            true => Err(DecodeError::new(0, "fewer files")),
+            false => Ok(()),
+        };
+        let torrent = Metainfo::decode_bounded(&file, MAX_VALUES, admit).ok()?;
+        if torrent.has_all_hashes() {
+            return None;
+        }
+        let base_layer = torrent.piece_layer()?;
+        let (mut files, mut unasked, mut hashes) = (BTreeMap::new(), VecDeque::new(), 0_u64);
+        for (root, length) in torrent.missing_layers() {
+            let pieces = length.div_ceil(torrent.piece_length.into());
+            hashes += pieces;
+            let pieces = u32::try_from(pieces).ok().filter(|_| hashes <= MAX_HASHES)?;
+            let height = pieces.next_power_of_two().trailing_zeros();
+            files.insert(root, (height, pieces));
+            let length = MOST_HASHES.min(1 << height);
+            unasked.extend((0..pieces).step_by(length as usize).map(|index| HashRange {
+                pieces_root: root,
+                base_layer,
+                index,
+                length,
+                // The layer below the root is the last one of which an uncle is needed.
+                proof_layers: height - 1,
+            }));
+        }
+        Some(Self { files, unasked, asked: Vec::new(), came: BTreeMap::new() })
+    }
+
+    /// What a peer was asked for is asked of others.
+    pub(super) fn forget(&mut self, stream: SessionStreamId) {
+        self.give_up(|asked| asked.stream == stream);
+    }
+
+    fn give_up(&mut self, is_given_up: impl Fn(&AskedHashes) -> bool) {
+        let (given_up, asked) =
+            std::mem::take(&mut self.asked).into_iter().partition(|asked| is_given_up(asked));
+        self.asked = asked;
+        let given_up: Vec<AskedHashes> = given_up;
+        self.unasked.extend(given_up.into_iter().map(|asked| asked.range));
+    }
+
+    /// Takes the request that an answer is for, if the peer was asked.
+    fn take(&mut self, range: &HashRange, stream: SessionStreamId) -> bool {
+        let at = self.asked.iter().position(|asked| asked.range == *range && asked.stream == stream);
+        at.map(|at| self.asked.swap_remove(at)).is_some()
+    }
+
+    /// Keeps hashes that were asked for, if they are right; whether they are.
+    fn keep(&mut self, range: &HashRange, hashes: &Bytes) -> bool {
+        let Some(&(height, pieces)) = self.files.get(&range.pieces_root) else { return false };
+        let root = Top { hash: range.pieces_root, layer: range.base_layer + height, index: 0 };
+        if merkle::climb(range, hashes) != Ok(root) {
+            return false;
+        }
+        let count = range.length.min(pieces - range.index) as usize;
+        self.came.insert((range.pieces_root, range.index), hashes.slice(..count * size_of::<Hash>()));
+        true
+    }
+
+    /// The piece layers, once nothing of them is missing.
+    fn finish(&mut self) -> Option<PieceLayers> {
+        if !self.unasked.is_empty() || !self.asked.is_empty() {
+            return None;
+        }
+        let mut layers = PieceLayers::new();
+        for ((root, _), hashes) in std::mem::take(&mut self.came) {
+            layers.entry(root).or_default().extend_from_slice(&hashes);
+        }
+        Some(layers)
+    }
+}
+
+impl Core {
+    /// The info dictionary is there: it is handed out, or the hashes are fetched first without which its pieces cannot be checked.
+    pub(super) fn take_info(&mut self, info: Bytes) {
+        let Torrent::Wanted(hashes, fetch) = &mut self.torrent else { return };
+        // The pieces of a hybrid torrent have hashes of version 1.
+        let layers = if hashes.v1().is_none() { LayerFetch::of(&info) } else { None };
+        match layers {
+            Some(layers) => fetch.await_layers(layers),
+            None => self.outputs.push_back(Output::Metadata(info, PieceLayers::new())),
+        }
+    }
+
+    /// Asks a peer for hashes.
+    pub(super) fn request_hashes(&mut self, now: Timestamp, peer: &mut Peer) {
+        let Some(fetch) = self.torrent.layer_fetch() else { return };
+        let is_overdue = |asked: &AskedHashes| now - asked.at >= ANSWERED_WITHIN;
+        if fetch.asked.iter().any(|asked| asked.stream == peer.stream && is_overdue(asked)) {
+            peer.hashes_rest_until = Some(now + RESTS);
+        }
+        fetch.give_up(is_overdue);
+        if !peer.is_v2 || peer.hashes_rest_until.is_some_and(|until| now < until) {
+            return;
+        }
+        while fetch.asked.iter().filter(|asked| asked.stream == peer.stream).count() < MAX_REQUESTS {
+            let Some(range) = fetch.unasked.pop_front() else { return };
+            fetch.asked.push(AskedHashes { range, stream: peer.stream, at: now });
+            peer.send(now, &Message::HashRequest(range));
+        }
+    }
+
+    /// Takes hashes; what they cost.
+    pub(super) fn on_hashes(
+        &mut self,
+        peer: &mut Peer,
+        range: &HashRange,
+        hashes: &Bytes,
+    ) -> Result<Option<Noise>, Violation> {
+        let unasked = Ok(Some(Noise::NothingNew(hashes.len())));
+        let Some(fetch) = self.torrent.layer_fetch() else { return unasked };
+        if !fetch.take(range, peer.stream) {
+            return unasked;
+        }
+        if !fetch.keep(range, hashes) {
+            fetch.unasked.push_back(*range);
+            return Err(Violation::CorruptHashes);
+        }
+        peer.metadata.gave_at = Some(self.now);
+        if let Some(layers) = fetch.finish()
+            && let Some(info) = self.torrent.end_layer_fetch()
+        {
+            self.outputs.push_back(Output::Metadata(info, layers));
+        }
+        Ok(None)
+    }
+
+    /// A peer does not give the hashes that it was asked for; what that costs.
+    pub(super) fn on_hash_reject(&mut self, peer: &mut Peer, range: &HashRange) -> Noise {
+        if let Some(fetch) = self.torrent.layer_fetch()
+            && fetch.take(range, peer.stream)
+        {
+            fetch.unasked.push_back(*range);
+            peer.hashes_rest_until = Some(self.now + RESTS);
+        }
+        Noise::NothingNew(0)
+    }
+}
+
+/// How many files and values a torrent may have whose layers are fetched, and how many pieces: their hashes take 32 MiB.
+const MAX_FILES: usize = 120_000;
+const MAX_VALUES: usize = 3_000_000;
+const MAX_HASHES: u64 = 1 << 20;
+
+/// How many requests wait at a peer.
+const MAX_REQUESTS: usize = 4;
+
+/// How long a peer may take for an answer before others are asked as if it had not been.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a peer that rejected a request, or did not answer, is not asked.
+const RESTS: Duration = Duration::from_secs(5);
