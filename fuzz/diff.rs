@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use bittrace_protocol::Timestamp;
 use bittrace_replay::{Transcriber, Transcript};
 use bittrace_trace::{
-    Direction, Flow, Recorder, StreamClosing, StreamId, StreamOpening, Trace, TraceOptions,
+    Direction, Flow, LocalChoice, Recorder, StreamClosing, StreamId, StreamOpening, Trace, TraceOptions,
 };
 
 /// More steps teach the fuzzer nothing new.

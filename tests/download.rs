@@ -2,6 +2,8 @@
 
 #[path = "download/encryption.rs"]
 mod encryption;
+#[path = "download/fetch.rs"]
+mod fetch;
 #[path = "download/https.rs"]
 mod https;
 #[path = "download/live_trace.rs"]

@@ -243,7 +243,8 @@ fn one_leecher_and_one_seed_say_what_real_ones_say() {
     let run = World::new(&scenario, WorldOptions::default()).expect("a world").run().expect("a run");
     let content =
         Content::new(&scenario.torrent, Some("http://10.255.0.1:6969/announce")).expect("a torrent");
-    let real = live(&content, 200_000, &run.hosts[0].identity, &run.hosts[1].identity);
+    let identity = |host: usize| run.hosts[host].identity.as_ref().expect("a simulated host");
+    let real = live(&content, 200_000, identity(0), identity(1));
     let (real, simulated) = (talk(&real), talk(&records(&folder.path().join("net.pcapng"))));
     for (mut real, mut simulated) in real.into_iter().zip(simulated) {
         // Haves and blocks cross on their way: which comes first depends on the time.

@@ -19,7 +19,7 @@ fuzz_target!(|link: &str| {
         match session.poll() {
             Output::Open(_, Endpoint::Peer(peer)) => {
                 assert!(peer.port() >= 1024, "{peer} is dialled");
-                let is_named = |named: &bittrace_protocol::session::HostPort| named.port == peer.port();
+                let is_named = |named: &bittrace_protocol::HostPort| named.port == peer.port();
                 assert!(magnet.peers.iter().any(is_named), "{peer} is not in the link");
             }
             Output::Resolve(name) => assert!(magnet.peers.contains(&name), "{name} is not in the link"),

@@ -33,6 +33,9 @@ pub(crate) struct Network {
     pub(crate) events: Sender<DriverEvent>,
     pub(crate) connect_timeout: Duration,
     pub(crate) tls: TlsSetup,
+    /// The only address that is listened on, where there is one of this machine alone: others of this machine are called from
+    /// there, and know us by it.
+    pub(crate) loopback: Option<IpAddr>,
 }
 
 impl Network {
@@ -128,6 +131,11 @@ impl Network {
         let socket = Socket::new(Domain::for_address(remote), Type::STREAM, Some(Protocol::TCP))
             .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
             .map_err(failed)?;
+        if let Some(own) = self.loopback.filter(|own| own.is_ipv4() == remote.is_ipv4())
+            && remote.ip().is_loopback()
+        {
+            socket.bind(&SocketAddr::new(own, 0).into()).map_err(failed)?;
+        }
         let at = self.clock.now();
         let connecting = match socket.connect(&remote.into()) {
             Ok(()) => Ok(()),
@@ -341,8 +349,27 @@ mod tests {
                 events,
                 connect_timeout: Duration::from_secs(10),
                 tls: TlsSetup::default(),
+                loopback: None,
             }
         }
+    }
+
+    #[test]
+    fn others_of_this_machine_are_called_from_the_address_that_is_listened_on() {
+        let own = IpAddr::from([127, 0, 0, 5]);
+        if std::net::TcpListener::bind((own, 0)).is_err() {
+            // macOS has no such address until somebody gives it to the machine.
+            return;
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let remote = listener.local_addr().unwrap();
+            let (events, _heard) = tokio::sync::mpsc::channel(4);
+            let network = Network { loopback: Some(own), ..Network::for_tests(events) };
+            let (_opened, called) = tokio::join!(network.connect(remote), listener.accept());
+            assert_eq!(called.unwrap().1.ip(), own);
+        });
     }
 
     #[test]

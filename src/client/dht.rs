@@ -1,8 +1,7 @@
 //! The node of the DHT of a run: what it is told before it begins.
 
 use bittrace_protocol::dht::{DhtNode, DhtSettings, SavedNodes};
-use bittrace_protocol::session::HostPort;
-use bittrace_protocol::{Metainfo, Timestamp};
+use bittrace_protocol::{HostPort, Metainfo, Timestamp};
 
 use crate::dht_state;
 use crate::drive::Driver;

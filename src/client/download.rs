@@ -8,8 +8,8 @@ use bittrace_protocol::lsd::Beacon;
 use bittrace_protocol::magnet::Magnet;
 use bittrace_protocol::metainfo::PieceLayers;
 use bittrace_protocol::node::Node;
-use bittrace_protocol::session::{Config, HostPort, Identity, Session, Status};
-use bittrace_protocol::{Metainfo, Timestamp};
+use bittrace_protocol::session::{Config, Identity, Session, Status};
+use bittrace_protocol::{HostPort, Metainfo, Timestamp};
 use bytes::Bytes;
 use tokio::sync::mpsc::unbounded_channel;
 

@@ -140,6 +140,10 @@ impl Driver {
             events: network_sender,
             connect_timeout: options.config.connect_timeout,
             tls: TlsSetup::default(),
+            loopback: match options.listen[..] {
+                [only] if only.is_loopback() => Some(only),
+                _ => None,
+            },
         };
         let mut tasks = JoinSet::new();
         let udp = UdpPort::new(udp);

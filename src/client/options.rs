@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bittrace_protocol::PeerId;
 use bittrace_protocol::node::UtpPolicy;
-use bittrace_protocol::session::{Config, HostPort, Identity};
+use bittrace_protocol::session::{Config, Identity};
+use bittrace_protocol::{HostPort, PeerId};
 
 use crate::Error;
 use crate::layout::RootName;

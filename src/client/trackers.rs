@@ -5,8 +5,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::task::Poll;
 
+use bittrace_protocol::HostPort;
 use bittrace_protocol::dial::{Race, Remote, UDP_PAUSE};
-use bittrace_protocol::session::{CloseReason, HostPort, Input, SessionStreamId};
+use bittrace_protocol::session::{CloseReason, Input, SessionStreamId};
 use bytes::Bytes;
 use tokio::io::Interest;
 use tokio::net::{UdpSocket, lookup_host};

@@ -67,7 +67,7 @@ impl Content {
     }
 
     /// Whether these bytes stand at this place of a piece.
-    pub(crate) fn matches(&self, piece: u32, offset: u32, bytes: &[u8]) -> bool {
+    pub fn matches(&self, piece: u32, offset: u32, bytes: &[u8]) -> bool {
         let mut place = u64::from(piece) * self.piece_length + u64::from(offset);
         let mut rest = bytes;
         while !rest.is_empty() {

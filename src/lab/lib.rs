@@ -22,6 +22,7 @@
 //! ```
 
 mod chance;
+mod clients;
 mod content;
 mod disk;
 mod error;
@@ -29,17 +30,21 @@ mod figures;
 mod link;
 mod measure;
 mod network;
+mod plan;
 pub mod scenario;
 mod summary;
 mod theory;
 mod tracker;
 mod world;
 
+pub use clients::{ClientCommand, ClientJob};
 pub use content::Content;
 pub use error::LabError;
 pub use figures::{Case, Figure, Finding, Outcome};
-pub use measure::{MessageTotals, Sample};
+pub use measure::{MessageTotals, Sample, Samples};
+pub use plan::HostPlan;
 pub use scenario::Scenario;
 pub use summary::{GroupSummary, Quantiles, Summary, Verdict};
 pub use theory::{Fluid, fluid, lower_bound};
+pub use tracker::Tracker;
 pub use world::{HostReport, Run, Snap, World, WorldOptions};

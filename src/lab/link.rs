@@ -26,8 +26,21 @@ pub(crate) struct Uplink {
 /// Bytes that leave together: those of one stream, or the small messages of several that fill a packet.
 pub(crate) type Serving = SmallVec<[(EndId, Parts); 1]>;
 
-/// Bytes one after the other: often the head of a piece message and its block.
-pub(crate) type Parts = SmallVec<[Bytes; 2]>;
+/// Parts one after the other: often the head of a piece message and its block.
+pub(crate) type Parts = SmallVec<[Part; 2]>;
+
+/// Bytes that a session hands out together.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) bytes: Bytes,
+    /// Whether they are content of a block, and nothing else.
+    pub(crate) is_content: bool,
+}
+
+/// How many bytes parts have together.
+pub(crate) fn byte_count(parts: &[Part]) -> usize {
+    parts.iter().map(|part| part.bytes.len()).sum()
+}
 
 impl Uplink {
     pub(crate) const fn new(rate: ByteRate) -> Self {

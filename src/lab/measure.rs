@@ -4,9 +4,8 @@ mod copies;
 mod samples;
 mod talk;
 
-pub use samples::Sample;
+pub use samples::{Sample, Samples};
 pub use talk::MessageTotals;
 
 pub(crate) use copies::Copies;
-pub(crate) use samples::Samples;
 pub(crate) use talk::Talk;

@@ -9,7 +9,7 @@ use bittrace_protocol::session::SessionStreamId;
 use bittrace_trace as trace;
 use bytes::Bytes;
 
-use crate::link::{Parts, QUANTUM};
+use crate::link::{Part, Parts, QUANTUM};
 use crate::measure::Talk;
 
 /// The number of a host: the tracker is 0.
@@ -84,8 +84,10 @@ pub(crate) struct End {
     pub(crate) scheduled: bool,
     /// Whether what it has to send waits for the window.
     pub(crate) blocked: bool,
+    /// Whether it is going to be told that it knows more of what was delivered.
+    pub(crate) is_to_know: bool,
     /// What waits to be sent.
-    waiting: VecDeque<Bytes>,
+    waiting: VecDeque<Part>,
     waiting_bytes: usize,
     /// What is left of its turns, below zero where it sent more.
     credit: isize,
@@ -111,6 +113,7 @@ impl End {
             closing: false,
             scheduled: false,
             blocked: false,
+            is_to_know: false,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             credit: 0,
@@ -124,10 +127,10 @@ impl End {
     }
 
     /// More bytes are to be sent.
-    pub(crate) fn push(&mut self, bytes: Bytes) {
+    pub(crate) fn push(&mut self, bytes: Bytes, is_content: bool) {
         if !bytes.is_empty() {
             self.waiting_bytes += bytes.len();
-            self.waiting.push_back(bytes);
+            self.waiting.push_back(Part { bytes, is_content });
         }
     }
 
@@ -154,9 +157,12 @@ impl End {
         while self.credit > 0 && self.window.room() > 0 {
             let Some(front) = self.waiting.front_mut() else { break };
             let most = if self.window.size >= WIDE_WINDOW { QUANTUM } else { self.window.room() };
-            let part =
-                if front.len() <= most { self.waiting.pop_front() } else { Some(front.split_to(most)) };
-            let count = part.as_ref().map_or(0, Bytes::len);
+            let part = if front.bytes.len() <= most {
+                self.waiting.pop_front()
+            } else {
+                Some(Part { bytes: front.bytes.split_to(most), is_content: front.is_content })
+            };
+            let count = part.as_ref().map_or(0, |part| part.bytes.len());
             parts.extend(part);
             self.credit -= count as isize;
             self.waiting_bytes -= count;
@@ -322,11 +328,11 @@ mod tests {
     #[test]
     fn the_head_of_a_block_leaves_with_it_and_long_data_in_parts() {
         let mut end = end(MOST_WINDOW);
-        end.push(Bytes::from_static(&[1; 13]));
-        end.push(Bytes::from_static(&[2; 16_384]));
-        let lengths = |parts: Parts| parts.iter().map(Bytes::len).collect::<Vec<_>>();
+        end.push(Bytes::from_static(&[1; 13]), false);
+        end.push(Bytes::from_static(&[2; 16_384]), true);
+        let lengths = |parts: Parts| parts.iter().map(|part| part.bytes.len()).collect::<Vec<_>>();
         assert_eq!(lengths(end.take_turn()), [13, 16_384]);
-        end.push(Bytes::from_static(&[3; 40_000]));
+        end.push(Bytes::from_static(&[3; 40_000]), true);
         assert_eq!(lengths(end.take_turn()), [16_384]);
         assert_eq!(lengths(end.take_turn()), [16_384]);
         // The head of the first block was more than its turn.
@@ -338,7 +344,7 @@ mod tests {
     fn the_window_doubles_each_round_trip_and_caps_what_is_under_way() {
         let at = |ms: i64| Timestamp::from_nanos(ms * 1_000_000);
         let mut end = end(MOST_WINDOW);
-        (0..100).for_each(|_| end.push(Bytes::from_static(&[0; 16_384])));
+        (0..100).for_each(|_| end.push(Bytes::from_static(&[0; 16_384]), true));
         let sent = |end: &mut End| {
             let mut count = 0;
             while !end.take_turn().is_empty() {

@@ -10,13 +10,13 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::LabError;
-use crate::summary::{NAMES, NAMES_OF_GROUPS};
+use crate::summary::{has_number, has_number_of_groups};
 
 mod peers;
 mod script;
 mod units;
 
-pub use peers::{Arrival, Behaviour, Departure, PeerGroup, PickerPlan, Role};
+pub use peers::{Arrival, Behaviour, Client, Departure, PeerGroup, PickerPlan, Role};
 pub use script::{Action, Hosts, Relation, Rule, ScriptedEvent};
 pub use units::{ByteCount, ByteRate, Span, SpanRange};
 
@@ -76,8 +76,6 @@ impl Default for TorrentPlan {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrackerPlan {
-    /// Over what it speaks.
-    pub kind: TrackerKind,
     /// When peers are to announce again.
     pub interval: Span,
     /// How many peers it names at the most.
@@ -90,22 +88,8 @@ pub struct TrackerPlan {
 
 impl Default for TrackerPlan {
     fn default() -> Self {
-        Self {
-            kind: TrackerKind::Http,
-            interval: Span(Duration::from_secs(1800)),
-            numwant: 50,
-            fails: Vec::new(),
-            poison: None,
-        }
+        Self { interval: Span(Duration::from_secs(1800)), numwant: 50, fails: Vec::new(), poison: None }
     }
-}
-
-/// Over what a tracker speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TrackerKind {
-    /// HTTP (BEP 3).
-    Http,
 }
 
 /// What all links have in common.
@@ -251,9 +235,9 @@ impl Scenario {
             for name in std::iter::once(rule.0).chain(&rule.1.of) {
                 let known = match name.split_once('.') {
                     Some((group, name)) => {
-                        NAMES_OF_GROUPS.contains(&name) && self.peers.iter().any(|plan| plan.name == group)
+                        has_number_of_groups(name) && self.peers.iter().any(|plan| plan.name == group)
                     }
-                    None => NAMES.contains(&&**name),
+                    None => has_number(name),
                 };
                 if !known {
                     return Err(format!("expect: no number is called {name}"));

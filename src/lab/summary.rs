@@ -158,76 +158,62 @@ impl Summary {
 
     /// All numbers by their names, as rules name them. Of a group: `leecher.took`.
     pub fn numbers(&self) -> BTreeMap<String, f64> {
-        let all = [
-            ("seconds", Some(self.seconds)),
-            ("bound", self.bound),
-            ("last", self.last),
-            ("done", self.done),
-            ("used", self.used),
-            ("copies", Some(self.copies)),
-            ("first_copy", self.first_copy),
-            ("spearman", self.spearman),
-            ("interest", self.interest),
-            ("overhead", Some(self.overhead)),
-            ("wasted", Some(self.wasted)),
-            ("hash_failures", Some(self.hash_failures as f64)),
-            ("stalls", Some(self.stalls as f64)),
-            ("leechers", Some(self.leechers)),
-            ("seeds", Some(self.seeds)),
-            ("steady", self.steady),
-            ("fluid_time", self.fluid.map(|fluid| fluid.time)),
-            ("fluid_leechers", self.fluid.map(|fluid| fluid.leechers)),
-            ("fluid_seeds", self.fluid.map(|fluid| fluid.seeds)),
-        ];
-        let mut numbers: BTreeMap<String, f64> =
-            all.into_iter().filter_map(|(name, number)| Some((name.to_owned(), number?))).collect();
-        for group in &self.groups {
-            let of_group = [
-                ("came", Some(group.came as f64)),
-                ("done", group.done_share()),
-                ("first", group.took.map(|took| took.least)),
-                ("took", group.took.map(|took| took.median)),
-                ("last", group.took.map(|took| took.most)),
-                ("ratio", group.ratio()),
-                ("used", group.used),
-                ("jain", group.jain),
-                ("dials", Some(group.dials as f64)),
-                ("bans", Some(group.bans as f64)),
-            ];
-            numbers.extend(
-                of_group
-                    .into_iter()
-                    .filter_map(|(name, number)| Some((format!("{}.{name}", group.name), number?))),
-            );
-        }
-        numbers
+        let of_run = NUMBERS.iter().filter_map(|(name, number)| Some(((*name).to_owned(), number(self)?)));
+        let of_groups = self.groups.iter().flat_map(|group| {
+            let named = move |name: &str| format!("{}.{name}", group.name);
+            NUMBERS_OF_GROUPS.iter().filter_map(move |(name, number)| Some((named(name), number(group)?)))
+        });
+        of_run.chain(of_groups).collect()
     }
 }
 
-/// The names of the numbers of a run, and those of each group.
-pub(crate) const NAMES: [&str; 19] = [
-    "seconds",
-    "bound",
-    "last",
-    "done",
-    "used",
-    "copies",
-    "first_copy",
-    "spearman",
-    "interest",
-    "overhead",
-    "wasted",
-    "hash_failures",
-    "stalls",
-    "leechers",
-    "seeds",
-    "steady",
-    "fluid_time",
-    "fluid_leechers",
-    "fluid_seeds",
+/// Whether a number of a run has this name.
+pub(crate) fn has_number(name: &str) -> bool {
+    NUMBERS.iter().any(|(known, _)| *known == name)
+}
+
+/// Whether a number of each group has this name.
+pub(crate) fn has_number_of_groups(name: &str) -> bool {
+    NUMBERS_OF_GROUPS.iter().any(|(known, _)| *known == name)
+}
+
+/// What a number of a run, or of a group, is called in rules, and where it is found.
+type Number<T> = (&'static str, fn(&T) -> Option<f64>);
+
+const NUMBERS: &[Number<Summary>] = &[
+    ("seconds", |run| Some(run.seconds)),
+    ("bound", |run| run.bound),
+    ("last", |run| run.last),
+    ("done", |run| run.done),
+    ("used", |run| run.used),
+    ("copies", |run| Some(run.copies)),
+    ("first_copy", |run| run.first_copy),
+    ("spearman", |run| run.spearman),
+    ("interest", |run| run.interest),
+    ("overhead", |run| Some(run.overhead)),
+    ("wasted", |run| Some(run.wasted)),
+    ("hash_failures", |run| Some(run.hash_failures as f64)),
+    ("stalls", |run| Some(run.stalls as f64)),
+    ("leechers", |run| Some(run.leechers)),
+    ("seeds", |run| Some(run.seeds)),
+    ("steady", |run| run.steady),
+    ("fluid_time", |run| run.fluid.map(|fluid| fluid.time)),
+    ("fluid_leechers", |run| run.fluid.map(|fluid| fluid.leechers)),
+    ("fluid_seeds", |run| run.fluid.map(|fluid| fluid.seeds)),
 ];
-pub(crate) const NAMES_OF_GROUPS: [&str; 10] =
-    ["came", "done", "first", "took", "last", "ratio", "used", "jain", "dials", "bans"];
+
+const NUMBERS_OF_GROUPS: &[Number<GroupSummary>] = &[
+    ("came", |group| Some(group.came as f64)),
+    ("done", GroupSummary::done_share),
+    ("first", |group| group.took.map(|took| took.least)),
+    ("took", |group| group.took.map(|took| took.median)),
+    ("last", |group| group.took.map(|took| took.most)),
+    ("ratio", GroupSummary::ratio),
+    ("used", |group| group.used),
+    ("jain", |group| group.jain),
+    ("dials", |group| Some(group.dials as f64)),
+    ("bans", |group| Some(group.bans as f64)),
+];
 
 /// Bytes that left on links up, of those that could have; `None` where no link has a limit.
 fn used<'a>(hosts: impl Iterator<Item = &'a HostReport>) -> Option<f64> {
@@ -266,18 +252,43 @@ mod tests {
     use super::*;
     use crate::{World, WorldOptions};
 
-    #[test]
-    fn all_numbers_have_names_that_rules_may_use() {
-        let text = "[[peers]]\nrole = 'seed'\nup = '500 kB/s'\n[[peers]]\ncount = 3\nup = '500 kB/s'\n[torrent]\nsize = '1 MiB'";
+    fn summary_of(text: &str) -> Summary {
         let scenario = Scenario::parse(text).expect("a scenario");
         let run = World::new(&scenario, WorldOptions::default()).expect("a world").run().expect("a run");
-        for name in Summary::of(&scenario, &run).numbers().into_keys() {
-            let known = match name.split_once('.') {
-                Some((_, name)) => NAMES_OF_GROUPS.contains(&name),
-                None => NAMES.contains(&&*name),
-            };
-            assert!(known, "{name}");
+        Summary::of(&scenario, &run)
+    }
+
+    const SMALL: &str = "[[peers]]\nrole = 'seed'\nup = '500 kB/s'\n[[peers]]\ncount = 3\nup = '500 kB/s'\n\
+                         [torrent]\nsize = '1 MiB'\n";
+
+    #[test]
+    fn rules_may_name_each_number_of_a_run_and_nothing_else() {
+        let names: Vec<_> = summary_of(SMALL).numbers().into_keys().collect();
+        assert!(names.iter().any(|name| name == "last") && names.iter().any(|name| name == "leecher.took"));
+        let rule = |name: &str| Scenario::parse(&format!("{SMALL}[expect]\n{name} = '> 0'"));
+        for name in names {
+            assert!(rule(&name).is_ok(), "{name}");
         }
+        assert!(rule("took").is_err() && rule("leecher.bound").is_err());
+    }
+
+    #[test]
+    fn links_without_a_limit_are_not_in_use() {
+        // The seed gives several times what all links up with a limit could.
+        let summary = summary_of(
+            "[[peers]]
+            role = 'seed'
+            up = 'inf'
+            [[peers]]
+            count = 3
+            up = '20 kB/s'
+            down = '100 kB/s'
+            [torrent]
+            size = '4 MiB'",
+        );
+        let used = &summary.used_by_tenth;
+        // A block that began to leave before a tenth counts in it as a whole.
+        assert!(used.iter().all(|used| *used < 1.5) && used.iter().any(|used| *used > 0.0), "{used:?}");
     }
 
     #[test]

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use bittrace_protocol::tracker::http::{Request, encode_response};
+use bittrace_protocol::tracker::Event;
+use bittrace_protocol::tracker::http::{Announce, Request, RequestKind, encode_response};
 use bittrace_protocol::{InfoHash, bencode, compact};
 
+use crate::Scenario;
 use crate::chance::Chance;
 
-/// Who takes part in the torrent.
+/// A tracker of one torrent: who takes part in it. It answers announces over HTTP; its sockets are its user's.
 #[derive(Debug)]
-pub(crate) struct Tracker {
+pub struct Tracker {
     torrent: InfoHash,
     interval: u64,
     numwant: usize,
@@ -20,49 +22,52 @@ pub(crate) struct Tracker {
     /// Addresses that it names to everybody.
     poison: Vec<SocketAddr>,
     /// How many announces were answered.
-    pub(crate) announces: u64,
+    pub announces: u64,
 }
 
 impl Tracker {
-    pub(crate) const fn new(torrent: InfoHash, interval: u64, numwant: usize, chance: Chance) -> Self {
+    /// The tracker of a scenario, for this torrent. Whom it names is drawn from the seed.
+    pub fn of(scenario: &Scenario, torrent: InfoHash, seed: u64) -> Self {
+        let plan = &scenario.tracker;
+        Self::new(torrent, plan.interval.0.as_secs(), plan.numwant, Chance::of(seed, "tracker", "peers"))
+    }
+
+    const fn new(torrent: InfoHash, interval: u64, numwant: usize, chance: Chance) -> Self {
         Self { torrent, interval, numwant, peers: BTreeMap::new(), chance, poison: Vec::new(), announces: 0 }
     }
 
     /// Has it name these addresses to everybody.
-    pub(crate) fn poison(&mut self, addresses: Vec<SocketAddr>) {
+    pub fn poison(&mut self, addresses: Vec<SocketAddr>) {
         self.poison = addresses;
     }
 
-    /// The response to a request that came from `from`.
-    pub(crate) fn answer(&mut self, from: IpAddr, bytes: &[u8]) -> Vec<u8> {
-        let body = Request::decode(bytes).map_err(|_| "the request is not HTTP").and_then(|request| {
-            if request.path() != b"/announce" {
-                return Err("only announces are answered");
-            }
-            self.announce(from, &request)
+    /// The response to a request that came from `from`, head and body.
+    pub fn answer(&mut self, from: IpAddr, bytes: &[u8]) -> Vec<u8> {
+        let kind =
+            Request::decode(bytes).map_err(|_| "the request is not HTTP").map(|request| request.kind());
+        let body = kind.and_then(|kind| match kind {
+            RequestKind::Announce(announce) => self.announce(from, &announce),
+            RequestKind::NoTorrent(_) => Err("the request names no torrent"),
+            RequestKind::Scrape(_) | RequestKind::Other => Err("only announces are answered"),
         });
         let body = body.unwrap_or_else(|why| bencode::dictionary(|body| body.bytes("failure reason", why)));
         encode_response(200, "OK", &[("Content-Type", "text/plain"), ("Connection", "close")], &body)
     }
 
-    fn announce(&mut self, from: IpAddr, request: &Request) -> Result<Vec<u8>, &'static str> {
-        if request.parameter(b"info_hash") != Some(&self.torrent.0) {
+    fn announce(&mut self, from: IpAddr, announce: &Announce) -> Result<Vec<u8>, &'static str> {
+        if announce.info_hash != self.torrent {
             return Err("unregistered torrent");
         }
-        let number = |name: &[u8]| {
-            let digits = std::str::from_utf8(request.parameter(name)?).ok()?;
-            digits.parse::<u64>().ok()
-        };
-        let port = number(b"port").and_then(|port| u16::try_from(port).ok()).ok_or("a port is missing")?;
-        let left = number(b"left").ok_or("left is missing")?;
+        let port = announce.port.ok_or("a port is missing")?;
+        let left = announce.left.ok_or("left is missing")?;
         let asker = SocketAddr::new(from, port);
         self.announces += 1;
-        if request.parameter(b"event") == Some(b"stopped") {
+        if announce.event == Some(Event::Stopped) {
             self.peers.remove(&asker);
         } else if port != 0 {
             self.peers.insert(asker, left == 0);
         }
-        let wanted = number(b"numwant").map_or(self.numwant, |wanted| self.numwant.min(wanted as usize));
+        let wanted = announce.numwant.map_or(self.numwant, |wanted| self.numwant.min(wanted as usize));
         // One that has everything has no use for another such.
         let mut others: Vec<SocketAddr> = self
             .peers
@@ -113,11 +118,14 @@ mod tests {
     #[test]
     fn what_is_no_announce_of_the_torrent_fails() {
         let mut tracker = tracker();
-        let other = b"GET /announce?info_hash=y&port=1&left=0 HTTP/1.1\r\n\r\n";
+        let other = b"GET /announce?info_hash=yyyyyyyyyyyyyyyyyyyy&port=1&left=0 HTTP/1.1\r\n\r\n";
         let said = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let from = IpAddr::from([10, 0, 0, 1]);
         assert!(said(tracker.answer(from, other)).ends_with("d14:failure reason20:unregistered torrente"));
         assert!(said(tracker.answer(from, b"hello")).contains("failure reason"));
         assert!(announce(&mut tracker, 1, "left=0").contains("a port is missing"));
+        // What the decoder of the protocol refuses is refused here.
+        assert!(announce(&mut tracker, 1, "port=%2B1&left=0").contains("a port is missing"));
+        assert!(announce(&mut tracker, 1, "port=1&left=007").contains("left is missing"));
     }
 }

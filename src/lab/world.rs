@@ -11,7 +11,6 @@ use bittrace_protocol::session::{CloseReason, Input, SessionStreamId};
 use rustc_hash::FxHashMap;
 
 use crate::LabError;
-use crate::chance::Chance;
 use crate::content::Content;
 use crate::network::{ConnectionId, Connections, EndId, HostId, window_under_loss};
 use crate::scenario::{Hosts, Scenario, StopWhen};
@@ -116,12 +115,7 @@ impl<'a> World<'a> {
         let content = Content::new(&scenario.torrent, Some(&announce))
             .map_err(|error| LabError::Unfit(format!("the torrent: {error}")))?;
         let start = START;
-        let mut tracker = Tracker::new(
-            content.metainfo.info_hash,
-            scenario.tracker.interval.0.as_secs(),
-            scenario.tracker.numwant,
-            Chance::of(seed, "tracker", "peers"),
-        );
+        let mut tracker = Tracker::of(scenario, content.metainfo.info_hash, seed);
         let hosts = host::all(scenario, seed, start, &options.profiles)?;
         if let Some(named) = &scenario.tracker.poison {
             let named = Hosts(named.clone());
@@ -154,7 +148,7 @@ impl<'a> World<'a> {
             most_queue: scenario.link.queue.0,
             recording,
             measures: Measures::new(content.metainfo.piece_count(), hosts.len(), scenario.peers.len()),
-            script: Script::new(scenario, hosts.len()),
+            script: Script::new(scenario),
             content,
             stop: scenario.stop.when,
             ends_at,

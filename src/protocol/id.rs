@@ -52,6 +52,19 @@ impl fmt::Display for Hex<'_> {
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
+/// The bytes that hexadecimal digits of either case stand for, two each; `None` for any other text, and one of another length.
+pub(crate) fn from_hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
+    if digits.len() != 2 * N {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let digit = |digit: u8| char::from(digit).to_digit(16);
+        *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
+    }
+    Some(bytes)
+}
+
 macro_rules! hex_identifier {
     ($type:ident) => {
         impl fmt::Display for $type {

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use crate::field::{Field, Value, text_or_bytes};
+use crate::id::from_hex;
 use crate::{DecodeError, Hex, InfoHash};
 
 mod beacon;
@@ -55,7 +56,8 @@ impl Announce {
                 HeaderName::Host => announce.host = Some(text()),
                 HeaderName::Port => port = Some(number(value).ok_or(header.wrong("a port of 16 bits"))?),
                 HeaderName::InfoHash => {
-                    let hash = info_hash(value).ok_or(header.wrong("an info hash in 40 hex digits"))?;
+                    let hash =
+                        from_hex(value).map(InfoHash).ok_or(header.wrong("an info hash in 40 hex digits"))?;
                     announce.info_hashes.push(hash);
                     announce.capital_digits |= value.iter().any(u8::is_ascii_uppercase);
                 }
@@ -116,7 +118,7 @@ pub fn fields(bytes: &[u8]) -> Vec<Field> {
                 ("port".to_owned(), number(value).map_or_else(as_text, |port| Value::Unsigned(port.into())))
             }
             HeaderName::InfoHash => {
-                let hash = info_hash(value).map(|hash| Value::Bytes(hash.0.to_vec()));
+                let hash = from_hex::<20>(value).map(|hash| Value::Bytes(hash.to_vec()));
                 ("info_hash".to_owned(), hash.unwrap_or_else(as_text))
             }
             HeaderName::Cookie => ("cookie".to_owned(), as_text()),
@@ -200,18 +202,6 @@ fn headers(bytes: &[u8]) -> Result<Vec<HeaderLine>, DecodeError> {
 fn number(digits: &[u8]) -> Option<u16> {
     let all_digits = digits.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(digits).ok().filter(|_| all_digits)?.parse().ok()
-}
-
-fn info_hash(digits: &[u8]) -> Option<InfoHash> {
-    if digits.len() != 40 || !digits.is_ascii() {
-        return None;
-    }
-    let mut hash = [0; 20];
-    for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
-        let digit = |at: usize| char::from(pair[at]).to_digit(16);
-        *byte = (digit(0)? << 4 | digit(1)?) as u8;
-    }
-    Some(InfoHash(hash))
 }
 
 #[cfg(test)]

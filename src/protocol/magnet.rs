@@ -11,9 +11,10 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use crate::HostPort;
 use crate::bencode;
+use crate::id::from_hex;
 use crate::metainfo::PieceLayers;
-use crate::session::HostPort;
 use crate::tracker::http::{Escaping, percent_decode};
 use crate::{Hex, InfoHash};
 
@@ -249,8 +250,8 @@ impl FromStr for Magnet {
                 }
                 "tr" => magnet.trackers.push(text()),
                 "ws" => magnet.web_seeds.push(text()),
-                "x.pe" => magnet.peers.push(host_port(&text()).ok_or_else(|| wrong(ENDPOINT))?),
-                "dht" => magnet.nodes.push(host_port(&text()).ok_or_else(|| wrong(ENDPOINT))?),
+                "x.pe" => magnet.peers.push(text().parse().map_err(|_| wrong(ENDPOINT))?),
+                "dht" => magnet.nodes.push(text().parse().map_err(|_| wrong(ENDPOINT))?),
                 "so" => {
                     let select = selection(&text());
                     magnet.select.extend(select.ok_or_else(|| wrong("numbers of files, as in 0,2,4-6"))?);
@@ -271,8 +272,8 @@ impl fmt::Display for Magnet {
         parts.extend(self.name.iter().map(|name| ("dn", escaped(name))));
         parts.extend(self.trackers.iter().map(|url| ("tr", escaped(url))));
         parts.extend(self.web_seeds.iter().map(|url| ("ws", escaped(url))));
-        parts.extend(self.peers.iter().map(|peer| ("x.pe", endpoint(peer))));
-        parts.extend(self.nodes.iter().map(|node| ("dht", endpoint(node))));
+        parts.extend(self.peers.iter().map(|peer| ("x.pe", peer.to_string())));
+        parts.extend(self.nodes.iter().map(|node| ("dht", node.to_string())));
         if !self.select.is_empty() {
             let ranges = self.select.iter().map(|range| match range.start() == range.end() {
                 true => range.start().to_string(),
@@ -303,7 +304,7 @@ fn topic(value: &str) -> Result<Option<Topic>, &'static str> {
     match lower.as_deref() {
         Some("urn:btih:") => {
             let hash = match digits.len() {
-                40 => from_hex(digits),
+                40 => from_hex(digits.as_bytes()),
                 32 => from_base32(digits),
                 _ => None,
             };
@@ -311,7 +312,7 @@ fn topic(value: &str) -> Result<Option<Topic>, &'static str> {
             hash.map(|hash| Some(Topic::V1(InfoHash(hash)))).ok_or(wanted)
         }
         Some("urn:btmh:") => {
-            let hash = digits.strip_prefix(SHA256_OF_32).and_then(from_hex);
+            let hash = digits.strip_prefix(SHA256_OF_32).and_then(|digits| from_hex(digits.as_bytes()));
             let wanted = "urn:btmh:1220 with 64 hexadecimal digits";
             hash.map(|hash| Some(Topic::V2(hash))).ok_or(wanted)
         }
@@ -342,19 +343,6 @@ fn unnumbered(name: &str) -> &str {
     }
 }
 
-fn from_hex<const N: usize>(digits: &str) -> Option<[u8; N]> {
-    let bytes = digits.as_bytes();
-    if bytes.len() != 2 * N {
-        return None;
-    }
-    let mut hash = [0; N];
-    for (byte, pair) in hash.iter_mut().zip(bytes.chunks_exact(2)) {
-        let digit = |at: usize| char::from(pair[at]).to_digit(16).map(|digit| digit as u8);
-        *byte = digit(0)? * 16 + digit(1)?;
-    }
-    Some(hash)
-}
-
 /// Reads base32 of RFC 4648, section 6, which 20 bytes fill without padding.
 fn from_base32(digits: &str) -> Option<[u8; 20]> {
     let mut hash = [0; 20];
@@ -375,29 +363,6 @@ fn from_base32(digits: &str) -> Option<[u8; 20]> {
         }
     }
     (at == hash.len()).then_some(hash)
-}
-
-/// Reads `host:port`, an IPv6 address in brackets.
-fn host_port(text: &str) -> Option<HostPort> {
-    let (host, port) = match text.strip_prefix('[') {
-        Some(literal) => {
-            let (host, after) = literal.split_once(']')?;
-            host.parse::<std::net::Ipv6Addr>().ok()?;
-            (host, after.strip_prefix(':')?)
-        }
-        None => text.split_once(':')?,
-    };
-    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
-    let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    let port = port.parse().ok().filter(|&port: &u16| is_number && port != 0)?;
-    (!host.is_empty() && host.bytes().all(is_host)).then(|| HostPort { host: host.to_owned(), port })
-}
-
-fn endpoint(place: &HostPort) -> String {
-    match place.host.contains(':') {
-        true => format!("[{}]:{}", place.host, place.port),
-        false => place.to_string(),
-    }
 }
 
 /// Reads the numbers of files and ranges of them (BEP 53).
@@ -453,7 +418,7 @@ mod tests {
 
     #[test]
     fn reads_hashes_in_hex_of_any_case_and_in_base32() {
-        let hash = InfoHash(from_hex(HEX).expect("40 digits"));
+        let hash = InfoHash(from_hex(HEX.as_bytes()).expect("40 digits"));
         // The base32 of these 20 bytes, as Python's base64 writes it.
         let base32 = "MMNDDXIKIYSX2UDYYDPOJZTOE33T4QVM";
         let upper = HEX.to_uppercase();
@@ -469,10 +434,13 @@ mod tests {
     #[test]
     fn reads_the_hash_of_version_2_only_as_a_multihash() {
         let magnet = parse(&format!("xt=urn:btmh:1220{V2}")).expect("a link");
-        assert_eq!(magnet.hashes.v2(), from_hex(V2));
+        assert_eq!(magnet.hashes.v2(), from_hex(V2.as_bytes()));
         assert_eq!(magnet.hashes.handshake().to_string(), V2[..40]);
         let both = parse(&format!("xt.1=urn:btih:{HEX}&xt.2=urn:btmh:1220{V2}")).expect("a link");
-        assert_eq!((both.hashes.v2(), both.hashes.handshake().to_string()), (from_hex(V2), HEX.to_owned()));
+        assert_eq!(
+            (both.hashes.v2(), both.hashes.handshake().to_string()),
+            (from_hex(V2.as_bytes()), HEX.to_owned())
+        );
         let wanted = "expected urn:btmh:1220 with 64 hexadecimal digits";
         for digits in [V2.to_owned(), format!("1220{}", &V2[2..]), format!("1120{V2}"), format!("1220{V2}00")]
         {
@@ -505,7 +473,7 @@ mod tests {
         assert_eq!(magnet.name.as_deref(), Some("a name +"));
         assert_eq!(magnet.trackers, ["http://a.test/x?y=1+", "udp://b.test:80"]);
         assert_eq!(magnet.web_seeds, ["http://c.test/"]);
-        let places = |places: &[HostPort]| places.iter().map(endpoint).collect::<Vec<_>>();
+        let places = |places: &[HostPort]| places.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(places(&magnet.peers), ["10.0.0.1:6881", "[::1]:6882", "peer.test:1"]);
         assert_eq!(places(&magnet.nodes), ["[2001:db8::1]:6881"]);
         assert_eq!(magnet.select, [0..=0, 2..=2, 4..=6]);

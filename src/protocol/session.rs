@@ -82,8 +82,8 @@ pub use config::{Config, SeedGoal};
 pub use encryption::{EncryptionPolicy, EncryptionProfile};
 pub use http_proxy::{HttpProxy, ProxyChoice};
 pub use io::{
-    CloseReason, DisconnectReason, Endpoint, Event, HostPort, Identity, Input, Output, PeerWay,
-    SessionStreamId, Transport, Violation,
+    CloseReason, DisconnectReason, Endpoint, Event, Identity, Input, Output, PeerWay, SessionStreamId,
+    Transport, Violation,
 };
 pub use memory_disk::MemoryDisk;
 pub use profile::{
@@ -236,8 +236,7 @@ impl Session {
             let mut streams = self.peers.take_dirty();
             // The peer that became dirty last comes first.
             for stream in streams.drain(..).rev() {
-                let Some(peer) = self.peers.get_mut(stream) else { continue };
-                peer.dirty = false;
+                let Some(peer) = self.peers.take_marked(stream) else { continue };
                 if peer.phase == Phase::Open {
                     self.core.service_peer(now, peer, &haves);
                 }
@@ -275,7 +274,7 @@ impl Session {
             true => (1, 1),
             false => (core.config.max_peers, core.config.max_half_open),
         };
-        if core.is_complete() || core.swarm.waiting() == 0 || self.peers.len() >= most {
+        if core.is_complete() || core.swarm.is_quiet(now) || self.peers.len() >= most {
             return;
         }
         let connecting = || self.peers.iter().filter(|peer| peer.phase == Phase::Connecting);

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{bittrace, content, download, seeder, torrent, tracker, write_torrent};
 
 /// A run that seeds; it ends with the test.
-struct Seeding(Child);
+pub(super) struct Seeding(Child);
 
 impl Drop for Seeding {
     fn drop(&mut self) {
@@ -21,7 +21,7 @@ impl Drop for Seeding {
 }
 
 /// Has a run of ours seed on this port under a policy.
-fn seed(torrent_file: &str, folder: &Path, port: u16, policy: &str) -> Seeding {
+pub(super) fn seed(torrent_file: &str, folder: &Path, port: u16, policy: &str) -> Seeding {
     torrent("").write_files(folder);
     let (folder, port_text) = (folder.to_string_lossy().into_owned(), port.to_string());
     let arguments = ["download", torrent_file, "-q", "-o", &folder, "--seed", "--listen", "127.0.0.1"];

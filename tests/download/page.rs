@@ -46,3 +46,14 @@ fn a_page_takes_the_place_of_nothing_that_the_run_needs() {
     let file = std::fs::read_dir(&out).unwrap().count();
     assert_eq!(file, 0, "nothing was left in the folder");
 }
+
+#[test]
+fn a_recording_that_nobody_asked_for_is_not_named() {
+    let folder = scratch_folder();
+    let torrent = write_torrent(folder.path(), tracker(vec![seeder(false)]));
+    let page = folder.path().join("run.html").to_string_lossy().into_owned();
+    let out = folder.path().join("out");
+    let (output, told) = download(&torrent, &out, &["--html", &page, "--diagnose"]);
+    assert_eq!(code(&output), 0, "{told}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(told.contains("this run") && !told.contains("run.pcapng"), "{told}");
+}

@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use bittrace_protocol::session::HostPort;
-use clap::{Args, ValueEnum};
+use anyhow::{Result, bail};
+use bittrace_protocol::HostPort;
+use clap::{Args, Parser, ValueEnum};
 
 use super::texts::{ALLOW_LOCAL_HELP, DOWNLOAD_AFTER, DOWNLOAD_EXAMPLES, ENCRYPTION_HELP, UTP_HELP};
+use super::{Arguments, Command};
 
 /// Download a torrent.
 #[derive(Debug, Args)]
@@ -73,7 +75,7 @@ pub(crate) struct DownloadArguments {
     #[arg(long)]
     pub(crate) no_dht: bool,
     /// A node of the DHT to begin with, instead of well-known nodes and those of earlier runs; can be repeated
-    #[arg(long, value_name = "HOST:PORT", value_parser = host_port, conflicts_with = "no_dht")]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "no_dht")]
     pub(crate) dht_node: Vec<HostPort>,
     /// The file that keeps nodes of the DHT from run to run
     #[arg(long, value_name = "FILE", conflicts_with = "no_dht")]
@@ -107,6 +109,19 @@ pub(crate) struct DownloadArguments {
     pub(crate) repair: bool,
 }
 
+impl DownloadArguments {
+    /// Those of a download of this torrent, with nothing else said.
+    ///
+    /// # Errors
+    /// When the command line has no such command, which its tests rule out.
+    pub(crate) fn of(torrent: &str) -> Result<Self> {
+        match Arguments::try_parse_from(["bittrace", "download", "--", torrent])?.command {
+            Command::Download(arguments) => Ok(*arguments),
+            _ => bail!("not a download"),
+        }
+    }
+}
+
 /// When connections to peers use uTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Utp {
@@ -118,19 +133,6 @@ pub(crate) enum Utp {
     Prefer,
     /// Instead of TCP
     Require,
-}
-
-/// Reads the name of a host, or its address, and a port; an address of IPv6 stands in brackets.
-fn host_port(text: &str) -> Result<HostPort, String> {
-    let read = || {
-        let (host, port) = text.rsplit_once(':')?;
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        let host = bare.unwrap_or(host);
-        let whole = !host.is_empty() && (bare.is_some() || !host.contains(':'));
-        let port = port.parse().ok().filter(|&port| port != 0 && whole)?;
-        Some(HostPort { host: host.to_owned(), port })
-    };
-    read().ok_or_else(|| "expected HOST:PORT".to_owned())
 }
 
 /// When connections to peers are encrypted.

@@ -9,10 +9,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use clap::Parser;
 
 use crate::Exit;
-use crate::args::{Arguments, Command, Common, ExtcapArguments, InterfaceSettings};
+use crate::args::{Common, DownloadArguments, ExtcapArguments, InterfaceSettings};
 use crate::commands::download::{self, RecordTarget};
 use crate::print::output::Output;
 use interfaces::Interface;
@@ -80,26 +79,22 @@ fn capture(
 }
 
 /// The arguments of the download, as of a command line.
-fn download_arguments(settings: &InterfaceSettings) -> Result<crate::args::DownloadArguments> {
+fn download_arguments(settings: &InterfaceSettings) -> Result<DownloadArguments> {
     let torrent = settings.torrent.as_deref().context("no torrent was chosen (--torrent)")?;
     let folder: PathBuf = match &settings.output {
         Some(folder) => folder.clone(),
         None => bail!("no folder for the files was chosen (--output)"),
     };
-    let mut line: Vec<std::ffi::OsString> = vec!["bittrace".into(), "download".into(), "--output".into()];
-    line.push(folder.into());
-    line.extend(["--port".into(), settings.port.unwrap_or(0).to_string().into()]);
-    if let Some(address) = settings.listen.as_deref().filter(|address| !address.is_empty()) {
-        line.extend(["--listen".into(), address.into()]);
-    }
-    if settings.single_peer {
-        line.push("--single-peer".into());
-    }
-    line.extend(["--".into(), torrent.into()]);
-    match Arguments::try_parse_from(line)?.command {
-        Command::Download(arguments) => Ok(*arguments),
-        _ => bail!("not a download"),
-    }
+    // Wireshark hands on a field that was left empty.
+    let listen = settings.listen.as_deref().filter(|address| !address.is_empty());
+    let listen = listen.map(|address| address.parse().with_context(|| format!("--listen {address}")));
+    Ok(DownloadArguments {
+        output: folder,
+        port: Some(settings.port.unwrap_or(0)),
+        listen: listen.transpose()?.into_iter().collect(),
+        single_peer: settings.single_peer,
+        ..DownloadArguments::of(torrent)?
+    })
 }
 
 const NO_CAPTURE_FILTER: &str = "this interface has no capture filters: use a display filter";

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use bittrace_lab::scenario::{Behaviour, Role};
+use bittrace_lab::scenario::{Behaviour, Hosts, Role};
 use bittrace_lab::{LabError, Run, Scenario, Snap, Summary, World, WorldOptions};
 use bittrace_protocol::session::{EncryptionPolicy, Profile};
 use bittrace_replay::infer_profile;
@@ -139,7 +139,7 @@ fn snap(scenario: &Scenario, choice: Option<SnapChoice>) -> Snap {
     }
 }
 
-/// The numbers of the hosts with these names, or of the groups.
+/// The numbers of the hosts that are named: one by its name, a group, or a part of a group.
 fn chosen_hosts(scenario: &Scenario, names: &[String]) -> Result<Option<BTreeSet<u32>>> {
     if names.is_empty() {
         return Ok(None);
@@ -147,13 +147,13 @@ fn chosen_hosts(scenario: &Scenario, names: &[String]) -> Result<Option<BTreeSet
     let all = scenario.host_names();
     let mut chosen = BTreeSet::new();
     for name in names {
-        let before = chosen.len();
-        let is_it =
-            |host: &str| host == name || host.rsplit_once('-').is_some_and(|(group, _)| group == name);
-        chosen.extend((0..).zip(&all).filter(|(_, host)| is_it(host)).map(|(number, _)| number));
-        if chosen.len() == before && !all.iter().any(|host| is_it(host)) {
+        let hosts = Hosts(name.clone());
+        let mut named =
+            (0..).zip(&all).filter(|(_, host)| hosts.has(host)).map(|(number, _)| number).peekable();
+        if named.peek().is_none() {
             bail!("--record-hosts {name}: no host or group has this name");
         }
+        chosen.extend(named);
     }
     Ok(Some(chosen))
 }
@@ -163,3 +163,21 @@ const MOST_TEXT: u64 = 16 << 20;
 
 /// Above so many bytes of content in a capture, content is left out.
 const MOST_WHOLE: u64 = 2 << 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recorded_hosts_are_named_as_events_name_them() {
+        let scenario = Scenario::parse("[[peers]]\nrole = 'seed'\n[[peers]]\ncount = 9\n").unwrap();
+        let chosen = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            chosen_hosts(&scenario, &names)
+                .map(|chosen| chosen.unwrap_or_default().into_iter().collect::<Vec<_>>())
+        };
+        assert_eq!(chosen(&["tracker", "leecher-3..5", "seed"]).unwrap(), [0, 1, 4, 5, 6]);
+        assert_eq!(chosen(&["leecher-9"]).unwrap(), [10]);
+        assert!(chosen(&["leecher-10..12"]).is_err() && chosen(&["leech"]).is_err());
+    }
+}

@@ -10,9 +10,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use bittrace_client::{DhtOptions, Download, DownloadOptions, Notice, Outcome};
+use bittrace_protocol::HostPort;
 use bittrace_protocol::dht::{Kind, Message, Method};
 use bittrace_protocol::magnet::{InfoHashes, Magnet};
-use bittrace_protocol::session::{Config, HostPort, SeedGoal};
+use bittrace_protocol::session::{Config, SeedGoal};
 use bittrace_testing::clients::{RunningClient, start};
 use bittrace_testing::programs::*;
 use bittrace_testing::torrent::SeededTorrent;

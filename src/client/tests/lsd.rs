@@ -5,9 +5,10 @@
 
 mod support;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use bittrace_client::{Download, DownloadOptions, Notice, Outcome};
 use bittrace_protocol::session::{Config, SeedGoal};
@@ -16,6 +17,7 @@ use bittrace_testing::programs::*;
 use bittrace_testing::torrent::SeededTorrent;
 use bittrace_trace::record::Body;
 use bittrace_trace::{Dissected, Trace, TraceOptions};
+use socket2::{Domain, Socket, Type};
 use support::{options, patient, run};
 
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 4);
@@ -88,6 +90,18 @@ type Client = fn(Job<'_>) -> RunningClient;
 const CLIENTS: [(&str, Client); 3] =
     [("libtorrent", libtorrent), ("qbittorrent-nox", qbittorrent), ("aria2c", aria2)];
 
+/// A socket that hears what others of the network say to the group.
+fn group() -> UdpSocket {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 6771));
+    socket.bind(&address.into()).unwrap();
+    let socket = UdpSocket::from(socket);
+    socket.join_multicast_v4(&Ipv4Addr::new(239, 192, 152, 143), &OURS).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    socket
+}
+
 /// Whether a program of this namespace has bound the port of the group.
 fn hears_the_group() -> bool {
     let sockets = std::fs::read_to_string("/proc/net/udp").unwrap_or_default();
@@ -153,11 +167,13 @@ fn takes(client: Client) {
     let download = Download::new(seed.metainfo.clone(), local(&content, config, &recording)).unwrap();
     let stop = download.stop();
     let (listening, port) = std::sync::mpsc::channel();
-    // We have everything and call nobody: the client has to be there when we announce.
+    // We have everything and call nobody: the client has to know its torrent when we announce, as it does once it has announced.
     let theirs = free_port();
+    let group = group();
     let _client = client((&torrent, &output, &work, theirs));
     wait_until("listening", &work.join("log"), || TcpStream::connect((THEIRS, theirs)).is_ok());
-    wait_until("hearing the group", &work.join("log"), hears_the_group);
+    group.recv(&mut [0; 1500]).unwrap();
+    drop(group);
     let seeder = std::thread::spawn(move || {
         download.run_blocking(|notice| {
             if let Notice::Listening { port } = notice {

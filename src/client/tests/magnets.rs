@@ -12,9 +12,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bittrace_client::{Download, DownloadOptions, DownloadReport, Error, Notice, Outcome, Stop};
-use bittrace_protocol::PeerId;
 use bittrace_protocol::magnet::{InfoHashes, Magnet};
-use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, HostPort, Identity, SeedGoal};
+use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, Identity, SeedGoal};
+use bittrace_protocol::{HostPort, PeerId};
 use bittrace_testing::clients::*;
 use bittrace_testing::programs::*;
 use bittrace_testing::torrent::SeededTorrent;

@@ -11,7 +11,7 @@ pub struct Sample {
     pub leechers: u32,
     /// Hosts that are there and have all pieces.
     pub seeds: u32,
-    /// Bytes that left on the links up of all hosts so far.
+    /// Bytes that left on the links up that have a limit, so far.
     pub sent: u64,
     /// Bytes that could have left on the links up of the hosts that were there, so far.
     pub capacity: f64,
@@ -31,7 +31,7 @@ pub struct Sample {
 
 /// The samples of a run, evenly apart.
 #[derive(Debug)]
-pub(crate) struct Samples {
+pub struct Samples {
     samples: Vec<Sample>,
     pub(crate) every: Duration,
     /// How many are not taken before the next.
@@ -40,12 +40,14 @@ pub(crate) struct Samples {
 }
 
 impl Samples {
-    pub(crate) const fn new() -> Self {
+    /// None yet.
+    #[expect(clippy::new_without_default, reason = "there is no course without a run")]
+    pub const fn new() -> Self {
         Self { samples: Vec::new(), every: Duration::from_secs(1), skip: 0, step: 1 }
     }
 
-    /// Whether the sample of now is to be taken.
-    pub(crate) const fn is_due(&mut self) -> bool {
+    /// Whether the sample of now is to be taken; asked once a second.
+    pub const fn is_due(&mut self) -> bool {
         if self.skip == 0 {
             self.skip = self.step - 1;
             return true;
@@ -54,7 +56,8 @@ impl Samples {
         false
     }
 
-    pub(crate) fn push(&mut self, sample: Sample) {
+    /// Adds a sample that is due.
+    pub fn push(&mut self, sample: Sample) {
         self.samples.push(sample);
         if self.samples.len() >= MOST_SAMPLES {
             let mut number = 0;
@@ -68,7 +71,8 @@ impl Samples {
         }
     }
 
-    pub(crate) fn into_vec(self) -> Vec<Sample> {
+    /// All that were kept.
+    pub fn into_vec(self) -> Vec<Sample> {
         self.samples
     }
 }

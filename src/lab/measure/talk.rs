@@ -123,6 +123,17 @@ impl Default for MessageTotals {
 }
 
 impl MessageTotals {
+    /// Counts a handshake of so many bytes.
+    pub fn add_handshake(&mut self, bytes: u64) {
+        self.add(HANDSHAKES, bytes);
+    }
+
+    /// Counts a message of so many bytes, `content` of them the content of a block; without an id it is a keep-alive.
+    pub fn add_message(&mut self, id: Option<MessageId>, bytes: u64, content: u64) {
+        self.add(id.map_or(KEEP_ALIVES, place), bytes.saturating_sub(content));
+        self.content += content;
+    }
+
     fn add(&mut self, kind: usize, bytes: u64) {
         let total = &mut self.kinds[kind];
         total.0 += 1;

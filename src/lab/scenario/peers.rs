@@ -28,6 +28,8 @@ pub struct PeerGroup {
     pub leave: Departure,
     /// How they behave.
     pub behaviour: Behaviour,
+    /// Which client runs there, where the hosts are real.
+    pub client: Client,
     /// Which piece they begin next.
     pub picker: PickerPlan,
     /// How far their clocks are ahead.
@@ -52,6 +54,7 @@ impl Default for PeerGroup {
             arrive: Arrival::AtOnce,
             leave: Departure::Never,
             behaviour: Behaviour::Ours,
+            client: Client::Ours,
             picker: PickerPlan::Rarest,
             clock: Span(Duration::ZERO),
             reachable: true,
@@ -82,6 +85,11 @@ impl PeerGroup {
         }
         if !(1..=1000).contains(&self.slots) {
             return Err("slots is from 1 to 1,000".to_owned());
+        }
+        if self.role == Role::Seed && self.leave == Departure::WhenDone {
+            return Err(
+                "a seed has the file when it comes: it leaves \"after 600 s\" or \"exp 1000 s\"".to_owned()
+            );
         }
         Ok(())
     }
@@ -191,6 +199,38 @@ pub enum Behaviour {
     Liar,
     /// As this program, but each block that is served is read for five seconds.
     Slow,
+}
+
+/// A client that real hosts run. Simulated hosts run this program whatever is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Client {
+    /// This program.
+    Ours,
+    /// aria2.
+    Aria2,
+    /// Transmission's daemon.
+    Transmission,
+    /// qBittorrent without a window.
+    Qbittorrent,
+    /// rTorrent.
+    Rtorrent,
+    /// libtorrent, by its Python module.
+    Libtorrent,
+}
+
+impl Client {
+    /// Its name, as a scenario has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Aria2 => "aria2",
+            Self::Transmission => "transmission",
+            Self::Qbittorrent => "qbittorrent",
+            Self::Rtorrent => "rtorrent",
+            Self::Libtorrent => "libtorrent",
+        }
+    }
 }
 
 /// Which piece a host begins next.

@@ -18,7 +18,6 @@ fn a_whole_scenario_is_read() {
         size = "100 MiB"
         piece = "256 KiB"
         [tracker]
-        kind = "http"
         interval = 1800
         fails = ["60s..120s"]
         [[peers]]
@@ -85,4 +84,12 @@ fn rules_and_events_are_of_numbers_and_hosts_that_there_are() {
     assert_eq!(error("[[events]]\nat = 1\ndo = 'kill seed'\n"), "events: no host is called seed");
     assert!(error("[expect]\nlast = 'soon'\n").starts_with("line 7: \"soon\" is no rule"));
     assert!(error("[[events]]\nat = 1\ndo = 'explode'\n").starts_with("line 8: \"explode\" is no event"));
+}
+
+#[test]
+fn a_seed_that_leaves_when_it_is_done_is_refused() {
+    let seed = |leave: &str| Scenario::parse(&format!("[[peers]]\nrole = 'seed'\nleave = '{leave}'\n"));
+    let error = seed("when done").expect_err("a seed is done when it comes").to_string();
+    assert!(error.contains("peers seed: a seed has the file when it comes"), "{error}");
+    assert!(seed("exp 100 s").is_ok() && seed("after 100 s").is_ok() && seed("never").is_ok());
 }

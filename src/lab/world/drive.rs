@@ -205,12 +205,12 @@ impl World<'_> {
             return self.ask_tracker(to, &parts);
         }
         let host = &mut self.hosts[number as usize];
-        if parts.iter().any(|part| part.len() >= CONTENT) {
+        if parts.iter().any(|part| part.is_content) {
             host.last_content = self.now;
         }
         let now = self.now + host.clock;
         if let Some(session) = &mut host.session {
-            parts.into_iter().for_each(|bytes| session.handle(now, Input::Received(stream, bytes)));
+            parts.into_iter().for_each(|part| session.handle(now, Input::Received(stream, part.bytes)));
             self.drain(number)?;
         }
         Ok(())
@@ -218,14 +218,14 @@ impl World<'_> {
 
     fn ask_tracker(&mut self, to: EndId, parts: &Parts) -> Result<(), LabError> {
         let request = self.requests.entry(to).or_default();
-        parts.iter().for_each(|part| request.extend_from_slice(part));
+        parts.iter().for_each(|part| request.extend_from_slice(&part.bytes));
         let Framing::Complete(length) = frame_request(request) else { return Ok(()) };
         let request = self.requests.remove(&to).unwrap_or_default();
         let Some(connection) = self.connections.get(to.connection) else { return Ok(()) };
         let from = connection.addresses.initiator.ip();
         let answer = self.tracker.answer(from, &request[..length]);
         if let Some(end) = self.connections.end(to) {
-            end.push(Bytes::from(answer));
+            end.push(Bytes::from(answer), false);
             self.hosts[TRACKER as usize].fresh.push(to);
         }
         self.send_fresh(TRACKER)?;
@@ -235,6 +235,3 @@ impl World<'_> {
 
 /// How long a slow host takes to read a block.
 const SLOW_READ: Duration = Duration::from_secs(5);
-
-/// A part of so many bytes is content.
-const CONTENT: usize = 1024;

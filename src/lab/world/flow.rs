@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use bittrace_protocol::Timestamp;
 use bittrace_protocol::session::{CloseReason, Input, SessionStreamId};
 use bytes::Bytes;
 
 use super::host::{Presence, TRACKER};
 use super::{What, World};
 use crate::LabError;
-use crate::link::{Parts, SPARSE, Serving};
+use crate::link::{Parts, SPARSE, Serving, byte_count};
 use crate::network::{EndId, HostId};
 
 impl World<'_> {
@@ -19,10 +20,9 @@ impl World<'_> {
         let Some(connection) = self.connections.get(id.connection) else { return };
         let to_peer = connection.end(id.side.other()).host != TRACKER;
         let Some(end) = self.connections.end(id) else { return };
-        if to_peer {
-            host.content_sent += end.talk.say(self.now, &bytes, &mut self.measures.messages);
-        }
-        end.push(bytes);
+        let content = if to_peer { end.talk.say(self.now, &bytes, &mut self.measures.messages) } else { 0 };
+        host.content_sent += content;
+        end.push(bytes, content > 0);
         if !end.scheduled && end.has_more() {
             end.scheduled = true;
             host.fresh.push(id);
@@ -77,15 +77,22 @@ impl World<'_> {
         end.window.advance(self.now);
         let bytes = end.take_turn();
         if !bytes.is_empty() {
-            let count = bytes.iter().map(Bytes::len).sum();
+            let count = byte_count(&bytes);
             return Some((bytes, count));
         }
         end.blocked = end.has_more();
         end.scheduled = end.blocked;
         if let Some(at) = end.window.next_known().filter(|_| end.blocked) {
-            self.cause(at, What::Known(id));
+            self.cause_known(at, id);
         }
         None
+    }
+
+    /// An end that waits for its window is told when it knows more; once, however much is delivered until then.
+    fn cause_known(&mut self, at: Timestamp, id: EndId) {
+        if self.connections.end(id).is_some_and(|end| !std::mem::replace(&mut end.is_to_know, true)) {
+            self.cause(at, What::Known(id));
+        }
     }
 
     /// The link up of a host has sent what it was sending.
@@ -104,9 +111,11 @@ impl World<'_> {
 
     /// Bytes of a stream have left the link of their sender.
     fn leave(&mut self, number: HostId, id: EndId, bytes: Parts) -> Result<(), LabError> {
-        let count: usize = bytes.iter().map(Bytes::len).sum();
-        self.hosts[number as usize].sent += count as u64;
-        if number != TRACKER {
+        let count = byte_count(&bytes);
+        let host = &mut self.hosts[number as usize];
+        host.sent += count as u64;
+        // What a link without a limit carries says nothing of how well links are used.
+        if number != TRACKER && host.up.rate.0.is_finite() {
             self.measures.note_sent(count);
         }
         let Some(connection) = self.connections.get(id.connection) else { return Ok(()) };
@@ -148,7 +157,7 @@ impl World<'_> {
         }
         let place = end.coming;
         end.coming += 1;
-        let count = end.under_way.get(place).map_or(0, |parts| parts.iter().map(Bytes::len).sum());
+        let count = end.under_way.get(place).map_or(0, |parts| byte_count(parts));
         let at = down.pass(now, count);
         // A small message that finds the link free needs no event of its own: it takes less than a packet.
         if at <= now || (wait.is_zero() && count < SPARSE) {
@@ -172,10 +181,10 @@ impl World<'_> {
             return Ok(());
         }
         if let Some(end) = self.connections.end(from) {
-            end.window.delivered(known_at, parts.iter().map(Bytes::len).sum());
+            end.window.delivered(known_at, byte_count(&parts));
         }
         if blocked {
-            self.cause(known_at, What::Known(from));
+            self.cause_known(known_at, from);
         }
         self.receive(from.other(), parts)
     }
@@ -183,6 +192,7 @@ impl World<'_> {
     /// An end that waited for its window may send more.
     pub(super) fn known(&mut self, id: EndId) -> Result<(), LabError> {
         let Some(end) = self.connections.end(id) else { return Ok(()) };
+        end.is_to_know = false;
         if !std::mem::take(&mut end.blocked) {
             return Ok(());
         }

@@ -16,7 +16,7 @@ use crate::content::Content;
 use crate::disk::Disk;
 use crate::link::{Downlink, Uplink};
 use crate::network::{EndId, HostId};
-use crate::scenario::{Arrival, Behaviour, ByteRate, Departure, PeerGroup, PickerPlan, Role, Scenario};
+use crate::scenario::{Behaviour, ByteRate, Departure, PickerPlan, Role, Scenario};
 
 /// The tracker's number.
 pub(super) const TRACKER: HostId = 0;
@@ -117,7 +117,7 @@ impl Host {
         // set of allowed-fast pieces (BEP 6).
         let [high, low] = (number as u16).to_be_bytes();
         let address = Ipv4Addr::new(10, group as u8 + 1, low, high + 1);
-        let rtt = Chance::of(seed, &name, "rtt").between(plan.rtt.from, plan.rtt.to);
+        let rtt = plan.round_trip(seed, number);
         Self {
             group: Some(group),
             role: plan.role,
@@ -139,10 +139,8 @@ impl Host {
                 profile,
                 picker: plan.picker,
                 picker_seed: Chance::of(seed, &name, "picker"),
-                departure: match plan.leave {
-                    Departure::Exponential(mean) => {
-                        Departure::After(Chance::of(seed, &name, "departure").exponential(mean))
-                    }
+                departure: match plan.departure(seed, number) {
+                    Departure::Exponential(time) => Departure::After(time),
                     Departure::After(_) => Departure::Never,
                     other => other,
                 },
@@ -245,9 +243,6 @@ impl Host {
             Role::Seed => 0..content.metainfo.piece_count() as u32,
             Role::Leecher => 0..0,
         };
-        if self.role == Role::Seed {
-            config.seeding = Some(SeedGoal::default());
-        }
         let pieces = pieces.map(PieceIndex);
         let begins = now + self.clock;
         self.session = Some(Session::new(config, content.metainfo.clone(), identity, pieces, begins));
@@ -287,24 +282,13 @@ pub(super) fn all(
             }
             _ => None,
         };
-        let mut last = start;
+        let mut last = Duration::ZERO;
         for host in 1..=group.count {
-            last = arrival(group, seed, host, start, last);
-            hosts.push(Host::new(scenario, seed, number, host, last, profile.clone()));
+            last = group.arrival(seed, host, last);
+            hosts.push(Host::new(scenario, seed, number, host, start + last, profile.clone()));
         }
     }
     Ok(hosts)
-}
-
-/// When a host comes, where the one before it comes at `last`.
-fn arrival(group: &PeerGroup, seed: u64, host: u32, start: Timestamp, last: Timestamp) -> Timestamp {
-    let mut chance = Chance::of(seed, &group.host_name(host), "arrival");
-    match group.arrive {
-        Arrival::AtOnce => start,
-        Arrival::At(time) => start + time,
-        Arrival::Uniform(time) => start + chance.between(Duration::ZERO, time),
-        Arrival::Poisson(mean) => last + chance.exponential(mean),
-    }
 }
 
 /// The address of the tracker.

@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
 
-use bittrace_protocol::Timestamp;
-use bittrace_trace::{Direction, Flow, HostName, Recorder, StreamClosing, StreamId, StreamOpening};
-use bytes::Bytes;
-
 use super::host::Host;
 use super::options::{Snap, WorldOptions};
+use crate::link::Part;
 use crate::network::HostId;
 use crate::scenario::Scenario;
+use bittrace_protocol::Timestamp;
+use bittrace_trace::{Direction, Flow, HostName, Recorder, StreamClosing, StreamId, StreamOpening};
 
 /// Writes what is to be recorded.
 pub(super) struct Recording<'a> {
@@ -97,15 +96,14 @@ impl<'a> Recording<'a> {
         at: Timestamp,
         stream: Option<StreamId>,
         direction: Direction,
-        parts: &[Bytes],
+        parts: &[Part],
     ) -> io::Result<()> {
         let (Some(recorder), Some(stream)) = (&mut self.recorder, stream) else { return Ok(()) };
         self.packet.clear();
         for part in parts {
-            self.packet.extend_from_slice(part);
-            // What is long is the content of a block: messages without content are gathered from a few bytes each.
-            if self.snap == Snap::Headers && part.len() >= CONTENT {
-                let kept = self.packet.len() - part.len();
+            self.packet.extend_from_slice(&part.bytes);
+            if self.snap == Snap::Headers && part.is_content {
+                let kept = self.packet.len() - part.bytes.len();
                 recorder.cut_burst(at, stream, direction, &self.packet, kept)?;
                 self.packet.clear();
             }
@@ -147,9 +145,6 @@ impl<'a> Recording<'a> {
         }
     }
 }
-
-/// A part of so many bytes is content.
-const CONTENT: usize = 4 * 1024;
 
 /// The bytes of a write.
 const BUFFER: usize = 256 * 1024;

@@ -76,8 +76,9 @@ pub struct HostReport {
     pub rtt: f64,
     /// When it had each tenth of the pieces, in seconds since the start, as far as it came.
     pub tenths: Vec<f64>,
-    /// What its session drew at random: with the same, a client that is no simulation makes the same choices.
-    pub identity: Identity,
+    /// What its session drew at random: with the same, a client that is no simulation makes the same choices. `None` of a real
+    /// client, which tells nobody.
+    pub identity: Option<Identity>,
 }
 
 impl HostReport {
@@ -124,7 +125,7 @@ impl World<'_> {
                 hash_failures: status.as_ref().map_or(0, |status| status.hash_failures),
                 rtt: host.rtt.as_secs_f64(),
                 tenths: host.tenths.iter().map(|at| at.seconds_since(start)).collect(),
-                identity: host.identity(),
+                identity: Some(host.identity()),
             })
         });
         let hosts = hosts.collect();

@@ -15,23 +15,24 @@ pub(super) struct Script {
     /// What waits at a cut of the network, in the order in which it came there.
     held: Vec<EndId>,
     pub(super) tracker_down: bool,
-    /// Which side of the cut each host is on: 0 for hosts that reach all.
-    sides: Vec<u8>,
+    /// The cuts of the network: on which side of each every host is, 0 for hosts that reach all.
+    cuts: Vec<Vec<u8>>,
 }
 
 impl Script {
-    pub(super) fn new(scenario: &Scenario, hosts: usize) -> Self {
+    pub(super) fn new(scenario: &Scenario) -> Self {
         Self {
             actions: scenario.events.iter().map(|event| event.action.clone()).collect(),
-            sides: vec![0; hosts],
             ..Self::default()
         }
     }
 
     /// Whether nothing gets from one host to the other.
     pub(super) fn parts(&self, one: HostId, other: HostId) -> bool {
-        let (one, other) = (self.sides[one as usize], self.sides[other as usize]);
-        one != 0 && other != 0 && one != other
+        self.cuts.iter().any(|sides| {
+            let (one, other) = (sides[one as usize], sides[other as usize]);
+            one != 0 && other != 0 && one != other
+        })
     }
 
     /// Bytes of an end wait at the cut.
@@ -64,14 +65,15 @@ impl World<'_> {
                 Ok(())
             }
             Action::Partition(one, other) => {
+                let mut sides = vec![0; self.hosts.len()];
                 for (side, who) in [(1, &one), (2, &other)] {
-                    let hosts = self.named(who);
-                    hosts.into_iter().for_each(|host| self.script.sides[host as usize] = side);
+                    self.named(who).into_iter().for_each(|host| sides[host as usize] = side);
                 }
+                self.script.cuts.push(sides);
                 Ok(())
             }
             Action::Heal => {
-                self.script.sides.fill(0);
+                self.script.cuts.clear();
                 for end in std::mem::take(&mut self.script.held) {
                     self.cause(self.now, What::Came(end));
                 }

@@ -82,3 +82,90 @@ fn no_swarm_is_faster_than_its_bound_and_all_bytes_come_from_somebody() {
         assert!(host.sent as f64 <= rate * run.seconds, "{} sent {}", host.name, host.sent);
     }
 }
+
+#[test]
+fn a_second_cut_leaves_the_first_as_it_is() {
+    let text = "
+        [[peers]]
+        role = 'seed'
+        [[peers]]
+        name = 'one'
+        [[peers]]
+        name = 'two'
+        [[events]]
+        at = '1 s'
+        do = 'partition seed one'
+        [[events]]
+        at = '2 s'
+        do = 'partition one two'
+        [[events]]
+        at = '3 s'
+        do = 'heal'";
+    let scenario = Scenario::parse(text).expect("a scenario");
+    let mut world = World::new(&scenario, WorldOptions::default()).expect("a world");
+    let cuts =
+        |world: &World<'_>| [(1, 2), (2, 3), (1, 3)].map(|(one, other)| world.script.parts(one, other));
+    world.act(0).expect("an event");
+    assert_eq!(cuts(&world), [true, false, false]);
+    world.act(1).expect("an event");
+    assert_eq!(cuts(&world), [true, true, false]);
+    world.act(2).expect("an event");
+    assert_eq!(cuts(&world), [false, false, false]);
+}
+
+#[test]
+fn an_end_that_waits_for_its_window_is_told_once() {
+    // Far apart on fast links: the window is what holds bytes back.
+    let text = "
+        torrent = { size = '8 MiB', piece = '256 KiB' }
+        [[peers]]
+        role = 'seed'
+        up = '20 MB/s'
+        rtt = '300 ms'
+        [[peers]]
+        up = '1 MB/s'
+        down = '5 MB/s'
+        rtt = '300 ms'";
+    let scenario = Scenario::parse(text).expect("a scenario");
+    let mut world = World::new(&scenario, WorldOptions::default()).expect("a world");
+    let mut most = 0;
+    while !world.over && world.step().expect("a step") {
+        let waiting = world.due.iter().filter(|due| matches!(due.0.what, What::Known(_))).count();
+        most = most.max(waiting);
+    }
+    // One end of the one connection between them, and one of each connection to the tracker.
+    assert!((1..=2).contains(&most), "{most}");
+}
+
+#[test]
+fn content_is_cut_by_what_it_is_and_not_by_its_length() {
+    // The last block has 100 bytes.
+    let short = "torrent = { size = 16484, piece = '16 KiB' }\n[[peers]]\nrole = 'seed'\n[[peers]]\n";
+    let file = Shared::default();
+    let options =
+        WorldOptions { record: Some(Box::new(file.clone())), snap: Snap::Headers, ..WorldOptions::default() };
+    run(short, options);
+    let bytes = file.0.lock().expect("one thread").clone();
+    let content: Vec<u8> = (1..4_u64).flat_map(u64::to_be_bytes).collect();
+    assert!(
+        !bytes.windows(content.len()).any(|window| window == content),
+        "the last block is in the capture"
+    );
+}
+
+#[test]
+fn a_seed_leaves_when_its_time_is_over() {
+    let text = "
+        torrent = { size = '4 MiB', piece = '256 KiB' }
+        [[peers]]
+        role = 'seed'
+        up = '10 kB/s'
+        leave = 'exp 30 s'
+        [[peers]]
+        count = 2
+        [stop]
+        when = '600 s'";
+    let run = run(text, WorldOptions::default());
+    let left = run.hosts[0].left_at.expect("the seed leaves");
+    assert!(left > 0.0 && left < 300.0, "{left}");
+}

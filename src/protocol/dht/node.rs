@@ -17,8 +17,7 @@ use super::tokens::Tokens;
 use super::transactions::{Purpose, Transactions, Waited};
 use super::{Kind, Message, Method, Node, NodeFamilies, NodeId, Query, Response};
 use crate::secret_stream::SecretStream;
-use crate::session::HostPort;
-use crate::{InfoHash, Timestamp};
+use crate::{HostPort, InfoHash, Timestamp};
 
 mod answers;
 mod external;

@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use thiserror::Error;
 
 use super::{KEY_LENGTH, MseKey};
+use crate::id::from_hex;
 use crate::{Hex, InfoHash};
 
 /// How many keys a key log may have.
@@ -79,25 +80,13 @@ fn parse_line(line: &[u8]) -> Result<Option<MseKey>, &'static str> {
         return Err("MSE, a connection's ends, an info hash and a secret, or a comment that begins with #");
     }
     parts.next().ok_or("the two ends of a connection, as INITIATOR-RESPONDER")?;
-    let info_hash = parts.next().and_then(unhex).ok_or("an info hash of 40 hexadecimal digits")?;
+    let info_hash = parts.next().and_then(from_hex).ok_or("an info hash of 40 hexadecimal digits")?;
     let secret: [u8; KEY_LENGTH] =
-        parts.next().and_then(unhex).ok_or("a secret of 192 hexadecimal digits")?;
+        parts.next().and_then(from_hex).ok_or("a secret of 192 hexadecimal digits")?;
     match parts.next() {
         None => Ok(Some(MseKey { info_hash: InfoHash(info_hash), secret })),
         Some(_) => Err("nothing after the secret"),
     }
-}
-
-fn unhex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
-    if digits.len() != 2 * N {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let digit = |digit: u8| char::from(digit).to_digit(16);
-        *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

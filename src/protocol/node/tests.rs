@@ -189,7 +189,7 @@ fn with_dht(more: &str) -> Node {
         version: *b"bt\x01\x00",
         secret: [3; 32],
         saved: SavedNodes::default(),
-        contacts: vec![session::HostPort { host: "node.test".to_owned(), port: 7000 }],
+        contacts: vec![crate::HostPort { host: "node.test".to_owned(), port: 7000 }],
         routers: Vec::new(),
     };
     Node::new(Session::new(config, torrent, identity, [], NOW)).with_dht(DhtNode::new(settings, NOW), NOW)

@@ -14,15 +14,14 @@ use std::time::Duration;
 use crate::dial::{AddressFamily, Remote};
 use crate::tracker;
 use crate::tracker::http::{AnnounceReply, Host, PeerEntry, Reply, RetryIn};
-use crate::{InfoHash, Timestamp};
+use crate::{HostPort, InfoHash, Timestamp};
 
 use super::config::Config;
 use super::io::ServerInput;
 use super::rng::Rng;
 use super::server_url::ServerUrl;
 use super::{
-    CloseReason, EncryptionPolicy, Endpoint, Event, HostPort, HttpProxy, Identity, Output, SessionStreamId,
-    StreamIds,
+    CloseReason, EncryptionPolicy, Endpoint, Event, HttpProxy, Identity, Output, SessionStreamId, StreamIds,
 };
 
 mod http;

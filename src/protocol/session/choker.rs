@@ -136,8 +136,12 @@ impl Session {
         self.core.choker.regular_at = now + REGULAR;
         let unchoked = self.unchoked(now);
         for stream in self.peers.streams() {
-            let Some(peer) = self.peers.get_mut(stream) else { continue };
             let unchoke = unchoked.contains(&stream);
+            let Some(peer) = self.peers.get(stream) else { continue };
+            if unchoke != peer.am_choking() && peer.send_buffer.is_empty() {
+                continue;
+            }
+            let Some(peer) = self.peers.get_mut(stream) else { continue };
             if unchoke && peer.am_choking() {
                 self.core.choker.unchoke(now, peer);
             } else if !unchoke && !peer.am_choking() {

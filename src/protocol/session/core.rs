@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use crate::mse::MseLengths;
 use crate::peer::PeerFault;
 use crate::wire::Message;
-use crate::{Block, Geometry, PeerId, PieceIndex, Timestamp};
+use crate::{Block, Geometry, HostPort, PeerId, PieceIndex, Timestamp};
 
 use super::announcer::{AnnounceFacts, Announcer, AnnouncerContext};
 use super::choker::Choker;
@@ -21,7 +21,7 @@ use super::swarm::Swarm;
 use super::tolerance::tolerate;
 use super::torrent::Torrent;
 use super::web_seeds::WebSeeds;
-use super::{Config, HostPort, Identity, MessageCounts, Output, PeerSource, SessionStreamId, Violation};
+use super::{Config, Identity, MessageCounts, Output, PeerSource, SessionStreamId, Violation};
 
 /// What all peers share. Its methods take the one peer that a step is about; what a step means for other peers is noted in
 /// [`Deferred`].
@@ -57,6 +57,8 @@ pub(super) struct Core {
     pub(super) is_searching: bool,
     /// Whether such a source has looked for peers in vain, and does so more rarely from now on.
     pub(super) has_searched: bool,
+    /// How many times a peer came, left, or said where it can be dialled.
+    pub(super) changes_of_peers: u64,
     pub(super) picker: Picker,
     pub(super) choker: Choker,
     pub(super) suspects: Suspects,
@@ -160,6 +162,7 @@ impl Core {
             web_seeds: WebSeeds::default(),
             is_searching: false,
             has_searched: false,
+            changes_of_peers: 0,
             picker,
             suspects: Suspects::default(),
             hash_serving: HashServing::default(),

@@ -21,6 +21,7 @@ impl Core {
 
     /// A connection is over.
     pub(super) fn forget(&mut self, now: Timestamp, peer: &mut Peer, reason: DisconnectReason) {
+        self.changes_of_peers += 1;
         self.forget_outstanding(peer);
         self.picker.unreserve(peer.stream);
         for piece in peer.pieces().iter() {

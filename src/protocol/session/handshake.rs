@@ -114,6 +114,7 @@ impl Core {
     /// Sends what follows the handshakes.
     fn open(&mut self, now: Timestamp, peer: &mut Peer, handshake: &Handshake) {
         peer.begin(now);
+        self.changes_of_peers += 1;
         if let Some(way) = peer.dialled {
             self.swarm.note_way(peer.address, way);
         }

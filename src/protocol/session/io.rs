@@ -12,7 +12,7 @@ use crate::dial::Remote;
 use crate::metainfo::{PieceDigest, PieceLayers};
 use crate::mse::{Methods, MseKey};
 use crate::tracker::http;
-use crate::{Block, InfoHash, Metainfo, PeerId, PieceIndex, Timestamp};
+use crate::{Block, HostPort, InfoHash, Metainfo, PeerId, PieceIndex, Timestamp};
 
 /// A stream of the session: a connection to a peer or an HTTP tracker, or a flow of datagrams to a UDP tracker. The
 /// session numbers the streams it opens, the driver those it accepts: even numbers and odd ones.
@@ -196,21 +196,6 @@ pub enum Endpoint {
     UdpTracker(Remote),
     /// A web seed, over TCP or TLS as an HTTP tracker.
     WebSeed(Remote),
-}
-
-/// The name of a host, and a port there.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HostPort {
-    /// A DNS name, as a tracker gave it.
-    pub host: String,
-    /// A TCP port.
-    pub port: u16,
-}
-
-impl fmt::Display for HostPort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
-    }
 }
 
 /// What carries the bytes of a connection to a peer.

@@ -321,6 +321,7 @@ impl Core {
         if let Some(port) = handshake.port.filter(|&port| port != 0 && first) {
             let listens = SocketAddr::new(peer.address.ip(), port);
             peer.listen_address = Some(listens);
+            self.changes_of_peers += 1;
             self.swarm.note_connected(listens);
         }
     }

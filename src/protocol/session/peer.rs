@@ -72,8 +72,6 @@ pub(super) struct Peer {
     pub(super) is_v2: bool,
     /// No hashes are asked of the peer before this time: it rejected a request.
     pub(super) hashes_rest_until: Option<Timestamp>,
-    /// Whether the peer is in the list of peers to be serviced.
-    pub(super) dirty: bool,
 }
 
 /// How far a connection is.
@@ -160,10 +158,12 @@ pub(super) struct PeerUpload {
 /// Peer exchange (BEP 11).
 #[derive(Debug, Default)]
 pub(super) struct PexState {
-    /// The addresses that the peer was told of.
-    pub(super) sent: BTreeSet<SocketAddr>,
+    /// The addresses that the peer was told of, in ascending order.
+    pub(super) sent: Vec<SocketAddr>,
     /// No message is sent before this time.
     pub(super) next_at: Option<Timestamp>,
+    /// After how many changes among the peers there was nothing to tell the peer.
+    pub(super) knows_all_of: Option<u64>,
     pub(super) received_at: Option<Timestamp>,
 }
 
@@ -231,7 +231,6 @@ impl Peer {
             metadata: MetadataSource::default(),
             is_v2: false,
             hashes_rest_until: None,
-            dirty: false,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The peers of a session, and which of them are to be serviced.
 
-use std::collections::BTreeMap;
+use crate::Timestamp;
 
 use super::SessionStreamId;
 use super::peer::{Peer, Phase};
@@ -8,57 +8,118 @@ use super::peer::{Peer, Phase};
 /// Every connection to a peer, those being opened among them. A peer stays here from its first moment to its last.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
-    peers: BTreeMap<SessionStreamId, Box<Peer>>,
+    /// In ascending order of the streams.
+    places: Vec<Place>,
     /// The peers to be serviced, in the order in which they became dirty.
     dirty: Vec<SessionStreamId>,
     /// The memory of the previous such list, to be used again.
     spare: Vec<SessionStreamId>,
 }
 
+/// A peer, and what is known of it without a look at it: a session visits its peers far more often than something is to be done
+/// for them.
+#[derive(Debug)]
+struct Place {
+    stream: SessionStreamId,
+    /// Whether the peer is in the list of peers to be serviced.
+    dirty: bool,
+    rest: Option<Rest>,
+    peer: Box<Peer>,
+}
+
+/// A peer for which nothing is to be done, until something happens to it or one of these ends. To service it now changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rest {
+    /// Nothing falls due before this time.
+    pub(super) until: Timestamp,
+    /// Whether it could be sent more requests, if it took any.
+    pub(super) is_idle: bool,
+    /// Whether it gives way where others wait for its place.
+    pub(super) gives_way: bool,
+    /// It knows of all peers as of this count of changes among them, where that matters to it.
+    pub(super) knows_all_of: Option<u64>,
+}
+
+impl Rest {
+    /// Whether it lasts at `now`, where others wait or not, after so many changes among the peers.
+    pub(super) fn lasts(&self, now: Timestamp, others_wait: bool, changes: u64) -> bool {
+        now < self.until
+            && !(others_wait && self.gives_way)
+            && self.knows_all_of.is_none_or(|known| known == changes)
+    }
+}
+
 impl Peers {
     pub(super) fn len(&self) -> usize {
-        self.peers.len()
+        self.places.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.peers.is_empty()
+        self.places.is_empty()
+    }
+
+    fn place(&self, stream: SessionStreamId) -> Option<usize> {
+        self.places.binary_search_by_key(&stream, |place| place.stream).ok()
     }
 
     pub(super) fn contains(&self, stream: SessionStreamId) -> bool {
-        self.peers.contains_key(&stream)
+        self.place(stream).is_some()
     }
 
     pub(super) fn get(&self, stream: SessionStreamId) -> Option<&Peer> {
-        self.peers.get(&stream).map(|peer| &**peer)
+        self.place(stream).map(|at| &*self.places[at].peer)
     }
 
+    /// A peer to which something happens: its rest is over.
     pub(super) fn get_mut(&mut self, stream: SessionStreamId) -> Option<&mut Peer> {
-        self.peers.get_mut(&stream).map(|peer| &mut **peer)
+        self.place(stream).map(|at| self.places[at].disturb())
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Peer> {
-        self.peers.values().map(|peer| &**peer)
+        self.places.iter().map(|place| &*place.peer)
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Peer> {
-        self.peers.values_mut().map(|peer| &mut **peer)
+        self.places.iter_mut().map(Place::disturb)
     }
 
     /// The streams of all peers, so that peers may leave while they are visited.
     pub(super) fn streams(&self) -> Vec<SessionStreamId> {
-        self.peers.keys().copied().collect()
+        self.places.iter().map(|place| place.stream).collect()
     }
 
     pub(super) fn insert(&mut self, peer: Peer) {
-        self.peers.insert(peer.stream, Box::new(peer));
+        let place = Place { stream: peer.stream, dirty: false, rest: None, peer: Box::new(peer) };
+        match self.places.binary_search_by_key(&place.stream, |other| other.stream) {
+            Ok(at) => self.places[at] = place,
+            Err(at) => self.places.insert(at, place),
+        }
     }
 
     pub(super) fn remove(&mut self, stream: SessionStreamId) -> Option<Box<Peer>> {
-        self.peers.remove(&stream)
+        self.place(stream).map(|at| self.places.remove(at).peer)
     }
 
     pub(super) fn pop_first(&mut self) -> Option<Box<Peer>> {
-        self.peers.pop_first().map(|(_, peer)| peer)
+        (!self.places.is_empty()).then(|| self.places.remove(0).peer)
+    }
+
+    /// Nothing is to be done for a peer, as long as this lasts. One that is to be serviced already does not rest.
+    pub(super) fn let_rest(&mut self, stream: SessionStreamId, rest: Rest) {
+        if let Some(at) = self.place(stream).filter(|&at| !self.places[at].dirty) {
+            self.places[at].rest = Some(rest);
+        }
+    }
+
+    /// Whether nothing is to be done for a peer, as far as `lasts` says of its rest.
+    pub(super) fn rests(&self, stream: SessionStreamId, lasts: impl FnOnce(&Rest) -> bool) -> bool {
+        self.place(stream).and_then(|at| self.places[at].rest.as_ref()).is_some_and(lasts)
+    }
+
+    /// The peers that do not rest, as far as `lasts` says of the rest of each.
+    pub(super) fn awake(&self, lasts: impl Fn(&Rest) -> bool) -> impl Iterator<Item = &Peer> {
+        let awake = self.places.iter().filter(move |place| !place.rest.as_ref().is_some_and(&lasts));
+        awake.map(|place| &*place.peer)
     }
 
     /// Whether a peer is to be serviced.
@@ -66,28 +127,46 @@ impl Peers {
         !self.dirty.is_empty()
     }
 
-    /// Has a peer serviced at the end of the step.
+    /// Has a peer serviced at the end of the step, unless it rests then.
     pub(super) fn mark_dirty(&mut self, stream: SessionStreamId) {
-        if let Some(peer) = self.peers.get_mut(&stream) {
-            mark(&mut self.dirty, peer);
+        if let Some(at) = self.place(stream) {
+            self.places[at].mark(&mut self.dirty);
         }
     }
 
     /// Has every peer serviced.
     pub(super) fn mark_all_dirty(&mut self) {
-        self.peers.values_mut().for_each(|peer| mark(&mut self.dirty, peer));
+        for place in &mut self.places {
+            place.disturb();
+            place.mark(&mut self.dirty);
+        }
     }
 
     /// Has every peer serviced with which handshakes are exchanged.
     pub(super) fn mark_open_dirty(&mut self) {
-        let open = self.peers.values_mut().filter(|peer| peer.phase == Phase::Open);
-        open.for_each(|peer| mark(&mut self.dirty, peer));
+        for place in &mut self.places {
+            if place.disturb().phase == Phase::Open {
+                place.mark(&mut self.dirty);
+            }
+        }
     }
 
     /// Has the peers serviced that could be sent more requests, but not `except`.
     pub(super) fn mark_idle_dirty(&mut self, except: Option<SessionStreamId>) {
-        let idle = self.peers.values_mut().filter(|peer| peer.is_idle() && Some(peer.stream) != except);
-        idle.for_each(|peer| mark(&mut self.dirty, peer));
+        for place in &mut self.places {
+            let is_idle = place.rest.as_ref().map_or_else(|| place.peer.is_idle(), |rest| rest.is_idle);
+            if is_idle && Some(place.stream) != except {
+                place.mark(&mut self.dirty);
+            }
+        }
+    }
+
+    /// A peer that was marked to be serviced, where it does not rest.
+    pub(super) fn take_marked(&mut self, stream: SessionStreamId) -> Option<&mut Peer> {
+        let at = self.place(stream)?;
+        let place = &mut self.places[at];
+        place.dirty = false;
+        place.rest.is_none().then_some(&mut *place.peer)
     }
 
     /// The peers to be serviced, in the order in which they became dirty.
@@ -103,8 +182,86 @@ impl Peers {
     }
 }
 
-fn mark(dirty: &mut Vec<SessionStreamId>, peer: &mut Peer) {
-    if !std::mem::replace(&mut peer.dirty, true) {
-        dirty.push(peer.stream);
+impl Place {
+    /// The peer, to which something happens.
+    fn disturb(&mut self) -> &mut Peer {
+        self.rest = None;
+        &mut self.peer
+    }
+
+    fn mark(&mut self, dirty: &mut Vec<SessionStreamId>) {
+        if !std::mem::replace(&mut self.dirty, true) {
+            dirty.push(self.stream);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PeerId;
+    use crate::session::EncryptionPolicy;
+    use crate::session::peer::NewPeer;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_secs_nanos(seconds, 0)
+    }
+
+    fn peers(streams: &[u32]) -> Peers {
+        let mut peers = Peers::default();
+        for &stream in streams {
+            let new = NewPeer {
+                stream: SessionStreamId(stream),
+                address: ([10, 0, 0, 1], 6881).into(),
+                dialled: None,
+                policy: EncryptionPolicy::Off,
+                own_id: PeerId([0; 20]),
+                piece_count: Some(8),
+                pipeline_depth: 4,
+            };
+            peers.insert(Peer::new(&new, at(0)));
+        }
+        peers
+    }
+
+    const REST: Rest = Rest {
+        until: Timestamp::from_nanos(10_000_000_000),
+        is_idle: true,
+        gives_way: true,
+        knows_all_of: Some(3),
+    };
+
+    #[test]
+    fn a_rest_ends_with_its_time_with_others_that_wait_and_with_a_change_among_the_peers() {
+        assert!(REST.lasts(at(9), false, 3));
+        assert!(!REST.lasts(at(10), false, 3) && !REST.lasts(at(9), true, 3) && !REST.lasts(at(9), false, 4));
+        let stays = Rest { gives_way: false, knows_all_of: None, ..REST };
+        assert!(stays.lasts(at(9), true, 4));
+    }
+
+    #[test]
+    fn a_peer_that_rests_keeps_its_turn_and_is_serviced_once_something_happened_to_it() {
+        let mut peers = peers(&[4, 1, 2]);
+        let [first, second, third] = [1, 2, 4].map(SessionStreamId);
+        assert_eq!(peers.streams(), [first, second, third]);
+        peers.let_rest(second, REST);
+        peers.let_rest(third, REST);
+        peers.mark_idle_dirty(Some(first));
+        peers.mark_dirty(first);
+        // Something happens to the third.
+        assert!(peers.get_mut(third).is_some());
+        assert_eq!(peers.take_dirty(), [second, third, first]);
+        assert!(peers.take_marked(second).is_none());
+        assert!(peers.take_marked(third).is_some() && peers.take_marked(first).is_some());
+        assert!(peers.rests(second, |_| true) && !peers.rests(third, |_| true));
+    }
+
+    #[test]
+    fn a_peer_that_is_to_be_serviced_does_not_rest() {
+        let mut peers = peers(&[1]);
+        let stream = SessionStreamId(1);
+        peers.mark_dirty(stream);
+        peers.let_rest(stream, REST);
+        assert!(!peers.rests(stream, |_| true) && peers.take_marked(stream).is_some());
     }
 }

@@ -1,6 +1,5 @@
 //! Peer exchange (BEP 11): whom a peer is told of and when, and what is believed of whom a peer names.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -14,12 +13,29 @@ use super::peer::{Peer, Phase};
 use super::{EncryptionPolicy, PeerSource, Session};
 
 /// The peers that others may be told of, with their flags.
-pub(super) type ExchangedPeers = BTreeMap<SocketAddr, u8>;
+#[derive(Debug)]
+pub(super) struct ExchangedPeers {
+    /// In ascending order, each address once, with the flags of its last connection.
+    peers: Vec<(SocketAddr, u8)>,
+    /// After how many changes among the peers.
+    changes: u64,
+}
+
+impl ExchangedPeers {
+    fn has(&self, address: &SocketAddr) -> bool {
+        self.peers.binary_search_by_key(address, |(other, _)| *other).is_ok()
+    }
+}
 
 impl Session {
     /// The peers that are connected now, and where others can connect to.
     pub(super) fn exchanged_peers(&self) -> ExchangedPeers {
-        self.peers.iter().filter_map(|peer| Some((peer.dialable()?, peer.pex_flags()))).collect()
+        let peers = self.peers.iter().filter_map(|peer| Some((peer.dialable()?, peer.pex_flags())));
+        let mut peers: Vec<_> = peers.collect();
+        peers.reverse();
+        peers.sort_by_key(|(address, _)| *address);
+        peers.dedup_by_key(|(address, _)| *address);
+        ExchangedPeers { peers, changes: self.core.changes_of_peers }
     }
 
     /// Tells peers of others that have just named their id for peer exchange.
@@ -55,27 +71,37 @@ impl Core {
     /// Tells a peer of others, at most once a minute: the peers that came and those that left since the last message. Nothing is
     /// sent where nothing changed.
     pub(super) fn send_pex(&self, now: Timestamp, peer: &mut Peer, others: &ExchangedPeers) {
-        let offered = self.config.profile.extensions.iter().any(|(name, _)| name == "ut_pex");
-        if !offered || self.torrent.is_private() || peer.pex.next_at.is_some_and(|at| now < at) {
+        if !self.waits_for_others(now, peer, others.changes) {
             return;
         }
         let Some(id) = peer.extension_id(&Extension::Pex) else { return };
-        let is_new =
-            |address: &SocketAddr| !peer.pex.sent.contains(address) && Some(*address) != peer.listen_address;
-        let added = others.iter().filter(|(address, _)| is_new(address)).take(MAX_PEX_PEERS);
-        let added: Vec<_> = added.map(|(&address, &flags)| PexPeer { address, flags }).collect();
-        let gone = peer.pex.sent.iter().filter(|address| !others.contains_key(address));
+        let is_new = |address: &SocketAddr| {
+            Some(*address) != peer.listen_address && peer.pex.sent.binary_search(address).is_err()
+        };
+        let added = others.peers.iter().filter(|(address, _)| is_new(address)).take(MAX_PEX_PEERS);
+        let added: Vec<_> = added.map(|&(address, flags)| PexPeer { address, flags }).collect();
+        let gone = peer.pex.sent.iter().filter(|address| !others.has(address));
         let dropped: Vec<_> = gone.copied().take(MAX_PEX_PEERS).collect();
         if added.is_empty() && dropped.is_empty() {
+            peer.pex.knows_all_of = Some(others.changes);
             return;
         }
         peer.pex.next_at = Some(now + PEX_INTERVAL);
+        peer.pex.sent.retain(|address| dropped.binary_search(address).is_err());
         peer.pex.sent.extend(added.iter().map(|peer| peer.address));
-        for address in &dropped {
-            peer.pex.sent.remove(address);
-        }
+        peer.pex.sent.sort_unstable();
         let pex = Pex { added, dropped, ..Pex::default() };
         peer.send(now, &Message::Extended { id, payload: pex.encode().into() });
+    }
+
+    /// Whether a peer may have to be told of others now, after so many changes among them.
+    pub(super) fn waits_for_others(&self, now: Timestamp, peer: &Peer, changes: u64) -> bool {
+        peer.phase == Phase::Open
+            && peer.pex.knows_all_of != Some(changes)
+            && peer.pex.next_at.is_none_or(|at| now >= at)
+            && peer.extension_id(&Extension::Pex).is_some()
+            && !self.torrent.is_private()
+            && self.config.profile.extensions.iter().any(|(name, _)| name == "ut_pex")
     }
 
     /// Learns of the peers that a peer tells of. Messages that come too soon are passed over, and so is what is beyond the number

@@ -98,4 +98,4 @@ const MAX_CALLERS_A_HOST: usize = 8;
 const SLOW_HANDSHAKE: Duration = Duration::from_secs(3);
 
 /// How long a connection that neither side has any use for is kept where others want its place.
-const IDLE: Duration = Duration::from_secs(10);
+pub(super) const IDLE: Duration = Duration::from_secs(10);

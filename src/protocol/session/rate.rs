@@ -33,6 +33,11 @@ impl Rate {
         rate.average
     }
 
+    /// Whether the rate falls from now on, unless something comes.
+    pub(super) fn only_falls(&self, now: Timestamp) -> bool {
+        self.bytes == 0 || now - self.since >= WINDOW
+    }
+
     fn turn(&mut self, now: Timestamp) {
         let seconds = now.seconds_since(self.since).max(WINDOW.as_secs_f64());
         let fresh = self.bytes as f64 / seconds;

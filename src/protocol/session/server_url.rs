@@ -4,6 +4,7 @@ use base64::Engine;
 
 use super::{HttpProxy, ProxyChoice};
 use crate::dial::{AddressFamily, Remote, Tls};
+use crate::in_brackets;
 use crate::tracker::http::percent_decode;
 
 /// The place of a tracker or a web seed. Targets are path and query, and hold no byte that could end a request line.
@@ -172,8 +173,7 @@ impl ServerUrl {
         let (Self::Http { host, port, .. } | Self::Https { host, port, .. } | Self::Udp { host, port, .. }) =
             self;
         let connect = proxy.map(|proxy| {
-            let there =
-                if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+            let there = format!("{}:{port}", in_brackets(host));
             let authorization = proxy.authorization.as_deref();
             let authorization =
                 authorization.map_or(String::new(), |value| format!("Proxy-Authorization: {value}\r\n"));
@@ -198,8 +198,8 @@ impl ServerUrl {
             Self::Https { host, port, .. } => (host, *port, 443),
             Self::Udp { host, port, .. } => (host, *port, 0),
         };
-        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-        if port == usual { host } else { format!("{host}:{port}") }
+        let host = in_brackets(host);
+        if port == usual { host.into_owned() } else { format!("{host}:{port}") }
     }
 
     /// Path and query.

@@ -241,7 +241,7 @@ impl Swarm {
     /// The next to be dialled, noted as connected: in turn one that a tracker named and one that a peer told of. Without
     /// `takes_invented`, only one that a tracker named.
     pub(super) fn next(&mut self, now: Timestamp, takes_invented: bool) -> Option<SocketAddr> {
-        if self.waiting() == 0 || self.quiet_until.is_some_and(|until| now < until) {
+        if self.is_quiet(now) {
             return None;
         }
         self.forget_dials(now);
@@ -257,6 +257,11 @@ impl Swarm {
         }
         self.quiet_until = self.ready_at(now);
         None
+    }
+
+    /// Whether nobody can be dialled now, as far as that is known without a look at each that waits.
+    pub(super) fn is_quiet(&self, now: Timestamp) -> bool {
+        self.waiting() == 0 || self.quiet_until.is_some_and(|until| now < until)
     }
 
     /// Forgets the dials that are long ago. To be called before addresses that no tracker named are learnt.
@@ -306,6 +311,13 @@ impl Swarm {
         let waiting = self.named.iter().chain(&self.passed_on);
         let known = waiting.filter_map(|address| self.known.get(address));
         known.map(|known| known.not_before.unwrap_or(now)).min()
+    }
+
+    /// Whether one of those that wait may be dialled now.
+    pub(super) fn any_ready(&self, now: Timestamp) -> bool {
+        let waiting = self.named.iter().chain(&self.passed_on);
+        let mut known = waiting.filter_map(|address| self.known.get(address));
+        known.any(|known| known.not_before.is_none_or(|at| at <= now))
     }
 
     /// A connected peer says that it can be dialled at this address.

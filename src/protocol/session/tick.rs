@@ -8,11 +8,13 @@ use crate::{Block, Metainfo, Timestamp};
 use super::assigned::AssignedBlock;
 use super::core::Core;
 use super::peer::{Peer, Phase};
+use super::peers::Rest;
 use super::pex::ExchangedPeers;
+use super::places::IDLE;
 use super::{CloseReason, DisconnectReason, Session, Violation};
 
 impl Session {
-    /// Looks after every peer, once a [`PERIOD`].
+    /// Looks after the peers, once a [`PERIOD`], but for those that rest.
     pub(super) fn tick(&mut self, now: Timestamp) {
         self.core.tick_at = now + PERIOD;
         if self.core.has_seeded_enough(now) {
@@ -20,21 +22,38 @@ impl Session {
             return;
         }
         self.choose_metadata(now);
-        let others = self.exchanged_peers();
-        let any_waits = self.core.swarm.ready_at(now).is_some_and(|at| at <= now);
+        let changes = self.core.changes_of_peers;
+        let others = self.any_waits_for_others(now).then(|| self.exchanged_peers());
+        let is_full = |session: &Self| session.peers.len() >= session.core.config.max_peers;
+        let any_waits = is_full(self) && self.core.swarm.any_ready(now);
         for stream in self.peers.streams() {
             // A peer that there is no room for is not waited for as long as one that nobody would replace.
-            let others_wait = any_waits && self.peers.len() >= self.core.config.max_peers;
+            let others_wait = any_waits && is_full(self);
+            if self.peers.rests(stream, |rest| rest.lasts(now, others_wait, changes)) {
+                self.peers.mark_dirty(stream);
+                continue;
+            }
             let Some(peer) = self.peers.get_mut(stream) else { continue };
             if let Some(reason) = self.core.end_of_patience(now, peer, others_wait) {
                 self.disconnect(now, stream, reason);
                 continue;
             }
-            self.core.look_after(now, peer, &others);
+            self.core.look_after(now, peer, others.as_ref());
+            let rest = self.core.rest(now, peer);
             self.step_others(Some(stream));
+            if let Some(rest) = rest {
+                self.peers.let_rest(stream, rest);
+            }
             self.peers.mark_dirty(stream);
         }
         self.rechoke(now);
+    }
+
+    /// Whether a peer is to be told of others, as far as that is known without a look at the others.
+    fn any_waits_for_others(&self, now: Timestamp) -> bool {
+        let core = &self.core;
+        let mut awake = self.peers.awake(|rest| rest.lasts(now, false, core.changes_of_peers));
+        awake.any(|peer| core.waits_for_others(now, peer, core.changes_of_peers))
     }
 }
 
@@ -119,17 +138,52 @@ impl Core {
     }
 
     /// What time does to a peer that stays.
-    fn look_after(&mut self, now: Timestamp, peer: &mut Peer, others: &ExchangedPeers) {
+    fn look_after(&mut self, now: Timestamp, peer: &mut Peer, others: Option<&ExchangedPeers>) {
         if peer.phase != Phase::Open {
             return;
         }
         peer.forgive_noise();
         self.reclaim_requests(now, peer);
         self.update_pipeline_depth(now, peer);
-        self.send_pex(now, peer, others);
+        if let Some(others) = others {
+            self.send_pex(now, peer, others);
+        }
         if now - peer.last_sent >= KEEP_ALIVE && peer.send_buffer.is_empty() {
             peer.send(now, &Message::KeepAlive);
         }
+    }
+
+    /// How long nothing will be to be done for a peer, after it was looked after; `None` where something may be at any moment.
+    fn rest(&self, now: Timestamp, peer: &Peer) -> Option<Rest> {
+        let config = &self.config;
+        let wants = peer.wanted_pieces > 0 && self.is_running();
+        let rests = peer.phase == Phase::Open
+            && !config.single_peer
+            && !self.torrent.is_wanted()
+            && peer.noise == 0
+            && peer.send_buffer.is_empty()
+            && peer.upload.queue.is_empty()
+            && !peer.download.is_busy()
+            && !peer.is_askable()
+            && wants == peer.am_interested()
+            && has_least_depth(now, peer);
+        if !rests {
+            return None;
+        }
+        let choked_long = peer.starvation.since + config.choke_timeout;
+        let deadlines = [
+            Some(peer.last_received + config.silence_timeout),
+            Some(peer.last_sent + KEEP_ALIVE),
+            (peer.unsent > MAX_STUCK).then(|| peer.last_read + config.request_timeout),
+            // Each of these may make the peer one that gives way.
+            Some(peer.phase_since + IDLE).filter(|&at| at > now),
+            Some(peer.upload.last_request_at + config.request_timeout).filter(|&at| at > now),
+            Some(choked_long).filter(|&at| at > now),
+            peer.pex.next_at.filter(|&at| at > now),
+        ];
+        let gives_way = self.is_useless(now, peer) || self.choked_too_long(now, peer, true).is_some();
+        let until = deadlines.into_iter().flatten().min()?;
+        Some(Rest { until, is_idle: peer.is_idle(), gives_way, knows_all_of: peer.pex.knows_all_of })
     }
 
     /// Lets others have the blocks for which a peer takes too long.
@@ -240,7 +294,7 @@ impl Core {
     /// Sets how many requests wait at a peer by what it gave lately: enough for a round trip and a second more.
     fn update_pipeline_depth(&self, now: Timestamp, peer: &mut Peer) {
         let Some(first) = peer.download.first_block_at else { return };
-        if now - first < Duration::from_secs(2) {
+        if now - first < PACE_KNOWN {
             return;
         }
         let latency = peer.download.latency.unwrap_or_default().as_secs_f64().min(MOST_LATENCY);
@@ -256,6 +310,15 @@ impl Core {
         goal.time.is_some_and(|time| now - since >= time)
             || goal.ratio.is_some_and(|ratio| self.totals.uploaded as f64 / total >= ratio)
     }
+}
+
+/// Whether as few requests wait at a peer as ever do, and will until it sends more.
+fn has_least_depth(now: Timestamp, peer: &Peer) -> bool {
+    peer.download.first_block_at.is_none_or(|first| {
+        now - first >= PACE_KNOWN
+            && peer.download.pipeline_depth == LEAST_REQUESTS as usize
+            && peer.download.rate.only_falls(now)
+    })
 }
 
 /// Whether the peer should send a block.
@@ -285,6 +348,9 @@ const MAX_UNREAD: usize = 4 * 1024 * 1024;
 
 /// How many bytes may wait to be sent to a peer that reads nothing for as long as a request may wait.
 const MAX_STUCK: usize = 64 * 1024;
+
+/// How long after its first block the pace of a peer is known.
+const PACE_KNOWN: Duration = Duration::from_secs(2);
 
 /// The fewest requests that wait at a peer that gives at all.
 const LEAST_REQUESTS: u32 = 4;

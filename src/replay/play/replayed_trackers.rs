@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use bittrace_protocol::in_brackets;
 use bittrace_protocol::session::ServerUrl;
 use bittrace_protocol::tracker::udp::Packet;
 use bittrace_trace::{Body, HttpTrackerBody, Side};
@@ -168,7 +169,7 @@ impl ReplayedTracker {
 
 /// Whether a Host header has this host and port.
 fn is_named(header: &str, host: &str, port: u16) -> bool {
-    let name = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let name = in_brackets(host);
     header.eq_ignore_ascii_case(&format!("{name}:{port}"))
         || (port == 80 && header.eq_ignore_ascii_case(&name))
 }

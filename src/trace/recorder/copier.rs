@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::block::Block;
-use crate::capture::CapturedPacket;
+use crate::capture::{CapturedPacket, HostName};
 use crate::packet::link::LinkType;
 
 /// Copies packets. Bytes, lengths, link types and times stay, interfaces are told apart by link type alone, and keys and comments
@@ -27,6 +27,15 @@ impl<W: Write> PacketCopier<W> {
         let mut block = Block::default();
         block.section(comment, &mut writer)?;
         Ok(Self { writer, block, links: Vec::new(), packets: 0 })
+    }
+
+    /// Writes the names of addresses, for readers that show them in the place of the addresses.
+    ///
+    /// # Errors
+    ///
+    /// When the writer fails.
+    pub fn host_names(&mut self, hosts: &[HostName]) -> io::Result<()> {
+        self.block.host_names(hosts, &mut self.writer)
     }
 
     /// Copies a packet.
@@ -79,10 +88,22 @@ impl<W: Write> PacketCopier<W> {
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;
+    use std::net::IpAddr;
     use std::path::Path;
 
     use super::*;
     use crate::Capture;
+
+    #[test]
+    fn names_of_hosts_are_those_of_the_copy() {
+        let name = HostName { address: IpAddr::from([10, 77, 1, 1]), names: vec!["seed-1".to_owned()] };
+        let mut copier = PacketCopier::new(Vec::new(), "a copy").unwrap();
+        copier.host_names(std::slice::from_ref(&name)).unwrap();
+        let file = copier.finish().unwrap();
+        let mut copy = Capture::from_reader("copy".to_owned(), Cursor::new(file)).unwrap();
+        assert_eq!(copy.next_packet().unwrap(), None);
+        assert_eq!((copy.hosts(), copy.comments()), (&[name][..], &["a copy".to_owned()][..]));
+    }
 
     #[test]
     fn packets_are_copied_as_they_are() {

@@ -77,7 +77,7 @@ impl Narrator {
             }
             Notice::RecordingFailed { error } => {
                 style = styles::WARN;
-                match super::is_without_reader(error) {
+                match super::record_target::is_without_reader(error) {
                     true => "The recording ends here: the program that read it has gone".to_owned(),
                     false => format!("The recording ends here: {error}"),
                 }

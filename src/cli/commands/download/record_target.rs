@@ -56,14 +56,6 @@ impl RecordTarget {
         Ok(Self::File(path.clone()))
     }
 
-    /// The file, which can be read once the run is over.
-    pub(super) fn file(&self) -> Option<&Path> {
-        match self {
-            Self::File(path) => Some(path),
-            _ => None,
-        }
-    }
-
     /// What the recording is called in what is told of the run.
     pub(super) fn name(&self) -> Option<String> {
         match self {
@@ -96,6 +88,18 @@ impl RecordTarget {
     /// Whether a notice says that the reader has gone who decides when the run ends.
     pub(super) fn is_left_by_reader(&self, notice: &Notice) -> bool {
         matches!(notice, Notice::RecordingFailed { error } if self.reader_decides() && is_without_reader(error))
+    }
+
+    /// Whether the run is of use to the end, however its recording ended: `false` where the reader has gone for whom alone it was.
+    ///
+    /// # Errors
+    /// What went wrong with the recording. A reader that is gone from a pipe is none.
+    pub(crate) fn is_satisfied(&self, recording: Option<Error>) -> Result<bool> {
+        match recording {
+            Some(error) if is_without_reader(&error) => Ok(!self.reader_decides()),
+            Some(error) => Err(error.into()),
+            None => Ok(true),
+        }
     }
 
     /// Whether the run ends with the program that reads the recording.

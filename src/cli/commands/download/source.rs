@@ -17,7 +17,7 @@ use crate::file_kind::is_magnet_link;
 use crate::interrupt::interrupted;
 use crate::print::output::{Look, styles};
 
-use super::{dht_options, looks_around};
+use super::options::{dht_options, looks_around};
 
 /// A torrent, or a link to one.
 pub(crate) enum Source {

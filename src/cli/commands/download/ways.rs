@@ -14,17 +14,22 @@ use super::narrate::gone;
 pub(super) struct WaysTried {
     /// The peers that were dialled, in the order in which they were first, each with its dials.
     peers: Vec<(SocketAddr, Vec<Dial>)>,
-    places: BTreeMap<SocketAddr, usize>,
-    /// The dials that go on: the place of the peer, and of the dial.
-    open: BTreeMap<SessionStreamId, (usize, usize)>,
+    /// Where each peer is among those; `None` for one that is only counted.
+    places: BTreeMap<SocketAddr, Option<usize>>,
+    /// The dials that go on, or led to a handshake.
+    open: BTreeMap<SessionStreamId, OpenDial>,
     /// How often each way was tried, and led to a handshake.
     ways: BTreeMap<PeerWay, (u64, u64)>,
     /// Peers that called.
     callers: u64,
-    /// The dials that go on, or led to a handshake, with their way: those of peers that are not kept as well.
-    dials: BTreeMap<SessionStreamId, PeerWay>,
-    /// Peers that are not kept.
-    more: u64,
+}
+
+/// A dial that goes on, or led to a handshake.
+#[derive(Debug, Clone, Copy)]
+struct OpenDial {
+    way: PeerWay,
+    /// Where it stands: the place of the peer, and of the dial. `None` where it is not kept.
+    place: Option<(usize, usize)>,
 }
 
 /// One dial of a peer.
@@ -36,6 +41,9 @@ struct Dial {
 
 /// How many peers are kept.
 const PEERS: usize = 1_000;
+
+/// How many peers are counted.
+const COUNTED: usize = 100_000;
 
 /// How many dials of a peer are kept: a peer that is of no use is dialled a few times in all.
 const DIALS: usize = 8;
@@ -62,14 +70,15 @@ impl WaysTried {
         match event {
             Event::Trying { stream, peer, way } => self.dial(*stream, *peer, *way),
             Event::Connected { stream, peer, encryption, transport, .. } => {
-                if let Some(way) = self.dials.get(stream).copied().filter(|way| way.transport != *transport) {
+                let open = self.open.get(stream).map(|open| open.way);
+                if let Some(way) = open.filter(|way| way.transport != *transport) {
                     // Both transports were tried, and the other one answered first.
                     let way = PeerWay { transport: *transport, ..way };
                     self.note(*stream, format!("no answer before {}", transport_in_words(*transport)));
                     self.dial(*stream, *peer, way);
                 }
-                match self.dials.get(stream) {
-                    Some(way) => self.ways.entry(*way).or_default().1 += 1,
+                match self.open.get(stream) {
+                    Some(open) => self.ways.entry(open.way).or_default().1 += 1,
                     None => self.callers += 1,
                 }
                 let chosen = match encryption {
@@ -82,7 +91,6 @@ impl WaysTried {
             Event::Disconnected { stream, reason, .. } => {
                 self.note(*stream, gone(reason));
                 self.open.remove(stream);
-                self.dials.remove(stream);
             }
             _ => {}
         }
@@ -90,30 +98,34 @@ impl WaysTried {
 
     fn dial(&mut self, stream: SessionStreamId, peer: SocketAddr, way: PeerWay) {
         self.ways.entry(way).or_default().0 += 1;
-        self.dials.insert(stream, way);
-        let place = match self.places.get(&peer) {
-            Some(place) => *place,
-            None if self.peers.len() >= PEERS => {
-                self.more += 1;
-                return;
-            }
-            None => {
-                self.places.insert(peer, self.peers.len());
-                self.peers.push((peer, Vec::new()));
-                self.peers.len() - 1
-            }
-        };
-        let dials = &mut self.peers[place].1;
-        if dials.len() >= DIALS {
-            return;
+        let place = self.place_of(peer).and_then(|place| {
+            let dials = &mut self.peers[place].1;
+            (dials.len() < DIALS).then(|| {
+                dials.push(Dial { way, outcome: None });
+                (place, dials.len() - 1)
+            })
+        });
+        self.open.insert(stream, OpenDial { way, place });
+    }
+
+    /// Where the peer is kept, from now on at the latest; `None` where there is no room for another one.
+    fn place_of(&mut self, peer: SocketAddr) -> Option<usize> {
+        if let Some(place) = self.places.get(&peer) {
+            return *place;
         }
-        dials.push(Dial { way, outcome: None });
-        self.open.insert(stream, (place, dials.len() - 1));
+        let place = (self.peers.len() < PEERS).then(|| {
+            self.peers.push((peer, Vec::new()));
+            self.peers.len() - 1
+        });
+        if self.places.len() < COUNTED {
+            self.places.insert(peer, place);
+        }
+        place
     }
 
     /// Notes what came of a dial; the first outcome counts.
     fn note(&mut self, stream: SessionStreamId, outcome: String) {
-        let Some(&(place, dial)) = self.open.get(&stream) else { return };
+        let Some((place, dial)) = self.open.get(&stream).and_then(|open| open.place) else { return };
         self.peers[place].1[dial].outcome.get_or_insert(outcome);
     }
 
@@ -125,9 +137,9 @@ impl WaysTried {
         peers.into_iter().take(SHOWN).map(|(peer, dials)| vec![peer.to_string(), story(dials)]).collect()
     }
 
-    /// How many peers there are beyond those of [`peers`](Self::peers).
+    /// How many peers there are beyond those of [`peers`](Self::peers), as far as they are counted.
     pub(super) fn peers_left_out(&self) -> u64 {
-        self.peers.len().saturating_sub(SHOWN) as u64 + self.more
+        self.places.len().saturating_sub(SHOWN) as u64
     }
 
     /// A row for each way: what it is, how often it was tried, how often it led to a handshake.
@@ -248,7 +260,7 @@ mod tests {
         assert_eq!(ways.peers(), [["10.0.0.1:6881", story].map(str::to_owned).to_vec()]);
         let by_way = [["TCP, in clear", "1", "0"], ["uTP, in clear", "1", "1"]];
         assert_eq!(ways.by_way(), by_way.map(|row| row.map(str::to_owned).to_vec()));
-        assert!(ways.open.is_empty() && ways.dials.is_empty());
+        assert!(ways.open.is_empty());
     }
 
     #[test]
@@ -262,7 +274,8 @@ mod tests {
             }
         }
         assert_eq!((ways.peers.len(), ways.peers().len()), (PEERS, SHOWN));
-        assert!(ways.open.is_empty() && ways.dials.is_empty());
+        assert_eq!(ways.peers_left_out(), 5_000 - SHOWN as u64);
+        assert!(ways.open.is_empty());
         assert_eq!(ways.by_way(), [["TCP, in clear", "15,000", "0"].map(str::to_owned).to_vec()]);
         assert!(ways.peers.iter().all(|(_, dials)| dials.len() <= DIALS));
     }

@@ -135,6 +135,12 @@ impl<'a> ClientRun<'a> {
 
     async fn serve(&self) -> Result<(Served, RunEnd)> {
         let contents = self.play.contents()?;
+        let downloads = self.folder.path().join(DOWNLOADS);
+        fs::create_dir(&downloads)?;
+        if self.play.role == ClientRole::Seeder {
+            let written = contents.write_into(&self.play.torrent, &downloads);
+            written.with_context(|| format!("{}: the content cannot be written", downloads.display()))?;
+        }
         let listen = address(self.arguments.listen.as_deref())?;
         let options = ServeOptions {
             listen,
@@ -170,12 +176,6 @@ impl<'a> ClientRun<'a> {
         let copy = self.folder.path().join("replay.torrent");
         fs::write(&copy, torrent).with_context(|| format!("{}: cannot be written", copy.display()))?;
         self.announce(&server, &copy);
-        let downloads = self.folder.path().join(DOWNLOADS);
-        fs::create_dir(&downloads)?;
-        if self.play.role == ClientRole::Seeder {
-            let written = self.play.contents()?.write_into(&self.play.torrent, &downloads);
-            written.with_context(|| format!("{}: the content cannot be written", downloads.display()))?;
-        }
         let signs = server.signs();
         let over = async {
             if self.arguments.client.is_empty() {

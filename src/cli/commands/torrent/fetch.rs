@@ -1,23 +1,22 @@
 //! `bittrace torrent fetch`: the .torrent of a magnet link, from peers.
 
 use std::io::Write;
-use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use bittrace_client::{Download, Outcome};
 use bittrace_protocol::Metainfo;
-use clap::Parser;
 
 use crate::Exit;
-use crate::args::{Arguments, Command, Common, DownloadArguments, TorrentFetch, TorrentFormat};
+use crate::args::{Common, DownloadArguments, TorrentFetch, TorrentFormat};
 use crate::commands::download::{
     EndedRun, FurtherSources, RecordTarget, options, read_link, run_with_commentary, warn_of_link, write_link,
 };
 use crate::file_kind::is_magnet_link;
 use crate::interrupt::interrupted;
+use crate::page_file::PageFile;
 use crate::print::output::Output;
 
-use super::{NamedTorrent, warn_of_faults};
+use super::NamedTorrent;
 
 /// Runs the command.
 pub(crate) fn fetch(arguments: &TorrentFetch, common: Common, mut output: Output) -> Result<Exit> {
@@ -25,13 +24,23 @@ pub(crate) fn fetch(arguments: &TorrentFetch, common: Common, mut output: Output
         bail!("{}: expected a magnet link", arguments.link);
     }
     let magnet = read_link(&arguments.link)?;
-    // Standard output has the torrent, or what the torrent says as JSON, and nothing else.
-    let to_standard_output = arguments.output == Path::new("-");
+    let download_arguments = download_arguments(arguments)?;
+    let target = RecordTarget::of(&download_arguments)?;
+    let file = PageFile::create_for("-o", &arguments.output, &[], &output)?;
+    // Standard output has one thing alone: the torrent, what the torrent says as JSON, or the recording.
     let is_json = arguments.format == TorrentFormat::Json;
-    if to_standard_output && is_json {
-        bail!("--format json: standard output has the torrent; name a file with -o");
+    let is_recorded_there = matches!(target, RecordTarget::StandardOutput);
+    match (file.is_output(), is_recorded_there) {
+        (true, true) => bail!("--record -: standard output has the torrent; name a file with -o"),
+        (true, false) if is_json => {
+            bail!("--format json: standard output has the torrent; name a file with -o")
+        }
+        (false, true) if is_json => {
+            bail!("--format json: standard output has the recording; name a file with --record")
+        }
+        _ => {}
     }
-    let mut commentary = match to_standard_output || is_json {
+    let mut commentary = match file.is_output() || is_recorded_there || is_json {
         true => Output::on_standard_error(common),
         false => output.clone(),
     };
@@ -39,9 +48,7 @@ pub(crate) fn fetch(arguments: &TorrentFetch, common: Common, mut output: Output
         write_link(&magnet, commentary.look, &mut commentary)?;
         commentary.flush()?;
     }
-    let download_arguments = download_arguments(arguments)?;
     warn_of_link(&magnet, FurtherSources::of(&download_arguments), common);
-    let target = RecordTarget::of(&download_arguments)?;
     let mut options = options(&download_arguments, magnet.hashes.handshake())?;
     options.record_comment = format!("bittrace {} torrent fetch", env!("CARGO_PKG_VERSION"));
     if !target.open(common, &mut options)? {
@@ -54,42 +61,32 @@ pub(crate) fn fetch(arguments: &TorrentFetch, common: Common, mut output: Output
     if let Some(error) = wrong_output {
         return Err(error).context("standard output cannot be written");
     }
+    let satisfied = target.is_satisfied(report.recording);
     let Some(info) = report.metadata.filter(|_| report.outcome == Outcome::Complete) else {
         if interrupted() {
             return Ok(Exit::Interrupted);
         }
+        if !satisfied? {
+            return Ok(Exit::Done);
+        }
         bail!("no peer sent the metadata of the torrent");
     };
-    let file = magnet.torrent_file(&info, &report.piece_layers);
-    write_file(&arguments.output, &file, &mut output)?;
-    if !to_standard_output {
-        tell(arguments, file, common, &mut output)?;
+    let torrent = magnet.torrent_file(&info, &report.piece_layers);
+    let is_output = file.is_output();
+    file.write(|out| out.write_all(&torrent))?;
+    // What was fetched is kept, whatever became of the recording.
+    satisfied?;
+    if !is_output {
+        let told = if is_json { &mut output } else { &mut commentary };
+        tell(arguments, torrent, common, told)?;
     }
     Ok(Exit::Done)
-}
-
-/// Writes the file, which gets its name once it is whole.
-fn write_file(path: &Path, bytes: &[u8], output: &mut Output) -> Result<()> {
-    if path == Path::new("-") {
-        output.write_all(bytes)?;
-        return Ok(output.flush()?);
-    }
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    let wrong = || format!("{}: cannot be written", path.display());
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(wrong)?;
-    file.write_all(bytes).with_context(wrong)?;
-    file.persist(path).map_err(|error| error.error).with_context(wrong)?;
-    Ok(())
 }
 
 /// Says what was written.
 fn tell(arguments: &TorrentFetch, bytes: Vec<u8>, common: Common, output: &mut Output) -> Result<()> {
     let name = arguments.output.display().to_string();
     let metainfo = Metainfo::decode(&bytes)?;
-    warn_of_faults(&name, &metainfo, common);
     match arguments.format {
         TorrentFormat::Json => {
             let file = NamedTorrent { name, bytes, metainfo };
@@ -103,27 +100,15 @@ fn tell(arguments: &TorrentFetch, bytes: Vec<u8>, common: Common, output: &mut O
 
 /// The arguments of a download that goes as far as the metadata.
 fn download_arguments(arguments: &TorrentFetch) -> Result<DownloadArguments> {
-    let mut line: Vec<std::ffi::OsString> = vec!["bittrace".into(), "download".into()];
-    if let Some(path) = &arguments.record {
-        line.extend(["--record".into(), path.into()]);
-    }
-    if let Some(port) = arguments.port {
-        line.extend(["--port".into(), port.to_string().into()]);
-    }
-    for address in &arguments.listen {
-        line.extend(["--listen".into(), address.to_string().into()]);
-    }
-    if let Some(rounds) = arguments.rounds {
-        line.extend(["--rounds".into(), rounds.to_string().into()]);
-    }
-    if arguments.allow_local {
-        line.push("--allow-local".into());
-    }
-    line.extend(["--".into(), (&arguments.link).into()]);
-    let mut parsed = match Arguments::try_parse_from(line)?.command {
-        Command::Download(parsed) => *parsed,
-        _ => bail!("not a download"),
-    };
-    parsed.encryption = arguments.encryption;
-    Ok(parsed)
+    let TorrentFetch { link, output: _, format: _, record, port, listen, encryption, rounds, allow_local } =
+        arguments;
+    Ok(DownloadArguments {
+        record: record.clone(),
+        port: *port,
+        listen: listen.clone(),
+        encryption: *encryption,
+        rounds: *rounds,
+        allow_local: *allow_local,
+        ..DownloadArguments::of(link)?
+    })
 }

@@ -450,7 +450,7 @@ fn peers_of_the_link_are_dialled_by_address_and_by_name_but_not_at_ports_of_serv
     let mut stage = wanted(config(), large(), more);
     let said = stage.said();
     assert_said(said, lines!["resolve peer.test:6883", "open 0 10.0.0.1:6881", "open 2 [fd00::1]:6882"]);
-    let name = crate::session::HostPort { host: "peer.test".to_owned(), port: 6883 };
+    let name = crate::HostPort { host: "peer.test".to_owned(), port: 6883 };
     let found = ["10.0.0.7:6883".parse().unwrap(), "10.0.0.8:22".parse().unwrap()];
     let said = stage.hear(Input::Resolved(name, Ok(found.to_vec())));
     assert_said(said, lines!["open 4 10.0.0.7:6883"]);

@@ -1,9 +1,10 @@
 //! Trackers of every kind, and what they may say.
 
 use super::support::*;
+use crate::HostPort;
 use crate::lines;
 use crate::session::{
-    CloseReason, Config, EncryptionPolicy, EncryptionProfile, HostPort, HttpProxy, Input, ProxyChoice,
+    CloseReason, Config, EncryptionPolicy, EncryptionProfile, HttpProxy, Input, ProxyChoice,
 };
 
 fn stage(tiers: &[&[&str]]) -> Stage {

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use crate::field::{Field, Value};
+use crate::id::from_hex;
 use crate::wire::handshake::{ALLOCATED, HANDSHAKE_LENGTH, Handshake, PROTOCOL};
 use crate::wire::{MessageId, length_fault};
 use crate::{DecodeError, InfoHash, PeerId};
@@ -290,7 +291,7 @@ impl HandshakeLayout {
         Some(Handshake {
             reserved: reserved.unwrap_or_default(),
             info_hash: match self.hexadecimal {
-                true => InfoHash(of_digits(info_hash)?),
+                true => InfoHash(from_hex(info_hash)?),
                 false => InfoHash(*info_hash.first_chunk()?),
             },
             peer_id: PeerId(*bytes.get(self.peer_id())?.first_chunk()?),
@@ -328,15 +329,6 @@ impl HandshakeLayout {
         add("peer_id", self.peer_id(), raw, false);
         fields
     }
-}
-
-/// The 20 bytes that 40 hexadecimal digits stand for.
-fn of_digits(digits: &[u8]) -> Option<[u8; HASH]> {
-    let mut bytes = [0; HASH];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 fn length_value(bytes: &[u8]) -> Value {

@@ -260,7 +260,7 @@ impl Shared {
         let topic = packet.as_ref().and_then(UdpTopic::of);
         let (message, nth) = shared.asked.count_datagram(topic);
         let is_there = place < shared.trackers.len();
-        let answer = shared.trackers.get_mut(place).map(|tracker| tracker.udp.answer(bytes));
+        // A request for another torrent uses up no recorded answer.
         if let Some(Packet::AnnounceRequest(announce)) = &packet
             && announce.info_hash != shared.torrent.info_hash
         {
@@ -271,6 +271,7 @@ impl Shared {
             let error = Packet::Error { transaction_id: announce.transaction_id, message };
             return Some(shared.answers_datagram((own, client), &error));
         }
+        let answer = shared.trackers.get_mut(place).map(|tracker| tracker.udp.answer(bytes));
         let refused = matches!(answer, Some(UdpAnswer::Refused(..)));
         if let Some(Packet::AnnounceRequest(announce)) = packet.as_ref().filter(|_| !refused) {
             let listens = SocketAddr::new(client.ip(), announce.port);
