@@ -32,7 +32,8 @@ impl ClockWaits {
     #[inline(always)]
     pub(super) fn packet(&mut self, at: Timestamp, clock: u32) -> Option<u64> {
         // Of a clock that is none of the known ones nothing is to be found out any more.
-        if self.tick.is_none() { None } else { self.wait(at, clock) }
+        self.tick?;
+        self.wait(at, clock)
     }
 
     #[inline(never)]
