@@ -63,6 +63,11 @@ fn lab_sim_help() {
 }
 
 #[test]
+fn lab_real_help() {
+    assert_help!("lab-real", "lab", "real");
+}
+
+#[test]
 fn lab_figures_help() {
     assert_help!("lab-figures", "lab", "figures");
 }

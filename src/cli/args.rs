@@ -25,7 +25,7 @@ pub(crate) use compare::{
 };
 pub(crate) use download::{DownloadArguments, Encryption, Utp};
 pub(crate) use extcap::{ExtcapArguments, InterfaceSettings};
-pub(crate) use lab::{FiguresArguments, Lab, LabFormat, SimArguments, SnapChoice};
+pub(crate) use lab::{FiguresArguments, Lab, LabFormat, RealArguments, SimArguments, SnapChoice};
 use texts::{
     AFTER_HELP, ANALYZE_AFTER, ANALYZE_EXAMPLES, EXAMPLES, FETCH_EXAMPLES, FILTER_HELP, LIMIT_HELP,
     TORRENT_EXAMPLES,

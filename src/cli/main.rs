@@ -122,6 +122,7 @@ fn run(arguments: Arguments, mut output: Output) -> Result<Exit> {
         Command::Download(download) => return download::run(&download, arguments.common, output),
         Command::Extcap(extcap) => return extcap::run(&extcap, arguments.common, output),
         Command::Lab(Lab::Sim(sim)) => return lab::sim(&sim, arguments.common, output),
+        Command::Lab(Lab::Real(real)) => return lab::real(&real, arguments.common, output),
         Command::Lab(Lab::Figures(figures)) => return lab::figures(&figures, arguments.common, output),
         Command::Diff(diff) => return diff::run(&diff, arguments.common, output),
         Command::Replay(replay) => return replay::run(&replay, arguments.common, output),

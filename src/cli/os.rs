@@ -7,13 +7,15 @@ mod windows;
 
 #[cfg(unix)]
 pub(crate) use unix::{
-    ProcessTree, SCRIPT_NAME, check_path, default_extcap_folder, default_is_utf8, interface_script, is_pipe,
-    is_same_file, is_standard_output, new_file_in, open_pipe, path_of_bytes, prepare_console, run_if_guard,
+    LOOPBACK_INTERFACE, ProcessTree, SCRIPT_NAME, at_home, check_namespaces, check_path,
+    default_extcap_folder, default_is_utf8, interface_script, is_pipe, is_same_file, is_standard_output,
+    listen_in_namespace, new_file_in, open_pipe, path_of_bytes, prepare_console, run_if_guard,
     standard_output, state_folder, temporary_folder, this_program, tshark_programs, write_script,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    ProcessTree, SCRIPT_NAME, check_path, default_extcap_folder, default_is_utf8, interface_script, is_pipe,
-    is_same_file, is_standard_output, new_file_in, open_pipe, path_of_bytes, prepare_console, run_if_guard,
+    LOOPBACK_INTERFACE, ProcessTree, SCRIPT_NAME, at_home, check_namespaces, check_path,
+    default_extcap_folder, default_is_utf8, interface_script, is_pipe, is_same_file, is_standard_output,
+    listen_in_namespace, new_file_in, open_pipe, path_of_bytes, prepare_console, run_if_guard,
     standard_output, state_folder, temporary_folder, this_program, tshark_programs, write_script,
 };

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::scenario::{Client, Role};
+use crate::scenario::Client;
 
 /// What a client is to do.
 #[derive(Debug)]
@@ -20,8 +20,6 @@ pub struct ClientJob<'a> {
     pub work: &'a Path,
     /// Where it listens.
     pub address: SocketAddr,
-    /// What it has.
-    pub role: Role,
     /// Whether it stays once it has everything.
     pub stays: bool,
     /// The most bytes a second up, where the client itself is to see to that.
@@ -59,15 +57,15 @@ impl Client {
         }
     }
 
-    /// What of a job the client has no setting for, in words.
-    pub fn cannot(self, job: &ClientJob<'_>) -> Vec<&'static str> {
+    /// What the client has no setting for, in words, of a limit of its link down and a number of peers that it serves at once.
+    pub fn cannot(self, down: Option<f64>, slots: u32) -> Vec<&'static str> {
         let (limits_down, limits_slots) = match self {
-            Self::Ours => (false, job.slots == OUR_SLOTS),
+            Self::Ours => (false, slots == OUR_SLOTS),
             Self::Aria2 => (true, false),
             _ => (true, true),
         };
         let mut missing = Vec::new();
-        if job.down.is_some() && !limits_down {
+        if down.is_some() && !limits_down {
             missing.push("limit its link down");
         }
         if !limits_slots {
@@ -305,7 +303,6 @@ mod tests {
             content: Path::new("/run/content"),
             work: Path::new("/run/work"),
             address: ([10, 77, 3, 1], 6881).into(),
-            role: Role::Leecher,
             stays,
             up,
             down: None,
@@ -350,6 +347,14 @@ mod tests {
                 assert!(told.contains(wanted), "{client:?}: {wanted}: {told}");
             }
         }
+    }
+
+    #[test]
+    fn what_a_client_has_no_option_for_is_told() {
+        assert_eq!(Client::Ours.cannot(Some(5e4), 4).len(), 2);
+        assert_eq!(Client::Ours.cannot(None, 5), [""; 0]);
+        assert_eq!(Client::Aria2.cannot(Some(5e4), 5), ["choose how many peers it serves at once"]);
+        assert_eq!(Client::Rtorrent.cannot(Some(5e4), 4), [""; 0]);
     }
 
     #[test]

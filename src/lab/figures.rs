@@ -1,5 +1,8 @@
 //! Published results about swarms, reproduced in shape: scenarios of each, and what must be seen in their runs.
 //!
+//! The clients of the papers had no fast extension: pieces that are allowed fast are drawn by address and not by rarity, and their
+//! models know none. So hosts allow none here.
+//!
 //! A rule says of which paper a number is. Where a case is a contrast, the rule is that the other rules fail on it.
 
 use crate::scenario::Scenario;

@@ -49,6 +49,7 @@ mod have_schedule;
 mod http_proxy;
 mod io;
 mod layer_fetch;
+mod leaf_check;
 mod memory_disk;
 mod message_reader;
 mod metadata;
@@ -253,6 +254,7 @@ impl Session {
         }
         self.greet(self.core.now);
         let deferred = std::mem::take(&mut self.core.deferred);
+        deferred.leaves_came.into_iter().for_each(|piece| self.leave_senders_of_bad_blocks(piece));
         for (stream, block) in deferred.answered_elsewhere {
             if let Some(peer) = self.peers.get_mut(stream)
                 && self.core.cancel_answered(peer, block)

@@ -165,8 +165,8 @@ impl Diagnosis {
                 if !record.body.is_plain_message() && !is_peers() {
                     return;
                 }
-                if !self.observe(record) && self.begin(record) {
-                    self.observe(record);
+                if !self.observe(record) {
+                    self.begin(record);
                 }
             }
             Dissected::Connection(end) => self.end(end),
@@ -174,6 +174,7 @@ impl Diagnosis {
     }
 
     /// Takes in a record of a connection that is open; whether there is one.
+    #[inline(always)]
     fn observe(&mut self, record: &Record) -> bool {
         let limit = self.limit();
         let Some(connection) = self.open.get_mut(&record.stream) else { return false };
@@ -183,17 +184,18 @@ impl Diagnosis {
         true
     }
 
-    /// Opens the connection that a record is the first of; whether it is one that is kept.
-    fn begin(&mut self, record: &Record) -> bool {
+    /// Opens the connection that a record is the first of, where it is one that is kept.
+    #[cold]
+    fn begin(&mut self, record: &Record) {
         if record.body.protocol() == Protocol::Utp {
-            return false;
+            return;
         }
         if self.open.len() + self.ended.len() >= KEPT {
             self.more += u64::from(record.offset == 0);
-            return false;
+            return;
         }
         self.open.insert(record.stream, Box::new(ObservedConnection::new(record)));
-        true
+        self.observe(record);
     }
 
     /// How many spans a timeline may have now.

@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::texts::{FIGURES_AFTER, SIM_AFTER, SIM_EXAMPLES};
+use super::texts::{FIGURES_AFTER, REAL_AFTER, REAL_EXAMPLES, SIM_AFTER, SIM_EXAMPLES};
 
 /// The commands of the lab.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Lab {
     /// Simulate a swarm: many clients, their links and a tracker, under a pretend clock
     Sim(SimArguments),
+    /// Run a scenario with real clients on links of this machine, beside the simulation
+    Real(RealArguments),
     /// Run published results about swarms, and say whether their shape is seen
     Figures(FiguresArguments),
 }
@@ -35,6 +37,30 @@ pub(crate) struct SimArguments {
     #[arg(long, value_name = "FILE.torrent")]
     pub(crate) write_torrent: Option<PathBuf>,
     /// Where all chance comes from; default: the seed of the scenario
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// The output format
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
+    pub(crate) format: LabFormat,
+}
+
+/// Run a scenario with real clients.
+#[derive(Debug, Args)]
+#[command(after_help = REAL_AFTER, after_long_help = REAL_EXAMPLES)]
+pub(crate) struct RealArguments {
+    /// The scenario, in TOML; - reads standard input
+    #[arg(value_name = "SCENARIO")]
+    pub(crate) scenario: PathBuf,
+    /// Write the capture of the whole network; - is standard output
+    #[arg(long, value_name = "FILE.pcapng")]
+    pub(crate) record: Option<PathBuf>,
+    /// Run all clients on addresses of this machine, without root; clients limit their own rates, where they can
+    #[arg(long)]
+    pub(crate) loopback: bool,
+    /// Write the torrent of the scenario, for analyze --torrent
+    #[arg(long, value_name = "FILE.torrent")]
+    pub(crate) write_torrent: Option<PathBuf>,
+    /// Where arrivals, delays and the simulation come from; default: the seed of the scenario
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
     /// The output format

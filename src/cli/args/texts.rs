@@ -195,6 +195,40 @@ Exit codes:
     2  error: bad usage, a scenario that cannot be read, or a capture that cannot be written
   130  interrupted; the results up to then are shown";
 
+pub(super) const REAL_AFTER: &str = "\
+Exit codes: 0 done, 1 the run is not as expected, 2 error, 130 interrupted.
+`bittrace lab real --help` has examples and says what is needed.";
+
+pub(super) const REAL_EXAMPLES: &str = "\
+Examples:
+  sudo bittrace lab real swarm.toml
+  sudo bittrace lab real swarm.toml --record net.pcapng --write-torrent net.torrent
+  bittrace analyze net.pcapng --local none --torrent net.torrent
+  bittrace lab real swarm.toml --loopback
+  sudo bittrace lab real swarm.toml --format json | jq '.groups[] | {name, took_seconds, simulated}'
+
+The scenario is one of lab sim. A group says which client its hosts run; without it they run
+bittrace itself:
+  [[peers]]
+  count = 2
+  client = \"transmission\"      or \"ours\", \"aria2\", \"qbittorrent\", \"rtorrent\", \"libtorrent\"
+
+A client that is not installed is skipped with its group. The tracker is bittrace's own.
+
+As root, on Linux: each host has a network namespace, all of them are on one bridge, and each link
+has the rates of the scenario, and its delay where the kernel has netem. Nothing of it is left
+afterwards. With --loopback, on any system: each host has an address of 127.77.0.0/16, and clients
+limit their own rates. The capture is taken with dumpcap or tcpdump.
+
+The run takes as long as it takes: sizes and rates of a minute or two are wise. Where a client
+takes more than half of a processor, the results say so.
+
+Exit codes:
+    0  done, and all that the scenario expects is so, as far as it is measured
+    1  something that the scenario expects is not so
+    2  error: bad usage, a scenario that cannot be read or run, or a capture that cannot be written
+  130  interrupted; the results up to then are shown";
+
 pub(super) const CLEAR_AFTER: &str = "\
 Exit codes: 0 done, 2 error, 130 interrupted.
 `bittrace clear --help` has examples.";

@@ -2,13 +2,14 @@
 
 mod figures;
 mod page;
+mod real;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use bittrace_lab::scenario::{Behaviour, Hosts, Role};
+use bittrace_lab::scenario::{Behaviour, Client, Hosts, Role};
 use bittrace_lab::{LabError, Run, Scenario, Snap, Summary, World, WorldOptions};
 use bittrace_protocol::session::{EncryptionPolicy, Profile};
 use bittrace_replay::infer_profile;
@@ -26,10 +27,16 @@ use crate::page_file::PageFile;
 use crate::print::output::Output;
 
 pub(crate) use figures::figures;
+pub(crate) use real::real;
 
 /// Runs `bittrace lab sim`.
 pub(crate) fn sim(arguments: &SimArguments, common: Common, mut output: Output) -> Result<Exit> {
     let scenario = read_scenario(&arguments.scenario)?;
+    for group in scenario.peers.iter().filter(|group| group.client != Client::Ours) {
+        let client = group.client.name();
+        let told = format!("{}: bittrace is simulated in place of {client}: lab real starts it", group.name);
+        warn(common, &told);
+    }
     let read = [arguments.scenario.as_path()];
     let hosts = chosen_hosts(&scenario, &arguments.record_hosts)?;
     let file = |option, path: &Option<PathBuf>| {

@@ -10,6 +10,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
@@ -17,8 +18,10 @@ use tempfile::{NamedTempFile, TempDir};
 use tokio::process::{Child, Command};
 
 mod guard;
+mod namespaces;
 
 pub(crate) use guard::run_if_guard;
+pub(crate) use namespaces::{check_namespaces, listen_in_namespace};
 
 /// A process with all processes that it starts. They end with this value, and with this process, however it ends. On macOS,
 /// those that leave the process group are not ended.
@@ -69,6 +72,11 @@ impl ProcessTree {
     /// Ends the processes at once.
     pub(crate) fn kill(&mut self) {
         kill(&self.pipes);
+    }
+
+    /// For how long processors have worked for the processes; `None` where the system does not tell.
+    pub(crate) fn processor_time(&self) -> Option<Duration> {
+        guard::processor_time(self.guard.id()?)
     }
 
     /// Something that ends the processes at once, from any thread.
@@ -189,6 +197,17 @@ pub(crate) fn this_program() -> io::Result<PathBuf> {
     let itself = Path::new("/proc/self/exe");
     if itself.exists() { Ok(itself.to_owned()) } else { std::env::current_exe() }
 }
+
+/// The command that starts a program which takes a folder for its user's home, and makes its temporary files there.
+pub(crate) fn at_home(program: &OsStr, arguments: &[OsString], home: &Path) -> (OsString, Vec<OsString>) {
+    let variable = |name: &str| [OsStr::new(name), home.as_os_str()].join(OsStr::new("="));
+    let mut words = vec![variable("HOME"), variable("TMPDIR"), program.to_owned()];
+    words.extend_from_slice(arguments);
+    ("/usr/bin/env".into(), words)
+}
+
+/// The interface over which this machine speaks with itself, as capture programs call it.
+pub(crate) const LOOPBACK_INTERFACE: &str = if cfg!(target_os = "linux") { "lo" } else { "lo0" };
 
 /// Makes a folder that is removed when it is dropped. Only this user may look into it: recordings and downloads are private.
 pub(crate) fn temporary_folder() -> io::Result<TempDir> {

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::os::windows::io::AsHandle;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus, Stdio};
@@ -55,6 +56,11 @@ impl ProcessTree {
     /// Ends the processes at once.
     pub(crate) fn kill(&mut self) {
         kill(&self.job);
+    }
+
+    /// For how long processors have worked for the processes: nobody asks here yet.
+    pub(crate) const fn processor_time(&self) -> Option<Duration> {
+        None
     }
 
     /// Something that ends the processes at once, from any thread.
@@ -171,6 +177,24 @@ pub(crate) fn this_program() -> io::Result<PathBuf> {
 /// Makes a folder that is removed when it is dropped, in the user's own folder for such.
 pub(crate) fn temporary_folder() -> io::Result<TempDir> {
     tempfile::Builder::new().prefix("bittrace-").tempdir()
+}
+
+/// The command that starts a program which takes a folder for its user's home: here programs have other ways.
+pub(crate) fn at_home(program: &OsStr, arguments: &[OsString], _home: &Path) -> (OsString, Vec<OsString>) {
+    (program.to_owned(), arguments.to_vec())
+}
+
+/// The interface over which this machine speaks with itself, as capture programs call it (Npcap).
+pub(crate) const LOOPBACK_INTERFACE: &str = r"\Device\NPF_Loopback";
+
+/// Whether this process may make network namespaces; if not, why.
+pub(crate) const fn check_namespaces() -> Result<(), &'static str> {
+    Err("only Linux has network namespaces")
+}
+
+/// Listens at an address of another network namespace: there is none.
+pub(crate) fn listen_in_namespace(_: &Path, _: SocketAddr) -> io::Result<TcpListener> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Makes a file in `folder` that is removed when it is dropped, and that has the permissions of the folder.

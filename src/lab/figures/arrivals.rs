@@ -35,9 +35,11 @@ fn missing_piece() -> Vec<Case> {
                 "torrent = {{ size = '2560 KiB', piece = '64 KiB' }}
                 tracker = {{ interval = 300 }}
                 [[peers]]
+                allowed_fast = 0
                 role = 'seed'
                 up = '{} B/s'
                 [[peers]]
+                allowed_fast = 0
                 count = {}
                 up = '50 kB/s'
                 down = '400 kB/s'
@@ -102,9 +104,11 @@ fn fluid() -> Vec<Case> {
             "torrent = {{ size = '16 MB', piece = '64 KiB' }}
                 tracker = {{ interval = 300 }}
                 [[peers]]
+                allowed_fast = 0
                 role = 'seed'
                 up = '20 kB/s'
                 [[peers]]
+                allowed_fast = 0
                 count = {}
                 up = '20 kB/s'
                 down = '32 kB/s'

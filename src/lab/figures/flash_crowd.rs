@@ -30,9 +30,11 @@ fn scenario(seed: u32, peers: u32) -> String {
         size = '100 MiB'
         piece = '256 KiB'
         [[peers]]
+        allowed_fast = 0
         role = 'seed'
         up = '{seed} kbit/s'
         [[peers]]
+        allowed_fast = 0
         count = {}
         up = '400 kbit/s'
         down = '1500 kbit/s'
@@ -93,9 +95,11 @@ fn classes() -> Vec<Case> {
         size = '50 MiB'
         piece = '256 KiB'
         [[peers]]
+        allowed_fast = 0
         role = 'seed'
         up = '800 kbit/s'
         [[peers]]
+        allowed_fast = 0
         name = 'fast'
         count = 17
         up = '3000 kbit/s'
@@ -103,6 +107,7 @@ fn classes() -> Vec<Case> {
         arrive = 'uniform 10 s'
         leave = 'when done'
         [[peers]]
+        allowed_fast = 0
         name = 'middle'
         count = 17
         up = '400 kbit/s'
@@ -110,6 +115,7 @@ fn classes() -> Vec<Case> {
         arrive = 'uniform 10 s'
         leave = 'when done'
         [[peers]]
+        allowed_fast = 0
         name = 'slow'
         count = 17
         up = '128 kbit/s'

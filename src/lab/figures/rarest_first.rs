@@ -23,10 +23,12 @@ fn scenario(picker: &str) -> String {
         size = '50 MiB'
         piece = '256 KiB'
         [[peers]]
+        allowed_fast = 0
         role = 'seed'
         up = '100 kB/s'
         slots = 4
         [[peers]]
+        allowed_fast = 0
         count = 40
         up = '50 kB/s'
         down = '400 kB/s'

@@ -40,6 +40,8 @@ pub struct PeerGroup {
     pub connections: u32,
     /// How many peers they serve at once, one of them for a try.
     pub slots: u32,
+    /// How many pieces a peer that starts may have of them while they choke it (BEP 6); where none is said, as many as they would.
+    pub allowed_fast: Option<u32>,
 }
 
 impl Default for PeerGroup {
@@ -60,6 +62,7 @@ impl Default for PeerGroup {
             reachable: true,
             connections: 50,
             slots: 5,
+            allowed_fast: None,
         }
     }
 }
@@ -85,6 +88,9 @@ impl PeerGroup {
         }
         if !(1..=1000).contains(&self.slots) {
             return Err("slots is from 1 to 1,000".to_owned());
+        }
+        if self.allowed_fast.is_some_and(|pieces| pieces > MOST_ALLOWED_FAST) {
+            return Err(format!("allowed_fast is from 0 to {MOST_ALLOWED_FAST}"));
         }
         if self.role == Role::Seed && self.leave == Departure::WhenDone {
             return Err(
@@ -265,6 +271,9 @@ impl TryFrom<Text> for Behaviour {
 
 /// Names stand in captures and tables.
 const MOST_NAME: usize = 20;
+
+/// No client allows as many.
+const MOST_ALLOWED_FAST: u32 = 64;
 
 /// The last two bytes of an address tell the host, and no address ends with 0 or 255.
 const MOST_OF_GROUP: u32 = 60_000;

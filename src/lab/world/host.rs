@@ -94,6 +94,7 @@ struct Settings {
     seed: u64,
     connections: usize,
     slots: usize,
+    allowed_fast: Option<u32>,
     departure: Departure,
     /// How it behaves, where not as this program.
     profile: Option<Profile>,
@@ -136,6 +137,7 @@ impl Host {
                 seed: Chance::of(seed, &name, "session").next(),
                 connections: plan.connections as usize,
                 slots: if plan.behaviour == Behaviour::FreeRider { 0 } else { plan.slots as usize },
+                allowed_fast: plan.allowed_fast,
                 profile,
                 picker: plan.picker,
                 picker_seed: Chance::of(seed, &name, "picker"),
@@ -172,6 +174,7 @@ impl Host {
                 seed: 0,
                 connections: 0,
                 slots: 0,
+                allowed_fast: None,
                 departure: Departure::Never,
                 profile: None,
                 picker: PickerPlan::Rarest,
@@ -226,9 +229,8 @@ impl Host {
             Departure::After(time) => Some(SeedGoal { ratio: None, time: Some(time) }),
             Departure::Never | Departure::Exponential(_) => Some(SeedGoal::default()),
         };
-        if self.settings.slots == 0 {
-            config.profile.allowed_fast = 0;
-        }
+        let allowed_fast = if self.settings.slots == 0 { Some(0) } else { self.settings.allowed_fast };
+        config.profile.allowed_fast = allowed_fast.unwrap_or(config.profile.allowed_fast);
         match self.settings.picker {
             PickerPlan::Rarest => {}
             PickerPlan::InOrder => config.profile.piece_order = PieceOrder::InOrder,

@@ -51,13 +51,19 @@ impl Nodes {
         for index in range.index..end {
             hashes.extend_from_slice(&self.node(start, index).unwrap_or(empty));
         }
-        let mut index = range.index / range.length;
-        for layer in (start + own..self.height).take(range.uncles() as usize) {
+        hashes.extend(self.uncles(start + own, range.index / range.length, range.uncles()));
+        Some(hashes)
+    }
+
+    /// The uncles of a node, the lowest first: so many, or up to the root. `layer` is counted from the lowest of the tree.
+    pub fn uncles(&self, layer: u32, index: u32, count: u32) -> Vec<u8> {
+        let (mut index, mut uncles) = (index, Vec::new());
+        for layer in (layer..self.height).take(count as usize) {
             let uncle = self.node(layer, index ^ 1).unwrap_or_else(|| zeros(self.base + layer));
-            hashes.extend_from_slice(&uncle);
+            uncles.extend_from_slice(&uncle);
             index /= 2;
         }
-        Some(hashes)
+        uncles
     }
 
     fn node(&self, layer: u32, index: u32) -> Option<Hash> {

@@ -13,6 +13,7 @@ use crate::PieceIndex;
 use crate::bencode::View;
 use crate::geometry::Geometry;
 use crate::merkle::{self, Hash, LEAF};
+use crate::wire::HashRange;
 
 /// A piece in the hash tree of its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +128,18 @@ impl Metainfo {
         let (hashes, _) = self.layers.get(&root)?.as_chunks();
         let height = hashes.len().checked_next_power_of_two()?.trailing_zeros();
         merkle::Nodes::new(self.piece_layer()?, height, hashes.to_vec())
+    }
+
+    /// The piece whose leaves a range has: leaves of one piece alone. `None` where these are leaves of several, or of none.
+    pub fn piece_of_leaves(&self, range: &HashRange) -> Option<PieceIndex> {
+        let layer = self.piece_layer().filter(|layer| range.base_layer == 0 && *layer > 0)?;
+        if range.fault().is_some() || range.length > 1 << layer {
+            return None;
+        }
+        let file = self.files.iter().position(|file| file.pieces_root == Some(range.pieces_root))?;
+        let pieces = self.placement()?.pieces_of(file);
+        let index = pieces.start.checked_add(range.index >> layer).filter(|index| pieces.contains(index))?;
+        Some(PieceIndex(index))
     }
 
     /// The layer of hash trees whose nodes stand for pieces; `None` where files have no trees.

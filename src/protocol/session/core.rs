@@ -91,11 +91,16 @@ pub(super) struct Deferred {
     pub(super) answered_elsewhere: Vec<(SessionStreamId, Block)>,
     /// Peers that named their id for peer exchange.
     pub(super) greeted: Vec<SessionStreamId>,
+    /// Suspect pieces whose leaves came.
+    pub(super) leaves_came: Vec<PieceIndex>,
 }
 
 impl Deferred {
     pub(super) const fn is_empty(&self) -> bool {
-        !self.blocks_freed && self.answered_elsewhere.is_empty() && self.greeted.is_empty()
+        !self.blocks_freed
+            && self.answered_elsewhere.is_empty()
+            && self.greeted.is_empty()
+            && self.leaves_came.is_empty()
     }
 }
 

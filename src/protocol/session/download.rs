@@ -78,6 +78,13 @@ impl Core {
         {
             return;
         }
+        // BEP 6 has allowed-fast pieces for peers that start. Whoever has something to trade takes none: such pieces are drawn by
+        // address, and a seed that serves them sends what others have in place of what it alone has.
+        let starts =
+            self.picker.done() <= STARTS || self.config.single_peer || !self.config.schedule.is_empty();
+        if peer.peer_choking() && !starts {
+            return;
+        }
         let step = self.scheduled_step(peer);
         let (paced, depth) = (step.is_some(), self.depth(peer, step));
         // Requests leave several at a time.
@@ -363,6 +370,9 @@ impl Session {
 /// The bytes of a have message, and of the head of a bitfield (BEP 3, "peer messages").
 const HAVE: usize = 9;
 const HEADER: usize = 5;
+
+/// With more pieces a peer is not a starting peer (BEP 6, "allowed fast": k is 10).
+const STARTS: u32 = 10;
 
 /// For how long after its first block a peer is asked for ever more.
 const SLOW_START: Duration = Duration::from_secs(2);

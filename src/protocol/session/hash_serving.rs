@@ -1,19 +1,33 @@
-//! Hashes of trees, to peers that ask for them (BEP 52, "peer messages"): from the piece layers up. What lies below a piece is not
-//! kept, and is rejected.
+//! Hashes of trees, to peers that ask for them (BEP 52, "peer messages"). From the piece layers up they are at hand; leaves are the
+//! hashes of blocks, for which a piece is read.
 
 use std::collections::BTreeMap;
 
-use crate::merkle::{Hash, Nodes};
+use crate::PieceIndex;
+use crate::merkle::{Hash, LEAF, Nodes};
 use crate::wire::{HashRange, Message};
 
 use super::core::Core;
 use super::noise::Noise;
 use super::peer::Peer;
+use super::{Output, Session, SessionStreamId};
 
 /// The trees of files of which hashes were asked for, from their pieces up, by their roots. Together they take twice the bytes of
 /// the torrent's piece layers at the most.
 #[derive(Debug, Default)]
-pub(super) struct HashServing(BTreeMap<Hash, Nodes>);
+pub(super) struct HashServing {
+    trees: BTreeMap<Hash, Nodes>,
+    /// The requests for leaves whose pieces are being read.
+    reading: Vec<LeafRequest>,
+}
+
+/// A peer asks for leaves of a piece.
+#[derive(Debug)]
+struct LeafRequest {
+    stream: SessionStreamId,
+    range: HashRange,
+    piece: PieceIndex,
+}
 
 impl Core {
     /// Answers a request for hashes; what it costs.
@@ -23,11 +37,15 @@ impl Core {
         };
         // A peer that asks faster than it reads, or without end, is refused: it may ask again.
         let is_swamped = peer.unsent + peer.send_buffer.len() > MAX_UNSENT || peer.noise > MOST_NOISE;
-        if !is_swamped && !self.hash_serving.0.contains_key(&range.pieces_root) {
+        let serving = &mut self.hash_serving;
+        if !is_swamped && !serving.trees.contains_key(&range.pieces_root) {
             let tree = torrent.tree_of_pieces(range.pieces_root);
-            self.hash_serving.0.extend(tree.map(|tree| (range.pieces_root, tree)));
+            serving.trees.extend(tree.map(|tree| (range.pieces_root, tree)));
         }
-        let tree = self.hash_serving.0.get(&range.pieces_root).filter(|_| !is_swamped);
+        if !is_swamped && self.reads_leaves(peer, range) {
+            return Noise::LeavesRead;
+        }
+        let tree = self.hash_serving.trees.get(&range.pieces_root).filter(|_| !is_swamped);
         match tree.and_then(|tree| tree.answer(&range)) {
             Some(hashes) => {
                 let count = hashes.len();
@@ -41,6 +59,76 @@ impl Core {
         }
     }
 }
+
+impl Core {
+    /// Has the piece read of which a peer asks for leaves, if that can be; whether it is.
+    fn reads_leaves(&mut self, peer: &Peer, range: HashRange) -> bool {
+        let is_reading = self.hash_serving.reading.iter().any(|request| request.stream == peer.stream);
+        let Some(torrent) = self.torrent.known() else { return false };
+        let Some(piece) = torrent.piece_of_leaves(&range) else { return false };
+        // What is padded in its last block has another hash than its leaf.
+        let is_whole =
+            torrent.piece_content(piece) == torrent.placement().and_then(|placed| placed.piece_size(piece));
+        if is_reading
+            || self.hash_serving.reading.len() >= MAX_READING
+            || !is_whole
+            || !self.has(piece)
+            || self.suspects.is_suspect(piece)
+        {
+            return false;
+        }
+        self.hash_serving.reading.push(LeafRequest { stream: peer.stream, range, piece });
+        self.outputs.push_back(Output::HashBlocks(piece, LEAF as u32));
+        true
+    }
+}
+
+impl Session {
+    /// A piece was read: the peers that asked for leaves of it are answered.
+    pub(super) fn serve_leaves(&mut self, piece: PieceIndex, leaves: &[Hash]) {
+        let reading = std::mem::take(&mut self.core.hash_serving.reading);
+        for request in reading {
+            if request.piece != piece {
+                self.core.hash_serving.reading.push(request);
+                continue;
+            }
+            let Some(peer) = self.peers.get_mut(request.stream) else { continue };
+            let answer = self.core.leaves_for(&request, leaves);
+            peer.send(
+                self.core.now,
+                &match answer {
+                    Some(hashes) => Message::Hashes(request.range, hashes.into()),
+                    None => Message::HashReject(request.range),
+                },
+            );
+            self.peers.mark_dirty(request.stream);
+        }
+    }
+}
+
+impl Core {
+    fn leaves_for(&self, request: &LeafRequest, leaves: &[Hash]) -> Option<Vec<u8>> {
+        let torrent = self.torrent.known()?;
+        let piece = torrent.tree_piece(request.piece)?;
+        let height = match piece.only {
+            true => leaves.len().checked_next_power_of_two()?.trailing_zeros(),
+            false => piece.layer,
+        };
+        let tree = Nodes::new(0, height, leaves.to_vec())?;
+        let index = request.range.index - (piece.number << height);
+        let mut hashes = tree.answer(&HashRange { index, ..request.range })?;
+        // The uncles beyond the piece are those of its node.
+        let within = hashes.len() / size_of::<Hash>() - request.range.length as usize;
+        let beyond = request.range.uncles().saturating_sub(u32::try_from(within).ok()?);
+        if let Some(above) = self.hash_serving.trees.get(&piece.root).filter(|_| !piece.only) {
+            hashes.extend(above.uncles(0, piece.number, beyond));
+        }
+        Some(hashes)
+    }
+}
+
+/// How many pieces are read at once for their leaves, one a peer.
+const MAX_READING: usize = 8;
 
 /// How many bytes may wait to be sent to one peer before it is refused.
 const MAX_UNSENT: usize = 256 * 1024;

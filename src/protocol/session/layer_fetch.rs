@@ -154,10 +154,9 @@ impl Core {
         range: &HashRange,
         hashes: &Bytes,
     ) -> Result<Option<Noise>, Violation> {
-        let unasked = Ok(Some(Noise::NothingNew(hashes.len())));
-        let Some(fetch) = self.torrent.layer_fetch() else { return unasked };
+        let Some(fetch) = self.torrent.layer_fetch() else { return self.on_leaves(peer, range, hashes) };
         if !fetch.take(range, peer.stream) {
-            return unasked;
+            return Ok(Some(Noise::NothingNew(hashes.len())));
         }
         if !fetch.keep(range, hashes) {
             fetch.unasked.push_back(*range);

@@ -21,6 +21,8 @@ pub(super) enum Noise {
     Request,
     /// A request that is not answered.
     RefusedRequest,
+    /// A request for leaves of a hash tree, for which a piece is read and hashed.
+    LeavesRead,
     /// A cancel.
     Cancel,
     /// A piece that is allowed fast again, after a request for it was rejected.
@@ -40,6 +42,8 @@ impl Noise {
             // All that was asked of the peer is asked of others, and asked of the peer again later.
             Self::Choke(outstanding) => 20 + (outstanding / 4) as u32,
             Self::RefusedRequest => 3,
+            // A hundred pieces at once, and then some a second.
+            Self::LeavesRead => 50,
             Self::AllowedAgain => 10,
             // 64 blocks of 16 KiB.
             Self::UnaskedBlock(bytes) => 10 + bytes / 110,
@@ -55,6 +59,7 @@ impl Noise {
             Self::InterestLost => "changes of its interest",
             Self::Request | Self::Cancel => "requests and cancels",
             Self::RefusedRequest => "requests that cannot be answered",
+            Self::LeavesRead => "requests for hashes",
             Self::AllowedAgain => "rejects of pieces that it allows fast",
             Self::UnaskedBlock(_) => "blocks that were not requested",
         }

@@ -165,12 +165,12 @@ impl Picker {
         choice: &PieceChoice<'_>,
         rng: &mut Rng,
     ) -> Option<Block> {
-        // Started pieces come first (BEP 3: "strict priority"), the peer's own before others.
+        // A peer goes on with its piece.
         if let Some(block) = seeker.current.and_then(|piece| self.pick_open(seeker, piece)) {
             return Some(block);
         }
-        let open = self.open.iter().copied().find(|&piece| self.is_open_to(seeker, piece));
-        if let Some(block) = open.and_then(|piece| self.pick_open(seeker, piece)) {
+        let started = self.next_started(seeker, choice);
+        if let Some(block) = started.and_then(|piece| self.pick_open(seeker, piece)) {
             return Some(block);
         }
         if let Some(piece) = self.next_piece(seeker, choice, rng) {
@@ -181,6 +181,23 @@ impl Picker {
             return self.pick_double(seeker);
         }
         None
+    }
+
+    /// The started piece to go on with, unless a piece is to be begun. Started pieces come before others that are as rare, and
+    /// where rarity does not count, before all others (BEP 3, "strict priority"). They do not come before rarer ones: what a seed
+    /// alone has would have to wait until it has sent all that others stopped sending halfway.
+    fn next_started(&self, seeker: &Seeker<'_>, choice: &PieceChoice<'_>) -> Option<PieceIndex> {
+        let mut open = self.open.iter().copied().filter(|&piece| self.is_open_to(seeker, piece));
+        let rarity_counts = choice.order == PieceOrder::RarestFirst
+            && choice.listed.is_empty()
+            && self.done.count() >= choice.random_pieces;
+        if !rarity_counts {
+            return open.next();
+        }
+        let started = open.min_by_key(|&piece| self.rarity.holders(piece))?;
+        let waiting = self.rarity.rarest().find(|&piece| seeker.may(piece));
+        let is_rarer = waiting.is_some_and(|piece| self.rarity.holders(piece) < self.rarity.holders(started));
+        (!is_rarer).then_some(started)
     }
 
     /// The blocks that a source of whole runs is asked for next, noted as asked of it: of the longest run of pieces that nobody
@@ -461,3 +478,67 @@ const MAX_DOUBLES: usize = 16;
 
 /// How often a random piece is tried before the rarest is taken.
 const RANDOM_TRIES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHOICE: PieceChoice<'_> =
+        PieceChoice { listed: &[], order: PieceOrder::RarestFirst, random_pieces: 0 };
+    const SEED: SessionStreamId = SessionStreamId(0);
+    const PEER: SessionStreamId = SessionStreamId(2);
+
+    /// Four pieces of two blocks each, of which these are known to be at so many peers.
+    fn picker(holders: [u32; 4], rng: &mut Rng) -> Picker {
+        let geometry = Geometry::new(32_768, [4 * 32_768]).expect("a geometry");
+        let mut picker = Picker::new(geometry, 16_384, [], rng);
+        for (piece, count) in (0..).map(PieceIndex).zip(holders) {
+            (0..count).for_each(|_| picker.rarity.more(piece, rng));
+        }
+        picker
+    }
+
+    fn having(pieces: &[u32]) -> PieceSet {
+        let mut set = PieceSet::none(4);
+        for &piece in pieces {
+            set.insert(PieceIndex(piece));
+        }
+        set
+    }
+
+    #[test]
+    fn a_seed_is_asked_for_what_it_alone_has_before_what_others_stopped_sending() {
+        let mut rng = Rng::new(1);
+        let mut picker = picker([2, 2, 1, 2], &mut rng);
+        let mut pick = |stream, pieces: &[u32], current: Option<u32>| {
+            let pieces = having(pieces);
+            let current = current.map(PieceIndex);
+            let seeker = Seeker { current, ..Seeker::of_any(stream, &pieces) };
+            let block = picker.pick(&seeker, &CHOICE, &mut rng)?;
+            Some((block.index.0, block.begin / 16_384))
+        };
+        // A peer begins piece 0, and stops.
+        assert_eq!(pick(PEER, &[0], None), Some((0, 0)));
+        assert_eq!(pick(SEED, &[0, 1, 2, 3], None), Some((2, 0)));
+        assert_eq!(pick(SEED, &[0, 1, 2, 3], Some(2)), Some((2, 1)));
+        // Of pieces that are as rare, the started one comes first.
+        assert_eq!(pick(SEED, &[0, 1, 2, 3], Some(2)), Some((0, 1)));
+    }
+
+    #[test]
+    fn of_started_pieces_the_rarest_comes_first() {
+        let mut rng = Rng::new(1);
+        let mut picker = picker([3, 2, 4, 4], &mut rng);
+        for piece in [0, 1] {
+            let pieces = having(&[piece]);
+            assert!(picker.pick(&Seeker::of_any(PEER, &pieces), &CHOICE, &mut rng).is_some());
+        }
+        let all = having(&[0, 1, 2, 3]);
+        let block = picker.pick(&Seeker::of_any(SEED, &all), &CHOICE, &mut rng).expect("a block");
+        assert_eq!((block.index.0, block.begin), (1, 16_384));
+        // Where pieces go in their order, so do the started ones.
+        let in_order = PieceChoice { order: PieceOrder::InOrder, ..CHOICE };
+        let block = picker.pick(&Seeker::of_any(SEED, &all), &in_order, &mut rng).expect("a block");
+        assert_eq!((block.index.0, block.begin), (0, 16_384));
+    }
+}

@@ -18,6 +18,16 @@ pub struct Schedule {
     pub paddings: Vec<MseLengths>,
 }
 
+impl Schedule {
+    /// Whether no earlier run is to be followed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+            && self.requests.is_empty()
+            && self.haves.is_empty()
+            && self.paddings.is_empty()
+    }
+}
+
 /// How far requests go ahead at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestStep {

@@ -1,5 +1,6 @@
 //! Who sent a corrupt piece. One who sent all of it is guilty. Where several did, the hashes of its blocks are taken,
-//! the piece is fetched anew from a single peer, and the blocks compared: who sent one that differs is guilty.
+//! the piece is fetched anew from a single peer, and the blocks compared: who sent one that differs is guilty. Where the piece
+//! has a hash tree, a peer that knows its leaves [tells at once](super::leaf_check).
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,6 +9,7 @@ use smallvec::SmallVec;
 
 use crate::{PieceIndex, Timestamp};
 
+use super::leaf_check::AskedLeaves;
 use super::partial::Partial;
 use super::{DisconnectReason, Event, Output, Session, SessionStreamId, Violation};
 
@@ -21,9 +23,11 @@ pub(super) struct Suspects {
 
 /// A piece that was corrupt and came from several.
 #[derive(Debug)]
-struct SuspectPiece {
-    givers: Vec<SmallVec<[SessionStreamId; 2]>>,
-    corrupt: Option<Vec<[u8; 32]>>,
+pub(super) struct SuspectPiece {
+    pub(super) givers: Vec<SmallVec<[SessionStreamId; 2]>>,
+    pub(super) corrupt: Option<Vec<[u8; 32]>>,
+    /// The leaves of its tree, where peers were asked for these.
+    pub(super) leaves: Option<AskedLeaves>,
 }
 
 impl Suspects {
@@ -36,6 +40,19 @@ impl Suspects {
 
     pub(super) fn is_suspect(&self, piece: PieceIndex) -> bool {
         self.pieces.contains_key(&piece)
+    }
+
+    pub(super) fn piece(&mut self, piece: PieceIndex) -> Option<&mut SuspectPiece> {
+        self.pieces.get_mut(&piece)
+    }
+
+    pub(super) fn forget(&mut self, piece: PieceIndex) {
+        self.pieces.remove(&piece);
+    }
+
+    /// The leaves that peers were asked for, by piece.
+    pub(super) fn leaves_mut(&mut self) -> impl Iterator<Item = (PieceIndex, &mut AskedLeaves)> {
+        self.pieces.iter_mut().filter_map(|(piece, suspect)| Some((*piece, suspect.leaves.as_mut()?)))
     }
 
     /// Where the peers are that gave blocks of a piece.
@@ -59,6 +76,24 @@ pub(super) fn givers_of(partial: &Partial) -> SmallVec<[SessionStreamId; 4]> {
     streams
 }
 
+/// Who alone gave a block whose hash is not the right one, each once. A block of several peers proves nothing against either.
+pub(super) fn givers_of_blocks(
+    hashes: &[[u8; 32]],
+    right: &[[u8; 32]],
+    givers: &[SmallVec<[SessionStreamId; 2]>],
+) -> Vec<SessionStreamId> {
+    let mut guilty = Vec::new();
+    for ((hash, right), givers) in hashes.iter().zip(right).zip(givers) {
+        if let [giver] = givers[..]
+            && hash != right
+            && !guilty.contains(&giver)
+        {
+            guilty.push(giver);
+        }
+    }
+    guilty
+}
+
 impl Session {
     /// A piece failed its hash.
     pub(super) fn discard(&mut self, now: Timestamp, piece: PieceIndex) {
@@ -73,8 +108,12 @@ impl Session {
         if several && !self.core.suspects.is_suspect(piece) && self.core.suspects.pieces.len() < MAX_SUSPECTS
         {
             let blocks = partial.givers().map(SmallVec::from_slice).collect();
-            self.core.suspects.pieces.insert(piece, SuspectPiece { givers: blocks, corrupt: None });
+            self.core
+                .suspects
+                .pieces
+                .insert(piece, SuspectPiece { givers: blocks, corrupt: None, leaves: None });
             self.core.outputs.push_back(Output::HashBlocks(piece, self.core.config.profile.block_length));
+            self.ask_for_leaves(piece, &givers);
         }
         let from = self.core.suspects.addresses(&partial);
         self.core.outputs.push_back(Output::Event(Event::PieceCorrupt { index: piece, from }));
@@ -85,30 +124,26 @@ impl Session {
         }
     }
 
-    /// The hashes of the blocks of a suspect piece: first as it was corrupt, then as it is right.
+    /// The hashes of the blocks of a suspect piece: first as it was corrupt, then as it is right. Or those of a piece of which a
+    /// peer asks for leaves.
     pub(super) fn block_hashes(&mut self, now: Timestamp, piece: PieceIndex, digests: Vec<[u8; 32]>) {
-        let Some(mut suspect) = self.core.suspects.pieces.remove(&piece) else { return };
+        let Some(mut suspect) = self.core.suspects.pieces.remove(&piece) else {
+            self.serve_leaves(piece, &digests);
+            return;
+        };
         let Some(corrupt) = &suspect.corrupt else {
             if !self.core.picker.is_done(piece) {
                 suspect.corrupt = Some(digests);
                 self.core.suspects.pieces.insert(piece, suspect);
+                self.leave_senders_of_bad_blocks(piece);
             }
             return;
         };
-        let mut guilty = Vec::new();
-        for ((wrong, right), givers) in corrupt.iter().zip(&digests).zip(&suspect.givers) {
-            // A block of several peers proves nothing against either.
-            if let [giver] = givers[..]
-                && wrong != right
-                && !guilty.contains(&giver)
-            {
-                guilty.push(giver);
-            }
-        }
+        let guilty = givers_of_blocks(corrupt, &digests, &suspect.givers);
         guilty.into_iter().for_each(|stream| self.ban(now, stream, piece));
     }
 
-    fn ban(&mut self, now: Timestamp, stream: SessionStreamId, piece: PieceIndex) {
+    pub(super) fn ban(&mut self, now: Timestamp, stream: SessionStreamId, piece: PieceIndex) {
         if self.core.blame_web_seed(stream, piece) {
             return;
         }

@@ -156,7 +156,9 @@ impl Swarm {
                     self.named.push_back(address);
                 }
             }
-            if !known.waits && !known.connected && (once || known.failures == 0) {
+            // Whom a tracker names still, though it was given up, may only have been full; when its pause is over it is dialled again.
+            let was_given_up = !source.can_be_invented() && known.failures >= MAX_FAILURES;
+            if !known.waits && !known.connected && (once || known.failures == 0 || was_given_up) {
                 self.enqueue(address);
             }
         }
@@ -285,13 +287,14 @@ impl Swarm {
         let mut next = None;
         for _ in 0..waiting.len() {
             let Some(address) = waiting.pop_front() else { break };
-            let Some(source) = self.known.get(&address).map(|known| known.source) else { continue };
-            let is_useful = self.is_useful(address, source);
-            let Some(known) = self.known.get_mut(&address) else { continue };
+            let Some(known) = self.known.get(&address) else { continue };
             if known.not_before.is_some_and(|at| at > now) {
                 waiting.push_back(address);
                 continue;
             }
+            let source = known.source;
+            let is_useful = self.is_useful(address, source);
+            let Some(known) = self.known.get_mut(&address) else { continue };
             known.waits = false;
             if !known.connected && is_useful {
                 known.connected = true;
@@ -423,7 +426,7 @@ const FIRST_PORT: u16 = 1024;
 /// is dialled.
 const MOST_DIALLED: usize = 4_096;
 
-/// How often a peer is dialled in vain.
+/// How often a peer is dialled in vain, unless a tracker goes on naming it.
 const MAX_FAILURES: u32 = 6;
 
 /// What one source tells of, where that is not a tracker, fills one part of so many at the most.
@@ -447,6 +450,25 @@ mod tests {
         swarm.learn(PeerSource::Tracker, (11..=13).map(at));
         let order: Vec<_> = std::iter::from_fn(|| swarm.next(NOW, true)).collect();
         assert_eq!(order, [11, 1, 12, 2, 13, 3].map(at));
+    }
+
+    #[test]
+    fn whom_a_tracker_goes_on_naming_is_not_given_up_for_ever() {
+        let mut swarm = Swarm::new(0, 8, false);
+        let mut now = NOW;
+        swarm.learn(PeerSource::Tracker, [at(1)]);
+        for _ in 0..MAX_FAILURES {
+            now = now + Duration::from_secs(3600);
+            assert_eq!(swarm.next(now, true), Some(at(1)));
+            swarm.note_gone(at(1), false, now);
+        }
+        assert_eq!(swarm.waiting(), 0);
+        // A peer that tells of it changes nothing; the tracker does, after a pause.
+        swarm.learn(GOSSIP, [at(1)]);
+        assert_eq!(swarm.waiting(), 0);
+        swarm.learn(PeerSource::Tracker, [at(1)]);
+        assert_eq!(swarm.next(now, true), None);
+        assert_eq!(swarm.next(now + Duration::from_secs(3600), true), Some(at(1)));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod floods;
 mod happy;
 mod hashes;
 mod hostile;
+mod leaves;
 mod metadata;
 mod noise;
 mod observer;

@@ -162,9 +162,14 @@ pub(super) struct LastSaid {
 }
 
 impl LastSaid {
+    #[inline(always)]
     fn push(&mut self, message: SaidMessage) {
         self.messages[self.next] = Some(message);
         self.next = (self.next + 1) % LAST_SAID;
+    }
+
+    const fn latest(&self) -> Option<SaidMessage> {
+        self.messages[(self.next + LAST_SAID - 1) % LAST_SAID]
     }
 
     /// The last message that the end had sent by a moment.
@@ -289,14 +294,23 @@ impl ObservedConnection {
             Some(message) if is_plain => message.name(),
             _ => record.body.message(),
         };
-        let said = SaidMessage { mark, message: name, block: message.and_then(block_of) };
-        self.last_said[sender].push(said);
-        if let Some(note) = record.notes.iter().find(|note| note.rule.severity >= Severity::Warn) {
-            let text = note.text.clone().into_owned();
-            self.broken[sender] = Some(BrokenRule { said, rule: note.rule.id, text });
+        self.last_said[sender].push(SaidMessage { mark, message: name, block: message.and_then(block_of) });
+        if !record.notes.is_empty() {
+            self.note_broken_rule(record);
         }
         if is_plain || self.add_other(record, limit) {
             self.take(record, message, mark, limit);
+        }
+    }
+
+    /// Takes in whether the message that an end said just now breaks a rule.
+    #[cold]
+    fn note_broken_rule(&mut self, record: &Record) {
+        let sender = record.direction as usize;
+        let broken = record.notes.iter().find(|note| note.rule.severity >= Severity::Warn);
+        if let (Some(note), Some(said)) = (broken, self.last_said[sender].latest()) {
+            let text = note.text.clone().into_owned();
+            self.broken[sender] = Some(BrokenRule { said, rule: note.rule.id, text });
         }
     }
 
@@ -401,10 +415,11 @@ impl ObservedConnection {
                 direction.end_phase(record.at, limit);
                 direction.phase = phase;
             }
-            direction.choked = match effect.choking[from] {
-                true => direction.choked.or(direction.facts.last_choke.map(|choke| choke.at)),
-                false => None,
-            };
+            if !effect.choking[from] {
+                direction.choked = None;
+            } else if direction.choked.is_none() {
+                direction.choked = direction.facts.last_choke.map(|choke| choke.at);
+            }
         }
     }
 

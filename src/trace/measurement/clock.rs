@@ -29,8 +29,15 @@ impl ClockWaits {
 
     /// A packet was captured in which the sender's clock shows this. The answer is how long the packet waited, in
     /// nanoseconds, where that is known; a tick is too little to tell.
-    #[inline]
+    #[inline(always)]
     pub(super) fn packet(&mut self, at: Timestamp, clock: u32) -> Option<u64> {
+        // Of a clock that is none of the known ones nothing is to be found out any more.
+        self.tick?;
+        self.wait(at, clock)
+    }
+
+    #[inline(never)]
+    fn wait(&mut self, at: Timestamp, clock: u32) -> Option<u64> {
         let (first_at, first_clock) = *self.first.get_or_insert((at, clock));
         let ticks = i64::from(clock.wrapping_sub(first_clock).cast_signed());
         let passed = at.as_nanos().saturating_sub(first_at.as_nanos());

@@ -14,7 +14,7 @@ use crate::{Direction, Moment, StreamClosing};
 #[derive(Debug, Default)]
 pub(super) struct OpeningAndEnding {
     pub(super) syns: u32,
-    pub(super) fins: [Option<Moment>; 2],
+    fins: [Option<Moment>; 2],
     /// The last RESET, and its sender.
     pub(super) reset: Option<(Moment, Direction)>,
     pub(super) close_reasons: [Option<u16>; 2],
@@ -26,6 +26,12 @@ pub(super) struct OpeningAndEnding {
 impl OpeningAndEnding {
     pub(super) const fn heard(&mut self, moment: Moment, direction: Direction) {
         self.last[direction as usize] = Some(moment);
+    }
+
+    /// The last packet of a direction has a FIN.
+    pub(super) fn end(&mut self, direction: Direction) {
+        let fin = &mut self.fins[direction as usize];
+        *fin = fin.or(self.last[direction as usize]);
     }
 }
 

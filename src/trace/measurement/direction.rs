@@ -5,6 +5,7 @@ use bittrace_protocol::Timestamp;
 
 use super::budget::MeasurementLimits;
 use super::clock::ClockWaits;
+use super::connection::CapturedAt;
 use super::delays::DelayCounts;
 use super::holes::{Hole, Holes};
 use super::sender::{AcknowledgedState, SenderView};
@@ -39,8 +40,9 @@ pub(super) struct MeasuredDirection {
     /// Since when the window is zero.
     closed_since: Option<Timestamp>,
     window: Option<OfferedWindow>,
-    /// The window as it was offered last.
+    /// The window as it was offered last, and its bytes where its scale is known.
     offered: Option<SegmentWindow>,
+    room: Option<u64>,
     /// How long its packets waited before they were captured.
     waits: ClockWaits,
     queueing: DelayCounts,
@@ -48,7 +50,7 @@ pub(super) struct MeasuredDirection {
 
 /// A segment that takes numbers.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct NumberedSegment {
+pub(super) struct NumberedSegment<'a> {
     pub(super) at: Timestamp,
     /// Its numbers begin here, and end before `end`.
     pub(super) start: u64,
@@ -59,8 +61,8 @@ pub(super) struct NumberedSegment {
     pub(super) clock: Option<u32>,
     /// Whether its wait counts as that of the direction.
     pub(super) counts_wait: bool,
-    /// Nanoseconds of one round trip of the path, as far as known: no retransmission comes sooner.
-    pub(super) round_trip: Option<u64>,
+    /// How far the ends are, as far as known: no retransmission comes sooner than after one round trip.
+    pub(super) place: &'a CapturedAt,
 }
 
 /// A segment that acknowledges.
@@ -121,6 +123,7 @@ impl MeasuredDirection {
             closed_since: None,
             window: None,
             offered: None,
+            room: None,
             waits,
             queueing: DelayCounts::default(),
         }
@@ -165,7 +168,7 @@ impl MeasuredDirection {
     /// A segment was captured that takes numbers.
     // Called once for TCP and once for uTP: what it is given need not be put into memory.
     #[inline(always)]
-    pub(super) fn send(&mut self, segment: NumberedSegment, limits: &MeasurementLimits) {
+    pub(super) fn send(&mut self, segment: NumberedSegment<'_>, limits: &MeasurementLimits) {
         self.counts.segments += u64::from(segment.bytes > 0);
         self.sender.catch_up(segment.at, limits);
         if let Some(clock) = segment.clock
@@ -175,7 +178,8 @@ impl MeasuredDirection {
             self.count_wait(waited, limits);
         }
         if segment.start < self.next {
-            self.send_old(segment, limits);
+            let NumberedSegment { at, start, end, bytes, clock, place, .. } = segment;
+            self.send_old((at, clock), (start, end), bytes, place, limits);
         } else {
             if segment.start > self.next {
                 self.leave_hole(segment.at, segment.start, segment.clock, limits);
@@ -206,8 +210,16 @@ impl MeasuredDirection {
     }
 
     /// Takes in a segment of which numbers come again, or late.
-    fn send_old(&mut self, segment: NumberedSegment, limits: &MeasurementLimits) {
-        let NumberedSegment { at, start, end, bytes, .. } = segment;
+    #[cold]
+    #[inline(never)]
+    fn send_old(
+        &mut self,
+        (at, clock): (Timestamp, Option<u32>),
+        (start, end): (u64, u64),
+        bytes: u64,
+        place: &CapturedAt,
+        limits: &MeasurementLimits,
+    ) {
         let length = end - start;
         // Where a part of the segment is meant: of TCP each number is a byte, of uTP the one number is all of it.
         let bytes_of = |numbers: u64| if numbers == length { bytes } else { numbers.min(bytes) };
@@ -215,7 +227,7 @@ impl MeasuredDirection {
         let filled = found.map_or(0, |(filled, _)| filled);
         let beyond = end.saturating_sub(self.next);
         let known = length - filled - beyond;
-        let again = known > 0 || found.is_some_and(|(_, hole)| segment.was_sent_again(&hole));
+        let again = known > 0 || found.is_some_and(|(_, hole)| was_sent_again(&hole, at, clock, place));
         if again {
             let repeated = if known > 0 { known } else { filled };
             self.counts.retransmitted_segments += 1;
@@ -272,7 +284,7 @@ impl MeasuredDirection {
         let mut sample = None;
         if number > self.acknowledged {
             if number > self.next {
-                self.miss(segment, limits);
+                self.miss(at, number, segment.single_is_fin, limits);
             }
             if !self.holes.is_empty() {
                 self.lose_holes(at, number, limits);
@@ -293,12 +305,16 @@ impl MeasuredDirection {
                 self.lose(at, limits);
             }
         }
-        // Much that acknowledges says what was said before.
-        let is_new = segment.window != self.offered
-            || self.state.bytes != self.acknowledged_bytes
-            || self.state.delayed != segment.delayed;
-        if is_new {
-            self.offer(segment, limits);
+        if self.state.delayed != segment.delayed
+            || segment.window.is_none_or(|window| !self.has_offered(window))
+        {
+            self.offer(at, segment.window, segment.delayed, segment.to_sender, limits);
+        } else if self.state.bytes != self.acknowledged_bytes {
+            // Most windows are those before, that many bytes further on.
+            let room_to = self.room.map(|room| self.acknowledged_bytes + room);
+            self.state = AcknowledgedState { bytes: self.acknowledged_bytes, room_to, ..self.state };
+            self.sender.catch_up(at, limits);
+            self.sender.acknowledged(at, segment.to_sender, self.state, limits);
         }
         sample
     }
@@ -316,15 +332,29 @@ impl MeasuredDirection {
         segment.selective || same_window
     }
 
+    /// Whether the receiver offered this window last.
+    #[inline(always)]
+    fn has_offered(&self, window: SegmentWindow) -> bool {
+        self.offered.is_some_and(|offered| offered.raw == window.raw && offered.scale == window.scale)
+    }
+
     /// Takes in what the receiver offers, and what it has.
-    fn offer(&mut self, segment: AcknowledgingSegment, limits: &MeasurementLimits) {
-        let at = segment.at;
+    #[inline(never)]
+    fn offer(
+        &mut self,
+        at: Timestamp,
+        window: Option<SegmentWindow>,
+        delayed: bool,
+        to_sender: u64,
+        limits: &MeasurementLimits,
+    ) {
         let mut state = AcknowledgedState { bytes: self.acknowledged_bytes, ..self.state };
-        state.delayed = segment.delayed;
-        if let Some(window) = segment.window {
+        state.delayed = delayed;
+        if let Some(window) = window {
             self.offered = Some(window);
             let bytes = window.bytes();
-            state.room_to = window.scale.map(|_| self.acknowledged_bytes + bytes);
+            self.room = window.scale.map(|_| bytes);
+            state.room_to = self.room.map(|room| self.acknowledged_bytes + room);
             state.closed = window.raw == 0;
             let offered = self.window.get_or_insert(OfferedWindow {
                 smallest: bytes,
@@ -344,27 +374,28 @@ impl MeasuredDirection {
         if state != self.state {
             self.state = state;
             self.sender.catch_up(at, limits);
-            self.sender.acknowledged(at, segment.to_sender, state, limits);
+            self.sender.acknowledged(at, to_sender, state, limits);
         }
     }
 
     /// The receiver acknowledges what was not captured.
     #[cold]
-    fn miss(&mut self, segment: AcknowledgingSegment, limits: &MeasurementLimits) {
-        let missing = segment.number - self.next;
-        if missing > 1 || !segment.single_is_fin {
+    #[inline(never)]
+    fn miss(&mut self, at: Timestamp, number: u64, single_is_fin: bool, limits: &MeasurementLimits) {
+        let missing = number - self.next;
+        if missing > 1 || !single_is_fin {
             self.counts.lost_to_capture += missing;
-            self.sender.catch_up(segment.at, limits);
-            self.sender.lose_sight((self.last_sent, segment.at), segment.at, limits);
-            self.sender.presume(segment.at, missing * self.bytes_of_missing, limits);
+            self.sender.catch_up(at, limits);
+            self.sender.lose_sight((self.last_sent, at), at, limits);
+            self.sender.presume(at, missing * self.bytes_of_missing, limits);
             self.acknowledged_bytes += missing * self.bytes_of_missing;
             // Its segments may only be late in the capture.
-            let (start, end) = (self.next, segment.number);
-            let (since, noticed) = (self.last_sent, segment.at);
+            let (start, end) = (self.next, number);
+            let (since, noticed) = (self.last_sent, at);
             let hole = Hole { start, end, since, noticed, clock: None, acknowledged: true };
             self.holes.open(hole, limits.holes);
         }
-        self.next = segment.number;
+        self.next = number;
     }
 
     #[cold]
@@ -377,6 +408,7 @@ impl MeasuredDirection {
         });
     }
 
+    #[inline(always)]
     fn count_delay(&mut self, nanos: u64, may_wait: bool, limits: &MeasurementLimits) {
         if may_wait && self.delays.smallest().is_some_and(|smallest| nanos >= smallest + ON_PURPOSE) {
             self.delayed += 1;
@@ -422,19 +454,17 @@ impl MeasuredDirection {
     }
 }
 
-impl NumberedSegment {
-    /// Whether a segment that fills a hole was sent after the segment behind the hole, and so a second time. The sender's
-    /// clock tells, where it has moved on; otherwise the time, as a retransmission answers an acknowledgement. Wireshark's
-    /// limit of 3 ms holds where the round trip is unknown.
-    fn was_sent_again(&self, hole: &Hole) -> bool {
-        if let (Some(clock), Some(behind)) = (self.clock, hole.clock)
-            && clock != behind
-        {
-            return clock.wrapping_sub(behind).cast_signed() > 0;
-        }
-        let round_trip = self.round_trip.map_or(UNKNOWN_ROUND_TRIP, |nanos| nanos / 10 * 8);
-        elapsed(hole.noticed, self.at) >= round_trip
+/// Whether a segment that fills a hole was sent after the segment behind the hole, and so a second time. The sender's clock tells,
+/// where it has moved on; otherwise the time, as a retransmission answers an acknowledgement. Wireshark's limit of 3 ms holds where
+/// the round trip is unknown.
+fn was_sent_again(hole: &Hole, at: Timestamp, clock: Option<u32>, place: &CapturedAt) -> bool {
+    if let (Some(clock), Some(behind)) = (clock, hole.clock)
+        && clock != behind
+    {
+        return clock.wrapping_sub(behind).cast_signed() > 0;
     }
+    let round_trip = place.whole().map_or(UNKNOWN_ROUND_TRIP, |nanos| nanos / 10 * 8);
+    elapsed(hole.noticed, at) >= round_trip
 }
 
 /// Nanoseconds from one moment to a later one; 0 where it is earlier.

@@ -14,18 +14,28 @@ pub(crate) struct TcpOptions {
 }
 
 impl TcpOptions {
-    /// Reads the options' bytes. What is malformed ends them.
-    #[inline]
-    pub(crate) fn read(bytes: &[u8]) -> Self {
-        // What nearly every segment has, put as RFC 7323, appendix A recommends.
-        if let &[1, 1, 8, 10, a, b, c, d, e, f, g, h] = bytes {
-            let time_stamps = Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])));
-            return Self { time_stamps, ..Self::default() };
+    /// The time stamps alone.
+    #[inline(always)]
+    pub(crate) fn time_stamps_of(bytes: &[u8]) -> Option<(u32, u32)> {
+        match usual_time_stamps(bytes) {
+            Some(usual) => Some(usual),
+            None if bytes.is_empty() => None,
+            None => Self::read(bytes).time_stamps,
         }
-        Self::read_any(bytes)
     }
 
-    fn read_any(mut bytes: &[u8]) -> Self {
+    /// The selective acknowledgement alone.
+    #[inline]
+    pub(crate) fn selective_of(bytes: &[u8]) -> Option<(u32, u32)> {
+        // With these no other option has room.
+        if usual_time_stamps(bytes).is_some() || bytes.is_empty() {
+            return None;
+        }
+        Self::read(bytes).selective
+    }
+
+    /// Reads the options' bytes. What is malformed ends them.
+    pub(crate) fn read(mut bytes: &[u8]) -> Self {
         let mut options = Self::default();
         while let Some((&kind, rest)) = bytes.split_first() {
             match kind {
@@ -56,6 +66,18 @@ impl TcpOptions {
             }
         }
         options
+    }
+}
+
+/// The time stamps where they are all that there is, put as RFC 7323, appendix A recommends: nearly every segment has them so.
+#[inline(always)]
+fn usual_time_stamps(bytes: &[u8]) -> Option<(u32, u32)> {
+    let ([head, stamps @ ..], []) = bytes.as_chunks::<4>() else { return None };
+    match stamps {
+        [clock, echo] if *head == [NO_OPERATION, NO_OPERATION, TIME_STAMPS, 10] => {
+            Some((u32::from_be_bytes(*clock), u32::from_be_bytes(*echo)))
+        }
+        _ => None,
     }
 }
 

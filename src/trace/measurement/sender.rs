@@ -62,8 +62,14 @@ impl SenderView {
     }
 
     /// Lets the acknowledgements arrive that have reached the sender by now.
-    #[inline]
+    #[inline(always)]
     pub(super) fn catch_up(&mut self, now: Timestamp, limits: &MeasurementLimits) {
+        if !self.on_the_way.is_empty() {
+            self.let_arrive(now, limits);
+        }
+    }
+
+    fn let_arrive(&mut self, now: Timestamp, limits: &MeasurementLimits) {
         while let Some(&(at, state)) = self.on_the_way.front()
             && at <= now
         {
@@ -73,7 +79,7 @@ impl SenderView {
     }
 
     /// The receiver answered; the sender knows of it after `delay`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn acknowledged(
         &mut self,
         now: Timestamp,
@@ -83,8 +89,18 @@ impl SenderView {
     ) {
         if delay < AT_ONCE && self.on_the_way.is_empty() {
             self.learn(now, state, limits);
-            return;
+        } else {
+            self.put_on_the_way(now, delay, state, limits);
         }
+    }
+
+    fn put_on_the_way(
+        &mut self,
+        now: Timestamp,
+        delay: u64,
+        state: AcknowledgedState,
+        limits: &MeasurementLimits,
+    ) {
         let at = Timestamp::from_nanos(now.as_nanos().saturating_add_unsigned(delay));
         let at = self.on_the_way.back().map_or(at, |&(last, _)| at.max(last));
         if self.on_the_way.len() >= limits.acknowledgements {
@@ -97,8 +113,7 @@ impl SenderView {
     fn learn(&mut self, at: Timestamp, state: AcknowledgedState, limits: &MeasurementLimits) {
         if state.bytes > self.known.bytes {
             self.progress = self.progress.max(at);
-        }
-        if state == self.known {
+        } else if state == self.known {
             return;
         }
         self.known = AcknowledgedState { bytes: state.bytes.max(self.known.bytes), ..state };
@@ -115,7 +130,7 @@ impl SenderView {
     }
 
     /// New bytes of the stream were captured, of which some were presumed to have been sent.
-    #[inline]
+    #[inline(always)]
     pub(super) fn send(&mut self, now: Timestamp, bytes: u64, presumed: u64, limits: &MeasurementLimits) {
         self.sent = (self.sent + bytes).saturating_sub(presumed);
         self.progress = self.progress.max(now);

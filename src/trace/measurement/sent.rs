@@ -22,6 +22,22 @@ struct UnacknowledgedSegment {
     again: bool,
 }
 
+impl UnacknowledgedSegment {
+    /// A part of it is acknowledged, as of one that the network card put together: how many bytes. Of TCP each number is a byte.
+    #[cold]
+    fn acknowledge_part(&mut self, number: u64) -> u64 {
+        let (numbers, all) = (number - self.start, self.end - self.start);
+        let part = if all == self.bytes {
+            numbers
+        } else {
+            (u128::from(numbers) * u128::from(self.bytes) / u128::from(all)) as u64
+        };
+        self.bytes -= part;
+        self.start = number;
+        part
+    }
+}
+
 /// What an acknowledgement took out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct AcknowledgedSegments {
@@ -35,7 +51,7 @@ impl SentSegments {
     /// A segment was sent that lies behind all others. Where there would be more than `most`, neighbours become one.
     #[inline]
     pub(super) fn push(&mut self, start: u64, end: u64, bytes: u64, at: Timestamp, most: usize) {
-        if self.segments.len() >= most.max(2) {
+        if self.segments.len() >= most {
             self.join_neighbours();
         }
         self.segments.push_back(UnacknowledgedSegment { start, end, bytes, at, again: false });
@@ -78,7 +94,7 @@ impl SentSegments {
     }
 
     /// Everything before a number is acknowledged.
-    #[inline]
+    #[inline(always)]
     pub(super) fn acknowledge(&mut self, number: u64) -> AcknowledgedSegments {
         let mut taken = AcknowledgedSegments::default();
         let mut again = false;
@@ -88,16 +104,7 @@ impl SentSegments {
             again |= first.again;
             taken.sent_at = Some(first.at);
             if first.end > number {
-                // A part of it, as of one that the network card put together. Of TCP each number is a byte.
-                let (numbers, all) = (number - first.start, first.end - first.start);
-                let part = if all == first.bytes {
-                    numbers
-                } else {
-                    (u128::from(numbers) * u128::from(first.bytes) / u128::from(all)) as u64
-                };
-                first.bytes -= part;
-                first.start = number;
-                taken.bytes += part;
+                taken.bytes += first.acknowledge_part(number);
                 break;
             }
             taken.bytes += first.bytes;

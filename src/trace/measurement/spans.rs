@@ -44,26 +44,34 @@ impl SpanRecorder {
     }
 
     fn change(&mut self, at: Timestamp, state: TransportState, most: usize) {
-        self.end_open(at);
-        if self.done.len() > most {
+        let lasted = self.end_open(at);
+        let too_many = self.done.len() > most;
+        if too_many {
             self.join_short(most);
         }
         self.open.state = state;
+        if lasted && !too_many {
+            // The span before is of another state.
+            return;
+        }
         // What lasted no time is a part of what follows, and may have parted two of a kind.
         if self.done.last().is_some_and(|last| last.state == state) {
             self.reopen();
         }
     }
 
-    /// Ends the open span, and opens another of the same state.
-    fn end_open(&mut self, at: Timestamp) {
+    /// Ends the open span, and opens another of the same state: whether it had lasted any time.
+    #[inline]
+    fn end_open(&mut self, at: Timestamp) -> bool {
         let at = at.max(self.open.from).max(self.counted_to);
-        if at > self.open.from {
+        let lasted = at > self.open.from;
+        if lasted {
             self.nanos[self.open.state as usize] += nanos(self.counted_to, at);
             self.counted_to = at;
             self.done.push(TransportSpan { to: at, ..self.open });
             self.open = TransportSpan { from: at, to: at, bytes: 0, retransmitted: 0, ..self.open };
         }
+        lasted
     }
 
     /// Takes the last span back as a part of the open one.

@@ -24,15 +24,16 @@ pub(crate) struct TcpMeasuring {
 }
 
 /// What one end said of itself, and where the numbers of what it sends stand.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct TcpEnd {
     /// The options of its SYN.
     syn: Option<TcpOptions>,
+    /// The most bytes that a segment to it may carry.
+    takes: u16,
     /// By how many bits its windows are shifted.
     scale: Option<u8>,
-    /// Its number that stands at `place`.
-    number: u32,
-    place: u64,
+    /// Its number at place 0, and so at each multiple of 2^32.
+    zero: u32,
     /// The number behind its last byte, where it ended its direction.
     fin: Option<u64>,
     /// The latest of its clock.
@@ -41,17 +42,37 @@ struct TcpEnd {
     timed: Option<(u32, Timestamp)>,
 }
 
+impl Default for TcpEnd {
+    fn default() -> Self {
+        let takes = LARGEST_OF_ANY_LINK;
+        Self { syn: None, takes, scale: None, zero: 0, fin: None, clock: None, timed: None }
+    }
+}
+
 impl TcpEnd {
-    /// The place of a number; `None` where it is too far from the others to be one of this connection.
-    fn place_of(&self, number: u32) -> Option<u64> {
-        let ahead = number.wrapping_sub(self.number).cast_signed();
-        (ahead.unsigned_abs() <= WINDOW).then(|| self.place.saturating_add_signed(ahead.into()))
+    /// The place of a number of a direction; `None` where it is too far from the next to be one of this connection.
+    #[inline(always)]
+    fn place_of(&self, number: u32, direction: &MeasuredDirection) -> Option<u64> {
+        let next = direction.next();
+        let ahead = number.wrapping_sub(self.zero.wrapping_add(next as u32)).cast_signed();
+        (ahead.unsigned_abs() <= WINDOW).then(|| next.wrapping_add_signed(ahead.into()))
     }
 
-    /// Numbers are unwrapped around this one from now on.
-    fn stand_at(&mut self, place: u64) {
-        self.number = self.number.wrapping_add(place.wrapping_sub(self.place) as u32);
-        self.place = place;
+    /// The direction begins with this number.
+    #[cold]
+    const fn begin(&mut self, number: u32, direction: &mut MeasuredDirection) {
+        self.zero = number.wrapping_sub(FIRST_PLACE as u32);
+        direction.begin(FIRST_PLACE);
+    }
+}
+
+/// That of an end, and that of the other.
+#[inline(always)]
+const fn sides<T>(pair: &mut [T; 2], end: Direction) -> (&mut T, &mut T) {
+    let [initiator, responder] = pair;
+    match end {
+        Direction::FromInitiator => (initiator, responder),
+        Direction::FromResponder => (responder, initiator),
     }
 }
 
@@ -59,13 +80,12 @@ impl TcpMeasuring {
     /// A connection whose first packet comes now.
     pub(crate) fn begun_at(moment: Moment) -> Self {
         let direction = || MeasuredDirection::begun_at(moment.at, ClockWaits::ticking(MILLISECOND, false), 1);
-        let end = || TcpEnd { place: FIRST_PLACE, ..TcpEnd::default() };
         Self {
             connection: MeasuredConnection::begun_at(moment.at, [direction(), direction()]),
             syns: [None; 2],
             answers: 0,
             awaits_third: false,
-            ends: [end(), end()],
+            ends: Default::default(),
         }
     }
 
@@ -78,7 +98,6 @@ impl TcpMeasuring {
         budget: &mut MeasurementBudget,
     ) {
         let limits = budget.limits();
-        let options = TcpOptions::read(segment.options);
         let at = self.connection.heard(moment, direction);
         self.connection.place.sent(direction, segment.outgoing);
         if segment.rst {
@@ -86,28 +105,25 @@ impl TcpMeasuring {
             return;
         }
         if segment.syn {
-            self.synchronize(at, direction, segment, options);
-        } else {
+            self.synchronize(at, direction, segment);
+        } else if self.awaits_third {
             self.shake(at, direction, segment);
         }
-        if let Some((clock, echo)) = options.time_stamps {
-            self.time_stamps(at, direction, clock, segment.ack.is_some().then_some(echo));
+        let time_stamps = TcpOptions::time_stamps_of(segment.options);
+        if let Some((clock, echo)) = time_stamps {
+            self.time_stamps(at, direction, clock, segment.ack.map(|_| echo));
         }
         if let Some(ack) = segment.ack {
-            self.acknowledge(at, direction, ack, segment, &options, limits);
+            self.acknowledge(at, direction, ack, segment, limits);
         }
-        self.carry(moment, direction, segment, &options, limits);
+        self.carry(direction, segment, time_stamps.map(|(clock, _)| clock), limits);
         self.connection.count(budget);
     }
 
-    fn synchronize(
-        &mut self,
-        at: Timestamp,
-        direction: Direction,
-        segment: &Segment<'_>,
-        options: TcpOptions,
-    ) {
+    fn synchronize(&mut self, at: Timestamp, direction: Direction, segment: &Segment<'_>) {
+        let options = TcpOptions::read(segment.options);
         let end = &mut self.ends[direction as usize];
+        end.takes = options.largest_segment.unwrap_or(LARGEST_OF_ANY_LINK);
         let repeated = end.syn.replace(options).is_some();
         self.syns[direction as usize] = if repeated { None } else { Some(at) };
         match direction {
@@ -136,8 +152,9 @@ impl TcpMeasuring {
     }
 
     /// The third segment of the handshake, where this is the one.
+    #[cold]
     fn shake(&mut self, at: Timestamp, direction: Direction, segment: &Segment<'_>) {
-        if !self.awaits_third || direction == Direction::FromResponder {
+        if direction == Direction::FromResponder {
             return;
         }
         self.awaits_third = false;
@@ -148,133 +165,111 @@ impl TcpMeasuring {
 
     /// Times how long a clock's value takes to come back (RFC 7323, section 4). One value at a time is followed: the
     /// smallest time is all that is wanted.
+    #[inline(always)]
     fn time_stamps(&mut self, at: Timestamp, direction: Direction, clock: u32, echo: Option<u32>) {
-        let (here, there) = (direction as usize, direction.reverse() as usize);
+        let (here, there) = sides(&mut self.ends, direction);
         if let Some(echo) = echo
-            && let Some((timed, since)) = self.ends[there].timed
+            && let Some((timed, since)) = there.timed
             && echo.wrapping_sub(timed).cast_signed() >= 0
         {
             if echo == timed {
                 self.connection.place.round_trip(direction, elapsed(since, at));
             }
-            self.ends[there].timed = None;
+            there.timed = None;
         }
-        let end = &mut self.ends[here];
         // A value that came before may be on its way back already.
-        let is_new = end.clock.is_none_or(|last| clock.wrapping_sub(last).cast_signed() > 0);
-        if is_new {
-            end.clock = Some(clock);
-            end.timed.get_or_insert((clock, at));
+        if here.clock.is_none_or(|last| clock.wrapping_sub(last).cast_signed() > 0) {
+            here.clock = Some(clock);
+            here.timed.get_or_insert((clock, at));
         }
     }
 
+    #[inline(always)]
     fn acknowledge(
         &mut self,
         at: Timestamp,
         direction: Direction,
         ack: u32,
         segment: &Segment<'_>,
-        options: &TcpOptions,
         limits: &MeasurementLimits,
     ) {
-        let there = direction.reverse();
-        let scale = self.ends[direction as usize].scale;
-        let sender = &mut self.ends[there as usize];
-        let heard = &mut self.connection.directions[there as usize];
+        let MeasuredConnection { place, directions, .. } = &mut self.connection;
+        let (here, sender) = sides(&mut self.ends, direction);
+        let (_, heard) = sides(directions, direction);
         if !heard.begun() {
-            sender.number = ack;
-            heard.begin(sender.place);
+            sender.begin(ack, heard);
         }
-        let Some(number) = sender.place_of(ack) else { return };
-        let bare = segment.payload.is_empty() && segment.lost_tail == 0 && !segment.syn && !segment.fin;
-        // A block before the acknowledged number tells of bytes that came twice (RFC 2883).
-        let selective = options.selective.and_then(|(start, _)| sender.place_of(start));
+        let Some(number) = sender.place_of(ack, heard) else { return };
+        let window = SegmentWindow { raw: segment.window.into(), scale: here.scale };
+        let bare = segment.payload.is_empty() && !segment.syn && !segment.fin && segment.lost_tail == 0;
         let sample = heard.acknowledge(
             AcknowledgingSegment {
                 at,
                 number,
                 bare,
-                window: (!segment.syn).then_some(SegmentWindow { raw: segment.window.into(), scale }),
-                selective: selective.is_some_and(|start| start >= number),
+                window: if segment.syn { None } else { Some(window) },
+                // A block before the acknowledged number tells of bytes that came twice (RFC 2883).
+                selective: bare && selects_later(segment, number, sender, heard),
                 delayed: false,
-                to_sender: self.connection.place.half(there).unwrap_or(0).saturating_add(heard.waited()),
+                to_sender: place.half(direction.reverse()).unwrap_or(0).saturating_add(heard.waited()),
                 single_is_fin: true,
             },
             limits,
         );
-        sender.stand_at(heard.next());
         if let Some(nanos) = sample {
-            self.connection.place.round_trip(direction, nanos);
+            place.round_trip(direction, nanos);
         }
     }
 
+    #[inline(always)]
     fn carry(
         &mut self,
-        moment: Moment,
         direction: Direction,
         segment: &Segment<'_>,
-        options: &TcpOptions,
+        clock: Option<u32>,
         limits: &MeasurementLimits,
     ) {
+        let MeasuredConnection { place, directions, course, offloaded, now, .. } = &mut self.connection;
+        let (end, other) = sides(&mut self.ends, direction);
+        let (said, _) = sides(directions, direction);
         let bytes = segment.payload.len() as u64 + u64::from(segment.lost_tail);
-        let taken_by_other =
-            self.ends[direction.reverse() as usize].syn.as_ref().and_then(|syn| syn.largest_segment);
-        let end = &mut self.ends[direction as usize];
-        let said = &mut self.connection.directions[direction as usize];
         // The SYN itself takes the number before the first byte.
         let number = segment.seq.wrapping_add(segment.syn.into());
-        if segment.syn && !said.begun() {
-            end.number = number;
-            said.begin(end.place);
+        if !said.begun() && (segment.syn || bytes > 0 || segment.fin) {
+            end.begin(number, said);
         }
         if bytes == 0 && !segment.fin {
-            let place = end.place_of(number).filter(|_| said.begun() && !segment.syn && end.fin.is_none());
-            match place {
-                Some(place) if place + 1 == said.next() => said.counts.probes += 1,
-                // What was sent before was not captured: it may be lost on its way, with nothing of its direction after it.
-                Some(place) if place > said.next() && place - said.next() <= FURTHEST_SHOWN => {
-                    let clock = options.time_stamps.map(|(clock, _)| clock);
-                    said.leave_hole(self.connection.now, place, clock, limits);
-                    end.stand_at(place);
-                }
-                _ => {}
+            if said.begun() && !segment.syn {
+                carry_nothing(*now, end.place_of(number, said), clock, end, said, limits);
             }
             return;
         }
-        if !said.begun() {
-            end.number = number;
-            said.begin(end.place);
-        }
-        let Some(start) = end.place_of(number) else { return };
+        let Some(start) = end.place_of(number, said) else { return };
         // Below the first place is what was sent before the capture began.
         if start < FIRST_PLACE {
             return;
         }
-        // One byte before the next is a keep-alive (RFC 9293, section 3.8.4), one byte into a closed window a probe
-        // (section 3.8.6.1).
-        let before_next = start + 1 == said.next() && said.acknowledged() == said.next();
-        if bytes == 1 && !segment.fin && (before_next || said.is_closed()) {
+        if bytes == 1 && !segment.fin && is_probe(start, said) {
             said.counts.probes += 1;
             return;
         }
-        let largest = u64::from(taken_by_other.unwrap_or(LARGEST_OF_ANY_LINK));
-        self.connection.offloaded |= bytes > largest;
+        let largest = u64::from(other.takes);
+        *offloaded |= bytes > largest;
         said.sender.segment = said.sender.segment.max(bytes.min(largest) as u32);
         if segment.fin && end.fin.is_none() {
             end.fin = Some(start + bytes);
-            self.connection.course.fins[direction as usize].get_or_insert(moment);
+            course.end(direction);
         }
         let numbered = NumberedSegment {
-            at: self.connection.now,
+            at: *now,
             start,
             end: start + bytes + u64::from(segment.fin),
             bytes,
-            clock: options.time_stamps.map(|(clock, _)| clock),
+            clock,
             counts_wait: bytes > 0,
-            round_trip: self.connection.place.whole(),
+            place,
         };
         said.send(numbered, limits);
-        end.stand_at(said.next());
     }
 
     /// Gives the memory back.
@@ -291,6 +286,45 @@ impl TcpMeasuring {
     ) -> Box<ConnectionMeasurement> {
         Box::new(self.connection.finish(moment, closing, budget))
     }
+}
+
+/// Whether a segment says that bytes after the acknowledged ones have arrived.
+fn selects_later(
+    segment: &Segment<'_>,
+    acknowledged: u64,
+    sender: &TcpEnd,
+    heard: &MeasuredDirection,
+) -> bool {
+    let selective = TcpOptions::selective_of(segment.options);
+    let first = selective.and_then(|(first, _)| sender.place_of(first, heard));
+    first.is_some_and(|first| first >= acknowledged)
+}
+
+/// Takes in a segment without bytes that stands at a place: of most of them that is where the next byte comes.
+#[inline(always)]
+fn carry_nothing(
+    now: Timestamp,
+    place: Option<u64>,
+    clock: Option<u32>,
+    end: &TcpEnd,
+    said: &mut MeasuredDirection,
+    limits: &MeasurementLimits,
+) {
+    let Some(place) = place.filter(|place| *place != said.next() && end.fin.is_none()) else { return };
+    if place + 1 == said.next() {
+        said.counts.probes += 1;
+    } else if place > said.next() && place - said.next() <= FURTHEST_SHOWN {
+        // What was sent before was not captured: it may be lost on its way, with nothing of its direction after it.
+        said.leave_hole(now, place, clock, limits);
+    }
+}
+
+/// Whether a segment of one byte is none of the stream: one byte before the next is a keep-alive (RFC 9293, section 3.8.4), one
+/// byte into a closed window a probe (section 3.8.6.1).
+#[cold]
+const fn is_probe(start: u64, said: &MeasuredDirection) -> bool {
+    let before_next = start + 1 == said.next() && said.acknowledged() == said.next();
+    before_next || said.is_closed()
 }
 
 /// The largest window that TCP can offer (RFC 7323, section 2.2): what lies farther ahead is not a part of the connection.

@@ -104,7 +104,7 @@ impl UtpMeasuring {
             self.connection.place.round_trip(Direction::FromResponder, elapsed(asked, at));
         }
         self.acknowledge(at, direction, packet, limits);
-        self.carry(moment, direction, packet, limits);
+        self.carry(direction, packet, limits);
         self.connection.count(budget);
     }
 
@@ -152,13 +152,7 @@ impl UtpMeasuring {
         }
     }
 
-    fn carry(
-        &mut self,
-        moment: Moment,
-        direction: Direction,
-        packet: MeasuredPacket<'_>,
-        limits: &MeasurementLimits,
-    ) {
+    fn carry(&mut self, direction: Direction, packet: MeasuredPacket<'_>, limits: &MeasurementLimits) {
         let header = packet.header;
         if header.kind == Kind::State {
             return;
@@ -177,7 +171,7 @@ impl UtpMeasuring {
         let bytes = packet.bytes as u64;
         said.sender.segment = said.sender.segment.max(packet.bytes as u32);
         if header.kind == Kind::Fin {
-            self.connection.course.fins[direction as usize].get_or_insert(moment);
+            self.connection.course.end(direction);
         }
         let numbered = NumberedSegment {
             at: self.connection.now,
@@ -187,7 +181,7 @@ impl UtpMeasuring {
             clock: Some(header.timestamp),
             // The receiver reports the wait on the whole way.
             counts_wait: false,
-            round_trip: self.connection.place.whole(),
+            place: &self.connection.place,
         };
         said.send(numbered, limits);
         end.stand_at(said.next());

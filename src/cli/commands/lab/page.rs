@@ -154,7 +154,7 @@ fn write_shares(summary: &Summary, page: &mut Page<'_>) -> Result<()> {
 }
 
 /// A time of a column, whose rows are compared.
-fn time(seconds: f64) -> String {
+pub(super) fn time(seconds: f64) -> String {
     format!("{seconds:.1} s")
 }
 
@@ -199,7 +199,7 @@ fn write_unchoked(scenario: &Scenario, run: &Run, page: &mut Page<'_>) -> Result
     Ok(page.table(&columns, &rows)?)
 }
 
-fn verdict_row(verdict: &Verdict) -> Vec<String> {
+pub(super) fn verdict_row(verdict: &Verdict) -> Vec<String> {
     let number = |number: Option<f64>| number.map_or("none".to_owned(), |number| format!("{number:.3}"));
     vec![
         if verdict.holds { "holds" } else { "fails" }.to_owned(),
@@ -217,11 +217,6 @@ pub(super) fn write_json(
     run: &Run,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let quantiles = |all: &Option<Quantiles>| {
-        all.map(
-            |all| json!({ "least": all.least, "median": all.median, "ninety": all.ninety, "most": all.most }),
-        )
-    };
     let groups: Vec<Value> = summary
         .groups
         .iter()
@@ -231,7 +226,7 @@ pub(super) fn write_json(
                 "role": group.role.name(),
                 "came": group.came,
                 "done": group.done,
-                "took_seconds": quantiles(&group.took),
+                "took_seconds": quantiles(group.took),
                 "uploaded": group.uploaded,
                 "downloaded": group.downloaded,
                 "ratio": group.ratio(),
@@ -273,11 +268,16 @@ pub(super) fn write_json(
     Ok(write_line(&object, out)?)
 }
 
+/// The times of a group.
+pub(super) fn quantiles(all: Option<Quantiles>) -> Option<Value> {
+    all.map(|all| json!({ "least": all.least, "median": all.median, "ninety": all.ninety, "most": all.most }))
+}
+
 fn stall((number, seconds): (u64, f64)) -> Value {
     json!({ "number": number, "seconds": seconds })
 }
 
-fn verdict_object(verdict: &Verdict) -> Value {
+pub(super) fn verdict_object(verdict: &Verdict) -> Value {
     json!({
         "number": verdict.name,
         "rule": verdict.rule,
@@ -287,7 +287,7 @@ fn verdict_object(verdict: &Verdict) -> Value {
     })
 }
 
-fn sample(sample: &Sample) -> Value {
+pub(super) fn sample(sample: &Sample) -> Value {
     json!({
         "seconds": sample.at,
         "leechers": sample.leechers,

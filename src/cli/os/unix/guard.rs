@@ -130,6 +130,14 @@ fn end_all(client: Pid) {
     }
 }
 
+/// How long processors have worked for a process and all below it, those that ended and were waited for among them; `None`
+/// where the system does not tell.
+pub(super) fn processor_time(guard: u32) -> Option<Duration> {
+    let guard = i32::try_from(guard).ok().and_then(Pid::from_raw)?;
+    let below = descendants::of(guard).into_iter().filter_map(descendants::processor_time).sum::<Duration>();
+    Some(descendants::processor_time(guard)? + below)
+}
+
 /// How often is looked for processes that are left: what a disk keeps from ending is not waited for longer than two seconds.
 const ROUNDS: u32 = 200;
 const STEP: Duration = Duration::from_millis(10);
@@ -139,7 +147,10 @@ const STEP: Duration = Duration::from_millis(10);
 mod descendants {
     use std::collections::HashMap;
     use std::fs;
+    use std::str::FromStr;
+    use std::time::Duration;
 
+    use rustix::param::clock_ticks_per_second;
     use rustix::process::{Pid, getpid, set_child_subreaper};
 
     /// Makes this process the parent of descendants whose own parent has ended.
@@ -169,19 +180,42 @@ mod descendants {
         found
     }
 
-    /// The parent of a process: the second field after the name, which stands in parentheses and may hold any character.
+    /// The parent of a process.
     fn parent(process: i32) -> Option<i32> {
+        field(&status(process)?, 1)
+    }
+
+    /// For how long processors have worked for a process, and for its children that ended and were waited for (proc(5): utime,
+    /// stime, cutime, cstime).
+    pub(super) fn processor_time(process: Pid) -> Option<Duration> {
+        let status = status(process.as_raw_pid())?;
+        let ticks: u64 = (11..15).filter_map(|place| field::<u64>(&status, place)).sum();
+        Some(Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second() as f64))
+    }
+
+    /// What the system says of a process, after its name, which stands in parentheses and may hold any character.
+    fn status(process: i32) -> Option<String> {
         let status = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-        status.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+        Some(status.rsplit_once(')')?.1.to_owned())
+    }
+
+    fn field<T: FromStr>(status: &str, place: usize) -> Option<T> {
+        status.split_whitespace().nth(place)?.parse().ok()
     }
 }
 
 /// Elsewhere the process group has to do.
 #[cfg(not(target_os = "linux"))]
 mod descendants {
+    use std::time::Duration;
+
     use rustix::process::Pid;
 
     pub(super) const fn adopt() {}
+
+    pub(super) const fn processor_time(_: Pid) -> Option<Duration> {
+        None
+    }
 
     pub(super) const fn of(_: Pid) -> Vec<Pid> {
         Vec::new()

@@ -30,7 +30,7 @@ fn extended(id: u8, text: &str, data: &[u8]) -> Vec<u8> {
 
 /// A message about a range of hashes of a file's pieces: a request (21), hashes (22), or a reject (23). Pieces of 16 KiB are
 /// leaves.
-fn about_hashes(
+pub(super) fn about_hashes(
     id: u8,
     root: &[u8],
     index: u32,
@@ -47,7 +47,7 @@ fn about_hashes(
 }
 
 /// The nodes of a file's tree, a list a layer, from its bytes.
-fn layers_of(bytes: &[u8]) -> Vec<Vec<[u8; 32]>> {
+pub(super) fn layers_of(bytes: &[u8]) -> Vec<Vec<[u8; 32]>> {
     use sha2::{Digest, Sha256};
     let mut nodes: Vec<[u8; 32]> = bytes.chunks(PIECE).map(|leaf| Sha256::digest(leaf).into()).collect();
     nodes.resize(nodes.len().next_power_of_two(), [0; 32]);
