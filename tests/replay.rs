@@ -453,7 +453,7 @@ fn a_reference_that_began_with_a_magnet_link_is_played() {
     assert!(code < 2 && errors.is_empty(), "{code}: {errors}");
     assert_printed!("replay", "rehearsal-magnet", printed);
     if is_there("aria2c") {
-        let [words @ .., _] = &ARIA2[..] else { panic!("no words") };
+        let [words @ .., _] = ARIA2 else { panic!("no words") };
         completes("magnet-metadata-pex.pcap", &[words, &["{magnet}"]].concat(), &[]);
     }
 }
