@@ -73,7 +73,9 @@ pub enum Error {
         name: String,
     },
     /// A torrent of version 2 without what its pieces are checked against (BEP 52, "piece layers").
-    #[error("{name} lacks the piece layers of version 2, so its pieces cannot be checked")]
+    #[error(
+        "{name} lacks hashes of version 2 (piece layers, or roots of files), so its pieces cannot be checked"
+    )]
     NoPieceLayers {
         /// The torrent's name.
         name: String,

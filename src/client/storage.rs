@@ -282,10 +282,9 @@ impl Worker {
             let block = Block { index: piece, begin, length: block_length.min(size - begin) };
             self.files.read_block(block).map(|bytes| Sha256::digest(&bytes).into())
         });
-        // Where they cannot be read there is nothing to tell: nobody is blamed.
-        if let Some(digests) = digests.collect() {
-            self.report(Input::BlockHashes(piece, digests));
-        }
+        // Where they cannot be read there are none: nobody is blamed, and who asked for leaves is refused.
+        let digests: Option<Vec<_>> = digests.collect();
+        self.report(Input::BlockHashes(piece, digests.unwrap_or_default()));
     }
 
     fn fail(&mut self, error: Error) {

@@ -331,7 +331,7 @@ impl Session {
         let core = &self.core;
         if !self.peers.is_empty()
             || core.is_complete()
-            || core.swarm.waiting() > 0
+            || core.swarm.any_hopeful()
             || !core.resolving.is_empty()
             || core.announcer.is_asking()
             || core.web_seeds.is_at_work()

@@ -3,7 +3,7 @@
 use sha1::Sha1;
 use sha2::Digest;
 
-use super::{Metainfo, PieceHash};
+use super::{File, Metainfo, PieceHash};
 use crate::PieceIndex;
 use crate::merkle::{self, Hash};
 
@@ -101,9 +101,17 @@ impl Metainfo {
         piece.hash(|| self.layer_hash(piece.root, piece.number))
     }
 
-    /// Whether every piece has a hash: not where the piece layer of a file is missing (BEP 52, "piece layers").
+    /// Whether every piece has a hash: not where a file has no root, or its piece layer is missing or that of a file of another
+    /// length (BEP 52, "file tree" and "piece layers").
     pub fn has_all_hashes(&self) -> bool {
-        self.geometry.is_some() || self.missing_layers().next().is_none() && self.piece_layer().is_some()
+        let piece_length = u64::from(self.piece_length);
+        let has_hashes = |file: &File| {
+            let Some(root) = file.pieces_root else { return file.length == 0 };
+            let pieces = file.length.div_ceil(piece_length.max(1));
+            let is_whole = |layer: &Vec<u8>| (layer.len() / size_of::<Hash>()) as u64 == pieces;
+            file.length <= piece_length || self.layers.get(&root).is_some_and(is_whole)
+        };
+        self.geometry.is_some() || self.piece_layer().is_some() && self.files.iter().all(has_hashes)
     }
 }
 

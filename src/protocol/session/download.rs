@@ -83,6 +83,11 @@ impl Core {
         let starts =
             self.picker.done() <= STARTS || self.config.single_peer || !self.config.schedule.is_empty();
         if peer.peer_choking() && !starts {
+            // What is begun with it is left to others.
+            if !peer.download.is_busy() && peer.download.current_piece.take().is_some() {
+                self.picker.unreserve(peer.stream);
+                self.deferred.blocks_freed = true;
+            }
             return;
         }
         let step = self.scheduled_step(peer);

@@ -33,7 +33,11 @@ impl Core {
     /// Answers a request for hashes; what it costs.
     pub(super) fn on_hash_request(&mut self, peer: &mut Peer, range: HashRange) -> Noise {
         let Some(torrent) = self.torrent.known().filter(|torrent| torrent.piece_layer().is_some()) else {
-            return Noise::NothingNew(0);
+            // It need not wait for what cannot come.
+            if peer.is_v2 {
+                peer.send(self.now, &Message::HashReject(range));
+            }
+            return Noise::RefusedRequest;
         };
         // A peer that asks faster than it reads, or without end, is refused: it may ask again.
         let is_swamped = peer.unsent + peer.send_buffer.len() > MAX_UNSENT || peer.noise > MOST_NOISE;
@@ -42,8 +46,8 @@ impl Core {
             let tree = torrent.tree_of_pieces(range.pieces_root);
             serving.trees.extend(tree.map(|tree| (range.pieces_root, tree)));
         }
-        if !is_swamped && self.reads_leaves(peer, range) {
-            return Noise::LeavesRead;
+        if !is_swamped && let Some(length) = self.reads_leaves(peer, range) {
+            return Noise::LeavesRead(length);
         }
         let tree = self.hash_serving.trees.get(&range.pieces_root).filter(|_| !is_swamped);
         match tree.and_then(|tree| tree.answer(&range)) {
@@ -61,25 +65,25 @@ impl Core {
 }
 
 impl Core {
-    /// Has the piece read of which a peer asks for leaves, if that can be; whether it is.
-    fn reads_leaves(&mut self, peer: &Peer, range: HashRange) -> bool {
+    /// Has the piece read of which a peer asks for leaves, if that can be; how many bytes are read.
+    fn reads_leaves(&mut self, peer: &Peer, range: HashRange) -> Option<u32> {
         let is_reading = self.hash_serving.reading.iter().any(|request| request.stream == peer.stream);
-        let Some(torrent) = self.torrent.known() else { return false };
-        let Some(piece) = torrent.piece_of_leaves(&range) else { return false };
+        let torrent = self.torrent.known()?;
+        let piece = torrent.piece_of_leaves(&range)?;
         // What is padded in its last block has another hash than its leaf.
-        let is_whole =
-            torrent.piece_content(piece) == torrent.placement().and_then(|placed| placed.piece_size(piece));
+        let length = torrent.piece_content(piece)?;
+        let is_whole = torrent.placement().and_then(|placed| placed.piece_size(piece)) == Some(length);
         if is_reading
             || self.hash_serving.reading.len() >= MAX_READING
             || !is_whole
             || !self.has(piece)
             || self.suspects.is_suspect(piece)
         {
-            return false;
+            return None;
         }
         self.hash_serving.reading.push(LeafRequest { stream: peer.stream, range, piece });
         self.outputs.push_back(Output::HashBlocks(piece, LEAF as u32));
-        true
+        Some(length)
     }
 }
 

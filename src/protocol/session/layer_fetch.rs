@@ -70,7 +70,9 @@ impl LayerFetch {
                 proof_layers: height - 1,
             }));
         }
-        Some(Self { files, unasked, asked: Vec::new(), came: BTreeMap::new() })
+        // What else is missing nobody can give.
+        let is_of_use = !unasked.is_empty();
+        is_of_use.then(|| Self { files, unasked, asked: Vec::new(), came: BTreeMap::new() })
     }
 
     /// What a peer was asked for is asked of others.
@@ -83,7 +85,25 @@ impl LayerFetch {
             std::mem::take(&mut self.asked).into_iter().partition(|asked| is_given_up(asked));
         self.asked = asked;
         let given_up: Vec<AskedHashes> = given_up;
-        self.unasked.extend(given_up.into_iter().map(|asked| asked.range));
+        given_up.into_iter().for_each(|asked| self.ask_again(asked.range));
+    }
+
+    /// A peer does not give a range: it is asked of others, unless one is asked already.
+    fn ask_again(&mut self, range: HashRange) {
+        if !self.asked.iter().any(|asked| asked.range == range) {
+            self.unasked.push_back(range);
+        }
+    }
+
+    /// What a peer is asked for next: what nobody is asked for, or else what another one is slow to give.
+    fn next_for(&mut self, now: Timestamp, stream: SessionStreamId) -> Option<HashRange> {
+        self.unasked.pop_front().or_else(|| {
+            let is_asked = |range: HashRange| {
+                self.asked.iter().any(|asked| asked.stream == stream && asked.range == range)
+            };
+            let slow = |asked: &&AskedHashes| now - asked.at >= SHARED_AFTER && !is_asked(asked.range);
+            self.asked.iter().find(slow).map(|asked| asked.range)
+        })
     }
 
     /// Takes the request that an answer is for, if the peer was asked.
@@ -100,7 +120,10 @@ impl LayerFetch {
             return false;
         }
         let count = range.length.min(pieces - range.index) as usize;
-        self.came.insert((range.pieces_root, range.index), hashes.slice(..count * size_of::<Hash>()));
+        // A copy: what was read with the answer is not held for it.
+        let hashes = Bytes::copy_from_slice(&hashes[..count * size_of::<Hash>()]);
+        self.came.insert((range.pieces_root, range.index), hashes);
+        self.asked.retain(|asked| asked.range != *range);
         true
     }
 
@@ -132,8 +155,9 @@ impl Core {
     /// Asks a peer for hashes.
     pub(super) fn request_hashes(&mut self, now: Timestamp, peer: &mut Peer) {
         let Some(fetch) = self.torrent.layer_fetch() else { return };
-        let is_overdue = |asked: &AskedHashes| now - asked.at >= ANSWERED_WITHIN;
-        if fetch.asked.iter().any(|asked| asked.stream == peer.stream && is_overdue(asked)) {
+        let stream = peer.stream;
+        let is_overdue = |asked: &AskedHashes| asked.stream == stream && now - asked.at >= ANSWERED_WITHIN;
+        if fetch.asked.iter().any(is_overdue) {
             peer.hashes_rest_until = Some(now + RESTS);
         }
         fetch.give_up(is_overdue);
@@ -141,7 +165,7 @@ impl Core {
             return;
         }
         while fetch.asked.iter().filter(|asked| asked.stream == peer.stream).count() < MAX_REQUESTS {
-            let Some(range) = fetch.unasked.pop_front() else { return };
+            let Some(range) = fetch.next_for(now, stream) else { return };
             fetch.asked.push(AskedHashes { range, stream: peer.stream, at: now });
             peer.send(now, &Message::HashRequest(range));
         }
@@ -159,7 +183,7 @@ impl Core {
             return Ok(Some(Noise::NothingNew(hashes.len())));
         }
         if !fetch.keep(range, hashes) {
-            fetch.unasked.push_back(*range);
+            fetch.ask_again(*range);
             return Err(Violation::CorruptHashes);
         }
         peer.metadata.gave_at = Some(self.now);
@@ -176,7 +200,7 @@ impl Core {
         if let Some(fetch) = self.torrent.layer_fetch()
             && fetch.take(range, peer.stream)
         {
-            fetch.unasked.push_back(*range);
+            fetch.ask_again(*range);
             peer.hashes_rest_until = Some(self.now + RESTS);
         }
         Noise::NothingNew(0)
@@ -190,6 +214,9 @@ const MAX_HASHES: u64 = 1 << 20;
 
 /// How many requests wait at a peer.
 const MAX_REQUESTS: usize = 4;
+
+/// How long a peer may take for an answer before another one that has nothing else to give is asked as well.
+const SHARED_AFTER: Duration = Duration::from_secs(2);
 
 /// How long a peer may take for an answer before others are asked as if it had not been.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);

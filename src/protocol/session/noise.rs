@@ -22,7 +22,7 @@ pub(super) enum Noise {
     /// A request that is not answered.
     RefusedRequest,
     /// A request for leaves of a hash tree, for which a piece is read and hashed.
-    LeavesRead,
+    LeavesRead(u32),
     /// A cancel.
     Cancel,
     /// A piece that is allowed fast again, after a request for it was rejected.
@@ -42,8 +42,8 @@ impl Noise {
             // All that was asked of the peer is asked of others, and asked of the peer again later.
             Self::Choke(outstanding) => 20 + (outstanding / 4) as u32,
             Self::RefusedRequest => 3,
-            // A hundred pieces at once, and then some a second.
-            Self::LeavesRead => 50,
+            // The whole piece is read: 10 MiB at once, and then 2 MiB a second.
+            Self::LeavesRead(bytes) => 50 + bytes / 2048,
             Self::AllowedAgain => 10,
             // 64 blocks of 16 KiB.
             Self::UnaskedBlock(bytes) => 10 + bytes / 110,
@@ -59,7 +59,7 @@ impl Noise {
             Self::InterestLost => "changes of its interest",
             Self::Request | Self::Cancel => "requests and cancels",
             Self::RefusedRequest => "requests that cannot be answered",
-            Self::LeavesRead => "requests for hashes",
+            Self::LeavesRead(_) => "requests for hashes",
             Self::AllowedAgain => "rejects of pieces that it allows fast",
             Self::UnaskedBlock(_) => "blocks that were not requested",
         }

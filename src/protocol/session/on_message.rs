@@ -211,6 +211,9 @@ impl Core {
                 {
                     self.picker.rarity.fewer(*piece, &mut self.rng);
                     peer.wanted_pieces -= u32::from(!self.picker.is_done(*piece));
+                    // Others may have what was begun with it.
+                    self.picker.unreserve(peer.stream);
+                    self.deferred.blocks_freed = true;
                 }
             }
         }
@@ -280,8 +283,8 @@ impl Core {
             // It has too much to do: it would refuse again at once.
             peer.download.refused_until = Some(now + AFTER_REFUSAL);
             peer.download.pipeline_depth = (peer.download.pipeline_depth / 2).max(1);
-            self.picker.unreserve(peer.stream);
         }
+        self.picker.unreserve(peer.stream);
         self.deferred.blocks_freed = true;
         true
     }

@@ -91,7 +91,10 @@ impl KnownPeer {
             return false;
         }
         match source.can_be_invented() {
-            false => self.source.can_be_invented() || (self.failures > 0 && !self.waits),
+            false => {
+                let is_given_up = self.failures >= MAX_FAILURES;
+                self.source.can_be_invented() || is_given_up || (self.failures > 0 && !self.waits)
+            }
             true => self.source.can_be_invented() && self.failures > 0,
         }
     }
@@ -120,6 +123,12 @@ impl Swarm {
     /// How many peers could be dialled, now or later.
     pub(super) fn waiting(&self) -> usize {
         self.named.len() + self.passed_on.len()
+    }
+
+    /// Whether one of these was not given up.
+    pub(super) fn any_hopeful(&self) -> bool {
+        let mut waiting = self.named.iter().chain(&self.passed_on).filter_map(|peer| self.known.get(peer));
+        waiting.any(|known| self.once || known.failures < MAX_FAILURES)
     }
 
     pub(super) fn known(&self) -> usize {
@@ -468,6 +477,12 @@ mod tests {
         assert_eq!(swarm.waiting(), 0);
         swarm.learn(PeerSource::Tracker, [at(1)]);
         assert_eq!(swarm.next(now, true), None);
+        // Nobody hopes for it, and it takes nobody's place.
+        assert_eq!((swarm.waiting(), swarm.any_hopeful()), (1, false));
+        swarm.learn(PeerSource::Tracker, [at(2)]);
+        assert!(swarm.any_hopeful());
+        assert_eq!(swarm.next(now, true), Some(at(2)));
+        swarm.note_gone(at(2), true, now);
         assert_eq!(swarm.next(now + Duration::from_secs(3600), true), Some(at(1)));
     }
 

@@ -198,6 +198,14 @@ impl Core {
             self.picker.unreserve(peer.stream);
         }
         let idle = now - peer.download.last_block_at;
+        // Pieces that it allows while it chokes, and does not send, are for others.
+        if peer.peer_choking() && peer.download.is_busy() && idle >= self.config.request_timeout {
+            let asked: Vec<_> = peer.download.assigned.blocks().map(|block| block.index).collect();
+            peer.fast_pieces.refused.extend(asked);
+            self.forget_outstanding(peer);
+            self.picker.unreserve(peer.stream);
+            return;
+        }
         let timeout = self.config.request_timeout;
         if !is_downloading(peer) {
             return;

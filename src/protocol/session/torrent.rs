@@ -34,7 +34,10 @@ impl Torrent {
         match self {
             Self::Wanted(hashes, _) => (hashes.v1(), hashes.truncated_v2()),
             Self::Known(torrent) => {
-                (torrent.geometry.as_ref().map(|_| torrent.info_hash), torrent.truncated_v2())
+                // Where the file tree contradicts the files, only these count.
+                let has_tree = torrent.geometry.is_none() || torrent.piece_layer().is_some();
+                let v2 = torrent.truncated_v2().filter(|_| has_tree);
+                (torrent.geometry.as_ref().map(|_| torrent.info_hash), v2)
             }
         }
     }

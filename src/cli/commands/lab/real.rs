@@ -275,6 +275,9 @@ impl Plan<'_> {
             if !group.reachable {
                 add("reachable is of simulated hosts alone: others can open connections to it");
             }
+            if group.allowed_fast.is_some() {
+                add("allowed_fast is of simulated hosts alone");
+            }
             let down = (!network.has_rates() && group.down.0.is_finite()).then_some(group.down.0);
             for what in group.client.cannot(down, group.slots) {
                 add(&format!("{} has no option to {what}", group.client.name()));

@@ -16,6 +16,13 @@ use crate::print::output::Output;
 /// # Errors
 /// When the capture cannot be read, or its peers did not send the whole metadata.
 pub(super) fn torrent_file(arguments: &ReplayArguments, output: &Output) -> Result<Vec<u8>> {
+    // A pipe has nothing left for the replay.
+    if std::fs::metadata(&arguments.capture).is_ok_and(|found| !found.is_file()) {
+        bail!(
+            "{}: this is no file, which could be read twice: give the torrent with --torrent",
+            arguments.capture.display()
+        );
+    }
     let options = TraceOptions {
         local: arguments.local.into(),
         mse_keys: arguments.key_logs.read()?,

@@ -1,6 +1,6 @@
 //! Which address we have, as others see it; our id follows (BEP 42).
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::Timestamp;
@@ -13,7 +13,8 @@ use super::{DhtNode, DhtOutput};
 /// What nodes say of our address: one vote a /16, or over IPv6 a /32, so that nobody has many.
 #[derive(Debug, Default)]
 pub(super) struct Votes {
-    votes: BTreeMap<[u8; 4], IpAddr>,
+    /// The oldest first.
+    votes: VecDeque<([u8; 4], IpAddr)>,
     agreed: Option<IpAddr>,
 }
 
@@ -24,11 +25,12 @@ impl Votes {
             IpAddr::V4(host) => [host.octets()[0], host.octets()[1], 0, 0],
             IpAddr::V6(host) => std::array::from_fn(|at| host.octets()[at]),
         };
-        if self.votes.len() >= MAX_VOTES && !self.votes.contains_key(&net) {
-            self.votes.pop_first();
+        self.votes.retain(|(known, _)| *known != net);
+        if self.votes.len() >= MAX_VOTES {
+            self.votes.pop_front();
         }
-        self.votes.insert(net, address);
-        let agree = self.votes.values().filter(|vote| **vote == address).count();
+        self.votes.push_back((net, address));
+        let agree = self.votes.iter().filter(|(_, vote)| *vote == address).count();
         // Where two addresses have enough votes, neither takes the other's place again and again.
         if agree < ENOUGH || agree * 2 <= self.votes.len() || self.agreed == Some(address) {
             return None;
@@ -82,5 +84,17 @@ mod tests {
             votes.take([high, low, 0, 1].into(), [80, 9, high, low].into());
         }
         assert!(votes.votes.len() <= MAX_VOTES);
+    }
+
+    #[test]
+    fn another_address_is_agreed_on_once_most_of_the_latest_say_so() {
+        let mut votes = Votes::default();
+        let (before, after) = (IpAddr::from([80, 1, 2, 3]), IpAddr::from([90, 1, 2, 3]));
+        for net in 100..=255 {
+            votes.take([200, net, 0, 1].into(), before);
+        }
+        assert_eq!(votes.agreed, Some(before));
+        let agreed: Vec<_> = (0..40).filter_map(|net| votes.take([10, net, 0, 1].into(), after)).collect();
+        assert_eq!(agreed, [after]);
     }
 }

@@ -83,6 +83,30 @@ fn without_its_piece_layer_a_file_has_no_hashes() {
 }
 
 #[test]
+fn a_file_without_a_root_and_one_with_the_root_of_another_length_have_no_hashes() {
+    let (layer, root) = layer();
+    let file = |name: &str, length: usize, root: &[u8]| {
+        let root =
+            if root.is_empty() { Vec::new() } else { [b"11:pieces root".as_slice(), &text(root)].concat() };
+        [format!("1:{name}d0:d6:lengthi{length}e").as_bytes(), &root, b"ee"].concat()
+    };
+    let whole = |files: &[Vec<u8>]| {
+        let tree = files.concat();
+        let info = [
+            b"4:infod9:file treed".as_slice(),
+            &tree,
+            b"e12:meta versioni2e4:name1:x12:piece lengthi32768ee",
+        ];
+        let layers = [b"12:piece layersd".as_slice(), &text(&root), &text(&layer), b"e"].concat();
+        Metainfo::decode(&[b"d", info.concat().as_slice(), &layers, b"e"].concat()).unwrap()
+    };
+    let good = file("a", LENGTH, &root);
+    assert!(whole(&[good.clone(), file("b", 0, b"")]).has_all_hashes());
+    assert!(!whole(&[good.clone(), file("b", 5, b"")]).has_all_hashes());
+    assert!(!whole(&[file("a", LENGTH + PIECE, &root), file("b", LENGTH, &root)]).has_all_hashes());
+}
+
+#[test]
 fn pieces_of_hybrid_torrents_have_both_hashes() {
     let both = torrent(Some(&sha1s()), true);
     let mut others = sha1s();

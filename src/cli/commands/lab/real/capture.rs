@@ -28,6 +28,8 @@ pub(super) struct Captured {
     pub(super) file: PathBuf,
     /// Packets that the listener lost, where it says so.
     pub(super) lost: Option<u64>,
+    /// Whether the listener ended before it was told to, so that the rest of the run is missing.
+    pub(super) is_cut: bool,
 }
 
 impl Listener {
@@ -67,10 +69,11 @@ impl Listener {
     /// Lets the last packets arrive, and ends the capture.
     pub(super) async fn end(mut self) -> Captured {
         sleep(LAST).await;
+        let is_cut = !matches!(self.process.try_wait(), Ok(None));
         if !self.process.ask_to_end() || timeout(PATIENCE, self.process.wait()).await.is_err() {
             self.process.kill();
         }
-        Captured { lost: lost(&said(&self.log)), file: self.file }
+        Captured { lost: lost(&said(&self.log)), file: self.file, is_cut }
     }
 }
 

@@ -140,10 +140,12 @@ impl Host {
         let program: OsString = match (self.client, self.client.program()) {
             (Client::Libtorrent, _) => setting.python.unwrap_or(OsStr::new("python3")).to_owned(),
             (_, Some(program)) => find(program).map_or_else(|| program.into(), PathBuf::into_os_string),
-            (_, None) => this_program().with_context(name)?.into_os_string(),
+            // This program's own path is that of whoever reads it: a link of this process would lead elsewhere later.
+            (_, None) => {
+                let own = this_program().with_context(name)?;
+                fs::canonicalize(own).with_context(name)?.into_os_string()
+            }
         };
-        // This program's own path is that of whoever reads it: a link of this process would lead elsewhere later.
-        let program = fs::canonicalize(&program).map_or(program, PathBuf::into_os_string);
         let (program, arguments) = at_home(&program, &command.arguments, &self.folder);
         let (program, arguments) = setting.network.on_host(self.number, program, arguments);
         let log = File::create(self.folder.join(LOG)).with_context(name)?;
@@ -154,6 +156,11 @@ impl Host {
     /// Whether its client runs.
     pub(super) const fn is_there(&self) -> bool {
         self.arrived_at.is_some() && self.left_at.is_none()
+    }
+
+    /// Whether its client was asked to end, and has not ended.
+    pub(super) const fn is_ending(&self) -> bool {
+        self.asked_at.is_some() && self.process.is_some()
     }
 
     /// Whether nothing more is to be waited for: it has the file, is gone, or never comes.

@@ -41,6 +41,7 @@ pub(super) struct Bridge {
     /// Whether links have their delay and lose packets.
     delays: bool,
     queue: Duration,
+    mtu: u32,
     /// How many hosts there are, the tracker among them.
     hosts: usize,
 }
@@ -71,12 +72,13 @@ impl Network {
                     number: number.parse()?,
                     delays: netem == "yes",
                     queue: plan.queue.0,
+                    mtu: plan.mtu,
                     hosts: links.len(),
                 })));
             }
             if holder.try_wait()?.is_some() || began.elapsed() > PATIENCE {
                 let last = said.lines().last().unwrap_or("it takes too long");
-                bail!("the network cannot be made: {last}");
+                bail!("the network cannot be made: {last} (--loopback needs none)");
             }
             sleep(STEP).await;
         }
@@ -167,7 +169,10 @@ impl Bridge {
 
     fn shape(&self, namespace: &str, device: &str, rate: ByteRate) -> Result<()> {
         let place = if self.delays { "parent 1:1 handle 10:" } else { "root" };
-        self.inside(&format!("tc {namespace} qdisc replace dev {device} {place} {}", tbf(rate, self.queue)))
+        self.inside(&format!(
+            "tc {namespace} qdisc replace dev {device} {place} {}",
+            tbf(rate, self.queue, self.mtu)
+        ))
     }
 
     /// Lets nothing pass between some hosts and others.
@@ -213,7 +218,7 @@ fn within(namespace: PathBuf, program: OsString, arguments: Vec<OsString>) -> (O
 /// What makes the network, in a namespace of its own and with a `/run` of its own, and then holds it.
 fn script(links: &[Link], plan: &LinkPlan) -> String {
     let mut script = SETUP.to_owned();
-    let queue = plan.queue.0;
+    let (queue, mtu) = (plan.queue.0, plan.mtu);
     for (number, link) in links.iter().enumerate() {
         // Each end of a link delays by a quarter of its round trip: packets pass two links each way, so that the round trip between
         // two hosts is the mean of theirs.
@@ -223,9 +228,8 @@ fn script(links: &[Link], plan: &LinkPlan) -> String {
             script,
             "host {number} 02:00:00:00:00:{number:02x} {mtu}\nshape h{number} eth0 {delay} 0 \"{up}\"\n\
              shape '' p{number} {delay} {loss} \"{down}\"",
-            mtu = plan.mtu,
-            up = tbf(link.up, queue),
-            down = tbf(link.down, queue),
+            up = tbf(link.up, queue, mtu),
+            down = tbf(link.down, queue, mtu),
         );
     }
     let _ = writeln!(script, "echo {READY}$$ $netem\nexec sleep 1000000000");
@@ -233,15 +237,18 @@ fn script(links: &[Link], plan: &LinkPlan) -> String {
 }
 
 /// The discipline that lets so much pass. A rate is that of what TCP carries, as in a simulation: 66 bytes of headers are left out.
-fn tbf(rate: ByteRate, queue: Duration) -> String {
+fn tbf(rate: ByteRate, queue: Duration, mtu: u32) -> String {
     if rate.0.is_infinite() {
         return "pfifo limit 10000".to_owned();
     }
-    // A packet at the least, and what passes in two milliseconds.
-    let burst = (rate.0 / 500.0).max(3200.0);
+    // Two packets at the least, and what passes in two milliseconds.
+    let burst = (rate.0 / 500.0).max(2.0 * f64::from(mtu + HEADER));
     let milliseconds = queue.as_millis().max(1);
     format!("stab overhead -66 tbf rate {:.0}bit burst {burst:.0} latency {milliseconds}ms", rate.0 * 8.0)
 }
+
+/// What stands before the bytes of which `link.mtu` counts: the header of Ethernet.
+const HEADER: u32 = 14;
 
 /// The parts of the script before the hosts. Segments are those of the wire: no device joins or splits them.
 const SETUP: &str = r#"set -e

@@ -61,7 +61,7 @@ impl<'a> Results<'a> {
         }
         let of_sessions = ["interest", "hash_failures", "stalls", "dials", "bans"];
         let of_capture = ["used", "copies", "first_copy", "overhead", "wasted", "ratio"];
-        let has_capture = self.done.captured.is_some();
+        let has_capture = self.done.captured.as_ref().is_some_and(|captured| !captured.is_cut);
         !of_sessions.contains(&number) && (has_capture || !of_capture.contains(&number))
     }
 
@@ -85,6 +85,9 @@ impl<'a> Results<'a> {
                 "{} of encrypted connections cannot be read, and are not counted",
                 size(opaque)
             ));
+        }
+        if self.done.captured.as_ref().is_some_and(|captured| captured.is_cut) {
+            said.push("the capture ended before the run did: sums are too small".to_owned());
         }
         match self.done.captured.as_ref().and_then(|captured| captured.lost) {
             Some(lost) if lost > 0 => {

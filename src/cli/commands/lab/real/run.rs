@@ -175,6 +175,9 @@ impl Game<'_> {
         if let Some(failure) = host.failure.as_ref().filter(|_| !had_failed) {
             warn(self.common, &format!("{}: {failure}", host.plan.name));
         }
+        if host.is_ending() {
+            host.ask_to_end(now);
+        }
         let Some(arrived) = host.arrived_at else { return Ok(()) };
         let leaves_at = match host.plan.leave {
             Departure::Never => None,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bittrace_lab::Tracker;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// A tracker that is at work as long as the runtime is.
 #[derive(Debug, Clone)]
@@ -34,8 +34,11 @@ impl TrackerTask {
         let serving = task.clone();
         tokio::spawn(async move {
             loop {
-                // Where the system has no socket left, the next caller may find one.
-                let Ok((stream, from)) = listener.accept().await else { continue };
+                let Ok((stream, from)) = listener.accept().await else {
+                    // Where the system has no socket left, a later caller may find one.
+                    sleep(BETWEEN_TRIES).await;
+                    continue;
+                };
                 let task = serving.clone();
                 tokio::spawn(async move {
                     let _ = timeout(PATIENCE, task.serve(&stream, from.ip())).await;
@@ -115,3 +118,5 @@ const MOST_REQUEST: usize = 16 * 1024;
 
 /// How long a request may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long after a call that could not be taken the next one is.
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
