@@ -242,7 +242,7 @@ fn tbf(rate: ByteRate, queue: Duration, mtu: u32) -> String {
         return "pfifo limit 10000".to_owned();
     }
     // Two packets at the least, and what passes in two milliseconds.
-    let burst = (rate.0 / 500.0).max(2.0 * f64::from(mtu + HEADER));
+    let burst = (rate.0 / 500.0).max(2.0 * f64::from(mtu + HEADER)).max(3200.0);
     let milliseconds = queue.as_millis().max(1);
     format!("stab overhead -66 tbf rate {:.0}bit burst {burst:.0} latency {milliseconds}ms", rate.0 * 8.0)
 }
