@@ -36,16 +36,7 @@ pub(super) fn write_table(
     )?;
     page.heading("Time to the file")?;
     write_groups(summary, &mut page)?;
-    if let Some(bound) = summary.bound {
-        let against = match summary.last {
-            Some(last) => format!("; the last host took {:.2} times as long", last / bound),
-            None => String::new(),
-        };
-        page.paragraph(
-            &format!("At the least {} for all, by the bound of Kumar and Ross{against}.", span(bound)),
-            2,
-        )?;
-    }
+    write_bound(summary, &mut page)?;
     if let Some(fluid) = summary.fluid {
         page.paragraph(
             &format!(
@@ -84,20 +75,34 @@ pub(super) fn write_table(
         .map(|(kind, number, bytes)| vec![kind.to_owned(), count(number), rough_size(bytes)])
         .collect();
     page.table(&[Column::text("message", 14), Column::numbers("number"), Column::numbers("bytes")], &rows)?;
-    let verdicts = summary.verdicts(scenario);
-    if !verdicts.is_empty() {
-        page.heading("Expected")?;
-        let columns = [
-            Column::text("verdict", 7),
-            Column::text("number", 14),
-            Column::text("rule", 10),
-            Column::numbers("limit"),
-            Column::numbers("value"),
-        ];
-        let rows: Vec<_> = verdicts.iter().map(verdict_row).collect();
-        page.table(&columns, &rows)?;
+    write_verdicts(&summary.verdicts(scenario), &mut page)
+}
+
+/// Writes the least time that is possible, where there is a bound.
+pub(super) fn write_bound(summary: &Summary, page: &mut Page<'_>) -> Result<()> {
+    let Some(bound) = summary.bound else { return Ok(()) };
+    let against = match summary.last {
+        Some(last) => format!("; the last host took {:.2} times as long", last / bound),
+        None => String::new(),
+    };
+    let said = format!("At the least {} for all, by the bound of Kumar and Ross{against}.", span(bound));
+    Ok(page.paragraph(&said, 2)?)
+}
+
+/// Writes which rules hold, where there are rules.
+pub(super) fn write_verdicts(verdicts: &[Verdict], page: &mut Page<'_>) -> Result<()> {
+    if verdicts.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    page.heading("Expected")?;
+    let columns = [
+        Column::text("verdict", 7),
+        Column::text("number", 14),
+        Column::text("rule", 10),
+        Column::numbers("limit"),
+        Column::numbers("value"),
+    ];
+    Ok(page.table(&columns, &verdicts.iter().map(verdict_row).collect::<Vec<_>>())?)
 }
 
 fn write_groups(summary: &Summary, page: &mut Page<'_>) -> Result<()> {
@@ -199,7 +204,7 @@ fn write_unchoked(scenario: &Scenario, run: &Run, page: &mut Page<'_>) -> Result
     Ok(page.table(&columns, &rows)?)
 }
 
-pub(super) fn verdict_row(verdict: &Verdict) -> Vec<String> {
+fn verdict_row(verdict: &Verdict) -> Vec<String> {
     let number = |number: Option<f64>| number.map_or("none".to_owned(), |number| format!("{number:.3}"));
     vec![
         if verdict.holds { "holds" } else { "fails" }.to_owned(),

@@ -219,14 +219,20 @@ fn a_peer_that_prefers_encryption_is_dialled_so_where_the_policy_allows() {
     }
 }
 
-#[test]
-fn who_has_everything_learns_no_seeds() {
+/// A session that has everything, and stays for others, of whom one has called.
+fn seeding() -> Stage {
     let mut config = config();
     config.seeding = Some(SeedGoal::default());
     let torrent = torrent(40_000, 32_768, &[&["http://t.test/announce"]], "");
     let mut stage = Stage::new(config, torrent, &[0, 1]);
     stage.announced(&[]);
     caller(&mut stage, 1, 1);
+    stage
+}
+
+#[test]
+fn who_has_everything_learns_no_seeds() {
+    let mut stage = seeding();
     let before = stage.session.status(stage.now).peers_known;
     let said =
         stage.receive(1, &names(&[(address("10.0.0.7:6881"), 0x02), (address("10.0.0.8:6881"), 0x10)]));
@@ -266,12 +272,7 @@ fn no_more_than_ten_hosts_that_no_tracker_names_are_being_dialled() {
 
 #[test]
 fn a_piece_that_cannot_be_read_is_told_under_the_receivers_id_and_not_offered_again() {
-    let mut config = config();
-    config.seeding = Some(SeedGoal::default());
-    let torrent = torrent(40_000, 32_768, &[&["http://t.test/announce"]], "");
-    let mut stage = Stage::new(config, torrent, &[0, 1]);
-    stage.announced(&[]);
-    caller(&mut stage, 1, 1);
+    let mut stage = seeding();
     // This peer does not say how it takes lt_donthave.
     stage.hear(Input::Accepted(SessionStreamId(3), address("10.0.0.3:5000")));
     stage.receive(3, &stage.handshake(EXTENDED, B_ID));

@@ -8,7 +8,7 @@ use bittrace_lab::{GroupSummary, Quantiles, Summary, Verdict};
 use bittrace_trace::units::{count, counted, percent, rough_size, size, span};
 use serde_json::{Map, Value, json};
 
-use super::super::page::{quantiles, sample, time, verdict_object, verdict_row};
+use super::super::page::{quantiles, sample, time, verdict_object, write_bound, write_verdicts};
 use super::{Done, Seen};
 use crate::print::json::write_line;
 use crate::print::output::Look;
@@ -123,16 +123,7 @@ impl<'a> Results<'a> {
                 page.paragraph(&format!("{} is skipped: {why}.", group.name), 2)?;
             }
         }
-        if let Some(bound) = summary.bound {
-            let against = match summary.last {
-                Some(last) => format!("; the last host took {:.2} times as long", last / bound),
-                None => String::new(),
-            };
-            page.paragraph(
-                &format!("At the least {} for all, by the bound of Kumar and Ross{against}.", span(bound)),
-                2,
-            )?;
-        }
+        write_bound(summary, &mut page)?;
         if done.captured.is_some() {
             page.heading("Given and taken")?;
             self.write_shares(&mut page)?;
@@ -145,17 +136,7 @@ impl<'a> Results<'a> {
             Column::text("meaning", 30),
         ];
         page.table(&columns, &self.numbers_in_words())?;
-        if !self.verdicts.is_empty() {
-            page.heading("Expected")?;
-            let columns = [
-                Column::text("verdict", 7),
-                Column::text("number", 14),
-                Column::text("rule", 10),
-                Column::numbers("limit"),
-                Column::numbers("value"),
-            ];
-            page.table(&columns, &self.verdicts.iter().map(verdict_row).collect::<Vec<_>>())?;
-        }
+        write_verdicts(&self.verdicts, &mut page)?;
         if !self.warnings.is_empty() {
             page.heading("To be known")?;
             for warning in &self.warnings {
