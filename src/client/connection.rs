@@ -222,24 +222,26 @@ impl Network {
     ) -> CloseReason {
         loop {
             self.gauge.room().await;
-            if let Err(error) = socket.readable().await {
-                return CloseReason::Failed(error.to_string());
-            }
+            let bytes = match self.receive(socket).await {
+                Ok(bytes) if bytes.is_empty() => return CloseReason::ByRemote,
+                Ok(bytes) => bytes,
+                Err(error) => return close_reason(&error),
+            };
+            line.burst(self.clock.now(), Side::Remote, &bytes);
+            self.tell(Input::Received(stream, bytes)).await;
+        }
+    }
+
+    /// What the other end sends next, not recorded yet; nothing at its end.
+    pub(crate) async fn receive(&self, socket: &TcpStream) -> io::Result<Bytes> {
+        loop {
+            socket.readable().await?;
             let mut chunk = self.pool.take();
             match socket.try_read(chunk.room()) {
-                Ok(0) => return CloseReason::ByRemote,
-                Ok(length) => {
-                    let at = self.clock.now();
-                    let bytes = chunk.filled(length);
-                    line.burst(at, Side::Remote, &bytes);
-                    self.tell(Input::Received(stream, bytes)).await;
-                }
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => return CloseReason::Reset,
-                    io::ErrorKind::TimedOut => return CloseReason::TimedOut,
-                    _ => return CloseReason::Failed(error.to_string()),
-                },
+                Ok(length) => return Ok(chunk.filled(length)),
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Err(error) => return Err(error),
             }
         }
     }
@@ -277,6 +279,15 @@ impl Network {
             }
             waiting.append(&mut behind);
         }
+    }
+}
+
+/// Why a connection is over on which this happened.
+pub(crate) fn close_reason(error: &io::Error) -> CloseReason {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => CloseReason::Reset,
+        io::ErrorKind::TimedOut => CloseReason::TimedOut,
+        _ => CloseReason::Failed(error.to_string()),
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::clock::Clock;
-use crate::connection::Network;
+use crate::connection::{Network, close_reason};
 use crate::record::{Tap, TappedConnection};
 
 /// How this program speaks TLS: which authorities it trusts, those of the system, and where its secrets go. It is made when it is
@@ -135,7 +135,7 @@ impl TlsLine<'_> {
                     self.send_records(&mut connection).await?;
                     self.network.tell(Input::Sent(stream, bytes.len())).await;
                 }
-                received = self.receive() => {
+                received = self.network.receive(self.socket) => {
                     let records = received?;
                     let over = records.is_empty();
                     self.take_records(&mut connection, stream, records).await?;
@@ -143,20 +143,6 @@ impl TlsLine<'_> {
                         return Ok(Some(CloseReason::ByRemote));
                     }
                 }
-            }
-        }
-    }
-
-    /// What the other end sends next, not recorded yet; nothing at its end.
-    async fn receive(&self) -> io::Result<Bytes> {
-        loop {
-            self.socket.readable().await?;
-            let mut chunk = self.network.pool.take();
-            match self.socket.try_read(chunk.room()) {
-                Ok(length) => return Ok(chunk.filled(length)),
-                Err(error)
-                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-                Err(error) => return Err(error),
             }
         }
     }
@@ -223,7 +209,7 @@ impl TlsLine<'_> {
         self.send(connect.clone()).await?;
         let mut answer = Vec::new();
         while !answer.ends_with(b"\r\n\r\n") {
-            let bytes = self.receive().await?;
+            let bytes = self.network.receive(self.socket).await?;
             self.line.burst(self.network.clock.now(), Side::Remote, &bytes);
             answer.extend_from_slice(&bytes);
             if bytes.is_empty() || answer.len() > MAX_HEAD {
@@ -252,14 +238,6 @@ fn take_some(connection: &mut ClientConnection, rest: &mut &[u8], clear: &mut Ve
         connection.reader().read_exact(&mut clear[before..])?;
     }
     Ok(())
-}
-
-fn close_reason(error: &io::Error) -> CloseReason {
-    match error.kind() {
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => CloseReason::Reset,
-        io::ErrorKind::TimedOut => CloseReason::TimedOut,
-        _ => CloseReason::Failed(error.to_string()),
-    }
 }
 
 /// How many secrets a run writes: five a connection.

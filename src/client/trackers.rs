@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::task::Poll;
 
 use bittrace_protocol::HostPort;
-use bittrace_protocol::dial::{Race, Remote, UDP_PAUSE};
+use bittrace_protocol::dial::{MOST_ADDRESSES, Race, Remote, UDP_PAUSE};
 use bittrace_protocol::session::{CloseReason, Input, SessionStreamId};
 use bytes::Bytes;
 use tokio::io::Interest;
@@ -219,9 +219,6 @@ fn closing(error: &io::Error) -> CloseReason {
         _ => CloseReason::Failed(error.to_string()),
     }
 }
-
-/// No name has so many addresses that can be used.
-const MOST_ADDRESSES: usize = 32;
 
 #[cfg(test)]
 mod tests {

@@ -155,7 +155,7 @@ pub const TCP_PAUSE: Duration = Duration::from_millis(250);
 pub const UDP_PAUSE: Duration = Duration::from_secs(1);
 
 /// No name has so many addresses that can be used.
-const MOST_ADDRESSES: usize = 32;
+pub const MOST_ADDRESSES: usize = 32;
 
 #[cfg(test)]
 mod tests {

@@ -118,6 +118,17 @@ impl SeededTorrent {
         }
     }
 
+    /// How many bytes the files have, without padding.
+    pub fn content_length(&self) -> u64 {
+        self.files.iter().map(|(_, bytes)| bytes.len() as u64).sum()
+    }
+
+    /// Whether the folder holds the torrent's files with their bytes.
+    pub fn is_whole(&self, output: &Path) -> bool {
+        let mut files = self.files.iter();
+        files.all(|(path, bytes)| std::fs::read(output.join(path)).is_ok_and(|found| found == *bytes))
+    }
+
     /// The folder holds the torrent's files with their bytes, and nothing else.
     ///
     /// # Panics

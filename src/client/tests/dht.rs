@@ -170,10 +170,7 @@ fn takes(program: &str, client: Client) {
     announced.recv_timeout(Duration::from_secs(60)).expect("an announce");
     let work = place.work.join("client");
     let (_client, _) = client(&work, Some((&place.torrent, &place.output, node)));
-    wait_until("downloading", &work.join("log"), || {
-        let mut files = place.seed.files.iter();
-        files.all(|(path, bytes)| std::fs::read(place.output.join(path)).is_ok_and(|found| found == *bytes))
-    });
+    wait_until("downloading", &work.join("log"), || place.seed.is_whole(&place.output));
     stop.stop();
     let report = seeder.join().unwrap().unwrap();
     assert!(report.status.unwrap().uploaded >= place.seed.bytes.len() as u64);

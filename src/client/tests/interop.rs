@@ -112,15 +112,10 @@ fn takes(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClien
         transport: manner.transport,
     };
     let _client = client(&job);
-    wait_until("downloading", &work.join("log"), || {
-        seed.files
-            .iter()
-            .all(|(path, bytes)| std::fs::read(output.join(path)).is_ok_and(|found| found == *bytes))
-    });
+    wait_until("downloading", &work.join("log"), || seed.is_whole(&output));
     stop.stop();
     let report = seeder.join().unwrap().unwrap();
-    let content: usize = seed.files.iter().map(|(_, bytes)| bytes.len()).sum();
-    assert!(report.status.unwrap().uploaded >= content as u64);
+    assert!(report.status.unwrap().uploaded >= seed.content_length());
     manner.assert_shown_by(&recording, &seed);
 }
 

@@ -182,11 +182,7 @@ fn takes(client: Client) {
         })
     });
     port.recv().unwrap();
-    wait_until("downloading", &work.join("log"), || {
-        seed.files
-            .iter()
-            .all(|(path, bytes)| std::fs::read(output.join(path)).is_ok_and(|found| found == *bytes))
-    });
+    wait_until("downloading", &work.join("log"), || seed.is_whole(&output));
     stop.stop();
     seeder.join().unwrap().unwrap();
     let (sent, _) = announces(&recording);

@@ -343,13 +343,8 @@ fn takes_of(
         transport: ClientTransport::Tcp,
     };
     let _client = client(&job);
-    wait_until("downloading", &work.join("log"), || {
-        seed.files
-            .iter()
-            .all(|(path, bytes)| std::fs::read(folders.output.join(path)).is_ok_and(|found| found == *bytes))
-    });
-    let content: usize = seed.files.iter().map(|(_, bytes)| bytes.len()).sum();
-    assert!(own.end().status.unwrap().uploaded >= content as u64);
+    wait_until("downloading", &work.join("log"), || seed.is_whole(&folders.output));
+    assert!(own.end().status.unwrap().uploaded >= seed.content_length());
     assert_readable(&recording);
 }
 

@@ -138,10 +138,7 @@ fn takes(scheme: &str, program: Program) {
     let log = scene.path("work/log");
     let total = scene.seed.bytes.len() as u64;
     wait_until("downloading", &log, || uploaded.load(Ordering::Relaxed) >= total);
-    wait_until("writing", &log, || {
-        let files = &mut scene.seed.files.iter();
-        files.all(|(path, bytes)| std::fs::read(output.join(path)).is_ok_and(|found| found == *bytes))
-    });
+    wait_until("writing", &log, || scene.seed.is_whole(&output));
     stop.stop();
     assert_eq!(seeder.join().unwrap().unwrap().outcome, Outcome::Complete);
 }
