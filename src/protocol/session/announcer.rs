@@ -221,6 +221,11 @@ impl Announcer {
         self.attempts.contains_key(&stream) || self.link_of(stream).is_some()
     }
 
+    /// Whether a tracker is being asked.
+    fn is_busy(&self, number: usize) -> bool {
+        self.attempts.values().any(|attempt| attempt.tracker == number)
+    }
+
     /// Every piece is there: the trackers that know us are to hear of it.
     pub(super) fn complete(&mut self) {
         for (number, tracker) in self.trackers.iter_mut().enumerate() {
@@ -287,7 +292,7 @@ impl Announcer {
             self.time_out(stream, step);
         }
         for number in 0..self.trackers.len() {
-            let busy = self.attempts.values().any(|attempt| attempt.tracker == number);
+            let busy = self.is_busy(number);
             let tracker = &mut self.trackers[number];
             if !busy
                 && tracker.link.as_ref().is_some_and(|link| link.ends().is_some_and(|end| end <= step.now))
@@ -346,7 +351,7 @@ impl Announcer {
         let mut free = if had_their_time { at_once } else { at_once.saturating_sub(self.asked()) };
         while !self.goodbye && free > 0 {
             let Some(number) = self.round.pop_front() else { return };
-            if self.attempts.values().any(|attempt| attempt.tracker == number) {
+            if self.is_busy(number) {
                 continue;
             }
             let event = (!self.trackers[number].knows_us).then_some(tracker::Event::Started);
@@ -564,7 +569,7 @@ impl Announcer {
         if twin == next {
             self.trackers.push(TrackerState { is_twin: true, ..TrackerState::new(&url) });
         }
-        let busy = self.attempts.values().any(|attempt| attempt.tracker == twin);
+        let busy = self.is_busy(twin);
         let state = &mut self.trackers[twin];
         if busy || !state.is_ready(step.now) {
             return;

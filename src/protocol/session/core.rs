@@ -201,6 +201,11 @@ impl Core {
         self.picker.is_done(piece) && !self.lost.contains(&piece)
     }
 
+    /// Whether a peer is told with one message that all pieces are there.
+    pub(super) fn says_have_all(&self, peer: &Peer) -> bool {
+        self.is_complete() && self.lost.is_empty() && peer.is_fast() && self.config.profile.have_all
+    }
+
     /// The pieces that are there to be served, as a bitfield message has them.
     pub(super) fn bitfield(&self) -> Vec<u8> {
         let mut bitfield = self.picker.bitfield();

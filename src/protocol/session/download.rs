@@ -47,7 +47,7 @@ impl Core {
         let bitfield = self.piece_count().div_ceil(8) as usize;
         if profile.haves == Haves::Single || news.len() * HAVE <= bitfield + HEADER {
             news.into_iter().for_each(|piece| peer.send(self.now, &Message::Have(piece)));
-        } else if self.is_complete() && self.lost.is_empty() && peer.is_fast() && profile.have_all {
+        } else if self.says_have_all(peer) {
             peer.send(self.now, &Message::HaveAll);
         } else {
             peer.send(self.now, &Message::Bitfield(self.bitfield().into()));

@@ -170,9 +170,7 @@ impl Core {
                 (0, WithoutPieces::KeepAlive) if !peer.is_fast() => Message::KeepAlive,
                 (0, WithoutPieces::HaveNone | WithoutPieces::Nothing) if !peer.is_fast() => return,
                 (0, _) => bitfield(),
-                _ if peer.is_fast() && profile.have_all && self.is_complete() && self.lost.is_empty() => {
-                    Message::HaveAll
-                }
+                _ if self.says_have_all(peer) => Message::HaveAll,
                 _ => bitfield(),
             },
         );

@@ -40,16 +40,19 @@ impl Core {
             return Noise::RefusedRequest;
         };
         // A peer that asks faster than it reads, or without end, is refused: it may ask again.
-        let is_swamped = peer.unsent + peer.send_buffer.len() > MAX_UNSENT || peer.noise > MOST_NOISE;
+        if peer.unsent + peer.send_buffer.len() > MAX_UNSENT || peer.noise > MOST_NOISE {
+            peer.send(self.now, &Message::HashReject(range));
+            return Noise::RefusedRequest;
+        }
         let serving = &mut self.hash_serving;
-        if !is_swamped && !serving.trees.contains_key(&range.pieces_root) {
+        if !serving.trees.contains_key(&range.pieces_root) {
             let tree = torrent.tree_of_pieces(range.pieces_root);
             serving.trees.extend(tree.map(|tree| (range.pieces_root, tree)));
         }
-        if !is_swamped && let Some(length) = self.reads_leaves(peer, range) {
+        if let Some(length) = self.reads_leaves(peer, range) {
             return Noise::LeavesRead(length);
         }
-        let tree = self.hash_serving.trees.get(&range.pieces_root).filter(|_| !is_swamped);
+        let tree = self.hash_serving.trees.get(&range.pieces_root);
         match tree.and_then(|tree| tree.answer(&range)) {
             Some(hashes) => {
                 let count = hashes.len();
@@ -62,9 +65,7 @@ impl Core {
             }
         }
     }
-}
 
-impl Core {
     /// Has the piece read of which a peer asks for leaves, if that can be; how many bytes are read.
     fn reads_leaves(&mut self, peer: &Peer, range: HashRange) -> Option<u32> {
         let is_reading = self.hash_serving.reading.iter().any(|request| request.stream == peer.stream);
@@ -90,12 +91,9 @@ impl Core {
 impl Session {
     /// A piece was read: the peers that asked for leaves of it are answered.
     pub(super) fn serve_leaves(&mut self, piece: PieceIndex, leaves: &[Hash]) {
-        let reading = std::mem::take(&mut self.core.hash_serving.reading);
-        for request in reading {
-            if request.piece != piece {
-                self.core.hash_serving.reading.push(request);
-                continue;
-            }
+        let reading = &mut self.core.hash_serving.reading;
+        let ready: Vec<_> = reading.extract_if(.., |request| request.piece == piece).collect();
+        for request in ready {
             let Some(peer) = self.peers.get_mut(request.stream) else { continue };
             let answer = self.core.leaves_for(&request, leaves);
             peer.send(

@@ -81,10 +81,7 @@ impl LayerFetch {
     }
 
     fn give_up(&mut self, is_given_up: impl Fn(&AskedHashes) -> bool) {
-        let (given_up, asked) =
-            std::mem::take(&mut self.asked).into_iter().partition(|asked| is_given_up(asked));
-        self.asked = asked;
-        let given_up: Vec<AskedHashes> = given_up;
+        let given_up: Vec<_> = self.asked.extract_if(.., |asked| is_given_up(asked)).collect();
         given_up.into_iter().for_each(|asked| self.ask_again(asked.range));
     }
 

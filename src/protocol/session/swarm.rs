@@ -125,10 +125,14 @@ impl Swarm {
         self.named.len() + self.passed_on.len()
     }
 
+    /// What is known of these.
+    fn known_waiting(&self) -> impl Iterator<Item = &KnownPeer> {
+        self.named.iter().chain(&self.passed_on).filter_map(|address| self.known.get(address))
+    }
+
     /// Whether one of these was not given up.
     pub(super) fn any_hopeful(&self) -> bool {
-        let mut waiting = self.named.iter().chain(&self.passed_on).filter_map(|peer| self.known.get(peer));
-        waiting.any(|known| self.once || known.failures < MAX_FAILURES)
+        self.known_waiting().any(|known| self.once || known.failures < MAX_FAILURES)
     }
 
     pub(super) fn known(&self) -> usize {
@@ -320,16 +324,12 @@ impl Swarm {
 
     /// When the first that waits may be dialled.
     pub(super) fn ready_at(&self, now: Timestamp) -> Option<Timestamp> {
-        let waiting = self.named.iter().chain(&self.passed_on);
-        let known = waiting.filter_map(|address| self.known.get(address));
-        known.map(|known| known.not_before.unwrap_or(now)).min()
+        self.known_waiting().map(|known| known.not_before.unwrap_or(now)).min()
     }
 
     /// Whether one of those that wait may be dialled now.
     pub(super) fn any_ready(&self, now: Timestamp) -> bool {
-        let waiting = self.named.iter().chain(&self.passed_on);
-        let mut known = waiting.filter_map(|address| self.known.get(address));
-        known.any(|known| known.not_before.is_none_or(|at| at <= now))
+        self.known_waiting().any(|known| known.not_before.is_none_or(|at| at <= now))
     }
 
     /// A connected peer says that it can be dialled at this address.

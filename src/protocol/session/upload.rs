@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::wire::{Extension, Message};
+use crate::wire::{Content, Extension, Message};
 use crate::{Block, PieceIndex, Timestamp};
 
 use super::allowed_fast::spend_grant;
@@ -113,7 +113,7 @@ impl Session {
         }
         self.core.lost.insert(piece);
         self.core.outputs.push_back(Output::Event(Event::PieceLost { index: piece }));
-        let payload = Bytes::copy_from_slice(&piece.0.to_be_bytes());
+        let payload = Bytes::from(Content::DontHave(piece).encode().unwrap_or_default());
         let mut told = Vec::new();
         for peer in self.peers.iter_mut().filter(|peer| peer.phase == Phase::Open) {
             // The id is the one that the receiver gave to the extension (BEP 10).

@@ -241,6 +241,8 @@ const CLOSE_REASON: u8 = 3;
 /// Zeros that make a packet as large as the way may take. The number is our own: who does not know an extension passes over
 /// it (BEP 29, "extension").
 pub(super) const PADDING: u8 = 0x50;
+/// The bytes before the content of an extension.
+pub(super) const EXTENSION_HEAD: usize = 2;
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::Timestamp;
+use crate::utp::header::EXTENSION_HEAD;
 
 /// The search for the largest packet that arrives. Sizes count the bytes after the UDP header.
 #[derive(Debug, Clone)]
@@ -105,7 +106,7 @@ impl PacketSize {
 /// The size at first: IPv6's least MTU without the headers of IPv6 and UDP (RFC 8200, section 5).
 pub(super) const FIRST: usize = 1_280 - 48;
 /// The most bytes of padding in a probe: those of one extension, and its two bytes before them (BEP 29, "extension").
-pub(super) const MOST_PADDING: usize = 2 + u8::MAX as usize;
+const MOST_PADDING: usize = EXTENSION_HEAD + u8::MAX as usize;
 /// The least size: what every host takes over IPv4 (RFC 1122, section 3.3.3), as libtorrent has it.
 const LEAST: usize = 576;
 /// The bytes of a packet on Ethernet, IP's header included.

@@ -335,7 +335,7 @@ impl Source {
         let asked = std::mem::take(&mut connection.asked);
         self.state = SourceState::Idle;
         self.elsewhere.clear();
-        asked.into_iter().rev().for_each(|part| self.planned.push_front(part));
+        self.ask_again(asked);
         match reason {
             CloseReason::Local(address) => {
                 self.end(&format!("{address} is in a local network, where no torrent may lead"), core);
@@ -344,6 +344,11 @@ impl Source {
             // Some servers close after each answer, others after a pause.
             _ => self.ask(now, core),
         }
+    }
+
+    /// What was asked for and did not come is asked for next, in its order.
+    fn ask_again(&mut self, asked: VecDeque<Part>) {
+        asked.into_iter().rev().for_each(|part| self.planned.push_front(part));
     }
 
     /// The server is busy.

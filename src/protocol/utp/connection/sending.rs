@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{AcknowledgementDue, Connection, ConnectionEvent, Fragment, Phase};
 use crate::Timestamp;
-use crate::utp::header::{PADDING, SELECTIVE_ACK};
+use crate::utp::header::{EXTENSION_HEAD, PADDING, SELECTIVE_ACK};
 use crate::utp::send_buffer::SentPacket;
 use crate::utp::{HEADER_LENGTH, HeaderExtension, Kind};
 
@@ -205,8 +205,6 @@ impl Connection {
     }
 }
 
-/// The bytes before the content of an extension.
-pub(super) const EXTENSION_HEAD: usize = 2;
 /// How long the answer to a SYN is waited for (libutp).
 const SYN_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long an acknowledgement may wait for something else to be sent (librqbit-utp).

@@ -183,7 +183,7 @@ impl Source {
             core.outputs.push_back(Output::Close(stream, None));
             self.state = SourceState::Idle;
             self.elsewhere.clear();
-            asked.into_iter().rev().for_each(|part| self.planned.push_front(part));
+            self.ask_again(asked);
         }
         if part.is_offered {
             let padding = padding_at(&self.torrent, part.at);
@@ -203,22 +203,18 @@ impl Source {
     /// The file that is asked for is at another place: it is asked for there, as long as that lasts.
     fn redirect(&mut self, now: Timestamp, head: &AnswerHead, core: &mut Core) {
         let SourceState::Connected(connection) = &mut self.state else { return };
-        let Some(mut part) = connection.asked.pop_front() else { return };
-        let asked_at = self.elsewhere.get(&part.of).map_or(&self.place, |(place, _)| place);
-        let base = match self.elsewhere.contains_key(&part.of) {
-            true => Some(asked_at.clone()),
-            false => {
-                target(&self.torrent, self.kind, asked_at, &part).map(|target| asked_at.with_target(&target))
-            }
+        let Some(part) = connection.asked.front_mut() else { return };
+        let base = match self.elsewhere.get(&part.of) {
+            Some((place, _)) => Some(place.clone()),
+            None => target(&self.torrent, self.kind, &self.place, part)
+                .map(|target| self.place.with_target(&target)),
         };
         let location = head.location.as_deref().unwrap_or_default();
         let place = base.and_then(|base| base.redirect(location));
         part.redirects += 1;
-        let redirects = part.redirects;
-        let of = part.of;
+        let (of, redirects) = (part.of, part.redirects);
         let is_local = connection.proxy.is_none()
             && connection.address.is_some_and(|address| is_local_network(address.ip()));
-        connection.asked.push_front(part);
         let Some(place) = place.filter(|place| !matches!(place, ServerUrl::Udp { .. })) else {
             return self.fail(now, &format!("redirects to {location:?}"), core);
         };
@@ -268,7 +264,7 @@ impl Source {
             core.outputs.push_back(Output::Close(connection.stream, None));
             self.state = SourceState::Idle;
         }
-        asked.into_iter().rev().for_each(|part| self.planned.push_front(part));
+        self.ask_again(asked);
     }
 }
 
