@@ -11,6 +11,7 @@ mod page;
 mod run;
 mod tracker;
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::net::IpAddr;
@@ -61,7 +62,9 @@ pub(crate) fn real(arguments: &RealArguments, common: Common, mut output: Output
         ending.end_all();
         let _ = fs::remove_dir_all(place);
     });
-    let skipped = skipped(&scenario);
+    let wants_python = scenario.peers.iter().any(|group| group.client == Client::Libtorrent);
+    let python: Option<OsString> = wants_python.then(python_with_libtorrent).flatten();
+    let skipped = skipped(&scenario, python.is_some());
     let mut played = scenario.clone();
     for (group, why) in played.peers.iter_mut().zip(&skipped) {
         if let Some(why) = why {
@@ -71,7 +74,8 @@ pub(crate) fn real(arguments: &RealArguments, common: Common, mut output: Output
     }
     let seed = arguments.seed.unwrap_or(scenario.seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let plan = Plan { arguments, scenario: &scenario, played, seed, common, folder: folder.path() };
+    let (at, python) = (folder.path(), python.as_deref());
+    let plan = Plan { arguments, scenario: &scenario, played, seed, common, folder: at, python };
     let done = runtime.block_on(plan.run(&killers, &output))?;
     runtime.shutdown_background();
     if let Some(to) = torrent_to {
@@ -122,6 +126,8 @@ struct Plan<'a> {
     seed: u64,
     common: Common,
     folder: &'a Path,
+    /// An interpreter of Python that has libtorrent, where a group wants it.
+    python: Option<&'a OsStr>,
 }
 
 /// A run that is over.
@@ -188,12 +194,11 @@ impl Plan<'_> {
         };
         let files = Files::write(&content, self.folder)?;
         let likes = self.likes()?;
-        let python = python_with_libtorrent();
         let setting = host::Setting {
             network: &network,
             torrent: &files.torrent,
             content_file: &files.content,
-            python: python.as_deref(),
+            python: self.python,
         };
         let game = run::Game {
             scenario: &self.played,
@@ -445,11 +450,11 @@ fn check(scenario: &Scenario, loopback: bool) -> Result<()> {
 }
 
 /// Why the client of each group cannot be started here, where that is so.
-fn skipped(scenario: &Scenario) -> Vec<Option<String>> {
+fn skipped(scenario: &Scenario, has_libtorrent: bool) -> Vec<Option<String>> {
     let why = |group: &PeerGroup| match (group.client, group.client.program()) {
-        (Client::Libtorrent, _) => python_with_libtorrent()
-            .is_none()
-            .then(|| "Python's module libtorrent is not installed".to_owned()),
+        (Client::Libtorrent, _) => {
+            (!has_libtorrent).then(|| "Python's module libtorrent is not installed".to_owned())
+        }
         (_, Some(program)) => find(program).is_none().then(|| format!("{program} is not installed")),
         (_, None) => None,
     };

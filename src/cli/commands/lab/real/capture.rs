@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use bittrace_trace::{Capture, HostName, PacketCopier};
 use tokio::time::{sleep, timeout};
 
-use super::host::find;
+use super::host::{find, last_line};
 use super::network::Network;
 use crate::os::ProcessTree;
 
@@ -58,8 +58,8 @@ impl Listener {
         while !said(&log).lines().any(|line| line.starts_with("File: ") || line.contains("listening on")) {
             if process.try_wait()?.is_some() || began.elapsed() > PATIENCE {
                 let said = said(&log);
-                let why = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it takes too long");
-                bail!("packets on {interface} cannot be captured: {}", why.trim());
+                let why = last_line(&said).unwrap_or("it takes too long");
+                bail!("packets on {interface} cannot be captured: {why}");
             }
             sleep(STEP).await;
         }

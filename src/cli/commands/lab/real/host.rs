@@ -24,8 +24,6 @@ pub(super) struct Host {
     pub(super) number: usize,
     pub(super) address: IpAddr,
     folder: PathBuf,
-    /// Why its client is not started.
-    pub(super) skipped: Option<String>,
     process: Option<ProcessTree>,
     disk: DiskProgress,
     /// When its client was started, in seconds since the start, and when it ended.
@@ -72,7 +70,6 @@ impl Host {
             disk: DiskProgress::new(folder.join(CONTENT).join(name), content.metainfo.piece_count()),
             folder,
             plan,
-            skipped: None,
             process: None,
             arrived_at: None,
             left_at: None,
@@ -163,9 +160,9 @@ impl Host {
         self.asked_at.is_some() && self.process.is_some()
     }
 
-    /// Whether nothing more is to be waited for: it has the file, is gone, or never comes.
+    /// Whether nothing more is to be waited for: it has the file, or is gone.
     pub(super) const fn is_finished(&self) -> bool {
-        self.whole_at.is_some() || self.left_at.is_some() || self.skipped.is_some()
+        self.whole_at.is_some() || self.left_at.is_some()
     }
 
     /// Looks at its disk and its client.
@@ -240,10 +237,7 @@ impl Host {
     fn last_words(&self) -> String {
         let text = fs::read(self.folder.join(LOG)).unwrap_or_default();
         let text = String::from_utf8_lossy(&text[text.len().saturating_sub(MOST_LOG)..]).into_owned();
-        match text.lines().rfind(|line| !line.trim().is_empty()) {
-            Some(line) => format!(": {}", line.trim()),
-            None => String::new(),
-        }
+        last_line(&text).map_or(String::new(), |line| format!(": {line}"))
     }
 }
 
@@ -301,7 +295,6 @@ impl DiskProgress {
 #[derive(Debug, Default)]
 pub(super) struct Load {
     began: Option<(Instant, Duration)>,
-    last: Option<(Instant, Duration)>,
     /// The most of any stretch of some seconds.
     pub(super) most: Option<f64>,
 }
@@ -309,18 +302,22 @@ pub(super) struct Load {
 impl Load {
     /// Takes in for how long processors had worked at a moment.
     fn note(&mut self, now: Instant, worked: Duration) {
-        self.last = Some((now, worked));
         let Some((since, before)) = self.began else {
-            self.began = self.last;
+            self.began = Some((now, worked));
             return;
         };
         let elapsed = now.saturating_duration_since(since);
         if elapsed >= STRETCH {
             let share = worked.saturating_sub(before).as_secs_f64() / elapsed.as_secs_f64();
             self.most = Some(self.most.map_or(share, |most| most.max(share)));
-            self.began = self.last;
+            self.began = Some((now, worked));
         }
     }
+}
+
+/// The last line that says something.
+pub(super) fn last_line(text: &str) -> Option<&str> {
+    text.lines().map(str::trim).rfind(|line| !line.is_empty())
 }
 
 /// The file of a program on the path.

@@ -1,6 +1,7 @@
 //! What the capture of a run comes to: who gave what to whom, and when each host had everything.
 
 use std::collections::BTreeMap;
+use std::iter::Peekable;
 use std::net::IpAddr;
 
 use bittrace_lab::scenario::Role;
@@ -64,8 +65,7 @@ pub(super) struct Ledger<'a> {
     pub(super) first_copy: Option<u64>,
     pub(super) samples: Samples,
     /// The moments that are still to be joined with what was sent.
-    moments: std::vec::IntoIter<Moment>,
-    next: Option<Moment>,
+    moments: Peekable<std::vec::IntoIter<Moment>>,
     sent: u64,
     given_by_seeds: u64,
     pieces_done: u64,
@@ -85,7 +85,6 @@ impl<'a> Ledger<'a> {
                 Seen { blocks: vec![false; blocks], missing: per_piece.clone(), ..Seen::default() }
             }
         };
-        let mut moments = moments.into_iter();
         Self {
             content,
             start,
@@ -95,8 +94,7 @@ impl<'a> Ledger<'a> {
             messages: MessageTotals::default(),
             first_copy: None,
             samples: Samples::new(),
-            next: moments.next(),
-            moments,
+            moments: moments.into_iter().peekable(),
             sent: 0,
             given_by_seeds: 0,
             pieces_done: 0,
@@ -181,8 +179,7 @@ impl<'a> Ledger<'a> {
 
     /// The samples of the moments before a time.
     fn take_samples(&mut self, at: f64) {
-        while let Some(moment) = self.next.filter(|moment| moment.at <= at) {
-            self.next = self.moments.next();
+        while let Some(moment) = self.moments.next_if(|moment| moment.at <= at) {
             if !self.samples.is_due() {
                 continue;
             }

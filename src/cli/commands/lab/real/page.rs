@@ -53,10 +53,11 @@ impl<'a> Results<'a> {
 
     /// Whether a number of a summary is seen of real clients: what only a session knows is not.
     fn is_measured(&self, name: &str) -> bool {
-        let number = name.split_once('.').map_or(name, |(_, number)| number);
-        if let Some((group, _)) = name.split_once('.')
-            && self.done.played.peers.iter().any(|plan| plan.name == group && plan.count == 0)
-        {
+        let (group, number) =
+            name.split_once('.').map_or((None, name), |(group, number)| (Some(group), number));
+        let is_absent =
+            |group| self.done.played.peers.iter().any(|plan| plan.name == group && plan.count == 0);
+        if group.is_some_and(is_absent) {
             return false;
         }
         let of_sessions = ["interest", "hash_failures", "stalls", "dials", "bans"];

@@ -101,7 +101,7 @@ impl Game<'_> {
             let mut fails = self.scenario.tracker.fails.iter();
             self.tracker.set_failing(fails.any(|span| (span.from..span.to).contains(&elapsed)));
             for host in hosts.iter_mut() {
-                if host.arrived_at.is_none() && host.left_at.is_none() && host.plan.arrives_at <= elapsed {
+                if host.arrived_at.is_none() && host.plan.arrives_at <= elapsed {
                     self.start_host(host, now, killers)?;
                 }
             }
