@@ -16,7 +16,7 @@ use crate::bencode;
 use crate::id::from_hex;
 use crate::metainfo::PieceLayers;
 use crate::tracker::http::{Escaping, percent_decode};
-use crate::{Hex, InfoHash};
+use crate::{Hex, InfoHash, Metainfo};
 
 /// What a magnet link says.
 ///
@@ -178,6 +178,12 @@ impl Magnet {
             select: Vec::new(),
             others: Vec::new(),
         }
+    }
+
+    /// The link to a torrent that has version 1, with its trackers.
+    pub fn of(torrent: &Metainfo) -> Self {
+        let trackers = torrent.trackers().into_iter().flatten().collect();
+        Self { trackers, ..Self::new(InfoHashes::V1(torrent.info_hash)) }
     }
 
     /// The torrent file that this link and an info dictionary make: trackers, web seeds and DHT nodes of the link around the

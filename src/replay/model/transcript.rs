@@ -245,10 +245,7 @@ impl Transcript {
 
 impl Conversation {
     fn new(record: &Record) -> Self {
-        let local = match record.side {
-            side if side.is_near() => record.direction,
-            _ => record.direction.reverse(),
-        };
+        let local = if record.side.is_near() { record.direction } else { record.direction.reverse() };
         Self {
             stream: record.stream,
             transport: record.transport,
@@ -290,10 +287,7 @@ impl Conversation {
 
     /// The end of the connection at which `side` is.
     pub fn peer_side(&self, side: Side) -> PeerSide {
-        PeerSide::from(match side {
-            side if side.is_near() => self.local,
-            _ => self.local.reverse(),
-        })
+        PeerSide::from(if side.is_near() { self.local } else { self.local.reverse() })
     }
 
     /// The messages of both ends, in the order of the capture.

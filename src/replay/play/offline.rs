@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bittrace_protocol::dial::{AddressFamily, Remote};
-use bittrace_protocol::magnet::{InfoHashes, Magnet};
+use bittrace_protocol::magnet::Magnet;
 use bittrace_protocol::mse::MseDraw;
 use bittrace_protocol::session::{
     CloseReason, Config, EncryptionPolicy, Endpoint, Event, Input, MemoryDisk, MessageCounts, Output,
@@ -92,7 +92,7 @@ pub fn replay_offline(
     let identity = learnt.identity.clone();
     let had_a_link = role == ClientRole::Downloader && reference.asks_for_metadata();
     let mut session = if had_a_link {
-        Session::of_magnet(config, &magnet_of(torrent), identity, clock.now())
+        Session::of_magnet(config, &Magnet::of(torrent), identity, clock.now())
     } else {
         Session::new(config, torrent.clone(), identity, have, clock.now())
     };
@@ -126,12 +126,6 @@ pub fn replay_offline(
     };
     stage.run().map_err(|error| error.to_string())?;
     stage.finish().map_err(|error| error.to_string())
-}
-
-/// The link to a torrent, with its trackers.
-fn magnet_of(torrent: &Metainfo) -> Magnet {
-    let trackers = torrent.trackers().into_iter().flatten().collect();
-    Magnet { trackers, ..Magnet::new(InfoHashes::V1(torrent.info_hash)) }
 }
 
 struct Simulation<'a> {

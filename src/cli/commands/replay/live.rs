@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use bittrace_client::random_identity;
 use bittrace_protocol::HostPort;
 use bittrace_protocol::Metainfo;
-use bittrace_protocol::magnet::{InfoHashes, Magnet};
+use bittrace_protocol::magnet::Magnet;
 use bittrace_replay::{
     ClientRole, ClientStatus, ConversationRole, InjectedFault, RecordedPieces, ServeOptions, Served, Server,
 };
@@ -330,11 +330,7 @@ impl Ran {
 fn link_to(torrent: &[u8], peers: &[SocketAddr]) -> Option<Magnet> {
     let metainfo = Metainfo::decode(torrent).ok()?;
     let peers = peers.iter().map(|peer| HostPort { host: peer.ip().to_string(), port: peer.port() });
-    Some(Magnet {
-        trackers: metainfo.trackers().into_iter().flatten().collect(),
-        peers: peers.collect(),
-        ..Magnet::new(InfoHashes::V1(metainfo.info_hash))
-    })
+    Some(Magnet { peers: peers.collect(), ..Magnet::of(&metainfo) })
 }
 
 /// A client that runs. It ends with this value, and all that it started with it.
