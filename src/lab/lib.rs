@@ -5,7 +5,7 @@
 //! byte.
 //!
 //! ```
-//! use bittrace_lab::{Scenario, World, WorldOptions};
+//! use bittrace_lab::{Scenario, World, WorldOptions, scenario::Role};
 //!
 //! let scenario = Scenario::parse(
 //!     "torrent = { size = '1 MiB', piece = '64 KiB' }
@@ -17,7 +17,8 @@
 //!     up = '50 kB/s'",
 //! )?;
 //! let run = World::new(&scenario, WorldOptions::default())?.run()?;
-//! assert!(run.hosts.iter().all(|host| host.done_at.is_some()));
+//! let leechers = run.hosts.iter().filter(|host| host.role == Role::Leecher);
+//! assert!(leechers.map(|host| host.done_at).all(|done_at| done_at.is_some()));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
