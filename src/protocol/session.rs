@@ -82,8 +82,8 @@ pub use config::{Config, SeedGoal};
 pub use encryption::{EncryptionPolicy, EncryptionProfile};
 pub use http_proxy::{HttpProxy, ProxyChoice};
 pub use io::{
-    CloseReason, DisconnectReason, Endpoint, Event, Identity, Input, Output, PeerWay, SessionStreamId,
-    Transport, Violation,
+    CloseReason, DisconnectReason, Endpoint, Event, Identity, Input, Output, PeerWay, SearchState,
+    SessionStreamId, Transport, Violation,
 };
 pub use memory_disk::MemoryDisk;
 pub use profile::{
@@ -132,9 +132,8 @@ impl Session {
         }
         self.core.now = now;
         // The first step ends a session that has nobody to turn to.
-        if let Input::Searching(searching) = input {
-            self.core.has_searched |= self.core.is_searching && !searching;
-            self.core.is_searching = searching;
+        if let Input::Searching(search) = input {
+            self.core.search = search;
         }
         if self.core.state == SessionState::New {
             self.advance(now);
@@ -335,7 +334,7 @@ impl Session {
             || !core.resolving.is_empty()
             || core.announcer.is_asking()
             || core.web_seeds.is_at_work()
-            || core.is_searching
+            || core.search == SearchState::UnderWay
             // What has come may be the last that was missing.
             || core.unstored > 0
             || core.picker.any_hashing()
@@ -343,7 +342,7 @@ impl Session {
             return false;
         }
         let enough = core.config.rounds.is_some_and(|rounds| {
-            let in_vain = core.has_searched || core.web_seeds.have_ended();
+            let in_vain = core.search == SearchState::Over || core.web_seeds.have_ended();
             core.announcer.rounds() >= rounds || (in_vain && core.announcer.is_at_its_end())
         });
         let nobody_connects = core.config.single_peer || core.config.port == 0;

@@ -247,18 +247,19 @@ impl DhtNode {
         self.families.iter().map(|family| family.table.good(now).len()).sum()
     }
 
-    /// Whether peers of a torrent are being looked for, or soon will be: not where there is no node to ask, nor after some
-    /// searches in vain.
-    pub fn is_searching(&self) -> bool {
-        let has_anybody = !self.is_alone()
+    /// Whether peers of each torrent were looked for, with success or some times in vain, and are not at this moment. Looking
+    /// for them with nobody to ask counts as in vain.
+    pub fn has_searched(&self) -> bool {
+        let mut torrents = self.torrents.values();
+        torrents.all(|followed| followed.lookups.is_empty() && followed.in_vain >= FIRST_SEARCHES)
+    }
+
+    /// Whether there is a node to ask, or a name of one.
+    pub fn has_anybody(&self) -> bool {
+        !self.is_alone()
             || !self.contacts.is_empty()
             || !self.resolving.is_empty()
-            || !self.settings.routers.is_empty();
-        has_anybody
-            && self
-                .torrents
-                .values()
-                .any(|followed| !followed.lookups.is_empty() || followed.in_vain < FIRST_SEARCHES)
+            || !self.settings.routers.is_empty()
     }
 
     /// The good nodes, for the next run.

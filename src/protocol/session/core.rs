@@ -21,7 +21,7 @@ use super::swarm::Swarm;
 use super::tolerance::tolerate;
 use super::torrent::Torrent;
 use super::web_seeds::WebSeeds;
-use super::{Config, Identity, MessageCounts, Output, PeerSource, SessionStreamId, Violation};
+use super::{Config, Identity, MessageCounts, Output, PeerSource, SearchState, SessionStreamId, Violation};
 
 /// What all peers share. Its methods take the one peer that a step is about; what a step means for other peers is noted in
 /// [`Deferred`].
@@ -53,10 +53,8 @@ pub(super) struct Core {
     pub(super) resolving: BTreeSet<HostPort>,
     pub(super) announcer: Announcer,
     pub(super) web_seeds: WebSeeds,
-    /// Whether a source other than trackers and peers is looking for peers.
-    pub(super) is_searching: bool,
-    /// Whether such a source has looked for peers in vain, and does so more rarely from now on.
-    pub(super) has_searched: bool,
+    /// How far a source other than trackers and peers has come with looking for peers.
+    pub(super) search: SearchState,
     /// How many times a peer came, left, or said where it can be dialled.
     pub(super) changes_of_peers: u64,
     pub(super) picker: Picker,
@@ -160,8 +158,7 @@ impl Core {
             resolving: BTreeSet::new(),
             announcer,
             web_seeds: WebSeeds::default(),
-            is_searching: false,
-            has_searched: false,
+            search: SearchState::default(),
             changes_of_peers: 0,
             picker,
             suspects: Suspects::default(),

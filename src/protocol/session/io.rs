@@ -100,8 +100,8 @@ pub enum Input {
     /// A source other than the session's own trackers and peers names peers. They are dialled as far as the
     /// [source](PeerSource) is believed, and not at all where the torrent is private (BEP 27).
     PeersFound(PeerSource, Vec<SocketAddr>),
-    /// Whether such a source is looking for peers: while it is, a session without peers does not end.
-    Searching(bool),
+    /// How far such a source has come with looking for peers.
+    Searching(SearchState),
     /// Others see us at this address.
     OwnAddress(IpAddr),
     /// The user wants it to end: say goodbye to trackers and peers.
@@ -196,6 +196,19 @@ pub enum Endpoint {
     UdpTracker(Remote),
     /// A web seed, over TCP or TLS as an HTTP tracker.
     WebSeed(Remote),
+}
+
+/// How far a source beside the trackers has come with looking for peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SearchState {
+    /// There is no such source, or it has nobody to ask and may yet hear of somebody. A session with nobody else to turn to
+    /// waits, and one whose trackers were asked often enough ends.
+    #[default]
+    Idle,
+    /// It is looking: a session without peers does not end.
+    UnderWay,
+    /// It has looked often enough. A session without trackers, or whose trackers were asked often enough, ends.
+    Over,
 }
 
 /// What carries the bytes of a connection to a peer.

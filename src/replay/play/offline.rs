@@ -11,7 +11,7 @@ use bittrace_protocol::magnet::Magnet;
 use bittrace_protocol::mse::MseDraw;
 use bittrace_protocol::session::{
     CloseReason, Config, EncryptionPolicy, Endpoint, Event, Input, MemoryDisk, MessageCounts, Output,
-    PeerSource, SeedGoal, Session, SessionStreamId, Violation,
+    PeerSource, SearchState, SeedGoal, Session, SessionStreamId, Violation,
 };
 use bittrace_protocol::tracker::http::{Framing, Request, frame_request};
 use bittrace_protocol::{InfoHash, Metainfo, Timestamp};
@@ -97,7 +97,8 @@ pub fn replay_offline(
         Session::new(config, torrent.clone(), identity, have, clock.now())
     };
     let untracked = untracked_peers(reference);
-    session.handle(clock.now(), Input::Searching(!untracked.is_empty()));
+    let search = if untracked.is_empty() { SearchState::Idle } else { SearchState::UnderWay };
+    session.handle(clock.now(), Input::Searching(search));
     let recorder = Recorder::new(Vec::new(), comment).map_err(|error| error.to_string())?;
     let mut stage = Simulation {
         torrent: torrent.info_hash,
@@ -347,7 +348,9 @@ impl<'a> Simulation<'a> {
         self.untracked.remove(&far);
         let now = self.clock.now();
         self.session.handle(now, Input::PeersFound(PeerSource::Link, vec![far]));
-        self.session.handle(now, Input::Searching(!self.untracked.is_empty()));
+        if self.untracked.is_empty() {
+            self.session.handle(now, Input::Searching(SearchState::Over));
+        }
     }
 
     /// The first peer that calls in the reference calls.
