@@ -276,6 +276,11 @@ impl DhtNode {
         self.families.iter().all(|family| family.table.len() == 0)
     }
 
+    /// Whether this is our id in a family.
+    fn is_own(&self, id: NodeId) -> bool {
+        self.families.iter().any(|family| family.table.own() == id)
+    }
+
     /// Does what is due.
     fn advance(&mut self, now: Timestamp) {
         for waited in self.transactions.waited(now) {
@@ -509,8 +514,8 @@ impl DhtNode {
         response: &Response,
         ourselves: Option<SocketAddr>,
     ) {
-        let nodes: Vec<_> =
-            response.all_nodes().filter(|node| node.address.port() >= FIRST_PORT).copied().collect();
+        let nodes = response.all_nodes().filter(|node| node.address.port() >= FIRST_PORT);
+        let nodes: Vec<_> = nodes.filter(|node| !self.is_own(node.id)).copied().collect();
         // Nodes of the other family are known from now on, and asked when there are few.
         let other = self.families.iter().find(|family| family.ipv6 != node.address.is_ipv6());
         if other.is_some_and(|other| other.table.len() < K) {
