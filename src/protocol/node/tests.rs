@@ -1,5 +1,7 @@
 //! What a node does with datagrams, and what it leaves to its session.
 
+mod holepunch;
+
 use std::sync::Arc;
 
 use super::*;

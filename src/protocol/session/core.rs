@@ -12,6 +12,7 @@ use super::announcer::{AnnounceFacts, Announcer, AnnouncerContext};
 use super::choker::Choker;
 use super::hash_serving::HashServing;
 use super::have_schedule::HaveSchedule;
+use super::holepunch::HolepunchStep;
 use super::peer::Peer;
 use super::picker::Picker;
 use super::rate::Rate;
@@ -55,6 +56,8 @@ pub(super) struct Core {
     pub(super) web_seeds: WebSeeds,
     /// How far a source other than trackers and peers has come with looking for peers.
     pub(super) search: SearchState,
+    /// Whether connections may be over uTP.
+    pub(super) has_utp: bool,
     /// How many times a peer came, left, or said where it can be dialled.
     pub(super) changes_of_peers: u64,
     pub(super) picker: Picker,
@@ -89,6 +92,8 @@ pub(super) struct Deferred {
     pub(super) answered_elsewhere: Vec<(SessionStreamId, Block)>,
     /// Peers that named their id for peer exchange.
     pub(super) greeted: Vec<SessionStreamId>,
+    /// What messages of holepunch ask for.
+    pub(super) holepunch: Vec<HolepunchStep>,
     /// Suspect pieces whose leaves came.
     pub(super) leaves_came: Vec<PieceIndex>,
 }
@@ -98,6 +103,7 @@ impl Deferred {
         !self.blocks_freed
             && self.answered_elsewhere.is_empty()
             && self.greeted.is_empty()
+            && self.holepunch.is_empty()
             && self.leaves_came.is_empty()
     }
 }
@@ -159,6 +165,7 @@ impl Core {
             announcer,
             web_seeds: WebSeeds::default(),
             search: SearchState::default(),
+            has_utp: false,
             changes_of_peers: 0,
             picker,
             suspects: Suspects::default(),

@@ -80,6 +80,8 @@ pub enum Input {
     Accepted(SessionStreamId, SocketAddr),
     /// Bytes came: the next ones of a connection in any cut, or one whole datagram.
     Received(SessionStreamId, Bytes),
+    /// The stream to a peer, which is open, is carried by uTP.
+    OverUtp(SessionStreamId),
     /// So many bytes of what was to be sent have left.
     Sent(SessionStreamId, usize),
     /// A stream is over, or could not be opened. Nothing more of it comes.
@@ -190,6 +192,8 @@ pub enum Output {
 pub enum Endpoint {
     /// A peer, over TCP.
     Peer(SocketAddr),
+    /// A peer, over uTP. There are none where the driver has no uTP.
+    UtpPeer(SocketAddr, UtpDial),
     /// An HTTP tracker, over TCP, or over TLS for https: then the stream is open once TLS is, and its bytes are those in clear.
     HttpTracker(Remote),
     /// A UDP tracker.
@@ -209,6 +213,17 @@ pub enum SearchState {
     UnderWay,
     /// It has looked often enough. A session without trackers, or whose trackers were asked often enough, ends.
     Over,
+}
+
+/// How a peer is dialled over uTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UtpDial {
+    /// Before TCP.
+    First,
+    /// And over nothing else: the peer closed what came over TCP.
+    Alone,
+    /// And over nothing else, at the same time as the peer dials us (BEP 55).
+    Punch,
 }
 
 /// What carries the bytes of a connection to a peer.

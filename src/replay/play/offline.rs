@@ -17,7 +17,7 @@ use bittrace_protocol::tracker::http::{Framing, Request, frame_request};
 use bittrace_protocol::{InfoHash, Metainfo, Timestamp};
 use bittrace_trace as trace;
 use bittrace_trace::units::counted;
-use bittrace_trace::{Direction, Flow, Recorder, StreamOpening};
+use bittrace_trace::{Direction, Flow, Recorder, StreamOpening, Transport};
 use bytes::Bytes;
 
 use crate::model::transcript::{Conversation, Transcript};
@@ -361,13 +361,22 @@ impl<'a> Simulation<'a> {
         let stream = SessionStreamId(self.called * 2 + 1);
         self.called += 1;
         self.begin(stream, conversation, Direction::FromResponder)?;
-        self.session.handle(self.clock.now(), Input::Accepted(stream, conversation.far()));
+        self.tell_open(Input::Accepted(stream, conversation.far()), stream, conversation);
         Ok(())
+    }
+
+    /// Tells the session that a connection is there, and where it was over uTP, that too: peer exchange tells others of it.
+    fn tell_open(&mut self, input: Input, stream: SessionStreamId, conversation: &Conversation) {
+        let now = self.clock.now();
+        self.session.handle(now, input);
+        if conversation.transport == Transport::Utp {
+            self.session.handle(now, Input::OverUtp(stream));
+        }
     }
 
     fn open(&mut self, stream: SessionStreamId, endpoint: Endpoint) -> std::io::Result<()> {
         match endpoint {
-            Endpoint::Peer(address) => {
+            Endpoint::Peer(address) | Endpoint::UtpPeer(address, _) => {
                 let dialled = |one: &&Conversation| one.is_outgoing() && one.far() == address;
                 let Some(conversation) =
                     self.waiting.iter().position(dialled).and_then(|place| self.waiting.remove(place))
@@ -377,7 +386,7 @@ impl<'a> Simulation<'a> {
                     return Ok(());
                 };
                 self.begin(stream, conversation, Direction::FromInitiator)?;
-                self.session.handle(self.clock.now(), Input::Opened(stream, address));
+                self.tell_open(Input::Opened(stream, address), stream, conversation);
             }
             Endpoint::HttpTracker(Remote { host, port, tls: Some(_), .. }) => {
                 let why = format!("https://{host}:{port} is encrypted: a capture does not show its answers");
