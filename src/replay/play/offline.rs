@@ -169,6 +169,8 @@ struct SimulatedConnection {
     role: RemoteRole,
     /// Its number in the recording, once it stands there, and the direction in which the session sends.
     recorded: Option<(trace::StreamId, Direction)>,
+    /// Whether the far end says nothing and closes it.
+    leaves: bool,
 }
 
 enum RemoteRole {
@@ -427,8 +429,8 @@ impl<'a> Simulation<'a> {
         };
         let far = tracker.far;
         let local = tracker.local[scheme as usize].unwrap_or(far);
-        self.lines
-            .insert(stream, SimulatedConnection { far, local, role: role(place, local), recorded: None });
+        let role = role(place, local);
+        self.lines.insert(stream, SimulatedConnection { far, local, role, recorded: None, leaves: false });
         self.session.handle(self.clock.now(), Input::Opened(stream, far));
     }
 
@@ -444,7 +446,13 @@ impl<'a> Simulation<'a> {
         let draw = MseDraw::new(SECRET, recorded.0);
         let peer = PlayedConnection::of(self.torrent, conversation, self.role, draw);
         let role = RemoteRole::Peer(Box::new(peer));
-        self.lines.insert(stream, SimulatedConnection { far, local, role, recorded: Some((recorded, ours)) });
+        // The client dialled it again, as clients do with encryption where a peer closed what was in clear.
+        let is_again = |one: &Conversation| one.is_outgoing() && one.far() == far;
+        let leaves = conversation.is_outgoing()
+            && conversation.direction(trace::Side::Remote).messages.is_empty()
+            && self.waiting.iter().any(|one| is_again(one));
+        let recorded = Some((recorded, ours));
+        self.lines.insert(stream, SimulatedConnection { far, local, role, recorded, leaves });
         Ok(())
     }
 
@@ -482,6 +490,11 @@ impl<'a> Simulation<'a> {
                 self.recorder.mse_key(key, initiator, responder)?;
             }
             self.recorder.burst(self.clock.now(), recorded, ours, bytes)?;
+        }
+        if line.leaves {
+            self.close(stream, None)?;
+            self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::ByRemote));
+            return Ok(());
         }
         match &mut line.role {
             RemoteRole::Peer(_) if heard.send.is_empty() => Ok(()),
