@@ -111,7 +111,7 @@ impl World<'_> {
 
     fn open(&mut self, number: HostId, stream: SessionStreamId, endpoint: Endpoint) -> Result<(), LabError> {
         let address = match endpoint {
-            Endpoint::Peer(address) => address,
+            Endpoint::Peer(address) | Endpoint::UtpPeer(address, _) => address,
             Endpoint::HttpTracker(remote) if remote.tls.is_none() => match remote.host.parse() {
                 Ok(host) => SocketAddr::new(host, remote.port),
                 Err(_) => return self.refuse(number, stream),

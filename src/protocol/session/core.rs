@@ -12,6 +12,7 @@ use super::announcer::{AnnounceFacts, Announcer, AnnouncerContext};
 use super::choker::Choker;
 use super::hash_serving::HashServing;
 use super::have_schedule::HaveSchedule;
+use super::holepunch::HolepunchStep;
 use super::peer::Peer;
 use super::picker::Picker;
 use super::rate::Rate;
@@ -21,7 +22,7 @@ use super::swarm::Swarm;
 use super::tolerance::tolerate;
 use super::torrent::Torrent;
 use super::web_seeds::WebSeeds;
-use super::{Config, Identity, MessageCounts, Output, PeerSource, SessionStreamId, Violation};
+use super::{Config, Identity, MessageCounts, Output, PeerSource, SearchState, SessionStreamId, Violation};
 
 /// What all peers share. Its methods take the one peer that a step is about; what a step means for other peers is noted in
 /// [`Deferred`].
@@ -53,10 +54,10 @@ pub(super) struct Core {
     pub(super) resolving: BTreeSet<HostPort>,
     pub(super) announcer: Announcer,
     pub(super) web_seeds: WebSeeds,
-    /// Whether a source other than trackers and peers is looking for peers.
-    pub(super) is_searching: bool,
-    /// Whether such a source has looked for peers in vain, and does so more rarely from now on.
-    pub(super) has_searched: bool,
+    /// How far a source other than trackers and peers has come with looking for peers.
+    pub(super) search: SearchState,
+    /// Whether connections may be over uTP.
+    pub(super) has_utp: bool,
     /// How many times a peer came, left, or said where it can be dialled.
     pub(super) changes_of_peers: u64,
     pub(super) picker: Picker,
@@ -91,6 +92,8 @@ pub(super) struct Deferred {
     pub(super) answered_elsewhere: Vec<(SessionStreamId, Block)>,
     /// Peers that named their id for peer exchange.
     pub(super) greeted: Vec<SessionStreamId>,
+    /// What messages of holepunch ask for.
+    pub(super) holepunch: Vec<HolepunchStep>,
     /// Suspect pieces whose leaves came.
     pub(super) leaves_came: Vec<PieceIndex>,
 }
@@ -100,6 +103,7 @@ impl Deferred {
         !self.blocks_freed
             && self.answered_elsewhere.is_empty()
             && self.greeted.is_empty()
+            && self.holepunch.is_empty()
             && self.leaves_came.is_empty()
     }
 }
@@ -160,8 +164,8 @@ impl Core {
             resolving: BTreeSet::new(),
             announcer,
             web_seeds: WebSeeds::default(),
-            is_searching: false,
-            has_searched: false,
+            search: SearchState::default(),
+            has_utp: false,
             changes_of_peers: 0,
             picker,
             suspects: Suspects::default(),

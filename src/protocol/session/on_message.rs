@@ -304,7 +304,8 @@ impl Core {
             // What the peer has was changed when the message was observed.
             Content::DontHave(piece) => self.check_range(&Message::Have(piece))?,
             Content::Pex(pex) => self.on_pex(now, peer, &pex),
-            Content::UploadOnly(_) | Content::Holepunch(_) | Content::Other => {}
+            Content::Holepunch(message) => self.on_holepunch(now, peer, message),
+            Content::UploadOnly(_) | Content::Other => {}
         }
         Ok(())
     }

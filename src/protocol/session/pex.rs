@@ -61,6 +61,8 @@ impl Peer {
             (self.encryption.method().is_some(), PexPeer::PREFERS_ENCRYPTION),
             // A peer becomes a seed by its haves as well.
             (self.pieces().is_all() || self.theirs().is_upload_only(), PexPeer::SEED),
+            (self.over_utp, PexPeer::UTP),
+            (self.extension_id(&Extension::Holepunch).is_some(), PexPeer::HOLEPUNCH),
             (self.dialled.is_some(), PexPeer::REACHABLE),
         ];
         flags.into_iter().filter(|(holds, _)| *holds).fold(0, |all, (_, flag)| all | flag)
@@ -121,6 +123,10 @@ impl Core {
         self.swarm.forget_dials(now);
         let source = PeerSource::Peer(peer.address.ip());
         self.swarm.learn(source, added.iter().map(|peer| peer.address));
+        for peer in &added {
+            let has = |flag| peer.flags & flag != 0;
+            self.swarm.note_told(peer.address, has(PexPeer::UTP), has(PexPeer::HOLEPUNCH));
+        }
         if self.config.profile.encryption.policy == EncryptionPolicy::Off {
             return;
         }

@@ -250,6 +250,15 @@ pub enum LastMessage {
 }
 
 impl Profile {
+    /// The same, which also says that it speaks holepunch (BEP 55): that takes a driver that carries connections over uTP.
+    #[must_use]
+    pub fn with_holepunch(mut self) -> Self {
+        // The names stand in their order.
+        let place = self.extensions.iter().take_while(|(name, _)| name.as_str() < "ut_holepunch").count();
+        self.extensions.insert(place, ("ut_holepunch".to_owned(), 5));
+        self
+    }
+
     /// The profile of bittrace itself, under this name in announces and extended handshakes. It does not encrypt: a driver that
     /// keeps the keys says when to.
     pub fn own(client: &str) -> Self {

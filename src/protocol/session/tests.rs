@@ -7,6 +7,7 @@ mod failures;
 mod floods;
 mod happy;
 mod hashes;
+mod holepunch;
 mod hostile;
 mod leaves;
 mod metadata;

@@ -68,6 +68,9 @@ pub(crate) fn options(arguments: &args::DownloadArguments, torrent: InfoHash) ->
         Some(args::Utp::Prefer) => UtpPolicy::Prefer,
         Some(args::Utp::Require) => UtpPolicy::Require,
     };
+    if options.utp != UtpPolicy::Off && arguments.like.is_none() {
+        options.config.profile = options.config.profile.with_holepunch();
+    }
     options.lsd = looks_around(arguments);
     options.resume = if arguments.no_resume { Resume::Ignore } else { Resume::Verify };
     options.overwrite = arguments.overwrite;
