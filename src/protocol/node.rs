@@ -165,7 +165,9 @@ impl Node {
                 }
                 output => output,
             };
-            if matches!(output, session::Output::Event(session::Event::Complete)) {
+            // A node of the DHT is told of seeds of the whole torrent only (BEP 33).
+            let completed = matches!(output, session::Output::Event(session::Event::Complete));
+            if completed && self.session.is_complete() {
                 self.dht_completed();
             }
             if let Some(output) = self.on_output(output) {

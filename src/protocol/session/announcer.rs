@@ -114,6 +114,8 @@ pub(super) struct AnnounceFacts {
     pub(super) downloaded: u64,
     pub(super) corrupt: u64,
     pub(super) left: u64,
+    /// Whether all that is wanted is there, and something else is missing (BEP 21).
+    pub(super) is_partial_seed: bool,
 }
 
 /// What the announcer needs for a step.

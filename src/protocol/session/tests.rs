@@ -15,6 +15,7 @@ mod observer;
 mod pex;
 mod places;
 mod policies;
+mod selection;
 mod serving;
 mod sharing;
 mod sources;

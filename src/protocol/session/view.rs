@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::mse::Methods;
-use crate::{Metainfo, PeerId, Timestamp};
+use crate::{PeerId, Timestamp};
 
 use super::peer::Phase;
 use super::torrent::Torrent;
@@ -13,13 +13,13 @@ use super::{Session, SessionStreamId, Transport};
 /// A session as a whole.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Status {
-    /// The pieces that are verified.
+    /// The wanted pieces that are verified.
     pub pieces_done: u32,
-    /// All pieces.
+    /// The wanted pieces: those in which bytes of the [wanted files](super::Config::files) lie.
     pub pieces: u32,
-    /// The bytes of all pieces.
+    /// The bytes of the wanted pieces.
     pub total: u64,
-    /// The bytes of the pieces that are not verified.
+    /// The bytes of the wanted pieces that are not verified.
     pub left: u64,
     /// Bytes of blocks received, each counted once.
     pub downloaded: u64,
@@ -149,11 +149,12 @@ impl Session {
                 })
             }
         };
+        let wanted = self.core.picker.wanted();
         Status {
-            pieces_done: self.core.picker.done(),
-            pieces: self.core.piece_count(),
-            total: self.core.torrent.known().map_or(0, Metainfo::total),
-            left: self.core.picker.left(),
+            pieces_done: wanted.pieces - wanted.missing,
+            pieces: wanted.pieces,
+            total: wanted.bytes,
+            left: wanted.left,
             downloaded: self.core.totals.downloaded,
             uploaded: self.core.totals.uploaded,
             wasted: self.core.totals.wasted,

@@ -162,8 +162,9 @@ fn request(
     announce.corrupt = Some(facts.corrupt);
     announce.redundant = Some(0);
     announce.key = Some(profile.key.spell(&facts.identity));
-    announce.event = event;
     let goes = event == Some(tracker::Event::Stopped);
+    // BEP 21: in every announce, so that a tracker need not remember it.
+    announce.event = if facts.is_partial_seed && !goes { Some(tracker::Event::Paused) } else { event };
     announce.numwant = Some(if goes { profile.numwant_stopped } else { profile.numwant });
     announce.compact = Some(profile.compact);
     announce.no_peer_id = Some(profile.no_peer_id);
