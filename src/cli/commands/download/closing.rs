@@ -23,7 +23,9 @@ pub(super) fn closing_table(
     output: &mut Vec<u8>,
 ) -> Result<()> {
     let waits_for_metadata = report.status.as_ref().is_some_and(|status| status.metadata.is_some());
+    let choice = report.chosen.as_ref().filter(|chosen| !chosen.is_all());
     let outcome = match report.outcome {
+        Outcome::Complete if choice.is_some() => "complete: every piece of the chosen files is verified",
         Outcome::Complete => "complete: every piece is verified",
         Outcome::Incomplete if waits_for_metadata => "incomplete: no peer sent the metadata of the torrent",
         Outcome::Incomplete => "incomplete: no peer has the missing pieces",
@@ -32,6 +34,10 @@ pub(super) fn closing_table(
     };
     let mut rows = vec![("outcome", outcome.to_owned()), ("time", span(report.elapsed.as_secs_f64()))];
     rows.extend(report.place.as_ref().map(|place| ("saved to", place.display().to_string())));
+    rows.extend(choice.map(|chosen| {
+        let of = counted(chosen.of() as u64, "file");
+        ("files chosen", format!("{} of {of}", thousands(chosen.count() as u64)))
+    }));
     if let Some(status) = &report.status {
         let elapsed = report.elapsed.as_secs_f64().max(0.001);
         let rate = rough_size((status.downloaded as f64 / elapsed) as u64);
