@@ -50,6 +50,9 @@ impl Session {
             return;
         }
         core.web_seeds = WebSeeds::of(core);
+        let wants_peers = self.wants_peers();
+        let (announcer, mut context) = self.core.announcer(now, wants_peers);
+        announcer.announce_new_hash(&mut context);
         self.leave_those_of_no_tracker(now);
         for stream in self.peers.streams() {
             let Some(peer) = self.peers.get_mut(stream) else { continue };

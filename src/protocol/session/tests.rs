@@ -1,5 +1,6 @@
 //! Conversations with a session under a pretend clock. The far ends say raw bytes, which none of our encoders made.
 
+mod both_hashes;
 mod crowding;
 mod dropped;
 mod encryption;

@@ -154,7 +154,7 @@ fn request(
     step: &AnnouncerContext<'_>,
 ) -> Bytes {
     let (facts, profile) = (&step.facts, &step.config.profile.announce);
-    let mut announce = Announce::new(facts.info_hash, facts.identity.peer_id);
+    let mut announce = Announce::new(tracker.info_hash(facts), facts.identity.peer_id);
     announce.port = Some(step.config.port);
     announce.uploaded = Some(facts.uploaded);
     announce.downloaded = Some(facts.downloaded);
