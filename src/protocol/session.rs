@@ -93,7 +93,7 @@ pub use profile::{
 pub use schedule::{HaveStep, RequestStep, Schedule};
 pub use server_url::ServerUrl;
 pub use swarm::PeerSource;
-pub use view::{MessageCounts, MetadataStatus, PeerView, Status};
+pub use view::{LayerStatus, MessageCounts, MetadataStatus, PeerView, Status};
 
 use core::{Core, SessionState, StreamIds};
 use encryption::Way;

@@ -54,6 +54,19 @@ pub struct MetadataStatus {
     pub size: Option<u64>,
     /// How many connected peers say that they have it.
     pub peers: usize,
+    /// What there is of the piece layers, where these alone are missing.
+    pub layers: Option<LayerStatus>,
+}
+
+/// The piece layers of a torrent of version 2, while they come from peers (BEP 52, "piece layers").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerStatus {
+    /// Hashes that are there.
+    pub received: u64,
+    /// All hashes of the layers.
+    pub wanted: u64,
+    /// How many connected peers speak version 2, so that they can be asked.
+    pub peers: usize,
 }
 
 /// A connection to a peer.
@@ -146,6 +159,11 @@ impl Session {
                     received: progress.map_or(0, |(received, _)| received),
                     size: progress.map(|(_, size)| size),
                     peers: self.peers.iter().filter(|peer| peer.metadata_claim().is_some()).count(),
+                    layers: fetch.layer_progress().map(|(received, wanted)| LayerStatus {
+                        received,
+                        wanted,
+                        peers: self.peers.iter().filter(|peer| peer.gives_hashes()).count(),
+                    }),
                 })
             }
         };
