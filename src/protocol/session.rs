@@ -94,7 +94,7 @@ pub use profile::{
 pub use schedule::{HaveStep, RequestStep, Schedule};
 pub use server_url::ServerUrl;
 pub use swarm::PeerSource;
-pub use view::{MessageCounts, MetadataStatus, PeerView, Status};
+pub use view::{LayerStatus, MessageCounts, MetadataStatus, PeerView, Status};
 
 use core::{Core, SessionState, StreamIds};
 use encryption::Way;
@@ -198,9 +198,14 @@ impl Session {
         Output::Wait(self.next_timer().map(|(at, _)| if started { at.max(least) } else { at }))
     }
 
-    /// Whether every piece is there, verified.
+    /// Whether every piece is there, verified, those of files that are not wanted as well.
     pub fn is_complete(&self) -> bool {
         self.core.is_complete()
+    }
+
+    /// Whether every piece of the [wanted files](Config::files) is there, verified.
+    pub fn has_all_wanted(&self) -> bool {
+        self.core.has_all_wanted()
     }
 
     /// The info hash of its torrent.
@@ -227,8 +232,8 @@ impl Session {
     fn start(&mut self) {
         let core = &mut self.core;
         core.state = SessionState::Running;
-        let complete = core.is_complete();
-        if !core.torrent.is_usable() || (complete && core.config.seeding.is_none()) {
+        let complete = core.has_all_wanted();
+        if !core.is_usable() || (complete && core.config.seeding.is_none()) {
             if complete {
                 core.outputs.push_back(Output::Event(Event::Complete));
             }
@@ -285,7 +290,7 @@ impl Session {
             true => (1, 1),
             false => (core.config.max_peers, core.config.max_half_open),
         };
-        if core.is_complete() || core.swarm.is_quiet(now) || self.peers.len() >= most {
+        if core.has_all_wanted() || core.swarm.is_quiet(now) || self.peers.len() >= most {
             return;
         }
         let connecting = || self.peers.iter().filter(|peer| peer.phase == Phase::Connecting);
@@ -352,7 +357,7 @@ impl Session {
     fn is_exhausted(&self) -> bool {
         let core = &self.core;
         if !self.peers.is_empty()
-            || core.is_complete()
+            || core.has_all_wanted()
             || core.swarm.any_hopeful()
             || !core.resolving.is_empty()
             || core.announcer.is_asking()
@@ -399,13 +404,14 @@ impl Session {
         core.outputs.push_back(Output::Done);
     }
 
-    /// Every piece is there.
+    /// Every piece that is wanted is there.
     fn completed(&mut self, now: Timestamp) {
         let core = &mut self.core;
         core.completed_at = Some(now);
         core.close_web_seeds();
         core.outputs.push_back(Output::Event(Event::Complete));
-        if core.config.profile.announce.says_completed {
+        // BEP 3: of a download of the whole torrent.
+        if core.config.profile.announce.says_completed && core.is_complete() {
             core.announcer.complete();
         }
         if core.config.seeding.is_none() {
@@ -413,12 +419,20 @@ impl Session {
             self.end(now);
             return;
         }
-        // Two who have everything have nothing to say to each other.
+        // Of two who want nothing, one with everything, neither has anything to say to the other.
         let seeds = self.peers.iter().filter(|peer| peer.pieces().is_all() && peer.phase == Phase::Open);
         for stream in seeds.map(|peer| peer.stream).collect::<Vec<_>>() {
             self.disconnect(now, stream, DisconnectReason::Finished);
         }
+        self.tell_partial_seed(now);
         self.peers.mark_all_dirty();
+    }
+
+    /// Tells the peers that nothing more is wanted, where what we have does not say that.
+    fn tell_partial_seed(&mut self, now: Timestamp) {
+        if self.core.is_partial_seed() {
+            self.peers.iter_mut().for_each(|peer| self.core.tell_upload_only(now, peer));
+        }
     }
 
     fn advance_announcer(&mut self, now: Timestamp) {
@@ -462,7 +476,7 @@ impl Session {
     fn wants_peers(&self) -> bool {
         let config = &self.core.config;
         let few = if config.single_peer { 1 } else { (config.max_peers / 2).max(1) };
-        !self.is_complete() && self.peers.len() + self.core.swarm.waiting() < few
+        !self.core.has_all_wanted() && self.peers.len() + self.core.swarm.waiting() < few
     }
 }
 

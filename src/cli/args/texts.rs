@@ -423,9 +423,24 @@ When connections to peers use uTP, a transport over UDP that gives way to other 
 The UDP port has the number of the TCP port. --record writes the UDP packets as they are.
 With --like or --single-peer, the default is off.";
 
+pub(super) const SELECT_HELP: &str = "\
+Download these files alone; can be repeated
+
+  0,2,4-6     files by their numbers, which bittrace torrent show lists, from 0 (BEP 53)
+  sub/b.txt   a file by its path or by its name alone, or the files of a folder
+  '*.txt'     files by a pattern: * stands for any characters, ? for one
+
+A magnet link may choose files itself (so=0,2,4-6); --select comes before that choice.
+Only pieces in which bytes of these files lie are downloaded, and no other file is made.
+A piece that ends in another file is kept beside the download, in a hidden file
+(.NAME.HASH.bittrace-pieces): a later run with other files, or with all, goes on from
+there.";
+
 pub(super) const DOWNLOAD_EXAMPLES: &str = "\
 Examples:
   bittrace download file.torrent                      into this folder
+  bittrace download file.torrent --select 0,2,4-6     these files alone, by their numbers
+  bittrace download file.torrent --select '*.txt'     the files whose names end so
   bittrace download file.torrent --like ref.pcap --against ref.pcap
                                                       behave like a capture's client, and compare
   bittrace download file.torrent -o /tmp --seed=1.5   and seed up to a ratio of 1.5

@@ -56,6 +56,20 @@ impl Node {
         }
     }
 
+    /// Looks for peers, and is announced, by all hashes of the torrent, now that peers described it: a hybrid one has two.
+    pub(super) fn follow_all_hashes(&mut self, now: Timestamp) {
+        let torrents = self.session.info_hashes();
+        if let Some(dht) = &mut self.dht {
+            let new: Vec<_> =
+                torrents.iter().filter(|torrent| !dht.torrents.contains(torrent)).copied().collect();
+            dht.torrents.extend(&new);
+            new.into_iter().for_each(|torrent| self.tell_dht(now, DhtInput::Follow(torrent)));
+        }
+        if let Some(lsd) = &mut self.lsd {
+            lsd.follow(torrents);
+        }
+    }
+
     /// Leaves the DHT where what peers described turned out to be private: nothing more is asked (BEP 27).
     pub(super) fn leave_dht_if_private(&mut self, now: Timestamp) {
         if self.dht.is_some() && self.session.is_private() {

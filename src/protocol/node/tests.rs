@@ -199,8 +199,11 @@ fn with_dht(more: &str) -> Node {
     let torrent = Arc::new(Metainfo::decode(file.as_bytes()).expect("a torrent"));
     let identity = Identity::new(PeerId(*b"-BT0000-example00000"), 0, 1);
     let config = Config { port: 6881, dht_port: Some(6881), ..Config::new(Profile::own("test")) };
-    let contact = crate::HostPort { host: "node.test".to_owned(), port: 7000 };
-    Node::new(Session::new(config, torrent, identity, [], NOW)).with_dht(dht(6881, vec![contact]), NOW)
+    Node::new(Session::new(config, torrent, identity, [], NOW)).with_dht(dht(6881, named_node()), NOW)
+}
+
+fn named_node() -> Vec<crate::HostPort> {
+    vec![crate::HostPort { host: "node.test".to_owned(), port: 7000 }]
 }
 
 fn outputs(node: &mut Node) -> Vec<Output> {
@@ -331,4 +334,41 @@ fn peers_of_the_local_network_are_dialled() {
             if peer.to_string() == "10.0.0.9:6889")
     });
     assert!(dialled, "{outputs:?}");
+}
+
+/// A link of one hash to a torrent that turns out to be a hybrid one.
+#[test]
+fn the_dht_and_the_local_network_hear_of_both_hashes_as_soon_as_they_are_known() {
+    let info =
+        b"d9:file treed4:datad0:d6:lengthi4e11:pieces root32:rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrreee6:lengthi4e\
+        12:meta versioni2e4:name4:data12:piece lengthi16384e6:pieces20:....................e";
+    let torrent = Arc::new(Metainfo::decode_info(info).expect("a torrent"));
+    let (v1, v2) = (torrent.info_hash, torrent.truncated_v2().expect("a hybrid torrent"));
+    let link = format!("magnet:?xt=urn:btmh:1220{}", crate::Hex(&torrent.info_hash_v2.expect("a hash")));
+    let identity = Identity::new(PeerId(*b"-BT0000-example00000"), 0, 1);
+    let config = Config { port: 6881, dht_port: Some(6881), ..Config::new(Profile::own("test")) };
+    let session = Session::of_magnet(config, &link.parse().expect("a link"), identity, NOW);
+    let beacon = Beacon::new(6881, session.info_hashes(), &[1; 32]);
+    let mut node = Node::new(session).with_dht(dht(6881, named_node()), NOW).with_lsd(beacon);
+    node.handle(NOW, session::Input::Tick.into());
+    let resolve = outputs(&mut node).into_iter().find_map(|output| match output {
+        Output::Session(session::Output::Resolve(name)) => Some(name),
+        _ => None,
+    });
+    let host = SocketAddr::from(([10, 0, 0, 9], 7000));
+    node.handle(NOW, session::Input::Described(torrent, Vec::new()).into());
+    node.handle(NOW, session::Input::Resolved(resolve.expect("a name"), Ok(vec![host])).into());
+    let interface = crate::lsd::Interface { id: InterfaceId(1), address: [10, 0, 0, 1].into(), prefix: 8 };
+    node.handle(NOW, Input::Interfaces(vec![interface]));
+    let wanted = outputs(&mut node);
+    let is_in = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+    for hash in [v1, v2] {
+        let asked =
+            wanted.iter().any(|output| matches!(output, Output::Datagram(_, bytes) if is_in(bytes, &hash.0)));
+        let text = hash.to_string().into_bytes();
+        let told = wanted.iter().any(
+            |output| matches!(output, Output::Multicast(_, _, bytes) if is_in(&bytes.to_ascii_lowercase(), &text)),
+        );
+        assert!(asked && told, "{hash}: {wanted:?}");
+    }
 }

@@ -191,13 +191,30 @@ impl Core {
             identity,
         };
         core.web_seeds = WebSeeds::of(&mut core);
-        core.completed_at = core.is_complete().then_some(now);
+        core.completed_at = core.has_all_wanted().then_some(now);
         core
     }
 
     /// Whether every piece is there, verified.
     pub(super) fn is_complete(&self) -> bool {
         self.torrent.geometry().is_some() && self.picker.is_complete()
+    }
+
+    /// Whether every piece of the wanted files is there, verified.
+    pub(super) fn has_all_wanted(&self) -> bool {
+        self.torrent.geometry().is_some() && self.picker.has_all_wanted()
+    }
+
+    /// Whether more is to be given than taken for good: all that is wanted is there, and something else is missing (BEP 21).
+    pub(super) fn is_partial_seed(&self) -> bool {
+        self.has_all_wanted() && !self.is_complete()
+    }
+
+    /// Whether pieces can be asked for and checked, or that is not known yet: the torrent has what that takes, and the files that
+    /// are wanted.
+    pub(super) fn is_usable(&self) -> bool {
+        self.torrent.is_usable()
+            && self.torrent.known().is_none_or(|torrent| self.config.files.find_in(torrent).is_ok())
     }
 
     /// Whether a piece is there to be served.
@@ -263,14 +280,17 @@ impl Core {
     ) -> (&mut Announcer, AnnouncerContext<'_>) {
         let facts = AnnounceFacts {
             info_hash: self.torrent.info_hash(),
+            info_hashes: self.torrent.info_hashes(),
             identity: self.identity.clone(),
             uploaded: self.totals.uploaded,
             downloaded: self.totals.downloaded,
             corrupt: self.totals.corrupt,
             left: match self.torrent.is_wanted() {
                 true => self.config.profile.announce.left_unknown,
+                // Who has nothing left counts as a seed: what is not wanted is left as well.
                 false => self.picker.left(),
             },
+            is_partial_seed: self.is_partial_seed(),
         };
         let context = AnnouncerContext {
             now,
@@ -325,7 +345,13 @@ pub(super) fn picker_of(
 ) -> Picker {
     let geometry = torrent.geometry().cloned().or_else(|| Geometry::new(1, []));
     let geometry = geometry.expect("a geometry without files is one");
-    Picker::new(geometry, config.profile.block_length, have, rng)
+    let mut picker = Picker::new(geometry, config.profile.block_length, have, rng);
+    if let Some(torrent) = torrent.known()
+        && let Ok(files) = config.files.find_in(torrent)
+    {
+        picker.want_only(&files.pieces(torrent));
+    }
+    picker
 }
 
 /// How many addresses of a name are taken: a host has few.

@@ -384,7 +384,7 @@ pub enum Event {
         /// The piece.
         index: PieceIndex,
     },
-    /// Every piece is there.
+    /// Every piece of the wanted files is there.
     Complete,
 }
 

@@ -198,7 +198,7 @@ impl Core {
             (_, Some(before)) => self.count_pieces(peer, &before),
             (Message::Have(piece), _) if !observed.repeated => {
                 self.picker.rarity.more(*piece, &mut self.rng);
-                if !self.picker.is_done(*piece) {
+                if self.picker.is_missing(*piece) {
                     peer.wanted_pieces += 1;
                     peer.download.nothing_to_pick_at = None;
                 }
@@ -210,7 +210,7 @@ impl Core {
                     && !observed.repeated
                 {
                     self.picker.rarity.fewer(*piece, &mut self.rng);
-                    peer.wanted_pieces -= u32::from(!self.picker.is_done(*piece));
+                    peer.wanted_pieces -= u32::from(self.picker.is_missing(*piece));
                     // Others may have what was begun with it.
                     self.picker.unreserve(peer.stream);
                     self.deferred.blocks_freed = true;

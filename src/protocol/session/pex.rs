@@ -117,8 +117,8 @@ impl Core {
             return;
         }
         peer.pex.received_at = Some(now);
-        let is_complete = self.is_complete();
-        let is_of_use = |peer: &&PexPeer| !(is_complete && peer.flags & PexPeer::SEED != 0);
+        let takes_nothing = self.has_all_wanted();
+        let is_of_use = |peer: &&PexPeer| !(takes_nothing && peer.flags & PexPeer::SEED != 0);
         let added: Vec<PexPeer> = pex.added.iter().take(MAX_PEX_PEERS).filter(is_of_use).copied().collect();
         self.swarm.forget_dials(now);
         let source = PeerSource::Peer(peer.address.ip());

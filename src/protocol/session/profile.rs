@@ -89,6 +89,8 @@ pub struct AnnounceProfile {
     pub requirecrypto: Option<bool>,
     /// Whether a tracker whose name has addresses of both families is announced to over both (BEP 7).
     pub both_families: bool,
+    /// Whether trackers are announced to by both info hashes of a hybrid torrent (BEP 52).
+    pub both_hashes: bool,
     /// How many bytes are said to be left while the metadata has not come (BEP 9 does not say; libtorrent says 16,384).
     pub left_unknown: u64,
     /// Whether completion is announced.
@@ -274,6 +276,7 @@ impl Profile {
                 supportcrypto: None,
                 requirecrypto: None,
                 both_families: true,
+                both_hashes: true,
                 left_unknown: 16 * 1024,
                 says_completed: true,
                 others: Vec::new(),

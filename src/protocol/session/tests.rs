@@ -1,5 +1,6 @@
 //! Conversations with a session under a pretend clock. The far ends say raw bytes, which none of our encoders made.
 
+mod both_hashes;
 mod crowding;
 mod dropped;
 mod encryption;
@@ -16,6 +17,7 @@ mod observer;
 mod pex;
 mod places;
 mod policies;
+mod selection;
 mod serving;
 mod sharing;
 mod sources;

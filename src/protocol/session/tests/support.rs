@@ -77,6 +77,7 @@ pub(super) fn config() -> Config {
     config.port = 6881;
     config.allow_local = true;
     config.profile.announce.both_families = false;
+    config.profile.announce.both_hashes = false;
     config
 }
 
