@@ -105,6 +105,28 @@ fn a_capture_without_the_content_of_blocks_has_the_same_messages() {
 }
 
 #[test]
+fn the_capture_of_a_network_has_no_local_host_and_its_hosts_by_name() {
+    let many = SWARM.replace("count = 4", "count = 30");
+    let (folder, _) = simulated(&many, &["--record", "net.pcapng", "--snap", "headers"]);
+    let (code, page, _) = bittrace(folder.path(), &["analyze", "net.pcapng", "--view", "summary"]);
+    assert_eq!(code, 0);
+    let first_screen: Vec<&str> = page.lines().take(22).collect();
+    let says = |text: &str| first_screen.iter().any(|line| line.contains(text));
+    assert!(says("no local host;") && says("more lines; -v shows them"), "{page}");
+    assert!(
+        says("Clients by name and program") && says("  leecher  bittrace") && says("captured only in part"),
+        "{page}"
+    );
+    // Where one host is chosen, it is local.
+    let (_, page, _) =
+        bittrace(folder.path(), &["analyze", "net.pcapng", "--local", "10.2.1.1", "--view", "summary"]);
+    assert!(page.contains("local host 10.2.1.1"), "{page}");
+    // Blocks of which the capture has the head alone are blocks: in connections, and in pictures.
+    let (_, rates, _) = bittrace(folder.path(), &["analyze", "net.pcapng", "--view", "rates"]);
+    assert!(!rates.contains("No blocks"), "{rates}");
+}
+
+#[test]
 fn only_the_hosts_that_are_named_are_recorded() {
     let (folder, _) = simulated(SWARM, &["--record", "net.pcapng", "--record-hosts", "leecher-2"]);
     let own = "10.2.2.1";

@@ -37,7 +37,7 @@ impl<'a> Recording<'a> {
                     scenario.text
                 );
                 let writer: Box<dyn Write + 'a> = Box::new(BufWriter::with_capacity(BUFFER, writer));
-                let mut recorder = Recorder::new(writer, &comment)?;
+                let mut recorder = Recorder::between_hosts(writer, &comment)?;
                 let names: Vec<_> = hosts
                     .iter()
                     .map(|host| HostName { address: host.address.ip(), names: vec![host.name.clone()] })
