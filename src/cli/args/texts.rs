@@ -157,6 +157,7 @@ Examples:
   bittrace analyze net.pcapng --torrent net.torrent
   bittrace lab sim swarm.toml --seed 2 --format json | jq .groups
   bittrace lab sim swarm.toml --record - --record-hosts seed-1 | bittrace analyze -
+  bittrace lab sim swarm.toml --record one.pcapng --vantage leecher-3
 
 A scenario, with some of its keys; every key has a default:
   [torrent]
@@ -172,7 +173,8 @@ A scenario, with some of its keys; every key has a default:
   rtt = \"20..120 ms\"          drawn for each host; between two hosts the mean of theirs
   arrive = \"uniform 10 s\"     or \"at once\", \"at 30 s\", \"poisson 0.04/s\"
   leave = \"when done\"         or \"never\", \"after 600 s\", \"exp 1000 s\"
-  behaviour = \"ours\"          or \"free-rider\", \"liar\", \"slow\", \"like capture.pcapng\"
+  behaviour = \"ours\"          or \"free-rider\", \"liar\", \"slow\", \"like capture.pcapng\",
+                              \"sybil\", \"bitfield-flipper\", \"choke-flipper\"
   [[events]]
   at = \"300 s\"
   do = \"kill seed\"            or \"stop leecher-3\", \"cut up of leecher-3..9 to 10 kB/s\",
@@ -186,8 +188,8 @@ docs/lab.md explains them all; examples/lab has scenarios for a lecture.
 
 All clients are bittrace itself, under one pretend clock: the same scenario and seed give the same
 capture, byte for byte. The capture has each byte once, as a listener in the core of the network
-sees it, and the names of the hosts. TCP is a model: fair links of a fixed rate, delays, and
-windows; no packet is lost or comes twice.
+sees it, or at the link of one host (--vantage), and the names of the hosts. TCP is a model: fair
+links of a fixed rate, delays, and windows; no packet is lost or comes twice.
 
 Exit codes:
     0  done, and all that the scenario expects is so
