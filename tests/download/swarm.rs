@@ -171,14 +171,15 @@ fn a_magnet_link_leads_through_them_elsewhere() {
     members.push(Member { address: hidden, transport: Transport::Tcp, encrypted: false });
     wait_until("announcing", &work.join("log"), || names_peers(node, seed.metainfo.info_hash));
 
-    // rTorrent stands in the link, the others but the last one are named by the tracker.
-    let named_by_tracker = [0, 2, 3].map(|place| members[place].address);
+    // Transmission stands in the link, the others but the last one are named by the tracker: rTorrent does not always answer a
+    // negotiation, and whom a tracker names is dialled again after half a minute, one of a link after ten.
+    let named_by_tracker = [0, 1, 2].map(|place| members[place].address);
     named.lock().expect("no thread panicked").extend(named_by_tracker);
     let link = format!(
         "magnet:?xt=urn:btih:{}&tr={}&x.pe={}&dht={node}",
         seed.metainfo.info_hash,
         tracker.url(),
-        members[1].address
+        members[3].address
     );
     let output = folder.path().join("out");
     std::fs::create_dir(&output).expect("a folder can be made");
