@@ -7,7 +7,7 @@ use bittrace_protocol::mse::MseDraw;
 use bittrace_protocol::session::{CloseReason, Endpoint, Input, SessionStreamId, Violation};
 use bittrace_protocol::tracker::http::{Framing, frame_request};
 use bittrace_trace as trace;
-use bittrace_trace::{Direction, Flow, StreamOpening};
+use bittrace_trace::{Direction, Flow, StreamOpening, Transport};
 use bytes::Bytes;
 
 use super::{RemoteRole, SECRET, SimulatedConnection, Simulation};
@@ -25,13 +25,22 @@ impl<'a> Simulation<'a> {
         let stream = SessionStreamId(self.called * 2 + 1);
         self.called += 1;
         self.begin(stream, conversation, Direction::FromResponder)?;
-        self.session.handle(self.clock.now(), Input::Accepted(stream, conversation.far()));
+        self.tell_open(Input::Accepted(stream, conversation.far()), stream, conversation);
         Ok(())
+    }
+
+    /// Tells the session that a connection is there, and where it was over uTP, that too: peer exchange tells others of it.
+    fn tell_open(&mut self, input: Input, stream: SessionStreamId, conversation: &Conversation) {
+        let now = self.clock.now();
+        self.session.handle(now, input);
+        if conversation.transport == Transport::Utp {
+            self.session.handle(now, Input::OverUtp(stream));
+        }
     }
 
     pub(super) fn open(&mut self, stream: SessionStreamId, endpoint: Endpoint) -> std::io::Result<()> {
         match endpoint {
-            Endpoint::Peer(address) => {
+            Endpoint::Peer(address) | Endpoint::UtpPeer(address, _) => {
                 let dialled = |one: &&Conversation| one.is_outgoing() && one.far() == address;
                 let Some(conversation) =
                     self.waiting.iter().position(dialled).and_then(|place| self.waiting.remove(place))
@@ -41,7 +50,7 @@ impl<'a> Simulation<'a> {
                     return Ok(());
                 };
                 self.begin(stream, conversation, Direction::FromInitiator)?;
-                self.session.handle(self.clock.now(), Input::Opened(stream, address));
+                self.tell_open(Input::Opened(stream, address), stream, conversation);
             }
             Endpoint::HttpTracker(Remote { host, port, tls: Some(_), .. }) => {
                 let why = format!("https://{host}:{port} is encrypted: a capture does not show its answers");
@@ -74,7 +83,13 @@ impl<'a> Simulation<'a> {
         let draw = MseDraw::new(SECRET, recorded.0);
         let peer = PlayedConnection::of(self.torrent, conversation, self.role, draw);
         let role = RemoteRole::Peer(Box::new(peer));
-        self.lines.insert(stream, SimulatedConnection { far, local, role, recorded: Some((recorded, ours)) });
+        // The client dialled it again, as clients do with encryption where a peer closed what was in clear.
+        let is_again = |one: &Conversation| one.is_outgoing() && one.far() == far;
+        let leaves = conversation.is_outgoing()
+            && conversation.direction(trace::Side::Remote).messages.is_empty()
+            && self.waiting.iter().any(|one| is_again(one));
+        let recorded = Some((recorded, ours));
+        self.lines.insert(stream, SimulatedConnection { far, local, role, recorded, leaves });
         Ok(())
     }
 
@@ -112,6 +127,11 @@ impl<'a> Simulation<'a> {
                 self.recorder.mse_key(key, initiator, responder)?;
             }
             self.recorder.burst(self.clock.now(), recorded, ours, bytes)?;
+        }
+        if line.leaves {
+            self.close(stream, None)?;
+            self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::ByRemote));
+            return Ok(());
         }
         match &mut line.role {
             RemoteRole::Peer(_) if heard.send.is_empty() => Ok(()),

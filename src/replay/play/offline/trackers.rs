@@ -34,8 +34,8 @@ impl Simulation<'_> {
         };
         let far = tracker.far;
         let local = tracker.local[scheme as usize].unwrap_or(far);
-        self.lines
-            .insert(stream, SimulatedConnection { far, local, role: role(place, local), recorded: None });
+        let role = role(place, local);
+        self.lines.insert(stream, SimulatedConnection { far, local, role, recorded: None, leaves: false });
         self.session.handle(self.clock.now(), Input::Opened(stream, far));
     }
 
